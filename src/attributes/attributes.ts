@@ -1,0 +1,103 @@
+/**
+ * The attributes that one snapshot knows: the built-in vocabulary and the policy's own, each with a slot in the bag.
+ * **In**: declarations. **Out**: slots, types, and a value from a request. **Fails**: never at run time.
+ */
+import type { RequestBag } from './bag.ts';
+import type { CallKind, Carrier } from './carrier.ts';
+import type { Type } from './types.ts';
+import type { Value } from './values.ts';
+
+/** How the value of an attribute is come by. */
+export type Source =
+  /** Read off the wire; where the wire has none, worked out from others (`derive`), else from a context extension of that name. */
+  | { readonly kind: 'built-in'; readonly derive?: (bag: RequestBag, attributes: Attributes) => Value | undefined; readonly extension?: boolean }
+  /** Sent by the proxy under a name of the operator's choosing; the first carrier that holds something wins. */
+  | { readonly kind: 'from'; readonly carriers: readonly Carrier[]; readonly convert: (raw: Value) => Value | undefined }
+  /** A named expression. */
+  | { readonly kind: 'is'; readonly evaluate: (bag: RequestBag) => Value | undefined }
+  /** Put there by the engine: outputs of enrich rules, `out.*`. */
+  | { readonly kind: 'filled' };
+
+export interface Attribute {
+  readonly name: string;
+  readonly type: Type;
+  /** One sentence for people. */
+  readonly meaning: string;
+  readonly source: Source;
+  /** The calls whose wire can bring it, with the field that does; a call that is not named cannot. */
+  readonly carriedBy: Partial<Readonly<Record<CallKind, string>>>;
+  /** Never absent on a call that carries it (the maps of the wire are there, if empty). */
+  readonly always: boolean;
+  /** Shown nowhere without asking. */
+  readonly secret: boolean;
+}
+
+/** Of a policy: what changes how built-in attributes are read (RULES section 3). */
+export interface AttributeSettings {
+  /** Proxies in front of Envoy whose X-Forwarded-For entry is believed; `undefined`: none is configured. */
+  readonly trustedHops: number | undefined;
+  readonly path: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
+}
+
+export const DEFAULT_ATTRIBUTE_SETTINGS: AttributeSettings = { trustedHops: undefined, path: 'DECODE_AND_MERGE_SLASHES' };
+
+export class Attributes {
+  readonly settings: AttributeSettings;
+  readonly #rows: Attribute[];
+  readonly #slots = new Map<string, number>();
+
+  constructor(rows: Iterable<Attribute>, settings: AttributeSettings = DEFAULT_ATTRIBUTE_SETTINGS) {
+    this.settings = settings;
+    this.#rows = [];
+    for (const row of rows) this.#add(row);
+  }
+
+  get size(): number {
+    return this.#rows.length;
+  }
+
+  /** The slot of a name; `undefined` where it is not declared. */
+  slotOf(name: string): number | undefined {
+    return this.#slots.get(name);
+  }
+
+  at(slot: number): Attribute {
+    const row = this.#rows[slot];
+    if (row === undefined) throw new RangeError(`no attribute has slot ${slot}`);
+    return row;
+  }
+
+  names(): Iterable<string> {
+    return this.#slots.keys();
+  }
+
+  /** A larger set: slots of this one stay as they are, the new rows follow. A name that is declared already is an error of the caller's. */
+  extend(rows: Iterable<Attribute>): Attributes {
+    return new Attributes([...this.#rows, ...rows], this.settings);
+  }
+
+  resolve(slot: number, bag: RequestBag): Value | undefined {
+    const { name, source } = this.at(slot);
+    switch (source.kind) {
+      case 'built-in': {
+        const value = bag.wire.read(name) ?? source.derive?.(bag, this);
+        if (value !== undefined || source.extension !== true) return value;
+        return bag.wire.carried({ kind: 'contextExtension', name });
+      }
+      case 'from':
+        for (const carrier of source.carriers) {
+          const raw = bag.wire.carried(carrier);
+          if (raw !== undefined) return source.convert(raw);
+        }
+        return undefined;
+      case 'is': return source.evaluate(bag);
+      case 'filled': return undefined;
+    }
+  }
+
+  #add(row: Attribute): void {
+    if (this.#slots.has(row.name)) throw new RangeError(`attribute ${row.name} is declared twice`);
+    this.#slots.set(row.name, this.#rows.length);
+    this.#rows.push(row);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * **In**: the declared attributes and what one wire carries. **Out**: the value of an attribute, read when first asked
+ * and kept. **Fails**: never; what cannot be had is absent (`undefined`).
+ */
+import type { Attributes } from './attributes.ts';
+import type { Carrier } from './carrier.ts';
+import type { Value } from './values.ts';
+
+/** What expressions read from. Slots are those of the {@link Attributes} that the expression was compiled with. */
+export interface Bag {
+  /** The value, or `undefined` where the attribute is absent (also: its named expression failed). */
+  get(slot: number): Value | undefined;
+}
+
+/** One request as a frontend received it. Implemented once per wire; read at most once per attribute and request. */
+export interface Wire {
+  /** The value of a built-in attribute in its declared type, or `undefined` where this wire or request has none. */
+  read(attribute: string): Value | undefined;
+  /** What a proxy sent under a name of the operator's choosing: text, or a JSON-like value (maps as Map, numbers as double). */
+  carried(carrier: Carrier): Value | undefined;
+}
+
+const UNREAD: unique symbol = Symbol('unread');
+
+/** The bag of one request: lazy, and unchanged from outside but for what enrich rules add before matching. */
+export class RequestBag implements Bag {
+  readonly attributes: Attributes;
+  readonly wire: Wire;
+  readonly #values: (Value | undefined | typeof UNREAD)[];
+
+  constructor(attributes: Attributes, wire: Wire) {
+    this.attributes = attributes;
+    this.wire = wire;
+    this.#values = Array.from<Value | undefined | typeof UNREAD>({ length: attributes.size }).fill(UNREAD);
+  }
+
+  get(slot: number): Value | undefined {
+    const known = this.#values[slot];
+    if (known !== UNREAD) return known;
+    this.#values[slot] = undefined; // a definition that reads itself finds itself absent
+    const value = this.attributes.resolve(slot, this);
+    this.#values[slot] = value;
+    return value;
+  }
+
+  /** Called by the engine alone, for the outputs of enrich rules, before any rule is matched. */
+  fill(slot: number, value: Value | undefined): void {
+    this.#values[slot] = value;
+  }
+}
+
+/** A bag with the values of a rule's `out.*` after those of the request. */
+export class OverlayBag implements Bag {
+  readonly #below: Bag;
+  readonly #firstSlot: number;
+  readonly #values: readonly (Value | undefined)[];
+
+  constructor(below: Bag, firstSlot: number, values: readonly (Value | undefined)[]) {
+    this.#below = below;
+    this.#firstSlot = firstSlot;
+    this.#values = values;
+  }
+
+  get(slot: number): Value | undefined {
+    return slot < this.#firstSlot ? this.#below.get(slot) : this.#values[slot - this.#firstSlot];
+  }
+}
+
+/** Notes what is looked at, for explanations: worked out again from a kept bag, so that live calls pay nothing. */
+export class RecordingBag implements Bag {
+  readonly looked: Map<number, Value | undefined> = new Map();
+  readonly #below: Bag;
+
+  constructor(below: Bag) {
+    this.#below = below;
+  }
+
+  get(slot: number): Value | undefined {
+    const value = this.#below.get(slot);
+    this.looked.set(slot, value);
+    return value;
+  }
+}

@@ -1,0 +1,21 @@
+/** Where a proxy may put a fact of the operator's own (RULES section 3, `from`). */
+export type Carrier =
+  | { readonly kind: 'contextExtension'; readonly name: string }
+  | { readonly kind: 'metadata'; readonly namespace: string; readonly path: readonly string[] }
+  | { readonly kind: 'filterState'; readonly name: string }
+  | { readonly kind: 'customTag'; readonly name: string }
+  | { readonly kind: 'header'; readonly name: string };
+
+/** The kinds of calls that reach the engine (RULES section 4). */
+export type CallKind = 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log';
+
+export const CALL_KINDS: readonly CallKind[] = ['http', 'tcp', 'limit', 'log', 'tcp-log'];
+
+/** Which calls can bring what a carrier holds. */
+export const CARRIED_BY: Readonly<Record<Carrier['kind'], readonly CallKind[]>> = {
+  contextExtension: ['http'],
+  metadata: ['http', 'tcp', 'log', 'tcp-log'],
+  filterState: ['log', 'tcp-log'],
+  customTag: ['log', 'tcp-log'],
+  header: ['http', 'log'],
+};

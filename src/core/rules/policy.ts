@@ -1,0 +1,46 @@
+import type { Attributes } from '../../attributes/attributes.ts';
+import type { Position, Rule } from './rule.ts';
+
+/** A handler as the policy names it, its config parsed. Nothing is open yet. */
+export interface HandlerSpec {
+  readonly name: string;
+  readonly adapter: string;
+  /** Parsed by the adapter's schema; secrets resolved. */
+  readonly config: unknown;
+  /** Equal texts mean an equal adapter and config: the open handler is kept on reload. Holds no secret in the clear. */
+  readonly signature: string;
+  /** For people: the config as written, secrets hidden. */
+  readonly shown: unknown;
+  readonly folder: string;
+  readonly position: Position;
+  readonly deadlineMs: number | undefined;
+  readonly concurrency: number;
+  readonly queue: number;
+  readonly breaker: { readonly failures: number; readonly openForMs: number };
+  readonly batch: { readonly max?: number; readonly maxAgeMs?: number; readonly maxBytes?: number };
+}
+
+/** A policy that loaded whole: every rule compiled, every handler's config parsed. Frozen. */
+export interface Policy {
+  /** First 12 hex digits of a SHA-256 over the files read. */
+  readonly revision: string;
+  readonly attributes: Attributes;
+  readonly handlers: ReadonlyMap<string, HandlerSpec>;
+  /** In order of files and documents; enrich rules are in `enrich` too, in the order of need. */
+  readonly rules: readonly Rule[];
+  readonly enrich: readonly Rule[];
+  /** Files and folders to watch: those read, and those that configs name. */
+  readonly watched: readonly string[];
+}
+
+export type Severity = 'error' | 'warning';
+
+/** One thing to say about a policy: `file:line:col CODE message`, and the line with a caret under it. */
+export interface Finding {
+  readonly severity: Severity;
+  readonly position: Position;
+  readonly code: string;
+  readonly message: string;
+  /** The source line and a caret line, where there is something to point at. */
+  readonly excerpt: string | undefined;
+}

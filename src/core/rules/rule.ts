@@ -1,0 +1,110 @@
+/**
+ * What a rule is once it is loaded: typed, compiled, frozen. Written by `core/rules`, read by match, dispatch and verdict.
+ */
+import type { Bag } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import type { Algorithm, Shape } from '../../adapters/contract.ts';
+import type { Compiled, CompiledText } from '../../expression/index.ts';
+
+/** Where something stands, for people: 1-based. */
+export interface Position { readonly file: string; readonly line: number; readonly column: number }
+
+/** What a failure comes to (RULES section 6). `deny`: as failed, 503. `allow`: as if it did not apply. `error`: gRPC UNAVAILABLE. */
+export type ErrorWord = 'deny' | 'allow' | 'error';
+
+/** Makes an adapter's input from a bag: every part or, where a part failed, the reason. */
+export type InputMaker = (bag: Bag) =>
+  | { readonly ok: true; readonly values: Readonly<Record<string, unknown>> }
+  | { readonly ok: false; readonly why: string };
+
+/** Makes a report's fields: a part that failed is null (or what the loader put for it) and named in `failed`. */
+export type FieldsMaker = (bag: Bag) => { readonly values: Readonly<Record<string, unknown>>; readonly failed: readonly string[] };
+
+/** A question to a check handler. */
+export interface Ask {
+  readonly handler: string;
+  readonly params: unknown;
+  readonly input: InputMaker;
+}
+
+/** An HTTP answer of a rule's own. */
+export interface DenyAnswer {
+  /** `undefined`: by the handler's code, or 429 for a quota. */
+  readonly status: number | undefined;
+  readonly headers: readonly (readonly [name: string, value: CompiledText])[];
+  readonly body: CompiledText | undefined;
+}
+
+export interface HeaderChanges {
+  readonly set: readonly (readonly [name: string, value: CompiledText])[];
+  readonly append: readonly (readonly [name: string, value: CompiledText])[];
+  readonly remove: readonly string[];
+}
+export interface Changes {
+  readonly request: HeaderChanges;
+  readonly response: HeaderChanges;
+  readonly query: { readonly set: readonly (readonly [name: string, value: CompiledText])[]; readonly remove: readonly string[] };
+  readonly metadata: readonly (readonly [name: string, value: CompiledText])[];
+}
+
+export interface QuotaAction {
+  readonly kind: 'quota';
+  readonly handler: string;
+  readonly params: unknown;
+  readonly counter: string;
+  readonly algorithm: Algorithm;
+  readonly perMs: number;
+  readonly key: readonly Compiled[];
+  readonly limit: Compiled;
+  /** `undefined`: 1, in `limit` calls `ratelimit.hits`. */
+  readonly cost: Compiled | undefined;
+  /** `undefined`: as `limit`. */
+  readonly burst: Compiled | undefined;
+  /** Whether a limit in the request (RateLimitOverride) replaces limit and per. */
+  readonly override: boolean;
+  /** Keys of `ratelimit.descriptor` that it reads: a descriptor without one of them is not asked. */
+  readonly descriptorKeys: readonly string[];
+}
+
+export type Action =
+  | { readonly kind: 'deny'; readonly answer: DenyAnswer; readonly unlessAllowed: string | undefined }
+  /** The group without a name is `''`. */
+  | { readonly kind: 'allow'; readonly group: string; readonly ask: Ask | undefined }
+  | { readonly kind: 'check'; readonly ask: Ask }
+  | QuotaAction
+  | { readonly kind: 'report'; readonly handler: string; readonly params: unknown; readonly input: FieldsMaker; readonly shape: Shape }
+  | { readonly kind: 'enrich'; readonly handler: string; readonly params: unknown; readonly input: InputMaker; readonly outputs: readonly EnrichOutput[] };
+
+export interface EnrichOutput {
+  /** As the adapter names it. */
+  readonly name: string;
+  readonly slot: number;
+  /** From the adapter's JavaScript value to the attribute's; `undefined` where it is not of the declared type. */
+  readonly convert: (value: unknown) => import('../../attributes/values.ts').Value | undefined;
+}
+
+export type Mode =
+  | { readonly kind: 'enforce' }
+  | { readonly kind: 'shadow' }
+  | { readonly kind: 'percent'; readonly percent: number; readonly by: Compiled | undefined };
+
+export interface Rule {
+  /** Its place in the policy: the order of all rules of all files. */
+  readonly index: number;
+  readonly name: string;
+  readonly description: string | undefined;
+  readonly position: Position;
+  readonly calls: ReadonlySet<CallKind>;
+  /** `undefined`: always. */
+  readonly match: Compiled | undefined;
+  readonly action: Action | undefined;
+  readonly onAllow: Changes | undefined;
+  /** For check and quota. `out.*` of it are slots from `outFirstSlot` on. */
+  readonly onDeny: DenyAnswer | undefined;
+  readonly onError: { readonly input: ErrorWord; readonly handler: ErrorWord };
+  readonly mode: Mode;
+  /** Of reports; `undefined`: all. */
+  readonly sample: { readonly percent: number; readonly by: Compiled | undefined } | undefined;
+  /** `out.*` as this rule's texts see it: names in slot order, `reason` first. */
+  readonly out: { readonly firstSlot: number; readonly names: readonly string[]; readonly converts: readonly ((value: unknown) => import('../../attributes/values.ts').Value | undefined)[] };
+}

@@ -1,0 +1,67 @@
+import type { Bag } from '../attributes/bag.ts';
+import type { Type } from '../attributes/types.ts';
+import type { Value } from '../attributes/values.ts';
+
+/** What an evaluation that failed comes to. Never a value, never "no": the caller says what a failure means. */
+export const FAILED: unique symbol = Symbol('failed');
+
+/** One attribute that an expression reads. */
+export interface Read {
+  readonly slot: number;
+  readonly name: string;
+  /** True where every read of it stands under `has()`, `?.`, `[?]`, or what `has(x) &&` or `has(x) ?` covers. */
+  readonly guarded: boolean;
+  /** The constant keys under which a map attribute is read (`request.headers["x"]`), guarded or not. */
+  readonly keys: readonly { readonly key: string; readonly guarded: boolean }[];
+  /** Where the first unguarded read stands (offset in characters), else the first read. */
+  readonly offset: number;
+}
+
+/** Something wrong, or worth saying, about the text of an expression. */
+export interface Problem {
+  /** `EXPRESSION_WHAT`, in docs/errors.md. */
+  readonly code: string;
+  /** What is wrong, what was expected, what to do. One sentence, no position. */
+  readonly message: string;
+  /** Where it begins and ends, in UTF-16 units of the text. */
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface Compiled {
+  readonly source: string;
+  readonly type: Type;
+  readonly reads: readonly Read[];
+  readonly warnings: readonly Problem[];
+  /** The value where the expression reads nothing and cannot fail; else `undefined`. */
+  readonly constant: Value | undefined;
+  /** Never throws. */
+  evaluate(bag: Bag): Value | typeof FAILED;
+  /** Why `evaluate` fails on this bag, in words, worked out again. Empty text where it does not fail. */
+  why(bag: Bag): string;
+}
+
+/** Text with `${expression}` in it. */
+export interface CompiledText {
+  readonly source: string;
+  readonly reads: readonly Read[];
+  readonly warnings: readonly Problem[];
+  /** The text where nothing in it is an expression; else `undefined`. */
+  readonly constant: string | undefined;
+  /** Control characters are taken out of what is put in; a part that fails is empty text and named in `failed`. */
+  render(bag: Bag): { readonly text: string; readonly failed: string | undefined };
+}
+
+export interface CompileOptions {
+  /** The type it must have; `dyn` or absent: any. */
+  readonly expect?: Type;
+  /** Which types will do, where several do (`expect` is then not given). */
+  readonly accept?: (type: Type) => boolean;
+  /** What `accept` wants, for the message: "a string, number or boolean". */
+  readonly wanted?: string;
+}
+
+/** Either compiled (problems is then empty), or every problem of the text. */
+export type Compilation<C> =
+  | { readonly compiled: C; readonly problems: readonly [] }
+  | { readonly compiled: undefined; readonly problems: readonly Problem[] };

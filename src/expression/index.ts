@@ -1,0 +1,9 @@
+/**
+ * **In**: the text of a CEL expression, the attributes it may read, the type it must have.
+ * **Out**: a compiled expression over a bag. **Fails**: with every problem at once, each at an offset into the text.
+ *
+ * This file is the folder's door: other folders import nothing else of it.
+ */
+export { compile, compileText } from './compile.ts';
+export type { Compilation, Compiled, CompiledText, CompileOptions, Problem, Read } from './compiled.ts';
+export { FAILED } from './compiled.ts';

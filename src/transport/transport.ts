@@ -1,0 +1,68 @@
+/**
+ * What carries gRPC calls, in words that no implementation leaks through. Nothing outside this folder knows which one runs.
+ * **In**: bytes on a socket. **Out**: whole messages to a method's handler. **Fails**: with a gRPC status, never an empty OK.
+ */
+
+/** google.rpc.Code, the ones we say. */
+export const Status = {
+  OK: 0, CANCELLED: 1, UNKNOWN: 2, INVALID_ARGUMENT: 3, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8, FAILED_PRECONDITION: 9, UNIMPLEMENTED: 12, INTERNAL: 13, UNAVAILABLE: 14, UNAUTHENTICATED: 16,
+} as const;
+export type StatusCode = (typeof Status)[keyof typeof Status];
+
+/** Thrown by a handler to end its call with a status of its choosing; anything else thrown ends it with INTERNAL. */
+export class GrpcError extends Error {
+  readonly code: number;
+  constructor(code: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'GrpcError';
+    this.code = code;
+  }
+}
+
+export interface CallContext {
+  /** Milliseconds until the caller gives up (grpc-timeout), when asked; `undefined` where it set none. */
+  remainingMs(): number | undefined;
+  /** Aborted when the caller is gone or its deadline has passed. Made when first read. */
+  readonly signal: AbortSignal;
+  /** The first value of a metadata key (lower case); `undefined` where there is none. */
+  metadata(key: string): string | undefined;
+  /** Who calls: `127.0.0.1:50412`. */
+  readonly peer: string;
+}
+
+/** One request message in, one reply out: at once where it can be, else by promise. The request's bytes are the handler's to keep only until it answers. */
+export type UnaryHandler = (request: Uint8Array, context: CallContext) => Uint8Array | Promise<Uint8Array>;
+
+/**
+ * Messages in, messages out. What is not read is not acknowledged (HTTP/2 flow control): a handler that waits holds the
+ * sender back. Ends with OK when the generator returns.
+ */
+export type StreamHandler = (requests: AsyncIterable<Uint8Array>, context: CallContext) => AsyncIterable<Uint8Array>;
+
+export type Method =
+  | { readonly kind: 'unary'; readonly handle: UnaryHandler }
+  | { readonly kind: 'stream'; readonly handle: StreamHandler };
+
+/** By full path: `/envoy.service.auth.v3.Authorization/Check`. */
+export type Methods = ReadonlyMap<string, Method>;
+
+export interface TransportOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Larger requests end with RESOURCE_EXHAUSTED. */
+  readonly maxMessageBytes: number;
+  /** Told of every fault of our own (a handler threw something that is no {@link GrpcError}), for the log. */
+  readonly onFault: (path: string, error: unknown) => void;
+}
+
+export interface Transport {
+  readonly host: string;
+  readonly port: number;
+  /** Takes no new calls, lets those in flight end, for at most `graceMs`; then closes. */
+  drain(graceMs: number): Promise<void>;
+}
+
+/** Starts listening; rejects with a clear message where the port is taken. */
+export type Listen = (methods: Methods, options: TransportOptions) => Promise<Transport>;

@@ -1,0 +1,80 @@
+/** Who may import whom. This table is the documentation; DESIGN and docs/architecture.md point here. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = resolve(import.meta.dirname, '..');
+
+/** For each folder, the folders (or files) of ours that it may import beside itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'src/attributes': [],
+  'src/expression': ['src/attributes'],
+  'src/transport': [],
+  'src/adapters': ['src/attributes'],
+  'src/core': ['src/attributes', 'src/expression', 'src/adapters/contract.ts'],
+  'src/frontends': ['src/transport', 'src/attributes', 'src/core/call.ts'],
+  'src/admin': ['src/transport', 'src/attributes', 'src/core'],
+  'src/cli': ['src'],
+};
+
+/** Doors: from other folders, only this file of the folder may be imported. */
+const DOORS: Readonly<Record<string, string>> = { 'src/expression': 'src/expression/index.ts' };
+
+function sourceFiles(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return sourceFiles(path);
+    return entry.name.endsWith('.ts') ? [path] : [];
+  });
+}
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(ROOT, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\//g, '');
+  const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)\s*import\s*['"]([^'"]+)['"]/g);
+  return [...found].map(([, a, b, c]) => a ?? b ?? c ?? '');
+}
+
+const within = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
+
+describe('imports', () => {
+  for (const [folder, allowed] of Object.entries(MAY_IMPORT)) {
+    test(`${folder} imports only what it may`, () => {
+      const files = sourceFiles(folder);
+      const wrong = files.flatMap((file) => importsOf(file)
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => relative(ROOT, resolve(ROOT, dirname(file), specifier)))
+        .filter((target) => ![folder, ...allowed].some((place) => within(target, place)))
+        .map((target) => `${file} imports ${target}`));
+      expect(wrong).toEqual([]);
+    });
+  }
+
+  test('plugins import the public contract, never src/, never each other', () => {
+    const wrong = sourceFiles('plugins').flatMap((file) => importsOf(file)
+      .filter((specifier) => {
+        if (!specifier.startsWith('.')) return specifier.startsWith('sluice') && !['sluice/plugin', 'sluice/plugin/testing'].includes(specifier);
+        const target = relative(ROOT, resolve(ROOT, dirname(file), specifier));
+        const own = file.split('/').slice(0, 2).join('/');
+        const isTestPart = file.endsWith('.test.ts') && within(target, 'test/parts');
+        return !within(target, own) && !isTestPart;
+      })
+      .map((specifier) => `${file} imports ${specifier}`));
+    expect(wrong).toEqual([]);
+  });
+
+  test('folders with a door are entered by it', () => {
+    const wrong = Object.entries(DOORS).flatMap(([folder, door]) => sourceFiles('src')
+      .filter((file) => !within(file, folder))
+      .flatMap((file) => importsOf(file)
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => relative(ROOT, resolve(ROOT, dirname(file), specifier)))
+        .filter((target) => within(target, folder) && target !== door)
+        .map((target) => `${file} imports ${target}`)));
+    expect(wrong).toEqual([]);
+  });
+
+  test('a name says what is in a file', () => {
+    const vague = [...sourceFiles('src'), ...sourceFiles('plugins')].filter((file) => /(^|\/)(utils?|common|helpers?|manager|impl|misc|base)(\.ts|\/)/.test(file));
+    expect(vague).toEqual([]);
+  });
+});

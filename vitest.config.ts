@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config';
+
+const own = (file: string): string => new URL(file, import.meta.url).pathname;
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^sluice\/plugin\/testing$/, replacement: own('./src/adapters/testing/index.ts') },
+      { find: /^sluice\/plugin$/, replacement: own('./src/adapters/index.ts') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts', 'plugins/**/*.test.ts', 'src/**/*.test.ts'],
+    testTimeout: 20_000,
+    hookTimeout: 120_000,
+    maxWorkers: 2,
+  },
+});
