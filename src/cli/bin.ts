@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+/** The command's first step: says clearly which Node it needs before anything that an older one cannot read is loaded. */
+const NEEDED = 24;
+const major = Number(process.versions.node.split('.')[0]);
+
+if (major < NEEDED) {
+  process.stderr.write(
+    `sluice: needs Node ${NEEDED} or newer, and this is Node ${process.versions.node} (${process.execPath}).\n`
+    + `  Install a newer Node, or put one beside the package: npm install node@${NEEDED} && npx sluice ...\n`,
+  );
+  process.exitCode = 3;
+} else {
+  const { main } = await import('./main.ts');
+  process.exitCode = await main(process.argv.slice(2));
+}
+
+export {};

@@ -1,0 +1,40 @@
+/** Every error that the command itself says; docs/errors.md is generated from tables like this. */
+export const CLI_ERRORS = {
+  CLI_USAGE: {
+    means: 'The command line is wrong: an unknown command or option, or one that lacks its argument.',
+    fix: 'Read `sluice --help`, or `sluice COMMAND --help`.',
+  },
+  CLI_ADDRESS: {
+    means: 'An address is not of the form HOST:PORT.',
+    fix: 'Write `127.0.0.1:9091`, `[::1]:9091`, or `0.0.0.0:9091` for all interfaces; port 0 takes any free one.',
+  },
+  CLI_PORT_TAKEN: {
+    means: 'The address to listen at cannot be had: another process holds the port, or the host is not one of this machine.',
+    fix: 'Stop the other process, or choose another address with --grpc or --admin.',
+  },
+  CLI_POLICY: {
+    means: 'The policy has errors, so there is nothing to serve.',
+    fix: 'Each error says where it is and what to do. `sluice lint` shows the same list without starting anything.',
+  },
+  CLI_HANDLER_OPEN: {
+    means: 'A handler of the policy could not be opened: its adapter refused its config.',
+    fix: 'Correct the config of that handler; `sluice plugins show ADAPTER` shows an example of it.',
+  },
+  CLI_REQUEST_FILE: {
+    means: 'The file given with --request cannot be read, or holds no attributes.',
+    fix: 'Give a YAML or JSON file of attributes: `request.method: GET`, one a line, and `call: http` where it is another kind of call.',
+  },
+  CLI_UNREACHABLE: {
+    means: 'The server that was called did not answer, or answered with a gRPC error.',
+    fix: 'See that it runs and that --to names its gRPC port; its log says what went wrong on its side.',
+  },
+  CLI_NO_SUCH_ADAPTER: {
+    means: 'No adapter has that name.',
+    fix: '`sluice plugins` lists those there are.',
+  },
+  CLI_NO_CASES: {
+    means: 'No file that was given holds cases.',
+    fix: 'A file of cases has a key `cases`; see docs/rules.md, section 9.',
+  },
+} as const;
+export type CliErrorCode = keyof typeof CLI_ERRORS;

@@ -1,0 +1,112 @@
+/** What the command line looks like. The actions are loaded when they run, so that `--help` needs none of them. */
+import { Argument, Command, Option } from 'commander';
+import { EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
+import { VERSION } from './own-package.ts';
+import { paintOut } from './terminal.ts';
+
+type Done = (code: ExitCode) => void;
+
+export function makeProgram(done: Done): Command {
+  const program = new Command('sluice')
+    .description('One engine that decides and records every request of a service mesh.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help, also of one command')
+    .helpCommand(false)
+    .showHelpAfterError('(`sluice --help` says what there is)')
+    .showSuggestionAfterError()
+    .configureHelp({ styleTitle: paintOut.strong, styleCommandText: paintOut.name, styleSubcommandTerm: paintOut.name, styleOptionTerm: paintOut.name })
+    .addHelpText('after', `
+A first look:
+  sluice serve examples/start                         start, and print a line to try
+  sluice lint policy/                                 every error at once, and which calls each rule answers
+  sluice explain policy/ --request request.yaml       what would be answered, and why
+
+${EXIT_CODES_TEXT}
+
+The rule language is described in docs/rules.md, every error code in docs/errors.md.`)
+    .exitOverride();
+  serve(program, done);
+  lint(program, done);
+  test(program, done);
+  explain(program, done);
+  call(program, done);
+  plugins(program, done);
+  return program;
+}
+
+const CONFIG = 'a policy: a YAML file, or a folder of them';
+
+function serve(program: Command, done: Done): void {
+  program.command('serve')
+    .summary('answer Envoy by a policy')
+    .description('Answers Envoy\'s ext_authz, ratelimit and access log calls by a policy, until it is told to stop.')
+    .argument('<config...>', CONFIG)
+    .option('--grpc <host:port>', 'where Envoy calls', '127.0.0.1:9091')
+    .option('--admin <host:port>', 'where people and Prometheus look: /metrics /healthz /readyz /rules /handlers /verdicts', '127.0.0.1:15014')
+    .option('--grace <seconds>', 'how long calls in flight may take when it is told to stop', '10')
+    .addOption(new Option('--log-format <format>', 'of its own log, on stderr').choices(['text', 'json']).default('text'))
+    .addOption(new Option('--log-level <level>', 'of its own log').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .addHelpText('after', `
+A changed file or SIGHUP loads the policy anew; where it has errors, they are shown and the last good one stays in force.
+SIGTERM or Ctrl-C lets calls in flight end (health says NOT_SERVING first); a second one ends at once.`)
+    .action(async (configs: string[], options: ServeFlags) => done(await (await import('./commands/serve.ts')).serve(configs, options)));
+}
+
+function lint(program: Command, done: Done): void {
+  program.command('lint')
+    .summary('say everything that is wrong with a policy')
+    .description('Loads a policy without starting anything: every error and warning at once, and which calls each rule answers.')
+    .argument('<config...>', CONFIG)
+    .option('--quiet', 'only the errors and warnings')
+    .option('--json', 'as JSON, for programs')
+    .action(async (configs: string[], options: LintFlags) => done(await (await import('./commands/lint.ts')).lint(configs, options)));
+}
+
+function test(program: Command, done: Done): void {
+  program.command('test')
+    .summary('run the cases that say what a policy should do')
+    .description('Runs cases (docs/rules.md, section 9). Nothing leaves the process: quotas are kept in memory, time stands still.')
+    .argument('<cases...>', 'files of cases, or folders of them')
+    .addOption(new Option('--through <way>', 'how each case reaches the engine').choices(['process', 'grpc']).default('process'))
+    .action(async (paths: string[], options: TestFlags) => done(await (await import('./commands/test.ts')).test(paths, options)));
+}
+
+function explain(program: Command, done: Done): void {
+  program.command('explain')
+    .summary('say what a request would be answered, and why')
+    .description('Puts one request to a policy: the verdict, the rules that matched, what handlers said, the attributes that were read.\nHandlers are opened for real, so a quota is charged and a report is written.')
+    .argument('<config...>', CONFIG)
+    .requiredOption('--request <file>', 'attributes in YAML or JSON: `request.method: GET`, and `call:` for another kind than http; - is stdin')
+    .addOption(new Option('--call <kind>', 'the kind of call, where the file does not say').choices(['http', 'tcp', 'limit', 'log', 'tcp-log']))
+    .option('--json', 'as JSON, for programs')
+    .action(async (configs: string[], options: ExplainFlags) => done(await (await import('./commands/explain.ts')).explain(configs, options)));
+}
+
+function call(program: Command, done: Done): void {
+  program.command('call')
+    .summary('send a real gRPC call to a running server')
+    .description('Sends what Envoy would send to a running server, and prints what it answers. Exits with 1 where it is refused.')
+    .addArgument(new Argument('<kind>', 'check: ext_authz; limit: ratelimit; log: one access log entry').choices(['check', 'limit', 'log']))
+    .requiredOption('--to <host:port>', 'the server')
+    .requiredOption('--request <file>', 'attributes in YAML or JSON, as for explain; - is stdin')
+    .option('--timeout <ms>', 'how long to wait', '1000')
+    .option('--json', 'as JSON, for programs')
+    .action(async (kind: 'check' | 'limit' | 'log', options: CallFlags) => done(await (await import('./commands/call.ts')).call(kind, options)));
+}
+
+function plugins(program: Command, done: Done): void {
+  const group = program.command('plugins')
+    .summary('list the adapters that handlers can name, or show one')
+    .description('The adapters that a policy\'s handlers can name. What it shows comes from their own code.')
+    .action(async () => done(await (await import('./commands/plugins.ts')).listPlugins()));
+  group.command('show')
+    .description('an example config with every key explained, what a rule gives it and gets back')
+    .argument('<name>', 'an adapter, such as quota-redis')
+    .action(async (name: string) => done(await (await import('./commands/plugins.ts')).showPlugin(name)));
+}
+
+export interface ServeFlags { readonly grpc: string; readonly admin: string; readonly grace: string; readonly logFormat: 'text' | 'json'; readonly logLevel: 'debug' | 'info' | 'warn' | 'error' }
+export interface LintFlags { readonly quiet?: true; readonly json?: true }
+export interface TestFlags { readonly through: 'process' | 'grpc' }
+export interface ExplainFlags { readonly request: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }
+export interface CallFlags { readonly to: string; readonly request: string; readonly timeout: string; readonly json?: true }

@@ -1,0 +1,42 @@
+/** Words on a terminal: coloured where the stream is one (and NO_COLOR is not set), plain everywhere else. */
+import { styleText } from 'node:util';
+
+type Format = Parameters<typeof styleText>[0];
+type Stream = NodeJS.WritableStream;
+
+export interface Paint {
+  strong(text: string): string;
+  faint(text: string): string;
+  good(text: string): string;
+  bad(text: string): string;
+  warn(text: string): string;
+  name(text: string): string;
+}
+
+function paintFor(stream: Stream): Paint {
+  const as = (format: Format) => (text: string): string => styleText(format, text, { stream });
+  return { strong: as('bold'), faint: as('dim'), good: as('green'), bad: as('red'), warn: as('yellow'), name: as('cyan') };
+}
+
+export const paintOut: Paint = paintFor(process.stdout);
+export const paintErr: Paint = paintFor(process.stderr);
+
+/** A line on stdout: what was asked for. */
+export function say(text = ''): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** A line on stderr: what is said about it. */
+export function tell(text = ''): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Columns padded to their widest cell; the last is not padded. Colour is put on afterwards by `paint`, so widths are right. */
+export function columns(rows: readonly (readonly string[])[], paint: readonly ((text: string) => string)[] = []): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, at) => { widths[at] = Math.max(widths[at] ?? 0, cell.length); });
+  return rows.map((row) => row.map((cell, at) => {
+    const padded = at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0);
+    return paint[at]?.(padded) ?? padded;
+  }).join('  ').trimEnd());
+}
