@@ -89,6 +89,7 @@ export interface QuotaAsk<B = unknown> {
   readonly perMs: number;
 }
 export interface QuotaAnswer {
+  /** Whether this ask could pass. Nothing is charged unless every ask of the call could, so the first that is false names the refusal. */
   readonly granted: boolean;
   readonly limit: number;
   /** What is left after this ask, at least 0; where refused, what is left uncharged. */

@@ -1,0 +1,61 @@
+/** Work of a handler that goes on beside calls: restarted when it fails, waited for at the end. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Log } from './contract.ts';
+
+export interface Background {
+  start(name: string, work: (signal: AbortSignal) => Promise<void>): void;
+  /** What fails now, for people; `undefined` where all works. */
+  failing(): string | undefined;
+  /** Settles when all work has ended, or `withinMs` after the signal; then says which still runs. */
+  ended(withinMs: number): Promise<void>;
+}
+
+const FIRST_PAUSE_MS = 500; // a broken pipe is back by then; a broken config does not fill the log
+const LONGEST_PAUSE_MS = 30_000;
+
+export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs: number = FIRST_PAUSE_MS): Background {
+  const failures = new Map<string, string>();
+  const running = new Map<string, Promise<void>>();
+
+  async function supervise(name: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    let pauseMs = firstPauseMs;
+    while (!signal.aborted) {
+      // Work that has lasted as long as the last pause works again.
+      const settled = setTimeout(() => {
+        failures.delete(name);
+        pauseMs = firstPauseMs;
+      }, pauseMs);
+      settled.unref();
+      try {
+        await work(signal);
+        failures.delete(name);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        const why = error instanceof Error ? error.message : String(error);
+        failures.set(name, `${name} failed: ${why}`);
+        log.error('background work failed and is started again', { work: name, error, pauseMs });
+      } finally {
+        clearTimeout(settled);
+      }
+      await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
+    }
+  }
+
+  return {
+    start(name, work) {
+      if (running.has(name)) throw new Error(`background work "${name}" runs already; give each its own name`);
+      running.set(name, Promise.resolve().then(() => supervise(name, work)).finally(() => running.delete(name)));
+    },
+    failing: () => failures.values().next().value,
+    async ended(withinMs) {
+      if (running.size === 0) return;
+      const over = new AbortController();
+      const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'ended' as const);
+      const first = await Promise.race([Promise.all(running.values()), late]);
+      over.abort();
+      if (first === 'late') log.warn('background work ignores its signal and is left behind', { work: [...running.keys()], waitedMs: withinMs });
+    },
+  };
+}

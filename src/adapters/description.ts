@@ -1,0 +1,101 @@
+/** What an adapter says of itself, checked before anybody relies on it. */
+import { z } from 'zod';
+import { type Adapter, type Capability, CAPABILITIES, type Shape } from './contract.ts';
+import { AdapterError } from './errors.ts';
+
+const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
+const SHAPE_TYPES: ReadonlySet<string> = new Set([
+  'string', 'int', 'double', 'bool', 'bytes', 'timestamp', 'duration', 'ip', 'list<string>', 'map<string>', 'any',
+]);
+const ALGORITHMS: ReadonlySet<string> = new Set(['fixed', 'gcra']);
+
+interface JsonSchema {
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly additionalProperties?: boolean | JsonSchema;
+  readonly items?: JsonSchema;
+  readonly prefixItems?: readonly JsonSchema[];
+  readonly anyOf?: readonly JsonSchema[];
+  readonly oneOf?: readonly JsonSchema[];
+  readonly allOf?: readonly JsonSchema[];
+  readonly $defs?: Readonly<Record<string, JsonSchema>>;
+}
+
+/** Everything that is wrong with the description, or nothing. */
+export function descriptionProblems(adapter: Adapter): AdapterError[] {
+  const name = typeof adapter.name === 'string' ? adapter.name : '';
+  const problems: AdapterError[] = [];
+  if (!NAME.test(name)) {
+    problems.push(new AdapterError('ADAPTER_BAD_NAME', `adapter "${name}": the name is not in kebab-case, as in quota-redis`));
+  }
+  if (typeof adapter.summary !== 'string' || adapter.summary.trim() === '') {
+    problems.push(new AdapterError('ADAPTER_NO_SUMMARY', `adapter ${name}: the summary is missing; say in one sentence what it does`));
+  }
+  problems.push(...servesProblems(name, adapter.serves), ...schemaProblems(name, 'config', adapter.config));
+  for (const capability of CAPABILITIES) {
+    const params = adapter.serves?.[capability]?.params;
+    if (params !== undefined) problems.push(...schemaProblems(name, `params of ${capability}`, params));
+  }
+  return problems;
+}
+
+function servesProblems(name: string, serves: Adapter['serves'] | undefined): AdapterError[] {
+  const bad = (what: string): AdapterError => new AdapterError('ADAPTER_BAD_SERVES', `adapter ${name}: ${what}`);
+  const served = Object.entries(serves ?? {}).filter(([, value]) => value !== undefined);
+  if (served.length === 0) return [bad(`it serves nothing; expected at least one of ${CAPABILITIES.join(', ')}`)];
+  const problems = served
+    .filter(([capability]) => !CAPABILITIES.includes(capability as Capability))
+    .map(([capability]) => bad(`it serves "${capability}"; expected ${CAPABILITIES.join(', ')}`));
+  for (const capability of ['check', 'report', 'enrich'] as const) {
+    const declared = serves?.[capability];
+    if (declared === undefined) continue;
+    problems.push(...shapeProblems(`the input of ${capability}`, declared.input).map(bad));
+    if ('output' in declared && declared.output !== undefined) problems.push(...shapeProblems(`the output of ${capability}`, declared.output).map(bad));
+    if (capability === 'enrich' && !('output' in declared)) problems.push(bad('the output of enrich is missing'));
+  }
+  const algorithms = serves?.quota?.algorithms;
+  if (serves?.quota !== undefined && (algorithms === undefined || algorithms.length === 0 || algorithms.some((one) => !ALGORITHMS.has(one)))) {
+    problems.push(bad(`the algorithms of quota are ${JSON.stringify(algorithms)}; expected some of ${[...ALGORITHMS].join(', ')}`));
+  }
+  return problems;
+}
+
+/** Problems of a shape; one that is a function of the config is known only when a rule is. */
+export function shapeProblems(what: string, shape: unknown): string[] {
+  if (shape === 'any' || typeof shape === 'function') return [];
+  if (typeof shape !== 'object' || shape === null) return [`${what} is not a shape: expected names and types, 'any', or a function`];
+  return Object.entries(shape as Shape)
+    .filter(([, type]) => !SHAPE_TYPES.has(type.replace(/\?$/, '')))
+    .map(([field, type]) => `${what} has ${field} of type "${type}"; expected ${[...SHAPE_TYPES].join(', ')}, with ? where it may be absent`);
+}
+
+function schemaProblems(name: string, what: string, schema: unknown): AdapterError[] {
+  if (!(schema instanceof z.ZodType)) {
+    return [new AdapterError('ADAPTER_NOT_STRICT', `adapter ${name}: its ${what} is not a zod schema of zod 4; expected z.strictObject({ ... })`)];
+  }
+  const json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', cycles: 'ref' }) as JsonSchema;
+  const problems: AdapterError[] = [];
+  const visit = (node: JsonSchema, path: string): void => {
+    for (const [field, value] of Object.entries(node.properties ?? {})) {
+      const at = path === '' ? field : `${path}.${field}`;
+      if (!isDescribed(value)) {
+        problems.push(new AdapterError('ADAPTER_FIELD_UNDESCRIBED', `adapter ${name}: ${what}: "${at}" has no description; add .describe('...')`));
+      }
+      visit(value, at);
+    }
+    if (node.properties !== undefined && node.additionalProperties === undefined) {
+      problems.push(new AdapterError('ADAPTER_NOT_STRICT', `adapter ${name}: ${what}${path === '' ? '' : `: "${path}"`} takes unknown keys; use z.strictObject`));
+    }
+    if (typeof node.additionalProperties === 'object') visit(node.additionalProperties, `${path}.*`);
+    if (node.items !== undefined) visit(node.items, `${path}[]`);
+    for (const part of [...(node.prefixItems ?? []), ...(node.anyOf ?? []), ...(node.oneOf ?? []), ...(node.allOf ?? [])]) visit(part, path);
+    for (const [key, part] of Object.entries(node.$defs ?? {})) visit(part, key);
+  };
+  visit(json, '');
+  return problems;
+}
+
+/** The tag of a discriminated union says itself what it is. */
+function isDescribed(node: JsonSchema): boolean {
+  return (node.description ?? '').trim() !== '' || 'const' in node || '$ref' in node;
+}

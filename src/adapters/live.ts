@@ -1,0 +1,146 @@
+/**
+ * **In**: an adapter, a parsed config, the process around it. **Out**: an open handler with its host.
+ * **Fails**: with an {@link AdapterError} that names the adapter and the handler; nothing of it stays open then.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { superviseBackground } from './background.ts';
+import { type Adapter, type AnyHandler, CAPABILITIES, type Capability, type Host, type Log, type LogFields } from './contract.ts';
+import { AdapterError } from './errors.ts';
+import type { PluginMetrics } from './plugin-metrics.ts';
+import type { SharedMemory } from './shared-memory.ts';
+
+/** What the process gives all its handlers. */
+export interface HandlerEnvironment {
+  readonly log: Log;
+  readonly metrics: PluginMetrics;
+  readonly shared: SharedMemory;
+  /** The process's own where absent. */
+  readonly clock?: Host['clock'];
+  /** Given up while opening, and afterwards as if closed. */
+  readonly signal?: AbortSignal;
+  /** 10 s where absent: opening needs no backend. */
+  readonly openWithinMs?: number;
+  /** How long `close` waits for background work that ignores its signal; 5 s where absent. */
+  readonly closeWithinMs?: number;
+  /** Before background work that failed is started again, doubled each time; 500 ms where absent. */
+  readonly restartAfterMs?: number;
+}
+
+/** Has the form of the core's `OpenHandler`. */
+export interface LiveHandler {
+  readonly handler: AnyHandler;
+  /** Whether its backend can be asked now, and why not. */
+  readiness(): { readonly ready: boolean; readonly why: string | undefined };
+  /** Aborts its signal, waits for its background work, closes it. Harmless when repeated; never fails: what goes wrong is logged. */
+  close(): Promise<void>;
+}
+
+export interface HandlerToOpen {
+  readonly name: string;
+  /** Parsed by the adapter's schema. */
+  readonly config: unknown;
+  /** Of the file that names the handler. */
+  readonly folder: string;
+}
+
+const PROCESS_CLOCK: Host['clock'] = { nowMs: () => Date.now() };
+const METHODS: Readonly<Record<Capability, readonly (keyof AnyHandler)[]>> = {
+  enrich: ['lookup'], check: ['check'], quota: ['bucket', 'charge'], report: ['sink', 'write'],
+};
+
+export async function openHandler(adapter: Adapter, { name, config, folder }: HandlerToOpen, environment: HandlerEnvironment): Promise<LiveHandler> {
+  const log = boundLog(environment.log, { handler: name, adapter: adapter.name });
+  const closing = new AbortController();
+  const signal = environment.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, environment.signal]);
+  const background = superviseBackground(signal, log, environment.restartAfterMs);
+  const metrics = environment.metrics.forHandler(name);
+  let notReady: string | undefined;
+
+  const host: Host = {
+    log, signal, folder,
+    clock: environment.clock ?? PROCESS_CLOCK,
+    metrics,
+    background: (work, run) => background.start(work, run),
+    ready: (isReady, why) => { notReady = isReady ? undefined : why ?? 'it says it is not ready'; },
+    shared: (part, bytes) => environment.shared.get(name, part, bytes),
+  };
+
+  async function end(handler: AnyHandler | undefined): Promise<void> {
+    closing.abort(new Error(`handler ${name} is closed`));
+    await background.ended(environment.closeWithinMs ?? 5000);
+    try {
+      await handler?.close?.();
+    } catch (error) {
+      log.error('closing failed', { error });
+    }
+    metrics.withdraw();
+  }
+
+  let handler: AnyHandler;
+  try {
+    handler = await opened(adapter, name, config, host, environment.openWithinMs ?? 10_000, end);
+  } catch (error) {
+    await end(undefined);
+    throw error;
+  }
+  const wrong = methodProblem(adapter, handler);
+  if (wrong !== undefined) {
+    await end(handler);
+    throw new AdapterError('ADAPTER_METHOD_MISSING', `[${adapter.name}/${name}] ${wrong}`);
+  }
+
+  let closed: Promise<void> | undefined;
+  return {
+    handler,
+    readiness() {
+      const why = notReady ?? background.failing();
+      return { ready: why === undefined, why };
+    },
+    close: () => closed ??= end(handler),
+  };
+}
+
+/** What opens after it was given up is closed. */
+async function opened(
+  adapter: Adapter, name: string, config: unknown, host: Host, withinMs: number, end: (handler: AnyHandler) => Promise<void>,
+): Promise<AnyHandler> {
+  const over = new AbortController();
+  const opening = Promise.resolve().then(() => adapter.open(config, host)); // also where open throws at once
+  const late = sleep(withinMs, undefined, { signal: AbortSignal.any([over.signal, host.signal]) }).then(
+    () => { throw new AdapterError('ADAPTER_OPEN_LATE', `[${adapter.name}/${name}] not open after ${withinMs} ms; opening must not wait for a backend`); },
+    () => { throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] given up while opening`); },
+  );
+  let isGivenUp = false;
+  opening.then((handler) => (isGivenUp ? end(handler) : undefined), () => undefined).catch(() => undefined);
+  try {
+    return await Promise.race([opening, late]);
+  } catch (error) {
+    isGivenUp = true;
+    if (error instanceof AdapterError) throw error;
+    throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  } finally {
+    over.abort();
+  }
+}
+
+function methodProblem(adapter: Adapter, handler: AnyHandler): string | undefined {
+  if (typeof handler !== 'object' || handler === null) return 'open returned no handler';
+  for (const capability of CAPABILITIES) {
+    const isServed = adapter.serves[capability] !== undefined;
+    for (const method of METHODS[capability]) {
+      const isThere = typeof handler[method] === 'function';
+      if (isServed && !isThere) return `it serves ${capability}, but what open returned has no method "${method}"`;
+      if (!isServed && isThere) return `what open returned has a method "${method}", but it does not serve ${capability}`;
+    }
+  }
+  return undefined;
+}
+
+function boundLog(log: Log, bound: LogFields): Log {
+  return {
+    debug: (message, fields) => log.debug(message, { ...bound, ...fields }),
+    info: (message, fields) => log.info(message, { ...bound, ...fields }),
+    warn: (message, fields) => log.warn(message, { ...bound, ...fields }),
+    error: (message, fields) => log.error(message, { ...bound, ...fields }),
+  };
+}
