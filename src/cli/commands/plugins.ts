@@ -1,0 +1,24 @@
+import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { CAPABILITIES } from '../../adapters/contract.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { pluginPage } from '../plugin-page.ts';
+import { columns, paintOut, say } from '../terminal.ts';
+
+export async function listPlugins(): Promise<ExitCode> {
+  const registry = await loadBuiltIns();
+  const rows = registry.names().map((name) => {
+    const adapter = registry.get(name);
+    return [name, CAPABILITIES.filter((capability) => adapter?.serves[capability] !== undefined).join(', '), adapter?.summary ?? ''];
+  });
+  for (const line of columns(rows, [paintOut.name, paintOut.faint])) say(line);
+  return EXIT.ok;
+}
+
+export async function showPlugin(name: string): Promise<ExitCode> {
+  const registry = await loadBuiltIns();
+  const adapter = registry.get(name);
+  if (adapter === undefined) throw new CliError('CLI_NO_SUCH_ADAPTER', `no adapter is named "${name}"; there are ${registry.names().join(', ')}`, { exit: EXIT.usage });
+  process.stdout.write(pluginPage(adapter));
+  return EXIT.ok;
+}

@@ -1,0 +1,61 @@
+/** What `sluice plugins show NAME` says: an example with every key explained, all of it from the adapter's own code. */
+import { z } from 'zod';
+import { type Adapter, type Capability, CAPABILITIES, type Serves } from '../adapters/contract.ts';
+import { exampleLines, indented, type JsonSchema } from './schema-example.ts';
+
+export function pluginPage(adapter: Adapter): string {
+  const config = exampleLines(schemaOf(adapter.config));
+  return [
+    `# ${adapter.name}: ${adapter.summary}`,
+    `# Serves ${CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).join(', ')}.${adapter.selfContained ? ' Needs nothing outside the process.' : ''}`,
+    '',
+    'handlers:',
+    '  my-handler:',
+    `    adapter: ${adapter.name}`,
+    ...(config.length === 0 ? ['    config: {}'] : ['    config:', ...indented(config, '      ')]),
+    '',
+    'rules:',
+    ...CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).flatMap((capability) => ruleLines(capability, adapter.serves)),
+    '',
+  ].join('\n');
+}
+
+const schemaOf = (schema: z.ZodType): JsonSchema => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+
+function ruleLines(capability: Capability, serves: Serves): string[] {
+  const params = serves[capability]?.params;
+  const paramLines = params === undefined ? [] : exampleLines(schemaOf(params));
+  const body = [
+    'handler: my-handler',
+    ...(paramLines.length === 0 ? [] : ['params:', ...indented(paramLines)]),
+    ...capabilityLines(capability, serves),
+  ];
+  return [`  - name: an-example-of-${capability}`, `    ${capability}:`, ...indented(body, '      ')];
+}
+
+function capabilityLines(capability: Capability, serves: Serves): string[] {
+  switch (capability) {
+    case 'check': return [...shapeLines('input', serves.check?.input), ...outputLines('# what it says, for onAllow and onDeny: out.reason', serves.check?.output, 'out.')];
+    case 'quota': return [
+      `# algorithms: ${serves.quota?.algorithms.join(', ') ?? ''}`,
+      'algorithm: ' + (serves.quota?.algorithms[0] ?? 'fixed'), 'limit: 100', 'per: 1m', 'key: [source.principal]',
+    ];
+    case 'report': return shapeLines('input', serves.report?.input);
+    case 'enrich': return [
+      ...shapeLines('input', serves.enrich?.input), 'as: my.enriched',
+      ...outputLines('# it makes:', typeof serves.enrich?.output === 'function' ? undefined : serves.enrich?.output, 'my.enriched.'),
+    ];
+  }
+}
+
+function shapeLines(key: string, shape: unknown): string[] {
+  if (shape === 'any') return [`${key}: { any_name: EXPRESSION }  # whatever names you choose`];
+  if (typeof shape !== 'object' || shape === null) return [`${key}: { ... }  # names and types follow from config and params`];
+  const fields = Object.entries(shape as Readonly<Record<string, string>>);
+  return [`${key}:`, ...fields.map(([name, type]) => `  ${name}: EXPRESSION  # ${type.endsWith('?') ? `${type.slice(0, -1)}, may be left out` : type}`)];
+}
+
+function outputLines(title: string, shape: Readonly<Record<string, string>> | undefined, before: string): string[] {
+  const fields = Object.entries(shape ?? {}).map(([name, type]) => `${before}${name} (${type})`);
+  return fields.length === 0 ? [] : [`${title}${title.endsWith(':') ? '' : ','} ${fields.join(', ')}`];
+}
