@@ -12,7 +12,7 @@ export function pluginPage(adapter: Adapter): string {
     'handlers:',
     '  my-handler:',
     `    adapter: ${adapter.name}`,
-    ...(config.length === 0 ? ['    config: {}'] : ['    config:', ...indented(config, '      ')]),
+    ...indented(under('config', config), '    '),
     '',
     'rules:',
     ...CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).flatMap((capability) => ruleLines(capability, adapter.serves)),
@@ -22,12 +22,18 @@ export function pluginPage(adapter: Adapter): string {
 
 const schemaOf = (schema: z.ZodType): JsonSchema => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
 
+/** Where everything may be left out, what is left is an empty map, not nothing. */
+function under(key: string, lines: readonly string[]): string[] {
+  const isEmpty = lines.every((line) => line.startsWith('#'));
+  return [isEmpty ? `${key}: {}` : `${key}:`, ...indented(lines)];
+}
+
 function ruleLines(capability: Capability, serves: Serves): string[] {
   const params = serves[capability]?.params;
   const paramLines = params === undefined ? [] : exampleLines(schemaOf(params));
   const body = [
     'handler: my-handler',
-    ...(paramLines.length === 0 ? [] : ['params:', ...indented(paramLines)]),
+    ...(paramLines.length === 0 ? [] : under('params', paramLines)),
     ...capabilityLines(capability, serves),
   ];
   return [`  - name: an-example-of-${capability}`, `    ${capability}:`, ...indented(body, '      ')];

@@ -1,0 +1,58 @@
+/** What the JSON pages say. Nothing of it is secret: configs come with their secrets hidden, verdicts likewise. */
+import type { Policy } from '../core/rules/policy.ts';
+import type { Action, Rule } from '../core/rules/rule.ts';
+import type { HandlerState, KeptVerdict } from './sources.ts';
+
+export function rulesPage(policy: Policy | undefined): object {
+  return { revision: policy?.revision ?? null, rules: policy?.rules.map(ruleRow) ?? [] };
+}
+
+function ruleRow(rule: Rule): object {
+  const { file, line } = rule.position;
+  return {
+    name: rule.name,
+    description: rule.description ?? null,
+    at: `${file}:${line}`,
+    calls: [...rule.calls],
+    match: rule.match?.source ?? true,
+    action: rule.action === undefined ? null : actionRow(rule.action),
+    changes: rule.onAllow !== undefined,
+    mode: rule.mode.kind === 'percent' ? { percent: rule.mode.percent, by: rule.mode.by?.source ?? null } : rule.mode.kind,
+    onError: rule.onError,
+    sample: rule.sample === undefined ? null : { percent: rule.sample.percent, by: rule.sample.by?.source ?? null },
+  };
+}
+
+function actionRow(action: Action): object {
+  switch (action.kind) {
+    case 'deny': return { kind: 'deny', unlessAllowed: action.unlessAllowed ?? null };
+    case 'allow': return { kind: 'allow', group: action.group, handler: action.ask?.handler ?? null };
+    case 'check': return { kind: 'check', handler: action.ask.handler };
+    case 'quota': return {
+      kind: 'quota', handler: action.handler, counter: action.counter, algorithm: action.algorithm,
+      limit: action.limit.source, perMs: action.perMs, key: action.key.map(({ source }) => source),
+    };
+    case 'report': return { kind: 'report', handler: action.handler };
+    case 'enrich': return { kind: 'enrich', handler: action.handler, outputs: action.outputs.map(({ name }) => name) };
+  }
+}
+
+export function handlersPage(policy: Policy | undefined, states: readonly HandlerState[]): object {
+  return {
+    handlers: states.map((state) => {
+      const spec = policy?.handlers.get(state.name);
+      return { ...state, why: state.why ?? null, config: spec?.shown ?? null, deadlineMs: spec?.deadlineMs ?? null };
+    }),
+  };
+}
+
+const MOST_SHOWN = 1000;
+
+export function verdictsPage(kept: readonly KeptVerdict[], query: Readonly<Record<string, string | undefined>>): object {
+  const asked = Number(query['limit'] ?? 100);
+  const limit = Number.isInteger(asked) && asked > 0 ? Math.min(asked, MOST_SHOWN) : 100;
+  const chosen = kept.filter(({ rule, outcome }) => (query['rule'] ?? rule) === rule && (query['outcome'] ?? outcome) === outcome);
+  return {
+    verdicts: chosen.slice(0, limit).map(({ timeMs, rule, ...rest }) => ({ time: new Date(timeMs).toISOString(), rule: rule ?? null, ...rest })),
+  };
+}

@@ -1,0 +1,63 @@
+/**
+ * The admin port: what people and Prometheus look at.
+ * **In**: HTTP on an address of its own (this machine only, unless told otherwise). **Out**: JSON, and metrics as text.
+ * **Fails**: with a JSON error and a status; never touches what answers Envoy.
+ */
+import fastify, { type FastifyInstance } from 'fastify';
+import { handlersPage, rulesPage, verdictsPage } from './pages.ts';
+import type { AdminSources } from './sources.ts';
+
+export interface AdminOptions {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly sources: AdminSources;
+  readonly onFault: (path: string, error: unknown) => void;
+}
+
+export interface Admin {
+  readonly host: string;
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const PAGES = {
+  '/metrics': 'Prometheus text format: Sluice\'s own metrics and those that rules make',
+  '/healthz': '200 while the process lives',
+  '/readyz': '200 while a policy is in force and it is not stopping; 503 with the reason otherwise',
+  '/rules': 'the rules in force, in order',
+  '/handlers': 'handlers: whether each is ready, its breaker, what waits',
+  '/verdicts': 'recent denials, failures and a sample of the rest, with reasons; ?rule= ?outcome= ?limit=',
+} as const;
+
+/** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) where it cannot listen. */
+export async function startAdmin({ host, port, sources, onFault }: AdminOptions): Promise<Admin> {
+  const app = fastify({ forceCloseConnections: true, bodyLimit: 1024 });
+  addRoutes(app, sources);
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'there is no such page', pages: PAGES }));
+  app.setErrorHandler((error, request, reply) => {
+    onFault(request.url, error);
+    return reply.code(500).send({ error: 'this page failed; the log says why' });
+  });
+  await app.listen({ host, port });
+  const bound = app.server.address();
+  return { host, port: typeof bound === 'object' && bound !== null ? bound.port : port, close: () => app.close() };
+}
+
+function addRoutes(app: FastifyInstance, sources: AdminSources): void {
+  app.get('/', () => ({ name: 'sluice', pages: PAGES }));
+  app.get('/healthz', () => ({ status: 'ok' }));
+  app.get('/readyz', async (_request, reply) => {
+    const policy = sources.policy();
+    const handlers = sources.handlers().map(({ name, ready, why }) => ({ name, ready, why: why ?? null }));
+    const why = sources.isDraining() ? 'stopping' : policy === undefined ? 'no policy is in force' : undefined;
+    return await reply.code(why === undefined ? 200 : 503).send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });
+  });
+  app.get('/metrics', async (_request, reply) => {
+    const text = await sources.metrics();
+    return await reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(text);
+  });
+  app.get('/rules', () => rulesPage(sources.policy()));
+  app.get('/handlers', () => handlersPage(sources.policy(), sources.handlers()));
+  app.get<{ Querystring: Readonly<Record<string, string | undefined>> }>('/verdicts', ({ query }) => verdictsPage(sources.verdicts(), query));
+}
