@@ -1,0 +1,70 @@
+/** A handler opened as the host does it, with a clock that stands still and a log that is kept. */
+import { randomUUID } from 'node:crypto';
+import type { Adapter, AnyHandler, Call, Log, LogFields } from '../contract.ts';
+import { openHandler } from '../live.ts';
+import { createPluginMetrics } from '../plugin-metrics.ts';
+import { createSharedMemory } from '../shared-memory.ts';
+import { type FakeClock, fakeClock } from './fake-clock.ts';
+
+export interface LogLine {
+  readonly level: keyof Log;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+export interface OpenedForTest {
+  readonly handler: AnyHandler;
+  readonly clock: FakeClock;
+  readonly logged: readonly LogLine[];
+  /** What the handler publishes for /metrics: its counters and pages. */
+  readonly metrics: () => Promise<string>;
+  readonly readiness: () => { readonly ready: boolean; readonly why: string | undefined };
+  readonly close: () => Promise<void>;
+}
+
+export interface OpenForTestOptions {
+  /** As an operator writes it: parsed by the adapter's schema. */
+  readonly config: unknown;
+  /** Relative paths of the config are resolved against it; the working directory where absent. */
+  readonly folder?: string;
+  readonly handlerName?: string;
+  readonly clock?: FakeClock;
+  readonly signal?: AbortSignal;
+  /** Before background work that failed is started again. */
+  readonly restartAfterMs?: number;
+}
+
+export async function openForTest(adapter: Adapter, options: OpenForTestOptions): Promise<OpenedForTest> {
+  const clock = options.clock ?? fakeClock();
+  const logged: LogLine[] = [];
+  const keep = (level: keyof Log) => (message: string, fields: LogFields = {}): void => { logged.push({ level, message, fields }); };
+  const log: Log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
+  const metrics = createPluginMetrics(log);
+  const live = await openHandler(
+    adapter,
+    { name: options.handlerName ?? 'tested', config: adapter.config.parse(options.config), folder: options.folder ?? process.cwd() },
+    {
+      log, metrics, clock, shared: createSharedMemory(),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(options.restartAfterMs === undefined ? {} : { restartAfterMs: options.restartAfterMs }),
+    },
+  );
+  return {
+    handler: live.handler, clock, logged,
+    metrics: () => metrics.render(),
+    readiness: () => live.readiness(),
+    close: () => live.close(),
+  };
+}
+
+/** A call with time enough, or with what is said. */
+export function testCall(remainingMs = 5000): Call {
+  let signal: AbortSignal | undefined;
+  return {
+    get signal() {
+      return signal ??= AbortSignal.timeout(remainingMs);
+    },
+    remainingMs,
+    id: randomUUID(),
+  };
+}

@@ -1,0 +1,227 @@
+/** What holds for every adapter that serves `quota`: the list that a memory, a Redis or any other counter must pass. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import type { Adapter, Algorithm, QuotaAnswer, QuotaAsk } from '../contract.ts';
+import { type Behaviour, ofOpen, paramsOf } from './behaviours.ts';
+import { type OpenedForTest, testCall } from './open-for-test.ts';
+import type { AdapterSubject, QuotaSubject } from './subject.ts';
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+const RESET_ROUNDING_MS = 2; // whole milliseconds, rounded once on either side
+
+interface Desk {
+  readonly opened: OpenedForTest;
+  /** A bucket; each test's counters are its own, also where the backend is shared. */
+  readonly bucket: (options?: { readonly counter?: string; readonly rule?: string; readonly algorithm?: Algorithm; readonly perMs?: number }) => unknown;
+  readonly ask: (bucket: unknown, of: Partial<Omit<QuotaAsk, 'bucket'>> & { readonly limit: number }) => QuotaAsk;
+  readonly charge: (...asks: readonly QuotaAsk[]) => Promise<readonly QuotaAnswer[]>;
+  /** One ask, one answer. */
+  readonly charge1: (ask: QuotaAsk) => Promise<QuotaAnswer>;
+}
+
+function deskOf(adapter: Adapter, example: QuotaSubject, opened: OpenedForTest, algorithm: Algorithm): Desk {
+  const run = randomUUID();
+  const { handler } = opened;
+  const periods = new Map<unknown, number>();
+  const charge = async (...asks: readonly QuotaAsk[]): Promise<readonly QuotaAnswer[]> => {
+    const answers = await handler.charge?.(asks, testCall());
+    assert.ok(answers !== undefined);
+    assert.equal(answers.length, asks.length, 'there is not one answer for each ask');
+    for (const { remaining, resetMs } of answers) {
+      assert.ok(remaining >= 0, `remaining is ${remaining}`);
+      assert.ok(resetMs >= 0, `resetMs is ${resetMs}`);
+    }
+    return answers;
+  };
+  return {
+    opened,
+    charge,
+    bucket(options = {}) {
+      const counter = options.counter ?? 'example';
+      const perMs = options.perMs ?? MINUTE_MS;
+      const bucket = handler.bucket?.({
+        rule: options.rule ?? counter, counter: `${counter}-${run}`, algorithm: options.algorithm ?? algorithm, perMs, params: paramsOf(adapter, 'quota', example.params),
+      });
+      periods.set(bucket, perMs);
+      return bucket;
+    },
+    ask: (bucket, of) => ({ bucket, key: 'ann', cost: 1, burst: of.limit, perMs: periods.get(bucket) ?? MINUTE_MS, ...of }),
+    async charge1(ask) {
+      const [answer] = await charge(ask);
+      assert.ok(answer !== undefined);
+      return answer;
+    },
+  };
+}
+
+export function quotaBehaviours(adapter: Adapter, subject: AdapterSubject, example: QuotaSubject): Behaviour[] {
+  const algorithms = adapter.serves.quota?.algorithms ?? [];
+  const of = (algorithm: Algorithm, says: string, show: (desk: Desk) => Promise<void>): Behaviour =>
+    ofOpen(adapter, subject, `${algorithm}: ${says}`, async (opened) => {
+      opened.clock.toNextWindow(MINUTE_MS);
+      await show(deskOf(adapter, example, opened, algorithm));
+    });
+  return algorithms.flatMap((algorithm) => [
+    ...ofAnyAlgorithm((says, show) => of(algorithm, says, show)),
+    ...(algorithm === 'fixed' ? ofFixed : ofGcra)((says, show) => of(algorithm, says, show)),
+  ]);
+}
+
+type Of = (says: string, show: (desk: Desk) => Promise<void>) => Behaviour;
+
+function ofAnyAlgorithm(of: Of): Behaviour[] {
+  return [
+    of('grants up to the limit and says what is left, then refuses', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      for (const remaining of [2, 1, 0]) {
+        const answer = await charge1(ask(mine, { limit: 3 }));
+        assert.deepEqual({ granted: answer.granted, limit: answer.limit, remaining: answer.remaining }, { granted: true, limit: 3, remaining });
+      }
+      const over = await charge1(ask(mine, { limit: 3 }));
+      assert.deepEqual({ granted: over.granted, limit: over.limit, remaining: over.remaining }, { granted: false, limit: 3, remaining: 0 });
+      assert.ok(over.resetMs > 0, 'a refusal does not say when to come again');
+    }),
+    of('never grants more than the limit under 50 concurrent asks', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const answers = await Promise.all(Array.from({ length: 50 }, () => charge1(ask(mine, { limit: 20 }))));
+      assert.equal(answers.filter(({ granted }) => granted).length, 20);
+    }),
+    of('grants all of several asks or charges none', async ({ bucket, ask, charge, charge1 }) => {
+      const wide = bucket({ counter: 'wide' });
+      const narrow = bucket({ counter: 'narrow' });
+      const both = (): QuotaAsk[] => [ask(wide, { limit: 10 }), ask(narrow, { limit: 1 })];
+      assert.deepEqual((await charge(...both())).map(({ granted }) => granted), [true, true]);
+      const refused = await charge(...both());
+      assert.deepEqual(refused.map(({ granted }) => granted), [true, false], 'each answer says whether its own ask could pass');
+      assert.equal(refused[0]?.remaining, 9, 'what could pass says what is left uncharged');
+      await charge(...both().toReversed());
+      assert.equal((await charge1(ask(wide, { limit: 10, cost: 0 }))).remaining, 9, 'a refusal by the narrow one charged the wide one');
+    }),
+    of('stays all or none under concurrent asks', async ({ bucket, ask, charge, charge1 }) => {
+      const wide = bucket({ counter: 'wide' });
+      const narrow = bucket({ counter: 'narrow' });
+      const answers = await Promise.all(Array.from({ length: 30 }, () => charge(ask(wide, { limit: 100 }), ask(narrow, { limit: 7 }))));
+      assert.equal(answers.filter((both) => both.every(({ granted }) => granted)).length, 7);
+      assert.equal((await charge1(ask(wide, { limit: 100, cost: 0 }))).remaining, 93);
+    }),
+    of('a cost of 0 looks without charging', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      for (let times = 0; times < 3; times++) assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).remaining, 5);
+      await charge1(ask(mine, { limit: 5, cost: 2 }));
+      const look = await charge1(ask(mine, { limit: 5, cost: 0 }));
+      assert.deepEqual({ granted: look.granted, remaining: look.remaining }, { granted: true, remaining: 3 });
+    }),
+    of('a cost is charged whole or not at all', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      assert.equal((await charge1(ask(mine, { limit: 10, cost: 4 }))).granted, true);
+      assert.equal((await charge1(ask(mine, { limit: 10, cost: 4 }))).granted, true);
+      const over = await charge1(ask(mine, { limit: 10, cost: 4 }));
+      assert.deepEqual({ granted: over.granted, remaining: over.remaining }, { granted: false, remaining: 2 });
+      assert.equal((await charge1(ask(mine, { limit: 10, cost: 2 }))).granted, true);
+    }),
+    of('a limit of 0 grants nothing', async ({ bucket, ask, charge1 }) => {
+      const answer = await charge1(ask(bucket(), { limit: 0 }));
+      assert.deepEqual({ granted: answer.granted, remaining: answer.remaining }, { granted: false, remaining: 0 });
+    }),
+    of('refuses, then grants again when its time is over, by the clock', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      await charge1(ask(mine, { limit: 2, cost: 2 }));
+      const over = await charge1(ask(mine, { limit: 2 }));
+      assert.equal(over.granted, false);
+      opened.clock.advance(over.resetMs - RESET_ROUNDING_MS);
+      assert.equal((await charge1(ask(mine, { limit: 2 }))).granted, false, 'granted before the time that it said');
+      opened.clock.advance(RESET_ROUNDING_MS + 1);
+      assert.equal((await charge1(ask(mine, { limit: 2 }))).granted, true, 'refused after the time that it said');
+    }),
+    of('keys are apart, and of any text', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      for (const key of ['a', 'b', '', 'a b', 'a:b', '{a}', 'ü\n\0', 'x'.repeat(1000)]) {
+        assert.equal((await charge1(ask(mine, { limit: 1, key }))).granted, true, `the key ${JSON.stringify(key.slice(0, 20))} shares its count`);
+        assert.equal((await charge1(ask(mine, { limit: 1, key }))).granted, false);
+      }
+    }),
+    of('counters are apart; rules that name one counter share it', async ({ bucket, ask, charge1 }) => {
+      assert.equal((await charge1(ask(bucket({ counter: 'one' }), { limit: 1 }))).granted, true);
+      assert.equal((await charge1(ask(bucket({ counter: 'other' }), { limit: 1 }))).granted, true);
+      assert.equal((await charge1(ask(bucket({ counter: 'one', rule: 'another-rule' }), { limit: 1 }))).granted, false);
+    }),
+    of('a period that a request brings counts for itself', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      assert.equal((await charge1(ask(mine, { limit: 1 }))).granted, true);
+      assert.equal((await charge1(ask(mine, { limit: 1, perMs: 1000 }))).granted, true);
+      assert.equal((await charge1(ask(mine, { limit: 1 }))).granted, false);
+    }),
+  ];
+}
+
+const near = (actual: number, expected: number): void =>
+  assert.ok(Math.abs(actual - expected) <= RESET_ROUNDING_MS, `resetMs is ${actual}; expected ${expected}`);
+
+function ofFixed(of: Of): Behaviour[] {
+  return [
+    of('the reset is the end of the window, granted or refused', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      opened.clock.advance(15_000);
+      near((await charge1(ask(mine, { limit: 1 }))).resetMs, 45_000);
+      opened.clock.advance(5000);
+      near((await charge1(ask(mine, { limit: 1 }))).resetMs, 40_000);
+    }),
+    of('a window ends by the clock, not a period after the first ask', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      opened.clock.advance(59_000);
+      assert.equal((await charge1(ask(mine, { limit: 1 }))).granted, true);
+      opened.clock.advance(1000);
+      assert.equal((await charge1(ask(mine, { limit: 1 }))).granted, true);
+    }),
+    of('a day is a day of UTC', async ({ opened, bucket, ask, charge1 }) => {
+      opened.clock.toNextWindow(DAY_MS);
+      opened.clock.advance(18 * 3_600_000);
+      near((await charge1(ask(bucket({ perMs: DAY_MS }), { limit: 1 }))).resetMs, 6 * 3_600_000);
+    }),
+  ];
+}
+
+function ofGcra(of: Of): Behaviour[] {
+  return [
+    of('lets a burst pass, then its rate', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const one = (): Promise<QuotaAnswer> => charge1(ask(mine, { limit: 60, burst: 3 }));
+      for (const remaining of [2, 1, 0]) {
+        const answer = await one();
+        assert.deepEqual({ granted: answer.granted, remaining: answer.remaining }, { granted: true, remaining });
+      }
+      const over = await one();
+      assert.equal(over.granted, false);
+      near(over.resetMs, 1000);
+      for (let second = 0; second < 10; second++) {
+        opened.clock.advance(1000);
+        assert.equal((await one()).granted, true, `refused at its rate, second ${second}`);
+        assert.equal((await one()).granted, false, `granted more than its rate, second ${second}`);
+      }
+    }),
+    of('the reset of a grant is the time until the bucket is full', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      near((await charge1(ask(mine, { limit: 60, burst: 5, cost: 3 }))).resetMs, 3000);
+      opened.clock.advance(1000);
+      near((await charge1(ask(mine, { limit: 60, burst: 5, cost: 0 }))).resetMs, 2000);
+    }),
+    of('a limit that does not divide the period is kept', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      let granted = 0;
+      for (let ms = 0; ms < 3 * MINUTE_MS; ms += 100) {
+        if ((await charge1(ask(mine, { limit: 7, burst: 1 }))).granted) granted++;
+        opened.clock.advance(100);
+      }
+      assert.equal(granted, 21);
+    }),
+    of('time that passes unused is not saved beyond the burst', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      await charge1(ask(mine, { limit: 60, burst: 2 }));
+      opened.clock.advance(10 * MINUTE_MS);
+      const answers: boolean[] = [];
+      for (let times = 0; times < 4; times++) answers.push((await charge1(ask(mine, { limit: 60, burst: 2 }))).granted);
+      assert.deepEqual(answers, [true, true, false, false]);
+    }),
+  ];
+}
