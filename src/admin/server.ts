@@ -47,15 +47,15 @@ export async function startAdmin({ host, port, sources, onFault }: AdminOptions)
 function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   app.get('/', () => ({ name: 'sluice', pages: PAGES }));
   app.get('/healthz', () => ({ status: 'ok' }));
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/readyz', (_request, reply) => {
     const policy = sources.policy();
     const handlers = sources.handlers().map(({ name, ready, why }) => ({ name, ready, why: why ?? null }));
     const why = sources.isDraining() ? 'stopping' : policy === undefined ? 'no policy is in force' : undefined;
-    return await reply.code(why === undefined ? 200 : 503).send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });
+    return reply.code(why === undefined ? 200 : 503).send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });
   });
   app.get('/metrics', async (_request, reply) => {
-    const text = await sources.metrics();
-    return await reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(text);
+    void reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
+    return sources.metrics();
   });
   app.get('/rules', () => rulesPage(sources.policy()));
   app.get('/handlers', () => handlersPage(sources.policy(), sources.handlers()));

@@ -16,7 +16,7 @@ export interface ErrorTable {
 /** From source only: the package carries the page, not the means to write it. */
 export async function errorTables(): Promise<ErrorTable[]> {
   const files = globSync('{src,plugins}/**/errors.ts', { cwd: PACKAGE_FOLDER }).toSorted();
-  return await Promise.all(files.map(async (file) => {
+  return Promise.all(files.map(async (file) => {
     const module = await import(join(PACKAGE_FOLDER, file)) as Readonly<Record<string, unknown>>;
     const tables = Object.entries(module).filter(([name]) => name.endsWith('_ERRORS')).map(([, table]) => table as ErrorTable['rows']);
     return { file, rows: Object.assign({}, ...tables) as ErrorTable['rows'] };

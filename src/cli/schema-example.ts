@@ -76,14 +76,10 @@ function nonEmpty(value: unknown): unknown {
 function scalar(shape: JsonSchema): string {
   if (shape.const !== undefined) return inline(shape.const);
   if (shape.enum !== undefined) return inline(shape.enum[0]);
-  switch (shape.type) {
-    case 'integer': case 'number': return '1';
-    case 'boolean': return 'true';
-    case 'array': return '[]';
-    case 'object': return '{}';
-    default: return '"..."';
-  }
+  return BY_TYPE.get(shape.type ?? 'string') ?? '"..."';
 }
+
+const BY_TYPE: ReadonlyMap<string, string> = new Map([['integer', '1'], ['number', '1'], ['boolean', 'true'], ['array', '[]'], ['object', '{}']]);
 
 const inline = (value: unknown): string => stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim();
 export const indented = (lines: readonly string[], by = '  '): string[] => lines.map((line) => `${by}${line}`);

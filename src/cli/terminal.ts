@@ -5,12 +5,12 @@ type Format = Parameters<typeof styleText>[0];
 type Stream = NodeJS.WritableStream;
 
 export interface Paint {
-  strong(text: string): string;
-  faint(text: string): string;
-  good(text: string): string;
-  bad(text: string): string;
-  warn(text: string): string;
-  name(text: string): string;
+  readonly strong: (text: string) => string;
+  readonly faint: (text: string) => string;
+  readonly good: (text: string) => string;
+  readonly bad: (text: string) => string;
+  readonly warn: (text: string) => string;
+  readonly name: (text: string) => string;
 }
 
 function paintFor(stream: Stream): Paint {

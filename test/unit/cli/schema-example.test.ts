@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { defineAdapter } from '../../../src/adapters/contract.ts';
+import { allow, defineAdapter } from '../../../src/adapters/contract.ts';
 import { pluginPage } from '../../../src/cli/plugin-page.ts';
 import { exampleLines, type JsonSchema } from '../../../src/cli/schema-example.ts';
 
@@ -41,7 +41,7 @@ test('the page of an adapter is a policy to start from, with its inputs and outp
     name: 'check-word', summary: 'Allows one word.', selfContained: true,
     config: z.strictObject({ word: z.string().describe('The word.') }),
     serves: { check: { params: z.strictObject({ not: z.boolean().describe('The other way round.') }), input: { value: 'string', hint: 'string?' }, output: { length: 'int' } } },
-    open: async () => ({ check: () => () => ({ kind: 'allow', validForMs: 0, uses: 1, output: undefined }) }),
+    open: async () => ({ check: () => () => allow() }),
   });
   const page = pluginPage(adapter);
   expect(parse(page)).toEqual({

@@ -1,0 +1,62 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { addressText, parseAddress } from '../address.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { findingsCount, findingText, shownPath } from '../findings.ts';
+import { makeLog, type OwnLog } from '../log.ts';
+import { PACKAGE_FOLDER } from '../own-package.ts';
+import type { ServeFlags } from '../program.ts';
+import { type Server, startServer } from '../server.ts';
+import { paintErr, tell } from '../terminal.ts';
+
+/** Serves until a signal says stop. */
+export async function serve(configs: readonly string[], flags: ServeFlags): Promise<ExitCode> {
+  const graceMs = Number(flags.grace) * 1000;
+  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`, { exit: EXIT.usage });
+  const log = makeLog(flags.logFormat, flags.logLevel);
+  const server = await startServer({
+    configs, graceMs, log, watch: true,
+    grpc: parseAddress(flags.grpc),
+    admin: parseAddress(flags.admin),
+    onFindings: (findings) => {
+      for (const finding of findings) tell(findingText(finding, paintErr));
+      if (findings.length > 0) tell(`${findingsCount(findings)}\n`);
+    },
+  });
+  if (flags.logFormat === 'text') greet(server);
+  else log.info('serving', { grpc: addressText(server.grpc), admin: server.admin === undefined ? null : addressText(server.admin) });
+  await stopped(server, log);
+  return EXIT.ok;
+}
+
+function greet(server: Server): void {
+  const policy = server.policy();
+  tell(`${paintErr.strong('sluice')} serves ${policy.rules.length} rules of revision ${policy.revision}`);
+  tell(`  Envoy     ${paintErr.name(addressText(server.grpc))}  gRPC: ext_authz, ratelimit, access log, health`);
+  if (server.admin !== undefined) tell(`  people    ${paintErr.name(`http://${addressText(server.admin)}`)}  /metrics /readyz /rules /handlers /verdicts`);
+  const request = join(PACKAGE_FOLDER, 'examples/requests/get.yaml');
+  const command = import.meta.filename.endsWith('.ts') ? 'npm run -s sluice --' : 'npx sluice';
+  if (existsSync(request)) tell(`  try       ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`);
+  tell('  Ctrl-C stops it; a changed file or SIGHUP loads the policy anew.');
+}
+
+/** Until the first SIGTERM or SIGINT has been carried out. A second one ends the process at once. */
+async function stopped(server: Server, log: OwnLog): Promise<void> {
+  process.on('SIGHUP', () => { void server.reload(); });
+  await new Promise<void>((resolve, reject) => {
+    let isStopping = false;
+    const stop = (signal: NodeJS.Signals): void => {
+      if (isStopping) {
+        log.warn('told twice to stop: ends at once', { signal });
+        process.exit(signal === 'SIGINT' ? 130 : 143);
+      }
+      isStopping = true;
+      log.info('told to stop: takes no new calls, lets those in flight end', { signal });
+      server.drain().then(resolve, reject);
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
+  log.info('stopped');
+}

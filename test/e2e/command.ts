@@ -1,0 +1,88 @@
+/** The real command, spawned as people spawn it. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+
+export const ROOT: string = resolve(import.meta.dirname, '../..');
+const BIN = join(ROOT, 'src/cli/bin.ts');
+
+export interface Ran { readonly code: number | null; readonly out: string; readonly err: string }
+
+export interface SpawnOptions {
+  readonly stdin?: string;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Another program file than the sources: that of an installed package. */
+  readonly bin?: string;
+}
+
+/** Runs a command to its end. */
+export async function run(args: readonly string[], options: SpawnOptions = {}): Promise<Ran> {
+  const child = spawn(process.execPath, [options.bin ?? BIN, ...args], { cwd: options.cwd ?? ROOT, env: { ...plainEnv(), ...options.env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  child.stdin.end(options.stdin ?? '');
+  const out = text(child.stdout);
+  const err = text(child.stderr);
+  const [code] = await once(child, 'close') as [number | null];
+  return { code, out: out(), err: err() };
+}
+
+export interface Serving {
+  readonly grpc: string;
+  readonly admin: string;
+  readonly pid: number;
+  out(): string;
+  err(): string;
+  /** Until stderr holds this, from `after` characters on. */
+  said(pattern: RegExp, after?: number): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+  /** Sends SIGTERM where it still runs; its exit code. */
+  stop(): Promise<number | null>;
+  readonly ended: Promise<number | null>;
+}
+
+/** `sluice serve` on free ports; ready when it says where it listens. */
+export async function serving(configs: readonly string[], options: SpawnOptions & { readonly args?: readonly string[] } = {}): Promise<Serving> {
+  const args = ['serve', ...configs, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json', ...options.args ?? []];
+  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [options.bin ?? BIN, ...args], { cwd: options.cwd ?? ROOT, env: { ...plainEnv(), ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const out = text(child.stdout);
+  const err = text(child.stderr);
+  const ended = once(child, 'close').then(([code]) => code as number | null);
+
+  async function said(pattern: RegExp, after = 0): Promise<void> {
+    const giveUpAt = Date.now() + 15_000;
+    while (!pattern.test(err().slice(after))) {
+      if (child.exitCode !== null) throw new Error(`sluice ended with ${child.exitCode} before it said ${pattern}:\n${err()}`);
+      if (Date.now() > giveUpAt) throw new Error(`sluice did not say ${pattern} in 15 s:\n${err()}`);
+      await new Promise((wake) => { setTimeout(wake, 20); });
+    }
+  }
+  try {
+    await said(/"msg":"serving"/);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+  const line = err().split('\n').find((one) => one.includes('"msg":"serving"')) ?? '{}';
+  const { grpc, admin } = JSON.parse(line) as { grpc: string; admin: string };
+  return {
+    grpc, admin, out, err, said, ended, pid: child.pid ?? 0,
+    signal: (signal) => { child.kill(signal); },
+    async stop() {
+      if (child.exitCode === null) child.kill('SIGTERM');
+      return await ended;
+    },
+  };
+}
+
+/** Not a terminal, and no colour forced by the test runner. */
+function plainEnv(): NodeJS.ProcessEnv {
+  const { FORCE_COLOR: _forced, ...env } = process.env;
+  return { ...env, NO_COLOR: '1' };
+}
+
+function text(stream: Readable): () => string {
+  let gathered = '';
+  stream.setEncoding('utf8').on('data', (chunk: string) => { gathered += chunk; });
+  return () => gathered;
+}

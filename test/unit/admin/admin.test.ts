@@ -1,0 +1,77 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { startAdmin, type Admin } from '../../../src/admin/server.ts';
+import type { AdminSources, KeptVerdict } from '../../../src/admin/sources.ts';
+import type { Policy } from '../../../src/core/rules/policy.ts';
+import { Attributes } from '../../../src/attributes/attributes.ts';
+
+const POLICY: Policy = { revision: 'abc123', attributes: new Attributes([]), handlers: new Map(), rules: [], enrich: [], watched: [] };
+const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | undefined): KeptVerdict =>
+  ({ id, timeMs: 1000, call: 'http', outcome, rule, reasons: [], shadow: [], attributes: { 'request.path': '/' } });
+
+let admin: Admin | undefined;
+afterEach(() => admin?.close());
+
+async function started(sources: Partial<AdminSources>): Promise<(path: string) => Promise<{ status: number; type: string; text: string; json: () => unknown }>> {
+  const faults: string[] = [];
+  admin = await startAdmin({
+    host: '127.0.0.1', port: 0, onFault: (path) => faults.push(path),
+    sources: { policy: () => POLICY, isDraining: () => false, handlers: () => [], verdicts: () => [], metrics: async () => 'x 1\n', ...sources },
+  });
+  const { port } = admin;
+  return async (path) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+    const text = await answer.text();
+    return { status: answer.status, type: answer.headers.get('content-type') ?? '', text, json: () => JSON.parse(text) as unknown };
+  };
+}
+
+describe('the admin port', () => {
+  test('is ready while a policy is in force, and says which', async () => {
+    const get = await started({});
+    const ready = await get('/readyz');
+    expect(ready.status).toBe(200);
+    expect(ready.json()).toEqual({ ready: true, why: null, revision: 'abc123', handlers: [] });
+  });
+
+  test('is not ready without a policy, nor while stopping, but lives', async () => {
+    let isDraining = false;
+    const get = await started({ policy: () => undefined, isDraining: () => isDraining });
+    expect((await get('/readyz')).json()).toMatchObject({ ready: false, why: 'no policy is in force' });
+    isDraining = true;
+    const ready = await get('/readyz');
+    expect(ready.status).toBe(503);
+    expect(ready.json()).toMatchObject({ why: 'stopping' });
+    expect((await get('/healthz')).status).toBe(200);
+  });
+
+  test('a handler that is away is listed with the reason, and leaves the whole ready', async () => {
+    const get = await started({ handlers: () => [{ name: 'limits', adapter: 'quota-redis', ready: false, why: 'Redis is away', breaker: 'open', running: 0, waiting: 0, queued: 0 }] });
+    const ready = await get('/readyz');
+    expect(ready.status).toBe(200);
+    expect(ready.json()).toMatchObject({ handlers: [{ name: 'limits', ready: false, why: 'Redis is away' }] });
+    expect((await get('/handlers')).json()).toMatchObject({ handlers: [{ name: 'limits', breaker: 'open' }] });
+  });
+
+  test('metrics are text of the version that Prometheus reads', async () => {
+    const metrics = await (await started({}))('/metrics');
+    expect(metrics.type).toContain('text/plain; version=0.0.4');
+    expect(metrics.text).toBe('x 1\n');
+  });
+
+  test('verdicts are picked by rule and outcome, so many as asked for', async () => {
+    const get = await started({ verdicts: () => [verdict('3', 'deny', 'a'), verdict('2', 'deny', 'b'), verdict('1', 'allow', undefined)] });
+    const ids = async (path: string): Promise<string[]> => ((await get(path)).json() as { verdicts: { id: string }[] }).verdicts.map(({ id }) => id);
+    expect(await ids('/verdicts')).toEqual(['3', '2', '1']);
+    expect(await ids('/verdicts?rule=a')).toEqual(['3']);
+    expect(await ids('/verdicts?outcome=deny&limit=1')).toEqual(['3']);
+    expect(await ids('/verdicts?limit=nonsense')).toEqual(['3', '2', '1']);
+  });
+
+  test('a page that is not there lists those that are; one that fails says so and shows nothing of the fault', async () => {
+    const get = await started({ metrics: async () => { throw new Error('secret inside'); } });
+    expect((await get('/nothing')).json()).toMatchObject({ error: 'there is no such page', pages: { '/metrics': expect.any(String) as string } });
+    const failed = await get('/metrics');
+    expect(failed.status).toBe(500);
+    expect(failed.text).not.toContain('secret inside');
+  });
+});

@@ -1,0 +1,39 @@
+/** The command line itself: help, usage, exit codes. */
+import { describe, expect, test } from 'vitest';
+import { EXIT_CODES_TEXT } from '../../../src/cli/exit-codes.ts';
+import { VERSION } from '../../../src/cli/own-package.ts';
+import { run } from '../../e2e/command.ts';
+
+describe('the command line', () => {
+  test('--version and --help print on stdout and exit with 0', async () => {
+    const [version, help] = await Promise.all([run(['--version']), run(['--help'])]);
+    expect(version).toEqual({ code: 0, out: `${VERSION}\n`, err: '' });
+    expect(help.code).toBe(0);
+    expect(help.out).toContain(EXIT_CODES_TEXT);
+    for (const command of ['serve', 'lint', 'test', 'explain', 'call', 'plugins']) expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'));
+    expect(help.out).not.toContain('\u001b');
+  });
+
+  test.each([
+    [['srve'], /unknown command 'srve'[\s\S]*Did you mean serve/],
+    [['serve'], /missing required argument 'config'/],
+    [['lint', 'examples/start', '--jsn'], /unknown option '--jsn'/],
+    [['call', 'chek', '--to', 'x:1', '--request', 'y'], /Allowed choices are check, limit, log/],
+    [['explain', 'examples/start'], /required option '--request <file>'/],
+    [['serve', 'examples/start', '--grpc', 'nowhere'], /CLI_ADDRESS "nowhere" is not an address; HOST:PORT is expected/],
+    [['plugins', 'show', 'quota-rediss'], /CLI_NO_SUCH_ADAPTER no adapter is named "quota-rediss"/],
+  ])('%j is a wrong command line: says why on stderr, exits with 2', async (args, why) => {
+    const { code, out, err } = await run(args);
+    expect(err).toMatch(why);
+    expect({ code, out }).toEqual({ code: 2, out: '' });
+  });
+
+  test('every command and option has its line of help', async () => {
+    for (const args of [['serve'], ['lint'], ['test'], ['explain'], ['call'], ['plugins'], ['plugins', 'show']]) {
+      const { code, out } = await run([...args, '--help']);
+      expect(code, args.join(' ')).toBe(0);
+      const bare = out.split('\n').filter((line) => /^ {2}(-|<|\[)?\S+.*$/.test(line) && /^ {2}(-\w, )?--\S+( <\S+>)?$/.test(line));
+      expect(bare).toEqual([]);
+    }
+  }, 30_000);
+});
