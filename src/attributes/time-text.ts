@@ -1,0 +1,62 @@
+/** Points and spans of time as text: RFC 3339 and CEL's durations (`1h30m`, `1.5s`), exact to the nanosecond. */
+import { Duration, Timestamp } from './values.ts';
+
+/** CEL's range: years 0001 to 9999. */
+const FIRST_SECOND = -62_135_596_800;
+const LAST_SECOND = 253_402_300_799;
+/** CEL's range of durations: about 10 000 years (google.protobuf.Duration). */
+const MOST_SECONDS = 315_576_000_000;
+
+const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
+
+/** Reads RFC 3339; nothing where it is not, or beyond the years 0001 to 9999. */
+export function parseTimestamp(text: string): Timestamp | undefined {
+  const match = RFC_3339.exec(text);
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minute, second] = match.map(Number) as [number, number, number, number, number, number, number];
+  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59) return undefined;
+  const offsetMinutes = match[8] === undefined ? 0 : (match[8] === '-' ? -1 : 1) * (Number(match[9]) * 60 + Number(match[10]));
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  date.setUTCHours(hour, minute, second);
+  const seconds = date.getTime() / 1000 - offsetMinutes * 60;
+  if (seconds < FIRST_SECOND || seconds > LAST_SECOND) return undefined;
+  return new Timestamp(seconds, Number((match[7] ?? '').padEnd(9, '0')));
+}
+
+const daysIn = (year: number, month: number): number => {
+  const date = new Date(0);
+  date.setUTCFullYear(year, month, 0);
+  return date.getUTCDate();
+};
+
+/** RFC 3339 in UTC, with as many digits of the fraction as are needed. */
+export function formatTimestamp(timestamp: Timestamp): string {
+  return `${new Date(timestamp.seconds * 1000).toISOString().slice(0, -5)}${fraction(timestamp.nanos)}Z`;
+}
+
+const UNIT_NANOS: Readonly<Record<string, bigint>> = {
+  h: 3_600_000_000_000n, m: 60_000_000_000n, s: 1_000_000_000n, ms: 1_000_000n, us: 1_000n, 'µs': 1_000n, 'μs': 1_000n, ns: 1n,
+};
+
+/** Reads Go's form, as CEL does: `1h30m`, `-1.5s`, `100ms`, `0`; nothing where it is not, or out of range. */
+export function parseDuration(text: string): Duration | undefined {
+  const match = /^([+-]?)((?:\d+\.?\d*|\.\d+)(?:h|ms|us|µs|μs|ns|m|s))+$/.exec(text);
+  if (match === null) return /^[+-]?0$/.test(text) ? new Duration(0, 0) : undefined;
+  let nanos = 0n;
+  for (const [, whole = '', part = '', unit = ''] of text.matchAll(/(\d*)(?:\.(\d*))?(h|ms|us|µs|μs|ns|m|s)/g)) {
+    const size = UNIT_NANOS[unit] ?? 0n;
+    nanos += BigInt(whole === '' ? 0 : whole) * size + (BigInt(part === '' ? 0 : part) * size) / 10n ** BigInt(part.length);
+  }
+  if (match[1] === '-') nanos = -nanos;
+  const seconds = Number(nanos / 1_000_000_000n);
+  return Math.abs(seconds) > MOST_SECONDS ? undefined : new Duration(seconds, Number(nanos % 1_000_000_000n));
+}
+
+/** `1.5s`, as protobuf's JSON has it. */
+export function formatDuration(duration: Duration): string {
+  const sign = duration.seconds < 0 || duration.nanos < 0 ? '-' : '';
+  return `${sign}${Math.abs(duration.seconds)}${fraction(Math.abs(duration.nanos))}s`;
+}
+
+const fraction = (nanos: number): string => (nanos === 0 ? '' : `.${String(nanos).padStart(9, '0').replace(/0+$/, '')}`);
