@@ -1,2 +1,3 @@
 /** `sluice/plugin`: everything that a plugin imports of Sluice. */
 export * from './contract.ts';
+export { type WatchedFile, type WatchedFileOptions, watchedFile } from './watched-file.ts';

@@ -27,7 +27,7 @@ export function ofOpen(adapter: Adapter, subject: AdapterSubject, says: string, 
 
 export async function openSubject(adapter: Adapter, subject: AdapterSubject, signal?: AbortSignal): Promise<OpenedForTest> {
   const config = typeof subject.config === 'function' ? await (subject.config as () => unknown)() : subject.config;
-  return await openForTest(adapter, {
+  return openForTest(adapter, {
     config,
     ...(subject.folder === undefined ? {} : { folder: subject.folder }),
     ...(subject.clock === undefined ? {} : { clock: subject.clock() }),

@@ -11,7 +11,7 @@ export function checkBehaviours(adapter: Adapter, subject: AdapterSubject, examp
   const ask = async ({ handler }: OpenedForTest, inputs: readonly Values[]): Promise<CheckAnswer[]> => {
     const check = handler.check?.({ rule: 'example', params: paramsOf(adapter, 'check', example.params) });
     assert.ok(check !== undefined);
-    return await Promise.all(inputs.map(async (input) => await check(input, testCall())));
+    return Promise.all(inputs.map(async (input) => check(input, testCall())));
   };
   const all = [...example.allowed, ...example.denied];
   const of = (says: string, show: (opened: OpenedForTest) => Promise<void>): Behaviour => ofOpen(adapter, subject, says, show);
@@ -53,7 +53,7 @@ export function assertTypes(values: Values, shape: Readonly<Record<string, strin
   for (const [name, value] of Object.entries(values)) {
     const type = shape[name]?.replace(/\?$/, '');
     assert.ok(type !== undefined, `the output has "${name}", which is not declared; declared: ${Object.keys(shape).join(', ') || 'nothing'}`);
-    if (value !== undefined) assert.ok(isOfType(value, type), `the output "${name}" is ${typeof value} ${String(value)}; declared: ${type}`);
+    if (value !== undefined) assert.ok(isOfType(value, type), `the output "${name}" is ${JSON.stringify(value)}; declared: ${type}`);
   }
 }
 

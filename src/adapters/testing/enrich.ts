@@ -13,7 +13,7 @@ export function enrichBehaviours(adapter: Adapter, subject: AdapterSubject, exam
   const look = async ({ handler }: OpenedForTest, inputs: readonly Values[]): Promise<(Values | undefined)[]> => {
     const lookup = handler.lookup?.({ rule: 'example', params: params() });
     assert.ok(lookup !== undefined);
-    return await Promise.all(inputs.map(async (input) => await lookup(input, testCall())));
+    return Promise.all(inputs.map(async (input) => lookup(input, testCall())));
   };
   const known = example.known.map(({ input }) => input);
   return [

@@ -24,7 +24,7 @@ export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): 
       },
     },
     ...(subject.badConfigs ?? []).map(({ config, says }): Behaviour => ({
-      says: `a config is refused that ${says.source}`,
+      says: `a bad config is refused: ${says.source}`,
       async show() {
         await assert.rejects(async () => {
           const opened = await openForTest(adapter, { config, ...(subject.folder === undefined ? {} : { folder: subject.folder }) });
@@ -56,7 +56,7 @@ export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): 
       says: 'given up while opening, it ends',
       async show() {
         const giveUp = new AbortController();
-        const opening = openSubject(adapter, subject, giveUp.signal).then(async (opened) => await opened.close(), () => undefined);
+        const opening = openSubject(adapter, subject, giveUp.signal).then((opened) => opened.close(), () => undefined);
         giveUp.abort();
         let timer: NodeJS.Timeout | undefined;
         const late = new Promise<'late'>((resolve) => { timer = setTimeout(() => resolve('late'), SETTLED_WITHIN_MS); });

@@ -35,6 +35,8 @@ export interface OpenForTestOptions {
 }
 
 export async function openForTest(adapter: Adapter, options: OpenForTestOptions): Promise<OpenedForTest> {
+  const parsed = adapter.config.safeParse(options.config);
+  if (!parsed.success) throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'));
   const clock = options.clock ?? fakeClock();
   const logged: LogLine[] = [];
   const keep = (level: keyof Log) => (message: string, fields: LogFields = {}): void => { logged.push({ level, message, fields }); };
@@ -42,7 +44,7 @@ export async function openForTest(adapter: Adapter, options: OpenForTestOptions)
   const metrics = createPluginMetrics(log);
   const live = await openHandler(
     adapter,
-    { name: options.handlerName ?? 'tested', config: adapter.config.parse(options.config), folder: options.folder ?? process.cwd() },
+    { name: options.handlerName ?? 'tested', config: parsed.data, folder: options.folder ?? process.cwd() },
     {
       log, metrics, clock, shared: createSharedMemory(),
       ...(options.signal === undefined ? {} : { signal: options.signal }),

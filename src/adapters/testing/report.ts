@@ -24,7 +24,7 @@ export function reportBehaviours(adapter: Adapter, subject: AdapterSubject, exam
     await handler.write(entries, testCall(30_000));
   };
   const arrives = async (opened: OpenedForTest, entries: readonly ReportEntry[]): Promise<void> =>
-    await eventually(async () => assert.deepEqual(inOrder(await example.read(opened)), inOrder(expectedOf(entries))));
+    eventually(async () => assert.deepEqual(inOrder(await example.read(opened)), inOrder(expectedOf(entries))));
 
   const behaviours: Behaviour[] = [
     ofOpen(adapter, subject, 'a batch is delivered whole', async (opened) => {

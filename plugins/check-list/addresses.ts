@@ -1,0 +1,86 @@
+/** Networks as sorted ranges: a lookup is one binary search, however many there are. */
+import { isIPv4, isIPv6 } from 'node:net';
+
+/**
+ * An address as text that sorts as the address does: four characters of 0..255 for IPv4, eight of 16 bits for IPv6,
+ * whatever its spelling. IPv4-mapped IPv6 is IPv4. `undefined` where the text is no address.
+ */
+export function sortableAddress(text: string): string | undefined {
+  if (isIPv4(text)) return String.fromCharCode(...text.split('.').map(Number));
+  if (!isIPv6(text) || text.includes('%')) return undefined; // a zone means something on one machine only
+  const groups = groupsOf(text);
+  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  if (!isMapped) return String.fromCharCode(...groups);
+  const [high = 0, low = 0] = groups.slice(6);
+  return String.fromCharCode(high >> 8, high & 0xff, low >> 8, low & 0xff);
+}
+
+/** Of valid IPv6 text, the eight groups. */
+function groupsOf(text: string): number[] {
+  const dotted = /[\d.]+$/.exec(text)?.[0] ?? '';
+  const plain = dotted.includes('.')
+    ? text.slice(0, -dotted.length) + dotted.split('.').map(Number).reduce((hex, byte, at) => `${hex}${at === 2 ? ':' : ''}${byte.toString(16).padStart(2, '0')}`, '')
+    : text;
+  const [head = '', tail] = plain.split('::');
+  const parse = (part: string): number[] => (part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16)));
+  if (tail === undefined) return parse(head);
+  const [before, after] = [parse(head), parse(tail)];
+  return [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after];
+}
+
+export interface Range {
+  readonly first: string;
+  readonly last: string;
+}
+
+/** `10.0.0.0/8`, `fd00::/8`, or one address. Throws with what is wrong. */
+export function parseNetwork(text: string): Range {
+  const [address = '', length, ...more] = text.split('/');
+  const sortable = sortableAddress(address);
+  if (sortable === undefined || more.length > 0) throw new Error(`"${text}" is not a network; expected an address or one like 10.0.0.0/8 or fd00::/8`);
+  if (length === undefined) return { first: sortable, last: sortable };
+  const isMapped = sortable.length === 4 && address.includes(':');
+  const bitsPerPart = sortable.length === 4 ? 8 : 16;
+  const most = sortable.length * bitsPerPart;
+  const bits = /^\d{1,3}$/.test(length) ? Number(length) - (isMapped ? 96 : 0) : -1;
+  if (bits < 0 || bits > most) throw new Error(`"${text}" is not a network; expected a prefix length of ${isMapped ? '96 to 128' : `0 to ${most}`} after the slash`);
+  let first = '';
+  let last = '';
+  for (let part = 0; part < sortable.length; part++) {
+    const kept = Math.min(bitsPerPart, Math.max(0, bits - part * bitsPerPart));
+    const hostMask = (1 << (bitsPerPart - kept)) - 1;
+    const value = sortable.charCodeAt(part);
+    first += String.fromCharCode(value & ~hostMask);
+    last += String.fromCharCode(value | hostMask);
+  }
+  return { first, last };
+}
+
+/** Whether an address (as of {@link sortableAddress}) lies in one of the ranges. */
+export function rangesOf(networks: readonly Range[]): (address: string) => boolean {
+  const families = [4, 8].map((length) => merged(networks.filter(({ first }) => first.length === length)));
+  return (address) => {
+    const ranges = families[address.length === 4 ? 0 : 1] ?? [];
+    let low = 0;
+    let high = ranges.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const { first, last } = ranges[middle] as Range;
+      if (address < first) high = middle - 1;
+      else if (address > last) low = middle + 1;
+      else return true;
+    }
+    return false;
+  };
+}
+
+/** In order, none within or across another. */
+function merged(ranges: readonly Range[]): Range[] {
+  const result: { first: string; last: string }[] = [];
+  for (const { first, last } of ranges.toSorted((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))) {
+    const before = result.at(-1);
+    if (before === undefined || first > before.last) result.push({ first, last });
+    else if (last > before.last) before.last = last;
+  }
+  return result;
+}

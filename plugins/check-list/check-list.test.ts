@@ -1,0 +1,152 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { BlockList } from 'node:net';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { type CheckAnswer, Rejected } from 'sluice/plugin';
+import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import adapter from './adapter.ts';
+import { parseNetwork, rangesOf, sortableAddress } from './addresses.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'check-list-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+writeFileSync(join(folder, 'bad.txt'), '10.0.0.0/8\n\nnonsense\n');
+
+testAdapter(adapter, {
+  runner: { describe, test },
+  folder,
+  config: { kind: 'cidr', values: ['10.0.0.0/8', 'fd00::/8', '192.0.2.1'] },
+  badConfigs: [
+    { config: {}, says: /expected values, a file, or both/ },
+    { config: { kind: 'cidr', values: ['10.0.0.0/33'] }, says: /prefix length of 0 to 32/ },
+    { config: { kind: 'cidr', values: ['office'] }, says: /"office" is not a network/ },
+    { config: { kind: 'regex', values: ['(a'] }, says: /"\(a" is not a pattern of RE2/ },
+    { config: { kind: 'regex', values: [String.raw`(a)\1`] }, says: /is not a pattern of RE2/ },
+    { config: { kind: 'cidr', file: 'bad.txt' }, says: /bad\.txt: line 3: "nonsense" is not a network/ },
+    { config: { file: 'missing.txt' }, says: /missing\.txt cannot be read: ENOENT/ },
+  ],
+  check: {
+    allowed: [{ value: '10.1.2.3' }, { value: 'fd12::1' }, { value: '192.0.2.1' }, { value: '::ffff:10.0.0.1' }],
+    denied: [{ value: '11.0.0.0' }, { value: 'fe80::1' }, { value: '192.0.2.2' }],
+  },
+});
+
+async function listed(config: unknown, params?: unknown) {
+  const opened = await openForTest(adapter, { config, folder });
+  const check = opened.handler.check?.({ rule: 'r', params });
+  const ask = (value: string): CheckAnswer => check?.({ value }, testCall()) as CheckAnswer;
+  return { ...opened, ask, has: (value: string): boolean => ask(value).kind === 'allow' };
+}
+
+describe('check-list', () => {
+  test('equal text, with case or without', async () => {
+    const exact = await listed({ values: ['Ann'] });
+    expect([exact.has('Ann'), exact.has('ann'), exact.has('Anna')]).toEqual([true, false, false]);
+    const folded = await listed({ values: ['Ann'], ignoreCase: true });
+    expect([folded.has('ANN'), folded.has('bob')]).toEqual([true, false]);
+  });
+
+  test('prefixes, also where one begins with another', async () => {
+    const { has } = await listed({ kind: 'prefix', values: ['/a', '/a/b', '/c/', 'ä'] });
+    expect(['/a', '/a/z', '/ab', '/c/d', 'äh'].map(has)).toEqual([true, true, true, true, true]);
+    expect(['/', '/c', '/b', '', 'a'].map(has)).toEqual([false, false, false, false, false]);
+  });
+
+  test('prefixes agree with trying each', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 4 });
+    return fc.assert(fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 8 }), text, async (values, value) => {
+      const { has } = await listed({ kind: 'prefix', values });
+      expect(has(value)).toBe(values.some((prefix) => value.startsWith(prefix)));
+    }));
+  });
+
+  test('patterns are found anywhere, with case or without', async () => {
+    const { has } = await listed({ kind: 'regex', values: ['^/v[0-9]+/', 'admin$'] });
+    expect([has('/v2/x'), has('the-admin'), has('/vx/'), has('admins')]).toEqual([true, true, false, false]);
+    expect((await listed({ kind: 'regex', values: ['^bot'], ignoreCase: true })).has('BOTx')).toBe(true);
+  });
+
+  test('a pattern that would stall a backtracking engine answers at once', async () => {
+    const { has } = await listed({ kind: 'regex', values: ['^(a+)+$'] });
+    expect(has(`${'a'.repeat(20_000)}!`)).toBe(false);
+  });
+
+  test('a rule may block what the handler allows, and the reason says which', async () => {
+    const { ask } = await listed({ values: ['ann'] }, { blocks: true });
+    expect(ask('ann')).toMatchObject({ kind: 'deny', code: 7, reason: 'ann is on the list' });
+    expect(ask('bob').kind).toBe('allow');
+    const other = await listed({ values: ['ann'], blocks: true }, { blocks: false });
+    expect(other.ask('bob')).toMatchObject({ kind: 'deny', reason: 'bob is not on the list' });
+  });
+
+  test('what is no address is neither on a list of networks nor off it', async () => {
+    for (const params of [{ blocks: true }, { blocks: false }]) {
+      const { ask } = await listed({ kind: 'cidr', values: ['10.0.0.0/8'] }, params);
+      for (const value of ['', '10.0.0.1:80', 'fe80::1%eth0', '10.0.0.256']) expect(() => ask(value)).toThrow(Rejected);
+    }
+  });
+
+  test('a file is read again when it changes; one that turns bad keeps the last good list and says so', async () => {
+    const file = join(folder, 'offices.txt');
+    writeFileSync(file, '# offices\n10.0.0.0/8\r\n\n');
+    const { has, logged, metrics, readiness, close } = await listed({ kind: 'cidr', file: 'offices.txt', values: ['192.0.2.1'] });
+    expect([has('10.0.0.1'), has('192.0.2.1'), has('172.16.0.1')]).toEqual([true, true, false]);
+
+    writeFileSync(`${file}.new`, '172.16.0.0/12\n'); // replaced, as editors do
+    renameSync(`${file}.new`, file);
+    await eventually(() => expect([has('172.16.0.1'), has('10.0.0.1'), has('192.0.2.1')]).toEqual([true, false, true]));
+
+    writeFileSync(file, '172.16.0.0/12\nnonsense\n');
+    await eventually(() => expect(readiness().why).toMatch(/offices\.txt: line 2: "nonsense" is not a network.*last good/));
+    expect(has('172.16.0.1')).toBe(true);
+    expect(logged.filter(({ level }) => level === 'warn')).toHaveLength(1);
+    expect(await metrics()).toContain('sluice_plugin_bad_file_total{handler="tested"} 1');
+
+    rmSync(file);
+    await eventually(() => expect(readiness().why).toMatch(/ENOENT/));
+    expect(has('172.16.0.1')).toBe(true);
+
+    writeFileSync(file, '10.0.0.0/8\n');
+    await eventually(() => expect([has('10.0.0.1'), readiness().ready]).toEqual([true, true]));
+    await close();
+  }, 30_000);
+});
+
+describe('networks', () => {
+  test('any spelling of an address is one address', () => {
+    const same = ['2001:db8::1', '2001:DB8:0:0:0:0:0:1', '2001:0db8:0000:0000:0000:0000:0.0.0.1'].map(sortableAddress);
+    expect(new Set(same).size).toBe(1);
+    expect(sortableAddress('::ffff:192.0.2.1')).toBe(sortableAddress('192.0.2.1'));
+    expect(sortableAddress('::')).toHaveLength(8);
+  });
+
+  test('a mapped network is its IPv4 network', () => {
+    expect(parseNetwork('::ffff:10.0.0.0/104')).toEqual(parseNetwork('10.0.0.0/8'));
+    expect(() => parseNetwork('::ffff:10.0.0.0/64')).toThrow('96 to 128');
+    expect(() => parseNetwork('10.0.0.0/8/8')).toThrow('not a network');
+    expect(() => parseNetwork('10.0.0.0/')).toThrow('0 to 32');
+  });
+
+  test('agree with node:net, IPv4', () => {
+    // Few bits vary, so that networks and addresses meet.
+    const address = fc.tuple(fc.constantFrom(10, 11, 138), fc.constantFrom(0, 127, 128), fc.nat(3), fc.nat(255)).map((bytes) => bytes.join('.'));
+    fc.assert(fc.property(fc.array(fc.tuple(address, fc.integer({ min: 0, max: 32 })), { minLength: 1, maxLength: 6 }), address, (networks, asked) => {
+      const peer = new BlockList();
+      for (const [network, bits] of networks) peer.addSubnet(network, bits, 'ipv4');
+      const contains = rangesOf(networks.map(([network, bits]) => parseNetwork(`${network}/${bits}`)));
+      expect(contains(sortableAddress(asked) ?? '')).toBe(peer.check(asked, 'ipv4'));
+    }), { numRuns: 500 });
+  });
+
+  test('agree with node:net, IPv6', () => {
+    const group = fc.constantFrom('0', '1', '8000', 'ffff');
+    const address = fc.tuple(fc.constantFrom('2001', '2002'), group, group, group, group, group, group, group).map((groups) => groups.join(':'));
+    fc.assert(fc.property(fc.array(fc.tuple(address, fc.integer({ min: 0, max: 128 })), { minLength: 1, maxLength: 6 }), address, (networks, asked) => {
+      const peer = new BlockList();
+      for (const [network, bits] of networks) peer.addSubnet(network, bits, 'ipv6');
+      const contains = rangesOf(networks.map(([network, bits]) => parseNetwork(`${network}/${bits}`)));
+      expect(contains(sortableAddress(asked) ?? '')).toBe(peer.check(asked, 'ipv6'));
+    }), { numRuns: 500 });
+  });
+});
