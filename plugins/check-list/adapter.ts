@@ -51,7 +51,6 @@ export default defineAdapter({
           ? deny(PERMISSION_DENIED, `${value.slice(0, SHOWN_CHARACTERS)} ${why}`, { validForMs })
           : allowed);
       },
-      close: () => inFile?.close(),
     };
   },
 });

@@ -14,26 +14,26 @@ const FIRST_PAUSE_MS = 500; // a broken pipe is back by then; a broken config do
 const LONGEST_PAUSE_MS = 30_000;
 
 export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs: number = FIRST_PAUSE_MS): Background {
-  const failures = new Map<string, string>();
-  const running = new Map<string, Promise<void>>();
+  const failures = new Map<symbol, string>();
+  const running = new Map<symbol, Promise<void>>();
 
-  async function supervise(name: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async function supervise(id: symbol, name: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     let pauseMs = firstPauseMs;
     while (!signal.aborted) {
       // Work that has lasted as long as the last pause works again.
       const settled = setTimeout(() => {
-        failures.delete(name);
+        failures.delete(id);
         pauseMs = firstPauseMs;
       }, pauseMs);
       settled.unref();
       try {
         await work(signal);
-        failures.delete(name);
+        failures.delete(id);
         return;
       } catch (error) {
         if (signal.aborted) return;
         const why = error instanceof Error ? error.message : String(error);
-        failures.set(name, `${name} failed: ${why}`);
+        failures.set(id, `${name} failed: ${why}`);
         log.error('background work failed and is started again', { work: name, error, pauseMs });
       } finally {
         clearTimeout(settled);
@@ -45,8 +45,8 @@ export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs:
 
   return {
     start(name, work) {
-      if (running.has(name)) throw new Error(`background work "${name}" runs already; give each its own name`);
-      running.set(name, Promise.resolve().then(() => supervise(name, work)).finally(() => running.delete(name)));
+      const id = Symbol(name);
+      running.set(id, Promise.resolve().then(() => supervise(id, name, work)).finally(() => running.delete(id)));
     },
     failing: () => failures.values().next().value,
     async ended(withinMs) {
@@ -55,7 +55,7 @@ export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs:
       const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'ended' as const);
       const first = await Promise.race([Promise.all(running.values()), late]);
       over.abort();
-      if (first === 'late') log.warn('background work ignores its signal and is left behind', { work: [...running.keys()], waitedMs: withinMs });
+      if (first === 'late') log.warn('background work ignores its signal and is left behind', { work: [...running.keys()].map(({ description }) => description), waitedMs: withinMs });
     },
   };
 }

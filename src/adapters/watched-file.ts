@@ -1,13 +1,12 @@
 /** A file that a handler's config names: read when it opens, read again when it changes, never worse than the last good reading. */
-import { unwatchFile, watchFile } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { isAbsolute, resolve } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './contract.ts';
 
 export interface WatchedFile<T> {
   /** Of the last good reading. */
   readonly current: T;
-  readonly close: () => void;
 }
 
 export interface WatchedFileOptions<T> {
@@ -24,58 +23,68 @@ const EVERY_MS = 1000;
 /**
  * Fails where the file cannot be read or is bad when it opens. Afterwards a bad or missing file keeps the last good
  * reading, warns once for each change, makes the handler not ready, and counts in `sluice_plugin_bad_file_total`.
+ * Ends with the handler.
  *
  * It is looked at, not waited for: notifications miss files that are replaced behind a link (Kubernetes ConfigMaps) or
  * stand on a network file system.
  */
 export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>): Promise<WatchedFile<T>> {
-  const path = isAbsolute(options.path) ? options.path : resolve(host.folder, options.path);
+  const path = resolve(host.folder, options.path);
   const bad = host.metrics.counter('bad_file', 'Readings of a watched file that were bad, so that the last good one is kept.');
 
-  const read = async (): Promise<{ text: string; value: T }> => {
-    const text = await readFile(path, 'utf8').catch((error: unknown) => {
-      throw new Error(`${path} cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`, { cause: error });
-    });
-    try {
-      return { text, value: options.parse(text.replace(/^\uFEFF/, '')) };
-    } catch (error) {
-      throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  let seen = await stampOf(path); // before reading: what changes meanwhile is seen as changed
+  let { text, value } = await readWith(path, options.parse);
+
+  host.background(`watching ${options.path}`, async (signal) => {
+    for (;;) {
+      await sleep(options.everyMs ?? EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      if (signal.aborted) return;
+      const stamp = await stampOf(path);
+      if (stamp === seen) continue;
+      seen = stamp;
+      try {
+        const next = await readWith(path, options.parse);
+        host.ready(true);
+        if (next.text === text) continue;
+        ({ text, value } = next);
+        host.log.info('a file has changed and is read', { file: path });
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        bad.add();
+        host.ready(false, `${why}; the last good reading is kept`);
+        host.log.warn('a file has turned bad; the last good reading is kept', { file: path, error: why });
+      }
     }
-  };
-
-  let { text, value } = await read();
-  let reading: Promise<void> | undefined;
-  let isClosed = false;
-
-  const readAgain = async (): Promise<void> => {
-    try {
-      const next = await read();
-      if (isClosed) return;
-      host.ready(true);
-      if (next.text === text) return;
-      ({ text, value } = next);
-      host.log.info('a file has changed and is read', { file: path });
-    } catch (error) {
-      if (isClosed) return;
-      bad.add();
-      const why = error instanceof Error ? error.message : String(error);
-      host.ready(false, `${why}; the last good reading is kept`);
-      host.log.warn('a file has turned bad; the last good reading is kept', { file: path, error: why });
-    }
-  };
-  const onChange = (): void => { reading = (reading ?? Promise.resolve()).then(readAgain); };
-
-  watchFile(path, { interval: options.everyMs ?? EVERY_MS, persistent: false }, onChange);
-  const close = (): void => {
-    isClosed = true;
-    unwatchFile(path, onChange);
-  };
-  if (host.signal.aborted) close();
-  else host.signal.addEventListener('abort', close, { once: true });
+  });
   return {
     get current() {
       return value;
     },
-    close,
   };
 }
+
+async function readWith<T>(path: string, parse: (text: string) => T): Promise<{ text: string; value: T }> {
+  let text: string;
+  try {
+    text = (await readFile(path, 'utf8')).replace(/^\uFEFF/, '');
+  } catch (error) {
+    throw new Error(`${path} cannot be read: ${codeOf(error)}`, { cause: error });
+  }
+  try {
+    return { text, value: parse(text) };
+  } catch (error) {
+    throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+/** Differs whenever the file may: written, replaced, gone. */
+async function stampOf(path: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);

@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import type { CheckAnswer } from 'sluice/plugin';
+import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import adapter from './adapter.ts';
+
+const shop = {
+  roles: {
+    viewer: [{ methods: ['GET', 'HEAD'], paths: ['/ratings/*', '/health'] }, { paths: ['*.css'] }],
+    editor: [{ methods: ['PUT'], paths: ['/ratings/*'], constraints: { version: ['v1', 'v2*'] } }],
+    root: [{}],
+    partner: [{ services: ['shop.*'], hosts: ['*.example.com'] }],
+  },
+  bindings: [
+    { role: 'viewer', subjects: [{ user: 'cluster.local/ns/shop/*' }, { group: 'readers' }] },
+    { role: 'editor', subjects: [{ user: 'ann', properties: { namespace: 'shop' } }] },
+    { role: 'viewer', subjects: [{ user: 'ann' }] },
+    { role: 'root', subjects: [{ user: 'root', group: 'wheel' }] },
+    { role: 'partner', subjects: [{ user: '*@partner.org' }] },
+  ],
+};
+
+testAdapter(adapter, {
+  runner: { describe, test },
+  config: shop,
+  badConfigs: [
+    { config: { ...shop, bindings: [{ role: 'viewr', subjects: [{ user: '*' }] }] }, says: /bindings\.0\.role: no role is named "viewr"; roles: viewer/ },
+    { config: { ...shop, bindings: [{ role: 'viewer', subjects: [{}] }] }, says: /expected a user, a group or properties/ },
+    { config: { ...shop, roles: { ...shop.roles, viewer: [{ methods: [] }] } }, says: /roles\.viewer\.0\.methods/ },
+    { config: { ...shop, roles: { ...shop.roles, viewer: [{ paths: ['/a*b'] }] } }, says: /may stand alone, at the beginning or at the end/ },
+    { config: { ...shop, roles: { ...shop.roles, viewer: [{ paths: ['*a*'] }] } }, says: /may stand alone/ },
+  ],
+  check: {
+    allowed: [
+      { user: 'cluster.local/ns/shop/sa/x', method: 'GET', path: '/ratings/1' },
+      { user: 'ann', properties: { namespace: 'shop' }, method: 'PUT', path: '/ratings/1', actionProperties: { version: 'v2.1' } },
+    ],
+    denied: [
+      { user: 'mallory', method: 'GET', path: '/ratings/1' },
+      { method: 'GET', path: '/ratings/1' },
+      { user: 'ann', method: 'DELETE', path: '/ratings/1' },
+    ],
+  },
+});
+
+async function asking(config: unknown = shop) {
+  const { handler } = await openForTest(adapter, { config });
+  const check = handler.check?.({ rule: 'r', params: undefined });
+  return (input: Record<string, unknown>): CheckAnswer => check?.(input, testCall()) as CheckAnswer;
+}
+
+describe('check-rbac', () => {
+  test('answers at once and says which role it was', async () => {
+    const ask = await asking();
+    expect(ask({ user: 'ann', method: 'HEAD', path: '/health' })).toMatchObject({ kind: 'allow', output: { role: 'viewer' }, validForMs: 60_000 });
+  });
+
+  test('a denial names what was missing, of the nearest role', async () => {
+    const ask = await asking();
+    const reason = (input: Record<string, unknown>) => (ask(input) as { reason?: string }).reason;
+    expect(reason({ user: 'mallory', method: 'GET', path: '/health' })).toBe('no role is bound to "mallory"');
+    expect(reason({ method: 'GET', path: '/health' })).toBe('no role is bound to a caller without a name');
+    expect(reason({ user: 'ann', method: 'DELETE', path: '/ratings/1' })).toBe('"ann" has viewer; nearest, viewer: method "DELETE", allowed: GET, HEAD');
+    expect(reason({ user: 'ann', method: 'GET', path: '/x' })).toBe('"ann" has viewer; nearest, viewer: path "/x", allowed: /ratings/*, /health');
+    expect(reason({ user: 'ann', properties: { namespace: 'shop' }, method: 'PUT', path: '/ratings/1' }))
+      .toBe('"ann" has editor, viewer; nearest, editor: version is absent, allowed: v1, v2*');
+    expect(reason({ user: 'joe@partner.org', service: 'shop.ratings', path: '/' })).toBe('"joe@partner.org" has partner; nearest, partner: host is absent, allowed: *.example.com');
+  });
+
+  test('all that a subject names must fit', async () => {
+    const ask = await asking();
+    const kind = (input: Record<string, unknown>) => ask({ method: 'DELETE', path: '/', ...input }).kind;
+    expect(kind({ user: 'root', groups: ['users', 'wheel'] })).toBe('allow');
+    expect(kind({ user: 'root', groups: ['users'] })).toBe('deny');
+    expect(kind({ user: 'root' })).toBe('deny');
+    expect(kind({ user: 'ann', groups: ['wheel'] })).toBe('deny');
+  });
+
+  test('a group alone, a property alone, a suffix', async () => {
+    const ask = await asking({
+      roles: { any: [{}] },
+      bindings: [{ role: 'any', subjects: [{ group: 'readers' }, { properties: { ns: 'shop*' } }, { user: '*@partner.org' }] }],
+    });
+    const kind = (input: Record<string, unknown>) => ask(input).kind;
+    expect([kind({ groups: ['readers'] }), kind({ properties: { ns: 'shop-2' } }), kind({ user: 'joe@partner.org' })]).toEqual(['allow', 'allow', 'allow']);
+    expect([kind({ groups: ['writers'] }), kind({ properties: { ns: 'mall' } }), kind({ user: 'joe@partner.org.evil' }), kind({})]).toEqual(['deny', 'deny', 'deny', 'deny']);
+  });
+
+  test('everybody is *, also one without a name; a beginning wants a name', async () => {
+    const everybody = await asking({ roles: { any: [{}] }, bindings: [{ role: 'any', subjects: [{ user: '*' }] }] });
+    expect([everybody({}).kind, everybody({ user: 'x' }).kind]).toEqual(['allow', 'allow']);
+    const anyGroup = await asking({ roles: { any: [{}] }, bindings: [{ role: 'any', subjects: [{ group: '*' }] }] });
+    expect([anyGroup({}).kind, anyGroup({ groups: [] }).kind, anyGroup({ groups: ['g'] }).kind]).toEqual(['deny', 'deny', 'allow']);
+  });
+
+  test('what a rule restricts must be there', async () => {
+    const ask = await asking({ roles: { any: [{ methods: ['*'] }] }, bindings: [{ role: 'any', subjects: [{ user: '*' }] }] });
+    expect([ask({}).kind, ask({ method: 'GET' }).kind]).toEqual(['deny', 'allow']);
+  });
+
+  test('names that every object has are no properties', async () => {
+    const ask = await asking({
+      roles: { any: [{ constraints: { constructor: ['*'] } }] }, bindings: [{ role: 'any', subjects: [{ user: '*' }] }],
+    });
+    expect(ask({ actionProperties: {} }).kind).toBe('deny');
+    const other = await asking({ roles: { any: [{}] }, bindings: [{ role: 'any', subjects: [{ properties: { toString: '*' } }] }] });
+    expect(other({ properties: {} }).kind).toBe('deny');
+  });
+
+  test('nobody bound is nobody allowed', async () => {
+    const ask = await asking({ roles: { any: [{}] }, bindings: [] });
+    expect(ask({ user: 'root' }).kind).toBe('deny');
+  });
+});
