@@ -1,0 +1,46 @@
+/** A cell -> a value of its column's type. */
+import { isIP } from 'node:net';
+
+export const COLUMN_TYPES = ['string', 'int', 'double', 'bool', 'timestamp', 'duration', 'ip'] as const;
+export type ColumnType = (typeof COLUMN_TYPES)[number];
+
+/** `undefined` for an empty cell. Throws with what was expected. */
+export function valueOf(cell: unknown, type: ColumnType): unknown {
+  if (cell === undefined || cell === null || cell === '') return undefined;
+  if (typeof cell === 'object' && !(cell instanceof Date)) throw new Error(`expected ${EXPECTED[type]}, found a list or a map`);
+  const text = cell instanceof Date ? cell.toISOString() : String(cell as string | number | boolean | bigint);
+  const value = type === 'string' ? text : READ[type](text.trim());
+  if (value === undefined) throw new Error(`expected ${EXPECTED[type]}, found "${text}"`);
+  return value;
+}
+
+const EXPECTED: Readonly<Record<ColumnType, string>> = {
+  string: 'text', int: 'a whole number within 2^53', double: 'a number', bool: 'true or false',
+  timestamp: 'a time like 2026-01-31T12:00:00Z', duration: 'a duration like 1m30s', ip: 'an IP address',
+};
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+const READ: Readonly<Record<Exclude<ColumnType, 'string'>, (text: string) => unknown>> = {
+  int: (text) => (/^[+-]?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : undefined),
+  double: (text) => (NUMBER.test(text) ? Number(text) : undefined),
+  bool: (text) => ({ true: true, false: false })[text.toLowerCase() as 'true'],
+  timestamp(text) {
+    if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) return undefined; // a time without a zone is a guess
+    const time = new Date(text);
+    return Number.isNaN(time.getTime()) ? undefined : time;
+  },
+  duration: durationMs,
+  ip: (text) => (isIP(text) === 0 ? undefined : text),
+};
+
+const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 1e-3, ns: 1e-6 };
+
+/** `1h30m`, `1.5s`, `-2ms`: milliseconds. */
+function durationMs(text: string): number | undefined {
+  const [, sign, parts = ''] = /^(-?)((?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+)$/.exec(text) ?? [];
+  if (sign === undefined) return text === '0' ? 0 : undefined;
+  let total = 0;
+  for (const [, amount, unit = ''] of parts.matchAll(/([\d.]+)(h|ms|m|s|us|ns)/g)) total += Number(amount) * (UNIT_MS[unit] ?? 0);
+  return sign === '-' ? -total : total;
+}

@@ -1,0 +1,52 @@
+/** A file's text -> rows of named cells. Throws with the line, or the row, that is bad. */
+import { parse as parseYaml } from 'yaml';
+import { parseCsv } from './csv.ts';
+
+export type Format = 'csv' | 'json' | 'yaml';
+
+export interface Row {
+  /** Where it stands, for people: `line 3`, `row 2`. */
+  readonly at: string;
+  readonly cell: (column: string) => unknown;
+}
+
+export function rowsOf(text: string, format: Format, key: string, columns: readonly string[]): Row[] {
+  switch (format) {
+    case 'csv': return csvRows(text, [key, ...columns]);
+    case 'json': return objectRows(JSON.parse(text) as unknown, key);
+    case 'yaml': return objectRows(parseYaml(text, { uniqueKeys: true }) as unknown, key);
+  }
+}
+
+/** By the file's end; `undefined` where it tells nothing. */
+export function formatOf(path: string): Format | undefined {
+  const [, end = ''] = /\.([a-z]+)$/i.exec(path) ?? [];
+  return ({ csv: 'csv', json: 'json', yaml: 'yaml', yml: 'yaml' } as const)[end.toLowerCase() as 'csv'];
+}
+
+function csvRows(text: string, needed: readonly string[]): Row[] {
+  const [header, ...rows] = parseCsv(text);
+  if (header === undefined) throw new Error('line 1: expected a header that names the columns');
+  const places = new Map(header.fields.map((name, at) => [name.trim(), at]));
+  const missing = needed.filter((name) => !places.has(name));
+  if (missing.length > 0) throw new Error(`line 1: the header has no column ${missing.join(', ')}; it has ${[...places.keys()].join(', ')}`);
+  return rows.map(({ line, fields }) => {
+    if (fields.length !== header.fields.length) throw new Error(`line ${line}: ${fields.length} fields, but the header has ${header.fields.length}`);
+    return { at: `line ${line}`, cell: (column) => fields[places.get(column) ?? -1] };
+  });
+}
+
+/** A list of rows, or a map from each row's key to its row. */
+function objectRows(parsed: unknown, key: string): Row[] {
+  if (Array.isArray(parsed)) return parsed.map((row, at) => objectRow(row, `row ${at + 1}`));
+  if (typeof parsed !== 'object' || parsed === null) throw new Error('expected a list of rows, or a map from keys to rows');
+  return Object.entries(parsed).map(([name, row]) => {
+    const cells = objectRow(row, `row "${name}"`);
+    return { at: cells.at, cell: (column) => (column === key ? name : cells.cell(column)) };
+  });
+}
+
+function objectRow(row: unknown, at: string): Row {
+  if (typeof row !== 'object' || row === null || Array.isArray(row)) throw new Error(`${at}: expected names and values`);
+  return { at, cell: (column) => (Object.hasOwn(row, column) ? (row as Readonly<Record<string, unknown>>)[column] : undefined) };
+}

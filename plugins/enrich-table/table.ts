@@ -1,0 +1,27 @@
+/** Rows by key, every cell in its type: a lookup finds what it gives back ready. */
+import { type ColumnType, valueOf } from './cell.ts';
+import { type Format, rowsOf } from './rows.ts';
+
+export type Table = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+
+/** Throws with the line or row, and the column, that is bad. */
+export function readTable(text: string, format: Format, key: string, columns: Readonly<Record<string, ColumnType>>): Table {
+  const table = new Map<string, Readonly<Record<string, unknown>>>();
+  const typed = Object.entries(columns);
+  for (const { at, cell } of rowsOf(text, format, key, Object.keys(columns))) {
+    const name = valueOf(cell(key), 'string') as string | undefined;
+    if (name === undefined) throw new Error(`${at}: the key "${key}" is empty`);
+    if (table.has(name)) throw new Error(`${at}: the key "${name}" is there already`);
+    const values: [string, unknown][] = [];
+    for (const [column, type] of typed) {
+      try {
+        const value = valueOf(cell(column), type);
+        if (value !== undefined) values.push([column, value]);
+      } catch (error) {
+        throw new Error(`${at}, ${column}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      }
+    }
+    table.set(name, Object.freeze(Object.fromEntries(values)));
+  }
+  return table;
+}
