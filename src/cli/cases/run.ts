@@ -1,0 +1,98 @@
+/**
+ * `sluice test`: cases in YAML against the policy they name.
+ * **In**: case documents, a loaded policy for each. **Out**: for every case what differs from what it wants.
+ * **Fails**: never; a case that cannot be run is a case that failed, with the reason.
+ */
+import type { Adapter } from '../../adapters/contract.ts';
+import type { OpenHandler } from '../../core/open-handler.ts';
+import { createEngine } from '../../core/engine.ts';
+import type { HandlerSpec, Policy } from '../../core/rules/policy.ts';
+import type { Position } from '../../core/rules/rule.ts';
+import { type CaseClock, caseClock, spanMs } from './clock.ts';
+import { differences } from './compare.ts';
+import { type Driver, inProcess } from './driver.ts';
+import { caseHandlers } from './handlers.ts';
+import type { Case, Want } from './schema.ts';
+import type { Seen, SeenReport } from './seen.ts';
+
+export interface CaseResult {
+  readonly name: string;
+  readonly position: Position;
+  /** One sentence each; none: it passed. */
+  readonly failures: readonly string[];
+}
+
+export interface RunOptions {
+  readonly adapters: { get(name: string): Adapter | undefined };
+  /** Opens an adapter for real, by the case's clock. */
+  readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown, clock: CaseClock) => Promise<OpenHandler>;
+  /** How the engine is reached: in process where not given. What it returns is ended after each case. */
+  readonly drive?: (engine: ReturnType<typeof createEngine>, policy: Policy) => Promise<{ readonly driver: Driver; end(): Promise<void> }>;
+}
+
+/** Runs one case on handlers and an engine of its own, so that no case sees another's counts. */
+export async function runCase(one: Case, policy: Policy, options: RunOptions): Promise<string[]> {
+  const memory = options.adapters.get('quota-memory');
+  if (memory === undefined) throw new Error('the adapter quota-memory is not there: cases keep their quotas on it');
+  const clock = caseClock();
+  const reports: SeenReport[] = [];
+  const missing = new Set<string>();
+  const unknown = Object.keys(one.given).filter((name) => !policy.handlers.has(name));
+  if (unknown.length > 0) return unknown.map((name) => `given names ${name}, which is no handler of the policy; those are ${[...policy.handlers.keys()].join(', ')}`);
+  const openHandlers = caseHandlers({
+    adapters: options.adapters, memory, given: one.given, reports, missing,
+    open: async (adapter, spec, config) => await options.open(adapter, spec, config, clock),
+  });
+  const engine = createEngine({ openHandlers, clock, sampleReports: false });
+  try {
+    await engine.use(policy);
+    const { driver, end } = options.drive === undefined
+      ? { driver: inProcess(engine, policy.attributes), end: async () => {} }
+      : await options.drive(engine, policy);
+    try {
+      return await callInTurn(one, driver, { clock, reports, missing, flush: async () => await engine.flush() });
+    } finally {
+      await end();
+    }
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  } finally {
+    await engine.drain();
+  }
+}
+
+interface Surroundings {
+  readonly clock: CaseClock;
+  readonly reports: SeenReport[];
+  readonly missing: ReadonlySet<string>;
+  readonly flush: () => Promise<void>;
+}
+
+async function callInTurn(one: Case, driver: Driver, { clock, reports, missing, flush }: Surroundings): Promise<string[]> {
+  const wants = inTurn(one);
+  const failures: string[] = [];
+  for (const [index, want] of wants.entries()) {
+    if (index > 0 && one.every !== undefined) clock.advance(spanMs(one.every));
+    let seen: Seen | undefined = await driver(one);
+    if (seen === undefined) {
+      await flush();
+      seen = { kind: 'log', reports: reports.splice(0) };
+    }
+    const which = wants.length === 1 ? '' : `call ${index + 1} of ${wants.length}: `;
+    failures.push(...differences(want, seen).map((difference) => `${which}${difference}`));
+    if (failures.length > 0) break;
+  }
+  return [...failures, ...[...missing].map((name) => `the handler ${name} was asked and needs something outside the process: write given: { ${name}: ANSWER } or given: { ${name}: fails }`)];
+}
+
+/** The want of each call: a list in turn, each for its `times`; one for all calls where there is one. */
+function inTurn(one: Case): Want[] {
+  const listed = one.wants.flatMap((want) => Array.from({ length: timesOf(want) }, () => want));
+  const calls = one.times ?? listed.length;
+  const last = one.wants.at(-1);
+  if (one.wants.length === 1 && last !== undefined) return Array.from({ length: calls }, () => last);
+  if (listed.length !== calls) throw new Error(`times is ${calls}, but want tells of ${listed.length} calls: make them equal`);
+  return listed;
+}
+
+const timesOf = (want: Want): number => ('times' in want ? (want.times ?? 1) : 1);
