@@ -26,7 +26,10 @@ export interface Attribute {
   readonly source: Source;
   /** The calls whose wire can bring it, with the field that does; a call that is not named cannot. */
   readonly carriedBy: Partial<Readonly<Record<CallKind, string>>>;
-  /** Never absent on a call that carries it (the maps of the wire are there, if empty). */
+  /**
+   * There on every ordinary request of a call that carries it, so that a bare read of it earns no warning (the maps of the
+   * wire are there, if empty). A listener on a Unix socket has no addresses: no promise for the compiler to build on.
+   */
   readonly always: boolean;
   /** Shown nowhere without asking. */
   readonly secret: boolean;

@@ -1,0 +1,142 @@
+/**
+ * Attributes that are worked out from others where the wire has none.
+ * **In**: a bag. **Out**: a value, or `undefined`. **Fails**: never.
+ */
+import type { Attributes } from './attributes.ts';
+import type { RequestBag } from './bag.ts';
+import { parseIp } from './network.ts';
+import { queryOf, urlPathOf } from './url.ts';
+import { Duration, type Value } from './values.ts';
+
+export type Derive = (bag: RequestBag, attributes: Attributes) => Value | undefined;
+
+function valueOf(bag: RequestBag, attributes: Attributes, name: string): Value | undefined {
+  const slot = attributes.slotOf(name);
+  return slot === undefined ? undefined : bag.get(slot);
+}
+
+function textOf(bag: RequestBag, attributes: Attributes, name: string): string | undefined {
+  const value = valueOf(bag, attributes, name);
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+function headerOf(bag: RequestBag, attributes: Attributes, header: string): string | undefined {
+  const headers = valueOf(bag, attributes, 'request.headers');
+  const value = headers instanceof Map ? (headers as ReadonlyMap<Value, Value>).get(header) : undefined;
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+export const headerText = (header: string): Derive => (bag, attributes) => headerOf(bag, attributes, header);
+
+export const urlPath: Derive = (bag, attributes) => {
+  const path = textOf(bag, attributes, 'request.path');
+  return path === undefined ? undefined : urlPathOf(path, attributes.settings.path);
+};
+
+export const queryMap: Derive = (bag, attributes) => {
+  const path = textOf(bag, attributes, 'request.path');
+  return path === undefined ? undefined : queryOf(path);
+};
+
+export const apiKey: Derive = (bag, attributes) => {
+  const header = headerOf(bag, attributes, 'x-api-key');
+  if (header !== undefined) return header;
+  const query = valueOf(bag, attributes, 'request.query');
+  if (!(query instanceof Map)) return undefined;
+  const parameters = query as ReadonlyMap<string, string>;
+  return parameters.get('api_key') ?? parameters.get('key');
+};
+
+/** As Envoy's getLastAddressFromXFF: the (N+1)-th entry from the right; the peer where there are fewer or it is no address. */
+export const originIp: Derive = (bag, attributes) => {
+  const { trustedHops } = attributes.settings;
+  const forwarded = trustedHops === undefined ? undefined : headerOf(bag, attributes, 'x-forwarded-for');
+  const entry = forwarded?.split(',').at(-1 - (trustedHops ?? 0))?.trim();
+  return (entry === undefined ? undefined : parseIp(entry)) ?? valueOf(bag, attributes, 'source.ip');
+};
+
+/** `cluster.local/ns/NAMESPACE/sa/ACCOUNT`, as Istio writes SPIFFE identities. */
+const SPIFFE_PARTS = /^([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/;
+const spiffePart = (index: 1 | 2 | 3): Derive => (bag, attributes) =>
+  SPIFFE_PARTS.exec(textOf(bag, attributes, 'source.principal') ?? '')?.[index];
+export const spiffeTrustDomain = spiffePart(1);
+export const spiffeNamespace = spiffePart(2);
+export const spiffeServiceAccount = spiffePart(3);
+
+export const peerIsKnown: Derive = (bag, attributes) => textOf(bag, attributes, 'source.principal') !== undefined;
+
+export const protocolOfHeaders: Derive = (bag, attributes) => {
+  if (valueOf(bag, attributes, 'request.headers') === undefined) return undefined;
+  return headerOf(bag, attributes, 'content-type')?.startsWith('application/grpc') === true ? 'grpc' : 'http';
+};
+
+type Claims = ReadonlyMap<string, Value>;
+const JWT = { kind: 'metadata', namespace: 'envoy.filters.http.jwt_authn', path: [] } as const;
+
+/** Envoy's filter stores the payload under a name of the operator's choosing; it is the first that looks like one. */
+const claimsOf = (bag: RequestBag): Claims | undefined => {
+  const stored = bag.wire.carried(JWT);
+  if (!(stored instanceof Map)) return undefined;
+  for (const payload of (stored as ReadonlyMap<Value, Value>).values()) {
+    if (payload instanceof Map && (payload.has('iss') || payload.has('sub') || payload.has('aud'))) return payload as Claims;
+  }
+  return undefined;
+};
+
+export const jwtClaims: Derive = (bag) => claimsOf(bag);
+
+export const jwtClaimText = (claim: string): Derive => (bag) => {
+  const value = claimsOf(bag)?.get(claim);
+  return typeof value === 'string' && value !== '' ? value : undefined;
+};
+
+export const jwtPrincipal: Derive = (bag) => {
+  const claims = claimsOf(bag);
+  const [issuer, subject] = [claims?.get('iss'), claims?.get('sub')];
+  return typeof issuer === 'string' && typeof subject === 'string' ? `${issuer}/${subject}` : undefined;
+};
+
+export const jwtAudiences: Derive = (bag) => {
+  const audience = claimsOf(bag)?.get('aud');
+  if (typeof audience === 'string') return [audience];
+  return Array.isArray(audience) ? (audience as readonly Value[]).filter((one) => typeof one === 'string') : undefined;
+};
+
+export const jwtRawClaims: Derive = (bag) => {
+  const claims = claimsOf(bag);
+  return claims === undefined ? undefined : JSON.stringify(jsonOf(claims));
+};
+
+/** Values that came out of JSON, back to it. */
+function jsonOf(value: Value): unknown {
+  if (Array.isArray(value)) return (value as readonly Value[]).map(jsonOf);
+  return value instanceof Map ? Object.fromEntries([...(value as ReadonlyMap<string, Value>)].map(([name, of]) => [name, jsonOf(of)])) : value;
+}
+
+const EXT_AUTHZ = ['envoy.filters.http.ext_authz', 'envoy.filters.network.ext_authz'] as const;
+const saidByCheck = (path: readonly string[]): ((bag: RequestBag) => Value | undefined) => {
+  const carriers = EXT_AUTHZ.map((namespace) => ({ kind: 'metadata', namespace, path }) as const);
+  return (bag) => {
+    for (const carrier of carriers) {
+      const value = bag.wire.carried(carrier);
+      if (value !== undefined) return value;
+    }
+    return undefined;
+  };
+};
+
+/** Of what the check said as dynamic metadata, `sluice: { id, rule, outcome }`. */
+export const verdictFact = (fact: 'id' | 'rule' | 'outcome'): Derive => {
+  const said = saidByCheck(['sluice', fact]);
+  return (bag) => {
+    const value = said(bag);
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  };
+};
+
+/** Envoy's `ext_authz_duration`: milliseconds. */
+const waited = saidByCheck(['ext_authz_duration']);
+export const verdictLatency: Derive = (bag) => {
+  const ms = waited(bag);
+  return typeof ms === 'number' ? Duration.fromMs(ms) : undefined;
+};

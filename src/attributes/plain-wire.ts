@@ -1,0 +1,119 @@
+/**
+ * A request that people wrote: attributes by name, as YAML or JSON has them.
+ * **In**: plain values by attribute name, and what a proxy would carry. **Out**: a wire.
+ * **Fails**: with an {@link AttributeError} that names the attribute: unknown, or its value of a wrong type.
+ */
+import type { Attribute, Attributes } from './attributes.ts';
+import type { Wire } from './bag.ts';
+import type { CallKind, Carrier } from './carrier.ts';
+import { AttributeError } from './errors.ts';
+import { type Json, jsonAt, valueOfJson } from './json-value.ts';
+import { nearest } from './nearest.ts';
+import { valueOfPlain, wantedForm } from './plain-value.ts';
+import type { Value } from './values.ts';
+
+/** What a proxy sends under names of the operator's choosing. */
+export interface PlainCarried {
+  readonly contextExtension?: Readonly<Record<string, string>> | undefined;
+  readonly customTag?: Readonly<Record<string, string>> | undefined;
+  readonly filterState?: Readonly<Record<string, unknown>> | undefined;
+  /** By namespace; adds to the attribute `metadata`. */
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/**
+ * Values may be given for built-in attributes, and for those of the policy that come `from` a wire. `ratelimit.entries`
+ * is made from `ratelimit.descriptor` or the other way round, `ratelimit.hits` is 1, and the maps that `call` always
+ * carries are there, if empty; the rest that can be worked out the attributes work out themselves.
+ */
+export function plainWire(attributes: Attributes, given: Readonly<Record<string, unknown>>, carried: PlainCarried = {}, call?: CallKind): Wire {
+  const values = new Map<string, Value>();
+  const sent = new Map<string, Value>();
+  for (const [name, plain] of Object.entries(given)) {
+    const { attribute, value } = converted(attributes, name, plain);
+    const [carrier] = attribute.source.kind === 'from' ? attribute.source.carriers : [];
+    if (carrier === undefined) values.set(name, value);
+    else sent.set(placeOf(carrier), valueOfJson(plain as Json));
+  }
+  completeLimit(values, given);
+  completeMetadata(values, carried);
+  for (const name of attributes.names()) {
+    const { type, always, carriedBy, source } = attributes.at(attributes.slotOf(name) ?? 0);
+    const there = always && type.kind === 'map' && source.kind === 'built-in' && source.derive === undefined;
+    if (there && !values.has(name) && (call === undefined || carriedBy[call] !== undefined)) values.set(name, new Map());
+  }
+  return new PlainWire(values, sent, carried, given);
+}
+
+function converted(attributes: Attributes, name: string, plain: unknown): { readonly attribute: Attribute; readonly value: Value } {
+  const slot = attributes.slotOf(name);
+  if (slot === undefined) {
+    const near = nearest(name, attributes.names());
+    throw new AttributeError('ATTRIBUTE_UNKNOWN', name, `no attribute is named ${name}${near === undefined ? ': docs/attributes.md lists them' : `; did you mean ${near}?`}`);
+  }
+  const attribute = attributes.at(slot);
+  if (attribute.source.kind === 'is') throw new AttributeError('ATTRIBUTE_VALUE', name, `${name} is a named expression of the policy: give the attributes that it reads instead`);
+  if (attribute.source.kind === 'filled') throw new AttributeError('ATTRIBUTE_VALUE', name, `${name} is made by a handler: say under given what the handler answers instead`);
+  const value = valueOfPlain(plain, attribute.type);
+  if (value !== undefined) return { attribute, value: name === 'request.headers' ? lowered(value) : value };
+  throw new AttributeError('ATTRIBUTE_VALUE', name, `${name} is ${shown(plain)}, and ${wantedForm(attribute.type)} is expected`);
+}
+
+const placeOf = (carrier: Carrier): string => JSON.stringify(carrier);
+
+const shown = (plain: unknown): string => (typeof plain === 'bigint' ? String(plain) : (JSON.stringify(plain) ?? 'nothing'));
+
+const lowered = (headers: Value): Value =>
+  new Map([...(headers as ReadonlyMap<string, Value>)].map(([name, value]) => [name.toLowerCase(), value]));
+
+function completeLimit(values: Map<string, Value>, given: Readonly<Record<string, unknown>>): void {
+  const isLimit = ['ratelimit.domain', 'ratelimit.descriptor', 'ratelimit.entries'].some((name) => name in given);
+  if (!isLimit) return;
+  const descriptor = values.get('ratelimit.descriptor') as ReadonlyMap<string, string> | undefined;
+  const entries = values.get('ratelimit.entries') as readonly ReadonlyMap<string, string>[] | undefined;
+  if (entries === undefined) values.set('ratelimit.entries', [...(descriptor ?? [])].map(([key, value]) => new Map([['key', key], ['value', value]])));
+  if (descriptor === undefined && entries !== undefined) {
+    // Of a repeated key the first: a Map keeps the last that it is given.
+    values.set('ratelimit.descriptor', new Map(entries.toReversed().map((entry) => [entry.get('key') ?? '', entry.get('value') ?? ''])));
+  }
+  if (!values.has('ratelimit.hits')) values.set('ratelimit.hits', 1);
+}
+
+function completeMetadata(values: Map<string, Value>, carried: PlainCarried): void {
+  if (carried.metadata === undefined) return;
+  const metadata = new Map(values.get('metadata') as ReadonlyMap<string, Value> | undefined);
+  for (const [namespace, json] of Object.entries(carried.metadata)) metadata.set(namespace, valueOfJson(json as Json));
+  values.set('metadata', metadata);
+}
+
+class PlainWire implements Wire {
+  readonly #values: ReadonlyMap<string, Value>;
+  readonly #sent: ReadonlyMap<string, Value>;
+  readonly #carried: PlainCarried;
+  readonly #metadata: Readonly<Record<string, unknown>>;
+
+  constructor(values: ReadonlyMap<string, Value>, sent: ReadonlyMap<string, Value>, carried: PlainCarried, given: Readonly<Record<string, unknown>>) {
+    this.#values = values;
+    this.#sent = sent;
+    this.#carried = carried;
+    this.#metadata = { ...(given['metadata'] as Readonly<Record<string, unknown>> | undefined), ...carried.metadata };
+  }
+
+  read(attribute: string): Value | undefined {
+    return this.#values.get(attribute);
+  }
+
+  carried(carrier: Carrier): Value | undefined {
+    const sent = this.#sent.size === 0 ? undefined : this.#sent.get(placeOf(carrier));
+    if (sent !== undefined) return sent;
+    switch (carrier.kind) {
+      case 'contextExtension': return this.#carried.contextExtension?.[carrier.name];
+      case 'customTag': return this.#carried.customTag?.[carrier.name];
+      case 'filterState': return jsonValue(this.#carried.filterState?.[carrier.name]);
+      case 'metadata': return jsonValue(jsonAt(this.#metadata as Json, [carrier.namespace, ...carrier.path]));
+      case 'header': return (this.#values.get('request.headers') as ReadonlyMap<string, Value> | undefined)?.get(carrier.name.toLowerCase());
+    }
+  }
+}
+
+const jsonValue = (json: unknown): Value | undefined => (json === undefined ? undefined : valueOfJson(json as Json));

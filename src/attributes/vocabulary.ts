@@ -1,0 +1,17 @@
+/**
+ * The attributes that every policy may read. **In**: nothing. **Out**: {@link VOCABULARY}, one row for each, with its
+ * type, its meaning, and where each wire carries it; docs/attributes.md is generated from it. **Fails**: never.
+ */
+import type { Attribute } from './attributes.ts';
+import { CONNECTION } from './vocabulary/connection.ts';
+import { CONTEXT } from './vocabulary/context.ts';
+import { DESTINATION } from './vocabulary/destination.ts';
+import { METADATA, VERDICT } from './vocabulary/metadata.ts';
+import { RATELIMIT } from './vocabulary/ratelimit.ts';
+import { REQUEST } from './vocabulary/request.ts';
+import { RESPONSE } from './vocabulary/response.ts';
+import { ORIGIN, SOURCE } from './vocabulary/source.ts';
+
+export const VOCABULARY: readonly Attribute[] = Object.freeze([
+  ...REQUEST, ...SOURCE, ...ORIGIN, ...DESTINATION, ...CONNECTION, ...RESPONSE, ...CONTEXT, ...RATELIMIT, ...METADATA, ...VERDICT,
+]);

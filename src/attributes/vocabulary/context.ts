@@ -1,0 +1,44 @@
+/** `context.*`: the proxy that asks or tells, and its way to the upstream (`context.upstream.*`: Envoy's `upstream.*`). */
+import { protocolOfHeaders } from '../derive.ts';
+import { DURATION, DYN, INT, IP, mapOf, STRING, TIMESTAMP } from '../types.ts';
+import { onLogs, row } from './row.ts';
+
+const NODE = (field: string) => onLogs(`identifier.node.${field}`);
+const COMMON = (field: string) => onLogs(`common_properties.${field}`);
+
+export const CONTEXT = [
+  row('context.protocol', STRING, 'http, grpc (by content-type) or tcp.', { http: 'header content-type', tcp: 'the call itself', log: 'request header content-type, where Envoy is told to log it', 'tcp-log': 'the entry itself' }, { always: true, derive: protocolOfHeaders }),
+  row('context.time', TIMESTAMP, 'At a check and a limit when Sluice took the call; in the log when the request or connection ended.', { http: 'the clock of Sluice', tcp: 'the clock of Sluice', limit: 'the clock of Sluice', ...COMMON('start_time + duration') }, { always: true }),
+  row('context.reporter.kind', STRING, 'inbound where the proxy stands before the destination, outbound where it stands behind the client.', onLogs("direction in Istio's upstream_cluster, else the word in identifier.log_name"), { extension: true }),
+  row('context.reporter.uid', STRING, 'The id of the proxy.', NODE('id'), { extension: true }),
+  row('context.proxy_version', STRING, 'The version of the proxy.', NODE('user_agent_version or user_agent_build_version'), { extension: true }),
+  row('context.proxy_error_code', STRING, "Envoy's short names of what went wrong, joined by a comma; - where nothing did.", COMMON('response_flags'), { always: true }),
+  row('context.auth_failure_reason', STRING, 'What Envoy says of a refusal by ext_authz (of the flag UAEX).', COMMON('response_flags.unauthorized_details.reason')),
+  row('context.log_name', STRING, 'The name of the access log, as Envoy is told.', onLogs('identifier.log_name')),
+  row('context.log_type', STRING, "The kind of log entry in Envoy's words, such as DownstreamEnd.", COMMON('access_log_type')),
+  row('context.node.id', STRING, 'The id of the proxy.', NODE('id')),
+  row('context.node.cluster', STRING, 'The cluster of the proxy.', NODE('cluster')),
+  row('context.node.region', STRING, 'Where the proxy runs.', NODE('locality.region')),
+  row('context.node.zone', STRING, 'Where the proxy runs.', NODE('locality.zone')),
+  row('context.node.sub_zone', STRING, 'Where the proxy runs.', NODE('locality.sub_zone')),
+  row('context.node.metadata', mapOf(STRING, DYN), 'What the operator says about the proxy in its bootstrap.', NODE('metadata'), { always: true }),
+  row('context.route_name', STRING, "The name of the route in Envoy's configuration.", COMMON('route_name'), { extension: true }),
+  row('context.route_metadata', mapOf(STRING, DYN), 'Metadata of the route, by namespace, those that the filter is told to send.', { http: 'route_metadata_context' }, { always: true }),
+  row('context.stream_id', STRING, "Envoy's own number of the request.", { http: 'request.http.id', ...COMMON('stream_id') }),
+  row('context.upstream.cluster', STRING, "The name of the cluster in Envoy's configuration.", COMMON('upstream_cluster')),
+  row('context.upstream.ip', IP, 'The address that Envoy connected to.', COMMON('upstream_remote_address')),
+  row('context.upstream.port', INT, 'The port that Envoy connected to.', COMMON('upstream_remote_address')),
+  row('context.upstream.local_ip', IP, 'The address that Envoy connected from.', COMMON('upstream_local_address')),
+  row('context.upstream.local_port', INT, 'The port that Envoy connected from.', COMMON('upstream_local_address')),
+  row('context.upstream.request_attempt_count', INT, 'How often Envoy tried; 0 where it never did.', COMMON('upstream_request_attempt_count'), { always: true }),
+  row('context.upstream.transport_failure_reason', STRING, 'Why the transport to the upstream failed.', COMMON('upstream_transport_failure_reason')),
+  row('context.upstream.received_wire_bytes', INT, "Bytes that came from the upstream, the protocol's own among them.", COMMON('upstream_wire_bytes_received'), { always: true }),
+  row('context.upstream.sent_wire_bytes', INT, "Bytes that went to the upstream, the protocol's own among them.", COMMON('upstream_wire_bytes_sent'), { always: true }),
+  row('context.time_to_last_rx_byte', DURATION, "From the request's first byte to its last byte received.", COMMON('time_to_last_rx_byte')),
+  row('context.time_to_first_upstream_tx_byte', DURATION, "From the request's first byte to the first byte sent upstream.", COMMON('time_to_first_upstream_tx_byte')),
+  row('context.time_to_last_upstream_tx_byte', DURATION, "From the request's first byte to the last byte sent upstream.", COMMON('time_to_last_upstream_tx_byte')),
+  row('context.time_to_first_upstream_rx_byte', DURATION, "From the request's first byte to the first byte received from upstream.", COMMON('time_to_first_upstream_rx_byte')),
+  row('context.time_to_last_upstream_rx_byte', DURATION, "From the request's first byte to the last byte received from upstream.", COMMON('time_to_last_upstream_rx_byte')),
+  row('context.time_to_first_downstream_tx_byte', DURATION, "From the request's first byte to the first byte sent to the client.", COMMON('time_to_first_downstream_tx_byte')),
+  row('context.time_to_last_downstream_tx_byte', DURATION, "From the request's first byte to the last byte sent to the client.", COMMON('time_to_last_downstream_tx_byte')),
+];

@@ -1,0 +1,37 @@
+/** `request.*`: what the client asks. Names are Istio's, then Envoy's. */
+import { apiKey, headerText, jwtAudiences, jwtClaims, jwtClaimText, jwtPrincipal, jwtRawClaims, queryMap, urlPath } from '../derive.ts';
+import { BYTES, DYN, INT, listOf, mapOf, STRING, STRING_MAP, TIMESTAMP } from '../types.ts';
+import { row } from './row.ts';
+
+const JWT = 'metadata_context, namespace envoy.filters.http.jwt_authn';
+const JWT_LOG = 'common_properties.metadata, namespace envoy.filters.http.jwt_authn';
+const FROM_JWT = { http: JWT, log: JWT_LOG };
+const LOGGED = 'request.request_headers, where Envoy is told to log it';
+
+export const REQUEST = [
+  row('request.method', STRING, 'The HTTP method. The access log has numbers for nine methods only: others are absent there.', { http: 'request.http.method', log: 'request.request_method' }, { always: true }),
+  row('request.path', STRING, 'The path as the client sent it, with the query.', { http: 'request.http.path', log: 'request.original_path, else request.path' }, { always: true }),
+  row('request.url_path', STRING, 'The path without the query, normalised as settings.path says.', { http: 'worked out from request.path', log: 'worked out from request.path' }, { always: true, derive: urlPath }),
+  row('request.query', STRING_MAP, 'The query parameters, decoded; of a repeated one the first value.', { http: 'worked out from request.path', log: 'worked out from request.path' }, { always: true, derive: queryMap }),
+  row('request.query_params', STRING_MAP, "Istio's name for request.query.", { http: 'worked out from request.path', log: 'worked out from request.path' }, { always: true, derive: queryMap }),
+  row('request.host', STRING, 'The host that the client asked for, with the port where it named one.', { http: 'request.http.host', log: 'request.authority' }, { always: true }),
+  row('request.scheme', STRING, 'http or https.', { http: 'request.http.scheme', log: 'request.scheme' }, { always: true }),
+  row('request.protocol', STRING, 'HTTP/1.0, HTTP/1.1, HTTP/2 or HTTP/3.', { http: 'request.http.protocol', log: 'protocol_version' }, { always: true }),
+  row('request.headers', STRING_MAP, 'The headers; names are lower case, values of a repeated header joined by a comma. The access log carries the names that Envoy is told to log, and user-agent, referer, x-forwarded-for, x-request-id.', { http: 'request.http.headers or header_map', log: 'request.request_headers' }, { always: true }),
+  row('request.id', STRING, 'The x-request-id header, which is the same at the check and in the log.', { http: 'header x-request-id', log: 'request.request_id' }, { derive: headerText('x-request-id') }),
+  row('request.useragent', STRING, 'The user-agent header.', { http: 'header user-agent', log: 'request.user_agent' }, { derive: headerText('user-agent') }),
+  row('request.referer', STRING, 'The referer header.', { http: 'header referer', log: 'request.referer' }, { derive: headerText('referer') }),
+  row('request.time', TIMESTAMP, 'When the first byte of the request arrived.', { http: 'request.time', log: 'common_properties.start_time' }, { always: true }),
+  row('request.size', INT, 'Bytes of the body: at the check what content-length says, else what Envoy has received.', { http: 'header content-length, else request.http.size', log: 'request.request_body_bytes' }, { always: true }),
+  row('request.headers_bytes', INT, 'Bytes of the headers.', { log: 'request.request_headers_bytes' }, { always: true }),
+  row('request.total_size', INT, 'Bytes of headers and body.', { log: 'request.request_headers_bytes + request_body_bytes' }, { always: true }),
+  row('request.body', STRING, 'The body as text, where the filter is told to send it (with_request_body); absent where it is not UTF-8.', { http: 'request.http.body, else raw_body' }),
+  row('request.raw_body', BYTES, 'The body as bytes, where the filter is told to send it (with_request_body).', { http: 'request.http.raw_body, else body' }),
+  row('request.api_key', STRING, 'The x-api-key header, else the query parameter api_key or key.', { http: 'header x-api-key, else request.path', log: `${LOGGED}, else request.path` }, { secret: true, derive: apiKey }),
+  row('request.auth.principal', STRING, 'Issuer and subject of the verified token: iss/sub.', FROM_JWT, { derive: jwtPrincipal }),
+  row('request.auth.audiences', listOf(STRING), 'Whom the verified token is meant for (aud).', FROM_JWT, { derive: jwtAudiences }),
+  row('request.auth.presenter', STRING, 'To whom the verified token was issued (azp).', FROM_JWT, { derive: jwtClaimText('azp') }),
+  row('request.auth.claims', mapOf(STRING, DYN), 'All claims of the verified token.', FROM_JWT, { derive: jwtClaims }),
+  row('request.auth.raw_claims', STRING, 'All claims of the verified token, as JSON text.', FROM_JWT, { secret: true, derive: jwtRawClaims }),
+  row('request.reason', STRING, "Istio's reason of a request; no wire of Envoy's has it.", {}),
+];

@@ -1,0 +1,33 @@
+import type { Attribute } from '../attributes.ts';
+import type { CallKind } from '../carrier.ts';
+import type { Derive } from '../derive.ts';
+import type { Type } from '../types.ts';
+
+export type CarriedBy = Partial<Readonly<Record<CallKind, string>>>;
+
+export interface RowOptions {
+  readonly always?: true;
+  readonly secret?: true;
+  readonly derive?: Derive;
+  /** A context extension of the attribute's name fills it where the wire has none: for names of type string only. */
+  readonly extension?: true;
+}
+
+/** One row of the vocabulary. `carriedBy` names the field in the words of the peer's proto, or what it is worked out from. */
+export function row(name: string, type: Type, meaning: string, carriedBy: CarriedBy, options: RowOptions = {}): Attribute {
+  const { always = false, secret = false, derive, extension } = options;
+  if (extension === true && type.kind !== 'string') throw new TypeError(`${name} is no string: a context extension cannot fill it`);
+  return Object.freeze({
+    name, type, meaning, always, secret,
+    carriedBy: extension === true && carriedBy.http === undefined ? { ...carriedBy, http: `context_extensions["${name}"]` } : carriedBy,
+    source: {
+      kind: 'built-in' as const,
+      ...(derive === undefined ? {} : { derive }),
+      ...(extension === undefined ? {} : { extension }),
+    },
+  });
+}
+
+/** The same field on both kinds of a frontend. */
+export const onChecks = (field: string): CarriedBy => ({ http: field, tcp: field });
+export const onLogs = (field: string): CarriedBy => ({ log: field, 'tcp-log': field });
