@@ -1,0 +1,28 @@
+/** Latencies and rates of one run, and how they are printed. */
+export interface Figures {
+  readonly requests: number;
+  readonly failed: number;
+  readonly perSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  /** Of the server, per call. */
+  readonly cpuUs: number;
+}
+
+export function percentile(sorted: Float64Array, share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** The run whose rate is the middle one. */
+export function medianRun(runs: readonly Figures[]): Figures {
+  const middle = runs.toSorted((a, b) => a.perSecond - b.perSecond)[Math.floor(runs.length / 2)];
+  if (middle === undefined) throw new Error('no run to take the median of');
+  return middle;
+}
+
+export function row(name: string, figures: Figures, beside: Figures): string {
+  const ratio = (figures.perSecond / beside.perSecond).toFixed(3);
+  return `| ${name} | ${Math.round(figures.perSecond)} | ${ratio} | ${Math.round(figures.p50Us)} | ${Math.round(figures.p99Us)} | ${figures.cpuUs.toFixed(1)} | ${figures.failed} |`;
+}
+
+export const HEADER = '| server, connections x calls at once | requests/s | of the echo | p50 us | p99 us | CPU us/call | failed |\n|---|---|---|---|---|---|---|';

@@ -1,0 +1,84 @@
+/** `sluice serve` as an operator runs it: a process of its own, its lines read, ended by pid. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const BIN = join(import.meta.dirname, '../../src/cli/bin.ts');
+
+export interface ServedSluice {
+  readonly child: ChildProcess;
+  readonly folder: string;
+  /** The policy's file: write it to reload. */
+  readonly policyFile: string;
+  readonly grpcPort: number;
+  readonly adminPort: number;
+  /** Lines of stdout: what log-stdout wrote, one JSON object each. */
+  readonly written: readonly Readonly<Record<string, unknown>>[];
+  /** Lines of stderr. */
+  readonly log: readonly string[];
+  admin(path: string): Promise<Response>;
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+export async function serveSluice(policy: string, options: { grpcPort?: number; env?: Readonly<Record<string, string>>; files?: Readonly<Record<string, string>> } = {}): Promise<ServedSluice> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-e2e-'));
+  const policyFile = join(folder, 'policy.yaml');
+  await writeFile(policyFile, policy);
+  for (const [name, text] of Object.entries(options.files ?? {})) await writeFile(join(folder, name), text);
+  const child = spawn(process.execPath, [BIN, 'serve', policyFile, '--grpc', `127.0.0.1:${options.grpcPort ?? 0}`, '--admin', '127.0.0.1:0', '--grace', '3'], {
+    stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env },
+  });
+  const written: Readonly<Record<string, unknown>>[] = [];
+  const log: string[] = [];
+  const ports = new Promise<{ grpcPort: number; adminPort: number }>((resolve, reject) => {
+    let grpcPort: number | undefined;
+    let adminPort: number | undefined;
+    const read = (line: string): void => {
+      grpcPort ??= portIn(/grpc\S*.*?127\.0\.0\.1:(\d+)/i, line);
+      adminPort ??= portIn(/admin\S*.*?127\.0\.0\.1:(\d+)/i, line);
+      if (grpcPort !== undefined && adminPort !== undefined) resolve({ grpcPort, adminPort });
+    };
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      log.push(line);
+      read(line);
+    });
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line.startsWith('{')) written.push(JSON.parse(line) as Record<string, unknown>);
+      else read(line);
+    });
+    child.once('exit', (code) => reject(new Error(`sluice serve ended with ${code}:\n${log.join('\n')}`)));
+  });
+  const { grpcPort, adminPort } = await ports;
+  return {
+    child, folder, policyFile, grpcPort, adminPort, written, log,
+    admin: async (path) => await fetch(`http://127.0.0.1:${adminPort}${path}`),
+    stop: async (signal = 'SIGTERM') => {
+      if (child.exitCode === null && child.signalCode === null) {
+        const ended = once(child, 'exit');
+        child.kill(signal);
+        await ended;
+      }
+      await rm(folder, { recursive: true, force: true });
+      return child.exitCode;
+    },
+  };
+}
+
+function portIn(pattern: RegExp, line: string): number | undefined {
+  const port = pattern.exec(line)?.[1];
+  return port === undefined ? undefined : Number(port);
+}
+
+/** Waits until something is so; fails with what it was waiting for. */
+export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>, timeoutMs = 10_000): Promise<T> {
+  const endAt = Date.now() + timeoutMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > endAt) throw new Error(`waited ${timeoutMs} ms for ${what}`);
+    await new Promise((resolve) => { setTimeout(resolve, 25); });
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * An Envoy that asks Sluice everything: ext_authz on HTTP and TCP, ratelimit by route actions, access logs of both.
+ * What each field is for: Envoy's docs of the filters; numbers and traps: docs/envoy.md.
+ */
+const type = (name: string): { '@type': string } => ({ '@type': `type.googleapis.com/${name}` });
+const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
+const endpoint = (cluster: string, port: number): object => ({
+  cluster_name: cluster,
+  endpoints: [{ lb_endpoints: [{ endpoint: { address: address(port) } }] }],
+});
+
+export interface EnvoyConfigOptions {
+  readonly adminPort: number;
+  readonly httpPort: number;
+  readonly tcpPort: number;
+  readonly sluicePort: number;
+  readonly upstreamPort: number;
+  readonly tcpUpstreamPort: number;
+  /** How long ext_authz and ratelimit wait; a test machine is slower than a mesh. */
+  readonly timeout?: string;
+}
+
+export function envoyConfig(options: EnvoyConfigOptions): object {
+  const timeout = options.timeout ?? '1s';
+  const engine = { envoy_grpc: { cluster_name: 'sluice' }, timeout };
+  const grpcLog = (logName: string): object => ({
+    log_name: logName, transport_api_version: 'V3', buffer_flush_interval: '0.1s', buffer_size_bytes: 1_048_576,
+    grpc_service: { envoy_grpc: { cluster_name: 'sluice' } },
+    custom_tags: [{ tag: 'zone', literal: { value: 'test-zone' } }],
+  });
+  return {
+    node: { id: 'edge-1', cluster: 'edge', metadata: { labels: { app: 'web', version: 'v1' } } },
+    admin: { address: address(options.adminPort) },
+    static_resources: {
+      listeners: [httpListener(options, engine, grpcLog('http.inbound'), timeout), tcpListener(options, engine, grpcLog('tcp.inbound'))],
+      clusters: [
+        { name: 'app', type: 'STATIC', load_assignment: endpoint('app', options.upstreamPort) },
+        { name: 'tcp-app', type: 'STATIC', load_assignment: endpoint('tcp-app', options.tcpUpstreamPort) },
+        {
+          name: 'sluice', type: 'STATIC', load_assignment: endpoint('sluice', options.sluicePort),
+          typed_extension_protocol_options: {
+            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+              ...type('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
+              explicit_http_config: { http2_protocol_options: {} },
+            },
+          },
+        },
+      ],
+    },
+  };
+}
+
+function httpListener(options: EnvoyConfigOptions, engine: object, log: object, timeout: string): object {
+  const perRoute = (extensions: Record<string, string>): object => ({
+    'envoy.filters.http.ext_authz': {
+      ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute'),
+      check_settings: { context_extensions: extensions },
+    },
+  });
+  const user = { request_headers: { header_name: 'x-user', descriptor_key: 'user' } };
+  const hcm = {
+    ...type('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
+    stat_prefix: 'in',
+    use_remote_address: true,
+    normalize_path: true,
+    access_log: [{
+      name: 'envoy.access_loggers.http_grpc',
+      typed_config: {
+        ...type('envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig'),
+        common_config: log,
+        additional_request_headers_to_log: ['x-user'],
+        additional_response_headers_to_log: ['content-type', 'x-ratelimit-limit'],
+      },
+    }],
+    http_filters: [
+      {
+        name: 'envoy.filters.http.ext_authz',
+        typed_config: {
+          ...type('envoy.extensions.filters.http.ext_authz.v3.ExtAuthz'),
+          transport_api_version: 'V3',
+          failure_mode_allow: false,
+          status_on_error: { code: 'ServiceUnavailable' },
+          with_request_body: { max_request_bytes: 4096, allow_partial_message: true },
+          bootstrap_metadata_labels_key: 'labels',
+          grpc_service: engine,
+        },
+      },
+      {
+        name: 'envoy.filters.http.ratelimit',
+        typed_config: {
+          ...type('envoy.extensions.filters.http.ratelimit.v3.RateLimit'),
+          domain: 'edge', timeout, enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
+          rate_limit_service: { transport_api_version: 'V3', grpc_service: engine },
+        },
+      },
+      { name: 'envoy.filters.http.router', typed_config: type('envoy.extensions.filters.http.router.v3.Router') },
+    ],
+    route_config: {
+      virtual_hosts: [{
+        name: 'web', domains: ['*'],
+        typed_per_filter_config: perRoute({ 'destination.namespace': 'shop', tier: 'gold' }),
+        routes: [
+          {
+            match: { prefix: '/limited' },
+            route: { cluster: 'app', rate_limits: [{ actions: [user] }, { actions: [user, { request_headers: { header_name: ':path', descriptor_key: 'path' } }] }] },
+          },
+          { match: { prefix: '/' }, route: { cluster: 'app' } },
+        ],
+      }],
+    },
+  };
+  return {
+    name: 'http', address: address(options.httpPort),
+    filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: hcm }] }],
+  };
+}
+
+function tcpListener(options: EnvoyConfigOptions, engine: object, log: object): object {
+  return {
+    name: 'tcp', address: address(options.tcpPort),
+    filter_chains: [{
+      filters: [
+        {
+          name: 'envoy.filters.network.ext_authz',
+          typed_config: {
+            ...type('envoy.extensions.filters.network.ext_authz.v3.ExtAuthz'),
+            stat_prefix: 'tcp', transport_api_version: 'V3', failure_mode_allow: false, grpc_service: engine,
+          },
+        },
+        {
+          name: 'envoy.filters.network.tcp_proxy',
+          typed_config: {
+            ...type('envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy'),
+            stat_prefix: 'tcp', cluster: 'tcp-app',
+            access_log: [{
+              name: 'envoy.access_loggers.tcp_grpc',
+              typed_config: { ...type('envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig'), common_config: log },
+            }],
+          },
+        },
+      ],
+    }],
+  };
+}
