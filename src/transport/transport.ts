@@ -25,6 +25,8 @@ export interface CallContext {
   remainingMs(): number | undefined;
   /** Aborted when the caller is gone or its deadline has passed. Made when first read. */
   readonly signal: AbortSignal;
+  /** Aborted when the server begins to drain: a handler that waits for something to change ends its stream then. */
+  readonly draining: AbortSignal;
   /** The first value of a metadata key (lower case); `undefined` where there is none. */
   metadata(key: string): string | undefined;
   /** Who calls: `127.0.0.1:50412`. */
@@ -60,7 +62,10 @@ export interface TransportOptions {
 export interface Transport {
   readonly host: string;
   readonly port: number;
-  /** Takes no new calls, lets those in flight end, for at most `graceMs`; then closes. */
+  /**
+   * Takes no new calls, lets those in flight end, for at most `graceMs`; then closes. Streams of requests end once the
+   * client is quiet, with what has come read to its end. Harmless when repeated.
+   */
   drain(graceMs: number): Promise<void>;
 }
 

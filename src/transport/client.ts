@@ -1,0 +1,87 @@
+/** A small client with bytes in and bytes out, for `sluice call` and for tests. */
+import { Client, credentials, Metadata, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import { asBuffer, asBytes } from './bytes.ts';
+import { GrpcError } from './transport.ts';
+
+export interface UnaryOptions {
+  /** Sent as grpc-timeout; without it the call may take for ever. */
+  readonly timeoutMs?: number;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+}
+
+export interface GrpcClient {
+  /** Rejects with a {@link GrpcError} where the status is not OK. */
+  unary(path: string, request: Uint8Array, options?: UnaryOptions): Promise<Uint8Array>;
+  /** Sends each message as the server takes them; ends its side after the last. Throws a {@link GrpcError} where the status is not OK. */
+  stream(path: string, requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options?: UnaryOptions): AsyncIterable<Uint8Array>;
+  close(): void;
+}
+
+/** Connects when first used; a server that is away fails the call with UNAVAILABLE. */
+export function dialGrpc(address: string): GrpcClient {
+  const client = new Client(address, credentials.createInsecure(), {
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.enable_http_proxy': 0,
+    'grpc.max_receive_message_length': -1,
+  });
+  return {
+    unary: (path, request, options = {}) => new Promise((resolve, reject) => {
+      const call = client.makeUnaryRequest(path, asBuffer, asBytes, request, metadataOf(options), deadlineOf(options), (error, reply) => {
+        if (error !== null) reject(grpcError(error));
+        else resolve(reply ?? new Uint8Array());
+      });
+      options.signal?.addEventListener('abort', () => call.cancel(), { once: true });
+    }),
+    stream: (path, requests, options = {}) => exchange(
+      client.makeBidiStreamRequest(path, asBuffer, asBytes, metadataOf(options), deadlineOf(options)), requests, options),
+    close: () => client.close(),
+  };
+}
+
+async function* exchange(call: ClientDuplexStream<Uint8Array, Buffer>, requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options: UnaryOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  const cancel = (): void => call.cancel();
+  options.signal?.addEventListener('abort', cancel, { once: true });
+  let sendingFailed: unknown;
+  send(call, requests).catch((error: unknown) => {
+    sendingFailed = error;
+    call.cancel();
+  });
+  try {
+    for await (const reply of call) yield reply as Buffer;
+  } catch (error) {
+    throw sendingFailed ?? (isServiceError(error) ? grpcError(error) : error);
+  } finally {
+    call.cancel();
+    options.signal?.removeEventListener('abort', cancel);
+  }
+}
+
+async function send(call: ClientDuplexStream<Uint8Array, Buffer>, requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
+  let over = false;
+  let wake = (): void => {};
+  const onEnd = (): void => {
+    over = true;
+    wake();
+  };
+  call.once('status', onEnd).once('close', onEnd);
+  for await (const request of requests) {
+    if (over) return;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      call.write(request, () => resolve());
+    });
+  }
+  call.end();
+}
+
+function metadataOf({ metadata = {} }: UnaryOptions): Metadata {
+  const sent = new Metadata();
+  for (const [key, value] of Object.entries(metadata)) sent.set(key, value);
+  return sent;
+}
+
+const deadlineOf = ({ timeoutMs }: UnaryOptions): { deadline?: number } => (timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs });
+
+const isServiceError = (error: unknown): error is ServiceError => error instanceof Error && 'code' in error && typeof error.code === 'number';
+const grpcError = (error: ServiceError): GrpcError => new GrpcError(error.code, error.details, { cause: error });

@@ -1,0 +1,11 @@
+/**
+ * The door of the transport.
+ * **In**: methods by path, an address. **Out**: a server that calls them, and a client to call one with.
+ * **Fails**: calls end with a gRPC status, never an empty OK; {@link listen} rejects where the address cannot be had.
+ */
+export { listen } from './listen.ts';
+export { dialGrpc, type GrpcClient, type UnaryOptions } from './client.ts';
+export {
+  GrpcError, Status,
+  type CallContext, type Listen, type Method, type Methods, type StatusCode, type StreamHandler, type Transport, type TransportOptions, type UnaryHandler,
+} from './transport.ts';
