@@ -30,9 +30,9 @@ export interface HandlerEnvironment {
 export interface LiveHandler {
   readonly handler: AnyHandler;
   /** Whether its backend can be asked now, and why not. */
-  readiness(): { readonly ready: boolean; readonly why: string | undefined };
+  readonly readiness: () => { readonly ready: boolean; readonly why: string | undefined };
   /** Aborts its signal, waits for its background work, closes it. Harmless when repeated; never fails: what goes wrong is logged. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface HandlerToOpen {
