@@ -1,0 +1,50 @@
+/** What plugins do not do, after Mixer's adapterlinter: the host gives the log, the clock and the work beside calls. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '../../..');
+
+const BANNED: readonly (readonly [pattern: RegExp, instead: string])[] = [
+  [/\bconsole\b/, 'host.log'],
+  [/\bprocess\s*\.\s*env\b|\bprocess\s*\[/, 'a field of the config ({ $env: NAME } in the policy)'],
+  [/\bDate\s*\.\s*now\b|\bnew\s+Date\s*\(\s*\)|\bperformance\s*\.\s*now\b/, 'host.clock'],
+  [/\bsetInterval\b/, 'host.background'],
+  [/\bprocess\s*\.\s*(on|exit|kill)\b/, 'nothing: the process is the host\'s'],
+  [/\beval\s*\(|\bnew\s+Function\b/, 'nothing'],
+];
+
+/** Text without comments and without what stands in quotes: words about a thing are not the thing. */
+const codeOf = (text: string): string => text
+  .replaceAll(/\/\*[\s\S]*?\*\//g, '')
+  .replaceAll(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g, '\'\'')
+  .replaceAll(/(^|[^:])\/\/.*$/gm, '$1');
+
+function mannersOf(text: string): string[] {
+  const code = codeOf(text);
+  return BANNED.flatMap(([pattern, instead]) => {
+    const found = pattern.exec(code);
+    return found === null ? [] : [`uses ${found[0]}; expected: ${instead}`];
+  });
+}
+
+const sources = readdirSync(join(ROOT, 'plugins'), { withFileTypes: true, recursive: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
+  .map((entry) => join(entry.parentPath, entry.name));
+
+describe('plugins take from the host what the host gives', () => {
+  for (const file of sources) {
+    test(relative(ROOT, file), () => {
+      expect(mannersOf(readFileSync(file, 'utf8'))).toEqual([]);
+    });
+  }
+
+  test('what is banned is found, and words about it are not', () => {
+    for (const line of ['console.log(1)', 'const a = process.env.A', 'process["env"]', 'const t = Date.now()', 'new Date()', 'setInterval(f, 1)', 'process.on("x", f)', 'eval("1")']) {
+      expect(mannersOf(line), line).toHaveLength(1);
+    }
+    for (const line of ['// console.log', '/* Date.now */', 'const text = \'process.env.HOME\'', 'new Date(timeMs)', 'const url = "http://a"; f()']) {
+      expect(mannersOf(line), line).toEqual([]);
+    }
+  });
+});
