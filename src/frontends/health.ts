@@ -1,0 +1,78 @@
+/**
+ * grpc.health.v1.Health: whether this server can be asked now.
+ * **In**: a service's name ('' is the server as a whole). **Out**: SERVING or NOT_SERVING.
+ * **Fails**: Check with NOT_FOUND for a service that is not served; Watch says SERVICE_UNKNOWN and goes on, as the protocol wants.
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { GrpcError, Status, type CallContext, type Method } from '../transport/transport.ts';
+import {
+  HealthCheckRequestSchema, HealthCheckResponse_ServingStatus as ServingStatus, HealthCheckResponseSchema, Health,
+} from './generated/grpc/health/v1/health_pb.ts';
+
+export interface HealthOptions {
+  /** Full names: `envoy.service.auth.v3.Authorization`. */
+  readonly services: Iterable<string>;
+  /** Asked at each Check, and every {@link HealthOptions.watchEveryMs} for Watch. */
+  readonly isServing: () => boolean;
+  /** How soon Watch tells of a change; 250 ms where not given. */
+  readonly watchEveryMs?: number;
+}
+
+export function healthMethods({ services, isServing, watchEveryMs = 250 }: HealthOptions): [path: string, method: Method][] {
+  const known = new Set(['', Health.typeName, ...services]);
+  const statusOf = (service: string): ServingStatus => {
+    if (!known.has(service)) return ServingStatus.SERVICE_UNKNOWN;
+    return isServing() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+  };
+  const check = (request: Uint8Array): Uint8Array => {
+    const service = serviceOf(request);
+    if (!known.has(service)) throw new GrpcError(Status.NOT_FOUND, `${service} is not served here`);
+    return answer(statusOf(service));
+  };
+  async function* watch(requests: AsyncIterable<Uint8Array>, context: CallContext): AsyncGenerator<Uint8Array, void, undefined> {
+    const service = await firstOf(requests);
+    let said: ServingStatus | undefined;
+    while (!context.signal.aborted) {
+      const status = context.draining.aborted && known.has(service) ? ServingStatus.NOT_SERVING : statusOf(service);
+      if (status !== said) yield answer(status);
+      said = status;
+      if (context.draining.aborted) return;
+      await pause(watchEveryMs, context);
+    }
+  }
+  return [
+    [`/${Health.typeName}/Check`, { kind: 'unary', handle: check }],
+    [`/${Health.typeName}/Watch`, { kind: 'stream', handle: watch }],
+  ];
+}
+
+const answer = (status: ServingStatus): Uint8Array => toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status }));
+
+function serviceOf(request: Uint8Array): string {
+  try {
+    return fromBinary(HealthCheckRequestSchema, request).service;
+  } catch (error) {
+    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is no grpc.health.v1.HealthCheckRequest', { cause: error });
+  }
+}
+
+async function firstOf(requests: AsyncIterable<Uint8Array>): Promise<string> {
+  for await (const request of requests) return serviceOf(request);
+  throw new GrpcError(Status.INVALID_ARGUMENT, 'Watch takes one request; there was none');
+}
+
+/** Ends early when the caller goes or the server drains. */
+function pause(ms: number, { signal, draining }: CallContext): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      draining.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+    draining.addEventListener('abort', done);
+    if (signal.aborted || draining.aborted) done();
+  });
+}
