@@ -25,7 +25,7 @@ const schemaOf = (schema: z.ZodType): JsonSchema => z.toJSONSchema(schema, { io:
 /** Where everything may be left out, what is left is an empty map, not nothing. */
 function under(key: string, lines: readonly string[]): string[] {
   const isEmpty = lines.every((line) => line.startsWith('#'));
-  return [isEmpty ? `${key}: {}` : `${key}:`, ...indented(lines)];
+  return [isEmpty ? `${key}: {}  # or some of:` : `${key}:`, ...indented(lines)];
 }
 
 function ruleLines(capability: Capability, serves: Serves): string[] {

@@ -56,16 +56,23 @@ function valueLines(key: string, field: JsonSchema): string[] {
   const given = field.examples?.[0] ?? nonEmpty(field.default);
   if (given !== undefined) return [`${key}: ${inline(given)}`];
   const shape = chosen(field);
-  if (shape.properties !== undefined) return [`${key}:`, ...indented(exampleLines(shape))];
+  if (shape.properties !== undefined) return [`${key}:`, ...indented(filled(exampleLines(shape)))];
   if (typeof shape.additionalProperties === 'object') return [`${key}:`, ...indented(valueLines('NAME', shape.additionalProperties))];
   if (shape.items !== undefined) return listLines(key, chosen(shape.items));
   return [`${key}: ${scalar(shape)}`];
 }
 
 function listLines(key: string, item: JsonSchema): string[] {
-  const lines = exampleLines(item);
+  const lines = filled(exampleLines(item));
   if (lines.length === 0) return [`${key}: [${scalar(item)}]`];
   return [`${key}:`, '  -', ...indented(indented(lines))];
+}
+
+/** An object that may be empty is shown with its first key: commented out whole, it would read as null. */
+function filled(lines: readonly string[]): string[] {
+  if (lines.some((line) => !line.startsWith('#'))) return [...lines];
+  const first = lines.findIndex((line) => /^# [\w-]+:( |$)/.test(line));
+  return lines.map((line, at) => (at === first ? line.slice(2) : line));
 }
 
 function nonEmpty(value: unknown): unknown {

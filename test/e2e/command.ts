@@ -70,7 +70,7 @@ export async function serving(configs: readonly string[], options: SpawnOptions 
     signal: (signal) => { child.kill(signal); },
     async stop() {
       if (child.exitCode === null) child.kill('SIGTERM');
-      return await ended;
+      return ended;
     },
   };
 }

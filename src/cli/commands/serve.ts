@@ -33,11 +33,11 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
 function greet(server: Server): void {
   const policy = server.policy();
   tell(`${paintErr.strong('sluice')} serves ${policy.rules.length} rules of revision ${policy.revision}`);
-  tell(`  Envoy     ${paintErr.name(addressText(server.grpc))}  gRPC: ext_authz, ratelimit, access log, health`);
-  if (server.admin !== undefined) tell(`  people    ${paintErr.name(`http://${addressText(server.admin)}`)}  /metrics /readyz /rules /handlers /verdicts`);
+  tell(`  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, health`);
+  if (server.admin !== undefined) tell(`  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for people and Prometheus: /metrics /readyz /rules /handlers /verdicts`);
   const request = join(PACKAGE_FOLDER, 'examples/requests/get.yaml');
   const command = import.meta.filename.endsWith('.ts') ? 'npm run -s sluice --' : 'npx sluice';
-  if (existsSync(request)) tell(`  try       ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`);
+  if (existsSync(request)) tell(`  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`);
   tell('  Ctrl-C stops it; a changed file or SIGHUP loads the policy anew.');
 }
 

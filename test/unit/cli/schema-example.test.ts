@@ -52,3 +52,8 @@ test('the page of an adapter is a policy to start from, with its inputs and outp
   expect(page).toContain('out.length (int)');
   expect(page).toContain('string, may be left out');
 });
+
+test('where every key of an item may be left out, the first is shown, so that the item is not null', () => {
+  const config = z.strictObject({ subjects: z.array(z.strictObject({ user: z.string().optional().describe('Who.'), group: z.string().optional().describe('Of what.') })).describe('Who has it.') });
+  expect(parse(lines(config).join('\n'))).toEqual({ subjects: [{ user: '...' }] });
+});

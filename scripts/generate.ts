@@ -1,0 +1,18 @@
+/** Writes everything that comes from code: message types from protos/, and the pages of docs/ that tables declare. */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
+
+const ROOT = resolve(import.meta.dirname, '..');
+
+const PAGES: Readonly<Record<string, () => Promise<string> | string>> = {
+  'docs/errors.md': async () => errorsDocument(await errorTables()),
+};
+
+const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'generate-protos.ts')], { cwd: ROOT, stdio: 'inherit' });
+if (status !== 0) process.exit(status ?? 1);
+for (const [file, write] of Object.entries(PAGES)) {
+  writeFileSync(join(ROOT, file), await write());
+  process.stdout.write(`${file}\n`);
+}

@@ -1,0 +1,28 @@
+/** Loads a policy from paths, as every command does. Nothing is opened. */
+import { resolve } from 'node:path';
+import type { Registry } from '../adapters/registry.ts';
+import { loadPolicy } from '../core/rules/load.ts';
+import type { Finding, Policy } from '../core/rules/policy.ts';
+import { CliError } from './cli-error.ts';
+import { EXIT } from './exit-codes.ts';
+import { findingsCount, findingText } from './findings.ts';
+import { paintErr, tell } from './terminal.ts';
+
+export interface Loaded {
+  /** `undefined` where there are errors. */
+  readonly policy: Policy | undefined;
+  /** In the order of files and lines, warnings too. */
+  readonly findings: readonly Finding[];
+}
+
+export async function load(configs: readonly string[], registry: Registry): Promise<Loaded> {
+  return await loadPolicy(configs.map((path) => resolve(path)), { adapters: registry });
+}
+
+/** For commands that need a policy that loads: prints what there is to say, and stops where there are errors. */
+export async function loadOrStop(configs: readonly string[], registry: Registry): Promise<Policy> {
+  const { policy, findings } = await load(configs, registry);
+  for (const finding of findings) tell(findingText(finding, paintErr));
+  if (policy === undefined) throw new CliError('CLI_POLICY', `the policy has ${findingsCount(findings)}`, { exit: EXIT.findings });
+  return policy;
+}

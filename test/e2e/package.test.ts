@@ -1,0 +1,71 @@
+/** What `npm pack` makes works where it is installed: the command, the server, and the types of `sluice/plugin`. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROOT, run, serving } from './command.ts';
+import { peerClient } from './peer-client.ts';
+
+let folder: string;
+const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}` };
+const sh = (file: string, args: readonly string[], cwd: string): string => execFileSync(file, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+beforeAll(() => {
+  const scratch = mkdtempSync(join(tmpdir(), 'sluice-package-'));
+  folder = join(scratch, 'elsewhere');
+  mkdirSync(folder);
+  sh('npm', ['pack', '--pack-destination', scratch], ROOT);
+  const tarball = readdirSync(scratch).find((name) => name.endsWith('.tgz')) ?? '';
+  writeFileSync(join(folder, 'package.json'), '{ "name": "elsewhere", "private": true, "type": "module" }\n');
+  sh('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(scratch, tarball)], folder);
+}, 240_000);
+afterAll(() => rmSync(dirname(folder), { recursive: true, force: true }));
+
+const bin = (): string => join(folder, 'node_modules/sluice/dist/src/cli/bin.js');
+
+describe('the package, installed elsewhere', () => {
+  test('npx sluice runs', () => {
+    const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+    expect(sh('npx', ['sluice', '--version'], folder)).toBe(`${version}\n`);
+  });
+
+  test('all built-in adapters come with it', async () => {
+    const [built, source] = await Promise.all([run(['plugins'], { bin: bin(), cwd: folder }), run(['plugins'])]);
+    expect(built).toEqual(source);
+    expect(built.out.split('\n').length).toBeGreaterThan(8);
+  });
+
+  test('it serves the example that it carries', async () => {
+    cpSync(join(folder, 'node_modules/sluice/examples/start'), join(folder, 'policy'), { recursive: true });
+    const server = await serving(['policy'], { bin: bin(), cwd: folder });
+    const client = peerClient(server.grpc);
+    try {
+      expect((await client.check({ path: '/a/../b' })).denied_response?.body).toBe('bad path: /a/../b');
+      expect((await client.check({ path: '/ratings/1' })).http_response).toBe('ok_response');
+    } finally {
+      client.close();
+      expect(await server.stop()).toBe(0);
+    }
+  });
+
+  test('a plugin of one\'s own type-checks against sluice/plugin, and a wrong one does not', () => {
+    const plugin = (returned: string): string => `
+      import { allow, defineAdapter, deny, PERMISSION_DENIED } from 'sluice/plugin';
+      import { z } from 'zod';
+      export default defineAdapter({
+        name: 'check-length', summary: 'Refuses values that are too long.',
+        config: z.strictObject({ max: z.int().describe('The longest that passes.') }),
+        serves: { check: { input: { value: 'string' } } },
+        open: async ({ max }) => ({ check: () => ({ value }) => ${returned} }),
+      });`;
+    writeFileSync(join(folder, 'good.ts'), plugin('value.length <= max ? allow() : deny(PERMISSION_DENIED, \'too long\')'));
+    writeFileSync(join(folder, 'wrong.ts'), plugin('value.nothing'));
+    const tsc = createRequire(import.meta.url).resolve('typescript/package.json').replace(/package\.json$/, 'bin/tsc');
+    const check = (file: string): string => sh(process.execPath, [tsc, '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024', '--ignoreConfig', '--types', '', file], folder);
+    expect(check('good.ts')).toBe('');
+    expect(() => check('wrong.ts')).toThrow();
+    expect(sh(process.execPath, ['--input-type=module', '-e', 'const { defineAdapter } = await import("sluice/plugin"); console.log(typeof defineAdapter)'], folder)).toBe('function\n');
+  }, 60_000);
+});

@@ -1,0 +1,93 @@
+/** A policy that changes while it is asked. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { serving, type Serving } from './command.ts';
+import { type PeerClient, peerClient } from './peer-client.ts';
+
+const policy = (nth: number): string => `
+handlers:
+  limits: { adapter: quota-memory, config: {} }
+rules:
+  - name: closed
+    match: request.path == "/closed"
+    deny: { status: 403, body: "policy ${nth}" }
+  - name: counted
+    quota: { handler: limits, limit: 1000000, per: 1m, key: ['"all"'] }
+  - name: told
+    onAllow: { request: { set: { x-policy: "${nth}" } } }
+`;
+
+let folder: string;
+let server: Serving;
+let client: PeerClient;
+const write = (text: string): void => writeFileSync(join(folder, 'policy.yaml'), text);
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-reload-'));
+  write(policy(0));
+  server = await serving([folder]);
+  client = peerClient(server.grpc);
+});
+afterEach(async () => {
+  client.close();
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const body = async (): Promise<string | undefined> => (await client.check({ path: '/closed' })).denied_response?.body;
+
+describe('a reload', () => {
+  test('ten of them under traffic lose no call, and every answer is of one policy', async () => {
+    let isOver = false;
+    const failures: string[] = [];
+    let answered = 0;
+    const traffic = Array.from({ length: 8 }, async () => {
+      while (!isOver) {
+        try {
+          const [open, closed] = await Promise.all([client.check({ path: '/open' }), client.check({ path: '/closed' })]);
+          if (open.http_response !== 'ok_response' || !/^policy \d+$/.test(closed.denied_response?.body ?? '')) failures.push(JSON.stringify([open, closed]));
+          answered += 2;
+        } catch (error) {
+          failures.push(String(error));
+        }
+      }
+    });
+    for (let nth = 1; nth <= 10; nth += 1) {
+      write(policy(nth));
+      await expect.poll(body, { timeout: 10_000, interval: 20 }).toBe(`policy ${nth}`);
+    }
+    isOver = true;
+    await Promise.all(traffic);
+    expect(failures).toEqual([]);
+    expect(answered).toBeGreaterThan(100);
+  }, 60_000);
+
+  test('a policy with errors is explained, and the last good one stays in force until it is mended', async () => {
+    const before = server.err().length;
+    write(policy(1).replace('request.path == "/closed"', 'request.pth == "/closed"'));
+    await server.said(/policy\.yaml:6:\d+ EXPRESSION_\w+/, before);
+    expect(await body()).toBe('policy 0');
+    const metrics = await (await fetch(`http://${server.admin}/metrics`)).text();
+    expect(metrics).toMatch(/^sluice_policy_reloads_total\{result="refused"\} 1$/m);
+    write(policy(2));
+    await expect.poll(body, { timeout: 10_000 }).toBe('policy 2');
+  });
+
+  test('SIGHUP loads it anew, also where nothing has changed', async () => {
+    const before = server.err().length;
+    server.signal('SIGHUP');
+    await server.said(/"msg":"policy loaded"/, before);
+    expect(await body()).toBe('policy 0');
+  });
+
+  test('a file that is taken away is an error like another: what was loaded stays', async () => {
+    const before = server.err().length;
+    rmSync(join(folder, 'policy.yaml'));
+    await server.said(/"msg":"the policy has errors/, before);
+    expect(await body()).toBe('policy 0');
+    write(policy(3));
+    await expect.poll(body, { timeout: 10_000 }).toBe('policy 3');
+  });
+});

@@ -1,0 +1,103 @@
+/** `sluice serve` on its embedded default, asked by a client that is not ours. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { run, serving, type Serving } from './command.ts';
+import { type PeerClient, peerClient } from './peer-client.ts';
+
+let server: Serving;
+let client: PeerClient;
+beforeAll(async () => {
+  server = await serving(['examples/start']);
+  client = peerClient(server.grpc);
+});
+afterAll(async () => {
+  client?.close();
+  await server?.stop();
+});
+
+const page = async (path: string): Promise<{ status: number; text: string }> => {
+  const answer = await fetch(`http://${server.admin}${path}`);
+  return { status: answer.status, text: await answer.text() };
+};
+
+describe('the embedded default', () => {
+  test('allows, changes and refuses by its rules', async () => {
+    const allowed = await client.check({ path: '/other' });
+    expect(allowed.status?.code ?? 0).toBe(0);
+    expect(allowed.http_response).toBe('ok_response');
+    const headers = (allowed.ok_response?.headers ?? []).map(({ header }) => [header.key, header.value || header.raw_value.toString()]);
+    expect(headers).toContainEqual(['x-route', 'other']);
+
+    const denied = await client.check({ path: '/a/../b' });
+    expect(denied.status?.code).toBe(7);
+    expect(denied.denied_response).toMatchObject({ status: { code: 'BadRequest' }, body: 'bad path: /a/../b' });
+    const closed = await client.check({ path: '/admin/users' });
+    expect(closed.denied_response).toMatchObject({ status: { code: 'Forbidden' }, body: 'this path is closed' });
+  });
+
+  test('limits each user, by ext_authz and by ratelimit', async () => {
+    const user = { path: '/ratings/1', headers: { 'x-user': 'serve-test' } };
+    const outcomes: (string | undefined)[] = [];
+    for (let nth = 0; nth < 6; nth += 1) outcomes.push((await client.check(user)).denied_response?.status.code);
+    expect(outcomes.slice(0, 5)).toEqual([undefined, undefined, undefined, undefined, undefined]);
+    expect(outcomes[5]).toBe('TooManyRequests');
+    const codes: string[] = [];
+    for (let nth = 0; nth < 6; nth += 1) codes.push((await client.limit('shop', { user: 'serve-test' })).overall_code);
+    expect(codes).toEqual(['OK', 'OK', 'OK', 'OK', 'OK', 'OVER_LIMIT']);
+  });
+
+  test('its own command can ask it: the exit code says allowed or refused', async () => {
+    const allowed = await run(['call', 'check', '--to', server.grpc, '--request', 'examples/requests/get.yaml']);
+    expect(allowed.err).toBe('');
+    expect(allowed.code).toBe(0);
+    const refused = await run(['call', 'check', '--to', server.grpc, '--request', 'examples/requests/delete.yaml', '--json']);
+    expect(refused.code).toBe(1);
+    expect(JSON.parse(refused.out)).toMatchObject({ status: 403 });
+    const limited = await run(['call', 'limit', '--to', server.grpc, '--request', 'examples/requests/limit.yaml']);
+    expect(limited.code).toBe(0);
+  });
+
+  test('an access log entry becomes a line on stdout and a number for Prometheus', async () => {
+    const sent = await run(['call', 'log', '--to', server.grpc, '--request', 'examples/requests/log.yaml']);
+    expect(sent.err).toBe('');
+    expect(sent.code).toBe(0);
+    await expect.poll(() => server.out(), { timeout: 5000 }).toContain('/ratings/7');
+    await expect.poll(async () => (await page('/metrics')).text, { timeout: 5000 }).toMatch(/^shop_requests_total\{.*code="200".*\} 1$/m);
+  });
+
+  test('the admin port tells what is in force and what was refused, with the reason', async () => {
+    expect(await page('/healthz')).toMatchObject({ status: 200 });
+    expect(JSON.parse((await page('/readyz')).text)).toMatchObject({ ready: true });
+    const { rules } = JSON.parse((await page('/rules')).text) as { rules: { name: string; calls: string[] }[] };
+    expect(rules.map(({ name }) => name)).toContain('no-path-tricks');
+    expect(JSON.parse((await page('/handlers')).text)).toMatchObject({ handlers: expect.arrayContaining([expect.objectContaining({ name: 'limits', adapter: 'quota-memory', ready: true })]) as unknown });
+    await client.check({ path: '/x/../y' });
+    const { verdicts } = JSON.parse((await page('/verdicts?rule=no-path-tricks&limit=1')).text) as { verdicts: { outcome: string; reasons: { rule: string }[] }[] };
+    expect(verdicts[0]).toMatchObject({ outcome: 'deny' });
+    expect(verdicts[0]?.reasons.map(({ rule }) => rule)).toContain('no-path-tricks');
+    expect((await page('/metrics')).text).toMatch(/^sluice_calls_total\{.*\} \d+$/m);
+  });
+
+  test('a metrics page that Prometheus can read: each family once, each sample under its own', async () => {
+    const { text } = await page('/metrics');
+    const families = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name]) => name);
+    expect(new Set(families).size).toBe(families.length);
+    const samples = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    const strange = samples.filter((line) => !/^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^}]*\})? (NaN|[+-]?(Inf|[0-9.e+-]+))$/.test(line));
+    expect(strange).toEqual([]);
+    const orphans = samples.map((line) => /^[^{ ]+/.exec(line)?.[0] ?? '').filter((name) => !families.includes(name) && !families.includes(name.replace(/_(bucket|sum|count)$/, '')));
+    expect(orphans).toEqual([]);
+  });
+});
+
+test('told to stop, it says NOT_SERVING, ends calls in flight and exits with 0', async () => {
+  const other = await serving(['examples/start']);
+  const code = await other.stop();
+  expect(code).toBe(0);
+  expect(other.err()).toContain('"msg":"stopped"');
+});
+
+test('both signals of a terminal end it, and SIGINT too exits with 0', async () => {
+  const other = await serving(['examples/start']);
+  other.signal('SIGINT');
+  expect(await other.ended).toBe(0);
+});

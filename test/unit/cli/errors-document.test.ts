@@ -1,0 +1,48 @@
+/** docs/errors.md, the tables, and the codes in use agree, each with each. */
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type ErrorTable, errorsDocument, errorTables } from '../../../src/cli/errors-document.ts';
+import { PACKAGE_FOLDER } from '../../../src/cli/own-package.ts';
+
+let tables: ErrorTable[] = [];
+const declared = new Set<string>();
+/** Code, and the files that say it in quotes. */
+const used = new Map<string, string[]>();
+
+beforeAll(async () => {
+  tables = await errorTables();
+  for (const { rows } of tables) for (const code of Object.keys(rows)) declared.add(code);
+  const areas = new Set([...declared].map((code) => code.split('_')[0]));
+  const files = globSync('{src,plugins}/**/*.ts', { cwd: PACKAGE_FOLDER })
+    .filter((file) => !file.endsWith('.test.ts') && !file.endsWith('/errors.ts') && !file.includes('/generated/'));
+  for (const file of files) {
+    for (const [, code = ''] of readFileSync(join(PACKAGE_FOLDER, file), 'utf8').matchAll(/['"`]([A-Z]+(?:_[A-Z0-9]+)+)['"`]/g)) {
+      if (areas.has(code.split('_')[0])) used.set(code, [...used.get(code) ?? [], file]);
+    }
+  }
+});
+
+describe('error codes', () => {
+  test('each one that is used is declared', () => {
+    expect([...used].filter(([code]) => !declared.has(code))).toEqual([]);
+  });
+
+  test('each one that is declared is used', () => {
+    expect([...declared].filter((code) => !used.has(code))).toEqual([]);
+  });
+
+  test('each says what it means and what to do, in sentences', () => {
+    const poor = tables.flatMap(({ rows }) => Object.entries(rows)).filter(([, { means, fix }]) => !/^[A-Z`{].*[.!)]$/s.test(means) || !/^[A-Z`{].*[.!)]$/s.test(fix));
+    expect(poor).toEqual([]);
+  });
+
+  test('docs/errors.md is as the tables say (npm run generate writes it)', () => {
+    expect(readFileSync(join(PACKAGE_FOLDER, 'docs/errors.md'), 'utf8')).toBe(errorsDocument(tables));
+  });
+
+  test('one code in two tables is refused', () => {
+    const row = { means: 'A.', fix: 'B.' };
+    expect(() => errorsDocument([{ file: 'a', rows: { X_Y: row } }, { file: 'b', rows: { X_Y: row } }])).toThrow('X_Y is declared in a and in b');
+  });
+});
