@@ -8,9 +8,10 @@ const SHOWN_CHARACTERS = 200; // a reason is for people; a value may be a whole 
 const config = z.strictObject({
   kind: z.enum(['string', 'prefix', 'cidr', 'regex']).default('string')
     .describe('How a value is compared: equal; beginning with; an IP address in a network; a pattern of RE2 found anywhere in it (anchor with ^ and $).'),
-  values: z.array(z.string().min(1)).default([]).describe('The values on the list.'),
+  values: z.array(z.string().min(1)).default([]).describe('The values on the list.').meta({ examples: [['ann', 'bob']] }),
   file: z.string().min(1).optional()
-    .describe('A file of more values, one a line; empty lines and those that begin with # are skipped. Watched: a file that turns bad keeps the last good list.'),
+    .describe('A file of more values, one a line; empty lines and those that begin with # are skipped. Watched: a file that turns bad keeps the last good list.')
+    .meta({ examples: ['offices.txt'] }),
   ignoreCase: z.boolean().default(false).describe('Whether upper and lower case are the same.'),
   blocks: z.boolean().default(false).describe('Refuse the listed values instead of allowing only them; a rule may say otherwise in its params.'),
   validForMs: z.int().nonnegative().default(60_000).describe('How long an answer may be used again for the same value, in milliseconds. A changed file takes as long to be seen.'),

@@ -9,8 +9,8 @@ const pattern = z.string().min(1).refine((text) => !text.slice(1, -1).includes('
 const patterns = z.array(pattern).min(1);
 
 export const accessRule = z.strictObject({
-  methods: patterns.optional().describe(`HTTP methods; any where absent. ${PATTERNS}`),
-  paths: patterns.optional().describe(`Paths; any where absent. ${PATTERNS}`),
+  methods: patterns.optional().describe(`HTTP methods; any where absent. ${PATTERNS}`).meta({ examples: [['GET', 'HEAD']] }),
+  paths: patterns.optional().describe(`Paths; any where absent. ${PATTERNS}`).meta({ examples: [['/ratings/*', '/health']] }),
   services: patterns.optional().describe(`Services asked; any where absent. ${PATTERNS}`),
   hosts: patterns.optional().describe(`Hosts asked; any where absent. ${PATTERNS}`),
   constraints: z.record(z.string().min(1), patterns).optional()
@@ -18,7 +18,8 @@ export const accessRule = z.strictObject({
 });
 
 export const subject = z.strictObject({
-  user: pattern.optional().describe('Who asks: exact, a beginning `abc*` or an end `*abc`; `*` is everybody, also one without a name.'),
+  user: pattern.optional().describe('Who asks: exact, a beginning `abc*` or an end `*abc`; `*` is everybody, also one without a name.')
+    .meta({ examples: ['cluster.local/ns/shop/*'] }),
   group: pattern.optional().describe('A group that who asks is in; `*` is any group.'),
   properties: z.record(z.string().min(1), pattern).optional().describe('Properties of who asks: each named one must be there and fit.'),
 }).refine((one) => one.user !== undefined || one.group !== undefined || Object.keys(one.properties ?? {}).length > 0, {

@@ -6,12 +6,14 @@ import { formatOf } from './rows.ts';
 import { readTable } from './table.ts';
 
 const config = z.strictObject({
-  file: z.string().min(1).describe('A file of rows: CSV with a header, JSON or YAML (a list of rows, or a map from keys to rows). Watched: a file that turns bad keeps the last good rows.'),
+  file: z.string().min(1).describe('A file of rows: CSV with a header, JSON or YAML (a list of rows, or a map from keys to rows). Watched: a file that turns bad keeps the last good rows.')
+    .meta({ examples: ['tenants.csv'] }),
   format: z.enum(['csv', 'json', 'yaml']).optional().describe('How the file is written; by its ending where absent.'),
-  key: z.string().min(1).describe('The column that a key is looked up in. Each key stands there once.'),
+  key: z.string().min(1).describe('The column that a key is looked up in. Each key stands there once.').meta({ examples: ['tenant'] }),
   columns: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'), z.enum(COLUMN_TYPES))
     .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
-    .describe(`The columns that a row gives, with their types: ${COLUMN_TYPES.join(', ')}. An empty cell is absent.`),
+    .describe(`The columns that a row gives, with their types: ${COLUMN_TYPES.join(', ')}. An empty cell is absent.`)
+    .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
 }).superRefine(({ file, format }, context) => {
   if (format === undefined && formatOf(file) === undefined) {
     context.addIssue({ code: 'custom', path: ['format'], message: `the ending of ${file} does not tell its format; expected csv, json or yaml here` });
