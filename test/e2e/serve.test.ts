@@ -51,7 +51,7 @@ describe('the embedded default', () => {
     expect(allowed.code).toBe(0);
     const refused = await run(['call', 'check', '--to', server.grpc, '--request', 'examples/requests/delete.yaml', '--json']);
     expect(refused.code).toBe(1);
-    expect(JSON.parse(refused.out)).toMatchObject({ status: 403 });
+    expect(JSON.parse(refused.out)).toMatchObject({ outcome: 'deny', response: { deniedResponse: { status: { code: 'Forbidden' }, body: 'not from 203.0.113.9' } } });
     const limited = await run(['call', 'limit', '--to', server.grpc, '--request', 'examples/requests/limit.yaml']);
     expect(limited.code).toBe(0);
   });

@@ -1,0 +1,28 @@
+import { addressText, parseAddress } from '../address.ts';
+import { type Answer, callCheck, callLimit, callLog, formatAnswer } from '../call/index.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import type { CallFlags } from '../program.ts';
+import { readRequestFile } from '../request-file.ts';
+import { paintOut, say } from '../terminal.ts';
+
+const CALLS = { check: callCheck, limit: callLimit, log: callLog } as const;
+
+export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<ExitCode> {
+  const timeoutMs = Number(flags.timeout);
+  if (!(timeoutMs > 0)) throw new CliError('CLI_USAGE', `--timeout is "${flags.timeout}"; milliseconds are expected, such as 1000`, { exit: EXIT.usage });
+  const to = addressText(parseAddress(flags.to));
+  const { values } = readRequestFile(flags.request);
+  const answer = await CALLS[kind](to, values, { timeoutMs });
+  if (answer.outcome === 'error') throw new CliError('CLI_UNREACHABLE', `${to} did not answer: ${answer.grpc.name}: ${answer.grpc.message}`);
+  if (flags.json === true) say(JSON.stringify(answer, null, 2));
+  else say(coloured(answer));
+  return answer.outcome === 'deny' || answer.outcome === 'over' ? EXIT.findings : EXIT.ok;
+}
+
+/** The first line says it; what follows is the message. */
+function coloured(answer: Answer): string {
+  const [first = '', ...rest] = formatAnswer(answer).trimEnd().split('\n');
+  const paint = answer.outcome === 'deny' || answer.outcome === 'over' ? paintOut.bad : paintOut.good;
+  return [paint(first), ...rest].join('\n');
+}
