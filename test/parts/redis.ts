@@ -1,0 +1,37 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Part, startChild, untilReady } from './child.ts';
+import { redisServer } from './fetch.ts';
+import { freePort } from './free-port.ts';
+
+export interface RedisPart extends Part { readonly port: number; readonly url: string }
+
+/** A real Redis on a free port (or the given one, to come back after a kill), that keeps nothing on disk. */
+export async function startRedis(options: { readonly port?: number; readonly args?: readonly string[] } = {}): Promise<RedisPart> {
+  const program = await redisServer();
+  const port = options.port ?? await freePort();
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-redis-'));
+  const part = startChild(program, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder, ...(options.args ?? [])]);
+  await untilReady('redis-server', part, async () => await answersPing(port));
+  return {
+    ...part, port, url: `redis://127.0.0.1:${port}`,
+    stop: async (graceMs) => {
+      await part.stop(graceMs);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Any answer will do: one that asks for a password is up as well. */
+async function answersPing(port: number): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write('PING\r\n'));
+    socket.once('data', (data) => {
+      socket.destroy();
+      resolve(/^[+-]/.test(data.toString()));
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
