@@ -1,0 +1,90 @@
+/** CheckRequest: its own JSON form (known by the key `attributes`) or ours. */
+import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
+import { VOCABULARY } from '../../attributes/vocabulary.ts';
+import { CheckRequestSchema, type CheckRequest } from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { asHeaders, asText, asTextMap, asTimestamp, at, fill, flat, isObject, put, wrong, type Places } from './short-form.ts';
+
+const HTTP = 'attributes.request.http';
+const header = (name: string) => ({ path: ['attributes', 'request', 'http', 'headers', name], write: asText });
+const pem = (value: JsonValue, name: string): JsonValue => encodeURIComponent(asText(value, name));
+
+const PLACES: Places = {
+  'request.method': at(`${HTTP}.method`, asText),
+  'request.path': at(`${HTTP}.path`, asText),
+  'request.host': at(`${HTTP}.host`, asText),
+  'request.scheme': at(`${HTTP}.scheme`, asText),
+  'request.protocol': at(`${HTTP}.protocol`, asText),
+  'request.headers': at(`${HTTP}.headers`, asHeaders),
+  'request.size': at(`${HTTP}.size`),
+  'request.body': at(`${HTTP}.body`, asText),
+  'request.raw_body': at(`${HTTP}.rawBody`, asText),
+  'request.time': at('attributes.request.time', asTimestamp),
+  'request.id': header('x-request-id'),
+  'request.useragent': header('user-agent'),
+  'request.referer': header('referer'),
+  'request.api_key': header('x-api-key'),
+  'source.ip': at('attributes.source.address.socketAddress.address', asText),
+  'source.port': at('attributes.source.address.socketAddress.portValue'),
+  'source.principal': at('attributes.source.principal', asText),
+  'source.cluster': at('attributes.source.service', asText),
+  'destination.ip': at('attributes.destination.address.socketAddress.address', asText),
+  'destination.port': at('attributes.destination.address.socketAddress.portValue'),
+  'destination.principal': at('attributes.destination.principal', asText),
+  'destination.labels': at('attributes.destination.labels', asTextMap),
+  'connection.requested_server_name': at('attributes.tlsSession.sni', asText),
+  'connection.peer_certificate': at('attributes.source.certificate', pem),
+  'context.stream_id': at(`${HTTP}.id`, asText),
+  'context.route_metadata': at('attributes.routeMetadataContext.filterMetadata'),
+  'metadata': at('attributes.metadataContext.filterMetadata'),
+  'contextExtension': at('attributes.contextExtensions', asTextMap),
+};
+
+/** Filled from a context extension of their name where ext_authz has no field for them (RULES section 3). */
+const BY_EXTENSION = new Set(VOCABULARY.filter(({ source }) => source.kind === 'built-in' && source.extension === true).map(({ name }) => name));
+
+const OF_PATH = new Set(['request.url_path', 'request.query', 'request.query_params']);
+const KNOWN = new Set([...Object.keys(PLACES), ...BY_EXTENSION, ...OF_PATH, 'origin.ip', 'call']);
+
+/** What Envoy always sends is there without being said; `call: tcp` asks as the network filter does. */
+export function checkRequest(request: unknown): CheckRequest {
+  if (isObject(request) && 'attributes' in request) return fromJson(CheckRequestSchema, request);
+  const given = new Map(flat(request, KNOWN));
+  const call = given.get('call') ?? 'http';
+  if (call !== 'http' && call !== 'tcp') throw wrong(`call is ${JSON.stringify(call)}: a check is http or tcp`);
+  if (call === 'tcp') {
+    const misplaced = [...given.keys()].find((name) => name.startsWith('request.') && name !== 'request.time');
+    if (misplaced !== undefined) throw wrong(`${misplaced} is nothing that a tcp check carries: leave it out, or say call: http`);
+  }
+  const message = beginning(call, given);
+  const values = [...given].filter(([name]) => name !== 'call' && !OF_PATH.has(name) && name !== 'origin.ip');
+  fill(message, values, {
+    places: PLACES,
+    wire: 'ext_authz',
+    otherwise: (into, name, value) => {
+      if (!BY_EXTENSION.has(name)) return false;
+      put(into, ['attributes', 'contextExtensions', name], asText(value, name));
+      return true;
+    },
+  });
+  return fromJson(CheckRequestSchema, message);
+}
+
+function beginning(call: string, given: ReadonlyMap<string, JsonValue>): JsonObject {
+  // Without settings.trustedHops the client's address is the peer's.
+  const peer = given.get('origin.ip') ?? '127.0.0.1';
+  const attributes: JsonObject = {
+    source: { address: { socketAddress: { address: peer, portValue: 0 } } },
+    destination: { address: { socketAddress: { address: '127.0.0.1', portValue: 0 } } },
+    request: { time: new Date().toISOString() },
+  };
+  if (call === 'http') {
+    put(attributes, ['request', 'http'], { method: 'GET', path: pathOf(given), host: 'localhost', scheme: 'http', protocol: 'HTTP/1.1', headers: {} });
+  }
+  return { attributes };
+}
+
+function pathOf(given: ReadonlyMap<string, JsonValue>): string {
+  const path = asText(given.get('request.url_path') ?? '/', 'request.url_path');
+  const query = given.get('request.query') ?? given.get('request.query_params');
+  return query === undefined ? path : `${path}?${new URLSearchParams(asTextMap(query, 'request.query')).toString()}`;
+}

@@ -1,0 +1,89 @@
+/**
+ * The client side of `sluice call`: sends the real gRPC to a running server, for trying and for scripts.
+ * **In**: an address, and a request as YAML or JSON has it: the message's own JSON form, or our names. **Out**: an {@link Answer}.
+ * **Fails**: with a CliError where the request is wrong; what the server says, also an error, is an answer.
+ */
+import { fromBinary, toBinary, toJson, type DescMessage, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
+import { AccessLogService, StreamAccessLogsMessageSchema } from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import { Authorization, CheckRequestSchema, CheckResponseSchema } from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { RateLimitRequestSchema, RateLimitResponse_Code, RateLimitResponseSchema, RateLimitService } from '../../frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { dialGrpc, GrpcError, Status, type GrpcClient } from '../../transport/index.ts';
+import { CliError } from '../cli-error.ts';
+import { checkRequest } from './check-request.ts';
+import { limitRequest } from './limit-request.ts';
+import { logRequest } from './log-request.ts';
+
+export { formatAnswer } from './format-answer.ts';
+
+export interface Answer {
+  readonly kind: 'check' | 'limit' | 'log';
+  /** `allow`, `deny`, `ok`, `over`, `taken`; `error` where the call ended with a gRPC status other than OK. */
+  readonly outcome: 'allow' | 'deny' | 'ok' | 'over' | 'taken' | 'error';
+  readonly grpc: { readonly code: number; readonly name: string; readonly message: string };
+  readonly tookMs: number;
+  /** The message in protobuf's JSON form, where there was one. */
+  readonly response: JsonValue | undefined;
+}
+
+export interface CallOptions {
+  /** 5 s where not given. */
+  readonly timeoutMs?: number;
+  /** Sent as gRPC metadata (Envoy's initial_metadata). */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+export function callCheck(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
+  const bytes = encoded(CheckRequestSchema, () => checkRequest(request));
+  return ask('check', address, options, async (client, sent) => {
+    const response = fromBinary(CheckResponseSchema, await client.unary(`/${Authorization.typeName}/Check`, bytes, sent));
+    return { outcome: (response.status?.code ?? 0) === 0 ? 'allow' : 'deny', response: toJson(CheckResponseSchema, response) };
+  });
+}
+
+export function callLimit(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
+  const bytes = encoded(RateLimitRequestSchema, () => limitRequest(request));
+  return ask('limit', address, options, async (client, sent) => {
+    const response = fromBinary(RateLimitResponseSchema, await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, sent));
+    return { outcome: response.overallCode === RateLimitResponse_Code.OVER_LIMIT ? 'over' : 'ok', response: toJson(RateLimitResponseSchema, response) };
+  });
+}
+
+/** A stream of one message; `taken` says that the server read it to its end. */
+export function callLog(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
+  const bytes = encoded(StreamAccessLogsMessageSchema, () => logRequest(request));
+  return ask('log', address, options, async (client, sent) => {
+    for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], sent)); // read to the status at its end
+    return { outcome: 'taken', response: undefined };
+  });
+}
+
+type Said = Pick<Answer, 'outcome' | 'response'>;
+
+async function ask(
+  kind: Answer['kind'], address: string, { timeoutMs = 5000, metadata = {} }: CallOptions,
+  call: (client: GrpcClient, sent: { readonly timeoutMs: number; readonly metadata: Readonly<Record<string, string>> }) => Promise<Said>,
+): Promise<Answer> {
+  const client = dialGrpc(address);
+  const began = performance.now();
+  const tookMs = (): number => Math.round((performance.now() - began) * 100) / 100;
+  try {
+    const said = await call(client, { timeoutMs, metadata });
+    return { kind, ...said, grpc: { code: Status.OK, name: 'OK', message: '' }, tookMs: tookMs() };
+  } catch (error) {
+    if (!(error instanceof GrpcError)) throw error;
+    return { kind, outcome: 'error', grpc: { code: error.code, name: statusName(error.code), message: error.message }, tookMs: tookMs(), response: undefined };
+  } finally {
+    client.close();
+  }
+}
+
+function encoded<Desc extends DescMessage>(schema: Desc, make: () => MessageShape<Desc>): Uint8Array {
+  try {
+    return toBinary(schema, make());
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError('CLI_REQUEST_FILE', `the request is no ${schema.typeName}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+const statusName = (code: number): string => Object.entries(Status).find(([, known]) => known === code)?.[0] ?? `code ${code}`;

@@ -1,0 +1,98 @@
+/**
+ * A request by our own names, turned into the JSON form of the peers' message.
+ * **In**: `{ request.method: GET, source: { ip: 1.2.3.4 } }`, flat or nested. **Out**: what protobuf's fromJson reads.
+ * **Fails**: with a CliError that names the attribute.
+ */
+import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
+import { parseDuration, parseTimestamp } from '../../attributes/time-text.ts';
+import { VOCABULARY } from '../../attributes/vocabulary.ts';
+import { meant } from '../../core/rules/nearest.ts';
+import { CliError } from '../cli-error.ts';
+
+export type Write = (value: JsonValue, name: string) => JsonValue;
+
+/** Where a value stands in the message, and how it is written there (as it is, where nothing is said). */
+export interface Place {
+  readonly path: readonly string[];
+  readonly write?: Write;
+}
+export type Places = Readonly<Record<string, Place>>;
+
+/** `a.b.c`, unless a part has a dot of its own. */
+export const at = (path: string, write?: Write): Place => ({ path: path.split('.'), ...(write === undefined ? {} : { write }) });
+
+const VOCABULARY_NAMES = new Set(VOCABULARY.map(({ name }) => name));
+
+/** Names and values, with nested maps (`request: { method: GET }`) made flat as far as a name is known for it. */
+export function flat(request: unknown, known: ReadonlySet<string>, prefix = ''): [name: string, value: JsonValue][] {
+  if (!isObject(request)) throw wrong('the request is no map of names and values: write `request.method: GET`, one a line');
+  return Object.entries(request).flatMap(([key, value]): [string, JsonValue][] => {
+    const name = prefix + key;
+    const isPrefix = isObject(value) && !known.has(name) && [...known, ...VOCABULARY_NAMES].some((other) => other.startsWith(`${name}.`));
+    return isPrefix ? flat(value, known, `${name}.`) : [[name, value]];
+  });
+}
+
+export interface ShortForm {
+  readonly places: Places;
+  /** What the wire is called: `ext_authz cannot carry response.code`. */
+  readonly wire: string;
+  /** What else may be done with a name; true where it was. */
+  readonly otherwise?: (message: JsonObject, name: string, value: JsonValue) => boolean;
+}
+
+/** Puts the values into `message`, which holds what goes without saying. */
+export function fill(message: JsonObject, values: readonly (readonly [string, JsonValue])[], { places, wire, otherwise }: ShortForm): void {
+  for (const [name, value] of values) {
+    const place = Object.hasOwn(places, name) ? places[name] : undefined;
+    if (place !== undefined) put(message, place.path, place.write === undefined ? value : place.write(value, name));
+    else if (otherwise?.(message, name, value) !== true) throw unknownName(name, places, wire);
+  }
+}
+
+function unknownName(name: string, places: Places, wire: string): CliError {
+  if (VOCABULARY_NAMES.has(name)) return wrong(`${name} is nothing that ${wire} carries, or it is worked out from what it carries`);
+  if (name.startsWith('my.')) return wrong(`${name} is the policy's own: give what carries it instead, as \`contextExtension: { tier: gold }\`, \`metadata\`, \`customTag\` or a header`);
+  return wrong(`${name} is no attribute${meant(name, Object.keys(places))}`);
+}
+
+export const wrong = (message: string): CliError => new CliError('CLI_REQUEST_FILE', message);
+export const isObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Sets `value` at a path; a map joins the map that stands there. */
+export function put(message: JsonObject, path: readonly string[], value: JsonValue): void {
+  let here = message;
+  for (const part of path.slice(0, -1)) {
+    const next = here[part];
+    here = isObject(next) ? next : here[part] = {};
+  }
+  const last = path.at(-1) ?? '';
+  const old = here[last];
+  here[last] = isObject(old) && isObject(value) ? { ...old, ...value } : value;
+}
+
+export const asText = (value: JsonValue, name: string): string => {
+  if (typeof value === 'object' || value === null) throw wrong(`${name} is ${JSON.stringify(value)}, and text is expected`);
+  return String(value);
+};
+
+export const asTextMap = (value: JsonValue, name: string): Record<string, string> => {
+  if (!isObject(value)) throw wrong(`${name} is ${JSON.stringify(value)}, and a map of names and texts is expected`);
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, asText(entry, `${name}.${key}`)]));
+};
+
+export const asHeaders = (value: JsonValue, name: string): Record<string, string> =>
+  Object.fromEntries(Object.entries(asTextMap(value, name)).map(([key, entry]) => [key.toLowerCase(), entry]));
+
+/** Protobuf's JSON form knows seconds alone. */
+export const asDuration: Write = (value, name) => {
+  const duration = typeof value === 'string' ? parseDuration(value) : undefined;
+  if (duration === undefined) throw wrong(`${name} is ${JSON.stringify(value)}, and a span of time such as 150ms is expected`);
+  const sign = duration.seconds < 0 || duration.nanos < 0 ? '-' : '';
+  return `${sign}${Math.abs(duration.seconds)}.${String(Math.abs(duration.nanos)).padStart(9, '0')}s`;
+};
+
+export const asTimestamp: Write = (value, name) => {
+  if (typeof value !== 'string' || parseTimestamp(value) === undefined) throw wrong(`${name} is ${JSON.stringify(value)}, and a point in time such as 2026-01-31T12:00:00Z is expected`);
+  return value;
+};
