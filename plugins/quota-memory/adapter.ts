@@ -1,23 +1,23 @@
 /** Counts in the memory of this process: exact, answered at once, gone when the process ends. */
 import { z } from 'zod';
 import { defineAdapter, quota } from 'sluice/plugin';
-import { openCounters } from './counters.ts';
+import { Counters } from './counters.ts';
 
 export default defineAdapter({
   name: 'quota-memory',
   summary: 'Counts in the memory of this process: exact, answered at once, forgotten when it ends.',
   config: z.strictObject({
     maxKeys: z.int().min(1).max(10_000_000).default(1_000_000)
-      .describe('How many counters are kept. Where all are in use, the one that was asked longest ago starts anew, and sluice_plugin_quota_memory_evicted_total counts it.'),
+      .describe('How many counters are kept. Where all are in use, the oldest of those with the shortest period starts anew, and sluice_plugin_quota_memory_evicted_total counts it.'),
   }),
   serves: { quota: { algorithms: ['fixed', 'gcra'] } },
   selfContained: true,
   async open({ maxKeys }, host) {
     const evicted = host.metrics.counter('quota_memory_evicted', 'Counters forgotten while in use, because maxKeys was reached.');
-    const counters = openCounters({ maxKeys, clock: host.clock, onEvicted: () => evicted.add() });
+    const counters = new Counters({ maxKeys, clock: host.clock, onEvicted: () => evicted.add() });
     return {
       ...quota({
-        bucket: ({ counter, algorithm, perMs }) => ({ counter, algorithm, perMs }),
+        bucket: (rule) => counters.bucket(rule),
         charge: (asks) => counters.charge(asks),
       }),
       close: () => counters.clear(),

@@ -1,14 +1,19 @@
-/**
- * All counters of one handler, bounded. Counters of one algorithm and period stand on one shelf, in the order in which
- * their windows end, so that what is over is found at the front.
- */
+/** All counters of one handler, bounded. */
 import type { Algorithm, Host, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
-import { askFixed, askGcra, type Counter } from './windows.ts';
+import { type Placed, Shelf } from './shelf.ts';
+import { askFixed, askGcra } from './windows.ts';
+
+/** The counters of one name, algorithm and period, by key. */
+interface Drawer {
+  readonly shelf: Shelf;
+  readonly counters: Map<string, Placed>;
+}
 
 export interface Bucket {
   readonly counter: string;
   readonly algorithm: Algorithm;
   readonly perMs: number;
+  readonly drawer: Drawer;
 }
 
 export interface CountersOptions {
@@ -17,109 +22,81 @@ export interface CountersOptions {
   readonly onEvicted: () => void;
 }
 
-export interface Counters {
-  /** Answers each ask; charges all, or none where one is refused. */
-  charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[];
-  readonly size: number;
-  clear(): void;
-}
-
-interface Shelf {
-  readonly algorithm: Algorithm;
-  readonly perMs: number;
-  readonly counters: Map<string, Counter>;
-}
-
 const SWEPT_PER_NEW_KEY = 2; // more than one, so that what is over goes faster than new keys come
 
-export function openCounters({ maxKeys, clock, onEvicted }: CountersOptions): Counters {
+export class Counters {
+  readonly #options: CountersOptions;
   /** In order of period: where all are in use, the shortest loses least. */
-  let shelves: Shelf[] = [];
-  let size = 0;
+  #shelves: Shelf[] = [];
+  readonly #drawers = new Map<string, Drawer>();
+  #size = 0;
 
-  function shelfFor(algorithm: Algorithm, perMs: number): Shelf {
-    for (const shelf of shelves) if (shelf.perMs === perMs && shelf.algorithm === algorithm) return shelf;
-    const shelf: Shelf = { algorithm, perMs, counters: new Map() };
-    shelves = [...shelves, shelf].toSorted((a, b) => a.perMs - b.perMs);
-    return shelf;
+  constructor(options: CountersOptions) {
+    this.#options = options;
   }
 
-  /** Takes up to `most` counters that are over from the front of a shelf. */
-  function sweep({ algorithm, counters }: Shelf, nowMs: number, most: number): void {
-    let looked = 0;
-    for (const [key, counter] of counters) {
-      if (looked++ === most) return;
-      if (counter.a <= nowMs) {
-        counters.delete(key);
-        size--;
-      } else if (algorithm === 'fixed') {
-        return; // those behind end no earlier
-      } else {
-        counters.delete(key); // one in steady use must not hide those behind it
-        counters.set(key, counter);
-      }
-    }
+  bucket({ counter, algorithm, perMs }: Omit<Bucket, 'drawer'>): Bucket {
+    return { counter, algorithm, perMs, drawer: this.#drawerOf(counter, algorithm, perMs) };
   }
 
-  function makeRoom(nowMs: number): void {
-    for (const shelf of shelves) sweep(shelf, nowMs, SWEPT_PER_NEW_KEY);
-    if (size < maxKeys) return;
-    for (const { counters } of shelves) {
-      const oldest = counters.keys().next();
-      if (oldest.done === true) continue;
-      counters.delete(oldest.value);
-      size--;
-      onEvicted();
-      return;
-    }
-  }
-
-  function counterFor({ bucket, key, perMs }: QuotaAsk<Bucket>, nowMs: number): Counter {
-    const { counters } = shelfFor(bucket.algorithm, perMs);
-    const full = `${bucket.counter}\n${key}`; // a counter's name has no line end, so unlike pairs make unlike texts
-    const known = counters.get(full);
-    if (known !== undefined) {
-      if (known.a <= nowMs) { // a new window: to the back
-        counters.delete(full);
-        counters.set(full, known);
-      }
-      return known;
-    }
-    makeRoom(nowMs);
-    const counter: Counter = { a: 0, b: 0 };
-    counters.set(full, counter);
-    size++;
-    return counter;
-  }
-
-  const ask = (counter: Counter, one: QuotaAsk<Bucket>, nowMs: number): QuotaAnswer =>
-    (one.bucket.algorithm === 'gcra' ? askGcra : askFixed)(counter, one, nowMs);
-
-  function chargeSeveral(asks: readonly QuotaAsk<Bucket>[], nowMs: number): readonly QuotaAnswer[] {
-    const done = asks.map((one) => {
-      const counter = counterFor(one, nowMs);
+  /** Answers each ask; charges all, or none where one is refused. */
+  charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[] {
+    const nowMs = this.#options.clock.nowMs();
+    const [first] = asks;
+    if (asks.length === 1 && first !== undefined) return [answerOf(this.#counterOf(first, nowMs), first, nowMs)];
+    const done = asks.map((ask) => {
+      const counter = this.#counterOf(ask, nowMs);
       const { a, b } = counter;
-      return { one, counter, a, b, answer: ask(counter, one, nowMs) };
+      return { ask, counter, a, b, answer: answerOf(counter, ask, nowMs) };
     });
     if (done.every(({ answer }) => answer.granted)) return done.map(({ answer }) => answer);
     for (const { counter, a, b } of done.toReversed()) Object.assign(counter, { a, b });
     // Those that could pass say what is left, uncharged.
-    return done.map(({ one, counter, answer }) => (answer.granted ? { ...ask(counter, { ...one, cost: 0 }, nowMs), granted: true } : answer));
+    return done.map(({ ask, counter, answer }) => (answer.granted ? { ...answerOf(counter, { ...ask, cost: 0 }, nowMs), granted: true } : answer));
   }
 
-  return {
-    charge(asks) {
-      const nowMs = clock.nowMs();
-      const [first] = asks;
-      if (asks.length === 1 && first !== undefined) return [ask(counterFor(first, nowMs), first, nowMs)];
-      return chargeSeveral(asks, nowMs);
-    },
-    get size() {
-      return size;
-    },
-    clear() {
-      shelves = [];
-      size = 0;
-    },
-  };
+  clear(): void {
+    this.#shelves = [];
+    this.#drawers.clear();
+    this.#size = 0;
+  }
+
+  #drawerOf(counter: string, algorithm: Algorithm, perMs: number): Drawer {
+    const name = `${algorithm} ${perMs} ${counter}`;
+    let drawer = this.#drawers.get(name);
+    if (drawer === undefined) this.#drawers.set(name, drawer = { shelf: this.#shelfOf(algorithm, perMs), counters: new Map() });
+    return drawer;
+  }
+
+  #shelfOf(algorithm: Algorithm, perMs: number): Shelf {
+    const known = this.#shelves.find((shelf) => shelf.algorithm === algorithm && shelf.perMs === perMs);
+    if (known !== undefined) return known;
+    const shelf = new Shelf(algorithm, perMs);
+    this.#shelves = [...this.#shelves, shelf].toSorted((one, other) => one.perMs - other.perMs);
+    return shelf;
+  }
+
+  #counterOf({ bucket, key, perMs }: QuotaAsk<Bucket>, nowMs: number): Placed {
+    const { shelf, counters } = perMs === bucket.perMs ? bucket.drawer : this.#drawerOf(bucket.counter, bucket.algorithm, perMs);
+    const known = counters.get(key);
+    if (known !== undefined) {
+      if (known.a <= nowMs) shelf.toBack(known); // a new window
+      return known;
+    }
+    this.#makeRoom(nowMs);
+    this.#size++;
+    return shelf.add(counters, key);
+  }
+
+  #makeRoom(nowMs: number): void {
+    for (const shelf of this.#shelves) this.#size -= shelf.sweep(nowMs, SWEPT_PER_NEW_KEY);
+    if (this.#size < this.#options.maxKeys) return;
+    if (this.#shelves.some((shelf) => shelf.dropFirst())) {
+      this.#size--;
+      this.#options.onEvicted();
+    }
+  }
 }
+
+const answerOf = (counter: Placed, ask: QuotaAsk<Bucket>, nowMs: number): QuotaAnswer =>
+  (ask.bucket.algorithm === 'gcra' ? askGcra(counter, ask, nowMs) : askFixed(counter, ask, nowMs));
