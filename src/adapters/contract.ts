@@ -35,7 +35,10 @@ export type ValuesOf<S> = S extends Shape
   ? Flat<{ readonly [K in Exclude<keyof S, OptionalKeys<S>>]: ValueOf<S[K]> } & { readonly [K in OptionalKeys<S>]?: ValueOf<S[K]> }>
   : Readonly<Record<string, unknown>>;
 
-/** A shape; `'any'`, where any names may stand (log fields); or a function of config and params (labels, columns). */
+/**
+ * A shape; `'any'`, where any names may stand (log fields); or a function of config and params (labels, columns).
+ * A dot in a name nests it in YAML: `'labels.method'` is written `labels: { method: ... }` and reaches the plugin as `input['labels.method']`.
+ */
 export type ShapeSpec<C = unknown, P = unknown> = Shape | 'any' | ((config: C, params: P) => Shape);
 
 // ---------------------------------------------------------------- answers
