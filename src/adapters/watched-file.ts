@@ -20,6 +20,18 @@ export interface WatchedFileOptions<T> {
 
 const EVERY_MS = 1000;
 
+/** A handler may watch several: it is ready when none is bad. */
+const badFiles = new WeakMap<Host, Map<string, string>>();
+
+function say(host: Host, path: string, why: string | undefined): void {
+  const known = badFiles.get(host) ?? new Map<string, string>();
+  badFiles.set(host, known);
+  if (why === undefined) known.delete(path);
+  else known.set(path, why);
+  const [first] = known.values();
+  host.ready(first === undefined, first);
+}
+
 /**
  * Fails where the file cannot be read or is bad when it opens. Afterwards a bad or missing file keeps the last good
  * reading, warns once for each change, makes the handler not ready, and counts in `sluice_plugin_bad_file_total`.
@@ -44,14 +56,14 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
       seen = stamp;
       try {
         const next = await readWith(path, options.parse);
-        host.ready(true);
+        say(host, path, undefined);
         if (next.text === text) continue;
         ({ text, value } = next);
         host.log.info('a file has changed and is read', { file: path });
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         bad.add();
-        host.ready(false, `${why}; the last good reading is kept`);
+        say(host, path, `${why}; the last good reading is kept`);
         host.log.warn('a file has turned bad; the last good reading is kept', { file: path, error: why });
       }
     }
