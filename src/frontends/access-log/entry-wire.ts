@@ -1,0 +1,200 @@
+/**
+ * What HTTP and TCP entries of the access log have in common.
+ * **In**: the common properties of an entry, and who writes it. **Out**: values of attributes. **Fails**: never.
+ */
+import type { Wire } from '../../attributes/bag.ts';
+import type { Carrier } from '../../attributes/carrier.ts';
+import { jsonAt, type Json, mapOfJson, valueOfJson } from '../../attributes/json-value.ts';
+import { Duration, Timestamp, type Value } from '../../attributes/values.ts';
+import { jsonOfAny } from '../any-json.ts';
+import { AccessLogType, type AccessLogCommon, type TLSProperties_CertificateProperties as CertificateProperties } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { anyAt, durationOf, intOf, ipOf, later, metadataAt, metadataMap, portOf, present, principalOf, timestampOf } from '../wire-values.ts';
+import type { LogOrigin } from './log-origin.ts';
+import { shortFlags } from './response-flags.ts';
+
+export abstract class EntryWire implements Wire {
+  readonly common: AccessLogCommon | undefined;
+  readonly origin: LogOrigin;
+  #peers: { readonly downstream: Json | undefined; readonly upstream: Json | undefined } | undefined;
+
+  constructor(common: AccessLogCommon | undefined, origin: LogOrigin) {
+    this.common = common;
+    this.origin = origin;
+  }
+
+  abstract read(attribute: string): Value | undefined;
+  abstract header(name: string): string | undefined;
+
+  carried(carrier: Carrier): Value | undefined {
+    const { common } = this;
+    if (common === undefined) return undefined;
+    switch (carrier.kind) {
+      case 'metadata': return metadataAt(common.metadata, carrier);
+      case 'customTag': return Object.hasOwn(common.customTags, carrier.name) ? common.customTags[carrier.name] : undefined;
+      case 'filterState': {
+        const json = jsonOfAny(anyAt(common.filterStateObjects, carrier.name));
+        return json === undefined ? undefined : valueOfJson(json);
+      }
+      case 'header': return this.header(carrier.name.toLowerCase());
+      case 'contextExtension': return undefined;
+    }
+  }
+
+  /** Whether the proxy stands before the destination or behind the client: Istio's clusters say so, else the log's name. */
+  get reporter(): 'inbound' | 'outbound' | undefined {
+    const told = /^(inbound|outbound)\|/.exec(this.common?.upstreamCluster ?? '') ?? /inbound|outbound/.exec(this.origin.logName ?? '');
+    return (told?.[1] ?? told?.[0]) as 'inbound' | 'outbound' | undefined;
+  }
+
+  /** Of Istio's proxies: what the proxy knows of the other side, or, of an outbound proxy, of itself. */
+  sourceFact(ofPeer: string | undefined, ofNode: string): Json | undefined {
+    if (this.reporter === 'outbound') return this.origin.fact(ofNode);
+    return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().downstream, [ofPeer]);
+  }
+
+  destinationFact(ofPeer: string | undefined, ofNode: string): Json | undefined {
+    if (this.reporter !== 'outbound') return this.origin.fact(ofNode);
+    return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().upstream, [ofPeer]);
+  }
+
+  /** From the first byte of the request to the end; older Envoys have no field for it. */
+  get duration(): Duration {
+    const { common } = this;
+    if (common === undefined) return NO_TIME;
+    const said = common.duration ?? common.timeToLastDownstreamTxByte ?? common.timeToFirstDownstreamTxByte ?? common.timeToLastUpstreamRxByte ?? common.timeToLastRxByte;
+    return durationOf(said) ?? NO_TIME;
+  }
+
+  get end(): Timestamp | undefined {
+    const start = timestampOf(this.common?.startTime);
+    return start === undefined ? undefined : later(start, this.duration);
+  }
+
+  #knownPeers(): { readonly downstream: Json | undefined; readonly upstream: Json | undefined } {
+    const states = this.common?.filterStateObjects ?? {};
+    this.#peers ??= { downstream: jsonOfAny(anyAt(states, 'downstream_peer')), upstream: jsonOfAny(anyAt(states, 'upstream_peer')) };
+    return this.#peers;
+  }
+}
+
+const NO_TIME = new Duration(0, 0);
+
+const FINAL: ReadonlySet<number> = new Set([AccessLogType.TcpConnectionEnd, AccessLogType.DownstreamEnd, AccessLogType.UpstreamEnd, AccessLogType.UdpSessionEnd]);
+
+/** Whether the entry tells of an end (RULES section 4). Older Envoys do not say what kind of entry it is. */
+export function isFinal(common: AccessLogCommon | undefined): boolean {
+  if (common === undefined) return true;
+  if (common.accessLogType === AccessLogType.NotSet) return !common.intermediateLogEntry;
+  return FINAL.has(common.accessLogType);
+}
+
+const TLS_VERSIONS = [undefined, 'TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'];
+
+const nameIn = (certificate: CertificateProperties | undefined, kind: 'uri' | 'dns'): string | undefined =>
+  present(certificate?.subjectAltName.find(({ san }) => san.case === kind)?.san.value);
+const principalIn = (certificate: CertificateProperties | undefined): string | undefined =>
+  principalOf(nameIn(certificate, 'uri') ?? nameIn(certificate, 'dns') ?? certificate?.subject);
+
+const peerOf = ({ common }: EntryWire): CertificateProperties | undefined => common?.tlsProperties?.peerCertificateProperties;
+const localOf = ({ common }: EntryWire): CertificateProperties | undefined => common?.tlsProperties?.localCertificateProperties;
+
+const text = (json: Json | undefined): string | undefined => (typeof json === 'string' ? present(json) : undefined);
+const textMap = (json: Json | undefined): ReadonlyMap<string, string> | undefined => {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return undefined;
+  return new Map(Object.entries(json).filter((pair): pair is [string, string] => typeof pair[1] === 'string'));
+};
+
+/** `direction|port|subset|host`; host is `name.namespace.svc.cluster.local` where it is of the mesh. */
+const ISTIO_CLUSTER = /^(?:inbound|outbound)_?\.?\|\d*\|[^|]*\|(.+)$/;
+const serviceHost = ({ common }: EntryWire): string | undefined => ISTIO_CLUSTER.exec(common?.upstreamCluster ?? '')?.[1];
+const servicePart = (wire: EntryWire, part: 1 | 2): string | undefined => /^([^.]+)\.([^.]+)\.svc(?:\.|$)/.exec(serviceHost(wire) ?? '')?.[part];
+
+const span = (field: 'timeToLastRxByte' | 'timeToFirstUpstreamTxByte' | 'timeToLastUpstreamTxByte' | 'timeToFirstUpstreamRxByte' | 'timeToLastUpstreamRxByte' | 'timeToFirstDownstreamTxByte' | 'timeToLastDownstreamTxByte'): EntryReader =>
+  ({ common }) => durationOf(common?.[field]);
+const bytes = (field: 'downstreamWireBytesReceived' | 'downstreamWireBytesSent' | 'upstreamWireBytesReceived' | 'upstreamWireBytesSent'): EntryReader =>
+  ({ common }) => intOf(common?.[field] ?? 0n);
+
+type EntryReader = (wire: EntryWire) => Value | undefined;
+export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
+  'source.ip': ({ common }) => ipOf(common?.downstreamDirectRemoteAddress),
+  'source.port': ({ common }) => portOf(common?.downstreamDirectRemoteAddress),
+  'source.principal': (wire) => principalIn(peerOf(wire)),
+  'source.namespace': (wire) => text(wire.sourceFact('namespace', 'NAMESPACE')),
+  'source.serviceAccount': (wire) => text(wire.sourceFact(undefined, 'SERVICE_ACCOUNT')),
+  'source.name': (wire) => text(wire.sourceFact('name', 'NAME')),
+  'source.owner': (wire) => text(wire.sourceFact(undefined, 'OWNER')),
+  'source.labels': (wire) => textMap(wire.sourceFact('labels', 'LABELS')),
+  'source.workload.name': (wire) => text(wire.sourceFact('workload', 'WORKLOAD_NAME')),
+  'source.workload.namespace': (wire) => text(wire.sourceFact('namespace', 'NAMESPACE')),
+  'destination.ip': ({ common }) => ipOf(common?.downstreamLocalAddress),
+  'destination.port': ({ common }) => portOf(common?.downstreamLocalAddress),
+  'destination.principal': (wire) => principalIn(localOf(wire)),
+  'destination.labels': (wire) => textMap(wire.destinationFact('labels', 'LABELS')) ?? new Map(),
+  'destination.service.host': serviceHost,
+  'destination.service.name': (wire) => servicePart(wire, 1),
+  'destination.service.namespace': (wire) => servicePart(wire, 2),
+  'destination.namespace': (wire) => text(wire.destinationFact('namespace', 'NAMESPACE')),
+  'destination.name': (wire) => text(wire.destinationFact('name', 'NAME')),
+  'destination.owner': (wire) => text(wire.destinationFact(undefined, 'OWNER')),
+  'destination.serviceAccount': (wire) => text(wire.destinationFact(undefined, 'SERVICE_ACCOUNT')),
+  'destination.workload.name': (wire) => text(wire.destinationFact('workload', 'WORKLOAD_NAME')),
+  'destination.workload.namespace': (wire) => text(wire.destinationFact('namespace', 'NAMESPACE')),
+  'destination.container.name': (wire) => text(wire.destinationFact(undefined, 'APP_CONTAINERS')),
+  // Envoy sends the message for any TLS connection, empty where the client showed no certificate.
+  'connection.mtls': (wire) => principalIn(peerOf(wire)) !== undefined || present(peerOf(wire)?.issuer) !== undefined,
+  'connection.requested_server_name': ({ common }) => present(common?.tlsProperties?.tlsSniHostname),
+  'connection.id': ({ common }) => present(common?.streamId),
+  'connection.received.wire_bytes': bytes('downstreamWireBytesReceived'),
+  'connection.sent.wire_bytes': bytes('downstreamWireBytesSent'),
+  'connection.tls_version': ({ common }) => TLS_VERSIONS[common?.tlsProperties?.tlsVersion ?? 0],
+  'connection.tls_cipher_suite': ({ common }) => common?.tlsProperties?.tlsCipherSuite,
+  'connection.tls_session_id': ({ common }) => present(common?.tlsProperties?.tlsSessionId),
+  'connection.ja3_fingerprint': ({ common }) => present(common?.tlsProperties?.ja3Fingerprint),
+  'connection.termination_details': ({ common }) => present(common?.connectionTerminationDetails),
+  'connection.transport_failure_reason': ({ common }) => present(common?.downstreamTransportFailureReason),
+  'connection.subject_peer_certificate': (wire) => present(peerOf(wire)?.subject),
+  'connection.issuer_peer_certificate': (wire) => present(peerOf(wire)?.issuer),
+  'connection.uri_san_peer_certificate': (wire) => nameIn(peerOf(wire), 'uri'),
+  'connection.dns_san_peer_certificate': (wire) => nameIn(peerOf(wire), 'dns'),
+  'connection.subject_local_certificate': (wire) => present(localOf(wire)?.subject),
+  'connection.uri_san_local_certificate': (wire) => nameIn(localOf(wire), 'uri'),
+  'connection.dns_san_local_certificate': (wire) => nameIn(localOf(wire), 'dns'),
+  'response.flags': ({ common }) => shortFlags(common?.responseFlags),
+  'context.time': ({ end }) => end,
+  'context.reporter.kind': ({ reporter }) => reporter,
+  'context.reporter.uid': ({ origin }) => present(origin.node?.id),
+  'context.proxy_version': ({ origin }) => origin.proxyVersion,
+  'context.proxy_error_code': ({ common }) => shortFlags(common?.responseFlags).join(',') || '-',
+  'context.auth_failure_reason': ({ common }) => (common?.responseFlags?.unauthorizedDetails?.reason === 1 ? 'EXTERNAL_SERVICE' : undefined),
+  'context.log_name': ({ origin }) => origin.logName,
+  'context.log_type': ({ common }) => LOG_TYPES.get(common?.accessLogType ?? 0),
+  'context.node.id': ({ origin }) => present(origin.node?.id),
+  'context.node.cluster': ({ origin }) => present(origin.node?.cluster),
+  'context.node.region': ({ origin }) => present(origin.node?.locality?.region),
+  'context.node.zone': ({ origin }) => present(origin.node?.locality?.zone),
+  'context.node.sub_zone': ({ origin }) => present(origin.node?.locality?.subZone),
+  'context.node.metadata': ({ origin }) => mapOfJson((origin.node?.metadata ?? {}) as Readonly<Record<string, Json>>),
+  'context.route_name': ({ common }) => present(common?.routeName),
+  'context.stream_id': ({ common }) => present(common?.streamId),
+  'context.upstream.cluster': ({ common }) => present(common?.upstreamCluster),
+  'context.upstream.ip': ({ common }) => ipOf(common?.upstreamRemoteAddress),
+  'context.upstream.port': ({ common }) => portOf(common?.upstreamRemoteAddress),
+  'context.upstream.local_ip': ({ common }) => ipOf(common?.upstreamLocalAddress),
+  'context.upstream.local_port': ({ common }) => portOf(common?.upstreamLocalAddress),
+  'context.upstream.request_attempt_count': ({ common }) => common?.upstreamRequestAttemptCount ?? 0,
+  'context.upstream.transport_failure_reason': ({ common }) => present(common?.upstreamTransportFailureReason),
+  'context.upstream.received_wire_bytes': bytes('upstreamWireBytesReceived'),
+  'context.upstream.sent_wire_bytes': bytes('upstreamWireBytesSent'),
+  'context.time_to_last_rx_byte': span('timeToLastRxByte'),
+  'context.time_to_first_upstream_tx_byte': span('timeToFirstUpstreamTxByte'),
+  'context.time_to_last_upstream_tx_byte': span('timeToLastUpstreamTxByte'),
+  'context.time_to_first_upstream_rx_byte': span('timeToFirstUpstreamRxByte'),
+  'context.time_to_last_upstream_rx_byte': span('timeToLastUpstreamRxByte'),
+  'context.time_to_first_downstream_tx_byte': span('timeToFirstDownstreamTxByte'),
+  'context.time_to_last_downstream_tx_byte': span('timeToLastDownstreamTxByte'),
+  metadata: ({ common }) => metadataMap(common?.metadata),
+};
+
+const LOG_TYPES: ReadonlyMap<number, string> = new Map(
+  Object.entries(AccessLogType).filter(([, number]) => number !== AccessLogType.NotSet).map(([name, number]) => [number, name]),
+);

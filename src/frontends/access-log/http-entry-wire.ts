@@ -1,0 +1,74 @@
+import type { Value } from '../../attributes/values.ts';
+import type { HTTPAccessLogEntry } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
+import { COMMON_READERS, EntryWire } from './entry-wire.ts';
+import type { LogOrigin } from './log-origin.ts';
+
+/** A request, as the access log tells of it. */
+export class HttpEntryWire extends EntryWire {
+  readonly entry: HTTPAccessLogEntry;
+  #headers: Map<string, string> | undefined;
+
+  constructor(entry: HTTPAccessLogEntry, origin: LogOrigin) {
+    super(entry.commonProperties, origin);
+    this.entry = entry;
+  }
+
+  read(attribute: string): Value | undefined {
+    return READERS.get(attribute)?.(this);
+  }
+
+  header(name: string): string | undefined {
+    return this.headers().get(name);
+  }
+
+  /** Those that Envoy is told to log, and those that it always does. */
+  headers(): Map<string, string> {
+    if (this.#headers !== undefined) return this.#headers;
+    const { request } = this.entry;
+    const headers = headerMap(request?.requestHeaders ?? {});
+    for (const [name, value] of [['user-agent', request?.userAgent], ['referer', request?.referer], ['x-forwarded-for', request?.forwardedFor], ['x-request-id', request?.requestId]] as const) {
+      if (value !== undefined && value !== '' && !headers.has(name)) headers.set(name, value);
+    }
+    this.#headers = headers;
+    return headers;
+  }
+}
+
+const METHODS = [undefined, 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
+const PROTOCOLS = [undefined, 'HTTP/1.0', 'HTTP/1.1', 'HTTP/2', 'HTTP/3'];
+
+/** In the trailers, else (a response of headers alone) in the headers. */
+function grpcTrailer({ entry: { response } }: HttpEntryWire, name: string): string | undefined {
+  return present(headerMap(response?.responseTrailers ?? {}).get(name)) ?? present(headerMap(response?.responseHeaders ?? {}).get(name));
+}
+
+type Reader = (wire: HttpEntryWire) => Value | undefined;
+const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
+  ...COMMON_READERS,
+  'request.method': ({ entry }) => METHODS[entry.request?.requestMethod ?? 0],
+  'request.path': ({ entry }) => present(entry.request?.originalPath) ?? present(entry.request?.path),
+  'request.host': ({ entry }) => present(entry.request?.authority),
+  'request.scheme': ({ entry }) => present(entry.request?.scheme),
+  'request.protocol': ({ entry }) => PROTOCOLS[entry.protocolVersion],
+  'request.headers': (wire) => wire.headers(),
+  'request.time': ({ common }) => timestampOf(common?.startTime),
+  'request.size': ({ entry }) => intOf(entry.request?.requestBodyBytes ?? 0n),
+  'request.headers_bytes': ({ entry }) => intOf(entry.request?.requestHeadersBytes ?? 0n),
+  'request.total_size': ({ entry: { request } }) => intOf((request?.requestHeadersBytes ?? 0n) + (request?.requestBodyBytes ?? 0n)),
+  'response.code': ({ entry }) => entry.response?.responseCode ?? 0,
+  'response.code_details': ({ entry }) => present(entry.response?.responseCodeDetails),
+  'response.headers': ({ entry }) => headerMap(entry.response?.responseHeaders ?? {}),
+  'response.trailers': ({ entry }) => headerMap(entry.response?.responseTrailers ?? {}),
+  'response.size': ({ entry }) => intOf(entry.response?.responseBodyBytes ?? 0n),
+  'response.headers_bytes': ({ entry }) => intOf(entry.response?.responseHeadersBytes ?? 0n),
+  'response.total_size': ({ entry: { response } }) => intOf((response?.responseHeadersBytes ?? 0n) + (response?.responseBodyBytes ?? 0n)),
+  'response.duration': ({ duration }) => duration,
+  'response.time': ({ end }) => end,
+  'response.backend_latency': ({ common }) => {
+    const [sent, received] = [durationOf(common?.timeToFirstUpstreamTxByte), durationOf(common?.timeToLastUpstreamRxByte)];
+    return sent === undefined || received === undefined ? undefined : between(sent, received);
+  },
+  'response.grpc_status': (wire) => grpcTrailer(wire, 'grpc-status'),
+  'response.grpc_message': (wire) => grpcTrailer(wire, 'grpc-message'),
+}));

@@ -1,0 +1,33 @@
+import { jsonAt, type Json } from '../../attributes/json-value.ts';
+import type { Node } from '../generated/envoy/config/core/v3/base_pb.ts';
+import type { StreamAccessLogsMessage_Identifier } from '../generated/envoy/service/accesslog/v3/als_pb.ts';
+import { present } from '../wire-values.ts';
+
+/** Who writes a stream of log entries. Envoy says so in the first message alone. */
+export class LogOrigin {
+  readonly node: Node | undefined;
+  readonly logName: string | undefined;
+  readonly proxyVersion: string | undefined;
+
+  constructor(identifier: StreamAccessLogsMessage_Identifier | undefined) {
+    this.node = identifier?.node;
+    this.logName = present(identifier?.logName);
+    this.proxyVersion = versionOf(this.node);
+  }
+
+  /** Of the node's metadata, as Istio fills it. */
+  fact(name: string): Json | undefined {
+    return jsonAt(this.node?.metadata as Json | undefined, [name]);
+  }
+}
+
+function versionOf(node: Node | undefined): string | undefined {
+  switch (node?.userAgentVersionType.case) {
+    case 'userAgentVersion': return present(node.userAgentVersionType.value);
+    case 'userAgentBuildVersion': {
+      const { version } = node.userAgentVersionType.value;
+      return version === undefined ? undefined : `${version.majorNumber}.${version.minorNumber}.${version.patch}`;
+    }
+    case undefined: return undefined;
+  }
+}

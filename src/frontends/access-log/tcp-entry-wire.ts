@@ -1,0 +1,38 @@
+import type { Value } from '../../attributes/values.ts';
+import type { TCPAccessLogEntry } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { intOf, ipOf } from '../wire-values.ts';
+import { COMMON_READERS, EntryWire } from './entry-wire.ts';
+import type { LogOrigin } from './log-origin.ts';
+
+/** A connection, as the access log tells of its end. */
+export class TcpEntryWire extends EntryWire {
+  readonly entry: TCPAccessLogEntry;
+
+  constructor(entry: TCPAccessLogEntry, origin: LogOrigin) {
+    super(entry.commonProperties, origin);
+    this.entry = entry;
+  }
+
+  read(attribute: string): Value | undefined {
+    return READERS.get(attribute)?.(this);
+  }
+
+  header(): undefined {}
+}
+
+type Reader = (wire: TcpEntryWire) => Value | undefined;
+const received: Reader = ({ entry }) => intOf(entry.connectionProperties?.receivedBytes ?? 0n);
+const sent: Reader = ({ entry }) => intOf(entry.connectionProperties?.sentBytes ?? 0n);
+
+const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
+  ...COMMON_READERS,
+  // What the PROXY protocol says, where it is spoken; else the peer.
+  'origin.ip': ({ common }) => ipOf(common?.downstreamRemoteAddress),
+  'connection.event': () => 'close',
+  'connection.duration': ({ duration }) => duration,
+  'connection.received.bytes': received,
+  'connection.received.bytes_total': received,
+  'connection.sent.bytes': sent,
+  'connection.sent.bytes_total': sent,
+  'context.protocol': () => 'tcp',
+}));

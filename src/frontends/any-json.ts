@@ -1,0 +1,26 @@
+/** What stands in a google.protobuf.Any, where its type is one of protobuf's own: Envoy's and Istio's filter state is. */
+import { createRegistry, toJson } from '@bufbuild/protobuf';
+import {
+  type Any, anyUnpack, BoolValueSchema, BytesValueSchema, DoubleValueSchema, DurationSchema, FloatValueSchema, Int32ValueSchema,
+  Int64ValueSchema, ListValueSchema, StringValueSchema, StructSchema, TimestampSchema, UInt32ValueSchema, UInt64ValueSchema, ValueSchema,
+} from '@bufbuild/protobuf/wkt';
+import type { Json } from '../attributes/json-value.ts';
+
+const KNOWN = createRegistry(
+  StructSchema, ValueSchema, ListValueSchema, StringValueSchema, BytesValueSchema, BoolValueSchema, DoubleValueSchema, FloatValueSchema,
+  Int32ValueSchema, UInt32ValueSchema, Int64ValueSchema, UInt64ValueSchema, TimestampSchema, DurationSchema,
+);
+const WIDE = new Set([Int64ValueSchema.typeName, UInt64ValueSchema.typeName] as string[]);
+
+export function jsonOfAny(any: Any | undefined): Json | undefined {
+  if (any === undefined) return undefined;
+  try {
+    const message = anyUnpack(any, KNOWN);
+    const schema = message === undefined ? undefined : KNOWN.getMessage(message.$typeName);
+    if (message === undefined || schema === undefined) return undefined;
+    const json = toJson(schema, message) as Json;
+    return WIDE.has(message.$typeName) ? Number(json) : json;
+  } catch {
+    return undefined; // half a message, or JSON cannot say it (NaN)
+  }
+}

@@ -1,0 +1,55 @@
+import { X509Certificate } from 'node:crypto';
+
+/** What a client's certificate says. Parsed only where a rule asks. */
+export class PeerCertificate {
+  readonly pem: string;
+  readonly #parsed: X509Certificate | undefined;
+
+  /** As Envoy sends it: PEM, URL-encoded. */
+  constructor(encoded: string) {
+    this.pem = unescaped(encoded);
+    this.#parsed = parsed(this.pem);
+  }
+
+  get subject(): string | undefined {
+    return rfc2253(this.#parsed?.subject);
+  }
+
+  get issuer(): string | undefined {
+    return rfc2253(this.#parsed?.issuer);
+  }
+
+  get sha256(): string | undefined {
+    return this.#parsed?.fingerprint256.replaceAll(':', '').toLowerCase();
+  }
+
+  /** The first subject alternative name of a kind. */
+  alternativeName(kind: 'URI' | 'DNS'): string | undefined {
+    for (const [, found, name = ''] of (this.#parsed?.subjectAltName ?? '').matchAll(/(?:^|, )(\w+):("(?:[^"\\]|\\.)*"|[^,]*)/g)) {
+      if (found === kind) return name.startsWith('"') ? (JSON.parse(name) as string) : name;
+    }
+    return undefined;
+  }
+}
+
+function unescaped(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded;
+  }
+}
+
+function parsed(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Node writes one part a line, outermost first; RFC 2253 has them innermost first, with commas. */
+function rfc2253(lines: string | undefined): string | undefined {
+  const name = lines?.split('\n').toReversed().join(',');
+  return name === '' ? undefined : name;
+}

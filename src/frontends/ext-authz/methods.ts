@@ -1,0 +1,26 @@
+/**
+ * envoy.service.auth.v3.Authorization: may this pass.
+ * **In**: a CheckRequest of Envoy's HTTP or network filter. **Out**: a CheckResponse, in the same turn where the engine
+ * answers at once. **Fails**: INVALID_ARGUMENT for what is no CheckRequest; UNAVAILABLE for the outcome `error`.
+ */
+import type { Engine } from '../../core/call.ts';
+import { GrpcError, Status, type Method } from '../../transport/transport.ts';
+import { ContextCaller } from '../context-caller.ts';
+import { decoded } from '../decode.ts';
+import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
+import { Authorization, CheckRequestSchema } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { checkAnswer } from './check-answer.ts';
+import { CheckWire } from './check-wire.ts';
+
+export function extAuthzMethods(engine: Engine, { nowMs = systemNowMs }: FrontendOptions = {}): [path: string, method: Method][] {
+  return [[`/${Authorization.typeName}/Check`, {
+    kind: 'unary',
+    handle: (request, context) => {
+      const { attributes } = decoded(CheckRequestSchema, request);
+      if (attributes === undefined) throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
+      const wire = new CheckWire(attributes, nowMs);
+      const verdict = engine.check(wire.call, wire, new ContextCaller(context));
+      return verdict instanceof Promise ? verdict.then((late) => checkAnswer(late, wire)) : checkAnswer(verdict, wire);
+    },
+  }]];
+}

@@ -1,0 +1,30 @@
+/**
+ * What Envoy calls. **In**: messages of its protocols. **Out**: bags for the engine, and its verdicts as Envoy reads them;
+ * nothing is decided here. **Fails**: with a gRPC status, never with an empty answer, which Envoy reads as *allow*.
+ */
+import type { DescService } from '@bufbuild/protobuf';
+import type { Engine } from '../core/call.ts';
+import type { Method } from '../transport/transport.ts';
+import { accessLogMethods } from './access-log/methods.ts';
+import { extAuthzMethods } from './ext-authz/methods.ts';
+import type { FrontendOptions } from './frontend-options.ts';
+import { AccessLogService } from './generated/envoy/service/accesslog/v3/als_pb.ts';
+import { Authorization } from './generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { RateLimitService } from './generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { ratelimitMethods } from './ratelimit/methods.ts';
+
+export { accessLogMethods, extAuthzMethods, ratelimitMethods };
+export { healthMethods, type HealthOptions } from './health.ts';
+export { reflectionMethods } from './reflection.ts';
+export type { FrontendOptions } from './frontend-options.ts';
+
+/** For server reflection. */
+export const FRONTEND_SERVICES: readonly DescService[] = [Authorization, RateLimitService, AccessLogService];
+
+/** For health: `envoy.service.auth.v3.Authorization` and so on. */
+export const FRONTEND_SERVICE_NAMES: readonly string[] = FRONTEND_SERVICES.map(({ typeName }) => typeName);
+
+/** Everything that Envoy calls, by full path. */
+export function frontendMethods(engine: Engine, options: FrontendOptions = {}): [path: string, method: Method][] {
+  return [...extAuthzMethods(engine, options), ...ratelimitMethods(engine, options), ...accessLogMethods(engine)];
+}

@@ -1,0 +1,39 @@
+/**
+ * envoy.service.ratelimit.v3.RateLimitService: how much of this.
+ * **In**: a RateLimitRequest, one bag for each of its descriptors. **Out**: a RateLimitResponse with a status for each, in order.
+ * **Fails**: INVALID_ARGUMENT for what is no such request, for one without domain or descriptors, and for an override in
+ * an unknown unit; UNAVAILABLE for the outcome `error`.
+ */
+import type { Engine } from '../../core/call.ts';
+import { GrpcError, Status, type Method } from '../../transport/transport.ts';
+import { ContextCaller } from '../context-caller.ts';
+import { decoded } from '../decode.ts';
+import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
+import { type RateLimitRequest, RateLimitRequestSchema, RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { DescriptorWire } from './descriptor-wire.ts';
+import { limitAnswer } from './limit-answer.ts';
+import { msOfUnit } from './units.ts';
+
+export function ratelimitMethods(engine: Engine, { nowMs = systemNowMs }: FrontendOptions = {}): [path: string, method: Method][] {
+  return [[`/${RateLimitService.typeName}/ShouldRateLimit`, {
+    kind: 'unary',
+    handle: (bytes, context) => {
+      const request = decoded(RateLimitRequestSchema, bytes);
+      const wires = wiresOf(request, nowMs);
+      const verdict = engine.limit(wires, new ContextCaller(context));
+      return verdict instanceof Promise ? verdict.then((late) => limitAnswer(late, wires.length)) : limitAnswer(verdict, wires.length);
+    },
+  }]];
+}
+
+/** The texts of the first two refusals are envoyproxy/ratelimit's. */
+function wiresOf(request: RateLimitRequest, nowMs: () => number): DescriptorWire[] {
+  if (request.domain === '') throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit domain must not be empty');
+  if (request.descriptors.length === 0) throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit descriptor list must not be empty');
+  return request.descriptors.map((descriptor) => {
+    if (descriptor.limit !== undefined && msOfUnit(descriptor.limit.unit) === undefined) {
+      throw new GrpcError(Status.INVALID_ARGUMENT, `the limit of a descriptor has the unit ${descriptor.limit.unit}, which is none of SECOND (1) to WEEK (7)`);
+    }
+    return new DescriptorWire(request, descriptor, nowMs);
+  });
+}

@@ -1,0 +1,77 @@
+/** From what protobuf decodes to what attributes are. What is empty on the wire is absent. */
+import type { Any, Duration as WireDuration, Timestamp as WireTimestamp } from '@bufbuild/protobuf/wkt';
+import type { Carrier } from '../attributes/carrier.ts';
+import { jsonAt, type Json, mapOfJson, valueOfJson } from '../attributes/json-value.ts';
+import { type Ip, parseIp } from '../attributes/network.ts';
+import { Duration, Timestamp, type Value } from '../attributes/values.ts';
+import { jsonOfAny } from './any-json.ts';
+import type { Address } from './generated/envoy/config/core/v3/address_pb.ts';
+import type { Metadata } from './generated/envoy/config/core/v3/base_pb.ts';
+
+export const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+
+/** Principals are named without their scheme (RULES section 3). */
+export function principalOf(text: string | undefined): string | undefined {
+  return present(text?.startsWith('spiffe://') === true ? text.slice('spiffe://'.length) : text);
+}
+
+/** The one canonical form of an int. */
+export const intOf = (wide: bigint): number | bigint => (BigInt.asIntN(54, wide) === wide ? Number(wide) : wide);
+
+export function ipOf(address: Address | undefined): Ip | undefined {
+  return address?.address.case === 'socketAddress' ? parseIp(address.address.value.address) : undefined;
+}
+
+export function portOf(address: Address | undefined): number | undefined {
+  const socket = address?.address.case === 'socketAddress' ? address.address.value : undefined;
+  return socket?.portSpecifier.case === 'portValue' ? socket.portSpecifier.value : undefined;
+}
+
+export const timestampOf = (wire: WireTimestamp | undefined): Timestamp | undefined =>
+  (wire === undefined ? undefined : new Timestamp(Number(wire.seconds), wire.nanos));
+
+export const durationOf = (wire: WireDuration | undefined): Duration | undefined =>
+  (wire === undefined ? undefined : new Duration(Number(wire.seconds), wire.nanos));
+
+export function later(time: Timestamp, span: Duration): Timestamp {
+  const nanos = time.nanos + span.nanos;
+  return new Timestamp(time.seconds + span.seconds + Math.floor(nanos / 1e9), ((nanos % 1e9) + 1e9) % 1e9);
+}
+
+export function between(from: Duration, to: Duration): Duration {
+  const nanos = (to.seconds - from.seconds) * 1e9 + (to.nanos - from.nanos);
+  return new Duration(Math.trunc(nanos / 1e9), nanos % 1e9);
+}
+
+export function stringMap(object: Readonly<Record<string, string>>): Map<string, string> {
+  const map = new Map<string, string>();
+  for (const name of Object.keys(object)) map.set(name, object[name] ?? '');
+  return map;
+}
+
+export function headerMap(object: Readonly<Record<string, string>>): Map<string, string> {
+  const map = new Map<string, string>();
+  for (const name of Object.keys(object)) map.set(name.toLowerCase(), object[name] ?? '');
+  return map;
+}
+
+/** Every namespace; a typed one where its type is known and no plain one has the name. */
+export function metadataMap(metadata: Metadata | undefined): ReadonlyMap<string, Value> {
+  const map = new Map<string, Value>();
+  if (metadata === undefined) return map;
+  for (const namespace of Object.keys(metadata.filterMetadata)) map.set(namespace, mapOfJson(metadata.filterMetadata[namespace] ?? {}));
+  for (const namespace of Object.keys(metadata.typedFilterMetadata)) {
+    const json = map.has(namespace) ? undefined : jsonOfAny(metadata.typedFilterMetadata[namespace]);
+    if (json !== undefined) map.set(namespace, valueOfJson(json));
+  }
+  return map;
+}
+
+export function metadataAt(metadata: Metadata | undefined, { namespace, path }: Extract<Carrier, { kind: 'metadata' }>): Value | undefined {
+  if (metadata === undefined) return undefined;
+  const plain = Object.hasOwn(metadata.filterMetadata, namespace) ? (metadata.filterMetadata[namespace] as Json | undefined) : undefined;
+  const json = jsonAt(plain ?? jsonOfAny(anyAt(metadata.typedFilterMetadata, namespace)), path);
+  return json === undefined ? undefined : valueOfJson(json);
+}
+
+export const anyAt = (anys: Readonly<Record<string, Any>>, name: string): Any | undefined => (Object.hasOwn(anys, name) ? anys[name] : undefined);
