@@ -1,11 +1,14 @@
 /** Lines of JSON on stdout or stderr. */
+import type { Writable } from 'node:stream';
 import { z } from 'zod';
 import { type Adapter, defineAdapter, report, Unavailable } from 'sluice/plugin';
-import { type Descriptor, openDescriptor } from './descriptor.ts';
+import { append } from './append.ts';
 import { lineOf } from './line.ts';
 
-/** Takes the descriptors, so that a test can give files instead. */
-export function logTo(descriptors: { readonly stdout: Descriptor; readonly stderr: Descriptor }): Adapter {
+const TRIED_AGAIN_AFTER_MS = 1000;
+
+/** Takes the streams, so that a test can give files instead. They are read when a handler opens. */
+export function logTo(streams: { readonly stdout: Writable; readonly stderr: Writable }): Adapter {
   return defineAdapter({
     name: 'log-stdout',
     summary: 'Writes each report as a line of JSON on stdout or stderr.',
@@ -13,20 +16,28 @@ export function logTo(descriptors: { readonly stdout: Descriptor; readonly stder
       stream: z.enum(['stdout', 'stderr']).default('stdout').describe('Where the lines go.'),
     }),
     serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 256 * 1024 } } }, // soon enough to be watched
-    async open({ stream }) {
-      const descriptor = descriptors[stream];
-      return report({
-        sink: ({ rule }) => rule,
-        async write(entries) {
-          try {
-            await descriptor.append(entries.map(lineOf).join(''));
-          } catch (error) {
-            throw new Unavailable(`${stream} cannot be written: ${error instanceof Error ? error.message : String(error)}`, 1000, { cause: error });
-          }
-        },
-      });
+    async open({ stream: name }, host) {
+      const stream = streams[name];
+      const heard = (): void => undefined; // a write says so itself; unheard, the error would end the process
+      stream.on('error', heard);
+      return {
+        ...report({
+          sink: ({ rule }) => rule,
+          async write(entries) {
+            try {
+              await append(stream, entries.map(lineOf).join(''));
+              host.ready(true);
+            } catch (error) {
+              const why = `${name} cannot be written: ${error instanceof Error ? error.message : String(error)}`;
+              host.ready(false, why);
+              throw new Unavailable(why, TRIED_AGAIN_AFTER_MS, { cause: error });
+            }
+          },
+        }),
+        close: () => void stream.off('error', heard),
+      };
     },
   });
 }
 
-export default logTo({ stdout: openDescriptor(1), stderr: openDescriptor(2) });
+export default logTo(process);

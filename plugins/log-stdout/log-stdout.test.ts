@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, type WriteStream } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -7,7 +7,6 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Unavailable } from 'sluice/plugin';
 import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { logTo } from './adapter.ts';
-import { openDescriptor } from './descriptor.ts';
 import { lineOf } from './line.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'log-stdout-'));
@@ -15,19 +14,18 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Each handler under test writes to a file of its own; what it has written is what stands there. */
 let file = '';
-let fd: number | undefined;
-let files = 0;
-const fresh = () => {
-  if (fd !== undefined) closeSync(fd);
-  file = join(folder, `${files++}.jsonl`);
-  fd = openSync(file, 'a');
-  return openDescriptor(fd);
+const opened: WriteStream[] = [];
+const fresh = (): WriteStream => {
+  file = join(folder, `${opened.length}.jsonl`);
+  const stream = createWriteStream(file);
+  opened.push(stream);
+  return stream;
 };
 let current = fresh();
-afterAll(() => { if (fd !== undefined) closeSync(fd); });
-const toFile = { append: (text: string) => current.append(text) };
+afterAll(() => { for (const stream of opened) stream.destroy(); });
+const toFile = { get stdout() { return current; }, get stderr() { return current; } };
 
-testAdapter(logTo({ stdout: toFile, stderr: toFile }), {
+testAdapter(logTo(toFile), {
   runner: { describe, test },
   config: () => {
     current = fresh();
@@ -56,34 +54,44 @@ describe('log-stdout', () => {
     expect(lineOf({ ...entry, input: { a: 'x\ny\u2028' } }).split('\n')).toHaveLength(2);
   });
 
-  test('a stream that cannot be written is Unavailable', async () => {
-    const closed = openSync(join(folder, 'readonly'), 'a+');
-    closeSync(closed);
-    const readOnly = openSync(join(folder, 'readonly'), 'r');
-    const descriptor = openDescriptor(readOnly);
-    const { handler } = await openForTest(logTo({ stdout: descriptor, stderr: descriptor }), { config: {} });
-    await expect(handler.write?.([{ ...entry, sink: handler.sink?.({ rule: 'r', input: {}, params: undefined }) }], testCall())).rejects.toThrow(Unavailable);
-    closeSync(readOnly);
+  test('a reader that is gone is Unavailable, and ends nothing', async () => {
+    const reader = spawn(process.execPath, ['-e', ''], { stdio: ['pipe', 'ignore', 'ignore'] });
+    await new Promise((resolve) => reader.once('exit', resolve));
+    const { handler, readiness, close } = await openForTest(logTo({ stdout: reader.stdin, stderr: reader.stdin }), { config: {} });
+    const write = async (): Promise<void> => handler.write?.([{ ...entry, input: { fill: 'x'.repeat(100_000) } }], testCall());
+    await expect(write()).rejects.toThrow(Unavailable);
+    await expect(write()).rejects.toThrow('stdout cannot be written');
+    expect(readiness().ready).toBe(false);
+    await close();
   });
 
   test('a reader that stands still holds back the writer, not the process, and gets every line', async () => {
+    const module = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
     const script = `
-      const { openDescriptor } = await import(${JSON.stringify(new URL('./descriptor.ts', import.meta.url).href)});
-      const out = openDescriptor(1);
+      const { loadBuiltIns } = await import(${module('../../src/adapters/built-in.ts')});
+      const { openForTest, testCall } = await import(${module('../../src/adapters/testing/index.ts')});
+      const { handler, close } = await openForTest((await loadBuiltIns()).get('log-stdout'), { config: {} });
+      const entry = (n) => ({ sink: 'r', id: String(n), timeMs: 0, input: { n, fill: 'x'.repeat(5000) } });
       let ticks = 0;
+      let settled = 0;
       const timer = setInterval(() => { ticks++; }, 10);
-      const lines = Array.from({ length: 400 }, (_, n) => JSON.stringify({ n, fill: 'x'.repeat(5000) }) + '\\n');
-      await Promise.all(lines.map((line) => out.append(line)));
+      const writes = Array.from({ length: 400 }, (_, n) => handler.write([entry(n)], testCall()).then(() => { settled++; }));
+      setTimeout(() => process.stderr.write(settled + ' '), 400);
+      await Promise.all(writes);
       clearInterval(timer);
-      process.stderr.write(String(ticks));`;
+      await close();
+      process.stderr.write(settled + ' ' + ticks);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let errors = '';
-    child.stderr.on('data', (chunk: Buffer) => { errors += chunk.toString(); });
-    await new Promise((resolve) => setTimeout(resolve, 700)); // nobody reads: 2 MB do not fit in a pipe
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+    await new Promise((resolve) => setTimeout(resolve, 1500)); // nobody reads: 2 MB do not fit in a pipe
     const numbers: number[] = [];
     for await (const line of createInterface({ input: child.stdout })) numbers.push((JSON.parse(line) as { n: number }).n);
     expect(numbers).toEqual(Array.from({ length: 400 }, (_, n) => n));
     if (child.exitCode === null) await new Promise((resolve) => child.once('exit', resolve));
-    expect(Number(errors), `its timers ran ${errors} times`).toBeGreaterThan(10);
+    const [early = 400, late, ticks = 0] = said.split(' ').map(Number);
+    expect(late).toBe(400);
+    expect(early, 'settled before anybody read').toBeLessThan(400);
+    expect(ticks, 'its timers stood still').toBeGreaterThan(10);
   });
 });
