@@ -1,7 +1,7 @@
 /** What a counter holds and how an ask is reckoned, for each algorithm. Pure: the time is given. */
 import type { QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 
-/** One counter. `fixed`: `a` is the window's end, `b` what was used in it. `gcra`: `a` is the theoretical arrival time (TAT), `b` unused. */
+/** One counter. `fixed`: `a` is the window's end, `b` what was used in it. `gcra`: the bucket is full again `b` ms before `a`. Over once `a` has come. */
 export interface Counter {
   a: number;
   b: number;
@@ -25,22 +25,26 @@ export function askFixed(counter: Counter, { cost, limit, perMs }: QuotaAsk, now
 }
 
 /**
- * Generic cell rate algorithm (ITU-T I.371, virtual scheduling): one unit of cost lasts `perMs / limit`; the TAT may run
- * ahead of now by `burst` units. Times are milliseconds with a fraction, so a limit that does not divide the period is kept.
+ * Generic cell rate algorithm (ITU-T I.371, virtual scheduling): one unit of cost lasts `perMs / limit`; the theoretical
+ * arrival time (TAT) may run ahead of now by `burst` units. It is kept as a whole millisecond and the fraction before it:
+ * beside a date of today, a fraction in one number would be cut after a few digits, and thirds would not add up.
  */
 export function askGcra(counter: Counter, { cost, limit, burst, perMs }: QuotaAsk, nowMs: number): QuotaAnswer {
   if (limit <= 0 || burst <= 0) return { granted: cost <= 0, limit, remaining: 0, resetMs: perMs };
   const unitMs = perMs / limit;
   const sizeMs = unitMs * burst;
-  const tat = Math.max(counter.a, nowMs);
-  const next = tat + unitMs * cost;
-  const aheadMs = next - nowMs - sizeMs;
-  const granted = aheadMs <= ROUNDING_MS;
-  if (granted) counter.a = next;
-  const fullInMs = (granted ? next : tat) - nowMs;
-  const remaining = Math.min(burst, Math.max(0, Math.floor((sizeMs - fullInMs) / unitMs + 1e-6)));
-  return { granted, limit, remaining, resetMs: Math.ceil((granted ? fullInMs : aheadMs) - ROUNDING_MS) };
+  const roundingMs = unitMs * ROUNDING;
+  const aheadMs = Math.max(0, counter.a - nowMs - counter.b);
+  const nextMs = aheadMs + unitMs * cost;
+  const granted = nextMs <= sizeMs + roundingMs;
+  if (granted) {
+    const wholeMs = Math.ceil(nextMs);
+    counter.a = nowMs + wholeMs;
+    counter.b = wholeMs - nextMs;
+  }
+  const untilFullMs = granted ? nextMs : aheadMs;
+  const remaining = Math.max(0, Math.floor((sizeMs - untilFullMs) / unitMs + ROUNDING));
+  return { granted, limit, remaining, resetMs: Math.max(0, Math.ceil((granted ? nextMs : nextMs - sizeMs) - roundingMs)) };
 }
 
-/** Sums of thirds of milliseconds are off by less than this; a unit is never that short. */
-const ROUNDING_MS = 1e-3;
+const ROUNDING = 1e-6; // of a unit: more than all rounding of a day's asks, less than anybody could spend
