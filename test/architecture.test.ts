@@ -74,7 +74,8 @@ describe('imports', () => {
   });
 
   test('a name says what is in a file', () => {
-    const vague = [...sourceFiles('src'), ...sourceFiles('plugins')].filter((file) => /(^|\/)(utils?|common|helpers?|manager|impl|misc|base)(\.ts|\/)/.test(file));
+    const ours = [...sourceFiles('src'), ...sourceFiles('plugins')].filter((file) => !file.includes('/generated/')); // named by the peers
+    const vague = ours.filter((file) => /(^|\/)(utils?|common|helpers?|manager|impl|misc|base)(\.ts|\/)/.test(file));
     expect(vague).toEqual([]);
   });
 });
