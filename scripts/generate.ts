@@ -2,11 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { attributesMarkdown } from '../src/attributes/document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
 const PAGES: Readonly<Record<string, () => Promise<string> | string>> = {
+  'docs/attributes.md': attributesMarkdown,
   'docs/errors.md': async () => errorsDocument(await errorTables()),
 };
 

@@ -3,12 +3,27 @@
  * **In**: paths of a policy, addresses, a log. **Out**: a server that answers, reloads and drains.
  * **Fails**: with a {@link CliError} before anything listens, and with nothing left open.
  */
-import { startAdmin, type Admin } from '../admin/server.ts';
-import { type Address } from './address.ts';
+import { resolve } from 'node:path';
+import { loadBuiltIns } from '../adapters/built-in.ts';
+import { type HandlerEnvironment, openHandler } from '../adapters/live.ts';
+import { createPluginMetrics } from '../adapters/plugin-metrics.ts';
+import type { Registry } from '../adapters/registry.ts';
+import { createSharedMemory } from '../adapters/shared-memory.ts';
+import { startAdmin } from '../admin/server.ts';
+import { createEngine } from '../core/engine.ts';
+import type { OpenHandlers } from '../core/open-handler.ts';
+import type { Finding, Policy } from '../core/rules/policy.ts';
+import { listen } from '../transport/index.ts';
+import { type Address, addressText } from './address.ts';
+import { adminSources, Loads } from './admin-sources.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
-import type { Finding, Policy } from '../core/rules/policy.ts';
+import { findingsCount } from './findings.ts';
+import { load } from './load.ts';
 import type { OwnLog } from './log.ts';
+import { methodsOf } from './methods.ts';
+import { oneAtATime } from './one-at-a-time.ts';
+import { watchFiles } from './watch.ts';
 
 export interface ServerOptions {
   readonly configs: readonly string[];
@@ -38,15 +53,17 @@ export interface Server {
   drain(): Promise<void>;
 }
 
-/** Envoy sends bodies of requests where told to; its own default limit of gRPC messages is 4 MiB. */
+/** Envoy sends bodies of requests where told to; this is gRPC's own limit. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+const GRACE_MS = 10_000;
 
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { log } = options;
+  const { log, graceMs = GRACE_MS } = options;
   const registry = await loadBuiltIns();
-  const pluginMetrics = createPluginMetrics(log);
-  const environment: HandlerEnvironment = { log, metrics: pluginMetrics, shared: createSharedMemory() };
+  const environment: HandlerEnvironment = { log, metrics: createPluginMetrics(log), shared: createSharedMemory() };
   const engine = createEngine({ openHandlers: opener(registry, environment) });
+  const loads = new Loads();
+  let isDraining = false;
 
   async function bring(): Promise<Policy> {
     const { policy, findings } = await load(options.configs, registry);
@@ -55,8 +72,75 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     try {
       await engine.use(policy);
     } catch (error) {
-      throw new CliError('CLI_HANDLER_OPEN', error instanceof Error ? error.message : String(error), { exit: EXIT.findings, cause: error });
+      throw new CliError('CLI_HANDLER_OPEN', messageOf(error), { exit: EXIT.findings, cause: error });
     }
+    loads.took(policy);
     return policy;
+  }
+
+  // Taken down in the opposite order: the admin port tells to the end what goes on.
+  await using stack = new AsyncDisposableStack();
+  const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
+    ...at, onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
+    sources: adminSources({ engine, loads, plugins: environment.metrics, isDraining: () => isDraining }),
+  }));
+  stack.defer(() => admin?.close());
+  stack.defer(() => engine.drain());
+  let inForce = await bring();
+  const transport = await atAddress(options.grpc, (at) => listen(methodsOf(engine, () => !isDraining), {
+    ...at, maxMessageBytes: MAX_MESSAGE_BYTES, onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
+  }));
+  stack.defer(() => transport.drain(graceMs));
+
+  const reload = oneAtATime(async () => {
+    if (isDraining) return false;
+    try {
+      inForce = await bring();
+    } catch (error) {
+      loads.refused += 1;
+      log.error('the policy has errors; the last good one stays in force', { why: messageOf(error), revision: inForce.revision });
+      return false;
+    }
+    watched(inForce);
+    log.info('policy loaded', { revision: inForce.revision, rules: inForce.rules.length, handlers: inForce.handlers.size });
+    return true;
+  });
+  const watch = options.watch === true
+    ? watchFiles(() => { void reload(); }, (error) => log.warn('watching the policy failed; SIGHUP still loads it anew', { error: messageOf(error) }))
+    : undefined;
+  const watched = (policy: Policy): void => watch?.watchOnly([...policy.watched, ...options.configs.map((path) => resolve(path))]);
+  watched(inForce);
+  stack.defer(() => watch?.close());
+
+  const open = stack.move();
+  let drained: Promise<void> | undefined;
+  return {
+    grpc: { host: transport.host, port: transport.port }, grpcPort: transport.port,
+    admin: admin === undefined ? undefined : { host: admin.host, port: admin.port }, adminPort: admin?.port,
+    policy: () => inForce,
+    reload,
+    drain() {
+      isDraining = true;
+      return drained ??= open.disposeAsync();
+    },
+  };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function opener(registry: Registry, environment: HandlerEnvironment): OpenHandlers {
+  return (spec) => {
+    const adapter = registry.get(spec.adapter);
+    if (adapter === undefined) return Promise.reject(new Error(`no adapter is named ${spec.adapter}`)); // the loader has looked
+    return openHandler(adapter, spec, environment);
+  };
+}
+
+/** Whatever keeps us from listening is one sentence and its exit code. */
+async function atAddress<T>(address: Address, listenAt: (address: Address) => Promise<T>): Promise<T> {
+  try {
+    return await listenAt(address);
+  } catch (error) {
+    throw new CliError('CLI_PORT_TAKEN', `cannot listen at ${addressText(address)}: ${messageOf(error)}`, { cause: error });
   }
 }

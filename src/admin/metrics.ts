@@ -1,0 +1,62 @@
+/**
+ * Sluice's own metrics page.
+ * **In**: families, each with a function that reads its numbers where they are kept. **Out**: Prometheus text format.
+ * **Fails**: never by itself; a family that cannot be read fails the page, and the admin port says so.
+ *
+ * The numbers are kept as plain fields by those who count, since a call must not pay for labels; they are put in
+ * Prometheus' words here, when the page is asked for.
+ */
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export interface Family {
+  readonly kind: 'counter' | 'gauge';
+  /** `sluice_what_unit`, a counter's with `_total`. */
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly read: () => Iterable<Sample>;
+}
+
+export interface MetricsPage {
+  render(): Promise<string>;
+}
+
+export function metricsPage(families: readonly Family[], plugins: () => Promise<string>): MetricsPage {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  for (const family of families) {
+    if (family.kind === 'counter') addCounter(registry, family);
+    else addGauge(registry, family);
+  }
+  return {
+    async render() {
+      const [own, others] = await Promise.all([registry.metrics(), plugins()]);
+      return `${own.endsWith('\n') ? own : `${own}\n`}${others}`;
+    },
+  };
+}
+
+function addCounter(registry: Registry, { name, help, labels, read }: Family): void {
+  new Counter({
+    name, help, labelNames: [...labels], registers: [registry],
+    collect() {
+      this.reset();
+      for (const sample of read()) this.inc(sample.labels, sample.value);
+    },
+  });
+}
+
+function addGauge(registry: Registry, { name, help, labels, read }: Family): void {
+  new Gauge({
+    name, help, labelNames: [...labels], registers: [registry],
+    collect() {
+      this.reset();
+      for (const sample of read()) this.set(sample.labels, sample.value);
+    },
+  });
+}
