@@ -39,16 +39,16 @@ export async function startKafka(options: { readonly isAbsent?: boolean } = {}):
   let part: Part | undefined;
   const up = async (): Promise<void> => {
     part = startChild(program, [...JVM, '-cp', classPath, 'kafka.Kafka', file]);
-    await untilReady('kafka', part, async () => await answersApiVersions(port), 60_000);
+    await untilReady('kafka', part, () => answersApiVersions(port), 60_000);
   };
   if (options.isAbsent !== true) await up();
   return {
     port, broker: `127.0.0.1:${port}`,
     freeze: () => part?.freeze(),
     thaw: () => part?.thaw(),
-    kill: async () => await part?.kill(),
+    kill: async () => { await part?.kill(); },
     restart: up,
-    down: async () => await part?.stop(15_000),
+    down: async () => { await part?.stop(15_000); },
     stop: async () => {
       await part?.stop(15_000);
       await rm(folder, { recursive: true, force: true });
@@ -57,8 +57,8 @@ export async function startKafka(options: { readonly isAbsent?: boolean } = {}):
 }
 
 /** ApiVersions v0, correlation id 7; the answer repeats the id and says error 0. */
-async function answersApiVersions(port: number): Promise<boolean> {
-  return await new Promise((resolve) => {
+function answersApiVersions(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(Buffer.from('0000000b00120000000000070001' + '70', 'hex')));
     socket.setTimeout(1000, () => socket.destroy());
     socket.once('data', (data) => {

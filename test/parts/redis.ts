@@ -14,7 +14,7 @@ export async function startRedis(options: { readonly port?: number; readonly arg
   const port = options.port ?? await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'sluice-redis-'));
   const part = startChild(program, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder, ...(options.args ?? [])]);
-  await untilReady('redis-server', part, async () => await answersPing(port));
+  await untilReady('redis-server', part, () => answersPing(port));
   return {
     ...part, port, url: `redis://127.0.0.1:${port}`,
     stop: async (graceMs) => {
@@ -25,8 +25,8 @@ export async function startRedis(options: { readonly port?: number; readonly arg
 }
 
 /** Any answer will do: one that asks for a password is up as well. */
-async function answersPing(port: number): Promise<boolean> {
-  return await new Promise((resolve) => {
+function answersPing(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' }, () => socket.write('PING\r\n'));
     socket.once('data', (data) => {
       socket.destroy();

@@ -1,0 +1,118 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import { Rejected } from 'sluice/plugin';
+import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { promtool } from '../../test/parts/fetch.ts';
+import adapter from './adapter.ts';
+
+const METRICS = {
+  shop_requests_total: { kind: 'counter', help: 'Requests.', labels: ['method', 'code'] },
+  shop_last: { kind: 'gauge', labels: ['route'] },
+  shop_seconds: { kind: 'histogram', help: 'How long.', labels: ['route'], buckets: [0.1, 1] },
+  shop_bare_total: { kind: 'counter' },
+} as const;
+
+const metric = (of: object): object => ({ metrics: { m: of } });
+
+testAdapter(adapter, {
+  runner: { describe, test },
+  config: { metrics: METRICS },
+  badConfigs: [
+    { config: metric({ kind: 'summary' }), says: /kind/ },
+    { config: { metrics: { 'shop-requests': { kind: 'counter' } } }, says: /letters, digits/ },
+    { config: { metrics: { sluice_calls: { kind: 'counter' } } }, says: /Sluice's own/ },
+    { config: metric({ kind: 'counter', labels: ['__name'] }), says: /not with __/ },
+    { config: metric({ kind: 'counter', labels: ['a', 'a'] }), says: /named twice/ },
+    { config: metric({ kind: 'counter', buckets: [1] }), says: /has no buckets/ },
+    { config: metric({ kind: 'histogram', labels: ['le'] }), says: /label le of its own/ },
+    { config: metric({ kind: 'histogram', buckets: [1, 1] }), says: /ascend/ },
+    { config: { metrics: { m: { kind: 'histogram' }, m_sum: { kind: 'counter' } } }, says: /histogram m has a line/ },
+  ],
+  skip: { 'what was accepted is delivered though it closes at once': 'a closed handler has no page; what is read is the page' },
+  report: {
+    params: { metric: 'shop_requests_total' },
+    shape: { value: 'double?', 'labels.method': 'string', 'labels.code': 'string' },
+    input: (n) => ({ value: n + 1, 'labels.method': 'GET', 'labels.code': String(n) }),
+    read: async ({ metrics }) => [...(await metrics()).matchAll(/^shop_requests_total\{method="GET",code="(\d+)"\} (\d+)$/gm)]
+      .map(([, code, value]) => ({ value: Number(value), 'labels.method': 'GET', 'labels.code': code })),
+  },
+});
+
+describe('metrics-prometheus', () => {
+  async function open(config: object = {}) {
+    const opened = await openForTest(adapter, { config: { metrics: METRICS, ...config } });
+    const write = async (name: string, ...inputs: readonly Record<string, unknown>[]) => {
+      const sink = opened.handler.sink?.({ rule: 'r', input: {}, params: { metric: name } });
+      await opened.handler.write?.(inputs.map((input, n) => ({ sink, id: `id-${n}`, timeMs: 0, input })), testCall());
+    };
+    return { ...opened, write };
+  }
+  const labels = (method: unknown, code: unknown) => ({ 'labels.method': method, 'labels.code': code });
+
+  test('the input of a rule is the value and the labels of its metric', () => {
+    const input = adapter.serves.report?.input as unknown as (config: unknown, params: unknown) => unknown;
+    const config = adapter.config.parse({ metrics: METRICS });
+    expect(input(config, { metric: 'shop_requests_total' })).toEqual({ value: 'double?', 'labels.method': 'string', 'labels.code': 'string' });
+    expect(input(config, { metric: 'shop_seconds' })).toEqual({ value: 'double', 'labels.route': 'string' });
+    expect(() => input(config, { metric: 'shop_request_total' })).toThrow(/no metric "shop_request_total".*shop_requests_total, shop_last/);
+    expect(() => input(config, { metric: 'toString' })).toThrow(/no metric "toString"/);
+  });
+
+  test('counts, sets and observes; a counter without a value counts 1', async () => {
+    const { write, metrics } = await open();
+    await write('shop_requests_total', labels('GET', '200'), { value: 2.5, ...labels('GET', '200') }, labels('PUT', '200'));
+    await write('shop_last', { value: 3, 'labels.route': '/a' }, { value: -1, 'labels.route': '/a' });
+    await write('shop_seconds', { value: 0.05, 'labels.route': '/a' }, { value: 0.5, 'labels.route': '/a' }, { value: 5, 'labels.route': '/a' });
+    await write('shop_bare_total', {});
+    const page = await metrics();
+    for (const line of [
+      'shop_requests_total{method="GET",code="200"} 3.5', 'shop_requests_total{method="PUT",code="200"} 1', 'shop_last{route="/a"} -1',
+      'shop_seconds_bucket{le="0.1",route="/a"} 1', 'shop_seconds_bucket{le="1",route="/a"} 2', 'shop_seconds_bucket{le="+Inf",route="/a"} 3',
+      'shop_seconds_sum{route="/a"} 5.55', 'shop_seconds_count{route="/a"} 3', 'shop_bare_total 1',
+    ]) expect(page.split('\n')).toContain(line);
+  });
+
+  test('a label that failed is "unknown"; one that is too long is cut', async () => {
+    const { write, metrics } = await open({ maxLabelLength: 10 });
+    await write('shop_requests_total', labels(null, undefined), labels('x'.repeat(11), 'y'.repeat(10)));
+    const page = await metrics();
+    expect(page).toContain('{method="unknown",code="unknown"} 1');
+    expect(page).toContain(`{method="${'x'.repeat(9)}…",code="${'y'.repeat(10)}"} 1`);
+  });
+
+  test('past maxSeries a new set of labels counts under "other", known ones go on', async () => {
+    const { write, metrics } = await open({ maxSeries: 2 });
+    for (const code of ['a', 'b', 'c', 'd', 'a']) await write('shop_requests_total', labels('GET', code));
+    const page = await metrics();
+    expect(page).toContain('{method="GET",code="a"} 2');
+    expect(page).toContain('{method="other",code="other"} 2');
+    expect(page).not.toContain('code="c"');
+    expect(page).toContain('sluice_plugin_metrics_prometheus_overflow_total{handler="tested"} 2');
+  });
+
+  test('what is no number, or takes from a counter, is refused alone', async () => {
+    const { write, metrics } = await open();
+    const refused: unknown = await write(
+      'shop_requests_total', labels('A', '1'), { value: null, ...labels('B', '1') }, { value: -1, ...labels('C', '1') }, { value: Number.NaN, ...labels('D', '1') }, labels('E', '1'),
+    ).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(Rejected);
+    expect((refused as Rejected).entries).toEqual([1, 2, 3]);
+    const page = await metrics();
+    expect([...page.matchAll(/method="(.)"/g)].map(([, method]) => method)).toEqual(['A', 'E']);
+  });
+
+  test('the page is one that promtool takes, whatever stands in a label', async () => {
+    const { write, metrics } = await open();
+    await write('shop_requests_total', labels('a"b\\c\nd', 'ü\u0000'), labels('GET', '200'));
+    await write('shop_seconds', { value: 1, 'labels.route': '/' });
+    await write('shop_last', { value: 1, 'labels.route': '/' });
+    const checked = spawnSync(await promtool(), ['check', 'metrics'], { input: await metrics(), encoding: 'utf8' });
+    expect({ status: checked.status, printed: checked.stdout + checked.stderr }).toEqual({ status: 0, printed: '' });
+  });
+
+  test('sets of labels that differ only in where one ends are apart', async () => {
+    const { write, metrics } = await open();
+    await write('shop_requests_total', labels('a,b', 'c'), labels('a', 'b,c'), labels('a","b', 'c'));
+    expect((await metrics()).match(/^shop_requests_total\{.*\} 1$/gm)).toHaveLength(3);
+  });
+});
