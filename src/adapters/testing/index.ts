@@ -11,6 +11,7 @@ import { lifecycleBehaviours } from './lifecycle.ts';
 import { quotaBehaviours } from './quota.ts';
 import { reportBehaviours } from './report.ts';
 import type { AdapterSubject } from './subject.ts';
+import { unreachableBehaviours } from './unreachable.ts';
 
 export { eventually } from './behaviours.ts';
 export { type FakeClock, fakeClock } from './fake-clock.ts';
@@ -27,7 +28,7 @@ export function testAdapter(adapter: Adapter, subject: AdapterSubject): void {
       else test(says, async () => { await show(); });
     }
   };
-  describe(`${adapter.name} as an adapter`, () => declare(lifecycleBehaviours(adapter, subject)));
+  describe(`${adapter.name} as an adapter`, () => declare([...lifecycleBehaviours(adapter, subject), ...unreachableBehaviours(adapter, subject)]));
   const serves = adapter.serves;
   if (serves.enrich !== undefined) describe(`${adapter.name} enriches`, () => declare(enrichBehaviours(adapter, subject, given(adapter, 'enrich', subject.enrich))));
   if (serves.check !== undefined) describe(`${adapter.name} checks`, () => declare(checkBehaviours(adapter, subject, given(adapter, 'check', subject.check))));

@@ -19,6 +19,8 @@ export interface AdapterSubject {
   readonly folder?: string;
   /** Configs that must be refused, by the schema or by `open`, and what the message says. */
   readonly badConfigs?: readonly { readonly config: unknown; readonly says: RegExp }[];
+  /** A config whose backend nobody can reach, for adapters that have one. */
+  readonly unreachable?: unknown;
   /** Makes the clock of each handler: where the backend has a clock of its own, one that starts now. */
   readonly clock?: () => FakeClock;
   readonly check?: CheckSubject;

@@ -8,13 +8,13 @@ import { type AdapterSubject, fakeClock, testAdapter } from 'sluice/plugin/testi
 
 type Subject = Omit<AdapterSubject, 'runner'>;
 
-/** Runs the lists with a runner of its own, and gives the sentences that failed. */
-async function failing(adapter: Adapter, subject: Subject): Promise<string[]> {
+/** Runs the lists, or some sentences of them, with a runner of its own, and gives the sentences that failed. */
+async function failing(adapter: Adapter, subject: Subject, only?: readonly string[]): Promise<string[]> {
   const sentences: [string, () => Promise<void>][] = [];
   const runner = { describe: (_: string, declare: () => void) => declare(), test: (says: string, run: () => Promise<void>) => sentences.push([says, run]) };
   testAdapter(adapter, { ...subject, runner });
   const failed: string[] = [];
-  for (const [says, run] of sentences) await run().catch(() => failed.push(says));
+  for (const [says, run] of sentences.filter(([one]) => only?.includes(one) !== false)) await run().catch(() => failed.push(says));
   return failed;
 }
 
@@ -146,6 +146,32 @@ describe('quota', () => {
   ])('%s', async (_, fault, failed) => {
     expect(await failing(counting(fault), { config: {} })).toEqual(expect.arrayContaining([...failed]));
     if (failed.length === 0) expect(await failing(counting(fault), { config: {} })).toEqual([]);
+  });
+});
+
+describe('without its backend', () => {
+  const away = (change: { readonly open?: () => void; readonly charge?: () => never | Promise<never>; readonly says?: boolean }): Adapter => defineAdapter({
+    name: 'quota-away', summary: 'Has no backend.', config: z.strictObject({ url: z.string().describe('U.') }), serves: { quota: { algorithms: ['fixed'] } },
+    async open({ url }, host) {
+      if (url === 'nowhere') change.open?.();
+      if (change.says !== false) host.ready(false, 'nobody there');
+      return quota({ bucket: () => 0, charge: () => { throw new Unavailable('nobody there'); }, ...(change.charge === undefined ? {} : { charge: change.charge }) });
+    },
+  });
+  const sentences = ['it opens and closes though its backend is away', 'without its backend a call is Unavailable, within its time', 'without its backend it says that it is not ready, and why'];
+  const failingOf = (adapter: Adapter): Promise<string[]> => failing(adapter, { config: { url: 'here' }, unreachable: { url: 'nowhere' } }, sentences);
+
+  test('a good one', async () => {
+    expect(await failingOf(away({}))).toEqual([]);
+  });
+
+  test('one that will not open', async () => {
+    expect(await failingOf(away({ open: () => { throw new Unavailable('nobody there'); } }))).toEqual(sentences);
+  });
+
+  test('one whose calls fail as a bug does, or hang', async () => {
+    expect(await failingOf(away({ charge: () => { throw new Error('ECONNREFUSED'); } }))).toEqual([sentences[1]]);
+    expect(await failingOf(away({ charge: () => new Promise((_, reject) => setTimeout(() => reject(new Unavailable('late')), 2100)) }))).toEqual([sentences[1]]);
   });
 });
 
