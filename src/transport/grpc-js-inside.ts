@@ -6,7 +6,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 
 interface Inside {
   readonly _readableState?: { highWaterMark: number };
-  readonly call?: { readonly decoder?: { readonly readState?: number } };
+  readonly call?: { readonly decoder?: { readonly readState?: number }; readonly stream?: { readonly aborted: boolean } };
 }
 
 /** StreamDecoder's state between two messages (`ReadState.NO_DATA`). */
@@ -18,7 +18,9 @@ export function readOneAhead(call: ServerDuplexStream<Buffer, Uint8Array>): void
   if (state !== undefined) state.highWaterMark = 1;
 }
 
-/** Whether the client closed its side with half a message on the way, which grpc-js reports as a good end. */
-export function endsInsideMessage(call: ServerDuplexStream<Buffer, Uint8Array>): boolean {
-  return ((call as Inside).call?.decoder?.readState ?? BETWEEN_MESSAGES) !== BETWEEN_MESSAGES;
+/** How the requests ended; grpc-js tells each of these as a good end. */
+export function endOf(call: ServerDuplexStream<Buffer, Uint8Array>): 'well' | 'inside a message' | 'gone' {
+  const { call: inner } = call as Inside;
+  if (call.cancelled || inner?.stream?.aborted === true) return 'gone';
+  return (inner?.decoder?.readState ?? BETWEEN_MESSAGES) === BETWEEN_MESSAGES ? 'well' : 'inside a message';
 }

@@ -51,13 +51,13 @@ function running(server: Server, at: { readonly host: string; readonly port: num
   let drained: Promise<void> | undefined;
   const drain = async (graceMs: number): Promise<void> => {
     const endTimer = setTimeout(() => endStreams.abort(), graceMs * STREAMS_SHARE);
-    const closeTimer = setTimeout(() => server.forceShutdown(), graceMs);
     draining.abort();
+    // Not forceShutdown: without channelz it leaves the connections open.
+    server.drain(addressText(at.host, at.port), graceMs);
     await new Promise<void>((resolve) => {
       server.tryShutdown(() => resolve());
     });
     clearTimeout(endTimer);
-    clearTimeout(closeTimer);
   };
   return { ...at, drain: (graceMs) => drained ??= drain(graceMs) };
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import { GrpcJsContext } from './call-context.ts';
-import { endsInsideMessage, readOneAhead } from './grpc-js-inside.ts';
+import { endOf, readOneAhead } from './grpc-js-inside.ts';
 import { isOurFault, statusOf } from './grpc-status.ts';
 import { GrpcError, Status, type StreamHandler } from './transport.ts';
 
@@ -71,7 +71,9 @@ async function* requests(call: DuplexCall, context: GrpcJsContext, { draining, e
     draining.removeEventListener('abort', onSignal);
     endStreams.removeEventListener('abort', onSignal);
   }
-  if (endsInsideMessage(call)) throw new GrpcError(Status.INTERNAL, 'the stream ended inside a message');
+  const end = endOf(call);
+  if (end === 'gone') throw new GrpcError(Status.CANCELLED, 'the caller is gone');
+  if (end === 'inside a message') throw new GrpcError(Status.INTERNAL, 'the stream ended inside a message');
 }
 
 async function read(messages: AsyncIterator<Buffer>, context: GrpcJsContext): Promise<IteratorResult<Buffer>> {

@@ -1,0 +1,56 @@
+/** A real server with methods that misbehave on purpose, and a real client. */
+import { dialGrpc, GrpcError, listen, Status, type GrpcClient, type Method, type Transport } from '../../../src/transport/index.ts';
+
+export interface Serving {
+  readonly transport: Transport;
+  readonly client: GrpcClient;
+  readonly address: string;
+  readonly faults: { readonly path: string; readonly error: unknown }[];
+  stop(): Promise<void>;
+}
+
+export async function serve(methods: Readonly<Record<string, Method>>, maxMessageBytes = 64 * 1024): Promise<Serving> {
+  const faults: Serving['faults'] = [];
+  const transport = await listen(new Map(Object.entries(methods)), {
+    host: '127.0.0.1', port: 0, maxMessageBytes, onFault: (path, error) => void faults.push({ path, error }),
+  });
+  const address = `127.0.0.1:${transport.port}`;
+  const client = dialGrpc(address);
+  return {
+    transport, client, address, faults,
+    stop: async () => {
+      client.close();
+      await transport.drain(0);
+    },
+  };
+}
+
+export const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+export const bytes = (said: string): Uint8Array => new TextEncoder().encode(said);
+
+/** What a call ended with: its GrpcError; anything else is a failure of the test. */
+export async function failureOf(call: Promise<unknown>): Promise<GrpcError> {
+  try {
+    await call;
+  } catch (error) {
+    if (error instanceof GrpcError) return error;
+    throw error;
+  }
+  throw new Error('the call ended with OK');
+}
+
+export async function all(replies: AsyncIterable<Uint8Array>): Promise<string[]> {
+  const seen: string[] = [];
+  for await (const reply of replies) seen.push(text(reply));
+  return seen;
+}
+
+export const waitUntil = async (holds: () => boolean, what: string, withinMs = 3000): Promise<void> => {
+  const end = Date.now() + withinMs;
+  while (!holds()) {
+    if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+};
+
+export { GrpcError, Status };
