@@ -36,12 +36,8 @@ export const STRING_MAP: Type = mapOf(STRING, STRING);
 
 /** The type as people write it: `map(string, int)`. */
 export function typeText(type: Type): string {
-  switch (type.kind) {
-    case 'list': return `list(${typeText(type.of)})`;
-    case 'map': return `map(${typeText(type.key)}, ${typeText(type.of)})`;
-    case 'optional': return `optional(${typeText(type.of)})`;
-    default: return type.kind;
-  }
+  if (type.kind === 'list' || type.kind === 'optional') return `${type.kind}(${typeText(type.of)})`;
+  return type.kind === 'map' ? `map(${typeText(type.key)}, ${typeText(type.of)})` : type.kind;
 }
 
 const SIMPLE_KINDS: ReadonlyMap<string, Type> = new Map(

@@ -1,0 +1,147 @@
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { describe, expect, test } from 'vitest';
+import type { Wire } from '../../../src/attributes/bag.ts';
+import { parseIp } from '../../../src/attributes/network.ts';
+import { Duration, Timestamp, type Value } from '../../../src/attributes/values.ts';
+import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
+import type { Engine } from '../../../src/core/call.ts';
+import { HttpEntryWire } from '../../../src/frontends/access-log/http-entry-wire.ts';
+import { LogOrigin } from '../../../src/frontends/access-log/log-origin.ts';
+import { TcpEntryWire } from '../../../src/frontends/access-log/tcp-entry-wire.ts';
+import { accessLogMethods } from '../../../src/frontends/index.ts';
+import { AccessLogType, HTTPAccessLogEntrySchema, ResponseFlagsSchema } from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { StreamAccessLogsMessageSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import { shortFlags } from '../../../src/frontends/access-log/response-flags.ts';
+import { Status } from '../../../src/transport/transport.ts';
+import { ALLOW, GRANT, readerOf, stream } from './call.ts';
+import { httpEntry, identifier, tcpEntry } from './messages.ts';
+
+const ORIGIN = new LogOrigin(identifier());
+const outbound = (entry = httpEntry()): HttpEntryWire => {
+  if (entry.commonProperties !== undefined) entry.commonProperties.upstreamCluster = 'outbound|80||api.other.svc.cluster.local';
+  return new HttpEntryWire(entry, ORIGIN);
+};
+
+describe('the bag of a log entry', () => {
+  for (const [kind, wire] of [['log', new HttpEntryWire(httpEntry(), ORIGIN)], ['tcp-log', new TcpEntryWire(tcpEntry(), ORIGIN)]] as const) {
+    const read = readerOf(wire);
+    const onlyOutbound = new Set(['source.owner']);
+    const rows = VOCABULARY.filter(({ name, carriedBy }) => carriedBy[kind] !== undefined && !onlyOutbound.has(name));
+    test.each(rows.map(({ name }) => name))(`${kind} carries %s`, (name) => {
+      expect(read(name)).toBeDefined();
+    });
+  }
+
+  test('http, attribute by attribute', () => {
+    const read = readerOf(new HttpEntryWire(httpEntry(), ORIGIN));
+    const expected: Record<string, Value> = {
+      'request.method': 'POST', 'request.path': '/a//b?x=1', 'request.url_path': '/a/b', 'request.host': 'shop.example', 'request.protocol': 'HTTP/2', 'request.size': 5, 'request.total_size': 105,
+      'request.headers': new Map([['x-api-key', 'k'], ['user-agent', 'curl'], ['referer', 'https://r'], ['x-forwarded-for', '203.0.113.9'], ['x-request-id', 'r-1']]), 'request.id': 'r-1',
+      'response.code': 503, 'response.flags': ['UT', 'UAEX'], 'context.proxy_error_code': 'UT,UAEX', 'context.auth_failure_reason': 'EXTERNAL_SERVICE', 'response.total_size': 42,
+      'response.duration': new Duration(1, 250_000_000), 'response.time': new Timestamp(1_700_000_002, 150_000_000), 'response.backend_latency': new Duration(1, 200_000_000),
+      'response.grpc_status': '14', 'response.grpc_message': 'down', 'source.principal': 'cluster.local/ns/shop/sa/web', 'source.namespace': 'front', 'source.serviceAccount': 'web',
+      'source.workload.name': 'web', 'source.labels': new Map([['app', 'web']]), 'destination.principal': 'cluster.local/ns/shop/sa/shop', 'destination.namespace': 'prod', 'destination.name': 'shop-1',
+      'destination.labels': new Map([['app', 'shop']]), 'destination.service.host': 'shop.prod.svc.cluster.local', 'destination.service.name': 'shop', 'destination.service.namespace': 'prod',
+      'connection.mtls': true, 'connection.tls_version': 'TLSv1.3', 'connection.tls_cipher_suite': 4865, 'connection.id': 'stream-1', 'context.reporter.kind': 'inbound', 'context.reporter.uid': 'edge-1',
+      'context.proxy_version': '1.40.2', 'context.log_name': 'http.inbound', 'context.log_type': 'DownstreamEnd', 'context.node.zone': 'a', 'context.route_name': 'route-1', 'context.upstream.port': 9000,
+      'verdict.id': 'v-1', 'verdict.rule': 'closed', 'verdict.outcome': 'deny', 'verdict.latency': new Duration(0, 3_000_000),
+    };
+    expect(Object.fromEntries(Object.keys(expected).map((name) => [name, read(name)]))).toEqual(expected);
+    expect(['source.ip', 'origin.ip', 'destination.ip', 'context.upstream.ip'].map(read)).toEqual(['10.0.0.7', '203.0.113.9', '10.0.0.1', '10.0.0.2'].map(parseIp));
+  });
+
+  test('tcp: totals beyond 2^53 stay exact; the PROXY protocol tells the origin', () => {
+    const read = readerOf(new TcpEntryWire(tcpEntry(), ORIGIN));
+    expect([read('connection.received.bytes_total'), read('connection.sent.bytes'), read('connection.event'), read('context.protocol'), read('request.method')]).toEqual([9_007_199_254_740_993n, 7, 'close', 'tcp', undefined]);
+    expect([read('origin.ip'), read('connection.duration')]).toEqual([parseIp('203.0.113.9'), new Duration(1, 250_000_000)]);
+  });
+
+  test('an outbound proxy is the source itself', () => {
+    const read = readerOf(outbound());
+    expect([read('context.reporter.kind'), read('source.name'), read('source.owner'), read('destination.name'), read('destination.service.name')]).toEqual(['outbound', 'shop-1', 'deployment/shop', undefined, 'api']);
+  });
+
+  test('an empty entry has maps, zeros and no names', () => {
+    const read = readerOf(new HttpEntryWire(create(HTTPAccessLogEntrySchema, { commonProperties: { tlsProperties: { peerCertificateProperties: {} } } }), new LogOrigin(undefined)));
+    expect([read('response.code'), read('response.flags'), read('context.proxy_error_code'), read('request.headers'), read('response.duration'), read('connection.mtls')]).toEqual([0, [], '-', new Map(), new Duration(0, 0), false]);
+    for (const name of ['request.method', 'request.path', 'source.ip', 'source.principal', 'context.log_type', 'verdict.rule', 'context.reporter.kind', 'response.time']) expect(read(name), name).toBeUndefined();
+  });
+
+  test('carries what the operator names', () => {
+    const wire = new HttpEntryWire(httpEntry(), ORIGIN);
+    expect(wire.carried({ kind: 'customTag', name: 'tag' })).toBe('value');
+    expect(wire.carried({ kind: 'filterState', name: 'word' })).toBe('said');
+    expect(wire.carried({ kind: 'filterState', name: 'none' })).toBeUndefined();
+    expect(wire.carried({ kind: 'header', name: 'X-Api-Key' })).toBe('k');
+    expect(wire.carried({ kind: 'metadata', namespace: 'envoy.filters.http.ext_authz', path: ['sluice', 'rule'] })).toBe('closed');
+  });
+
+  test('every flag has a short name of its own', () => {
+    const fields = ResponseFlagsSchema.fields.map(({ localName, fieldKind }) => [localName, fieldKind === 'message' ? {} : true]);
+    const all = shortFlags(create(ResponseFlagsSchema, Object.fromEntries(fields) as MessageInitShape<typeof ResponseFlagsSchema>));
+    expect(new Set(all).size).toBe(ResponseFlagsSchema.fields.length);
+  });
+});
+
+describe('a stream of log entries', () => {
+  type Message = MessageInitShape<typeof StreamAccessLogsMessageSchema>;
+  const http = (...types: AccessLogType[]): Message => ({ logEntries: { case: 'httpLogs', value: { logEntry: types.map((accessLogType) => ({ commonProperties: { accessLogType } })) } } });
+  const bytes = (message: Message): Uint8Array => toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, message));
+
+  async function tell(messages: readonly Uint8Array[], report: Engine['report']): Promise<{ answers: number; read: number; error: unknown }> {
+    let read = 0;
+    async function* sent(): AsyncGenerator<Uint8Array, void, undefined> {
+      for (const message of messages) {
+        read += 1;
+        yield message;
+      }
+    }
+    let answers = 0;
+    try {
+      for await (const answer of stream(accessLogMethods({ check: () => ALLOW, limit: () => GRANT, report }))(sent())) answers += answer.length === 0 ? 1 : 0;
+    } catch (error) {
+      return { answers, read, error };
+    }
+    return { answers, read, error: undefined };
+  }
+
+  test('who writes is said once and holds for the stream; one answer at its end', async () => {
+    const seen: [string, Value | undefined][] = [];
+    const note = (call: string, wire: Wire): undefined => void seen.push([call, readerOf(wire)('context.node.id')]);
+    const tcp: Message = { logEntries: { case: 'tcpLogs', value: { logEntry: [{}] } } };
+    expect(await tell([bytes({ identifier: identifier(), ...http(6) }), bytes(http(6)), bytes(tcp)], note)).toMatchObject({ answers: 1, error: undefined });
+    expect(seen).toEqual([['log', 'edge-1'], ['log', 'edge-1'], ['tcp-log', 'edge-1']]);
+  });
+
+  test('final entries are reported, others are not', async () => {
+    const types: (string | undefined)[] = [];
+    const all = Object.values(AccessLogType);
+    await tell([bytes(http(...all))], (_, wire) => void types.push(readerOf(wire)('context.log_type') as string | undefined));
+    expect(types).toEqual([undefined, 'TcpConnectionEnd', 'DownstreamEnd', 'UpstreamEnd', 'UdpSessionEnd']);
+  });
+
+  test('a message that is none ends the stream; what came before stays', async () => {
+    let reports = 0;
+    const { read, error, answers } = await tell([bytes(http(6)), new Uint8Array([0x12, 0x7f]), bytes(http(6))], () => void (reports += 1));
+    expect([reports, read, answers]).toEqual([1, 2, 0]);
+    expect(error).toMatchObject({ code: Status.INVALID_ARGUMENT });
+  });
+
+  test('a full engine holds the reader back', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let reports = 0;
+    let done = false;
+    const telling = tell([bytes(http(6, 6)), bytes(http(6))], () => {
+      reports += 1;
+      return reports === 1 ? promise : undefined;
+    }).then((told) => {
+      done = true;
+      return told;
+    });
+    await new Promise((later) => void setTimeout(later, 5));
+    expect([reports, done]).toEqual([1, false]);
+    resolve();
+    expect(await telling).toMatchObject({ read: 2, answers: 1 });
+    expect(reports).toBe(3);
+  });
+});

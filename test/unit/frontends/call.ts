@@ -1,0 +1,41 @@
+/** Calls a frontend's methods as the transport does, with an engine that gives the verdict it is told and keeps what it was asked. */
+import { Attributes } from '../../../src/attributes/attributes.ts';
+import { RequestBag, type Wire } from '../../../src/attributes/bag.ts';
+import type { Value } from '../../../src/attributes/values.ts';
+import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
+import { type LimitVerdict, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
+import type { CallContext, Method } from '../../../src/transport/transport.ts';
+
+export const ALLOW: Verdict = {
+  id: 'v-1', outcome: 'allow', rule: undefined, status: 200, code: 0, body: '', headers: [], request: NO_HEADERS, response: NO_HEADERS,
+  query: { set: [], remove: [] }, metadata: [], shadow: [], reasons: [],
+};
+export const DENY: Verdict = { ...ALLOW, outcome: 'deny', rule: 'closed', status: 403, code: 7 };
+export const GRANT: LimitVerdict = { id: 'v-2', outcome: 'allow', rule: undefined, statuses: [], response: NO_HEADERS, shadow: [], reasons: [] };
+
+export const CONTEXT: CallContext = {
+  remainingMs: () => 100, signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, peer: '127.0.0.1:1',
+};
+
+const ATTRIBUTES = new Attributes(VOCABULARY, { trustedHops: 0, path: 'DECODE_AND_MERGE_SLASHES' });
+export const bagOf = (wire: Wire): RequestBag => new RequestBag(ATTRIBUTES, wire);
+export const readerOf = (wire: Wire): ((name: string) => Value | undefined) => {
+  const bag = bagOf(wire);
+  return (name) => {
+    const slot = ATTRIBUTES.slotOf(name);
+    if (slot === undefined) throw new Error(`no attribute is named ${name}`);
+    return bag.get(slot);
+  };
+};
+
+export function unary([entry]: [path: string, method: Method][]): (request: Uint8Array) => Uint8Array | Promise<Uint8Array> {
+  if (entry?.[1].kind !== 'unary') throw new Error('no unary method');
+  const { handle } = entry[1];
+  return (request) => handle(request, CONTEXT);
+}
+
+export function stream([entry]: [path: string, method: Method][]): (messages: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array> {
+  if (entry?.[1].kind !== 'stream') throw new Error('no stream method');
+  const { handle } = entry[1];
+  return (messages) => handle(messages, CONTEXT);
+}

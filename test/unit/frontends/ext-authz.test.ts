@@ -1,0 +1,174 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { describe, expect, test } from 'vitest';
+import type { Wire } from '../../../src/attributes/bag.ts';
+import { parseIp } from '../../../src/attributes/network.ts';
+import { Timestamp, type Value } from '../../../src/attributes/values.ts';
+import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
+import type { Engine, Verdict } from '../../../src/core/call.ts';
+import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
+import { extAuthzMethods } from '../../../src/frontends/index.ts';
+import { type CheckRequest, CheckRequestSchema, type CheckResponse, CheckResponseSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { GrpcError, Status } from '../../../src/transport/transport.ts';
+import { ALLOW, DENY, GRANT, readerOf, unary } from './call.ts';
+import { httpCheck, PEM, tcpCheck } from './messages.ts';
+
+const NOW = 1_800_000_000_500;
+const wireOf = ({ attributes }: CheckRequest): CheckWire => {
+  if (attributes === undefined) throw new Error('no attributes');
+  return new CheckWire(attributes, () => NOW);
+};
+
+function engineThat(answer: (call: 'http' | 'tcp', wire: Wire) => Verdict | Promise<Verdict>): Engine {
+  return { check: answer, limit: () => GRANT, report: () => undefined };
+}
+const ask = (verdict: Verdict, request: CheckRequest = httpCheck()): CheckResponse => {
+  const answer = unary(extAuthzMethods(engineThat(() => verdict)))(toBinary(CheckRequestSchema, request));
+  if (answer instanceof Promise) throw new Error('it waited');
+  return fromBinary(CheckResponseSchema, answer);
+};
+const ok = (response: CheckResponse) => {
+  if (response.httpResponse.case !== 'okResponse') throw new Error('not allowed');
+  return response.httpResponse.value;
+};
+const denied = (response: CheckResponse) => {
+  if (response.httpResponse.case !== 'deniedResponse') throw new Error('not denied');
+  return response.httpResponse.value;
+};
+const failure = (call: () => unknown): GrpcError => {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof GrpcError) return error;
+    throw error;
+  }
+  throw new Error('it answered');
+};
+
+describe('the bag of a check', () => {
+  for (const [kind, message] of [['http', httpCheck()], ['tcp', tcpCheck()]] as const) {
+    const read = readerOf(wireOf(message));
+    const rows = VOCABULARY.filter(({ carriedBy, source }) => carriedBy[kind] !== undefined && !carriedBy[kind].startsWith('context_extensions') && source.kind === 'built-in');
+    test.each(rows.map(({ name }) => name))(`${kind} carries %s`, (name) => {
+      expect(read(name)).toBeDefined();
+    });
+  }
+
+  test('http, attribute by attribute', () => {
+    const read = readerOf(wireOf(httpCheck()));
+    const expected: Record<string, Value> = {
+      'request.method': 'POST', 'request.path': '/a//b?api=1', 'request.url_path': '/a/b', 'request.host': 'shop.example:80', 'request.scheme': 'https',
+      'request.protocol': 'HTTP/2', 'request.id': 'r-1', 'request.time': new Timestamp(1_700_000_000, 5), 'request.size': 5, 'request.body': 'hello',
+      'source.principal': 'cluster.local/ns/shop/sa/web', 'source.port': 40000, 'source.namespace': 'shop', 'source.cluster': 'front', 'destination.port': 8080,
+      'destination.principal': 'cluster.local/ns/shop/sa/shop', 'destination.labels': new Map([['app', 'shop']]), 'connection.mtls': true,
+      'connection.requested_server_name': 'shop.example', 'connection.peer_certificate': PEM, 'connection.subject_peer_certificate': 'CN=web,O=Shop,C=NL',
+      'connection.issuer_peer_certificate': 'CN=web,O=Shop,C=NL', 'connection.uri_san_peer_certificate': 'spiffe://cluster.local/ns/shop/sa/web', 'connection.dns_san_peer_certificate': 'web.shop',
+      'connection.sha256_peer_certificate_digest': '1e42c6d909ba81fbf315e84e27e262b5bd6845378e52b53b584c893a7c39a10a', 'request.auth.principal': 'https://issuer/ann',
+      'context.protocol': 'http', 'context.time': Timestamp.fromMs(NOW), 'context.stream_id': '1234', 'context.route_metadata': new Map([['route', new Map([['team', 'shop']])]]),
+    };
+    expect(Object.fromEntries(Object.keys(expected).map((name) => [name, read(name)]))).toEqual(expected);
+    expect(['source.ip', 'origin.ip', 'destination.ip'].map(read)).toEqual(['10.0.0.7', '203.0.113.9', '10.0.0.1'].map(parseIp));
+    expect((read('request.headers') as ReadonlyMap<string, string>).get('user-agent')).toBe('curl');
+  });
+
+  test('tcp has no request; SNI stands in destination.service where the session is not sent', () => {
+    const read = readerOf(wireOf(tcpCheck()));
+    expect([read('request.method'), read('request.headers'), read('request.url_path')]).toEqual([undefined, undefined, undefined]);
+    expect([read('context.protocol'), read('connection.event'), read('connection.requested_server_name')]).toEqual(['tcp', 'open', 'db.example']);
+    expect(wireOf(tcpCheck()).call).toBe('tcp');
+  });
+
+  test('what is empty on the wire is absent', () => {
+    const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { source: {}, destination: {}, request: { http: { method: 'GET', path: '/' } } } })));
+    for (const name of ['source.principal', 'source.ip', 'source.port', 'origin.ip', 'request.host', 'request.body', 'connection.requested_server_name', 'connection.peer_certificate', 'request.time', 'source.namespace']) expect(read(name), name).toBeUndefined();
+    expect([read('connection.mtls'), read('request.headers'), read('metadata'), read('destination.labels')]).toEqual([false, new Map(), new Map(), new Map()]);
+  });
+
+  test('a certificate without a name is still mutual TLS; a broken one has no parts', () => {
+    const read = readerOf(wireOf(tcpCheck({ certificate: 'not%20one' })));
+    expect([read('connection.mtls'), read('connection.peer_certificate'), read('connection.subject_peer_certificate')]).toEqual([true, 'not one', undefined]);
+  });
+
+  test('raw headers are joined, lowered and read as UTF-8', () => {
+    const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+    const headers = [{ key: 'X-A', rawValue: bytes('one') }, { key: 'x-a', rawValue: bytes('twö') }, { key: 'x-b', value: 'plain' }];
+    const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { request: { http: { headerMap: { headers } } } } })));
+    expect(read('request.headers')).toEqual(new Map([['x-a', 'one,twö'], ['x-b', 'plain']]));
+  });
+
+  test.each([
+    [{ rawBody: new TextEncoder().encode('né') }, 'né', 3],
+    [{ rawBody: new Uint8Array([0xff, 0xfe]) }, undefined, 2],
+    [{ headers: { 'x-envoy-auth-partial-body': 'false' } }, '', 0],
+    [{ headers: { 'content-length': '12' }, size: 3n }, undefined, 12],
+    [{ size: -1n }, undefined, 0],
+    [{ size: 9n }, undefined, 9],
+  ])('body %#', (http, text, size) => {
+    const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { request: { http } } })));
+    expect([read('request.body'), read('request.size')]).toEqual([text, size]);
+  });
+
+  test('carries what the operator names', () => {
+    const wire = wireOf(httpCheck());
+    expect(wire.carried({ kind: 'contextExtension', name: 'tier' })).toBe('gold');
+    expect(wire.carried({ kind: 'contextExtension', name: 'toString' })).toBeUndefined();
+    expect(wire.carried({ kind: 'metadata', namespace: 'other', path: ['n'] })).toBe(1.5);
+    expect(wire.carried({ kind: 'metadata', namespace: 'other', path: ['m'] })).toBeUndefined();
+    expect(wire.carried({ kind: 'header', name: 'User-Agent' })).toBe('curl');
+    expect(wire.carried({ kind: 'customTag', name: 'tier' })).toBeUndefined();
+  });
+});
+
+describe('the answer to a check', () => {
+  test('allow changes what passes, in a form that all Envoys take alike', () => {
+    const response = ask({
+      ...ALLOW,
+      request: { set: [['x-set', 'a'], ['Host', 'evil'], [':path', '/evil']], append: [['user-agent', 'b'], ['x-new', 'c'], ['x-new', 'd']], remove: ['x-gone', ':method', 'host'] },
+      response: { set: [['x-policy', 'e']], append: [['vary', 'f'], ['set-cookie', 'g=1']], remove: [] },
+      query: { set: [['tier', 'gold']], remove: ['debug'] },
+      metadata: [['team', 'shop']], shadow: ['tighter'],
+    });
+    expect(response.status).toMatchObject({ code: 0 });
+    const { headers, headersToRemove, responseHeadersToAdd, queryParametersToSet, queryParametersToRemove } = ok(response);
+    const short = (options: typeof headers) => options.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]);
+    expect(short(headers)).toEqual([['x-set', 'a', false, 2], ['user-agent', 'b', true, 0], ['x-new', 'c', false, 2], ['x-new', 'd', true, 0]]);
+    expect(headersToRemove).toEqual(['x-gone']);
+    expect(short(responseHeadersToAdd)).toEqual([['x-policy', 'e', false, 2], ['vary', 'f', true, 0], ['set-cookie', 'g=1', undefined, 0]]);
+    expect(queryParametersToSet.map(({ key, value }) => [key, value])).toEqual([['tier', 'gold']]);
+    expect(queryParametersToRemove).toEqual(['debug']);
+    expect(response.dynamicMetadata).toEqual({ team: 'shop', sluice: { id: 'v-1', outcome: 'allow', shadow: ['tighter'] } });
+  });
+
+  test('deny has the status, headers and body of the rule; every set-cookie is kept', () => {
+    const response = ask({ ...DENY, status: 418, headers: [['x-reason', 'r'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2'], [':status', '200']], body: 'no' });
+    expect(response.status).toMatchObject({ code: 7, message: 'closed' });
+    const { status, headers, body } = denied(response);
+    expect([status?.code, body]).toEqual([418, 'no']);
+    expect(headers.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction])).toEqual([
+      ['x-reason', 'r', false, 2], ['set-cookie', 'a=1', false, 2], ['set-cookie', 'b=2', undefined, 0],
+    ]);
+    expect(response.dynamicMetadata).toEqual({ sluice: { id: 'v-1', outcome: 'deny', rule: 'closed', shadow: [] } });
+  });
+
+  test('status 0, which reads as allow, is said of allow alone', () => {
+    expect(ask({ ...DENY, code: 0 }).status?.code).toBe(Status.PERMISSION_DENIED);
+    const failed = ask({ ...DENY, outcome: 'failed', code: 0, status: 200 });
+    expect([failed.status?.code, denied(failed).status?.code]).toEqual([Status.UNAVAILABLE, 503]);
+  });
+
+  test('an error is a gRPC error', () => {
+    expect(failure(() => ask({ ...DENY, outcome: 'error', code: 14 }))).toMatchObject({ code: Status.UNAVAILABLE });
+  });
+
+  test('what is no CheckRequest is told so', () => {
+    const call = unary(extAuthzMethods(engineThat(() => ALLOW)));
+    expect(failure(() => call(new Uint8Array([0x0a, 0x05, 0x01])))).toMatchObject({ code: Status.INVALID_ARGUMENT });
+    expect(failure(() => call(new Uint8Array(0)))).toMatchObject({ code: Status.INVALID_ARGUMENT });
+  });
+
+  test('waits only where the engine does', async () => {
+    const bytes = toBinary(CheckRequestSchema, tcpCheck());
+    const late = unary(extAuthzMethods(engineThat(async (call) => ({ ...DENY, rule: call }))))(bytes);
+    expect(late).toBeInstanceOf(Promise);
+    expect(fromBinary(CheckResponseSchema, await late).status?.message).toBe('tcp');
+  });
+});
