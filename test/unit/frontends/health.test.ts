@@ -1,0 +1,79 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { afterEach, describe, expect, test } from 'vitest';
+import { HealthCheckRequestSchema, HealthCheckResponse_ServingStatus as Is, HealthCheckResponseSchema } from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
+import { healthMethods } from '../../../src/frontends/health.ts';
+import { failureOf, serve, Status, type Serving } from '../transport/serving.ts';
+
+const CHECK = '/grpc.health.v1.Health/Check';
+const WATCH = '/grpc.health.v1.Health/Watch';
+const SERVICE = 'envoy.service.auth.v3.Authorization';
+
+const asking = (service: string): Uint8Array => toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service }));
+const statusIn = (bytes: Uint8Array): Is => fromBinary(HealthCheckResponseSchema, bytes).status;
+
+let serving: Serving;
+let isServing: boolean;
+const start = async (): Promise<void> => {
+  isServing = true;
+  serving = await serve(Object.fromEntries(healthMethods({ services: [SERVICE], isServing: () => isServing, watchEveryMs: 10 })));
+};
+afterEach(() => serving.stop());
+
+describe('Check', () => {
+  test('the server and each service follow what the server says of itself', async () => {
+    await start();
+    for (const service of ['', SERVICE, 'grpc.health.v1.Health']) {
+      isServing = true;
+      expect(statusIn(await serving.client.unary(CHECK, asking(service)))).toBe(Is.SERVING);
+      isServing = false;
+      expect(statusIn(await serving.client.unary(CHECK, asking(service)))).toBe(Is.NOT_SERVING);
+    }
+  });
+
+  test('an unknown service is NOT_FOUND, and half a message INVALID_ARGUMENT', async () => {
+    await start();
+    expect(await failureOf(serving.client.unary(CHECK, asking('a.B')))).toMatchObject({ code: Status.NOT_FOUND, message: 'a.B is not served here' });
+    expect((await failureOf(serving.client.unary(CHECK, new Uint8Array([10, 9, 65])))).code).toBe(Status.INVALID_ARGUMENT);
+    expect(serving.faults).toEqual([]);
+  });
+});
+
+describe('Watch', () => {
+  const watching = (service: string): AsyncIterator<Uint8Array> => serving.client.stream(WATCH, [asking(service)])[Symbol.asyncIterator]();
+  const next = async (replies: AsyncIterator<Uint8Array>): Promise<Is> => statusIn((await replies.next()).value as Uint8Array);
+
+  test('says how things are, then each change', async () => {
+    await start();
+    const replies = watching(SERVICE);
+    expect(await next(replies)).toBe(Is.SERVING);
+    isServing = false;
+    expect(await next(replies)).toBe(Is.NOT_SERVING);
+    isServing = true;
+    expect(await next(replies)).toBe(Is.SERVING);
+    await replies.return?.();
+  });
+
+  test('an unknown service is SERVICE_UNKNOWN, and the watch goes on', async () => {
+    await start();
+    const gone = new AbortController();
+    const replies = serving.client.stream(WATCH, [asking('a.B')], { signal: gone.signal })[Symbol.asyncIterator]();
+    expect(await next(replies)).toBe(Is.SERVICE_UNKNOWN);
+    const more = replies.next();
+    expect(await Promise.race([more, new Promise((resolve) => setTimeout(resolve, 60, 'nothing more'))])).toBe('nothing more');
+    gone.abort();
+    expect((await failureOf(more)).code).toBe(Status.CANCELLED);
+    expect(serving.faults).toEqual([]);
+  });
+
+  test('a server that drains says NOT_SERVING and ends the watch at once', async () => {
+    await start();
+    const replies = watching('');
+    expect(await next(replies)).toBe(Is.SERVING);
+    const from = Date.now();
+    const drained = serving.transport.drain(5000);
+    expect(await next(replies)).toBe(Is.NOT_SERVING);
+    expect((await replies.next()).done).toBe(true);
+    await drained;
+    expect(Date.now() - from).toBeLessThan(1000);
+  });
+});
