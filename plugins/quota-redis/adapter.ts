@@ -1,0 +1,39 @@
+/** Counts in Redis: exact over all replicas that share it. */
+import { type Algorithm, defineAdapter, quota } from 'sluice/plugin';
+import { configSchema, connectionOptions } from './config.ts';
+import { counterKey } from './counter-key.ts';
+import { answersOf, argumentsOf, SCRIPT, SCRIPT_SHA1 } from './script.ts';
+
+interface Bucket {
+  readonly counter: string;
+  readonly algorithm: Algorithm;
+}
+
+export default defineAdapter({
+  name: 'quota-redis',
+  summary: 'Counts in Redis: exact over all replicas that share it, one step of Redis for all asks of a call.',
+  config: configSchema,
+  serves: { quota: { algorithms: ['fixed', 'gcra'] } },
+  async open(config, host) {
+    const [options, { openConnection }] = await Promise.all([connectionOptions(config, host.folder), import('./connection.ts')]);
+    const connection = openConnection({
+      redis: options,
+      shown: `${options.host}:${options.port}`,
+      timeoutMs: config.timeoutMs,
+      onReady: (isReady, why) => host.ready(isReady, why),
+    });
+    // So that the first call after a reload finds it connected; where Redis is away, it goes on at once.
+    await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(config.connectTimeoutMs)]));
+    return {
+      ...quota<Bucket>({
+        bucket: ({ counter, algorithm }) => ({ counter, algorithm }),
+        async charge(asks) {
+          const keys = asks.map(({ bucket, key, perMs }) => counterKey(config.prefix, bucket, perMs, key));
+          const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
+          return answersOf(asks, await connection.run(SCRIPT, SCRIPT_SHA1, keys, argumentsOf(asks, nowMs)) as number[]);
+        },
+      }),
+      close: () => connection.close(),
+    };
+  },
+});

@@ -1,0 +1,80 @@
+/** A connection to Redis that never makes anybody wait for a dead one, and comes back by itself. */
+import { once } from 'node:events';
+import { Redis } from 'ioredis';
+import { Unavailable } from 'sluice/plugin';
+import type { RedisAddress } from './config.ts';
+
+export interface Connection {
+  /** Runs a script, by its sum where Redis knows it. Fails as Unavailable, at the latest after `timeoutMs`. */
+  run(script: string, sha1: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** Settles when it stands, or with the first failure; does not throw. */
+  firstTry(signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+export interface ConnectionOptions {
+  readonly redis: RedisAddress;
+  /** For messages: `127.0.0.1:6379`. */
+  readonly shown: string;
+  readonly timeoutMs: number;
+  readonly onReady: (isReady: boolean, why?: string) => void;
+}
+
+const LONGEST_PAUSE_MS = 1000;
+/** What ioredis says when `commandTimeout` is over. */
+const TIMED_OUT = 'Command timed out';
+
+export function openConnection({ redis: options, shown, timeoutMs, onReady }: ConnectionOptions): Connection {
+  let isUp = false;
+  let why = 'not connected yet';
+  const redis = new Redis({
+    ...options,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    enableAutoPipelining: true,
+    commandTimeout: timeoutMs, // also for the handshake of a connection that hangs
+    retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 10), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2),
+  });
+  const down = (reason: string): void => {
+    isUp = false;
+    why = reason;
+    onReady(false, `Redis at ${shown}: ${reason}`);
+  };
+  down(why);
+  redis.on('ready', () => {
+    isUp = true;
+    onReady(true);
+  });
+  redis.on('error', (error: Error) => down(error.message));
+  redis.on('close', () => down(isUp ? 'the connection is closed' : why));
+
+  const unavailable = (reason: string, cause?: unknown): Unavailable => new Unavailable(`Redis at ${shown}: ${reason}`, 0, { cause });
+
+  return {
+    async run(script, sha1, keys, args) {
+      if (!isUp) throw unavailable(why);
+      const { stream } = redis;
+      try {
+        return await redis.evalsha(sha1, keys.length, ...keys, ...args).catch((error: unknown) => {
+          if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+          return redis.eval(script, keys.length, ...keys, ...args); // forgotten (restart, SCRIPT FLUSH): this teaches it again
+        });
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        if (reason === TIMED_OUT && isUp && stream === redis.stream) {
+          down(`no answer for ${timeoutMs} ms`);
+          stream.destroy(); // all that wait fail now, none waits behind them, and it connects anew
+        }
+        throw unavailable(isUp ? reason : why, error);
+      }
+    },
+    async firstTry(signal) {
+      if (!isUp) await Promise.race(['ready', 'close'].map((event) => once(redis, event, { signal }))).catch(() => undefined);
+    },
+    close() {
+      redis.disconnect();
+      redis.stream?.destroy();
+    },
+  };
+}

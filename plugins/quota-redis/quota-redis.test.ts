@@ -1,0 +1,196 @@
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type QuotaAnswer, Unavailable } from 'sluice/plugin';
+import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { freePort } from '../../test/parts/free-port.ts';
+import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
+import adapter from './adapter.ts';
+import { counterKey } from './counter-key.ts';
+
+let redis: RedisPart;
+let admin: Redis;
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+});
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+});
+
+const bad = (config: object, says: RegExp) => ({ config: { url: 'redis://127.0.0.1:1', ...config }, says });
+testAdapter(adapter, {
+  runner: { describe, test },
+  config: () => ({ url: redis.url, clock: 'local' }),
+  badConfigs: [
+    bad({ url: 'http://127.0.0.1:6379' }, /expected redis:/),
+    bad({ url: '127.0.0.1:6379' }, /expected redis:/),
+    bad({ url: 'redis://:pw@127.0.0.1:6379' }, /hidden everywhere/),
+    bad({ url: 'redis://127.0.0.1:6379/3' }, /named by db/),
+    bad({ tls: {} }, /rediss/),
+    bad({ url: 'rediss://127.0.0.1:1', tls: { cert: 'a.pem' } }, /go together/),
+    bad({ url: 'rediss://127.0.0.1:1', tls: { ca: 'not-there.pem' } }, /not-there\.pem/),
+  ],
+});
+
+async function openOn(url: string, config: object = {}) {
+  const opened = await openForTest(adapter, { config: { url, ...config } });
+  const bucket = (of: { perMs?: number; counter?: string; algorithm?: 'fixed' | 'gcra' } = {}) => {
+    const rule = { rule: 'r', counter: 'r', algorithm: 'fixed' as const, perMs: 60_000, params: undefined, ...of };
+    return { bucket: opened.handler.bucket?.(rule), perMs: rule.perMs };
+  };
+  const charge = async (of: { bucket: unknown; perMs: number }, ask: { key?: string; cost?: number; limit?: number } = {}): Promise<QuotaAnswer> => {
+    const limit = ask.limit ?? 1_000_000;
+    const [answer] = await opened.handler.charge?.([{ key: 'k', cost: 1, burst: limit, ...of, ...ask, limit }], testCall()) ?? [];
+    if (answer === undefined) throw new Error('no answer');
+    return answer;
+  };
+  return { ...opened, bucket, charge };
+}
+
+describe('quota-redis', () => {
+  test('counts by the time of Redis, and says when the window ends', async () => {
+    const { bucket, charge, close } = await openOn(redis.url);
+    const day = bucket({ perMs: 86_400_000, counter: 'by-redis' });
+    const [seconds] = await admin.time() as unknown as [string];
+    const { resetMs } = await charge(day);
+    expect(Math.abs(resetMs - (86_400_000 - (Number(seconds) * 1000) % 86_400_000))).toBeLessThan(3000);
+    const window = bucket({ perMs: 500, counter: 'short' });
+    while ((await charge(window, { limit: 1 })).granted);
+    await new Promise((resolve) => { setTimeout(resolve, 510); });
+    expect((await charge(window, { limit: 1 })).granted).toBe(true);
+    await close();
+  });
+
+  test('two replicas share their counts', async () => {
+    const [one, other] = [await openOn(redis.url), await openOn(redis.url)];
+    const granted = await Promise.all(Array.from({ length: 60 }, (_, n) => {
+      const { bucket, charge } = n % 2 === 0 ? one : other;
+      return charge(bucket({ perMs: 86_400_000, counter: 'shared' }), { limit: 25 });
+    }));
+    expect(granted.filter((answer) => answer.granted)).toHaveLength(25);
+    await Promise.all([one.close(), other.close()]);
+  });
+
+  test('every key that it writes has its prefix and goes by itself', async () => {
+    await admin.flushall();
+    const { bucket, charge, close } = await openOn(redis.url, { prefix: 'mine:', db: 0 });
+    for (const algorithm of ['fixed', 'gcra'] as const) await charge(bucket({ algorithm, counter: 'ttl' }), { limit: 10 });
+    await charge(bucket({ counter: 'only-looked-at' }), { cost: 0 });
+    const keys = (await admin.keys('*')).toSorted();
+    expect(keys).toEqual(['mine:f:60000:ttl:=k', 'mine:g:60000:ttl:=k']);
+    for (const key of keys) {
+      const ttlMs = await admin.pttl(key);
+      expect(ttlMs).toBeGreaterThan(0);
+      expect(ttlMs).toBeLessThanOrEqual(62_000);
+    }
+    await close();
+  });
+
+  test('after SCRIPT FLUSH and FLUSHALL it goes on', async () => {
+    const { bucket, charge, close } = await openOn(redis.url);
+    const mine = bucket({ counter: 'flushed', perMs: 86_400_000 });
+    await charge(mine, { limit: 1 });
+    await admin.script('FLUSH');
+    const answers = await Promise.all(Array.from({ length: 10 }, () => charge(mine, { limit: 1 })));
+    expect(answers.every(({ granted }) => !granted)).toBe(true);
+    await admin.flushall();
+    expect((await charge(mine, { limit: 1 })).granted).toBe(true);
+    await close();
+  });
+
+  test('large numbers stay whole', async () => {
+    const { bucket, charge, close } = await openOn(redis.url);
+    const limit = 2 ** 53 - 1;
+    const mine = bucket({ counter: 'large', perMs: 86_400_000 });
+    expect((await charge(mine, { limit, cost: limit - 3 })).remaining).toBe(3);
+    expect((await charge(mine, { limit, cost: 2 })).remaining).toBe(1);
+    await close();
+  });
+
+  test('a wrong password is Unavailable, and shown as the reason', async () => {
+    const locked = await startRedis({ args: ['--requirepass', 'right'] });
+    const wrong = await openOn(locked.url, { password: 'wrong' });
+    await expect(wrong.charge(wrong.bucket())).rejects.toThrow(Unavailable);
+    expect(wrong.readiness()).toMatchObject({ ready: false, why: expect.stringMatching(/WRONGPASS|NOAUTH/) as string });
+    const right = await openOn(locked.url, { password: 'right' });
+    expect((await right.charge(right.bucket())).granted).toBe(true);
+    await Promise.all([wrong.close(), right.close(), locked.stop()]);
+  });
+
+  test('unlike counters and keys never share a place', () => {
+    const fixed = (counter: string, key: string, perMs = 1000) => counterKey('p:', { counter, algorithm: 'fixed' }, perMs, key);
+    const places = [
+      fixed('a', 'b:c'), fixed('a:b', 'c'), fixed('a%3Ab', 'c'), fixed('a', 'b%3Ac'), fixed('a', 'c', 2000), fixed('a', 'c'), counterKey('p:', { counter: 'a', algorithm: 'gcra' }, 1000, 'c'),
+      fixed('a', '\ud800'), fixed('a', '\ud801'), fixed('a', '\ufffd'), fixed('a', '"\\ud800"'), fixed('a', ''), fixed('a', '='),
+      fixed('a', 'x'.repeat(5000)), fixed('a', 'x'.repeat(5001)), fixed('a', fixed('a', 'x'.repeat(5000)).split(':').at(-1) ?? ''),
+    ].map((place) => Buffer.from(place).toString('hex'));
+    expect(new Set(places).size).toBe(places.length);
+    expect(Math.max(...places.map(({ length }) => length / 2))).toBeLessThan(600);
+  });
+});
+
+describe('quota-redis without Redis', () => {
+  let own: RedisPart;
+  let opened: Awaited<ReturnType<typeof openOn>>;
+  beforeEach(async () => {
+    own = await startRedis();
+    opened = await openOn(own.url, { timeoutMs: 100 });
+  });
+  afterEach(async () => {
+    await opened.close();
+    await own.stop();
+  });
+  const failsWithinMs = async (withinMs: number) => {
+    const beganMs = performance.now();
+    await expect(opened.charge(opened.bucket())).rejects.toThrow(Unavailable);
+    expect(performance.now() - beganMs).toBeLessThan(withinMs);
+  };
+  const comesBack = () => eventually(async () => {
+    expect((await opened.charge(opened.bucket())).granted).toBe(true);
+    expect(opened.readiness().ready).toBe(true);
+  }, 8000);
+
+  test('hung: Unavailable in time, then at once; back by itself when it goes on', async () => {
+    expect((await opened.charge(opened.bucket())).remaining).toBe(999_999);
+    own.freeze();
+    const first = await Promise.allSettled(Array.from({ length: 20 }, () => failsWithinMs(400)));
+    expect(first.filter(({ status }) => status === 'rejected')).toEqual([]);
+    expect(opened.readiness()).toMatchObject({ ready: false, why: expect.stringContaining('127.0.0.1') as string });
+    for (let times = 0; times < 20; times++) await failsWithinMs(20);
+    own.thaw();
+    await comesBack();
+  });
+
+  test('hung for longer than any wait: still at once, still back by itself', async () => {
+    own.freeze();
+    await failsWithinMs(400);
+    await new Promise((resolve) => { setTimeout(resolve, 3000); });
+    await failsWithinMs(20);
+    own.thaw();
+    await comesBack();
+  });
+
+  test('killed: Unavailable at once; back by itself when it is started again', async () => {
+    await opened.charge(opened.bucket());
+    await own.kill();
+    await failsWithinMs(150);
+    await failsWithinMs(20);
+    expect(opened.readiness().ready).toBe(false);
+    own = await startRedis({ port: own.port });
+    await comesBack();
+  });
+
+  test('absent when it opens: opens at once, Unavailable, and there when Redis comes', async () => {
+    const port = await freePort();
+    const beganMs = performance.now();
+    const absent = await openOn(`redis://127.0.0.1:${port}`);
+    expect(performance.now() - beganMs).toBeLessThan(500);
+    expect(absent.readiness()).toMatchObject({ ready: false, why: expect.stringContaining('ECONNREFUSED') as string });
+    await expect(absent.charge(absent.bucket())).rejects.toThrow(/Redis at 127\.0\.0\.1:\d+: .*ECONNREFUSED/);
+    const late = await startRedis({ port });
+    await eventually(async () => expect((await absent.charge(absent.bucket())).granted).toBe(true), 8000);
+    await absent.close();
+    await late.stop();
+  });
+});
