@@ -8,7 +8,7 @@ import type { Wire } from './bag.ts';
 import type { CallKind, Carrier } from './carrier.ts';
 import { AttributeError } from './errors.ts';
 import { type Json, jsonAt, valueOfJson } from './json-value.ts';
-import { nearest } from './nearest.ts';
+import { meant } from './nearest.ts';
 import { valueOfPlain, wantedForm } from './plain-value.ts';
 import type { Value } from './values.ts';
 
@@ -48,8 +48,7 @@ export function plainWire(attributes: Attributes, given: Readonly<Record<string,
 function converted(attributes: Attributes, name: string, plain: unknown): { readonly attribute: Attribute; readonly value: Value } {
   const slot = attributes.slotOf(name);
   if (slot === undefined) {
-    const near = nearest(name, attributes.names());
-    throw new AttributeError('ATTRIBUTE_UNKNOWN', name, `no attribute is named ${name}${near === undefined ? ': docs/attributes.md lists them' : `; did you mean ${near}?`}`);
+    throw new AttributeError('ATTRIBUTE_UNKNOWN', name, `no attribute is named ${name}${meant(name, attributes.names()) || ': docs/attributes.md lists them'}`);
   }
   const attribute = attributes.at(slot);
   if (attribute.source.kind === 'is') throw new AttributeError('ATTRIBUTE_VALUE', name, `${name} is a named expression of the policy: give the attributes that it reads instead`);
