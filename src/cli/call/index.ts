@@ -32,7 +32,7 @@ export interface CallOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-export function callCheck(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
+export async function callCheck(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(CheckRequestSchema, () => checkRequest(request));
   return ask('check', address, options, async (client, sent) => {
     const response = fromBinary(CheckResponseSchema, await client.unary(`/${Authorization.typeName}/Check`, bytes, sent));
@@ -40,7 +40,7 @@ export function callCheck(address: string, request: unknown, options: CallOption
   });
 }
 
-export function callLimit(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
+export async function callLimit(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(RateLimitRequestSchema, () => limitRequest(request));
   return ask('limit', address, options, async (client, sent) => {
     const response = fromBinary(RateLimitResponseSchema, await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, sent));
@@ -49,7 +49,7 @@ export function callLimit(address: string, request: unknown, options: CallOption
 }
 
 /** A stream of one message; `taken` says that the server read it to its end. */
-export function callLog(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
+export async function callLog(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(StreamAccessLogsMessageSchema, () => logRequest(request));
   return ask('log', address, options, async (client, sent) => {
     for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], sent)); // read to the status at its end
