@@ -1,0 +1,173 @@
+import { Kafka, logLevel, type Consumer, type KafkaMessage } from 'kafkajs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Rejected, type ReportEntry, Unavailable } from 'sluice/plugin';
+import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { type KafkaPart, startKafka } from '../../test/parts/kafka.ts';
+import adapter from './adapter.ts';
+
+const TOPIC = 'audit';
+let kafka: KafkaPart;
+let consumer: Consumer;
+/** All that has arrived on the topic, read by another client than the one that wrote it. */
+const arrived: (KafkaMessage & { partition: number })[] = [];
+/** A consumer may be handed a place of the log twice; a message that was written twice has two places. */
+const places = new Set<string>();
+const fields = (message: KafkaMessage): unknown => JSON.parse(message.value?.toString() ?? 'null');
+
+beforeAll(async () => {
+  kafka = await startKafka();
+  const client = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100, maxRetryTime: 500, retries: 1000 } });
+  const admin = client.admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 3 }] });
+  await admin.disconnect();
+  consumer = client.consumer({ groupId: 'test', maxWaitTimeInMs: 100, retry: { retries: 1000, maxRetryTime: 500 } });
+  await consumer.connect();
+  await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
+  await consumer.run({ eachMessage: async ({ message, partition }) => {
+    const place = `${partition}/${message.offset}`;
+    if (places.has(place)) return;
+    places.add(place);
+    arrived.push({ ...message, partition });
+  } });
+});
+afterAll(async () => {
+  await consumer.disconnect();
+  await kafka.stop();
+});
+
+const config = (more: object = {}) => ({ brokers: [kafka.broker], topic: TOPIC, compression: 'none', unavailableAfterMs: 1500, ...more });
+let arrivedBefore = 0;
+const bad = (of: object, says: RegExp) => ({ config: { brokers: ['127.0.0.1:1'], topic: 't', ...of }, says });
+
+testAdapter(adapter, {
+  runner: { describe, test: (name, run) => test(name, run, 90_000) },
+  config: () => {
+    arrivedBefore = arrived.length;
+    return config({ compression: 'gzip' });
+  },
+  badConfigs: [
+    bad({ brokers: [] }, /brokers/),
+    bad({ brokers: ['http://127.0.0.1:9092'] }, /a broker is HOST:PORT/),
+    bad({ topic: 'a b' }, /a topic is/),
+    bad({ compression: 'best' }, /compression/),
+    bad({ sasl: { mechanism: 'PLAIN', username: 'a' } }, /password/),
+    bad({ tls: { ca: 'not-there.pem' } }, /not-there\.pem/),
+  ],
+  report: {
+    input: (n) => ({ n, path: `/ü/${n}` }),
+    read: () => arrived.slice(arrivedBefore).map(fields),
+    away: { begin: () => kafka.down(), end: () => kafka.restart() },
+  },
+});
+
+describe('log-kafka', () => {
+  const open = (more: object = {}) => openForTest(adapter, { config: config(more) });
+  type Opened = Awaited<ReturnType<typeof open>>;
+  const entriesOf = ({ handler }: Opened, run: string, from: number, count: number): ReportEntry[] => {
+    const sink = handler.sink?.({ rule: 'some-rule', input: {}, params: undefined });
+    return Array.from({ length: count }, (_, at) => ({ sink, id: `${run}-${from + at}`, timeMs: Date.UTC(2026, 0, 1), input: { run, n: from + at } }));
+  };
+  const write = async ({ handler }: Opened, entries: readonly ReportEntry[]) => { await handler.write?.(entries, testCall(30_000)); };
+  const numbersOf = (run: string) => arrived.map(fields).filter((one) => (one as { run?: string }).run === run).map((one) => (one as { n: number }).n).toSorted((a, b) => a - b);
+  const counted = (count: number) => Array.from({ length: count }, (_, n) => n);
+  /** As the host does: the same entries again as long as they are Unavailable. */
+  const writeUntilTaken = async (opened: Opened, entries: readonly ReportEntry[]): Promise<number> => {
+    for (let refusals = 0; ; refusals++) {
+      try {
+        await write(opened, entries);
+        return refusals;
+      } catch (error) {
+        if (!(error instanceof Unavailable)) throw error;
+        await new Promise((resolve) => { setTimeout(resolve, 50); });
+      }
+    }
+  };
+
+  test('a message has the fields as value, id, rule and headers, the key and the time', async () => {
+    const opened = await open({ key: 'user', headers: { source: 'edge' } });
+    const sink = opened.handler.sink?.({ rule: 'slow-calls', input: {}, params: undefined });
+    const input = { run: 'form', user: 'ann', at: new Date(0), raw: new Uint8Array([1, 2]), odd: Number.NaN, none: null };
+    await write(opened, [{ sink, id: 'id-1', timeMs: 1_767_225_600_000, input }, { sink, id: 'id-2', timeMs: 1_767_225_600_000, input: { run: 'form', user: null } }]);
+    const found = () => arrived.filter((one) => (fields(one) as { run?: string }).run === 'form');
+    await eventually(() => expect(found()).toHaveLength(2));
+    const [first] = found().filter(({ headers }) => headers?.['sluice-id']?.toString() === 'id-1');
+    expect(fields(first as KafkaMessage)).toEqual({ run: 'form', user: 'ann', at: '1970-01-01T00:00:00.000Z', raw: 'AQI=', odd: 'NaN', none: null });
+    expect({ key: first?.key?.toString(), timestamp: first?.timestamp, rule: first?.headers?.['sluice-rule']?.toString(), source: first?.headers?.['source']?.toString() })
+      .toEqual({ key: 'ann', timestamp: '1767225600000', rule: 'slow-calls', source: 'edge' });
+    await opened.close();
+  });
+
+  test('one key goes to one partition; without a key all partitions are used', async () => {
+    const [keyed, plain] = [await open({ key: 'run' }), await open()];
+    for (let at = 0; at < 6; at++) {
+      await write(keyed, entriesOf(keyed, 'keyed', at, 1));
+      await write(plain, entriesOf(plain, 'plain', at, 1));
+    }
+    await eventually(() => expect([numbersOf('keyed'), numbersOf('plain')]).toEqual([counted(6), counted(6)]));
+    const partitions = (run: string) => new Set(arrived.filter((one) => (fields(one) as { run?: string }).run === run).map(({ partition }) => partition)).size;
+    expect([partitions('keyed'), partitions('plain')]).toEqual([1, 3]);
+    await Promise.all([keyed.close(), plain.close()]);
+  });
+
+  test('a message that the broker will never take is refused alone', async () => {
+    const opened = await open();
+    const [before, large, after] = entriesOf(opened, 'large', 0, 3);
+    if (before === undefined || large === undefined || after === undefined) throw new Error('no entries');
+    const refused: unknown = await write(opened, [before, { ...large, input: { run: 'large', n: 1, fill: 'x'.repeat(1_500_000) } }, after]).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(Rejected);
+    expect((refused as Rejected).entries).toEqual([1]);
+    await eventually(() => expect(numbersOf('large')).toEqual([0, 2]));
+    await opened.close();
+  });
+
+  test.each([
+    ['frozen', async () => {
+      kafka.freeze();
+      await new Promise((resolve) => { setTimeout(resolve, 6000); });
+      kafka.thaw();
+    }],
+    ['killed and started again', async () => {
+      await kafka.kill();
+      await kafka.restart();
+    }],
+  ] as const)('nothing is lost and nothing doubled while the broker is %s', async (how, disturb) => {
+    const opened = await open();
+    const run = `run-${how}`;
+    let [isOver, written, refusals, wasNotReady] = [false, 0, 0, false];
+    const writing = (async () => {
+      for (; !isOver; written += 400) {
+        refusals += await writeUntilTaken(opened, entriesOf(opened, run, written, 400));
+        await new Promise((resolve) => { setTimeout(resolve, 20); });
+      }
+    })();
+    await eventually(() => expect(written).toBeGreaterThan(1000));
+    const watching = setInterval(() => { wasNotReady ||= !opened.readiness().ready; }, 20);
+    await disturb();
+    const at = written;
+    await eventually(() => expect(written).toBeGreaterThan(at + 1000), 30_000);
+    clearInterval(watching);
+    isOver = true;
+    await writing;
+    expect({ refused: refusals > 0, wasNotReady, ready: opened.readiness().ready }).toEqual({ refused: true, wasNotReady: true, ready: true });
+    const came = (): { lost: number[]; twice: number[] } => {
+      const numbers = numbersOf(run);
+      const known = new Set(numbers);
+      return { lost: counted(written).filter((n) => !known.has(n)), twice: numbers.filter((n, at) => n === numbers[at - 1]) };
+    };
+    await eventually(() => expect(came()).toEqual({ lost: [], twice: [] }), 30_000);
+    await opened.close();
+  }, 120_000);
+
+  test('absent when it opens: opens at once, says so, and delivers when it comes', async () => {
+    const late = await startKafka({ isAbsent: true });
+    const beganMs = performance.now();
+    const opened = await openForTest(adapter, { config: { ...config(), brokers: [late.broker], unavailableAfterMs: 300 } });
+    expect(performance.now() - beganMs).toBeLessThan(2000);
+    await expect(write(opened, entriesOf(opened, 'late', 0, 1))).rejects.toThrow(Unavailable);
+    expect(opened.readiness()).toMatchObject({ ready: false, why: expect.stringContaining(late.broker) as string });
+    await opened.close();
+    expect(opened.logged.filter(({ level }) => level === 'error').map(({ fields: of }) => of['messages'])).toEqual([1]);
+    await late.stop();
+  }, 60_000);
+});
