@@ -1,4 +1,7 @@
 /** What the admin port shows of a running server. */
+import { type Family, metricsPage, type Sample } from '../admin/metrics.ts';
+import type { AdminSources, HandlerState, KeptVerdict } from '../admin/sources.ts';
+import type { PluginMetrics } from '../adapters/plugin-metrics.ts';
 import type { Policy } from '../core/rules/policy.ts';
 
 /** How loading policies has gone. */
@@ -13,4 +16,55 @@ export class Loads {
     this.loaded += 1;
     this.atMs = Date.now();
   }
+}
+
+/** What is known of an engine that runs. */
+export interface EngineView {
+  handlers(): readonly HandlerState[];
+  /** The newest first. */
+  verdicts(): readonly KeptVerdict[];
+  readonly families: readonly Family[];
+}
+
+export function adminSources({ engine, loads, plugins, isDraining }: {
+  readonly engine: EngineView; readonly loads: Loads; readonly plugins: PluginMetrics; readonly isDraining: () => boolean;
+}): AdminSources {
+  const page = metricsPage([...policyFamilies(loads), ...handlerFamilies(() => engine.handlers()), ...engine.families], () => plugins.render());
+  return {
+    policy: () => loads.policy,
+    isDraining,
+    handlers: () => engine.handlers(),
+    verdicts: () => engine.verdicts(),
+    metrics: () => page.render(),
+  };
+}
+
+function policyFamilies(loads: Loads): Family[] {
+  const one = (value: number): Sample[] => [{ labels: {}, value }];
+  return [
+    {
+      kind: 'counter', name: 'sluice_policy_reloads_total', labels: ['result'],
+      help: 'Policies loaded since the start, and those refused because they had errors.',
+      read: () => [{ labels: { result: 'loaded' }, value: loads.loaded }, { labels: { result: 'refused' }, value: loads.refused }],
+    },
+    {
+      kind: 'gauge', name: 'sluice_policy_info', labels: ['revision'], help: 'The policy in force; always 1.',
+      read: () => (loads.policy === undefined ? [] : [{ labels: { revision: loads.policy.revision }, value: 1 }]),
+    },
+    { kind: 'gauge', name: 'sluice_policy_loaded_timestamp_seconds', labels: [], help: 'When the policy in force was loaded, in seconds since 1970.', read: () => one(loads.atMs / 1000) },
+    { kind: 'gauge', name: 'sluice_policy_rules', labels: [], help: 'Rules in force.', read: () => one(loads.policy?.rules.length ?? 0) },
+  ];
+}
+
+function handlerFamilies(handlers: () => readonly HandlerState[]): Family[] {
+  const gauge = (name: string, help: string, value: (state: HandlerState) => number): Family => ({
+    kind: 'gauge', name, help, labels: ['handler'], read: () => handlers().map((state) => ({ labels: { handler: state.name }, value: value(state) })),
+  });
+  return [
+    gauge('sluice_handler_ready', 'Whether the handler\'s backend can be asked now: 1 or 0.', ({ ready }) => Number(ready)),
+    gauge('sluice_handler_breaker_open', 'Whether the handler is not asked for a while because it failed too often: 1 or 0.', ({ breaker }) => Number(breaker === 'open')),
+    gauge('sluice_handler_running', 'Calls to the handler that run now.', ({ running }) => running),
+    gauge('sluice_handler_waiting', 'Calls to the handler that wait for their turn.', ({ waiting }) => waiting),
+    gauge('sluice_handler_queued_reports', 'Reports that wait to be written by the handler.', ({ queued }) => queued),
+  ];
 }

@@ -5,13 +5,8 @@
  */
 import { resolve } from 'node:path';
 import { loadBuiltIns } from '../adapters/built-in.ts';
-import { type HandlerEnvironment, openHandler } from '../adapters/live.ts';
-import { createPluginMetrics } from '../adapters/plugin-metrics.ts';
-import type { Registry } from '../adapters/registry.ts';
-import { createSharedMemory } from '../adapters/shared-memory.ts';
 import { startAdmin } from '../admin/server.ts';
 import { createEngine } from '../core/engine.ts';
-import type { OpenHandlers } from '../core/open-handler.ts';
 import type { Finding, Policy } from '../core/rules/policy.ts';
 import { listen } from '../transport/index.ts';
 import { type Address, addressText } from './address.ts';
@@ -23,6 +18,7 @@ import { load } from './load.ts';
 import type { OwnLog } from './log.ts';
 import { methodsOf } from './methods.ts';
 import { oneAtATime } from './one-at-a-time.ts';
+import { handlerOpener } from './open-handlers.ts';
 import { watchFiles } from './watch.ts';
 
 export interface ServerOptions {
@@ -60,8 +56,8 @@ const GRACE_MS = 10_000;
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { log, graceMs = GRACE_MS } = options;
   const registry = await loadBuiltIns();
-  const environment: HandlerEnvironment = { log, metrics: createPluginMetrics(log), shared: createSharedMemory() };
-  const engine = createEngine({ openHandlers: opener(registry, environment) });
+  const handlers = handlerOpener(registry, log);
+  const engine = createEngine({ openHandlers: handlers.openHandlers });
   const loads = new Loads();
   let isDraining = false;
 
@@ -82,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   await using stack = new AsyncDisposableStack();
   const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
     ...at, onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
-    sources: adminSources({ engine, loads, plugins: environment.metrics, isDraining: () => isDraining }),
+    sources: adminSources({ engine, loads, plugins: handlers.metrics, isDraining: () => isDraining }),
   }));
   stack.defer(() => admin?.close());
   stack.defer(() => engine.drain());
@@ -127,14 +123,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-function opener(registry: Registry, environment: HandlerEnvironment): OpenHandlers {
-  return (spec) => {
-    const adapter = registry.get(spec.adapter);
-    if (adapter === undefined) return Promise.reject(new Error(`no adapter is named ${spec.adapter}`)); // the loader has looked
-    return openHandler(adapter, spec, environment);
-  };
-}
 
 /** Whatever keeps us from listening is one sentence and its exit code. */
 async function atAddress<T>(address: Address, listenAt: (address: Address) => Promise<T>): Promise<T> {

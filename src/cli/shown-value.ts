@@ -28,6 +28,6 @@ export function shownValue(value: Value): unknown {
   if (value instanceof Uint) return String(value.value);
   if (value instanceof Ip) return value.toString();
   if (value instanceof Cidr) return `${value.address.toString()}/${value.prefixLength}`;
-  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<Value, Value>].map(([key, one]) => [String(key), shownValue(one)]));
+  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<string | number | bigint | boolean, Value>].map(([key, one]) => [String(key), shownValue(one)]));
   return (value as readonly Value[]).map(shownValue);
 }

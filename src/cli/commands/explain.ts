@@ -1,0 +1,79 @@
+import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { AttributeError } from '../../attributes/errors.ts';
+import type { Wire } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import { plainWire } from '../../attributes/plain-wire.ts';
+import { createEngine } from '../../core/engine.ts';
+import type { Policy } from '../../core/rules/policy.ts';
+import { flat } from '../call/short-form.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { explained, type Explanation } from '../explanation.ts';
+import { loadOrStop } from '../load.ts';
+import { makeLog } from '../log.ts';
+import { handlerOpener } from '../open-handlers.ts';
+import type { ExplainFlags } from '../program.ts';
+import { readRequestFile, type RequestFile } from '../request-file.ts';
+import { columns, paintOut, say } from '../terminal.ts';
+
+export async function explain(configs: readonly string[], flags: ExplainFlags): Promise<ExitCode> {
+  const request = readRequestFile(flags.request);
+  const registry = await loadBuiltIns();
+  const policy = await loadOrStop(configs, registry);
+  const call = request.call ?? flags.call ?? 'http';
+  const wire = wireOf(policy, request, call);
+  const { openHandlers } = handlerOpener(registry, makeLog('text', 'error'));
+  const engine = createEngine({ openHandlers });
+  try {
+    await engine.use(policy);
+    const explanation = await explained(policy, engine, call, wire);
+    say(flags.json === true ? JSON.stringify(explanation, null, 2) : explanationText(explanation));
+  } finally {
+    await engine.drain();
+  }
+  return EXIT.ok;
+}
+
+const CARRIED = new Set(['contextExtension', 'customTag', 'filterState', 'call']);
+
+function wireOf(policy: Policy, { shown, values }: RequestFile, call: CallKind): Wire {
+  const known = new Set([...policy.attributes.names(), ...CARRIED]);
+  const all = Object.fromEntries(flat(values, known));
+  const { contextExtension, customTag, filterState } = all as Record<string, Record<string, string> | undefined>;
+  const given = Object.fromEntries(Object.entries(all).filter(([name]) => !CARRIED.has(name)));
+  try {
+    return plainWire(policy.attributes, given, { contextExtension, customTag, filterState }, call);
+  } catch (error) {
+    if (error instanceof AttributeError) throw new CliError('CLI_REQUEST_FILE', `${shown}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function explanationText({ call, verdict, rules, attributes }: Explanation): string {
+  const lines: string[] = [];
+  if (verdict === undefined) lines.push(`${paintOut.good('taken')}  a ${call} entry: the reports of the rules that apply`);
+  else {
+    const paint = verdict.outcome === 'allow' ? paintOut.good : paintOut.bad;
+    const by = verdict.rule === undefined ? '' : ` by ${paintOut.name(verdict.rule)}`;
+    lines.push(`${paint(verdict.outcome)}${by}${'status' in verdict && verdict.outcome !== 'allow' ? `, HTTP ${verdict.status}` : ''}`);
+    if ('body' in verdict && verdict.body !== '') lines.push(`  body: ${verdict.body}`);
+    if ('headers' in verdict) lines.push(...verdict.headers.map(([name, value]) => `  ${name}: ${value}`));
+    if ('request' in verdict) lines.push(...changes('request', verdict.request));
+    lines.push(...changes('response', verdict.response));
+    if ('statuses' in verdict) lines.push(...verdict.statuses.map(({ over, limit, remaining }) => `  ${over ? 'over limit' : 'within limit'}: ${remaining} of ${limit} left`));
+    for (const { rule, text, shadow } of verdict.reasons) lines.push(`  ${paintOut.name(rule)}${shadow ? ' (shadow)' : ''}: ${text}`);
+  }
+  lines.push('', paintOut.strong(`Rules that answer ${call} calls`));
+  lines.push(...columns(rules.map(({ rule, match, why, action, mode }) => [`  ${rule}`, mode === 'enforce' ? action : `${action} (${mode})`, why === undefined ? match : `${match}: ${why}`]), [paintOut.name]));
+  lines.push('', paintOut.strong('Attributes that were read'));
+  lines.push(...columns(Object.entries(attributes).map(([name, value]) => [`  ${name}`, value === null ? 'absent' : JSON.stringify(value)]), [paintOut.name]));
+  return lines.join('\n');
+}
+
+function changes(what: string, { set, append, remove }: { readonly set: readonly (readonly [string, string])[]; readonly append: readonly (readonly [string, string])[]; readonly remove: readonly string[] }): string[] {
+  return [
+    ...set.map(([name, value]) => `  ${what} gets ${name}: ${value}`),
+    ...append.map(([name, value]) => `  ${what} gets also ${name}: ${value}`),
+    ...remove.map((name) => `  ${what} loses ${name}`),
+  ];
+}
