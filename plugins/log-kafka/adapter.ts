@@ -14,7 +14,7 @@ export default defineAdapter({
   async open(config, host) {
     const [tls, { openProducer }, { Courier }] = await Promise.all([tlsOptions(config, host.folder), import('./producer.ts'), import('./courier.ts')]);
     const producer = openProducer(config, tls, (isReady, why) => host.ready(isReady, why));
-    const courier = new Courier({ send: producer.send, unavailableAfterMs: config.unavailableAfterMs, trouble: producer.trouble });
+    const courier = new Courier({ send: producer.send, unavailableAfterMs: config.unavailableAfterMs, onLate: producer.late });
     const messageOf = messageMaker(config);
     producer.look();
     let closed: Promise<void> | undefined;

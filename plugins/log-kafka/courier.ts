@@ -16,8 +16,8 @@ export interface CourierOptions {
   /** Sends one slice; tries again by itself as long as the broker may have it; says how it ended. */
   readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
   readonly unavailableAfterMs: number;
-  /** Why the broker is not reached, as known now. */
-  readonly trouble: () => string | undefined;
+  /** Hears that a batch has waited for so long; says why, as far as is known. */
+  readonly onLate: (waitedMs: number) => string;
 }
 
 /** So that the event loop is never held long. */
@@ -52,7 +52,7 @@ export class Courier {
     late.abort();
     if (outcomes === undefined) {
       for (const { id } of parcels) if (this.#underWay.has(id)) this.#toldToComeAgain.add(id);
-      throw new Unavailable(this.#options.trouble() ?? `no answer for ${this.#options.unavailableAfterMs} ms`, 500);
+      throw new Unavailable(this.#options.onLate(this.#options.unavailableAfterMs), 500);
     }
     this.#settle(parcels, outcomes);
   }

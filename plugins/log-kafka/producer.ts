@@ -9,12 +9,14 @@ export interface KafkaProducer {
   readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
   /** Looks for the broker once, so that the handler says soon whether it is there. */
   look(): void;
-  readonly trouble: () => string | undefined;
+  /** Something has waited for so long: not ready until something is written. Says why. */
+  readonly late: (waitedMs: number) => string;
   close(withinMs: number): Promise<void>;
 }
 
 const CONNECT_TIMEOUT_MS = 3000;
-const REQUEST_TIMEOUT_MS = 10_000;
+/** Past it the same slice is sent again, on a new connection, under its old sequence number. */
+const REQUEST_TIMEOUT_MS = 5000;
 /** Errors of Kafka that the same message would meet again. */
 const REFUSED = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD', 'INVALID_TIMESTAMP', 'CORRUPT_MESSAGE']);
 
@@ -68,7 +70,7 @@ export function openProducer(config: KafkaConfig, tls: TlsOptions | undefined, o
   return {
     send,
     look: () => { producer.metadata({ topics: [config.topic] }).then(working, failing); },
-    trouble: () => trouble,
+    late: (waitedMs) => trouble ?? failing(new Error(`no answer for ${waitedMs} ms`)),
     async close(withinMs) {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, withinMs); });
