@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const CACHE = join(import.meta.dirname, '../../.cache/parts');
 const ENVOY_VERSION = '1.40.0';
 const KAFKA_VERSION = '4.4.0';
-/** An empty folder whose maker died is taken over after this. */
+/** A lock whose holder died is taken over after this. */
 const STALE_LOCK_MS = 10 * 60_000;
 
 const say = (text: string): void => { process.stderr.write(`parts: ${text}\n`); };
@@ -31,12 +31,10 @@ async function attempt(what: string, program: string, args: readonly string[], o
   }
 }
 
-/** Makes a folder once, also where two processes ask at the same time: `make` fills a new folder, which then gets its name. */
-async function once(name: string, make: (folder: string) => Promise<void>): Promise<string> {
-  const folder = join(CACHE, name);
-  if (existsSync(folder)) return folder;
+/** One process at a time does it, also where two ask together. */
+async function alone(name: string, work: () => Promise<void>): Promise<void> {
   await mkdir(CACHE, { recursive: true });
-  const lock = `${folder}.lock`;
+  const lock = join(CACHE, `${name}.lock`);
   for (;;) {
     const held = await open(lock, 'wx').catch(() => undefined);
     if (held !== undefined) {
@@ -48,16 +46,25 @@ async function once(name: string, make: (folder: string) => Promise<void>): Prom
     await new Promise((resolve) => { setTimeout(resolve, 200); });
   }
   try {
-    if (existsSync(folder)) return folder;
+    await work();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+/** Makes a folder once: `make` fills a new one, which then gets its name, so that half a folder is never taken for a whole. */
+async function once(name: string, make: (folder: string) => Promise<void>): Promise<string> {
+  const folder = join(CACHE, name);
+  if (existsSync(folder)) return folder;
+  await alone(name, async () => {
+    if (existsSync(folder)) return;
     const unfinished = `${folder}.unfinished`;
     await rm(unfinished, { recursive: true, force: true });
     await mkdir(unfinished, { recursive: true });
     await make(unfinished);
     await rename(unfinished, folder);
-    return folder;
-  } finally {
-    await rm(lock, { force: true });
-  }
+  });
+  return folder;
 }
 
 /** The program of a Debian package, installed where it is missing and we may. */
@@ -66,7 +73,8 @@ async function debian(program: string, packageName: string): Promise<string | un
   if (found !== undefined) return found;
   if (process.getuid?.() !== 0 || onPath('apt-get') === undefined) return undefined;
   say(`getting ${packageName} by apt-get`);
-  await once(`apt-${packageName}`, async () => {
+  await alone('apt', async () => {
+    if (onPath(program) !== undefined) return;
     await attempt(packageName, 'apt-get', ['update', '-qq']);
     await attempt(packageName, 'apt-get', ['install', '-y', '-qq', packageName]);
   });
@@ -106,7 +114,7 @@ export async function envoyProgram(): Promise<string> {
 /** `promtool`, which says whether a metrics page is well-formed. */
 export async function promtool(): Promise<string> {
   const found = await debian('promtool', 'prometheus');
-  if (found === undefined) throw new Error('promtool is missing: install the package prometheus');
+  if (found === undefined) throw new Error('promtool is missing: install Prometheus (Debian: prometheus); it checks the metrics page');
   return found;
 }
 
