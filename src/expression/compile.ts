@@ -1,0 +1,143 @@
+/**
+ * **In**: text and attributes. **Out**: a {@link Compiled}. **Fails**: with the problems, never by throwing.
+ */
+import type { Attributes } from '../attributes/attributes.ts';
+import type { Bag } from '../attributes/bag.ts';
+import { type Type, typeText } from '../attributes/types.ts';
+import type { Value } from '../attributes/values.ts';
+import { type Compilation, type Compiled, type CompileOptions, type CompiledText, FAILED, type Problem, type Read } from './compiled.ts';
+import { SyntaxProblem } from './lexer.ts';
+import { parse } from './parser.ts';
+import { type Plan, Planner } from './plan.ts';
+import { textOf } from './scalar-text.ts';
+
+export function compile(source: string, attributes: Attributes, options: CompileOptions = {}): Compilation<Compiled> {
+  const planner = new Planner(attributes);
+  let plan: Plan;
+  try {
+    plan = planned(planner, source, options);
+  } catch (error) {
+    if (!(error instanceof SyntaxProblem)) throw error;
+    return { compiled: undefined, problems: [{ code: 'EXPRESSION_SYNTAX', message: error.message, start: error.start, end: Math.max(error.end, error.start + 1) }] };
+  }
+  if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
+  return { compiled: compiledOf(source, plan, planner), problems: [] };
+}
+
+function planned(planner: Planner, source: string, { expect, accept, wanted }: CompileOptions): Plan {
+  if (source.trim() === '') throw new SyntaxProblem('an expression is expected, this is empty', 0, 1);
+  const tree = parse(source);
+  const plan = planner.plan(tree);
+  if (planner.problems.length > 0) return plan;
+  const { type } = plan;
+  if (expect !== undefined && expect.kind !== 'dyn') return planner.fit(plan, expect, tree, `${typeText(expect)} is expected here`);
+  if (accept !== undefined && !accept(type)) return planner.problem('EXPRESSION_TYPE', `${wanted ?? 'another type'} is expected here; this is ${typeText(type)}`, tree);
+  if (type.kind === 'optional') return planner.problem('EXPRESSION_TYPE', `this may be absent (${typeText(type)}): say what is meant then with .orValue(...)`, tree);
+  return plan;
+}
+
+function compiledOf(source: string, { type, run, constant }: Plan, planner: Planner): Compiled {
+  const reads = planner.reads();
+  return {
+    source, type, reads, warnings: planner.warnings,
+    constant: constant as Value | undefined,
+    evaluate: (bag) => {
+      const value = run(bag);
+      return value === undefined ? FAILED : (value as Value);
+    },
+    why: (bag) => (run(bag) === undefined ? whyFailed(reads, bag) : ''),
+  };
+}
+
+/** What an expression that failed was missing. Values are not shown: they may be secret. */
+function whyFailed(reads: readonly Read[], bag: Bag): string {
+  const absent = reads.flatMap(({ name, slot, keys, guarded }) => {
+    const value = bag.get(slot);
+    if (value === undefined) return guarded && keys.length === 0 ? [] : [name];
+    if (!(value instanceof Map)) return [];
+    return keys.filter(({ key, guarded: isGuarded }) => !isGuarded && !value.has(key)).map(({ key }) => `${name}[${JSON.stringify(key)}]`);
+  });
+  if (absent.length === 0) return 'an operation failed: a number beyond its range, a missing key or element, or text that cannot be converted';
+  return `${absent.join(' and ')} ${absent.length === 1 ? 'is' : 'are'} absent`;
+}
+
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
+const SCALARS: ReadonlySet<Type['kind']> = new Set(['bool', 'int', 'uint', 'double', 'string', 'timestamp', 'duration', 'ip', 'cidr', 'dyn']);
+
+/** Text in which `${expression}` is replaced by its value; `$${` is a literal `${`. */
+export function compileText(source: string, attributes: Attributes): Compilation<CompiledText> {
+  const parts: (string | Compiled)[] = [];
+  const problems: Problem[] = [];
+  const warnings: Problem[] = [];
+  let literal = '';
+  for (let at = 0; at < source.length;) {
+    if (source.startsWith('$${', at)) {
+      literal += '${';
+      at += 3;
+    } else if (!source.startsWith('${', at)) {
+      literal += source[at] ?? '';
+      at += 1;
+    } else {
+      const end = closingOf(source, at + 2);
+      if (end === undefined) return { compiled: undefined, problems: [{ code: 'EXPRESSION_SYNTAX', message: 'the ${ that begins here has no closing }; write $${ for the two characters themselves', start: at, end: at + 2 }] };
+      const from = at + 2;
+      const shift = (problem: Problem): Problem => ({ ...problem, start: problem.start + from, end: problem.end + from });
+      const { compiled, problems: found } = compile(source.slice(from, end), attributes, { accept: ({ kind }) => SCALARS.has(kind), wanted: 'text, a number, a bool, a time or an address' });
+      problems.push(...found.map(shift));
+      if (compiled !== undefined) {
+        warnings.push(...compiled.warnings.map(shift));
+        if (literal !== '') parts.push(literal);
+        literal = '';
+        parts.push(compiled);
+      }
+      at = end + 1;
+    }
+  }
+  if (literal !== '') parts.push(literal);
+  if (problems.length > 0) return { compiled: undefined, problems };
+  return { compiled: textOfParts(source, parts, warnings), problems: [] };
+}
+
+/** Where the } of a ${ stands: not one inside quotes, nor of a map within. */
+function closingOf(source: string, from: number): number | undefined {
+  let depth = 0;
+  let quote: string | undefined;
+  for (let at = from; at < source.length; at += 1) {
+    const char = source[at] ?? '';
+    if (quote !== undefined) {
+      if (char === '\\') at += 1;
+      else if (char === quote) quote = undefined;
+    } else if (char === '"' || char === "'") quote = char;
+    else if (char === '{') depth += 1;
+    else if (char === '}' && depth === 0) return at;
+    else if (char === '}') depth -= 1;
+  }
+  return undefined;
+}
+
+function textOfParts(source: string, parts: readonly (string | Compiled)[], warnings: readonly Problem[]): CompiledText {
+  const constant = parts.every((part) => typeof part === 'string') ? parts.join('') : undefined;
+  const constantAnswer = { text: constant ?? '', failed: undefined };
+  return {
+    source, warnings, constant,
+    reads: parts.flatMap((part) => (typeof part === 'string' ? [] : part.reads)),
+    render: (bag) => {
+      if (constant !== undefined) return constantAnswer;
+      let text = '';
+      let failed: string | undefined;
+      for (const part of parts) {
+        if (typeof part === 'string') {
+          text += part;
+          continue;
+        }
+        const value = part.evaluate(bag);
+        const shown = value === FAILED ? undefined : textOf(value);
+        if (shown === undefined) failed ??= `\${${part.source}}: ${part.why(bag) || 'its value is no text'}`;
+        else text += shown.replace(CONTROL, '');
+      }
+      return { text, failed };
+    },
+  };
+}
+

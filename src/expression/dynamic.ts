@@ -1,0 +1,169 @@
+/**
+ * Values whose type is known only at run time. In `dyn` an int is a bigint and a uint a {@link Uint}, so that a number
+ * is a double; `boxer` and `unboxer` go between that and the static form (values.ts).
+ */
+import { Cidr, Ip } from '../attributes/network.ts';
+import type { Type } from '../attributes/types.ts';
+import { Duration, Timestamp, Uint, type Value } from '../attributes/values.ts';
+import { type Int, canonicalInt } from './integers.ts';
+
+/** A value that may be there (cel-spec, optional values). */
+export class Optional {
+  readonly value: Val | undefined;
+  constructor(value: Val | undefined) {
+    this.value = value;
+  }
+}
+export const NONE = new Optional(undefined);
+
+/** What `type(x)` gives. */
+export class TypeName {
+  readonly name: string;
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+export type Val = Value | Optional | TypeName | readonly Val[] | ReadonlyMap<Val, Val>;
+
+type Change = (value: Val) => Val;
+
+/** From the static form of a type to the form in `dyn`; `undefined` where both are the same. */
+export function boxer(type: Type): Change | undefined {
+  switch (type.kind) {
+    case 'int': return (value) => BigInt(value as Int);
+    case 'uint': return (value) => new Uint(BigInt(value as Int));
+    case 'list': {
+      const of = boxer(type.of);
+      return of === undefined ? undefined : (value) => (value as readonly Val[]).map(of);
+    }
+    case 'map': {
+      const [key, of] = [boxer(type.key), boxer(type.of)];
+      if (key === undefined && of === undefined) return undefined;
+      return (value) => new Map(Array.from(value as ReadonlyMap<Val, Val>, ([k, v]) => [keyOf(key?.(k) ?? k), of?.(v) ?? v]));
+    }
+    case 'optional': {
+      const of = boxer(type.of);
+      return of === undefined ? undefined : (value) => (value instanceof Optional && value.value !== undefined ? new Optional(of(value.value)) : value);
+    }
+    default: return undefined;
+  }
+}
+
+/** Keys of maps are canonical: an int and an equal uint are one key, so both are kept as ints. */
+export function keyOf(value: Val): Val {
+  if (typeof value === 'bigint') return canonicalInt(value);
+  if (value instanceof Uint) return canonicalInt(value.value);
+  return value;
+}
+
+/** From the form in `dyn` to the static form; `undefined` where the value is not of the type. */
+export function unbox(type: Type, value: Val): Val | undefined {
+  switch (type.kind) {
+    case 'dyn': return value;
+    case 'int': return typeof value === 'bigint' ? canonicalInt(value) : undefined;
+    case 'uint': return value instanceof Uint ? canonicalInt(value.value) : undefined;
+    case 'list': return Array.isArray(value) ? every(value as readonly Val[], (item) => unbox(type.of, item)) : undefined;
+    case 'map': {
+      if (!(value instanceof Map)) return undefined;
+      const entries = every([...(value as ReadonlyMap<Val, Val>)], ([key, item]) => {
+        const inner = unbox(type.of, item);
+        return inner === undefined ? undefined : ([key, inner] as const);
+      });
+      return entries === undefined ? undefined : new Map(entries);
+    }
+    case 'optional': return value instanceof Optional ? value : undefined;
+    default: return kindOf(value) === type.kind ? value : undefined;
+  }
+}
+
+function every<T, R>(items: readonly T[], change: (item: T) => R | undefined): R[] | undefined {
+  const changed: R[] = [];
+  for (const item of items) {
+    const inner = change(item);
+    if (inner === undefined) return undefined;
+    changed.push(inner);
+  }
+  return changed;
+}
+
+/** The kind of a value in `dyn` form. */
+export function kindOf(value: Val): Type['kind'] {
+  switch (typeof value) {
+    case 'boolean': return 'bool';
+    case 'number': return 'double';
+    case 'bigint': return 'int';
+    case 'string': return 'string';
+    default:
+      if (value === null) return 'null';
+      if (value instanceof Uint) return 'uint';
+      if (value instanceof Uint8Array) return 'bytes';
+      if (value instanceof Timestamp) return 'timestamp';
+      if (value instanceof Duration) return 'duration';
+      if (value instanceof Ip) return 'ip';
+      if (value instanceof Cidr) return 'cidr';
+      if (value instanceof Optional) return 'optional';
+      if (value instanceof TypeName) return 'type';
+      return Array.isArray(value) ? 'list' : 'map';
+  }
+}
+
+const TYPE_NAMES: Readonly<Partial<Record<Type['kind'], string>>> = {
+  timestamp: 'google.protobuf.Timestamp', duration: 'google.protobuf.Duration', null: 'null_type', ip: 'net.IP', cidr: 'net.CIDR', optional: 'optional_type',
+};
+export const typeNameOf = (kind: Type['kind']): TypeName => new TypeName(TYPE_NAMES[kind] ?? kind);
+
+const numeric = (value: Val): Int | undefined => (typeof value === 'number' || typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined);
+
+/** CEL's equality over values in `dyn` form: numbers by value across types, other types never equal. */
+export function equalDyn(a: Val, b: Val): boolean {
+  const [x, y] = [numeric(a), numeric(b)];
+  // eslint-disable-next-line eqeqeq -- exact across number and bigint
+  if (x !== undefined || y !== undefined) return x !== undefined && y !== undefined && x == y;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => equalDyn(item as Val, b[index] as Val));
+  if (a instanceof Map && b instanceof Map) {
+    if (a.size !== b.size) return false;
+    for (const [key, value] of a as ReadonlyMap<Val, Val>) {
+      const other = (b as ReadonlyMap<Val, Val>).get(key);
+      if (other === undefined || !equalDyn(value, other)) return false;
+    }
+    return true;
+  }
+  return equalObjects(a as object, b as object);
+}
+
+/** Equality of the types that are objects and hold nothing of `dyn`. */
+export function equalObjects(a: object, b: object): boolean {
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  if ((a instanceof Timestamp && b instanceof Timestamp) || (a instanceof Duration && b instanceof Duration)) return a.seconds === b.seconds && a.nanos === b.nanos;
+  if (a instanceof Ip && b instanceof Ip) return a.equals(b);
+  if (a instanceof Cidr && b instanceof Cidr) return a.equals(b);
+  if (a instanceof TypeName && b instanceof TypeName) return a.name === b.name;
+  if (a instanceof Optional && b instanceof Optional) return a.value === undefined || b.value === undefined ? a.value === b.value : equalDyn(a.value, b.value);
+  return false;
+}
+
+/** Below 0, 0, above 0; `undefined` where the two have no order. Values in `dyn` form. */
+export function compareDyn(a: Val, b: Val): number | undefined {
+  const [x, y] = [numeric(a), numeric(b)];
+  if (x !== undefined && y !== undefined) return x < y ? -1 : x > y ? 1 : x == y ? 0 : undefined; // eslint-disable-line eqeqeq
+  if (typeof a === 'string' && typeof b === 'string') return compareText(a, b);
+  if (typeof a === 'boolean' && typeof b === 'boolean') return Number(a) - Number(b);
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b);
+  if ((a instanceof Timestamp && b instanceof Timestamp) || (a instanceof Duration && b instanceof Duration)) return a.seconds - b.seconds || a.nanos - b.nanos;
+  return undefined;
+}
+
+/** By code points, as CEL orders text (UTF-16 units differ beyond the basic plane). */
+export function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  const length = Math.min(a.length, b.length);
+  for (let index = 0; index < length; index += 1) {
+    const [x, y] = [a.charCodeAt(index), b.charCodeAt(index)];
+    if (x === y) continue;
+    const [isHighX, isHighY] = [x >= 0xd800 && x <= 0xdfff, y >= 0xd800 && y <= 0xdfff];
+    return isHighX === isHighY ? x - y : isHighX ? 1 : -1;
+  }
+  return a.length - b.length;
+}

@@ -1,0 +1,81 @@
+/** From one type to another (cel-spec, "Type conversions"). */
+import { BOOL, BYTES, DOUBLE, DURATION, DYN, INT, IP, CIDR, STRING, TIMESTAMP, TYPE, UINT } from '../../attributes/types.ts';
+import { Duration, Timestamp } from '../../attributes/values.ts';
+import { formatDuration, formatTimestamp, parseDuration, parseTimestamp } from '../../attributes/time-text.ts';
+import { type Int, doubleToInt, doubleToUint, toInt, toUint } from '../integers.ts';
+import { type Val, kindOf, typeNameOf } from '../dynamic.ts';
+import { type Overload, fn } from './overload.ts';
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+export function doubleText(value: number): string {
+  if (Number.isInteger(value) && Math.abs(value) < 1e21) return String(value);
+  if (value === Number.POSITIVE_INFINITY) return '+Inf';
+  if (value === Number.NEGATIVE_INFINITY) return '-Inf';
+  return String(value);
+}
+
+function textToInt(text: string): Int | undefined {
+  return /^[+-]?\d+$/.test(text) ? toInt(BigInt(text.replace(/^\+/, ''))) : undefined;
+}
+function textToUint(text: string): Int | undefined {
+  return /^\+?\d+$/.test(text) ? toUint(BigInt(text.replace(/^\+/, ''))) : undefined;
+}
+function textToDouble(text: string): number | undefined {
+  if (/^[+-]?(inf|infinity)$/i.test(text)) return text.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  if (/^nan$/i.test(text)) return Number.NaN;
+  return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : undefined;
+}
+function textToBool(text: string): boolean | undefined {
+  if (['true', 'True', 'TRUE', 't', '1'].includes(text)) return true;
+  return ['false', 'False', 'FALSE', 'f', '0'].includes(text) ? false : undefined;
+}
+function bytesToText(bytes: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+const constant = (parse: (text: string) => unknown, what: string): Partial<Overload> => ({
+  checkConstant: ([text]) => (typeof text === 'string' && parse(text) === undefined ? `${JSON.stringify(text)} is no ${what}` : undefined),
+});
+const same = (value: Val): Val => value;
+
+export const CONVERSIONS: readonly Overload[] = [
+  fn('int', [INT], INT, same),
+  fn('int', [UINT], INT, (value: Int) => toInt(BigInt(value))),
+  fn('int', [DOUBLE], INT, doubleToInt),
+  fn('int', [STRING], INT, textToInt, constant(textToInt, 'whole number')),
+  fn('int', [TIMESTAMP], INT, (time: Timestamp) => time.seconds),
+  fn('int', [DURATION], INT, (span: Duration) => toInt(BigInt(span.seconds) * 1_000_000_000n + BigInt(span.nanos))),
+  fn('uint', [UINT], UINT, same),
+  fn('uint', [INT], UINT, (value: Int) => toUint(BigInt(value))),
+  fn('uint', [DOUBLE], UINT, doubleToUint),
+  fn('uint', [STRING], UINT, textToUint, constant(textToUint, 'whole number from 0')),
+  fn('double', [DOUBLE], DOUBLE, same),
+  fn('double', [INT], DOUBLE, Number),
+  fn('double', [UINT], DOUBLE, Number),
+  fn('double', [STRING], DOUBLE, textToDouble, constant(textToDouble, 'number')),
+  fn('string', [STRING], STRING, same),
+  fn('string', [INT], STRING, String),
+  fn('string', [UINT], STRING, String),
+  fn('string', [DOUBLE], STRING, doubleText),
+  fn('string', [BOOL], STRING, String),
+  fn('string', [BYTES], STRING, bytesToText),
+  fn('string', [TIMESTAMP], STRING, formatTimestamp),
+  fn('string', [DURATION], STRING, formatDuration),
+  fn('string', [IP], STRING, String),
+  fn('string', [CIDR], STRING, String),
+  fn('bytes', [BYTES], BYTES, same),
+  fn('bytes', [STRING], BYTES, (text: string) => new TextEncoder().encode(text)),
+  fn('bool', [BOOL], BOOL, same),
+  fn('bool', [STRING], BOOL, textToBool, constant(textToBool, 'true or false')),
+  fn('timestamp', [TIMESTAMP], TIMESTAMP, same),
+  fn('timestamp', [STRING], TIMESTAMP, parseTimestamp, constant(parseTimestamp, 'RFC 3339 time, such as "2026-01-31T12:00:00Z"')),
+  fn('timestamp', [INT], TIMESTAMP, (seconds: Int) => (typeof seconds === 'number' && seconds >= -62_135_596_800 && seconds <= 253_402_300_799 ? new Timestamp(seconds, 0) : undefined)),
+  fn('duration', [DURATION], DURATION, same),
+  fn('duration', [STRING], DURATION, parseDuration, constant(parseDuration, 'duration, such as "1.5s" or "1h30m"')),
+  fn('type', [DYN], TYPE, (value: Val) => typeNameOf(kindOf(value))),
+];

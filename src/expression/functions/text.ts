@@ -1,0 +1,104 @@
+/** The string functions: cel-spec's standard ones, and those of cel-go's string extension. */
+import { RE2JS } from 're2js';
+import { BOOL, BYTES, INT, STRING, listOf } from '../../attributes/types.ts';
+import { type Overload, fn, method } from './overload.ts';
+
+/** Characters are code points, as in cel-go. Most text has one unit for each. */
+const SURROGATE = /[\ud800-\udfff]/;
+const pointsOf = (text: string): readonly string[] | string => (SURROGATE.test(text) ? Array.from(text) : text);
+const lengthOf = (text: string): number => pointsOf(text).length;
+const slice = (text: string, from: number, to?: number): string => {
+  const points = pointsOf(text);
+  return typeof points === 'string' ? points.slice(from, to) : points.slice(from, to).join('');
+};
+const isAt = (at: unknown, length: number): at is number => typeof at === 'number' && at >= 0 && at <= length;
+
+function indexOf(text: string, part: string, from: number): number {
+  const at = slice(text, from).indexOf(part);
+  return at < 0 ? -1 : from + lengthOf(slice(text, from).slice(0, at));
+}
+function lastIndexOf(text: string, part: string, upTo: number): number {
+  const at = slice(text, 0, upTo + lengthOf(part)).lastIndexOf(part);
+  return at < 0 ? -1 : lengthOf(text.slice(0, at));
+}
+
+/** Dynamic patterns are kept compiled, so many at most. */
+const MOST_PATTERNS = 256;
+const patterns = new Map<string, RE2JS | undefined>();
+function patternOf(text: string): RE2JS | undefined {
+  if (patterns.has(text)) return patterns.get(text);
+  if (patterns.size >= MOST_PATTERNS) patterns.delete(patterns.keys().next().value ?? '');
+  let pattern: RE2JS | undefined;
+  try {
+    pattern = RE2JS.compile(text);
+  } catch {
+    pattern = undefined;
+  }
+  patterns.set(text, pattern);
+  return pattern;
+}
+
+function wrongPattern(text: unknown): string | undefined {
+  if (typeof text !== 'string') return undefined;
+  try {
+    RE2JS.compile(text);
+    return undefined;
+  } catch (error) {
+    return `${JSON.stringify(text)} is no RE2 pattern: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+const matches = (text: string, pattern: string): boolean | undefined => patternOf(pattern)?.test(text);
+const matching = {
+  checkConstant: ([, pattern]: readonly unknown[]) => wrongPattern(pattern),
+  specialise: ([pattern]: readonly unknown[]) => {
+    const compiled = RE2JS.compile(String(pattern));
+    return (text: string) => compiled.test(text);
+  },
+} as Partial<Overload>;
+
+export const TEXT_FUNCTIONS: readonly Overload[] = [
+  method('contains', [STRING, STRING], BOOL, (text: string, part: string) => text.includes(part)),
+  method('startsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.startsWith(part)),
+  method('endsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.endsWith(part)),
+  method('matches', [STRING, STRING], BOOL, matches, matching),
+  fn('matches', [STRING, STRING], BOOL, matches, matching),
+  fn('size', [STRING], INT, lengthOf),
+  method('size', [STRING], INT, lengthOf),
+  fn('size', [BYTES], INT, (bytes: Uint8Array) => bytes.length),
+  method('size', [BYTES], INT, (bytes: Uint8Array) => bytes.length),
+  method('lowerAscii', [STRING], STRING, (text: string) => text.replace(/[A-Z]+/g, (part) => part.toLowerCase())),
+  method('upperAscii', [STRING], STRING, (text: string) => text.replace(/[a-z]+/g, (part) => part.toUpperCase())),
+  method('trim', [STRING], STRING, (text: string) => text.replace(/^[\s\u0085]+|[\s\u0085]+$/g, '')),
+  method('charAt', [STRING, INT], STRING, (text: string, at: unknown) => (isAt(at, lengthOf(text)) ? slice(text, at, at + 1) : undefined)),
+  method('indexOf', [STRING, STRING], INT, (text: string, part: string) => indexOf(text, part, 0)),
+  method('indexOf', [STRING, STRING, INT], INT, (text: string, part: string, from: unknown) => (isAt(from, lengthOf(text)) ? indexOf(text, part, from) : undefined)),
+  method('lastIndexOf', [STRING, STRING], INT, (text: string, part: string) => lastIndexOf(text, part, lengthOf(text))),
+  method('lastIndexOf', [STRING, STRING, INT], INT, (text: string, part: string, upTo: unknown) => (isAt(upTo, lengthOf(text)) ? lastIndexOf(text, part, upTo) : undefined)),
+  method('substring', [STRING, INT], STRING, (text: string, from: unknown) => (isAt(from, lengthOf(text)) ? slice(text, from) : undefined)),
+  method('substring', [STRING, INT, INT], STRING, (text: string, from: unknown, to: unknown) => (isAt(to, lengthOf(text)) && isAt(from, to) ? slice(text, from, to) : undefined)),
+  method('replace', [STRING, STRING, STRING], STRING, (text: string, part: string, by: string) => text.replaceAll(part, () => by)),
+  method('replace', [STRING, STRING, STRING, INT], STRING, (text: string, part: string, by: string, most: number) => replaceSome(text, part, by, most)),
+  method('split', [STRING, STRING], listOf(STRING), (text: string, by: string) => splitAt(text, by)),
+  method('split', [STRING, STRING, INT], listOf(STRING), (text: string, by: string, most: number) => splitSome(text, by, most)),
+  method('join', [listOf(STRING)], STRING, (parts: readonly string[]) => parts.join('')),
+  method('join', [listOf(STRING), STRING], STRING, (parts: readonly string[], by: string) => parts.join(by)),
+  method('reverse', [STRING], STRING, (text: string) => Array.from(text).toReversed().join('')),
+];
+
+const splitAt = (text: string, by: string): readonly string[] => (by === '' ? Array.from(text) : text.split(by));
+
+function splitSome(text: string, by: string, most: number): readonly string[] {
+  if (most === 0) return [];
+  const parts = splitAt(text, by);
+  return most < 0 || parts.length <= most ? parts : [...parts.slice(0, most - 1), parts.slice(most - 1).join(by)];
+}
+
+function replaceSome(text: string, part: string, by: string, most: number): string {
+  if (most < 0) return text.replaceAll(part, () => by);
+  let left = most;
+  return text.replaceAll(part, (found) => {
+    left -= 1;
+    return left >= 0 ? by : found;
+  });
+}

@@ -1,0 +1,74 @@
+/**
+ * int64 and uint64 as numbers where they fit and bigints where not, in one canonical form (research: a hybrid is several
+ * times faster than bigint alone). Overflow, and division by zero, is `undefined`: the expression fails.
+ */
+export type Int = number | bigint;
+
+const MIN_INT = -0x8000_0000_0000_0000n;
+const MAX_INT = 0x7fff_ffff_ffff_ffffn;
+const MAX_UINT = 0xffff_ffff_ffff_ffffn;
+
+/** A number where it is a safe integer, else the bigint. */
+export function canonicalInt(value: bigint): Int {
+  return value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value;
+}
+
+const inInt = (value: bigint): Int | undefined => (value < MIN_INT || value > MAX_INT ? undefined : canonicalInt(value));
+const inUint = (value: bigint): Int | undefined => (value < 0n || value > MAX_UINT ? undefined : canonicalInt(value));
+
+export const toInt = inInt;
+export const toUint = inUint;
+
+export function addInt(a: Int, b: Int): Int | undefined {
+  if (typeof a === 'number' && typeof b === 'number') {
+    const sum = a + b;
+    if (Number.isSafeInteger(sum)) return sum;
+  }
+  return inInt(BigInt(a) + BigInt(b));
+}
+export function subtractInt(a: Int, b: Int): Int | undefined {
+  if (typeof a === 'number' && typeof b === 'number') {
+    const difference = a - b;
+    if (Number.isSafeInteger(difference)) return difference;
+  }
+  return inInt(BigInt(a) - BigInt(b));
+}
+export function multiplyInt(a: Int, b: Int): Int | undefined {
+  if (typeof a === 'number' && typeof b === 'number') {
+    const product = a * b;
+    if (Number.isSafeInteger(product)) return product === 0 ? 0 : product;
+  }
+  return inInt(BigInt(a) * BigInt(b));
+}
+/** Towards zero, as in Go and C. */
+export function divideInt(a: Int, b: Int): Int | undefined {
+  if (b === 0) return undefined;
+  return inInt(BigInt(a) / BigInt(b));
+}
+export function remainderInt(a: Int, b: Int): Int | undefined {
+  if (b === 0) return undefined;
+  if (typeof a === 'number' && typeof b === 'number') {
+    const rest = a % b;
+    return rest === 0 ? 0 : rest;
+  }
+  return inInt(BigInt(a) % BigInt(b));
+}
+export function negateInt(a: Int): Int | undefined {
+  return subtractInt(0, a);
+}
+
+export const addUint = (a: Int, b: Int): Int | undefined => inUint(BigInt(a) + BigInt(b));
+export const subtractUint = (a: Int, b: Int): Int | undefined => inUint(BigInt(a) - BigInt(b));
+export const multiplyUint = (a: Int, b: Int): Int | undefined => inUint(BigInt(a) * BigInt(b));
+export const divideUint = (a: Int, b: Int): Int | undefined => (b === 0 ? undefined : inUint(BigInt(a) / BigInt(b)));
+export const remainderUint = (a: Int, b: Int): Int | undefined => (b === 0 ? undefined : inUint(BigInt(a) % BigInt(b)));
+
+/** Towards zero; beyond int64, or no number, is `undefined`. */
+export function doubleToInt(value: number): Int | undefined {
+  if (!(value > -9223372036854775808 && value < 9223372036854775808)) return undefined;
+  return canonicalInt(BigInt(Math.trunc(value)));
+}
+export function doubleToUint(value: number): Int | undefined {
+  if (!(value > -1 && value < 18446744073709551616)) return undefined;
+  return canonicalInt(BigInt(Math.trunc(value)));
+}

@@ -1,0 +1,256 @@
+/**
+ * The grammar of CEL (google/cel-spec, doc/langdef.md), macros expanded on the way.
+ * **In**: text. **Out**: a tree. **Fails**: with a {@link SyntaxProblem}.
+ */
+import type { MacroKind, Node } from './ast.ts';
+import { SyntaxProblem, type Token, tokensOf } from './lexer.ts';
+import { canonicalInt } from './integers.ts';
+
+const MAX_DEPTH = 250;
+const MAX_LENGTH = 100_000;
+const MACROS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'existsOne', 'map', 'filter']);
+const RESERVED: ReadonlySet<string> = new Set(['as', 'break', 'const', 'continue', 'else', 'for', 'function', 'if', 'import', 'let', 'loop', 'package', 'namespace', 'return', 'var', 'void', 'while']);
+const RELATIONS: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>=', 'in']);
+
+export function parse(text: string): Node {
+  if (text.length > MAX_LENGTH) throw new SyntaxProblem(`an expression has at most ${MAX_LENGTH} characters, this has ${text.length}`, 0, 1);
+  return new Parser(tokensOf(text)).whole();
+}
+
+class Parser {
+  readonly #tokens: readonly Token[];
+  #at = 0;
+  #depth = 0;
+
+  constructor(tokens: readonly Token[]) {
+    this.#tokens = tokens;
+  }
+
+  whole(): Node {
+    const node = this.#expression();
+    const rest = this.#peek();
+    if (rest.kind !== 'end') throw this.#unexpected(rest, 'an operator or the end is expected');
+    return node;
+  }
+
+  #peek(): Token {
+    const token = this.#tokens[Math.min(this.#at, this.#tokens.length - 1)];
+    if (token === undefined) throw new Error('there is always an end token');
+    return token;
+  }
+
+  #next(): Token {
+    const token = this.#peek();
+    this.#at += 1;
+    return token;
+  }
+
+  #is(sign: string): boolean {
+    const token = this.#peek();
+    return token.text === sign && (token.kind === 'sign' || (sign === 'in' && token.kind === 'name'));
+  }
+
+  #take(sign: string): boolean {
+    if (!this.#is(sign)) return false;
+    this.#at += 1;
+    return true;
+  }
+
+  #expect(sign: string): Token {
+    const token = this.#peek();
+    if (!this.#take(sign)) throw this.#unexpected(token, `${sign} is expected`);
+    return token;
+  }
+
+  #unexpected(token: Token, expected: string): SyntaxProblem {
+    const what = token.kind === 'end' ? 'the expression ends here' : `${token.text} does not fit here`;
+    return new SyntaxProblem(`${what}; ${expected}${token.text === '&' || token.text === '|' ? ` (and is &&, or is ||)` : ''}`, token.start, Math.max(token.end, token.start + 1));
+  }
+
+  #expression(): Node {
+    this.#depth += 1;
+    if (this.#depth > MAX_DEPTH) throw new SyntaxProblem(`nested deeper than ${MAX_DEPTH}; split it with named expressions (attributes: my.name: { is: ... })`, this.#peek().start, this.#peek().end);
+    const test = this.#or();
+    let node = test;
+    if (this.#take('?')) {
+      const yes = this.#or();
+      this.#expect(':');
+      const no = this.#expression();
+      node = { kind: 'if', test, yes, no, start: test.start, end: no.end };
+    }
+    this.#depth -= 1;
+    return node;
+  }
+
+  #or(): Node {
+    let left = this.#and();
+    while (this.#take('||')) {
+      const right = this.#and();
+      left = { kind: 'or', left, right, start: left.start, end: right.end };
+    }
+    return left;
+  }
+
+  #and(): Node {
+    let left = this.#relation();
+    while (this.#take('&&')) {
+      const right = this.#relation();
+      left = { kind: 'and', left, right, start: left.start, end: right.end };
+    }
+    return left;
+  }
+
+  #relation(): Node {
+    let left = this.#sum();
+    while (RELATIONS.has(this.#peek().text) && (this.#peek().kind === 'sign' || this.#peek().text === 'in') && this.#peek().kind !== 'string') left = this.#binary(left, () => this.#sum());
+    return left;
+  }
+
+  #sum(): Node {
+    let left = this.#product();
+    while (this.#is('+') || this.#is('-')) left = this.#binary(left, () => this.#product());
+    return left;
+  }
+
+  #product(): Node {
+    let left = this.#unary();
+    while (this.#is('*') || this.#is('/') || this.#is('%')) left = this.#binary(left, () => this.#unary());
+    return left;
+  }
+
+  #binary(left: Node, operand: () => Node): Node {
+    const sign = this.#next();
+    const right = operand();
+    return { kind: 'call', name: sign.text, target: undefined, args: [left, right], nameStart: sign.start, start: left.start, end: right.end };
+  }
+
+  #unary(): Node {
+    const sign = this.#peek();
+    if (!this.#is('!') && !this.#is('-')) return this.#member();
+    this.#depth += 1;
+    if (this.#depth > MAX_DEPTH) throw new SyntaxProblem(`nested deeper than ${MAX_DEPTH}`, sign.start, sign.end);
+    this.#at += 1;
+    const number = this.#peek();
+    let node: Node;
+    if (sign.text === '-' && (number.kind === 'int' || number.kind === 'double')) {
+      this.#at += 1;
+      const value = typeof number.value === 'bigint' ? canonicalInt(-number.value) : -(number.value as number);
+      node = this.#members({ kind: 'literal', type: number.kind, value, start: sign.start, end: number.end });
+    } else {
+      const operand = this.#unary();
+      node = { kind: 'call', name: sign.text === '-' ? 'neg' : '!', target: undefined, args: [operand], nameStart: sign.start, start: sign.start, end: operand.end };
+    }
+    this.#depth -= 1;
+    return node;
+  }
+
+  #member(): Node {
+    return this.#members(this.#primary());
+  }
+
+  #members(first: Node): Node {
+    let node = first;
+    for (;;) {
+      if (this.#take('.')) {
+        const optional = this.#take('?');
+        const field = this.#next();
+        if (field.kind !== 'name' && field.kind !== 'quoted-name') throw this.#unexpected(field, 'a name is expected after the dot');
+        const name = field.kind === 'quoted-name' ? field.text.slice(1, -1) : field.text;
+        if (!optional && field.kind === 'name' && this.#take('(')) {
+          const args = this.#arguments(')');
+          const end = this.#tokens[this.#at - 1]?.end ?? field.end;
+          node = this.#macro(node, field, args, end) ?? { kind: 'call', name, target: node, args, nameStart: field.start, start: node.start, end };
+        } else {
+          node = { kind: 'select', of: node, field: name, optional, fieldStart: field.start, start: node.start, end: field.end };
+        }
+      } else if (this.#take('[')) {
+        const optional = this.#take('?');
+        const key = this.#expression();
+        const end = this.#expect(']').end;
+        node = { kind: 'index', of: node, key, optional, start: node.start, end };
+      } else {
+        return node;
+      }
+    }
+  }
+
+  #arguments(close: string): Node[] {
+    const args: Node[] = [];
+    if (this.#take(close)) return args;
+    do args.push(this.#expression()); while (this.#take(','));
+    this.#expect(close);
+    return args;
+  }
+
+  #macro(over: Node, name: Token, args: readonly Node[], end: number): Node | undefined {
+    if (!MACROS.has(name.text)) return undefined;
+    const [variable, second, third] = args;
+    const isMapWithFilter = name.text === 'map' && args.length === 3;
+    if (args.length !== 2 && !isMapWithFilter) return undefined;
+    if (variable?.kind !== 'name') throw new SyntaxProblem(`${name.text}() takes a name first, such as ${name.text}(x, ...)`, variable?.start ?? name.start, variable?.end ?? name.end);
+    const macro = (name.text === 'existsOne' ? 'exists_one' : name.text) as MacroKind;
+    const body = isMapWithFilter ? third : second;
+    if (body === undefined) return undefined;
+    return { kind: 'macro', macro, over, variable: variable.name, body, filter: isMapWithFilter ? second : undefined, start: over.start, end };
+  }
+
+  #primary(): Node {
+    const token = this.#next();
+    const { start, end } = token;
+    switch (token.kind) {
+      case 'int':
+        if (token.value === 0x8000_0000_0000_0000n) throw new SyntaxProblem(`${token.text} is beyond the range of int`, start, end);
+        return { kind: 'literal', type: 'int', value: canonicalInt(token.value as bigint), start, end };
+      case 'uint': return { kind: 'literal', type: 'uint', value: canonicalInt(token.value as bigint), start, end };
+      case 'double': case 'string': case 'bytes': return { kind: 'literal', type: token.kind, value: token.value ?? null, start, end };
+      case 'name': return this.#named(token);
+      case 'sign':
+        if (token.text === '(') {
+          const inner = this.#expression();
+          const close = this.#expect(')');
+          return { ...inner, start, end: close.end };
+        }
+        if (token.text === '[') return this.#list(start);
+        if (token.text === '{') return this.#map(start);
+        if (token.text === '.' && this.#peek().kind === 'name') return this.#named(this.#next());
+        throw this.#unexpected(token, 'a value is expected');
+      case 'quoted-name': case 'end': throw this.#unexpected(token, 'a value is expected');
+    }
+  }
+
+  #named(token: Token): Node {
+    const { start, end, text } = token;
+    if (text === 'true' || text === 'false') return { kind: 'literal', type: 'bool', value: text === 'true', start, end };
+    if (text === 'null') return { kind: 'literal', type: 'null', value: null, start, end };
+    if (text === 'in' || RESERVED.has(text)) throw new SyntaxProblem(`${text} is a word of the language and names nothing`, start, end);
+    if (!this.#take('(')) return { kind: 'name', name: text, start, end };
+    const args = this.#arguments(')');
+    const close = this.#tokens[this.#at - 1]?.end ?? end;
+    if (text !== 'has') return { kind: 'call', name: text, target: undefined, args, nameStart: start, start, end: close };
+    const [of] = args;
+    if (args.length !== 1 || of === undefined || (of.kind !== 'select' && of.kind !== 'index')) throw new SyntaxProblem('has() takes one attribute or field, such as has(source.principal)', start, close);
+    return { kind: 'has', of, start, end: close };
+  }
+
+  #list(start: number): Node {
+    const items: { node: Node; optional: boolean }[] = [];
+    while (!this.#is(']')) {
+      const optional = this.#take('?');
+      items.push({ node: this.#expression(), optional });
+      if (!this.#take(',')) break;
+    }
+    return { kind: 'list', items, start, end: this.#expect(']').end };
+  }
+
+  #map(start: number): Node {
+    const entries: { key: Node; value: Node; optional: boolean }[] = [];
+    while (!this.#is('}')) {
+      const optional = this.#take('?');
+      const key = this.#expression();
+      this.#expect(':');
+      entries.push({ key, value: this.#expression(), optional });
+      if (!this.#take(',')) break;
+    }
+    return { kind: 'map', entries, start, end: this.#expect('}').end };
+  }
+}

@@ -1,0 +1,685 @@
+/**
+ * **In**: a tree and the attributes. **Out**: for every node its type and a closure that makes its value from a bag.
+ * **Fails**: with all problems at once; a node with a problem is `dyn`, so that one mistake is told once.
+ *
+ * Inside a plan `undefined` is "failed" (an absent attribute, an overflow ...): no exception is thrown on the way.
+ */
+import type { Attributes } from '../attributes/attributes.ts';
+import type { Bag } from '../attributes/bag.ts';
+import { BOOL, BYTES, DOUBLE, DYN, INT, NULL, STRING, TYPE, type Type, UINT, listOf, mapOf, optionalOf, sameType, typeText } from '../attributes/types.ts';
+import type { Value } from '../attributes/values.ts';
+import type { Node } from './ast.ts';
+import type { Problem, Read } from './compiled.ts';
+import { NONE, Optional, type Val, boxer, keyOf, typeNameOf, unbox } from './dynamic.ts';
+import { binaryOperator, negate } from './operators.ts';
+import { type Overload, overloadsOf, hasFunction, functionNames } from './functions/index.ts';
+import { nearestOf } from './nearest.ts';
+
+export type Run = (bag: Bag) => Val | undefined;
+
+export interface Plan {
+  readonly type: Type;
+  readonly run: Run;
+  /** The value, where it reads nothing and cannot fail. */
+  readonly constant?: Val | undefined;
+}
+
+interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; keys: Map<string, boolean> }
+
+const LITERAL_TYPES = { bool: BOOL, int: INT, uint: UINT, double: DOUBLE, string: STRING, bytes: BYTES, null: NULL } as const;
+const TYPE_NAMES: ReadonlySet<string> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type', 'null_type']);
+const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
+const WRONG: Plan = { type: DYN, run: () => undefined };
+
+export class Planner {
+  readonly problems: Problem[] = [];
+  readonly warnings: Problem[] = [];
+  readonly #reads = new Map<number, MutableRead>();
+  readonly #attributes: Attributes;
+  readonly #prefixes = new Set<string>();
+  /** Variables of macros: type and place. Expressions are synchronous and never enter themselves, so one array serves all evaluations. */
+  readonly #locals: { readonly name: string; readonly type: Type; readonly place: number }[] = [];
+  readonly #values: (Val | undefined)[] = [];
+  readonly #guards: Set<string>[] = [];
+
+  constructor(attributes: Attributes) {
+    this.#attributes = attributes;
+    for (const name of attributes.names()) {
+      for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) this.#prefixes.add(name.slice(0, dot));
+    }
+  }
+
+  reads(): Read[] {
+    return [...this.#reads.values()].map(({ name, slot, guarded, offset, keys }) => ({ name, slot, guarded, offset, keys: [...keys].map(([key, isGuarded]) => ({ key, guarded: isGuarded })) }));
+  }
+
+  problem(code: string, message: string, at: { readonly start: number; readonly end: number }): Plan {
+    this.problems.push({ code, message, start: at.start, end: Math.max(at.end, at.start + 1) });
+    return WRONG;
+  }
+
+  plan(node: Node): Plan {
+    switch (node.kind) {
+      case 'literal': {
+        const { value } = node;
+        return { type: LITERAL_TYPES[node.type], run: () => value, constant: value };
+      }
+      case 'name': case 'select': return this.#reference(node);
+      case 'index': return this.#index(node);
+      case 'has': return this.#has(node.of);
+      case 'and': return this.#logic(node.left, node.right, true);
+      case 'or': return this.#logic(node.left, node.right, false);
+      case 'if': return this.#conditional(node);
+      case 'list': return this.#list(node);
+      case 'map': return this.#map(node);
+      case 'macro': return this.#macro(node);
+      case 'call': return this.#call(node);
+    }
+  }
+
+  // ------------------------------------------------------------ attributes, fields, keys
+
+  #reference(node: Node & { kind: 'name' | 'select' }): Plan {
+    const chain = chainOf(node);
+    if (chain !== undefined && this.#local(chain.names[0] ?? '') === undefined) {
+      const found = this.#attribute(chain, node);
+      if (found !== undefined) return found;
+    }
+    if (node.kind === 'select') return this.#field(this.plan(node.of), node.field, node.optional, node);
+    const local = this.#local(node.name);
+    if (local !== undefined) {
+      const { place, type } = local;
+      const values = this.#values;
+      return { type, run: () => values[place] };
+    }
+    if (TYPE_NAMES.has(node.name)) {
+      const value = typeNameOf(node.name as Type['kind']);
+      return { type: TYPE, run: () => value, constant: value };
+    }
+    return this.#unknown(node.name, node);
+  }
+
+  #local(name: string): { readonly type: Type; readonly place: number } | undefined {
+    return this.#locals.findLast((local) => local.name === name);
+  }
+
+  /** The longest declared name along `a.b.c`, then fields of its value. Nothing where no part of it is declared. */
+  #attribute(chain: Chain, node: Node): Plan | undefined {
+    for (let length = chain.names.length; length > 0; length -= 1) {
+      const name = chain.names.slice(0, length).join('.');
+      const slot = this.#attributes.slotOf(name);
+      if (slot === undefined) continue;
+      const isOptional = chain.optional.slice(0, length).some(Boolean);
+      const { type } = this.#attributes.at(slot);
+      this.#read(name, slot, node.start, isOptional || this.#isGuarded(name));
+      let plan: Plan = isOptional
+        ? { type: optionalOf(type), run: (bag) => { const value = bag.get(slot); return value === undefined ? NONE : new Optional(value); } }
+        : { type, run: (bag) => bag.get(slot) };
+      for (let index = length; index < chain.names.length; index += 1) {
+        plan = this.#field(plan, chain.names[index] ?? '', chain.optional[index] === true, node, chain.names.slice(0, index).join('.'));
+      }
+      return plan;
+    }
+    const whole = chain.names.join('.');
+    if (chain.names.length === 1 && !this.#prefixes.has(whole)) return undefined;
+    if (this.#prefixes.has(whole)) return this.problem('EXPRESSION_NOT_AN_ATTRIBUTE', `${whole} is not an attribute, only the beginning of some: ${this.#under(whole)}`, node);
+    return this.#prefixes.has(chain.names[0] ?? '') ? this.#unknown(whole, node) : undefined;
+  }
+
+  #under(prefix: string): string {
+    const names = [...this.#attributes.names()].filter((name) => name.startsWith(`${prefix}.`));
+    return names.length > 4 ? `${names.slice(0, 4).join(', ')} ...` : names.join(', ');
+  }
+
+  #unknown(name: string, node: Node): Plan {
+    const near = nearestOf(name, this.#attributes.names());
+    const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : name.includes('.') ? 'docs/attributes.md lists what there is' : `a constant is written '"${name}"'`;
+    const constant = near.length > 0 && !name.includes('.') ? `; a constant is written '"${name}"'` : '';
+    return this.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; ${hint}${constant}`, node);
+  }
+
+  #read(name: string, slot: number, offset: number, guarded: boolean): MutableRead {
+    const known = this.#reads.get(slot);
+    if (known === undefined) {
+      const read = { name, slot, guarded, offset, keys: new Map<string, boolean>() };
+      this.#reads.set(slot, read);
+      return read;
+    }
+    if (known.guarded && !guarded) Object.assign(known, { guarded: false, offset });
+    return known;
+  }
+
+  #isGuarded(path: string): boolean {
+    return this.#guards.some((guards) => guards.has(path));
+  }
+
+  #field(of: Plan, field: string, optional: boolean, node: Node, below?: string): Plan {
+    if (of === WRONG) return WRONG;
+    const key = HEADER_MAPS.has(below ?? '') ? field.toLowerCase() : field;
+    return this.#lookup(of, { type: STRING, run: () => key, constant: key }, optional, node, below ?? attributeOf(node.kind === 'select' ? node.of : node));
+  }
+
+  #index(node: Node & { kind: 'index' }): Plan {
+    const of = this.plan(node.of);
+    let key = this.plan(node.key);
+    if (of === WRONG || key === WRONG) return WRONG;
+    const below = attributeOf(node.of);
+    if (below !== undefined && HEADER_MAPS.has(below) && typeof key.constant === 'string') {
+      const lower = key.constant.toLowerCase();
+      key = { type: STRING, run: () => lower, constant: lower };
+    }
+    return this.#lookup(of, key, node.optional, node, below);
+  }
+
+  /** `of[key]`, `of[?key]`, `of.key`: an absent key fails, or is none. Through an optional the answer is optional. */
+  #lookup(of: Plan, key: Plan, optional: boolean, node: Node, below: string | undefined): Plan {
+    const container = of.type.kind === 'optional' ? of.type.of : of.type;
+    const isOptional = optional || of.type.kind === 'optional';
+    if (container.kind !== 'map' && container.kind !== 'list' && container.kind !== 'dyn') {
+      return this.problem('EXPRESSION_NO_FIELD', `${typeText(of.type)} has no field or key; only maps and lists have`, node);
+    }
+    this.#noteKey(below, key, isOptional, node);
+    const wanted = container.kind === 'list' ? INT : container.kind === 'map' ? container.key : DYN;
+    const at = this.fit(key, wanted, node.kind === 'index' ? node.key : node, container.kind === 'list' ? 'a list is read by int' : `the keys are ${typeText(wanted)}`);
+    const [readContainer, readKey] = [of.run, at.run];
+    const result: Type = container.kind === 'list' || container.kind === 'map' ? container.of : DYN;
+    const read = container.kind === 'list' ? elementAt : container.kind === 'map' ? entryOf : anyOf;
+    if (!isOptional) {
+      return { type: result, run: (bag) => {
+        const [value, index] = [readContainer(bag), readKey(bag)];
+        return value === undefined || index === undefined ? undefined : read(value, index);
+      } };
+    }
+    const type = result.kind === 'optional' ? result : optionalOf(result);
+    return { type, run: (bag) => {
+      let value = readContainer(bag);
+      if (value instanceof Optional) value = value.value ?? NONE;
+      if (value === NONE) return NONE;
+      const index = readKey(bag);
+      if (value === undefined || index === undefined) return undefined;
+      const found = read(value, index);
+      return found === undefined ? NONE : found instanceof Optional ? found : new Optional(found);
+    } };
+  }
+
+  /** Notes which key of an attribute is read, and warns where it may be absent. */
+  #noteKey(below: string | undefined, key: Plan, isOptional: boolean, node: Node): void {
+    if (below === undefined || typeof key.constant !== 'string') return;
+    const slot = this.#attributes.slotOf(below);
+    if (slot === undefined) return;
+    const guarded = isOptional || this.#isGuarded(`${below}[${key.constant}]`);
+    const { keys } = this.#read(below, slot, node.start, true);
+    keys.set(key.constant, (keys.get(key.constant) ?? true) && guarded);
+    if (guarded) return;
+    this.warnings.push({
+      code: 'EXPRESSION_MAY_BE_ABSENT', start: node.start, end: node.end,
+      message: `${below}[${JSON.stringify(key.constant)}] may be absent, and the expression then fails; write ${below}[?${JSON.stringify(key.constant)}].orValue(...) where that is not meant`,
+    });
+  }
+
+  #has(of: Node): Plan {
+    const chain = of.kind === 'select' ? chainOf(of) : undefined;
+    if (chain !== undefined && this.#local(chain.names[0] ?? '') === undefined) {
+      for (let length = chain.names.length; length > 0; length -= 1) {
+        const name = chain.names.slice(0, length).join('.');
+        const slot = this.#attributes.slotOf(name);
+        if (slot === undefined) continue;
+        this.#read(name, slot, of.start, true);
+        if (length === chain.names.length) return { type: BOOL, run: (bag) => bag.get(slot) !== undefined };
+        this.#guards.push(new Set([name, `${name}[${chain.names[length] ?? ''}]`]));
+        const container = this.plan(of.kind === 'select' ? of.of : of);
+        this.#guards.pop();
+        return hasField(container, HEADER_MAPS.has(name) ? (chain.names.at(-1) ?? '').toLowerCase() : chain.names.at(-1) ?? '', (bag) => bag.get(slot) === undefined);
+      }
+    }
+    if (of.kind === 'index') {
+      const found = this.plan({ ...of, optional: true });
+      const { run } = found;
+      return found === WRONG ? WRONG : { type: BOOL, run: (bag) => { const value = run(bag); return value === undefined ? undefined : value instanceof Optional && value.value !== undefined; } };
+    }
+    if (of.kind !== 'select') return this.problem('EXPRESSION_SYNTAX', 'has() takes one attribute or field', of);
+    const container = this.plan(of.of);
+    if (container === WRONG) return WRONG;
+    if (!['map', 'dyn', 'optional'].includes(container.type.kind)) return this.problem('EXPRESSION_NO_FIELD', `${typeText(container.type)} has no fields`, of);
+    return hasField(container, of.field, undefined);
+  }
+
+  // ------------------------------------------------------------ logic
+
+  #where<T>(guards: Set<string>, plan: () => T): T {
+    this.#guards.push(guards);
+    try {
+      return plan();
+    } finally {
+      this.#guards.pop();
+    }
+  }
+
+  /** CEL's commutative logic: one side that decides absorbs a failure of the other. */
+  #logic(leftNode: Node, rightNode: Node, isAnd: boolean): Plan {
+    const left = this.fit(this.plan(leftNode), BOOL, leftNode, isAnd ? '&& takes bool' : '|| takes bool');
+    const right = this.#where(guardsOf(leftNode, isAnd), () => this.fit(this.plan(rightNode), BOOL, rightNode, isAnd ? '&& takes bool' : '|| takes bool'));
+    const [a, b] = [left.run, right.run];
+    const deciding = !isAnd;
+    return constantOf([left, right], { type: BOOL, run: (bag) => {
+      const first = a(bag);
+      if (first === deciding) return deciding;
+      const second = b(bag);
+      if (second === deciding) return deciding;
+      return first === undefined || second === undefined ? undefined : isAnd;
+    } });
+  }
+
+  #conditional(node: Node & { kind: 'if' }): Plan {
+    const test = this.fit(this.plan(node.test), BOOL, node.test, 'the condition of ?: is bool');
+    const then = this.#where(guardsOf(node.test, true), () => this.plan(node.yes));
+    const otherwise = this.#where(guardsOf(node.test, false), () => this.plan(node.no));
+    const { type, plans } = this.#joined([then, otherwise]);
+    const [a, b] = [plans[0]?.run ?? WRONG.run, plans[1]?.run ?? WRONG.run];
+    const condition = test.run;
+    return constantOf([test, then, otherwise], { type, run: (bag) => {
+      const value = condition(bag);
+      return value === undefined ? undefined : value === true ? a(bag) : b(bag);
+    } });
+  }
+
+  /** One type for several: theirs where they agree, else `dyn`. */
+  #joined(plans: readonly Plan[]): { type: Type; plans: readonly Plan[] } {
+    const [first] = plans.filter((plan) => !isEmptyContainer(plan.type));
+    const type = first === undefined ? (plans[0]?.type ?? DYN) : plans.every((plan) => sameType(plan.type, first.type) || isEmptyContainer(plan.type)) ? first.type : DYN;
+    return { type, plans: type.kind === 'dyn' ? plans.map((plan) => boxed(plan)) : plans };
+  }
+
+  // ------------------------------------------------------------ lists, maps, macros
+
+  #list(node: Node & { kind: 'list' }): Plan {
+    const items = node.items.map((item) => {
+      const plan = this.plan(item.node);
+      if (!item.optional) return plan;
+      if (plan.type.kind !== 'optional' && plan.type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `[?x] takes an optional value, this is ${typeText(plan.type)}`, item.node);
+      return { type: plan.type.kind === 'optional' ? plan.type.of : DYN, run: plan.run };
+    });
+    const { type, plans } = this.#joined(items);
+    const runs = plans.map(({ run }) => run);
+    const optional = node.items.map((item) => item.optional);
+    return constantOf(items, { type: listOf(items.length === 0 ? DYN : type), run: (bag) => {
+      const list: Val[] = [];
+      for (let index = 0; index < runs.length; index += 1) {
+        const value = runs[index]?.(bag);
+        if (value === undefined) return undefined;
+        if (optional[index] !== true) list.push(value);
+        else if (value instanceof Optional && value.value !== undefined) list.push(value.value);
+      }
+      return list as Val;
+    } });
+  }
+
+  #map(node: Node & { kind: 'map' }): Plan {
+    const keys = this.#joined(node.entries.map(({ key }) => this.plan(key)));
+    const given = node.entries.map(({ value, optional }) => {
+      const plan = this.plan(value);
+      return optional ? { type: plan.type.kind === 'optional' ? plan.type.of : DYN, run: plan.run } : plan;
+    });
+    const values = this.#joined(given);
+    const wrongKey = node.entries.find((_, index) => !['string', 'int', 'uint', 'bool', 'dyn'].includes(keys.plans[index]?.type.kind ?? 'dyn'));
+    if (wrongKey !== undefined) return this.problem('EXPRESSION_TYPE', 'a key of a map is a string, an int, a uint or a bool', wrongKey.key);
+    const entries = node.entries.map(({ optional }, index) => ({ optional, key: keys.plans[index]?.run ?? WRONG.run, value: values.plans[index]?.run ?? WRONG.run }));
+    const type = mapOf(entries.length === 0 ? DYN : keys.type, entries.length === 0 ? DYN : values.type);
+    return constantOf([...keys.plans, ...given], { type, run: (bag) => {
+      const map = new Map<Val, Val>();
+      for (const entry of entries) {
+        const [key, value] = [entry.key(bag), entry.value(bag)];
+        if (key === undefined || value === undefined) return undefined;
+        if (typeof key === 'number' && !Number.isInteger(key)) return undefined;
+        const canonical = keyOf(key);
+        if (map.has(canonical)) return undefined;
+        if (!entry.optional) map.set(canonical, value);
+        else if (value instanceof Optional && value.value !== undefined) map.set(canonical, value.value);
+      }
+      return map as Val;
+    } });
+  }
+
+  #macro(node: Node & { kind: 'macro' }): Plan {
+    const over = this.plan(node.over);
+    if (over === WRONG) return WRONG;
+    const { type } = over;
+    if (type.kind !== 'list' && type.kind !== 'map' && type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `${node.macro}() goes over a list or the keys of a map, this is ${typeText(type)}`, node.over);
+    const element = type.kind === 'list' ? type.of : type.kind === 'map' ? type.key : DYN;
+    const place = this.#values.length;
+    this.#values.push(undefined);
+    this.#locals.push({ name: node.variable, type: element, place });
+    const filter = node.filter === undefined ? undefined : this.fit(this.plan(node.filter), BOOL, node.filter, 'the filter of map() is bool');
+    const planned = this.plan(node.body);
+    const body = node.macro === 'map' ? planned : this.fit(planned, BOOL, node.body, `${node.macro}() takes a condition`);
+    this.#locals.pop();
+    const values = this.#values;
+    const itemsOf = (bag: Bag): Iterable<Val> | undefined => {
+      const value = over.run(bag);
+      if (Array.isArray(value)) return value as readonly Val[];
+      return value instanceof Map ? ((type.kind === 'dyn' ? [...value.keys()].map((key: Val) => (typeof key === 'number' ? BigInt(key) : key)) : value.keys()) as Iterable<Val>) : undefined;
+    };
+    const run = macroRun(node.macro, itemsOf, body.run, filter?.run, (value) => { values[place] = value; });
+    const result = node.macro === 'map' ? listOf(body.type) : node.macro === 'filter' ? listOf(element) : BOOL;
+    return { type: result, run };
+  }
+
+  // ------------------------------------------------------------ calls
+
+  #call(node: Node & { kind: 'call' }): Plan {
+    const { name, target, args } = node;
+    if (target?.kind === 'name' && target.name === 'optional' && this.#local('optional') === undefined) return this.#makeOptional(node);
+    // cidr(...).ip() is a method, ip.isCanonical(...) is a function with a dotted name.
+    if (target?.kind === 'name' && hasFunction(`${target.name}.${name}`) && this.#local(target.name) === undefined) {
+      return this.#overloaded(`${target.name}.${name}`, false, args.map((arg) => this.plan(arg)), args, node);
+    }
+    const nodes = target === undefined ? args : [target, ...args];
+    const plans = nodes.map((arg) => this.plan(arg));
+    if (plans.includes(WRONG)) return WRONG;
+    const [first, second] = plans;
+    if (target === undefined && args.length === 2 && first !== undefined && second !== undefined) {
+      const operator = binaryOperator(name, first, second);
+      if (operator !== undefined) return 'problem' in operator ? this.problem('EXPRESSION_NO_OVERLOAD', operator.problem, node) : this.#checked(constantOf(plans, operator.plan), plans, node);
+    }
+    if (name === '!' && first !== undefined) {
+      const inner = this.fit(first, BOOL, nodes[0] ?? node, '! takes bool');
+      const { run } = inner;
+      return constantOf([inner], { type: BOOL, run: (bag) => { const value = run(bag); return value === undefined ? undefined : value !== true; } });
+    }
+    if (name === 'neg' && first !== undefined) {
+      const negated = negate(first);
+      return negated === undefined ? this.problem('EXPRESSION_NO_OVERLOAD', `- does not go with ${typeText(first.type)}`, node) : this.#checked(constantOf([first], negated), plans, node);
+    }
+    if (target !== undefined && first?.type.kind === 'optional') {
+      const made = optionalMethod(name, first, second, this, node);
+      if (made !== undefined) return made;
+    }
+    if (first !== undefined && name === 'size' && plans.length === 1 && ['list', 'map'].includes(first.type.kind)) return constantOf(plans, { type: INT, run: (bag) => sizeOf(first.run(bag)) });
+    if (first !== undefined && target === undefined && name === 'dyn' && plans.length === 1) return boxed(first);
+    return this.#overloaded(name, target !== undefined, plans, nodes, node);
+  }
+
+  /** A constant operation that fails fails on every request: it is told at load. */
+  #checked(plan: Plan, operands: readonly Plan[], node: Node): Plan {
+    if (operands.every(({ constant }) => constant !== undefined) && plan.constant === undefined) return this.problem('EXPRESSION_OVERFLOW', 'this constant cannot be worked out: a number is beyond its range, or divided by 0', node);
+    return plan;
+  }
+
+  #overloaded(name: string, isMethod: boolean, plans: readonly Plan[], nodes: readonly Node[], node: Node & { kind: 'call' }): Plan {
+    if (plans.includes(WRONG)) return WRONG;
+    const named = overloadsOf(name, isMethod);
+    if (named.length === 0) return this.#unknownFunction(name, isMethod, node);
+    const fitting = named.filter(({ params }) => params.length === plans.length && params.every((param, index) => mayBe(plans[index]?.type ?? DYN, param)));
+    if (fitting.length === 0) {
+      const given = plans.map(({ type }) => typeText(type));
+      const shown = isMethod ? `${given[0]}.${name}(${given.slice(1).join(', ')})` : `${name}(${given.join(', ')})`;
+      const known = named.map(({ params }) => (isMethod ? `${typeText(params[0] ?? DYN)}.${name}(${params.slice(1).map(typeText).join(', ')})` : `${name}(${params.map(typeText).join(', ')})`));
+      return this.problem('EXPRESSION_NO_OVERLOAD', `there is no ${shown}; there is ${[...new Set(known)].slice(0, 4).join(', ')}`, node);
+    }
+    const constants = plans.map(({ constant }) => constant);
+    for (const overload of fitting) {
+      const wrong = fitting.length === 1 || constants.every((value) => value !== undefined) ? overload.checkConstant?.(constants) : undefined;
+      if (wrong !== undefined) return this.problem('EXPRESSION_CONSTANT', wrong, nodes[constants.findLastIndex((value) => value !== undefined)] ?? node);
+    }
+    const [only] = fitting;
+    if (only === undefined) return WRONG;
+    const planned = fitting.length === 1 ? direct(only, plans) : dispatched(fitting, plans);
+    const folded = constantOf(plans, planned);
+    if (constants.every((value) => value !== undefined) && folded.constant === undefined) return this.problem('EXPRESSION_CONSTANT', 'this constant cannot be worked out', node);
+    return folded;
+  }
+
+  #unknownFunction(name: string, isMethod: boolean, node: Node): Plan {
+    const near = nearestOf(name, functionNames());
+    const other = overloadsOf(name, !isMethod).length > 0 ? `; it is called ${isMethod ? `${name}(x)` : `x.${name}()`}` : near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
+    return this.problem('EXPRESSION_UNKNOWN_FUNCTION', `unknown function ${name}()${other}`, node);
+  }
+
+  #makeOptional(node: Node & { kind: 'call' }): Plan {
+    const [arg] = node.args;
+    if (node.name === 'none' && arg === undefined) return { type: optionalOf(DYN), run: () => NONE, constant: NONE };
+    const plan = arg === undefined ? undefined : this.plan(arg);
+    if (plan === undefined || (node.name !== 'of' && node.name !== 'ofNonZeroValue')) return this.problem('EXPRESSION_UNKNOWN_FUNCTION', `there is no optional.${node.name}() of so many; there is optional.of(x), optional.ofNonZeroValue(x), optional.none()`, node);
+    const { run } = plan;
+    const isZeroToo = node.name === 'ofNonZeroValue';
+    return constantOf([plan], { type: optionalOf(plan.type), run: (bag) => {
+      const value = run(bag);
+      return value === undefined ? undefined : isZeroToo && isZero(value) ? NONE : new Optional(value);
+    } });
+  }
+
+  /** Makes a plan of the wanted type, at run time where the type is `dyn`; else a problem. */
+  fit(plan: Plan, wanted: Type, node: { readonly start: number; readonly end: number }, why: string): Plan {
+    if (plan === WRONG || wanted.kind === 'dyn') return wanted.kind === 'dyn' ? boxed(plan) : plan;
+    if (sameType(plan.type, wanted) || isEmptyContainer(plan.type)) return plan;
+    if (isPartlyDyn(plan.type)) {
+      const box = boxer(plan.type);
+      const { run } = plan;
+      return { type: wanted, run: (bag) => { const value = run(bag); return value === undefined ? undefined : unbox(wanted, box?.(value) ?? value); } };
+    }
+    return this.problem('EXPRESSION_TYPE', `${why}; this is ${typeText(plan.type)}`, node);
+  }
+}
+
+// -------------------------------------------------------------- pieces without state
+
+interface Chain { readonly names: readonly string[]; readonly optional: readonly boolean[] }
+
+/** The names of `a.b.?c`; nothing where it does not begin with a name. */
+function chainOf(node: Node): Chain | undefined {
+  if (node.kind === 'name') return { names: [node.name], optional: [false] };
+  if (node.kind !== 'select') return undefined;
+  const below = chainOf(node.of);
+  return below === undefined ? undefined : { names: [...below.names, node.field], optional: [...below.optional, node.optional] };
+}
+
+const attributeOf = (node: Node): string | undefined => chainOf(node)?.names.join('.');
+
+/** What is known to be there where a condition is true (`when`) or false. */
+function guardsOf(node: Node, when: boolean): Set<string> {
+  const found = new Set<string>();
+  const look = (part: Node, isTrue: boolean): void => {
+    if (part.kind === 'call' && part.name === '!' && part.args[0] !== undefined) return look(part.args[0], !isTrue);
+    if (part.kind === (isTrue ? 'and' : 'or')) {
+      const { left, right } = part as Node & { kind: 'and' | 'or' };
+      look(left, isTrue);
+      return look(right, isTrue);
+    }
+    if (!isTrue) return undefined;
+    if (part.kind === 'has') {
+      const names = chainOf(part.of)?.names;
+      if (names !== undefined) {
+        found.add(names.join('.'));
+        found.add(`${names.slice(0, -1).join('.')}[${names.at(-1)}]`);
+      } else if (part.of.kind === 'index' && part.of.key.kind === 'literal') found.add(`${attributeOf(part.of.of)}[${keyText(part.of.key)}]`);
+    }
+    if (part.kind === 'call' && part.name === 'in' && part.args[0]?.kind === 'literal' && part.args[1] !== undefined) found.add(`${attributeOf(part.args[1])}[${keyText(part.args[0])}]`);
+    return undefined;
+  };
+  look(node, when);
+  return found;
+}
+
+const keyText = ({ value }: Node & { kind: 'literal' }): string => (typeof value === 'string' ? value : '');
+
+const isEmptyContainer = (type: Type): boolean => (type.kind === 'list' || type.kind === 'optional' ? type.of.kind === 'dyn' : type.kind === 'map' && type.key.kind === 'dyn' && type.of.kind === 'dyn');
+const isPartlyDyn = (type: Type): boolean => type.kind === 'dyn' || ((type.kind === 'list' || type.kind === 'optional') && isPartlyDyn(type.of)) || (type.kind === 'map' && (isPartlyDyn(type.key) || isPartlyDyn(type.of)));
+
+export function boxed(plan: Plan): Plan {
+  const box = boxer(plan.type);
+  if (plan.type.kind === 'dyn' || box === undefined) return { ...plan, type: DYN };
+  const { run } = plan;
+  return constantOf([plan], { type: DYN, run: (bag) => { const value = run(bag); return value === undefined ? undefined : box(value); } });
+}
+
+/** Works out at load what reads nothing. */
+export function constantOf(operands: readonly Plan[], plan: Plan): Plan {
+  if (!operands.every(({ constant }) => constant !== undefined)) return plan;
+  const value = plan.run(NOTHING);
+  return value === undefined ? plan : { type: plan.type, run: () => value, constant: value };
+}
+const NOTHING: Bag = { get: () => undefined };
+
+const elementAt = (list: Val, index: Val): Val | undefined => (Array.isArray(list) && typeof index === 'number' ? (list as readonly Val[])[index] : undefined);
+const entryOf = (map: Val, key: Val): Val | undefined => (map as ReadonlyMap<Val, Val>).get(keyOf(key));
+function anyOf(value: Val, key: Val): Val | undefined {
+  if (value instanceof Map) return entryOf(value as Val, key);
+  const index = keyOf(key);
+  return Array.isArray(value) && typeof index === 'number' && Number.isInteger(index) ? (value as readonly Val[])[index] : undefined;
+}
+
+function hasField({ run }: Plan, field: string, isAbsent: ((bag: Bag) => boolean) | undefined): Plan {
+  return { type: BOOL, run: (bag) => {
+    if (isAbsent?.(bag) === true) return false;
+    let value = run(bag);
+    if (value instanceof Optional) value = value.value;
+    if (value === undefined) return undefined;
+    return value instanceof Map ? value.has(field) : undefined;
+  } };
+}
+
+function sizeOf(value: Val | undefined): Value | undefined {
+  return Array.isArray(value) ? value.length : value instanceof Map ? value.size : undefined;
+}
+
+function isZero(value: Val): boolean {
+  if (value === false || value === 0 || value === 0n || value === '' || value === null) return true;
+  return sizeOf(value) === 0 || (value instanceof Uint8Array && value.length === 0);
+}
+
+/** Whether a value of the type may be given where `param` is expected. */
+const mayBe = (type: Type, param: Type): boolean => param.kind === 'dyn' || isPartlyDyn(type) || sameType(type, param) || isEmptyContainer(type);
+
+function direct(overload: Overload, plans: readonly Plan[]): Plan {
+  const runs = plans.map((plan, index) => adapted(plan, overload.params[index] ?? DYN));
+  const rest = plans.slice(1).map(({ constant }) => constant);
+  const [a, b] = runs;
+  const type = overload.result;
+  const special = rest.length > 0 && rest.every((value) => value !== undefined) ? overload.specialise?.(rest) : undefined;
+  if (special !== undefined && a !== undefined) {
+    const call = special as (first: Val) => Val | undefined;
+    return { type, run: (bag) => { const x = a(bag); return x === undefined ? undefined : call(x); } };
+  }
+  if (runs.length === 1 && a !== undefined) {
+    const call = overload.run as unknown as (x: Val) => Val | undefined;
+    return { type, run: (bag) => { const x = a(bag); return x === undefined ? undefined : call(x); } };
+  }
+  if (runs.length === 2 && a !== undefined && b !== undefined) {
+    const call = overload.run as unknown as (x: Val, y: Val) => Val | undefined;
+    return { type, run: (bag) => {
+      const x = a(bag);
+      const y = b(bag);
+      return x === undefined || y === undefined ? undefined : call(x, y);
+    } };
+  }
+  const call = overload.run as unknown as (...args: readonly Val[]) => Val | undefined;
+  return { type, run: (bag) => {
+    const args: Val[] = [];
+    for (const run of runs) {
+      const value = run(bag);
+      if (value === undefined) return undefined;
+      args.push(value);
+    }
+    return call(...args);
+  } };
+}
+
+/** Of several overloads the one that the values of this evaluation fit. */
+function dispatched(overloads: readonly Overload[], plans: readonly Plan[]): Plan {
+  const runs = plans.map((plan) => boxed(plan).run);
+  const [first] = overloads;
+  const type = first !== undefined && overloads.every(({ result }) => sameType(result, first.result)) ? first.result : DYN;
+  const boxers = overloads.map(({ result }) => (type.kind === 'dyn' ? boxer(result) : undefined));
+  return { type, run: (bag) => {
+    const given: Val[] = [];
+    for (const run of runs) {
+      const value = run(bag);
+      if (value === undefined) return undefined;
+      given.push(value);
+    }
+    for (const [index, { params, run }] of overloads.entries()) {
+      const args = given.map((value, at) => unbox(params[at] ?? DYN, value));
+      if (args.includes(undefined)) continue;
+      const value = (run as unknown as (...values: readonly (Val | undefined)[]) => Val | undefined)(...args);
+      return value === undefined ? undefined : boxers[index]?.(value) ?? value;
+    }
+    return undefined;
+  } };
+}
+
+function adapted(plan: Plan, param: Type): Run {
+  if (param.kind === 'dyn') return boxed(plan).run;
+  if (!isPartlyDyn(plan.type)) return plan.run;
+  const box = boxer(plan.type);
+  const { run } = plan;
+  return (bag) => { const value = run(bag); return value === undefined ? undefined : unbox(param, box?.(value) ?? value); };
+}
+
+function optionalMethod(name: string, target: Plan, arg: Plan | undefined, planner: Planner, node: Node & { kind: 'call' }): Plan | undefined {
+  const inner = target.type.kind === 'optional' ? target.type.of : DYN;
+  const { run } = target;
+  const valueOf = (bag: Bag): Optional | undefined => { const value = run(bag); return value instanceof Optional ? value : undefined; };
+  if (name === 'hasValue' && arg === undefined) return { type: BOOL, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined; } };
+  if (name === 'value' && arg === undefined) return { type: inner, run: (bag) => valueOf(bag)?.value };
+  if (arg === undefined) return undefined;
+  if (name === 'orValue') {
+    const type = inner.kind === 'dyn' && !isPartlyDyn(arg.type) && target.constant === NONE ? arg.type : inner;
+    const fallback = planner.fit(arg, type, node.args[0] ?? node, `orValue() takes ${typeText(type)} here`).run;
+    return { type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value ?? fallback(bag); } };
+  }
+  if (name === 'or') {
+    const fallback = planner.fit(arg, target.type, node.args[0] ?? node, `or() takes ${typeText(target.type)} here`).run;
+    return { type: target.type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value : fallback(bag); } };
+  }
+  return undefined;
+}
+
+type Items = (bag: Bag) => Iterable<Val> | undefined;
+
+function macroRun(macro: (Node & { kind: 'macro' })['macro'], itemsOf: Items, body: Run, filter: Run | undefined, bind: (value: Val) => void): Run {
+  switch (macro) {
+    case 'all': case 'exists': {
+      const deciding = macro === 'exists';
+      return (bag) => {
+        const items = itemsOf(bag);
+        if (items === undefined) return undefined;
+        let hasFailed = false;
+        for (const item of items) {
+          bind(item);
+          const value = body(bag);
+          if (value === deciding) return deciding;
+          if (value === undefined) hasFailed = true;
+        }
+        return hasFailed ? undefined : !deciding;
+      };
+    }
+    case 'exists_one': return (bag) => {
+      const items = itemsOf(bag);
+      if (items === undefined) return undefined;
+      let count = 0;
+      for (const item of items) {
+        bind(item);
+        const value = body(bag);
+        if (value === undefined) return undefined;
+        if (value === true) count += 1;
+      }
+      return count === 1;
+    };
+    case 'filter': case 'map': return (bag) => {
+      const items = itemsOf(bag);
+      if (items === undefined) return undefined;
+      const made: Val[] = [];
+      for (const item of items) {
+        bind(item);
+        const keeps = filter === undefined ? true : filter(bag);
+        if (keeps === undefined) return undefined;
+        if (keeps !== true) continue;
+        const value = body(bag);
+        if (value === undefined) return undefined;
+        if (macro === 'map') made.push(value);
+        else if (value === true) made.push(item);
+      }
+      return made as Val;
+    };
+  }
+}
