@@ -72,7 +72,11 @@ export function unbox(type: Type, value: Val): Val | undefined {
       });
       return entries === undefined ? undefined : new Map(entries);
     }
-    case 'optional': return value instanceof Optional ? value : undefined;
+    case 'optional': {
+      if (!(value instanceof Optional) || value.value === undefined) return value instanceof Optional ? value : undefined;
+      const inner = unbox(type.of, value.value);
+      return inner === undefined ? undefined : new Optional(inner);
+    }
     default: return kindOf(value) === type.kind ? value : undefined;
   }
 }

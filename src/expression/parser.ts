@@ -7,6 +7,8 @@ import { SyntaxProblem, type Token, tokensOf } from './lexer.ts';
 import { canonicalInt } from './integers.ts';
 
 const MAX_DEPTH = 250;
+/** Of the tree, where `a || b || c` is one deeper for each sign: planning and evaluating go down by calls. */
+const MAX_TREE_DEPTH = 1000;
 const MAX_LENGTH = 100_000;
 const MACROS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'existsOne', 'map', 'filter']);
 const RESERVED: ReadonlySet<string> = new Set(['as', 'break', 'const', 'continue', 'else', 'for', 'function', 'if', 'import', 'let', 'loop', 'package', 'namespace', 'return', 'var', 'void', 'while']);
@@ -15,6 +17,28 @@ const RELATIONS: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>='
 export function parse(text: string): Node {
   if (text.length > MAX_LENGTH) throw new SyntaxProblem(`an expression has at most ${MAX_LENGTH} characters, this has ${text.length}`, 0, 1);
   return new Parser(tokensOf(text)).whole();
+}
+
+function refuseDeep(root: Node): void {
+  let level: readonly Node[] = [root];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MAX_TREE_DEPTH) throw new SyntaxProblem(`more than ${MAX_TREE_DEPTH} operators in a row; write x in [...] instead of many ==, or split it with named expressions`, root.start, root.end);
+    level = level.flatMap(partsOf);
+  }
+}
+
+function partsOf(node: Node): readonly Node[] {
+  switch (node.kind) {
+    case 'literal': case 'name': return [];
+    case 'select': case 'has': return [node.of];
+    case 'index': return [node.of, node.key];
+    case 'call': return node.target === undefined ? node.args : [node.target, ...node.args];
+    case 'and': case 'or': return [node.left, node.right];
+    case 'if': return [node.test, node.yes, node.no];
+    case 'list': return node.items.map((item) => item.node);
+    case 'map': return node.entries.flatMap(({ key, value }) => [key, value]);
+    case 'macro': return node.filter === undefined ? [node.over, node.body] : [node.over, node.body, node.filter];
+  }
 }
 
 class Parser {
@@ -30,6 +54,7 @@ class Parser {
     const node = this.#expression();
     const rest = this.#peek();
     if (rest.kind !== 'end') throw this.#unexpected(rest, 'an operator or the end is expected');
+    refuseDeep(node);
     return node;
   }
 

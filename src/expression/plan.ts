@@ -28,7 +28,9 @@ interface MutableRead { name: string; slot: number; guarded: boolean; offset: nu
 
 const LITERAL_TYPES = { bool: BOOL, int: INT, uint: UINT, double: DOUBLE, string: STRING, bytes: BYTES, null: NULL } as const;
 const TYPE_NAMES: ReadonlySet<string> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type', 'null_type']);
+/** Header names are lower case on every wire; a constant is lowered when it is read. */
 const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
+const WELL_KNOWN_TYPES: Readonly<Record<string, Val>> = { 'google.protobuf.Timestamp': typeNameOf('timestamp'), 'google.protobuf.Duration': typeNameOf('duration') };
 const WRONG: Plan = { type: DYN, run: () => undefined };
 
 export class Planner {
@@ -85,6 +87,8 @@ export class Planner {
       const found = this.#attribute(chain, node);
       if (found !== undefined) return found;
     }
+    const typeName = WELL_KNOWN_TYPES[chain?.names.join('.') ?? ''];
+    if (typeName !== undefined) return { type: TYPE, run: () => typeName, constant: typeName };
     if (node.kind === 'select') return this.#field(this.plan(node.of), node.field, node.optional, node);
     const local = this.#local(node.name);
     if (local !== undefined) {
@@ -155,7 +159,7 @@ export class Planner {
 
   #field(of: Plan, field: string, optional: boolean, node: Node, below?: string): Plan {
     if (of === WRONG) return WRONG;
-    const key = HEADER_MAPS.has(below ?? '') ? field.toLowerCase() : field;
+    const key = keyFor(below, field);
     return this.#lookup(of, { type: STRING, run: () => key, constant: key }, optional, node, below ?? attributeOf(node.kind === 'select' ? node.of : node));
   }
 
@@ -164,10 +168,7 @@ export class Planner {
     let key = this.plan(node.key);
     if (of === WRONG || key === WRONG) return WRONG;
     const below = attributeOf(node.of);
-    if (below !== undefined && HEADER_MAPS.has(below) && typeof key.constant === 'string') {
-      const lower = key.constant.toLowerCase();
-      key = { type: STRING, run: () => lower, constant: lower };
-    }
+    key = loweredKey(below, key);
     return this.#lookup(of, key, node.optional, node, below);
   }
 
@@ -179,11 +180,12 @@ export class Planner {
       return this.problem('EXPRESSION_NO_FIELD', `${typeText(of.type)} has no field or key; only maps and lists have`, node);
     }
     this.#noteKey(below, key, isOptional, node);
-    const wanted = container.kind === 'list' ? INT : container.kind === 'map' ? container.key : DYN;
+    const isDynIndex = container.kind === 'list' && key.type.kind === 'dyn'; // a whole double or uint is an index, too
+    const wanted = isDynIndex ? DYN : container.kind === 'list' ? INT : container.kind === 'map' ? container.key : DYN;
     const at = this.fit(key, wanted, node.kind === 'index' ? node.key : node, container.kind === 'list' ? 'a list is read by int' : `the keys are ${typeText(wanted)}`);
     const [readContainer, readKey] = [of.run, at.run];
     const result: Type = container.kind === 'list' || container.kind === 'map' ? container.of : DYN;
-    const read = container.kind === 'list' ? elementAt : container.kind === 'map' ? entryOf : anyOf;
+    const read = isDynIndex ? anyOf : container.kind === 'list' ? elementAt : container.kind === 'map' ? entryOf : anyOf;
     if (!isOptional) {
       return { type: result, run: (bag) => {
         const [value, index] = [readContainer(bag), readKey(bag)];
@@ -193,7 +195,7 @@ export class Planner {
     const type = result.kind === 'optional' ? result : optionalOf(result);
     return { type, run: (bag) => {
       let value = readContainer(bag);
-      if (value instanceof Optional) value = value.value ?? NONE;
+      if (value instanceof Optional) value = value.value === undefined ? NONE : value.value;
       if (value === NONE) return NONE;
       const index = readKey(bag);
       if (value === undefined || index === undefined) return undefined;
@@ -226,11 +228,13 @@ export class Planner {
         if (slot === undefined) continue;
         this.#read(name, slot, of.start, true);
         if (length === chain.names.length) return { type: BOOL, run: (bag) => bag.get(slot) !== undefined };
-        this.#guards.push(new Set([name, `${name}[${chain.names[length] ?? ''}]`]));
+        this.#guards.push(new Set([name, `${name}[${keyFor(name, chain.names[length] ?? '')}]`]));
         const container = this.plan(of.kind === 'select' ? of.of : of);
         this.#guards.pop();
-        return hasField(container, HEADER_MAPS.has(name) ? (chain.names.at(-1) ?? '').toLowerCase() : chain.names.at(-1) ?? '', (bag) => bag.get(slot) === undefined);
+        return hasField(container, keyFor(name, chain.names.at(-1) ?? ''), (bag) => bag.get(slot) === undefined);
       }
+      const wrong = this.#attribute(chain, of);
+      if (wrong !== undefined) return wrong;
     }
     if (of.kind === 'index') {
       const found = this.plan({ ...of, optional: true });
@@ -285,8 +289,8 @@ export class Planner {
 
   /** One type for several: theirs where they agree, else `dyn`. */
   #joined(plans: readonly Plan[]): { type: Type; plans: readonly Plan[] } {
-    const [first] = plans.filter((plan) => !isEmptyContainer(plan.type));
-    const type = first === undefined ? (plans[0]?.type ?? DYN) : plans.every((plan) => sameType(plan.type, first.type) || isEmptyContainer(plan.type)) ? first.type : DYN;
+    const [first] = plans.filter((plan) => !isEmpty(plan));
+    const type = first === undefined ? (plans.every((plan) => plan.type.kind === plans[0]?.type.kind) ? plans[0]?.type ?? DYN : DYN) : plans.every((plan) => sameType(plan.type, first.type) || (isEmpty(plan) && plan.type.kind === first.type.kind)) ? first.type : DYN;
     return { type, plans: type.kind === 'dyn' ? plans.map((plan) => boxed(plan)) : plans };
   }
 
@@ -378,7 +382,7 @@ export class Planner {
     if (plans.includes(WRONG)) return WRONG;
     const [first, second] = plans;
     if (target === undefined && args.length === 2 && first !== undefined && second !== undefined) {
-      const operator = binaryOperator(name, first, second);
+      const operator = binaryOperator(name, name === 'in' && nodes[1] !== undefined ? loweredKey(attributeOf(nodes[1]), first) : first, second);
       if (operator !== undefined) return 'problem' in operator ? this.problem('EXPRESSION_NO_OVERLOAD', operator.problem, node) : this.#checked(constantOf(plans, operator.plan), plans, node);
     }
     if (name === '!' && first !== undefined) {
@@ -451,7 +455,8 @@ export class Planner {
   /** Makes a plan of the wanted type, at run time where the type is `dyn`; else a problem. */
   fit(plan: Plan, wanted: Type, node: { readonly start: number; readonly end: number }, why: string): Plan {
     if (plan === WRONG || wanted.kind === 'dyn') return wanted.kind === 'dyn' ? boxed(plan) : plan;
-    if (sameType(plan.type, wanted) || isEmptyContainer(plan.type)) return plan;
+    if (sameType(plan.type, wanted)) return plan;
+    if (isEmpty(plan) && plan.type.kind === wanted.kind) return { ...plan, type: wanted };
     if (isPartlyDyn(plan.type)) {
       const box = boxer(plan.type);
       const { run } = plan;
@@ -478,6 +483,7 @@ const attributeOf = (node: Node): string | undefined => chainOf(node)?.names.joi
 /** What is known to be there where a condition is true (`when`) or false. */
 function guardsOf(node: Node, when: boolean): Set<string> {
   const found = new Set<string>();
+  const addKey = (below: string | undefined, key: string): void => { if (below !== undefined) found.add(`${below}[${keyFor(below, key)}]`); };
   const look = (part: Node, isTrue: boolean): void => {
     if (part.kind === 'call' && part.name === '!' && part.args[0] !== undefined) return look(part.args[0], !isTrue);
     if (part.kind === (isTrue ? 'and' : 'or')) {
@@ -490,19 +496,27 @@ function guardsOf(node: Node, when: boolean): Set<string> {
       const names = chainOf(part.of)?.names;
       if (names !== undefined) {
         found.add(names.join('.'));
-        found.add(`${names.slice(0, -1).join('.')}[${names.at(-1)}]`);
-      } else if (part.of.kind === 'index' && part.of.key.kind === 'literal') found.add(`${attributeOf(part.of.of)}[${keyText(part.of.key)}]`);
+        addKey(names.slice(0, -1).join('.'), names.at(-1) ?? '');
+      } else if (part.of.kind === 'index' && part.of.key.kind === 'literal') addKey(attributeOf(part.of.of), keyText(part.of.key));
     }
-    if (part.kind === 'call' && part.name === 'in' && part.args[0]?.kind === 'literal' && part.args[1] !== undefined) found.add(`${attributeOf(part.args[1])}[${keyText(part.args[0])}]`);
+    if (part.kind === 'call' && part.name === 'in' && part.args[0]?.kind === 'literal' && part.args[1] !== undefined) addKey(attributeOf(part.args[1]), keyText(part.args[0]));
     return undefined;
   };
   look(node, when);
   return found;
 }
 
+const keyFor = (below: string | undefined, key: string): string => (HEADER_MAPS.has(below ?? '') ? key.toLowerCase() : key);
+function loweredKey(below: string | undefined, key: Plan): Plan {
+  if (!HEADER_MAPS.has(below ?? '') || typeof key.constant !== 'string') return key;
+  const lower = key.constant.toLowerCase();
+  return { type: STRING, run: () => lower, constant: lower };
+}
+
 const keyText = ({ value }: Node & { kind: 'literal' }): string => (typeof value === 'string' ? value : '');
 
-const isEmptyContainer = (type: Type): boolean => (type.kind === 'list' || type.kind === 'optional' ? type.of.kind === 'dyn' : type.kind === 'map' && type.key.kind === 'dyn' && type.of.kind === 'dyn');
+/** `[]`, `{}` and `optional.none()` are of every type of their kind. */
+const isEmpty = ({ constant }: Plan): boolean => constant === NONE || (Array.isArray(constant) && constant.length === 0) || (constant instanceof Map && constant.size === 0);
 const isPartlyDyn = (type: Type): boolean => type.kind === 'dyn' || ((type.kind === 'list' || type.kind === 'optional') && isPartlyDyn(type.of)) || (type.kind === 'map' && (isPartlyDyn(type.key) || isPartlyDyn(type.of)));
 
 export function boxed(plan: Plan): Plan {
@@ -548,7 +562,7 @@ function isZero(value: Val): boolean {
 }
 
 /** Whether a value of the type may be given where `param` is expected. */
-const mayBe = (type: Type, param: Type): boolean => param.kind === 'dyn' || isPartlyDyn(type) || sameType(type, param) || isEmptyContainer(type);
+const mayBe = (type: Type, param: Type): boolean => param.kind === 'dyn' || isPartlyDyn(type) || sameType(type, param);
 
 function direct(overload: Overload, plans: readonly Plan[]): Plan {
   const runs = plans.map((plan, index) => adapted(plan, overload.params[index] ?? DYN));
@@ -625,7 +639,7 @@ function optionalMethod(name: string, target: Plan, arg: Plan | undefined, plann
   if (name === 'orValue') {
     const type = inner.kind === 'dyn' && !isPartlyDyn(arg.type) && target.constant === NONE ? arg.type : inner;
     const fallback = planner.fit(arg, type, node.args[0] ?? node, `orValue() takes ${typeText(type)} here`).run;
-    return { type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value ?? fallback(bag); } };
+    return { type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value.value : fallback(bag); } };
   }
   if (name === 'or') {
     const fallback = planner.fit(arg, target.type, node.args[0] ?? node, `or() takes ${typeText(target.type)} here`).run;
