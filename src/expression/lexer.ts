@@ -26,6 +26,9 @@ const QUOTED_NAME = /`([A-Za-z0-9_./ -]+)`/y;
 const STRING = /([rR]?[bB]?|[bB][rR])("""|'''|"|')/y;
 const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
 
+/** What people of other languages write. */
+const MEANT: Readonly<Record<string, string>> = { '=': '; equality is ==', '&': '; "and" is &&', '|': '; "or" is ||', '$': '; ${...} is for texts, an expression stands alone' };
+
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
   let at = 0;
@@ -66,7 +69,7 @@ export function tokensOf(text: string): Token[] {
       continue;
     }
     const sign = match(SIGN);
-    if (sign === null) throw new SyntaxProblem(`${JSON.stringify(text[at])} does not belong into an expression${text[at] === '=' ? '; equality is ==' : ''}`, at, at + 1);
+    if (sign === null) throw new SyntaxProblem(`${JSON.stringify(text[at])} does not belong into an expression${MEANT[text[at] ?? ''] ?? ''}`, at, at + 1);
     push('sign', sign[0].length);
   }
 }

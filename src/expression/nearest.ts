@@ -1,10 +1,16 @@
 import { nearest } from '../attributes/nearest.ts';
 
-/** The one or two known names that someone most likely meant. */
+/** The one or two known names that someone most likely meant: of the same family where there is one, else any. */
 export function nearestOf(written: string, known: Iterable<string>): string[] {
   const names = [...known];
-  const first = nearest(written, names);
-  if (first === undefined) return [];
-  const second = nearest(written, names.filter((name) => name !== first));
-  return second === undefined || second.split('.')[0] !== first.split('.')[0] ? [first] : [first, second];
+  const family = written.slice(0, written.lastIndexOf('.') + 1);
+  const last = written.slice(family.length);
+  const members = family === '' ? [] : names.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
+  const first = nearest(last, members);
+  if (first === undefined) {
+    const any = nearest(written, names);
+    return any === undefined ? [] : [any];
+  }
+  const second = nearest(last, members.filter((name) => name !== first));
+  return [first, ...(second === undefined ? [] : [second])].map((name) => family + name);
 }

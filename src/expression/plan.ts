@@ -89,6 +89,7 @@ export class Planner {
     }
     const typeName = WELL_KNOWN_TYPES[chain?.names.join('.') ?? ''];
     if (typeName !== undefined) return { type: TYPE, run: () => typeName, constant: typeName };
+    if (chain !== undefined && chain.names.length > 1 && this.#local(chain.names[0] ?? '') === undefined) return this.#unknown(chain.names.join('.'), node);
     if (node.kind === 'select') return this.#field(this.plan(node.of), node.field, node.optional, node);
     const local = this.#local(node.name);
     if (local !== undefined) {
