@@ -101,7 +101,11 @@ export interface Rule {
   readonly onAllow: Changes | undefined;
   /** For check and quota. `out.*` of it are slots from `outFirstSlot` on. */
   readonly onDeny: DenyAnswer | undefined;
-  readonly onError: { readonly input: ErrorWord; readonly handler: ErrorWord };
+  /**
+   * `input` is `undefined` where a quota rule says nothing of it: each part then has its own default (match: as if it matched;
+   * key: "absent" is a value of its own; limit, cost, burst: `deny`). For all other rules the word is there.
+   */
+  readonly onError: { readonly input: ErrorWord | undefined; readonly handler: ErrorWord };
   readonly mode: Mode;
   /** Of reports; `undefined`: all. */
   readonly sample: { readonly percent: number; readonly by: Compiled | undefined } | undefined;
