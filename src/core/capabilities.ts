@@ -1,0 +1,34 @@
+/** The four capabilities of an adapter: the one place where they differ (DESIGN section 6). */
+import type { CallKind } from '../attributes/carrier.ts';
+import type { Capability } from '../adapters/contract.ts';
+import type { ErrorWord } from './rules/rule.ts';
+
+export interface CapabilityRow {
+  readonly runs: string;
+  readonly calls: string;
+  readonly combines: string;
+  /** What a handler's failure comes to where the rule says nothing. */
+  readonly onHandlerFailure: ErrorWord | 'absent' | 'retry';
+  /** For one call of a handler that sets none. */
+  readonly deadlineMs: number;
+}
+
+export const CAPABILITY_TABLE: Readonly<Record<Capability, CapabilityRow>> = {
+  enrich: { runs: 'before the rules that need it', calls: 'in the order of need', combines: 'union', onHandlerFailure: 'absent', deadlineMs: 50 },
+  check: { runs: 'after match', calls: 'in parallel', combines: 'first deny in rule order', onHandlerFailure: 'deny', deadlineMs: 50 },
+  quota: { runs: 'after allow', calls: 'all asks of one handler at once, handlers in rule order', combines: 'first refusal', onHandlerFailure: 'allow', deadlineMs: 15 },
+  report: { runs: 'off the path', calls: 'batched per handler', combines: 'nothing', onHandlerFailure: 'retry', deadlineMs: 30_000 },
+};
+
+/** Envoy waits 20 ms for a rate limit where nothing is configured. */
+const LIMIT_CALL_DEADLINE_MS = 15;
+
+export function deadlineOf(capability: Capability, call: CallKind | undefined, configuredMs: number | undefined): number {
+  const ownMs = configuredMs ?? CAPABILITY_TABLE[capability].deadlineMs;
+  return call === 'limit' && configuredMs === undefined && capability !== 'report' ? Math.min(ownMs, LIMIT_CALL_DEADLINE_MS) : ownMs;
+}
+
+/** What is kept of the caller's own time for our answer to reach it. */
+export const MARGIN_MS = 5;
+/** Of a caller that does not say how long it waits. */
+export const CALLER_WAITS_MS = 150;

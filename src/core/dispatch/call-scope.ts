@@ -1,0 +1,30 @@
+import { CALLER_WAITS_MS, MARGIN_MS } from '../capabilities.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import type { Caller } from '../call.ts';
+
+/** One call of the engine, as its handlers see it: who asks, how long there is. */
+export class CallScope {
+  readonly id: string;
+  readonly kind: CallKind | undefined;
+  readonly caller: Caller;
+  #endsAtMs = 0;
+
+  constructor(id: string, kind: CallKind | undefined, caller: Caller) {
+    this.id = id;
+    this.kind = kind;
+    this.caller = caller;
+  }
+
+  /** When it must be answered, by `performance.now()`. Worked out when first read: most calls wait for nothing. */
+  get endsAtMs(): number {
+    if (this.#endsAtMs === 0) {
+      const { remainingMs } = this.caller;
+      this.#endsAtMs = performance.now() + (remainingMs === undefined ? CALLER_WAITS_MS : remainingMs - MARGIN_MS);
+    }
+    return this.#endsAtMs;
+  }
+}
+
+/** Of work that nobody waits for: writing reports. */
+const NOBODY: Caller = { remainingMs: Infinity, signal: undefined };
+export const scopeOfOwn = (id: string): CallScope => new CallScope(id, undefined, NOBODY);

@@ -1,0 +1,49 @@
+import type { Call } from '../../adapters/contract.ts';
+import type { CallScope } from './call-scope.ts';
+
+/** What a plugin sees of one call. Its signal is made when first read. */
+export class HandlerCall implements Call {
+  readonly #scope: CallScope;
+  readonly #endsAtMs: number;
+  #controller: AbortController | undefined;
+  #onCallerGone: (() => void) | undefined;
+  #whyEnded: Error | undefined;
+
+  constructor(scope: CallScope, endsAtMs: number) {
+    this.#scope = scope;
+    this.#endsAtMs = endsAtMs;
+  }
+
+  get id(): string {
+    return this.#scope.id;
+  }
+
+  get remainingMs(): number {
+    return Math.max(0, this.#endsAtMs - performance.now());
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller !== undefined) return this.#controller.signal;
+    const controller = this.#controller = new AbortController();
+    if (this.#whyEnded !== undefined) controller.abort(this.#whyEnded);
+    else {
+      const caller = this.#scope.caller.signal;
+      const gone = this.#onCallerGone = (): void => controller.abort(caller?.reason);
+      if (caller?.aborted === true) gone();
+      else caller?.addEventListener('abort', gone, { once: true });
+    }
+    return controller.signal;
+  }
+
+  /** Answered: nothing more to listen for. */
+  done(): void {
+    if (this.#onCallerGone !== undefined) this.#scope.caller.signal?.removeEventListener('abort', this.#onCallerGone);
+  }
+
+  /** Given up: work for it may stop. */
+  abort(why: string): void {
+    this.done();
+    this.#whyEnded = new Error(why);
+    this.#controller?.abort(this.#whyEnded);
+  }
+}

@@ -1,0 +1,28 @@
+import type { Bag } from '../../attributes/bag.ts';
+import { FAILED } from '../../expression/index.ts';
+import type { PreparedRule } from '../snapshot/prepared-rule.ts';
+import { isInside } from './share.ts';
+
+export type Match = 'applies' | 'does not apply' | 'failed';
+
+export function matchOf({ rule: { match } }: PreparedRule, bag: Bag): Match {
+  if (match === undefined) return 'applies';
+  const value = match.evaluate(bag);
+  if (value === true) return 'applies';
+  return value === FAILED ? 'failed' : 'does not apply';
+}
+
+/** Whether what it comes to counts; else it is shadow for this call. A `by` that fails is outside. */
+export function isEnforced({ rule: { mode }, seed, meters }: PreparedRule, bag: Bag): boolean {
+  if (mode.kind !== 'percent') return mode.kind === 'enforce';
+  const inside = isInside(mode.percent, mode.by, seed, bag);
+  if (inside === undefined) meters.by++;
+  return inside === true;
+}
+
+export function isSampled({ rule: { sample }, sampleSeed, meters }: PreparedRule, bag: Bag): boolean {
+  if (sample === undefined) return true;
+  const inside = isInside(sample.percent, sample.by, sampleSeed, bag);
+  if (inside === undefined) meters.by++;
+  return inside === true;
+}

@@ -1,0 +1,41 @@
+/**
+ * **In**: values of one rule's key, with their types. **Out**: one canonical text; equal keys make equal texts, unlike keys
+ * unlike ones: each value carries its type, and text its length. **Fails**: never.
+ */
+import { Cidr, Ip } from '../../attributes/network.ts';
+import type { Type } from '../../attributes/types.ts';
+import { Duration, Timestamp, Uint, type Value } from '../../attributes/values.ts';
+
+/** Of a value that could not be had: a value of its own. */
+const ABSENT = '-';
+
+export function keyText(values: readonly (Value | undefined)[], types: readonly Type[]): string {
+  let text = '';
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at];
+    const type = types[at];
+    if (at > 0) text += ',';
+    text += value === undefined || type === undefined ? ABSENT : valueText(value, type);
+  }
+  return text;
+}
+
+export function valueText(value: Value, type: Type): string {
+  if (typeof value === 'string') return `s${value.length}:${value}`;
+  if (typeof value === 'boolean') return value ? 't' : 'f';
+  if (typeof value === 'number') return type.kind === 'int' ? `i${value}` : type.kind === 'uint' ? `u${value}` : `d${value}`;
+  if (typeof value === 'bigint') return type.kind === 'uint' ? `u${value}` : `i${value}`;
+  if (value === null) return 'n';
+  if (value instanceof Uint8Array) return `x${Buffer.from(value).toString('hex')}`;
+  if (value instanceof Timestamp) return `T${value.seconds}.${value.nanos}`;
+  if (value instanceof Duration) return `D${value.seconds}.${value.nanos}`;
+  if (value instanceof Uint) return `u${value.value}`;
+  if (value instanceof Ip) return `I${value.toString()}`;
+  if (value instanceof Cidr) return `C${value.toString()}`;
+  if (value instanceof Map) {
+    const [key, of] = type.kind === 'map' ? [type.key, type.of] : [type, type];
+    return `{${[...value as ReadonlyMap<Value, Value>].map(([name, one]) => `${valueText(name, key)}=${valueText(one, of)}`).toSorted().join(',')}}`;
+  }
+  const of = type.kind === 'list' ? type.of : type;
+  return `[${(value as readonly Value[]).map((one) => valueText(one, of)).join(',')}]`;
+}

@@ -1,0 +1,121 @@
+import type { Findings } from './findings.ts';
+import { meant } from './nearest.ts';
+import { nodeText, type ListNode, type MapEntry, type MapNode, type Node, type Place, type ScalarNode } from './nodes.ts';
+
+/** Reads plain values out of a map: what is not as expected becomes a finding and reads as `undefined`. */
+export class Fields {
+  readonly place: Place;
+  readonly #entries: ReadonlyMap<string, MapEntry>;
+  readonly #findings: Findings;
+  readonly #what: string;
+
+  /** `what` names the map in messages: `a rule`. */
+  constructor(node: MapNode, what: string, findings: Findings) {
+    this.place = node.place;
+    this.#entries = node.entries;
+    this.#findings = findings;
+    this.#what = what;
+  }
+
+  /** Every key that is not in `known` is an error that names the nearest. */
+  only(known: readonly string[]): this {
+    for (const { key, keyPlace } of this.#entries.values()) {
+      if (!known.includes(key)) this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${key}${meant(key, known)}`);
+    }
+    return this;
+  }
+
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  entry(key: string): MapEntry | undefined {
+    return this.#entries.get(key);
+  }
+
+  node(key: string): Node | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
+  /** As `node`, and an error where it is not there. */
+  required(key: string, like: string): Node | undefined {
+    const node = this.node(key);
+    if (node === undefined) this.#findings.error('RULES_MISSING_KEY', this.place, `${this.#what} needs ${key}: ${like}`);
+    return node;
+  }
+
+  text(key: string): string | undefined {
+    return this.#scalar(key, 'text', (value) => (typeof value === 'string' && value !== '' ? value : undefined));
+  }
+
+  flag(key: string): boolean | undefined {
+    return this.#scalar(key, 'true or false', (value) => (typeof value === 'boolean' ? value : undefined));
+  }
+
+  wholeNumber(key: string, least: number, most: number = Number.MAX_SAFE_INTEGER): number | undefined {
+    const wanted = most === Number.MAX_SAFE_INTEGER ? `a whole number of at least ${least}` : `a whole number from ${least} to ${most}`;
+    return this.#scalar(key, wanted, (value) => (typeof value === 'number' && Number.isSafeInteger(value) && value >= least && value <= most ? value : undefined));
+  }
+
+  number(key: string, least: number, most: number): number | undefined {
+    return this.#scalar(key, `a number from ${least} to ${most}`, (value) => (typeof value === 'number' && value >= least && value <= most ? value : undefined));
+  }
+
+  word<W extends string>(key: string, words: readonly W[]): W | undefined {
+    return this.#scalar(key, `one of ${words.join(', ')}`, (value) => words.find((word) => word === value));
+  }
+
+  /** A span of time in ms, of one number and one unit. */
+  spanMs(key: string, units: readonly SpanUnit[]): number | undefined {
+    return this.#scalar(key, `a span such as ${units.map((unit) => `${SPAN_EXAMPLES[unit]}${unit}`).join(', ')}`, (value) => spanMs(value, units));
+  }
+
+  map(key: string, what: string): Fields | undefined {
+    const node = this.node(key);
+    return node === undefined ? undefined : fieldsOf(node, what, this.#findings);
+  }
+
+  #scalar<T>(key: string, wanted: string, read: (value: ScalarNode['value']) => T | undefined): T | undefined {
+    const node = this.node(key);
+    if (node === undefined) return undefined;
+    const value = node.kind === 'scalar' ? read(node.value) : undefined;
+    if (value === undefined) this.#findings.error('RULES_VALUE', node.place, `${key} is ${nodeText(node)}; ${wanted} is expected`);
+    return value;
+  }
+}
+
+export type SpanUnit = 'ms' | 's' | 'm' | 'h' | 'd';
+const SPAN_EXAMPLES: Readonly<Record<SpanUnit, number>> = { ms: 50, s: 30, m: 1, h: 1, d: 1 };
+const UNIT_MS: Readonly<Record<SpanUnit, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function spanMs(value: unknown, units: readonly SpanUnit[]): number | undefined {
+  const parts = typeof value === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value) : null;
+  const unit = units.find((known) => known === parts?.[2]);
+  if (parts === null || unit === undefined) return undefined;
+  const ms = Math.round(Number(parts[1]) * UNIT_MS[unit]);
+  return ms > 0 && Number.isSafeInteger(ms) ? ms : undefined;
+}
+
+/** The map that a node must be. */
+export function fieldsOf(node: Node, what: string, findings: Findings): Fields | undefined {
+  if (node.kind === 'map') return new Fields(node, what, findings);
+  findings.error('RULES_VALUE', node.place, `${what} is a map of keys and values; here is ${nodeText(node)}`);
+  return undefined;
+}
+
+/** The list that a node must be. */
+export function listOfNodes(node: Node, what: string, findings: Findings): ListNode | undefined {
+  if (node.kind === 'list') return node;
+  findings.error('RULES_VALUE', node.place, `${what} is a list; here is ${nodeText(node)}`);
+  return undefined;
+}
+
+const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*$/;
+
+/** Whether it is a name as names are written: lower case words with hyphens. */
+export function checkName(name: string, place: Place, what: string, findings: Findings): boolean {
+  if (KEBAB.test(name)) return true;
+  const better = name.replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '');
+  findings.error('RULES_NAME', place, `${what} is named in lower case letters, digits and single hyphens, not ${JSON.stringify(name)}${better === '' ? '' : `; ${better} would do`}`);
+  return false;
+}

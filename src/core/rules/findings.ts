@@ -1,0 +1,57 @@
+import type { Place } from './nodes.ts';
+import type { Finding, Severity } from './policy.ts';
+import type { Position } from './rule.ts';
+import type { RulesErrorCode } from './errors.ts';
+
+/** Collects everything that is to be said about a policy. */
+export class Findings {
+  readonly #found: Finding[] = [];
+  readonly #seen = new Set<string>();
+  #errors = 0;
+
+  get hasErrors(): boolean {
+    return this.#errors > 0;
+  }
+
+  /** Of all files, in the order they were read; within a file from top to bottom. */
+  sorted(files: readonly string[]): readonly Finding[] {
+    const order = new Map(files.map((file, index) => [file, index]));
+    const place = (file: string): number => order.get(file) ?? -1;
+    return this.#found.toSorted((a, b) => place(a.position.file) - place(b.position.file) || a.position.line - b.position.line || a.position.column - b.position.column);
+  }
+
+  error(code: RulesErrorCode, place: Place, message: string): void {
+    this.add('error', code, place, message);
+  }
+
+  warn(code: RulesErrorCode, place: Place, message: string): void {
+    this.add('warning', code, place, message);
+  }
+
+  /** Also for codes of other areas: an expression's problems keep theirs. */
+  add(severity: Severity, code: string, { source, start, end }: Place, message: string): void {
+    this.#push({ severity, position: source.positionAt(start), code, message, excerpt: source.excerpt(start, end) });
+  }
+
+  /** About a file as a whole. */
+  file(code: RulesErrorCode, file: string, message: string): void {
+    const position: Position = { file, line: 1, column: 1 };
+    this.#push({ severity: 'error', position, code, message, excerpt: undefined });
+  }
+
+  /** The same thing about the same place is said once (an alias repeats what it stands for). */
+  #push(finding: Finding): void {
+    const { position: { file, line, column }, code, message } = finding;
+    const key = `${file}:${line}:${column} ${code} ${message}`;
+    if (this.#seen.has(key)) return;
+    this.#seen.add(key);
+    if (finding.severity === 'error') this.#errors++;
+    this.#found.push(finding);
+  }
+}
+
+/** `file:line:col CODE message`, and the excerpt under it. */
+export function findingText({ severity, position: { file, line, column }, code, message, excerpt }: Finding): string {
+  const head = `${file}:${line}:${column} ${code} ${severity === 'warning' ? 'warning: ' : ''}${message}`;
+  return excerpt === undefined ? head : `${head}\n${excerpt.replaceAll(/^/gm, '  ')}`;
+}

@@ -1,0 +1,41 @@
+/** The known name that someone most likely meant, or nothing where none is near. */
+export function nearest(written: string, known: Iterable<string>): string | undefined {
+  const wanted = written.toLowerCase();
+  let best: string | undefined;
+  let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
+  for (const name of known) {
+    const distance = name.toLowerCase() === wanted ? 0 : edits(wanted, name.toLowerCase(), bestDistance);
+    if (distance < bestDistance) {
+      bestDistance = distance;
+      best = name;
+    }
+  }
+  return best;
+}
+
+/** `; did you mean X?`, or all known names where few are known, or nothing. */
+export function meant(written: string, known: Iterable<string>): string {
+  const names = [...known];
+  const name = nearest(written, names);
+  if (name !== undefined) return `; did you mean ${name}?`;
+  return names.length > 0 && names.length <= 12 ? `; known are ${names.join(', ')}` : '';
+}
+
+/** Insertions, deletions, replacements, and swaps of neighbours; `limit` where it is that or more. */
+function edits(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) >= limit) return limit;
+  let before: number[] = [];
+  let above = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const replaced = (above[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1);
+      let cost = Math.min(replaced, (above[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1);
+      if (row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]) cost = Math.min(cost, (before[column - 2] ?? 0) + 1);
+      current.push(cost);
+    }
+    before = above;
+    above = current;
+  }
+  return Math.min(above[b.length] ?? limit, limit);
+}

@@ -1,0 +1,90 @@
+/**
+ * **In**: paths of files and folders. **Out**: the files of the policy with their text, in the order they are read,
+ * and what to watch. **Fails**: with a finding for each file or folder that cannot be read.
+ */
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Findings } from './findings.ts';
+import { SourceText } from './source-text.ts';
+
+export interface PolicyFiles {
+  readonly sources: readonly SourceText[];
+  /** Files found in a folder: one of them may be a handler's data (named in its config), then it is no part of the policy. */
+  readonly found: ReadonlySet<string>;
+  readonly watched: readonly string[];
+  /** Whether something could not be read. */
+  readonly incomplete: boolean;
+}
+
+export async function readPolicyFiles(paths: readonly string[], findings: Findings): Promise<PolicyFiles> {
+  const reader = new FolderReader(findings);
+  for (const path of paths) await reader.named(path);
+  return reader;
+}
+
+class FolderReader implements PolicyFiles {
+  readonly sources: SourceText[] = [];
+  readonly found = new Set<string>();
+  readonly watched: string[] = [];
+  incomplete = false;
+  readonly #findings: Findings;
+  readonly #read = new Set<string>();
+
+  constructor(findings: Findings) {
+    this.#findings = findings;
+  }
+
+  async named(path: string): Promise<void> {
+    const info = await this.#try(path, () => stat(path));
+    if (info === undefined) return;
+    await (info.isDirectory() ? this.#folder(path, new Set()) : this.#file(path));
+  }
+
+  /** `above`: real paths of the folders on the way here, since a link may lead back. */
+  async #folder(folder: string, above: ReadonlySet<string>): Promise<void> {
+    this.watched.push(folder);
+    const real = await this.#try(folder, () => realpath(folder));
+    const names = await this.#try(folder, () => readdir(folder));
+    if (real === undefined || names === undefined || above.has(real)) return;
+    for (const name of names.filter((one) => !one.startsWith('.')).toSorted()) {
+      const path = join(folder, name);
+      const info = await this.#try(path, () => stat(path));
+      if (info?.isDirectory() === true) await this.#folder(path, new Set([...above, real]));
+      else if (info !== undefined && /\.ya?ml$/.test(name)) {
+        this.found.add(path);
+        await this.#file(path);
+      }
+    }
+  }
+
+  async #file(path: string): Promise<void> {
+    if (this.#read.has(path)) return;
+    this.#read.add(path);
+    this.watched.push(path);
+    const bytes = await this.#try(path, () => readFile(path));
+    if (bytes === undefined) return;
+    try {
+      this.sources.push(new SourceText(path, new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
+    } catch {
+      this.incomplete = true;
+      this.#findings.file('RULES_FILE_UNREADABLE', path, 'is not text in UTF-8; save it as UTF-8');
+    }
+  }
+
+  async #try<T>(path: string, read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await read();
+    } catch (error) {
+      this.incomplete = true;
+      this.#findings.file('RULES_FILE_UNREADABLE', path, `cannot be read: ${systemReason(error)}`);
+      return undefined;
+    }
+  }
+}
+
+/** The operating system's refusal in words. */
+export function systemReason(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const words: Readonly<Record<string, string>> = { ENOENT: 'there is no such file or folder', EACCES: 'permission denied', EISDIR: 'it is a folder', ENOTDIR: 'a part of the path is not a folder' };
+  return words[code] ?? (error instanceof Error ? error.message : String(error));
+}

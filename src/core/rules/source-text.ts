@@ -1,0 +1,46 @@
+import type { Position } from './rule.ts';
+
+/** The text of one file, and where in it an offset stands. */
+export class SourceText {
+  readonly file: string;
+  readonly text: string;
+  readonly #lineStarts: number[] = [0];
+
+  constructor(file: string, text: string) {
+    this.file = file;
+    this.text = text;
+    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) this.#lineStarts.push(at + 1);
+  }
+
+  /** 1-based; columns count UTF-16 units, as editors do. */
+  positionAt(offset: number): Position {
+    const line = this.#lineOf(offset);
+    return { file: this.file, line: line + 1, column: offset - this.#startOf(line) + 1 };
+  }
+
+  /** The line at `start`, and under it carets up to `end` or the line's end. */
+  excerpt(start: number, end: number): string | undefined {
+    const lineStart = this.#startOf(this.#lineOf(start));
+    const newline = this.text.indexOf('\n', lineStart);
+    const line = this.text.slice(lineStart, newline < 0 ? undefined : newline).replace(/\r$/, '');
+    if (line.trim() === '') return undefined;
+    const before = line.slice(0, start - lineStart).replaceAll(/[^\t]/g, ' ');
+    const carets = Math.max(1, Math.min(end - start, line.length - (start - lineStart)));
+    return `${line}\n${before}${'^'.repeat(carets)}`;
+  }
+
+  #startOf(line: number): number {
+    return this.#lineStarts[line] ?? 0;
+  }
+
+  #lineOf(offset: number): number {
+    let low = 0;
+    let high = this.#lineStarts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#startOf(middle) <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,80 @@
+import type { Log } from '../../adapters/contract.ts';
+import { ReportQueue, type ReportQueueOptions } from '../batch/report-queue.ts';
+import type { Deadlines } from '../dispatch/deadlines.ts';
+import { Gate } from '../dispatch/gate.ts';
+import { messageOf } from '../errors.ts';
+import type { HandlerMeters } from '../meters.ts';
+import type { OpenHandler } from '../open-handler.ts';
+import type { HandlerSpec } from '../rules/policy.ts';
+
+export interface LiveHandlerContext {
+  readonly deadlines: Deadlines;
+  readonly log: Log;
+  readonly meters: HandlerMeters;
+  readonly reports: ReportQueueOptions;
+  /** How long calls that still run, and reports that still wait, may take when it closes. */
+  readonly graceMs: number;
+}
+
+/** An open handler with what stands before it. Kept over reloads while its adapter and config stay equal. */
+export class LiveHandler {
+  readonly open: OpenHandler;
+  readonly gate: Gate;
+  /** Of handlers that take reports. */
+  readonly reports: ReportQueue | undefined;
+  readonly #context: LiveHandlerContext;
+  #spec: HandlerSpec;
+  #snapshots = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(spec: HandlerSpec, open: OpenHandler, context: LiveHandlerContext) {
+    this.#spec = spec;
+    this.open = open;
+    this.#context = context;
+    this.gate = new Gate(spec, context.meters, context.deadlines, context.log);
+    const { handler } = open;
+    if (handler.write !== undefined) {
+      this.reports = new ReportQueue(this.gate, (entries, call) => handler.write?.(entries, call), spec, context.reports, context.log);
+    }
+  }
+
+  get spec(): HandlerSpec {
+    return this.#spec;
+  }
+
+  serves(spec: HandlerSpec): boolean {
+    return this.#closed === undefined && this.#spec.adapter === spec.adapter && this.#spec.signature === spec.signature && this.#spec.folder === spec.folder;
+  }
+
+  configure(spec: HandlerSpec): void {
+    this.#spec = spec;
+    this.gate.configure(spec);
+    this.reports?.configure(spec);
+  }
+
+  retain(): void {
+    this.#snapshots++;
+  }
+
+  /** Closes it when no snapshot holds it any more: reports first, then what still runs, then the handler itself. */
+  release(): Promise<void> {
+    this.#snapshots--;
+    return this.#snapshots > 0 ? Promise.resolve() : this.close();
+  }
+
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    const { graceMs, log } = this.#context;
+    const endsAtMs = performance.now() + graceMs;
+    await this.reports?.close(graceMs);
+    await this.gate.idle(Math.max(0, endsAtMs - performance.now()));
+    try {
+      await this.open.close();
+    } catch (error) {
+      log.error('closing a handler failed', { handler: this.#spec.name, error: messageOf(error) });
+    }
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * **In**: a policy, how handlers are opened, the snapshot in force. **Out**: a snapshot ready to be swapped in: new handlers
+ * open, those with an equal adapter and config kept. **Fails**: with a {@link SnapshotError} that says all that is wrong;
+ * everything newly opened is closed then, and nothing has changed.
+ */
+import { CALL_KINDS } from '../../attributes/carrier.ts';
+import { messageOf, SnapshotError } from '../errors.ts';
+import { candidatesOf } from '../match/candidates.ts';
+import type { Meters } from '../meters.ts';
+import type { OpenHandlers } from '../open-handler.ts';
+import type { Finding, HandlerSpec, Policy } from '../rules/policy.ts';
+import { LiveHandler, type LiveHandlerContext } from './live-handler.ts';
+import { type PreparedRule, prepareRule } from './prepared-rule.ts';
+import { Snapshot } from './snapshot.ts';
+
+export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters'> {
+  readonly openHandlers: OpenHandlers;
+  readonly meters: Meters;
+}
+
+export async function openSnapshot(policy: Policy, context: SnapshotContext, previous: Snapshot | undefined): Promise<Snapshot> {
+  const specs = [...policy.handlers.values()];
+  const kept = new Map(specs.flatMap((spec): [string, LiveHandler][] => {
+    const known = previous?.handlers.get(spec.name);
+    return known?.serves(spec) === true ? [[spec.name, known]] : [];
+  }));
+  const { opened, findings } = await openAll(specs.filter(({ name }) => !kept.has(name)), context);
+  const handlers = new Map(specs.flatMap(({ name }): [string, LiveHandler][] => {
+    const handler = kept.get(name) ?? opened.get(name);
+    return handler === undefined ? [] : [[name, handler]];
+  }));
+  const rules = findings.length > 0 ? [] : preparedRules(policy, handlers, context.meters, findings);
+  if (findings.length > 0) {
+    await Promise.all([...opened.values()].map((handler) => handler.close()));
+    throw new SnapshotError(findings);
+  }
+  for (const handler of handlers.values()) handler.retain();
+  for (const [name, handler] of kept) handler.configure(policy.handlers.get(name) ?? handler.spec);
+  const inNeed = policy.enrich.flatMap(({ index }) => rules.filter(({ rule }) => rule.index === index));
+  const enrich = new Map(CALL_KINDS.map((call) => [call, inNeed.filter(({ rule }) => rule.calls.has(call))]));
+  return new Snapshot(policy, handlers, candidatesOf(rules), enrich);
+}
+
+async function openAll(specs: readonly HandlerSpec[], context: SnapshotContext): Promise<{ opened: Map<string, LiveHandler>; findings: Finding[] }> {
+  const opened = new Map<string, LiveHandler>();
+  const findings: Finding[] = [];
+  const results = await Promise.allSettled(specs.map(async (spec) => await context.openHandlers(spec)));
+  for (const [index, result] of results.entries()) {
+    const spec = specs[index];
+    if (spec === undefined) continue;
+    if (result.status === 'fulfilled') opened.set(spec.name, new LiveHandler(spec, result.value, { ...context, meters: context.meters.ofHandler(spec.name) }));
+    else findings.push(finding('CORE_HANDLER_OPEN', spec.position, `the handler ${spec.name} could not be opened: ${messageOf(result.reason)}`));
+  }
+  return { opened, findings };
+}
+
+function preparedRules(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, meters: Meters, findings: Finding[]): PreparedRule[] {
+  const prepared: PreparedRule[] = [];
+  for (const rule of policy.rules) {
+    try {
+      prepared.push(prepareRule(rule, handlers, meters.ofRule(rule.name)));
+    } catch (error) {
+      findings.push(finding('CORE_RULE_PREPARE', rule.position, `the rule ${rule.name} was not taken: ${messageOf(error)}`));
+    }
+  }
+  return prepared;
+}
+
+const finding = (code: string, position: Finding['position'], message: string): Finding => ({ severity: 'error', position, code, message, excerpt: undefined });

@@ -1,0 +1,83 @@
+import type { CheckFunction, LookupFunction } from '../../adapters/contract.ts';
+import { messageOf } from '../errors.ts';
+import type { RuleMeters } from '../meters.ts';
+import { shareSeed } from '../match/share.ts';
+import type { ErrorWord, Rule } from '../rules/rule.ts';
+import type { LiveHandler } from './live-handler.ts';
+
+/** A rule with what its handler made of it, once: a call only looks things up. */
+export interface PreparedRule {
+  readonly rule: Rule;
+  readonly meters: RuleMeters;
+  /** Whether it does something in a check: false for enrich and report. */
+  readonly handler: LiveHandler | undefined;
+  readonly check: CheckFunction | undefined;
+  readonly lookup: LookupFunction | undefined;
+  readonly bucket: unknown;
+  readonly sink: unknown;
+  /** Of `by`, for mode and for sample. */
+  readonly seed: number;
+  readonly sampleSeed: number;
+  /** A match that fails counts as matched. */
+  readonly failedMatchApplies: boolean;
+  readonly inputWord: ErrorWord;
+}
+
+/** What a shadow rule charges is apart from what any enforced rule does; no rule's name holds a `#`. */
+export const shadowCounter = (counter: string): string => `${counter}#shadow`;
+
+/** Throws what the handler throws, as an Error that says what was asked of it. */
+export function prepareRule(rule: Rule, handlers: ReadonlyMap<string, LiveHandler>, meters: RuleMeters): PreparedRule {
+  const { action, onError } = rule;
+  const name = handlerOf(rule);
+  const handler = name === undefined ? undefined : handlers.get(name);
+  if (name !== undefined && handler === undefined) throw new Error(`the policy has no handler ${name}`);
+  const made = handler === undefined ? NOTHING : prepared(rule, handler);
+  return {
+    rule, meters, handler, ...made,
+    seed: shareSeed(rule.name), sampleSeed: shareSeed(`${rule.name}#sample`),
+    failedMatchApplies: action?.kind === 'quota' && onError.input === undefined,
+    inputWord: onError.input ?? 'deny',
+  };
+}
+
+const NOTHING = { check: undefined, lookup: undefined, bucket: undefined, sink: undefined };
+
+function handlerOf({ action }: Rule): string | undefined {
+  switch (action?.kind) {
+    case 'check': return action.ask.handler;
+    case 'allow': return action.ask?.handler;
+    case 'quota': case 'report': case 'enrich': return action.handler;
+    case 'deny': case undefined: return undefined;
+  }
+}
+
+function prepared({ name, action, mode }: Rule, live: LiveHandler): Pick<PreparedRule, 'check' | 'lookup' | 'bucket' | 'sink'> {
+  const { handler } = live.open;
+  const { label } = live.gate;
+  try {
+    switch (action?.kind) {
+      case 'check': case 'allow': {
+        if (handler.check === undefined) throw new Error('it does not serve check');
+        return { ...NOTHING, check: handler.check({ rule: name, params: action.ask?.params }) };
+      }
+      case 'enrich': {
+        if (handler.lookup === undefined) throw new Error('it does not serve enrich');
+        return { ...NOTHING, lookup: handler.lookup({ rule: name, params: action.params }) };
+      }
+      case 'quota': {
+        if (handler.bucket === undefined) throw new Error('it does not serve quota');
+        const { params, algorithm, perMs } = action;
+        const counter = mode.kind === 'shadow' ? shadowCounter(action.counter) : action.counter;
+        return { ...NOTHING, bucket: handler.bucket({ rule: name, params, counter, algorithm, perMs }) };
+      }
+      case 'report': {
+        if (handler.sink === undefined) throw new Error('it does not serve report');
+        return { ...NOTHING, sink: handler.sink({ rule: name, params: action.params, input: action.shape }) };
+      }
+      case 'deny': case undefined: return NOTHING;
+    }
+  } catch (error) {
+    throw new Error(`[${label}] ${messageOf(error)}`, { cause: error });
+  }
+}

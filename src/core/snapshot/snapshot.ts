@@ -1,0 +1,53 @@
+import type { Attributes } from '../../attributes/attributes.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import type { Candidates } from '../match/candidates.ts';
+import type { Policy } from '../rules/policy.ts';
+import type { LiveHandler } from './live-handler.ts';
+import type { PreparedRule } from './prepared-rule.ts';
+
+/** A policy in force: its rules ready to be asked, its handlers open. Never changes; swapped whole. */
+export class Snapshot {
+  readonly policy: Policy;
+  readonly handlers: ReadonlyMap<string, LiveHandler>;
+  readonly candidates: Candidates;
+  readonly #enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>;
+  /** Of `ratelimit.*`, looked up once. */
+  readonly slots: { readonly descriptor: number | undefined; readonly hits: number | undefined; readonly override: number | undefined };
+  #calls = 0;
+  #isRetired = false;
+  #whenFree: (() => void) | undefined;
+
+  constructor(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, candidates: Candidates, enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>) {
+    this.policy = policy;
+    this.handlers = handlers;
+    this.candidates = candidates;
+    this.#enrich = enrich;
+    const slotOf = (name: string): number | undefined => policy.attributes.slotOf(name);
+    this.slots = { descriptor: slotOf('ratelimit.descriptor'), hits: slotOf('ratelimit.hits'), override: slotOf('ratelimit.override') };
+  }
+
+  get attributes(): Attributes {
+    return this.policy.attributes;
+  }
+
+  enrich(call: CallKind): readonly PreparedRule[] {
+    return this.#enrich.get(call) ?? [];
+  }
+
+  /** A call that waits for something begins; one that is answered at once needs not say so. */
+  enter(): void {
+    this.#calls++;
+  }
+
+  leave(): void {
+    this.#calls--;
+    if (this.#isRetired && this.#calls === 0) this.#whenFree?.();
+  }
+
+  /** No new calls come: when the last has ended, handlers that no other snapshot holds are closed. */
+  async retire(): Promise<void> {
+    this.#isRetired = true;
+    if (this.#calls > 0) await new Promise<void>((resolve) => { this.#whenFree = resolve; });
+    await Promise.all([...this.handlers.values()].map((handler) => handler.release()));
+  }
+}

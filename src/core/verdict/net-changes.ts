@@ -1,0 +1,139 @@
+/**
+ * **In**: the rules that change what passes, in order, with those that failed. **Out**: the net result per name.
+ * **Fails**: never; a text that fails fails its rule, and what the rule would set is taken away instead.
+ */
+import type { Bag } from '../../attributes/bag.ts';
+import type { CompiledText } from '../../expression/index.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import { NO_HEADERS, type NetHeaders } from '../call.ts';
+import type { Changes, HeaderChanges } from '../rules/rule.ts';
+import { outBag } from './out-bag.ts';
+import type { RuleOutcome } from './outcome.ts';
+
+type Pair = readonly [name: string, value: string];
+type Texts = readonly (readonly [name: string, text: CompiledText])[];
+
+export interface NetChanges {
+  readonly request: NetHeaders;
+  readonly response: NetHeaders;
+  readonly query: { readonly set: readonly Pair[]; readonly remove: readonly string[] };
+  readonly metadata: readonly Pair[];
+}
+export const NO_CHANGES: NetChanges = { request: NO_HEADERS, response: NO_HEADERS, query: { set: [], remove: [] }, metadata: [] };
+
+/** `outcomes`: of an allowed call. A tcp call carries metadata only, a limit call response headers only. */
+export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): NetChanges {
+  let net: Net | undefined;
+  for (const outcome of outcomes) {
+    const { rule: { onAllow, action } } = outcome.prepared;
+    if (onAllow === undefined || !outcome.enforced) continue;
+    if (!outcome.failed && outcome.result.kind !== 'passed') continue;
+    net ??= new Net(call);
+    const bag = action === undefined ? outcome.bag : outBag(outcome.prepared.rule, outcome.bag, outcome.result.kind === 'passed' ? outcome.result.answer : undefined);
+    const rendered = outcome.failed ? undefined : renderedChanges(onAllow, bag, call);
+    if (rendered === undefined && !outcome.failed) {
+      outcome.failed = true;
+      outcome.prepared.meters.texts++;
+      outcome.prepared.meters.failed++;
+    }
+    net.add(onAllow, rendered);
+  }
+  return net === undefined ? NO_CHANGES : net.result();
+}
+
+interface Rendered { readonly request: RenderedHeaders; readonly response: RenderedHeaders; readonly query: readonly Pair[]; readonly metadata: readonly Pair[] }
+interface RenderedHeaders { readonly set: readonly Pair[]; readonly append: readonly Pair[] }
+
+/** All texts of a rule, or nothing where one of them fails. Only those that this call carries are looked at. */
+function renderedChanges({ request, response, query, metadata }: Changes, bag: Bag, call: CallKind): Rendered | undefined {
+  let hasFailed = false;
+  const pairs = (texts: Texts, isCarried: boolean): Pair[] => (isCarried ? texts.map(([name, text]) => {
+    const { text: value, failed } = text.render(bag);
+    if (failed !== undefined) hasFailed = true;
+    return [name, value];
+  }) : []);
+  const headers = ({ set, append }: HeaderChanges, isCarried: boolean): RenderedHeaders => ({ set: pairs(set, isCarried), append: pairs(append, isCarried) });
+  const rendered = {
+    request: headers(request, call === 'http'),
+    response: headers(response, call === 'http' || call === 'limit'),
+    query: pairs(query.set, call === 'http'),
+    metadata: pairs(metadata, call !== 'limit'),
+  };
+  return hasFailed ? undefined : rendered;
+}
+
+class Net {
+  readonly #call: CallKind;
+  readonly #request = new NetNames();
+  readonly #response = new NetNames();
+  readonly #query = new NetNames();
+  readonly #metadata = new Map<string, string>();
+
+  constructor(call: CallKind) {
+    this.#call = call;
+  }
+
+  /** Within a rule: remove, set, append. `rendered` is `undefined` where the rule failed. */
+  add({ request, response, query }: Changes, rendered: Rendered | undefined): void {
+    if (this.#call === 'http') {
+      for (const [names, changes, own] of [[this.#request, request, rendered?.request], [this.#query, { ...query, append: [] }, rendered && { set: rendered.query, append: [] }]] as const) {
+        if (own === undefined) for (const [name] of changes.set) names.remove(name); // a client's own never passes for ours
+        for (const name of changes.remove) names.remove(name);
+        if (own !== undefined) names.apply(own);
+      }
+    }
+    if (rendered === undefined) return;
+    if (this.#call !== 'tcp') {
+      for (const name of response.remove) this.#response.remove(name);
+      this.#response.apply(rendered.response);
+    }
+    for (const [name, value] of rendered.metadata) this.#metadata.set(name, value);
+  }
+
+  result(): NetChanges {
+    const { set, remove } = this.#query.result();
+    return { request: this.#request.result(), response: this.#response.result(), query: { set, remove }, metadata: [...this.#metadata] };
+  }
+}
+
+interface NetName { readonly name: string; replaces: boolean; values: string[] }
+
+/** Per name (in any case) what it comes to: values that replace (none: it is removed), or values that are added. */
+class NetNames {
+  readonly #names = new Map<string, NetName>();
+
+  remove(name: string): void {
+    const net = this.#of(name);
+    net.replaces = true;
+    net.values = [];
+  }
+
+  apply({ set, append }: RenderedHeaders): void {
+    for (const [name, value] of set) {
+      const net = this.#of(name);
+      net.replaces = true;
+      net.values = [value];
+    }
+    for (const [name, value] of append) this.#of(name).values.push(value);
+  }
+
+  result(): NetHeaders {
+    const set: Pair[] = [];
+    const append: Pair[] = [];
+    const remove: string[] = [];
+    for (const [key, { name, replaces, values }] of this.#names) {
+      if (!replaces) append.push(...values.map((value): Pair => [name, value]));
+      else if (values.length === 0) remove.push(name);
+      else if (key === 'set-cookie') set.push(...values.map((value): Pair => [name, value])); // the one that may not be joined
+      else set.push([name, values.join(',')]);
+    }
+    return { set, append, remove };
+  }
+
+  #of(name: string): NetName {
+    const key = name.toLowerCase();
+    let net = this.#names.get(key);
+    if (net === undefined) this.#names.set(key, net = { name, replaces: false, values: [] });
+    return net;
+  }
+}

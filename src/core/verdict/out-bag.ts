@@ -1,0 +1,15 @@
+import { type Bag, OverlayBag } from '../../attributes/bag.ts';
+import type { Value } from '../../attributes/values.ts';
+import type { CheckAnswer } from '../../adapters/contract.ts';
+import type { Rule } from '../rules/rule.ts';
+
+/** The bag as a rule's own texts see it: with `out.*` of what its handler answered. */
+export function outBag({ out }: Rule, bag: Bag, answer: CheckAnswer | undefined, reason?: string): Bag {
+  if (out.names.length === 0) return bag;
+  const values = out.names.map((name, at): Value | undefined => {
+    if (name === 'reason') return reason ?? (answer?.kind === 'deny' ? answer.reason : undefined);
+    const value = answer?.output?.[name];
+    return value === undefined ? undefined : out.converts[at]?.(value);
+  });
+  return new OverlayBag(bag, out.firstSlot, values);
+}
