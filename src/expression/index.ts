@@ -6,4 +6,5 @@
  */
 export { compile, compileText } from './compile.ts';
 export type { Compilation, Compiled, CompiledText, CompileOptions, Problem, Read } from './compiled.ts';
+export { textOf } from './scalar-text.ts';
 export { FAILED } from './compiled.ts';

@@ -1,0 +1,40 @@
+/** An expression or a text of a policy, compiled; its problems become findings at the right character of the file. */
+import type { Attributes } from '../../attributes/attributes.ts';
+import { type Compilation, type Compiled, type CompiledText, type CompileOptions, type Problem, compile, compileText } from '../../expression/index.ts';
+import type { Findings } from './findings.ts';
+import { type Node, type Place, type ScalarNode, nodeText } from './nodes.ts';
+import { scalarOffset } from './scalar-offsets.ts';
+
+/** A YAML number or boolean is itself, text is an expression; anything else must be quoted (RULES section 1). */
+export function expressionOf(node: Node, what: string, attributes: Attributes, findings: Findings, options: CompileOptions = {}): Compiled | undefined {
+  if (node.kind !== 'scalar' || node.value === null || node.value === '') {
+    findings.error('RULES_QUOTE_IT', node.place, `${what} is an expression; here is ${node.kind === 'scalar' && node.value === '' ? 'empty text' : nodeText(node)}. If YAML took something of it for its own, quote it: the whole expression in '...'`);
+    return undefined;
+  }
+  const { compiled } = told(compile(String(node.value), attributes, options), node, findings);
+  if (compiled !== undefined && /\brequest\.path\s*==|==\s*request\.path\b(?!\.)/.test(compiled.source)) {
+    findings.warn('RULES_PATH_AS_SENT', node.place, 'request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path');
+  }
+  return compiled;
+}
+
+/** Text with `${...}`; a number or boolean is its text. */
+export function textOfNode(node: Node, what: string, attributes: Attributes, findings: Findings): CompiledText | undefined {
+  if (node.kind !== 'scalar' || node.value === null) {
+    findings.error('RULES_VALUE', node.place, `${what} is text; here is ${nodeText(node)}`);
+    return undefined;
+  }
+  const text = typeof node.value === 'string' ? node.value : node.written;
+  return told(compileText(text, attributes), node, findings).compiled;
+}
+
+function told<C extends { readonly warnings: readonly Problem[] }>(compilation: Compilation<C>, node: ScalarNode, findings: Findings): Compilation<C> {
+  for (const problem of compilation.problems) findings.add('error', problem.code, placeOf(node, problem), problem.message);
+  for (const warning of compilation.compiled?.warnings ?? []) findings.add('warning', warning.code, placeOf(node, warning), warning.message);
+  return compilation;
+}
+
+function placeOf(node: ScalarNode, { start, end }: Problem): Place {
+  const from = scalarOffset(node, start);
+  return { source: node.place.source, start: from, end: Math.max(from + 1, scalarOffset(node, end - 1) + 1) };
+}
