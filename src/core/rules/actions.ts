@@ -1,0 +1,202 @@
+/**
+ * The action of a rule.
+ * **In**: the fields of a rule, the handlers. **Out**: the action, what it reads, what its handler puts out.
+ * **Fails**: with findings; the action is then `undefined`.
+ */
+import type { Attributes } from '../../attributes/attributes.ts';
+import type { Algorithm, Capability, Shape } from '../../adapters/contract.ts';
+import type { Compiled } from '../../expression/index.ts';
+import type { ChangesReader } from './changes.ts';
+import { expressionOf } from './expressions.ts';
+import { Fields, fieldsOf, listOfNodes } from './fields.ts';
+import type { Findings } from './findings.ts';
+import { type HandlersSection, type LoadedHandler, parsedBy } from './handlers-section.ts';
+import { type Inputs, fieldsMaker, inputMaker, inputsOf } from './inputs.ts';
+import { meant } from './nearest.ts';
+import { type Node, type Place, nodeText, plain } from './nodes.ts';
+import type { Action, Ask, EnrichOutput } from './rule.ts';
+import { fromShape } from './convert.ts';
+
+export interface ReadAction {
+  readonly action: Action;
+  readonly compiled: readonly Compiled[];
+  /** What the handler of a check puts out beside its answer. */
+  readonly output: Shape;
+}
+
+export const ACTION_KINDS = ['deny', 'allow', 'check', 'quota', 'report', 'enrich'] as const;
+export type ActionKind = (typeof ACTION_KINDS)[number];
+
+export class ActionReader {
+  readonly #attributes: Attributes;
+  readonly #handlers: HandlersSection;
+  readonly #changes: ChangesReader;
+  readonly #findings: Findings;
+
+  constructor(attributes: Attributes, handlers: HandlersSection, changes: ChangesReader, findings: Findings) {
+    this.#attributes = attributes;
+    this.#handlers = handlers;
+    this.#changes = changes;
+    this.#findings = findings;
+  }
+
+  read(kind: ActionKind, node: Node, ruleName: string, enrichOutputs: ReadonlyMap<string, readonly EnrichOutput[]>): ReadAction | undefined {
+    switch (kind) {
+      case 'deny': return this.#deny(node);
+      case 'allow': return this.#allow(node);
+      case 'check': {
+        const fields = fieldsOf(node, 'check', this.#findings)?.only(['handler', 'params', 'input']);
+        const asked = fields === undefined ? undefined : this.#ask(fields);
+        return asked === undefined ? undefined : { action: { kind, ask: asked.ask }, compiled: asked.compiled, output: asked.output };
+      }
+      case 'quota': return this.#quota(node, ruleName);
+      case 'report': return this.#report(node);
+      case 'enrich': return this.#enrich(node, enrichOutputs.get(ruleName) ?? []);
+    }
+  }
+
+  #deny(node: Node): ReadAction | undefined {
+    const fields = fieldsOf(node, 'deny', this.#findings)?.only(['status', 'headers', 'body', 'unlessAllowed']);
+    if (fields === undefined) return undefined;
+    const answer = this.#changes.denyAnswer(fields);
+    const group = fields.node('unlessAllowed');
+    const unlessAllowed = group === undefined ? undefined : this.#group(group, 'unlessAllowed');
+    return { action: { kind: 'deny', answer: { ...answer, status: answer.status ?? 403 }, unlessAllowed }, compiled: [], output: {} };
+  }
+
+  #group(node: Node, what: string): string | undefined {
+    if (node.kind === 'scalar' && node.value === true) return '';
+    if (node.kind === 'scalar' && typeof node.value === 'string' && node.value !== '') return node.value;
+    this.#findings.error('RULES_VALUE', node.place, `${what} is true or the name of a group; here is ${nodeText(node)}`);
+    return undefined;
+  }
+
+  #allow(node: Node): ReadAction | undefined {
+    if (node.kind !== 'map') {
+      const group = this.#group(node, 'allow');
+      return group === undefined ? undefined : { action: { kind: 'allow', group, ask: undefined }, compiled: [], output: {} };
+    }
+    const fields = new Fields(node, 'allow', this.#findings).only(['group', 'handler', 'params', 'input']);
+    const groupNode = fields.node('group');
+    const group = groupNode === undefined ? '' : this.#group(groupNode, 'group');
+    const asked = fields.has('handler') ? this.#ask(fields) : undefined;
+    if (group === undefined || (fields.has('handler') && asked === undefined)) return undefined;
+    return { action: { kind: 'allow', group, ask: asked?.ask }, compiled: asked?.compiled ?? [], output: asked?.output ?? {} };
+  }
+
+  #ask(fields: Fields): { ask: Ask; compiled: readonly Compiled[]; output: Shape } | undefined {
+    const handler = this.handler(fields, 'check');
+    const serves = handler?.adapter.serves.check;
+    if (handler === undefined || serves === undefined) return undefined;
+    const params = this.params(fields, serves.params);
+    const shape = params === undefined ? undefined : this.shape(serves.input, handler, params.value, fields.place);
+    if (params === undefined || shape === undefined) return undefined;
+    const inputs = this.#inputs(fields, shape);
+    return { ask: { handler: handler.spec.name, params: params.value, input: inputMaker(inputs) }, compiled: inputs.compiled, output: serves.output ?? {} };
+  }
+
+  #inputs(fields: Fields, shape: Shape | 'any'): Inputs {
+    return inputsOf(fields.node('input'), fields.place, shape, this.#attributes, this.#findings);
+  }
+
+  #quota(node: Node, ruleName: string): ReadAction | undefined {
+    const fields = fieldsOf(node, 'quota', this.#findings)?.only(['handler', 'key', 'limit', 'per', 'cost', 'algorithm', 'burst', 'counter', 'override', 'params']);
+    if (fields === undefined) return undefined;
+    const handler = this.handler(fields, 'quota');
+    const serves = handler?.adapter.serves.quota;
+    fields.required('per', 'the period, such as 1m');
+    const perMs = fields.spanMs('per', ['s', 'm', 'h', 'd', 'ms']);
+    const limitNode = fields.required('limit', 'how much may pass in a period, such as 100');
+    const keyNode = fields.required('key', 'a list of expressions, each value of which has a count of its own; [] is one for all');
+    const algorithm = this.#algorithm(fields);
+    const number = (what: string, given: Node | undefined): Compiled | undefined => (given === undefined ? undefined
+      : expressionOf(given, what, this.#attributes, this.#findings, { accept: ({ kind }) => ['int', 'uint', 'double', 'dyn'].includes(kind), wanted: 'a number' }));
+    const limit = number('limit', limitNode);
+    const cost = number('cost', fields.node('cost'));
+    const burst = number('burst', fields.node('burst'));
+    if (burst !== undefined && algorithm === 'fixed') this.#findings.error('RULES_MISPLACED', fields.entry('burst')?.keyPlace ?? fields.place, 'burst goes with algorithm: gcra');
+    const key = (keyNode === undefined ? [] : listOfNodes(keyNode, 'key', this.#findings)?.items ?? []).flatMap((item) => expressionOf(item, 'key', this.#attributes, this.#findings) ?? []);
+    const counter = fields.text('counter') ?? ruleName;
+    const override = fields.flag('override') ?? true;
+    const params = serves === undefined ? undefined : this.params(fields, serves.params);
+    if (handler === undefined || perMs === undefined || limit === undefined || algorithm === undefined || params === undefined) return undefined;
+    const compiled = [...key, limit, ...(cost === undefined ? [] : [cost]), ...(burst === undefined ? [] : [burst])];
+    return {
+      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, key, limit, cost, burst, override, descriptorKeys: [] },
+      compiled, output: {},
+    };
+  }
+
+  #algorithm(fields: Fields): Algorithm | undefined {
+    const word = fields.word('algorithm', ['fixed', 'gcra', 'sliding', 'concurrency']);
+    if (word === 'sliding' || word === 'concurrency') {
+      this.#findings.error('RULES_LATER', fields.node('algorithm')?.place ?? fields.place, `algorithm: ${word} comes with a later release; fixed and gcra are there`);
+      return undefined;
+    }
+    return word ?? (fields.has('algorithm') ? undefined : 'fixed');
+  }
+
+  #report(node: Node): ReadAction | undefined {
+    const fields = fieldsOf(node, 'report', this.#findings)?.only(['handler', 'params', 'input']);
+    const handler = fields === undefined ? undefined : this.handler(fields, 'report');
+    const serves = handler?.adapter.serves.report;
+    if (fields === undefined || handler === undefined || serves === undefined) return undefined;
+    const params = this.params(fields, serves.params);
+    const shape = params === undefined ? undefined : this.shape(serves.input, handler, params.value, fields.node('params')?.place ?? fields.place);
+    if (params === undefined || shape === undefined) return undefined;
+    const inputs = this.#inputs(fields, shape);
+    return { action: { kind: 'report', handler: handler.spec.name, params: params.value, input: fieldsMaker(inputs), shape: inputs.shape }, compiled: inputs.compiled, output: {} };
+  }
+
+  #enrich(node: Node, outputs: readonly EnrichOutput[]): ReadAction | undefined {
+    const fields = fieldsOf(node, 'enrich', this.#findings)?.only(['handler', 'params', 'input', 'as']);
+    const handler = fields === undefined ? undefined : this.handler(fields, 'enrich');
+    const serves = handler?.adapter.serves.enrich;
+    if (fields === undefined || handler === undefined || serves === undefined) return undefined;
+    const params = this.params(fields, serves.params);
+    const shape = params === undefined ? undefined : this.shape(serves.input, handler, params.value, fields.place);
+    if (params === undefined || shape === undefined) return undefined;
+    const inputs = this.#inputs(fields, shape);
+    return { action: { kind: 'enrich', handler: handler.spec.name, params: params.value, input: inputMaker(inputs), outputs }, compiled: inputs.compiled, output: {} };
+  }
+
+  handler(fields: Fields, capability: Capability): LoadedHandler | undefined {
+    fields.required('handler', 'the name of a handler');
+    const name = fields.text('handler');
+    const place = fields.node('handler')?.place ?? fields.place;
+    if (name === undefined) return undefined;
+    if (!this.#handlers.names.has(name)) {
+      this.#findings.error('RULES_UNKNOWN_HANDLER', place, `no handler is named ${name}${meant(name, this.#handlers.names)}`);
+      return undefined;
+    }
+    const handler = this.#handlers.handlers.get(name);
+    if (handler === undefined || handler.adapter.serves[capability] !== undefined) return handler;
+    this.#findings.error('RULES_CAPABILITY', place, `${name} is a ${handler.spec.adapter}, which serves ${Object.keys(handler.adapter.serves).join(', ')}, not ${capability}`);
+    return undefined;
+  }
+
+  params(fields: Fields, schema: Parameters<typeof parsedBy>[0] | undefined): { readonly value: unknown } | undefined {
+    const node = fields.node('params');
+    if (schema === undefined) {
+      if (node !== undefined) this.#findings.error('RULES_PARAMS', node.place, 'this adapter takes no params');
+      return { value: undefined };
+    }
+    return parsedBy(schema, node === undefined ? {} : plain(node), node ?? { kind: 'map', place: fields.place, entries: new Map() }, 'RULES_PARAMS', 'params', this.#findings);
+  }
+
+  shape(spec: unknown, { spec: { config, adapter } }: LoadedHandler, params: unknown, place: Place): Shape | 'any' | undefined {
+    if (typeof spec !== 'function') return spec as Shape | 'any';
+    try {
+      return (spec as (config: unknown, params: unknown) => Shape)(config, params);
+    } catch (error) {
+      this.#findings.error('RULES_ADAPTER_SHAPE', place, `${adapter}: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  }
+}
+
+export const outputConvert = (shape: Shape[string]): EnrichOutput['convert'] => {
+  const type = shape.replace(/\?$/, '') as Parameters<typeof fromShape>[0];
+  return (value) => (value === undefined || value === null ? undefined : fromShape(type, value));
+};
+

@@ -1,0 +1,154 @@
+/**
+ * `attributes:` of a policy: facts that a proxy sends, and named expressions.
+ * **In**: the maps of all documents. **Out**: the attributes with these added. **Fails**: with findings.
+ */
+import { type Attribute, Attributes, type AttributeSettings } from '../../attributes/attributes.ts';
+import { CALL_KINDS, CARRIED_BY, type CallKind, type Carrier } from '../../attributes/carrier.ts';
+import { valueOfPlain } from '../../attributes/plain-value.ts';
+import { type Type, parseType } from '../../attributes/types.ts';
+import type { Value } from '../../attributes/values.ts';
+import { VOCABULARY } from '../../attributes/vocabulary.ts';
+import { FAILED } from '../../expression/index.ts';
+import type { Carriage } from './carriage.ts';
+import { expressionOf } from './expressions.ts';
+import { type Fields, fieldsOf, listOfNodes } from './fields.ts';
+import type { Findings } from './findings.ts';
+import { type MapNode, type Node, type Place, nodeText, plain } from './nodes.ts';
+
+interface Named { readonly name: string; readonly node: Node; readonly place: Place; readonly secret: boolean }
+const NAME = /^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/;
+const CARRIERS = ['contextExtension', 'metadata', 'filterState', 'customTag', 'header'];
+
+export class AttributesSection {
+  attributes: Attributes;
+  readonly #named = new Map<string, Named>();
+  readonly #findings: Findings;
+
+  constructor(settings: AttributeSettings, findings: Findings) {
+    this.attributes = new Attributes(VOCABULARY, settings);
+    this.#findings = findings;
+  }
+
+  read(section: MapNode): void {
+    for (const { key, keyPlace, value } of section.entries.values()) {
+      if (!NAME.test(key)) {
+        this.#findings.error('RULES_ATTRIBUTE_NAME', keyPlace, `${key} is no name for an attribute of a policy's own; they stand under my., such as my.tier`);
+        continue;
+      }
+      if (this.attributes.slotOf(key) !== undefined || this.#named.has(key)) {
+        this.#findings.error('RULES_DUPLICATE', keyPlace, `the attribute ${key} is declared already; rename or remove one`);
+        continue;
+      }
+      const fields = fieldsOf(value, 'an attribute', this.#findings)?.only(['is', 'type', 'from', 'secret', 'description']);
+      if (fields !== undefined) this.#one(key, fields, keyPlace);
+    }
+  }
+
+  #one(name: string, fields: Fields, place: Place): void {
+    const secret = fields.flag('secret') ?? false;
+    const is = fields.node('is');
+    if (is !== undefined) {
+      for (const key of ['from', 'type']) if (fields.has(key)) this.#findings.error('RULES_MISPLACED', fields.entry(key)?.keyPlace ?? place, `${key} goes with facts that a proxy sends; an expression (is) has the type that it has`);
+      this.#named.set(name, { name, node: is, place, secret });
+      return;
+    }
+    const typeText = fields.text('type');
+    fields.required('from', '[{ contextExtension: tier }], or is: EXPRESSION');
+    if (typeText === undefined) {
+      if (!fields.has('type')) this.#findings.error('RULES_MISSING_KEY', fields.place, 'an attribute needs type: string (or int, bool, list(string) ...) beside from');
+      return;
+    }
+    const type = parseType(typeText);
+    if (type === undefined) {
+      this.#findings.error('RULES_VALUE', fields.node('type')?.place ?? place, `${typeText} is no type; string, int, double, bool, ip, timestamp, duration, list(string), map(string, string) are some`);
+      return;
+    }
+    const carriers = (listOfNodes(fields.node('from') ?? { kind: 'list', place, items: [] }, 'from', this.#findings)?.items ?? []).flatMap((item) => this.#carrier(item));
+    this.add({
+      name, type, secret, meaning: fields.text('description') ?? 'Of the policy\'s own.', always: false,
+      source: { kind: 'from', carriers, convert: (raw) => converted(raw, type) },
+      carriedBy: Object.fromEntries(CALL_KINDS.flatMap((call: CallKind) => {
+        const carrier = carriers.find(({ kind }) => CARRIED_BY[kind].includes(call));
+        return carrier === undefined ? [] : [[call, carrier.kind]];
+      })),
+    });
+  }
+
+  #carrier(node: Node): Carrier[] {
+    const fields = fieldsOf(node, 'a carrier', this.#findings)?.only(CARRIERS);
+    const kind = CARRIERS.find((name) => fields?.has(name) === true);
+    if (fields === undefined) return [];
+    if (kind === undefined) {
+      this.#findings.error('RULES_MISSING_KEY', node.place, `a carrier is one of ${CARRIERS.join(', ')}; here is ${nodeText(node)}`);
+      return [];
+    }
+    if (kind === 'metadata') {
+      const metadata = fields.map('metadata', 'metadata')?.only(['namespace', 'path']);
+      const namespace = metadata?.text('namespace');
+      const path = metadata?.node('path');
+      const parts = path === undefined ? undefined : plain(path);
+      if (namespace === undefined || !Array.isArray(parts)) {
+        this.#findings.error('RULES_MISSING_KEY', node.place, 'metadata needs { namespace: NAME, path: [a, b] }');
+        return [];
+      }
+      return [{ kind, namespace, path: parts.map(String) }];
+    }
+    const name = fields.text(kind);
+    if (name === undefined) return [];
+    if (kind === 'header') this.#findings.warn('RULES_HEADER_CARRIER', node.place, `any client can send the header ${name}; have the proxy set it and take the client's own out, or use another carrier`);
+    return [{ kind: kind as 'header', name: kind === 'header' ? name.toLowerCase() : name }];
+  }
+
+  add(row: Attribute): void {
+    this.attributes = this.attributes.extend([row]);
+  }
+
+  /** Compiles the named expressions, each after those that it uses. */
+  compileNamed(carriage: Carriage): void {
+    const left = new Map(this.#named);
+    for (let isProgress = true; isProgress && left.size > 0;) {
+      isProgress = false;
+      for (const one of left.values()) {
+        if (usesOf(one, left).length > 0) continue;
+        left.delete(one.name);
+        this.#compile(one, carriage);
+        isProgress = true;
+      }
+    }
+    for (const one of left.values()) {
+      this.#findings.error('RULES_ATTRIBUTE_CYCLE', one.place, `${one.name} is made of ${usesOf(one, left).join(', ')}, which is made of it again; write one of them without the other`);
+    }
+  }
+
+  #compile({ name, node, secret }: Named, carriage: Carriage): void {
+    const compiled = expressionOf(node, name, this.attributes, this.#findings);
+    carriage.isMadeOf(name, compiled?.reads ?? []);
+    const type: Type = compiled?.type ?? { kind: 'dyn' };
+    this.add({
+      name, type, secret, meaning: 'A named expression.', always: false, carriedBy: {},
+      source: { kind: 'is', evaluate: (bag) => {
+        const value = compiled?.evaluate(bag);
+        return value === FAILED ? undefined : value;
+      } },
+    });
+  }
+}
+
+/** Which of the names still to be compiled stand in the text. */
+function usesOf({ node }: Named, left: ReadonlyMap<string, Named>): string[] {
+  const text = node.kind === 'scalar' ? String(node.value) : '';
+  const found = new Set((text.match(/\bmy(?:\.\??[A-Za-z_][A-Za-z0-9_]*)+/g) ?? []).map((name) => name.replaceAll('?', '')));
+  return [...left.keys()].filter((name) => [...found].some((used) => used === name || used.startsWith(`${name}.`)));
+}
+
+/** A proxy sends text or JSON; numbers and booleans may come as text. */
+function converted(raw: Value, type: Type): Value | undefined {
+  if (type.kind === 'dyn') return raw;
+  if (typeof raw === 'string') {
+    if (type.kind === 'int' || type.kind === 'double' || type.kind === 'uint') return raw.trim() === '' ? undefined : valueOfPlain(Number(raw), type);
+    if (type.kind === 'bool') return raw === 'true' ? true : raw === 'false' ? false : undefined;
+    return valueOfPlain(raw, type);
+  }
+  if (type.kind === 'string') return typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : undefined;
+  return valueOfPlain(raw, type);
+}

@@ -1,0 +1,61 @@
+/**
+ * Which calls can bring what a rule reads (RULES section 4).
+ * **In**: reads of compiled expressions. **Out**: for a call, the first attribute that it cannot carry and no guard covers.
+ */
+import type { Attributes } from '../../attributes/attributes.ts';
+import { CALL_KINDS, CARRIED_BY, type CallKind } from '../../attributes/carrier.ts';
+import type { Read } from '../../expression/index.ts';
+
+type Reads = readonly Read[];
+
+export class Carriage {
+  readonly #attributes: () => Attributes;
+  /** What an attribute of the policy's own is made of: the reads of its `is`, or of the enrich rule that fills it. */
+  readonly #madeOf = new Map<string, Reads>();
+
+  constructor(attributes: () => Attributes) {
+    this.#attributes = attributes;
+  }
+
+  isMadeOf(name: string, reads: Reads): void {
+    this.#madeOf.set(name, reads);
+  }
+
+  /** The attribute that keeps the reads from working in this call. */
+  missing(reads: Reads, call: CallKind): string | undefined {
+    return reads.find(({ name, guarded }) => !guarded && !this.#isCarried(name, call))?.name;
+  }
+
+  #isCarried(name: string, call: CallKind): boolean {
+    const attributes = this.#attributes();
+    const slot = attributes.slotOf(name);
+    if (slot === undefined) return true; // out.*
+    const { source, carriedBy } = attributes.at(slot);
+    switch (source.kind) {
+      case 'built-in': return carriedBy[call] !== undefined || (source.extension === true && call === 'http');
+      case 'from': return source.carriers.some(({ kind }) => CARRIED_BY[kind].includes(call));
+      case 'is': case 'filled': return this.missing(this.#madeOf.get(name) ?? [], call) === undefined;
+    }
+  }
+
+  /** All attributes that are read, through named expressions and enrich inputs too. */
+  through(reads: Reads, seen = new Set<string>()): ReadonlySet<string> {
+    for (const { name } of reads) {
+      if (seen.has(name)) continue;
+      seen.add(name);
+      this.through(this.#madeOf.get(name) ?? [], seen);
+    }
+    return seen;
+  }
+}
+
+/** `may`: only where the rule says so. */
+type Row = Partial<Readonly<Record<CallKind, 'default' | 'may'>>>;
+const DECIDES: Row = { http: 'default', tcp: 'default', limit: 'may' };
+export const CALLS_OF: Readonly<Record<'deny' | 'allow' | 'check' | 'quota' | 'report' | 'enrich' | 'none', Row>> = {
+  deny: DECIDES, allow: DECIDES, check: DECIDES,
+  none: { http: 'default', tcp: 'default', limit: 'default' },
+  quota: { http: 'default', tcp: 'default', limit: 'default' },
+  report: { http: 'may', tcp: 'may', limit: 'may', log: 'default', 'tcp-log': 'default' },
+  enrich: Object.fromEntries(CALL_KINDS.map((call) => [call, 'default'])) as Row,
+};

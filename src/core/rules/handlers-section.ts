@@ -1,0 +1,156 @@
+/**
+ * `handlers:` of a policy.
+ * **In**: the map of handlers, the adapters there are. **Out**: handlers with their config parsed, nothing open.
+ * **Fails**: with a finding at the very value that the adapter's schema refuses.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { z } from 'zod';
+import type { Adapter } from '../../adapters/contract.ts';
+import { type Fields, checkName, fieldsOf } from './fields.ts';
+import type { Findings } from './findings.ts';
+import { meant } from './nearest.ts';
+import { type MapNode, type Node, nodeAt } from './nodes.ts';
+import { systemReason } from './policy-files.ts';
+import type { HandlerSpec } from './policy.ts';
+
+export interface Adapters { get(name: string): Adapter | undefined; names(): Iterable<string> }
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'run'];
+
+export interface LoadedHandler { readonly spec: HandlerSpec; readonly adapter: Adapter }
+
+export class HandlersSection {
+  readonly handlers = new Map<string, LoadedHandler>();
+  /** Also those that have errors: a rule that names one is not told that it does not exist. */
+  readonly names = new Set<string>();
+  readonly files: string[] = [];
+  readonly #adapters: Adapters;
+  readonly #environment: Environment;
+  readonly #findings: Findings;
+
+  constructor(adapters: Adapters, environment: Environment, findings: Findings) {
+    this.#adapters = adapters;
+    this.#environment = environment;
+    this.#findings = findings;
+  }
+
+  read(section: MapNode): void {
+    for (const { key, keyPlace, value } of section.entries.values()) {
+      if (this.names.has(key)) {
+        this.#findings.error('RULES_DUPLICATE', keyPlace, `a handler named ${key} is declared already; rename or remove one`);
+        continue;
+      }
+      this.names.add(key);
+      checkName(key, keyPlace, 'a handler', this.#findings);
+      const fields = fieldsOf(value, 'a handler', this.#findings)?.only(KEYS);
+      if (fields !== undefined) this.#handler(key, fields);
+    }
+  }
+
+  #handler(name: string, fields: Fields): void {
+    fields.required('adapter', 'the name of an adapter, such as quota-memory');
+    const adapterName = fields.text('adapter');
+    const run = fields.word('run', ['inline', 'worker']);
+    if (run === 'worker') this.#findings.error('RULES_LATER', fields.node('run')?.place ?? fields.place, 'run: worker comes with a later release; leave it out');
+    const breaker = fields.map('breaker', 'breaker')?.only(['failures', 'openFor']);
+    const batch = fields.map('batch', 'batch')?.only(['max', 'maxAge', 'maxBytes']);
+    const batchSpec = { max: batch?.wholeNumber('max', 1), maxAgeMs: batch?.spanMs('maxAge', ['ms', 's', 'm']), maxBytes: batch?.wholeNumber('maxBytes', 1) };
+    if (adapterName === undefined) return;
+    const adapter = this.#adapters.get(adapterName);
+    if (adapter === undefined) {
+      this.#findings.error('RULES_UNKNOWN_ADAPTER', fields.node('adapter')?.place ?? fields.place, `no adapter is named ${adapterName}${meant(adapterName, this.#adapters.names())}`);
+      return;
+    }
+    const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };
+    const before = this.#findings.hasErrors;
+    const written = this.#resolve(configNode);
+    const config = parsedBy(adapter.config, written.value, configNode, 'RULES_CONFIG', `config of ${adapterName}`, this.#findings);
+    if (config === undefined || (!before && this.#findings.hasErrors && written.failed)) return;
+    const folder = dirname(fields.place.source.file);
+    const spec: HandlerSpec = {
+      name, adapter: adapterName, config: config.value,
+      signature: createHash('sha256').update(JSON.stringify([adapterName, folder, written.value])).digest('hex'),
+      shown: withoutSecrets(written.shown, adapter.config), folder,
+      position: fields.place.source.positionAt(fields.place.start),
+      deadlineMs: fields.spanMs('deadline', ['ms', 's']),
+      concurrency: fields.wholeNumber('concurrency', 1) ?? 256,
+      queue: fields.wholeNumber('queue', 0) ?? 1024,
+      breaker: { failures: breaker?.wholeNumber('failures', 1) ?? 10, openForMs: breaker?.spanMs('openFor', ['ms', 's', 'm']) ?? 1000 },
+      batch: Object.fromEntries(Object.entries(batchSpec).filter(([, value]) => value !== undefined)),
+    };
+    this.handlers.set(name, { spec, adapter });
+  }
+
+  /** `{ $env: NAME }` and `{ $file: PATH }` anywhere in a config; `shown` keeps them as they are written. */
+  #resolve(node: Node): { readonly value: unknown; readonly shown: unknown; readonly failed: boolean } {
+    if (node.kind === 'scalar') return { value: node.value, shown: node.value, failed: false };
+    if (node.kind === 'list') {
+      const items = node.items.map((item) => this.#resolve(item));
+      return { value: items.map(({ value }) => value), shown: items.map(({ shown }) => shown), failed: items.some(({ failed }) => failed) };
+    }
+    const [only, ...more] = node.entries.values();
+    if (only !== undefined && more.length === 0 && (only.key === '$env' || only.key === '$file') && only.value.kind === 'scalar') {
+      const name = String(only.value.value);
+      const value = only.key === '$env' ? this.#fromEnvironment(name, only.value) : this.#fromFile(name, only.value);
+      return { value, shown: { [only.key]: name }, failed: value === undefined };
+    }
+    const entries = [...node.entries.values()].map(({ key, value }) => ({ key, ...this.#resolve(value) }));
+    return {
+      value: Object.fromEntries(entries.map(({ key, value }) => [key, value])),
+      shown: Object.fromEntries(entries.map(({ key, shown }) => [key, shown])),
+      failed: entries.some(({ failed }) => failed),
+    };
+  }
+
+  #fromEnvironment(name: string, node: Node): string | undefined {
+    const value = this.#environment[name];
+    if (value === undefined) this.#findings.error('RULES_ENV', node.place, `the environment variable ${name} is not set; set it where Sluice is started`);
+    return value;
+  }
+
+  #fromFile(path: string, node: Node): string | undefined {
+    const file = resolve(dirname(node.place.source.file), path);
+    this.files.push(file);
+    try {
+      return readFileSync(file, 'utf8').trimEnd();
+    } catch (error) {
+      this.#findings.error('RULES_CONFIG_FILE', node.place, `${file} cannot be read: ${systemReason(error)}`);
+      return undefined;
+    }
+  }
+}
+
+/** What a schema makes of a value; each of its issues is a finding at its path. */
+export function parsedBy(schema: z.ZodType, value: unknown, node: Node, code: 'RULES_CONFIG' | 'RULES_PARAMS', what: string, findings: Findings): { readonly value: unknown } | undefined {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return { value: parsed.data };
+  for (const issue of parsed.error.issues) {
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
+    for (const path of keys.length > 0 ? keys.map((key) => [...issue.path, key]) : [issue.path]) {
+      const { node: at, entry } = nodeAt(node, path);
+      const place = keys.length > 0 ? (entry?.keyPlace ?? at.place) : at.place;
+      const name = path.length === 0 ? what : `${what}, ${path.map(String).join('.')}`;
+      findings.error(code, place, `${name}: ${keys.length > 0 ? 'there is no such key' : issue.message}`);
+    }
+  }
+  return undefined;
+}
+
+/** For people: what the schema marks secret reads `(secret)`. */
+function withoutSecrets(shown: unknown, schema: unknown): unknown {
+  const { shape, meta, innerType, element } = partsOf(schema);
+  if (meta?.['secret'] === true) return typeof shown === 'object' ? shown : '(secret)';
+  if (innerType !== undefined) return withoutSecrets(shown, innerType);
+  if (Array.isArray(shown)) return element === undefined ? shown : shown.map((item: unknown) => withoutSecrets(item, element));
+  if (shape === undefined || typeof shown !== 'object' || shown === null) return shown;
+  return Object.fromEntries(Object.entries(shown).map(([key, value]) => [key, key in shape ? withoutSecrets(value, shape[key]) : value]));
+}
+
+interface SchemaParts { readonly shape?: Readonly<Record<string, unknown>>; readonly meta?: Readonly<Record<string, unknown>> | undefined; readonly innerType?: unknown; readonly element?: unknown }
+function partsOf(schema: unknown): SchemaParts {
+  const { _zod: zod, meta } = schema as { _zod?: { def: SchemaParts }; meta?: () => Readonly<Record<string, unknown>> | undefined };
+  return { ...zod?.def, meta: typeof meta === 'function' ? meta.call(schema) : undefined };
+}
