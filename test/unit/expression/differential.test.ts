@@ -32,13 +32,14 @@ const binary = (left: fc.Arbitrary<string>, signs: readonly string[], right: fc.
 const choice = (test: fc.Arbitrary<string>, of: fc.Arbitrary<string>): fc.Arbitrary<string> => fc.tuple(test, of, of).map(([a, b, c]) => `(${a} ? ${b} : ${c})`);
 const call = (of: fc.Arbitrary<string>, shape: (text: string) => string): fc.Arbitrary<string> => of.map(shape);
 const DEPTH = { maxDepth: 5, depthIdentifier: fc.createDepthIdentifier() };
-/** Without division: the peer (0.6.1) fails where a quotient of uints is beyond int64; cel-spec's own tests cover ours. */
+// Two faults of the peer (0.6.1) are kept out; cel-spec's own tests cover ours there: a quotient of uints beyond int64 fails,
+// and -(-x) of the least int does not (so there is always a sum within a minus sign).
 const UINT_SIGNS = ['+', '-', '*', '%'];
 const ORDER = ['<', '<=', '>', '>=', '==', '!='];
 
 const { int, bool, uint, double, string } = fc.letrec<{ int: string; bool: string; uint: string; double: string; string: string; list: string }>((tie) => ({
   int: fc.oneof(DEPTH, fc.constantFrom('i', 'j', '1', '2', '-1', '7'), binary(tie('int'), ['+', '-', '*', '/', '%'], tie('int')), choice(tie('bool'), tie('int')),
-    call(tie('int'), (a) => `(-${a})`), call(tie('string'), (a) => `size(${a})`), call(tie('list'), (a) => `${a}.size()`), call(tie('uint'), (a) => `int(${a})`), fc.tuple(tie('list'), tie('int')).map(([a, b]) => `${a}[${b}]`)),
+    call(tie('int'), (a) => `(-(${a} + 0))`), call(tie('string'), (a) => `size(${a})`), call(tie('list'), (a) => `${a}.size()`), call(tie('uint'), (a) => `int(${a})`), fc.tuple(tie('list'), tie('int')).map(([a, b]) => `${a}[${b}]`)),
   uint: fc.oneof(DEPTH, fc.constantFrom('u', 'v', '1u', '3u'), binary(tie('uint'), UINT_SIGNS, tie('uint')), choice(tie('bool'), tie('uint')), call(tie('int'), (a) => `uint(${a})`)),
   double: fc.oneof(DEPTH, fc.constantFrom('x', 'y', '1.5', '2.0', '-0.25'), binary(tie('double'), ['+', '-', '*', '/'], tie('double')), choice(tie('bool'), tie('double')), call(tie('double'), (a) => `(-${a})`)),
   string: fc.oneof(DEPTH, fc.constantFrom('s', 't', '"a"', '"b"', '""'), binary(tie('string'), ['+'], tie('string')), choice(tie('bool'), tie('string')), call(tie('int'), (a) => `string(${a})`), call(tie('bool'), (a) => `string(${a})`)),
