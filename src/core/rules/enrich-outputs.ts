@@ -1,0 +1,81 @@
+/**
+ * What enrich rules add to the attributes, before any expression is compiled, and the order in which they are asked.
+ */
+import type { Attribute, Attributes } from '../../attributes/attributes.ts';
+import type { Shape } from '../../adapters/contract.ts';
+import { ActionReader, outputConvert } from './actions.ts';
+import type { AttributesSection } from './attributes-section.ts';
+import type { Carriage } from './carriage.ts';
+import { ChangesReader } from './changes.ts';
+import { TYPE_OF } from './convert.ts';
+import { Fields } from './fields.ts';
+import type { Findings } from './findings.ts';
+import type { HandlersSection } from './handlers-section.ts';
+import type { Node } from './nodes.ts';
+import type { EnrichOutput, Rule } from './rule.ts';
+import type { RulesSection } from './rules-section.ts';
+
+/** Adds the attributes of all `enrich` rules; their outputs by the rule's name. */
+export function declareOutputs(rules: readonly Node[], section: AttributesSection, handlers: HandlersSection, findings: Findings): Map<string, readonly EnrichOutput[]> {
+  const found = new Map<string, readonly EnrichOutput[]>();
+  for (const node of rules.flatMap((list) => (list.kind === 'list' ? list.items : []))) {
+    const enrich = node.kind === 'map' ? node.entries.get('enrich')?.value : undefined;
+    const nameNode = node.kind === 'map' ? node.entries.get('name')?.value : undefined;
+    if (enrich?.kind !== 'map' || nameNode?.kind !== 'scalar') continue;
+    // What is wrong in here is told when the rule itself is read.
+    const fields = new Fields(enrich, 'enrich', findings);
+    const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
+    const serves = handler?.adapter.serves.enrich;
+    const asNode = fields.required('as', 'where its outputs stand, such as my.tenant');
+    const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
+    if (handler === undefined || serves === undefined || as === undefined || asNode === undefined) continue;
+    if (!/^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/.test(as)) {
+      findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `outputs stand under my., such as my.tenant; here is ${as}`);
+      continue;
+    }
+    const reader = new ActionReader(section.attributes, handlers, new ChangesReader(section.attributes, findings), findings);
+    const params = reader.params(fields, serves.params);
+    const shape = params === undefined ? undefined : reader.shape(serves.output, handler, params.value, fields.place);
+    if (shape === undefined || shape === 'any') continue;
+    found.set(String(nameNode.value), outputsOf(shape, as, section, asNode, findings));
+  }
+  return found;
+}
+
+const plainOf = (node: Node | undefined): unknown => (node?.kind === 'scalar' ? node.value : undefined);
+
+function outputsOf(shape: Shape, as: string, section: AttributesSection, asNode: Node, findings: Findings): EnrichOutput[] {
+  return Object.entries(shape).flatMap(([name, type]) => {
+    const full = `${as}.${name}`;
+    if (section.attributes.slotOf(full) !== undefined) {
+      findings.error('RULES_ENRICH_OUTPUT', asNode.place, `${full} is made elsewhere already; give this rule another as`);
+      return [];
+    }
+    const row: Attribute = { name: full, type: TYPE_OF[type.replace(/\?$/, '') as keyof typeof TYPE_OF], meaning: 'Made by an enrich rule.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false };
+    section.add(row);
+    return [{ name, slot: section.attributes.slotOf(full) ?? -1, convert: outputConvert(type) }];
+  });
+}
+
+/** Each after those whose outputs it reads. */
+export function enrichOrder(section: RulesSection, carriage: Carriage, attributes: Attributes, findings: Findings, placeOf: (rule: Rule) => Node): Rule[] {
+  const rules = section.rules.filter(({ action }) => action?.kind === 'enrich');
+  const outputs = new Map(rules.map((rule) => [rule, new Set(rule.action?.kind === 'enrich' ? rule.action.outputs.map(({ slot }) => attributes.at(slot).name) : [])]));
+  const needs = new Map(rules.map((rule) => {
+    const read = carriage.through(section.reads.get(rule.name) ?? []);
+    return [rule, rules.filter((other) => [...(outputs.get(other) ?? [])].some((name) => read.has(name)))];
+  }));
+  const ordered: Rule[] = [];
+  const left = new Set(rules);
+  for (let isProgress = true; isProgress && left.size > 0;) {
+    isProgress = false;
+    for (const rule of left) {
+      if (needs.get(rule)?.some((other) => left.has(other)) === true) continue;
+      ordered.push(rule);
+      left.delete(rule);
+      isProgress = true;
+    }
+  }
+  for (const rule of left) findings.error('RULES_ENRICH_CYCLE', placeOf(rule).place, `${rule.name} needs what ${needs.get(rule)?.map(({ name }) => name).join(', ')} makes, which needs it again; let one of them read only what the proxy sends`);
+  return ordered;
+}

@@ -1,0 +1,149 @@
+/**
+ * Loads a policy.
+ * **In**: paths of files and folders, or their text. **Out**: a {@link Policy}, whole, or none; everything there is to say;
+ * the documents of cases beside it. **Fails**: never by throwing.
+ */
+import { createHash } from 'node:crypto';
+import { dirname, resolve } from 'node:path';
+import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../attributes/attributes.ts';
+import { AttributesSection } from './attributes-section.ts';
+import { Carriage } from './carriage.ts';
+import { documentKind } from './document-kind.ts';
+import { parseDocuments } from './document.ts';
+import { declareOutputs, enrichOrder } from './enrich-outputs.ts';
+import { type Fields, fieldsOf } from './fields.ts';
+import { Findings } from './findings.ts';
+import { type Adapters, type Environment, HandlersSection } from './handlers-section.ts';
+import { type MapNode, type Node, nodeAt, plain } from './nodes.ts';
+import { type PolicyFiles, readPolicyFiles } from './policy-files.ts';
+import type { Finding, Policy } from './policy.ts';
+import type { Position } from './rule.ts';
+import { RulesSection } from './rules-section.ts';
+import { SourceText } from './source-text.ts';
+
+export interface LoadOptions {
+  readonly adapters: Adapters;
+  /** For `{ $env: NAME }`; the process's own where not given. */
+  readonly env?: Environment;
+}
+
+/** A document of cases, not looked into: who runs cases knows their form. */
+export interface CasesDocument {
+  readonly file: string;
+  readonly position: Position;
+  /** As written, relative to the file; `undefined`: the policy that it was loaded with. */
+  readonly policy: string | undefined;
+  readonly cases: unknown;
+  /** Where a value of `cases` stands. */
+  positionOf(path: readonly PropertyKey[]): Position;
+}
+
+export interface LoadedPolicy {
+  /** `undefined` where there is an error. */
+  readonly policy: Policy | undefined;
+  readonly findings: readonly Finding[];
+  readonly cases: readonly CasesDocument[];
+}
+
+export async function loadPolicy(paths: readonly string[], options: LoadOptions): Promise<LoadedPolicy> {
+  const findings = new Findings();
+  return assemble(await readPolicyFiles(paths, findings), findings, options);
+}
+
+/** The same from memory: file names and their text. */
+export function loadPolicyText(files: ReadonlyMap<string, string>, options: LoadOptions): LoadedPolicy {
+  const sources = [...files].map(([file, text]) => new SourceText(file, text));
+  return assemble({ sources, found: new Set(), watched: [], incomplete: false }, new Findings(), options);
+}
+
+function assemble(files: PolicyFiles, findings: Findings, { adapters, env = process.env }: LoadOptions): LoadedPolicy {
+  const parsed = files.sources.map((source) => ({ source, ...parseDocuments(source, findings) }));
+  const data = dataFiles(parsed.flatMap(({ documents }) => documents.map(({ root }) => root)));
+  const roots: MapNode[] = [];
+  const cases: CasesDocument[] = [];
+  let isBroken = files.incomplete || parsed.some(({ broken }) => broken);
+  for (const { source, documents } of parsed) {
+    if (files.found.has(source.file) && data.has(resolve(source.file))) continue;
+    for (const document of documents) {
+      const kind = documentKind(document, findings);
+      if (kind.kind === 'policy') roots.push(kind.root);
+      else if (kind.kind === 'cases') cases.push(casesOf(kind.root));
+      else isBroken = true;
+    }
+  }
+  const sections = (key: string): Node[] => roots.flatMap((root) => root.entries.get(key)?.value ?? []);
+  for (const node of sections('plugins')) findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
+
+  const handlers = new HandlersSection(adapters, env, findings);
+  for (const node of sections('handlers')) if (isMap(node, 'handlers', findings)) handlers.read(node);
+  const attributes = new AttributesSection(settingsOf(sections('settings'), findings), findings);
+  for (const node of sections('attributes')) if (isMap(node, 'attributes', findings)) attributes.read(node);
+  const rulesNodes = sections('rules');
+  const enrichOutputs = declareOutputs(rulesNodes, attributes, handlers, findings);
+  const carriage = new Carriage(() => attributes.attributes);
+  attributes.compileNamed(carriage);
+  const rules = new RulesSection({ attributes: attributes.attributes, handlers, carriage, enrichOutputs, findings });
+  for (const node of rulesNodes) rules.read(node);
+  rules.end();
+  const enrich = enrichOrder(rules, carriage, attributes.attributes, findings, () => rulesNodes[0] ?? { kind: 'list', place: { source: new SourceText('', ''), start: 0, end: 0 }, items: [] });
+
+  const isOnlyCases = cases.length > 0 && roots.length === 0;
+  if (rules.rules.length === 0 && !isBroken && !isOnlyCases && !findings.hasErrors) findings.file('RULES_NO_RULES', files.sources[0]?.file ?? files.watched[0] ?? 'policy', 'there is no rule; write at least one under rules:');
+  const names = files.sources.map(({ file }) => file);
+  const hasPolicy = !findings.hasErrors && !isBroken && rules.rules.length > 0;
+  const policy: Policy | undefined = hasPolicy ? {
+    revision: revisionOf(files.sources), attributes: attributes.attributes,
+    handlers: new Map([...handlers.handlers].map(([name, { spec }]) => [name, spec])),
+    rules: rules.rules, enrich, watched: [...files.watched, ...handlers.files],
+  } : undefined;
+  return { policy, findings: findings.sorted(names), cases };
+}
+
+function isMap(node: Node, what: string, findings: Findings): node is MapNode {
+  return fieldsOf(node, what, findings) !== undefined;
+}
+
+function settingsOf(nodes: readonly Node[], findings: Findings): AttributeSettings {
+  let settings = DEFAULT_ATTRIBUTE_SETTINGS;
+  for (const node of nodes) {
+    const fields: Fields | undefined = fieldsOf(node, 'settings', findings)?.only(['trustedHops', 'path']);
+    settings = {
+      trustedHops: fields?.wholeNumber('trustedHops', 0, 100) ?? settings.trustedHops,
+      path: fields?.word('path', ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']) ?? settings.path,
+    };
+  }
+  return settings;
+}
+
+/** A file that a handler's config names is data, also where it is YAML and lies in the policy's folder. */
+function dataFiles(roots: readonly Node[]): ReadonlySet<string> {
+  const found = new Set<string>();
+  const walk = (node: Node): void => {
+    if (node.kind === 'list') for (const item of node.items) walk(item);
+    else if (node.kind === 'map') for (const { value } of node.entries.values()) walk(value);
+    else if (typeof node.value === 'string' && /\.ya?ml$/.test(node.value)) found.add(resolve(dirname(node.place.source.file), node.value));
+  };
+  for (const root of roots) {
+    const handlers = root.kind === 'map' ? root.entries.get('handlers')?.value : undefined;
+    if (handlers !== undefined) walk(handlers);
+  }
+  return found;
+}
+
+function casesOf(root: MapNode): CasesDocument {
+  const { source, start } = root.place;
+  const cases = root.entries.get('cases')?.value;
+  const policy = root.entries.get('policy')?.value;
+  return {
+    file: source.file, position: source.positionAt(start),
+    policy: policy?.kind === 'scalar' && typeof policy.value === 'string' ? policy.value : undefined,
+    cases: cases === undefined ? undefined : plain(cases),
+    positionOf: (path) => (cases === undefined ? source.positionAt(start) : source.positionAt(nodeAt(cases, path).node.place.start)),
+  };
+}
+
+function revisionOf(sources: readonly SourceText[]): string {
+  const hash = createHash('sha256');
+  for (const { file, text } of sources) hash.update(`${file}\0${text}\0`);
+  return hash.digest('hex').slice(0, 12);
+}

@@ -1,0 +1,208 @@
+/**
+ * `rules:` of a policy.
+ * **In**: the lists of all documents, attributes and handlers. **Out**: rules, compiled, in order. **Fails**: with findings.
+ */
+import type { Attributes } from '../../attributes/attributes.ts';
+import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
+import { BOOL, STRING } from '../../attributes/types.ts';
+import type { Compiled, Read } from '../../expression/index.ts';
+import { ACTION_KINDS, type ActionKind, ActionReader, type ReadAction, outputConvert } from './actions.ts';
+import { CALLS_OF, type Carriage } from './carriage.ts';
+import { ChangesReader } from './changes.ts';
+import { TYPE_OF } from './convert.ts';
+import { expressionOf } from './expressions.ts';
+import { type Fields, checkName, fieldsOf, listOfNodes } from './fields.ts';
+import type { Findings } from './findings.ts';
+import type { HandlersSection } from './handlers-section.ts';
+import { meant } from './nearest.ts';
+import { type Node, nodeText } from './nodes.ts';
+import { onErrorOf } from './on-error.ts';
+import type { Changes, EnrichOutput, Mode, Rule } from './rule.ts';
+
+const KEYS = ['name', 'description', 'match', 'calls', ...ACTION_KINDS, 'onAllow', 'onDeny', 'onError', 'mode', 'sample'];
+
+export interface RulesContext {
+  readonly attributes: Attributes;
+  readonly handlers: HandlersSection;
+  readonly carriage: Carriage;
+  readonly enrichOutputs: ReadonlyMap<string, readonly EnrichOutput[]>;
+  readonly findings: Findings;
+}
+
+export class RulesSection {
+  readonly rules: Rule[] = [];
+  /** What each rule reads by match and action, for enrich order. */
+  readonly reads = new Map<string, readonly Read[]>();
+  readonly #context: RulesContext;
+  readonly #names = new Set<string>();
+  readonly #actions: ActionReader;
+  readonly #groups = new Set<string>();
+  readonly #waits: { readonly group: string; readonly node: Node }[] = [];
+  readonly #counters = new Map<string, { readonly perMs: number; readonly algorithm: string; readonly name: string }>();
+
+  constructor(context: RulesContext) {
+    this.#context = context;
+    this.#actions = new ActionReader(context.attributes, context.handlers, new ChangesReader(context.attributes, context.findings), context.findings);
+  }
+
+  read(node: Node): void {
+    const { findings } = this.#context;
+    for (const item of listOfNodes(node, 'rules', findings)?.items ?? []) {
+      const fields = fieldsOf(item, 'a rule', findings)?.only(KEYS);
+      if (fields !== undefined) this.#rule(fields);
+    }
+  }
+
+  /** After all documents: groups may be named before they are filled. */
+  end(): void {
+    for (const { group, node } of this.#waits) {
+      if (this.#groups.has(group)) continue;
+      const what = group === '' ? 'true' : group;
+      this.#context.findings.error('RULES_UNKNOWN_GROUP', node.place, `nothing allows the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`);
+    }
+  }
+
+  #rule(fields: Fields): void {
+    const { findings, attributes } = this.#context;
+    const nameEntry = fields.entry('name');
+    fields.required('name', 'what verdicts, logs and metrics call it, such as no-path-tricks');
+    const name = fields.text('name') ?? '';
+    if (name !== '' && nameEntry !== undefined) {
+      checkName(name, nameEntry.value.place, 'a rule', findings);
+      if (this.#names.has(name)) findings.error('RULES_DUPLICATE', nameEntry.value.place, `a rule named ${name} is there already; rename one`);
+      this.#names.add(name);
+    }
+    const kinds = ACTION_KINDS.filter((kind) => fields.has(kind));
+    if (kinds.length > 1) findings.error('RULES_ACTIONS', fields.entry(kinds[1] ?? '')?.keyPlace ?? fields.place, `a rule has one action, this has ${kinds.join(' and ')}; make a rule of each`);
+    const [kind] = kinds;
+    const matchNode = fields.node('match');
+    const match = matchNode === undefined ? undefined : expressionOf(matchNode, 'match', attributes, findings, { expect: BOOL });
+    const actionNode = kind === undefined ? undefined : fields.node(kind);
+    const read = kind === undefined || actionNode === undefined ? undefined : this.#actions.read(kind, actionNode, name, this.#context.enrichOutputs);
+    this.#misplaced(fields, kind);
+    const out = outOf(read, attributes);
+    const changes = new ChangesReader(out.attributes, findings);
+    const onAllow = fields.has('onAllow') ? changes.onAllow(fields.node('onAllow') ?? fieldsNode(fields)) : undefined;
+    const onDenyFields = fields.map('onDeny', 'onDeny')?.only(['status', 'headers', 'body']);
+    const onDeny = onDenyFields === undefined ? undefined : changes.denyAnswer(onDenyFields);
+    if (kind === undefined && !fields.has('onAllow')) findings.warn('RULES_NO_EFFECT', fields.place, `the rule ${name} has no action and no onAllow: it does nothing`);
+
+    const compiled = [...(match === undefined ? [] : [match]), ...(read?.compiled ?? [])];
+    const reads = compiled.flatMap((one) => one.reads);
+    this.reads.set(name, reads);
+    const calls = this.#calls(fields, kind, reads, onAllow);
+    const action = read?.action.kind === 'quota' ? { ...read.action, descriptorKeys: descriptorKeys(reads) } : read?.action;
+    if (action?.kind === 'allow') this.#groups.add(action.group);
+    if (action?.kind === 'deny' && action.unlessAllowed !== undefined) {
+      this.#waits.push({ group: action.unlessAllowed, node: (actionNode?.kind === 'map' ? actionNode.entries.get('unlessAllowed')?.value : undefined) ?? fieldsNode(fields) });
+      if (calls.has('http') && !calls.has('tcp')) findings.warn('RULES_TCP_OPEN', fields.place, `${name} closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used`);
+    }
+    if (action?.kind === 'quota' && actionNode !== undefined) this.#counter(name, action, actionNode);
+    this.rules.push({
+      index: this.rules.length, name, description: fields.text('description'),
+      position: fields.place.source.positionAt(fields.place.start),
+      calls, match, action, onAllow, onDeny,
+      onError: onErrorOf(fields.node('onError'), kind, action?.kind === 'allow' && action.ask !== undefined, findings),
+      mode: this.#mode(fields), sample: this.#sample(fields), out: out.out,
+    });
+  }
+
+  #misplaced(fields: Fields, kind: ActionKind | undefined): void {
+    const { findings } = this.#context;
+    const place = (key: string): Parameters<Findings['error']>[1] => fields.entry(key)?.keyPlace ?? fields.place;
+    if (fields.has('onDeny') && kind !== 'check' && kind !== 'quota') findings.error('RULES_MISPLACED', place('onDeny'), 'onDeny goes with check and quota; a deny has status, headers and body of its own');
+    if (fields.has('onAllow') && (kind === 'report' || kind === 'enrich')) findings.error('RULES_MISPLACED', place('onAllow'), `onAllow does not go with ${kind}; write a rule of its own for it`);
+    if (fields.has('sample') && kind !== 'report') findings.error('RULES_MISPLACED', place('sample'), 'sample goes with report; mode: { percent: ... } is for the others');
+  }
+
+  #counter(name: string, { counter, handler, perMs, algorithm }: { counter: string; handler: string; perMs: number; algorithm: string }, node: Node): void {
+    const id = `${handler} ${counter}`;
+    const known = this.#counters.get(id);
+    if (known === undefined) this.#counters.set(id, { perMs, algorithm, name });
+    else if (known.perMs !== perMs || known.algorithm !== algorithm) this.#context.findings.error('RULES_COUNTER', node.place, `${name} shares the counter ${counter} with ${known.name}, but not its per and algorithm; make them equal, or name another counter`);
+  }
+
+  // ------------------------------------------------------------ calls
+
+  #calls(fields: Fields, kind: ActionKind | undefined, reads: readonly Read[], onAllow: Changes | undefined): ReadonlySet<CallKind> {
+    const { carriage, findings } = this.#context;
+    const row = CALLS_OF[kind ?? 'none'];
+    const node = fields.node('calls');
+    if (node !== undefined) return new Set(this.#named(node, kind, reads));
+    const isOfLimits = [...carriage.through(reads)].some((name) => name.startsWith('ratelimit.'));
+    const candidates = CALL_KINDS.filter((call) => row[call] === 'default'
+      && !(kind === 'quota' && call === 'limit' && !isOfLimits)
+      && !(kind === undefined && call === 'tcp' && (onAllow?.metadata.length ?? 0) === 0)
+      && !(kind === undefined && call === 'limit' && !hasResponse(onAllow)));
+    const calls = candidates.filter((call) => carriage.missing(reads, call) === undefined);
+    if (calls.length === 0 && candidates.length > 0) {
+      const missing = [...new Set(candidates.map((call) => `${call} cannot carry ${carriage.missing(reads, call) ?? ''}`))];
+      findings.error('RULES_CALLS', fields.place, `no call can ask this rule: ${missing.join(', ')}; name the calls that are meant (calls: [...]), or guard the read with has() or [?...]`);
+    }
+    return new Set(calls);
+  }
+
+  #named(node: Node, kind: ActionKind | undefined, reads: readonly Read[]): CallKind[] {
+    const { carriage, findings } = this.#context;
+    const row = CALLS_OF[kind ?? 'none'];
+    return (listOfNodes(node, 'calls', findings)?.items ?? []).flatMap((item) => {
+      const call = CALL_KINDS.find((known) => item.kind === 'scalar' && item.value === known);
+      if (call === undefined) {
+        findings.error('RULES_VALUE', item.place, `calls are ${CALL_KINDS.join(', ')}; here is ${nodeText(item)}`);
+        return [];
+      }
+      if (kind === 'quota' && call === 'log') findings.error('RULES_LATER', item.place, 'charging a quota by the access log comes with a later release');
+      else if (row[call] === undefined) findings.error('RULES_CALLS', item.place, `a rule with ${kind ?? 'onAllow only'} is not asked in ${call} calls; it can be in ${Object.keys(row).join(', ')}`);
+      const missing = carriage.missing(reads, call);
+      if (missing !== undefined) findings.error('RULES_CALLS', item.place, `${call} calls cannot carry ${missing}, which the rule reads; leave ${call} out, or guard the read: has(${missing}) && ...`);
+      return [call];
+    });
+  }
+
+  // ------------------------------------------------------------ mode, sample
+
+  #by(fields: Fields): Compiled | undefined {
+    const node = fields.node('by');
+    return node === undefined ? undefined : expressionOf(node, 'by', this.#context.attributes, this.#context.findings);
+  }
+
+  #mode(fields: Fields): Mode {
+    const node = fields.node('mode');
+    if (node === undefined || (node.kind === 'scalar' && node.value === 'enforce')) return { kind: 'enforce' };
+    if (node.kind === 'scalar' && node.value === 'shadow') return { kind: 'shadow' };
+    if (node.kind === 'map') {
+      const percent = fields.map('mode', 'mode')?.only(['percent', 'by']);
+      percent?.required('percent', 'a number from 0 to 100');
+      const share = percent?.number('percent', 0, 100);
+      if (percent !== undefined) return { kind: 'percent', percent: share ?? 0, by: this.#by(percent) };
+    }
+    this.#context.findings.error('RULES_VALUE', node.place, `mode is enforce, shadow, or { percent: 10, by: EXPRESSION }; here is ${nodeText(node)}`);
+    return { kind: 'enforce' };
+  }
+
+  #sample(fields: Fields): Rule['sample'] {
+    const sample = fields.map('sample', 'sample')?.only(['percent', 'by']);
+    if (sample === undefined) return undefined;
+    sample.required('percent', 'a number from 0 to 100');
+    return { percent: sample.number('percent', 0, 100) ?? 100, by: this.#by(sample) };
+  }
+}
+
+const hasResponse = (onAllow: Changes | undefined): boolean => onAllow !== undefined && onAllow.response.set.length + onAllow.response.append.length + onAllow.response.remove.length > 0;
+const fieldsNode = ({ place }: Fields): Node => ({ kind: 'map', place, entries: new Map() });
+
+const descriptorKeys = (reads: readonly Read[]): readonly string[] => [...new Set(reads
+  .filter(({ name }) => name === 'ratelimit.descriptor')
+  .flatMap(({ keys }) => keys.filter(({ guarded }) => !guarded).map(({ key }) => key)))];
+
+/** `out.reason` and what the handler puts out, after the slots of all attributes. */
+function outOf(read: ReadAction | undefined, attributes: Attributes): { readonly attributes: Attributes; readonly out: Rule['out'] } {
+  const outputs = Object.entries(read?.output ?? {}).filter(([name]) => name !== 'reason');
+  const row = (name: string, type: typeof STRING): Parameters<Attributes['extend']>[0] extends Iterable<infer A> ? A : never =>
+    ({ name: `out.${name}`, type, meaning: 'What the handler said.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false });
+  return {
+    attributes: attributes.extend([row('reason', STRING), ...outputs.map(([name, shape]) => row(name, TYPE_OF[shape.replace(/\?$/, '') as keyof typeof TYPE_OF]))]),
+    out: { firstSlot: attributes.size, names: ['reason', ...outputs.map(([name]) => name)], converts: [outputConvert('string'), ...outputs.map(([, shape]) => outputConvert(shape))] },
+  };
+}
+
