@@ -6,27 +6,34 @@ import type { Bag } from '../attributes/bag.ts';
 import { type Type, typeText } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
 import { type Compilation, type Compiled, type CompileOptions, type CompiledText, FAILED, type Problem, type Read } from './compiled.ts';
+import type { Node } from './ast.ts';
 import { SyntaxProblem } from './lexer.ts';
 import { parse } from './parser.ts';
-import { type Plan, Planner } from './plan.ts';
+import { type Plan, Planner, guardsOf } from './plan.ts';
 import { textOf } from './scalar-text.ts';
 
 export function compile(source: string, attributes: Attributes, options: CompileOptions = {}): Compilation<Compiled> {
-  const planner = new Planner(attributes);
+  const planner = new Planner(attributes, options.given);
   let plan: Plan;
+  let proves: ReadonlySet<string>;
   try {
-    plan = planned(planner, source, options);
+    const tree = parsed(source);
+    plan = planned(planner, tree, options);
+    proves = guardsOf(tree, true);
   } catch (error) {
     if (!(error instanceof SyntaxProblem)) throw error;
     return { compiled: undefined, problems: [{ code: 'EXPRESSION_SYNTAX', message: error.message, start: error.start, end: Math.max(error.end, error.start + 1) }] };
   }
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
-  return { compiled: compiledOf(source, plan, planner), problems: [] };
+  return { compiled: compiledOf(source, plan, planner, proves), problems: [] };
 }
 
-function planned(planner: Planner, source: string, { expect, accept, wanted }: CompileOptions): Plan {
+function parsed(source: string): Node {
   if (source.trim() === '') throw new SyntaxProblem('an expression is expected, this is empty', 0, 1);
-  const tree = parse(source);
+  return parse(source);
+}
+
+function planned(planner: Planner, tree: Node, { expect, accept, wanted }: CompileOptions): Plan {
   const plan = planner.plan(tree);
   if (planner.problems.length > 0) return plan;
   const { type } = plan;
@@ -36,10 +43,10 @@ function planned(planner: Planner, source: string, { expect, accept, wanted }: C
   return plan;
 }
 
-function compiledOf(source: string, { type, run, constant }: Plan, planner: Planner): Compiled {
+function compiledOf(source: string, { type, run, constant }: Plan, planner: Planner, proves: ReadonlySet<string>): Compiled {
   const reads = planner.reads();
   return {
-    source, type, reads, warnings: planner.warnings,
+    source, type, reads, warnings: planner.warnings, proves,
     constant: constant as Value | undefined,
     evaluate: (bag) => {
       const value = run(bag);

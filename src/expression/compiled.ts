@@ -33,6 +33,8 @@ export interface Compiled {
   readonly type: Type;
   readonly reads: readonly Read[];
   readonly warnings: readonly Problem[];
+  /** What is known to be there where it is true, for {@link CompileOptions.given} of expressions that are asked after it. */
+  readonly proves: ReadonlySet<string>;
   /** The value where the expression reads nothing and cannot fail; else `undefined`. */
   readonly constant: Value | undefined;
   /** Never throws. */
@@ -53,6 +55,8 @@ export interface CompiledText {
 }
 
 export interface CompileOptions {
+  /** What has been shown to be there before: reads of it count as guarded. */
+  readonly given?: ReadonlySet<string>;
   /** The type it must have; `dyn` or absent: any. */
   readonly expect?: Type;
   /** Which types will do, where several do (`expect` is then not given). */

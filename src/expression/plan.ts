@@ -42,10 +42,11 @@ export class Planner {
   /** Variables of macros: type and place. Expressions are synchronous and never enter themselves, so one array serves all evaluations. */
   readonly #locals: { readonly name: string; readonly type: Type; readonly place: number }[] = [];
   readonly #values: (Val | undefined)[] = [];
-  readonly #guards: Set<string>[] = [];
+  readonly #guards: ReadonlySet<string>[] = [];
 
-  constructor(attributes: Attributes) {
+  constructor(attributes: Attributes, given: ReadonlySet<string> = new Set()) {
     this.#attributes = attributes;
+    this.#guards.push(given);
     for (const name of attributes.names()) {
       for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) this.#prefixes.add(name.slice(0, dot));
     }
@@ -482,7 +483,7 @@ function chainOf(node: Node): Chain | undefined {
 const attributeOf = (node: Node): string | undefined => chainOf(node)?.names.join('.');
 
 /** What is known to be there where a condition is true (`when`) or false. */
-function guardsOf(node: Node, when: boolean): Set<string> {
+export function guardsOf(node: Node, when: boolean): Set<string> {
   const found = new Set<string>();
   const addKey = (below: string | undefined, key: string): void => { if (below !== undefined) found.add(`${below}[${keyFor(below, key)}]`); };
   const look = (part: Node, isTrue: boolean): void => {

@@ -32,6 +32,8 @@ export class ActionReader {
   readonly #handlers: HandlersSection;
   readonly #changes: ChangesReader;
   readonly #findings: Findings;
+  /** What the rule's match has shown to be there. */
+  #given: ReadonlySet<string> = new Set();
 
   constructor(attributes: Attributes, handlers: HandlersSection, changes: ChangesReader, findings: Findings) {
     this.#attributes = attributes;
@@ -40,7 +42,8 @@ export class ActionReader {
     this.#findings = findings;
   }
 
-  read(kind: ActionKind, node: Node, ruleName: string, enrichOutputs: ReadonlyMap<string, readonly EnrichOutput[]>): ReadAction | undefined {
+  read(kind: ActionKind, node: Node, ruleName: string, enrichOutputs: ReadonlyMap<string, readonly EnrichOutput[]>, given: ReadonlySet<string> = new Set()): ReadAction | undefined {
+    this.#given = given;
     switch (kind) {
       case 'deny': return this.#deny(node);
       case 'allow': return this.#allow(node);
@@ -96,7 +99,7 @@ export class ActionReader {
   }
 
   #inputs(fields: Fields, shape: Shape | 'any'): Inputs {
-    return inputsOf(fields.node('input'), fields.place, shape, this.#attributes, this.#findings);
+    return inputsOf(fields.node('input'), fields.place, shape, this.#attributes, this.#findings, this.#given);
   }
 
   #quota(node: Node, ruleName: string): ReadAction | undefined {
@@ -110,12 +113,12 @@ export class ActionReader {
     const keyNode = fields.required('key', 'a list of expressions, each value of which has a count of its own; [] is one for all');
     const algorithm = this.#algorithm(fields);
     const number = (what: string, given: Node | undefined): Compiled | undefined => (given === undefined ? undefined
-      : expressionOf(given, what, this.#attributes, this.#findings, { accept: ({ kind }) => ['int', 'uint', 'double', 'dyn'].includes(kind), wanted: 'a number' }));
+      : expressionOf(given, what, this.#attributes, this.#findings, { given: this.#given, isQuota: true, accept: ({ kind }) => ['int', 'uint', 'double', 'dyn'].includes(kind), wanted: 'a number' }));
     const limit = number('limit', limitNode);
     const cost = number('cost', fields.node('cost'));
     const burst = number('burst', fields.node('burst'));
     if (burst !== undefined && algorithm === 'fixed') this.#findings.error('RULES_MISPLACED', fields.entry('burst')?.keyPlace ?? fields.place, 'burst goes with algorithm: gcra');
-    const key = (keyNode === undefined ? [] : listOfNodes(keyNode, 'key', this.#findings)?.items ?? []).flatMap((item) => expressionOf(item, 'key', this.#attributes, this.#findings) ?? []);
+    const key = (keyNode === undefined ? [] : listOfNodes(keyNode, 'key', this.#findings)?.items ?? []).flatMap((item) => expressionOf(item, 'key', this.#attributes, this.#findings, { given: this.#given, isQuota: true }) ?? []);
     const counter = fields.text('counter') ?? ruleName;
     const override = fields.flag('override') ?? true;
     const params = serves === undefined ? undefined : this.params(fields, serves.params);

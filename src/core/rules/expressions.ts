@@ -6,12 +6,12 @@ import { type Node, type Place, type ScalarNode, nodeText } from './nodes.ts';
 import { scalarOffset } from './scalar-offsets.ts';
 
 /** A YAML number or boolean is itself, text is an expression; anything else must be quoted (RULES section 1). */
-export function expressionOf(node: Node, what: string, attributes: Attributes, findings: Findings, options: CompileOptions = {}): Compiled | undefined {
+export function expressionOf(node: Node, what: string, attributes: Attributes, findings: Findings, options: CompileOptions & { readonly isQuota?: boolean } = {}): Compiled | undefined {
   if (node.kind !== 'scalar' || node.value === null || node.value === '') {
     findings.error('RULES_QUOTE_IT', node.place, `${what} is an expression; here is ${node.kind === 'scalar' && node.value === '' ? 'empty text' : nodeText(node)}. If YAML took something of it for its own, quote it: the whole expression in '...'`);
     return undefined;
   }
-  const { compiled } = told(compile(String(node.value), attributes, options), node, findings);
+  const { compiled } = told(compile(String(node.value), attributes, options), node, findings, options.isQuota);
   if (compiled !== undefined && /\brequest\.path\s*==|==\s*request\.path\b(?!\.)/.test(compiled.source)) {
     findings.warn('RULES_PATH_AS_SENT', node.place, 'request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path');
   }
@@ -28,9 +28,12 @@ export function textOfNode(node: Node, what: string, attributes: Attributes, fin
   return told(compileText(text, attributes), node, findings).compiled;
 }
 
-function told<C extends { readonly warnings: readonly Problem[] }>(compilation: Compilation<C>, node: ScalarNode, findings: Findings): Compilation<C> {
+function told<C extends { readonly warnings: readonly Problem[] }>(compilation: Compilation<C>, node: ScalarNode, findings: Findings, isQuota = false): Compilation<C> {
   for (const problem of compilation.problems) findings.add('error', problem.code, placeOf(node, problem), problem.message);
-  for (const warning of compilation.compiled?.warnings ?? []) findings.add('warning', warning.code, placeOf(node, warning), warning.message);
+  for (const warning of compilation.compiled?.warnings ?? []) {
+    if (isQuota && warning.message.startsWith('ratelimit.descriptor[')) continue; // a descriptor without the key is not asked
+    findings.add('warning', warning.code, placeOf(node, warning), warning.message);
+  }
   return compilation;
 }
 

@@ -18,10 +18,10 @@ interface Part { readonly name: string; readonly shape: ShapeType; readonly opti
 export interface Inputs { readonly parts: readonly Part[]; readonly compiled: readonly Compiled[]; readonly shape: Shape }
 
 /** `shape` with names like `labels.method` is written nested in YAML, and reaches the adapter under the dotted name. */
-export function inputsOf(node: Node | undefined, at: Place, shape: Shape | 'any', attributes: Attributes, findings: Findings): Inputs {
+export function inputsOf(node: Node | undefined, at: Place, shape: Shape | 'any', attributes: Attributes, findings: Findings, given?: ReadonlySet<string>): Inputs {
   const parts: Part[] = [];
-  const given = node === undefined ? [] : leavesOf(node, findings, shape === 'any' ? undefined : new Set(Object.keys(shape)));
-  for (const { name, value, place } of given) {
+  const leaves = node === undefined ? [] : leavesOf(node, findings, shape === 'any' ? undefined : new Set(Object.keys(shape)));
+  for (const { name, value, place } of leaves) {
     const written = shape === 'any' ? 'any' : shape[name];
     if (written === undefined) {
       findings.error('RULES_UNKNOWN_INPUT', place, `the adapter has no input ${name}${meant(name, Object.keys(shape))}`);
@@ -29,12 +29,12 @@ export function inputsOf(node: Node | undefined, at: Place, shape: Shape | 'any'
     }
     const optional = written.endsWith('?');
     const type = (optional ? written.slice(0, -1) : written) as ShapeType;
-    const compiled = expressionOf(value, `input ${name}`, attributes, findings);
+    const compiled = expressionOf(value, `input ${name}`, attributes, findings, given === undefined ? {} : { given });
     if (compiled === undefined) continue;
     if (!isTaken(type, compiled.type)) findings.error('RULES_INPUT_TYPE', value.place, `input ${name} takes ${wantedBy(type)}; this is ${typeText(compiled.type)}`);
     parts.push({ name, shape: type, optional, compiled });
   }
-  const names = new Set(given.map(({ name }) => name));
+  const names = new Set(leaves.map(({ name }) => name));
   for (const [name, type] of shape === 'any' ? [] : Object.entries(shape)) {
     if (!type.endsWith('?') && !names.has(name)) findings.error('RULES_MISSING_INPUT', at, `the adapter needs the input ${name} (${type}); write input: { ${name}: EXPRESSION }`);
   }
