@@ -16,7 +16,7 @@ export function candidatesOf(rules: readonly PreparedRule[]): Candidates {
   const inOrder = rules.toSorted((one, other) => one.rule.index - other.rule.index);
   const perCall = (wanted: (kind: string | undefined) => boolean): Record<CallKind, readonly PreparedRule[]> => Object.fromEntries(
     CALL_KINDS.map((call) => [call, inOrder.filter(({ rule }) => rule.calls.has(call) && wanted(rule.action?.kind))]),
-  ) as Record<CallKind, readonly PreparedRule[]>;
+  ) as unknown as Record<CallKind, readonly PreparedRule[]>;
   const deciding = perCall((kind) => kind !== 'enrich' && kind !== 'report');
   const reporting = perCall((kind) => kind === 'report');
   return { deciding: (_bag, call) => deciding[call], reporting: (_bag, call) => reporting[call] };

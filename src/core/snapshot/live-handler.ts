@@ -1,4 +1,4 @@
-import type { Log } from '../../adapters/contract.ts';
+import type { Call, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { ReportQueue, type ReportQueueOptions } from '../batch/report-queue.ts';
 import type { Deadlines } from '../dispatch/deadlines.ts';
 import { Gate } from '../dispatch/gate.ts';
@@ -20,6 +20,8 @@ export interface LiveHandlerContext {
 export class LiveHandler {
   readonly open: OpenHandler;
   readonly gate: Gate;
+  /** Of handlers that serve quota: made once, since calls pass it on. */
+  readonly charge: (asks: readonly QuotaAsk[], call: Call) => readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Of handlers that take reports. */
   readonly reports: ReportQueue | undefined;
   readonly #context: LiveHandlerContext;
@@ -33,6 +35,7 @@ export class LiveHandler {
     this.#context = context;
     this.gate = new Gate(spec, context.meters, context.deadlines, context.log);
     const { handler } = open;
+    this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {
       this.reports = new ReportQueue(this.gate, (entries, call) => handler.write?.(entries, call), spec, context.reports, context.log);
     }

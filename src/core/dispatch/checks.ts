@@ -1,0 +1,78 @@
+/**
+ * **In**: the deciding rules of one bag. **Out**: what each of those that apply came to, at once where every handler answers
+ * at once. **Fails**: never; a failure is an outcome. Handlers are asked in parallel.
+ */
+import type { RequestBag } from '../../attributes/bag.ts';
+import type { CheckAnswer } from '../../adapters/contract.ts';
+import { deadlineOf } from '../capabilities.ts';
+import { isEnforced, matchOf } from '../match/applies.ts';
+import type { Ask } from '../rules/rule.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import { PASSED, REFUSED, type RuleOutcome, fail } from '../verdict/outcome.ts';
+import { isDenialCode } from '../verdict/status.ts';
+import type { CallScope } from './call-scope.ts';
+import { Failure } from './failure.ts';
+
+export function askChecks(snapshot: Snapshot, bag: RequestBag, scope: CallScope): RuleOutcome[] | Promise<RuleOutcome[]> {
+  const { kind: call } = scope;
+  if (call === undefined) return [];
+  const outcomes: RuleOutcome[] = [];
+  let pending: Promise<void>[] | undefined;
+  for (const prepared of snapshot.candidates.deciding(bag, call)) {
+    const { rule: { action }, meters } = prepared;
+    if (action?.kind === 'quota') continue;
+    const match = matchOf(prepared, bag);
+    if (match === 'does not apply') continue;
+    const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: false };
+    outcomes.push(outcome);
+    if (match === 'failed') failedMatch(outcome);
+    else {
+      meters.matched++;
+      if (action?.kind === 'deny') outcome.result = REFUSED;
+      else if (action?.kind === 'check' || (action?.kind === 'allow' && action.ask !== undefined)) {
+        const waits = ask(outcome, action.ask, scope);
+        if (waits !== undefined) (pending ??= []).push(waits);
+      }
+    }
+  }
+  return pending === undefined ? outcomes : Promise.all(pending).then(() => outcomes);
+}
+
+function failedMatch(outcome: RuleOutcome): void {
+  const { prepared: { rule, inputWord }, bag } = outcome;
+  const word = rule.action === undefined ? 'allow' : rule.action.kind === 'allow' ? 'deny' : inputWord;
+  fail(outcome, 'match', word, `match failed: ${rule.match?.why(bag) ?? ''}`);
+}
+
+function ask(outcome: RuleOutcome, asked: Ask | undefined, scope: CallScope): Promise<void> | undefined {
+  const { prepared, bag } = outcome;
+  const { handler, check, rule, inputWord } = prepared;
+  if (asked === undefined || handler === undefined || check === undefined) return undefined;
+  const input = asked.input(bag);
+  if (!input.ok) {
+    fail(outcome, 'input', rule.action?.kind === 'allow' ? 'deny' : inputWord, input.why);
+    return undefined;
+  }
+  const answer = handler.gate.ask(check, input.values, scope, deadlineOf('check', scope.kind, handler.spec.deadlineMs), wrongAnswer);
+  if (!(answer instanceof Promise)) {
+    take(outcome, answer);
+    return undefined;
+  }
+  return answer.then((late) => take(outcome, late));
+}
+
+function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
+  const { rule } = outcome.prepared;
+  const isWayIn = rule.action?.kind === 'allow';
+  if (answer instanceof Failure) {
+    fail(outcome, 'handler', rule.onError.handler, answer.why);
+    if (isWayIn && rule.onError.handler === 'allow') outcome.result = PASSED;
+  } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
+  else outcome.result = { kind: isWayIn ? 'not allowed' : 'refused', answer };
+}
+
+/** There is no empty answer, and no denial without a code. */
+function wrongAnswer(answer: CheckAnswer): string | undefined {
+  if (typeof answer !== 'object' || answer === null || (answer.kind !== 'allow' && answer.kind !== 'deny')) return 'a check answers allow() or deny()';
+  return answer.kind === 'deny' && !isDenialCode(answer.code) ? `deny() takes a gRPC status code from 1 to 16, not ${String(answer.code)}` : undefined;
+}

@@ -1,0 +1,191 @@
+/**
+ * **In**: the quota rules of one call, over all its bags. **Out**: what each came to.
+ * **Fails**: never; a failure is an outcome.
+ *
+ * All enforced asks of one handler are one charge, all granted or none; handlers are asked in rule order, and the first that
+ * refuses ends it. What is not enforced is charged apart, and refuses nothing.
+ */
+import type { RequestBag } from '../../attributes/bag.ts';
+import type { QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
+import { type Compiled, FAILED } from '../../expression/index.ts';
+import { deadlineOf } from '../capabilities.ts';
+import { isEnforced, matchOf } from '../match/applies.ts';
+import { keyText } from '../match/key-text.ts';
+import type { QuotaAction } from '../rules/rule.ts';
+import type { LiveHandler } from '../snapshot/live-handler.ts';
+import type { PreparedRule } from '../snapshot/prepared-rule.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import { PASSED, type RuleOutcome, fail } from '../verdict/outcome.ts';
+import type { CallScope } from './call-scope.ts';
+import { Failure } from './failure.ts';
+
+/** A quota rule in one bag; `answer` is there where its handler answered. */
+export interface QuotaEntry {
+  readonly outcome: RuleOutcome;
+  readonly ask: QuotaAsk;
+  readonly counter: string;
+  readonly handler: LiveHandler;
+  answer: QuotaAnswer | undefined;
+}
+export interface QuotaRun { readonly outcomes: readonly RuleOutcome[]; readonly entries: readonly QuotaEntry[] }
+
+const NO_QUOTAS: QuotaRun = { outcomes: [], entries: [] };
+
+export function askQuotas(snapshot: Snapshot, bags: readonly RequestBag[], scope: CallScope): QuotaRun | Promise<QuotaRun> {
+  const outcomes: RuleOutcome[] = [];
+  const entries: QuotaEntry[] = [];
+  for (const bag of bags) collect(snapshot, bag, scope, outcomes, entries);
+  if (outcomes.length === 0) return NO_QUOTAS;
+  const run: QuotaRun = { outcomes, entries };
+  const apart = entries.filter(({ outcome }) => !outcome.enforced).flatMap((entry) => charge([entry], scope) ?? []);
+  const enforced = chargeInTurn(handlersInOrder(entries), scope);
+  if (enforced === undefined && apart.length === 0) return run;
+  return Promise.all([...apart, enforced]).then(() => run);
+}
+
+function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, outcomes: RuleOutcome[], entries: QuotaEntry[]): void {
+  const { kind: call } = scope;
+  if (call === undefined) return;
+  for (const prepared of snapshot.candidates.deciding(bag, call)) {
+    const { action } = prepared.rule;
+    if (action?.kind !== 'quota' || prepared.handler === undefined) continue;
+    if (call === 'limit' && !hasKeys(snapshot, bag, action.descriptorKeys)) continue;
+    const match = matchOf(prepared, bag);
+    if (match === 'does not apply') continue;
+    const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: match === 'failed' };
+    outcomes.push(outcome);
+    prepared.meters.matched++;
+    if (match === 'failed' && !prepared.failedMatchApplies) {
+      fail(outcome, 'match', prepared.inputWord, `match failed: ${prepared.rule.match?.why(bag) ?? ''}`);
+      continue;
+    }
+    const ask = askOf(snapshot, prepared, action, outcome, bag, call === 'limit');
+    if (ask !== undefined) entries.push({ outcome, ask, counter: `${action.counter}\0${ask.key}\0${ask.perMs}`, handler: prepared.handler, answer: undefined });
+  }
+}
+
+/** A descriptor that lacks a key the rule reads is not asked at all. */
+function hasKeys({ slots: { descriptor } }: Snapshot, bag: RequestBag, keys: readonly string[]): boolean {
+  if (keys.length === 0) return true;
+  const map = descriptor === undefined ? undefined : bag.get(descriptor);
+  return map instanceof Map && keys.every((key) => map.has(key));
+}
+
+function askOf(snapshot: Snapshot, prepared: PreparedRule, action: QuotaAction, outcome: RuleOutcome, bag: RequestBag, isLimit: boolean): QuotaAsk | undefined {
+  const values = action.key.map((key) => {
+    const value = key.evaluate(bag);
+    return value === FAILED ? undefined : value;
+  });
+  const absent = values.indexOf(undefined);
+  if (absent >= 0) {
+    outcome.failed = true;
+    const { input } = prepared.rule.onError;
+    if (input !== undefined) {
+      fail(outcome, 'input', input, `key ${action.key[absent]?.source}: ${action.key[absent]?.why(bag)}`);
+      return undefined;
+    }
+  }
+  const override = isLimit && action.override ? overrideOf(snapshot, bag) : undefined;
+  const limit = override?.limit ?? amount(outcome, 'limit', action.limit, bag);
+  const cost = action.cost === undefined ? (isLimit ? hitsOf(snapshot, bag) : 1) : amount(outcome, 'cost', action.cost, bag);
+  const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
+  if (limit === undefined || cost === undefined || burst === undefined) return undefined;
+  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs };
+}
+
+/** A number from 0 to 2^53; anything else has failed. */
+function amount(outcome: RuleOutcome, what: string, compiled: Compiled, bag: RequestBag): number | undefined {
+  const value = compiled.evaluate(bag);
+  const number = typeof value === 'bigint' ? Number(value) : value;
+  if (typeof number === 'number' && number >= 0 && number <= Number.MAX_SAFE_INTEGER) return number;
+  const why = value === FAILED ? compiled.why(bag) : `${String(value)} is not a number from 0 to 2^53`;
+  fail(outcome, 'input', outcome.prepared.inputWord, `${what}: ${why}`);
+  return undefined;
+}
+
+function hitsOf({ slots: { hits } }: Snapshot, bag: RequestBag): number {
+  const value = hits === undefined ? undefined : bag.get(hits);
+  return typeof value === 'number' ? value : 1;
+}
+
+function overrideOf({ slots: { override } }: Snapshot, bag: RequestBag): { readonly limit: number; readonly perMs: number } | undefined {
+  const map = override === undefined ? undefined : bag.get(override);
+  if (!(map instanceof Map)) return undefined;
+  const [limit, perMs] = [map.get('limit'), map.get('per_ms')] as const;
+  return typeof limit === 'number' && typeof perMs === 'number' ? { limit, perMs } : undefined;
+}
+
+// -------------------------------------------------------------- charging
+
+function handlersInOrder(entries: readonly QuotaEntry[]): QuotaEntry[][] {
+  const groups = new Map<LiveHandler, QuotaEntry[]>();
+  for (const entry of entries) {
+    if (!entry.outcome.enforced) continue;
+    const group = groups.get(entry.handler);
+    if (group === undefined) groups.set(entry.handler, [entry]);
+    else group.push(entry);
+  }
+  return [...groups.values()].toSorted((a, b) => firstIndex(a) - firstIndex(b));
+}
+
+const firstIndex = (group: readonly QuotaEntry[]): number => Math.min(...group.map(({ outcome }) => outcome.prepared.rule.index));
+
+function chargeInTurn(groups: readonly QuotaEntry[][], scope: CallScope): Promise<void> | undefined {
+  for (const [index, group] of groups.entries()) {
+    const waits = charge(group, scope);
+    if (waits !== undefined) return waits.then(async () => { if (!isRefused(group)) await chargeInTurn(groups.slice(index + 1), scope); });
+    if (isRefused(group)) return undefined;
+  }
+  return undefined;
+}
+
+const isRefused = (group: readonly QuotaEntry[]): boolean => group.some(({ outcome: { result } }) => result.kind === 'over' || (result.kind === 'failed' && result.word !== 'allow'));
+
+function charge(group: readonly QuotaEntry[], scope: CallScope): Promise<void> | undefined {
+  const [first] = group;
+  if (first === undefined) return undefined;
+  const { asks, places } = merged(group);
+  const { gate, spec, charge: chargeHandler } = first.handler;
+  const answers = gate.ask(chargeHandler, asks, scope, deadlineOf('quota', scope.kind, spec.deadlineMs), wrongAnswers);
+  if (!(answers instanceof Promise)) {
+    take(group, places, answers);
+    return undefined;
+  }
+  return answers.then((late) => take(group, places, late));
+}
+
+/** Each counter once, with its largest cost; where rules that share it differ, the tightest limit. */
+function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; readonly places: readonly number[] } {
+  if (group.length === 1) return { asks: group.map(({ ask }) => ask), places: [0] };
+  const known = new Map<string, number>();
+  const asks: QuotaAsk[] = [];
+  const places = group.map(({ ask, counter }) => {
+    const at = known.get(counter);
+    const other = at === undefined ? undefined : asks[at];
+    if (at === undefined || other === undefined) {
+      known.set(counter, asks.length);
+      return asks.push(ask) - 1;
+    }
+    asks[at] = { ...other, cost: Math.max(other.cost, ask.cost), limit: Math.min(other.limit, ask.limit), burst: Math.min(other.burst, ask.burst) };
+    return at;
+  });
+  return { asks, places };
+}
+
+function take(group: readonly QuotaEntry[], places: readonly number[], answers: readonly QuotaAnswer[] | Failure): void {
+  if (answers instanceof Failure) {
+    for (const { outcome } of group) fail(outcome, 'handler', outcome.prepared.rule.onError.handler, answers.why);
+    return;
+  }
+  for (const [index, entry] of group.entries()) entry.answer = answers[places[index] ?? 0];
+  const refused = group.filter(({ answer }) => answer?.granted === false);
+  if (refused.length === 0) return;
+  const least = answers.reduce((one, other) => (other.remaining < one.remaining ? other : one));
+  const retryAfterMs = Math.max(...refused.map(({ answer }) => answer?.resetMs ?? 0));
+  for (const { outcome, answer, ask } of refused) if (answer !== undefined) outcome.result = { kind: 'over', quota: { perMs: ask.perMs, answer, least, retryAfterMs } };
+}
+
+function wrongAnswers(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
+  if (!Array.isArray(answers) || answers.length !== asks.length) return `charge() answers each of its ${asks.length} asks`;
+  return answers.every((answer) => typeof answer?.granted === 'boolean') ? undefined : 'each answer of charge() says granted: true or false';
+}
