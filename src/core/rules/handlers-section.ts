@@ -79,7 +79,7 @@ export class HandlersSection {
       concurrency: fields.wholeNumber('concurrency', 1) ?? 256,
       queue: fields.wholeNumber('queue', 0) ?? 1024,
       breaker: { failures: breaker?.wholeNumber('failures', 1) ?? 10, openForMs: breaker?.spanMs('openFor', ['ms', 's', 'm']) ?? 1000 },
-      batch: Object.fromEntries(Object.entries(batchSpec).filter(([, value]) => value !== undefined)),
+      batch: Object.fromEntries(Object.entries({ ...adapter.serves.report?.batch, ...Object.fromEntries(Object.entries(batchSpec).filter(([, value]) => value !== undefined)) }).filter(([, value]) => value !== undefined)),
     };
     this.handlers.set(name, { spec, adapter });
   }

@@ -1,0 +1,47 @@
+/**
+ * **In**: the enrich rules of a call, in the order of need. **Out**: their outputs, put in the bag; at once where handlers
+ * answer at once. **Fails**: never; what could not be had is absent.
+ */
+import type { RequestBag } from '../../attributes/bag.ts';
+import { deadlineOf } from '../capabilities.ts';
+import { isEnforced, matchOf } from '../match/applies.ts';
+import type { PreparedRule } from '../snapshot/prepared-rule.ts';
+import type { CallScope } from './call-scope.ts';
+import { Failure } from './failure.ts';
+
+type Values = Readonly<Record<string, unknown>> | undefined;
+
+export function enrichBag(rules: readonly PreparedRule[], bag: RequestBag, scope: CallScope, from = 0): Promise<void> | undefined {
+  for (let at = from; at < rules.length; at++) {
+    const prepared = rules[at];
+    const waits = prepared === undefined ? undefined : enrichOne(prepared, bag, scope);
+    if (waits !== undefined) return waits.then(() => enrichBag(rules, bag, scope, at + 1));
+  }
+  return undefined;
+}
+
+function enrichOne(prepared: PreparedRule, bag: RequestBag, scope: CallScope): Promise<void> | undefined {
+  const { rule: { action }, handler, lookup, meters } = prepared;
+  if (action?.kind !== 'enrich' || handler === undefined || lookup === undefined) return undefined;
+  const match = matchOf(prepared, bag);
+  if (match === 'failed') meters.failed++;
+  if (match !== 'applies') return undefined;
+  meters.matched++;
+  const input = action.input(bag);
+  if (!input.ok) {
+    meters.failed++;
+    return undefined;
+  }
+  const take = (values: Values | Failure): void => {
+    if (values instanceof Failure) meters.failed++;
+    else if (values !== undefined && isEnforced(prepared, bag)) for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
+  };
+  const answer = handler.gate.ask(lookup, input.values, scope, deadlineOf('enrich', scope.kind, handler.spec.deadlineMs), wrongAnswer);
+  if (!(answer instanceof Promise)) {
+    take(answer);
+    return undefined;
+  }
+  return answer.then(take);
+}
+
+const wrongAnswer = (values: Values): string | undefined => (values === undefined || (typeof values === 'object' && values !== null) ? undefined : 'a lookup answers with values by name, or nothing');

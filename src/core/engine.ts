@@ -1,0 +1,242 @@
+/**
+ * A request's life on one page.
+ * **In**: a wire, and who asks. **Out**: a verdict, at once where every handler answers at once; or a report, taken.
+ * **Fails**: never by throwing: without a policy, or where a rule says so, the outcome is `error`.
+ */
+import { RequestBag, type Wire } from '../attributes/bag.ts';
+import type { CallKind } from '../attributes/carrier.ts';
+import type { Log } from '../adapters/contract.ts';
+import { DEFAULT_REPORT_QUEUE, type ReportQueueOptions } from './batch/report-queue.ts';
+import type { Caller, Engine, LimitVerdict, Verdict } from './call.ts';
+import { CallScope } from './dispatch/call-scope.ts';
+import { askChecks } from './dispatch/checks.ts';
+import { Deadlines } from './dispatch/deadlines.ts';
+import { enrichBag } from './dispatch/enrich.ts';
+import { askQuotas } from './dispatch/quotas.ts';
+import { CORE_ERRORS, SnapshotError } from './errors.ts';
+import { type KeptVerdict, KeptVerdicts } from './kept-verdicts.ts';
+import { isEnforced, isSampled, matchOf } from './match/applies.ts';
+import { type MetricFamily, metricFamilies } from './metric-families.ts';
+import { Meters } from './meters.ts';
+import type { OpenHandlers } from './open-handler.ts';
+import type { Policy } from './rules/policy.ts';
+import { openSnapshot } from './snapshot/open-snapshot.ts';
+import type { Snapshot } from './snapshot/snapshot.ts';
+import { checkVerdict } from './verdict/check-verdict.ts';
+import { decidingOf, refusalOf, settleGroups } from './verdict/first-deny.ts';
+import { limitVerdict } from './verdict/limit-verdict.ts';
+import type { RuleOutcome } from './verdict/outcome.ts';
+import { NO_CHANGES } from './verdict/net-changes.ts';
+import { nextId } from './verdict-id.ts';
+
+export interface EngineOptions {
+  readonly openHandlers: OpenHandlers;
+  /** The process's own where absent. */
+  readonly clock?: { nowMs(): number };
+  readonly log?: Log;
+  /** False: every report is written, whatever its rule samples (cases). */
+  readonly sampleReports?: boolean;
+  readonly reports?: ReportQueueOptions;
+  /** For reports that wait and calls that run, when a handler closes; 5 s where absent. */
+  readonly graceMs?: number;
+}
+
+export interface HandlerState {
+  readonly name: string;
+  readonly adapter: string;
+  readonly ready: boolean;
+  readonly why: string | undefined;
+  readonly breaker: 'closed' | 'open' | 'half-open';
+  readonly running: number;
+  readonly waiting: number;
+  readonly queued: number;
+}
+
+export interface RunningEngine extends Engine {
+  /** Puts a policy in force. Rejects with a {@link SnapshotError}, and the last good one stays. One at a time. */
+  use(policy: Policy): Promise<void>;
+  /** Until every report that waits now is written or put aside. */
+  flush(): Promise<void>;
+  /** Closes everything, reports first. Harmless when repeated. */
+  drain(): Promise<void>;
+  handlers(): readonly HandlerState[];
+  /** The newest first. */
+  verdicts(): readonly KeptVerdict[];
+  readonly families: readonly MetricFamily[];
+  readonly meters: Meters;
+}
+
+const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+export function createEngine(options: EngineOptions): RunningEngine {
+  const { clock = { nowMs: () => Date.now() }, log = SILENT, sampleReports = true } = options;
+  const meters = new Meters();
+  const kept = new KeptVerdicts();
+  const context = { openHandlers: options.openHandlers, meters, deadlines: new Deadlines(), log, reports: options.reports ?? DEFAULT_REPORT_QUEUE, graceMs: options.graceMs ?? 5000 };
+  let snapshot: Snapshot | undefined;
+  let isDrained = false;
+  const retiring = new Set<Promise<void>>();
+
+  // ---------------------------------------------------------- http, tcp
+
+  function check(call: 'http' | 'tcp', wire: Wire, caller: Caller): Verdict | Promise<Verdict> {
+    const current = snapshot;
+    if (current === undefined) return noPolicy();
+    const beganAtMs = performance.now();
+    const scope = new CallScope(nextId(), call, caller);
+    const bag = new RequestBag(current.attributes, wire);
+    const conclude = (outcomes: readonly RuleOutcome[]): Verdict => {
+      const verdict = checkVerdict(scope.id, call, outcomes, decidingOf(outcomes));
+      return concluded(current, [bag], call, verdict, outcomes, beganAtMs);
+    };
+    const decide = (): Verdict | Promise<Verdict> => whenDone(askChecks(current, bag, scope), (checks) => {
+      settleGroups(checks);
+      if (decidingOf(checks) !== undefined) return conclude(checks);
+      return whenDone(askQuotas(current, [bag], scope), ({ outcomes }) => conclude(outcomes.length === 0 ? checks : inRuleOrder([...checks, ...outcomes])));
+    });
+    return held(current, whenDone(enrichBag(current.enrich(call), bag, scope), decide));
+  }
+
+  // ---------------------------------------------------------- limit
+
+  function limit(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict> {
+    const current = snapshot;
+    if (current === undefined) return { id: nextId(), outcome: 'error', rule: undefined, statuses: [], response: NO_CHANGES.response, shadow: [], reasons: NO_POLICY };
+    const beganAtMs = performance.now();
+    const scope = new CallScope(nextId(), 'limit', caller);
+    const bags = descriptors.map((wire) => new RequestBag(current.attributes, wire));
+    const decide = (): LimitVerdict | Promise<LimitVerdict> => whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
+      for (const outcomes of checks) settleGroups(outcomes);
+      const isRefused = checks.some((outcomes) => decidingOf(outcomes) !== undefined);
+      return whenDone(isRefused ? { outcomes: [], entries: [] } : askQuotas(current, bags, scope), (quotas) => {
+        const perBag = bags.map((bag, at) => ({
+          outcomes: inRuleOrder([...(checks[at] ?? []), ...quotas.outcomes.filter((outcome) => outcome.bag === bag)]),
+          entries: quotas.entries.filter(({ outcome }) => outcome.bag === bag),
+        }));
+        return concluded(current, bags, 'limit', limitVerdict(scope.id, perBag), perBag.flatMap(({ outcomes }) => outcomes), beganAtMs);
+      });
+    });
+    return held(current, whenDone(allOf(bags.map((bag) => enrichBag(current.enrich('limit'), bag, scope))), decide));
+  }
+
+  /** Counts, keeps, reports. */
+  function concluded<V extends Verdict | LimitVerdict>(current: Snapshot, bags: readonly RequestBag[], call: CallKind, verdict: V, outcomes: readonly RuleOutcome[], beganAtMs: number): V {
+    const own = meters.ofCall(call);
+    own.outcomes[verdict.outcome]++;
+    own.latency.add(performance.now() - beganAtMs);
+    for (const outcome of outcomes) count(outcome, verdict);
+    kept.offer(current, bags[0], call, verdict, () => clock.nowMs());
+    for (const bag of bags) writeReports(current, call, bag);
+    return verdict;
+  }
+
+  // ---------------------------------------------------------- reports
+
+  function report(call: 'log' | 'tcp-log', wire: Wire): undefined | Promise<void> {
+    const current = snapshot;
+    if (current === undefined) return undefined;
+    const bag = new RequestBag(current.attributes, wire);
+    meters.ofCall(call).outcomes.allow++;
+    const enriched = enrichBag(current.enrich(call), bag, new CallScope(nextId(), call, NOBODY));
+    if (enriched === undefined) return writeReports(current, call, bag);
+    current.enter();
+    return enriched.then(async () => await writeReports(current, call, bag)).finally(() => current.leave());
+  }
+
+  /** A promise where a queue is full. Checks and limits never wait for it: theirs are dropped then, and counted. */
+  function writeReports(current: Snapshot, call: CallKind, bag: RequestBag): Promise<void> | undefined {
+    const mayWait = call === 'log' || call === 'tcp-log';
+    let waits: Promise<void> | undefined;
+    for (const prepared of current.candidates.reporting(bag, call)) {
+      const { rule: { action }, handler, sink } = prepared;
+      const own = prepared.meters;
+      if (action?.kind !== 'report' || handler?.reports === undefined) continue;
+      const match = matchOf(prepared, bag);
+      if (match === 'failed') own.failed++;
+      if (match !== 'applies') continue;
+      own.matched++;
+      if (!isEnforced(prepared, bag)) {
+        own.shadow++;
+        continue;
+      }
+      if (sampleReports && !isSampled(prepared, bag)) continue;
+      if (!mayWait && handler.reports.isFull) {
+        own.dropped++;
+        continue;
+      }
+      const { values, failed } = action.input(bag);
+      own.texts += failed.length;
+      waits = handler.reports.push({ sink, id: nextId(), timeMs: clock.nowMs(), input: values }) ?? waits;
+    }
+    return mayWait ? waits : undefined;
+  }
+
+  // ---------------------------------------------------------- life
+
+  async function use(policy: Policy): Promise<void> {
+    if (isDrained) throw new SnapshotError([{ severity: 'error', position: { file: policy.watched[0] ?? 'policy', line: 1, column: 1 }, code: 'CORE_DRAINED', message: CORE_ERRORS.CORE_DRAINED.means, excerpt: undefined }]);
+    const next = await openSnapshot(policy, context, snapshot);
+    const last = snapshot;
+    snapshot = next;
+    meters.keepOnly(new Set(policy.rules.map(({ name }) => name)), new Set(policy.handlers.keys()));
+    if (last === undefined) return;
+    const retired = last.retire().finally(() => retiring.delete(retired));
+    retiring.add(retired);
+  }
+
+  let drained: Promise<void> | undefined;
+  return {
+    check, limit, report, use,
+    flush: async () => {
+      await Promise.all([...(snapshot?.handlers.values() ?? [])].map((handler) => handler.reports?.flush()));
+    },
+    drain: () => {
+      isDrained = true;
+      return drained ??= (async () => {
+        const last = snapshot;
+        snapshot = undefined;
+        await Promise.all([last?.retire(), ...retiring]);
+      })();
+    },
+    handlers: () => [...(snapshot?.handlers.values() ?? [])].map(({ spec, open, gate, reports }) => ({
+      name: spec.name, adapter: spec.adapter, ...open.readiness(), breaker: gate.breaker.state, running: gate.running, waiting: gate.waiting, queued: reports?.size ?? 0,
+    })),
+    verdicts: () => kept.list(),
+    families: metricFamilies(meters),
+    meters,
+  };
+}
+
+const NOBODY: Caller = { remainingMs: undefined, signal: undefined };
+const NO_POLICY = [{ rule: '', text: 'no policy is in force', shadow: false }];
+
+function noPolicy(): Verdict {
+  return { id: nextId(), outcome: 'error', rule: undefined, status: 503, code: 14, body: '', headers: [], ...NO_CHANGES, shadow: [], reasons: NO_POLICY };
+}
+
+function count({ prepared: { meters, rule }, enforced, failed, ...outcome }: RuleOutcome, verdict: Verdict | LimitVerdict): void {
+  if (failed) meters.failed++;
+  const refusal = refusalOf({ prepared: { meters, rule } as RuleOutcome['prepared'], enforced, failed, ...outcome });
+  if (refusal === undefined) return;
+  if (!enforced) meters.shadow++;
+  else if (refusal === 'error') meters.errors++;
+  else if (verdict.rule === rule.name) meters.denied++;
+}
+
+const inRuleOrder = (outcomes: readonly RuleOutcome[]): readonly RuleOutcome[] => outcomes.toSorted((a, b) => a.prepared.rule.index - b.prepared.rule.index);
+
+/** Goes on in the same turn where there is nothing to wait for. */
+function whenDone<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {
+  return value instanceof Promise ? value.then(then) : then(value);
+}
+
+function allOf<T>(values: readonly (T | Promise<T>)[]): T[] | Promise<T[]> {
+  return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as T[]);
+}
+
+/** While a call waits, the handlers of its snapshot stay open. */
+function held<T>(snapshot: Snapshot, value: T | Promise<T>): T | Promise<T> {
+  if (!(value instanceof Promise)) return value;
+  snapshot.enter();
+  return value.finally(() => snapshot.leave());
+}

@@ -1,0 +1,66 @@
+/**
+ * Recent verdicts with why: denials, failures, and a sample of the rest. A call pays for keeping a reference; what was looked
+ * at is worked out again from the kept bag when somebody asks.
+ */
+import { RecordingBag, type RequestBag } from '../attributes/bag.ts';
+import type { CallKind } from '../attributes/carrier.ts';
+import type { LimitVerdict, Outcome, Reason, Verdict } from './call.ts';
+import { toShape } from './rules/convert.ts';
+import type { Snapshot } from './snapshot/snapshot.ts';
+
+const KEPT = 512;
+/** Of allowed calls, one in so many is kept. */
+const SAMPLE = 100;
+
+interface Kept { readonly snapshot: Snapshot; readonly bag: RequestBag; readonly call: CallKind; readonly verdict: Verdict | LimitVerdict; readonly timeMs: number }
+
+export interface KeptVerdict {
+  readonly id: string;
+  readonly timeMs: number;
+  readonly call: CallKind;
+  readonly outcome: Outcome;
+  readonly rule: string | undefined;
+  readonly reasons: readonly Reason[];
+  readonly shadow: readonly string[];
+  /** What the rules' matches looked at, by name; null where absent, `(secret)` where not to be shown. */
+  readonly attributes: Readonly<Record<string, unknown>>;
+}
+
+export class KeptVerdicts {
+  readonly #ring: Kept[] = [];
+  #next = 0;
+  #allowed = 0;
+
+  offer(snapshot: Snapshot, bag: RequestBag | undefined, call: CallKind, verdict: Verdict | LimitVerdict, timeMs: () => number): void {
+    if (bag === undefined) return;
+    if (verdict.outcome === 'allow' && verdict.shadow.length === 0 && this.#allowed++ % SAMPLE !== 0) return;
+    this.#ring[this.#next] = { snapshot, bag, call, verdict, timeMs: timeMs() };
+    this.#next = (this.#next + 1) % KEPT;
+  }
+
+  /** The newest first. */
+  list(): readonly KeptVerdict[] {
+    const newestLast = [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)];
+    return newestLast.toReversed().map(({ snapshot, bag, call, verdict, timeMs }) => {
+      const { id, outcome, rule, reasons, shadow } = verdict;
+      return { id, timeMs, call, outcome, rule, reasons, shadow, attributes: lookedAt(snapshot, bag, call) };
+    });
+  }
+}
+
+function lookedAt({ candidates, attributes }: Snapshot, bag: RequestBag, call: CallKind): Record<string, unknown> {
+  const recording = new RecordingBag(bag);
+  for (const { rule } of candidates.deciding(bag, call)) rule.match?.evaluate(recording);
+  return Object.fromEntries([...recording.looked].map(([slot, value]) => {
+    const { name, secret } = attributes.at(slot);
+    return [name, value === undefined ? null : secret ? '(secret)' : withoutSecrets(toShape('any', value))];
+  }));
+}
+
+/** Headers that are shown nowhere without asking (RULES section 3). */
+const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'cookie', 'set-cookie', 'x-api-key', 'proxy-authorization']);
+
+function withoutSecrets(shown: unknown): unknown {
+  if (typeof shown !== 'object' || shown === null || Array.isArray(shown) || shown instanceof Date) return shown;
+  return Object.fromEntries(Object.entries(shown).map(([name, value]) => [name, SECRET_HEADERS.has(name) ? '(secret)' : value]));
+}

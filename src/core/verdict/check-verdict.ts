@@ -1,0 +1,88 @@
+/**
+ * **In**: what each rule of a check came to, in rule order. **Out**: the verdict. **Fails**: never.
+ */
+import type { CallKind } from '../../attributes/carrier.ts';
+import { NO_HEADERS, type Reason, type Verdict } from '../call.ts';
+import type { DenyAnswer } from '../rules/rule.ts';
+import { type Deciding, refusalOf } from './first-deny.ts';
+import { netChanges } from './net-changes.ts';
+import { outBag } from './out-bag.ts';
+import type { QuotaRefusal, RuleOutcome } from './outcome.ts';
+import { Code, codeOfHttp, httpOfCode } from './status.ts';
+
+type Pair = readonly [name: string, value: string];
+
+const NOTHING = { request: NO_HEADERS, response: NO_HEADERS, query: { set: [], remove: [] }, metadata: [] } as const;
+
+export function checkVerdict(id: string, call: CallKind, outcomes: readonly RuleOutcome[], deciding: Deciding | undefined): Verdict {
+  const shadow = shadowOf(outcomes);
+  const reasons = reasonsOf(outcomes);
+  if (deciding === undefined) {
+    return { id, outcome: 'allow', rule: undefined, status: 200, code: Code.OK, body: '', headers: [], ...netChanges(outcomes, call), shadow, reasons };
+  }
+  const rule = deciding.outcome.prepared.rule.name;
+  if (deciding.kind !== 'deny') return { id, outcome: deciding.kind, rule, status: 503, code: Code.UNAVAILABLE, body: '', headers: [], ...NOTHING, shadow, reasons };
+  return { id, outcome: 'deny', rule, ...refusal(deciding.outcome), ...NOTHING, shadow, reasons };
+}
+
+/** In the rule's words, where it has some. A text that fails is empty, and counted. */
+function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'headers' | 'body'> {
+  const { prepared: { rule, meters }, bag, result } = outcome;
+  const answer: DenyAnswer | undefined = rule.action?.kind === 'deny' ? rule.action.answer : rule.onDeny;
+  const said = result.kind === 'refused' ? result.answer : undefined;
+  const texts = outBag(rule, bag, said, result.kind === 'over' ? overText(result.quota) : undefined);
+  const render = (text: { render(bag: RuleOutcome['bag']): { readonly text: string; readonly failed: string | undefined } }): string => {
+    const { text: shown, failed } = text.render(texts);
+    if (failed !== undefined) meters.texts++;
+    return shown;
+  };
+  const headers = (answer?.headers ?? []).map(([name, text]): Pair => [name, render(text)]);
+  const body = answer?.body === undefined ? '' : render(answer.body);
+  if (result.kind === 'over') return { status: answer?.status ?? 429, code: Code.RESOURCE_EXHAUSTED, headers: withLimits(headers, result.quota), body };
+  if (said?.kind === 'deny') return { status: answer?.status ?? httpOfCode(said.code), code: said.code, headers, body };
+  const status = answer?.status ?? 403;
+  return { status, code: codeOfHttp(status), headers, body };
+}
+
+const seconds = (ms: number): string => String(Math.max(0, Math.ceil(ms / 1000)));
+
+/** `retry-after` and `x-ratelimit-*`, where the rule says nothing else of them. */
+function withLimits(headers: readonly Pair[], { answer, least, retryAfterMs }: QuotaRefusal): readonly Pair[] {
+  const named = new Set(headers.map(([name]) => name));
+  const own: readonly Pair[] = [
+    ['retry-after', seconds(Math.max(1000, retryAfterMs))],
+    ['x-ratelimit-limit', String(answer.limit)],
+    ['x-ratelimit-remaining', String(least.remaining)],
+    ['x-ratelimit-reset', seconds(answer.resetMs)],
+  ];
+  return [...headers, ...own.filter(([name]) => !named.has(name))];
+}
+
+/** Names of rules that would have refused, were they enforced. */
+export function shadowOf(outcomes: readonly RuleOutcome[]): readonly string[] {
+  const names = outcomes.filter((outcome) => !outcome.enforced && refusalOf(outcome) !== undefined).map(({ prepared }) => prepared.rule.name);
+  return names.length < 2 ? names : [...new Set(names)];
+}
+
+/** Why, of all that refused or failed; nothing is worded for what passed. */
+export function reasonsOf(outcomes: readonly RuleOutcome[]): readonly Reason[] {
+  return outcomes.flatMap((outcome) => {
+    const text = reasonText(outcome);
+    return text === undefined ? [] : [{ rule: outcome.prepared.rule.name, text, shadow: !outcome.enforced }];
+  });
+}
+
+function reasonText({ prepared: { rule }, result }: RuleOutcome): string | undefined {
+  switch (result.kind) {
+    case 'passed': return undefined;
+    case 'refused': {
+      if (result.answer?.kind === 'deny' && rule.action?.kind === 'check') return `${rule.action.ask.handler} refused: ${result.answer.reason}`;
+      return rule.action?.kind === 'deny' && rule.action.unlessAllowed !== undefined ? 'nothing allowed it' : 'its match applies';
+    }
+    case 'over': return overText(result.quota);
+    case 'not allowed': return result.answer?.kind === 'deny' ? `did not allow: ${result.answer.reason}` : 'did not allow';
+    case 'failed': return result.why;
+  }
+}
+
+const overText = ({ answer: { limit }, perMs, retryAfterMs }: QuotaRefusal): string => `over the limit of ${limit} in ${perMs / 1000} s; again in ${seconds(retryAfterMs)} s`;
