@@ -32,6 +32,10 @@ export const CLI_ERRORS = {
     means: 'No adapter has that name.',
     fix: '`sluice plugins` lists those there are.',
   },
+  CLI_CASE: {
+    means: 'A case is not written as cases are, or names no policy.',
+    fix: 'The message says what is expected; docs/rules.md, section 9, shows the form.',
+  },
   CLI_NO_CASES: {
     means: 'No file that was given holds cases.',
     fix: 'A file of cases has a key `cases`; see docs/rules.md, section 9.',

@@ -8,6 +8,7 @@ import type { Registry } from '../../adapters/registry.ts';
 import { type CasesDocument, type LoadedPolicy, loadPolicy } from '../../core/rules/load.ts';
 import type { Finding, Policy } from '../../core/rules/policy.ts';
 import type { Position } from '../../core/rules/rule.ts';
+import type { CliErrorCode } from '../errors.ts';
 import { type Case, parseCase } from './schema.ts';
 
 export interface FoundCase { readonly case: Case; readonly policy: Policy; readonly position: Position }
@@ -39,7 +40,7 @@ export async function findCases(paths: readonly string[], registry: Registry): P
 }
 
 const hasErrors = ({ findings }: LoadedPolicy): boolean => findings.some(({ severity }) => severity === 'error');
-const problem = (position: Position, message: string): Finding => ({ severity: 'error', position, code: 'CLI_CASE', message, excerpt: undefined });
+const problem = (position: Position, message: string): Finding => ({ severity: 'error', position, code: 'CLI_CASE' satisfies CliErrorCode, message, excerpt: undefined });
 
 function collect(document: CasesDocument, policy: Policy, cases: FoundCase[], findings: Finding[]): void {
   if (!Array.isArray(document.cases)) {

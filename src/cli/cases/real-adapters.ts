@@ -1,0 +1,10 @@
+/** Opens the adapters that a case runs as they are, by the case's clock, with nothing published. */
+import { openHandler } from '../../adapters/live.ts';
+import { createPluginMetrics } from '../../adapters/plugin-metrics.ts';
+import { createSharedMemory } from '../../adapters/shared-memory.ts';
+import { SILENT } from '../log.ts';
+import type { RunOptions } from './run.ts';
+
+export function realAdapters(): RunOptions['open'] {
+  return async (adapter, spec, config, clock) => await openHandler(adapter, { ...spec, config }, { log: SILENT, metrics: createPluginMetrics(SILENT), shared: createSharedMemory(), clock });
+}
