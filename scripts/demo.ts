@@ -76,7 +76,7 @@ async function showAudit(brokers: readonly string[]): Promise<void> {
   await admin.disconnect();
   const consumer = kafka.consumer({ groupId: 'demo' });
   await consumer.connect();
-  stops.push({ name: 'audit reader', stop: async () => await consumer.disconnect() });
+  stops.push({ name: 'audit reader', stop: async () => consumer.disconnect() });
   await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
   await consumer.run({ eachMessage: async ({ message }) => say(paint('cyan', `  kafka   ${message.value?.toString() ?? ''}`)) });
 }
@@ -122,21 +122,21 @@ process.on('SIGTERM', () => { void stopAll().then(() => process.exit(0)); });
 try {
   say(paint('bold', 'Sluice demo: Envoy asks, Sluice answers, Redis counts, Kafka and Prometheus are told'));
   const redis = await startRedis();
-  stops.push({ name: 'redis', stop: async () => await redis.stop() });
+  stops.push({ name: 'redis', stop: async () => redis.stop() });
   say(`  redis   127.0.0.1:${redis.port}`);
   const kafka = await startKafka();
-  stops.push({ name: 'kafka', stop: async () => await kafka.stop() });
+  stops.push({ name: 'kafka', stop: async () => kafka.stop() });
   say(`  kafka   127.0.0.1:${kafka.port}`);
   await showAudit([`127.0.0.1:${kafka.port}`]);
   const upstream = await startUpstream();
-  stops.push({ name: 'upstream', stop: async () => await upstream.stop() });
+  stops.push({ name: 'upstream', stop: async () => upstream.stop() });
   const sluice = await startSluice({ REDIS_URL: `redis://127.0.0.1:${redis.port}`, KAFKA_BROKER: `127.0.0.1:${kafka.port}` });
   const [envoyAdminPort, httpPort, tcpPort] = [await freePort(), await freePort(), await freePort()];
   const envoy = await startEnvoy({
     adminPort: envoyAdminPort,
     config: envoyConfig({ adminPort: envoyAdminPort, httpPort, tcpPort, sluicePort: sluice.grpcPort, upstreamPort: upstream.httpPort, tcpUpstreamPort: upstream.tcpPort }),
   });
-  stops.push({ name: 'envoy', stop: async () => await envoy.stop() });
+  stops.push({ name: 'envoy', stop: async () => envoy.stop() });
   say(`  envoy   http://127.0.0.1:${httpPort}   try: curl -i -H 'x-user: ann' http://127.0.0.1:${httpPort}/ratings/1`);
   say(`  metrics http://127.0.0.1:${sluice.adminPort}/metrics   why: http://127.0.0.1:${sluice.adminPort}/verdicts\n`);
   for (let round = 0; round < rounds && !isStopping; round += 1) {

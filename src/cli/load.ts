@@ -16,7 +16,7 @@ export interface Loaded {
 }
 
 export async function load(configs: readonly string[], registry: Registry): Promise<Loaded> {
-  return await loadPolicy(configs.map((path) => resolve(path)), { adapters: registry });
+  return loadPolicy(configs.map((path) => resolve(path)), { adapters: registry });
 }
 
 /** For commands that need a policy that loads: prints what there is to say, and stops where there are errors. */

@@ -126,7 +126,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     own.latency.add(performance.now() - beganAtMs);
     for (const outcome of outcomes) count(outcome, verdict);
     kept.offer(current, bags[0], call, verdict, () => clock.nowMs());
-    for (const bag of bags) writeReports(current, call, bag);
+    for (const bag of bags) void writeReports(current, call, bag); // an answer never waits for its reports
     return verdict;
   }
 
@@ -140,7 +140,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const enriched = enrichBag(current.enrich(call), bag, new CallScope(nextId(), call, NOBODY));
     if (enriched === undefined) return writeReports(current, call, bag);
     current.enter();
-    return enriched.then(async () => await writeReports(current, call, bag)).finally(() => current.leave());
+    return enriched.then(async () => writeReports(current, call, bag)).finally(() => current.leave());
   }
 
   /** A promise where a queue is full. Checks and limits never wait for it: theirs are dropped then, and counted. */
@@ -188,7 +188,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   return {
     check, limit, report, use,
     flush: async () => {
-      await Promise.all([...(snapshot?.handlers.values() ?? [])].map((handler) => handler.reports?.flush()));
+      await Promise.all([...(snapshot?.handlers.values() ?? [])].map(async (handler) => handler.reports?.flush()));
     },
     drain: () => {
       isDrained = true;

@@ -53,7 +53,7 @@ export async function startMesh(policy: string, options: Parameters<typeof serve
       await once(socket, 'close');
       return back;
     },
-    stats: async () => await envoy.stats(),
+    stats: async () => envoy.stats(),
     stop: async () => {
       await envoy.stop();
       await sluice.stop();

@@ -54,7 +54,7 @@ export async function serveSluice(policy: string, options: { grpcPort?: number; 
   const { grpcPort, adminPort } = await ports;
   return {
     child, folder, policyFile, grpcPort, adminPort, written, log,
-    admin: async (path) => await fetch(`http://127.0.0.1:${adminPort}${path}`),
+    admin: async (path) => fetch(`http://127.0.0.1:${adminPort}${path}`),
     stop: async (signal = 'SIGTERM') => {
       if (child.exitCode === null && child.signalCode === null) {
         const ended = once(child, 'exit');

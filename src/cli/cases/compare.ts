@@ -100,7 +100,7 @@ function changeDifferences(what: string, want: WantedChanges | undefined, seen: 
   const missing = (want.remove ?? []).filter((name) => !seen.remove.includes(name));
   return [
     ...pairDifferences(`${what}.set`, want.set, seen.set),
-    ...pairDifferences(`${what}.append`, want.append, seen.append),
+    ...pairDifferences(`${what}.append`, want.append, [...seen.append, ...seen.set]), // over the wire, what is added to nothing is set
     ...missing.map((name) => `${what}.remove: ${name} is not removed`),
   ];
 }

@@ -60,7 +60,7 @@ async function yamlFiles(path: string): Promise<string[]> {
   const names = (await readdir(path)).filter((name) => !name.startsWith('.')).toSorted();
   const found = await Promise.all(names.map(async (name) => {
     const inner = join(path, name);
-    return (await stat(inner)).isDirectory() ? await yamlFiles(inner) : /\.ya?ml$/.test(name) ? [inner] : [];
+    return (await stat(inner)).isDirectory() ? yamlFiles(inner) : /\.ya?ml$/.test(name) ? [inner] : [];
   }));
   return found.flat();
 }

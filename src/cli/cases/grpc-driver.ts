@@ -20,11 +20,11 @@ import type { SeenCheck, SeenLimit } from './seen.ts';
 
 const NO_CHANGES: NetHeaders = { set: [], append: [], remove: [] };
 
-export async function overGrpc(engine: Engine): Promise<{ readonly driver: Driver; end(): Promise<void> }> {
+export async function overGrpc(engine: Engine): Promise<{ readonly driver: Driver; readonly end: () => Promise<void> }> {
   const transport = await listen(methodsOf(engine, () => true), { host: '127.0.0.1', port: 0, maxMessageBytes: 4 * 1024 * 1024, onFault: () => undefined });
   const client = dialGrpc(`127.0.0.1:${transport.port}`);
   return {
-    driver: async (one) => await drive(client, one),
+    driver: async (one) => drive(client, one),
     end: async () => {
       client.close();
       await transport.drain(1000);
@@ -37,11 +37,11 @@ async function drive(client: GrpcClient, one: Case): Promise<SeenCheck | SeenLim
   switch (one.call) {
     case 'http': case 'tcp': {
       const bytes = toBinary(CheckRequestSchema, checkRequest(asked(one, first)));
-      return await answered(async () => seenCheck(fromBinary(CheckResponseSchema, await client.unary(`/${Authorization.typeName}/Check`, bytes, { timeoutMs: 5000 }))), ERROR_CHECK);
+      return answered(async () => seenCheck(fromBinary(CheckResponseSchema, await client.unary(`/${Authorization.typeName}/Check`, bytes, { timeoutMs: 5000 }))), ERROR_CHECK);
     }
     case 'limit': {
       const bytes = toBinary(RateLimitRequestSchema, joined(one.requests.map((request) => limitRequest(request))));
-      return await answered(async () => seenLimit(fromBinary(RateLimitResponseSchema, await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, { timeoutMs: 5000 }))), ERROR_LIMIT);
+      return answered(async () => seenLimit(fromBinary(RateLimitResponseSchema, await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, { timeoutMs: 5000 }))), ERROR_LIMIT);
     }
     case 'log': case 'tcp-log': {
       const bytes = toBinary(StreamAccessLogsMessageSchema, logRequest(asked(one, first)));

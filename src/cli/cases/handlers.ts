@@ -30,8 +30,8 @@ export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
     const given = options.given[spec.name];
     if (given === 'fails') return opened(failing(() => 'the case says: fails'));
     if (given !== undefined) return opened({ ...keeping(spec, options.reports), ...answering(given) });
-    if (adapter.serves.quota !== undefined) return await options.open(options.memory, spec, options.memory.config.parse({}));
-    if (adapter.selfContained) return await options.open(adapter, spec, spec.config);
+    if (adapter.serves.quota !== undefined) return options.open(options.memory, spec, options.memory.config.parse({}));
+    if (adapter.selfContained) return options.open(adapter, spec, spec.config);
     const absent = failing(() => {
       options.missing.add(spec.name);
       return `${spec.name} needs something outside the process, and the case does not say what it answers`;

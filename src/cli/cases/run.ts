@@ -27,7 +27,7 @@ export interface RunOptions {
   /** Opens an adapter for real, by the case's clock. */
   readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown, clock: CaseClock) => Promise<OpenHandler>;
   /** How the engine is reached: in process where not given. What it returns is ended after each case. */
-  readonly drive?: (engine: ReturnType<typeof createEngine>, policy: Policy) => Promise<{ readonly driver: Driver; end(): Promise<void> }>;
+  readonly drive?: (engine: ReturnType<typeof createEngine>, policy: Policy) => Promise<{ readonly driver: Driver; readonly end: () => Promise<void> }>;
 }
 
 /** Runs one case on handlers and an engine of its own, so that no case sees another's counts. */
@@ -41,7 +41,7 @@ export async function runCase(one: Case, policy: Policy, options: RunOptions): P
   if (unknown.length > 0) return unknown.map((name) => `given names ${name}, which is no handler of the policy; those are ${[...policy.handlers.keys()].join(', ')}`);
   const openHandlers = caseHandlers({
     adapters: options.adapters, memory, given: one.given, reports, missing,
-    open: async (adapter, spec, config) => await options.open(adapter, spec, config, clock),
+    open: async (adapter, spec, config) => options.open(adapter, spec, config, clock),
   });
   const engine = createEngine({ openHandlers, clock, sampleReports: false });
   try {
@@ -50,7 +50,7 @@ export async function runCase(one: Case, policy: Policy, options: RunOptions): P
       ? { driver: inProcess(engine, policy.attributes), end: async () => {} }
       : await options.drive(engine, policy);
     try {
-      return await callInTurn(one, driver, { clock, reports, missing, flush: async () => await engine.flush() });
+      return await callInTurn(one, driver, { clock, reports, missing, flush: async () => engine.flush() });
     } finally {
       await end();
     }

@@ -36,7 +36,7 @@ export class Deadlines {
     this.#firesAtMs = Infinity;
     const nowMs = performance.now();
     let nextMs = Infinity;
-    for (const one of [...this.#pending]) {
+    for (const one of this.#pending) {
       if (one.endsAtMs <= nowMs) {
         this.#pending.delete(one);
         one.expire();

@@ -98,7 +98,7 @@ function amount(outcome: RuleOutcome, what: string, compiled: Compiled, bag: Req
   const value = compiled.evaluate(bag);
   const number = typeof value === 'bigint' ? Number(value) : value;
   if (typeof number === 'number' && number >= 0 && number <= Number.MAX_SAFE_INTEGER) return number;
-  const why = value === FAILED ? compiled.why(bag) : `${String(value)} is not a number from 0 to 2^53`;
+  const why = value === FAILED ? compiled.why(bag) : `${typeof number === 'number' ? number : 'the value'} is not a number from 0 to 2^53`;
   fail(outcome, 'input', outcome.prepared.inputWord, `${what}: ${why}`);
   return undefined;
 }

@@ -44,7 +44,7 @@ export async function openSnapshot(policy: Policy, context: SnapshotContext, pre
 async function openAll(specs: readonly HandlerSpec[], context: SnapshotContext): Promise<{ opened: Map<string, LiveHandler>; findings: Finding[] }> {
   const opened = new Map<string, LiveHandler>();
   const findings: Finding[] = [];
-  const results = await Promise.allSettled(specs.map(async (spec) => await context.openHandlers(spec)));
+  const results = await Promise.allSettled(specs.map(async (spec) => context.openHandlers(spec)));
   for (const [index, result] of results.entries()) {
     const spec = specs[index];
     if (spec === undefined) continue;

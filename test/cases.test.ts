@@ -1,0 +1,33 @@
+/** Every case of test/cases, in process and over real gRPC: the specification by example. */
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadBuiltIns } from '../src/adapters/built-in.ts';
+import { findCases } from '../src/cli/cases/files.ts';
+import { overGrpc } from '../src/cli/cases/grpc-driver.ts';
+import { realAdapters } from '../src/cli/cases/real-adapters.ts';
+import { runCase } from '../src/cli/cases/run.ts';
+
+const registry = await loadBuiltIns();
+const { cases, findings } = await findCases([join(import.meta.dirname, 'cases')], registry);
+const options = { adapters: registry, open: realAdapters() };
+
+test('the cases and their policies load', () => {
+  expect(findings).toEqual([]);
+  expect(cases.length).toBeGreaterThan(60);
+});
+
+describe('in process', () => {
+  for (const { case: one, policy, position } of cases) {
+    test(`${one.name} (${position.file.split('/').at(-1)}:${position.line})`, async () => {
+      expect(await runCase(one, policy, options)).toEqual([]);
+    });
+  }
+});
+
+describe('over gRPC', () => {
+  for (const { case: one, policy, position } of cases) {
+    test(`${one.name} (${position.file.split('/').at(-1)}:${position.line})`, async () => {
+      expect(await runCase(one, policy, { ...options, drive: overGrpc })).toEqual([]);
+    });
+  }
+});
