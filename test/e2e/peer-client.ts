@@ -7,7 +7,7 @@ import { loadSync } from '@grpc/proto-loader';
 const DEPS = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds/package.json')), 'deps');
 const definitions = loadSync(['envoy/service/auth/v3/external_auth.proto', 'envoy/service/ratelimit/v3/rls.proto', 'envoy/service/accesslog/v3/als.proto'], {
   includeDirs: ['envoy-api', 'googleapis', 'protoc-gen-validate', 'xds'].map((folder) => join(DEPS, folder)),
-  keepCase: true, longs: Number, enums: String, defaults: true,
+  keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true,
 });
 const services = loadPackageDefinition(definitions);
 
