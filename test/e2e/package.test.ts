@@ -63,7 +63,7 @@ describe('the package, installed elsewhere', () => {
     writeFileSync(join(folder, 'good.ts'), plugin('value.length <= max ? allow() : deny(PERMISSION_DENIED, \'too long\')'));
     writeFileSync(join(folder, 'wrong.ts'), plugin('value.nothing'));
     const tsc = createRequire(import.meta.url).resolve('typescript/package.json').replace(/package\.json$/, 'bin/tsc');
-    const check = (file: string): string => sh(process.execPath, [tsc, '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024', '--ignoreConfig', '--types', '', file], folder);
+    const check = (file: string): string => sh(process.execPath, [tsc, '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,dom', '--ignoreConfig', '--types', '', file], folder);
     expect(check('good.ts')).toBe('');
     expect(() => check('wrong.ts')).toThrow();
     expect(sh(process.execPath, ['--input-type=module', '-e', 'const { defineAdapter } = await import("sluice/plugin"); console.log(typeof defineAdapter)'], folder)).toBe('function\n');

@@ -169,9 +169,10 @@ export class ActionReader {
     const place = fields.node('handler')?.place ?? fields.place;
     if (name === undefined) return undefined;
     if (!this.#handlers.names.has(name)) {
-      this.#findings.error('RULES_UNKNOWN_HANDLER', place, `no handler is named ${name}${meant(name, this.#handlers.names)}`);
+      this.#findings.error('RULES_UNKNOWN_HANDLER', place, `no handler is named ${name}${meant(name, this.#handlers.names.keys())}`);
       return undefined;
     }
+    this.#handlers.used.add(name);
     const handler = this.#handlers.handlers.get(name);
     if (handler === undefined || handler.adapter.serves[capability] !== undefined) return handler;
     this.#findings.error('RULES_CAPABILITY', place, `${name} is a ${handler.spec.adapter}, which serves ${Object.keys(handler.adapter.serves).join(', ')}, not ${capability}`);

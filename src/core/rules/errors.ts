@@ -35,10 +35,9 @@ export const RULES_ERRORS = {
   RULES_COUNTER: { means: 'Two quota rules share a counter, but not its period and algorithm.', fix: 'Make `per` and `algorithm` equal, or give one rule another `counter`.' },
   RULES_HEADER_NAME: { means: 'A header of this name cannot be changed, or the name is not one of HTTP\'s.', fix: 'Use letters, digits and hyphens; names with `:` and `host` are the proxy\'s own.' },
   RULES_PATH_AS_SENT: { means: 'A warning: `request.path` is as the client sent it, with the query, so comparing it whole is easy to get around.', fix: 'Compare `request.url_path`, which is normalised and without the query.' },
-  RULES_MAY_BE_ABSENT: { means: 'A warning: the expression fails where what it reads is absent.', fix: 'Write the guard that the message shows.' },
   RULES_HEADER_CARRIER: { means: 'A warning: an attribute comes from a request header, which any client can send.', fix: 'Have the proxy set it, and take it out of what clients send; or use another carrier.' },
   RULES_TCP_OPEN: { means: 'A warning: what nothing allows is denied in http calls, and passes in tcp calls.', fix: 'Add a rule that closes tcp, or say `calls: [http]` where tcp is not used.' },
-  RULES_UNUSED: { means: 'A warning: something is declared and used by no rule.', fix: 'Remove it, or use it.' },
+  RULES_UNUSED: { means: 'A warning: a handler is declared and used by no rule; it is opened all the same.', fix: 'Remove it, or use it.' },
   RULES_NO_EFFECT: { means: 'A warning: the rule has no action and changes nothing.', fix: 'Give it an action or `onAllow`, or remove it.' },
 } as const satisfies Readonly<Record<string, { readonly means: string; readonly fix: string }>>;
 

@@ -11,7 +11,7 @@ import type { Adapter } from '../../adapters/contract.ts';
 import { type Fields, checkName, fieldsOf } from './fields.ts';
 import type { Findings } from './findings.ts';
 import { meant } from './nearest.ts';
-import { type MapNode, type Node, nodeAt } from './nodes.ts';
+import { type MapNode, type Node, type Place, nodeAt } from './nodes.ts';
 import { systemReason } from './policy-files.ts';
 import type { HandlerSpec } from './policy.ts';
 
@@ -25,7 +25,9 @@ export interface LoadedHandler { readonly spec: HandlerSpec; readonly adapter: A
 export class HandlersSection {
   readonly handlers = new Map<string, LoadedHandler>();
   /** Also those that have errors: a rule that names one is not told that it does not exist. */
-  readonly names = new Set<string>();
+  readonly names = new Map<string, Place>();
+  /** Those that a rule has named. */
+  readonly used = new Set<string>();
   readonly files: string[] = [];
   readonly #adapters: Adapters;
   readonly #environment: Environment;
@@ -43,11 +45,16 @@ export class HandlersSection {
         this.#findings.error('RULES_DUPLICATE', keyPlace, `a handler named ${key} is declared already; rename or remove one`);
         continue;
       }
-      this.names.add(key);
+      this.names.set(key, keyPlace);
       checkName(key, keyPlace, 'a handler', this.#findings);
       const fields = fieldsOf(value, 'a handler', this.#findings)?.only(KEYS);
       if (fields !== undefined) this.#handler(key, fields);
     }
+  }
+
+  /** After all rules. */
+  end(): void {
+    for (const [name, place] of this.names) if (!this.used.has(name)) this.#findings.warn('RULES_UNUSED', place, `no rule uses the handler ${name}; remove it, or name it in a rule`);
   }
 
   #handler(name: string, fields: Fields): void {

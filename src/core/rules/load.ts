@@ -85,6 +85,7 @@ function assemble(files: PolicyFiles, findings: Findings, { adapters, env = proc
   const rules = new RulesSection({ attributes: attributes.attributes, handlers, carriage, enrichOutputs, findings });
   for (const node of rulesNodes) rules.read(node);
   rules.end();
+  handlers.end();
   const enrich = enrichOrder(rules, carriage, attributes.attributes, findings, () => rulesNodes[0] ?? { kind: 'list', place: { source: new SourceText('', ''), start: 0, end: 0 }, items: [] });
 
   const isOnlyCases = cases.length > 0 && roots.length === 0;
