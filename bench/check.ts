@@ -6,11 +6,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, toBinary } from '@bufbuild/protobuf';
-import { CheckRequestSchema } from '../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { CheckRequestSchema, CheckResponseSchema } from '../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { type Figures, HEADER, medianRun, row } from './figures.ts';
 import { h2load } from './h2load.ts';
 import { startOnCore } from './process.ts';
+import { dialGrpc } from '../src/transport/index.ts';
 
 const SERVER_CORE = 0;
 const LOAD_CORE = 1;
@@ -61,6 +62,14 @@ async function echo(connections: number, streams: number, seconds: number, bytes
   }
 }
 
+/** A server that answers something else quickly would be a fine figure of nothing. */
+async function expectAllowed(port: number, path: string): Promise<void> {
+  const client = dialGrpc(`127.0.0.1:${port}`);
+  const { status, httpResponse } = fromBinary(CheckResponseSchema, await client.unary(path, message, { timeoutMs: 5000 }));
+  client.close();
+  if ((status?.code ?? 0) !== 0 || httpResponse.case !== 'okResponse' || httpResponse.value.headers[0]?.header?.value !== 'three') throw new Error('the server does not answer as its policy says');
+}
+
 const seconds = Number(process.argv[2] ?? 4);
 const repeats = Number(process.argv[3] ?? 3);
 const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
@@ -70,6 +79,7 @@ await writeFile(frame, framed(message));
 const sluice = await startOnCore(SERVER_CORE, ['src/cli/bin.ts', 'serve', 'bench/policy/three-rules.yaml', '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-level', 'warn'], /gRPC\s+\S*?127\.0\.0\.1:(\d+)/);
 try {
   const load = { port: Number(sluice.match[1]), path: '/envoy.service.auth.v3.Authorization/Check', frame, core: LOAD_CORE };
+  await expectAllowed(load.port, load.path);
   await h2load(sluice, { ...load, connections: 4, streams: 16, seconds: 3 });
   console.log(`CheckRequest of ${message.length} bytes, ${seconds} s a run, median of ${repeats}, server on core ${SERVER_CORE}, load on core ${LOAD_CORE}\n\n${HEADER}`);
   for (const [connections, streams] of SHAPES) {
