@@ -9,7 +9,9 @@ import { type Compilation, type Compiled, type CompileOptions, type CompiledText
 import type { Node } from './ast.ts';
 import { SyntaxProblem } from './lexer.ts';
 import { parse } from './parser.ts';
-import { type Plan, Planner, guardsOf } from './plan.ts';
+import { guardsOf } from './guards.ts';
+import { Planner } from './plan.ts';
+import type { Plan } from './planned.ts';
 import { textOf } from './scalar-text.ts';
 
 export function compile(source: string, attributes: Attributes, options: CompileOptions = {}): Compilation<Compiled> {

@@ -4,7 +4,7 @@ import { Duration, type Timestamp } from '../attributes/values.ts';
 import { type Val, boxer, compareDyn, compareText, equalDyn, equalObjects, keyOf, kindOf, unbox } from './dynamic.ts';
 import { addSpan, addSpans, between, subtractSpans } from './functions/time.ts';
 import * as ints from './integers.ts';
-import type { Plan } from './plan.ts';
+import type { Plan } from './planned.ts';
 
 type Operation = (a: never, b: never) => Val | undefined;
 type Made = { readonly plan: Plan } | { readonly problem: string };

@@ -7,31 +7,25 @@
 import type { Attributes } from '../attributes/attributes.ts';
 import type { Bag } from '../attributes/bag.ts';
 import { BOOL, BYTES, DOUBLE, DYN, INT, NULL, STRING, TYPE, type Type, UINT, listOf, mapOf, optionalOf, sameType, typeText } from '../attributes/types.ts';
-import type { Value } from '../attributes/values.ts';
 import type { Node } from './ast.ts';
 import type { Problem, Read } from './compiled.ts';
 import { NONE, Optional, type Val, boxer, keyOf, typeNameOf, unbox } from './dynamic.ts';
 import { binaryOperator, negate } from './operators.ts';
-import { type Overload, overloadsOf, hasFunction, functionNames } from './functions/index.ts';
+import { overloadsOf, hasFunction, functionNames } from './functions/index.ts';
 import { nearestOf } from './nearest.ts';
-
-export type Run = (bag: Bag) => Val | undefined;
-
-export interface Plan {
-  readonly type: Type;
-  readonly run: Run;
-  /** The value, where it reads nothing and cannot fail. */
-  readonly constant?: Val | undefined;
-}
+import { anyOf, elementAt, entryOf, hasField, isZero, sizeOf } from './access.ts';
+import { direct, dispatched, mayBe } from './calls.ts';
+import { type Chain, attributeOf, chainOf, guardsOf } from './guards.ts';
+import { keyFor, loweredKey } from './keys.ts';
+import { macroRun } from './macros.ts';
+import { optionalMethod } from './optionals.ts';
+import { type Plan, WRONG, boxed, constantOf, isEmpty, isPartlyDyn } from './planned.ts';
 
 interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; keys: Map<string, boolean> }
 
 const LITERAL_TYPES = { bool: BOOL, int: INT, uint: UINT, double: DOUBLE, string: STRING, bytes: BYTES, null: NULL } as const;
 const TYPE_NAMES: ReadonlySet<string> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type', 'null_type']);
-/** Header names are lower case on every wire; a constant is lowered when it is read. */
-const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
 const WELL_KNOWN_TYPES: Readonly<Record<string, Val>> = { 'google.protobuf.Timestamp': typeNameOf('timestamp'), 'google.protobuf.Duration': typeNameOf('duration') };
-const WRONG: Plan = { type: DYN, run: () => undefined };
 
 export class Planner {
   readonly problems: Problem[] = [];
@@ -465,237 +459,5 @@ export class Planner {
       return { type: wanted, run: (bag) => { const value = run(bag); return value === undefined ? undefined : unbox(wanted, box?.(value) ?? value); } };
     }
     return this.problem('EXPRESSION_TYPE', `${why}; this is ${typeText(plan.type)}`, node);
-  }
-}
-
-// -------------------------------------------------------------- pieces without state
-
-interface Chain { readonly names: readonly string[]; readonly optional: readonly boolean[] }
-
-/** The names of `a.b.?c`; nothing where it does not begin with a name. */
-function chainOf(node: Node): Chain | undefined {
-  if (node.kind === 'name') return { names: [node.name], optional: [false] };
-  if (node.kind !== 'select') return undefined;
-  const below = chainOf(node.of);
-  return below === undefined ? undefined : { names: [...below.names, node.field], optional: [...below.optional, node.optional] };
-}
-
-const attributeOf = (node: Node): string | undefined => chainOf(node)?.names.join('.');
-
-/** What is known to be there where a condition is true (`when`) or false. */
-export function guardsOf(node: Node, when: boolean): Set<string> {
-  const found = new Set<string>();
-  const addKey = (below: string | undefined, key: string): void => { if (below !== undefined) found.add(`${below}[${keyFor(below, key)}]`); };
-  const look = (part: Node, isTrue: boolean): void => {
-    if (part.kind === 'call' && part.name === '!' && part.args[0] !== undefined) return look(part.args[0], !isTrue);
-    if (part.kind === (isTrue ? 'and' : 'or')) {
-      const { left, right } = part as Node & { kind: 'and' | 'or' };
-      look(left, isTrue);
-      return look(right, isTrue);
-    }
-    if (!isTrue) return undefined;
-    if (part.kind === 'has') {
-      const names = chainOf(part.of)?.names;
-      if (names !== undefined) {
-        found.add(names.join('.'));
-        addKey(names.slice(0, -1).join('.'), names.at(-1) ?? '');
-      } else if (part.of.kind === 'index' && part.of.key.kind === 'literal') addKey(attributeOf(part.of.of), keyText(part.of.key));
-    }
-    if (part.kind === 'call' && part.name === 'in' && part.args[0]?.kind === 'literal' && part.args[1] !== undefined) addKey(attributeOf(part.args[1]), keyText(part.args[0]));
-    return undefined;
-  };
-  look(node, when);
-  return found;
-}
-
-const keyFor = (below: string | undefined, key: string): string => (HEADER_MAPS.has(below ?? '') ? key.toLowerCase() : key);
-function loweredKey(below: string | undefined, key: Plan): Plan {
-  if (!HEADER_MAPS.has(below ?? '') || typeof key.constant !== 'string') return key;
-  const lower = key.constant.toLowerCase();
-  return { type: STRING, run: () => lower, constant: lower };
-}
-
-const keyText = ({ value }: Node & { kind: 'literal' }): string => (typeof value === 'string' ? value : '');
-
-/** `[]`, `{}` and `optional.none()` are of every type of their kind. */
-const isEmpty = ({ constant }: Plan): boolean => constant === NONE || (Array.isArray(constant) && constant.length === 0) || (constant instanceof Map && constant.size === 0);
-const isPartlyDyn = (type: Type): boolean => type.kind === 'dyn' || ((type.kind === 'list' || type.kind === 'optional') && isPartlyDyn(type.of)) || (type.kind === 'map' && (isPartlyDyn(type.key) || isPartlyDyn(type.of)));
-
-export function boxed(plan: Plan): Plan {
-  const box = boxer(plan.type);
-  if (plan.type.kind === 'dyn' || box === undefined) return { ...plan, type: DYN };
-  const { run } = plan;
-  return constantOf([plan], { type: DYN, run: (bag) => { const value = run(bag); return value === undefined ? undefined : box(value); } });
-}
-
-/** Works out at load what reads nothing. */
-export function constantOf(operands: readonly Plan[], plan: Plan): Plan {
-  if (!operands.every(({ constant }) => constant !== undefined)) return plan;
-  const value = plan.run(NOTHING);
-  return value === undefined ? plan : { type: plan.type, run: () => value, constant: value };
-}
-const NOTHING: Bag = { get: () => undefined };
-
-const elementAt = (list: Val, index: Val): Val | undefined => (Array.isArray(list) && typeof index === 'number' ? (list as readonly Val[])[index] : undefined);
-const entryOf = (map: Val, key: Val): Val | undefined => (map as ReadonlyMap<Val, Val>).get(keyOf(key));
-function anyOf(value: Val, key: Val): Val | undefined {
-  if (value instanceof Map) return entryOf(value as Val, key);
-  const index = keyOf(key);
-  return Array.isArray(value) && typeof index === 'number' && Number.isInteger(index) ? (value as readonly Val[])[index] : undefined;
-}
-
-function hasField({ run }: Plan, field: string, isAbsent: ((bag: Bag) => boolean) | undefined): Plan {
-  return { type: BOOL, run: (bag) => {
-    if (isAbsent?.(bag) === true) return false;
-    let value = run(bag);
-    if (value instanceof Optional) value = value.value;
-    if (value === undefined) return undefined;
-    return value instanceof Map ? value.has(field) : undefined;
-  } };
-}
-
-function sizeOf(value: Val | undefined): Value | undefined {
-  return Array.isArray(value) ? value.length : value instanceof Map ? value.size : undefined;
-}
-
-function isZero(value: Val): boolean {
-  if (value === false || value === 0 || value === 0n || value === '' || value === null) return true;
-  return sizeOf(value) === 0 || (value instanceof Uint8Array && value.length === 0);
-}
-
-/** Whether a value of the type may be given where `param` is expected. */
-const mayBe = (type: Type, param: Type): boolean => param.kind === 'dyn' || isPartlyDyn(type) || sameType(type, param);
-
-function direct(overload: Overload, plans: readonly Plan[]): Plan {
-  const runs = plans.map((plan, index) => adapted(plan, overload.params[index] ?? DYN));
-  const rest = plans.slice(1).map(({ constant }) => constant);
-  const [a, b] = runs;
-  const type = overload.result;
-  const special = rest.length > 0 && rest.every((value) => value !== undefined) ? overload.specialise?.(rest) : undefined;
-  if (special !== undefined && a !== undefined) {
-    const call = special as (first: Val) => Val | undefined;
-    return { type, run: (bag) => { const x = a(bag); return x === undefined ? undefined : call(x); } };
-  }
-  if (runs.length === 1 && a !== undefined) {
-    const call = overload.run as unknown as (x: Val) => Val | undefined;
-    return { type, run: (bag) => { const x = a(bag); return x === undefined ? undefined : call(x); } };
-  }
-  if (runs.length === 2 && a !== undefined && b !== undefined) {
-    const call = overload.run as unknown as (x: Val, y: Val) => Val | undefined;
-    return { type, run: (bag) => {
-      const x = a(bag);
-      const y = b(bag);
-      return x === undefined || y === undefined ? undefined : call(x, y);
-    } };
-  }
-  const call = overload.run as unknown as (...args: readonly Val[]) => Val | undefined;
-  return { type, run: (bag) => {
-    const args: Val[] = [];
-    for (const run of runs) {
-      const value = run(bag);
-      if (value === undefined) return undefined;
-      args.push(value);
-    }
-    return call(...args);
-  } };
-}
-
-/** Of several overloads the one that the values of this evaluation fit. */
-function dispatched(overloads: readonly Overload[], plans: readonly Plan[]): Plan {
-  const runs = plans.map((plan) => boxed(plan).run);
-  const [first] = overloads;
-  const type = first !== undefined && overloads.every(({ result }) => sameType(result, first.result)) ? first.result : DYN;
-  const boxers = overloads.map(({ result }) => (type.kind === 'dyn' ? boxer(result) : undefined));
-  return { type, run: (bag) => {
-    const given: Val[] = [];
-    for (const run of runs) {
-      const value = run(bag);
-      if (value === undefined) return undefined;
-      given.push(value);
-    }
-    for (const [index, { params, run }] of overloads.entries()) {
-      const args = given.map((value, at) => unbox(params[at] ?? DYN, value));
-      if (args.includes(undefined)) continue;
-      const value = (run as unknown as (...values: readonly (Val | undefined)[]) => Val | undefined)(...args);
-      return value === undefined ? undefined : boxers[index]?.(value) ?? value;
-    }
-    return undefined;
-  } };
-}
-
-function adapted(plan: Plan, param: Type): Run {
-  if (param.kind === 'dyn') return boxed(plan).run;
-  if (!isPartlyDyn(plan.type)) return plan.run;
-  const box = boxer(plan.type);
-  const { run } = plan;
-  return (bag) => { const value = run(bag); return value === undefined ? undefined : unbox(param, box?.(value) ?? value); };
-}
-
-function optionalMethod(name: string, target: Plan, arg: Plan | undefined, planner: Planner, node: Node & { kind: 'call' }): Plan | undefined {
-  const inner = target.type.kind === 'optional' ? target.type.of : DYN;
-  const { run } = target;
-  const valueOf = (bag: Bag): Optional | undefined => { const value = run(bag); return value instanceof Optional ? value : undefined; };
-  if (name === 'hasValue' && arg === undefined) return { type: BOOL, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined; } };
-  if (name === 'value' && arg === undefined) return { type: inner, run: (bag) => valueOf(bag)?.value };
-  if (arg === undefined) return undefined;
-  if (name === 'orValue') {
-    const type = inner.kind === 'dyn' && !isPartlyDyn(arg.type) && target.constant === NONE ? arg.type : inner;
-    const fallback = planner.fit(arg, type, node.args[0] ?? node, `orValue() takes ${typeText(type)} here`).run;
-    return { type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value.value : fallback(bag); } };
-  }
-  if (name === 'or') {
-    const fallback = planner.fit(arg, target.type, node.args[0] ?? node, `or() takes ${typeText(target.type)} here`).run;
-    return { type: target.type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value : fallback(bag); } };
-  }
-  return undefined;
-}
-
-type Items = (bag: Bag) => Iterable<Val> | undefined;
-
-function macroRun(macro: (Node & { kind: 'macro' })['macro'], itemsOf: Items, body: Run, filter: Run | undefined, bind: (value: Val) => void): Run {
-  switch (macro) {
-    case 'all': case 'exists': {
-      const deciding = macro === 'exists';
-      return (bag) => {
-        const items = itemsOf(bag);
-        if (items === undefined) return undefined;
-        let hasFailed = false;
-        for (const item of items) {
-          bind(item);
-          const value = body(bag);
-          if (value === deciding) return deciding;
-          if (value === undefined) hasFailed = true;
-        }
-        return hasFailed ? undefined : !deciding;
-      };
-    }
-    case 'exists_one': return (bag) => {
-      const items = itemsOf(bag);
-      if (items === undefined) return undefined;
-      let count = 0;
-      for (const item of items) {
-        bind(item);
-        const value = body(bag);
-        if (value === undefined) return undefined;
-        if (value === true) count += 1;
-      }
-      return count === 1;
-    };
-    case 'filter': case 'map': return (bag) => {
-      const items = itemsOf(bag);
-      if (items === undefined) return undefined;
-      const made: Val[] = [];
-      for (const item of items) {
-        bind(item);
-        const keeps = filter === undefined ? true : filter(bag);
-        if (keeps === undefined) return undefined;
-        if (keeps !== true) continue;
-        const value = body(bag);
-        if (value === undefined) return undefined;
-        if (macro === 'map') made.push(value);
-        else if (value === true) made.push(item);
-      }
-      return made as Val;
-    };
   }
 }
