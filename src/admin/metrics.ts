@@ -6,27 +6,14 @@
  * The numbers are kept as plain fields by those who count, since a call must not pay for labels; they are put in
  * Prometheus' words here, when the page is asked for.
  */
+import type { MetricFamily } from '../core/metric-families.ts';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
-
-export interface Sample {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
-export interface Family {
-  readonly kind: 'counter' | 'gauge';
-  /** `sluice_what_unit`, a counter's with `_total`. */
-  readonly name: string;
-  readonly help: string;
-  readonly labels: readonly string[];
-  readonly read: () => Iterable<Sample>;
-}
 
 export interface MetricsPage {
   render(): Promise<string>;
 }
 
-export function metricsPage(families: readonly Family[], plugins: () => Promise<string>): MetricsPage {
+export function metricsPage(families: readonly MetricFamily[], plugins: () => Promise<string>): MetricsPage {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   for (const family of families) {
@@ -41,7 +28,7 @@ export function metricsPage(families: readonly Family[], plugins: () => Promise<
   };
 }
 
-function addCounter(registry: Registry, { name, help, labels, read }: Family): void {
+function addCounter(registry: Registry, { name, help, labels, read }: MetricFamily): void {
   new Counter({
     name, help, labelNames: [...labels], registers: [registry],
     collect() {
@@ -51,7 +38,7 @@ function addCounter(registry: Registry, { name, help, labels, read }: Family): v
   });
 }
 
-function addGauge(registry: Registry, { name, help, labels, read }: Family): void {
+function addGauge(registry: Registry, { name, help, labels, read }: MetricFamily): void {
   new Gauge({
     name, help, labelNames: [...labels], registers: [registry],
     collect() {

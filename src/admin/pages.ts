@@ -1,7 +1,8 @@
 /** What the JSON pages say. Nothing of it is secret: configs come with their secrets hidden, verdicts likewise. */
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
-import type { HandlerState, KeptVerdict } from './sources.ts';
+import type { HandlerState } from '../core/engine.ts';
+import type { KeptVerdict } from '../core/kept-verdicts.ts';
 
 export function rulesPage(policy: Policy | undefined): object {
   return { revision: policy?.revision ?? null, rules: policy?.rules.map(ruleRow) ?? [] };

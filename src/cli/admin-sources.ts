@@ -1,6 +1,8 @@
 /** What the admin port shows of a running server. */
-import { type Family, metricsPage, type Sample } from '../admin/metrics.ts';
-import type { AdminSources, HandlerState, KeptVerdict } from '../admin/sources.ts';
+import { metricsPage } from '../admin/metrics.ts';
+import type { MetricFamily, MetricSample } from '../core/metric-families.ts';
+import type { AdminSources } from '../admin/sources.ts';
+import type { HandlerState, RunningEngine } from '../core/engine.ts';
 import type { PluginMetrics } from '../adapters/plugin-metrics.ts';
 import type { Policy } from '../core/rules/policy.ts';
 
@@ -18,13 +20,8 @@ export class Loads {
   }
 }
 
-/** What is known of an engine that runs. */
-export interface EngineView {
-  handlers(): readonly HandlerState[];
-  /** The newest first. */
-  verdicts(): readonly KeptVerdict[];
-  readonly families: readonly Family[];
-}
+/** What is asked of an engine that runs. */
+export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families'>;
 
 export function adminSources({ engine, loads, plugins, isDraining }: {
   readonly engine: EngineView; readonly loads: Loads; readonly plugins: PluginMetrics; readonly isDraining: () => boolean;
@@ -39,8 +36,8 @@ export function adminSources({ engine, loads, plugins, isDraining }: {
   };
 }
 
-function policyFamilies(loads: Loads): Family[] {
-  const one = (value: number): Sample[] => [{ labels: {}, value }];
+function policyFamilies(loads: Loads): MetricFamily[] {
+  const one = (value: number): MetricSample[] => [{ labels: {}, value }];
   return [
     {
       kind: 'counter', name: 'sluice_policy_reloads_total', labels: ['result'],
@@ -56,8 +53,8 @@ function policyFamilies(loads: Loads): Family[] {
   ];
 }
 
-function handlerFamilies(handlers: () => readonly HandlerState[]): Family[] {
-  const gauge = (name: string, help: string, value: (state: HandlerState) => number): Family => ({
+function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[] {
+  const gauge = (name: string, help: string, value: (state: HandlerState) => number): MetricFamily => ({
     kind: 'gauge', name, help, labels: ['handler'], read: () => handlers().map((state) => ({ labels: { handler: state.name }, value: value(state) })),
   });
   return [

@@ -2,13 +2,17 @@
 import type { HandlerMeters, Latency, Meters, RuleMeters } from './meters.ts';
 import { FAILURE_KINDS, LATENCY_BOUNDS_MS } from './meters.ts';
 
-interface Sample { readonly labels: Readonly<Record<string, string>>; readonly value: number }
+export interface MetricSample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
 export interface MetricFamily {
   readonly kind: 'counter' | 'gauge';
+  /** `sluice_what_unit`, a counter's with `_total`. */
   readonly name: string;
   readonly help: string;
   readonly labels: readonly string[];
-  readonly read: () => Iterable<Sample>;
+  readonly read: () => Iterable<MetricSample>;
 }
 
 const RULE_COUNTERS: readonly (readonly [name: string, help: string, read: (meters: RuleMeters) => number])[] = [
