@@ -1,0 +1,113 @@
+/** Redis hangs, Redis dies: each rule's onError holds behind a real Envoy, within its deadline, and it recovers by itself. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type RedisPart, startRedis } from '../parts/redis.ts';
+import { type Mesh, startMesh } from './mesh.ts';
+import { until } from './sluice.ts';
+
+const POLICY = `
+handlers:
+  limits: { adapter: quota-redis, config: { url: { $env: REDIS_URL } }, deadline: 40ms, breaker: { failures: 3, openFor: 300ms } }
+  blocked: { adapter: check-list, config: { kind: prefix, values: [/blocked] } }
+rules:
+  - name: blocked
+    check: { handler: blocked, params: { blocks: true }, input: { value: request.url_path } }
+  - name: opens
+    match: request.url_path == "/open"
+    quota: { handler: limits, limit: 2, per: 1h, key: [] }
+  - name: shuts
+    match: request.url_path == "/shut"
+    quota: { handler: limits, limit: 2, per: 1h, key: [] }
+    onError: { handler: deny }
+  - name: errs
+    match: request.url_path == "/error"
+    quota: { handler: limits, limit: 2, per: 1h, key: [] }
+    onError: { handler: error }
+  - name: per-user
+    match: ratelimit.domain == "edge"
+    quota: { handler: limits, limit: 2, per: 1h, key: [ratelimit.descriptor.user] }
+`;
+
+let redis: RedisPart;
+let mesh: Mesh;
+beforeAll(async () => {
+  redis = await startRedis();
+  mesh = await startMesh(POLICY, { env: { REDIS_URL: redis.url } });
+  await until('Redis to be reached', async () => ((await (await mesh.sluice.admin('/readyz')).text()).includes('not reached') ? undefined : true));
+});
+afterAll(async () => {
+  await mesh.stop();
+  await redis.stop();
+});
+
+interface Seen { readonly status: number; readonly ms: number }
+async function ask(path: string, headers: Record<string, string> = {}): Promise<Seen> {
+  const began = performance.now();
+  const { status } = await mesh.get(path, { headers });
+  return { status, ms: performance.now() - began };
+}
+
+/** Envoy's count of errors (not denials) of its ext_authz filter. */
+async function errors(): Promise<number> {
+  return (await mesh.stats())['http.in.ext_authz.error'] ?? 0;
+}
+
+interface HandlerRow { readonly name: string; readonly ready: boolean; readonly breaker: string }
+async function limits(): Promise<HandlerRow> {
+  const { handlers } = (await (await mesh.sluice.admin('/handlers')).json()) as { handlers: HandlerRow[] };
+  const row = handlers.find(({ name }) => name === 'limits');
+  if (row === undefined) throw new Error('the admin port does not list limits');
+  return row;
+}
+
+/** Counts are enforced: of three calls one is refused. */
+async function enforcedAgain(path: string): Promise<void> {
+  await until(`${path} to be limited again`, async () => {
+    const { status } = await ask(path);
+    return status === 429 ? true : undefined;
+  });
+}
+
+/** While Redis cannot answer, each rule comes to what its onError says, and none waits long. */
+async function holdsWithout(): Promise<void> {
+  const began = await errors();
+  const seen: Seen[] = [];
+  for (let call = 0; call < 6; call += 1) {
+    const [open, shut, error, other, blocked] = [await ask('/open'), await ask('/shut'), await ask('/error'), await ask('/other'), await ask('/blocked')];
+    expect([open.status, shut.status, error.status, other.status, blocked.status]).toEqual([200, 503, 503, 200, 403]);
+    seen.push(open, shut, error, other, blocked);
+  }
+  expect(Math.max(...seen.map(({ ms }) => ms))).toBeLessThan(500);
+  expect(await errors() - began).toBe(6); // the errs rule alone: a denial by failure is Sluice's own answer
+  expect((await ask('/limited/a', { 'x-user': 'ann' })).status).toBe(200); // and a rate limit passes by default
+  await until('the breaker to open', async () => ((await limits()).breaker === 'closed' ? undefined : true));
+}
+
+describe('Redis behind quotas', () => {
+  test('limits are enforced while it is there', async () => {
+    await enforcedAgain('/open');
+    await enforcedAgain('/shut');
+    await enforcedAgain('/error');
+    expect((await limits()).breaker).toBe('closed');
+  });
+
+  test('hung: each onError holds within the deadline; then it recovers by itself', async () => {
+    redis.freeze();
+    try {
+      await holdsWithout();
+    } finally {
+      redis.thaw();
+    }
+    await enforcedAgain('/open');
+    await enforcedAgain('/shut');
+    await until('the breaker to close', async () => ((await limits()).breaker === 'closed' ? true : undefined));
+  });
+
+  test('killed: the same; started again, it counts anew', async () => {
+    await redis.kill();
+    await holdsWithout();
+    redis = await startRedis({ port: redis.port });
+    await enforcedAgain('/open');
+    await enforcedAgain('/error');
+    await until('limits to be ready', async () => ((await limits()).ready ? true : undefined));
+  });
+});
