@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { styleText } from 'node:util';
-import { Kafka, logLevel } from 'kafkajs';
+import { Admin, Consumer } from '@platformatic/kafka';
 import { envoyConfig } from '../test/parts/envoy-config.ts';
 import { startEnvoy } from '../test/parts/envoy.ts';
 import { freePort } from '../test/parts/free-port.ts';
@@ -17,6 +17,7 @@ import { startUpstream } from '../test/parts/upstream.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const TOPIC = 'sluice-audit';
+let isStopping = false;
 const stops: { readonly name: string; readonly stop: () => Promise<unknown> }[] = [];
 
 const paint = (style: 'green' | 'red' | 'yellow' | 'cyan' | 'dim' | 'bold', text: string): string => styleText(style, text, { stream: process.stdout });
@@ -29,8 +30,10 @@ const TRAFFIC: readonly Request[] = [
   { user: 'ann', method: 'GET', path: '/ratings/1' },
   { user: 'bob', method: 'GET', path: '/ratings/2' },
   { user: undefined, method: 'GET', path: '/ratings/3' },
+  { user: undefined, method: 'GET', path: '/ratings/4' },
   { user: 'bob', method: 'PUT', path: '/ratings/2' },
   { user: 'ann', method: 'PUT', path: '/ratings/1' },
+  { user: 'eve', method: 'GET', path: '/limited/report' },
   { user: 'eve', method: 'GET', path: '/limited/report' },
   { user: 'ann', method: 'GET', path: '/hello?file=..%2f..%2fetc' },
   { user: 'eve', method: 'GET', path: '/hello/../etc' },
@@ -68,17 +71,16 @@ async function startSluice(env: Readonly<Record<string, string>>): Promise<{ grp
 
 const pause = async (ms: number): Promise<void> => { await new Promise((resolve) => { setTimeout(resolve, ms); }); };
 
-async function showAudit(brokers: readonly string[]): Promise<void> {
-  const kafka = new Kafka({ clientId: 'demo', brokers: [...brokers], logLevel: logLevel.NOTHING });
-  const admin = kafka.admin();
-  await admin.connect();
-  await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 1 }], waitForLeaders: true });
-  await admin.disconnect();
-  const consumer = kafka.consumer({ groupId: 'demo' });
-  await consumer.connect();
-  stops.push({ name: 'audit reader', stop: async () => consumer.disconnect() });
-  await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
-  await consumer.run({ eachMessage: async ({ message }) => say(paint('cyan', `  kafka   ${message.value?.toString() ?? ''}`)) });
+async function showAudit(broker: string): Promise<void> {
+  const client = { clientId: 'demo', bootstrapBrokers: [broker] };
+  const admin = new Admin(client);
+  await admin.createTopics({ topics: [TOPIC], partitions: 1, replicas: 1 });
+  await admin.close();
+  const consumer = new Consumer<Buffer, Buffer, Buffer, Buffer>({ ...client, groupId: 'demo' });
+  const messages = await consumer.consume({ topics: [TOPIC], mode: 'earliest', autocommit: true });
+  messages.on('data', ({ value }: { readonly value: Buffer }) => say(paint('cyan', `  kafka   ${value.toString()}`)));
+  messages.on('error', (error: Error) => { if (!isStopping) say(`  kafka   ${error.message}`); });
+  stops.push({ name: 'audit reader', stop: () => consumer.close(true) });
 }
 
 async function send(request: Request, envoyPort: number, adminPort: number): Promise<void> {
@@ -99,7 +101,6 @@ async function lastReason(adminPort: number): Promise<string | undefined> {
   return verdict === undefined ? undefined : (verdict.reasons ?? []).filter(({ rule }) => rule === verdict.rule).map(({ rule, text }) => `${rule}: ${text}`).join('; ');
 }
 
-let isStopping = false;
 async function stopAll(): Promise<void> {
   if (isStopping) return;
   isStopping = true;
@@ -127,7 +128,7 @@ try {
   const kafka = await startKafka();
   stops.push({ name: 'kafka', stop: async () => kafka.stop() });
   say(`  kafka   127.0.0.1:${kafka.port}`);
-  await showAudit([`127.0.0.1:${kafka.port}`]);
+  await showAudit(kafka.broker);
   const upstream = await startUpstream();
   stops.push({ name: 'upstream', stop: async () => upstream.stop() });
   const sluice = await startSluice({ REDIS_URL: `redis://127.0.0.1:${redis.port}`, KAFKA_BROKER: `127.0.0.1:${kafka.port}` });
