@@ -12,7 +12,7 @@ import { Fields, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import { type HandlersSection, type LoadedHandler, parsedBy } from './handlers-section.ts';
 import { type Inputs, fieldsMaker, inputMaker, inputsOf } from './inputs.ts';
-import { meant } from './nearest.ts';
+import { meant } from '../../attributes/nearest.ts';
 import { type Node, type Place, nodeText, plain } from './nodes.ts';
 import type { Action, Ask, EnrichOutput } from './rule.ts';
 import { fromShape } from './convert.ts';

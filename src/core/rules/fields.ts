@@ -1,5 +1,5 @@
 import type { Findings } from './findings.ts';
-import { meant } from './nearest.ts';
+import { meant } from '../../attributes/nearest.ts';
 import { nodeText, type ListNode, type MapEntry, type MapNode, type Node, type Place, type ScalarNode } from './nodes.ts';
 
 /** Reads plain values out of a map: what is not as expected becomes a finding and reads as `undefined`. */

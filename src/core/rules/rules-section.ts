@@ -14,7 +14,7 @@ import { expressionOf } from './expressions.ts';
 import { type Fields, checkName, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
-import { meant } from './nearest.ts';
+import { meant } from '../../attributes/nearest.ts';
 import { type Node, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
 import type { Changes, EnrichOutput, Mode, Rule } from './rule.ts';
