@@ -18,6 +18,8 @@ export interface Wire {
   read(attribute: string): Value | undefined;
   /** What a proxy sent under a name of the operator's choosing: text, or a JSON-like value (maps as Map, numbers as double). */
   carried(carrier: Carrier): Value | undefined;
+  /** About how many bytes are held by whoever keeps it. */
+  readonly weight: number;
 }
 
 const UNREAD: unique symbol = Symbol('unread');

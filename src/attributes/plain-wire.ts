@@ -86,6 +86,8 @@ function completeMetadata(values: Map<string, Value>, carried: PlainCarried): vo
 }
 
 class PlainWire implements Wire {
+  /** People write small ones. */
+  readonly weight = 0;
   readonly #values: ReadonlyMap<string, Value>;
   readonly #sent: ReadonlyMap<string, Value>;
   readonly #carried: PlainCarried;

@@ -5,7 +5,8 @@
  */
 import { RecordingBag, RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
-import type { Engine, LimitVerdict, Verdict } from '../core/call.ts';
+import type { LimitVerdict, Verdict } from '../core/call.ts';
+import type { RunningEngine } from '../core/engine.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
 import { FAILED } from '../expression/index.ts';
@@ -31,18 +32,17 @@ export interface Explanation {
 
 const NOBODY = { remainingMs: undefined, signal: undefined };
 
-export async function explained(policy: Policy, engine: Engine, call: CallKind, wire: Wire): Promise<Explanation> {
+export async function explained(policy: Policy, engine: RunningEngine, call: CallKind, wire: Wire): Promise<Explanation> {
   const verdict = await asked(engine, call, wire);
-  const bag = new RecordingBag(new RequestBag(policy.attributes, wire));
+  const bag = new RecordingBag(await engine.bagOf(call, wire) ?? new RequestBag(policy.attributes, wire));
   const rules = policy.rules.filter(({ calls }) => calls.has(call)).map((rule) => matched(rule, bag));
   const attributes = Object.fromEntries([...bag.looked]
     .map(([slot, value]) => ({ row: policy.attributes.at(slot), value }))
-    .filter(({ row }) => row.source.kind !== 'filled')
     .map(({ row, value }) => [row.name, shownAttribute(row, value)]));
   return { call, verdict, rules, attributes };
 }
 
-async function asked(engine: Engine, call: CallKind, wire: Wire): Promise<Verdict | LimitVerdict | undefined> {
+async function asked(engine: RunningEngine, call: CallKind, wire: Wire): Promise<Verdict | LimitVerdict | undefined> {
   if (call === 'http' || call === 'tcp') return engine.check(call, wire, NOBODY);
   if (call === 'limit') return engine.limit([wire], NOBODY);
   await engine.report(call, wire);

@@ -60,6 +60,8 @@ export interface RunningEngine extends Engine {
   /** Closes everything, reports first. Harmless when repeated. */
   drain(): Promise<void>;
   handlers(): readonly HandlerState[];
+  /** A request as the rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
+  bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;
   /** The newest first. */
   verdicts(): readonly KeptVerdict[];
   readonly families: readonly MetricFamily[];
@@ -171,6 +173,14 @@ export function createEngine(options: EngineOptions): RunningEngine {
     return mayWait ? waits : undefined;
   }
 
+  async function bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined> {
+    const current = snapshot;
+    if (current === undefined) return undefined;
+    const bag = new RequestBag(current.attributes, wire);
+    await held(current, enrichBag(current.enrich(call), bag, new CallScope(nextId(), call, NOBODY)));
+    return bag;
+  }
+
   // ---------------------------------------------------------- life
 
   async function use(policy: Policy): Promise<void> {
@@ -186,7 +196,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   let drained: Promise<void> | undefined;
   return {
-    check, limit, report, use,
+    check, limit, report, use, bagOf,
     flush: async () => {
       await Promise.all([...(snapshot?.handlers.values() ?? [])].map(async (handler) => handler.reports?.flush()));
     },
@@ -214,9 +224,10 @@ function noPolicy(): Verdict {
   return { id: nextId(), outcome: 'error', rule: undefined, status: 503, code: 14, body: '', headers: [], ...NO_CHANGES, shadow: [], reasons: NO_POLICY };
 }
 
-function count({ prepared: { meters, rule }, enforced, failed, ...outcome }: RuleOutcome, verdict: Verdict | LimitVerdict): void {
+function count(outcome: RuleOutcome, verdict: Verdict | LimitVerdict): void {
+  const { prepared: { meters, rule }, enforced, failed } = outcome;
   if (failed) meters.failed++;
-  const refusal = refusalOf({ prepared: { meters, rule } as RuleOutcome['prepared'], enforced, failed, ...outcome });
+  const refusal = refusalOf(outcome);
   if (refusal === undefined) return;
   if (!enforced) meters.shadow++;
   else if (refusal === 'error') meters.errors++;

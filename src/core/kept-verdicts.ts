@@ -9,10 +9,12 @@ import { toShape } from './rules/convert.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
 
 const KEPT = 512;
+/** Of all that is kept together: a client that is refused must not fill the memory with what it sends. */
+const KEPT_BYTES = 8 * 1024 * 1024;
 /** Of allowed calls, one in so many is kept. */
 const SAMPLE = 100;
 
-interface Kept { readonly snapshot: Snapshot; readonly bag: RequestBag; readonly call: CallKind; readonly verdict: Verdict | LimitVerdict; readonly timeMs: number }
+interface Kept { readonly snapshot: Snapshot; readonly bag: RequestBag; readonly call: CallKind; readonly verdict: Verdict | LimitVerdict; readonly timeMs: number; readonly weight: number }
 
 export interface KeptVerdict {
   readonly id: string;
@@ -27,21 +29,29 @@ export interface KeptVerdict {
 }
 
 export class KeptVerdicts {
-  readonly #ring: Kept[] = [];
+  /** By a running number: the first is the oldest. */
+  readonly #kept = new Map<number, Kept>();
+  #weight = 0;
   #next = 0;
   #allowed = 0;
 
   offer(snapshot: Snapshot, bag: RequestBag | undefined, call: CallKind, verdict: Verdict | LimitVerdict, timeMs: () => number): void {
     if (bag === undefined) return;
     if (verdict.outcome === 'allow' && verdict.shadow.length === 0 && this.#allowed++ % SAMPLE !== 0) return;
-    this.#ring[this.#next] = { snapshot, bag, call, verdict, timeMs: timeMs() };
-    this.#next = (this.#next + 1) % KEPT;
+    const { weight } = bag.wire;
+    if (weight > KEPT_BYTES) return;
+    this.#kept.set(this.#next++, { snapshot, bag, call, verdict, timeMs: timeMs(), weight });
+    this.#weight += weight;
+    for (const [number, oldest] of this.#kept) {
+      if (this.#kept.size <= KEPT && this.#weight <= KEPT_BYTES) break;
+      this.#kept.delete(number);
+      this.#weight -= oldest.weight;
+    }
   }
 
   /** The newest first. */
   list(): readonly KeptVerdict[] {
-    const newestLast = [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)];
-    return newestLast.toReversed().map(({ snapshot, bag, call, verdict, timeMs }) => {
+    return [...this.#kept.values()].toReversed().map(({ snapshot, bag, call, verdict, timeMs }) => {
       const { id, outcome, rule, reasons, shadow } = verdict;
       return { id, timeMs, call, outcome, rule, reasons, shadow, attributes: lookedAt(snapshot, bag, call) };
     });

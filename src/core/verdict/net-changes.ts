@@ -34,7 +34,6 @@ export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): Ne
     if (rendered === undefined && !outcome.failed) {
       outcome.failed = true;
       outcome.prepared.meters.texts++;
-      outcome.prepared.meters.failed++;
     }
     net.add(onAllow, rendered);
   }

@@ -13,6 +13,8 @@ import type { LogOrigin } from './log-origin.ts';
 import { shortFlags } from './response-flags.ts';
 
 export abstract class EntryWire implements Wire {
+  /** Entries are kept by nobody. */
+  readonly weight = 0;
   readonly common: AccessLogCommon | undefined;
   readonly origin: LogOrigin;
   #peers: { readonly downstream: Json | undefined; readonly upstream: Json | undefined } | undefined;

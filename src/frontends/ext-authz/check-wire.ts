@@ -6,7 +6,7 @@ import type { Wire } from '../../attributes/bag.ts';
 import type { Carrier } from '../../attributes/carrier.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
 import type { AttributeContext, AttributeContext_HttpRequest } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
-import { headerMap, intOf, ipOf, metadataAt, metadataMap, portOf, present, principalOf, stringMap, timestampOf } from '../wire-values.ts';
+import { headerMap, intOf, ipOf, lengthOf, metadataAt, metadataMap, portOf, present, principalOf, stringMap, timestampOf } from '../wire-values.ts';
 import { PeerCertificate } from './certificate.ts';
 
 /** Says that the body was sent along, if empty, and whether it is whole. */
@@ -44,6 +44,13 @@ export class CheckWire implements Wire {
       case 'header': return this.headers()?.get(carrier.name.toLowerCase());
       case 'filterState': case 'customTag': return undefined;
     }
+  }
+
+  get weight(): number {
+    const { http } = this;
+    if (http === undefined) return 0;
+    const raw = http.headerMap?.headers.reduce((sum, { key, value, rawValue }) => sum + key.length + value.length + rawValue.length, 0) ?? 0;
+    return http.body.length + http.rawBody.length + http.path.length + raw + lengthOf(Object.entries(http.headers).flat());
   }
 
   headers(): Map<string, string> | undefined {

@@ -2,7 +2,7 @@ import type { Wire } from '../../attributes/bag.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
 import type { RateLimitDescriptor } from '../generated/envoy/extensions/common/ratelimit/v3/ratelimit_pb.ts';
 import type { RateLimitRequest } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import { intOf } from '../wire-values.ts';
+import { intOf, lengthOf } from '../wire-values.ts';
 import { msOfUnit } from './units.ts';
 
 /** One descriptor of a request, as a wire. The unit of its override is known to be one of Envoy's. */
@@ -19,6 +19,10 @@ export class DescriptorWire implements Wire {
 
   read(attribute: string): Value | undefined {
     return READERS.get(attribute)?.(this);
+  }
+
+  get weight(): number {
+    return this.request.descriptors.reduce((sum, { entries }) => sum + lengthOf(entries.flatMap(({ key, value }) => [key, value])), 0);
   }
 
   /** This wire brings nothing under names of the operator's choosing. */
