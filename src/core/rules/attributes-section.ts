@@ -41,6 +41,7 @@ export class AttributesSection {
       }
       const fields = fieldsOf(value, 'an attribute', this.#findings)?.only(['is', 'type', 'from', 'secret', 'description']);
       if (fields !== undefined) this.#one(key, fields, keyPlace);
+      if (this.attributes.slotOf(key) === undefined && !this.#named.has(key)) this.#findings.undeclared.add(key);
     }
   }
 
@@ -116,6 +117,7 @@ export class AttributesSection {
       }
     }
     for (const one of left.values()) {
+      this.#findings.undeclared.add(one.name);
       this.#findings.error('RULES_ATTRIBUTE_CYCLE', one.place, `${one.name} is made of ${usesOf(one, left).join(', ')}, which is made of it again; write one of them without the other`);
     }
   }

@@ -28,7 +28,11 @@ export function declareOutputs(rules: readonly Node[], section: AttributesSectio
     const serves = handler?.adapter.serves.enrich;
     const asNode = fields.required('as', 'where its outputs stand, such as my.tenant');
     const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
-    if (handler === undefined || serves === undefined || as === undefined || asNode === undefined) continue;
+    if (as === undefined || asNode === undefined) continue;
+    if (handler === undefined || serves === undefined) {
+      findings.undeclared.add(as);
+      continue;
+    }
     if (!/^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/.test(as)) {
       findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `outputs stand under my., such as my.tenant; here is ${as}`);
       continue;
@@ -36,7 +40,10 @@ export function declareOutputs(rules: readonly Node[], section: AttributesSectio
     const reader = new ActionReader(section.attributes, handlers, new ChangesReader(section.attributes, findings), findings);
     const params = reader.params(fields, serves.params);
     const shape = params === undefined ? undefined : reader.shape(serves.output, handler, params.value, fields.place);
-    if (shape === undefined || shape === 'any') continue;
+    if (shape === undefined || shape === 'any') {
+      findings.undeclared.add(as);
+      continue;
+    }
     found.set(String(nameNode.value), outputsOf(shape, as, section, asNode, findings));
   }
   return found;
@@ -58,7 +65,7 @@ function outputsOf(shape: Shape, as: string, section: AttributesSection, asNode:
 }
 
 /** Each after those whose outputs it reads. */
-export function enrichOrder(section: RulesSection, carriage: Carriage, attributes: Attributes, findings: Findings, placeOf: (rule: Rule) => Node): Rule[] {
+export function enrichOrder(section: RulesSection, carriage: Carriage, attributes: Attributes, findings: Findings): Rule[] {
   const rules = section.rules.filter(({ action }) => action?.kind === 'enrich');
   const outputs = new Map(rules.map((rule) => [rule, new Set(rule.action?.kind === 'enrich' ? rule.action.outputs.map(({ slot }) => attributes.at(slot).name) : [])]));
   const needs = new Map(rules.map((rule) => {
@@ -76,6 +83,10 @@ export function enrichOrder(section: RulesSection, carriage: Carriage, attribute
       isProgress = true;
     }
   }
-  for (const rule of left) findings.error('RULES_ENRICH_CYCLE', placeOf(rule).place, `${rule.name} needs what ${needs.get(rule)?.map(({ name }) => name).join(', ')} makes, which needs it again; let one of them read only what the proxy sends`);
+  for (const rule of left) {
+    const place = section.places.get(rule.name);
+    if (place === undefined) continue;
+    findings.error('RULES_ENRICH_CYCLE', place, `${rule.name} needs what ${needs.get(rule)?.map(({ name }) => name).join(', ')} makes, which needs it again; let one of them read only what the proxy sends`);
+  }
   return ordered;
 }

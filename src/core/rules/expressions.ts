@@ -7,6 +7,7 @@ import { scalarOffset } from './scalar-offsets.ts';
 
 /** A YAML number or boolean is itself, text is an expression; anything else must be quoted (RULES section 1). */
 export function expressionOf(node: Node, what: string, attributes: Attributes, findings: Findings, options: CompileOptions & { readonly isQuota?: boolean } = {}): Compiled | undefined {
+  if (node.kind === 'scalar' && node.value === '' && node.style === 'plain') return undefined; // a tag, which has been told
   if (node.kind !== 'scalar' || node.value === null || node.value === '') {
     findings.error('RULES_QUOTE_IT', node.place, `${what} is an expression; here is ${node.kind === 'scalar' && node.value === '' ? 'empty text' : nodeText(node)}. If YAML took something of it for its own, quote it: the whole expression in '...'`);
     return undefined;
@@ -29,12 +30,20 @@ export function textOfNode(node: Node, what: string, attributes: Attributes, fin
 }
 
 function told<C extends { readonly warnings: readonly Problem[] }>(compilation: Compilation<C>, node: ScalarNode, findings: Findings, isQuota = false): Compilation<C> {
-  for (const problem of compilation.problems) findings.add('error', problem.code, placeOf(node, problem), problem.message);
+  for (const problem of compilation.problems) {
+    if (problem.code === 'EXPRESSION_UNKNOWN_ATTRIBUTE' && isUndeclared(String(node.value).slice(problem.start, problem.end), findings)) continue;
+    findings.add('error', problem.code, placeOf(node, problem), problem.message);
+  }
   for (const warning of compilation.compiled?.warnings ?? []) {
     if (isQuota && warning.message.startsWith('ratelimit.descriptor[')) continue; // a descriptor without the key is not asked
     findings.add('warning', warning.code, placeOf(node, warning), warning.message);
   }
   return compilation;
+}
+
+function isUndeclared(written: string, { undeclared }: Findings): boolean {
+  const name = written.replaceAll('?', '');
+  return [...undeclared].some((known) => name === known || name.startsWith(`${known}.`));
 }
 
 function placeOf(node: ScalarNode, { start, end }: Problem): Place {

@@ -7,6 +7,8 @@ import type { RulesErrorCode } from './errors.ts';
 export class Findings {
   readonly #found: Finding[] = [];
   readonly #seen = new Set<string>();
+  /** Attributes whose declaration is wrong, and said to be: that they are unknown is not said of each use. */
+  readonly undeclared: Set<string> = new Set();
   #errors = 0;
 
   get hasErrors(): boolean {

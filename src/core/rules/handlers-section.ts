@@ -29,6 +29,8 @@ export class HandlersSection {
   /** Those that a rule has named. */
   readonly used = new Set<string>();
   readonly files: string[] = [];
+  /** What stands after `$env` or `$file` and could not be had: told once, not by the schema again. */
+  readonly #unresolved = new Set<Node>();
   readonly #adapters: Adapters;
   readonly #environment: Environment;
   readonly #findings: Findings;
@@ -74,7 +76,7 @@ export class HandlersSection {
     const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };
     const before = this.#findings.hasErrors;
     const written = this.#resolve(configNode);
-    const config = parsedBy(adapter.config, written.value, configNode, 'RULES_CONFIG', `config of ${adapterName}`, this.#findings);
+    const config = parsedBy(adapter.config, written.value, configNode, 'RULES_CONFIG', `config of ${adapterName}`, this.#findings, this.#unresolved);
     if (config === undefined || (!before && this.#findings.hasErrors && written.failed)) return;
     const folder = dirname(fields.place.source.file);
     const spec: HandlerSpec = {
@@ -114,7 +116,10 @@ export class HandlersSection {
 
   #fromEnvironment(name: string, node: Node): string | undefined {
     const value = this.#environment[name];
-    if (value === undefined) this.#findings.error('RULES_ENV', node.place, `the environment variable ${name} is not set; set it where Sluice is started`);
+    if (value === undefined) {
+      this.#findings.error('RULES_ENV', node.place, `the environment variable ${name} is not set; set it where Sluice is started`);
+      this.#unresolved.add(node);
+    }
     return value;
   }
 
@@ -125,25 +130,45 @@ export class HandlersSection {
       return readFileSync(file, 'utf8').trimEnd();
     } catch (error) {
       this.#findings.error('RULES_CONFIG_FILE', node.place, `${file} cannot be read: ${systemReason(error)}`);
+      this.#unresolved.add(node);
       return undefined;
     }
   }
 }
 
 /** What a schema makes of a value; each of its issues is a finding at its path. */
-export function parsedBy(schema: z.ZodType, value: unknown, node: Node, code: 'RULES_CONFIG' | 'RULES_PARAMS', what: string, findings: Findings): { readonly value: unknown } | undefined {
+export function parsedBy(schema: z.ZodType, value: unknown, node: Node, code: 'RULES_CONFIG' | 'RULES_PARAMS', what: string, findings: Findings, told: ReadonlySet<Node> = new Set()): { readonly value: unknown } | undefined {
   const parsed = schema.safeParse(value);
   if (parsed.success) return { value: parsed.data };
   for (const issue of parsed.error.issues) {
     const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
     for (const path of keys.length > 0 ? keys.map((key) => [...issue.path, key]) : [issue.path]) {
-      const { node: at, entry } = nodeAt(node, path);
+      const { node: at, entry, whole } = nodeAt(node, path);
+      if (at.kind === 'map' && [...at.entries.values()].some((one) => told.has(one.value))) continue;
       const place = keys.length > 0 ? (entry?.keyPlace ?? at.place) : at.place;
       const name = path.length === 0 ? what : `${what}, ${path.map(String).join('.')}`;
-      findings.error(code, place, `${name}: ${keys.length > 0 ? 'there is no such key' : issue.message}`);
+      findings.error(code, place, `${name}: ${keys.length > 0 ? `there is no such key${meant(String(path.at(-1)), keysAt(schema, issue.path))}` : said(issue, whole)}`);
     }
   }
   return undefined;
+}
+
+/** Which keys a schema has at a path, where it is made of objects and lists alone. */
+function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
+  let at: unknown = schema;
+  for (const step of path) {
+    const { shape, element, innerType } = partsOf(at);
+    at = shape?.[String(step)] ?? element ?? innerType;
+    if (at === undefined) return [];
+  }
+  const { shape, innerType } = partsOf(at);
+  return Object.keys(shape ?? (innerType === undefined ? {} : partsOf(innerType).shape) ?? {});
+}
+
+/** Schemas say `Invalid input: expected string, received undefined` where a key is missing. */
+function said({ code, message }: z.core.$ZodIssue, isThere: boolean): string {
+  const text = code === 'invalid_type' || code === 'invalid_value' ? message.replace(/^Invalid (input|option): /, '') : message;
+  return isThere ? text : `it is missing; ${text.replace(/, received undefined$/, '')}`;
 }
 
 /** For people: what the schema marks secret reads `(secret)`. */

@@ -86,7 +86,7 @@ function assemble(files: PolicyFiles, findings: Findings, { adapters, env = proc
   for (const node of rulesNodes) rules.read(node);
   rules.end();
   handlers.end();
-  const enrich = enrichOrder(rules, carriage, attributes.attributes, findings, () => rulesNodes[0] ?? { kind: 'list', place: { source: new SourceText('', ''), start: 0, end: 0 }, items: [] });
+  const enrich = enrichOrder(rules, carriage, attributes.attributes, findings);
 
   const isOnlyCases = cases.length > 0 && roots.length === 0;
   if (rules.rules.length === 0 && !isBroken && !isOnlyCases && !findings.hasErrors) findings.file('RULES_NO_RULES', files.sources[0]?.file ?? files.watched[0] ?? 'policy', 'there is no rule; write at least one under rules:');

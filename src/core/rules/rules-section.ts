@@ -15,7 +15,7 @@ import { type Fields, checkName, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
 import { meant } from '../../attributes/nearest.ts';
-import { type Node, nodeText } from './nodes.ts';
+import { type Node, type Place, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
 import type { Changes, EnrichOutput, Mode, Rule } from './rule.ts';
 
@@ -33,6 +33,8 @@ export class RulesSection {
   readonly rules: Rule[] = [];
   /** What each rule reads by match and action, for enrich order. */
   readonly reads = new Map<string, readonly Read[]>();
+  /** Where each rule stands. */
+  readonly places = new Map<string, Place>();
   readonly #context: RulesContext;
   readonly #names = new Set<string>();
   readonly #actions: ActionReader;
@@ -90,6 +92,7 @@ export class RulesSection {
     const compiled = [...(match === undefined ? [] : [match]), ...(read?.compiled ?? [])];
     const reads = compiled.flatMap((one) => one.reads);
     this.reads.set(name, reads);
+    this.places.set(name, fields.place);
     const calls = this.#calls(fields, kind, reads, onAllow);
     const action = read?.action.kind === 'quota' ? { ...read.action, descriptorKeys: descriptorKeys(reads) } : read?.action;
     if (action?.kind === 'allow') this.#groups.add(action.group);

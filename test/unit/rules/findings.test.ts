@@ -1,0 +1,247 @@
+/** What is said of a policy that is wrong, and where. One bad policy for each code. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
+import { defineAdapter } from '../../../src/adapters/contract.ts';
+import { createRegistry } from '../../../src/adapters/registry.ts';
+import { RULES_ERRORS } from '../../../src/core/rules/errors.ts';
+import { findingText } from '../../../src/core/rules/findings.ts';
+import { loadPolicy, loadPolicyText } from '../../../src/core/rules/load.ts';
+import type { Finding } from '../../../src/core/rules/policy.ts';
+import { EXPRESSION_ERRORS } from '../../../src/expression/errors.ts';
+
+const adapters = await loadBuiltIns();
+const load = (text: string): readonly Finding[] => loadPolicyText(new Map([['test/cases/p.yaml', text]]), { adapters, env: {} }).findings;
+const said = ({ position: { line, column }, code, message }: Finding): string => `${line}:${column} ${code} ${message}`;
+
+const HANDLERS = `handlers:
+  list: { adapter: check-list, config: { values: [ann] } }
+  mem: { adapter: quota-memory, config: {} }
+  out: { adapter: log-stdout, config: {} }
+  table: { adapter: enrich-table, config: { file: tenants.csv, key: tenant, columns: { plan: string } } }
+`;
+const USED = `rules:
+  - { name: use-list, check: { handler: list, input: { value: request.path } } }
+  - { name: use-mem, quota: { handler: mem, limit: 1, per: 1m, key: [] } }
+  - { name: use-out, report: { handler: out, input: { path: request.path } } }
+  - { name: use-table, enrich: { handler: table, input: { key: request.path }, as: my.row } }
+`;
+/** The rule begins at line 11 (with all handlers used before it), or at line 2 without. */
+const rule = (text: string): string => `${HANDLERS}${USED}  - ${text}\n`;
+const alone = (text: string): string => `rules:\n  - ${text}\n`;
+
+const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
+  ['rules: []\n',
+    '1:1 RULES_NO_RULES there is no rule; write at least one under rules:'],
+  ['rules: [\n',
+    `2:1 RULES_YAML this is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]; an expression that holds any of  : # { } [ ] , " ' & * ! | > % @ \`  must stand in quotes`],
+  [alone('{ name: a, match: !has(request.path), deny: {} }'),
+    `2:23 RULES_QUOTE_IT YAML reads !has(request.path) as a tag and drops it; quote it: the whole value in '...'`],
+  [alone('{ name: a, match: null, deny: {} }'),
+    `2:23 RULES_QUOTE_IT match is an expression; here is nothing. If YAML took something of it for its own, quote it: the whole expression in '...'`],
+  ['- a\n- b\n',
+    '1:1 RULES_DOCUMENT a policy is a map with settings, plugins, attributes, handlers, rules at its top; here is a list'],
+  ['apiVersion: config.istio.io/v1alpha2\nkind: rule\nmetadata: { name: x }\nspec: {}\n',
+    '1:1 RULES_PEER_FORMAT this is the rule x of Istio Mixer (config.istio.io/v1alpha2); reading it comes with a later release, so nothing of it is in force'],
+  ['domain: mongo\ndescriptors:\n  - key: database\n',
+    '1:1 RULES_PEER_FORMAT this is a config of envoyproxy/ratelimit (domain mongo); reading it comes with a later release, so nothing of it is in force'],
+  [alone('{ name: a, macth: "true", deny: {} }'),
+    '2:16 RULES_UNKNOWN_KEY a rule has no key macth; did you mean match?'],
+  [alone('{ match: "true", deny: {} }'),
+    '2:5 RULES_MISSING_KEY a rule needs name: what verdicts, logs and metrics call it, such as no-path-tricks'],
+  [`${alone('{ name: a, deny: {} }')}  - { name: a, deny: {} }\n`,
+    '3:13 RULES_DUPLICATE a rule named a is there already; rename one'],
+  [alone('{ name: No_Tricks, deny: {} }'),
+    '2:13 RULES_NAME a rule is named in lower case letters, digits and single hyphens, not "No_Tricks"; no-tricks would do'],
+  [alone('{ name: a, deny: { status: 200 } }'),
+    '2:32 RULES_VALUE status is the number 200; a whole number from 300 to 599 is expected'],
+  [rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], algorithm: sliding } }'),
+    '11:78 RULES_LATER algorithm: sliding comes with a later release; fixed and gcra are there'],
+  [`handlers:\n  x: { adapter: check-lst, config: {} }\n${alone('{ name: a, deny: {} }')}`,
+    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or name it in a rule',
+    '2:17 RULES_UNKNOWN_ADAPTER no adapter is named check-lst; did you mean check-list?'],
+  [rule('{ name: a, check: { handler: lst, input: { value: request.path } } }'),
+    '11:34 RULES_UNKNOWN_HANDLER no handler is named lst; did you mean list?'],
+  [rule('{ name: a, check: { handler: mem, input: { value: request.path } } }'),
+    '11:34 RULES_CAPABILITY mem is a quota-memory, which serves quota, not check'],
+  [`handlers:\n  x: { adapter: check-list, config: { kind: sidr, values: [] } }\n${alone('{ name: a, check: { handler: x, input: { value: request.path } } }')}`,
+    '2:45 RULES_CONFIG config of check-list, kind: expected one of "string"|"prefix"|"cidr"|"regex"'],
+  [rule('{ name: a, report: { handler: out, params: { leval: info }, input: { path: request.path } } }'),
+    '11:48 RULES_PARAMS this adapter takes no params'],
+  [`handlers:\n  x: { adapter: quota-redis, config: { url: { $env: NOT_SET } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
+    '2:53 RULES_ENV the environment variable NOT_SET is not set; set it where Sluice is started'],
+  [`handlers:\n  x: { adapter: quota-redis, config: { url: { $file: /does/not/exist } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
+    '2:54 RULES_CONFIG_FILE /does/not/exist cannot be read: there is no such file or folder'],
+  [`attributes:\n  tier: { is: '1' }\n${alone('{ name: a, deny: {} }')}`,
+    `2:3 RULES_ATTRIBUTE_NAME tier is no name for an attribute of a policy's own; they stand under my., such as my.tier`],
+  [`attributes:\n  my.a: { is: my.b }\n  my.b: { is: my.a }\n${alone('{ name: a, match: my.a == 1, deny: {} }')}`,
+    '2:3 RULES_ATTRIBUTE_CYCLE my.a is made of my.b, which is made of it again; write one of them without the other',
+    '3:3 RULES_ATTRIBUTE_CYCLE my.b is made of my.a, which is made of it again; write one of them without the other'],
+  [rule(`{ name: a, enrich: { handler: table, input: { key: 'my.y.plan' }, as: my.x } }\n  - { name: b, enrich: { handler: table, input: { key: 'my.x.plan' }, as: my.y } }`),
+    '11:5 RULES_ENRICH_CYCLE a needs what b makes, which needs it again; let one of them read only what the proxy sends',
+    '12:5 RULES_ENRICH_CYCLE b needs what a makes, which needs it again; let one of them read only what the proxy sends'],
+  [rule('{ name: a, enrich: { handler: table, input: { key: request.path }, as: my.row } }'),
+    '11:76 RULES_ENRICH_OUTPUT my.row.plan is made elsewhere already; give this rule another as'],
+  [rule('{ name: a, check: { handler: list, input: { valeu: request.path, value: request.path } } }'),
+    '11:49 RULES_UNKNOWN_INPUT the adapter has no input valeu; did you mean value?'],
+  [rule('{ name: a, check: { handler: list, input: {} } }'),
+    '11:23 RULES_MISSING_INPUT the adapter needs the input value (string); write input: { value: EXPRESSION }'],
+  [rule('{ name: a, check: { handler: list, input: { value: request.headers } } }'),
+    '11:56 RULES_INPUT_TYPE input value takes a scalar (it becomes text); this is map(string, string)'],
+  [alone('{ name: a, deny: {}, allow: true }'),
+    '2:26 RULES_ACTIONS a rule has one action, this has deny and allow; make a rule of each'],
+  [alone('{ name: a, deny: {}, sample: { percent: 1 } }'),
+    '2:26 RULES_MISPLACED sample goes with report; mode: { percent: ... } is for the others'],
+  [alone('{ name: a, deny: { unlessAllowed: shop } }'),
+    '2:39 RULES_UNKNOWN_GROUP nothing allows the group shop; add a rule with allow: shop'],
+  [alone('{ name: a, match: response.code > 1, deny: {}, calls: [http] }'),
+    '2:60 RULES_CALLS http calls cannot carry response.code, which the rule reads; leave http out, or guard the read: has(response.code) && ...'],
+  [alone('{ name: a, deny: {}, onError: error }'),
+    '2:35 RULES_ON_ERROR onError is the text "error"; input: deny or allow can be said here'],
+  [rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], counter: c } }\n  - { name: b, quota: { handler: mem, limit: 1, per: 2m, key: [], counter: c } }'),
+    '12:23 RULES_COUNTER b shares the counter c with a, but not its per and algorithm; make them equal, or name another counter'],
+  [alone('{ name: a, onAllow: { request: { set: { ":path": x } } } }'),
+    `2:45 RULES_HEADER_NAME ":path" is no header that can be changed; a name has letters, digits and hyphens, and host and names with : are the proxy's own`],
+  [alone('{ name: a, match: request.path == "/a", deny: {} }'),
+    '2:23 RULES_PATH_AS_SENT request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path'],
+  [`attributes:\n  my.a: { type: string, from: [{ header: x-a }] }\n${alone('{ name: a, match: \'has(my.a) && my.a == "1"\', deny: {} }')}`,
+    `2:32 RULES_HEADER_CARRIER any client can send the header x-a; have the proxy set it and take the client's own out, or use another carrier`],
+  [alone('{ name: a, calls: [http], deny: { unlessAllowed: true } }\n  - { name: b, allow: true }'),
+    '2:5 RULES_TCP_OPEN a closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used'],
+  [`handlers:\n  x: { adapter: quota-memory, config: {} }\n${alone('{ name: a, deny: {} }')}`,
+    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or name it in a rule'],
+  [alone('{ name: a, match: "true" }'),
+    '2:5 RULES_NO_EFFECT the rule a has no action and no onAllow: it does nothing'],
+  [`handlers:\n  x: { adapter: enrich-table, config: { fil: a.csv } }\n${alone("{ name: a, enrich: { handler: x, input: { key: request.path }, as: my.x } }\n  - { name: b, match: 'my.x.plan == \"a\"', deny: {} }")}`,
+    '2:39 RULES_CONFIG config of enrich-table, file: it is missing; expected string',
+    '2:39 RULES_CONFIG config of enrich-table, key: it is missing; expected string',
+    '2:39 RULES_CONFIG config of enrich-table, columns: it is missing; expected record',
+    '2:41 RULES_CONFIG config of enrich-table, fil: there is no such key; did you mean file?'],
+  // expressions: plain, quoted, in block scalars, over several lines
+  [alone('{ name: a, match: request.metod == "GET", deny: {} }'),
+    '2:23 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
+  [alone(`{ name: a, match: 'request.method == ''GET'' && request.metod == "x"', deny: {} }`),
+    '2:53 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
+  [alone(`{ name: a, match: "request.method == \\"GET\\" && request.metod == 'x'", deny: {} }`),
+    '2:53 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
+  ['rules:\n  - name: a\n    match: |\n      request.method == "GET"\n      && request.metod == "x"\n    deny: {}\n',
+    '5:10 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
+  ['rules:\n  - name: a\n    match: >-\n      request.method == "GET"\n      && request.metod == "x"\n    deny: {}\n',
+    '5:10 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
+  [alone('{ name: a, deny: { body: "bad ${request.metod} here" } }'),
+    '2:37 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
+  [alone(`{ name: a, match: 'request.method ==', deny: {} }`),
+    '2:41 EXPRESSION_SYNTAX the expression ends here; a value is expected'],
+  [alone(`{ name: a, match: request, deny: {} }`),
+    '2:23 EXPRESSION_NOT_AN_ATTRIBUTE request is not an attribute, only the beginning of some: request.method, request.path, request.url_path, request.query ...'],
+  [alone(`{ name: a, match: 'request.method.x == "a"', deny: {} }`),
+    '2:24 EXPRESSION_NO_FIELD string has no field or key; only maps and lists have'],
+  [alone(`{ name: a, match: 'request.method.startWith("a")', deny: {} }`),
+    '2:24 EXPRESSION_UNKNOWN_FUNCTION unknown function startWith(); did you mean startsWith?'],
+  [alone(`{ name: a, match: 'request.method == 1', deny: {} }`),
+    '2:24 EXPRESSION_NO_OVERLOAD there is no string == int; convert one of them: int(x) or string(x)'],
+  [alone(`{ name: a, match: request.method, deny: {} }`),
+    '2:23 EXPRESSION_TYPE bool is expected here; this is string'],
+  [alone(`{ name: a, match: 'request.method.matches("(")', deny: {} }`),
+    '2:47 EXPRESSION_CONSTANT "(" is no RE2 pattern: error parsing regexp: missing closing ): `(`'],
+  [alone(`{ name: a, match: '1 / 0 == 1', deny: {} }`),
+    '2:24 EXPRESSION_OVERFLOW this constant cannot be worked out: a number is beyond its range, or divided by 0'],
+  [alone(`{ name: a, match: 'request.headers["x-role"] == "a"', deny: {} }`),
+    '2:24 EXPRESSION_MAY_BE_ABSENT request.headers["x-role"] may be absent, and the expression then fails; write request.headers[?"x-role"].orValue(...) where that is not meant'],
+];
+
+
+describe('one bad policy for each code', () => {
+  test.each(TABLE.map(([policy, ...expected]) => ({ policy, expected, first: expected[0] })))('$first', ({ policy, expected }) => {
+    expect(load(policy).map(said)).toEqual(expected);
+  });
+
+  test('a file that is not there', async () => {
+    const { findings } = await loadPolicy(['/does/not/exist'], { adapters });
+    expect(findings.map(({ position: { file }, code }) => [file, code])).toEqual([['/does/not/exist', 'RULES_FILE_UNREADABLE']]);
+  });
+
+  test('an adapter that cannot say its outputs', () => {
+    const broken = defineAdapter({
+      name: 'enrich-broken', summary: 'Cannot say what it makes.', config: z.strictObject({}),
+      serves: { enrich: { input: { key: 'string' }, output: () => { throw new Error('no columns'); } } },
+      open: () => Promise.resolve({ lookup: () => () => undefined }),
+    });
+    const text = `handlers:\n  x: { adapter: enrich-broken, config: {} }\n${alone('{ name: a, enrich: { handler: x, input: { key: request.path }, as: my.x } }')}`;
+    const found = loadPolicyText(new Map([['p.yaml', text]]), { adapters: createRegistry([broken]) }).findings;
+    expect(found.map(said)).toEqual(['4:24 RULES_ADAPTER_SHAPE enrich-broken: no columns']);
+  });
+
+  test('no code is left out', () => {
+    const known = [...Object.keys(RULES_ERRORS), ...Object.keys(EXPRESSION_ERRORS)];
+    const met = new Set(TABLE.flatMap(([, ...findings]) => findings.map((one) => one.split(' ')[1])));
+    expect(known.filter((code) => !met.has(code))).toEqual(['RULES_FILE_UNREADABLE', 'RULES_ADAPTER_SHAPE']);
+  });
+});
+
+test('everything that is wrong is said at once, from top to bottom, with the text under it', () => {
+  const { findings, policy } = loadPolicyText(new Map([['shop.yaml', `${alone('{ name: a, match: request.metod == "GET", deny: { status: 99 } }')}  - { name: b, check: { handler: none, input: {} } }\n`]]), { adapters });
+  expect(policy).toBeUndefined();
+  expect(findings.map(findingText)).toEqual([
+    `shop.yaml:2:23 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?
+    - { name: a, match: request.metod == "GET", deny: { status: 99 } }
+                        ^^^^^^^^^^^^^`,
+    `shop.yaml:2:63 RULES_VALUE status is the number 99; a whole number from 300 to 599 is expected
+    - { name: a, match: request.metod == "GET", deny: { status: 99 } }
+                                                                ^^`,
+    `shop.yaml:3:34 RULES_UNKNOWN_HANDLER no handler is named none
+    - { name: b, check: { handler: none, input: {} } }
+                                   ^^^^`,
+  ]);
+});
+
+test('a policy with anything cut out, doubled or swapped never throws, and says codes that are known', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../examples/mesh/policy.yaml'), 'utf8');
+  const codes = new Set([...Object.keys(RULES_ERRORS), ...Object.keys(EXPRESSION_ERRORS)]);
+  const at = fc.integer({ min: 0, max: page.length });
+  const piece = fc.constantFrom('', ' ', '\n', ':', '- ', '{', '}', '[', ']', '"', "'", '!', '&a ', '*a', '${', '|', '\t', 'null', '0x', '🜂', '\u0000', 'true', '<<: ');
+  let broken = 0;
+  fc.assert(fc.property(at, at, piece, (from, to, put) => {
+    const mutated = page.slice(0, Math.min(from, to)) + put + page.slice(from < to && to - from < 40 ? to : Math.min(from, to));
+    const { policy, findings } = loadPolicyText(new Map([['p.yaml', mutated]]), { adapters, env: {} });
+    if (policy === undefined) broken++;
+    const errors = findings.filter(({ severity }) => severity === 'error');
+    return (policy === undefined) === (errors.length > 0) && findings.every(({ code, position: { line, column } }) => codes.has(code) && line > 0 && column > 0);
+  }), { numRuns: 1500 });
+  expect(broken).toBeGreaterThan(300);
+});
+
+describe('which calls a rule answers (RULES section 4)', () => {
+  const callsOf = (text: string): string => {
+    const { policy, findings } = loadPolicyText(new Map([['test/cases/p.yaml', rule(text)]]), { adapters, env: {} });
+    if (policy === undefined) throw new Error(findings.map(findingText).join('\n'));
+    return [...policy.rules.at(-1)?.calls ?? []].join(' ');
+  };
+  test.each([
+    ['{ name: a, match: "true", deny: {} }', 'http tcp'],
+    ['{ name: a, allow: g }', 'http tcp'],
+    ['{ name: a, check: { handler: list, input: { value: source.principal } } }', 'http tcp'],
+    ['{ name: a, match: request.method == "GET", deny: {} }', 'http'],
+    ['{ name: a, match: "has(request.method)", deny: {} }', 'http tcp'],
+    [`{ name: a, match: 'request.?method.orValue("") == "GET"', deny: {} }`, 'http tcp'],
+    [`{ name: a, match: 'has(request.method) && request.method == "GET"', deny: {} }`, 'http tcp'],
+    ['{ name: a, match: ratelimit.domain == "x", deny: {}, calls: [limit] }', 'limit'],
+    ['{ name: a, onAllow: { request: { set: { x-a: "1" } } } }', 'http'],
+    ['{ name: a, onAllow: { metadata: { a: "1" } } }', 'http tcp'],
+    ['{ name: a, onAllow: { response: { set: { x-a: "1" } } } }', 'http limit'],
+    ['{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [] } }', 'http tcp'],
+    ['{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [ratelimit.descriptor.user] } }', 'limit'],
+    ['{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [request.path] } }', 'http'],
+    ['{ name: a, report: { handler: out, input: { code: response.code } } }', 'log'],
+    ['{ name: a, report: { handler: out, input: { ip: source.ip } } }', 'log tcp-log'],
+    ['{ name: a, report: { handler: out, input: { domain: ratelimit.domain } }, calls: [limit] }', 'limit'],
+    ['{ name: a, report: { handler: out, input: { path: request.path } }, calls: [http] }', 'http'],
+    ['{ name: a, enrich: { handler: table, input: { key: source.principal }, as: my.x } }', 'http tcp log tcp-log'],
+    ['{ name: a, enrich: { handler: table, input: { key: ratelimit.domain }, as: my.x } }', 'limit'],
+  ])('%s', (text, calls) => {
+    expect(callsOf(text)).toBe(calls);
+  });
+});
