@@ -1,0 +1,197 @@
+/** What stands between the engine and a handler: time, room, breaker, faults. */
+import { describe, expect, test } from 'vitest';
+import { allow, type Call, type CheckAnswer, deny, PERMISSION_DENIED, Rejected, Unavailable } from '../../../src/adapters/contract.ts';
+import type { Verdict } from '../../../src/core/call.ts';
+import { engineOf, PATIENT, pause, type Script } from './engine-of.ts';
+
+const policy = (more = '', rule = ''): string => `
+handlers: { h: { adapter: check-script, config: { script: h }${more} } }
+rules:
+  - { name: asked, check: { handler: h, input: { value: request.path } }${rule} }
+`;
+const never = (): Promise<never> => new Promise(() => {});
+const why = ({ reasons }: Verdict): string => reasons.map(({ text }) => text).join('; ');
+
+describe('time', () => {
+  test('a handler that never answers: denied as failed when its deadline is over, and its signal aborted', async () => {
+    let signal: AbortSignal | undefined;
+    const { http, engine } = await engineOf(policy(', deadline: 30ms'), { h: { check: async (_, call) => { signal = call.signal; return never(); } } });
+    const beganAtMs = performance.now();
+    const verdict = await http();
+    expect(performance.now() - beganAtMs).toBeLessThan(500);
+    expect(verdict).toMatchObject({ outcome: 'failed', status: 503, rule: 'asked' });
+    expect(why(verdict)).toBe('[check-script/h] has not answered within 30 ms');
+    expect(signal?.aborted).toBe(true);
+    expect(engine.meters.ofHandler('h').failures.late).toBe(1);
+  });
+
+  test('it is cut to what is left of the caller\'s own time, less a margin', async () => {
+    let remainingMs = 0;
+    const { http } = await engineOf(policy(', deadline: 10s'), { h: { check: (_, call) => { ({ remainingMs } = call); return never(); } } });
+    expect(why(await http({}, { remainingMs: 40, signal: undefined }))).toMatch(/has not answered within 3[0-5] ms/);
+    expect(remainingMs).toBeGreaterThan(20);
+    expect(remainingMs).toBeLessThanOrEqual(35);
+  });
+
+  test('a caller that says nothing waits 150 ms', async () => {
+    const { http } = await engineOf(policy(', deadline: 10s'), { h: { check: never } });
+    expect(why(await http())).toMatch(/has not answered within 1(4\d|50) ms/);
+  });
+
+  test('nothing is asked for a caller without time', async () => {
+    let asked = 0;
+    const { http } = await engineOf(policy(), { h: { check: () => { asked++; return allow(); } } });
+    expect(why(await http({}, { remainingMs: 3, signal: undefined }))).toBe("[check-script/h] was not asked: nothing is left of the caller's time");
+    expect(asked).toBe(0);
+  });
+
+  test('a caller that goes away aborts the signal, and says nothing against the handler', async () => {
+    const gone = new AbortController();
+    const { http, engine } = await engineOf(policy(', breaker: { failures: 1, openFor: 1s }'), {
+      h: { check: (_, call) => new Promise((_resolve, reject) => { call.signal.addEventListener('abort', () => reject(new Error('aborted'))); }) },
+    });
+    const verdict = http({}, { remainingMs: undefined, signal: gone.signal });
+    gone.abort();
+    expect(await verdict).toMatchObject({ outcome: 'failed' });
+    expect(engine.meters.ofHandler('h').failures).toMatchObject({ gone: 1, fault: 0 });
+    expect(engine.handlers()[0]?.breaker).toBe('closed');
+  });
+
+  test('an answer after its time is counted and left', async () => {
+    const { http, engine } = await engineOf(policy(', deadline: 10ms'), { h: { check: async () => { await pause(40); return allow(); } } });
+    expect((await http()).outcome).toBe('failed');
+    await pause(60);
+    expect(engine.meters.ofHandler('h').abandoned).toBe(1);
+  });
+});
+
+describe('nothing waits that need not', () => {
+  test('where every handler answers at once, so does the engine', async () => {
+    const { http, limit } = await engineOf(`
+handlers:
+  h: { adapter: check-script, config: { script: h } }
+  q: { adapter: quota-script, config: { script: q } }
+  e: { adapter: enrich-script, config: { script: e } }
+rules:
+  - { name: enriched, enrich: { handler: e, input: { key: '"k"' }, as: my.row } }
+  - { name: asked, check: { handler: h, input: { value: request.path } } }
+  - { name: charged, quota: { handler: q, limit: my.row.limit, per: 1m, key: [] } }
+  - { name: descriptor, quota: { handler: q, limit: 1, per: 1m, key: [ratelimit.descriptor.a] } }
+`, { e: { lookup: () => ({ plan: 'gold', limit: 7 }) } });
+    expect(http()).not.toBeInstanceOf(Promise);
+    expect(http()).toMatchObject({ outcome: 'allow' });
+    expect(limit([{ a: '1' }])).not.toBeInstanceOf(Promise);
+  });
+});
+
+describe('room', () => {
+  test('more than its concurrency wait in its queue, more than that are turned away', async () => {
+    const answers: ((answer: CheckAnswer) => void)[] = [];
+    const check: Script['check'] = () => new Promise((resolve) => { answers.push(resolve); });
+    const { http, engine } = await engineOf(policy(', concurrency: 2, queue: 1, deadline: 5s'), { h: { check } });
+    const patient = { remainingMs: 5000, signal: undefined };
+    const calls = Array.from({ length: 4 }, () => http({}, patient));
+    expect(engine.handlers()[0]).toMatchObject({ running: 2, waiting: 1 });
+    expect(why(await (calls[3] as Promise<Verdict>))).toBe('[check-script/h] has 2 calls running and 1 waiting: no more are taken');
+    expect(answers).toHaveLength(2);
+    answers[0]?.(allow());
+    expect((await (calls[0] as Promise<Verdict>)).outcome).toBe('allow');
+    await pause(1);
+    expect(answers).toHaveLength(3);
+    answers[1]?.(allow());
+    answers[2]?.(deny(PERMISSION_DENIED, 'no'));
+    expect((await (calls[2] as Promise<Verdict>)).outcome).toBe('deny');
+    expect(engine.handlers()[0]).toMatchObject({ running: 0, waiting: 0 });
+  });
+
+  test('time goes by in the queue too', async () => {
+    const { http } = await engineOf(policy(', concurrency: 1, deadline: 20ms'), { h: { check: never } });
+    const calls = await Promise.all([http(), http()]);
+    expect(calls.map(why)).toEqual(['[check-script/h] has not answered within 20 ms', '[check-script/h] was not asked: 20 ms passed in its queue']);
+  });
+});
+
+describe('breaker', () => {
+  test('opens after failures in a row, lets one call try, and closes when that succeeds', async () => {
+    let isDown = true;
+    let asked = 0;
+    const { http, engine } = await engineOf(policy(', breaker: { failures: 3, openFor: 60ms }'), { h: { check: () => {
+      asked++;
+      if (isDown) throw new Unavailable('connection refused');
+      return allow();
+    } } });
+    for (let call = 0; call < 3; call++) expect(why(await http())).toBe('[check-script/h] connection refused');
+    expect(engine.handlers()[0]?.breaker).toBe('open');
+    expect(why(await http())).toMatch(/^\[check-script\/h\] is not asked for \d+ ms: it failed 3 times in a row$/);
+    expect(asked).toBe(3);
+    await pause(70);
+    expect(engine.handlers()[0]?.breaker).toBe('half-open');
+    await http(); // the try fails
+    expect([engine.handlers()[0]?.breaker, asked]).toEqual(['open', 4]);
+    isDown = false;
+    await pause(70);
+    expect(await http()).toMatchObject({ outcome: 'allow' });
+    expect(engine.handlers()[0]?.breaker).toBe('closed');
+  });
+
+  test('while one call tries, the others are turned away', async () => {
+    let asked = 0;
+    let answer: ((answer: CheckAnswer) => void) | undefined;
+    const { http } = await engineOf(policy(', deadline: 1s, breaker: { failures: 1, openFor: 20ms }'), { h: { check: () => {
+      if (++asked === 1) throw new Unavailable('away');
+      return new Promise((resolve) => { answer = resolve; });
+    } } });
+    await http();
+    await pause(30);
+    const trying = http({}, { remainingMs: 2000, signal: undefined });
+    expect(await http()).toMatchObject({ outcome: 'failed' });
+    answer?.(allow());
+    expect(await trying).toMatchObject({ outcome: 'allow' });
+    expect(asked).toBe(2);
+  });
+
+  test('inputs that are refused as such do not open it', async () => {
+    const { http, engine } = await engineOf(policy(', breaker: { failures: 1, openFor: 1s }'), { h: { check: () => { throw new Rejected('no such key'); } } });
+    await http();
+    await http();
+    expect(engine.handlers()[0]?.breaker).toBe('closed');
+    expect(engine.meters.ofHandler('h').failures.rejected).toBe(2);
+  });
+});
+
+describe('faults of a plugin', () => {
+  const faults: readonly (readonly [what: string, check: (input: unknown, call: Call) => unknown, said: string])[] = [
+    ['throws', () => { throw new TypeError('x is undefined'); }, '[check-script/h] a fault of the plugin: TypeError: x is undefined'],
+    ['rejects', () => Promise.reject(new Error('no')), '[check-script/h] a fault of the plugin: Error: no'],
+    ['throws what is no error', () => { throw 'oh'; }, '[check-script/h] a fault of the plugin: oh'], // eslint-disable-line no-throw-literal
+    ['answers true', () => true, '[check-script/h] a fault of the plugin: a check answers allow() or deny()'],
+    ['answers an empty object', () => ({}), '[check-script/h] a fault of the plugin: a check answers allow() or deny()'],
+    ['denies with code 0', () => deny(0, 'no'), '[check-script/h] a fault of the plugin: deny() takes a gRPC status code from 1 to 16, not 0'],
+    ['denies with 403', () => Promise.resolve(deny(403, 'no')), '[check-script/h] a fault of the plugin: deny() takes a gRPC status code from 1 to 16, not 403'],
+  ];
+  test.each(faults)('%s: the call is denied as failed, and the log names adapter and handler', async (_what, check, said) => {
+    const { http, logged } = await engineOf(policy(), { h: { check: check as Script['check'] & {} } });
+    const verdict = await http();
+    expect([verdict.outcome, why(verdict)]).toEqual(['failed', said]);
+    expect(logged).toContainEqual(expect.objectContaining({ level: 'error', fields: expect.objectContaining({ at: 'check-script/h' }) }));
+  });
+
+  test('a quota handler that answers too few, or none', async () => {
+    for (const answers of [[], undefined, [{}]]) {
+      const { http } = await engineOf(`
+handlers: { q: { adapter: quota-script, config: { script: q } } }
+rules: [{ name: r, quota: { handler: q, limit: 1, per: 1m, key: [] }, onError: { handler: deny } }]
+`, { q: { charge: () => answers as never } });
+      const verdict = await http();
+      if (answers === undefined) expect(verdict.outcome).toBe('allow'); // the script then grants by itself
+      else expect(why(verdict)).toMatch(/^\[quota-script\/q\] a fault of the plugin: /);
+    }
+  });
+});
+
+test('without a policy everything is an error, never an empty yes', async () => {
+  const { engine, http, limit } = await engineOf(policy(), {});
+  await engine.drain();
+  expect(await http({}, PATIENT)).toMatchObject({ outcome: 'error', code: 14 });
+  expect(await limit([{ a: '1' }])).toMatchObject({ outcome: 'error', statuses: [] });
+});
