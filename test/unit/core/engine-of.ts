@@ -75,10 +75,10 @@ function adapters(scripts: Scripts): Adapter[] {
 export interface TestEngine {
   readonly engine: RunningEngine;
   readonly logged: LogLine[];
-  load(text: string): Policy;
-  http(attributes?: Readonly<Record<string, unknown>>, caller?: Caller): Verdict | Promise<Verdict>;
-  limit(descriptors: readonly Readonly<Record<string, string>>[]): LimitVerdict | Promise<LimitVerdict>;
-  log(attributes?: Readonly<Record<string, unknown>>): undefined | Promise<void>;
+  readonly load: (text: string) => Policy;
+  readonly http: (attributes?: Readonly<Record<string, unknown>>, caller?: Caller) => Verdict | Promise<Verdict>;
+  readonly limit: (descriptors: readonly Readonly<Record<string, string>>[]) => LimitVerdict | Promise<LimitVerdict>;
+  readonly log: (attributes?: Readonly<Record<string, unknown>>) => undefined | Promise<void>;
 }
 
 export const PATIENT: Caller = { remainingMs: undefined, signal: undefined };

@@ -1,0 +1,84 @@
+/** One policy after another: what is kept, what is closed and when, what stays when the next one is bad. */
+import { describe, expect, test } from 'vitest';
+import { allow, type CheckAnswer } from '../../../src/adapters/contract.ts';
+import type { Verdict } from '../../../src/core/call.ts';
+import { SnapshotError } from '../../../src/core/errors.ts';
+import { engineOf, pause, type Script } from './engine-of.ts';
+
+const policy = (handlers: Readonly<Record<string, string>>, more = ''): string =>
+  `handlers:\n${Object.entries(handlers).map(([name, config]) => `  ${name}: { adapter: check-script, config: { script: ${name}${config} } }\n`).join('')}rules:\n${
+    Object.keys(handlers).map((name) => `  - { name: ask-${name}, check: { handler: ${name}, input: {} } }\n`).join('')}${more}`;
+
+interface Counted extends Script { opened: number; closed: number }
+function counted(script: Script = {}): Counted {
+  const own: Counted = { ...script, opened: 0, closed: 0, open: () => { own.opened++; }, close: () => { own.closed++; } };
+  return own;
+}
+
+describe('a reload', () => {
+  test('keeps a handler whose adapter and config are equal, and opens and closes the others', async () => {
+    const [same, changed, gone, added] = [counted(), counted(), counted(), counted()];
+    const { engine, load } = await engineOf(policy({ same: '', changed: '', gone: '' }), { same, changed, gone, added });
+    await engine.use(load(policy({ same: '', changed: ', version: 2', added: '' })));
+    await pause(1);
+    expect([same, changed, gone, added].map(({ opened, closed }) => [opened, closed])).toEqual([[1, 0], [2, 1], [1, 1], [1, 0]]);
+    await engine.drain();
+    expect([same, changed, gone, added].map(({ opened, closed }) => opened - closed)).toEqual([0, 0, 0, 0]);
+  });
+
+  test('a kept handler takes its new limits', async () => {
+    const { engine, load, http } = await engineOf(policy({ h: '' }), { h: { check: () => new Promise(() => {}) } });
+    await engine.use(load(policy({ h: '' }).replace('{ script: h }', '{ script: h }, deadline: 10ms')));
+    expect((await http()).reasons[0]?.text).toBe('[check-script/h] has not answered within 10 ms');
+  });
+
+  test('a call in flight ends on the policy it began with, and only then its handler closes', async () => {
+    let answer: ((answer: CheckAnswer) => void) | undefined;
+    const old = counted({ check: () => new Promise((resolve) => { answer = resolve; }) });
+    const { engine, load, http } = await engineOf(policy({ old: '' }), { old });
+    const inFlight = http();
+    await engine.use(load(policy({}, '  - { name: closed, deny: { status: 410 } }\n').replace('handlers:\n', '')));
+    expect(await http()).toMatchObject({ outcome: 'deny', rule: 'closed' });
+    expect(old.closed).toBe(0);
+    answer?.(allow());
+    expect(await (inFlight as Promise<Verdict>)).toMatchObject({ outcome: 'allow' });
+    await pause(5);
+    expect(old.closed).toBe(1);
+  });
+
+  test('one whose handler cannot be opened says so, closes what it opened, and the last good one stays', async () => {
+    const [good, other] = [counted(), counted()];
+    const { engine, load, http } = await engineOf(policy({ good: '' }, '  - { name: first, deny: {} }\n'), { good, other, bad: { open: () => { throw new Error('no such file: offices.txt'); } } });
+    const refused: unknown = await engine.use(load(policy({ good: '', other: '', bad: '' }))).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(SnapshotError);
+    expect((refused as SnapshotError).findings.map(({ position: { line }, code, message }) => [line, code, message])).toEqual([
+      [4, 'CORE_HANDLER_OPEN', expect.stringContaining('no such file: offices.txt')],
+    ]);
+    expect([good, other].map(({ opened, closed }) => [opened, closed])).toEqual([[1, 0], [1, 1]]);
+    load(policy({ good: '' }, '  - { name: first, deny: {} }\n'));
+    expect(await http()).toMatchObject({ outcome: 'deny', rule: 'first' });
+  });
+
+  test('counts of rules that stay go on, those of rules that are gone are forgotten', async () => {
+    const { engine, load, http } = await engineOf('rules: [{ name: a, deny: {} }, { name: b, deny: {} }]\n', {});
+    await http();
+    await engine.use(load('rules: [{ name: a, deny: {} }]\n'));
+    await http();
+    expect(engine.meters.ofRule('a').denied).toBe(2);
+    expect([...engine.meters.read().rules.keys()]).toEqual(['a']);
+  });
+});
+
+test('a hundred reloads while calls wait leave nothing open', async () => {
+  const h = counted({ check: async () => { await pause(Math.random() * 5); return allow(); } });
+  const { engine, load, http } = await engineOf(policy({ h: '' }), { h });
+  const outcomes: Promise<Verdict>[] = [];
+  for (let version = 2; version < 102; version++) {
+    outcomes.push(Promise.resolve(http()));
+    await engine.use(load(policy({ h: `, version: ${version}` })));
+    await pause(1);
+  }
+  expect(new Set((await Promise.all(outcomes)).map(({ outcome }) => outcome))).toEqual(new Set(['allow']));
+  await engine.drain();
+  expect([h.opened, h.closed]).toEqual([101, 101]);
+});

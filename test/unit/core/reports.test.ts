@@ -1,0 +1,157 @@
+/** Reports on their way: batches, retries, what is put aside, what waits. */
+import { describe, expect, test } from 'vitest';
+import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
+import { engineOf, pause, type Script } from './engine-of.ts';
+
+const policy = (batch: string, more = ''): string => `
+handlers: { out: { adapter: log-script, config: { script: out }, batch: ${batch} } }
+rules:
+  - { name: written, report: { handler: out, input: { path: request.path, code: response.code } }, calls: [log] }
+${more}`;
+
+function sink(write: (batch: number, entries: readonly ReportEntry[]) => void | Promise<void> = () => {}): Script & { readonly batches: (readonly ReportEntry[])[] } {
+  const batches: (readonly ReportEntry[])[] = [];
+  return { batches, write: async (entries) => { batches.push(entries); await write(batches.length, entries); } };
+}
+const paths = (batches: readonly (readonly ReportEntry[])[]): unknown[][] => batches.map((entries) => entries.map(({ input }) => input['path']));
+
+describe('a batch goes', () => {
+  test('when it holds as many as it may, in order', async () => {
+    const out = sink();
+    const { log, engine } = await engineOf(policy('{ max: 3, maxAge: 1m }'), { out });
+    for (let entry = 0; entry < 7; entry++) void log({ 'request.path': `/${entry}` });
+    await pause(5);
+    expect(paths(out.batches.slice(0, 2))).toEqual([['/0', '/1', '/2'], ['/3', '/4', '/5']]);
+    await engine.flush();
+    expect(paths(out.batches).flat()).toEqual(['/0', '/1', '/2', '/3', '/4', '/5', '/6']);
+    expect(engine.meters.ofHandler('out').written).toBe(7);
+  });
+
+  test('when its oldest entry is old enough', async () => {
+    const out = sink();
+    const { log } = await engineOf(policy('{ max: 100, maxAge: 30ms }'), { out });
+    void log({ 'request.path': '/a' });
+    await pause(10);
+    expect(out.batches).toHaveLength(0);
+    await pause(60);
+    expect(paths(out.batches)).toEqual([['/a']]);
+  });
+
+  test('when it is big enough', async () => {
+    const out = sink();
+    const { log } = await engineOf(policy('{ max: 100, maxAge: 1m, maxBytes: 4000 }'), { out });
+    for (let entry = 0; entry < 4; entry++) void log({ 'request.path': '/'.padEnd(1500, String(entry)) });
+    await pause(5);
+    expect(out.batches.length).toBeGreaterThan(0);
+    for (const batch of out.batches) expect(batch.length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('a backend', () => {
+  test('that is away gets the same entries again, under the same ids, before newer ones', async () => {
+    const out = sink((batch) => { if (batch <= 2) throw new Unavailable('broker is away'); });
+    const { log, engine, logged } = await engineOf(policy('{ max: 2, maxAge: 10ms }'), { out });
+    for (let entry = 0; entry < 4; entry++) void log({ 'request.path': `/${entry}` });
+    await engine.flush();
+    expect(paths(out.batches)).toEqual([['/0', '/1'], ['/0', '/1'], ['/0', '/1'], ['/2', '/3']]);
+    expect(new Set(out.batches.slice(0, 3).map((entries) => entries.map(({ id }) => id).join())).size).toBe(1);
+    expect(engine.meters.ofHandler('out')).toMatchObject({ written: 4, retried: 2, deadLettered: 0, lost: 0 });
+    expect(logged.filter(({ level }) => level === 'warn')).toHaveLength(1);
+  });
+
+  test('that says when to come again is not asked before', async () => {
+    let firstAtMs = 0;
+    let secondAtMs = 0;
+    const out = sink((batch) => {
+      if (batch === 1) {
+        firstAtMs = performance.now();
+        throw new Unavailable('throttled', 300);
+      }
+      secondAtMs = performance.now();
+    });
+    const { log, engine } = await engineOf(policy('{ max: 1, maxAge: 10ms }'), { out });
+    void log();
+    await engine.flush();
+    expect(secondAtMs - firstAtMs).toBeGreaterThan(220); // 300 ms, spread by a quarter
+  });
+
+  test('that refuses entries gets them once: they are put aside, counted and told', async () => {
+    const out = sink((batch) => {
+      if (batch === 1) throw new Rejected('too large', [1]);
+      if (batch === 2) throw new Rejected('no such topic');
+      throw new TypeError('a fault');
+    });
+    const { log, engine, logged } = await engineOf(policy('{ max: 3, maxAge: 10ms }'), { out });
+    for (let entry = 0; entry < 9; entry++) void log({ 'request.path': `/${entry}` });
+    await engine.flush();
+    expect(out.batches).toHaveLength(3);
+    expect(engine.meters.ofHandler('out')).toMatchObject({ written: 2, deadLettered: 7, retried: 0 });
+    expect(logged.filter(({ message }) => message === 'reports were refused and are put aside')).toHaveLength(3);
+  });
+
+  test('that hangs is given up after its deadline, and asked again', async () => {
+    const out = sink(async (batch) => { if (batch === 1) await new Promise(() => {}); });
+    const { log, engine } = await engineOf(policy('{ max: 1, maxAge: 10ms }, deadline: 20ms'), { out });
+    void log();
+    await engine.flush();
+    expect(out.batches).toHaveLength(2);
+    expect(engine.meters.ofHandler('out').failures.late).toBe(1);
+  });
+});
+
+describe('a full queue', () => {
+  const rules = `  - { name: seen, report: { handler: out, input: { path: request.path } }, calls: [http] }\n`;
+
+  test('makes the log wait, and takes nothing of checks, whose answer never waits', async () => {
+    let isAway = true;
+    const out = sink(() => { if (isAway) throw new Unavailable('away'); });
+    const { log, http, engine } = await engineOf(policy('{ max: 10, maxAge: 10ms }', rules), { out }, { reports: { maxWaiting: 3, maxWaitingBytes: 1e9 } });
+    expect([log(), log()]).toEqual([undefined, undefined]);
+    const waits = log();
+    expect(waits).toBeInstanceOf(Promise);
+    expect(http()).not.toBeInstanceOf(Promise);
+    expect(engine.meters.ofRule('seen').dropped).toBe(1);
+    expect(engine.handlers()[0]?.queued).toBe(3);
+    isAway = false;
+    await waits;
+    await engine.flush();
+    expect(out.batches.at(-1)).toHaveLength(3);
+  });
+
+  test('is also one of too many bytes', async () => {
+    const out = sink(() => { throw new Unavailable('away'); });
+    const { log } = await engineOf(policy('{ max: 100, maxAge: 1m }'), { out }, { reports: { maxWaiting: 1000, maxWaitingBytes: 3000 }, graceMs: 10 });
+    expect(log({ 'request.path': '/'.padEnd(1000, 'a') })).toBeUndefined();
+    expect(log({ 'request.path': '/'.padEnd(3000, 'a') })).toBeInstanceOf(Promise);
+  });
+});
+
+describe('at the end', () => {
+  test('what waits is written before the handler closes', async () => {
+    const steps: string[] = [];
+    const out = { write: async () => { await pause(10); steps.push('written'); }, close: () => { steps.push('closed'); } };
+    const { log, engine } = await engineOf(policy('{ max: 100, maxAge: 1m }'), { out });
+    void log();
+    await engine.drain();
+    expect(steps).toEqual(['written', 'closed']);
+  });
+
+  test('what cannot be written in time is given up, and it says how much', async () => {
+    const { log, engine, logged } = await engineOf(policy('{ max: 2, maxAge: 1m }'), { out: { write: () => { throw new Unavailable('away'); } } }, { graceMs: 50 });
+    for (let entry = 0; entry < 5; entry++) void log();
+    const beganAtMs = performance.now();
+    await engine.drain();
+    expect(performance.now() - beganAtMs).toBeLessThan(2000);
+    expect(engine.meters.ofHandler('out').lost).toBe(5);
+    expect(logged.filter(({ level, message }) => level === 'error' && message.startsWith('reports are lost')).map(({ fields }) => fields['entries']).reduce((a, b) => Number(a) + Number(b), 0)).toBe(5);
+  });
+});
+
+test('fields that fail are null and counted, the entry is written', async () => {
+  const out = sink();
+  const { log, engine } = await engineOf(policy('{ max: 1, maxAge: 10ms }').replace('code: response.code', `code: 'request.headers["x-none"]'`), { out });
+  void log();
+  await engine.flush();
+  expect(out.batches[0]?.[0]?.input).toEqual({ path: '/', code: null });
+  expect(engine.meters.ofRule('written').texts).toBe(1);
+});
