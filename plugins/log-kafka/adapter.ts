@@ -8,7 +8,7 @@ const CLOSE_WITHIN_MS = 500;
 
 export default defineAdapter({
   name: 'log-kafka',
-  summary: 'Writes each report as a message of JSON on a Kafka topic, once.',
+  summary: 'Writes each report as a message of JSON on a Kafka topic; none is lost, and one that comes twice has one id.',
   config: configSchema,
   serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 512 * 1024 } } },
   async open(config, host) {
