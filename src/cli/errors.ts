@@ -24,6 +24,10 @@ export const CLI_ERRORS = {
     means: 'The file given with --request cannot be read, or holds no attributes.',
     fix: 'Give a YAML or JSON file of attributes: `request.method: GET`, one a line, and `call: http` where it is another kind of call.',
   },
+  CLI_EVAL: {
+    means: 'What is to be evaluated is not written as it must be: a line of JSON, a vocabulary, or the value of an attribute.',
+    fix: 'The message names the key and the form that is expected; docs/expressions.md shows one of each.',
+  },
   CLI_UNREACHABLE: {
     means: 'The server that was called did not answer, or answered with a gRPC error.',
     fix: 'See that it runs and that --to names its gRPC port; its log says what went wrong on its side.',

@@ -29,6 +29,7 @@ The rule language is described in docs/rules.md, every error code in docs/errors
   lint(program, done);
   test(program, done);
   explain(program, done);
+  evaluate(program, done);
   call(program, done);
   plugins(program, done);
   return program;
@@ -82,6 +83,23 @@ function explain(program: Command, done: Done): void {
     .action(async (configs: string[], options: ExplainFlags) => done(await (await import('./commands/explain.ts')).explain(configs, options)));
 }
 
+function evaluate(program: Command, done: Done): void {
+  program.command('eval')
+    .summary('check or evaluate one expression, or many')
+    .description('Checks an expression, and with --attributes evaluates it. Exits with 1 where it is wrong or fails.')
+    .argument('[expression]', 'in CEL, such as \'request.method == "GET"\'')
+    .option('--attributes <file>', 'attributes in YAML or JSON; - is stdin; absent: it is only checked')
+    .option('--type <type>', 'what it must come to, such as bool')
+    .option('--explain', 'the value of each part, as it was written, and what was looked at')
+    .option('--lines', 'JSON lines on stdin, one answer line each on stdout, in order')
+    .addHelpText('after', `
+A line in:   {"id": 1, "expr": "ai > 1", "vocabulary": {"ai": "int"}, "attributes": {"ai": 20}, "type": "bool"}
+A line out:  {"id": 1, "type": "bool", "value": true, "looked": ["ai"]}
+        or:  {"id": 1, "error": {"phase": "check", "code": "EXPRESSION_TYPE", "message": "...", "line": 1, "column": 1}}
+Without vocabulary it is the built-in one; without attributes the expression is only checked.`)
+    .action(async (expression: string | undefined, options: EvalFlags) => done(await (await import('./commands/eval.ts')).evaluate(expression, options)));
+}
+
 function call(program: Command, done: Done): void {
   program.command('call')
     .summary('send a real gRPC call to a running server')
@@ -109,4 +127,5 @@ export interface ServeFlags { readonly grpc: string; readonly admin: string; rea
 export interface LintFlags { readonly quiet?: true; readonly json?: true }
 export interface TestFlags { readonly through: 'process' | 'grpc' }
 export interface ExplainFlags { readonly request: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }
+export interface EvalFlags { readonly attributes?: string; readonly type?: string; readonly explain?: true; readonly lines?: true }
 export interface CallFlags { readonly to: string; readonly request: string; readonly timeout: string; readonly json?: true }

@@ -5,7 +5,7 @@ import type { Attributes } from '../attributes/attributes.ts';
 import type { Bag } from '../attributes/bag.ts';
 import { type Type, typeText } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
-import { type Compilation, type Compiled, type CompileOptions, type CompiledText, FAILED, type Problem, type Read } from './compiled.ts';
+import { type Compilation, type Compiled, type CompileOptions, type CompiledText, FAILED, type Problem, type Read, type Traceable } from './compiled.ts';
 import type { Node } from './ast.ts';
 import { SyntaxProblem } from './lexer.ts';
 import { parse } from './parser.ts';
@@ -13,26 +13,40 @@ import { guardsOf } from './guards.ts';
 import { Planner } from './plan.ts';
 import type { Plan } from './planned.ts';
 import { textOf } from './scalar-text.ts';
+import { Trace } from './trace.ts';
 
 export function compile(source: string, attributes: Attributes, options: CompileOptions = {}): Compilation<Compiled> {
+  const tree = parsed(source);
+  if ('problem' in tree) return { compiled: undefined, problems: [tree.problem] };
   const planner = new Planner(attributes, options.given);
-  let plan: Plan;
-  let proves: ReadonlySet<string>;
-  try {
-    const tree = parsed(source);
-    plan = planned(planner, tree, options);
-    proves = guardsOf(tree, true);
-  } catch (error) {
-    if (!(error instanceof SyntaxProblem)) throw error;
-    return { compiled: undefined, problems: [{ code: 'EXPRESSION_SYNTAX', message: error.message, start: error.start, end: Math.max(error.end, error.start + 1) }] };
-  }
+  const plan = planned(planner, tree, options);
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
-  return { compiled: compiledOf(source, plan, planner, proves), problems: [] };
+  return { compiled: compiledOf(source, plan, planner, guardsOf(tree, true)), problems: [] };
 }
 
-function parsed(source: string): Node {
-  if (source.trim() === '') throw new SyntaxProblem('an expression is expected, this is empty', 0, 1);
-  return parse(source);
+/** The same, to be looked into. */
+export function traceable(source: string, attributes: Attributes, options: CompileOptions = {}): Compilation<Traceable> {
+  const tree = parsed(source);
+  if ('problem' in tree) return { compiled: undefined, problems: [tree.problem] };
+  const trace = new Trace();
+  const planner = new Planner(attributes, options.given, trace);
+  const { type, run } = planned(planner, tree, options);
+  if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
+  return { problems: [], compiled: { type, warnings: planner.warnings, evaluate: (bag) => {
+    trace.forget();
+    const value = run(bag) as Value | undefined;
+    return { value: value === undefined ? FAILED : value, tree: trace.tree(tree, source), failing: value === undefined ? trace.failing(tree) : undefined };
+  } } };
+}
+
+function parsed(source: string): Node | { readonly problem: Problem } {
+  try {
+    if (source.trim() === '') throw new SyntaxProblem('an expression is expected, this is empty', 0, 1);
+    return parse(source);
+  } catch (error) {
+    if (!(error instanceof SyntaxProblem)) throw error;
+    return { problem: { code: 'EXPRESSION_SYNTAX', message: error.message, start: error.start, end: Math.max(error.end, error.start + 1) } };
+  }
 }
 
 function planned(planner: Planner, tree: Node, { expect, accept, wanted }: CompileOptions): Plan {
@@ -40,8 +54,8 @@ function planned(planner: Planner, tree: Node, { expect, accept, wanted }: Compi
   if (planner.problems.length > 0) return plan;
   const { type } = plan;
   if (expect !== undefined && expect.kind !== 'dyn') return planner.fit(plan, expect, tree, `${typeText(expect)} is expected here`);
+  if (type.kind === 'optional' && accept?.(type) !== true) return planner.problem('EXPRESSION_TYPE', `this may be absent (${typeText(type)}): say what is meant then with .orValue(...)`, tree);
   if (accept !== undefined && !accept(type)) return planner.problem('EXPRESSION_TYPE', `${wanted ?? 'another type'} is expected here; this is ${typeText(type)}`, tree);
-  if (type.kind === 'optional') return planner.problem('EXPRESSION_TYPE', `this may be absent (${typeText(type)}): say what is meant then with .orValue(...)`, tree);
   return plan;
 }
 

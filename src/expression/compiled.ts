@@ -1,6 +1,7 @@
 import type { Bag } from '../attributes/bag.ts';
 import type { Type } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
+import type { Failing, TracedPart } from './trace.ts';
 
 /** What an evaluation that failed comes to. Never a value, never "no": the caller says what a failure means. */
 export const FAILED: unique symbol = Symbol('failed');
@@ -41,6 +42,13 @@ export interface Compiled {
   evaluate(bag: Bag): Value | typeof FAILED;
   /** Why `evaluate` fails on this bag, in words, worked out again. Empty text where it does not fail. */
   why(bag: Bag): string;
+}
+
+/** An expression that can be looked into: for explanations, several times slower than a compiled one. */
+export interface Traceable {
+  readonly type: Type;
+  readonly warnings: readonly Problem[];
+  evaluate(bag: Bag): { readonly value: Value | typeof FAILED; readonly tree: TracedPart; readonly failing: Failing | undefined };
 }
 
 /** Text with `${expression}` in it. */

@@ -27,7 +27,8 @@ function refuseDeep(root: Node): void {
   }
 }
 
-function partsOf(node: Node): readonly Node[] {
+/** What a node is made of, in the order it was written. */
+export function partsOf(node: Node): readonly Node[] {
   switch (node.kind) {
     case 'literal': case 'name': return [];
     case 'select': case 'has': return [node.of];

@@ -19,6 +19,7 @@ import { type Chain, attributeOf, chainOf, guardsOf } from './guards.ts';
 import { keyFor, loweredKey } from './keys.ts';
 import { macroRun } from './macros.ts';
 import { optionalMethod } from './optionals.ts';
+import type { Trace } from './trace.ts';
 import { type Plan, WRONG, boxed, constantOf, isEmpty, isPartlyDyn } from './planned.ts';
 
 interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; keys: Map<string, boolean> }
@@ -38,8 +39,11 @@ export class Planner {
   readonly #values: (Val | undefined)[] = [];
   readonly #guards: ReadonlySet<string>[] = [];
 
-  constructor(attributes: Attributes, given: ReadonlySet<string> = new Set()) {
+  readonly #trace: Trace | undefined;
+
+  constructor(attributes: Attributes, given: ReadonlySet<string> = new Set(), trace?: Trace) {
     this.#attributes = attributes;
+    this.#trace = trace;
     this.#guards.push(given);
     for (const name of attributes.names()) {
       for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) this.#prefixes.add(name.slice(0, dot));
@@ -56,6 +60,11 @@ export class Planner {
   }
 
   plan(node: Node): Plan {
+    const plan = this.#plan(node);
+    return this.#trace === undefined || plan === WRONG ? plan : this.#trace.planned(node, plan);
+  }
+
+  #plan(node: Node): Plan {
     switch (node.kind) {
       case 'literal': {
         const { value } = node;

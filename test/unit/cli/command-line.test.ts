@@ -10,7 +10,7 @@ describe('the command line', () => {
     expect(version).toEqual({ code: 0, out: `${VERSION}\n`, err: '' });
     expect(help.code).toBe(0);
     expect(help.out).toContain(EXIT_CODES_TEXT);
-    for (const command of ['serve', 'lint', 'test', 'explain', 'call', 'plugins']) expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'));
+    for (const command of ['serve', 'lint', 'test', 'explain', 'eval', 'call', 'plugins']) expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'));
     expect(help.out).not.toContain('\u001b');
   });
 
@@ -29,7 +29,7 @@ describe('the command line', () => {
   });
 
   test('every command and option has its line of help', async () => {
-    for (const args of [['serve'], ['lint'], ['test'], ['explain'], ['call'], ['plugins'], ['plugins', 'show']]) {
+    for (const args of [['serve'], ['lint'], ['test'], ['explain'], ['eval'], ['call'], ['plugins'], ['plugins', 'show']]) {
       const { code, out } = await run([...args, '--help']);
       expect(code, args.join(' ')).toBe(0);
       const bare = out.split('\n').filter((line) => /^ {2}(-|<|\[)?\S+.*$/.test(line) && /^ {2}(-\w, )?--\S+( <\S+>)?$/.test(line));

@@ -87,3 +87,8 @@ describe('optionals and lists', () => {
     expect(one.evaluate(bagOf({ 'request.size': 2 }))).toBe(FAILED);
   });
 });
+
+test('text is ordered by code points, not by UTF-16 units', () => {
+  expect(valueOf('"\\uffee" < "\\U0001f600"')).toBe(true);
+  expect(valueOf('my.tenant.plan < "\\U0001f600"', { 'my.tenant.plan': '\uffee' })).toBe(true);
+});

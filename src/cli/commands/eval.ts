@@ -1,0 +1,104 @@
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+import { LookingBag } from '../../attributes/looking-bag.ts';
+import { typeText } from '../../attributes/types.ts';
+import { FAILED, type Problem, traceable, type TracedPart } from '../../expression/index.ts';
+import { CliError } from '../cli-error.ts';
+import { attributesOf, answered, bagOf, type EvalAnswer, optionsOf, placeOf } from '../eval/evaluation.ts';
+import { jsonOf } from '../eval/values.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import type { EvalFlags } from '../program.ts';
+import { readRequestFile } from '../request-file.ts';
+import { columns, paintOut, say, tell } from '../terminal.ts';
+
+export async function evaluate(expression: string | undefined, flags: EvalFlags): Promise<ExitCode> {
+  if (flags.lines === true) return evaluateLines();
+  if (expression === undefined) throw new CliError('CLI_USAGE', 'an expression is expected, or --lines', { exit: EXIT.usage });
+  return evaluateOne(expression, flags);
+}
+
+// ---------------------------------------------------------------- one, for people
+
+function evaluateOne(expression: string, { attributes: file, type, explain }: EvalFlags): ExitCode {
+  const vocabulary = attributesOf(undefined);
+  const { compiled, problems } = traceable(expression, vocabulary, optionsOf({ expr: expression, type }));
+  if (compiled === undefined) {
+    for (const problem of problems) tell(problemText(expression, problem));
+    return EXIT.findings;
+  }
+  for (const warning of compiled.warnings) tell(problemText(expression, warning));
+  if (file === undefined) {
+    say(typeText(compiled.type));
+    return EXIT.ok;
+  }
+  const bag = new LookingBag(vocabulary, bagOf(vocabulary, givenBy(file)));
+  const { value, tree, failing } = compiled.evaluate(bag);
+  const looked = bag.looked();
+  if (explain === true) {
+    say(columns(treeRows(tree, '')).join('\n'));
+    say(`${paintOut.faint('looked at')} ${looked.join(' ')}`);
+  }
+  if (value === FAILED) {
+    const { start, end, message } = failing ?? { start: 0, end: expression.length, message: 'it failed' };
+    tell(problemText(expression, { code: 'EXPRESSION_FAILED', message, start, end }));
+    return EXIT.findings;
+  }
+  if (explain !== true) say(JSON.stringify(jsonOf(value)));
+  return EXIT.ok;
+}
+
+function givenBy(file: string): Readonly<Record<string, unknown>> {
+  const { call: _call, ...given } = readRequestFile(file).values;
+  return given;
+}
+
+function problemText(source: string, { code, message, start, end }: Problem): string {
+  const { line, column } = placeOf(source, start);
+  const text = source.split('\n')[line - 1] ?? '';
+  return `${line}:${column} ${code} ${message}\n  ${text}\n  ${' '.repeat(column - 1)}${'^'.repeat(Math.max(1, Math.min(end - start, text.length - column + 1)))}`;
+}
+
+function treeRows({ text, type, outcome, value, parts }: TracedPart, indent: string): string[][] {
+  const shown = outcome === 'value' && value !== undefined ? JSON.stringify(jsonOf(value)) : outcome === 'skipped' ? 'not asked' : outcome;
+  return [[`${indent}${text.replaceAll(/\s+/g, ' ')}`, typeText(type), shown], ...parts.flatMap((part) => treeRows(part, `${indent}  `))];
+}
+
+// ---------------------------------------------------------------- many, for scripts
+
+const LINE = z.strictObject({
+  id: z.unknown().optional(),
+  expr: z.string(),
+  dialect: z.enum(['cel']).optional(),
+  vocabulary: z.record(z.string(), z.string()).optional(),
+  attributes: z.record(z.string(), z.unknown()).optional(),
+  type: z.string().optional(),
+});
+
+/** One line out for each line in, in order. Exits with 0: what is wrong with a line stands in its answer. */
+async function evaluateLines(): Promise<ExitCode> {
+  let answers: string[] = [];
+  for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+    if (line.trim() === '') continue;
+    answers.push(JSON.stringify(answerTo(line)));
+    if (answers.length < 500) continue;
+    say(answers.join('\n'));
+    answers = [];
+  }
+  if (answers.length > 0) say(answers.join('\n'));
+  return EXIT.ok;
+}
+
+function answerTo(line: string): EvalAnswer {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch (error) {
+    return wrongLine({}, `the line is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const parsed = LINE.safeParse(json);
+  if (parsed.success) return answered(parsed.data);
+  const id = typeof json === 'object' && json !== null && 'id' in json ? { id: json.id } : {};
+  return wrongLine(id, parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+}
+
+const wrongLine = (id: { readonly id?: unknown }, message: string): EvalAnswer => ({ ...id, error: { phase: 'parse', code: 'CLI_EVAL', message, line: 1, column: 1 } });

@@ -1,0 +1,38 @@
+/** Values between JSON and expressions: exact in both directions (int64 as decimal text where a number would lose digits). */
+import { type Type, typeText } from '../../attributes/types.ts';
+import { valueOfPlain, wantedForm } from '../../attributes/plain-value.ts';
+import { Uint, type Value } from '../../attributes/values.ts';
+import { Optional, TypeName, type Val } from '../../expression/index.ts';
+import { shownValue } from '../shown-value.ts';
+import { CliError } from '../cli-error.ts';
+
+/** Throws CLI_EVAL with the attribute's name. */
+export function valueFor(name: string, plain: unknown, type: Type): Value {
+  const value = valueOfPlain(exact(plain, type), type);
+  if (value === undefined) throw new CliError('CLI_EVAL', `${name} is ${JSON.stringify(plain)}, and ${type.kind === 'bytes' ? 'base64' : wantedForm(type)} is expected (${typeText(type)})`);
+  return value;
+}
+
+/** JSON's forms that YAML's do not have: whole numbers as decimal text, bytes as base64. */
+function exact(plain: unknown, type: Type): unknown {
+  if ((type.kind === 'int' || type.kind === 'uint') && typeof plain === 'string') return /^-?\d{1,20}$/.test(plain) && isIn64(BigInt(plain), type.kind) ? BigInt(plain) : plain;
+  if (type.kind === 'bytes' && typeof plain === 'string') return isBase64(plain) ? Buffer.from(plain, 'base64') : undefined;
+  if (type.kind === 'list' && Array.isArray(plain)) return plain.map((item) => exact(item, type.of));
+  if (type.kind === 'map' && typeof plain === 'object' && plain !== null && !Array.isArray(plain)) return Object.fromEntries(Object.entries(plain).map(([key, item]) => [key, exact(item, type.of)]));
+  return plain;
+}
+
+const isIn64 = (value: bigint, kind: 'int' | 'uint'): boolean => (kind === 'int' ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) === value;
+const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text);
+
+/** As JSON: int and uint as a number where that is exact, else as decimal text; bytes as base64; times, spans, addresses as text. */
+export function jsonOf(value: Val): unknown {
+  if (typeof value === 'bigint') return BigInt.asIntN(54, value) === value && Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (value instanceof Uint) return jsonOf(value.value);
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (value instanceof Optional) return value.value === undefined ? null : jsonOf(value.value);
+  if (value instanceof TypeName) return value.name;
+  if (Array.isArray(value)) return (value as readonly Val[]).map(jsonOf);
+  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<Val, Val>].map(([key, item]) => [String(jsonOf(key)), jsonOf(item)]));
+  return shownValue(value as Value);
+}
