@@ -8,7 +8,8 @@ interface Place { readonly start: number; readonly end: number }
 
 export type Node = Place & (
   | { readonly kind: 'literal'; readonly type: LiteralKind; readonly value: Value }
-  | { readonly kind: 'name'; readonly name: string }
+  /** `absolute`: written with a leading dot. */
+  | { readonly kind: 'name'; readonly name: string; readonly absolute?: boolean }
   /** `a.b`; `optional`: `a.?b`. */
   | { readonly kind: 'select'; readonly of: Node; readonly field: string; readonly optional: boolean; readonly fieldStart: number }
   | { readonly kind: 'index'; readonly of: Node; readonly key: Node; readonly optional: boolean }

@@ -18,7 +18,7 @@ import { Trace } from './trace.ts';
 export function compile(source: string, attributes: Attributes, options: CompileOptions = {}): Compilation<Compiled> {
   const tree = parsed(source);
   if ('problem' in tree) return { compiled: undefined, problems: [tree.problem] };
-  const planner = new Planner(attributes, options.given);
+  const planner = new Planner(attributes, options);
   const plan = planned(planner, tree, options);
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
   return { compiled: compiledOf(source, plan, planner, guardsOf(tree, true)), problems: [] };
@@ -29,7 +29,7 @@ export function traceable(source: string, attributes: Attributes, options: Compi
   const tree = parsed(source);
   if ('problem' in tree) return { compiled: undefined, problems: [tree.problem] };
   const trace = new Trace();
-  const planner = new Planner(attributes, options.given, trace);
+  const planner = new Planner(attributes, options, trace);
   const { type, run } = planned(planner, tree, options);
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
   return { problems: [], compiled: { type, warnings: planner.warnings, evaluate: (bag) => {

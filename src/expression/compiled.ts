@@ -63,6 +63,10 @@ export interface CompiledText {
 }
 
 export interface CompileOptions {
+  /** What the checker finds fails when it is evaluated, and not before (cel-spec, `disable_check`); for comparisons with peers. */
+  readonly unchecked?: boolean;
+  /** Names are looked up under it first, then under each shorter one (cel-spec, "Name resolution"). */
+  readonly container?: string;
   /** What has been shown to be there before: reads of it count as guarded. */
   readonly given?: ReadonlySet<string>;
   /** The type it must have; `dyn` or absent: any. */

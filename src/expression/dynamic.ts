@@ -119,11 +119,17 @@ export const typeNameOf = (kind: Type['kind']): TypeName => new TypeName(TYPE_NA
 
 const numeric = (value: Val): Int | undefined => (typeof value === 'number' || typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined);
 
+/** Two numbers to compare: exact among int and uint, as doubles where one is a double (cel-go, and cel-spec's tests). */
+const alike = (x: Int, y: Int): readonly [Int, Int] => (typeof x === typeof y ? [x, y] : [Number(x), Number(y)]);
+
 /** CEL's equality over values in `dyn` form: numbers by value across types, other types never equal. */
 export function equalDyn(a: Val, b: Val): boolean {
   const [x, y] = [numeric(a), numeric(b)];
-  // eslint-disable-next-line eqeqeq -- exact across number and bigint
-  if (x !== undefined || y !== undefined) return x !== undefined && y !== undefined && x == y;
+  if (x !== undefined || y !== undefined) {
+    if (x === undefined || y === undefined) return false;
+    const [one, other] = alike(x, y);
+    return one === other;
+  }
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => equalDyn(item as Val, b[index] as Val));
   if (a instanceof Map && b instanceof Map) {
@@ -151,7 +157,10 @@ export function equalObjects(a: object, b: object): boolean {
 /** Below 0, 0, above 0; `undefined` where the two have no order. Values in `dyn` form. */
 export function compareDyn(a: Val, b: Val): number | undefined {
   const [x, y] = [numeric(a), numeric(b)];
-  if (x !== undefined && y !== undefined) return x < y ? -1 : x > y ? 1 : x == y ? 0 : undefined; // eslint-disable-line eqeqeq
+  if (x !== undefined && y !== undefined) {
+    const [one, other] = alike(x, y);
+    return one < other ? -1 : one > other ? 1 : one === other ? 0 : undefined;
+  }
   if (typeof a === 'string' && typeof b === 'string') return compareText(a, b);
   if (typeof a === 'boolean' && typeof b === 'boolean') return Number(a) - Number(b);
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b);

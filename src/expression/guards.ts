@@ -2,14 +2,15 @@
 import type { Node } from './ast.ts';
 import { keyFor } from './keys.ts';
 
-export interface Chain { readonly names: readonly string[]; readonly optional: readonly boolean[] }
+/** `absolute`: written with a leading dot, so it is never a macro's variable. */
+export interface Chain { readonly names: readonly string[]; readonly optional: readonly boolean[]; readonly absolute: boolean }
 
 /** The names of `a.b.?c`; nothing where it does not begin with a name. */
 export function chainOf(node: Node): Chain | undefined {
-  if (node.kind === 'name') return { names: [node.name], optional: [false] };
+  if (node.kind === 'name') return { names: [node.name], optional: [false], absolute: node.absolute === true };
   if (node.kind !== 'select') return undefined;
   const below = chainOf(node.of);
-  return below === undefined ? undefined : { names: [...below.names, node.field], optional: [...below.optional, node.optional] };
+  return below === undefined ? undefined : { ...below, names: [...below.names, node.field], optional: [...below.optional, node.optional] };
 }
 
 export const attributeOf = (node: Node): string | undefined => chainOf(node)?.names.join('.');

@@ -64,11 +64,18 @@ function boxedRun(plan: Plan): Plan {
 function equality(left: Plan, right: Plan, wants: boolean): Made {
   const [a, b] = [left.type.kind, right.type.kind];
   if (IDENTICAL.has(a) && a === b) return identity(left, right, wants);
-  if (NUMERIC.has(a) && NUMERIC.has(b)) return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => (x == y) === wants); // eslint-disable-line eqeqeq
+  if (NUMERIC.has(a) && NUMERIC.has(b)) return both(asDoubles(left, b), asDoubles(right, a), BOOL, (x: ints.Int, y: ints.Int) => (x == y) === wants); // eslint-disable-line eqeqeq
   if (a === b && ['bytes', 'timestamp', 'duration', 'ip', 'cidr', 'type'].includes(a)) return both(left, right, BOOL, (x: object, y: object) => equalObjects(x, y) === wants);
   const isComparable = isDyn(left) || isDyn(right) || a === b || a === 'null' || b === 'null';
   if (!isComparable) return no(wants ? '==' : '!=', left, right, hintFor(left, right));
   return both(boxedRun(left), boxedRun(right), BOOL, (x: Val, y: Val) => equalDyn(x, y) === wants);
+}
+
+/** Beside a double an int or uint is compared as a double, as cel-go does it and cel-spec's tests want it. */
+function asDoubles(plan: Plan, other: Type['kind']): Plan {
+  if (other !== 'double' || plan.type.kind === 'double') return plan;
+  const { run } = plan;
+  return { type: DOUBLE, run: (bag) => { const value = run(bag); return typeof value === 'bigint' ? Number(value) : value; } };
 }
 
 /** The commonest form of all, `attribute == "constant"`, without asking the constant. */
@@ -119,11 +126,12 @@ const TESTS: Readonly<Record<string, (order: number) => boolean>> = { '<': (orde
 function ordering(sign: '<' | '<=' | '>' | '>=', left: Plan, right: Plan): Made {
   const [a, b] = [left.type.kind, right.type.kind];
   if (NUMERIC.has(a) && NUMERIC.has(b)) {
+    const [one, other] = [asDoubles(left, b), asDoubles(right, a)];
     switch (sign) { // numbers and bigints compare exactly in JavaScript
-      case '<': return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => x < y);
-      case '<=': return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => x <= y);
-      case '>': return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => x > y);
-      case '>=': return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => x >= y);
+      case '<': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x < y);
+      case '<=': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x <= y);
+      case '>': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x > y);
+      case '>=': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x >= y);
     }
   }
   const test = TESTS[sign] ?? (() => false);

@@ -238,18 +238,18 @@ class Parser {
         }
         if (token.text === '[') return this.#list(start);
         if (token.text === '{') return this.#map(start);
-        if (token.text === '.' && this.#peek().kind === 'name') return this.#named(this.#next());
+        if (token.text === '.' && this.#peek().kind === 'name') return this.#named(this.#next(), true);
         throw this.#unexpected(token, 'a value is expected');
       case 'quoted-name': case 'end': throw this.#unexpected(token, 'a value is expected');
     }
   }
 
-  #named(token: Token): Node {
+  #named(token: Token, absolute = false): Node {
     const { start, end, text } = token;
     if (text === 'true' || text === 'false') return { kind: 'literal', type: 'bool', value: text === 'true', start, end };
     if (text === 'null') return { kind: 'literal', type: 'null', value: null, start, end };
     if (text === 'in' || RESERVED.has(text)) throw new SyntaxProblem(`${text} is a word of the language and names nothing`, start, end);
-    if (!this.#take('(')) return { kind: 'name', name: text, start, end };
+    if (!this.#take('(')) return { kind: 'name', name: text, ...(absolute ? { absolute } : {}), start, end };
     const args = this.#arguments(')');
     const close = this.#tokens[this.#at - 1]?.end ?? end;
     if (text !== 'has') return { kind: 'call', name: text, target: undefined, args, nameStart: start, start, end: close };

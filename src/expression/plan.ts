@@ -8,7 +8,7 @@ import type { Attributes } from '../attributes/attributes.ts';
 import type { Bag } from '../attributes/bag.ts';
 import { BOOL, BYTES, DOUBLE, DYN, INT, NULL, STRING, TYPE, type Type, UINT, listOf, mapOf, optionalOf, sameType, typeText } from '../attributes/types.ts';
 import type { Node } from './ast.ts';
-import type { Problem, Read } from './compiled.ts';
+import type { CompileOptions, Problem, Read } from './compiled.ts';
 import { NONE, Optional, type Val, boxer, keyOf, typeNameOf, unbox } from './dynamic.ts';
 import { binaryOperator, negate } from './operators.ts';
 import { overloadsOf, hasFunction, functionNames } from './functions/index.ts';
@@ -41,8 +41,17 @@ export class Planner {
 
   readonly #trace: Trace | undefined;
 
-  constructor(attributes: Attributes, given: ReadonlySet<string> = new Set(), trace?: Trace) {
+  readonly #unchecked: boolean;
+  /** `a.b.`, `a.`, and nothing, for the container `a.b`. */
+  readonly #containers: readonly string[];
+  /** How many of &&, ||, ?: and macros the node stands in: a failure there may be absorbed. */
+  #absorbing = 0;
+
+  constructor(attributes: Attributes, { given = new Set(), unchecked = false, container = '' }: Pick<CompileOptions, 'given' | 'unchecked' | 'container'> = {}, trace?: Trace) {
     this.#attributes = attributes;
+    this.#unchecked = unchecked;
+    const parts = container === '' ? [] : container.split('.');
+    this.#containers = [...parts.map((_, at) => `${parts.slice(0, parts.length - at).join('.')}.`), ''];
     this.#trace = trace;
     this.#guards.push(given);
     for (const name of attributes.names()) {
@@ -55,6 +64,7 @@ export class Planner {
   }
 
   problem(code: string, message: string, at: { readonly start: number; readonly end: number }): Plan {
+    if (this.#unchecked) return WRONG;
     this.problems.push({ code, message, start: at.start, end: Math.max(at.end, at.start + 1) });
     return WRONG;
   }
@@ -87,7 +97,7 @@ export class Planner {
 
   #reference(node: Node & { kind: 'name' | 'select' }): Plan {
     const chain = chainOf(node);
-    if (chain !== undefined && this.#local(chain.names[0] ?? '') === undefined) {
+    if (chain !== undefined && (chain.absolute || this.#local(chain.names[0] ?? '') === undefined)) {
       const found = this.#attribute(chain, node);
       if (found !== undefined) return found;
     }
@@ -115,8 +125,7 @@ export class Planner {
   /** The longest declared name along `a.b.c`, then fields of its value. Nothing where no part of it is declared. */
   #attribute(chain: Chain, node: Node): Plan | undefined {
     for (let length = chain.names.length; length > 0; length -= 1) {
-      const name = chain.names.slice(0, length).join('.');
-      const slot = this.#attributes.slotOf(name);
+      const [name, slot] = this.#slotOf(chain, length);
       if (slot === undefined) continue;
       const isOptional = chain.optional.slice(0, length).some(Boolean);
       const { type } = this.#attributes.at(slot);
@@ -133,6 +142,16 @@ export class Planner {
     if (chain.names.length === 1 && !this.#prefixes.has(whole)) return undefined;
     if (this.#prefixes.has(whole)) return this.problem('EXPRESSION_NOT_AN_ATTRIBUTE', `${whole} is not an attribute, only the beginning of some: ${this.#under(whole)}`, node);
     return this.#prefixes.has(chain.names[0] ?? '') ? this.#unknown(whole, node) : undefined;
+  }
+
+  /** The name and slot of the first so many names, under the container that is nearest. */
+  #slotOf(chain: Chain, length: number): readonly [name: string, slot: number | undefined] {
+    const written = chain.names.slice(0, length).join('.');
+    for (const container of chain.absolute ? [''] : this.#containers) {
+      const slot = this.#attributes.slotOf(container + written);
+      if (slot !== undefined) return [container + written, slot];
+    }
+    return [written, undefined];
   }
 
   #under(prefix: string): string {
@@ -258,15 +277,24 @@ export class Planner {
   #where<T>(guards: Set<string>, plan: () => T): T {
     this.#guards.push(guards);
     try {
-      return plan();
+      return this.#absorbed(plan);
     } finally {
       this.#guards.pop();
     }
   }
 
+  #absorbed<T>(plan: () => T): T {
+    this.#absorbing += 1;
+    try {
+      return plan();
+    } finally {
+      this.#absorbing -= 1;
+    }
+  }
+
   /** CEL's commutative logic: one side that decides absorbs a failure of the other. */
   #logic(leftNode: Node, rightNode: Node, isAnd: boolean): Plan {
-    const left = this.fit(this.plan(leftNode), BOOL, leftNode, isAnd ? '&& takes bool' : '|| takes bool');
+    const left = this.fit(this.#absorbed(() => this.plan(leftNode)), BOOL, leftNode, isAnd ? '&& takes bool' : '|| takes bool');
     const right = this.#where(guardsOf(leftNode, isAnd), () => this.fit(this.plan(rightNode), BOOL, rightNode, isAnd ? '&& takes bool' : '|| takes bool'));
     const [a, b] = [left.run, right.run];
     const deciding = !isAnd;
@@ -299,17 +327,21 @@ export class Planner {
     return { type, plans: type.kind === 'dyn' ? plans.map((plan) => boxed(plan)) : plans };
   }
 
+  /** The same, where some give an optional value of which the inner one is taken. */
+  #joinedItems(plans: readonly Plan[], optional: readonly boolean[]): { type: Type; runs: readonly Plan['run'][] } {
+    const { type } = this.#joined(plans.map((plan, index) => (optional[index] !== true ? plan : { type: plan.type.kind === 'optional' ? plan.type.of : DYN, run: plan.run })));
+    return { type, runs: plans.map((plan) => (type.kind === 'dyn' ? boxed(plan) : plan).run) };
+  }
+
   // ------------------------------------------------------------ lists, maps, macros
 
   #list(node: Node & { kind: 'list' }): Plan {
     const items = node.items.map((item) => {
       const plan = this.plan(item.node);
       if (!item.optional) return plan;
-      if (plan.type.kind !== 'optional' && plan.type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `[?x] takes an optional value, this is ${typeText(plan.type)}`, item.node);
-      return { type: plan.type.kind === 'optional' ? plan.type.of : DYN, run: plan.run };
+      return plan.type.kind === 'optional' || plan.type.kind === 'dyn' ? plan : this.problem('EXPRESSION_TYPE', `[?x] takes an optional value, this is ${typeText(plan.type)}`, item.node);
     });
-    const { type, plans } = this.#joined(items);
-    const runs = plans.map(({ run }) => run);
+    const { type, runs } = this.#joinedItems(items, node.items.map((item) => item.optional));
     const optional = node.items.map((item) => item.optional);
     return constantOf(items, { type: listOf(items.length === 0 ? DYN : type), run: (bag) => {
       const list: Val[] = [];
@@ -327,12 +359,13 @@ export class Planner {
     const keys = this.#joined(node.entries.map(({ key }) => this.plan(key)));
     const given = node.entries.map(({ value, optional }) => {
       const plan = this.plan(value);
-      return optional ? { type: plan.type.kind === 'optional' ? plan.type.of : DYN, run: plan.run } : plan;
+      if (!optional || plan.type.kind === 'optional' || plan.type.kind === 'dyn') return plan;
+      return this.problem('EXPRESSION_TYPE', `{?key: x} takes an optional value, this is ${typeText(plan.type)}`, value);
     });
-    const values = this.#joined(given);
+    const values = this.#joinedItems(given, node.entries.map(({ optional }) => optional));
     const wrongKey = node.entries.find((_, index) => !['string', 'int', 'uint', 'bool', 'dyn'].includes(keys.plans[index]?.type.kind ?? 'dyn'));
     if (wrongKey !== undefined) return this.problem('EXPRESSION_TYPE', 'a key of a map is a string, an int, a uint or a bool', wrongKey.key);
-    const entries = node.entries.map(({ optional }, index) => ({ optional, key: keys.plans[index]?.run ?? WRONG.run, value: values.plans[index]?.run ?? WRONG.run }));
+    const entries = node.entries.map(({ optional }, index) => ({ optional, key: keys.plans[index]?.run ?? WRONG.run, value: values.runs[index] ?? WRONG.run }));
     const type = mapOf(entries.length === 0 ? DYN : keys.type, entries.length === 0 ? DYN : values.type);
     return constantOf([...keys.plans, ...given], { type, run: (bag) => {
       const map = new Map<Val, Val>();
@@ -359,7 +392,7 @@ export class Planner {
     this.#values.push(undefined);
     this.#locals.push({ name: node.variable, type: element, place });
     const filter = node.filter === undefined ? undefined : this.fit(this.plan(node.filter), BOOL, node.filter, 'the filter of map() is bool');
-    const planned = this.plan(node.body);
+    const planned = this.#absorbed(() => this.plan(node.body));
     const body = node.macro === 'map' ? planned : this.fit(planned, BOOL, node.body, `${node.macro}() takes a condition`);
     this.#locals.pop();
     const values = this.#values;
@@ -408,9 +441,13 @@ export class Planner {
     return this.#overloaded(name, target !== undefined, plans, nodes, node);
   }
 
-  /** A constant operation that fails fails on every request: it is told at load. */
+  /** A constant operation that fails fails on every request: it is told at load. Where something may absorb it, it is a warning. */
   #checked(plan: Plan, operands: readonly Plan[], node: Node): Plan {
-    if (operands.every(({ constant }) => constant !== undefined) && plan.constant === undefined) return this.problem('EXPRESSION_OVERFLOW', 'this constant cannot be worked out: a number is beyond its range, or divided by 0', node);
+    if (operands.every(({ constant }) => constant !== undefined) && plan.constant === undefined) {
+      const message = 'this constant cannot be worked out: a number is beyond its range, or divided by 0';
+      if (this.#absorbing === 0) return this.problem('EXPRESSION_OVERFLOW', message, node);
+      this.warnings.push({ code: 'EXPRESSION_OVERFLOW', message, start: node.start, end: node.end });
+    }
     return plan;
   }
 

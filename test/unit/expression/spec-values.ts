@@ -1,8 +1,7 @@
 /** Values and types of cel-spec's tests (protobuf JSON) as ours. */
-import { BOOL, BYTES, DOUBLE, DURATION, DYN, INT, NULL, STRING, TIMESTAMP, type Type, UINT, listOf, mapOf } from '../../../src/attributes/types.ts';
+import { BOOL, BYTES, DOUBLE, DURATION, DYN, INT, NULL, STRING, TIMESTAMP, TYPE, type Type, UINT, listOf, mapOf, optionalOf } from '../../../src/attributes/types.ts';
 import { parseDuration, parseTimestamp } from '../../../src/attributes/time-text.ts';
 import { Uint, type Value } from '../../../src/attributes/values.ts';
-import { canonicalInt } from '../../../src/expression/integers.ts';
 import { type Val, TypeName, keyOf, unbox } from '../../../src/expression/dynamic.ts';
 
 export type SpecJson = Readonly<Record<string, unknown>>;
@@ -22,6 +21,11 @@ export function specType(type: SpecJson): Type {
   if ('mapType' in type) {
     const { keyType, valueType } = type['mapType'] as { keyType?: SpecJson; valueType?: SpecJson };
     return mapOf(specType(keyType ?? {}), specType(valueType ?? {}));
+  }
+  if ('type' in type) return TYPE;
+  if ('abstractType' in type) {
+    const { name, parameterTypes: [of] = [] } = type['abstractType'] as { name?: string; parameterTypes?: readonly SpecJson[] };
+    if (name === 'optional_type') return optionalOf(specType(of ?? {}));
   }
   throw new NeedsMessages(JSON.stringify(type));
 }
@@ -53,6 +57,7 @@ function wellKnown(raw: SpecJson): Val {
 
 /** In the static form of a type. */
 export function specBinding(value: SpecJson, type: Type): Value {
-  const boxed = specValue(value);
-  return (unbox(type, boxed) ?? (typeof boxed === 'bigint' ? canonicalInt(boxed) : boxed)) as Value;
+  const held = unbox(type, specValue(value));
+  if (held === undefined) throw new NeedsMessages(`${JSON.stringify(value)} is no ${type.kind}`);
+  return held as Value;
 }
