@@ -17,7 +17,10 @@ export function hasField({ run }: Plan, field: string, isAbsent: ((bag: Bag) => 
   return { type: BOOL, run: (bag) => {
     if (isAbsent?.(bag) === true) return false;
     let value = run(bag);
-    if (value instanceof Optional) value = value.value;
+    if (value instanceof Optional) {
+      if (value.value === undefined) return false;
+      value = value.value;
+    }
     if (value === undefined) return undefined;
     return value instanceof Map ? value.has(field) : undefined;
   } };

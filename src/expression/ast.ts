@@ -2,7 +2,8 @@
 import type { Value } from '../attributes/values.ts';
 
 export type LiteralKind = 'bool' | 'int' | 'uint' | 'double' | 'string' | 'bytes' | 'null';
-export type MacroKind = 'all' | 'exists' | 'exists_one' | 'map' | 'filter';
+/** Of one variable, or of two (index and element, or key and value); the last two are of two only. */
+export type MacroKind = 'all' | 'exists' | 'exists_one' | 'map' | 'filter' | 'transformMap' | 'transformMapEntry';
 
 interface Place { readonly start: number; readonly end: number }
 
@@ -20,5 +21,9 @@ export type Node = Place & (
   | { readonly kind: 'if'; readonly test: Node; readonly yes: Node; readonly no: Node }
   | { readonly kind: 'list'; readonly items: readonly { readonly node: Node; readonly optional: boolean }[] }
   | { readonly kind: 'map'; readonly entries: readonly { readonly key: Node; readonly value: Node; readonly optional: boolean }[] }
-  | { readonly kind: 'macro'; readonly macro: MacroKind; readonly over: Node; readonly variable: string; readonly body: Node; readonly filter: Node | undefined }
+  | { readonly kind: 'macro'; readonly macro: MacroKind; readonly over: Node; readonly variable: string; readonly second: string | undefined; readonly body: Node; readonly filter: Node | undefined }
+  /** `x.optMap(v, body)`, `x.optFlatMap(v, body)`. */
+  | { readonly kind: 'optMap'; readonly over: Node; readonly variable: string; readonly body: Node; readonly flat: boolean }
+  /** `cel.bind(v, value, body)`. */
+  | { readonly kind: 'bind'; readonly variable: string; readonly value: Node; readonly body: Node }
 );

@@ -2,10 +2,10 @@
 import { DYN, type Type, sameType } from '../attributes/types.ts';
 import { type Val, boxer, unbox } from './dynamic.ts';
 import type { Overload } from './functions/index.ts';
-import { type Plan, type Run, boxed, isPartlyDyn } from './planned.ts';
+import { type Plan, type Run, boxed, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
 
 /** Whether a value of the type may be given where `param` is expected. */
-export const mayBe = (type: Type, param: Type): boolean => param.kind === 'dyn' || isPartlyDyn(type) || sameType(type, param);
+export const mayBe = (type: Type, param: Type): boolean => param.kind === 'dyn' || isPartlyDyn(type) || sameType(type, param) || (isPartlyDyn(param) && joinTypes(type, param) !== undefined);
 
 export function direct(overload: Overload, plans: readonly Plan[]): Plan {
   const runs = plans.map((plan, index) => adapted(plan, overload.params[index] ?? DYN));
@@ -66,8 +66,5 @@ export function dispatched(overloads: readonly Overload[], plans: readonly Plan[
 
 export function adapted(plan: Plan, param: Type): Run {
   if (param.kind === 'dyn') return boxed(plan).run;
-  if (!isPartlyDyn(plan.type)) return plan.run;
-  const box = boxer(plan.type);
-  const { run } = plan;
-  return (bag) => { const value = run(bag); return value === undefined ? undefined : unbox(param, box?.(value) ?? value); };
+  return isPartlyDyn(plan.type) || isPartlyDyn(param) ? heldAs(plan, param).run : plan.run;
 }

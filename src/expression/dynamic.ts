@@ -73,6 +73,7 @@ export function unbox(type: Type, value: Val): Val | undefined {
       return entries === undefined ? undefined : new Map(entries);
     }
     case 'optional': {
+      if (value === null) return null;
       if (!(value instanceof Optional) || value.value === undefined) return value instanceof Optional ? value : undefined;
       const inner = unbox(type.of, value.value);
       return inner === undefined ? undefined : new Optional(inner);

@@ -1,12 +1,13 @@
 /** The macros that go over a list or the keys of a map. */
 import type { Bag } from '../attributes/bag.ts';
 import type { Node } from './ast.ts';
-import type { Val } from './dynamic.ts';
-import type { Run } from './planned.ts';
+import { type Val, keyOf } from './dynamic.ts';
+import type { Plan, Run } from './planned.ts';
 
-export type Items = (bag: Bag) => Iterable<Val> | undefined;
+export type Items<T> = (bag: Bag) => Iterable<T> | undefined;
 
-export function macroRun(macro: (Node & { kind: 'macro' })['macro'], itemsOf: Items, body: Run, filter: Run | undefined, bind: (value: Val) => void): Run {
+/** `T`: an element or key; or, of two variables, a pair. */
+export function macroRun<T>(macro: (Node & { kind: 'macro' })['macro'], itemsOf: Items<T>, body: Run, filter: Run | undefined, bind: (item: T) => void, keyOfItem: (item: T) => Val): Run {
   switch (macro) {
     case 'all': case 'exists': {
       const deciding = macro === 'exists';
@@ -47,9 +48,51 @@ export function macroRun(macro: (Node & { kind: 'macro' })['macro'], itemsOf: It
         const value = body(bag);
         if (value === undefined) return undefined;
         if (macro === 'map') made.push(value);
-        else if (value === true) made.push(item);
+        else if (value === true) made.push(item as Val); // of one variable only
+      }
+      return made as Val;
+    };
+    case 'transformMap': case 'transformMapEntry': return (bag) => {
+      const items = itemsOf(bag);
+      if (items === undefined) return undefined;
+      const made = new Map<Val, Val>();
+      for (const item of items) {
+        bind(item);
+        const keeps = filter === undefined ? true : filter(bag);
+        if (keeps === undefined) return undefined;
+        if (keeps !== true) continue;
+        const value = body(bag);
+        if (value === undefined) return undefined;
+        const entries: Iterable<readonly [Val, Val]> = macro === 'transformMap' ? [[keyOfItem(item), value]] : value as ReadonlyMap<Val, Val>;
+        for (const [key, one] of entries) {
+          if (made.has(keyOf(key))) return undefined;
+          made.set(keyOf(key), one);
+        }
       }
       return made as Val;
     };
   }
 }
+
+/** The elements of a list, or the keys of a map. */
+export function itemsOf({ type, run }: Plan): Items<Val> {
+  return (bag) => {
+    const value = run(bag);
+    if (Array.isArray(value)) return value as readonly Val[];
+    if (!(value instanceof Map)) return undefined;
+    return type.kind === 'dyn' ? [...value.keys()].map((key: Val) => boxedKey(key)) : (value.keys() as Iterable<Val>);
+  };
+}
+
+/** Index and element of a list, or key and value of a map. */
+export function pairsOf({ type, run }: Plan): Items<readonly [Val, Val]> {
+  const isDyn = type.kind === 'dyn';
+  return (bag) => {
+    const value = run(bag);
+    if (Array.isArray(value)) return (value as readonly Val[]).map((item, index) => [isDyn ? BigInt(index) : index, item] as const);
+    if (!(value instanceof Map)) return undefined;
+    return isDyn ? [...value as ReadonlyMap<Val, Val>].map(([key, item]) => [boxedKey(key), item] as const) : (value as ReadonlyMap<Val, Val>);
+  };
+}
+
+const boxedKey = (key: Val): Val => (typeof key === 'number' ? BigInt(key) : key);

@@ -10,7 +10,19 @@ const MAX_DEPTH = 250;
 /** Of the tree, where `a || b || c` is one deeper for each sign: planning and evaluating go down by calls. */
 const MAX_TREE_DEPTH = 1000;
 const MAX_LENGTH = 100_000;
-const MACROS: ReadonlySet<string> = new Set(['all', 'exists', 'exists_one', 'existsOne', 'map', 'filter']);
+interface MacroForm { readonly macro: MacroKind; readonly variables: 1 | 2; readonly hasFilter: boolean }
+/** By name and number of arguments. */
+const MACROS = new Map<string, MacroForm>();
+for (const variables of [1, 2] as const) {
+  for (const macro of ['all', 'exists', 'exists_one'] as const) MACROS.set(`${macro}/${variables + 1}`, { macro, variables, hasFilter: false });
+  MACROS.set(`existsOne/${variables + 1}`, { macro: 'exists_one', variables, hasFilter: false });
+}
+MACROS.set('filter/2', { macro: 'filter', variables: 1, hasFilter: false });
+for (const hasFilter of [false, true]) {
+  MACROS.set(`map/${2 + Number(hasFilter)}`, { macro: 'map', variables: 1, hasFilter });
+  MACROS.set(`transformList/${3 + Number(hasFilter)}`, { macro: 'map', variables: 2, hasFilter });
+  for (const macro of ['transformMap', 'transformMapEntry'] as const) MACROS.set(`${macro}/${3 + Number(hasFilter)}`, { macro, variables: 2, hasFilter });
+}
 const RESERVED: ReadonlySet<string> = new Set(['as', 'break', 'const', 'continue', 'else', 'for', 'function', 'if', 'import', 'let', 'loop', 'package', 'namespace', 'return', 'var', 'void', 'while']);
 const RELATIONS: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>=', 'in']);
 
@@ -38,6 +50,8 @@ export function partsOf(node: Node): readonly Node[] {
     case 'if': return [node.test, node.yes, node.no];
     case 'list': return node.items.map((item) => item.node);
     case 'map': return node.entries.flatMap(({ key, value }) => [key, value]);
+    case 'optMap': return [node.over, node.body];
+    case 'bind': return [node.value, node.body];
     case 'macro': return node.filter === undefined ? [node.over, node.body] : [node.over, node.body, node.filter];
   }
 }
@@ -209,15 +223,42 @@ class Parser {
   }
 
   #macro(over: Node, name: Token, args: readonly Node[], end: number): Node | undefined {
-    if (!MACROS.has(name.text)) return undefined;
-    const [variable, second, third] = args;
-    const isMapWithFilter = name.text === 'map' && args.length === 3;
-    if (args.length !== 2 && !isMapWithFilter) return undefined;
-    if (variable?.kind !== 'name') throw new SyntaxProblem(`${name.text}() takes a name first, such as ${name.text}(x, ...)`, variable?.start ?? name.start, variable?.end ?? name.end);
-    const macro = (name.text === 'existsOne' ? 'exists_one' : name.text) as MacroKind;
-    const body = isMapWithFilter ? third : second;
-    if (body === undefined) return undefined;
-    return { kind: 'macro', macro, over, variable: variable.name, body, filter: isMapWithFilter ? second : undefined, start: over.start, end };
+    const { start } = over;
+    if (over.kind === 'name' && over.name === 'cel') return this.#celMacro(name.text, args, start, end);
+    const variable = (at: number): string => {
+      const node = args[at];
+      if (node?.kind === 'name') return node.name;
+      throw new SyntaxProblem(`${name.text}() takes a name ${at === 0 ? 'first' : 'as its second argument'}, such as ${name.text}(${at === 0 ? 'x' : 'i, x'}, ...)`, node?.start ?? name.start, node?.end ?? name.end);
+    };
+    const [, body] = args;
+    if ((name.text === 'optMap' || name.text === 'optFlatMap') && args.length === 2 && body !== undefined) {
+      return { kind: 'optMap', over, variable: variable(0), body, flat: name.text === 'optFlatMap', start, end };
+    }
+    const form = MACROS.get(`${name.text}/${args.length}`);
+    const last = args.at(-1);
+    if (form === undefined || last === undefined) return undefined;
+    const { macro, variables, hasFilter } = form;
+    const second = variables === 2 ? variable(1) : undefined;
+    if (second !== undefined && second === variable(0)) throw new SyntaxProblem(`${name.text}() takes two different names`, args[1]?.start ?? start, args[1]?.end ?? end);
+    return { kind: 'macro', macro, over, variable: variable(0), second, body: last, filter: hasFilter ? args[variables] : undefined, start, end };
+  }
+
+  /** `cel.bind`, and what optimisers of other implementations write: `cel.block`, `cel.index`, `cel.iterVar`. */
+  #celMacro(name: string, args: readonly Node[], start: number, end: number): Node | undefined {
+    const [first, second, third] = args;
+    if (name === 'bind' && args.length === 3 && first?.kind === 'name' && second !== undefined && third !== undefined) {
+      return { kind: 'bind', variable: first.name, value: second, body: third, start, end };
+    }
+    if (name === 'block' && args.length === 2 && first?.kind === 'list' && second !== undefined) {
+      return first.items.reduceRight<Node>((body, { node, optional }, index) => {
+        if (optional) throw new SyntaxProblem('cel.block() takes plain elements', node.start, node.end);
+        return { kind: 'bind', variable: `@index${index}`, value: node, body, start, end };
+      }, second);
+    }
+    const numbers = args.map((arg) => (arg.kind === 'literal' && arg.type === 'int' ? String(arg.value as number | bigint) : undefined));
+    if (numbers.includes(undefined)) return undefined;
+    if (name === 'index' && args.length === 1) return { kind: 'name', name: `@index${numbers[0]}`, start, end };
+    return name === 'iterVar' && args.length === 2 ? { kind: 'name', name: `@it:${numbers.join(':')}`, start, end } : undefined;
   }
 
   #primary(): Node {

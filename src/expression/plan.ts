@@ -5,11 +5,10 @@
  * Inside a plan `undefined` is "failed" (an absent attribute, an overflow ...): no exception is thrown on the way.
  */
 import type { Attributes } from '../attributes/attributes.ts';
-import type { Bag } from '../attributes/bag.ts';
 import { BOOL, BYTES, DOUBLE, DYN, INT, NULL, STRING, TYPE, type Type, UINT, listOf, mapOf, optionalOf, sameType, typeText } from '../attributes/types.ts';
 import type { Node } from './ast.ts';
 import type { CompileOptions, Problem, Read } from './compiled.ts';
-import { NONE, Optional, type Val, boxer, keyOf, typeNameOf, unbox } from './dynamic.ts';
+import { NONE, Optional, type Val, keyOf, typeNameOf } from './dynamic.ts';
 import { binaryOperator, negate } from './operators.ts';
 import { overloadsOf, hasFunction, functionNames } from './functions/index.ts';
 import { nearestOf } from './nearest.ts';
@@ -17,15 +16,16 @@ import { anyOf, elementAt, entryOf, hasField, isZero, sizeOf } from './access.ts
 import { direct, dispatched, mayBe } from './calls.ts';
 import { type Chain, attributeOf, chainOf, guardsOf } from './guards.ts';
 import { keyFor, loweredKey } from './keys.ts';
-import { macroRun } from './macros.ts';
+import { type Items, itemsOf, macroRun, pairsOf } from './macros.ts';
+import { extremeOf } from './variadic.ts';
 import { optionalMethod } from './optionals.ts';
 import type { Trace } from './trace.ts';
-import { type Plan, WRONG, boxed, constantOf, isEmpty, isPartlyDyn } from './planned.ts';
+import { FREE, type Plan, WRONG, boxed, constantOf, fitsFreely, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
 
 interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; keys: Map<string, boolean> }
 
 const LITERAL_TYPES = { bool: BOOL, int: INT, uint: UINT, double: DOUBLE, string: STRING, bytes: BYTES, null: NULL } as const;
-const TYPE_NAMES: ReadonlySet<string> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type', 'null_type']);
+const TYPE_NAMES: ReadonlySet<string> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type', 'null_type', 'optional_type']);
 const WELL_KNOWN_TYPES: Readonly<Record<string, Val>> = { 'google.protobuf.Timestamp': typeNameOf('timestamp'), 'google.protobuf.Duration': typeNameOf('duration') };
 
 export class Planner {
@@ -89,6 +89,8 @@ export class Planner {
       case 'list': return this.#list(node);
       case 'map': return this.#map(node);
       case 'macro': return this.#macro(node);
+      case 'optMap': return this.#optMap(node);
+      case 'bind': return this.#bind(node);
       case 'call': return this.#call(node);
     }
   }
@@ -147,7 +149,8 @@ export class Planner {
   /** The name and slot of the first so many names, under the container that is nearest. */
   #slotOf(chain: Chain, length: number): readonly [name: string, slot: number | undefined] {
     const written = chain.names.slice(0, length).join('.');
-    for (const container of chain.absolute ? [''] : this.#containers) {
+    const containers = this.#containers;
+    for (const container of chain.absolute ? [''] : containers) {
       const slot = this.#attributes.slotOf(container + written);
       if (slot !== undefined) return [container + written, slot];
     }
@@ -222,7 +225,7 @@ export class Planner {
       if (value instanceof Optional) value = value.value === undefined ? NONE : value.value;
       if (value === NONE) return NONE;
       const index = readKey(bag);
-      if (value === undefined || index === undefined) return undefined;
+      if (value === undefined || index === undefined || !(Array.isArray(value) || value instanceof Map)) return undefined;
       const found = read(value, index);
       return found === undefined ? NONE : found instanceof Optional ? found : new Optional(found);
     } };
@@ -322,15 +325,14 @@ export class Planner {
 
   /** One type for several: theirs where they agree, else `dyn`. */
   #joined(plans: readonly Plan[]): { type: Type; plans: readonly Plan[] } {
-    const [first] = plans.filter((plan) => !isEmpty(plan));
-    const type = first === undefined ? (plans.every((plan) => plan.type.kind === plans[0]?.type.kind) ? plans[0]?.type ?? DYN : DYN) : plans.every((plan) => sameType(plan.type, first.type) || (isEmpty(plan) && plan.type.kind === first.type.kind)) ? first.type : DYN;
-    return { type, plans: type.kind === 'dyn' ? plans.map((plan) => boxed(plan)) : plans };
+    const type = typeOfAll(plans.map((plan) => plan.type));
+    return { type, plans: plans.map((plan) => heldAs(plan, type)) };
   }
 
   /** The same, where some give an optional value of which the inner one is taken. */
   #joinedItems(plans: readonly Plan[], optional: readonly boolean[]): { type: Type; runs: readonly Plan['run'][] } {
-    const { type } = this.#joined(plans.map((plan, index) => (optional[index] !== true ? plan : { type: plan.type.kind === 'optional' ? plan.type.of : DYN, run: plan.run })));
-    return { type, runs: plans.map((plan) => (type.kind === 'dyn' ? boxed(plan) : plan).run) };
+    const type = typeOfAll(plans.map((plan, index) => (optional[index] !== true ? plan.type : plan.type.kind === 'optional' ? plan.type.of : DYN)));
+    return { type, runs: plans.map((plan, index) => (plan === WRONG ? plan : heldAs(plan, optional[index] === true && plan.type.kind === 'optional' ? optionalOf(type) : type)).run) };
   }
 
   // ------------------------------------------------------------ lists, maps, macros
@@ -343,7 +345,7 @@ export class Planner {
     });
     const { type, runs } = this.#joinedItems(items, node.items.map((item) => item.optional));
     const optional = node.items.map((item) => item.optional);
-    return constantOf(items, { type: listOf(items.length === 0 ? DYN : type), run: (bag) => {
+    return constantOf(items, { type: listOf(type), run: (bag) => {
       const list: Val[] = [];
       for (let index = 0; index < runs.length; index += 1) {
         const value = runs[index]?.(bag);
@@ -366,7 +368,7 @@ export class Planner {
     const wrongKey = node.entries.find((_, index) => !['string', 'int', 'uint', 'bool', 'dyn'].includes(keys.plans[index]?.type.kind ?? 'dyn'));
     if (wrongKey !== undefined) return this.problem('EXPRESSION_TYPE', 'a key of a map is a string, an int, a uint or a bool', wrongKey.key);
     const entries = node.entries.map(({ optional }, index) => ({ optional, key: keys.plans[index]?.run ?? WRONG.run, value: values.runs[index] ?? WRONG.run }));
-    const type = mapOf(entries.length === 0 ? DYN : keys.type, entries.length === 0 ? DYN : values.type);
+    const type = mapOf(keys.type, values.type);
     return constantOf([...keys.plans, ...given], { type, run: (bag) => {
       const map = new Map<Val, Val>();
       for (const entry of entries) {
@@ -382,28 +384,80 @@ export class Planner {
     } });
   }
 
+  /** A variable of a macro, known while `plan` runs; its value is put at the place that is given. */
+  #withVariable<T>(name: string, type: Type, plan: (place: number) => T): T {
+    const place = this.#values.length;
+    this.#values.push(undefined);
+    this.#locals.push({ name, type, place });
+    try {
+      return this.#absorbed(() => plan(place));
+    } finally {
+      this.#locals.pop();
+    }
+  }
+
   #macro(node: Node & { kind: 'macro' }): Plan {
     const over = this.plan(node.over);
     if (over === WRONG) return WRONG;
     const { type } = over;
     if (type.kind !== 'list' && type.kind !== 'map' && type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `${node.macro}() goes over a list or the keys of a map, this is ${typeText(type)}`, node.over);
-    const element = type.kind === 'list' ? type.of : type.kind === 'map' ? type.key : DYN;
-    const place = this.#values.length;
-    this.#values.push(undefined);
-    this.#locals.push({ name: node.variable, type: element, place });
-    const filter = node.filter === undefined ? undefined : this.fit(this.plan(node.filter), BOOL, node.filter, 'the filter of map() is bool');
-    const planned = this.#absorbed(() => this.plan(node.body));
-    const body = node.macro === 'map' ? planned : this.fit(planned, BOOL, node.body, `${node.macro}() takes a condition`);
-    this.#locals.pop();
+    const { second } = node;
+    const [key, element] = type.kind === 'list' ? [INT, type.of] : type.kind === 'map' ? [type.key, type.of] : [DYN, DYN];
+    if (second === undefined) {
+      const one = type.kind === 'map' ? key : element;
+      return this.#withVariable(node.variable, one, (place) => this.#macroBody(node, one, key, itemsOf(over), (item) => { this.#values[place] = item; }, (item) => item));
+    }
+    return this.#withVariable(node.variable, key, (first) => this.#withVariable(second, element, (place) => this.#macroBody(node, element, key, pairsOf(over), ([one, other]) => {
+      this.#values[first] = one;
+      this.#values[place] = other;
+    }, ([one]) => one)));
+  }
+
+  #macroBody<T>(node: Node & { kind: 'macro' }, element: Type, key: Type, items: Items<T>, bind: (item: T) => void, keyOfItem: (item: T) => Val): Plan {
+    const filter = node.filter === undefined ? undefined : this.fit(this.plan(node.filter), BOOL, node.filter, 'the filter is bool');
+    const planned = this.plan(node.body);
+    const isMade = node.macro === 'map' || node.macro === 'transformMap' || node.macro === 'transformMapEntry';
+    const body = isMade ? planned : this.fit(planned, BOOL, node.body, `${node.macro}() takes a condition`);
+    if (node.macro === 'transformMapEntry' && planned !== WRONG && planned.type.kind !== 'map') return this.problem('EXPRESSION_TYPE', `transformMapEntry() takes a map of new entries, this is ${typeText(planned.type)}`, node.body);
+    const run = macroRun(node.macro, items, body.run, filter?.run, bind, keyOfItem);
+    switch (node.macro) {
+      case 'map': return { type: listOf(body.type), run };
+      case 'filter': return { type: listOf(element), run };
+      case 'transformMap': return { type: mapOf(key, body.type), run };
+      case 'transformMapEntry': return { type: body.type, run };
+      case 'all': case 'exists': case 'exists_one': return { type: BOOL, run };
+    }
+  }
+
+  #optMap(node: Node & { kind: 'optMap' }): Plan {
+    const over = this.plan(node.over);
+    if (over === WRONG) return WRONG;
+    if (over.type.kind !== 'optional' && over.type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `${node.flat ? 'optFlatMap' : 'optMap'}() goes with optional values, this is ${typeText(over.type)}`, node.over);
     const values = this.#values;
-    const itemsOf = (bag: Bag): Iterable<Val> | undefined => {
-      const value = over.run(bag);
-      if (Array.isArray(value)) return value as readonly Val[];
-      return value instanceof Map ? ((type.kind === 'dyn' ? [...value.keys()].map((key: Val) => (typeof key === 'number' ? BigInt(key) : key)) : value.keys()) as Iterable<Val>) : undefined;
-    };
-    const run = macroRun(node.macro, itemsOf, body.run, filter?.run, (value) => { values[place] = value; });
-    const result = node.macro === 'map' ? listOf(body.type) : node.macro === 'filter' ? listOf(element) : BOOL;
-    return { type: result, run };
+    return this.#withVariable(node.variable, over.type.kind === 'optional' ? over.type.of : DYN, (place) => {
+      const body = this.plan(node.body);
+      if (node.flat && body !== WRONG && body.type.kind !== 'optional' && body.type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `optFlatMap() takes an optional value, this is ${typeText(body.type)}`, node.body);
+      return { type: node.flat ? body.type : optionalOf(body.type), run: (bag) => {
+        const value = over.run(bag);
+        if (!(value instanceof Optional)) return undefined;
+        if (value.value === undefined) return NONE;
+        values[place] = value.value;
+        const made = body.run(bag);
+        return made === undefined || node.flat ? made : new Optional(made);
+      } };
+    });
+  }
+
+  #bind(node: Node & { kind: 'bind' }): Plan {
+    const { type, run } = this.#absorbed(() => this.plan(node.value));
+    const values = this.#values;
+    return this.#withVariable(node.variable, type, (place) => {
+      const body = this.plan(node.body);
+      return { type: body.type, run: (bag) => {
+        values[place] = run(bag); // where that failed, only who reads it fails
+        return body.run(bag);
+      } };
+    });
   }
 
   // ------------------------------------------------------------ calls
@@ -411,6 +465,7 @@ export class Planner {
   #call(node: Node & { kind: 'call' }): Plan {
     const { name, target, args } = node;
     if (target?.kind === 'name' && target.name === 'optional' && this.#local('optional') === undefined) return this.#makeOptional(node);
+    if (target?.kind === 'name' && target.name === 'math' && (name === 'greatest' || name === 'least')) return extremeOf(name, args.map((arg) => this.plan(arg)), this, node);
     // cidr(...).ip() is a method, ip.isCanonical(...) is a function with a dotted name.
     if (target?.kind === 'name' && hasFunction(`${target.name}.${name}`) && this.#local(target.name) === undefined) {
       return this.#overloaded(`${target.name}.${name}`, false, args.map((arg) => this.plan(arg)), args, node);
@@ -483,7 +538,7 @@ export class Planner {
 
   #makeOptional(node: Node & { kind: 'call' }): Plan {
     const [arg] = node.args;
-    if (node.name === 'none' && arg === undefined) return { type: optionalOf(DYN), run: () => NONE, constant: NONE };
+    if (node.name === 'none' && arg === undefined) return { type: optionalOf(FREE), run: () => NONE, constant: NONE };
     const plan = arg === undefined ? undefined : this.plan(arg);
     if (plan === undefined || (node.name !== 'of' && node.name !== 'ofNonZeroValue')) return this.problem('EXPRESSION_UNKNOWN_FUNCTION', `there is no optional.${node.name}() of so many; there is optional.of(x), optional.ofNonZeroValue(x), optional.none()`, node);
     const { run } = plan;
@@ -498,12 +553,10 @@ export class Planner {
   fit(plan: Plan, wanted: Type, node: { readonly start: number; readonly end: number }, why: string): Plan {
     if (plan === WRONG || wanted.kind === 'dyn') return wanted.kind === 'dyn' ? boxed(plan) : plan;
     if (sameType(plan.type, wanted)) return plan;
-    if (isEmpty(plan) && plan.type.kind === wanted.kind) return { ...plan, type: wanted };
-    if (isPartlyDyn(plan.type)) {
-      const box = boxer(plan.type);
-      const { run } = plan;
-      return { type: wanted, run: (bag) => { const value = run(bag); return value === undefined ? undefined : unbox(wanted, box?.(value) ?? value); } };
-    }
+    if (fitsFreely(plan.type, wanted)) return { ...plan, type: wanted };
+    if (isPartlyDyn(plan.type) || isPartlyDyn(wanted) && joinTypes(plan.type, wanted) !== undefined) return heldAs(plan, wanted);
     return this.problem('EXPRESSION_TYPE', `${why}; this is ${typeText(plan.type)}`, node);
   }
 }
+
+const typeOfAll = (types: readonly Type[]): Type => types.reduce((joined, type) => joinTypes(joined, type) ?? DYN, FREE);

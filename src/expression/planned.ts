@@ -1,7 +1,7 @@
 /** What planning makes of a node: its type, and a closure that makes its value. `undefined` from a closure is "failed". */
 import type { Bag } from '../attributes/bag.ts';
-import { DYN, type Type } from '../attributes/types.ts';
-import { NONE, type Val, boxer } from './dynamic.ts';
+import { DYN, type Type, listOf, mapOf, optionalOf } from '../attributes/types.ts';
+import { type Val, boxer, unbox } from './dynamic.ts';
 
 export type Run = (bag: Bag) => Val | undefined;
 
@@ -15,8 +15,43 @@ export interface Plan {
 /** Of a node with a problem: it has been told, and what is made of it is not told again. */
 export const WRONG: Plan = { type: DYN, run: () => undefined };
 
-/** `[]`, `{}` and `optional.none()` are of every type of their kind. */
-export const isEmpty = ({ constant }: Plan): boolean => constant === NONE || (Array.isArray(constant) && constant.length === 0) || (constant instanceof Map && constant.size === 0);
+/** Of the elements of `[]`, `{}` and `optional.none()`, known by identity: there are none, so any type will do. */
+export const FREE: Type = Object.freeze({ kind: 'dyn' });
+
+/** Whether a value of the type is one of the wanted type as it is held, since it differs only where there are no elements. */
+export function fitsFreely(type: Type, wanted: Type): boolean {
+  if (type === FREE) return true;
+  if (type.kind === 'map') return wanted.kind === 'map' && fitsFreely(type.key, wanted.key) && fitsFreely(type.of, wanted.of);
+  if (type.kind === 'list' || type.kind === 'optional') return wanted.kind === type.kind && fitsFreely(type.of, wanted.of);
+  return type.kind === wanted.kind;
+}
+
+/** The one type that values of both types are of: `dyn` stands where one of them has it; nothing where they have none. */
+export function joinTypes(a: Type, b: Type): Type | undefined {
+  if (a === FREE) return b;
+  if (b === FREE) return a;
+  if (a.kind === 'dyn' || b.kind === 'dyn') return DYN;
+  if (a.kind === 'map' && b.kind === 'map') {
+    const [key, of] = [joinTypes(a.key, b.key), joinTypes(a.of, b.of)];
+    return key === undefined || of === undefined ? undefined : mapOf(key, of);
+  }
+  if ((a.kind === 'list' && b.kind === 'list') || (a.kind === 'optional' && b.kind === 'optional')) {
+    const of = joinTypes(a.of, b.of);
+    return of === undefined ? undefined : a.kind === 'list' ? listOf(of) : optionalOf(of);
+  }
+  if (a.kind === 'optional' && b.kind === 'null') return a; // cel-go: null is assignable to what is no primitive
+  if (a.kind === 'null' && b.kind === 'optional') return b;
+  return a.kind === b.kind ? a : undefined;
+}
+
+/** The same value, held as a type of which it is. */
+export function heldAs(plan: Plan, type: Type): Plan {
+  if (type.kind === 'dyn') return boxed(plan);
+  if (fitsFreely(plan.type, type)) return { ...plan, type };
+  const box = boxer(plan.type);
+  const { run } = plan;
+  return constantOf([plan], { type, run: (bag) => { const value = run(bag); return value === undefined ? undefined : unbox(type, box?.(value) ?? value); } });
+}
 export const isPartlyDyn = (type: Type): boolean => type.kind === 'dyn' || ((type.kind === 'list' || type.kind === 'optional') && isPartlyDyn(type.of)) || (type.kind === 'map' && (isPartlyDyn(type.key) || isPartlyDyn(type.of)));
 
 export function boxed(plan: Plan): Plan {

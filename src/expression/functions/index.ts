@@ -1,5 +1,8 @@
 /** All functions but the operators and macros, by name. */
 import { CONVERSIONS } from './conversions.ts';
+import { ENCODERS } from './encoders.ts';
+import { FORMAT_FUNCTIONS } from './format.ts';
+import { MATH_FUNCTIONS } from './math.ts';
 import { NETWORK_FUNCTIONS } from './network.ts';
 import type { Overload } from './overload.ts';
 import { TEXT_FUNCTIONS } from './text.ts';
@@ -8,7 +11,7 @@ import { TIME_FUNCTIONS } from './time.ts';
 export type { Overload } from './overload.ts';
 
 const byName = new Map<string, Overload[]>();
-for (const overload of [...TEXT_FUNCTIONS, ...CONVERSIONS, ...TIME_FUNCTIONS, ...NETWORK_FUNCTIONS]) {
+for (const overload of [...TEXT_FUNCTIONS, ...CONVERSIONS, ...TIME_FUNCTIONS, ...NETWORK_FUNCTIONS, ...MATH_FUNCTIONS, ...ENCODERS, ...FORMAT_FUNCTIONS]) {
   const known = byName.get(overload.name);
   if (known === undefined) byName.set(overload.name, [overload]);
   else known.push(overload);
@@ -16,4 +19,4 @@ for (const overload of [...TEXT_FUNCTIONS, ...CONVERSIONS, ...TIME_FUNCTIONS, ..
 
 export const overloadsOf = (name: string, isMethod: boolean): readonly Overload[] => (byName.get(name) ?? []).filter(({ method }) => method === isMethod);
 export const hasFunction = (name: string): boolean => byName.has(name);
-export const functionNames = (): readonly string[] => [...byName.keys(), 'has', 'size', 'dyn', 'exists', 'all', 'map', 'filter', 'orValue', 'hasValue'];
+export const functionNames = (): readonly string[] => [...byName.keys(), 'has', 'size', 'dyn', 'exists', 'all', 'map', 'filter', 'orValue', 'hasValue', 'optMap', 'optFlatMap', 'transformList', 'transformMap', 'transformMapEntry', 'existsOne', 'math.greatest', 'math.least', 'cel.bind'];

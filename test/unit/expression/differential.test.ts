@@ -86,7 +86,7 @@ test(`answers are those of the peer (SEED=${SEED})`, () => {
   expect(failed).toBeLessThan(RUNS * 0.7);
 });
 
-const PIECES = ['request', '.', 'headers', '["x"]', '[?', ']', '(', ')', '{', '}', '"', "'", '`', '\\', '${', '&&', '||', '!', '?', ':', '-', '1', '9223372036854775808', '0x', '1e999', 'u', 'b"', 'r"', '"""', 'has(', 'in', 'map(', 'e,', 'all', 'my.tenant.limit', 'optional.', 'none()', 'of(', 'dyn(', 'type(', 'ip("', 'cidr(', 'duration("1s")', 'matches(', ' ', '\n', '//', '\u{1f600}', '\ud800'];
+const PIECES = ['request', '.format([', '"%.3f"', 'math.', 'greatest(', 'bitShiftLeft(', 'cel.bind(x, ', 'cel.block([', 'cel.index(0)', '.transformMap(k, v, ', '.optMap(o, ', 'base64.decode(', '.map(i, v, ', 'strings.quote(', '.', 'headers', '["x"]', '[?', ']', '(', ')', '{', '}', '"', "'", '`', '\\', '${', '&&', '||', '!', '?', ':', '-', '1', '9223372036854775808', '0x', '1e999', 'u', 'b"', 'r"', '"""', 'has(', 'in', 'map(', 'e,', 'all', 'my.tenant.limit', 'optional.', 'none()', 'of(', 'dyn(', 'type(', 'ip("', 'cidr(', 'duration("1s")', 'matches(', ' ', '\n', '//', '\u{1f600}', '\ud800'];
 
 test(`no text makes compiling or evaluating throw (SEED=${SEED})`, () => {
   const noise = fc.array(fc.oneof(fc.constantFrom(...PIECES), fc.constantFrom(...PIECES), fc.string({ unit: 'binary', maxLength: 6 })), { maxLength: 20 }).map((parts) => parts.join(''));

@@ -51,9 +51,10 @@ describe('numbers', () => {
     expect(valueOf('-7 / 2 == -3 && -7 % 2 == -1')).toBe(true);
   });
 
-  test('an int beyond 2^53 is not the double next to it', () => {
-    expect(valueOf('request.size == 9007199254740992.0', { 'request.size': 9_007_199_254_740_993n })).toBe(false);
-    expect(valueOf('request.size > 9007199254740992.0', { 'request.size': 9_007_199_254_740_993n })).toBe(true);
+  test('beside a double an int is compared as a double, beside a uint exactly', () => {
+    expect(valueOf('request.size == 9007199254740992.0', { 'request.size': 9_007_199_254_740_993n })).toBe(true);
+    expect(valueOf('request.size > 9007199254740992.0', { 'request.size': 9_007_199_254_740_993n })).toBe(false);
+    expect(valueOf('request.size > 9007199254740992u', { 'request.size': 9_007_199_254_740_993n })).toBe(true);
   });
 });
 
@@ -91,4 +92,14 @@ describe('optionals and lists', () => {
 test('text is ordered by code points, not by UTF-16 units', () => {
   expect(valueOf('"\\uffee" < "\\U0001f600"')).toBe(true);
   expect(valueOf('my.tenant.plan < "\\U0001f600"', { 'my.tenant.plan': '\uffee' })).toBe(true);
+});
+
+describe('format()', () => {
+  test.each([
+    ['"%.0f %.0f %.0f".format([0.5, 1.5, 2.5])', '0 2 2'], ['"%.2f".format([-1.005])', '-1.00'], ['"%.1f".format([0.25])', '0.2'], ['"%.1f".format([0.35])', '0.3'],
+    ['"%f".format([1e22])', '10000000000000000000000.000000'], ['"%.0e".format([2.5])', '2e+00'], ['"%f".format([3])', '3.000000'],
+    ['"%x %X %b %o".format([-30, b"\\xff", -5, 8u])', '-1e FF -101 10'], ['"%s".format([ip("::1")])', '::1'],
+  ])('%s', (source, text) => {
+    expect(valueOf(source)).toBe(text);
+  });
 });

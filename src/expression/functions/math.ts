@@ -1,0 +1,52 @@
+/** cel-go's math extension, but greatest() and least(), which take any number of arguments (variadic.ts). */
+import { BOOL, DOUBLE, INT, UINT } from '../../attributes/types.ts';
+import { type Int, canonicalInt, negateInt } from '../integers.ts';
+import { type Overload, fn } from './overload.ts';
+
+const signed = (value: bigint): Int => canonicalInt(BigInt.asIntN(64, value));
+const unsigned = (value: bigint): Int => canonicalInt(BigInt.asUintN(64, value));
+
+/** Both kinds of whole numbers, by bits. */
+const bitwise = (name: string, run: (a: bigint, b: bigint) => bigint): Overload[] => [
+  fn(`math.${name}`, [INT, INT], INT, (a: Int, b: Int) => signed(run(BigInt(a), BigInt(b)))),
+  fn(`math.${name}`, [UINT, UINT], UINT, (a: Int, b: Int) => unsigned(run(BigInt(a), BigInt(b)))),
+];
+
+/** By 64 and more everything is shifted out; to the right zeros come in, also for negative ints (cel-go). */
+const shift = (name: string, run: (bits: bigint, by: bigint) => bigint): Overload[] => {
+  const shifted = (value: Int, by: Int): bigint | undefined => (by < 0 ? undefined : by > 63 ? 0n : run(BigInt.asUintN(64, BigInt(value)), BigInt(by)));
+  const held = (hold: (bits: bigint) => Int) => (value: Int, by: Int) => {
+    const bits = shifted(value, by);
+    return bits === undefined ? undefined : hold(bits);
+  };
+  return [fn(`math.${name}`, [INT, INT], INT, held(signed)), fn(`math.${name}`, [UINT, INT], UINT, held(unsigned))];
+};
+
+const onDouble = (name: string, run: (value: number) => number): Overload => fn(`math.${name}`, [DOUBLE], DOUBLE, run);
+const signOf = (value: Int): number => (value > 0 ? 1 : value < 0 ? -1 : 0);
+
+export const MATH_FUNCTIONS: readonly Overload[] = [
+  onDouble('ceil', Math.ceil),
+  onDouble('floor', Math.floor),
+  onDouble('trunc', Math.trunc),
+  onDouble('round', (value) => Math.sign(value) * Math.round(Math.abs(value))), // halves away from zero
+  fn('math.abs', [INT], INT, (value: Int) => (value < 0 ? negateInt(value) : value)),
+  fn('math.abs', [UINT], UINT, (value: Int) => value),
+  onDouble('abs', Math.abs),
+  fn('math.sign', [INT], INT, signOf),
+  fn('math.sign', [UINT], UINT, signOf),
+  onDouble('sign', Math.sign),
+  fn('math.isNaN', [DOUBLE], BOOL, (value: number) => Number.isNaN(value)),
+  fn('math.isInf', [DOUBLE], BOOL, (value: number) => Math.abs(value) === Infinity),
+  fn('math.isFinite', [DOUBLE], BOOL, (value: number) => Number.isFinite(value)),
+  fn('math.sqrt', [DOUBLE], DOUBLE, Math.sqrt),
+  fn('math.sqrt', [INT], DOUBLE, (value: Int) => Math.sqrt(Number(value))),
+  fn('math.sqrt', [UINT], DOUBLE, (value: Int) => Math.sqrt(Number(value))),
+  ...bitwise('bitAnd', (a, b) => a & b),
+  ...bitwise('bitOr', (a, b) => a | b),
+  ...bitwise('bitXor', (a, b) => a ^ b),
+  fn('math.bitNot', [INT], INT, (value: Int) => signed(~BigInt(value))),
+  fn('math.bitNot', [UINT], UINT, (value: Int) => unsigned(~BigInt(value))),
+  ...shift('bitShiftLeft', (bits, by) => bits << by),
+  ...shift('bitShiftRight', (bits, by) => bits >> by),
+];
