@@ -89,6 +89,7 @@ function evaluate(program: Command, done: Done): void {
     .description('Checks an expression, and with --attributes evaluates it. Exits with 1 where it is wrong or fails.')
     .argument('[expression]', 'in CEL, such as \'request.method == "GET"\'')
     .option('--attributes <file>', 'attributes in YAML or JSON; - is stdin; absent: it is only checked')
+    .addOption(new Option('--dialect <dialect>', 'istio: the language of Mixer, which differs in what absent values do').choices(['cel', 'istio']).default('cel'))
     .option('--type <type>', 'what it must come to, such as bool')
     .option('--explain', 'the value of each part, as it was written, and what was looked at')
     .option('--lines', 'JSON lines on stdin, one answer line each on stdout, in order')
@@ -127,5 +128,5 @@ export interface ServeFlags { readonly grpc: string; readonly admin: string; rea
 export interface LintFlags { readonly quiet?: true; readonly json?: true }
 export interface TestFlags { readonly through: 'process' | 'grpc' }
 export interface ExplainFlags { readonly request: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }
-export interface EvalFlags { readonly attributes?: string; readonly type?: string; readonly explain?: true; readonly lines?: true }
+export interface EvalFlags { readonly dialect?: 'cel' | 'istio'; readonly attributes?: string; readonly type?: string; readonly explain?: true; readonly lines?: true }
 export interface CallFlags { readonly to: string; readonly request: string; readonly timeout: string; readonly json?: true }

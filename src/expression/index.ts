@@ -9,4 +9,6 @@ export type { Compilation, Compiled, CompiledText, CompileOptions, Problem, Read
 export { textOf } from './scalar-text.ts';
 export type { Failing, TracedPart } from './trace.ts';
 export { Optional, TypeName, type Val } from './dynamic.ts';
+export { compileIstio, type IstioCompiled, istioTypeOf } from './istio/compile.ts';
+export { ISTIO_TYPES, type IstioType } from './istio/tree.ts';
 export { FAILED } from './compiled.ts';

@@ -4,7 +4,7 @@ import { LookingBag } from '../../attributes/looking-bag.ts';
 import { typeText } from '../../attributes/types.ts';
 import { FAILED, type Problem, traceable, type TracedPart } from '../../expression/index.ts';
 import { CliError } from '../cli-error.ts';
-import { attributesOf, answered, bagOf, type EvalAnswer, optionsOf, placeOf } from '../eval/evaluation.ts';
+import { answered, bagOf, type EvalAnswer, optionsOf, placeOf, vocabularyOf } from '../eval/evaluation.ts';
 import { jsonOf } from '../eval/values.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { EvalFlags } from '../program.ts';
@@ -19,8 +19,9 @@ export async function evaluate(expression: string | undefined, flags: EvalFlags)
 
 // ---------------------------------------------------------------- one, for people
 
-function evaluateOne(expression: string, { attributes: file, type, explain }: EvalFlags): ExitCode {
-  const vocabulary = attributesOf(undefined);
+function evaluateOne(expression: string, { attributes: file, type, explain, dialect }: EvalFlags): ExitCode {
+  if (dialect === 'istio') return evaluateOneInIstio(expression, { file, type, explain });
+  const vocabulary = vocabularyOf({}).attributes;
   const { compiled, problems } = traceable(expression, vocabulary, optionsOf({ expr: expression, type }));
   if (compiled === undefined) {
     for (const problem of problems) tell(problemText(expression, problem));
@@ -47,6 +48,18 @@ function evaluateOne(expression: string, { attributes: file, type, explain }: Ev
   return EXIT.ok;
 }
 
+function evaluateOneInIstio(expr: string, { file, type, explain }: { readonly file: string | undefined; readonly type: string | undefined; readonly explain: true | undefined }): ExitCode {
+  const answer = answered({ expr, dialect: 'istio', type, attributes: file === undefined ? undefined : givenBy(file) });
+  if ('error' in answer) {
+    const { line, column, code, message } = answer.error;
+    tell(`${line}:${column} ${code} ${message}`);
+    return EXIT.findings;
+  }
+  say('value' in answer ? JSON.stringify(answer.value) : answer.type);
+  if (explain === true && answer.looked !== undefined) say(`${paintOut.faint('looked at')} ${answer.looked.join(' ')}`);
+  return EXIT.ok;
+}
+
 function givenBy(file: string): Readonly<Record<string, unknown>> {
   const { call: _call, ...given } = readRequestFile(file).values;
   return given;
@@ -68,7 +81,7 @@ function treeRows({ text, type, outcome, value, parts }: TracedPart, indent: str
 const LINE = z.strictObject({
   id: z.unknown().optional(),
   expr: z.string(),
-  dialect: z.enum(['cel']).optional(),
+  dialect: z.enum(['cel', 'istio']).optional(),
   vocabulary: z.record(z.string(), z.string()).optional(),
   attributes: z.record(z.string(), z.unknown()).optional(),
   type: z.string().optional(),

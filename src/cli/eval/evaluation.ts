@@ -2,21 +2,21 @@
  * One expression, checked or evaluated, as `sluice eval` answers it.
  * **In**: a request as JSON has it. **Out**: an answer as JSON. **Fails**: never; what is wrong is in the answer.
  */
-import { Attributes } from '../../attributes/attributes.ts';
+import { type Attribute, Attributes } from '../../attributes/attributes.ts';
 import type { Bag } from '../../attributes/bag.ts';
 import { LookingBag } from '../../attributes/looking-bag.ts';
-import { type Type, parseType, typeText } from '../../attributes/types.ts';
+import { BOOL, DOUBLE, DURATION, INT, IP, STRING, STRING_MAP, TIMESTAMP, type Type, parseType, typeText } from '../../attributes/types.ts';
 import type { Value } from '../../attributes/values.ts';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
-import { compile, type CompileOptions, FAILED, type Problem, traceable } from '../../expression/index.ts';
+import { compile, compileIstio, type CompileOptions, FAILED, ISTIO_TYPES, type IstioType, istioTypeOf, type Problem, traceable } from '../../expression/index.ts';
 import { CliError } from '../cli-error.ts';
 import { jsonOf, valueFor } from './values.ts';
 
 export interface EvalRequest {
   readonly id?: unknown;
   readonly expr: string;
-  readonly dialect?: 'cel' | undefined;
-  /** Names and types; the built-in vocabulary where absent. */
+  readonly dialect?: 'cel' | 'istio' | undefined;
+  /** Names and types, Istio's names of them too under its dialect; the built-in vocabulary where absent. */
   readonly vocabulary?: Readonly<Record<string, string>> | undefined;
   /** Only checked where absent. */
   readonly attributes?: Readonly<Record<string, unknown>> | undefined;
@@ -36,25 +36,45 @@ export type EvalAnswer =
   | { readonly id?: unknown; readonly type: string; readonly value?: unknown; readonly looked?: readonly string[] }
   | { readonly id?: unknown; readonly error: EvalError };
 
-const BUILT_IN = new Attributes(VOCABULARY);
+export interface Vocabulary {
+  readonly attributes: Attributes;
+  /** Of attributes whose type only Istio has. */
+  readonly istioTypes: ReadonlyMap<string, IstioType>;
+}
+
+const BUILT_IN: Vocabulary = { attributes: new Attributes(VOCABULARY), istioTypes: new Map() };
 /** Lines usually share one vocabulary. */
-const known = new Map<string, Attributes>();
+const known = new Map<string, Vocabulary>();
 const MOST_KNOWN = 100;
 
-export function attributesOf(vocabulary: Readonly<Record<string, string>> | undefined): Attributes {
+export function vocabularyOf({ vocabulary, dialect }: Pick<EvalRequest, 'vocabulary' | 'dialect'>): Vocabulary {
   if (vocabulary === undefined) return BUILT_IN;
-  const key = JSON.stringify(vocabulary);
-  let attributes = known.get(key);
-  if (attributes !== undefined) return attributes;
-  attributes = new Attributes(Object.entries(vocabulary).map(([name, text]) => {
-    const type = typeof text === 'string' ? parseType(text) : undefined;
-    if (type === undefined) throw new CliError('CLI_EVAL', `vocabulary: ${name} is ${JSON.stringify(text)}, which is no type; string, int, list(string), map(string, int) are some`);
-    return { name, type, meaning: 'Of this evaluation.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false };
-  }));
+  const key = `${dialect ?? 'cel'} ${JSON.stringify(vocabulary)}`;
+  const found = known.get(key) ?? madeOf(vocabulary, dialect);
   if (known.size >= MOST_KNOWN) known.clear();
-  known.set(key, attributes);
-  return attributes;
+  known.set(key, found);
+  return found;
 }
+
+function madeOf(vocabulary: Readonly<Record<string, string>>, dialect: EvalRequest['dialect']): Vocabulary {
+  const istioTypes = new Map<string, IstioType>();
+  const rows = Object.entries(vocabulary).map(([name, text]): Attribute => {
+    const istio = dialect === 'istio' ? istioTypeNamed(text) : undefined;
+    if (istio !== undefined) istioTypes.set(name, istio);
+    const type = istio === undefined ? parseType(text) : HELD_AS[istio];
+    if (type === undefined) throw new CliError('CLI_EVAL', `vocabulary: ${name} is ${JSON.stringify(text)}, which is no type; ${dialect === 'istio' ? ISTIO_TYPES.join(', ') : 'string, int, list(string), map(string, int)'} are some`);
+    return { name, type, meaning: 'Of this evaluation.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false };
+  });
+  return { attributes: new Attributes(rows), istioTypes };
+}
+
+/** How values of Istio's types are held. */
+const HELD_AS: Readonly<Record<IstioType, Type>> = {
+  STRING, INT64: INT, DOUBLE, BOOL, TIMESTAMP, DURATION, IP_ADDRESS: IP, STRING_MAP, DNS_NAME: STRING, EMAIL_ADDRESS: STRING, URI: STRING,
+};
+const istioTypeNamed = (text: string): IstioType | undefined => ISTIO_TYPES.find((name) => name === text);
+/** In our words where there are some. */
+const shownType = (type: IstioType): string => (['DNS_NAME', 'EMAIL_ADDRESS', 'URI'].includes(type) ? type : typeText(HELD_AS[type]));
 
 export function bagOf(attributes: Attributes, given: Readonly<Record<string, unknown>>): Bag {
   const values: (Value | undefined)[] = [];
@@ -76,21 +96,46 @@ export function optionsOf({ type }: EvalRequest): CompileOptions {
 export function answered(request: EvalRequest): EvalAnswer {
   const id = 'id' in request ? { id: request.id } : {};
   try {
-    const attributes = attributesOf(request.vocabulary);
-    const options = optionsOf(request);
-    const { compiled, problems } = compile(request.expr, attributes, options);
-    if (compiled === undefined) return { ...id, error: problemOf(request.expr, problems) };
-    const type = typeText(compiled.type);
-    if (request.attributes === undefined) return { ...id, type };
-    const bag = new LookingBag(attributes, bagOf(attributes, request.attributes));
-    const value = compiled.evaluate(bag);
-    if (value !== FAILED) return { ...id, type, value: jsonOf(value), looked: bag.looked() };
-    const failing = traceable(request.expr, attributes, options).compiled?.evaluate(bag).failing;
-    return { ...id, error: { phase: 'eval', code: 'EXPRESSION_FAILED', message: failing?.message ?? compiled.why(bag), ...placeOf(request.expr, failing?.start ?? 0) } };
+    return { ...id, ...(request.dialect === 'istio' ? answeredInIstio(request) : answeredInCel(request)) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     return { ...id, error: { phase: 'check', code: error.code, message: error.message, line: 1, column: 1 } };
   }
+}
+
+function answeredInCel(request: EvalRequest): EvalAnswer {
+  const { attributes } = vocabularyOf(request);
+  const options = optionsOf(request);
+  const { compiled, problems } = compile(request.expr, attributes, options);
+  if (compiled === undefined) return { error: problemOf(request.expr, problems) };
+  const type = typeText(compiled.type);
+  if (request.attributes === undefined) return { type };
+  const bag = new LookingBag(attributes, bagOf(attributes, request.attributes));
+  const value = compiled.evaluate(bag);
+  if (value !== FAILED) return { type, value: jsonOf(value), looked: bag.looked() };
+  const failing = traceable(request.expr, attributes, options).compiled?.evaluate(bag).failing;
+  return { error: { phase: 'eval', code: 'EXPRESSION_FAILED', message: failing?.message ?? compiled.why(bag), ...placeOf(request.expr, failing?.start ?? 0) } };
+}
+
+function answeredInIstio(request: EvalRequest): EvalAnswer {
+  const { attributes, istioTypes } = vocabularyOf(request);
+  const made = compileIstio(request.expr, attributes, { types: istioTypes, expect: istioExpected(request) });
+  if (made.compiled === undefined) return { error: problemOf(request.expr, made.problems) };
+  const { compiled } = made;
+  const type = shownType(compiled.type);
+  if (request.attributes === undefined) return { type };
+  const bag = new LookingBag(attributes, bagOf(attributes, request.attributes));
+  const value = compiled.evaluate(bag);
+  if (value !== FAILED) return { type, value: jsonOf(value), looked: bag.looked() };
+  return { error: { phase: 'eval', code: 'EXPRESSION_FAILED', message: compiled.why(bag), line: 1, column: 1 } };
+}
+
+function istioExpected({ type }: EvalRequest): IstioType | undefined {
+  if (type === undefined) return undefined;
+  const parsed = parseType(type);
+  const expected = istioTypeNamed(type) ?? (parsed === undefined ? undefined : istioTypeOf(parsed));
+  if (expected === undefined) throw new CliError('CLI_EVAL', `type: ${JSON.stringify(type)} is no type of Istio's language; ${ISTIO_TYPES.join(', ')} are`);
+  return expected;
 }
 
 /** The first, where there are several. */
