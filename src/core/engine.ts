@@ -149,7 +149,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function writeReports(current: Snapshot, call: CallKind, bag: RequestBag): Promise<void> | undefined {
     const mayWait = call === 'log' || call === 'tcp-log';
     let waits: Promise<void> | undefined;
-    for (const prepared of current.candidates.reporting(bag, call)) {
+    for (const prepared of current.candidates.reports(bag, call)) {
       const { rule: { action }, handler, sink } = prepared;
       const own = prepared.meters;
       if (action?.kind !== 'report' || handler?.reports === undefined) continue;

@@ -60,7 +60,7 @@ export class KeptVerdicts {
 
 function lookedAt({ candidates, attributes }: Snapshot, bag: RequestBag, call: CallKind): Record<string, unknown> {
   const recording = new RecordingBag(bag);
-  for (const { rule } of candidates.deciding(bag, call)) rule.match?.evaluate(recording);
+  for (const { rule } of [...candidates.checks(bag, call), ...candidates.quotas(bag, call)]) rule.match?.evaluate(recording);
   return Object.fromEntries([...recording.looked].map(([slot, value]) => {
     const { name, secret } = attributes.at(slot);
     return [name, value === undefined ? null : secret ? '(secret)' : withoutSecrets(toShape('any', value))];

@@ -10,6 +10,7 @@ import type { Node } from './ast.ts';
 import { SyntaxProblem } from './lexer.ts';
 import { parse } from './parser.ts';
 import { guardsOf } from './guards.ts';
+import { necessaryFor } from './necessary.ts';
 import { Planner } from './plan.ts';
 import type { Plan } from './planned.ts';
 import { textOf } from './scalar-text.ts';
@@ -21,7 +22,7 @@ export function compile(source: string, attributes: Attributes, options: Compile
   const planner = new Planner(attributes, options);
   const plan = planned(planner, tree, options);
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
-  return { compiled: compiledOf(source, plan, planner, guardsOf(tree, true)), problems: [] };
+  return { compiled: compiledOf(source, plan, planner, { proves: guardsOf(tree, true), guards: options.withGuards === true ? necessaryFor(tree, attributes) : [] }), problems: [] };
 }
 
 /** The same, to be looked into. */
@@ -59,10 +60,10 @@ function planned(planner: Planner, tree: Node, { expect, accept, wanted }: Compi
   return plan;
 }
 
-function compiledOf(source: string, { type, run, constant }: Plan, planner: Planner, proves: ReadonlySet<string>): Compiled {
+function compiledOf(source: string, { type, run, constant }: Plan, planner: Planner, known: Pick<Compiled, 'proves' | 'guards'>): Compiled {
   const reads = planner.reads();
   return {
-    source, type, reads, warnings: planner.warnings, proves,
+    source, type, reads, warnings: planner.warnings, ...known,
     constant: constant as Value | undefined,
     evaluate: (bag) => {
       const value = run(bag);

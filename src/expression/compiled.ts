@@ -1,6 +1,7 @@
 import type { Bag } from '../attributes/bag.ts';
 import type { Type } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
+import type { Guard } from './necessary.ts';
 import type { Failing, TracedPart } from './trace.ts';
 
 /** What an evaluation that failed comes to. Never a value, never "no": the caller says what a failure means. */
@@ -36,6 +37,8 @@ export interface Compiled {
   readonly warnings: readonly Problem[];
   /** What is known to be there where it is true, for {@link CompileOptions.given} of expressions that are asked after it. */
   readonly proves: ReadonlySet<string>;
+  /** For an index, see `necessary.ts`; empty unless it was asked for. */
+  readonly guards: readonly Guard[];
   /** The value where the expression reads nothing and cannot fail; else `undefined`. */
   readonly constant: Value | undefined;
   /** Never throws. */
@@ -69,6 +72,8 @@ export interface CompileOptions {
   readonly container?: string;
   /** What has been shown to be there before: reads of it count as guarded. */
   readonly given?: ReadonlySet<string>;
+  /** Whether `guards` are wanted. */
+  readonly withGuards?: boolean;
   /** The type it must have; `dyn` or absent: any. */
   readonly expect?: Type;
   /** Which types will do, where several do (`expect` is then not given). */

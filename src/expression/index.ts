@@ -11,4 +11,5 @@ export type { Failing, TracedPart } from './trace.ts';
 export { Optional, TypeName, type Val } from './dynamic.ts';
 export { compileIstio, type IstioCompiled, istioTypeOf } from './istio/compile.ts';
 export { ISTIO_TYPES, type IstioType } from './istio/tree.ts';
+export type { Atom, Guard, Place } from './necessary.ts';
 export { FAILED } from './compiled.ts';

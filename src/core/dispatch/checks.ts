@@ -18,9 +18,8 @@ export function askChecks(snapshot: Snapshot, bag: RequestBag, scope: CallScope)
   if (call === undefined) return [];
   const outcomes: RuleOutcome[] = [];
   let pending: Promise<void>[] | undefined;
-  for (const prepared of snapshot.candidates.deciding(bag, call)) {
+  for (const prepared of snapshot.candidates.checks(bag, call)) {
     const { rule: { action }, meters } = prepared;
-    if (action?.kind === 'quota') continue;
     const match = matchOf(prepared, bag);
     if (match === 'does not apply') continue;
     const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: false };

@@ -46,7 +46,7 @@ export function askQuotas(snapshot: Snapshot, bags: readonly RequestBag[], scope
 function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, outcomes: RuleOutcome[], entries: QuotaEntry[]): void {
   const { kind: call } = scope;
   if (call === undefined) return;
-  for (const prepared of snapshot.candidates.deciding(bag, call)) {
+  for (const prepared of snapshot.candidates.quotas(bag, call)) {
     const { action } = prepared.rule;
     if (action?.kind !== 'quota' || prepared.handler === undefined) continue;
     if (call === 'limit' && !hasKeys(snapshot, bag, action.descriptorKeys)) continue;

@@ -78,7 +78,7 @@ export class RulesSection {
     if (kinds.length > 1) findings.error('RULES_ACTIONS', fields.entry(kinds[1] ?? '')?.keyPlace ?? fields.place, `a rule has one action, this has ${kinds.join(' and ')}; make a rule of each`);
     const [kind] = kinds;
     const matchNode = fields.node('match');
-    const match = matchNode === undefined ? undefined : expressionOf(matchNode, 'match', attributes, findings, { expect: BOOL, isQuota: kind === 'quota' });
+    const match = matchNode === undefined ? undefined : expressionOf(matchNode, 'match', attributes, findings, { expect: BOOL, isQuota: kind === 'quota', withGuards: true });
     const actionNode = kind === undefined ? undefined : fields.node(kind);
     const read = kind === undefined || actionNode === undefined ? undefined : this.#actions.read(kind, actionNode, name, this.#context.enrichOutputs, match?.proves);
     this.#misplaced(fields, kind);

@@ -1,0 +1,227 @@
+/**
+ * **In**: items in order, each with guards of its condition. **Out**: for a bag, those that may apply, in their order.
+ * **Fails**: never; an item without a guard is always among them.
+ *
+ * Of an item's guards the most selective one is taken: the one whose atoms the fewest items mention. For each place that an
+ * atom names there is a map of values, one map for each length of prefix and range, and lists of who wants it there or absent.
+ */
+import type { Bag } from '../../attributes/bag.ts';
+import { Cidr, Ip } from '../../attributes/network.ts';
+import type { Value } from '../../attributes/values.ts';
+import type { Atom, Guard, Place } from '../../expression/index.ts';
+
+export interface Indexed<T> {
+  readonly item: T;
+  /** Any one of them is necessary; none: always a candidate. */
+  readonly guards: readonly Guard[];
+}
+
+/** Below so many, asking all is as fast. */
+const FEW = 8;
+/** Whoever wants a place there, or absent, is met by many requests: worth about so many mentions of a value. */
+const PRESENCE_WEIGHT = 8;
+
+export class RuleIndex<T> {
+  readonly #items: readonly T[];
+  readonly #isFew: boolean;
+  /** By position. */
+  readonly #always: number[] = [];
+  readonly #places: PlaceIndex[] = [];
+
+  constructor(all: readonly Indexed<T>[]) {
+    this.#items = all.map(({ item }) => item);
+    this.#isFew = all.length < FEW;
+    if (this.#isFew) return;
+    const mentions = mentionsOf(all);
+    const byPlace = new Map<string, PlaceIndex>();
+    for (const [position, { guards }] of all.entries()) {
+      const guard = cheapest(guards, mentions);
+      if (guard === undefined) this.#always.push(position);
+      else for (const atom of guard) this.#placeOf(atom.place, byPlace).add(atom, position);
+    }
+  }
+
+  /** The very array where all of them may apply. */
+  candidates(bag: Bag): readonly T[] {
+    if (this.#isFew || this.#places.length === 0) return this.#items;
+    const found: number[] = [];
+    for (const place of this.#places) place.find(bag, found);
+    if (found.length === 0) return this.#always.length === 0 ? NONE : this.#taken(this.#always);
+    if (this.#always.length > 0) for (const position of this.#always) found.push(position);
+    return this.#taken(found.length === 1 ? found : inOrder(found));
+  }
+
+  #placeOf(place: Place, byPlace: Map<string, PlaceIndex>): PlaceIndex {
+    const key = placeText(place);
+    let index = byPlace.get(key);
+    if (index === undefined) {
+      index = new PlaceIndex(place);
+      byPlace.set(key, index);
+      this.#places.push(index);
+    }
+    return index;
+  }
+
+  #taken(positions: readonly number[]): T[] {
+    const items: T[] = [];
+    for (const position of positions) items.push(this.#items[position] as T);
+    return items;
+  }
+}
+
+const NONE: readonly never[] = [];
+const placeText = ({ slot, key }: Place): string => (key === undefined ? String(slot) : `${slot}[${key}`);
+
+/** Each once. */
+function inOrder(positions: number[]): number[] {
+  positions.sort((a, b) => a - b);
+  let last = -1;
+  return positions.filter((position) => {
+    const isNew = position !== last;
+    last = position;
+    return isNew;
+  });
+}
+
+// ---------------------------------------------------------------- which guard
+
+function atomText(atom: Atom): string {
+  const place = placeText(atom.place);
+  switch (atom.kind) {
+    case 'eq': return `=${place} ${typeof atom.value} ${String(atom.value as string | number | bigint | boolean)}`;
+    case 'prefix': return `^${place} ${atom.prefix}`;
+    case 'cidr': return `/${place} ${atom.range.toString()}`;
+    case 'present': case 'absent': return `${atom.kind} ${place}`;
+  }
+}
+
+function mentionsOf(all: readonly Indexed<unknown>[]): ReadonlyMap<string, number> {
+  const mentions = new Map<string, number>();
+  for (const { guards } of all) {
+    for (const text of new Set(guards.flat().map(atomText))) mentions.set(text, (mentions.get(text) ?? 0) + 1);
+  }
+  return mentions;
+}
+
+function cheapest(guards: readonly Guard[], mentions: ReadonlyMap<string, number>): Guard | undefined {
+  let least = Infinity;
+  let found: Guard | undefined;
+  for (const guard of guards) {
+    let cost = 0;
+    for (const atom of guard) cost += (mentions.get(atomText(atom)) ?? 0) * (atom.kind === 'present' || atom.kind === 'absent' ? PRESENCE_WEIGHT : 1);
+    if (cost < least) {
+      least = cost;
+      found = guard;
+    }
+  }
+  return found;
+}
+
+// ---------------------------------------------------------------- one place
+
+type Positions = number[];
+
+class PlaceIndex {
+  readonly #slot: number;
+  readonly #key: string | undefined;
+  readonly #equal = new Map<Value, Positions>();
+  /** By length, the shortest first. */
+  readonly #prefixes: { readonly length: number; readonly byText: Map<string, Positions> }[] = [];
+  readonly #ranges: RangesOfLength[] = [];
+  readonly #present: Positions = [];
+  readonly #absent: Positions = [];
+
+  constructor({ slot, key }: Place) {
+    this.#slot = slot;
+    this.#key = key;
+  }
+
+  add(atom: Atom, position: number): void {
+    switch (atom.kind) {
+      case 'present': return put(this.#present, position);
+      case 'absent': return put(this.#absent, position);
+      case 'eq': return put(listAt(this.#equal, atom.value), position);
+      case 'prefix': return put(listAt(this.#prefixesOf(atom.prefix.length), atom.prefix), position);
+      case 'cidr': return this.#rangesOf(atom.range).add(atom.range, position);
+    }
+  }
+
+  find(bag: Bag, found: number[]): void {
+    let value = bag.get(this.#slot);
+    if (this.#key !== undefined && value !== undefined) value = (value as ReadonlyMap<Value, Value>).get(this.#key);
+    if (value === undefined) return take(this.#absent, found);
+    take(this.#present, found);
+    const equal = this.#equal.size === 0 ? undefined : this.#equal.get(value);
+    if (equal !== undefined) take(equal, found);
+    if (this.#prefixes.length > 0 && typeof value === 'string') this.#findPrefixes(value, found);
+    if (this.#ranges.length > 0 && value instanceof Ip) for (const ranges of this.#ranges) ranges.find(value, found);
+  }
+
+  #findPrefixes(value: string, found: number[]): void {
+    for (const { length, byText } of this.#prefixes) {
+      if (length > value.length) return;
+      const positions = byText.get(value.slice(0, length));
+      if (positions !== undefined) take(positions, found);
+    }
+  }
+
+  #prefixesOf(length: number): Map<string, Positions> {
+    const known = this.#prefixes.find((one) => one.length === length);
+    if (known !== undefined) return known.byText;
+    const byText = new Map<string, Positions>();
+    this.#prefixes.push({ length, byText });
+    this.#prefixes.sort((a, b) => a.length - b.length);
+    return byText;
+  }
+
+  #rangesOf({ address: { family }, prefixLength }: Cidr): RangesOfLength {
+    let ranges = this.#ranges.find((one) => one.family === family && one.length === prefixLength);
+    if (ranges === undefined) this.#ranges.push(ranges = new RangesOfLength(family, prefixLength));
+    return ranges;
+  }
+}
+
+/** Ranges of one family and length: the masked address is their key. */
+class RangesOfLength {
+  readonly family: 4 | 6;
+  readonly length: number;
+  readonly #byAddress = new Map<number | bigint, Positions>();
+
+  constructor(family: 4 | 6, length: number) {
+    this.family = family;
+    this.length = length;
+  }
+
+  add({ address }: Cidr, position: number): void {
+    put(listAt(this.#byAddress, this.#key(address)), position);
+  }
+
+  find(address: Ip, found: number[]): void {
+    if (address.family !== this.family) return;
+    const positions = this.#byAddress.get(this.#key(address));
+    if (positions !== undefined) take(positions, found);
+  }
+
+  /** The leading bits as a number. */
+  #key({ bytes }: Ip): number | bigint {
+    if (this.family === 4) return this.length === 0 ? 0 : (((bytes[0] ?? 0) << 24) | ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0)) >>> (32 - this.length);
+    let bits = 0n;
+    for (const byte of bytes) bits = (bits << 8n) | BigInt(byte);
+    return bits >> BigInt(128 - this.length);
+  }
+}
+
+function listAt<K>(map: Map<K, Positions>, key: K): Positions {
+  let list = map.get(key);
+  if (list === undefined) map.set(key, list = []);
+  return list;
+}
+
+/** Positions come in order, and one item may mention an atom twice. */
+function put(list: Positions, position: number): void {
+  if (list.at(-1) !== position) list.push(position);
+}
+
+function take(list: Positions, found: number[]): void {
+  for (const position of list) found.push(position);
+}
