@@ -26,3 +26,5 @@ export function row(name: string, figures: Figures, beside: Figures): string {
 }
 
 export const HEADER = '| server, connections x calls at once | requests/s | of the echo | p50 us | p99 us | CPU us/call | failed |\n|---|---|---|---|---|---|---|';
+
+export const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;

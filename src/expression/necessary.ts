@@ -43,7 +43,14 @@ export function necessaryFor(tree: Node, attributes: Attributes): readonly Guard
 
 interface Operand extends Place { readonly type: Type; /** The text or number that stands for an absent one: `.orValue("x")`. */ readonly instead: Value | undefined; readonly isOptional: boolean }
 
-const either = (a: readonly Guard[], b: readonly Guard[]): readonly Guard[] => [...a, ...b].toSorted((one, other) => one.length - other.length).slice(0, MOST_GUARDS);
+/** Any guard of both; where one says that a place is there, the others need not look for it absent. */
+function either(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
+  const all = [...a, ...b];
+  const present = all.flatMap((guard) => (guard.length === 1 && guard[0]?.kind === 'present' ? [guard[0].place] : []));
+  const isPresent = (place: Place): boolean => present.some(({ slot, key }) => slot === place.slot && (key === place.key || place.key === undefined));
+  const sharpened = present.length === 0 ? all : all.map((guard) => guard.filter(({ kind, place }) => kind !== 'absent' || !isPresent(place)));
+  return sharpened.toSorted((one, other) => one.length - other.length).slice(0, MOST_GUARDS);
+}
 
 function together(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
   const joined = a.flatMap((one) => b.map((other) => [...one, ...other]));

@@ -20,7 +20,7 @@ import { type Items, itemsOf, macroRun, pairsOf } from './macros.ts';
 import { extremeOf } from './variadic.ts';
 import { optionalMethod } from './optionals.ts';
 import type { Trace } from './trace.ts';
-import { FREE, type Plan, WRONG, boxed, constantOf, fitsFreely, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
+import { FREE, type Plan, type Run, WRONG, boxed, constantOf, fitsFreely, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
 
 interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; keys: Map<string, boolean> }
 
@@ -33,7 +33,7 @@ export class Planner {
   readonly warnings: Problem[] = [];
   readonly #reads = new Map<number, MutableRead>();
   readonly #attributes: Attributes;
-  readonly #prefixes = new Set<string>();
+  readonly #prefixes: ReadonlySet<string>;
   /** Variables of macros: type and place. Expressions are synchronous and never enter themselves, so one array serves all evaluations. */
   readonly #locals: { readonly name: string; readonly type: Type; readonly place: number }[] = [];
   readonly #values: (Val | undefined)[] = [];
@@ -54,9 +54,7 @@ export class Planner {
     this.#containers = [...parts.map((_, at) => `${parts.slice(0, parts.length - at).join('.')}.`), ''];
     this.#trace = trace;
     this.#guards.push(given);
-    for (const name of attributes.names()) {
-      for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) this.#prefixes.add(name.slice(0, dot));
-    }
+    this.#prefixes = prefixesOf(attributes);
   }
 
   reads(): Read[] {
@@ -299,15 +297,7 @@ export class Planner {
   #logic(leftNode: Node, rightNode: Node, isAnd: boolean): Plan {
     const left = this.fit(this.#absorbed(() => this.plan(leftNode)), BOOL, leftNode, isAnd ? '&& takes bool' : '|| takes bool');
     const right = this.#where(guardsOf(leftNode, isAnd), () => this.fit(this.plan(rightNode), BOOL, rightNode, isAnd ? '&& takes bool' : '|| takes bool'));
-    const [a, b] = [left.run, right.run];
-    const deciding = !isAnd;
-    return constantOf([left, right], { type: BOOL, run: (bag) => {
-      const first = a(bag);
-      if (first === deciding) return deciding;
-      const second = b(bag);
-      if (second === deciding) return deciding;
-      return first === undefined || second === undefined ? undefined : isAnd;
-    } });
+    return constantOf([left, right], { type: BOOL, run: logicRun(left.run, right.run, isAnd) });
   }
 
   #conditional(node: Node & { kind: 'if' }): Plan {
@@ -315,12 +305,7 @@ export class Planner {
     const then = this.#where(guardsOf(node.test, true), () => this.plan(node.yes));
     const otherwise = this.#where(guardsOf(node.test, false), () => this.plan(node.no));
     const { type, plans } = this.#joined([then, otherwise]);
-    const [a, b] = [plans[0]?.run ?? WRONG.run, plans[1]?.run ?? WRONG.run];
-    const condition = test.run;
-    return constantOf([test, then, otherwise], { type, run: (bag) => {
-      const value = condition(bag);
-      return value === undefined ? undefined : value === true ? a(bag) : b(bag);
-    } });
+    return constantOf([test, then, otherwise], { type, run: conditionalRun(test.run, plans[0]?.run ?? WRONG.run, plans[1]?.run ?? WRONG.run) });
   }
 
   /** One type for several: theirs where they agree, else `dyn`. */
@@ -405,12 +390,9 @@ export class Planner {
     const [key, element] = type.kind === 'list' ? [INT, type.of] : type.kind === 'map' ? [type.key, type.of] : [DYN, DYN];
     if (second === undefined) {
       const one = type.kind === 'map' ? key : element;
-      return this.#withVariable(node.variable, one, (place) => this.#macroBody(node, one, key, itemsOf(over), (item) => { this.#values[place] = item; }, (item) => item));
+      return this.#withVariable(node.variable, one, (place) => this.#macroBody(node, one, key, itemsOf(over), setterOf(this.#values, place), itself));
     }
-    return this.#withVariable(node.variable, key, (first) => this.#withVariable(second, element, (place) => this.#macroBody(node, element, key, pairsOf(over), ([one, other]) => {
-      this.#values[first] = one;
-      this.#values[place] = other;
-    }, ([one]) => one)));
+    return this.#withVariable(node.variable, key, (first) => this.#withVariable(second, element, (place) => this.#macroBody(node, element, key, pairsOf(over), pairSetterOf(this.#values, first, place), firstOf)));
   }
 
   #macroBody<T>(node: Node & { kind: 'macro' }, element: Type, key: Type, items: Items<T>, bind: (item: T) => void, keyOfItem: (item: T) => Val): Plan {
@@ -433,30 +415,18 @@ export class Planner {
     const over = this.plan(node.over);
     if (over === WRONG) return WRONG;
     if (over.type.kind !== 'optional' && over.type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `${node.flat ? 'optFlatMap' : 'optMap'}() goes with optional values, this is ${typeText(over.type)}`, node.over);
-    const values = this.#values;
     return this.#withVariable(node.variable, over.type.kind === 'optional' ? over.type.of : DYN, (place) => {
       const body = this.plan(node.body);
       if (node.flat && body !== WRONG && body.type.kind !== 'optional' && body.type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `optFlatMap() takes an optional value, this is ${typeText(body.type)}`, node.body);
-      return { type: node.flat ? body.type : optionalOf(body.type), run: (bag) => {
-        const value = over.run(bag);
-        if (!(value instanceof Optional)) return undefined;
-        if (value.value === undefined) return NONE;
-        values[place] = value.value;
-        const made = body.run(bag);
-        return made === undefined || node.flat ? made : new Optional(made);
-      } };
+      return { type: node.flat ? body.type : optionalOf(body.type), run: optMapRun(over.run, setterOf(this.#values, place), body.run, node.flat) };
     });
   }
 
   #bind(node: Node & { kind: 'bind' }): Plan {
     const { type, run } = this.#absorbed(() => this.plan(node.value));
-    const values = this.#values;
     return this.#withVariable(node.variable, type, (place) => {
       const body = this.plan(node.body);
-      return { type: body.type, run: (bag) => {
-        values[place] = run(bag); // where that failed, only who reads it fails
-        return body.run(bag);
-      } };
+      return { type: body.type, run: bindRun(run, setterOf(this.#values, place), body.run) };
     });
   }
 
@@ -557,6 +527,68 @@ export class Planner {
     if (isPartlyDyn(plan.type) || isPartlyDyn(wanted) && joinTypes(plan.type, wanted) !== undefined) return heldAs(plan, wanted);
     return this.problem('EXPRESSION_TYPE', `${why}; this is ${typeText(plan.type)}`, node);
   }
+}
+
+/** `a`, `a.b` of `a.b.c`; worked out once for each vocabulary. */
+const prefixes = new WeakMap<Attributes, ReadonlySet<string>>();
+function prefixesOf(attributes: Attributes): ReadonlySet<string> {
+  const known = prefixes.get(attributes);
+  if (known !== undefined) return known;
+  const found = new Set<string>();
+  for (const name of attributes.names()) {
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) found.add(name.slice(0, dot));
+  }
+  prefixes.set(attributes, found);
+  return found;
+}
+
+// Closures that are kept are made outside of the planner's methods: one that is made beside an arrow function that uses
+// `this` would keep the planner and the tree for as long as the expression lives.
+
+function logicRun(a: Run, b: Run, isAnd: boolean): Run {
+  const deciding = !isAnd;
+  return (bag) => {
+    const first = a(bag);
+    if (first === deciding) return deciding;
+    const second = b(bag);
+    if (second === deciding) return deciding;
+    return first === undefined || second === undefined ? undefined : isAnd;
+  };
+}
+
+type Values = (Val | undefined)[];
+const setterOf = (values: Values, place: number) => (value: Val | undefined): void => { values[place] = value; };
+const pairSetterOf = (values: Values, first: number, second: number) => ([one, other]: readonly [Val, Val]): void => {
+  values[first] = one;
+  values[second] = other;
+};
+const itself = (item: Val): Val => item;
+const firstOf = ([one]: readonly [Val, Val]): Val => one;
+
+function optMapRun(over: Run, set: (value: Val | undefined) => void, body: Run, isFlat: boolean): Run {
+  return (bag) => {
+    const value = over(bag);
+    if (!(value instanceof Optional)) return undefined;
+    if (value.value === undefined) return NONE;
+    set(value.value);
+    const made = body(bag);
+    return made === undefined || isFlat ? made : new Optional(made);
+  };
+}
+
+/** Where the value failed, only who reads it fails. */
+function bindRun(value: Run, set: (value: Val | undefined) => void, body: Run): Run {
+  return (bag) => {
+    set(value(bag));
+    return body(bag);
+  };
+}
+
+function conditionalRun(test: Run, yes: Run, no: Run): Run {
+  return (bag) => {
+    const value = test(bag);
+    return value === undefined ? undefined : value === true ? yes(bag) : no(bag);
+  };
 }
 
 const typeOfAll = (types: readonly Type[]): Type => types.reduce((joined, type) => joinTypes(joined, type) ?? DYN, FREE);

@@ -2,7 +2,7 @@
  * **In**: items in order, each with guards of its condition. **Out**: for a bag, those that may apply, in their order.
  * **Fails**: never; an item without a guard is always among them.
  *
- * Of an item's guards the most selective one is taken: the one whose atoms the fewest items mention. For each place that an
+ * Of an item's guards the most selective one is taken: the one whose values the fewest items mention. For each place that an
  * atom names there is a map of values, one map for each length of prefix and range, and lists of who wants it there or absent.
  */
 import type { Bag } from '../../attributes/bag.ts';
@@ -18,8 +18,9 @@ export interface Indexed<T> {
 
 /** Below so many, asking all is as fast. */
 const FEW = 8;
-/** Whoever wants a place there, or absent, is met by many requests: worth about so many mentions of a value. */
-const PRESENCE_WEIGHT = 8;
+/** Whatever many rules ask for is likely met: many requests have a place, few lack it. */
+const PRESENT_COST = 64;
+const ABSENT_COST = 1;
 
 export class RuleIndex<T> {
   readonly #items: readonly T[];
@@ -108,7 +109,7 @@ function cheapest(guards: readonly Guard[], mentions: ReadonlyMap<string, number
   let found: Guard | undefined;
   for (const guard of guards) {
     let cost = 0;
-    for (const atom of guard) cost += (mentions.get(atomText(atom)) ?? 0) * (atom.kind === 'present' || atom.kind === 'absent' ? PRESENCE_WEIGHT : 1);
+    for (const atom of guard) cost += atom.kind === 'present' ? PRESENT_COST : atom.kind === 'absent' ? ABSENT_COST : mentions.get(atomText(atom)) ?? 0;
     if (cost < least) {
       least = cost;
       found = guard;

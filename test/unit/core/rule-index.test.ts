@@ -80,7 +80,8 @@ describe('what each form is found by', () => {
 
   test.each([
     ['a.s == "x"', ['a.s=x or absent a.s']],
-    ['has(a.s) && a.s == "x"', ['present a.s', 'a.s=x or absent a.s']],
+    ['has(a.s) && a.s == "x"', ['present a.s', 'a.s=x']],
+    ['"k" in a.m && a.m["k"] == "x"', ['present a.m[k] or absent a.m', 'a.m[k]=x or absent a.m[k]']],
     ['a.m[?"k"].orValue("") == "x"', ['a.m[k]=x or absent a.m']],
     ['a.m[?"k"].orValue("x") == "x"', ['a.m[k]=x or absent a.m[k]']],
     ['a.?s.orValue("") in ["x", "y"]', ['a.s=x or a.s=y']],

@@ -1,0 +1,104 @@
+/**
+ * What many rules cost: loading them, and finding those that may apply to a request, beside asking each of them.
+ * `node bench/rules.ts` prints a table; every line comes from one process, medians of rounds that take turns.
+ */
+import { loadBuiltIns } from '../src/adapters/built-in.ts';
+import { parseIp } from '../src/attributes/network.ts';
+import type { Bag } from '../src/attributes/bag.ts';
+import type { Value } from '../src/attributes/values.ts';
+import { RuleIndex } from '../src/core/match/rule-index.ts';
+import { loadPolicyText } from '../src/core/rules/load.ts';
+import type { Policy } from '../src/core/rules/policy.ts';
+import type { Rule } from '../src/core/rules/rule.ts';
+import { median } from './figures.ts';
+
+type Form = (at: number) => string;
+const SIMPLE: Form = (at) => `destination.service.name == "svc-${at}" && request.method == "GET" && request.url_path.startsWith("/v1/")`;
+const MIXED: readonly Form[] = [
+  SIMPLE,
+  (at) => `destination.service.name in ["svc-${at}", "svc-${at + 1}", "svc-${at + 2}"] && request.method != "GET"`,
+  (at) => `cidr("10.${at % 250}.${Math.floor(at / 250) % 250}.0/24").containsIP(source.ip) && destination.service.name == "svc-${at}"`,
+  (at) => `request.url_path.startsWith("/v1/${at}/") || request.headers[?"x-tenant"].orValue("") == "tenant-${at}"`,
+  (at) => `has(source.principal) && source.principal == "cluster.local/ns/n${at}/sa/default"`,
+];
+const mixed: Form = (at) => (MIXED[at % MIXED.length] ?? SIMPLE)(at);
+
+/** Files of 1000 rules, as people cut them. */
+const policyOf = (count: number, form: Form): Map<string, string> => {
+  const files = new Map<string, string>();
+  for (let from = 0; from < count; from += 1000) {
+    const rules = Array.from({ length: Math.min(1000, count - from) }, (_, at) => `  - name: rule-${from + at}\n    match: '${form(from + at)}'\n    deny: { status: 403 }\n    calls: [http]\n`);
+    files.set(`rules-${from}.yaml`, `rules:\n${rules.join('')}`);
+  }
+  return files;
+};
+
+/** Four in five name a service, path and tenant that some rule knows. */
+function bags(policy: Policy, count: number): Bag[] {
+  const slot = (name: string): number => policy.attributes.slotOf(name) ?? -1;
+  const names = ['destination.service.name', 'request.method', 'request.url_path', 'request.headers', 'source.ip', 'source.principal'].map(slot);
+  return Array.from({ length: 1024 }, (_, at) => {
+    const which = at % 5 === 0 ? count + at : Math.floor(Math.random() * count);
+    const values: (Value | undefined)[] = [];
+    [`svc-${which}`, at % 2 === 0 ? 'GET' : 'POST', `/v1/${which}/items`, new Map<Value, Value>([['x-tenant', `tenant-${which}`]]), parseIp(`10.${which % 250}.7.9`), `cluster.local/ns/n${which}/sa/default`]
+      .forEach((value, index) => { values[names[index] ?? 0] = value; });
+    return { get: (wanted: number) => values[wanted] };
+  });
+}
+
+function nsPerRequest(requests: readonly Bag[], matching: (bag: Bag) => number, atLeastMs: number): number {
+  let calls = 0;
+  let sum = 0;
+  const beganAt = process.hrtime.bigint();
+  do {
+    for (const bag of requests) {
+      sum += matching(bag);
+      calls += 1;
+      if (calls % 16 === 0 && Number(process.hrtime.bigint() - beganAt) > atLeastMs * 1e6) return Number(process.hrtime.bigint() - beganAt) / calls;
+    }
+  } while (sum >= 0);
+  return 0;
+}
+
+const applying = (rules: readonly Rule[], bag: Bag): number => {
+  let count = 0;
+  for (const { match } of rules) if (match?.evaluate(bag) === true) count += 1;
+  return count;
+};
+
+const adapters = await loadBuiltIns();
+const heapMb = (): number => {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed / 1e6;
+};
+
+console.log('| rules | form | load s | kept KB/rule | peak RSS MB | index ms | each asked, ns | indexed, ns | times of 10 |');
+console.log('|---:|---|---:|---:|---:|---:|---:|---:|---:|');
+for (const [name, form] of [['simple', SIMPLE], ['mixed', mixed]] as const) {
+  let ofTen = 0;
+  for (const count of [10, 1000, 10_000, 100_000]) {
+    const files = policyOf(count, form);
+    const before = heapMb();
+    const beganAtMs = performance.now();
+    const { policy, findings } = loadPolicyText(files, { adapters });
+    const loadS = (performance.now() - beganAtMs) / 1000;
+    if (policy === undefined) throw new Error(findings.map(({ message }) => message).slice(0, 3).join('\n'));
+    const indexAtMs = performance.now();
+    const index = new RuleIndex(policy.rules.map((rule) => ({ item: rule, guards: rule.match?.guards ?? [] })));
+    const indexMs = performance.now() - indexAtMs;
+    const kept = heapMb() - before;
+    const peak = process.resourceUsage().maxRSS / 1e3;
+    const requests = bags(policy, count);
+    for (const bag of requests.slice(0, 20)) if (applying(policy.rules, bag) !== applying(index.candidates(bag), bag)) throw new Error('the index misses a rule');
+    const linear: number[] = [];
+    const indexed: number[] = [];
+    nsPerRequest(requests, (bag) => applying(index.candidates(bag), bag), 300);
+    for (let round = 0; round < 5; round++) {
+      linear.push(nsPerRequest(requests, (bag) => applying(policy.rules, bag), 100));
+      indexed.push(nsPerRequest(requests, (bag) => applying(index.candidates(bag), bag), 100));
+    }
+    const ns = median(indexed);
+    if (count === 10) ofTen = ns;
+    console.log(`| ${count} | ${name} | ${loadS.toFixed(2)} | ${(kept * 1000 / count).toFixed(1)} | ${peak.toFixed(0)} | ${indexMs.toFixed(0)} | ${median(linear).toFixed(0)} | ${ns.toFixed(0)} | ${(ns / ofTen).toFixed(1)} |`);
+  }
+}
