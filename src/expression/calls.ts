@@ -2,28 +2,32 @@
 import { DYN, type Type, sameType } from '../attributes/types.ts';
 import { type Val, boxer, unbox } from './dynamic.ts';
 import type { Overload } from './functions/index.ts';
-import { type Plan, type Run, boxed, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
+import { emitBinary, emitUnary } from './generate.ts';
+import { type Plan, boxed, heldAs, isPartlyDyn, joinTypes, WRONG } from './planned.ts';
 
 /** Whether a value of the type may be given where `param` is expected. */
 export const mayBe = (type: Type, param: Type): boolean => param.kind === 'dyn' || isPartlyDyn(type) || sameType(type, param) || (isPartlyDyn(param) && joinTypes(type, param) !== undefined);
 
 export function direct(overload: Overload, plans: readonly Plan[]): Plan {
-  const runs = plans.map((plan, index) => adapted(plan, overload.params[index] ?? DYN));
+  const adaptedPlans = plans.map((plan, index) => adapted(plan, overload.params[index] ?? DYN));
+  const runs = adaptedPlans.map(({ run }) => run);
   const rest = plans.slice(1).map(({ constant }) => constant);
   const [a, b] = runs;
   const type = overload.result;
   const special = rest.length > 0 && rest.every((value) => value !== undefined) ? overload.specialise?.(rest) : undefined;
   if (special !== undefined && a !== undefined) {
     const call = special as (first: Val) => Val | undefined;
-    return { type, run: (bag) => { const x = a(bag); return x === undefined ? undefined : call(x); } };
+    return { type, emit: emitUnary(adaptedPlans[0] ?? WRONG, (x, out) => `${out.pooled(call)}(${x})`), run: (bag) => { const x = a(bag); return x === undefined ? undefined : call(x); } };
   }
   if (runs.length === 1 && a !== undefined) {
     const call = overload.run as unknown as (x: Val) => Val | undefined;
-    return { type, run: (bag) => { const x = a(bag); return x === undefined ? undefined : call(x); } };
+    return { type, emit: emitUnary(adaptedPlans[0] ?? WRONG, (x, out) => overload.code?.(x) ?? `${out.pooled(call)}(${x})`), run: (bag) => { const x = a(bag); return x === undefined ? undefined : call(x); } };
   }
   if (runs.length === 2 && a !== undefined && b !== undefined) {
     const call = overload.run as unknown as (x: Val, y: Val) => Val | undefined;
-    return { type, run: (bag) => {
+    const [one, other] = adaptedPlans;
+    const emit = one === undefined || other === undefined ? undefined : emitBinary(one, other, (x, y, out) => overload.code?.(x, y) ?? `${out.pooled(call)}(${x}, ${y})`);
+    return { type, emit, run: (bag) => {
       const x = a(bag);
       const y = b(bag);
       return x === undefined || y === undefined ? undefined : call(x, y);
@@ -64,7 +68,7 @@ export function dispatched(overloads: readonly Overload[], plans: readonly Plan[
   } };
 }
 
-export function adapted(plan: Plan, param: Type): Run {
-  if (param.kind === 'dyn') return boxed(plan).run;
-  return isPartlyDyn(plan.type) || isPartlyDyn(param) ? heldAs(plan, param).run : plan.run;
+export function adapted(plan: Plan, param: Type): Plan {
+  if (param.kind === 'dyn') return boxed(plan);
+  return isPartlyDyn(plan.type) || isPartlyDyn(param) ? heldAs(plan, param) : plan;
 }

@@ -9,6 +9,7 @@ import { type Compilation, type Compiled, type CompileOptions, type CompiledText
 import type { Node } from './ast.ts';
 import { SyntaxProblem } from './lexer.ts';
 import { parse } from './parser.ts';
+import { evaluateBy, generated } from './generate.ts';
 import { guardsOf } from './guards.ts';
 import { necessaryFor } from './necessary.ts';
 import { Planner } from './plan.ts';
@@ -22,7 +23,7 @@ export function compile(source: string, attributes: Attributes, options: Compile
   const planner = new Planner(attributes, options);
   const plan = planned(planner, tree, options);
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
-  return { compiled: compiledOf(source, plan, planner, { proves: guardsOf(tree, true), guards: options.withGuards === true ? necessaryFor(tree, attributes) : [] }), problems: [] };
+  return { compiled: compiledOf(source, plan, planner, { proves: guardsOf(tree, true), guards: options.withGuards === true ? necessaryFor(tree, attributes) : [] }, options.backEnd === 'closures' ? evaluateBy(plan.run) : generated(plan)), problems: [] };
 }
 
 /** The same, to be looked into. */
@@ -60,16 +61,13 @@ function planned(planner: Planner, tree: Node, { expect, accept, wanted }: Compi
   return plan;
 }
 
-function compiledOf(source: string, { type, run, constant }: Plan, planner: Planner, known: Pick<Compiled, 'proves' | 'guards'>): Compiled {
+function compiledOf(source: string, { type, constant }: Plan, planner: Planner, known: Pick<Compiled, 'proves' | 'guards'>, evaluate: ReturnType<typeof generated>): Compiled {
   const reads = planner.reads();
   return {
     source, type, reads, warnings: planner.warnings, ...known,
     constant: constant as Value | undefined,
-    evaluate: (bag) => {
-      const value = run(bag);
-      return value === undefined ? FAILED : (value as Value);
-    },
-    why: (bag) => (run(bag) === undefined ? whyFailed(reads, bag) : ''),
+    evaluate: evaluate as Compiled['evaluate'],
+    why: (bag) => (evaluate(bag) === FAILED ? whyFailed(reads, bag) : ''),
   };
 }
 

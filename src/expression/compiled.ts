@@ -72,6 +72,8 @@ export interface CompileOptions {
   readonly container?: string;
   /** What has been shown to be there before: reads of it count as guarded. */
   readonly given?: ReadonlySet<string>;
+  /** `closures`: no code is generated; for comparisons, and where it is forbidden anyway. */
+  readonly backEnd?: 'generated' | 'closures';
   /** Whether `guards` are wanted. */
   readonly withGuards?: boolean;
   /** The type it must have; `dyn` or absent: any. */

@@ -3,6 +3,7 @@ import { BOOL, BYTES, DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, type Type, 
 import { Duration, type Timestamp } from '../attributes/values.ts';
 import { type Val, boxer, compareDyn, compareText, equalDyn, equalObjects, keyOf, kindOf, unbox } from './dynamic.ts';
 import { addSpan, addSpans, between, subtractSpans } from './functions/time.ts';
+import { emitBinary, emitUnary } from './generate.ts';
 import * as ints from './integers.ts';
 import type { Plan } from './planned.ts';
 
@@ -44,10 +45,12 @@ export function binaryOperator(sign: string, left: Plan, right: Plan): Made | un
 const isDyn = ({ type }: Plan): boolean => type.kind === 'dyn';
 const no = (sign: string, left: Plan, right: Plan, hint = ''): Made => ({ problem: `there is no ${typeText(left.type)} ${sign} ${typeText(right.type)}${hint}` });
 
-function both(left: Plan, right: Plan, type: Type, operation: Operation): Made {
+/** `code`: the operation as JavaScript, where that is shorter than calling it. */
+function both(left: Plan, right: Plan, type: Type, operation: Operation, code?: (x: string, y: string) => string): Made {
   const [a, b] = [left.run, right.run];
   const run = operation as unknown as (x: Val, y: Val) => Val | undefined;
-  return { plan: { type, run: (bag) => {
+  const emit = emitBinary(left, right, (x, y, out) => code?.(x, y) ?? `${out.pooled(run)}(${x}, ${y})`);
+  return { plan: { type, emit, run: (bag) => {
     const x = a(bag);
     if (x === undefined) return undefined;
     const y = b(bag);
@@ -64,7 +67,7 @@ function boxedRun(plan: Plan): Plan {
 function equality(left: Plan, right: Plan, wants: boolean): Made {
   const [a, b] = [left.type.kind, right.type.kind];
   if (IDENTICAL.has(a) && a === b) return identity(left, right, wants);
-  if (NUMERIC.has(a) && NUMERIC.has(b)) return both(asDoubles(left, b), asDoubles(right, a), BOOL, (x: ints.Int, y: ints.Int) => (x == y) === wants); // eslint-disable-line eqeqeq
+  if (NUMERIC.has(a) && NUMERIC.has(b)) return both(asDoubles(left, b), asDoubles(right, a), BOOL, (x: ints.Int, y: ints.Int) => (x == y) === wants, (x, y) => `${x} ${wants ? '==' : '!='} ${y}`); // eslint-disable-line eqeqeq
   if (a === b && ['bytes', 'timestamp', 'duration', 'ip', 'cidr', 'type'].includes(a)) return both(left, right, BOOL, (x: object, y: object) => equalObjects(x, y) === wants);
   const isComparable = isDyn(left) || isDyn(right) || a === b || a === 'null' || b === 'null';
   if (!isComparable) return no(wants ? '==' : '!=', left, right, hintFor(left, right));
@@ -81,8 +84,10 @@ function asDoubles(plan: Plan, other: Type['kind']): Plan {
 /** The commonest form of all, `attribute == "constant"`, without asking the constant. */
 function identity(left: Plan, right: Plan, wants: boolean): Made {
   const [read, constant] = right.constant !== undefined ? [left.run, right.constant] : [right.run, left.constant];
-  if (constant === undefined) return both(left, right, BOOL, (x: Val, y: Val) => (x === y) === wants);
-  return { plan: { type: BOOL, run: wants
+  const sign = wants ? '===' : '!==';
+  if (constant === undefined) return both(left, right, BOOL, (x: Val, y: Val) => (x === y) === wants, (x, y) => `${x} ${sign} ${y}`);
+  const of = right.constant !== undefined ? left : right;
+  return { plan: { type: BOOL, emit: emitUnary(of, (x, out) => `${x} ${sign} ${out.pooled(constant)}`), run: wants
     ? (bag) => { const value = read(bag); return value === undefined ? undefined : value === constant; }
     : (bag) => { const value = read(bag); return value === undefined ? undefined : value !== constant; } } };
 }
@@ -104,7 +109,7 @@ function membership(item: Plan, container: Plan): Made {
     if (constant !== undefined && IDENTICAL.has(item.type.kind) && sameType(item.type, type.of)) {
       const known = new Set(constant);
       const { run } = item;
-      return { plan: { type: BOOL, run: (bag) => { const value = run(bag); return value === undefined ? undefined : known.has(value); } } };
+      return { plan: { type: BOOL, emit: emitUnary(item, (x, out) => `${out.pooled(known)}.has(${x})`), run: (bag) => { const value = run(bag); return value === undefined ? undefined : known.has(value); } } };
     }
     if (!isDyn(item) && type.of.kind !== 'dyn' && item.type.kind !== type.of.kind && !(NUMERIC.has(item.type.kind) && NUMERIC.has(type.of.kind))) return no('in', item, container, hintFor(item, { ...container, type: type.of }));
     return both(boxedRun(item), boxedRun(container), BOOL, (value: Val, list: readonly Val[]) => list.some((other) => equalDyn(value, other)));
@@ -128,10 +133,10 @@ function ordering(sign: '<' | '<=' | '>' | '>=', left: Plan, right: Plan): Made 
   if (NUMERIC.has(a) && NUMERIC.has(b)) {
     const [one, other] = [asDoubles(left, b), asDoubles(right, a)];
     switch (sign) { // numbers and bigints compare exactly in JavaScript
-      case '<': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x < y);
-      case '<=': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x <= y);
-      case '>': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x > y);
-      case '>=': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x >= y);
+      case '<': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x < y, (x, y) => `${x} < ${y}`);
+      case '<=': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x <= y, (x, y) => `${x} <= ${y}`);
+      case '>': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x > y, (x, y) => `${x} > ${y}`);
+      case '>=': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x >= y, (x, y) => `${x} >= ${y}`);
     }
   }
   const test = TESTS[sign] ?? (() => false);

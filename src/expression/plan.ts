@@ -18,9 +18,10 @@ import { type Chain, attributeOf, chainOf, guardsOf } from './guards.ts';
 import { keyFor, loweredKey } from './keys.ts';
 import { type Items, itemsOf, macroRun, pairsOf } from './macros.ts';
 import { extremeOf } from './variadic.ts';
+import { emitBinary, emitUnary } from './generate.ts';
 import { optionalMethod } from './optionals.ts';
 import type { Trace } from './trace.ts';
-import { FREE, type Plan, type Run, WRONG, boxed, constantOf, fitsFreely, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
+import { type Emit, FREE, type Plan, type Run, WRONG, boxed, constantOf, fitsFreely, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
 
 interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; keys: Map<string, boolean> }
 
@@ -132,7 +133,7 @@ export class Planner {
       this.#read(name, slot, node.start, isOptional || this.#isGuarded(name));
       let plan: Plan = isOptional
         ? { type: optionalOf(type), run: (bag) => { const value = bag.get(slot); return value === undefined ? NONE : new Optional(value); } }
-        : { type, run: (bag) => bag.get(slot) };
+        : { type, emit: () => `bag.get(${slot})`, run: (bag) => bag.get(slot) };
       for (let index = length; index < chain.names.length; index += 1) {
         plan = this.#field(plan, chain.names[index] ?? '', chain.optional[index] === true, node, chain.names.slice(0, index).join('.'));
       }
@@ -212,7 +213,8 @@ export class Planner {
     const result: Type = container.kind === 'list' || container.kind === 'map' ? container.of : DYN;
     const read = isDynIndex ? anyOf : container.kind === 'list' ? elementAt : container.kind === 'map' ? entryOf : anyOf;
     if (!isOptional) {
-      return { type: result, run: (bag) => {
+      const emit = container.kind === 'map' && key.type.kind === 'string' ? emitBinary(of, at, (x, y) => `${x}.get(${y})`) : undefined;
+      return { type: result, emit, run: (bag) => {
         const [value, index] = [readContainer(bag), readKey(bag)];
         return value === undefined || index === undefined ? undefined : read(value, index);
       } };
@@ -252,7 +254,7 @@ export class Planner {
         const slot = this.#attributes.slotOf(name);
         if (slot === undefined) continue;
         this.#read(name, slot, of.start, true);
-        if (length === chain.names.length) return { type: BOOL, run: (bag) => bag.get(slot) !== undefined };
+        if (length === chain.names.length) return { type: BOOL, emit: () => `bag.get(${slot}) !== undefined`, run: (bag) => bag.get(slot) !== undefined };
         this.#guards.push(new Set([name, `${name}[${keyFor(name, chain.names[length] ?? '')}]`]));
         const container = this.plan(of.kind === 'select' ? of.of : of);
         this.#guards.pop();
@@ -297,7 +299,7 @@ export class Planner {
   #logic(leftNode: Node, rightNode: Node, isAnd: boolean): Plan {
     const left = this.fit(this.#absorbed(() => this.plan(leftNode)), BOOL, leftNode, isAnd ? '&& takes bool' : '|| takes bool');
     const right = this.#where(guardsOf(leftNode, isAnd), () => this.fit(this.plan(rightNode), BOOL, rightNode, isAnd ? '&& takes bool' : '|| takes bool'));
-    return constantOf([left, right], { type: BOOL, run: logicRun(left.run, right.run, isAnd) });
+    return constantOf([left, right], { type: BOOL, run: logicRun(left.run, right.run, isAnd), emit: emitLogic(left, right, isAnd) });
   }
 
   #conditional(node: Node & { kind: 'if' }): Plan {
@@ -305,7 +307,7 @@ export class Planner {
     const then = this.#where(guardsOf(node.test, true), () => this.plan(node.yes));
     const otherwise = this.#where(guardsOf(node.test, false), () => this.plan(node.no));
     const { type, plans } = this.#joined([then, otherwise]);
-    return constantOf([test, then, otherwise], { type, run: conditionalRun(test.run, plans[0]?.run ?? WRONG.run, plans[1]?.run ?? WRONG.run) });
+    return constantOf([test, then, otherwise], { type, run: conditionalRun(test.run, plans[0]?.run ?? WRONG.run, plans[1]?.run ?? WRONG.run), emit: emitUnary(test, (x, out) => `${x} === true ? ${out.value(plans[0] ?? WRONG)} : ${out.value(plans[1] ?? WRONG)}`) });
   }
 
   /** One type for several: theirs where they agree, else `dyn`. */
@@ -451,7 +453,7 @@ export class Planner {
     if (name === '!' && first !== undefined) {
       const inner = this.fit(first, BOOL, nodes[0] ?? node, '! takes bool');
       const { run } = inner;
-      return constantOf([inner], { type: BOOL, run: (bag) => { const value = run(bag); return value === undefined ? undefined : value !== true; } });
+      return constantOf([inner], { type: BOOL, emit: emitUnary(inner, (x) => `${x} !== true`), run: (bag) => { const value = run(bag); return value === undefined ? undefined : value !== true; } });
     }
     if (name === 'neg' && first !== undefined) {
       const negated = negate(first);
@@ -581,6 +583,15 @@ function bindRun(value: Run, set: (value: Val | undefined) => void, body: Run): 
   return (bag) => {
     set(value(bag));
     return body(bag);
+  };
+}
+
+/** The side that decides absorbs a failure of the other. */
+function emitLogic(left: Plan, right: Plan, isAnd: boolean): Emit {
+  const deciding = String(!isAnd);
+  return (out) => {
+    const [x, y] = [out.temporary(), out.temporary()];
+    return `((${x} = ${out.value(left)}) === ${deciding} || (${y} = ${out.value(right)}) === ${deciding} ? ${deciding} : ${x} === undefined || ${y} === undefined ? undefined : ${String(isAnd)})`;
   };
 }
 

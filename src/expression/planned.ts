@@ -2,12 +2,18 @@
 import type { Bag } from '../attributes/bag.ts';
 import { DYN, type Type, listOf, mapOf, optionalOf } from '../attributes/types.ts';
 import { type Val, boxer, unbox } from './dynamic.ts';
+import { type Emitter, emitUnary } from './generate.ts';
 
 export type Run = (bag: Bag) => Val | undefined;
+
+/** Code for an expression that is `undefined` where the plan fails. */
+export type Emit = (out: Emitter) => string;
 
 export interface Plan {
   readonly type: Type;
   readonly run: Run;
+  /** The same as JavaScript; where there is none, `run` is called. */
+  readonly emit?: Emit | undefined;
   /** The value, where it reads nothing and cannot fail. */
   readonly constant?: Val | undefined;
 }
@@ -58,7 +64,7 @@ export function boxed(plan: Plan): Plan {
   const box = boxer(plan.type);
   if (plan.type.kind === 'dyn' || box === undefined) return { ...plan, type: DYN };
   const { run } = plan;
-  return constantOf([plan], { type: DYN, run: (bag) => { const value = run(bag); return value === undefined ? undefined : box(value); } });
+  return constantOf([plan], { type: DYN, emit: emitUnary(plan, (x, out) => `${out.pooled(box)}(${x})`), run: (bag) => { const value = run(bag); return value === undefined ? undefined : box(value); } });
 }
 
 /** Works out at load what reads nothing. */

@@ -38,7 +38,7 @@ export class Trace {
   planned(node: Node, plan: Plan): Plan {
     this.#plans.set(node, plan);
     const { run } = plan;
-    return { ...plan, run: (bag) => {
+    return { ...plan, emit: undefined, run: (bag) => {
       const value = run(bag);
       this.#values.set(node, value);
       return value;

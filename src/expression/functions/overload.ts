@@ -11,6 +11,8 @@ export interface Overload {
   readonly run: (...args: never[]) => Val | undefined;
   /** Says what is wrong with a constant argument, at load. */
   readonly checkConstant?: (args: readonly (Val | undefined)[]) => string | undefined;
+  /** The same as JavaScript over the codes of its arguments, where that is shorter than calling it. */
+  readonly code?: (...args: readonly string[]) => string;
   /** Makes the function once where its arguments after the first are constant. */
   readonly specialise?: (args: readonly Val[]) => ((first: never) => Val | undefined) | undefined;
 }

@@ -2,6 +2,7 @@
 import { RE2JS } from 're2js';
 import { BOOL, BYTES, INT, STRING, listOf } from '../../attributes/types.ts';
 import { type Overload, fn, method } from './overload.ts';
+import { automatonOf } from './pattern.ts';
 
 /** Characters are code points, as in cel-go. Most text has one unit for each. */
 const SURROGATE = /[\ud800-\udfff]/;
@@ -52,15 +53,16 @@ const matches = (text: string, pattern: string): boolean | undefined => patternO
 const matching = {
   checkConstant: ([, pattern]: readonly unknown[]) => wrongPattern(pattern),
   specialise: ([pattern]: readonly unknown[]) => {
+    const test = automatonOf(String(pattern));
     const compiled = RE2JS.compile(String(pattern));
-    return (text: string) => compiled.test(text);
+    return test === undefined ? (text: string) => compiled.test(text) : (text: string) => test(text) ?? compiled.test(text);
   },
 } as Partial<Overload>;
 
 export const TEXT_FUNCTIONS: readonly Overload[] = [
-  method('contains', [STRING, STRING], BOOL, (text: string, part: string) => text.includes(part)),
-  method('startsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.startsWith(part)),
-  method('endsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.endsWith(part)),
+  method('contains', [STRING, STRING], BOOL, (text: string, part: string) => text.includes(part), { code: (x, y) => `${x}.includes(${y})` }),
+  method('startsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.startsWith(part), { code: (x, y) => `${x}.startsWith(${y})` }),
+  method('endsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.endsWith(part), { code: (x, y) => `${x}.endsWith(${y})` }),
   method('matches', [STRING, STRING], BOOL, matches, matching),
   fn('matches', [STRING, STRING], BOOL, matches, matching),
   fn('size', [STRING], INT, lengthOf),

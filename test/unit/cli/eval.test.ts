@@ -106,6 +106,11 @@ looked at request.method request.size
 `);
   });
 
+  test('works where code may not be made from text', () => {
+    const { status, stdout } = spawnSync(process.execPath, ['--disallow-code-generation-from-strings', 'src/cli/bin.ts', 'eval', 'request.method == "GET" && request.size in [1, 3]', '--attributes', '-'], { input: '{"request.method": "GET", "request.size": 3}', encoding: 'utf8' });
+    expect([status, stdout]).toEqual([0, 'true\n']);
+  });
+
   test('exits with 1 where it is wrong or fails, 2 without an expression', () => {
     expect(run(['request.metod'])).toMatchObject({ code: 1, out: '', err: expect.stringContaining('1:1 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?\n  request.metod\n  ^^^^^^^^^^^^^') as unknown });
     expect(run(['request.method', '--attributes', '-'], '{}')).toMatchObject({ code: 1, err: expect.stringContaining('request.method is absent') as unknown });

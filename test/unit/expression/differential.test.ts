@@ -8,10 +8,10 @@ import { BOOL, DOUBLE, INT, STRING, type Type, UINT, listOf } from '../../../src
 import { Uint, type Value } from '../../../src/attributes/values.ts';
 import { type Val, boxer } from '../../../src/expression/dynamic.ts';
 import { canonicalInt } from '../../../src/expression/integers.ts';
-import { FAILED, compile, compileText } from '../../../src/expression/index.ts';
+import { FAILED, compile, compileText, traceable } from '../../../src/expression/index.ts';
 import { ATTRIBUTES, bagOf } from './attributes-of-tests.ts';
 
-const RUNS = 4000;
+const RUNS = Number(process.env['RUNS'] ?? 4000);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
 const VARIABLES: Readonly<Record<string, Type>> = { i: INT, j: INT, u: UINT, v: UINT, x: DOUBLE, y: DOUBLE, s: STRING, t: STRING, p: BOOL, q: BOOL, l: listOf(INT) };
@@ -75,7 +75,10 @@ test(`answers are those of the peer (SEED=${SEED})`, () => {
       return;
     }
     const bySlot = new Map(Object.entries(values).filter(([, value]) => value !== undefined).map(([name, value]) => [attributes.slotOf(name), held(name, value)]));
-    const ours = compiled.evaluate({ get: (slot) => bySlot.get(slot) });
+    const bag = { get: (slot: number): Value | undefined => bySlot.get(slot) };
+    const ours = compiled.evaluate(bag);
+    const others = [compile(source, attributes, { backEnd: 'closures' }).compiled?.evaluate(bag), traceable(source, attributes).compiled?.evaluate(bag).value];
+    expect(others.map((other) => inspect(other)), `${source} of ${inspect(values)}`).toEqual([inspect(ours), inspect(ours)]);
     const wanted = peer(source, values);
     if (ours === FAILED) failed += 1;
     const shown = ours === FAILED ? undefined : boxer(compiled.type)?.(ours) ?? ours;
