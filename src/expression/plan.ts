@@ -129,8 +129,10 @@ export class Planner {
       const [name, slot] = this.#slotOf(chain, length);
       if (slot === undefined) continue;
       const isOptional = chain.optional.slice(0, length).some(Boolean);
-      const { type } = this.#attributes.at(slot);
-      this.#read(name, slot, node.start, isOptional || this.#isGuarded(name));
+      const { type, always, source } = this.#attributes.at(slot);
+      const isGuarded = isOptional || this.#isGuarded(name);
+      this.#read(name, slot, node.start, isGuarded);
+      if (!isGuarded && !always && source.kind !== 'is') this.#mayBeAbsent(name, `has(${name}) && ..., or ${optionalForm(name)}.orValue(...)`, node);
       let plan: Plan = isOptional
         ? { type: optionalOf(type), run: (bag) => { const value = bag.get(slot); return value === undefined ? NONE : new Optional(value); } }
         : { type, emit: () => `bag.get(${slot})`, run: (bag) => bag.get(slot) };
@@ -240,10 +242,13 @@ export class Planner {
     const { keys } = this.#read(below, slot, node.start, true);
     keys.set(key.constant, (keys.get(key.constant) ?? true) && guarded);
     if (guarded) return;
-    this.warnings.push({
-      code: 'EXPRESSION_MAY_BE_ABSENT', start: node.start, end: node.end,
-      message: `${below}[${JSON.stringify(key.constant)}] may be absent, and the expression then fails; write ${below}[?${JSON.stringify(key.constant)}].orValue(...) where that is not meant`,
-    });
+    this.#mayBeAbsent(`${below}[${JSON.stringify(key.constant)}]`, `${below}[?${JSON.stringify(key.constant)}].orValue(...)`, node);
+  }
+
+  #mayBeAbsent(what: string, guard: string, { start, end }: Node): void {
+    const message = `${what} may be absent, and the expression then fails; write ${guard} where that is not meant`;
+    if (this.warnings.some((warning) => warning.message === message)) return; // once for each text
+    this.warnings.push({ code: 'EXPRESSION_MAY_BE_ABSENT', start, end, message });
   }
 
   #has(of: Node): Plan {
@@ -564,6 +569,8 @@ const pairSetterOf = (values: Values, first: number, second: number) => ([one, o
   values[first] = one;
   values[second] = other;
 };
+/** `a.b.?c`. */
+const optionalForm = (name: string): string => name.replace(/\.([^.]*)$/, '.?$1');
 const itself = (item: Val): Val => item;
 const firstOf = ([one]: readonly [Val, Val]): Val => one;
 

@@ -202,7 +202,7 @@ const descriptorKeys = (reads: readonly Read[]): readonly string[] => [...new Se
 function outOf(read: ReadAction | undefined, attributes: Attributes): { readonly attributes: Attributes; readonly out: Rule['out'] } {
   const outputs = Object.entries(read?.output ?? {}).filter(([name]) => name !== 'reason');
   const row = (name: string, type: typeof STRING): Parameters<Attributes['extend']>[0] extends Iterable<infer A> ? A : never =>
-    ({ name: `out.${name}`, type, meaning: 'What the handler said.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false });
+    ({ name: `out.${name}`, type, meaning: 'What the handler said.', source: { kind: 'filled' }, carriedBy: {}, always: name === 'reason', secret: false });
   return {
     attributes: attributes.extend([row('reason', STRING), ...outputs.map(([name, shape]) => row(name, TYPE_OF[shape.replace(/\?$/, '') as keyof typeof TYPE_OF]))]),
     out: { firstSlot: attributes.size, names: ['reason', ...outputs.map(([name]) => name)], converts: [outputConvert('string'), ...outputs.map(([, shape]) => outputConvert(shape))] },

@@ -89,3 +89,18 @@ describe('syntax', () => {
     expect(problemsOf(`"${'a'.repeat(100_001)}"`)[0]).toContain('at most 100000 characters');
   });
 });
+
+describe('what may be absent is warned of, with the guard to write', () => {
+  const warningsOf = (source: string): string[] => compiled(source).warnings.map(({ message }) => message.replace(', and the expression then fails; write', ':').replace(' where that is not meant', ''));
+  test.each([
+    ['source.principal == "x"', ['source.principal may be absent: has(source.principal) && ..., or source.?principal.orValue(...)']],
+    ['request.headers["x"] == "a" || request.headers["x"] == "b"', ['request.headers["x"] may be absent: request.headers[?"x"].orValue(...)']],
+    ['has(source.principal) && source.principal == "x"', []],
+    ['source.?principal.orValue("") == "x"', []],
+    ['has(source.principal) ? source.principal == "x" : false', []],
+    ['!has(source.principal) || source.principal == "x"', []],
+    ['request.method == "GET"', []],
+  ])('%s', (source, warnings) => {
+    expect(warningsOf(source)).toEqual(warnings);
+  });
+});
