@@ -5,7 +5,7 @@ import { type Val, boxer, compareDyn, compareText, equalDyn, equalObjects, keyOf
 import { addSpan, addSpans, between, subtractSpans } from './functions/time.ts';
 import { emitBinary, emitUnary } from './generate.ts';
 import * as ints from './integers.ts';
-import type { Plan } from './planned.ts';
+import { type Plan, heldAs, joinTypes } from './planned.ts';
 
 type Operation = (a: never, b: never) => Val | undefined;
 type Made = { readonly plan: Plan } | { readonly problem: string };
@@ -157,9 +157,8 @@ function arithmetic(sign: string, left: Plan, right: Plan): Made {
     if (operator === sign && a.kind === left.type.kind && b.kind === right.type.kind) return both(left, right, result, run);
   }
   if (sign === '+' && left.type.kind === 'list' && right.type.kind === 'list') {
-    const isSame = sameType(left.type, right.type) || right.type.of.kind === 'dyn' && right.constant !== undefined && (right.constant as readonly Val[]).length === 0;
-    if (isSame) return both(left, right, left.type, (x: readonly Val[], y: readonly Val[]) => [...x, ...y] as Val);
-    return both(boxedRun(left), boxedRun(right), listOf(DYN), (x: readonly Val[], y: readonly Val[]) => [...x, ...y] as Val);
+    const type = joinTypes(left.type, right.type) ?? listOf(DYN);
+    return both(heldAs(left, type), heldAs(right, type), type, (x: readonly Val[], y: readonly Val[]) => [...x, ...y] as Val);
   }
   const isPossible = (isDyn(left) || isDyn(right)) && (sign === '+' || ARITHMETIC.some(([a, operator, b]) => operator === sign && (isDyn(left) || a.kind === left.type.kind) && (isDyn(right) || b.kind === right.type.kind)));
   if (!isPossible) return no(sign, left, right, hintFor(left, right));

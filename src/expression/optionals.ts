@@ -2,9 +2,9 @@
 import type { Bag } from '../attributes/bag.ts';
 import { BOOL, DYN, typeText } from '../attributes/types.ts';
 import type { Node } from './ast.ts';
-import { NONE, Optional } from './dynamic.ts';
+import { Optional } from './dynamic.ts';
 import type { Planner } from './plan.ts';
-import { type Plan, isPartlyDyn } from './planned.ts';
+import { FREE, type Plan, joinTypes } from './planned.ts';
 
 export function optionalMethod(name: string, target: Plan, arg: Plan | undefined, planner: Planner, node: Node & { kind: 'call' }): Plan | undefined {
   const inner = target.type.kind === 'optional' ? target.type.of : DYN;
@@ -14,13 +14,14 @@ export function optionalMethod(name: string, target: Plan, arg: Plan | undefined
   if (name === 'value' && arg === undefined) return { type: inner, run: (bag) => valueOf(bag)?.value };
   if (arg === undefined) return undefined;
   if (name === 'orValue') {
-    const type = inner.kind === 'dyn' && !isPartlyDyn(arg.type) && target.constant === NONE ? arg.type : inner;
+    const type = inner === FREE ? arg.type : inner;
     const fallback = planner.fit(arg, type, node.args[0] ?? node, `orValue() takes ${typeText(type)} here`).run;
     return { type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value.value : fallback(bag); } };
   }
   if (name === 'or') {
-    const fallback = planner.fit(arg, target.type, node.args[0] ?? node, `or() takes ${typeText(target.type)} here`).run;
-    return { type: target.type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value : fallback(bag); } };
+    const type = joinTypes(target.type, arg.type) ?? target.type;
+    const fallback = planner.fit(arg, type, node.args[0] ?? node, `or() takes ${typeText(type)} here`).run;
+    return { type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value : fallback(bag); } };
   }
   return undefined;
 }

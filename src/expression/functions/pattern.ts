@@ -230,87 +230,89 @@ class NodeBuilder {
 
 // ---------------------------------------------------------------- deterministic
 
+/** What a table holds instead of the row of the next state. */
 const UNKNOWN = -1;
-/** Flags of a state. */
-const MATCHES = 1;
-const MATCHES_AT_END = 2;
+const MATCHES = -2;
 /** It never will, whatever comes. */
-const IS_DEAD = 4;
+const NEVER = -3;
+const TOO_MANY = -4;
 
 class Automaton {
   readonly #nodes: readonly NfaNode[];
   readonly #start: number;
   /** Of each state, the nodes that read a symbol. */
   readonly #reading: (readonly number[])[] = [];
+  /** Of each state, whether it is a match if the text ends there. */
+  readonly #isMatchAtEnd: boolean[] = [];
   readonly #byKey = new Map<string, number>();
-  readonly #flags = new Uint8Array(MOST_STATES + 1);
-  /** By state and symbol; grows with the states. */
-  #next = new Int16Array(8 * SYMBOLS).fill(UNKNOWN);
+  /** A row of symbols for each state, which is known by where its row begins; grows with the states. */
+  #next = new Int32Array(8 * SYMBOLS).fill(UNKNOWN);
+  readonly #first: number;
   #isGivenUp = false;
 
   constructor(nodes: readonly NfaNode[], start: number) {
     this.#nodes = nodes;
     this.#start = start;
-    this.#stateOf([start], true);
+    this.#first = this.#rowOf([start], true);
   }
 
   readonly test = (text: string): boolean | undefined => {
     if (this.#isGivenUp) return undefined;
-    const flags = this.#flags;
-    let state = 0;
-    for (let at = 0; at < text.length; at += 1) {
-      const flag = flags[state] as number;
-      if ((flag & (MATCHES | IS_DEAD)) !== 0) return (flag & MATCHES) !== 0;
+    let row = this.#first;
+    if (row < 0) return row === MATCHES;
+    const { length } = text;
+    for (let at = 0; at < length; at += 1) {
       let symbol = text.charCodeAt(at);
       if (symbol >= OTHER) {
         if (symbol >= 0xd800 && symbol < 0xdc00 && (text.charCodeAt(at + 1) & 0xfc00) === 0xdc00) at += 1;
         symbol = OTHER;
       }
-      let next = this.#next[state * SYMBOLS + symbol] as number;
-      if (next === UNKNOWN) {
-        next = this.#step(state, symbol);
-        if (next === UNKNOWN) return undefined;
+      let next = this.#next[row + symbol] as number;
+      if (next < 0) {
+        if (next === UNKNOWN) next = this.#step(row, symbol);
+        if (next < 0) return next === TOO_MANY ? undefined : next === MATCHES;
       }
-      state = next;
+      row = next;
     }
-    return ((flags[state] as number) & (MATCHES | MATCHES_AT_END)) !== 0;
+    return this.#isMatchAtEnd[row / SYMBOLS] === true;
   };
 
-  #step(state: number, symbol: number): number {
+  #step(row: number, symbol: number): number {
     if (this.#reading.length >= MOST_STATES) {
       this.#isGivenUp = true;
       this.#byKey.clear();
-      return UNKNOWN;
+      return TOO_MANY;
     }
     const reached = [this.#start]; // a match may begin anywhere
-    for (const at of this.#reading[state] ?? []) {
+    for (const at of this.#reading[row / SYMBOLS] ?? []) {
       const node = this.#nodes[at];
       if (node?.kind === 'symbols' && node.symbols[symbol] === 1) reached.push(node.next);
     }
-    const next = this.#stateOf(reached, false);
-    this.#next[state * SYMBOLS + symbol] = next;
+    const next = this.#rowOf(reached, false);
+    this.#next[row + symbol] = next;
     return next;
   }
 
-  #stateOf(begin: readonly number[], isAtStart: boolean): number {
+  #rowOf(begin: readonly number[], isAtStart: boolean): number {
     const inside = this.#closure(begin, isAtStart, false);
-    const reading = [...inside].filter((at) => this.#nodes[at]?.kind === 'symbols').toSorted((a, b) => a - b);
     const has = (set: ReadonlySet<number>): boolean => [...set].some((at) => this.#nodes[at]?.kind === 'match');
-    const flags = (has(inside) ? MATCHES : 0) | (has(this.#closure(begin, isAtStart, true)) ? MATCHES_AT_END : 0);
+    if (has(inside)) return MATCHES;
+    const reading = [...inside].filter((at) => this.#nodes[at]?.kind === 'symbols').toSorted((a, b) => a - b);
+    const isMatchAtEnd = has(this.#closure(begin, isAtStart, true));
     // Where the pattern cannot begin later, a state that reads nothing stays as it is.
-    const isDead = reading.length === 0 && flags === 0 && this.#closure([this.#start], false, true).size === 1 && this.#nodes[this.#start]?.kind === 'start';
-    const key = `${reading.join(',')} ${flags} ${isDead ? 'dead' : ''}`;
+    if (reading.length === 0 && !isMatchAtEnd && this.#nodes[this.#start]?.kind === 'start') return NEVER;
+    const key = `${reading.join(',')} ${String(isMatchAtEnd)}`;
     const known = this.#byKey.get(key);
     if (known !== undefined) return known;
-    const state = this.#reading.push(reading) - 1;
-    this.#byKey.set(key, state);
-    this.#flags[state] = flags | (isDead ? IS_DEAD : 0);
-    if ((state + 1) * SYMBOLS > this.#next.length) {
-      const wider = new Int16Array(this.#next.length * 2).fill(UNKNOWN);
+    const row = (this.#reading.push(reading) - 1) * SYMBOLS;
+    this.#isMatchAtEnd.push(isMatchAtEnd);
+    this.#byKey.set(key, row);
+    if (row + SYMBOLS > this.#next.length) {
+      const wider = new Int32Array(this.#next.length * 2).fill(UNKNOWN);
       wider.set(this.#next);
       this.#next = wider;
     }
-    return state;
+    return row;
   }
 
   /** What can be reached without reading. */

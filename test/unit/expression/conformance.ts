@@ -11,7 +11,7 @@ import { type Val, boxer, equalDyn } from '../../../src/expression/dynamic.ts';
 import { FAILED, compile } from '../../../src/expression/index.ts';
 import { NeedsMessages, type SpecJson, specBinding, specType, specValue } from './spec-values.ts';
 
-interface SpecTest extends SpecJson {
+export interface SpecTest extends SpecJson {
   readonly name?: string;
   readonly expr: string;
   readonly container?: string;
@@ -33,7 +33,7 @@ export interface FileResult {
   readonly wrong: readonly string[];
 }
 
-const MESSAGES = /TestAllTypes|TestRequired|google\.protobuf\.(?!Timestamp\b|Duration\b)\w+|NestedEnum|GlobalEnum|proto\.\w+Ext|\bTestAll|NullValue|\w+Value\{/;
+export const MESSAGES = /TestAllTypes|TestRequired|google\.protobuf\.(?!Timestamp\b|Duration\b)\w+|NestedEnum|GlobalEnum|proto\.\w+Ext|\bTestAll|NullValue|\w+Value\{/;
 
 const testsOf = (suite: Suite): SpecTest[] => [...(suite.tests ?? []).map(({ original }) => original as SpecTest), ...(suite.suites ?? []).flatMap(testsOf)];
 
