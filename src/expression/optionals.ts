@@ -15,8 +15,10 @@ export function optionalMethod(name: string, target: Plan, arg: Plan | undefined
   if (arg === undefined) return undefined;
   if (name === 'orValue') {
     const type = inner === FREE ? arg.type : inner;
-    const fallback = planner.fit(arg, type, node.args[0] ?? node, `orValue() takes ${typeText(type)} here`).run;
-    return { type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value.value : fallback(bag); } };
+    const instead = planner.fit(arg, type, node.args[0] ?? node, `orValue() takes ${typeText(type)} here`);
+    const fallback = instead.run;
+    const { emitOr } = target;
+    return { type, emit: emitOr === undefined ? undefined : (out) => emitOr(out, out.value(instead)), run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value.value : fallback(bag); } };
   }
   if (name === 'or') {
     const type = joinTypes(target.type, arg.type) ?? target.type;

@@ -16,9 +16,9 @@ import { anyOf, elementAt, entryOf, hasField, isZero, sizeOf } from './access.ts
 import { direct, dispatched, mayBe } from './calls.ts';
 import { type Chain, attributeOf, chainOf, guardsOf } from './guards.ts';
 import { keyFor, loweredKey } from './keys.ts';
-import { type Items, itemsOf, macroRun, pairsOf } from './macros.ts';
+import { planBind, planMacro, planOptMap } from './plan-macros.ts';
 import { extremeOf } from './variadic.ts';
-import { emitBinary, emitUnary } from './generate.ts';
+import { type Emitter, emitBinary, emitUnary } from './generate.ts';
 import { optionalMethod } from './optionals.ts';
 import type { Trace } from './trace.ts';
 import { type Emit, FREE, type Plan, type Run, WRONG, boxed, constantOf, fitsFreely, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
@@ -87,9 +87,9 @@ export class Planner {
       case 'if': return this.#conditional(node);
       case 'list': return this.#list(node);
       case 'map': return this.#map(node);
-      case 'macro': return this.#macro(node);
-      case 'optMap': return this.#optMap(node);
-      case 'bind': return this.#bind(node);
+      case 'macro': return planMacro(node, this);
+      case 'optMap': return planOptMap(node, this);
+      case 'bind': return planBind(node, this);
       case 'call': return this.#call(node);
     }
   }
@@ -134,7 +134,7 @@ export class Planner {
       this.#read(name, slot, node.start, isGuarded);
       if (!isGuarded && !always && source.kind !== 'is') this.#mayBeAbsent(name, `has(${name}) && ..., or ${optionalForm(name)}.orValue(...)`, node);
       let plan: Plan = isOptional
-        ? { type: optionalOf(type), run: (bag) => { const value = bag.get(slot); return value === undefined ? NONE : new Optional(value); } }
+        ? { type: optionalOf(type), emitOr: (out, instead) => { const x = out.temporary(); return `((${x} = bag.get(${slot})) === undefined ? ${instead} : ${x})`; }, run: (bag) => { const value = bag.get(slot); return value === undefined ? NONE : new Optional(value); } }
         : { type, emit: () => `bag.get(${slot})`, run: (bag) => bag.get(slot) };
       for (let index = length; index < chain.names.length; index += 1) {
         plan = this.#field(plan, chain.names[index] ?? '', chain.optional[index] === true, node, chain.names.slice(0, index).join('.'));
@@ -222,7 +222,8 @@ export class Planner {
       } };
     }
     const type = result.kind === 'optional' ? result : optionalOf(result);
-    return { type, run: (bag) => {
+    const emitOr = of.type.kind === 'map' && key.type.kind === 'string' && result.kind !== 'optional' ? emitEntryOr(of, at) : undefined;
+    return { type, emitOr, run: (bag) => {
       let value = readContainer(bag);
       if (value instanceof Optional) value = value.value === undefined ? NONE : value.value;
       if (value === NONE) return NONE;
@@ -285,13 +286,13 @@ export class Planner {
   #where<T>(guards: Set<string>, plan: () => T): T {
     this.#guards.push(guards);
     try {
-      return this.#absorbed(plan);
+      return this.absorbed(plan);
     } finally {
       this.#guards.pop();
     }
   }
 
-  #absorbed<T>(plan: () => T): T {
+  absorbed<T>(plan: () => T): T {
     this.#absorbing += 1;
     try {
       return plan();
@@ -302,7 +303,7 @@ export class Planner {
 
   /** CEL's commutative logic: one side that decides absorbs a failure of the other. */
   #logic(leftNode: Node, rightNode: Node, isAnd: boolean): Plan {
-    const left = this.fit(this.#absorbed(() => this.plan(leftNode)), BOOL, leftNode, isAnd ? '&& takes bool' : '|| takes bool');
+    const left = this.fit(this.absorbed(() => this.plan(leftNode)), BOOL, leftNode, isAnd ? '&& takes bool' : '|| takes bool');
     const right = this.#where(guardsOf(leftNode, isAnd), () => this.fit(this.plan(rightNode), BOOL, rightNode, isAnd ? '&& takes bool' : '|| takes bool'));
     return constantOf([left, right], { type: BOOL, run: logicRun(left.run, right.run, isAnd), emit: emitLogic(left, right, isAnd) });
   }
@@ -376,65 +377,16 @@ export class Planner {
     } });
   }
 
-  /** A variable of a macro, known while `plan` runs; its value is put at the place that is given. */
-  #withVariable<T>(name: string, type: Type, plan: (place: number) => T): T {
+  /** A variable of a macro, known while `plan` runs. `set` gives it its value before the body is run. */
+  withVariable<T>(name: string, type: Type, plan: (set: (value: Val | undefined) => void) => T): T {
     const place = this.#values.length;
     this.#values.push(undefined);
     this.#locals.push({ name, type, place });
     try {
-      return this.#absorbed(() => plan(place));
+      return this.absorbed(() => plan(setterOf(this.#values, place)));
     } finally {
       this.#locals.pop();
     }
-  }
-
-  #macro(node: Node & { kind: 'macro' }): Plan {
-    const over = this.plan(node.over);
-    if (over === WRONG) return WRONG;
-    const { type } = over;
-    if (type.kind !== 'list' && type.kind !== 'map' && type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `${node.macro}() goes over a list or the keys of a map, this is ${typeText(type)}`, node.over);
-    const { second } = node;
-    const [key, element] = type.kind === 'list' ? [INT, type.of] : type.kind === 'map' ? [type.key, type.of] : [DYN, DYN];
-    if (second === undefined) {
-      const one = type.kind === 'map' ? key : element;
-      return this.#withVariable(node.variable, one, (place) => this.#macroBody(node, one, key, itemsOf(over), setterOf(this.#values, place), itself));
-    }
-    return this.#withVariable(node.variable, key, (first) => this.#withVariable(second, element, (place) => this.#macroBody(node, element, key, pairsOf(over), pairSetterOf(this.#values, first, place), firstOf)));
-  }
-
-  #macroBody<T>(node: Node & { kind: 'macro' }, element: Type, key: Type, items: Items<T>, bind: (item: T) => void, keyOfItem: (item: T) => Val): Plan {
-    const filter = node.filter === undefined ? undefined : this.fit(this.plan(node.filter), BOOL, node.filter, 'the filter is bool');
-    const planned = this.plan(node.body);
-    const isMade = node.macro === 'map' || node.macro === 'transformMap' || node.macro === 'transformMapEntry';
-    const body = isMade ? planned : this.fit(planned, BOOL, node.body, `${node.macro}() takes a condition`);
-    if (node.macro === 'transformMapEntry' && planned !== WRONG && planned.type.kind !== 'map') return this.problem('EXPRESSION_TYPE', `transformMapEntry() takes a map of new entries, this is ${typeText(planned.type)}`, node.body);
-    const run = macroRun(node.macro, items, body.run, filter?.run, bind, keyOfItem);
-    switch (node.macro) {
-      case 'map': return { type: listOf(body.type), run };
-      case 'filter': return { type: listOf(element), run };
-      case 'transformMap': return { type: mapOf(key, body.type), run };
-      case 'transformMapEntry': return { type: body.type, run };
-      case 'all': case 'exists': case 'exists_one': return { type: BOOL, run };
-    }
-  }
-
-  #optMap(node: Node & { kind: 'optMap' }): Plan {
-    const over = this.plan(node.over);
-    if (over === WRONG) return WRONG;
-    if (over.type.kind !== 'optional' && over.type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `${node.flat ? 'optFlatMap' : 'optMap'}() goes with optional values, this is ${typeText(over.type)}`, node.over);
-    return this.#withVariable(node.variable, over.type.kind === 'optional' ? over.type.of : DYN, (place) => {
-      const body = this.plan(node.body);
-      if (node.flat && body !== WRONG && body.type.kind !== 'optional' && body.type.kind !== 'dyn') return this.problem('EXPRESSION_TYPE', `optFlatMap() takes an optional value, this is ${typeText(body.type)}`, node.body);
-      return { type: node.flat ? body.type : optionalOf(body.type), run: optMapRun(over.run, setterOf(this.#values, place), body.run, node.flat) };
-    });
-  }
-
-  #bind(node: Node & { kind: 'bind' }): Plan {
-    const { type, run } = this.#absorbed(() => this.plan(node.value));
-    return this.#withVariable(node.variable, type, (place) => {
-      const body = this.plan(node.body);
-      return { type: body.type, run: bindRun(run, setterOf(this.#values, place), body.run) };
-    });
   }
 
   // ------------------------------------------------------------ calls
@@ -563,35 +515,16 @@ function logicRun(a: Run, b: Run, isAnd: boolean): Run {
   };
 }
 
-type Values = (Val | undefined)[];
-const setterOf = (values: Values, place: number) => (value: Val | undefined): void => { values[place] = value; };
-const pairSetterOf = (values: Values, first: number, second: number) => ([one, other]: readonly [Val, Val]): void => {
-  values[first] = one;
-  values[second] = other;
-};
 /** `a.b.?c`. */
 const optionalForm = (name: string): string => name.replace(/\.([^.]*)$/, '.?$1');
-const itself = (item: Val): Val => item;
-const firstOf = ([one]: readonly [Val, Val]): Val => one;
 
-function optMapRun(over: Run, set: (value: Val | undefined) => void, body: Run, isFlat: boolean): Run {
-  return (bag) => {
-    const value = over(bag);
-    if (!(value instanceof Optional)) return undefined;
-    if (value.value === undefined) return NONE;
-    set(value.value);
-    const made = body(bag);
-    return made === undefined || isFlat ? made : new Optional(made);
-  };
-}
+const setterOf = (values: (Val | undefined)[], place: number) => (value: Val | undefined): void => { values[place] = value; };
 
-/** Where the value failed, only who reads it fails. */
-function bindRun(value: Run, set: (value: Val | undefined) => void, body: Run): Run {
-  return (bag) => {
-    set(value(bag));
-    return body(bag);
-  };
-}
+/** `map[?key].orValue(instead)`, without an optional value in between. */
+const emitEntryOr = (map: Plan, key: Plan) => (out: Emitter, instead: string): string => {
+  const z = out.temporary();
+  return emitBinary(map, key, (x, y) => `(${z} = ${x}.get(${y})) === undefined ? ${instead} : ${z}`)(out);
+};
 
 /** The side that decides absorbs a failure of the other. */
 function emitLogic(left: Plan, right: Plan, isAnd: boolean): Emit {

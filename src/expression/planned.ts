@@ -14,6 +14,8 @@ export interface Plan {
   readonly run: Run;
   /** The same as JavaScript; where there is none, `run` is called. */
   readonly emit?: Emit | undefined;
+  /** Of an optional value: code for what is in it, or for `instead` where nothing is. */
+  readonly emitOr?: ((out: Emitter, instead: string) => string) | undefined;
   /** The value, where it reads nothing and cannot fail. */
   readonly constant?: Val | undefined;
 }
