@@ -2,6 +2,7 @@
  * What an expression costs, beside hand-written JavaScript that reads the same bag, and beside other implementations of CEL.
  * `npm run bench:expressions`: medians of rounds that take turns in one process.
  */
+import { spawnSync } from 'node:child_process';
 import { parse as bufbuildParse, plan as bufbuildPlan, celEnv } from '@bufbuild/cel';
 import { Environment as MarcEnvironment } from '@marcbachmann/cel-js';
 import { Attributes } from '../src/attributes/attributes.ts';
@@ -114,8 +115,18 @@ function compiled(source: string, backEnd: 'generated' | 'closures'): (bag: Bag)
   return (bag) => made.evaluate(bag);
 }
 
-console.log('| expression | by hand, ns | generated | closures | @bufbuild/cel | @marcbachmann/cel-js |');
-console.log('|---|---:|---:|---:|---:|---:|');
+/** cel-go's ns for each expression by name (cel-go/main.go, which takes the median of as many rounds), or nothing where there is no Go. */
+function byCelGo(): Record<string, number> {
+  const expressions = Object.fromEntries(REFERENCE.map(({ name, source }) => [name, source]));
+  const { status, stdout, stderr, error } = spawnSync('go', ['run', '.'], { cwd: new URL('cel-go', import.meta.url), input: JSON.stringify({ expressions, requests }), encoding: 'utf8' });
+  if (error !== undefined) return {};
+  if (status !== 0) throw new Error(`cel-go: ${stderr}`);
+  return JSON.parse(stdout) as Record<string, number>;
+}
+
+const celGo = byCelGo();
+console.log('| expression | by hand, ns | generated | closures | @bufbuild/cel | @marcbachmann/cel-js | cel-go |');
+console.log('|---|---:|---:|---:|---:|---:|---:|');
 const marc = new MarcEnvironment({ unlistedVariablesAreDyn: true, enableOptionalTypes: true });
 for (const { name, source, byHand } of REFERENCE) {
   const [generated, closures] = [compiled(source, 'generated'), compiled(source, 'closures')];
@@ -132,8 +143,9 @@ for (const { name, source, byHand } of REFERENCE) {
   ways['marc'] = (at) => parsed(objects[at]);
   const ns = inTurns(ways);
   const hand = ns['hand'] ?? 1;
-  const ratio = (key: string): string => (ns[key] === undefined ? 'not its syntax' : `${(ns[key] / hand).toFixed(1)}x`);
-  console.log(`| ${name} | ${hand.toFixed(1)} | ${ratio('generated')} | ${ratio('closures')} | ${ratio('bufbuild')} | ${ratio('marc')} |`);
+  const ratio = (taken: number | undefined, without: string): string => (taken === undefined ? without : `${(taken / hand).toFixed(1)}x`);
+  const inJavaScript = ['generated', 'closures', 'bufbuild', 'marc'].map((key) => ratio(ns[key], 'not its syntax'));
+  console.log(`| ${[name, hand.toFixed(1), ...inJavaScript, ratio(celGo[name], 'no Go here')].join(' | ')} |`);
 }
 
 console.log('\n| different programs, all evaluated in turn | generated, ns each | closures, ns each |');
