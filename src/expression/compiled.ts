@@ -41,8 +41,8 @@ export interface Compiled {
   readonly guards: readonly Guard[];
   /** The value where the expression reads nothing and cannot fail; else `undefined`. */
   readonly constant: Value | undefined;
-  /** Never throws. */
-  evaluate(bag: Bag): Value | typeof FAILED;
+  /** Never throws. A function of its own, which may be held without the rest. */
+  readonly evaluate: (bag: Bag) => Value | typeof FAILED;
   /** Why `evaluate` fails on this bag, in words, worked out again. Empty text where it does not fail. */
   why(bag: Bag): string;
 }

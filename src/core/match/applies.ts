@@ -5,9 +5,9 @@ import { isInside } from './share.ts';
 
 export type Match = 'applies' | 'does not apply' | 'failed';
 
-export function matchOf({ rule: { match } }: PreparedRule, bag: Bag): Match {
+export function matchOf({ match }: PreparedRule, bag: Bag): Match {
   if (match === undefined) return 'applies';
-  const value = match.evaluate(bag);
+  const value = match(bag);
   if (value === true) return 'applies';
   return value === FAILED ? 'failed' : 'does not apply';
 }

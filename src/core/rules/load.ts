@@ -56,7 +56,10 @@ export function loadPolicyText(files: ReadonlyMap<string, string>, options: Load
   return assemble({ sources, found: new Set(), watched: [], incomplete: false }, new Findings(), options);
 }
 
-function assemble(files: PolicyFiles, findings: Findings, { adapters, env = process.env }: LoadOptions): LoadedPolicy {
+/** The values of a policy's sections, document by document; what stands around them is let go. */
+interface Sections { readonly of: Readonly<Record<'plugins' | 'handlers' | 'settings' | 'attributes' | 'rules', Node[]>>; readonly policies: number; readonly cases: readonly CasesDocument[]; readonly isBroken: boolean }
+
+function sectionsOf(files: PolicyFiles, findings: Findings): Sections {
   const parsed = files.sources.map((source) => ({ source, ...parseDocuments(source, findings) }));
   const data = dataFiles(parsed.flatMap(({ documents }) => documents.map(({ root }) => root)));
   const roots: MapNode[] = [];
@@ -71,24 +74,29 @@ function assemble(files: PolicyFiles, findings: Findings, { adapters, env = proc
       else isBroken = true;
     }
   }
-  const sections = (key: string): Node[] => roots.flatMap((root) => root.entries.get(key)?.value ?? []);
-  for (const node of sections('plugins')) findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
+  const of = (key: string): Node[] => roots.flatMap((root) => root.entries.get(key)?.value ?? []);
+  return { of: { plugins: of('plugins'), handlers: of('handlers'), settings: of('settings'), attributes: of('attributes'), rules: of('rules') }, policies: roots.length, cases, isBroken };
+}
+
+function assemble(files: PolicyFiles, findings: Findings, { adapters, env = process.env }: LoadOptions): LoadedPolicy {
+  const { of: sections, policies, cases, isBroken } = sectionsOf(files, findings);
+  for (const node of sections.plugins) findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
 
   const handlers = new HandlersSection(adapters, env, findings);
-  for (const node of sections('handlers')) if (isMap(node, 'handlers', findings)) handlers.read(node);
-  const attributes = new AttributesSection(settingsOf(sections('settings'), findings), findings);
-  for (const node of sections('attributes')) if (isMap(node, 'attributes', findings)) attributes.read(node);
-  const rulesNodes = sections('rules');
-  const enrichOutputs = declareOutputs(rulesNodes, attributes, handlers, findings);
+  for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
+  const attributes = new AttributesSection(settingsOf(sections.settings, findings), findings);
+  for (const node of sections.attributes) if (isMap(node, 'attributes', findings)) attributes.read(node);
+  const enrichOutputs = declareOutputs(sections.rules, attributes, handlers, findings);
   const carriage = new Carriage(() => attributes.attributes);
   attributes.compileNamed(carriage);
   const rules = new RulesSection({ attributes: attributes.attributes, handlers, carriage, enrichOutputs, findings });
-  for (const node of rulesNodes) rules.read(node);
+  // Each list is let go once it is read: the trees of many rules are larger than what is made of them.
+  for (let node = sections.rules.shift(); node !== undefined; node = sections.rules.shift()) rules.read(node);
   rules.end();
   handlers.end();
   const enrich = enrichOrder(rules, carriage, attributes.attributes, findings);
 
-  const isOnlyCases = cases.length > 0 && roots.length === 0;
+  const isOnlyCases = cases.length > 0 && policies === 0;
   if (rules.rules.length === 0 && !isBroken && !isOnlyCases && !findings.hasErrors) findings.file('RULES_NO_RULES', files.sources[0]?.file ?? files.watched[0] ?? 'policy', 'there is no rule; write at least one under rules:');
   const names = files.sources.map(({ file }) => file);
   const hasPolicy = !findings.hasErrors && !isBroken && rules.rules.length > 0;

@@ -2,9 +2,10 @@
  * `rules:` of a policy.
  * **In**: the lists of all documents, attributes and handlers. **Out**: rules, compiled, in order. **Fails**: with findings.
  */
-import type { Attributes } from '../../attributes/attributes.ts';
+import type { Shape } from '../../adapters/contract.ts';
+import type { Attribute, Attributes } from '../../attributes/attributes.ts';
 import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
-import { BOOL, STRING } from '../../attributes/types.ts';
+import { BOOL, STRING, type Type } from '../../attributes/types.ts';
 import type { Compiled, Read } from '../../expression/index.ts';
 import { ACTION_KINDS, type ActionKind, ActionReader, type ReadAction, outputConvert } from './actions.ts';
 import { CALLS_OF, type Carriage } from './carriage.ts';
@@ -38,6 +39,7 @@ export class RulesSection {
   readonly #context: RulesContext;
   readonly #names = new Set<string>();
   readonly #actions: ActionReader;
+  readonly #outs = new Map<string, Outputs>();
   readonly #groups = new Set<string>();
   readonly #waits: { readonly group: string; readonly node: Node }[] = [];
   readonly #counters = new Map<string, { readonly perMs: number; readonly algorithm: string; readonly name: string }>();
@@ -82,7 +84,7 @@ export class RulesSection {
     const actionNode = kind === undefined ? undefined : fields.node(kind);
     const read = kind === undefined || actionNode === undefined ? undefined : this.#actions.read(kind, actionNode, name, this.#context.enrichOutputs, match?.proves);
     this.#misplaced(fields, kind);
-    const out = outOf(read, attributes);
+    const out = this.#outOf(read);
     const changes = new ChangesReader(out.attributes, findings);
     const onAllow = fields.has('onAllow') ? changes.onAllow(fields.node('onAllow') ?? fieldsNode(fields)) : undefined;
     const onDenyFields = fields.map('onDeny', 'onDeny')?.only(['status', 'headers', 'body']);
@@ -183,6 +185,15 @@ export class RulesSection {
     return { kind: 'enforce' };
   }
 
+  /** `out.reason` and what the handler puts out, after the slots of all attributes: one for all rules with the same outputs. */
+  #outOf(read: ReadAction | undefined): Outputs {
+    const outputs = Object.entries(read?.output ?? {}).filter(([name]) => name !== 'reason');
+    const key = JSON.stringify(outputs);
+    let out = this.#outs.get(key);
+    if (out === undefined) this.#outs.set(key, out = outputsOf(outputs, this.#context.attributes));
+    return out;
+  }
+
   #sample(fields: Fields): Rule['sample'] {
     const sample = fields.map('sample', 'sample')?.only(['percent', 'by']);
     if (sample === undefined) return undefined;
@@ -198,14 +209,14 @@ const descriptorKeys = (reads: readonly Read[]): readonly string[] => [...new Se
   .filter(({ name }) => name === 'ratelimit.descriptor')
   .flatMap(({ keys }) => keys.filter(({ guarded }) => !guarded).map(({ key }) => key)))];
 
-/** `out.reason` and what the handler puts out, after the slots of all attributes. */
-function outOf(read: ReadAction | undefined, attributes: Attributes): { readonly attributes: Attributes; readonly out: Rule['out'] } {
-  const outputs = Object.entries(read?.output ?? {}).filter(([name]) => name !== 'reason');
-  const row = (name: string, type: typeof STRING): Parameters<Attributes['extend']>[0] extends Iterable<infer A> ? A : never =>
+/** The attributes with `out.*` among them, and where those stand. */
+interface Outputs { readonly attributes: Attributes; readonly out: Rule['out'] }
+
+function outputsOf(outputs: readonly (readonly [name: string, shape: Shape[string]])[], attributes: Attributes): Outputs {
+  const row = (name: string, type: Type): Attribute =>
     ({ name: `out.${name}`, type, meaning: 'What the handler said.', source: { kind: 'filled' }, carriedBy: {}, always: name === 'reason', secret: false });
   return {
     attributes: attributes.extend([row('reason', STRING), ...outputs.map(([name, shape]) => row(name, TYPE_OF[shape.replace(/\?$/, '') as keyof typeof TYPE_OF]))]),
     out: { firstSlot: attributes.size, names: ['reason', ...outputs.map(([name]) => name)], converts: [outputConvert('string'), ...outputs.map(([, shape]) => outputConvert(shape))] },
   };
 }
-
