@@ -3,9 +3,9 @@
  * **In**: methods by path, an address. **Out**: a server that calls them, and a client to call one with.
  * **Fails**: calls end with a gRPC status, never an empty OK; {@link listen} rejects where the address cannot be had.
  */
-export { listen } from './listen.ts';
+export { listen } from './socket/listen.ts';
 export { dialGrpc, type GrpcClient, type UnaryOptions } from './client.ts';
 export {
   GrpcError, Status,
-  type CallContext, type Listen, type Method, type Methods, type StatusCode, type StreamHandler, type Transport, type TransportOptions, type UnaryHandler,
+  type CallContext, type Listen, type Method, type Methods, type StatusCode, type StreamHandler, type TlsOptions, type Transport, type TransportOptions, type UnaryHandler,
 } from './transport.ts';

@@ -3,6 +3,8 @@
  * **In**: bytes on a socket. **Out**: whole messages to a method's handler. **Fails**: with a gRPC status, never an empty OK.
  */
 
+import type { Limits } from './h2/limits.ts';
+
 /** google.rpc.Code, the ones we say. */
 export const Status = {
   OK: 0, CANCELLED: 1, UNKNOWN: 2, INVALID_ARGUMENT: 3, DEADLINE_EXCEEDED: 4, NOT_FOUND: 5, PERMISSION_DENIED: 7,
@@ -57,6 +59,21 @@ export interface TransportOptions {
   readonly maxMessageBytes: number;
   /** Told of every fault of our own (a handler threw something that is no {@link GrpcError}), for the log. */
   readonly onFault: (path: string, error: unknown) => void;
+  /** Absent: cleartext, HTTP/2 with prior knowledge. */
+  readonly tls?: TlsOptions;
+  /** Other processes or threads may listen at the same port: the kernel shares out connections. */
+  readonly reusePort?: boolean;
+  /** After it a connection is drained, so that its peer connects anew; without it they live as long as both sides like. */
+  readonly maxConnectionAgeMs?: number;
+  /** What one connection may cost, where it differs from the default. */
+  readonly limits?: Partial<Limits>;
+}
+
+/** PEM. With `ca`, callers have to show a certificate of it. */
+export interface TlsOptions {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  readonly ca?: string | Buffer;
 }
 
 export interface Transport {

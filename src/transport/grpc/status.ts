@@ -1,4 +1,4 @@
-import { GrpcError, Status } from './transport.ts';
+import { GrpcError, Status } from '../transport.ts';
 
 export interface GrpcStatus {
   readonly code: number;
@@ -11,7 +11,7 @@ const OUR_FAULT: GrpcStatus = { code: Status.INTERNAL, details: 'internal error;
 /** How a call ends whose handler threw. A status of OK is no way to fail. */
 export function statusOf(error: unknown): GrpcStatus {
   if (!(error instanceof GrpcError) || error.code === Status.OK) return OUR_FAULT;
-  // grpc-js encodes the text with encodeURI, which throws on half a surrogate pair.
+  // Half a surrogate pair has no octets.
   return { code: error.code, details: error.message.toWellFormed() };
 }
 

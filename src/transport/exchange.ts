@@ -1,0 +1,42 @@
+/** One request and its reply as gRPC sees it, whoever speaks HTTP/2: the seam between the two. */
+
+/** The head of a request, well-formed. The same one may serve many requests. */
+export interface Head {
+  readonly method: string;
+  readonly path: string;
+  readonly contentType: string | undefined;
+  /** The first value of a name in lower case. */
+  header(name: string): string | undefined;
+  /** What gRPC made of it. */
+  memo: unknown;
+}
+
+/** Where the reply goes. After `reply`, `end`, `refuse` and `reset` there is nothing more to say, and to say it is harmless. */
+export interface Exchange {
+  readonly peer: string;
+  /** A message and the status OK: all that there is to say. */
+  reply(message: Uint8Array): void;
+  /** One of several messages. False: wait for `Receiver.writable` before the next. */
+  send(message: Uint8Array): boolean;
+  /** The status, after what was sent. */
+  end(code: number, details: string): void;
+  /** An answer in words to what is no gRPC. */
+  refuse(httpStatus: number, text: string): void;
+  /** So many octets of the body are done with: as many more may come. */
+  credit(bytes: number): void;
+  /** So many octets of the body wait in memory (fewer, where negative). */
+  hold(bytes: number): void;
+}
+
+/** What is told of the request. */
+export interface Receiver {
+  /** Octets of the body. They stay as they are for as long as they are kept. */
+  data(bytes: Uint8Array, from: number, to: number, isEnd: boolean): void;
+  /** There is room for another message. */
+  writable(): void;
+  /** The caller reset it, or its connection is gone: nothing can be said any more. */
+  gone(): void;
+}
+
+/** Who answers requests. `isEnd`: it has no body. */
+export type Serve = (exchange: Exchange, head: Head, isEnd: boolean) => Receiver;

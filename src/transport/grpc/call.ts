@@ -1,0 +1,94 @@
+/** What unary and streaming calls have in common: a deadline, a signal, an end. */
+import type { Exchange, Head } from '../exchange.ts';
+import { type CallContext, GrpcError, Status } from '../transport.ts';
+import type { CallHead } from './call-head.ts';
+import { isOurFault, statusOf } from './status.ts';
+import type { Expiring, TimerWheel } from './timer-wheel.ts';
+
+/** What calls need of their server. */
+export interface CallHost {
+  readonly maxMessageBytes: number;
+  readonly wheel: TimerWheel;
+  readonly draining: AbortSignal;
+  readonly onFault: (path: string, error: unknown) => void;
+}
+
+export abstract class Call implements CallContext, Expiring {
+  readonly #head: Head;
+  readonly callHead: CallHead;
+  readonly exchange: Exchange;
+  readonly host: CallHost;
+  /** By `performance.now()`; Infinity where the caller waits for ever. */
+  endsAtMs: number;
+  isOver = false;
+  isGone = false;
+  #controller: AbortController | undefined;
+
+  constructor(exchange: Exchange, head: Head, callHead: CallHead, host: CallHost) {
+    this.exchange = exchange;
+    this.#head = head;
+    this.callHead = callHead;
+    this.host = host;
+    this.endsAtMs = callHead.timeoutMs === undefined ? Infinity : performance.now() + callHead.timeoutMs;
+  }
+
+  // ---------------------------------------------------------- for handlers
+
+  get peer(): string {
+    return this.exchange.peer;
+  }
+
+  get draining(): AbortSignal {
+    return this.host.draining;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.isGone && !this.#controller.signal.aborted) this.#controller.abort(gone());
+    return this.#controller.signal;
+  }
+
+  remainingMs(): number | undefined {
+    return this.callHead.timeoutMs === undefined ? undefined : Math.max(0, this.endsAtMs - performance.now());
+  }
+
+  metadata(key: string): string | undefined {
+    return this.#head.header(key);
+  }
+
+  // ---------------------------------------------------------- its end
+
+  gone(): void {
+    if (this.isOver) return;
+    this.isGone = true;
+    this.over(gone());
+  }
+
+  expire(): void {
+    if (this.isOver) return;
+    const late = new GrpcError(Status.DEADLINE_EXCEEDED, 'the deadline has passed');
+    this.isGone = true;
+    this.exchange.end(late.code, late.message);
+    this.over(late);
+  }
+
+  /** Where the handler threw, or the request is wrong. */
+  fail(error: unknown): void {
+    // Where nobody waits any more, these are a handler's ways to stop; a fault of our own is told all the same.
+    const isStop = this.isGone && error instanceof Error && (error.name === 'AbortError' || error instanceof GrpcError);
+    if (isOurFault(error) && !isStop) this.host.onFault(this.callHead.path, error);
+    if (this.isOver) return;
+    const { code, details } = statusOf(error);
+    this.over(undefined);
+    this.exchange.end(code, details);
+  }
+
+  /** `why`: the handler is told, since it may still be at work. */
+  over(why: GrpcError | undefined): void {
+    this.isOver = true;
+    if (this.endsAtMs < Infinity) this.host.wheel.remove(this);
+    if (why !== undefined) this.#controller?.abort(why);
+  }
+}
+
+const gone = (): GrpcError => new GrpcError(Status.CANCELLED, 'the caller is gone');

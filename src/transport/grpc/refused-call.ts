@@ -1,0 +1,37 @@
+import type { Exchange, Receiver } from '../exchange.ts';
+import type { Refusal } from './call-head.ts';
+import type { Expiring, TimerWheel } from './timer-wheel.ts';
+
+/** How long the body of what is no gRPC is waited for. */
+const BODY_MS = 10_000;
+
+/** A request that is no gRPC, answered in words once it has come: plain HTTP clients read no answer before. */
+export class RefusedCall implements Receiver, Expiring {
+  readonly endsAtMs = performance.now() + BODY_MS;
+  readonly #exchange: Exchange;
+  readonly #refusal: Extract<Refusal, { kind: 'http' }>;
+  readonly #wheel: TimerWheel;
+
+  constructor(exchange: Exchange, refusal: Extract<Refusal, { kind: 'http' }>, wheel: TimerWheel) {
+    this.#exchange = exchange;
+    this.#refusal = refusal;
+    this.#wheel = wheel;
+    wheel.add(this);
+  }
+
+  data(_bytes: Uint8Array, from: number, to: number, isEnd: boolean): void {
+    this.#exchange.credit(to - from);
+    if (isEnd) this.expire();
+  }
+
+  writable(): void {}
+
+  gone(): void {
+    this.#wheel.remove(this);
+  }
+
+  expire(): void {
+    this.gone();
+    this.#exchange.refuse(this.#refusal.status, this.#refusal.text);
+  }
+}

@@ -1,0 +1,603 @@
+/**
+ * The server's side of one HTTP/2 connection (RFC 9113).
+ * **In**: octets as they come, split anywhere. **Out**: requests to whoever serves them, and octets to write, those of one
+ * turn in one piece. **Fails**: a stream with RST_STREAM, the connection with GOAWAY; never by throwing.
+ *
+ * No Node module is used here: it fits any socket, and a test without one.
+ */
+import type { Serve } from '../exchange.ts';
+import { ConnectionError, DEFAULT_WINDOW_BYTES, ErrorCode, Flag, FRAME_HEAD_BYTES, FrameType, MAX_FRAME_BYTES, MAX_WINDOW_BYTES, PREFACE, Setting } from './frames.ts';
+import { type HeaderBlock, HeadReader } from './head-reader.ts';
+import { type Limits, Patience } from './limits.ts';
+import { Output } from './output.ts';
+import { ReplyHeaders } from './reply-headers.ts';
+import { Stream } from './stream.ts';
+
+/** Where octets go. */
+export interface Outlet {
+  /** True: they are written, and their memory is free again. False: it is kept. */
+  write(bytes: Uint8Array): boolean;
+  /** More is written than the peer reads: say no more that can wait. `Connection.drained` tells the end of it. */
+  readonly isFull: boolean;
+  /** Calls back when this turn's other work is done. */
+  soon(flush: () => void): void;
+  /** After what was written. */
+  close(): void;
+}
+
+export interface ConnectionOptions {
+  readonly outlet: Outlet;
+  readonly serve: Serve;
+  readonly limits: Limits;
+  readonly peer: string;
+  /** Monotonic. */
+  readonly nowMs: () => number;
+  /** Of a fault of our own, which ends the connection. */
+  readonly onFault: (error: unknown) => void;
+}
+
+const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
+/** Of streams that are over: what still comes for one that we ended is no error. */
+const REMEMBERED = 256;
+
+export class Connection {
+  readonly peer: string;
+  readonly limits: Limits;
+  readonly output = new Output();
+  readonly headers = new ReplyHeaders();
+  /** Streams whose replies wait for a window. */
+  readonly blocked = new Set<Stream>();
+  /** What we may send on all streams together. */
+  sendWindow = DEFAULT_WINDOW_BYTES;
+  isOver = false;
+  readonly #outlet: Outlet;
+  readonly #serve: Serve;
+  readonly #onFault: (error: unknown) => void;
+  readonly #patience: Patience;
+  readonly #heads: HeadReader;
+  /** Streams that wait for room in the outlet. */
+  readonly #waiters = new Set<Stream>();
+
+  #prefaceAt = 0;
+  #hasSettings = false;
+  /** A frame whose end has not come. */
+  #partial: Uint8Array | undefined;
+  #partialLength = 0;
+  /** A header block whose end has not come. */
+  #block: HeaderBlock | undefined;
+
+  readonly #streams = new Map<number, Stream>();
+  /** Most streams are over before the next one comes: the last one is not in the map. */
+  #newest: Stream | undefined;
+  #open = 0;
+  #lastId = 0;
+  /** Ids of streams that are over, negative where we ended them before the peer had. */
+  readonly #over = new Int32Array(REMEMBERED);
+  #overAt = 0;
+
+  #peerWindow = DEFAULT_WINDOW_BYTES;
+  #receiveWindow = CONNECTION_WINDOW_BYTES;
+  #credit = 0;
+  #held = 0;
+  #blockedBytes = 0;
+
+  #isInTurn = false;
+  #isFlushDue = false;
+  #draining: 'no' | 'announced' | 'final' = 'no';
+  #finalId = 0;
+
+  constructor({ outlet, serve, limits, peer, nowMs, onFault }: ConnectionOptions) {
+    this.#outlet = outlet;
+    this.#serve = serve;
+    this.limits = limits;
+    this.peer = peer;
+    this.#onFault = onFault;
+    this.#patience = new Patience(limits, nowMs);
+    this.#heads = new HeadReader(limits);
+    this.#sayHello();
+  }
+
+  get openStreams(): number {
+    return this.#open;
+  }
+
+  // ---------------------------------------------------------- octets in
+
+  receive(chunk: Uint8Array): void {
+    if (this.isOver) return;
+    this.#isInTurn = true;
+    try {
+      let from = this.#prefaceAt < PREFACE.length ? this.#preface(chunk) : 0;
+      if (this.#partial !== undefined) from = this.#complete(chunk, from);
+      if (this.#partial === undefined) {
+        from = this.#frames(chunk, from);
+        if (from < chunk.length && !this.isOver) this.#stash(chunk, from);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#isInTurn = false;
+    this.flush();
+  }
+
+  /** The peer's side is closed, or broken. */
+  lost(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#endStreams();
+  }
+
+  #preface(chunk: Uint8Array): number {
+    let from = 0;
+    while (from < chunk.length && this.#prefaceAt < PREFACE.length) {
+      if (chunk[from++] !== PREFACE[this.#prefaceAt++]) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'this port speaks HTTP/2 with prior knowledge; the connection does not begin with its preface');
+    }
+    return from;
+  }
+
+  #frames(bytes: Uint8Array, from: number): number {
+    const to = bytes.length;
+    let at = from;
+    while (to - at >= FRAME_HEAD_BYTES) {
+      const payload = at + FRAME_HEAD_BYTES;
+      const end = payload + payloadBytes(bytes, at);
+      if (end > to) break;
+      this.#frame(bytes, at, payload, end);
+      at = end;
+      if (this.isOver) return to;
+    }
+    return at;
+  }
+
+  /** Fills the frame that was cut, and takes it where it is whole. Its memory is not used again: its reader may keep it. */
+  #complete(chunk: Uint8Array, from: number): number {
+    let at = from;
+    while (this.#partial !== undefined && at < chunk.length) {
+      const partial: Uint8Array = this.#partial;
+      const taken = Math.min(partial.length - this.#partialLength, chunk.length - at);
+      partial.set(chunk.subarray(at, at + taken), this.#partialLength);
+      this.#partialLength += taken;
+      at += taken;
+      if (this.#partialLength < partial.length) break;
+      const whole = FRAME_HEAD_BYTES + payloadBytes(partial, 0);
+      if (whole > partial.length) {
+        this.#partial = new Uint8Array(whole);
+        this.#partial.set(partial);
+      } else {
+        this.#partial = undefined;
+        this.#frame(partial, 0, FRAME_HEAD_BYTES, whole);
+      }
+    }
+    return at;
+  }
+
+  #stash(chunk: Uint8Array, from: number): void {
+    const have = chunk.length - from;
+    this.#partial = new Uint8Array(have < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : FRAME_HEAD_BYTES + payloadBytes(chunk, from));
+    this.#partial.set(chunk.subarray(from));
+    this.#partialLength = have;
+  }
+
+  // ---------------------------------------------------------- frames
+
+  #frame(bytes: Uint8Array, head: number, from: number, to: number): void {
+    const type = bytes[head + 3] as number;
+    const flags = bytes[head + 4] as number;
+    const id = uint32(bytes, head + 5) & 0x7fff_ffff;
+    if (this.#block !== undefined && type !== FrameType.CONTINUATION) throw protocol('a header block is interrupted by another frame');
+    if (!this.#hasSettings && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) throw protocol('the first frame is not SETTINGS');
+    switch (type) {
+      case FrameType.DATA: return this.#data(bytes, from, to, flags, id);
+      case FrameType.HEADERS: return this.#headers(bytes, from, to, flags, id);
+      case FrameType.PRIORITY: return this.#priority(bytes, from, to, id);
+      case FrameType.RST_STREAM: return this.#reset(from, to, id);
+      case FrameType.SETTINGS: return this.#settings(bytes, from, to, flags, id);
+      case FrameType.PUSH_PROMISE: throw protocol('a client has nothing to push');
+      case FrameType.PING: return this.#ping(bytes, from, to, flags, id);
+      case FrameType.GOAWAY:
+        if (id !== 0) throw protocol('GOAWAY on a stream');
+        if (to - from < 8) throw frameSize('GOAWAY');
+        return;
+      case FrameType.WINDOW_UPDATE: return this.#window(bytes, from, to, id);
+      case FrameType.CONTINUATION: return this.#continuation(bytes, from, to, flags, id);
+      default: return this.#spend(); // RFC 9113 section 5.5: ignored
+    }
+  }
+
+  #data(bytes: Uint8Array, from: number, to: number, flags: number, id: number): void {
+    if (id === 0) throw protocol('DATA on stream 0');
+    const length = to - from;
+    this.#receiveWindow -= length;
+    if (this.#receiveWindow < 0) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the window of the connection has');
+    let begin = from;
+    let end = to;
+    if ((flags & Flag.PADDED) !== 0) {
+      if (length === 0 || (bytes[from] as number) >= length) throw protocol('DATA has more padding than octets');
+      end -= bytes[from] as number;
+      begin += 1;
+    }
+    const isEnd = (flags & Flag.END_STREAM) !== 0;
+    const stream = this.#streamOf(id);
+    if (stream === undefined || stream.isRemoteEnded) this.#dataOfNobody(id, stream);
+    else if ((stream.receiveWindow -= length) < 0) this.#resetStream(id, ErrorCode.FLOW_CONTROL_ERROR);
+    else if (stream.bodyLeft >= 0 && ((stream.bodyLeft -= end - begin) < 0 || (isEnd && stream.bodyLeft > 0))) this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
+    else {
+      if (begin === end && !isEnd) this.#spend();
+      stream.isRemoteEnded = isEnd;
+      if (length > end - begin) stream.credit(length - (end - begin));
+      stream.receiver.data(bytes, begin, end, isEnd);
+    }
+    this.#credit += length;
+    this.#giveCredit();
+  }
+
+  #dataOfNobody(id: number, stream: Stream | undefined): void {
+    if (stream !== undefined) return this.#resetStream(id, ErrorCode.STREAM_CLOSED);
+    if (id > this.#lastId) throw protocol(`DATA on stream ${id}, which was never opened`);
+    if (this.#howOver(id) === 'ended by us') return this.#spend();
+    throw new ConnectionError(ErrorCode.STREAM_CLOSED, `DATA on stream ${id}, which is over`);
+  }
+
+  #headers(bytes: Uint8Array, from: number, to: number, flags: number, id: number): void {
+    if (id % 2 === 0) throw protocol(`HEADERS on stream ${id}: clients use odd ones`);
+    let begin = from;
+    let end = to;
+    if ((flags & Flag.PADDED) !== 0) {
+      if (begin === end) throw frameSize('HEADERS');
+      end -= bytes[begin++] as number;
+    }
+    let dependsOnItself = false;
+    if ((flags & Flag.PRIORITY) !== 0) {
+      if (end - begin < 5) throw frameSize('HEADERS');
+      dependsOnItself = (uint32(bytes, begin) & 0x7fff_ffff) === id;
+      begin += 5;
+    }
+    if (begin > end) throw protocol('HEADERS has more padding than octets');
+    const isEnd = (flags & Flag.END_STREAM) !== 0;
+    if ((flags & Flag.END_HEADERS) !== 0) return this.#headerBlock(bytes, begin, end, id, isEnd, dependsOnItself);
+    this.#block = this.#heads.beginBlock(id, isEnd, dependsOnItself);
+    this.#block.add(bytes, begin, end);
+  }
+
+  #continuation(bytes: Uint8Array, from: number, to: number, flags: number, id: number): void {
+    const block = this.#block;
+    if (block === undefined || block.id !== id) throw protocol('CONTINUATION of no header block');
+    if (from === to) this.#spend();
+    block.add(bytes, from, to);
+    if ((flags & Flag.END_HEADERS) === 0) return;
+    this.#block = undefined;
+    this.#headerBlock(block.bytes, 0, block.length, id, block.isEnd, block.dependsOnItself);
+  }
+
+  /** Every block is decoded, whatever becomes of its stream: the table must stay as the peer's. */
+  #headerBlock(bytes: Uint8Array, from: number, to: number, id: number, isEnd: boolean, dependsOnItself: boolean): void {
+    const stream = this.#streamOf(id);
+    if (stream !== undefined || id <= this.#lastId) return this.#trailers(bytes, from, to, id, isEnd, stream);
+    const head = this.#heads.head(bytes, from, to);
+    this.#lastId = id;
+    if (this.#open >= this.limits.maxStreams || (this.#draining === 'final' && id > this.#finalId)) return this.#resetStream(id, ErrorCode.REFUSED_STREAM);
+    if (typeof head === 'string' || dependsOnItself) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
+    if (head === undefined) this.#spend();
+    const bodyLeft = head?.contentLength ?? -1;
+    if (isEnd && bodyLeft > 0) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
+    const opened = new Stream(this, id, isEnd, this.limits.streamWindowBytes, this.#peerWindow, bodyLeft);
+    if (this.#newest !== undefined) this.#streams.set(this.#newest.id, this.#newest);
+    this.#newest = opened;
+    this.#open++;
+    if (head === undefined) opened.refuse(431, `the headers are larger than ${this.limits.maxHeaderListBytes} octets\n`);
+    else opened.receiver = this.#serve(opened, head, isEnd);
+  }
+
+  #trailers(bytes: Uint8Array, from: number, to: number, id: number, isEnd: boolean, stream: Stream | undefined): void {
+    const problem = this.#heads.trailersProblem(bytes, from, to);
+    if (stream === undefined) {
+      const how = this.#howOver(id);
+      if (how === 'ended by us') return this.#spend();
+      if (how === 'over') throw new ConnectionError(ErrorCode.STREAM_CLOSED, `HEADERS on stream ${id}, which is over`);
+      throw protocol(`HEADERS on stream ${id} after those of ${this.#lastId}`);
+    }
+    if (stream.isRemoteEnded) return this.#resetStream(id, ErrorCode.STREAM_CLOSED);
+    if (!isEnd || problem !== undefined || stream.bodyLeft > 0) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
+    stream.isRemoteEnded = true;
+    stream.receiver.data(NO_BYTES, 0, 0, true);
+  }
+
+  #priority(bytes: Uint8Array, from: number, to: number, id: number): void {
+    if (id === 0) throw protocol('PRIORITY on stream 0');
+    if (to - from !== 5) return this.#resetStream(id, ErrorCode.FRAME_SIZE_ERROR);
+    if ((uint32(bytes, from) & 0x7fff_ffff) === id) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
+    this.#spend();
+  }
+
+  #reset(from: number, to: number, id: number): void {
+    if (id === 0 || id > this.#lastId) throw protocol(`RST_STREAM on stream ${id}, which was never opened`);
+    if (to - from !== 4) throw frameSize('RST_STREAM');
+    const stream = this.#streamOf(id);
+    if (stream !== undefined) {
+      this.#close(stream, false);
+      stream.receiver.gone();
+    }
+    this.#spend();
+  }
+
+  #settings(bytes: Uint8Array, from: number, to: number, flags: number, id: number): void {
+    if (id !== 0) throw protocol('SETTINGS on a stream');
+    if ((flags & Flag.ACK) !== 0) {
+      if (to > from) throw frameSize('SETTINGS');
+      return this.#spend();
+    }
+    if ((to - from) % 6 !== 0) throw frameSize('SETTINGS');
+    if (this.#hasSettings) this.#spend();
+    this.#hasSettings = true;
+    for (let at = from; at < to; at += 6) this.#setting(((bytes[at] as number) << 8) | (bytes[at + 1] as number), uint32(bytes, at + 2) >>> 0);
+    this.output.frame(FrameType.SETTINGS, Flag.ACK, 0, NO_BYTES);
+    this.#pumpBlocked();
+  }
+
+  #setting(key: number, value: number): void {
+    switch (key) {
+      case Setting.HEADER_TABLE_SIZE: return this.headers.tableBytes(value);
+      case Setting.ENABLE_PUSH:
+        if (value > 1) throw protocol('ENABLE_PUSH is neither 0 nor 1');
+        return;
+      case Setting.INITIAL_WINDOW_SIZE: {
+        if (value > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE is too large');
+        const more = value - this.#peerWindow;
+        this.#peerWindow = value;
+        for (const stream of this.#allStreams()) {
+          stream.sendWindow += more;
+          if (stream.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE makes a window too large');
+        }
+        return;
+      }
+      case Setting.MAX_FRAME_SIZE:
+        if (value < MAX_FRAME_BYTES || value > 0xff_ffff) throw protocol('MAX_FRAME_SIZE is out of its range');
+        return;
+      default: return; // ours are within whatever the others say
+    }
+  }
+
+  #ping(bytes: Uint8Array, from: number, to: number, flags: number, id: number): void {
+    if (id !== 0) throw protocol('PING on a stream');
+    if (to - from !== 8) throw frameSize('PING');
+    this.#spend();
+    if ((flags & Flag.ACK) === 0) this.output.frame(FrameType.PING, Flag.ACK, 0, bytes.subarray(from, to));
+    else if (this.#draining === 'announced') this.finishDrain();
+  }
+
+  #window(bytes: Uint8Array, from: number, to: number, id: number): void {
+    if (to - from !== 4) throw frameSize('WINDOW_UPDATE');
+    const more = uint32(bytes, from) & 0x7fff_ffff;
+    this.#spend();
+    if (id === 0) {
+      if (more === 0) throw protocol('WINDOW_UPDATE by nothing');
+      this.sendWindow += more;
+      if (this.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'the window of the connection is too large');
+      return this.#pumpBlocked();
+    }
+    const stream = this.#streamOf(id);
+    if (stream === undefined) {
+      if (id > this.#lastId) throw protocol(`WINDOW_UPDATE on stream ${id}, which was never opened`);
+      return;
+    }
+    if (more === 0) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
+    stream.sendWindow += more;
+    if (stream.sendWindow > MAX_WINDOW_BYTES) return this.#resetStream(id, ErrorCode.FLOW_CONTROL_ERROR);
+    this.#pump(stream);
+  }
+
+  // ---------------------------------------------------------- streams
+
+  #streamOf(id: number): Stream | undefined {
+    const newest = this.#newest;
+    return newest !== undefined && newest.id === id ? newest : this.#streams.get(id);
+  }
+
+  #allStreams(): Stream[] {
+    return this.#newest === undefined ? [...this.#streams.values()] : [...this.#streams.values(), this.#newest];
+  }
+
+  #close(stream: Stream, byUs: boolean): void {
+    if (this.#newest === stream) this.#newest = undefined;
+    else this.#streams.delete(stream.id);
+    this.#open--;
+    this.blocked.delete(stream);
+    this.#waiters.delete(stream);
+    stream.close();
+    this.#remember(stream.id, byUs);
+  }
+
+  #remember(id: number, byUs: boolean): void {
+    this.#over[this.#overAt] = byUs ? -id : id;
+    this.#overAt = (this.#overAt + 1) % REMEMBERED;
+  }
+
+  #howOver(id: number): 'ended by us' | 'over' | 'unknown' {
+    if (this.#over.includes(-id)) return 'ended by us';
+    return this.#over.includes(id) ? 'over' : 'unknown';
+  }
+
+  /** For what the peer did wrong. */
+  #resetStream(id: number, code: number): void {
+    this.output.frame(FrameType.RST_STREAM, 0, id, octetsOf(code));
+    const stream = this.#streamOf(id);
+    if (stream === undefined) this.#remember(id, true);
+    else {
+      this.#close(stream, true);
+      stream.receiver.gone();
+    }
+    this.#spend();
+  }
+
+  #spend(): void {
+    if (!this.#patience.spend()) throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many frames that ask for nothing');
+  }
+
+  #endStreams(): void {
+    for (const stream of this.#allStreams()) {
+      this.#close(stream, false);
+      stream.receiver.gone();
+    }
+  }
+
+  #giveCredit(): void {
+    if (this.#credit < CONNECTION_WINDOW_BYTES / 2 || this.#held > this.limits.maxHeldBytes) return;
+    this.#receiveWindow += this.#credit;
+    this.windowUpdate(0, this.#credit);
+    this.#credit = 0;
+  }
+
+  #pumpBlocked(): void {
+    for (const stream of this.blocked) {
+      if (this.sendWindow <= 0) return;
+      this.#pump(stream);
+    }
+  }
+
+  #pump(stream: Stream): void {
+    stream.pump();
+    if (!stream.isClosed && !stream.isWaiting && this.#waiters.has(stream) && !this.#outlet.isFull) this.#wake(stream);
+  }
+
+  #wake(stream: Stream): void {
+    this.#waiters.delete(stream);
+    stream.receiver.writable();
+  }
+
+  // ---------------------------------------------------------- for streams
+
+  /** All is said: the stream is over, or (where the peer has not said all) reset without an error. */
+  answered(stream: Stream): void {
+    this.#patience.answered();
+    if (!stream.isRemoteEnded) this.output.frame(FrameType.RST_STREAM, 0, stream.id, octetsOf(ErrorCode.NO_ERROR));
+    this.#close(stream, !stream.isRemoteEnded);
+    this.touched();
+    if (this.#draining === 'final') this.#closeIfDone();
+  }
+
+  /** Something is to be written: at the end of this turn, or soon. */
+  touched(): void {
+    if (this.#isInTurn || this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    this.#outlet.soon(() => {
+      this.#isFlushDue = false;
+      this.flush();
+    });
+  }
+
+  windowUpdate(id: number, more: number): void {
+    this.output.frame(FrameType.WINDOW_UPDATE, 0, id, octetsOf(more));
+    this.touched();
+  }
+
+  hold(bytes: number): void {
+    this.#held += bytes;
+    if (bytes < 0) this.#giveCredit();
+  }
+
+  waits(bytes: number): void {
+    this.#blockedBytes += bytes;
+    if (bytes < 0) this.#patience.answered(); // whoever takes what we say may update windows for it
+  }
+
+  /** False: the stream is told when there is. */
+  hasRoom(stream: Stream): boolean {
+    if (stream.isClosed || (!stream.isWaiting && !this.#outlet.isFull)) return true;
+    this.#waiters.add(stream);
+    return false;
+  }
+
+  // ---------------------------------------------------------- octets out
+
+  /** The outlet has room again. */
+  drained(): void {
+    for (const stream of this.#waiters) if (!stream.isWaiting) this.#wake(stream);
+  }
+
+  flush(): void {
+    if (this.#blockedBytes > this.limits.maxBlockedBytes && !this.isOver) this.#fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too much waits for a window'));
+    if (this.output.length === 0) return;
+    this.output.clear(this.#outlet.write(this.output.taken()));
+  }
+
+  /** Asks whether the peer is there: its answer is something received. */
+  ping(): void {
+    if (this.isOver) return;
+    this.output.frame(FrameType.PING, 0, 0, NO_PING);
+    this.flush();
+  }
+
+  /** Ends the connection with words for the peer's log. */
+  end(code: number, why: string): void {
+    if (this.isOver) return;
+    this.#fail(new ConnectionError(code, why));
+    this.flush();
+  }
+
+  /** No more new streams, please; those that are on their way are served (RFC 9113 section 6.8). */
+  drain(): void {
+    if (this.isOver || this.#draining !== 'no') return;
+    this.#draining = 'announced';
+    this.#goAway(MAX_WINDOW_BYTES, ErrorCode.NO_ERROR, 'the server stops');
+    this.output.frame(FrameType.PING, 0, 0, NO_PING);
+    this.flush();
+  }
+
+  /** What was on its way has come: later streams are refused, and the connection ends with the last one. */
+  finishDrain(): void {
+    if (this.isOver || this.#draining === 'final') return;
+    this.#draining = 'final';
+    this.#finalId = this.#lastId;
+    this.#goAway(this.#lastId, ErrorCode.NO_ERROR, 'the server stops');
+    this.touched();
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (this.#open > 0 || this.isOver) return;
+    this.isOver = true;
+    this.flush();
+    this.#outlet.close();
+  }
+
+  #fail(error: unknown): void {
+    const known = error instanceof ConnectionError ? error : new ConnectionError(ErrorCode.INTERNAL_ERROR, 'internal error');
+    if (known !== error) this.#onFault(error);
+    this.isOver = true;
+    this.#goAway(this.#lastId, known.code, known.message);
+    this.#endStreams();
+    this.flush();
+    this.#outlet.close();
+  }
+
+  #goAway(lastId: number, code: number, why: string): void {
+    const words = new TextEncoder().encode(why);
+    const payload = new Uint8Array(8 + words.length);
+    payload.set(octetsOf(lastId));
+    payload.set(octetsOf(code), 4);
+    payload.set(words, 8);
+    this.output.frame(FrameType.GOAWAY, 0, 0, payload);
+  }
+
+  #sayHello(): void {
+    const { maxStreams, maxHeaderListBytes, streamWindowBytes } = this.limits;
+    const said = [[Setting.MAX_CONCURRENT_STREAMS, maxStreams], [Setting.INITIAL_WINDOW_SIZE, streamWindowBytes], [Setting.MAX_HEADER_LIST_SIZE, maxHeaderListBytes]] as const;
+    this.output.frame(FrameType.SETTINGS, 0, 0, Uint8Array.from(said.flatMap(([key, value]) => [key >> 8, key & 0xff, ...octetsOf(value)])));
+    this.output.frame(FrameType.WINDOW_UPDATE, 0, 0, octetsOf(CONNECTION_WINDOW_BYTES - DEFAULT_WINDOW_BYTES));
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+const NO_PING = new Uint8Array(8);
+const octetsOf = (value: number): Uint8Array => Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+const uint32 = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+
+function payloadBytes(bytes: Uint8Array, head: number): number {
+  const length = ((bytes[head] as number) << 16) | ((bytes[head + 1] as number) << 8) | (bytes[head + 2] as number);
+  if (length > MAX_FRAME_BYTES) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `a frame of ${length} octets where ${MAX_FRAME_BYTES} are allowed`);
+  return length;
+}
+
+const protocol = (why: string): ConnectionError => new ConnectionError(ErrorCode.PROTOCOL_ERROR, why);
+const frameSize = (what: string): ConnectionError => new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${what} has a wrong length`);

@@ -1,0 +1,69 @@
+/** A header field, classified once: a connection meets the same ones over and over. */
+
+/** What a request's reader asks of a name. */
+export const FieldKind = { OTHER: 0, METHOD: 1, SCHEME: 2, PATH: 3, AUTHORITY: 4, CONTENT_TYPE: 5, CONTENT_LENGTH: 6, TE: 7, UNKNOWN_PSEUDO: 8, FORBIDDEN: 9 } as const;
+export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
+
+const KINDS: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
+  [':method', FieldKind.METHOD], [':scheme', FieldKind.SCHEME], [':path', FieldKind.PATH], [':authority', FieldKind.AUTHORITY],
+  ['content-type', FieldKind.CONTENT_TYPE], ['content-length', FieldKind.CONTENT_LENGTH], ['te', FieldKind.TE],
+  // RFC 9113 section 8.2.2: of HTTP/1.1 connections, and malformed here.
+  ...['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade'].map((name) => [name, FieldKind.FORBIDDEN] as const),
+]);
+
+/** RFC 9113 section 8.2.1, as strict as RFC 9110 has tokens: lower case only. */
+const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+
+function kindOf(name: string): FieldKind {
+  const kind = KINDS.get(name);
+  if (kind !== undefined) return kind;
+  if (name.startsWith(':')) return FieldKind.UNKNOWN_PSEUDO;
+  return NAME.test(name) ? FieldKind.OTHER : FieldKind.FORBIDDEN;
+}
+
+/** Neither NUL, CR nor LF, and no blank at either end (RFC 9113 section 8.2.1). */
+function isValue(bytes: Uint8Array): boolean {
+  const { length } = bytes;
+  if (length === 0) return true;
+  const [first, last] = [bytes[0], bytes[length - 1]];
+  if (first === 0x20 || first === 0x09 || last === 0x20 || last === 0x09) return false;
+  for (let at = 0; at < length; at++) {
+    const byte = bytes[at] as number;
+    if (byte < 0x0e && (byte === 0 || byte === 0x0a || byte === 0x0d)) return false;
+  }
+  return true;
+}
+
+/** Octets of a header as text: one character each. */
+export function latin1(bytes: Uint8Array, from = 0, to = bytes.length): string {
+  let text = '';
+  for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at] as number);
+  return text;
+}
+
+export class Field {
+  readonly name: string;
+  /** The value's octets. */
+  readonly bytes: Uint8Array;
+  readonly kind: FieldKind;
+  readonly isSound: boolean;
+  #value: string | undefined;
+
+  /** `like`: a field of the same name, whose kind is known. */
+  constructor(name: string, bytes: Uint8Array, like?: Field) {
+    this.name = name;
+    this.bytes = bytes;
+    this.kind = like === undefined ? kindOf(name) : like.kind;
+    this.isSound = isValue(bytes);
+  }
+
+  /** As text, made when first asked for. */
+  get value(): string {
+    return this.#value ??= latin1(this.bytes);
+  }
+
+  /** RFC 7541 section 4.1. */
+  get size(): number {
+    return this.name.length + this.bytes.length + 32;
+  }
+}

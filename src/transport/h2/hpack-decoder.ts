@@ -1,0 +1,141 @@
+/**
+ * HPACK (RFC 7541), the receiving side.
+ * **In**: whole header blocks of one connection, in order. **Out**: their fields. **Fails**: with COMPRESSION_ERROR, after
+ * which the connection cannot go on: both sides would have different tables.
+ */
+import { ConnectionError, ErrorCode } from './frames.ts';
+import { Field, latin1 } from './field.ts';
+import { decodeHuffman, mostDecoded } from './huffman.ts';
+import { STATIC_TABLE } from './static-table.ts';
+
+const octets = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
+const STATIC: readonly Field[] = STATIC_TABLE.map(([name, value]) => new Field(name, octets(value)));
+/** What we let the peer's table hold: RFC 7541's default, which we leave as it is. */
+export const TABLE_BYTES = 4096;
+
+const broken = (what: string): ConnectionError => new ConnectionError(ErrorCode.COMPRESSION_ERROR, `a header block ${what}`);
+
+export class HpackDecoder {
+  /** The newest last; those before `#first` are gone. */
+  #entries: Field[] = [];
+  #first = 0;
+  #size = 0;
+  #limit = TABLE_BYTES;
+  /** How often the table changed: the same octets mean the same fields while it stays. */
+  epoch = 0;
+  readonly #maxListBytes: number;
+  readonly #scratch: Uint8Array;
+  #block: Uint8Array = NOTHING;
+  #at = 0;
+  #end = 0;
+
+  /** `maxListBytes`: of names, values and 32 for each field; `maxBlockBytes`: of one encoded block. */
+  constructor(maxListBytes: number, maxBlockBytes: number) {
+    this.#maxListBytes = maxListBytes;
+    this.#scratch = new Uint8Array(mostDecoded(maxBlockBytes));
+  }
+
+  /** `undefined` where the list is larger than allowed: it was read to its end all the same, so the table is right. */
+  decode(block: Uint8Array, from: number, to: number): Field[] | undefined {
+    this.#block = block;
+    this.#at = from;
+    this.#end = to;
+    const fields: Field[] = [];
+    let listBytes = 0;
+    let mayResize = true;
+    while (this.#at < to) {
+      const octet = block[this.#at] as number;
+      if (octet >= 0x20 && octet < 0x40) {
+        if (!mayResize) throw broken('changes the size of the table after its first field');
+        this.#resize(this.#integer(5));
+        continue;
+      }
+      mayResize = false;
+      let field: Field;
+      if (octet >= 0x80) field = this.#indexed(this.#integer(7));
+      else if (octet >= 0x40) this.#insert(field = this.#literal(this.#integer(6)));
+      else field = this.#literal(this.#integer(4));
+      listBytes += field.size;
+      if (listBytes <= this.#maxListBytes) fields.push(field);
+    }
+    this.#block = NOTHING;
+    return listBytes <= this.#maxListBytes ? fields : undefined;
+  }
+
+  #indexed(index: number): Field {
+    if (index <= STATIC.length) {
+      const field = STATIC[index - 1];
+      if (field === undefined) throw broken('has the index 0');
+      return field;
+    }
+    const field = this.#entries[this.#entries.length - (index - STATIC.length)];
+    if (field === undefined || index - STATIC.length > this.#entries.length - this.#first) throw broken(`has the index ${index}, which no field has`);
+    return field;
+  }
+
+  #literal(nameIndex: number): Field {
+    if (nameIndex > 0) {
+      const like = this.#indexed(nameIndex);
+      return new Field(like.name, this.#string(), like);
+    }
+    const name = latin1(this.#string());
+    return new Field(name, this.#string());
+  }
+
+  /** Prefixed integers (RFC 7541 section 5.1); those that nothing here can need are errors. */
+  #integer(prefixBits: number): number {
+    const most = (1 << prefixBits) - 1;
+    let value = (this.#block[this.#at++] as number) & most;
+    if (value < most) return value;
+    for (let shift = 0; ; shift += 7) {
+      if (this.#at >= this.#end) throw broken('ends inside a number');
+      if (shift > 21) throw broken('has a number of more than 28 bits');
+      const octet = this.#block[this.#at++] as number;
+      value += (octet & 0x7f) << shift;
+      if (octet < 0x80) return value;
+    }
+  }
+
+  /** A copy: fields outlive the block. */
+  #string(): Uint8Array {
+    if (this.#at >= this.#end) throw broken('ends before a text');
+    const isHuffman = (this.#block[this.#at] as number) >= 0x80;
+    const length = this.#integer(7);
+    const from = this.#at;
+    const to = from + length;
+    if (to > this.#end) throw broken('ends inside a text');
+    this.#at = to;
+    if (!isHuffman) return Uint8Array.prototype.slice.call(this.#block, from, to);
+    const decoded = decodeHuffman(this.#block, from, to, this.#scratch);
+    if (decoded < 0) throw broken('has a text that is not Huffman code');
+    return this.#scratch.slice(0, decoded);
+  }
+
+  #insert(field: Field): void {
+    this.epoch++;
+    const { size } = field;
+    this.#evict(this.#limit - size);
+    if (size > this.#limit) return;
+    this.#entries.push(field);
+    this.#size += size;
+  }
+
+  #resize(limit: number): void {
+    if (limit > TABLE_BYTES) throw broken(`makes the table ${limit} octets large where ${TABLE_BYTES} are allowed`);
+    this.epoch++;
+    this.#limit = limit;
+    this.#evict(limit);
+  }
+
+  #evict(room: number): void {
+    while (this.#size > room && this.#first < this.#entries.length) {
+      this.#size -= (this.#entries[this.#first] as Field).size;
+      this.#first++;
+    }
+    if (this.#first < 256 || this.#first * 2 < this.#entries.length) return;
+    this.#entries = this.#entries.slice(this.#first);
+    this.#first = 0;
+  }
+}
+
+const NOTHING = new Uint8Array(0);

@@ -1,0 +1,71 @@
+/** The frames of one turn, in one piece of memory: however many replies a read brings about, they leave in one write. */
+import { FRAME_HEAD_BYTES } from './frames.ts';
+
+const FIRST_BYTES = 16 * 1024;
+/** A buffer that grew beyond this for one large reply is not kept. */
+const MOST_KEPT_BYTES = 256 * 1024;
+
+export class Output {
+  bytes = new Uint8Array(0);
+  length = 0;
+
+  /** Makes room; returns where to write. What is written is counted by the caller, in `length`. */
+  reserve(more: number): number {
+    if (this.length + more > this.bytes.length) {
+      const larger = new Uint8Array(Math.max(FIRST_BYTES, this.bytes.length * 2, this.length + more));
+      larger.set(this.bytes.subarray(0, this.length));
+      this.bytes = larger;
+    }
+    return this.length;
+  }
+
+  frame(type: number, flags: number, streamId: number, payload: Uint8Array): void {
+    this.frameHead(type, flags, streamId, payload.length, payload.length);
+    this.bytes.set(payload, this.length);
+    this.length += payload.length;
+  }
+
+  /** `room`: for what follows at once. */
+  frameHead(type: number, flags: number, streamId: number, payloadBytes: number, room: number): void {
+    const at = this.reserve(FRAME_HEAD_BYTES + room);
+    const { bytes } = this;
+    bytes[at] = payloadBytes >>> 16;
+    bytes[at + 1] = payloadBytes >>> 8;
+    bytes[at + 2] = payloadBytes;
+    bytes[at + 3] = type;
+    bytes[at + 4] = flags;
+    bytes[at + 5] = streamId >>> 24;
+    bytes[at + 6] = streamId >>> 16;
+    bytes[at + 7] = streamId >>> 8;
+    bytes[at + 8] = streamId;
+    this.length = at + FRAME_HEAD_BYTES;
+  }
+
+  uint32(value: number): void {
+    const at = this.reserve(4);
+    const { bytes } = this;
+    bytes[at] = value >>> 24;
+    bytes[at + 1] = value >>> 16;
+    bytes[at + 2] = value >>> 8;
+    bytes[at + 3] = value;
+    this.length = at + 4;
+  }
+
+  append(piece: Uint8Array): void {
+    const at = this.reserve(piece.length);
+    // For so few bytes a loop is faster than the call.
+    if (piece.length < 32) for (let index = 0; index < piece.length; index++) this.bytes[at + index] = piece[index] as number;
+    else this.bytes.set(piece, at);
+    this.length = at + piece.length;
+  }
+
+  /** What there is. `isFree` is told afterwards whether the memory may be written to again. */
+  taken(): Uint8Array {
+    return this.bytes.subarray(0, this.length);
+  }
+
+  clear(isFree: boolean): void {
+    this.length = 0;
+    if (!isFree || this.bytes.length > MOST_KEPT_BYTES) this.bytes = new Uint8Array(0);
+  }
+}

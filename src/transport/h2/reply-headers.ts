@@ -1,0 +1,100 @@
+/**
+ * HPACK, the sending side: the few header blocks that a gRPC server says.
+ *
+ * Two fields go into the peer's table with the first reply, `content-type: application/grpc` and `grpc-status: 0`, and are one
+ * octet each from then on. Where the peer's table is smaller than the default, nothing goes into it.
+ */
+const octets = (text: string): number[] => Array.from(text, (char) => char.charCodeAt(0));
+/** RFC 7541 section 5.2, not Huffman; up to 16 511 octets. */
+function textOf(text: string): number[] {
+  const bytes = octets(text);
+  if (bytes.length < 127) return [bytes.length, ...bytes];
+  const rest = bytes.length - 127;
+  return rest < 128 ? [127, rest, ...bytes] : [127, (rest & 0x7f) | 0x80, rest >> 7, ...bytes];
+}
+
+const INDEXED = 0x80;
+const WITH_INDEXING = 0x40;
+const WITHOUT_INDEXING_NEW_NAME = 0x00;
+const STATUS_200 = INDEXED | 8;
+const CONTENT_TYPE = 31;
+/** The static table has 61 entries; the newest of the dynamic one follows. */
+const NEWEST = INDEXED | 62;
+const OLDER = INDEXED | 63;
+
+const literal = (name: string, value: string): number[] => [WITHOUT_INDEXING_NEW_NAME, ...textOf(name), ...textOf(value)];
+const GRPC = textOf('application/grpc');
+
+const PLAIN_HEAD = Uint8Array.from([STATUS_200, 0x0f, CONTENT_TYPE - 0x0f, ...GRPC]);
+const PLAIN_OK = Uint8Array.from(literal('grpc-status', '0'));
+const FIRST_HEAD = Uint8Array.from([STATUS_200, WITH_INDEXING | CONTENT_TYPE, ...GRPC]);
+const FIRST_OK = Uint8Array.from([WITH_INDEXING, ...textOf('grpc-status'), ...textOf('0')]);
+const ONLY_HEAD = Uint8Array.from([STATUS_200, NEWEST]);
+const LATER_HEAD = Uint8Array.from([STATUS_200, OLDER]);
+const LATER_OK = Uint8Array.from([NEWEST]);
+/** RFC 7541 section 6.3: a table of no size. */
+const EMPTY_TABLE = 0x20;
+const DEFAULT_TABLE_BYTES = 4096;
+
+export class ReplyHeaders {
+  /** Which of the two the peer's table has: the head comes before the status. */
+  #inTable: 'nothing' | 'head' | 'both' = 'nothing';
+  #mayIndex = true;
+  #mustSayEmpty = false;
+
+  /** SETTINGS_HEADER_TABLE_SIZE of the peer. */
+  tableBytes(bytes: number): void {
+    if (bytes >= DEFAULT_TABLE_BYTES || !this.#mayIndex) return;
+    this.#mayIndex = false;
+    this.#mustSayEmpty = true;
+  }
+
+  /** `:status: 200`, `content-type: application/grpc`. */
+  head(): Uint8Array {
+    if (!this.#mayIndex) return this.#after(PLAIN_HEAD);
+    if (this.#inTable === 'both') return LATER_HEAD;
+    if (this.#inTable === 'head') return ONLY_HEAD;
+    this.#inTable = 'head';
+    return FIRST_HEAD;
+  }
+
+  /** `grpc-status: 0`, after a head. */
+  ok(): Uint8Array {
+    if (!this.#mayIndex) return this.#after(PLAIN_OK);
+    if (this.#inTable === 'both') return LATER_OK;
+    this.#inTable = 'both';
+    return FIRST_OK;
+  }
+
+  /** As trailers, or with a head in front of it as the whole reply. */
+  failed(code: number, details: string, withHead: boolean): Uint8Array {
+    return this.#after(Uint8Array.from([
+      ...(withHead ? PLAIN_HEAD : []), ...literal('grpc-status', String(code)), ...(details === '' ? [] : literal('grpc-message', percentEncoded(details))),
+      ...(code === UNIMPLEMENTED ? literal('grpc-accept-encoding', 'identity,gzip') : []),
+    ]));
+  }
+
+  /** Of a request that is no gRPC. */
+  plain(status: number, contentLength: number): Uint8Array {
+    return this.#after(Uint8Array.from([0x08, ...textOf(String(status)), 0x0f, CONTENT_TYPE - 0x0f, ...textOf('text/plain; charset=utf-8'), 0x0f, 28 - 0x0f, ...textOf(String(contentLength))]));
+  }
+
+  /** A smaller table is acknowledged in the first block after it (RFC 7541 section 4.2). */
+  #after(block: Uint8Array): Uint8Array {
+    if (!this.#mustSayEmpty) return block;
+    this.#mustSayEmpty = false;
+    return Uint8Array.from([EMPTY_TABLE, ...block]);
+  }
+}
+
+const UNIMPLEMENTED = 12;
+const MOST_DETAILS = 1024;
+
+/** gRPC over HTTP/2: UTF-8, with everything but printable ASCII, and the percent sign, as `%XX`. */
+function percentEncoded(text: string): string {
+  let encoded = '';
+  for (const octet of new TextEncoder().encode(text.length > MOST_DETAILS ? `${text.slice(0, MOST_DETAILS)}...` : text)) {
+    encoded += octet >= 0x20 && octet <= 0x7e && octet !== 0x25 ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}

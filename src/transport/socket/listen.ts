@@ -1,0 +1,65 @@
+/** Our own HTTP/2 on Node's sockets, cleartext (prior knowledge) or TLS. */
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { bound, whyNotListening } from '../address.ts';
+import { grpcServer } from '../grpc/serve.ts';
+import { DEFAULT_LIMITS } from '../h2/limits.ts';
+import type { Listen, Transport, TransportOptions } from '../transport.ts';
+import { SocketConnection } from './socket-connection.ts';
+
+/** Of the grace: what busy streams may use before they are ended, so that their handlers have the rest. */
+const STREAMS_SHARE = 0.8;
+/** How long a peer may take to say that it knows of the drain. */
+const ANNOUNCE_MS = 500;
+const TICK_MS = 1000;
+
+export const listen: Listen = async (methods, options) => {
+  const grpc = grpcServer(methods, options);
+  const connections = new Set<SocketConnection>();
+  const take = (socket: Socket): void => {
+    const connection = new SocketConnection(socket, {
+      serve: grpc.serve, limits: { ...DEFAULT_LIMITS, ...options.limits }, onFault: (error) => options.onFault('HTTP/2', error), onClose: () => connections.delete(connection),
+      ...(options.maxConnectionAgeMs === undefined ? {} : { maxAgeMs: options.maxConnectionAgeMs }),
+    });
+    connections.add(connection);
+  };
+  const server = serverOf(options, take);
+  await listening(server, options);
+  const ticking = setInterval(() => {
+    const nowMs = performance.now();
+    for (const connection of connections) connection.tick(nowMs);
+  }, TICK_MS);
+  ticking.unref();
+
+  let drained: Promise<void> | undefined;
+  const drain = async (graceMs: number): Promise<void> => {
+    const closed = new Promise<void>((resolve) => { server.close(() => resolve()); });
+    const timers = [
+      setTimeout(() => { for (const connection of connections) connection.finishDrain(); }, Math.min(ANNOUNCE_MS, graceMs / 2)),
+      setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
+      setTimeout(() => { for (const connection of connections) connection.destroy(); }, graceMs),
+    ];
+    grpc.drain();
+    for (const connection of connections) connection.drain();
+    await closed;
+    for (const timer of timers) clearTimeout(timer);
+    clearInterval(ticking);
+  };
+  const transport: Transport = { ...bound(server, options), drain: (graceMs) => drained ??= drain(graceMs) };
+  return transport;
+};
+
+function serverOf({ tls }: TransportOptions, take: (socket: Socket) => void): Server {
+  if (tls === undefined) return createServer({ noDelay: true }, take);
+  return createTlsServer({ noDelay: true, ALPNProtocols: ['h2'], minVersion: 'TLSv1.2', ...tls, requestCert: tls.ca !== undefined }, (socket: TLSSocket) => {
+    if (socket.alpnProtocol === 'h2') take(socket);
+    else socket.destroy();
+  });
+}
+
+function listening(server: Server, { host, port, reusePort = false }: TransportOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(new Error(whyNotListening({ host, port }, error.message), { cause: error })));
+    server.listen({ host, port, reusePort, backlog: 1024 }, resolve);
+  });
+}
