@@ -89,7 +89,7 @@ async function rowOf(count: number, form: Form): Promise<Row> {
   const indexAtMs = performance.now();
   const index = new RuleIndex(policy.rules.flatMap(({ match }) => (match === undefined ? [] : [{ item: match.evaluate, guards: match.guards }])));
   const indexMs = performance.now() - indexAtMs;
-  const peakMb = process.resourceUsage().maxRSS / 1e3;
+  const peakMb = process.resourceUsage().maxRSS / 1024; // it is told in KiB
   const keptMb = heapMb() - before;
   const all = policy.rules.flatMap(({ match }) => (match === undefined ? [] : [match.evaluate]));
   const requests = bags(policy, count);
@@ -109,7 +109,7 @@ const [wantedForm, wantedCount] = process.argv.slice(2);
 if (wantedForm !== undefined) {
   console.log(JSON.stringify(await rowOf(Number(wantedCount), FORMS[wantedForm] ?? SIMPLE)));
 } else {
-  console.log('| rules | form | load s | kept KB/rule | peak RSS MB | index ms | each asked, ns | indexed, ns | times of 10 |');
+  console.log('| rules | form | load s | kept KB/rule | peak RSS MiB | index ms | each asked, ns | indexed, ns | times of 10 |');
   console.log('|---:|---|---:|---:|---:|---:|---:|---:|---:|');
   for (const form of Object.keys(FORMS)) {
     let ofTen = 0;

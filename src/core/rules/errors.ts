@@ -39,6 +39,7 @@ export const RULES_ERRORS = {
   RULES_TCP_OPEN: { means: 'A warning: what nothing allows is denied in http calls, and passes in tcp calls.', fix: 'Add a rule that closes tcp, or say `calls: [http]` where tcp is not used.' },
   RULES_UNUSED: { means: 'A warning: a handler is declared and used by no rule; it is opened all the same.', fix: 'Remove it, or use it.' },
   RULES_NO_EFFECT: { means: 'A warning: the rule has no action and changes nothing.', fix: 'Give it an action or `onAllow`, or remove it.' },
+  RULES_MORE_WARNINGS: { means: 'A warning: there are so many that the rest is not shown. Errors always are.', fix: 'Mend what the first ones say; often one guard is missing in many rules.' },
 } as const satisfies Readonly<Record<string, { readonly means: string; readonly fix: string }>>;
 
 export type RulesErrorCode = keyof typeof RULES_ERRORS;

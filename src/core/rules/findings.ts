@@ -3,6 +3,9 @@ import type { Finding, Severity } from './policy.ts';
 import type { Position } from './rule.ts';
 import type { RulesErrorCode } from './errors.ts';
 
+/** Errors are all said; of a policy of many thousand rules nobody reads as many warnings, and each is kept with its excerpt. */
+const MOST_WARNINGS = 1000;
+
 /** Collects everything that is to be said about a policy. */
 export class Findings {
   readonly #found: Finding[] = [];
@@ -10,6 +13,7 @@ export class Findings {
   /** Attributes whose declaration is wrong, and said to be: that they are unknown is not said of each use. */
   readonly undeclared: Set<string> = new Set();
   #errors = 0;
+  #warnings = 0;
 
   get hasErrors(): boolean {
     return this.#errors > 0;
@@ -32,6 +36,10 @@ export class Findings {
 
   /** Also for codes of other areas: an expression's problems keep theirs. */
   add(severity: Severity, code: string, { source, start, end }: Place, message: string): void {
+    if (severity === 'warning' && ++this.#warnings > MOST_WARNINGS) {
+      if (this.#warnings === MOST_WARNINGS + 1) this.#push({ severity, position: source.positionAt(start), code: MORE_WARNINGS, message: `there are ${MOST_WARNINGS} warnings already; from here on none is shown`, excerpt: undefined });
+      return;
+    }
     this.#push({ severity, position: source.positionAt(start), code, message, excerpt: source.excerpt(start, end) });
   }
 
@@ -51,6 +59,8 @@ export class Findings {
     this.#found.push(finding);
   }
 }
+
+const MORE_WARNINGS: RulesErrorCode = 'RULES_MORE_WARNINGS';
 
 /** `file:line:col CODE message`, and the excerpt under it. */
 export function findingText({ severity, position: { file, line, column }, code, message, excerpt }: Finding): string {

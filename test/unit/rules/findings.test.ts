@@ -122,6 +122,9 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '2:39 RULES_CONFIG config of enrich-table, key: it is missing; expected string',
     '2:39 RULES_CONFIG config of enrich-table, columns: it is missing; expected record',
     '2:41 RULES_CONFIG config of enrich-table, fil: there is no such key; did you mean file?'],
+  [alone(Array.from({ length: 1001 }, (_, at) => `{ name: a${at} }`).join('\n  - ')),
+    ...Array.from({ length: 1000 }, (_, at) => `${at + 2}:5 RULES_NO_EFFECT the rule a${at} has no action and no onAllow: it does nothing`),
+    '1002:5 RULES_MORE_WARNINGS there are 1000 warnings already; from here on none is shown'],
   // expressions: plain, quoted, in block scalars, over several lines
   [alone('{ name: a, match: request.metod == "GET", deny: {} }'),
     '2:23 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
