@@ -20,34 +20,37 @@ export interface Wire {
   carried(carrier: Carrier): Value | undefined;
   /** About how many bytes are held by whoever keeps it. */
   readonly weight: number;
+  /** It outlives its call: memory that it shares with others is copied. */
+  keep(): void;
 }
 
-const UNREAD: unique symbol = Symbol('unread');
+/** Stands where an attribute was looked for in vain; what was not looked for is a hole. */
+const ABSENT: unique symbol = Symbol('absent');
 
 /** The bag of one request: lazy, and unchanged from outside but for what enrich rules add before matching. */
 export class RequestBag implements Bag {
   readonly attributes: Attributes;
   readonly wire: Wire;
-  readonly #values: (Value | undefined | typeof UNREAD)[];
+  readonly #values: (Value | undefined | typeof ABSENT)[];
 
   constructor(attributes: Attributes, wire: Wire) {
     this.attributes = attributes;
     this.wire = wire;
-    this.#values = Array.from<Value | undefined | typeof UNREAD>({ length: attributes.size }).fill(UNREAD);
+    this.#values = new Array<Value | undefined | typeof ABSENT>(attributes.size);
   }
 
   get(slot: number): Value | undefined {
     const known = this.#values[slot];
-    if (known !== UNREAD) return known;
-    this.#values[slot] = undefined; // a definition that reads itself finds itself absent
+    if (known !== undefined) return known === ABSENT ? undefined : known;
+    this.#values[slot] = ABSENT; // a definition that reads itself finds itself absent
     const value = this.attributes.resolve(slot, this);
-    this.#values[slot] = value;
+    if (value !== undefined) this.#values[slot] = value;
     return value;
   }
 
   /** Called by the engine alone, for the outputs of enrich rules, before any rule is matched. */
   fill(slot: number, value: Value | undefined): void {
-    this.#values[slot] = value;
+    this.#values[slot] = value ?? ABSENT;
   }
 }
 

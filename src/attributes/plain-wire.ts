@@ -100,6 +100,8 @@ class PlainWire implements Wire {
     this.#metadata = { ...(given['metadata'] as Readonly<Record<string, unknown>> | undefined), ...carried.metadata };
   }
 
+  keep(): void {}
+
   read(attribute: string): Value | undefined {
     return this.#values.get(attribute);
   }

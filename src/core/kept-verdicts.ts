@@ -40,6 +40,7 @@ export class KeptVerdicts {
     if (verdict.outcome === 'allow' && verdict.shadow.length === 0 && this.#allowed++ % SAMPLE !== 0) return;
     const { weight } = bag.wire;
     if (weight > KEPT_BYTES) return;
+    bag.wire.keep();
     this.#kept.set(this.#next++, { snapshot, bag, call, verdict, timeMs: timeMs(), weight });
     this.#weight += weight;
     for (const [number, oldest] of this.#kept) {

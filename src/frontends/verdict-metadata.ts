@@ -1,12 +1,53 @@
-import type { JsonObject } from '@bufbuild/protobuf';
 import type { LimitVerdict, Verdict } from '../core/call.ts';
+import type { ProtobufWriter } from './protobuf-writer.ts';
 
-/** What goes to the proxy as dynamic metadata under the filter's namespace (RULES section 5); access logs bring it back. */
-export function verdictMetadata({ id, outcome, rule, shadow }: Verdict | LimitVerdict, named: Verdict['metadata'] = []): JsonObject {
-  const metadata: JsonObject = {};
-  for (const [name, value] of named) metadata[name] = value;
-  const said: JsonObject = { id, outcome, shadow: [...shadow] };
-  if (rule !== undefined) said['rule'] = rule;
-  metadata['sluice'] = said;
-  return metadata;
+/** Of google.protobuf.Value. */
+const STRING_VALUE = 3;
+const STRUCT_VALUE = 5;
+const LIST_VALUE = 6;
+
+/**
+ * What goes to the proxy as dynamic metadata under the filter's namespace (RULES section 5), a google.protobuf.Struct: the
+ * rules' own, and `sluice: { id, outcome, shadow, rule }`; access logs bring it back.
+ */
+export function writeVerdictMetadata(writer: ProtobufWriter, field: number, { id, outcome, rule, shadow }: Verdict | LimitVerdict, named: Verdict['metadata'] = []): void {
+  const struct = writer.begin(field);
+  for (const [name, value] of named) writeText(writer, name, value);
+  const entry = writer.begin(1);
+  writer.text(1, 'sluice');
+  const value = writer.begin(2);
+  const said = writer.begin(STRUCT_VALUE);
+  writeText(writer, 'id', id);
+  writeText(writer, 'outcome', outcome);
+  writeShadow(writer, shadow);
+  if (rule !== undefined) writeText(writer, 'rule', rule);
+  writer.end(said);
+  writer.end(value);
+  writer.end(entry);
+  writer.end(struct);
+}
+
+/** An entry of a Struct. */
+function writeText(writer: ProtobufWriter, name: string, text: string): void {
+  const entry = writer.begin(1);
+  writer.text(1, name);
+  const value = writer.begin(2);
+  writer.item(STRING_VALUE, text);
+  writer.end(value);
+  writer.end(entry);
+}
+
+function writeShadow(writer: ProtobufWriter, shadow: readonly string[]): void {
+  const entry = writer.begin(1);
+  writer.text(1, 'shadow');
+  const value = writer.begin(2);
+  const list = writer.begin(LIST_VALUE);
+  for (const name of shadow) {
+    const item = writer.begin(1);
+    writer.item(STRING_VALUE, name);
+    writer.end(item);
+  }
+  writer.end(list);
+  writer.end(value);
+  writer.end(entry);
 }

@@ -4,6 +4,7 @@ import type { Carrier } from '../attributes/carrier.ts';
 import { jsonAt, type Json, mapOfJson, valueOfJson } from '../attributes/json-value.ts';
 import { type Ip, parseIp } from '../attributes/network.ts';
 import { Duration, Timestamp, type Value } from '../attributes/values.ts';
+import { lowerAscii } from './header-map.ts';
 import { jsonOfAny } from './any-json.ts';
 import type { Address } from './generated/envoy/config/core/v3/address_pb.ts';
 import type { Metadata } from './generated/envoy/config/core/v3/base_pb.ts';
@@ -51,7 +52,7 @@ export function stringMap(object: Readonly<Record<string, string>>): Map<string,
 
 export function headerMap(object: Readonly<Record<string, string>>): Map<string, string> {
   const map = new Map<string, string>();
-  for (const name of Object.keys(object)) map.set(name.toLowerCase(), object[name] ?? '');
+  for (const name of Object.keys(object)) map.set(lowerAscii(name), object[name] ?? '');
   return map;
 }
 

@@ -66,7 +66,7 @@ class Net {
   readonly #request = new NetNames();
   readonly #response = new NetNames();
   readonly #query = new NetNames();
-  readonly #metadata = new Map<string, string>();
+  #metadata: Map<string, string> | undefined;
 
   constructor(call: CallKind) {
     this.#call = call;
@@ -86,12 +86,12 @@ class Net {
       for (const name of response.remove) this.#response.remove(name);
       this.#response.apply(rendered.response);
     }
-    for (const [name, value] of rendered.metadata) this.#metadata.set(name, value);
+    for (const [name, value] of rendered.metadata) (this.#metadata ??= new Map<string, string>()).set(name, value);
   }
 
   result(): NetChanges {
     const { set, remove } = this.#query.result();
-    return { request: this.#request.result(), response: this.#response.result(), query: { set, remove }, metadata: [...this.#metadata] };
+    return { request: this.#request.result(), response: this.#response.result(), query: { set, remove }, metadata: this.#metadata === undefined ? NO_CHANGES.metadata : [...this.#metadata] };
   }
 }
 
@@ -99,7 +99,8 @@ interface NetName { readonly name: string; replaces: boolean; values: string[] }
 
 /** Per name (in any case) what it comes to: values that replace (none: it is removed), or values that are added. */
 class NetNames {
-  readonly #names = new Map<string, NetName>();
+  /** Most calls change nothing of most kinds. */
+  #names: Map<string, NetName> | undefined;
 
   remove(name: string): void {
     const net = this.#of(name);
@@ -117,6 +118,7 @@ class NetNames {
   }
 
   result(): NetHeaders {
+    if (this.#names === undefined) return NO_HEADERS;
     const set: Pair[] = [];
     const append: Pair[] = [];
     const remove: string[] = [];
@@ -131,8 +133,9 @@ class NetNames {
 
   #of(name: string): NetName {
     const key = name.toLowerCase();
-    let net = this.#names.get(key);
-    if (net === undefined) this.#names.set(key, net = { name, replaces: false, values: [] });
+    const names = (this.#names ??= new Map<string, NetName>());
+    let net = names.get(key);
+    if (net === undefined) names.set(key, net = { name, replaces: false, values: [] });
     return net;
   }
 }

@@ -24,6 +24,8 @@ export abstract class EntryWire implements Wire {
     this.origin = origin;
   }
 
+  keep(): void {}
+
   abstract read(attribute: string): Value | undefined;
   abstract header(name: string): string | undefined;
 

@@ -2,49 +2,66 @@
  * **In**: a verdict. **Out**: the CheckResponse that says it to Envoys of all versions.
  * **Fails**: an `error` is a gRPC error, so that Envoy's own failure mode decides; status code 0 is said of `allow` alone.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
 import type { Verdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
-import { type CheckResponse, CheckResponseSchema } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
-import type { StatusCode } from '../generated/envoy/type/v3/http_status_pb.ts';
-import { verdictMetadata } from '../verdict-metadata.ts';
+import { ProtobufWriter } from '../protobuf-writer.ts';
+import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import type { CheckWire } from './check-wire.ts';
-import { denialHeaders, removedHeaders, requestHeaders, responseHeaders } from './header-options.ts';
+import { denialHeaders, removedHeaders, requestHeaders, responseHeaders, writeHeaderOptions } from './header-options.ts';
+
+/** Numbers of envoy.service.auth.v3: CheckResponse, OkHttpResponse, DeniedHttpResponse. */
+const RESPONSE = { status: 1, denied: 2, ok: 3, dynamicMetadata: 4 } as const;
+const OK = { headers: 2, headersToRemove: 5, responseHeadersToAdd: 6, queryParametersToSet: 7, queryParametersToRemove: 8 } as const;
+const DENIED = { status: 1, headers: 2, body: 3 } as const;
+
+/** Used within one turn only. */
+const writer = new ProtobufWriter();
 
 export function checkAnswer(verdict: Verdict, wire: CheckWire): Uint8Array {
-  return toBinary(CheckResponseSchema, responseOf(verdict, wire));
-}
-
-function responseOf(verdict: Verdict, wire: CheckWire): CheckResponse {
-  const dynamicMetadata = verdictMetadata(verdict, verdict.metadata);
   switch (verdict.outcome) {
     case 'allow': {
-      const { request, response, query } = verdict;
-      return create(CheckResponseSchema, {
-        status: { code: Status.OK },
-        dynamicMetadata,
-        httpResponse: {
-          case: 'okResponse',
-          value: {
-            headers: requestHeaders(request, wire.headers()),
-            headersToRemove: removedHeaders(request),
-            responseHeadersToAdd: responseHeaders(response),
-            queryParametersToSet: query.set.map(([key, value]) => ({ key, value })),
-            queryParametersToRemove: [...query.remove],
-          },
-        },
-      });
+      writeStatus(Status.OK, '');
+      writeOk(verdict, wire);
+      break;
     }
-    case 'deny': return denial(verdict, dynamicMetadata, verdict.code === Status.OK ? Status.PERMISSION_DENIED : verdict.code, verdict.status);
-    case 'failed': return denial(verdict, dynamicMetadata, Status.UNAVAILABLE, 503);
+    case 'deny': writeDenial(verdict, verdict.code === Status.OK ? Status.PERMISSION_DENIED : verdict.code, verdict.status); break;
+    case 'failed': writeDenial(verdict, Status.UNAVAILABLE, 503); break;
     case 'error': throw new GrpcError(Status.UNAVAILABLE, `${verdict.rule ?? 'a rule'} could not be decided (verdict ${verdict.id})`);
   }
+  writeVerdictMetadata(writer, RESPONSE.dynamicMetadata, verdict, verdict.metadata);
+  return writer.finish();
 }
 
-function denial({ rule, headers, body }: Verdict, dynamicMetadata: CheckResponse['dynamicMetadata'], code: number, status: number): CheckResponse {
-  return create(CheckResponseSchema, {
-    status: { code, message: rule ?? '' },
-    dynamicMetadata,
-    httpResponse: { case: 'deniedResponse', value: { status: { code: status as StatusCode }, headers: denialHeaders(headers), body } },
-  });
+/** google.rpc.Status. */
+function writeStatus(code: number, message: string): void {
+  const status = writer.begin(RESPONSE.status);
+  writer.varint(1, code);
+  writer.text(2, message);
+  writer.end(status);
+}
+
+function writeOk({ request, response, query }: Verdict, wire: CheckWire): void {
+  const ok = writer.begin(RESPONSE.ok);
+  writeHeaderOptions(writer, OK.headers, requestHeaders(request, request.append.length === 0 ? undefined : wire.headers()));
+  for (const name of removedHeaders(request)) writer.item(OK.headersToRemove, name);
+  writeHeaderOptions(writer, OK.responseHeadersToAdd, responseHeaders(response));
+  for (const [key, value] of query.set) {
+    const parameter = writer.begin(OK.queryParametersToSet);
+    writer.text(1, key);
+    writer.text(2, value);
+    writer.end(parameter);
+  }
+  for (const name of query.remove) writer.item(OK.queryParametersToRemove, name);
+  writer.end(ok);
+}
+
+function writeDenial({ rule, headers, body }: Verdict, code: number, httpStatus: number): void {
+  writeStatus(code, rule ?? '');
+  const denied = writer.begin(RESPONSE.denied);
+  const status = writer.begin(DENIED.status);
+  writer.varint(1, httpStatus);
+  writer.end(status);
+  writeHeaderOptions(writer, DENIED.headers, denialHeaders(headers));
+  writer.text(DENIED.body, body);
+  writer.end(denied);
 }

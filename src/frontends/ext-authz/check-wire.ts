@@ -1,33 +1,43 @@
 /**
- * **In**: a decoded CheckRequest. **Out**: the value of an attribute, worked out when asked. **Fails**: never.
+ * **In**: the octets of a CheckRequest. **Out**: the value of an attribute, worked out when asked. **Fails**: INVALID_ARGUMENT where
+ * the octets are no such message.
  * What Envoy really puts into each field is told in its check_request_utils.cc.
  */
 import type { Wire } from '../../attributes/bag.ts';
 import type { Carrier } from '../../attributes/carrier.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
-import type { AttributeContext, AttributeContext_HttpRequest } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
-import { headerMap, intOf, ipOf, lengthOf, metadataAt, metadataMap, portOf, present, principalOf, stringMap, timestampOf } from '../wire-values.ts';
+import { TimestampSchema } from '@bufbuild/protobuf/wkt';
+import { type Ip, parseIp } from '../../attributes/network.ts';
+import { MetadataSchema } from '../generated/envoy/config/core/v3/base_pb.ts';
+import {
+  type AttributeContext_HttpRequest, AttributeContext_HttpRequestSchema, AttributeContext_PeerSchema, AttributeContext_TLSSessionSchema,
+} from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
+import { HeaderMap, lowerAscii } from '../header-map.ts';
+import { RecentText } from '../recent-text.ts';
+import { intOf, metadataAt, metadataMap, present, principalOf, stringMap, timestampOf } from '../wire-values.ts';
 import { PeerCertificate } from './certificate.ts';
+import { CheckScan, Part, type Socket } from './check-scan.ts';
 
 /** Says that the body was sent along, if empty, and whether it is whole. */
 const BODY_WAS_SENT = 'x-envoy-auth-partial-body';
 
+const recent = { method: new RecentText(), host: new RecentText(), scheme: new RecentText(), protocol: new RecentText() };
+
 export class CheckWire implements Wire {
-  readonly context: AttributeContext;
-  /** Absent where the network filter asks. */
-  readonly http: AttributeContext_HttpRequest | undefined;
+  readonly scan: CheckScan;
   readonly nowMs: () => number;
+  #http: AttributeContext_HttpRequest | undefined;
   #headers: Map<string, string> | undefined;
   #certificate: PeerCertificate | undefined;
 
-  constructor(context: AttributeContext, nowMs: () => number) {
-    this.context = context;
-    this.http = context.request?.http;
+  constructor(message: Uint8Array, nowMs: () => number) {
+    this.scan = new CheckScan(message);
     this.nowMs = nowMs;
   }
 
-  get call(): 'http' | 'tcp' {
-    return this.http === undefined ? 'tcp' : 'http';
+  /** The network filter sends no HTTP request. */
+  get isHttp(): boolean {
+    return this.scan.has(Part.HTTP);
   }
 
   read(attribute: string): Value | undefined {
@@ -36,42 +46,51 @@ export class CheckWire implements Wire {
 
   carried(carrier: Carrier): Value | undefined {
     switch (carrier.kind) {
-      case 'contextExtension': {
-        const { contextExtensions } = this.context;
-        return Object.hasOwn(contextExtensions, carrier.name) ? contextExtensions[carrier.name] : undefined;
-      }
-      case 'metadata': return metadataAt(this.context.metadataContext, carrier);
-      case 'header': return this.headers()?.get(carrier.name.toLowerCase());
+      case 'contextExtension': return this.scan.extension(carrier.name);
+      case 'metadata': return metadataAt(this.scan.message(Part.METADATA, MetadataSchema), carrier);
+      case 'header': return this.headers()?.get(lowerAscii(carrier.name));
       case 'filterState': case 'customTag': return undefined;
     }
   }
 
   get weight(): number {
-    const { http } = this;
-    if (http === undefined) return 0;
-    const raw = http.headerMap?.headers.reduce((sum, { key, value, rawValue }) => sum + key.length + value.length + rawValue.length, 0) ?? 0;
-    return http.body.length + http.rawBody.length + http.path.length + raw + lengthOf(Object.entries(http.headers).flat());
+    return this.scan.bytes.length;
+  }
+
+  keep(): void {
+    this.scan.keep();
+    if (this.#headers instanceof HeaderMap) this.#headers.moveTo(this.scan.bytes);
   }
 
   headers(): Map<string, string> | undefined {
-    if (this.http === undefined) return undefined;
-    this.#headers ??= this.http.headerMap === undefined ? headerMap(this.http.headers) : rawHeaders(this.http.headerMap.headers);
-    return this.#headers;
+    if (!this.isHttp) return undefined;
+    const { scan } = this;
+    return this.#headers ??= scan.hasRawHeaders ? rawHeaders(this.http()?.headerMap?.headers ?? []) : new HeaderMap(scan.bytes, scan.from(Part.HTTP), scan.to(Part.HTTP), HEADERS);
+  }
+
+  /** Decoded whole, for what is seldom asked for. */
+  http(): AttributeContext_HttpRequest | undefined {
+    return this.#http ??= this.scan.message(Part.HTTP, AttributeContext_HttpRequestSchema);
   }
 
   certificate(): PeerCertificate | undefined {
-    const encoded = this.context.source?.certificate ?? '';
-    if (encoded === '') return undefined;
-    this.#certificate ??= new PeerCertificate(encoded);
+    if (this.#certificate === undefined) {
+      const encoded = this.scan.textIn(Part.SOURCE, CERTIFICATE);
+      if (encoded !== undefined) this.#certificate = new PeerCertificate(encoded);
+    }
     return this.#certificate;
   }
 }
+
+/** Numbers of fields: of an HttpRequest and of a Peer. */
+const HEADERS = 3;
+const [SERVICE, PRINCIPAL, CERTIFICATE] = [2, 4, 5];
 
 /** With encode_raw_headers: bytes, and a repeated header is repeated. */
 function rawHeaders(headers: readonly { readonly key: string; readonly value: string; readonly rawValue: Uint8Array }[]): Map<string, string> {
   const map = new Map<string, string>();
   for (const { key, value, rawValue } of headers) {
-    const name = key.toLowerCase();
+    const name = lowerAscii(key);
     const text = rawValue.length > 0 ? Buffer.from(rawValue.buffer, rawValue.byteOffset, rawValue.byteLength).toString('utf8') : value;
     const before = map.get(name);
     map.set(name, before === undefined ? text : `${before},${text}`);
@@ -82,7 +101,7 @@ function rawHeaders(headers: readonly { readonly key: string; readonly value: st
 const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 function bodyText(wire: CheckWire): string | undefined {
-  const { http } = wire;
+  const http = wire.http();
   if (http === undefined) return undefined;
   if (http.body !== '') return http.body;
   if (http.rawBody.length === 0) return wire.headers()?.has(BODY_WAS_SENT) === true ? '' : undefined;
@@ -94,7 +113,7 @@ function bodyText(wire: CheckWire): string | undefined {
 }
 
 function bodyBytes(wire: CheckWire): Uint8Array | undefined {
-  const { http } = wire;
+  const http = wire.http();
   if (http === undefined) return undefined;
   if (http.rawBody.length > 0) return http.rawBody.slice();
   if (http.body !== '') return Buffer.from(http.body, 'utf8');
@@ -103,46 +122,50 @@ function bodyBytes(wire: CheckWire): Uint8Array | undefined {
 
 /** `size` counts what has arrived so far; older Envoys say -1 where they do not know. */
 function bodySize(wire: CheckWire): Value | undefined {
-  const { http } = wire;
-  if (http === undefined) return undefined;
+  if (!wire.isHttp) return undefined;
   const length = wire.headers()?.get('content-length') ?? '';
   if (/^\d{1,15}$/.test(length)) return Number(length);
+  const http = wire.http();
+  if (http === undefined) return undefined;
   const received = Math.max(http.rawBody.length, Buffer.byteLength(http.body));
   return received > 0 || http.size < 0n ? received : intOf(http.size);
 }
 
 type Reader = (wire: CheckWire) => Value | undefined;
 const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
-  'request.method': ({ http }) => present(http?.method),
-  'request.path': ({ http }) => present(http?.path),
-  'request.host': ({ http }) => present(http?.host),
-  'request.scheme': ({ http }) => present(http?.scheme),
-  'request.protocol': ({ http }) => present(http?.protocol),
+  'request.method': ({ scan }) => scan.text(Part.METHOD, recent.method),
+  'request.path': ({ scan }) => scan.text(Part.PATH),
+  'request.host': ({ scan }) => scan.text(Part.HOST, recent.host),
+  'request.scheme': ({ scan }) => scan.text(Part.SCHEME, recent.scheme),
+  'request.protocol': ({ scan }) => scan.text(Part.PROTOCOL, recent.protocol),
   'request.headers': (wire) => wire.headers(),
-  'request.time': ({ context }) => timestampOf(context.request?.time),
+  'request.time': ({ scan }) => timestampOf(scan.message(Part.TIME, TimestampSchema)),
   'request.size': bodySize,
   'request.body': bodyText,
   'request.raw_body': bodyBytes,
-  'source.ip': ({ context }) => ipOf(context.source?.address),
-  'source.port': ({ context }) => portOf(context.source?.address),
-  'source.principal': ({ context }) => principalOf(context.source?.principal),
-  'source.cluster': ({ context }) => present(context.source?.service),
-  'destination.ip': ({ context }) => ipOf(context.destination?.address),
-  'destination.port': ({ context }) => portOf(context.destination?.address),
-  'destination.principal': ({ context }) => principalOf(context.destination?.principal),
-  'destination.labels': ({ context }) => stringMap(context.destination?.labels ?? {}),
-  'connection.mtls': ({ context }) => (context.source?.certificate ?? '') !== '' || undefined,
-  'connection.requested_server_name': ({ context, http }) => present(context.tlsSession?.sni) ?? (http === undefined ? present(context.destination?.service) : undefined),
-  'connection.event': ({ http }) => (http === undefined ? 'open' : undefined),
+  'source.ip': ({ scan }) => addressOf(scan.socket(Part.SOURCE)),
+  'source.port': ({ scan }) => scan.socket(Part.SOURCE)?.port,
+  'source.principal': ({ scan }) => principalOf(scan.textIn(Part.SOURCE, PRINCIPAL)),
+  'source.cluster': ({ scan }) => scan.textIn(Part.SOURCE, SERVICE),
+  'destination.ip': ({ scan }) => addressOf(scan.socket(Part.DESTINATION)),
+  'destination.port': ({ scan }) => scan.socket(Part.DESTINATION)?.port,
+  'destination.principal': ({ scan }) => principalOf(scan.textIn(Part.DESTINATION, PRINCIPAL)),
+  'destination.labels': ({ scan }) => stringMap(scan.message(Part.DESTINATION, AttributeContext_PeerSchema)?.labels ?? {}),
+  'connection.mtls': ({ scan }) => scan.textIn(Part.SOURCE, CERTIFICATE) !== undefined || undefined,
+  'connection.requested_server_name': ({ scan, isHttp }) =>
+    present(scan.message(Part.TLS, AttributeContext_TLSSessionSchema)?.sni) ?? (isHttp ? undefined : scan.textIn(Part.DESTINATION, SERVICE)),
+  'connection.event': ({ isHttp }) => (isHttp ? undefined : 'open'),
   'connection.peer_certificate': (wire) => wire.certificate()?.pem,
   'connection.subject_peer_certificate': (wire) => wire.certificate()?.subject,
   'connection.issuer_peer_certificate': (wire) => wire.certificate()?.issuer,
   'connection.uri_san_peer_certificate': (wire) => wire.certificate()?.alternativeName('URI'),
   'connection.dns_san_peer_certificate': (wire) => wire.certificate()?.alternativeName('DNS'),
   'connection.sha256_peer_certificate_digest': (wire) => wire.certificate()?.sha256,
-  'context.protocol': ({ http }) => (http === undefined ? 'tcp' : undefined),
+  'context.protocol': ({ isHttp }) => (isHttp ? undefined : 'tcp'),
   'context.time': ({ nowMs }) => Timestamp.fromMs(nowMs()),
-  'context.stream_id': ({ http }) => present(http?.id),
-  'context.route_metadata': ({ context, http }) => (http === undefined ? undefined : metadataMap(context.routeMetadataContext)),
-  metadata: ({ context }) => metadataMap(context.metadataContext),
+  'context.stream_id': ({ scan }) => scan.text(Part.ID),
+  'context.route_metadata': ({ scan, isHttp }) => (isHttp ? metadataMap(scan.message(Part.ROUTE_METADATA, MetadataSchema)) : undefined),
+  metadata: ({ scan }) => metadataMap(scan.message(Part.METADATA, MetadataSchema)),
 }));
+
+const addressOf = (socket: Socket | undefined): Ip | undefined => (socket === undefined ? undefined : parseIp(socket.address));

@@ -8,28 +8,51 @@
  * What no form can say: appending to a request header which the filter is told not to show us (`allowed_headers`,
  * `disallowed_headers`). We take it for absent, and set it.
  */
-import { create } from '@bufbuild/protobuf';
 import type { NetHeaders } from '../../core/call.ts';
-import {
-  type HeaderValueOption, HeaderValueOption_HeaderAppendAction as AppendAction, HeaderValueOptionSchema,
-} from '../generated/envoy/config/core/v3/base_pb.ts';
+import type { ProtobufWriter } from '../protobuf-writer.ts';
 
 type Pair = readonly [name: string, value: string];
 
-const setting = ([key, value]: Pair): HeaderValueOption =>
-  create(HeaderValueOptionSchema, { header: { key, value }, append: false, appendAction: AppendAction.OVERWRITE_IF_EXISTS_OR_ADD, keepEmptyValue: true });
-const appending = ([key, value]: Pair): HeaderValueOption =>
-  create(HeaderValueOptionSchema, { header: { key, value }, append: true, appendAction: AppendAction.APPEND_IF_EXISTS_OR_ADD, keepEmptyValue: true });
+/** envoy.config.core.v3.HeaderValueOption, with an `append` (a BoolValue) that may be absent. */
+export interface HeaderOption {
+  readonly name: string;
+  readonly value: string;
+  readonly append: boolean | undefined;
+  readonly action: typeof APPEND | typeof OVERWRITE;
+}
+/** Its HeaderAppendAction: APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD. */
+const APPEND = 0;
+const OVERWRITE = 2;
+
+export function writeHeaderOptions(writer: ProtobufWriter, field: number, options: readonly HeaderOption[]): void {
+  for (const { name, value, append, action } of options) {
+    const option = writer.begin(field);
+    const header = writer.begin(1);
+    writer.text(1, name);
+    writer.text(2, value);
+    writer.end(header);
+    if (append !== undefined) {
+      const wrapped = writer.begin(2);
+      writer.bool(1, append);
+      writer.end(wrapped);
+    }
+    writer.varint(3, action);
+    writer.bool(4, true); // keep_empty_value
+    writer.end(option);
+  }
+}
+
+const setting = ([name, value]: Pair): HeaderOption => ({ name, value, append: false, action: OVERWRITE });
+const appending = ([name, value]: Pair): HeaderOption => ({ name, value, append: true, action: APPEND });
 /** A line of its own on newer Envoys; of a denial's headers on all. */
-const adding = ([key, value]: Pair): HeaderValueOption =>
-  create(HeaderValueOptionSchema, { header: { key, value }, appendAction: AppendAction.APPEND_IF_EXISTS_OR_ADD, keepEmptyValue: true });
+const adding = ([name, value]: Pair): HeaderOption => ({ name, value, append: undefined, action: APPEND });
 
 /** Envoy refuses changes of pseudo headers; Host decides about routing and is not ours to change. */
 const isOurs = (name: string): boolean => name !== '' && !name.startsWith(':') && name.toLowerCase() !== 'host';
 
 /** For the request that goes on. `seen`: the headers that it has, as far as Envoy shows them. */
-export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<string, string> | undefined): HeaderValueOption[] {
-  const options: HeaderValueOption[] = [];
+export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<string, string> | undefined): HeaderOption[] {
+  const options: HeaderOption[] = [];
   const there = new Set<string>();
   for (const pair of set) if (isOurs(pair[0])) options.push(setting(pair));
   for (const pair of append) {
@@ -44,8 +67,8 @@ export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<st
 export const removedHeaders = ({ remove }: NetHeaders): string[] => remove.filter(isOurs);
 
 /** For the response of a request that passes. A set-cookie may not be joined to another. */
-export function responseHeaders({ set, append }: NetHeaders): HeaderValueOption[] {
-  const options: HeaderValueOption[] = [];
+export function responseHeaders({ set, append }: NetHeaders): HeaderOption[] {
+  const options: HeaderOption[] = [];
   const there = new Set<string>();
   for (const pair of set) {
     const name = pair[0].toLowerCase();
@@ -57,8 +80,8 @@ export function responseHeaders({ set, append }: NetHeaders): HeaderValueOption[
 }
 
 /** For the answer of a request that is denied: of a repeated name (set-cookie) all are kept. */
-export function denialHeaders(headers: readonly Pair[]): HeaderValueOption[] {
-  const options: HeaderValueOption[] = [];
+export function denialHeaders(headers: readonly Pair[]): HeaderOption[] {
+  const options: HeaderOption[] = [];
   const there = new Set<string>();
   for (const pair of headers) {
     const name = pair[0].toLowerCase();

@@ -4,11 +4,10 @@
  * answers at once. **Fails**: INVALID_ARGUMENT for what is no CheckRequest; UNAVAILABLE for the outcome `error`.
  */
 import type { Engine } from '../../core/call.ts';
-import { GrpcError, Status, type Method } from '../../transport/transport.ts';
+import type { Method } from '../../transport/transport.ts';
 import { ContextCaller } from '../context-caller.ts';
-import { decoded } from '../decode.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
-import { Authorization, CheckRequestSchema } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { Authorization } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { checkAnswer } from './check-answer.ts';
 import { CheckWire } from './check-wire.ts';
 
@@ -16,10 +15,8 @@ export function extAuthzMethods(engine: Engine, { nowMs = systemNowMs }: Fronten
   return [[`/${Authorization.typeName}/Check`, {
     kind: 'unary',
     handle: (request, context) => {
-      const { attributes } = decoded(CheckRequestSchema, request);
-      if (attributes === undefined) throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
-      const wire = new CheckWire(attributes, nowMs);
-      const verdict = engine.check(wire.call, wire, new ContextCaller(context));
+      const wire = new CheckWire(request, nowMs);
+      const verdict = engine.check(wire.isHttp ? 'http' : 'tcp', wire, new ContextCaller(context));
       return verdict instanceof Promise ? verdict.then((late) => checkAnswer(late, wire)) : checkAnswer(verdict, wire);
     },
   }]];

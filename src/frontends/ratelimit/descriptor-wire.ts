@@ -21,6 +21,8 @@ export class DescriptorWire implements Wire {
     return READERS.get(attribute)?.(this);
   }
 
+  keep(): void {}
+
   get weight(): number {
     return this.request.descriptors.reduce((sum, { entries }) => sum + lengthOf(entries.flatMap(({ key, value }) => [key, value])), 0);
   }

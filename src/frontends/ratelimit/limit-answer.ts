@@ -2,15 +2,20 @@
  * **In**: a verdict over the descriptors of a request. **Out**: a RateLimitResponse. **Fails**: an `error` is a gRPC
  * error; code 0 (UNKNOWN) is never said, since Envoy lets it pass.
  */
-import { create, toBinary } from '@bufbuild/protobuf';
 import type { LimitStatus, LimitVerdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
-import {
-  RateLimitResponse_Code as Code, type RateLimitResponse_DescriptorStatus, RateLimitResponse_DescriptorStatusSchema,
-  type RateLimitResponse_RateLimit_Unit as Unit, RateLimitResponseSchema,
-} from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import { verdictMetadata } from '../verdict-metadata.ts';
+import { RateLimitResponse_Code as Code } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { ProtobufWriter } from '../protobuf-writer.ts';
+import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import { unitOfMs } from './units.ts';
+
+/** Numbers of envoy.service.ratelimit.v3.RateLimitResponse, its DescriptorStatus and its RateLimit. */
+const RESPONSE = { overallCode: 1, statuses: 2, responseHeadersToAdd: 3, dynamicMetadata: 6 } as const;
+const STATUS = { code: 1, currentLimit: 2, limitRemaining: 3, durationUntilReset: 4 } as const;
+const LIMIT = { requestsPerUnit: 1, unit: 2, name: 3 } as const;
+
+/** Used within one turn only. */
+const writer = new ProtobufWriter();
 
 const MOST = 0xffff_ffff;
 const uint32 = (number: number): number => Math.min(MOST, Math.max(0, Math.floor(number)));
@@ -20,23 +25,35 @@ export function limitAnswer(verdict: LimitVerdict, descriptors: number): Uint8Ar
   if (outcome === 'error') throw new GrpcError(Status.UNAVAILABLE, `${rule ?? 'a rule'} could not be decided (verdict ${id})`);
   if (statuses.length !== descriptors) throw new Error(`a verdict of ${statuses.length} statuses for ${descriptors} descriptors`);
   const over = outcome !== 'allow' || statuses.some((status) => status.over);
-  return toBinary(RateLimitResponseSchema, create(RateLimitResponseSchema, {
-    overallCode: over ? Code.OVER_LIMIT : Code.OK,
-    statuses: statuses.map(statusMessage),
-    responseHeadersToAdd: headersOf(verdict, over),
-    dynamicMetadata: verdictMetadata(verdict),
-  }));
+  writer.varint(RESPONSE.overallCode, codeOf(over));
+  for (const status of statuses) writeStatus(status);
+  for (const [name, value] of headersOf(verdict, over)) {
+    const header = writer.begin(RESPONSE.responseHeadersToAdd);
+    writer.text(1, name);
+    writer.text(2, value);
+    writer.end(header);
+  }
+  writeVerdictMetadata(writer, RESPONSE.dynamicMetadata, verdict);
+  return writer.finish();
 }
 
-function statusMessage({ over, rule, limit, perMs, remaining, resetMs }: LimitStatus): RateLimitResponse_DescriptorStatus {
-  const code = over ? Code.OVER_LIMIT : Code.OK;
-  if (rule === undefined) return create(RateLimitResponse_DescriptorStatusSchema, { code });
-  return create(RateLimitResponse_DescriptorStatusSchema, {
-    code,
-    currentLimit: { requestsPerUnit: uint32(limit), unit: unitOfMs(perMs) as Unit, name: rule },
-    limitRemaining: uint32(remaining),
-    durationUntilReset: { seconds: BigInt(secondsOf(resetMs)) }, // Envoy reads whole seconds; a part of one is one
-  });
+const codeOf = (over: boolean): number => (over ? Code.OVER_LIMIT : Code.OK);
+
+function writeStatus({ over, rule, limit, perMs, remaining, resetMs }: LimitStatus): void {
+  const status = writer.begin(RESPONSE.statuses);
+  writer.varint(STATUS.code, codeOf(over));
+  if (rule !== undefined) {
+    const current = writer.begin(STATUS.currentLimit);
+    writer.varint(LIMIT.requestsPerUnit, uint32(limit));
+    writer.varint(LIMIT.unit, unitOfMs(perMs));
+    writer.text(LIMIT.name, rule);
+    writer.end(current);
+    writer.varint(STATUS.limitRemaining, uint32(remaining));
+    const until = writer.begin(STATUS.durationUntilReset);
+    writer.varint(1, uint32(secondsOf(resetMs))); // Envoy reads whole seconds; a part of one is one
+    writer.end(until);
+  }
+  writer.end(status);
 }
 
 const secondsOf = (ms: number): number => Math.max(0, Math.ceil(ms / 1000));
@@ -45,10 +62,10 @@ const secondsOf = (ms: number): number => Math.max(0, Math.ceil(ms / 1000));
  * Envoy makes x-ratelimit-* from the statuses where it is told to (enable_x_ratelimit_headers), so they are not sent twice;
  * it never makes retry-after. The message has no way to say set or remove: what is set is added.
  */
-function headersOf({ response, statuses }: LimitVerdict, over: boolean): { key: string; value: string }[] {
-  const headers = [...response.set, ...response.append].filter(([name]) => name !== '' && !name.startsWith(':')).map(([key, value]) => ({ key, value }));
-  if (!over || headers.some(({ key }) => key.toLowerCase() === 'retry-after')) return headers;
+function headersOf({ response, statuses }: LimitVerdict, over: boolean): (readonly [name: string, value: string])[] {
+  const headers = [...response.set, ...response.append].filter(([name]) => name !== '' && !name.startsWith(':'));
+  if (!over || headers.some(([name]) => name.toLowerCase() === 'retry-after')) return headers;
   const wait = Math.max(0, ...statuses.map((status) => (status.over ? secondsOf(status.resetMs) : 0)));
-  if (wait > 0) headers.push({ key: 'retry-after', value: String(wait) });
+  if (wait > 0) headers.push(['retry-after', String(wait)]);
   return headers;
 }

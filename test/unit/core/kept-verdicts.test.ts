@@ -31,7 +31,7 @@ test('not more than 512, and not more than 8 MiB of what clients sent', async ()
   expect(engine.verdicts().map(({ attributes }) => attributes['request.path']).slice(0, 2)).toEqual(['/no/699', '/no/698']);
   expect(engine.verdicts()).toHaveLength(512);
 
-  const heavy = (weight: number): Wire => ({ weight, read: (name) => (name === 'request.path' ? '/no' : name === 'request.headers' ? new Map() : undefined), carried: () => undefined });
+  const heavy = (weight: number): Wire => ({ weight, read: (name) => (name === 'request.path' ? '/no' : name === 'request.headers' ? new Map() : undefined), carried: () => undefined, keep() {} });
   for (let call = 0; call < 10; call++) await engine.check('http', heavy(1024 * 1024), PATIENT);
   expect(engine.verdicts()).toHaveLength(8);
   await engine.check('http', heavy(9 * 1024 * 1024), PATIENT);

@@ -13,10 +13,7 @@ import { ALLOW, DENY, GRANT, readerOf, unary } from './call.ts';
 import { httpCheck, PEM, tcpCheck } from './messages.ts';
 
 const NOW = 1_800_000_000_500;
-const wireOf = ({ attributes }: CheckRequest): CheckWire => {
-  if (attributes === undefined) throw new Error('no attributes');
-  return new CheckWire(attributes, () => NOW);
-};
+const wireOf = (request: CheckRequest): CheckWire => new CheckWire(toBinary(CheckRequestSchema, request), () => NOW);
 
 function engineThat(answer: (call: 'http' | 'tcp', wire: Wire) => Verdict | Promise<Verdict>): Engine {
   return { check: answer, limit: () => GRANT, report: () => undefined };
@@ -74,13 +71,13 @@ describe('the bag of a check', () => {
     const read = readerOf(wireOf(tcpCheck()));
     expect([read('request.method'), read('request.headers'), read('request.url_path')]).toEqual([undefined, undefined, undefined]);
     expect([read('context.protocol'), read('connection.event'), read('connection.requested_server_name')]).toEqual(['tcp', 'open', 'db.example']);
-    expect(wireOf(tcpCheck()).call).toBe('tcp');
+    expect(wireOf(tcpCheck()).isHttp).toBe(false);
   });
 
   test('what is empty on the wire is absent', () => {
     const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { source: {}, destination: {}, request: { http: { method: 'GET', path: '/' } } } })));
     for (const name of ['source.principal', 'source.ip', 'source.port', 'origin.ip', 'request.host', 'request.body', 'connection.requested_server_name', 'connection.peer_certificate', 'request.time', 'source.namespace']) expect(read(name), name).toBeUndefined();
-    expect([read('connection.mtls'), read('request.headers'), read('metadata'), read('destination.labels')]).toEqual([false, new Map(), new Map(), new Map()]);
+    expect([read('connection.mtls'), new Map(read('request.headers') as Map<string, string>), read('metadata'), read('destination.labels')]).toEqual([false, new Map(), new Map(), new Map()]);
   });
 
   test('a certificate without a name is still mutual TLS; a broken one has no parts', () => {

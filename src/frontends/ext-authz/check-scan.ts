@@ -1,0 +1,194 @@
+/**
+ * **In**: the octets of a CheckRequest. **Out**: where its parts stand; a part is decoded, and a text made, when it is asked for.
+ * **Fails**: INVALID_ARGUMENT, at once where the frame of the message is broken, else when the broken part is asked for.
+ *
+ * A singular message that stands twice would have to be merged. No sender writes that; where one does, the whole is decoded
+ * and written anew first.
+ */
+import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { GrpcError, Status } from '../../transport/transport.ts';
+import { decoded } from '../decode.ts';
+import { type AttributeContext_Peer, AttributeContext_PeerSchema } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
+import { CheckRequestSchema } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { entryOf } from '../header-map.ts';
+import { FieldScan, WireType } from '../protobuf-scan.ts';
+import type { RecentText } from '../recent-text.ts';
+
+/** Parts of a request: each has the place of its begin, its end follows. 0: it is absent, since nothing stands there. */
+export const Part = {
+  ATTRIBUTES: 0, SOURCE: 2, DESTINATION: 4, TIME: 6, METADATA: 8, ROUTE_METADATA: 10, TLS: 12, HTTP: 14,
+  ID: 16, METHOD: 18, PATH: 20, HOST: 22, SCHEME: 24, PROTOCOL: 26,
+} as const;
+export type Part = (typeof Part)[keyof typeof Part];
+const NOTHING: readonly number[] = Array.from({ length: 28 }, () => 0);
+
+/** By field number, of envoy.service.auth.v3.AttributeContext. */
+const OF_ATTRIBUTES: readonly (Part | undefined)[] = sparse({ 1: Part.SOURCE, 2: Part.DESTINATION, 11: Part.METADATA, 12: Part.TLS, 13: Part.ROUTE_METADATA });
+const REQUEST = 4;
+const CONTEXT_EXTENSIONS = 10;
+/** Of its Request. */
+const OF_REQUEST: readonly (Part | undefined)[] = sparse({ 1: Part.TIME, 2: Part.HTTP });
+/** Texts of its HttpRequest: of these the last counts. */
+const OF_HTTP: readonly (Part | undefined)[] = sparse({ 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL });
+const PEER_ADDRESS = 1;
+const SOCKET_ADDRESS = 1;
+/** `header_map`, which stands beside the plain headers or instead of them. */
+const RAW_HEADERS = 13;
+
+export interface Socket { readonly address: string; readonly port: number | undefined }
+
+function decodedSocket(peer: AttributeContext_Peer | undefined): Socket | undefined {
+  const address = peer?.address?.address;
+  if (address?.case !== 'socketAddress') return undefined;
+  const { address: text, portSpecifier } = address.value;
+  return { address: text, port: portSpecifier.case === 'portValue' ? portSpecifier.value : undefined };
+}
+
+function sparse(byNumber: Readonly<Record<number, Part>>): (Part | undefined)[] {
+  return Array.from({ length: 16 }, (_, number) => byNumber[number]);
+}
+
+export class CheckScan {
+  bytes: Buffer;
+  /** As the message says them; `header_map` is another way to send them. */
+  hasRawHeaders = false;
+  #places: number[] = NOTHING.slice();
+
+  constructor(message: Uint8Array) {
+    this.bytes = asBuffer(message);
+    if (this.#scan()) return;
+    this.bytes = asBuffer(toBinary(CheckRequestSchema, decoded(CheckRequestSchema, message)));
+    this.#places = NOTHING.slice();
+    this.#scan();
+  }
+
+  has(part: Part): boolean {
+    return this.#places[part] !== 0;
+  }
+
+  from(part: Part): number {
+    return this.#places[part] as number;
+  }
+
+  to(part: Part): number {
+    return this.#places[part + 1] as number;
+  }
+
+  /** `undefined` where it is absent or empty. */
+  text(part: Part, recent?: RecentText): string | undefined {
+    const from = this.from(part);
+    const to = this.to(part);
+    if (from === to) return undefined;
+    return recent === undefined ? this.bytes.toString('utf8', from, to) : recent.of(this.bytes, from, to);
+  }
+
+  message<D extends DescMessage>(part: Part, schema: D): MessageShape<D> | undefined {
+    return this.has(part) ? decoded(schema, this.bytes.subarray(this.from(part), this.to(part))) : undefined;
+  }
+
+  /** A text of a part; `undefined` where it is absent or empty. */
+  textIn(part: Part, number: number): string | undefined {
+    if (!this.has(part)) return undefined;
+    const fields = new FieldScan(this.bytes, this.from(part), this.to(part));
+    let [from, to] = [0, 0];
+    for (let field = fields.next(); field !== 0; field = fields.next()) if (field === number && fields.type === WireType.LEN) [from, to] = [fields.from, fields.to];
+    return from === to ? undefined : this.bytes.toString('utf8', from, to);
+  }
+
+  /** An entry of context_extensions. */
+  extension(name: string): string | undefined {
+    const fields = new FieldScan(this.bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES));
+    let found: string | undefined;
+    for (let field = fields.next(); field !== 0; field = fields.next()) {
+      if (field !== CONTEXT_EXTENSIONS || fields.type !== WireType.LEN) continue;
+      const { keyFrom, keyTo, valueFrom, valueTo } = entryOf(this.bytes, fields.from, fields.to);
+      if (this.bytes.toString('utf8', keyFrom, keyTo) === name) found = this.bytes.toString('utf8', valueFrom, valueTo);
+    }
+    return found;
+  }
+
+  /** Of a peer that has a socket address; a port that has a name has no number. */
+  socket(part: typeof Part.SOURCE | typeof Part.DESTINATION): Socket | undefined {
+    const address = this.#only(this.from(part), this.to(part), PEER_ADDRESS);
+    if (address === undefined) return undefined;
+    const socket = address === 'unusual' ? address : this.#only(address.from, address.to, SOCKET_ADDRESS, true);
+    if (socket === 'unusual') return decodedSocket(this.message(part, AttributeContext_PeerSchema));
+    return socket === undefined ? undefined : this.#socket(socket.from, socket.to);
+  }
+
+  /** Copies what it reads from, so that nothing else is kept with it. */
+  keep(): void {
+    this.bytes = Buffer.from(this.bytes);
+  }
+
+  /** The one message of a number. Unusual: there are more, or (where `isChoice`) others beside it. */
+  #only(from: number, to: number, number: number, isChoice = false): { readonly from: number; readonly to: number } | 'unusual' | undefined {
+    if (from === to) return undefined;
+    const fields = new FieldScan(this.bytes, from, to);
+    let found: { from: number; to: number } | undefined;
+    for (let field = fields.next(); field !== 0; field = fields.next()) {
+      if (fields.type !== WireType.LEN || (field !== number && !isChoice)) continue;
+      if (field !== number || found !== undefined) return 'unusual';
+      found = { from: fields.from, to: fields.to };
+    }
+    return found;
+  }
+
+  #socket(from: number, to: number): Socket {
+    const fields = new FieldScan(this.bytes, from, to);
+    let address = '';
+    let port: number | undefined;
+    for (let field = fields.next(); field !== 0; field = fields.next()) {
+      if (field === 2 && fields.type === WireType.LEN) address = this.bytes.toString('utf8', fields.from, fields.to);
+      else if (field === 3 && fields.type === WireType.VARINT) port = fields.value;
+      else if (field === 4 && fields.type === WireType.LEN) port = undefined;
+    }
+    return { address, port };
+  }
+
+  /** False: a message stands twice. */
+  #scan(): boolean {
+    const places = this.#places;
+    const top = new FieldScan(this.bytes, 0, this.bytes.length);
+    for (let field = top.next(); field !== 0; field = top.next()) {
+      if (field === 1 && top.type === WireType.LEN && !place(places, Part.ATTRIBUTES, top)) return false;
+    }
+    if (places[Part.ATTRIBUTES] === 0) throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
+    const attributes = new FieldScan(this.bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES));
+    let [requestFrom, requestTo] = [0, 0];
+    for (let field = attributes.next(); field !== 0; field = attributes.next()) {
+      if (attributes.type !== WireType.LEN) continue;
+      if (field === REQUEST) {
+        if (requestFrom !== 0) return false;
+        [requestFrom, requestTo] = [attributes.from, attributes.to];
+      } else {
+        const part = OF_ATTRIBUTES[field];
+        if (part !== undefined && !place(places, part, attributes)) return false;
+      }
+    }
+    const request = new FieldScan(this.bytes, requestFrom, requestTo);
+    for (let field = request.next(); field !== 0; field = request.next()) {
+      const part = request.type === WireType.LEN ? OF_REQUEST[field] : undefined;
+      if (part !== undefined && !place(places, part, request)) return false;
+    }
+    const http = new FieldScan(this.bytes, this.from(Part.HTTP), this.to(Part.HTTP));
+    for (let field = http.next(); field !== 0; field = http.next()) {
+      if (http.type !== WireType.LEN) continue;
+      const part = OF_HTTP[field];
+      if (part !== undefined) {
+        places[part] = http.from;
+        places[part + 1] = http.to;
+      } else if (field === RAW_HEADERS) this.hasRawHeaders = true;
+    }
+    return true;
+  }
+}
+
+function place(places: number[], part: Part, { from, to }: FieldScan): boolean {
+  if (places[part] !== 0) return false;
+  places[part] = from;
+  places[part + 1] = to;
+  return true;
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));

@@ -1,0 +1,141 @@
+import { FieldScan, WireType } from './protobuf-scan.ts';
+
+/** So many headers are looked for one by one; after that all are read. */
+const FEW = 6;
+
+/**
+ * A protobuf `map<string, string>` of header fields, as a Map with names in lower case: a header that a rule asks for is
+ * found in the octets, the others are never made.
+ */
+export class HeaderMap extends Map<string, string> {
+  /** Of the message that holds the map. */
+  #bytes: Buffer | undefined;
+  readonly #from: number;
+  readonly #to: number;
+  readonly #field: number;
+  #looks = 0;
+
+  constructor(bytes: Buffer, from: number, to: number, field: number) {
+    super();
+    this.#bytes = bytes;
+    this.#from = from;
+    this.#to = to;
+    this.#field = field;
+  }
+
+  /** Reads from other memory with the same octets at the same places. */
+  moveTo(bytes: Buffer): void {
+    if (this.#bytes !== undefined) this.#bytes = bytes;
+  }
+
+  override get(name: string): string | undefined {
+    if (this.#bytes === undefined || this.#looks++ >= FEW || !isAscii(name)) {
+      this.#readAll();
+      return super.get(name);
+    }
+    return this.#find(this.#bytes, name);
+  }
+
+  override has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  override get size(): number {
+    this.#readAll();
+    return super.size;
+  }
+
+  override keys(): MapIterator<string> {
+    this.#readAll();
+    return super.keys();
+  }
+
+  override values(): MapIterator<string> {
+    this.#readAll();
+    return super.values();
+  }
+
+  override entries(): MapIterator<[string, string]> {
+    this.#readAll();
+    return super.entries();
+  }
+
+  override [Symbol.iterator](): MapIterator<[string, string]> {
+    return this.entries();
+  }
+
+  override forEach(visit: (value: string, name: string, map: Map<string, string>) => void): void {
+    this.#readAll();
+    super.forEach(visit);
+  }
+
+  /** The last of that name, as protobuf's maps have it. */
+  #find(bytes: Buffer, name: string): string | undefined {
+    const fields = new FieldScan(bytes, this.#from, this.#to);
+    let from = -1;
+    let to = -1;
+    for (let field = fields.next(); field !== 0; field = fields.next()) {
+      if (field !== this.#field || fields.type !== WireType.LEN) continue;
+      const at = fields.from;
+      // As every sender writes an entry: the key, then the value, in one octet of length each.
+      const length = bytes[at + 1] as number;
+      if (bytes[at] === KEY && length < 0x80 && bytes[at + 2 + length] === VALUE && (bytes[at + 3 + length] as number) < 0x80 && at + 4 + length + (bytes[at + 3 + length] as number) === fields.to) {
+        if (!isNamed(bytes, at + 2, at + 2 + length, name)) continue;
+        from = at + 4 + length;
+        to = fields.to;
+        continue;
+      }
+      const entry = entryOf(bytes, fields.from, fields.to);
+      if (!isNamed(bytes, entry.keyFrom, entry.keyTo, name)) continue;
+      from = entry.valueFrom;
+      to = entry.valueTo;
+    }
+    return from < 0 ? undefined : bytes.toString('utf8', from, to);
+  }
+
+  #readAll(): void {
+    const bytes = this.#bytes;
+    if (bytes === undefined) return;
+    this.#bytes = undefined;
+    const fields = new FieldScan(bytes, this.#from, this.#to);
+    for (let field = fields.next(); field !== 0; field = fields.next()) {
+      if (field !== this.#field || fields.type !== WireType.LEN) continue;
+      const entry = entryOf(bytes, fields.from, fields.to);
+      super.set(lowerAscii(bytes.toString('utf8', entry.keyFrom, entry.keyTo)), bytes.toString('utf8', entry.valueFrom, entry.valueTo));
+    }
+  }
+}
+
+const KEY = (1 << 3) | WireType.LEN;
+const VALUE = (2 << 3) | WireType.LEN;
+
+interface Entry { readonly keyFrom: number; readonly keyTo: number; readonly valueFrom: number; readonly valueTo: number }
+
+/** Where the key and the value of a map's entry stand; the last of each counts, and what is not there is empty. */
+export function entryOf(bytes: Uint8Array, from: number, to: number): Entry {
+  const fields = new FieldScan(bytes, from, to);
+  let [keyFrom, keyTo, valueFrom, valueTo] = [from, from, from, from];
+  for (let field = fields.next(); field !== 0; field = fields.next()) {
+    if (fields.type !== WireType.LEN) continue;
+    if (field === 1) [keyFrom, keyTo] = [fields.from, fields.to];
+    else if (field === 2) [valueFrom, valueTo] = [fields.from, fields.to];
+  }
+  return { keyFrom, keyTo, valueFrom, valueTo };
+}
+
+const isAscii = (text: string): boolean => {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) >= 0x80) return false;
+  return true;
+};
+
+/** Header names are ASCII (RFC 9110 section 5.1); what is not stays as it is. */
+export const lowerAscii = (name: string): string => (isAscii(name) ? name.toLowerCase() : name);
+
+function isNamed(bytes: Uint8Array, from: number, to: number, name: string): boolean {
+  if (to - from !== name.length) return false;
+  for (let at = 0; at < name.length; at++) {
+    const octet = bytes[from + at] as number;
+    if ((octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet) !== name.charCodeAt(at)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,105 @@
+/**
+ * Writes protobuf messages straight to octets: the few that answer each call.
+ * **In**: fields in ascending order of their numbers. **Out**: the message. **Fails**: never; what is empty is left out, as proto3 has it.
+ */
+const FIRST_BYTES = 512;
+/** Beyond this, what one large answer needed is not kept. */
+const MOST_KEPT_BYTES = 64 * 1024;
+const LEN = 2;
+
+export class ProtobufWriter {
+  #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #at = 0;
+
+  varint(field: number, value: number): void {
+    if (value === 0) return;
+    this.#tag(field, 0);
+    this.#varint(value);
+  }
+
+  bool(field: number, value: boolean): void {
+    this.varint(field, value ? 1 : 0);
+  }
+
+  text(field: number, text: string): void {
+    if (text !== '') this.item(field, text);
+  }
+
+  /** Of a repeated field or a oneof: there also where it is empty. */
+  item(field: number, text: string): void {
+    const { length } = text;
+    this.#tag(field, LEN);
+    if (length >= 0x80) return this.#longText(text);
+    this.#room(1 + length);
+    const bytes = this.#bytes;
+    const at = this.#at + 1;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code >= 0x80) return this.#longText(text);
+      bytes[at + index] = code;
+    }
+    bytes[this.#at] = length;
+    this.#at = at + length;
+  }
+
+  /** Begins a message within; what it returns is for {@link end}. */
+  begin(field: number): number {
+    this.#tag(field, LEN);
+    this.#room(1);
+    return ++this.#at;
+  }
+
+  end(begun: number): void {
+    const length = this.#at - begun;
+    if (length < 0x80) {
+      this.#bytes[begun - 1] = length;
+      return;
+    }
+    let more = 0;
+    for (let rest = length >>> 7; rest > 0; rest >>>= 7) more++;
+    this.#room(more);
+    this.#bytes.copyWithin(begun + more, begun, this.#at);
+    const end = this.#at + more;
+    this.#at = begun - 1;
+    this.#varint(length);
+    this.#at = end;
+  }
+
+  /** All that was written, in memory of its own; the writer begins anew. */
+  finish(): Uint8Array {
+    const message = Uint8Array.prototype.slice.call(this.#bytes, 0, this.#at);
+    this.#at = 0;
+    if (this.#bytes.length > MOST_KEPT_BYTES) this.#bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    return message;
+  }
+
+  #longText(text: string): void {
+    const length = Buffer.byteLength(text);
+    this.#varint(length);
+    this.#room(length);
+    this.#at += this.#bytes.write(text, this.#at);
+  }
+
+  #tag(field: number, type: number): void {
+    this.#varint((field << 3) | type);
+  }
+
+  /** Of what is not negative, up to 32 bits. */
+  #varint(value: number): void {
+    this.#room(5);
+    const bytes = this.#bytes;
+    let rest = value >>> 0;
+    while (rest >= 0x80) {
+      bytes[this.#at++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    bytes[this.#at++] = rest;
+  }
+
+  #room(more: number): void {
+    if (this.#at + more <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#at + more));
+    larger.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes = larger;
+  }
+}
