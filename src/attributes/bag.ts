@@ -36,6 +36,7 @@ export class RequestBag implements Bag {
   constructor(attributes: Attributes, wire: Wire) {
     this.attributes = attributes;
     this.wire = wire;
+    // oxlint-disable-next-line unicorn/no-new-array -- holes cost nothing to make, and a call reads a handful of slots
     this.#values = new Array<Value | undefined | typeof ABSENT>(attributes.size);
   }
 

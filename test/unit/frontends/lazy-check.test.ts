@@ -1,0 +1,210 @@
+/** What is read from the octets of a CheckRequest is what a full decode reads, however oddly the message is written. */
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { describe, expect, test } from 'vitest';
+import { type Ip, parseIp } from '../../../src/attributes/network.ts';
+import { Timestamp } from '../../../src/attributes/values.ts';
+import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
+import type { AttributeContext_Peer } from '../../../src/frontends/generated/envoy/service/auth/v3/attribute_context_pb.ts';
+import { type CheckRequest, CheckRequestSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { GrpcError, Status } from '../../../src/transport/transport.ts';
+import { httpCheck, tcpCheck } from './messages.ts';
+
+const RUNS = Number(process.env['RUNS'] ?? 400);
+
+class Random {
+  #state: number;
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+  below(limit: number): number {
+    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
+    return Math.floor(this.#state / 2 ** 32 * limit);
+  }
+  one<T>(of: readonly T[]): T {
+    return of[this.below(of.length)] as T;
+  }
+}
+
+// ---------------------------------------------------------------- odd ways to write a message
+
+type Shape = { readonly [number: number]: Shape };
+/** Where messages stand within: their fields may be split, reordered, written twice. Maps are repeated: an entry is one message. */
+const SOCKET: Shape = {};
+const PEER: Shape = { 1: { 1: SOCKET } };
+const SHAPE: Shape = { 1: { 1: PEER, 2: PEER, 4: { 1: {}, 2: {} }, 11: {}, 12: {}, 13: {} } };
+
+interface Field { readonly number: number; readonly type: number; readonly body: number[] }
+
+const varint = (value: number, random?: Random): number[] => {
+  const octets: number[] = [];
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) octets.push((rest % 128) | 0x80);
+  octets.push(rest);
+  if (random?.below(8) === 0) {
+    octets[octets.length - 1] = (octets.at(-1) as number) | 0x80;
+    octets.push(0); // longer than it must be
+  }
+  return octets;
+};
+
+function fieldsOf(bytes: readonly number[]): Field[] {
+  const fields: Field[] = [];
+  let at = 0;
+  const read = (): number => {
+    let [value, shift] = [0, 1];
+    for (;;) {
+      const octet = bytes[at++] as number;
+      value += (octet & 0x7f) * shift;
+      shift *= 128;
+      if (octet < 0x80) return value;
+    }
+  };
+  while (at < bytes.length) {
+    const tag = read();
+    const type = tag & 7;
+    const begin = at;
+    if (type === 0) read();
+    else if (type === 2) {
+      const length = read();
+      fields.push({ number: tag >>> 3, type, body: bytes.slice(at, at += length) });
+      continue;
+    } else at += type === 1 ? 8 : 4;
+    fields.push({ number: tag >>> 3, type, body: bytes.slice(begin, at) });
+  }
+  return fields;
+}
+
+const written = ({ number, type, body }: Field, random: Random): number[] => [...varint(number * 8 + type, random), ...(type === 2 ? varint(body.length, random) : []), ...body];
+
+const UNKNOWN: readonly ((random: Random) => number[])[] = [
+  (random) => [...varint(99 * 8), ...varint(random.below(2 ** 30), random)],
+  () => [...varint(98 * 8 + 1), 1, 2, 3, 4, 5, 6, 7, 8],
+  (random) => written({ number: 97, type: 2, body: [1, 2, 3] }, random),
+  () => [...varint(96 * 8 + 5), 1, 2, 3, 4],
+  (random) => [...varint(95 * 8 + 3), ...written({ number: 2, type: 2, body: [0xff] }, random), ...varint(94 * 8 + 3), ...varint(94 * 8 + 4), ...varint(95 * 8 + 4)],
+];
+
+/** The same message: fields of different numbers change places, messages are split in two, unknown fields come in between. */
+function oddly(bytes: readonly number[], shape: Shape, random: Random): number[] {
+  const parts: Field[] = fieldsOf(bytes).flatMap((field) => {
+    const within = field.type === 2 ? shape[field.number] : undefined;
+    if (within === undefined) return [field];
+    const inner = fieldsOf(field.body);
+    if (inner.length > 1 && random.below(6) === 0) {
+      const cut = 1 + random.below(inner.length - 1);
+      return [inner.slice(0, cut), inner.slice(cut)].map((half) => ({ ...field, body: oddly(half.flatMap((one) => written(one, random)), within, random) }));
+    }
+    return [{ ...field, body: oddly(field.body, within, random) }];
+  });
+  for (let swap = 0; swap < parts.length; swap++) {
+    const [a, b] = [random.below(parts.length), random.below(parts.length)];
+    const [one, other] = [parts[a] as Field, parts[b] as Field];
+    const between = parts.slice(Math.min(a, b), Math.max(a, b) + 1);
+    if (between.some(({ number }, index) => index > 0 && number === between[0]?.number) || between.some(({ number }, index) => index < between.length - 1 && number === between.at(-1)?.number)) continue;
+    [parts[a], parts[b]] = [other, one];
+  }
+  return parts.flatMap((part) => [...(random.below(5) === 0 ? random.one(UNKNOWN)(random) : []), ...written(part, random)]);
+}
+
+// ---------------------------------------------------------------- what a full decode says
+
+const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+const socketOf = (peer: AttributeContext_Peer | undefined) => (peer?.address?.address.case === 'socketAddress' ? peer.address.address.value : undefined);
+const ipOf = (peer: AttributeContext_Peer | undefined): Ip | undefined => parseIp(socketOf(peer)?.address ?? '');
+const portOf = (peer: AttributeContext_Peer | undefined): number | undefined => {
+  const port = socketOf(peer)?.portSpecifier;
+  return port?.case === 'portValue' ? port.value : undefined;
+};
+
+function decodedAnswers({ attributes }: CheckRequest): Record<string, unknown> {
+  const http = attributes?.request?.http;
+  const [source, destination] = [attributes?.source, attributes?.destination];
+  const time = attributes?.request?.time;
+  return {
+    'request.method': present(http?.method), 'request.path': present(http?.path), 'request.host': present(http?.host), 'request.scheme': present(http?.scheme),
+    'request.protocol': present(http?.protocol), 'context.stream_id': present(http?.id), 'request.body': present(http?.body),
+    'request.headers': http === undefined ? undefined : new Map(Object.entries(http.headers)),
+    'request.time': time === undefined ? undefined : new Timestamp(Number(time.seconds), time.nanos),
+    'source.ip': ipOf(source), 'source.port': portOf(source), 'source.cluster': present(source?.service), 'source.principal': present(source?.principal?.replace('spiffe://', '')),
+    'destination.ip': ipOf(destination), 'destination.port': portOf(destination), 'destination.labels': new Map(Object.entries(destination?.labels ?? {})),
+    'destination.principal': present(destination?.principal.replace('spiffe://', '')),
+    tier: attributes?.contextExtensions['tier'],
+    'context.protocol': http === undefined ? 'tcp' : undefined,
+  };
+}
+
+function readAnswers(bytes: Uint8Array): Record<string, unknown> {
+  const wire = new CheckWire(bytes, () => 0);
+  const headers = wire.headers();
+  const one = headers?.get('user-agent');
+  const answers = Object.fromEntries(Object.keys(decodedAnswers(httpCheck())).filter((name) => name !== 'tier').map((name) => [name, wire.read(name)]));
+  const all = headers === undefined ? undefined : new Map(headers);
+  expect(one).toBe(all?.get('user-agent'));
+  return { ...answers, 'request.headers': all, tier: wire.carried({ kind: 'contextExtension', name: 'tier' }) };
+}
+
+describe('as a full decode', () => {
+  test(`${RUNS} odd ways to write a request`, () => {
+    for (let seed = 0; seed < RUNS; seed++) {
+      const random = new Random(seed);
+      const bytes = Uint8Array.from(oddly([...toBinary(CheckRequestSchema, random.below(4) === 0 ? tcpCheck() : httpCheck())], SHAPE, random));
+      expect(readAnswers(bytes), `seed ${seed}`).toEqual(decodedAnswers(fromBinary(CheckRequestSchema, bytes)));
+    }
+  });
+
+  test('a request that is kept reads the same after its memory is used for another', () => {
+    const bytes = Buffer.from(toBinary(CheckRequestSchema, httpCheck()));
+    const wire = new CheckWire(bytes, () => 0);
+    const headers = wire.headers();
+    wire.keep();
+    bytes.fill(0);
+    expect([wire.read('request.method'), headers?.get('user-agent'), wire.headers()?.get('referer')]).toEqual(['POST', 'curl', 'https://r']);
+  });
+
+  test('names in any case, an entry twice, and one that is no ASCII', () => {
+    const entry = (key: string, value: string): number[] => [...written({ number: 1, type: 2, body: [...Buffer.from(key)] }, new Random(1)), ...written({ number: 2, type: 2, body: [...Buffer.from(value)] }, new Random(1))];
+    const header = (body: number[]): number[] => written({ number: 3, type: 2, body }, new Random(1));
+    const http = [...header(entry('X-User', 'ann')), ...header(entry('x-user', 'bob')), ...header(entry('x-é', 'ü')), ...header([...varint(18), 1, 0x76, ...varint(10), 2, 0x78, 0x31])];
+    const wrap = (number: number, body: number[]): number[] => written({ number, type: 2, body }, new Random(1));
+    const headers = new CheckWire(Uint8Array.from(wrap(1, wrap(4, wrap(2, http)))), () => 0).headers();
+    expect([headers?.get('x-user'), headers?.get('X-USER'), headers?.get('x1'), headers?.get('x-é'), headers?.has('nope')]).toEqual(['bob', undefined, 'v', 'ü', false]);
+    expect([...(headers ?? [])]).toEqual([['x-user', 'bob'], ['x-é', 'ü'], ['x1', 'v']]);
+  });
+});
+
+describe('octets that are no CheckRequest', () => {
+  const whole = toBinary(CheckRequestSchema, httpCheck());
+  const failure = (bytes: Uint8Array): unknown => {
+    try {
+      return readAnswers(bytes);
+    } catch (error) {
+      return error instanceof GrpcError ? error.code : error;
+    }
+  };
+
+  test('cut anywhere: INVALID_ARGUMENT, never an attribute', () => {
+    for (let length = 0; length < whole.length; length++) expect(failure(whole.subarray(0, length)), `cut at ${length}`).toBe(Status.INVALID_ARGUMENT);
+  });
+
+  test(`${RUNS * 10} with an octet changed: INVALID_ARGUMENT, or something that is said`, () => {
+    for (let seed = 0; seed < RUNS * 10; seed++) {
+      const random = new Random(seed);
+      const bytes = whole.slice();
+      bytes[random.below(bytes.length)] = random.below(256);
+      const said = failure(bytes);
+      if (said !== Status.INVALID_ARGUMENT) expect(said, `seed ${seed}`).toHaveProperty('request.method');
+    }
+  });
+
+  test.each([
+    ['a number of eleven octets', [8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0]],
+    ['the field number 0', [0, 1]],
+    ['a wire type that is none', [0x0f, 1]],
+    ['a group that does not end', [0x0b, 8, 1]],
+    ['a group that ends and did not begin', [0x0c]],
+    ['groups that are nested deeply', Array.from({ length: 100 }, () => 0x0b)],
+    ['nothing', []],
+  ])('%s', (_name, octets) => {
+    expect(failure(Uint8Array.from(octets))).toBe(Status.INVALID_ARGUMENT);
+  });
+});
