@@ -37,6 +37,8 @@ export interface ConnectionOptions {
 }
 
 const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
+/** Of one turn: streams that have more to say wait for the next. */
+const MOST_OUTPUT_BYTES = 64 * 1024;
 /** Of streams that are over: what still comes for one that we ended is no error. */
 const REMEMBERED = 256;
 
@@ -502,7 +504,7 @@ export class Connection {
 
   /** False: the stream is told when there is. */
   hasRoom(stream: Stream): boolean {
-    if (stream.isClosed || (!stream.isWaiting && !this.#outlet.isFull)) return true;
+    if (stream.isClosed || (!stream.isWaiting && !this.#outlet.isFull && this.output.length < MOST_OUTPUT_BYTES)) return true;
     this.#waiters.add(stream);
     return false;
   }
@@ -518,6 +520,7 @@ export class Connection {
     if (this.#blockedBytes > this.limits.maxBlockedBytes && !this.isOver) this.#fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too much waits for a window'));
     if (this.output.length === 0) return;
     this.output.clear(this.#outlet.write(this.output.taken()));
+    if (this.#waiters.size > 0 && !this.#outlet.isFull) this.drained();
   }
 
   /** Asks whether the peer is there: its answer is something received. */
