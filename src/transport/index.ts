@@ -4,6 +4,7 @@
  * **Fails**: calls end with a gRPC status, never an empty OK; {@link listen} rejects where the address cannot be had.
  */
 export { listen } from './socket/listen.ts';
+export { listenHttp2 } from './node-http2/listen.ts';
 export { dialGrpc, type GrpcClient, type UnaryOptions } from './client.ts';
 export {
   GrpcError, Status,

@@ -4,6 +4,8 @@
  * Two fields go into the peer's table with the first reply, `content-type: application/grpc` and `grpc-status: 0`, and are one
  * octet each from then on. Where the peer's table is smaller than the default, nothing goes into it.
  */
+import { percentEncoded } from '../percent.ts';
+
 const octets = (text: string): number[] => Array.from(text, (char) => char.charCodeAt(0));
 /** RFC 7541 section 5.2, not Huffman; up to 16 511 octets. */
 function textOf(text: string): number[] {
@@ -88,13 +90,3 @@ export class ReplyHeaders {
 }
 
 const UNIMPLEMENTED = 12;
-const MOST_DETAILS = 1024;
-
-/** gRPC over HTTP/2: UTF-8, with everything but printable ASCII, and the percent sign, as `%XX`. */
-function percentEncoded(text: string): string {
-  let encoded = '';
-  for (const octet of new TextEncoder().encode(text.length > MOST_DETAILS ? `${text.slice(0, MOST_DETAILS)}...` : text)) {
-    encoded += octet >= 0x20 && octet <= 0x7e && octet !== 0x25 ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return encoded;
-}

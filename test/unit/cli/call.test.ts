@@ -1,4 +1,5 @@
 /** `sluice call` without the command: what goes over the wire, and what is said of the answer. A real server notes what comes. */
+import { listen } from '../../../src/transport/index.ts';
 import { create, fromBinary, toBinary, toJson, type JsonObject } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -15,7 +16,7 @@ beforeEach(() => {
 });
 
 beforeAll(async () => {
-  serving = await serve({
+  serving = await serve(listen, {
     '/envoy.service.auth.v3.Authorization/Check': {
       kind: 'unary', handle: (bytes, context) => {
         const request = fromBinary(CheckRequestSchema, bytes);

@@ -1,3 +1,4 @@
+import { listen } from '../../../src/transport/index.ts';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HealthCheckRequestSchema, HealthCheckResponse_ServingStatus as Is, HealthCheckResponseSchema } from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
@@ -15,7 +16,7 @@ let serving: Serving;
 let isServing: boolean;
 const start = async (): Promise<void> => {
   isServing = true;
-  serving = await serve(Object.fromEntries(healthMethods({ services: [SERVICE], isServing: () => isServing, watchEveryMs: 10 })));
+  serving = await serve(listen, Object.fromEntries(healthMethods({ services: [SERVICE], isServing: () => isServing, watchEveryMs: 10 })));
 };
 afterEach(() => serving.stop());
 

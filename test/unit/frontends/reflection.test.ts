@@ -1,4 +1,5 @@
 /** Asked by a client that has no files of ours: grpc-js with what proto-loader makes of the answers. */
+import { listen } from '../../../src/transport/index.ts';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
@@ -14,7 +15,7 @@ import { failureOf, all, serve, Status, type Serving } from '../transport/servin
 
 let serving: Serving;
 beforeAll(async () => {
-  serving = await serve({
+  serving = await serve(listen, {
     ...Object.fromEntries(reflectionMethods([Authorization, RateLimitService, AccessLogService, Health])),
     '/envoy.service.auth.v3.Authorization/Check': {
       kind: 'unary', handle: () => toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code: 7, message: 'learnt by reflection' } })),

@@ -1,5 +1,6 @@
 /** What a hostile or broken peer may do: its connection ends with the right error, in bounded memory, and others are served. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { listen } from '../../../src/transport/index.ts';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
 import { call, END_HEADERS, END_STREAM, field, frame, head, message, rawPeer, type RawPeer, Type, uint32 } from './raw-peer.ts';
 import { bytes, serve, type Serving, text, waitUntil } from './serving.ts';
@@ -12,7 +13,7 @@ let waiting: (() => void)[];
 beforeEach(async () => {
   asked = 0;
   waiting = [];
-  serving = await serve({
+  serving = await serve(listen, {
     '/t.T/Echo': { kind: 'unary', handle: (request) => { asked++; return request; } },
     '/t.T/Waits': { kind: 'unary', handle: (request) => new Promise((resolve) => { waiting.push(() => resolve(request)); }) },
     '/t.T/Large': { kind: 'unary', handle: () => new Uint8Array(64 * 1024) },

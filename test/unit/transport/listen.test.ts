@@ -1,137 +1,140 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { dialGrpc, listen, type StreamHandler } from '../../../src/transport/index.ts';
+import { dialGrpc, type StreamHandler } from '../../../src/transport/index.ts';
 import { all, bytes, failureOf, serve, Status, text, waitUntil, type Serving } from './serving.ts';
+import { TRANSPORTS } from './serving.ts';
 
-const started: Serving[] = [];
-const start = async (...how: Parameters<typeof serve>): Promise<Serving> => {
-  const serving = await serve(...how);
-  started.push(serving);
-  return serving;
-};
-afterEach(async () => {
-  for (const serving of started.splice(0)) await serving.stop();
-});
-
-const options = { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, onFault: () => {} };
-
-describe('an address that cannot be had', () => {
-  test('a port that is taken is named', async () => {
-    const other = createServer().listen(0, '127.0.0.1');
-    await new Promise((resolve) => other.once('listening', resolve));
-    const { port } = other.address() as AddressInfo;
-    await expect(listen(new Map(), { ...options, port })).rejects.toThrow(`127.0.0.1:${port} is taken by another process: stop it, or choose another port`);
-    other.close();
-  });
-
-  test('an address of another machine is named', async () => {
-    await expect(listen(new Map(), { ...options, host: '192.0.2.1' })).rejects.toThrow(/^192\.0\.2\.1:0 is no address of this machine/);
-  });
-});
-
-test('port 0 takes any free one, and IPv6 works', async () => {
-  const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => request }]]), { ...options, host: '::1' });
-  const client = dialGrpc(`[::1]:${transport.port}`);
-  expect(text(await client.unary('/t.T/Echo', bytes('six')))).toBe('six');
-  client.close();
-  await transport.drain(100);
-});
-
-test('a server that is away is UNAVAILABLE', async () => {
-  const client = dialGrpc('127.0.0.1:1');
-  expect((await failureOf(client.unary('/t.T/Echo', bytes('a'), { timeoutMs: 2000 }))).code).toBe(Status.UNAVAILABLE);
-  client.close();
-});
-
-describe('drain', () => {
-  test('a call in flight still gets its answer, a new one is refused', async () => {
-    const gate = Promise.withResolvers<void>();
-    let began = false;
-    const serving = await start({
-      '/t.T/Slow': { kind: 'unary', handle: async (request) => {
-        began = true;
-        await gate.promise;
-        return request;
-      } },
-    });
-    const slow = serving.client.unary('/t.T/Slow', bytes('slow'));
-    await waitUntil(() => began, 'the call has begun');
-    const drained = serving.transport.drain(3000);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const late = dialGrpc(serving.address);
-    expect((await failureOf(late.unary('/t.T/Slow', bytes('late'), { timeoutMs: 1000 }))).code).toBe(Status.UNAVAILABLE);
-    late.close();
-    gate.resolve();
-    expect(text(await slow)).toBe('slow');
-    await drained;
-  });
-
-  test('a call that never ends is cut off after the grace', async () => {
-    let began = false;
-    const serving = await start({
-      '/t.T/Hangs': { kind: 'unary', handle: () => {
-        began = true;
-        return new Promise<Uint8Array>(() => {});
-      } },
-    });
-    const call = failureOf(serving.client.unary('/t.T/Hangs', bytes('')));
-    await waitUntil(() => began, 'the call has begun');
-    const from = Date.now();
-    await serving.transport.drain(200);
-    expect(Date.now() - from).toBeLessThan(1000);
-    expect((await call).code).not.toBe(Status.OK);
-  });
-
-  const counting = (total: { messages: number }): StreamHandler => async function* count(requests) {
-    for await (const request of requests) total.messages += request.length;
-    yield bytes(String(total.messages));
+describe.each(TRANSPORTS)('%s', (_transport, listen) => {
+  const started: Serving[] = [];
+  const start = async (methods: Parameters<typeof serve>[1]): Promise<Serving> => {
+    const serving = await serve(listen, methods);
+    started.push(serving);
+    return serving;
   };
-
-  test('a stream that is quiet ends at once and well, with everything read', async () => {
-    const total = { messages: 0 };
-    const serving = await start({ '/t.T/Count': { kind: 'stream', handle: counting(total) } });
-    const waits = async function* waits(): AsyncGenerator<Uint8Array> {
-      yield bytes('abc');
-      await new Promise((resolve) => setTimeout(resolve, 5000).unref());
-    };
-    const replies = all(serving.client.stream('/t.T/Count', waits()));
-    await waitUntil(() => total.messages === 3, 'the message has come');
-    const from = Date.now();
-    await serving.transport.drain(5000);
-    expect(Date.now() - from).toBeLessThan(1000);
-    expect(await replies).toEqual(['3']);
+  afterEach(async () => {
+    for (const serving of started.splice(0)) await serving.stop();
   });
 
-  test('a stream that is busy is ended well before the grace is over', async () => {
-    const total = { messages: 0 };
-    const serving = await start({ '/t.T/Count': { kind: 'stream', handle: counting(total) } });
-    const busy = async function* busy(): AsyncGenerator<Uint8Array> {
-      for (;;) {
-        yield bytes('a');
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-    };
-    const replies = all(serving.client.stream('/t.T/Count', busy()));
-    await waitUntil(() => total.messages > 0, 'the stream has begun');
-    await serving.transport.drain(500);
-    expect(await replies).toEqual([String(total.messages)]);
-    expect(total.messages).toBeGreaterThan(20);
-  });
+  const options = { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, onFault: () => {} };
 
-  test('a handler that waits is told', async () => {
-    let told = false;
-    const serving = await start({
-      '/t.T/Watch': { kind: 'stream', handle: async function* watch(_requests, { draining }) {
-        yield bytes('watching');
-        await new Promise((resolve) => draining.addEventListener('abort', resolve));
-        told = true;
-      } },
+  describe('an address that cannot be had', () => {
+    test('a port that is taken is named', async () => {
+      const other = createServer().listen(0, '127.0.0.1');
+      await new Promise((resolve) => other.once('listening', resolve));
+      const { port } = other.address() as AddressInfo;
+      await expect(listen(new Map(), { ...options, port })).rejects.toThrow(`127.0.0.1:${port} is taken by another process: stop it, or choose another port`);
+      other.close();
     });
-    const replies = serving.client.stream('/t.T/Watch', [])[Symbol.asyncIterator]();
-    await replies.next();
-    const last = replies.next();
-    await serving.transport.drain(3000);
-    expect(told).toBe(true);
-    expect((await last).done).toBe(true);
+
+    test('an address of another machine is named', async () => {
+      await expect(listen(new Map(), { ...options, host: '192.0.2.1' })).rejects.toThrow(/^192\.0\.2\.1:0 is no address of this machine/);
+    });
+  });
+
+  test('port 0 takes any free one, and IPv6 works', async () => {
+    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => request }]]), { ...options, host: '::1' });
+    const client = dialGrpc(`[::1]:${transport.port}`);
+    expect(text(await client.unary('/t.T/Echo', bytes('six')))).toBe('six');
+    client.close();
+    await transport.drain(100);
+  });
+
+  test('a server that is away is UNAVAILABLE', async () => {
+    const client = dialGrpc('127.0.0.1:1');
+    expect((await failureOf(client.unary('/t.T/Echo', bytes('a'), { timeoutMs: 2000 }))).code).toBe(Status.UNAVAILABLE);
+    client.close();
+  });
+
+  describe('drain', () => {
+    test('a call in flight still gets its answer, a new one is refused', async () => {
+      const gate = Promise.withResolvers<void>();
+      let began = false;
+      const serving = await start({
+        '/t.T/Slow': { kind: 'unary', handle: async (request) => {
+          began = true;
+          await gate.promise;
+          return request;
+        } },
+      });
+      const slow = serving.client.unary('/t.T/Slow', bytes('slow'));
+      await waitUntil(() => began, 'the call has begun');
+      const drained = serving.transport.drain(3000);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const late = dialGrpc(serving.address);
+      expect((await failureOf(late.unary('/t.T/Slow', bytes('late'), { timeoutMs: 1000 }))).code).toBe(Status.UNAVAILABLE);
+      late.close();
+      gate.resolve();
+      expect(text(await slow)).toBe('slow');
+      await drained;
+    });
+
+    test('a call that never ends is cut off after the grace', async () => {
+      let began = false;
+      const serving = await start({
+        '/t.T/Hangs': { kind: 'unary', handle: () => {
+          began = true;
+          return new Promise<Uint8Array>(() => {});
+        } },
+      });
+      const call = failureOf(serving.client.unary('/t.T/Hangs', bytes('')));
+      await waitUntil(() => began, 'the call has begun');
+      const from = Date.now();
+      await serving.transport.drain(200);
+      expect(Date.now() - from).toBeLessThan(1000);
+      expect((await call).code).not.toBe(Status.OK);
+    });
+
+    const counting = (total: { messages: number }): StreamHandler => async function* count(requests) {
+      for await (const request of requests) total.messages += request.length;
+      yield bytes(String(total.messages));
+    };
+
+    test('a stream that is quiet ends at once and well, with everything read', async () => {
+      const total = { messages: 0 };
+      const serving = await start({ '/t.T/Count': { kind: 'stream', handle: counting(total) } });
+      const waits = async function* waits(): AsyncGenerator<Uint8Array> {
+        yield bytes('abc');
+        await new Promise((resolve) => setTimeout(resolve, 5000).unref());
+      };
+      const replies = all(serving.client.stream('/t.T/Count', waits()));
+      await waitUntil(() => total.messages === 3, 'the message has come');
+      const from = Date.now();
+      await serving.transport.drain(5000);
+      expect(Date.now() - from).toBeLessThan(1000);
+      expect(await replies).toEqual(['3']);
+    });
+
+    test('a stream that is busy is ended well before the grace is over', async () => {
+      const total = { messages: 0 };
+      const serving = await start({ '/t.T/Count': { kind: 'stream', handle: counting(total) } });
+      const busy = async function* busy(): AsyncGenerator<Uint8Array> {
+        for (;;) {
+          yield bytes('a');
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      };
+      const replies = all(serving.client.stream('/t.T/Count', busy()));
+      await waitUntil(() => total.messages > 0, 'the stream has begun');
+      await serving.transport.drain(500);
+      expect(await replies).toEqual([String(total.messages)]);
+      expect(total.messages).toBeGreaterThan(20);
+    });
+
+    test('a handler that waits is told', async () => {
+      let told = false;
+      const serving = await start({
+        '/t.T/Watch': { kind: 'stream', handle: async function* watch(_requests, { draining }) {
+          yield bytes('watching');
+          await new Promise((resolve) => draining.addEventListener('abort', resolve));
+          told = true;
+        } },
+      });
+      const replies = serving.client.stream('/t.T/Watch', [])[Symbol.asyncIterator]();
+      await replies.next();
+      const last = replies.next();
+      await serving.transport.drain(3000);
+      expect(told).toBe(true);
+      expect((await last).done).toBe(true);
+    });
   });
 });

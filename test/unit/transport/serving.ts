@@ -1,5 +1,5 @@
 /** A real server with methods that misbehave on purpose, and a real client. */
-import { dialGrpc, GrpcError, listen, Status, type GrpcClient, type Method, type Transport } from '../../../src/transport/index.ts';
+import { dialGrpc, GrpcError, listen, listenHttp2, type Listen, Status, type GrpcClient, type Method, type Transport } from '../../../src/transport/index.ts';
 
 export interface Serving {
   readonly transport: Transport;
@@ -9,9 +9,12 @@ export interface Serving {
   stop(): Promise<void>;
 }
 
-export async function serve(methods: Readonly<Record<string, Method>>, maxMessageBytes = 64 * 1024): Promise<Serving> {
+/** What every transport does is tested on each. */
+export const TRANSPORTS: readonly (readonly [name: string, listen: Listen])[] = [['our own HTTP/2', listen], ['node:http2', listenHttp2]];
+
+export async function serve(listenAt: Listen, methods: Readonly<Record<string, Method>>, maxMessageBytes = 64 * 1024): Promise<Serving> {
   const faults: Serving['faults'] = [];
-  const transport = await listen(new Map(Object.entries(methods)), {
+  const transport = await listenAt(new Map(Object.entries(methods)), {
     host: '127.0.0.1', port: 0, maxMessageBytes, onFault: (path, error) => void faults.push({ path, error }),
   });
   const address = `127.0.0.1:${transport.port}`;

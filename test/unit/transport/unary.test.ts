@@ -2,192 +2,195 @@ import { connect, constants } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CallContext, UnaryHandler } from '../../../src/transport/index.ts';
 import { bytes, failureOf, GrpcError, serve, Status, text, waitUntil, type Serving } from './serving.ts';
+import { TRANSPORTS } from './serving.ts';
 
-let serving: Serving;
-let seen: CallContext | undefined;
-let aborted = 0;
+describe.each(TRANSPORTS)('%s', (_transport, listen) => {
+  let serving: Serving;
+  let seen: CallContext | undefined;
+  let aborted = 0;
 
-const unary = (handle: UnaryHandler) => ({ kind: 'unary', handle }) as const;
+  const unary = (handle: UnaryHandler) => ({ kind: 'unary', handle }) as const;
 
-beforeAll(async () => {
-  serving = await serve({
-    '/t.T/Echo': unary((request) => request),
-    '/t.T/Later': unary(async (request) => {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      return request;
-    }),
-    '/t.T/Context': unary((request, context) => {
-      seen = context;
-      return bytes(JSON.stringify({ peer: context.peer, remainingMs: context.remainingMs(), who: context.metadata('x-who'), none: context.metadata('x-none') }));
-    }),
-    '/t.T/Throws': unary(() => {
-      throw new Error('secret detail');
-    }),
-    '/t.T/Rejects': unary(() => Promise.reject(new Error('secret detail'))),
-    '/t.T/Refuses': unary(() => {
-      throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'too much: 100 % of \u{1F600}');
-    }),
-    '/t.T/RefusesLater': unary(() => Promise.reject(new GrpcError(Status.NOT_FOUND, 'nothing there'))),
-    '/t.T/RefusesOddly': unary(() => {
-      throw new GrpcError(Status.NOT_FOUND, 'half a pair: \ud83d.');
-    }),
-    '/t.T/SaysOkByThrowing': unary(() => {
-      throw new GrpcError(Status.OK, 'fine');
-    }),
-    '/t.T/AnswersNothing': unary(() => undefined as unknown as Uint8Array),
-    '/t.T/AnswersNothingLater': unary(() => Promise.resolve(undefined as unknown as Uint8Array)),
-    '/t.T/Hangs': unary((_request, { signal }) => new Promise((_resolve, reject) => {
-      signal.addEventListener('abort', () => {
-        aborted++;
-        reject(signal.reason);
+  beforeAll(async () => {
+    serving = await serve(listen, {
+      '/t.T/Echo': unary((request) => request),
+      '/t.T/Later': unary(async (request) => {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        return request;
+      }),
+      '/t.T/Context': unary((request, context) => {
+        seen = context;
+        return bytes(JSON.stringify({ peer: context.peer, remainingMs: context.remainingMs(), who: context.metadata('x-who'), none: context.metadata('x-none') }));
+      }),
+      '/t.T/Throws': unary(() => {
+        throw new Error('secret detail');
+      }),
+      '/t.T/Rejects': unary(() => Promise.reject(new Error('secret detail'))),
+      '/t.T/Refuses': unary(() => {
+        throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'too much: 100 % of \u{1F600}');
+      }),
+      '/t.T/RefusesLater': unary(() => Promise.reject(new GrpcError(Status.NOT_FOUND, 'nothing there'))),
+      '/t.T/RefusesOddly': unary(() => {
+        throw new GrpcError(Status.NOT_FOUND, 'half a pair: \ud83d.');
+      }),
+      '/t.T/SaysOkByThrowing': unary(() => {
+        throw new GrpcError(Status.OK, 'fine');
+      }),
+      '/t.T/AnswersNothing': unary(() => undefined as unknown as Uint8Array),
+      '/t.T/AnswersNothingLater': unary(() => Promise.resolve(undefined as unknown as Uint8Array)),
+      '/t.T/Hangs': unary((_request, { signal }) => new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted++;
+          reject(signal.reason);
+        });
+      })),
+    });
+  });
+  afterAll(() => serving.stop());
+
+  describe('answers', () => {
+    test('at once, and by promise', async () => {
+      expect(text(await serving.client.unary('/t.T/Echo', bytes('a')))).toBe('a');
+      expect(text(await serving.client.unary('/t.T/Later', bytes('b')))).toBe('b');
+    });
+
+    test('an empty request and an empty reply, where the handler means it', async () => {
+      expect((await serving.client.unary('/t.T/Echo', new Uint8Array())).length).toBe(0);
+    });
+
+    test('a reply that is part of a larger memory', async () => {
+      const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3);
+      expect([...await serving.client.unary('/t.T/Echo', part)]).toEqual([2, 3]);
+    });
+
+    test('many at once', async () => {
+      const replies = await Promise.all(Array.from({ length: 500 }, (_, n) => serving.client.unary(n % 2 ? '/t.T/Echo' : '/t.T/Later', bytes(String(n)))));
+      expect(replies.map(text)).toEqual(Array.from({ length: 500 }, (_, n) => String(n)));
+    });
+  });
+
+  test('the context says who calls, what it sent and how long it waits', async () => {
+    const without = JSON.parse(text(await serving.client.unary('/t.T/Context', bytes('')))) as Record<string, unknown>;
+    expect(without['peer']).toMatch(/^127\.0\.0\.1:\d+$/);
+    expect(without).not.toHaveProperty('remainingMs');
+    const reply = JSON.parse(text(await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 800, metadata: { 'x-who': 'ann' } }))) as Record<string, unknown>;
+    expect(reply['who']).toBe('ann');
+    expect(reply).not.toHaveProperty('none');
+    expect(reply['remainingMs']).toBeGreaterThan(400);
+    expect(reply['remainingMs']).toBeLessThanOrEqual(800);
+  });
+
+  test('a signal that is read is not aborted by a good answer', async () => {
+    await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 500 });
+    const { signal } = seen as CallContext;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(signal.aborted).toBe(false);
+  });
+
+  describe('never an empty OK', () => {
+    test('an unknown method is UNIMPLEMENTED', async () => {
+      expect((await failureOf(serving.client.unary('/t.T/Nope', bytes('a')))).code).toBe(Status.UNIMPLEMENTED);
+      expect((await failureOf(serving.client.unary('/', bytes('a')))).code).toBe(Status.UNIMPLEMENTED);
+    });
+
+    for (const method of ['Throws', 'Rejects', 'SaysOkByThrowing', 'AnswersNothing', 'AnswersNothingLater']) {
+      test(`${method} is INTERNAL, told to the log, and the reason stays here`, async () => {
+        const before = serving.faults.length;
+        const failure = await failureOf(serving.client.unary(`/t.T/${method}`, bytes('a')));
+        expect(failure.code).toBe(Status.INTERNAL);
+        expect(failure.message).not.toContain('secret');
+        expect(serving.faults.length).toBe(before + 1);
+        expect(serving.faults.at(-1)?.path).toBe(`/t.T/${method}`);
+        expect(serving.faults.at(-1)?.error).toBeInstanceOf(Error);
       });
-    })),
-  });
-});
-afterAll(() => serving.stop());
+    }
 
-describe('answers', () => {
-  test('at once, and by promise', async () => {
-    expect(text(await serving.client.unary('/t.T/Echo', bytes('a')))).toBe('a');
-    expect(text(await serving.client.unary('/t.T/Later', bytes('b')))).toBe('b');
-  });
-
-  test('an empty request and an empty reply, where the handler means it', async () => {
-    expect((await serving.client.unary('/t.T/Echo', new Uint8Array())).length).toBe(0);
-  });
-
-  test('a reply that is part of a larger memory', async () => {
-    const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3);
-    expect([...await serving.client.unary('/t.T/Echo', part)]).toEqual([2, 3]);
-  });
-
-  test('many at once', async () => {
-    const replies = await Promise.all(Array.from({ length: 500 }, (_, n) => serving.client.unary(n % 2 ? '/t.T/Echo' : '/t.T/Later', bytes(String(n)))));
-    expect(replies.map(text)).toEqual(Array.from({ length: 500 }, (_, n) => String(n)));
-  });
-});
-
-test('the context says who calls, what it sent and how long it waits', async () => {
-  const without = JSON.parse(text(await serving.client.unary('/t.T/Context', bytes('')))) as Record<string, unknown>;
-  expect(without['peer']).toMatch(/^127\.0\.0\.1:\d+$/);
-  expect(without).not.toHaveProperty('remainingMs');
-  const reply = JSON.parse(text(await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 800, metadata: { 'x-who': 'ann' } }))) as Record<string, unknown>;
-  expect(reply['who']).toBe('ann');
-  expect(reply).not.toHaveProperty('none');
-  expect(reply['remainingMs']).toBeGreaterThan(400);
-  expect(reply['remainingMs']).toBeLessThanOrEqual(800);
-});
-
-test('a signal that is read is not aborted by a good answer', async () => {
-  await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 500 });
-  const { signal } = seen as CallContext;
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(signal.aborted).toBe(false);
-});
-
-describe('never an empty OK', () => {
-  test('an unknown method is UNIMPLEMENTED', async () => {
-    expect((await failureOf(serving.client.unary('/t.T/Nope', bytes('a')))).code).toBe(Status.UNIMPLEMENTED);
-    expect((await failureOf(serving.client.unary('/', bytes('a')))).code).toBe(Status.UNIMPLEMENTED);
-  });
-
-  for (const method of ['Throws', 'Rejects', 'SaysOkByThrowing', 'AnswersNothing', 'AnswersNothingLater']) {
-    test(`${method} is INTERNAL, told to the log, and the reason stays here`, async () => {
+    test('a GrpcError is its status and text, and no fault of ours', async () => {
       const before = serving.faults.length;
-      const failure = await failureOf(serving.client.unary(`/t.T/${method}`, bytes('a')));
-      expect(failure.code).toBe(Status.INTERNAL);
-      expect(failure.message).not.toContain('secret');
-      expect(serving.faults.length).toBe(before + 1);
-      expect(serving.faults.at(-1)?.path).toBe(`/t.T/${method}`);
-      expect(serving.faults.at(-1)?.error).toBeInstanceOf(Error);
+      expect(await failureOf(serving.client.unary('/t.T/Refuses', bytes('')))).toMatchObject({ code: Status.RESOURCE_EXHAUSTED, message: 'too much: 100 % of \u{1F600}' });
+      expect(await failureOf(serving.client.unary('/t.T/RefusesLater', bytes('')))).toMatchObject({ code: Status.NOT_FOUND, message: 'nothing there' });
+      expect(await failureOf(serving.client.unary('/t.T/RefusesOddly', bytes('')))).toMatchObject({ code: Status.NOT_FOUND, message: 'half a pair: \ufffd.' });
+      expect(serving.faults.length).toBe(before);
+    });
+  });
+
+  describe('a caller that does not wait', () => {
+    test('its deadline ends the call and aborts the handler', async () => {
+      const before = { aborted, faults: serving.faults.length };
+      const failure = await failureOf(serving.client.unary('/t.T/Hangs', bytes(''), { timeoutMs: 80 }));
+      expect(failure.code).toBe(Status.DEADLINE_EXCEEDED);
+      await waitUntil(() => aborted === before.aborted + 1, 'the handler is told');
+      expect(serving.faults.length).toBe(before.faults);
+    });
+
+    test('its cancellation aborts the handler', async () => {
+      const before = aborted;
+      const cancel = new AbortController();
+      const call = failureOf(serving.client.unary('/t.T/Hangs', bytes(''), { signal: cancel.signal }));
+      setTimeout(() => cancel.abort(), 30);
+      expect((await call).code).toBe(Status.CANCELLED);
+      await waitUntil(() => aborted === before + 1, 'the handler is told');
+    });
+  });
+
+  test('a request above the limit is RESOURCE_EXHAUSTED, and the next one works', async () => {
+    const failure = await failureOf(serving.client.unary('/t.T/Echo', new Uint8Array(64 * 1024 + 1)));
+    expect(failure.code).toBe(Status.RESOURCE_EXHAUSTED);
+    expect((await serving.client.unary('/t.T/Echo', new Uint8Array(64 * 1024))).length).toBe(64 * 1024);
+  });
+
+  /** Frames that no client library would send. */
+  function raw(path: string, body: Uint8Array): Promise<{ readonly status: string | undefined; readonly data: number }> {
+    return new Promise((resolve, reject) => {
+      const session = connect(`http://${serving.address}`);
+      session.on('error', reject);
+      const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', 'te': 'trailers' });
+      let status: string | undefined;
+      let data = 0;
+      const note = (headers: Record<string, unknown>): void => {
+        const sent = headers['grpc-status'];
+        if (typeof sent === 'string') status = sent;
+      };
+      stream.on('response', note);
+      stream.on('trailers', note);
+      stream.on('data', (chunk: Buffer) => {
+        data += chunk.length;
+      });
+      stream.on('error', reject);
+      stream.on('close', () => {
+        session.close();
+        resolve({ status, data });
+      });
+      stream.end(body);
     });
   }
 
-  test('a GrpcError is its status and text, and no fault of ours', async () => {
-    const before = serving.faults.length;
-    expect(await failureOf(serving.client.unary('/t.T/Refuses', bytes('')))).toMatchObject({ code: Status.RESOURCE_EXHAUSTED, message: 'too much: 100 % of \u{1F600}' });
-    expect(await failureOf(serving.client.unary('/t.T/RefusesLater', bytes('')))).toMatchObject({ code: Status.NOT_FOUND, message: 'nothing there' });
-    expect(await failureOf(serving.client.unary('/t.T/RefusesOddly', bytes('')))).toMatchObject({ code: Status.NOT_FOUND, message: 'half a pair: \ufffd.' });
-    expect(serving.faults.length).toBe(before);
-  });
-});
-
-describe('a caller that does not wait', () => {
-  test('its deadline ends the call and aborts the handler', async () => {
-    const before = { aborted, faults: serving.faults.length };
-    const failure = await failureOf(serving.client.unary('/t.T/Hangs', bytes(''), { timeoutMs: 80 }));
-    expect(failure.code).toBe(Status.DEADLINE_EXCEEDED);
-    await waitUntil(() => aborted === before.aborted + 1, 'the handler is told');
-    expect(serving.faults.length).toBe(before.faults);
-  });
-
-  test('its cancellation aborts the handler', async () => {
-    const before = aborted;
-    const cancel = new AbortController();
-    const call = failureOf(serving.client.unary('/t.T/Hangs', bytes(''), { signal: cancel.signal }));
-    setTimeout(() => cancel.abort(), 30);
-    expect((await call).code).toBe(Status.CANCELLED);
-    await waitUntil(() => aborted === before + 1, 'the handler is told');
-  });
-});
-
-test('a request above the limit is RESOURCE_EXHAUSTED, and the next one works', async () => {
-  const failure = await failureOf(serving.client.unary('/t.T/Echo', new Uint8Array(64 * 1024 + 1)));
-  expect(failure.code).toBe(Status.RESOURCE_EXHAUSTED);
-  expect((await serving.client.unary('/t.T/Echo', new Uint8Array(64 * 1024))).length).toBe(64 * 1024);
-});
-
-/** Frames that no client library would send. */
-function raw(path: string, body: Uint8Array): Promise<{ readonly status: string | undefined; readonly data: number }> {
-  return new Promise((resolve, reject) => {
-    const session = connect(`http://${serving.address}`);
-    session.on('error', reject);
-    const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', 'te': 'trailers' });
-    let status: string | undefined;
-    let data = 0;
-    const note = (headers: Record<string, unknown>): void => {
-      const sent = headers['grpc-status'];
-      if (typeof sent === 'string') status = sent;
+  describe('frames that are wrong', () => {
+    const cases: Readonly<Record<string, Uint8Array>> = {
+      'no message at all': new Uint8Array(),
+      'half a frame header': new Uint8Array([0, 0, 0]),
+      'half a message': new Uint8Array([0, 0, 0, 0, 9, 1, 2]),
+      'a compressed flag without an encoding': new Uint8Array([1, 0, 0, 0, 1, 7]),
+      'two messages': new Uint8Array([0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 1, 8]),
     };
-    stream.on('response', note);
-    stream.on('trailers', note);
-    stream.on('data', (chunk: Buffer) => {
-      data += chunk.length;
-    });
-    stream.on('error', reject);
-    stream.on('close', () => {
-      session.close();
-      resolve({ status, data });
-    });
-    stream.end(body);
+    for (const [name, body] of Object.entries(cases)) {
+      test(`${name}: an error status and no message`, async () => {
+        const { status, data } = await raw('/t.T/Echo', body);
+        expect({ status: status !== '0' && status !== undefined, data }).toEqual({ status: true, data: 0 });
+      });
+    }
   });
-}
 
-describe('frames that are wrong', () => {
-  const cases: Readonly<Record<string, Uint8Array>> = {
-    'no message at all': new Uint8Array(),
-    'half a frame header': new Uint8Array([0, 0, 0]),
-    'half a message': new Uint8Array([0, 0, 0, 0, 9, 1, 2]),
-    'a compressed flag without an encoding': new Uint8Array([1, 0, 0, 0, 1, 7]),
-    'two messages': new Uint8Array([0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 1, 8]),
-  };
-  for (const [name, body] of Object.entries(cases)) {
-    test(`${name}: an error status and no message`, async () => {
-      const { status, data } = await raw('/t.T/Echo', body);
-      expect({ status: status !== '0' && status !== undefined, data }).toEqual({ status: true, data: 0 });
-    });
-  }
-});
-
-test('a client whose connection breaks stops nothing', async () => {
-  const before = aborted;
-  const session = connect(`http://${serving.address}`);
-  session.on('error', () => {});
-  const stream = session.request({ ':method': 'POST', ':path': '/t.T/Hangs', 'content-type': 'application/grpc', 'te': 'trailers' });
-  stream.on('error', () => {});
-  stream.end(new Uint8Array([0, 0, 0, 0, 0]));
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  session.destroy(new Error('gone'), constants.NGHTTP2_CANCEL);
-  await waitUntil(() => aborted === before + 1, 'the handler is told');
-  expect(text(await serving.client.unary('/t.T/Echo', bytes('still here')))).toBe('still here');
+  test('a client whose connection breaks stops nothing', async () => {
+    const before = aborted;
+    const session = connect(`http://${serving.address}`);
+    session.on('error', () => {});
+    const stream = session.request({ ':method': 'POST', ':path': '/t.T/Hangs', 'content-type': 'application/grpc', 'te': 'trailers' });
+    stream.on('error', () => {});
+    stream.end(new Uint8Array([0, 0, 0, 0, 0]));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    session.destroy(new Error('gone'), constants.NGHTTP2_CANCEL);
+    await waitUntil(() => aborted === before + 1, 'the handler is told');
+    expect(text(await serving.client.unary('/t.T/Echo', bytes('still here')))).toBe('still here');
+  });
 });

@@ -1,0 +1,113 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { Exchange, Head, Receiver } from '../exchange.ts';
+import { percentEncoded } from '../percent.ts';
+
+/** Taken off the wire and not yet by the handler: beyond it the stream is not read. */
+const WINDOW_BYTES = 32 * 1024;
+const HEAD = { ':status': 200, 'content-type': 'application/grpc' } as const;
+
+export class NodeHead implements Head {
+  readonly method: string;
+  readonly path: string;
+  readonly contentType: string | undefined;
+  readonly #headers: IncomingHttpHeaders;
+  memo: unknown;
+
+  constructor(headers: IncomingHttpHeaders) {
+    this.#headers = headers;
+    this.method = headers[':method'] ?? '';
+    this.path = headers[':path'] ?? '';
+    this.contentType = headers['content-type'];
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  }
+}
+
+/** A stream of node:http2 behind the seam. */
+export class NodeExchange implements Exchange {
+  readonly peer: string;
+  readonly #stream: ServerHttp2Stream;
+  #isEnded = false;
+  #uncredited = 0;
+
+  constructor(stream: ServerHttp2Stream) {
+    this.#stream = stream;
+    const { remoteAddress = 'unknown', remotePort = 0 } = stream.session?.socket ?? {};
+    this.peer = remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+  }
+
+  /** Tells the receiver of what comes. */
+  attach(receiver: Receiver): void {
+    const stream = this.#stream;
+    stream.on('data', (chunk: Buffer) => {
+      this.#uncredited += chunk.length;
+      if (this.#uncredited > WINDOW_BYTES) stream.pause();
+      receiver.data(chunk, 0, chunk.length, false);
+    });
+    stream.on('end', () => {
+      if (!stream.aborted) receiver.data(NO_BYTES, 0, 0, true);
+    });
+    stream.on('drain', () => receiver.writable());
+    stream.on('error', () => {}); // close follows
+    stream.on('close', () => receiver.gone());
+  }
+
+  reply(message: Uint8Array): void {
+    this.send(message);
+    this.end(0, '');
+  }
+
+  send(message: Uint8Array): boolean {
+    const stream = this.#stream;
+    if (this.#isEnded || stream.destroyed) return true;
+    if (!stream.headersSent) stream.respond(HEAD, { waitForTrailers: true });
+    const framed = Buffer.allocUnsafe(5 + message.length);
+    framed[0] = 0;
+    framed.writeUInt32BE(message.length, 1);
+    framed.set(message, 5);
+    return stream.write(framed);
+  }
+
+  end(code: number, details: string): void {
+    const stream = this.#stream;
+    if (this.#isEnded || stream.destroyed) return;
+    this.#isEnded = true;
+    const status = { 'grpc-status': String(code), ...(details === '' ? {} : { 'grpc-message': percentEncoded(details) }) };
+    if (!stream.headersSent) {
+      stream.respond({ ...HEAD, ...status }, { endStream: true });
+      this.#resetUnlessWhole();
+      return;
+    }
+    stream.once('wantTrailers', () => {
+      stream.sendTrailers(status);
+      this.#resetUnlessWhole();
+    });
+    stream.end();
+  }
+
+  refuse(httpStatus: number, text: string): void {
+    if (this.#isEnded || this.#stream.destroyed) return;
+    this.#isEnded = true;
+    this.#stream.respond({ ':status': httpStatus, 'content-type': 'text/plain; charset=utf-8' });
+    this.#stream.end(text);
+  }
+
+  credit(bytes: number): void {
+    this.#uncredited -= bytes;
+    if (this.#uncredited <= WINDOW_BYTES && this.#stream.isPaused()) this.#stream.resume();
+  }
+
+  /** Held memory is bounded by the session's (maxSessionMemory). */
+  hold(): void {}
+
+  /** All is said: what is still to come of the request is of no use. */
+  #resetUnlessWhole(): void {
+    const stream = this.#stream;
+    if (!stream.readableEnded) setImmediate(() => { if (!stream.closed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR); });
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);

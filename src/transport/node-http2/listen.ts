@@ -1,0 +1,55 @@
+/** The fallback, and what our own HTTP/2 is compared with: Node's, which is nghttp2. */
+import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session, type ServerOptions } from 'node:http2';
+import type { Server } from 'node:net';
+import { bound, whyNotListening } from '../address.ts';
+import { grpcServer } from '../grpc/serve.ts';
+import { DEFAULT_LIMITS } from '../h2/limits.ts';
+import type { Listen, TransportOptions } from '../transport.ts';
+import { NodeExchange, NodeHead } from './exchange.ts';
+
+/** Of the grace: what busy streams may use before they are ended. */
+const STREAMS_SHARE = 0.8;
+
+export const listenHttp2: Listen = async (methods, options) => {
+  const grpc = grpcServer(methods, options);
+  const sessions = new Set<ServerHttp2Session>();
+  const server = serverOf(options);
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('error', () => {});
+    session.on('close', () => sessions.delete(session));
+    const { maxConnectionAgeMs } = options;
+    if (maxConnectionAgeMs === undefined) return;
+    const timer = setTimeout(() => session.close(), maxConnectionAgeMs * (0.95 + Math.random() / 10));
+    session.on('close', () => clearTimeout(timer));
+  });
+  server.on('stream', (stream, headers, flags) => {
+    const exchange = new NodeExchange(stream);
+    exchange.attach(grpc.serve(exchange, new NodeHead(headers), (flags & 1) !== 0));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new Error(whyNotListening(options, error.message), { cause: error })));
+    server.listen({ host: options.host, port: options.port, reusePort: options.reusePort ?? false }, resolve);
+  });
+
+  let drained: Promise<void> | undefined;
+  const drain = async (graceMs: number): Promise<void> => {
+    const closed = new Promise<void>((resolve) => { server.close(() => resolve()); });
+    const timers = [
+      setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
+      setTimeout(() => { for (const session of sessions) session.destroy(); }, graceMs),
+    ];
+    grpc.drain();
+    for (const session of sessions) session.close();
+    await closed;
+    for (const timer of timers) clearTimeout(timer);
+  };
+  return { ...bound(server as Server, options), drain: (graceMs) => drained ??= drain(graceMs) };
+};
+
+function serverOf({ tls, limits }: TransportOptions): Http2Server {
+  const { maxStreams, maxHeaderListBytes, streamWindowBytes } = { ...DEFAULT_LIMITS, ...limits };
+  const settings: ServerOptions = { settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderListBytes, initialWindowSize: streamWindowBytes, enableConnectProtocol: false } };
+  if (tls === undefined) return createServer(settings);
+  return createSecureServer({ ...settings, ...tls, minVersion: 'TLSv1.2', requestCert: tls.ca !== undefined });
+}
