@@ -1,7 +1,8 @@
-/** Counts in the memory of this process: exact, answered at once, gone when the process ends. */
+/** Counts in the memory of this process, which its workers share: exact, answered at once, gone when the process ends. */
 import { z } from 'zod';
 import { defineAdapter, quota } from 'sluice/plugin';
 import { Counters } from './counters.ts';
+import { SharedCounters } from './shared-counters.ts';
 
 export default defineAdapter({
   name: 'quota-memory',
@@ -14,6 +15,10 @@ export default defineAdapter({
   selfContained: true,
   async open({ maxKeys }, host) {
     const evicted = host.metrics.counter('quota_memory_evicted', 'Counters forgotten while in use, because maxKeys was reached.');
+    if (host.worker.count > 1) {
+      const shared = new SharedCounters({ maxKeys, host, onEvicted: () => evicted.add() });
+      return quota({ bucket: (rule) => shared.bucket(rule), charge: (asks) => shared.charge(asks) });
+    }
     const counters = new Counters({ maxKeys, clock: host.clock, onEvicted: () => evicted.add() });
     return {
       ...quota({

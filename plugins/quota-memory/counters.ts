@@ -13,7 +13,8 @@ export interface Bucket {
   readonly counter: string;
   readonly algorithm: Algorithm;
   readonly perMs: number;
-  readonly drawer: Drawer;
+  /** Where the counters are, in the memory of one process. */
+  readonly drawer: Drawer | undefined;
 }
 
 export interface CountersOptions {
@@ -77,7 +78,7 @@ export class Counters {
   }
 
   #counterOf({ bucket, key, perMs }: QuotaAsk<Bucket>, nowMs: number): Placed {
-    const { shelf, counters } = perMs === bucket.perMs ? bucket.drawer : this.#drawerOf(bucket.counter, bucket.algorithm, perMs);
+    const { shelf, counters } = (perMs === bucket.perMs ? bucket.drawer : undefined) ?? this.#drawerOf(bucket.counter, bucket.algorithm, perMs);
     const known = counters.get(key);
     if (known !== undefined) {
       if (known.a <= nowMs) shelf.toBack(known); // a new window

@@ -174,6 +174,8 @@ export interface Host {
     /** A page in Prometheus text format, appended to Sluice's own at /metrics. */
     page(render: () => string | Promise<string>): void;
   };
+  /** `serve --workers` runs one handler of this name in each worker; `number` is from 1. `count` 1: it is alone. */
+  readonly worker: { readonly number: number; readonly count: number };
   /** Memory of that name and size that every worker's handler of this name sees; zeroed when first asked for. */
   shared(name: string, bytes: number): SharedArrayBuffer;
 }

@@ -1,3 +1,4 @@
 /** `sluice/plugin`: everything that a plugin imports of Sluice. */
 export * from './contract.ts';
 export { type WatchedFile, type WatchedFileOptions, watchedFile } from './watched-file.ts';
+export { SharedLock } from './shared-lock.ts';

@@ -14,6 +14,8 @@ export interface HandlerEnvironment {
   readonly log: Log;
   readonly metrics: PluginMetrics;
   readonly shared: SharedMemory;
+  /** Alone where absent. */
+  readonly worker?: Host['worker'];
   /** The process's own where absent. */
   readonly clock?: Host['clock'];
   /** Given up while opening, and afterwards as if closed. */
@@ -60,6 +62,7 @@ export async function openHandler(adapter: Adapter, { name, config, folder }: Ha
     log, signal, folder,
     clock: environment.clock ?? PROCESS_CLOCK,
     metrics,
+    worker: environment.worker ?? { number: 1, count: 1 },
     background: (work, run) => background.start(work, run),
     ready: (isReady, why) => { notReady = isReady ? undefined : why ?? 'it says it is not ready'; },
     shared: (part, bytes) => environment.shared.get(name, part, bytes),

@@ -1,6 +1,7 @@
 /** Memory that outlives a handler: by handler, name and size. */
 export interface SharedMemory {
   get(handler: string, name: string, bytes: number): SharedArrayBuffer;
+  readonly all: Iterable<SharedArrayBuffer>;
 }
 
 export function createSharedMemory(): SharedMemory {
@@ -12,5 +13,6 @@ export function createSharedMemory(): SharedMemory {
       if (buffer === undefined) buffers.set(key, buffer = new SharedArrayBuffer(bytes));
       return buffer;
     },
+    get all() { return buffers.values(); },
   };
 }

@@ -47,9 +47,9 @@ export async function startAdmin({ host, port, sources, onFault }: AdminOptions)
 function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   app.get('/', () => ({ name: 'sluice', pages: PAGES }));
   app.get('/healthz', () => ({ status: 'ok' }));
-  app.get('/readyz', (_request, reply) => {
+  app.get('/readyz', async (_request, reply) => {
     const policy = sources.policy();
-    const handlers = sources.handlers().map(({ name, ready, why }) => ({ name, ready, why: why ?? null }));
+    const handlers = (await sources.handlers()).map(({ name, ready, why }) => ({ name, ready, why: why ?? null }));
     const why = sources.isDraining() ? 'stopping' : policy === undefined ? 'no policy is in force' : undefined;
     return reply.code(why === undefined ? 200 : 503).send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });
   });
@@ -58,6 +58,6 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
     return sources.metrics();
   });
   app.get('/rules', () => rulesPage(sources.policy()));
-  app.get('/handlers', () => handlersPage(sources.policy(), sources.handlers()));
-  app.get<{ Querystring: Readonly<Record<string, string | undefined>> }>('/verdicts', ({ query }) => verdictsPage(sources.verdicts(), query));
+  app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));
+  app.get<{ Querystring: Readonly<Record<string, string | undefined>> }>('/verdicts', async ({ query }) => verdictsPage(await sources.verdicts(), query));
 }

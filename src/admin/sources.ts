@@ -8,9 +8,9 @@ export interface AdminSources {
   policy(): Policy | undefined;
   /** Told to stop: no longer ready for new calls. */
   isDraining(): boolean;
-  handlers(): readonly HandlerState[];
+  handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
   /** The newest first. */
-  verdicts(): readonly KeptVerdict[];
+  verdicts(): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
   /** Prometheus text format. */
   metrics(): Promise<string>;
 }

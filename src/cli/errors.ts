@@ -12,6 +12,10 @@ export const CLI_ERRORS = {
     means: 'The address to listen at cannot be had: another process holds the port, or the host is not one of this machine.',
     fix: 'Stop the other process, or choose another address with --grpc or --admin.',
   },
+  CLI_TLS_FILE: {
+    means: 'A certificate or key for TLS could not be read, or the two do not belong together.',
+    fix: 'Name PEM files that this user may read: the chain with --tls-cert, its key with --tls-key.',
+  },
   CLI_POLICY: {
     means: 'The policy has errors, so there is nothing to serve.',
     fix: 'Each error says where it is and what to do. `sluice lint` shows the same list without starting anything.',

@@ -2,7 +2,8 @@
 import { openHandler } from '../adapters/live.ts';
 import { createPluginMetrics, type PluginMetrics } from '../adapters/plugin-metrics.ts';
 import type { Registry } from '../adapters/registry.ts';
-import { createSharedMemory } from '../adapters/shared-memory.ts';
+import type { Host } from '../adapters/contract.ts';
+import { createSharedMemory, type SharedMemory } from '../adapters/shared-memory.ts';
 import type { OpenHandlers } from '../core/open-handler.ts';
 import type { OwnLog } from './log.ts';
 
@@ -12,9 +13,10 @@ export interface HandlerOpener {
   readonly metrics: PluginMetrics;
 }
 
-export function handlerOpener(registry: Registry, log: OwnLog): HandlerOpener {
+/** `worker`: which of several this is, and the memory that they share. */
+export function handlerOpener(registry: Registry, log: OwnLog, worker?: { readonly place: Host['worker']; readonly shared: SharedMemory }): HandlerOpener {
   const metrics = createPluginMetrics(log);
-  const environment = { log, metrics, shared: createSharedMemory() };
+  const environment = { log, metrics, shared: worker?.shared ?? createSharedMemory(), ...(worker === undefined ? {} : { worker: worker.place }) };
   return {
     metrics,
     openHandlers: (spec) => {

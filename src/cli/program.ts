@@ -44,6 +44,11 @@ function serve(program: Command, done: Done): void {
     .argument('<config...>', CONFIG)
     .option('--grpc <host:port>', 'where Envoy calls', '127.0.0.1:9091')
     .option('--admin <host:port>', 'where people and Prometheus look: /metrics /healthz /readyz /rules /handlers /verdicts', '127.0.0.1:15014')
+    .option('--workers <n>', 'threads that answer at the same port, each on a core of its own', '1')
+    .addOption(new Option('--transport <kind>', 'our own HTTP/2, or Node\'s (slower, there in case of need)').choices(['own', 'http2']).default('own'))
+    .option('--tls-cert <file>', 'PEM; with it (and --tls-key) Envoy calls over TLS')
+    .option('--tls-key <file>', 'PEM')
+    .option('--tls-client-ca <file>', 'PEM; callers have to show a certificate of this authority')
     .option('--grace <seconds>', 'how long calls in flight may take when it is told to stop', '10')
     .addOption(new Option('--log-format <format>', 'of its own log, on stderr').choices(['text', 'json']).default('text'))
     .addOption(new Option('--log-level <level>', 'of its own log').choices(['debug', 'info', 'warn', 'error']).default('info'))
@@ -124,7 +129,11 @@ function plugins(program: Command, done: Done): void {
     .action(async (name: string) => done(await (await import('./commands/plugins.ts')).showPlugin(name)));
 }
 
-export interface ServeFlags { readonly grpc: string; readonly admin: string; readonly grace: string; readonly logFormat: 'text' | 'json'; readonly logLevel: 'debug' | 'info' | 'warn' | 'error' }
+export interface ServeFlags {
+  readonly grpc: string; readonly admin: string; readonly grace: string; readonly workers: string; readonly transport: 'own' | 'http2';
+  readonly tlsCert?: string; readonly tlsKey?: string; readonly tlsClientCa?: string;
+  readonly logFormat: 'text' | 'json'; readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
 export interface LintFlags { readonly quiet?: true; readonly json?: true }
 export interface TestFlags { readonly through: 'process' | 'grpc' }
 export interface ExplainFlags { readonly request: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }

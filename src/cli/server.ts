@@ -5,10 +5,13 @@
  */
 import { resolve } from 'node:path';
 import { loadBuiltIns } from '../adapters/built-in.ts';
+import type { Host } from '../adapters/contract.ts';
+import type { SharedMemory } from '../adapters/shared-memory.ts';
 import { startAdmin } from '../admin/server.ts';
+import type { AdminSources } from '../admin/sources.ts';
 import { createEngine } from '../core/engine.ts';
 import type { Finding, Policy } from '../core/rules/policy.ts';
-import { listen } from '../transport/index.ts';
+import { listen, listenHttp2, type TlsOptions } from '../transport/index.ts';
 import { type Address, addressText } from './address.ts';
 import { adminSources, Loads } from './admin-sources.ts';
 import { CliError } from './cli-error.ts';
@@ -21,6 +24,14 @@ import { oneAtATime } from './one-at-a-time.ts';
 import { handlerOpener } from './open-handlers.ts';
 import { watchFiles } from './watch.ts';
 
+/** How Envoy's calls come in. */
+export interface TransportFlags {
+  /** Our own HTTP/2, or Node's. */
+  readonly kind: 'own' | 'http2';
+  /** Absent: cleartext. */
+  readonly tls?: TlsOptions;
+}
+
 export interface ServerOptions {
   readonly configs: readonly string[];
   /** Port 0: any free one. */
@@ -28,6 +39,10 @@ export interface ServerOptions {
   /** `undefined`: no admin port. */
   readonly admin: Address | undefined;
   readonly log: OwnLog;
+  /** Our own HTTP/2 in cleartext where absent. */
+  readonly transport?: TransportFlags;
+  /** It is one of several at the same port. */
+  readonly worker?: { readonly place: Host['worker']; readonly shared: SharedMemory };
   /** Load the policy anew when one of its files changes. */
   readonly watch?: boolean;
   /** How long calls in flight may take when it is told to stop; 10 s where not given. */
@@ -43,6 +58,8 @@ export interface Server {
   readonly adminPort: number | undefined;
   /** The one in force. */
   policy(): Policy;
+  /** What the admin port shows. */
+  readonly sources: AdminSources;
   /** True where the policy as it is now on disk is in force afterwards; else the last good one still is. */
   reload(): Promise<boolean>;
   /** Health says NOT_SERVING, calls in flight end, reports are written, handlers close. Harmless when repeated. */
@@ -56,7 +73,7 @@ const GRACE_MS = 10_000;
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { log, graceMs = GRACE_MS } = options;
   const registry = await loadBuiltIns();
-  const handlers = handlerOpener(registry, log);
+  const handlers = handlerOpener(registry, log, options.worker);
   const engine = createEngine({ openHandlers: handlers.openHandlers });
   const loads = new Loads();
   let isDraining = false;
@@ -74,17 +91,19 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     return policy;
   }
 
+  const sources = adminSources({ engine, loads, plugins: handlers.metrics, isDraining: () => isDraining });
   // Taken down in the opposite order: the admin port tells to the end what goes on.
   await using stack = new AsyncDisposableStack();
   const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
     ...at, onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
-    sources: adminSources({ engine, loads, plugins: handlers.metrics, isDraining: () => isDraining }),
+    sources,
   }));
   stack.defer(() => admin?.close());
   stack.defer(() => engine.drain());
   let inForce = await bring();
-  const transport = await atAddress(options.grpc, (at) => listen(methodsOf(engine, () => !isDraining), {
-    ...at, maxMessageBytes: MAX_MESSAGE_BYTES, onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
+  const { kind, tls } = options.transport ?? { kind: 'own' };
+  const transport = await atAddress(options.grpc, (at) => (kind === 'http2' ? listenHttp2 : listen)(methodsOf(engine, () => !isDraining), {
+    ...at, ...(tls === undefined ? {} : { tls }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
   }));
   stack.defer(() => transport.drain(graceMs));
 
@@ -114,6 +133,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     grpc: { host: transport.host, port: transport.port }, grpcPort: transport.port,
     admin: admin === undefined ? undefined : { host: admin.host, port: admin.port }, adminPort: admin?.port,
     policy: () => inForce,
+    sources,
     reload,
     drain() {
       isDraining = true;
@@ -125,7 +145,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Whatever keeps us from listening is one sentence and its exit code. */
-async function atAddress<T>(address: Address, listenAt: (address: Address) => Promise<T>): Promise<T> {
+export async function atAddress<T>(address: Address, listenAt: (address: Address) => Promise<T>): Promise<T> {
   try {
     return await listenAt(address);
   } catch (error) {

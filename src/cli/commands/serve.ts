@@ -1,5 +1,8 @@
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
+import type { Finding } from '../../core/rules/policy.ts';
 import { addressText, parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -7,27 +10,51 @@ import { findingsCount, findingText, shownPath } from '../findings.ts';
 import { makeLog, type OwnLog } from '../log.ts';
 import { PACKAGE_FOLDER } from '../own-package.ts';
 import type { ServeFlags } from '../program.ts';
-import { type Server, startServer } from '../server.ts';
+import { type Server, startServer, type TransportFlags } from '../server.ts';
+import { startWorkers } from '../workers/supervisor.ts';
 import { paintErr, tell } from '../terminal.ts';
 
 /** Serves until a signal says stop. */
 export async function serve(configs: readonly string[], flags: ServeFlags): Promise<ExitCode> {
   const graceMs = Number(flags.grace) * 1000;
   if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`, { exit: EXIT.usage });
+  const workers = Number(flags.workers);
+  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS)) throw new CliError('CLI_USAGE', `--workers is "${flags.workers}"; a whole number from 1 to ${MOST_WORKERS} is expected`, { exit: EXIT.usage });
   const log = makeLog(flags.logFormat, flags.logLevel);
-  const server = await startServer({
-    configs, graceMs, log, watch: true,
-    grpc: parseAddress(flags.grpc),
-    admin: parseAddress(flags.admin),
-    onFindings: (findings) => {
+  const common = {
+    configs, graceMs, transport: await transportOf(flags), grpc: parseAddress(flags.grpc), admin: parseAddress(flags.admin),
+    onFindings: (findings: readonly Finding[]) => {
       for (const finding of findings) tell(findingText(finding, paintErr));
       if (findings.length > 0) tell(`${findingsCount(findings)}\n`);
     },
-  });
+  };
+  const server = workers === 1 ? await startServer({ ...common, log, watch: true }) : await startWorkers({ ...common, workers, log: { format: flags.logFormat, level: flags.logLevel } });
   if (flags.logFormat === 'text') greet(server);
   else log.info('serving', { grpc: addressText(server.grpc), admin: server.admin === undefined ? null : addressText(server.admin) });
   await stopped(server, log);
   return EXIT.ok;
+}
+
+/** Threads beyond the cores of any machine are a slip of the finger. */
+const MOST_WORKERS = 256;
+
+async function transportOf({ transport, tlsCert, tlsKey, tlsClientCa }: ServeFlags): Promise<TransportFlags> {
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return { kind: transport };
+  if (tlsCert === undefined || tlsKey === undefined) throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key', { exit: EXIT.usage });
+  const read = async (path: string): Promise<string> => {
+    try {
+      return await readFile(path, 'utf8');
+    } catch (error) {
+      throw new CliError('CLI_TLS_FILE', `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  };
+  const tls = { cert: await read(tlsCert), key: await read(tlsKey), ...(tlsClientCa === undefined ? {} : { ca: await read(tlsClientCa) }) };
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    throw new CliError('CLI_TLS_FILE', `${tlsCert} and ${tlsKey} are no certificate and its key: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+  return { kind: transport, tls };
 }
 
 function greet(server: Server): void {

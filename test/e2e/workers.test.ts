@@ -1,0 +1,93 @@
+/** Several workers at one port look like one server: quotas exact, pages summed, one that dies is replaced. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Server } from '../../src/cli/server.ts';
+import { startWorkers } from '../../src/cli/workers/supervisor.ts';
+import { CheckRequestSchema, CheckResponseSchema } from '../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { dialGrpc } from '../../src/transport/index.ts';
+
+const POLICY = `handlers:
+  counts: { adapter: quota-memory }
+rules:
+  - name: hundred
+    quota: { handler: counts, key: [request.host], limit: 100, per: 1h }
+    calls: [http]
+`;
+const CHECK = '/envoy.service.auth.v3.Authorization/Check';
+const request = (host: string): Uint8Array => toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { request: { http: { method: 'GET', path: '/', host } } } }));
+
+let folder: string;
+let server: Server;
+let threads: Worker[];
+const onWorker = (worker: Worker): void => { threads.push(worker); };
+
+beforeEach(async () => {
+  threads = [];
+  process.on('worker', onWorker);
+  folder = await mkdtemp(join(tmpdir(), 'sluice-workers-'));
+  await writeFile(join(folder, 'policy.yaml'), POLICY);
+  server = await startWorkers({
+    configs: [folder], workers: 3, graceMs: 1000, transport: { kind: 'own' }, log: { format: 'text', level: 'error' },
+    grpc: { host: '127.0.0.1', port: 0 }, admin: { host: '127.0.0.1', port: 0 },
+  });
+});
+afterEach(async () => {
+  process.off('worker', onWorker);
+  await server.drain();
+  await rm(folder, { recursive: true });
+});
+
+/** How many of so many calls pass, over connections of their own. */
+async function passing(host: string, calls: number, connections = 12): Promise<number> {
+  const passed = await Promise.all(Array.from({ length: connections }, async (_, at) => {
+    const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
+    const mine = Array.from({ length: calls / connections }, async () => fromBinary(CheckResponseSchema, await client.unary(CHECK, request(host), { timeoutMs: 5000, metadata: { 'x-at': String(at) } })));
+    const codes = (await Promise.all(mine)).map(({ status }) => status?.code ?? 0);
+    client.close();
+    return codes.filter((code) => code === 0).length;
+  }));
+  return passed.reduce((sum, one) => sum + one, 0);
+}
+
+const page = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${server.adminPort}${path}`)).text();
+const valueOf = (metrics: string, series: string): number => Number(metrics.split('\n').find((line) => line.startsWith(`${series} `))?.split(' ').at(-1));
+
+test('a quota in memory is exact across workers, and the pages tell of all of them', async () => {
+  expect(await passing('a.example', 600)).toBe(100);
+  expect(await passing('b.example', 60)).toBe(60);
+  const metrics = await page('/metrics');
+  expect(valueOf(metrics, 'sluice_calls_total{call="http",outcome="allow"}')).toBe(160);
+  expect(valueOf(metrics, 'sluice_calls_total{call="http",outcome="deny"}')).toBe(500);
+  expect(valueOf(metrics, 'sluice_rule_denied_total{rule="hundred"}')).toBe(500);
+  expect([valueOf(metrics, 'sluice_workers'), valueOf(metrics, 'sluice_handler_ready{handler="counts"}'), valueOf(metrics, 'sluice_policy_rules')]).toEqual([3, 1, 1]);
+  expect(metrics.match(/^# TYPE sluice_calls_total /gm)).toHaveLength(1);
+  expect((JSON.parse(await page('/readyz')) as { ready: boolean }).ready).toBe(true);
+  const { verdicts } = JSON.parse(await page('/verdicts')) as { verdicts: { outcome: string }[] };
+  expect(verdicts.filter(({ outcome }) => outcome === 'deny').length).toBeGreaterThan(90);
+});
+
+test('a worker that dies is started again and counted; the counts live on', async () => {
+  expect(await passing('a.example', 60)).toBe(60);
+  const dead = threads[1];
+  await dead?.terminate();
+  const untilMs = Date.now() + 10_000;
+  while (threads.length < 4 || valueOf(await page('/metrics'), 'sluice_workers') < 3) {
+    if (Date.now() > untilMs) throw new Error('it was not started again');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(valueOf(await page('/metrics'), 'sluice_worker_restarts_total')).toBe(1);
+  expect(await passing('a.example', 600)).toBe(40);
+});
+
+test('a changed policy is taken by all, one with errors by none', async () => {
+  await writeFile(join(folder, 'policy.yaml'), POLICY.replace('limit: 100', 'limit: "many"'));
+  expect(await server.reload()).toBe(false);
+  await writeFile(join(folder, 'policy.yaml'), POLICY.replace('limit: 100', 'limit: 30').replace('name: hundred', 'name: thirty'));
+  expect(await server.reload()).toBe(true);
+  expect(await passing('c.example', 120)).toBe(30);
+  expect(await page('/rules')).toContain('thirty');
+});
