@@ -1,0 +1,66 @@
+/** gRPC over TLS, and callers that have to say who they are. */
+import { Client, credentials } from '@grpc/grpc-js';
+import { connect } from 'node:tls';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { TlsOptions, Transport } from '../../../src/transport/index.ts';
+import { bytes, text, TRANSPORTS } from './serving.ts';
+
+/** CN=localhost, 127.0.0.1; good until 2126. Of no use but here. */
+const KEY = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg9gYHCOtTlgwKag48
+wxOwllm1xG7RVDC52WSoxtABsvehRANCAASsuB9LgSta1Mi3aMaU1/cieSwb2T+W
+ggWrrsE3ZWKeLLxP0DNXlHHeJgEyAyon6oun+D579QYxMziYgo3BdcnH
+-----END PRIVATE KEY-----
+`;
+const CERT = `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUIRSpzJXx5Ior4kw1Kcc1veetF9wwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDE0MzE0M1oYDzIxMjYxMDMx
+MTQzMTQzWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASsuB9LgSta1Mi3aMaU1/cieSwb2T+WggWrrsE3ZWKeLLxP0DNXlHHe
+JgEyAyon6oun+D579QYxMziYgo3BdcnHo28wbTAdBgNVHQ4EFgQUgocmFHtwA8qY
+MpouTIPByqCcPqMwHwYDVR0jBBgwFoAUgocmFHtwA8qYMpouTIPByqCcPqMwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIhAL5JfVFVDAomyDg3MfTbN/s3WtDR0DO3V7xLp6QdATkXAiBz
+GOery4lG1yCV9yvcZlYQVj1hFeqE9AT0Cg53WUls8A==
+-----END CERTIFICATE-----
+`;
+
+let transport: Transport | undefined;
+afterEach(async () => {
+  await transport?.drain(0);
+});
+
+describe.each(TRANSPORTS)('%s', (_transport, listen) => {
+  const start = async (tls: TlsOptions): Promise<Transport> => (transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => request }]]), { host: '127.0.0.1', port: 0, maxMessageBytes: 64 * 1024, onFault: () => {}, tls }));
+
+  const ask = (port: number, secure: ReturnType<typeof credentials.createSsl>): Promise<string> => new Promise((resolve, reject) => {
+    const client = new Client(`127.0.0.1:${port}`, secure, { 'grpc.use_local_subchannel_pool': 1 });
+    client.makeUnaryRequest('/t.T/Echo', Buffer.from, (reply: Buffer) => reply, bytes('secret') as Buffer, { deadline: Date.now() + 3000 }, (error, reply) => {
+      client.close();
+      if (error === null) resolve(text(reply ?? new Uint8Array()));
+      else reject(error);
+    });
+  });
+
+  test('a call over TLS', async () => {
+    const { port } = await start({ cert: CERT, key: KEY });
+    expect(await ask(port, credentials.createSsl(Buffer.from(CERT)))).toBe('secret');
+  });
+
+  test('with a client authority, a caller without a certificate is refused, one with it is served', async () => {
+    const { port } = await start({ cert: CERT, key: KEY, ca: CERT });
+    await expect(ask(port, credentials.createSsl(Buffer.from(CERT)))).rejects.toMatchObject({ code: 14 });
+    expect(await ask(port, credentials.createSsl(Buffer.from(CERT), Buffer.from(KEY), Buffer.from(CERT)))).toBe('secret');
+  });
+
+  test('who does not speak h2 is turned away', async () => {
+    const { port } = await start({ cert: CERT, key: KEY });
+    const socket = connect({ port, host: '127.0.0.1', ca: CERT, ALPNProtocols: ['http/1.1'] });
+    const end = await new Promise((resolve) => {
+      socket.once('error', () => resolve('closed')).once('close', () => resolve('closed')).once('data', () => resolve('served'));
+      socket.once('secureConnect', () => socket.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n'));
+    });
+    expect(end).toBe('closed');
+    socket.destroy();
+  });
+});
