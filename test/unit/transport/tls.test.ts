@@ -35,7 +35,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
 
   const ask = (port: number, secure: ReturnType<typeof credentials.createSsl>): Promise<string> => new Promise((resolve, reject) => {
     const client = new Client(`127.0.0.1:${port}`, secure, { 'grpc.use_local_subchannel_pool': 1 });
-    client.makeUnaryRequest('/t.T/Echo', Buffer.from, (reply: Buffer) => reply, bytes('secret') as Buffer, { deadline: Date.now() + 3000 }, (error, reply) => {
+    client.makeUnaryRequest('/t.T/Echo', (request: Buffer) => request, (reply: Buffer) => reply, Buffer.from(bytes('secret')), { deadline: Date.now() + 3000 }, (error, reply) => {
       client.close();
       if (error === null) resolve(text(reply ?? new Uint8Array()));
       else reject(error);

@@ -1,0 +1,32 @@
+/** The same engine, rules and frontends behind @grpc/grpc-js: what the transport alone makes of a call. For check.ts. */
+import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
+import { loadBuiltIns } from '../src/adapters/built-in.ts';
+import { load } from '../src/cli/load.ts';
+import { SILENT } from '../src/cli/log.ts';
+import { methodsOf } from '../src/cli/methods.ts';
+import { handlerOpener } from '../src/cli/open-handlers.ts';
+import { createEngine } from '../src/core/engine.ts';
+
+const registry = await loadBuiltIns();
+const engine = createEngine({ openHandlers: handlerOpener(registry, SILENT).openHandlers });
+const { policy } = await load([process.argv[2] ?? ''], registry);
+if (policy === undefined) throw new Error('the policy has errors');
+await engine.use(policy);
+
+const server = new Server({ 'grpc.enable_channelz': 0 });
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+for (const [path, method] of methodsOf(engine, () => true)) {
+  if (method.kind !== 'unary') continue;
+  const handle = async (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>): Promise<void> => {
+    const deadlineMs = Number(call.getDeadline());
+    callback(null, await method.handle(call.request, {
+      peer: call.getPeer(), signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, remainingMs: () => deadlineMs - Date.now(),
+    }));
+  };
+  server.register<Buffer, Uint8Array>(path, (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => void handle(call, callback), asBuffer, (bytes: Buffer) => bytes, 'unary');
+}
+server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+  if (error !== null) throw error;
+  console.log(`gRPC 127.0.0.1:${port}`);
+});
+process.once('SIGTERM', () => process.exit(0));

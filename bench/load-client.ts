@@ -1,0 +1,207 @@
+/**
+ * A gRPC client that costs little: HTTP/2 written by hand, so that one core can keep a fast server busy, and headers that vary
+ * from call to call as Envoy's do (x-request-id and traceparent, new each time and put into the table). Prints figures as JSON.
+ *
+ *   node bench/load-client.ts PORT FRAME CONNECTIONS STREAMS SECONDS [CALLS_PER_SECOND]
+ *
+ * Without a rate each answer brings about the next call; with one, calls are sent when they are due, and timed from then.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { percentile } from './figures.ts';
+
+const [port = 0, , connections = 1, streams = 1, seconds = 1, rate = 0] = process.argv.slice(2).map(Number);
+const body = readFileSync(process.argv[3] ?? '');
+const TABLE_BYTES = 4096;
+const OUT_BYTES = 256 * 1024;
+const FIXED: readonly (readonly [name: string, value: string])[] = [
+  [':path', '/envoy.service.auth.v3.Authorization/Check'], [':authority', 'sluice'], ['content-type', 'application/grpc'], ['te', 'trailers'], ['grpc-timeout', '200m'],
+  ['x-envoy-internal', 'true'], ['x-forwarded-for', '10.4.2.17'], ['user-agent', 'envoy'],
+];
+
+const literal = (name: string, value: string): Buffer => Buffer.concat([Buffer.from([0x40, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)]);
+const sizeOf = (name: string, value: string): number => name.length + value.length + 32;
+const fixed = FIXED.map(([name, value]) => ({ bytes: literal(name, value), size: sizeOf(name, value) }));
+const ids = Array.from({ length: 4096 }, () => {
+  const [requestId, trace] = [randomBytes(18).toString('hex'), `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`];
+  return Buffer.concat([literal('x-request-id', requestId), literal('traceparent', trace)]);
+});
+const IDS_SIZE = sizeOf('x-request-id', 'a'.repeat(36)) + sizeOf('traceparent', 'a'.repeat(55));
+
+/** HPACK, so far as this client needs it: what stands in the table is named by its place, the rest is a literal that goes into it. */
+class Headers {
+  #inserted = 0;
+  #bytes = 0;
+  readonly #known = fixed.map(() => ({ number: 0, before: -TABLE_BYTES - 1 }));
+
+  /** Writes a block; returns where it ends. */
+  write(out: Buffer, from: number, varying: Buffer): number {
+    let at = from;
+    out[at++] = 0x83; // :method POST
+    out[at++] = 0x86; // :scheme http
+    for (const [index, { bytes, size }] of fixed.entries()) {
+      const known = this.#known[index] as { number: number; before: number };
+      if (this.#bytes - known.before <= TABLE_BYTES) {
+        const place = 61 + this.#inserted - known.number;
+        if (place < 127) out[at++] = 0x80 | place;
+        else {
+          out[at++] = 0xff;
+          out[at++] = place - 127;
+        }
+        continue;
+      }
+      known.number = this.#inserted++;
+      known.before = this.#bytes;
+      this.#bytes += size;
+      out.set(bytes, at);
+      at += bytes.length;
+    }
+    this.#inserted += 2;
+    this.#bytes += IDS_SIZE;
+    out.set(varying, at);
+    return at + varying.length;
+  }
+}
+
+const times: number[] = [];
+let failed = 0;
+let isMeasuring = false;
+let nextId = 0;
+
+class Caller {
+  readonly #socket: Socket;
+  readonly #headers = new Headers();
+  readonly #begun = new Map<number, number>();
+  readonly #answered = new Set<number>();
+  #stream = 1;
+  #rest: Buffer = Buffer.alloc(0);
+  #out = Buffer.allocUnsafeSlow(OUT_BYTES);
+  #length = 0;
+  #received = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0, Buffer.alloc(0)), frame(8, 0, 0, uint32(0x7000_0000))]));
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+  }
+
+  get waiting(): number {
+    return this.#begun.size;
+  }
+
+  call(atMs: number): void {
+    const id = this.#stream;
+    this.#stream += 2;
+    this.#begun.set(id, atMs);
+    if (this.#length + body.length + 1024 > this.#out.length) this.flush();
+    const end = this.#headers.write(this.#out, this.#length + 9, ids[nextId++ % ids.length] as Buffer);
+    this.#frameHead(1, 4, id, end - this.#length - 9);
+    this.#length = end;
+    this.#frameHead(0, 1, id, body.length);
+    this.#out.set(body, end + 9);
+    this.#length = end + 9 + body.length;
+  }
+
+  flush(): void {
+    if (this.#length === 0) return;
+    this.#socket.write(this.#out.subarray(0, this.#length));
+    if (this.#socket.writableLength > 0) this.#out = Buffer.allocUnsafeSlow(OUT_BYTES); // it is kept
+    this.#length = 0;
+  }
+
+  #say(type: number, flags: number, payload: Buffer): void {
+    this.#frameHead(type, flags, 0, payload.length);
+    this.#out.set(payload, this.#length + 9);
+    this.#length += 9 + payload.length;
+  }
+
+  #frameHead(type: number, flags: number, stream: number, bytes: number): void {
+    const at = this.#length;
+    this.#out.writeUIntBE(bytes, at, 3);
+    this.#out[at + 3] = type;
+    this.#out[at + 4] = flags;
+    this.#out.writeUInt32BE(stream, at + 5);
+  }
+
+  #read(chunk: Buffer): void {
+    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    let at = 0;
+    while (bytes.length - at >= 9) {
+      const end = at + 9 + bytes.readUIntBE(at, 3);
+      if (end > bytes.length) break;
+      this.#frame(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0, bytes.readUInt32BE(at + 5), bytes, at + 9, end);
+      at = end;
+    }
+    this.#rest = bytes.subarray(at);
+    this.flush();
+  }
+
+  #frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    if (type === 0) {
+      this.#received += to - from;
+      if (to - from > 5) this.#answered.add(id);
+    } else if (type === 4 && (flags & 1) === 0) this.#say(4, 1, Buffer.alloc(0));
+    else if (type === 6 && (flags & 1) === 0) this.#say(6, 1, bytes.subarray(from, to));
+    else if (type === 7) throw new Error(`GOAWAY: ${bytes.subarray(from + 8, to).toString()}`);
+    if (id === 0 || (type === 3 ? !this.#begun.has(id) : (flags & 1) === 0 || type > 1)) return;
+    const begunMs = this.#begun.get(id);
+    if (begunMs === undefined) return;
+    this.#begun.delete(id);
+    if (!this.#answered.delete(id)) failed++;
+    if (isMeasuring) times.push(performance.now() - begunMs);
+    if (rate === 0 && !isOver) this.call(performance.now());
+  }
+}
+
+function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+  const head = Buffer.allocUnsafe(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+let isOver = false;
+const callers = await Promise.all(Array.from({ length: connections }, async () => {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  await new Promise<void>((resolve, reject) => { socket.once('connect', resolve).once('error', reject); });
+  return new Caller(socket);
+}));
+const WARM_MS = 1500;
+const beganAtMs = performance.now();
+const endsAtMs = beganAtMs + WARM_MS + seconds * 1000;
+let measuredFromMs = 0;
+function turn(sent: number): void {
+  const nowMs = performance.now();
+  if (!isMeasuring && nowMs > beganAtMs + WARM_MS) {
+    isMeasuring = true;
+    measuredFromMs = nowMs;
+  }
+  if (nowMs > endsAtMs) return over(nowMs);
+  let count = sent;
+  if (rate > 0) for (; beganAtMs + count * 1000 / rate <= nowMs; count++) callers[count % callers.length]?.call(beganAtMs + count * 1000 / rate);
+  for (const caller of callers) caller.flush();
+  if (rate > 0) setImmediate(turn, count);
+  else setTimeout(turn, 20, count);
+}
+
+function over(nowMs: number): void {
+  isOver = true;
+  const sorted = Float64Array.from(times, (ms) => ms * 1000).toSorted();
+  const waiting = callers.reduce((sum, caller) => sum + caller.waiting, 0);
+  console.log(JSON.stringify({
+    requests: times.length, failed, perSecond: times.length / ((nowMs - measuredFromMs) / 1000), p50Us: percentile(sorted, 0.5), p99Us: percentile(sorted, 0.99), p999Us: percentile(sorted, 0.999), waiting,
+  }));
+  process.exit(0);
+}
+
+if (rate === 0) for (const caller of callers) for (let stream = 0; stream < streams; stream++) caller.call(performance.now());
+turn(0);
