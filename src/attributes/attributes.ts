@@ -48,11 +48,21 @@ export class Attributes {
   readonly settings: AttributeSettings;
   readonly #rows: Attribute[];
   readonly #slots = new Map<string, number>();
+  /** Of the slots that are ever read, in the order in which they first were: a bag has room for these alone. */
+  readonly #places: Int32Array;
+  #placed = 0;
 
   constructor(rows: Iterable<Attribute>, settings: AttributeSettings = DEFAULT_ATTRIBUTE_SETTINGS) {
     this.settings = settings;
     this.#rows = [];
     for (const row of rows) this.#add(row);
+    this.#places = new Int32Array(this.#rows.length).fill(-1);
+  }
+
+  /** Where a bag keeps the value of a slot. Policies read a handful of the hundred and more that there are. */
+  placeOf(slot: number): number {
+    const place = this.#places[slot] as number;
+    return place < 0 ? (this.#places[slot] = this.#placed++) : place;
   }
 
   get size(): number {

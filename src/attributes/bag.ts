@@ -31,27 +31,27 @@ const ABSENT: unique symbol = Symbol('absent');
 export class RequestBag implements Bag {
   readonly attributes: Attributes;
   readonly wire: Wire;
-  readonly #values: (Value | undefined | typeof ABSENT)[];
+  /** By place. */
+  readonly #values: (Value | undefined | typeof ABSENT)[] = [];
 
   constructor(attributes: Attributes, wire: Wire) {
     this.attributes = attributes;
     this.wire = wire;
-    // oxlint-disable-next-line unicorn/no-new-array -- holes cost nothing to make, and a call reads a handful of slots
-    this.#values = new Array<Value | undefined | typeof ABSENT>(attributes.size);
   }
 
   get(slot: number): Value | undefined {
-    const known = this.#values[slot];
+    const place = this.attributes.placeOf(slot);
+    const known = this.#values[place];
     if (known !== undefined) return known === ABSENT ? undefined : known;
-    this.#values[slot] = ABSENT; // a definition that reads itself finds itself absent
+    this.#values[place] = ABSENT; // a definition that reads itself finds itself absent
     const value = this.attributes.resolve(slot, this);
-    if (value !== undefined) this.#values[slot] = value;
+    if (value !== undefined) this.#values[place] = value;
     return value;
   }
 
   /** Called by the engine alone, for the outputs of enrich rules, before any rule is matched. */
   fill(slot: number, value: Value | undefined): void {
-    this.#values[slot] = value ?? ABSENT;
+    this.#values[this.attributes.placeOf(slot)] = value ?? ABSENT;
   }
 }
 

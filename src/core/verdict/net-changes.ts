@@ -23,13 +23,26 @@ export const NO_CHANGES: NetChanges = { request: NO_HEADERS, response: NO_HEADER
 
 /** `outcomes`: of an allowed call. A tcp call carries metadata only, a limit call response headers only. */
 export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): NetChanges {
-  let net: Net | undefined;
+  let only: RuleOutcome | undefined;
   for (const outcome of outcomes) {
-    const { rule: { onAllow, action } } = outcome.prepared;
-    if (onAllow === undefined || !outcome.enforced) continue;
-    if (!outcome.failed && outcome.result.kind !== 'passed') continue;
-    net ??= new Net(call);
-    const bag = action === undefined ? outcome.bag : outBag(outcome.prepared.rule, outcome.bag, outcome.result.kind === 'passed' ? outcome.result.answer : undefined);
+    if (!changes(outcome)) continue;
+    if (only !== undefined) return netOf(outcomes.filter(changes), call);
+    only = outcome;
+  }
+  if (only === undefined) return NO_CHANGES;
+  const { onAllow } = only.prepared.rule;
+  return onAllow === undefined || only.failed || !isConstant(onAllow) ? netOf([only], call) : constantChanges(onAllow, only, call);
+}
+
+const changes = ({ prepared: { rule: { onAllow } }, enforced, failed, result }: RuleOutcome): boolean => onAllow !== undefined && enforced && (failed || result.kind === 'passed');
+
+function netOf(outcomes: readonly RuleOutcome[], call: CallKind): NetChanges {
+  const net = new Net(call);
+  for (const outcome of outcomes) {
+    const { rule } = outcome.prepared;
+    const { onAllow, action } = rule;
+    if (onAllow === undefined) continue;
+    const bag = action === undefined ? outcome.bag : outBag(rule, outcome.bag, outcome.result.kind === 'passed' ? outcome.result.answer : undefined);
     const rendered = outcome.failed ? undefined : renderedChanges(onAllow, bag, call);
     if (rendered === undefined && !outcome.failed) {
       outcome.failed = true;
@@ -37,8 +50,33 @@ export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): Ne
     }
     net.add(onAllow, rendered);
   }
-  return net === undefined ? NO_CHANGES : net.result();
+  return net.result();
 }
+
+// ---------------------------------------------------------------- of one rule without an expression: worked out once
+
+const constants = new WeakMap<Changes, { readonly isConstant: boolean; readonly byCall: Map<CallKind, NetChanges> }>();
+
+function known(onAllow: Changes): { readonly isConstant: boolean; readonly byCall: Map<CallKind, NetChanges> } {
+  let found = constants.get(onAllow);
+  if (found === undefined) {
+    const { request, response, query, metadata } = onAllow;
+    const texts = [request.set, request.append, response.set, response.append, query.set, metadata].flat();
+    constants.set(onAllow, found = { isConstant: texts.every(([, text]) => text.constant !== undefined), byCall: new Map() });
+  }
+  return found;
+}
+
+const isConstant = (onAllow: Changes): boolean => known(onAllow).isConstant;
+
+function constantChanges(onAllow: Changes, outcome: RuleOutcome, call: CallKind): NetChanges {
+  const { byCall } = known(onAllow);
+  let net = byCall.get(call);
+  if (net === undefined) byCall.set(call, net = netOf([outcome], call));
+  return net;
+}
+
+// ---------------------------------------------------------------- of many
 
 interface Rendered { readonly request: RenderedHeaders; readonly response: RenderedHeaders; readonly query: readonly Pair[]; readonly metadata: readonly Pair[] }
 interface RenderedHeaders { readonly set: readonly Pair[]; readonly append: readonly Pair[] }

@@ -51,7 +51,9 @@ const adding = ([name, value]: Pair): HeaderOption => ({ name, value, append: un
 const isOurs = (name: string): boolean => name !== '' && !name.startsWith(':') && name.toLowerCase() !== 'host';
 
 /** For the request that goes on. `seen`: the headers that it has, as far as Envoy shows them. */
-export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<string, string> | undefined): HeaderOption[] {
+export function requestHeaders(headers: NetHeaders, seen: ReadonlyMap<string, string> | undefined): readonly HeaderOption[] {
+  const { set, append } = headers;
+  if (append.length === 0) return onlySet(headers);
   const options: HeaderOption[] = [];
   const there = new Set<string>();
   for (const pair of set) if (isOurs(pair[0])) options.push(setting(pair));
@@ -64,10 +66,23 @@ export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<st
   return options;
 }
 
+/** By the changes that they are: those of a rule without expressions are the same for every call. */
+const settings = new WeakMap<NetHeaders, readonly HeaderOption[]>();
+
+function onlySet(headers: NetHeaders): readonly HeaderOption[] {
+  if (headers.set.length === 0) return NONE;
+  let options = settings.get(headers);
+  if (options === undefined) settings.set(headers, options = headers.set.filter(([name]) => isOurs(name)).map(setting));
+  return options;
+}
+
+const NONE: readonly HeaderOption[] = [];
+
 export const removedHeaders = ({ remove }: NetHeaders): string[] => remove.filter(isOurs);
 
 /** For the response of a request that passes. A set-cookie may not be joined to another. */
-export function responseHeaders({ set, append }: NetHeaders): HeaderOption[] {
+export function responseHeaders({ set, append }: NetHeaders): readonly HeaderOption[] {
+  if (set.length === 0 && append.length === 0) return NONE;
   const options: HeaderOption[] = [];
   const there = new Set<string>();
   for (const pair of set) {
