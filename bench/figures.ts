@@ -5,6 +5,9 @@ export interface Figures {
   readonly perSecond: number;
   readonly p50Us: number;
   readonly p99Us: number;
+  readonly p999Us?: number;
+  /** Of an open loop: calls that were due while too many waited. */
+  readonly notSent?: number;
   /** Of the server, per call. */
   readonly cpuUs: number;
 }

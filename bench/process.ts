@@ -12,9 +12,11 @@ export interface Measured {
   stop(): Promise<void>;
 }
 
-/** Starts `node ARGS` pinned to a core and waits until `ready` has been printed (stdout or stderr). */
-export async function startOnCore(core: number, args: readonly string[], ready: RegExp): Promise<Measured & { readonly match: RegExpExecArray }> {
-  const child = spawn('taskset', ['-c', String(core), process.execPath, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** Starts `node ARGS` (or another program) pinned to a core and waits until `ready` has been printed (stdout or stderr). */
+export async function startOnCore(core: number, args: readonly string[], ready: RegExp, program: string = process.execPath): Promise<Measured & { readonly match: RegExpExecArray }> {
+  const child = spawn('taskset', ['-c', String(core), program, ...args], {
+    // One core is what is measured: Go would take what it sees.
+    env: { ...process.env, GOMAXPROCS: "1" }, stdio: ['ignore', 'pipe', 'pipe'] });
   let printed = '';
   const match = await new Promise<RegExpExecArray>((resolve, reject) => {
     const read = (chunk: Buffer): void => {

@@ -65,9 +65,11 @@ export class ProtobufWriter {
     this.#at = end;
   }
 
-  /** All that was written, in memory of its own; the writer begins anew. */
+  /** All that was written, in memory that is no longer the writer's, which begins anew. */
   finish(): Uint8Array {
-    const message = Uint8Array.prototype.slice.call(this.#bytes, 0, this.#at);
+    // From Buffer's pool: memory of its own for each answer would have to be freed one by one, in a pause.
+    const message = Buffer.allocUnsafe(this.#at);
+    this.#bytes.copy(message, 0, 0, this.#at);
     this.#at = 0;
     if (this.#bytes.length > MOST_KEPT_BYTES) this.#bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
     return message;
