@@ -1,4 +1,5 @@
-/** The same engine, rules and frontends behind @grpc/grpc-js: what the transport alone makes of a call. For check.ts. */
+/** The same engine, rules and frontends behind @grpc/grpc-js: what the transport alone makes of a call. `POLICY [CERT KEY]`, for check.ts and tls.ts. */
+import { readFileSync } from 'node:fs';
 import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
 import { loadBuiltIns } from '../src/adapters/built-in.ts';
 import { load } from '../src/cli/load.ts';
@@ -25,7 +26,9 @@ for (const [path, method] of methodsOf(engine, () => true)) {
   };
   server.register<Buffer, Uint8Array>(path, (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => void handle(call, callback), asBuffer, (bytes: Buffer) => bytes, 'unary');
 }
-server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => {
+const [cert, key] = process.argv.slice(3).map((path) => readFileSync(path));
+const credentials = cert === undefined || key === undefined ? ServerCredentials.createInsecure() : ServerCredentials.createSsl(null, [{ cert_chain: cert, private_key: key }]);
+server.bindAsync('127.0.0.1:0', credentials, (error, port) => {
   if (error !== null) throw error;
   console.log(`gRPC 127.0.0.1:${port}`);
 });

@@ -46,6 +46,7 @@ function serve(program: Command, done: Done): void {
     .option('--admin <host:port>', 'where people and Prometheus look: /metrics /healthz /readyz /rules /handlers /verdicts', '127.0.0.1:15014')
     .option('--workers <n>', 'threads that answer at the same port, each on a core of its own', '1')
     .addOption(new Option('--transport <kind>', 'our own HTTP/2, or Node\'s (slower, there in case of need)').choices(['own', 'http2']).default('own'))
+    .option('--max-connection-age <seconds>', 'after it a proxy is asked to connect anew, perhaps to another server; without it connections stay')
     .option('--tls-cert <file>', 'PEM; with it (and --tls-key) Envoy calls over TLS')
     .option('--tls-key <file>', 'PEM')
     .option('--tls-client-ca <file>', 'PEM; callers have to show a certificate of this authority')
@@ -131,7 +132,7 @@ function plugins(program: Command, done: Done): void {
 
 export interface ServeFlags {
   readonly grpc: string; readonly admin: string; readonly grace: string; readonly workers: string; readonly transport: 'own' | 'http2';
-  readonly tlsCert?: string; readonly tlsKey?: string; readonly tlsClientCa?: string;
+  readonly maxConnectionAge?: string; readonly tlsCert?: string; readonly tlsKey?: string; readonly tlsClientCa?: string;
   readonly logFormat: 'text' | 'json'; readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 export interface LintFlags { readonly quiet?: true; readonly json?: true }

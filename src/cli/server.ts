@@ -30,6 +30,8 @@ export interface TransportFlags {
   readonly kind: 'own' | 'http2';
   /** Absent: cleartext. */
   readonly tls?: TlsOptions;
+  /** After it a connection is drained, so that its proxy connects anew. */
+  readonly maxConnectionAgeMs?: number;
 }
 
 export interface ServerOptions {
@@ -101,9 +103,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   stack.defer(() => admin?.close());
   stack.defer(() => engine.drain());
   let inForce = await bring();
-  const { kind, tls } = options.transport ?? { kind: 'own' };
+  const { kind, tls, maxConnectionAgeMs } = options.transport ?? { kind: 'own' };
   const transport = await atAddress(options.grpc, (at) => (kind === 'http2' ? listenHttp2 : listen)(methodsOf(engine, () => !isDraining), {
-    ...at, ...(tls === undefined ? {} : { tls }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
+    ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
   }));
   stack.defer(() => transport.drain(graceMs));
 

@@ -38,8 +38,11 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
 /** Threads beyond the cores of any machine are a slip of the finger. */
 const MOST_WORKERS = 256;
 
-async function transportOf({ transport, tlsCert, tlsKey, tlsClientCa }: ServeFlags): Promise<TransportFlags> {
-  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return { kind: transport };
+async function transportOf({ transport, maxConnectionAge, tlsCert, tlsKey, tlsClientCa }: ServeFlags): Promise<TransportFlags> {
+  const ageS = Number(maxConnectionAge ?? Infinity);
+  if (!(ageS >= 1)) throw new CliError('CLI_USAGE', `--max-connection-age is "${maxConnectionAge}"; a number of seconds, at least 1, is expected`, { exit: EXIT.usage });
+  const common: TransportFlags = { kind: transport, ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }) };
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return common;
   if (tlsCert === undefined || tlsKey === undefined) throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key', { exit: EXIT.usage });
   const read = async (path: string): Promise<string> => {
     try {
@@ -54,7 +57,7 @@ async function transportOf({ transport, tlsCert, tlsKey, tlsClientCa }: ServeFla
   } catch (error) {
     throw new CliError('CLI_TLS_FILE', `${tlsCert} and ${tlsKey} are no certificate and its key: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
-  return { kind: transport, tls };
+  return { ...common, tls };
 }
 
 function greet(server: Server): void {

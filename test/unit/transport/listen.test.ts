@@ -2,6 +2,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { dialGrpc, type StreamHandler } from '../../../src/transport/index.ts';
 import { all, bytes, failureOf, serve, Status, text, waitUntil, type Serving } from './serving.ts';
+import { rawPeer, Type } from './raw-peer.ts';
 import { TRANSPORTS } from './serving.ts';
 
 describe.each(TRANSPORTS)('%s', (_transport, listen) => {
@@ -43,6 +44,20 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     const client = dialGrpc('127.0.0.1:1');
     expect((await failureOf(client.unary('/t.T/Echo', bytes('a'), { timeoutMs: 2000 }))).code).toBe(Status.UNAVAILABLE);
     client.close();
+  });
+
+  test('a connection that is old enough is asked to go, and its calls are answered on a new one', async () => {
+    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => request }]]), { ...options, maxConnectionAgeMs: 100 });
+    const peer = await rawPeer(transport.port);
+    await peer.until((frames) => frames.some(({ type }) => type === Type.GOAWAY), 'it is told to go', 4000);
+    const client = dialGrpc(`127.0.0.1:${transport.port}`);
+    for (let call = 0; call < 15; call++) {
+      expect(text(await client.unary('/t.T/Echo', bytes('on')))).toBe('on');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    client.close();
+    peer.socket.destroy();
+    await transport.drain(100);
   });
 
   describe('drain', () => {
