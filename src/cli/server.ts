@@ -10,6 +10,7 @@ import type { SharedMemory } from '../adapters/shared-memory.ts';
 import { startAdmin } from '../admin/server.ts';
 import type { AdminSources } from '../admin/sources.ts';
 import { createEngine } from '../core/engine.ts';
+import { messageOf } from '../core/errors.ts';
 import type { Finding, Policy } from '../core/rules/policy.ts';
 import { listen, listenHttp2, type TlsOptions } from '../transport/index.ts';
 import { type Address, addressText } from './address.ts';
@@ -143,8 +144,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     },
   };
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Whatever keeps us from listening is one sentence and its exit code. */
 export async function atAddress<T>(address: Address, listenAt: (address: Address) => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-/** grpc-js wants a Buffer where we say Uint8Array: the same memory, seen as one. */
+/** The same memory, seen as a Buffer: what makes texts, and what grpc-js wants. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

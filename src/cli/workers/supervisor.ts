@@ -12,6 +12,7 @@ import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import { startAdmin } from '../../admin/server.ts';
 import type { AdminSources } from '../../admin/sources.ts';
 import type { HandlerState } from '../../core/engine.ts';
+import { messageOf } from '../../core/errors.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Address } from '../address.ts';
 import { CliError } from '../cli-error.ts';
@@ -74,7 +75,7 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
         if (!isDraining) await start(number);
         return;
       } catch (error) {
-        log.error('a worker could not be started again', { worker: number, why: error instanceof Error ? error.message : String(error) });
+        log.error('a worker could not be started again', { worker: number, why: messageOf(error) });
       }
     }
   }
@@ -93,7 +94,7 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
 
   await using stack = new AsyncDisposableStack();
   const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
-    ...at, sources, onFault: (path, error) => log.error('an admin page failed', { path, error: String(error) }),
+    ...at, sources, onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
   }));
   stack.defer(() => admin?.close());
   let policy = await loaded();
@@ -108,7 +109,7 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     try {
       policy = await loaded();
     } catch (error) {
-      log.error('the policy has errors; the last good one stays in force', { why: error instanceof Error ? error.message : String(error), revision: policy.revision });
+      log.error('the policy has errors; the last good one stays in force', { why: messageOf(error), revision: policy.revision });
       return false;
     }
     const taken = await Promise.all([...running.values()].map((worker) => worker.reload()));
@@ -117,7 +118,7 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     if (isTaken) log.info('policy loaded', { revision: policy.revision, rules: policy.rules.length, handlers: policy.handlers.size, workers: taken.length });
     return isTaken;
   });
-  const watch = watchFiles(() => { void reload(); }, (error) => log.warn('watching the policy failed; SIGHUP still loads it anew', { error: String(error) }));
+  const watch = watchFiles(() => { void reload(); }, (error) => log.warn('watching the policy failed; SIGHUP still loads it anew', { error: messageOf(error) }));
   const watched = (): void => watch.watchOnly([...policy.watched, ...options.configs.map((path) => resolve(path))]);
   watched();
   stack.defer(() => watch.close());

@@ -6,6 +6,7 @@
  * and written anew first.
  */
 import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { asBuffer } from '../../transport/bytes.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import { decoded } from '../decode.ts';
 import { type AttributeContext_Peer, AttributeContext_PeerSchema } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
@@ -190,5 +191,3 @@ function place(places: number[], part: Part, { from, to }: FieldScan): boolean {
   places[part + 1] = to;
   return true;
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer => (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));

@@ -3,10 +3,8 @@
  * nothing is read after that.
  */
 import { gunzipSync } from 'node:zlib';
+import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status } from '../transport.ts';
-
-/** Whether it is compressed, and its length. */
-export const PREFIX_BYTES = 5;
 
 export class MessageReader {
   readonly #maxBytes: number;

@@ -11,6 +11,9 @@ import { StreamCall } from './stream-call.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { UnaryCall } from './unary-call.ts';
 
+/** Of a drain's grace: what busy streams may use before they are ended, so that their handlers have the rest. */
+export const STREAMS_SHARE = 0.8;
+
 export interface GrpcServer {
   readonly serve: Serve;
   /** Streams end once their clients are quiet. */

@@ -1,8 +1,9 @@
 import type { Exchange, Head, Receiver } from '../exchange.ts';
+import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status, type StreamHandler } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
-import { MessageReader, PREFIX_BYTES } from './message-reader.ts';
+import { MessageReader } from './message-reader.ts';
 
 /** How long a client has to be quiet before a draining server ends its stream: nothing that is under way is cut off. */
 const QUIET_MS = 100;

@@ -1,8 +1,9 @@
 import type { Exchange, Head, Receiver } from '../exchange.ts';
+import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status, type UnaryHandler } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
-import { MessageReader, PREFIX_BYTES } from './message-reader.ts';
+import { MessageReader } from './message-reader.ts';
 
 /** How long a request may take to come where its caller sets no deadline. */
 const REQUEST_MS = 30_000;

@@ -59,11 +59,12 @@ export class Output {
     this.length = at + piece.length;
   }
 
-  /** What there is. `isFree` is told afterwards whether the memory may be written to again. */
+  /** What there is; {@link clear} follows. */
   taken(): Uint8Array {
     return this.bytes.subarray(0, this.length);
   }
 
+  /** `isFree`: the memory of what was taken may be written to again. */
   clear(isFree: boolean): void {
     this.length = 0;
     if (!isFree || this.bytes.length > MOST_KEPT_BYTES) this.bytes = new Uint8Array(0);

@@ -2,11 +2,10 @@
  * One stream of a connection, our side of it: what is said of a reply leaves as far as the windows allow, the rest waits.
  */
 import type { Exchange, Receiver } from '../exchange.ts';
+import { framed, PREFIX_BYTES } from '../framed.ts';
 import type { Connection } from './connection.ts';
 import { Flag, FrameType, MAX_FRAME_BYTES } from './frames.ts';
 
-/** Before a gRPC message: not compressed, and its length. */
-const PREFIX_BYTES = 5;
 const NO_BYTES = new Uint8Array(0);
 
 /** How a reply ends: a status in trailers, or (what is no gRPC) the end of the body. */
@@ -71,10 +70,7 @@ export class Stream implements Exchange {
   send(message: Uint8Array): boolean {
     if (this.isClosed || this.#isEnded) return true;
     this.#sayHead();
-    const framed = new Uint8Array(PREFIX_BYTES + message.length);
-    new DataView(framed.buffer).setUint32(1, message.length);
-    framed.set(message, PREFIX_BYTES);
-    this.#queue(framed);
+    this.#queue(framed(message));
     this.#connection.touched();
     return this.#connection.hasRoom(this);
   }

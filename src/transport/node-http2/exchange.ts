@@ -1,5 +1,7 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { addressText } from '../address.ts';
 import type { Exchange, Head, Receiver } from '../exchange.ts';
+import { framed } from '../framed.ts';
 import { percentEncoded } from '../percent.ts';
 
 /** Taken off the wire and not yet by the handler: beyond it the stream is not read. */
@@ -36,7 +38,7 @@ export class NodeExchange implements Exchange {
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
     const { remoteAddress = 'unknown', remotePort = 0 } = stream.session?.socket ?? {};
-    this.peer = remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+    this.peer = addressText({ host: remoteAddress, port: remotePort });
   }
 
   /** Tells the receiver of what comes. */
@@ -64,11 +66,7 @@ export class NodeExchange implements Exchange {
     const stream = this.#stream;
     if (this.#isEnded || stream.destroyed) return true;
     if (!stream.headersSent) stream.respond(HEAD, { waitForTrailers: true });
-    const framed = Buffer.allocUnsafe(5 + message.length);
-    framed[0] = 0;
-    framed.writeUInt32BE(message.length, 1);
-    framed.set(message, 5);
-    return stream.write(framed);
+    return stream.write(framed(message));
   }
 
   end(code: number, details: string): void {

@@ -1,14 +1,11 @@
 /** The fallback, and what our own HTTP/2 is compared with: Node's, which is nghttp2. */
 import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session, type ServerOptions } from 'node:http2';
 import type { Server } from 'node:net';
-import { bound, whyNotListening } from '../address.ts';
-import { grpcServer } from '../grpc/serve.ts';
+import { bound, listening } from '../address.ts';
+import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../h2/limits.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
 import { NodeExchange, NodeHead } from './exchange.ts';
-
-/** Of the grace: what busy streams may use before they are ended. */
-const STREAMS_SHARE = 0.8;
 
 export const listenHttp2: Listen = async (methods, options) => {
   const grpc = grpcServer(methods, options);
@@ -27,10 +24,7 @@ export const listenHttp2: Listen = async (methods, options) => {
     const exchange = new NodeExchange(stream);
     exchange.attach(grpc.serve(exchange, new NodeHead(headers), (flags & 1) !== 0));
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new Error(whyNotListening(options, error.message), { cause: error })));
-    server.listen({ host: options.host, port: options.port, reusePort: options.reusePort ?? false }, resolve);
-  });
+  await listening(server as Server, options);
 
   let drained: Promise<void> | undefined;
   const drain = async (graceMs: number): Promise<void> => {

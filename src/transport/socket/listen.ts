@@ -1,14 +1,12 @@
 /** Our own HTTP/2 on Node's sockets, cleartext (prior knowledge) or TLS. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { bound, whyNotListening } from '../address.ts';
-import { grpcServer } from '../grpc/serve.ts';
+import { bound, listening } from '../address.ts';
+import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../h2/limits.ts';
 import type { Listen, Transport, TransportOptions } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
 
-/** Of the grace: what busy streams may use before they are ended, so that their handlers have the rest. */
-const STREAMS_SHARE = 0.8;
 /** How long a peer may take to say that it knows of the drain. */
 const ANNOUNCE_MS = 500;
 const TICK_MS = 1000;
@@ -54,12 +52,5 @@ function serverOf({ tls }: TransportOptions, take: (socket: Socket) => void): Se
   return createTlsServer({ noDelay: true, ALPNProtocols: ['h2'], minVersion: 'TLSv1.2', ...tls, requestCert: tls.ca !== undefined }, (socket: TLSSocket) => {
     if (socket.alpnProtocol === 'h2') take(socket);
     else socket.destroy();
-  });
-}
-
-function listening(server: Server, { host, port, reusePort = false }: TransportOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => reject(new Error(whyNotListening({ host, port }, error.message), { cause: error })));
-    server.listen({ host, port, reusePort, backlog: 1024 }, resolve);
   });
 }

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { addressText } from '../address.ts';
 import type { Serve } from '../exchange.ts';
 import { Connection, type Outlet } from '../h2/connection.ts';
 import { ErrorCode, PREFACE } from '../h2/frames.ts';
@@ -39,8 +40,7 @@ export class SocketConnection implements Outlet {
     // Spread by a tenth, so that those which came together do not go together.
     this.#maxAtMs = this.#openedAtMs + maxAgeMs * (0.95 + Math.random() / 10);
     const { remoteAddress = 'unknown', remotePort = 0 } = socket;
-    const peer = remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
-    this.#connection = new Connection({ outlet: this, serve, limits, peer, onFault, nowMs: () => performance.now() });
+    this.#connection = new Connection({ outlet: this, serve, limits, peer: addressText({ host: remoteAddress, port: remotePort }), onFault, nowMs: () => performance.now() });
     socket.on('data', (chunk: Buffer) => this.#connection.receive(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => {
