@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
+import { messageOf } from '../../core/errors.ts';
 import type { Finding } from '../../core/rules/policy.ts';
 import { addressText, parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
@@ -29,9 +30,10 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
     },
   };
   const server = workers === 1 ? await startServer({ ...common, log, watch: true }) : await startWorkers({ ...common, workers, log: { format: flags.logFormat, level: flags.logLevel } });
+  const end = stopped(server, log); // before it is said to serve: whoever reads that may stop it at once
   if (flags.logFormat === 'text') greet(server);
   else log.info('serving', { grpc: addressText(server.grpc), admin: server.admin === undefined ? null : addressText(server.admin) });
-  await stopped(server, log);
+  await end;
   return EXIT.ok;
 }
 
@@ -48,14 +50,14 @@ async function transportOf({ transport, maxConnectionAge, tlsCert, tlsKey, tlsCl
     try {
       return await readFile(path, 'utf8');
     } catch (error) {
-      throw new CliError('CLI_TLS_FILE', `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new CliError('CLI_TLS_FILE', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
     }
   };
   const tls = { cert: await read(tlsCert), key: await read(tlsKey), ...(tlsClientCa === undefined ? {} : { ca: await read(tlsClientCa) }) };
   try {
     createSecureContext(tls);
   } catch (error) {
-    throw new CliError('CLI_TLS_FILE', `${tlsCert} and ${tlsKey} are no certificate and its key: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new CliError('CLI_TLS_FILE', `${tlsCert} and ${tlsKey} are no certificate and its key: ${messageOf(error)}`, { cause: error });
   }
   return { ...common, tls };
 }
