@@ -11,7 +11,7 @@ const MAX_DEPTH = 16;
 
 export const malformed = (what: string): GrpcError => new GrpcError(Status.INVALID_ARGUMENT, `the request is no protobuf message: ${what}`);
 
-/** Walks the fields of one message: after {@link next} its place is in `from` and `to` (LEN) or its value in `value` (VARINT). */
+/** Walks the fields of one message: after {@link next} its place is in `from` and `to` (LEN, VARINT), its value in `value` (VARINT). */
 export class FieldScan {
   readonly bytes: Uint8Array;
   #at: number;
@@ -39,7 +39,9 @@ export class FieldScan {
     if (this.field === 0) throw malformed('a field has the number 0');
     switch (this.type) {
       case WireType.VARINT:
+        this.from = this.#at;
         this.value = this.#varint();
+        this.to = this.#at;
         break;
       case WireType.LEN: {
         const length = this.#varint();
@@ -97,3 +99,16 @@ export class FieldScan {
 }
 
 const ENDS = 0x100;
+
+/** All the bits of a varint that stands there. */
+export function wideValue(bytes: Uint8Array, from: number, to: number): bigint {
+  // Seven octets are 49 bits, which a number has.
+  if (to - from <= 7) {
+    let value = 0;
+    for (let at = to - 1; at >= from; at--) value = value * 128 + ((bytes[at] as number) & 0x7f);
+    return BigInt(value);
+  }
+  let value = 0n;
+  for (let at = to - 1; at >= from; at--) value = (value << 7n) | BigInt((bytes[at] as number) & 0x7f);
+  return value;
+}

@@ -76,6 +76,3 @@ export function metadataAt(metadata: Metadata | undefined, { namespace, path }: 
 }
 
 export const anyAt = (anys: Readonly<Record<string, Any>>, name: string): Any | undefined => (Object.hasOwn(anys, name) ? anys[name] : undefined);
-
-/** Of all texts together. */
-export const lengthOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + text.length, 0);

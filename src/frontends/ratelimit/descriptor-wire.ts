@@ -1,17 +1,15 @@
 import type { Wire } from '../../attributes/bag.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
-import type { RateLimitDescriptor } from '../generated/envoy/extensions/common/ratelimit/v3/ratelimit_pb.ts';
-import type { RateLimitRequest } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import { intOf, lengthOf } from '../wire-values.ts';
+import type { DescriptorScan, LimitScan } from './limit-scan.ts';
 import { msOfUnit } from './units.ts';
 
 /** One descriptor of a request, as a wire. The unit of its override is known to be one of Envoy's. */
 export class DescriptorWire implements Wire {
-  readonly request: RateLimitRequest;
-  readonly descriptor: RateLimitDescriptor;
+  readonly request: LimitScan;
+  readonly descriptor: DescriptorScan;
   readonly nowMs: () => number;
 
-  constructor(request: RateLimitRequest, descriptor: RateLimitDescriptor, nowMs: () => number) {
+  constructor(request: LimitScan, descriptor: DescriptorScan, nowMs: () => number) {
     this.request = request;
     this.descriptor = descriptor;
     this.nowMs = nowMs;
@@ -21,30 +19,42 @@ export class DescriptorWire implements Wire {
     return READERS.get(attribute)?.(this);
   }
 
-  keep(): void {}
+  keep(): void {
+    this.request.keep();
+  }
 
   get weight(): number {
-    return this.request.descriptors.reduce((sum, { entries }) => sum + lengthOf(entries.flatMap(({ key, value }) => [key, value])), 0);
+    return this.request.weight;
   }
 
   /** This wire brings nothing under names of the operator's choosing. */
   carried(): undefined {}
+
+  /** In order. */
+  entries(): (readonly [key: string, value: string])[] {
+    const { request, descriptor: { entries } } = this;
+    const texts: [string, string][] = [];
+    for (let at = 0; at < entries.length; at += 4) {
+      texts.push([request.text(entries[at] as number, entries[at + 1] as number), request.text(entries[at + 2] as number, entries[at + 3] as number)]);
+    }
+    return texts;
+  }
 }
 
 type Reader = (wire: DescriptorWire) => Value | undefined;
 const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
   'ratelimit.domain': ({ request }) => request.domain,
-  'ratelimit.descriptor': ({ descriptor: { entries } }) => {
+  'ratelimit.descriptor': (wire) => {
     const map = new Map<string, string>();
-    for (const { key, value } of entries) if (!map.has(key)) map.set(key, value);
+    for (const [key, value] of wire.entries()) if (!map.has(key)) map.set(key, value);
     return map;
   },
-  'ratelimit.entries': ({ descriptor }) => descriptor.entries.map(({ key, value }) => new Map([['key', key], ['value', value]])),
+  'ratelimit.entries': (wire) => wire.entries().map(([key, value]) => new Map([['key', key], ['value', value]])),
   // The request's 0 means 1, the descriptor's own 0 means: look, do not charge (envoyproxy/ratelimit GetHitsAddends).
-  'ratelimit.hits': ({ request, descriptor }) => (descriptor.hitsAddend === undefined ? request.hitsAddend || 1 : intOf(descriptor.hitsAddend)),
-  'ratelimit.override': ({ descriptor: { limit } }) => {
-    const perMs = limit === undefined ? undefined : msOfUnit(limit.unit);
-    return limit === undefined || perMs === undefined ? undefined : new Map([['limit', limit.requestsPerUnit], ['per_ms', perMs]]);
+  'ratelimit.hits': ({ request, descriptor }) => descriptor.hits ?? (request.hits || 1),
+  'ratelimit.override': ({ descriptor: { override } }) => {
+    const perMs = override === undefined ? undefined : msOfUnit(override.unit);
+    return override === undefined || perMs === undefined ? undefined : new Map([['limit', override.requestsPerUnit], ['per_ms', perMs]]);
   },
   'context.time': ({ nowMs }) => Timestamp.fromMs(nowMs()),
 }));

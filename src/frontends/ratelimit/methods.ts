@@ -7,19 +7,18 @@
 import type { Engine } from '../../core/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
 import { ContextCaller } from '../context-caller.ts';
-import { decoded } from '../decode.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
-import { type RateLimitRequest, RateLimitRequestSchema, RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { DescriptorWire } from './descriptor-wire.ts';
 import { limitAnswer } from './limit-answer.ts';
+import { LimitScan } from './limit-scan.ts';
 import { msOfUnit } from './units.ts';
 
 export function ratelimitMethods(engine: Engine, { nowMs = systemNowMs }: FrontendOptions = {}): [path: string, method: Method][] {
   return [[`/${RateLimitService.typeName}/ShouldRateLimit`, {
     kind: 'unary',
     handle: (bytes, context) => {
-      const request = decoded(RateLimitRequestSchema, bytes);
-      const wires = wiresOf(request, nowMs);
+      const wires = wiresOf(new LimitScan(bytes), nowMs);
       const verdict = engine.limit(wires, new ContextCaller(context));
       return verdict instanceof Promise ? verdict.then((late) => limitAnswer(late, wires.length)) : limitAnswer(verdict, wires.length);
     },
@@ -27,12 +26,13 @@ export function ratelimitMethods(engine: Engine, { nowMs = systemNowMs }: Fronte
 }
 
 /** The texts of the first two refusals are envoyproxy/ratelimit's. */
-function wiresOf(request: RateLimitRequest, nowMs: () => number): DescriptorWire[] {
+function wiresOf(request: LimitScan, nowMs: () => number): DescriptorWire[] {
   if (request.domain === '') throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit domain must not be empty');
   if (request.descriptors.length === 0) throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit descriptor list must not be empty');
   return request.descriptors.map((descriptor) => {
-    if (descriptor.limit !== undefined && msOfUnit(descriptor.limit.unit) === undefined) {
-      throw new GrpcError(Status.INVALID_ARGUMENT, `the limit of a descriptor has the unit ${descriptor.limit.unit}, which is none of SECOND (1) to WEEK (7)`);
+    const { override } = descriptor;
+    if (override !== undefined && msOfUnit(override.unit) === undefined) {
+      throw new GrpcError(Status.INVALID_ARGUMENT, `the limit of a descriptor has the unit ${override.unit}, which is none of SECOND (1) to WEEK (7)`);
     }
     return new DescriptorWire(request, descriptor, nowMs);
   });

@@ -1,0 +1,91 @@
+/** What is read from the octets of a RateLimitRequest is what a full decode reads, however oddly the message is written. */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { describe, expect, test } from 'vitest';
+import { type RateLimitRequest, RateLimitRequestSchema } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { DescriptorWire } from '../../../src/frontends/ratelimit/descriptor-wire.ts';
+import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
+import { GrpcError, Status } from '../../../src/transport/transport.ts';
+import { oddly, Random, type Shape } from './odd-octets.ts';
+
+const RUNS = Number(process.env['RUNS'] ?? 400);
+/** A descriptor's limit and hits are singular messages, which may stand twice; its entries are a list. */
+const SHAPE: Shape = {};
+const DESCRIPTOR: Shape = { 2: {}, 3: {} };
+
+const request = (): RateLimitRequest => create(RateLimitRequestSchema, {
+  domain: 'shop', hitsAddend: 3,
+  descriptors: [
+    { entries: [{ key: 'user', value: 'ann' }, { key: 'path', value: '/ü' }], limit: { requestsPerUnit: 4_000_000_000, unit: 3 }, hitsAddend: 9_007_199_254_740_993n },
+    { entries: [{ key: '', value: '' }] }, {}, { entries: [{ key: 'k', value: 'v' }], hitsAddend: 0n },
+  ],
+});
+
+/** Parts of the request are written oddly, then the request is. */
+function octets(random: Random): Uint8Array {
+  const { descriptors, domain, hitsAddend } = request();
+  const parts = descriptors.map((descriptor) => {
+    const one = toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { descriptors: [descriptor] }));
+    const inner = oddly([...one.subarray(2)], DESCRIPTOR, random);
+    return [18, ...(inner.length < 128 ? [inner.length] : [(inner.length & 0x7f) | 0x80, inner.length >> 7]), ...inner];
+  });
+  return Uint8Array.from(oddly([...toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain, hitsAddend })), ...parts.flat()], SHAPE, random));
+}
+
+const decodedAnswers = ({ domain, hitsAddend, descriptors }: RateLimitRequest): unknown => descriptors.map((descriptor) => ({
+  domain,
+  entries: descriptor.entries.map(({ key, value }) => [key, value]),
+  hits: descriptor.hitsAddend === undefined ? hitsAddend || 1 : Number.isSafeInteger(Number(descriptor.hitsAddend)) ? Number(descriptor.hitsAddend) : descriptor.hitsAddend,
+  override: descriptor.limit === undefined ? undefined : { requestsPerUnit: descriptor.limit.requestsPerUnit, unit: descriptor.limit.unit as number },
+}));
+
+function readAnswers(bytes: Uint8Array): unknown {
+  const scan = new LimitScan(bytes);
+  return scan.descriptors.map((descriptor) => {
+    const wire = new DescriptorWire(scan, descriptor, () => 0);
+    return { domain: scan.domain, entries: wire.entries(), hits: wire.read('ratelimit.hits'), override: descriptor.override };
+  });
+}
+
+function failure(bytes: Uint8Array): unknown {
+  try {
+    return readAnswers(bytes);
+  } catch (error) {
+    return error instanceof GrpcError ? error.code : error;
+  }
+}
+
+describe('as a full decode', () => {
+  test(`${RUNS} odd ways to write a request`, () => {
+    for (let seed = 0; seed < RUNS; seed++) {
+      const bytes = octets(new Random(seed));
+      expect(readAnswers(bytes), `seed ${seed}`).toEqual(decodedAnswers(fromBinary(RateLimitRequestSchema, bytes)));
+    }
+  });
+
+  test('a request that is kept reads the same after its memory is used for another', () => {
+    const bytes = Buffer.from(toBinary(RateLimitRequestSchema, request()));
+    const scan = new LimitScan(bytes);
+    scan.keep();
+    bytes.fill(0);
+    expect(new DescriptorWire(scan, scan.descriptors[0] as LimitScan['descriptors'][0], () => 0).entries()).toEqual([['user', 'ann'], ['path', '/ü']]);
+  });
+});
+
+describe('octets that are no RateLimitRequest', () => {
+  const whole = toBinary(RateLimitRequestSchema, request());
+
+  test(`${RUNS * 10} with an octet changed: INVALID_ARGUMENT, or something that is said`, () => {
+    for (let seed = 0; seed < RUNS * 10; seed++) {
+      const random = new Random(seed);
+      const bytes = whole.slice();
+      bytes[random.below(bytes.length)] = random.below(256);
+      const said = failure(bytes);
+      if (said !== Status.INVALID_ARGUMENT) expect(said, `seed ${seed}`).toBeInstanceOf(Array);
+    }
+  });
+
+  test('a text that is no UTF-8', () => {
+    expect(failure(Uint8Array.from([10, 1, 0xff, 18, 0]))).toBe(Status.INVALID_ARGUMENT);
+    expect(failure(Uint8Array.from([10, 3, 0xef, 0xbf, 0xbd, 18, 0]))).toEqual([{ domain: '\uFFFD', entries: [], hits: 1, override: undefined }]);
+  });
+});

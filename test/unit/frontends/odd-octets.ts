@@ -1,0 +1,90 @@
+/** Messages as no sender writes them, which mean what the usual octets mean. */
+
+export class Random {
+  #state: number;
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+  below(limit: number): number {
+    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
+    return Math.floor(this.#state / 2 ** 32 * limit);
+  }
+  one<T>(of: readonly T[]): T {
+    return of[this.below(of.length)] as T;
+  }
+}
+
+/** Where messages stand within: their fields may be split, reordered, written twice. Maps and lists are repeated: each is one message. */
+export type Shape = { readonly [number: number]: Shape };
+export interface Field { readonly number: number; readonly type: number; readonly body: number[] }
+
+export const varint = (value: number, random?: Random): number[] => {
+  const octets: number[] = [];
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) octets.push((rest % 128) | 0x80);
+  octets.push(rest);
+  if (random?.below(8) === 0) {
+    octets[octets.length - 1] = (octets.at(-1) as number) | 0x80;
+    octets.push(0); // longer than it must be
+  }
+  return octets;
+};
+
+function fieldsOf(bytes: readonly number[]): Field[] {
+  const fields: Field[] = [];
+  let at = 0;
+  const read = (): number => {
+    let [value, shift] = [0, 1];
+    for (;;) {
+      const octet = bytes[at++] as number;
+      value += (octet & 0x7f) * shift;
+      shift *= 128;
+      if (octet < 0x80) return value;
+    }
+  };
+  while (at < bytes.length) {
+    const tag = read();
+    const type = tag & 7;
+    const begin = at;
+    if (type === 0) read();
+    else if (type === 2) {
+      const length = read();
+      fields.push({ number: tag >>> 3, type, body: bytes.slice(at, at += length) });
+      continue;
+    } else at += type === 1 ? 8 : 4;
+    fields.push({ number: tag >>> 3, type, body: bytes.slice(begin, at) });
+  }
+  return fields;
+}
+
+export const written = ({ number, type, body }: Field, random: Random): number[] => [...varint(number * 8 + type, random), ...(type === 2 ? varint(body.length, random) : []), ...body];
+
+const UNKNOWN: readonly ((random: Random) => number[])[] = [
+  (random) => [...varint(99 * 8), ...varint(random.below(2 ** 30), random)],
+  () => [...varint(98 * 8 + 1), 1, 2, 3, 4, 5, 6, 7, 8],
+  (random) => written({ number: 97, type: 2, body: [1, 2, 3] }, random),
+  () => [...varint(96 * 8 + 5), 1, 2, 3, 4],
+  (random) => [...varint(95 * 8 + 3), ...written({ number: 2, type: 2, body: [0xff] }, random), ...varint(94 * 8 + 3), ...varint(94 * 8 + 4), ...varint(95 * 8 + 4)],
+];
+
+/** The same message written in another way: fields of different numbers change places, messages are split in two, unknown fields come in between. */
+export function oddly(bytes: readonly number[], shape: Shape, random: Random): number[] {
+  const parts: Field[] = fieldsOf(bytes).flatMap((field) => {
+    const within = field.type === 2 ? shape[field.number] : undefined;
+    if (within === undefined) return [field];
+    const inner = fieldsOf(field.body);
+    if (inner.length > 1 && random.below(6) === 0) {
+      const cut = 1 + random.below(inner.length - 1);
+      return [inner.slice(0, cut), inner.slice(cut)].map((half) => ({ ...field, body: oddly(half.flatMap((one) => written(one, random)), within, random) }));
+    }
+    return [{ ...field, body: oddly(field.body, within, random) }];
+  });
+  for (let swap = 0; swap < parts.length; swap++) {
+    const [a, b] = [random.below(parts.length), random.below(parts.length)];
+    const [one, other] = [parts[a] as Field, parts[b] as Field];
+    const between = parts.slice(Math.min(a, b), Math.max(a, b) + 1);
+    if (between.some(({ number }, index) => index > 0 && number === between[0]?.number) || between.some(({ number }, index) => index < between.length - 1 && number === between.at(-1)?.number)) continue;
+    [parts[a], parts[b]] = [other, one];
+  }
+  return parts.flatMap((part) => [...(random.below(5) === 0 ? random.one(UNKNOWN)(random) : []), ...written(part, random)]);
+}
