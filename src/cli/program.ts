@@ -42,7 +42,7 @@ function serve(program: Command, done: Done): void {
     .summary('answer Envoy by a policy')
     .description('Answers Envoy\'s ext_authz, ratelimit and access log calls by a policy, until it is told to stop.')
     .argument('<config...>', CONFIG)
-    .option('--grpc <host:port>', 'where Envoy calls', '127.0.0.1:9091')
+    .option('--grpc <host:port>', 'where Envoy calls; unix:PATH is a unix socket', '127.0.0.1:9091')
     .option('--admin <host:port>', 'where people and Prometheus look: /metrics /healthz /readyz /rules /handlers /verdicts', '127.0.0.1:15014')
     .option('--workers <n>', 'threads that answer at the same port, each on a core of its own', '1')
     .addOption(new Option('--transport <kind>', 'our own HTTP/2, or Node\'s (slower, there in case of need)').choices(['own', 'http2']).default('own'))

@@ -5,6 +5,7 @@
  */
 export { listen } from './socket/listen.ts';
 export { listenHttp2 } from './node-http2/listen.ts';
+export { type Address, addressText, socketPath } from './address.ts';
 export { dialGrpc, type GrpcClient, type UnaryOptions } from './client.ts';
 export {
   GrpcError, Status,

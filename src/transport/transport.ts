@@ -3,6 +3,7 @@
  * **In**: bytes on a socket. **Out**: whole messages to a method's handler. **Fails**: with a gRPC status, never an empty OK.
  */
 
+import type { Address } from './address.ts';
 import type { Limits } from './h2/limits.ts';
 
 /** google.rpc.Code, the ones we say. */
@@ -51,10 +52,8 @@ export type Method =
 /** By full path: `/envoy.service.auth.v3.Authorization/Check`. */
 export type Methods = ReadonlyMap<string, Method>;
 
-export interface TransportOptions {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
+/** Port 0: any free one. */
+export interface TransportOptions extends Address {
   /** Larger requests end with RESOURCE_EXHAUSTED. */
   readonly maxMessageBytes: number;
   /** Told of every fault of our own (a handler threw something that is no {@link GrpcError}), for the log. */
@@ -76,9 +75,7 @@ export interface TlsOptions {
   readonly ca?: string | Buffer;
 }
 
-export interface Transport {
-  readonly host: string;
-  readonly port: number;
+export interface Transport extends Address {
   /**
    * Takes no new calls, lets those in flight end, for at most `graceMs`; then closes. Streams of requests end once the
    * client is quiet, with what has come read to its end. Harmless when repeated.

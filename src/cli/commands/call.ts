@@ -1,4 +1,5 @@
-import { addressText, parseAddress } from '../address.ts';
+import { addressText } from '../../transport/index.ts';
+import { parseAddress } from '../address.ts';
 import { type Answer, callCheck, callLimit, callLog, formatAnswer } from '../call/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -11,7 +12,7 @@ const CALLS = { check: callCheck, limit: callLimit, log: callLog } as const;
 export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<ExitCode> {
   const timeoutMs = Number(flags.timeout);
   if (!(timeoutMs > 0)) throw new CliError('CLI_USAGE', `--timeout is "${flags.timeout}"; milliseconds are expected, such as 1000`, { exit: EXIT.usage });
-  const to = addressText(parseAddress(flags.to));
+  const to = addressText(parseAddress(flags.to, { unix: true }));
   const { values } = readRequestFile(flags.request);
   const answer = await CALLS[kind](to, values, { timeoutMs });
   if (answer.outcome === 'error') throw new CliError('CLI_UNREACHABLE', `${to} did not answer: ${answer.grpc.name}: ${answer.grpc.message}`);

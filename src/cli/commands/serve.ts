@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { messageOf } from '../../core/errors.ts';
 import type { Finding } from '../../core/rules/policy.ts';
-import { addressText, parseAddress } from '../address.ts';
+import { addressText, socketPath } from '../../transport/index.ts';
+import { parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingsCount, findingText, shownPath } from '../findings.ts';
@@ -21,9 +22,11 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
   if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`, { exit: EXIT.usage });
   const workers = Number(flags.workers);
   if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS)) throw new CliError('CLI_USAGE', `--workers is "${flags.workers}"; a whole number from 1 to ${MOST_WORKERS} is expected`, { exit: EXIT.usage });
+  const grpc = parseAddress(flags.grpc, { unix: true });
+  if (workers > 1 && socketPath(grpc) !== undefined) throw new CliError('CLI_USAGE', '--workers share a port, and a unix socket cannot be shared: use one worker, or a port', { exit: EXIT.usage });
   const log = makeLog(flags.logFormat, flags.logLevel);
   const common = {
-    configs, graceMs, transport: await transportOf(flags), grpc: parseAddress(flags.grpc), admin: parseAddress(flags.admin),
+    configs, graceMs, transport: await transportOf(flags), grpc, admin: parseAddress(flags.admin),
     onFindings: (findings: readonly Finding[]) => {
       for (const finding of findings) tell(findingText(finding, paintErr));
       if (findings.length > 0) tell(`${findingsCount(findings)}\n`);

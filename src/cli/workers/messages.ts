@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { HandlerState } from '../../core/engine.ts';
 import type { KeptVerdict } from '../../core/kept-verdicts.ts';
-import type { Address } from '../address.ts';
+import type { Address } from '../../transport/index.ts';
 import type { CliError } from '../cli-error.ts';
 import type { TransportFlags } from '../server.ts';
 

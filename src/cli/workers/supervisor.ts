@@ -14,7 +14,7 @@ import type { AdminSources } from '../../admin/sources.ts';
 import type { HandlerState } from '../../core/engine.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import type { Address } from '../address.ts';
+import type { Address } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findingsCount } from '../findings.ts';

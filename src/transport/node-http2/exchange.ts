@@ -37,7 +37,7 @@ export class NodeExchange implements Exchange {
 
   constructor(stream: ServerHttp2Stream) {
     this.#stream = stream;
-    const { remoteAddress = 'unknown', remotePort = 0 } = stream.session?.socket ?? {};
+    const { remoteAddress = 'unix:', remotePort = 0 } = stream.session?.socket ?? {};
     this.peer = addressText({ host: remoteAddress, port: remotePort });
   }
 

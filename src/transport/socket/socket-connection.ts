@@ -39,7 +39,7 @@ export class SocketConnection implements Outlet {
     this.#socket = socket;
     // Spread by a tenth, so that those which came together do not go together.
     this.#maxAtMs = this.#openedAtMs + maxAgeMs * (0.95 + Math.random() / 10);
-    const { remoteAddress = 'unknown', remotePort = 0 } = socket;
+    const { remoteAddress = 'unix:', remotePort = 0 } = socket;
     this.#connection = new Connection({ outlet: this, serve, limits, peer: addressText({ host: remoteAddress, port: remotePort }), onFault, nowMs: () => performance.now() });
     socket.on('data', (chunk: Buffer) => this.#connection.receive(chunk));
     socket.on('drain', () => this.#drained());

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { addressText, parseAddress } from '../../../src/cli/address.ts';
+import { parseAddress } from '../../../src/cli/address.ts';
+import { addressText } from '../../../src/transport/index.ts';
 
 describe('an address', () => {
   test.each([
@@ -16,6 +17,6 @@ describe('an address', () => {
   });
 
   test('reads back what it writes', () => {
-    for (const text of ['127.0.0.1:1', '[fd00::1]:2']) expect(addressText(parseAddress(text))).toBe(text);
+    for (const text of ['127.0.0.1:1', '[fd00::1]:2', 'unix:/run/sluice.sock']) expect(addressText(parseAddress(text, { unix: true }))).toBe(text);
   });
 });

@@ -20,7 +20,8 @@ describe('the command line', () => {
     [['lint', 'examples/start', '--jsn'], /unknown option '--jsn'/],
     [['call', 'chek', '--to', 'x:1', '--request', 'y'], /Allowed choices are check, limit, log/],
     [['explain', 'examples/start'], /required option '--request <file>'/],
-    [['serve', 'examples/start', '--grpc', 'nowhere'], /CLI_ADDRESS "nowhere" is not an address; HOST:PORT is expected/],
+    [['serve', 'examples/start', '--grpc', 'nowhere'], /CLI_ADDRESS "nowhere" is not an address; HOST:PORT or unix:PATH is expected/],
+    [['serve', 'examples/start', '--grpc', 'unix:/tmp/a', '--workers', '2'], /CLI_USAGE .*a unix socket cannot be shared/],
     [['plugins', 'show', 'quota-rediss'], /CLI_NO_SUCH_ADAPTER no adapter is named "quota-rediss"/],
   ])('%j is a wrong command line: says why on stderr, exits with 2', async (args, why) => {
     const { code, out, err } = await run(args);

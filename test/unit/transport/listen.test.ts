@@ -1,9 +1,18 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { dialGrpc, type StreamHandler } from '../../../src/transport/index.ts';
+import { dialGrpc, type Methods, type StreamHandler } from '../../../src/transport/index.ts';
 import { all, bytes, failureOf, serve, Status, text, waitUntil, type Serving } from './serving.ts';
 import { rawPeer, Type } from './raw-peer.ts';
 import { TRANSPORTS } from './serving.ts';
+
+/** As a process that was killed does. */
+const leaveSocketAt = async (path: string): Promise<void> => new Promise((resolve) => {
+  execFile(process.execPath, ['-e', `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`], () => resolve());
+});
 
 describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   const started: Serving[] = [];
@@ -38,6 +47,24 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     expect(text(await client.unary('/t.T/Echo', bytes('six')))).toBe('six');
     client.close();
     await transport.drain(100);
+  });
+
+  test('a unix socket: calls are answered, a path that is taken is named, and one that a dead process left is taken over', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice-'));
+    const path = join(folder, 'grpc.sock');
+    const at = { ...options, host: `unix:${path}` };
+    const methods: Methods = new Map([['/t.T/Peer', { kind: 'unary', handle: (_, { peer }) => bytes(peer) }]]);
+    const transport = await listen(methods, at);
+    const client = dialGrpc(`unix:${path}`);
+    expect(text(await client.unary('/t.T/Peer', bytes('')))).toBe('unix:');
+    client.close();
+    await expect(listen(methods, at)).rejects.toThrow(`unix:${path} is taken by another process: stop it, or choose another path`);
+    await transport.drain(100);
+    await leaveSocketAt(path);
+    const next = await listen(methods, at);
+    expect([next.host, next.port]).toEqual([`unix:${path}`, 0]);
+    await next.drain(100);
+    await rm(folder, { recursive: true });
   });
 
   test('a server that is away is UNAVAILABLE', async () => {
