@@ -6,12 +6,14 @@
  * No Node module is used here: it fits any socket, and a test without one.
  */
 import type { Serve } from '../exchange.ts';
-import { ConnectionError, DEFAULT_WINDOW_BYTES, ErrorCode, Flag, FRAME_HEAD_BYTES, FrameType, MAX_FRAME_BYTES, MAX_WINDOW_BYTES, PREFACE, Setting } from './frames.ts';
+import { FrameReader, type FrameTaker } from './frame-reader.ts';
+import { ConnectionError, DEFAULT_WINDOW_BYTES, ErrorCode, Flag, FrameType, MAX_FRAME_BYTES, MAX_WINDOW_BYTES, Setting } from './frames.ts';
 import { type HeaderBlock, HeadReader } from './head-reader.ts';
 import { type Limits, Patience } from './limits.ts';
 import { Output } from './output.ts';
 import { ReplyHeaders } from './reply-headers.ts';
 import { Stream } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
 
 /** Where octets go. */
 export interface Outlet {
@@ -39,10 +41,7 @@ export interface ConnectionOptions {
 const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
 /** Of one turn: streams that have more to say wait for the next. */
 const MOST_OUTPUT_BYTES = 64 * 1024;
-/** Of streams that are over: what still comes for one that we ended is no error. */
-const REMEMBERED = 256;
-
-export class Connection {
+export class Connection implements FrameTaker {
   readonly peer: string;
   readonly limits: Limits;
   readonly output = new Output();
@@ -60,22 +59,12 @@ export class Connection {
   /** Streams that wait for room in the outlet. */
   readonly #waiters = new Set<Stream>();
 
-  #prefaceAt = 0;
+  readonly #reader: FrameReader;
   #hasSettings = false;
-  /** A frame whose end has not come. */
-  #partial: Uint8Array | undefined;
-  #partialLength = 0;
   /** A header block whose end has not come. */
   #block: HeaderBlock | undefined;
 
-  readonly #streams = new Map<number, Stream>();
-  /** Most streams are over before the next one comes: the last one is not in the map. */
-  #newest: Stream | undefined;
-  #open = 0;
-  #lastId = 0;
-  /** Ids of streams that are over, negative where we ended them before the peer had. */
-  readonly #over = new Int32Array(REMEMBERED);
-  #overAt = 0;
+  readonly #streams = new StreamTable();
 
   #peerWindow = DEFAULT_WINDOW_BYTES;
   #receiveWindow = CONNECTION_WINDOW_BYTES;
@@ -96,11 +85,12 @@ export class Connection {
     this.#onFault = onFault;
     this.#patience = new Patience(limits, nowMs);
     this.#heads = new HeadReader(limits);
+    this.#reader = new FrameReader(this);
     this.#sayHello();
   }
 
   get openStreams(): number {
-    return this.#open;
+    return this.#streams.size;
   }
 
   // ---------------------------------------------------------- octets in
@@ -109,12 +99,7 @@ export class Connection {
     if (this.isOver) return;
     this.#isInTurn = true;
     try {
-      let from = this.#prefaceAt < PREFACE.length ? this.#preface(chunk) : 0;
-      if (this.#partial !== undefined) from = this.#complete(chunk, from);
-      if (this.#partial === undefined) {
-        from = this.#frames(chunk, from);
-        if (from < chunk.length && !this.isOver) this.#stash(chunk, from);
-      }
+      this.#reader.read(chunk);
     } catch (error) {
       this.#fail(error);
     }
@@ -129,60 +114,10 @@ export class Connection {
     this.#endStreams();
   }
 
-  #preface(chunk: Uint8Array): number {
-    let from = 0;
-    while (from < chunk.length && this.#prefaceAt < PREFACE.length) {
-      if (chunk[from++] !== PREFACE[this.#prefaceAt++]) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'this port speaks HTTP/2 with prior knowledge; the connection does not begin with its preface');
-    }
-    return from;
-  }
-
-  #frames(bytes: Uint8Array, from: number): number {
-    const to = bytes.length;
-    let at = from;
-    while (to - at >= FRAME_HEAD_BYTES) {
-      const payload = at + FRAME_HEAD_BYTES;
-      const end = payload + payloadBytes(bytes, at);
-      if (end > to) break;
-      this.#frame(bytes, at, payload, end);
-      at = end;
-      if (this.isOver) return to;
-    }
-    return at;
-  }
-
-  /** Fills the frame that was cut, and takes it where it is whole. Its memory is not used again: its reader may keep it. */
-  #complete(chunk: Uint8Array, from: number): number {
-    let at = from;
-    while (this.#partial !== undefined && at < chunk.length) {
-      const partial: Uint8Array = this.#partial;
-      const taken = Math.min(partial.length - this.#partialLength, chunk.length - at);
-      partial.set(chunk.subarray(at, at + taken), this.#partialLength);
-      this.#partialLength += taken;
-      at += taken;
-      if (this.#partialLength < partial.length) break;
-      const whole = FRAME_HEAD_BYTES + payloadBytes(partial, 0);
-      if (whole > partial.length) {
-        this.#partial = new Uint8Array(whole);
-        this.#partial.set(partial);
-      } else {
-        this.#partial = undefined;
-        this.#frame(partial, 0, FRAME_HEAD_BYTES, whole);
-      }
-    }
-    return at;
-  }
-
-  #stash(chunk: Uint8Array, from: number): void {
-    const have = chunk.length - from;
-    this.#partial = new Uint8Array(have < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : FRAME_HEAD_BYTES + payloadBytes(chunk, from));
-    this.#partial.set(chunk.subarray(from));
-    this.#partialLength = have;
-  }
-
   // ---------------------------------------------------------- frames
 
-  #frame(bytes: Uint8Array, head: number, from: number, to: number): void {
+  /** One of them. Throws a {@link ConnectionError}. */
+  frame(bytes: Uint8Array, head: number, from: number, to: number): void {
     const type = bytes[head + 3] as number;
     const flags = bytes[head + 4] as number;
     const id = uint32(bytes, head + 5) & 0x7fff_ffff;
@@ -219,7 +154,7 @@ export class Connection {
       begin += 1;
     }
     const isEnd = (flags & Flag.END_STREAM) !== 0;
-    const stream = this.#streamOf(id);
+    const stream = this.#streams.get(id);
     if (stream === undefined || stream.isRemoteEnded) this.#dataOfNobody(id, stream);
     else if ((stream.receiveWindow -= length) < 0) this.#resetStream(id, ErrorCode.FLOW_CONTROL_ERROR);
     else if (stream.bodyLeft >= 0 && ((stream.bodyLeft -= end - begin) < 0 || (isEnd && stream.bodyLeft > 0))) this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
@@ -235,8 +170,8 @@ export class Connection {
 
   #dataOfNobody(id: number, stream: Stream | undefined): void {
     if (stream !== undefined) return this.#resetStream(id, ErrorCode.STREAM_CLOSED);
-    if (id > this.#lastId) throw protocol(`DATA on stream ${id}, which was never opened`);
-    if (this.#howOver(id) === 'ended by us') return this.#spend();
+    if (id > this.#streams.lastId) throw protocol(`DATA on stream ${id}, which was never opened`);
+    if (this.#streams.howOver(id) === 'ended by us') return this.#spend();
     throw new ConnectionError(ErrorCode.STREAM_CLOSED, `DATA on stream ${id}, which is over`);
   }
 
@@ -273,19 +208,17 @@ export class Connection {
 
   /** Every block is decoded, whatever becomes of its stream: the table must stay as the peer's. */
   #headerBlock(bytes: Uint8Array, from: number, to: number, id: number, isEnd: boolean, dependsOnItself: boolean): void {
-    const stream = this.#streamOf(id);
-    if (stream !== undefined || id <= this.#lastId) return this.#trailers(bytes, from, to, id, isEnd, stream);
+    const stream = this.#streams.get(id);
+    if (stream !== undefined || id <= this.#streams.lastId) return this.#trailers(bytes, from, to, id, isEnd, stream);
     const head = this.#heads.head(bytes, from, to);
-    this.#lastId = id;
-    if (this.#open >= this.limits.maxStreams || (this.#draining === 'final' && id > this.#finalId)) return this.#resetStream(id, ErrorCode.REFUSED_STREAM);
+    this.#streams.lastId = id;
+    if (this.#streams.size >= this.limits.maxStreams || (this.#draining === 'final' && id > this.#finalId)) return this.#resetStream(id, ErrorCode.REFUSED_STREAM);
     if (typeof head === 'string' || dependsOnItself) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
     if (head === undefined) this.#spend();
     const bodyLeft = head?.contentLength ?? -1;
     if (isEnd && bodyLeft > 0) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
     const opened = new Stream(this, id, isEnd, this.limits.streamWindowBytes, this.#peerWindow, bodyLeft);
-    if (this.#newest !== undefined) this.#streams.set(this.#newest.id, this.#newest);
-    this.#newest = opened;
-    this.#open++;
+    this.#streams.add(opened);
     if (head === undefined) opened.refuse(431, `the headers are larger than ${this.limits.maxHeaderListBytes} octets\n`);
     else opened.receiver = this.#serve(opened, head, isEnd);
   }
@@ -293,10 +226,10 @@ export class Connection {
   #trailers(bytes: Uint8Array, from: number, to: number, id: number, isEnd: boolean, stream: Stream | undefined): void {
     const problem = this.#heads.trailersProblem(bytes, from, to);
     if (stream === undefined) {
-      const how = this.#howOver(id);
+      const how = this.#streams.howOver(id);
       if (how === 'ended by us') return this.#spend();
       if (how === 'over') throw new ConnectionError(ErrorCode.STREAM_CLOSED, `HEADERS on stream ${id}, which is over`);
-      throw protocol(`HEADERS on stream ${id} after those of ${this.#lastId}`);
+      throw protocol(`HEADERS on stream ${id} after those of ${this.#streams.lastId}`);
     }
     if (stream.isRemoteEnded) return this.#resetStream(id, ErrorCode.STREAM_CLOSED);
     if (!isEnd || problem !== undefined || stream.bodyLeft > 0) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
@@ -312,9 +245,9 @@ export class Connection {
   }
 
   #reset(from: number, to: number, id: number): void {
-    if (id === 0 || id > this.#lastId) throw protocol(`RST_STREAM on stream ${id}, which was never opened`);
+    if (id === 0 || id > this.#streams.lastId) throw protocol(`RST_STREAM on stream ${id}, which was never opened`);
     if (to - from !== 4) throw frameSize('RST_STREAM');
-    const stream = this.#streamOf(id);
+    const stream = this.#streams.get(id);
     if (stream !== undefined) {
       this.#close(stream, false);
       stream.receiver.gone();
@@ -346,7 +279,7 @@ export class Connection {
         if (value > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE is too large');
         const more = value - this.#peerWindow;
         this.#peerWindow = value;
-        for (const stream of this.#allStreams()) {
+        for (const stream of this.#streams.all()) {
           stream.sendWindow += more;
           if (stream.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE makes a window too large');
         }
@@ -377,9 +310,9 @@ export class Connection {
       if (this.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'the window of the connection is too large');
       return this.#pumpBlocked();
     }
-    const stream = this.#streamOf(id);
+    const stream = this.#streams.get(id);
     if (stream === undefined) {
-      if (id > this.#lastId) throw protocol(`WINDOW_UPDATE on stream ${id}, which was never opened`);
+      if (id > this.#streams.lastId) throw protocol(`WINDOW_UPDATE on stream ${id}, which was never opened`);
       return;
     }
     if (more === 0) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
@@ -390,40 +323,18 @@ export class Connection {
 
   // ---------------------------------------------------------- streams
 
-  #streamOf(id: number): Stream | undefined {
-    const newest = this.#newest;
-    return newest !== undefined && newest.id === id ? newest : this.#streams.get(id);
-  }
-
-  #allStreams(): Stream[] {
-    return this.#newest === undefined ? [...this.#streams.values()] : [...this.#streams.values(), this.#newest];
-  }
-
   #close(stream: Stream, byUs: boolean): void {
-    if (this.#newest === stream) this.#newest = undefined;
-    else this.#streams.delete(stream.id);
-    this.#open--;
+    this.#streams.remove(stream, byUs);
     this.blocked.delete(stream);
     this.#waiters.delete(stream);
     stream.close();
-    this.#remember(stream.id, byUs);
-  }
-
-  #remember(id: number, byUs: boolean): void {
-    this.#over[this.#overAt] = byUs ? -id : id;
-    this.#overAt = (this.#overAt + 1) % REMEMBERED;
-  }
-
-  #howOver(id: number): 'ended by us' | 'over' | 'unknown' {
-    if (this.#over.includes(-id)) return 'ended by us';
-    return this.#over.includes(id) ? 'over' : 'unknown';
   }
 
   /** For what the peer did wrong. */
   #resetStream(id: number, code: number): void {
     this.output.frame(FrameType.RST_STREAM, 0, id, octetsOf(code));
-    const stream = this.#streamOf(id);
-    if (stream === undefined) this.#remember(id, true);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) this.#streams.remember(id, true);
     else {
       this.#close(stream, true);
       stream.receiver.gone();
@@ -436,7 +347,7 @@ export class Connection {
   }
 
   #endStreams(): void {
-    for (const stream of this.#allStreams()) {
+    for (const stream of this.#streams.all()) {
       this.#close(stream, false);
       stream.receiver.gone();
     }
@@ -550,14 +461,14 @@ export class Connection {
   finishDrain(): void {
     if (this.isOver || this.#draining === 'final') return;
     this.#draining = 'final';
-    this.#finalId = this.#lastId;
-    this.#goAway(this.#lastId, ErrorCode.NO_ERROR, 'the server stops');
+    this.#finalId = this.#streams.lastId;
+    this.#goAway(this.#streams.lastId, ErrorCode.NO_ERROR, 'the server stops');
     this.touched();
     this.#closeIfDone();
   }
 
   #closeIfDone(): void {
-    if (this.#open > 0 || this.isOver) return;
+    if (this.#streams.size > 0 || this.isOver) return;
     this.isOver = true;
     this.flush();
     this.#outlet.close();
@@ -567,7 +478,7 @@ export class Connection {
     const known = error instanceof ConnectionError ? error : new ConnectionError(ErrorCode.INTERNAL_ERROR, 'internal error');
     if (known !== error) this.#onFault(error);
     this.isOver = true;
-    this.#goAway(this.#lastId, known.code, known.message);
+    this.#goAway(this.#streams.lastId, known.code, known.message);
     this.#endStreams();
     this.flush();
     this.#outlet.close();
@@ -595,12 +506,6 @@ const NO_PING = new Uint8Array(8);
 const octetsOf = (value: number): Uint8Array => Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 const uint32 = (bytes: Uint8Array, at: number): number =>
   ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
-
-function payloadBytes(bytes: Uint8Array, head: number): number {
-  const length = ((bytes[head] as number) << 16) | ((bytes[head + 1] as number) << 8) | (bytes[head + 2] as number);
-  if (length > MAX_FRAME_BYTES) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `a frame of ${length} octets where ${MAX_FRAME_BYTES} are allowed`);
-  return length;
-}
 
 const protocol = (why: string): ConnectionError => new ConnectionError(ErrorCode.PROTOCOL_ERROR, why);
 const frameSize = (what: string): ConnectionError => new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${what} has a wrong length`);

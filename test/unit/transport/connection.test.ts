@@ -1,29 +1,10 @@
 /** The core of HTTP/2 without a socket: octets in, octets out. */
-import { describe, expect, test } from 'vitest';
-import { grpcServer } from '../../../src/transport/grpc/serve.ts';
-import { Connection } from '../../../src/transport/h2/connection.ts';
-import { ErrorCode } from '../../../src/transport/h2/frames.ts';
-import { DEFAULT_LIMITS } from '../../../src/transport/h2/limits.ts';
-import { listen, listenHttp2, type Methods } from '../../../src/transport/index.ts';
-import { type Answer, answersOf, CONVERSATIONS, METHODS } from './conversations.ts';
-import { END_HEADERS, END_STREAM, type Frame, frame, framesOf, head, message, PREFACE, Type, uint32 } from './raw-peer.ts';
 import { connect } from 'node:net';
-
-const RUNS = Number(process.env['RUNS'] ?? 2000);
-
-interface Side { readonly connection: Connection; readonly said: () => Buffer; readonly faults: unknown[]; readonly isClosed: () => boolean }
-
-function side(methods: Methods = METHODS): Side {
-  const said: Buffer[] = [];
-  const faults: unknown[] = [];
-  let isClosed = false;
-  const { serve } = grpcServer(methods, { maxMessageBytes: 64 * 1024, onFault: (_path, error) => { faults.push(error); } });
-  const connection = new Connection({
-    serve, limits: DEFAULT_LIMITS, peer: 'test:1', nowMs: () => performance.now(), onFault: (error) => { faults.push(error); },
-    outlet: { isFull: false, write: (bytes) => said.push(Buffer.from(bytes)) > 0, soon: (flush) => flush(), close: () => { isClosed = true; } },
-  });
-  return { connection, said: () => Buffer.concat(said), faults, isClosed: () => isClosed };
-}
+import { describe, expect, test } from 'vitest';
+import { listen, listenHttp2 } from '../../../src/transport/index.ts';
+import { type Answer, answersOf, CONVERSATIONS, METHODS } from './conversations.ts';
+import { framesOf } from './raw-peer.ts';
+import { side } from './side.ts';
 
 /** All that a server says to a conversation that comes in these pieces. */
 function saidTo(pieces: readonly Uint8Array[]): Buffer {
@@ -87,68 +68,3 @@ async function overSocket(port: number, conversation: Buffer, asked: number): Pr
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
-
-describe('fuzz', () => {
-  class Random {
-    #state: number;
-    constructor(seed: number) {
-      this.#state = seed >>> 0;
-    }
-    below(limit: number): number {
-      this.#state = (Math.imul(this.#state ^ (this.#state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
-      return Math.floor(this.#state / 2 ** 32 * limit);
-    }
-  }
-
-  const blocks = [head('/t.T/Echo'), head('/t.T/Nope'), head('/t.T/Echo', [['x', 'y'.repeat(300)]]), Buffer.from([0x82, 0x86, 0x84]), Buffer.from('418cf1e3c2e5f23a6ba0ab90f4ff', 'hex'), Buffer.from([0x20]), Buffer.from([0x3f, 0xe1, 0x1f])];
-  function randomFrames(random: Random): Buffer {
-    const frames: Buffer[] = [PREFACE, frame(Type.SETTINGS, 0, 0)];
-    let id = 1;
-    for (let count = 1 + random.below(12); count > 0; count--) {
-      const kind = random.below(14);
-      const flags = random.below(4) === 0 ? random.below(256) : random.below(2);
-      if (kind < 4) frames.push(frame(Type.HEADERS, END_HEADERS | (random.below(8) === 0 ? flags : 0), id += 2 * random.below(2), blocks[random.below(blocks.length)]));
-      else if (kind < 8) frames.push(frame(Type.DATA, random.below(2) | (random.below(8) === 0 ? flags : 0), id, message(Buffer.alloc(random.below(50), 66)).subarray(random.below(3))));
-      else if (kind === 8) frames.push(frame(Type.HEADERS, END_STREAM, id += 2, blocks[0]), frame(Type.CONTINUATION, END_HEADERS, id, Buffer.alloc(0)));
-      else frames.push(frame(random.below(11), flags, random.below(3) === 0 ? 0 : id, [uint32(random.below(2 ** 31)), Buffer.alloc(8), Buffer.concat([uint32(id), Buffer.from([1])]), Buffer.from([0, 4, ...uint32(random.below(70_000))])][random.below(4)]));
-    }
-    const octets = Buffer.concat(frames);
-    for (let changes = random.below(4) === 0 ? random.below(4) : 0; changes > 0; changes--) octets[24 + random.below(octets.length - 24)] = random.below(256);
-    return octets;
-  }
-
-  test(`${RUNS} sequences of frames: no fault, whole frames, and no good answer that no handler gave`, () => {
-    for (let seed = 0; seed < RUNS; seed++) {
-      const random = new Random(seed);
-      let answered = 0;
-      const { connection, said, faults, isClosed } = side(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => { answered++; return request; } }]]));
-      const octets = randomFrames(random);
-      for (let at = 0; at < octets.length;) {
-        const next = Math.min(octets.length, at + 1 + random.below(400));
-        connection.receive(octets.subarray(at, next));
-        at = next;
-      }
-      connection.lost();
-      const { frames, rest } = framesOf(said());
-      const what = `seed ${seed}`;
-      expect([faults, rest.length, connection.openStreams], what).toEqual([[], 0, 0]);
-      expect(frames.some(({ type }) => type === Type.GOAWAY), what).toBe(isClosed());
-      const good = Object.values(answersOf(frames)).filter(({ grpcStatus }) => grpcStatus === '0');
-      expect(good.length, what).toBeLessThanOrEqual(answered);
-    }
-  });
-
-  test(`${RUNS} header blocks of random octets: fields, or COMPRESSION_ERROR`, () => {
-    for (let seed = 0; seed < RUNS; seed++) {
-      const random = new Random(seed);
-      const { connection, said, faults } = side();
-      const block = Buffer.from(Array.from({ length: random.below(120) }, () => random.below(256)));
-      connection.receive(Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0), frame(Type.HEADERS, END_HEADERS | END_STREAM, 1, block), frame(Type.PING, 0, 0, Buffer.alloc(8))]));
-      const { frames } = framesOf(said());
-      expect(faults, `seed ${seed}`).toEqual([]);
-      const goAway = frames.find(({ type }: Frame) => type === Type.GOAWAY);
-      if (goAway === undefined) expect(frames.at(-1)?.type, `seed ${seed}`).toBe(Type.PING);
-      else expect(goAway.payload.readUInt32BE(4), `seed ${seed}`).toBe(ErrorCode.COMPRESSION_ERROR);
-    }
-  });
-});

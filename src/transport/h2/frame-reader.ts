@@ -1,0 +1,90 @@
+import { ConnectionError, ErrorCode, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, PREFACE } from './frames.ts';
+
+/** Whoever takes frames: their head begins at `head`, their payload at `from`. */
+export interface FrameTaker {
+  frame(bytes: Uint8Array, head: number, from: number, to: number): void;
+  /** It takes no more. */
+  readonly isOver: boolean;
+}
+
+/**
+ * **In**: octets as they come, split anywhere. **Out**: frames, whole, after the client's preface (RFC 9113 sections 3.4 and 4.1).
+ * **Fails**: with a {@link ConnectionError} at another preface and at a frame that is too long.
+ */
+export class FrameReader {
+  readonly #taker: FrameTaker;
+  #prefaceAt = 0;
+  /** A frame whose end has not come. */
+  #partial: Uint8Array | undefined;
+  #partialLength = 0;
+
+  constructor(taker: FrameTaker) {
+    this.#taker = taker;
+  }
+
+  read(chunk: Uint8Array): void {
+    let from = this.#prefaceAt < PREFACE.length ? this.#preface(chunk) : 0;
+    if (this.#partial !== undefined) from = this.#complete(chunk, from);
+    if (this.#partial !== undefined) return;
+    from = this.#frames(chunk, from);
+    if (from < chunk.length && !this.#taker.isOver) this.#stash(chunk, from);
+  }
+
+  #preface(chunk: Uint8Array): number {
+    let from = 0;
+    while (from < chunk.length && this.#prefaceAt < PREFACE.length) {
+      if (chunk[from++] !== PREFACE[this.#prefaceAt++]) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'this port speaks HTTP/2 with prior knowledge; the connection does not begin with its preface');
+    }
+    return from;
+  }
+
+  #frames(bytes: Uint8Array, from: number): number {
+    const taker = this.#taker;
+    const to = bytes.length;
+    let at = from;
+    while (to - at >= FRAME_HEAD_BYTES) {
+      const payload = at + FRAME_HEAD_BYTES;
+      const end = payload + payloadBytes(bytes, at);
+      if (end > to) break;
+      taker.frame(bytes, at, payload, end);
+      at = end;
+      if (taker.isOver) return to;
+    }
+    return at;
+  }
+
+  /** Fills the frame that was cut, and takes it where it is whole. Its memory is not used again: its reader may keep it. */
+  #complete(chunk: Uint8Array, from: number): number {
+    let at = from;
+    while (this.#partial !== undefined && at < chunk.length) {
+      const partial: Uint8Array = this.#partial;
+      const taken = Math.min(partial.length - this.#partialLength, chunk.length - at);
+      partial.set(chunk.subarray(at, at + taken), this.#partialLength);
+      this.#partialLength += taken;
+      at += taken;
+      if (this.#partialLength < partial.length) break;
+      const whole = FRAME_HEAD_BYTES + payloadBytes(partial, 0);
+      if (whole > partial.length) {
+        this.#partial = new Uint8Array(whole);
+        this.#partial.set(partial);
+      } else {
+        this.#partial = undefined;
+        this.#taker.frame(partial, 0, FRAME_HEAD_BYTES, whole);
+      }
+    }
+    return at;
+  }
+
+  #stash(chunk: Uint8Array, from: number): void {
+    const have = chunk.length - from;
+    this.#partial = new Uint8Array(have < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : FRAME_HEAD_BYTES + payloadBytes(chunk, from));
+    this.#partial.set(chunk.subarray(from));
+    this.#partialLength = have;
+  }
+}
+
+function payloadBytes(bytes: Uint8Array, head: number): number {
+  const length = ((bytes[head] as number) << 16) | ((bytes[head + 1] as number) << 8) | (bytes[head + 2] as number);
+  if (length > MAX_FRAME_BYTES) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `a frame of ${length} octets where ${MAX_FRAME_BYTES} are allowed`);
+  return length;
+}
