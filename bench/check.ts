@@ -2,7 +2,7 @@
  * What a check costs: a realistic CheckRequest (1.3 KB, 15 headers) against three rules that read five attributes, with headers that
  * vary from call to call, beside a TCP echo of as many bytes and other servers on the same core. Prints tables of medians.
  *
- *   node bench/check.ts [SECONDS] [REPEATS]
+ *   node bench/check.ts [SECONDS] [REPEATS] [SECONDS OF EACH OPEN LOOP]
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -70,14 +70,15 @@ async function goServer(): Promise<Server[]> {
 
 const seconds = Number(process.argv[2] ?? 4);
 const repeats = Number(process.argv[3] ?? 3);
+const openSeconds = Number(process.argv[4] ?? 60);
 const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
 const frame = join(folder, 'frame');
 const message = checkRequest();
 await writeFile(frame, framed(message));
-const serve = ['src/cli/bin.ts', 'serve', POLICY, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-level', 'warn'];
+const serve = ['--max-semi-space-size=4', 'src/cli/bin.ts', 'serve', POLICY, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-level', 'warn'];
 const servers: Server[] = [];
 try {
-  servers.push(await start('sluice', serve), await start('sluice on node:http2', [...serve, '--transport', 'http2']), await start('sluice on grpc-js', ['bench/grpc-js-server.ts', POLICY]), ...await goServer());
+  servers.push(await start('sluice', serve), await start('sluice on node:http2', [...serve, '--transport', 'http2']), await start('sluice on grpc-js', ['bench/grpc-js-server.ts', POLICY]), await start('grpc-js', ['bench/grpc-js-plain-server.ts']), ...await goServer());
   for (const server of servers) {
     await expectAllowed(server);
     load(server, 4, 16, 4);
@@ -95,7 +96,7 @@ try {
   console.log('\nOpen loop, 2 connections, timed from when a call was due.\n\n| server, calls/s | answered/s | not sent | p50 us | p99 us | p99.9 us | CPU us/call |\n|---|---|---|---|---|---|---|');
   for (const rate of RATES) {
     for (const server of servers) {
-      const { perSecond, notSent = 0, p50Us, p99Us, p999Us = Number.NaN, cpuUs } = load(server, 2, 1, seconds, rate);
+      const { perSecond, notSent = 0, p50Us, p99Us, p999Us = Number.NaN, cpuUs } = load(server, 2, 1, openSeconds, rate);
       console.log(`| ${server.name} ${rate} | ${Math.round(perSecond)} | ${notSent} | ${Math.round(p50Us)} | ${Math.round(p99Us)} | ${Math.round(p999Us)} | ${cpuUs.toFixed(1)} |`);
     }
   }

@@ -4,12 +4,14 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { attributesMarkdown } from '../src/attributes/document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
+import { settingsDocument } from '../src/ratelimit/settings-document.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 
 const PAGES: Readonly<Record<string, () => Promise<string> | string>> = {
   'docs/attributes.md': attributesMarkdown,
   'docs/errors.md': async () => errorsDocument(await errorTables()),
+  'docs/ratelimit-settings.md': settingsDocument,
 };
 
 const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'generate-protos.ts')], { cwd: ROOT, stdio: 'inherit' });

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 /** The command's first step: says clearly which Node it needs before anything that an older one cannot read is loaded. */
 const NEEDED = 24;
 const major = Number(process.versions.node.split('.')[0]);

@@ -16,6 +16,10 @@ export const CLI_ERRORS = {
     means: 'A certificate or key for TLS could not be read, or the two do not belong together.',
     fix: 'Name PEM files that this user may read: the chain with --tls-cert, its key with --tls-key.',
   },
+  CLI_SETTING: {
+    means: 'A setting in the environment has a value that it cannot have, or two of them contradict each other.',
+    fix: 'The message says what is expected; docs/ratelimit.md lists the settings.',
+  },
   CLI_POLICY: {
     means: 'The policy has errors, so there is nothing to serve.',
     fix: 'Each error says where it is and what to do. `sluice lint` shows the same list without starting anything.',

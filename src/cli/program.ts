@@ -26,6 +26,7 @@ ${EXIT_CODES_TEXT}
 The rule language is described in docs/rules.md, every error code in docs/errors.md.`)
     .exitOverride();
   serve(program, done);
+  ratelimit(program, done);
   lint(program, done);
   test(program, done);
   explain(program, done);
@@ -57,6 +58,16 @@ function serve(program: Command, done: Done): void {
 A changed file or SIGHUP loads the policy anew; where it has errors, they are shown and the last good one stays in force.
 SIGTERM or Ctrl-C lets calls in flight end (health says NOT_SERVING first); a second one ends at once.`)
     .action(async (configs: string[], options: ServeFlags) => done(await (await import('./commands/serve.ts')).serve(configs, options)));
+}
+
+function ratelimit(program: Command, done: Done): void {
+  program.command('ratelimit')
+    .summary('serve in the place of envoyproxy/ratelimit')
+    .description('Answers rate limits as envoyproxy/ratelimit does: by its files, with its settings from the environment, its counts in Redis, its ports and metrics.')
+    .addHelpText('after', `
+RUNTIME_ROOT=/data RUNTIME_SUBDIRECTORY=ratelimit REDIS_SOCKET_TYPE=tcp REDIS_URL=127.0.0.1:6379 sluice ratelimit
+docs/ratelimit.md lists every setting, and what differs.`)
+    .action(async () => done(await (await import('./commands/ratelimit.ts')).ratelimit()));
 }
 
 function lint(program: Command, done: Done): void {

@@ -13,7 +13,7 @@ export interface HealthOptions {
   /** Full names: `envoy.service.auth.v3.Authorization`. */
   readonly services: Iterable<string>;
   /** Asked at each Check, and every {@link HealthOptions.watchEveryMs} for Watch. */
-  readonly isServing: () => boolean;
+  readonly isServing: (service: string) => boolean;
   /** How soon Watch tells of a change; 250 ms where not given. */
   readonly watchEveryMs?: number;
 }
@@ -22,7 +22,7 @@ export function healthMethods({ services, isServing, watchEveryMs = 250 }: Healt
   const known = new Set(['', Health.typeName, ...services]);
   const statusOf = (service: string): ServingStatus => {
     if (!known.has(service)) return ServingStatus.SERVICE_UNKNOWN;
-    return isServing() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+    return isServing(service) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   };
   const check = (request: Uint8Array): Uint8Array => {
     const service = serviceOf(request);

@@ -18,6 +18,9 @@ export { healthMethods, type HealthOptions } from './health.ts';
 export { reflectionMethods } from './reflection.ts';
 export type { FrontendOptions } from './frontend-options.ts';
 
+/** Of what answers rate limits alone. */
+export const RATELIMIT_SERVICES: readonly DescService[] = [RateLimitService];
+
 /** For server reflection. */
 export const FRONTEND_SERVICES: readonly DescService[] = [Authorization, RateLimitService, AccessLogService];
 

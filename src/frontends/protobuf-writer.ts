@@ -42,6 +42,15 @@ export class ProtobufWriter {
     this.#at = at + length;
   }
 
+  /** A message within that is written already. */
+  message(field: number, octets: Uint8Array): void {
+    this.#tag(field, LEN);
+    this.#varint(octets.length);
+    this.#room(octets.length);
+    this.#bytes.set(octets, this.#at);
+    this.#at += octets.length;
+  }
+
   /** Begins a message within; what it returns is for {@link end}. */
   begin(field: number): number {
     this.#tag(field, LEN);

@@ -9,10 +9,11 @@ import { parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingsCount, findingText, shownPath } from '../findings.ts';
-import { makeLog, type OwnLog } from '../log.ts';
+import { makeLog } from '../log.ts';
 import { PACKAGE_FOLDER } from '../own-package.ts';
 import type { ServeFlags } from '../program.ts';
 import { type Server, startServer, type TransportFlags } from '../server.ts';
+import { stopped } from '../stopped.ts';
 import { startWorkers } from '../workers/supervisor.ts';
 import { paintErr, tell } from '../terminal.ts';
 
@@ -74,24 +75,4 @@ function greet(server: Server): void {
   const command = import.meta.filename.endsWith('.ts') ? 'npm run -s sluice --' : 'npx sluice';
   if (existsSync(request)) tell(`  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`);
   tell('  Ctrl-C stops it; a changed file or SIGHUP loads the policy anew.');
-}
-
-/** Until the first SIGTERM or SIGINT has been carried out. A second one ends the process at once. */
-async function stopped(server: Server, log: OwnLog): Promise<void> {
-  process.on('SIGHUP', () => { void server.reload(); });
-  await new Promise<void>((resolve, reject) => {
-    let isStopping = false;
-    const stop = (signal: NodeJS.Signals): void => {
-      if (isStopping) {
-        log.warn('told twice to stop: ends at once', { signal });
-        process.exit(signal === 'SIGINT' ? 130 : 143);
-      }
-      isStopping = true;
-      log.info('told to stop: takes no new calls, lets those in flight end', { signal });
-      server.drain().then(resolve, reject);
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-  });
-  log.info('stopped');
 }

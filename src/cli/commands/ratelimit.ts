@@ -1,0 +1,60 @@
+/** `sluice ratelimit`: in the place of envoyproxy/ratelimit. */
+import { readFile } from 'node:fs/promises';
+import { answerJson } from '../../frontends/ratelimit/service-json.ts';
+import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
+import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../frontends/index.ts';
+import { messageOf } from '../../core/errors.ts';
+import { startRatelimit } from '../../ratelimit/server.ts';
+import { readSettings, type Settings } from '../../ratelimit/settings.ts';
+import { addressText, listen, type Address, type TlsOptions } from '../../transport/index.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { makeLog } from '../log.ts';
+import { stopped } from '../stopped.ts';
+
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+const GRACE_MS = 10_000;
+/** The name that envoyproxy/ratelimit's health has; '' is always SERVING there. */
+const HEALTH_NAME = 'ratelimit';
+
+export async function ratelimit(): Promise<ExitCode> {
+  const { settings, problems, warnings } = readSettings(process.env);
+  const [problem, ...others] = problems;
+  if (problem !== undefined) throw new CliError('CLI_SETTING', [problem, ...others].join('\n'), { exit: EXIT.usage });
+  const log = makeLog(settings.LOG_FORMAT === 'json' ? 'json' : 'text', levelOf(settings.LOG_LEVEL));
+  for (const warning of warnings) log.warn(warning);
+  const address: Address = settings.GRPC_UDS === '' ? { host: settings.GRPC_HOST, port: settings.GRPC_PORT } : { host: `unix:${settings.GRPC_UDS}`, port: 0 };
+  const tls = settings.GRPC_SERVER_USE_TLS ? await tlsOf(settings) : undefined;
+  const server = await startRatelimit({
+    settings, log, answerJson,
+    async listenGrpc(service, metrics, isHealthy) {
+      const methods = new Map([
+        ...rateLimitServiceMethods(service, (tookMs) => metrics.answered(tookMs / 1000)),
+        ...healthMethods({ services: [HEALTH_NAME], isServing: (name) => name !== HEALTH_NAME || isHealthy() }),
+        ...reflectionMethods(RATELIMIT_SERVICES),
+      ]);
+      const transport = await listen(methods, {
+        ...address, maxMessageBytes: MAX_MESSAGE_BYTES, maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE, ...(tls === undefined ? {} : { tls }),
+        onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
+      });
+      return { port: transport.port, drain: () => transport.drain(GRACE_MS) };
+    },
+  }).catch((error: unknown) => { throw new CliError('CLI_PORT_TAKEN', messageOf(error), { cause: error }); });
+  const end = stopped(server, log);
+  log.info('serving', { grpc: addressText({ ...address, port: server.grpcPort }), http: server.httpPort, debug: server.debugPort, prometheus: server.prometheusPort ?? null });
+  await end;
+  return EXIT.ok;
+}
+
+const LEVELS: ReadonlyMap<string, Parameters<typeof makeLog>[1]> = new Map([['TRACE', 'debug'], ['DEBUG', 'debug'], ['INFO', 'info'], ['WARN', 'warn'], ['WARNING', 'warn'], ['ERROR', 'error'], ['FATAL', 'error'], ['PANIC', 'error']]);
+const levelOf = (text: string): Parameters<typeof makeLog>[1] => LEVELS.get(text.toUpperCase()) ?? 'warn';
+
+async function tlsOf({ GRPC_SERVER_TLS_CERT, GRPC_SERVER_TLS_KEY, GRPC_CLIENT_TLS_CACERT }: Settings): Promise<TlsOptions> {
+  try {
+    const [cert, key, ca] = await Promise.all([GRPC_SERVER_TLS_CERT, GRPC_SERVER_TLS_KEY, ...(GRPC_CLIENT_TLS_CACERT === '' ? [] : [GRPC_CLIENT_TLS_CACERT])].map((path) => readFile(path)));
+    if (cert === undefined || key === undefined) throw new Error('a certificate and its key are needed');
+    return { cert, key, ...(ca === undefined ? {} : { ca }) };
+  } catch (error) {
+    throw new CliError('CLI_TLS_FILE', messageOf(error), { cause: error });
+  }
+}

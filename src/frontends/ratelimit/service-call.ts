@@ -1,0 +1,90 @@
+/**
+ * A rate limit service behind gRPC, for those that answer by descriptors alone (src/ratelimit).
+ * **In**: a RateLimitRequest. **Out**: a RateLimitResponse. **Fails**: with UNKNOWN and the service's words, as envoyproxy/ratelimit does
+ * (Envoy reads any status as failure); INVALID_ARGUMENT for what is no such request.
+ */
+import { fromJson, toBinary } from '@bufbuild/protobuf';
+import { StructSchema } from '@bufbuild/protobuf/wkt';
+import { type DescriptorStatus, isUnit, type RateLimitCall, type RateLimitReply, type RateLimitService as Service, ServiceError } from '../../ratelimit/call.ts';
+import { GrpcError, Status, type Method } from '../../transport/transport.ts';
+import { RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { ProtobufWriter } from '../protobuf-writer.ts';
+import { LimitScan } from './limit-scan.ts';
+
+export function rateLimitServiceMethods(service: Service, onAnswered: (tookMs: number) => void): [path: string, method: Method][] {
+  return [[`/${RateLimitService.typeName}/ShouldRateLimit`, {
+    kind: 'unary',
+    handle: (octets) => {
+      const beganAtMs = performance.now();
+      const answered = (reply: RateLimitReply): Uint8Array => {
+        onAnswered(performance.now() - beganAtMs);
+        return written(reply);
+      };
+      const failed = (error: unknown): never => {
+        onAnswered(performance.now() - beganAtMs);
+        throw error instanceof ServiceError ? new GrpcError(Status.UNKNOWN, error.message, { cause: error }) : error;
+      };
+      try {
+        const reply = service.shouldRateLimit(callOf(new LimitScan(octets)));
+        return reply instanceof Promise ? reply.then(answered, failed) : answered(reply);
+      } catch (error) {
+        return failed(error);
+      }
+    },
+  }]];
+}
+
+export function callOf(scan: LimitScan): RateLimitCall {
+  return {
+    domain: scan.domain, hits: scan.hits,
+    descriptors: scan.descriptors.map(({ entries, hits, override }) => {
+      if (typeof hits === 'bigint') throw new GrpcError(Status.INVALID_ARGUMENT, `hits_addend is ${hits}, which is more than 2^53`);
+      if (override !== undefined && !isUnit(override.unit)) throw new GrpcError(Status.INVALID_ARGUMENT, `the limit of a descriptor has the unit ${override.unit}, which is none of SECOND (1) to WEEK (7)`);
+      const texts: [string, string][] = [];
+      for (let at = 0; at < entries.length; at += 4) {
+        texts.push([scan.text(entries[at] as number, entries[at + 1] as number), scan.text(entries[at + 2] as number, entries[at + 3] as number)]);
+      }
+      return { entries: texts, hits, override: override === undefined || !isUnit(override.unit) ? undefined : { requestsPerUnit: override.requestsPerUnit, unit: override.unit } };
+    }),
+  };
+}
+
+/** Numbers of envoy.service.ratelimit.v3.RateLimitResponse, its DescriptorStatus and its RateLimit. */
+const RESPONSE = { overallCode: 1, statuses: 2, responseHeadersToAdd: 3, dynamicMetadata: 6 } as const;
+const STATUS = { code: 1, currentLimit: 2, limitRemaining: 3, durationUntilReset: 4 } as const;
+const LIMIT = { requestsPerUnit: 1, unit: 2, name: 3 } as const;
+
+/** Used within one turn only. */
+const writer = new ProtobufWriter();
+
+function written({ overallCode, statuses, headers, dynamicMetadata }: RateLimitReply): Uint8Array {
+  writer.varint(RESPONSE.overallCode, overallCode);
+  for (const status of statuses) writeStatus(status);
+  for (const [name, value] of headers) {
+    const header = writer.begin(RESPONSE.responseHeadersToAdd);
+    writer.text(1, name);
+    writer.text(2, value);
+    writer.end(header);
+  }
+  if (dynamicMetadata !== undefined) writer.message(RESPONSE.dynamicMetadata, toBinary(StructSchema, fromJson(StructSchema, dynamicMetadata as never)));
+  return writer.finish();
+}
+
+function writeStatus({ code, currentLimit, remaining, resetS }: DescriptorStatus): void {
+  const status = writer.begin(RESPONSE.statuses);
+  writer.varint(STATUS.code, code);
+  if (currentLimit !== undefined) {
+    const limit = writer.begin(STATUS.currentLimit);
+    writer.varint(LIMIT.requestsPerUnit, currentLimit.requestsPerUnit);
+    writer.varint(LIMIT.unit, currentLimit.unit);
+    writer.text(LIMIT.name, currentLimit.name);
+    writer.end(limit);
+  }
+  writer.varint(STATUS.limitRemaining, remaining);
+  if (resetS !== undefined) {
+    const until = writer.begin(STATUS.durationUntilReset);
+    writer.varint(1, resetS);
+    writer.end(until);
+  }
+  writer.end(status);
+}

@@ -1,0 +1,35 @@
+/**
+ * The same service behind HTTP, as envoyproxy/ratelimit's /json (src/server/server_impl.go): JSON as protojson reads and writes it.
+ * **In**: a body. **Out**: 200 for OK, 429 for OVER_LIMIT. **Fails**: 400 for a body that is no request and for what the service
+ * cannot answer.
+ */
+import { fromBinary, fromJsonString, toBinary, toJson } from '@bufbuild/protobuf';
+import { type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
+import { GrpcError } from '../../transport/transport.ts';
+import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { rateLimitServiceMethods } from './service-call.ts';
+
+export interface JsonAnswer { readonly status: number; readonly contentType: string; readonly body: string }
+
+const BAD_REQUEST: JsonAnswer = { status: 400, contentType: 'text/plain; charset=utf-8', body: 'Bad Request\n' };
+
+export async function answerJson(service: RateLimitService, body: string): Promise<JsonAnswer> {
+  let octets: Uint8Array;
+  try {
+    octets = toBinary(RateLimitRequestSchema, fromJsonString(RateLimitRequestSchema, body));
+  } catch {
+    return BAD_REQUEST;
+  }
+  const [[, method] = []] = rateLimitServiceMethods(service, () => undefined);
+  if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
+  try {
+    const response = fromBinary(RateLimitResponseSchema, await method.handle(octets, NO_CONTEXT));
+    return { status: response.overallCode === Code.OVER_LIMIT ? 429 : 200, contentType: 'application/json', body: JSON.stringify(toJson(RateLimitResponseSchema, response)) };
+  } catch (error) {
+    if (error instanceof GrpcError || error instanceof ServiceError) return BAD_REQUEST;
+    throw error;
+  }
+}
+
+const NEVER = new AbortController().signal;
+const NO_CONTEXT = { remainingMs: () => undefined, signal: NEVER, draining: NEVER, metadata: () => undefined, peer: 'http' };

@@ -1,0 +1,72 @@
+/** What a rate limit service is asked and answers, in envoy.service.ratelimit.v3's words, without its octets. */
+
+/** envoy.type.v3.RateLimitUnit and RateLimitResponse.RateLimit.Unit, which have the same numbers. */
+export const Unit = { SECOND: 1, MINUTE: 2, HOUR: 3, DAY: 4, MONTH: 5, YEAR: 6, WEEK: 7 } as const;
+export type Unit = (typeof Unit)[keyof typeof Unit];
+
+const DAY_S = 86_400;
+/** Windows begin at multiples of these since 1970, in UTC (envoyproxy/ratelimit UnitToDivider). */
+const SECONDS: Readonly<Record<Unit, number>> = { 1: 1, 2: 60, 3: 3600, 4: DAY_S, 5: 30 * DAY_S, 6: 365 * DAY_S, 7: 7 * DAY_S };
+
+export const isUnit = (number: number): number is Unit => Number.isInteger(number) && number >= Unit.SECOND && number <= Unit.WEEK;
+export const secondsOf = (unit: Unit): number => SECONDS[unit];
+export const unitName = (unit: Unit): string => Object.entries(Unit).find(([, number]) => number === unit)?.[0] ?? 'UNKNOWN';
+export const unitOfName = (name: string): Unit | undefined => (Object.hasOwn(Unit, name.toUpperCase()) ? Unit[name.toUpperCase() as keyof typeof Unit] : undefined);
+
+export interface Override { readonly requestsPerUnit: number; readonly unit: Unit }
+
+export interface Descriptor {
+  /** In order. */
+  readonly entries: readonly (readonly [key: string, value: string])[];
+  /** What it costs; 0 looks without charging. `undefined`: what the request says. */
+  readonly hits: number | undefined;
+  /** A limit that the caller brings; it takes the place of the file's. */
+  readonly override: Override | undefined;
+}
+
+export interface RateLimitCall {
+  readonly domain: string;
+  readonly descriptors: readonly Descriptor[];
+  /** For descriptors that say nothing of their own; 0 is 1. */
+  readonly hits: number;
+}
+
+export const Code = { OK: 1, OVER_LIMIT: 2 } as const;
+export type Code = (typeof Code)[keyof typeof Code];
+
+export interface CurrentLimit { readonly requestsPerUnit: number; readonly unit: Unit; readonly name: string }
+
+export interface DescriptorStatus {
+  readonly code: Code;
+  /** Absent where no limit was found. */
+  readonly currentLimit: CurrentLimit | undefined;
+  readonly remaining: number;
+  readonly resetS: number | undefined;
+}
+
+export type JsonObject = { readonly [name: string]: Json };
+export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
+
+export interface RateLimitReply {
+  readonly overallCode: Code;
+  /** One for each descriptor, in order. */
+  readonly statuses: readonly DescriptorStatus[];
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly dynamicMetadata: JsonObject | undefined;
+}
+
+/** The call cannot be answered; its text is for the caller. */
+export class ServiceError extends Error {
+  /** Which counter of `call.should_rate_limit` tells of it. */
+  readonly kind: 'service_error' | 'redis_error';
+  constructor(kind: 'service_error' | 'redis_error', message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'ServiceError';
+    this.kind = kind;
+  }
+}
+
+/** Answers at once where nothing has to be waited for. Fails with a {@link ServiceError}. */
+export interface RateLimitService {
+  shouldRateLimit(call: RateLimitCall): RateLimitReply | Promise<RateLimitReply>;
+}

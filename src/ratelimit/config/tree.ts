@@ -1,0 +1,38 @@
+/** Files of rate limits, as they are looked through. */
+import type { Position } from '../../core/rules/rule.ts';
+import type { JsonObject, Unit } from '../call.ts';
+import type { Pattern } from './wildcard.ts';
+
+/** `rate_limit` of a descriptor. */
+export interface Limit {
+  /** `domain.key1_value1.key2`, as /rlconfig and the metrics name it. */
+  readonly fullKey: string;
+  readonly requestsPerUnit: number;
+  readonly unit: Unit;
+  readonly unlimited: boolean;
+  /** '' where it has none. */
+  readonly name: string;
+  readonly replaces: readonly string[];
+  readonly shadow: boolean;
+  readonly quota: boolean;
+  readonly metadata: JsonObject | undefined;
+  readonly position: Position;
+}
+
+export interface Node {
+  /** As in the file: `key`, `key_value`, or `key_pattern`. */
+  readonly text: string;
+  readonly limit: Limit | undefined;
+  /** By `key_value` or `key`; patterns stand here too, under their own text. */
+  readonly children: Map<string, Node>;
+  /** Those with a `*`, in the order of the file. */
+  readonly patterns: Node[];
+  readonly pattern: Pattern | undefined;
+  readonly isDetailed: boolean;
+  readonly hasValueInMetric: boolean;
+  /** All values of the pattern share a counter. */
+  readonly isShared: boolean;
+}
+
+/** By domain; the root of each has no limit. */
+export type Domains = ReadonlyMap<string, Node>;

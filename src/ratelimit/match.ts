@@ -1,0 +1,38 @@
+/**
+ * **In**: a domain and the entries of a descriptor. **Out**: the limit that is meant, if any. **Fails**: never.
+ *
+ * As envoyproxy/ratelimit walks (src/config/config_impl.go, GetLimit): at each level the exact `key_value`, else the first pattern of the
+ * file that fits, else `key`. There is no way back: what matched but leads nowhere hides what would have. A limit counts only at the
+ * last entry.
+ */
+import type { Limit, Node } from './config/tree.ts';
+
+export interface Match {
+  readonly limit: Limit;
+  /** What its metrics are called by: `domain.key_value.key`. */
+  readonly metricKey: string;
+  /** For each entry the value that its counter is known by, where that is not its own: the pattern that shares one. */
+  readonly sharedValues: readonly (string | undefined)[] | undefined;
+}
+
+export function matchOf(root: Node, domain: string, entries: readonly (readonly [key: string, value: string])[]): Match | undefined {
+  let node = root;
+  let metricKey = domain;
+  let detailedKey = domain;
+  let sharedValues: (string | undefined)[] | undefined;
+  const last = entries.length - 1;
+  for (let at = 0; at <= last; at++) {
+    const [key, value] = entries[at] as readonly [string, string];
+    const text = `${key}_${value}`;
+    const next = node.children.get(text) ?? node.patterns.find(({ pattern }) => pattern?.test(text) === true) ?? node.children.get(key);
+    if (next === undefined) return undefined;
+    const isShared = next.isShared && next.pattern !== undefined;
+    if (isShared) (sharedValues ??= [])[at] = next.text.slice(key.length + 1);
+    metricKey += `.${next.hasValueInMetric && !isShared ? text : next.text}`;
+    detailedKey += `.${isShared ? next.text : text}`;
+    if (at === last) return next.limit === undefined ? undefined : { limit: next.limit, metricKey: next.isDetailed ? detailedKey : metricKey, sharedValues };
+    if (next.children.size === 0) return undefined;
+    node = next;
+  }
+  return undefined;
+}

@@ -1,0 +1,78 @@
+/** What is counted, by the names of envoyproxy/ratelimit (src/stats/manager_impl.go). */
+
+export const RULE_COUNTERS = ['total_hits', 'over_limit', 'near_limit', 'over_limit_with_local_cache', 'within_limit', 'shadow_mode'] as const;
+export type RuleCounter = (typeof RULE_COUNTERS)[number];
+export type RuleMetrics = Record<RuleCounter, number>;
+
+export const SERVICE_COUNTERS = {
+  redisError: 'ratelimit.service.call.should_rate_limit.redis_error',
+  serviceError: 'ratelimit.service.call.should_rate_limit.service_error',
+  configLoadSuccess: 'ratelimit.service.config_load_success',
+  configLoadError: 'ratelimit.service.config_load_error',
+  globalShadowMode: 'ratelimit.service.global_shadow_mode',
+  totalRequests: 'ratelimit_server.ShouldRateLimit.total_requests',
+} as const;
+export type ServiceCounter = keyof typeof SERVICE_COUNTERS;
+
+/** Keys that a caller's values make: beyond so many, further ones are counted together. */
+const MOST_RULES = 10_000;
+const OTHER = 'other';
+
+/** Seconds: Prometheus' own default buckets, as the reference's mapper takes them. */
+export const RESPONSE_TIME_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+
+export class RatelimitMetrics {
+  readonly service: Record<ServiceCounter, number> = { redisError: 0, serviceError: 0, configLoadSuccess: 0, configLoadError: 0, globalShadowMode: 0, totalRequests: 0 };
+  /** How many calls took at most so long; the last: all. */
+  readonly responseTimes: number[] = [...RESPONSE_TIME_BUCKETS_S.map(() => 0), 0];
+  responseTimeSumS = 0;
+  readonly #rules = new Map<string, RuleMetrics>();
+  readonly #unknownDomains = new Map<string, number>();
+  /** Other things that this process counts, by their full name. */
+  readonly gauges: Map<string, () => number> = new Map();
+
+  /** By `domain.key_value`. */
+  rule(key: string): RuleMetrics {
+    const known = this.#rules.get(key);
+    if (known !== undefined) return known;
+    const name = this.#rules.size < MOST_RULES ? sanitized(key) : `${sanitized(key.slice(0, key.indexOf('.')))}.${OTHER}`;
+    const metrics = this.#rules.get(name) ?? { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 };
+    if (this.#rules.size < MOST_RULES) this.#rules.set(key, metrics);
+    this.#rules.set(name, metrics);
+    return metrics;
+  }
+
+  unknownDomain(domain: string): void {
+    const name = this.#unknownDomains.has(sanitized(domain)) || this.#unknownDomains.size < MOST_RULES ? sanitized(domain) : OTHER;
+    this.#unknownDomains.set(name, (this.#unknownDomains.get(name) ?? 0) + 1);
+  }
+
+  answered(seconds: number): void {
+    this.service.totalRequests++;
+    this.responseTimeSumS += seconds;
+    const at = RESPONSE_TIME_BUCKETS_S.findIndex((most) => seconds <= most);
+    const bucket = at < 0 ? RESPONSE_TIME_BUCKETS_S.length : at;
+    this.responseTimes[bucket] = (this.responseTimes[bucket] ?? 0) + 1;
+  }
+
+  /** Every counter by its full name. */
+  *counters(): Generator<readonly [name: string, value: number]> {
+    for (const [counter, name] of Object.entries(SERVICE_COUNTERS)) yield [name, this.service[counter as ServiceCounter]];
+    for (const [key, metrics] of this.#byName()) for (const counter of RULE_COUNTERS) yield [`ratelimit.service.rate_limit.${key}.${counter}`, metrics[counter]];
+    for (const [domain, count] of this.#unknownDomains) yield [`ratelimit.service.rate_limit.${domain}.domain_not_found`, count];
+  }
+
+  /** Each once: a key as it is asked for may differ from its name. */
+  *#byName(): Generator<readonly [name: string, metrics: RuleMetrics]> {
+    const told = new Set<RuleMetrics>();
+    for (const [key, metrics] of this.#rules) {
+      const name = sanitized(key);
+      if (told.has(metrics) || this.#rules.get(name) !== metrics) continue;
+      told.add(metrics);
+      yield [name, metrics];
+    }
+  }
+}
+
+/** Statsd's separators, and the dots of an IPv4 address, which are no levels (src/utils/utilities.go SanitizeStatName). */
+const sanitized = (key: string): string => key.replaceAll(/[:|]/g, '_').replaceAll(/(\d+)\.(\d+)\.(\d+)\.(\d+)/g, '$1_$2_$3_$4');

@@ -1,0 +1,200 @@
+/**
+ * A server that behaves as envoyproxy/ratelimit's: its files, its settings, its counts in Redis.
+ * **In**: settings, a way to listen for gRPC. **Out**: a service that answers, its files watched; pages for people and probes.
+ * **Fails**: with one sentence where it cannot listen or a setting is wrong, and with nothing left open. Bad files never end it.
+ */
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Finding } from '../core/rules/policy.ts';
+import { findingText } from '../core/rules/findings.ts';
+import { type RateLimitService, Unit } from './call.ts';
+import { type ConfigFile, readConfigs } from './config/read.ts';
+import type { Domains } from './config/tree.ts';
+import type { RatelimitErrorCode } from './errors.ts';
+import { LocalCache } from './local-cache.ts';
+import { MemoryStore } from './memory-store.ts';
+import { RatelimitMetrics } from './metrics.ts';
+import { prometheusPage } from './prometheus-page.ts';
+import { connectRedis, type RedisPlace } from './redis-connect.ts';
+import { RedisStore } from './redis-store.ts';
+import { rlconfig } from './rlconfig.ts';
+import { configFolder, readRuntimeFolder } from './runtime-folder.ts';
+import { rateLimitService } from './service.ts';
+import { answerSettings, type Settings } from './settings.ts';
+import { Statsd, tagsOf } from './statsd.ts';
+import type { CountStore } from './store.ts';
+
+export interface RatelimitLog {
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** What listens for gRPC, and for /json's words: the frontends give them. */
+export interface RatelimitDoors {
+  listenGrpc(service: RateLimitService, metrics: RatelimitMetrics, isHealthy: () => boolean): Promise<{ readonly port: number; drain(): Promise<void> }>;
+  answerJson(service: RateLimitService, body: string): Promise<{ readonly status: number; readonly contentType: string; readonly body: string }>;
+}
+
+export interface RatelimitOptions extends RatelimitDoors {
+  readonly settings: Settings;
+  readonly log: RatelimitLog;
+  readonly nowMs?: () => number;
+}
+
+export interface RatelimitServer {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly debugPort: number;
+  readonly prometheusPort: number | undefined;
+  /** True where the files as they are now are in force afterwards. */
+  reload(): Promise<boolean>;
+  drain(): Promise<void>;
+}
+
+/** Links are swapped and files written in place, on file systems that tell of neither: so they are looked at. */
+const LOOK_EVERY_MS = 500;
+
+export async function startRatelimit(options: RatelimitOptions): Promise<RatelimitServer> {
+  const { settings, log, nowMs = Date.now } = options;
+  const metrics = new RatelimitMetrics();
+  let domains: Domains | undefined;
+  let isDraining = false;
+
+  await using stack = new AsyncDisposableStack();
+  const stores = openStores(settings, nowMs, metrics, stack);
+  const localCache = settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
+  if (localCache !== undefined) {
+    metrics.gauges.set('ratelimit.localcache.entryCount', () => localCache.size);
+    metrics.gauges.set('ratelimit.localcache.hitCount', () => localCache.hits);
+    metrics.gauges.set('ratelimit.localcache.lookupCount', () => localCache.lookups);
+    metrics.gauges.set('ratelimit.localcache.missCount', () => localCache.lookups - localCache.hits);
+  }
+  const service = rateLimitService({
+    domains: () => domains, metrics, nowMs, settings: answerSettings(settings), localCache,
+    storeOf: (unit) => (unit === Unit.SECOND ? stores.perSecond : stores.others),
+  });
+  const isHealthy = (): boolean => !isDraining && stores.others.isHealthy && stores.perSecond.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
+
+  // ---------------------------------------------------------- files
+
+  let seen = '';
+  async function reload(): Promise<boolean> {
+    let files: readonly ConfigFile[];
+    try {
+      files = await readRuntimeFolder(settings);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      const code: RatelimitErrorCode = 'RATELIMIT_FILE';
+      if (seen !== why) refuse([{ severity: 'error', position: { file: configFolder(settings), line: 1, column: 1 }, code, message: `the files of limits cannot be read: ${why}`, excerpt: undefined }]);
+      seen = why;
+      return false;
+    }
+    const text = JSON.stringify(files);
+    if (text === seen) return true;
+    seen = text;
+    const { domains: read, findings } = readConfigs(files, { mergeDomains: settings.MERGE_DOMAIN_CONFIG, quotaMode: settings.QUOTA_MODE });
+    if (findings.some(({ severity }) => severity === 'error')) {
+      refuse(findings);
+      return false;
+    }
+    for (const finding of findings) log.warn(findingText(finding));
+    domains = read;
+    metrics.service.configLoadSuccess++;
+    log.info('limits loaded', { domains: read.size, files: files.length });
+    return true;
+  }
+
+  function refuse(findings: readonly Finding[]): void {
+    metrics.service.configLoadError++;
+    for (const finding of findings) log.error(findingText(finding));
+    log.error('error loading new configuration from runtime; what was in force stays');
+  }
+
+  await reload();
+  const looking = setInterval(() => { void reload(); }, LOOK_EVERY_MS);
+  stack.defer(() => clearInterval(looking));
+
+  // ---------------------------------------------------------- doors
+
+  const http = await listenHttp(settings.HOST, settings.PORT, stack, (app) => {
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    app.all('/json', async ({ body }, reply) => {
+      const answer = await options.answerJson(service, typeof body === 'string' ? body : '');
+      return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // of text fastify would say the charset
+    });
+    app.get('/healthcheck', (_request, reply) => (isHealthy() ? reply.code(200).type('text/plain').send('OK') : reply.code(500).send()));
+  });
+  const debug = await listenHttp(settings.DEBUG_HOST, settings.DEBUG_PORT, stack, (app) => {
+    app.get('/', (_request, reply) => reply.type('text/plain').send('/rlconfig: print out the currently loaded configuration for debugging\n/stats: print out stats\n'));
+    app.get('/rlconfig', (_request, reply) => reply.type('text/plain').send(domains === undefined ? '' : rlconfig(domains)));
+    app.get('/stats', (_request, reply) => reply.type('text/plain').send([...metrics.counters(), ...[...metrics.gauges].map(([name, read]) => [name, read()] as const)].map(([name, value]) => `${name}: ${value}\n`).join('')));
+  });
+  const sinks = await openSinks(settings, metrics, stack);
+  const grpc = await options.listenGrpc(service, metrics, isHealthy);
+  stack.defer(() => grpc.drain());
+
+  const open = stack.move();
+  let drained: Promise<void> | undefined;
+  return {
+    grpcPort: grpc.port, httpPort: http, debugPort: debug, prometheusPort: sinks.prometheusPort, reload,
+    drain() {
+      isDraining = true;
+      return drained ??= open.disposeAsync();
+    },
+  };
+}
+
+function openStores(settings: Settings, nowMs: () => number, metrics: RatelimitMetrics, stack: AsyncDisposableStack): { readonly others: CountStore; readonly perSecond: CountStore } {
+  if (settings.BACKEND_TYPE === 'memory') {
+    const memory = new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs });
+    metrics.gauges.set('ratelimit.memory.keys', () => memory.size);
+    metrics.gauges.set('ratelimit.memory.evicted', () => memory.evicted);
+    return { others: memory, perSecond: memory };
+  }
+  const tls = (isOn: boolean): RedisPlace['tls'] => (isOn
+    ? { ca: settings.REDIS_TLS_CACERT, cert: settings.REDIS_TLS_CLIENT_CERT, key: settings.REDIS_TLS_CLIENT_KEY, anyName: settings.REDIS_TLS_SKIP_HOSTNAME_VERIFICATION } : undefined);
+  const openAt = (pool: string, place: RedisPlace): CountStore => {
+    const store = new RedisStore(connectRedis(place), { jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS, timeoutMs: settings.SLUICE_REDIS_DEADLINE });
+    stack.defer(() => store.close());
+    metrics.gauges.set(`ratelimit.${pool}.cx_active`, () => store.connections.active);
+    metrics.gauges.set(`ratelimit.${pool}.cx_total`, () => store.connections.total);
+    metrics.gauges.set(`ratelimit.${pool}.cx_local_close`, () => store.connections.closed);
+    metrics.gauges.set(`ratelimit.${pool}.trips`, () => store.trips);
+    return store;
+  };
+  const connectTimeoutMs = settings.REDIS_TIMEOUT;
+  const others = openAt('redis_pool', {
+    socketType: settings.REDIS_SOCKET_TYPE, type: settings.REDIS_TYPE, url: settings.REDIS_URL, auth: settings.REDIS_AUTH, sentinelAuth: settings.REDIS_SENTINEL_AUTH, tls: tls(settings.REDIS_TLS), connectTimeoutMs,
+  });
+  const perSecond = settings.REDIS_PERSECOND ? openAt('redis_per_second_pool', {
+    socketType: settings.REDIS_PERSECOND_SOCKET_TYPE, type: settings.REDIS_PERSECOND_TYPE, url: settings.REDIS_PERSECOND_URL, auth: settings.REDIS_PERSECOND_AUTH, sentinelAuth: settings.REDIS_PERSECOND_SENTINEL_AUTH,
+    tls: tls(settings.REDIS_PERSECOND_TLS), connectTimeoutMs,
+  }) : others;
+  return { others, perSecond };
+}
+
+async function openSinks(settings: Settings, metrics: RatelimitMetrics, stack: AsyncDisposableStack): Promise<{ readonly prometheusPort: number | undefined }> {
+  if (settings.DISABLE_STATS) return { prometheusPort: undefined };
+  const statsd = (kind: 'statsd' | 'dogstatsd'): void => {
+    const sink = new Statsd(metrics, { host: settings.STATSD_HOST, port: settings.STATSD_PORT, kind, everyMs: settings.STATS_FLUSH_INTERVAL, tags: tagsOf(settings.EXTRA_TAGS) });
+    stack.defer(() => sink.close());
+  };
+  if (settings.USE_DOG_STATSD) statsd('dogstatsd');
+  else if (settings.USE_STATSD && !settings.USE_PROMETHEUS) statsd('statsd');
+  if (!settings.USE_PROMETHEUS) return { prometheusPort: undefined };
+  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(settings.PROMETHEUS_ADDR) ?? [];
+  const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
+    app.get(settings.PROMETHEUS_PATH, (_request, reply) => reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(prometheusPage(metrics)));
+  });
+  return { prometheusPort };
+}
+
+async function listenHttp(host: string, port: number, stack: AsyncDisposableStack, add: (app: FastifyInstance) => void): Promise<number> {
+  const app = fastify({ forceCloseConnections: true });
+  add(app);
+  await app.listen({ host, port });
+  stack.defer(() => app.close());
+  const bound = app.server.address();
+  return typeof bound === 'object' && bound !== null ? bound.port : port;
+}

@@ -1,0 +1,29 @@
+/** Where windows are counted. */
+
+export interface CountAsk {
+  /** The whole name of the counter, with its window. */
+  readonly key: string;
+  readonly hits: number;
+  readonly limit: number;
+  /** Length of its window. */
+  readonly windowS: number;
+  /** When the window ends, in seconds since 1970. */
+  readonly endsAtS: number;
+}
+
+export interface CountStore {
+  /**
+   * Adds the hits of each ask to its counter, and says what the counter is at afterwards, ask by ask; at once where it can.
+   * Rejects with a ServiceError of kind `redis_error` where it cannot tell.
+   */
+  add(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]>;
+  /** What the counters are at. */
+  look(keys: readonly string[]): readonly number[] | Promise<readonly number[]>;
+  /** Adds all or, where one would go over its limit, none; then it says what each would be at. */
+  addIfAllFit(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]>;
+  /** Takes counters away. */
+  reset(keys: readonly string[]): Promise<void>;
+  /** Whether it can be asked now, for /healthcheck. */
+  readonly isHealthy: boolean;
+  close(): Promise<void>;
+}

@@ -1,0 +1,249 @@
+/** `sluice ratelimit` as an operator of envoyproxy/ratelimit starts it: by its environment, its folder, on a real Redis, over its ports. */
+import { createSocket } from 'node:dgram';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { RateLimitRequestSchema, type RateLimitResponse, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { HealthCheckRequestSchema, HealthCheckResponseSchema } from '../../src/frontends/generated/grpc/health/v1/health_pb.ts';
+import { dialGrpc, GrpcError } from '../../src/transport/index.ts';
+import { freePort } from '../parts/free-port.ts';
+import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
+import { type RedisPart, startRedis } from '../parts/redis.ts';
+import { until } from './sluice.ts';
+
+const CONFIG = `
+domain: shop
+descriptors:
+  - key: user
+    rate_limit: { unit: day, requests_per_unit: 3 }
+  - key: fast
+    rate_limit: { unit: second, requests_per_unit: 1000 }
+`;
+const DAY_S = 86_400;
+
+let redis: RedisPart;
+let admin: Redis;
+let folder: string;
+const running: RateLimitPart[] = [];
+beforeAll(async () => {
+  redis = await startRedis();
+  admin = new Redis(redis.url);
+  folder = await mkdtemp(join(tmpdir(), 'sluice-ratelimit-'));
+});
+afterEach(async () => {
+  for (const part of running.splice(0)) await part.stop();
+});
+afterAll(async () => {
+  admin.disconnect();
+  await redis.stop();
+  await rm(folder, { recursive: true });
+});
+
+async function start(env: NodeJS.ProcessEnv = {}, config = CONFIG): Promise<RateLimitPart & { readonly root: string }> {
+  const root = join(await mkdtemp(join(folder, 'root-')), 'ratelimit');
+  await mkdir(join(root, 'config'), { recursive: true });
+  await writeFile(join(root, 'config', 'config.shop.yaml'), config);
+  const part = await startSluiceRatelimit({ RUNTIME_ROOT: join(root, '..'), RUNTIME_SUBDIRECTORY: 'ratelimit', REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}`, LOG_LEVEL: 'info', SLUICE_REDIS_DEADLINE: '1s', ...env });
+  running.push(part);
+  return { ...part, root };
+}
+
+async function ask(port: number | string, request: MessageInitShape<typeof RateLimitRequestSchema>): Promise<RateLimitResponse> {
+  const client = dialGrpc(typeof port === 'string' ? port : `127.0.0.1:${port}`);
+  try {
+    return fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)), { timeoutMs: 5000 }));
+  } finally {
+    client.close();
+  }
+}
+const user = (value: string, key = 'user') => ({ domain: 'shop', descriptors: [{ entries: [{ key, value }] }] });
+const json = async (part: RateLimitPart, body: unknown, method: 'POST' | 'PUT' = 'POST') => fetch(`http://127.0.0.1:${part.httpPort}/json`, { method, body: typeof body === 'string' ? body : JSON.stringify(body) });
+
+describe('its ports', () => {
+  test('gRPC, with the counts of the reference in Redis', async () => {
+    await admin.flushall();
+    const { grpcPort } = await start({ CACHE_KEY_PREFIX: 'pre:' });
+    const codes: (readonly [Code | undefined, number | undefined])[] = [];
+    for (let call = 0; call < 4; call++) {
+      const { statuses: [status] } = await ask(grpcPort, user('ann'));
+      codes.push([status?.code, status?.limitRemaining]);
+    }
+    expect(codes).toEqual([[Code.OK, 2], [Code.OK, 1], [Code.OK, 0], [Code.OVER_LIMIT, 0]]);
+    const nowS = Math.floor(Date.now() / 1000);
+    const key = `pre:shop_user_ann_${nowS - (nowS % DAY_S)}`;
+    expect(await admin.get(key)).toBe('4');
+    const ttlS = await admin.ttl(key);
+    expect(ttlS).toBeGreaterThanOrEqual(DAY_S - 5);
+    expect(ttlS).toBeLessThanOrEqual(DAY_S + 300);
+  });
+
+  test('/json, with its status codes', async () => {
+    const part = await start();
+    const first = await json(part, user('json'));
+    expect([first.status, first.headers.get('content-type')]).toEqual([200, 'application/json']);
+    expect(await first.json()).toMatchObject({ overallCode: 'OK', statuses: [{ code: 'OK', currentLimit: { requestsPerUnit: 3, unit: 'DAY' }, limitRemaining: 2 }] });
+    expect((await json(part, { ...user('json'), hitsAddend: 5 }, 'PUT')).status).toBe(429);
+    for (const bad of ['', '{', '{"nope": 1}', JSON.stringify({ domain: 'shop', descriptors: [] }), JSON.stringify({ domain: 'shop', descriptors: [{ entries: [], limit: { requestsPerUnit: 1 } }] })]) {
+      const answer = await json(part, bad);
+      expect([answer.status, await answer.text()], bad).toEqual([400, 'Bad Request\n']);
+    }
+    expect((await json(part, user('json-still-there'))).status).toBe(200); // a unit that is none stops nothing
+  });
+
+  test('/healthcheck and gRPC health follow Redis, and "" does not', async () => {
+    const own = await startRedis();
+    const part = await start({ REDIS_URL: `127.0.0.1:${own.port}` });
+    const healthy = async (): Promise<number> => (await fetch(`http://127.0.0.1:${part.httpPort}/healthcheck`)).status;
+    const serving = async (service: string): Promise<number> => {
+      const client = dialGrpc(`127.0.0.1:${part.grpcPort}`);
+      const { status } = fromBinary(HealthCheckResponseSchema, await client.unary('/grpc.health.v1.Health/Check', toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service }))));
+      client.close();
+      return status;
+    };
+    expect([await healthy(), await serving('ratelimit'), await serving('')]).toEqual([200, 1, 1]);
+    await own.stop();
+    await until('it is unhealthy', async () => (await healthy() === 500 ? true : undefined));
+    expect([await serving('ratelimit'), await serving('')]).toEqual([2, 1]);
+    await expect(ask(part.grpcPort, user('gone'))).rejects.toThrow(/Redis: /);
+  });
+
+  test('a unix socket in place of the port', async () => {
+    const path = join(folder, 'grpc.sock');
+    await start({ GRPC_UDS: path });
+    expect((await ask(`unix:${path}`, user('uds'))).overallCode).toBe(Code.OK);
+  });
+
+  test('a page for Prometheus, /rlconfig and /stats', async () => {
+    const part = await start();
+    await ask(part.grpcPort, user('metrics'));
+    const page = await (await fetch(`http://127.0.0.1:${part.prometheusPort}/metrics`)).text();
+    expect(page).toContain('ratelimit_service_rate_limit_total_hits{domain="shop",key1="user"} 1');
+    expect(page).toContain('ratelimit_service_response_time_seconds_count{grpc_method="ShouldRateLimit"} 1');
+    const debug = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${part.debugPort}${path}`)).text();
+    expect(await debug('/rlconfig')).toContain('shop.user: unit=DAY requests_per_unit=3, shadow_mode: false, quota_mode: false\n');
+    expect(await debug('/stats')).toContain('ratelimit.service.rate_limit.shop.user.within_limit: 1\n');
+  });
+});
+
+describe('its files', () => {
+  test('a file that is written anew is in force soon; a bad one is refused, counted, and changes nothing', async () => {
+    const part = await start({ RUNTIME_WATCH_ROOT: 'false' });
+    const file = join(part.root, 'config', 'config.shop.yaml');
+    await writeFile(file, CONFIG.replace('requests_per_unit: 3', 'requests_per_unit: 7'));
+    await until('the new limit', async () => ((await ask(part.grpcPort, user('reload'))).statuses[0]?.currentLimit?.requestsPerUnit === 7 ? true : undefined));
+    await writeFile(file, 'domain: shop\ndescriptors:\n  - key: user\n    rate_limit: { unit: eon, requests_per_unit: 3 }\n');
+    await until('it says what is wrong', () => (part.printed().includes("config.shop.yaml:4:25 RATELIMIT_UNIT invalid rate limit unit 'eon'") ? true : undefined));
+    expect((await ask(part.grpcPort, user('reload'))).statuses[0]?.currentLimit?.requestsPerUnit).toBe(7);
+    const page = await (await fetch(`http://127.0.0.1:${part.prometheusPort}/metrics`)).text();
+    expect(page).toMatch(/^ratelimit_service_config_load_success 2$/m);
+    expect(page).toMatch(/^ratelimit_service_config_load_error 1$/m);
+  });
+
+  test('RUNTIME_ROOT is a link that is swapped', async () => {
+    const base = await mkdtemp(join(folder, 'swap-'));
+    for (const [version, limit] of [['v1', 3], ['v2', 5]] as const) {
+      await mkdir(join(base, version, 'config'), { recursive: true });
+      await writeFile(join(base, version, 'config', 'a.yaml'), CONFIG.replace('requests_per_unit: 3', `requests_per_unit: ${limit}`));
+    }
+    const current = join(base, 'current');
+    await symlink(join(base, 'v1'), current);
+    const part = await start({ RUNTIME_ROOT: current, RUNTIME_SUBDIRECTORY: '' });
+    const limit = async (): Promise<number | undefined> => (await ask(part.grpcPort, user('swap'))).statuses[0]?.currentLimit?.requestsPerUnit;
+    expect(await limit()).toBe(3);
+    await rm(current);
+    await symlink(join(base, 'v2'), current);
+    await until('the new limit', async () => (await limit() === 5 ? true : undefined));
+  });
+
+  test('bad files at the start: it serves, says so to callers, and takes good ones later', async () => {
+    const part = await start({}, 'domain: ""');
+    await expect(ask(part.grpcPort, user('bad'))).rejects.toThrow(new GrpcError(2, 'no rate limit configuration loaded'));
+    await writeFile(join(part.root, 'config', 'config.shop.yaml'), CONFIG);
+    await until('the good file', async () => ask(part.grpcPort, user('bad')).catch(() => undefined));
+  });
+});
+
+describe('its settings', () => {
+  test('what is wrong is named, all at once, and it does not start', async () => {
+    await expect(start({ REDIS_TYPE: 'RING', NEAR_LIMIT_RATIO: 'much' })).rejects.toThrow(/CLI_SETTING .*NEAR_LIMIT_RATIO is "much"; a number such as 0.8 is expected[^]*REDIS_TYPE is "RING"; one of SINGLE, SENTINEL, CLUSTER is expected/);
+  });
+
+  test('what has no effect here is said', async () => {
+    const part = await start({ REDIS_POOL_SIZE: '50' });
+    expect(part.printed()).toContain('REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines');
+  });
+
+  test('windows of a second in a Redis of their own', async () => {
+    await admin.flushall();
+    const own = await startRedis();
+    const { grpcPort } = await start({ REDIS_PERSECOND: 'true', REDIS_PERSECOND_SOCKET_TYPE: 'tcp', REDIS_PERSECOND_URL: `127.0.0.1:${own.port}` });
+    const response = await ask(grpcPort, { domain: 'shop', descriptors: [...user('ann').descriptors, ...user('x', 'fast').descriptors] });
+    expect(response.statuses.map(({ currentLimit }) => currentLimit?.unit)).toEqual([4, 1]);
+    const other = new Redis(own.url);
+    const keys = [await admin.keys('*'), await other.keys('*')].map((found) => found.map((key) => key.replace(/\d+$/, 'N')));
+    expect(keys).toEqual([['shop_user_ann_N'], ['shop_fast_x_N']]);
+    other.disconnect();
+    await own.stop();
+  });
+
+  test('in memory, without Redis', async () => {
+    const { grpcPort } = await start({ BACKEND_TYPE: 'memory', REDIS_URL: '127.0.0.1:1' });
+    const left: number[] = [];
+    for (let call = 0; call < 3; call++) left.push((await ask(grpcPort, user('memory'))).statuses[0]?.limitRemaining ?? -1);
+    expect(left).toEqual([2, 1, 0]);
+  });
+
+  test('all or none with SLUICE_SAFE', async () => {
+    await admin.flushall();
+    const { grpcPort } = await start({ SLUICE_SAFE: 'true' });
+    await ask(grpcPort, { ...user('ann'), hitsAddend: 3 });
+    const both = { domain: 'shop', descriptors: [...user('ann').descriptors, ...user('bob').descriptors] };
+    expect((await ask(grpcPort, both)).statuses.map(({ code, limitRemaining }) => [code, limitRemaining])).toEqual([[Code.OVER_LIMIT, 0], [Code.OK, 2]]);
+    expect((await ask(grpcPort, user('bob'))).statuses[0]?.limitRemaining).toBe(2);
+  });
+
+  test('Redis with a user of its own and a password', async () => {
+    const own = await startRedis();
+    const setup = new Redis(own.url);
+    await setup.call('ACL', 'SETUSER', 'app', 'on', '>word', '~*', '+@all');
+    await setup.config('SET', 'requirepass', 'secret');
+    setup.disconnect();
+    for (const auth of ['secret', 'app:word']) {
+      const { grpcPort } = await start({ REDIS_URL: `127.0.0.1:${own.port}`, REDIS_AUTH: auth });
+      expect((await ask(grpcPort, user('auth'))).overallCode).toBe(Code.OK);
+    }
+    await own.stop();
+  });
+});
+
+describe('its counters', () => {
+  test('to statsd, over TCP', async () => {
+    const port = await freePort();
+    let told = '';
+    const statsd = createServer((socket) => socket.on('data', (data) => { told += data.toString(); })).listen(port, '127.0.0.1');
+    const part = await start({ USE_PROMETHEUS: 'false', USE_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(port), STATS_FLUSH_INTERVAL: '100ms', EXTRA_TAGS: 'zone:a' });
+    for (let call = 0; call < 3; call++) await ask(part.grpcPort, user('statsd'));
+    await until('three hits', () => {
+      const hits = [...told.matchAll(/^ratelimit\.service\.rate_limit\.shop\.user\.total_hits\.__zone=a:(\d+)\|c$/gm)].reduce((sum, [, more]) => sum + Number(more), 0);
+      return hits === 3 ? true : undefined;
+    });
+    expect(told).toMatch(/^ratelimit_server\.ShouldRateLimit\.response_time\.__zone=a:[\d.]+\|ms(\|@[\d.]+)?$/m);
+    await part.stop();
+    statsd.close();
+  });
+
+  test('to DogStatsD, over UDP', async () => {
+    const dog = createSocket('udp4');
+    let told = '';
+    dog.on('message', (packet) => { told += `${packet.toString()}\n`; });
+    await new Promise<void>((resolve) => { dog.bind(0, '127.0.0.1', resolve); });
+    const part = await start({ USE_PROMETHEUS: 'false', USE_DOG_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(dog.address().port), STATS_FLUSH_INTERVAL: '100ms', EXTRA_TAGS: 'zone:a' });
+    await ask(part.grpcPort, user('dog'));
+    await until('a hit', () => (/^ratelimit\.service\.rate_limit\.shop\.user\.total_hits:1\|c\|#zone:a$/m.test(told) ? true : undefined));
+    dog.close();
+  });
+});

@@ -1,0 +1,100 @@
+/** Files of envoyproxy/ratelimit: what is wrong with them, where, in the reference's words (its test/config). */
+import { describe, expect, test } from 'vitest';
+import { type ReadOptions, readConfigs } from '../../../src/ratelimit/config/read.ts';
+import { Unit } from '../../../src/ratelimit/call.ts';
+import { rlconfig } from '../../../src/ratelimit/rlconfig.ts';
+
+const OPTIONS: ReadOptions = { mergeDomains: false, quotaMode: false };
+const read = (...texts: string[]) => readConfigs(texts.map((text, at) => ({ file: `f${at + 1}.yaml`, text })), OPTIONS);
+const said = (...texts: string[]): string[] => read(...texts).findings.map(({ position: { file, line, column }, code, message }) => `${file}:${line}:${column} ${code} ${message}`);
+const errors = (...texts: string[]): string[] => read(...texts).findings.filter(({ severity }) => severity === 'error').map(({ message }) => message);
+const below = (descriptor: string): string => `domain: d\ndescriptors:\n  - ${descriptor.replaceAll('\n', '\n    ')}\n`;
+
+describe('the thirteen that the reference asserts', () => {
+  test.each([
+    ['an empty domain', ['descriptors: []'], /^f1.yaml:1:1 RATELIMIT_EMPTY_DOMAIN config file cannot have empty domain/],
+    ['a domain twice', ['domain: test-domain', 'domain: test-domain'], /^f2.yaml:1:9 RATELIMIT_DUPLICATE_DOMAIN duplicate domain 'test-domain' in config file/],
+    ['an empty key', [below('value: v')], /^f1.yaml:3:5 RATELIMIT_EMPTY_KEY descriptor has empty key/],
+    ['a key twice', ['domain: test-domain\ndescriptors:\n  - key: key1\n    value: value1\n  - key: key1\n    value: value1\n'], /^f1.yaml:6:12 RATELIMIT_DUPLICATE_KEY duplicate descriptor composite key 'test-domain.key1_value1'/],
+    ['a bad unit', [below('key: k\nrate_limit: { unit: foo, requests_per_unit: 1 }')], /^f1.yaml:4:25 RATELIMIT_UNIT invalid rate limit unit 'foo'/],
+    ['replaces itself', [below('key: k\nrate_limit: { unit: day, name: a, replaces: [{ name: a }] }')], /^f1.yaml:4:58 RATELIMIT_REPLACES replaces should not contain name of same descriptor/],
+    ['replaces nothing', [below('key: k\nrate_limit: { unit: day, replaces: [{ name: "" }] }')], /^f1.yaml:4:49 RATELIMIT_REPLACES should not have an empty replaces entry/],
+    ['bad YAML', ['domain: d\ndescriptors: ["a'], /^f1.yaml:2:\d+ RATELIMIT_YAML error loading config file: yaml: /],
+    ['a misspelled key', [below('key: k\nratelimit: {}')], /^f1.yaml:4:5 RATELIMIT_UNKNOWN_KEY config error, unknown key 'ratelimit'.*rate_limit/],
+    ['another', [below('key: k\nrate_limit: { unit: day, requestsperunit: 2 }')], /^f1.yaml:4:30 RATELIMIT_UNKNOWN_KEY config error, unknown key 'requestsperunit'/],
+    ['a key that is no text', ['domain: d\n0.25: e'], /^f1.yaml:2:1 RATELIMIT_KEY_TYPE config error, key is not of type string: 0.25/],
+    ['a list of no maps', ['domain: d\ndescriptors: [a]'], /^f1.yaml:2:15 RATELIMIT_KEY_TYPE config error, yaml file contains list of type other than map: a/],
+    ['unlimited, with a unit', [below('key: k\nrate_limit: { unlimited: true, unit: day }')], /^f1.yaml:4:42 RATELIMIT_UNLIMITED should not specify rate limit unit when unlimited/],
+  ])('%s', (_name, texts, expected) => {
+    const all = said(...texts);
+    expect(all).toHaveLength(1);
+    expect(all[0]).toMatch(expected);
+  });
+});
+
+describe('those that its code has beside', () => {
+  test.each([
+    ['share_threshold without a star', below('key: k\nvalue: v\nshare_threshold: true'), /share_threshold can only be used with wildcard values \(containing '\*'\), but found key 'd.k_v'/],
+    ['a number with a point', below('key: k\nvalue: 1.5'), /error checking config: 1.5/],
+    ['a quoted number', below('key: k\nrate_limit: { unit: day, requests_per_unit: "5" }'), /"5" is not a whole number/],
+    ['a negative one', below('key: k\nrate_limit: { unit: day, requests_per_unit: -5 }'), /-5 is not a whole number/],
+    ['a quoted flag', below('key: k\nshadow_mode: "true"'), /"true" is not true or false/],
+    ['metadata that is no map', below('key: k\nmetadata: [a]\nrate_limit: { unit: day, requests_per_unit: 1 }'), /error parsing metadata/],
+    ['nothing', '', /config file cannot have empty domain/],
+    ['a list', '- a', /a map with domain and descriptors is expected/],
+    ['a nonsense unit, though unlimited', below('key: k\nrate_limit: { unlimited: true, unit: foo }'), /invalid rate limit unit 'foo'/],
+  ])('%s', (_name, text, expected) => {
+    expect(errors(text)[0]).toMatch(expected);
+  });
+
+  test('every error at once, over all files', () => {
+    expect(said('domain: ""', below('value: v'), below('key: k\nnope: 1'))).toHaveLength(3);
+  });
+
+  test('a known key at a wrong place is a warning, and the file loads', () => {
+    const { domains, findings } = read(below('key: k\nrate_limit: { unit: day, requests_per_unit: 1, shadow_mode: true }'));
+    expect(findings.map(({ severity, code, message }) => [severity, code, message])).toEqual([['warning', 'RATELIMIT_MISPLACED_KEY', 'shadow_mode means nothing in rate_limit, and is ignored; it takes unit, requests_per_unit, unlimited, name, replaces']]);
+    expect(domains.get('d')?.children.get('k')?.limit?.shadow).toBe(false);
+  });
+});
+
+describe('as yaml.v2 reads', () => {
+  test('all sixteen keys', () => {
+    const { domains, findings } = read(below(`key: k
+value: v*
+shadow_mode: yes
+quota_mode: true
+detailed_metric: on
+value_to_metric: true
+share_threshold: true
+metadata: { a: { b: [1, x] } }
+rate_limit: { unit: WEEK, requests_per_unit: 010, name: n, unlimited: false, replaces: [{ name: o }] }
+descriptors:
+  - key: in`));
+    expect(findings).toEqual([]);
+    const node = domains.get('d')?.children.get('k_v*');
+    expect(node).toMatchObject({ isShared: true, isDetailed: true, hasValueInMetric: true });
+    expect(node?.limit).toMatchObject({ fullKey: 'd.k_v*', unit: Unit.WEEK, requestsPerUnit: 8, name: 'n', unlimited: false, replaces: ['o'], shadow: true, quota: true, metadata: { a: { b: [1, 'x'] } } });
+    expect([...(node?.children.keys() ?? [])]).toEqual(['in']);
+  });
+
+  test('text stays as it is written; of a key that stands twice the last counts; of documents the first', () => {
+    const { domains, findings } = read('domain: d\ndescriptors:\n  - key: a\n    value: yes\n  - key: b\n    value: 010\n  - key: c\n    key: e\n---\ndomain: other\n');
+    expect(findings).toEqual([]);
+    expect([...(domains.get('d')?.children.keys() ?? [])]).toEqual(['a_yes', 'b_010', 'e']);
+    expect([...domains.keys()]).toEqual(['d']);
+  });
+
+  test('files may add to one domain where they are told to', () => {
+    const { domains, findings } = readConfigs([{ file: 'a', text: below('key: one') }, { file: 'b', text: below('key: two') }], { ...OPTIONS, mergeDomains: true });
+    expect(findings).toEqual([]);
+    expect([...(domains.get('d')?.children.keys() ?? [])]).toEqual(['one', 'two']);
+    expect(readConfigs([{ file: 'a', text: below('key: one') }, { file: 'b', text: below('key: one') }], { ...OPTIONS, mergeDomains: true }).findings[0]?.message).toMatch(/duplicate descriptor composite key 'd.one'/);
+  });
+
+  test('/rlconfig says what is in force', () => {
+    expect(rlconfig(read(below('key: k\nvalue: v\nrate_limit: { unit: minute, requests_per_unit: 10 }\ndescriptors:\n  - key: in\n    shadow_mode: true\n    rate_limit: { unit: day, requests_per_unit: 2 }')).domains)).toBe(
+      'd.k_v: unit=MINUTE requests_per_unit=10, shadow_mode: false, quota_mode: false\nd.k_v.in: unit=DAY requests_per_unit=2, shadow_mode: true, quota_mode: false\n',
+    );
+  });
+});

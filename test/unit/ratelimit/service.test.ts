@@ -1,0 +1,319 @@
+/** What envoyproxy/ratelimit answers; where its source and its runs were read, the rule is named. All on memory, at a time of the test's own. */
+import { describe, expect, test } from 'vitest';
+import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
+import { readConfigs } from '../../../src/ratelimit/config/read.ts';
+import { LocalCache } from '../../../src/ratelimit/local-cache.ts';
+import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
+import { type AnswerSettings, rateLimitService } from '../../../src/ratelimit/service.ts';
+
+const NOW_S = 1_700_000_000;
+const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, dynamicMetadata: false };
+
+interface Entries { readonly entries: readonly (readonly [string, string])[]; readonly hits?: number; readonly override?: Descriptor['override'] }
+
+function serving(descriptors: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
+  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, quotaMode: settings.quotaMode === true });
+  expect(findings).toEqual([]);
+  const clock = { nowS: NOW_S };
+  const store = new MemoryStore({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
+  const metrics = new RatelimitMetrics();
+  const service = rateLimitService({ domains: () => domains, storeOf: () => store, metrics, nowMs: () => clock.nowS * 1000, settings: { ...SETTINGS, ...settings }, localCache });
+  const ask = (descriptor: Entries | readonly Entries[], { domain = 'd', hits = 0 } = {}): RateLimitReply => {
+    const asked = (Array.isArray(descriptor) ? descriptor : [descriptor]) as readonly Entries[];
+    const reply = service.shouldRateLimit({ domain, hits, descriptors: asked.map((one) => ({ hits: undefined, override: undefined, ...one })) });
+    if (reply instanceof Promise) throw new Error('memory waits for nothing');
+    return reply;
+  };
+  const remaining = (descriptor: Entries | readonly Entries[], options?: { hits?: number }): (number | 'over')[] => ask(descriptor, options).statuses.map(({ code, remaining: left }) => (code === Code.OVER_LIMIT ? 'over' : left));
+  return { ask, remaining, store, metrics, clock };
+}
+const user = (value: string, rest: Partial<Entries> = {}): Entries => ({ entries: [['user', value]], ...rest });
+
+describe('which limit is meant', () => {
+  const config = `
+- key: user
+  value: ann
+  rate_limit: { unit: day, requests_per_unit: 1 }
+- key: user
+  value: a*
+  rate_limit: { unit: day, requests_per_unit: 2 }
+- key: user
+  value: "*n"
+  rate_limit: { unit: day, requests_per_unit: 3 }
+- key: user
+  rate_limit: { unit: day, requests_per_unit: 4 }
+- key: path
+  value: /only/with
+  descriptors:
+    - key: user
+      rate_limit: { unit: day, requests_per_unit: 5 }
+- key: path
+  rate_limit: { unit: day, requests_per_unit: 6 }
+- key: x*z
+  rate_limit: { unit: day, requests_per_unit: 7 }
+- key: a_b
+  rate_limit: { unit: day, requests_per_unit: 8 }
+- key: mid
+  value: a*b*c
+  rate_limit: { unit: day, requests_per_unit: 9 }
+`;
+  test.each([
+    ['the exact value first', [['user', 'ann']], 1],
+    ['else the first star of the file', [['user', 'abn']], 2],
+    ['the other one', [['user', 'ben']], 3],
+    ['else the bare key', [['user', 'bob']], 4],
+    ['with an entry below', [['path', '/only/with'], ['user', 'x']], 5],
+    ['a match without a limit hides the default', [['path', '/only/with']], undefined],
+    ['a request that is deeper than the rule', [['user', 'ann'], ['user', 'ann']], undefined],
+    ['stars in keys', [['xyz', ''], []].slice(0, 1), undefined],
+    ['a star in a key spans the value', [['xy', 'z']], 7],
+    ['a key with _ is a key and a value', [['a', 'b']], 8],
+    ['stars in the middle', [['mid', 'a-b-c']], 9],
+    ['and not where the end is missing', [['mid', 'a-b-c-d']], undefined],
+    ['parts do not overlap', [['mid', 'ac']], undefined],
+    ['nothing', [['nope', 'x']], undefined],
+  ])('%s', (_name, entries, limit) => {
+    const { ask } = serving(config);
+    expect(ask({ entries: entries as [string, string][] }).statuses[0]?.currentLimit?.requestsPerUnit).toBe(limit);
+  });
+
+  test('an unknown domain and no limit are OK, and the former is counted', () => {
+    const { ask, metrics } = serving(config);
+    expect(ask(user('ann'), { domain: 'other' })).toMatchObject({ overallCode: Code.OK, statuses: [{ code: Code.OK, currentLimit: undefined, remaining: 0, resetS: undefined }] });
+    expect([...metrics.counters()]).toContainEqual(['ratelimit.service.rate_limit.other.domain_not_found', 1]);
+  });
+});
+
+describe('counting', () => {
+  const TEN = '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10 }\n';
+
+  test('up to the limit, until the window ends', () => {
+    const { remaining, ask, clock } = serving(TEN);
+    expect(Array.from({ length: 12 }, () => remaining(user('a'))[0])).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 'over', 'over']);
+    expect(ask(user('a')).statuses[0]).toEqual({ code: Code.OVER_LIMIT, currentLimit: { requestsPerUnit: 10, unit: Unit.MINUTE, name: '' }, remaining: 0, resetS: 60 - (NOW_S % 60) });
+    clock.nowS += 60 - (NOW_S % 60);
+    expect(remaining(user('a'))).toEqual([9]);
+  });
+
+  test('hits of the request, of the descriptor, and none', () => {
+    const { remaining } = serving(TEN);
+    expect(remaining(user('a'), { hits: 3 })).toEqual([7]);
+    expect(remaining(user('a', { hits: 2 }), { hits: 3 })).toEqual([5]);
+    expect(remaining(user('a', { hits: 0 }), { hits: 3 })).toEqual([5]);
+    expect(remaining(user('a', { hits: 6 }))).toEqual(['over']);
+    expect(remaining(user('a', { hits: 0 }))).toEqual(['over']);
+  });
+
+  test('each descriptor is charged for itself, though another is over', () => {
+    const { remaining } = serving(TEN);
+    remaining(user('a'), { hits: 10 });
+    expect(remaining([user('a'), user('b')])).toEqual(['over', 9]);
+    expect(remaining(user('b'))).toEqual([8]);
+  });
+
+  test('under the names of the reference', () => {
+    const { ask, store } = serving('- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10 }\n- key: f\n  value: img/*\n  share_threshold: true\n  rate_limit: { unit: second, requests_per_unit: 1 }\n', { keyPrefix: 'p:' });
+    const windowS = NOW_S - (NOW_S % 60);
+    ask([user('a'), { entries: [['f', 'img/1']] }]);
+    expect(store.look([`p:d_user_a_${windowS}`, `p:d_f_img/*_${NOW_S}`])).toEqual([1, 1]);
+  });
+
+  test('shared by all values of a star where told so, each its own where not', () => {
+    const { remaining } = serving('- key: f\n  value: img/*\n  share_threshold: true\n  rate_limit: { unit: day, requests_per_unit: 5 }\n- key: f\n  value: js/*\n  rate_limit: { unit: day, requests_per_unit: 5 }\n');
+    expect(['img/1', 'img/2', 'js/1', 'js/2'].map((value) => remaining({ entries: [['f', value]] })[0])).toEqual([4, 3, 4, 4]);
+  });
+
+  test('a limit in the request replaces the file\'s, without its shadow', () => {
+    const { remaining, ask } = serving('- key: user\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 1 }\n');
+    const override = { requestsPerUnit: 2, unit: Unit.HOUR };
+    expect(Array.from({ length: 3 }, () => remaining(user('a', { override }))[0])).toEqual([1, 0, 'over']);
+    expect(ask({ entries: [['none', 'x']], override }).statuses[0]?.currentLimit).toEqual({ requestsPerUnit: 2, unit: Unit.HOUR, name: '' });
+    expect(ask({ entries: [['none', 'x']], override }, { domain: 'other' }).statuses[0]?.currentLimit).toBeUndefined();
+  });
+
+  test('STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT: the one that is over is charged, the others are not', () => {
+    const { remaining } = serving(TEN, { charging: 'unless seen over' });
+    remaining(user('a'), { hits: 10 });
+    expect(remaining([user('a'), user('b')])).toEqual(['over', 10]);
+    expect(remaining(user('b'))).toEqual([9]);
+  });
+
+  test('all or none: what is refused is charged to none', () => {
+    const { remaining } = serving(TEN, { charging: 'all or none', keyStyle: 'safe' });
+    expect(remaining(user('a'), { hits: 9 })).toEqual([1]);
+    expect(remaining(user('a'), { hits: 2 })).toEqual(['over']);
+    expect(remaining([user('a', { hits: 2 }), user('b')])).toEqual(['over', 9]);
+    expect(remaining([user('a'), user('b')])).toEqual([0, 9]);
+  });
+
+  test('safe names tell apart what the reference\'s do not', () => {
+    const config = '- key: a_b\n  rate_limit: { unit: day, requests_per_unit: 3 }\n- key: a\n  rate_limit: { unit: day, requests_per_unit: 3 }\n';
+    const asked: Entries[] = [{ entries: [['a_b', 'c']] }, { entries: [['a', 'b_c']] }];
+    expect(serving(config).remaining(asked)).toEqual([2, 1]);
+    expect(serving(config, { keyStyle: 'safe' }).remaining(asked)).toEqual([2, 2]);
+  });
+
+  test('the local cache refuses what was over, without asking', () => {
+    const { remaining, metrics, store } = serving(TEN, {}, new LocalCache(10_000));
+    remaining(user('a'), { hits: 11 });
+    const key = `d_user_a_${NOW_S - (NOW_S % 60)}`;
+    expect(store.look([key])).toEqual([11]);
+    expect(remaining(user('a'))).toEqual(['over']);
+    expect(store.look([key])).toEqual([11]);
+    expect(metrics.rule('d.user')).toMatchObject({ total_hits: 12, over_limit: 2, over_limit_with_local_cache: 1, near_limit: 2 });
+  });
+});
+
+describe('what an answer comes to', () => {
+  const config = `
+- key: soft
+  shadow_mode: true
+  rate_limit: { unit: day, requests_per_unit: 0 }
+- key: hard
+  rate_limit: { unit: day, requests_per_unit: 0 }
+- key: q1
+  quota_mode: true
+  rate_limit: { unit: day, requests_per_unit: 0 }
+- key: q2
+  quota_mode: true
+  rate_limit: { unit: day, requests_per_unit: 1 }
+- key: free
+  rate_limit: { unlimited: true }
+- key: base
+  rate_limit: { unit: day, requests_per_unit: 0, name: base }
+- key: better
+  rate_limit: { unit: day, requests_per_unit: 9, replaces: [{ name: base }] }
+`;
+  const of = (...keys: string[]): Entries[] => keys.map((key) => ({ entries: [[key, 'x']] }));
+  test.each([
+    ['one that is over is enough', ['free', 'hard'], Code.OVER_LIMIT, [Code.OK, Code.OVER_LIMIT]],
+    ['a shadow rule is never over', ['soft'], Code.OK, [Code.OK]],
+    ['one quota of two is not', ['q1', 'q2'], Code.OK, [Code.OVER_LIMIT, Code.OK]],
+    ['all quotas are', ['q1'], Code.OVER_LIMIT, [Code.OVER_LIMIT]],
+    ['any other is, whatever quotas say', ['q2', 'hard'], Code.OVER_LIMIT, [Code.OK, Code.OVER_LIMIT]],
+    ['a limit that is replaced does not count', ['base', 'better'], Code.OK, [Code.OK, Code.OK]],
+    ['and does where nothing replaces it', ['base'], Code.OVER_LIMIT, [Code.OVER_LIMIT]],
+  ])('%s', (_name, keys, overall, codes) => {
+    const { overallCode, statuses } = serving(config).ask(of(...keys));
+    expect([overallCode, statuses.map(({ code }) => code)]).toEqual([overall, codes]);
+  });
+
+  test('unlimited says as much as a uint32 holds', () => {
+    expect(serving(config).ask(of('free')).statuses).toEqual([{ code: Code.OK, currentLimit: undefined, remaining: 4_294_967_295, resetS: undefined }]);
+  });
+
+  test('the global shadow lets all pass, and the statuses say what was over', () => {
+    const { ask, metrics } = serving(config, { shadowMode: true });
+    expect(ask(of('hard'))).toMatchObject({ overallCode: Code.OK, statuses: [{ code: Code.OVER_LIMIT }] });
+    expect(metrics.service.globalShadowMode).toBe(1);
+  });
+
+  test('the global quota: what no rule is about is a quota that is not used up', () => {
+    const { ask } = serving(config, { quotaMode: true });
+    expect(ask(of('hard')).overallCode).toBe(Code.OVER_LIMIT);
+    expect(ask(of('hard', 'unknown')).overallCode).toBe(Code.OK);
+    expect(ask(of('hard', 'free')).overallCode).toBe(Code.OVER_LIMIT);
+  });
+
+  test('headers tell of the least remaining, and of a refusal before it', () => {
+    const headers = { limit: 'L', remaining: 'R', reset: 'S' };
+    const { ask } = serving(config, { headers });
+    const resetS = String(86_400 - (NOW_S % 86_400));
+    expect(ask(of('better', 'q2')).headers).toEqual([['L', '1'], ['R', '0'], ['S', resetS]]);
+    expect(ask(of('hard', 'better')).headers).toEqual([['L', '0'], ['R', '0'], ['S', resetS]]);
+    expect(ask(of('unknown', 'free')).headers).toEqual([]);
+  });
+
+  test('metadata of rules that let it pass: the first says, parts are merged, and no rule is changed by it', () => {
+    const { ask } = serving(`
+- key: a
+  metadata: { who: a, deep: { x: 1 } }
+  rate_limit: { unit: day, requests_per_unit: 9 }
+- key: b
+  metadata: { who: b, deep: { z: [2] } }
+  rate_limit: { unit: day, requests_per_unit: 9 }
+- key: c
+  metadata: { c: true }
+  rate_limit: { unit: day, requests_per_unit: 0 }
+`, { dynamicMetadata: true });
+    const both = ask([...of('a', 'b', 'c').slice(0, 2), { entries: [['c', 'x']], hits: 1, override: undefined }]).dynamicMetadata;
+    expect(both).toEqual({ domain: 'd', descriptors: [{ entries: ['a=x'] }, { entries: ['b=x'] }, { entries: ['c=x'], hitsAddend: 1 }], metadata: { who: 'a', deep: { x: 1, z: [2] } } });
+    expect(ask(of('a')).dynamicMetadata).toMatchObject({ metadata: { who: 'a', deep: { x: 1 } } });
+    expect(ask(of('nope'), { hits: 2 }).dynamicMetadata).toEqual({ domain: 'd', descriptors: [{ entries: ['nope=x'] }], hitsAddend: 2 });
+  });
+});
+
+describe('metrics', () => {
+  test('near and over, as hits cross them', () => {
+    const { remaining, metrics } = serving('- key: user\n  rate_limit: { unit: day, requests_per_unit: 10 }\n');
+    for (const hits of [7, 2, 3, 4]) remaining(user('a'), { hits });
+    expect(metrics.rule('d.user')).toEqual({ total_hits: 16, within_limit: 9, near_limit: 1 + 1, over_limit: 2 + 4, over_limit_with_local_cache: 0, shadow_mode: 0 });
+  });
+
+  test('names: explicit, default, pattern, value and detail', () => {
+    const { ask, metrics } = serving(`
+- key: a
+  value: v
+  rate_limit: { unit: day, requests_per_unit: 1 }
+- key: b
+  value: x*
+  rate_limit: { unit: day, requests_per_unit: 1 }
+- key: c
+  value_to_metric: true
+  descriptors:
+    - key: d
+      rate_limit: { unit: day, requests_per_unit: 1 }
+- key: e
+  descriptors:
+    - key: f
+      detailed_metric: true
+      rate_limit: { unit: day, requests_per_unit: 1 }
+- key: g
+  value: y*
+  share_threshold: true
+  value_to_metric: true
+  rate_limit: { unit: day, requests_per_unit: 1 }
+`);
+    for (const entries of [[['a', 'v']], [['b', 'x1']], [['c', '1'], ['d', '2']], [['e', '10.0.0.1'], ['f', 'a:b|c']], [['g', 'y1']]] as [string, string][][]) ask({ entries });
+    expect([...metrics.counters()].filter(([name, value]) => name.endsWith('total_hits') && value > 0).map(([name]) => name.replace('ratelimit.service.rate_limit.', ''))).toEqual([
+      'd.a_v.total_hits', 'd.b_x*.total_hits', 'd.c_1.d.total_hits', 'd.e_10_0_0_1.f_a_b_c.total_hits', 'd.g_y*.total_hits',
+    ]);
+  });
+
+  test('a caller cannot make more than so many', () => {
+    const { ask, metrics } = serving('- key: user\n  value_to_metric: true\n  rate_limit: { unit: day, requests_per_unit: 1 }\n');
+    for (let n = 0; n < 10_100; n++) ask(user(`u${n}`));
+    const names = [...metrics.counters()].filter(([name]) => name.endsWith('total_hits'));
+    expect(names.length).toBeLessThanOrEqual(10_001);
+    expect(names.find(([name]) => name.endsWith('.d.other.total_hits'))?.[1]).toBeGreaterThan(90);
+  });
+});
+
+describe('a call that cannot be answered', () => {
+  test.each([
+    ['no domain', { domain: '', hits: 0, descriptors: [] }, 'rate limit domain must not be empty'],
+    ['no descriptors', { domain: 'd', hits: 0, descriptors: [] }, 'rate limit descriptor list must not be empty'],
+    ['no files', { domain: 'd', hits: 0, descriptors: [{ entries: [], hits: undefined, override: undefined }] }, 'no rate limit configuration loaded'],
+  ])('%s', (_name, call, message) => {
+    const metrics = new RatelimitMetrics();
+    const service = rateLimitService({ domains: () => undefined, storeOf: () => new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), metrics, nowMs: () => 0, settings: SETTINGS, localCache: undefined });
+    expect(() => service.shouldRateLimit(call)).toThrow(new ServiceError('service_error', message));
+    expect(metrics.service.serviceError).toBe(1);
+  });
+});
+
+describe('memory', () => {
+  test('is bounded, and forgets what is over first', () => {
+    const clock = { nowMs: 0 };
+    const store = new MemoryStore({ maxKeys: 100, nowMs: () => clock.nowMs });
+    const add = (key: string, endsAtS: number): void => void store.add([{ key, hits: 1, limit: 5, windowS: 10, endsAtS }]);
+    for (let n = 0; n < 90; n++) add(`old ${n}`, 10);
+    clock.nowMs = 11_000;
+    for (let n = 0; n < 90; n++) add(`new ${n}`, 20);
+    expect([store.size, store.evicted]).toEqual([90, 0]);
+    for (let n = 0; n < 1000; n++) add(`more ${n}`, 20);
+    expect(store.size).toBeLessThanOrEqual(101);
+    expect(store.evicted).toBeGreaterThan(900);
+  });
+});
