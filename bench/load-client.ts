@@ -2,7 +2,9 @@
  * A gRPC client that costs little: HTTP/2 written by hand, so that one core can keep a fast server busy, and headers that vary
  * from call to call as Envoy's do (x-request-id and traceparent, new each time and put into the table). Prints figures as JSON.
  *
- *   node bench/load-client.ts PORT FRAME CONNECTIONS STREAMS SECONDS [CALLS_PER_SECOND]
+ *   node bench/load-client.ts PORT FRAMES CONNECTIONS STREAMS SECONDS [CALLS_PER_SECOND] [PATH]
+ *
+ * FRAMES is a file of messages as gRPC frames them, sent in turn.
  *
  * Without a rate each answer brings about the next call; with one, calls are sent when they are due, and timed from then.
  */
@@ -12,11 +14,12 @@ import { connect, type Socket } from 'node:net';
 import { percentile } from './figures.ts';
 
 const [port = 0, , connections = 1, streams = 1, seconds = 1, rate = 0] = process.argv.slice(2).map(Number);
-const body = readFileSync(process.argv[3] ?? '');
+const bodies = framesOf(readFileSync(process.argv[3] ?? ''));
+let nextBody = 0;
 const TABLE_BYTES = 4096;
 const OUT_BYTES = 256 * 1024;
 const FIXED: readonly (readonly [name: string, value: string])[] = [
-  [':path', '/envoy.service.auth.v3.Authorization/Check'], [':authority', 'sluice'], ['content-type', 'application/grpc'], ['te', 'trailers'], ['grpc-timeout', '200m'],
+  [':path', process.argv[8] ?? '/envoy.service.auth.v3.Authorization/Check'], [':authority', 'sluice'], ['content-type', 'application/grpc'], ['te', 'trailers'], ['grpc-timeout', '200m'],
   ['x-envoy-internal', 'true'], ['x-forwarded-for', '10.4.2.17'], ['user-agent', 'envoy'],
 ];
 
@@ -93,6 +96,7 @@ class Caller {
     const id = this.#stream;
     this.#stream += 2;
     this.#begun.set(id, atMs);
+    const body = bodies[nextBody++ % bodies.length] as Buffer;
     if (this.#length + body.length + 1024 > this.#out.length) this.flush();
     const end = this.#headers.write(this.#out, this.#length + 9, ids[nextId++ % ids.length] as Buffer);
     this.#frameHead(1, 4, id, end - this.#length - 9);
@@ -159,6 +163,12 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
   head[4] = flags;
   head.writeUInt32BE(stream, 5);
   return Buffer.concat([head, payload]);
+}
+
+function framesOf(bytes: Buffer): readonly Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < bytes.length;) frames.push(bytes.subarray(at, at += 5 + bytes.readUInt32BE(at + 1)));
+  return frames;
 }
 
 function uint32(value: number): Buffer {

@@ -42,6 +42,11 @@ export class MemoryStore implements CountStore {
     return after;
   }
 
+  giveBack(key: string, units: number): void {
+    const counter = this.#counters.get(key);
+    if (counter !== undefined && counter.count >= units) counter.count -= units;
+  }
+
   async reset(keys: readonly string[]): Promise<void> {
     for (const key of keys) this.#counters.delete(key);
   }

@@ -33,6 +33,11 @@ end
 return after
 `;
 
+/** KEYS: a counter. ARGV: units. */
+const GIVE_BACK = `
+if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then redis.call('DECRBY', KEYS[1], ARGV[1]) end
+`;
+
 interface Waiting {
   readonly asks: readonly CountAsk[];
   readonly resolve: (after: number[]) => void;
@@ -80,6 +85,10 @@ export class RedisStore implements CountStore {
   async addIfAllFit(asks: readonly CountAsk[]): Promise<readonly number[]> {
     const args = asks.flatMap(({ hits, limit, windowS }) => [hits, limit, this.#expiryS(windowS)]);
     return await this.#within(this.#redis.eval(ADD_IF_ALL_FIT, asks.length, ...asks.map(({ key }) => key), ...args)) as number[];
+  }
+
+  async giveBack(key: string, units: number): Promise<void> {
+    await this.#within(this.#redis.eval(GIVE_BACK, 1, key, units));
   }
 
   async reset(keys: readonly string[]): Promise<void> {

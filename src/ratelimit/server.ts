@@ -10,6 +10,7 @@ import { type RateLimitService, Unit } from './call.ts';
 import { type ConfigFile, readConfigs } from './config/read.ts';
 import type { Domains } from './config/tree.ts';
 import type { RatelimitErrorCode } from './errors.ts';
+import { EscrowStore } from './escrow-store.ts';
 import { LocalCache } from './local-cache.ts';
 import { MemoryStore } from './memory-store.ts';
 import { RatelimitMetrics } from './metrics.ts';
@@ -161,7 +162,12 @@ function openStores(settings: Settings, nowMs: () => number, metrics: RatelimitM
     metrics.gauges.set(`ratelimit.${pool}.cx_total`, () => store.connections.total);
     metrics.gauges.set(`ratelimit.${pool}.cx_local_close`, () => store.connections.closed);
     metrics.gauges.set(`ratelimit.${pool}.trips`, () => store.trips);
-    return store;
+    if (!settings.SLUICE_ESCROW) return store;
+    const escrow = new EscrowStore(store, { nowMs });
+    stack.defer(() => escrow.close());
+    metrics.gauges.set(`ratelimit.${pool}.escrow_held`, () => escrow.held);
+    for (const count of ['asked', 'local', 'returned', 'stranded'] as const) metrics.gauges.set(`ratelimit.${pool}.escrow_${count}`, () => escrow.counts[count]);
+    return escrow;
   };
   const connectTimeoutMs = settings.REDIS_TIMEOUT;
   const others = openAt('redis_pool', {

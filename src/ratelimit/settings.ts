@@ -76,6 +76,7 @@ export const SETTINGS = of(
   { name: 'DISABLE_STATS', kind: 'flag', is: false, means: 'tells nobody' },
   { name: 'EXTRA_TAGS', kind: 'text', is: '', means: 'NAME:VALUE,...: tags of every counter that statsd is told' },
   { name: 'SLUICE_REDIS_DEADLINE', kind: 'duration', is: 15, means: 'ours: how long Redis may take to answer; Envoy gives 20 ms by default' },
+  { name: 'SLUICE_ESCROW', kind: 'flag', is: false, means: 'ours: units are taken from Redis in chunks and spent here, so that most answers need no trip; a refused request is not charged' },
   { name: 'SLUICE_MAX_KEYS', kind: 'count', is: 1_000_000, means: 'ours: how many counters are kept with BACKEND_TYPE=memory' },
   { name: 'SLUICE_SAFE', kind: 'flag', is: false, means: 'ours: parts of a key are told apart, and a request that is refused is charged to no limit; not together with replicas of envoyproxy/ratelimit' },
 );

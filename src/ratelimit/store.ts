@@ -21,6 +21,8 @@ export interface CountStore {
   look(keys: readonly string[]): readonly number[] | Promise<readonly number[]>;
   /** Adds all or, where one would go over its limit, none; then it says what each would be at. */
   addIfAllFit(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]>;
+  /** Takes units off a counter that has them; one that has been forgotten since is left alone. */
+  giveBack(key: string, units: number): void | Promise<void>;
   /** Takes counters away. */
   reset(keys: readonly string[]): Promise<void>;
   /** Whether it can be asked now, for /healthcheck. */
