@@ -5,7 +5,7 @@
  *
  * What is asked in one turn of the event loop goes out in one write.
  */
-import type { Cluster, Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import { ServiceError } from './call.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
@@ -83,8 +83,17 @@ export class RedisStore implements CountStore {
   }
 
   async addIfAllFit(asks: readonly CountAsk[]): Promise<readonly number[]> {
+    if (this.#redis instanceof Cluster && new Set(asks.map(({ key }) => key)).size > 1) return this.#addOrRefund(asks);
     const args = asks.flatMap(({ hits, limit, windowS }) => [hits, limit, this.#expiryS(windowS)]);
     return await this.#within(this.#redis.eval(ADD_IF_ALL_FIT, asks.length, ...asks.map(({ key }) => key), ...args)) as number[];
+  }
+
+  /** Of a cluster no step sees two slots: all are charged, and given back where one is over. Until then others see less than there is. */
+  async #addOrRefund(asks: readonly CountAsk[]): Promise<readonly number[]> {
+    const after = await this.add(asks);
+    if (asks.every(({ limit }, at) => (after[at] ?? 0) <= limit)) return after;
+    await Promise.all(asks.filter(({ hits }) => hits > 0).map(async ({ key, hits }) => this.giveBack(key, hits)));
+    return after;
   }
 
   async giveBack(key: string, units: number): Promise<void> {
@@ -102,30 +111,35 @@ export class RedisStore implements CountStore {
   #flush(): void {
     const waiting = this.#queue;
     this.#queue = [];
-    const pipeline = this.#redis.pipeline();
-    for (const { asks } of waiting) {
-      for (const { key, hits, windowS } of asks) {
-        pipeline.incrby(key, hits);
-        pipeline.expire(key, this.#expiryS(windowS));
-      }
-    }
     this.trips++;
-    this.#within(pipeline.exec()).then((results) => {
+    this.#within(this.#counted(waiting.flatMap(({ asks }) => asks))).then((counts) => {
       let at = 0;
       for (const { asks, resolve, reject } of waiting) {
-        const after: number[] = [];
-        let failed: Error | undefined;
-        for (const { key, hits } of asks) {
-          const [error, value] = results?.[at] ?? [new Error('no answer'), undefined];
-          at += 2;
-          if (error !== null) failed ??= new Error(`command ["INCRBY" "${key}" "${hits}"] in pipeline returned error: ${error.message}`, { cause: error });
-          after.push(Number(value));
+        const own = counts.slice(at, at += asks.length);
+        const failed = own.findIndex((count) => count instanceof Error);
+        if (failed < 0) resolve(own as number[]);
+        else {
+          const [{ key, hits }, error] = [asks[failed] as CountAsk, own[failed] as Error];
+          reject(new ServiceError('redis_error', `command ["INCRBY" "${key}" "${hits}"] in pipeline returned error: ${error.message}`, { cause: error }));
         }
-        if (failed === undefined) resolve(after);
-        else reject(new ServiceError('redis_error', failed.message, { cause: failed }));
       }
     }, (error: ServiceError) => {
       for (const { reject } of waiting) reject(error);
+    });
+  }
+
+  /** One by one: a command that Redis refuses fails its own ask. */
+  async #counted(asks: readonly CountAsk[]): Promise<readonly (number | Error)[]> {
+    if (this.#redis instanceof Cluster) {
+      const cluster = this.#redis; // which gathers what goes to one node by itself
+      return Promise.all(asks.map(async ({ key, hits, windowS }) => Promise.all([cluster.incrby(key, hits), cluster.expire(key, this.#expiryS(windowS))]).then(([count]) => count, (error: Error) => error)));
+    }
+    const pipeline = this.#redis.pipeline();
+    for (const { key, hits, windowS } of asks) pipeline.incrby(key, hits).expire(key, this.#expiryS(windowS));
+    const results = await pipeline.exec() ?? [];
+    return asks.map((_, at) => {
+      const [error, count] = results[at * 2] ?? [new Error('no answer'), undefined];
+      return error ?? Number(count);
     });
   }
 

@@ -1,0 +1,161 @@
+/** `sluice ratelimit` on every kind of Redis, and what it does when that goes away: real servers, killed, frozen and flushed. */
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
+import { startSluiceRatelimit } from '../parts/ratelimits.ts';
+import { startRedis } from '../parts/redis.ts';
+import { startRedisCluster, startRedisSentinel, startRedisTls } from '../parts/redis-kinds.ts';
+import { until } from './sluice.ts';
+
+const CONFIG = `
+domain: shop
+descriptors:
+  - key: user
+    rate_limit: { unit: day, requests_per_unit: 20 }
+  - key: many
+    rate_limit: { unit: day, requests_per_unit: 100000 }
+`;
+
+let folder: string;
+const ends: (() => Promise<unknown> | void)[] = [];
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-ratelimit-'));
+  await mkdir(join(folder, 'config'));
+  await writeFile(join(folder, 'config/a.yaml'), CONFIG);
+});
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end();
+});
+afterAll(async () => rm(folder, { recursive: true }));
+
+interface Asked { readonly ask: (users: readonly string[], key?: string, hits?: number) => Promise<(number | 'over')[]> }
+
+async function start(env: NodeJS.ProcessEnv): Promise<Asked> {
+  const part = await startSluiceRatelimit({ RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', LOG_LEVEL: 'info', SLUICE_REDIS_DEADLINE: '300ms', ...env });
+  ends.push(() => part.stop());
+  const client: GrpcClient = dialGrpc(`127.0.0.1:${part.grpcPort}`);
+  ends.push(() => client.close());
+  return {
+    ask: async (users, key = 'user', hits = 1) => {
+      const request = create(RateLimitRequestSchema, { domain: 'shop', descriptors: users.map((value) => ({ entries: [{ key, value }], hitsAddend: BigInt(hits) })) });
+      const { statuses } = fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', toBinary(RateLimitRequestSchema, request), { timeoutMs: 5000 }));
+      return statuses.map(({ code, limitRemaining }) => (code === Code.OVER_LIMIT ? 'over' : limitRemaining));
+    },
+  };
+}
+
+const MODES = [['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]] as const;
+
+describe.each(MODES)('%s', (mode, settings) => {
+  test('a cluster of three masters: descriptors of one request in different slots', async () => {
+    const cluster = await startRedisCluster();
+    ends.push(async () => cluster.stop());
+    const { ask } = await start({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url, ...settings });
+    const users = Array.from({ length: 40 }, (_, n) => createHash('sha1').update(String(n)).digest('hex')) // names that are alike have slots that are;
+    for (let call = 1; call <= 20; call++) expect(await ask(users)).toEqual(users.map(() => 20 - call));
+    expect(await ask(users)).toEqual(users.map(() => 'over'));
+    const keys = await Promise.all(cluster.nodes.map(async ({ url }) => {
+      const redis = new Redis(url);
+      const found = await redis.keys('*');
+      redis.disconnect();
+      return found.length;
+    }));
+    expect(keys.every((count) => count > 0), `keys by node: ${keys.join(', ')}`).toBe(true);
+    expect(keys.reduce((sum, count) => sum + count, 0)).toBe(40);
+  });
+
+  test('a cluster, all or none: what one limit refuses is charged to no other, whatever slots they are in', async () => {
+    const cluster = await startRedisCluster();
+    ends.push(async () => cluster.stop());
+    const { ask } = await start({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url, SLUICE_SAFE: 'true', ...settings });
+    await ask(['full'], 'user', 20);
+    for (let call = 0; call < 5; call++) expect(await ask(['a', 'b', 'full', 'c'])).toEqual([19, 19, 'over', 19]);
+    expect(await until('the refund', async () => { const left = await ask(['a', 'b', 'c'], 'user', 0); return left.every((one) => one === 20) ? left : undefined; })).toEqual([20, 20, 20]);
+  });
+
+  test('one behind a sentinel: the master dies, its replica is promoted, and counting goes on', async () => {
+    const sentinel = await startRedisSentinel();
+    ends.push(async () => sentinel.stop());
+    const { ask } = await start({ REDIS_TYPE: 'SENTINEL', REDIS_URL: sentinel.url, ...settings });
+    expect(await ask(['ann'])).toEqual([19]);
+    expect(await ask(['ann'])).toEqual([18]);
+    await new Promise((resolve) => { setTimeout(resolve, 500); }); // the replica has it
+    await sentinel.master.kill();
+    const left = await until('an answer of the new master', async () => ask(['ann']).catch(() => undefined), 20_000);
+    expect(left[0]).toBeLessThan(18);
+  });
+
+  test('over TLS, with a certificate of our own', async () => {
+    const redis = await startRedisTls();
+    ends.push(async () => redis.stop());
+    const tls = { REDIS_TLS: 'true', REDIS_TLS_CACERT: redis.ca, REDIS_TLS_CLIENT_CERT: redis.cert, REDIS_TLS_CLIENT_KEY: redis.key };
+    const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...tls, ...settings });
+    expect([await ask(['ann']), await ask(['ann'])]).toEqual([[19], [18]]);
+  });
+
+  test('Redis restarts: errors at once while it is away, answers when it is back', async () => {
+    const redis = await startRedis();
+    const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...settings });
+    await ask(['ann']);
+    await redis.kill();
+    await until('a failure', async () => { try { await ask(['bob']); } catch { return true; } return undefined; });
+    const beganMs = performance.now();
+    await expect(ask(['cid'])).rejects.toThrow(/Redis: /);
+    expect(performance.now() - beganMs).toBeLessThan(200);
+    const again = await startRedis({ port: redis.port });
+    ends.push(async () => again.stop());
+    expect(await until('an answer', async () => ask(['dan']).catch(() => undefined))).toEqual([19]);
+  });
+
+  test('Redis hangs: the deadline is kept, and nothing waits behind it when it goes on', async () => {
+    const redis = await startRedis();
+    ends.push(async () => redis.stop());
+    const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...settings });
+    await ask(['ann']);
+    redis.freeze();
+    const beganMs = performance.now();
+    await expect(ask(['bob'])).rejects.toThrow(/Redis: no answer for 300 ms/);
+    expect(performance.now() - beganMs).toBeLessThan(1000);
+    redis.thaw();
+    expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
+  });
+
+  test('FLUSHALL: it counts anew, and never more than what was held is admitted beyond', async () => {
+    const redis = await startRedis();
+    ends.push(async () => redis.stop());
+    const admin = new Redis(redis.url);
+    ends.push(() => admin.disconnect());
+    const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...settings });
+    for (let call = 0; call < 20; call++) await ask(['ann']);
+    expect(await ask(['ann'])).toEqual(['over']);
+    await admin.flushall();
+    let admitted = 0;
+    await until('it is over again', async () => {
+      const [left] = await ask(['ann']);
+      if (left !== 'over') admitted++;
+      return admitted > 0 && left === 'over' ? true : undefined;
+    });
+    expect(admitted).toBe(20);
+  });
+
+  test('many at once, on two replicas: exactly the limit', async () => {
+    const redis = await startRedis();
+    ends.push(async () => redis.stop());
+    const replicas = [await start({ REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_REDIS_DEADLINE: '5s', ...settings }), await start({ REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_REDIS_DEADLINE: '5s', ...settings })];
+    const limit = 100_000;
+    const answers = await Promise.all(Array.from({ length: 3000 }, async (_, n) => replicas[n % 2]?.ask(['hot'], 'many', 50)));
+    let admitted = answers.filter((answer) => answer?.[0] !== 'over').length * 50;
+    await until('all of it is taken', async () => {
+      const answer = await replicas[0]?.ask(['hot'], 'many', 50);
+      if (answer?.[0] !== 'over') admitted += 50;
+      return admitted >= limit ? true : undefined;
+    }, mode === 'escrow' ? 10_000 : 100).catch(() => undefined);
+    expect(admitted).toBe(limit);
+  }, 30_000);
+});
