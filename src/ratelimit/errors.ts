@@ -52,6 +52,10 @@ export const RATELIMIT_ERRORS = {
     means: '`share_threshold` stands where nothing can be shared.',
     fix: 'Use it on a descriptor whose value has a `*`.',
   },
+  RATELIMIT_SLUICE: {
+    means: 'What stands under `sluice` is wrong.',
+    fix: 'Write `sluice: { outage: error }`, or open, closed or local.',
+  },
   RATELIMIT_MISPLACED_KEY: {
     means: 'A known key stands where it means nothing; envoyproxy/ratelimit ignores it without a word, and so is it here.',
     fix: 'Move it to where it belongs, or take it away.',

@@ -28,6 +28,8 @@ export class RatelimitMetrics {
   responseTimeSumS = 0;
   readonly #rules = new Map<string, RuleMetrics>();
   readonly #unknownDomains = new Map<string, number>();
+  /** Descriptors that were answered by a policy because the store was not there. */
+  readonly outages: Record<'open' | 'closed' | 'local', number> = { open: 0, closed: 0, local: 0 };
   /** Other things that this process counts, by their full name. */
   readonly gauges: Map<string, () => number> = new Map();
 
@@ -58,6 +60,7 @@ export class RatelimitMetrics {
   /** Every counter by its full name. */
   *counters(): Generator<readonly [name: string, value: number]> {
     for (const [counter, name] of Object.entries(SERVICE_COUNTERS)) yield [name, this.service[counter as ServiceCounter]];
+    for (const [policy, count] of Object.entries(this.outages)) yield [`ratelimit.service.outage.${policy}`, count];
     for (const [key, metrics] of this.#byName()) for (const counter of RULE_COUNTERS) yield [`ratelimit.service.rate_limit.${key}.${counter}`, metrics[counter]];
     for (const [domain, count] of this.#unknownDomains) yield [`ratelimit.service.rate_limit.${domain}.domain_not_found`, count];
   }

@@ -6,6 +6,7 @@
  * What is asked in one turn of the event loop goes out in one write.
  */
 import { Cluster, type Redis } from 'ioredis';
+import { Breaker } from '../core/dispatch/breaker.ts';
 import { ServiceError } from './call.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
@@ -38,6 +39,12 @@ const GIVE_BACK = `
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then redis.call('DECRBY', KEYS[1], ARGV[1]) end
 `;
 
+/** So many answers that fail in a row, and it is spared for a while; then one tries. */
+const FAILURES = 5;
+const SPARED_MS = 250;
+/** A connection that says nothing for so long is given up, and made anew. */
+const HUNG_MS = 500;
+
 interface Waiting {
   readonly asks: readonly CountAsk[];
   readonly resolve: (after: number[]) => void;
@@ -54,6 +61,8 @@ export class RedisStore implements CountStore {
   readonly connections = { total: 0, active: 0, closed: 0 };
   /** Writes to Redis. */
   trips = 0;
+  readonly breaker: Breaker = new Breaker(FAILURES, SPARED_MS);
+  #hung: NodeJS.Timeout | undefined;
 
   constructor(redis: Redis | Cluster, options: RedisStoreOptions) {
     this.#redis = redis;
@@ -79,13 +88,13 @@ export class RedisStore implements CountStore {
   }
 
   async look(keys: readonly string[]): Promise<readonly number[]> {
-    return (await this.#within(Promise.all(keys.map((key) => this.#redis.get(key))))).map(Number);
+    return (await this.#within(async () => Promise.all(keys.map(async (key) => this.#redis.get(key))))).map(Number);
   }
 
   async addIfAllFit(asks: readonly CountAsk[]): Promise<readonly number[]> {
     if (this.#redis instanceof Cluster && new Set(asks.map(({ key }) => key)).size > 1) return this.#addOrRefund(asks);
     const args = asks.flatMap(({ hits, limit, windowS }) => [hits, limit, this.#expiryS(windowS)]);
-    return await this.#within(this.#redis.eval(ADD_IF_ALL_FIT, asks.length, ...asks.map(({ key }) => key), ...args)) as number[];
+    return await this.#within(async () => this.#redis.eval(ADD_IF_ALL_FIT, asks.length, ...asks.map(({ key }) => key), ...args)) as number[];
   }
 
   /** Of a cluster no step sees two slots: all are charged, and given back where one is over. Until then others see less than there is. */
@@ -97,14 +106,15 @@ export class RedisStore implements CountStore {
   }
 
   async giveBack(key: string, units: number): Promise<void> {
-    await this.#within(this.#redis.eval(GIVE_BACK, 1, key, units));
+    await this.#within(async () => this.#redis.eval(GIVE_BACK, 1, key, units));
   }
 
   async reset(keys: readonly string[]): Promise<void> {
-    await this.#within(Promise.all(keys.map((key) => this.#redis.del(key))));
+    await this.#within(async () => Promise.all(keys.map(async (key) => this.#redis.del(key))));
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#hung);
     this.#redis.disconnect();
   }
 
@@ -112,7 +122,7 @@ export class RedisStore implements CountStore {
     const waiting = this.#queue;
     this.#queue = [];
     this.trips++;
-    this.#within(this.#counted(waiting.flatMap(({ asks }) => asks))).then((counts) => {
+    this.#within(async () => this.#counted(waiting.flatMap(({ asks }) => asks))).then((counts) => {
       let at = 0;
       for (const { asks, resolve, reject } of waiting) {
         const own = counts.slice(at, at += asks.length);
@@ -148,12 +158,39 @@ export class RedisStore implements CountStore {
     return jitterMaxS > 0 ? windowS + Math.floor(Math.random() * jitterMaxS) : windowS;
   }
 
-  #within<T>(answer: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (!this.isHealthy) return reject(this.#failed(this.#why));
-      const timer = setTimeout(() => reject(this.#failed(`no answer for ${this.#options.timeoutMs} ms`)), this.#options.timeoutMs);
-      answer.then(resolve, (error: unknown) => reject(this.#failed(error instanceof Error ? error.message : String(error), error))).finally(() => clearTimeout(timer)).catch(() => undefined);
-    });
+  async #within<T>(ask: () => Promise<T>): Promise<T> {
+    if (!this.isHealthy) throw this.#failed(this.#why);
+    if (!this.breaker.admits()) throw this.#failed('it did not answer of late, and is spared');
+    const { timeoutMs } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      const late = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(this.#failed(`no answer for ${timeoutMs} ms`)), timeoutMs); });
+      const answer = ask();
+      answer.then(() => this.#answered(), () => undefined); // also of one that comes late
+      const value = await Promise.race([answer, late]);
+      this.breaker.succeeded();
+      return value;
+    } catch (error) {
+      this.breaker.failed();
+      if (error instanceof ServiceError) {
+        this.#hung ??= setTimeout(() => this.#giveUp(), Math.max(0, HUNG_MS - timeoutMs));
+        throw error;
+      }
+      throw this.#failed(error instanceof Error ? error.message : String(error), error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #answered(): void {
+    clearTimeout(this.#hung);
+    this.#hung = undefined;
+  }
+
+  /** What waits on a connection that hangs fails now, and would be counted late if it went on. A cluster sees to its own. */
+  #giveUp(): void {
+    this.#hung = undefined;
+    if (!(this.#redis instanceof Cluster)) this.#redis.stream?.destroy();
   }
 
   #failed(why: string, cause?: unknown): ServiceError {

@@ -162,6 +162,7 @@ function openStores(settings: Settings, nowMs: () => number, metrics: RatelimitM
     metrics.gauges.set(`ratelimit.${pool}.cx_total`, () => store.connections.total);
     metrics.gauges.set(`ratelimit.${pool}.cx_local_close`, () => store.connections.closed);
     metrics.gauges.set(`ratelimit.${pool}.trips`, () => store.trips);
+    metrics.gauges.set(`ratelimit.${pool}.breaker_open`, () => (store.breaker.state === 'closed' ? 0 : 1));
     if (!settings.SLUICE_ESCROW) return store;
     const escrow = new EscrowStore(store, { nowMs });
     stack.defer(() => escrow.close());

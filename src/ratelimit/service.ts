@@ -9,10 +9,11 @@ import { cacheKey, type KeyStyle } from './cache-key.ts';
 import {
   Code, type CurrentLimit, type Descriptor, type DescriptorStatus, type JsonObject, type RateLimitCall, type RateLimitReply, type RateLimitService, secondsOf, ServiceError, type Unit,
 } from './call.ts';
-import type { Domains } from './config/tree.ts';
+import type { Domains, Outage } from './config/tree.ts';
 import { dynamicMetadataOf } from './dynamic-metadata.ts';
 import type { LocalCache } from './local-cache.ts';
 import { matchOf } from './match.ts';
+import { MemoryStore } from './memory-store.ts';
 import type { RatelimitMetrics, RuleMetrics } from './metrics.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
@@ -39,12 +40,18 @@ export interface AnswerSettings {
   readonly quotaMode: boolean;
   readonly headers: { readonly limit: string; readonly remaining: string; readonly reset: string } | undefined;
   readonly dynamicMetadata: boolean;
+  /** Where a limit says nothing of its own. */
+  readonly outage: Outage;
+  /** That share a limit while it is counted locally. */
+  readonly replicas: number;
 }
 
 /** Proto's uint32, which means: without a limit. */
 const UNLIMITED_REMAINING = 0xffff_ffff;
 const OK: DescriptorStatus = { code: Code.OK, currentLimit: undefined, remaining: 0, resetS: undefined };
 const UNLIMITED: DescriptorStatus = { ...OK, remaining: UNLIMITED_REMAINING };
+
+const LOCAL_KEYS = 100_000;
 
 /** A descriptor and the limit that it came to. */
 interface Applied {
@@ -57,10 +64,15 @@ interface Applied {
   readonly metrics: RuleMetrics;
   readonly ask: CountAsk;
   readonly unit: Unit;
+  readonly outage: Outage;
 }
+
+type Counts = ReadonlyMap<Applied, number>;
 
 export function rateLimitService(options: ServiceOptions): RateLimitService {
   const { metrics, nowMs, settings, localCache } = options;
+  /** Counts while the store is away. */
+  const local = new MemoryStore({ maxKeys: LOCAL_KEYS, nowMs });
 
   function shouldRateLimit(call: RateLimitCall): RateLimitReply | Promise<RateLimitReply> {
     if (call.domain === '') throw refused('rate limit domain must not be empty');
@@ -73,8 +85,9 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     for (const { metrics: own, hits } of limited) own.total_hits += hits;
     const cached = localCache === undefined ? undefined : new Set(limited.filter(({ ask }) => localCache.isOver(ask.key, nowS)));
     const counts = counted(limited, cached);
-    const conclude = (after: ReadonlyMap<Applied, number>): RateLimitReply => reply(call, applied, applied.map((one) => statusOf(one, after.get(one), cached?.has(one) === true, nowS)));
-    return counts instanceof Promise ? counts.then(conclude) : conclude(counts);
+    const conclude = (after: Counts, cache: LocalCache | undefined): RateLimitReply => reply(call, applied, applied.map((one) => statusOf(one, after.get(one), cached?.has(one) === true, nowS, cache)));
+    if (!(counts instanceof Promise)) return conclude(counts, localCache);
+    return counts.then((after) => conclude(after, localCache), (error: unknown) => conclude(withoutStore(limited, cached, error), undefined)); // what is not known to be over is not remembered
   }
 
   function refused(message: string): ServiceError {
@@ -104,7 +117,7 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
       return {
         name,
         one: {
-          hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit,
+          hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? settings.outage,
           currentLimit: { requestsPerUnit, unit, name }, metrics: metrics.rule(metricKey), ask: askOf(domain, descriptor, sharedValues, requestsPerUnit, unit, hits, nowS),
         },
       };
@@ -119,7 +132,7 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     const { requestsPerUnit, unit } = descriptor.override as NonNullable<Descriptor['override']>;
     const key = `${domain}${descriptor.entries.map(([name, value]) => (value === '' ? `.${name}` : `.${name}_${value}`)).join('')}`;
     return {
-      hits, kind: 'limited', isQuota: settings.quotaMode, isShadow: false, metadata: undefined, unit, currentLimit: { requestsPerUnit, unit, name: '' },
+      hits, kind: 'limited', isQuota: settings.quotaMode, isShadow: false, metadata: undefined, unit, outage: settings.outage, currentLimit: { requestsPerUnit, unit, name: '' },
       metrics: metrics.rule(key), ask: askOf(domain, descriptor, undefined, requestsPerUnit, unit, hits, nowS),
     };
   }
@@ -131,8 +144,6 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
   }
 
   // ---------------------------------------------------------- counting
-
-  type Counts = ReadonlyMap<Applied, number>;
 
   /** What is over in the local cache is not asked for, and not counted. */
   function counted(limited: readonly Applied[], cached: ReadonlySet<Applied> | undefined): Counts | Promise<Counts> {
@@ -182,9 +193,30 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     return counts;
   }
 
+  /** What each limit's policy answers when the store cannot be asked. One that wants an error fails the request. */
+  function withoutStore(limited: readonly Applied[], cached: ReadonlySet<Applied> | undefined, error: unknown): Counts {
+    if (!(error instanceof ServiceError)) throw error;
+    metrics.service.redisError++;
+    const asked = limited.filter((one) => cached?.has(one) !== true);
+    if (asked.some(({ outage }) => outage === 'error')) throw error;
+    return new Map(asked.map((one): [Applied, number] => {
+      const { ask: { hits, limit }, outage } = one;
+      if (outage !== 'error') metrics.outages[outage]++;
+      switch (outage) {
+        case 'open': case 'error': return [one, Math.min(hits, limit)];
+        case 'closed': return [one, limit + Math.max(1, hits)];
+        case 'local': {
+          const share = Math.ceil(limit / settings.replicas);
+          const [after = 0] = local.add([one.ask]);
+          return [one, after > share ? limit + hits : limit - (share - after)];
+        }
+      }
+    }));
+  }
+
   // ---------------------------------------------------------- the answer
 
-  function statusOf(one: Applied, after: number | undefined, isCached: boolean, nowS: number): DescriptorStatus {
+  function statusOf(one: Applied, after: number | undefined, isCached: boolean, nowS: number, cache: LocalCache | undefined): DescriptorStatus {
     if (one.kind === 'none') return OK;
     if (one.kind === 'unlimited') return UNLIMITED;
     const { metrics: own, hits, ask: { key, limit, windowS, endsAtS }, currentLimit } = one;
@@ -195,7 +227,7 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
       own.over_limit_with_local_cache += hits;
     } else {
       countNear(own, (after ?? 0) - hits, after ?? 0, hits, limit);
-      if (isOver) localCache?.markOver(key, endsAtS);
+      if (isOver) cache?.markOver(key, endsAtS);
       else own.within_limit += hits;
     }
     if (isOver && one.isShadow) own.shadow_mode += hits;
@@ -250,7 +282,7 @@ const stops = ({ isShadow, isQuota }: Applied): boolean => !isShadow && !isQuota
 
 const NO_COUNTS: ReadonlyMap<Applied, number> = new Map();
 const NOTHING: Applied = {
-  hits: 0, kind: 'none', isQuota: false, isShadow: false, metadata: undefined, unit: 1, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
+  hits: 0, kind: 'none', isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
   metrics: { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 },
   ask: { key: '', hits: 0, limit: 0, windowS: 1, endsAtS: 0 },
 };

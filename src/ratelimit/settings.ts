@@ -3,6 +3,7 @@
  * **In**: environment variables. **Out**: settings. **Fails**: with every variable that is wrong, and what was expected.
  */
 import type { KeyStyle } from './cache-key.ts';
+import { OUTAGES } from './config/tree.ts';
 import type { AnswerSettings } from './service.ts';
 
 interface Setting { readonly name: string; readonly kind: 'text' | 'flag' | 'count' | 'ratio' | 'duration' | readonly string[]; readonly is: string | number | boolean; readonly means: string }
@@ -76,6 +77,8 @@ export const SETTINGS = of(
   { name: 'DISABLE_STATS', kind: 'flag', is: false, means: 'tells nobody' },
   { name: 'EXTRA_TAGS', kind: 'text', is: '', means: 'NAME:VALUE,...: tags of every counter that statsd is told' },
   { name: 'SLUICE_REDIS_DEADLINE', kind: 'duration', is: 15, means: 'ours: how long Redis may take to answer; Envoy gives 20 ms by default' },
+  { name: 'SLUICE_OUTAGE', kind: OUTAGES, is: 'error', means: 'ours: what a limit answers when Redis does not; error: gRPC\'s UNKNOWN, as the reference; open, closed; local: counted here, up to a share of the limit. `rate_limit: { sluice: { outage: WORD } }` says so for one' },
+  { name: 'SLUICE_REPLICAS', kind: 'count', is: 1, means: 'ours: how many share a limit while it is counted locally: each has its part' },
   { name: 'SLUICE_ESCROW', kind: 'flag', is: false, means: 'ours: units are taken from Redis in chunks and spent here, so that most answers need no trip; a refused request is not charged' },
   { name: 'SLUICE_MAX_KEYS', kind: 'count', is: 1_000_000, means: 'ours: how many counters are kept with BACKEND_TYPE=memory' },
   { name: 'SLUICE_SAFE', kind: 'flag', is: false, means: 'ours: parts of a key are told apart, and a request that is refused is charged to no limit; not together with replicas of envoyproxy/ratelimit' },
@@ -128,7 +131,7 @@ export function answerSettings(settings: Settings): AnswerSettings {
     keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle, nearLimitRatio: settings.NEAR_LIMIT_RATIO, shadowMode: settings.SHADOW_MODE, quotaMode: settings.QUOTA_MODE,
     charging: settings.SLUICE_SAFE ? 'all or none' : settings.STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT ? 'unless seen over' : 'always',
     headers: settings.LIMIT_RESPONSE_HEADERS_ENABLED ? { limit: settings.LIMIT_LIMIT_HEADER, remaining: settings.LIMIT_REMAINING_HEADER, reset: settings.LIMIT_RESET_HEADER } : undefined,
-    dynamicMetadata: settings.RESPONSE_DYNAMIC_METADATA,
+    dynamicMetadata: settings.RESPONSE_DYNAMIC_METADATA, outage: OUTAGES.find((word) => word === settings.SLUICE_OUTAGE) ?? 'error', replicas: Math.max(1, settings.SLUICE_REPLICAS),
   };
 }
 

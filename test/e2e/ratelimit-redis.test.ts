@@ -126,6 +126,19 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
   });
 
+  test('Redis is gone, and a limit that says so is counted locally until it is back', async () => {
+    const redis = await startRedis();
+    const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_OUTAGE: 'local', SLUICE_REPLICAS: '4', ...settings });
+    expect(await ask(['ann'])).toEqual([19]);
+    await redis.kill();
+    const answers: (number | 'over')[] = [];
+    for (let call = 0; call < 10; call++) answers.push(...await ask(['bob']));
+    expect(answers.filter((answer) => answer !== 'over')).toHaveLength(5);
+    const again = await startRedis({ port: redis.port });
+    ends.push(async () => again.stop());
+    await until('Redis counts again', async () => ((await ask(['bob']))[0] === 19 ? true : undefined));
+  });
+
   test('FLUSHALL: it counts anew, and never more than what was held is admitted beyond', async () => {
     const redis = await startRedis();
     ends.push(async () => redis.stop());

@@ -9,7 +9,7 @@ import type { Finding, Severity } from '../../core/rules/policy.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
 import { type Json, type JsonObject, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
-import type { Limit, Node } from './tree.ts';
+import { type Limit, type Node, OUTAGES, type Outage } from './tree.ts';
 import { patternOf } from './wildcard.ts';
 
 export interface ConfigFile { readonly file: string; readonly text: string }
@@ -25,10 +25,12 @@ export interface ReadConfig { readonly domains: ReadonlyMap<string, Node>; reado
 
 const ROOT_KEYS = ['domain', 'descriptors'];
 const DESCRIPTOR_KEYS = ['key', 'value', 'descriptors', 'rate_limit', 'shadow_mode', 'quota_mode', 'detailed_metric', 'value_to_metric', 'share_threshold', 'metadata'];
-const LIMIT_KEYS = ['unit', 'requests_per_unit', 'unlimited', 'name', 'replaces'];
+const LIMIT_KEYS = ['unit', 'requests_per_unit', 'unlimited', 'name', 'replaces', 'sluice'];
 const REPLACES_KEYS = ['name'];
+/** What the reference does not have stands under one key of its own, and means nothing elsewhere. */
+const SLUICE_KEYS = ['outage'];
 /** One flat set, as the reference has it: known is what is known anywhere. */
-const KNOWN_KEYS = [...new Set([...ROOT_KEYS, ...DESCRIPTOR_KEYS, ...LIMIT_KEYS])];
+const KNOWN_KEYS = [...new Set([...ROOT_KEYS, ...DESCRIPTOR_KEYS, ...LIMIT_KEYS, ...SLUICE_KEYS])];
 
 const MOST_UINT32 = 0xffff_ffff;
 
@@ -155,7 +157,7 @@ class FileReader {
     return {
       fullKey, name, unlimited, unit: this.#unit(fields, map, unlimited), requestsPerUnit: this.#count(fields.get('requests_per_unit')),
       replaces: this.#replaces(fields.get('replaces') ?? null, name),
-      shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
+      outage: this.#outage(fields.get('sluice') ?? null), shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
     };
   }
 
@@ -181,6 +183,19 @@ class FileReader {
       else if (name === own) this.#errorAt(node ?? item, 'RATELIMIT_REPLACES', 'replaces should not contain name of same descriptor');
       return name;
     });
+  }
+
+  #outage(map: YamlNode | null): Outage | undefined {
+    if (map === null) return undefined;
+    if (!isMap(map)) {
+      this.#errorAt(map, 'RATELIMIT_SLUICE', `sluice is a map: { outage: ${OUTAGES.join(' | ')} }`);
+      return undefined;
+    }
+    const node = this.#fields(map, SLUICE_KEYS, 'sluice').get('outage');
+    const word = this.#text(node);
+    const known = OUTAGES.find((one) => one === word);
+    if (known === undefined && node !== undefined) this.#errorAt(node ?? map, 'RATELIMIT_SLUICE', `outage is '${word}'; write ${OUTAGES.join(', ')}`);
+    return known;
   }
 
   #metadata(node: YamlNode | null): JsonObject | undefined {

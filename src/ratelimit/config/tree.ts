@@ -3,6 +3,9 @@ import type { Position } from '../../core/rules/rule.ts';
 import type { JsonObject, Unit } from '../call.ts';
 import type { Pattern } from './wildcard.ts';
 
+export const OUTAGES = ['error', 'open', 'closed', 'local'] as const;
+export type Outage = (typeof OUTAGES)[number];
+
 /** `rate_limit` of a descriptor. */
 export interface Limit {
   /** `domain.key1_value1.key2`, as /rlconfig and the metrics name it. */
@@ -16,6 +19,8 @@ export interface Limit {
   readonly shadow: boolean;
   readonly quota: boolean;
   readonly metadata: JsonObject | undefined;
+  /** What to answer when the store cannot be asked; `undefined`: as the settings say. Ours: the reference refuses a file that has it. */
+  readonly outage: Outage | undefined;
   readonly position: Position;
 }
 

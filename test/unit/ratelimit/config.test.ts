@@ -40,6 +40,7 @@ describe('those that its code has beside', () => {
     ['a negative one', below('key: k\nrate_limit: { unit: day, requests_per_unit: -5 }'), /-5 is not a whole number/],
     ['a quoted flag', below('key: k\nshadow_mode: "true"'), /"true" is not true or false/],
     ['metadata that is no map', below('key: k\nmetadata: [a]\nrate_limit: { unit: day, requests_per_unit: 1 }'), /error parsing metadata/],
+    ['an outage policy that is none', below('key: k\nrate_limit: { unit: day, sluice: { outage: maybe } }'), /outage is 'maybe'; write error, open, closed, local/],
     ['nothing', '', /config file cannot have empty domain/],
     ['a list', '- a', /a map with domain and descriptors is expected/],
     ['a nonsense unit, though unlimited', below('key: k\nrate_limit: { unlimited: true, unit: foo }'), /invalid rate limit unit 'foo'/],
@@ -53,7 +54,7 @@ describe('those that its code has beside', () => {
 
   test('a known key at a wrong place is a warning, and the file loads', () => {
     const { domains, findings } = read(below('key: k\nrate_limit: { unit: day, requests_per_unit: 1, shadow_mode: true }'));
-    expect(findings.map(({ severity, code, message }) => [severity, code, message])).toEqual([['warning', 'RATELIMIT_MISPLACED_KEY', 'shadow_mode means nothing in rate_limit, and is ignored; it takes unit, requests_per_unit, unlimited, name, replaces']]);
+    expect(findings.map(({ severity, code, message }) => [severity, code, message])).toEqual([['warning', 'RATELIMIT_MISPLACED_KEY', 'shadow_mode means nothing in rate_limit, and is ignored; it takes unit, requests_per_unit, unlimited, name, replaces, sluice']]);
     expect(domains.get('d')?.children.get('k')?.limit?.shadow).toBe(false);
   });
 });

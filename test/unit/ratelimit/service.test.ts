@@ -5,10 +5,11 @@ import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { LocalCache } from '../../../src/ratelimit/local-cache.ts';
 import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
+import type { CountStore } from '../../../src/ratelimit/store.ts';
 import { type AnswerSettings, rateLimitService } from '../../../src/ratelimit/service.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, dynamicMetadata: false };
+const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, dynamicMetadata: false, outage: 'error', replicas: 1 };
 
 interface Entries { readonly entries: readonly (readonly [string, string])[]; readonly hits?: number; readonly override?: Descriptor['override'] }
 
@@ -300,6 +301,52 @@ describe('a call that cannot be answered', () => {
     const service = rateLimitService({ domains: () => undefined, storeOf: () => new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), metrics, nowMs: () => 0, settings: SETTINGS, localCache: undefined });
     expect(() => service.shouldRateLimit(call)).toThrow(new ServiceError('service_error', message));
     expect(metrics.service.serviceError).toBe(1);
+  });
+});
+
+describe('a store that cannot be asked', () => {
+  const config = `
+- key: user
+  rate_limit: { unit: day, requests_per_unit: 10, sluice: { outage: WORD } }
+- key: plain
+  rate_limit: { unit: day, requests_per_unit: 10 }
+`;
+  const failing = (word: string, settings: Partial<AnswerSettings> = {}) => {
+    const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replace('WORD', word).replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, quotaMode: false });
+    expect(findings).toEqual([]);
+    const metrics = new RatelimitMetrics();
+    const store = Object.assign(new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), { add: async () => Promise.reject(new ServiceError('redis_error', 'away')) }) as unknown as CountStore;
+    const localCache = new LocalCache(1000);
+    const service = rateLimitService({ domains: () => domains, storeOf: () => store, metrics, nowMs: () => NOW_S * 1000, settings: { ...SETTINGS, ...settings }, localCache });
+    const ask = async (keys: readonly string[], hits = 1): Promise<(number | 'over')[]> => {
+      const { statuses } = await service.shouldRateLimit({ domain: 'd', hits, descriptors: keys.map((key) => ({ entries: [[key, 'x']], hits: undefined, override: undefined })) });
+      return statuses.map(({ code, remaining }) => (code === Code.OVER_LIMIT ? 'over' : remaining));
+    };
+    return { ask, metrics, localCache };
+  };
+
+  test('is an error where nothing else is said, as in the reference', async () => {
+    const { ask, metrics } = failing('open');
+    await expect(ask(['user', 'plain'])).rejects.toThrow('away');
+    await expect(ask(['plain'])).rejects.toThrow('away');
+    expect(metrics.service.redisError).toBe(2);
+  });
+
+  test('open lets pass, closed refuses, and neither is remembered', async () => {
+    expect(await failing('open').ask(['user'], 50)).toEqual([0]);
+    expect(await failing('open').ask(['user'])).toEqual([9]);
+    const closed = failing('closed');
+    expect(await closed.ask(['user'])).toEqual(['over']);
+    expect([closed.localCache.size, closed.metrics.outages.closed]).toEqual([0, 1]);
+  });
+
+  test('local counts here, up to a share of the limit', async () => {
+    const { ask } = failing('local', { replicas: 3 });
+    expect([await ask(['user']), await ask(['user'], 2), await ask(['user']), await ask(['user'])]).toEqual([[3], [1], [0], ['over']]);
+  });
+
+  test('the settings say so for all', async () => {
+    expect(await failing('closed', { outage: 'open' }).ask(['user', 'plain'])).toEqual(['over', 9]);
   });
 });
 
