@@ -27,6 +27,7 @@ The rule language is described in docs/rules.md, every error code in docs/errors
     .exitOverride();
   serve(program, done);
   ratelimit(program, done);
+  limits(program, done);
   lint(program, done);
   test(program, done);
   explain(program, done);
@@ -68,6 +69,21 @@ function ratelimit(program: Command, done: Done): void {
 RUNTIME_ROOT=/data RUNTIME_SUBDIRECTORY=ratelimit REDIS_SOCKET_TYPE=tcp REDIS_URL=127.0.0.1:6379 sluice ratelimit
 docs/ratelimit.md lists every setting, and what differs.`)
     .action(async () => done(await (await import('./commands/ratelimit.ts')).ratelimit()));
+}
+
+function limits(program: Command, done: Done): void {
+  const group = program.command('limits').summary('look at the limits of a running `sluice ratelimit`').description('Asks a running `sluice ratelimit`, at its debug port, about one descriptor.');
+  for (const [name, description] of [
+    ['explain', 'which limit is meant, and why'], ['inspect', 'the same, and what its counter is at now'], ['reset', 'takes the counter of the window that is now away; chunks that other replicas hold are theirs until their window ends'],
+  ] as const) {
+    group.command(name)
+      .description(description)
+      .argument('<domain>', 'the domain that Envoy sends')
+      .argument('<entries...>', 'the entries of the descriptor, in order: KEY=VALUE')
+      .option('--to <host:port>', 'its debug port', '127.0.0.1:6070')
+      .option('--json', 'as JSON, for programs')
+      .action(async (domain: string, entries: string[], options: LimitsFlags) => done(await (await import('./commands/limits.ts')).limits(name, domain, entries, options)));
+  }
 }
 
 function lint(program: Command, done: Done): void {
@@ -146,6 +162,7 @@ export interface ServeFlags {
   readonly maxConnectionAge?: string; readonly tlsCert?: string; readonly tlsKey?: string; readonly tlsClientCa?: string;
   readonly logFormat: 'text' | 'json'; readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
+export interface LimitsFlags { readonly to: string; readonly json?: true }
 export interface LintFlags { readonly quiet?: true; readonly json?: true }
 export interface TestFlags { readonly through: 'process' | 'grpc' }
 export interface ExplainFlags { readonly request: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }

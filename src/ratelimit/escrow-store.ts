@@ -78,8 +78,8 @@ export class EscrowStore implements CountStore {
     return sum;
   }
 
-  leases(): readonly { readonly key: string; readonly held: number; readonly chunk: number }[] {
-    return [...this.#leases.values()].map(({ key, held, chunk }) => ({ key, held, chunk }));
+  heldOf(key: string): number {
+    return this.#leases.get(key)?.held ?? 0;
   }
 
   add(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]> {

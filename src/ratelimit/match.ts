@@ -15,7 +15,17 @@ export interface Match {
   readonly sharedValues: readonly (string | undefined)[] | undefined;
 }
 
-export function matchOf(root: Node, domain: string, entries: readonly (readonly [key: string, value: string])[]): Match | undefined {
+/** One level of the walk, for people. */
+export interface Step {
+  readonly entry: string;
+  /** What was looked for, in order, up to what was found. */
+  readonly tried: readonly string[];
+  readonly found: string | undefined;
+  readonly hasLimit: boolean;
+  readonly hasMore: boolean;
+}
+
+export function matchOf(root: Node, domain: string, entries: readonly (readonly [key: string, value: string])[], steps?: Step[]): Match | undefined {
   let node = root;
   let metricKey = domain;
   let detailedKey = domain;
@@ -25,6 +35,7 @@ export function matchOf(root: Node, domain: string, entries: readonly (readonly 
     const [key, value] = entries[at] as readonly [string, string];
     const text = `${key}_${value}`;
     const next = node.children.get(text) ?? node.patterns.find(({ pattern }) => pattern?.test(text) === true) ?? node.children.get(key);
+    steps?.push(stepOf(node, next, key, text));
     if (next === undefined) return undefined;
     const isShared = next.isShared && next.pattern !== undefined;
     if (isShared) (sharedValues ??= [])[at] = next.text.slice(key.length + 1);
@@ -35,4 +46,10 @@ export function matchOf(root: Node, domain: string, entries: readonly (readonly 
     node = next;
   }
   return undefined;
+}
+
+function stepOf({ patterns }: Node, next: Node | undefined, key: string, text: string): Step {
+  const all = [text, ...patterns.map((pattern) => pattern.text), key];
+  const at = next === undefined ? -1 : all.indexOf(next.text);
+  return { entry: text, tried: at < 0 ? all : all.slice(0, at + 1), found: next?.text, hasLimit: next?.limit !== undefined, hasMore: (next?.children.size ?? 0) > 0 };
 }

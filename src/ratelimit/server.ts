@@ -11,6 +11,7 @@ import { type ConfigFile, readConfigs } from './config/read.ts';
 import type { Domains } from './config/tree.ts';
 import type { RatelimitErrorCode } from './errors.ts';
 import { EscrowStore } from './escrow-store.ts';
+import { type LimitInspector, limitInspector } from './inspection.ts';
 import { LocalCache } from './local-cache.ts';
 import { MemoryStore } from './memory-store.ts';
 import { RatelimitMetrics } from './metrics.ts';
@@ -74,6 +75,10 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     domains: () => domains, metrics, nowMs, settings: answerSettings(settings), localCache,
     storeOf: (unit) => (unit === Unit.SECOND ? stores.perSecond : stores.others),
   });
+  const inspector = limitInspector({
+    domains: () => domains, nowMs, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answerSettings(settings).keyStyle, storeOf: (unit) => (unit === Unit.SECOND ? stores.perSecond : stores.others),
+    heldOf: (key) => [...new Set([stores.others, stores.perSecond])].reduce((sum, store) => sum + (store instanceof EscrowStore ? store.heldOf(key) : 0), 0), forget: (key) => localCache?.forget(key),
+  });
   const isHealthy = (): boolean => !isDraining && stores.others.isHealthy && stores.perSecond.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
 
   // ---------------------------------------------------------- files
@@ -127,8 +132,9 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     app.get('/healthcheck', (_request, reply) => (isHealthy() ? reply.code(200).type('text/plain').send('OK') : reply.code(500).send()));
   });
   const debug = await listenHttp(settings.DEBUG_HOST, settings.DEBUG_PORT, stack, (app) => {
-    app.get('/', (_request, reply) => reply.type('text/plain').send('/rlconfig: print out the currently loaded configuration for debugging\n/stats: print out stats\n'));
+    app.get('/', (_request, reply) => reply.type('text/plain').send('/rlconfig: print out the currently loaded configuration for debugging\n/stats: print out stats\n/limits/explain, /limits/inspect, and /limits/reset (POST, from this machine): ?domain=D&key=K&value=V&key=K&value=V\n'));
     app.get('/rlconfig', (_request, reply) => reply.type('text/plain').send(domains === undefined ? '' : rlconfig(domains)));
+    addInspection(app, inspector);
     app.get('/stats', (_request, reply) => reply.type('text/plain').send([...metrics.counters(), ...[...metrics.gauges].map(([name, read]) => [name, read()] as const)].map(([name, value]) => `${name}: ${value}\n`).join('')));
   });
   const sinks = await openSinks(settings, metrics, stack);
@@ -195,6 +201,20 @@ async function openSinks(settings: Settings, metrics: RatelimitMetrics, stack: A
     app.get(settings.PROMETHEUS_PATH, (_request, reply) => reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(prometheusPage(metrics)));
   });
   return { prometheusPort };
+}
+
+/** Addresses of this machine alone: who may read metrics from elsewhere may not take counters away. */
+const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?127\./.test(address);
+
+function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
+  const asked = (query: unknown): { readonly domain: string; readonly entries: (readonly [string, string])[] } => {
+    const { domain = '', key = [], value = [] } = query as { domain?: string; key?: string | string[]; value?: string | string[] };
+    const values = [value].flat();
+    return { domain: String(domain), entries: [key].flat().map((name, at) => [name, values[at] ?? '']) };
+  };
+  app.get('/limits/explain', ({ query }) => inspector.explain(asked(query).domain, asked(query).entries));
+  app.get('/limits/inspect', async ({ query }) => inspector.inspect(asked(query).domain, asked(query).entries));
+  app.post('/limits/reset', async ({ query, ip }, reply) => (isLocal(ip) ? inspector.reset(asked(query).domain, asked(query).entries) : reply.code(403).send({ error: 'counters are reset from this machine alone' })));
 }
 
 async function listenHttp(host: string, port: number, stack: AsyncDisposableStack, add: (app: FastifyInstance) => void): Promise<number> {

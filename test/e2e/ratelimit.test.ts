@@ -13,6 +13,7 @@ import { dialGrpc, GrpcError } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
+import { run } from './command.ts';
 import { until } from './sluice.ts';
 
 const CONFIG = `
@@ -217,6 +218,40 @@ describe('its settings', () => {
       expect((await ask(grpcPort, user('auth'))).overallCode).toBe(Code.OK);
     }
     await own.stop();
+  });
+});
+
+describe('sluice limits', () => {
+  test.each([['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]])('explains, inspects and resets: %s', async (_mode, settings) => {
+    await admin.flushall();
+    const part = await start(settings);
+    const limits = async (...args: string[]): Promise<{ code: number | null; out: string; err: string }> => {
+      const [what = '', ...rest] = args;
+      return run(['limits', what, '--to', `127.0.0.1:${part.debugPort}`, ...rest]);
+    };
+    await ask(part.grpcPort, { ...user('ann'), hitsAddend: 2 });
+    const nowS = Math.floor(Date.now() / 1000);
+    const key = `shop_user_ann_${nowS - (nowS % DAY_S)}`;
+
+    const explained = await limits('explain', 'shop', 'user=ann');
+    expect(explained.code).toBe(0);
+    expect(explained.out).toMatch(new RegExp(`user_ann: "user" fits, after "user_ann", and has a limit\\nshop\\.user  3 per day  \\S+config\\.shop\\.yaml:5:17\\n  counter    ${key}\\n  ends in    \\d+ s\\n$`));
+    expect((await limits('inspect', 'shop', 'user=ann')).out).toContain('  is at      2, 1 left');
+    expect(JSON.parse((await limits('inspect', '--json', 'shop', 'user=ann')).out)).toMatchObject({ count: 2, remaining: 1, heldHere: 0, limit: { rule: 'shop.user', unit: 'DAY' } });
+    expect((await limits('reset', 'shop', 'user=ann')).out).toContain('  was at     2, 1 left\nit begins anew');
+    expect(await admin.get(key)).toBeNull();
+    expect((await ask(part.grpcPort, user('ann'))).statuses[0]?.limitRemaining).toBe(2);
+
+    const none = await limits('explain', 'shop', 'user=ann', 'path=/a');
+    expect([none.code, none.out]).toEqual([1, '  user_ann: "user" fits, after "user_ann", but nothing is below it: the request has an entry too many\nno limit: it passes\n']);
+    expect((await limits('explain', 'other', 'user=ann')).out).toContain('no file is about the domain other; there are shop');
+    expect((await limits('inspect', 'shop', 'user')).err).toContain('"user" is no entry; KEY=VALUE is expected');
+  });
+
+  test('says where nobody answers', async () => {
+    const to = `127.0.0.1:${await freePort()}`;
+    const { code, err } = await run(['limits', 'inspect', '--to', to, 'shop', 'user=ann']);
+    expect([code, err]).toEqual([3, expect.stringContaining(`CLI_UNREACHABLE http://${to} does not answer: connect ECONNREFUSED`)]);
   });
 });
 
