@@ -25,12 +25,12 @@ export interface Mesh {
   stop(): Promise<void>;
 }
 
-export async function startMesh(policy: string, options: Parameters<typeof serveSluice>[1] = {}): Promise<Mesh> {
+export async function startMesh(policy: string, options: Parameters<typeof serveSluice>[1] & { readonly ratelimitPort?: number } = {}): Promise<Mesh> {
   const upstream = await startUpstream();
   const sluice = await serveSluice(policy, options);
   const [adminPort, httpPort, tcpPort] = [await freePort(), await freePort(), await freePort()];
   const envoy = await startEnvoy({
-    config: envoyConfig({ adminPort, httpPort, tcpPort, sluicePort: sluice.grpcPort, upstreamPort: upstream.httpPort, tcpUpstreamPort: upstream.tcpPort }),
+    config: envoyConfig({ adminPort, httpPort, tcpPort, sluicePort: sluice.grpcPort, upstreamPort: upstream.httpPort, tcpUpstreamPort: upstream.tcpPort, ...(options.ratelimitPort === undefined ? {} : { ratelimitPort: options.ratelimitPort }) }),
     adminPort,
   });
   return {

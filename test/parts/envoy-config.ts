@@ -14,6 +14,8 @@ export interface EnvoyConfigOptions {
   readonly httpPort: number;
   readonly tcpPort: number;
   readonly sluicePort: number;
+  /** Of what answers rate limits, where that is another server; on its answer alone it hangs then whether a request passes. */
+  readonly ratelimitPort?: number;
   readonly upstreamPort: number;
   readonly tcpUpstreamPort: number;
   /** How long ext_authz and ratelimit wait; a test machine is slower than a mesh. */
@@ -36,19 +38,22 @@ export function envoyConfig(options: EnvoyConfigOptions): object {
       clusters: [
         { name: 'app', type: 'STATIC', load_assignment: endpoint('app', options.upstreamPort) },
         { name: 'tcp-app', type: 'STATIC', load_assignment: endpoint('tcp-app', options.tcpUpstreamPort) },
-        {
-          name: 'sluice', type: 'STATIC', load_assignment: endpoint('sluice', options.sluicePort),
-          typed_extension_protocol_options: {
-            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-              ...type('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-        },
+        grpcCluster('sluice', options.sluicePort),
+        ...(options.ratelimitPort === undefined ? [] : [grpcCluster('ratelimit', options.ratelimitPort)]),
       ],
     },
   };
 }
+
+const grpcCluster = (name: string, port: number): object => ({
+  name, type: 'STATIC', load_assignment: endpoint(name, port),
+  typed_extension_protocol_options: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+      ...type('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+});
 
 function httpListener(options: EnvoyConfigOptions, engine: object, log: object, timeout: string): object {
   const perRoute = (extensions: Record<string, string>): object => ({
@@ -90,7 +95,8 @@ function httpListener(options: EnvoyConfigOptions, engine: object, log: object, 
         typed_config: {
           ...type('envoy.extensions.filters.http.ratelimit.v3.RateLimit'),
           domain: 'edge', timeout, enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
-          rate_limit_service: { transport_api_version: 'V3', grpc_service: engine },
+          rate_limit_service: { transport_api_version: 'V3', grpc_service: options.ratelimitPort === undefined ? engine : { envoy_grpc: { cluster_name: 'ratelimit' }, timeout } },
+          failure_mode_deny: options.ratelimitPort !== undefined,
         },
       },
       { name: 'envoy.filters.http.router', typed_config: type('envoy.extensions.filters.http.router.v3.Router') },
