@@ -34,6 +34,8 @@ export interface RatelimitLog {
 /** What listens for gRPC, and for /json's words: the frontends give them. */
 export interface RatelimitDoors {
   listenGrpc(service: RateLimitService, metrics: RatelimitMetrics, isHealthy: () => boolean): Promise<{ readonly port: number; drain(): Promise<void> }>;
+  /** Follows a control plane until it is closed: each state of the world is taken, or refused with why. */
+  followXds(take: (files: readonly ConfigFile[]) => string | undefined): Promise<{ close(): Promise<void> }>;
   answerJson(service: RateLimitService, body: string): Promise<{ readonly status: number; readonly contentType: string; readonly body: string }>;
 }
 
@@ -85,6 +87,7 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
 
   let seen = '';
   async function reload(): Promise<boolean> {
+    if (settings.CONFIG_TYPE !== 'FILE') return true; // the control plane says when
     let files: readonly ConfigFile[];
     try {
       files = await readRuntimeFolder(settings);
@@ -98,16 +101,22 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     const text = JSON.stringify(files);
     if (text === seen) return true;
     seen = text;
+    return use(files) === undefined;
+  }
+
+  /** Why they are refused; `undefined`: they are in force. */
+  function use(files: readonly ConfigFile[]): string | undefined {
     const { domains: read, findings } = readConfigs(files, { mergeDomains: settings.MERGE_DOMAIN_CONFIG, quotaMode: settings.QUOTA_MODE });
-    if (findings.some(({ severity }) => severity === 'error')) {
+    const errors = findings.filter(({ severity }) => severity === 'error');
+    if (errors.length > 0) {
       refuse(findings);
-      return false;
+      return errors.map(({ position: { file }, message }) => `${file}: ${message}`).join('\n');
     }
     for (const finding of findings) log.warn(findingText(finding));
     domains = read;
     metrics.service.configLoadSuccess++;
     log.info('limits loaded', { domains: read.size, files: files.length });
-    return true;
+    return undefined;
   }
 
   function refuse(findings: readonly Finding[]): void {
@@ -116,9 +125,23 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     log.error('error loading new configuration from runtime; what was in force stays');
   }
 
-  await reload();
-  const looking = setInterval(() => { void reload(); }, LOOK_EVERY_MS);
-  stack.defer(() => clearInterval(looking));
+  if (settings.CONFIG_TYPE === 'GRPC_XDS_SOTW') {
+    const first = Promise.withResolvers<void>();
+    const following = await options.followXds((files) => {
+      const refusal = use(files);
+      if (refusal === undefined) first.resolve();
+      return refusal;
+    });
+    stack.defer(() => following.close());
+    if (!settings.FORCE_START_WITHOUT_INITIAL_CONFIG) {
+      log.info('waits for the control plane', { at: settings.CONFIG_GRPC_XDS_SERVER_URL });
+      await first.promise;
+    }
+  } else {
+    await reload();
+    const looking = setInterval(() => { void reload(); }, LOOK_EVERY_MS);
+    stack.defer(() => clearInterval(looking));
+  }
 
   // ---------------------------------------------------------- doors
 

@@ -18,9 +18,13 @@ export interface GrpcClient {
   close(): void;
 }
 
-/** Connects when first used; a server that is away fails the call with UNAVAILABLE. */
-export function dialGrpc(address: string): GrpcClient {
-  const client = new Client(address, credentials.createInsecure(), {
+/** PEM. `serverName`: the name that the server's certificate must have, where it is not the host of the address. */
+export interface DialTls { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer; readonly serverName?: string }
+
+/** Connects when first used; a server that is away fails the call with UNAVAILABLE. Cleartext without `tls`. */
+export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = {}): GrpcClient {
+  const client = new Client(address, tls === undefined ? credentials.createInsecure() : credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null), {
+    ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
     'grpc.use_local_subchannel_pool': 1,
     'grpc.enable_http_proxy': 0,
     'grpc.max_receive_message_length': -1,

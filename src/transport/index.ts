@@ -6,7 +6,7 @@
 export { listen } from './socket/listen.ts';
 export { listenHttp2 } from './node-http2/listen.ts';
 export { type Address, addressText, socketPath } from './address.ts';
-export { dialGrpc, type GrpcClient, type UnaryOptions } from './client.ts';
+export { dialGrpc, type DialTls, type GrpcClient, type UnaryOptions } from './client.ts';
 export {
   GrpcError, Status,
   type CallContext, type Listen, type Method, type Methods, type StatusCode, type StreamHandler, type TlsOptions, type Transport, type TransportOptions, type UnaryHandler,

@@ -1,15 +1,16 @@
 /** `sluice ratelimit`: in the place of envoyproxy/ratelimit. */
 import { readFile } from 'node:fs/promises';
+import { followXds } from '../../frontends/ratelimit/xds-configs.ts';
 import { answerJson } from '../../frontends/ratelimit/service-json.ts';
 import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
 import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../frontends/index.ts';
 import { messageOf } from '../../core/errors.ts';
 import { startRatelimit } from '../../ratelimit/server.ts';
 import { readSettings, type Settings } from '../../ratelimit/settings.ts';
-import { addressText, listen, type Address, type TlsOptions } from '../../transport/index.ts';
+import { addressText, dialGrpc, listen, type Address, type TlsOptions } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { makeLog } from '../log.ts';
+import { makeLog, type OwnLog } from '../log.ts';
 import { stopped } from '../stopped.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
@@ -26,7 +27,7 @@ export async function ratelimit(): Promise<ExitCode> {
   const address: Address = settings.GRPC_UDS === '' ? { host: settings.GRPC_HOST, port: settings.GRPC_PORT } : { host: `unix:${settings.GRPC_UDS}`, port: 0 };
   const tls = settings.GRPC_SERVER_USE_TLS ? await tlsOf(settings) : undefined;
   const server = await startRatelimit({
-    settings, log, answerJson,
+    settings, log, answerJson, followXds: (take) => xdsOf(settings, log, take),
     async listenGrpc(service, metrics, isHealthy) {
       const methods = new Map([
         ...rateLimitServiceMethods(service, (tookMs) => metrics.answered(tookMs / 1000)),
@@ -44,6 +45,28 @@ export async function ratelimit(): Promise<ExitCode> {
   log.info('serving', { grpc: addressText({ ...address, port: server.grpcPort }), http: server.httpPort, debug: server.debugPort, prometheus: server.prometheusPort ?? null });
   await end;
   return EXIT.ok;
+}
+
+/** NAME=VALUE or NAME:VALUE, with commas between. */
+const pairs = (text: string, sign: '=' | ':'): Record<string, string> => Object.fromEntries(text.split(',').filter((part) => part.includes(sign)).map((part) => [part.slice(0, part.indexOf(sign)).trim(), part.slice(part.indexOf(sign) + 1).trim()]));
+
+async function xdsOf(settings: Settings, log: OwnLog, take: Parameters<typeof followXds>[0]['take']): Promise<ReturnType<typeof followXds>> {
+  const file = async (path: string): Promise<Buffer | undefined> => (path === '' ? undefined : readFile(path));
+  const [ca, cert, key] = await Promise.all([settings.CONFIG_GRPC_XDS_SERVER_TLS_CACERT, settings.CONFIG_GRPC_XDS_CLIENT_TLS_CERT, settings.CONFIG_GRPC_XDS_CLIENT_TLS_KEY].map(file));
+  const serverName = settings.CONFIG_GRPC_XDS_SERVER_TLS_SAN;
+  const client = dialGrpc(settings.CONFIG_GRPC_XDS_SERVER_URL, settings.CONFIG_GRPC_XDS_SERVER_USE_TLS
+    ? { tls: { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }), ...(serverName === '' ? {} : { serverName }) } } : {});
+  const following = followXds({
+    client, take, nodeId: settings.CONFIG_GRPC_XDS_NODE_ID, nodeMetadata: pairs(settings.CONFIG_GRPC_XDS_NODE_METADATA, '='), headers: pairs(settings.CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS, ':'),
+    firstPauseMs: settings.XDS_CLIENT_BACKOFF_INITIAL_INTERVAL, mostPauseMs: settings.XDS_CLIENT_BACKOFF_MAX_INTERVAL,
+    onTrouble: (why) => log.warn('the control plane is away; what was in force stays', { at: settings.CONFIG_GRPC_XDS_SERVER_URL, why }),
+  });
+  return {
+    async close() {
+      await following.close();
+      client.close();
+    },
+  };
 }
 
 const LEVELS: ReadonlyMap<string, Parameters<typeof makeLog>[1]> = new Map([['TRACE', 'debug'], ['DEBUG', 'debug'], ['INFO', 'info'], ['WARN', 'warn'], ['WARNING', 'warn'], ['ERROR', 'error'], ['FATAL', 'error'], ['PANIC', 'error']]);

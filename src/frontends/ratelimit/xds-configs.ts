@@ -1,0 +1,135 @@
+/**
+ * Rate limits from a control plane: ADS, state of the world (xDS protocol; the type URL and messages are envoyproxy/ratelimit's,
+ * api/ratelimit/config/ratelimit/v3).
+ * **In**: who we are, a client of the control plane. **Out**: the configurations, each as the text of a file. **Fails**: never: a
+ * response that is refused is answered with why; a stream that ends is begun again, ever more slowly.
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { stringify } from 'yaml';
+import { isUnit, unitName } from '../../ratelimit/call.ts';
+import type { GrpcClient } from '../../transport/index.ts';
+import { AggregatedDiscoveryService, DiscoveryRequestSchema, DiscoveryResponseSchema } from '../generated/envoy/service/discovery/v3/discovery_pb.ts';
+import { type RateLimitConfig, RateLimitConfigSchema, type RateLimitDescriptor, RateLimitUnit } from '../generated/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
+
+export const RATELIMIT_CONFIG_TYPE_URL: string = `type.googleapis.com/${RateLimitConfigSchema.typeName}`;
+
+export interface XdsOptions {
+  readonly client: GrpcClient;
+  readonly nodeId: string;
+  readonly nodeMetadata: Readonly<Record<string, string>>;
+  /** Sent as metadata of the stream. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly firstPauseMs: number;
+  readonly mostPauseMs: number;
+  /** Why these are refused; `undefined`: they are in force. */
+  readonly take: (files: readonly { readonly file: string; readonly text: string }[]) => string | undefined;
+  readonly onTrouble: (why: string) => void;
+}
+
+export function followXds(options: XdsOptions): { close(): Promise<void> } {
+  const over = new AbortController();
+  const following = (async () => {
+    let pauseMs = options.firstPauseMs;
+    while (!over.signal.aborted) {
+      try {
+        for await (const _ of follow(options, over.signal)) pauseMs = options.firstPauseMs;
+        if (!over.signal.aborted) options.onTrouble('the control plane ended the stream');
+      } catch (error) {
+        if (!over.signal.aborted) options.onTrouble(error instanceof Error ? error.message : String(error));
+      }
+      await pause(pauseMs * (0.75 + Math.random() / 2), over.signal);
+      pauseMs = Math.min(pauseMs * 2, options.mostPauseMs);
+    }
+  })();
+  return {
+    async close() {
+      over.abort();
+      await following;
+    },
+  };
+}
+
+/** One stream; a step for each response that is taken. */
+async function* follow({ client, nodeId, nodeMetadata, headers, take, onTrouble }: XdsOptions, signal: AbortSignal): AsyncGenerator<void> {
+  const toSay = new Outbox();
+  let version = '';
+  const request = (nonce: string, refusal?: string): Uint8Array => toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, {
+    versionInfo: version, node: { id: nodeId, metadata: { ...nodeMetadata } }, typeUrl: RATELIMIT_CONFIG_TYPE_URL, responseNonce: nonce,
+    ...(refusal === undefined ? {} : { errorDetail: { code: INVALID_ARGUMENT, message: refusal } }),
+  }));
+  toSay.say(request(''));
+  try {
+    for await (const bytes of client.stream(`/${AggregatedDiscoveryService.typeName}/StreamAggregatedResources`, toSay.messages(), { metadata: headers, signal })) {
+      const { resources, typeUrl, versionInfo, nonce } = fromBinary(DiscoveryResponseSchema, bytes);
+      if (typeUrl !== RATELIMIT_CONFIG_TYPE_URL) continue;
+      let refusal: string | undefined;
+      try {
+        refusal = take(resources.map(({ value }) => fileOf(fromBinary(RateLimitConfigSchema, value))));
+      } catch (error) {
+        refusal = error instanceof Error ? error.message : String(error);
+        onTrouble(`a configuration cannot be read: ${refusal}`);
+      }
+      if (refusal === undefined) version = versionInfo;
+      toSay.say(request(nonce, refusal));
+      if (refusal === undefined) yield;
+    }
+  } finally {
+    toSay.end();
+  }
+}
+
+const INVALID_ARGUMENT = 3;
+
+/** Texts in quotes, so that YAML takes none for anything else. */
+const fileOf = (config: RateLimitConfig): { readonly file: string; readonly text: string } =>
+  ({ file: config.name, text: stringify({ domain: config.domain, descriptors: config.descriptors.map(descriptorOf) }, { version: '1.1', defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0 }) });
+
+function descriptorOf({ key, value, rateLimit, descriptors, shadowMode, detailedMetric, quotaMode, metadata }: RateLimitDescriptor): object {
+  return {
+    key, ...(value === '' ? {} : { value }),
+    ...(rateLimit === undefined ? {} : {
+      rate_limit: {
+        ...(rateLimit.unit === RateLimitUnit.UNKNOWN && rateLimit.unlimited ? {} : { unit: isUnit(rateLimit.unit) ? unitName(rateLimit.unit) : String(rateLimit.unit) }), requests_per_unit: rateLimit.requestsPerUnit, unlimited: rateLimit.unlimited, name: rateLimit.name,
+        ...(rateLimit.replaces.length === 0 ? {} : { replaces: rateLimit.replaces.map(({ name }) => ({ name })) }),
+      },
+    }),
+    ...(descriptors.length === 0 ? {} : { descriptors: descriptors.map(descriptorOf) }),
+    shadow_mode: shadowMode, detailed_metric: detailedMetric, quota_mode: quotaMode, ...(metadata === undefined ? {} : { metadata }),
+  };
+}
+
+/** Messages that are said when there is something to say. */
+class Outbox {
+  readonly #waiting: Uint8Array[] = [];
+  #wake: () => void = () => {};
+  #isOver = false;
+
+  say(message: Uint8Array): void {
+    this.#waiting.push(message);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#wake();
+  }
+
+  async* messages(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) yield next;
+      if (this.#isOver) return;
+      await new Promise<void>((resolve) => { this.#wake = resolve; });
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+}
