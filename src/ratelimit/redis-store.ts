@@ -5,9 +5,11 @@
  *
  * What is asked in one turn of the event loop goes out in one write.
  */
+import { isIP, type Socket } from 'node:net';
 import { Cluster, type Redis } from 'ioredis';
 import { Breaker } from '../core/dispatch/breaker.ts';
 import { ServiceError } from './call.ts';
+import { RedisPipe } from './redis-pipe.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
 export interface RedisStoreOptions {
@@ -44,6 +46,7 @@ const FAILURES = 5;
 const SPARED_MS = 250;
 /** A connection that says nothing for so long is given up, and made anew. */
 const HUNG_MS = 500;
+const AGAIN_MS = 200;
 
 interface Waiting {
   readonly asks: readonly CountAsk[];
@@ -63,11 +66,14 @@ export class RedisStore implements CountStore {
   trips = 0;
   readonly breaker: Breaker = new Breaker(FAILURES, SPARED_MS);
   #hung: NodeJS.Timeout | undefined;
+  #pipe: RedisPipe | undefined;
+  #isClosed = false;
 
   constructor(redis: Redis | Cluster, options: RedisStoreOptions) {
     this.#redis = redis;
     this.#options = options;
     redis.on('ready', () => {
+      this.#openPipe();
       this.isHealthy = true;
       this.connections.total++;
       this.connections.active = 1;
@@ -114,7 +120,9 @@ export class RedisStore implements CountStore {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearTimeout(this.#hung);
+    this.#pipe?.close();
     this.#redis.disconnect();
   }
 
@@ -144,6 +152,7 @@ export class RedisStore implements CountStore {
       const cluster = this.#redis; // which gathers what goes to one node by itself
       return Promise.all(asks.map(async ({ key, hits, windowS }) => Promise.all([cluster.incrby(key, hits), cluster.expire(key, this.#expiryS(windowS))]).then(([count]) => count, (error: Error) => error)));
     }
+    if (this.#pipe?.isReady === true) return this.#pipe.count(asks, (windowS) => this.#expiryS(windowS));
     const pipeline = this.#redis.pipeline();
     for (const { key, hits, windowS } of asks) pipeline.incrby(key, hits).expire(key, this.#expiryS(windowS));
     const results = await pipeline.exec() ?? [];
@@ -190,7 +199,27 @@ export class RedisStore implements CountStore {
   /** What waits on a connection that hangs fails now, and would be counted late if it went on. A cluster sees to its own. */
   #giveUp(): void {
     this.#hung = undefined;
+    this.#pipe?.close();
     if (!(this.#redis instanceof Cluster)) this.#redis.stream?.destroy();
+  }
+
+  /** To the server that ioredis has found. Until it stands, and where it goes, ioredis counts. A cluster has many servers: it has none. */
+  #openPipe(): void {
+    if (this.#redis instanceof Cluster) return;
+    this.#pipe?.close();
+    const { options, stream } = this.#redis;
+    const { username, password, tls } = options;
+    const { remoteAddress, remotePort } = stream as Socket;
+    const pipe: RedisPipe = new RedisPipe({
+      ...(remoteAddress === undefined || remotePort === undefined ? { path: options.path ?? '' } : { host: remoteAddress, port: remotePort }),
+      ...(tls === undefined ? {} : { tls: { ...(remoteAddress === undefined || options.host === undefined ? {} : { servername: isIP(options.host) === 0 ? options.host : '' }), ...tls } }),
+      ...(typeof password !== 'string' ? {} : { password, ...(typeof username === 'string' ? { username } : {}) }),
+    }, () => {}, () => {
+      if (this.#pipe !== pipe || this.#isClosed) return;
+      this.#pipe = undefined;
+      setTimeout(() => { if (this.isHealthy && this.#pipe === undefined && !this.#isClosed) this.#openPipe(); }, AGAIN_MS).unref();
+    });
+    this.#pipe = pipe;
   }
 
   #failed(why: string, cause?: unknown): ServiceError {
