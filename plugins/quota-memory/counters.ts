@@ -1,7 +1,7 @@
 /** All counters of one handler, bounded. */
 import type { Algorithm, Host, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 import { type Placed, Shelf } from './shelf.ts';
-import { askFixed, askGcra } from './windows.ts';
+import { askCounter } from './windows.ts';
 
 /** The counters of one name, algorithm and period, by key. */
 interface Drawer {
@@ -47,11 +47,11 @@ export class Counters {
     if (asks.length === 1 && first !== undefined) return [answerOf(this.#counterOf(first, nowMs), first, nowMs)];
     const done = asks.map((ask) => {
       const counter = this.#counterOf(ask, nowMs);
-      const { a, b } = counter;
-      return { ask, counter, a, b, answer: answerOf(counter, ask, nowMs) };
+      const { a, b, c } = counter;
+      return { ask, counter, a, b, c, answer: answerOf(counter, ask, nowMs) };
     });
     if (done.every(({ answer }) => answer.granted)) return done.map(({ answer }) => answer);
-    for (const { counter, a, b } of done.toReversed()) Object.assign(counter, { a, b });
+    for (const { counter, a, b, c } of done.toReversed()) Object.assign(counter, { a, b, c });
     // Those that could pass say what is left, uncharged.
     return done.map(({ ask, counter, answer }) => (answer.granted ? { ...answerOf(counter, { ...ask, cost: 0 }, nowMs), granted: true } : answer));
   }
@@ -99,5 +99,4 @@ export class Counters {
   }
 }
 
-const answerOf = (counter: Placed, ask: QuotaAsk<Bucket>, nowMs: number): QuotaAnswer =>
-  (ask.bucket.algorithm === 'gcra' ? askGcra(counter, ask, nowMs) : askFixed(counter, ask, nowMs));
+const answerOf = (counter: Placed, ask: QuotaAsk<Bucket>, nowMs: number): QuotaAnswer => askCounter(counter, ask.bucket.algorithm, ask, nowMs);

@@ -1,11 +1,11 @@
 /** The counters of one handler for several workers: one table in shared memory, exact because one worker at a time is inside. */
 import { type Host, type QuotaAnswer, type QuotaAsk, SharedLock } from 'sluice/plugin';
 import type { Bucket } from './counters.ts';
-import { askFixed, askGcra, type Counter } from './windows.ts';
+import { askCounter, type Counter } from './windows.ts';
 
 /** A key has its place in one set; where a set is full of counters in use, the one that ends first starts anew. */
 const SET = 16;
-/** The lock and the seeds of the hash, then for each counter its hash (two words), then for each `a` and `b`. */
+/** The lock and the seeds of the hash, then for each counter `a`, `b` and `c`, then for each its hash (two words). */
 const HEAD_BYTES = 16;
 const [SEED_ONE, SEED_OTHER] = [1, 2];
 /** Places beyond those asked for: sets fill unevenly. */
@@ -25,18 +25,18 @@ export class SharedCounters {
   readonly #hashes: Int32Array;
   readonly #values: Float64Array;
   readonly #sets: number;
-  readonly #counter: Counter = { a: 0, b: 0 };
+  readonly #counter: Counter = { a: 0, b: 0, c: 0 };
 
   constructor({ maxKeys, host, onEvicted }: SharedCountersOptions) {
     this.#clock = host.clock;
     this.#onEvicted = onEvicted;
     this.#sets = Math.ceil(maxKeys * SPARE / SET);
     const places = this.#sets * SET;
-    const memory = host.shared('counters', HEAD_BYTES + places * 24);
+    const memory = host.shared('counters', HEAD_BYTES + places * 32);
     this.#lock = new SharedLock(memory, host.worker.number);
     this.#head = new Int32Array(memory, 0, 4);
-    this.#values = new Float64Array(memory, HEAD_BYTES, places * 2);
-    this.#hashes = new Int32Array(memory, HEAD_BYTES + places * 16, places * 2);
+    this.#values = new Float64Array(memory, HEAD_BYTES, places * 3);
+    this.#hashes = new Int32Array(memory, HEAD_BYTES + places * 24, places * 2);
     this.#lock.within(() => this.#seed());
   }
 
@@ -50,14 +50,11 @@ export class SharedCounters {
     return this.#lock.within(() => {
       const done = asks.map((ask) => {
         const place = this.#placeOf(ask, nowMs);
-        const [a, b] = [this.#values[place * 2] as number, this.#values[place * 2 + 1] as number];
-        return { ask, place, a, b, answer: this.#ask(ask, place, nowMs) };
+        const before = this.#values.slice(place * 3, place * 3 + 3);
+        return { ask, place, before, answer: this.#ask(ask, place, nowMs) };
       });
       if (done.every(({ answer }) => answer.granted)) return done.map(({ answer }) => answer);
-      for (const { place, a, b } of done.toReversed()) {
-        this.#values[place * 2] = a;
-        this.#values[place * 2 + 1] = b;
-      }
+      for (const { place, before } of done.toReversed()) this.#values.set(before, place * 3);
       // Those that could pass say what is left, uncharged.
       return done.map(({ ask, place, answer }) => (answer.granted ? { ...this.#ask({ ...ask, cost: 0 }, place, nowMs), granted: true } : answer));
     });
@@ -65,11 +62,13 @@ export class SharedCounters {
 
   #ask(ask: QuotaAsk<Bucket>, place: number, nowMs: number): QuotaAnswer {
     const counter = this.#counter;
-    counter.a = this.#values[place * 2] as number;
-    counter.b = this.#values[place * 2 + 1] as number;
-    const answer = ask.bucket.algorithm === 'gcra' ? askGcra(counter, ask, nowMs) : askFixed(counter, ask, nowMs);
-    this.#values[place * 2] = counter.a;
-    this.#values[place * 2 + 1] = counter.b;
+    counter.a = this.#values[place * 3] as number;
+    counter.b = this.#values[place * 3 + 1] as number;
+    counter.c = this.#values[place * 3 + 2] as number;
+    const answer = askCounter(counter, ask.bucket.algorithm, ask, nowMs);
+    this.#values[place * 3] = counter.a;
+    this.#values[place * 3 + 1] = counter.b;
+    this.#values[place * 3 + 2] = counter.c;
     return answer;
   }
 
@@ -82,13 +81,12 @@ export class SharedCounters {
     let taken = first;
     for (let place = first; place < first + SET; place++) {
       if (this.#hashes[place * 2] === one && this.#hashes[place * 2 + 1] === other) return place;
-      if ((this.#values[place * 2] as number) < (this.#values[taken * 2] as number)) taken = place;
+      if ((this.#values[place * 3] as number) < (this.#values[taken * 3] as number)) taken = place;
     }
-    if ((this.#values[taken * 2] as number) > nowMs) this.#onEvicted();
+    if ((this.#values[taken * 3] as number) > nowMs) this.#onEvicted();
     this.#hashes[taken * 2] = one;
     this.#hashes[taken * 2 + 1] = other;
-    this.#values[taken * 2] = 0;
-    this.#values[taken * 2 + 1] = 0;
+    this.#values.fill(0, taken * 3, taken * 3 + 3);
     return taken;
   }
 

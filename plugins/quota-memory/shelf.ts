@@ -23,7 +23,7 @@ export class Shelf {
   }
 
   add(home: Map<string, Placed>, key: string): Placed {
-    const placed: Placed = { a: 0, b: 0, key, home, before: undefined, after: undefined };
+    const placed: Placed = { a: 0, b: 0, c: 0, key, home, before: undefined, after: undefined };
     home.set(key, placed);
     this.#append(placed);
     return placed;
@@ -51,7 +51,7 @@ export class Shelf {
       if (this.#first.a <= nowMs) {
         this.dropFirst();
         dropped++;
-      } else if (this.algorithm === 'fixed') {
+      } else if (this.algorithm !== 'gcra') {
         break; // those behind end no earlier
       } else {
         this.toBack(this.#first); // one in steady use must not hide those behind it

@@ -11,7 +11,7 @@ describe('fixed', () => {
   test('is a count for each window that the clock has', () => {
     fc.assert(fc.property(asks, fc.nat(6), (given, limit) => {
       const perMs = 100;
-      const counter: Counter = { a: 0, b: 0 };
+      const counter: Counter = { a: 0, b: 0, c: 0 };
       const used = new Map<number, number>();
       let nowMs = 1_767_225_600_037;
       for (const [cost, passed] of given) {
@@ -32,7 +32,7 @@ describe('gcra', () => {
   test('is a bucket of burst that fills with limit in each period', () => {
     fc.assert(fc.property(asks, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (given, limit, burst) => {
       const perMs = 100;
-      const counter: Counter = { a: 0, b: 0 };
+      const counter: Counter = { a: 0, b: 0, c: 0 };
       const full = BigInt(burst * perMs);
       let level = full;
       let nowMs = 1_767_225_600_000;

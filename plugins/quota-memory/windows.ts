@@ -1,10 +1,23 @@
 /** What a counter holds and how an ask is reckoned, for each algorithm. Pure: the time is given. */
-import type { QuotaAnswer, QuotaAsk } from 'sluice/plugin';
+import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 
-/** One counter. `fixed`: `a` is the window's end, `b` what was used in it. `gcra`: the bucket is full again `b` ms before `a`. Over once `a` has come. */
+/**
+ * One counter. `fixed`: `a` is the window's end, `b` what was used in it. `gcra`: the bucket is full again `b` ms before `a`.
+ * `sliding`: `a` is the end of the next window, `b` what was used in this one, `c` in the one before. Over once `a` has come.
+ */
 export interface Counter {
   a: number;
   b: number;
+  c: number;
+}
+
+/** Charges by the counter's algorithm, or leaves it as it is and refuses. */
+export function askCounter(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number): QuotaAnswer {
+  switch (algorithm) {
+    case 'fixed': return askFixed(counter, ask, nowMs);
+    case 'gcra': return askGcra(counter, ask, nowMs);
+    case 'sliding': return askSliding(counter, ask, nowMs);
+  }
 }
 
 /** End of the window that holds `nowMs`. Windows begin at multiples of their length since 1970-01-01T00:00Z, so days are days of UTC. */
@@ -13,15 +26,44 @@ export function windowEnd(nowMs: number, perMs: number): number {
 }
 
 /** Charges a fixed window, or leaves it as it is and refuses. */
-export function askFixed(counter: Counter, { cost, limit, perMs }: QuotaAsk, nowMs: number): QuotaAnswer {
+export function askFixed(counter: Counter, { cost, limit, perMs, owed = false }: QuotaAsk, nowMs: number): QuotaAnswer {
   const end = windowEnd(nowMs, perMs);
   if (counter.a < end) { // not `!==`: a clock set back must not forget what was used
     counter.a = end;
     counter.b = 0;
   }
-  const granted = counter.b + cost <= limit;
+  const granted = owed || counter.b + cost <= limit;
   if (granted) counter.b += cost;
   return { granted, limit, remaining: Math.max(0, limit - counter.b), resetMs: counter.a - nowMs };
+}
+
+/**
+ * Sliding window counter: what was used in the window before counts for the part of it that lies within a period of now, as if it had
+ * been used evenly. In any period less than twice the limit passes, and at a window's boundary nothing is given twice.
+ */
+export function askSliding(counter: Counter, { cost, limit, perMs, owed = false }: QuotaAsk, nowMs: number): QuotaAnswer {
+  const end = windowEnd(nowMs, perMs);
+  if (counter.a < end + perMs) { // not `!==`: a clock set back must not forget what was used
+    counter.c = counter.a === end ? counter.b : 0;
+    counter.b = 0;
+    counter.a = end + perMs;
+  }
+  const thisEnd = counter.a - perMs;
+  const before = counter.c * Math.min(1, (thisEnd - nowMs) / perMs);
+  const granted = owed || before + counter.b + cost <= limit + ROUNDING;
+  if (granted) counter.b += cost;
+  return { granted, limit, remaining: Math.max(0, Math.floor(limit - before - counter.b + ROUNDING)), resetMs: granted ? untilUnused(counter, thisEnd, nowMs) : untilFits(counter, cost, limit, perMs, thisEnd, nowMs) };
+}
+
+function untilUnused({ a, b, c }: Counter, thisEnd: number, nowMs: number): number {
+  return b > 0 ? a - nowMs : c > 0 ? thisEnd - nowMs : 0;
+}
+
+/** In this window, while the one before goes out of sight, or in the next, while this one does; never, for a cost beyond the limit: then the next. */
+function untilFits({ a, b, c }: Counter, cost: number, limit: number, perMs: number, thisEnd: number, nowMs: number): number {
+  if (b + cost <= limit && c > 0) return Math.max(1, Math.ceil(thisEnd - (limit - b - cost) * perMs / c - nowMs));
+  if (cost <= limit && b > 0) return Math.max(1, Math.ceil(a - (limit - cost) * perMs / b - nowMs));
+  return a - nowMs;
 }
 
 /**
@@ -29,14 +71,14 @@ export function askFixed(counter: Counter, { cost, limit, perMs }: QuotaAsk, now
  * arrival time (TAT) may run ahead of now by `burst` units. It is kept as a whole millisecond and the fraction before it:
  * beside a date of today, a fraction in one number would be cut after a few digits, and thirds would not add up.
  */
-export function askGcra(counter: Counter, { cost, limit, burst, perMs }: QuotaAsk, nowMs: number): QuotaAnswer {
-  if (limit <= 0 || burst <= 0) return { granted: cost <= 0, limit, remaining: 0, resetMs: perMs };
+export function askGcra(counter: Counter, { cost, limit, burst, perMs, owed = false }: QuotaAsk, nowMs: number): QuotaAnswer {
+  if (limit <= 0 || burst <= 0) return { granted: owed || cost <= 0, limit, remaining: 0, resetMs: perMs };
   const unitMs = perMs / limit;
   const sizeMs = unitMs * burst;
   const roundingMs = unitMs * ROUNDING;
   const aheadMs = Math.max(0, counter.a - nowMs - counter.b);
   const nextMs = aheadMs + unitMs * cost;
-  const granted = nextMs <= sizeMs + roundingMs;
+  const granted = owed || nextMs <= sizeMs + roundingMs;
   if (granted) {
     const wholeMs = Math.ceil(nextMs);
     counter.a = nowMs + wholeMs;

@@ -13,7 +13,7 @@ export default defineAdapter({
   name: 'quota-redis',
   summary: 'Counts in Redis: exact over all replicas that share it, one step of Redis for all asks of a call.',
   config: configSchema,
-  serves: { quota: { algorithms: ['fixed', 'gcra'] } },
+  serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding'] } },
   async open(config, host) {
     const [options, { openConnection }] = await Promise.all([connectionOptions(config, host.folder), import('./connection.ts')]);
     const connection = openConnection({

@@ -1,13 +1,14 @@
 /** Where a counter stands in Redis. */
 import { createHash } from 'node:crypto';
 import type { Algorithm } from 'sluice/plugin';
+import { LETTER } from './script.ts';
 
 /** A longer key is kept as its SHA-256, so that no client decides how much memory a counter takes. */
 const MOST_CHARACTERS = 512;
 
 /** `sluice:f:60000:per-user:=ann`: algorithm, period, counter; all but the last part are free of colons, so unlike counters never meet. */
 export function counterKey(prefix: string, { counter, algorithm }: { readonly counter: string; readonly algorithm: Algorithm }, perMs: number, key: string): string {
-  return `${prefix}${algorithm === 'gcra' ? 'g' : 'f'}:${perMs}:${counter.replaceAll('%', '%25').replaceAll(':', '%3A')}:${keyPart(key)}`;
+  return `${prefix}${LETTER[algorithm]}:${perMs}:${counter.replaceAll('%', '%25').replaceAll(':', '%3A')}:${keyPart(key)}`;
 }
 
 /** Told apart by the first character. Half a surrogate pair would become U+FFFD on the way and meet others; JSON escapes it. */

@@ -1,10 +1,12 @@
 /** The script that answers all asks of one call in one step of Redis, and what it is told and tells. */
 import { createHash } from 'node:crypto';
-import type { QuotaAnswer, QuotaAsk } from 'sluice/plugin';
+import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 
 /**
- * KEYS: the counter of each ask. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm, cost, limit, burst, period in ms.
+ * KEYS: the counter of each ask. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm (in upper case where it
+ * is owed: charged beyond the limit too), cost, limit, burst, period in ms.
  * A fixed window is kept as "END USED": the window's end and what was used, so a clock set back does not give the window again.
+ * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
  * GCRA is kept as its theoretical arrival time. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
  * Answers granted (1 or 0), remaining and reset for each ask. Writes nothing where one is refused.
  */
@@ -15,24 +17,25 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local owed = false
 local function fixed(state, cost, limit, burst, per)
   local window = (math.floor(now / per) + 1) * per
   local stop, used = state[1], state[2]
   if stop < window then stop, used = window, 0 end
-  local granted = used + cost <= limit
+  local granted = owed or used + cost <= limit
   if granted then used = used + cost end
   return granted, math.max(0, limit - used), stop - now, stop, used
 end
 
 local ROUNDING = 0.001
 local function gcra(state, cost, limit, burst, per)
-  if limit <= 0 or burst <= 0 then return cost <= 0, 0, per, state[1], 0 end
+  if limit <= 0 or burst <= 0 then return owed or cost <= 0, 0, per, state[1], 0 end
   local unit = per / limit
   local size = unit * burst
   local tat = math.max(state[1], now)
   local after = tat + unit * cost
   local ahead = after - now - size
-  local granted = ahead <= ROUNDING
+  local granted = owed or ahead <= ROUNDING
   if granted then tat = after end
   local full = tat - now
   local remaining = math.min(burst, math.max(0, math.floor((size - full) / unit + 0.000001)))
@@ -41,17 +44,41 @@ local function gcra(state, cost, limit, burst, per)
   return granted, remaining, math.ceil(reset - ROUNDING), tat, 0
 end
 
+local function sliding(state, cost, limit, burst, per)
+  local window = (math.floor(now / per) + 1) * per
+  local next, used, last = state[1], state[2], state[3]
+  if next < window + per then
+    if next == window then last = used else last = 0 end
+    next, used = window + per, 0
+  end
+  local stop = next - per
+  local before = last * math.min(1, (stop - now) / per)
+  local granted = owed or before + used + cost <= limit + 0.000001
+  if granted then used = used + cost end
+  local reset = next - now
+  if granted then
+    if used == 0 then reset = last > 0 and stop - now or 0 end
+  elseif used + cost <= limit and last > 0 then
+    reset = math.max(1, math.ceil(stop - (limit - used - cost) * per / last - now))
+  elseif cost <= limit and used > 0 then
+    reset = math.max(1, math.ceil(next - (limit - cost) * per / used - now))
+  end
+  return granted, math.max(0, math.floor(limit - before - used + 0.000001)), reset, next, used, last
+end
+
 local function kept(key)
   local value = redis.call('GET', key)
-  if not value then return { 0, 0 } end
-  local first, second = string.match(value, '^(%S+) ?(%S*)$')
-  return { tonumber(first) or 0, tonumber(second) or 0 }
+  if not value then return { 0, 0, 0 } end
+  local first, second, third = string.match(value, '^(%S+) ?(%S*) ?(%S*)$')
+  return { tonumber(first) or 0, tonumber(second) or 0, tonumber(third) or 0 }
 end
 
 local before, states, answers, all = {}, {}, {}, true
 local function ask(at, from, cost)
   local base = at * 5 - 3
-  local count = ARGV[base] == 'g' and gcra or fixed
+  local letter = string.lower(ARGV[base])
+  owed = letter ~= ARGV[base]
+  local count = letter == 'g' and gcra or letter == 's' and sliding or fixed
   return count(from, cost, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]))
 end
 for at, key in ipairs(KEYS) do
@@ -59,8 +86,8 @@ for at, key in ipairs(KEYS) do
     before[key] = kept(key)
     states[key] = before[key]
   end
-  local granted, remaining, reset, first, second = ask(at, states[key], tonumber(ARGV[at * 5 - 2]))
-  states[key] = { first, second }
+  local granted, remaining, reset, first, second, third = ask(at, states[key], tonumber(ARGV[at * 5 - 2]))
+  states[key] = { first, second, third }
   answers[at] = { granted, remaining, reset }
   all = all and granted
 end
@@ -79,7 +106,9 @@ if all then
     if tonumber(ARGV[at * 5 - 2]) > 0 and states[key] then
       local state = states[key]
       local value = string.format('%.17g', state[1])
-      if ARGV[at * 5 - 3] ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
+      local letter = string.lower(ARGV[at * 5 - 3])
+      if letter ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
+      if letter == 's' then value = value .. ' ' .. string.format('%.17g', state[3]) end
       redis.call('SET', key, value, 'PX', math.max(1, math.ceil(state[1] - now)) + 2000)
     end
   end
@@ -89,10 +118,13 @@ return told
 
 export const SCRIPT_SHA1 = createHash('sha1').update(SCRIPT).digest('hex');
 
+/** Of each algorithm, in the script and in keys. */
+export const LETTER: Readonly<Record<Algorithm, string>> = { fixed: 'f', gcra: 'g', sliding: 's' };
+
 /** ARGV, in the order that the script expects. */
-export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: string }>[], nowMs: number | undefined): (string | number)[] {
+export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: Algorithm }>[], nowMs: number | undefined): (string | number)[] {
   const told: (string | number)[] = [nowMs ?? ''];
-  for (const { bucket, cost, limit, burst, perMs } of asks) told.push(bucket.algorithm === 'gcra' ? 'g' : 'f', cost, limit, burst, perMs);
+  for (const { bucket, cost, limit, burst, perMs, owed = false } of asks) told.push(owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs);
   return told;
 }
 

@@ -88,6 +88,8 @@ export interface QuotaAsk<B = unknown> {
   readonly limit: number;
   /** Bucket size of `gcra`; equals `limit` where the rule says nothing. */
   readonly burst: number;
+  /** It has happened already: it is charged beyond the limit too, and always granted. */
+  readonly owed?: boolean;
   /** The period where the request overrides the rule's own (RateLimitOverride); else the rule's. */
   readonly perMs: number;
 }
@@ -97,7 +99,7 @@ export interface QuotaAnswer {
   readonly limit: number;
   /** What is left after this ask, at least 0; where refused, what is left uncharged. */
   readonly remaining: number;
-  /** Until the counter is full again (`fixed`: the window's end), or, where refused, until this ask could pass. */
+  /** Until the counter is full again (`fixed`: the window's end; `sliding`: the end of the next), or, where refused, until this ask could pass. */
   readonly resetMs: number;
 }
 
@@ -187,7 +189,8 @@ export interface QuotaServes { readonly params?: z.ZodType; readonly algorithms:
 export interface ReportServes { readonly params?: z.ZodType; readonly input: ShapeSpec<never, never>; readonly batch?: BatchDefaults }
 export interface EnrichServes { readonly params?: z.ZodType; readonly input: ShapeSpec<never, never>; readonly output: Shape | ((config: never, params: never) => Shape) }
 
-export type Algorithm = 'fixed' | 'gcra';
+/** `sliding`: the window before counts for the part of it that is within a period of now. */
+export type Algorithm = 'fixed' | 'gcra' | 'sliding';
 /** When a batch of reports is handed over: at `max` entries, after `maxAgeMs`, or at about `maxBytes`, whichever is first. */
 export interface BatchDefaults { readonly max?: number; readonly maxAgeMs?: number; readonly maxBytes?: number }
 

@@ -12,7 +12,7 @@ import { CallScope } from './dispatch/call-scope.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { Deadlines } from './dispatch/deadlines.ts';
 import { enrichBag } from './dispatch/enrich.ts';
-import { askQuotas } from './dispatch/quotas.ts';
+import { askQuotas, type QuotaRun } from './dispatch/quotas.ts';
 import { CORE_ERRORS, SnapshotError } from './errors.ts';
 import { type KeptVerdict, KeptVerdicts } from './kept-verdicts.ts';
 import { isEnforced, isSampled, matchOf } from './match/applies.ts';
@@ -140,9 +140,21 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const bag = new RequestBag(current.attributes, wire);
     meters.ofCall(call).outcomes.allow++;
     const enriched = enrichBag(current.enrich(call), bag, new CallScope(nextId(), call, NOBODY));
-    if (enriched === undefined) return writeReports(current, call, bag);
+    if (enriched === undefined) return recorded(current, call, bag);
     current.enter();
-    return enriched.then(async () => writeReports(current, call, bag)).finally(() => current.leave());
+    return enriched.then(async () => recorded(current, call, bag)).finally(() => current.leave());
+  }
+
+  /** Charges what is owed, writes what is reported; a promise where either has to wait. */
+  function recorded(current: Snapshot, call: 'log' | 'tcp-log', bag: RequestBag): Promise<void> | undefined {
+    const charged = held(current, askQuotas(current, [bag], new CallScope(nextId(), call, NOBODY)));
+    const counted = ({ outcomes }: QuotaRun): void => { for (const { failed, prepared } of outcomes) if (failed) prepared.meters.failed++; };
+    const written = writeReports(current, call, bag);
+    if (!(charged instanceof Promise)) {
+      counted(charged);
+      return written;
+    }
+    return Promise.all([charged.then(counted), written]).then(() => undefined);
   }
 
   /** A promise where a queue is full. Checks and limits never wait for it: theirs are dropped then, and counted. */

@@ -64,7 +64,7 @@ export function quotaBehaviours(adapter: Adapter, subject: AdapterSubject, examp
     });
   return algorithms.flatMap((algorithm) => [
     ...ofAnyAlgorithm((says, show) => of(algorithm, says, show)),
-    ...(algorithm === 'fixed' ? ofFixed : ofGcra)((says, show) => of(algorithm, says, show)),
+    ...OWN[algorithm]((says, show) => of(algorithm, says, show)),
   ]);
 }
 
@@ -119,6 +119,12 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       const over = await charge1(ask(mine, { limit: 10, cost: 4 }));
       assert.deepEqual({ granted: over.granted, remaining: over.remaining }, { granted: false, remaining: 2 });
       assert.equal((await charge1(ask(mine, { limit: 10, cost: 2 }))).granted, true);
+    }),
+    of('what is owed is charged beyond the limit too', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      assert.deepEqual((({ granted, remaining }) => ({ granted, remaining }))(await charge1(ask(mine, { limit: 5, cost: 4, owed: true }))), { granted: true, remaining: 1 });
+      assert.deepEqual((({ granted, remaining }) => ({ granted, remaining }))(await charge1(ask(mine, { limit: 5, cost: 4, owed: true }))), { granted: true, remaining: 0 });
+      assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).granted, false, 'who owes more than the limit is let in');
     }),
     of('a limit of 0 grants nothing', async ({ bucket, ask, charge1 }) => {
       const answer = await charge1(ask(bucket(), { limit: 0 }));
@@ -225,3 +231,36 @@ function ofGcra(of: Of): Behaviour[] {
     }),
   ];
 }
+
+function ofSliding(of: Of): Behaviour[] {
+  return [
+    of('what was used in the window before counts in part, for as much of it as is within a period', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      assert.equal((await charge1(ask(mine, { limit: 10, cost: 10 }))).granted, true);
+      opened.clock.advance(MINUTE_MS);
+      assert.equal((await charge1(ask(mine, { limit: 10 }))).granted, false, 'a burst on both sides of a boundary');
+      for (const [ms, remaining] of [[15_000, 2], [15_000, 5], [30_000, 10]] as const) {
+        opened.clock.advance(ms);
+        assert.equal((await charge1(ask(mine, { limit: 10, cost: 0 }))).remaining, remaining);
+      }
+    }),
+    of('the reset of a grant is the end of the next window', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      opened.clock.advance(15_000);
+      near((await charge1(ask(mine, { limit: 5 }))).resetMs, 105_000);
+      opened.clock.advance(60_000);
+      near((await charge1(ask(mine, { limit: 5, cost: 0 }))).resetMs, 45_000);
+    }),
+    of('keeps its rate over many windows', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      let granted = 0;
+      for (let ms = 0; ms < 5 * MINUTE_MS; ms += 250) {
+        if ((await charge1(ask(mine, { limit: 60 }))).granted) granted++;
+        opened.clock.advance(250);
+      }
+      assert.ok(granted >= 280 && granted <= 315, `${granted} in five windows of 60`);
+    }),
+  ];
+}
+
+const OWN: Readonly<Record<Algorithm, (of: Of) => Behaviour[]>> = { fixed: ofFixed, gcra: ofGcra, sliding: ofSliding };

@@ -3,7 +3,7 @@
  * **Fails**: never; a failure is an outcome.
  *
  * All enforced asks of one handler are one charge, all granted or none; handlers are asked in rule order, and the first that
- * refuses ends it. What is not enforced is charged apart, and refuses nothing.
+ * refuses ends it. What is not enforced is charged apart, and refuses nothing. What the access log tells of is charged whatever is left.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
@@ -59,7 +59,8 @@ function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, outcomes
       fail(outcome, 'match', prepared.inputWord, `match failed: ${prepared.rule.match?.why(bag) ?? ''}`);
       continue;
     }
-    const ask = askOf(snapshot, prepared, action, outcome, bag, call === 'limit');
+    const asked = askOf(snapshot, prepared, action, outcome, bag, call === 'limit');
+    const ask = asked !== undefined && (call === 'log' || call === 'tcp-log') ? { ...asked, owed: true } : asked; // it has happened
     if (ask !== undefined) entries.push({ outcome, ask, counter: `${action.counter}\0${ask.key}\0${ask.perMs}`, handler: prepared.handler, answer: undefined });
   }
 }

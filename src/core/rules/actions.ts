@@ -117,7 +117,7 @@ export class ActionReader {
     const limit = number('limit', limitNode);
     const cost = number('cost', fields.node('cost'));
     const burst = number('burst', fields.node('burst'));
-    if (burst !== undefined && algorithm === 'fixed') this.#findings.error('RULES_MISPLACED', fields.entry('burst')?.keyPlace ?? fields.place, 'burst goes with algorithm: gcra');
+    if (burst !== undefined && algorithm !== 'gcra') this.#findings.error('RULES_MISPLACED', fields.entry('burst')?.keyPlace ?? fields.place, 'burst goes with algorithm: gcra');
     const key = (keyNode === undefined ? [] : listOfNodes(keyNode, 'key', this.#findings)?.items ?? []).flatMap((item) => expressionOf(item, 'key', this.#attributes, this.#findings, { given: this.#given, isQuota: true }) ?? []);
     const counter = fields.text('counter') ?? ruleName;
     const override = fields.flag('override') ?? true;
@@ -132,8 +132,8 @@ export class ActionReader {
 
   #algorithm(fields: Fields): Algorithm | undefined {
     const word = fields.word('algorithm', ['fixed', 'gcra', 'sliding', 'concurrency']);
-    if (word === 'sliding' || word === 'concurrency') {
-      this.#findings.error('RULES_LATER', fields.node('algorithm')?.place ?? fields.place, `algorithm: ${word} comes with a later release; fixed and gcra are there`);
+    if (word === 'concurrency') {
+      this.#findings.error('RULES_LATER', fields.node('algorithm')?.place ?? fields.place, `algorithm: ${word} comes with a later release; fixed, sliding and gcra are there`);
       return undefined;
     }
     return word ?? (fields.has('algorithm') ? undefined : 'fixed');

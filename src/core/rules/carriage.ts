@@ -55,7 +55,7 @@ const DECIDES: Row = { http: 'default', tcp: 'default', limit: 'may' };
 export const CALLS_OF: Readonly<Record<'deny' | 'allow' | 'check' | 'quota' | 'report' | 'enrich' | 'none', Row>> = {
   deny: DECIDES, allow: DECIDES, check: DECIDES,
   none: { http: 'default', tcp: 'default', limit: 'default' },
-  quota: { http: 'default', tcp: 'default', limit: 'default' },
+  quota: { http: 'default', tcp: 'default', limit: 'default', log: 'may', 'tcp-log': 'may' },
   report: { http: 'may', tcp: 'may', limit: 'may', log: 'default', 'tcp-log': 'default' },
   enrich: Object.fromEntries(CALL_KINDS.map((call) => [call, 'default'])) as Row,
 };

@@ -156,8 +156,7 @@ export class RulesSection {
         findings.error('RULES_VALUE', item.place, `calls are ${CALL_KINDS.join(', ')}; here is ${nodeText(item)}`);
         return [];
       }
-      if (kind === 'quota' && call === 'log') findings.error('RULES_LATER', item.place, 'charging a quota by the access log comes with a later release');
-      else if (row[call] === undefined) findings.error('RULES_CALLS', item.place, `a rule with ${kind ?? 'onAllow only'} is not asked in ${call} calls; it can be in ${Object.keys(row).join(', ')}`);
+      if (row[call] === undefined) findings.error('RULES_CALLS', item.place, `a rule with ${kind ?? 'onAllow only'} is not asked in ${call} calls; it can be in ${Object.keys(row).join(', ')}`);
       const missing = carriage.missing(reads, call);
       if (missing !== undefined) findings.error('RULES_CALLS', item.place, `${call} calls cannot carry ${missing}, which the rule reads; leave ${call} out, or guard the read: has(${missing}) && ...`);
       return [call];

@@ -1,0 +1,37 @@
+/** What a request costs is known when it has been answered: its access log entry is charged, and the next request is asked whether any is left. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startRedis, type RedisPart } from '../parts/redis.ts';
+import { run } from './command.ts';
+import { type ServedSluice, serveSluice, until } from './sluice.ts';
+
+const policy = (handler: string): string => `
+handlers:
+  limits: ${handler}
+rules:
+  - name: any-tokens-left
+    quota: { handler: limits, counter: tokens, limit: 100, per: 1d, cost: 0, key: ['request.headers[?"x-user"].orValue("nobody")'] }
+  - name: tokens-used
+    calls: [log]
+    quota: { handler: limits, counter: tokens, limit: 100, per: 1d, cost: 'int(response.headers[?"x-tokens"].orValue("0"))', key: ['request.headers[?"x-user"].orValue("nobody")'] }
+`;
+
+let redis: RedisPart;
+beforeAll(async () => { redis = await startRedis(); });
+afterAll(async () => redis.stop());
+
+test.each(['memory', 'redis'])('%s: a debt is a debt, though it is more than was left', async (kind) => {
+  const sluice: ServedSluice = await serveSluice(policy(kind === 'memory' ? '{ adapter: quota-memory, config: {} }' : `{ adapter: quota-redis, config: { url: "${redis.url}" } }`));
+  const to = `127.0.0.1:${sluice.grpcPort}`;
+  const check = async (user: string): Promise<number | null> => (await run(['call', 'check', '--to', to, '--request', '-'], { stdin: JSON.stringify({ 'request.path': '/complete', 'request.headers': { 'x-user': user } }) })).code;
+  const answered = async (user: string, tokens: number): Promise<void> => {
+    const { code, err } = await run(['call', 'log', '--to', to, '--request', '-'], { stdin: JSON.stringify({ 'request.path': '/complete', 'request.headers': { 'x-user': user }, 'response.headers': { 'x-tokens': String(tokens) } }) });
+    expect([code, err]).toEqual([0, '']);
+  };
+  expect(await check('ann')).toBe(0);
+  await answered('ann', 60);
+  expect(await check('ann')).toBe(0);
+  await answered('ann', 60); // 120 of 100: it was let in, and is charged
+  await until('she is refused', async () => (await check('ann') === 1 ? true : undefined));
+  expect(await check('bob')).toBe(0);
+  await sluice.stop();
+});
