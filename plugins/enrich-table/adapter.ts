@@ -1,7 +1,7 @@
 /** Facts about a key, from a file of rows. */
 import { z } from 'zod';
 import { defineAdapter, watchedFile } from 'sluice/plugin';
-import { COLUMN_TYPES } from './cell.ts';
+import { COLUMN_TYPES } from '../columns/cell.ts';
 import { formatOf } from './rows.ts';
 import { readTable } from './table.ts';
 

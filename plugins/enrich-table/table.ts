@@ -1,5 +1,5 @@
 /** Rows by key, every cell in its type: a lookup finds what it gives back ready. */
-import { type ColumnType, valueOf } from './cell.ts';
+import { type ColumnType, valueOf } from '../columns/cell.ts';
 import { type Format, rowsOf } from './rows.ts';
 
 export type Table = ReadonlyMap<string, Readonly<Record<string, unknown>>>;

@@ -1,6 +1,7 @@
 /** Counts in Redis: exact over all replicas that share it. */
 import { type Algorithm, defineAdapter, quota } from 'sluice/plugin';
-import { configSchema, connectionOptions } from './config.ts';
+import { connectionOptions } from '../redis-client/config.ts';
+import { configSchema } from './config.ts';
 import { counterKey } from './counter-key.ts';
 import { answersOf, argumentsOf, SCRIPT, SCRIPT_SHA1 } from './script.ts';
 
@@ -15,7 +16,7 @@ export default defineAdapter({
   config: configSchema,
   serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding'] } },
   async open(config, host) {
-    const [options, { openConnection }] = await Promise.all([connectionOptions(config, host.folder), import('./connection.ts')]);
+    const [options, { openConnection, runScript }] = await Promise.all([connectionOptions(config, host.folder), import('../redis-client/connection.ts')]);
     const connection = openConnection({
       redis: options,
       shown: `${options.host}:${options.port}`,
@@ -30,7 +31,7 @@ export default defineAdapter({
         async charge(asks) {
           const keys = asks.map(({ bucket, key, perMs }) => counterKey(config.prefix, bucket, perMs, key));
           const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
-          return answersOf(asks, await connection.run(SCRIPT, SCRIPT_SHA1, keys, argumentsOf(asks, nowMs)) as number[]);
+          return answersOf(asks, await connection.ask((redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keys, argumentsOf(asks, nowMs))) as number[]);
         },
       }),
       close: () => connection.close(),

@@ -1,63 +1,9 @@
-/** What an operator writes about Redis. */
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import type { ConnectionOptions as TlsOptions } from 'node:tls';
+/** What an operator writes about counters in Redis. */
 import { z } from 'zod';
-
-const tlsSchema = z.strictObject({
-  ca: z.string().min(1).optional().describe('A file with the certificates that are trusted, in PEM. Default: those of Node.'),
-  cert: z.string().min(1).optional().describe('A file with our own certificate, in PEM, where Redis asks for one.'),
-  key: z.string().min(1).optional().describe('A file with our certificate\'s key, in PEM.'),
-  serverName: z.string().min(1).optional().describe('The name that Redis\'s certificate must have. Default: the host of the url.'),
-});
+import { checkRedis, redisShape } from '../redis-client/config.ts';
 
 export const configSchema = z.strictObject({
-  url: z.string().describe('Where Redis is: redis://HOST:PORT, or rediss:// for TLS. The port is 6379 where none is said.'),
-  username: z.string().min(1).optional().describe('The user of Redis\'s ACL. Default: Redis\'s default user.'),
-  password: z.string().min(1).optional().meta({ secret: true, description: 'The password, best as { $env: NAME }.' }),
-  db: z.int().min(0).default(0).describe('The number of the database.'),
-  tls: tlsSchema.optional().describe('For rediss://: whom to trust, and who we are.'),
+  ...redisShape,
   prefix: z.string().max(64).default('sluice:').describe('What every key begins with. Replicas that share their counts have the same.'),
   clock: z.enum(['redis', 'local']).default('redis').describe('Whose time counts. redis: one for all replicas. local: each replica\'s own.'),
-  timeoutMs: z.int().min(1).max(60_000).default(200)
-    .describe('When an answer is overdue: the connection is given up and made again, and asks fail at once until it stands. A rule\'s own deadline is the handler\'s.'),
-  connectTimeoutMs: z.int().min(1).max(60_000).default(1000).describe('How long a connection may take.'),
-}).check(({ value: { url, tls }, issues }) => {
-  const wrong = (path: string, message: string): void => { issues.push({ code: 'custom', path: [path], message, input: undefined }); };
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (parsed === undefined || !['redis:', 'rediss:'].includes(parsed.protocol) || parsed.hostname === '') {
-    wrong('url', 'expected redis://HOST:PORT or rediss://HOST:PORT');
-    return;
-  }
-  if (parsed.username !== '' || parsed.password !== '') wrong('url', 'it holds a user or a password; put them under username and password, which is hidden everywhere');
-  if (!['', '/'].includes(parsed.pathname) || parsed.search !== '') wrong('url', 'nothing may follow the port; the database is named by db');
-  if (tls !== undefined && parsed.protocol !== 'rediss:') wrong('tls', 'tls is for rediss://; write the url so, or leave tls away');
-  if ((tls?.cert === undefined) !== (tls?.key === undefined)) wrong('tls', 'cert and key go together');
-});
-
-export type RedisConfig = z.output<typeof configSchema>;
-
-/** The part of ioredis's options that an operator decides. */
-export interface RedisAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly db: number;
-  readonly connectTimeout: number;
-  readonly username?: string;
-  readonly password?: string;
-  readonly tls?: TlsOptions;
-}
-
-/** Reads the files that the config names, relative to its folder. */
-export async function connectionOptions({ url, username, password, db, tls, connectTimeoutMs }: RedisConfig, folder: string): Promise<RedisAddress> {
-  const { protocol, hostname, port } = new URL(url);
-  const host = hostname.replace(/^\[(.*)\]$/, '$1');
-  const read = async (file: string | undefined): Promise<string | undefined> => (file === undefined ? undefined : readFile(resolve(folder, file), 'utf8'));
-  const [ca, cert, key] = await Promise.all([tls?.ca, tls?.cert, tls?.key].map(read));
-  return {
-    host, port: port === '' ? 6379 : Number(port), db, connectTimeout: connectTimeoutMs,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(protocol === 'rediss:' ? { tls: { servername: tls?.serverName ?? host, ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) } } : {}),
-  };
-}
+}).check(checkRedis);

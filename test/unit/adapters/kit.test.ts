@@ -100,14 +100,14 @@ describe('check', () => {
 });
 
 describe('quota', () => {
-  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean }
+  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean }
   /** Fixed windows, and one fault. */
   const counting = (fault: Fault): Adapter => defineAdapter({
     name: 'quota-faulty', summary: 'Counts, with a fault.', config: z.strictObject({}), serves: { quota: { algorithms: ['fixed'] } },
     async open(_, host) {
       const counts = new Map<string, { end: number; used: number }>();
       const own = fakeClock();
-      const one = ({ bucket, key, cost, limit, perMs }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
+      const one = ({ bucket, key, cost, limit, perMs, owed = false }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
         const nowMs = fault.ownClock === true ? own.nowMs() : host.clock.nowMs();
         const name = [fault.oneCounter === true ? '' : bucket, perMs, fault.oneKey === true ? '' : key].join('\n');
         let count = counts.get(name);
@@ -117,7 +117,7 @@ describe('quota', () => {
         }
         const { used, end } = count;
         const taken = cost === 0 && fault.zeroCharges === true ? 1 : cost;
-        const granted = used + taken <= limit;
+        const granted = (owed && fault.forgives !== true) || used + taken <= limit;
         const kept = count;
         return { answer: { granted, limit, remaining: Math.max(0, limit - used - (granted ? taken : 0)), resetMs: end - nowMs }, charge: () => { kept.used = used + taken; } };
       };
@@ -142,6 +142,7 @@ describe('quota', () => {
     ['one count for all keys', { oneKey: true }, ['fixed: keys are apart, and of any text']],
     ['one count for all counters', { oneCounter: true }, ['fixed: counters are apart; rules that name one counter share it']],
     ['a clock of its own', { ownClock: true }, ['fixed: a window ends by the clock, not a period after the first ask', 'fixed: refuses, then grants again when its time is over, by the clock', 'fixed: the reset is the end of the window, granted or refused']],
+    ['one that forgives debts', { forgives: true }, ['fixed: what is owed is charged beyond the limit too']],
     ['windows from the first ask', { fromFirst: true }, ['fixed: a day is a day of UTC', 'fixed: a window ends by the clock, not a period after the first ask', 'fixed: the reset is the end of the window, granted or refused']],
   ])('%s', async (_, fault, failed) => {
     expect(await failing(counting(fault), { config: {} })).toEqual(expect.arrayContaining([...failed]));

@@ -5,8 +5,8 @@ import { Unavailable } from 'sluice/plugin';
 import type { RedisAddress } from './config.ts';
 
 export interface Connection {
-  /** Runs a script, by its sum where Redis knows it. Fails as Unavailable, at the latest after `timeoutMs`. */
-  run(script: string, sha1: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** Fails as Unavailable, at the latest after `timeoutMs`. */
+  ask<T>(send: (redis: Redis) => Promise<T>): Promise<T>;
   /** Settles when it stands, or with the first failure; does not throw. */
   firstTry(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -52,14 +52,11 @@ export function openConnection({ redis: options, shown, timeoutMs, onReady }: Co
   const unavailable = (reason: string, cause?: unknown): Unavailable => new Unavailable(`Redis at ${shown}: ${reason}`, 0, { cause });
 
   return {
-    async run(script, sha1, keys, args) {
+    async ask(send) {
       if (!isUp) throw unavailable(why);
       const { stream } = redis;
       try {
-        return await redis.evalsha(sha1, keys.length, ...keys, ...args).catch((error: unknown) => {
-          if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-          return redis.eval(script, keys.length, ...keys, ...args); // forgotten (restart, SCRIPT FLUSH): this teaches it again
-        });
+        return await send(redis);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         if (reason === TIMED_OUT && isUp && stream === redis.stream) {
@@ -77,4 +74,12 @@ export function openConnection({ redis: options, shown, timeoutMs, onReady }: Co
       redis.stream?.destroy();
     },
   };
+}
+
+/** By its sum where Redis knows it. */
+export async function runScript(redis: Redis, script: string, sha1: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+  return redis.evalsha(sha1, keys.length, ...keys, ...args).catch((error: unknown) => {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return redis.eval(script, keys.length, ...keys, ...args); // forgotten (restart, SCRIPT FLUSH): this teaches it again
+  });
 }

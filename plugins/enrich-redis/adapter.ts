@@ -1,0 +1,50 @@
+/** Facts about a key, from Redis: changed there, they are in force without a reload. */
+import { z } from 'zod';
+import { defineAdapter } from 'sluice/plugin';
+import { COLUMN_TYPES } from '../columns/cell.ts';
+import { checkRedis, connectionOptions, redisShape } from '../redis-client/config.ts';
+import { Cache } from './cache.ts';
+import { rowOf } from './row.ts';
+
+const config = z.strictObject({
+  ...redisShape,
+  prefix: z.string().max(64).default('').describe('What stands before a key: the hash of the key ann is at PREFIXann.'),
+  columns: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'), z.enum(COLUMN_TYPES))
+    .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
+    .describe(`The fields of the hash that are given, with their types: ${COLUMN_TYPES.join(', ')}. A field that is not there is absent.`)
+    .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
+  cacheMs: z.int().min(0).max(3_600_000).default(1000).describe('How long an answer is used again, also one that there is nothing: so late is a change seen. 0: each request asks Redis.'),
+  cacheKeys: z.int().min(1).max(1_000_000).default(10_000).describe('How many answers are kept, at most; the oldest goes.'),
+}).check(checkRedis);
+
+export default defineAdapter({
+  name: 'enrich-redis',
+  summary: 'Looks a key up in Redis and gives the fields of its hash.',
+  config,
+  serves: {
+    enrich: {
+      input: { key: 'string' },
+      output: ({ columns }: z.output<typeof config>) => columns,
+    },
+  },
+  async open(options, host) {
+    const { prefix, columns, cacheMs, cacheKeys } = options;
+    const [address, { openConnection }] = await Promise.all([connectionOptions(options, host.folder), import('../redis-client/connection.ts')]);
+    const connection = openConnection({
+      redis: address, shown: `${address.host}:${address.port}`, timeoutMs: options.timeoutMs, onReady: (isReady, why) => host.ready(isReady, why),
+    });
+    await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(options.connectTimeoutMs)]));
+    const names = Object.keys(columns);
+    const cache = new Cache({
+      forMs: cacheMs, maxKeys: cacheKeys, nowMs: () => host.clock.nowMs(),
+      find: async (key: string) => {
+        const cells = await connection.ask((redis) => redis.hmget(prefix + key, ...names));
+        return rowOf(prefix + key, cells, columns);
+      },
+    });
+    return {
+      lookup: () => ({ key }) => cache.get(key),
+      close: () => connection.close(),
+    };
+  },
+});
