@@ -10,7 +10,7 @@ const SECONDS: Readonly<Record<Unit, number>> = { 1: 1, 2: 60, 3: 3600, 4: DAY_S
 
 export const isUnit = (number: number): number is Unit => Number.isInteger(number) && number >= Unit.SECOND && number <= Unit.WEEK;
 export const secondsOf = (unit: Unit): number => SECONDS[unit];
-export const unitName = (unit: Unit): string => Object.entries(Unit).find(([, number]) => number === unit)?.[0] ?? 'UNKNOWN';
+export const unitName = (unit: Unit | undefined): string => Object.entries(Unit).find(([, number]) => number === unit)?.[0] ?? 'UNKNOWN';
 export const unitOfName = (name: string): Unit | undefined => (Object.hasOwn(Unit, name.toUpperCase()) ? Unit[name.toUpperCase() as keyof typeof Unit] : undefined);
 
 export interface Override { readonly requestsPerUnit: number; readonly unit: Unit }
@@ -34,7 +34,8 @@ export interface RateLimitCall {
 export const Code = { OK: 1, OVER_LIMIT: 2 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
-export interface CurrentLimit { readonly requestsPerUnit: number; readonly unit: Unit; readonly name: string }
+/** A limit whose period is none of the units has none. */
+export interface CurrentLimit { readonly requestsPerUnit: number; readonly unit: Unit | undefined; readonly name: string }
 
 export interface DescriptorStatus {
   readonly code: Code;

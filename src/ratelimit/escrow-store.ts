@@ -31,7 +31,7 @@ const NEVER = -1;
 
 interface Lease {
   readonly key: string;
-  readonly windowS: number;
+  readonly keptS: number;
   readonly endsAtS: number;
   /** The last that was asked with. */
   limit: number;
@@ -214,14 +214,14 @@ export class EscrowStore implements CountStore {
     }
   }
 
-  #leaseOf({ key, limit, windowS, endsAtS }: CountAsk): Lease {
+  #leaseOf({ key, limit, keptS, endsAtS }: CountAsk): Lease {
     const known = this.#leases.get(key);
     if (known !== undefined) {
       known.limit = limit;
       return known;
     }
     if (this.#leases.size >= this.#maxLeases) this.#forgetOne();
-    const lease: Lease = { key, windowS, endsAtS, limit, counted: 0, held: 0, chunk: 1, spentAtMs: 0, takenAtMs: NEVER, fullUntilMs: 0, wanted: 0, taking: undefined };
+    const lease: Lease = { key, keptS, endsAtS, limit, counted: 0, held: 0, chunk: 1, spentAtMs: 0, takenAtMs: NEVER, fullUntilMs: 0, wanted: 0, taking: undefined };
     this.#leases.set(key, lease);
     return lease;
   }

@@ -3,7 +3,7 @@
  * **In**: a domain and entries. **Out**: an object for people and programs. **Fails**: with a ServiceError where the store cannot be asked.
  */
 import { cacheKey, type KeyStyle } from './cache-key.ts';
-import { secondsOf, type Unit, unitName } from './call.ts';
+import { type Unit, unitName } from './call.ts';
 import type { Domains } from './config/tree.ts';
 import { matchOf, type Step } from './match.ts';
 import type { CountStore } from './store.ts';
@@ -31,7 +31,7 @@ export interface Inspection extends Explanation {
 
 export interface InspectionOptions {
   readonly domains: () => Domains | undefined;
-  readonly storeOf: (unit: Unit) => CountStore;
+  readonly storeOf: (unit: Unit | undefined) => CountStore;
   readonly heldOf: (key: string) => number;
   readonly forget: (key: string) => void;
   readonly nowMs: () => number;
@@ -59,15 +59,14 @@ export function limitInspector({ domains, storeOf, heldOf, forget, nowMs, keyPre
     const match = matchOf(root, domain, entries, steps);
     const why = steps.map((step, at) => lineOf(step, at === entries.length - 1));
     if (match === undefined) return { domain, entries, why, limit: undefined, counter: undefined, resetS: undefined, store: undefined };
-    const { limit: { fullKey, position, requestsPerUnit, unit, unlimited, name, shadow, quota, replaces }, metricKey, sharedValues } = match;
+    const { limit: { fullKey, position, requestsPerUnit, unit, window, unlimited, name, shadow, quota, replaces }, metricKey, sharedValues } = match;
     const nowS = Math.floor(nowMs() / 1000);
-    const windowS = secondsOf(unit);
-    const windowStartS = nowS - (nowS % windowS);
+    const { startS, endsAtS } = window.at(nowS);
     return {
       domain, entries, why,
-      limit: { rule: fullKey, at: `${position.file}:${position.line}:${position.column}`, requestsPerUnit, unit: unitName(unit), unlimited, name, shadow, quota, replaces, metric: metricKey },
-      counter: unlimited ? undefined : cacheKey(keyStyle, { prefix: keyPrefix, domain, entries, sharedValues, unit, windowStartS }),
-      resetS: unlimited ? undefined : windowStartS + windowS - nowS, store: unlimited ? undefined : storeOf(unit),
+      limit: { rule: fullKey, at: `${position.file}:${position.line}:${position.column}`, requestsPerUnit, unit: unit === undefined ? `${window.lengthS} s` : unitName(unit), unlimited, name, shadow, quota, replaces, metric: metricKey },
+      counter: unlimited ? undefined : cacheKey(keyStyle, { prefix: keyPrefix, domain, entries, sharedValues, windowS: window.lengthS, windowStartS: startS }),
+      resetS: unlimited ? undefined : endsAtS - nowS, store: unlimited ? undefined : storeOf(unit),
     };
   }
 

@@ -61,13 +61,13 @@ export class RedisPipe {
   }
 
   /** Of many hits at once. `expiryS` is asked once for each. */
-  count(asks: readonly { readonly key: string; readonly hits: number; readonly windowS: number }[], expiryS: (windowS: number) => number): Promise<readonly Count[]> {
+  count(asks: readonly { readonly key: string; readonly hits: number; readonly keptS: number }[], expiryS: (keptS: number) => number): Promise<readonly Count[]> {
     return new Promise((resolve, reject) => {
       if (!this.isReady) return reject(new Error('the connection is closed'));
       let text = '';
-      for (const { key, hits, windowS } of asks) {
+      for (const { key, hits, keptS } of asks) {
         const named = `$${Buffer.byteLength(key)}\r\n${key}\r\n`;
-        const [more, expiry] = [String(hits), String(expiryS(windowS))];
+        const [more, expiry] = [String(hits), String(expiryS(keptS))];
         text += `*3\r\n$6\r\nINCRBY\r\n${named}$${more.length}\r\n${more}\r\n*3\r\n$6\r\nEXPIRE\r\n${named}$${expiry.length}\r\n${expiry}\r\n`;
       }
       this.#batches.push({ counts: [], left: asks.length * 2, done: resolve, failed: reject });

@@ -99,7 +99,7 @@ export class RedisStore implements CountStore {
 
   async addIfAllFit(asks: readonly CountAsk[]): Promise<readonly number[]> {
     if (this.#redis instanceof Cluster && new Set(asks.map(({ key }) => key)).size > 1) return this.#addOrRefund(asks);
-    const args = asks.flatMap(({ hits, limit, windowS }) => [hits, limit, this.#expiryS(windowS)]);
+    const args = asks.flatMap(({ hits, limit, keptS }) => [hits, limit, this.#expiryS(keptS)]);
     return await this.#within(async () => this.#redis.eval(ADD_IF_ALL_FIT, asks.length, ...asks.map(({ key }) => key), ...args)) as number[];
   }
 
@@ -150,11 +150,11 @@ export class RedisStore implements CountStore {
   async #counted(asks: readonly CountAsk[]): Promise<readonly (number | Error)[]> {
     if (this.#redis instanceof Cluster) {
       const cluster = this.#redis; // which gathers what goes to one node by itself
-      return Promise.all(asks.map(async ({ key, hits, windowS }) => Promise.all([cluster.incrby(key, hits), cluster.expire(key, this.#expiryS(windowS))]).then(([count]) => count, (error: Error) => error)));
+      return Promise.all(asks.map(async ({ key, hits, keptS }) => Promise.all([cluster.incrby(key, hits), cluster.expire(key, this.#expiryS(keptS))]).then(([count]) => count, (error: Error) => error)));
     }
-    if (this.#pipe?.isReady === true) return this.#pipe.count(asks, (windowS) => this.#expiryS(windowS));
+    if (this.#pipe?.isReady === true) return this.#pipe.count(asks, (keptS) => this.#expiryS(keptS));
     const pipeline = this.#redis.pipeline();
-    for (const { key, hits, windowS } of asks) pipeline.incrby(key, hits).expire(key, this.#expiryS(windowS));
+    for (const { key, hits, keptS } of asks) pipeline.incrby(key, hits).expire(key, this.#expiryS(keptS));
     const results = await pipeline.exec() ?? [];
     return asks.map((_, at) => {
       const [error, count] = results[at * 2] ?? [new Error('no answer'), undefined];
@@ -162,9 +162,9 @@ export class RedisStore implements CountStore {
     });
   }
 
-  #expiryS(windowS: number): number {
+  #expiryS(keptS: number): number {
     const { jitterMaxS } = this.#options;
-    return jitterMaxS > 0 ? windowS + Math.floor(Math.random() * jitterMaxS) : windowS;
+    return jitterMaxS > 0 ? keptS + Math.floor(Math.random() * jitterMaxS) : keptS;
   }
 
   async #within<T>(ask: () => Promise<T>): Promise<T> {

@@ -7,10 +7,12 @@
  */
 import { cacheKey, type KeyStyle } from './cache-key.ts';
 import {
-  Code, type CurrentLimit, type Descriptor, type DescriptorStatus, type JsonObject, type RateLimitCall, type RateLimitReply, type RateLimitService, secondsOf, ServiceError, type Unit,
+  Code, type CurrentLimit, type Descriptor, type DescriptorStatus, type JsonObject, type RateLimitCall, type RateLimitReply, type RateLimitService, secondsOf, ServiceError, Unit,
 } from './call.ts';
 import type { Domains, Outage } from './config/tree.ts';
+import { spanWindow, type Window } from './config/window.ts';
 import { dynamicMetadataOf } from './dynamic-metadata.ts';
+import { EndedWindows } from './ended-windows.ts';
 import type { LocalCache } from './local-cache.ts';
 import { matchOf } from './match.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -21,7 +23,7 @@ export interface ServiceOptions {
   /** `undefined` until files have been loaded. */
   readonly domains: () => Domains | undefined;
   /** Of windows of a second, and of all others. */
-  readonly storeOf: (unit: Unit) => CountStore;
+  readonly storeOf: (unit: Unit | undefined) => CountStore;
   readonly metrics: RatelimitMetrics;
   readonly nowMs: () => number;
   readonly settings: AnswerSettings;
@@ -38,6 +40,8 @@ export interface AnswerSettings {
   /** Nothing is refused; it is only counted. */
   readonly shadowMode: boolean;
   readonly quotaMode: boolean;
+  /** RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10), and Retry-After. */
+  readonly ietfHeaders: boolean;
   readonly headers: { readonly limit: string; readonly remaining: string; readonly reset: string } | undefined;
   readonly dynamicMetadata: boolean;
   /** Where a limit says nothing of its own. */
@@ -62,8 +66,14 @@ interface Applied {
   readonly metadata: JsonObject | undefined;
   readonly currentLimit: CurrentLimit;
   readonly metrics: RuleMetrics;
-  readonly ask: CountAsk;
-  readonly unit: Unit;
+  /** Of a sliding one the limit is less by what the window before still counts for. */
+  ask: CountAsk;
+  readonly startS: number;
+  /** Of a sliding one, the counter of the window before. */
+  readonly before: { readonly key: string; readonly endsAtS: number } | undefined;
+  readonly unit: Unit | undefined;
+  /** What a header calls it. */
+  readonly policy: string;
   readonly outage: Outage;
 }
 
@@ -73,6 +83,7 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
   const { metrics, nowMs, settings, localCache } = options;
   /** Counts while the store is away. */
   const local = new MemoryStore({ maxKeys: LOCAL_KEYS, nowMs });
+  const ended = new EndedWindows(nowMs);
 
   function shouldRateLimit(call: RateLimitCall): RateLimitReply | Promise<RateLimitReply> {
     if (call.domain === '') throw refused('rate limit domain must not be empty');
@@ -84,7 +95,9 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     const limited = applied.filter(({ kind }) => kind === 'limited');
     for (const { metrics: own, hits } of limited) own.total_hits += hits;
     const cached = localCache === undefined ? undefined : new Set(limited.filter(({ ask }) => localCache.isOver(ask.key, nowS)));
-    const counts = counted(limited, cached);
+    const sliding = limited.filter(({ before }) => before !== undefined);
+    const weighing = sliding.length === 0 ? undefined : weighed(sliding, nowS);
+    const counts = weighing === undefined ? counted(limited, cached) : weighing.then(() => counted(limited, cached));
     const conclude = (after: Counts, cache: LocalCache | undefined): RateLimitReply => reply(call, applied, applied.map((one) => statusOf(one, after.get(one), cached?.has(one) === true, nowS, cache)));
     if (!(counts instanceof Promise)) return conclude(counts, localCache);
     return counts.then((after) => conclude(after, localCache), (error: unknown) => conclude(withoutStore(limited, cached, error), undefined)); // what is not known to be over is not remembered
@@ -113,12 +126,12 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
       const { limit, metricKey, sharedValues } = match;
       for (const name of limit.replaces) replaced.add(name);
       if (limit.unlimited) return { one: { ...nothing(hits), kind: 'unlimited', isQuota: false }, name: '' };
-      const { requestsPerUnit, unit, name } = limit;
+      const { requestsPerUnit, unit, name, window } = limit;
       return {
         name,
         one: {
           hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? settings.outage,
-          currentLimit: { requestsPerUnit, unit, name }, metrics: metrics.rule(metricKey), ask: askOf(domain, descriptor, sharedValues, requestsPerUnit, unit, hits, nowS),
+          currentLimit: { requestsPerUnit, unit, name }, metrics: metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name, ...askOf(domain, descriptor, sharedValues, requestsPerUnit, window, limit.isSliding, hits, nowS),
         },
       };
     });
@@ -133,14 +146,39 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     const key = `${domain}${descriptor.entries.map(([name, value]) => (value === '' ? `.${name}` : `.${name}_${value}`)).join('')}`;
     return {
       hits, kind: 'limited', isQuota: settings.quotaMode, isShadow: false, metadata: undefined, unit, outage: settings.outage, currentLimit: { requestsPerUnit, unit, name: '' },
-      metrics: metrics.rule(key), ask: askOf(domain, descriptor, undefined, requestsPerUnit, unit, hits, nowS),
+      metrics: metrics.rule(key), policy: key, ...askOf(domain, descriptor, undefined, requestsPerUnit, UNIT_WINDOWS[unit], false, hits, nowS),
     };
   }
 
-  function askOf(domain: string, { entries }: Descriptor, sharedValues: readonly (string | undefined)[] | undefined, limit: number, unit: Unit, hits: number, nowS: number): CountAsk {
-    const windowS = secondsOf(unit);
-    const windowStartS = nowS - (nowS % windowS);
-    return { key: cacheKey(settings.keyStyle, { prefix: settings.keyPrefix, domain, entries, sharedValues, unit, windowStartS }), hits, limit, windowS, endsAtS: windowStartS + windowS };
+  function askOf(domain: string, { entries }: Descriptor, sharedValues: readonly (string | undefined)[] | undefined, limit: number, window: Window, isSliding: boolean, hits: number, nowS: number): Pick<Applied, 'ask' | 'startS' | 'before'> {
+    const { startS, endsAtS } = window.at(nowS);
+    const keyAt = (windowStartS: number): string => cacheKey(settings.keyStyle, { prefix: settings.keyPrefix, domain, entries, sharedValues, windowS: window.lengthS, windowStartS });
+    return {
+      ask: { key: keyAt(startS), hits, limit, keptS: isSliding ? window.lengthS * 2 : window.lengthS, endsAtS }, startS,
+      before: isSliding ? { key: keyAt(window.at(startS - 1).startS), endsAtS } : undefined,
+    };
+  }
+
+  /** Takes off a sliding limit what the window before still counts for. What that came to does not change any more: it is asked for once. */
+  function weighed(sliding: readonly Applied[], nowS: number): undefined | Promise<void> {
+    const unknown = sliding.filter(({ before }) => before !== undefined && !ended.has(before.key));
+    const weigh = (): void => {
+      for (const one of sliding) {
+        const { limit, endsAtS } = one.ask;
+        const counted = Math.min(limit, ended.get(one.before?.key ?? '') ?? 0);
+        const left = Math.max(0, Math.floor(limit - counted * (endsAtS - nowS) / (endsAtS - one.startS)));
+        one.ask = { ...one.ask, limit: left };
+      }
+    };
+    if (unknown.length === 0) {
+      weigh();
+      return undefined;
+    }
+    const looks = unknown.map(async ({ before, unit }) => {
+      const [count = 0] = await options.storeOf(unit).look([before?.key ?? '']);
+      ended.set(before?.key ?? '', count, before?.endsAtS ?? 0);
+    });
+    return Promise.all(looks).then(weigh);
   }
 
   // ---------------------------------------------------------- counting
@@ -219,8 +257,8 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
   function statusOf(one: Applied, after: number | undefined, isCached: boolean, nowS: number, cache: LocalCache | undefined): DescriptorStatus {
     if (one.kind === 'none') return OK;
     if (one.kind === 'unlimited') return UNLIMITED;
-    const { metrics: own, hits, ask: { key, limit, windowS, endsAtS }, currentLimit } = one;
-    const resetS = windowS - (nowS % windowS);
+    const { metrics: own, hits, ask: { key, limit, endsAtS }, currentLimit } = one;
+    const resetS = endsAtS - nowS;
     const isOver = isCached || (after ?? 0) > limit;
     if (isCached) {
       own.over_limit += hits;
@@ -254,7 +292,7 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     if (isShadowed) metrics.service.globalShadowMode++;
     return {
       overallCode: refuses && !isShadowed ? Code.OVER_LIMIT : Code.OK, statuses,
-      headers: settings.headers === undefined ? [] : headersOf(applied, statuses),
+      headers: [...(settings.headers === undefined ? [] : headersOf(applied, statuses)), ...(settings.ietfHeaders ? ietfHeadersOf(applied, statuses, refuses && !isShadowed) : [])],
       dynamicMetadata: settings.dynamicMetadata ? dynamicMetadataOf(call, applied.filter((_, at) => !isOver(at)).map(({ metadata }) => metadata)) : undefined,
     };
   }
@@ -278,16 +316,32 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
   return { shouldRateLimit };
 }
 
+/** A limit in a request has one of the units. */
+const UNIT_WINDOWS = Object.fromEntries(Object.values(Unit).map((unit) => [unit, spanWindow(secondsOf(unit))])) as Readonly<Record<Unit, Window>>;
+
 const stops = ({ isShadow, isQuota }: Applied): boolean => !isShadow && !isQuota;
 
 const NO_COUNTS: ReadonlyMap<Applied, number> = new Map();
 const NOTHING: Applied = {
-  hits: 0, kind: 'none', isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
+  hits: 0, kind: 'none', isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
   metrics: { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 },
-  ask: { key: '', hits: 0, limit: 0, windowS: 1, endsAtS: 0 },
+  ask: { key: '', hits: 0, limit: 0, keptS: 1, endsAtS: 0 },
 };
 
 function both<K, V>(one: ReadonlyMap<K, V> | Promise<ReadonlyMap<K, V>>, other: ReadonlyMap<K, V> | Promise<ReadonlyMap<K, V>>): ReadonlyMap<K, V> | Promise<ReadonlyMap<K, V>> {
   if (one instanceof Promise || other instanceof Promise) return Promise.all([one, other]).then(([a, b]) => new Map([...a, ...b]));
   return new Map([...one, ...other]);
+}
+
+/** Every limit that counts for the caller: what it is, and what is left of it; and, where it is refused, when to come again. */
+function ietfHeadersOf(applied: readonly Applied[], statuses: readonly DescriptorStatus[], isRefused: boolean): RateLimitReply['headers'] {
+  const shown = applied.flatMap((one, at) => (one.kind === 'limited' && !one.isShadow ? [{ one, status: statuses[at] as DescriptorStatus }] : []));
+  if (shown.length === 0) return [];
+  const name = ({ policy }: Applied): string => `"${policy.replaceAll(/[^\x20-\x7e]/g, '?').replaceAll(/["\\]/g, '\\$&')}"`; // a string of RFC 9651
+  const retryS = Math.max(0, ...shown.map(({ status }) => (status.code === Code.OVER_LIMIT ? status.resetS ?? 0 : 0)));
+  return [
+    ['RateLimit-Policy', shown.map(({ one }) => `${name(one)};q=${one.currentLimit.requestsPerUnit};w=${one.ask.endsAtS - one.startS}`).join(', ')],
+    ['RateLimit', shown.map(({ one, status }) => `${name(one)};r=${status.remaining};t=${status.resetS ?? 0}`).join(', ')],
+    ...(isRefused && retryS > 0 ? [['Retry-After', String(retryS)] as const] : []),
+  ];
 }

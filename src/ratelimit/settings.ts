@@ -51,6 +51,7 @@ export const SETTINGS = of(
   { name: 'NEAR_LIMIT_RATIO', kind: 'ratio', is: 0.8, means: 'hits beyond this part of a limit are counted as near' },
   { name: 'CACHE_KEY_PREFIX', kind: 'text', is: '', means: 'what every key in Redis begins with' },
   { name: 'STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT', kind: 'flag', is: false, means: 'a request that one limit refuses is not charged to the others, as far as a look before tells' },
+  { name: 'SLUICE_IETF_HEADERS', kind: 'flag', is: false, means: 'ours: RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10) in each answer, and Retry-After where it refuses' },
   { name: 'LIMIT_RESPONSE_HEADERS_ENABLED', kind: 'flag', is: false, means: 'three headers in each answer' },
   { name: 'LIMIT_LIMIT_HEADER', kind: 'text', is: 'RateLimit-Limit', means: 'the name of the first' },
   { name: 'LIMIT_REMAINING_HEADER', kind: 'text', is: 'RateLimit-Remaining', means: 'of the second' },
@@ -145,6 +146,7 @@ export function answerSettings(settings: Settings): AnswerSettings {
   return {
     keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle, nearLimitRatio: settings.NEAR_LIMIT_RATIO, shadowMode: settings.SHADOW_MODE, quotaMode: settings.QUOTA_MODE,
     charging: settings.SLUICE_SAFE ? 'all or none' : settings.STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT ? 'unless seen over' : 'always',
+    ietfHeaders: settings.SLUICE_IETF_HEADERS,
     headers: settings.LIMIT_RESPONSE_HEADERS_ENABLED ? { limit: settings.LIMIT_LIMIT_HEADER, remaining: settings.LIMIT_REMAINING_HEADER, reset: settings.LIMIT_RESET_HEADER } : undefined,
     dynamicMetadata: settings.RESPONSE_DYNAMIC_METADATA, outage: OUTAGES.find((word) => word === settings.SLUICE_OUTAGE) ?? 'error', replicas: Math.max(1, settings.SLUICE_REPLICAS),
   };

@@ -5,8 +5,8 @@ export interface CountAsk {
   readonly key: string;
   readonly hits: number;
   readonly limit: number;
-  /** Length of its window. */
-  readonly windowS: number;
+  /** How long its counter is kept. */
+  readonly keptS: number;
   /** When the window ends, in seconds since 1970. */
   readonly endsAtS: number;
 }

@@ -76,7 +76,7 @@ function writeStatus({ code, currentLimit, remaining, resetS }: DescriptorStatus
   if (currentLimit !== undefined) {
     const limit = writer.begin(STATUS.currentLimit);
     writer.varint(LIMIT.requestsPerUnit, currentLimit.requestsPerUnit);
-    writer.varint(LIMIT.unit, currentLimit.unit);
+    writer.varint(LIMIT.unit, currentLimit.unit ?? 0);
     writer.text(LIMIT.name, currentLimit.name);
     writer.end(limit);
   }

@@ -7,10 +7,11 @@ import { isMap, isScalar, isSeq, LineCounter, type Node as YamlNode, type Pair, 
 import { meant } from '../../attributes/nearest.ts';
 import type { Finding, Severity } from '../../core/rules/policy.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
-import { type Json, type JsonObject, Unit, unitOfName } from '../call.ts';
+import { type Json, type JsonObject, secondsOf, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
 import { type Limit, type Node, OUTAGES, type Outage } from './tree.ts';
 import { patternOf } from './wildcard.ts';
+import { CALENDAR, calendarWindow, isZone, spanWindow, type Window } from './window.ts';
 
 export interface ConfigFile { readonly file: string; readonly text: string }
 
@@ -28,9 +29,12 @@ const DESCRIPTOR_KEYS = ['key', 'value', 'descriptors', 'rate_limit', 'shadow_mo
 const LIMIT_KEYS = ['unit', 'requests_per_unit', 'unlimited', 'name', 'replaces', 'sluice'];
 const REPLACES_KEYS = ['name'];
 /** What the reference does not have stands under one key of its own, and means nothing elsewhere. */
-const SLUICE_KEYS = ['outage'];
+const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone'];
+const ALGORITHMS = ['fixed', 'sliding'];
 /** One flat set, as the reference has it: known is what is known anywhere. */
 const KNOWN_KEYS = [...new Set([...ROOT_KEYS, ...DESCRIPTOR_KEYS, ...LIMIT_KEYS, ...SLUICE_KEYS])];
+
+const SPAN_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 const MOST_UINT32 = 0xffff_ffff;
 
@@ -153,20 +157,23 @@ class FileReader {
     }
     const fields = this.#fields(map, LIMIT_KEYS, 'rate_limit');
     const unlimited = this.#flag(fields.get('unlimited'));
+    const beyond = this.#beyond(fields.get('sluice') ?? null);
+    const unit = this.#unit(fields, map, unlimited, beyond.period !== undefined);
     const name = this.#text(fields.get('name'));
     return {
-      fullKey, name, unlimited, unit: this.#unit(fields, map, unlimited), requestsPerUnit: this.#count(fields.get('requests_per_unit')),
+      fullKey, name, unlimited, unit: beyond.period === undefined ? unit : undefined, window: beyond.period ?? spanWindow(secondsOf(unit)), isSliding: beyond.isSliding, requestsPerUnit: this.#count(fields.get('requests_per_unit')),
       replaces: this.#replaces(fields.get('replaces') ?? null, name),
-      outage: this.#outage(fields.get('sluice') ?? null), shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
+      outage: beyond.outage, shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
     };
   }
 
-  #unit(fields: Fields, map: YAMLMap, unlimited: boolean): Unit {
+  #unit(fields: Fields, map: YAMLMap, unlimited: boolean, hasPeriod: boolean): Unit {
     const node = fields.get('unit');
     const text = this.#text(node);
     const unit = unitOfName(text);
     if (unlimited && unit !== undefined) this.#errorAt(node ?? map, 'RATELIMIT_UNLIMITED', 'should not specify rate limit unit when unlimited');
-    else if (unit === undefined && (!unlimited || text !== '')) this.#errorAt(node ?? map, 'RATELIMIT_UNIT', `invalid rate limit unit '${text}'; write second, minute, hour, day, week, month or year`);
+    else if (unit !== undefined && hasPeriod) this.#errorAt(node ?? map, 'RATELIMIT_SLUICE', 'a limit has a unit, or sluice: { per: ... }, not both');
+    else if (unit === undefined && (text !== '' || !(unlimited || hasPeriod))) this.#errorAt(node ?? map, 'RATELIMIT_UNIT', `invalid rate limit unit '${text}'; write second, minute, hour, day, week, month or year`);
     return unit ?? Unit.SECOND;
   }
 
@@ -185,17 +192,45 @@ class FileReader {
     });
   }
 
-  #outage(map: YamlNode | null): Outage | undefined {
-    if (map === null) return undefined;
+  /** What the reference does not have. */
+  #beyond(map: YamlNode | null): { readonly outage: Outage | undefined; readonly isSliding: boolean; readonly period: Window | undefined } {
+    const nothing = { outage: undefined, isSliding: false, period: undefined };
+    if (map === null) return nothing;
     if (!isMap(map)) {
-      this.#errorAt(map, 'RATELIMIT_SLUICE', `sluice is a map: { outage: ${OUTAGES.join(' | ')} }`);
+      this.#errorAt(map, 'RATELIMIT_SLUICE', `sluice is a map of ${SLUICE_KEYS.join(', ')}`);
+      return nothing;
+    }
+    const fields = this.#fields(map, SLUICE_KEYS, 'sluice');
+    const word = <T extends string>(key: string, words: readonly T[]): T | undefined => {
+      const node = fields.get(key);
+      const text = this.#text(node);
+      const known = words.find((one) => one === text);
+      if (known === undefined && node !== undefined) this.#errorAt(node ?? map, 'RATELIMIT_SLUICE', `${key} is '${text}'; write ${words.join(', ')}`);
+      return known;
+    };
+    return { outage: word('outage', OUTAGES), isSliding: word('algorithm', ALGORITHMS) === 'sliding', period: this.#period(fields, map) };
+  }
+
+  /** `per: 15m`, or `per: month` of a calendar. */
+  #period(fields: Fields, map: YAMLMap): Window | undefined {
+    const [per, zone] = [fields.get('per'), fields.get('zone')];
+    if (per === undefined) {
+      if (zone !== undefined) this.#errorAt(zone ?? map, 'RATELIMIT_SLUICE', 'zone goes with per: day, week, month or year');
       return undefined;
     }
-    const node = this.#fields(map, SLUICE_KEYS, 'sluice').get('outage');
-    const word = this.#text(node);
-    const known = OUTAGES.find((one) => one === word);
-    if (known === undefined && node !== undefined) this.#errorAt(node ?? map, 'RATELIMIT_SLUICE', `outage is '${word}'; write ${OUTAGES.join(', ')}`);
-    return known;
+    const text = this.#text(per);
+    const calendar = CALENDAR.find((word) => word === text);
+    if (calendar !== undefined) {
+      const name = zone === undefined ? 'UTC' : this.#text(zone);
+      if (isZone(name)) return calendarWindow(calendar, name);
+      this.#errorAt(zone ?? map, 'RATELIMIT_SLUICE', `zone is '${name}', which is no time zone; write one such as Europe/Amsterdam`);
+      return undefined;
+    }
+    if (zone !== undefined) this.#errorAt(zone ?? map, 'RATELIMIT_SLUICE', 'zone goes with per: day, week, month or year');
+    const [, amount = '', unit = ''] = /^([1-9]\d{0,8})(s|m|h|d)$/.exec(text) ?? [];
+    if (amount !== '') return spanWindow(Number(amount) * (SPAN_S[unit] ?? 1));
+    this.#errorAt(per ?? map, 'RATELIMIT_SLUICE', `per is '${text}'; write a span such as 15m or 2h, or ${CALENDAR.join(', ')}`);
+    return undefined;
   }
 
   #metadata(node: YamlNode | null): JsonObject | undefined {

@@ -2,6 +2,7 @@
 import type { Position } from '../../core/rules/rule.ts';
 import type { JsonObject, Unit } from '../call.ts';
 import type { Pattern } from './wildcard.ts';
+import type { Window } from './window.ts';
 
 export const OUTAGES = ['error', 'open', 'closed', 'local'] as const;
 export type Outage = (typeof OUTAGES)[number];
@@ -11,7 +12,8 @@ export interface Limit {
   /** `domain.key1_value1.key2`, as /rlconfig and the metrics name it. */
   readonly fullKey: string;
   readonly requestsPerUnit: number;
-  readonly unit: Unit;
+  /** `undefined` where it has a period of its own. */
+  readonly unit: Unit | undefined;
   readonly unlimited: boolean;
   /** '' where it has none. */
   readonly name: string;
@@ -19,6 +21,10 @@ export interface Limit {
   readonly shadow: boolean;
   readonly quota: boolean;
   readonly metadata: JsonObject | undefined;
+  /** Its unit, or the period under `sluice`. */
+  readonly window: Window;
+  /** The window before counts in part (`sluice: { algorithm: sliding }`). */
+  readonly isSliding: boolean;
   /** What to answer when the store cannot be asked; `undefined`: as the settings say. Ours: the reference refuses a file that has it. */
   readonly outage: Outage | undefined;
   readonly position: Position;

@@ -48,7 +48,7 @@ function fleet(replicas: number, random: Random) {
   const far = Array.from({ length: replicas }, () => new FarStore(counters, random));
   const own = far.map((store) => new EscrowStore(store, { nowMs: () => clock.nowMs }));
   stores.push(...own);
-  const ask = (key: string, hits: number, limit: number): CountAsk => ({ key: `${key}_${Math.floor(clock.nowMs / 1000 / WINDOW_S)}`, hits, limit, windowS: WINDOW_S, endsAtS: (Math.floor(clock.nowMs / 1000 / WINDOW_S) + 1) * WINDOW_S });
+  const ask = (key: string, hits: number, limit: number): CountAsk => ({ key: `${key}_${Math.floor(clock.nowMs / 1000 / WINDOW_S)}`, hits, limit, keptS: WINDOW_S, endsAtS: (Math.floor(clock.nowMs / 1000 / WINDOW_S) + 1) * WINDOW_S });
   const trips = (): number => far.reduce((sum, store) => sum + store.trips, 0);
   const settle = async (): Promise<void> => { for (let turn = 0; turn < 50; turn++) await Promise.resolve(); };
   /** Time goes on, and what is idle is given back. */

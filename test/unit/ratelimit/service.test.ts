@@ -9,7 +9,7 @@ import type { CountStore } from '../../../src/ratelimit/store.ts';
 import { type AnswerSettings, rateLimitService } from '../../../src/ratelimit/service.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, dynamicMetadata: false, outage: 'error', replicas: 1 };
+const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
 
 interface Entries { readonly entries: readonly (readonly [string, string])[]; readonly hits?: number; readonly override?: Descriptor['override'] }
 
@@ -163,6 +163,64 @@ describe('counting', () => {
     expect(remaining(user('a'))).toEqual(['over']);
     expect(store.look([key])).toEqual([11]);
     expect(metrics.rule('d.user')).toMatchObject({ total_hits: 12, over_limit: 2, over_limit_with_local_cache: 1, near_limit: 2 });
+  });
+});
+
+describe('what the reference does not have', () => {
+  const at = (text: string): number => Date.parse(text) / 1000;
+
+  test('any period', () => {
+    const { remaining, ask, clock } = serving('- key: user\n  rate_limit: { requests_per_unit: 2, sluice: { per: 15m } }\n');
+    clock.nowS = at('2026-03-01T10:14:50Z');
+    expect([remaining(user('a')), remaining(user('a')), remaining(user('a'))]).toEqual([[1], [0], ['over']]);
+    expect(ask(user('a')).statuses[0]).toMatchObject({ resetS: 10, currentLimit: { requestsPerUnit: 2, unit: undefined } });
+    clock.nowS += 10;
+    expect(remaining(user('a'))).toEqual([1]);
+  });
+
+  test.each([
+    ['month', 'Europe/Amsterdam', '2026-03-15T12:00:00Z', '2026-03-31T22:00:00Z'], // summer time has begun by then
+    ['month', 'UTC', '2026-02-28T23:59:59Z', '2026-03-01T00:00:00Z'],
+    ['day', 'America/New_York', '2026-11-01T04:30:00Z', '2026-11-02T05:00:00Z'], // a day of 25 hours
+    ['week', 'UTC', '2026-11-25T00:00:00Z', '2026-11-30T00:00:00Z'], // Monday
+    ['year', 'Asia/Tokyo', '2026-12-31T14:59:59Z', '2026-12-31T15:00:00Z'],
+  ])('a %s of %s', (per, zone, now, end) => {
+    const { ask, remaining, clock } = serving(`- key: user\n  rate_limit: { requests_per_unit: 1, sluice: { per: ${per}, zone: ${zone} } }\n`);
+    clock.nowS = at(now);
+    expect(remaining(user('a'))).toEqual([0]);
+    expect(ask(user('a')).statuses[0]).toMatchObject({ code: Code.OVER_LIMIT, resetS: at(end) - at(now) });
+    clock.nowS = at(end);
+    expect(remaining(user('a'))).toEqual([0]);
+  });
+
+  test('sliding: the window before counts for as much of it as is within a period of now', async () => {
+    const config = '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10, sluice: { algorithm: sliding } }\n';
+    const { domains } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, quotaMode: false });
+    const clock = { nowS: NOW_S - (NOW_S % 60) };
+    const store = new MemoryStore({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
+    const service = rateLimitService({ domains: () => domains, storeOf: () => store, metrics: new RatelimitMetrics(), nowMs: () => clock.nowS * 1000, settings: SETTINGS, localCache: undefined });
+    const left = async (hits: number): Promise<number | 'over'> => {
+      const { statuses: [status] } = await service.shouldRateLimit({ domain: 'd', hits: 0, descriptors: [{ entries: [['user', 'a']], hits, override: undefined }] });
+      return status?.code === Code.OVER_LIMIT ? 'over' : status?.remaining ?? -1;
+    };
+    expect(await left(10)).toBe(0);
+    clock.nowS += 60;
+    expect(await left(1)).toBe('over'); // fixed windows would give it all again
+    clock.nowS += 30;
+    expect(await left(0)).toBe(4); // 10 - 10 * 1/2, and the hit that was refused is counted, as the reference counts
+    clock.nowS += 29;
+    expect(await left(0)).toBe(8);
+    clock.nowS += 31;
+    expect(await left(0)).toBe(9); // 10 - 1 * 1/2, in whole hits
+  });
+
+  test('headers of the IETF draft, and when to come again', () => {
+    const { ask } = serving('- key: user\n  rate_limit: { unit: minute, requests_per_unit: 1, name: per-user }\n- key: path\n  rate_limit: { requests_per_unit: 5, sluice: { per: 10m } }\n- key: soft\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 0 }\n', { ietfHeaders: true });
+    const both: Entries[] = [user('a'), { entries: [['path', '/']] }, { entries: [['soft', 'x']] }];
+    const [minuteS, tenS] = [60 - (NOW_S % 60), 600 - (NOW_S % 600)];
+    expect(ask(both).headers).toEqual([['RateLimit-Policy', '"per-user";q=1;w=60, "d.path";q=5;w=600'], ['RateLimit', `"per-user";r=0;t=${minuteS}, "d.path";r=4;t=${tenS}`]]);
+    expect(ask(both).headers).toContainEqual(['Retry-After', String(minuteS)]);
+    expect(ask({ entries: [['nope', 'x']] }).headers).toEqual([]);
   });
 });
 
@@ -354,7 +412,7 @@ describe('memory', () => {
   test('is bounded, and forgets what is over first', () => {
     const clock = { nowMs: 0 };
     const store = new MemoryStore({ maxKeys: 100, nowMs: () => clock.nowMs });
-    const add = (key: string, endsAtS: number): void => void store.add([{ key, hits: 1, limit: 5, windowS: 10, endsAtS }]);
+    const add = (key: string, endsAtS: number): void => void store.add([{ key, hits: 1, limit: 5, keptS: 10, endsAtS }]);
     for (let n = 0; n < 90; n++) add(`old ${n}`, 10);
     clock.nowMs = 11_000;
     for (let n = 0; n < 90; n++) add(`new ${n}`, 20);
