@@ -173,6 +173,46 @@ describe('a window', () => {
   });
 });
 
+describe('clocks that differ', () => {
+  test(`${RUNS} fleets whose clocks are up to ten seconds apart: each window, by whoever's clock, admits its limit at most`, async () => {
+    for (let seed = 0; seed < RUNS; seed++) {
+      const random = new Random(seed);
+      const { clock, settle } = fleet(0, random);
+      // As Redis keeps a counter: for a window's length after its last hit, whatever a replica's clock says.
+      const counters = new MemoryStore({ maxKeys: 10_000, nowMs: () => clock.nowMs - WINDOW_S * 1000 });
+      const replicas = Array.from({ length: 2 + random.below(4) }, () => {
+        const skewMs = random.below(20_000) - 10_000;
+        const nowMs = (): number => clock.nowMs + skewMs;
+        const store = new EscrowStore(new FarStore(counters, random), { nowMs });
+        stores.push(store);
+        return { store, nowMs, skewMs };
+      });
+      clock.nowMs = 600_000 - 15_000;
+      const limit = 5 + random.below(200);
+      const admitted = new Map<string, number>();
+      /** When, by a clock that is right. */
+      const times: number[] = [];
+      for (let step = 0; step < 60; step++) {
+        await Promise.all(Array.from({ length: random.below(40) }, async () => {
+          const { store, nowMs } = replicas[random.below(replicas.length)] as (typeof replicas)[0];
+          const window = Math.floor(nowMs() / 1000 / WINDOW_S);
+          const key = `k_${window}`;
+          const [after = Infinity] = await store.add([{ key, hits: 1, limit, keptS: WINDOW_S, endsAtS: (window + 1) * WINDOW_S }]);
+          if (after > limit) return;
+          admitted.set(key, (admitted.get(key) ?? 0) + 1);
+          times.push(clock.nowMs);
+        }));
+        clock.nowMs += 1000;
+        for (const { store } of replicas) store.giveBackIdle();
+        await settle();
+      }
+      for (const [key, count] of admitted) expect(count, `seed ${seed}, ${key}`).toBeLessThanOrEqual(limit);
+      // By the true clock a minute sees two windows, and with clocks apart no more than two.
+      for (const from of times) expect(times.filter((at) => at >= from && at < from + WINDOW_S * 1000).length, `seed ${seed}`).toBeLessThanOrEqual(2 * limit);
+    }
+  });
+});
+
 describe('several limits at once', () => {
   test('all or none, each within its limit', async () => {
     for (let seed = 0; seed < RUNS; seed++) {

@@ -1,0 +1,133 @@
+/** Each behaviour named once, run on every store: memory, Redis alone and as a cluster, and escrow over each. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { EscrowStore } from '../../src/ratelimit/escrow-store.ts';
+import { MemoryStore } from '../../src/ratelimit/memory-store.ts';
+import { connectRedis } from '../../src/ratelimit/redis-connect.ts';
+import { RedisStore } from '../../src/ratelimit/redis-store.ts';
+import type { CountAsk, CountStore } from '../../src/ratelimit/store.ts';
+import { type RedisPart, startRedis } from '../parts/redis.ts';
+import { type RedisClusterPart, startRedisCluster } from '../parts/redis-kinds.ts';
+import { until } from './sluice.ts';
+
+let redis: RedisPart;
+let cluster: RedisClusterPart;
+beforeAll(async () => {
+  [redis, cluster] = await Promise.all([startRedis(), startRedisCluster()]);
+}, 60_000);
+afterAll(async () => {
+  await Promise.all([redis.stop(), cluster.stop()]);
+});
+
+const opened: CountStore[] = [];
+afterEach(async () => {
+  for (const store of opened.splice(0)) await store.close();
+});
+
+const PLACE = { socketType: 'tcp', auth: '', sentinelAuth: '', tls: undefined, connectTimeoutMs: 2000 };
+async function redisStore(type: string, url: string): Promise<CountStore> {
+  const store = new RedisStore(connectRedis({ ...PLACE, type, url }), { jitterMaxS: 0, timeoutMs: 2000 });
+  await until('Redis is there', () => (store.isHealthy ? true : undefined));
+  return store;
+}
+const nowMs = Date.now;
+const KINDS: Readonly<Record<string, () => Promise<CountStore>>> = {
+  memory: async () => new MemoryStore({ maxKeys: 10_000, nowMs }),
+  redis: async () => redisStore('SINGLE', `127.0.0.1:${redis.port}`),
+  cluster: async () => redisStore('CLUSTER', cluster.url),
+};
+const STORES = Object.entries(KINDS).flatMap(([name, make]): [string, () => Promise<CountStore>][] => [
+  [name, make], [`escrow over ${name}`, async () => new EscrowStore(await make(), { nowMs })],
+]);
+
+describe.each(STORES)('%s', (_name, make) => {
+  const open = async (): Promise<CountStore> => {
+    const store = await make();
+    opened.push(store);
+    return store;
+  };
+  const run = randomUUID();
+  const ask = (key: string, hits: number, limit: number): CountAsk => ({ key: `${run}_${expect.getState().currentTestName?.length}_${key}`, hits, limit, keptS: 60, endsAtS: Math.floor(Date.now() / 1000) + 60 });
+  const one = async (store: CountStore, asked: CountAsk): Promise<boolean> => ((await store.add([asked]))[0] ?? Infinity) <= asked.limit;
+
+  test('says what a counter is at, ask by ask', async () => {
+    const store = await open();
+    expect(await store.add([ask('a', 1, 100), ask('b', 2, 100), ask('a', 3, 100)])).toEqual([1, 2, 4]);
+    expect(await store.add([ask('a', 0, 100)])).toEqual([4]);
+  });
+
+  test('admits the limit, and no more', async () => {
+    const store = await open();
+    const answers = [];
+    for (let n = 0; n < 8; n++) answers.push(await one(store, ask('k', 1, 5)));
+    expect(answers).toEqual([true, true, true, true, true, false, false, false]);
+  });
+
+  test('admits the limit, and no more, of 500 that come at once', async () => {
+    const store = await open();
+    const answers = await Promise.all(Array.from({ length: 500 }, async () => one(store, ask('k', 1, 123))));
+    expect(answers.filter(Boolean)).toHaveLength(123);
+  });
+
+  test('admits the limit, and no more, of two that count in one place', async () => {
+    const first = await open();
+    const second = first instanceof MemoryStore || _name === 'escrow over memory' ? first : await open();
+    let admitted = 0;
+    for (let round = 0; round < 20; round++) {
+      const answers = await Promise.all(Array.from({ length: 40 }, async (_, n) => one(n % 2 === 0 ? first : second, ask('k', 1, 300))));
+      admitted += answers.filter(Boolean).length;
+    }
+    expect(admitted).toBeLessThanOrEqual(300);
+    // What either held is given back, and admitted by whoever asks.
+    await until('all of it is admitted', async () => {
+      if (await one(first, ask('k', 1, 300))) admitted++;
+      return admitted === 300 ? true : undefined;
+    });
+    expect(await one(second, ask('k', 1, 300))).toBe(false);
+  });
+
+  test('a request of several hits is admitted whole or not', async () => {
+    const store = await open();
+    expect([await one(store, ask('k', 4, 10)), await one(store, ask('k', 5, 10)), await one(store, ask('k', 2, 10))]).toEqual([true, true, false]);
+  });
+
+  test('keys are apart, and of any text', async () => {
+    const store = await open();
+    for (const key of ['a', 'b', 'a b', 'a\r\nb', '{a}', 'ü\0', 'x'.repeat(1000)]) expect([key, await one(store, ask(key, 1, 1)), await one(store, ask(key, 1, 1))]).toEqual([key, true, false]);
+  });
+
+  test('all or none: what one refuses is charged to none', async () => {
+    const store = await open();
+    expect(await store.addIfAllFit([ask('full', 2, 2), ask('free', 1, 5)])).toEqual([2, 1]);
+    for (let n = 0; n < 5; n++) {
+      const after = await store.addIfAllFit([ask('full', 1, 2), ask('free', 1, 5)]);
+      expect([(after[0] ?? 0) > 2, (after[1] ?? 9) <= 5]).toEqual([true, true]);
+    }
+    await until('nothing more was charged', async () => ((await store.look([ask('free', 0, 5).key]))[0] === 1 ? true : undefined));
+  });
+
+  test('a look sees what was counted, and counts nothing', async () => {
+    const store = await open();
+    expect(await store.look([ask('k', 0, 9).key, ask('other', 0, 9).key])).toEqual([0, 0]);
+    await store.add([ask('k', 3, 9)]);
+    for (let n = 0; n < 3; n++) expect(await store.look([ask('k', 0, 9).key])).toEqual([3]);
+  });
+
+  test('what is given back is there again; more than there is cannot be', async () => {
+    const store = await open();
+    await store.add([ask('k', 5, 5)]);
+    await store.giveBack(ask('k', 0, 5).key, 2);
+    expect(await until('it is there', async () => ((await store.look([ask('k', 0, 5).key]))[0] === 3 ? true : undefined))).toBe(true);
+    await store.giveBack(ask('k', 0, 5).key, 4);
+    await store.giveBack(ask('never', 0, 5).key, 4);
+    expect(await store.look([ask('k', 0, 5).key, ask('never', 0, 5).key])).toEqual([3, 0]);
+  });
+
+  test('what is reset begins anew', async () => {
+    const store = await open();
+    await store.add([ask('k', 5, 5)]);
+    expect(await one(store, ask('k', 1, 5))).toBe(false);
+    await store.reset([ask('k', 0, 5).key]);
+    expect(await store.add([ask('k', 1, 5)])).toEqual([1]);
+  });
+});
