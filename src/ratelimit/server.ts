@@ -19,7 +19,7 @@ import { prometheusPage } from './prometheus-page.ts';
 import { connectRedis, type RedisPlace } from './redis-connect.ts';
 import { RedisStore } from './redis-store.ts';
 import { rlconfig } from './rlconfig.ts';
-import { configFolder, readRuntimeFolder } from './runtime-folder.ts';
+import { configFolder, findRuntimeFiles, readFiles } from './runtime-folder.ts';
 import { rateLimitService } from './service.ts';
 import { answerSettings, type Settings } from './settings.ts';
 import { Statsd, tagsOf } from './statsd.ts';
@@ -90,7 +90,11 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     if (settings.CONFIG_TYPE !== 'FILE') return true; // the control plane says when
     let files: readonly ConfigFile[];
     try {
-      files = await readRuntimeFolder(settings);
+      const found = await findRuntimeFiles(settings);
+      const marks = found.map(({ file, mark }) => `${file} ${mark}`).join('\n');
+      if (marks === seen) return true;
+      files = await readFiles(found);
+      seen = marks;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       const code: RatelimitErrorCode = 'RATELIMIT_FILE';
@@ -98,9 +102,6 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
       seen = why;
       return false;
     }
-    const text = JSON.stringify(files);
-    if (text === seen) return true;
-    seen = text;
     return use(files) === undefined;
   }
 

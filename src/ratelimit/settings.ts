@@ -4,7 +4,7 @@
  */
 import type { KeyStyle } from './cache-key.ts';
 import { OUTAGES } from './config/tree.ts';
-import type { AnswerSettings } from './service.ts';
+import type { AnswerSettings } from './answer-settings.ts';
 
 interface Setting { readonly name: string; readonly kind: 'text' | 'flag' | 'count' | 'ratio' | 'duration' | readonly string[]; readonly is: string | number | boolean; readonly means: string }
 

@@ -31,14 +31,17 @@ export const isZone = (name: string): boolean => IANAZone.isValidZone(name);
 
 /** Windows of a calendar: midnight to midnight in a time zone, weeks from Monday, months as they are long. */
 export function calendarWindow(period: CalendarPeriod, zone: string): Window {
-  let last: WindowAt = { startS: 0, endsAtS: 0 };
+  /** Those asked for last: now's, and for a sliding limit the one before. */
+  let known: readonly WindowAt[] = [];
   return {
     lengthS: ABOUT_S[period],
     at(nowS) {
-      if (nowS >= last.startS && nowS < last.endsAtS) return last;
+      const found = known.find(({ startS, endsAtS }) => nowS >= startS && nowS < endsAtS);
+      if (found !== undefined) return found;
       const start = DateTime.fromSeconds(nowS, { zone }).startOf(period);
-      last = { startS: start.toSeconds(), endsAtS: start.plus({ [period]: 1 }).startOf(period).toSeconds() };
-      return last;
+      const window = { startS: start.toSeconds(), endsAtS: start.plus({ [period]: 1 }).startOf(period).toSeconds() };
+      known = [window, ...known.slice(0, 1)];
+      return window;
     },
   };
 }

@@ -6,7 +6,8 @@ import { LocalCache } from '../../../src/ratelimit/local-cache.ts';
 import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
 import type { CountStore } from '../../../src/ratelimit/store.ts';
-import { type AnswerSettings, rateLimitService } from '../../../src/ratelimit/service.ts';
+import type { AnswerSettings } from '../../../src/ratelimit/answer-settings.ts';
+import { rateLimitService } from '../../../src/ratelimit/service.ts';
 
 const NOW_S = 1_700_000_000;
 const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
