@@ -81,6 +81,8 @@ export interface Transport extends Address {
    * client is quiet, with what has come read to its end. Harmless when repeated.
    */
   drain(graceMs: number): Promise<void>;
+  /** New connections get these; those that stand keep theirs. Throws where they are no certificate and its key; the old ones stay. Only where it was given some at first. */
+  renewTls(tls: TlsOptions): void;
 }
 
 /** Starts listening; rejects with a clear message where the port is taken. */

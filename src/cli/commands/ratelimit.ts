@@ -1,5 +1,6 @@
 /** `sluice ratelimit`: in the place of envoyproxy/ratelimit. */
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { followXds } from '../../frontends/ratelimit/xds-configs.ts';
 import { answerJson } from '../../frontends/ratelimit/service-json.ts';
 import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
@@ -12,6 +13,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { makeLog, type OwnLog } from '../log.ts';
 import { stopped } from '../stopped.ts';
+import { type FileWatch, watchFiles } from '../watch.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const GRACE_MS = 10_000;
@@ -38,7 +40,14 @@ export async function ratelimit(): Promise<ExitCode> {
         ...address, maxMessageBytes: MAX_MESSAGE_BYTES, maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE, ...(tls === undefined ? {} : { tls }),
         onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
       });
-      return { port: transport.port, drain: () => transport.drain(GRACE_MS) };
+      const following = tls === undefined ? undefined : followTls(settings, (renewed) => transport.renewTls(renewed), log);
+      return {
+        port: transport.port,
+        async drain() {
+          await following?.close();
+          await transport.drain(GRACE_MS);
+        },
+      };
     },
   }).catch((error: unknown) => { throw new CliError('CLI_PORT_TAKEN', messageOf(error), { cause: error }); });
   const end = stopped(server, log);
@@ -71,6 +80,15 @@ async function xdsOf(settings: Settings, log: OwnLog, take: Parameters<typeof fo
 
 const LEVELS: ReadonlyMap<string, Parameters<typeof makeLog>[1]> = new Map([['TRACE', 'debug'], ['DEBUG', 'debug'], ['INFO', 'info'], ['WARN', 'warn'], ['WARNING', 'warn'], ['ERROR', 'error'], ['FATAL', 'error'], ['PANIC', 'error']]);
 const levelOf = (text: string): Parameters<typeof makeLog>[1] => LEVELS.get(text.toUpperCase()) ?? 'warn';
+
+/** A certificate that is renewed on disk serves new connections; one that is bad is said, and the last good one stays. */
+function followTls(settings: Settings, renew: (tls: TlsOptions) => void, log: OwnLog): FileWatch {
+  const watch = watchFiles(() => {
+    tlsOf(settings).then(renew).then(() => log.info('the certificate is renewed'), (error: unknown) => log.error('the certificate cannot be renewed; the last good one stays', { why: messageOf(error) }));
+  }, (error) => log.warn('watching the certificate failed', { error: messageOf(error) }));
+  watch.watchOnly([settings.GRPC_SERVER_TLS_CERT, settings.GRPC_SERVER_TLS_KEY, settings.GRPC_CLIENT_TLS_CACERT].filter((path) => path !== '').map((path) => resolve(path)));
+  return watch;
+}
 
 async function tlsOf({ GRPC_SERVER_TLS_CERT, GRPC_SERVER_TLS_KEY, GRPC_CLIENT_TLS_CACERT }: Settings): Promise<TlsOptions> {
   try {

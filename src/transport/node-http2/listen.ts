@@ -2,6 +2,7 @@
 import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session, type ServerOptions } from 'node:http2';
 import type { Server } from 'node:net';
 import { bound, listening } from '../address.ts';
+import { MIN_TLS, renewTls } from '../renew-tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../h2/limits.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
@@ -38,12 +39,12 @@ export const listenHttp2: Listen = async (methods, options) => {
     await closed;
     for (const timer of timers) clearTimeout(timer);
   };
-  return { ...bound(server as Server, options), drain: (graceMs) => drained ??= drain(graceMs) };
+  return { ...bound(server as Server, options), drain: (graceMs) => drained ??= drain(graceMs), renewTls: (tls) => renewTls(server as Server, tls) };
 };
 
 function serverOf({ tls, limits }: TransportOptions): Http2Server {
   const { maxStreams, maxHeaderListBytes, streamWindowBytes } = { ...DEFAULT_LIMITS, ...limits };
   const settings: ServerOptions = { settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderListBytes, initialWindowSize: streamWindowBytes, enableConnectProtocol: false } };
   if (tls === undefined) return createServer(settings);
-  return createSecureServer({ ...settings, ...tls, minVersion: 'TLSv1.2', requestCert: tls.ca !== undefined });
+  return createSecureServer({ ...settings, ...tls, minVersion: MIN_TLS, requestCert: tls.ca !== undefined });
 }

@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { bound, listening } from '../address.ts';
+import { MIN_TLS, renewTls } from '../renew-tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../h2/limits.ts';
 import type { Listen, Transport, TransportOptions } from '../transport.ts';
@@ -43,13 +44,13 @@ export const listen: Listen = async (methods, options) => {
     for (const timer of timers) clearTimeout(timer);
     clearInterval(ticking);
   };
-  const transport: Transport = { ...bound(server, options), drain: (graceMs) => drained ??= drain(graceMs) };
+  const transport: Transport = { ...bound(server, options), drain: (graceMs) => drained ??= drain(graceMs), renewTls: (tls) => renewTls(server, tls) };
   return transport;
 };
 
 function serverOf({ tls }: TransportOptions, take: (socket: Socket) => void): Server {
   if (tls === undefined) return createServer({ noDelay: true }, take);
-  return createTlsServer({ noDelay: true, ALPNProtocols: ['h2'], minVersion: 'TLSv1.2', ...tls, requestCert: tls.ca !== undefined }, (socket: TLSSocket) => {
+  return createTlsServer({ noDelay: true, ALPNProtocols: ['h2'], minVersion: MIN_TLS, ...tls, requestCert: tls.ca !== undefined }, (socket: TLSSocket) => {
     if (socket.alpnProtocol === 'h2') take(socket);
     else socket.destroy();
   });

@@ -1,5 +1,9 @@
 /** gRPC over TLS, and callers that have to say who they are. */
 import { Client, credentials } from '@grpc/grpc-js';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { TlsOptions, Transport } from '../../../src/transport/index.ts';
@@ -25,6 +29,15 @@ GOery4lG1yCV9yvcZlYQVj1hFeqE9AT0Cg53WUls8A==
 -----END CERTIFICATE-----
 `;
 
+/** Another of the same name. */
+async function another(): Promise<TlsOptions> {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-tls-'));
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'key.pem', '-out', 'cert.pem', '-days', '2', '-subj', '/CN=localhost'], { cwd: folder, stdio: 'pipe' });
+  const [cert, key] = await Promise.all(['cert.pem', 'key.pem'].map(async (name) => readFile(join(folder, name), 'utf8')));
+  await rm(folder, { recursive: true });
+  return { cert: cert ?? '', key: key ?? '' };
+}
+
 let transport: Transport | undefined;
 afterEach(async () => {
   await transport?.drain(0);
@@ -40,6 +53,26 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       if (error === null) resolve(text(reply ?? new Uint8Array()));
       else reject(error);
     });
+  });
+
+  test('a certificate that is renewed serves new connections; a bad one changes nothing', async () => {
+    const server = await start({ cert: CERT, key: KEY });
+    const shown = async (): Promise<string> => new Promise((resolve, reject) => {
+      const socket = connect({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] }, () => {
+        resolve(socket.getPeerCertificate().fingerprint256);
+        socket.destroy();
+      }).once('error', reject);
+    });
+    const before = await shown();
+    expect(() => server.renewTls({ cert: 'no certificate', key: KEY })).toThrow();
+    expect(await shown()).toBe(before);
+    server.renewTls(await another());
+    expect(await shown()).not.toBe(before);
+  });
+
+  test('cleartext has none to renew', async () => {
+    transport = await listen(new Map(), { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, onFault: () => {} });
+    expect(() => transport?.renewTls({ cert: CERT, key: KEY })).toThrow('cleartext');
   });
 
   test('a call over TLS', async () => {
