@@ -31,7 +31,7 @@ export default defineAdapter({
     const { prefix, columns, cacheMs, cacheKeys } = options;
     const [address, { openConnection }] = await Promise.all([connectionOptions(options, host.folder), import('../redis-client/connection.ts')]);
     const connection = openConnection({
-      redis: address, shown: `${address.host}:${address.port}`, timeoutMs: options.timeoutMs, onReady: (isReady, why) => host.ready(isReady, why),
+      redis: address, timeoutMs: options.timeoutMs, onReady: (isReady, why) => host.ready(isReady, why),
     });
     await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(options.connectTimeoutMs)]));
     const names = Object.keys(columns);

@@ -19,7 +19,6 @@ export default defineAdapter({
     const [options, { openConnection, runScript }] = await Promise.all([connectionOptions(config, host.folder), import('../redis-client/connection.ts')]);
     const connection = openConnection({
       redis: options,
-      shown: `${options.host}:${options.port}`,
       timeoutMs: config.timeoutMs,
       onReady: (isReady, why) => host.ready(isReady, why),
     });

@@ -4,6 +4,7 @@ import { type QuotaAnswer, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
 import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
+import { startRedisSentinel } from '../../test/parts/redis-kinds.ts';
 import adapter from './adapter.ts';
 import { counterKey } from './counter-key.ts';
 
@@ -29,6 +30,9 @@ testAdapter(adapter, {
     bad({ url: 'redis://127.0.0.1:6379/3' }, /named by db/),
     bad({ tls: {} }, /rediss/),
     bad({ url: 'rediss://127.0.0.1:1', tls: { cert: 'a.pem' } }, /go together/),
+    bad({ url: 'redis://mymaster:6379', sentinels: ['127.0.0.1:1'] }, /the name that they know the master by/),
+    bad({ sentinels: ['127.0.0.1'], url: 'redis://mymaster' }, /expected HOST:PORT/),
+    bad({ sentinelPassword: 'x' }, /goes with sentinels/),
     bad({ url: 'rediss://127.0.0.1:1', tls: { ca: 'not-there.pem' } }, /not-there\.pem/),
   ],
 });
@@ -71,6 +75,19 @@ describe('quota-redis', () => {
     expect(granted.filter((answer) => answer.granted)).toHaveLength(25);
     await Promise.all([one.close(), other.close()]);
   });
+
+  test('behind a sentinel: the master dies, its replica is promoted, and counting goes on', async () => {
+    const sentinel = await startRedisSentinel();
+    const [name, ...sentinels] = sentinel.url.split(',');
+    const { bucket, charge, close } = await openOn(`redis://${name}`, { sentinels });
+    const mine = bucket({ perMs: 86_400_000, counter: 'failover' });
+    expect((await charge(mine, { limit: 10 })).remaining).toBe(9);
+    await new Promise((resolve) => { setTimeout(resolve, 500); }); // the replica has it
+    await sentinel.master.kill();
+    await eventually(async () => expect((await charge(mine, { limit: 10 })).remaining).toBe(8), 60_000);
+    await close();
+    await sentinel.stop();
+  }, 90_000);
 
   test('every key that it writes has its prefix and goes by itself', async () => {
     await admin.flushall();

@@ -11,9 +11,13 @@ const tlsSchema = z.strictObject({
   serverName: z.string().min(1).optional().describe('The name that Redis\'s certificate must have. Default: the host of the url.'),
 });
 
+const SENTINEL = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/;
+
 /** Keys of a config; {@link checkRedis} looks at them together. */
 export const redisShape = {
-  url: z.string().describe('Where Redis is: redis://HOST:PORT, or rediss:// for TLS. The port is 6379 where none is said.'),
+  url: z.string().describe('Where Redis is: redis://HOST:PORT, or rediss:// for TLS. The port is 6379 where none is said. With sentinels it is redis://MASTER, the name that they know it by.'),
+  sentinels: z.array(z.string().regex(SENTINEL, 'expected HOST:PORT')).min(1).optional().describe('Where the sentinels are that know which server is the master now: HOST:PORT each.').meta({ examples: [['10.0.0.1:26379', '10.0.0.2:26379']] }),
+  sentinelPassword: z.string().min(1).optional().meta({ secret: true, description: 'The password of the sentinels, where they have one.' }),
   username: z.string().min(1).optional().describe('The user of Redis\'s ACL. Default: Redis\'s default user.'),
   password: z.string().min(1).optional().meta({ secret: true, description: 'The password, best as { $env: NAME }.' }),
   db: z.int().min(0).default(0).describe('The number of the database.'),
@@ -26,7 +30,7 @@ export const redisShape = {
 export type RedisConfig = z.output<z.ZodObject<typeof redisShape>>;
 
 /** For `.check()` of a config that has {@link redisShape}. */
-export function checkRedis({ value: { url, tls }, issues }: { readonly value: Pick<RedisConfig, 'url' | 'tls'>; readonly issues: z.core.$ZodRawIssue[] }): void {
+export function checkRedis({ value: { url, tls, sentinels, sentinelPassword }, issues }: { readonly value: Pick<RedisConfig, 'url' | 'tls' | 'sentinels' | 'sentinelPassword'>; readonly issues: z.core.$ZodRawIssue[] }): void {
   const wrong = (path: string, message: string): void => { issues.push({ code: 'custom', path: [path], message, input: undefined }); };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !['redis:', 'rediss:'].includes(parsed.protocol) || parsed.hostname === '') {
@@ -35,14 +39,24 @@ export function checkRedis({ value: { url, tls }, issues }: { readonly value: Pi
   }
   if (parsed.username !== '' || parsed.password !== '') wrong('url', 'it holds a user or a password; put them under username and password, which is hidden everywhere');
   if (!['', '/'].includes(parsed.pathname) || parsed.search !== '') wrong('url', 'nothing may follow the port; the database is named by db');
+  if (sentinels !== undefined && parsed.port !== '') wrong('url', 'with sentinels it is redis://MASTER, the name that they know the master by, without a port');
+  if (sentinels === undefined && sentinelPassword !== undefined) wrong('sentinelPassword', 'it goes with sentinels');
   if (tls !== undefined && parsed.protocol !== 'rediss:') wrong('tls', 'tls is for rediss://; write the url so, or leave tls away');
   if ((tls?.cert === undefined) !== (tls?.key === undefined)) wrong('tls', 'cert and key go together');
 }
 
 /** The part of ioredis's options that an operator decides. */
 export interface RedisAddress {
-  readonly host: string;
-  readonly port: number;
+  /** For messages: `127.0.0.1:6379`, or `mymaster (of 10.0.0.1:26379)`. */
+  readonly shown: string;
+  readonly host?: string;
+  readonly port?: number;
+  /** Behind sentinels: the master's name. */
+  readonly name?: string;
+  readonly sentinels?: { readonly host: string; readonly port: number }[];
+  readonly sentinelPassword?: string;
+  readonly sentinelTLS?: TlsOptions;
+  readonly enableTLSForSentinelMode?: boolean;
   readonly db: number;
   readonly connectTimeout: number;
   readonly username?: string;
@@ -51,15 +65,27 @@ export interface RedisAddress {
 }
 
 /** Reads the files that the config names, relative to its folder. */
-export async function connectionOptions({ url, username, password, db, tls, connectTimeoutMs }: RedisConfig, folder: string): Promise<RedisAddress> {
+export async function connectionOptions({ url, sentinels, sentinelPassword, username, password, db, tls, connectTimeoutMs }: RedisConfig, folder: string): Promise<RedisAddress> {
   const { protocol, hostname, port } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   const read = async (file: string | undefined): Promise<string | undefined> => (file === undefined ? undefined : readFile(resolve(folder, file), 'utf8'));
   const [ca, cert, key] = await Promise.all([tls?.ca, tls?.cert, tls?.key].map(read));
-  return {
-    host, port: port === '' ? 6379 : Number(port), db, connectTimeout: connectTimeoutMs,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(protocol === 'rediss:' ? { tls: { servername: tls?.serverName ?? host, ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) } } : {}),
+  const secure = { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }), ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }) };
+  const isTls = protocol === 'rediss:';
+  const common = {
+    db, connectTimeout: connectTimeoutMs, ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }),
   };
+  if (sentinels !== undefined) {
+    return {
+      ...common, shown: `${host} (of ${sentinels.join(', ')})`, name: decodeURIComponent(host), sentinels: sentinels.map(addressOf), ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+      ...(isTls ? { tls: secure, sentinelTLS: secure, enableTLSForSentinelMode: true } : {}),
+    };
+  }
+  const at = port === '' ? 6379 : Number(port);
+  return { ...common, shown: `${host}:${at}`, host, port: at, ...(isTls ? { tls: { servername: host, ...secure } } : {}) };
+}
+
+function addressOf(text: string): { readonly host: string; readonly port: number } {
+  const [, bracketed, plain = '', port] = SENTINEL.exec(text) ?? [];
+  return { host: bracketed ?? plain, port: Number(port) };
 }

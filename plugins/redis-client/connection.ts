@@ -14,8 +14,6 @@ export interface Connection {
 
 export interface ConnectionOptions {
   readonly redis: RedisAddress;
-  /** For messages: `127.0.0.1:6379`. */
-  readonly shown: string;
   readonly timeoutMs: number;
   readonly onReady: (isReady: boolean, why?: string) => void;
 }
@@ -24,7 +22,8 @@ const LONGEST_PAUSE_MS = 1000;
 /** What ioredis says when `commandTimeout` is over. */
 const TIMED_OUT = 'Command timed out';
 
-export function openConnection({ redis: options, shown, timeoutMs, onReady }: ConnectionOptions): Connection {
+export function openConnection({ redis: { shown, ...options }, timeoutMs, onReady }: ConnectionOptions): Connection {
+  const pause = (times: number): number => Math.min(25 * 2 ** Math.min(times, 10), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
   let isUp = false;
   let why = 'not connected yet';
   const redis = new Redis({
@@ -34,7 +33,8 @@ export function openConnection({ redis: options, shown, timeoutMs, onReady }: Co
     maxRetriesPerRequest: 0,
     enableAutoPipelining: true,
     commandTimeout: timeoutMs, // also for the handshake of a connection that hangs
-    retryStrategy: (times) => Math.min(25 * 2 ** Math.min(times, 10), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2),
+    retryStrategy: pause,
+    sentinelRetryStrategy: pause,
   });
   const down = (reason: string): void => {
     isUp = false;
