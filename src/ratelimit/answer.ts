@@ -14,23 +14,23 @@ const OK: DescriptorStatus = { code: Code.OK, currentLimit: undefined, remaining
 const UNLIMITED: DescriptorStatus = { ...OK, remaining: UNLIMITED_REMAINING };
 
 /** `cache` remembers what is over; a sliding limit grows as its window goes on, so that is never over for the rest of it. */
-export function statusOf(one: Applied, after: number | undefined, isCached: boolean, nowS: number, nearLimitRatio: number, cache: LocalCache | undefined): DescriptorStatus {
+export function statusOf(one: Applied, nowS: number, nearLimitRatio: number, cache: LocalCache | undefined): DescriptorStatus {
   if (one.kind === 'none') return OK;
   if (one.kind === 'unlimited') return UNLIMITED;
-  const { metrics: own, hits, ask: { key, limit, endsAtS }, currentLimit } = one;
+  const { metrics: own, hits, after, isCached, ask: { key, limit, endsAtS }, currentLimit } = one;
   const resetS = endsAtS - nowS;
-  const isOver = isCached || (after ?? 0) > limit;
+  const isOver = isCached || after > limit;
   if (isCached) {
     own.over_limit += hits;
     own.over_limit_with_local_cache += hits;
   } else {
-    countNear(own, (after ?? 0) - hits, after ?? 0, hits, limit, nearLimitRatio);
+    countNear(own, after - hits, after, hits, limit, nearLimitRatio);
     if (isOver) {
       if (one.before === undefined) cache?.markOver(key, endsAtS);
     } else own.within_limit += hits;
   }
   if (isOver && one.isShadow) own.shadow_mode += hits;
-  return { code: isOver && !one.isShadow ? Code.OVER_LIMIT : Code.OK, currentLimit, remaining: isOver ? 0 : limit - (after ?? 0), resetS };
+  return { code: isOver && !one.isShadow ? Code.OVER_LIMIT : Code.OK, currentLimit, remaining: isOver ? 0 : limit - after, resetS };
 }
 
 /** Of the hits, those beyond the limit and those near it. */

@@ -11,7 +11,7 @@ import { matchOf } from './match.ts';
 import type { RatelimitMetrics, RuleMetrics } from './metrics.ts';
 import type { CountAsk } from './store.ts';
 
-/** A descriptor and the limit that it came to. */
+/** A descriptor, the limit that it came to, and what became of it. */
 export interface Applied {
   readonly hits: number;
   readonly kind: 'none' | 'unlimited' | 'limited';
@@ -23,6 +23,10 @@ export interface Applied {
   /** Of a sliding one the limit is less by what the window before still counts for. */
   ask: CountAsk;
   readonly startS: number;
+  /** Known to be over: the store is not asked. */
+  isCached: boolean;
+  /** What its counter is at, with this call. */
+  after: number;
   /** Of a sliding one, the counter of the window before. */
   readonly before: { readonly key: string; readonly endsAtS: number } | undefined;
   readonly unit: Unit | undefined;
@@ -46,29 +50,31 @@ export class AppliedLimits {
   of(call: RateLimitCall, domains: Domains, nowS: number): readonly Applied[] {
     const { domain } = call;
     const root = domains.get(domain);
-    const replaced = new Set<string>();
-    const applied = call.descriptors.map((descriptor): { readonly one: Applied; readonly name: string } => {
+    let replaced: Set<string> | undefined;
+    const applied = call.descriptors.map((descriptor): Applied => {
       const hits = descriptor.hits ?? (call.hits || 1);
       if (root === undefined) {
         this.#metrics.unknownDomain(domain);
-        return { one: this.#nothing(hits), name: '' };
+        return this.#nothing(hits);
       }
-      if (descriptor.override !== undefined) return { one: this.#overridden(domain, descriptor, hits, nowS), name: '' };
+      if (descriptor.override !== undefined) return this.#overridden(domain, descriptor, hits, nowS);
       const match = matchOf(root, domain, descriptor.entries);
-      if (match === undefined) return { one: this.#nothing(hits), name: '' };
+      if (match === undefined) return this.#nothing(hits);
       const { limit, metricKey, sharedValues } = match;
-      for (const name of limit.replaces) replaced.add(name);
-      if (limit.unlimited) return { one: { ...this.#nothing(hits), kind: 'unlimited', isQuota: false }, name: '' };
-      const { requestsPerUnit, unit, name, window } = limit;
+      for (const name of limit.replaces) (replaced ??= new Set()).add(name);
+      if (limit.unlimited) return { ...this.#nothing(hits), kind: 'unlimited', isQuota: false };
+      const { requestsPerUnit, unit, name, window: { lengthS }, isSliding } = limit;
+      const { startS, endsAtS } = limit.window.at(nowS);
+      const before = isSliding ? limit.window.at(startS - 1) : undefined;
       return {
-        name,
-        one: {
-          hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
-          currentLimit: { requestsPerUnit, unit, name }, metrics: this.#metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name, ...this.#askOf(domain, descriptor, sharedValues, requestsPerUnit, window, limit.isSliding, hits, nowS),
-        },
+        hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
+        currentLimit: { requestsPerUnit, unit, name }, metrics: this.#metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name,
+        ask: { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, startS), hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS }, startS,
+        before: before === undefined ? undefined : { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, before.startS), endsAtS }, isCached: false, after: 0,
       };
     });
-    return applied.map(({ one, name }) => (name !== '' && replaced.has(name) ? this.#nothing(one.hits) : one));
+    const names = replaced;
+    return names === undefined ? applied : applied.map((one) => (one.kind === 'limited' && names.has(one.currentLimit.name) ? this.#nothing(one.hits) : one));
   }
 
   /** No limit: with QUOTA_MODE it counts as a quota that is not used up. */
@@ -79,20 +85,17 @@ export class AppliedLimits {
   #overridden(domain: string, descriptor: Descriptor, hits: number, nowS: number): Applied {
     const { requestsPerUnit, unit } = descriptor.override as NonNullable<Descriptor['override']>;
     const key = `${domain}${descriptor.entries.map(([name, value]) => (value === '' ? `.${name}` : `.${name}_${value}`)).join('')}`;
+    const { lengthS } = UNIT_WINDOWS[unit];
+    const { startS, endsAtS } = UNIT_WINDOWS[unit].at(nowS);
     return {
       hits, kind: 'limited', isQuota: this.#settings.quotaMode, isShadow: false, metadata: undefined, unit, outage: this.#settings.outage, currentLimit: { requestsPerUnit, unit, name: '' },
-      metrics: this.#metrics.rule(key), policy: key, ...this.#askOf(domain, descriptor, undefined, requestsPerUnit, UNIT_WINDOWS[unit], false, hits, nowS),
+      metrics: this.#metrics.rule(key), policy: key, ask: { key: this.#keyOf(domain, descriptor, undefined, lengthS, startS), hits, limit: requestsPerUnit, keptS: lengthS, endsAtS }, startS, before: undefined, isCached: false, after: 0,
     };
   }
 
-  #askOf(domain: string, { entries }: Descriptor, sharedValues: readonly (string | undefined)[] | undefined, limit: number, window: Window, isSliding: boolean, hits: number, nowS: number): Pick<Applied, 'ask' | 'startS' | 'before'> {
+  #keyOf(domain: string, { entries }: Descriptor, sharedValues: readonly (string | undefined)[] | undefined, windowS: number, windowStartS: number): string {
     const { keyPrefix: prefix, keyStyle } = this.#settings;
-    const { startS, endsAtS } = window.at(nowS);
-    const keyAt = (windowStartS: number): string => cacheKey(keyStyle, { prefix, domain, entries, sharedValues, windowS: window.lengthS, windowStartS });
-    return {
-      ask: { key: keyAt(startS), hits, limit, keptS: isSliding ? window.lengthS * 2 : window.lengthS, endsAtS }, startS,
-      before: isSliding ? { key: keyAt(window.at(startS - 1).startS), endsAtS } : undefined,
-    };
+    return cacheKey(keyStyle, { prefix, domain, entries, sharedValues, windowS, windowStartS });
   }
 }
 
@@ -100,7 +103,7 @@ export class AppliedLimits {
 const UNIT_WINDOWS = Object.fromEntries(Object.values(Unit).map((unit) => [unit, spanWindow(secondsOf(unit))])) as Readonly<Record<Unit, Window>>;
 
 const NOTHING: Applied = {
-  hits: 0, kind: 'none', isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
+  hits: 0, kind: 'none', isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, isCached: false, after: 0, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
   metrics: { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 },
   ask: { key: '', hits: 0, limit: 0, keptS: 1, endsAtS: 0 },
 };

@@ -1,6 +1,6 @@
 /**
- * **In**: limits that descriptors came to. **Out**: what each one's counter is at after this call; at once where the stores can tell.
- * **Fails**: with a ServiceError of kind `redis_error`.
+ * **In**: limits that descriptors came to. **Out**: what each one's counter is at after this call (`after`); at once where the stores
+ * can tell. **Fails**: with a ServiceError of kind `redis_error`.
  */
 import type { AnswerSettings } from './answer-settings.ts';
 import { type Applied, stops } from './applied.ts';
@@ -10,8 +10,9 @@ import { MemoryStore } from './memory-store.ts';
 import type { RatelimitMetrics } from './metrics.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
-export type Counts = ReadonlyMap<Applied, number>;
 type Told = readonly number[] | Promise<readonly number[]>;
+/** A promise only where something has to be waited for. */
+type Done = undefined | Promise<void>;
 
 export interface ChargingOptions {
   /** Of windows of a second, and of all others. */
@@ -36,7 +37,7 @@ export class Charging {
   }
 
   /** Takes off a sliding limit what the window before still counts for. What that came to does not change any more: it is asked for once. */
-  weighed(sliding: readonly Applied[], nowS: number): undefined | Promise<void> {
+  weighed(sliding: readonly Applied[], nowS: number): Done {
     const unknown = sliding.filter(({ before }) => before !== undefined && !this.#ended.has(before.key));
     const weigh = (): void => {
       for (const one of sliding) {
@@ -58,78 +59,90 @@ export class Charging {
   }
 
   /** What is over in the local cache is not asked for, and not counted. */
-  counted(limited: readonly Applied[], cached: ReadonlySet<Applied> | undefined): Counts | Promise<Counts> {
-    const asked = cached === undefined || cached.size === 0 ? limited : limited.filter((one) => !cached.has(one));
-    if (asked.length === 0) return NO_COUNTS;
-    switch (this.#options.settings.charging) {
-      case 'always': return this.#ask(asked, (store, asks) => store.add(asks));
-      case 'all or none': {
-        if ([...cached ?? []].some(stops)) return this.#ask(asked, (store, asks) => store.look(asks.map(({ key }) => key)), true);
+  counted(limited: readonly Applied[]): Done {
+    const { charging } = this.#options.settings;
+    const asked = limited.some(({ isCached }) => isCached) ? limited.filter(({ isCached }) => !isCached) : limited;
+    if (asked.length === 0) return undefined;
+    const isStopped = asked !== limited && limited.some((one) => one.isCached && stops(one));
+    switch (charging) {
+      case 'always': return this.#ask(asked, add);
+      case 'all or none':
+        if (isStopped) return this.#ask(asked, look);
         // What refuses nothing is charged for itself.
-        const [bound, free] = [asked.filter(stops), asked.filter((one) => !stops(one))];
-        return both(this.#ask(bound, (store, asks) => store.addIfAllFit(asks)), this.#ask(free, (store, asks) => store.add(asks)));
-      }
+        return both(this.#ask(asked.filter(stops), addIfAllFit), this.#ask(asked.filter((one) => !stops(one)), add));
       case 'unless seen over': {
+        if (isStopped) return this.#ask(asked.map(withoutHits), add);
+        const seen = this.#ask(asked, look);
         // What only counts (shadow, quota) stops nothing; there the reference's is a bug.
-        const charge = (isStopped: (one: Applied) => boolean): Counts | Promise<Counts> => this.#ask(asked, (store, asks) => store.add(asks), false, (one) => (isStopped(one) ? { ...one.ask, hits: 0 } : one.ask));
-        if ([...cached ?? []].some(stops)) return charge(() => true);
-        const look = this.#ask(asked, (store, asks) => store.look(asks.map(({ key }) => key)), true);
-        const decide = (seen: Counts): Counts | Promise<Counts> => {
-          const isOver = (one: Applied): boolean => (seen.get(one) ?? 0) > one.ask.limit;
-          const isAnyOver = asked.some((one) => stops(one) && isOver(one));
-          return charge((one) => isAnyOver && !isOver(one));
+        const charge = (): Done => {
+          const isAnyOver = asked.some((one) => stops(one) && one.after > one.ask.limit);
+          return this.#ask(isAnyOver ? asked.map((one) => (one.after > one.ask.limit ? one : withoutHits(one))) : asked, add);
         };
-        return look instanceof Promise ? look.then(decide) : decide(look);
+        return seen === undefined ? charge() : seen.then(charge);
       }
     }
-  }
-
-  /** `adds`: what the store says is before this call, whose hits are added. */
-  #ask(
-    asked: readonly Applied[], count: (store: CountStore, asks: readonly CountAsk[]) => Told, adds = false, askFor: (one: Applied) => CountAsk = (one) => one.ask,
-  ): Counts | Promise<Counts> {
-    const stores = new Map<CountStore, Applied[]>();
-    for (const one of asked) {
-      const store = this.#options.storeOf(one.unit);
-      const group = stores.get(store);
-      if (group === undefined) stores.set(store, [one]);
-      else group.push(one);
-    }
-    let counts: Counts | Promise<Counts> = NO_COUNTS;
-    for (const [store, group] of stores) {
-      const told = count(store, group.map(askFor));
-      const named = (after: readonly number[]): Counts => new Map(group.map((one, at) => [one, (after[at] ?? 0) + (adds ? one.hits : 0)]));
-      const own = told instanceof Promise ? told.then(named) : named(told);
-      counts = stores.size === 1 ? own : both(counts, own);
-    }
-    return counts;
   }
 
   /** What each limit's policy answers when the store cannot be asked. One that wants an error fails the request. */
-  withoutStore(limited: readonly Applied[], cached: ReadonlySet<Applied> | undefined, error: unknown): Counts {
+  withoutStore(limited: readonly Applied[], error: unknown): void {
     if (!(error instanceof ServiceError)) throw error;
-    this.#options.metrics.service.redisError++;
-    const asked = limited.filter((one) => cached?.has(one) !== true);
+    const { metrics, settings: { replicas } } = this.#options;
+    metrics.service.redisError++;
+    const asked = limited.filter(({ isCached }) => !isCached);
     if (asked.some(({ outage }) => outage === 'error')) throw error;
-    return new Map(asked.map((one): [Applied, number] => {
+    for (const one of asked) {
       const { ask: { hits, limit }, outage } = one;
-      if (outage !== 'error') this.#options.metrics.outages[outage]++;
+      if (outage !== 'error') metrics.outages[outage]++;
       switch (outage) {
-        case 'open': case 'error': return [one, Math.min(hits, limit)];
-        case 'closed': return [one, limit + Math.max(1, hits)];
+        case 'open': case 'error':
+          one.after = Math.min(hits, limit);
+          break;
+        case 'closed':
+          one.after = limit + Math.max(1, hits);
+          break;
         case 'local': {
-          const share = Math.ceil(limit / this.#options.settings.replicas);
+          const share = Math.ceil(limit / replicas);
           const [after = 0] = this.#local.add([one.ask]);
-          return [one, after > share ? limit + hits : limit - (share - after)];
+          one.after = after > share ? limit + hits : limit - (share - after);
         }
       }
-    }));
+    }
+  }
+
+  #ask(asked: readonly Applied[], how: (store: CountStore, asked: readonly Applied[]) => Told): Done {
+    const [first] = asked;
+    if (first === undefined) return undefined;
+    const store = this.#options.storeOf(first.unit);
+    const others = asked.filter(({ unit }) => this.#options.storeOf(unit) !== store);
+    if (others.length > 0) return both(this.#ask(asked.filter((one) => !others.includes(one)), how), this.#ask(others, how));
+    const told = how(store, asked);
+    if (told instanceof Promise) return told.then((counts) => take(asked, counts));
+    take(asked, told);
+    return undefined;
   }
 }
 
-const NO_COUNTS: Counts = new Map();
+function take(asked: readonly Applied[], counts: readonly number[]): void {
+  for (let at = 0; at < asked.length; at++) (asked[at] as Applied).after = counts[at] as number;
+}
 
-function both(one: Counts | Promise<Counts>, other: Counts | Promise<Counts>): Counts | Promise<Counts> {
-  if (one instanceof Promise || other instanceof Promise) return Promise.all([one, other]).then(([a, b]) => new Map([...a, ...b]));
-  return new Map([...one, ...other]);
+const asksOf = (asked: readonly Applied[]): readonly CountAsk[] => asked.map(({ ask }) => ask);
+const add = (store: CountStore, asked: readonly Applied[]): Told => store.add(asksOf(asked));
+const addIfAllFit = (store: CountStore, asked: readonly Applied[]): Told => store.addIfAllFit(asksOf(asked));
+
+/** What each would be at. */
+function look(store: CountStore, asked: readonly Applied[]): Told {
+  const told = store.look(asked.map(({ ask: { key } }) => key));
+  const more = (counts: readonly number[]): readonly number[] => counts.map((count, at) => count + (asked[at]?.hits ?? 0));
+  return told instanceof Promise ? told.then(more) : more(told);
+}
+
+/** It is asked, and not charged. */
+function withoutHits(one: Applied): Applied {
+  one.ask = { ...one.ask, hits: 0 };
+  return one;
+}
+
+function both(one: Done, other: Done): Done {
+  return one === undefined || other === undefined ? one ?? other : Promise.all([one, other]).then(() => undefined);
 }

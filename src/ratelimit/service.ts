@@ -8,7 +8,7 @@
 import { replyOf, statusOf } from './answer.ts';
 import { AppliedLimits } from './applied.ts';
 import { type RateLimitCall, type RateLimitReply, type RateLimitService, ServiceError } from './call.ts';
-import { Charging, type ChargingOptions, type Counts } from './charging.ts';
+import { Charging, type ChargingOptions } from './charging.ts';
 import type { Domains } from './config/tree.ts';
 import type { LocalCache } from './local-cache.ts';
 
@@ -37,14 +37,16 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     const applied = limits.of(call, domains, nowS);
     const limited = applied.filter(({ kind }) => kind === 'limited');
     for (const { metrics: own, hits } of limited) own.total_hits += hits;
-    const cached = localCache === undefined ? undefined : new Set(limited.filter(({ ask }) => localCache.isOver(ask.key, nowS)));
+    if (localCache !== undefined) for (const one of limited) one.isCached = localCache.isOver(one.ask.key, nowS);
     const sliding = limited.filter(({ before }) => before !== undefined);
     const weighing = sliding.length === 0 ? undefined : charging.weighed(sliding, nowS);
-    const counts = weighing === undefined ? charging.counted(limited, cached) : weighing.then(() => charging.counted(limited, cached));
-    const conclude = (after: Counts, cache: LocalCache | undefined): RateLimitReply =>
-      replyOf(call, applied, applied.map((one) => statusOf(one, after.get(one), cached?.has(one) === true, nowS, settings.nearLimitRatio, cache)), settings, metrics);
-    if (!(counts instanceof Promise)) return conclude(counts, localCache);
-    return counts.then((after) => conclude(after, localCache), (error: unknown) => conclude(charging.withoutStore(limited, cached, error), undefined)); // what is not known to be over is not remembered
+    const waits = weighing === undefined ? charging.counted(limited) : weighing.then(() => charging.counted(limited));
+    const conclude = (cache: LocalCache | undefined): RateLimitReply => replyOf(call, applied, applied.map((one) => statusOf(one, nowS, settings.nearLimitRatio, cache)), settings, metrics);
+    if (waits === undefined) return conclude(localCache);
+    return waits.then(() => conclude(localCache), (error: unknown) => {
+      charging.withoutStore(limited, error);
+      return conclude(undefined); // what is not known to be over is not remembered
+    });
   }
 
   return { shouldRateLimit };

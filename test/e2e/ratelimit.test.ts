@@ -1,6 +1,7 @@
 /** `sluice ratelimit` as an operator of envoyproxy/ratelimit starts it: by its environment, its folder, on a real Redis, over its ports. */
+import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -176,6 +177,26 @@ describe('its settings', () => {
   test('what has no effect here is said', async () => {
     const part = await start({ REDIS_POOL_SIZE: '50' });
     expect(part.printed()).toContain('REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines');
+  });
+
+  test('gRPC over TLS, with a certificate that is renewed while it serves', async () => {
+    const certificate = async (): Promise<void> => {
+      execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'grpc.key', '-out', 'grpc.pem', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], { cwd: folder, stdio: 'pipe' });
+    };
+    await certificate();
+    const part = await start({ GRPC_SERVER_USE_TLS: 'true', GRPC_SERVER_TLS_CERT: join(folder, 'grpc.pem'), GRPC_SERVER_TLS_KEY: join(folder, 'grpc.key') });
+    const asked = async (): Promise<Code> => {
+      const client = dialGrpc(`localhost:${part.grpcPort}`, { tls: { ca: await readFile(join(folder, 'grpc.pem')) } });
+      try {
+        return fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, user('tls', 'fast'))), { timeoutMs: 2000 })).overallCode;
+      } finally {
+        client.close();
+      }
+    };
+    expect(await asked()).toBe(Code.OK);
+    await certificate();
+    await until('the new one is shown', async () => asked().catch(() => undefined));
+    expect(part.printed()).toContain('the certificate is renewed');
   });
 
   test('windows of a second in a Redis of their own', async () => {

@@ -5,7 +5,7 @@ export const RULES_ERRORS = {
   RULES_YAML: { means: 'The text is not YAML, or uses what a policy cannot hold.', fix: 'Look at the marked place; an expression that holds YAML\'s own characters must stand in quotes.' },
   RULES_QUOTE_IT: { means: 'YAML reads the value as something else than text (a tag, nothing, a map), where an expression is expected.', fix: 'Put the whole expression in single quotes.' },
   RULES_DOCUMENT: { means: 'A document is not a policy: its top is not a map, or it belongs to something else.', fix: 'A policy has `rules`, `handlers`, `attributes` and `settings` at its top.' },
-  RULES_PEER_FORMAT: { means: 'The document is in the format of envoyproxy/ratelimit or Istio, which this release does not translate.', fix: 'Write the rules in Sluice\'s own language, or leave the file out of the folder.' },
+  RULES_PEER_FORMAT: { means: 'The document is in the format of envoyproxy/ratelimit or Istio, which this release does not translate.', fix: 'Write the rules in Sluice\'s own language, or leave the file out of the folder; for files of envoyproxy/ratelimit there is `sluice ratelimit`.' },
   RULES_UNKNOWN_KEY: { means: 'A key that is not known at this place.', fix: 'Use the key that the message names, or remove it.' },
   RULES_MISSING_KEY: { means: 'A key that must be there is not.', fix: 'Add it.' },
   RULES_DUPLICATE: { means: 'Two things have one name.', fix: 'Rename or remove one of the two.' },
