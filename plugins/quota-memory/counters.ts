@@ -1,6 +1,7 @@
 /** All counters of one handler, bounded. */
 import type { Algorithm, Host, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 import { type Placed, Shelf } from './shelf.ts';
+import { chargedBefore, onceKey, onceName } from './once.ts';
 import { askCounter } from './windows.ts';
 
 /** The counters of one name, algorithm and period, by key. */
@@ -44,13 +45,17 @@ export class Counters {
   charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[] {
     const nowMs = this.#options.clock.nowMs();
     const [first] = asks;
-    if (asks.length === 1 && first !== undefined) return [answerOf(this.#counterOf(first, nowMs), first, nowMs)];
-    const done = asks.map((ask) => {
+    if (asks.length === 1 && first !== undefined && first.once === undefined) return [answerOf(this.#counterOf(first, nowMs), first, nowMs)];
+    const done = asks.map((given) => {
+      const ask = this.#wasCharged(given, nowMs) ? chargedBefore(given) : given;
       const counter = this.#counterOf(ask, nowMs);
       const { a, b, c } = counter;
       return { ask, counter, a, b, c, answer: answerOf(counter, ask, nowMs) };
     });
-    if (done.every(({ answer }) => answer.granted)) return done.map(({ answer }) => answer);
+    if (done.every(({ answer }) => answer.granted)) {
+      for (const { ask } of done) if (ask.once !== undefined && ask.cost > 0) this.#onceOf(ask, nowMs).a = nowMs + ask.perMs;
+      return done.map(({ answer }) => answer);
+    }
     for (const { counter, a, b, c } of done.toReversed()) Object.assign(counter, { a, b, c });
     // Those that could pass say what is left, uncharged.
     return done.map(({ ask, counter, answer }) => (answer.granted ? { ...answerOf(counter, { ...ask, cost: 0 }, nowMs), granted: true } : answer));
@@ -60,6 +65,21 @@ export class Counters {
     this.#shelves = [];
     this.#drawers.clear();
     this.#size = 0;
+  }
+
+  #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
+    return ask.once !== undefined && this.#onceOf(ask, nowMs).a > nowMs;
+  }
+
+  /** A counter that is in use as long as nothing is charged for it again. On the shelf of `gcra`, whose counters end in any order. */
+  #onceOf({ bucket, key, once, perMs }: QuotaAsk<Bucket>, nowMs: number): Placed {
+    const { shelf, counters } = this.#drawerOf(onceName(bucket), 'gcra', perMs);
+    const name = onceKey(key, once);
+    const known = counters.get(name);
+    if (known !== undefined) return known;
+    this.#makeRoom(nowMs);
+    this.#size++;
+    return shelf.add(counters, name);
   }
 
   #drawerOf(counter: string, algorithm: Algorithm, perMs: number): Drawer {

@@ -1,6 +1,7 @@
 /** The counters of one handler for several workers: one table in shared memory, exact because one worker at a time is inside. */
 import { type Host, type QuotaAnswer, type QuotaAsk, SharedLock } from 'sluice/plugin';
 import type { Bucket } from './counters.ts';
+import { chargedBefore, onceKey, onceName } from './once.ts';
 import { askCounter, type Counter } from './windows.ts';
 
 /** A key has its place in one set; where a set is full of counters in use, the one that ends first starts anew. */
@@ -48,16 +49,24 @@ export class SharedCounters {
   charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[] {
     const nowMs = this.#clock.nowMs();
     return this.#lock.within(() => {
-      const done = asks.map((ask) => {
+      const done = asks.map((given) => {
+        const ask = this.#wasCharged(given, nowMs) ? chargedBefore(given) : given;
         const place = this.#placeOf(ask, nowMs);
         const before = this.#values.slice(place * 3, place * 3 + 3);
         return { ask, place, before, answer: this.#ask(ask, place, nowMs) };
       });
-      if (done.every(({ answer }) => answer.granted)) return done.map(({ answer }) => answer);
+      if (done.every(({ answer }) => answer.granted)) {
+        for (const { ask } of done) if (ask.once !== undefined && ask.cost > 0) this.#values[this.#placeOf(onceOf(ask), nowMs) * 3] = nowMs + ask.perMs;
+        return done.map(({ answer }) => answer);
+      }
       for (const { place, before } of done.toReversed()) this.#values.set(before, place * 3);
       // Those that could pass say what is left, uncharged.
       return done.map(({ ask, place, answer }) => (answer.granted ? { ...this.#ask({ ...ask, cost: 0 }, place, nowMs), granted: true } : answer));
     });
+  }
+
+  #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
+    return ask.once !== undefined && (this.#values[this.#placeOf(onceOf(ask), nowMs) * 3] as number) > nowMs;
   }
 
   #ask(ask: QuotaAsk<Bucket>, place: number, nowMs: number): QuotaAnswer {
@@ -98,6 +107,9 @@ export class SharedCounters {
     this.#head[SEED_OTHER] = other;
   }
 }
+
+/** As if it were a counter. */
+const onceOf = (ask: QuotaAsk<Bucket>): QuotaAsk<Bucket> => ({ ...ask, bucket: { ...ask.bucket, counter: onceName(ask.bucket) }, key: onceKey(ask.key, ask.once) });
 
 /** 32 bits of a text: MurmurHash3's mixing, a UTF-16 unit at a time. */
 function hash(text: string, seed: number): number {

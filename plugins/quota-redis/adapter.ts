@@ -2,7 +2,7 @@
 import { type Algorithm, defineAdapter, quota } from 'sluice/plugin';
 import { connectionOptions } from '../redis-client/config.ts';
 import { configSchema } from './config.ts';
-import { counterKey } from './counter-key.ts';
+import { counterKey, onceKey } from './counter-key.ts';
 import { answersOf, argumentsOf, SCRIPT, SCRIPT_SHA1 } from './script.ts';
 
 interface Bucket {
@@ -29,6 +29,7 @@ export default defineAdapter({
         bucket: ({ counter, algorithm }) => ({ counter, algorithm }),
         async charge(asks) {
           const keys = asks.map(({ bucket, key, perMs }) => counterKey(config.prefix, bucket, perMs, key));
+          for (const { bucket, key, perMs, once } of asks) if (once !== undefined) keys.push(onceKey(config.prefix, bucket, perMs, key, once));
           const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
           return answersOf(asks, await connection.ask((redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keys, argumentsOf(asks, nowMs))) as number[]);
         },

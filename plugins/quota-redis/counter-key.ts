@@ -11,6 +11,11 @@ export function counterKey(prefix: string, { counter, algorithm }: { readonly co
   return `${prefix}${LETTER[algorithm]}:${perMs}:${counter.replaceAll('%', '%25').replaceAll(':', '%3A')}:${keyPart(key)}`;
 }
 
+/** `sluice:o:f:60000:per-user:="ann":id`: what a counter was charged for once. */
+export function onceKey(prefix: string, bucket: { readonly counter: string; readonly algorithm: Algorithm }, perMs: number, key: string, once: string): string {
+  return counterKey(`${prefix}o:`, bucket, perMs, `${JSON.stringify(key)}:${once}`);
+}
+
 /** Told apart by the first character. Half a surrogate pair would become U+FFFD on the way and meet others; JSON escapes it. */
 function keyPart(key: string): string {
   const exact = key.isWellFormed() ? `=${key}` : `~${JSON.stringify(key)}`;

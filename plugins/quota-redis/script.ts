@@ -3,11 +3,12 @@ import { createHash } from 'node:crypto';
 import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 
 /**
- * KEYS: the counter of each ask. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm (in upper case where it
- * is owed: charged beyond the limit too), cost, limit, burst, period in ms.
+ * KEYS: the counter of each ask, then what is charged once. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm (in upper case where it
+ * is owed: charged beyond the limit too), cost, limit, burst, period in ms, and the place in KEYS of what it is
+ * charged once for, or 0.
  * A fixed window is kept as "END USED": the window's end and what was used, so a clock set back does not give the window again.
  * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
- * GCRA is kept as its theoretical arrival time. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
+ * GCRA is kept as its theoretical arrival time. What is charged once is kept as the time until which it is not charged again. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
  * Answers granted (1 or 0), remaining and reset for each ask. Writes nothing where one is refused.
  */
 export const SCRIPT = `
@@ -74,26 +75,38 @@ local function kept(key)
 end
 
 local before, states, answers, all = {}, {}, {}, true
+local asked = (#ARGV - 1) / 6
+local once = {}
+for at = 1, asked do
+  local place = tonumber(ARGV[at * 6 + 1])
+  if place > 0 then once[at] = { KEYS[place], (tonumber(redis.call('GET', KEYS[place]) or '0') or 0) > now } end
+end
+local function cost_of(at)
+  if once[at] and once[at][2] then return 0 end
+  return tonumber(ARGV[at * 6 - 3])
+end
 local function ask(at, from, cost)
-  local base = at * 5 - 3
+  local base = at * 6 - 4
   local letter = string.lower(ARGV[base])
-  owed = letter ~= ARGV[base]
+  owed = letter ~= ARGV[base] or (once[at] and once[at][2])
   local count = letter == 'g' and gcra or letter == 's' and sliding or fixed
   return count(from, cost, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]))
 end
-for at, key in ipairs(KEYS) do
+for at = 1, asked do
+  local key = KEYS[at]
   if not before[key] then
     before[key] = kept(key)
     states[key] = before[key]
   end
-  local granted, remaining, reset, first, second, third = ask(at, states[key], tonumber(ARGV[at * 5 - 2]))
+  local granted, remaining, reset, first, second, third = ask(at, states[key], cost_of(at))
   states[key] = { first, second, third }
   answers[at] = { granted, remaining, reset }
   all = all and granted
 end
 
 local told = {}
-for at, key in ipairs(KEYS) do
+for at = 1, asked do
+  local key = KEYS[at]
   local granted, remaining, reset = answers[at][1], answers[at][2], answers[at][3]
   if not all and granted then
     local _
@@ -102,11 +115,13 @@ for at, key in ipairs(KEYS) do
   told[at * 3 - 2], told[at * 3 - 1], told[at * 3] = granted and 1 or 0, remaining, reset
 end
 if all then
-  for at, key in ipairs(KEYS) do
-    if tonumber(ARGV[at * 5 - 2]) > 0 and states[key] then
+  for at = 1, asked do
+    local key = KEYS[at]
+    if once[at] and cost_of(at) > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 6]), 'PX', ARGV[at * 6] + 2000) end
+    if cost_of(at) > 0 and states[key] then
       local state = states[key]
       local value = string.format('%.17g', state[1])
-      local letter = string.lower(ARGV[at * 5 - 3])
+      local letter = string.lower(ARGV[at * 6 - 4])
       if letter ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
       if letter == 's' then value = value .. ' ' .. string.format('%.17g', state[3]) end
       redis.call('SET', key, value, 'PX', math.max(1, math.ceil(state[1] - now)) + 2000)
@@ -124,7 +139,10 @@ export const LETTER: Readonly<Record<Algorithm, string>> = { fixed: 'f', gcra: '
 /** ARGV, in the order that the script expects. */
 export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: Algorithm }>[], nowMs: number | undefined): (string | number)[] {
   const told: (string | number)[] = [nowMs ?? ''];
-  for (const { bucket, cost, limit, burst, perMs, owed = false } of asks) told.push(owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs);
+  let place = asks.length;
+  for (const { bucket, cost, limit, burst, perMs, once, owed = false } of asks) {
+    told.push(owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, once === undefined ? 0 : ++place);
+  }
   return told;
 }
 

@@ -65,7 +65,7 @@ function matched(rule: Rule, bag: RecordingBag): MatchedRule {
 function lookAtInputs({ action }: Rule, bag: RecordingBag): void {
   if (action === undefined || action.kind === 'deny') return;
   if (action.kind === 'quota') {
-    for (const part of [...action.key, action.limit, action.cost, action.burst]) part?.evaluate(bag);
+    for (const part of [...action.key, action.limit, action.cost, action.burst, action.once]) part?.evaluate(bag);
   } else if (action.kind === 'allow' || action.kind === 'check') action.ask?.input(bag);
   else action.input(bag);
 }

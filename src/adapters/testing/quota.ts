@@ -126,6 +126,21 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       assert.deepEqual((({ granted, remaining }) => ({ granted, remaining }))(await charge1(ask(mine, { limit: 5, cost: 4, owed: true }))), { granted: true, remaining: 0 });
       assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).granted, false, 'who owes more than the limit is let in');
     }),
+    of('what is charged once is not charged again for a period', async ({ opened, bucket, ask, charge, charge1 }) => {
+      const mine = bucket();
+      const of = (once: string, more: Partial<QuotaAsk> = {}): QuotaAsk => ask(mine, { limit: 10, cost: 4, once, ...more });
+      for (let times = 0; times < 3; times++) assert.deepEqual((({ granted, remaining }) => ({ granted, remaining }))(await charge1(of('one'))), { granted: true, remaining: 6 });
+      assert.equal((await charge1(of('other'))).remaining, 2);
+      assert.equal((await charge1(of('third'))).granted, false, 'what was refused was not charged');
+      assert.equal((await charge1(of('third'))).granted, false);
+      assert.equal((await charge1(of('one', { cost: 9 }))).granted, true, 'what was charged is granted, whatever is left');
+      assert.equal((await charge1(of('one', { key: 'bob' }))).remaining, 6, 'another key is charged for itself');
+      const both = await charge(of('new', { cost: 1 }), ask(bucket({ counter: 'narrow' }), { limit: 0, once: 'new' }));
+      assert.deepEqual(both.map(({ granted }) => granted), [true, false]);
+      assert.equal((await charge1(of('new', { cost: 1 }))).remaining, 1, 'what was refused with another is not known as charged');
+      opened.clock.advance(2 * MINUTE_MS + 1);
+      assert.equal((await charge1(of('one'))).remaining, 6, 'after a period it is charged again');
+    }),
     of('a limit of 0 grants nothing', async ({ bucket, ask, charge1 }) => {
       const answer = await charge1(ask(bucket(), { limit: 0 }));
       assert.deepEqual({ granted: answer.granted, remaining: answer.remaining }, { granted: false, remaining: 0 });

@@ -91,7 +91,18 @@ function askOf(snapshot: Snapshot, prepared: PreparedRule, action: QuotaAction, 
   const cost = action.cost === undefined ? (isLimit ? hitsOf(snapshot, bag) : 1) : amount(outcome, 'cost', action.cost, bag);
   const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
   if (limit === undefined || cost === undefined || burst === undefined) return undefined;
-  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs };
+  const once = onceOf(outcome, action.once, bag);
+  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs, ...(once === undefined ? {} : { once }) };
+}
+
+/** Without it a request is charged each time; so it is where it is empty, and where it fails, which is counted. */
+function onceOf(outcome: RuleOutcome, compiled: Compiled | undefined, bag: RequestBag): string | undefined {
+  if (compiled === undefined) return undefined;
+  const value = compiled.evaluate(bag);
+  if (value === '') return undefined;
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return String(value);
+  outcome.failed = true;
+  return undefined;
 }
 
 /** A number from 0 to 2^53; anything else has failed. */

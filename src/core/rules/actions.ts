@@ -103,7 +103,7 @@ export class ActionReader {
   }
 
   #quota(node: Node, ruleName: string): ReadAction | undefined {
-    const fields = fieldsOf(node, 'quota', this.#findings)?.only(['handler', 'key', 'limit', 'per', 'cost', 'algorithm', 'burst', 'counter', 'override', 'params']);
+    const fields = fieldsOf(node, 'quota', this.#findings)?.only(['handler', 'key', 'limit', 'per', 'cost', 'algorithm', 'burst', 'counter', 'once', 'override', 'params']);
     if (fields === undefined) return undefined;
     const handler = this.handler(fields, 'quota');
     const serves = handler?.adapter.serves.quota;
@@ -119,13 +119,15 @@ export class ActionReader {
     const burst = number('burst', fields.node('burst'));
     if (burst !== undefined && algorithm !== 'gcra') this.#findings.error('RULES_MISPLACED', fields.entry('burst')?.keyPlace ?? fields.place, 'burst goes with algorithm: gcra');
     const key = (keyNode === undefined ? [] : listOfNodes(keyNode, 'key', this.#findings)?.items ?? []).flatMap((item) => expressionOf(item, 'key', this.#attributes, this.#findings, { given: this.#given, isQuota: true }) ?? []);
+    const onceNode = fields.node('once');
+    const once = onceNode === undefined ? undefined : expressionOf(onceNode, 'once', this.#attributes, this.#findings, { given: this.#given, isQuota: true, accept: ({ kind }) => ['string', 'int', 'uint', 'dyn'].includes(kind), wanted: 'a text or a number' });
     const counter = fields.text('counter') ?? ruleName;
     const override = fields.flag('override') ?? true;
     const params = serves === undefined ? undefined : this.params(fields, serves.params);
     if (handler === undefined || perMs === undefined || limit === undefined || algorithm === undefined || params === undefined) return undefined;
-    const compiled = [...key, limit, ...(cost === undefined ? [] : [cost]), ...(burst === undefined ? [] : [burst])];
+    const compiled = [...key, limit, ...(cost === undefined ? [] : [cost]), ...(burst === undefined ? [] : [burst]), ...(once === undefined ? [] : [once])];
     return {
-      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, key, limit, cost, burst, override, descriptorKeys: [] },
+      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, key, limit, cost, burst, once, override, descriptorKeys: [] },
       compiled, output: {},
     };
   }

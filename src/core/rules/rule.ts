@@ -60,6 +60,8 @@ export interface QuotaAction {
   readonly cost: Compiled | undefined;
   /** `undefined`: as `limit`. */
   readonly burst: Compiled | undefined;
+  /** What a request is known by, so that it is charged once in a period. */
+  readonly once: Compiled | undefined;
   /** Whether a limit in the request (RateLimitOverride) replaces limit and per. */
   readonly override: boolean;
   /** Keys of `ratelimit.descriptor` that it reads: a descriptor without one of them is not asked. */

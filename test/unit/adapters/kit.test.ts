@@ -100,14 +100,15 @@ describe('check', () => {
 });
 
 describe('quota', () => {
-  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean }
+  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean; readonly chargesAgain?: boolean }
   /** Fixed windows, and one fault. */
   const counting = (fault: Fault): Adapter => defineAdapter({
     name: 'quota-faulty', summary: 'Counts, with a fault.', config: z.strictObject({}), serves: { quota: { algorithms: ['fixed'] } },
     async open(_, host) {
       const counts = new Map<string, { end: number; used: number }>();
       const own = fakeClock();
-      const one = ({ bucket, key, cost, limit, perMs, owed = false }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
+      const charged = new Map<string, number>();
+      const one = ({ bucket, key, cost: asked, limit, perMs, once, owed: owes = false }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
         const nowMs = fault.ownClock === true ? own.nowMs() : host.clock.nowMs();
         const name = [fault.oneCounter === true ? '' : bucket, perMs, fault.oneKey === true ? '' : key].join('\n');
         let count = counts.get(name);
@@ -116,10 +117,16 @@ describe('quota', () => {
           counts.set(name, count);
         }
         const { used, end } = count;
+        const onceName = `${name}\n${once}`;
+        const isCharged = once !== undefined && fault.chargesAgain !== true && (charged.get(onceName) ?? 0) > nowMs;
+        const [cost, owed] = isCharged ? [0, true] : [asked, owes];
         const taken = cost === 0 && fault.zeroCharges === true ? 1 : cost;
         const granted = (owed && fault.forgives !== true) || used + taken <= limit;
         const kept = count;
-        return { answer: { granted, limit, remaining: Math.max(0, limit - used - (granted ? taken : 0)), resetMs: end - nowMs }, charge: () => { kept.used = used + taken; } };
+        return { answer: { granted, limit, remaining: Math.max(0, limit - used - (granted ? taken : 0)), resetMs: end - nowMs }, charge: () => {
+          kept.used = used + taken;
+          if (once !== undefined && taken > 0) charged.set(onceName, nowMs + perMs);
+        } };
       };
       return quota({
         bucket: ({ counter }) => counter,
@@ -142,6 +149,7 @@ describe('quota', () => {
     ['one count for all keys', { oneKey: true }, ['fixed: keys are apart, and of any text']],
     ['one count for all counters', { oneCounter: true }, ['fixed: counters are apart; rules that name one counter share it']],
     ['a clock of its own', { ownClock: true }, ['fixed: a window ends by the clock, not a period after the first ask', 'fixed: refuses, then grants again when its time is over, by the clock', 'fixed: the reset is the end of the window, granted or refused']],
+    ['one that charges again', { chargesAgain: true }, ['fixed: what is charged once is not charged again for a period']],
     ['one that forgives debts', { forgives: true }, ['fixed: what is owed is charged beyond the limit too']],
     ['windows from the first ask', { fromFirst: true }, ['fixed: a day is a day of UTC', 'fixed: a window ends by the clock, not a period after the first ask', 'fixed: the reset is the end of the window, granted or refused']],
   ])('%s', async (_, fault, failed) => {
