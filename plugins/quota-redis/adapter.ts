@@ -1,9 +1,10 @@
 /** Counts in Redis: exact over all replicas that share it. */
-import { type Algorithm, defineAdapter, quota } from 'sluice/plugin';
+import { type Algorithm, defineAdapter, quota, type QuotaAsk } from 'sluice/plugin';
 import { connectionOptions } from '../redis-client/config.ts';
+import { chargeBySlot, slotTag } from './by-slot.ts';
 import { configSchema } from './config.ts';
 import { counterKey, onceKey } from './counter-key.ts';
-import { answersOf, argumentsOf, SCRIPT, SCRIPT_SHA1 } from './script.ts';
+import { answersOf, argumentsOf, SCRIPT, SCRIPT_SHA1, type Told } from './script.ts';
 
 interface Bucket {
   readonly counter: string;
@@ -12,7 +13,7 @@ interface Bucket {
 
 export default defineAdapter({
   name: 'quota-redis',
-  summary: 'Counts in Redis: exact over all replicas that share it, one step of Redis for all asks of a call.',
+  summary: 'Counts in Redis: exact over all replicas that share it, one step of Redis for all asks of a call (on a cluster: of a key).',
   config: configSchema,
   serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding'] } },
   async open(config, host) {
@@ -24,15 +25,18 @@ export default defineAdapter({
     });
     // So that the first call after a reload finds it connected; where Redis is away, it goes on at once.
     await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(config.connectTimeoutMs)]));
+    async function run(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> {
+      const prefixOf = (key: string): string => (config.cluster === undefined ? config.prefix : `${config.prefix}${slotTag(key)}`);
+      const keys = asks.map(({ bucket, key, perMs }) => counterKey(prefixOf(key), bucket, perMs, key));
+      for (const { bucket, key, perMs, once } of asks) if (once !== undefined) keys.push(onceKey(prefixOf(key), bucket, perMs, key, once));
+      const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
+      return answersOf(asks, await connection.ask((redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keys, argumentsOf(asks, nowMs))) as number[]);
+    }
+
     return {
       ...quota<Bucket>({
         bucket: ({ counter, algorithm }) => ({ counter, algorithm }),
-        async charge(asks) {
-          const keys = asks.map(({ bucket, key, perMs }) => counterKey(config.prefix, bucket, perMs, key));
-          for (const { bucket, key, perMs, once } of asks) if (once !== undefined) keys.push(onceKey(config.prefix, bucket, perMs, key, once));
-          const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
-          return answersOf(asks, await connection.ask((redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keys, argumentsOf(asks, nowMs))) as number[]);
-        },
+        charge: (asks) => (config.cluster === undefined ? run(asks) : chargeBySlot(asks, run)),
       }),
       close: () => connection.close(),
     };

@@ -4,7 +4,7 @@ import { type QuotaAnswer, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
 import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
-import { startRedisSentinel } from '../../test/parts/redis-kinds.ts';
+import { type RedisClusterPart, startRedisCluster, startRedisSentinel } from '../../test/parts/redis-kinds.ts';
 import adapter from './adapter.ts';
 import { counterKey } from './counter-key.ts';
 
@@ -33,6 +33,8 @@ testAdapter(adapter, {
     bad({ url: 'redis://mymaster:6379', sentinels: ['127.0.0.1:1'] }, /the name that they know the master by/),
     bad({ sentinels: ['127.0.0.1'], url: 'redis://mymaster' }, /expected HOST:PORT/),
     bad({ sentinelPassword: 'x' }, /goes with sentinels/),
+    bad({ cluster: [], db: 1 }, /the database 0 alone/),
+    bad({ cluster: [], sentinels: ['127.0.0.1:1'], url: 'redis://m' }, /not both/),
     bad({ url: 'rediss://127.0.0.1:1', tls: { ca: 'not-there.pem' } }, /not-there\.pem/),
   ],
 });
@@ -209,5 +211,49 @@ describe('quota-redis without Redis', () => {
     await eventually(async () => expect((await absent.charge(absent.bucket())).granted).toBe(true), 8000);
     await absent.close();
     await late.stop();
+  });
+});
+
+describe('on a cluster of three masters', () => {
+  let cluster: RedisClusterPart;
+  beforeAll(async () => { cluster = await startRedisCluster(); }, 60_000);
+  afterAll(async () => cluster.stop());
+  const config = () => ({ url: cluster.nodes[0]?.url ?? '', cluster: cluster.nodes.slice(1).map(({ port }) => `127.0.0.1:${port}`) });
+
+  testAdapter(adapter, { runner: { describe, test }, config: () => ({ ...config(), clock: 'local' }) });
+
+  test('asks for keys in different slots: all or none, and what was charged is given back', async () => {
+    const opened = await openForTest(adapter, { config: { ...config(), clock: 'local' } });
+    const bucket = opened.handler.bucket?.({ rule: 'r', counter: `slots ${Math.random()}`, algorithm: 'fixed', perMs: 86_400_000, params: undefined });
+    const ask = (key: string, limit: number, more: object = {}) => ({ bucket, key, cost: 1, limit, burst: limit, perMs: 86_400_000, ...more });
+    const charge = async (...asks: ReturnType<typeof ask>[]): Promise<(number | string)[]> => (await opened.handler.charge?.(asks, testCall()) ?? []).map(({ granted, remaining }) => (granted ? remaining : 'refused'));
+    const keys = Array.from({ length: 8 }, (_, n) => `user ${n}`);
+    expect(await charge(...keys.map((key) => ask(key, 5)))).toEqual(keys.map(() => 4));
+    expect(await charge(...keys.map((key) => ask(key, 5)), ask('full', 0))).toEqual([...keys.map(() => 4), 'refused']);
+    expect(await charge(...keys.map((key) => ask(key, 5, { cost: 0 })))).toEqual(keys.map(() => 4));
+    // What is charged once, and given back, is not known as charged.
+    expect(await charge(ask('user 1', 5, { once: 'id' }), ask('full', 0))).toEqual([4, 'refused']);
+    expect(await charge(ask('user 1', 5, { once: 'id' }), ask('user 2', 5, { once: 'id' }))).toEqual([3, 3]);
+    expect(await charge(ask('user 1', 5, { once: 'id' }), ask('user 2', 5, { once: 'id' }))).toEqual([3, 3]);
+    // Charged before: it is not given back a second time.
+    expect(await charge(ask('user 1', 5, { once: 'id' }), ask('full', 0))).toEqual([3, 'refused']);
+    expect(await charge(ask('user 1', 5, { cost: 0 }))).toEqual([3]);
+    await opened.close();
+  });
+
+  test('a node that dies fails the asks of its slots, and what others were charged is given back', async () => {
+    const own = await startRedisCluster();
+    const opened = await openForTest(adapter, { config: { url: own.nodes[0]?.url, cluster: own.nodes.slice(1).map(({ port }) => `127.0.0.1:${port}`), timeoutMs: 500 } });
+    const bucket = opened.handler.bucket?.({ rule: 'r', counter: 'dies', algorithm: 'fixed', perMs: 86_400_000, params: undefined });
+    const ask = (key: string, cost = 1) => ({ bucket, key, cost, limit: 5, burst: 5, perMs: 86_400_000 });
+    const charge = async (...asks: ReturnType<typeof ask>[]) => opened.handler.charge?.(asks, testCall());
+    const keys = Array.from({ length: 12 }, (_, n) => `user ${n}`);
+    await charge(...keys.map((key) => ask(key)));
+    await own.nodes[2]?.kill();
+    await expect(charge(...keys.map((key) => ask(key)))).rejects.toThrow(Unavailable);
+    const left = await Promise.all(keys.map(async (key) => (await charge(ask(key, 0)).catch(() => undefined))?.[0]?.remaining));
+    expect(new Set(left)).toEqual(new Set([4, undefined]));
+    await opened.close();
+    await own.stop();
   });
 });

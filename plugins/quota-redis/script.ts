@@ -9,7 +9,8 @@ import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
  * A fixed window is kept as "END USED": the window's end and what was used, so a clock set back does not give the window again.
  * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
  * GCRA is kept as its theoretical arrival time. What is charged once is kept as the time until which it is not charged again. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
- * Answers granted (1 or 0), remaining and reset for each ask. Writes nothing where one is refused.
+ * A cost below 0 gives back. Answers granted (1 or 0), remaining, reset and whether it was charged for each ask. Writes nothing where one
+ * is refused.
  */
 export const SCRIPT = `
 local now = tonumber(ARGV[1])
@@ -24,7 +25,7 @@ local function fixed(state, cost, limit, burst, per)
   local stop, used = state[1], state[2]
   if stop < window then stop, used = window, 0 end
   local granted = owed or used + cost <= limit
-  if granted then used = used + cost end
+  if granted then used = math.max(0, used + cost) end
   return granted, math.max(0, limit - used), stop - now, stop, used
 end
 
@@ -55,7 +56,7 @@ local function sliding(state, cost, limit, burst, per)
   local stop = next - per
   local before = last * math.min(1, (stop - now) / per)
   local granted = owed or before + used + cost <= limit + 0.000001
-  if granted then used = used + cost end
+  if granted then used = math.max(0, used + cost) end
   local reset = next - now
   if granted then
     if used == 0 then reset = last > 0 and stop - now or 0 end
@@ -82,8 +83,9 @@ for at = 1, asked do
   if place > 0 then once[at] = { KEYS[place], (tonumber(redis.call('GET', KEYS[place]) or '0') or 0) > now } end
 end
 local function cost_of(at)
-  if once[at] and once[at][2] then return 0 end
-  return tonumber(ARGV[at * 6 - 3])
+  local cost = tonumber(ARGV[at * 6 - 3])
+  if cost > 0 and once[at] and once[at][2] then return 0 end
+  return cost
 end
 local function ask(at, from, cost)
   local base = at * 6 - 4
@@ -112,13 +114,15 @@ for at = 1, asked do
     local _
     _, remaining, reset = ask(at, before[key], 0)
   end
-  told[at * 3 - 2], told[at * 3 - 1], told[at * 3] = granted and 1 or 0, remaining, reset
+  told[at * 4 - 3], told[at * 4 - 2], told[at * 4 - 1], told[at * 4] = granted and 1 or 0, remaining, reset, all and cost_of(at) > 0 and 1 or 0
 end
 if all then
   for at = 1, asked do
     local key = KEYS[at]
-    if once[at] and cost_of(at) > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 6]), 'PX', ARGV[at * 6] + 2000) end
-    if cost_of(at) > 0 and states[key] then
+    local cost = cost_of(at)
+    if once[at] and cost > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 6]), 'PX', ARGV[at * 6] + 2000) end
+    if once[at] and cost < 0 then redis.call('DEL', once[at][1]) end
+    if cost ~= 0 and states[key] then
       local state = states[key]
       local value = string.format('%.17g', state[1])
       local letter = string.lower(ARGV[at * 6 - 4])
@@ -146,8 +150,11 @@ export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: Algori
   return told;
 }
 
-export function answersOf(asks: readonly QuotaAsk[], told: readonly number[]): QuotaAnswer[] {
+/** An answer, and whether its counter was charged for it now. */
+export interface Told extends QuotaAnswer { readonly isCharged: boolean }
+
+export function answersOf(asks: readonly QuotaAsk[], told: readonly number[]): Told[] {
   return asks.map(({ limit }, at) => ({
-    granted: told[at * 3] === 1, limit, remaining: told[at * 3 + 1] ?? 0, resetMs: told[at * 3 + 2] ?? 0,
+    granted: told[at * 4] === 1, limit, remaining: told[at * 4 + 1] ?? 0, resetMs: told[at * 4 + 2] ?? 0, isCharged: told[at * 4 + 3] === 1,
   }));
 }

@@ -11,12 +11,13 @@ const tlsSchema = z.strictObject({
   serverName: z.string().min(1).optional().describe('The name that Redis\'s certificate must have. Default: the host of the url.'),
 });
 
-const SENTINEL = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/;
+const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/;
 
 /** Keys of a config; {@link checkRedis} looks at them together. */
 export const redisShape = {
   url: z.string().describe('Where Redis is: redis://HOST:PORT, or rediss:// for TLS. The port is 6379 where none is said. With sentinels it is redis://MASTER, the name that they know it by.'),
-  sentinels: z.array(z.string().regex(SENTINEL, 'expected HOST:PORT')).min(1).optional().describe('Where the sentinels are that know which server is the master now: HOST:PORT each.').meta({ examples: [['10.0.0.1:26379', '10.0.0.2:26379']] }),
+  sentinels: z.array(z.string().regex(ADDRESS, 'expected HOST:PORT')).min(1).optional().describe('Where the sentinels are that know which server is the master now: HOST:PORT each.').meta({ examples: [['10.0.0.1:26379', '10.0.0.2:26379']] }),
+  cluster: z.array(z.string().regex(ADDRESS, 'expected HOST:PORT')).optional().describe('Redis at url is a node of a cluster; here are other nodes to find it by, HOST:PORT each, none if one is enough.').meta({ examples: [['10.0.0.2:6379', '10.0.0.3:6379']] }),
   sentinelPassword: z.string().min(1).optional().meta({ secret: true, description: 'The password of the sentinels, where they have one.' }),
   username: z.string().min(1).optional().describe('The user of Redis\'s ACL. Default: Redis\'s default user.'),
   password: z.string().min(1).optional().meta({ secret: true, description: 'The password, best as { $env: NAME }.' }),
@@ -30,7 +31,7 @@ export const redisShape = {
 export type RedisConfig = z.output<z.ZodObject<typeof redisShape>>;
 
 /** For `.check()` of a config that has {@link redisShape}. */
-export function checkRedis({ value: { url, tls, sentinels, sentinelPassword }, issues }: { readonly value: Pick<RedisConfig, 'url' | 'tls' | 'sentinels' | 'sentinelPassword'>; readonly issues: z.core.$ZodRawIssue[] }): void {
+export function checkRedis({ value: { url, db, tls, sentinels, sentinelPassword, cluster }, issues }: { readonly value: Pick<RedisConfig, 'url' | 'db' | 'tls' | 'sentinels' | 'sentinelPassword' | 'cluster'>; readonly issues: z.core.$ZodRawIssue[] }): void {
   const wrong = (path: string, message: string): void => { issues.push({ code: 'custom', path: [path], message, input: undefined }); };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (parsed === undefined || !['redis:', 'rediss:'].includes(parsed.protocol) || parsed.hostname === '') {
@@ -41,6 +42,8 @@ export function checkRedis({ value: { url, tls, sentinels, sentinelPassword }, i
   if (!['', '/'].includes(parsed.pathname) || parsed.search !== '') wrong('url', 'nothing may follow the port; the database is named by db');
   if (sentinels !== undefined && parsed.port !== '') wrong('url', 'with sentinels it is redis://MASTER, the name that they know the master by, without a port');
   if (sentinels === undefined && sentinelPassword !== undefined) wrong('sentinelPassword', 'it goes with sentinels');
+  if (cluster !== undefined && sentinels !== undefined) wrong('cluster', 'Redis is a cluster or behind sentinels, not both');
+  if (cluster !== undefined && db !== 0) wrong('db', 'a cluster has the database 0 alone');
   if (tls !== undefined && parsed.protocol !== 'rediss:') wrong('tls', 'tls is for rediss://; write the url so, or leave tls away');
   if ((tls?.cert === undefined) !== (tls?.key === undefined)) wrong('tls', 'cert and key go together');
 }
@@ -55,6 +58,8 @@ export interface RedisAddress {
   readonly name?: string;
   readonly sentinels?: { readonly host: string; readonly port: number }[];
   readonly sentinelPassword?: string;
+  /** Nodes to begin with. */
+  readonly cluster?: { readonly host: string; readonly port: number }[];
   readonly sentinelTLS?: TlsOptions;
   readonly enableTLSForSentinelMode?: boolean;
   readonly db: number;
@@ -65,7 +70,7 @@ export interface RedisAddress {
 }
 
 /** Reads the files that the config names, relative to its folder. */
-export async function connectionOptions({ url, sentinels, sentinelPassword, username, password, db, tls, connectTimeoutMs }: RedisConfig, folder: string): Promise<RedisAddress> {
+export async function connectionOptions({ url, sentinels, sentinelPassword, cluster, username, password, db, tls, connectTimeoutMs }: RedisConfig, folder: string): Promise<RedisAddress> {
   const { protocol, hostname, port } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
   const read = async (file: string | undefined): Promise<string | undefined> => (file === undefined ? undefined : readFile(resolve(folder, file), 'utf8'));
@@ -82,10 +87,10 @@ export async function connectionOptions({ url, sentinels, sentinelPassword, user
     };
   }
   const at = port === '' ? 6379 : Number(port);
-  return { ...common, shown: `${host}:${at}`, host, port: at, ...(isTls ? { tls: { servername: host, ...secure } } : {}) };
+  return { ...common, shown: `${host}:${at}`, host, port: at, ...(cluster === undefined ? {} : { cluster: [{ host, port: at }, ...cluster.map(addressOf)] }), ...(isTls ? { tls: { servername: host, ...secure } } : {}) };
 }
 
 function addressOf(text: string): { readonly host: string; readonly port: number } {
-  const [, bracketed, plain = '', port] = SENTINEL.exec(text) ?? [];
+  const [, bracketed, plain = '', port] = ADDRESS.exec(text) ?? [];
   return { host: bracketed ?? plain, port: Number(port) };
 }
