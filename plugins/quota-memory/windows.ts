@@ -26,8 +26,8 @@ export function windowEnd(nowMs: number, perMs: number): number {
 }
 
 /** Charges a fixed window, or leaves it as it is and refuses. */
-export function askFixed(counter: Counter, { cost, limit, perMs, owed = false }: QuotaAsk, nowMs: number): QuotaAnswer {
-  const end = windowEnd(nowMs, perMs);
+export function askFixed(counter: Counter, { cost, limit, perMs, endsAtMs, owed = false }: QuotaAsk, nowMs: number): QuotaAnswer {
+  const end = endsAtMs ?? windowEnd(nowMs, perMs);
   if (counter.a < end) { // not `!==`: a clock set back must not forget what was used
     counter.a = end;
     counter.b = 0;

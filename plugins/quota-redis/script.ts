@@ -4,8 +4,8 @@ import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 
 /**
  * KEYS: the counter of each ask, then what is charged once. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm (in upper case where it
- * is owed: charged beyond the limit too), cost, limit, burst, period in ms, and the place in KEYS of what it is
- * charged once for, or 0.
+ * is owed: charged beyond the limit too), cost, limit, burst, period in ms, the place in KEYS of what it is
+ * charged once for, or 0, and when a fixed window ends where that is no multiple of the period, or 0.
  * A fixed window is kept as "END USED": the window's end and what was used, so a clock set back does not give the window again.
  * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
  * GCRA is kept as its theoretical arrival time. What is charged once is kept as the time until which it is not charged again. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
@@ -20,8 +20,8 @@ if not now then
 end
 
 local owed = false
-local function fixed(state, cost, limit, burst, per)
-  local window = (math.floor(now / per) + 1) * per
+local function fixed(state, cost, limit, burst, per, ends)
+  local window = ends > 0 and ends or (math.floor(now / per) + 1) * per
   local stop, used = state[1], state[2]
   if stop < window then stop, used = window, 0 end
   local granted = owed or used + cost <= limit
@@ -76,23 +76,23 @@ local function kept(key)
 end
 
 local before, states, answers, all = {}, {}, {}, true
-local asked = (#ARGV - 1) / 6
+local asked = (#ARGV - 1) / 7
 local once = {}
 for at = 1, asked do
-  local place = tonumber(ARGV[at * 6 + 1])
+  local place = tonumber(ARGV[at * 7])
   if place > 0 then once[at] = { KEYS[place], (tonumber(redis.call('GET', KEYS[place]) or '0') or 0) > now } end
 end
 local function cost_of(at)
-  local cost = tonumber(ARGV[at * 6 - 3])
+  local cost = tonumber(ARGV[at * 7 - 4])
   if cost > 0 and once[at] and once[at][2] then return 0 end
   return cost
 end
 local function ask(at, from, cost)
-  local base = at * 6 - 4
+  local base = at * 7 - 5
   local letter = string.lower(ARGV[base])
   owed = letter ~= ARGV[base] or (once[at] and once[at][2])
   local count = letter == 'g' and gcra or letter == 's' and sliding or fixed
-  return count(from, cost, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]))
+  return count(from, cost, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]), tonumber(ARGV[base + 6]))
 end
 for at = 1, asked do
   local key = KEYS[at]
@@ -120,12 +120,12 @@ if all then
   for at = 1, asked do
     local key = KEYS[at]
     local cost = cost_of(at)
-    if once[at] and cost > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 6]), 'PX', ARGV[at * 6] + 2000) end
+    if once[at] and cost > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 7 - 1]), 'PX', ARGV[at * 7 - 1] + 2000) end
     if once[at] and cost < 0 then redis.call('DEL', once[at][1]) end
     if cost ~= 0 and states[key] then
       local state = states[key]
       local value = string.format('%.17g', state[1])
-      local letter = string.lower(ARGV[at * 6 - 4])
+      local letter = string.lower(ARGV[at * 7 - 5])
       if letter ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
       if letter == 's' then value = value .. ' ' .. string.format('%.17g', state[3]) end
       redis.call('SET', key, value, 'PX', math.max(1, math.ceil(state[1] - now)) + 2000)
@@ -144,8 +144,8 @@ export const LETTER: Readonly<Record<Algorithm, string>> = { fixed: 'f', gcra: '
 export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: Algorithm }>[], nowMs: number | undefined): (string | number)[] {
   const told: (string | number)[] = [nowMs ?? ''];
   let place = asks.length;
-  for (const { bucket, cost, limit, burst, perMs, once, owed = false } of asks) {
-    told.push(owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, once === undefined ? 0 : ++place);
+  for (const { bucket, cost, limit, burst, perMs, endsAtMs, once, owed = false } of asks) {
+    told.push(owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, once === undefined ? 0 : ++place, endsAtMs ?? 0);
   }
   return told;
 }

@@ -90,6 +90,8 @@ export interface QuotaAsk<B = unknown> {
   readonly burst: number;
   /** It has happened already: it is charged beyond the limit too, and always granted. */
   readonly owed?: boolean;
+  /** `fixed`: when its window ends, in ms since 1970, where that is not a multiple of `perMs` (a month). */
+  readonly endsAtMs?: number;
   /** Who says the same within a period of its first charge is not charged again: granted, and told what is left. */
   readonly once?: string;
   /** The period where the request overrides the rule's own (RateLimitOverride); else the rule's. */

@@ -74,7 +74,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   const { clock = { nowMs: () => Date.now() }, log = SILENT, sampleReports = true } = options;
   const meters = new Meters();
   const kept = new KeptVerdicts();
-  const context = { openHandlers: options.openHandlers, meters, deadlines: new Deadlines(), log, reports: options.reports ?? DEFAULT_REPORT_QUEUE, graceMs: options.graceMs ?? 5000 };
+  const context = { nowMs: () => clock.nowMs(), openHandlers: options.openHandlers, meters, deadlines: new Deadlines(), log, reports: options.reports ?? DEFAULT_REPORT_QUEUE, graceMs: options.graceMs ?? 5000 };
   let snapshot: Snapshot | undefined;
   let isDrained = false;
   const retiring = new Set<Promise<void>>();

@@ -195,6 +195,17 @@ function ofFixed(of: Of): Behaviour[] {
       opened.clock.advance(1000);
       assert.equal((await charge1(ask(mine, { limit: 1 }))).granted, true);
     }),
+    of('a window that the call names ends when it says', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const endsAtMs = opened.clock.nowMs() + 100_000; // a minute, and more
+      assert.equal((await charge1(ask(mine, { limit: 1, endsAtMs }))).granted, true);
+      opened.clock.advance(90_000);
+      const over = await charge1(ask(mine, { limit: 1, endsAtMs }));
+      assert.equal(over.granted, false);
+      near(over.resetMs, 10_000);
+      opened.clock.advance(10_001);
+      assert.equal((await charge1(ask(mine, { limit: 1, endsAtMs: endsAtMs + 100_000 }))).granted, true);
+    }),
     of('a day is a day of UTC', async ({ opened, bucket, ask, charge1 }) => {
       opened.clock.toNextWindow(DAY_MS);
       opened.clock.advance(18 * 3_600_000);

@@ -92,7 +92,7 @@ function askOf(snapshot: Snapshot, prepared: PreparedRule, action: QuotaAction, 
   const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
   if (limit === undefined || cost === undefined || burst === undefined) return undefined;
   const once = onceOf(outcome, action.once, bag);
-  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs, ...(once === undefined ? {} : { once }) };
+  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs, ...(once === undefined ? {} : { once }), ...(override === undefined && action.calendar !== undefined ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 } : {}) };
 }
 
 /** Without it a request is charged each time; so it is where it is empty, and where it fails, which is counted. */

@@ -3,6 +3,7 @@
  * **In**: the fields of a rule, the handlers. **Out**: the action, what it reads, what its handler puts out.
  * **Fails**: with findings; the action is then `undefined`.
  */
+import { CALENDAR, type Calendar, calendarOf, isZone } from './calendar.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Algorithm, Capability, Shape } from '../../adapters/contract.ts';
 import type { Compiled } from '../../expression/index.ts';
@@ -103,12 +104,12 @@ export class ActionReader {
   }
 
   #quota(node: Node, ruleName: string): ReadAction | undefined {
-    const fields = fieldsOf(node, 'quota', this.#findings)?.only(['handler', 'key', 'limit', 'per', 'cost', 'algorithm', 'burst', 'counter', 'once', 'override', 'params']);
+    const fields = fieldsOf(node, 'quota', this.#findings)?.only(['handler', 'key', 'limit', 'per', 'cost', 'algorithm', 'burst', 'counter', 'once', 'override', 'params', 'zone']);
     if (fields === undefined) return undefined;
     const handler = this.handler(fields, 'quota');
     const serves = handler?.adapter.serves.quota;
     fields.required('per', 'the period, such as 1m');
-    const perMs = fields.spanMs('per', ['s', 'm', 'h', 'd', 'ms']);
+    const { perMs, calendar, zone } = this.#period(fields);
     const limitNode = fields.required('limit', 'how much may pass in a period, such as 100');
     const keyNode = fields.required('key', 'a list of expressions, each value of which has a count of its own; [] is one for all');
     const algorithm = this.#algorithm(fields);
@@ -118,6 +119,7 @@ export class ActionReader {
     const cost = number('cost', fields.node('cost'));
     const burst = number('burst', fields.node('burst'));
     if (burst !== undefined && algorithm !== 'gcra') this.#findings.error('RULES_MISPLACED', fields.entry('burst')?.keyPlace ?? fields.place, 'burst goes with algorithm: gcra');
+    if (calendar !== undefined && algorithm !== 'fixed') this.#findings.error('RULES_MISPLACED', fields.node('per')?.place ?? fields.place, 'a period of a calendar goes with algorithm: fixed');
     const key = (keyNode === undefined ? [] : listOfNodes(keyNode, 'key', this.#findings)?.items ?? []).flatMap((item) => expressionOf(item, 'key', this.#attributes, this.#findings, { given: this.#given, isQuota: true }) ?? []);
     const onceNode = fields.node('once');
     const once = onceNode === undefined ? undefined : expressionOf(onceNode, 'once', this.#attributes, this.#findings, { given: this.#given, isQuota: true, accept: ({ kind }) => ['string', 'int', 'uint', 'dyn'].includes(kind), wanted: 'a text or a number' });
@@ -127,9 +129,28 @@ export class ActionReader {
     if (handler === undefined || perMs === undefined || limit === undefined || algorithm === undefined || params === undefined) return undefined;
     const compiled = [...key, limit, ...(cost === undefined ? [] : [cost]), ...(burst === undefined ? [] : [burst]), ...(once === undefined ? [] : [once])];
     return {
-      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, key, limit, cost, burst, once, override, descriptorKeys: [] },
+      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, calendar, zone, key, limit, cost, burst, once, override, descriptorKeys: [] },
       compiled, output: {},
     };
+  }
+
+  /** `per: 15m`, or `per: month` with the time zone of its calendar. */
+  #period(fields: Fields): { readonly perMs: number | undefined; readonly calendar: Calendar | undefined; readonly zone: string } {
+    const per = fields.node('per');
+    const period = per?.kind === 'scalar' ? CALENDAR.find((word) => word === per.value) : undefined;
+    const zone = fields.text('zone');
+    const zonePlace = fields.node('zone')?.place ?? fields.place;
+    if (period === undefined) {
+      if (zone !== undefined) this.#findings.error('RULES_MISPLACED', zonePlace, `zone goes with per: ${CALENDAR.join(', ')}`);
+      return { perMs: fields.spanMs('per', ['s', 'm', 'h', 'd', 'ms']), calendar: undefined, zone: '' };
+    }
+    const name = zone ?? 'UTC';
+    if (!isZone(name)) {
+      this.#findings.error('RULES_VALUE', zonePlace, `zone is ${name}, which is no time zone; one such as Europe/Amsterdam is expected`);
+      return { perMs: undefined, calendar: undefined, zone: name };
+    }
+    const calendar = calendarOf(period, name);
+    return { perMs: calendar.lengthS * 1000, calendar, zone: `${period} ${name}` };
   }
 
   #algorithm(fields: Fields): Algorithm | undefined {

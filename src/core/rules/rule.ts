@@ -1,6 +1,7 @@
 /**
  * What a rule is once it is loaded: typed, compiled, frozen. Written by `core/rules`, read by match, dispatch and verdict.
  */
+import type { Calendar } from './calendar.ts';
 import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Algorithm, Shape } from '../../adapters/contract.ts';
@@ -53,7 +54,11 @@ export interface QuotaAction {
   readonly params: unknown;
   readonly counter: string;
   readonly algorithm: Algorithm;
+  /** About, of a calendar's. */
   readonly perMs: number;
+  readonly calendar: Calendar | undefined;
+  /** `month Europe/Amsterdam`; empty without a calendar. */
+  readonly zone: string;
   readonly key: readonly Compiled[];
   readonly limit: Compiled;
   /** `undefined`: 1, in `limit` calls `ratelimit.hits`. */

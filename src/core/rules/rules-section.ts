@@ -42,7 +42,7 @@ export class RulesSection {
   readonly #outs = new Map<string, Outputs>();
   readonly #groups = new Set<string>();
   readonly #waits: { readonly group: string; readonly node: Node }[] = [];
-  readonly #counters = new Map<string, { readonly perMs: number; readonly algorithm: string; readonly name: string }>();
+  readonly #counters = new Map<string, { readonly perMs: number; readonly zone: string; readonly algorithm: string; readonly name: string }>();
 
   constructor(context: RulesContext) {
     this.#context = context;
@@ -120,11 +120,11 @@ export class RulesSection {
     if (fields.has('sample') && kind !== 'report') findings.error('RULES_MISPLACED', place('sample'), 'sample goes with report; mode: { percent: ... } is for the others');
   }
 
-  #counter(name: string, { counter, handler, perMs, algorithm }: { counter: string; handler: string; perMs: number; algorithm: string }, node: Node): void {
+  #counter(name: string, { counter, handler, perMs, zone, algorithm }: { counter: string; handler: string; perMs: number; zone: string; algorithm: string }, node: Node): void {
     const id = `${handler} ${counter}`;
     const known = this.#counters.get(id);
-    if (known === undefined) this.#counters.set(id, { perMs, algorithm, name });
-    else if (known.perMs !== perMs || known.algorithm !== algorithm) this.#context.findings.error('RULES_COUNTER', node.place, `${name} shares the counter ${counter} with ${known.name}, but not its per and algorithm; make them equal, or name another counter`);
+    if (known === undefined) this.#counters.set(id, { perMs, zone, algorithm, name });
+    else if (known.perMs !== perMs || known.zone !== zone || known.algorithm !== algorithm) this.#context.findings.error('RULES_COUNTER', node.place, `${name} shares the counter ${counter} with ${known.name}, but not its per, zone and algorithm; make them equal, or name another counter`);
   }
 
   // ------------------------------------------------------------ calls

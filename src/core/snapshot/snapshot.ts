@@ -13,12 +13,15 @@ export class Snapshot {
   readonly #enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>;
   /** Of `ratelimit.*`, looked up once. */
   readonly slots: { readonly descriptor: number | undefined; readonly hits: number | undefined; readonly override: number | undefined };
+  /** Milliseconds since 1970. */
+  readonly nowMs: () => number;
   #calls = 0;
   #isRetired = false;
   #whenFree: (() => void) | undefined;
 
-  constructor(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, candidates: Candidates, enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>) {
+  constructor(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, candidates: Candidates, enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>, nowMs: () => number) {
     this.policy = policy;
+    this.nowMs = nowMs;
     this.handlers = handlers;
     this.candidates = candidates;
     this.#enrich = enrich;

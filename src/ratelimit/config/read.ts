@@ -6,12 +6,13 @@
 import { isMap, isScalar, isSeq, LineCounter, type Node as YamlNode, type Pair, parseAllDocuments, Scalar, type YAMLMap } from 'yaml';
 import { meant } from '../../attributes/nearest.ts';
 import type { Finding, Severity } from '../../core/rules/policy.ts';
+import { CALENDAR, calendarOf, isZone } from '../../core/rules/calendar.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
 import { type Json, type JsonObject, secondsOf, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
 import { type Limit, type Node, OUTAGES, type Outage } from './tree.ts';
 import { patternOf } from './wildcard.ts';
-import { CALENDAR, calendarWindow, isZone, spanWindow, type Window } from './window.ts';
+import { spanWindow, type Window } from './window.ts';
 
 export interface ConfigFile { readonly file: string; readonly text: string }
 
@@ -222,7 +223,7 @@ class FileReader {
     const calendar = CALENDAR.find((word) => word === text);
     if (calendar !== undefined) {
       const name = zone === undefined ? 'UTC' : this.#text(zone);
-      if (isZone(name)) return calendarWindow(calendar, name);
+      if (isZone(name)) return calendarOf(calendar, name);
       this.#errorAt(zone ?? map, 'RATELIMIT_SLUICE', `zone is '${name}', which is no time zone; write one such as Europe/Amsterdam`);
       return undefined;
     }

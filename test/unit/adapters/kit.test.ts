@@ -108,12 +108,12 @@ describe('quota', () => {
       const counts = new Map<string, { end: number; used: number }>();
       const own = fakeClock();
       const charged = new Map<string, number>();
-      const one = ({ bucket, key, cost: asked, limit, perMs, once, owed: owes = false }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
+      const one = ({ bucket, key, cost: asked, limit, perMs, endsAtMs, once, owed: owes = false }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
         const nowMs = fault.ownClock === true ? own.nowMs() : host.clock.nowMs();
         const name = [fault.oneCounter === true ? '' : bucket, perMs, fault.oneKey === true ? '' : key].join('\n');
         let count = counts.get(name);
         if (count === undefined || count.end <= nowMs) {
-          count = { end: fault.fromFirst === true ? nowMs + perMs : (Math.floor(nowMs / perMs) + 1) * perMs, used: 0 };
+          count = { end: endsAtMs ?? (fault.fromFirst === true ? nowMs + perMs : (Math.floor(nowMs / perMs) + 1) * perMs), used: 0 };
           counts.set(name, count);
         }
         const { used, end } = count;
