@@ -11,7 +11,7 @@ export default defineAdapter({
     maxKeys: z.int().min(1).max(10_000_000).default(1_000_000)
       .describe('How many counters are kept. Where all are in use, the oldest of those with the shortest period starts anew, and sluice_plugin_quota_memory_evicted_total counts it.'),
   }),
-  serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding'] } },
+  serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] } },
   selfContained: true,
   async open({ maxKeys }, host) {
     const evicted = host.metrics.counter('quota_memory_evicted', 'Counters forgotten while in use, because maxKeys was reached.');

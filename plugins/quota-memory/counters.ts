@@ -2,7 +2,7 @@
 import type { Algorithm, Host, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 import { type Placed, Shelf } from './shelf.ts';
 import { chargedBefore, onceKey, onceName } from './once.ts';
-import { askCounter } from './windows.ts';
+import { askCounter, type Entry } from './windows.ts';
 
 /** The counters of one name, algorithm and period, by key. */
 interface Drawer {
@@ -24,6 +24,7 @@ export interface CountersOptions {
   readonly onEvicted: () => void;
 }
 
+const NONE: readonly Entry[] = [];
 const SWEPT_PER_NEW_KEY = 2; // more than one, so that what is over goes faster than new keys come
 
 export class Counters {
@@ -49,14 +50,17 @@ export class Counters {
     const done = asks.map((given) => {
       const ask = this.#wasCharged(given, nowMs) ? chargedBefore(given) : given;
       const counter = this.#counterOf(ask, nowMs);
-      const { a, b, c } = counter;
-      return { ask, counter, a, b, c, answer: answerOf(counter, ask, nowMs) };
+      const { a, b, c, entries = NONE } = counter;
+      return { ask, counter, before: { a, b, c, entries }, answer: answerOf(counter, ask, nowMs) };
     });
     if (done.every(({ answer }) => answer.granted)) {
-      for (const { ask } of done) if (ask.once !== undefined && ask.cost > 0) this.#onceOf(ask, nowMs).a = nowMs + ask.perMs;
+      for (const { ask } of done) {
+        if (ask.once !== undefined && ask.release === true) this.#onceOf(ask, nowMs).a = 0;
+        else if (ask.once !== undefined && ask.cost > 0) this.#onceOf(ask, nowMs).a = nowMs + ask.perMs;
+      }
       return done.map(({ answer }) => answer);
     }
-    for (const { counter, a, b, c } of done.toReversed()) Object.assign(counter, { a, b, c });
+    for (const { counter, before } of done.toReversed()) Object.assign(counter, before);
     // Those that could pass say what is left, uncharged.
     return done.map(({ ask, counter, answer }) => (answer.granted ? { ...answerOf(counter, { ...ask, cost: 0 }, nowMs), granted: true } : answer));
   }
@@ -68,7 +72,7 @@ export class Counters {
   }
 
   #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
-    return ask.once !== undefined && this.#onceOf(ask, nowMs).a > nowMs;
+    return ask.once !== undefined && ask.release !== true && this.#onceOf(ask, nowMs).a > nowMs;
   }
 
   /** A counter that is in use as long as nothing is charged for it again. On the shelf of `gcra`, whose counters end in any order. */

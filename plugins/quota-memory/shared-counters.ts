@@ -42,6 +42,7 @@ export class SharedCounters {
   }
 
   bucket({ counter, algorithm, perMs }: Omit<Bucket, 'drawer'>): Bucket {
+    if (algorithm === 'log' || algorithm === 'concurrency') throw new Error(`algorithm: ${algorithm} is not counted across workers; use quota-redis, or one worker`);
     return { counter, algorithm, perMs, drawer: undefined };
   }
 

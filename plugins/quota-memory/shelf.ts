@@ -51,7 +51,7 @@ export class Shelf {
       if (this.#first.a <= nowMs) {
         this.dropFirst();
         dropped++;
-      } else if (this.algorithm !== 'gcra') {
+      } else if (this.algorithm === 'fixed' || this.algorithm === 'sliding') {
         break; // those behind end no earlier
       } else {
         this.toBack(this.#first); // one in steady use must not hide those behind it

@@ -9,7 +9,11 @@ export interface Counter {
   a: number;
   b: number;
   c: number;
+  /** `log` and `concurrency`: each charge, in the order they end; `a` is when the last does. */
+  entries?: readonly Entry[];
 }
+
+export interface Entry { readonly untilMs: number; readonly cost: number; readonly who: string | undefined }
 
 /** Charges by the counter's algorithm, or leaves it as it is and refuses. */
 export function askCounter(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number): QuotaAnswer {
@@ -17,6 +21,7 @@ export function askCounter(counter: Counter, algorithm: Algorithm, ask: QuotaAsk
     case 'fixed': return askFixed(counter, ask, nowMs);
     case 'gcra': return askGcra(counter, ask, nowMs);
     case 'sliding': return askSliding(counter, ask, nowMs);
+    case 'log': case 'concurrency': return askLog(counter, ask, nowMs);
   }
 }
 
@@ -64,6 +69,30 @@ function untilFits({ a, b, c }: Counter, cost: number, limit: number, perMs: num
   if (b + cost <= limit && c > 0) return Math.max(1, Math.ceil(thisEnd - (limit - b - cost) * perMs / c - nowMs));
   if (cost <= limit && b > 0) return Math.max(1, Math.ceil(a - (limit - cost) * perMs / b - nowMs));
   return a - nowMs;
+}
+
+/** Each charge counts for a period after it, or until it is released. */
+export function askLog(counter: Counter, { cost, limit, perMs, once, owed = false, release = false }: QuotaAsk, nowMs: number): QuotaAnswer {
+  let entries = (counter.entries ?? []).filter(({ untilMs, who }) => untilMs > nowMs && !(release && who === once));
+  let used = entries.reduce((sum, entry) => sum + entry.cost, 0);
+  const granted = owed || release || used + cost <= limit;
+  if (granted && cost > 0) {
+    entries = [...entries, { untilMs: nowMs + perMs, cost, who: once }];
+    used += cost;
+  }
+  counter.entries = entries;
+  counter.a = entries.reduce((last, { untilMs }) => Math.max(last, untilMs), 0);
+  return { granted, limit, remaining: Math.max(0, limit - used), resetMs: granted ? Math.max(0, counter.a - nowMs) : untilFree(entries, used + cost - limit, nowMs) ?? Math.max(perMs, counter.a - nowMs) };
+}
+
+/** Until so much is over; `undefined` for more than there is. */
+function untilFree(entries: readonly Entry[], wanted: number, nowMs: number): number | undefined {
+  let freed = 0;
+  for (const { untilMs, cost } of entries) {
+    freed += cost;
+    if (freed >= wanted) return Math.max(1, untilMs - nowMs);
+  }
+  return undefined;
 }
 
 /**

@@ -15,7 +15,7 @@ export default defineAdapter({
   name: 'quota-redis',
   summary: 'Counts in Redis: exact over all replicas that share it, one step of Redis for all asks of a call (on a cluster: of a key).',
   config: configSchema,
-  serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding'] } },
+  serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] } },
   async open(config, host) {
     const [options, { openConnection, runScript }] = await Promise.all([connectionOptions(config, host.folder), import('../redis-client/connection.ts')]);
     const connection = openConnection({

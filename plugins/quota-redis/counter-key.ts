@@ -8,7 +8,7 @@ const MOST_CHARACTERS = 512;
 
 /** `sluice:f:60000:per-user:=ann`: algorithm, period, counter; all but the last part are free of colons, so unlike counters never meet. */
 export function counterKey(prefix: string, { counter, algorithm }: { readonly counter: string; readonly algorithm: Algorithm }, perMs: number, key: string): string {
-  return `${prefix}${LETTER[algorithm]}:${perMs}:${counter.replaceAll('%', '%25').replaceAll(':', '%3A')}:${keyPart(key)}`;
+  return `${prefix}${algorithm === 'concurrency' ? 'c' : LETTER[algorithm]}:${perMs}:${counter.replaceAll('%', '%25').replaceAll(':', '%3A')}:${keyPart(key)}`;
 }
 
 /** `sluice:o:f:60000:per-user:="ann":id`: what a counter was charged for once. */

@@ -4,11 +4,11 @@ import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 
 /**
  * KEYS: the counter of each ask, then what is charged once. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm (in upper case where it
- * is owed: charged beyond the limit too), cost, limit, burst, period in ms, the place in KEYS of what it is
+ * is owed: charged beyond the limit too; x ends a lease), cost, limit, burst, period in ms, the place in KEYS of what it is
  * charged once for, or 0, and when a fixed window ends where that is no multiple of the period, or 0.
  * A fixed window is kept as "END USED": the window's end and what was used, so a clock set back does not give the window again.
  * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
- * GCRA is kept as its theoretical arrival time. What is charged once is kept as the time until which it is not charged again. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
+ * A log is kept as "LAST UNTIL:COST:WHO,...": until when each charge counts, and the last of them. GCRA is kept as its theoretical arrival time. What is charged once is kept as the time until which it is not charged again. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
  * A cost below 0 gives back. Answers granted (1 or 0), remaining, reset and whether it was charged for each ask. Writes nothing where one
  * is refused.
  */
@@ -68,11 +68,46 @@ local function sliding(state, cost, limit, burst, per)
   return granted, math.max(0, math.floor(limit - before - used + 0.000001)), reset, next, used, last
 end
 
+local who, releases = '-', false
+local function log(state, cost, limit, burst, per)
+  local entries, used = {}, 0
+  for till, amount, name in string.gmatch(state[4], '([^:,]+):([^:,]+):([^:,]+)') do
+    if tonumber(till) > now and not (releases and name == who) then
+      entries[#entries + 1] = { tonumber(till), tonumber(amount), name }
+      used = used + tonumber(amount)
+    end
+  end
+  local granted = owed or releases or used + cost <= limit
+  if granted and cost > 0 then
+    entries[#entries + 1] = { now + per, cost, who }
+    used = used + cost
+  elseif cost < 0 then
+    for at = #entries, 1, -1 do
+      if entries[at][2] == -cost and entries[at][3] == who then
+        used = used + cost
+        table.remove(entries, at)
+        break
+      end
+    end
+  end
+  local last, reset, texts, free = 0, 0, {}, used
+  for at, entry in ipairs(entries) do
+    if not granted and reset == 0 then
+      free = free - entry[2]
+      if free + cost <= limit then reset = math.max(1, math.ceil(entry[1] - now)) end
+    end
+    last = math.max(last, entry[1])
+    texts[at] = string.format('%.17g:%.17g:%s', entry[1], entry[2], entry[3])
+  end
+  if granted then reset = math.max(0, last - now) elseif reset == 0 then reset = math.max(per, last - now) end
+  return granted, math.max(0, limit - used), reset, last, 0, 0, table.concat(texts, ',')
+end
+
 local function kept(key)
   local value = redis.call('GET', key)
-  if not value then return { 0, 0, 0 } end
+  if not value then return { 0, 0, 0, '' } end
   local first, second, third = string.match(value, '^(%S+) ?(%S*) ?(%S*)$')
-  return { tonumber(first) or 0, tonumber(second) or 0, tonumber(third) or 0 }
+  return { tonumber(first) or 0, tonumber(second) or 0, tonumber(third) or 0, second }
 end
 
 local before, states, answers, all = {}, {}, {}, true
@@ -91,7 +126,9 @@ local function ask(at, from, cost)
   local base = at * 7 - 5
   local letter = string.lower(ARGV[base])
   owed = letter ~= ARGV[base] or (once[at] and once[at][2])
-  local count = letter == 'g' and gcra or letter == 's' and sliding or fixed
+  who = once[at] and redis.sha1hex(once[at][1]) or '-'
+  releases = letter == 'x'
+  local count = letter == 'g' and gcra or (letter == 'l' or releases) and log or letter == 's' and sliding or fixed
   return count(from, cost, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]), tonumber(ARGV[base + 6]))
 end
 for at = 1, asked do
@@ -100,8 +137,8 @@ for at = 1, asked do
     before[key] = kept(key)
     states[key] = before[key]
   end
-  local granted, remaining, reset, first, second, third = ask(at, states[key], cost_of(at))
-  states[key] = { first, second, third }
+  local granted, remaining, reset, first, second, third, text = ask(at, states[key], cost_of(at))
+  states[key] = { first, second, third, text or '' }
   answers[at] = { granted, remaining, reset }
   all = all and granted
 end
@@ -122,11 +159,14 @@ if all then
     local cost = cost_of(at)
     if once[at] and cost > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 7 - 1]), 'PX', ARGV[at * 7 - 1] + 2000) end
     if once[at] and cost < 0 then redis.call('DEL', once[at][1]) end
-    if cost ~= 0 and states[key] then
+    local frees = ARGV[at * 7 - 5] == 'x'
+    if once[at] and frees then redis.call('DEL', once[at][1]) end
+    if (cost ~= 0 or frees) and states[key] then
       local state = states[key]
       local value = string.format('%.17g', state[1])
       local letter = string.lower(ARGV[at * 7 - 5])
-      if letter ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
+      if letter == 'l' or letter == 'x' then value = value .. ' ' .. state[4]
+      elseif letter ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
       if letter == 's' then value = value .. ' ' .. string.format('%.17g', state[3]) end
       redis.call('SET', key, value, 'PX', math.max(1, math.ceil(state[1] - now)) + 2000)
     end
@@ -138,14 +178,14 @@ return told
 export const SCRIPT_SHA1 = createHash('sha1').update(SCRIPT).digest('hex');
 
 /** Of each algorithm, in the script and in keys. */
-export const LETTER: Readonly<Record<Algorithm, string>> = { fixed: 'f', gcra: 'g', sliding: 's' };
+export const LETTER: Readonly<Record<Algorithm, string>> = { fixed: 'f', gcra: 'g', sliding: 's', log: 'l', concurrency: 'l' };
 
 /** ARGV, in the order that the script expects. */
 export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: Algorithm }>[], nowMs: number | undefined): (string | number)[] {
   const told: (string | number)[] = [nowMs ?? ''];
   let place = asks.length;
-  for (const { bucket, cost, limit, burst, perMs, endsAtMs, once, owed = false } of asks) {
-    told.push(owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, once === undefined ? 0 : ++place, endsAtMs ?? 0);
+  for (const { bucket, cost, limit, burst, perMs, endsAtMs, once, owed = false, release = false } of asks) {
+    told.push(release ? 'x' : owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, once === undefined ? 0 : ++place, endsAtMs ?? 0);
   }
   return told;
 }

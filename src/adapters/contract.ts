@@ -90,6 +90,8 @@ export interface QuotaAsk<B = unknown> {
   readonly burst: number;
   /** It has happened already: it is charged beyond the limit too, and always granted. */
   readonly owed?: boolean;
+  /** `concurrency`: the lease that `once` names ends; nothing is charged, and it is granted. */
+  readonly release?: boolean;
   /** `fixed`: when its window ends, in ms since 1970, where that is not a multiple of `perMs` (a month). */
   readonly endsAtMs?: number;
   /** Who says the same within a period of its first charge is not charged again: granted, and told what is left. */
@@ -193,8 +195,12 @@ export interface QuotaServes { readonly params?: z.ZodType; readonly algorithms:
 export interface ReportServes { readonly params?: z.ZodType; readonly input: ShapeSpec<never, never>; readonly batch?: BatchDefaults }
 export interface EnrichServes { readonly params?: z.ZodType; readonly input: ShapeSpec<never, never>; readonly output: Shape | ((config: never, params: never) => Shape) }
 
-/** `sliding`: the window before counts for the part of it that is within a period of now. */
-export type Algorithm = 'fixed' | 'gcra' | 'sliding';
+/**
+ * `sliding`: the window before counts for the part of it that is within a period of now. `log`: each charge counts for a period, so that
+ * in no period more than the limit passes; it keeps them all, so it is for small limits. `concurrency`: the same, but a charge is a lease
+ * that ends when it is released, at the latest after a period.
+ */
+export type Algorithm = 'fixed' | 'gcra' | 'sliding' | 'log' | 'concurrency';
 /** When a batch of reports is handed over: at `max` entries, after `maxAgeMs`, or at about `maxBytes`, whichever is first. */
 export interface BatchDefaults { readonly max?: number; readonly maxAgeMs?: number; readonly maxBytes?: number }
 

@@ -7,7 +7,7 @@ const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 const SHAPE_TYPES: ReadonlySet<string> = new Set([
   'string', 'int', 'double', 'bool', 'bytes', 'timestamp', 'duration', 'ip', 'list<string>', 'map<string>', 'any',
 ]);
-const ALGORITHMS: ReadonlySet<string> = new Set(['fixed', 'gcra', 'sliding']);
+const ALGORITHMS: ReadonlySet<string> = new Set(['fixed', 'gcra', 'sliding', 'log', 'concurrency']);
 
 interface JsonSchema {
   readonly description?: string;

@@ -1,4 +1,4 @@
-/** What a request costs is known when it has been answered: its access log entry is charged, and the next request is asked whether any is left. */
+/** What is done when a request has been answered, by its access log entry: its cost is charged, and its place is free again. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis, type RedisPart } from '../parts/redis.ts';
 import { run } from './command.ts';
@@ -33,5 +33,28 @@ test.each(['memory', 'redis'])('%s: a debt is a debt, though it is more than was
   await answered('ann', 60); // 120 of 100: it was let in, and is charged
   await until('she is refused', async () => (await check('ann') === 1 ? true : undefined));
   expect(await check('bob')).toBe(0);
+  await sluice.stop();
+});
+
+const AT_ONCE = (handler: string): string => `
+handlers:
+  limits: ${handler}
+rules:
+  - name: two-at-once
+    quota: { handler: limits, counter: places, algorithm: concurrency, limit: 2, per: 60s, key: [], once: 'request.headers["x-request-id"]' }
+  - name: place-is-free
+    calls: [log]
+    quota: { handler: limits, counter: places, algorithm: concurrency, limit: 2, per: 60s, key: [], once: 'request.headers["x-request-id"]' }
+`;
+
+test.each(['memory', 'redis'])('%s: so many at once, and the next when one has been answered', async (kind) => {
+  const sluice: ServedSluice = await serveSluice(AT_ONCE(kind === 'memory' ? '{ adapter: quota-memory, config: {} }' : `{ adapter: quota-redis, config: { url: "${redis.url}" } }`));
+  const to = `127.0.0.1:${sluice.grpcPort}`;
+  const of = (id: string): string => JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-request-id': id } });
+  const passes = async (id: string): Promise<boolean> => (await run(['call', 'check', '--to', to, '--request', '-'], { stdin: of(id) })).code === 0;
+  expect([await passes('a'), await passes('b'), await passes('c'), await passes('a')]).toEqual([true, true, false, true]);
+  expect((await run(['call', 'log', '--to', to, '--request', '-'], { stdin: of('a') })).code).toBe(0);
+  await until('a place is free', async () => (await passes('c') ? true : undefined));
+  expect(await passes('d')).toBe(false);
   await sluice.stop();
 });

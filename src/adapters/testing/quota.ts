@@ -289,4 +289,35 @@ function ofSliding(of: Of): Behaviour[] {
   ];
 }
 
-const OWN: Readonly<Record<Algorithm, (of: Of) => Behaviour[]>> = { fixed: ofFixed, gcra: ofGcra, sliding: ofSliding };
+function ofLog(of: Of): Behaviour[] {
+  return [
+    of('in no period more than the limit passes, and as much as it in each', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const times: number[] = [];
+      for (let ms = 0; ms < 4 * MINUTE_MS; ms += 2500) {
+        if ((await charge1(ask(mine, { limit: 5 }))).granted) times.push(ms);
+        opened.clock.advance(2500);
+      }
+      assert.equal(times.length, 20);
+      for (const from of times) assert.ok(times.filter((at) => at >= from && at < from + MINUTE_MS).length <= 5, `more than 5 in the minute from ${from}`);
+    }),
+  ];
+}
+
+function ofConcurrency(of: Of): Behaviour[] {
+  return [
+    of('a lease that is released is free at once, one that is not when its period is over', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const take = async (once: string): Promise<boolean> => (await charge1(ask(mine, { limit: 2, once }))).granted;
+      assert.deepEqual([await take('a'), await take('b'), await take('c')], [true, true, false]);
+      assert.equal(await take('a'), true, 'who has a lease needs no other');
+      await charge1(ask(mine, { limit: 2, once: 'a', cost: 0, release: true }));
+      await charge1(ask(mine, { limit: 2, once: 'never', cost: 0, release: true }));
+      assert.deepEqual([await take('c'), await take('a')], [true, false]);
+      opened.clock.advance(MINUTE_MS + 1);
+      assert.deepEqual([await take('a'), await take('d'), await take('e')], [true, true, false]);
+    }),
+  ];
+}
+
+const OWN: Readonly<Record<Algorithm, (of: Of) => Behaviour[]>> = { fixed: ofFixed, gcra: ofGcra, sliding: ofSliding, log: ofLog, concurrency: ofConcurrency };

@@ -60,10 +60,13 @@ function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, outcomes
       continue;
     }
     const asked = askOf(snapshot, prepared, action, outcome, bag, call === 'limit');
-    const ask = asked !== undefined && (call === 'log' || call === 'tcp-log') ? { ...asked, owed: true } : asked; // it has happened
+    const ask = asked !== undefined && (call === 'log' || call === 'tcp-log') ? happened(asked, action) : asked;
     if (ask !== undefined) entries.push({ outcome, ask, counter: `${action.counter}\0${ask.key}\0${ask.perMs}`, handler: prepared.handler, answer: undefined });
   }
 }
+
+/** What the access log tells of: a lease has ended, or a cost is owed. */
+const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk => (algorithm === 'concurrency' ? { ...ask, cost: 0, release: true } : { ...ask, owed: true });
 
 /** A descriptor that lacks a key the rule reads is not asked at all. */
 function hasKeys({ slots: { descriptor } }: Snapshot, bag: RequestBag, keys: readonly string[]): boolean {

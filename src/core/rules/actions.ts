@@ -154,11 +154,8 @@ export class ActionReader {
   }
 
   #algorithm(fields: Fields): Algorithm | undefined {
-    const word = fields.word('algorithm', ['fixed', 'gcra', 'sliding', 'concurrency']);
-    if (word === 'concurrency') {
-      this.#findings.error('RULES_LATER', fields.node('algorithm')?.place ?? fields.place, `algorithm: ${word} comes with a later release; fixed, sliding and gcra are there`);
-      return undefined;
-    }
+    const word = fields.word('algorithm', ['fixed', 'gcra', 'sliding', 'log', 'concurrency']);
+    if (word === 'concurrency' && !fields.has('once')) this.#findings.error('RULES_MISSING_KEY', fields.node('algorithm')?.place ?? fields.place, 'algorithm: concurrency needs once: what a request is known by when its lease ends, such as its x-request-id');
     return word ?? (fields.has('algorithm') ? undefined : 'fixed');
   }
 
