@@ -79,6 +79,11 @@ export function askLog(counter: Counter, { cost, limit, perMs, once, owed = fals
   if (granted && cost > 0) {
     entries = [...entries, { untilMs: nowMs + perMs, cost, who: once }];
     used += cost;
+    // What is owed may be more than the limit; as long as the rest is, the oldest changes nothing, and is not kept.
+    while (used - (entries[0]?.cost ?? Infinity) > limit) {
+      used -= entries[0]?.cost ?? 0;
+      entries = entries.slice(1);
+    }
   }
   counter.entries = entries;
   counter.a = entries.reduce((last, { untilMs }) => Math.max(last, untilMs), 0);

@@ -81,6 +81,10 @@ local function log(state, cost, limit, burst, per)
   if granted and cost > 0 then
     entries[#entries + 1] = { now + per, cost, who }
     used = used + cost
+    while used - entries[1][2] > limit do
+      used = used - entries[1][2]
+      table.remove(entries, 1)
+    end
   elseif cost < 0 then
     for at = #entries, 1, -1 do
       if entries[at][2] == -cost and entries[at][3] == who then

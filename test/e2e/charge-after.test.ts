@@ -58,3 +58,35 @@ test.each(['memory', 'redis'])('%s: so many at once, and the next when one has b
   expect(await passes('d')).toBe(false);
   await sluice.stop();
 });
+
+/** As docs/rules.md writes it. */
+const PENALTY = `
+handlers:
+  limits: { adapter: quota-memory, config: {} }
+rules:
+  - name: penalty
+    quota: { handler: limits, counter: excess, algorithm: log, limit: 2, per: 10m, cost: 0, key: ['request.headers[?"x-user"].orValue("nobody")'] }
+  - name: per-user
+    quota: { handler: limits, limit: 1, per: 1d, key: ['request.headers[?"x-user"].orValue("nobody")'] }
+  - name: excess
+    calls: [log]
+    match: response.code == 429
+    quota: { handler: limits, counter: excess, algorithm: log, limit: 2, per: 10m, key: ['request.headers[?"x-user"].orValue("nobody")'] }
+`;
+
+test('a penalty for who comes again and again though refused', async () => {
+  const sluice = await serveSluice(PENALTY);
+  const to = `127.0.0.1:${sluice.grpcPort}`;
+  const of = (more: object = {}): string => JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-user': 'ann' }, ...more });
+  const refusedBy = async (): Promise<string | undefined> => {
+    const { outcome, response } = JSON.parse((await run(['call', 'check', '--json', '--to', to, '--request', '-'], { stdin: of() })).out) as { outcome: string; response: { status?: { message?: string } } };
+    return outcome === 'deny' ? response.status?.message : undefined;
+  };
+  expect(await refusedBy()).toBeUndefined();
+  for (let times = 0; times < 3; times++) {
+    expect(await refusedBy()).toBe('per-user');
+    await run(['call', 'log', '--to', to, '--request', '-'], { stdin: of({ 'response.code': 429 }) });
+  }
+  await until('it is the penalty', async () => (await refusedBy() === 'penalty' ? true : undefined));
+  await sluice.stop();
+});

@@ -301,6 +301,18 @@ function ofLog(of: Of): Behaviour[] {
       assert.equal(times.length, 20);
       for (const from of times) assert.ok(times.filter((at) => at >= from && at < from + MINUTE_MS).length <= 5, `more than 5 in the minute from ${from}`);
     }),
+    of('who owes more and more is let in a period after the debt is within the limit', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      for (let times = 0; times < 200; times++) {
+        await charge1(ask(mine, { limit: 3, owed: true }));
+        opened.clock.advance(1000);
+      }
+      assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, false);
+      opened.clock.advance(MINUTE_MS - 4000 - RESET_ROUNDING_MS);
+      assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, false);
+      opened.clock.advance(1000);
+      assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, true);
+    }),
   ];
 }
 
