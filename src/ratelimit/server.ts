@@ -3,6 +3,7 @@
  * **In**: settings, a way to listen for gRPC. **Out**: a service that answers, its files watched; pages for people and probes.
  * **Fails**: with one sentence where it cannot listen or a setting is wrong, and with nothing left open. Bad files never end it.
  */
+import { readFile } from 'node:fs/promises';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Finding } from '../core/rules/policy.ts';
 import { findingText } from '../core/rules/findings.ts';
@@ -14,6 +15,7 @@ import { EscrowStore } from './escrow-store.ts';
 import { type LimitInspector, limitInspector } from './inspection.ts';
 import { LocalCache } from './local-cache.ts';
 import { MemoryStore } from './memory-store.ts';
+import { type Mapper, readMapper } from './metric-mapper.ts';
 import { RatelimitMetrics } from './metrics.ts';
 import { prometheusPage } from './prometheus-page.ts';
 import { connectRedis, type RedisPlace } from './redis-connect.ts';
@@ -186,7 +188,7 @@ function openStores(settings: Settings, nowMs: () => number, metrics: RatelimitM
   const tls = (isOn: boolean): RedisPlace['tls'] => (isOn
     ? { ca: settings.REDIS_TLS_CACERT, cert: settings.REDIS_TLS_CLIENT_CERT, key: settings.REDIS_TLS_CLIENT_KEY, anyName: settings.REDIS_TLS_SKIP_HOSTNAME_VERIFICATION } : undefined);
   const openAt = (pool: string, place: RedisPlace): CountStore => {
-    const store = new RedisStore(connectRedis(place), { jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS, timeoutMs: settings.SLUICE_REDIS_DEADLINE });
+    const store = new RedisStore(connected(pool, place), { jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS, timeoutMs: settings.SLUICE_REDIS_DEADLINE });
     stack.defer(() => store.close());
     metrics.gauges.set(`ratelimit.${pool}.cx_active`, () => store.connections.active);
     metrics.gauges.set(`ratelimit.${pool}.cx_total`, () => store.connections.total);
@@ -220,11 +222,32 @@ async function openSinks(settings: Settings, metrics: RatelimitMetrics, stack: A
   if (settings.USE_DOG_STATSD) statsd('dogstatsd');
   else if (settings.USE_STATSD && !settings.USE_PROMETHEUS) statsd('statsd');
   if (!settings.USE_PROMETHEUS) return { prometheusPort: undefined };
-  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(settings.PROMETHEUS_ADDR) ?? [];
+  const mapper = settings.PROMETHEUS_MAPPER_YAML === '' ? undefined : await mapperOf(settings.PROMETHEUS_MAPPER_YAML);
+  const [, host, port] = /^(.*):(\d{1,5})$/.exec(settings.PROMETHEUS_ADDR) ?? [];
+  if (host === undefined || port === undefined) throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; HOST:PORT or :PORT is expected`);
   const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
-    app.get(settings.PROMETHEUS_PATH, (_request, reply) => reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(prometheusPage(metrics)));
+    app.get(settings.PROMETHEUS_PATH, (_request, reply) => reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(prometheusPage(metrics, mapper)));
   });
   return { prometheusPort };
+}
+
+/** What a setting names cannot be used. */
+export class SettingError extends Error {}
+
+function connected(pool: string, place: RedisPlace): ReturnType<typeof connectRedis> {
+  try {
+    return connectRedis(place);
+  } catch (error) {
+    throw new SettingError(`${pool === 'redis_pool' ? 'REDIS' : 'REDIS_PERSECOND'}_...: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+async function mapperOf(path: string): Promise<Mapper> {
+  try {
+    return readMapper(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new SettingError(`PROMETHEUS_MAPPER_YAML: ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
 }
 
 /** Addresses of this machine alone: who may read metrics from elsewhere may not take counters away. */

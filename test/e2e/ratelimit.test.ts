@@ -174,6 +174,15 @@ describe('its settings', () => {
     await expect(start({ REDIS_TYPE: 'RING', NEAR_LIMIT_RATIO: 'much' })).rejects.toThrow(/CLI_SETTING .*NEAR_LIMIT_RATIO is "much"; a number such as 0.8 is expected[^]*REDIS_TYPE is "RING"; one of SINGLE, SENTINEL, CLUSTER is expected/);
   });
 
+  test.each([
+    [{ REDIS_URL: 'nowhere' }, /CLI_SETTING REDIS_\.\.\.: "nowhere" is no address of Redis; HOST:PORT is expected/],
+    [{ REDIS_TLS: 'true', REDIS_TLS_CACERT: '/not/there.pem' }, /CLI_SETTING REDIS_\.\.\.: .*\/not\/there\.pem/],
+    [{ PROMETHEUS_ADDR: '9090' }, /CLI_SETTING PROMETHEUS_ADDR is "9090"; HOST:PORT or :PORT is expected/],
+    [{ PROMETHEUS_MAPPER_YAML: '/not/there.yaml' }, /CLI_SETTING PROMETHEUS_MAPPER_YAML: \/not\/there\.yaml: /],
+  ])('%j: so is what they name', async (env, says) => {
+    await expect(start(env)).rejects.toThrow(says);
+  });
+
   test('what has no effect here is said', async () => {
     const part = await start({ REDIS_POOL_SIZE: '50' });
     expect(part.printed()).toContain('REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines');

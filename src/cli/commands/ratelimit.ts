@@ -6,7 +6,7 @@ import { answerJson } from '../../frontends/ratelimit/service-json.ts';
 import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
 import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../frontends/index.ts';
 import { messageOf } from '../../core/errors.ts';
-import { startRatelimit } from '../../ratelimit/server.ts';
+import { SettingError, startRatelimit } from '../../ratelimit/server.ts';
 import { readSettings, type Settings } from '../../ratelimit/settings.ts';
 import { addressText, dialGrpc, listen, type Address, type TlsOptions } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
@@ -49,7 +49,9 @@ export async function ratelimit(): Promise<ExitCode> {
         },
       };
     },
-  }).catch((error: unknown) => { throw new CliError('CLI_PORT_TAKEN', messageOf(error), { cause: error }); });
+  }).catch((error: unknown) => {
+    throw error instanceof CliError ? error : error instanceof SettingError ? new CliError('CLI_SETTING', error.message, { exit: EXIT.usage, cause: error }) : new CliError('CLI_PORT_TAKEN', messageOf(error), { cause: error });
+  });
   const end = stopped(server, log);
   log.info('serving', { grpc: addressText({ ...address, port: server.grpcPort }), http: server.httpPort, debug: server.debugPort, prometheus: server.prometheusPort ?? null });
   await end;
