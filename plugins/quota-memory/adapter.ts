@@ -17,13 +17,14 @@ export default defineAdapter({
     const evicted = host.metrics.counter('quota_memory_evicted', 'Counters forgotten while in use, because maxKeys was reached.');
     if (host.worker.count > 1) {
       const shared = new SharedCounters({ maxKeys, host, onEvicted: () => evicted.add() });
-      return quota({ bucket: (rule) => shared.bucket(rule), charge: (asks) => shared.charge(asks) });
+      return quota({ bucket: (rule) => shared.bucket(rule), charge: (asks) => shared.charge(asks), reset: (asks) => shared.reset(asks) });
     }
     const counters = new Counters({ maxKeys, clock: host.clock, onEvicted: () => evicted.add() });
     return {
       ...quota({
         bucket: (rule) => counters.bucket(rule),
         charge: (asks) => counters.charge(asks),
+        reset: (asks) => counters.reset(asks),
       }),
       close: () => counters.clear(),
     };

@@ -65,6 +65,11 @@ export class Counters {
     return done.map(({ ask, counter, answer }) => (answer.granted ? { ...answerOf(counter, { ...ask, cost: 0 }, nowMs), granted: true } : answer));
   }
 
+  reset(asks: readonly QuotaAsk<Bucket>[]): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const ask of asks) Object.assign(this.#counterOf(ask, nowMs), { a: 0, b: 0, c: 0, entries: NONE });
+  }
+
   clear(): void {
     this.#shelves = [];
     this.#drawers.clear();

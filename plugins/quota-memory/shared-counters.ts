@@ -66,6 +66,16 @@ export class SharedCounters {
     });
   }
 
+  reset(asks: readonly QuotaAsk<Bucket>[]): void {
+    const nowMs = this.#clock.nowMs();
+    this.#lock.within(() => {
+      for (const ask of asks) {
+        const place = this.#placeOf(ask, nowMs);
+        this.#values.fill(0, place * 3, place * 3 + 3);
+      }
+    });
+  }
+
   #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
     return ask.once !== undefined && (this.#values[this.#placeOf(onceOf(ask), nowMs) * 3] as number) > nowMs;
   }

@@ -17,6 +17,17 @@ export interface Entry { readonly untilMs: number; readonly cost: number; readon
 
 /** Charges by the counter's algorithm, or leaves it as it is and refuses. */
 export function askCounter(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number): QuotaAnswer {
+  return ask.partial === true && ask.cost > 0 ? askPart(counter, algorithm, ask, nowMs) : askWhole(counter, algorithm, ask, nowMs);
+}
+
+function askPart(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number): QuotaAnswer {
+  const { remaining } = askWhole(counter, algorithm, { ...ask, cost: 0 }, nowMs);
+  const charged = Math.min(ask.cost, Math.max(1, remaining));
+  const answer = askWhole(counter, algorithm, { ...ask, cost: charged }, nowMs);
+  return answer.granted ? { ...answer, charged } : answer;
+}
+
+function askWhole(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number): QuotaAnswer {
   switch (algorithm) {
     case 'fixed': return askFixed(counter, ask, nowMs);
     case 'gcra': return askGcra(counter, ask, nowMs);
@@ -37,8 +48,8 @@ export function askFixed(counter: Counter, { cost, limit, perMs, endsAtMs, owed 
     counter.a = end;
     counter.b = 0;
   }
-  const granted = owed || counter.b + cost <= limit;
-  if (granted) counter.b += cost;
+  const granted = owed || cost < 0 || counter.b + cost <= limit;
+  if (granted) counter.b = Math.max(0, counter.b + cost);
   return { granted, limit, remaining: Math.max(0, limit - counter.b), resetMs: counter.a - nowMs };
 }
 
@@ -55,8 +66,8 @@ export function askSliding(counter: Counter, { cost, limit, perMs, owed = false 
   }
   const thisEnd = counter.a - perMs;
   const before = counter.c * Math.min(1, (thisEnd - nowMs) / perMs);
-  const granted = owed || before + counter.b + cost <= limit + ROUNDING;
-  if (granted) counter.b += cost;
+  const granted = owed || cost < 0 || before + counter.b + cost <= limit + ROUNDING;
+  if (granted) counter.b = Math.max(0, counter.b + cost);
   return { granted, limit, remaining: Math.max(0, Math.floor(limit - before - counter.b + ROUNDING)), resetMs: granted ? untilUnused(counter, thisEnd, nowMs) : untilFits(counter, cost, limit, perMs, thisEnd, nowMs) };
 }
 
@@ -75,8 +86,11 @@ function untilFits({ a, b, c }: Counter, cost: number, limit: number, perMs: num
 export function askLog(counter: Counter, { cost, limit, perMs, once, owed = false, release = false }: QuotaAsk, nowMs: number): QuotaAnswer {
   let entries = (counter.entries ?? []).filter(({ untilMs, who }) => untilMs > nowMs && !(release && who === once));
   let used = entries.reduce((sum, entry) => sum + entry.cost, 0);
-  const granted = owed || release || used + cost <= limit;
-  if (granted && cost > 0) {
+  const granted = owed || release || cost < 0 || used + cost <= limit;
+  if (cost < 0) {
+    entries = withLess(entries, -cost, once);
+    used = entries.reduce((sum, entry) => sum + entry.cost, 0);
+  } else if (granted && cost > 0) {
     entries = [...entries, { untilMs: nowMs + perMs, cost, who: once }];
     used += cost;
     // What is owed may be more than the limit; as long as the rest is, the oldest changes nothing, and is not kept.
@@ -88,6 +102,16 @@ export function askLog(counter: Counter, { cost, limit, perMs, once, owed = fals
   counter.entries = entries;
   counter.a = entries.reduce((last, { untilMs }) => Math.max(last, untilMs), 0);
   return { granted, limit, remaining: Math.max(0, limit - used), resetMs: granted ? Math.max(0, counter.a - nowMs) : untilFree(entries, used + cost - limit, nowMs) ?? Math.max(perMs, counter.a - nowMs) };
+}
+
+/** So much of what one has charged is gone, the latest first. */
+function withLess(entries: readonly Entry[], amount: number, who: string | undefined): Entry[] {
+  let left = amount;
+  return entries.toReversed().flatMap((entry): Entry[] => {
+    const taken = entry.who === who ? Math.min(left, entry.cost) : 0;
+    left -= taken;
+    return taken === entry.cost ? [] : [{ ...entry, cost: entry.cost - taken }];
+  }).toReversed();
 }
 
 /** Until so much is over; `undefined` for more than there is. */
@@ -111,8 +135,8 @@ export function askGcra(counter: Counter, { cost, limit, burst, perMs, owed = fa
   const sizeMs = unitMs * burst;
   const roundingMs = unitMs * ROUNDING;
   const aheadMs = Math.max(0, counter.a - nowMs - counter.b);
-  const nextMs = aheadMs + unitMs * cost;
-  const granted = owed || nextMs <= sizeMs + roundingMs;
+  const nextMs = Math.max(0, aheadMs + unitMs * cost);
+  const granted = owed || cost < 0 || nextMs <= sizeMs + roundingMs;
   if (granted) {
     const wholeMs = Math.ceil(nextMs);
     counter.a = nowMs + wholeMs;

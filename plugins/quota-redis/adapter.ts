@@ -25,8 +25,8 @@ export default defineAdapter({
     });
     // So that the first call after a reload finds it connected; where Redis is away, it goes on at once.
     await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(config.connectTimeoutMs)]));
+    const prefixOf = (key: string): string => (config.cluster === undefined ? config.prefix : `${config.prefix}${slotTag(key)}`);
     async function run(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> {
-      const prefixOf = (key: string): string => (config.cluster === undefined ? config.prefix : `${config.prefix}${slotTag(key)}`);
       const keys = asks.map(({ bucket, key, perMs }) => counterKey(prefixOf(key), bucket, perMs, key));
       for (const { bucket, key, perMs, once } of asks) if (once !== undefined) keys.push(onceKey(prefixOf(key), bucket, perMs, key, once));
       const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
@@ -37,6 +37,9 @@ export default defineAdapter({
       ...quota<Bucket>({
         bucket: ({ counter, algorithm }) => ({ counter, algorithm }),
         charge: (asks) => (config.cluster === undefined ? run(asks) : chargeBySlot(asks, run)),
+        async reset(asks) {
+          await Promise.all(asks.map(({ bucket, key, perMs }) => connection.ask((redis) => redis.del(counterKey(prefixOf(key), bucket, perMs, key)))));
+        },
       }),
       close: () => connection.close(),
     };

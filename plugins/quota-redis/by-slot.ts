@@ -20,9 +20,9 @@ export async function chargeBySlot<B>(asks: readonly QuotaAsk<B>[], run: (asks: 
   const failed = charged.find((result) => result.status === 'rejected');
   if (failed === undefined && told.every(({ granted }) => granted)) return told;
   await Promise.allSettled(groups.map(async (places) => {
-    const back = places.filter((at) => told[at]?.isCharged === true).map((at) => ({ ...(asks[at] as QuotaAsk<B>), cost: -(asks[at]?.cost ?? 0), owed: true }));
+    const back = places.filter((at) => (told[at]?.charged ?? 0) > 0).map((at) => ({ ...(asks[at] as QuotaAsk<B>), cost: -(told[at]?.charged ?? 0) }));
     if (back.length > 0) await run(back);
   }));
   if (failed !== undefined) throw failed.reason;
-  return told.map((one, at) => (one.isCharged ? { ...one, remaining: Math.min(asks[at]?.limit ?? 0, one.remaining + (asks[at]?.cost ?? 0)), isCharged: false } : one));
+  return told.map((one, at) => (one.charged > 0 ? { ...one, remaining: Math.min(asks[at]?.limit ?? 0, one.remaining + one.charged), charged: 0 } : one));
 }

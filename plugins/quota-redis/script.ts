@@ -5,12 +5,12 @@ import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 /**
  * KEYS: the counter of each ask, then what is charged once. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm (in upper case where it
  * is owed: charged beyond the limit too; x ends a lease), cost, limit, burst, period in ms, the place in KEYS of what it is
- * charged once for, or 0, and when a fixed window ends where that is no multiple of the period, or 0.
+ * charged once for, or 0, when a fixed window ends where that is no multiple of the period, or 0, and 1 where a part of the cost will do.
  * A fixed window is kept as "END USED": the window's end and what was used, so a clock set back does not give the window again.
  * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
  * A log is kept as "LAST UNTIL:COST:WHO,...": until when each charge counts, and the last of them. GCRA is kept as its theoretical arrival time. What is charged once is kept as the time until which it is not charged again. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
- * A cost below 0 gives back. Answers granted (1 or 0), remaining, reset and whether it was charged for each ask. Writes nothing where one
- * is refused.
+ * A cost below 0 gives back. Answers granted (1 or 0), remaining, reset and what was charged for each ask: 0, a part of its cost, or -1
+ * for all of it (numbers that leave a script have no fractions). Writes nothing where one is refused.
  */
 export const SCRIPT = `
 local now = tonumber(ARGV[1])
@@ -24,7 +24,7 @@ local function fixed(state, cost, limit, burst, per, ends)
   local window = ends > 0 and ends or (math.floor(now / per) + 1) * per
   local stop, used = state[1], state[2]
   if stop < window then stop, used = window, 0 end
-  local granted = owed or used + cost <= limit
+  local granted = owed or cost < 0 or used + cost <= limit
   if granted then used = math.max(0, used + cost) end
   return granted, math.max(0, limit - used), stop - now, stop, used
 end
@@ -35,9 +35,9 @@ local function gcra(state, cost, limit, burst, per)
   local unit = per / limit
   local size = unit * burst
   local tat = math.max(state[1], now)
-  local after = tat + unit * cost
+  local after = math.max(now, tat + unit * cost)
   local ahead = after - now - size
-  local granted = owed or ahead <= ROUNDING
+  local granted = owed or cost < 0 or ahead <= ROUNDING
   if granted then tat = after end
   local full = tat - now
   local remaining = math.min(burst, math.max(0, math.floor((size - full) / unit + 0.000001)))
@@ -55,7 +55,7 @@ local function sliding(state, cost, limit, burst, per)
   end
   local stop = next - per
   local before = last * math.min(1, (stop - now) / per)
-  local granted = owed or before + used + cost <= limit + 0.000001
+  local granted = owed or cost < 0 or before + used + cost <= limit + 0.000001
   if granted then used = math.max(0, used + cost) end
   local reset = next - now
   if granted then
@@ -77,7 +77,7 @@ local function log(state, cost, limit, burst, per)
       used = used + tonumber(amount)
     end
   end
-  local granted = owed or releases or used + cost <= limit
+  local granted = owed or releases or cost < 0 or used + cost <= limit
   if granted and cost > 0 then
     entries[#entries + 1] = { now + per, cost, who }
     used = used + cost
@@ -86,11 +86,13 @@ local function log(state, cost, limit, burst, per)
       table.remove(entries, 1)
     end
   elseif cost < 0 then
+    local left = -cost
     for at = #entries, 1, -1 do
-      if entries[at][2] == -cost and entries[at][3] == who then
-        used = used + cost
-        table.remove(entries, at)
-        break
+      if entries[at][3] == who then
+        local taken = math.min(left, entries[at][2])
+        left, used = left - taken, used - taken
+        entries[at][2] = entries[at][2] - taken
+        if entries[at][2] == 0 then table.remove(entries, at) end
       end
     end
   end
@@ -115,19 +117,20 @@ local function kept(key)
 end
 
 local before, states, answers, all = {}, {}, {}, true
-local asked = (#ARGV - 1) / 7
+local asked = (#ARGV - 1) / 8
 local once = {}
 for at = 1, asked do
-  local place = tonumber(ARGV[at * 7])
+  local place = tonumber(ARGV[at * 8 - 1])
   if place > 0 then once[at] = { KEYS[place], (tonumber(redis.call('GET', KEYS[place]) or '0') or 0) > now } end
 end
+local costs = {}
 local function cost_of(at)
-  local cost = tonumber(ARGV[at * 7 - 4])
+  local cost = tonumber(ARGV[at * 8 - 5])
   if cost > 0 and once[at] and once[at][2] then return 0 end
   return cost
 end
 local function ask(at, from, cost)
-  local base = at * 7 - 5
+  local base = at * 8 - 6
   local letter = string.lower(ARGV[base])
   owed = letter ~= ARGV[base] or (once[at] and once[at][2])
   who = once[at] and redis.sha1hex(once[at][1]) or '-'
@@ -141,7 +144,12 @@ for at = 1, asked do
     before[key] = kept(key)
     states[key] = before[key]
   end
-  local granted, remaining, reset, first, second, third, text = ask(at, states[key], cost_of(at))
+  costs[at] = cost_of(at)
+  if costs[at] > 0 and ARGV[at * 8 + 1] == '1' then
+    local _, left = ask(at, states[key], 0)
+    costs[at] = math.min(costs[at], math.max(1, left))
+  end
+  local granted, remaining, reset, first, second, third, text = ask(at, states[key], costs[at])
   states[key] = { first, second, third, text or '' }
   answers[at] = { granted, remaining, reset }
   all = all and granted
@@ -155,20 +163,22 @@ for at = 1, asked do
     local _
     _, remaining, reset = ask(at, before[key], 0)
   end
-  told[at * 4 - 3], told[at * 4 - 2], told[at * 4 - 1], told[at * 4] = granted and 1 or 0, remaining, reset, all and cost_of(at) > 0 and 1 or 0
+  local charged = 0
+  if all and costs[at] > 0 then charged = costs[at] == cost_of(at) and -1 or costs[at] end
+  told[at * 4 - 3], told[at * 4 - 2], told[at * 4 - 1], told[at * 4] = granted and 1 or 0, remaining, reset, charged
 end
 if all then
   for at = 1, asked do
     local key = KEYS[at]
-    local cost = cost_of(at)
-    if once[at] and cost > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 7 - 1]), 'PX', ARGV[at * 7 - 1] + 2000) end
+    local cost = costs[at]
+    if once[at] and cost > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 8 - 2]), 'PX', ARGV[at * 8 - 2] + 2000) end
     if once[at] and cost < 0 then redis.call('DEL', once[at][1]) end
-    local frees = ARGV[at * 7 - 5] == 'x'
+    local frees = ARGV[at * 8 - 6] == 'x'
     if once[at] and frees then redis.call('DEL', once[at][1]) end
     if (cost ~= 0 or frees) and states[key] then
       local state = states[key]
       local value = string.format('%.17g', state[1])
-      local letter = string.lower(ARGV[at * 7 - 5])
+      local letter = string.lower(ARGV[at * 8 - 6])
       if letter == 'l' or letter == 'x' then value = value .. ' ' .. state[4]
       elseif letter ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
       if letter == 's' then value = value .. ' ' .. string.format('%.17g', state[3]) end
@@ -188,17 +198,18 @@ export const LETTER: Readonly<Record<Algorithm, string>> = { fixed: 'f', gcra: '
 export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: Algorithm }>[], nowMs: number | undefined): (string | number)[] {
   const told: (string | number)[] = [nowMs ?? ''];
   let place = asks.length;
-  for (const { bucket, cost, limit, burst, perMs, endsAtMs, once, owed = false, release = false } of asks) {
-    told.push(release ? 'x' : owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, once === undefined ? 0 : ++place, endsAtMs ?? 0);
+  for (const { bucket, cost, limit, burst, perMs, endsAtMs, once, owed = false, release = false, partial = false } of asks) {
+    told.push(release ? 'x' : owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, once === undefined ? 0 : ++place, endsAtMs ?? 0, partial ? 1 : 0);
   }
   return told;
 }
 
-/** An answer, and whether its counter was charged for it now. */
-export interface Told extends QuotaAnswer { readonly isCharged: boolean }
+/** An answer, and what of its cost was charged now: nothing where it was charged once before. */
+export interface Told extends QuotaAnswer { readonly charged: number }
 
 export function answersOf(asks: readonly QuotaAsk[], told: readonly number[]): Told[] {
-  return asks.map(({ limit }, at) => ({
-    granted: told[at * 4] === 1, limit, remaining: told[at * 4 + 1] ?? 0, resetMs: told[at * 4 + 2] ?? 0, isCharged: told[at * 4 + 3] === 1,
-  }));
+  return asks.map(({ limit, cost }, at) => {
+    const charged = told[at * 4 + 3] ?? 0;
+    return { granted: told[at * 4] === 1, limit, remaining: told[at * 4 + 1] ?? 0, resetMs: told[at * 4 + 2] ?? 0, charged: charged === -1 ? cost : charged };
+  });
 }

@@ -83,8 +83,10 @@ export interface QuotaAsk<B = unknown> {
   readonly bucket: B;
   /** The typed values of the rule's `key`, as one canonical text; unlike keys never make the same text. */
   readonly key: string;
-  /** 0 looks without charging. */
+  /** 0 looks without charging. Less than 0 gives so much back of what was charged; that is always granted. */
   readonly cost: number;
+  /** Less than the cost will do: where that is more than is left, what is left is charged and granted, at least 1. Not with `once` or `owed`. */
+  readonly partial?: boolean;
   readonly limit: number;
   /** Bucket size of `gcra`; equals `limit` where the rule says nothing. */
   readonly burst: number;
@@ -107,6 +109,8 @@ export interface QuotaAnswer {
   readonly remaining: number;
   /** Until the counter is full again (`fixed`: the window's end; `sliding`: the end of the next), or, where refused, until this ask could pass. */
   readonly resetMs: number;
+  /** Of a `partial` ask that was granted: how much of its cost. */
+  readonly charged?: number;
 }
 
 /** One report, as a sink of this handler gets it. */
@@ -238,11 +242,18 @@ export type CheckFunction<I = Readonly<Record<string, unknown>>> = (input: I, ca
 export type LookupFunction<I = Readonly<Record<string, unknown>>, O = Readonly<Record<string, unknown>>> =
   (input: I, call: Call) => O | undefined | Promise<O | undefined>;
 
+interface QuotaParts<B, P> {
+  bucket(rule: QuotaRule<P>): B;
+  charge(asks: readonly QuotaAsk<B>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
+  /** Forgets what the counters of these asks were charged. For operators; without it they cannot. */
+  reset?(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
+}
+
 type CheckMethods<S> = S extends { readonly check: infer D }
   ? { check(rule: RuleParams<ParamsOf<D>>): CheckFunction<InputOf<D>> } : { readonly check?: never };
 type QuotaMethods<S, B> = S extends { readonly quota: infer D }
-  ? { bucket(rule: QuotaRule<ParamsOf<D>>): B; charge(asks: readonly QuotaAsk<B>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]> }
-  : { readonly bucket?: never; readonly charge?: never };
+  ? QuotaParts<B, ParamsOf<D>>
+  : { readonly bucket?: never; readonly charge?: never; readonly reset?: never };
 type ReportMethods<S, K> = S extends { readonly report: infer D }
   ? { sink(rule: ReportRule<ParamsOf<D>>): K; write(entries: readonly ReportEntry<K>[], call: Call): void | Promise<void> }
   : { readonly sink?: never; readonly write?: never };
@@ -258,6 +269,7 @@ export interface AnyHandler {
   check?(rule: RuleParams): CheckFunction;
   bucket?(rule: QuotaRule): unknown;
   charge?(asks: readonly QuotaAsk[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
+  reset?(asks: readonly QuotaAsk[]): void | Promise<void>;
   sink?(rule: ReportRule): unknown;
   write?(entries: readonly ReportEntry[], call: Call): void | Promise<void>;
   lookup?(rule: RuleParams): LookupFunction;
@@ -296,10 +308,7 @@ export function defineAdapter<C extends z.ZodType, const S extends Serves, B = u
 }
 
 /** Carries the bucket's type from `bucket` to `charge`. */
-export function quota<B, P = unknown>(methods: {
-  bucket(rule: QuotaRule<P>): B;
-  charge(asks: readonly QuotaAsk<B>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
-}): typeof methods {
+export function quota<B, P = unknown>(methods: QuotaParts<B, P>): typeof methods {
   return methods;
 }
 

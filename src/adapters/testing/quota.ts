@@ -141,6 +141,32 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       opened.clock.advance(2 * MINUTE_MS + 1);
       assert.equal((await charge1(of('one'))).remaining, 6, 'after a period it is charged again');
     }),
+    of('where a part of the cost will do, what is left is granted, and all or none holds', async ({ bucket, ask, charge, charge1 }) => {
+      const mine = bucket({ counter: 'mine' });
+      const part = (cost: number): QuotaAsk => ask(mine, { limit: 5, cost, partial: true });
+      const shown = ({ granted, remaining, charged }: QuotaAnswer): unknown => ({ granted, remaining, charged });
+      assert.deepEqual(shown(await charge1(part(3))), { granted: true, remaining: 2, charged: 3 });
+      const both = await charge(part(4), ask(bucket({ counter: 'none' }), { limit: 0 }));
+      assert.deepEqual(both.map(({ granted }) => granted), [true, false]);
+      assert.deepEqual(shown(await charge1(part(4))), { granted: true, remaining: 0, charged: 2 });
+      assert.equal((await charge1(part(4))).granted, false);
+    }),
+    of('a cost below 0 gives back, and nothing below nothing', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      await charge1(ask(mine, { limit: 5, cost: 5 }));
+      const back = await charge1(ask(mine, { limit: 5, cost: -3 }));
+      assert.deepEqual({ granted: back.granted, remaining: back.remaining }, { granted: true, remaining: 3 });
+      assert.equal((await charge1(ask(mine, { limit: 5, cost: -9 }))).remaining, 5);
+      assert.equal((await charge1(ask(mine, { limit: 5, cost: 6 }))).granted, false, 'more was given back than was charged');
+    }),
+    of('a counter that is reset begins anew, and others go on', async ({ opened, bucket, ask, charge1 }) => {
+      if (opened.handler.reset === undefined) return;
+      const mine = bucket();
+      for (const key of ['ann', 'bob']) await charge1(ask(mine, { limit: 5, cost: 4, key }));
+      await opened.handler.reset([ask(mine, { limit: 5 })]);
+      assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).remaining, 5);
+      assert.equal((await charge1(ask(mine, { limit: 5, cost: 0, key: 'bob' }))).remaining, 1);
+    }),
     of('a limit of 0 grants nothing', async ({ bucket, ask, charge1 }) => {
       const answer = await charge1(ask(bucket(), { limit: 0 }));
       assert.deepEqual({ granted: answer.granted, remaining: answer.remaining }, { granted: false, remaining: 0 });

@@ -100,7 +100,7 @@ describe('check', () => {
 });
 
 describe('quota', () => {
-  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean; readonly chargesAgain?: boolean }
+  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean; readonly chargesAgain?: boolean; readonly wholeOnly?: boolean; readonly keepsAll?: boolean }
   /** Fixed windows, and one fault. */
   const counting = (fault: Fault): Adapter => defineAdapter({
     name: 'quota-faulty', summary: 'Counts, with a fault.', config: z.strictObject({}), serves: { quota: { algorithms: ['fixed'] } },
@@ -108,7 +108,7 @@ describe('quota', () => {
       const counts = new Map<string, { end: number; used: number }>();
       const own = fakeClock();
       const charged = new Map<string, number>();
-      const one = ({ bucket, key, cost: asked, limit, perMs, endsAtMs, once, owed: owes = false }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
+      const one = ({ bucket, key, cost: asked, limit, perMs, endsAtMs, once, partial = false, owed: owes = false }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
         const nowMs = fault.ownClock === true ? own.nowMs() : host.clock.nowMs();
         const name = [fault.oneCounter === true ? '' : bucket, perMs, fault.oneKey === true ? '' : key].join('\n');
         let count = counts.get(name);
@@ -119,11 +119,12 @@ describe('quota', () => {
         const { used, end } = count;
         const onceName = `${name}\n${once}`;
         const isCharged = once !== undefined && fault.chargesAgain !== true && (charged.get(onceName) ?? 0) > nowMs;
-        const [cost, owed] = isCharged ? [0, true] : [asked, owes];
+        const part = partial && fault.wholeOnly !== true ? Math.min(asked, Math.max(1, limit - used)) : asked;
+        const [cost, owed] = isCharged ? [0, true] : asked < 0 && fault.keepsAll === true ? [0, true] : [Math.max(part, -used), owes];
         const taken = cost === 0 && fault.zeroCharges === true ? 1 : cost;
         const granted = (owed && fault.forgives !== true) || used + taken <= limit;
         const kept = count;
-        return { answer: { granted, limit, remaining: Math.max(0, limit - used - (granted ? taken : 0)), resetMs: end - nowMs }, charge: () => {
+        return { answer: { granted, limit, remaining: Math.max(0, limit - used - (granted ? taken : 0)), resetMs: end - nowMs, charged: taken }, charge: () => {
           kept.used = used + taken;
           if (once !== undefined && taken > 0) charged.set(onceName, nowMs + perMs);
         } };
@@ -150,6 +151,8 @@ describe('quota', () => {
     ['one count for all counters', { oneCounter: true }, ['fixed: counters are apart; rules that name one counter share it']],
     ['a clock of its own', { ownClock: true }, ['fixed: a window ends by the clock, not a period after the first ask', 'fixed: refuses, then grants again when its time is over, by the clock', 'fixed: the reset is the end of the window, granted or refused']],
     ['one that charges again', { chargesAgain: true }, ['fixed: what is charged once is not charged again for a period']],
+    ['one that knows no parts', { wholeOnly: true }, ['fixed: where a part of the cost will do, what is left is granted, and all or none holds']],
+    ['one that takes nothing back', { keepsAll: true }, ['fixed: a cost below 0 gives back, and nothing below nothing']],
     ['one that forgives debts', { forgives: true }, ['fixed: what is owed is charged beyond the limit too']],
     ['windows from the first ask', { fromFirst: true }, ['fixed: a day is a day of UTC', 'fixed: a window ends by the clock, not a period after the first ask', 'fixed: the reset is the end of the window, granted or refused']],
   ])('%s', async (_, fault, failed) => {
