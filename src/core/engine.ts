@@ -12,7 +12,7 @@ import { CallScope } from './dispatch/call-scope.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { Deadlines } from './dispatch/deadlines.ts';
 import { enrichBag } from './dispatch/enrich.ts';
-import { askQuotas, type QuotaRun } from './dispatch/quotas.ts';
+import { askQuotas, type QuotaEntry, type QuotaRun } from './dispatch/quotas.ts';
 import { CORE_ERRORS, SnapshotError } from './errors.ts';
 import { type KeptVerdict, KeptVerdicts } from './kept-verdicts.ts';
 import { isEnforced, isSampled, matchOf } from './match/applies.ts';
@@ -87,14 +87,14 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const beganAtMs = performance.now();
     const scope = new CallScope(nextId(), call, caller);
     const bag = new RequestBag(current.attributes, wire);
-    const conclude = (outcomes: readonly RuleOutcome[]): Verdict => {
-      const verdict = checkVerdict(scope.id, call, outcomes, decidingOf(outcomes));
+    const conclude = (outcomes: readonly RuleOutcome[], quotas: readonly QuotaEntry[]): Verdict => {
+      const verdict = checkVerdict(scope.id, call, outcomes, decidingOf(outcomes), quotas);
       return concluded(current, [bag], call, verdict, outcomes, beganAtMs);
     };
     const decide = (): Verdict | Promise<Verdict> => whenDone(askChecks(current, bag, scope), (checks) => {
       settleGroups(checks);
-      if (decidingOf(checks) !== undefined) return conclude(checks);
-      return whenDone(askQuotas(current, [bag], scope), ({ outcomes }) => conclude(outcomes.length === 0 ? checks : inRuleOrder([...checks, ...outcomes])));
+      if (decidingOf(checks) !== undefined) return conclude(checks, []);
+      return whenDone(askQuotas(current, [bag], scope), ({ outcomes, entries }) => conclude(outcomes.length === 0 ? checks : inRuleOrder([...checks, ...outcomes]), entries));
     });
     return held(current, whenDone(enrichBag(current.enrich(call), bag, scope), decide));
   }

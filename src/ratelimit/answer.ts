@@ -1,6 +1,7 @@
 /**
  * **In**: what the counters of a call are at. **Out**: the answer, and what the metrics count of it. **Fails**: never.
  */
+import { ratelimitFields } from '../core/verdict/ratelimit-fields.ts';
 import type { AnswerSettings } from './answer-settings.ts';
 import type { Applied } from './applied.ts';
 import { Code, type DescriptorStatus, type RateLimitCall, type RateLimitReply } from './call.ts';
@@ -76,12 +77,9 @@ function headersOf(applied: readonly Applied[], statuses: readonly DescriptorSta
 /** Every limit that counts for the caller: what it is, and what is left of it; and, where it is refused, when to come again. */
 function ietfHeadersOf(applied: readonly Applied[], statuses: readonly DescriptorStatus[], isRefused: boolean): RateLimitReply['headers'] {
   const shown = applied.flatMap((one, at) => (one.kind === 'limited' && !one.isShadow ? [{ one, status: statuses[at] as DescriptorStatus }] : []));
-  if (shown.length === 0) return [];
-  const name = ({ policy }: Applied): string => `"${policy.replaceAll(/[^\x20-\x7e]/g, '?').replaceAll(/["\\]/g, '\\$&')}"`; // a string of RFC 9651
   const retryS = Math.max(0, ...shown.map(({ status }) => (status.code === Code.OVER_LIMIT ? status.resetS ?? 0 : 0)));
   return [
-    ['RateLimit-Policy', shown.map(({ one }) => `${name(one)};q=${one.currentLimit.requestsPerUnit};w=${one.ask.endsAtS - one.startS}`).join(', ')],
-    ['RateLimit', shown.map(({ one, status }) => `${name(one)};r=${status.remaining};t=${status.resetS ?? 0}`).join(', ')],
+    ...ratelimitFields(shown.map(({ one: { policy, currentLimit, ask, startS }, status: { remaining, resetS = 0 } }) => ({ policy, limit: currentLimit.requestsPerUnit, perMs: (ask.endsAtS - startS) * 1000, remaining, resetMs: resetS * 1000 }))),
     ...(isRefused && retryS > 0 ? [['Retry-After', String(retryS)] as const] : []),
   ];
 }

@@ -6,7 +6,7 @@
  * refuses ends it. What is not enforced is charged apart, and refuses nothing. What the access log tells of is charged whatever is left.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
-import type { QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
+import { allow, type QuotaAnswer, type QuotaAsk } from '../../adapters/contract.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';
 import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
@@ -16,6 +16,7 @@ import type { LiveHandler } from '../snapshot/live-handler.ts';
 import type { PreparedRule } from '../snapshot/prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, type RuleOutcome, fail } from '../verdict/outcome.ts';
+import { quotaOutput } from '../verdict/quota-output.ts';
 import type { CallScope } from './call-scope.ts';
 import { Failure } from './failure.ts';
 
@@ -66,7 +67,7 @@ function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, outcomes
 }
 
 /** What the access log tells of: a lease has ended, or a cost is owed. */
-const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk => (algorithm === 'concurrency' ? { ...ask, cost: 0, release: true } : { ...ask, owed: true });
+const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk => (algorithm === 'concurrency' ? { ...ask, cost: 0, release: true } : { ...ask, owed: true, partial: false });
 
 /** A descriptor that lacks a key the rule reads is not asked at all. */
 function hasKeys({ slots: { descriptor } }: Snapshot, bag: RequestBag, keys: readonly string[]): boolean {
@@ -95,7 +96,7 @@ function askOf(snapshot: Snapshot, prepared: PreparedRule, action: QuotaAction, 
   const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
   if (limit === undefined || cost === undefined || burst === undefined) return undefined;
   const once = onceOf(outcome, action.once, bag);
-  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs, ...(once === undefined ? {} : { once }), ...(override === undefined && action.calendar !== undefined ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 } : {}) };
+  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs, ...(action.partial ? { partial: true } : {}), ...(once === undefined ? {} : { once }), ...(override === undefined && action.calendar !== undefined ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 } : {}) };
 }
 
 /** Without it a request is charged each time; so it is where it is empty, and where it fails, which is counted. */
@@ -181,7 +182,7 @@ function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; read
       known.set(counter, asks.length);
       return asks.push(ask) - 1;
     }
-    asks[at] = { ...other, cost: Math.max(other.cost, ask.cost), limit: Math.min(other.limit, ask.limit), burst: Math.min(other.burst, ask.burst) };
+    asks[at] = { ...other, cost: Math.max(other.cost, ask.cost), limit: Math.min(other.limit, ask.limit), burst: Math.min(other.burst, ask.burst), partial: other.partial === true && ask.partial === true };
     return at;
   });
   return { asks, places };
@@ -194,7 +195,10 @@ function take(group: readonly QuotaEntry[], places: readonly number[], answers: 
   }
   for (const [index, entry] of group.entries()) entry.answer = answers[places[index] ?? 0];
   const refused = group.filter(({ answer }) => answer?.granted === false);
-  if (refused.length === 0) return;
+  if (refused.length === 0) {
+    for (const { outcome, ask, answer } of group) if (outcome.prepared.rule.onAllow !== undefined && answer !== undefined) outcome.result = { kind: 'passed', answer: allow({ output: quotaOutput(answer, answer.charged ?? ask.cost) }) };
+    return;
+  }
   const least = answers.reduce((one, other) => (other.remaining < one.remaining ? other : one));
   const retryAfterMs = Math.max(...refused.map(({ answer }) => answer?.resetMs ?? 0));
   for (const { outcome, answer, ask } of refused) if (answer !== undefined) outcome.result = { kind: 'over', quota: { perMs: ask.perMs, answer, least, retryAfterMs } };

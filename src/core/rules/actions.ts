@@ -104,7 +104,7 @@ export class ActionReader {
   }
 
   #quota(node: Node, ruleName: string): ReadAction | undefined {
-    const fields = fieldsOf(node, 'quota', this.#findings)?.only(['handler', 'key', 'limit', 'per', 'cost', 'algorithm', 'burst', 'counter', 'once', 'override', 'params', 'zone']);
+    const fields = fieldsOf(node, 'quota', this.#findings)?.only(['handler', 'key', 'limit', 'per', 'cost', 'algorithm', 'burst', 'counter', 'once', 'override', 'params', 'partial', 'policy', 'zone']);
     if (fields === undefined) return undefined;
     const handler = this.handler(fields, 'quota');
     const serves = handler?.adapter.serves.quota;
@@ -124,13 +124,17 @@ export class ActionReader {
     const onceNode = fields.node('once');
     const once = onceNode === undefined ? undefined : expressionOf(onceNode, 'once', this.#attributes, this.#findings, { given: this.#given, isQuota: true, accept: ({ kind }) => ['string', 'int', 'uint', 'dyn'].includes(kind), wanted: 'a text or a number' });
     const counter = fields.text('counter') ?? ruleName;
+    const partial = fields.flag('partial') ?? false;
+    if (partial && onceNode !== undefined) this.#findings.error('RULES_MISPLACED', fields.entry('partial')?.keyPlace ?? fields.place, 'partial does not go with once: what comes again is granted what it was granted before, which is not kept');
+    const policy = fields.text('policy');
+    if (policy !== undefined && !POLICY_NAME.test(policy)) this.#findings.error('RULES_VALUE', fields.node('policy')?.place ?? fields.place, 'policy is what clients know the limit by: printable ASCII');
     const override = fields.flag('override') ?? true;
     const params = serves === undefined ? undefined : this.params(fields, serves.params);
     if (handler === undefined || perMs === undefined || limit === undefined || algorithm === undefined || params === undefined) return undefined;
     const compiled = [...key, limit, ...(cost === undefined ? [] : [cost]), ...(burst === undefined ? [] : [burst]), ...(once === undefined ? [] : [once])];
     return {
-      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, calendar, zone, key, limit, cost, burst, once, override, descriptorKeys: [] },
-      compiled, output: {},
+      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, calendar, zone, key, limit, cost, burst, once, partial, policy, override, descriptorKeys: [] },
+      compiled, output: QUOTA_OUTPUT,
     };
   }
 
@@ -218,6 +222,12 @@ export class ActionReader {
     }
   }
 }
+
+/** A string of RFC 9651. */
+const POLICY_NAME = /^[\x20-\x7e]+$/;
+
+/** Of a quota, as `out.*`; whole numbers, rounded down. */
+const QUOTA_OUTPUT: Shape = { granted: 'int', limit: 'int', remaining: 'int', reset: 'duration' };
 
 export const outputConvert = (shape: Shape[string]): EnrichOutput['convert'] => {
   const type = shape.replace(/\?$/, '') as Parameters<typeof fromShape>[0];

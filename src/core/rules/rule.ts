@@ -67,6 +67,10 @@ export interface QuotaAction {
   readonly burst: Compiled | undefined;
   /** What a request is known by, so that it is charged once in a period. */
   readonly once: Compiled | undefined;
+  /** Less than the cost will do. */
+  readonly partial: boolean;
+  /** What clients know the limit by: answers then carry RateLimit-Policy and RateLimit. */
+  readonly policy: string | undefined;
   /** Whether a limit in the request (RateLimitOverride) replaces limit and per. */
   readonly override: boolean;
   /** Keys of `ratelimit.descriptor` that it reads: a descriptor without one of them is not asked. */

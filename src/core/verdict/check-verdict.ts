@@ -1,11 +1,15 @@
 /**
  * **In**: what each rule of a check came to, in rule order. **Out**: the verdict. **Fails**: never.
  */
+import { allow } from '../../adapters/contract.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { NO_HEADERS, type Reason, type Verdict } from '../call.ts';
+import type { QuotaEntry } from '../dispatch/quotas.ts';
 import type { DenyAnswer } from '../rules/rule.ts';
 import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
+import { quotaOutput } from './quota-output.ts';
+import { toldLimits } from './told-limits.ts';
 import { outBag } from './out-bag.ts';
 import type { QuotaRefusal, RuleOutcome } from './outcome.ts';
 import { Code, codeOfHttp, httpOfCode } from './status.ts';
@@ -14,22 +18,26 @@ type Pair = readonly [name: string, value: string];
 
 const NOTHING = { request: NO_HEADERS, response: NO_HEADERS, query: { set: [], remove: [] }, metadata: [] } as const;
 
-export function checkVerdict(id: string, call: CallKind, outcomes: readonly RuleOutcome[], deciding: Deciding | undefined): Verdict {
+export function checkVerdict(id: string, call: CallKind, outcomes: readonly RuleOutcome[], deciding: Deciding | undefined, quotas: readonly QuotaEntry[]): Verdict {
   const shadow = shadowOf(outcomes);
   const reasons = reasonsOf(outcomes);
+  const told = call === 'http' ? toldLimits(quotas) : [];
   if (deciding === undefined) {
-    return { id, outcome: 'allow', rule: undefined, status: 200, code: Code.OK, body: '', headers: [], ...netChanges(outcomes, call), shadow, reasons };
+    const changes = netChanges(outcomes, call);
+    const response = told.length === 0 ? changes.response : { ...changes.response, set: [...changes.response.set, ...told] };
+    return { id, outcome: 'allow', rule: undefined, status: 200, code: Code.OK, body: '', headers: [], ...changes, response, shadow, reasons };
   }
   const rule = deciding.outcome.prepared.rule.name;
   if (deciding.kind !== 'deny') return { id, outcome: deciding.kind, rule, status: 503, code: Code.UNAVAILABLE, body: '', headers: [], ...NOTHING, shadow, reasons };
-  return { id, outcome: 'deny', rule, ...refusal(deciding.outcome), ...NOTHING, shadow, reasons };
+  const refused = refusal(deciding.outcome);
+  return { id, outcome: 'deny', rule, ...refused, headers: told.length === 0 ? refused.headers : [...refused.headers, ...told], ...NOTHING, shadow, reasons };
 }
 
 /** In the rule's words, where it has some. A text that fails is empty, and counted. */
 function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'headers' | 'body'> {
   const { prepared: { rule, meters }, bag, result } = outcome;
   const answer: DenyAnswer | undefined = rule.action?.kind === 'deny' ? rule.action.answer : rule.onDeny;
-  const said = result.kind === 'refused' ? result.answer : undefined;
+  const said = result.kind === 'refused' ? result.answer : result.kind === 'over' ? allow({ output: quotaOutput(result.quota.answer, 0) }) : undefined;
   const texts = outBag(rule, bag, said, result.kind === 'over' ? overText(result.quota) : undefined);
   const render = (text: { render(bag: RuleOutcome['bag']): { readonly text: string; readonly failed: string | undefined } }): string => {
     const { text: shown, failed } = text.render(texts);

@@ -7,6 +7,7 @@ import { reasonsOf, shadowOf } from './check-verdict.ts';
 import { type Deciding, decidingOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
 import type { RuleOutcome } from './outcome.ts';
+import { toldLimits } from './told-limits.ts';
 
 const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 };
 
@@ -19,13 +20,15 @@ export interface DescriptorOutcomes {
 export function limitVerdict(id: string, descriptors: readonly DescriptorOutcomes[]): LimitVerdict {
   const deciding = descriptors.map(({ outcomes }) => decidingOf(outcomes));
   const all = descriptors.flatMap(({ outcomes }) => outcomes);
-  const common = { id, shadow: shadowOf(all), reasons: reasonsOf(all), response: NO_HEADERS };
+  const told = toldLimits(descriptors.flatMap(({ entries }) => entries));
+  const common = { id, shadow: shadowOf(all), reasons: reasonsOf(all), response: told.length === 0 ? NO_HEADERS : { ...NO_HEADERS, set: told } };
   const first = deciding.find((one) => one?.kind === 'deny') ?? deciding.find((one) => one?.kind === 'failed') ?? deciding.find((one) => one !== undefined);
   const rule = first?.outcome.prepared.rule.name;
   if (first?.kind === 'error') return { ...common, outcome: 'error', rule, statuses: [] };
   const statuses = descriptors.map(({ entries }, index) => statusOf(deciding[index], entries));
   if (first !== undefined) return { ...common, outcome: first.kind, rule, statuses };
-  return { ...common, outcome: 'allow', rule: undefined, statuses, response: netChanges(all, 'limit').response };
+  const { response } = netChanges(all, 'limit');
+  return { ...common, outcome: 'allow', rule: undefined, statuses, response: told.length === 0 ? response : { ...response, set: [...response.set, ...told] } };
 }
 
 function statusOf(deciding: Deciding | undefined, entries: readonly QuotaEntry[]): LimitStatus {

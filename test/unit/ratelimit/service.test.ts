@@ -219,7 +219,7 @@ describe('what the reference does not have', () => {
     const { ask } = serving('- key: user\n  rate_limit: { unit: minute, requests_per_unit: 1, name: per-user }\n- key: path\n  rate_limit: { requests_per_unit: 5, sluice: { per: 10m } }\n- key: soft\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 0 }\n', { ietfHeaders: true });
     const both: Entries[] = [user('a'), { entries: [['path', '/']] }, { entries: [['soft', 'x']] }];
     const [minuteS, tenS] = [60 - (NOW_S % 60), 600 - (NOW_S % 600)];
-    expect(ask(both).headers).toEqual([['RateLimit-Policy', '"per-user";q=1;w=60, "d.path";q=5;w=600'], ['RateLimit', `"per-user";r=0;t=${minuteS}, "d.path";r=4;t=${tenS}`]]);
+    expect(ask(both).headers).toEqual([['ratelimit-policy', '"per-user";q=1;w=60, "d.path";q=5;w=600'], ['ratelimit', `"per-user";r=0;t=${minuteS}, "d.path";r=4;t=${tenS}`]]);
     expect(ask(both).headers).toContainEqual(['Retry-After', String(minuteS)]);
     expect(ask({ entries: [['nope', 'x']] }).headers).toEqual([]);
   });
