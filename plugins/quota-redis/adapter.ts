@@ -37,6 +37,7 @@ export default defineAdapter({
       ...quota<Bucket>({
         bucket: ({ counter, algorithm }) => ({ counter, algorithm }),
         charge: (asks) => (config.cluster === undefined ? run(asks) : chargeBySlot(asks, run)),
+        look: (asks) => asks.map(({ bucket, key, perMs }) => ({ counter: counterKey(prefixOf(key), bucket, perMs, key) })),
         async reset(asks) {
           await Promise.all(asks.map(({ bucket, key, perMs }) => connection.ask((redis) => redis.del(counterKey(prefixOf(key), bucket, perMs, key)))));
         },

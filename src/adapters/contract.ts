@@ -247,13 +247,23 @@ interface QuotaParts<B, P> {
   charge(asks: readonly QuotaAsk<B>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Forgets what the counters of these asks were charged. For operators; without it they cannot. */
   reset?(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
+  /** Where the counters of these asks are, ask by ask. For operators. */
+  look?(asks: readonly QuotaAsk<B>[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
+}
+
+/** Where a counter is, for people. */
+export interface QuotaPlace {
+  /** As the backend names it: a key of Redis. */
+  readonly counter: string;
+  /** Who has taken units of it that are not spent yet, where units are taken ahead. */
+  readonly holders?: readonly { readonly who: string; readonly units: number }[];
 }
 
 type CheckMethods<S> = S extends { readonly check: infer D }
   ? { check(rule: RuleParams<ParamsOf<D>>): CheckFunction<InputOf<D>> } : { readonly check?: never };
 type QuotaMethods<S, B> = S extends { readonly quota: infer D }
   ? QuotaParts<B, ParamsOf<D>>
-  : { readonly bucket?: never; readonly charge?: never; readonly reset?: never };
+  : { readonly bucket?: never; readonly charge?: never; readonly reset?: never; readonly look?: never };
 type ReportMethods<S, K> = S extends { readonly report: infer D }
   ? { sink(rule: ReportRule<ParamsOf<D>>): K; write(entries: readonly ReportEntry<K>[], call: Call): void | Promise<void> }
   : { readonly sink?: never; readonly write?: never };
@@ -270,6 +280,7 @@ export interface AnyHandler {
   bucket?(rule: QuotaRule): unknown;
   charge?(asks: readonly QuotaAsk[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   reset?(asks: readonly QuotaAsk[]): void | Promise<void>;
+  look?(asks: readonly QuotaAsk[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   sink?(rule: ReportRule): unknown;
   write?(entries: readonly ReportEntry[], call: Call): void | Promise<void>;
   lookup?(rule: RuleParams): LookupFunction;
