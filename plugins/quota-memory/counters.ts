@@ -20,7 +20,7 @@ export interface Bucket {
 
 export interface CountersOptions {
   readonly maxKeys: number;
-  readonly clock: Host['clock'];
+  readonly clock: Pick<Host['clock'], 'nowMs'>;
   readonly onEvicted: () => void;
 }
 

@@ -14,12 +14,12 @@ const SPARE = 1.5;
 
 export interface SharedCountersOptions {
   readonly maxKeys: number;
-  readonly host: Pick<Host, 'clock' | 'shared' | 'worker'>;
+  readonly host: Pick<Host, 'shared' | 'worker'> & { readonly clock: Pick<Host['clock'], 'nowMs'> };
   readonly onEvicted: () => void;
 }
 
 export class SharedCounters {
-  readonly #clock: Host['clock'];
+  readonly #clock: Pick<Host['clock'], 'nowMs'>;
   readonly #onEvicted: () => void;
   readonly #lock: SharedLock;
   readonly #head: Int32Array;

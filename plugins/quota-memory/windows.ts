@@ -49,7 +49,7 @@ export function askFixed(counter: Counter, { cost, limit, perMs, endsAtMs, owed 
     counter.b = 0;
   }
   const granted = owed || cost < 0 || counter.b + cost <= limit;
-  if (granted) counter.b = Math.max(0, counter.b + cost);
+  if (granted && !(cost < 0 && endsAtMs !== undefined && counter.a > endsAtMs)) counter.b = Math.max(0, counter.b + cost);
   return { granted, limit, remaining: Math.max(0, limit - counter.b), resetMs: counter.a - nowMs };
 }
 
@@ -57,7 +57,7 @@ export function askFixed(counter: Counter, { cost, limit, perMs, endsAtMs, owed 
  * Sliding window counter: what was used in the window before counts for the part of it that lies within a period of now, as if it had
  * been used evenly. In any period less than twice the limit passes, and at a window's boundary nothing is given twice.
  */
-export function askSliding(counter: Counter, { cost, limit, perMs, owed = false }: QuotaAsk, nowMs: number): QuotaAnswer {
+export function askSliding(counter: Counter, { cost, limit, perMs, endsAtMs, owed = false }: QuotaAsk, nowMs: number): QuotaAnswer {
   const end = windowEnd(nowMs, perMs);
   if (counter.a < end + perMs) { // not `!==`: a clock set back must not forget what was used
     counter.c = counter.a === end ? counter.b : 0;
@@ -67,7 +67,8 @@ export function askSliding(counter: Counter, { cost, limit, perMs, owed = false 
   const thisEnd = counter.a - perMs;
   const before = counter.c * Math.min(1, (thisEnd - nowMs) / perMs);
   const granted = owed || cost < 0 || before + counter.b + cost <= limit + ROUNDING;
-  if (granted) counter.b = Math.max(0, counter.b + cost);
+  if (granted && !(cost < 0 && endsAtMs !== undefined && endsAtMs !== thisEnd)) counter.b = Math.max(0, counter.b + cost);
+  else if (granted && endsAtMs === thisEnd - perMs) counter.c = Math.max(0, counter.c + cost);
   return { granted, limit, remaining: Math.max(0, Math.floor(limit - before - counter.b + ROUNDING)), resetMs: granted ? untilUnused(counter, thisEnd, nowMs) : untilFits(counter, cost, limit, perMs, thisEnd, nowMs) };
 }
 

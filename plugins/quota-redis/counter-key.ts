@@ -16,6 +16,11 @@ export function onceKey(prefix: string, bucket: { readonly counter: string; read
   return counterKey(`${prefix}o:`, bucket, perMs, `${JSON.stringify(key)}:${once}`);
 }
 
+/** `sluice:h:f:60000:per-user:=ann`: who has taken how many of its units ahead. */
+export function holdersKey(prefix: string, bucket: { readonly counter: string; readonly algorithm: Algorithm }, perMs: number, key: string): string {
+  return counterKey(`${prefix}h:`, bucket, perMs, key);
+}
+
 /** Told apart by the first character. Half a surrogate pair would become U+FFFD on the way and meet others; JSON escapes it. */
 function keyPart(key: string): string {
   const exact = key.isWellFormed() ? `=${key}` : `~${JSON.stringify(key)}`;

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type QuotaAnswer, Unavailable } from 'sluice/plugin';
+import { type AnyHandler, type QuotaAnswer, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
 import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
@@ -37,6 +37,68 @@ testAdapter(adapter, {
     bad({ cluster: [], sentinels: ['127.0.0.1:1'], url: 'redis://m' }, /not both/),
     bad({ url: 'rediss://127.0.0.1:1', tls: { ca: 'not-there.pem' } }, /not-there\.pem/),
   ],
+});
+
+describe('in escrow', () => {
+  testAdapter(adapter, { runner: { describe, test }, config: () => ({ url: redis.url, clock: 'local', escrow: true }) });
+
+  const DAY_MS = 86_400_000;
+  const asks = (handler: AnyHandler, counter: string, limit: number, algorithm: 'fixed' | 'gcra' = 'fixed') => {
+    const bucket = handler.bucket?.({ rule: 'r', counter, algorithm, perMs: DAY_MS, params: undefined });
+    return { bucket, key: 'k', cost: 1, limit, burst: limit, perMs: DAY_MS };
+  };
+
+  test('most asks are answered at once, replicas together admit the limit, and operators see who holds what', async () => {
+    const [one, other] = await Promise.all([1, 2].map(() => openForTest(adapter, { config: { url: redis.url, escrow: true } })));
+    if (one === undefined || other === undefined) throw new Error('not open');
+    const counter = `escrow ${Math.random()}`;
+    const limit = 3000;
+    const [mine, theirs] = [one, other].map(({ handler }) => asks(handler, counter, limit));
+    let [granted, atOnce, asked] = [0, 0, 0];
+    let holders: readonly { readonly units: number }[] = [];
+    for (let turn = 0; turn < 8000 && granted < limit; turn++) {
+      for (const [{ handler }, ask] of [[one, mine], [other, theirs]] as const) {
+        const answer = handler.charge?.([ask as never], testCall());
+        asked++;
+        if (!(answer instanceof Promise)) atOnce++;
+        if ((await answer)?.[0]?.granted === true) granted++;
+      }
+      if (turn === 400) holders = (await one.handler.look?.([mine as never]))?.[0]?.holders ?? [];
+      if (turn < 1500) continue;
+      for (const { clock } of [one, other]) clock.advance(50);
+      await new Promise((resolve) => { setTimeout(resolve, 1); }); // what the other holds comes back
+    }
+    expect(granted).toBe(limit);
+    expect(atOnce / asked).toBeGreaterThan(0.8);
+    expect(holders).toHaveLength(2);
+    for (const { units } of holders) expect(units).toBeGreaterThan(0);
+    await Promise.all([one.close(), other.close()]);
+  });
+
+  test('what is held is given back by one that closes, and by one that is idle', async () => {
+    const { handler, close, clock } = await openForTest(adapter, { config: { url: redis.url, escrow: true } });
+    const watching = await openForTest(adapter, { config: { url: redis.url } });
+    const counter = `returned ${Math.random()}`;
+    const left = async (): Promise<number | undefined> => (await watching.handler.charge?.([{ ...asks(watching.handler, counter, 10_000), cost: 0 }], testCall()))?.[0]?.remaining;
+    const ask = asks(handler, counter, 10_000);
+    for (let times = 0; times < 200; times++) await handler.charge?.([ask], testCall());
+    expect(await left()).toBeLessThan(9800);
+    clock.advance(250);
+    await eventually(async () => expect(await left()).toBe(9800));
+    for (let times = 0; times < 200; times++) await handler.charge?.([ask], testCall());
+    await close();
+    expect(await left()).toBe(9600);
+    await watching.close();
+  });
+
+  test('a reset takes away what is held, too', async () => {
+    const { handler, close } = await openForTest(adapter, { config: { url: redis.url, escrow: true } });
+    const ask = asks(handler, `reset ${Math.random()}`, 1000);
+    for (let times = 0; times < 100; times++) await handler.charge?.([ask], testCall());
+    await handler.reset?.([ask]);
+    expect((await handler.charge?.([ask], testCall()))?.[0]?.remaining).toBe(999);
+    await close();
+  });
 });
 
 async function openOn(url: string, config: object = {}) {

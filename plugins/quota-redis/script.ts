@@ -10,7 +10,8 @@ import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
  * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
  * A log is kept as "LAST UNTIL:COST:WHO,...": until when each charge counts, and the last of them. GCRA is kept as its theoretical arrival time. What is charged once is kept as the time until which it is not charged again. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
  * A cost below 0 gives back. Answers granted (1 or 0), remaining, reset and what was charged for each ask: 0, a part of its cost, or -1
- * for all of it (numbers that leave a script have no fractions). Writes nothing where one is refused.
+ * for all of it (numbers that leave a script have no fractions), and when the window that it is in ends. Writes nothing where one is refused.
+ * Where what is given back says its window's end, another window is not credited with it.
  */
 export const SCRIPT = `
 local now = tonumber(ARGV[1])
@@ -25,7 +26,7 @@ local function fixed(state, cost, limit, burst, per, ends)
   local stop, used = state[1], state[2]
   if stop < window then stop, used = window, 0 end
   local granted = owed or cost < 0 or used + cost <= limit
-  if granted then used = math.max(0, used + cost) end
+  if granted and not (cost < 0 and ends > 0 and stop > ends) then used = math.max(0, used + cost) end
   return granted, math.max(0, limit - used), stop - now, stop, used
 end
 
@@ -46,7 +47,7 @@ local function gcra(state, cost, limit, burst, per)
   return granted, remaining, math.ceil(reset - ROUNDING), tat, 0
 end
 
-local function sliding(state, cost, limit, burst, per)
+local function sliding(state, cost, limit, burst, per, ends)
   local window = (math.floor(now / per) + 1) * per
   local next, used, last = state[1], state[2], state[3]
   if next < window + per then
@@ -56,7 +57,13 @@ local function sliding(state, cost, limit, burst, per)
   local stop = next - per
   local before = last * math.min(1, (stop - now) / per)
   local granted = owed or cost < 0 or before + used + cost <= limit + 0.000001
-  if granted then used = math.max(0, used + cost) end
+  if granted then
+    if cost < 0 and ends > 0 and ends ~= stop then
+      if ends == stop - per then last = math.max(0, last + cost) end
+    else
+      used = math.max(0, used + cost)
+    end
+  end
   local reset = next - now
   if granted then
     if used == 0 then reset = last > 0 and stop - now or 0 end
@@ -165,7 +172,9 @@ for at = 1, asked do
   end
   local charged = 0
   if all and costs[at] > 0 then charged = costs[at] == cost_of(at) and -1 or costs[at] end
-  told[at * 4 - 3], told[at * 4 - 2], told[at * 4 - 1], told[at * 4] = granted and 1 or 0, remaining, reset, charged
+  local ends = states[key][1]
+  if ARGV[at * 8 - 6] == 's' then ends = ends - ARGV[at * 8 - 2] end
+  told[at * 5 - 4], told[at * 5 - 3], told[at * 5 - 2], told[at * 5 - 1], told[at * 5] = granted and 1 or 0, remaining, reset, charged, ends
 end
 if all then
   for at = 1, asked do
@@ -204,12 +213,14 @@ export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: Algori
   return told;
 }
 
-/** An answer, and what of its cost was charged now: nothing where it was charged once before. */
-export interface Told extends QuotaAnswer { readonly charged: number }
+/** An answer, and what of its cost was charged now (nothing where it was charged once before), in the window that ends then. */
+export interface Told extends QuotaAnswer { readonly charged: number; readonly endsAtMs: number }
+
+const TOLD = 5;
 
 export function answersOf(asks: readonly QuotaAsk[], told: readonly number[]): Told[] {
   return asks.map(({ limit, cost }, at) => {
-    const charged = told[at * 4 + 3] ?? 0;
-    return { granted: told[at * 4] === 1, limit, remaining: told[at * 4 + 1] ?? 0, resetMs: told[at * 4 + 2] ?? 0, charged: charged === -1 ? cost : charged };
+    const [granted, remaining = 0, resetMs = 0, charged = 0, endsAtMs = 0] = told.slice(at * TOLD);
+    return { granted: granted === 1, limit, remaining, resetMs, charged: charged === -1 ? cost : charged, endsAtMs };
   });
 }

@@ -94,7 +94,7 @@ export interface QuotaAsk<B = unknown> {
   readonly owed?: boolean;
   /** `concurrency`: the lease that `once` names ends; nothing is charged, and it is granted. */
   readonly release?: boolean;
-  /** `fixed`: when its window ends, in ms since 1970, where that is not a multiple of `perMs` (a month). */
+  /** `fixed`: when its window ends, in ms since 1970, where that is not a multiple of `perMs` (a month). With a cost below 0, also of `sliding`: the window that it is given back to; a later one is not credited. */
   readonly endsAtMs?: number;
   /** Who says the same within a period of its first charge is not charged again: granted, and told what is left. */
   readonly once?: string;
@@ -171,7 +171,8 @@ export interface Counter {
 export interface Host {
   /** Bound to the handler's name already. */
   readonly log: Log;
-  readonly clock: { nowMs(): number };
+  /** The time of day, in ms since 1970; and ms of a clock that is never set, to tell spans by. */
+  readonly clock: { nowMs(): number; monotonicMs(): number };
   /** Aborted before `close` is called. */
   readonly signal: AbortSignal;
   /** The folder of the file that names this handler: relative paths of the config are resolved against it. */

@@ -45,7 +45,7 @@ export interface HandlerToOpen {
   readonly folder: string;
 }
 
-const PROCESS_CLOCK: Host['clock'] = { nowMs: () => Date.now() };
+const PROCESS_CLOCK: Host['clock'] = { nowMs: () => Date.now(), monotonicMs: () => performance.now() };
 const METHODS: Readonly<Record<Capability, readonly (keyof AnyHandler)[]>> = {
   enrich: ['lookup'], check: ['check'], quota: ['bucket', 'charge'], report: ['sink', 'write'],
 };

@@ -3,12 +3,13 @@ const BEGINNING_MS = Date.UTC(2026, 0, 1);
 
 export interface CaseClock {
   nowMs(): number;
+  monotonicMs(): number;
   advance(ms: number): void;
 }
 
 export function caseClock(): CaseClock {
   let nowMs = BEGINNING_MS;
-  return { nowMs: () => nowMs, advance: (ms) => { nowMs += ms; } };
+  return { nowMs: () => nowMs, monotonicMs: () => nowMs, advance: (ms) => { nowMs += ms; } };
 }
 
 /** `1s`, `500ms`, `1m`, `1h`: milliseconds. The form is checked by the schema. */

@@ -32,7 +32,7 @@ const named = (name = 'one') => ({ name, config: {}, folder: '/policies' });
 describe('an open handler', () => {
   test('has a host bound to its name and folder, and the clock it was given', async () => {
     let host: Host | undefined;
-    const around = environment({ clock: { nowMs: () => 42 } });
+    const around = environment({ clock: { nowMs: () => 42, monotonicMs: () => 42 } });
     const { handler, readiness, close } = await openHandler(adapterOf({ open: (given) => { host = given; } }), named(), around);
     host?.log.info('hello', { more: 1 });
     expect(around.logged).toEqual([{ level: 'info', message: 'hello', fields: { handler: 'one', adapter: 'check-example', more: 1 } }]);

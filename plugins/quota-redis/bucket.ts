@@ -1,0 +1,11 @@
+import type { Algorithm } from 'sluice/plugin';
+import type { Lease } from './escrow.ts';
+
+/** The counters of one rule. */
+export interface Bucket {
+  readonly counter: string;
+  readonly algorithm: Algorithm;
+  readonly perMs: number;
+  /** Of what units are held here, by key. */
+  readonly leases: Map<string, Lease>;
+}

@@ -1,0 +1,152 @@
+/** Replicas that take units of one store ahead: what they admit together, whatever their clocks say and however late answers are. */
+import { afterEach, describe, expect, test } from 'vitest';
+import type { QuotaAnswer, QuotaAsk } from '../../../src/adapters/contract.ts';
+import { fakeClock } from '../../../src/adapters/testing/fake-clock.ts';
+import { Counters } from '../../../plugins/quota-memory/counters.ts';
+import { windowEnd } from '../../../plugins/quota-memory/windows.ts';
+import type { Bucket } from '../../../plugins/quota-redis/bucket.ts';
+import { Escrow } from '../../../plugins/quota-redis/escrow.ts';
+import type { Told } from '../../../plugins/quota-redis/script.ts';
+import { Random } from '../frontends/odd-octets.ts';
+
+const RUNS = Number(process.env['RUNS'] ?? 60);
+const HELD_MS = 1000;
+
+const open: Escrow[] = [];
+afterEach(async () => { for (const escrow of open.splice(0)) await escrow.close(); });
+
+function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: number) {
+  const clock = fakeClock();
+  const counters = new Counters({ maxKeys: 1000, clock, onEvicted: () => {} });
+  const there = counters.bucket({ counter: 'c', algorithm, perMs });
+  const counts = { taken: 0, returned: 0, stranded: 0 };
+  let trips = 0;
+  /** Some way off: an answer, or the ask itself, may be lost, and time goes on meanwhile. */
+  let isLossy = false;
+  const charge = async (asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> => {
+    trips++;
+    for (let turns = random.below(4); turns > 0; turns--) await Promise.resolve();
+    if (isLossy && random.below(4) === 0) throw new Error('away');
+    const told = counters.charge(asks.map((ask) => ({ ...ask, bucket: there })));
+    const endsAtMs = windowEnd(clock.nowMs(), perMs);
+    for (let turns = random.below(4); turns > 0; turns--) await Promise.resolve();
+    if (isLossy && random.below(4) === 0) throw new Error('no answer');
+    return told.map((answer, at) => ({ ...answer, charged: answer.granted ? (answer.charged ?? asks[at]?.cost ?? 0) : 0, endsAtMs }));
+  };
+  const replicas = Array.from({ length: 1 + random.below(5) }, () => {
+    const skewMs = random.below(1_000_000); // their clocks tell spans alone
+    const escrow = new Escrow({
+      maxLeases: 100, nowMs: () => clock.nowMs() + skewMs, store: { charge, tell: () => {} },
+      count: { taken: (units) => { counts.taken += units; }, returned: (units) => { counts.returned += units; }, stranded: (units) => { counts.stranded += units; } },
+    });
+    open.push(escrow);
+    return { escrow, bucket: { counter: 'c', algorithm, perMs, leases: new Map() } satisfies Bucket };
+  });
+  const ask = async (limit: number, burst: number, cost: number, at = random.below(replicas.length)): Promise<QuotaAnswer | undefined> => {
+    const { escrow, bucket } = replicas[at] as (typeof replicas)[number];
+    try {
+      return (await escrow.charge([{ bucket, key: 'k', cost, limit, burst, perMs }]))[0];
+    } catch {
+      return undefined;
+    }
+  };
+  const pass = async (ms: number): Promise<void> => {
+    clock.advance(ms);
+    for (const { escrow } of replicas) escrow.giveBackIdle();
+    for (let turn = 0; turn < 40; turn++) await Promise.resolve();
+  };
+  return { clock, counts, replicas, ask, pass, lose: (is: boolean) => { isLossy = is; }, trips: () => trips };
+}
+
+describe('units that are taken ahead', () => {
+  test(`${RUNS} fleets, fixed: no window admits more than its limit, though asks and answers are lost`, async () => {
+    for (let seed = 0; seed < RUNS; seed++) {
+      const random = new Random(seed);
+      const { clock, ask, pass, lose } = fleet(random, 'fixed', 10_000);
+      const limit = 1 + random.below(random.below(3) === 0 ? 3000 : 60);
+      const admitted = new Map<number, number>();
+      for (let step = 0; step < 120; step++) {
+        lose(random.below(3) === 0);
+        await Promise.all(Array.from({ length: random.below(50) }, async () => {
+          const cost = random.below(6) === 0 ? 1 + random.below(4) : 1;
+          const answer = await ask(limit, limit, cost);
+          if (answer?.granted !== true) return;
+          const window = windowEnd(clock.nowMs(), 10_000);
+          admitted.set(window, (admitted.get(window) ?? 0) + cost);
+        }));
+        await pass(random.below(400));
+      }
+      for (const [window, units] of admitted) expect(units, `seed ${seed}, window ${window}`).toBeLessThanOrEqual(limit);
+      expect(admitted.size).toBeGreaterThan(1);
+    }
+  });
+
+  test(`${RUNS} fleets, gcra: in any time no more than it lets pass in that time and a second`, async () => {
+    for (let seed = 0; seed < RUNS; seed++) {
+      const random = new Random(seed + 1000);
+      const perMs = 10_000;
+      const { clock, ask, pass, replicas } = fleet(random, 'gcra', perMs);
+      const limit = 10 + random.below(3000);
+      const burst = 1 + random.below(limit);
+      const rate = limit / perMs;
+      // From any time to any later one: what was admitted before the one, less what the time is worth, is never far below that of the other.
+      let [sum, lowest, worst] = [0, Infinity, -Infinity];
+      const spend = async (at?: number): Promise<void> => {
+        if ((await ask(limit, burst, 1, at))?.granted !== true) return;
+        lowest = Math.min(lowest, sum - clock.nowMs() * rate);
+        worst = Math.max(worst, ++sum - clock.nowMs() * rate - lowest);
+      };
+      for (let times = 0; times < 4; times++) {
+        // A rush makes chunks large, and ends before the bucket is empty. In the quiet after it each is asked now and then, so that none is idle.
+        // What a flood then meets is the bucket, full again, and no more of the chunks than a second is worth.
+        for (let step = 0; step < 12; step++) {
+          await Promise.all(Array.from({ length: Math.ceil(burst / (15 + random.below(10))) }, async () => spend()));
+          await pass(random.below(10));
+        }
+        for (let step = random.below(60); step > 0; step--) {
+          await Promise.all(replicas.map(async (_, at) => spend(at)));
+          await pass(50 + random.below(140));
+        }
+        for (let step = 0; step < 3; step++) {
+          await Promise.all(Array.from({ length: burst }, async () => spend()));
+          await pass(random.below(200));
+        }
+        await pass(random.below(4000));
+      }
+      expect(sum).toBeGreaterThan(0);
+      expect(worst, `seed ${seed}`).toBeLessThanOrEqual(burst + HELD_MS * rate + 1);
+    }
+  });
+
+  test('what is not spent is given back, and all of the limit is there in the end', async () => {
+    for (const algorithm of ['fixed', 'sliding'] as const) {
+      const { ask, pass, counts, trips } = fleet(new Random(5), algorithm, 3_600_000);
+      const limit = 5000;
+      let [granted, asked] = [0, 0];
+      for (let step = 0; step < 400 && granted < limit; step++) {
+        const answers = await Promise.all(Array.from({ length: 40 }, async () => ask(limit, limit, 1)));
+        asked += answers.length;
+        granted += answers.filter((answer) => answer?.granted).length;
+        await pass(granted > limit - 200 ? 300 : 5);
+      }
+      expect(granted).toBe(limit);
+      expect(counts.taken - counts.returned - counts.stranded).toBe(limit);
+      expect(counts.stranded).toBe(0);
+      expect(trips() / asked).toBeLessThan(0.2);
+    }
+  });
+
+  test('a window that ends strands what is held of it, and what is given back late is not credited to the next', async () => {
+    const { ask, pass, counts, clock } = fleet(new Random(2), 'fixed', 10_000);
+    for (let step = 0; step < 30; step++) {
+      await Promise.all(Array.from({ length: 60 }, async () => ask(10_000, 10_000, 1)));
+      await pass(10);
+    }
+    const held = counts.taken - 1800 - counts.returned;
+    expect(held).toBeGreaterThan(0);
+    clock.toNextWindow(10_000);
+    await pass(0);
+    expect(counts.stranded).toBe(held);
+    expect((await ask(10_000, 10_000, 1))?.remaining).toBe(9999);
+  });
+});
