@@ -7,18 +7,15 @@
  */
 import type { RequestBag } from '../../attributes/bag.ts';
 import { allow, type QuotaAnswer, type QuotaAsk } from '../../adapters/contract.ts';
-import { type Compiled, FAILED } from '../../expression/index.ts';
 import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
-import { keyText } from '../match/key-text.ts';
-import type { QuotaAction } from '../rules/rule.ts';
 import type { LiveHandler } from '../snapshot/live-handler.ts';
-import type { PreparedRule } from '../snapshot/prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, type RuleOutcome, fail } from '../verdict/outcome.ts';
 import { quotaOutput } from '../verdict/quota-output.ts';
 import type { CallScope } from './call-scope.ts';
 import { Failure } from './failure.ts';
+import { hasKeys, quotaAskOf } from './quota-ask.ts';
 
 /** A quota rule in one bag; `answer` is there where its handler answered. */
 export interface QuotaEntry {
@@ -60,75 +57,9 @@ function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, outcomes
       fail(outcome, 'match', prepared.inputWord, `match failed: ${prepared.rule.match?.why(bag) ?? ''}`);
       continue;
     }
-    const asked = askOf(snapshot, prepared, action, outcome, bag, call === 'limit');
-    const ask = asked !== undefined && (call === 'log' || call === 'tcp-log') ? happened(asked, action) : asked;
+    const ask = quotaAskOf(snapshot, outcome, action, call);
     if (ask !== undefined) entries.push({ outcome, ask, counter: `${action.counter}\0${ask.key}\0${ask.perMs}`, handler: prepared.handler, answer: undefined });
   }
-}
-
-/** What the access log tells of: a lease has ended, or a cost is owed. */
-const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk => (algorithm === 'concurrency' ? { ...ask, cost: 0, release: true } : { ...ask, owed: true, partial: false });
-
-/** A descriptor that lacks a key the rule reads is not asked at all. */
-function hasKeys({ slots: { descriptor } }: Snapshot, bag: RequestBag, keys: readonly string[]): boolean {
-  if (keys.length === 0) return true;
-  const map = descriptor === undefined ? undefined : bag.get(descriptor);
-  return map instanceof Map && keys.every((key) => map.has(key));
-}
-
-function askOf(snapshot: Snapshot, prepared: PreparedRule, action: QuotaAction, outcome: RuleOutcome, bag: RequestBag, isLimit: boolean): QuotaAsk | undefined {
-  const values = action.key.map((key) => {
-    const value = key.evaluate(bag);
-    return value === FAILED ? undefined : value;
-  });
-  const absent = values.indexOf(undefined);
-  if (absent >= 0) {
-    outcome.failed = true;
-    const { input } = prepared.rule.onError;
-    if (input !== undefined) {
-      fail(outcome, 'input', input, `key ${action.key[absent]?.source}: ${action.key[absent]?.why(bag)}`);
-      return undefined;
-    }
-  }
-  const override = isLimit && action.override ? overrideOf(snapshot, bag) : undefined;
-  const limit = override?.limit ?? amount(outcome, 'limit', action.limit, bag);
-  const cost = action.cost === undefined ? (isLimit ? hitsOf(snapshot, bag) : 1) : amount(outcome, 'cost', action.cost, bag);
-  const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
-  if (limit === undefined || cost === undefined || burst === undefined) return undefined;
-  const once = onceOf(outcome, action.once, bag);
-  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs, ...(action.partial ? { partial: true } : {}), ...(once === undefined ? {} : { once }), ...(override === undefined && action.calendar !== undefined ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 } : {}) };
-}
-
-/** Without it a request is charged each time; so it is where it is empty, and where it fails, which is counted. */
-function onceOf(outcome: RuleOutcome, compiled: Compiled | undefined, bag: RequestBag): string | undefined {
-  if (compiled === undefined) return undefined;
-  const value = compiled.evaluate(bag);
-  if (value === '') return undefined;
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return String(value);
-  outcome.failed = true;
-  return undefined;
-}
-
-/** A number from 0 to 2^53; anything else has failed. */
-function amount(outcome: RuleOutcome, what: string, compiled: Compiled, bag: RequestBag): number | undefined {
-  const value = compiled.evaluate(bag);
-  const number = typeof value === 'bigint' ? Number(value) : value;
-  if (typeof number === 'number' && number >= 0 && number <= Number.MAX_SAFE_INTEGER) return number;
-  const why = value === FAILED ? compiled.why(bag) : `${typeof number === 'number' ? number : 'the value'} is not a number from 0 to 2^53`;
-  fail(outcome, 'input', outcome.prepared.inputWord, `${what}: ${why}`);
-  return undefined;
-}
-
-function hitsOf({ slots: { hits } }: Snapshot, bag: RequestBag): number {
-  const value = hits === undefined ? undefined : bag.get(hits);
-  return typeof value === 'number' ? value : 1;
-}
-
-function overrideOf({ slots: { override } }: Snapshot, bag: RequestBag): { readonly limit: number; readonly perMs: number } | undefined {
-  const map = override === undefined ? undefined : bag.get(override);
-  if (!(map instanceof Map)) return undefined;
-  const [limit, perMs] = [map.get('limit'), map.get('per_ms')] as const;
-  return typeof limit === 'number' && typeof perMs === 'number' ? { limit, perMs } : undefined;
 }
 
 // -------------------------------------------------------------- charging
@@ -204,7 +135,7 @@ function take(group: readonly QuotaEntry[], places: readonly number[], answers: 
   for (const { outcome, answer, ask } of refused) if (answer !== undefined) outcome.result = { kind: 'over', quota: { perMs: ask.perMs, answer, least, retryAfterMs } };
 }
 
-function wrongAnswers(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
+export function wrongAnswers(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
   if (!Array.isArray(answers) || answers.length !== asks.length) return `charge() answers each of its ${asks.length} asks`;
   return answers.every((answer) => typeof answer?.granted === 'boolean') ? undefined : 'each answer of charge() says granted: true or false';
 }

@@ -1,0 +1,84 @@
+/**
+ * What a quota rule asks of its handler.
+ * **In**: a rule that applies, in one bag. **Out**: the ask. **Fails**: never; a part that failed is put on record in the outcome,
+ * and there is no ask where nothing can be charged without it.
+ */
+import type { Bag } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import type { QuotaAsk } from '../../adapters/contract.ts';
+import { type Compiled, FAILED } from '../../expression/index.ts';
+import { keyText } from '../match/key-text.ts';
+import type { QuotaAction } from '../rules/rule.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import { type RuleOutcome, fail } from '../verdict/outcome.ts';
+
+/** A descriptor that lacks a key the rule reads is not asked at all. */
+export function hasKeys({ slots: { descriptor } }: Snapshot, bag: Bag, keys: readonly string[]): boolean {
+  if (keys.length === 0) return true;
+  const map = descriptor === undefined ? undefined : bag.get(descriptor);
+  return map instanceof Map && keys.every((key) => map.has(key));
+}
+
+export function quotaAskOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, call: CallKind): QuotaAsk | undefined {
+  const ask = askOf(snapshot, outcome, action, call === 'limit');
+  return ask !== undefined && (call === 'log' || call === 'tcp-log') ? happened(ask, action) : ask;
+}
+
+/** What the access log tells of: a lease has ended, or a cost is owed. */
+const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk => (algorithm === 'concurrency' ? { ...ask, cost: 0, release: true } : { ...ask, owed: true, partial: false });
+
+function askOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, isLimit: boolean): QuotaAsk | undefined {
+  const { prepared, bag } = outcome;
+  const values = action.key.map((key) => {
+    const value = key.evaluate(bag);
+    return value === FAILED ? undefined : value;
+  });
+  const absent = values.indexOf(undefined);
+  if (absent >= 0) {
+    outcome.failed = true;
+    const { input } = prepared.rule.onError;
+    if (input !== undefined) {
+      fail(outcome, 'input', input, `key ${action.key[absent]?.source}: ${action.key[absent]?.why(bag)}`);
+      return undefined;
+    }
+  }
+  const override = isLimit && action.override ? overrideOf(snapshot, bag) : undefined;
+  const limit = override?.limit ?? amount(outcome, 'limit', action.limit, bag);
+  const cost = action.cost === undefined ? (isLimit ? hitsOf(snapshot, bag) : 1) : amount(outcome, 'cost', action.cost, bag);
+  const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
+  if (limit === undefined || cost === undefined || burst === undefined) return undefined;
+  const once = onceOf(outcome, action.once, bag);
+  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs, ...(action.partial ? { partial: true } : {}), ...(once === undefined ? {} : { once }), ...(override === undefined && action.calendar !== undefined ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 } : {}) };
+}
+
+/** Without it a request is charged each time; so it is where it is empty, and where it fails, which is counted. */
+function onceOf(outcome: RuleOutcome, compiled: Compiled | undefined, bag: Bag): string | undefined {
+  if (compiled === undefined) return undefined;
+  const value = compiled.evaluate(bag);
+  if (value === '') return undefined;
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return String(value);
+  outcome.failed = true;
+  return undefined;
+}
+
+/** A number from 0 to 2^53; anything else has failed. */
+function amount(outcome: RuleOutcome, what: string, compiled: Compiled, bag: Bag): number | undefined {
+  const value = compiled.evaluate(bag);
+  const number = typeof value === 'bigint' ? Number(value) : value;
+  if (typeof number === 'number' && number >= 0 && number <= Number.MAX_SAFE_INTEGER) return number;
+  const why = value === FAILED ? compiled.why(bag) : `${typeof number === 'number' ? number : 'the value'} is not a number from 0 to 2^53`;
+  fail(outcome, 'input', outcome.prepared.inputWord, `${what}: ${why}`);
+  return undefined;
+}
+
+function hitsOf({ slots: { hits } }: Snapshot, bag: Bag): number {
+  const value = hits === undefined ? undefined : bag.get(hits);
+  return typeof value === 'number' ? value : 1;
+}
+
+function overrideOf({ slots: { override } }: Snapshot, bag: Bag): { readonly limit: number; readonly perMs: number } | undefined {
+  const map = override === undefined ? undefined : bag.get(override);
+  if (!(map instanceof Map)) return undefined;
+  const [limit, perMs] = [map.get('limit'), map.get('per_ms')] as const;
+  return typeof limit === 'number' && typeof perMs === 'number' ? { limit, perMs } : undefined;
+}
