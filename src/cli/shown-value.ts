@@ -2,12 +2,8 @@
 import type { Attribute } from '../attributes/attributes.ts';
 import { Cidr, Ip } from '../attributes/network.ts';
 import { formatDuration, formatTimestamp } from '../attributes/time-text.ts';
+import { HEADER_MAPS, HIDDEN, SECRET_HEADERS } from '../attributes/secrets.ts';
 import { Duration, Timestamp, Uint, type Value } from '../attributes/values.ts';
-
-const HIDDEN = '(secret)';
-/** In maps of headers, whoever looks at them (RULES section 3). */
-const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key']);
-const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
 
 /** `null` where it is absent. */
 export function shownAttribute({ name, secret }: Attribute, value: Value | undefined): unknown {

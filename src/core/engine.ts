@@ -12,6 +12,8 @@ import { CallScope } from './dispatch/call-scope.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { Deadlines } from './dispatch/deadlines.ts';
 import { enrichBag } from './dispatch/enrich.ts';
+import { type LookDepth, lookAtQuotas } from './dispatch/look-at-quotas.ts';
+import type { QuotaLook } from './dispatch/quota-look.ts';
 import { askQuotas, type QuotaEntry, type QuotaRun } from './dispatch/quotas.ts';
 import { CORE_ERRORS, SnapshotError } from './errors.ts';
 import { type KeptVerdict, KeptVerdicts } from './kept-verdicts.ts';
@@ -62,6 +64,8 @@ export interface RunningEngine extends Engine {
   handlers(): readonly HandlerState[];
   /** A request as the rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
   bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;
+  /** Of every quota rule, what it means for a call (`limit`: a wire for each descriptor); charges and counts nothing. `undefined` without a policy. */
+  quotas(depth: LookDepth, call: CallKind, wires: readonly Wire[]): Promise<readonly QuotaLook[] | undefined>;
   /** The newest first. */
   verdicts(): readonly KeptVerdict[];
   readonly families: readonly MetricFamily[];
@@ -223,6 +227,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     handlers: () => [...(snapshot?.handlers.values() ?? [])].map(({ spec, open, gate, reports }) => ({
       name: spec.name, adapter: spec.adapter, ...open.readiness(), breaker: gate.breaker.state, running: gate.running, waiting: gate.waiting, queued: reports?.size ?? 0,
     })),
+    quotas: async (depth, call, wires) => (snapshot === undefined ? undefined : held(snapshot, lookAtQuotas(snapshot, depth, call, wires))),
     verdicts: () => kept.list(),
     families: metricFamilies(meters),
     meters,

@@ -4,6 +4,7 @@
  */
 import { RecordingBag, type RequestBag } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
+import { HIDDEN, SECRET_HEADERS } from '../attributes/secrets.ts';
 import type { LimitVerdict, Outcome, Reason, Verdict } from './call.ts';
 import { toShape } from './rules/convert.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
@@ -64,14 +65,11 @@ function lookedAt({ candidates, attributes }: Snapshot, bag: RequestBag, call: C
   for (const { rule } of [...candidates.checks(bag, call), ...candidates.quotas(bag, call)]) rule.match?.evaluate(recording);
   return Object.fromEntries([...recording.looked].map(([slot, value]) => {
     const { name, secret } = attributes.at(slot);
-    return [name, value === undefined ? null : secret ? '(secret)' : withoutSecrets(toShape('any', value))];
+    return [name, value === undefined ? null : secret ? HIDDEN : withoutSecrets(toShape('any', value))];
   }));
 }
 
-/** Headers that are shown nowhere without asking (RULES section 3). */
-const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'cookie', 'set-cookie', 'x-api-key', 'proxy-authorization']);
-
 function withoutSecrets(shown: unknown): unknown {
   if (typeof shown !== 'object' || shown === null || Array.isArray(shown) || shown instanceof Date) return shown;
-  return Object.fromEntries(Object.entries(shown).map(([name, value]) => [name, SECRET_HEADERS.has(name) ? '(secret)' : value]));
+  return Object.fromEntries(Object.entries(shown).map(([name, value]) => [name, SECRET_HEADERS.has(name) ? HIDDEN : value]));
 }

@@ -7,12 +7,15 @@ export class CallScope {
   readonly id: string;
   readonly kind: CallKind | undefined;
   readonly caller: Caller;
+  /** Somebody looks at what a call would do: handlers are asked by their gate for looks. */
+  readonly isLook: boolean;
   #endsAtMs = 0;
 
-  constructor(id: string, kind: CallKind | undefined, caller: Caller) {
+  constructor(id: string, kind: CallKind | undefined, caller: Caller, isLook = false) {
     this.id = id;
     this.kind = kind;
     this.caller = caller;
+    this.isLook = isLook;
   }
 
   /** When it must be answered, by `performance.now()`. Worked out when first read: most calls wait for nothing. */

@@ -3,7 +3,7 @@ import { ReportQueue, type ReportQueueOptions } from '../batch/report-queue.ts';
 import type { Deadlines } from '../dispatch/deadlines.ts';
 import { Gate } from '../dispatch/gate.ts';
 import { messageOf } from '../errors.ts';
-import type { HandlerMeters } from '../meters.ts';
+import { HandlerMeters } from '../meters.ts';
 import type { OpenHandler } from '../open-handler.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 
@@ -16,10 +16,14 @@ export interface LiveHandlerContext {
   readonly graceMs: number;
 }
 
+const NEVER_OPEN = { failures: Infinity, openForMs: 0 };
+
 /** An open handler with what stands before it. Kept over reloads while its adapter and config stay equal. */
 export class LiveHandler {
   readonly open: OpenHandler;
   readonly gate: Gate;
+  /** For those who look on: it counts nothing, and what comes of it neither opens nor closes the breaker of calls. */
+  readonly looks: Gate;
   /** Of handlers that serve quota: made once, since calls pass it on. */
   readonly charge: (asks: readonly QuotaAsk[], call: Call) => readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Of handlers that take reports. */
@@ -34,6 +38,7 @@ export class LiveHandler {
     this.open = open;
     this.#context = context;
     this.gate = new Gate(spec, context.meters, context.deadlines, context.log);
+    this.looks = new Gate({ ...spec, breaker: NEVER_OPEN }, new HandlerMeters(), context.deadlines, context.log);
     const { handler } = open;
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {

@@ -39,7 +39,7 @@ export async function openSnapshot(policy: Policy, context: SnapshotContext, pre
   for (const [name, handler] of kept) handler.configure(policy.handlers.get(name) ?? handler.spec);
   const inNeed = policy.enrich.flatMap(({ index }) => rules.filter(({ rule }) => rule.index === index));
   const enrich = new Map(CALL_KINDS.map((call) => [call, inNeed.filter(({ rule }) => rule.calls.has(call))]));
-  return new Snapshot(policy, handlers, candidatesOf(rules), enrich, context.nowMs);
+  return new Snapshot(policy, handlers, candidatesOf(rules), rules.filter(({ rule }) => rule.action?.kind === 'quota'), enrich, context.nowMs);
 }
 
 async function openAll(specs: readonly HandlerSpec[], context: SnapshotContext): Promise<{ opened: Map<string, LiveHandler>; findings: Finding[] }> {

@@ -10,6 +10,8 @@ export class Snapshot {
   readonly policy: Policy;
   readonly handlers: ReadonlyMap<string, LiveHandler>;
   readonly candidates: Candidates;
+  /** All of them, in rule order. */
+  readonly quotas: readonly PreparedRule[];
   readonly #enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>;
   /** Of `ratelimit.*`, looked up once. */
   readonly slots: { readonly descriptor: number | undefined; readonly hits: number | undefined; readonly override: number | undefined };
@@ -19,11 +21,12 @@ export class Snapshot {
   #isRetired = false;
   #whenFree: (() => void) | undefined;
 
-  constructor(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, candidates: Candidates, enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>, nowMs: () => number) {
+  constructor(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, candidates: Candidates, quotas: readonly PreparedRule[], enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>, nowMs: () => number) {
     this.policy = policy;
     this.nowMs = nowMs;
     this.handlers = handlers;
     this.candidates = candidates;
+    this.quotas = quotas;
     this.#enrich = enrich;
     const slotOf = (name: string): number | undefined => policy.attributes.slotOf(name);
     this.slots = { descriptor: slotOf('ratelimit.descriptor'), hits: slotOf('ratelimit.hits'), override: slotOf('ratelimit.override') };

@@ -1,7 +1,7 @@
 /** An engine in force on a policy whose handlers do what a test says: adapters through the public contract, nothing else replaced. */
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { type Adapter, allow, type Call, type CheckAnswer, defineAdapter, type QuotaAnswer, type QuotaAsk, type ReportEntry } from '../../../src/adapters/contract.ts';
+import { type Adapter, allow, type Call, type CheckAnswer, defineAdapter, type QuotaAnswer, type QuotaAsk, type QuotaPlace, type ReportEntry } from '../../../src/adapters/contract.ts';
 import { openHandler } from '../../../src/adapters/live.ts';
 import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
@@ -11,6 +11,8 @@ import { plainWire } from '../../../src/attributes/plain-wire.ts';
 import type { Wire } from '../../../src/attributes/bag.ts';
 import type { CallKind } from '../../../src/attributes/carrier.ts';
 import type { Caller, LimitVerdict, Verdict } from '../../../src/core/call.ts';
+import type { LookDepth } from '../../../src/core/dispatch/look-at-quotas.ts';
+import type { QuotaLook } from '../../../src/core/dispatch/quota-look.ts';
 import { createEngine, type EngineOptions, type RunningEngine } from '../../../src/core/engine.ts';
 import { findingText } from '../../../src/core/rules/findings.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
@@ -21,6 +23,8 @@ export interface Script {
   open?(): void | Promise<void>;
   check?(input: Readonly<Record<string, unknown>>, call: Call): CheckAnswer | Promise<CheckAnswer>;
   charge?(asks: readonly QuotaAsk<{ counter: string }>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
+  reset?(asks: readonly QuotaAsk<{ counter: string }>[]): void | Promise<void>;
+  look?(asks: readonly QuotaAsk<{ counter: string }>[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   write?(entries: readonly ReportEntry[], call: Call): void | Promise<void>;
   lookup?(input: Readonly<Record<string, unknown>>, call: Call): Readonly<Record<string, unknown>> | undefined | Promise<Readonly<Record<string, unknown>> | undefined>;
   close?(): void | Promise<void>;
@@ -51,6 +55,8 @@ function adapters(scripts: Scripts): Adapter[] {
         return {
           bucket: ({ counter }) => ({ counter }),
           charge: (asks, call) => script.charge?.(asks as never, call) ?? asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 })),
+          ...(script.reset === undefined ? {} : { reset: (asks: readonly QuotaAsk[]) => script.reset?.(asks as never) }),
+          ...(script.look === undefined ? {} : { look: (asks: readonly QuotaAsk[]) => script.look?.(asks as never) ?? [] }),
           ...close(script),
         };
       },
@@ -79,6 +85,7 @@ export interface TestEngine {
   readonly http: (attributes?: Readonly<Record<string, unknown>>, caller?: Caller) => Verdict | Promise<Verdict>;
   readonly limit: (descriptors: readonly Readonly<Record<string, string>>[]) => LimitVerdict | Promise<LimitVerdict>;
   readonly log: (attributes?: Readonly<Record<string, unknown>>) => undefined | Promise<void>;
+  readonly quotas: (depth: LookDepth, call: CallKind, ...requests: readonly Readonly<Record<string, unknown>>[]) => Promise<readonly QuotaLook[]>;
 }
 
 export const PATIENT: Caller = { remainingMs: undefined, signal: undefined };
@@ -114,6 +121,7 @@ export async function engineOf(text: string, scripts: Scripts, options: Partial<
     engine, logged, load,
     http: (given = {}, caller = PATIENT) => engine.check('http', wire({ 'request.method': 'GET', 'request.path': '/', ...given }, 'http'), caller),
     limit: (descriptors) => engine.limit(descriptors.map((descriptor) => wire({ 'ratelimit.domain': 'd', 'ratelimit.descriptor': descriptor }, 'limit')), PATIENT),
+    quotas: async (depth, call, ...requests) => await engine.quotas(depth, call, requests.map((given) => wire(given, call))) ?? [],
     log: (given = {}) => engine.report('log', wire({ 'request.path': '/', 'response.code': 200, ...given }, 'log')),
   };
 }
