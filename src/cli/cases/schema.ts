@@ -44,16 +44,19 @@ const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
   http: CHECK_WANTS, tcp: CHECK_WANTS, limit: LIMIT_WANTS, log: LOG_WANTS, 'tcp-log': LOG_WANTS,
 };
 
+/** What a proxy sends under names of the operator's choosing. */
+export const carriedSchema = z.strictObject({
+  contextExtension: texts.optional(),
+  customTag: texts.optional(),
+  filterState: attributes.optional(),
+  metadata: attributes.optional(),
+});
+
 const frame = z.strictObject({
   name: z.string().min(1),
   description: z.string().optional(),
   given: z.record(z.string(), z.unknown()).default({}),
-  carried: z.strictObject({
-    contextExtension: texts.optional(),
-    customTag: texts.optional(),
-    filterState: attributes.optional(),
-    metadata: attributes.optional(),
-  }).optional(),
+  carried: carriedSchema.optional(),
   times,
   every: z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, 'a span such as 500ms, 1s or 1m is expected').optional(),
 });

@@ -2,16 +2,15 @@ import { loadBuiltIns } from '../../adapters/built-in.ts';
 import { AttributeError } from '../../attributes/errors.ts';
 import type { Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
-import { plainWire } from '../../attributes/plain-wire.ts';
 import { createEngine } from '../../core/engine.ts';
 import type { Policy } from '../../core/rules/policy.ts';
-import { flat } from '../call/short-form.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { explained, type Explanation } from '../explanation.ts';
 import { loadOrStop } from '../load.ts';
 import { makeLog } from '../log.ts';
 import { handlerOpener } from '../open-handlers.ts';
+import { plainRequest } from '../plain-request.ts';
 import type { ExplainFlags } from '../program.ts';
 import { readRequestFile, type RequestFile } from '../request-file.ts';
 import { columns, paintOut, say } from '../terminal.ts';
@@ -34,15 +33,9 @@ export async function explain(configs: readonly string[], flags: ExplainFlags): 
   return EXIT.ok;
 }
 
-const CARRIED = new Set(['contextExtension', 'customTag', 'filterState', 'call']);
-
-function wireOf(policy: Policy, { shown, values }: RequestFile, call: CallKind): Wire {
-  const known = new Set([...policy.attributes.names(), ...CARRIED]);
-  const all = Object.fromEntries(flat(values, known));
-  const { contextExtension, customTag, filterState } = all as Record<string, Record<string, string> | undefined>;
-  const given = Object.fromEntries(Object.entries(all).filter(([name]) => !CARRIED.has(name)));
+function wireOf({ attributes }: Policy, { shown, values }: RequestFile, call: CallKind): Wire {
   try {
-    return plainWire(policy.attributes, given, { contextExtension, customTag, filterState }, call);
+    return plainRequest(attributes, values, call);
   } catch (error) {
     if (error instanceof AttributeError) throw new CliError('CLI_REQUEST_FILE', `${shown}: ${error.message}`, { cause: error });
     throw error;
