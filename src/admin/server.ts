@@ -3,7 +3,8 @@
  * **In**: HTTP on an address of its own (this machine only, unless told otherwise). **Out**: JSON, and metrics as text.
  * **Fails**: with a JSON error and a status; never touches what answers Envoy.
  */
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { addLimits } from './limits.ts';
 import { handlersPage, rulesPage, verdictsPage } from './pages.ts';
 import type { AdminSources } from './sources.ts';
 
@@ -28,14 +29,20 @@ const PAGES = {
   '/rules': 'the rules in force, in order',
   '/handlers': 'handlers: whether each is ready, its breaker, what waits',
   '/verdicts': 'recent denials, failures and a sample of the rest, with reasons; ?rule= ?outcome= ?limit=',
+  '/limits/explain': 'the quota rules that a call means, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
+  '/limits/inspect': 'the same, and what their counters are at',
+  '/limits/reset': 'the same, and takes those counters away: POST, from this machine',
 } as const;
 
 /** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) where it cannot listen. */
 export async function startAdmin({ host, port, sources, onFault }: AdminOptions): Promise<Admin> {
   const app = fastify({ forceCloseConnections: true, bodyLimit: 1024 });
   addRoutes(app, sources);
+  addLimits(app, sources);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'there is no such page', pages: PAGES }));
-  app.setErrorHandler((error, request, reply) => {
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    const { statusCode = 500 } = error;
+    if (statusCode < 500) return reply.code(statusCode).send({ error: error.message });
     onFault(request.url, error);
     return reply.code(500).send({ error: 'this page failed; the log says why' });
   });

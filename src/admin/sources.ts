@@ -1,7 +1,21 @@
 /** What the admin port shows, as the server knows it at the moment it is asked. */
+import type { CallKind } from '../attributes/carrier.ts';
+import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
+import type { QuotaLook } from '../core/dispatch/quota-look.ts';
 import type { HandlerState } from '../core/engine.ts';
 import type { KeptVerdict } from '../core/kept-verdicts.ts';
 import type { Policy } from '../core/rules/policy.ts';
+
+/** A call that somebody asks about: attributes by name, in `limit` of each descriptor. */
+export interface AskedCall {
+  readonly call: CallKind;
+  readonly requests: readonly Readonly<Record<string, unknown>>[];
+  /** What a proxy would send beside them, as in cases. */
+  readonly carried: Readonly<Record<string, unknown>>;
+}
+
+/** Of every quota rule what it means for the call; or what is wrong with the call, in a sentence without its stop. */
+export type LimitsAnswer = { readonly rules: readonly QuotaLook[] } | { readonly wrong: string };
 
 export interface AdminSources {
   /** `undefined` until one has loaded. */
@@ -11,6 +25,8 @@ export interface AdminSources {
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
   /** The newest first. */
   verdicts(): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
+  /** `undefined` without a policy. */
+  limits(depth: LookDepth, asked: AskedCall): Promise<LimitsAnswer | undefined>;
   /** Prometheus text format. */
   metrics(): Promise<string>;
 }

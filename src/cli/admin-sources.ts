@@ -1,10 +1,14 @@
 /** What the admin port shows of a running server. */
 import { metricsPage } from '../admin/metrics.ts';
 import type { MetricFamily, MetricSample } from '../core/metric-families.ts';
-import type { AdminSources } from '../admin/sources.ts';
+import type { AdminSources, AskedCall } from '../admin/sources.ts';
+import { AttributeError } from '../attributes/errors.ts';
+import type { Wire } from '../attributes/bag.ts';
 import type { HandlerState, RunningEngine } from '../core/engine.ts';
 import type { PluginMetrics } from '../adapters/plugin-metrics.ts';
 import type { Policy } from '../core/rules/policy.ts';
+import { CliError } from './cli-error.ts';
+import { plainRequest } from './plain-request.ts';
 
 /** How loading policies has gone. */
 export class Loads {
@@ -21,7 +25,7 @@ export class Loads {
 }
 
 /** What is asked of an engine that runs. */
-export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families'>;
+export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;
 
 export function adminSources({ engine, loads, plugins, isDraining }: {
   readonly engine: EngineView; readonly loads: Loads; readonly plugins: PluginMetrics; readonly isDraining: () => boolean;
@@ -32,8 +36,25 @@ export function adminSources({ engine, loads, plugins, isDraining }: {
     isDraining,
     handlers: () => engine.handlers(),
     verdicts: () => engine.verdicts(),
+    limits: async (depth, asked) => {
+      const { policy } = loads;
+      if (policy === undefined) return undefined;
+      const wires = wiresOf(policy, asked);
+      if ('wrong' in wires) return wires;
+      const rules = await engine.quotas(depth, asked.call, wires);
+      return rules === undefined ? undefined : { rules };
+    },
     metrics: () => page.render(),
   };
+}
+
+function wiresOf({ attributes }: Policy, { call, requests, carried }: AskedCall): readonly Wire[] | { readonly wrong: string } {
+  try {
+    return requests.map((values) => plainRequest(attributes, values, call, carried));
+  } catch (error) {
+    if (error instanceof AttributeError || error instanceof CliError) return { wrong: error.message };
+    throw error;
+  }
 }
 
 function policyFamilies(loads: Loads): MetricFamily[] {

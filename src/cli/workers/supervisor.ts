@@ -10,7 +10,8 @@ import { loadBuiltIns } from '../../adapters/built-in.ts';
 import { SharedLock } from '../../adapters/shared-lock.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import { startAdmin } from '../../admin/server.ts';
-import type { AdminSources } from '../../admin/sources.ts';
+import type { AdminSources, AskedCall, LimitsAnswer } from '../../admin/sources.ts';
+import { LOOK_MS, type LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { HandlerState } from '../../core/engine.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Policy } from '../../core/rules/policy.ts';
@@ -23,6 +24,7 @@ import { type LogFormat, type LogLevel, makeLog } from '../log.ts';
 import { oneAtATime } from '../one-at-a-time.ts';
 import { atAddress, type Server, type ServerOptions, type TransportFlags } from '../server.ts';
 import { watchFiles } from '../watch.ts';
+import { mergedLooks, resetLooks } from './merge-looks.ts';
 import { mergedMetrics } from './merge-metrics.ts';
 import type { FromWorker, ToWorker, WorkerData, WorkerView } from './messages.ts';
 
@@ -86,6 +88,13 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     isDraining: () => isDraining,
     handlers: async () => mergedHandlers(await views()),
     verdicts: async () => (await views()).flatMap(({ verdicts }) => verdicts).toSorted((a, b) => b.timeMs - a.timeMs),
+    limits: async (depth, asked) => {
+      const workers = [...running.values()];
+      const all = async (these: LookDepth): Promise<readonly (LimitsAnswer | undefined)[]> => Promise.all(workers.map((worker) => worker.limits(these, asked)));
+      // Looked at by all before any of them resets: it is said what the counters were at.
+      const looks = mergedLooks(await all(depth === 'explain' ? 'explain' : 'inspect'));
+      return depth !== 'reset' || looks === undefined || 'wrong' in looks ? looks : resetLooks(looks.rules, await all('reset'));
+    },
     metrics: async () => {
       const told = await views();
       return `${mergedMetrics(told.map(({ metrics }) => metrics))}${ownMetrics(told.length, restarts)}`;
@@ -135,6 +144,9 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
   };
 }
 
+type WithoutId<T> = T extends { readonly id: number } ? Omit<T, 'id'> : never;
+type Question = WithoutId<ToWorker>;
+
 class RunningWorker {
   /** The port; rejects where it could not start. */
   readonly serves: Promise<number>;
@@ -169,7 +181,7 @@ class RunningWorker {
             Atomics.store(message.signal, 0, 1);
             Atomics.notify(message.signal, 0);
             return;
-          case 'reloaded': case 'viewed': return this.#asked.get(message.id)?.(message);
+          case 'reloaded': case 'viewed': case 'limits': return this.#asked.get(message.id)?.(message);
         }
       });
       void this.ended.then((end) => reject(new Error(end)));
@@ -177,13 +189,18 @@ class RunningWorker {
   }
 
   async view(): Promise<WorkerView | undefined> {
-    const answer = await this.#ask('view', VIEW_MS);
+    const answer = await this.#ask({ kind: 'view' }, VIEW_MS);
     return answer?.kind === 'viewed' ? answer.view : undefined;
   }
 
   async reload(): Promise<boolean> {
-    const answer = await this.#ask('reload', undefined);
+    const answer = await this.#ask({ kind: 'reload' }, undefined);
     return answer?.kind === 'reloaded' && answer.isTaken;
+  }
+
+  async limits(depth: LookDepth, asked: AskedCall): Promise<LimitsAnswer | undefined> {
+    const answer = await this.#ask({ kind: 'limits', depth, asked }, LOOK_MS * 3);
+    return answer?.kind === 'limits' ? answer.answer : undefined;
   }
 
   async drain(graceMs: number): Promise<void> {
@@ -193,7 +210,7 @@ class RunningWorker {
     over.abort();
   }
 
-  #ask(kind: 'view' | 'reload', withinMs: number | undefined): Promise<FromWorker | undefined> {
+  #ask(message: Question, withinMs: number | undefined): Promise<FromWorker | undefined> {
     const id = this.#nextId++;
     return new Promise((resolve) => {
       const timer = withinMs === undefined ? undefined : setTimeout(() => answered(undefined), withinMs);
@@ -203,7 +220,7 @@ class RunningWorker {
         resolve(answer);
       };
       this.#asked.set(id, answered);
-      this.#say({ kind, id });
+      this.#say({ ...message, id });
     });
   }
 

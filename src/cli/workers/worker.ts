@@ -35,6 +35,8 @@ async function answer(server: Server, message: ToWorker): Promise<void> {
       const { sources } = server;
       return say({ kind: 'viewed', id: message.id, view: { handlers: await sources.handlers(), verdicts: await sources.verdicts(), metrics: await sources.metrics() } });
     }
+    case 'limits':
+      return say({ kind: 'limits', id: message.id, answer: await server.sources.limits(message.depth, message.asked) });
     case 'drain':
       await server.drain();
       parentPort?.close();

@@ -16,7 +16,7 @@ async function started(sources: Partial<AdminSources>): Promise<(path: string) =
   const faults: string[] = [];
   admin = await startAdmin({
     host: '127.0.0.1', port: 0, onFault: (path) => faults.push(path),
-    sources: { policy: () => POLICY, isDraining: () => false, handlers: () => [], verdicts: () => [], metrics: async () => 'x 1\n', ...sources },
+    sources: { policy: () => POLICY, isDraining: () => false, handlers: () => [], verdicts: () => [], limits: async () => undefined, metrics: async () => 'x 1\n', ...sources },
   });
   const { port } = admin;
   return async (path) => {

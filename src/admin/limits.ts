@@ -1,0 +1,92 @@
+/**
+ * `/limits/*`: what the quota rules mean for one call.
+ * **In**: a descriptor in the query, or a request as a JSON body. **Out**: of every quota rule whether it applies and why, what its
+ * counter is at. **Fails**: with 400 and a sentence; with 403 or 405 where counters are to be reset from elsewhere or not by POST; with 503 without a policy.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
+import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
+import type { AdminSources, AskedCall } from './sources.ts';
+
+/** Requests that people write are small. */
+const MOST_BYTES = 64 * 1024;
+/** Addresses of this machine alone: who may look from elsewhere may not take counters away. */
+const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?127\./.test(address);
+
+/** A browser on this machine may show the page of anybody. */
+const mayReset = ({ ip, headers: { origin } }: FastifyRequest): boolean => isLocal(ip) && origin === undefined;
+
+/** What cannot be asked, in a sentence without its stop. */
+class BadRequest extends Error {}
+
+/** In a scope of its own: bodies are read by us, so that what is wrong with them is said. */
+export function addLimits(app: FastifyInstance, sources: AdminSources): void {
+  void app.register(async (own) => {
+    own.removeAllContentTypeParsers();
+    own.addContentTypeParser('*', { parseAs: 'string', bodyLimit: MOST_BYTES }, (_request, body, done) => done(null, body));
+    for (const depth of ['explain', 'inspect'] as const) {
+      own.get(`/limits/${depth}`, async (request, reply) => answer(sources, depth, request, reply));
+      own.post(`/limits/${depth}`, { bodyLimit: MOST_BYTES }, async (request, reply) => answer(sources, depth, request, reply));
+    }
+    own.post('/limits/reset', { bodyLimit: MOST_BYTES }, async (request, reply) =>
+      (mayReset(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send({ error: 'counters are reset from this machine alone, and not by pages of a browser' })));
+    own.get('/limits/reset', async (_request, reply) => reply.code(405).header('allow', 'POST').send({ error: 'counters are reset by POST' }));
+  });
+}
+
+async function answer(sources: AdminSources, depth: LookDepth, { query, body }: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  try {
+    const asked = typeof body === 'string' && body !== '' ? callOfBody(body) : callOfQuery(query as Query);
+    const told = await sources.limits(depth, asked);
+    if (told === undefined) return await reply.code(503).send({ error: 'no policy is in force' });
+    if ('wrong' in told) throw new BadRequest(told.wrong);
+    return { call: asked.call, rules: told.rules };
+  } catch (error) {
+    if (error instanceof BadRequest) return reply.code(400).send({ error: error.message });
+    throw error;
+  }
+}
+
+type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** `?domain=D&key=K&value=V&key=K&value=V`: a `limit` call with one descriptor. */
+function callOfQuery({ domain, key = [], value = [] }: Query): AskedCall {
+  if (typeof domain !== 'string') throw new BadRequest('one domain is expected: ?domain=D&key=K&value=V&key=K&value=V; another call is POSTed as JSON, such as {"http": {"request.path": "/a"}}');
+  const [keys, values] = [[key].flat(), [value].flat()];
+  if (keys.length !== values.length) throw new BadRequest(`each key has its value, and here is key ${keys.length} times and value ${values.length} times`);
+  return { call: 'limit', requests: [{ 'ratelimit.domain': domain, 'ratelimit.entries': keys.map((name, at) => ({ key: name, value: values[at] ?? '' })) }], carried: {} };
+}
+
+/** As in cases, `{"http": {...}, "carried": {...}}`, or as for `sluice explain`: attributes, of which `call` says the kind. */
+function callOfBody(text: string): AskedCall {
+  const body = parsed(text);
+  const kinds = CALL_KINDS.filter((kind) => kind in body);
+  const [kind] = kinds;
+  if (kinds.length > 1) throw new BadRequest(`one call is expected, and here are ${kinds.join(' and ')}`);
+  if (kind === undefined) {
+    const { call = 'http', ...attributes } = body;
+    if (!isCallKind(call)) throw new BadRequest(`call is ${JSON.stringify(call)}; one of ${CALL_KINDS.join(', ')} is expected`);
+    return { call, requests: [attributes], carried: {} };
+  }
+  const { [kind]: asked, carried = {}, ...others } = body;
+  const [stranger] = Object.keys(others);
+  if (stranger !== undefined) throw new BadRequest(`beside ${kind} may stand carried alone, and here is ${stranger}`);
+  if (!isMap(carried)) throw new BadRequest('carried is a map, such as {"contextExtension": {"tier": "gold"}}');
+  const requests: readonly unknown[] = kind === 'limit' && Array.isArray(asked) ? asked : [asked];
+  if (requests.length === 0 || !requests.every(isMap)) throw new BadRequest(`${kind} is a map of attributes, such as {"request.method": "GET"}${kind === 'limit' ? ', or a list of them, one for each descriptor' : ''}`);
+  return { call: kind, requests, carried };
+}
+
+function parsed(text: string): Readonly<Record<string, unknown>> {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch (error) {
+    throw new BadRequest(`the body is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (!isMap(body)) throw new BadRequest('the body is a JSON object, such as {"http": {"request.path": "/a"}}');
+  return body;
+}
+
+const isMap = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isCallKind = (value: unknown): value is CallKind => CALL_KINDS.some((kind) => kind === value);

@@ -1,0 +1,45 @@
+/**
+ * What several workers tell of the quota rules, as one answer: rules and counters are the same for all, what each holds is not.
+ * **In**: the answer of each; `undefined` of one that gave none. **Out**: one answer, `undefined` where nobody gave one.
+ */
+import type { LimitsAnswer } from '../../admin/sources.ts';
+import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
+
+type Holders = NonNullable<QuotaLook['holders']>;
+
+export function mergedLooks(answers: readonly (LimitsAnswer | undefined)[]): LimitsAnswer | undefined {
+  const given = answers.filter((answer) => answer !== undefined);
+  const [first] = given;
+  if (first === undefined || 'wrong' in first) return first;
+  const all = rowsOf(given);
+  return { rules: first.rules.map((look) => {
+    const others = all.filter((other) => isSame(look, other));
+    const told = others.find(({ state }) => state !== undefined) ?? look;
+    const holders = mergedHolders(others.flatMap((other) => other.holders ?? []));
+    return holders.length === 0 ? told : { ...told, holders };
+  }) };
+}
+
+/** Reset where every worker says so: what one of them holds would come back. */
+export function resetLooks(looks: readonly QuotaLook[], answers: readonly (LimitsAnswer | undefined)[]): LimitsAnswer {
+  const silent = answers.filter((answer) => answer === undefined || 'wrong' in answer).length;
+  const all = rowsOf(answers);
+  return { rules: looks.map((look) => {
+    const told = all.filter((other) => isSame(look, other) && other.reset !== undefined);
+    if (told.length === 0 && (silent === 0 || !isCounted(look))) return look;
+    const failure = told.find(({ reset }) => reset === false)?.failure ?? (silent === 0 ? undefined : `${silent} of ${answers.length} workers did not answer`);
+    return failure === undefined ? { ...look, reset: true } : { ...look, reset: false, failure };
+  }) };
+}
+
+const rowsOf = (answers: readonly (LimitsAnswer | undefined)[]): readonly QuotaLook[] => answers.flatMap((answer) => (answer === undefined || 'wrong' in answer ? [] : answer.rules));
+/** It has a counter to take away. */
+const isCounted = ({ applies, cost }: QuotaLook): boolean => applies && cost !== undefined;
+const isSame = (one: QuotaLook, other: QuotaLook): boolean => one.rule === other.rule && one.descriptor === other.descriptor;
+
+/** A holder that several workers know of is one. */
+function mergedHolders(holders: Holders): Holders {
+  const units = new Map<string, number>();
+  for (const { who, units: held } of holders) units.set(who, Math.max(held, units.get(who) ?? 0));
+  return [...units].map(([who, held]) => ({ who, units: held }));
+}

@@ -1,0 +1,89 @@
+/** What can be asked at /limits/*, and what is said of what cannot. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Admin, startAdmin } from '../../../src/admin/server.ts';
+import type { AskedCall, LimitsAnswer } from '../../../src/admin/sources.ts';
+
+let admin: Admin;
+let asked: (readonly [depth: string, call: AskedCall])[];
+let told: LimitsAnswer | undefined;
+beforeEach(async () => {
+  asked = [];
+  told = { rules: [] };
+  admin = await startAdmin({
+    host: '127.0.0.1', port: 0, onFault: () => {},
+    sources: {
+      policy: () => undefined, isDraining: () => false, handlers: () => [], verdicts: () => [], metrics: async () => '',
+      limits: async (depth, call) => {
+        asked.push([depth, call]);
+        return told;
+      },
+    },
+  });
+});
+afterEach(async () => admin.close());
+
+async function limits(path: string, body?: string, method = body === undefined ? 'GET' : 'POST'): Promise<{ status: number; json: unknown }> {
+  const answer = await fetch(`http://127.0.0.1:${admin.port}/limits/${path}`, { method, ...(body === undefined ? {} : { body }) });
+  return { status: answer.status, json: await answer.json() };
+}
+
+describe('what is asked', () => {
+  test('a descriptor in the query, entries in order', async () => {
+    expect(await limits('inspect?domain=shop&key=user&value=ann&key=path&value=%2Fa')).toEqual({ status: 200, json: { call: 'limit', rules: [] } });
+    await limits('reset?domain=shop&key=user&value=ann', undefined, 'POST');
+    expect(asked).toEqual([
+      ['inspect', { call: 'limit', requests: [{ 'ratelimit.domain': 'shop', 'ratelimit.entries': [{ key: 'user', value: 'ann' }, { key: 'path', value: '/a' }] }], carried: {} }],
+      ['reset', { call: 'limit', requests: [{ 'ratelimit.domain': 'shop', 'ratelimit.entries': [{ key: 'user', value: 'ann' }] }], carried: {} }],
+    ]);
+  });
+
+  test.each([
+    ['attributes', { 'request.path': '/a' }, { call: 'http', requests: [{ 'request.path': '/a' }], carried: {} }],
+    ['attributes and their call', { call: 'tcp', 'source.ip': '1.2.3.4' }, { call: 'tcp', requests: [{ 'source.ip': '1.2.3.4' }], carried: {} }],
+    ['as in cases', { http: { 'request.path': '/a' }, carried: { contextExtension: { tier: 'gold' } } }, { call: 'http', requests: [{ 'request.path': '/a' }], carried: { contextExtension: { tier: 'gold' } } }],
+    ['several descriptors', { limit: [{ 'ratelimit.domain': 'd' }, { 'ratelimit.domain': 'e' }] }, { call: 'limit', requests: [{ 'ratelimit.domain': 'd' }, { 'ratelimit.domain': 'e' }], carried: {} }],
+  ])('a request as JSON: %s', async (_name, body, call) => {
+    expect((await limits('explain', JSON.stringify(body))).status).toBe(200);
+    expect(asked).toEqual([['explain', call]]);
+  });
+});
+
+describe('what cannot be asked', () => {
+  test.each([
+    ['explain', undefined, /^one domain is expected: \?domain=D&key=K&value=V/],
+    ['explain?domain=a&domain=b', undefined, /^one domain is expected/],
+    ['explain?domain=a&key=k', undefined, /^each key has its value, and here is key 1 times and value 0 times$/],
+    ['explain', '{', /^the body is no JSON: /],
+    ['explain', '[]', /^the body is a JSON object, such as/],
+    ['explain', '{"call": "https"}', /^call is "https"; one of http, tcp, limit, log, tcp-log is expected$/],
+    ['explain', '{"http": {}, "tcp": {}}', /^one call is expected, and here are http and tcp$/],
+    ['explain', '{"http": [{}]}', /^http is a map of attributes, such as \{"request.method": "GET"\}$/],
+    ['explain', '{"limit": []}', /^limit is a map of attributes, .*, or a list of them, one for each descriptor$/],
+    ['explain', '{"http": {}, "want": {}}', /^beside http may stand carried alone, and here is want$/],
+    ['explain', '{"http": {}, "carried": 1}', /^carried is a map/],
+  ])('%s with %s is answered 400 and why', async (path, body, why) => {
+    expect(await limits(path, body)).toEqual({ status: 400, json: { error: expect.stringMatching(why) } });
+    expect(asked).toEqual([]);
+  });
+
+  test('what the engine finds wrong with a request', async () => {
+    told = { wrong: 'no attribute is named request.pth' };
+    expect(await limits('inspect', '{"request.pth": "/"}')).toEqual({ status: 400, json: { error: 'no attribute is named request.pth' } });
+  });
+
+  test('anything, without a policy', async () => {
+    told = undefined;
+    expect(await limits('inspect', '{}')).toEqual({ status: 503, json: { error: 'no policy is in force' } });
+  });
+
+  test('a reset by the page of a browser', async () => {
+    const answer = await fetch(`http://127.0.0.1:${admin.port}/limits/reset?domain=d`, { method: 'POST', headers: { origin: 'http://elsewhere.example' } });
+    expect([answer.status, await answer.json(), asked]).toEqual([403, { error: 'counters are reset from this machine alone, and not by pages of a browser' }, []]);
+  });
+
+  test('a reset by GET, a request without end', async () => {
+    expect(await limits('reset?domain=d')).toEqual({ status: 405, json: { error: 'counters are reset by POST' } });
+    expect((await limits('explain', ' '.repeat(100_000))).status).toBe(413);
+    expect(asked).toEqual([]);
+  });
+});
