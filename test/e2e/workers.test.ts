@@ -9,6 +9,7 @@ import type { Server } from '../../src/cli/server.ts';
 import { startWorkers } from '../../src/cli/workers/supervisor.ts';
 import { CheckRequestSchema, CheckResponseSchema } from '../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
+import { startRedis } from '../parts/redis.ts';
 
 const POLICY = `handlers:
   counts: { adapter: quota-memory }
@@ -90,4 +91,31 @@ test('a changed policy is taken by all, one with errors by none', async () => {
   expect(await server.reload()).toBe(true);
   expect(await passing('c.example', 120)).toBe(30);
   expect(await page('/rules')).toContain('thirty');
+});
+
+test('quotas are looked at and reset as those of one server, in memory and in Redis', async () => {
+  const limits = async (depth: string, host: string): Promise<unknown> => {
+    const answer = await fetch(`http://127.0.0.1:${server.adminPort}/limits/${depth}`, { method: 'POST', body: JSON.stringify({ 'request.host': host }) });
+    return ((await answer.json()) as { rules: readonly { state?: { used: number }; reset?: boolean; failure?: string }[] }).rules.map(({ state, reset, failure }) => [state?.used, reset, failure]);
+  };
+  const redis = await startRedis();
+  try {
+    for (const handler of ['quota-memory', `quota-redis, deadline: 5s, config: { url: "${redis.url}", timeoutMs: 5000 }`]) {
+      await writeFile(join(folder, 'policy.yaml'), POLICY.replace('quota-memory', handler).replace('limit: 100', 'limit: 50'));
+      expect(await server.reload()).toBe(true);
+      expect(await passing('a.example', 60)).toBe(50);
+      expect(await passing('b.example', 24)).toBe(24);
+      expect([await limits('inspect', 'a.example'), await limits('inspect', 'a.example')]).toEqual([[[50, undefined, undefined]], [[50, undefined, undefined]]]);
+      expect(await limits('reset', 'a.example')).toEqual([[50, true, undefined]]);
+      expect([await limits('inspect', 'a.example'), await limits('inspect', 'b.example')]).toEqual([[[0, undefined, undefined]], [[24, undefined, undefined]]]);
+      expect(await passing('a.example', 60)).toBe(50);
+    }
+  } finally {
+    await redis.stop();
+  }
+});
+
+test('what cannot be asked of a worker is answered as by one server', async () => {
+  const answer = await fetch(`http://127.0.0.1:${server.adminPort}/limits/inspect`, { method: 'POST', body: '{"request.pth": "/"}' });
+  expect([answer.status, await answer.json()]).toEqual([400, { error: 'no attribute is named request.pth; did you mean request.path?' }]);
 });
