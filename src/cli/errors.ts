@@ -38,7 +38,7 @@ export const CLI_ERRORS = {
   },
   CLI_UNREACHABLE: {
     means: 'The server that was called did not answer, or answered with a gRPC error.',
-    fix: 'See that it runs and that --to names its port (gRPC for call, debug for limits); its log says what went wrong on its side.',
+    fix: 'See that it runs and that --to names its port (gRPC for call; for limits admin of serve, debug of ratelimit); its log says what went wrong on its side.',
   },
   CLI_NO_SUCH_ADAPTER: {
     means: 'No adapter has that name.',

@@ -45,7 +45,7 @@ function serve(program: Command, done: Done): void {
     .description('Answers Envoy\'s ext_authz, ratelimit and access log calls by a policy, until it is told to stop.')
     .argument('<config...>', CONFIG)
     .option('--grpc <host:port>', 'where Envoy calls; unix:PATH is a unix socket', '127.0.0.1:9091')
-    .option('--admin <host:port>', 'where people and Prometheus look: /metrics /healthz /readyz /rules /handlers /verdicts', '127.0.0.1:15014')
+    .option('--admin <host:port>', 'where people and Prometheus look: /metrics /healthz /readyz /rules /handlers /verdicts /limits/*', '127.0.0.1:15014')
     .option('--workers <n>', 'threads that answer at the same port, each on a core of its own', '1')
     .addOption(new Option('--transport <kind>', 'our own HTTP/2, or Node\'s (slower, there in case of need)').choices(['own', 'http2']).default('own'))
     .option('--max-connection-age <seconds>', 'after it a proxy is asked to connect anew, perhaps to another server; without it connections stay')
@@ -72,17 +72,21 @@ docs/ratelimit.md lists every setting, and what differs.`)
 }
 
 function limits(program: Command, done: Done): void {
-  const group = program.command('limits').summary('look at the limits of a running `sluice ratelimit`').description('Asks a running `sluice ratelimit`, at its debug port, about one descriptor.');
+  const group = program.command('limits')
+    .summary('look at the limits of a running server')
+    .description('Asks a running `sluice serve`, at its admin port, or `sluice ratelimit`, at its debug port, which limits a call comes to. Looking charges nothing.');
   for (const [name, description] of [
-    ['explain', 'which limit is meant, and why'], ['inspect', 'the same, and what its counter is at now'], ['reset', 'takes the counter of the window that is now away; chunks that other replicas hold are theirs until their window ends'],
+    ['explain', 'which limits are meant, and why'], ['inspect', 'the same, and what their counters are at now'], ['reset', 'takes these counters away; chunks that other replicas hold are theirs until their window ends'],
   ] as const) {
     group.command(name)
       .description(description)
-      .argument('<domain>', 'the domain that Envoy sends')
-      .argument('<entries...>', 'the entries of the descriptor, in order: KEY=VALUE')
-      .option('--to <host:port>', 'its debug port', '127.0.0.1:6070')
+      .argument('[domain]', 'of a descriptor: the domain that Envoy sends')
+      .argument('[entries...]', 'the entries of the descriptor, in order: KEY=VALUE')
+      .option('--request <file>', 'any other call to `sluice serve`: attributes in YAML or JSON, as for explain; - is stdin')
+      .addOption(new Option('--call <kind>', 'the kind of call, where the file does not say').choices(['http', 'tcp', 'limit', 'log', 'tcp-log']))
+      .option('--to <host:port>', 'the admin or debug port (127.0.0.1:6070 for a descriptor, 127.0.0.1:15014 with --request)')
       .option('--json', 'as JSON, for programs')
-      .action(async (domain: string, entries: string[], options: LimitsFlags) => done(await (await import('./commands/limits.ts')).limits(name, domain, entries, options)));
+      .action(async (domain: string | undefined, entries: string[], options: LimitsFlags) => done(await (await import('./commands/limits.ts')).limits(name, domain, entries, options)));
   }
 }
 
@@ -162,7 +166,7 @@ export interface ServeFlags {
   readonly maxConnectionAge?: string; readonly tlsCert?: string; readonly tlsKey?: string; readonly tlsClientCa?: string;
   readonly logFormat: 'text' | 'json'; readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
-export interface LimitsFlags { readonly to: string; readonly json?: true }
+export interface LimitsFlags { readonly to?: string; readonly request?: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }
 export interface LintFlags { readonly quiet?: true; readonly json?: true }
 export interface TestFlags { readonly through: 'process' | 'grpc' }
 export interface ExplainFlags { readonly request: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }

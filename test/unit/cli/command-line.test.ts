@@ -30,7 +30,7 @@ describe('the command line', () => {
   });
 
   test('every command and option has its line of help', async () => {
-    for (const args of [['serve'], ['lint'], ['test'], ['explain'], ['eval'], ['call'], ['plugins'], ['plugins', 'show']]) {
+    for (const args of [['serve'], ['lint'], ['test'], ['explain'], ['eval'], ['call'], ['plugins'], ['plugins', 'show'], ['limits'], ['limits', 'inspect']]) {
       const { code, out } = await run([...args, '--help']);
       expect(code, args.join(' ')).toBe(0);
       const bare = out.split('\n').filter((line) => /^ {2}(-|<|\[)?\S+.*$/.test(line) && /^ {2}(-\w, )?--\S+( <\S+>)?$/.test(line));

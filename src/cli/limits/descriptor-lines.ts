@@ -1,0 +1,19 @@
+/** What `sluice ratelimit` tells of one descriptor, as lines for people. */
+import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
+import type { Inspection } from '../../ratelimit/inspection.ts';
+import { shownPath } from '../findings.ts';
+import { paintOut } from '../terminal.ts';
+
+export function* descriptorLines(depth: LookDepth, { why, limit, counter, resetS, count, heldHere, remaining }: Inspection): Generator<string> {
+  for (const line of why) yield `  ${line}`;
+  if (limit === undefined) return yield paintOut.warn('no limit: it passes');
+  const [file = '', ...place] = limit.at.split(/:(?=\d+:\d+$)/);
+  const more = [limit.shadow ? 'shadow: never over' : '', limit.quota ? 'a quota' : '', limit.name === '' ? '' : `named ${limit.name}`, limit.replaces.length === 0 ? '' : `replaces ${limit.replaces.join(', ')}`].filter((text) => text !== '');
+  yield `${paintOut.strong(limit.rule)}  ${limit.unlimited ? 'unlimited' : `${limit.requestsPerUnit} per ${limit.unit.toLowerCase()}`}${more.length === 0 ? '' : `, ${more.join(', ')}`}  ${paintOut.faint([shownPath(file), ...place].join(':'))}`;
+  if (counter === undefined) return;
+  yield `  counter    ${counter}`;
+  yield `  ends in    ${resetS} s`;
+  if (count === undefined) return;
+  yield `  ${depth === 'reset' ? 'was at     ' : 'is at      '}${count}, ${remaining} left${heldHere === undefined || heldHere === 0 ? '' : `; ${heldHere} of them held here`}`;
+  if (depth === 'reset') yield paintOut.good('it begins anew');
+}

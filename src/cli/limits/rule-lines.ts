@@ -1,0 +1,59 @@
+/**
+ * What `sluice serve` tells of its quota rules, as lines for people.
+ * **In**: a look at each rule. **Out**: those that apply with their counters, then the others with the reason why not. **Fails**: never.
+ */
+import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
+import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
+import { shownPath } from '../findings.ts';
+import { columns, paintOut } from '../terminal.ts';
+import type { RulesTold } from './ask.ts';
+
+export function* ruleLines(depth: LookDepth, { call, rules }: RulesTold): Generator<string> {
+  const isOne = rules.every(({ descriptor = 1 }) => descriptor === 1);
+  const nameOf = ({ rule, descriptor }: QuotaLook): string => (isOne ? rule : `${rule} (descriptor ${descriptor})`);
+  const [applying, others] = [rules.filter(({ applies }) => applies), rules.filter(({ applies }) => !applies)];
+  if (rules.length === 0) yield paintOut.warn('the policy has no quota rule: it passes');
+  else if (applying.length === 0) yield paintOut.warn(`no quota rule applies to this ${call} call: none is charged`);
+  for (const look of applying) {
+    yield `${paintOut.strong(nameOf(look))}  ${limitOf(look)}  ${paintOut.faint(placeOf(look))}`;
+    yield* columns([...factsOf(depth, look)].map(([what, text]) => [`  ${what}`.padEnd(12), text]));
+    if (look.failure !== undefined) yield `  ${paintOut.bad(look.failure)}`;
+    if (look.reset === true) yield `  ${paintOut.good('it begins anew')}`;
+    if (look.reset === false) yield `  ${paintOut.bad('it was not reset')}`;
+  }
+  if (others.length > 0) yield paintOut.strong(`${applying.length === 0 ? '' : '\n'}Rules that do not apply`);
+  yield* columns(others.map((look) => [`  ${nameOf(look)}`, look.why, look.match ?? '', placeOf(look)]), [paintOut.name, (text) => text, (text) => text, paintOut.faint]);
+}
+
+function* factsOf(depth: LookDepth, look: QuotaLook): Generator<readonly [string, string]> {
+  const { why, match, key, handler, adapter, counter, place, state, holders, cost } = look;
+  yield ['applies', why];
+  if (match !== undefined) yield ['match', match];
+  if (!look.enforced) yield ['mode', 'shadow: it is charged, and refuses nothing'];
+  yield ['key', key.length === 0 ? 'none: one count for all' : key.map(({ source, value }) => `${source} = ${value === null ? 'absent' : JSON.stringify(value)}`).join(', ')];
+  yield ['counter', `${counter}, kept by ${handler} (${adapter})${place === undefined ? '' : ` as ${place}`}`];
+  if (cost !== undefined && cost !== 1) yield ['costs', String(cost)];
+  if (state === undefined) return;
+  const { used, remaining, granted, resetMs } = state;
+  yield [depth === 'reset' ? 'was at' : 'is at', `${used}, ${remaining} left${granted ? '' : ': less than the call costs'}`];
+  yield [look.algorithm === 'fixed' ? 'ends in' : 'full in', `${Math.ceil(resetMs / 1000)} s`];
+  if (holders !== undefined && holders.length > 0) yield ['held', holders.map(({ who, units }) => `${units} by ${who}`).join(', ')];
+}
+
+
+function limitOf({ limit, burst, algorithm, perMs, calendar }: QuotaLook): string {
+  const period = calendar ?? spanOf(perMs);
+  return `${limit ?? 'a limit that cannot be had'} per ${period}, ${algorithm}${burst === undefined || burst === limit ? '' : `, burst ${burst}`}`;
+}
+
+const UNITS = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1000]] as const;
+/** As rules have it: `1h`, `90s`. */
+function spanOf(ms: number): string {
+  const [unit, unitMs] = UNITS.find(([, size]) => ms >= size && ms % size === 0) ?? ['ms', 1];
+  return `${ms / unitMs}${unit}`;
+}
+
+function placeOf({ at }: QuotaLook): string {
+  const [file = '', ...line] = at.split(/:(?=\d+$)/);
+  return [shownPath(file), ...line].join(':');
+}
