@@ -17,6 +17,7 @@ import { LocalCache } from './local-cache.ts';
 import { MemoryStore } from './memory-store.ts';
 import { type Mapper, readMapper } from './metric-mapper.ts';
 import { RatelimitMetrics } from './metrics.ts';
+import type { Mogrifier } from './mogrifiers.ts';
 import { prometheusPage } from './prometheus-page.ts';
 import { connectRedis, type RedisPlace } from './redis-connect.ts';
 import { RedisStore } from './redis-store.ts';
@@ -43,6 +44,8 @@ export interface RatelimitDoors {
 
 export interface RatelimitOptions extends RatelimitDoors {
   readonly settings: Settings;
+  /** Of names that DogStatsD is told. */
+  readonly mogrifier?: Mogrifier | undefined;
   readonly log: RatelimitLog;
   readonly nowMs?: () => number;
 }
@@ -163,7 +166,7 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     addInspection(app, inspector);
     app.get('/stats', (_request, reply) => reply.type('text/plain').send([...metrics.counters(), ...[...metrics.gauges].map(([name, read]) => [name, read()] as const)].map(([name, value]) => `${name}: ${value}\n`).join('')));
   });
-  const sinks = await openSinks(settings, metrics, stack);
+  const sinks = await openSinks(options, metrics, stack);
   const grpc = await options.listenGrpc(service, metrics, isHealthy);
   stack.defer(() => grpc.drain());
 
@@ -213,10 +216,10 @@ function openStores(settings: Settings, nowMs: () => number, metrics: RatelimitM
   return { others, perSecond };
 }
 
-async function openSinks(settings: Settings, metrics: RatelimitMetrics, stack: AsyncDisposableStack): Promise<{ readonly prometheusPort: number | undefined }> {
+async function openSinks({ settings, mogrifier }: RatelimitOptions, metrics: RatelimitMetrics, stack: AsyncDisposableStack): Promise<{ readonly prometheusPort: number | undefined }> {
   if (settings.DISABLE_STATS) return { prometheusPort: undefined };
   const statsd = (kind: 'statsd' | 'dogstatsd'): void => {
-    const sink = new Statsd(metrics, { host: settings.STATSD_HOST, port: settings.STATSD_PORT, kind, everyMs: settings.STATS_FLUSH_INTERVAL, tags: tagsOf(settings.EXTRA_TAGS) });
+    const sink = new Statsd(metrics, { host: settings.STATSD_HOST, port: settings.STATSD_PORT, kind, everyMs: settings.STATS_FLUSH_INTERVAL, tags: tagsOf(settings.EXTRA_TAGS), mogrifier });
     stack.defer(() => sink.close());
   };
   if (settings.USE_DOG_STATSD) statsd('dogstatsd');

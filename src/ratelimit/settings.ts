@@ -5,6 +5,7 @@
 import type { KeyStyle } from './cache-key.ts';
 import { OUTAGES } from './config/tree.ts';
 import type { AnswerSettings } from './answer-settings.ts';
+import { type Mogrifier, readMogrifiers } from './mogrifiers.ts';
 
 interface Setting { readonly name: string; readonly kind: 'text' | 'flag' | 'count' | 'ratio' | 'duration' | readonly string[]; readonly is: string | number | boolean; readonly means: string }
 
@@ -82,6 +83,7 @@ export const SETTINGS = of(
   { name: 'STATSD_HOST', kind: 'text', is: 'localhost', means: 'where statsd is' },
   { name: 'STATSD_PORT', kind: 'count', is: 8125, means: 'its port' },
   { name: 'USE_DOG_STATSD', kind: 'flag', is: false, means: 'counters go to DogStatsD over UDP, at the same address' },
+  { name: 'USE_DOG_STATSD_MOGRIFIERS', kind: 'text', is: '', means: 'N,...: names that DogStatsD is told are rewritten by the first that fits: `DOG_STATSD_MOGRIFIER_N_PATTERN` (RE2), `DOG_STATSD_MOGRIFIER_N_NAME` (`$1` is a group) and `DOG_STATSD_MOGRIFIER_N_TAGS` (`TAG:$2,...`)' },
   { name: 'USE_PROMETHEUS', kind: 'flag', is: false, means: 'counters are a page for Prometheus' },
   { name: 'PROMETHEUS_ADDR', kind: 'text', is: ':9090', means: 'where the page is' },
   { name: 'PROMETHEUS_PATH', kind: 'text', is: '/metrics', means: 'its path' },
@@ -111,7 +113,6 @@ export const NOT_HONOURED: ReadonlyMap<string, string> = new Map([
   ['REDIS_PIPELINE_LIMIT', 'what comes in one turn of the event loop goes out in one write'],
   ['REDIS_POOL_ON_EMPTY_BEHAVIOR', 'there is no pool'],
   ['REDIS_HEALTH_CHECK_ACTIVE_CONNECTION', 'health always follows the connection'],
-  ['USE_DOG_STATSD_MOGRIFIERS', 'names are not rewritten'],
   ['TRACING_ENABLED', 'there is no tracing yet'],
   ['MEMCACHE_HOST_PORT', 'memcached is not spoken; use Redis, or BACKEND_TYPE=memory'],
 ]);
@@ -119,7 +120,13 @@ export const NOT_HONOURED: ReadonlyMap<string, string> = new Map([
 type Value<S extends Setting> = S['kind'] extends 'flag' ? boolean : S['kind'] extends 'count' | 'ratio' | 'duration' ? number : string;
 export type Settings = { readonly [S in (typeof SETTINGS)[number] as S['name']]: Value<S> };
 
-export interface ReadSettings { readonly settings: Settings; readonly problems: readonly string[]; readonly warnings: readonly string[] }
+export interface ReadSettings {
+  readonly settings: Settings;
+  /** Of names that DogStatsD is told; absent where none is set, or nothing is told. */
+  readonly mogrifier: Mogrifier | undefined;
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}
 
 export function readSettings(env: Readonly<Record<string, string | undefined>>): ReadSettings {
   const problems: string[] = [];
@@ -138,7 +145,10 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   if (settings.GRPC_SERVER_USE_TLS && (settings.GRPC_SERVER_TLS_CERT === '' || settings.GRPC_SERVER_TLS_KEY === '')) problems.push('GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY');
   if ((settings.REDIS_TLS_CLIENT_CERT === '') !== (settings.REDIS_TLS_CLIENT_KEY === '')) problems.push('REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together');
   const warnings = [...NOT_HONOURED].filter(([name]) => (env[name] ?? '') !== '').map(([name, why]) => `${name} has no effect: ${why}`);
-  return { settings, problems, warnings };
+  if (settings.USE_DOG_STATSD_MOGRIFIERS === '') return { settings, mogrifier: undefined, problems, warnings };
+  if (!settings.USE_DOG_STATSD || settings.DISABLE_STATS) return { settings, mogrifier: undefined, problems, warnings: [...warnings, 'USE_DOG_STATSD_MOGRIFIERS has no effect: DogStatsD is not told anything'] };
+  const mogrifiers = readMogrifiers(settings.USE_DOG_STATSD_MOGRIFIERS, env);
+  return { settings, mogrifier: mogrifiers.mogrifier, problems: [...problems, ...mogrifiers.problems], warnings };
 }
 
 export function answerSettings(settings: Settings): AnswerSettings {

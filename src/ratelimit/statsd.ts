@@ -5,6 +5,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
 import { RESPONSE_TIME_BUCKETS_S, type RatelimitMetrics } from './metrics.ts';
+import type { Mogrified, Mogrifier } from './mogrifiers.ts';
 
 export interface StatsdOptions {
   readonly host: string;
@@ -12,6 +13,8 @@ export interface StatsdOptions {
   readonly kind: 'statsd' | 'dogstatsd';
   readonly everyMs: number;
   readonly tags: ReadonlyMap<string, string>;
+  /** Of names that DogStatsD is told. */
+  readonly mogrifier?: Mogrifier | undefined;
 }
 
 /** Of one UDP packet, so that it is not cut on its way. */
@@ -21,6 +24,8 @@ export class Statsd {
   readonly #metrics: RatelimitMetrics;
   readonly #options: StatsdOptions;
   readonly #told = new Map<string, number>();
+  /** Patterns are tried once for a name, not each time it is told. */
+  readonly #mogrified = new Map<string, Mogrified>();
   #timesTold: readonly number[] = [];
   #tcp: Socket | undefined;
   #udp: UdpSocket | undefined;
@@ -92,10 +97,20 @@ export class Statsd {
     return lines;
   }
 
-  #line(name: string, value: string): string {
-    const tags = [...this.#options.tags];
-    if (this.#options.kind === 'dogstatsd') return `${name}:${value}${tags.length === 0 ? '' : `|#${tags.map(([tag, text]) => `${tag}:${text}`).join(',')}`}`;
-    return `${name}${tags.map(([tag, text]) => `.__${tag}=${text}`).join('')}:${value}`; // as lyft/gostats writes tags
+  #line(path: string, value: string): string {
+    const { kind, tags: own } = this.#options;
+    if (kind === 'statsd') return `${path}${[...own].map(([tag, text]) => `.__${tag}=${text}`).join('')}:${value}`; // as lyft/gostats writes tags
+    const { name, tags: more } = this.#named(path);
+    const tags = [...own, ...more];
+    return `${name}:${value}${tags.length === 0 ? '' : `|#${tags.map(([tag, text]) => `${tag}:${text}`).join(',')}`}`;
+  }
+
+  #named(path: string): Mogrified {
+    const { mogrifier } = this.#options;
+    if (mogrifier === undefined) return { name: path, tags: [] };
+    const known = this.#mogrified.get(path) ?? mogrifier(path);
+    this.#mogrified.set(path, known);
+    return known;
   }
 }
 

@@ -183,6 +183,10 @@ describe('its settings', () => {
     await expect(start(env)).rejects.toThrow(says);
   });
 
+  test('so are mogrifiers', async () => {
+    await expect(start({ USE_DOG_STATSD: 'true', USE_DOG_STATSD_MOGRIFIERS: 'N', DOG_STATSD_MOGRIFIER_N_PATTERN: '(' })).rejects.toThrow(/CLI_SETTING DOG_STATSD_MOGRIFIER_N_PATTERN is "\("; [^]*DOG_STATSD_MOGRIFIER_N_NAME is not set/);
+  });
+
   test('what has no effect here is said', async () => {
     const part = await start({ REDIS_POOL_SIZE: '50' });
     expect(part.printed()).toContain('REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines');
@@ -309,6 +313,24 @@ describe('its counters', () => {
     const part = await start({ USE_PROMETHEUS: 'false', USE_DOG_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(dog.address().port), STATS_FLUSH_INTERVAL: '100ms', EXTRA_TAGS: 'zone:a' });
     await ask(part.grpcPort, user('dog'));
     await until('a hit', () => (/^ratelimit\.service\.rate_limit\.shop\.user\.total_hits:1\|c\|#zone:a$/m.test(told) ? true : undefined));
+    dog.close();
+  });
+
+  test('to DogStatsD, with names rewritten and tags taken from them', async () => {
+    const dog = createSocket('udp4');
+    let told = '';
+    dog.on('message', (packet) => { told += `${packet.toString()}\n`; });
+    await new Promise<void>((resolve) => { dog.bind(0, '127.0.0.1', resolve); });
+    const part = await start({
+      USE_PROMETHEUS: 'false', USE_DOG_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(dog.address().port), STATS_FLUSH_INTERVAL: '100ms', EXTRA_TAGS: 'zone:a',
+      USE_DOG_STATSD_MOGRIFIERS: 'HITS,TIMES', DOG_STATSD_MOGRIFIER_HITS_PATTERN: '^ratelimit\\.service\\.rate_limit\\.([^.]+)\\.(.*)\\.([^.]+)$', DOG_STATSD_MOGRIFIER_HITS_NAME: 'limits.$3',
+      DOG_STATSD_MOGRIFIER_HITS_TAGS: 'domain:$1,descriptor:$2', DOG_STATSD_MOGRIFIER_TIMES_PATTERN: '\\.response_time$', DOG_STATSD_MOGRIFIER_TIMES_NAME: 'limits.took',
+    });
+    await ask(part.grpcPort, user('dog'));
+    await until('a hit', () => (/^limits\.total_hits:1\|c\|#zone:a,domain:shop,descriptor:user$/m.test(told) ? true : undefined));
+    await until('how long it took', () => (/^limits\.took:[\d.]+\|ms\|#zone:a$/m.test(told) ? true : undefined));
+    await until('what no pattern fits', () => (/^ratelimit_server\.ShouldRateLimit\.total_requests:1\|c\|#zone:a$/m.test(told) ? true : undefined));
+    await until('gauges', () => (/^ratelimit\.redis_pool\.cx_active:1\|g\|#zone:a$/m.test(told) ? true : undefined));
     dog.close();
   });
 });

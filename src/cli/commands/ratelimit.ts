@@ -21,7 +21,7 @@ const GRACE_MS = 10_000;
 const HEALTH_NAME = 'ratelimit';
 
 export async function ratelimit(): Promise<ExitCode> {
-  const { settings, problems, warnings } = readSettings(process.env);
+  const { settings, mogrifier, problems, warnings } = readSettings(process.env);
   const [problem, ...others] = problems;
   if (problem !== undefined) throw new CliError('CLI_SETTING', [problem, ...others].join('\n'), { exit: EXIT.usage });
   const log = makeLog(settings.LOG_FORMAT === 'json' ? 'json' : 'text', levelOf(settings.LOG_LEVEL));
@@ -29,7 +29,7 @@ export async function ratelimit(): Promise<ExitCode> {
   const address: Address = settings.GRPC_UDS === '' ? { host: settings.GRPC_HOST, port: settings.GRPC_PORT } : { host: `unix:${settings.GRPC_UDS}`, port: 0 };
   const tls = settings.GRPC_SERVER_USE_TLS ? await tlsOf(settings) : undefined;
   const server = await startRatelimit({
-    settings, log, answerJson, followXds: (take) => xdsOf(settings, log, take),
+    settings, mogrifier, log, answerJson, followXds: (take) => xdsOf(settings, log, take),
     async listenGrpc(service, metrics, isHealthy) {
       const methods = new Map([
         ...rateLimitServiceMethods(service, (tookMs) => metrics.answered(tookMs / 1000)),

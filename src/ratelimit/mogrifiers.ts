@@ -1,0 +1,67 @@
+/**
+ * Names that DogStatsD is told, rewritten, and tags taken from them (USE_DOG_STATSD_MOGRIFIERS; src/godogstats/mogrifier_map.go).
+ * **In**: names of mogrifiers, and the environment. **Out**: for a name what is told in its place; the first that fits decides.
+ * **Fails**: never; what is wrong with a variable is a problem that names it.
+ */
+import { RE2JS } from 're2js';
+
+export interface Mogrified { readonly name: string; readonly tags: readonly (readonly [name: string, value: string])[] }
+export type Mogrifier = (name: string) => Mogrified;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+/** What it makes of a name's groups; `undefined`: it does not fit. */
+type Row = (name: string) => Mogrified | undefined;
+
+export function readMogrifiers(names: string, env: Environment): { readonly mogrifier: Mogrifier; readonly problems: readonly string[] } {
+  const problems: string[] = [];
+  const rows = names.trim() === '' ? [] : names.split(',').map((name) => rowOf(name.trim(), env, problems));
+  return { mogrifier: (name) => firstOf(rows, name) ?? { name, tags: [] }, problems };
+}
+
+function firstOf(rows: readonly Row[], name: string): Mogrified | undefined {
+  for (const row of rows) {
+    const mogrified = row(name);
+    if (mogrified !== undefined) return mogrified;
+  }
+  return undefined;
+}
+
+/** Names of variables are in upper case, however the mogrifier is written. */
+function rowOf(mogrifier: string, env: Environment, problems: string[]): Row {
+  const prefix = `DOG_STATSD_MOGRIFIER_${mogrifier.toUpperCase()}`;
+  const pattern = patternOf(`${prefix}_PATTERN`, env, problems);
+  const template = env[`${prefix}_NAME`] ?? '';
+  if (template === '') problems.push(`${prefix}_NAME is not set; the name to tell is expected, such as requests.$1`);
+  const tags = tagsOf(`${prefix}_TAGS`, env, problems);
+  return (name) => {
+    const matcher = pattern.matcher(name);
+    if (!matcher.find()) return undefined;
+    const groups = Array.from({ length: matcher.groupCount() + 1 }, (_, at) => matcher.group(at) ?? '');
+    return { name: filled(template, groups), tags: tags.map(([tag, value]) => [tag, filled(value, groups)]) };
+  };
+}
+
+function patternOf(variable: string, env: Environment, problems: string[]): RE2JS {
+  const text = env[variable] ?? '';
+  if (text === '') problems.push(`${variable} is not set; a regular expression (RE2) is expected`);
+  try {
+    return RE2JS.compile(text);
+  } catch (error) {
+    problems.push(`${variable} is "${text}"; a regular expression (RE2) is expected: ${error instanceof Error ? error.message : String(error)}`);
+    return RE2JS.compile('');
+  }
+}
+
+/** Of a tag that stands there twice, the last counts. */
+function tagsOf(variable: string, env: Environment, problems: string[]): readonly (readonly [name: string, value: string])[] {
+  const text = env[variable] ?? '';
+  if (text.trim() === '') return [];
+  const pairs = text.split(',').map((part) => part.split(':'));
+  for (const [at, [name = '', value = '', ...more]] of pairs.entries()) {
+    if (name === '' || value === '' || more.length > 0) problems.push(`${variable} has "${pairs[at]?.join(':')}"; TAG:VALUE is expected, with commas between`);
+  }
+  return [...new Map(pairs.map(([name = '', value = '']) => [name, value]))];
+}
+
+/** `$0`, `$1`, ...: a group; one that the pattern does not have stays as it is written. Nothing else is special: `$$1` is a `$` and the group. */
+const filled = (template: string, groups: readonly string[]): string => template.replaceAll(/\$(\d+)/g, (written, group: string) => groups[Number(group)] ?? written);
