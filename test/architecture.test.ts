@@ -13,6 +13,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/adapters': ['src/attributes'],
   'src/core': ['src/attributes', 'src/expression', 'src/adapters/contract.ts'],
   'src/ratelimit': ['src/attributes/nearest.ts', 'src/core/rules', 'src/core/dispatch/breaker.ts', 'src/core/verdict/ratelimit-fields.ts'],
+  'src/tracing': ['src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/store.ts'],
   'src/frontends': ['src/transport', 'src/attributes', 'src/core/call.ts', 'src/ratelimit/call.ts'],
   'src/admin': ['src/transport', 'src/attributes', 'src/core'],
   'src/cli': ['src'],
@@ -52,6 +53,14 @@ describe('imports', () => {
       expect(wrong).toEqual([]);
     });
   }
+
+  test('tracing is loaded by those alone who ask whether it is on', () => {
+    const wrong = sourceFiles('src').filter((file) => !within(file, 'src/tracing')).flatMap((file) => [
+      ...importsOf(file).filter((specifier) => specifier.startsWith('@opentelemetry/')).map((specifier) => `${file} imports ${specifier}`),
+      ...[...readFileSync(join(ROOT, file), 'utf8').matchAll(/^(?:import|export) (?!type ).*?from '.*\/tracing\//gm)].map(([line]) => `${file}: ${line}`),
+    ]);
+    expect(wrong).toEqual([]);
+  });
 
   test('plugins import the public contract, never src/, never each other', () => {
     const wrong = sourceFiles('plugins').flatMap((file) => importsOf(file)

@@ -39,13 +39,15 @@ export interface RatelimitDoors {
   listenGrpc(service: RateLimitService, metrics: RatelimitMetrics, isHealthy: () => boolean): Promise<{ readonly port: number; drain(): Promise<void> }>;
   /** Follows a control plane until it is closed: each state of the world is taken, or refused with why. */
   followXds(take: (files: readonly ConfigFile[]) => string | undefined): Promise<{ close(): Promise<void> }>;
-  answerJson(service: RateLimitService, body: string): Promise<{ readonly status: number; readonly contentType: string; readonly body: string }>;
+  answerJson(service: RateLimitService, body: string, headers: Readonly<Record<string, string | string[] | undefined>>): Promise<{ readonly status: number; readonly contentType: string; readonly body: string }>;
 }
 
 export interface RatelimitOptions extends RatelimitDoors {
   readonly settings: Settings;
   /** Of names that DogStatsD is told. */
   readonly mogrifier?: Mogrifier | undefined;
+  /** Puts something around what asks Redis, once, at the start: a tracer. */
+  readonly aroundRedis?: ((store: CountStore, pool: 'others' | 'per second') => CountStore) | undefined;
   readonly log: RatelimitLog;
   readonly nowMs?: () => number;
 }
@@ -70,7 +72,7 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
   let isDraining = false;
 
   await using stack = new AsyncDisposableStack();
-  const stores = openStores(settings, nowMs, metrics, stack);
+  const stores = openStores(options, nowMs, metrics, stack);
   const localCache = settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
   if (localCache !== undefined) {
     metrics.gauges.set('ratelimit.localcache.entryCount', () => localCache.size);
@@ -154,8 +156,8 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
   const http = await listenHttp(settings.HOST, settings.PORT, stack, (app) => {
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
-    app.all('/json', async ({ body }, reply) => {
-      const answer = await options.answerJson(service, typeof body === 'string' ? body : '');
+    app.all('/json', async ({ body, headers }, reply) => {
+      const answer = await options.answerJson(service, typeof body === 'string' ? body : '', headers);
       return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // of text fastify would say the charset
     });
     app.get('/healthcheck', (_request, reply) => (isHealthy() ? reply.code(200).type('text/plain').send('OK') : reply.code(500).send()));
@@ -181,7 +183,7 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
   };
 }
 
-function openStores(settings: Settings, nowMs: () => number, metrics: RatelimitMetrics, stack: AsyncDisposableStack): { readonly others: CountStore; readonly perSecond: CountStore } {
+function openStores({ settings, aroundRedis = (store) => store }: RatelimitOptions, nowMs: () => number, metrics: RatelimitMetrics, stack: AsyncDisposableStack): { readonly others: CountStore; readonly perSecond: CountStore } {
   if (settings.BACKEND_TYPE === 'memory') {
     const memory = new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs });
     metrics.gauges.set('ratelimit.memory.keys', () => memory.size);
@@ -198,8 +200,9 @@ function openStores(settings: Settings, nowMs: () => number, metrics: RatelimitM
     metrics.gauges.set(`ratelimit.${pool}.cx_local_close`, () => store.connections.closed);
     metrics.gauges.set(`ratelimit.${pool}.trips`, () => store.trips);
     metrics.gauges.set(`ratelimit.${pool}.breaker_open`, () => (store.breaker.state === 'closed' ? 0 : 1));
-    if (!settings.SLUICE_ESCROW) return store;
-    const escrow = new EscrowStore(store, { nowMs });
+    const asked = aroundRedis(store, pool === 'redis_pool' ? 'others' : 'per second');
+    if (!settings.SLUICE_ESCROW) return asked;
+    const escrow = new EscrowStore(asked, { nowMs });
     stack.defer(() => escrow.close());
     metrics.gauges.set(`ratelimit.${pool}.escrow_held`, () => escrow.held);
     for (const count of ['asked', 'local', 'returned', 'stranded'] as const) metrics.gauges.set(`ratelimit.${pool}.escrow_${count}`, () => escrow.counts[count]);

@@ -91,6 +91,12 @@ export const SETTINGS = of(
   { name: 'STATS_FLUSH_INTERVAL', kind: 'duration', is: 10_000, means: 'how often statsd is told' },
   { name: 'DISABLE_STATS', kind: 'flag', is: false, means: 'tells nobody' },
   { name: 'EXTRA_TAGS', kind: 'text', is: '', means: 'NAME:VALUE,...: tags of every counter that statsd is told' },
+  { name: 'TRACING_ENABLED', kind: 'flag', is: false, means: 'spans go to an OpenTelemetry collector; where and how is said by OTEL_EXPORTER_OTLP_...' },
+  { name: 'TRACING_SERVICE_NAME', kind: 'text', is: 'RateLimit', means: 'service.name of every span' },
+  { name: 'TRACING_SERVICE_NAMESPACE', kind: 'text', is: '', means: 'service.namespace' },
+  { name: 'TRACING_SERVICE_INSTANCE_ID', kind: 'text', is: '', means: 'service.instance.id, such as the name of the pod; a uuid where none is set' },
+  { name: 'TRACING_EXPORTER_PROTOCOL', kind: ['http', 'grpc'], is: 'http', means: 'how the collector is told: OTLP over HTTP (protobuf) or gRPC' },
+  { name: 'TRACING_SAMPLING_RATE', kind: 'ratio', is: 1, means: 'of traces that begin here, this part; a caller\'s are traced if the caller traces them' },
   { name: 'SLUICE_REDIS_DEADLINE', kind: 'duration', is: 15, means: 'ours: how long Redis may take to answer; Envoy gives 20 ms by default' },
   { name: 'SLUICE_OUTAGE', kind: OUTAGES, is: 'error', means: 'ours: what a limit answers when Redis does not; error: gRPC\'s UNKNOWN, as the reference; open, closed; local: counted here, up to a share of the limit. `rate_limit: { sluice: { outage: WORD } }` says so for one' },
   { name: 'SLUICE_REPLICAS', kind: 'count', is: 1, means: 'ours: how many share a limit while it is counted locally: each has its part' },
@@ -113,7 +119,6 @@ export const NOT_HONOURED: ReadonlyMap<string, string> = new Map([
   ['REDIS_PIPELINE_LIMIT', 'what comes in one turn of the event loop goes out in one write'],
   ['REDIS_POOL_ON_EMPTY_BEHAVIOR', 'there is no pool'],
   ['REDIS_HEALTH_CHECK_ACTIVE_CONNECTION', 'health always follows the connection'],
-  ['TRACING_ENABLED', 'there is no tracing yet'],
   ['MEMCACHE_HOST_PORT', 'memcached is not spoken; use Redis, or BACKEND_TYPE=memory'],
 ]);
 

@@ -8,6 +8,7 @@ import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../fron
 import { messageOf } from '../../core/errors.ts';
 import { SettingError, startRatelimit } from '../../ratelimit/server.ts';
 import { readSettings, type Settings } from '../../ratelimit/settings.ts';
+import type { Tracing } from '../../tracing/index.ts';
 import { addressText, dialGrpc, listen, type Address, type TlsOptions } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
@@ -17,6 +18,8 @@ import { type FileWatch, watchFiles } from '../watch.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const GRACE_MS = 10_000;
+/** Of a drain: what a collector of traces may take. */
+const SPANS_GRACE_MS = 2000;
 /** The name that envoyproxy/ratelimit's health has; '' is always SERVING there. */
 const HEALTH_NAME = 'ratelimit';
 
@@ -28,15 +31,16 @@ export async function ratelimit(): Promise<ExitCode> {
   for (const warning of warnings) log.warn(warning);
   const address: Address = settings.GRPC_UDS === '' ? { host: settings.GRPC_HOST, port: settings.GRPC_PORT } : { host: `unix:${settings.GRPC_UDS}`, port: 0 };
   const tls = settings.GRPC_SERVER_USE_TLS ? await tlsOf(settings) : undefined;
+  const tracing = settings.TRACING_ENABLED ? await tracingOf(settings, log) : undefined;
   const server = await startRatelimit({
-    settings, mogrifier, log, answerJson, followXds: (take) => xdsOf(settings, log, take),
+    settings, mogrifier, log, aroundRedis: tracing?.store, answerJson: tracing?.json(answerJson) ?? answerJson, followXds: (take) => xdsOf(settings, log, take),
     async listenGrpc(service, metrics, isHealthy) {
       const methods = new Map([
-        ...rateLimitServiceMethods(service, (tookMs) => metrics.answered(tookMs / 1000)),
+        ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => metrics.answered(tookMs / 1000)),
         ...healthMethods({ services: [HEALTH_NAME], isServing: (name) => name !== HEALTH_NAME || isHealthy() }),
         ...reflectionMethods(RATELIMIT_SERVICES),
       ]);
-      const transport = await listen(methods, {
+      const transport = await listen(tracing?.methods(methods) ?? methods, {
         ...address, maxMessageBytes: MAX_MESSAGE_BYTES, maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE, ...(tls === undefined ? {} : { tls }),
         onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
       });
@@ -52,10 +56,31 @@ export async function ratelimit(): Promise<ExitCode> {
   }).catch((error: unknown) => {
     throw error instanceof CliError ? error : error instanceof SettingError ? new CliError('CLI_SETTING', error.message, { exit: EXIT.usage, cause: error }) : new CliError('CLI_PORT_TAKEN', messageOf(error), { cause: error });
   });
-  const end = stopped(server, log);
+  let isTold = true;
+  const end = stopped(tracing === undefined ? server : {
+    reload: () => server.reload(),
+    async drain() {
+      await server.drain();
+      isTold = await tracing.close(SPANS_GRACE_MS);
+    },
+  }, log);
   log.info('serving', { grpc: addressText({ ...address, port: server.grpcPort }), http: server.httpPort, debug: server.debugPort, prometheus: server.prometheusPort ?? null });
   await end;
+  if (!isTold) {
+    log.warn('the last spans are lost: the collector of traces did not take them in time', { waitedMs: SPANS_GRACE_MS });
+    process.exit(EXIT.ok); // what still tries would keep the process for as long as it tries
+  }
   return EXIT.ok;
+}
+
+async function tracingOf(settings: Settings, log: OwnLog): Promise<Tracing> {
+  const { openTracing } = await import('../../tracing/index.ts');
+  return openTracing({
+    serviceName: settings.TRACING_SERVICE_NAME, serviceNamespace: settings.TRACING_SERVICE_NAMESPACE, serviceInstanceId: settings.TRACING_SERVICE_INSTANCE_ID,
+    protocol: settings.TRACING_EXPORTER_PROTOCOL === 'grpc' ? 'grpc' : 'http', samplingRate: settings.TRACING_SAMPLING_RATE, log,
+  }).catch((error: unknown) => {
+    throw new CliError('CLI_SETTING', `OTEL_EXPORTER_OTLP_...: ${messageOf(error)}`, { exit: EXIT.usage, cause: error });
+  });
 }
 
 /** NAME=VALUE or NAME:VALUE, with commas between. */

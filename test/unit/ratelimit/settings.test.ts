@@ -34,6 +34,7 @@ describe('settings', () => {
     [{ SHADOW_MODE: 'yes' }, 'SHADOW_MODE is "yes"; true or false is expected'],
     [{ STATS_FLUSH_INTERVAL: '10' }, 'STATS_FLUSH_INTERVAL is "10"; a duration such as 150ms or 24h is expected'],
     [{ BACKEND_TYPE: 'memcache' }, 'BACKEND_TYPE is "memcache"; one of redis, memory is expected'],
+    [{ TRACING_EXPORTER_PROTOCOL: 'udp' }, 'TRACING_EXPORTER_PROTOCOL is "udp"; one of http, grpc is expected'],
     [{ GRPC_SERVER_USE_TLS: 'true' }, 'GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY'],
     [{ REDIS_TLS_CLIENT_CERT: 'a.pem' }, 'REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together'],
   ])('%j', (env, problem) => {
@@ -41,7 +42,7 @@ describe('settings', () => {
   });
 
   test('what has no effect is said', () => {
-    expect(readSettings({ TRACING_ENABLED: 'true' }).warnings).toEqual(['TRACING_ENABLED has no effect: there is no tracing yet']);
+    expect(readSettings({ REDIS_POOL_SIZE: '10' }).warnings).toEqual(['REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines']);
   });
 
   test('tags', () => {

@@ -1,0 +1,52 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { type Context, ROOT_CONTEXT, type Span, SpanStatusCode, type TextMapGetter, trace } from '@opentelemetry/api';
+import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
+import { B3Propagator } from '@opentelemetry/propagator-b3';
+
+/** The span that a step is part of, also after it has waited. Not the library's global one: several servers may stand in one process. */
+export class ActiveContext {
+  readonly #storage = new AsyncLocalStorage<Context>();
+
+  /** `undefined`: nobody's call. */
+  get(): Context | undefined {
+    return this.#storage.getStore();
+  }
+
+  /** Does the work as part of the span, which ends with it: at once, or later. */
+  within<T>(span: Span, parent: Context, work: () => T | Promise<T>, ends: SpanEnds<T> = {}): T | Promise<T> {
+    const succeeded = (value: T): T => {
+      ends.succeeded?.(value);
+      span.end();
+      return value;
+    };
+    const failed = (error: unknown): never => {
+      ends.failed?.(error);
+      span.end();
+      throw error;
+    };
+    let done: T | Promise<T>;
+    try {
+      done = this.#storage.run(trace.setSpan(parent, span), work);
+    } catch (error) {
+      return failed(error);
+    }
+    return done instanceof Promise ? done.then(succeeded, failed) : succeeded(done);
+  }
+}
+
+/** What is said of a span before it ends. */
+export interface SpanEnds<T> {
+  readonly succeeded?: (value: T) => void;
+  readonly failed?: (error: unknown) => void;
+}
+
+export const failedBy = (span: Span) => (error: unknown): void => void span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
+
+/** The last that finds something decides: W3C's before b3. */
+const PROPAGATOR = new CompositePropagator({ propagators: [new B3Propagator(), new W3CTraceContextPropagator(), new W3CBaggagePropagator()] });
+
+type Headers = (name: string) => string | undefined;
+const GETTER: TextMapGetter<Headers> = { get: (header, name) => header(name), keys: () => [] };
+
+/** The trace that a caller says, in `traceparent` or b3; none, where it says none. */
+export const callerOf = (header: Headers): Context => PROPAGATOR.extract(ROOT_CONTEXT, header, GETTER);
