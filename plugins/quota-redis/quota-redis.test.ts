@@ -1,10 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type AnyHandler, type QuotaAnswer, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
 import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
-import { type RedisClusterPart, startRedisCluster, startRedisSentinel } from '../../test/parts/redis-kinds.ts';
+import { type RedisClusterPart, startRedisCluster, startRedisSentinel, startRedisTls } from '../../test/parts/redis-kinds.ts';
 import adapter from './adapter.ts';
 import { counterKey } from './counter-key.ts';
 
@@ -33,6 +36,10 @@ testAdapter(adapter, {
     bad({ url: 'redis://mymaster:6379', sentinels: ['127.0.0.1:1'] }, /the name that they know the master by/),
     bad({ sentinels: ['127.0.0.1'], url: 'redis://mymaster' }, /expected HOST:PORT/),
     bad({ sentinelPassword: 'x' }, /goes with sentinels/),
+    bad({ sentinelUsername: 'x', sentinels: ['127.0.0.1:1'], url: 'redis://m' }, /goes with sentinelPassword/),
+    bad({ url: 'redis+unix://127.0.0.1/redis.sock' }, /redis\+unix:\/\/\/PATH/),
+    bad({ url: 'redis+unix:///redis.sock', cluster: [] }, /a unix socket is of one server/),
+    bad({ url: 'redis+unix:///redis.sock', tls: {} }, /tls is for rediss/),
     bad({ cluster: [], db: 1 }, /the database 0 alone/),
     bad({ cluster: [], sentinels: ['127.0.0.1:1'], url: 'redis://m' }, /not both/),
     bad({ url: 'rediss://127.0.0.1:1', tls: { ca: 'not-there.pem' } }, /not-there\.pem/),
@@ -197,6 +204,27 @@ describe('quota-redis', () => {
     const right = await openOn(locked.url, { password: 'right' });
     expect((await right.charge(right.bucket())).granted).toBe(true);
     await Promise.all([wrong.close(), right.close(), locked.stop()]);
+  });
+
+  test('over a unix socket', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sluice redis ')); // with a space
+    const own = await startRedis({ args: ['--unixsocket', join(folder, 'redis.sock')] });
+    const { bucket, charge, close } = await openOn(`redis+unix://${encodeURI(join(folder, 'redis.sock'))}`);
+    expect((await charge(bucket(), { limit: 5 })).remaining).toBe(4);
+    await close();
+    await own.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  test('over TLS: the name in the certificate counts, where nobody says that any will do', async () => {
+    const own = await startRedisTls();
+    const tls = { ca: own.ca, cert: own.cert, key: own.key, serverName: 'elsewhere.example' };
+    const named = await openOn(own.url, { tls });
+    expect(named.readiness()).toMatchObject({ ready: false, why: expect.stringContaining('elsewhere.example') as string });
+    const any = await openOn(own.url, { tls: { ...tls, anyName: true } });
+    expect((await any.charge(any.bucket(), { limit: 5 })).remaining).toBe(4);
+    await Promise.all([named.close(), any.close()]);
+    await own.stop();
   });
 
   test('unlike counters and keys never share a place', () => {
