@@ -7,8 +7,9 @@
  */
 import { isIP, type Socket } from 'node:net';
 import { Cluster, type Redis } from 'ioredis';
-import { Breaker } from '../core/dispatch/breaker.ts';
+import type { Breaker } from '../core/dispatch/breaker.ts';
 import { ServiceError } from './call.ts';
+import { Guard } from './guard.ts';
 import { RedisPipe } from './redis-pipe.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
@@ -41,9 +42,6 @@ const GIVE_BACK = `
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then redis.call('DECRBY', KEYS[1], ARGV[1]) end
 `;
 
-/** So many answers that fail in a row, and it is spared for a while; then one tries. */
-const FAILURES = 5;
-const SPARED_MS = 250;
 /** A connection that says nothing for so long is given up, and made anew. */
 const HUNG_MS = 500;
 const AGAIN_MS = 200;
@@ -64,7 +62,7 @@ export class RedisStore implements CountStore {
   readonly connections = { total: 0, active: 0, closed: 0 };
   /** Writes to Redis. */
   trips = 0;
-  readonly breaker: Breaker = new Breaker(FAILURES, SPARED_MS);
+  readonly #guard: Guard;
   #hung: NodeJS.Timeout | undefined;
   #pipe: RedisPipe | undefined;
   #isClosed = false;
@@ -72,6 +70,8 @@ export class RedisStore implements CountStore {
   constructor(redis: Redis | Cluster, options: RedisStoreOptions) {
     this.#redis = redis;
     this.#options = options;
+    const { timeoutMs } = options;
+    this.#guard = new Guard(timeoutMs, () => { this.#hung ??= setTimeout(() => this.#giveUp(), Math.max(0, HUNG_MS - timeoutMs)); });
     redis.on('ready', () => {
       this.#openPipe();
       this.isHealthy = true;
@@ -84,6 +84,10 @@ export class RedisStore implements CountStore {
       this.connections.active = 0;
       this.#down(this.isHealthy ? 'the connection is closed' : this.#why);
     });
+  }
+
+  get breaker(): Breaker {
+    return this.#guard.breaker;
   }
 
   add(asks: readonly CountAsk[]): Promise<readonly number[]> {
@@ -169,26 +173,11 @@ export class RedisStore implements CountStore {
 
   async #within<T>(ask: () => Promise<T>): Promise<T> {
     if (!this.isHealthy) throw this.#failed(this.#why);
-    if (!this.breaker.admits()) throw this.#failed('it did not answer of late, and is spared');
-    const { timeoutMs } = this.#options;
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      const late = new Promise<never>((_, reject) => { timer = setTimeout(() => reject(this.#failed(`no answer for ${timeoutMs} ms`)), timeoutMs); });
+    return this.#guard.ask(() => {
       const answer = ask();
       answer.then(() => this.#answered(), () => undefined); // also of one that comes late
-      const value = await Promise.race([answer, late]);
-      this.breaker.succeeded();
-      return value;
-    } catch (error) {
-      this.breaker.failed();
-      if (error instanceof ServiceError) {
-        this.#hung ??= setTimeout(() => this.#giveUp(), Math.max(0, HUNG_MS - timeoutMs));
-        throw error;
-      }
-      throw this.#failed(error instanceof Error ? error.message : String(error), error);
-    } finally {
-      clearTimeout(timer);
-    }
+      return answer;
+    });
   }
 
   #answered(): void {
