@@ -5,16 +5,23 @@ import { AdapterError } from './errors.ts';
 import { resolveOwnModules } from './own-modules.ts';
 import { createRegistry, type Registry } from './registry.ts';
 
+const FOLDER = new URL('../../plugins/', import.meta.url);
+const moduleOf = (name: string): URL => new URL(`${name}/${import.meta.filename.endsWith('.ts') ? 'adapter.ts' : 'adapter.js'}`, FOLDER);
+
 /** Works from source and from the built package: both have `plugins` two folders above this one. */
 export async function loadBuiltIns(): Promise<Registry> {
   resolveOwnModules();
-  const folder = new URL('../../plugins/', import.meta.url);
-  const file = import.meta.filename.endsWith('.ts') ? 'adapter.ts' : 'adapter.js';
-  const modules = readdirSync(folder, { withFileTypes: true })
+  const modules = readdirSync(FOLDER, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
-    .map((entry) => new URL(`${entry.name}/${file}`, folder))
+    .map((entry) => moduleOf(entry.name))
     .filter((url) => existsSync(url));
   return createRegistry(await Promise.all(modules.map((url) => importAdapter(url.href))));
+}
+
+/** One of them, without the others. */
+export async function loadBuiltIn(name: string): Promise<Adapter> {
+  resolveOwnModules();
+  return importAdapter(moduleOf(name).href);
 }
 
 /** The adapter that a module exports as default. */

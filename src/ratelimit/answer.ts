@@ -14,12 +14,11 @@ const UNLIMITED_REMAINING = 0xffff_ffff;
 const OK: DescriptorStatus = { code: Code.OK, currentLimit: undefined, remaining: 0, resetS: undefined };
 const UNLIMITED: DescriptorStatus = { ...OK, remaining: UNLIMITED_REMAINING };
 
-/** `cache` remembers what is over; a sliding limit grows as its window goes on, so that is never over for the rest of it. */
+/** `cache` remembers what is over; a limit that grows as time goes on (no fixed window) is never over for the rest of it. */
 export function statusOf(one: Applied, nowS: number, nearLimitRatio: number, cache: LocalCache | undefined): DescriptorStatus {
   if (one.kind === 'none') return OK;
   if (one.kind === 'unlimited') return UNLIMITED;
-  const { metrics: own, hits, after, isCached, ask: { key, limit, endsAtS }, currentLimit } = one;
-  const resetS = endsAtS - nowS;
+  const { metrics: own, hits, after, isCached, ask: { key, limit, endsAtS }, currentLimit, resetS = endsAtS - nowS } = one;
   const isOver = isCached || after > limit;
   if (isCached) {
     own.over_limit += hits;
@@ -27,7 +26,7 @@ export function statusOf(one: Applied, nowS: number, nearLimitRatio: number, cac
   } else {
     countNear(own, after - hits, after, hits, limit, nearLimitRatio);
     if (isOver) {
-      if (one.before === undefined) cache?.markOver(key, endsAtS);
+      if (one.before === undefined && one.algorithm === undefined) cache?.markOver(key, endsAtS);
     } else own.within_limit += hits;
   }
   if (isOver && one.isShadow) own.shadow_mode += hits;
@@ -78,8 +77,11 @@ function headersOf(applied: readonly Applied[], statuses: readonly DescriptorSta
 function ietfHeadersOf(applied: readonly Applied[], statuses: readonly DescriptorStatus[], isRefused: boolean): RateLimitReply['headers'] {
   const shown = applied.flatMap((one, at) => (one.kind === 'limited' && !one.isShadow ? [{ one, status: statuses[at] as DescriptorStatus }] : []));
   const retryS = Math.max(0, ...shown.map(({ status }) => (status.code === Code.OVER_LIMIT ? status.resetS ?? 0 : 0)));
+  const told = shown.map(({ one: { policy, currentLimit, ask, startS, algorithm }, status: { remaining, resetS = 0 } }) => ({
+    policy, limit: currentLimit.requestsPerUnit, perMs: (ask.endsAtS - startS) * 1000, remaining, resetMs: resetS * 1000, isConcurrency: algorithm?.algorithm === 'concurrency',
+  }));
   return [
-    ...ratelimitFields(shown.map(({ one: { policy, currentLimit, ask, startS }, status: { remaining, resetS = 0 } }) => ({ policy, limit: currentLimit.requestsPerUnit, perMs: (ask.endsAtS - startS) * 1000, remaining, resetMs: resetS * 1000 }))),
+    ...ratelimitFields(told),
     ...(isRefused && retryS > 0 ? [['Retry-After', String(retryS)] as const] : []),
   ];
 }

@@ -2,12 +2,14 @@
  * **In**: a call. **Out**: for each of its descriptors the limit that it comes to, and what is to be asked of its counter; in order.
  * **Fails**: never.
  */
+import { algorithmAsk } from './algorithm-ask.ts';
+import type { AlgorithmAsk } from './algorithm-store.ts';
 import type { AnswerSettings } from './answer-settings.ts';
 import { cacheKey } from './cache-key.ts';
 import { type CurrentLimit, type Descriptor, type JsonObject, type RateLimitCall, secondsOf, Unit } from './call.ts';
 import type { Domains, Outage } from './config/tree.ts';
 import { spanWindow, type Window } from './config/window.ts';
-import { matchOf } from './match.ts';
+import { type Match, matchOf } from './match.ts';
 import type { RatelimitMetrics, RuleMetrics } from './metrics.ts';
 import type { CountAsk } from './store.ts';
 
@@ -20,8 +22,12 @@ export interface Applied {
   readonly metadata: JsonObject | undefined;
   readonly currentLimit: CurrentLimit;
   readonly metrics: RuleMetrics;
-  /** Of a sliding one the limit is less by what the window before still counts for. */
+  /** Of a sliding one the limit is less by what the window before still counts for. Where an algorithm is asked, what it comes to in hits. */
   ask: CountAsk;
+  /** Where it is no window. */
+  readonly algorithm: AlgorithmAsk | undefined;
+  /** As the algorithm tells; else the window's end. */
+  resetS: number | undefined;
   readonly startS: number;
   /** Known to be over: the store is not asked. */
   isCached: boolean;
@@ -61,20 +67,35 @@ export class AppliedLimits {
       const match = matchOf(root, domain, descriptor.entries);
       if (match === undefined) return this.#nothing(hits);
       const { limit, metricKey, sharedValues } = match;
-      for (const name of limit.replaces) (replaced ??= new Set()).add(name);
+      if (!limit.endsLease) for (const name of limit.replaces) (replaced ??= new Set()).add(name);
       if (limit.unlimited) return { ...this.#nothing(hits), kind: 'unlimited', isQuota: false };
-      const { requestsPerUnit, unit, name, window: { lengthS }, isSliding } = limit;
+      const algorithm = algorithmAsk(match, domain, descriptor.entries, hits);
+      if (algorithm !== undefined) return this.#algorithmic(match, algorithm, nowS);
+      const { requestsPerUnit, unit, name, window: { lengthS } } = limit;
       const { startS, endsAtS } = limit.window.at(nowS);
+      const isSliding = limit.algorithm === 'sliding';
       const before = isSliding ? limit.window.at(startS - 1) : undefined;
       return {
         hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
         currentLimit: { requestsPerUnit, unit, name }, metrics: this.#metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name,
         ask: { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, startS), hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS }, startS,
-        before: before === undefined ? undefined : { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, before.startS), endsAtS }, isCached: false, after: 0,
+        before: before === undefined ? undefined : { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, before.startS), endsAtS }, isCached: false, after: 0, algorithm: undefined, resetS: undefined,
       };
     });
     const names = replaced;
     return names === undefined ? applied : applied.map((one) => (one.kind === 'limited' && names.has(one.currentLimit.name) ? this.#nothing(one.hits) : one));
+  }
+
+  /** Its counter is as large as its limit, or as its burst. The end of a lease costs nothing and is in no metric. */
+  #algorithmic({ limit, metricKey }: Match, algorithm: AlgorithmAsk, nowS: number): Applied {
+    const { requestsPerUnit, unit, name, window: { lengthS }, endsLease } = limit;
+    const { hits } = algorithm;
+    return {
+      hits, kind: 'limited', isQuota: limit.quota && !endsLease, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
+      currentLimit: { requestsPerUnit, unit, name }, metrics: endsLease ? NOTHING.metrics : this.#metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name,
+      ask: { key: algorithm.key, hits, limit: algorithm.algorithm === 'gcra' ? algorithm.burst : requestsPerUnit, keptS: lengthS, endsAtS: nowS + lengthS }, startS: nowS,
+      before: undefined, isCached: false, after: 0, algorithm, resetS: undefined,
+    };
   }
 
   /** No limit: with QUOTA_MODE it counts as a quota that is not used up. */
@@ -90,6 +111,7 @@ export class AppliedLimits {
     return {
       hits, kind: 'limited', isQuota: this.#settings.quotaMode, isShadow: false, metadata: undefined, unit, outage: this.#settings.outage, currentLimit: { requestsPerUnit, unit, name: '' },
       metrics: this.#metrics.rule(key), policy: key, ask: { key: this.#keyOf(domain, descriptor, undefined, lengthS, startS), hits, limit: requestsPerUnit, keptS: lengthS, endsAtS }, startS, before: undefined, isCached: false, after: 0,
+      algorithm: undefined, resetS: undefined,
     };
   }
 
@@ -103,7 +125,7 @@ export class AppliedLimits {
 const UNIT_WINDOWS = Object.fromEntries(Object.values(Unit).map((unit) => [unit, spanWindow(secondsOf(unit))])) as Readonly<Record<Unit, Window>>;
 
 const NOTHING: Applied = {
-  hits: 0, kind: 'none', isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, isCached: false, after: 0, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
+  hits: 0, kind: 'none', algorithm: undefined, resetS: undefined, isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, isCached: false, after: 0, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
   metrics: { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 },
   ask: { key: '', hits: 0, limit: 0, keptS: 1, endsAtS: 0 },
 };

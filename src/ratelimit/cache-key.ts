@@ -7,11 +7,14 @@
  */
 export type KeyStyle = 'compatible' | 'safe';
 
+type Entries = readonly (readonly [key: string, value: string])[];
+type SharedValues = readonly (string | undefined)[] | undefined;
+
 export interface KeyParts {
   readonly prefix: string;
   readonly domain: string;
-  readonly entries: readonly (readonly [key: string, value: string])[];
-  readonly sharedValues: readonly (string | undefined)[] | undefined;
+  readonly entries: Entries;
+  readonly sharedValues: SharedValues;
   /** Seconds. */
   readonly windowS: number;
   /** Seconds since 1970. */
@@ -24,9 +27,19 @@ export function cacheKey(style: KeyStyle, { prefix, domain, entries, sharedValue
     for (let at = 0; at < entries.length; at++) text += `${entries[at]?.[0]}_${sharedValues?.[at] ?? entries[at]?.[1]}_`;
     return text + windowStartS;
   }
-  let text = `${prefix}${escaped(domain)}_`;
+  return `${prefix}${escaped(domain)}_${entriesKey(entries, sharedValues)}${windowS}_${windowStartS}`;
+}
+
+/** Of entries alone: where an algorithm counts that the reference does not have, all parts are told apart. */
+export function entriesKey(entries: Entries, sharedValues: SharedValues): string {
+  let text = '';
   for (let at = 0; at < entries.length; at++) text += `${escaped(entries[at]?.[0] ?? '')}_${sharedValues?.[at] === undefined ? escaped(entries[at]?.[1] ?? '') : `%${escaped(sharedValues[at] ?? '')}`}_`;
-  return `${text}${windowS}_${windowStartS}`;
+  return text;
+}
+
+/** The value of the last entry says who has a lease, and is no part of the counter's name. */
+export function leaseKey(entries: Entries, sharedValues: SharedValues): string {
+  return `${entriesKey(entries.slice(0, -1), sharedValues)}${escaped(entries.at(-1)?.[0] ?? '')}`;
 }
 
 const escaped = (text: string): string => (/[%_]/.test(text) ? text.replaceAll('%', '%25').replaceAll('_', '%5F') : text);

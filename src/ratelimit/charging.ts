@@ -2,21 +2,23 @@
  * **In**: limits that descriptors came to. **Out**: what each one's counter is at after this call (`after`); at once where the stores
  * can tell. **Fails**: with a ServiceError of kind `redis_error`.
  */
+import { AlgorithmCharging, isRefused } from './algorithm-charging.ts';
+import type { AlgorithmStores } from './algorithm-store.ts';
 import type { AnswerSettings } from './answer-settings.ts';
 import { type Applied, stops } from './applied.ts';
 import { type Unit, ServiceError } from './call.ts';
+import { andThen, both, type Done, unlessFailed } from './done.ts';
 import { EndedWindows } from './ended-windows.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { RatelimitMetrics } from './metrics.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
 type Told = readonly number[] | Promise<readonly number[]>;
-/** A promise only where something has to be waited for. */
-type Done = undefined | Promise<void>;
 
 export interface ChargingOptions {
   /** Of windows of a second, and of all others. */
   readonly storeOf: (unit: Unit | undefined) => CountStore;
+  readonly algorithms: AlgorithmStores;
   readonly settings: AnswerSettings;
   readonly metrics: RatelimitMetrics;
   readonly nowMs: () => number;
@@ -29,11 +31,13 @@ export class Charging {
   /** Counts while the store is away. */
   readonly #local: MemoryStore;
   readonly #ended: EndedWindows;
+  readonly #algorithms: AlgorithmCharging;
 
   constructor(options: ChargingOptions) {
     this.#options = options;
     this.#local = new MemoryStore({ maxKeys: LOCAL_KEYS, nowMs: options.nowMs });
     this.#ended = new EndedWindows(options.nowMs);
+    this.#algorithms = new AlgorithmCharging(options.algorithms);
   }
 
   /** Takes off a sliding limit what the window before still counts for. What that came to does not change any more: it is asked for once. */
@@ -58,12 +62,34 @@ export class Charging {
     return Promise.all(looks).then(weigh);
   }
 
-  /** What is over in the local cache is not asked for, and not counted. */
   counted(limited: readonly Applied[]): Done {
+    const algorithmic = limited.filter(({ algorithm }) => algorithm !== undefined);
+    if (algorithmic.length === 0) return this.#windows(limited);
+    const ending = algorithmic.filter(({ algorithm }) => algorithm?.isEnd === true);
+    if (ending.length > 0) return both(this.#algorithms.each(ending), this.counted(limited.filter((one) => !ending.includes(one))));
+    const windows = limited.filter(({ algorithm }) => algorithm === undefined);
+    if (this.#options.settings.charging === 'always') return both(this.#algorithms.each(algorithmic), this.#windows(windows));
+    return this.#allOrNone(algorithmic, windows);
+  }
+
+  /** First what may refuse without a charge; it is given back where a window refuses, or cannot be asked. */
+  #allOrNone(algorithmic: readonly Applied[], windows: readonly Applied[]): Done {
+    if (windows.some((one) => one.isCached && stops(one))) return both(this.#algorithms.look(algorithmic), this.#windows(windows));
+    const stopping = algorithmic.filter(stops);
+    const charged = andThen(this.#algorithms.together(stopping), () => {
+      if (stopping.some(isRefused)) return this.#windows(windows, true);
+      const giveBack = (): Done => this.#algorithms.giveBack(stopping);
+      return unlessFailed(this.#windows(windows), () => (windows.some((one) => stops(one) && isRefused(one)) ? giveBack() : undefined), giveBack);
+    });
+    return both(this.#algorithms.each(algorithmic.filter((one) => !stops(one))), charged);
+  }
+
+  /** What is over in the local cache is not asked for, and not counted. `isRefusedElsewhere`: by a limit that is no window. */
+  #windows(limited: readonly Applied[], isRefusedElsewhere = false): Done {
     const { charging } = this.#options.settings;
     const asked = limited.some(({ isCached }) => isCached) ? limited.filter(({ isCached }) => !isCached) : limited;
     if (asked.length === 0) return undefined;
-    const isStopped = asked !== limited && limited.some((one) => one.isCached && stops(one));
+    const isStopped = isRefusedElsewhere || (asked !== limited && limited.some((one) => one.isCached && stops(one)));
     switch (charging) {
       case 'always': return this.#ask(asked, add);
       case 'all or none':
@@ -75,21 +101,22 @@ export class Charging {
         const seen = this.#ask(asked, look);
         // What only counts (shadow, quota) stops nothing; there the reference's is a bug.
         const charge = (): Done => {
-          const isAnyOver = asked.some((one) => stops(one) && one.after > one.ask.limit);
-          return this.#ask(isAnyOver ? asked.map((one) => (one.after > one.ask.limit ? one : withoutHits(one))) : asked, add);
+          const isAnyOver = asked.some((one) => stops(one) && isRefused(one));
+          return this.#ask(isAnyOver ? asked.map((one) => (isRefused(one) ? one : withoutHits(one))) : asked, add);
         };
-        return seen === undefined ? charge() : seen.then(charge);
+        return andThen(seen, charge);
       }
     }
   }
 
   /** What each limit's policy answers when the store cannot be asked. One that wants an error fails the request. */
-  withoutStore(limited: readonly Applied[], error: unknown): void {
+  withoutStore(limited: readonly Applied[], error: unknown): Done {
     if (!(error instanceof ServiceError)) throw error;
     const { metrics, settings: { replicas } } = this.#options;
     metrics.service.redisError++;
     const asked = limited.filter(({ isCached }) => !isCached);
     if (asked.some(({ outage }) => outage === 'error')) throw error;
+    const local = asked.filter(({ algorithm, outage }) => algorithm !== undefined && outage === 'local');
     for (const one of asked) {
       const { ask: { hits, limit }, outage } = one;
       if (outage !== 'error') metrics.outages[outage]++;
@@ -101,12 +128,14 @@ export class Charging {
           one.after = limit + Math.max(1, hits);
           break;
         case 'local': {
+          if (one.algorithm !== undefined) continue;
           const share = Math.ceil(limit / replicas);
           const [after = 0] = this.#local.add([one.ask]);
           one.after = after > share ? limit + hits : limit - (share - after);
         }
       }
     }
+    return this.#algorithms.locally(local, replicas);
   }
 
   #ask(asked: readonly Applied[], how: (store: CountStore, asked: readonly Applied[]) => Told): Done {
@@ -141,8 +170,4 @@ function look(store: CountStore, asked: readonly Applied[]): Told {
 function withoutHits(one: Applied): Applied {
   one.ask = { ...one.ask, hits: 0 };
   return one;
-}
-
-function both(one: Done, other: Done): Done {
-  return one === undefined || other === undefined ? one ?? other : Promise.all([one, other]).then(() => undefined);
 }

@@ -2,9 +2,12 @@
  * What is to be said about one descriptor: which limit is meant and why, what its counter is at, what is held here.
  * **In**: a domain and entries. **Out**: an object for people and programs. **Fails**: with a ServiceError where the store cannot be asked.
  */
+import { algorithmAsk } from './algorithm-ask.ts';
+import { lookAt } from './algorithm-charging.ts';
+import { type AlgorithmAsk, type AlgorithmStores, nameOf } from './algorithm-store.ts';
 import { cacheKey, type KeyStyle } from './cache-key.ts';
 import { type Unit, unitName } from './call.ts';
-import type { Domains } from './config/tree.ts';
+import type { Domains, Limit } from './config/tree.ts';
 import { matchOf, type Step } from './match.ts';
 import type { CountStore } from './store.ts';
 
@@ -16,9 +19,13 @@ export interface Explanation {
   readonly limit: {
     readonly rule: string; readonly at: string; readonly requestsPerUnit: number; readonly unit: string; readonly unlimited: boolean; readonly name: string;
     readonly shadow: boolean; readonly quota: boolean; readonly replaces: readonly string[]; readonly metric: string;
+    readonly algorithm: Limit['algorithm'];
+    /** Of `gcra`. */
+    readonly burst: number | undefined;
   } | undefined;
-  /** The name of the counter of the window that is now. */
+  /** The name of the counter of the window that is now; of an algorithm without windows, what its counter is known by, or where it is, where that has been asked. */
   readonly counter: string | undefined;
+  /** Until the window ends; of an algorithm without windows, until all is free again, where it has been asked. */
   readonly resetS: number | undefined;
 }
 
@@ -32,6 +39,7 @@ export interface Inspection extends Explanation {
 export interface InspectionOptions {
   readonly domains: () => Domains | undefined;
   readonly storeOf: (unit: Unit | undefined) => CountStore;
+  readonly algorithms: AlgorithmStores;
   readonly heldOf: (key: string) => number;
   readonly forget: (key: string) => void;
   readonly nowMs: () => number;
@@ -48,52 +56,64 @@ export interface LimitInspector {
   reset(domain: string, entries: Entries): Promise<Inspection>;
 }
 
-export function limitInspector({ domains, storeOf, heldOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): LimitInspector {
-  function found(domain: string, entries: Entries): Explanation & { readonly store: CountStore | undefined } {
+/** What is found, and who can be asked about its counter. */
+interface Found { readonly explanation: Explanation; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk }
+
+export function limitInspector({ domains, storeOf, algorithms, heldOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): LimitInspector {
+  function found(domain: string, entries: Entries): Found {
     const root = domains()?.get(domain);
+    const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };
     if (root === undefined) {
       const known = [...(domains()?.keys() ?? [])];
-      return { domain, entries, why: [`no file is about the domain ${domain}${known.length === 0 ? ': none is loaded' : `; there are ${known.join(', ')}`}`], limit: undefined, counter: undefined, resetS: undefined, store: undefined };
+      return { explanation: { ...nothing, why: [`no file is about the domain ${domain}${known.length === 0 ? ': none is loaded' : `; there are ${known.join(', ')}`}`] } };
     }
     const steps: Step[] = [];
     const match = matchOf(root, domain, entries, steps);
     const why = steps.map((step, at) => lineOf(step, at === entries.length - 1));
-    if (match === undefined) return { domain, entries, why, limit: undefined, counter: undefined, resetS: undefined, store: undefined };
-    const { limit: { fullKey, position, requestsPerUnit, unit, window, unlimited, name, shadow, quota, replaces }, metricKey, sharedValues } = match;
+    if (match === undefined) return { explanation: { ...nothing, why } };
+    const { limit: { fullKey, position, requestsPerUnit, unit, window, unlimited, name, shadow, quota, replaces, algorithm, burst }, metricKey, sharedValues } = match;
+    const limit = {
+      rule: fullKey, at: `${position.file}:${position.line}:${position.column}`, requestsPerUnit, unit: unit === undefined ? `${window.lengthS} s` : unitName(unit), unlimited, name, shadow, quota, replaces, metric: metricKey,
+      algorithm, burst: algorithm === 'gcra' ? burst : undefined,
+    };
+    if (unlimited) return { explanation: { ...nothing, why, limit } };
+    const ask = algorithmAsk(match, domain, entries, 0);
+    if (ask !== undefined) return { explanation: { ...nothing, why, limit, counter: nameOf(ask) }, unit, ask: lookAt(ask) };
     const nowS = Math.floor(nowMs() / 1000);
     const { startS, endsAtS } = window.at(nowS);
-    return {
-      domain, entries, why,
-      limit: { rule: fullKey, at: `${position.file}:${position.line}:${position.column}`, requestsPerUnit, unit: unit === undefined ? `${window.lengthS} s` : unitName(unit), unlimited, name, shadow, quota, replaces, metric: metricKey },
-      counter: unlimited ? undefined : cacheKey(keyStyle, { prefix: keyPrefix, domain, entries, sharedValues, windowS: window.lengthS, windowStartS: startS }),
-      resetS: unlimited ? undefined : endsAtS - nowS, store: unlimited ? undefined : storeOf(unit),
-    };
+    const counter = cacheKey(keyStyle, { prefix: keyPrefix, domain, entries, sharedValues, windowS: window.lengthS, windowStartS: startS });
+    return { explanation: { ...nothing, why, limit, counter, resetS: endsAtS - nowS }, unit, store: storeOf(unit) };
   }
 
   async function inspect(domain: string, entries: Entries): Promise<Inspection> {
-    const { store, ...explanation } = found(domain, entries);
+    const { explanation, unit, store, ask } = found(domain, entries);
     const { counter, limit } = explanation;
+    if (ask !== undefined) {
+      const store = algorithms.storeOf(unit);
+      const [{ remaining, resetMs } = NOT_ASKED] = await store.charge([ask]);
+      return { ...explanation, counter: await store.placeOf(ask), count: (limit?.burst ?? ask.limit) - remaining, heldHere: 0, remaining, resetS: Math.ceil(resetMs / 1000) };
+    }
     if (store === undefined || counter === undefined || limit === undefined) return { ...explanation, count: undefined, heldHere: undefined, remaining: undefined };
     const [count = 0] = await store.look([counter]);
     return { ...explanation, count, heldHere: heldOf(counter), remaining: Math.max(0, limit.requestsPerUnit - count) };
   }
 
   return {
-    explain(domain, entries) {
-      const { store: _, ...explanation } = found(domain, entries);
-      return explanation;
-    },
+    explain: (domain, entries) => found(domain, entries).explanation,
     inspect,
     async reset(domain, entries) {
       const before = await inspect(domain, entries);
-      const { store, counter } = found(domain, entries);
-      if (counter === undefined) return before;
-      await store?.reset([counter]);
+      const { explanation: { counter }, unit, store, ask } = found(domain, entries);
+      if (ask !== undefined) await algorithms.storeOf(unit).reset([ask]);
+      if (counter === undefined || store === undefined) return before;
+      await store.reset([counter]);
       forget(counter);
       return before;
     },
   };
 }
+
+const NOT_ASKED = { remaining: 0, resetMs: 0 };
 
 function lineOf({ entry, tried, found, hasLimit, hasMore }: Step, isLast: boolean): string {
   const looked = tried.slice(0, -1).filter((text) => text !== found).map((text) => `"${text}"`).join(', ');

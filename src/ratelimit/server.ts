@@ -7,6 +7,8 @@ import { readFile } from 'node:fs/promises';
 import fastify, { type FastifyInstance } from 'fastify';
 import type { Finding } from '../core/rules/policy.ts';
 import { findingText } from '../core/rules/findings.ts';
+import type { OpenAlgorithms } from './algorithm-store.ts';
+import { Algorithms } from './algorithms.ts';
 import { type RateLimitService, Unit } from './call.ts';
 import { type ConfigFile, readConfigs } from './config/read.ts';
 import type { Domains } from './config/tree.ts';
@@ -39,6 +41,8 @@ export interface RatelimitDoors {
   listenGrpc(service: RateLimitService, metrics: RatelimitMetrics, isHealthy: () => boolean): Promise<{ readonly port: number; drain(): Promise<void> }>;
   /** Follows a control plane until it is closed: each state of the world is taken, or refused with why. */
   followXds(take: (files: readonly ConfigFile[]) => string | undefined): Promise<{ close(): Promise<void> }>;
+  /** What counts limits that are no windows; asked for when the first is read. */
+  openAlgorithms(): Promise<OpenAlgorithms>;
   answerJson(service: RateLimitService, body: string, headers: Readonly<Record<string, string | string[] | undefined>>): Promise<{ readonly status: number; readonly contentType: string; readonly body: string }>;
 }
 
@@ -73,6 +77,8 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
 
   await using stack = new AsyncDisposableStack();
   const stores = openStores(options, nowMs, metrics, stack);
+  const algorithms = new Algorithms(() => options.openAlgorithms(), settings.SLUICE_REDIS_DEADLINE);
+  stack.defer(() => algorithms.close());
   const localCache = settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
   if (localCache !== undefined) {
     metrics.gauges.set('ratelimit.localcache.entryCount', () => localCache.size);
@@ -81,18 +87,20 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     metrics.gauges.set('ratelimit.localcache.missCount', () => localCache.lookups - localCache.hits);
   }
   const service = rateLimitService({
-    domains: () => domains, metrics, nowMs, settings: answerSettings(settings), localCache,
+    domains: () => domains, metrics, nowMs, settings: answerSettings(settings), localCache, algorithms,
     storeOf: (unit) => (unit === Unit.SECOND ? stores.perSecond : stores.others),
   });
   const inspector = limitInspector({
-    domains: () => domains, nowMs, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answerSettings(settings).keyStyle, storeOf: (unit) => (unit === Unit.SECOND ? stores.perSecond : stores.others),
+    domains: () => domains, nowMs, algorithms, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answerSettings(settings).keyStyle, storeOf: (unit) => (unit === Unit.SECOND ? stores.perSecond : stores.others),
     heldOf: (key) => [...new Set([stores.others, stores.perSecond])].reduce((sum, store) => sum + (store instanceof EscrowStore ? store.heldOf(key) : 0), 0), forget: (key) => localCache?.forget(key),
   });
-  const isHealthy = (): boolean => !isDraining && stores.others.isHealthy && stores.perSecond.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
+  const isHealthy = (): boolean => !isDraining && stores.others.isHealthy && stores.perSecond.isHealthy && algorithms.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
 
   // ---------------------------------------------------------- files
 
   let seen = '';
+  /** Settles when what was read last is in force, or cannot be. */
+  let taken: Promise<boolean> | undefined;
   async function reload(): Promise<boolean> {
     if (settings.CONFIG_TYPE !== 'FILE') return true; // the control plane says when
     let files: readonly ConfigFile[];
@@ -109,10 +117,10 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
       seen = why;
       return false;
     }
-    return use(files) === undefined;
+    return use(files) === undefined && await (taken ?? true);
   }
 
-  /** Why they are refused; `undefined`: they are in force. */
+  /** Why they are refused; `undefined`: they are in force, or will be as soon as what counts them is open. */
   function use(files: readonly ConfigFile[]): string | undefined {
     const { domains: read, findings } = readConfigs(files, { mergeDomains: settings.MERGE_DOMAIN_CONFIG, quotaMode: settings.QUOTA_MODE });
     const errors = findings.filter(({ severity }) => severity === 'error');
@@ -121,9 +129,25 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
       return errors.map(({ position: { file }, message }) => `${file}: ${message}`).join('\n');
     }
     for (const finding of findings) log.warn(findingText(finding));
-    domains = read;
-    metrics.service.configLoadSuccess++;
-    log.info('limits loaded', { domains: read.size, files: files.length });
+    const inForce = (): boolean => {
+      domains = read;
+      metrics.service.configLoadSuccess++;
+      log.info('limits loaded', { domains: read.size, files: files.length });
+      return true;
+    };
+    const opened = algorithms.opened(read);
+    if (opened === undefined) {
+      taken = undefined;
+      inForce();
+      return undefined;
+    }
+    metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (algorithms.isSpared ? 1 : 0));
+    const own: Promise<boolean> = opened.then(() => taken !== own || inForce(), (error: unknown) => {
+      metrics.service.configLoadError++;
+      log.error('what counts these limits cannot be opened; what was in force stays', { why: error instanceof Error ? error.message : String(error) });
+      return false;
+    });
+    taken = own;
     return undefined;
   }
 
@@ -144,6 +168,7 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
     if (!settings.FORCE_START_WITHOUT_INITIAL_CONFIG) {
       log.info('waits for the control plane', { at: settings.CONFIG_GRPC_XDS_SERVER_URL });
       await first.promise;
+      await taken;
     }
   } else {
     await reload();

@@ -33,7 +33,7 @@ export async function ratelimit(): Promise<ExitCode> {
   const tls = settings.GRPC_SERVER_USE_TLS ? await tlsOf(settings) : undefined;
   const tracing = settings.TRACING_ENABLED ? await tracingOf(settings, log) : undefined;
   const server = await startRatelimit({
-    settings, mogrifier, log, aroundRedis: tracing?.store, answerJson: tracing?.json(answerJson) ?? answerJson, followXds: (take) => xdsOf(settings, log, take),
+    settings, mogrifier, log, aroundRedis: tracing?.store, answerJson: tracing?.json(answerJson) ?? answerJson, openAlgorithms: async () => (await import('../open-algorithms.ts')).openAlgorithms(settings, log), followXds: (take) => xdsOf(settings, log, take),
     async listenGrpc(service, metrics, isHealthy) {
       const methods = new Map([
         ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => metrics.answered(tookMs / 1000)),

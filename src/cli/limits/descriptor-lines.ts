@@ -8,11 +8,14 @@ export function* descriptorLines(depth: LookDepth, { why, limit, counter, resetS
   for (const line of why) yield `  ${line}`;
   if (limit === undefined) return yield paintOut.warn('no limit: it passes');
   const [file = '', ...place] = limit.at.split(/:(?=\d+:\d+$)/);
-  const more = [limit.shadow ? 'shadow: never over' : '', limit.quota ? 'a quota' : '', limit.name === '' ? '' : `named ${limit.name}`, limit.replaces.length === 0 ? '' : `replaces ${limit.replaces.join(', ')}`].filter((text) => text !== '');
-  yield `${paintOut.strong(limit.rule)}  ${limit.unlimited ? 'unlimited' : `${limit.requestsPerUnit} per ${limit.unit.toLowerCase()}`}${more.length === 0 ? '' : `, ${more.join(', ')}`}  ${paintOut.faint([shownPath(file), ...place].join(':'))}`;
+  const { algorithm, burst, requestsPerUnit, unit } = limit;
+  const isLease = algorithm === 'concurrency';
+  const amount = limit.unlimited ? 'unlimited' : isLease ? `${requestsPerUnit} at once, each for ${unit} at most` : `${requestsPerUnit} per ${unit.toLowerCase()}`;
+  const more = [algorithm === 'fixed' || isLease ? '' : algorithm, burst === undefined ? '' : `burst ${burst}`, limit.shadow ? 'shadow: never over' : '', limit.quota ? 'a quota' : '', limit.name === '' ? '' : `named ${limit.name}`, limit.replaces.length === 0 ? '' : `replaces ${limit.replaces.join(', ')}`].filter((text) => text !== '');
+  yield `${paintOut.strong(limit.rule)}  ${amount}${more.length === 0 ? '' : `, ${more.join(', ')}`}  ${paintOut.faint([shownPath(file), ...place].join(':'))}`;
   if (counter === undefined) return;
   yield `  counter    ${counter}`;
-  yield `  ends in    ${resetS} s`;
+  if (resetS !== undefined) yield `  ${algorithm === 'fixed' || algorithm === 'sliding' ? 'ends' : 'free'} in    ${resetS} s`;
   if (count === undefined) return;
   yield `  ${depth === 'reset' ? 'was at     ' : 'is at      '}${count}, ${remaining} left${heldHere === undefined || heldHere === 0 ? '' : `; ${heldHere} of them held here`}`;
   if (depth === 'reset') yield paintOut.good('it begins anew');

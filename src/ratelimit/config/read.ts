@@ -6,13 +6,13 @@
 import { isMap, isScalar, isSeq, LineCounter, type Node as YamlNode, type Pair, parseAllDocuments, Scalar, type YAMLMap } from 'yaml';
 import { meant } from '../../attributes/nearest.ts';
 import type { Finding, Severity } from '../../core/rules/policy.ts';
-import { CALENDAR, calendarOf, isZone } from '../../core/rules/calendar.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
 import { type Json, type JsonObject, secondsOf, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
-import { type Limit, type Node, OUTAGES, type Outage } from './tree.ts';
+import { type FieldReader, type Fields, readBeyond, SLUICE_KEYS } from './beyond.ts';
+import type { Limit, Node } from './tree.ts';
 import { patternOf } from './wildcard.ts';
-import { spanWindow, type Window } from './window.ts';
+import { spanWindow } from './window.ts';
 
 export interface ConfigFile { readonly file: string; readonly text: string }
 
@@ -29,13 +29,8 @@ const ROOT_KEYS = ['domain', 'descriptors'];
 const DESCRIPTOR_KEYS = ['key', 'value', 'descriptors', 'rate_limit', 'shadow_mode', 'quota_mode', 'detailed_metric', 'value_to_metric', 'share_threshold', 'metadata'];
 const LIMIT_KEYS = ['unit', 'requests_per_unit', 'unlimited', 'name', 'replaces', 'sluice'];
 const REPLACES_KEYS = ['name'];
-/** What the reference does not have stands under one key of its own, and means nothing elsewhere. */
-const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone'];
-const ALGORITHMS = ['fixed', 'sliding'];
 /** One flat set, as the reference has it: known is what is known anywhere. */
 const KNOWN_KEYS = [...new Set([...ROOT_KEYS, ...DESCRIPTOR_KEYS, ...LIMIT_KEYS, ...SLUICE_KEYS])];
-
-const SPAN_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 const MOST_UINT32 = 0xffff_ffff;
 
@@ -50,13 +45,14 @@ export const newNode = (text: string, rest: Partial<Omit<Node, 'text'>> = {}): N
   text, limit: undefined, children: new Map(), patterns: [], pattern: undefined, isDetailed: false, hasValueInMetric: false, isShared: false, ...rest,
 });
 
-type Fields = ReadonlyMap<string, YamlNode | null>;
-
 class FileReader {
   readonly #source: SourceText;
   readonly #options: ReadOptions;
   readonly #domains: Map<string, Node>;
   readonly #findings: Finding[];
+  readonly #reader: FieldReader = {
+    fields: (map, own, where) => this.#fields(map, own, where), text: (node) => this.#text(node), errorAt: (node, code, message) => this.#errorAt(node, code, message),
+  };
 
   constructor(source: SourceText, options: ReadOptions, domains: Map<string, Node>, findings: Finding[]) {
     this.#source = source;
@@ -134,38 +130,56 @@ class FileReader {
     const value = this.#text(fields.get('value'));
     const text = value === '' ? key : `${key}_${value}`;
     const fullKey = `${parentKey}${text}`;
-    if (parent.children.has(text)) return this.#errorAt(fields.get('value') ?? fields.get('key') ?? map, 'RATELIMIT_DUPLICATE_KEY', `duplicate descriptor composite key '${fullKey}'; keep one of the two`);
+    const known = parent.children.get(text);
+    if (known !== undefined) {
+      return this.#errorAt(fields.get('value') ?? fields.get('key') ?? map, 'RATELIMIT_DUPLICATE_KEY', known.limit?.endsLease === true
+        ? `'${fullKey}' ends the leases of the limit above it; name another entry that does by sluice: { ended_by: KEY }` : `duplicate descriptor composite key '${fullKey}'; keep one of the two`);
+    }
     const isShared = this.#flag(fields.get('share_threshold'));
     if (isShared && !value.includes('*')) {
       this.#errorAt(fields.get('share_threshold') ?? map, 'RATELIMIT_SHARE_THRESHOLD', `share_threshold can only be used with wildcard values (containing '*'), but found key '${fullKey}'`);
     }
-    const limit = this.#limit(fields, fullKey);
+    const isTop = this.#domains.get(parent.text) === parent;
+    const { limit, endedBy } = this.#limit(fields, fullKey, isTop);
     const pattern = text.includes('*') ? patternOf(text) : undefined;
     const node = newNode(text, { limit, pattern, isShared, isDetailed: this.#flag(fields.get('detailed_metric')), hasValueInMetric: this.#flag(fields.get('value_to_metric')) });
     parent.children.set(text, node);
     if (pattern !== undefined) parent.patterns.push(node);
+    if (limit?.algorithm === 'concurrency') node.children.set(endedBy, newNode(endedBy, { limit: { ...limit, endsLease: true } }));
     this.#descriptors(fields.get('descriptors') ?? null, node, `${fullKey}.`);
   }
 
-  #limit(descriptor: Fields, fullKey: string): Limit | undefined {
+  #limit(descriptor: Fields, fullKey: string, isTop: boolean): { readonly limit: Limit | undefined; readonly endedBy: string } {
     const map = descriptor.get('rate_limit') ?? null;
     const [shadow, quota] = [this.#flag(descriptor.get('shadow_mode')), this.#flag(descriptor.get('quota_mode'))];
     const metadata = this.#metadata(descriptor.get('metadata') ?? null);
-    if (map === null || (isScalar(map) && map.value === null)) return undefined;
+    const nothing = { limit: undefined, endedBy: '' };
+    if (map === null || (isScalar(map) && map.value === null)) return nothing;
     if (!isMap(map)) {
       this.#errorAt(map, 'RATELIMIT_VALUE_TYPE', 'rate_limit is a map: { unit: minute, requests_per_unit: 10 }');
-      return undefined;
+      return nothing;
     }
     const fields = this.#fields(map, LIMIT_KEYS, 'rate_limit');
     const unlimited = this.#flag(fields.get('unlimited'));
-    const beyond = this.#beyond(fields.get('sluice') ?? null);
-    const unit = this.#unit(fields, map, unlimited, beyond.period !== undefined);
+    const { algorithm, burst, period, hasPeriod, outage, endedBy } = readBeyond(fields.get('sluice') ?? null, this.#reader);
+    const unit = algorithm === 'concurrency' ? this.#lease(fields, map, isTop) : this.#unit(fields, map, unlimited, hasPeriod);
     const name = this.#text(fields.get('name'));
+    const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
     return {
-      fullKey, name, unlimited, unit: beyond.period === undefined ? unit : undefined, window: beyond.period ?? spanWindow(secondsOf(unit)), isSliding: beyond.isSliding, requestsPerUnit: this.#count(fields.get('requests_per_unit')),
-      replaces: this.#replaces(fields.get('replaces') ?? null, name),
-      outage: beyond.outage, shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
+      endedBy,
+      limit: {
+        fullKey, name, unlimited, unit: period === undefined ? unit : undefined, window: period ?? spanWindow(secondsOf(unit)), algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit, endsLease: false,
+        replaces: this.#replaces(fields.get('replaces') ?? null, name),
+        outage, shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
+      },
     };
+  }
+
+  /** Has a period alone. */
+  #lease(fields: Fields, map: YAMLMap, isTop: boolean): Unit {
+    if (isTop) this.#errorAt(map, 'RATELIMIT_SLUICE', 'algorithm: concurrency counts by the entries before the last one, which says who has a lease; put it below another descriptor');
+    if (fields.has('unit')) this.#errorAt(fields.get('unit') ?? map, 'RATELIMIT_SLUICE', 'algorithm: concurrency has no unit; sluice: { per: 30s } says how long a lease lasts at most');
+    return Unit.SECOND;
   }
 
   #unit(fields: Fields, map: YAMLMap, unlimited: boolean, hasPeriod: boolean): Unit {
@@ -191,47 +205,6 @@ class FileReader {
       else if (name === own) this.#errorAt(node ?? item, 'RATELIMIT_REPLACES', 'replaces should not contain name of same descriptor');
       return name;
     });
-  }
-
-  /** What the reference does not have. */
-  #beyond(map: YamlNode | null): { readonly outage: Outage | undefined; readonly isSliding: boolean; readonly period: Window | undefined } {
-    const nothing = { outage: undefined, isSliding: false, period: undefined };
-    if (map === null) return nothing;
-    if (!isMap(map)) {
-      this.#errorAt(map, 'RATELIMIT_SLUICE', `sluice is a map of ${SLUICE_KEYS.join(', ')}`);
-      return nothing;
-    }
-    const fields = this.#fields(map, SLUICE_KEYS, 'sluice');
-    const word = <T extends string>(key: string, words: readonly T[]): T | undefined => {
-      const node = fields.get(key);
-      const text = this.#text(node);
-      const known = words.find((one) => one === text);
-      if (known === undefined && node !== undefined) this.#errorAt(node ?? map, 'RATELIMIT_SLUICE', `${key} is '${text}'; write ${words.join(', ')}`);
-      return known;
-    };
-    return { outage: word('outage', OUTAGES), isSliding: word('algorithm', ALGORITHMS) === 'sliding', period: this.#period(fields, map) };
-  }
-
-  /** `per: 15m`, or `per: month` of a calendar. */
-  #period(fields: Fields, map: YAMLMap): Window | undefined {
-    const [per, zone] = [fields.get('per'), fields.get('zone')];
-    if (per === undefined) {
-      if (zone !== undefined) this.#errorAt(zone ?? map, 'RATELIMIT_SLUICE', 'zone goes with per: day, week, month or year');
-      return undefined;
-    }
-    const text = this.#text(per);
-    const calendar = CALENDAR.find((word) => word === text);
-    if (calendar !== undefined) {
-      const name = zone === undefined ? 'UTC' : this.#text(zone);
-      if (isZone(name)) return calendarOf(calendar, name);
-      this.#errorAt(zone ?? map, 'RATELIMIT_SLUICE', `zone is '${name}', which is no time zone; write one such as Europe/Amsterdam`);
-      return undefined;
-    }
-    if (zone !== undefined) this.#errorAt(zone ?? map, 'RATELIMIT_SLUICE', 'zone goes with per: day, week, month or year');
-    const [, amount = '', unit = ''] = /^([1-9]\d{0,8})(s|m|h|d)$/.exec(text) ?? [];
-    if (amount !== '') return spanWindow(Number(amount) * (SPAN_S[unit] ?? 1));
-    this.#errorAt(per ?? map, 'RATELIMIT_SLUICE', `per is '${text}'; write a span such as 15m or 2h, or ${CALENDAR.join(', ')}`);
-    return undefined;
   }
 
   #metadata(node: YamlNode | null): JsonObject | undefined {

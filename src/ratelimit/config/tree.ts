@@ -1,5 +1,6 @@
 /** Files of rate limits, as they are looked through. */
 import type { Position } from '../../core/rules/rule.ts';
+import type { Algorithm } from '../algorithm-store.ts';
 import type { JsonObject, Unit } from '../call.ts';
 import type { Pattern } from './wildcard.ts';
 import type { Window } from './window.ts';
@@ -23,8 +24,12 @@ export interface Limit {
   readonly metadata: JsonObject | undefined;
   /** Its unit, or the period under `sluice`. */
   readonly window: Window;
-  /** The window before counts in part (`sluice: { algorithm: sliding }`). */
-  readonly isSliding: boolean;
+  /** `sliding`: the window before counts in part. `fixed` where nothing is said. */
+  readonly algorithm: 'fixed' | 'sliding' | Algorithm;
+  /** Of `gcra`: what may come at once. */
+  readonly burst: number;
+  /** Of `concurrency`: a descriptor that comes here ends the lease. */
+  readonly endsLease: boolean;
   /** What to answer when the store cannot be asked; `undefined`: as the settings say. Ours: the reference refuses a file that has it. */
   readonly outage: Outage | undefined;
   readonly position: Position;

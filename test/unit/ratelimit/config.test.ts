@@ -45,7 +45,7 @@ describe('those that its code has beside', () => {
     ['a period that is none', below('key: k\nrate_limit: { sluice: { per: soon } }'), /per is 'soon'; write a span such as 15m or 2h, or day, week, month, year/],
     ['a zone that is none', below('key: k\nrate_limit: { sluice: { per: month, zone: Mars/Base } }'), /zone is 'Mars\/Base', which is no time zone/],
     ['a zone without a calendar', below('key: k\nrate_limit: { sluice: { per: 15m, zone: UTC } }'), /zone goes with per: day, week, month or year/],
-    ['an algorithm that is none', below('key: k\nrate_limit: { unit: day, sluice: { algorithm: leaky } }'), /algorithm is 'leaky'; write fixed, sliding/],
+    ['an algorithm that is none', below('key: k\nrate_limit: { unit: day, sluice: { algorithm: leaky } }'), /algorithm is 'leaky'; write fixed, sliding, gcra, log, concurrency/],
     ['nothing', '', /config file cannot have empty domain/],
     ['a list', '- a', /a map with domain and descriptors is expected/],
     ['a nonsense unit, though unlimited', below('key: k\nrate_limit: { unlimited: true, unit: foo }'), /invalid rate limit unit 'foo'/],
@@ -61,6 +61,37 @@ describe('those that its code has beside', () => {
     const { domains, findings } = read(below('key: k\nrate_limit: { unit: day, requests_per_unit: 1, shadow_mode: true }'));
     expect(findings.map(({ severity, code, message }) => [severity, code, message])).toEqual([['warning', 'RATELIMIT_MISPLACED_KEY', 'shadow_mode means nothing in rate_limit, and is ignored; it takes unit, requests_per_unit, unlimited, name, replaces, sluice']]);
     expect(domains.get('d')?.children.get('k')?.limit?.shadow).toBe(false);
+  });
+});
+
+describe('algorithms', () => {
+  const sluice = (text: string, rest = 'unit: day, '): string => below(`key: k\nrate_limit: { ${rest}sluice: { ${text} } }`);
+  const lease = (text: string): string => `domain: d\ndescriptors:\n  - key: k\n    descriptors:\n      - key: id\n        rate_limit: { ${text} }\n`;
+  test.each([
+    ['a burst without gcra', sluice('burst: 5'), 'f1.yaml:4:47 RATELIMIT_SLUICE burst goes with algorithm: gcra'],
+    ['a burst of nothing', sluice('algorithm: gcra, burst: 0'), 'f1.yaml:4:64 RATELIMIT_SLUICE burst is a whole number from 1 (without quotes): how many may come at once'],
+    ['a burst that is quoted', sluice('algorithm: gcra, burst: "5"'), 'f1.yaml:4:64 RATELIMIT_SLUICE burst is a whole number from 1 (without quotes): how many may come at once'],
+    ['a calendar\'s period', sluice('algorithm: log, per: month', ''), 'f1.yaml:4:50 RATELIMIT_SLUICE per is \'month\', whose length differs; algorithm: log takes a span such as 15m or 2h'],
+    ['leases with no entry above', sluice('algorithm: concurrency, per: 30s', ''), 'f1.yaml:4:17 RATELIMIT_SLUICE algorithm: concurrency counts by the entries before the last one, which says who has a lease; put it below another descriptor'],
+    ['leases with a unit', lease('unit: minute, sluice: { algorithm: concurrency, per: 30s }'), 'f1.yaml:6:29 RATELIMIT_SLUICE algorithm: concurrency has no unit; sluice: { per: 30s } says how long a lease lasts at most'],
+    ['leases without a period', lease('sluice: { algorithm: concurrency }'), 'f1.yaml:6:44 RATELIMIT_SLUICE algorithm: concurrency needs per: how long a lease lasts at most, such as 30s'],
+    ['an end without leases', sluice('ended_by: over'), 'f1.yaml:4:50 RATELIMIT_SLUICE ended_by goes with algorithm: concurrency'],
+    ['an end of no name', lease('sluice: { algorithm: concurrency, per: 30s, ended_by: "" }'), 'f1.yaml:6:77 RATELIMIT_SLUICE ended_by is empty; write the key of the entry that ends a lease'],
+    ['an entry that ends leases already', `${lease('sluice: { algorithm: concurrency, per: 30s }')}        descriptors: [{ key: stream_done }]\n`, 'f1.yaml:7:30 RATELIMIT_DUPLICATE_KEY \'d.k.id.stream_done\' ends the leases of the limit above it; name another entry that does by sluice: { ended_by: KEY }'],
+  ])('%s', (_name, text, expected) => {
+    expect(said(text)).toEqual([expected]);
+  });
+
+  test('what they mean', () => {
+    const limitOf = (text: string) => {
+      const { domains, findings } = read(text);
+      expect(findings).toEqual([]);
+      return domains.get('d')?.children.get('k')?.limit;
+    };
+    expect(limitOf(sluice('algorithm: gcra, burst: 5', 'unit: minute, requests_per_unit: 60, '))).toMatchObject({ algorithm: 'gcra', burst: 5, unit: Unit.MINUTE, requestsPerUnit: 60 });
+    expect(limitOf(sluice('algorithm: gcra', 'unit: minute, requests_per_unit: 60, '))).toMatchObject({ burst: 60 });
+    expect(limitOf(sluice('algorithm: log, per: 1h', 'requests_per_unit: 3, '))).toMatchObject({ algorithm: 'log', unit: undefined, window: { lengthS: 3600 } });
+    expect(limitOf(sluice('outage: open'))).toMatchObject({ algorithm: 'fixed', endsLease: false });
   });
 });
 

@@ -8,6 +8,7 @@ import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
 import type { CountStore } from '../../../src/ratelimit/store.ts';
 import type { AnswerSettings } from '../../../src/ratelimit/answer-settings.ts';
 import { rateLimitService } from '../../../src/ratelimit/service.ts';
+import { noAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;
 const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
@@ -20,7 +21,7 @@ function serving(descriptors: string, settings: Partial<AnswerSettings> = {}, lo
   const clock = { nowS: NOW_S };
   const store = new MemoryStore({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
   const metrics = new RatelimitMetrics();
-  const service = rateLimitService({ domains: () => domains, storeOf: () => store, metrics, nowMs: () => clock.nowS * 1000, settings: { ...SETTINGS, ...settings }, localCache });
+  const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: noAlgorithms, metrics, nowMs: () => clock.nowS * 1000, settings: { ...SETTINGS, ...settings }, localCache });
   const ask = (descriptor: Entries | readonly Entries[], { domain = 'd', hits = 0 } = {}): RateLimitReply => {
     const asked = (Array.isArray(descriptor) ? descriptor : [descriptor]) as readonly Entries[];
     const reply = service.shouldRateLimit({ domain, hits, descriptors: asked.map((one) => ({ hits: undefined, override: undefined, ...one })) });
@@ -199,7 +200,7 @@ describe('what the reference does not have', () => {
     const { domains } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, quotaMode: false });
     const clock = { nowS: NOW_S - (NOW_S % 60) };
     const store = new MemoryStore({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
-    const service = rateLimitService({ domains: () => domains, storeOf: () => store, metrics: new RatelimitMetrics(), nowMs: () => clock.nowS * 1000, settings: SETTINGS, localCache: undefined });
+    const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: noAlgorithms, metrics: new RatelimitMetrics(), nowMs: () => clock.nowS * 1000, settings: SETTINGS, localCache: undefined });
     const left = async (hits: number): Promise<number | 'over'> => {
       const { statuses: [status] } = await service.shouldRateLimit({ domain: 'd', hits: 0, descriptors: [{ entries: [['user', 'a']], hits, override: undefined }] });
       return status?.code === Code.OVER_LIMIT ? 'over' : status?.remaining ?? -1;
@@ -357,7 +358,7 @@ describe('a call that cannot be answered', () => {
     ['no files', { domain: 'd', hits: 0, descriptors: [{ entries: [], hits: undefined, override: undefined }] }, 'no rate limit configuration loaded'],
   ])('%s', (_name, call, message) => {
     const metrics = new RatelimitMetrics();
-    const service = rateLimitService({ domains: () => undefined, storeOf: () => new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), metrics, nowMs: () => 0, settings: SETTINGS, localCache: undefined });
+    const service = rateLimitService({ domains: () => undefined, storeOf: () => new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), algorithms: noAlgorithms, metrics, nowMs: () => 0, settings: SETTINGS, localCache: undefined });
     expect(() => service.shouldRateLimit(call)).toThrow(new ServiceError('service_error', message));
     expect(metrics.service.serviceError).toBe(1);
   });
@@ -376,7 +377,7 @@ describe('a store that cannot be asked', () => {
     const metrics = new RatelimitMetrics();
     const store = Object.assign(new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), { add: async () => Promise.reject(new ServiceError('redis_error', 'away')) }) as unknown as CountStore;
     const localCache = new LocalCache(1000);
-    const service = rateLimitService({ domains: () => domains, storeOf: () => store, metrics, nowMs: () => NOW_S * 1000, settings: { ...SETTINGS, ...settings }, localCache });
+    const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: noAlgorithms, metrics, nowMs: () => NOW_S * 1000, settings: { ...SETTINGS, ...settings }, localCache });
     const ask = async (keys: readonly string[], hits = 1): Promise<(number | 'over')[]> => {
       const { statuses } = await service.shouldRateLimit({ domain: 'd', hits, descriptors: keys.map((key) => ({ entries: [[key, 'x']], hits: undefined, override: undefined })) });
       return statuses.map(({ code, remaining }) => (code === Code.OVER_LIMIT ? 'over' : remaining));
