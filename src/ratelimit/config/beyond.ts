@@ -35,6 +35,9 @@ const WORDS = ['fixed', 'sliding', ...ALGORITHMS] as const;
 const SPAN_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 const NOTHING: Beyond = { outage: undefined, algorithm: 'fixed', period: undefined, hasPeriod: false, burst: undefined, endedBy: 'stream_done' };
 
+/** How large a limit may be: a counter that remembers each request is read whole with each. */
+export const mostOf = (algorithm: Limit['algorithm']): number => (algorithm === 'log' || algorithm === 'concurrency' ? 10_000 : Infinity);
+
 export function readBeyond(map: YamlNode | null, reader: FieldReader): Beyond {
   if (map === null) return NOTHING;
   if (!isMap(map)) {

@@ -9,7 +9,7 @@ import type { Finding, Severity } from '../../core/rules/policy.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
 import { type Json, type JsonObject, secondsOf, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
-import { type FieldReader, type Fields, readBeyond, SLUICE_KEYS } from './beyond.ts';
+import { type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './beyond.ts';
 import type { Limit, Node } from './tree.ts';
 import { patternOf } from './wildcard.ts';
 import { spanWindow } from './window.ts';
@@ -165,6 +165,7 @@ class FileReader {
     const unit = algorithm === 'concurrency' ? this.#lease(fields, map, isTop) : this.#unit(fields, map, unlimited, hasPeriod);
     const name = this.#text(fields.get('name'));
     const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
+    if (!unlimited && requestsPerUnit > mostOf(algorithm)) this.#errorAt(fields.get('requests_per_unit') ?? map, 'RATELIMIT_SLUICE', `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`);
     return {
       endedBy,
       limit: {

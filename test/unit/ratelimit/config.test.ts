@@ -72,6 +72,7 @@ describe('algorithms', () => {
     ['a burst of nothing', sluice('algorithm: gcra, burst: 0'), 'f1.yaml:4:64 RATELIMIT_SLUICE burst is a whole number from 1 (without quotes): how many may come at once'],
     ['a burst that is quoted', sluice('algorithm: gcra, burst: "5"'), 'f1.yaml:4:64 RATELIMIT_SLUICE burst is a whole number from 1 (without quotes): how many may come at once'],
     ['a calendar\'s period', sluice('algorithm: log, per: month', ''), 'f1.yaml:4:50 RATELIMIT_SLUICE per is \'month\', whose length differs; algorithm: log takes a span such as 15m or 2h'],
+    ['more than a log is to remember', sluice('algorithm: log', 'unit: day, requests_per_unit: 10001, '), 'f1.yaml:4:49 RATELIMIT_SLUICE requests_per_unit is 10001; algorithm: log remembers each request, and takes 10000 at most'],
     ['leases with no entry above', sluice('algorithm: concurrency, per: 30s', ''), 'f1.yaml:4:17 RATELIMIT_SLUICE algorithm: concurrency counts by the entries before the last one, which says who has a lease; put it below another descriptor'],
     ['leases with a unit', lease('unit: minute, sluice: { algorithm: concurrency, per: 30s }'), 'f1.yaml:6:29 RATELIMIT_SLUICE algorithm: concurrency has no unit; sluice: { per: 30s } says how long a lease lasts at most'],
     ['leases without a period', lease('sluice: { algorithm: concurrency }'), 'f1.yaml:6:44 RATELIMIT_SLUICE algorithm: concurrency needs per: how long a lease lasts at most, such as 30s'],
