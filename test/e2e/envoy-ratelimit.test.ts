@@ -17,6 +17,10 @@ descriptors:
       - key: path
         value: /limited/tight
         rate_limit: { unit: day, requests_per_unit: 1 }
+  - key: tenant
+    descriptors:
+      - key: request
+        rate_limit: { requests_per_unit: 2, sluice: { algorithm: concurrency, per: 1h } }
 `;
 
 let folder: string;
@@ -55,6 +59,31 @@ test('the tighter descriptor decides, and each user has counts of its own', asyn
   expect((await get('/limited/tight', 'bob')).status).toBe(200);
   expect((await get('/limited/tight', 'bob')).status).toBe(429);
   expect((await get('/limited/tight', 'cid')).status).toBe(200);
+});
+
+test('a lease ends with the stream: answered, or given up by its caller', async () => {
+  const leases = async (): Promise<number> => {
+    const query = new URLSearchParams([['domain', 'edge'], ['key', 'tenant'], ['value', 'fay'], ['key', 'request'], ['value', 'any']]);
+    return ((await (await fetch(`http://127.0.0.1:${limits.debugPort}/limits/inspect?${query.toString()}`)).json()) as { count: number }).count;
+  };
+  const untilLeased = async (count: number): Promise<unknown> => until(`${count} leases`, async () => ((await leases()) === count ? true : undefined));
+  const hold = (): { readonly end: () => void; readonly ended: Promise<unknown> } => {
+    const stopping = new AbortController();
+    return { end: () => stopping.abort(), ended: mesh.get('/leased?ms=600000', { headers: { 'x-user': 'fay' }, signal: stopping.signal }).catch(() => undefined) };
+  };
+  const [one, other] = [hold(), hold()];
+  await untilLeased(2);
+  const { status, headers } = await get('/leased', 'fay');
+  expect([status, headers.get('ratelimit-limit'), headers.get('ratelimit-remaining')]).toEqual([429, '2', '0']);
+  expect(headers.get('x-ratelimit-limit')).toMatch(/^2/);
+  expect((await get('/leased', 'gus')).status).toBe(200);
+  one.end();
+  await untilLeased(1);
+  expect((await get('/leased', 'fay')).status).toBe(200);
+  await untilLeased(1);
+  other.end();
+  await untilLeased(0);
+  await Promise.all([one.ended, other.ended]);
 });
 
 test('Redis dies: Envoy is told, and its failure mode decides; it comes back, and so do answers', async () => {

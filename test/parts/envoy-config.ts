@@ -63,6 +63,7 @@ function httpListener(options: EnvoyConfigOptions, engine: object, log: object, 
     },
   });
   const user = { request_headers: { header_name: 'x-user', descriptor_key: 'user' } };
+  const lease = [{ request_headers: { header_name: 'x-user', descriptor_key: 'tenant' } }, { request_headers: { header_name: 'x-request-id', descriptor_key: 'request' } }];
   const hcm = {
     ...type('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
     stat_prefix: 'in',
@@ -109,6 +110,10 @@ function httpListener(options: EnvoyConfigOptions, engine: object, log: object, 
           {
             match: { prefix: '/limited' },
             route: { cluster: 'app', rate_limits: [{ actions: [user] }, { actions: [user, { request_headers: { header_name: ':path', descriptor_key: 'path' } }] }] },
+          },
+          {
+            match: { prefix: '/leased' },
+            route: { cluster: 'app', rate_limits: [{ actions: lease }, { actions: [...lease, { generic_key: { descriptor_key: 'stream_done', descriptor_value: 'yes' } }], apply_on_stream_done: true }] },
           },
           { match: { prefix: '/' }, route: { cluster: 'app' } },
         ],

@@ -6,7 +6,7 @@ import type { AlgorithmStore, AlgorithmStores } from '../../../src/ratelimit/alg
 
 export async function memoryAlgorithms(nowMs: () => number): Promise<AlgorithmStores & { readonly store: AlgorithmStore; readonly local: AlgorithmStore }> {
   const open = async (): Promise<AlgorithmStore> => {
-    const { handler } = await openForTest(quotaMemory, { config: {}, clock: { nowMs, advance() {}, set() {}, toNextWindow() {} } });
+    const { handler } = await openForTest(quotaMemory, { config: {}, clock: { nowMs, monotonicMs: nowMs, advance() {}, set() {}, toNextWindow() {} } });
     return storeOf(handler, () => undefined);
   };
   const [store, local] = [await open(), await open()];
