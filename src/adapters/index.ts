@@ -2,3 +2,4 @@
 export * from './contract.ts';
 export { type WatchedFile, type WatchedFileOptions, watchedFile } from './watched-file.ts';
 export { SharedLock } from './shared-lock.ts';
+export { SharedPlaces, type SharedPlacesOptions } from './shared-places.ts';

@@ -1,0 +1,108 @@
+/** Numbers by name in memory that all workers see: a hash table of fixed places, bounded, under one lock. */
+import { SharedLock } from './shared-lock.ts';
+
+/** A name has its place in one set; where a set is full of places in use, the one that ends first is taken. */
+const SET = 16;
+/** The lock and the seeds of the hash, then the values of each place, then the hash of each (two words). */
+const HEAD_BYTES = 16;
+const [SEED_ONE, SEED_OTHER] = [1, 2];
+/** Places beyond those asked for: sets fill unevenly. */
+const SPARE = 1.5;
+
+const setsFor = (places: number): number => Math.ceil(places * SPARE / SET);
+const bytesOfPlace = (perPlace: number): number => (perPlace + 1) * 8;
+
+export interface SharedPlacesOptions {
+  /** `host.shared(name, SharedPlaces.bytesFor(places, perPlace))`: zeroed when the first worker sees it. */
+  readonly memory: SharedArrayBuffer;
+  /** `host.worker.number`. */
+  readonly worker: number;
+  /** How many values a place has, at least 1; all workers say the same. */
+  readonly perPlace: number;
+  /** A name that was in use has lost its place to a new one. */
+  readonly onEvicted: () => void;
+}
+
+/**
+ * Each name has a place of `perPlace` numbers. The first of them is when the place is over, in ms since 1970; the others are the plugin's
+ * own. Names are kept as 64 bits of hash, with seeds that nobody outside knows. Everything is read and written {@link within} the lock,
+ * all of it: where a worker dies inside, what it had written stays, and the others go on.
+ */
+export class SharedPlaces {
+  /** How much memory so many names in use need, of `perPlace` numbers each. */
+  static bytesFor(places: number, perPlace: number): number {
+    return HEAD_BYTES + setsFor(places) * SET * bytesOfPlace(perPlace);
+  }
+
+  /** `perPlace` of each place, from the index that {@link placeOf} gives. */
+  readonly values: Float64Array;
+  readonly #perPlace: number;
+  readonly #onEvicted: () => void;
+  readonly #lock: SharedLock;
+  readonly #head: Int32Array;
+  readonly #hashes: Int32Array;
+  readonly #sets: number;
+
+  constructor({ memory, worker, perPlace, onEvicted }: SharedPlacesOptions) {
+    const places = (memory.byteLength - HEAD_BYTES) / bytesOfPlace(perPlace);
+    if (places < SET || places % SET !== 0) throw new RangeError(`${memory.byteLength} bytes do not hold places of ${perPlace} values, take SharedPlaces.bytesFor(places, ${perPlace})`);
+    this.#perPlace = perPlace;
+    this.#onEvicted = onEvicted;
+    this.#sets = places / SET;
+    this.#lock = new SharedLock(memory, worker);
+    this.#head = new Int32Array(memory, 0, HEAD_BYTES / 4);
+    this.values = new Float64Array(memory, HEAD_BYTES, places * perPlace);
+    this.#hashes = new Int32Array(memory, HEAD_BYTES + places * perPlace * 8, places * 2);
+    this.#lock.within(() => this.#seed());
+  }
+
+  /** One worker at a time, for microseconds: whoever waits does nothing else. Not to be nested. */
+  within<T>(work: () => T): T {
+    return this.#lock.within(work);
+  }
+
+  /**
+   * Index of a name's first value. A new name takes an empty place of its set, or that of one which is over, else of the one that ends
+   * first; its values are 0, so it is nobody's to keep until the first of them is set. An index is good until the lock is left, or until
+   * another name is looked up that may take the place.
+   */
+  placeOf(name: string, nowMs: number): number {
+    const perPlace = this.#perPlace;
+    const one = hash(name, this.#head[SEED_ONE] as number);
+    const other = hash(name, this.#head[SEED_OTHER] as number) | 1; // 0 and 0 is an empty place
+    const first = ((one >>> 0) % this.#sets) * SET;
+    let taken = first;
+    for (let place = first; place < first + SET; place++) {
+      if (this.#hashes[place * 2] === one && this.#hashes[place * 2 + 1] === other) return place * perPlace;
+      if ((this.values[place * perPlace] as number) < (this.values[taken * perPlace] as number)) taken = place;
+    }
+    const at = taken * perPlace;
+    if ((this.values[at] as number) > nowMs) this.#onEvicted();
+    this.values.fill(0, at, at + perPlace); // before the name: who dies here leaves no values to a stranger
+    this.#hashes[taken * 2] = one;
+    this.#hashes[taken * 2 + 1] = other;
+    return at;
+  }
+
+  /** Random, so that nobody outside can choose names that share a place. The first worker does it. */
+  #seed(): void {
+    if (this.#head[SEED_ONE] !== 0) return;
+    const [one = 1, other = 2] = crypto.getRandomValues(new Int32Array(2));
+    this.#head[SEED_ONE] = one | 1;
+    this.#head[SEED_OTHER] = other;
+  }
+}
+
+/** 32 bits of a text: MurmurHash3's mixing, a UTF-16 unit at a time. */
+function hash(text: string, seed: number): number {
+  let state = seed;
+  for (let at = 0; at < text.length; at++) {
+    let unit = Math.imul(text.charCodeAt(at), 0xcc9e2d51);
+    unit = Math.imul((unit << 15) | (unit >>> 17), 0x1b873593);
+    state ^= unit;
+    state = Math.imul((state << 13) | (state >>> 19), 5) + 0xe6546b64;
+  }
+  state = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
+  state = Math.imul(state ^ (state >>> 13), 0xc2b2ae35);
+  return state ^ (state >>> 16);
+}
