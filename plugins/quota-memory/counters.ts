@@ -51,7 +51,7 @@ export class Counters {
       const ask = this.#wasCharged(given, nowMs) ? chargedBefore(given) : given;
       const counter = this.#counterOf(ask, nowMs);
       const { a, b, c, entries = NONE } = counter;
-      return { ask, counter, before: { a, b, c, entries }, answer: answerOf(counter, ask, nowMs) };
+      return { ask, before: { a, b, c, entries }, answer: answerOf(counter, ask, nowMs) };
     });
     if (done.every(({ answer }) => answer.granted)) {
       for (const { ask } of done) {
@@ -60,9 +60,10 @@ export class Counters {
       }
       return done.map(({ answer }) => answer);
     }
-    for (const { counter, before } of done.toReversed()) Object.assign(counter, before);
+    // Looked up again: what was given back for a moment was over, and may have been swept.
+    for (const { ask, before } of done.toReversed()) Object.assign(this.#counterOf(ask, nowMs), before);
     // Those that could pass say what is left, uncharged.
-    return done.map(({ ask, counter, answer }) => (answer.granted ? { ...answerOf(counter, { ...ask, cost: 0 }, nowMs), granted: true } : answer));
+    return done.map(({ ask, answer }) => (answer.granted ? { ...answerOf(this.#counterOf(ask, nowMs), { ...ask, cost: 0 }, nowMs), granted: true } : answer));
   }
 
   reset(asks: readonly QuotaAsk<Bucket>[]): void {

@@ -1,7 +1,8 @@
 /** In shared memory the counters are those of one process. */
 import fc from 'fast-check';
+import type { QuotaAsk } from 'sluice/plugin';
 import { expect, test } from 'vitest';
-import { Counters } from './counters.ts';
+import { type Bucket, Counters } from './counters.ts';
 import { SharedCounters } from './shared-counters.ts';
 
 function both(maxKeys: number) {
@@ -35,6 +36,18 @@ test('two workers that take turns answer as one process does', () => {
       expect(of(workers[worker])).toEqual(of(alone));
     }
   }));
+});
+
+test('a refused call gives nothing back, though a later ask of it took the room', () => {
+  const { workers: [one], alone } = both(1); // few places
+  for (const store of [one, alone]) {
+    const ask = { bucket: store.bucket({ counter: 'c', algorithm: 'gcra', perMs: 1000 }), cost: 1, limit: 1, burst: 1, perMs: 1000 };
+    const granted = (...asks: readonly QuotaAsk<Bucket>[]) => store.charge(asks).map((answer) => answer.granted);
+    for (let key = 0; key < 40; key++) granted({ ...ask, key: String(key) });
+    expect(granted({ ...ask, key: 'a' })).toEqual([true]);
+    expect(granted({ ...ask, key: 'a', cost: -1 }, { ...ask, key: 'b', cost: 2 })).toEqual([true, false]);
+    expect(granted({ ...ask, key: 'a' })).toEqual([false]);
+  }
 });
 
 test('more keys than there is room for: what ends first starts anew, and is counted', () => {

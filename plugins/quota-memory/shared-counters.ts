@@ -45,9 +45,11 @@ export class SharedCounters {
         for (const { ask } of done) if (ask.once !== undefined && ask.cost > 0) this.#values[this.#placeOf(onceOf(ask), nowMs)] = nowMs + ask.perMs;
         return done.map(({ answer }) => answer);
       }
-      for (const { at, before } of done.toReversed()) this.#values.set(before, at);
+      // What was given back for a moment was over, and a later ask may have taken its place.
+      const placeNow = ({ ask, at }: { readonly ask: QuotaAsk<Bucket>; readonly at: number }): number => (done.length === 1 ? at : this.#placeOf(ask, nowMs));
+      for (const one of done.toReversed()) this.#values.set(one.before, placeNow(one));
       // Those that could pass say what is left, uncharged.
-      return done.map(({ ask, at, answer }) => (answer.granted ? { ...this.#ask({ ...ask, cost: 0 }, at, nowMs), granted: true } : answer));
+      return done.map((one) => (one.answer.granted ? { ...this.#ask({ ...one.ask, cost: 0 }, placeNow(one), nowMs), granted: true } : one.answer));
     });
   }
 
