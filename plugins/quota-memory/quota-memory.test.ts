@@ -1,12 +1,36 @@
 import { describe, expect, test } from 'vitest';
 import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
-import type { QuotaAnswer } from 'sluice/plugin';
+import type { Adapter, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 import adapter from './adapter.ts';
 
 testAdapter(adapter, {
   runner: { describe, test },
   config: {},
-  badConfigs: [{ config: { maxKeys: 0 }, says: /maxKeys/ }],
+  badConfigs: [{ config: { maxKeys: 0 }, says: /maxKeys/ }, { config: { maxEntries: 999 }, says: /maxEntries/ }],
+});
+
+/** Two workers' handlers that take turns. */
+const ofTwoWorkers: Adapter = {
+  ...adapter,
+  name: 'quota-memory-of-two-workers',
+  async open(config, host) {
+    const workers = await Promise.all([1, 2].map((number) => adapter.open(config, { ...host, worker: { number, count: 2 } })));
+    let turn = 0;
+    return {
+      bucket: (rule) => workers[0]?.bucket?.(rule),
+      charge: (asks: readonly QuotaAsk[], call) => workers[turn++ % 2]?.charge?.(asks, call) ?? [],
+      reset: (asks) => workers[turn++ % 2]?.reset?.(asks),
+    };
+  },
+};
+testAdapter(ofTwoWorkers, { runner: { describe, test }, config: {} });
+
+test('several workers remember no more than maxEntries charges, and count what they forget', async () => {
+  const { handler, metrics } = await openForTest(ofTwoWorkers, { config: { maxEntries: 1000 } });
+  const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm: 'log', perMs: 60_000, params: undefined });
+  for (let key = 0; key < 1007; key++) await handler.charge?.([{ bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 60_000 }], testCall());
+  const forgotten = (await metrics()).matchAll(/^sluice_plugin_quota_memory_entries_evicted_total\{.*\} (\d+)$/gm);
+  expect([...forgotten].reduce((sum, [, count]) => sum + Number(count), 0)).toBe(7);
 });
 
 describe('quota-memory', () => {

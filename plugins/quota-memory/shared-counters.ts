@@ -1,33 +1,45 @@
 /** The counters of one handler for several workers: one table in shared memory, exact because one worker at a time is inside. */
-import { type Host, type QuotaAnswer, type QuotaAsk, SharedPlaces } from 'sluice/plugin';
+import { type Algorithm, type Host, type QuotaAnswer, type QuotaAsk, SharedPlaces } from 'sluice/plugin';
 import type { Bucket } from './counters.ts';
 import { chargedBefore, onceKey, onceName } from './once.ts';
-import { askCounter, type Counter } from './windows.ts';
+import { SharedEntries } from './shared-entries.ts';
+import { askCounter, type Counter, type Entry, type Who } from './windows.ts';
 
 /** `a`, `b` and `c` of a counter. */
 const PER_PLACE = 3;
+const NONE: readonly Entry[] = [];
 
 export interface SharedCountersOptions {
   readonly maxKeys: number;
+  readonly maxEntries: number;
   readonly host: Pick<Host, 'shared' | 'worker'> & { readonly clock: Pick<Host['clock'], 'nowMs'> };
   readonly onEvicted: () => void;
+  readonly onEntryEvicted: () => void;
 }
+
+/** A counter as it was read, or is to be written. */
+type Copy = Required<Counter>;
+interface Done { readonly ask: QuotaAsk<Bucket>; readonly at: number; readonly before: Copy; readonly after: Copy; readonly answer: QuotaAnswer }
 
 export class SharedCounters {
   readonly #clock: Pick<Host['clock'], 'nowMs'>;
   readonly #places: SharedPlaces;
   readonly #values: Float64Array;
-  readonly #counter: Counter = { a: 0, b: 0, c: 0 };
+  /** Of the counters that remember each charge: the list of each place. */
+  readonly #entries: SharedEntries;
 
-  constructor({ maxKeys, host, onEvicted }: SharedCountersOptions) {
+  constructor({ maxKeys, maxEntries, host, onEvicted, onEntryEvicted }: SharedCountersOptions) {
     this.#clock = host.clock;
-    const memory = host.shared('counters', SharedPlaces.bytesFor(maxKeys, PER_PLACE));
-    this.#places = new SharedPlaces({ memory, worker: host.worker.number, perPlace: PER_PLACE, onEvicted });
+    const sizes = `${maxKeys} and ${maxEntries}`; // in both names: each belongs to the other
+    const memory = host.shared(`counters of ${sizes}`, SharedPlaces.bytesFor(maxKeys, PER_PLACE));
+    this.#places = new SharedPlaces({ memory, worker: host.worker.number, perPlace: PER_PLACE, onEvicted, onTaken: (at) => this.#entries.clear(at / PER_PLACE) });
     this.#values = this.#places.values;
+    const lists = this.#values.length / PER_PLACE;
+    const entries = host.shared(`entries of ${sizes}`, SharedEntries.bytesFor(lists, maxEntries));
+    this.#entries = this.#places.within(() => new SharedEntries({ memory: entries, lists, maxEntries, onEvicted: onEntryEvicted }));
   }
 
   bucket({ counter, algorithm, perMs }: Omit<Bucket, 'drawer'>): Bucket {
-    if (algorithm === 'log' || algorithm === 'concurrency') throw new Error(`algorithm: ${algorithm} is not counted across workers; use quota-redis, or one worker`);
     return { counter, algorithm, perMs, drawer: undefined };
   }
 
@@ -35,53 +47,82 @@ export class SharedCounters {
   charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[] {
     const nowMs = this.#clock.nowMs();
     return this.#places.within(() => {
+      this.#entries.mend();
+      this.#entries.makeRoom(mostEntries(asks), nowMs);
       const done = asks.map((given) => {
         const ask = this.#wasCharged(given, nowMs) ? chargedBefore(given) : given;
-        const at = this.#placeOf(ask, nowMs);
-        const before = this.#values.slice(at, at + PER_PLACE);
-        return { ask, at, before, answer: this.#ask(ask, at, nowMs) };
+        return this.#ask(ask, this.#placeOf(ask, nowMs), nowMs);
       });
       if (done.every(({ answer }) => answer.granted)) {
-        for (const { ask } of done) if (ask.once !== undefined && ask.cost > 0) this.#values[this.#placeOf(onceOf(ask), nowMs)] = nowMs + ask.perMs;
+        for (const { ask } of done) {
+          if (ask.once !== undefined && ask.release === true) this.#values[this.#placeOf(onceOf(ask), nowMs)] = 0;
+          else if (ask.once !== undefined && ask.cost > 0) this.#values[this.#placeOf(onceOf(ask), nowMs)] = nowMs + ask.perMs;
+        }
         return done.map(({ answer }) => answer);
       }
       // What was given back for a moment was over, and a later ask may have taken its place.
-      const placeNow = ({ ask, at }: { readonly ask: QuotaAsk<Bucket>; readonly at: number }): number => (done.length === 1 ? at : this.#placeOf(ask, nowMs));
-      for (const one of done.toReversed()) this.#values.set(one.before, placeNow(one));
+      const placeNow = ({ ask, at }: Done): number => (done.length === 1 ? at : this.#placeOf(ask, nowMs));
+      for (const one of done.toReversed()) this.#write(placeNow(one), one.after, one.before);
       // Those that could pass say what is left, uncharged.
-      return done.map((one) => (one.answer.granted ? { ...this.#ask({ ...one.ask, cost: 0 }, placeNow(one), nowMs), granted: true } : one.answer));
+      return done.map((one) => (one.answer.granted ? { ...this.#ask({ ...one.ask, cost: 0 }, placeNow(one), nowMs).answer, granted: true } : one.answer));
     });
   }
 
   reset(asks: readonly QuotaAsk<Bucket>[]): void {
     const nowMs = this.#clock.nowMs();
     this.#places.within(() => {
+      this.#entries.mend();
       for (const ask of asks) {
         const at = this.#placeOf(ask, nowMs);
+        this.#entries.clear(at / PER_PLACE);
         this.#values.fill(0, at, at + PER_PLACE);
       }
     });
   }
 
   #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
-    return ask.once !== undefined && (this.#values[this.#placeOf(onceOf(ask), nowMs)] as number) > nowMs;
+    return ask.once !== undefined && ask.release !== true && (this.#values[this.#placeOf(onceOf(ask), nowMs)] as number) > nowMs;
   }
 
-  #ask(ask: QuotaAsk<Bucket>, at: number, nowMs: number): QuotaAnswer {
-    const counter = this.#counter;
-    counter.a = this.#values[at] as number;
-    counter.b = this.#values[at + 1] as number;
-    counter.c = this.#values[at + 2] as number;
-    const answer = askCounter(counter, ask.bucket.algorithm, ask, nowMs);
-    this.#values[at] = counter.a;
-    this.#values[at + 1] = counter.b;
-    this.#values[at + 2] = counter.c;
-    return answer;
+  #ask(ask: QuotaAsk<Bucket>, at: number, nowMs: number): Done {
+    const { algorithm } = ask.bucket;
+    const before = this.#read(at, algorithm);
+    const after: Copy = { a: before.a, b: before.b, c: before.c, entries: before.entries };
+    const answer = askCounter(after, algorithm, ask, nowMs, this.#whoOf(ask));
+    this.#write(at, before, after);
+    return { ask, at, before, after, answer };
+  }
+
+  #read(at: number, algorithm: Algorithm): Copy {
+    return {
+      a: this.#values[at] as number, b: this.#values[at + 1] as number, c: this.#values[at + 2] as number,
+      entries: isListed(algorithm) ? this.#entries.read(at / PER_PLACE) : NONE,
+    };
+  }
+
+  #write(at: number, was: Copy, is: Copy): void {
+    if (was.entries !== is.entries) this.#entries.write(at / PER_PLACE, was.entries, is.entries);
+    this.#values[at] = is.a;
+    this.#values[at + 1] = is.b;
+    this.#values[at + 2] = is.c;
+  }
+
+  #whoOf({ bucket, once }: QuotaAsk<Bucket>): Who {
+    return once !== undefined && isListed(bucket.algorithm) ? this.#entries.whoOf(once) : undefined;
   }
 
   #placeOf({ bucket, key, perMs }: QuotaAsk<Bucket>, nowMs: number): number {
     return this.#places.placeOf(`${bucket.algorithm} ${perMs} ${bucket.counter} ${key}`, nowMs);
   }
+}
+
+const isListed = (algorithm: Algorithm): boolean => algorithm === 'log' || algorithm === 'concurrency';
+
+/** That a call may add. */
+function mostEntries(asks: readonly QuotaAsk<Bucket>[]): number {
+  let count = 0;
+  for (const { bucket, cost } of asks) if (cost > 0 && isListed(bucket.algorithm)) count++;
+  return count;
 }
 
 /** As if it were a counter. */

@@ -13,26 +13,28 @@ export interface Counter {
   entries?: readonly Entry[];
 }
 
-export interface Entry { readonly untilMs: number; readonly cost: number; readonly who: string | undefined }
+/** Who was charged: what the ask's `once` says, or what is kept in its place. */
+export type Who = string | number | undefined;
+export interface Entry { readonly untilMs: number; readonly cost: number; readonly who: Who }
 
 /** Charges by the counter's algorithm, or leaves it as it is and refuses. */
-export function askCounter(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number): QuotaAnswer {
-  return ask.partial === true && ask.cost > 0 ? askPart(counter, algorithm, ask, nowMs) : askWhole(counter, algorithm, ask, nowMs);
+export function askCounter(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number, who: Who = ask.once): QuotaAnswer {
+  return ask.partial === true && ask.cost > 0 ? askPart(counter, algorithm, ask, nowMs, who) : askWhole(counter, algorithm, ask, nowMs, who);
 }
 
-function askPart(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number): QuotaAnswer {
-  const { remaining } = askWhole(counter, algorithm, { ...ask, cost: 0 }, nowMs);
+function askPart(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number, who: Who): QuotaAnswer {
+  const { remaining } = askWhole(counter, algorithm, { ...ask, cost: 0 }, nowMs, who);
   const charged = Math.min(ask.cost, Math.max(1, remaining));
-  const answer = askWhole(counter, algorithm, { ...ask, cost: charged }, nowMs);
+  const answer = askWhole(counter, algorithm, { ...ask, cost: charged }, nowMs, who);
   return answer.granted ? { ...answer, charged } : answer;
 }
 
-function askWhole(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number): QuotaAnswer {
+function askWhole(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number, who: Who): QuotaAnswer {
   switch (algorithm) {
     case 'fixed': return askFixed(counter, ask, nowMs);
     case 'gcra': return askGcra(counter, ask, nowMs);
     case 'sliding': return askSliding(counter, ask, nowMs);
-    case 'log': case 'concurrency': return askLog(counter, ask, nowMs);
+    case 'log': case 'concurrency': return askLog(counter, ask, nowMs, who);
   }
 }
 
@@ -84,15 +86,15 @@ function untilFits({ a, b, c }: Counter, cost: number, limit: number, perMs: num
 }
 
 /** Each charge counts for a period after it, or until it is released. */
-export function askLog(counter: Counter, { cost, limit, perMs, once, owed = false, release = false }: QuotaAsk, nowMs: number): QuotaAnswer {
-  let entries = (counter.entries ?? []).filter(({ untilMs, who }) => untilMs > nowMs && !(release && who === once));
+export function askLog(counter: Counter, { cost, limit, perMs, owed = false, release = false }: QuotaAsk, nowMs: number, who: Who): QuotaAnswer {
+  let entries = (counter.entries ?? []).filter((entry) => entry.untilMs > nowMs && !(release && entry.who === who));
   let used = entries.reduce((sum, entry) => sum + entry.cost, 0);
   const granted = owed || release || cost < 0 || used + cost <= limit;
   if (cost < 0) {
-    entries = withLess(entries, -cost, once);
+    entries = withLess(entries, -cost, who);
     used = entries.reduce((sum, entry) => sum + entry.cost, 0);
   } else if (granted && cost > 0) {
-    entries = [...entries, { untilMs: nowMs + perMs, cost, who: once }];
+    entries = [...entries, { untilMs: nowMs + perMs, cost, who }];
     used += cost;
     // What is owed may be more than the limit; as long as the rest is, the oldest changes nothing, and is not kept.
     while (used - (entries[0]?.cost ?? Infinity) > limit) {
@@ -106,7 +108,7 @@ export function askLog(counter: Counter, { cost, limit, perMs, once, owed = fals
 }
 
 /** So much of what one has charged is gone, the latest first. */
-function withLess(entries: readonly Entry[], amount: number, who: string | undefined): Entry[] {
+function withLess(entries: readonly Entry[], amount: number, who: Who): Entry[] {
   let left = amount;
   return entries.toReversed().flatMap((entry): Entry[] => {
     const taken = entry.who === who ? Math.min(left, entry.cost) : 0;

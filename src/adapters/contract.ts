@@ -189,7 +189,7 @@ export interface Host {
   };
   /** `serve --workers` runs one handler of this name in each worker; `number` is from 1. `count` 1: it is alone. */
   readonly worker: { readonly number: number; readonly count: number };
-  /** Memory of that name and size that every worker's handler of this name sees; zeroed when first asked for. */
+  /** Memory of that name and size that every worker's handler of this name sees; zeroed when first asked for. Its first 32 bits are for a `SharedLock`, or 0. */
   shared(name: string, bytes: number): SharedArrayBuffer;
 }
 

@@ -21,6 +21,8 @@ export interface SharedPlacesOptions {
   readonly perPlace: number;
   /** A name that was in use has lost its place to a new one. */
   readonly onEvicted: () => void;
+  /** A name, in use or not, loses the place with its first value at this index: what the values stand for is nobody's now. */
+  readonly onTaken?: (at: number) => void;
 }
 
 /**
@@ -38,16 +40,18 @@ export class SharedPlaces {
   readonly values: Float64Array;
   readonly #perPlace: number;
   readonly #onEvicted: () => void;
+  readonly #onTaken: SharedPlacesOptions['onTaken'];
   readonly #lock: SharedLock;
   readonly #head: Int32Array;
   readonly #hashes: Int32Array;
   readonly #sets: number;
 
-  constructor({ memory, worker, perPlace, onEvicted }: SharedPlacesOptions) {
+  constructor({ memory, worker, perPlace, onEvicted, onTaken }: SharedPlacesOptions) {
     const places = (memory.byteLength - HEAD_BYTES) / bytesOfPlace(perPlace);
     if (places < SET || places % SET !== 0) throw new RangeError(`${memory.byteLength} bytes do not hold places of ${perPlace} values, take SharedPlaces.bytesFor(places, ${perPlace})`);
     this.#perPlace = perPlace;
     this.#onEvicted = onEvicted;
+    this.#onTaken = onTaken;
     this.#sets = places / SET;
     this.#lock = new SharedLock(memory, worker);
     this.#head = new Int32Array(memory, 0, HEAD_BYTES / 4);
@@ -67,20 +71,21 @@ export class SharedPlaces {
    * another name is looked up that may take the place.
    */
   placeOf(name: string, nowMs: number): number {
-    const perPlace = this.#perPlace;
+    const [values, hashes, perPlace] = [this.values, this.#hashes, this.#perPlace];
     const one = hash(name, this.#head[SEED_ONE] as number);
     const other = hash(name, this.#head[SEED_OTHER] as number) | 1; // 0 and 0 is an empty place
     const first = ((one >>> 0) % this.#sets) * SET;
     let taken = first;
     for (let place = first; place < first + SET; place++) {
-      if (this.#hashes[place * 2] === one && this.#hashes[place * 2 + 1] === other) return place * perPlace;
-      if ((this.values[place * perPlace] as number) < (this.values[taken * perPlace] as number)) taken = place;
+      if (hashes[place * 2] === one && hashes[place * 2 + 1] === other) return place * perPlace;
+      if ((values[place * perPlace] as number) < (values[taken * perPlace] as number)) taken = place;
     }
     const at = taken * perPlace;
-    if ((this.values[at] as number) > nowMs) this.#onEvicted();
-    this.values.fill(0, at, at + perPlace); // before the name: who dies here leaves no values to a stranger
-    this.#hashes[taken * 2] = one;
-    this.#hashes[taken * 2 + 1] = other;
+    if ((values[at] as number) > nowMs) this.#onEvicted();
+    if (hashes[taken * 2 + 1] !== 0) this.#onTaken?.(at);
+    values.fill(0, at, at + perPlace); // before the name: who dies here leaves no values to a stranger
+    hashes[taken * 2] = one;
+    hashes[taken * 2 + 1] = other;
     return at;
   }
 

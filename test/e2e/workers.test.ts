@@ -10,6 +10,8 @@ import { startWorkers } from '../../src/cli/workers/supervisor.ts';
 import { CheckRequestSchema, CheckResponseSchema } from '../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { startRedis } from '../parts/redis.ts';
+import { run } from './command.ts';
+import { until } from './sluice.ts';
 
 const POLICY = `handlers:
   counts: { adapter: quota-memory }
@@ -17,9 +19,19 @@ rules:
   - name: hundred
     quota: { handler: counts, key: [request.host], limit: 100, per: 1h }
     calls: [http]
+  - name: any-hour
+    match: request.host == "log.example"
+    quota: { handler: counts, algorithm: log, limit: 30, per: 1h, key: [request.host] }
+  - name: at-once
+    match: '"x-request-id" in request.headers'
+    quota: { handler: counts, counter: places, algorithm: concurrency, limit: 20, per: 60s, key: [request.host], once: 'request.headers["x-request-id"]' }
+  - name: answered
+    calls: [log]
+    match: '"x-request-id" in request.headers'
+    quota: { handler: counts, counter: places, algorithm: concurrency, limit: 20, per: 60s, key: [request.host], once: 'request.headers["x-request-id"]' }
 `;
 const CHECK = '/envoy.service.auth.v3.Authorization/Check';
-const request = (host: string): Uint8Array => toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { request: { http: { method: 'GET', path: '/', host } } } }));
+const request = (host: string, headers: Record<string, string> = {}): Uint8Array => toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { request: { http: { method: 'GET', path: '/', host, headers } } } }));
 
 let folder: string;
 let server: Server;
@@ -42,11 +54,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** How many of so many calls pass, over connections of their own. */
-async function passing(host: string, calls: number, connections = 12): Promise<number> {
+/** How many of so many calls pass, over connections of their own; `idOf`: each has an id, by its number. */
+async function passing(host: string, calls: number, { connections = 12, idOf }: { connections?: number; idOf?: (call: number) => string } = {}): Promise<number> {
   const passed = await Promise.all(Array.from({ length: connections }, async (_, at) => {
     const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
-    const mine = Array.from({ length: calls / connections }, async () => fromBinary(CheckResponseSchema, await client.unary(CHECK, request(host), { timeoutMs: 5000, metadata: { 'x-at': String(at) } })));
+    const mine = Array.from({ length: calls / connections }, async (__, call) => {
+      const headers = idOf === undefined ? {} : { 'x-request-id': idOf(at * calls / connections + call) };
+      return fromBinary(CheckResponseSchema, await client.unary(CHECK, request(host, headers), { timeoutMs: 5000, metadata: { 'x-at': String(at) } }));
+    });
     const codes = (await Promise.all(mine)).map(({ status }) => status?.code ?? 0);
     client.close();
     return codes.filter((code) => code === 0).length;
@@ -64,11 +79,23 @@ test('a quota in memory is exact across workers, and the pages tell of all of th
   expect(valueOf(metrics, 'sluice_calls_total{call="http",outcome="allow"}')).toBe(160);
   expect(valueOf(metrics, 'sluice_calls_total{call="http",outcome="deny"}')).toBe(500);
   expect(valueOf(metrics, 'sluice_rule_denied_total{rule="hundred"}')).toBe(500);
-  expect([valueOf(metrics, 'sluice_workers'), valueOf(metrics, 'sluice_handler_ready{handler="counts"}'), valueOf(metrics, 'sluice_policy_rules')]).toEqual([3, 1, 1]);
+  expect([valueOf(metrics, 'sluice_workers'), valueOf(metrics, 'sluice_handler_ready{handler="counts"}'), valueOf(metrics, 'sluice_policy_rules')]).toEqual([3, 1, 4]);
   expect(metrics.match(/^# TYPE sluice_calls_total /gm)).toHaveLength(1);
   expect((JSON.parse(await page('/readyz')) as { ready: boolean }).ready).toBe(true);
   const { verdicts } = JSON.parse(await page('/verdicts')) as { verdicts: { outcome: string }[] };
   expect(verdicts.filter(({ outcome }) => outcome === 'deny').length).toBeGreaterThan(90);
+  expect(await passing('log.example', 60)).toBe(30);
+});
+
+test('so many at once are let in by all workers together, and the next when one has been answered', async () => {
+  expect(await passing('a.example', 60, { idOf: (call) => `id ${call}` })).toBe(20);
+  expect(await passing('b.example', 12, { idOf: () => 'one' })).toBe(12);
+  const places = async (from: string): Promise<number> => passing('b.example', 36, { idOf: (call) => `${from} ${call}` });
+  expect(await places('first')).toBe(19);
+  const entry = JSON.stringify({ 'request.host': 'b.example', 'request.path': '/', 'request.headers': { 'x-request-id': 'one' } });
+  expect(await run(['call', 'log', '--to', `127.0.0.1:${server.grpcPort}`, '--request', '-'], { stdin: entry })).toMatchObject({ code: 0, err: '' });
+  await until('its place is free', async () => (await passing('b.example', 1, { connections: 1, idOf: () => 'next' }) === 1 ? true : undefined));
+  expect(await places('more')).toBe(0);
 });
 
 test('a worker that dies is started again and counted; the counts live on', async () => {
@@ -96,7 +123,8 @@ test('a changed policy is taken by all, one with errors by none', async () => {
 test('quotas are looked at and reset as those of one server, in memory and in Redis', async () => {
   const limits = async (depth: string, host: string): Promise<unknown> => {
     const answer = await fetch(`http://127.0.0.1:${server.adminPort}/limits/${depth}`, { method: 'POST', body: JSON.stringify({ 'request.host': host }) });
-    return ((await answer.json()) as { rules: readonly { state?: { used: number }; reset?: boolean; failure?: string }[] }).rules.map(({ state, reset, failure }) => [state?.used, reset, failure]);
+    return ((await answer.json()) as { rules: readonly { state?: { used: number }; applies: boolean; reset?: boolean; failure?: string }[] }).rules
+      .filter(({ applies }) => applies).map(({ state, reset, failure }) => [state?.used, reset, failure]);
   };
   const redis = await startRedis();
   try {
@@ -109,6 +137,9 @@ test('quotas are looked at and reset as those of one server, in memory and in Re
       expect(await limits('reset', 'a.example')).toEqual([[50, true, undefined]]);
       expect([await limits('inspect', 'a.example'), await limits('inspect', 'b.example')]).toEqual([[[0, undefined, undefined]], [[24, undefined, undefined]]]);
       expect(await passing('a.example', 60)).toBe(50);
+      expect(await passing('log.example', 60)).toBe(30);
+      expect(await limits('reset', 'log.example')).toEqual([[30, true, undefined], [30, true, undefined]]);
+      expect(await passing('log.example', 60)).toBe(30);
     }
   } finally {
     await redis.stop();
