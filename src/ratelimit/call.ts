@@ -71,3 +71,9 @@ export class ServiceError extends Error {
 export interface RateLimitService {
   shouldRateLimit(call: RateLimitCall): RateLimitReply | Promise<RateLimitReply>;
 }
+
+/** What /json answers. */
+export interface JsonAnswer { readonly status: number; readonly contentType: string; readonly body: string }
+
+/** Names in lower case. */
+export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>;

@@ -50,7 +50,7 @@ export interface InspectionOptions {
 type Entries = readonly (readonly [key: string, value: string])[];
 
 export interface LimitInspector {
-  explain(domain: string, entries: Entries): Explanation;
+  explain(domain: string, entries: Entries): Explanation | Promise<Explanation>;
   inspect(domain: string, entries: Entries): Promise<Inspection>;
   /** Takes the counter of the window that is now away; what it was at. */
   reset(domain: string, entries: Entries): Promise<Inspection>;

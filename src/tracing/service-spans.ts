@@ -3,11 +3,11 @@
  * src/server/server_impl.go). **Fails**: as they do.
  */
 import { type Context, ROOT_CONTEXT, trace, type Tracer } from '@opentelemetry/api';
-import type { RateLimitReply, RateLimitService } from '../ratelimit/call.ts';
+import type { RateLimitReply, RateLimitService, RequestHeaders } from '../ratelimit/call.ts';
 import { type ActiveContext, callerOf } from './active-context.ts';
 import { replyText, requestText } from './message-text.ts';
 
-export type AnswerJson<Answer> = (service: RateLimitService, body: string, headers: Readonly<Record<string, string | string[] | undefined>>) => Promise<Answer>;
+export type AnswerJson<Answer> = (service: RateLimitService, body: string, headers: RequestHeaders) => Promise<Answer>;
 
 /** `atMs`: by `performance.now()`. */
 interface Executed { readonly reply: RateLimitReply; readonly atMs: number; readonly context: Context }

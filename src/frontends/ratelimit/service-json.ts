@@ -4,12 +4,10 @@
  * cannot answer.
  */
 import { fromBinary, fromJsonString, toBinary, toJson } from '@bufbuild/protobuf';
-import { type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
+import { type JsonAnswer, type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
 import { GrpcError } from '../../transport/transport.ts';
 import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { rateLimitServiceMethods } from './service-call.ts';
-
-export interface JsonAnswer { readonly status: number; readonly contentType: string; readonly body: string }
 
 const BAD_REQUEST: JsonAnswer = { status: 400, contentType: 'text/plain; charset=utf-8', body: 'Bad Request\n' };
 

@@ -22,7 +22,7 @@ export interface XdsOptions {
   readonly firstPauseMs: number;
   readonly mostPauseMs: number;
   /** Why these are refused; `undefined`: they are in force. */
-  readonly take: (files: readonly { readonly file: string; readonly text: string }[]) => string | undefined;
+  readonly take: (files: readonly { readonly file: string; readonly text: string }[]) => Promise<string | undefined>;
   readonly onTrouble: (why: string) => void;
 }
 
@@ -64,7 +64,7 @@ async function* follow({ client, nodeId, nodeMetadata, headers, take, onTrouble 
       if (typeUrl !== RATELIMIT_CONFIG_TYPE_URL) continue;
       let refusal: string | undefined;
       try {
-        refusal = take(resources.map(({ value }) => fileOf(fromBinary(RateLimitConfigSchema, value))));
+        refusal = await take(resources.map(({ value }) => fileOf(fromBinary(RateLimitConfigSchema, value))));
       } catch (error) {
         refusal = error instanceof Error ? error.message : String(error);
         onTrouble(`a configuration cannot be read: ${refusal}`);

@@ -1,0 +1,103 @@
+/**
+ * What answers calls, apart from where limits come from and who looks: stores, service and the door for gRPC.
+ * **In**: settings, doors. **Out**: an {@link Answerer}: of this thread, or (the command's) of several workers that look like one.
+ * **Fails**: with a SettingError before anything listens, and with nothing left open.
+ */
+import type { OpenAlgorithms } from './algorithm-store.ts';
+import { Algorithms } from './algorithms.ts';
+import type { JsonAnswer, RateLimitService, RequestHeaders } from './call.ts';
+import type { ConfigFile } from './config/read.ts';
+import type { Domains } from './config/tree.ts';
+import { type LimitInspector, limitInspector } from './inspection.ts';
+import { LocalCache } from './local-cache.ts';
+import type { RatelimitMetrics } from './metrics.ts';
+import { type AroundRedis, openStores } from './open-stores.ts';
+import { rateLimitService } from './service.ts';
+import { answerSettings, type Settings } from './settings.ts';
+
+/** What is no rate limit's own business: the command gives it. */
+export interface AnswererDoors {
+  /** What counts limits that are no windows; asked for when the first is read. */
+  openAlgorithms(): Promise<OpenAlgorithms>;
+  listenGrpc(service: RateLimitService, metrics: RatelimitMetrics, isHealthy: () => boolean): Promise<{ readonly port: number; drain(): Promise<void> }>;
+  answerJson(service: RateLimitService, body: string, headers: RequestHeaders): Promise<JsonAnswer>;
+}
+
+export interface Answerer {
+  /** Puts limits in force: afterwards every call is answered by them. Rejects where what counts them cannot be opened; then nothing changes. */
+  use(files: readonly ConfigFile[], domains: Domains): void | Promise<void>;
+  /** The port that gRPC is at from now on. */
+  listen(): Promise<number>;
+  /** It listens, and its stores can be asked. */
+  isHealthy(): boolean | Promise<boolean>;
+  answerJson(body: string, headers: RequestHeaders): Promise<JsonAnswer>;
+  readonly limits: LimitInspector;
+  /** Afterwards the metrics hold all that has been counted. */
+  counted(): void | Promise<void>;
+  /** Unhealthy from now on; calls in flight end. */
+  drain(): Promise<void>;
+  /** Gives back what it holds of others' counters. */
+  close(): Promise<void>;
+}
+
+export interface AnswererOptions extends AnswererDoors {
+  readonly settings: Settings;
+  readonly metrics: RatelimitMetrics;
+  readonly aroundRedis?: AroundRedis | undefined;
+  readonly nowMs?: () => number;
+}
+
+export async function openAnswerer(options: AnswererOptions): Promise<Answerer> {
+  const { settings, metrics, aroundRedis, nowMs = Date.now } = options;
+  let domains: Domains | undefined;
+  /** Some are in force later: what counts them has to be opened. */
+  let newest: Domains | undefined;
+  let isDraining = false;
+  let grpc: { drain(): Promise<void> } | undefined;
+
+  await using stack = new AsyncDisposableStack();
+  const stores = openStores({ settings, nowMs, metrics, aroundRedis }, stack);
+  const algorithms = new Algorithms(() => options.openAlgorithms(), settings.SLUICE_REDIS_DEADLINE);
+  stack.defer(() => algorithms.close());
+  const localCache = settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
+  if (localCache !== undefined) {
+    metrics.gauges.set('ratelimit.localcache.entryCount', () => localCache.size);
+    metrics.gauges.set('ratelimit.localcache.hitCount', () => localCache.hits);
+    metrics.gauges.set('ratelimit.localcache.lookupCount', () => localCache.lookups);
+    metrics.gauges.set('ratelimit.localcache.missCount', () => localCache.lookups - localCache.hits);
+  }
+  const { storeOf } = stores;
+  const answers = answerSettings(settings);
+  const service = rateLimitService({ domains: () => domains, metrics, nowMs, settings: answers, localCache, storeOf, algorithms });
+  const limits = limitInspector({
+    domains: () => domains, nowMs, algorithms, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answers.keyStyle, storeOf,
+    heldOf: (key) => stores.escrows.reduce((sum, escrow) => sum + escrow.heldOf(key), 0), forget: (key) => localCache?.forget(key),
+  });
+  const isHealthy = (): boolean => !isDraining && stores.isHealthy() && algorithms.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
+
+  const open = stack.move();
+  return {
+    async use(_files, read) {
+      newest = read;
+      const opened = algorithms.opened(read);
+      if (opened !== undefined) {
+        await opened;
+        metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (algorithms.isSpared ? 1 : 0));
+      }
+      if (newest === read) domains = read;
+    },
+    async listen() {
+      const listening = await options.listenGrpc(service, metrics, isHealthy);
+      grpc = listening;
+      return listening.port;
+    },
+    isHealthy: () => grpc !== undefined && isHealthy(), limits,
+    answerJson: (body, headers) => options.answerJson(service, body, headers),
+    counted() {},
+    async drain() {
+      isDraining = true;
+      await grpc?.drain();
+    },
+    close: () => open.disposeAsync(),
+  };
+}

@@ -1,0 +1,82 @@
+/**
+ * **In**: settings. **Out**: the stores of windows of a second and of all others, with what they count among the metrics.
+ * **Fails**: with a SettingError where a setting names what cannot be used; a Redis that is away is no failure.
+ */
+import { Unit } from './call.ts';
+import { EscrowStore } from './escrow-store.ts';
+import { MemoryStore } from './memory-store.ts';
+import type { RatelimitMetrics } from './metrics.ts';
+import { connectRedis, type RedisPlace } from './redis-connect.ts';
+import { RedisStore } from './redis-store.ts';
+import { SettingError } from './setting-error.ts';
+import type { Settings } from './settings.ts';
+import type { CountStore } from './store.ts';
+
+export interface Stores {
+  readonly storeOf: (unit: Unit | undefined) => CountStore;
+  /** All of them are. */
+  readonly isHealthy: () => boolean;
+  /** Those that hold units of others' counters. */
+  readonly escrows: readonly EscrowStore[];
+}
+
+/** Puts something around what asks Redis, once, at the start: a tracer. */
+export type AroundRedis = (store: CountStore, pool: 'others' | 'per second') => CountStore;
+
+export interface StoresOptions {
+  readonly settings: Settings;
+  readonly nowMs: () => number;
+  readonly metrics: RatelimitMetrics;
+  readonly aroundRedis: AroundRedis | undefined;
+}
+
+export function openStores({ settings, nowMs, metrics, aroundRedis = (store) => store }: StoresOptions, stack: AsyncDisposableStack): Stores {
+  if (settings.BACKEND_TYPE === 'memory') {
+    const memory = new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs });
+    metrics.gauges.set('ratelimit.memory.keys', () => memory.size);
+    metrics.gauges.set('ratelimit.memory.evicted', () => memory.evicted);
+    return { storeOf: () => memory, isHealthy: () => true, escrows: [] };
+  }
+  const escrows: EscrowStore[] = [];
+  const openAt = (pool: string, place: RedisPlace): CountStore => {
+    const store = new RedisStore(connected(pool, place), { jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS, timeoutMs: settings.SLUICE_REDIS_DEADLINE });
+    stack.defer(() => store.close());
+    metrics.gauges.set(`ratelimit.${pool}.cx_active`, () => store.connections.active);
+    metrics.gauges.set(`ratelimit.${pool}.cx_total`, () => store.connections.total);
+    metrics.gauges.set(`ratelimit.${pool}.cx_local_close`, () => store.connections.closed);
+    metrics.gauges.set(`ratelimit.${pool}.trips`, () => store.trips);
+    metrics.gauges.set(`ratelimit.${pool}.breaker_open`, () => (store.breaker.state === 'closed' ? 0 : 1));
+    const asked = aroundRedis(store, pool === 'redis_pool' ? 'others' : 'per second');
+    if (!settings.SLUICE_ESCROW) return asked;
+    const escrow = new EscrowStore(asked, { nowMs });
+    stack.defer(() => escrow.close());
+    escrows.push(escrow);
+    metrics.gauges.set(`ratelimit.${pool}.escrow_held`, () => escrow.held);
+    for (const count of ['asked', 'local', 'returned', 'stranded'] as const) metrics.gauges.set(`ratelimit.${pool}.escrow_${count}`, () => escrow.counts[count]);
+    return escrow;
+  };
+  const others = openAt('redis_pool', placeOf(settings));
+  const perSecond = settings.REDIS_PERSECOND ? openAt('redis_per_second_pool', perSecondPlaceOf(settings)) : others;
+  return { storeOf: (unit) => (unit === Unit.SECOND ? perSecond : others), isHealthy: () => others.isHealthy && perSecond.isHealthy, escrows };
+}
+
+const placeOf = (settings: Settings): RedisPlace => ({
+  socketType: settings.REDIS_SOCKET_TYPE, type: settings.REDIS_TYPE, url: settings.REDIS_URL, auth: settings.REDIS_AUTH, sentinelAuth: settings.REDIS_SENTINEL_AUTH,
+  tls: tlsOf(settings, settings.REDIS_TLS), connectTimeoutMs: settings.REDIS_TIMEOUT,
+});
+
+const perSecondPlaceOf = (settings: Settings): RedisPlace => ({
+  socketType: settings.REDIS_PERSECOND_SOCKET_TYPE, type: settings.REDIS_PERSECOND_TYPE, url: settings.REDIS_PERSECOND_URL, auth: settings.REDIS_PERSECOND_AUTH, sentinelAuth: settings.REDIS_PERSECOND_SENTINEL_AUTH,
+  tls: tlsOf(settings, settings.REDIS_PERSECOND_TLS), connectTimeoutMs: settings.REDIS_TIMEOUT,
+});
+
+const tlsOf = (settings: Settings, isOn: boolean): RedisPlace['tls'] => (isOn
+  ? { ca: settings.REDIS_TLS_CACERT, cert: settings.REDIS_TLS_CLIENT_CERT, key: settings.REDIS_TLS_CLIENT_KEY, anyName: settings.REDIS_TLS_SKIP_HOSTNAME_VERIFICATION } : undefined);
+
+function connected(pool: string, place: RedisPlace): ReturnType<typeof connectRedis> {
+  try {
+    return connectRedis(place);
+  } catch (error) {
+    throw new SettingError(`${pool === 'redis_pool' ? 'REDIS' : 'REDIS_PERSECOND'}_...: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}

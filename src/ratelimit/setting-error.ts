@@ -1,0 +1,2 @@
+/** What a setting names cannot be used. */
+export class SettingError extends Error {}
