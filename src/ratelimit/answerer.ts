@@ -8,12 +8,13 @@ import { Algorithms } from './algorithms.ts';
 import type { JsonAnswer, RateLimitService, RequestHeaders } from './call.ts';
 import type { ConfigFile } from './config/read.ts';
 import type { Domains } from './config/tree.ts';
-import { type LimitInspector, limitInspector } from './inspection.ts';
+import { type LimitInspector, limitInspector, type OwnLimitInspector } from './inspection.ts';
 import { LocalCache } from './local-cache.ts';
 import type { RatelimitMetrics } from './metrics.ts';
 import { type AroundRedis, openStores } from './open-stores.ts';
 import { rateLimitService } from './service.ts';
 import { answerSettings, type Settings } from './settings.ts';
+import { type SharedCounts, SharedStore } from './shared-store.ts';
 
 /** What is no rate limit's own business: the command gives it. */
 export interface AnswererDoors {
@@ -40,15 +41,22 @@ export interface Answerer {
   close(): Promise<void>;
 }
 
+/** Of one thread. */
+export interface OwnAnswerer extends Answerer {
+  readonly limits: OwnLimitInspector;
+}
+
 export interface AnswererOptions extends AnswererDoors {
   readonly settings: Settings;
   readonly metrics: RatelimitMetrics;
   readonly aroundRedis?: AroundRedis | undefined;
   readonly nowMs?: () => number;
+  /** It is one of several, which count in the same memory. */
+  readonly shared?: SharedCounts;
 }
 
-export async function openAnswerer(options: AnswererOptions): Promise<Answerer> {
-  const { settings, metrics, aroundRedis, nowMs = Date.now } = options;
+export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswerer> {
+  const { settings, metrics, aroundRedis, nowMs = Date.now, shared } = options;
   let domains: Domains | undefined;
   /** Some are in force later: what counts them has to be opened. */
   let newest: Domains | undefined;
@@ -56,7 +64,7 @@ export async function openAnswerer(options: AnswererOptions): Promise<Answerer> 
   let grpc: { drain(): Promise<void> } | undefined;
 
   await using stack = new AsyncDisposableStack();
-  const stores = openStores({ settings, nowMs, metrics, aroundRedis }, stack);
+  const stores = openStores({ settings, nowMs, metrics, aroundRedis, shared }, stack);
   const algorithms = new Algorithms(() => options.openAlgorithms(), settings.SLUICE_REDIS_DEADLINE);
   stack.defer(() => algorithms.close());
   const localCache = settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
@@ -68,10 +76,15 @@ export async function openAnswerer(options: AnswererOptions): Promise<Answerer> 
   }
   const { storeOf } = stores;
   const answers = answerSettings(settings);
-  const service = rateLimitService({ domains: () => domains, metrics, nowMs, settings: answers, localCache, storeOf, algorithms });
+  const local = shared === undefined ? undefined : new SharedStore({ memory: shared.local, worker: shared.worker, nowMs });
+  const service = rateLimitService({ domains: () => domains, metrics, nowMs, settings: answers, localCache, storeOf, algorithms, ...(local === undefined ? {} : { local }) });
   const limits = limitInspector({
     domains: () => domains, nowMs, algorithms, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answers.keyStyle, storeOf,
-    heldOf: (key) => stores.escrows.reduce((sum, escrow) => sum + escrow.heldOf(key), 0), forget: (key) => localCache?.forget(key),
+    heldOf: (key) => stores.escrows.reduce((sum, escrow) => sum + escrow.heldOf(key), 0),
+    forget(key) {
+      localCache?.forget(key);
+      for (const escrow of stores.escrows) escrow.forget(key);
+    },
   });
   const isHealthy = (): boolean => !isDraining && stores.isHealthy() && algorithms.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
 

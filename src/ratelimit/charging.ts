@@ -22,20 +22,22 @@ export interface ChargingOptions {
   readonly settings: AnswerSettings;
   readonly metrics: RatelimitMetrics;
   readonly nowMs: () => number;
+  /** Counts while the store is away; of this thread alone where none are given. */
+  readonly local?: LocalCounts;
 }
 
-const LOCAL_KEYS = 100_000;
+export type LocalCounts = Pick<MemoryStore, 'add'>;
+export const LOCAL_KEYS = 100_000;
 
 export class Charging {
   readonly #options: ChargingOptions;
-  /** Counts while the store is away. */
-  readonly #local: MemoryStore;
+  readonly #local: LocalCounts;
   readonly #ended: EndedWindows;
   readonly #algorithms: AlgorithmCharging;
 
   constructor(options: ChargingOptions) {
     this.#options = options;
-    this.#local = new MemoryStore({ maxKeys: LOCAL_KEYS, nowMs: options.nowMs });
+    this.#local = options.local ?? new MemoryStore({ maxKeys: LOCAL_KEYS, nowMs: options.nowMs });
     this.#ended = new EndedWindows(options.nowMs);
     this.#algorithms = new AlgorithmCharging(options.algorithms);
   }

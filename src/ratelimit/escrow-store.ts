@@ -122,8 +122,13 @@ export class EscrowStore implements CountStore {
     return this.#store.giveBack(key, units);
   }
 
+  /** Of a counter that has been taken away: nobody spends what is held of it. */
+  forget(key: string): void {
+    this.#leases.delete(key);
+  }
+
   async reset(keys: readonly string[]): Promise<void> {
-    for (const key of keys) this.#leases.delete(key);
+    for (const key of keys) this.forget(key);
     await this.#store.reset(keys);
   }
 

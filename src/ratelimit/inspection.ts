@@ -41,13 +41,14 @@ export interface InspectionOptions {
   readonly storeOf: (unit: Unit | undefined) => CountStore;
   readonly algorithms: AlgorithmStores;
   readonly heldOf: (key: string) => number;
+  /** What is held and remembered of it here. */
   readonly forget: (key: string) => void;
   readonly nowMs: () => number;
   readonly keyPrefix: string;
   readonly keyStyle: KeyStyle;
 }
 
-type Entries = readonly (readonly [key: string, value: string])[];
+export type Entries = readonly (readonly [key: string, value: string])[];
 
 export interface LimitInspector {
   explain(domain: string, entries: Entries): Explanation | Promise<Explanation>;
@@ -56,10 +57,16 @@ export interface LimitInspector {
   reset(domain: string, entries: Entries): Promise<Inspection>;
 }
 
+/** Of one thread. */
+export interface OwnLimitInspector extends LimitInspector {
+  /** Lets go of what this thread holds and remembers of that counter, which another has taken away. */
+  forget(domain: string, entries: Entries): void;
+}
+
 /** What is found, and who can be asked about its counter. */
 interface Found { readonly explanation: Explanation; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk }
 
-export function limitInspector({ domains, storeOf, algorithms, heldOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): LimitInspector {
+export function limitInspector({ domains, storeOf, algorithms, heldOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): OwnLimitInspector {
   function found(domain: string, entries: Entries): Found {
     const root = domains()?.get(domain);
     const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };
@@ -109,6 +116,10 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, forget, n
       await store.reset([counter]);
       forget(counter);
       return before;
+    },
+    forget(domain, entries) {
+      const { explanation: { counter } } = found(domain, entries);
+      if (counter !== undefined) forget(counter);
     },
   };
 }

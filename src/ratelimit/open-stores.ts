@@ -10,6 +10,7 @@ import { connectRedis, type RedisPlace } from './redis-connect.ts';
 import { RedisStore } from './redis-store.ts';
 import { SettingError } from './setting-error.ts';
 import type { Settings } from './settings.ts';
+import { type SharedCounts, SharedStore } from './shared-store.ts';
 import type { CountStore } from './store.ts';
 
 export interface Stores {
@@ -28,12 +29,13 @@ export interface StoresOptions {
   readonly nowMs: () => number;
   readonly metrics: RatelimitMetrics;
   readonly aroundRedis: AroundRedis | undefined;
+  readonly shared: SharedCounts | undefined;
 }
 
-export function openStores({ settings, nowMs, metrics, aroundRedis = (store) => store }: StoresOptions, stack: AsyncDisposableStack): Stores {
+export function openStores({ settings, nowMs, metrics, aroundRedis = (store) => store, shared }: StoresOptions, stack: AsyncDisposableStack): Stores {
   if (settings.BACKEND_TYPE === 'memory') {
-    const memory = new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs });
-    metrics.gauges.set('ratelimit.memory.keys', () => memory.size);
+    const memory = shared === undefined ? new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs }) : new SharedStore({ memory: shared.counts, worker: shared.worker, nowMs });
+    if (memory instanceof MemoryStore) metrics.gauges.set('ratelimit.memory.keys', () => memory.size); // of shared memory the supervisor says it, once
     metrics.gauges.set('ratelimit.memory.evicted', () => memory.evicted);
     return { storeOf: () => memory, isHealthy: () => true, escrows: [] };
   }

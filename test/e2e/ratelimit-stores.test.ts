@@ -1,10 +1,11 @@
-/** Each behaviour named once, run on every store: memory, Redis alone and as a cluster, and escrow over each. */
+/** Each behaviour named once, run on every store: memory, memory that workers share, Redis alone and as a cluster, and escrow over each. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EscrowStore } from '../../src/ratelimit/escrow-store.ts';
 import { MemoryStore } from '../../src/ratelimit/memory-store.ts';
 import { connectRedis } from '../../src/ratelimit/redis-connect.ts';
 import { RedisStore } from '../../src/ratelimit/redis-store.ts';
+import { sharedCounters, SharedStore } from '../../src/ratelimit/shared-store.ts';
 import type { CountAsk, CountStore } from '../../src/ratelimit/store.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type RedisClusterPart, startRedisCluster } from '../parts/redis-kinds.ts';
@@ -31,8 +32,11 @@ async function redisStore(type: string, url: string): Promise<CountStore> {
   return store;
 }
 const nowMs = Date.now;
+const shared = sharedCounters(10_000);
+let workers = 0;
 const KINDS: Readonly<Record<string, () => Promise<CountStore>>> = {
   memory: async () => new MemoryStore({ maxKeys: 10_000, nowMs }),
+  'shared memory': async () => new SharedStore({ memory: shared, worker: ++workers, nowMs }),
   redis: async () => redisStore('SINGLE', `127.0.0.1:${redis.port}`),
   cluster: async () => redisStore('CLUSTER', cluster.url),
 };

@@ -1,0 +1,104 @@
+import { SharedPlaces } from '../adapters/shared-places.ts';
+import { SettingError } from './setting-error.ts';
+import type { CountAsk, CountStore } from './store.ts';
+
+/** Of a counter: when its window ends, in ms, and what it is at. */
+const PER_PLACE = 2;
+
+/** What the workers of a process count in, and which of them this one is (from 1). */
+export interface SharedCounts {
+  readonly worker: number;
+  /** Of BACKEND_TYPE=memory. */
+  readonly counts: SharedArrayBuffer;
+  /** While Redis is away. */
+  readonly local: SharedArrayBuffer;
+}
+
+/** Zeroed, for so many counters in use. */
+export function sharedCounters(maxKeys: number): SharedArrayBuffer {
+  const bytes = SharedPlaces.bytesFor(Math.max(1, maxKeys), PER_PLACE);
+  try {
+    return new SharedArrayBuffer(bytes);
+  } catch (error) {
+    throw new SettingError(`SLUICE_MAX_KEYS is ${maxKeys}: with several workers that is ${bytes} bytes of shared memory, more than there can be`, { cause: error });
+  }
+}
+
+/** Counts in memory that all workers of the process see. Exact, answered at once, gone with it; what ends first goes where there is no room, and is counted. */
+export class SharedStore implements CountStore {
+  readonly isHealthy = true;
+  readonly #places: SharedPlaces;
+  readonly #values: Float64Array;
+  readonly #nowMs: () => number;
+  evicted = 0;
+
+  constructor({ memory, worker, nowMs }: { readonly memory: SharedArrayBuffer; readonly worker: number; readonly nowMs: () => number }) {
+    this.#places = new SharedPlaces({ memory, worker, perPlace: PER_PLACE, onEvicted: () => { this.evicted++; } });
+    this.#values = this.#places.values;
+    this.#nowMs = nowMs;
+  }
+
+  /** In use now; the whole memory is gone through. */
+  get size(): number {
+    const nowMs = this.#nowMs();
+    let size = 0;
+    for (let at = 0; at < this.#values.length; at += PER_PLACE) if ((this.#values[at] as number) > nowMs) size++;
+    return size;
+  }
+
+  add(asks: readonly CountAsk[]): readonly number[] {
+    const nowMs = this.#nowMs();
+    return this.#places.within(() => asks.map((ask) => this.#add(ask, nowMs)));
+  }
+
+  look(keys: readonly string[]): readonly number[] {
+    const nowMs = this.#nowMs();
+    return this.#places.within(() => keys.map((key) => this.#countOf(key, nowMs)));
+  }
+
+  addIfAllFit(asks: readonly CountAsk[]): readonly number[] {
+    const nowMs = this.#nowMs();
+    const sums = new Map<string, number>();
+    for (const { key, hits } of asks) sums.set(key, (sums.get(key) ?? 0) + hits);
+    return this.#places.within(() => {
+      const before = asks.map(({ key }) => this.#countOf(key, nowMs));
+      const fits = asks.every(({ key, limit }, at) => (before[at] ?? 0) + (sums.get(key) ?? 0) <= limit);
+      if (fits) for (const ask of asks) this.#add(ask, nowMs);
+      return asks.map(({ hits }, at) => (before[at] ?? 0) + hits);
+    });
+  }
+
+  giveBack(key: string, units: number): void {
+    const nowMs = this.#nowMs();
+    this.#places.within(() => {
+      const at = this.#places.placeOf(key, nowMs) + 1;
+      const count = this.#values[at] as number;
+      if (count >= units) this.#values[at] = count - units;
+    });
+  }
+
+  async reset(keys: readonly string[]): Promise<void> {
+    const nowMs = this.#nowMs();
+    this.#places.within(() => {
+      for (const key of keys) {
+        const at = this.#places.placeOf(key, nowMs);
+        this.#values.fill(0, at, at + PER_PLACE);
+      }
+    });
+  }
+
+  /** The memory is its giver's. */
+  async close(): Promise<void> {}
+
+  #add({ key, hits, endsAtS }: CountAsk, nowMs: number): number {
+    const at = this.#places.placeOf(key, nowMs);
+    this.#values[at] ||= endsAtS * 1000; // from here on the place is its own
+    const count = (this.#values[at + 1] as number) + hits;
+    this.#values[at + 1] = count;
+    return count;
+  }
+
+  #countOf(key: string, nowMs: number): number {
+    return this.#values[this.#places.placeOf(key, nowMs) + 1] as number;
+  }
+}
