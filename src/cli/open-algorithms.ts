@@ -5,7 +5,7 @@
  */
 import { loadBuiltIn } from '../adapters/built-in.ts';
 import type { AnyHandler, Call, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
-import { openHandler } from '../adapters/live.ts';
+import { type HandlerEnvironment, openHandler } from '../adapters/live.ts';
 import { createPluginMetrics } from '../adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../adapters/shared-memory.ts';
 import { type AlgorithmAnswer, type AlgorithmAsk, type AlgorithmStore, nameOf, type OpenAlgorithms } from '../ratelimit/algorithm-store.ts';
@@ -13,15 +13,18 @@ import type { Settings } from '../ratelimit/settings.ts';
 import type { OwnLog } from './log.ts';
 import { redisConfig } from './redis-config.ts';
 
+type Among = Pick<HandlerEnvironment, 'shared' | 'worker'>;
+
 /** While Redis is away. */
 const LOCAL_KEYS = 100_000;
 /** More than the adapter takes. */
 const MOST_KEYS = 10_000_000;
 
-export async function openAlgorithms(settings: Settings, log: OwnLog): Promise<OpenAlgorithms> {
+/** `among`: where it is one of several workers, which count together. */
+export async function openAlgorithms(settings: Settings, log: OwnLog, among: Among = { shared: createSharedMemory() }): Promise<OpenAlgorithms> {
   await using stack = new AsyncDisposableStack();
   const open = async (adapter: 'quota-memory' | 'quota-redis', name: string, config: unknown): Promise<AlgorithmStore> => {
-    const { store, close } = await openStore(adapter, name, config, log);
+    const { store, close } = await openStore(adapter, name, config, { ...among, log, metrics: createPluginMetrics(log) });
     stack.defer(close);
     return store;
   };
@@ -33,11 +36,11 @@ export async function openAlgorithms(settings: Settings, log: OwnLog): Promise<O
   return { others, perSecond, local, close: () => opened.disposeAsync() };
 }
 
-async function openStore(adapterName: string, name: string, config: unknown, log: OwnLog): Promise<{ readonly store: AlgorithmStore; readonly close: () => Promise<void> }> {
+async function openStore(adapterName: string, name: string, config: unknown, environment: HandlerEnvironment): Promise<{ readonly store: AlgorithmStore; readonly close: () => Promise<void> }> {
   const adapter = await loadBuiltIn(adapterName);
   const parsed = adapter.config.safeParse(config);
   if (!parsed.success) throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
-  const live = await openHandler(adapter, { name, config: parsed.data, folder: process.cwd() }, { log, metrics: createPluginMetrics(log), shared: createSharedMemory() });
+  const live = await openHandler(adapter, { name, config: parsed.data, folder: process.cwd() }, environment);
   return { store: storeOf(live.handler, () => live.readiness().why), close: () => live.close() };
 }
 

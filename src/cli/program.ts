@@ -65,10 +65,11 @@ function ratelimit(program: Command, done: Done): void {
   program.command('ratelimit')
     .summary('serve in the place of envoyproxy/ratelimit')
     .description('Answers rate limits as envoyproxy/ratelimit does: by its files, with its settings from the environment, its counts in Redis, its ports and metrics.')
+    .option('--workers <n>', 'threads that answer at the same port, each on a core of its own (SLUICE_WORKERS; 1 where neither says)')
     .addHelpText('after', `
 RUNTIME_ROOT=/data RUNTIME_SUBDIRECTORY=ratelimit REDIS_SOCKET_TYPE=tcp REDIS_URL=127.0.0.1:6379 sluice ratelimit
 docs/ratelimit.md lists every setting, and what differs.`)
-    .action(async () => done(await (await import('./commands/ratelimit.ts')).ratelimit()));
+    .action(async (options: RatelimitFlags) => done(await (await import('./commands/ratelimit.ts')).ratelimit(options)));
 }
 
 function limits(program: Command, done: Done): void {
@@ -166,6 +167,7 @@ export interface ServeFlags {
   readonly maxConnectionAge?: string; readonly tlsCert?: string; readonly tlsKey?: string; readonly tlsClientCa?: string;
   readonly logFormat: 'text' | 'json'; readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
+export interface RatelimitFlags { readonly workers?: string }
 export interface LimitsFlags { readonly to?: string; readonly request?: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }
 export interface LintFlags { readonly quiet?: true; readonly json?: true }
 export interface TestFlags { readonly through: 'process' | 'grpc' }

@@ -14,6 +14,13 @@ export const SERVICE_COUNTERS = {
 } as const;
 export type ServiceCounter = keyof typeof SERVICE_COUNTERS;
 
+/** What was counted, as one thread tells it to another. */
+export interface Counts extends Readonly<Pick<RatelimitMetrics, 'service' | 'outages' | 'responseTimes' | 'responseTimeSumS'>> {
+  /** By name; those that did not change are left out. */
+  readonly rules: readonly (readonly [name: string, metrics: RuleMetrics])[];
+  readonly unknownDomains: readonly (readonly [domain: string, count: number])[];
+}
+
 /** Keys that a caller's values make: beyond so many, further ones are counted together. */
 const MOST_RULES = 10_000;
 const OTHER = 'other';
@@ -26,7 +33,9 @@ export class RatelimitMetrics {
   /** How many calls took at most so long; the last: all. */
   readonly responseTimes: number[] = [...RESPONSE_TIME_BUCKETS_S.map(() => 0), 0];
   responseTimeSumS = 0;
+  /** As they are asked for, and by the names that they are told under. */
   readonly #rules = new Map<string, RuleMetrics>();
+  readonly #named = new Map<string, RuleMetrics>();
   readonly #unknownDomains = new Map<string, number>();
   /** Descriptors that were answered by a policy because the store was not there. */
   readonly outages: Record<'open' | 'closed' | 'local', number> = { open: 0, closed: 0, local: 0 };
@@ -37,16 +46,14 @@ export class RatelimitMetrics {
   rule(key: string): RuleMetrics {
     const known = this.#rules.get(key);
     if (known !== undefined) return known;
-    const name = this.#rules.size < MOST_RULES ? sanitized(key) : `${sanitized(key.slice(0, key.indexOf('.')))}.${OTHER}`;
-    const metrics = this.#rules.get(name) ?? { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 };
-    if (this.#rules.size < MOST_RULES) this.#rules.set(key, metrics);
-    this.#rules.set(name, metrics);
+    if (this.#rules.size >= MOST_RULES) return this.#namedAs(sanitized(otherOf(key)));
+    const metrics = this.#namedAs(sanitized(key));
+    this.#rules.set(key, metrics);
     return metrics;
   }
 
   unknownDomain(domain: string): void {
-    const name = this.#unknownDomains.has(sanitized(domain)) || this.#unknownDomains.size < MOST_RULES ? sanitized(domain) : OTHER;
-    this.#unknownDomains.set(name, (this.#unknownDomains.get(name) ?? 0) + 1);
+    this.#addUnknown(sanitized(domain), 1);
   }
 
   answered(seconds: number): void {
@@ -57,24 +64,56 @@ export class RatelimitMetrics {
     this.responseTimes[bucket] = (this.responseTimes[bucket] ?? 0) + 1;
   }
 
+  /** All that has been counted since it was last taken: another thread adds it to its own. */
+  take(): Counts {
+    const counts = {
+      service: { ...this.service }, outages: { ...this.outages }, responseTimes: [...this.responseTimes], responseTimeSumS: this.responseTimeSumS,
+      rules: [...this.#named].filter(([, metrics]) => RULE_COUNTERS.some((counter) => metrics[counter] > 0)).map(([name, metrics]) => [name, { ...metrics }] as const), unknownDomains: [...this.#unknownDomains],
+    };
+    for (const record of [this.service, this.outages, ...this.#named.values()]) empty(record);
+    this.responseTimes.fill(0);
+    this.responseTimeSumS = 0;
+    this.#unknownDomains.clear();
+    return counts;
+  }
+
+  add({ service, outages, responseTimes, responseTimeSumS, rules, unknownDomains }: Counts): void {
+    addTo(this.service, service);
+    addTo(this.outages, outages);
+    for (const [at, count] of responseTimes.entries()) this.responseTimes[at] = (this.responseTimes[at] ?? 0) + count;
+    this.responseTimeSumS += responseTimeSumS;
+    for (const [name, metrics] of rules) addTo(this.#namedAs(this.#named.has(name) || this.#named.size < MOST_RULES ? name : otherOf(name)), metrics);
+    for (const [domain, count] of unknownDomains) this.#addUnknown(domain, count);
+  }
+
   /** Every counter by its full name. */
   *counters(): Generator<readonly [name: string, value: number]> {
     for (const [counter, name] of Object.entries(SERVICE_COUNTERS)) yield [name, this.service[counter as ServiceCounter]];
     for (const [policy, count] of Object.entries(this.outages)) yield [`ratelimit.service.outage.${policy}`, count];
-    for (const [key, metrics] of this.#byName()) for (const counter of RULE_COUNTERS) yield [`ratelimit.service.rate_limit.${key}.${counter}`, metrics[counter]];
+    for (const [name, metrics] of this.#named) for (const counter of RULE_COUNTERS) yield [`ratelimit.service.rate_limit.${name}.${counter}`, metrics[counter]];
     for (const [domain, count] of this.#unknownDomains) yield [`ratelimit.service.rate_limit.${domain}.domain_not_found`, count];
   }
 
-  /** Each once: a key as it is asked for may differ from its name. */
-  *#byName(): Generator<readonly [name: string, metrics: RuleMetrics]> {
-    const told = new Set<RuleMetrics>();
-    for (const [key, metrics] of this.#rules) {
-      const name = sanitized(key);
-      if (told.has(metrics) || this.#rules.get(name) !== metrics) continue;
-      told.add(metrics);
-      yield [name, metrics];
-    }
+  #namedAs(name: string): RuleMetrics {
+    let metrics = this.#named.get(name);
+    if (metrics === undefined) this.#named.set(name, metrics = { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 });
+    return metrics;
   }
+
+  #addUnknown(domain: string, count: number): void {
+    const name = this.#unknownDomains.has(domain) || this.#unknownDomains.size < MOST_RULES ? domain : OTHER;
+    this.#unknownDomains.set(name, (this.#unknownDomains.get(name) ?? 0) + count);
+  }
+}
+
+const otherOf = (key: string): string => `${key.slice(0, key.indexOf('.'))}.${OTHER}`;
+
+function empty(record: Record<string, number>): void {
+  for (const name of Object.keys(record)) record[name] = 0;
+}
+
+function addTo<K extends string>(record: Record<K, number>, more: Readonly<Record<K, number>>): void {
+  for (const name of Object.keys(record) as K[]) record[name] += more[name];
 }
 
 /** Statsd's separators, and the dots of an IPv4 address, which are no levels (src/utils/utilities.go SanitizeStatName). */

@@ -20,6 +20,7 @@ export const SETTINGS = of(
   { name: 'GRPC_HOST', kind: 'text', is: '0.0.0.0', means: 'where Envoy calls' },
   { name: 'GRPC_PORT', kind: 'count', is: 8081, means: 'the port that Envoy calls' },
   { name: 'GRPC_UDS', kind: 'text', is: '', means: 'a unix socket, in place of host and port' },
+  { name: 'SLUICE_WORKERS', kind: 'count', is: 1, means: 'ours: threads that answer at that port, each on a core of its own; `--workers N` says the same' },
   { name: 'GRPC_MAX_CONNECTION_AGE', kind: 'duration', is: 86_400_000, means: 'after it a connection is drained, so that Envoy connects anew' },
   { name: 'GRPC_SERVER_USE_TLS', kind: 'flag', is: false, means: 'Envoy calls over TLS' },
   { name: 'GRPC_SERVER_TLS_CERT', kind: 'text', is: '', means: 'a PEM file' },
@@ -99,11 +100,14 @@ export const SETTINGS = of(
   { name: 'TRACING_SAMPLING_RATE', kind: 'ratio', is: 1, means: 'of traces that begin here, this part; a caller\'s are traced if the caller traces them' },
   { name: 'SLUICE_REDIS_DEADLINE', kind: 'duration', is: 15, means: 'ours: how long Redis may take to answer; Envoy gives 20 ms by default' },
   { name: 'SLUICE_OUTAGE', kind: OUTAGES, is: 'error', means: 'ours: what a limit answers when Redis does not; error: gRPC\'s UNKNOWN, as the reference; open, closed; local: counted here, up to a share of the limit. `rate_limit: { sluice: { outage: WORD } }` says so for one' },
-  { name: 'SLUICE_REPLICAS', kind: 'count', is: 1, means: 'ours: how many share a limit while it is counted locally: each has its part' },
+  { name: 'SLUICE_REPLICAS', kind: 'count', is: 1, means: 'ours: how many processes share a limit while it is counted locally: each has its part' },
   { name: 'SLUICE_ESCROW', kind: 'flag', is: false, means: 'ours: units are taken from Redis in chunks and spent here, so that most answers need no trip; a refused request is not charged' },
   { name: 'SLUICE_MAX_KEYS', kind: 'count', is: 1_000_000, means: 'ours: how many counters are kept with BACKEND_TYPE=memory' },
   { name: 'SLUICE_SAFE', kind: 'flag', is: false, means: 'ours: parts of a key are told apart, and a request that is refused is charged to no limit; not together with replicas of envoyproxy/ratelimit' },
 );
+
+/** Threads beyond the cores of any machine are a slip of the finger. */
+const MOST_WORKERS = 256;
 
 /** Of the reference, and without meaning here. */
 export const NOT_HONOURED: ReadonlyMap<string, string> = new Map([
@@ -149,6 +153,8 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   const settings = values as unknown as Settings;
   if (settings.GRPC_SERVER_USE_TLS && (settings.GRPC_SERVER_TLS_CERT === '' || settings.GRPC_SERVER_TLS_KEY === '')) problems.push('GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY');
   if ((settings.REDIS_TLS_CLIENT_CERT === '') !== (settings.REDIS_TLS_CLIENT_KEY === '')) problems.push('REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together');
+  if (settings.SLUICE_WORKERS < 1 || settings.SLUICE_WORKERS > MOST_WORKERS) problems.push(`SLUICE_WORKERS is "${settings.SLUICE_WORKERS}"; a whole number from 1 to ${MOST_WORKERS} is expected`);
+  if (settings.SLUICE_WORKERS > 1 && settings.GRPC_UDS !== '') problems.push('SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, and a unix socket cannot be shared; take GRPC_HOST and GRPC_PORT, or one worker');
   const warnings = [...NOT_HONOURED].filter(([name]) => (env[name] ?? '') !== '').map(([name, why]) => `${name} has no effect: ${why}`);
   if (settings.USE_DOG_STATSD_MOGRIFIERS === '') return { settings, mogrifier: undefined, problems, warnings };
   if (!settings.USE_DOG_STATSD || settings.DISABLE_STATS) return { settings, mogrifier: undefined, problems, warnings: [...warnings, 'USE_DOG_STATSD_MOGRIFIERS has no effect: DogStatsD is not told anything'] };

@@ -73,12 +73,12 @@ async function started(env: NodeJS.ProcessEnv) {
   return { part, limitOf };
 }
 
-test('what the control plane sends is in force; what is wrong is refused with why, and changes nothing', async () => {
+test.each(['1', '2'])('what the control plane sends is in force; what is wrong is refused with why, and changes nothing: %s workers, one stream', async (workers) => {
   const plane = await controlPlane(0);
   ends.push(async () => plane.transport.drain(100));
   plane.send('1', [shop(7)]);
   const { part, limitOf } = await started({
-    CONFIG_GRPC_XDS_SERVER_URL: `127.0.0.1:${plane.transport.port}`, CONFIG_GRPC_XDS_NODE_ID: 'node-1', CONFIG_GRPC_XDS_NODE_METADATA: 'zone=a', CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS: 'x-tenant:t1',
+    SLUICE_WORKERS: workers, CONFIG_GRPC_XDS_SERVER_URL: `127.0.0.1:${plane.transport.port}`, CONFIG_GRPC_XDS_NODE_ID: 'node-1', CONFIG_GRPC_XDS_NODE_METADATA: 'zone=a', CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS: 'x-tenant:t1',
   });
   expect(await limitOf([['user', 'ann']])).toBe(7);
   expect(await limitOf([['user', 'ann'], ['path', '010']])).toBe(Infinity);

@@ -132,14 +132,15 @@ describe('its ports', () => {
 });
 
 describe('its files', () => {
-  test('a file that is written anew is in force soon; a bad one is refused, counted, and changes nothing', async () => {
-    const part = await start({ RUNTIME_WATCH_ROOT: 'false' });
+  test.each(['1', '2'])('a file that is written anew is in force soon; a bad one is refused, counted, and changes nothing: %s workers', async (workers) => {
+    const part = await start({ RUNTIME_WATCH_ROOT: 'false', SLUICE_WORKERS: workers });
     const file = join(part.root, 'config', 'config.shop.yaml');
     await writeFile(file, CONFIG.replace('requests_per_unit: 3', 'requests_per_unit: 7'));
     await until('the new limit', async () => ((await ask(part.grpcPort, user('reload'))).statuses[0]?.currentLimit?.requestsPerUnit === 7 ? true : undefined));
     await writeFile(file, 'domain: shop\ndescriptors:\n  - key: user\n    rate_limit: { unit: eon, requests_per_unit: 3 }\n');
     await until('it says what is wrong', () => (part.printed().includes("config.shop.yaml:4:25 RATELIMIT_UNIT invalid rate limit unit 'eon'") ? true : undefined));
     expect((await ask(part.grpcPort, user('reload'))).statuses[0]?.currentLimit?.requestsPerUnit).toBe(7);
+    expect(part.printed().split('RATELIMIT_UNIT')).toHaveLength(2);
     const page = await (await fetch(`http://127.0.0.1:${part.prometheusPort}/metrics`)).text();
     expect(page).toMatch(/^ratelimit_service_config_load_success 2$/m);
     expect(page).toMatch(/^ratelimit_service_config_load_error 1$/m);
@@ -187,17 +188,22 @@ describe('its settings', () => {
     await expect(start({ USE_DOG_STATSD: 'true', USE_DOG_STATSD_MOGRIFIERS: 'N', DOG_STATSD_MOGRIFIER_N_PATTERN: '(' })).rejects.toThrow(/CLI_SETTING DOG_STATSD_MOGRIFIER_N_PATTERN is "\("; [^]*DOG_STATSD_MOGRIFIER_N_NAME is not set/);
   });
 
+  test('--workers says what SLUICE_WORKERS does', async () => {
+    const { code, err } = await run(['ratelimit', '--workers', 'all'], { env: { SLUICE_WORKERS: '2' } });
+    expect([code, err]).toEqual([2, expect.stringContaining('CLI_SETTING SLUICE_WORKERS is "all"; a whole number is expected')]);
+  });
+
   test('what has no effect here is said', async () => {
     const part = await start({ REDIS_POOL_SIZE: '50' });
     expect(part.printed()).toContain('REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines');
   });
 
-  test('gRPC over TLS, with a certificate that is renewed while it serves', async () => {
+  test.each(['1', '2'])('gRPC over TLS, with a certificate that is renewed while it serves: %s workers', async (workers) => {
     const certificate = async (): Promise<void> => {
       execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'grpc.key', '-out', 'grpc.pem', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], { cwd: folder, stdio: 'pipe' });
     };
     await certificate();
-    const part = await start({ GRPC_SERVER_USE_TLS: 'true', GRPC_SERVER_TLS_CERT: join(folder, 'grpc.pem'), GRPC_SERVER_TLS_KEY: join(folder, 'grpc.key') });
+    const part = await start({ SLUICE_WORKERS: workers, GRPC_SERVER_USE_TLS: 'true', GRPC_SERVER_TLS_CERT: join(folder, 'grpc.pem'), GRPC_SERVER_TLS_KEY: join(folder, 'grpc.key') });
     const asked = async (): Promise<Code> => {
       const client = dialGrpc(`localhost:${part.grpcPort}`, { tls: { ca: await readFile(join(folder, 'grpc.pem')) } });
       try {
@@ -208,8 +214,8 @@ describe('its settings', () => {
     };
     expect(await asked()).toBe(Code.OK);
     await certificate();
-    await until('the new one is shown', async () => asked().catch(() => undefined));
-    expect(part.printed()).toContain('the certificate is renewed');
+    await until('it is renewed', () => (part.printed().includes('the certificate is renewed') ? true : undefined));
+    for (let call = 0; call < 8; call++) expect(await asked()).toBe(Code.OK);
   });
 
   test('windows of a second in a Redis of their own', async () => {

@@ -29,6 +29,7 @@ export class Crew<T extends Talk> {
   readonly running = new Map<number, RunningWorker<T>>();
   restarts = 0;
   readonly #options: CrewOptions<T>;
+  #turn = 0;
   readonly #draining = new AbortController();
   readonly #restarting = new Set<Promise<void>>();
 
@@ -43,6 +44,14 @@ export class Crew<T extends Talk> {
   /** `undefined` of one that has ended, or does not answer in time. */
   askAll<const K extends keyof T['asks'] & string>(what: K, given: Given<T, K>, withinMs?: number): Promise<readonly (Answer<T, K> | undefined)[]> {
     return Promise.all([...this.running.values()].map((worker) => worker.ask(what, given, withinMs)));
+  }
+
+  /** By turns. Rejects where none answers. */
+  async askOne<const K extends keyof T['asks'] & string>(what: K, given: Given<T, K>): Promise<Answer<T, K>> {
+    const workers = [...this.running.values()];
+    const answer = await workers[this.#turn++ % workers.length]?.ask(what, given);
+    if (answer === undefined) throw new Error('no worker answers now');
+    return answer;
   }
 
   async drain(): Promise<void> {

@@ -1,5 +1,4 @@
 /** What the supervisor of `sluice serve` and a worker say to each other. */
-import type { MessagePort } from 'node:worker_threads';
 import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { HandlerState } from '../../core/engine.ts';
@@ -7,6 +6,7 @@ import type { KeptVerdict } from '../../core/kept-verdicts.ts';
 import type { Address } from '../../transport/index.ts';
 import type { LogFormat, LogLevel } from '../log.ts';
 import type { TransportFlags } from '../server.ts';
+import type { MemoryWish } from './memory-of-all.ts';
 
 /** Given to a worker when it starts. */
 export interface WorkerData {
@@ -34,6 +34,5 @@ export interface ServeTalk {
     readonly limits: { readonly given: { readonly depth: LookDepth; readonly asked: AskedCall }; readonly answer: LimitsAnswer | undefined };
   };
   readonly ready: { readonly port: number };
-  /** It wants memory that all workers see, and sleeps until it has it. */
-  readonly told: { readonly handler: string; readonly name: string; readonly bytes: number; readonly port: MessagePort; readonly signal: Int32Array };
+  readonly told: MemoryWish;
 }

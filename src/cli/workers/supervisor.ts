@@ -23,6 +23,7 @@ import { oneAtATime } from '../one-at-a-time.ts';
 import { atAddress, type Server, type ServerOptions, type TransportFlags } from '../server.ts';
 import { watchFiles } from '../watch.ts';
 import { Crew } from './crew.ts';
+import { fulfil } from './memory-of-all.ts';
 import { mergedLooks, resetLooks } from './merge-looks.ts';
 import { mergedMetrics } from './merge-metrics.ts';
 import type { ServeTalk, WorkerData, WorkerView } from './messages.ts';
@@ -56,17 +57,11 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     count: options.workers, graceMs: options.graceMs, log,
     start(number) {
       const data: WorkerData = { number, count: options.workers, configs: options.configs, grpc, transport: options.transport, graceMs: options.graceMs, log: options.log };
-      return new RunningWorker<ServeTalk>({ beside: import.meta.url, file: './worker', number, data, onTold: share });
+      return new RunningWorker<ServeTalk>({ beside: import.meta.url, file: './worker', number, data, onTold: (wish) => fulfil(wish, shared) });
     },
     prepare(_worker, { port }) { grpc = { ...grpc, port }; },
     onEnded(number) { for (const memory of shared.all) SharedLock.releaseOf(memory, number); },
   });
-
-  function share({ handler, name, bytes, port, signal }: ServeTalk['told']): void {
-    port.postMessage(shared.get(handler, name, bytes));
-    Atomics.store(signal, 0, 1);
-    Atomics.notify(signal, 0);
-  }
 
   const views = async (): Promise<readonly WorkerView[]> => (await crew.askAll('view', undefined, VIEW_MS)).filter((view) => view !== undefined);
   const sources: AdminSources = {

@@ -37,6 +37,8 @@ describe('settings', () => {
     [{ TRACING_EXPORTER_PROTOCOL: 'udp' }, 'TRACING_EXPORTER_PROTOCOL is "udp"; one of http, grpc is expected'],
     [{ GRPC_SERVER_USE_TLS: 'true' }, 'GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY'],
     [{ REDIS_TLS_CLIENT_CERT: 'a.pem' }, 'REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together'],
+    [{ SLUICE_WORKERS: '0' }, 'SLUICE_WORKERS is "0"; a whole number from 1 to 256 is expected'],
+    [{ SLUICE_WORKERS: '2', GRPC_UDS: '/run/a.sock' }, 'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, and a unix socket cannot be shared; take GRPC_HOST and GRPC_PORT, or one worker'],
   ])('%j', (env, problem) => {
     expect(readSettings(env).problems).toEqual([problem]);
   });

@@ -1,0 +1,32 @@
+/** Gauges of workers as those of one process: each is a sum, also what tells of a state (`breaker_open`: of how many). */
+
+/** What is so now: it goes with its worker. All others only rise, and stay when it ends. */
+const NOW = /\.(cx_active|breaker_open|escrow_held|entryCount)$/;
+
+export class GaugeSums {
+  readonly #gauges: Map<string, () => number>;
+  /** By worker, as it told last. */
+  readonly #live = new Map<number, ReadonlyMap<string, number>>();
+  readonly #ended = new Map<string, number>();
+
+  /** `gauges`: where the sums are to be found. */
+  constructor(gauges: Map<string, () => number>) {
+    this.#gauges = gauges;
+  }
+
+  told(worker: number, values: readonly (readonly [name: string, value: number])[]): void {
+    this.#live.set(worker, new Map(values));
+    for (const [name] of values) if (!this.#gauges.has(name)) this.#gauges.set(name, () => this.#sum(name));
+  }
+
+  ended(worker: number): void {
+    for (const [name, value] of this.#live.get(worker) ?? []) if (!NOW.test(name)) this.#ended.set(name, (this.#ended.get(name) ?? 0) + value);
+    this.#live.delete(worker);
+  }
+
+  #sum(name: string): number {
+    let sum = this.#ended.get(name) ?? 0;
+    for (const values of this.#live.values()) sum += values.get(name) ?? 0;
+    return sum;
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * What answers calls in several threads at one port: the kernel shares connections out among them (SO_REUSEPORT).
+ * **In**: settings. **Out**: what looks like one answerer: what they count is summed, what they hold too. **Fails**: where one cannot
+ * start, with nothing left running; one that ends by itself is started again and counted, and the others serve on.
+ */
+import { SharedLock } from '../../adapters/shared-lock.ts';
+import { createSharedMemory } from '../../adapters/shared-memory.ts';
+import type { Answerer } from '../../ratelimit/answerer.ts';
+import { LOCAL_KEYS } from '../../ratelimit/charging.ts';
+import type { ConfigFile } from '../../ratelimit/config/read.ts';
+import type { RatelimitMetrics } from '../../ratelimit/metrics.ts';
+import type { Settings } from '../../ratelimit/settings.ts';
+import { sharedCounters, SharedStore } from '../../ratelimit/shared-store.ts';
+import type { TlsOptions } from '../../transport/index.ts';
+import type { OwnLog } from '../log.ts';
+import { Crew } from '../workers/crew.ts';
+import { fulfil } from '../workers/memory-of-all.ts';
+import { RunningWorker } from '../workers/running-worker.ts';
+import { limitsOfCrew } from './crew-limits.ts';
+import { GaugeSums } from './gauge-sums.ts';
+import { GRACE_MS, grpcAddress } from './grpc-door.ts';
+import { followGrpcTls, grpcTls } from './grpc-tls.ts';
+import type { RatelimitTalk, WorkerData } from './messages.ts';
+
+/** What a worker that dies had counted since then is lost. */
+const COUNT_EVERY_MS = 1000;
+/** A worker that does not answer in time is left out of a page, and is not healthy. */
+const ANSWER_MS = 2000;
+/** Beside those of the workers, which are from 1. */
+const OWN_NUMBER = -1;
+
+export async function answerByWorkers(settings: Settings, metrics: RatelimitMetrics, log: OwnLog): Promise<Answerer> {
+  const memory = { counts: sharedCounters(settings.BACKEND_TYPE === 'memory' ? settings.SLUICE_MAX_KEYS : 1), local: sharedCounters(LOCAL_KEYS) };
+  const shared = createSharedMemory();
+  const sums = new GaugeSums(metrics.gauges);
+  let address = grpcAddress(settings);
+  let tls = await grpcTls(settings);
+  let inForce: readonly ConfigFile[] | undefined;
+  let isListening = false;
+  let isDraining = false;
+
+  const crew = new Crew<RatelimitTalk>({
+    count: settings.SLUICE_WORKERS, graceMs: GRACE_MS, log,
+    start(number) {
+      const data: WorkerData = { settings, shared: { worker: number, ...memory } };
+      return new RunningWorker<RatelimitTalk>({
+        beside: import.meta.url, file: './worker', number, data,
+        onTold(told) {
+          if ('wish' in told) return fulfil(told.wish, shared);
+          metrics.add(told.counts);
+          sums.told(number, told.gauges);
+        },
+      });
+    },
+    async prepare(worker) {
+      if (tls !== undefined) await worker.ask('renewTls', tls);
+      if (inForce !== undefined) await worker.ask('use', inForce);
+      if (isListening) await listenBy(worker);
+    },
+    onEnded(number) {
+      for (const buffer of [...Object.values(memory), ...shared.all]) SharedLock.releaseOf(buffer, number);
+      sums.ended(number);
+    },
+  });
+
+  async function listenBy(worker: RunningWorker<RatelimitTalk>): Promise<void> {
+    const port = await worker.ask('listen', address);
+    if (port === undefined) throw new Error('a worker ended before it listened');
+    address = { ...address, port };
+  }
+
+  async function renewTls(renewed: TlsOptions): Promise<void> {
+    const before = tls;
+    tls = renewed;
+    try {
+      await crew.askAll('renewTls', renewed);
+    } catch (error) {
+      tls = before;
+      throw error;
+    }
+  }
+
+  metrics.gauges.set('ratelimit.workers.serving', () => crew.running.size);
+  metrics.gauges.set('ratelimit.workers.restarts', () => crew.restarts);
+  if (settings.BACKEND_TYPE === 'memory') {
+    const counts = new SharedStore({ memory: memory.counts, worker: OWN_NUMBER, nowMs: Date.now });
+    metrics.gauges.set('ratelimit.memory.keys', () => counts.size);
+  }
+
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => crew.drain());
+  await crew.start();
+  const counting = setInterval(() => { void crew.askAll('count', undefined, ANSWER_MS); }, COUNT_EVERY_MS);
+  stack.defer(() => clearInterval(counting));
+  const following = tls === undefined ? undefined : followGrpcTls(settings, renewTls, log);
+  stack.defer(() => following?.close());
+
+  const open = stack.move();
+  let drained: Promise<void> | undefined;
+  const drain = (): Promise<void> => {
+    isDraining = true;
+    return drained ??= open.disposeAsync();
+  };
+  return {
+    async use(files) {
+      const before = inForce;
+      inForce = files;
+      try {
+        await crew.askAll('use', files);
+      } catch (error) {
+        inForce = before;
+        if (before !== undefined) await crew.askAll('use', before);
+        throw error;
+      }
+    },
+    async listen() {
+      isListening = true;
+      for (const worker of crew.running.values()) await listenBy(worker);
+      return address.port;
+    },
+    async isHealthy() {
+      if (isDraining) return false;
+      const answers = await crew.askAll('healthy', undefined, ANSWER_MS);
+      return answers.length > 0 && answers.every((isHealthy) => isHealthy === true);
+    },
+    answerJson: async (body, headers) => crew.askOne('json', { body, headers }),
+    limits: limitsOfCrew(crew),
+    async counted() { await crew.askAll('count', undefined, ANSWER_MS); },
+    drain, close: drain,
+  };
+}

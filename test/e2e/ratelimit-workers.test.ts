@@ -1,0 +1,184 @@
+/** Several workers of `sluice ratelimit` look like one: counts exact, pages summed, files and resets in all, one that dies is replaced. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { SILENT } from '../../src/cli/log.ts';
+import { controlPlane } from '../../src/cli/ratelimit/control-plane.ts';
+import { answerByWorkers } from '../../src/cli/ratelimit/supervisor.ts';
+import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import type { Inspection } from '../../src/ratelimit/inspection.ts';
+import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/server.ts';
+import { readSettings } from '../../src/ratelimit/settings.ts';
+import { dialGrpc } from '../../src/transport/index.ts';
+import { type RedisPart, startRedis } from '../parts/redis.ts';
+import { until } from './sluice.ts';
+
+const CONFIG = `
+domain: shop
+descriptors:
+  - key: user
+    rate_limit: { unit: day, requests_per_unit: 100 }
+  - key: many
+    rate_limit: { unit: day, requests_per_unit: 1000000 }
+  - key: local
+    rate_limit: { unit: day, requests_per_unit: 90, sluice: { outage: local } }
+`;
+
+let redis: RedisPart;
+let folder: string;
+let file: string;
+let threads: Worker[];
+const servers: RatelimitServer[] = [];
+const onWorker = (worker: Worker): void => { threads.push(worker); };
+
+beforeAll(async () => {
+  redis = await startRedis();
+  process.on('worker', onWorker);
+});
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.drain();
+  await rm(folder, { recursive: true });
+});
+afterAll(async () => {
+  process.off('worker', onWorker);
+  await redis.stop();
+});
+
+async function start(env: Readonly<Record<string, string>> = {}): Promise<RatelimitServer> {
+  threads = [];
+  folder = await mkdtemp(join(tmpdir(), 'sluice-ratelimit-'));
+  await mkdir(join(folder, 'config'));
+  file = join(folder, 'config/shop.yaml');
+  await writeFile(file, CONFIG);
+  const { settings, problems } = readSettings({
+    SLUICE_WORKERS: '3', RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: folder, SLUICE_REDIS_DEADLINE: '2s',
+    HOST: '127.0.0.1', PORT: '0', DEBUG_HOST: '127.0.0.1', DEBUG_PORT: '0', GRPC_HOST: '127.0.0.1', GRPC_PORT: '0', USE_PROMETHEUS: 'true', PROMETHEUS_ADDR: '127.0.0.1:0', ...env,
+  });
+  expect(problems).toEqual([]);
+  const server = await startRatelimit({ settings, log: SILENT, followXds: controlPlane(settings, SILENT), openAnswerer: async (metrics) => answerByWorkers(settings, metrics, SILENT) });
+  servers.push(server);
+  await until('it is healthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined));
+  return server;
+}
+
+/** How many of so many calls pass, over connections of their own. */
+async function passing(server: RatelimitServer, key: string, value: string, calls: number, connections = 12): Promise<number> {
+  const request = toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key, value }] }] }));
+  const passed = await Promise.all(Array.from({ length: connections }, async () => {
+    const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
+    const mine = Array.from({ length: calls / connections }, async () => fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', request, { timeoutMs: 5000 })));
+    const codes = (await Promise.all(mine)).map(({ overallCode }) => overallCode);
+    client.close();
+    return codes.filter((code) => code === Code.OK).length;
+  }));
+  return passed.reduce((sum, one) => sum + one, 0);
+}
+
+const page = async (port: number | undefined, path: string): Promise<string> => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+const valueOf = (text: string, series: string): number => Number(text.split('\n').find((line) => line.startsWith(`${series} `) || line.startsWith(`${series}: `))?.split(' ').at(-1));
+const metrics = async (server: RatelimitServer): Promise<string> => page(server.prometheusPort, '/metrics');
+
+const HITS = 'ratelimit_service_rate_limit_total_hits{domain="shop",key1="user"}';
+const CALLS = 'ratelimit_service_total_requests{grpc_method="ShouldRateLimit"}';
+
+test.each([['each hit counted', {}], ['in memory', { BACKEND_TYPE: 'memory' }]])('exactly the limit passes over many connections, and the pages are sums: %s', async (mode, env) => {
+  const server = await start(env);
+  expect(await passing(server, 'user', 'ann', 600)).toBe(100);
+  expect(await passing(server, 'user', 'ben', 60)).toBe(60);
+  const text = await metrics(server);
+  expect([valueOf(text, HITS), valueOf(text, CALLS)]).toEqual([660, 660]);
+  expect(valueOf(text, 'ratelimit_service_rate_limit_over_limit{domain="shop",key1="user"}')).toBe(500);
+  expect(valueOf(text, 'ratelimit_service_response_time_seconds_count{grpc_method="ShouldRateLimit"}')).toBe(660);
+  expect(valueOf(text, 'ratelimit_service_response_time_seconds_bucket{grpc_method="ShouldRateLimit",le="+Inf"}')).toBe(660);
+  expect([valueOf(text, 'ratelimit_service_config_load_success'), valueOf(text, 'ratelimit_workers_serving')]).toEqual([1, 3]);
+  expect(valueOf(await page(server.debugPort, '/stats'), 'ratelimit.service.rate_limit.shop.user.total_hits')).toBe(660);
+  if (mode === 'in memory') expect(valueOf(text, 'ratelimit_memory_keys')).toBe(2);
+  else expect(valueOf(text, 'ratelimit_redis_pool_cx_active')).toBe(3);
+});
+
+test('escrow in each worker: never more than the limit, and in the end all of it', async () => {
+  const server = await start({ SLUICE_ESCROW: 'true' });
+  let passed = await passing(server, 'user', 'ann', 600);
+  expect(passed).toBeLessThanOrEqual(100);
+  // What lies in one worker's chunk is given back, and admitted by whoever is asked.
+  await until('all of it is admitted', async () => {
+    passed += await passing(server, 'user', 'ann', 12);
+    return passed >= 100 ? true : undefined;
+  });
+  expect([passed, await passing(server, 'user', 'ann', 120)]).toEqual([100, 0]);
+});
+
+test('files are in force in all soon; bad ones change nothing, and count once', async () => {
+  const server = await start();
+  await writeFile(file, CONFIG.replace('requests_per_unit: 100 ', 'requests_per_unit: 30 '));
+  expect(await server.reload()).toBe(true);
+  expect(await passing(server, 'user', 'ann', 120)).toBe(30);
+  expect(await page(server.debugPort, '/rlconfig')).toContain('shop.user: unit=DAY requests_per_unit=30');
+  await writeFile(file, CONFIG.replace('unit: day', 'unit: eon'));
+  expect(await server.reload()).toBe(false);
+  expect(await passing(server, 'user', 'ben', 120)).toBe(30);
+  const text = await metrics(server);
+  expect([valueOf(text, 'ratelimit_service_config_load_success'), valueOf(text, 'ratelimit_service_config_load_error')]).toEqual([2, 1]);
+});
+
+test('a worker that dies is started again with what is in force; the others serve on, and no counter falls', async () => {
+  const server = await start();
+  await writeFile(file, CONFIG.replace('requests_per_unit: 100 ', 'requests_per_unit: 200 '));
+  await server.reload();
+  await passing(server, 'user', 'ann', 120);
+  const before = await metrics(server);
+  await threads[1]?.terminate();
+  const later = await until('it is started again', async () => {
+    const text = await metrics(server);
+    expect(valueOf(text, HITS)).toBeGreaterThanOrEqual(valueOf(before, HITS));
+    expect(valueOf(text, 'ratelimit_redis_pool_cx_total')).toBeGreaterThanOrEqual(3);
+    return threads.length === 4 && valueOf(text, 'ratelimit_workers_serving') === 3 ? text : undefined;
+  });
+  expect([valueOf(later, HITS), valueOf(later, 'ratelimit_workers_restarts')]).toEqual([120, 1]);
+  await until('it is healthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined));
+  expect(await passing(server, 'user', 'ben', 600, 24)).toBe(200);
+  expect(valueOf(await metrics(server), HITS)).toBe(720);
+});
+
+test('counts in memory outlive a worker', async () => {
+  const server = await start({ BACKEND_TYPE: 'memory' });
+  expect(await passing(server, 'user', 'ann', 60)).toBe(60);
+  await threads[0]?.terminate();
+  await until('it is started again', () => (threads.length === 4 ? true : undefined));
+  expect(await passing(server, 'user', 'ann', 120)).toBe(40);
+});
+
+test('a limit that is counted locally while Redis is away is one limit for all workers', async () => {
+  const own = await startRedis();
+  const server = await start({ REDIS_URL: `127.0.0.1:${own.port}`, SLUICE_REPLICAS: '3' });
+  await own.stop();
+  await until('it is unhealthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 500 ? true : undefined));
+  expect(await passing(server, 'local', 'ann', 240)).toBe(30);
+});
+
+test.each([['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]])('what all count and hold is told as one, and a reset takes it away in all: %s', async (_mode, env) => {
+  const server = await start({ LOCAL_CACHE_SIZE_IN_BYTES: '100000', ...env });
+  const about = async (what: string, key: string, method = 'GET'): Promise<Inspection> =>
+    (await fetch(`http://127.0.0.1:${server.debugPort}/limits/${what}?domain=shop&key=${key}&value=ann`, { method })).json() as Promise<Inspection>;
+  expect(await passing(server, 'many', 'ann', 1200)).toBe(1200);
+  expect(await about('inspect', 'many')).toMatchObject({ count: 1200, remaining: 998_800 });
+  expect(await about('reset', 'many', 'POST')).toMatchObject({ count: 1200 });
+  expect(await about('inspect', 'many')).toMatchObject({ count: 0, heldHere: 0, remaining: 1_000_000 });
+  for (let round = 0; round < 3; round++) {
+    expect(await passing(server, 'user', 'ann', 360)).toBeLessThanOrEqual(100);
+    await about('reset', 'user', 'POST');
+    expect(await passing(server, 'user', 'ann', 24)).toBe(24); // of none that remembers that it was over
+    await about('reset', 'user', 'POST');
+  }
+  expect((await about('explain', 'user')).limit?.requestsPerUnit).toBe(100);
+});
+
+test('/json is answered, and counted', async () => {
+  const server = await start();
+  const json = async (): Promise<Response> => fetch(`http://127.0.0.1:${server.httpPort}/json`, { method: 'POST', body: JSON.stringify({ domain: 'shop', descriptors: [{ entries: [{ key: 'user', value: 'ann' }], hitsAddend: '34' }] }) });
+  expect([(await json()).status, (await json()).status, (await json()).status]).toEqual([200, 200, 429]);
+  expect(valueOf(await metrics(server), HITS)).toBe(102);
+});
