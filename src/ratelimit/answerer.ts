@@ -43,6 +43,8 @@ export interface Answerer {
 
 /** Of one thread. */
 export interface OwnAnswerer extends Answerer {
+  /** As isHealthy, whether or not it listens. */
+  couldAnswer(): boolean;
   readonly limits: OwnLimitInspector;
 }
 
@@ -86,7 +88,7 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
       for (const escrow of stores.escrows) escrow.forget(key);
     },
   });
-  const isHealthy = (): boolean => !isDraining && stores.isHealthy() && algorithms.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
+  const couldAnswer = (): boolean => !isDraining && stores.isHealthy() && algorithms.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
 
   const open = stack.move();
   return {
@@ -100,11 +102,11 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
       if (newest === read) domains = read;
     },
     async listen() {
-      const listening = await options.listenGrpc(service, metrics, isHealthy);
+      const listening = await options.listenGrpc(service, metrics, couldAnswer);
       grpc = listening;
       return listening.port;
     },
-    isHealthy: () => grpc !== undefined && isHealthy(), limits,
+    isHealthy: () => grpc !== undefined && couldAnswer(), couldAnswer, limits,
     answerJson: (body, headers) => options.answerJson(service, body, headers),
     counted() {},
     async drain() {

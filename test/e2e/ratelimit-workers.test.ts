@@ -1,4 +1,5 @@
 /** Several workers of `sluice ratelimit` look like one: counts exact, pages summed, files and resets in all, one that dies is replaced. */
+import { createSocket } from 'node:dgram';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -135,10 +136,11 @@ test('a worker that dies is started again with what is in force; the others serv
     const text = await metrics(server);
     expect(valueOf(text, HITS)).toBeGreaterThanOrEqual(valueOf(before, HITS));
     expect(valueOf(text, 'ratelimit_redis_pool_cx_total')).toBeGreaterThanOrEqual(3);
+    expect((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status).toBe(200);
+    expect(await passing(server, 'many', 'ann', 12)).toBe(12);
     return threads.length === 4 && valueOf(text, 'ratelimit_workers_serving') === 3 ? text : undefined;
   });
   expect([valueOf(later, HITS), valueOf(later, 'ratelimit_workers_restarts')]).toEqual([120, 1]);
-  await until('it is healthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined));
   expect(await passing(server, 'user', 'ben', 600, 24)).toBe(200);
   expect(valueOf(await metrics(server), HITS)).toBe(720);
 });
@@ -174,6 +176,21 @@ test.each([['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]])('wh
     await about('reset', 'user', 'POST');
   }
   expect((await about('explain', 'user')).limit?.requestsPerUnit).toBe(100);
+});
+
+test('DogStatsD is told by one: each hit once, and gauges of all', async () => {
+  const dog = createSocket('udp4');
+  const lines: string[] = [];
+  dog.on('message', (packet) => { lines.push(...packet.toString().split('\n')); });
+  await new Promise<void>((resolve) => { dog.bind(0, '127.0.0.1', resolve); });
+  const server = await start({ USE_PROMETHEUS: 'false', USE_DOG_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(dog.address().port), STATS_FLUSH_INTERVAL: '100ms' });
+  expect(await passing(server, 'many', 'ann', 120)).toBe(120);
+  await until('gauges are told', () => (lines.includes('ratelimit.redis_pool.cx_active:3|g') ? true : undefined));
+  await server.drain(); // the last is told at the end
+  const sumOf = (name: string): number => lines.filter((line) => line.startsWith(`${name}:`)).reduce((sum, line) => sum + Number(/:(\d+)\|c/.exec(line)?.[1]), 0);
+  await until('all hits are told', () => (sumOf('ratelimit.service.rate_limit.shop.many.total_hits') === 120 ? true : undefined));
+  expect(sumOf('ratelimit_server.ShouldRateLimit.total_requests')).toBe(120);
+  dog.close();
 });
 
 test('/json is answered, and counted', async () => {

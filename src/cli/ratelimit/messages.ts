@@ -11,6 +11,9 @@ import type { MemoryWish } from '../workers/memory-of-all.ts';
 /** Given to a worker when it starts. */
 export interface WorkerData { readonly settings: Settings; readonly shared: SharedCounts }
 
+/** One that does not listen yet is asked by nobody. */
+export interface Health { readonly listens: boolean; readonly couldAnswer: boolean }
+
 interface AboutOne { readonly domain: string; readonly entries: Entries }
 
 /** What it has counted since it last told, and what its gauges show. */
@@ -23,7 +26,7 @@ export interface RatelimitTalk {
     readonly renewTls: { readonly given: TlsOptions; readonly answer: true };
     /** The port; harmless when repeated. */
     readonly listen: { readonly given: Address; readonly answer: number };
-    readonly healthy: { readonly given: undefined; readonly answer: boolean };
+    readonly health: { readonly given: undefined; readonly answer: Health };
     readonly json: { readonly given: { readonly body: string; readonly headers: RequestHeaders }; readonly answer: JsonAnswer };
     readonly explain: { readonly given: AboutOne; readonly answer: Explanation };
     readonly inspect: { readonly given: AboutOne; readonly answer: Inspection };

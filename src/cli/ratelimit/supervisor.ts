@@ -3,6 +3,7 @@
  * **In**: settings. **Out**: what looks like one answerer: what they count is summed, what they hold too. **Fails**: where one cannot
  * start, with nothing left running; one that ends by itself is started again and counted, and the others serve on.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SharedLock } from '../../adapters/shared-lock.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import type { Answerer } from '../../ratelimit/answerer.ts';
@@ -26,6 +27,9 @@ import type { RatelimitTalk, WorkerData } from './messages.ts';
 const COUNT_EVERY_MS = 1000;
 /** A worker that does not answer in time is left out of a page, and is not healthy. */
 const ANSWER_MS = 2000;
+/** A worker that is started again waits so long for its stores before it listens: meanwhile the others answer. */
+const REACH_MS = 2000;
+const LOOK_MS = 20;
 /** Beside those of the workers, which are from 1. */
 const OWN_NUMBER = -1;
 
@@ -55,13 +59,20 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
     async prepare(worker) {
       if (tls !== undefined) await worker.ask('renewTls', tls);
       if (inForce !== undefined) await worker.ask('use', inForce);
-      if (isListening) await listenBy(worker);
+      if (!isListening) return;
+      await reaches(worker);
+      await listenBy(worker);
     },
     onEnded(number) {
       for (const buffer of [...Object.values(memory), ...shared.all]) SharedLock.releaseOf(buffer, number);
       sums.ended(number);
     },
   });
+
+  async function reaches(worker: RunningWorker<RatelimitTalk>): Promise<void> {
+    const untilMs = performance.now() + REACH_MS;
+    while ((await worker.ask('health', undefined))?.couldAnswer === false && performance.now() < untilMs) await sleep(LOOK_MS);
+  }
 
   async function listenBy(worker: RunningWorker<RatelimitTalk>): Promise<void> {
     const port = await worker.ask('listen', address);
@@ -120,8 +131,8 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
     },
     async isHealthy() {
       if (isDraining) return false;
-      const answers = await crew.askAll('healthy', undefined, ANSWER_MS);
-      return answers.length > 0 && answers.every((isHealthy) => isHealthy === true);
+      const asked = (await crew.askAll('health', undefined, ANSWER_MS)).filter((health) => health?.listens !== false);
+      return asked.length > 0 && asked.every((health) => health?.couldAnswer === true);
     },
     answerJson: async (body, headers) => crew.askOne('json', { body, headers }),
     limits: limitsOfCrew(crew),

@@ -52,7 +52,7 @@ await work<RatelimitTalk>(async () => {
         address = given;
         return listening ??= answerer.listen();
       },
-      healthy: () => answerer.isHealthy(),
+      health: () => ({ listens: transport !== undefined, couldAnswer: answerer.couldAnswer() }),
       json: ({ body, headers }) => answerer.answerJson(body, headers),
       explain: ({ domain, entries }) => limits.explain(domain, entries),
       inspect: ({ domain, entries }) => limits.inspect(domain, entries),

@@ -1,0 +1,17 @@
+import { expect, test } from 'vitest';
+import { GaugeSums } from '../../../src/cli/ratelimit/gauge-sums.ts';
+
+test('what is so now goes with its worker; what only rises stays, and goes on from there', () => {
+  const gauges = new Map<string, () => number>();
+  const sums = new GaugeSums(gauges);
+  const shown = (): (number | undefined)[] => ['ratelimit.redis_pool.cx_active', 'ratelimit.redis_pool.trips'].map((name) => gauges.get(name)?.());
+  const told = (worker: number, active: number, trips: number): void => sums.told(worker, [['ratelimit.redis_pool.cx_active', active], ['ratelimit.redis_pool.trips', trips]]);
+  told(1, 1, 10);
+  told(2, 1, 5);
+  told(2, 1, 7);
+  expect(shown()).toEqual([2, 17]);
+  sums.ended(2);
+  expect(shown()).toEqual([1, 17]);
+  told(2, 1, 3);
+  expect(shown()).toEqual([2, 20]);
+});
