@@ -178,6 +178,21 @@ test('/json is one trace, of its headers where they say one', async () => {
   expect(named(followed, JSON_SPAN).attributes['response']).toMatch(/^overall_code:OK statuses:\{code:OK current_limit:\{requests_per_unit:3 unit:DAY\} limit_remaining:2 duration_until_reset:\{seconds:\d+\}\}$/);
 });
 
+test('each worker tells of its own calls, and all are one instance', async () => {
+  const { url, spans } = await collector();
+  const part = await start(url, { SLUICE_WORKERS: '2' });
+  const calls = Array.from({ length: 16 }, async (_, at) => ask(part, user(`of ${at}`), { traceparent: `00-${String(at + 1).padStart(32, '0')}-${SPAN}-01` }));
+  expect(await Promise.all(calls)).toEqual(calls.map(() => Code.OK));
+  const body = JSON.stringify({ domain: 'shop', descriptors: [{ entries: [{ key: 'user', value: 'json of one' }] }] });
+  expect((await fetch(`http://127.0.0.1:${part.httpPort}/json`, { method: 'POST', body, headers: { traceparent: `00-${TRACE}-${SPAN}-01` } })).status).toBe(200);
+  await part.stop();
+  const traces = Map.groupBy(spans.filter(({ name }) => name !== JSON_SPAN), ({ traceId }) => traceId);
+  for (const trace of traces.values()) expect(named(trace, TRIP)).toMatchObject({ parentSpanId: named(trace, EXECUTION).spanId });
+  expect(traces.size).toBe(17);
+  expect(named(spans, JSON_SPAN).traceId).toBe(TRACE);
+  expect(new Set(spans.map(({ resource }) => resource['service.instance.id'])).size).toBe(1);
+});
+
 describe('a collector', () => {
   test('that refuses hurts no answer, and is said once in a while', async () => {
     const { url, asked } = await collector('http', 400);
@@ -197,10 +212,10 @@ describe('a collector', () => {
     await until('it is said', () => (/takes no spans; they are lost.*ECONNREFUSED/.test(part.printed()) ? true : undefined));
   });
 
-  test.each(['hangs', 'is not there'])('that %s does not hold the drain', async (how) => {
+  test.each([['hangs', '1'], ['is not there', '1'], ['hangs', '2']])('that %s does not hold the drain: %s workers', async (how, workers) => {
     const url = how === 'hangs' ? (await collector('http', 'never')).url : `http://127.0.0.1:${await freePort()}`;
-    const part = await start(url, { OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
-    await ask(part, user(`held-${how}`));
+    const part = await start(url, { SLUICE_WORKERS: workers, OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
+    await ask(part, user(`held-${how}-${workers}`));
     await part.stop(60_000); // longer than a test may take: it ends by itself
     expect(part.printed()).toContain('the last spans are lost: the collector of traces did not take them in time');
   });

@@ -3,6 +3,7 @@
  * **In**: settings. **Out**: what looks like one answerer: what they count is summed, what they hold too. **Fails**: where one cannot
  * start, with nothing left running; one that ends by itself is started again and counted, and the others serve on.
  */
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SharedLock } from '../../adapters/shared-lock.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
@@ -37,6 +38,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
   const memory = { counts: sharedCounters(settings.BACKEND_TYPE === 'memory' ? settings.SLUICE_MAX_KEYS : 1), local: sharedCounters(LOCAL_KEYS) };
   const shared = createSharedMemory();
   const sums = new GaugeSums(metrics.gauges);
+  const instanceId = settings.TRACING_SERVICE_INSTANCE_ID || randomUUID(); // of all: the process is the instance
   let address = grpcAddress(settings);
   let tls = await grpcTls(settings);
   let inForce: readonly ConfigFile[] | undefined;
@@ -46,7 +48,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
   const crew = new Crew<RatelimitTalk>({
     count: settings.SLUICE_WORKERS, graceMs: GRACE_MS, log,
     start(number) {
-      const data: WorkerData = { settings, shared: { worker: number, ...memory } };
+      const data: WorkerData = { settings: { ...settings, TRACING_SERVICE_INSTANCE_ID: instanceId }, shared: { worker: number, ...memory } };
       return new RunningWorker<RatelimitTalk>({
         beside: import.meta.url, file: './worker', number, data,
         onTold(told) {

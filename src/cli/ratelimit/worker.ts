@@ -11,22 +11,24 @@ import { whyNotStarted } from './failure.ts';
 import { GRACE_MS, grpcAddress, openGrpcDoor } from './grpc-door.ts';
 import type { RatelimitTalk, WorkerData } from './messages.ts';
 import { ownLog } from './own-log.ts';
+import { ownTracing, tracingEnded } from './own-tracing.ts';
 
 const { settings, shared } = workerData as WorkerData;
 
 await work<RatelimitTalk>(async () => {
   const metrics = new RatelimitMetrics();
   const log = ownLog(settings).with({ worker: shared.worker });
+  const tracing = await ownTracing(settings, log);
   let address = grpcAddress(settings);
   let tls: TlsOptions | undefined;
   let transport: Transport | undefined;
   const answerer = await openAnswerer({
-    settings, metrics, answerJson, shared,
+    settings, metrics, shared, aroundRedis: tracing?.store, answerJson: tracing?.json(answerJson) ?? answerJson,
     openAlgorithms: async () => (await import('../open-algorithms.ts')).openAlgorithms(settings, log, {
       worker: { number: shared.worker, count: settings.SLUICE_WORKERS }, shared: memoryOfAll((wish, moved) => tell<RatelimitTalk>({ wish }, moved)),
     }),
     async listenGrpc(service, counting, isHealthy) {
-      const opened = transport = await openGrpcDoor({ service, metrics: counting, isHealthy, settings, address, tls, reusePort: true, tracing: undefined, log });
+      const opened = transport = await openGrpcDoor({ service, metrics: counting, isHealthy, settings, address, tls, reusePort: true, tracing, log });
       return { port: opened.port, drain: () => opened.drain(GRACE_MS) };
     },
   }).catch((error: unknown) => { throw whyNotStarted(error); });
@@ -67,6 +69,7 @@ await work<RatelimitTalk>(async () => {
       await answerer.drain();
       await answerer.close();
       count();
+      if (!await tracingEnded(tracing, log)) process.exit(); // of this thread
     },
   };
 });
