@@ -89,6 +89,15 @@ export class SharedPlaces {
     return at;
   }
 
+  /** As {@link placeOf}, of a name that has a place; no other loses its own. */
+  find(name: string): number | undefined {
+    const one = hash(name, this.#head[SEED_ONE] as number);
+    const other = hash(name, this.#head[SEED_OTHER] as number) | 1;
+    const first = ((one >>> 0) % this.#sets) * SET;
+    for (let place = first; place < first + SET; place++) if (this.#hashes[place * 2] === one && this.#hashes[place * 2 + 1] === other) return place * this.#perPlace;
+    return undefined;
+  }
+
   /** Random, so that nobody outside can choose names that share a place. The first worker does it. */
   #seed(): void {
     if (this.#head[SEED_ONE] !== 0) return;

@@ -52,8 +52,7 @@ export class SharedStore implements CountStore {
   }
 
   look(keys: readonly string[]): readonly number[] {
-    const nowMs = this.#nowMs();
-    return this.#places.within(() => keys.map((key) => this.#countOf(key, nowMs)));
+    return this.#places.within(() => keys.map((key) => this.#countOf(key)));
   }
 
   addIfAllFit(asks: readonly CountAsk[]): readonly number[] {
@@ -61,7 +60,7 @@ export class SharedStore implements CountStore {
     const sums = new Map<string, number>();
     for (const { key, hits } of asks) sums.set(key, (sums.get(key) ?? 0) + hits);
     return this.#places.within(() => {
-      const before = asks.map(({ key }) => this.#countOf(key, nowMs));
+      const before = asks.map(({ key }) => this.#countOf(key));
       const fits = asks.every(({ key, limit }, at) => (before[at] ?? 0) + (sums.get(key) ?? 0) <= limit);
       if (fits) for (const ask of asks) this.#add(ask, nowMs);
       return asks.map(({ hits }, at) => (before[at] ?? 0) + hits);
@@ -69,20 +68,17 @@ export class SharedStore implements CountStore {
   }
 
   giveBack(key: string, units: number): void {
-    const nowMs = this.#nowMs();
     this.#places.within(() => {
-      const at = this.#places.placeOf(key, nowMs) + 1;
-      const count = this.#values[at] as number;
-      if (count >= units) this.#values[at] = count - units;
+      const at = this.#places.find(key);
+      if (at !== undefined && (this.#values[at + 1] as number) >= units) (this.#values[at + 1] as number) -= units;
     });
   }
 
   async reset(keys: readonly string[]): Promise<void> {
-    const nowMs = this.#nowMs();
     this.#places.within(() => {
       for (const key of keys) {
-        const at = this.#places.placeOf(key, nowMs);
-        this.#values.fill(0, at, at + PER_PLACE);
+        const at = this.#places.find(key);
+        if (at !== undefined) this.#values.fill(0, at, at + PER_PLACE);
       }
     });
   }
@@ -98,7 +94,8 @@ export class SharedStore implements CountStore {
     return count;
   }
 
-  #countOf(key: string, nowMs: number): number {
-    return this.#values[this.#places.placeOf(key, nowMs) + 1] as number;
+  #countOf(key: string): number {
+    const at = this.#places.find(key);
+    return at === undefined ? 0 : this.#values[at + 1] as number;
   }
 }

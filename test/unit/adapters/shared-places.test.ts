@@ -64,6 +64,18 @@ test('a new name takes what is over; where nothing is, what ends first, and that
   expect(evicted()).toBe(1);
 });
 
+test('looking for a name takes nobody\'s place', () => {
+  const { one, other, evicted } = table(1); // one set
+  const places = Array.from({ length: 16 }, (_, name) => {
+    const at = one.placeOf(`name ${name}`, NOW);
+    one.values[at] = NOW + 1000;
+    return at;
+  });
+  expect(other.find('new')).toBeUndefined();
+  expect(places.map((_, name) => other.find(`name ${name}`))).toEqual(places);
+  expect(evicted()).toBe(0);
+});
+
 test('memory of another size is refused', () => {
   expect(() => new SharedPlaces({ memory: new SharedArrayBuffer(1000), worker: 1, perPlace: 3, onEvicted: () => {} })).toThrow('SharedPlaces.bytesFor(places, 3)');
 });
