@@ -78,7 +78,7 @@ export class AppliedLimits {
       return {
         hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
         currentLimit: { requestsPerUnit, unit, name }, metrics: this.#metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name,
-        ask: { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, startS), hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS }, startS,
+        ask: { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, startS), hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS, usedUntilS: isSliding ? limit.window.at(endsAtS).endsAtS : endsAtS }, startS,
         before: before === undefined ? undefined : { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, before.startS), endsAtS }, isCached: false, after: 0, algorithm: undefined, resetS: undefined,
       };
     });
@@ -93,7 +93,7 @@ export class AppliedLimits {
     return {
       hits, kind: 'limited', isQuota: limit.quota && !endsLease, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
       currentLimit: { requestsPerUnit, unit, name }, metrics: endsLease ? NOTHING.metrics : this.#metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name,
-      ask: { key: algorithm.key, hits, limit: algorithm.algorithm === 'gcra' ? algorithm.burst : requestsPerUnit, keptS: lengthS, endsAtS: nowS + lengthS }, startS: nowS,
+      ask: { key: algorithm.key, hits, limit: algorithm.algorithm === 'gcra' ? algorithm.burst : requestsPerUnit, keptS: lengthS, endsAtS: nowS + lengthS, usedUntilS: nowS + lengthS }, startS: nowS,
       before: undefined, isCached: false, after: 0, algorithm, resetS: undefined,
     };
   }
@@ -110,7 +110,7 @@ export class AppliedLimits {
     const { startS, endsAtS } = UNIT_WINDOWS[unit].at(nowS);
     return {
       hits, kind: 'limited', isQuota: this.#settings.quotaMode, isShadow: false, metadata: undefined, unit, outage: this.#settings.outage, currentLimit: { requestsPerUnit, unit, name: '' },
-      metrics: this.#metrics.rule(key), policy: key, ask: { key: this.#keyOf(domain, descriptor, undefined, lengthS, startS), hits, limit: requestsPerUnit, keptS: lengthS, endsAtS }, startS, before: undefined, isCached: false, after: 0,
+      metrics: this.#metrics.rule(key), policy: key, ask: { key: this.#keyOf(domain, descriptor, undefined, lengthS, startS), hits, limit: requestsPerUnit, keptS: lengthS, endsAtS, usedUntilS: endsAtS }, startS, before: undefined, isCached: false, after: 0,
       algorithm: undefined, resetS: undefined,
     };
   }
@@ -127,5 +127,5 @@ const UNIT_WINDOWS = Object.fromEntries(Object.values(Unit).map((unit) => [unit,
 const NOTHING: Applied = {
   hits: 0, kind: 'none', algorithm: undefined, resetS: undefined, isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, isCached: false, after: 0, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
   metrics: { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 },
-  ask: { key: '', hits: 0, limit: 0, keptS: 1, endsAtS: 0 },
+  ask: { key: '', hits: 0, limit: 0, keptS: 1, endsAtS: 0, usedUntilS: 0 },
 };

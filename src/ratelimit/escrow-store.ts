@@ -33,6 +33,7 @@ interface Lease {
   readonly key: string;
   readonly keptS: number;
   readonly endsAtS: number;
+  readonly usedUntilS: number;
   /** The last that was asked with. */
   limit: number;
   /** What the counter was at, as far as we know, up to the limit. */
@@ -219,14 +220,14 @@ export class EscrowStore implements CountStore {
     }
   }
 
-  #leaseOf({ key, limit, keptS, endsAtS }: CountAsk): Lease {
+  #leaseOf({ key, limit, keptS, endsAtS, usedUntilS }: CountAsk): Lease {
     const known = this.#leases.get(key);
     if (known !== undefined) {
       known.limit = limit;
       return known;
     }
     if (this.#leases.size >= this.#maxLeases) this.#forgetOne();
-    const lease: Lease = { key, keptS, endsAtS, limit, counted: 0, held: 0, chunk: 1, spentAtMs: 0, takenAtMs: NEVER, fullUntilMs: 0, wanted: 0, taking: undefined };
+    const lease: Lease = { key, keptS, endsAtS, usedUntilS, limit, counted: 0, held: 0, chunk: 1, spentAtMs: 0, takenAtMs: NEVER, fullUntilMs: 0, wanted: 0, taking: undefined };
     this.#leases.set(key, lease);
     return lease;
   }

@@ -1,6 +1,6 @@
 import type { CountAsk, CountStore } from './store.ts';
 
-interface Counter { count: number; endsAtS: number }
+interface Counter { count: number; usedUntilS: number }
 
 /** Counters that are looked at each time one is made: more than one, so that what is over goes faster than new ones come. */
 const SWEPT = 2;
@@ -55,11 +55,11 @@ export class MemoryStore implements CountStore {
     this.#counters.clear();
   }
 
-  #counterOf({ key, endsAtS }: CountAsk): Counter {
+  #counterOf({ key, usedUntilS }: CountAsk): Counter {
     const known = this.#counters.get(key);
     if (known !== undefined) return known;
     this.#sweep();
-    const counter = { count: 0, endsAtS };
+    const counter = { count: 0, usedUntilS };
     this.#counters.set(key, counter);
     return counter;
   }
@@ -74,8 +74,8 @@ export class MemoryStore implements CountStore {
         next = this.#round.next();
       }
       if (next.done === true) return;
-      const [key, { endsAtS }] = next.value;
-      if (endsAtS > nowS) {
+      const [key, { usedUntilS }] = next.value;
+      if (usedUntilS > nowS) {
         if (this.#counters.size < this.#maxKeys) continue;
         this.evicted++;
       }

@@ -2,7 +2,7 @@ import { SharedPlaces } from '../adapters/shared-places.ts';
 import { SettingError } from './setting-error.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
-/** Of a counter: when its window ends, in ms, and what it is at. */
+/** Of a counter: until when it is of use, in ms, and what it is at. */
 const PER_PLACE = 2;
 
 /** What the workers of a process count in, and which of them this one is (from 1). */
@@ -86,9 +86,9 @@ export class SharedStore implements CountStore {
   /** The memory is its giver's. */
   async close(): Promise<void> {}
 
-  #add({ key, hits, endsAtS }: CountAsk, nowMs: number): number {
+  #add({ key, hits, usedUntilS }: CountAsk, nowMs: number): number {
     const at = this.#places.placeOf(key, nowMs);
-    this.#values[at] ||= endsAtS * 1000; // from here on the place is its own
+    this.#values[at] ||= usedUntilS * 1000; // from here on the place is its own
     const count = (this.#values[at + 1] as number) + hits;
     this.#values[at + 1] = count;
     return count;

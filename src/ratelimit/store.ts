@@ -9,6 +9,8 @@ export interface CountAsk {
   readonly keptS: number;
   /** When the window ends, in seconds since 1970. */
   readonly endsAtS: number;
+  /** Until when its counter is of use, in seconds since 1970: a sliding limit looks at it for one window more. */
+  readonly usedUntilS: number;
 }
 
 export interface CountStore {

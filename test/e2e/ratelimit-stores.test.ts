@@ -51,7 +51,7 @@ describe.each(STORES)('%s', (_name, make) => {
     return store;
   };
   const run = randomUUID();
-  const ask = (key: string, hits: number, limit: number): CountAsk => ({ key: `${run}_${expect.getState().currentTestName?.length}_${key}`, hits, limit, keptS: 60, endsAtS: Math.floor(Date.now() / 1000) + 60 });
+  const ask = (key: string, hits: number, limit: number): CountAsk => ({ key: `${run}_${expect.getState().currentTestName?.length}_${key}`, hits, limit, keptS: 60, endsAtS: Math.floor(Date.now() / 1000) + 60, usedUntilS: Math.floor(Date.now() / 1000) + 60 });
   const one = async (store: CountStore, asked: CountAsk): Promise<boolean> => ((await store.add([asked]))[0] ?? Infinity) <= asked.limit;
 
   test('says what a counter is at, ask by ask', async () => {

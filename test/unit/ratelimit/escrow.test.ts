@@ -48,7 +48,10 @@ function fleet(replicas: number, random: Random) {
   const far = Array.from({ length: replicas }, () => new FarStore(counters, random));
   const own = far.map((store) => new EscrowStore(store, { nowMs: () => clock.nowMs }));
   stores.push(...own);
-  const ask = (key: string, hits: number, limit: number): CountAsk => ({ key: `${key}_${Math.floor(clock.nowMs / 1000 / WINDOW_S)}`, hits, limit, keptS: WINDOW_S, endsAtS: (Math.floor(clock.nowMs / 1000 / WINDOW_S) + 1) * WINDOW_S });
+  const ask = (key: string, hits: number, limit: number): CountAsk => {
+    const window = Math.floor(clock.nowMs / 1000 / WINDOW_S);
+    return { key: `${key}_${window}`, hits, limit, keptS: WINDOW_S, endsAtS: (window + 1) * WINDOW_S, usedUntilS: (window + 1) * WINDOW_S };
+  };
   const trips = (): number => far.reduce((sum, store) => sum + store.trips, 0);
   const settle = async (): Promise<void> => { for (let turn = 0; turn < 50; turn++) await Promise.resolve(); };
   /** Time goes on, and what is idle is given back. */
@@ -197,7 +200,7 @@ describe('clocks that differ', () => {
           const { store, nowMs } = replicas[random.below(replicas.length)] as (typeof replicas)[0];
           const window = Math.floor(nowMs() / 1000 / WINDOW_S);
           const key = `k_${window}`;
-          const [after = Infinity] = await store.add([{ key, hits: 1, limit, keptS: WINDOW_S, endsAtS: (window + 1) * WINDOW_S }]);
+          const [after = Infinity] = await store.add([{ key, hits: 1, limit, keptS: WINDOW_S, endsAtS: (window + 1) * WINDOW_S, usedUntilS: (window + 1) * WINDOW_S }]);
           if (after > limit) return;
           admitted.set(key, (admitted.get(key) ?? 0) + 1);
           times.push(clock.nowMs);

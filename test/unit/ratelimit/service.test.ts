@@ -201,12 +201,14 @@ describe('what the reference does not have', () => {
     const clock = { nowS: NOW_S - (NOW_S % 60) };
     const store = new MemoryStore({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
     const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: noAlgorithms, metrics: new RatelimitMetrics(), nowMs: () => clock.nowS * 1000, settings: SETTINGS, localCache: undefined });
-    const left = async (hits: number): Promise<number | 'over'> => {
-      const { statuses: [status] } = await service.shouldRateLimit({ domain: 'd', hits: 0, descriptors: [{ entries: [['user', 'a']], hits, override: undefined }] });
+    const left = async (hits: number, who = 'a'): Promise<number | 'over'> => {
+      const { statuses: [status] } = await service.shouldRateLimit({ domain: 'd', hits: 0, descriptors: [{ entries: [['user', who]], hits, override: undefined }] });
       return status?.code === Code.OVER_LIMIT ? 'over' : status?.remaining ?? -1;
     };
     expect(await left(10)).toBe(0);
+    for (const who of ['b', 'c', 'd']) expect(await left(10, who)).toBe(0);
     clock.nowS += 60;
+    for (const who of ['b', 'c', 'd']) expect(await left(1, who)).toBe('over'); // of each, whatever else begins anew
     expect(await left(1)).toBe('over'); // fixed windows would give it all again
     clock.nowS += 30;
     expect(await left(0)).toBe(4); // 10 - 10 * 1/2, and the hit that was refused is counted, as the reference counts
@@ -414,7 +416,7 @@ describe('memory', () => {
   test('is bounded, and forgets what is over first', () => {
     const clock = { nowMs: 0 };
     const store = new MemoryStore({ maxKeys: 100, nowMs: () => clock.nowMs });
-    const add = (key: string, endsAtS: number): void => void store.add([{ key, hits: 1, limit: 5, keptS: 10, endsAtS }]);
+    const add = (key: string, endsAtS: number): void => void store.add([{ key, hits: 1, limit: 5, keptS: 10, endsAtS, usedUntilS: endsAtS }]);
     for (let n = 0; n < 90; n++) add(`old ${n}`, 10);
     clock.nowMs = 11_000;
     for (let n = 0; n < 90; n++) add(`new ${n}`, 20);
