@@ -1,6 +1,8 @@
 /** Several workers of `sluice ratelimit` look like one: counts exact, pages summed, files and resets in all, one that dies is replaced. */
 import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
@@ -65,12 +67,15 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Rateli
   return server;
 }
 
+const CALL = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit';
+const requestOf = (key: string, value: string): Uint8Array => toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key, value }] }] }));
+
 /** How many of so many calls pass, over connections of their own. */
 async function passing(server: RatelimitServer, key: string, value: string, calls: number, connections = 12): Promise<number> {
-  const request = toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key, value }] }] }));
+  const request = requestOf(key, value);
   const passed = await Promise.all(Array.from({ length: connections }, async () => {
     const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
-    const mine = Array.from({ length: calls / connections }, async () => fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', request, { timeoutMs: 5000 })));
+    const mine = Array.from({ length: calls / connections }, async () => fromBinary(RateLimitResponseSchema, await client.unary(CALL, request, { timeoutMs: 5000 })));
     const codes = (await Promise.all(mine)).map(({ overallCode }) => overallCode);
     client.close();
     return codes.filter((code) => code === Code.OK).length;
@@ -83,14 +88,14 @@ const valueOf = (text: string, series: string): number => Number(text.split('\n'
 const metrics = async (server: RatelimitServer): Promise<string> => page(server.prometheusPort, '/metrics');
 
 const HITS = 'ratelimit_service_rate_limit_total_hits{domain="shop",key1="user"}';
-const CALLS = 'ratelimit_service_total_requests{grpc_method="ShouldRateLimit"}';
+const ANSWERED = 'ratelimit_service_total_requests{grpc_method="ShouldRateLimit"}';
 
 test.each([['each hit counted', {}], ['in memory', { BACKEND_TYPE: 'memory' }]])('exactly the limit passes over many connections, and the pages are sums: %s', async (mode, env) => {
   const server = await start(env);
   expect(await passing(server, 'user', 'ann', 600)).toBe(100);
   expect(await passing(server, 'user', 'ben', 60)).toBe(60);
   const text = await metrics(server);
-  expect([valueOf(text, HITS), valueOf(text, CALLS)]).toEqual([660, 660]);
+  expect([valueOf(text, HITS), valueOf(text, ANSWERED)]).toEqual([660, 660]);
   expect(valueOf(text, 'ratelimit_service_rate_limit_over_limit{domain="shop",key1="user"}')).toBe(500);
   expect(valueOf(text, 'ratelimit_service_response_time_seconds_count{grpc_method="ShouldRateLimit"}')).toBe(660);
   expect(valueOf(text, 'ratelimit_service_response_time_seconds_bucket{grpc_method="ShouldRateLimit",le="+Inf"}')).toBe(660);
@@ -176,6 +181,22 @@ test.each([['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]])('wh
     await about('reset', 'user', 'POST');
   }
   expect((await about('explain', 'user')).limit?.requestsPerUnit).toBe(100);
+});
+
+test('while it drains it is unhealthy, and calls in flight are answered', async () => {
+  const server = await start();
+  const session = connect(`http://127.0.0.1:${server.grpcPort}`);
+  const call = session.request({ ':method': 'POST', ':path': CALL, 'content-type': 'application/grpc', te: 'trailers' });
+  const trailers = once(call, 'trailers') as Promise<[Record<string, string>]>;
+  call.resume();
+  await new Promise((resolve) => { session.ping(resolve); }); // what came before it has been read
+  const draining = server.drain();
+  await until('it is unhealthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 500 ? true : undefined));
+  const request = requestOf('user', 'ann');
+  call.end(Buffer.concat([Buffer.from([0, 0, 0, 0, request.length]), request]));
+  expect((await trailers)[0]['grpc-status']).toBe('0');
+  session.close();
+  await draining;
 });
 
 test('DogStatsD is told by one: each hit once, and gauges of all', async () => {
