@@ -30,6 +30,12 @@ descriptors:
     rate_limit: { unit: day, requests_per_unit: 90, sluice: { outage: local } }
 `;
 
+const ALGORITHMS = `${CONFIG}  - key: log
+    rate_limit: { requests_per_unit: 30, sluice: { algorithm: log, per: 1d } }
+  - key: burst
+    rate_limit: { requests_per_unit: 1, sluice: { algorithm: gcra, per: 1d, burst: 40 } }
+`;
+
 let redis: RedisPart;
 let folder: string;
 let file: string;
@@ -156,6 +162,20 @@ test('counts in memory outlive a worker', async () => {
   await threads[0]?.terminate();
   await until('it is started again', () => (threads.length === 4 ? true : undefined));
   expect(await passing(server, 'user', 'ann', 120)).toBe(40);
+});
+
+test.each([['in Redis', {}], ['in memory', { BACKEND_TYPE: 'memory' }]])('limits that are no windows come with a reload, and are those of one server: %s', async (_mode, env) => {
+  const server = await start(env);
+  await writeFile(file, ALGORITHMS);
+  expect(await server.reload()).toBe(true);
+  await until('it is healthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined));
+  expect([await passing(server, 'log', 'ann', 120), await passing(server, 'burst', 'ann', 120)]).toEqual([30, 40]);
+  const inspected = async (key: string): Promise<Inspection> => (await fetch(`http://127.0.0.1:${server.debugPort}/limits/inspect?domain=shop&key=${key}&value=ann`)).json() as Promise<Inspection>;
+  expect([await inspected('log'), await inspected('burst')]).toMatchObject([{ count: 30, remaining: 0 }, { count: 40, remaining: 0 }]);
+  await threads[0]?.terminate();
+  await until('it is started again', () => (threads.length === 4 ? true : undefined));
+  await fetch(`http://127.0.0.1:${server.debugPort}/limits/reset?domain=shop&key=log&value=ann`, { method: 'POST' });
+  expect([await passing(server, 'log', 'ann', 120), await passing(server, 'burst', 'ann', 12)]).toEqual([30, 0]);
 });
 
 test('a limit that is counted locally while Redis is away is one limit for all workers', async () => {
