@@ -87,7 +87,9 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(await ask(['ann'])).toEqual([18]);
     await new Promise((resolve) => { setTimeout(resolve, 500); }); // the replica has it
     await sentinel.master.kill();
-    const left = await until('an answer of the new master', async () => ask(['ann']).catch(() => undefined), 60_000);
+    let why: unknown;
+    const left = await until('an answer of the new master', async () => ask(['ann']).catch((error: unknown): undefined => void (why = error)), 60_000)
+      .catch((error: unknown) => { throw new Error(`${String(error)}; last: ${String(why)}; the sentinel printed:\n${sentinel.printed()}`); });
     expect(left[0]).toBeLessThan(18);
   }, 90_000); // a sentinel that finds no good replica tries again later
 

@@ -40,7 +40,7 @@ export async function startRedisCluster(): Promise<RedisClusterPart> {
   return { nodes, url: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','), stop: async () => { await Promise.all(nodes.map(async (node) => node.stop())); } };
 }
 
-export interface SentinelPart { readonly master: RedisPart; readonly replica: RedisPart; /** As REDIS_URL wants it. */ readonly url: string; stop(): Promise<void> }
+export interface SentinelPart { readonly master: RedisPart; readonly replica: RedisPart; /** As REDIS_URL wants it. */ readonly url: string; /** By the sentinel. */ printed(): string; stop(): Promise<void> }
 
 /** A master, a replica of it, and one sentinel that promotes the replica within about two seconds. */
 export async function startRedisSentinel(): Promise<SentinelPart> {
@@ -60,7 +60,7 @@ export async function startRedisSentinel(): Promise<SentinelPart> {
   await untilReady('the replica', replica, async () => /master_link_status:up/.test(await copy.info('replication')));
   copy.disconnect();
   return {
-    master, replica, url: `mymaster,127.0.0.1:${port}`,
+    master, replica, url: `mymaster,127.0.0.1:${port}`, printed: () => sentinel.printed(),
     stop: async () => {
       await sentinel.stop();
       await Promise.all([master.stop(), replica.stop()]);
