@@ -20,6 +20,8 @@ export interface ConnectionOptions {
 }
 
 const LONGEST_PAUSE_MS = 1000;
+/** The client has ended for good, by itself: it is started again. */
+const AGAIN_MS = 200;
 /** What ioredis says when `commandTimeout` is over. */
 const TIMED_OUT = 'Command timed out';
 
@@ -51,6 +53,9 @@ export function openConnection({ redis: { shown, cluster, ...options }, timeoutM
   });
   redis.on('error', (error: Error) => down(error.message));
   redis.on('close', () => down(isUp ? 'the connection is closed' : why));
+  let isClosed = false;
+  let again: NodeJS.Timeout | undefined;
+  redis.on('end', () => { if (!isClosed) again = setTimeout(() => { redis.connect().catch(() => undefined); }, AGAIN_MS); });
 
   const unavailable = (reason: string, cause?: unknown): Unavailable => new Unavailable(`Redis at ${shown}: ${reason}`, 0, { cause });
 
@@ -73,6 +78,8 @@ export function openConnection({ redis: { shown, cluster, ...options }, timeoutM
       if (!isUp) await Promise.race(['ready', 'close'].map((event) => once(redis, event, { signal }))).catch(() => undefined);
     },
     close() {
+      isClosed = true;
+      clearTimeout(again);
       redis.disconnect();
       streamOf()?.destroy();
     },

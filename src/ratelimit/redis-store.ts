@@ -64,6 +64,7 @@ export class RedisStore implements CountStore {
   trips = 0;
   readonly #guard: Guard;
   #hung: NodeJS.Timeout | undefined;
+  #again: NodeJS.Timeout | undefined;
   #pipe: RedisPipe | undefined;
   #isClosed = false;
 
@@ -84,6 +85,8 @@ export class RedisStore implements CountStore {
       this.connections.active = 0;
       this.#down(this.isHealthy ? 'the connection is closed' : this.#why);
     });
+    // The client ends for good where a sentinel tells of a failover while it connects.
+    redis.on('end', () => { if (!this.#isClosed) this.#again = setTimeout(() => { redis.connect().catch(() => undefined); }, AGAIN_MS); });
   }
 
   get breaker(): Breaker {
@@ -126,6 +129,7 @@ export class RedisStore implements CountStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#hung);
+    clearTimeout(this.#again);
     this.#pipe?.close();
     this.#redis.disconnect();
   }

@@ -135,3 +135,14 @@ describe.each(STORES)('%s', (_name, make) => {
     expect(await store.add([ask('k', 1, 5)])).toEqual([1]);
   });
 });
+
+test.each([['SINGLE', () => `127.0.0.1:${redis.port}`], ['CLUSTER', () => cluster.url]])('%s: a client that has ended, though nobody closed it, is started again', async (type, url) => {
+  const client = connectRedis({ ...PLACE, type, url: url() });
+  const store = new RedisStore(client, { jitterMaxS: 0, timeoutMs: 2000 });
+  opened.push(store);
+  await until('Redis is there', () => (store.isHealthy ? true : undefined));
+  client.disconnect(); // as it does itself where a sentinel tells of a failover while it connects
+  await until('it is away', () => (store.isHealthy ? undefined : true));
+  await until('it is there again', () => (store.isHealthy ? true : undefined));
+  expect(await store.look(['k'])).toEqual([0]);
+});
