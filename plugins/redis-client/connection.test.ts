@@ -1,9 +1,9 @@
+import { z } from 'zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from 'sluice/plugin/testing';
 import { type RedisClusterPart, startRedisCluster } from '../../test/parts/redis-kinds.ts';
 import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
-import { configSchema } from '../quota-redis/config.ts';
-import { connectionOptions } from './config.ts';
+import { connectionOptions, redisShape } from './config.ts';
 import { openConnection } from './connection.ts';
 
 let single: RedisPart;
@@ -18,7 +18,7 @@ const CONFIGS = {
 
 test.each(Object.entries(CONFIGS))('%s: a client that has ended, though nobody closed it, is started again', async (_name, config) => {
   const told: boolean[] = [];
-  const redis = await connectionOptions(configSchema.parse(config()), '/');
+  const redis = await connectionOptions(z.object(redisShape).parse(config()), '/');
   const connection = openConnection({ redis, timeoutMs: 2000, onReady: (isReady) => told.push(isReady) });
   await eventually(async () => expect(await connection.ask(async (client) => client.get('k'))).toBeNull());
   await connection.ask(async (client) => client.disconnect()); // as it does itself where a sentinel tells of a failover while it connects

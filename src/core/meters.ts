@@ -32,6 +32,8 @@ export class RuleMeters {
   shadow = 0;
   /** A part of it failed: match, input, action. */
   failed = 0;
+  /** Counted in the place of its handler, which failed. */
+  local = 0;
   /** Its failure was answered as an error. */
   errors = 0;
   /** Texts and fields that failed. */

@@ -20,6 +20,7 @@ const RULE_COUNTERS: readonly (readonly [name: string, help: string, read: (mete
   ['sluice_rule_denied_total', 'Calls that the rule decided by refusing.', ({ denied }) => denied],
   ['sluice_rule_shadow_total', 'Calls that the rule would have refused, were it enforced.', ({ shadow }) => shadow],
   ['sluice_rule_failed_total', 'Calls in which a part of the rule failed: match, input, handler or text.', ({ failed }) => failed],
+  ['sluice_rule_local_total', 'Calls that another handler counted for the rule, since its own could not be asked.', ({ local }) => local],
   ['sluice_rule_errors_total', 'Calls that the rule\'s failure answered with an error.', ({ errors }) => errors],
   ['sluice_rule_text_failures_total', 'Texts and fields of the rule that failed.', ({ texts }) => texts],
   ['sluice_rule_by_failures_total', 'Failures of the rule\'s `by`: the call was outside the percentage.', ({ by }) => by],

@@ -8,6 +8,8 @@ const POLICY = `
 handlers:
   limits: { adapter: quota-redis, config: { url: { $env: REDIS_URL } }, deadline: 40ms, breaker: { failures: 3, openFor: 300ms } }
   blocked: { adapter: check-list, config: { kind: prefix, values: [/blocked] } }
+  near: { adapter: quota-memory, config: {} }
+  shared: { adapter: quota-redis, config: { url: { $env: REDIS_URL } }, deadline: 40ms, breaker: { failures: 3, openFor: 300ms }, local: { handler: near, replicas: 2 } }
 rules:
   - name: blocked
     check: { handler: blocked, params: { blocks: true }, input: { value: request.url_path } }
@@ -22,6 +24,10 @@ rules:
     match: request.url_path == "/error"
     quota: { handler: limits, limit: 2, per: 1h, key: [] }
     onError: { handler: error }
+  - name: goes-on
+    match: request.url_path == "/local"
+    quota: { handler: shared, limit: 5, per: 1h, key: [] }
+    onError: { handler: local }
   - name: per-user
     match: ratelimit.domain == "edge"
     quota: { handler: limits, limit: 2, per: 1h, key: [ratelimit.descriptor.user] }
@@ -67,8 +73,10 @@ async function enforcedAgain(path: string): Promise<void> {
   });
 }
 
-/** While Redis cannot answer, each rule comes to what its onError says, and none waits long. */
-async function holdsWithout(): Promise<void> {
+/** While Redis cannot answer, each rule comes to what its onError says, and none waits long. `leftHere`: of what is counted locally. */
+async function holdsWithout(leftHere: number): Promise<void> {
+  const local = await Promise.all(Array.from({ length: 9 }, async () => (await ask('/local')).status));
+  expect([local.filter((status) => status === 200).length, local.filter((status) => status === 429).length]).toEqual([leftHere, 9 - leftHere]);
   const began = await errors();
   const seen: Seen[] = [];
   for (let call = 0; call < 6; call += 1) {
@@ -93,7 +101,7 @@ describe('Redis behind quotas', () => {
   test('hung: each onError holds within the deadline; then it recovers by itself', async () => {
     redis.freeze();
     try {
-      await holdsWithout();
+      await holdsWithout(3); // of 5, this replica's part
     } finally {
       redis.thaw();
     }
@@ -104,7 +112,7 @@ describe('Redis behind quotas', () => {
 
   test('killed: the same; started again, it counts anew', async () => {
     await redis.kill();
-    await holdsWithout();
+    await holdsWithout(0);
     redis = await startRedis({ port: redis.port });
     await enforcedAgain('/open');
     await enforcedAgain('/error');

@@ -1,4 +1,4 @@
-import { CALLER_WAITS_MS, MARGIN_MS } from '../capabilities.ts';
+import { CALLER_WAITS_MS, LOCAL_MS, MARGIN_MS } from '../capabilities.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Caller } from '../call.ts';
 
@@ -26,6 +26,11 @@ export class CallScope {
     }
     return this.#endsAtMs;
   }
+}
+
+/** For what is asked in the place of a handler that has failed, perhaps with all the time that there was. */
+export function scopeOfLocal({ id, kind, caller: { signal }, endsAtMs }: CallScope): CallScope {
+  return new CallScope(id, kind, { remainingMs: Math.max(LOCAL_MS, endsAtMs - performance.now()) + MARGIN_MS, signal });
 }
 
 /** Of work that nobody waits for: writing reports. */

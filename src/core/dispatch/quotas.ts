@@ -13,7 +13,7 @@ import type { LiveHandler } from '../snapshot/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, type RuleOutcome, fail } from '../verdict/outcome.ts';
 import { quotaOutput } from '../verdict/quota-output.ts';
-import type { CallScope } from './call-scope.ts';
+import { type CallScope, scopeOfLocal } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import { hasKeys, quotaAskOf } from './quota-ask.ts';
 
@@ -94,11 +94,36 @@ function charge(group: readonly QuotaEntry[], scope: CallScope): Promise<void> |
   const { asks, places } = merged(group);
   const { gate, spec, charge: chargeHandler } = first.handler;
   const answers = gate.ask(chargeHandler, asks, scope, deadlineOf('quota', scope.kind, spec.deadlineMs), wrongAnswers);
-  if (!(answers instanceof Promise)) {
+  return answers instanceof Promise ? answers.then((late) => settle(group, places, late, scope)) : settle(group, places, answers, scope);
+}
+
+function settle(group: readonly QuotaEntry[], places: readonly number[], answers: readonly QuotaAnswer[] | Failure, scope: CallScope): Promise<void> | undefined {
+  if (!(answers instanceof Failure)) {
     take(group, places, answers);
     return undefined;
   }
-  return answers.then((late) => take(group, places, late));
+  const local = group.filter(({ outcome: { prepared } }) => prepared.local !== undefined);
+  for (const { outcome } of group) if (outcome.prepared.local === undefined) fail(outcome, 'handler', outcome.prepared.rule.onError.handler, answers.why);
+  return isRefused(group) ? undefined : chargeLocally(local, answers, scope);
+}
+
+/** Each replica admits its part of the limit. All are of one handler, so one other counts for it. */
+function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallScope): Promise<void> | undefined {
+  const local = group[0]?.outcome.prepared.local;
+  if (local === undefined) return undefined;
+  const { handler: { gate, spec, charge: chargeHandler }, replicas } = local;
+  const { asks, places } = merged(group);
+  const buckets = group.map(({ outcome: { prepared } }) => prepared.local?.bucket);
+  const parts = asks.map((ask, at): QuotaAsk => ({ ...ask, bucket: buckets[places.indexOf(at)], limit: Math.ceil(ask.limit / replicas), burst: Math.ceil(ask.burst / replicas) }));
+  const settleLocal = (answers: readonly QuotaAnswer[] | Failure): undefined => {
+    if (!(answers instanceof Failure)) {
+      for (const { outcome: { prepared } } of group) prepared.meters.local++;
+      take(group, places, answers);
+    } else for (const { outcome } of group) fail(outcome, 'handler', outcome.prepared.rule.onError.handler, `${away.why}; ${answers.why}`);
+    return undefined;
+  };
+  const answers = gate.ask(chargeHandler, parts, scopeOfLocal(scope), deadlineOf('quota', scope.kind, spec.deadlineMs), wrongAnswers);
+  return answers instanceof Promise ? answers.then(settleLocal) : settleLocal(answers);
 }
 
 /** Each counter once, with its largest cost; where rules that share it differ, the tightest limit. */
@@ -119,11 +144,7 @@ function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; read
   return { asks, places };
 }
 
-function take(group: readonly QuotaEntry[], places: readonly number[], answers: readonly QuotaAnswer[] | Failure): void {
-  if (answers instanceof Failure) {
-    for (const { outcome } of group) fail(outcome, 'handler', outcome.prepared.rule.onError.handler, answers.why);
-    return;
-  }
+function take(group: readonly QuotaEntry[], places: readonly number[], answers: readonly QuotaAnswer[]): void {
   for (const [index, entry] of group.entries()) entry.answer = answers[places[index] ?? 0];
   const refused = group.filter(({ answer }) => answer?.granted === false);
   if (refused.length === 0) {

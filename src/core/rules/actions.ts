@@ -113,6 +113,9 @@ export class ActionReader {
     const limitNode = fields.required('limit', 'how much may pass in a period, such as 100');
     const keyNode = fields.required('key', 'a list of expressions, each value of which has a count of its own; [] is one for all');
     const algorithm = this.#algorithm(fields);
+    if (serves !== undefined && algorithm !== undefined && !serves.algorithms.includes(algorithm)) {
+      this.#findings.error('RULES_CAPABILITY', fields.node('algorithm')?.place ?? fields.place, `${handler?.spec.name} is a ${handler?.spec.adapter}, which counts by ${serves.algorithms.join(', ')}, not ${algorithm}`);
+    }
     const number = (what: string, given: Node | undefined): Compiled | undefined => (given === undefined ? undefined
       : expressionOf(given, what, this.#attributes, this.#findings, { given: this.#given, isQuota: true, accept: ({ kind }) => ['int', 'uint', 'double', 'dyn'].includes(kind), wanted: 'a number' }));
     const limit = number('limit', limitNode);

@@ -18,7 +18,7 @@ import type { HandlerSpec } from './policy.ts';
 export interface Adapters { get(name: string): Adapter | undefined; names(): Iterable<string> }
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'run'];
+const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run'];
 
 export interface LoadedHandler { readonly spec: HandlerSpec; readonly adapter: Adapter }
 
@@ -29,6 +29,7 @@ export class HandlersSection {
   /** Those that a rule has named. */
   readonly used = new Set<string>();
   readonly files: string[] = [];
+  readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
   /** What stands after `$env` or `$file` and could not be had: told once, not by the schema again. */
   readonly #unresolved = new Set<Node>();
   readonly #adapters: Adapters;
@@ -56,6 +57,7 @@ export class HandlersSection {
 
   /** After all rules. */
   end(): void {
+    for (const { of, name, place } of this.#locals) this.#checkLocal(of, name, place);
     for (const [name, place] of this.names) if (!this.used.has(name)) this.#findings.warn('RULES_UNUSED', place, `no rule uses the handler ${name}; remove it, or name it in a rule`);
   }
 
@@ -65,6 +67,7 @@ export class HandlersSection {
     const run = fields.word('run', ['inline', 'worker']);
     if (run === 'worker') this.#findings.error('RULES_LATER', fields.node('run')?.place ?? fields.place, 'run: worker comes with a later release; leave it out');
     const breaker = fields.map('breaker', 'breaker')?.only(['failures', 'openFor']);
+    const local = this.#local(name, fields);
     const batch = fields.map('batch', 'batch')?.only(['max', 'maxAge', 'maxBytes']);
     const batchSpec = { max: batch?.wholeNumber('max', 1), maxAgeMs: batch?.spanMs('maxAge', ['ms', 's', 'm']), maxBytes: batch?.wholeNumber('maxBytes', 1) };
     if (adapterName === undefined) return;
@@ -88,9 +91,30 @@ export class HandlersSection {
       concurrency: fields.wholeNumber('concurrency', 1) ?? 256,
       queue: fields.wholeNumber('queue', 0) ?? 1024,
       breaker: { failures: breaker?.wholeNumber('failures', 1) ?? 10, openForMs: breaker?.spanMs('openFor', ['ms', 's', 'm']) ?? 1000 },
+      local,
       batch: Object.fromEntries(Object.entries({ ...adapter.serves.report?.batch, ...Object.fromEntries(Object.entries(batchSpec).filter(([, value]) => value !== undefined)) }).filter(([, value]) => value !== undefined)),
     };
     this.handlers.set(name, { spec, adapter });
+  }
+
+  #local(name: string, fields: Fields): HandlerSpec['local'] {
+    const local = fields.map('local', 'local')?.only(['handler', 'replicas']);
+    if (local === undefined) return undefined;
+    local.required('handler', 'the name of a handler that counts while this one cannot be asked, such as one of quota-memory');
+    local.required('replicas', 'how many servers share a limit: each has its part of it');
+    const handler = local.text('handler');
+    const replicas = local.wholeNumber('replicas', 1);
+    if (handler === undefined || replicas === undefined) return undefined;
+    this.used.add(handler);
+    this.#locals.push({ of: name, name: handler, place: local.node('handler')?.place ?? local.place });
+    return { handler, replicas };
+  }
+
+  #checkLocal(of: string, name: string, place: Place): void {
+    if (!this.names.has(name)) return this.#findings.error('RULES_UNKNOWN_HANDLER', place, `no handler is named ${name}${meant(name, this.names.keys())}`);
+    const handler = this.handlers.get(name);
+    if (name === of) this.#findings.error('RULES_VALUE', place, `${name} cannot count in its own place; name another handler`);
+    else if (handler !== undefined && handler.adapter.serves.quota === undefined) this.#findings.error('RULES_CAPABILITY', place, `${name} is a ${handler.spec.adapter}, which serves ${Object.keys(handler.adapter.serves).join(', ')}, not quota`);
   }
 
   /** `{ $env: NAME }` and `{ $file: PATH }` anywhere in a config; `shown` keeps them as they are written. */

@@ -17,6 +17,8 @@ export interface HandlerSpec {
   readonly concurrency: number;
   readonly queue: number;
   readonly breaker: { readonly failures: number; readonly openForMs: number };
+  /** What counts in its place while it cannot be asked, for rules that say so: each of the replicas has its part of a limit. */
+  readonly local: { readonly handler: string; readonly replicas: number } | undefined;
   readonly batch: { readonly max?: number; readonly maxAgeMs?: number; readonly maxBytes?: number };
 }
 

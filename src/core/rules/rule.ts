@@ -116,7 +116,8 @@ export interface Rule {
    * `input` is `undefined` where a quota rule says nothing of it: each part then has its own default (match: as if it matched;
    * key: "absent" is a value of its own; limit, cost, burst: `deny`). For all other rules the word is there.
    */
-  readonly onError: { readonly input: ErrorWord | undefined; readonly handler: ErrorWord };
+  /** `local`: another handler counts in the place of one that fails; `handler` is for when that fails, too. */
+  readonly onError: { readonly input: ErrorWord | undefined; readonly handler: ErrorWord; readonly local: boolean };
   readonly mode: Mode;
   /** Of reports; `undefined`: all. */
   readonly sample: { readonly percent: number; readonly by: Compiled | undefined } | undefined;

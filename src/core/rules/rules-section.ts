@@ -18,7 +18,7 @@ import type { HandlersSection } from './handlers-section.ts';
 import { meant } from '../../attributes/nearest.ts';
 import { type Node, type Place, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
-import type { Changes, EnrichOutput, Mode, Rule } from './rule.ts';
+import type { Changes, EnrichOutput, Mode, QuotaAction, Rule } from './rule.ts';
 
 const KEYS = ['name', 'description', 'match', 'calls', ...ACTION_KINDS, 'onAllow', 'onDeny', 'onError', 'mode', 'sample'];
 
@@ -103,12 +103,13 @@ export class RulesSection {
       if (calls.has('http') && !calls.has('tcp')) findings.warn('RULES_TCP_OPEN', fields.place, `${name} closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used`);
     }
     if (action?.kind === 'quota' && actionNode !== undefined) this.#counter(name, action, actionNode);
+    const onError = onErrorOf(fields.node('onError'), kind, action?.kind === 'allow' && action.ask !== undefined, findings);
+    if (onError.local && action?.kind === 'quota') this.#local(action, fields.node('onError')?.place ?? fields.place);
     this.rules.push({
       index: this.rules.length, name, description: fields.text('description'),
       position: fields.place.source.positionAt(fields.place.start),
       calls, match, action, onAllow, onDeny,
-      onError: onErrorOf(fields.node('onError'), kind, action?.kind === 'allow' && action.ask !== undefined, findings),
-      mode: this.#mode(fields), sample: this.#sample(fields), out: out.out,
+      onError, mode: this.#mode(fields), sample: this.#sample(fields), out: out.out,
     });
   }
 
@@ -125,6 +126,17 @@ export class RulesSection {
     const known = this.#counters.get(id);
     if (known === undefined) this.#counters.set(id, { perMs, zone, algorithm, name });
     else if (known.perMs !== perMs || known.zone !== zone || known.algorithm !== algorithm) this.#context.findings.error('RULES_COUNTER', node.place, `${name} shares the counter ${counter} with ${known.name}, but not its per, zone and algorithm; make them equal, or name another counter`);
+  }
+
+  #local({ handler: name, algorithm }: QuotaAction, place: Place): void {
+    const { findings, handlers: { handlers } } = this.#context;
+    const own = handlers.get(name);
+    if (own === undefined) return;
+    const { local } = own.spec;
+    if (local === undefined) return findings.error('RULES_ON_ERROR', place, `local counts in another handler while ${name} cannot be asked, and ${name} names none; give it local: { handler: NAME, replicas: N }`);
+    const other = handlers.get(local.handler);
+    const algorithms = other?.adapter.serves.quota?.algorithms;
+    if (algorithms?.includes(algorithm) === false) findings.error('RULES_CAPABILITY', place, `${local.handler} counts in the place of ${name}; it is a ${other?.spec.adapter}, which counts by ${algorithms.join(', ')}, not ${algorithm}`);
   }
 
   // ------------------------------------------------------------ calls

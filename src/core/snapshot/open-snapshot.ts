@@ -59,7 +59,7 @@ function preparedRules(policy: Policy, handlers: ReadonlyMap<string, LiveHandler
   const prepared: PreparedRule[] = [];
   for (const rule of policy.rules) {
     try {
-      prepared.push(prepareRule(rule, handlers, meters.ofRule(rule.name)));
+      prepared.push(prepareRule(rule, policy, handlers, meters.ofRule(rule.name)));
     } catch (error) {
       findings.push(finding('CORE_RULE_PREPARE', rule.position, `the rule ${rule.name} was not taken: ${messageOf(error)}`));
     }

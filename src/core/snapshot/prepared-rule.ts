@@ -3,7 +3,8 @@ import type { Compiled } from '../../expression/index.ts';
 import { messageOf } from '../errors.ts';
 import type { RuleMeters } from '../meters.ts';
 import { shareSeed } from '../match/share.ts';
-import type { ErrorWord, Rule } from '../rules/rule.ts';
+import type { HandlerSpec, Policy } from '../rules/policy.ts';
+import type { ErrorWord, QuotaAction, Rule } from '../rules/rule.ts';
 import type { LiveHandler } from './live-handler.ts';
 
 /** A rule with what its handler made of it, once: a call only looks things up. */
@@ -17,6 +18,8 @@ export interface PreparedRule {
   readonly check: CheckFunction | undefined;
   readonly lookup: LookupFunction | undefined;
   readonly bucket: unknown;
+  /** What counts while the handler of a quota cannot be asked. */
+  readonly local: LocalCounts | undefined;
   readonly sink: unknown;
   /** Of `by`, for mode and for sample. */
   readonly seed: number;
@@ -26,22 +29,42 @@ export interface PreparedRule {
   readonly inputWord: ErrorWord;
 }
 
+export interface LocalCounts {
+  readonly handler: LiveHandler;
+  readonly bucket: unknown;
+  /** How many share a limit. */
+  readonly replicas: number;
+}
+
 /** What a shadow rule charges is apart from what any enforced rule does; no rule's name holds a `#`. */
 export const shadowCounter = (counter: string): string => `${counter}#shadow`;
 
 /** Throws what the handler throws, as an Error that says what was asked of it. */
-export function prepareRule(rule: Rule, handlers: ReadonlyMap<string, LiveHandler>, meters: RuleMeters): PreparedRule {
+export function prepareRule(rule: Rule, { handlers: specs }: Pick<Policy, 'handlers'>, handlers: ReadonlyMap<string, LiveHandler>, meters: RuleMeters): PreparedRule {
   const { action, onError } = rule;
   const name = handlerOf(rule);
   const handler = name === undefined ? undefined : handlers.get(name);
   if (name !== undefined && handler === undefined) throw new Error(`the policy has no handler ${name}`);
   const made = handler === undefined ? NOTHING : prepared(rule, handler);
   return {
-    rule, meters, match: rule.match?.evaluate, handler, ...made,
+    rule, meters, match: rule.match?.evaluate, handler, ...made, local: name === undefined ? undefined : localOf(rule, specs.get(name), handlers),
     seed: shareSeed(rule.name), sampleSeed: shareSeed(`${rule.name}#sample`),
     failedMatchApplies: action?.kind === 'quota' && onError.input === undefined,
     inputWord: onError.input ?? 'deny',
   };
+}
+
+const counterOf = ({ counter }: QuotaAction, { kind }: Rule['mode']): string => (kind === 'shadow' ? shadowCounter(counter) : counter);
+
+/** Its counters are apart from those of rules that name that handler themselves. */
+function localOf({ name, action, mode, onError }: Rule, away: HandlerSpec | undefined, handlers: ReadonlyMap<string, LiveHandler>): LocalCounts | undefined {
+  const local = away?.local;
+  if (action?.kind !== 'quota' || !onError.local || away === undefined || local === undefined) return undefined;
+  const handler = handlers.get(local.handler);
+  if (handler?.open.handler.bucket === undefined) throw new Error(`the policy has no handler ${local.handler} that serves quota`);
+  const { algorithm, perMs } = action;
+  const counter = `${counterOf(action, mode)}#${away.name}`;
+  return { handler, replicas: local.replicas, bucket: handler.open.handler.bucket({ rule: name, params: undefined, counter, algorithm, perMs }) };
 }
 
 const NOTHING = { check: undefined, lookup: undefined, bucket: undefined, sink: undefined };
@@ -71,8 +94,7 @@ function prepared({ name, action, mode }: Rule, live: LiveHandler): Pick<Prepare
       case 'quota': {
         if (handler.bucket === undefined) throw new Error('it does not serve quota');
         const { params, algorithm, perMs } = action;
-        const counter = mode.kind === 'shadow' ? shadowCounter(action.counter) : action.counter;
-        return { ...NOTHING, bucket: handler.bucket({ rule: name, params, counter, algorithm, perMs }) };
+        return { ...NOTHING, bucket: handler.bucket({ rule: name, params, counter: counterOf(action, mode), algorithm, perMs }) };
       }
       case 'report': {
         if (handler.sink === undefined) throw new Error('it does not serve report');

@@ -1,6 +1,6 @@
 /** What stands between the engine and a handler: time, room, breaker, faults. */
 import { describe, expect, test } from 'vitest';
-import { allow, type Call, type CheckAnswer, deny, PERMISSION_DENIED, Rejected, Unavailable } from '../../../src/adapters/contract.ts';
+import { allow, type Call, type CheckAnswer, deny, PERMISSION_DENIED, type QuotaAsk, Rejected, Unavailable } from '../../../src/adapters/contract.ts';
 import type { Verdict } from '../../../src/core/call.ts';
 import { engineOf, PATIENT, pause, type Script } from './engine-of.ts';
 
@@ -186,6 +186,67 @@ rules: [{ name: r, quota: { handler: q, limit: 1, per: 1m, key: [] }, onError: {
       if (answers === undefined) expect(verdict.outcome).toBe('allow'); // the script then grants by itself
       else expect(why(verdict)).toMatch(/^\[quota-script\/q\] a fault of the plugin: /);
     }
+  });
+});
+
+describe('a quota that is counted locally while its handler cannot be asked', () => {
+  const quota = (word = 'local', deadline = ''): string => `
+handlers:
+  near: { adapter: quota-script, config: { script: near } }
+  far: { adapter: quota-script, config: { script: far }${deadline}, local: { handler: near, replicas: 4 } }
+rules:
+  - { name: one, quota: { handler: far, limit: 10, per: 1m, algorithm: gcra, burst: 5, key: [], cost: 2 }, onError: { handler: local } }
+  - { name: other, quota: { handler: far, limit: 9, per: 1m, key: [] }, onError: { handler: ${word} } }
+  - { name: own, calls: [limit], quota: { handler: near, counter: one, limit: 3, per: 1m, key: [ratelimit.descriptor.a] } }
+`;
+  type Charge = NonNullable<Script['charge']>;
+  const away: Charge = () => { throw new Unavailable('away'); };
+  const granting = (asked: QuotaAsk<{ counter: string }>[]): Charge => (asks) => {
+    asked.push(...asks);
+    return asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 }));
+  };
+
+  test('each replica has its part, in counters of their own; the rule has not failed', async () => {
+    const asked: QuotaAsk<{ counter: string }>[] = [];
+    const { http, engine } = await engineOf(quota(), { far: { charge: away }, near: { charge: granting(asked) } });
+    expect(await http()).toMatchObject({ outcome: 'allow' });
+    expect(asked.map(({ bucket, limit, burst, cost }) => [bucket.counter, limit, burst, cost])).toEqual([['one#far', 3, 2, 2], ['other#far', 3, 3, 1]]);
+    expect(engine.meters.ofRule('one')).toMatchObject({ local: 1, failed: 0 });
+  });
+
+  test('it refuses as any quota does', async () => {
+    const { http } = await engineOf(quota(), { far: { charge: away }, near: { charge: (asks) => asks.map(({ limit }, at) => ({ granted: at > 0, limit, remaining: 0, resetMs: 7000 })) } });
+    expect(await http()).toMatchObject({ outcome: 'deny', rule: 'one', status: 429 });
+  });
+
+  test('what another rule refuses, since its handler failed, is counted by nobody', async () => {
+    const asked: QuotaAsk<{ counter: string }>[] = [];
+    const { http } = await engineOf(quota('deny'), { far: { charge: away }, near: { charge: granting(asked) } });
+    expect(await http()).toMatchObject({ outcome: 'failed', rule: 'other' });
+    expect(asked).toEqual([]);
+  });
+
+  test('one that was late has used up the time of the caller: it is asked all the same', async () => {
+    const asked: QuotaAsk<{ counter: string }>[] = [];
+    const { http } = await engineOf(quota('local', ', deadline: 10s'), { far: { charge: never }, near: { charge: granting(asked) } });
+    expect(await http({}, { remainingMs: 30, signal: undefined })).toMatchObject({ outcome: 'allow' });
+    expect(asked).toHaveLength(2);
+  });
+
+  test('where both fail it passes, and both are named', async () => {
+    const { http, engine } = await engineOf(quota(), { far: { charge: away }, near: { charge: () => [] } });
+    const verdict = await http();
+    expect(verdict.outcome).toBe('allow');
+    expect(why(verdict)).toContain('[quota-script/far] away; [quota-script/near] a fault of the plugin: ');
+    expect(engine.meters.ofRule('one')).toMatchObject({ local: 0, failed: 1 });
+  });
+
+  test('a reload that names another part is in force, though the handler stays open', async () => {
+    const asked: QuotaAsk<{ counter: string }>[] = [];
+    const { http, engine, load } = await engineOf(quota(), { far: { charge: away }, near: { charge: granting(asked) } });
+    await engine.use(load(quota().replace('replicas: 4', 'replicas: 2')));
+    await http();
+    expect(asked.map(({ limit }) => limit)).toEqual([5, 5]);
   });
 });
 
