@@ -17,12 +17,21 @@ export type Refusal =
   | { readonly kind: 'http'; readonly status: number; readonly text: string }
   | { readonly kind: 'grpc'; readonly code: number; readonly details: string };
 
-const UNITS_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+const UNITS_MS: ReadonlyMap<string, number> = new Map([['H', 3_600_000], ['M', 60_000], ['S', 1000], ['m', 1], ['u', 1e-3], ['n', 1e-6]]);
+const MOST_DIGITS = 8;
 
-/** `undefined` where it is no timeout. */
+/** `undefined` where it is no timeout. Each call has one: an expression would make an array for each. */
 export function timeoutMsOf(text: string): number | undefined {
-  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
-  return digits === undefined || unit === undefined ? undefined : Number(digits) * (UNITS_MS[unit] ?? 0);
+  const digits = text.length - 1;
+  const unitMs = UNITS_MS.get(text.charAt(digits));
+  if (unitMs === undefined || digits < 1 || digits > MOST_DIGITS) return undefined;
+  let value = 0;
+  for (let at = 0; at < digits; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value * unitMs;
 }
 
 const NO_GRPC = 'This port speaks gRPC (POST, content-type: application/grpc); Envoy, grpcurl and `sluice call` know how.\n';

@@ -14,7 +14,7 @@ const KINDS: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
 /** RFC 9113 section 8.2.1, as strict as RFC 9110 has tokens: lower case only. */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
-function kindOf(name: string): FieldKind {
+export function kindOf(name: string): FieldKind {
   const kind = KINDS.get(name);
   if (kind !== undefined) return kind;
   if (name.startsWith(':')) return FieldKind.UNKNOWN_PSEUDO;
@@ -22,12 +22,12 @@ function kindOf(name: string): FieldKind {
 }
 
 /** Neither NUL, CR nor LF, and no blank at either end (RFC 9113 section 8.2.1). */
-function isValue(bytes: Uint8Array): boolean {
-  const { length } = bytes;
-  if (length === 0) return true;
-  const [first, last] = [bytes[0], bytes[length - 1]];
+function isValue(bytes: Uint8Array, from: number, to: number): boolean {
+  if (from === to) return true;
+  const first = bytes[from];
+  const last = bytes[to - 1];
   if (first === 0x20 || first === 0x09 || last === 0x20 || last === 0x09) return false;
-  for (let at = 0; at < length; at++) {
+  for (let at = from; at < to; at++) {
     const byte = bytes[at] as number;
     if (byte < 0x0e && (byte === 0 || byte === 0x0a || byte === 0x0d)) return false;
   }
@@ -43,27 +43,31 @@ export function latin1(bytes: Uint8Array, from = 0, to = bytes.length): string {
 
 export class Field {
   readonly name: string;
-  /** The value's octets. */
-  readonly bytes: Uint8Array;
   readonly kind: FieldKind;
   readonly isSound: boolean;
+  /** Of the value. */
+  readonly #bytes: Uint8Array;
+  readonly #from: number;
+  readonly #to: number;
   #value: string | undefined;
 
-  /** `like`: a field of the same name, whose kind is known. */
-  constructor(name: string, bytes: Uint8Array, like?: Field) {
+  /** The octets of its value stay as they are. */
+  constructor(name: string, kind: FieldKind, bytes: Uint8Array, from: number, to: number) {
     this.name = name;
-    this.bytes = bytes;
-    this.kind = like === undefined ? kindOf(name) : like.kind;
-    this.isSound = isValue(bytes);
+    this.kind = kind;
+    this.#bytes = bytes;
+    this.#from = from;
+    this.#to = to;
+    this.isSound = isValue(bytes, from, to);
   }
 
   /** As text, made when first asked for. */
   get value(): string {
-    return this.#value ??= latin1(this.bytes);
+    return this.#value ??= latin1(this.#bytes, this.#from, this.#to);
   }
 
   /** RFC 7541 section 4.1. */
   get size(): number {
-    return this.name.length + this.bytes.length + 32;
+    return this.name.length + this.#to - this.#from + 32;
   }
 }

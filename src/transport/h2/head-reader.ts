@@ -4,6 +4,7 @@
  */
 import { ConnectionError, ErrorCode } from './frames.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
+import { copyOf } from './kept-octets.ts';
 import type { Limits } from './limits.ts';
 import { requestHead, type RequestHead, trailersProblem } from './request-head.ts';
 
@@ -65,7 +66,7 @@ export class HeadReader {
     const head = requestHead(fields);
     // Where it changed the table, the same octets will mean something else.
     if (typeof head !== 'string' && this.#decoder.epoch === epoch) {
-      this.#known[this.#nextKnown] = { epoch, bytes: Uint8Array.prototype.slice.call(bytes, from, to), head };
+      this.#known[this.#nextKnown] = { epoch, bytes: copyOf(bytes, from, to), head };
       this.#nextKnown = (this.#nextKnown + 1) % KNOWN;
     }
     return head;

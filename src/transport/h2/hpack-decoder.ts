@@ -4,14 +4,20 @@
  * which the connection cannot go on: both sides would have different tables.
  */
 import { ConnectionError, ErrorCode } from './frames.ts';
-import { Field, latin1 } from './field.ts';
+import { Field, type FieldKind, kindOf, latin1 } from './field.ts';
 import { decodeHuffman, mostDecoded } from './huffman.ts';
+import { copyOf, KeptOctets } from './kept-octets.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
 const octets = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
-const STATIC: readonly Field[] = STATIC_TABLE.map(([name, value]) => new Field(name, octets(value)));
+const STATIC: readonly Field[] = STATIC_TABLE.map(([name, value]) => new Field(name, kindOf(name), octets(value), 0, value.length));
 /** What we let the peer's table hold: RFC 7541's default, which we leave as it is. */
 export const TABLE_BYTES = 4096;
+
+/** Names that stand in blocks as octets, again and again, where a client does not index them: so many are recognised. */
+const KNOWN_NAMES = 8;
+const LONGEST_KNOWN_NAME = 64;
+interface KnownName { readonly octets: Uint8Array; readonly name: string; readonly kind: FieldKind }
 
 const broken = (what: string): ConnectionError => new ConnectionError(ErrorCode.COMPRESSION_ERROR, `a header block ${what}`);
 
@@ -25,6 +31,13 @@ export class HpackDecoder {
   epoch = 0;
   readonly #maxListBytes: number;
   readonly #scratch: Uint8Array;
+  readonly #kept = new KeptOctets();
+  readonly #names: KnownName[] = [];
+  #nextName = 0;
+  /** The text that was read last: in the block, or decoded in `#scratch`. */
+  #text: Uint8Array = NOTHING;
+  #textFrom = 0;
+  #textTo = 0;
   #block: Uint8Array = NOTHING;
   #at = 0;
   #end = 0;
@@ -58,7 +71,7 @@ export class HpackDecoder {
       listBytes += field.size;
       if (listBytes <= this.#maxListBytes) fields.push(field);
     }
-    this.#block = NOTHING;
+    this.#block = this.#text = NOTHING;
     return listBytes <= this.#maxListBytes ? fields : undefined;
   }
 
@@ -74,12 +87,33 @@ export class HpackDecoder {
   }
 
   #literal(nameIndex: number): Field {
-    if (nameIndex > 0) {
-      const like = this.#indexed(nameIndex);
-      return new Field(like.name, this.#string(), like);
+    const { name, kind } = nameIndex > 0 ? this.#indexed(nameIndex) : this.#name();
+    this.#readText();
+    const kept = this.#kept;
+    kept.copy(this.#text, this.#textFrom, this.#textTo);
+    return new Field(name, kind, kept.bytes, kept.from, kept.to);
+  }
+
+  #name(): Pick<Field, 'name' | 'kind'> {
+    this.#readText();
+    const { length } = this.#names;
+    for (let at = 0; at < length; at++) {
+      const known = this.#names[at] as KnownName;
+      if (this.#isText(known.octets)) return known;
     }
-    const name = latin1(this.#string());
-    return new Field(name, this.#string());
+    const name = latin1(this.#text, this.#textFrom, this.#textTo);
+    const known = { name, kind: kindOf(name), octets: copyOf(this.#text, this.#textFrom, this.#textTo) };
+    if (name.length <= LONGEST_KNOWN_NAME) {
+      this.#names[this.#nextName] = known;
+      this.#nextName = (this.#nextName + 1) % KNOWN_NAMES;
+    }
+    return known;
+  }
+
+  #isText(octets: Uint8Array): boolean {
+    if (octets.length !== this.#textTo - this.#textFrom) return false;
+    for (let at = 0; at < octets.length; at++) if (octets[at] !== this.#text[this.#textFrom + at]) return false;
+    return true;
   }
 
   /** Prefixed integers (RFC 7541 section 5.1); those that nothing here can need are errors. */
@@ -96,8 +130,7 @@ export class HpackDecoder {
     }
   }
 
-  /** A copy: fields outlive the block. */
-  #string(): Uint8Array {
+  #readText(): void {
     if (this.#at >= this.#end) throw broken('ends before a text');
     const isHuffman = (this.#block[this.#at] as number) >= 0x80;
     const length = this.#integer(7);
@@ -105,10 +138,11 @@ export class HpackDecoder {
     const to = from + length;
     if (to > this.#end) throw broken('ends inside a text');
     this.#at = to;
-    if (!isHuffman) return Uint8Array.prototype.slice.call(this.#block, from, to);
-    const decoded = decodeHuffman(this.#block, from, to, this.#scratch);
+    const decoded = isHuffman ? decodeHuffman(this.#block, from, to, this.#scratch) : 0;
     if (decoded < 0) throw broken('has a text that is not Huffman code');
-    return this.#scratch.slice(0, decoded);
+    this.#text = isHuffman ? this.#scratch : this.#block;
+    this.#textFrom = isHuffman ? 0 : from;
+    this.#textTo = isHuffman ? decoded : to;
   }
 
   #insert(field: Field): void {

@@ -79,7 +79,7 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
   if (method === undefined) return ':method is missing';
   if (method.value === 'CONNECT') return 'CONNECT is not for this server';
   if (scheme === undefined) return ':scheme is missing';
-  if (path === undefined || path.bytes.length === 0) return ':path is missing';
+  if (path === undefined || path.value === '') return ':path is missing';
   return new RequestHead(method.value, path.value, contentType?.value, contentLength, fields);
 }
 

@@ -1,0 +1,35 @@
+/** Octets that outlive the block they came in: small ones share a piece of memory, since a piece for each costs more than its copying. */
+
+/** A field that is kept keeps its whole piece; the entries of a table are 128 at most, so they keep little. */
+const PIECE_BYTES = 1024;
+const SMALL_BYTES = 256;
+
+/** Never a view: a Buffer's own slice is one. */
+export const copyOf = (bytes: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> => new Uint8Array(bytes.subarray(from, to));
+
+export class KeptOctets {
+  /** Where the last copy is. */
+  bytes = new Uint8Array(PIECE_BYTES);
+  from = 0;
+  to = 0;
+
+  /** Copies; the place is in `bytes`, `from` and `to` until the next. */
+  copy(bytes: Uint8Array, from: number, to: number): void {
+    const length = to - from;
+    if (length > SMALL_BYTES) {
+      this.bytes = copyOf(bytes, from, to);
+      this.from = 0;
+      this.to = length;
+      return;
+    }
+    if (this.to + length > this.bytes.length) {
+      this.bytes = new Uint8Array(PIECE_BYTES);
+      this.to = 0;
+    }
+    this.from = this.to;
+    const kept = this.bytes;
+    let end = this.from;
+    for (let at = from; at < to; at++) kept[end++] = bytes[at] as number;
+    this.to = end;
+  }
+}
