@@ -15,7 +15,7 @@ const STATIC: readonly Field[] = STATIC_TABLE.map(([name, value]) => new Field(n
 export const TABLE_BYTES = 4096;
 
 /** Names that stand in blocks as octets, again and again, where a client does not index them: so many are recognised. */
-const KNOWN_NAMES = 8;
+const KNOWN_NAMES = 32;
 const LONGEST_KNOWN_NAME = 64;
 interface KnownName { readonly octets: Uint8Array; readonly name: string; readonly kind: FieldKind }
 
