@@ -157,9 +157,10 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       };
       const replies = all(serving.client.stream('/t.T/Count', busy()));
       await waitUntil(() => total.messages > 0, 'the stream has begun');
+      const before = total.messages;
       await serving.transport.drain(500);
-      expect(await replies).toEqual([String(total.messages)]);
-      expect(total.messages).toBeGreaterThan(20);
+      expect(await replies).toEqual([String(total.messages)]); // its end is an answer
+      expect(total.messages).toBeGreaterThan(before);
     });
 
     test('a handler that waits is told', async () => {
