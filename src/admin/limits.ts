@@ -6,15 +6,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
 import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
+import { mayReset, RESET_REFUSED } from './may-reset.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
 
 /** Requests that people write are small. */
 const MOST_BYTES = 64 * 1024;
-/** Addresses of this machine alone: who may look from elsewhere may not take counters away. */
-const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?127\./.test(address);
-
-/** A browser on this machine may show the page of anybody. */
-const mayReset = ({ ip, headers: { origin } }: FastifyRequest): boolean => isLocal(ip) && origin === undefined;
 
 /** What cannot be asked, in a sentence without its stop. */
 class BadRequest extends Error {}
@@ -29,7 +25,7 @@ export function addLimits(app: FastifyInstance, sources: AdminSources): void {
       own.post(`/limits/${depth}`, { bodyLimit: MOST_BYTES }, async (request, reply) => answer(sources, depth, request, reply));
     }
     own.post('/limits/reset', { bodyLimit: MOST_BYTES }, async (request, reply) =>
-      (mayReset(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send({ error: 'counters are reset from this machine alone, and not by pages of a browser' })));
+      (mayReset(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send(RESET_REFUSED)));
     own.get('/limits/reset', async (_request, reply) => reply.code(405).header('allow', 'POST').send({ error: 'counters are reset by POST' }));
   });
 }

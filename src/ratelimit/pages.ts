@@ -3,6 +3,7 @@
  * **In**: what answers. **Out**: two ports. **Fails**: where a port cannot be had.
  */
 import fastify, { type FastifyInstance } from 'fastify';
+import { mayReset, RESET_REFUSED } from '../admin/may-reset.ts';
 import type { Answerer } from './answerer.ts';
 import type { Domains } from './config/tree.ts';
 import type { LimitInspector } from './inspection.ts';
@@ -32,9 +33,6 @@ export function addDebug(app: FastifyInstance, answerer: Answerer, metrics: Rate
   addInspection(app, answerer.limits);
 }
 
-/** Addresses of this machine alone: who may read metrics from elsewhere may not take counters away. */
-const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?127\./.test(address);
-
 function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
   const asked = (query: unknown): { readonly domain: string; readonly entries: (readonly [string, string])[] } => {
     const { domain = '', key = [], value = [] } = query as { domain?: string; key?: string | string[]; value?: string | string[] };
@@ -43,7 +41,7 @@ function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
   };
   app.get('/limits/explain', async ({ query }) => inspector.explain(asked(query).domain, asked(query).entries));
   app.get('/limits/inspect', async ({ query }) => inspector.inspect(asked(query).domain, asked(query).entries));
-  app.post('/limits/reset', async ({ query, ip }, reply) => (isLocal(ip) ? inspector.reset(asked(query).domain, asked(query).entries) : reply.code(403).send({ error: 'counters are reset from this machine alone' })));
+  app.post('/limits/reset', async (request, reply) => (mayReset(request) ? inspector.reset(asked(request.query).domain, asked(request.query).entries) : reply.code(403).send(RESET_REFUSED)));
 }
 
 export async function listenHttp(host: string, port: number, stack: AsyncDisposableStack, add: (app: FastifyInstance) => void): Promise<number> {

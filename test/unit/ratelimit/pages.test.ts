@@ -1,0 +1,45 @@
+/** Who may take a counter away at the debug port, wherever it listens. */
+import fastify, { type FastifyInstance } from 'fastify';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/answerer.ts';
+import { readConfigs } from '../../../src/ratelimit/config/read.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
+import { addDebug } from '../../../src/ratelimit/pages.ts';
+import { readSettings } from '../../../src/ratelimit/settings.ts';
+
+let answerer: OwnAnswerer;
+let app: FastifyInstance;
+beforeEach(async () => {
+  const metrics = new RatelimitMetrics();
+  const { domains } = readConfigs([{ file: 'f', text: 'domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n' }], { mergeDomains: false, quotaMode: false });
+  answerer = await openAnswerer({
+    settings: readSettings({ BACKEND_TYPE: 'memory' }).settings, metrics, openAlgorithms: () => Promise.reject(new Error('no limit needs them')),
+    listenGrpc: () => Promise.reject(new Error('it does not listen')), answerJson: () => Promise.reject(new Error('nobody asks')),
+  });
+  await answerer.use([], domains);
+  app = fastify();
+  addDebug(app, answerer, metrics, () => domains);
+});
+afterEach(async () => {
+  await app.close();
+  await answerer.close();
+});
+
+const reset = async (remoteAddress: string, headers: Readonly<Record<string, string>> = {}): Promise<unknown[]> => {
+  const { statusCode, body } = await app.inject({ method: 'POST', url: '/limits/reset?domain=d&key=k&value=v', remoteAddress, headers });
+  return [statusCode, JSON.parse(body)];
+};
+const REFUSED = [403, { error: 'counters are reset from this machine alone, and not by pages of a browser' }];
+
+test.each(['127.0.0.1', '127.9.8.7', '::1', '::ffff:127.0.0.1'])('by a program at %s', async (address) => {
+  expect(await reset(address)).toEqual([200, expect.objectContaining({ domain: 'd', count: 0 })]);
+});
+
+test.each(['10.1.2.3', '::ffff:10.1.2.3', 'fe80::1', '128.0.0.1'])('not from %s, which may look', async (address) => {
+  expect(await reset(address)).toEqual(REFUSED);
+  expect((await app.inject({ url: '/limits/inspect?domain=d&key=k&value=v', remoteAddress: address })).statusCode).toBe(200);
+});
+
+test.each(['http://elsewhere.example', 'http://127.0.0.1:6070', 'null'])('not by a page of %s in a browser of this machine', async (origin) => {
+  expect(await reset('127.0.0.1', { origin })).toEqual(REFUSED);
+});
