@@ -81,7 +81,7 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
   const local = shared === undefined ? undefined : new SharedStore({ memory: shared.local, worker: shared.worker, nowMs });
   const service = rateLimitService({ domains: () => domains, metrics, nowMs, settings: answers, localCache, storeOf, algorithms, ...(local === undefined ? {} : { local }) });
   const limits = limitInspector({
-    domains: () => domains, nowMs, algorithms, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answers.keyStyle, storeOf,
+    domains: () => domains, nowMs, algorithms, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answers.keyStyle, storeOf, holdersOf: stores.holdersOf,
     heldOf: (key) => stores.escrows.reduce((sum, escrow) => sum + escrow.heldOf(key), 0),
     forget(key) {
       localCache?.forget(key);

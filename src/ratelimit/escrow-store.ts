@@ -13,6 +13,8 @@ export interface EscrowOptions {
   readonly nowMs: () => number;
   /** Leases that are kept, at most; beyond it one that holds nothing is forgotten, or one that does is given back. */
   readonly maxLeases?: number;
+  /** Says how much of a counter is held here, for so long at most; nobody waits for it. Never rejects. */
+  readonly tell?: ((key: string, units: number, forS: number) => Promise<void>) | undefined;
 }
 
 /** Of what is left of a limit, a chunk is at most one part in so many. */
@@ -47,12 +49,15 @@ interface Lease {
   /** Hits of those that wait for the next chunk. */
   wanted: number;
   taking: Promise<void> | undefined;
+  /** Units that are said to be held here. */
+  told: number;
 }
 
 export class EscrowStore implements CountStore {
   readonly #store: CountStore;
   readonly #nowMs: () => number;
   readonly #maxLeases: number;
+  readonly #tellOthers: EscrowOptions['tell'];
   readonly #leases = new Map<string, Lease>();
   /** Where the look at all leases stands. */
   #round = this.#leases.values();
@@ -60,10 +65,11 @@ export class EscrowStore implements CountStore {
   /** Units given back, and units that were held when their window ended, which nobody could spend. */
   readonly counts = { returned: 0, stranded: 0, local: 0, asked: 0 };
 
-  constructor(store: CountStore, { nowMs, maxLeases = MAX_LEASES }: EscrowOptions) {
+  constructor(store: CountStore, { nowMs, maxLeases = MAX_LEASES, tell }: EscrowOptions) {
     this.#store = store;
     this.#nowMs = nowMs;
     this.#maxLeases = maxLeases;
+    this.#tellOthers = tell;
     this.#timer = setInterval(() => this.giveBackIdle(), LOOK_EVERY_MS);
     this.#timer.unref();
   }
@@ -125,7 +131,8 @@ export class EscrowStore implements CountStore {
 
   /** Of a counter that has been taken away: nobody spends what is held of it. */
   forget(key: string): void {
-    this.#leases.delete(key);
+    const lease = this.#leases.get(key);
+    if (lease !== undefined) this.#drop(lease);
   }
 
   async reset(keys: readonly string[]): Promise<void> {
@@ -201,20 +208,28 @@ export class EscrowStore implements CountStore {
   async #takeChunk(lease: Lease): Promise<void> {
     await Promise.resolve(); // all that this turn brings is wanted together
     const nowMs = this.#nowMs();
-    const wanted = Math.max(0, Math.min(lease.wanted, lease.limit + 1) - lease.held);
+    const asked = Math.min(lease.wanted, lease.limit + 1);
+    const wanted = Math.max(0, asked - lease.held);
     lease.wanted = 0;
     const left = Math.max(0, lease.limit - lease.counted);
     if (lease.takenAtMs !== NEVER) lease.chunk = nowMs - lease.takenAtMs < FAST_MS ? lease.chunk * 2 : Math.max(1, Math.floor(lease.chunk / 2));
     lease.chunk = Math.max(1, Math.min(lease.chunk, Math.floor(left / SHARE)));
     const hits = lease.counted === 0 && lease.takenAtMs === NEVER ? wanted : Math.max(wanted, lease.chunk);
     lease.takenAtMs = nowMs;
+    void this.#tell(lease, lease.held + hits - asked); // what will be left, so that it goes out with the charge
     try {
       const [after = 0] = await this.#store.add([{ ...lease, hits }]);
       const usable = Math.max(0, Math.min(hits, lease.limit - (after - hits)));
       lease.held += usable;
       lease.counted = Math.min(after, lease.limit);
       lease.fullUntilMs = usable < hits || (hits === 0 && after >= lease.limit) ? this.#nowMs() + FULL_MS : 0;
-      if (usable < hits) void this.#return(lease, hits - usable);
+      if (usable < hits) {
+        void this.#return(lease, hits - usable);
+        void this.#tell(lease, lease.held - asked);
+      }
+    } catch (error) {
+      void this.#tell(lease, lease.held);
+      throw error;
     } finally {
       lease.taking = undefined;
     }
@@ -227,7 +242,7 @@ export class EscrowStore implements CountStore {
       return known;
     }
     if (this.#leases.size >= this.#maxLeases) this.#forgetOne();
-    const lease: Lease = { key, keptS, endsAtS, usedUntilS, limit, counted: 0, held: 0, chunk: 1, spentAtMs: 0, takenAtMs: NEVER, fullUntilMs: 0, wanted: 0, taking: undefined };
+    const lease: Lease = { key, keptS, endsAtS, usedUntilS, limit, counted: 0, held: 0, chunk: 1, spentAtMs: 0, takenAtMs: NEVER, fullUntilMs: 0, wanted: 0, taking: undefined, told: 0 };
     this.#leases.set(key, lease);
     return lease;
   }
@@ -246,7 +261,7 @@ export class EscrowStore implements CountStore {
         this.#leases.delete(lease.key);
       } else if (nowMs - lease.spentAtMs > IDLE_MS) {
         if (lease.held > 0) void this.#giveBack(lease);
-        else if (lease.fullUntilMs <= nowMs) this.#leases.delete(lease.key);
+        else if (lease.fullUntilMs <= nowMs) this.#drop(lease);
       }
     }
   }
@@ -255,6 +270,11 @@ export class EscrowStore implements CountStore {
     const lease = this.#next();
     if (lease === undefined || lease.taking !== undefined) return;
     if (lease.held > 0) void this.#giveBack(lease);
+    this.#drop(lease);
+  }
+
+  #drop(lease: Lease): void {
+    void this.#tell(lease, 0);
     this.#leases.delete(lease.key);
   }
 
@@ -269,12 +289,13 @@ export class EscrowStore implements CountStore {
 
   async #giveBack(lease: Lease): Promise<void> {
     const { held } = lease;
-    if (held === 0) return;
+    const told = this.#tell(lease, 0);
+    if (held === 0) return told;
     lease.held = 0;
     lease.counted = Math.max(0, lease.counted - held);
     lease.chunk = 1;
     this.counts.returned += held;
-    await this.#return(lease, held);
+    await Promise.all([told, this.#return(lease, held)]);
   }
 
   /** Where it cannot be said, nobody spends it: the window admits less, never more. */
@@ -285,6 +306,17 @@ export class EscrowStore implements CountStore {
     } catch {
       this.counts.stranded += units;
     }
+  }
+
+  // ---------------------------------------------------------- telling
+
+  /** Only what is new, and nothing of a window that is over: what was told of it goes by itself. */
+  #tell(lease: Lease, units: number): Promise<void> | undefined {
+    const told = Math.max(0, units);
+    const forS = Math.ceil(lease.endsAtS - this.#nowMs() / 1000);
+    if (told === lease.told || forS <= 0) return undefined;
+    lease.told = told;
+    return this.#tellOthers?.(lease.key, told, forS);
   }
 }
 

@@ -8,6 +8,7 @@ import { type AlgorithmAsk, type AlgorithmStores, nameOf } from './algorithm-sto
 import { cacheKey, type KeyStyle } from './cache-key.ts';
 import { type Unit, unitName } from './call.ts';
 import type { Domains, Limit } from './config/tree.ts';
+import { allHolders, type Holder, type Holders } from './holders.ts';
 import { matchOf, type Step } from './match.ts';
 import type { CountStore } from './store.ts';
 
@@ -30,9 +31,11 @@ export interface Explanation {
 }
 
 export interface Inspection extends Explanation {
-  /** What the counter is at, and what of it this process has not spent; absent where there is none. */
+  /** What the counter is at, and what of it this process has not spent; absent where there is none. What others hold counts as spent. */
   readonly count: number | undefined;
   readonly heldHere: number | undefined;
+  /** Each process that has taken units that it has not spent: this one as it is now, others as each told with its last chunk. */
+  readonly holders: readonly Holder[] | undefined;
   readonly remaining: number | undefined;
 }
 
@@ -41,6 +44,7 @@ export interface InspectionOptions {
   readonly storeOf: (unit: Unit | undefined) => CountStore;
   readonly algorithms: AlgorithmStores;
   readonly heldOf: (key: string) => number;
+  readonly holdersOf: (unit: Unit | undefined) => Holders | undefined;
   /** What is held and remembered of it here. */
   readonly forget: (key: string) => void;
   readonly nowMs: () => number;
@@ -66,7 +70,7 @@ export interface OwnLimitInspector extends LimitInspector {
 /** What is found, and who can be asked about its counter. */
 interface Found { readonly explanation: Explanation; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk }
 
-export function limitInspector({ domains, storeOf, algorithms, heldOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): OwnLimitInspector {
+export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): OwnLimitInspector {
   function found(domain: string, entries: Entries): Found {
     const root = domains()?.get(domain);
     const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };
@@ -98,11 +102,14 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, forget, n
     if (ask !== undefined) {
       const store = algorithms.storeOf(unit);
       const [{ remaining, resetMs } = NOT_ASKED] = await store.charge([ask]);
-      return { ...explanation, counter: await store.placeOf(ask), count: (limit?.burst ?? ask.limit) - remaining, heldHere: 0, remaining, resetS: Math.ceil(resetMs / 1000) };
+      return { ...explanation, counter: await store.placeOf(ask), count: (limit?.burst ?? ask.limit) - remaining, heldHere: 0, holders: [], remaining, resetS: Math.ceil(resetMs / 1000) };
     }
-    if (store === undefined || counter === undefined || limit === undefined) return { ...explanation, count: undefined, heldHere: undefined, remaining: undefined };
-    const [count = 0] = await store.look([counter]);
-    return { ...explanation, count, heldHere: heldOf(counter), remaining: Math.max(0, limit.requestsPerUnit - count) };
+    if (store === undefined || counter === undefined || limit === undefined) return { ...explanation, count: undefined, heldHere: undefined, holders: undefined, remaining: undefined };
+    const holders = holdersOf(unit);
+    const others = await holders?.others(counter) ?? [];
+    const [count = 0] = await store.look([counter]); // the last: what is held belongs to the count
+    const heldHere = heldOf(counter);
+    return { ...explanation, count, heldHere, holders: allHolders({ who: holders?.replica ?? '', units: heldHere }, others), remaining: Math.max(0, limit.requestsPerUnit - count) };
   }
 
   return {

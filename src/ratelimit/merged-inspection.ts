@@ -1,15 +1,17 @@
+import { allHolders } from './holders.ts';
 import type { Inspection } from './inspection.ts';
 
 /**
  * What several threads say of one counter, as one. Each takes off only what it holds itself, so what it holds is put back before all
- * of it is taken off; one that holds a chunk knows that what is beyond the limit was given back.
+ * of it is taken off; one that holds a chunk knows that what is beyond the limit was given back. To others they are one `replica`.
  */
-export function mergedInspection([first, ...others]: readonly [Inspection, ...Inspection[]]): Inspection {
+export function mergedInspection([first, ...others]: readonly [Inspection, ...Inspection[]], replica: string): Inspection {
   const { count, limit } = first;
   if (count === undefined || limit === undefined) return first;
   const all = [first, ...others];
   const heldHere = all.reduce((sum, one) => sum + (one.heldHere ?? 0), 0);
   if (heldHere === 0) return first;
   const taken = Math.min(...all.map((one) => (one.count ?? 0) + (one.heldHere ?? 0)));
-  return { ...first, count: taken - heldHere, heldHere, remaining: Math.max(0, limit.requestsPerUnit - (taken - heldHere)) };
+  const elsewhere = (first.holders ?? []).filter(({ who }) => who !== replica);
+  return { ...first, count: taken - heldHere, heldHere, holders: allHolders({ who: replica, units: heldHere }, elsewhere), remaining: Math.max(0, limit.requestsPerUnit - (taken - heldHere)) };
 }

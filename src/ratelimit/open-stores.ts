@@ -4,6 +4,7 @@
  */
 import { Unit } from './call.ts';
 import { EscrowStore } from './escrow-store.ts';
+import { Holders, replicaName } from './holders.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { RatelimitMetrics } from './metrics.ts';
 import { connectRedis, type RedisPlace } from './redis-connect.ts';
@@ -19,6 +20,8 @@ export interface Stores {
   readonly isHealthy: () => boolean;
   /** Those that hold units of others' counters. */
   readonly escrows: readonly EscrowStore[];
+  /** Where who holds units of a counter is told; absent where it is counted in memory. */
+  readonly holdersOf: (unit: Unit | undefined) => Holders | undefined;
 }
 
 /** Puts something around what asks Redis, once, at the start: a tracer. */
@@ -37,10 +40,11 @@ export function openStores({ settings, nowMs, metrics, aroundRedis = (store) => 
     const memory = shared === undefined ? new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs }) : new SharedStore({ memory: shared.counts, worker: shared.worker, nowMs });
     if (memory instanceof MemoryStore) metrics.gauges.set('ratelimit.memory.keys', () => memory.size); // of shared memory the supervisor says it, once
     metrics.gauges.set('ratelimit.memory.evicted', () => memory.evicted);
-    return { storeOf: () => memory, isHealthy: () => true, escrows: [] };
+    return { storeOf: () => memory, isHealthy: () => true, escrows: [], holdersOf: () => undefined };
   }
   const escrows: EscrowStore[] = [];
-  const openAt = (pool: string, place: RedisPlace): CountStore => {
+  const { replica = replicaName(), worker = 0 } = shared ?? {};
+  const openAt = (pool: string, place: RedisPlace): { readonly store: CountStore; readonly holders: Holders } => {
     const store = new RedisStore(connected(pool, place), { jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS, timeoutMs: settings.SLUICE_REDIS_DEADLINE });
     stack.defer(() => store.close());
     metrics.gauges.set(`ratelimit.${pool}.cx_active`, () => store.connections.active);
@@ -49,17 +53,19 @@ export function openStores({ settings, nowMs, metrics, aroundRedis = (store) => 
     metrics.gauges.set(`ratelimit.${pool}.trips`, () => store.trips);
     metrics.gauges.set(`ratelimit.${pool}.breaker_open`, () => (store.breaker.state === 'closed' ? 0 : 1));
     const asked = aroundRedis(store, pool === 'redis_pool' ? 'others' : 'per second');
-    if (!settings.SLUICE_ESCROW) return asked;
-    const escrow = new EscrowStore(asked, { nowMs });
+    const holders = new Holders(store, { keyPrefix: settings.CACHE_KEY_PREFIX, replica, worker });
+    if (!settings.SLUICE_ESCROW) return { store: asked, holders };
+    const escrow = new EscrowStore(asked, { nowMs, tell: (key, units, forS) => holders.tell(key, units, forS) });
     stack.defer(() => escrow.close());
     escrows.push(escrow);
     metrics.gauges.set(`ratelimit.${pool}.escrow_held`, () => escrow.held);
     for (const count of ['asked', 'local', 'returned', 'stranded'] as const) metrics.gauges.set(`ratelimit.${pool}.escrow_${count}`, () => escrow.counts[count]);
-    return escrow;
+    return { store: escrow, holders };
   };
   const others = openAt('redis_pool', placeOf(settings));
   const perSecond = settings.REDIS_PERSECOND ? openAt('redis_per_second_pool', perSecondPlaceOf(settings)) : others;
-  return { storeOf: (unit) => (unit === Unit.SECOND ? perSecond : others), isHealthy: () => others.isHealthy && perSecond.isHealthy, escrows };
+  const poolOf = (unit: Unit | undefined): typeof others => (unit === Unit.SECOND ? perSecond : others);
+  return { storeOf: (unit) => poolOf(unit).store, isHealthy: () => others.store.isHealthy && perSecond.store.isHealthy, escrows, holdersOf: (unit) => poolOf(unit).holders };
 }
 
 const placeOf = (settings: Settings): RedisPlace => ({

@@ -1,6 +1,6 @@
 /**
  * INCRBY and EXPIRE, many in one write: the two commands that every hit costs, without an object for each.
- * **In**: keys, hits and expiries. **Out**: what the counters are at, in order. **Fails**: all that wait fail when the connection does.
+ * **In**: keys, hits and expiries, and what is said beside them. **Out**: what the counters are at, in order. **Fails**: all that wait fail when the connection does.
  *
  * A connection of its own beside ioredis', which finds the server, knows when it moves, and does all else: measured, ioredis' own
  * pipeline costs 6 us and 6 KB of garbage for the two commands, which is more than the rest of a decision.
@@ -19,9 +19,12 @@ export interface PipePlace {
 
 export type Count = number | Error;
 
+/** A command in words, whose reply is one line. */
+export type Command = readonly [name: string, ...words: string[]];
+
 interface Batch {
   readonly counts: Count[];
-  /** Replies that have not come: two for each ask. */
+  /** Replies that have not come: two for each ask, or one for each command beside. */
   left: number;
   readonly done: (counts: Count[]) => void;
   readonly failed: (error: Error) => void;
@@ -60,8 +63,8 @@ export class RedisPipe {
     socket.on('close', () => this.#closed());
   }
 
-  /** Of many hits at once. `expiryS` is asked once for each. */
-  count(asks: readonly { readonly key: string; readonly hits: number; readonly keptS: number }[], expiryS: (keptS: number) => number): Promise<readonly Count[]> {
+  /** Of many hits at once. `expiryS` is asked once for each. Replies to what is said beside are waited for where nothing is asked, and never read. */
+  count(asks: readonly { readonly key: string; readonly hits: number; readonly keptS: number }[], expiryS: (keptS: number) => number, beside: readonly Command[]): Promise<readonly Count[]> {
     return new Promise((resolve, reject) => {
       if (!this.isReady) return reject(new Error('the connection is closed'));
       let text = '';
@@ -70,7 +73,9 @@ export class RedisPipe {
         const [more, expiry] = [String(hits), String(expiryS(keptS))];
         text += `*3\r\n$6\r\nINCRBY\r\n${named}$${more.length}\r\n${more}\r\n*3\r\n$6\r\nEXPIRE\r\n${named}$${expiry.length}\r\n${expiry}\r\n`;
       }
-      this.#batches.push({ counts: [], left: asks.length * 2, done: resolve, failed: reject });
+      for (const words of beside) text += commandText(words);
+      if (asks.length > 0) this.#batches.push({ counts: [], left: asks.length * 2, done: resolve, failed: reject });
+      if (beside.length > 0) this.#batches.push({ counts: [], left: beside.length, done: resolve, failed: reject }); // to those who asked, the second answer is none
       this.#socket.write(text);
     });
   }

@@ -6,11 +6,11 @@
  * What is asked in one turn of the event loop goes out in one write.
  */
 import { isIP, type Socket } from 'node:net';
-import { Cluster, type Redis } from 'ioredis';
+import { Cluster, type Redis, ReplyError } from 'ioredis';
 import type { Breaker } from '../core/dispatch/breaker.ts';
 import { ServiceError } from './call.ts';
 import { Guard } from './guard.ts';
-import { RedisPipe } from './redis-pipe.ts';
+import { type Command, RedisPipe } from './redis-pipe.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
 export interface RedisStoreOptions {
@@ -45,9 +45,11 @@ if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then redis.c
 /** A connection that says nothing for so long is given up, and made anew. */
 const HUNG_MS = 500;
 const AGAIN_MS = 200;
+const NOTHING = [] as const;
 
 interface Waiting {
   readonly asks: readonly CountAsk[];
+  readonly beside: readonly Command[];
   readonly resolve: (after: number[]) => void;
   readonly reject: (error: ServiceError) => void;
 }
@@ -60,7 +62,7 @@ export class RedisStore implements CountStore {
   isHealthy = false;
   /** Of the connection, for the metrics: made, open now, closed. */
   readonly connections = { total: 0, active: 0, closed: 0 };
-  /** Writes to Redis. */
+  /** Writes to Redis that somebody waits for. */
   trips = 0;
   readonly #guard: Guard;
   #hung: NodeJS.Timeout | undefined;
@@ -96,8 +98,24 @@ export class RedisStore implements CountStore {
   add(asks: readonly CountAsk[]): Promise<readonly number[]> {
     return new Promise((resolve, reject) => {
       if (!this.isHealthy) return reject(this.#failed(this.#why));
-      if (this.#queue.push({ asks, resolve, reject }) === 1) setImmediate(() => this.#flush());
+      this.#wait({ asks, beside: NOTHING, resolve, reject });
     });
+  }
+
+  /** Goes out with what is asked in the same turn, and fails nobody: until it is done, or could not be. */
+  beside(commands: readonly Command[]): Promise<void> {
+    return new Promise((resolve) => {
+      if (!this.isHealthy) return resolve();
+      this.#wait({ asks: NOTHING, beside: commands, resolve: () => resolve(), reject: () => resolve() });
+    });
+  }
+
+  /** Of a hash; none where Redis refuses it (an ACL), which is no failure of Redis. */
+  async fieldsOf(key: string): Promise<Readonly<Record<string, string>>> {
+    return this.#within(async () => this.#redis.hgetall(key).catch((error: unknown) => {
+      if (error instanceof ReplyError) return {};
+      throw error;
+    }));
   }
 
   async look(keys: readonly string[]): Promise<readonly number[]> {
@@ -134,11 +152,16 @@ export class RedisStore implements CountStore {
     this.#redis.disconnect();
   }
 
+  #wait(waiting: Waiting): void {
+    if (this.#queue.push(waiting) === 1) setImmediate(() => this.#flush());
+  }
+
   #flush(): void {
     const waiting = this.#queue;
     this.#queue = [];
-    this.trips++;
-    this.#within(async () => this.#counted(waiting.flatMap(({ asks }) => asks))).then((counts) => {
+    const asked = waiting.flatMap(({ asks }) => asks);
+    if (asked.length > 0) this.trips++;
+    this.#within(async () => this.#counted(asked, waiting.flatMap(({ beside }) => beside))).then((counts) => {
       let at = 0;
       for (const { asks, resolve, reject } of waiting) {
         const own = counts.slice(at, at += asks.length);
@@ -155,14 +178,17 @@ export class RedisStore implements CountStore {
   }
 
   /** One by one: a command that Redis refuses fails its own ask. */
-  async #counted(asks: readonly CountAsk[]): Promise<readonly (number | Error)[]> {
+  async #counted(asks: readonly CountAsk[], beside: readonly Command[]): Promise<readonly (number | Error)[]> {
     if (this.#redis instanceof Cluster) {
       const cluster = this.#redis; // which gathers what goes to one node by itself
+      const said = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
+      if (asks.length === 0) await said;
       return Promise.all(asks.map(async ({ key, hits, keptS }) => Promise.all([cluster.incrby(key, hits), cluster.expire(key, this.#expiryS(keptS))]).then(([count]) => count, (error: Error) => error)));
     }
-    if (this.#pipe?.isReady === true) return this.#pipe.count(asks, (keptS) => this.#expiryS(keptS));
+    if (this.#pipe?.isReady === true) return this.#pipe.count(asks, (keptS) => this.#expiryS(keptS), beside);
     const pipeline = this.#redis.pipeline();
     for (const { key, hits, keptS } of asks) pipeline.incrby(key, hits).expire(key, this.#expiryS(keptS));
+    for (const [name, ...words] of beside) pipeline.call(name, ...words);
     const results = await pipeline.exec() ?? [];
     return asks.map((_, at) => {
       const [error, count] = results[at * 2] ?? [new Error('no answer'), undefined];

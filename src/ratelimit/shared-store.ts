@@ -8,6 +8,8 @@ const PER_PLACE = 2;
 /** What the workers of a process count in, and which of them this one is (from 1). */
 export interface SharedCounts {
   readonly worker: number;
+  /** What other processes know this one by. */
+  readonly replica: string;
   /** Of BACKEND_TYPE=memory. */
   readonly counts: SharedArrayBuffer;
   /** While Redis is away. */

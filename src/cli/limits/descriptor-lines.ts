@@ -4,7 +4,7 @@ import type { Inspection } from '../../ratelimit/inspection.ts';
 import { shownPath } from '../findings.ts';
 import { paintOut } from '../terminal.ts';
 
-export function* descriptorLines(depth: LookDepth, { why, limit, counter, resetS, count, heldHere, remaining }: Inspection): Generator<string> {
+export function* descriptorLines(depth: LookDepth, { why, limit, counter, resetS, count, heldHere, holders, remaining }: Inspection): Generator<string> {
   for (const line of why) yield `  ${line}`;
   if (limit === undefined) return yield paintOut.warn('no limit: it passes');
   const [file = '', ...place] = limit.at.split(/:(?=\d+:\d+$)/);
@@ -18,5 +18,6 @@ export function* descriptorLines(depth: LookDepth, { why, limit, counter, resetS
   if (resetS !== undefined) yield `  ${algorithm === 'fixed' || algorithm === 'sliding' ? 'ends' : 'free'} in    ${resetS} s`;
   if (count === undefined) return;
   yield `  ${depth === 'reset' ? 'was at     ' : 'is at      '}${count}, ${remaining} left${heldHere === undefined || heldHere === 0 ? '' : `; ${heldHere} of them held here`}`;
+  if (holders !== undefined && holders.length > 0) yield `  held       ${holders.map(({ who, units }) => `${units} by ${who}`).join(', ')}`;
   if (depth === 'reset') yield paintOut.good('it begins anew');
 }

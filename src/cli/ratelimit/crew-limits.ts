@@ -4,11 +4,11 @@ import type { Crew } from '../workers/crew.ts';
 import type { RatelimitTalk } from './messages.ts';
 
 /** What is to be said about one descriptor where several workers hold chunks of its counter. */
-export function limitsOfCrew(crew: Crew<RatelimitTalk>): LimitInspector {
+export function limitsOfCrew(crew: Crew<RatelimitTalk>, replica: string): LimitInspector {
   async function inspect(domain: string, entries: Inspection['entries']): Promise<Inspection> {
     const [first, ...others] = (await crew.askAll('inspect', { domain, entries })).filter((one) => one !== undefined);
     if (first === undefined) throw new Error('no worker runs now');
-    return mergedInspection([first, ...others]);
+    return mergedInspection([first, ...others], replica);
   }
   return {
     explain: (domain, entries) => crew.askOne('explain', { domain, entries }),

@@ -10,6 +10,7 @@ import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import type { Answerer } from '../../ratelimit/answerer.ts';
 import { LOCAL_KEYS } from '../../ratelimit/charging.ts';
 import type { ConfigFile } from '../../ratelimit/config/read.ts';
+import { replicaName } from '../../ratelimit/holders.ts';
 import type { RatelimitMetrics } from '../../ratelimit/metrics.ts';
 import type { Settings } from '../../ratelimit/settings.ts';
 import { sharedCounters, SharedStore } from '../../ratelimit/shared-store.ts';
@@ -39,6 +40,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
   const shared = createSharedMemory();
   const sums = new GaugeSums(metrics.gauges);
   const instanceId = settings.TRACING_SERVICE_INSTANCE_ID || randomUUID(); // of all: the process is the instance
+  const replica = replicaName();
   let address = grpcAddress(settings);
   let tls = await grpcTls(settings);
   let inForce: readonly ConfigFile[] | undefined;
@@ -48,7 +50,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
   const crew = new Crew<RatelimitTalk>({
     count: settings.SLUICE_WORKERS, graceMs: GRACE_MS, log,
     start(number) {
-      const data: WorkerData = { settings: { ...settings, TRACING_SERVICE_INSTANCE_ID: instanceId }, shared: { worker: number, ...memory } };
+      const data: WorkerData = { settings: { ...settings, TRACING_SERVICE_INSTANCE_ID: instanceId }, shared: { worker: number, replica, ...memory } };
       return new RunningWorker<RatelimitTalk>({
         beside: import.meta.url, file: './worker', number, data,
         onTold(told) {
@@ -137,7 +139,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
       return asked.length > 0 && asked.every((health) => health?.couldAnswer === true);
     },
     answerJson: async (body, headers) => crew.askOne('json', { body, headers }),
-    limits: limitsOfCrew(crew),
+    limits: limitsOfCrew(crew, replica),
     async counted() { await crew.askAll('count', undefined, ANSWER_MS); },
     drain, close: drain,
   };

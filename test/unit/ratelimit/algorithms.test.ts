@@ -30,7 +30,7 @@ async function serving(descriptors: string, settings: Partial<AnswerSettings> = 
   const stores = { local: algorithms.local, storeOf: (unit: Unit | undefined) => (store.isAway || (store.isAwayPerSecond && unit === Unit.SECOND) ? away : algorithms.store) };
   const metrics = new RatelimitMetrics();
   const service = rateLimitService({ domains: () => domains, storeOf: () => counts, algorithms: stores, metrics, nowMs, settings: { ...SETTINGS, ...settings }, localCache });
-  const inspector = limitInspector({ domains: () => domains, storeOf: () => counts, algorithms: stores, nowMs, keyPrefix: '', keyStyle: 'compatible', heldOf: () => 0, forget: () => undefined });
+  const inspector = limitInspector({ domains: () => domains, storeOf: () => counts, algorithms: stores, nowMs, keyPrefix: '', keyStyle: 'compatible', heldOf: () => 0, holdersOf: () => undefined, forget: () => undefined });
   const ask = async (...asked: readonly Asked[]): Promise<RateLimitReply> => service.shouldRateLimit({ domain: 'd', hits: 0, descriptors: asked.map((one) => ({ hits: undefined, override: undefined, ...one })) });
   const left = async (...asked: readonly Asked[]): Promise<(number | 'over')[]> => (await ask(...asked)).statuses.map(({ code, remaining }) => (code === Code.OVER_LIMIT ? 'over' : remaining));
   return { ask, left, clock, metrics, domains, inspector, store };

@@ -243,3 +243,100 @@ describe('several limits at once', () => {
     for (let n = 0; n < 5; n++) expect(await store?.add([ask('free', 1, 5)])).toEqual([n + 1]);
   });
 });
+
+describe('what is told of what is held', () => {
+  type Said = readonly [key: string, units: number, forS: number];
+  const telling = () => {
+    const clock = { nowMs: 0 };
+    const counters = new MemoryStore({ maxKeys: 100, nowMs: () => clock.nowMs });
+    const said: Said[] = [];
+    /** What was said when each charge went out. */
+    const charges: (Said | undefined)[] = [];
+    const far = new FarStore(counters, new Random(1));
+    const add = far.add;
+    far.add = async (asks) => {
+      charges.push(said.at(-1));
+      return add(asks);
+    };
+    const store = new EscrowStore(far, { nowMs: () => clock.nowMs, tell: async (...one) => { said.push(one); } });
+    stores.push(store);
+    const ask = (hits: number, limit = 1000): CountAsk => ({ key: 'k', hits, limit, keptS: WINDOW_S, endsAtS: WINDOW_S, usedUntilS: WINDOW_S });
+    const pass = async (ms: number): Promise<void> => {
+      clock.nowMs += ms;
+      store.giveBackIdle();
+      for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+    };
+    return { clock, counters, store, far, said, charges, ask, pass };
+  };
+
+  test('what will be left of a chunk goes out with its charge, once; what is spent of it is not told', async () => {
+    const { store, said, charges, ask } = telling();
+    for (let n = 0; n < 64; n++) {
+      const before = [charges.length, said.length];
+      await store.add([ask(1)]);
+      if (charges.length === before[0]) expect(said.length).toBe(before[1]);
+      else expect(charges.at(-1)).toEqual(store.held === 0 ? undefined : ['k', store.held, WINDOW_S]);
+    }
+    expect(said.map(([, units]) => units)).toEqual([1, 3, 7, 15, 31, 63]);
+  });
+
+  test('what is given back, forgotten, or spent and left alone is taken back', async () => {
+    const { store, said, ask, pass } = telling();
+    const hold = async (): Promise<void> => { while (store.held === 0) await store.add([ask(1)]); };
+    const last = (): Said | undefined => said.at(-1);
+    await hold();
+    expect(last()?.[1]).toBeGreaterThan(0);
+    await pass(300);
+    expect([store.held, last()?.[1]]).toEqual([0, 0]);
+    await hold();
+    store.forget('k');
+    expect(last()?.[1]).toBe(0);
+    await hold();
+    await store.add([ask(store.held)]);
+    expect([store.held, last()?.[1] === 0]).toEqual([0, false]);
+    await pass(300);
+    expect(last()?.[1]).toBe(0);
+    await hold();
+    await store.close();
+    expect(last()?.[1]).toBe(0);
+  });
+
+  test('for as long as the window lasts, and nothing when it is over', async () => {
+    const { store, said, ask, clock, pass } = telling();
+    clock.nowMs = (WINDOW_S - 7) * 1000;
+    while (store.held === 0) await store.add([ask(1)]);
+    expect(said.at(-1)?.[2]).toBe(7);
+    const { length } = said;
+    await pass(8000);
+    expect([store.held, said.length]).toEqual([0, length]);
+  });
+
+  test('of a chunk that does not come, or not whole, no more than there is', async () => {
+    const { store, far, counters, said, ask } = telling();
+    while (store.held < 3) await store.add([ask(1)]);
+    far.fails = true;
+    await store.add([ask(3)]);
+    await expect(store.add([ask(1)])).rejects.toThrow('away');
+    expect(said.at(-1)?.[1]).toBe(0);
+    far.fails = false;
+    counters.add([ask(1000)]); // somebody else
+    expect((await store.add([ask(1)]))[0]).toBeGreaterThan(1000);
+    expect([store.held, said.at(-1)?.[1]]).toEqual([0, 0]);
+  });
+
+  test(`${RUNS} runs: no more than twice for each charge, and in the end nobody is said to hold anything`, async () => {
+    for (let seed = 0; seed < RUNS; seed++) {
+      const random = new Random(seed);
+      const { store, said, charges, ask, pass } = telling();
+      const limit = 1 + random.below(400);
+      for (let step = 0; step < 40; step++) {
+        await Promise.all(Array.from({ length: random.below(40) }, async () => store.add([ask(1 + random.below(3), limit)])));
+        if (random.below(4) === 0) await pass(random.below(400));
+      }
+      await pass(500);
+      await pass(500);
+      expect([store.held, said.at(-1)?.[1] ?? 0], `seed ${seed}`).toEqual([0, 0]);
+      expect(said.length, `seed ${seed}`).toBeLessThanOrEqual(charges.length * 2);
+    }
+  });
+});
