@@ -1,7 +1,7 @@
 /** The algorithms against a model that counts in whole numbers and forgets nothing. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { askFixed, askGcra, type Counter } from './windows.ts';
+import { askCounter, askFixed, askGcra, type Counter } from './windows.ts';
 
 const ask = (cost: number, limit: number, burst: number, perMs: number) => ({ bucket: undefined, key: 'k', cost, limit, burst, perMs });
 /** Asks with the time since the one before. */
@@ -50,4 +50,23 @@ describe('gcra', () => {
       }
     }), { numRuns: 500 });
   });
+});
+
+test('whatever is asked, and whenever a window ends, no answer says less than nothing, and a refusal says when', () => {
+  const any = fc.record({
+    passed: fc.oneof(fc.nat(40), fc.nat(400)), cost: fc.integer({ min: -3, max: 3 }), limit: fc.nat(6), burst: fc.nat(6), endsIn: fc.option(fc.integer({ min: -250, max: 250 }), { nil: undefined }),
+    owed: fc.boolean(), partial: fc.boolean(), release: fc.boolean(), once: fc.option(fc.constantFrom('one', 'other'), { nil: undefined }),
+  });
+  fc.assert(fc.property(fc.constantFrom('fixed', 'gcra', 'sliding', 'log', 'concurrency'), fc.array(any, { minLength: 1, maxLength: 40 }), (algorithm, given) => {
+    const counter: Counter = { a: 0, b: 0, c: 0 };
+    let nowMs = 1_767_225_600_000;
+    for (const { passed, endsIn, once, ...more } of given) {
+      nowMs += passed;
+      const { granted, remaining, resetMs } = askCounter(counter, algorithm, {
+        bucket: undefined, key: 'k', perMs: 100, ...more, ...(once === undefined ? {} : { once }), ...(endsIn === undefined ? {} : { endsAtMs: nowMs + endsIn }),
+      }, nowMs);
+      expect(remaining).toBeGreaterThanOrEqual(0);
+      expect(resetMs).toBeGreaterThanOrEqual(granted ? 0 : 1);
+    }
+  }), { numRuns: 500 });
 });

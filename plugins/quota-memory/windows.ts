@@ -45,6 +45,7 @@ export function windowEnd(nowMs: number, perMs: number): number {
 
 /** Charges a fixed window, or leaves it as it is and refuses. */
 export function askFixed(counter: Counter, { cost, limit, perMs, endsAtMs, owed = false }: QuotaAsk, nowMs: number): QuotaAnswer {
+  if (cost < 0 && endsAtMs !== undefined && endsAtMs <= nowMs) return lookAtFixed(counter, limit, nowMs); // that window is nobody's any more
   const end = endsAtMs ?? windowEnd(nowMs, perMs);
   if (counter.a < end) { // not `!==`: a clock set back must not forget what was used
     counter.a = end;
@@ -52,8 +53,11 @@ export function askFixed(counter: Counter, { cost, limit, perMs, endsAtMs, owed 
   }
   const granted = owed || cost < 0 || counter.b + cost <= limit;
   if (granted && !(cost < 0 && endsAtMs !== undefined && counter.a > endsAtMs)) counter.b = Math.max(0, counter.b + cost);
-  return { granted, limit, remaining: Math.max(0, limit - counter.b), resetMs: counter.a - nowMs };
+  return { granted, limit, remaining: Math.max(0, limit - counter.b), resetMs: Math.max(granted ? 0 : 1, counter.a - nowMs) }; // a caller's clock may be behind
 }
+
+const lookAtFixed = ({ a, b }: Counter, limit: number, nowMs: number): QuotaAnswer =>
+  ({ granted: true, limit, remaining: a > nowMs ? Math.max(0, limit - b) : limit, resetMs: Math.max(0, a - nowMs) });
 
 /**
  * Sliding window counter: what was used in the window before counts for the part of it that lies within a period of now, as if it had

@@ -22,12 +22,15 @@ end
 
 local owed = false
 local function fixed(state, cost, limit, burst, per, ends)
-  local window = ends > 0 and ends or (math.floor(now / per) + 1) * per
   local stop, used = state[1], state[2]
+  if cost < 0 and ends > 0 and ends <= now then
+    return true, stop > now and math.max(0, limit - used) or limit, math.max(0, stop - now), stop, used
+  end
+  local window = ends > 0 and ends or (math.floor(now / per) + 1) * per
   if stop < window then stop, used = window, 0 end
   local granted = owed or cost < 0 or used + cost <= limit
   if granted and not (cost < 0 and ends > 0 and stop > ends) then used = math.max(0, used + cost) end
-  return granted, math.max(0, limit - used), stop - now, stop, used
+  return granted, math.max(0, limit - used), math.max(granted and 0 or 1, stop - now), stop, used
 end
 
 local ROUNDING = 0.001

@@ -107,7 +107,7 @@ export interface QuotaAnswer {
   readonly limit: number;
   /** What is left after this ask, at least 0; where refused, what is left uncharged. */
   readonly remaining: number;
-  /** Until the counter is full again (`fixed`: the window's end; `sliding`: the end of the next), or, where refused, until this ask could pass. */
+  /** At least 0: until the counter is full again (`fixed`: the window's end; `sliding`: the end of the next), or, where refused, at least 1: until this ask could pass. */
   readonly resetMs: number;
   /** Of a `partial` ask that was granted: how much of its cost. */
   readonly charged?: number;

@@ -205,8 +205,25 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
 const near = (actual: number, expected: number): void =>
   assert.ok(Math.abs(actual - expected) <= RESET_ROUNDING_MS, `resetMs is ${actual}; expected ${expected}`);
 
+function ofWindows(of: Of): Behaviour[] {
+  return [
+    of('what is given back to a window that is over changes nothing of a later one', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const late = async (key: string): Promise<unknown> => {
+        const { granted, remaining } = await charge1(ask(mine, { limit: 5, cost: -2, key, endsAtMs: opened.clock.nowMs() - 2 * MINUTE_MS }));
+        return { granted, remaining };
+      };
+      assert.deepEqual(await late('never charged'), { granted: true, remaining: 5 });
+      await charge1(ask(mine, { limit: 5, cost: 4 }));
+      assert.deepEqual(await late('ann'), { granted: true, remaining: 1 });
+      assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).remaining, 1);
+    }),
+  ];
+}
+
 function ofFixed(of: Of): Behaviour[] {
   return [
+    ...ofWindows(of),
     of('the reset is the end of the window, granted or refused', async ({ opened, bucket, ask, charge1 }) => {
       const mine = bucket();
       opened.clock.advance(15_000);
@@ -286,6 +303,7 @@ function ofGcra(of: Of): Behaviour[] {
 
 function ofSliding(of: Of): Behaviour[] {
   return [
+    ...ofWindows(of),
     of('what was used in the window before counts in part, for as much of it as is within a period', async ({ opened, bucket, ask, charge1 }) => {
       const mine = bucket();
       assert.equal((await charge1(ask(mine, { limit: 10, cost: 10 }))).granted, true);

@@ -100,7 +100,7 @@ describe('check', () => {
 });
 
 describe('quota', () => {
-  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean; readonly chargesAgain?: boolean; readonly wholeOnly?: boolean; readonly keepsAll?: boolean }
+  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean; readonly chargesAgain?: boolean; readonly wholeOnly?: boolean; readonly keepsAll?: boolean; readonly takesLate?: boolean }
   /** Fixed windows, and one fault. */
   const counting = (fault: Fault): Adapter => defineAdapter({
     name: 'quota-faulty', summary: 'Counts, with a fault.', config: z.strictObject({}), serves: { quota: { algorithms: ['fixed'] } },
@@ -113,14 +113,15 @@ describe('quota', () => {
         const name = [fault.oneCounter === true ? '' : bucket, perMs, fault.oneKey === true ? '' : key].join('\n');
         let count = counts.get(name);
         if (count === undefined || count.end <= nowMs) {
-          count = { end: endsAtMs ?? (fault.fromFirst === true ? nowMs + perMs : (Math.floor(nowMs / perMs) + 1) * perMs), used: 0 };
+          const isAhead = endsAtMs !== undefined && (endsAtMs > nowMs || fault.takesLate === true);
+          count = { end: isAhead ? endsAtMs : (fault.fromFirst === true ? nowMs + perMs : (Math.floor(nowMs / perMs) + 1) * perMs), used: 0 };
           counts.set(name, count);
         }
         const { used, end } = count;
         const onceName = `${name}\n${once}`;
         const isCharged = once !== undefined && fault.chargesAgain !== true && (charged.get(onceName) ?? 0) > nowMs;
         const part = partial && fault.wholeOnly !== true ? Math.min(asked, Math.max(1, limit - used)) : asked;
-        const [cost, owed] = isCharged ? [0, true] : asked < 0 && fault.keepsAll === true ? [0, true] : [Math.max(part, -used), owes];
+        const [cost, owed] = isCharged ? [0, true] : asked < 0 && (fault.keepsAll === true || (fault.takesLate !== true && endsAtMs !== undefined && endsAtMs < end)) ? [0, true] : [Math.max(part, -used), owes];
         const taken = cost === 0 && fault.zeroCharges === true ? 1 : cost;
         const granted = (owed && fault.forgives !== true) || used + taken <= limit;
         const kept = count;
@@ -153,6 +154,7 @@ describe('quota', () => {
     ['one that charges again', { chargesAgain: true }, ['fixed: what is charged once is not charged again for a period']],
     ['one that knows no parts', { wholeOnly: true }, ['fixed: where a part of the cost will do, what is left is granted, and all or none holds']],
     ['one that takes nothing back', { keepsAll: true }, ['fixed: a cost below 0 gives back, and nothing below nothing']],
+    ['one that takes back into a window that is over', { takesLate: true }, ['fixed: what is given back to a window that is over changes nothing of a later one']],
     ['one that forgives debts', { forgives: true }, ['fixed: what is owed is charged beyond the limit too']],
     ['windows from the first ask', { fromFirst: true }, ['fixed: a day is a day of UTC', 'fixed: a window ends by the clock, not a period after the first ask', 'fixed: the reset is the end of the window, granted or refused']],
   ])('%s', async (_, fault, failed) => {
