@@ -1,7 +1,7 @@
 /** All counters of one handler, bounded. */
 import type { Algorithm, Host, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 import { type Placed, Shelf } from './shelf.ts';
-import { chargedBefore, onceKey, onceName } from './once.ts';
+import { chargedBefore, isListed, isOnList, markKey, markName } from './once.ts';
 import { askCounter, type Entry } from './windows.ts';
 
 /** The counters of one name, algorithm and period, by key. */
@@ -47,17 +47,13 @@ export class Counters {
     const nowMs = this.#options.clock.nowMs();
     const [first] = asks;
     if (asks.length === 1 && first !== undefined && first.once === undefined) return [answerOf(this.#counterOf(first, nowMs), first, nowMs)];
-    const done = asks.map((given) => {
-      const ask = this.#wasCharged(given, nowMs) ? chargedBefore(given) : given;
+    const done = asks.map((given) => (this.#wasCharged(given, nowMs) ? chargedBefore(given) : given)).map((ask) => {
       const counter = this.#counterOf(ask, nowMs);
       const { a, b, c, entries = NONE } = counter;
       return { ask, before: { a, b, c, entries }, answer: answerOf(counter, ask, nowMs) };
     });
     if (done.every(({ answer }) => answer.granted)) {
-      for (const { ask } of done) {
-        if (ask.once !== undefined && ask.release === true) this.#onceOf(ask, nowMs).a = 0;
-        else if (ask.once !== undefined && ask.cost > 0) this.#onceOf(ask, nowMs).a = nowMs + ask.perMs;
-      }
+      for (const { ask } of done) if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#markOf(ask, nowMs).a = ask.cost > 0 ? nowMs + ask.perMs : 0;
       return done.map(({ answer }) => answer);
     }
     // Looked up again: what was given back for a moment was over, and may have been swept.
@@ -78,13 +74,14 @@ export class Counters {
   }
 
   #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
-    return ask.once !== undefined && ask.release !== true && this.#onceOf(ask, nowMs).a > nowMs;
+    if (ask.once === undefined || ask.release === true) return false;
+    return isListed(ask.bucket.algorithm) ? isOnList(this.#counterOf(ask, nowMs).entries ?? NONE, ask.once, nowMs) : this.#markOf(ask, nowMs).a > nowMs;
   }
 
   /** A counter that is in use as long as nothing is charged for it again. On the shelf of `gcra`, whose counters end in any order. */
-  #onceOf({ bucket, key, once, perMs }: QuotaAsk<Bucket>, nowMs: number): Placed {
-    const { shelf, counters } = this.#drawerOf(onceName(bucket), 'gcra', perMs);
-    const name = onceKey(key, once);
+  #markOf(ask: QuotaAsk<Bucket>, nowMs: number): Placed {
+    const { shelf, counters } = this.#drawerOf(markName(ask), 'gcra', ask.perMs);
+    const name = markKey(ask);
     const known = counters.get(name);
     if (known !== undefined) return known;
     this.#makeRoom(nowMs);

@@ -1,8 +1,16 @@
-/** What is charged once is kept as a counter of its own, by names that no rule's counter has. */
-import type { QuotaAsk } from 'sluice/plugin';
+/**
+ * Who was charged once. Of `log` and `concurrency` the charges themselves say so, and are gone together with it; of the others a mark does,
+ * which is kept as a counter of its own, by a name that no rule's counter has.
+ */
+import type { Algorithm, QuotaAsk } from 'sluice/plugin';
+import type { Entry, Who } from './windows.ts';
 
-export const onceName = ({ counter, algorithm }: { readonly counter: string; readonly algorithm: string }): string => `\0once ${algorithm} ${counter}`;
-export const onceKey = (key: string, once: string | undefined): string => `${JSON.stringify(key)} ${once ?? ''}`;
+export const isListed = (algorithm: Algorithm): boolean => algorithm === 'log' || algorithm === 'concurrency';
+export const isOnList = (entries: readonly Entry[], who: Who, nowMs: number): boolean => entries.some((entry) => entry.who === who && entry.untilMs > nowMs);
 
-/** Granted whatever is left, and not charged. */
-export const chargedBefore = <B>(ask: QuotaAsk<B>): QuotaAsk<B> => ({ ...ask, cost: 0, owed: true });
+type OfMark = Pick<QuotaAsk<{ readonly counter: string; readonly algorithm: Algorithm }>, 'bucket' | 'key' | 'once'>;
+export const markName = ({ bucket: { counter, algorithm } }: OfMark): string => `\0once ${algorithm} ${counter}`;
+export const markKey = ({ key, once }: OfMark): string => `${JSON.stringify(key)} ${once ?? ''}`;
+
+/** Granted whatever is left, and not charged; what it gives back is. */
+export const chargedBefore = <B>(ask: QuotaAsk<B>): QuotaAsk<B> => ({ ...ask, cost: Math.min(0, ask.cost), owed: true });

@@ -102,6 +102,15 @@ test('more charges than there is room for: some are forgotten, and counted', () 
   expect(evicted.entries).toBe(200);
 });
 
+test('who has a lease has it still where there is no room for another', () => {
+  const { workers: [one], evicted } = both(10_000);
+  const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
+  const take = (key: string, who: number) => one.charge([{ bucket, key, cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(who) }])[0];
+  for (let lease = 0; lease < 1000; lease++) take('a', lease);
+  for (let lease = 0; lease < 1000; lease++) expect(take('a', lease)).toMatchObject({ granted: true, remaining: 0 });
+  expect(evicted.entries).toBe(0);
+});
+
 /** A worker that takes the leases of three counters until it is ended, in a thread. */
 function threadOf(memory: ReadonlyMap<string, SharedArrayBuffer>, number: number, rounds: number): Worker {
   return new Worker(`

@@ -1,7 +1,7 @@
 /** The counters of one handler for several workers: one table in shared memory, exact because one worker at a time is inside. */
 import { type Algorithm, type Host, type QuotaAnswer, type QuotaAsk, SharedPlaces } from 'sluice/plugin';
 import type { Bucket } from './counters.ts';
-import { chargedBefore, onceKey, onceName } from './once.ts';
+import { chargedBefore, isListed, isOnList, markKey, markName } from './once.ts';
 import { SharedEntries } from './shared-entries.ts';
 import { askCounter, type Counter, type Entry, type Who } from './windows.ts';
 
@@ -48,16 +48,11 @@ export class SharedCounters {
     const nowMs = this.#clock.nowMs();
     return this.#places.within(() => {
       this.#entries.mend();
-      this.#entries.makeRoom(mostEntries(asks), nowMs);
-      const done = asks.map((given) => {
-        const ask = this.#wasCharged(given, nowMs) ? chargedBefore(given) : given;
-        return this.#ask(ask, this.#placeOf(ask, nowMs), nowMs);
-      });
+      const asked = asks.map((given) => (this.#wasCharged(given, nowMs) ? chargedBefore(given) : given));
+      this.#entries.makeRoom(mostEntries(asked), nowMs);
+      const done = asked.map((ask) => this.#ask(ask, this.#placeOf(ask, nowMs), nowMs));
       if (done.every(({ answer }) => answer.granted)) {
-        for (const { ask } of done) {
-          if (ask.once !== undefined && ask.release === true) this.#values[this.#placeOf(onceOf(ask), nowMs)] = 0;
-          else if (ask.once !== undefined && ask.cost > 0) this.#values[this.#placeOf(onceOf(ask), nowMs)] = nowMs + ask.perMs;
-        }
+        for (const { ask } of done) if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#values[this.#placeOf(markOf(ask), nowMs)] = ask.cost > 0 ? nowMs + ask.perMs : 0;
         return done.map(({ answer }) => answer);
       }
       // What was given back for a moment was over, and a later ask may have taken its place.
@@ -81,7 +76,9 @@ export class SharedCounters {
   }
 
   #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
-    return ask.once !== undefined && ask.release !== true && (this.#values[this.#placeOf(onceOf(ask), nowMs)] as number) > nowMs;
+    if (ask.once === undefined || ask.release === true) return false;
+    if (!isListed(ask.bucket.algorithm)) return (this.#values[this.#placeOf(markOf(ask), nowMs)] as number) > nowMs;
+    return isOnList(this.#entries.read(this.#placeOf(ask, nowMs) / PER_PLACE), this.#whoOf(ask), nowMs);
   }
 
   #ask(ask: QuotaAsk<Bucket>, at: number, nowMs: number): Done {
@@ -116,8 +113,6 @@ export class SharedCounters {
   }
 }
 
-const isListed = (algorithm: Algorithm): boolean => algorithm === 'log' || algorithm === 'concurrency';
-
 /** That a call may add. */
 function mostEntries(asks: readonly QuotaAsk<Bucket>[]): number {
   let count = 0;
@@ -126,4 +121,4 @@ function mostEntries(asks: readonly QuotaAsk<Bucket>[]): number {
 }
 
 /** As if it were a counter. */
-const onceOf = (ask: QuotaAsk<Bucket>): QuotaAsk<Bucket> => ({ ...ask, bucket: { ...ask.bucket, counter: onceName(ask.bucket) }, key: onceKey(ask.key, ask.once) });
+const markOf = (ask: QuotaAsk<Bucket>): QuotaAsk<Bucket> => ({ ...ask, bucket: { ...ask.bucket, counter: markName(ask) }, key: markKey(ask) });

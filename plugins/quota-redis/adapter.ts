@@ -7,9 +7,9 @@ import { connectionOptions } from '../redis-client/config.ts';
 import type { Bucket } from './bucket.ts';
 import { chargeBySlot, slotTag } from './by-slot.ts';
 import { configSchema } from './config.ts';
-import { counterKey, holdersKey, onceKey } from './counter-key.ts';
+import { counterKey, holdersKey } from './counter-key.ts';
 import { Escrow } from './escrow.ts';
-import { answersOf, argumentsOf, SCRIPT, SCRIPT_SHA1, type Told } from './script.ts';
+import { answersOf, argumentsOf, keysOf, SCRIPT, SCRIPT_SHA1, type Told } from './script.ts';
 
 const LOOK_EVERY_MS = 50;
 const MAX_LEASES = 100_000;
@@ -32,10 +32,8 @@ export default defineAdapter({
     await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(config.connectTimeoutMs)]));
     const prefixOf = (key: string): string => (config.cluster === undefined ? config.prefix : `${config.prefix}${slotTag(key)}`);
     async function run(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> {
-      const keys = asks.map(({ bucket, key, perMs }) => counterKey(prefixOf(key), bucket, perMs, key));
-      for (const { bucket, key, perMs, once } of asks) if (once !== undefined) keys.push(onceKey(prefixOf(key), bucket, perMs, key, once));
       const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
-      return answersOf(asks, await connection.ask((redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keys, argumentsOf(asks, nowMs))) as number[]);
+      return answersOf(asks, await connection.ask((redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keysOf(asks, prefixOf), argumentsOf(asks, nowMs))) as number[]);
     }
 
     const keyOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string => counterKey(prefixOf(key), bucket, perMs, key);

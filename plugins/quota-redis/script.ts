@@ -1,14 +1,15 @@
 /** The script that answers all asks of one call in one step of Redis, and what it is told and tells. */
 import { createHash } from 'node:crypto';
 import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
+import { counterKey, holderName, markKey } from './counter-key.ts';
 
 /**
- * KEYS: the counter of each ask, then what is charged once. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm (in upper case where it
- * is owed: charged beyond the limit too; x ends a lease), cost, limit, burst, period in ms, the place in KEYS of what it is
- * charged once for, or 0, when a fixed window ends where that is no multiple of the period, or 0, and 1 where a part of the cost will do.
+ * KEYS: the counter of each ask, then the marks of what is charged once. ARGV: the time in ms or '' for Redis's own, then for each ask: algorithm (in upper case where it
+ * is owed: charged beyond the limit too; x ends a lease), cost, limit, burst, period in ms, the place in KEYS of the mark
+ * of what it is charged once for, or 0 (of a log: who is charged, or -), when a fixed window ends where that is no multiple of the period, or 0, and 1 where a part of the cost will do.
  * A fixed window is kept as "END USED": the window's end and what was used, so a clock set back does not give the window again.
  * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
- * A log is kept as "LAST UNTIL:COST:WHO,...": until when each charge counts, and the last of them. GCRA is kept as its theoretical arrival time. What is charged once is kept as the time until which it is not charged again. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
+ * A log is kept as "LAST UNTIL:COST:WHO,...": until when each charge counts, and the last of them. GCRA is kept as its theoretical arrival time. A mark is kept as the time until which it is not charged again; a log needs none: who is in it was charged. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
  * A cost below 0 gives back. Answers granted (1 or 0), remaining, reset and what was charged for each ask: 0, a part of its cost, or -1
  * for all of it (numbers that leave a script have no fractions), and when the window that it is in ends. Writes nothing where one is refused.
  * Where what is given back says its window's end, another window is not credited with it.
@@ -128,32 +129,45 @@ end
 
 local before, states, answers, all = {}, {}, {}, true
 local asked = (#ARGV - 1) / 8
-local once = {}
+local function letter_of(at) return string.lower(ARGV[at * 8 - 6]) end
+local function is_log(letter) return letter == 'l' or letter == 'x' end
+local function is_in(entries, name)
+  for till, other in string.gmatch(entries, '([^:,]+):[^:,]+:([^:,]+)') do
+    if other == name and tonumber(till) > now then return true end
+  end
+  return false
+end
+local marks, known = {}, {}
 for at = 1, asked do
-  local place = tonumber(ARGV[at * 8 - 1])
-  if place > 0 then once[at] = { KEYS[place], (tonumber(redis.call('GET', KEYS[place]) or '0') or 0) > now } end
-end
-local costs = {}
-local function cost_of(at)
-  local cost = tonumber(ARGV[at * 8 - 5])
-  if cost > 0 and once[at] and once[at][2] then return 0 end
-  return cost
-end
-local function ask(at, from, cost)
-  local base = at * 8 - 6
-  local letter = string.lower(ARGV[base])
-  owed = letter ~= ARGV[base] or (once[at] and once[at][2])
-  who = once[at] and redis.sha1hex(once[at][1]) or '-'
-  releases = letter == 'x'
-  local count = letter == 'g' and gcra or (letter == 'l' or releases) and log or letter == 's' and sliding or fixed
-  return count(from, cost, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]), tonumber(ARGV[base + 6]))
-end
-for at = 1, asked do
-  local key = KEYS[at]
+  local key, letter, once = KEYS[at], letter_of(at), ARGV[at * 8 - 1]
   if not before[key] then
     before[key] = kept(key)
     states[key] = before[key]
   end
+  if is_log(letter) then
+    known[at] = once ~= '-' and letter ~= 'x' and is_in(before[key][4], once)
+  elseif once ~= '0' then
+    marks[at] = KEYS[tonumber(once)]
+    known[at] = (tonumber(redis.call('GET', marks[at]) or '0') or 0) > now
+  end
+end
+local costs = {}
+local function cost_of(at)
+  local cost = tonumber(ARGV[at * 8 - 5])
+  if known[at] then return math.min(0, cost) end
+  return cost
+end
+local function ask(at, from, cost)
+  local base = at * 8 - 6
+  local letter = letter_of(at)
+  owed = letter ~= ARGV[base] or known[at]
+  who = is_log(letter) and ARGV[at * 8 - 1] or '-'
+  releases = letter == 'x'
+  local count = letter == 'g' and gcra or is_log(letter) and log or letter == 's' and sliding or fixed
+  return count(from, cost, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]), tonumber(ARGV[base + 6]))
+end
+for at = 1, asked do
+  local key = KEYS[at]
   costs[at] = cost_of(at)
   if costs[at] > 0 and ARGV[at * 8 + 1] == '1' then
     local _, left = ask(at, states[key], 0)
@@ -183,15 +197,13 @@ if all then
   for at = 1, asked do
     local key = KEYS[at]
     local cost = costs[at]
-    if once[at] and cost > 0 then redis.call('SET', once[at][1], string.format('%.17g', now + ARGV[at * 8 - 2]), 'PX', ARGV[at * 8 - 2] + 2000) end
-    if once[at] and cost < 0 then redis.call('DEL', once[at][1]) end
-    local frees = ARGV[at * 8 - 6] == 'x'
-    if once[at] and frees then redis.call('DEL', once[at][1]) end
-    if (cost ~= 0 or frees) and states[key] then
+    if marks[at] and cost > 0 then redis.call('SET', marks[at], string.format('%.17g', now + ARGV[at * 8 - 2]), 'PX', ARGV[at * 8 - 2] + 2000) end
+    if marks[at] and cost < 0 then redis.call('DEL', marks[at]) end
+    local letter = letter_of(at)
+    if cost ~= 0 or letter == 'x' then
       local state = states[key]
       local value = string.format('%.17g', state[1])
-      local letter = string.lower(ARGV[at * 8 - 6])
-      if letter == 'l' or letter == 'x' then value = value .. ' ' .. state[4]
+      if is_log(letter) then value = value .. ' ' .. state[4]
       elseif letter ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
       if letter == 's' then value = value .. ' ' .. string.format('%.17g', state[3]) end
       redis.call('SET', key, value, 'PX', math.max(1, math.ceil(state[1] - now)) + 2000)
@@ -203,18 +215,29 @@ return told
 
 export const SCRIPT_SHA1 = createHash('sha1').update(SCRIPT).digest('hex');
 
-/** Of each algorithm, in the script and in keys. */
-export const LETTER: Readonly<Record<Algorithm, string>> = { fixed: 'f', gcra: 'g', sliding: 's', log: 'l', concurrency: 'l' };
+/** Of each algorithm, in the script. */
+const LETTER: Readonly<Record<Algorithm, string>> = { fixed: 'f', gcra: 'g', sliding: 's', log: 'l', concurrency: 'l' };
+
+type Ask = QuotaAsk<{ readonly counter: string; readonly algorithm: Algorithm }>;
+
+/** KEYS, in the order that the script expects; `prefixOf` a key. */
+export const keysOf = (asks: readonly Ask[], prefixOf: (key: string) => string): string[] => [
+  ...asks.map(({ bucket, key, perMs }) => counterKey(prefixOf(key), bucket, perMs, key)),
+  ...asks.flatMap(({ bucket, key, perMs, once }) => (once === undefined || isLog(bucket) ? [] : [markKey(prefixOf(key), bucket, perMs, key, once)])),
+];
 
 /** ARGV, in the order that the script expects. */
-export function argumentsOf(asks: readonly QuotaAsk<{ readonly algorithm: Algorithm }>[], nowMs: number | undefined): (string | number)[] {
+export function argumentsOf(asks: readonly Ask[], nowMs: number | undefined): (string | number)[] {
   const told: (string | number)[] = [nowMs ?? ''];
   let place = asks.length;
   for (const { bucket, cost, limit, burst, perMs, endsAtMs, once, owed = false, release = false, partial = false } of asks) {
-    told.push(release ? 'x' : owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, once === undefined ? 0 : ++place, endsAtMs ?? 0, partial ? 1 : 0);
+    const known = once === undefined ? (isLog(bucket) ? '-' : 0) : isLog(bucket) ? holderName(once) : ++place;
+    told.push(release ? 'x' : owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, known, endsAtMs ?? 0, partial ? 1 : 0);
   }
   return told;
 }
+
+const isLog = ({ algorithm }: Ask['bucket']): boolean => LETTER[algorithm] === 'l';
 
 /** An answer, and what of its cost was charged now (nothing where it was charged once before), in the window that ends then. */
 export interface Told extends QuotaAnswer { readonly charged: number; readonly endsAtMs: number }

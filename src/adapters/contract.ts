@@ -96,7 +96,11 @@ export interface QuotaAsk<B = unknown> {
   readonly release?: boolean;
   /** `fixed`: when its window ends, in ms since 1970, where that is not a multiple of `perMs` (a month). With a cost below 0, also of `sliding`: the window that it is given back to; a later one is not credited. */
   readonly endsAtMs?: number;
-  /** Who says the same within a period of its first charge is not charged again: granted, and told what is left. */
+  /**
+   * Who says the same within a period of its first charge is not charged again: granted, and told what is left. What a call before has
+   * charged counts, so asks of one call are each charged. It is over when the charge is given back or released; of `log` and `concurrency`
+   * also when it is forgotten, by a reset, or for a debt: where more than the limit is owed, the oldest that change nothing are not kept.
+   */
   readonly once?: string;
   /** The period where the request overrides the rule's own (RateLimitOverride); else the rule's. */
   readonly perMs: number;

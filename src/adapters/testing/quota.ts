@@ -141,6 +141,15 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       opened.clock.advance(2 * MINUTE_MS + 1);
       assert.equal((await charge1(of('one'))).remaining, 6, 'after a period it is charged again');
     }),
+    of('what was charged once and is given back is charged anew', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const of = (once: string, cost: number): QuotaAsk => ask(mine, { limit: 5, cost, once });
+      assert.equal((await charge1(of('one', 4))).remaining, 1);
+      assert.equal((await charge1(of('one', -4))).remaining, 5);
+      assert.equal((await charge1(of('one', 0))).granted, true);
+      assert.equal((await charge1(of('one', 3))).remaining, 2, 'it is not charged anew');
+      assert.equal((await charge1(of('one', 3))).remaining, 2);
+    }),
     of('where a part of the cost will do, what is left is granted, and all or none holds', async ({ bucket, ask, charge, charge1 }) => {
       const mine = bucket({ counter: 'mine' });
       const part = (cost: number): QuotaAsk => ask(mine, { limit: 5, cost, partial: true });
@@ -333,8 +342,44 @@ function ofSliding(of: Of): Behaviour[] {
   ];
 }
 
+/** Where each charge is kept. */
+function ofLists(of: Of): Behaviour[] {
+  return [
+    of('after a reset whoever was charged once is charged anew, and refused where it is full', async ({ opened, bucket, ask, charge1 }) => {
+      if (opened.handler.reset === undefined) return;
+      const mine = bucket();
+      const take = async (once: string): Promise<boolean> => (await charge1(ask(mine, { limit: 2, once }))).granted;
+      assert.deepEqual([await take('a'), await take('b'), await take('c')], [true, true, false]);
+      await opened.handler.reset([ask(mine, { limit: 2 })]);
+      assert.deepEqual([await take('c'), await take('a'), await take('b')], [true, true, false]);
+      assert.deepEqual([await take('c'), await take('a')], [true, true], 'who was charged after it is not known as charged');
+    }),
+    of('who was charged in part of what is given back is known as charged until all is', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const of = (cost: number): QuotaAsk => ask(mine, { limit: 5, cost, once: 'one' });
+      for (const [cost, remaining] of [[4, 1], [-3, 4], [4, 4], [-1, 5], [4, 1]] as const) assert.equal((await charge1(of(cost))).remaining, remaining, `after ${cost}`);
+    }),
+    of('who asks again does not have it for longer', async ({ opened, bucket, ask, charge1 }) => {
+      const mine = bucket();
+      const take = (): Promise<QuotaAnswer> => charge1(ask(mine, { limit: 1, once: 'one' }));
+      await take();
+      opened.clock.advance(MINUTE_MS / 2);
+      near((await take()).resetMs, MINUTE_MS / 2);
+      opened.clock.advance(MINUTE_MS / 2 + 1);
+      near((await take()).resetMs, MINUTE_MS);
+    }),
+    of('whose charge is beyond a debt is let in again, whose debt has been forgotten is refused', async ({ bucket, ask, charge1 }) => {
+      const mine = bucket();
+      for (const once of ['a', 'b', 'c', 'd']) await charge1(ask(mine, { limit: 2, once, owed: true }));
+      assert.equal((await charge1(ask(mine, { limit: 2, once: 'd' }))).granted, true);
+      assert.equal((await charge1(ask(mine, { limit: 2, once: 'a' }))).granted, false, 'the oldest of a debt lets somebody in');
+    }),
+  ];
+}
+
 function ofLog(of: Of): Behaviour[] {
   return [
+    ...ofLists(of),
     of('in no period more than the limit passes, and as much as it in each', async ({ opened, bucket, ask, charge1 }) => {
       const mine = bucket();
       const times: number[] = [];
@@ -362,6 +407,7 @@ function ofLog(of: Of): Behaviour[] {
 
 function ofConcurrency(of: Of): Behaviour[] {
   return [
+    ...ofLists(of),
     of('a lease that is released is free at once, one that is not when its period is over', async ({ opened, bucket, ask, charge1 }) => {
       const mine = bucket();
       const take = async (once: string): Promise<boolean> => (await charge1(ask(mine, { limit: 2, once }))).granted;

@@ -69,7 +69,7 @@ function placeOf({ key }: QuotaLook, place: QuotaPlace | undefined): Pick<QuotaL
 const wrongPlaces = (places: readonly QuotaPlace[], asks: readonly QuotaAsk[]): string | undefined =>
   (Array.isArray(places) && places.length === asks.length && places.every((place) => typeof place?.counter === 'string') ? undefined : `look() tells of each of its ${asks.length} asks where its counter is`);
 
-/** Each handler once, with all its asks; `once` marks are left alone. */
+/** Each handler once, with all its asks. */
 async function reset(seen: readonly SeenQuota[], looks: readonly QuotaLook[], scope: CallScope): Promise<readonly QuotaLook[]> {
   const groups = Map.groupBy(seen.filter(({ ask }) => ask !== undefined), ({ handler }) => handler);
   const failures = new Map(await Promise.all([...groups].map(async ([handler, group]) =>

@@ -100,7 +100,7 @@ describe('check', () => {
 });
 
 describe('quota', () => {
-  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean; readonly chargesAgain?: boolean; readonly wholeOnly?: boolean; readonly keepsAll?: boolean; readonly takesLate?: boolean }
+  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean; readonly chargesAgain?: boolean; readonly wholeOnly?: boolean; readonly keepsAll?: boolean; readonly takesLate?: boolean; readonly neverForgets?: boolean }
   /** Fixed windows, and one fault. */
   const counting = (fault: Fault): Adapter => defineAdapter({
     name: 'quota-faulty', summary: 'Counts, with a fault.', config: z.strictObject({}), serves: { quota: { algorithms: ['fixed'] } },
@@ -121,13 +121,14 @@ describe('quota', () => {
         const onceName = `${name}\n${once}`;
         const isCharged = once !== undefined && fault.chargesAgain !== true && (charged.get(onceName) ?? 0) > nowMs;
         const part = partial && fault.wholeOnly !== true ? Math.min(asked, Math.max(1, limit - used)) : asked;
-        const [cost, owed] = isCharged ? [0, true] : asked < 0 && (fault.keepsAll === true || (fault.takesLate !== true && endsAtMs !== undefined && endsAtMs < end)) ? [0, true] : [Math.max(part, -used), owes];
+        const [cost, owed] = isCharged && asked >= 0 ? [0, true] : asked < 0 && (fault.keepsAll === true || (fault.takesLate !== true && endsAtMs !== undefined && endsAtMs < end)) ? [0, true] : [Math.max(part, -used), owes];
         const taken = cost === 0 && fault.zeroCharges === true ? 1 : cost;
         const granted = (owed && fault.forgives !== true) || used + taken <= limit;
         const kept = count;
         return { answer: { granted, limit, remaining: Math.max(0, limit - used - (granted ? taken : 0)), resetMs: end - nowMs, charged: taken }, charge: () => {
           kept.used = used + taken;
           if (once !== undefined && taken > 0) charged.set(onceName, nowMs + perMs);
+          if (once !== undefined && taken < 0 && fault.neverForgets !== true) charged.delete(onceName);
         } };
       };
       return quota({
@@ -152,6 +153,7 @@ describe('quota', () => {
     ['one count for all counters', { oneCounter: true }, ['fixed: counters are apart; rules that name one counter share it']],
     ['a clock of its own', { ownClock: true }, ['fixed: a window ends by the clock, not a period after the first ask', 'fixed: refuses, then grants again when its time is over, by the clock', 'fixed: the reset is the end of the window, granted or refused']],
     ['one that charges again', { chargesAgain: true }, ['fixed: what is charged once is not charged again for a period']],
+    ['one that knows as charged what was given back', { neverForgets: true }, ['fixed: what was charged once and is given back is charged anew']],
     ['one that knows no parts', { wholeOnly: true }, ['fixed: where a part of the cost will do, what is left is granted, and all or none holds']],
     ['one that takes nothing back', { keepsAll: true }, ['fixed: a cost below 0 gives back, and nothing below nothing']],
     ['one that takes back into a window that is over', { takesLate: true }, ['fixed: what is given back to a window that is over changes nothing of a later one']],
