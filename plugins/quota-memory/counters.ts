@@ -1,8 +1,8 @@
 /** All counters of one handler, bounded. */
 import type { Algorithm, Host, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 import { type Placed, Shelf } from './shelf.ts';
-import { chargedBefore, isListed, isOnList, markKey, markName } from './once.ts';
-import { askCounter, type Entry } from './windows.ts';
+import { chargedBefore, isListed, isLook, isOnList, markKey, markName } from './once.ts';
+import { askCounter, type Counter, type Entry } from './windows.ts';
 
 /** The counters of one name, algorithm and period, by key. */
 interface Drawer {
@@ -25,6 +25,7 @@ export interface CountersOptions {
 }
 
 const NONE: readonly Entry[] = [];
+const BLANK: Readonly<Required<Counter>> = { a: 0, b: 0, c: 0, entries: NONE };
 const SWEPT_PER_NEW_KEY = 2; // more than one, so that what is over goes faster than new keys come
 
 export class Counters {
@@ -46,25 +47,22 @@ export class Counters {
   charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[] {
     const nowMs = this.#options.clock.nowMs();
     const [first] = asks;
-    if (asks.length === 1 && first !== undefined && first.once === undefined) return [answerOf(this.#counterOf(first, nowMs), first, nowMs)];
+    if (asks.length === 1 && first !== undefined && first.once === undefined) return [this.#ask(first, nowMs)];
     const done = asks.map((given) => (this.#wasCharged(given, nowMs) ? chargedBefore(given) : given)).map((ask) => {
-      const counter = this.#counterOf(ask, nowMs);
-      const { a, b, c, entries = NONE } = counter;
-      return { ask, before: { a, b, c, entries }, answer: answerOf(counter, ask, nowMs) };
+      const { a, b, c, entries = NONE } = this.#find(ask) ?? BLANK;
+      return { ask, before: { a, b, c, entries }, answer: this.#ask(ask, nowMs) };
     });
     if (done.every(({ answer }) => answer.granted)) {
-      for (const { ask } of done) if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#markOf(ask, nowMs).a = ask.cost > 0 ? nowMs + ask.perMs : 0;
+      for (const { ask } of done) if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#mark(ask, nowMs);
       return done.map(({ answer }) => answer);
     }
-    // Looked up again: what was given back for a moment was over, and may have been swept.
-    for (const { ask, before } of done.toReversed()) Object.assign(this.#counterOf(ask, nowMs), before);
+    for (const { ask, before } of done.toReversed()) this.#restore(ask, before, nowMs);
     // Those that could pass say what is left, uncharged.
-    return done.map(({ ask, answer }) => (answer.granted ? { ...answerOf(this.#counterOf(ask, nowMs), { ...ask, cost: 0 }, nowMs), granted: true } : answer));
+    return done.map(({ ask, answer }) => (answer.granted ? { ...this.#ask({ ...ask, cost: 0, release: false }, nowMs), granted: true } : answer));
   }
 
   reset(asks: readonly QuotaAsk<Bucket>[]): void {
-    const nowMs = this.#options.clock.nowMs();
-    for (const ask of asks) Object.assign(this.#counterOf(ask, nowMs), { a: 0, b: 0, c: 0, entries: NONE });
+    for (const ask of asks) Object.assign(this.#find(ask) ?? {}, BLANK);
   }
 
   clear(): void {
@@ -75,18 +73,56 @@ export class Counters {
 
   #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
     if (ask.once === undefined || ask.release === true) return false;
-    return isListed(ask.bucket.algorithm) ? isOnList(this.#counterOf(ask, nowMs).entries ?? NONE, ask.once, nowMs) : this.#markOf(ask, nowMs).a > nowMs;
+    if (isListed(ask.bucket.algorithm)) return isOnList(this.#find(ask)?.entries ?? NONE, ask.once, nowMs);
+    return (this.#markDrawer(ask).counters.get(markKey(ask))?.a ?? 0) > nowMs;
   }
 
-  /** A counter that is in use as long as nothing is charged for it again. On the shelf of `gcra`, whose counters end in any order. */
-  #markOf(ask: QuotaAsk<Bucket>, nowMs: number): Placed {
-    const { shelf, counters } = this.#drawerOf(markName(ask), 'gcra', ask.perMs);
-    const name = markKey(ask);
-    const known = counters.get(name);
-    if (known !== undefined) return known;
+  /** That it was charged, or no longer is. */
+  #mark(ask: QuotaAsk<Bucket>, nowMs: number): void {
+    const drawer = this.#markDrawer(ask);
+    const known = drawer.counters.get(markKey(ask));
+    if (ask.cost > 0) (known ?? this.#add(drawer, markKey(ask), nowMs)).a = nowMs + ask.perMs;
+    else if (known !== undefined) known.a = 0;
+  }
+
+  /** A mark is in use as long as nothing is charged for it again. On the shelf of `gcra`, whose counters end in any order. */
+  #markDrawer(ask: QuotaAsk<Bucket>): Drawer {
+    return this.#drawerOf(markName(ask), 'gcra', ask.perMs);
+  }
+
+  /** Looking changes nothing, and what charges nothing makes no counter and keeps none that is over: it takes nobody's room. */
+  #ask(ask: QuotaAsk<Bucket>, nowMs: number): QuotaAnswer {
+    const { algorithm } = ask.bucket;
+    const drawer = this.#drawerFor(ask);
+    const known = drawer.counters.get(ask.key);
+    if (known !== undefined && (ask.cost > 0 || known.a > nowMs)) {
+      if (known.a <= nowMs) drawer.shelf.toBack(known); // a new window
+      return askCounter(isLook(ask) ? { ...known } : known, algorithm, ask, nowMs);
+    }
+    const fresh: Counter = { ...BLANK };
+    const answer = askCounter(fresh, algorithm, ask, nowMs);
+    if (ask.cost > 0 && answer.granted) Object.assign(this.#add(drawer, ask.key, nowMs), fresh);
+    return answer;
+  }
+
+  /** To what it was. What was given back for a moment was over, and may have been swept. */
+  #restore(ask: QuotaAsk<Bucket>, before: Counter, nowMs: number): void {
+    const counter = this.#find(ask) ?? (before.a > nowMs ? this.#add(this.#drawerFor(ask), ask.key, nowMs) : undefined);
+    if (counter !== undefined) Object.assign(counter, before);
+  }
+
+  #find(ask: QuotaAsk<Bucket>): Placed | undefined {
+    return this.#drawerFor(ask).counters.get(ask.key);
+  }
+
+  #add({ shelf, counters }: Drawer, key: string, nowMs: number): Placed {
     this.#makeRoom(nowMs);
     this.#size++;
-    return shelf.add(counters, name);
+    return shelf.add(counters, key);
+  }
+
+  #drawerFor({ bucket, perMs }: QuotaAsk<Bucket>): Drawer {
+    return (perMs === bucket.perMs ? bucket.drawer : undefined) ?? this.#drawerOf(bucket.counter, bucket.algorithm, perMs);
   }
 
   #drawerOf(counter: string, algorithm: Algorithm, perMs: number): Drawer {
@@ -104,18 +140,6 @@ export class Counters {
     return shelf;
   }
 
-  #counterOf({ bucket, key, perMs }: QuotaAsk<Bucket>, nowMs: number): Placed {
-    const { shelf, counters } = (perMs === bucket.perMs ? bucket.drawer : undefined) ?? this.#drawerOf(bucket.counter, bucket.algorithm, perMs);
-    const known = counters.get(key);
-    if (known !== undefined) {
-      if (known.a <= nowMs) shelf.toBack(known); // a new window
-      return known;
-    }
-    this.#makeRoom(nowMs);
-    this.#size++;
-    return shelf.add(counters, key);
-  }
-
   #makeRoom(nowMs: number): void {
     for (const shelf of this.#shelves) this.#size -= shelf.sweep(nowMs, SWEPT_PER_NEW_KEY);
     if (this.#size < this.#options.maxKeys) return;
@@ -125,5 +149,3 @@ export class Counters {
     }
   }
 }
-
-const answerOf = (counter: Placed, ask: QuotaAsk<Bucket>, nowMs: number): QuotaAnswer => askCounter(counter, ask.bucket.algorithm, ask, nowMs);

@@ -6,6 +6,7 @@ import type { Algorithm, QuotaAsk } from 'sluice/plugin';
 import type { Entry, Who } from './windows.ts';
 
 export const isListed = (algorithm: Algorithm): boolean => algorithm === 'log' || algorithm === 'concurrency';
+export const isLook = ({ cost, release = false }: Pick<QuotaAsk, 'cost' | 'release'>): boolean => cost === 0 && !release;
 export const isOnList = (entries: readonly Entry[], who: Who, nowMs: number): boolean => entries.some((entry) => entry.who === who && entry.untilMs > nowMs);
 
 type OfMark = Pick<QuotaAsk<{ readonly counter: string; readonly algorithm: Algorithm }>, 'bucket' | 'key' | 'once'>;

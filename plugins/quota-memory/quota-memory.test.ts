@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
-import type { Adapter, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
+import type { Adapter, Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
 import adapter from './adapter.ts';
 
 testAdapter(adapter, {
@@ -31,6 +31,26 @@ test('several workers remember no more than maxEntries charges, and count what t
   for (let key = 0; key < 1007; key++) await handler.charge?.([{ bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 60_000 }], testCall());
   const forgotten = (await metrics()).matchAll(/^sluice_plugin_quota_memory_entries_evicted_total\{.*\} (\d+)$/gm);
   expect([...forgotten].reduce((sum, [, count]) => sum + Number(count), 0)).toBe(7);
+});
+
+describe.each([['one', adapter], ['two workers', ofTwoWorkers]])('in the memory of %s', (_, store) => {
+  test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])('%s: looking, giving back, releasing and resetting take nobody\'s room', async (algorithm) => {
+    const { handler, metrics } = await openForTest(store, { config: { maxKeys: 1 } });
+    const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm, perMs: 60_000, params: undefined });
+    const ask = (key: string, more: Partial<QuotaAsk> = {}): QuotaAsk => ({ bucket, key, cost: 1, limit: 1, burst: 1, perMs: 60_000, ...more });
+    const charge = async (...asks: readonly QuotaAsk[]) => (await handler.charge?.(asks, testCall()))?.map(({ granted }) => granted);
+    expect(await charge(ask('mine'))).toEqual([true]);
+    for (let at = 0; at < 100; at++) {
+      const key = `unknown ${at}`;
+      expect(await charge(ask(key, { cost: 0 }))).toEqual([true]);
+      expect(await charge(ask(key, { cost: -1 }), ask(key, { cost: 0, once: 'ann' }), ask(key, { cost: -1, once: 'ann' }))).toEqual([true, true, true]);
+      expect(await charge(ask(key, { cost: 2, once: 'ann' }))).toEqual([false]);
+      if (algorithm === 'concurrency') expect(await charge(ask(key, { cost: 0, once: 'ann', release: true }))).toEqual([true]);
+      await handler.reset?.([ask(key)]);
+    }
+    expect(await charge(ask('mine'))).toEqual([false]);
+    expect((await metrics()).match(/evicted_total\{.*\} [1-9]/g)).toBeNull();
+  });
 });
 
 describe('quota-memory', () => {

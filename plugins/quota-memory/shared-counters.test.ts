@@ -30,10 +30,10 @@ function both(maxKeys: number) {
   };
 }
 
-/** Counted after the fact, or before; whole, or in part; in a window of the calendar; a lease taken, or given back. */
+/** Counted after the fact, or before; whole, or in part; in a window of the calendar, or given back to one that is over; a lease taken, or given back. */
 const askOf = fc.record({
   algorithm: fc.constantFrom(...ALGORITHMS), key: fc.constantFrom('a', 'b'), perMs: fc.constantFrom(1000, 300), cost: fc.integer({ min: -2, max: 3 }), limit: fc.nat(8),
-  once: fc.option(fc.constantFrom('one', 'other', 'third'), { nil: undefined }), owed: fc.boolean(), partial: fc.boolean(), release: fc.boolean(),
+  once: fc.option(fc.constantFrom('one', 'other', 'third'), { nil: undefined }), owed: fc.boolean(), partial: fc.boolean(), release: fc.boolean(), isLate: fc.boolean(),
 });
 const charges = fc.array(fc.record({ worker: fc.constantFrom(0 as const, 1 as const), passed: fc.oneof(fc.nat(20), fc.nat(400)), reset: fc.integer({ min: 1, max: 20 }), asks: fc.array(askOf, { minLength: 1, maxLength: 3 }) }), { maxLength: 60, size: 'max' });
 
@@ -43,9 +43,9 @@ test('two workers that take turns answer as one process does', () => {
     for (const { worker, passed, reset, asks } of given) {
       advance(passed);
       const of = (store: Counters | SharedCounters) => {
-        const mine = asks.map(({ algorithm, once: who, release, partial, ...ask }) => ({
+        const mine = asks.map(({ algorithm, once: who, release, partial, isLate, ...ask }) => ({
           ...ask, bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }), burst: 5,
-          ...(ask.key === 'b' ? { endsAtMs: windowEnd(now(), 700) } : {}),
+          ...(isLate && ask.cost < 0 ? { endsAtMs: now() - ask.perMs } : ask.key === 'b' ? { endsAtMs: windowEnd(now(), 700) } : {}),
           ...(who === undefined ? { partial: partial && !ask.owed } : { once: who }), ...(release && algorithm === 'concurrency' ? { cost: 0, release } : {}),
         }));
         if (reset === 1) store.reset(mine);

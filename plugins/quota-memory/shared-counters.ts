@@ -1,13 +1,14 @@
 /** The counters of one handler for several workers: one table in shared memory, exact because one worker at a time is inside. */
 import { type Algorithm, type Host, type QuotaAnswer, type QuotaAsk, SharedPlaces } from 'sluice/plugin';
 import type { Bucket } from './counters.ts';
-import { chargedBefore, isListed, isOnList, markKey, markName } from './once.ts';
+import { chargedBefore, isListed, isLook, isOnList, markKey, markName } from './once.ts';
 import { SharedEntries } from './shared-entries.ts';
 import { askCounter, type Counter, type Entry, type Who } from './windows.ts';
 
 /** `a`, `b` and `c` of a counter. */
 const PER_PLACE = 3;
 const NONE: readonly Entry[] = [];
+const BLANK: Readonly<Required<Counter>> = { a: 0, b: 0, c: 0, entries: NONE };
 
 export interface SharedCountersOptions {
   readonly maxKeys: number;
@@ -19,7 +20,8 @@ export interface SharedCountersOptions {
 
 /** A counter as it was read, or is to be written. */
 type Copy = Required<Counter>;
-interface Done { readonly ask: QuotaAsk<Bucket>; readonly at: number; readonly before: Copy; readonly after: Copy; readonly answer: QuotaAnswer }
+/** `at` is undefined where nothing is kept of it. */
+interface Done { readonly ask: QuotaAsk<Bucket>; readonly at: number | undefined; readonly before: Copy; readonly after: Copy; readonly answer: QuotaAnswer }
 
 export class SharedCounters {
   readonly #clock: Pick<Host['clock'], 'nowMs'>;
@@ -50,25 +52,22 @@ export class SharedCounters {
       this.#entries.mend();
       const asked = asks.map((given) => (this.#wasCharged(given, nowMs) ? chargedBefore(given) : given));
       this.#entries.makeRoom(mostEntries(asked), nowMs);
-      const done = asked.map((ask) => this.#ask(ask, this.#placeOf(ask, nowMs), nowMs));
+      const done = asked.map((ask) => this.#ask(ask, nowMs));
       if (done.every(({ answer }) => answer.granted)) {
-        for (const { ask } of done) if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#values[this.#placeOf(markOf(ask), nowMs)] = ask.cost > 0 ? nowMs + ask.perMs : 0;
+        for (const { ask } of done) if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#mark(ask, nowMs);
         return done.map(({ answer }) => answer);
       }
-      // What was given back for a moment was over, and a later ask may have taken its place.
-      const placeNow = ({ ask, at }: Done): number => (done.length === 1 ? at : this.#placeOf(ask, nowMs));
-      for (const one of done.toReversed()) this.#write(placeNow(one), one.after, one.before);
+      for (const one of done.toReversed()) this.#restore(one, done.length === 1, nowMs);
       // Those that could pass say what is left, uncharged.
-      return done.map((one) => (one.answer.granted ? { ...this.#ask({ ...one.ask, cost: 0 }, placeNow(one), nowMs).answer, granted: true } : one.answer));
+      return done.map(({ ask, answer }) => (answer.granted ? { ...this.#ask({ ...ask, cost: 0, release: false }, nowMs).answer, granted: true } : answer));
     });
   }
 
   reset(asks: readonly QuotaAsk<Bucket>[]): void {
-    const nowMs = this.#clock.nowMs();
     this.#places.within(() => {
       this.#entries.mend();
-      for (const ask of asks) {
-        const at = this.#placeOf(ask, nowMs);
+      for (const at of asks.map((ask) => this.#places.find(nameOf(ask)))) {
+        if (at === undefined) continue;
         this.#entries.clear(at / PER_PLACE);
         this.#values.fill(0, at, at + PER_PLACE);
       }
@@ -77,17 +76,38 @@ export class SharedCounters {
 
   #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
     if (ask.once === undefined || ask.release === true) return false;
-    if (!isListed(ask.bucket.algorithm)) return (this.#values[this.#placeOf(markOf(ask), nowMs)] as number) > nowMs;
-    return isOnList(this.#entries.read(this.#placeOf(ask, nowMs) / PER_PLACE), this.#whoOf(ask), nowMs);
+    const isInList = isListed(ask.bucket.algorithm);
+    const at = this.#places.find(isInList ? nameOf(ask) : nameOf(markOf(ask)));
+    if (at === undefined) return false;
+    return isInList ? isOnList(this.#entries.read(at / PER_PLACE), this.#whoOf(ask), nowMs) : (this.#values[at] as number) > nowMs;
   }
 
-  #ask(ask: QuotaAsk<Bucket>, at: number, nowMs: number): Done {
+  /** That it was charged, or no longer is. */
+  #mark(ask: QuotaAsk<Bucket>, nowMs: number): void {
+    const name = nameOf(markOf(ask));
+    const at = ask.cost > 0 ? this.#places.placeOf(name, nowMs) : this.#places.find(name);
+    if (at !== undefined) this.#values[at] = ask.cost > 0 ? nowMs + ask.perMs : 0;
+  }
+
+  /** Looking changes nothing, and what charges nothing takes no place and keeps none that is over. */
+  #ask(ask: QuotaAsk<Bucket>, nowMs: number): Done {
     const { algorithm } = ask.bucket;
-    const before = this.#read(at, algorithm);
+    const found = this.#places.find(nameOf(ask));
+    const known = found !== undefined && (ask.cost > 0 || (this.#values[found] as number) > nowMs) ? found : undefined;
+    const before = known === undefined ? BLANK : this.#read(known, algorithm);
     const after: Copy = { a: before.a, b: before.b, c: before.c, entries: before.entries };
     const answer = askCounter(after, algorithm, ask, nowMs, this.#whoOf(ask));
-    this.#write(at, before, after);
+    const at = isLook(ask) ? undefined : known ?? (ask.cost > 0 && answer.granted ? this.#places.placeOf(nameOf(ask), nowMs) : undefined);
+    if (at !== undefined) this.#write(at, before, after);
     return { ask, at, before, after, answer };
+  }
+
+  /** To what it was. What was given back for a moment was over, and a later ask may have taken its place. */
+  #restore({ ask, at, before, after }: Done, isAlone: boolean, nowMs: number): void {
+    if (at === undefined) return;
+    const name = nameOf(ask);
+    const place = isAlone ? at : this.#places.find(name) ?? (before.a > nowMs ? this.#places.placeOf(name, nowMs) : undefined);
+    if (place !== undefined) this.#write(place, after, before);
   }
 
   #read(at: number, algorithm: Algorithm): Copy {
@@ -107,11 +127,9 @@ export class SharedCounters {
   #whoOf({ bucket, once }: QuotaAsk<Bucket>): Who {
     return once !== undefined && isListed(bucket.algorithm) ? this.#entries.whoOf(once) : undefined;
   }
-
-  #placeOf({ bucket, key, perMs }: QuotaAsk<Bucket>, nowMs: number): number {
-    return this.#places.placeOf(`${bucket.algorithm} ${perMs} ${bucket.counter} ${key}`, nowMs);
-  }
 }
+
+const nameOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string => `${bucket.algorithm} ${perMs} ${bucket.counter} ${key}`;
 
 /** That a call may add. */
 function mostEntries(asks: readonly QuotaAsk<Bucket>[]): number {

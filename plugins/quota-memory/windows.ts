@@ -57,7 +57,7 @@ export function askFixed(counter: Counter, { cost, limit, perMs, endsAtMs, owed 
 }
 
 const lookAtFixed = ({ a, b }: Counter, limit: number, nowMs: number): QuotaAnswer =>
-  ({ granted: true, limit, remaining: a > nowMs ? Math.max(0, limit - b) : limit, resetMs: Math.max(0, a - nowMs) });
+  (a > nowMs && b > 0 ? { granted: true, limit, remaining: Math.max(0, limit - b), resetMs: a - nowMs } : { granted: true, limit, remaining: limit, resetMs: 0 });
 
 /**
  * Sliding window counter: what was used in the window before counts for the part of it that lies within a period of now, as if it had

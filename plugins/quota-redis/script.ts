@@ -10,7 +10,7 @@ import { counterKey, holderName, markKey } from './counter-key.ts';
  * A fixed window is kept as "END USED": the window's end and what was used, so a clock set back does not give the window again.
  * A sliding one is kept as "NEXT USED BEFORE": the end of the next window, what was used in this one and in the one before.
  * A log is kept as "LAST UNTIL:COST:WHO,...": until when each charge counts, and the last of them. GCRA is kept as its theoretical arrival time. A mark is kept as the time until which it is not charged again; a log needs none: who is in it was charged. Times are ms. A key lives 2 s longer than it counts, for clocks that differ.
- * A cost below 0 gives back. Answers granted (1 or 0), remaining, reset and what was charged for each ask: 0, a part of its cost, or -1
+ * A cost below 0 gives back. What looks changes nothing, and what gives back nothing of a counter that is over. Answers granted (1 or 0), remaining, reset and what was charged for each ask: 0, a part of its cost, or -1
  * for all of it (numbers that leave a script have no fractions), and when the window that it is in ends. Writes nothing where one is refused.
  * Where what is given back says its window's end, another window is not credited with it.
  */
@@ -25,7 +25,8 @@ local owed = false
 local function fixed(state, cost, limit, burst, per, ends)
   local stop, used = state[1], state[2]
   if cost < 0 and ends > 0 and ends <= now then
-    return true, stop > now and math.max(0, limit - used) or limit, math.max(0, stop - now), stop, used
+    if stop <= now or used == 0 then return true, limit, 0, stop, used end
+    return true, math.max(0, limit - used), stop - now, stop, used
   end
   local window = ends > 0 and ends or (math.floor(now / per) + 1) * per
   if stop < window then stop, used = window, 0 end
@@ -120,9 +121,10 @@ local function log(state, cost, limit, burst, per)
   return granted, math.max(0, limit - used), reset, last, 0, 0, table.concat(texts, ',')
 end
 
+local BLANK = { 0, 0, 0, '' }
 local function kept(key)
   local value = redis.call('GET', key)
-  if not value then return { 0, 0, 0, '' } end
+  if not value then return BLANK end
   local first, second, third = string.match(value, '^(%S+) ?(%S*) ?(%S*)$')
   return { tonumber(first) or 0, tonumber(second) or 0, tonumber(third) or 0, second }
 end
@@ -157,12 +159,12 @@ local function cost_of(at)
   if known[at] then return math.min(0, cost) end
   return cost
 end
-local function ask(at, from, cost)
+local function ask(at, from, cost, looks)
   local base = at * 8 - 6
   local letter = letter_of(at)
   owed = letter ~= ARGV[base] or known[at]
   who = is_log(letter) and ARGV[at * 8 - 1] or '-'
-  releases = letter == 'x'
+  releases = letter == 'x' and not looks
   local count = letter == 'g' and gcra or is_log(letter) and log or letter == 's' and sliding or fixed
   return count(from, cost, tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4]), tonumber(ARGV[base + 6]))
 end
@@ -170,11 +172,12 @@ for at = 1, asked do
   local key = KEYS[at]
   costs[at] = cost_of(at)
   if costs[at] > 0 and ARGV[at * 8 + 1] == '1' then
-    local _, left = ask(at, states[key], 0)
+    local _, left = ask(at, states[key], 0, true)
     costs[at] = math.min(costs[at], math.max(1, left))
   end
-  local granted, remaining, reset, first, second, third, text = ask(at, states[key], costs[at])
-  states[key] = { first, second, third, text or '' }
+  local cost, isOver = costs[at], states[key][1] <= now
+  local granted, remaining, reset, first, second, third, text = ask(at, isOver and cost <= 0 and BLANK or states[key], cost)
+  if cost > 0 or not isOver and (cost < 0 or letter_of(at) == 'x') then states[key] = { first, second, third, text or '' } end
   answers[at] = { granted, remaining, reset }
   all = all and granted
 end
@@ -185,7 +188,7 @@ for at = 1, asked do
   local granted, remaining, reset = answers[at][1], answers[at][2], answers[at][3]
   if not all and granted then
     local _
-    _, remaining, reset = ask(at, before[key], 0)
+    _, remaining, reset = ask(at, before[key][1] > now and before[key] or BLANK, 0, true)
   end
   local charged = 0
   if all and costs[at] > 0 then charged = costs[at] == cost_of(at) and -1 or costs[at] end
@@ -200,7 +203,7 @@ if all then
     if marks[at] and cost > 0 then redis.call('SET', marks[at], string.format('%.17g', now + ARGV[at * 8 - 2]), 'PX', ARGV[at * 8 - 2] + 2000) end
     if marks[at] and cost < 0 then redis.call('DEL', marks[at]) end
     local letter = letter_of(at)
-    if cost ~= 0 or letter == 'x' then
+    if states[key] ~= before[key] then
       local state = states[key]
       local value = string.format('%.17g', state[1])
       if is_log(letter) then value = value .. ' ' .. state[4]

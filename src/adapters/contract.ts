@@ -83,7 +83,7 @@ export interface QuotaAsk<B = unknown> {
   readonly bucket: B;
   /** The typed values of the rule's `key`, as one canonical text; unlike keys never make the same text. */
   readonly key: string;
-  /** 0 looks without charging. Less than 0 gives so much back of what was charged; that is always granted. */
+  /** 0 looks, and changes nothing. Less than 0 gives so much back of what was charged; that is always granted. */
   readonly cost: number;
   /** Less than the cost will do: where that is more than is left, what is left is charged and granted, at least 1. Not with `once` or `owed`. */
   readonly partial?: boolean;

@@ -408,6 +408,13 @@ function ofLog(of: Of): Behaviour[] {
 function ofConcurrency(of: Of): Behaviour[] {
   return [
     ...ofLists(of),
+    of('a release that another ask of the call refuses has not been', async ({ bucket, ask, charge, charge1 }) => {
+      const mine = bucket({ counter: 'mine' });
+      await charge1(ask(mine, { limit: 1, once: 'a' }));
+      const both = await charge(ask(mine, { limit: 1, once: 'a', cost: 0, release: true }), ask(bucket({ counter: 'none' }), { limit: 0, once: 'a' }));
+      assert.deepEqual(both.map(({ granted, remaining }) => ({ granted, remaining })), [{ granted: true, remaining: 0 }, { granted: false, remaining: 0 }]);
+      assert.equal((await charge1(ask(mine, { limit: 1, once: 'b' }))).granted, false);
+    }),
     of('a lease that is released is free at once, one that is not when its period is over', async ({ opened, bucket, ask, charge1 }) => {
       const mine = bucket();
       const take = async (once: string): Promise<boolean> => (await charge1(ask(mine, { limit: 2, once }))).granted;
