@@ -114,6 +114,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     try {
       inForce = await bring();
     } catch (error) {
+      if (isDraining) return false; // it came too late, and nobody waits for it
       loads.refused += 1;
       log.error('the policy has errors; the last good one stays in force', { why: messageOf(error), revision: inForce.revision });
       return false;

@@ -199,9 +199,20 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   // ---------------------------------------------------------- life
 
-  async function use(policy: Policy): Promise<void> {
-    if (isDrained) throw new SnapshotError([{ severity: 'error', position: { file: policy.watched[0] ?? 'policy', line: 1, column: 1 }, code: 'CORE_DRAINED', message: CORE_ERRORS.CORE_DRAINED.means, excerpt: undefined }]);
+  let lastUse: Promise<unknown> | undefined;
+  function use(policy: Policy): Promise<void> {
+    const done = putInForce(policy);
+    lastUse = done.catch(() => undefined);
+    return done;
+  }
+
+  async function putInForce(policy: Policy): Promise<void> {
+    if (isDrained) throw drainedError(policy);
     const next = await openSnapshot(policy, context, snapshot);
+    if (isDrained) { // while its handlers opened
+      await next.retire();
+      throw drainedError(policy);
+    }
     const last = snapshot;
     snapshot = next;
     meters.keepOnly(new Set(policy.rules.map(({ name }) => name)), new Set(policy.handlers.keys()));
@@ -219,6 +230,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     drain: () => {
       isDrained = true;
       return drained ??= (async () => {
+        await lastUse; // what it opens is closed, and what it keeps is not closed before
         const last = snapshot;
         snapshot = undefined;
         await Promise.all([last?.retire(), ...retiring]);
@@ -232,6 +244,10 @@ export function createEngine(options: EngineOptions): RunningEngine {
     families: metricFamilies(meters),
     meters,
   };
+}
+
+function drainedError({ watched: [file = 'policy'] }: Policy): SnapshotError {
+  return new SnapshotError([{ severity: 'error', position: { file, line: 1, column: 1 }, code: 'CORE_DRAINED', message: CORE_ERRORS.CORE_DRAINED.means, excerpt: undefined }]);
 }
 
 const NOBODY: Caller = { remainingMs: undefined, signal: undefined };

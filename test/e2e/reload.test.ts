@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { OwnLog } from '../../src/cli/log.ts';
+import { startServer } from '../../src/cli/server.ts';
 import { serving, type Serving } from './command.ts';
 import { type PeerClient, peerClient } from './peer-client.ts';
 
@@ -89,5 +91,19 @@ describe('a reload', () => {
     expect(await body()).toBe('policy 0');
     write(policy(3));
     await expect.poll(body, { timeout: 10_000 }).toBe('policy 3');
+  });
+
+  test.each(['changed', 'with errors'])('a policy (%s) that is read when the server is told to stop comes too late, and no error is told', async (how) => {
+    const said: string[] = [];
+    const keep = (level: string) => (message: string): void => { said.push(`${level} ${message}`); };
+    const log: OwnLog = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error'), with: () => log };
+    const late = await startServer({ configs: [folder], grpc: { host: '127.0.0.1', port: 0 }, admin: undefined, log, watch: true });
+    // Reading them takes longer than closing a port that nobody has called.
+    for (let nth = 0; nth < 200; nth++) writeFileSync(join(folder, `rule-${nth}.yaml`), `rules: [{ name: r${nth}, match: 'request.host == "${nth}"', deny: {} }]\n`);
+    if (how === 'with errors') writeFileSync(join(folder, 'wrong.yaml'), 'rules: [{ name: wrong, match: "request.pth", deny: {} }]\n');
+    const reloaded = late.reload();
+    await late.drain();
+    expect([await reloaded, said]).toEqual([false, []]);
+    expect(await late.reload()).toBe(false);
   });
 });

@@ -98,10 +98,12 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     try {
       policy = await loaded();
     } catch (error) {
+      if (isDraining) return false; // it came too late, and nobody waits for it
       log.error('the policy has errors; the last good one stays in force', { why: messageOf(error), revision: policy.revision });
       return false;
     }
     const taken = await crew.askAll('reload', undefined);
+    if (isDraining) return false;
     watched();
     const isTaken = taken.every((one) => one === true);
     if (isTaken) log.info('policy loaded', { revision: policy.revision, rules: policy.rules.length, handlers: policy.handlers.size, workers: taken.length });

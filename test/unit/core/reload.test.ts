@@ -69,6 +69,22 @@ describe('a reload', () => {
   });
 });
 
+test('a reload that a drain overtakes closes what it opens, and the drain waits for that', async () => {
+  let open: (() => void) | undefined;
+  const kept = counted();
+  const late = counted();
+  const { engine, load } = await engineOf(policy({ kept: '' }), { kept, late: { ...late, open: () => new Promise<void>((resolve) => { open = () => { late.opened++; resolve(); }; }), close: () => { late.closed++; } } });
+  const refused = engine.use(load(policy({ kept: '', late: '' }))).catch((error: unknown) => error);
+  await pause(1);
+  const drained = engine.drain();
+  await pause(1);
+  expect([kept.opened, kept.closed], 'what the reload keeps is closed under it').toEqual([1, 0]);
+  open?.();
+  await drained;
+  expect([kept, late].map(({ opened, closed }) => [opened, closed])).toEqual([[1, 1], [1, 1]]);
+  expect((await refused as SnapshotError).findings.map(({ code }) => code)).toEqual(['CORE_DRAINED']);
+});
+
 test('a hundred reloads while calls wait leave nothing open', async () => {
   const h = counted({ check: async () => { await pause(Math.random() * 5); return allow(); } });
   const { engine, load, http } = await engineOf(policy({ h: '' }), { h });
