@@ -3,11 +3,12 @@
  */
 import { ratelimitFields } from '../core/verdict/ratelimit-fields.ts';
 import type { AnswerSettings } from './answer-settings.ts';
-import type { Applied } from './applied.ts';
+import { type Applied, flattened } from './applied.ts';
 import { Code, type DescriptorStatus, type RateLimitCall, type RateLimitReply } from './call.ts';
 import { dynamicMetadataOf } from './dynamic-metadata.ts';
 import type { LocalCache } from './local-cache.ts';
 import type { RatelimitMetrics, RuleMetrics } from './metrics.ts';
+import { tellingStatus } from './several-limits.ts';
 
 /** Proto's uint32, which means: without a limit. */
 const UNLIMITED_REMAINING = 0xffff_ffff;
@@ -45,7 +46,9 @@ function countNear(own: RuleMetrics, before: number, after: number, hits: number
   } else if (after > near) own.near_limit += before >= near ? hits : after - near;
 }
 
-export function replyOf(call: RateLimitCall, applied: readonly Applied[], statuses: readonly DescriptorStatus[], settings: AnswerSettings, metrics: RatelimitMetrics): RateLimitReply {
+/** `all`: a status for each limit, those of one descriptor beside each other. */
+export function replyOf(call: RateLimitCall, applied: readonly Applied[], all: readonly DescriptorStatus[], settings: AnswerSettings, metrics: RatelimitMetrics): RateLimitReply {
+  const statuses = statusesOf(applied, all);
   const isOver = (at: number): boolean => statuses[at]?.code === Code.OVER_LIMIT;
   const quotas = applied.flatMap(({ isQuota }, at) => (isQuota ? [at] : []));
   const refuses = applied.some(({ isQuota }, at) => !isQuota && isOver(at)) || (quotas.length > 0 && quotas.every(isOver));
@@ -53,9 +56,16 @@ export function replyOf(call: RateLimitCall, applied: readonly Applied[], status
   if (isShadowed) metrics.service.globalShadowMode++;
   return {
     overallCode: refuses && !isShadowed ? Code.OVER_LIMIT : Code.OK, statuses,
-    headers: [...(settings.headers === undefined ? [] : headersOf(applied, statuses, settings.headers)), ...(settings.ietfHeaders ? ietfHeadersOf(applied, statuses, refuses && !isShadowed) : [])],
+    headers: [...(settings.headers === undefined ? [] : headersOf(applied, statuses, settings.headers)), ...(settings.ietfHeaders ? ietfHeadersOf(flattened(applied), all, refuses && !isShadowed) : [])],
     dynamicMetadata: settings.dynamicMetadata ? dynamicMetadataOf(call, applied.filter((_, at) => !isOver(at)).map(({ metadata }) => metadata)) : undefined,
   };
+}
+
+/** One for each descriptor. */
+function statusesOf(applied: readonly Applied[], all: readonly DescriptorStatus[]): readonly DescriptorStatus[] {
+  if (applied.length === all.length) return all;
+  let at = 0;
+  return applied.map(({ also }) => tellingStatus(all.slice(at, at += 1 + also.length), Code.OVER_LIMIT));
 }
 
 /** Of the least remaining, the first; but of those that refuse (and are no quota), the last. */

@@ -10,6 +10,7 @@ import { type CurrentLimit, type Descriptor, type JsonObject, type RateLimitCall
 import type { Domains, Outage } from './config/tree.ts';
 import { spanWindow, type Window } from './config/window.ts';
 import { type Match, matchOf } from './match.ts';
+import { matchOfAlso, windowKey } from './several-limits.ts';
 import type { RatelimitMetrics, RuleMetrics } from './metrics.ts';
 import type { CountAsk } from './store.ts';
 
@@ -31,6 +32,8 @@ export interface Applied {
   readonly startS: number;
   /** Known to be over: the store is not asked. */
   isCached: boolean;
+  /** Of the same descriptor: charged together with it, or not at all. */
+  readonly also: readonly Applied[];
   /** What its counter is at, with this call. */
   after: number;
   /** Of a sliding one, the counter of the window before. */
@@ -42,6 +45,11 @@ export interface Applied {
 }
 
 /** It refuses the request where it is over. */
+const NONE: readonly Applied[] = [];
+
+/** Of all limits, those of one descriptor beside each other. */
+export const flattened = (applied: readonly Applied[]): readonly Applied[] => (applied.some(({ also }) => also.length > 0) ? applied.flatMap((one) => [one, ...one.also]) : applied);
+
 export const stops = ({ isShadow, isQuota }: Applied): boolean => !isShadow && !isQuota;
 
 export class AppliedLimits {
@@ -66,35 +74,41 @@ export class AppliedLimits {
       if (descriptor.override !== undefined) return this.#overridden(domain, descriptor, hits, nowS);
       const match = matchOf(root, domain, descriptor.entries);
       if (match === undefined) return this.#nothing(hits);
-      const { limit, metricKey, sharedValues } = match;
+      const { limit } = match;
       if (!limit.endsLease) for (const name of limit.replaces) (replaced ??= new Set()).add(name);
       if (limit.unlimited) return { ...this.#nothing(hits), kind: 'unlimited', isQuota: false };
-      const algorithm = algorithmAsk(match, domain, descriptor.entries, hits);
-      if (algorithm !== undefined) return this.#algorithmic(match, algorithm, nowS);
-      const { requestsPerUnit, unit, name, window: { lengthS } } = limit;
-      const { startS, endsAtS } = limit.window.at(nowS);
-      const isSliding = limit.algorithm === 'sliding';
-      const before = isSliding ? limit.window.at(startS - 1) : undefined;
-      return {
-        hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
-        currentLimit: { requestsPerUnit, unit, name }, metrics: this.#metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name,
-        ask: { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, startS), hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS, usedUntilS: isSliding ? limit.window.at(endsAtS).endsAtS : endsAtS }, startS,
-        before: before === undefined ? undefined : { key: this.#keyOf(domain, descriptor, sharedValues, lengthS, before.startS), endsAtS }, isCached: false, after: 0, algorithm: undefined, resetS: undefined,
-      };
+      const one = this.#limited(match, domain, descriptor, hits, nowS);
+      return limit.also.length === 0 ? one : { ...one, also: limit.also.map((more) => this.#limited(matchOfAlso(match, more), domain, descriptor, hits, nowS)) };
     });
     const names = replaced;
     return names === undefined ? applied : applied.map((one) => (one.kind === 'limited' && names.has(one.currentLimit.name) ? this.#nothing(one.hits) : one));
   }
 
+  #limited(match: Match, domain: string, descriptor: Descriptor, hits: number, nowS: number): Applied {
+    const { limit, metricKey } = match;
+    const algorithm = algorithmAsk(match, domain, descriptor.entries, hits);
+    if (algorithm !== undefined) return this.#algorithmic(match, algorithm, nowS);
+    const { requestsPerUnit, unit, name, window: { lengthS } } = limit;
+    const { startS, endsAtS } = limit.window.at(nowS);
+    const isSliding = limit.algorithm === 'sliding';
+    const before = isSliding ? limit.window.at(startS - 1) : undefined;
+    return {
+      hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
+      currentLimit: { requestsPerUnit, unit, name }, metrics: this.#metrics.rule(metricKey), policy: match.policy ?? (name === '' ? limit.fullKey : name),
+      ask: { key: windowKey(this.#settings, match, domain, descriptor.entries, startS), hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS, usedUntilS: isSliding ? limit.window.at(endsAtS).endsAtS : endsAtS }, startS,
+      before: before === undefined ? undefined : { key: windowKey(this.#settings, match, domain, descriptor.entries, before.startS), endsAtS }, isCached: false, after: 0, algorithm: undefined, resetS: undefined, also: NONE,
+    };
+  }
+
   /** Its counter is as large as its limit, or as its burst. The end of a lease costs nothing and is in no metric. */
-  #algorithmic({ limit, metricKey }: Match, algorithm: AlgorithmAsk, nowS: number): Applied {
+  #algorithmic({ limit, metricKey, policy }: Match, algorithm: AlgorithmAsk, nowS: number): Applied {
     const { requestsPerUnit, unit, name, window: { lengthS }, endsLease } = limit;
     const { hits } = algorithm;
     return {
       hits, kind: 'limited', isQuota: limit.quota && !endsLease, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
-      currentLimit: { requestsPerUnit, unit, name }, metrics: endsLease ? NOTHING.metrics : this.#metrics.rule(metricKey), policy: name === '' ? limit.fullKey : name,
+      currentLimit: { requestsPerUnit, unit, name }, metrics: endsLease ? NOTHING.metrics : this.#metrics.rule(metricKey), policy: policy ?? (name === '' ? limit.fullKey : name),
       ask: { key: algorithm.key, hits, limit: algorithm.algorithm === 'gcra' ? algorithm.burst : requestsPerUnit, keptS: lengthS, endsAtS: nowS + lengthS, usedUntilS: nowS + lengthS }, startS: nowS,
-      before: undefined, isCached: false, after: 0, algorithm, resetS: undefined,
+      before: undefined, isCached: false, after: 0, algorithm, resetS: undefined, also: NONE,
     };
   }
 
@@ -110,14 +124,9 @@ export class AppliedLimits {
     const { startS, endsAtS } = UNIT_WINDOWS[unit].at(nowS);
     return {
       hits, kind: 'limited', isQuota: this.#settings.quotaMode, isShadow: false, metadata: undefined, unit, outage: this.#settings.outage, currentLimit: { requestsPerUnit, unit, name: '' },
-      metrics: this.#metrics.rule(key), policy: key, ask: { key: this.#keyOf(domain, descriptor, undefined, lengthS, startS), hits, limit: requestsPerUnit, keptS: lengthS, endsAtS, usedUntilS: endsAtS }, startS, before: undefined, isCached: false, after: 0,
-      algorithm: undefined, resetS: undefined,
+      metrics: this.#metrics.rule(key), policy: key, ask: { key: cacheKey(this.#settings.keyStyle, { prefix: this.#settings.keyPrefix, domain, entries: descriptor.entries, sharedValues: undefined, windowS: lengthS, windowStartS: startS }), hits, limit: requestsPerUnit, keptS: lengthS, endsAtS, usedUntilS: endsAtS }, startS, before: undefined, isCached: false, after: 0,
+      algorithm: undefined, resetS: undefined, also: NONE,
     };
-  }
-
-  #keyOf(domain: string, { entries }: Descriptor, sharedValues: readonly (string | undefined)[] | undefined, windowS: number, windowStartS: number): string {
-    const { keyPrefix: prefix, keyStyle } = this.#settings;
-    return cacheKey(keyStyle, { prefix, domain, entries, sharedValues, windowS, windowStartS });
   }
 }
 
@@ -125,7 +134,7 @@ export class AppliedLimits {
 const UNIT_WINDOWS = Object.fromEntries(Object.values(Unit).map((unit) => [unit, spanWindow(secondsOf(unit))])) as Readonly<Record<Unit, Window>>;
 
 const NOTHING: Applied = {
-  hits: 0, kind: 'none', algorithm: undefined, resetS: undefined, isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, isCached: false, after: 0, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
+  hits: 0, also: NONE, kind: 'none', algorithm: undefined, resetS: undefined, isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, isCached: false, after: 0, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },
   metrics: { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 },
   ask: { key: '', hits: 0, limit: 0, keptS: 1, endsAtS: 0, usedUntilS: 0 },
 };

@@ -64,31 +64,42 @@ export class Charging {
     return Promise.all(looks).then(weigh);
   }
 
+  /** Several limits of one descriptor are charged together whatever the settings say of those of a call. */
   counted(limited: readonly Applied[]): Done {
+    const groups = limited.filter(({ also }) => also.length > 0).map((one) => [one, ...one.also]);
+    if (groups.length === 0 || this.#options.settings.charging === 'all or none') return this.#counted(limited);
+    const others = limited.filter((one) => !groups.some((group) => group.includes(one)));
+    return groups.reduce((done, group) => both(done, this.#together(group)), this.#counted(others));
+  }
+
+  #together(group: readonly Applied[]): Done {
+    return this.#allOrNone(group.filter(({ algorithm }) => algorithm !== undefined), group.filter(({ algorithm }) => algorithm === undefined), 'all or none');
+  }
+
+  #counted(limited: readonly Applied[]): Done {
+    const { charging } = this.#options.settings;
     const algorithmic = limited.filter(({ algorithm }) => algorithm !== undefined);
-    if (algorithmic.length === 0) return this.#windows(limited);
+    if (algorithmic.length === 0) return this.#windows(limited, charging);
     const ending = algorithmic.filter(({ algorithm }) => algorithm?.isEnd === true);
-    if (ending.length > 0) return both(this.#algorithms.each(ending), this.counted(limited.filter((one) => !ending.includes(one))));
+    if (ending.length > 0) return both(this.#algorithms.each(ending), this.#counted(limited.filter((one) => !ending.includes(one))));
     const windows = limited.filter(({ algorithm }) => algorithm === undefined);
-    if (this.#options.settings.charging === 'always') return both(this.#algorithms.each(algorithmic), this.#windows(windows));
-    return this.#allOrNone(algorithmic, windows);
+    return charging === 'always' ? both(this.#algorithms.each(algorithmic), this.#windows(windows, charging)) : this.#allOrNone(algorithmic, windows, charging);
   }
 
   /** First what may refuse without a charge; it is given back where a window refuses, or cannot be asked. */
-  #allOrNone(algorithmic: readonly Applied[], windows: readonly Applied[]): Done {
-    if (windows.some((one) => one.isCached && stops(one))) return both(this.#algorithms.look(algorithmic), this.#windows(windows));
+  #allOrNone(algorithmic: readonly Applied[], windows: readonly Applied[], charging: AnswerSettings['charging']): Done {
+    if (windows.some((one) => one.isCached && stops(one))) return both(this.#algorithms.look(algorithmic), this.#windows(windows, charging));
     const stopping = algorithmic.filter(stops);
     const charged = andThen(this.#algorithms.together(stopping), () => {
-      if (stopping.some(isRefused)) return this.#windows(windows, true);
+      if (stopping.some(isRefused)) return this.#windows(windows, charging, true);
       const giveBack = (): Done => this.#algorithms.giveBack(stopping);
-      return unlessFailed(this.#windows(windows), () => (windows.some((one) => stops(one) && isRefused(one)) ? giveBack() : undefined), giveBack);
+      return unlessFailed(this.#windows(windows, charging), () => (windows.some((one) => stops(one) && isRefused(one)) ? giveBack() : undefined), giveBack);
     });
     return both(this.#algorithms.each(algorithmic.filter((one) => !stops(one))), charged);
   }
 
   /** What is over in the local cache is not asked for, and not counted. `isRefusedElsewhere`: by a limit that is no window. */
-  #windows(limited: readonly Applied[], isRefusedElsewhere = false): Done {
-    const { charging } = this.#options.settings;
+  #windows(limited: readonly Applied[], charging: AnswerSettings['charging'], isRefusedElsewhere = false): Done {
     const asked = limited.some(({ isCached }) => isCached) ? limited.filter(({ isCached }) => !isCached) : limited;
     if (asked.length === 0) return undefined;
     const isStopped = isRefusedElsewhere || (asked !== limited && limited.some((one) => one.isCached && stops(one)));
@@ -97,7 +108,7 @@ export class Charging {
       case 'all or none':
         if (isStopped) return this.#ask(asked, look);
         // What refuses nothing is charged for itself.
-        return both(this.#ask(asked.filter(stops), addIfAllFit), this.#ask(asked.filter((one) => !stops(one)), add));
+        return both(this.#addAllOrNone(asked.filter(stops)), this.#ask(asked.filter((one) => !stops(one)), add));
       case 'unless seen over': {
         if (isStopped) return this.#ask(asked.map(withoutHits), add);
         const seen = this.#ask(asked, look);
@@ -109,6 +120,26 @@ export class Charging {
         return andThen(seen, charge);
       }
     }
+  }
+
+  /** Where two stores count them, what one was charged is given back when the other refuses. */
+  #addAllOrNone(asked: readonly Applied[]): Done {
+    const groups = [...Map.groupBy(asked, ({ unit }) => this.#options.storeOf(unit)).values()];
+    const charged: Applied[] = [];
+    const giveBack = (): Done => charged.reduce<Done>((done, { unit, ask: { key, hits } }) => {
+      const given = hits > 0 ? this.#options.storeOf(unit).giveBack(key, hits) : undefined;
+      return given instanceof Promise ? both(done, given.catch(() => undefined)) : done; // less is admitted where it cannot be said
+    }, undefined);
+    const next = (): Done => {
+      const group = groups.shift();
+      if (group === undefined) return undefined;
+      return unlessFailed(this.#ask(group, addIfAllFit), () => {
+        if (group.some(isRefused)) return both(giveBack(), this.#ask(groups.flat(), look));
+        charged.push(...group);
+        return next();
+      }, giveBack);
+    };
+    return next();
   }
 
   /** What each limit's policy answers when the store cannot be asked. One that wants an error fails the request. */

@@ -54,7 +54,7 @@ export const RATELIMIT_ERRORS = {
   },
   RATELIMIT_SLUICE: {
     means: 'What stands under `sluice` is wrong.',
-    fix: 'The message says what is expected: outage, algorithm, per, zone, burst and ended_by; docs/ratelimit.md shows each.',
+    fix: 'The message says what is expected: outage, algorithm, per, zone, burst, ended_by and also; docs/ratelimit.md shows each.',
   },
   RATELIMIT_MISPLACED_KEY: {
     means: 'A known key stands where it means nothing; envoyproxy/ratelimit ignores it without a word, and so is it here.',

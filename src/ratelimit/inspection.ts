@@ -5,11 +5,12 @@
 import { algorithmAsk } from './algorithm-ask.ts';
 import { lookAt } from './algorithm-charging.ts';
 import { type AlgorithmAsk, type AlgorithmStores, nameOf } from './algorithm-store.ts';
-import { cacheKey, type KeyStyle } from './cache-key.ts';
+import type { KeyStyle } from './cache-key.ts';
 import { type Unit, unitName } from './call.ts';
 import type { Domains, Limit } from './config/tree.ts';
 import { allHolders, type Holder, type Holders } from './holders.ts';
-import { matchOf, type Step } from './match.ts';
+import { type Match, matchOf, type Step } from './match.ts';
+import { matchOfAlso, windowKey } from './several-limits.ts';
 import type { CountStore } from './store.ts';
 
 export interface Explanation {
@@ -28,6 +29,8 @@ export interface Explanation {
   readonly counter: string | undefined;
   /** Until the window ends; of an algorithm without windows, until all is free again, where it has been asked. */
   readonly resetS: number | undefined;
+  /** Further limits of the descriptor; absent where there are none. */
+  readonly also?: readonly Explanation[];
 }
 
 export interface Inspection extends Explanation {
@@ -37,6 +40,7 @@ export interface Inspection extends Explanation {
   /** Each process that has taken units that it has not spent: this one as it is now, others as each told with its last chunk. */
   readonly holders: readonly Holder[] | undefined;
   readonly remaining: number | undefined;
+  readonly also?: readonly Inspection[];
 }
 
 export interface InspectionOptions {
@@ -68,7 +72,7 @@ export interface OwnLimitInspector extends LimitInspector {
 }
 
 /** What is found, and who can be asked about its counter. */
-interface Found { readonly explanation: Explanation; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk }
+interface Found { readonly explanation: Explanation; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk; readonly also?: readonly Found[] }
 
 export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): OwnLimitInspector {
   function found(domain: string, entries: Entries): Found {
@@ -82,7 +86,14 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
     const match = matchOf(root, domain, entries, steps);
     const why = steps.map((step, at) => lineOf(step, at === entries.length - 1));
     if (match === undefined) return { explanation: { ...nothing, why } };
-    const { limit: { fullKey, position, requestsPerUnit, unit, window, unlimited, name, shadow, quota, replaces, algorithm, burst }, metricKey, sharedValues } = match;
+    const also = match.limit.also.map((more) => foundLimit(matchOfAlso(match, more), domain, entries, []));
+    const one = foundLimit(match, domain, entries, why);
+    return also.length === 0 ? one : { ...one, also, explanation: { ...one.explanation, also: also.map(({ explanation }) => explanation) } };
+  }
+
+  function foundLimit(match: Match, domain: string, entries: Entries, why: readonly string[]): Found {
+    const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };
+    const { limit: { fullKey, position, requestsPerUnit, unit, window, unlimited, name, shadow, quota, replaces, algorithm, burst }, metricKey } = match;
     const limit = {
       rule: fullKey, at: `${position.file}:${position.line}:${position.column}`, requestsPerUnit, unit: unit === undefined ? `${window.lengthS} s` : unitName(unit), unlimited, name, shadow, quota, replaces, metric: metricKey,
       algorithm, burst: algorithm === 'gcra' ? burst : undefined,
@@ -92,12 +103,16 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
     if (ask !== undefined) return { explanation: { ...nothing, why, limit, counter: nameOf(ask) }, unit, ask: lookAt(ask) };
     const nowS = Math.floor(nowMs() / 1000);
     const { startS, endsAtS } = window.at(nowS);
-    const counter = cacheKey(keyStyle, { prefix: keyPrefix, domain, entries, sharedValues, windowS: window.lengthS, windowStartS: startS });
+    const counter = windowKey({ keyStyle, keyPrefix }, match, domain, entries, startS);
     return { explanation: { ...nothing, why, limit, counter, resetS: endsAtS - nowS }, unit, store: storeOf(unit) };
   }
 
-  async function inspect(domain: string, entries: Entries): Promise<Inspection> {
-    const { explanation, unit, store, ask } = found(domain, entries);
+  async function inspect(one: Found): Promise<Inspection> {
+    const inspected = await inspectLimit(one);
+    return one.also === undefined ? inspected : { ...inspected, also: await Promise.all(one.also.map(inspectLimit)) };
+  }
+
+  async function inspectLimit({ explanation: { also: _also, ...explanation }, unit, store, ask }: Found): Promise<Inspection> {
     const { counter, limit } = explanation;
     if (ask !== undefined) {
       const store = algorithms.storeOf(unit);
@@ -114,19 +129,21 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
 
   return {
     explain: (domain, entries) => found(domain, entries).explanation,
-    inspect,
+    inspect: (domain, entries) => inspect(found(domain, entries)),
     async reset(domain, entries) {
-      const before = await inspect(domain, entries);
-      const { explanation: { counter }, unit, store, ask } = found(domain, entries);
-      if (ask !== undefined) await algorithms.storeOf(unit).reset([ask]);
-      if (counter === undefined || store === undefined) return before;
-      await store.reset([counter]);
-      forget(counter);
+      const one = found(domain, entries);
+      const before = await inspect(one);
+      for (const { explanation: { counter }, unit, store, ask } of [one, ...one.also ?? []]) {
+        if (ask !== undefined) await algorithms.storeOf(unit).reset([ask]);
+        if (counter === undefined || store === undefined) continue;
+        await store.reset([counter]);
+        forget(counter);
+      }
       return before;
     },
     forget(domain, entries) {
-      const { explanation: { counter } } = found(domain, entries);
-      if (counter !== undefined) forget(counter);
+      const one = found(domain, entries);
+      for (const { explanation: { counter } } of [one, ...one.also ?? []]) if (counter !== undefined) forget(counter);
     },
   };
 }

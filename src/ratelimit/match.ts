@@ -13,6 +13,8 @@ export interface Match {
   readonly metricKey: string;
   /** For each entry the value that its counter is known by, where that is not its own: the pattern that shares one. */
   readonly sharedValues: readonly (string | undefined)[] | undefined;
+  /** Of a further limit of the descriptor: what clients know it by. */
+  readonly policy?: string;
 }
 
 /** One level of the walk, for people. */

@@ -6,6 +6,12 @@ import type { Inspection } from './inspection.ts';
  * of it is taken off; one that holds a chunk knows that what is beyond the limit was given back. To others they are one `replica`.
  */
 export function mergedInspection([first, ...others]: readonly [Inspection, ...Inspection[]], replica: string): Inspection {
+  const merged = mergedLimit([first, ...others], replica);
+  const also = first.also?.map((one, at) => mergedLimit([one, ...others.flatMap((other) => other.also?.[at] ?? [])], replica));
+  return also === undefined ? merged : { ...merged, also };
+}
+
+function mergedLimit([first, ...others]: readonly [Inspection, ...Inspection[]], replica: string): Inspection {
   const { count, limit } = first;
   if (count === undefined || limit === undefined) return first;
   const all = [first, ...others];

@@ -6,7 +6,7 @@
  * Source: src/service/ratelimit.go, src/limiter/base_limiter.go, src/redis/fixed_cache_impl.go.
  */
 import { replyOf, statusOf } from './answer.ts';
-import { AppliedLimits } from './applied.ts';
+import { AppliedLimits, flattened } from './applied.ts';
 import { type RateLimitCall, type RateLimitReply, type RateLimitService, ServiceError } from './call.ts';
 import { Charging, type ChargingOptions } from './charging.ts';
 import type { Domains } from './config/tree.ts';
@@ -35,13 +35,14 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     if (domains === undefined) throw refused('no rate limit configuration loaded');
     const nowS = Math.floor(nowMs() / 1000);
     const applied = limits.of(call, domains, nowS);
-    const limited = applied.filter(({ kind }) => kind === 'limited');
+    const all = flattened(applied);
+    const limited = all.filter(({ kind }) => kind === 'limited');
     for (const { metrics: own, hits } of limited) own.total_hits += hits;
     if (localCache !== undefined) for (const one of limited) one.isCached = one.algorithm === undefined && localCache.isOver(one.ask.key, nowS);
     const sliding = limited.filter(({ before }) => before !== undefined);
     const weighing = sliding.length === 0 ? undefined : charging.weighed(sliding, nowS);
     const waits = weighing === undefined ? charging.counted(limited) : weighing.then(() => charging.counted(limited));
-    const conclude = (cache: LocalCache | undefined): RateLimitReply => replyOf(call, applied, applied.map((one) => statusOf(one, nowS, settings.nearLimitRatio, cache)), settings, metrics);
+    const conclude = (cache: LocalCache | undefined): RateLimitReply => replyOf(call, applied, all.map((one) => statusOf(one, nowS, settings.nearLimitRatio, cache)), settings, metrics);
     if (waits === undefined) return conclude(localCache);
     return waits.then(() => conclude(localCache), (error: unknown) => {
       const answered = charging.withoutStore(limited, error);

@@ -18,6 +18,8 @@ domain: shop
 descriptors:
   - key: user
     rate_limit: { unit: day, requests_per_unit: 20 }
+  - key: both
+    rate_limit: { unit: day, requests_per_unit: 20, sluice: { also: [{ unit: week, requests_per_unit: 3 }, { unit: year, requests_per_unit: 30 }] } }
   - key: many
     rate_limit: { unit: day, requests_per_unit: 100000 }
 `;
@@ -68,6 +70,15 @@ describe.each(MODES)('%s', (mode, settings) => {
     }));
     expect(keys.every((count) => count > 0), `keys by node: ${keys.join(', ')}`).toBe(true);
     expect(keys.reduce((sum, count) => sum + count, 0)).toBe(40);
+  });
+
+  test.each(['SINGLE', 'CLUSTER'])('%s: several limits of one descriptor, and what one refuses is charged to none', async (type) => {
+    const redis = type === 'CLUSTER' ? await startRedisCluster() : await startRedis();
+    ends.push(async () => redis.stop());
+    const { ask } = await start({ REDIS_TYPE: type, REDIS_URL: 'nodes' in redis ? redis.url : `127.0.0.1:${redis.port}`, ...settings });
+    expect([await ask(['ann'], 'both', 2), await ask(['ann'], 'both', 2), await ask(['ann'], 'both', 2)]).toEqual([[1], ['over'], ['over']]);
+    expect(await until('nothing more is charged', async () => { const left = await ask(['ann'], 'both', 1); return left[0] === 0 ? left : undefined; })).toEqual([0]);
+    expect(await ask(['ann', 'bob'], 'both')).toEqual(['over', 2]);
   });
 
   test('a cluster, all or none: what one limit refuses is charged to no other, whatever slots they are in', async () => {

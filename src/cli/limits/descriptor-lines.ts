@@ -4,7 +4,12 @@ import type { Inspection } from '../../ratelimit/inspection.ts';
 import { shownPath } from '../findings.ts';
 import { paintOut } from '../terminal.ts';
 
-export function* descriptorLines(depth: LookDepth, { why, limit, counter, resetS, count, heldHere, holders, remaining }: Inspection): Generator<string> {
+export function* descriptorLines(depth: LookDepth, told: Inspection): Generator<string> {
+  yield* limitLines(depth, told);
+  for (const one of told.also ?? []) yield* limitLines(depth, one);
+}
+
+function* limitLines(depth: LookDepth, { why, limit, counter, resetS, count, heldHere, holders, remaining }: Inspection): Generator<string> {
   for (const line of why) yield `  ${line}`;
   if (limit === undefined) return yield paintOut.warn('no limit: it passes');
   const [file = '', ...place] = limit.at.split(/:(?=\d+:\d+$)/);

@@ -19,6 +19,8 @@ export interface Beyond {
   readonly burst: number | undefined;
   /** The key of the entry that ends a lease. */
   readonly endedBy: string;
+  /** Further limits, unread. */
+  readonly also: YamlNode | undefined;
 }
 
 export type Fields = ReadonlyMap<string, YamlNode | null>;
@@ -30,10 +32,10 @@ export interface FieldReader {
   errorAt(node: YamlNode, code: RatelimitErrorCode, message: string): void;
 }
 
-export const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone', 'burst', 'ended_by'];
+export const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone', 'burst', 'ended_by', 'also'];
 const WORDS = ['fixed', 'sliding', ...ALGORITHMS] as const;
 const SPAN_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-const NOTHING: Beyond = { outage: undefined, algorithm: 'fixed', period: undefined, hasPeriod: false, burst: undefined, endedBy: 'stream_done' };
+const NOTHING: Beyond = { outage: undefined, algorithm: 'fixed', period: undefined, hasPeriod: false, burst: undefined, endedBy: 'stream_done', also: undefined };
 
 /** How large a limit may be: a counter that remembers each request is read whole with each. */
 export const mostOf = (algorithm: Limit['algorithm']): number => (algorithm === 'log' || algorithm === 'concurrency' ? 10_000 : Infinity);
@@ -61,7 +63,7 @@ export function readBeyond(map: YamlNode | null, reader: FieldReader): Beyond {
   if (fields.has('ended_by') && endedBy === '') error('ended_by', 'ended_by is empty; write the key of the entry that ends a lease');
   return {
     outage: word('outage', OUTAGES), algorithm, period: periodOf(fields, reader, error, algorithm), hasPeriod: fields.has('per'), burst: burstOf(fields.get('burst'), error),
-    endedBy: endedBy === '' ? NOTHING.endedBy : endedBy,
+    endedBy: endedBy === '' ? NOTHING.endedBy : endedBy, also: fields.get('also') ?? undefined,
   };
 }
 

@@ -29,6 +29,7 @@ const ROOT_KEYS = ['domain', 'descriptors'];
 const DESCRIPTOR_KEYS = ['key', 'value', 'descriptors', 'rate_limit', 'shadow_mode', 'quota_mode', 'detailed_metric', 'value_to_metric', 'share_threshold', 'metadata'];
 const LIMIT_KEYS = ['unit', 'requests_per_unit', 'unlimited', 'name', 'replaces', 'sluice'];
 const REPLACES_KEYS = ['name'];
+const ALSO_KEYS = ['unit', 'requests_per_unit', 'sluice'];
 /** One flat set, as the reference has it: known is what is known anywhere. */
 const KNOWN_KEYS = [...new Set([...ROOT_KEYS, ...DESCRIPTOR_KEYS, ...LIMIT_KEYS, ...SLUICE_KEYS])];
 
@@ -161,19 +162,43 @@ class FileReader {
     }
     const fields = this.#fields(map, LIMIT_KEYS, 'rate_limit');
     const unlimited = this.#flag(fields.get('unlimited'));
-    const { algorithm, burst, period, hasPeriod, outage, endedBy } = readBeyond(fields.get('sluice') ?? null, this.#reader);
+    const { algorithm, burst, period, hasPeriod, outage, endedBy, also } = readBeyond(fields.get('sluice') ?? null, this.#reader);
     const unit = algorithm === 'concurrency' ? this.#lease(fields, map, isTop) : this.#unit(fields, map, unlimited, hasPeriod);
     const name = this.#text(fields.get('name'));
     const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
     if (!unlimited && requestsPerUnit > mostOf(algorithm)) this.#errorAt(fields.get('requests_per_unit') ?? map, 'RATELIMIT_SLUICE', `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`);
-    return {
-      endedBy,
-      limit: {
-        fullKey, name, unlimited, unit: period === undefined ? unit : undefined, window: period ?? spanWindow(secondsOf(unit)), algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit, endsLease: false,
-        replaces: this.#replaces(fields.get('replaces') ?? null, name),
-        outage, shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
-      },
+    const limit: Limit = {
+      fullKey, name, unlimited, unit: period === undefined ? unit : undefined, window: period ?? spanWindow(secondsOf(unit)), algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit, endsLease: false,
+      replaces: this.#replaces(fields.get('replaces') ?? null, name), also: [],
+      outage, shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
     };
+    return { endedBy, limit: also === undefined ? limit : { ...limit, also: this.#also(also, limit) } };
+  }
+
+  /** `sluice: { also: [{ unit: hour, requests_per_unit: 100 }] }`: further limits of the same descriptor. */
+  #also(list: YamlNode, main: Limit): readonly Limit[] {
+    if (!isSeq(list)) {
+      this.#errorAt(list, 'RATELIMIT_SLUICE', 'also is a list of further limits: [{ unit: hour, requests_per_unit: 100 }]');
+      return [];
+    }
+    if (main.unlimited || main.algorithm === 'concurrency') this.#errorAt(list, 'RATELIMIT_SLUICE', `also does not go with ${main.unlimited ? 'unlimited' : 'algorithm: concurrency'}`);
+    const periodsS = new Set([main.window.lengthS]);
+    return list.items.flatMap((item): Limit[] => {
+      if (!isMap(item)) return []; // said of any list
+      const fields = this.#fields(item, ALSO_KEYS, 'an entry of also');
+      const { algorithm, burst, period, hasPeriod, outage, also } = readBeyond(fields.get('sluice') ?? null, this.#reader);
+      if (algorithm === 'concurrency' || also !== undefined) this.#errorAt(item, 'RATELIMIT_SLUICE', `a further limit has no ${also === undefined ? 'algorithm: concurrency' : 'also of its own'}`);
+      const unit = this.#unit(fields, item, false, hasPeriod);
+      const window = period ?? spanWindow(secondsOf(unit));
+      if (periodsS.has(window.lengthS)) this.#errorAt(item, 'RATELIMIT_SLUICE', 'the limits of a descriptor differ in their periods, and this one has the period of another');
+      periodsS.add(window.lengthS);
+      const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
+      if (requestsPerUnit > mostOf(algorithm)) this.#errorAt(fields.get('requests_per_unit') ?? item, 'RATELIMIT_SLUICE', `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`);
+      return [{
+        ...main, name: '', replaces: [], unit: period === undefined ? unit : undefined, window, algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit,
+        outage: outage ?? main.outage, position: this.#source.positionAt(item.range?.[0] ?? 0),
+      }];
+    });
   }
 
   /** Has a period alone. */

@@ -32,6 +32,8 @@ export interface Limit {
   readonly endsLease: boolean;
   /** What to answer when the store cannot be asked; `undefined`: as the settings say. Ours: the reference refuses a file that has it. */
   readonly outage: Outage | undefined;
+  /** Further limits of the same descriptor, each of another period: all of them are charged, or none. They have none of their own. */
+  readonly also: readonly Limit[];
   readonly position: Position;
 }
 
