@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type AnyHandler, type QuotaAnswer, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
+import { startLink } from '../../test/parts/link.ts';
 import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
 import { type RedisClusterPart, startRedisCluster, startRedisSentinel, startRedisTls } from '../../test/parts/redis-kinds.ts';
 import adapter from './adapter.ts';
@@ -293,6 +294,21 @@ describe('quota-redis without Redis', () => {
     expect(opened.readiness().ready).toBe(false);
     own = await startRedis({ port: own.port });
     await comesBack();
+  });
+
+  test('cut off: Unavailable in time, then at once; back by itself when the network is mended', async () => {
+    const link = await startLink(own.port);
+    const far = await openOn(`redis://127.0.0.1:${link.port}`, { timeoutMs: 100 });
+    await eventually(async () => expect((await far.charge(far.bucket())).granted).toBe(true));
+    link.cut();
+    await expect(far.charge(far.bucket())).rejects.toThrow(/no answer for 100 ms/);
+    await expect(far.charge(far.bucket())).rejects.toThrow(Unavailable);
+    link.mend();
+    await eventually(async () => expect((await far.charge(far.bucket())).granted).toBe(true), 8000);
+    link.slow(5);
+    expect((await far.charge(far.bucket())).granted).toBe(true);
+    await far.close();
+    await link.stop();
   });
 
   test('absent when it opens: opens at once, Unavailable, and there when Redis comes', async () => {

@@ -8,6 +8,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
+import { startLink } from '../parts/link.ts';
 import { startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { startRedis } from '../parts/redis.ts';
 import { startRedisCluster, startRedisSentinel, startRedisTls } from '../parts/redis-kinds.ts';
@@ -137,6 +138,46 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(performance.now() - beganMs).toBeLessThan(1000);
     redis.thaw();
     expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
+  });
+
+  test('a slow Redis: what is late has failed in time, and nothing waits behind it when it is quick again', async () => {
+    const redis = await startRedis();
+    const link = await startLink(redis.port);
+    ends.push(async () => redis.stop(), async () => link.stop());
+    const { ask } = await start({ REDIS_URL: `127.0.0.1:${link.port}`, ...settings });
+    await ask(['ann']);
+    link.slow(400);
+    await expect(ask(['bob'])).rejects.toThrow(/Redis: no answer for 300 ms/);
+    link.slow(0);
+    expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
+    link.slow(20); // slower than it was, and in time
+    expect(await until('an answer', async () => ask(['dan']).catch(() => undefined))).toEqual([19]);
+  });
+
+  test('a partition: the replica that is cut off answers as its limits say, the other goes on, and together they admit the limit', async () => {
+    const redis = await startRedis();
+    const link = await startLink(redis.port);
+    ends.push(async () => redis.stop(), async () => link.stop());
+    const cutOff = await start({ REDIS_URL: `127.0.0.1:${link.port}`, SLUICE_OUTAGE: 'closed', ...settings });
+    const other = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...settings });
+    let admitted = 0;
+    const spend = async ({ ask }: Asked): Promise<boolean> => {
+      const [left] = await ask(['ann']);
+      if (left !== 'over') admitted++;
+      return left !== 'over';
+    };
+    for (let n = 0; n < 3; n++) expect([await spend(cutOff), await spend(other)]).toEqual([true, true]);
+    link.cut();
+    for (let n = 0; n < 12; n++) await spend(cutOff); // in escrow what it holds; then its limit is closed
+    expect(await spend(cutOff)).toBe(false);
+    for (let n = 0; n < 5; n++) expect(await spend(other)).toBe(true);
+    link.mend();
+    await until('all is spent', async () => {
+      const spent = [await spend(cutOff).catch(() => true), await spend(other)];
+      return spent.includes(true) ? undefined : true;
+    });
+    expect(admitted).toBeLessThanOrEqual(20);
+    expect(admitted).toBeGreaterThan(10);
   });
 
   test('Redis is gone, and a limit that says so is counted locally until it is back', async () => {
