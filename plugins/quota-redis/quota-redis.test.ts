@@ -290,8 +290,8 @@ describe('quota-redis without Redis', () => {
     await opened.charge(opened.bucket());
     await own.kill();
     await failsWithinMs(150);
+    await eventually(() => expect(opened.readiness().ready).toBe(false)); // it knows when the socket is closed
     await failsAtOnce();
-    expect(opened.readiness().ready).toBe(false);
     own = await startRedis({ port: own.port });
     await comesBack();
   });
