@@ -118,6 +118,27 @@ describe('units that are taken ahead', () => {
     }
   });
 
+  test.each(['gcra', 'sliding'] as const)('%s: whatever is held was charged within a second, so what passes in any time was charged in that time and a second', async (algorithm) => {
+    for (let seed = 0; seed < 20; seed++) {
+      const random = new Random(seed + 2000);
+      const { clock, ask, pass, replicas, counts } = fleet(random, algorithm, 10_000);
+      const limit = 500 + random.below(3000);
+      const taken: (readonly [atMs: number, sum: number])[] = [[-Infinity, 0]];
+      let most = 0;
+      for (let step = 0; step < 80; step++) {
+        const asks = random.below(3) === 0 ? random.below(200) : replicas.length;
+        await Promise.all(Array.from({ length: asks }, async () => ask(limit, limit, 1)));
+        taken.push([clock.monotonicMs(), counts.taken]);
+        await pass(random.below(180));
+        const held = replicas.reduce((sum, { escrow, bucket }) => sum + escrow.heldOf({ bucket, key: 'k', cost: 0, limit, burst: limit, perMs: 10_000 }), 0);
+        const [, before = 0] = taken.findLast(([atMs]) => atMs < clock.monotonicMs() - HELD_MS) ?? [];
+        expect(held, `seed ${seed}, step ${step}`).toBeLessThanOrEqual(counts.taken - before);
+        most = Math.max(most, held);
+      }
+      expect(most, `seed ${seed}: it holds nothing`).toBeGreaterThan(replicas.length);
+    }
+  });
+
   test('what is not spent is given back, and all of the limit is there in the end', async () => {
     for (const algorithm of ['fixed', 'sliding'] as const) {
       const { ask, pass, counts, trips } = fleet(new Random(5), algorithm, 3_600_000);
