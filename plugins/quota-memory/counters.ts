@@ -90,14 +90,18 @@ export class Counters {
     return this.#drawerOf(markName(ask), 'gcra', ask.perMs);
   }
 
-  /** Looking changes nothing, and what charges nothing makes no counter and keeps none that is over: it takes nobody's room. */
+  /** Looking changes nothing, nor does what is refused; what charges nothing makes no counter and keeps none that is over: it takes nobody's room. */
   #ask(ask: QuotaAsk<Bucket>, nowMs: number): QuotaAnswer {
     const { algorithm } = ask.bucket;
     const drawer = this.#drawerFor(ask);
     const known = drawer.counters.get(ask.key);
     if (known !== undefined && (ask.cost > 0 || known.a > nowMs)) {
-      if (known.a <= nowMs) drawer.shelf.toBack(known); // a new window
-      return askCounter(isLook(ask) ? { ...known } : known, algorithm, ask, nowMs);
+      if (isLook(ask)) return askCounter({ ...known }, algorithm, ask, nowMs);
+      const { a, b, c, entries } = known;
+      const answer = askCounter(known, algorithm, ask, nowMs);
+      if (!answer.granted) Object.assign(known, entries === undefined ? { a, b, c } : { a, b, c, entries });
+      else if (a <= nowMs) drawer.shelf.toBack(known); // a new window
+      return answer;
     }
     const fresh: Counter = { ...BLANK };
     const answer = askCounter(fresh, algorithm, ask, nowMs);

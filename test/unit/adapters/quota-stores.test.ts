@@ -28,6 +28,13 @@ const askOf = fc.record({
 const charges = fc.array(fc.record({ passed: fc.oneof(fc.nat(20), fc.nat(400)), reset: fc.integer({ min: 1, max: 20 }), asks: fc.array(askOf, { minLength: 1, maxLength: 3 }) }), { maxLength: 40, size: 'max' });
 let counters = 0;
 
+/** A counter that was reset, then refused: nothing is in it, whatever window it is. */
+const B = { key: 'b' as const, cost: 1, limit: 0, isLate: false, once: undefined, owed: false, partial: false, release: false };
+const REFUSED_AFTER_RESET = [
+  { passed: 0, reset: 2, asks: [{ ...B, owed: true }] }, { passed: 0, reset: 1, asks: [{ ...B, cost: 0, limit: 1 }] }, { passed: 0, reset: 2, asks: [B] },
+  { passed: 0, reset: 2, asks: [{ ...B, cost: -1, isLate: true }, { ...B, key: 'a' as const }] },
+];
+
 test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])('%s', async (algorithm) => {
   await fc.assert(fc.asyncProperty(charges, async (given) => {
     const counter = `c${counters++}`;
@@ -46,5 +53,5 @@ test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])('%s', a
       }));
       expect(told[1]).toEqual(told[0]);
     }
-  }), { numRuns: 100 });
+  }), { numRuns: 100, examples: [[REFUSED_AFTER_RESET]] });
 });
