@@ -1,20 +1,12 @@
 /** Counts in Redis: exact over all replicas that share it. */
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { defineAdapter, quota, type QuotaAsk } from 'sluice/plugin';
 import { connectionOptions } from '../redis-client/config.ts';
 import type { Bucket } from './bucket.ts';
 import { chargeBySlot, slotTag } from './by-slot.ts';
 import { configSchema } from './config.ts';
 import { counterKey, holdersKey } from './counter-key.ts';
-import { Escrow } from './escrow.ts';
+import { openEscrow } from './open-escrow.ts';
 import { answersOf, argumentsOf, keysOf, SCRIPT, SCRIPT_SHA1, type Told } from './script.ts';
-
-const LOOK_EVERY_MS = 50;
-const MAX_LEASES = 100_000;
-/** Who holds what is told anew within this time, or nobody holds it. */
-const TOLD_FOR_MS = 5000;
 
 export default defineAdapter({
   name: 'quota-redis',
@@ -39,50 +31,20 @@ export default defineAdapter({
     const keyOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string => counterKey(prefixOf(key), bucket, perMs, key);
     const holdersKeyOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string => holdersKey(prefixOf(key), bucket, perMs, key);
     const charge = (asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> => (config.cluster === undefined ? run(asks) : chargeBySlot(asks, run));
-    const who = `${hostname()}-${randomUUID().slice(0, 8)}`;
-    const count = (what: string, help: string): ((units: number) => void) => {
-      const counter = host.metrics.counter(`quota_redis_escrow_${what}`, help);
-      return (units) => counter.add(units);
-    };
-    const escrow = !config.escrow ? undefined : new Escrow({
-      maxLeases: MAX_LEASES, nowMs: () => host.clock.monotonicMs(),
-      count: { taken: count('taken', 'Units taken from Redis to be spent here.'), returned: count('returned', 'Units given back unspent.'), stranded: count('stranded', 'Units that nobody could spend before their time was over.') },
-      store: {
-        charge,
-        tell(ask, units) {
-          const key = holdersKeyOf(ask);
-          connection.ask(async (redis) => (units === 0 ? redis.hdel(key, who) : Promise.all([redis.hset(key, who, units), redis.pexpire(key, TOLD_FOR_MS)]))).catch(() => undefined); // for operators alone
-        },
-      },
-    });
-
-    if (escrow !== undefined) {
-      host.background('giving back what is idle', async (signal) => {
-        while (!signal.aborted) {
-          await sleep(LOOK_EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
-          escrow.giveBackIdle();
-        }
-      });
-    }
+    const opened = config.escrow ? openEscrow({ host, connection, charge, holdersKeyOf }) : undefined;
 
     return {
       ...quota<Bucket>({
         bucket: ({ counter, algorithm, perMs }) => ({ counter, algorithm, perMs, leases: new Map() }),
-        charge: escrow === undefined ? charge : (asks) => escrow.charge(asks),
-        look: (asks) => Promise.all(asks.map(async (ask) => {
-          const counter = keyOf(ask);
-          if (escrow === undefined) return { counter };
-          const told = await connection.ask((redis) => redis.hgetall(holdersKeyOf(ask)));
-          const holders = [...Object.entries(told).filter(([one]) => one !== who).map(([one, units]) => ({ who: one, units: Number(units) })), { who, units: escrow.heldOf(ask) }];
-          return { counter, holders: holders.filter(({ units }) => units > 0) };
-        })),
+        charge: opened === undefined ? charge : (asks) => opened.escrow.charge(asks),
+        look: (asks) => Promise.all(asks.map(async (ask) => ({ counter: keyOf(ask), ...(opened === undefined ? {} : { holders: await opened.holdersOf(ask) }) }))),
         async reset(asks) {
-          for (const ask of asks) escrow?.forget(ask);
+          for (const ask of asks) opened?.escrow.forget(ask);
           await Promise.all(asks.map((ask) => connection.ask((redis) => redis.del(keyOf(ask)))));
         },
       }),
       async close() {
-        await escrow?.close();
+        await opened?.escrow.close();
         connection.close();
       },
     };
