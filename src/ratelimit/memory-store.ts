@@ -1,3 +1,4 @@
+import { allFit } from './all-fit.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
 interface Counter { count: number; usedUntilS: number }
@@ -35,10 +36,7 @@ export class MemoryStore implements CountStore {
   addIfAllFit(asks: readonly CountAsk[]): readonly number[] {
     const counters = asks.map((ask) => this.#counterOf(ask));
     const after = asks.map(({ hits }, at) => (counters[at]?.count ?? 0) + hits);
-    const sums = new Map<string, number>();
-    for (const { key, hits } of asks) sums.set(key, (sums.get(key) ?? 0) + hits);
-    const fits = asks.every(({ key, limit }, at) => (counters[at]?.count ?? 0) + (sums.get(key) ?? 0) <= limit);
-    if (fits) for (const [at, { hits }] of asks.entries()) (counters[at] as Counter).count += hits;
+    if (allFit(asks, counters.map(({ count }) => count))) for (const [at, { hits }] of asks.entries()) (counters[at] as Counter).count += hits;
     return after;
   }
 

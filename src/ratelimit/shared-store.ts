@@ -1,4 +1,5 @@
 import { SharedPlaces } from '../adapters/shared-places.ts';
+import { allFit } from './all-fit.ts';
 import { SettingError } from './setting-error.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
@@ -59,12 +60,9 @@ export class SharedStore implements CountStore {
 
   addIfAllFit(asks: readonly CountAsk[]): readonly number[] {
     const nowMs = this.#nowMs();
-    const sums = new Map<string, number>();
-    for (const { key, hits } of asks) sums.set(key, (sums.get(key) ?? 0) + hits);
     return this.#places.within(() => {
       const before = asks.map(({ key }) => this.#countOf(key));
-      const fits = asks.every(({ key, limit }, at) => (before[at] ?? 0) + (sums.get(key) ?? 0) <= limit);
-      if (fits) for (const ask of asks) this.#add(ask, nowMs);
+      if (allFit(asks, before)) for (const ask of asks) this.#add(ask, nowMs);
       return asks.map(({ hits }, at) => (before[at] ?? 0) + hits);
     });
   }
