@@ -65,7 +65,7 @@ export function replyOf(call: RateLimitCall, applied: readonly Applied[], all: r
 function statusesOf(applied: readonly Applied[], all: readonly DescriptorStatus[]): readonly DescriptorStatus[] {
   if (applied.length === all.length) return all;
   let at = 0;
-  return applied.map(({ also }) => tellingStatus(all.slice(at, at += 1 + also.length), Code.OVER_LIMIT));
+  return applied.map(({ also }) => tellingStatus(all.slice(at, at += 1 + also.length)));
 }
 
 /** Of the least remaining, the first; but of those that refuse (and are no quota), the last. */

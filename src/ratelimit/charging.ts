@@ -66,8 +66,8 @@ export class Charging {
 
   /** Several limits of one descriptor are charged together whatever the settings say of those of a call. */
   counted(limited: readonly Applied[]): Done {
+    if (this.#options.settings.charging === 'all or none' || limited.every(({ also }) => also.length === 0)) return this.#counted(limited);
     const groups = limited.filter(({ also }) => also.length > 0).map((one) => [one, ...one.also]);
-    if (groups.length === 0 || this.#options.settings.charging === 'all or none') return this.#counted(limited);
     const others = limited.filter((one) => !groups.some((group) => group.includes(one)));
     return groups.reduce((done, group) => both(done, this.#together(group)), this.#counted(others));
   }

@@ -72,7 +72,7 @@ export interface OwnLimitInspector extends LimitInspector {
 }
 
 /** What is found, and who can be asked about its counter. */
-interface Found { readonly explanation: Explanation; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk; readonly also?: readonly Found[] }
+interface Found { readonly explanation: Omit<Explanation, 'also'>; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk; readonly also?: readonly Found[] }
 
 export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): OwnLimitInspector {
   function found(domain: string, entries: Entries): Found {
@@ -88,7 +88,7 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
     if (match === undefined) return { explanation: { ...nothing, why } };
     const also = match.limit.also.map((more) => foundLimit(matchOfAlso(match, more), domain, entries, []));
     const one = foundLimit(match, domain, entries, why);
-    return also.length === 0 ? one : { ...one, also, explanation: { ...one.explanation, also: also.map(({ explanation }) => explanation) } };
+    return also.length === 0 ? one : { ...one, also };
   }
 
   function foundLimit(match: Match, domain: string, entries: Entries, why: readonly string[]): Found {
@@ -112,7 +112,11 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
     return one.also === undefined ? inspected : { ...inspected, also: await Promise.all(one.also.map(inspectLimit)) };
   }
 
-  async function inspectLimit({ explanation: { also: _also, ...explanation }, unit, store, ask }: Found): Promise<Inspection> {
+  function explain({ explanation, also }: Found): Explanation {
+    return also === undefined ? explanation : { ...explanation, also: also.map((one) => one.explanation) };
+  }
+
+  async function inspectLimit({ explanation, unit, store, ask }: Found): Promise<Inspection> {
     const { counter, limit } = explanation;
     if (ask !== undefined) {
       const store = algorithms.storeOf(unit);
@@ -128,7 +132,7 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
   }
 
   return {
-    explain: (domain, entries) => found(domain, entries).explanation,
+    explain: (domain, entries) => explain(found(domain, entries)),
     inspect: (domain, entries) => inspect(found(domain, entries)),
     async reset(domain, entries) {
       const one = found(domain, entries);

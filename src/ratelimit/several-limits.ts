@@ -1,6 +1,6 @@
 /** Several limits of one descriptor (`sluice: { also: [...] }`): what each is known by. */
 import { cacheKey, type KeyStyle } from './cache-key.ts';
-import { type Code, type DescriptorStatus, unitName } from './call.ts';
+import { Code, type DescriptorStatus, unitName } from './call.ts';
 import type { Limit } from './config/tree.ts';
 import type { Match } from './match.ts';
 
@@ -18,13 +18,13 @@ export function matchOfAlso({ metricKey, sharedValues, limit: { name, fullKey } 
 
 /** The counter of a window. Windows of different lengths may begin together. */
 export function windowKey({ keyStyle, keyPrefix }: { readonly keyStyle: KeyStyle; readonly keyPrefix: string }, { limit, sharedValues, policy }: Match, domain: string, entries: readonly (readonly [key: string, value: string])[], windowStartS: number): string {
-  const parts = { domain, entries, sharedValues, windowS: limit.window.lengthS, windowStartS };
-  return policy === undefined ? cacheKey(keyStyle, { prefix: keyPrefix, ...parts }) : cacheKey('safe', { prefix: `${keyPrefix}${OWN_PREFIX}`, ...parts });
+  const isFirst = policy === undefined;
+  return cacheKey(isFirst ? keyStyle : 'safe', { prefix: isFirst ? keyPrefix : `${keyPrefix}${OWN_PREFIX}`, domain, entries, sharedValues, windowS: limit.window.lengthS, windowStartS });
 }
 
 /** The one that is told of a descriptor: of those that refuse the one that does longest, else that of which least is left. */
-export function tellingStatus(statuses: readonly DescriptorStatus[], over: Code): DescriptorStatus {
-  const refusing = statuses.filter(({ code }) => code === over);
+export function tellingStatus(statuses: readonly DescriptorStatus[]): DescriptorStatus {
+  const refusing = statuses.filter(({ code }) => code === Code.OVER_LIMIT);
   return refusing.length > 0
     ? refusing.reduce((one, other) => ((other.resetS ?? 0) > (one.resetS ?? 0) ? other : one))
     : statuses.reduce((one, other) => (other.remaining < one.remaining ? other : one));

@@ -9,7 +9,7 @@ import type { Finding, Severity } from '../../core/rules/policy.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
 import { type Json, type JsonObject, secondsOf, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
-import { type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './beyond.ts';
+import { type Beyond, type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './beyond.ts';
 import type { Limit, Node } from './tree.ts';
 import { patternOf } from './wildcard.ts';
 import { spanWindow } from './window.ts';
@@ -162,13 +162,12 @@ class FileReader {
     }
     const fields = this.#fields(map, LIMIT_KEYS, 'rate_limit');
     const unlimited = this.#flag(fields.get('unlimited'));
-    const { algorithm, burst, period, hasPeriod, outage, endedBy, also } = readBeyond(fields.get('sluice') ?? null, this.#reader);
-    const unit = algorithm === 'concurrency' ? this.#lease(fields, map, isTop) : this.#unit(fields, map, unlimited, hasPeriod);
+    const beyond = readBeyond(fields.get('sluice') ?? null, this.#reader);
+    const { algorithm, outage, endedBy, also } = beyond;
+    const unit = algorithm === 'concurrency' ? this.#lease(fields, map, isTop) : this.#unit(fields, map, unlimited, beyond.hasPeriod);
     const name = this.#text(fields.get('name'));
-    const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
-    if (!unlimited && requestsPerUnit > mostOf(algorithm)) this.#errorAt(fields.get('requests_per_unit') ?? map, 'RATELIMIT_SLUICE', `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`);
     const limit: Limit = {
-      fullKey, name, unlimited, unit: period === undefined ? unit : undefined, window: period ?? spanWindow(secondsOf(unit)), algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit, endsLease: false,
+      fullKey, name, unlimited, ...this.#amount(fields, map, beyond, unit, unlimited), endsLease: false,
       replaces: this.#replaces(fields.get('replaces') ?? null, name), also: [],
       outage, shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.range?.[0] ?? 0),
     };
@@ -186,19 +185,22 @@ class FileReader {
     return list.items.flatMap((item): Limit[] => {
       if (!isMap(item)) return []; // said of any list
       const fields = this.#fields(item, ALSO_KEYS, 'an entry of also');
-      const { algorithm, burst, period, hasPeriod, outage, also } = readBeyond(fields.get('sluice') ?? null, this.#reader);
+      const beyond = readBeyond(fields.get('sluice') ?? null, this.#reader);
+      const { algorithm, outage, also } = beyond;
       if (algorithm === 'concurrency' || also !== undefined) this.#errorAt(item, 'RATELIMIT_SLUICE', `a further limit has no ${also === undefined ? 'algorithm: concurrency' : 'also of its own'}`);
-      const unit = this.#unit(fields, item, false, hasPeriod);
-      const window = period ?? spanWindow(secondsOf(unit));
-      if (periodsS.has(window.lengthS)) this.#errorAt(item, 'RATELIMIT_SLUICE', 'the limits of a descriptor differ in their periods, and this one has the period of another');
-      periodsS.add(window.lengthS);
-      const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
-      if (requestsPerUnit > mostOf(algorithm)) this.#errorAt(fields.get('requests_per_unit') ?? item, 'RATELIMIT_SLUICE', `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`);
-      return [{
-        ...main, name: '', replaces: [], unit: period === undefined ? unit : undefined, window, algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit,
-        outage: outage ?? main.outage, position: this.#source.positionAt(item.range?.[0] ?? 0),
-      }];
+      const amount = this.#amount(fields, item, beyond, this.#unit(fields, item, false, beyond.hasPeriod), false);
+      const { lengthS } = amount.window;
+      if (periodsS.has(lengthS)) this.#errorAt(item, 'RATELIMIT_SLUICE', 'the limits of a descriptor differ in their periods, and this one has the period of another');
+      periodsS.add(lengthS);
+      return [{ ...main, name: '', replaces: [], ...amount, outage: outage ?? main.outage, position: this.#source.positionAt(item.range?.[0] ?? 0) }];
     });
+  }
+
+  /** How much of what, in which time. */
+  #amount(fields: Fields, map: YAMLMap, { algorithm, burst, period }: Beyond, unit: Unit, unlimited: boolean): Pick<Limit, 'unit' | 'window' | 'algorithm' | 'requestsPerUnit' | 'burst'> {
+    const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
+    if (!unlimited && requestsPerUnit > mostOf(algorithm)) this.#errorAt(fields.get('requests_per_unit') ?? map, 'RATELIMIT_SLUICE', `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`);
+    return { unit: period === undefined ? unit : undefined, window: period ?? spanWindow(secondsOf(unit)), algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit };
   }
 
   /** Has a period alone. */
