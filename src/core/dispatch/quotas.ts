@@ -92,8 +92,7 @@ function charge(group: readonly QuotaEntry[], scope: CallScope): Promise<void> |
   const [first] = group;
   if (first === undefined) return undefined;
   const { asks, places } = merged(group);
-  const { gate, spec, charge: chargeHandler } = first.handler;
-  const answers = gate.ask(chargeHandler, asks, scope, deadlineOf('quota', scope.kind, spec.deadlineMs), wrongAnswers);
+  const answers = askHandler(first.handler, asks, scope);
   return answers instanceof Promise ? answers.then((late) => settle(group, places, late, scope)) : settle(group, places, answers, scope);
 }
 
@@ -111,7 +110,7 @@ function settle(group: readonly QuotaEntry[], places: readonly number[], answers
 function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallScope): Promise<void> | undefined {
   const local = group[0]?.outcome.prepared.local;
   if (local === undefined) return undefined;
-  const { handler: { gate, spec, charge: chargeHandler }, replicas } = local;
+  const { handler, replicas } = local;
   const { asks, places } = merged(group);
   const buckets = group.map(({ outcome: { prepared } }) => prepared.local?.bucket);
   const parts = asks.map((ask, at): QuotaAsk => ({ ...ask, bucket: buckets[places.indexOf(at)], limit: Math.ceil(ask.limit / replicas), burst: Math.ceil(ask.burst / replicas) }));
@@ -122,8 +121,12 @@ function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallS
     } else for (const { outcome } of group) fail(outcome, 'handler', outcome.prepared.rule.onError.handler, `${away.why}; ${answers.why}`);
     return undefined;
   };
-  const answers = gate.ask(chargeHandler, parts, scopeOfLocal(scope), deadlineOf('quota', scope.kind, spec.deadlineMs), wrongAnswers);
+  const answers = askHandler(handler, parts, scopeOfLocal(scope));
   return answers instanceof Promise ? answers.then(settleLocal) : settleLocal(answers);
+}
+
+function askHandler({ gate, spec, charge: chargeHandler }: LiveHandler, asks: readonly QuotaAsk[], scope: CallScope): readonly QuotaAnswer[] | Failure | Promise<readonly QuotaAnswer[] | Failure> {
+  return gate.ask(chargeHandler, asks, scope, deadlineOf('quota', scope.kind, spec.deadlineMs), wrongAnswers);
 }
 
 /** Each counter once, with its largest cost; where rules that share it differ, the tightest limit. */
