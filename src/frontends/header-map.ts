@@ -1,4 +1,4 @@
-import { FieldScan, WireType } from './protobuf-scan.ts';
+import { FieldScan, isPlain, MANY, WireType } from './protobuf-scan.ts';
 
 /** So many headers are looked for one by one; after that all are read. */
 const FEW = 6;
@@ -71,26 +71,43 @@ export class HeaderMap extends Map<string, string> {
 
   /** The last of that name, as protobuf's maps have it. */
   #find(bytes: Buffer, name: string): string | undefined {
-    const fields = new FieldScan(bytes, this.#from, this.#to);
-    let from = -1;
-    let to = -1;
-    for (let field = fields.next(); field !== 0; field = fields.next()) {
-      if (field !== this.#field || fields.type !== WireType.LEN) continue;
-      const at = fields.from;
-      // As every sender writes an entry: the key, then the value, in one octet of length each.
-      const length = bytes[at + 1] as number;
-      if (bytes[at] === KEY && length < 0x80 && bytes[at + 2 + length] === VALUE && (bytes[at + 3 + length] as number) < 0x80 && at + 4 + length + (bytes[at + 3 + length] as number) === fields.to) {
-        if (!isNamed(bytes, at + 2, at + 2 + length, name)) continue;
-        from = at + 4 + length;
-        to = fields.to;
-        continue;
+    const to = this.#to;
+    const tag = (this.#field << 3) | WireType.LEN;
+    let valueFrom = -1;
+    let valueTo = -1;
+    let end = 0;
+    for (let at = this.#from; at < to; at = end) {
+      const octet = bytes[at] as number;
+      let begin = at + 2;
+      let length = begin <= to ? (bytes[at + 1] as number) : MANY;
+      if (length >= 0x80 && begin < to) length = (length & 0x7f) | ((bytes[begin++] as number) << 7);
+      end = begin + length;
+      if (isPlain(octet) && length < MANY && end <= to) {
+        if (octet !== tag) continue;
+        // As every sender writes an entry: the key, then the value.
+        const value = begin + 2 + (bytes[begin + 1] as number);
+        if (value + 1 < end && bytes[begin] === KEY && value < begin + 2 + 0x80 && bytes[value] === VALUE) {
+          let from = value + 2;
+          let valueLength = bytes[value + 1] as number;
+          if (valueLength >= 0x80) valueLength = (valueLength & 0x7f) | ((bytes[from++] as number) << 7);
+          if (from + valueLength === end) {
+            if (!isNamed(bytes, begin + 2, value, name)) continue;
+            valueFrom = from;
+            valueTo = end;
+            continue;
+          }
+        }
       }
+      const fields = new FieldScan(bytes, at, to);
+      const field = fields.next();
+      end = fields.at;
+      if (field !== this.#field || fields.type !== WireType.LEN) continue;
       const entry = entryOf(bytes, fields.from, fields.to);
       if (!isNamed(bytes, entry.keyFrom, entry.keyTo, name)) continue;
-      from = entry.valueFrom;
-      to = entry.valueTo;
+      valueFrom = entry.valueFrom;
+      valueTo = entry.valueTo;
     }
-    return from < 0 ? undefined : bytes.toString('utf8', from, to);
+    return valueFrom < 0 ? undefined : bytes.toString('utf8', valueFrom, valueTo);
   }
 
   #readAll(): void {
@@ -114,11 +131,19 @@ interface Entry { readonly keyFrom: number; readonly keyTo: number; readonly val
 /** Where the key and the value of a map's entry stand; the last of each counts, and what is not there is empty. */
 export function entryOf(bytes: Uint8Array, from: number, to: number): Entry {
   const fields = new FieldScan(bytes, from, to);
-  let [keyFrom, keyTo, valueFrom, valueTo] = [from, from, from, from];
+  let keyFrom = from;
+  let keyTo = from;
+  let valueFrom = from;
+  let valueTo = from;
   for (let field = fields.next(); field !== 0; field = fields.next()) {
     if (fields.type !== WireType.LEN) continue;
-    if (field === 1) [keyFrom, keyTo] = [fields.from, fields.to];
-    else if (field === 2) [valueFrom, valueTo] = [fields.from, fields.to];
+    if (field === 1) {
+      keyFrom = fields.from;
+      keyTo = fields.to;
+    } else if (field === 2) {
+      valueFrom = fields.from;
+      valueTo = fields.to;
+    }
   }
   return { keyFrom, keyTo, valueFrom, valueTo };
 }

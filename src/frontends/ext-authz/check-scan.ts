@@ -12,29 +12,27 @@ import { decoded } from '../decode.ts';
 import { type AttributeContext_Peer, AttributeContext_PeerSchema } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
 import { CheckRequestSchema } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { entryOf } from '../header-map.ts';
-import { FieldScan, WireType } from '../protobuf-scan.ts';
+import { FieldScan, noteFields, wanted, WireType } from '../protobuf-scan.ts';
 import type { RecentText } from '../recent-text.ts';
 
 /** Parts of a request: each has the place of its begin, its end follows. 0: it is absent, since nothing stands there. */
 export const Part = {
-  ATTRIBUTES: 0, SOURCE: 2, DESTINATION: 4, TIME: 6, METADATA: 8, ROUTE_METADATA: 10, TLS: 12, HTTP: 14,
-  ID: 16, METHOD: 18, PATH: 20, HOST: 22, SCHEME: 24, PROTOCOL: 26,
+  ATTRIBUTES: 0, SOURCE: 2, DESTINATION: 4, TIME: 6, METADATA: 8, ROUTE_METADATA: 10, TLS: 12, REQUEST: 14, HTTP: 16,
+  ID: 18, METHOD: 20, PATH: 22, HOST: 24, SCHEME: 26, PROTOCOL: 28, RAW_HEADERS: 30,
 } as const;
 export type Part = (typeof Part)[keyof typeof Part];
-const NOTHING: readonly number[] = Array.from({ length: 28 }, () => 0);
+const nowhere = (): number[] => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
+const OF_CHECK_REQUEST = wanted({ 1: Part.ATTRIBUTES }, { once: true });
 /** By field number, of envoy.service.auth.v3.AttributeContext. */
-const OF_ATTRIBUTES: readonly (Part | undefined)[] = sparse({ 1: Part.SOURCE, 2: Part.DESTINATION, 11: Part.METADATA, 12: Part.TLS, 13: Part.ROUTE_METADATA });
-const REQUEST = 4;
+const OF_ATTRIBUTES = wanted({ 1: Part.SOURCE, 2: Part.DESTINATION, 4: Part.REQUEST, 11: Part.METADATA, 12: Part.TLS, 13: Part.ROUTE_METADATA }, { once: true });
 const CONTEXT_EXTENSIONS = 10;
 /** Of its Request. */
-const OF_REQUEST: readonly (Part | undefined)[] = sparse({ 1: Part.TIME, 2: Part.HTTP });
-/** Texts of its HttpRequest: of these the last counts. */
-const OF_HTTP: readonly (Part | undefined)[] = sparse({ 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL });
+const OF_REQUEST = wanted({ 1: Part.TIME, 2: Part.HTTP }, { once: true });
+/** Of its HttpRequest: of texts the last counts. `header_map` stands beside the plain headers or instead of them. */
+const OF_HTTP = wanted({ 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL, 13: Part.RAW_HEADERS }, { once: false });
 const PEER_ADDRESS = 1;
 const SOCKET_ADDRESS = 1;
-/** `header_map`, which stands beside the plain headers or instead of them. */
-const RAW_HEADERS = 13;
 
 export interface Socket { readonly address: string; readonly port: number | undefined }
 
@@ -45,21 +43,15 @@ function decodedSocket(peer: AttributeContext_Peer | undefined): Socket | undefi
   return { address: text, port: portSpecifier.case === 'portValue' ? portSpecifier.value : undefined };
 }
 
-function sparse(byNumber: Readonly<Record<number, Part>>): (Part | undefined)[] {
-  return Array.from({ length: 16 }, (_, number) => byNumber[number]);
-}
-
 export class CheckScan {
   bytes: Buffer;
-  /** As the message says them; `header_map` is another way to send them. */
-  hasRawHeaders = false;
-  #places: number[] = NOTHING.slice();
+  #places = nowhere();
 
   constructor(message: Uint8Array) {
     this.bytes = asBuffer(message);
     if (this.#scan()) return;
     this.bytes = asBuffer(toBinary(CheckRequestSchema, decoded(CheckRequestSchema, message)));
-    this.#places = NOTHING.slice();
+    this.#places = nowhere();
     this.#scan();
   }
 
@@ -149,45 +141,12 @@ export class CheckScan {
 
   /** False: a message stands twice. */
   #scan(): boolean {
+    const { bytes } = this;
     const places = this.#places;
-    const top = new FieldScan(this.bytes, 0, this.bytes.length);
-    for (let field = top.next(); field !== 0; field = top.next()) {
-      if (field === 1 && top.type === WireType.LEN && !place(places, Part.ATTRIBUTES, top)) return false;
-    }
-    if (places[Part.ATTRIBUTES] === 0) throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
-    const attributes = new FieldScan(this.bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES));
-    let [requestFrom, requestTo] = [0, 0];
-    for (let field = attributes.next(); field !== 0; field = attributes.next()) {
-      if (attributes.type !== WireType.LEN) continue;
-      if (field === REQUEST) {
-        if (requestFrom !== 0) return false;
-        [requestFrom, requestTo] = [attributes.from, attributes.to];
-      } else {
-        const part = OF_ATTRIBUTES[field];
-        if (part !== undefined && !place(places, part, attributes)) return false;
-      }
-    }
-    const request = new FieldScan(this.bytes, requestFrom, requestTo);
-    for (let field = request.next(); field !== 0; field = request.next()) {
-      const part = request.type === WireType.LEN ? OF_REQUEST[field] : undefined;
-      if (part !== undefined && !place(places, part, request)) return false;
-    }
-    const http = new FieldScan(this.bytes, this.from(Part.HTTP), this.to(Part.HTTP));
-    for (let field = http.next(); field !== 0; field = http.next()) {
-      if (http.type !== WireType.LEN) continue;
-      const part = OF_HTTP[field];
-      if (part !== undefined) {
-        places[part] = http.from;
-        places[part + 1] = http.to;
-      } else if (field === RAW_HEADERS) this.hasRawHeaders = true;
-    }
-    return true;
+    if (!noteFields(bytes, 0, bytes.length, OF_CHECK_REQUEST, places)) return false;
+    if (!this.has(Part.ATTRIBUTES)) throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
+    return noteFields(bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES), OF_ATTRIBUTES, places)
+      && noteFields(bytes, this.from(Part.REQUEST), this.to(Part.REQUEST), OF_REQUEST, places)
+      && noteFields(bytes, this.from(Part.HTTP), this.to(Part.HTTP), OF_HTTP, places);
   }
-}
-
-function place(places: number[], part: Part, { from, to }: FieldScan): boolean {
-  if (places[part] !== 0) return false;
-  places[part] = from;
-  places[part + 1] = to;
-  return true;
 }

@@ -65,7 +65,7 @@ export class CheckWire implements Wire {
   headers(): Map<string, string> | undefined {
     if (!this.isHttp) return undefined;
     const { scan } = this;
-    return this.#headers ??= scan.hasRawHeaders ? rawHeaders(this.http()?.headerMap?.headers ?? []) : new HeaderMap(scan.bytes, scan.from(Part.HTTP), scan.to(Part.HTTP), HEADERS);
+    return this.#headers ??= scan.has(Part.RAW_HEADERS) ? rawHeaders(this.http()?.headerMap?.headers ?? []) : new HeaderMap(scan.bytes, scan.from(Part.HTTP), scan.to(Part.HTTP), HEADERS);
   }
 
   /** Decoded whole, for what is seldom asked for. */

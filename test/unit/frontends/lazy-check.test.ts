@@ -14,7 +14,7 @@ const RUNS = Number(process.env['RUNS'] ?? 400);
 
 const SOCKET: Shape = {};
 const PEER: Shape = { 1: { 1: SOCKET } };
-const SHAPE: Shape = { 1: { 1: PEER, 2: PEER, 4: { 1: {}, 2: {} }, 11: {}, 12: {}, 13: {} } };
+const SHAPE: Shape = { 1: { 1: PEER, 2: PEER, 4: { 1: {}, 2: { 3: {} } }, 11: {}, 12: {}, 13: {} } };
 
 // ---------------------------------------------------------------- what a full decode says
 
@@ -46,18 +46,25 @@ function decodedAnswers({ attributes }: CheckRequest): Record<string, unknown> {
 function readAnswers(bytes: Uint8Array): Record<string, unknown> {
   const wire = new CheckWire(bytes, () => 0);
   const headers = wire.headers();
-  const one = headers?.get('user-agent');
+  const looked = ['user-agent', 'authorization', 'cookie', 'x-api-key'].map((name) => [name, headers?.get(name)] as const);
   const answers = Object.fromEntries(Object.keys(decodedAnswers(httpCheck())).filter((name) => name !== 'tier').map((name) => [name, wire.read(name)]));
   const all = headers === undefined ? undefined : new Map(headers);
-  expect(one).toBe(all?.get('user-agent'));
+  for (const [name, one] of looked) expect(one).toBe(all?.get(name));
   return { ...answers, 'request.headers': all, tier: wire.carried({ kind: 'contextExtension', name: 'tier' }) };
+}
+
+/** With headers whose length takes two octets, and three. */
+function longCheck(): CheckRequest {
+  const request = httpCheck();
+  Object.assign(request.attributes?.request?.http?.headers ?? {}, { authorization: `Bearer ${'e'.repeat(300)}`, cookie: 'c'.repeat(17_000), 'x-last': 'l' });
+  return request;
 }
 
 describe('as a full decode', () => {
   test(`${RUNS} odd ways to write a request`, () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
-      const bytes = Uint8Array.from(oddly([...toBinary(CheckRequestSchema, random.below(4) === 0 ? tcpCheck() : httpCheck())], SHAPE, random));
+      const bytes = Uint8Array.from(oddly([...toBinary(CheckRequestSchema, random.one([tcpCheck, httpCheck, httpCheck, longCheck])())], SHAPE, random));
       expect(readAnswers(bytes), `seed ${seed}`).toEqual(decodedAnswers(fromBinary(CheckRequestSchema, bytes)));
     }
   });
