@@ -1,14 +1,22 @@
 /** The parts of a request's path: `request.url_path` and `request.query`. */
 import type { AttributeSettings } from './attributes.ts';
 
-/** What normalisation could change; nearly no path has it. */
-const UNUSUAL = /[%\\]|\/\/|\/\.|[^\x21-\x7e]/;
+const [QUESTION, HASH, PERCENT, BACKSLASH, SLASH, DOT] = [0x3f, 0x23, 0x25, 0x5c, 0x2f, 0x2e];
 
 /** The path before `?` or `#`, normalised as Istio's MeshConfig.ProxyPathNormalization says. */
 export function urlPathOf(path: string, normalization: AttributeSettings['path']): string {
-  const end = path.search(/[?#]/);
-  const raw = end < 0 ? path : path.slice(0, end);
-  if (normalization === 'NONE' || !UNUSUAL.test(raw)) return raw;
+  // In one go: where it ends, and whether normalisation could change it. Each call asks for it, and nearly no path is changed.
+  let end = 0;
+  let isUnusual = false;
+  let before = 0;
+  for (; end < path.length; end++) {
+    const unit = path.charCodeAt(end);
+    if (unit === QUESTION || unit === HASH) break;
+    if (unit <= 0x20 || unit >= 0x7f || unit === PERCENT || unit === BACKSLASH || (before === SLASH && (unit === SLASH || unit === DOT))) isUnusual = true;
+    before = unit;
+  }
+  const raw = end === path.length ? path : path.slice(0, end);
+  if (normalization === 'NONE' || !isUnusual) return raw;
   let text = raw;
   if (normalization === 'DECODE_AND_MERGE_SLASHES') text = text.replaceAll(/%2f/gi, '/').replaceAll(/%5c/gi, '\\');
   text = text.replaceAll('\\', '/');
