@@ -6,6 +6,8 @@ export interface Caller {
   /** Milliseconds until it gives up; `undefined` where it does not say. */
   readonly remainingMs: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** When its request came, by `performance.now()`. Absent: as the engine is asked. */
+  readonly arrivedAtMs?: number;
 }
 
 export type Outcome = 'allow' | 'deny' | 'failed' | 'error';
@@ -17,6 +19,18 @@ export interface NetHeaders {
   readonly remove: readonly string[];
 }
 export const NO_HEADERS: NetHeaders = { set: [], append: [], remove: [] };
+
+/** What a call that is allowed changes on its way. */
+export interface NetChanges {
+  readonly request: NetHeaders;
+  readonly response: NetHeaders;
+  readonly query: { readonly set: readonly (readonly [name: string, value: string])[]; readonly remove: readonly string[] };
+  /** For the proxy, beside `sluice: { id, rule, outcome, shadow }`. */
+  readonly metadata: readonly (readonly [name: string, value: string])[];
+  /** This very object stands for every call that comes to it: what is made of it once may be kept. */
+  readonly isConstant: boolean;
+}
+export const NO_CHANGES: NetChanges = { request: NO_HEADERS, response: NO_HEADERS, query: { set: [], remove: [] }, metadata: [], isConstant: true };
 
 /** Why, for people. */
 export interface Reason {
@@ -41,11 +55,7 @@ export interface Verdict {
   /** Of the answer, where denied. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** Of what passes, where allowed. */
-  readonly request: NetHeaders;
-  readonly response: NetHeaders;
-  readonly query: { readonly set: readonly (readonly [name: string, value: string])[]; readonly remove: readonly string[] };
-  /** For the proxy, beside `sluice: { id, rule, outcome, shadow }`. */
-  readonly metadata: readonly (readonly [name: string, value: string])[];
+  readonly changes: NetChanges;
   /** Names of shadow rules that would have refused. */
   readonly shadow: readonly string[];
   readonly reasons: readonly Reason[];

@@ -7,14 +7,14 @@ import { RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
 import type { Log } from '../adapters/contract.ts';
 import { DEFAULT_REPORT_QUEUE, type ReportQueueOptions } from './batch/report-queue.ts';
-import type { Caller, Engine, LimitVerdict, Verdict } from './call.ts';
+import { type Caller, type Engine, type LimitVerdict, NO_CHANGES, type Verdict } from './call.ts';
 import { CallScope } from './dispatch/call-scope.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { Deadlines } from './dispatch/deadlines.ts';
 import { enrichBag } from './dispatch/enrich.ts';
 import { type LookDepth, lookAtQuotas } from './dispatch/look-at-quotas.ts';
 import type { QuotaLook } from './dispatch/quota-look.ts';
-import { askQuotas, type QuotaEntry, type QuotaRun } from './dispatch/quotas.ts';
+import { askQuotas, type QuotaRun } from './dispatch/quotas.ts';
 import { CORE_ERRORS, SnapshotError } from './errors.ts';
 import { type KeptVerdict, KeptVerdicts } from './kept-verdicts.ts';
 import { isEnforced, isSampled, matchOf } from './match/applies.ts';
@@ -28,8 +28,9 @@ import { checkVerdict } from './verdict/check-verdict.ts';
 import { decidingOf, refusalOf, settleGroups } from './verdict/first-deny.ts';
 import { limitVerdict } from './verdict/limit-verdict.ts';
 import type { RuleOutcome } from './verdict/outcome.ts';
-import { NO_CHANGES } from './verdict/net-changes.ts';
 import { nextId } from './verdict-id.ts';
+
+type CheckKind = 'http' | 'tcp';
 
 export interface EngineOptions {
   readonly openHandlers: OpenHandlers;
@@ -85,22 +86,32 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   // ---------------------------------------------------------- http, tcp
 
-  function check(call: 'http' | 'tcp', wire: Wire, caller: Caller): Verdict | Promise<Verdict> {
+  function check(call: CheckKind, wire: Wire, caller: Caller): Verdict | Promise<Verdict> {
     const current = snapshot;
     if (current === undefined) return noPolicy();
-    const beganAtMs = performance.now();
+    const beganAtMs = caller.arrivedAtMs ?? performance.now();
     const scope = new CallScope(nextId(), call, caller);
     const bag = new RequestBag(current.attributes, wire);
-    const conclude = (outcomes: readonly RuleOutcome[], quotas: readonly QuotaEntry[]): Verdict => {
-      const verdict = checkVerdict(scope.id, call, outcomes, decidingOf(outcomes), quotas);
-      return concluded(current, [bag], call, verdict, outcomes, beganAtMs);
+    const enriched = enrichBag(current.enrich(call), bag, scope);
+    return enriched === undefined ? decide(current, bag, scope, call, beganAtMs) : held(current, enriched.then(async () => decide(current, bag, scope, call, beganAtMs)));
+  }
+
+  function decide(current: Snapshot, bag: RequestBag, scope: CallScope, call: CheckKind, beganAtMs: number): Verdict | Promise<Verdict> {
+    const checks = askChecks(current, bag, scope);
+    if (checks instanceof Promise) return held(current, checks.then(async (late) => charge(current, bag, scope, call, late, beganAtMs)));
+    return charge(current, bag, scope, call, checks, beganAtMs);
+  }
+
+  function charge(current: Snapshot, bag: RequestBag, scope: CallScope, call: CheckKind, checks: readonly RuleOutcome[], beganAtMs: number): Verdict | Promise<Verdict> {
+    settleGroups(checks);
+    const deciding = decidingOf(checks);
+    if (deciding !== undefined || current.quotas.length === 0) return concluded(current, [bag], call, checkVerdict(scope.id, call, checks, deciding, []), checks, beganAtMs);
+    const conclude = ({ outcomes, entries }: QuotaRun): Verdict => {
+      const all = outcomes.length === 0 ? checks : inRuleOrder([...checks, ...outcomes]);
+      return concluded(current, [bag], call, checkVerdict(scope.id, call, all, decidingOf(all), entries), all, beganAtMs);
     };
-    const decide = (): Verdict | Promise<Verdict> => whenDone(askChecks(current, bag, scope), (checks) => {
-      settleGroups(checks);
-      if (decidingOf(checks) !== undefined) return conclude(checks, []);
-      return whenDone(askQuotas(current, [bag], scope), ({ outcomes, entries }) => conclude(outcomes.length === 0 ? checks : inRuleOrder([...checks, ...outcomes]), entries));
-    });
-    return held(current, whenDone(enrichBag(current.enrich(call), bag, scope), decide));
+    const run = askQuotas(current, [bag], scope);
+    return run instanceof Promise ? held(current, run.then(conclude)) : conclude(run);
   }
 
   // ---------------------------------------------------------- limit
@@ -108,7 +119,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function limit(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict> {
     const current = snapshot;
     if (current === undefined) return { id: nextId(), outcome: 'error', rule: undefined, statuses: [], response: NO_CHANGES.response, shadow: [], reasons: NO_POLICY };
-    const beganAtMs = performance.now();
+    const beganAtMs = caller.arrivedAtMs ?? performance.now();
     const scope = new CallScope(nextId(), 'limit', caller);
     const bags = descriptors.map((wire) => new RequestBag(current.attributes, wire));
     const decide = (): LimitVerdict | Promise<LimitVerdict> => whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
@@ -131,7 +142,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     own.outcomes[verdict.outcome]++;
     own.latency.add(performance.now() - beganAtMs);
     for (const outcome of outcomes) count(outcome, verdict);
-    kept.offer(current, bags[0], call, verdict, () => clock.nowMs());
+    kept.offer(current, bags[0], call, verdict, context.nowMs);
     for (const bag of bags) void writeReports(current, call, bag); // an answer never waits for its reports
     return verdict;
   }
@@ -254,7 +265,7 @@ const NOBODY: Caller = { remainingMs: undefined, signal: undefined };
 const NO_POLICY = [{ rule: '', text: 'no policy is in force', shadow: false }];
 
 function noPolicy(): Verdict {
-  return { id: nextId(), outcome: 'error', rule: undefined, status: 503, code: 14, body: '', headers: [], ...NO_CHANGES, shadow: [], reasons: NO_POLICY };
+  return { id: nextId(), outcome: 'error', rule: undefined, status: 503, code: 14, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons: NO_POLICY };
 }
 
 function count(outcome: RuleOutcome, verdict: Verdict | LimitVerdict): void {

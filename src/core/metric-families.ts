@@ -50,11 +50,11 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
       read: () => [...calls].flatMap(([call, { outcomes }]) => Object.entries(outcomes).map(([outcome, value]) => ({ labels: { call, outcome }, value }))),
     },
     {
-      kind: 'counter', name: 'sluice_call_duration_seconds_total', help: 'Time spent deciding, summed.', labels: ['call'],
+      kind: 'counter', name: 'sluice_call_duration_seconds_total', help: 'Time from the arrival of calls to their verdicts, summed.', labels: ['call'],
       read: () => [...calls].map(([call, { latency }]) => ({ labels: { call }, value: latency.sumMs / 1000 })),
     },
     {
-      kind: 'counter', name: 'sluice_calls_within_total', help: 'Calls decided within a time (seconds), cumulative.', labels: ['call', 'seconds'],
+      kind: 'counter', name: 'sluice_calls_within_total', help: 'Calls decided within a time (seconds) of their arrival, cumulative.', labels: ['call', 'seconds'],
       read: () => [...calls].flatMap(([call, { latency }]) => cumulative(latency).map(([seconds, value]) => ({ labels: { call, seconds }, value }))),
     },
     ...perRule, ...perHandler,

@@ -13,6 +13,10 @@ export class ContextCaller implements Caller {
     return this.#context.remainingMs();
   }
 
+  get arrivedAtMs(): number {
+    return this.#context.arrivedAtMs;
+  }
+
   get signal(): AbortSignal {
     return this.#context.signal;
   }

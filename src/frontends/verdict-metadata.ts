@@ -1,4 +1,4 @@
-import type { LimitVerdict, Verdict } from '../core/call.ts';
+import type { LimitVerdict, NetChanges, Verdict } from '../core/call.ts';
 import type { ProtobufWriter } from './protobuf-writer.ts';
 
 /** Of google.protobuf.Value. */
@@ -8,19 +8,20 @@ const LIST_VALUE = 6;
 
 /**
  * What goes to the proxy as dynamic metadata under the filter's namespace (RULES section 5), a google.protobuf.Struct: the
- * rules' own, and `sluice: { id, outcome, shadow, rule }`; access logs bring it back.
+ * rules' own, and `sluice: { outcome, shadow, rule, id }`; access logs bring it back. The id is the last of all: what stands
+ * before it is the same for many calls.
  */
-export function writeVerdictMetadata(writer: ProtobufWriter, field: number, { id, outcome, rule, shadow }: Verdict | LimitVerdict, named: Verdict['metadata'] = []): void {
+export function writeVerdictMetadata(writer: ProtobufWriter, field: number, { id, outcome, rule, shadow }: Verdict | LimitVerdict, named: NetChanges['metadata'] = []): void {
   const struct = writer.begin(field);
   for (const [name, value] of named) writeText(writer, name, value);
   const entry = writer.begin(1);
   writer.text(1, 'sluice');
   const value = writer.begin(2);
   const said = writer.begin(STRUCT_VALUE);
-  writeText(writer, 'id', id);
   writeText(writer, 'outcome', outcome);
   writeShadow(writer, shadow);
   if (rule !== undefined) writeText(writer, 'rule', rule);
+  writeText(writer, 'id', id);
   writer.end(said);
   writer.end(value);
   writer.end(entry);

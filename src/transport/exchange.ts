@@ -14,6 +14,8 @@ export interface Head {
 /** Where the reply goes. After `reply`, `end`, `refuse` and `reset` there is nothing more to say, and to say it is harmless. */
 export interface Exchange {
   readonly peer: string;
+  /** When the head came, by `performance.now()`. To be read in the turn in which it did. */
+  readonly arrivedAtMs: number;
   /** A message and the status OK: all that there is to say. */
   reply(message: Uint8Array): void;
   /** One of several messages. False: wait for `Receiver.writable` before the next. */

@@ -32,6 +32,8 @@ export interface CallContext {
   readonly draining: AbortSignal;
   /** The first value of a metadata key (lower case); `undefined` where there is none. */
   metadata(key: string): string | undefined;
+  /** When the head of its request came, by `performance.now()`. */
+  readonly arrivedAtMs: number;
   /** Who calls: `127.0.0.1:50412`. */
   readonly peer: string;
 }

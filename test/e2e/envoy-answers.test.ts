@@ -6,7 +6,7 @@ import { Attributes } from '../../src/attributes/attributes.ts';
 import { RequestBag, type Wire } from '../../src/attributes/bag.ts';
 import type { Value } from '../../src/attributes/values.ts';
 import { VOCABULARY } from '../../src/attributes/vocabulary.ts';
-import { type LimitVerdict, NO_HEADERS, type Verdict } from '../../src/core/call.ts';
+import { type LimitVerdict, NO_CHANGES, NO_HEADERS, type Verdict } from '../../src/core/call.ts';
 import { frontendMethods } from '../../src/frontends/index.ts';
 import { listen, type Transport } from '../../src/transport/index.ts';
 import { envoyConfig } from '../parts/envoy-config.ts';
@@ -16,16 +16,18 @@ import { type Arrived, startUpstream, type Upstream } from '../parts/upstream.ts
 import { until } from './sluice.ts';
 
 const ALLOW: Verdict = {
-  id: 'v-1', outcome: 'allow', rule: undefined, status: 200, code: 0, body: '', headers: [], request: NO_HEADERS, response: NO_HEADERS,
-  query: { set: [], remove: [] }, metadata: [], shadow: [], reasons: [],
+  id: 'v-1', outcome: 'allow', rule: undefined, status: 200, code: 0, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons: [],
 };
 const DENY: Verdict = { ...ALLOW, outcome: 'deny', rule: 'closed', status: 403, code: 7 };
 const VERDICTS: Readonly<Record<string, Verdict>> = {
   '/change': {
     ...ALLOW,
-    request: { set: [['x-set', 'ours']], append: [['x-there', 'two'], ['x-new', 'one'], ['x-new', 'two']], remove: ['x-gone'] },
-    response: { set: [['content-type', 'text/plain']], append: [['x-added', 'a'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']], remove: [] },
-    query: { set: [['tier', 'gold']], remove: ['debug'] },
+    changes: {
+      isConstant: false, metadata: [],
+      request: { set: [['x-set', 'ours']], append: [['x-there', 'two'], ['x-new', 'one'], ['x-new', 'two']], remove: ['x-gone'] },
+      response: { set: [['content-type', 'text/plain']], append: [['x-added', 'a'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']], remove: [] },
+      query: { set: [['tier', 'gold']], remove: ['debug'] },
+    },
   },
   '/no': { ...DENY, status: 451, body: 'not here', headers: [['x-reason', 'law'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']] },
   '/failed': { ...DENY, outcome: 'failed' },

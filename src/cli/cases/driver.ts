@@ -29,7 +29,7 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
 const reasonsOf = (verdict: Verdict | LimitVerdict): string[] => verdict.reasons.map(({ rule, text }) => `${rule}: ${text}`);
 
 function seenCheck(verdict: Verdict): SeenCheck {
-  const { outcome, rule, status, body, headers, request, response, query, metadata, shadow } = verdict;
+  const { outcome, rule, status, body, headers, changes: { request, response, query, metadata }, shadow } = verdict;
   return { kind: 'check', outcome, rule, status, body, headers, request, response, query, metadata, shadow, reasons: reasonsOf(verdict) };
 }
 

@@ -26,7 +26,7 @@ export async function explain(configs: readonly string[], flags: ExplainFlags): 
   try {
     await engine.use(policy);
     const explanation = await explained(policy, engine, call, wire);
-    say(flags.json === true ? JSON.stringify(explanation, null, 2) : explanationText(explanation));
+    say(flags.json === true ? JSON.stringify(plain(explanation), null, 2) : explanationText(explanation));
   } finally {
     await engine.drain();
   }
@@ -42,6 +42,13 @@ function wireOf({ attributes }: Policy, { shown, values }: RequestFile, call: Ca
   }
 }
 
+/** The changes stand beside the rest of the verdict, in the names that rules have for them. */
+function plain({ verdict, ...rest }: Explanation): object {
+  if (verdict === undefined || !('changes' in verdict)) return { verdict, ...rest };
+  const { changes: { request, response, query, metadata }, ...said } = verdict;
+  return { ...rest, verdict: { ...said, request, response, query, metadata } };
+}
+
 function explanationText({ call, verdict, rules, attributes }: Explanation): string {
   const lines: string[] = [];
   if (verdict === undefined) lines.push(`${paintOut.good('taken')}  a ${call} entry: the reports of the rules that apply`);
@@ -51,8 +58,8 @@ function explanationText({ call, verdict, rules, attributes }: Explanation): str
     lines.push(`${paint(verdict.outcome)}${by}${'status' in verdict && verdict.outcome !== 'allow' ? `, HTTP ${verdict.status}` : ''}`);
     if ('body' in verdict && verdict.body !== '') lines.push(`  body: ${verdict.body}`);
     if ('headers' in verdict) lines.push(...verdict.headers.map(([name, value]) => `  ${name}: ${value}`));
-    if ('request' in verdict) lines.push(...changes('request', verdict.request));
-    lines.push(...changes('response', verdict.response));
+    if ('changes' in verdict) lines.push(...changes('request', verdict.changes.request));
+    lines.push(...changes('response', 'changes' in verdict ? verdict.changes.response : verdict.response));
     if ('statuses' in verdict) lines.push(...verdict.statuses.map(({ over, limit, remaining }) => `  ${over ? 'over limit' : 'within limit'}: ${remaining} of ${limit} left`));
     for (const { rule, text, shadow } of verdict.reasons) lines.push(`  ${paintOut.name(rule)}${shadow ? ' (shadow)' : ''}: ${text}`);
   }

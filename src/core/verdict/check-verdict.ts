@@ -3,7 +3,7 @@
  */
 import { allow } from '../../adapters/contract.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
-import { NO_HEADERS, type Reason, type Verdict } from '../call.ts';
+import { type NetChanges, NO_CHANGES, type Reason, type Verdict } from '../call.ts';
 import type { QuotaEntry } from '../dispatch/quotas.ts';
 import type { DenyAnswer } from '../rules/rule.ts';
 import { type Deciding, refusalOf } from './first-deny.ts';
@@ -16,22 +16,26 @@ import { Code, codeOfHttp, httpOfCode } from './status.ts';
 
 type Pair = readonly [name: string, value: string];
 
-const NOTHING = { request: NO_HEADERS, response: NO_HEADERS, query: { set: [], remove: [] }, metadata: [] } as const;
+const NOBODY: readonly string[] = [];
+const NO_REASONS: readonly Reason[] = [];
+const NO_PAIRS: readonly Pair[] = [];
 
 export function checkVerdict(id: string, call: CallKind, outcomes: readonly RuleOutcome[], deciding: Deciding | undefined, quotas: readonly QuotaEntry[]): Verdict {
   const shadow = shadowOf(outcomes);
   const reasons = reasonsOf(outcomes);
-  const told = call === 'http' ? toldLimits(quotas) : [];
+  const told = call === 'http' && quotas.length > 0 ? toldLimits(quotas) : NO_PAIRS;
   if (deciding === undefined) {
-    const changes = netChanges(outcomes, call);
-    const response = told.length === 0 ? changes.response : { ...changes.response, set: [...changes.response.set, ...told] };
-    return { id, outcome: 'allow', rule: undefined, status: 200, code: Code.OK, body: '', headers: [], ...changes, response, shadow, reasons };
+    const changes = told.length === 0 ? netChanges(outcomes, call) : withFields(netChanges(outcomes, call), told);
+    return { id, outcome: 'allow', rule: undefined, status: 200, code: Code.OK, body: '', headers: NO_PAIRS, changes, shadow, reasons };
   }
   const rule = deciding.outcome.prepared.rule.name;
-  if (deciding.kind !== 'deny') return { id, outcome: deciding.kind, rule, status: 503, code: Code.UNAVAILABLE, body: '', headers: [], ...NOTHING, shadow, reasons };
-  const refused = refusal(deciding.outcome);
-  return { id, outcome: 'deny', rule, ...refused, headers: told.length === 0 ? refused.headers : [...refused.headers, ...told], ...NOTHING, shadow, reasons };
+  if (deciding.kind !== 'deny') return { id, outcome: deciding.kind, rule, status: 503, code: Code.UNAVAILABLE, body: '', headers: NO_PAIRS, changes: NO_CHANGES, shadow, reasons };
+  const { status, code, body, headers } = refusal(deciding.outcome);
+  return { id, outcome: 'deny', rule, status, code, body, headers: told.length === 0 ? headers : [...headers, ...told], changes: NO_CHANGES, shadow, reasons };
 }
+
+const withFields = (changes: NetChanges, told: readonly Pair[]): NetChanges =>
+  ({ ...changes, response: { ...changes.response, set: [...changes.response.set, ...told] }, isConstant: false });
 
 /** In the rule's words, where it has some. A text that fails is empty, and counted. */
 function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'headers' | 'body'> {
@@ -68,16 +72,24 @@ function withLimits(headers: readonly Pair[], { answer, least, retryAfterMs }: Q
 
 /** Names of rules that would have refused, were they enforced. */
 export function shadowOf(outcomes: readonly RuleOutcome[]): readonly string[] {
-  const names = outcomes.filter((outcome) => !outcome.enforced && refusalOf(outcome) !== undefined).map(({ prepared }) => prepared.rule.name);
-  return names.length < 2 ? names : [...new Set(names)];
+  let names: string[] | undefined;
+  for (const outcome of outcomes) {
+    if (outcome.enforced || refusalOf(outcome) === undefined) continue;
+    const { name } = outcome.prepared.rule;
+    names ??= [];
+    if (!names.includes(name)) names.push(name);
+  }
+  return names ?? NOBODY;
 }
 
 /** Why, of all that refused or failed; nothing is worded for what passed. */
 export function reasonsOf(outcomes: readonly RuleOutcome[]): readonly Reason[] {
-  return outcomes.flatMap((outcome) => {
+  let reasons: Reason[] | undefined;
+  for (const outcome of outcomes) {
     const text = reasonText(outcome);
-    return text === undefined ? [] : [{ rule: outcome.prepared.rule.name, text, shadow: !outcome.enforced }];
-  });
+    if (text !== undefined) (reasons ??= []).push({ rule: outcome.prepared.rule.name, text, shadow: !outcome.enforced });
+  }
+  return reasons ?? NO_REASONS;
 }
 
 function reasonText({ prepared: { rule }, result }: RuleOutcome): string | undefined {

@@ -5,21 +5,13 @@
 import type { Bag } from '../../attributes/bag.ts';
 import type { CompiledText } from '../../expression/index.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
-import { NO_HEADERS, type NetHeaders } from '../call.ts';
+import { NO_CHANGES, NO_HEADERS, type NetChanges, type NetHeaders } from '../call.ts';
 import type { Changes, HeaderChanges } from '../rules/rule.ts';
 import { outBag } from './out-bag.ts';
 import type { RuleOutcome } from './outcome.ts';
 
 type Pair = readonly [name: string, value: string];
 type Texts = readonly (readonly [name: string, text: CompiledText])[];
-
-export interface NetChanges {
-  readonly request: NetHeaders;
-  readonly response: NetHeaders;
-  readonly query: { readonly set: readonly Pair[]; readonly remove: readonly string[] };
-  readonly metadata: readonly Pair[];
-}
-export const NO_CHANGES: NetChanges = { request: NO_HEADERS, response: NO_HEADERS, query: { set: [], remove: [] }, metadata: [] };
 
 /** `outcomes`: of an allowed call. A tcp call carries metadata only, a limit call response headers only. */
 export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): NetChanges {
@@ -30,8 +22,7 @@ export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): Ne
     only = outcome;
   }
   if (only === undefined) return NO_CHANGES;
-  const { onAllow } = only.prepared.rule;
-  return onAllow === undefined || only.failed || !isConstant(onAllow) ? netOf([only], call) : constantChanges(onAllow, only, call);
+  return constantChanges(only, call) ?? netOf([only], call);
 }
 
 const changes = ({ prepared: { rule: { onAllow } }, enforced, failed, result }: RuleOutcome): boolean => onAllow !== undefined && enforced && (failed || result.kind === 'passed');
@@ -55,25 +46,25 @@ function netOf(outcomes: readonly RuleOutcome[], call: CallKind): NetChanges {
 
 // ---------------------------------------------------------------- of one rule without an expression: worked out once
 
-const constants = new WeakMap<Changes, { readonly isConstant: boolean; readonly byCall: Map<CallKind, NetChanges> }>();
+/** By the changes as they are written; nothing where they have an expression. */
+const constants = new WeakMap<Changes, Map<CallKind, NetChanges> | undefined>();
 
-function known(onAllow: Changes): { readonly isConstant: boolean; readonly byCall: Map<CallKind, NetChanges> } {
-  let found = constants.get(onAllow);
-  if (found === undefined) {
-    const { request, response, query, metadata } = onAllow;
-    const texts = [request.set, request.append, response.set, response.append, query.set, metadata].flat();
-    constants.set(onAllow, found = { isConstant: texts.every(([, text]) => text.constant !== undefined), byCall: new Map() });
+function constantChanges(outcome: RuleOutcome, call: CallKind): NetChanges | undefined {
+  const { onAllow } = outcome.prepared.rule;
+  if (onAllow === undefined || outcome.failed) return undefined;
+  let byCall = constants.get(onAllow);
+  if (byCall === undefined) {
+    if (constants.has(onAllow)) return undefined;
+    constants.set(onAllow, byCall = isConstant(onAllow) ? new Map() : undefined);
+    if (byCall === undefined) return undefined;
   }
-  return found;
+  let net = byCall.get(call);
+  if (net === undefined) byCall.set(call, net = { ...netOf([outcome], call), isConstant: true });
+  return net;
 }
 
-const isConstant = (onAllow: Changes): boolean => known(onAllow).isConstant;
-
-function constantChanges(onAllow: Changes, outcome: RuleOutcome, call: CallKind): NetChanges {
-  const { byCall } = known(onAllow);
-  let net = byCall.get(call);
-  if (net === undefined) byCall.set(call, net = netOf([outcome], call));
-  return net;
+function isConstant({ request, response, query, metadata }: Changes): boolean {
+  return [request.set, request.append, response.set, response.append, query.set, metadata].flat().every(([, text]) => text.constant !== undefined);
 }
 
 // ---------------------------------------------------------------- of many
@@ -129,7 +120,7 @@ class Net {
 
   result(): NetChanges {
     const { set, remove } = this.#query.result();
-    return { request: this.#request.result(), response: this.#response.result(), query: { set, remove }, metadata: this.#metadata === undefined ? NO_CHANGES.metadata : [...this.#metadata] };
+    return { request: this.#request.result(), response: this.#response.result(), query: { set, remove }, metadata: this.#metadata === undefined ? NO_CHANGES.metadata : [...this.#metadata], isConstant: false };
   }
 }
 

@@ -51,9 +51,8 @@ const adding = ([name, value]: Pair): HeaderOption => ({ name, value, append: un
 const isOurs = (name: string): boolean => name !== '' && !name.startsWith(':') && name.toLowerCase() !== 'host';
 
 /** For the request that goes on. `seen`: the headers that it has, as far as Envoy shows them. */
-export function requestHeaders(headers: NetHeaders, seen: ReadonlyMap<string, string> | undefined): readonly HeaderOption[] {
-  const { set, append } = headers;
-  if (append.length === 0) return onlySet(headers);
+export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<string, string> | undefined): readonly HeaderOption[] {
+  if (set.length === 0 && append.length === 0) return NONE;
   const options: HeaderOption[] = [];
   const there = new Set<string>();
   for (const pair of set) if (isOurs(pair[0])) options.push(setting(pair));
@@ -63,16 +62,6 @@ export function requestHeaders(headers: NetHeaders, seen: ReadonlyMap<string, st
     options.push(there.has(name) || seen?.has(name) === true ? appending(pair) : setting(pair));
     there.add(name);
   }
-  return options;
-}
-
-/** By the changes that they are: those of a rule without expressions are the same for every call. */
-const settings = new WeakMap<NetHeaders, readonly HeaderOption[]>();
-
-function onlySet(headers: NetHeaders): readonly HeaderOption[] {
-  if (headers.set.length === 0) return NONE;
-  let options = settings.get(headers);
-  if (options === undefined) settings.set(headers, options = headers.set.filter(([name]) => isOurs(name)).map(setting));
   return options;
 }
 

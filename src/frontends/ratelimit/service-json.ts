@@ -21,7 +21,7 @@ export async function answerJson(service: RateLimitService, body: string): Promi
   const [[, method] = []] = rateLimitServiceMethods(service, () => undefined);
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
   try {
-    const response = fromBinary(RateLimitResponseSchema, await method.handle(octets, NO_CONTEXT));
+    const response = fromBinary(RateLimitResponseSchema, await method.handle(octets, { ...NO_CONTEXT, arrivedAtMs: performance.now() }));
     return { status: response.overallCode === Code.OVER_LIMIT ? 429 : 200, contentType: 'application/json', body: JSON.stringify(toJson(RateLimitResponseSchema, response)) };
   } catch (error) {
     if (error instanceof GrpcError || error instanceof ServiceError) return BAD_REQUEST;

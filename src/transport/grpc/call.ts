@@ -20,6 +20,7 @@ export abstract class Call implements CallContext, Expiring {
   readonly host: CallHost;
   /** By `performance.now()`; Infinity where the caller waits for ever. */
   endsAtMs: number;
+  readonly arrivedAtMs: number;
   isOver = false;
   isGone = false;
   #controller: AbortController | undefined;
@@ -29,7 +30,8 @@ export abstract class Call implements CallContext, Expiring {
     this.#head = head;
     this.callHead = callHead;
     this.host = host;
-    this.endsAtMs = callHead.timeoutMs === undefined ? Infinity : performance.now() + callHead.timeoutMs;
+    this.arrivedAtMs = exchange.arrivedAtMs;
+    this.endsAtMs = callHead.timeoutMs === undefined ? Infinity : this.arrivedAtMs + callHead.timeoutMs;
   }
 
   // ---------------------------------------------------------- for handlers

@@ -51,6 +51,9 @@ export class Connection implements FrameTaker {
   /** What we may send on all streams together. */
   sendWindow = DEFAULT_WINDOW_BYTES;
   isOver = false;
+  /** When what is read now came: all of it at once. */
+  turnAtMs = 0;
+  readonly #nowMs: () => number;
   readonly #outlet: Outlet;
   readonly #serve: Serve;
   readonly #onFault: (error: unknown) => void;
@@ -79,6 +82,7 @@ export class Connection implements FrameTaker {
 
   constructor({ outlet, serve, limits, peer, nowMs, onFault }: ConnectionOptions) {
     this.#outlet = outlet;
+    this.#nowMs = nowMs;
     this.#serve = serve;
     this.limits = limits;
     this.peer = peer;
@@ -98,6 +102,7 @@ export class Connection implements FrameTaker {
   receive(chunk: Uint8Array): void {
     if (this.isOver) return;
     this.#isInTurn = true;
+    this.turnAtMs = this.#nowMs();
     try {
       this.#reader.read(chunk);
     } catch (error) {

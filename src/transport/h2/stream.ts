@@ -40,6 +40,10 @@ export class Stream implements Exchange {
     this.bodyLeft = bodyLeft;
   }
 
+  get arrivedAtMs(): number {
+    return this.#connection.turnAtMs;
+  }
+
   get peer(): string {
     return this.#connection.peer;
   }

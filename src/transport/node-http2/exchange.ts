@@ -31,6 +31,7 @@ export class NodeHead implements Head {
 /** A stream of node:http2 behind the seam. */
 export class NodeExchange implements Exchange {
   readonly peer: string;
+  readonly arrivedAtMs = performance.now();
   readonly #stream: ServerHttp2Stream;
   #isEnded = false;
   #uncredited = 0;

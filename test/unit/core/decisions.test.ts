@@ -182,7 +182,7 @@ rules:
   - { name: used, match: 'request.path == "/never"', check: { handler: h, input: {} } }
 `, {});
     const verdict = await http();
-    expect(verdict).toMatchObject({ outcome: 'allow', request: { set: [], append: [], remove: ['x-role', 'x-fixed'] }, query: { set: [], remove: ['tier'] } });
+    expect(verdict).toMatchObject({ outcome: 'allow', changes: { request: { set: [], append: [], remove: ['x-role', 'x-fixed'] }, query: { set: [], remove: ['tier'] } } });
     expect(engine.meters.ofRule('text')).toMatchObject({ failed: 1, texts: 1 });
   });
 });

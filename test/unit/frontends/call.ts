@@ -3,18 +3,17 @@ import { Attributes } from '../../../src/attributes/attributes.ts';
 import { RequestBag, type Wire } from '../../../src/attributes/bag.ts';
 import type { Value } from '../../../src/attributes/values.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
-import { type LimitVerdict, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
+import { type LimitVerdict, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import type { CallContext, Method } from '../../../src/transport/transport.ts';
 
 export const ALLOW: Verdict = {
-  id: 'v-1', outcome: 'allow', rule: undefined, status: 200, code: 0, body: '', headers: [], request: NO_HEADERS, response: NO_HEADERS,
-  query: { set: [], remove: [] }, metadata: [], shadow: [], reasons: [],
+  id: 'v-1', outcome: 'allow', rule: undefined, status: 200, code: 0, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons: [],
 };
 export const DENY: Verdict = { ...ALLOW, outcome: 'deny', rule: 'closed', status: 403, code: 7 };
 export const GRANT: LimitVerdict = { id: 'v-2', outcome: 'allow', rule: undefined, statuses: [], response: NO_HEADERS, shadow: [], reasons: [] };
 
 export const CONTEXT: CallContext = {
-  remainingMs: () => 100, signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, peer: '127.0.0.1:1',
+  remainingMs: () => 100, arrivedAtMs: 0, signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, peer: '127.0.0.1:1',
 };
 
 const ATTRIBUTES = new Attributes(VOCABULARY, { trustedHops: 0, path: 'DECODE_AND_MERGE_SLASHES' });

@@ -4,7 +4,7 @@ import type { Wire } from '../../../src/attributes/bag.ts';
 import { parseIp } from '../../../src/attributes/network.ts';
 import { Timestamp, type Value } from '../../../src/attributes/values.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
-import type { Engine, Verdict } from '../../../src/core/call.ts';
+import { type Engine, type NetChanges, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import { extAuthzMethods } from '../../../src/frontends/index.ts';
 import { type CheckRequest, CheckRequestSchema, type CheckResponse, CheckResponseSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
@@ -119,10 +119,14 @@ describe('the answer to a check', () => {
   test('allow changes what passes, in a form that all Envoys take alike', () => {
     const response = ask({
       ...ALLOW,
-      request: { set: [['x-set', 'a'], ['Host', 'evil'], [':path', '/evil']], append: [['user-agent', 'b'], ['x-new', 'c'], ['x-new', 'd']], remove: ['x-gone', ':method', 'host'] },
-      response: { set: [['x-policy', 'e']], append: [['vary', 'f'], ['set-cookie', 'g=1']], remove: [] },
-      query: { set: [['tier', 'gold']], remove: ['debug'] },
-      metadata: [['team', 'shop']], shadow: ['tighter'],
+      changes: {
+        isConstant: false,
+        request: { set: [['x-set', 'a'], ['Host', 'evil'], [':path', '/evil']], append: [['user-agent', 'b'], ['x-new', 'c'], ['x-new', 'd']], remove: ['x-gone', ':method', 'host'] },
+        response: { set: [['x-policy', 'e']], append: [['vary', 'f'], ['set-cookie', 'g=1']], remove: [] },
+        query: { set: [['tier', 'gold']], remove: ['debug'] },
+        metadata: [['team', 'shop']],
+      },
+      shadow: ['tighter'],
     });
     expect(response.status).toMatchObject({ code: 0 });
     const { headers, headersToRemove, responseHeadersToAdd, queryParametersToSet, queryParametersToRemove } = ok(response);
@@ -133,6 +137,22 @@ describe('the answer to a check', () => {
     expect(queryParametersToSet.map(({ key, value }) => [key, value])).toEqual([['tier', 'gold']]);
     expect(queryParametersToRemove).toEqual(['debug']);
     expect(response.dynamicMetadata).toEqual({ team: 'shop', sluice: { id: 'v-1', outcome: 'allow', shadow: ['tighter'] } });
+  });
+
+  test('what is the same for many calls is written once; the id is each call\'s own', () => {
+    const free: NetChanges = { ...NO_CHANGES, request: { ...NO_HEADERS, set: [['x-plan', 'free']] }, isConstant: true };
+    const paid: NetChanges = { ...free, request: { ...NO_HEADERS, set: [['x-plan', 'paid']] } };
+    const asked = (id: string, changes: NetChanges, rest: Partial<Verdict> = {}): unknown[] => {
+      const response = ask({ ...ALLOW, id, changes, ...rest });
+      return [ok(response).headers[0]?.header?.value, response.dynamicMetadata];
+    };
+    const said = (plan: string, id: string, shadow: readonly string[] = []): unknown[] => [plan, { sluice: { id, outcome: 'allow', shadow } }];
+    for (const id of ['v-8', 'v-9', 'v-10', 'v-11', 'v-9']) {
+      expect(asked(id, free)).toEqual(said('free', id));
+      expect(asked(id, paid)).toEqual(said('paid', id));
+    }
+    expect(asked('v-12', free, { shadow: ['tighter'] })).toEqual(said('free', 'v-12', ['tighter']));
+    expect(asked('v-13', { ...free, isConstant: false, request: { ...NO_HEADERS, set: [['x-plan', 'other']] } })).toEqual(said('other', 'v-13'));
   });
 
   test('deny has the status, headers and body of the rule; every set-cookie is kept', () => {

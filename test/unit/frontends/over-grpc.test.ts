@@ -1,6 +1,6 @@
 /** The same, through the real transport, by a client on the protos that grpc-js-xds ships. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
+import { NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import { frontendMethods } from '../../../src/frontends/index.ts';
 import { listen, Status, type Transport } from '../../../src/transport/index.ts';
 import { type PeerClient, peerClient } from '../../e2e/peer-client.ts';
@@ -13,7 +13,7 @@ const faults: unknown[] = [];
 beforeAll(async () => {
   const answers = new Map<unknown, Verdict>([
     ['/no', { ...DENY, status: 429, body: 'slow down' }], ['/failed', { ...DENY, outcome: 'failed' }], ['/error', { ...DENY, outcome: 'error' }],
-    ['/go', { ...ALLOW, request: { ...NO_HEADERS, set: [['x-plan', 'free']] } }],
+    ['/go', { ...ALLOW, changes: { ...NO_CHANGES, request: { ...NO_HEADERS, set: [['x-plan', 'free']] } } }],
   ]);
   const methods = frontendMethods({
     check: (_, wire) => answers.get(readerOf(wire)('request.url_path')) ?? ALLOW,
