@@ -7,7 +7,7 @@ export interface Head {
   readonly contentType: string | undefined;
   /** The first value of a name in lower case. */
   header(name: string): string | undefined;
-  /** What gRPC made of it. */
+  /** What gRPC made of it: of the method, path, content-type, grpc-timeout and grpc-encoding alone, since heads that are alike in these may share it. */
   memo: unknown;
 }
 

@@ -330,8 +330,8 @@ export class Connection implements FrameTaker {
 
   #close(stream: Stream, byUs: boolean): void {
     this.#streams.remove(stream, byUs);
-    this.blocked.delete(stream);
-    this.#waiters.delete(stream);
+    if (this.blocked.size > 0) this.blocked.delete(stream);
+    if (this.#waiters.size > 0) this.#waiters.delete(stream);
     stream.close();
   }
 

@@ -1,12 +1,13 @@
 /** A header field, classified once: a connection meets the same ones over and over. */
 
-/** What a request's reader asks of a name. */
-export const FieldKind = { OTHER: 0, METHOD: 1, SCHEME: 2, PATH: 3, AUTHORITY: 4, CONTENT_TYPE: 5, CONTENT_LENGTH: 6, TE: 7, UNKNOWN_PSEUDO: 8, FORBIDDEN: 9 } as const;
+/** What a request's reader asks of a name. What is OTHER decides nothing of how a request is taken. */
+export const FieldKind = { OTHER: 0, METHOD: 1, SCHEME: 2, PATH: 3, AUTHORITY: 4, CONTENT_TYPE: 5, CONTENT_LENGTH: 6, TE: 7, UNKNOWN_PSEUDO: 8, FORBIDDEN: 9, GRPC: 10 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
 const KINDS: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   [':method', FieldKind.METHOD], [':scheme', FieldKind.SCHEME], [':path', FieldKind.PATH], [':authority', FieldKind.AUTHORITY],
   ['content-type', FieldKind.CONTENT_TYPE], ['content-length', FieldKind.CONTENT_LENGTH], ['te', FieldKind.TE],
+  ['grpc-timeout', FieldKind.GRPC], ['grpc-encoding', FieldKind.GRPC],
   // RFC 9113 section 8.2.2: of HTTP/1.1 connections, and malformed here.
   ...['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade'].map((name) => [name, FieldKind.FORBIDDEN] as const),
 ]);
@@ -21,15 +22,18 @@ export function kindOf(name: string): FieldKind {
   return NAME.test(name) ? FieldKind.OTHER : FieldKind.FORBIDDEN;
 }
 
-/** Neither NUL, CR nor LF, and no blank at either end (RFC 9113 section 8.2.1). */
-function isValue(bytes: Uint8Array, from: number, to: number): boolean {
+/** Below it, what no value may have is among other octets that hardly any has. */
+export const LOW_OCTETS = 0x0e;
+
+/** Neither NUL, CR nor LF, and no blank at either end (RFC 9113 section 8.2.1). `hasLow`: whether there are {@link LOW_OCTETS}. */
+function isValue(bytes: Uint8Array, from: number, to: number, hasLow: boolean): boolean {
   if (from === to) return true;
   const first = bytes[from];
   const last = bytes[to - 1];
   if (first === 0x20 || first === 0x09 || last === 0x20 || last === 0x09) return false;
-  for (let at = from; at < to; at++) {
+  if (hasLow) for (let at = from; at < to; at++) {
     const byte = bytes[at] as number;
-    if (byte < 0x0e && (byte === 0 || byte === 0x0a || byte === 0x0d)) return false;
+    if (byte === 0 || byte === 0x0a || byte === 0x0d) return false;
   }
   return true;
 }
@@ -45,20 +49,23 @@ export class Field {
   readonly name: string;
   readonly kind: FieldKind;
   readonly isSound: boolean;
+  /** RFC 7541 section 4.1. */
+  readonly size: number;
   /** Of the value. */
   readonly #bytes: Uint8Array;
   readonly #from: number;
   readonly #to: number;
   #value: string | undefined;
 
-  /** The octets of its value stay as they are. */
-  constructor(name: string, kind: FieldKind, bytes: Uint8Array, from: number, to: number) {
+  /** The octets of its value stay as they are. `hasLow`: there are {@link LOW_OCTETS} among them. */
+  constructor(name: string, kind: FieldKind, bytes: Uint8Array, from: number, to: number, hasLow: boolean) {
     this.name = name;
     this.kind = kind;
     this.#bytes = bytes;
     this.#from = from;
     this.#to = to;
-    this.isSound = isValue(bytes, from, to);
+    this.isSound = isValue(bytes, from, to, hasLow);
+    this.size = name.length + to - from + 32;
   }
 
   /** As text, made when first asked for. */
@@ -66,8 +73,15 @@ export class Field {
     return this.#value ??= latin1(this.#bytes, this.#from, this.#to);
   }
 
-  /** RFC 7541 section 4.1. */
-  get size(): number {
-    return this.name.length + this.#to - this.#from + 32;
+  /** The same name and the same octets. */
+  isSame(other: Field): boolean {
+    if (this === other) return true;
+    if (this.size !== other.size || this.name !== other.name) return false;
+    const bytes = this.#bytes;
+    const from = this.#from;
+    const others = other.#bytes;
+    const othersFrom = other.#from;
+    for (let at = this.#to - from - 1; at >= 0; at--) if (bytes[from + at] !== others[othersFrom + at]) return false;
+    return true;
   }
 }

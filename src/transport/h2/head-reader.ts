@@ -47,6 +47,7 @@ export class HeadReader {
   readonly #mostBlockBytes: number;
   readonly #known: Known[] = [];
   #nextKnown = 0;
+  #last: RequestHead | undefined;
 
   constructor({ maxHeaderListBytes, maxHeaderBlockBytes }: Limits) {
     this.#decoder = new HpackDecoder(maxHeaderListBytes, maxHeaderBlockBytes);
@@ -63,7 +64,8 @@ export class HeadReader {
     for (const known of this.#known) if (known.epoch === epoch && isSame(known.bytes, bytes, from, to)) return known.head;
     const fields = this.#decoder.decode(bytes, from, to);
     if (fields === undefined) return undefined;
-    const head = requestHead(fields);
+    const head = this.#last?.alike(fields) ?? requestHead(fields);
+    if (typeof head !== 'string') this.#last = head;
     // Where it changed the table, the same octets will mean something else.
     if (typeof head !== 'string' && this.#decoder.epoch === epoch) {
       this.#known[this.#nextKnown] = { epoch, bytes: copyOf(bytes, from, to), head };

@@ -10,7 +10,7 @@ import { copyOf, KeptOctets } from './kept-octets.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
 const octets = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
-const STATIC: readonly Field[] = STATIC_TABLE.map(([name, value]) => new Field(name, kindOf(name), octets(value), 0, value.length));
+const STATIC: readonly Field[] = STATIC_TABLE.map(([name, value]) => new Field(name, kindOf(name), octets(value), 0, value.length, false));
 /** What we let the peer's table hold: RFC 7541's default, which we leave as it is. */
 export const TABLE_BYTES = 4096;
 
@@ -65,7 +65,10 @@ export class HpackDecoder {
       }
       mayResize = false;
       let field: Field;
-      if (octet >= 0x80) field = this.#indexed(this.#integer(7));
+      if (octet > 0x80 && octet < 0xff) {
+        this.#at++;
+        field = this.#indexed(octet & 0x7f);
+      } else if (octet >= 0x80) field = this.#indexed(this.#integer(7));
       else if (octet >= 0x40) this.#insert(field = this.#literal(this.#integer(6)));
       else field = this.#literal(this.#integer(4));
       listBytes += field.size;
@@ -81,9 +84,10 @@ export class HpackDecoder {
       if (field === undefined) throw broken('has the index 0');
       return field;
     }
-    const field = this.#entries[this.#entries.length - (index - STATIC.length)];
-    if (field === undefined || index - STATIC.length > this.#entries.length - this.#first) throw broken(`has the index ${index}, which no field has`);
-    return field;
+    const entries = this.#entries;
+    const at = entries.length - (index - STATIC.length);
+    if (at < this.#first) throw broken(`has the index ${index}, which no field has`);
+    return entries[at] as Field;
   }
 
   #literal(nameIndex: number): Field {
@@ -91,15 +95,22 @@ export class HpackDecoder {
     this.#readText();
     const kept = this.#kept;
     kept.copy(this.#text, this.#textFrom, this.#textTo);
-    return new Field(name, kind, kept.bytes, kept.from, kept.to);
+    return new Field(name, kind, kept.bytes, kept.from, kept.to, kept.hasLow);
   }
 
   #name(): Pick<Field, 'name' | 'kind'> {
     this.#readText();
-    const { length } = this.#names;
-    for (let at = 0; at < length; at++) {
-      const known = this.#names[at] as KnownName;
-      if (this.#isText(known.octets)) return known;
+    const text = this.#text;
+    const from = this.#textFrom;
+    const length = this.#textTo - from;
+    const names = this.#names;
+    for (let index = 0; index < names.length; index++) {
+      const known = names[index] as KnownName;
+      const { octets } = known;
+      if (octets.length !== length) continue;
+      let at = 0;
+      while (at < length && octets[at] === text[from + at]) at++;
+      if (at === length) return known;
     }
     const name = latin1(this.#text, this.#textFrom, this.#textTo);
     const known = { name, kind: kindOf(name), octets: copyOf(this.#text, this.#textFrom, this.#textTo) };
@@ -108,12 +119,6 @@ export class HpackDecoder {
       this.#nextName = (this.#nextName + 1) % KNOWN_NAMES;
     }
     return known;
-  }
-
-  #isText(octets: Uint8Array): boolean {
-    if (octets.length !== this.#textTo - this.#textFrom) return false;
-    for (let at = 0; at < octets.length; at++) if (octets[at] !== this.#text[this.#textFrom + at]) return false;
-    return true;
   }
 
   /** Prefixed integers (RFC 7541 section 5.1); those that nothing here can need are errors. */

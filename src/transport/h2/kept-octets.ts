@@ -1,5 +1,7 @@
 /** Octets that outlive the block they came in: small ones share a piece of memory, since a piece for each costs more than its copying. */
 
+import { LOW_OCTETS } from './field.ts';
+
 /** A field that is kept keeps its whole piece; the entries of a table are 128 at most, so they keep little. */
 const PIECE_BYTES = 1024;
 const SMALL_BYTES = 256;
@@ -12,6 +14,8 @@ export class KeptOctets {
   bytes = new Uint8Array(PIECE_BYTES);
   from = 0;
   to = 0;
+  /** Whether there are {@link LOW_OCTETS} in it. */
+  hasLow = false;
 
   /** Copies; the place is in `bytes`, `from` and `to` until the next. */
   copy(bytes: Uint8Array, from: number, to: number): void {
@@ -20,6 +24,7 @@ export class KeptOctets {
       this.bytes = copyOf(bytes, from, to);
       this.from = 0;
       this.to = length;
+      this.hasLow = true; // or not: whoever looks will see
       return;
     }
     if (this.to + length > this.bytes.length) {
@@ -29,7 +34,13 @@ export class KeptOctets {
     this.from = this.to;
     const kept = this.bytes;
     let end = this.from;
-    for (let at = from; at < to; at++) kept[end++] = bytes[at] as number;
+    let hasLow = false;
+    for (let at = from; at < to; at++) {
+      const octet = bytes[at] as number;
+      if (octet < LOW_OCTETS) hasLow = true;
+      kept[end++] = octet;
+    }
     this.to = end;
+    this.hasLow = hasLow;
   }
 }

@@ -5,28 +5,66 @@
 import type { Head } from '../exchange.ts';
 import { type Field, FieldKind } from './field.ts';
 
-export class RequestHead implements Head {
+/** What decides how a request is taken: the same for many that differ in other fields. */
+interface Gist {
   readonly method: string;
   readonly path: string;
-  /** `undefined` where there is none. */
   readonly contentType: string | undefined;
   readonly contentLength: number | undefined;
-  readonly fields: readonly Field[];
-  /** What a reader made of it, kept with it: the same head serves many requests. */
+  /** What a reader made of it. */
   memo: unknown;
+}
 
-  constructor(method: string, path: string, contentType: string | undefined, contentLength: number | undefined, fields: readonly Field[]) {
-    this.method = method;
-    this.path = path;
-    this.contentType = contentType;
-    this.contentLength = contentLength;
-    this.fields = fields;
+export class RequestHead implements Head {
+  readonly #gist: Gist;
+  readonly #fields: readonly Field[];
+
+  constructor(gist: Gist, fields: readonly Field[]) {
+    this.#gist = gist;
+    this.#fields = fields;
+  }
+
+  get method(): string {
+    return this.#gist.method;
+  }
+
+  get path(): string {
+    return this.#gist.path;
+  }
+
+  get contentType(): string | undefined {
+    return this.#gist.contentType;
+  }
+
+  get contentLength(): number | undefined {
+    return this.#gist.contentLength;
+  }
+
+  get memo(): unknown {
+    return this.#gist.memo;
+  }
+
+  set memo(memo: unknown) {
+    this.#gist.memo = memo;
   }
 
   /** The first value of a name in lower case. */
   header(name: string): string | undefined {
-    for (const field of this.fields) if (field.name === name) return field.value;
+    for (const field of this.#fields) if (field.name === name) return field.value;
     return undefined;
+  }
+
+  /** A head of other fields that is taken as this one is; `undefined` where they may decide otherwise. */
+  alike(fields: readonly Field[]): RequestHead | undefined {
+    const own = this.#fields;
+    if (fields.length !== own.length) return undefined;
+    for (let at = 0; at < fields.length; at++) {
+      const field = fields[at] as Field;
+      const before = own[at] as Field;
+      if (field === before || (field.kind === FieldKind.OTHER && before.kind === FieldKind.OTHER && field.isSound)) continue;
+      if (!field.isSame(before)) return undefined;
+    }
+    return new RequestHead(this.#gist, fields);
   }
 }
 
@@ -80,7 +118,7 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
   if (method.value === 'CONNECT') return 'CONNECT is not for this server';
   if (scheme === undefined) return ':scheme is missing';
   if (path === undefined || path.value === '') return ':path is missing';
-  return new RequestHead(method.value, path.value, contentType?.value, contentLength, fields);
+  return new RequestHead({ method: method.value, path: path.value, contentType: contentType?.value, contentLength, memo: undefined }, fields);
 }
 
 /** What is malformed of trailers; `undefined` where nothing is. */

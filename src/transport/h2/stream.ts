@@ -7,6 +7,7 @@ import type { Connection } from './connection.ts';
 import { Flag, FrameType, MAX_FRAME_BYTES } from './frames.ts';
 
 const NO_BYTES = new Uint8Array(0);
+const NOTHING: Uint8Array[] = [];
 
 /** How a reply ends: a status in trailers, or (what is no gRPC) the end of the body. */
 type Ending = { readonly code: number; readonly details: string } | 'body';
@@ -28,7 +29,7 @@ export class Stream implements Exchange {
   #hasHead = false;
   #isEnded = false;
   /** Waits for the windows. */
-  #waiting: Uint8Array[] = [];
+  #waiting: Uint8Array[] | undefined;
   #ending: Ending | undefined;
 
   constructor(connection: Connection, id: number, isRemoteEnded: boolean, receiveWindow: number, sendWindow: number, bodyLeft: number) {
@@ -114,14 +115,15 @@ export class Stream implements Exchange {
   }
 
   get isWaiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting !== undefined && this.#waiting.length > 0;
   }
 
   /** Writes what the windows allow. */
   pump(): void {
     const connection = this.#connection;
-    while (this.#waiting.length > 0) {
-      const piece = this.#waiting[0] as Uint8Array;
+    const waiting = this.#waiting ?? NOTHING;
+    while (waiting.length > 0) {
+      const piece = waiting[0] as Uint8Array;
       const bytes = Math.min(piece.length, MAX_FRAME_BYTES, this.sendWindow, connection.sendWindow);
       if (bytes <= 0) {
         connection.blocked.add(this);
@@ -131,8 +133,8 @@ export class Stream implements Exchange {
       this.sendWindow -= bytes;
       connection.sendWindow -= bytes;
       connection.waits(-bytes);
-      if (bytes === piece.length) this.#waiting.shift();
-      else this.#waiting[0] = piece.subarray(bytes);
+      if (bytes === piece.length) waiting.shift();
+      else waiting[0] = piece.subarray(bytes);
     }
     connection.blocked.delete(this);
     if (this.#ending === undefined) return;
@@ -150,11 +152,13 @@ export class Stream implements Exchange {
   /** By the connection alone: from here on nothing is said or held. */
   close(): void {
     this.isClosed = true;
-    let waiting = 0;
-    for (const { length } of this.#waiting) waiting += length;
-    this.#waiting = [];
+    if (this.#waiting !== undefined) {
+      let waiting = 0;
+      for (const { length } of this.#waiting) waiting += length;
+      this.#waiting = undefined;
+      if (waiting > 0) this.#connection.waits(-waiting);
+    }
     this.#ending = undefined;
-    if (waiting > 0) this.#connection.waits(-waiting);
     if (this.#held > 0) this.#connection.hold(-this.#held);
     this.#held = 0;
   }
@@ -166,7 +170,7 @@ export class Stream implements Exchange {
   }
 
   #queue(piece: Uint8Array): void {
-    this.#waiting.push(piece);
+    (this.#waiting ??= []).push(piece);
     this.#connection.waits(piece.length);
     this.pump();
   }
