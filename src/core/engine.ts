@@ -30,6 +30,9 @@ import { limitVerdict } from './verdict/limit-verdict.ts';
 import type { RuleOutcome } from './verdict/outcome.ts';
 import { nextId } from './verdict-id.ts';
 
+/** The global one is looked up anew, by a getter, each time that it is named. */
+const monotonic = performance;
+
 type CheckKind = 'http' | 'tcp';
 
 export interface EngineOptions {
@@ -89,7 +92,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function check(call: CheckKind, wire: Wire, caller: Caller): Verdict | Promise<Verdict> {
     const current = snapshot;
     if (current === undefined) return noPolicy();
-    const beganAtMs = caller.arrivedAtMs ?? performance.now();
+    const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(nextId(), call, caller);
     const bag = new RequestBag(current.attributes, wire);
     const enriched = enrichBag(current.enrich(call), bag, scope);
@@ -119,7 +122,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function limit(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict> {
     const current = snapshot;
     if (current === undefined) return { id: nextId(), outcome: 'error', rule: undefined, statuses: [], response: NO_CHANGES.response, shadow: [], reasons: NO_POLICY };
-    const beganAtMs = caller.arrivedAtMs ?? performance.now();
+    const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(nextId(), 'limit', caller);
     const bags = descriptors.map((wire) => new RequestBag(current.attributes, wire));
     const decide = (): LimitVerdict | Promise<LimitVerdict> => whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
@@ -140,9 +143,10 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function concluded<V extends Verdict | LimitVerdict>(current: Snapshot, bags: readonly RequestBag[], call: CallKind, verdict: V, outcomes: readonly RuleOutcome[], beganAtMs: number): V {
     const own = meters.ofCall(call);
     own.outcomes[verdict.outcome]++;
-    own.latency.add(performance.now() - beganAtMs);
+    const endedAtMs = monotonic.now();
+    own.latency.add(endedAtMs - beganAtMs);
     for (const outcome of outcomes) count(outcome, verdict);
-    kept.offer(current, bags[0], call, verdict, context.nowMs);
+    kept.offer(current, bags[0], call, verdict, endedAtMs, context.nowMs);
     for (const bag of bags) void writeReports(current, call, bag); // an answer never waits for its reports
     return verdict;
   }

@@ -12,8 +12,8 @@ import type { Snapshot } from './snapshot/snapshot.ts';
 const KEPT = 512;
 /** Of all that is kept together: a client that is refused must not fill the memory with what it sends. */
 const KEPT_BYTES = 8 * 1024 * 1024;
-/** Of allowed calls, one in so many is kept. */
-const SAMPLE = 100;
+/** Of allowed calls, at most one in so long is kept: what is kept of many fills the memory that long-lived things have. */
+const ALLOWED_EVERY_MS = 50;
 
 interface Kept { readonly snapshot: Snapshot; readonly bag: RequestBag; readonly call: CallKind; readonly verdict: Verdict | LimitVerdict; readonly timeMs: number; readonly weight: number }
 
@@ -34,11 +34,15 @@ export class KeptVerdicts {
   readonly #kept = new Map<number, Kept>();
   #weight = 0;
   #next = 0;
-  #allowed = 0;
+  #allowedAtMs = -Infinity;
 
-  offer(snapshot: Snapshot, bag: RequestBag | undefined, call: CallKind, verdict: Verdict | LimitVerdict, timeMs: () => number): void {
+  /** `atMs`: by `performance.now()`; `timeMs` tells the time of day. */
+  offer(snapshot: Snapshot, bag: RequestBag | undefined, call: CallKind, verdict: Verdict | LimitVerdict, atMs: number, timeMs: () => number): void {
     if (bag === undefined) return;
-    if (verdict.outcome === 'allow' && verdict.shadow.length === 0 && this.#allowed++ % SAMPLE !== 0) return;
+    if (verdict.outcome === 'allow' && verdict.shadow.length === 0) {
+      if (atMs - this.#allowedAtMs < ALLOWED_EVERY_MS) return;
+      this.#allowedAtMs = atMs;
+    }
     const { weight } = bag.wire;
     if (weight > KEPT_BYTES) return;
     bag.wire.keep();

@@ -19,10 +19,17 @@ test('the newest first, with the reason and what was looked at, secrets hidden',
   expect(last?.attributes).toMatchObject({ 'request.headers': { authorization: '(secret)', 'x-a': '1' } });
 });
 
-test('of what is allowed, one in a hundred', async () => {
+test('of what is allowed, one in 50 ms', async () => {
   const { http, engine } = await engineOf(POLICY, {});
+  const beganAtMs = performance.now();
   for (let call = 0; call < 1000; call++) await http({ 'request.path': '/yes' });
-  expect(engine.verdicts()).toHaveLength(10);
+  const most = 1 + (performance.now() - beganAtMs) / 50;
+  const { length } = engine.verdicts();
+  expect(length).toBeGreaterThan(0);
+  expect(length).toBeLessThanOrEqual(most);
+  await new Promise((resolve) => { setTimeout(resolve, 60); });
+  await http({ 'request.path': '/yes' });
+  expect(engine.verdicts()).toHaveLength(length + 1);
 });
 
 test('not more than 512, and not more than 8 MiB of what clients sent', async () => {
