@@ -65,6 +65,11 @@ export class Attributes {
     return place < 0 ? (this.#places[slot] = this.#placed++) : place;
   }
 
+  /** How many slots have a place by now. */
+  get placed(): number {
+    return this.#placed;
+  }
+
   get size(): number {
     return this.#rows.length;
   }

@@ -32,11 +32,13 @@ export class RequestBag implements Bag {
   readonly attributes: Attributes;
   readonly wire: Wire;
   /** By place. */
-  readonly #values: (Value | undefined | typeof ABSENT)[] = [];
+  readonly #values: (Value | undefined | typeof ABSENT)[];
 
   constructor(attributes: Attributes, wire: Wire) {
     this.attributes = attributes;
     this.wire = wire;
+    // oxlint-disable-next-line unicorn/no-new-array -- of holes: what is not there costs nothing
+    this.#values = new Array<Value | undefined>(attributes.placed);
   }
 
   get(slot: number): Value | undefined {

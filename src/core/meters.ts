@@ -2,7 +2,7 @@
  * What happened, in plain numbers: a call pays an addition, words are put to them when the admin port asks.
  * **In**: additions by whoever counts. **Out**: {@link MetersRead}, and families for a metrics page. **Fails**: never.
  */
-import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
+import { CALL_KINDS, type CallKind, perCallKind } from '../attributes/carrier.ts';
 import type { Outcome } from './call.ts';
 
 /** Upper bounds of the histograms, in milliseconds; the last bucket is without one. */
@@ -74,7 +74,7 @@ export interface MetersRead {
 }
 
 export class Meters {
-  readonly #calls: Readonly<Record<CallKind, CallMeters>> = { http: new CallMeters(), tcp: new CallMeters(), limit: new CallMeters(), log: new CallMeters(), 'tcp-log': new CallMeters() };
+  readonly #calls = perCallKind(() => new CallMeters());
   readonly calls: ReadonlyMap<CallKind, CallMeters> = new Map(CALL_KINDS.map((call) => [call, this.#calls[call]]));
   readonly #rules = new Map<string, RuleMeters>();
   readonly #handlers = new Map<string, HandlerMeters>();

@@ -2,13 +2,16 @@
  * Writes protobuf messages straight to octets: the few that answer each call.
  * **In**: fields in ascending order of their numbers. **Out**: the message. **Fails**: never; what is empty is left out, as proto3 has it.
  */
-const FIRST_BYTES = 512;
-/** Beyond this, what one large answer needed is not kept. */
-const MOST_KEPT_BYTES = 64 * 1024;
+import { Buffer } from 'node:buffer'; // the global one is looked up anew each time that it is named
+
+/** Messages stand one after the other in memory of this size: one of their own each would be asked for, filled and freed for each call. */
+const SLAB_BYTES = 16 * 1024;
 const LEN = 2;
 
 export class ProtobufWriter {
-  #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  /** Of the message that is being written. */
+  #from = 0;
   #at = 0;
 
   varint(field: number, value: number): void {
@@ -70,32 +73,30 @@ export class ProtobufWriter {
   begin(field: number): number {
     this.#tag(field, LEN);
     this.#room(1);
-    return ++this.#at;
+    return ++this.#at - this.#from;
   }
 
   end(begun: number): void {
-    const length = this.#at - begun;
+    const length = this.#at - this.#from - begun;
     if (length < 0x80) {
-      this.#bytes[begun - 1] = length;
+      this.#bytes[this.#from + begun - 1] = length;
       return;
     }
     let more = 0;
     for (let rest = length >>> 7; rest > 0; rest >>>= 7) more++;
     this.#room(more);
-    this.#bytes.copyWithin(begun + more, begun, this.#at);
+    const from = this.#from + begun;
+    this.#bytes.copyWithin(from + more, from, this.#at);
     const end = this.#at + more;
-    this.#at = begun - 1;
+    this.#at = from - 1;
     this.#varint(length);
     this.#at = end;
   }
 
   /** All that was written, in memory that is no longer the writer's, which begins anew. */
   finish(): Uint8Array {
-    // From Buffer's pool: memory of its own for each answer would have to be freed one by one, in a pause.
-    const message = Buffer.allocUnsafe(this.#at);
-    this.#bytes.copy(message, 0, 0, this.#at);
-    this.#at = 0;
-    if (this.#bytes.length > MOST_KEPT_BYTES) this.#bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    const message = this.#bytes.subarray(this.#from, this.#at);
+    this.#from = this.#at;
     return message;
   }
 
@@ -124,8 +125,11 @@ export class ProtobufWriter {
 
   #room(more: number): void {
     if (this.#at + more <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#at + more));
-    larger.set(this.#bytes.subarray(0, this.#at));
-    this.#bytes = larger;
+    const written = this.#at - this.#from;
+    const next = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (written + more)));
+    next.set(this.#bytes.subarray(this.#from, this.#at));
+    this.#bytes = next;
+    this.#from = 0;
+    this.#at = written;
   }
 }

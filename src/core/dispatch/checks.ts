@@ -15,15 +15,17 @@ import { Failure } from './failure.ts';
 
 export function askChecks(snapshot: Snapshot, bag: RequestBag, scope: CallScope): RuleOutcome[] | Promise<RuleOutcome[]> {
   const { kind: call } = scope;
-  if (call === undefined) return [];
-  const outcomes: RuleOutcome[] = [];
+  if (call === undefined) return NONE;
+  let outcomes = NONE;
   let pending: Promise<void>[] | undefined;
   for (const prepared of snapshot.candidates.checks(bag, call)) {
     const { rule: { action }, meters } = prepared;
     const match = matchOf(prepared, bag);
     if (match === 'does not apply') continue;
     const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: false };
-    outcomes.push(outcome);
+    // A list of one takes less memory than one that has room for more.
+    if (outcomes === NONE) outcomes = [outcome];
+    else outcomes.push(outcome);
     if (match === 'failed') failedMatch(outcome);
     else {
       meters.matched++;
@@ -36,6 +38,9 @@ export function askChecks(snapshot: Snapshot, bag: RequestBag, scope: CallScope)
   }
   return pending === undefined ? outcomes : Promise.all(pending).then(() => outcomes);
 }
+
+/** Nothing is ever put in. */
+const NONE: RuleOutcome[] = [];
 
 function failedMatch(outcome: RuleOutcome): void {
   const { prepared: { rule, inputWord }, bag } = outcome;

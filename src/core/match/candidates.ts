@@ -3,7 +3,7 @@
  * **Fails**: never; a rule whose match cannot be known to be false is a candidate, so that a match that fails is seen.
  */
 import type { Bag } from '../../attributes/bag.ts';
-import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
+import { type CallKind, perCallKind } from '../../attributes/carrier.ts';
 import type { PreparedRule } from '../snapshot/prepared-rule.ts';
 import { RuleIndex } from './rule-index.ts';
 
@@ -19,10 +19,10 @@ export interface Candidates {
 export function candidatesOf(rules: readonly PreparedRule[]): Candidates {
   const inOrder = rules.toSorted((one, other) => one.rule.index - other.rule.index);
   const find = (wanted: (kind: string | undefined) => boolean): Find => {
-    const perCall = new Map(CALL_KINDS.map((call) => [call, new RuleIndex(inOrder
+    const perCall = perCallKind((call) => new RuleIndex(inOrder
       .filter(({ rule }) => rule.calls.has(call) && wanted(rule.action?.kind))
-      .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })))]));
-    return (bag, call) => perCall.get(call)?.candidates(bag) ?? [];
+      .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] }))));
+    return (bag, call) => perCall[call].candidates(bag);
   };
   return {
     checks: find((kind) => kind !== 'enrich' && kind !== 'report' && kind !== 'quota'),

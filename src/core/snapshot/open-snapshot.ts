@@ -3,7 +3,7 @@
  * open, those with an equal adapter and config kept. **Fails**: with a {@link SnapshotError} that says all that is wrong;
  * everything newly opened is closed then, and nothing has changed.
  */
-import { CALL_KINDS } from '../../attributes/carrier.ts';
+import { perCallKind } from '../../attributes/carrier.ts';
 import { messageOf, SnapshotError } from '../errors.ts';
 import { candidatesOf } from '../match/candidates.ts';
 import type { Meters } from '../meters.ts';
@@ -38,7 +38,7 @@ export async function openSnapshot(policy: Policy, context: SnapshotContext, pre
   for (const handler of handlers.values()) handler.retain();
   for (const [name, handler] of kept) handler.configure(policy.handlers.get(name) ?? handler.spec);
   const inNeed = policy.enrich.flatMap(({ index }) => rules.filter(({ rule }) => rule.index === index));
-  const enrich = new Map(CALL_KINDS.map((call) => [call, inNeed.filter(({ rule }) => rule.calls.has(call))]));
+  const enrich = perCallKind((call) => inNeed.filter(({ rule }) => rule.calls.has(call)));
   return new Snapshot(policy, handlers, candidatesOf(rules), rules.filter(({ rule }) => rule.action?.kind === 'quota'), enrich, context.nowMs);
 }
 

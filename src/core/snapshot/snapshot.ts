@@ -12,7 +12,7 @@ export class Snapshot {
   readonly candidates: Candidates;
   /** All of them, in rule order. */
   readonly quotas: readonly PreparedRule[];
-  readonly #enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>;
+  readonly #enrich: Readonly<Record<CallKind, readonly PreparedRule[]>>;
   /** Of `ratelimit.*`, looked up once. */
   readonly slots: { readonly descriptor: number | undefined; readonly hits: number | undefined; readonly override: number | undefined };
   /** Milliseconds since 1970. */
@@ -21,7 +21,7 @@ export class Snapshot {
   #isRetired = false;
   #whenFree: (() => void) | undefined;
 
-  constructor(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, candidates: Candidates, quotas: readonly PreparedRule[], enrich: ReadonlyMap<CallKind, readonly PreparedRule[]>, nowMs: () => number) {
+  constructor(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, candidates: Candidates, quotas: readonly PreparedRule[], enrich: Readonly<Record<CallKind, readonly PreparedRule[]>>, nowMs: () => number) {
     this.policy = policy;
     this.nowMs = nowMs;
     this.handlers = handlers;
@@ -37,7 +37,7 @@ export class Snapshot {
   }
 
   enrich(call: CallKind): readonly PreparedRule[] {
-    return this.#enrich.get(call) ?? [];
+    return this.#enrich[call];
   }
 
   /** A call that waits for something begins; one that is answered at once needs not say so. */

@@ -11,17 +11,20 @@ import { RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb
 import { ProtobufWriter } from '../protobuf-writer.ts';
 import { LimitScan } from './limit-scan.ts';
 
+/** The global one is looked up anew, by a getter, each time that it is named. */
+const monotonic = performance;
+
 export function rateLimitServiceMethods(service: Service, onAnswered: (tookMs: number) => void): [path: string, method: Method][] {
   return [[`/${RateLimitService.typeName}/ShouldRateLimit`, {
     kind: 'unary',
     handle: (octets) => {
-      const beganAtMs = performance.now();
+      const beganAtMs = monotonic.now();
       const answered = (reply: RateLimitReply): Uint8Array => {
-        onAnswered(performance.now() - beganAtMs);
+        onAnswered(monotonic.now() - beganAtMs);
         return written(reply);
       };
       const failed = (error: unknown): never => {
-        onAnswered(performance.now() - beganAtMs);
+        onAnswered(monotonic.now() - beganAtMs);
         throw error instanceof ServiceError ? new GrpcError(Status.UNKNOWN, error.message, { cause: error }) : error;
       };
       try {
