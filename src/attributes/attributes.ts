@@ -20,6 +20,8 @@ export type Source =
 
 export interface Attribute {
   readonly name: string;
+  /** Of a built-in one: its place in the vocabulary, by which wires find how to read it. */
+  readonly number?: number;
   readonly type: Type;
   /** One sentence for people. */
   readonly meaning: string;
@@ -95,10 +97,10 @@ export class Attributes {
   }
 
   resolve(slot: number, bag: RequestBag): Value | undefined {
-    const { name, source } = this.at(slot);
+    const { name, number, source } = this.at(slot);
     switch (source.kind) {
       case 'built-in': {
-        const value = bag.wire.read(name) ?? source.derive?.(bag, this);
+        const value = bag.wire.read(name, number) ?? source.derive?.(bag, this);
         if (value !== undefined || source.extension !== true) return value;
         return bag.wire.carried({ kind: 'contextExtension', name });
       }

@@ -14,8 +14,8 @@ export interface Bag {
 
 /** One request as a frontend received it. Implemented once per wire; read at most once per attribute and request. */
 export interface Wire {
-  /** The value of a built-in attribute in its declared type, or `undefined` where this wire or request has none. */
-  read(attribute: string): Value | undefined;
+  /** The value of a built-in attribute in its declared type, or `undefined` where this wire or request has none. `number`: the attribute's. */
+  read(attribute: string, number?: number): Value | undefined;
   /** What a proxy sent under a name of the operator's choosing: text, or a JSON-like value (maps as Map, numbers as double). */
   carried(carrier: Carrier): Value | undefined;
   /** About how many bytes are held by whoever keeps it. */

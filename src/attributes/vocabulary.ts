@@ -14,4 +14,16 @@ import { ORIGIN, SOURCE } from './vocabulary/source.ts';
 
 export const VOCABULARY: readonly Attribute[] = Object.freeze([
   ...REQUEST, ...SOURCE, ...ORIGIN, ...DESTINATION, ...CONNECTION, ...RESPONSE, ...CONTEXT, ...RATELIMIT, ...METADATA, ...VERDICT,
-]);
+].map((row, number) => Object.freeze({ ...row, number })));
+
+const NUMBERS: ReadonlyMap<string, number> = new Map(VOCABULARY.map(({ name }, number) => [name, number]));
+
+/** `undefined` where no built-in attribute has the name. */
+export const numberOf = (name: string): number | undefined => NUMBERS.get(name);
+
+/** What is said of attributes by name, by their numbers. Throws where a name is none of theirs. */
+export function byNumber<T>(byName: Readonly<Record<string, T>>): readonly (T | undefined)[] {
+  const unknown = Object.keys(byName).find((name) => !NUMBERS.has(name));
+  if (unknown !== undefined) throw new RangeError(`no attribute is named ${unknown}`);
+  return VOCABULARY.map(({ name }) => byName[name]);
+}

@@ -1,3 +1,4 @@
+import { octetText } from './octet-text.ts';
 import { FieldScan, isPlain, MANY, WireType } from './protobuf-scan.ts';
 
 /** So many headers are looked for one by one; after that all are read. */
@@ -107,7 +108,7 @@ export class HeaderMap extends Map<string, string> {
       valueFrom = entry.valueFrom;
       valueTo = entry.valueTo;
     }
-    return valueFrom < 0 ? undefined : bytes.toString('utf8', valueFrom, valueTo);
+    return valueFrom < 0 ? undefined : octetText(bytes, valueFrom, valueTo);
   }
 
   #readAll(): void {

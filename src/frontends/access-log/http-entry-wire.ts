@@ -1,4 +1,5 @@
 import type { Value } from '../../attributes/values.ts';
+import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import type { HTTPAccessLogEntry } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
@@ -14,8 +15,8 @@ export class HttpEntryWire extends EntryWire {
     this.entry = entry;
   }
 
-  read(attribute: string): Value | undefined {
-    return READERS.get(attribute)?.(this);
+  read(attribute: string, number = numberOf(attribute)): Value | undefined {
+    return number === undefined ? undefined : READERS[number]?.(this);
   }
 
   header(name: string): string | undefined {
@@ -44,7 +45,7 @@ function grpcTrailer({ entry: { response } }: HttpEntryWire, name: string): stri
 }
 
 type Reader = (wire: HttpEntryWire) => Value | undefined;
-const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
+const READERS = byNumber<Reader>({
   ...COMMON_READERS,
   'request.method': ({ entry }) => METHODS[entry.request?.requestMethod ?? 0],
   'request.path': ({ entry }) => present(entry.request?.originalPath) ?? present(entry.request?.path),
@@ -71,4 +72,4 @@ const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
   },
   'response.grpc_status': (wire) => grpcTrailer(wire, 'grpc-status'),
   'response.grpc_message': (wire) => grpcTrailer(wire, 'grpc-message'),
-}));
+});

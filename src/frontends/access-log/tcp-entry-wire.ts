@@ -1,4 +1,5 @@
 import type { Value } from '../../attributes/values.ts';
+import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import type { TCPAccessLogEntry } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { intOf, ipOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
@@ -13,8 +14,8 @@ export class TcpEntryWire extends EntryWire {
     this.entry = entry;
   }
 
-  read(attribute: string): Value | undefined {
-    return READERS.get(attribute)?.(this);
+  read(attribute: string, number = numberOf(attribute)): Value | undefined {
+    return number === undefined ? undefined : READERS[number]?.(this);
   }
 
   header(): undefined {}
@@ -24,7 +25,7 @@ type Reader = (wire: TcpEntryWire) => Value | undefined;
 const received: Reader = ({ entry }) => intOf(entry.connectionProperties?.receivedBytes ?? 0n);
 const sent: Reader = ({ entry }) => intOf(entry.connectionProperties?.sentBytes ?? 0n);
 
-const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
+const READERS = byNumber<Reader>({
   ...COMMON_READERS,
   // What the PROXY protocol says, where it is spoken; else the peer.
   'origin.ip': ({ common }) => ipOf(common?.downstreamRemoteAddress),
@@ -35,4 +36,4 @@ const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
   'connection.sent.bytes': sent,
   'connection.sent.bytes_total': sent,
   'context.protocol': () => 'tcp',
-}));
+});

@@ -12,6 +12,7 @@ import { decoded } from '../decode.ts';
 import { type AttributeContext_Peer, AttributeContext_PeerSchema } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
 import { CheckRequestSchema } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { entryOf } from '../header-map.ts';
+import { octetText } from '../octet-text.ts';
 import { FieldScan, noteFields, wanted, WireType } from '../protobuf-scan.ts';
 import type { RecentText } from '../recent-text.ts';
 
@@ -72,7 +73,7 @@ export class CheckScan {
     const from = this.from(part);
     const to = this.to(part);
     if (from === to) return undefined;
-    return recent === undefined ? this.bytes.toString('utf8', from, to) : recent.of(this.bytes, from, to);
+    return recent === undefined ? octetText(this.bytes, from, to) : recent.of(this.bytes, from, to);
   }
 
   message<D extends DescMessage>(part: Part, schema: D): MessageShape<D> | undefined {

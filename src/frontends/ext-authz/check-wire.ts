@@ -6,6 +6,7 @@
 import type { Wire } from '../../attributes/bag.ts';
 import type { Carrier } from '../../attributes/carrier.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
+import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { type Ip, parseIp } from '../../attributes/network.ts';
 import { MetadataSchema } from '../generated/envoy/config/core/v3/base_pb.ts';
@@ -40,8 +41,8 @@ export class CheckWire implements Wire {
     return this.scan.has(Part.HTTP);
   }
 
-  read(attribute: string): Value | undefined {
-    return READERS.get(attribute)?.(this);
+  read(attribute: string, number = numberOf(attribute)): Value | undefined {
+    return number === undefined ? undefined : READERS[number]?.(this);
   }
 
   carried(carrier: Carrier): Value | undefined {
@@ -132,7 +133,7 @@ function bodySize(wire: CheckWire): Value | undefined {
 }
 
 type Reader = (wire: CheckWire) => Value | undefined;
-const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
+const READERS = byNumber<Reader>({
   'request.method': ({ scan }) => scan.text(Part.METHOD, recent.method),
   'request.path': ({ scan }) => scan.text(Part.PATH),
   'request.host': ({ scan }) => scan.text(Part.HOST, recent.host),
@@ -166,6 +167,6 @@ const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
   'context.stream_id': ({ scan }) => scan.text(Part.ID),
   'context.route_metadata': ({ scan, isHttp }) => (isHttp ? metadataMap(scan.message(Part.ROUTE_METADATA, MetadataSchema)) : undefined),
   metadata: ({ scan }) => metadataMap(scan.message(Part.METADATA, MetadataSchema)),
-}));
+});
 
 const addressOf = (socket: Socket | undefined): Ip | undefined => (socket === undefined ? undefined : parseIp(socket.address));

@@ -1,5 +1,6 @@
 import type { Wire } from '../../attributes/bag.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
+import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import type { DescriptorScan, LimitScan } from './limit-scan.ts';
 import { msOfUnit } from './units.ts';
 
@@ -15,8 +16,8 @@ export class DescriptorWire implements Wire {
     this.nowMs = nowMs;
   }
 
-  read(attribute: string): Value | undefined {
-    return READERS.get(attribute)?.(this);
+  read(attribute: string, number = numberOf(attribute)): Value | undefined {
+    return number === undefined ? undefined : READERS[number]?.(this);
   }
 
   keep(): void {
@@ -42,7 +43,7 @@ export class DescriptorWire implements Wire {
 }
 
 type Reader = (wire: DescriptorWire) => Value | undefined;
-const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
+const READERS = byNumber<Reader>({
   'ratelimit.domain': ({ request }) => request.domain,
   'ratelimit.descriptor': (wire) => {
     const map = new Map<string, string>();
@@ -57,4 +58,4 @@ const READERS: ReadonlyMap<string, Reader> = new Map(Object.entries<Reader>({
     return override === undefined || perMs === undefined ? undefined : new Map([['limit', override.requestsPerUnit], ['per_ms', perMs]]);
   },
   'context.time': ({ nowMs }) => Timestamp.fromMs(nowMs()),
-}));
+});

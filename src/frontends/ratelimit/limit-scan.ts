@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { asBuffer } from '../../transport/bytes.ts';
 import { entryOf } from '../header-map.ts';
+import { octetText } from '../octet-text.ts';
 import { FieldScan, malformed, WireType, wideValue } from '../protobuf-scan.ts';
 import { intOf } from '../wire-values.ts';
 
@@ -44,7 +45,7 @@ export class LimitScan {
   }
 
   text(from: number, to: number): string {
-    const text = this.#bytes.toString('utf8', from, to);
+    const text = octetText(this.#bytes, from, to);
     if (text.includes('\uFFFD') && !isUtf8(this.#bytes.subarray(from, to))) throw malformed('a text is no UTF-8');
     return text;
   }

@@ -23,6 +23,7 @@ export abstract class Call implements CallContext, Expiring {
   readonly arrivedAtMs: number;
   isOver = false;
   isGone = false;
+  #isTimed = false;
   #controller: AbortController | undefined;
 
   constructor(exchange: Exchange, head: Head, callHead: CallHead, host: CallHost) {
@@ -85,10 +86,23 @@ export abstract class Call implements CallContext, Expiring {
     this.exchange.end(code, details);
   }
 
+  /** From here on its deadline is watched: calls that are answered at once need no watching. */
+  timed(): void {
+    if (this.#isTimed || this.endsAtMs === Infinity) return;
+    this.#isTimed = true;
+    this.host.wheel.add(this);
+  }
+
+  untimed(): void {
+    if (!this.#isTimed) return;
+    this.#isTimed = false;
+    this.host.wheel.remove(this);
+  }
+
   /** `why`: the handler is told, since it may still be at work. */
   over(why: GrpcError | undefined): void {
     this.isOver = true;
-    if (this.endsAtMs < Infinity) this.host.wheel.remove(this);
+    this.untimed();
     if (why !== undefined) this.#controller?.abort(why);
   }
 }

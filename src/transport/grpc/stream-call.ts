@@ -29,7 +29,7 @@ export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Arr
     super(exchange, head, callHead, host);
     this.#reader = new MessageReader(host.maxMessageBytes, callHead.encoding);
     this.#onOver = onOver;
-    if (this.endsAtMs < Infinity) host.wheel.add(this);
+    this.timed();
   }
 
   async run(handle: StreamHandler): Promise<void> {

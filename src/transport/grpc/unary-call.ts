@@ -55,7 +55,7 @@ export class UnaryCall extends Call implements Receiver {
     this.#held += to - from;
     this.exchange.hold(to - from);
     if (this.endsAtMs === Infinity) this.endsAtMs = performance.now() + REQUEST_MS;
-    this.host.wheel.add(this);
+    this.timed();
   }
 
   #ask(message: Uint8Array): void {
@@ -68,18 +68,17 @@ export class UnaryCall extends Call implements Receiver {
     }
     if (!(reply instanceof Promise)) return this.#answer(reply);
     if (this.#reader !== undefined && this.callHead.timeoutMs === undefined) {
-      this.host.wheel.remove(this); // it has come in time
+      this.untimed(); // it has come in time
       this.endsAtMs = Infinity;
     }
-    if (this.endsAtMs < Infinity) this.host.wheel.add(this);
+    this.timed();
     reply.then((late) => this.#answer(late), (error: unknown) => this.fail(error));
   }
 
   #answer(reply: Uint8Array): void {
     if (this.isOver) return;
     if (!(reply instanceof Uint8Array)) return this.fail(new TypeError(`a handler answered with ${typeof reply} where bytes are due`));
-    this.isOver = true;
-    if (this.#held > 0 || this.endsAtMs < Infinity) this.over(undefined);
+    this.over(undefined);
     this.exchange.reply(reply);
   }
 }

@@ -213,8 +213,7 @@ export class Connection implements FrameTaker {
 
   /** Every block is decoded, whatever becomes of its stream: the table must stay as the peer's. */
   #headerBlock(bytes: Uint8Array, from: number, to: number, id: number, isEnd: boolean, dependsOnItself: boolean): void {
-    const stream = this.#streams.get(id);
-    if (stream !== undefined || id <= this.#streams.lastId) return this.#trailers(bytes, from, to, id, isEnd, stream);
+    if (id <= this.#streams.lastId) return this.#trailers(bytes, from, to, id, isEnd, this.#streams.get(id));
     const head = this.#heads.head(bytes, from, to);
     this.#streams.lastId = id;
     if (this.#streams.size >= this.limits.maxStreams || (this.#draining === 'final' && id > this.#finalId)) return this.#resetStream(id, ErrorCode.REFUSED_STREAM);

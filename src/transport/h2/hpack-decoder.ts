@@ -34,6 +34,8 @@ export class HpackDecoder {
   readonly #kept = new KeptOctets();
   readonly #names: KnownName[] = [];
   #nextName = 0;
+  /** After the one that was recognised last. */
+  #nextKnown = 0;
   /** The text that was read last: in the block, or decoded in `#scratch`. */
   #text: Uint8Array = NOTHING;
   #textFrom = 0;
@@ -104,13 +106,18 @@ export class HpackDecoder {
     const from = this.#textFrom;
     const length = this.#textTo - from;
     const names = this.#names;
-    for (let index = 0; index < names.length; index++) {
-      const known = names[index] as KnownName;
+    // They mostly come in the same order.
+    let index = this.#nextKnown;
+    for (let looked = 0; looked < names.length; looked++) {
+      if (index >= names.length) index = 0;
+      const known = names[index++] as KnownName;
       const { octets } = known;
       if (octets.length !== length) continue;
       let at = 0;
       while (at < length && octets[at] === text[from + at]) at++;
-      if (at === length) return known;
+      if (at < length) continue;
+      this.#nextKnown = index;
+      return known;
     }
     const name = latin1(this.#text, this.#textFrom, this.#textTo);
     const known = { name, kind: kindOf(name), octets: copyOf(this.#text, this.#textFrom, this.#textTo) };
