@@ -43,7 +43,8 @@ class Headers {
     let at = from;
     out[at++] = 0x83; // :method POST
     out[at++] = 0x86; // :scheme http
-    for (const [index, { bytes, size }] of fixed.entries()) {
+    for (let index = 0; index < fixed.length; index++) {
+      const { bytes, size } = fixed[index] as { bytes: Buffer; size: number };
       const known = this.#known[index] as { number: number; before: number };
       if (this.#bytes - known.before <= TABLE_BYTES) {
         const place = 61 + this.#inserted - known.number;
@@ -67,6 +68,8 @@ class Headers {
   }
 }
 
+/** More streams are never open at once. */
+const OPEN_STREAMS = 1 << 16;
 const times: number[] = [];
 let failed = 0;
 let isMeasuring = false;
@@ -75,8 +78,10 @@ let nextId = 0;
 class Caller {
   readonly #socket: Socket;
   readonly #headers = new Headers();
-  readonly #begun = new Map<number, number>();
-  readonly #answered = new Set<number>();
+  /** By stream, as many as can be open: when it was due (0: it is not open), and whether a message has come. */
+  readonly #dueMs = new Float64Array(OPEN_STREAMS);
+  readonly #isAnswered = new Uint8Array(OPEN_STREAMS);
+  waiting = 0;
   #stream = 1;
   #rest: Buffer = Buffer.alloc(0);
   #out = Buffer.allocUnsafeSlow(OUT_BYTES);
@@ -88,14 +93,11 @@ class Caller {
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
   }
 
-  get waiting(): number {
-    return this.#begun.size;
-  }
-
   call(atMs: number): void {
     const id = this.#stream;
     this.#stream += 2;
-    this.#begun.set(id, atMs);
+    this.#dueMs[placeOf(id)] = atMs;
+    this.waiting++;
     const body = bodies[nextBody++ % bodies.length] as Buffer;
     if (this.#length + body.length + 1024 > this.#out.length) this.flush();
     const end = this.#headers.write(this.#out, this.#length + 9, ids[nextId++ % ids.length] as Buffer);
@@ -121,40 +123,53 @@ class Caller {
 
   #frameHead(type: number, flags: number, stream: number, bytes: number): void {
     const at = this.#length;
-    this.#out.writeUIntBE(bytes, at, 3);
-    this.#out[at + 3] = type;
-    this.#out[at + 4] = flags;
-    this.#out.writeUInt32BE(stream, at + 5);
+    const out = this.#out;
+    out[at] = bytes >>> 16;
+    out[at + 1] = bytes >>> 8;
+    out[at + 2] = bytes;
+    out[at + 3] = type;
+    out[at + 4] = flags;
+    out[at + 5] = stream >>> 24;
+    out[at + 6] = stream >>> 16;
+    out[at + 7] = stream >>> 8;
+    out[at + 8] = stream;
   }
 
   #read(chunk: Buffer): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const nowMs = performance.now();
+    const octet = (place: number): number => bytes[place] as number;
     let at = 0;
     while (bytes.length - at >= 9) {
-      const end = at + 9 + bytes.readUIntBE(at, 3);
+      const end = at + 9 + ((octet(at) << 16) | (octet(at + 1) << 8) | octet(at + 2));
       if (end > bytes.length) break;
-      this.#frame(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0, bytes.readUInt32BE(at + 5), bytes, at + 9, end);
+      this.#frame(octet(at + 3), octet(at + 4), (octet(at + 5) << 24) | (octet(at + 6) << 16) | (octet(at + 7) << 8) | octet(at + 8), bytes, at + 9, end, nowMs);
       at = end;
     }
     this.#rest = bytes.subarray(at);
     this.flush();
   }
 
-  #frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+  #frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number, nowMs: number): void {
+    const place = placeOf(id);
     if (type === 0) {
-      if (to - from > 5) this.#answered.add(id);
+      if (to - from > 5) this.#isAnswered[place] = 1;
     } else if (type === 4 && (flags & 1) === 0) this.#say(4, 1, Buffer.alloc(0));
     else if (type === 6 && (flags & 1) === 0) this.#say(6, 1, bytes.subarray(from, to));
     else if (type === 7) throw new Error(`GOAWAY: ${bytes.subarray(from + 8, to).toString()}`);
-    if (id === 0 || (type === 3 ? !this.#begun.has(id) : (flags & 1) === 0 || type > 1)) return;
-    const begunMs = this.#begun.get(id);
-    if (begunMs === undefined) return;
-    this.#begun.delete(id);
-    if (!this.#answered.delete(id)) failed++;
-    if (isMeasuring) times.push(performance.now() - begunMs);
-    if (rate === 0 && !isOver) this.call(performance.now());
+    const isEnd = type === 3 || ((flags & 1) !== 0 && type <= 1);
+    const dueMs = this.#dueMs[place] as number;
+    if (id === 0 || !isEnd || dueMs === 0) return;
+    this.#dueMs[place] = 0;
+    this.waiting--;
+    if (this.#isAnswered[place] === 0) failed++;
+    this.#isAnswered[place] = 0;
+    if (isMeasuring) times.push(nowMs - dueMs);
+    if (rate === 0 && !isOver) this.call(nowMs);
   }
 }
+
+const placeOf = (id: number): number => (id >>> 1) % OPEN_STREAMS;
 
 function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
   const head = Buffer.allocUnsafe(9);
