@@ -21,7 +21,7 @@ for (const [path, method] of methodsOf(engine, () => true)) {
   const handle = async (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>): Promise<void> => {
     const deadlineMs = Number(call.getDeadline());
     callback(null, await method.handle(call.request, {
-      peer: call.getPeer(), arrivedAtMs: performance.now(), signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, remainingMs: () => deadlineMs - Date.now(),
+      peer: call.getPeer(), arrivedAtMs: performance.now(), signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, get remainingMs() { return deadlineMs - Date.now(); },
     }));
   };
   server.register<Buffer, Uint8Array>(path, (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => void handle(call, callback), asBuffer, (bytes: Buffer) => bytes, 'unary');

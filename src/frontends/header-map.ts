@@ -6,18 +6,18 @@ const FEW = 6;
 
 /**
  * A protobuf `map<string, string>` of header fields, as a Map with names in lower case: a header that a rule asks for is
- * found in the octets, the others are never made.
+ * found in the octets, the others are never made. It is a `Map` to `instanceof`, below; a table it has once all are read.
  */
-export class HeaderMap extends Map<string, string> {
+export class HeaderMap implements ReadonlyMap<string, string> {
   /** Of the message that holds the map. */
-  #bytes: Buffer | undefined;
+  #bytes: Buffer;
   readonly #from: number;
   readonly #to: number;
   readonly #field: number;
   #looks = 0;
+  #table: Map<string, string> | undefined;
 
   constructor(bytes: Buffer, from: number, to: number, field: number) {
-    super();
     this.#bytes = bytes;
     this.#from = from;
     this.#to = to;
@@ -26,48 +26,40 @@ export class HeaderMap extends Map<string, string> {
 
   /** Reads from other memory with the same octets at the same places. */
   moveTo(bytes: Buffer): void {
-    if (this.#bytes !== undefined) this.#bytes = bytes;
+    if (this.#table === undefined) this.#bytes = bytes;
   }
 
-  override get(name: string): string | undefined {
-    if (this.#bytes === undefined || this.#looks++ >= FEW || !isAscii(name)) {
-      this.#readAll();
-      return super.get(name);
-    }
+  get(name: string): string | undefined {
+    if (this.#table !== undefined || this.#looks++ >= FEW || !isAscii(name)) return this.#all().get(name);
     return this.#find(this.#bytes, name);
   }
 
-  override has(name: string): boolean {
+  has(name: string): boolean {
     return this.get(name) !== undefined;
   }
 
-  override get size(): number {
-    this.#readAll();
-    return super.size;
+  get size(): number {
+    return this.#all().size;
   }
 
-  override keys(): MapIterator<string> {
-    this.#readAll();
-    return super.keys();
+  keys(): MapIterator<string> {
+    return this.#all().keys();
   }
 
-  override values(): MapIterator<string> {
-    this.#readAll();
-    return super.values();
+  values(): MapIterator<string> {
+    return this.#all().values();
   }
 
-  override entries(): MapIterator<[string, string]> {
-    this.#readAll();
-    return super.entries();
+  entries(): MapIterator<[string, string]> {
+    return this.#all().entries();
   }
 
-  override [Symbol.iterator](): MapIterator<[string, string]> {
+  [Symbol.iterator](): MapIterator<[string, string]> {
     return this.entries();
   }
 
-  override forEach(visit: (value: string, name: string, map: Map<string, string>) => void): void {
-    this.#readAll();
-    super.forEach(visit);
+  forEach(visit: (value: string, name: string, map: ReadonlyMap<string, string>) => void): void {
+    for (const [name, value] of this.#all()) visit(value, name, this);
   }
 
   /** The last of that name, as protobuf's maps have it. */
@@ -111,19 +103,25 @@ export class HeaderMap extends Map<string, string> {
     return valueFrom < 0 ? undefined : octetText(bytes, valueFrom, valueTo);
   }
 
-  #readAll(): void {
+  #all(): Map<string, string> {
+    if (this.#table !== undefined) return this.#table;
+    const table = new Map<string, string>();
     const bytes = this.#bytes;
-    if (bytes === undefined) return;
-    this.#bytes = undefined;
     const fields = new FieldScan(bytes, this.#from, this.#to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== this.#field || fields.type !== WireType.LEN) continue;
       const entry = entryOf(bytes, fields.from, fields.to);
-      super.set(lowerAscii(bytes.toString('utf8', entry.keyFrom, entry.keyTo)), bytes.toString('utf8', entry.valueFrom, entry.valueTo));
+      table.set(lowerAscii(bytes.toString('utf8', entry.keyFrom, entry.keyTo)), bytes.toString('utf8', entry.valueFrom, entry.valueTo));
     }
+    this.#bytes = NOTHING;
+    return this.#table = table;
   }
 }
 
+/** Maps are known by their prototype. To extend Map would make a table for each call that nothing is put in. */
+Object.setPrototypeOf(HeaderMap.prototype, Map.prototype);
+
+const NOTHING = Buffer.alloc(0);
 const KEY = (1 << 3) | WireType.LEN;
 const VALUE = (2 << 3) | WireType.LEN;
 

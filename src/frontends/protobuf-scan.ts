@@ -123,8 +123,8 @@ export const isPlain = (tag: number): boolean => (tag & 0x87) === WireType.LEN &
 export const MANY = 0x4000;
 
 /**
- * Notes where the fields of a message stand that are wanted: of those of type LEN whose number `wanted` has a place for, the
- * begin at that place and the end after it. A place of which `once` is true may be taken once: else the answer is false.
+ * Notes where the fields of a message begin that are wanted: those of type LEN whose number `wanted` has a place for; where
+ * they end tells {@link endOf}. Where `once` is true a place may be taken once, else the answer is false.
  * What {@link FieldScan} does, in one loop: each call goes over some thirty fields.
  */
 export function noteFields(bytes: Uint8Array, from: number, to: number, wanted: Wanted, places: number[]): boolean {
@@ -148,9 +148,16 @@ export function noteFields(bytes: Uint8Array, from: number, to: number, wanted: 
     if (place === NOWHERE) continue;
     if (once && places[place] !== 0) return false;
     places[place] = begin;
-    places[place + 1] = end;
   }
   return true;
+}
+
+/** Of a field of type LEN that begins there: its length stands before it, and before that the tag, whose last octet is below 0x80. */
+export function endOf(bytes: Uint8Array, begin: number): number {
+  let at = begin - 1;
+  let length = bytes[at] as number;
+  while ((bytes[at - 1] as number) >= 0x80) length = (length << 7) | ((bytes[--at] as number) & 0x7f);
+  return begin + length;
 }
 
 const NOWHERE = -1;

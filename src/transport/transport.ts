@@ -24,8 +24,8 @@ export class GrpcError extends Error {
 }
 
 export interface CallContext {
-  /** Milliseconds until the caller gives up (grpc-timeout), when asked; `undefined` where it set none. */
-  remainingMs(): number | undefined;
+  /** Milliseconds until the caller gives up (grpc-timeout), as of now; `undefined` where it set none. */
+  readonly remainingMs: number | undefined;
   /** Aborted when the caller is gone or its deadline has passed. Made when first read. */
   readonly signal: AbortSignal;
   /** Aborted when the server begins to drain: a handler that waits for something to change ends its stream then. */

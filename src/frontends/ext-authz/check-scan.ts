@@ -13,16 +13,16 @@ import { type AttributeContext_Peer, AttributeContext_PeerSchema } from '../gene
 import { CheckRequestSchema } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { entryOf } from '../header-map.ts';
 import { octetText } from '../octet-text.ts';
-import { FieldScan, noteFields, wanted, WireType } from '../protobuf-scan.ts';
+import { endOf, FieldScan, noteFields, wanted, WireType } from '../protobuf-scan.ts';
 import type { RecentText } from '../recent-text.ts';
 
-/** Parts of a request: each has the place of its begin, its end follows. 0: it is absent, since nothing stands there. */
+/** Parts of a request, each with a place for where it begins. 0: it is absent, since nothing stands there. */
 export const Part = {
-  ATTRIBUTES: 0, SOURCE: 2, DESTINATION: 4, TIME: 6, METADATA: 8, ROUTE_METADATA: 10, TLS: 12, REQUEST: 14, HTTP: 16,
-  ID: 18, METHOD: 20, PATH: 22, HOST: 24, SCHEME: 26, PROTOCOL: 28, RAW_HEADERS: 30,
+  ATTRIBUTES: 0, SOURCE: 1, DESTINATION: 2, TIME: 3, METADATA: 4, ROUTE_METADATA: 5, TLS: 6, REQUEST: 7, HTTP: 8,
+  ID: 9, METHOD: 10, PATH: 11, HOST: 12, SCHEME: 13, PROTOCOL: 14, RAW_HEADERS: 15,
 } as const;
 export type Part = (typeof Part)[keyof typeof Part];
-const nowhere = (): number[] => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const nowhere = (): number[] => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 const OF_CHECK_REQUEST = wanted({ 1: Part.ATTRIBUTES }, { once: true });
 /** By field number, of envoy.service.auth.v3.AttributeContext. */
@@ -65,7 +65,8 @@ export class CheckScan {
   }
 
   to(part: Part): number {
-    return this.#places[part + 1] as number;
+    const from = this.#places[part] as number;
+    return from === 0 ? 0 : endOf(this.bytes, from);
   }
 
   /** `undefined` where it is absent or empty. */

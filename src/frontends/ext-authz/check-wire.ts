@@ -28,7 +28,7 @@ export class CheckWire implements Wire {
   readonly scan: CheckScan;
   readonly nowMs: () => number;
   #http: AttributeContext_HttpRequest | undefined;
-  #headers: Map<string, string> | undefined;
+  #headers: ReadonlyMap<string, string> | undefined;
   #certificate: PeerCertificate | undefined;
 
   constructor(message: Uint8Array, nowMs: () => number) {
@@ -63,7 +63,7 @@ export class CheckWire implements Wire {
     if (this.#headers instanceof HeaderMap) this.#headers.moveTo(this.scan.bytes);
   }
 
-  headers(): Map<string, string> | undefined {
+  headers(): ReadonlyMap<string, string> | undefined {
     if (!this.isHttp) return undefined;
     const { scan } = this;
     return this.#headers ??= scan.has(Part.RAW_HEADERS) ? rawHeaders(this.http()?.headerMap?.headers ?? []) : new HeaderMap(scan.bytes, scan.from(Part.HTTP), scan.to(Part.HTTP), HEADERS);

@@ -5,7 +5,6 @@
  */
 import type { Engine } from '../../core/call.ts';
 import type { Method } from '../../transport/transport.ts';
-import { ContextCaller } from '../context-caller.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
 import { Authorization } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { checkAnswer } from './check-answer.ts';
@@ -16,7 +15,7 @@ export function extAuthzMethods(engine: Engine, { nowMs = systemNowMs }: Fronten
     kind: 'unary',
     handle: (request, context) => {
       const wire = new CheckWire(request, nowMs);
-      const verdict = engine.check(wire.isHttp ? 'http' : 'tcp', wire, new ContextCaller(context));
+      const verdict = engine.check(wire.isHttp ? 'http' : 'tcp', wire, context);
       return verdict instanceof Promise ? verdict.then((late) => checkAnswer(late, wire)) : checkAnswer(verdict, wire);
     },
   }]];

@@ -6,7 +6,6 @@
  */
 import type { Engine } from '../../core/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
-import { ContextCaller } from '../context-caller.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
 import { RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { DescriptorWire } from './descriptor-wire.ts';
@@ -19,7 +18,7 @@ export function ratelimitMethods(engine: Engine, { nowMs = systemNowMs }: Fronte
     kind: 'unary',
     handle: (bytes, context) => {
       const wires = wiresOf(new LimitScan(bytes), nowMs);
-      const verdict = engine.limit(wires, new ContextCaller(context));
+      const verdict = engine.limit(wires, context);
       return verdict instanceof Promise ? verdict.then((late) => limitAnswer(late, wires.length)) : limitAnswer(verdict, wires.length);
     },
   }]];

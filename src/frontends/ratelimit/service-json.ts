@@ -30,4 +30,4 @@ export async function answerJson(service: RateLimitService, body: string): Promi
 }
 
 const NEVER = new AbortController().signal;
-const NO_CONTEXT = { remainingMs: () => undefined, signal: NEVER, draining: NEVER, metadata: () => undefined, peer: 'http' };
+const NO_CONTEXT = { remainingMs: undefined, signal: NEVER, draining: NEVER, metadata: () => undefined, peer: 'http' };

@@ -51,7 +51,7 @@ export abstract class Call implements CallContext, Expiring {
     return this.#controller.signal;
   }
 
-  remainingMs(): number | undefined {
+  get remainingMs(): number | undefined {
     return this.callHead.timeoutMs === undefined ? undefined : Math.max(0, this.endsAtMs - performance.now());
   }
 

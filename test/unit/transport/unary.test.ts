@@ -20,7 +20,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       }),
       '/t.T/Context': unary((request, context) => {
         seen = context;
-        return bytes(JSON.stringify({ peer: context.peer, remainingMs: context.remainingMs(), who: context.metadata('x-who'), none: context.metadata('x-none') }));
+        return bytes(JSON.stringify({ peer: context.peer, remainingMs: context.remainingMs, who: context.metadata('x-who'), none: context.metadata('x-none') }));
       }),
       '/t.T/Throws': unary(() => {
         throw new Error('secret detail');
