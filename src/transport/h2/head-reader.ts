@@ -50,7 +50,7 @@ export class HeadReader {
   #last: RequestHead | undefined;
 
   constructor({ maxHeaderListBytes, maxHeaderBlockBytes }: Limits) {
-    this.#decoder = new HpackDecoder(maxHeaderListBytes, maxHeaderBlockBytes);
+    this.#decoder = new HpackDecoder(maxHeaderListBytes);
     this.#mostBlockBytes = maxHeaderBlockBytes;
   }
 

@@ -4,8 +4,7 @@
  * which the connection cannot go on: both sides would have different tables.
  */
 import { ConnectionError, ErrorCode } from './frames.ts';
-import { Field, type FieldKind, kindOf, latin1 } from './field.ts';
-import { decodeHuffman, mostDecoded } from './huffman.ts';
+import { Field, FieldKind, kindOf } from './field.ts';
 import { copyOf, KeptOctets } from './kept-octets.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
@@ -17,7 +16,7 @@ export const TABLE_BYTES = 4096;
 /** Names that stand in blocks as octets, again and again, where a client does not index them: so many are recognised. */
 const KNOWN_NAMES = 32;
 const LONGEST_KNOWN_NAME = 64;
-interface KnownName { readonly octets: Uint8Array; readonly name: string; readonly kind: FieldKind }
+interface KnownName { readonly encoded: Uint8Array; readonly isHuffman: boolean; readonly name: string; readonly kind: FieldKind }
 
 const broken = (what: string): ConnectionError => new ConnectionError(ErrorCode.COMPRESSION_ERROR, `a header block ${what}`);
 
@@ -30,24 +29,22 @@ export class HpackDecoder {
   /** How often the table changed: the same octets mean the same fields while it stays. */
   epoch = 0;
   readonly #maxListBytes: number;
-  readonly #scratch: Uint8Array;
   readonly #kept = new KeptOctets();
   readonly #names: KnownName[] = [];
   #nextName = 0;
   /** After the one that was recognised last. */
   #nextKnown = 0;
-  /** The text that was read last: in the block, or decoded in `#scratch`. */
-  #text: Uint8Array = NOTHING;
+  /** The text that was found last, as it stands in the block. */
+  #isHuffman = false;
   #textFrom = 0;
   #textTo = 0;
   #block: Uint8Array = NOTHING;
   #at = 0;
   #end = 0;
 
-  /** `maxListBytes`: of names, values and 32 for each field; `maxBlockBytes`: of one encoded block. */
-  constructor(maxListBytes: number, maxBlockBytes: number) {
+  /** `maxListBytes`: of names, values and 32 for each field. */
+  constructor(maxListBytes: number) {
     this.#maxListBytes = maxListBytes;
-    this.#scratch = new Uint8Array(mostDecoded(maxBlockBytes));
   }
 
   /** `undefined` where the list is larger than allowed: it was read to its end all the same, so the table is right. */
@@ -76,7 +73,7 @@ export class HpackDecoder {
       listBytes += field.size;
       if (listBytes <= this.#maxListBytes) fields.push(field);
     }
-    this.#block = this.#text = NOTHING;
+    this.#block = NOTHING;
     return listBytes <= this.#maxListBytes ? fields : undefined;
   }
 
@@ -94,15 +91,21 @@ export class HpackDecoder {
 
   #literal(nameIndex: number): Field {
     const { name, kind } = nameIndex > 0 ? this.#indexed(nameIndex) : this.#name();
-    this.#readText();
+    this.#findText();
+    return this.#field(name, kind);
+  }
+
+  /** With the text that was found last as its value. */
+  #field(name: string, kind: FieldKind): Field {
     const kept = this.#kept;
-    kept.copy(this.#text, this.#textFrom, this.#textTo);
+    if (!this.#isHuffman) kept.copy(this.#block, this.#textFrom, this.#textTo);
+    else if (!kept.decode(this.#block, this.#textFrom, this.#textTo)) throw broken('has a text that is not Huffman code');
     return new Field(name, kind, kept.bytes, kept.from, kept.to, kept.hasLow);
   }
 
   #name(): Pick<Field, 'name' | 'kind'> {
-    this.#readText();
-    const text = this.#text;
+    this.#findText();
+    const block = this.#block;
     const from = this.#textFrom;
     const length = this.#textTo - from;
     const names = this.#names;
@@ -111,17 +114,17 @@ export class HpackDecoder {
     for (let looked = 0; looked < names.length; looked++) {
       if (index >= names.length) index = 0;
       const known = names[index++] as KnownName;
-      const { octets } = known;
-      if (octets.length !== length) continue;
+      const { encoded } = known;
+      if (encoded.length !== length || known.isHuffman !== this.#isHuffman) continue;
       let at = 0;
-      while (at < length && octets[at] === text[from + at]) at++;
+      while (at < length && encoded[at] === block[from + at]) at++;
       if (at < length) continue;
       this.#nextKnown = index;
       return known;
     }
-    const name = latin1(this.#text, this.#textFrom, this.#textTo);
-    const known = { name, kind: kindOf(name), octets: copyOf(this.#text, this.#textFrom, this.#textTo) };
-    if (name.length <= LONGEST_KNOWN_NAME) {
+    const name = this.#field('', FieldKind.OTHER).value;
+    const known = { name, kind: kindOf(name), encoded: copyOf(block, from, from + length), isHuffman: this.#isHuffman };
+    if (length <= LONGEST_KNOWN_NAME) {
       this.#names[this.#nextName] = known;
       this.#nextName = (this.#nextName + 1) % KNOWN_NAMES;
     }
@@ -142,19 +145,14 @@ export class HpackDecoder {
     }
   }
 
-  #readText(): void {
+  #findText(): void {
     if (this.#at >= this.#end) throw broken('ends before a text');
-    const isHuffman = (this.#block[this.#at] as number) >= 0x80;
+    this.#isHuffman = (this.#block[this.#at] as number) >= 0x80;
     const length = this.#integer(7);
-    const from = this.#at;
-    const to = from + length;
-    if (to > this.#end) throw broken('ends inside a text');
-    this.#at = to;
-    const decoded = isHuffman ? decodeHuffman(this.#block, from, to, this.#scratch) : 0;
-    if (decoded < 0) throw broken('has a text that is not Huffman code');
-    this.#text = isHuffman ? this.#scratch : this.#block;
-    this.#textFrom = isHuffman ? 0 : from;
-    this.#textTo = isHuffman ? decoded : to;
+    this.#textFrom = this.#at;
+    this.#textTo = this.#at + length;
+    if (this.#textTo > this.#end) throw broken('ends inside a text');
+    this.#at = this.#textTo;
   }
 
   #insert(field: Field): void {

@@ -1,5 +1,6 @@
 /**
- * The Huffman code of HPACK (RFC 7541 appendix B), decoded four bits at a time.
+ * The Huffman code of HPACK (RFC 7541 appendix B), decoded twelve bits at a time: what tracing headers are made of has codes
+ * of five and six, so a step mostly yields two octets.
  * **In**: encoded octets. **Out**: what they stand for. **Fails**: with -1: a code that is none, EOS, or padding that is not
  * the beginning of EOS or longer than seven bits.
  */
@@ -18,76 +19,114 @@ const CODE_BITS = [
 ];
 const EOS = 256;
 
-/** A packed transition: the state after four bits, the octet that they complete, whether they do, whether they may not be. */
-const STATE = 0x1ff;
-const SYMBOL_SHIFT = 9;
-const EMITS = 1 << 17;
-const FAILS = 1 << 18;
+const LONGEST_BITS = 30;
+const TWO_BITS_SHIFT = 16;
+const COUNT_SHIFT = 24;
 
-interface Automaton { readonly next: Uint32Array; /** Where the input may end. */ readonly accepts: Uint8Array }
+/** Codes from the shortest to the longest: each is the next number of its length. */
+export interface Code { readonly symbol: number; readonly bits: number; readonly code: number }
 
-const automaton = ((): Automaton => {
-  // A node is a pair of children: a node's number, or ~symbol.
-  const children: [number, number][] = [[0, 0]];
-  const bySize = CODE_BITS.map((bits, symbol) => ({ bits, symbol })).toSorted((a, b) => a.bits - b.bits || a.symbol - b.symbol);
-  let code = 0;
+export const CODES: readonly Code[] = ((): Code[] => {
+  let code = -1;
   let last = 0;
-  for (const { bits, symbol } of bySize) {
-    code = last === 0 ? 0 : (code + 1) * 2 ** (bits - last);
+  return CODE_BITS.map((bits, symbol) => ({ bits, symbol })).toSorted((a, b) => a.bits - b.bits || a.symbol - b.symbol).map(({ bits, symbol }) => {
+    code = (code + 1) * 2 ** (bits - last);
     last = bits;
-    let node = 0;
-    for (let at = bits - 1; at >= 0; at--) {
-      const bit = (Math.floor(code / 2 ** at) & 1) as 0 | 1;
-      const pair = children[node] as [number, number];
-      if (at === 0) pair[bit] = ~symbol;
-      else {
-        if (pair[bit] === 0) pair[bit] = children.push([0, 0]) - 1;
-        node = pair[bit];
-      }
-    }
-  }
-  const next = new Uint32Array(children.length * 16);
-  for (let state = 0; state < children.length; state++) {
-    for (let nibble = 0; nibble < 16; nibble++) {
-      let node = state;
-      let packed = 0;
-      for (let at = 3; at >= 0; at--) {
-        const child = (children[node] as [number, number])[((nibble >> at) & 1) as 0 | 1];
-        if (child >= 0) node = child;
-        else {
-          if (~child === EOS) packed |= FAILS;
-          else packed |= EMITS | (~child << SYMBOL_SHIFT);
-          node = 0;
-        }
-      }
-      next[state * 16 + nibble] = packed | node;
-    }
-  }
-  const accepts = new Uint8Array(children.length);
-  for (let node = 0, bits = 0; bits < 8 && node >= 0; bits++) {
-    accepts[node] = 1;
-    node = (children[node] as [number, number])[1];
-  }
-  return { next, accepts };
+    return { symbol, bits, code };
+  });
 })();
 
-/** The most octets that so many encoded ones can stand for: the shortest code has five bits. */
-export const mostDecoded = (encoded: number): number => Math.ceil(encoded * 8 / 5);
+const STEP_BITS = 12;
+const STEP = (1 << STEP_BITS) - 1;
+/** By the next twelve bits: an octet that they begin with, and the bits of its code. 0: its code is longer. */
+const ONE = new Uint16Array(STEP + 1);
+const BITS_SHIFT = 8;
+for (const { symbol, bits, code } of CODES) {
+  if (bits > STEP_BITS) continue;
+  const spare = STEP_BITS - bits;
+  ONE.fill(symbol | (bits << BITS_SHIFT), code << spare, (code + 1) << spare);
+}
+/** The same for as many octets as there are whole codes of, two at most: the first, the second, the bits of both, how many. */
+const TWO = Uint32Array.from(ONE, (one, bits) => {
+  const length = one >> BITS_SHIFT;
+  const other = ONE[(bits << length) & STEP] as number;
+  const both = length + (other >> BITS_SHIFT);
+  if (one === 0 || other === 0 || both > STEP_BITS) return (one & 0xff) | (length << TWO_BITS_SHIFT) | ((one === 0 ? 0 : 1) << COUNT_SHIFT);
+  return (one & 0xff) | ((other & 0xff) << BITS_SHIFT) | (both << TWO_BITS_SHIFT) | (2 << COUNT_SHIFT);
+});
 
-/** Writes to `out` from 0 on, which has room for {@link mostDecoded}; returns how many octets, or -1. */
-export function decodeHuffman(bytes: Uint8Array, from: number, to: number, out: Uint8Array): number {
-  const { next, accepts } = automaton;
-  let state = 0;
-  let length = 0;
-  for (let at = from; at < to; at++) {
-    const octet = bytes[at] as number;
-    let packed = next[state * 16 + (octet >> 4)] as number;
-    if ((packed & EMITS) !== 0) out[length++] = packed >> SYMBOL_SHIFT;
-    if ((packed & FAILS) !== 0) return -1;
-    packed = next[(packed & STATE) * 16 + (octet & 15)] as number;
-    if ((packed & EMITS) !== 0) out[length++] = packed >> SYMBOL_SHIFT;
-    if ((packed & FAILS) !== 0) return -1;
-    state = packed & STATE;
+/** Of the longer ones, by length: their codes, aligned to the left, are below this; how to find a code in {@link CODES}. */
+const LIMIT = new Float64Array(LONGEST_BITS + 1);
+const OFFSET = new Float64Array(LONGEST_BITS + 1);
+for (const [index, { bits, code }] of CODES.entries()) {
+  LIMIT[bits] = (code + 1) * 2 ** (LONGEST_BITS - bits);
+  OFFSET[bits] = index - code;
+}
+for (let bits = STEP_BITS + 1; bits <= LONGEST_BITS; bits++) LIMIT[bits] ||= LIMIT[bits - 1] as number;
+
+/** The room that decoding so many octets takes: the shortest code has five bits, and two octets are written at a time. */
+export const mostDecoded = (encoded: number): number => Math.ceil(encoded * 8 / 5) + 1;
+
+/** Whether what was decoded last has octets that hardly any text has: their codes are long, those below 0x0e among them. */
+export let hadLongCodes = false;
+
+/** Writes to `out`, which has room for {@link mostDecoded} from `outFrom` on; returns where that ends, or -1. */
+export function decodeHuffman(bytes: Uint8Array, from: number, to: number, out: Uint8Array, outFrom: number): number {
+  let at = from;
+  let end = outFrom;
+  /** Bits that were read and not yet decoded: the lowest so many. */
+  let read = 0;
+  let bits = 0;
+  hadLongCodes = false;
+  for (;;) {
+    if (bits < STEP_BITS) {
+      for (; bits <= 24 && at < to; bits += 8) read = (read << 8) | (bytes[at++] as number);
+      if (bits < STEP_BITS) break;
+    }
+    const two = TWO[(read >>> (bits - STEP_BITS)) & STEP] as number;
+    const count = two >>> COUNT_SHIFT;
+    if (count > 0) {
+      out[end] = two;
+      out[end + 1] = two >> BITS_SHIFT; // where there is but one, what follows is written over it
+      end += count;
+      bits -= (two >> TWO_BITS_SHIFT) & 0xff;
+      continue;
+    }
+    hadLongCodes = true;
+    const begin = at * 8 - bits;
+    const long = longCode(bytes, begin, to * 8);
+    if (long < 0) return -1;
+    out[end++] = long;
+    at = (begin + longBits) >> 3;
+    bits = 0;
+    const rest = (begin + longBits) & 7;
+    if (rest === 0) continue;
+    read = bytes[at++] as number;
+    bits = 8 - rest;
   }
-  return accepts[state] === 1 ? length : -1;
+  // What is left is filled up as its padding is.
+  for (;;) {
+    const one = ONE[((read << (STEP_BITS - bits)) | (STEP >> bits)) & STEP] as number;
+    const length = one >> BITS_SHIFT;
+    if (one === 0 || length > bits) break;
+    out[end++] = one;
+    bits -= length;
+  }
+  const padding = (1 << bits) - 1;
+  return bits < 8 && (read & padding) === padding ? end : -1;
+}
+
+/** Of the code that {@link longCode} has found. */
+let longBits = 0;
+
+/** The octet of a code that begins at a bit and is longer than a step. -1: there is none. */
+function longCode(bytes: Uint8Array, begin: number, end: number): number {
+  const at = begin >> 3;
+  let window = 0;
+  for (let next = at; next < at + 5; next++) window = window * 256 + (next * 8 < end ? (bytes[next] as number) : 0);
+  window = Math.floor(window / 2 ** (40 - LONGEST_BITS - (begin & 7))) % 2 ** LONGEST_BITS;
+  for (longBits = STEP_BITS + 1; window >= (LIMIT[longBits] as number);) longBits++;
+  if (begin + longBits > end) return -1;
+  const { symbol } = CODES[(OFFSET[longBits] as number) + Math.floor(window / 2 ** (LONGEST_BITS - longBits))] as Code;
+  return symbol === EOS ? -1 : symbol;
 }

@@ -61,7 +61,7 @@ export interface Answer { readonly status: string | undefined; readonly grpcStat
 
 /** What a server's frames say of each stream. A status of gRPC may come with NO_ERROR, which says nothing. */
 export function answersOf(frames: readonly Frame[]): Record<number, Answer> {
-  const decoder = new HpackDecoder(64 * 1024, 64 * 1024);
+  const decoder = new HpackDecoder(64 * 1024);
   const answers = new Map<number, { status?: string; grpcStatus?: string; details?: string; body: Buffer[]; reset?: number }>();
   for (const { type, stream, payload } of frames) {
     if (stream === 0) continue;
