@@ -20,9 +20,10 @@ for (const [path, method] of methodsOf(engine, () => true)) {
   if (method.kind !== 'unary') continue;
   const handle = async (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>): Promise<void> => {
     const deadlineMs = Number(call.getDeadline());
-    callback(null, await method.handle(call.request, {
+    const reply = method.handle(call.request, {
       peer: call.getPeer(), arrivedAtMs: performance.now(), signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, get remainingMs() { return deadlineMs - Date.now(); },
-    }));
+    });
+    callback(null, reply instanceof Promise ? await reply : new Uint8Array(reply)); // which is ours until the next call alone
   };
   server.register<Buffer, Uint8Array>(path, (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => void handle(call, callback), asBuffer, (bytes: Buffer) => bytes, 'unary');
 }

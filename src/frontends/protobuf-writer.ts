@@ -49,24 +49,9 @@ export class ProtobufWriter {
   message(field: number, octets: Uint8Array): void {
     this.#tag(field, LEN);
     this.#varint(octets.length);
-    this.octets(octets);
-  }
-
-  /** What was written before, as it is. */
-  octets(octets: Uint8Array): void {
     this.#room(octets.length);
     this.#bytes.set(octets, this.#at);
     this.#at += octets.length;
-  }
-
-  /** The end of a text whose length is written: of ASCII alone. */
-  ascii(text: string): void {
-    const { length } = text;
-    this.#room(length);
-    const bytes = this.#bytes;
-    const at = this.#at;
-    for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
-    this.#at = at + length;
   }
 
   /** Begins a message within; what it returns is for {@link end}. */

@@ -38,7 +38,10 @@ export interface CallContext {
   readonly peer: string;
 }
 
-/** One request message in, one reply out: at once where it can be, else by promise. The request's bytes are the handler's to keep only until it answers. */
+/**
+ * One request message in, one reply out: at once where it can be, else by promise. The request's bytes are the handler's to keep
+ * only until it answers; those of a reply that it returns at once are the transport's only until it calls the handler again.
+ */
 export type UnaryHandler = (request: Uint8Array, context: CallContext) => Uint8Array | Promise<Uint8Array>;
 
 /**

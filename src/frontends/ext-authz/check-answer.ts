@@ -17,21 +17,24 @@ const DENIED = { status: 1, headers: 2, body: 3 } as const;
 /** Used within one turn only. */
 const writer = new ProtobufWriter();
 
-/** The answer to allowed calls that change the same: all but the id, at its end. As long as ids are so long. */
-const known = new WeakMap<NetChanges, { readonly octets: Uint8Array; readonly idLength: number }>();
+/** The answer to allowed calls that change the same: all but the id, which stands at its end. As long as ids are so long. */
+const known = new WeakMap<NetChanges, { readonly answer: Uint8Array; readonly idLength: number }>();
 
+/** Lent: the next call may write its own answer over it. */
 export function checkAnswer(verdict: Verdict, wire: CheckWire): Uint8Array {
   const { id, outcome, changes, shadow } = verdict;
   if (outcome !== 'allow' || !changes.isConstant || changes.request.append.length > 0 || shadow.length > 0) return written(verdict, wire);
+  const { length } = id;
   const same = known.get(changes);
-  if (same?.idLength !== id.length) {
-    const answer = written(verdict, wire);
-    known.set(changes, { octets: answer.slice(0, -id.length), idLength: id.length });
+  if (same?.idLength !== length) {
+    const answer = new Uint8Array(written(verdict, wire));
+    known.set(changes, { answer, idLength: length });
     return answer;
   }
-  writer.octets(same.octets);
-  writer.ascii(id);
-  return writer.finish();
+  const { answer } = same;
+  const from = answer.length - length;
+  for (let at = 0; at < length; at++) answer[from + at] = id.charCodeAt(at);
+  return answer;
 }
 
 function written(verdict: Verdict, wire: CheckWire): Uint8Array {

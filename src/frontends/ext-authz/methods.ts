@@ -16,7 +16,7 @@ export function extAuthzMethods(engine: Engine, { nowMs = systemNowMs }: Fronten
     handle: (request, context) => {
       const wire = new CheckWire(request, nowMs);
       const verdict = engine.check(wire.isHttp ? 'http' : 'tcp', wire, context);
-      return verdict instanceof Promise ? verdict.then((late) => checkAnswer(late, wire)) : checkAnswer(verdict, wire);
+      return verdict instanceof Promise ? verdict.then((late) => new Uint8Array(checkAnswer(late, wire))) : checkAnswer(verdict, wire);
     },
   }]];
 }

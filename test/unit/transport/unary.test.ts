@@ -8,6 +8,8 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   let serving: Serving;
   let seen: CallContext | undefined;
   let aborted = 0;
+  /** For all replies of a method. Long, so that some wait for their window. */
+  const lent = new Uint8Array(30_000);
 
   const unary = (handle: UnaryHandler) => ({ kind: 'unary', handle }) as const;
 
@@ -17,6 +19,10 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       '/t.T/Later': unary(async (request) => {
         await new Promise((resolve) => setTimeout(resolve, 5));
         return request;
+      }),
+      '/t.T/Lends': unary((request) => {
+        lent.fill(0x2e).set(request.subarray(0, lent.length));
+        return lent;
       }),
       '/t.T/Context': unary((request, context) => {
         seen = context;
@@ -67,6 +73,11 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       const replies = await Promise.all(Array.from({ length: 500 }, (_, n) => serving.client.unary(n % 2 ? '/t.T/Echo' : '/t.T/Later', bytes(String(n)))));
       expect(replies.map(text)).toEqual(Array.from({ length: 500 }, (_, n) => String(n)));
     });
+  });
+
+  test('replies whose memory the handler uses again for the next', async () => {
+    const replies = await Promise.all(Array.from({ length: 60 }, (_, n) => serving.client.unary('/t.T/Lends', bytes(`${n} `))));
+    expect(replies.map((reply) => [text(reply.subarray(0, 3)).replaceAll('.', ''), reply.length])).toEqual(Array.from({ length: 60 }, (_, n) => [`${n} `, lent.length]));
   });
 
   test('the context says who calls, what it sent and how long it waits', async () => {
