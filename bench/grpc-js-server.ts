@@ -7,6 +7,7 @@ import { SILENT } from '../src/cli/log.ts';
 import { methodsOf } from '../src/cli/methods.ts';
 import { handlerOpener } from '../src/cli/open-handlers.ts';
 import { createEngine } from '../src/core/engine.ts';
+import { pieceOf } from '../src/transport/piece.ts';
 
 const registry = await loadBuiltIns();
 const engine = createEngine({ openHandlers: handlerOpener(registry, SILENT).openHandlers });
@@ -20,7 +21,7 @@ for (const [path, method] of methodsOf(engine, () => true)) {
   if (method.kind !== 'unary') continue;
   const handle = async (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>): Promise<void> => {
     const deadlineMs = Number(call.getDeadline());
-    const reply = method.handle(call.request, {
+    const reply = method.handle(pieceOf(call.request), {
       peer: call.getPeer(), arrivedAtMs: performance.now(), signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, get remainingMs() { return deadlineMs - Date.now(); },
     });
     callback(null, reply instanceof Promise ? await reply : new Uint8Array(reply)); // which is ours until the next call alone

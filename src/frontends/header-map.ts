@@ -11,8 +11,8 @@ const FEW = 6;
 export class HeaderMap implements ReadonlyMap<string, string> {
   /** Of the message that holds the map. */
   #bytes: Buffer;
-  readonly #from: number;
-  readonly #to: number;
+  #from: number;
+  #to: number;
   readonly #field: number;
   #looks = 0;
   #table: Map<string, string> | undefined;
@@ -24,9 +24,12 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     this.#field = field;
   }
 
-  /** Reads from other memory with the same octets at the same places. */
-  moveTo(bytes: Buffer): void {
-    if (this.#table === undefined) this.#bytes = bytes;
+  /** Reads from other memory, where the same octets stand so many places before. */
+  move(bytes: Buffer, by: number): void {
+    if (this.#table !== undefined) return;
+    this.#bytes = bytes;
+    this.#from -= by;
+    this.#to -= by;
   }
 
   get(name: string): string | undefined {

@@ -4,7 +4,8 @@
  * **Fails**: Check with NOT_FOUND for a service that is not served; Watch says SERVICE_UNKNOWN and goes on, as the protocol wants.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { GrpcError, Status, type CallContext, type Method } from '../transport/transport.ts';
+import { viewOf } from '../transport/piece.ts';
+import { GrpcError, Status, type CallContext, type Method, type UnaryHandler } from '../transport/transport.ts';
 import {
   HealthCheckRequestSchema, HealthCheckResponse_ServingStatus as ServingStatus, HealthCheckResponseSchema, Health,
 } from './generated/grpc/health/v1/health_pb.ts';
@@ -24,8 +25,8 @@ export function healthMethods({ services, isServing, watchEveryMs = 250 }: Healt
     if (!known.has(service)) return ServingStatus.SERVICE_UNKNOWN;
     return isServing(service) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   };
-  const check = (request: Uint8Array): Uint8Array => {
-    const service = serviceOf(request);
+  const check: UnaryHandler = (request) => {
+    const service = serviceOf(viewOf(request));
     if (!known.has(service)) throw new GrpcError(Status.NOT_FOUND, `${service} is not served here`);
     return answer(statusOf(service));
   };

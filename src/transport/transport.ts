@@ -5,6 +5,7 @@
 
 import type { Address } from './address.ts';
 import type { Limits } from './h2/limits.ts';
+import type { Piece } from './piece.ts';
 
 /** google.rpc.Code, the ones we say. */
 export const Status = {
@@ -42,7 +43,7 @@ export interface CallContext {
  * One request message in, one reply out: at once where it can be, else by promise. The request's bytes are the handler's to keep
  * only until it answers; those of a reply that it returns at once are the transport's only until it calls the handler again.
  */
-export type UnaryHandler = (request: Uint8Array, context: CallContext) => Uint8Array | Promise<Uint8Array>;
+export type UnaryHandler = (request: Piece, context: CallContext) => Uint8Array | Promise<Uint8Array>;
 
 /**
  * Messages in, messages out. What is not read is not acknowledged (HTTP/2 flow control): a handler that waits holds the

@@ -7,6 +7,7 @@
  */
 import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { asBuffer } from '../../transport/bytes.ts';
+import { type Piece, viewOf } from '../../transport/piece.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import { decoded } from '../decode.ts';
 import { type AttributeContext_Peer, AttributeContext_PeerSchema } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
@@ -48,12 +49,25 @@ export class CheckScan {
   bytes: Buffer;
   #places = nowhere();
 
-  constructor(message: Uint8Array) {
-    this.bytes = asBuffer(message);
+  /** Where the message stands in the octets. */
+  #from: number;
+  #to: number;
+
+  constructor(request: Piece) {
+    this.bytes = asBuffer(request.bytes);
+    this.#from = request.from;
+    this.#to = request.to;
     if (this.#scan()) return;
-    this.bytes = asBuffer(toBinary(CheckRequestSchema, decoded(CheckRequestSchema, message)));
+    this.bytes = asBuffer(toBinary(CheckRequestSchema, decoded(CheckRequestSchema, viewOf(request))));
+    this.#from = 0;
+    this.#to = this.bytes.length;
     this.#places = nowhere();
     this.#scan();
+  }
+
+  /** Of the message. */
+  get length(): number {
+    return this.#to - this.#from;
   }
 
   has(part: Part): boolean {
@@ -111,9 +125,14 @@ export class CheckScan {
     return socket === undefined ? undefined : this.#socket(socket.from, socket.to);
   }
 
-  /** Copies what it reads from, so that nothing else is kept with it. */
-  keep(): void {
-    this.bytes = Buffer.from(this.bytes);
+  /** Copies what it reads from, so that nothing else is kept with it. Returns how many places before its octets stand then. */
+  keep(): number {
+    const by = this.#from;
+    this.bytes = Buffer.from(this.bytes.subarray(by, this.#to));
+    this.#places = this.#places.map((place) => (place === 0 ? 0 : place - by));
+    this.#from = 0;
+    this.#to -= by;
+    return by;
   }
 
   /** The one message of a number. Unusual: there are more, or (where `isChoice`) others beside it. */
@@ -145,7 +164,7 @@ export class CheckScan {
   #scan(): boolean {
     const { bytes } = this;
     const places = this.#places;
-    if (!noteFields(bytes, 0, bytes.length, OF_CHECK_REQUEST, places)) return false;
+    if (!noteFields(bytes, this.#from, this.#to, OF_CHECK_REQUEST, places)) return false;
     if (!this.has(Part.ATTRIBUTES)) throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
     return noteFields(bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES), OF_ATTRIBUTES, places)
       && noteFields(bytes, this.from(Part.REQUEST), this.to(Part.REQUEST), OF_REQUEST, places)

@@ -9,6 +9,7 @@ import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { type Ip, parseIp } from '../../attributes/network.ts';
+import type { Piece } from '../../transport/piece.ts';
 import { MetadataSchema } from '../generated/envoy/config/core/v3/base_pb.ts';
 import {
   type AttributeContext_HttpRequest, AttributeContext_HttpRequestSchema, AttributeContext_PeerSchema, AttributeContext_TLSSessionSchema,
@@ -31,8 +32,8 @@ export class CheckWire implements Wire {
   #headers: ReadonlyMap<string, string> | undefined;
   #certificate: PeerCertificate | undefined;
 
-  constructor(message: Uint8Array, nowMs: () => number) {
-    this.scan = new CheckScan(message);
+  constructor(request: Piece, nowMs: () => number) {
+    this.scan = new CheckScan(request);
     this.nowMs = nowMs;
   }
 
@@ -55,12 +56,12 @@ export class CheckWire implements Wire {
   }
 
   get weight(): number {
-    return this.scan.bytes.length;
+    return this.scan.length;
   }
 
   keep(): void {
-    this.scan.keep();
-    if (this.#headers instanceof HeaderMap) this.#headers.moveTo(this.scan.bytes);
+    const by = this.scan.keep();
+    if (this.#headers instanceof HeaderMap) this.#headers.move(this.scan.bytes, by);
   }
 
   headers(): ReadonlyMap<string, string> | undefined {

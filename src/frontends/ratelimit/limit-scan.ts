@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { asBuffer } from '../../transport/bytes.ts';
+import type { Piece } from '../../transport/piece.ts';
 import { entryOf } from '../header-map.ts';
 import { octetText } from '../octet-text.ts';
 import { FieldScan, malformed, WireType, wideValue } from '../protobuf-scan.ts';
@@ -19,16 +20,24 @@ export interface Override { readonly requestsPerUnit: number; readonly unit: num
 
 export class LimitScan {
   #bytes: Buffer;
+  /** Where the message stands in the octets. */
+  readonly #from: number;
+  readonly #to: number;
+  /** So many places before they were the octets stand now. */
+  #moved = 0;
+  #isKept = false;
   #domainFrom = 0;
   #domainTo = 0;
   /** As sent; 0 where it says none. */
   hits = 0;
   readonly descriptors: DescriptorScan[] = [];
 
-  constructor(message: Uint8Array) {
-    const bytes = asBuffer(message);
+  constructor(request: Piece) {
+    const bytes = asBuffer(request.bytes);
     this.#bytes = bytes;
-    const fields = new FieldScan(bytes, 0, bytes.length);
+    this.#from = request.from;
+    this.#to = request.to;
+    const fields = new FieldScan(bytes, request.from, request.to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field === REQUEST.domain && fields.type === WireType.LEN) [this.#domainFrom, this.#domainTo] = [fields.from, fields.to];
       else if (field === REQUEST.descriptors && fields.type === WireType.LEN) this.descriptors.push(new DescriptorScan(bytes, fields.from, fields.to));
@@ -41,18 +50,24 @@ export class LimitScan {
   }
 
   get weight(): number {
-    return this.#bytes.length;
+    return this.#to - this.#from;
   }
 
   text(from: number, to: number): string {
-    const text = octetText(this.#bytes, from, to);
-    if (text.includes('\uFFFD') && !isUtf8(this.#bytes.subarray(from, to))) throw malformed('a text is no UTF-8');
+    const bytes = this.#bytes;
+    const begin = from - this.#moved;
+    const end = to - this.#moved;
+    const text = octetText(bytes, begin, end);
+    if (text.includes('\uFFFD') && !isUtf8(bytes.subarray(begin, end))) throw malformed('a text is no UTF-8');
     return text;
   }
 
   /** Copies what it reads from. */
   keep(): void {
-    this.#bytes = Buffer.from(this.#bytes);
+    if (this.#isKept) return;
+    this.#isKept = true;
+    this.#bytes = Buffer.from(this.#bytes.subarray(this.#from, this.#to));
+    this.#moved = this.#from;
   }
 }
 

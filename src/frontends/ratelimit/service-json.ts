@@ -5,6 +5,7 @@
  */
 import { fromBinary, fromJsonString, toBinary, toJson } from '@bufbuild/protobuf';
 import { type JsonAnswer, type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
+import { pieceOf } from '../../transport/piece.ts';
 import { GrpcError } from '../../transport/transport.ts';
 import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { rateLimitServiceMethods } from './service-call.ts';
@@ -21,7 +22,7 @@ export async function answerJson(service: RateLimitService, body: string): Promi
   const [[, method] = []] = rateLimitServiceMethods(service, () => undefined);
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
   try {
-    const response = fromBinary(RateLimitResponseSchema, await method.handle(octets, { ...NO_CONTEXT, arrivedAtMs: performance.now() }));
+    const response = fromBinary(RateLimitResponseSchema, await method.handle(pieceOf(octets), { ...NO_CONTEXT, arrivedAtMs: performance.now() }));
     return { status: response.overallCode === Code.OVER_LIMIT ? 429 : 200, contentType: 'application/json', body: JSON.stringify(toJson(RateLimitResponseSchema, response)) };
   } catch (error) {
     if (error instanceof GrpcError || error instanceof ServiceError) return BAD_REQUEST;

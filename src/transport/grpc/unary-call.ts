@@ -1,19 +1,25 @@
 import type { Exchange, Head, Receiver } from '../exchange.ts';
 import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status, type UnaryHandler } from '../transport.ts';
+import type { Piece } from '../piece.ts';
 import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
 import { MessageReader } from './message-reader.ts';
 
+const NOTHING = new Uint8Array(0);
 /** How long a request may take to come where its caller sets no deadline. */
 const REQUEST_MS = 30_000;
 
 /** One message in, one out: in the turn in which the request has come, where its handler answers at once. */
-export class UnaryCall extends Call implements Receiver {
+export class UnaryCall extends Call implements Receiver, Piece {
   readonly #handle: UnaryHandler;
   #reader: MessageReader | undefined;
   #message: Uint8Array | undefined;
   #held = 0;
+  /** The request's message. */
+  bytes: Uint8Array = NOTHING;
+  from = 0;
+  to = 0;
 
   constructor(exchange: Exchange, head: Head, callHead: CallHead, handle: UnaryHandler, host: CallHost) {
     super(exchange, head, callHead, host);
@@ -24,7 +30,7 @@ export class UnaryCall extends Call implements Receiver {
     if (this.isOver) return;
     if (isEnd && this.#reader === undefined && bytes[from] === 0 && to - from >= PREFIX_BYTES) {
       const length = (((bytes[from + 1] as number) << 24) | ((bytes[from + 2] as number) << 16) | ((bytes[from + 3] as number) << 8) | (bytes[from + 4] as number)) >>> 0;
-      if (length === to - from - PREFIX_BYTES && length <= this.host.maxMessageBytes) return this.#ask(bytes.subarray(from + PREFIX_BYTES, to));
+      if (length === to - from - PREFIX_BYTES && length <= this.host.maxMessageBytes) return this.#ask(bytes, from + PREFIX_BYTES, to);
     }
     this.#collect(bytes, from, to, isEnd);
   }
@@ -50,7 +56,10 @@ export class UnaryCall extends Call implements Receiver {
       this.fail(error);
       return;
     }
-    if (isEnd) return this.#ask(this.#message as Uint8Array);
+    if (isEnd) {
+      const message = this.#message as Uint8Array;
+      return this.#ask(message, 0, message.length);
+    }
     this.exchange.credit(to - from);
     this.#held += to - from;
     this.exchange.hold(to - from);
@@ -58,10 +67,13 @@ export class UnaryCall extends Call implements Receiver {
     this.timed();
   }
 
-  #ask(message: Uint8Array): void {
+  #ask(bytes: Uint8Array, from: number, to: number): void {
+    this.bytes = bytes;
+    this.from = from;
+    this.to = to;
     let reply: Uint8Array | Promise<Uint8Array>;
     try {
-      reply = this.#handle(message, this);
+      reply = this.#handle(this, this);
     } catch (error) {
       this.fail(error);
       return;

@@ -8,6 +8,7 @@ import { StreamAccessLogsMessageSchema } from '../../../src/frontends/generated/
 import { CheckRequestSchema, CheckResponseSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { RateLimitRequestSchema, RateLimitResponse_Code, RateLimitResponseSchema } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { GrpcError, serve, Status, type Serving } from '../transport/serving.ts';
+import { viewOf } from '../../../src/transport/piece.ts';
 
 let serving: Serving;
 let got: JsonObject[] = [];
@@ -18,8 +19,8 @@ beforeEach(() => {
 beforeAll(async () => {
   serving = await serve(listen, {
     '/envoy.service.auth.v3.Authorization/Check': {
-      kind: 'unary', handle: (bytes, context) => {
-        const request = fromBinary(CheckRequestSchema, bytes);
+      kind: 'unary', handle: (piece, context) => {
+        const request = fromBinary(CheckRequestSchema, viewOf(piece));
         got.push({ ...toJson(CheckRequestSchema, request) as JsonObject, who: context.metadata('x-who') ?? '' });
         const path = request.attributes?.request?.http?.path;
         if (path === '/fault') throw new GrpcError(Status.UNAVAILABLE, 'not now');
@@ -29,8 +30,8 @@ beforeAll(async () => {
       },
     },
     '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit': {
-      kind: 'unary', handle: (bytes) => {
-        const request = fromBinary(RateLimitRequestSchema, bytes);
+      kind: 'unary', handle: (piece) => {
+        const request = fromBinary(RateLimitRequestSchema, viewOf(piece));
         got.push(toJson(RateLimitRequestSchema, request) as JsonObject);
         const overallCode = request.domain === 'full' ? RateLimitResponse_Code.OVER_LIMIT : RateLimitResponse_Code.OK;
         return toBinary(RateLimitResponseSchema, create(RateLimitResponseSchema, { overallCode }));

@@ -5,6 +5,7 @@ import type { Value } from '../../../src/attributes/values.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { type LimitVerdict, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import type { CallContext, Method } from '../../../src/transport/transport.ts';
+import { pieceOf } from '../../../src/transport/piece.ts';
 
 export const ALLOW: Verdict = {
   id: 'v-1', outcome: 'allow', rule: undefined, status: 200, code: 0, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons: [],
@@ -30,7 +31,7 @@ export const readerOf = (wire: Wire): ((name: string) => Value | undefined) => {
 export function unary([entry]: [path: string, method: Method][]): (request: Uint8Array) => Uint8Array | Promise<Uint8Array> {
   if (entry?.[1].kind !== 'unary') throw new Error('no unary method');
   const { handle } = entry[1];
-  return (request) => handle(request, CONTEXT);
+  return (request) => handle(pieceOf(request), CONTEXT);
 }
 
 export function stream([entry]: [path: string, method: Method][]): (messages: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array> {

@@ -9,11 +9,12 @@ import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import { extAuthzMethods } from '../../../src/frontends/index.ts';
 import { type CheckRequest, CheckRequestSchema, type CheckResponse, CheckResponseSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
+import { pieceOf } from '../../../src/transport/piece.ts';
 import { ALLOW, DENY, GRANT, readerOf, unary } from './call.ts';
 import { httpCheck, PEM, tcpCheck } from './messages.ts';
 
 const NOW = 1_800_000_000_500;
-const wireOf = (request: CheckRequest): CheckWire => new CheckWire(toBinary(CheckRequestSchema, request), () => NOW);
+const wireOf = (request: CheckRequest): CheckWire => new CheckWire(pieceOf(toBinary(CheckRequestSchema, request)), () => NOW);
 
 function engineThat(answer: (call: 'http' | 'tcp', wire: Wire) => Verdict | Promise<Verdict>): Engine {
   return { check: answer, limit: () => GRANT, report: () => undefined };

@@ -7,6 +7,7 @@ import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import type { AttributeContext_Peer } from '../../../src/frontends/generated/envoy/service/auth/v3/attribute_context_pb.ts';
 import { type CheckRequest, CheckRequestSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
+import { pieceOf } from '../../../src/transport/piece.ts';
 import { httpCheck, tcpCheck } from './messages.ts';
 import { oddly, Random, type Shape, written } from './odd-octets.ts';
 
@@ -43,8 +44,10 @@ function decodedAnswers({ attributes }: CheckRequest): Record<string, unknown> {
   };
 }
 
-function readAnswers(bytes: Uint8Array): Record<string, unknown> {
-  const wire = new CheckWire(bytes, () => 0);
+/** Where it stands among other octets. */
+function readAnswers(request: Uint8Array): Record<string, unknown> {
+  const bytes = Buffer.concat([Buffer.from([0x0a, 0x80]), request, Buffer.from([0x0a, 0x00])]);
+  const wire = new CheckWire({ bytes, from: 2, to: 2 + request.length }, () => 0);
   const headers = wire.headers();
   const looked = ['user-agent', 'authorization', 'cookie', 'x-api-key'].map((name) => [name, headers?.get(name)] as const);
   const answers = Object.fromEntries(Object.keys(decodedAnswers(httpCheck())).filter((name) => name !== 'tier').map((name) => [name, wire.read(name)]));
@@ -70,12 +73,16 @@ describe('as a full decode', () => {
   });
 
   test('a request that is kept reads the same after its memory is used for another', () => {
-    const bytes = Buffer.from(toBinary(CheckRequestSchema, httpCheck()));
-    const wire = new CheckWire(bytes, () => 0);
+    const request = toBinary(CheckRequestSchema, httpCheck());
+    const bytes = Buffer.concat([Buffer.alloc(100, 0xff), request, Buffer.alloc(50, 0xff)]);
+    const wire = new CheckWire({ bytes, from: 100, to: 100 + request.length }, () => 0);
+    expect(wire.weight).toBe(request.length);
     const headers = wire.headers();
     wire.keep();
     bytes.fill(0);
     expect([wire.read('request.method'), headers?.get('user-agent'), wire.headers()?.get('referer')]).toEqual(['POST', 'curl', 'https://r']);
+    expect([...wire.headers() ?? []].length).toBe(Object.keys(httpCheck().attributes?.request?.http?.headers ?? {}).length);
+    expect(wire.weight).toBe(request.length);
   });
 
   test('names in any case, an entry twice, and one that is no ASCII', () => {
@@ -83,7 +90,7 @@ describe('as a full decode', () => {
     const header = (body: number[]): number[] => written({ number: 3, type: 2, body }, new Random(1));
     const http = [...header(entry('X-User', 'ann')), ...header(entry('x-user', 'bob')), ...header(entry('x-é', 'ü')), ...header([18, 1, 0x76, 10, 2, 0x78, 0x31])];
     const wrap = (number: number, body: number[]): number[] => written({ number, type: 2, body }, new Random(1));
-    const headers = new CheckWire(Uint8Array.from(wrap(1, wrap(4, wrap(2, http)))), () => 0).headers();
+    const headers = new CheckWire(pieceOf(Uint8Array.from(wrap(1, wrap(4, wrap(2, http))))), () => 0).headers();
     expect([headers?.get('x-user'), headers?.get('X-USER'), headers?.get('x1'), headers?.get('x-é'), headers?.has('nope')]).toEqual(['bob', undefined, 'v', 'ü', false]);
     expect([...(headers ?? [])]).toEqual([['x-user', 'bob'], ['x-é', 'ü'], ['x1', 'v']]);
   });

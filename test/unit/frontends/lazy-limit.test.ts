@@ -38,8 +38,10 @@ const decodedAnswers = ({ domain, hitsAddend, descriptors }: RateLimitRequest): 
   override: descriptor.limit === undefined ? undefined : { requestsPerUnit: descriptor.limit.requestsPerUnit, unit: descriptor.limit.unit as number },
 }));
 
-function readAnswers(bytes: Uint8Array): unknown {
-  const scan = new LimitScan(bytes);
+/** Where it stands among other octets. */
+function readAnswers(request: Uint8Array): unknown {
+  const bytes = Buffer.concat([Buffer.from([0x0a, 0x80]), request, Buffer.from([0x0a, 0x00])]);
+  const scan = new LimitScan({ bytes, from: 2, to: 2 + request.length });
   return scan.descriptors.map((descriptor) => {
     const wire = new DescriptorWire(scan, descriptor, () => 0);
     return { domain: scan.domain, entries: wire.entries(), hits: wire.read('ratelimit.hits'), override: descriptor.override };
@@ -63,10 +65,14 @@ describe('as a full decode', () => {
   });
 
   test('a request that is kept reads the same after its memory is used for another', () => {
-    const bytes = Buffer.from(toBinary(RateLimitRequestSchema, request()));
-    const scan = new LimitScan(bytes);
+    const octets = toBinary(RateLimitRequestSchema, request());
+    const bytes = Buffer.concat([Buffer.alloc(100, 0xff), octets, Buffer.alloc(50, 0xff)]);
+    const scan = new LimitScan({ bytes, from: 100, to: 100 + octets.length });
+    const { domain } = scan;
     scan.keep();
     bytes.fill(0);
+    scan.keep();
+    expect([scan.domain, scan.weight]).toEqual([domain, octets.length]);
     expect(new DescriptorWire(scan, scan.descriptors[0] as LimitScan['descriptors'][0], () => 0).entries()).toEqual([['user', 'ann'], ['path', '/ü']]);
   });
 });

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listen } from '../../../src/transport/index.ts';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
+import { viewOf } from '../../../src/transport/piece.ts';
 import { call, END_HEADERS, END_STREAM, field, frame, head, message, rawPeer, type RawPeer, Type, uint32 } from './raw-peer.ts';
 import { bytes, serve, type Serving, text, waitUntil } from './serving.ts';
 
@@ -14,8 +15,8 @@ beforeEach(async () => {
   asked = 0;
   waiting = [];
   serving = await serve(listen, {
-    '/t.T/Echo': { kind: 'unary', handle: (request) => { asked++; return request; } },
-    '/t.T/Waits': { kind: 'unary', handle: (request) => new Promise((resolve) => { waiting.push(() => resolve(request)); }) },
+    '/t.T/Echo': { kind: 'unary', handle: (request) => { asked++; return viewOf(request); } },
+    '/t.T/Waits': { kind: 'unary', handle: (request) => new Promise((resolve) => { waiting.push(() => resolve(viewOf(request))); }) },
     '/t.T/Large': { kind: 'unary', handle: () => new Uint8Array(64 * 1024) },
     '/t.T/Flood': { kind: 'stream', handle: async function* flood() { for (;;) yield new Uint8Array(16 * 1024); } },
     '/t.T/Takes': { kind: 'stream', handle: async function* takes(requests) { for await (const request of requests) if (request.length === 0) yield request; } },

@@ -2,10 +2,11 @@
 import { HpackDecoder } from '../../../src/transport/h2/hpack-decoder.ts';
 import type { Methods } from '../../../src/transport/index.ts';
 import { GrpcError, Status } from '../../../src/transport/index.ts';
+import { viewOf } from '../../../src/transport/piece.ts';
 import { call, END_HEADERS, END_STREAM, field, type Frame, frame, head, message, PREFACE, Type, uint32 } from './raw-peer.ts';
 
 export const METHODS: Methods = new Map([
-  ['/t.T/Echo', { kind: 'unary', handle: (request: Uint8Array) => request }],
+  ['/t.T/Echo', { kind: 'unary', handle: viewOf }],
   ['/t.T/Refuses', { kind: 'unary', handle: () => { throw new GrpcError(Status.NOT_FOUND, 'no such thing: 100 %'); } }],
   ['/t.T/Large', { kind: 'unary', handle: () => new Uint8Array(40_000).fill(7) }],
 ]);

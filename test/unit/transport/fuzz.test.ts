@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
+import { viewOf } from '../../../src/transport/piece.ts';
 import { answersOf } from './conversations.ts';
 import { END_HEADERS, END_STREAM, type Frame, frame, framesOf, head, message, PREFACE, Type, uint32 } from './raw-peer.ts';
 import { side } from './side.ts';
@@ -51,7 +52,7 @@ interface Outcome { readonly said: string; readonly isSound: boolean }
 /** What a server says to an input that comes in pieces, in a line; sound where it did all that it must whatever comes. */
 function outcomeOf(octets: Buffer, pieceBytes: () => number): Outcome {
   let answered = 0;
-  const { connection, said, faults, isClosed } = side(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => { answered++; return request; } }]]));
+  const { connection, said, faults, isClosed } = side(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => { answered++; return viewOf(request); } }]]));
   for (let at = 0; at < octets.length;) {
     const next = Math.min(octets.length, at + pieceBytes());
     connection.receive(octets.subarray(at, next));

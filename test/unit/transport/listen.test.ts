@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { dialGrpc, type Methods, type StreamHandler } from '../../../src/transport/index.ts';
+import { viewOf } from '../../../src/transport/piece.ts';
 import { all, bytes, failureOf, serve, Status, text, waitUntil, type Serving } from './serving.ts';
 import { rawPeer, Type } from './raw-peer.ts';
 import { TRANSPORTS } from './serving.ts';
@@ -42,7 +43,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   });
 
   test('port 0 takes any free one, and IPv6 works', async () => {
-    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => request }]]), { ...options, host: '::1' });
+    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), { ...options, host: '::1' });
     const client = dialGrpc(`[::1]:${transport.port}`);
     expect(text(await client.unary('/t.T/Echo', bytes('six')))).toBe('six');
     client.close();
@@ -74,7 +75,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   });
 
   test('a connection that is old enough is asked to go, and its calls are answered on a new one', async () => {
-    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => request }]]), { ...options, maxConnectionAgeMs: 100 });
+    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), { ...options, maxConnectionAgeMs: 100 });
     const peer = await rawPeer(transport.port);
     await peer.until((frames) => frames.some(({ type }) => type === Type.GOAWAY), 'it is told to go', 4000);
     const client = dialGrpc(`127.0.0.1:${transport.port}`);
@@ -95,7 +96,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
         '/t.T/Slow': { kind: 'unary', handle: async (request) => {
           began = true;
           await gate.promise;
-          return request;
+          return viewOf(request);
         } },
       });
       const slow = serving.client.unary('/t.T/Slow', bytes('slow'));

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { TlsOptions, Transport } from '../../../src/transport/index.ts';
+import { viewOf } from '../../../src/transport/piece.ts';
 import { bytes, text, TRANSPORTS } from './serving.ts';
 
 /** CN=localhost, 127.0.0.1; good until 2126. Of no use but here. */
@@ -44,7 +45,7 @@ afterEach(async () => {
 });
 
 describe.each(TRANSPORTS)('%s', (_transport, listen) => {
-  const start = async (tls: TlsOptions): Promise<Transport> => (transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => request }]]), { host: '127.0.0.1', port: 0, maxMessageBytes: 64 * 1024, onFault: () => {}, tls }));
+  const start = async (tls: TlsOptions): Promise<Transport> => (transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), { host: '127.0.0.1', port: 0, maxMessageBytes: 64 * 1024, onFault: () => {}, tls }));
 
   const ask = (port: number, secure: ReturnType<typeof credentials.createSsl>): Promise<string> => new Promise((resolve, reject) => {
     const client = new Client(`127.0.0.1:${port}`, secure, { 'grpc.use_local_subchannel_pool': 1 });

@@ -1,6 +1,7 @@
 import { connect, constants } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CallContext, UnaryHandler } from '../../../src/transport/index.ts';
+import { viewOf } from '../../../src/transport/piece.ts';
 import { bytes, failureOf, GrpcError, serve, Status, text, waitUntil, type Serving } from './serving.ts';
 import { TRANSPORTS } from './serving.ts';
 
@@ -15,13 +16,13 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
 
   beforeAll(async () => {
     serving = await serve(listen, {
-      '/t.T/Echo': unary((request) => request),
+      '/t.T/Echo': unary(viewOf),
       '/t.T/Later': unary(async (request) => {
         await new Promise((resolve) => setTimeout(resolve, 5));
-        return request;
+        return viewOf(request);
       }),
       '/t.T/Lends': unary((request) => {
-        lent.fill(0x2e).set(request.subarray(0, lent.length));
+        lent.fill(0x2e).set(viewOf(request).subarray(0, lent.length));
         return lent;
       }),
       '/t.T/Context': unary((request, context) => {
