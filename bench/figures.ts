@@ -8,6 +8,8 @@ export interface Figures {
   readonly p999Us?: number;
   /** Of an open loop: calls that were due while too many waited. */
   readonly notSent?: number;
+  /** How long after they were due calls were sent. */
+  readonly lateP99Us?: number;
   /** Of the server, per call. */
   readonly cpuUs: number;
 }
