@@ -6,7 +6,7 @@ import { listen } from '../src/transport/index.ts';
 import { viewOf } from '../src/transport/piece.ts';
 import { goTool } from './go-tool.ts';
 
-const h2spec = goTool('h2spec', 'github.com/summerwind/h2spec/cmd/h2spec@v2.2.1');
+const h2spec = goTool('h2spec', 'github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible');
 const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), {
   host: '127.0.0.1', port: 0, maxMessageBytes: 64 * 1024, onFault: (_path, error) => { throw error; },
 });
