@@ -113,8 +113,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       const all = outcomes.length === 0 ? checks : inRuleOrder([...checks, ...outcomes]);
       return concluded(current, [bag], call, checkVerdict(scope.id, call, all, decidingOf(all), entries), all, beganAtMs);
     };
-    const run = askQuotas(current, [bag], scope);
-    return run instanceof Promise ? held(current, run.then(conclude)) : conclude(run);
+    return held(current, whenDone(askQuotas(current, [bag], scope), conclude));
   }
 
   // ---------------------------------------------------------- limit

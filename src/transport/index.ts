@@ -5,7 +5,6 @@
  */
 export { listen } from './socket/listen.ts';
 export { listenHttp2 } from './node-http2/listen.ts';
-export { type Piece, pieceOf, viewOf } from './piece.ts';
 export { type Address, addressText, socketPath } from './address.ts';
 export { dialGrpc, type DialTls, type GrpcClient, type UnaryOptions } from './client.ts';
 export {

@@ -46,18 +46,15 @@ function netOf(outcomes: readonly RuleOutcome[], call: CallKind): NetChanges {
 
 // ---------------------------------------------------------------- of one rule without an expression: worked out once
 
-/** By the changes as they are written; nothing where they have an expression. */
-const constants = new WeakMap<Changes, Map<CallKind, NetChanges> | undefined>();
+/** By the changes as they are written. */
+const constants = new WeakMap<Changes, Map<CallKind, NetChanges> | 'varies'>();
 
 function constantChanges(outcome: RuleOutcome, call: CallKind): NetChanges | undefined {
   const { onAllow } = outcome.prepared.rule;
   if (onAllow === undefined || outcome.failed) return undefined;
   let byCall = constants.get(onAllow);
-  if (byCall === undefined) {
-    if (constants.has(onAllow)) return undefined;
-    constants.set(onAllow, byCall = isConstant(onAllow) ? new Map() : undefined);
-    if (byCall === undefined) return undefined;
-  }
+  if (byCall === undefined) constants.set(onAllow, byCall = isConstant(onAllow) ? new Map() : 'varies');
+  if (byCall === 'varies') return undefined;
   let net = byCall.get(call);
   if (net === undefined) byCall.set(call, net = { ...netOf([outcome], call), isConstant: true });
   return net;

@@ -25,7 +25,6 @@ export class LimitScan {
   readonly #to: number;
   /** So many places before they were the octets stand now. */
   #moved = 0;
-  #isKept = false;
   #domainFrom = 0;
   #domainTo = 0;
   /** As sent; 0 where it says none. */
@@ -64,9 +63,7 @@ export class LimitScan {
 
   /** Copies what it reads from. */
   keep(): void {
-    if (this.#isKept) return;
-    this.#isKept = true;
-    this.#bytes = Buffer.from(this.#bytes.subarray(this.#from, this.#to));
+    this.#bytes = Buffer.from(this.#bytes.subarray(this.#from - this.#moved, this.#to - this.#moved));
     this.#moved = this.#from;
   }
 }

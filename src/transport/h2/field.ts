@@ -39,7 +39,7 @@ function isValue(bytes: Uint8Array, from: number, to: number, hasLow: boolean): 
 }
 
 /** Octets of a header as text: one character each. */
-export function latin1(bytes: Uint8Array, from = 0, to = bytes.length): string {
+function latin1(bytes: Uint8Array, from: number, to: number): string {
   let text = '';
   for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at] as number);
   return text;
