@@ -1,0 +1,48 @@
+import type { Log, LogFields } from '../../adapters/contract.ts';
+
+const AT_MOST_EVERY_MS = 60_000;
+
+/**
+ * Logs that a backend stopped answering and that it answers again.
+ * While it flaps, at most one warning a minute is logged; recovery is logged only after a logged warning.
+ * `why` must not hold secrets: it is logged as it is.
+ */
+export class OutageLog {
+  readonly #log: Log;
+  readonly #fields: LogFields;
+  readonly #nowMs: () => number;
+  #isDown = false;
+  #isLogged = false;
+  #downSinceMs = 0;
+  #loggedAtMs = -Infinity;
+  #failures = 0;
+
+  /** `fields` name the backend on each line; `nowMs` is monotonic. */
+  constructor(log: Log, fields: LogFields, nowMs: () => number = () => performance.now()) {
+    this.#log = log;
+    this.#fields = fields;
+    this.#nowMs = nowMs;
+  }
+
+  failed(message: string, why: string): void {
+    const nowMs = this.#nowMs();
+    if (!this.#isDown) {
+      this.#isDown = true;
+      this.#isLogged = false;
+      this.#downSinceMs = nowMs;
+      this.#failures = 0;
+    }
+    this.#failures++;
+    if (nowMs - this.#loggedAtMs < AT_MOST_EVERY_MS) return;
+    this.#loggedAtMs = nowMs;
+    this.#isLogged = true;
+    this.#log.warn(message, { ...this.#fields, why, failures: this.#failures, downMs: Math.round(nowMs - this.#downSinceMs) });
+  }
+
+  /** Cheap while the backend is up: it is called for each answer. */
+  succeeded(message: string): void {
+    if (!this.#isDown) return;
+    this.#isDown = false;
+    if (this.#isLogged) this.#log.info(message, { ...this.#fields, failures: this.#failures, downMs: Math.round(this.#nowMs() - this.#downSinceMs) });
+  }
+}

@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import type { Log } from '../../../src/adapters/contract.ts';
+import { OutageLog } from '../../../src/core/dispatch/outage-log.ts';
+
+function logged(): { readonly log: Log; readonly lines: unknown[] } {
+  const lines: unknown[] = [];
+  const at = (level: string) => (message: string, fields?: object): void => { lines.push({ level, message, ...fields }); };
+  return { lines, log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') } };
+}
+
+test('an outage is one warning with its cause, and one line when it is over', () => {
+  const { log, lines } = logged();
+  let nowMs = 1000;
+  const outage = new OutageLog(log, { handler: 'limits' }, () => nowMs);
+  outage.succeeded('answers again');
+  for (let call = 0; call < 500; call++) outage.failed('does not answer', 'ECONNREFUSED');
+  nowMs += 5000;
+  outage.succeeded('answers again');
+  outage.succeeded('answers again');
+  expect(lines).toEqual([
+    { level: 'warn', message: 'does not answer', handler: 'limits', why: 'ECONNREFUSED', failures: 1, downMs: 0 },
+    { level: 'info', message: 'answers again', handler: 'limits', failures: 500, downMs: 5000 },
+  ]);
+});
+
+test('a long outage is logged once a minute, a flapping backend no more often', () => {
+  const { log, lines } = logged();
+  let nowMs = 0;
+  const outage = new OutageLog(log, {}, () => nowMs);
+  for (; nowMs < 150_000; nowMs += 1000) outage.failed('does not answer', 'hung');
+  expect(lines).toMatchObject([{ failures: 1 }, { failures: 61, downMs: 60_000 }, { failures: 121 }]);
+  outage.succeeded('answers again');
+  lines.length = 0;
+  for (const end = nowMs + 10_000; nowMs < end; nowMs += 10) {
+    outage.failed('does not answer', 'slow');
+    outage.succeeded('answers again');
+  }
+  expect(lines).toEqual([]);
+});
