@@ -79,11 +79,11 @@ const heapMb = (): number => {
 
 async function rowOf(count: number, form: Form): Promise<Row> {
   const adapters = await loadBuiltIns();
-  loadPolicyText(policyOf(1000, form), { adapters }); // warm
+  await loadPolicyText(policyOf(1000, form), { adapters }); // warm
   const files = policyOf(count, form);
   const before = heapMb();
   const beganAtMs = performance.now();
-  const { policy, findings } = loadPolicyText(files, { adapters });
+  const { policy, findings } = await loadPolicyText(files, { adapters });
   const loadS = (performance.now() - beganAtMs) / 1000;
   if (policy === undefined) throw new Error(findings.map(({ message }) => message).slice(0, 3).join('\n'));
   const indexAtMs = performance.now();

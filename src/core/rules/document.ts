@@ -6,13 +6,14 @@ import { isAlias, isMap, isScalar, isSeq, parseAllDocuments, type Document as Ya
 import type { Findings } from './findings.ts';
 import type { Document, ListNode, MapEntry, MapNode, Node, Place, ScalarNode } from './nodes.ts';
 import type { SourceText } from './source-text.ts';
+import type { TimeSlice } from '../time-slice.ts';
 
 /** Nodes that aliases may stand for in one file: a few kilobytes of nested aliases can name billions. */
 const MAX_ALIASED_NODES = 100_000;
 
 export interface ParsedFile { readonly documents: readonly Document[]; /** Whether a document was left out. */ readonly broken: boolean }
 
-export function parseDocuments(source: SourceText, findings: Findings): ParsedFile {
+export async function parseDocuments(source: SourceText, findings: Findings, slice: TimeSlice): Promise<ParsedFile> {
   const parsed = parseAllDocuments(source.text, { prettyErrors: false, logLevel: 'silent' });
   const documents: Document[] = [];
   let broken = false;
@@ -23,6 +24,7 @@ export function parseDocuments(source: SourceText, findings: Findings): ParsedFi
     if (!sound || contents === null || (isScalar(contents) && contents.value === null && contents.tag === undefined)) continue;
     const root = new TreeBuilder(yaml, source, findings).build(contents as YamlNode, undefined);
     documents.push({ source, root });
+    if (slice.isOver) await slice.next();
   }
   return { documents, broken };
 }

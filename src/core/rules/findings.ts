@@ -49,6 +49,11 @@ export class Findings {
     this.#push({ severity: 'error', position, code, message, excerpt: undefined });
   }
 
+  /** What was found elsewhere. */
+  take(findings: readonly Finding[]): void {
+    for (const finding of findings) this.#push(finding);
+  }
+
   /** The same thing about the same place is said once (an alias repeats what it stands for). */
   #push(finding: Finding): void {
     const { position: { file, line, column }, code, message } = finding;

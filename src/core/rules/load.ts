@@ -9,17 +9,18 @@ import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../attrib
 import { AttributesSection } from './attributes-section.ts';
 import { Carriage } from './carriage.ts';
 import { documentKind } from './document-kind.ts';
-import { parseDocuments } from './document.ts';
+import { type ParsedFile, parseDocuments } from './document.ts';
 import { declareOutputs, enrichOrder } from './enrich-outputs.ts';
 import { type Fields, fieldsOf } from './fields.ts';
 import { Findings } from './findings.ts';
 import { type Adapters, type Environment, HandlersSection } from './handlers-section.ts';
 import { type MapNode, type Node, nodeAt, plain } from './nodes.ts';
-import { type PolicyFiles, readPolicyFiles } from './policy-files.ts';
+import { type PolicyFile, type PolicyFiles, readPolicyFiles } from './policy-files.ts';
 import type { Finding, Policy } from './policy.ts';
 import type { Position } from './rule.ts';
 import { RulesSection } from './rules-section.ts';
 import { SourceText } from './source-text.ts';
+import { TimeSlice } from '../time-slice.ts';
 
 export interface LoadOptions {
   readonly adapters: Adapters;
@@ -46,25 +47,27 @@ export interface LoadedPolicy {
 }
 
 export async function loadPolicy(paths: readonly string[], options: LoadOptions): Promise<LoadedPolicy> {
-  const findings = new Findings();
-  return assemble(await readPolicyFiles(paths, findings), findings, options);
+  return loadPolicyFiles(await readPolicyFiles(paths), options);
 }
 
 /** The same from memory: file names and their text. */
-export function loadPolicyText(files: ReadonlyMap<string, string>, options: LoadOptions): LoadedPolicy {
-  const sources = [...files].map(([file, text]) => new SourceText(file, text));
-  return assemble({ sources, found: new Set(), watched: [], incomplete: false }, new Findings(), options);
+export async function loadPolicyText(files: ReadonlyMap<string, string>, options: LoadOptions): Promise<LoadedPolicy> {
+  return loadPolicyFiles({ files: [...files].map(([file, text]) => ({ file, text })), found: new Set(), watched: [], findings: [] }, options);
 }
 
 /** The values of a policy's sections, document by document; what stands around them is let go. */
 interface Sections { readonly of: Readonly<Record<'plugins' | 'handlers' | 'settings' | 'attributes' | 'rules', Node[]>>; readonly policies: number; readonly cases: readonly CasesDocument[]; readonly isBroken: boolean }
 
-function sectionsOf(files: PolicyFiles, findings: Findings): Sections {
-  const parsed = files.sources.map((source) => ({ source, ...parseDocuments(source, findings) }));
+async function sectionsOf(files: PolicyFiles, findings: Findings, slice: TimeSlice): Promise<Sections> {
+  const parsed: (ParsedFile & { readonly source: SourceText })[] = [];
+  for (const { file, text } of files.files) {
+    const source = new SourceText(file, text);
+    parsed.push({ source, ...await parseDocuments(source, findings, slice) });
+  }
   const data = dataFiles(parsed.flatMap(({ documents }) => documents.map(({ root }) => root)));
   const roots: MapNode[] = [];
   const cases: CasesDocument[] = [];
-  let isBroken = files.incomplete || parsed.some(({ broken }) => broken);
+  let isBroken = files.findings.length > 0 || parsed.some(({ broken }) => broken);
   for (const { source, documents } of parsed) {
     if (files.found.has(source.file) && data.has(resolve(source.file))) continue;
     for (const document of documents) {
@@ -78,8 +81,12 @@ function sectionsOf(files: PolicyFiles, findings: Findings): Sections {
   return { of: { plugins: of('plugins'), handlers: of('handlers'), settings: of('settings'), attributes: of('attributes'), rules: of('rules') }, policies: roots.length, cases, isBroken };
 }
 
-function assemble(files: PolicyFiles, findings: Findings, { adapters, env = process.env }: LoadOptions): LoadedPolicy {
-  const { of: sections, policies, cases, isBroken } = sectionsOf(files, findings);
+/** The same of files that were read before. The event loop goes round every few milliseconds meanwhile. */
+export async function loadPolicyFiles(files: PolicyFiles, { adapters, env = process.env }: LoadOptions): Promise<LoadedPolicy> {
+  const slice = new TimeSlice();
+  const findings = new Findings();
+  findings.take(files.findings);
+  const { of: sections, policies, cases, isBroken } = await sectionsOf(files, findings, slice);
   for (const node of sections.plugins) findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
 
   const handlers = new HandlersSection(adapters, env, findings);
@@ -91,17 +98,17 @@ function assemble(files: PolicyFiles, findings: Findings, { adapters, env = proc
   attributes.compileNamed(carriage);
   const rules = new RulesSection({ attributes: attributes.attributes, handlers, carriage, enrichOutputs, findings });
   // Each list is let go once it is read: the trees of many rules are larger than what is made of them.
-  for (let node = sections.rules.shift(); node !== undefined; node = sections.rules.shift()) rules.read(node);
+  for (let node = sections.rules.shift(); node !== undefined; node = sections.rules.shift()) await rules.read(node, slice);
   rules.end();
   handlers.end();
   const enrich = enrichOrder(rules, carriage, attributes.attributes, findings);
 
   const isOnlyCases = cases.length > 0 && policies === 0;
-  if (rules.rules.length === 0 && !isBroken && !isOnlyCases && !findings.hasErrors) findings.file('RULES_NO_RULES', files.sources[0]?.file ?? files.watched[0] ?? 'policy', 'there is no rule; write at least one under rules:');
-  const names = files.sources.map(({ file }) => file);
+  if (rules.rules.length === 0 && !isBroken && !isOnlyCases && !findings.hasErrors) findings.file('RULES_NO_RULES', files.files[0]?.file ?? files.watched[0] ?? 'policy', 'there is no rule; write at least one under rules:');
+  const names = files.files.map(({ file }) => file);
   const hasPolicy = !findings.hasErrors && !isBroken && rules.rules.length > 0;
   const policy: Policy | undefined = hasPolicy ? {
-    revision: revisionOf(files.sources), attributes: attributes.attributes,
+    revision: revisionOf(files.files), attributes: attributes.attributes,
     handlers: new Map([...handlers.handlers].map(([name, { spec }]) => [name, spec])),
     rules: rules.rules, enrich, watched: [...files.watched, ...handlers.files],
   } : undefined;
@@ -151,8 +158,8 @@ function casesOf(root: MapNode): CasesDocument {
   };
 }
 
-function revisionOf(sources: readonly SourceText[]): string {
+function revisionOf(files: readonly PolicyFile[]): string {
   const hash = createHash('sha256');
-  for (const { file, text } of sources) hash.update(`${file}\0${text}\0`);
+  for (const { file, text } of files) hash.update(`${file}\0${text}\0`);
   return hash.digest('hex').slice(0, 12);
 }

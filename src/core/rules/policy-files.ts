@@ -1,37 +1,39 @@
 /**
  * **In**: paths of files and folders. **Out**: the files of the policy with their text, in the order they are read,
- * and what to watch. **Fails**: with a finding for each file or folder that cannot be read.
+ * and what to watch. **Fails**: with a finding in it for each file or folder that cannot be read.
  */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Findings } from './findings.ts';
-import { SourceText } from './source-text.ts';
+import { Findings } from './findings.ts';
+import type { Finding } from './policy.ts';
 
+/** Plain data, so that one thread can read a policy and others load the very same texts (`structuredClone`). */
 export interface PolicyFiles {
-  readonly sources: readonly SourceText[];
+  readonly files: readonly PolicyFile[];
   /** Files found in a folder: one of them may be a handler's data (named in its config), then it is no part of the policy. */
   readonly found: ReadonlySet<string>;
   readonly watched: readonly string[];
-  /** Whether something could not be read. */
-  readonly incomplete: boolean;
+  /** One for each file and folder that could not be read. */
+  readonly findings: readonly Finding[];
 }
 
-export async function readPolicyFiles(paths: readonly string[], findings: Findings): Promise<PolicyFiles> {
-  const reader = new FolderReader(findings);
+export interface PolicyFile { readonly file: string; readonly text: string }
+
+export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyFiles> {
+  const reader = new FolderReader();
   for (const path of paths) await reader.named(path);
-  return reader;
+  return reader.read;
 }
 
-class FolderReader implements PolicyFiles {
-  readonly sources: SourceText[] = [];
-  readonly found = new Set<string>();
-  readonly watched: string[] = [];
-  incomplete = false;
-  readonly #findings: Findings;
+class FolderReader {
+  readonly #files: PolicyFile[] = [];
+  readonly #found = new Set<string>();
+  readonly #watched: string[] = [];
+  readonly #findings = new Findings();
   readonly #read = new Set<string>();
 
-  constructor(findings: Findings) {
-    this.#findings = findings;
+  get read(): PolicyFiles {
+    return { files: this.#files, found: this.#found, watched: this.#watched, findings: this.#findings.sorted([]) };
   }
 
   async named(path: string): Promise<void> {
@@ -42,7 +44,7 @@ class FolderReader implements PolicyFiles {
 
   /** `above`: real paths of the folders on the way here, since a link may lead back. */
   async #folder(folder: string, above: ReadonlySet<string>): Promise<void> {
-    this.watched.push(folder);
+    this.#watched.push(folder);
     const real = await this.#try(folder, () => realpath(folder));
     const names = await this.#try(folder, () => readdir(folder));
     if (real === undefined || names === undefined || above.has(real)) return;
@@ -51,7 +53,7 @@ class FolderReader implements PolicyFiles {
       const info = await this.#try(path, () => stat(path));
       if (info?.isDirectory() === true) await this.#folder(path, new Set([...above, real]));
       else if (info !== undefined && /\.ya?ml$/.test(name)) {
-        this.found.add(path);
+        this.#found.add(path);
         await this.#file(path);
       }
     }
@@ -60,13 +62,12 @@ class FolderReader implements PolicyFiles {
   async #file(path: string): Promise<void> {
     if (this.#read.has(path)) return;
     this.#read.add(path);
-    this.watched.push(path);
+    this.#watched.push(path);
     const bytes = await this.#try(path, () => readFile(path));
     if (bytes === undefined) return;
     try {
-      this.sources.push(new SourceText(path, new TextDecoder('utf-8', { fatal: true }).decode(bytes)));
+      this.#files.push({ file: path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) });
     } catch {
-      this.incomplete = true;
       this.#findings.file('RULES_FILE_UNREADABLE', path, 'is not text in UTF-8; save it as UTF-8');
     }
   }
@@ -75,7 +76,6 @@ class FolderReader implements PolicyFiles {
     try {
       return await read();
     } catch (error) {
-      this.incomplete = true;
       this.#findings.file('RULES_FILE_UNREADABLE', path, `cannot be read: ${systemReason(error)}`);
       return undefined;
     }

@@ -19,6 +19,7 @@ import { meant } from '../../attributes/nearest.ts';
 import { type Node, type Place, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
 import type { Changes, EnrichOutput, Mode, QuotaAction, Rule } from './rule.ts';
+import type { TimeSlice } from '../time-slice.ts';
 
 const KEYS = ['name', 'description', 'match', 'calls', ...ACTION_KINDS, 'onAllow', 'onDeny', 'onError', 'mode', 'sample'];
 
@@ -49,11 +50,12 @@ export class RulesSection {
     this.#actions = new ActionReader(context.attributes, context.handlers, new ChangesReader(context.attributes, context.findings), context.findings);
   }
 
-  read(node: Node): void {
+  async read(node: Node, slice: TimeSlice): Promise<void> {
     const { findings } = this.#context;
     for (const item of listOfNodes(node, 'rules', findings)?.items ?? []) {
       const fields = fieldsOf(item, 'a rule', findings)?.only(KEYS);
       if (fields !== undefined) this.#rule(fields);
+      if (slice.isOver) await slice.next();
     }
   }
 

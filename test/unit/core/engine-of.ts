@@ -81,7 +81,7 @@ function adapters(scripts: Scripts): Adapter[] {
 export interface TestEngine {
   readonly engine: RunningEngine;
   readonly logged: LogLine[];
-  readonly load: (text: string) => Policy;
+  readonly load: (text: string) => Promise<Policy>;
   readonly http: (attributes?: Readonly<Record<string, unknown>>, caller?: Caller) => Verdict | Promise<Verdict>;
   readonly limit: (descriptors: readonly Readonly<Record<string, string>>[]) => LimitVerdict | Promise<LimitVerdict>;
   readonly log: (attributes?: Readonly<Record<string, unknown>>) => undefined | Promise<void>;
@@ -106,8 +106,8 @@ export async function engineOf(text: string, scripts: Scripts, options: Partial<
     log, graceMs: 200, ...options,
   });
   let policy: Policy | undefined;
-  const load = (source: string): Policy => {
-    const loaded = loadPolicyText(new Map([['p.yaml', source]]), { adapters: registry, env: {} });
+  const load = async (source: string): Promise<Policy> => {
+    const loaded = await loadPolicyText(new Map([['p.yaml', source]]), { adapters: registry, env: {} });
     if (loaded.policy === undefined) throw new Error(loaded.findings.map(findingText).join('\n'));
     return policy = loaded.policy;
   };
@@ -115,7 +115,7 @@ export async function engineOf(text: string, scripts: Scripts, options: Partial<
     if (policy === undefined) throw new Error('no policy');
     return plainWire(policy.attributes, given, {}, call);
   };
-  await engine.use(load(text));
+  await engine.use(await load(text));
   onTestFinished(() => engine.drain());
   return {
     engine, logged, load,

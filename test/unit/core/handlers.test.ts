@@ -244,7 +244,7 @@ rules:
   test('a reload that names another part is in force, though the handler stays open', async () => {
     const asked: QuotaAsk<{ counter: string }>[] = [];
     const { http, engine, load } = await engineOf(quota(), { far: { charge: away }, near: { charge: granting(asked) } });
-    await engine.use(load(quota().replace('replicas: 4', 'replicas: 2')));
+    await engine.use(await load(quota().replace('replicas: 4', 'replicas: 2')));
     await http();
     expect(asked.map(({ limit }) => limit)).toEqual([5, 5]);
   });

@@ -19,7 +19,7 @@ describe('a reload', () => {
   test('keeps a handler whose adapter and config are equal, and opens and closes the others', async () => {
     const [same, changed, gone, added] = [counted(), counted(), counted(), counted()];
     const { engine, load } = await engineOf(policy({ same: '', changed: '', gone: '' }), { same, changed, gone, added });
-    await engine.use(load(policy({ same: '', changed: ', version: 2', added: '' })));
+    await engine.use(await load(policy({ same: '', changed: ', version: 2', added: '' })));
     await pause(1);
     expect([same, changed, gone, added].map(({ opened, closed }) => [opened, closed])).toEqual([[1, 0], [2, 1], [1, 1], [1, 0]]);
     await engine.drain();
@@ -28,7 +28,7 @@ describe('a reload', () => {
 
   test('a kept handler takes its new limits', async () => {
     const { engine, load, http } = await engineOf(policy({ h: '' }), { h: { check: () => new Promise(() => {}) } });
-    await engine.use(load(policy({ h: '' }).replace('{ script: h }', '{ script: h }, deadline: 10ms')));
+    await engine.use(await load(policy({ h: '' }).replace('{ script: h }', '{ script: h }, deadline: 10ms')));
     expect((await http()).reasons[0]?.text).toBe('[check-script/h] has not answered within 10 ms');
   });
 
@@ -37,7 +37,7 @@ describe('a reload', () => {
     const old = counted({ check: () => new Promise((resolve) => { answer = resolve; }) });
     const { engine, load, http } = await engineOf(policy({ old: '' }), { old });
     const inFlight = http();
-    await engine.use(load(policy({}, '  - { name: closed, deny: { status: 410 } }\n').replace('handlers:\n', '')));
+    await engine.use(await load(policy({}, '  - { name: closed, deny: { status: 410 } }\n').replace('handlers:\n', '')));
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'closed' });
     expect(old.closed).toBe(0);
     answer?.(allow());
@@ -49,20 +49,20 @@ describe('a reload', () => {
   test('one whose handler cannot be opened says so, closes what it opened, and the last good one stays', async () => {
     const [good, other] = [counted(), counted()];
     const { engine, load, http } = await engineOf(policy({ good: '' }, '  - { name: first, deny: {} }\n'), { good, other, bad: { open: () => { throw new Error('no such file: offices.txt'); } } });
-    const refused: unknown = await engine.use(load(policy({ good: '', other: '', bad: '' }))).catch((error: unknown) => error);
+    const refused: unknown = await engine.use(await load(policy({ good: '', other: '', bad: '' }))).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(SnapshotError);
     expect((refused as SnapshotError).findings.map(({ position: { line }, code, message }) => [line, code, message])).toEqual([
       [4, 'CORE_HANDLER_OPEN', expect.stringContaining('no such file: offices.txt')],
     ]);
     expect([good, other].map(({ opened, closed }) => [opened, closed])).toEqual([[1, 0], [1, 1]]);
-    load(policy({ good: '' }, '  - { name: first, deny: {} }\n'));
+    await load(policy({ good: '' }, '  - { name: first, deny: {} }\n'));
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'first' });
   });
 
   test('counts of rules that stay go on, those of rules that are gone are forgotten', async () => {
     const { engine, load, http } = await engineOf('rules: [{ name: a, deny: {} }, { name: b, deny: {} }]\n', {});
     await http();
-    await engine.use(load('rules: [{ name: a, deny: {} }]\n'));
+    await engine.use(await load('rules: [{ name: a, deny: {} }]\n'));
     await http();
     expect(engine.meters.ofRule('a').denied).toBe(2);
     expect([...engine.meters.read().rules.keys()]).toEqual(['a']);
@@ -74,7 +74,7 @@ test('a reload that a drain overtakes closes what it opens, and the drain waits 
   const kept = counted();
   const late = counted();
   const { engine, load } = await engineOf(policy({ kept: '' }), { kept, late: { ...late, open: () => new Promise<void>((resolve) => { open = () => { late.opened++; resolve(); }; }), close: () => { late.closed++; } } });
-  const refused = engine.use(load(policy({ kept: '', late: '' }))).catch((error: unknown) => error);
+  const refused = engine.use(await load(policy({ kept: '', late: '' }))).catch((error: unknown) => error);
   await pause(1);
   const drained = engine.drain();
   await pause(1);
@@ -91,7 +91,7 @@ test('a hundred reloads while calls wait leave nothing open', async () => {
   const outcomes: Promise<Verdict>[] = [];
   for (let version = 2; version < 102; version++) {
     outcomes.push(Promise.resolve(http()));
-    await engine.use(load(policy({ h: `, version: ${version}` })));
+    await engine.use(await load(policy({ h: `, version: ${version}` })));
     await pause(1);
   }
   expect(new Set((await Promise.all(outcomes)).map(({ outcome }) => outcome))).toEqual(new Set(['allow']));

@@ -13,17 +13,22 @@ const page = readFileSync(join(import.meta.dirname, '../../../docs/rules.md'), '
 const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ''], index) => ({ text, name: `block ${index + 1}: ${text.split('\n')[0]}` }));
 const policies = blocks.filter(({ text }) => /^rules:/m.test(text));
 const [first] = policies;
-const errorsOf = (text: string): readonly string[] => loadPolicyText(new Map([['shop.yaml', text]]), { adapters }).findings.filter(({ severity }) => severity === 'error').map(({ message }) => message);
+const errorsOf = async (text: string): Promise<readonly string[]> => (await loadPolicyText(new Map([['shop.yaml', text]]), { adapters })).findings.filter(({ severity }) => severity === 'error').map(({ message }) => message);
+
+const cases: unknown[] = [];
+for (const { text } of blocks.filter((block) => /^cases:/m.test(block.text))) {
+  const { cases: documents } = await loadPolicyText(new Map([['cases.yaml', text]]), { adapters });
+  cases.push(...documents.flatMap((document) => document.cases as unknown[]));
+}
 
 describe('docs/rules.md', () => {
-  test.each(policies)('$name loads', ({ text }) => {
-    expect(errorsOf(text)).toEqual([]);
+  test.each(policies)('$name loads', async ({ text }) => {
+    expect(await errorsOf(text)).toEqual([]);
   });
 
-  const cases = blocks.filter(({ text }) => /^cases:/m.test(text)).flatMap(({ text }) => loadPolicyText(new Map([['cases.yaml', text]]), { adapters }).cases.flatMap((document) => document.cases as unknown[]));
   test.each(cases.map((raw) => parseCase(raw)))('its case passes: $case.name', async ({ case: one, problems }) => {
     expect(problems).toEqual([]);
-    const { policy } = loadPolicyText(new Map([['shop.yaml', first?.text ?? '']]), { adapters });
+    const { policy } = await loadPolicyText(new Map([['shop.yaml', first?.text ?? '']]), { adapters });
     if (one === undefined || policy === undefined) throw new Error('neither loaded');
     expect(await runCase(one, policy, { adapters, open: realAdapters() })).toEqual([]);
   });

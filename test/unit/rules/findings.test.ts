@@ -14,7 +14,7 @@ import type { Finding } from '../../../src/core/rules/policy.ts';
 import { EXPRESSION_ERRORS } from '../../../src/expression/errors.ts';
 
 const adapters = await loadBuiltIns();
-const load = (text: string): readonly Finding[] => loadPolicyText(new Map([['test/cases/p.yaml', text]]), { adapters, env: {} }).findings;
+const load = async (text: string): Promise<readonly Finding[]> => (await loadPolicyText(new Map([['test/cases/p.yaml', text]]), { adapters, env: {} })).findings;
 const said = ({ position: { line, column }, code, message }: Finding): string => `${line}:${column} ${code} ${message}`;
 
 const HANDLERS = `handlers:
@@ -178,8 +178,8 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
 
 
 describe('one bad policy for each code', () => {
-  test.each(TABLE.map(([policy, ...expected]) => ({ policy, expected, first: expected[0] })))('$first', ({ policy, expected }) => {
-    expect(load(policy).map(said)).toEqual(expected);
+  test.each(TABLE.map(([policy, ...expected]) => ({ policy, expected, first: expected[0] })))('$first', async ({ policy, expected }) => {
+    expect((await load(policy)).map(said)).toEqual(expected);
   });
 
   test('a file that is not there', async () => {
@@ -187,14 +187,14 @@ describe('one bad policy for each code', () => {
     expect(findings.map(({ position: { file }, code }) => [file, code])).toEqual([['/does/not/exist', 'RULES_FILE_UNREADABLE']]);
   });
 
-  test('an adapter that cannot say its outputs', () => {
+  test('an adapter that cannot say its outputs', async () => {
     const broken = defineAdapter({
       name: 'enrich-broken', summary: 'Cannot say what it makes.', config: z.strictObject({}),
       serves: { enrich: { input: { key: 'string' }, output: () => { throw new Error('no columns'); } } },
       open: () => Promise.resolve({ lookup: () => () => undefined }),
     });
     const text = `handlers:\n  x: { adapter: enrich-broken, config: {} }\n${alone('{ name: a, enrich: { handler: x, input: { key: request.path }, as: my.x } }')}`;
-    const found = loadPolicyText(new Map([['p.yaml', text]]), { adapters: createRegistry([broken]) }).findings;
+    const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters: createRegistry([broken]) });
     expect(found.map(said)).toEqual(['4:24 RULES_ADAPTER_SHAPE enrich-broken: no columns']);
   });
 
@@ -205,8 +205,8 @@ describe('one bad policy for each code', () => {
   });
 });
 
-test('everything that is wrong is said at once, from top to bottom, with the text under it', () => {
-  const { findings, policy } = loadPolicyText(new Map([['shop.yaml', `${alone('{ name: a, match: request.metod == "GET", deny: { status: 99 } }')}  - { name: b, check: { handler: none, input: {} } }\n`]]), { adapters });
+test('everything that is wrong is said at once, from top to bottom, with the text under it', async () => {
+  const { findings, policy } = await loadPolicyText(new Map([['shop.yaml', `${alone('{ name: a, match: request.metod == "GET", deny: { status: 99 } }')}  - { name: b, check: { handler: none, input: {} } }\n`]]), { adapters });
   expect(policy).toBeUndefined();
   expect(findings.map(findingText)).toEqual([
     `shop.yaml:2:23 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?
@@ -221,25 +221,25 @@ test('everything that is wrong is said at once, from top to bottom, with the tex
   ]);
 });
 
-test('a policy with anything cut out, doubled or swapped never throws, and says codes that are known', () => {
+test('a policy with anything cut out, doubled or swapped never throws, and says codes that are known', async () => {
   const page = readFileSync(join(import.meta.dirname, '../../../examples/mesh/policy.yaml'), 'utf8');
   const codes = new Set([...Object.keys(RULES_ERRORS), ...Object.keys(EXPRESSION_ERRORS)]);
   const at = fc.integer({ min: 0, max: page.length });
   const piece = fc.constantFrom('', ' ', '\n', ':', '- ', '{', '}', '[', ']', '"', "'", '!', '&a ', '*a', '${', '|', '\t', 'null', '0x', '🜂', '\u0000', 'true', '<<: ');
   let broken = 0;
-  fc.assert(fc.property(at, at, piece, (from, to, put) => {
+  await fc.assert(fc.asyncProperty(at, at, piece, async (from, to, put) => {
     const mutated = page.slice(0, Math.min(from, to)) + put + page.slice(from < to && to - from < 40 ? to : Math.min(from, to));
-    const { policy, findings } = loadPolicyText(new Map([['p.yaml', mutated]]), { adapters, env: {} });
+    const { policy, findings } = await loadPolicyText(new Map([['p.yaml', mutated]]), { adapters, env: {} });
     if (policy === undefined) broken++;
     const errors = findings.filter(({ severity }) => severity === 'error');
     return (policy === undefined) === (errors.length > 0) && findings.every(({ code, position: { line, column } }) => codes.has(code) && line > 0 && column > 0);
   }), { numRuns: 1500 });
   expect(broken).toBeGreaterThan(300);
-});
+}, 90_000);
 
 describe('which calls a rule answers (RULES section 4)', () => {
-  const callsOf = (text: string): string => {
-    const { policy, findings } = loadPolicyText(new Map([['test/cases/p.yaml', rule(text)]]), { adapters, env: {} });
+  const callsOf = async (text: string): Promise<string> => {
+    const { policy, findings } = await loadPolicyText(new Map([['test/cases/p.yaml', rule(text)]]), { adapters, env: {} });
     if (policy === undefined) throw new Error(findings.map(findingText).join('\n'));
     return [...policy.rules.at(-1)?.calls ?? []].join(' ');
   };
@@ -264,7 +264,7 @@ describe('which calls a rule answers (RULES section 4)', () => {
     ['{ name: a, report: { handler: out, input: { path: request.path } }, calls: [http] }', 'http'],
     ['{ name: a, enrich: { handler: table, input: { key: source.principal }, as: my.x } }', 'http tcp log tcp-log'],
     ['{ name: a, enrich: { handler: table, input: { key: ratelimit.domain }, as: my.x } }', 'limit'],
-  ])('%s', (text, calls) => {
-    expect(callsOf(text)).toBe(calls);
+  ])('%s', async (text, calls) => {
+    expect(await callsOf(text)).toBe(calls);
   });
 });
