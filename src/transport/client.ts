@@ -1,5 +1,5 @@
 /** A small client with bytes in and bytes out, for `sluice call` and for tests. */
-import { Client, credentials, Metadata, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import type { Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
 import { asBuffer, asBytes } from './bytes.ts';
 import { GrpcError } from './transport.ts';
 
@@ -21,8 +21,36 @@ export interface GrpcClient {
 /** PEM. `serverName`: the name that the server's certificate must have, where it is not the host of the address. */
 export interface DialTls { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer; readonly serverName?: string }
 
-/** Connects when first used; a server that is away fails the call with UNAVAILABLE. Cleartext without `tls`. */
+/**
+ * Connects when first used; a server that is away fails the call with UNAVAILABLE. Cleartext without `tls`.
+ * grpc-js is imported with the first call: a server that calls nobody does not pay for it.
+ */
 export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = {}): GrpcClient {
+  let opening: Promise<OpenClient> | undefined;
+  const opened = (): Promise<OpenClient> => opening ??= openClient(address, tls);
+  return {
+    unary: async (path, request, options = {}) => {
+      const { client, metadataOf } = await opened();
+      return new Promise((resolve, reject) => {
+        const call = client.makeUnaryRequest(path, asBuffer, asBytes, request, metadataOf(options), deadlineOf(options), (error, reply) => {
+          if (error !== null) reject(grpcError(error));
+          else resolve(reply ?? new Uint8Array());
+        });
+        options.signal?.addEventListener('abort', () => call.cancel(), { once: true });
+      });
+    },
+    stream: async function* stream(path, requests, options = {}) {
+      const { client, metadataOf } = await opened();
+      yield* exchange(client.makeBidiStreamRequest(path, asBuffer, asBytes, metadataOf(options), deadlineOf(options)), requests, options);
+    },
+    close: () => { void opening?.then(({ client }) => client.close(), () => undefined); },
+  };
+}
+
+interface OpenClient { readonly client: Client; readonly metadataOf: (options: UnaryOptions) => Metadata }
+
+async function openClient(address: string, tls: DialTls | undefined): Promise<OpenClient> {
+  const { Client, credentials, Metadata } = await import('@grpc/grpc-js');
   const client = new Client(address, tls === undefined ? credentials.createInsecure() : credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null), {
     ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
     'grpc.use_local_subchannel_pool': 1,
@@ -30,16 +58,12 @@ export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = 
     'grpc.max_receive_message_length': -1,
   });
   return {
-    unary: (path, request, options = {}) => new Promise((resolve, reject) => {
-      const call = client.makeUnaryRequest(path, asBuffer, asBytes, request, metadataOf(options), deadlineOf(options), (error, reply) => {
-        if (error !== null) reject(grpcError(error));
-        else resolve(reply ?? new Uint8Array());
-      });
-      options.signal?.addEventListener('abort', () => call.cancel(), { once: true });
-    }),
-    stream: (path, requests, options = {}) => exchange(
-      client.makeBidiStreamRequest(path, asBuffer, asBytes, metadataOf(options), deadlineOf(options)), requests, options),
-    close: () => client.close(),
+    client,
+    metadataOf({ metadata = {} }) {
+      const sent = new Metadata();
+      for (const [key, value] of Object.entries(metadata)) sent.set(key, value);
+      return sent;
+    },
   };
 }
 
@@ -77,12 +101,6 @@ async function send(call: ClientDuplexStream<Uint8Array, Buffer>, requests: Iter
     });
   }
   call.end();
-}
-
-function metadataOf({ metadata = {} }: UnaryOptions): Metadata {
-  const sent = new Metadata();
-  for (const [key, value] of Object.entries(metadata)) sent.set(key, value);
-  return sent;
 }
 
 const deadlineOf = ({ timeoutMs }: UnaryOptions): { deadline?: number } => (timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs });
