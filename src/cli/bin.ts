@@ -17,5 +17,3 @@ if (major < NEEDED) {
   const { main } = await import('./main.ts');
   process.exitCode = await main(process.argv.slice(2));
 }
-
-export {};
