@@ -8,6 +8,7 @@ import { parseIp } from '../src/attributes/network.ts';
 import type { Bag } from '../src/attributes/bag.ts';
 import type { Value } from '../src/attributes/values.ts';
 import { RuleIndex } from '../src/core/match/rule-index.ts';
+import { TimeSlice } from '../src/core/time-slice.ts';
 import { loadPolicyText } from '../src/core/rules/load.ts';
 import type { Policy } from '../src/core/rules/policy.ts';
 import type { Rule } from '../src/core/rules/rule.ts';
@@ -87,7 +88,7 @@ async function rowOf(count: number, form: Form): Promise<Row> {
   const loadS = (performance.now() - beganAtMs) / 1000;
   if (policy === undefined) throw new Error(findings.map(({ message }) => message).slice(0, 3).join('\n'));
   const indexAtMs = performance.now();
-  const index = new RuleIndex(policy.rules.flatMap(({ match }) => (match === undefined ? [] : [{ item: match.evaluate, guards: match.guards }])));
+  const index = await RuleIndex.of(policy.rules.flatMap(({ match }) => (match === undefined ? [] : [{ item: match.evaluate, guards: match.guards }])), new TimeSlice());
   const indexMs = performance.now() - indexAtMs;
   const peakMb = process.resourceUsage().maxRSS / 1024; // it is told in KiB
   const keptMb = heapMb() - before;

@@ -3,8 +3,9 @@
  * **Fails**: never; a rule whose match cannot be known to be false is a candidate, so that a match that fails is seen.
  */
 import type { Bag } from '../../attributes/bag.ts';
-import { type CallKind, perCallKind } from '../../attributes/carrier.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
 import type { PreparedRule } from '../snapshot/prepared-rule.ts';
+import type { TimeSlice } from '../time-slice.ts';
 import { RuleIndex } from './rule-index.ts';
 
 type Find = (bag: Bag, call: CallKind) => readonly PreparedRule[];
@@ -16,17 +17,18 @@ export interface Candidates {
   readonly reports: Find;
 }
 
-export function candidatesOf(rules: readonly PreparedRule[]): Candidates {
+export async function candidatesOf(rules: readonly PreparedRule[], slice: TimeSlice): Promise<Candidates> {
   const inOrder = rules.toSorted((one, other) => one.rule.index - other.rule.index);
-  const find = (wanted: (kind: string | undefined) => boolean): Find => {
-    const perCall = perCallKind((call) => new RuleIndex(inOrder
+  const find = async (wanted: (kind: string | undefined) => boolean): Promise<Find> => {
+    const indexOf = (call: CallKind): Promise<RuleIndex<PreparedRule>> => RuleIndex.of(inOrder
       .filter(({ rule }) => rule.calls.has(call) && wanted(rule.action?.kind))
-      .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] }))));
+      .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })), slice);
+    const perCall = { http: await indexOf('http'), tcp: await indexOf('tcp'), limit: await indexOf('limit'), log: await indexOf('log'), 'tcp-log': await indexOf('tcp-log') };
     return (bag, call) => perCall[call].candidates(bag);
   };
   return {
-    checks: find((kind) => kind !== 'enrich' && kind !== 'report' && kind !== 'quota'),
-    quotas: find((kind) => kind === 'quota'),
-    reports: find((kind) => kind === 'report'),
+    checks: await find((kind) => kind !== 'enrich' && kind !== 'report' && kind !== 'quota'),
+    quotas: await find((kind) => kind === 'quota'),
+    reports: await find((kind) => kind === 'report'),
   };
 }

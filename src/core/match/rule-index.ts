@@ -9,6 +9,7 @@ import type { Bag } from '../../attributes/bag.ts';
 import { Cidr, Ip } from '../../attributes/network.ts';
 import type { Value } from '../../attributes/values.ts';
 import type { Atom, Guard, Place } from '../../expression/index.ts';
+import type { TimeSlice } from '../time-slice.ts';
 
 export interface Indexed<T> {
   readonly item: T;
@@ -29,17 +30,23 @@ export class RuleIndex<T> {
   readonly #always: number[] = [];
   readonly #places: PlaceIndex[] = [];
 
-  constructor(all: readonly Indexed<T>[]) {
+  private constructor(all: readonly Indexed<T>[]) {
     this.#items = all.map(({ item }) => item);
     this.#isFew = all.length < FEW;
-    if (this.#isFew) return;
-    const mentions = mentionsOf(all);
+  }
+
+  static async of<T>(all: readonly Indexed<T>[], slice: TimeSlice): Promise<RuleIndex<T>> {
+    const index = new RuleIndex(all);
+    if (index.#isFew) return index;
+    const mentions = await mentionsOf(all, slice);
     const byPlace = new Map<string, PlaceIndex>();
     for (const [position, { guards }] of all.entries()) {
       const guard = cheapest(guards, mentions);
-      if (guard === undefined) this.#always.push(position);
-      else for (const atom of guard) this.#placeOf(atom.place, byPlace).add(atom, position);
+      if (guard === undefined) index.#always.push(position);
+      else for (const atom of guard) index.#placeOf(atom.place, byPlace).add(atom, position);
+      if (slice.isOver) await slice.next();
     }
+    return index;
   }
 
   /** The very array where all of them may apply. */
@@ -96,10 +103,11 @@ function atomText(atom: Atom): string {
   }
 }
 
-function mentionsOf(all: readonly Indexed<unknown>[]): ReadonlyMap<string, number> {
+async function mentionsOf(all: readonly Indexed<unknown>[], slice: TimeSlice): Promise<ReadonlyMap<string, number>> {
   const mentions = new Map<string, number>();
   for (const { guards } of all) {
     for (const text of new Set(guards.flat().map(atomText))) mentions.set(text, (mentions.get(text) ?? 0) + 1);
+    if (slice.isOver) await slice.next();
   }
   return mentions;
 }

@@ -2,11 +2,12 @@
  * **In**: the text of a YAML file. **Out**: its documents as trees in which everything knows where it stands.
  * **Fails**: with a finding for each YAML error; a document that has one is left out.
  */
-import { isAlias, isMap, isScalar, isSeq, parseAllDocuments, type Document as YamlDocument, type Node as YamlNode, type Scalar } from 'yaml';
-import type { Findings } from './findings.ts';
+import { isAlias, isMap, isScalar, isSeq, type Alias, type Document as YamlDocument, type Node as YamlNode, type Scalar, type YAMLSeq } from 'yaml';
+import type { TimeSlice } from '../time-slice.ts';
+import { Findings } from './findings.ts';
 import type { Document, ListNode, MapEntry, MapNode, Node, Place, ScalarNode } from './nodes.ts';
 import type { SourceText } from './source-text.ts';
-import type { TimeSlice } from '../time-slice.ts';
+import { yamlDocuments } from './yaml-stream.ts';
 
 /** Nodes that aliases may stand for in one file: a few kilobytes of nested aliases can name billions. */
 const MAX_ALIASED_NODES = 100_000;
@@ -14,25 +15,35 @@ const MAX_ALIASED_NODES = 100_000;
 export interface ParsedFile { readonly documents: readonly Document[]; /** Whether a document was left out. */ readonly broken: boolean }
 
 export async function parseDocuments(source: SourceText, findings: Findings, slice: TimeSlice): Promise<ParsedFile> {
-  const parsed = parseAllDocuments(source.text, { prettyErrors: false, logLevel: 'silent' });
   const documents: Document[] = [];
   let broken = false;
-  for (const yaml of 'empty' in parsed ? [] : parsed) {
-    const sound = reportYaml(yaml, source, findings);
-    broken ||= !sound;
+  for await (const { yaml, earlier } of yamlDocuments(source.text, slice)) {
+    const lines = new Set<number>();
+    let sound = reportYaml(yaml, source, findings, lines);
     const { contents } = yaml;
-    if (!sound || contents === null || (isScalar(contents) && contents.value === null && contents.tag === undefined)) continue;
-    const root = new TreeBuilder(yaml, source, findings).build(contents as YamlNode, undefined);
-    documents.push({ source, root });
-    if (slice.isOver) await slice.next();
+    if (contents !== null && !(isScalar(contents) && contents.value === null && contents.tag === undefined)) {
+      const builder = new TreeBuilder(source, sound ? findings : new Findings()); // what a YAML error leads to is not told
+      const listItems = async (list: YAMLSeq): Promise<Node[]> => {
+        const items: Node[] = [];
+        for (const part of earlier(list)) {
+          sound = reportYaml(part, source, findings, lines) && sound;
+          if (isSeq<YamlNode>(part.contents)) for (const item of part.contents.items) items.push(builder.build(item, undefined));
+          if (slice.isOver) await slice.next();
+        }
+        return items;
+      };
+      const root = await builder.root(contents as YamlNode, listItems);
+      if (sound) documents.push({ source, root });
+    }
+    broken ||= !sound;
   }
   return { documents, broken };
 }
 
 const QUOTE_HINT = 'an expression that holds any of  : # { } [ ] , " \' & * ! | > % @ `  must stand in quotes';
 
-function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Findings): boolean {
-  const lines = new Set<number>();
+/** `lines`: of the document that have been told to be wrong. */
+function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Findings, lines: Set<number>): boolean {
   for (const { code, pos, message } of yaml.errors) {
     const { line } = source.positionAt(pos[0]);
     if (lines.has(line)) continue; // one slip makes several errors on its line
@@ -55,21 +66,38 @@ const STYLES: Readonly<Record<string, ScalarNode['style']>> = {
 };
 
 class TreeBuilder {
-  readonly #yaml: YamlDocument.Parsed;
   readonly #source: SourceText;
   readonly #findings: Findings;
+  readonly #anchors = new Map<string, YamlNode>();
+  /** What each alias stood for where it was met: the anchor may be given anew before it is met again. */
+  readonly #targets = new Map<Alias, YamlNode | undefined>();
   readonly #open = new Set<unknown>();
   #aliased = 0;
 
-  constructor(yaml: YamlDocument.Parsed, source: SourceText, findings: Findings) {
-    this.#yaml = yaml;
+  constructor(source: SourceText, findings: Findings) {
     this.#source = source;
     this.#findings = findings;
+  }
+
+  /** `earlier`: the items of a list at the top that stand before those in it. */
+  async root(node: YamlNode, earlier: (list: YAMLSeq) => Promise<Node[]>): Promise<Node> {
+    if (!isMap<YamlNode, YamlNode | null>(node)) return this.build(node, undefined);
+    const place = this.#place(node, undefined);
+    this.#anchored(node);
+    const entries = new Map<string, MapEntry>();
+    for (const { key, value } of node.items) {
+      const before = isSeq(value) ? await earlier(value) : [];
+      const entry = this.#entry(key, value, place);
+      if (entry?.value.kind === 'list') entries.set(entry.key, { ...entry, value: { ...entry.value, items: [...before, ...entry.value.items] } });
+      else if (entry !== undefined) entries.set(entry.key, entry);
+    }
+    return { kind: 'map', place, entries };
   }
 
   /** `key`: of the entry that it is the value of, to point at where the value is empty. */
   build(node: YamlNode | null, key: Place | undefined): Node {
     if (isAlias(node)) return this.#resolve(node, key);
+    this.#anchored(node);
     if (this.#open.size > 0 && ++this.#aliased > MAX_ALIASED_NODES) return this.#empty(key);
     const place = this.#place(node, key);
     if (isMap<YamlNode, YamlNode | null>(node)) return this.#map(node.items, place);
@@ -81,15 +109,25 @@ class TreeBuilder {
   #map(items: readonly { key: YamlNode; value: YamlNode | null }[], place: Place): MapNode {
     const entries = new Map<string, MapEntry>();
     for (const { key, value } of items) {
-      const keyPlace = this.#place(key, place);
-      if (!isScalar(key)) {
-        this.#findings.error('RULES_YAML', keyPlace, 'a key must be text; quote it');
-        continue;
-      }
-      const name = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
-      entries.set(name, { key: name, keyPlace, value: this.build(value, keyPlace) });
+      const entry = this.#entry(key, value, place);
+      if (entry !== undefined) entries.set(entry.key, entry);
     }
     return { kind: 'map', place, entries };
+  }
+
+  #entry(key: YamlNode, value: YamlNode | null, place: Place): MapEntry | undefined {
+    const keyPlace = this.#place(key, place);
+    if (!isScalar(key)) {
+      this.#findings.error('RULES_YAML', keyPlace, 'a key must be text; quote it');
+      return undefined;
+    }
+    this.#anchored(key);
+    const name = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
+    return { key: name, keyPlace, value: this.build(value, keyPlace) };
+  }
+
+  #anchored(node: YamlNode | null): void {
+    if (this.#open.size === 0 && node !== null && !isAlias(node) && node.anchor !== undefined) this.#anchors.set(node.anchor, node);
   }
 
   #scalar(node: Scalar, place: Place): ScalarNode {
@@ -99,8 +137,9 @@ class TreeBuilder {
     return { kind: 'scalar', place, value: known, written, style: STYLES[node.type ?? 'PLAIN'] ?? 'plain' };
   }
 
-  #resolve(alias: Extract<YamlNode, { source: string }> & { resolve(doc: YamlDocument.Parsed): unknown }, key: Place | undefined): Node {
-    const target = alias.resolve(this.#yaml) as YamlNode | undefined;
+  #resolve(alias: Alias, key: Place | undefined): Node {
+    if (!this.#targets.has(alias)) this.#targets.set(alias, this.#anchors.get(alias.source));
+    const target = this.#targets.get(alias);
     if (target === undefined || this.#open.has(target) || this.#aliased > MAX_ALIASED_NODES) {
       const why = target === undefined ? 'stands for nothing' : this.#open.has(target) ? 'stands for a value that contains it' : `expands to more than ${MAX_ALIASED_NODES} values`;
       this.#findings.error('RULES_YAML', this.#place(alias, key), `the alias ${this.#source.text.slice(...this.#range(alias))} ${why}; if an expression is meant, quote it`);

@@ -9,6 +9,7 @@ import { candidatesOf } from '../match/candidates.ts';
 import type { Meters } from '../meters.ts';
 import type { OpenHandlers } from '../open-handler.ts';
 import type { Finding, HandlerSpec, Policy } from '../rules/policy.ts';
+import { TimeSlice } from '../time-slice.ts';
 import { LiveHandler, type LiveHandlerContext } from './live-handler.ts';
 import { type PreparedRule, prepareRule } from './prepared-rule.ts';
 import { Snapshot } from './snapshot.ts';
@@ -30,16 +31,19 @@ export async function openSnapshot(policy: Policy, context: SnapshotContext, pre
     const handler = kept.get(name) ?? opened.get(name);
     return handler === undefined ? [] : [[name, handler]];
   }));
-  const rules = findings.length > 0 ? [] : preparedRules(policy, handlers, context.meters, findings);
+  const slice = new TimeSlice();
+  const rules = findings.length > 0 ? [] : await preparedRules(policy, handlers, context.meters, findings, slice);
   if (findings.length > 0) {
     await Promise.all([...opened.values()].map((handler) => handler.close()));
     throw new SnapshotError(findings);
   }
+  const candidates = await candidatesOf(rules, slice);
   for (const handler of handlers.values()) handler.retain();
   for (const [name, handler] of kept) handler.configure(policy.handlers.get(name) ?? handler.spec);
-  const inNeed = policy.enrich.flatMap(({ index }) => rules.filter(({ rule }) => rule.index === index));
+  const byIndex = new Map(rules.map((prepared) => [prepared.rule.index, prepared]));
+  const inNeed = policy.enrich.flatMap(({ index }) => byIndex.get(index) ?? []);
   const enrich = perCallKind((call) => inNeed.filter(({ rule }) => rule.calls.has(call)));
-  return new Snapshot(policy, handlers, candidatesOf(rules), rules.filter(({ rule }) => rule.action?.kind === 'quota'), enrich, context.nowMs);
+  return new Snapshot(policy, handlers, candidates, rules.filter(({ rule }) => rule.action?.kind === 'quota'), enrich, context.nowMs);
 }
 
 async function openAll(specs: readonly HandlerSpec[], context: SnapshotContext): Promise<{ opened: Map<string, LiveHandler>; findings: Finding[] }> {
@@ -55,7 +59,7 @@ async function openAll(specs: readonly HandlerSpec[], context: SnapshotContext):
   return { opened, findings };
 }
 
-function preparedRules(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, meters: Meters, findings: Finding[]): PreparedRule[] {
+async function preparedRules(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, meters: Meters, findings: Finding[], slice: TimeSlice): Promise<PreparedRule[]> {
   const prepared: PreparedRule[] = [];
   for (const rule of policy.rules) {
     try {
@@ -63,6 +67,7 @@ function preparedRules(policy: Policy, handlers: ReadonlyMap<string, LiveHandler
     } catch (error) {
       findings.push(finding('CORE_RULE_PREPARE', rule.position, `the rule ${rule.name} was not taken: ${messageOf(error)}`));
     }
+    if (slice.isOver) await slice.next();
   }
   return prepared;
 }

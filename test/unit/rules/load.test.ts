@@ -1,10 +1,12 @@
-/** A policy may be read in one thread and loaded in others. */
+/** How a policy is loaded: from texts that another thread may have read, and beside calls that are answered. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
-import { loadPolicy, loadPolicyFiles } from '../../../src/core/rules/load.ts';
+import { createEngine } from '../../../src/core/engine.ts';
+import { loadPolicy, loadPolicyFiles, loadPolicyText } from '../../../src/core/rules/load.ts';
+import type { Policy } from '../../../src/core/rules/policy.ts';
 import { readPolicyFiles } from '../../../src/core/rules/policy-files.ts';
 
 const adapters = await loadBuiltIns();
@@ -33,4 +35,42 @@ test('what could not be read is found by whoever loads the files', async () => {
   const { policy, findings } = await loadPolicyFiles(structuredClone(await readPolicyFiles([folder])), { adapters });
   expect(policy).toBeUndefined();
   expect(findings.map(({ position: { file }, code }) => [file, code])).toEqual([[join(folder, 'b.yaml'), 'RULES_FILE_UNREADABLE']]);
+});
+
+/** The longest time between two turns of the event loop while `work` goes on, in ms. */
+async function longestGapMs(work: () => Promise<unknown>): Promise<number> {
+  let last = performance.now();
+  let longest = 0;
+  const look = (): void => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  };
+  const timer = setInterval(look, 1);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  look();
+  return longest;
+}
+
+describe('the event loop goes round while ten thousand rules load', () => {
+  const rule = (at: number): string => `{ name: r-${at}, match: 'request.method == "GET" && request.url_path == "/a/${at}"', deny: { status: 403 } }`;
+  const rules = Array.from({ length: 10_000 }, (_, at) => rule(at));
+  test.each([
+    ['a block', `rules:\n${rules.map((one) => `  - ${one}\n`).join('')}`],
+    ['one line', `rules: [${rules.join(', ')}]\n`],
+  ])('written as %s', async (_form, text) => {
+    let policy: Policy | undefined;
+    const gapMs = await longestGapMs(async () => { ({ policy } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters })); });
+    expect(policy?.rules.length).toBe(10_000);
+    expect(gapMs).toBeLessThan(400); // in one go: over a second; 20 ms where nothing else runs
+    const engine = createEngine({ openHandlers: () => { throw new Error('no handler'); } });
+    onTestFinished(() => engine.drain());
+    const loaded = policy;
+    if (loaded === undefined) return;
+    expect(await longestGapMs(() => engine.use(loaded))).toBeLessThan(400);
+  }, 60_000);
 });
