@@ -1,6 +1,8 @@
 /** Sluice's own log: on stderr, since stdout belongs to what was asked for (and to the adapter log-stdout). */
 import pino from 'pino';
 import type { Log, LogFields } from '../adapters/contract.ts';
+import { errorText, isLoggedError, loggedFields } from './logged-fields.ts';
+import { safeLine, withoutCredentials } from './safe-text.ts';
 import type { Paint } from './terminal.ts';
 import { paintErr } from './terminal.ts';
 
@@ -23,12 +25,13 @@ export function makeLog(format: LogFormat, level: LogLevel): OwnLog {
 export const SILENT: OwnLog = over(pino({ level: 'silent' }));
 
 function over(logger: pino.Logger): OwnLog {
+  const withStack = logger.isLevelEnabled('debug');
+  const line = (level: LogLevel) => (message: string, fields: LogFields = {}): void => {
+    if (logger.isLevelEnabled(level)) logger[level](loggedFields(fields, withStack), withoutCredentials(message));
+  };
   return {
-    debug: (message, fields = {}) => logger.debug(fields, message),
-    info: (message, fields = {}) => logger.info(fields, message),
-    warn: (message, fields = {}) => logger.warn(fields, message),
-    error: (message, fields = {}) => logger.error(fields, message),
-    with: (fields) => over(logger.child(fields)),
+    debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'),
+    with: (fields) => over(logger.child(loggedFields(fields, withStack))),
   };
 }
 
@@ -38,10 +41,11 @@ export function logText(line: string, paint: Paint): string {
   const word = level.padEnd(5);
   const shownLevel = level === 'error' ? paint.bad(word) : level === 'warn' ? paint.warn(word) : paint.faint(word);
   const rest = Object.entries(fields).map(([name, value]) => `${paint.faint(`${name}=`)}${fieldText(value)}`).join(' ');
-  return `${paint.faint(time.slice(11, 23))} ${shownLevel} ${msg}${rest === '' ? '' : `  ${rest}`}`;
+  return `${paint.faint(time.slice(11, 23))} ${shownLevel} ${safeLine(msg)}${rest === '' ? '' : `  ${rest}`}`;
 }
 
 function fieldText(value: unknown): string {
-  if (typeof value === 'string') return /[\s"=]/.test(value) ? JSON.stringify(value) : value;
-  return JSON.stringify(value) ?? 'undefined';
+  const text = typeof value === 'string' ? value : isLoggedError(value) ? errorText(value) : undefined;
+  if (text === undefined) return safeLine(JSON.stringify(value) ?? 'undefined');
+  return /[\s"=]/.test(text) ? safeLine(JSON.stringify(text)) : safeLine(text);
 }

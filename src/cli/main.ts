@@ -4,9 +4,13 @@
  * **Fails**: never throws; a fault of our own is shown whole and exits with 3.
  */
 import { CommanderError } from 'commander';
+import { ADAPTER_ERRORS, AdapterError } from '../adapters/errors.ts';
+import { SnapshotError } from '../core/errors.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
+import { findingText } from './findings.ts';
 import { makeProgram } from './program.ts';
+import { safeText } from './safe-text.ts';
 import { paintErr, tell } from './terminal.ts';
 
 export async function main(argv: readonly string[]): Promise<number> {
@@ -23,10 +27,19 @@ export async function main(argv: readonly string[]): Promise<number> {
 function explainFault(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage; // it has said why
   if (error instanceof CliError) {
-    tell(`${paintErr.bad(error.code)} ${error.message}`);
+    tell(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
     tell(`  ${error.fix}`);
     return error.exit;
   }
-  tell(`${paintErr.bad('A fault of Sluice itself:')} ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
+  if (error instanceof SnapshotError) { // of a command that opens handlers itself
+    for (const finding of error.findings) tell(findingText(finding, paintErr));
+    return EXIT.unable;
+  }
+  if (error instanceof AdapterError) {
+    tell(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
+    tell(`  ${ADAPTER_ERRORS[error.code].fix}`);
+    return EXIT.unable;
+  }
+  tell(`${paintErr.bad('A fault of Sluice itself:')} ${safeText(error instanceof Error ? error.stack ?? error.message : String(error))}`);
   return EXIT.unable;
 }

@@ -2,7 +2,7 @@ import { loadBuiltIns } from '../../adapters/built-in.ts';
 import { CALL_KINDS } from '../../attributes/carrier.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingsCount, findingText, shownPath } from '../findings.ts';
+import { findingRow, findingsCount, findingText, shownPath } from '../findings.ts';
 import { load } from '../load.ts';
 import type { LintFlags } from '../program.ts';
 import { columns, paintOut, say } from '../terminal.ts';
@@ -12,7 +12,7 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
   const { policy, findings } = await load(configs, await loadBuiltIns());
   const exit = findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
   if (flags.json === true) {
-    say(JSON.stringify({ ok: exit === EXIT.ok, revision: policy?.revision ?? null, findings: findings.map(({ excerpt, ...rest }) => ({ ...rest, excerpt: excerpt ?? null })), rules: policy === undefined ? [] : ruleRows(policy) }, null, 2));
+    say(JSON.stringify({ ok: exit === EXIT.ok, revision: policy?.revision ?? null, findings: findings.map(findingRow), rules: policy === undefined ? [] : ruleRows(policy) }, null, 2));
     return exit;
   }
   for (const finding of findings) say(findingText(finding, paintOut));

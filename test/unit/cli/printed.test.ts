@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { findingsCount, findingText, shownPath } from '../../../src/cli/findings.ts';
 import { logText } from '../../../src/cli/log.ts';
+import { loggedFields } from '../../../src/cli/logged-fields.ts';
 import { columns, type Paint } from '../../../src/cli/terminal.ts';
 import type { Finding } from '../../../src/core/rules/policy.ts';
 
@@ -35,6 +36,52 @@ describe('a finding', () => {
 test('a line of the log is read at a glance', () => {
   const line = JSON.stringify({ level: 'warn', time: '2026-01-02T03:04:05.678Z', handler: 'limits', why: 'gone away', attempt: 3, msg: 'Redis is away' });
   expect(logText(line, PLAIN)).toBe('03:04:05.678 warn  Redis is away  handler=limits why="gone away" attempt=3');
+});
+
+describe('a log line holds', () => {
+  const logged = (fields: Record<string, unknown>, withStack = false): Record<string, unknown> => JSON.parse(JSON.stringify(loggedFields(fields, withStack))) as Record<string, unknown>;
+  const shown = (fields: Record<string, unknown>, msg = 'it failed'): string => logText(JSON.stringify({ level: 'error', time: '2026-01-02T03:04:05.678Z', ...loggedFields(fields, false), msg }), PLAIN);
+
+  test('an error with its name, code and causes', () => {
+    const error = new TypeError('no answer', { cause: Object.assign(new Error('connect failed'), { code: 'ECONNREFUSED' }) });
+    expect(logged({ error })).toEqual({ error: { name: 'TypeError', message: 'no answer', cause: { name: 'Error', message: 'connect failed', code: 'ECONNREFUSED' } } });
+    expect(shown({ error })).toBe('03:04:05.678 error it failed  error="TypeError: no answer, since Error: connect failed (ECONNREFUSED)"');
+  });
+
+  test('the stack of an error where it is asked for', () => {
+    const { error } = logged({ error: new Error('x') }, true) as { error: { stack: string } };
+    expect(error.stack).toContain('printed.test.ts');
+  });
+
+  test('errors within other values, and an AggregateError with its parts', () => {
+    expect(logged({ at: { deep: [new Error('a')] }, all: new AggregateError([new Error('b'), 'c'], 'both') })).toEqual({
+      at: { deep: [{ name: 'Error', message: 'a' }] }, all: { name: 'AggregateError', message: 'both', errors: [{ name: 'Error', message: 'b' }, 'c'] },
+    });
+  });
+
+  test('no endless chain of causes, and no failing getter', () => {
+    const error: Error = new Error('round');
+    error.cause = error;
+    const bad = { get broken(): string { throw new Error('no'); } };
+    expect(() => JSON.stringify(loggedFields({ error, bad }, true))).not.toThrow();
+  });
+
+  test('controls of a terminal escaped', () => {
+    expect(shown({ a: '\u001b]0;owned\u0007', b: 'x\u009by', error: new Error('one\ntwo') }, 'a\u001b[2Jb')).toBe(
+      '03:04:05.678 error a\\u001b[2Jb  a=\\u001b]0;owned\\u0007 b=x\\u009by error="Error: one\\ntwo"',
+    );
+  });
+
+  test.each([
+    ['redis://user:pass@10.0.0.1:6379/1', 'redis://(secret)@10.0.0.1:6379/1'],
+    ['rediss://:p@ss@redis.example', 'rediss://(secret)@redis.example'],
+    ['redis://:a/b?c@redis.example is away', 'redis://(secret)@redis.example is away'],
+    ['see https://u:p@example.com/x@y and http://example.com/a@b', 'see https://(secret)@example.com/x@y and http://example.com/a@b'],
+    ['redis://127.0.0.1:6379', 'redis://127.0.0.1:6379'],
+  ])('no credentials of %s', (text, safe) => {
+    expect(logged({ text, error: new Error(text, { cause: text }) })).toEqual({ text: safe, error: { name: 'Error', message: safe, cause: safe } });
+    expect(findingText({ ...finding('error'), message: text, excerpt: `url: ${text}` }, PLAIN)).toBe(`policy/a.yaml:3:12 RULE_SOMETHING ${safe}\n    url: ${safe}`);
+  });
 });
 
 test('columns are as wide as their widest cell, and the last is left as it is', () => {
