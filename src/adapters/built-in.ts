@@ -1,40 +1,67 @@
 /** The plugins that come with Sluice: each folder of `plugins/` with an `adapter` module. */
 import { existsSync, readdirSync } from 'node:fs';
 import type { Adapter } from './contract.ts';
+import { descriptionProblems } from './description.ts';
 import { AdapterError } from './errors.ts';
+import { importAdapter } from './import-adapter.ts';
 import { resolveOwnModules } from './own-modules.ts';
-import { createRegistry, type Registry } from './registry.ts';
+import { type BrokenPlugin, createRegistry, type Registry } from './registry.ts';
 
 const FOLDER = new URL('../../plugins/', import.meta.url);
-const moduleOf = (name: string): URL => new URL(`${name}/${import.meta.filename.endsWith('.ts') ? 'adapter.ts' : 'adapter.js'}`, FOLDER);
+const EXTENSIONS = import.meta.filename.endsWith('.ts') ? ['ts', 'js'] : ['js'];
+const moduleOf = (name: string): URL | undefined => EXTENSIONS.map((extension) => new URL(`${name}/adapter.${extension}`, FOLDER)).find((url) => existsSync(url));
 
-/** Works from source and from the built package: both have `plugins` two folders above this one. */
+/**
+ * Works from source and from the built package: both have `plugins` two folders above this one.
+ * A plugin that cannot be loaded is in `broken`: it costs those policies alone that name its adapter.
+ */
 export async function loadBuiltIns(): Promise<Registry> {
   resolveOwnModules();
-  const modules = readdirSync(FOLDER, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => moduleOf(entry.name))
-    .filter((url) => existsSync(url));
-  return createRegistry(await Promise.all(modules.map((url) => importAdapter(url.href))));
+  const folders = readdirSync(FOLDER, { withFileTypes: true }).filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map(({ name }) => name).toSorted();
+  const loaded = await Promise.all(folders.map(async (folder) => loadedFrom(folder)));
+  return registryOf(loaded.filter((one) => one !== undefined));
 }
 
 /** One of them, without the others. */
 export async function loadBuiltIn(name: string): Promise<Adapter> {
   resolveOwnModules();
-  return importAdapter(moduleOf(name).href);
+  const url = moduleOf(name);
+  if (url === undefined) throw new AdapterError('ADAPTER_LOAD_FAILED', `there is no plugin ${name}`);
+  return importAdapter(url.href);
 }
 
-/** The adapter that a module exports as default. */
-export async function importAdapter(url: string): Promise<Adapter> {
-  let module: { readonly default?: unknown };
+type Loaded = { readonly folder: string; readonly adapter: Adapter } | BrokenPlugin;
+
+async function loadedFrom(folder: string): Promise<Loaded | undefined> {
+  const url = moduleOf(folder);
+  if (url === undefined) return undefined; // a library of plugins
   try {
-    module = await import(url) as { readonly default?: unknown };
+    const adapter = await importAdapter(url.href);
+    const problems = problemsOf(adapter);
+    return problems.length === 0 ? { folder, adapter } : { name: typeof adapter.name === 'string' ? adapter.name : folder, folder, problems };
   } catch (error) {
-    throw new AdapterError('ADAPTER_LOAD_FAILED', `${url}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    if (error instanceof AdapterError) return { name: folder, folder, problems: [error] };
+    throw error;
   }
-  const adapter = module.default;
-  if (typeof adapter !== 'object' || adapter === null || typeof (adapter as Partial<Adapter>).open !== 'function') {
-    throw new AdapterError('ADAPTER_LOAD_FAILED', `${url}: the default export is not an adapter; expected defineAdapter({ ... })`);
+}
+
+/** What an adapter says of itself is a plugin's code: it may be of any shape. */
+function problemsOf(adapter: Adapter): readonly AdapterError[] {
+  try {
+    return descriptionProblems(adapter);
+  } catch (error) {
+    return [new AdapterError('ADAPTER_LOAD_FAILED', `adapter ${adapter.name}: its description cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error })];
   }
-  return adapter as Adapter;
+}
+
+/** Of two with one name neither is taken: which one was meant is not known. */
+function registryOf(loaded: readonly Loaded[]): Registry {
+  const good = loaded.filter((one) => 'adapter' in one);
+  const taken = Map.groupBy(good, ({ adapter }) => adapter.name);
+  const twice = [...taken].filter(([, those]) => those.length > 1).map(([name, those]): BrokenPlugin => {
+    const folders = those.map(({ folder }) => folder);
+    return { name, folder: folders.join(', '), problems: [new AdapterError('ADAPTER_NAME_TAKEN', `the adapters of ${folders.map((folder) => `plugins/${folder}`).join(' and ')} are both named ${name}; rename one of them`)] };
+  });
+  const broken = [...loaded.filter((one) => 'problems' in one), ...twice];
+  return createRegistry(good.filter(({ adapter }) => taken.get(adapter.name)?.length === 1).map(({ adapter }) => adapter), broken);
 }

@@ -25,8 +25,8 @@ export const ADAPTER_ERRORS = {
     fix: 'Rename one of them.',
   },
   ADAPTER_LOAD_FAILED: {
-    means: 'The module of a plugin could not be imported, or its default export is not an adapter.',
-    fix: 'Export `defineAdapter({ ... })` as default from `adapter.ts`; the cause says what failed.',
+    means: 'The module of a plugin could not be imported, or its default export is not an adapter. It costs only the policies that name it.',
+    fix: 'Correct the module where the message says; export `defineAdapter({ ... })` as default from `adapter.ts`.',
   },
   ADAPTER_OPEN_FAILED: {
     means: 'A handler could not be opened with its config.',

@@ -22,7 +22,7 @@ export interface HandlerEnvironment {
   readonly signal?: AbortSignal;
   /** 10 s where absent: opening needs no backend. */
   readonly openWithinMs?: number;
-  /** How long `close` waits for background work that ignores its signal; 5 s where absent. */
+  /** How long `close` waits for background work that ignores its signal, and then for the handler's own `close`; 5 s each where absent. */
   readonly closeWithinMs?: number;
   /** Before background work that failed is started again, doubled each time; 500 ms where absent. */
   readonly restartAfterMs?: number;
@@ -70,12 +70,9 @@ export async function openHandler(adapter: Adapter, { name, config, folder }: Ha
 
   async function end(handler: AnyHandler | undefined): Promise<void> {
     closing.abort(new Error(`handler ${name} is closed`));
-    await background.ended(environment.closeWithinMs ?? 5000);
-    try {
-      await handler?.close?.();
-    } catch (error) {
-      log.error('closing failed', { error });
-    }
+    const withinMs = environment.closeWithinMs ?? 5000;
+    await background.ended(withinMs);
+    await closed(handler, withinMs, log);
     metrics.withdraw();
   }
 
@@ -92,15 +89,27 @@ export async function openHandler(adapter: Adapter, { name, config, folder }: Ha
     throw new AdapterError('ADAPTER_METHOD_MISSING', `[${adapter.name}/${name}] ${wrong}`);
   }
 
-  let closed: Promise<void> | undefined;
+  let ending: Promise<void> | undefined;
   return {
     handler,
     readiness() {
       const why = notReady ?? background.failing();
       return { ready: why === undefined, why };
     },
-    close: () => closed ??= end(handler),
+    close: () => ending ??= end(handler),
   };
+}
+
+/** Never fails: what goes wrong is logged. */
+async function closed(handler: AnyHandler | undefined, withinMs: number, log: Log): Promise<void> {
+  const over = new AbortController();
+  const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'closed' as const);
+  const closing = (async () => { await handler?.close?.(); })().then(() => 'closed' as const, (error: unknown) => {
+    log.error('closing failed', { error });
+    return 'closed' as const;
+  });
+  if (await Promise.race([closing, late]) === 'late') log.warn('closing does not end and is left behind', { waitedMs: withinMs });
+  over.abort();
 }
 
 /** What opens after it was given up is closed. */

@@ -13,21 +13,32 @@ export interface MetricsPage {
   render(): Promise<string>;
 }
 
+/** Some families alone. */
+export async function familiesPage(families: readonly MetricFamily[]): Promise<string> {
+  const registry = new Registry();
+  addFamilies(registry, families);
+  return registry.metrics();
+}
+
 export function metricsPage(families: readonly MetricFamily[], plugins: () => Promise<string>): MetricsPage {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   // Gauges named as if they were counters, which promtool complains of; nodejs_active_handles and the like tell the same by type.
   for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`);
-  for (const family of families) {
-    if (family.kind === 'counter') addCounter(registry, family);
-    else addGauge(registry, family);
-  }
+  addFamilies(registry, families);
   return {
     async render() {
       const [own, others] = await Promise.all([registry.metrics(), plugins()]);
       return `${own.endsWith('\n') ? own : `${own}\n`}${others}`;
     },
   };
+}
+
+function addFamilies(registry: Registry, families: readonly MetricFamily[]): void {
+  for (const family of families) {
+    if (family.kind === 'counter') addCounter(registry, family);
+    else addGauge(registry, family);
+  }
 }
 
 function addCounter(registry: Registry, { name, help, labels, read }: MetricFamily): void {

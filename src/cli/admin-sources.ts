@@ -5,9 +5,11 @@ import type { AdminSources, AskedCall } from '../admin/sources.ts';
 import { AttributeError } from '../attributes/errors.ts';
 import type { Wire } from '../attributes/bag.ts';
 import type { HandlerState, RunningEngine } from '../core/engine.ts';
+import type { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../adapters/plugin-metrics.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import { CliError } from './cli-error.ts';
+import { escapedFamily } from './contain.ts';
 import { plainRequest } from './plain-request.ts';
 
 /** How loading policies has gone. */
@@ -27,10 +29,10 @@ export class Loads {
 /** What is asked of an engine that runs. */
 export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;
 
-export function adminSources({ engine, loads, plugins, isDraining }: {
-  readonly engine: EngineView; readonly loads: Loads; readonly plugins: PluginMetrics; readonly isDraining: () => boolean;
+export function adminSources({ engine, loads, plugins, escaped, isDraining }: {
+  readonly engine: EngineView; readonly loads: Loads; readonly plugins: PluginMetrics; readonly escaped?: EscapedErrors | undefined; readonly isDraining: () => boolean;
 }): AdminSources {
-  const page = metricsPage([...policyFamilies(loads), ...handlerFamilies(() => engine.handlers()), ...engine.families], () => plugins.render());
+  const page = metricsPage([...policyFamilies(loads), ...handlerFamilies(() => engine.handlers()), ...engine.families, ...(escaped === undefined ? [] : [escapedFamily(escaped)])], () => plugins.render());
   return {
     policy: () => loads.policy,
     isDraining,

@@ -3,6 +3,7 @@
 import module from 'node:module';
 
 const NEEDED = 24;
+const LEFT_OPEN_MS = 1000;
 const major = Number(process.versions.node.split('.')[0]);
 
 if (major < NEEDED) {
@@ -16,4 +17,6 @@ if (major < NEEDED) {
   module.enableCompileCache();
   const { main } = await import('./main.ts');
   process.exitCode = await main(process.argv.slice(2));
+  // Nothing is left to do; what a plugin has left open (a timer, a socket) must not keep the process.
+  setTimeout(() => process.exit(), LEFT_OPEN_MS).unref();
 }

@@ -5,7 +5,9 @@
  */
 import { resolve } from 'node:path';
 import { loadBuiltIns } from '../adapters/built-in.ts';
+import type { Registry } from '../adapters/registry.ts';
 import type { Host } from '../adapters/contract.ts';
+import type { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { SharedMemory } from '../adapters/shared-memory.ts';
 import { startAdmin } from '../admin/server.ts';
 import type { AdminSources } from '../admin/sources.ts';
@@ -49,6 +51,8 @@ export interface ServerOptions {
   readonly watch?: boolean;
   /** How long calls in flight may take when it is told to stop; 10 s where not given. */
   readonly graceMs?: number;
+  /** What nobody caught, for the metrics page. */
+  readonly escaped?: EscapedErrors;
   /** What loading a policy had to say, at start and at each reload. */
   readonly onFindings?: (findings: readonly Finding[]) => void;
 }
@@ -75,6 +79,7 @@ const GRACE_MS = 10_000;
 export async function startServer(options: ServerOptions): Promise<Server> {
   const { log, graceMs = GRACE_MS } = options;
   const registry = await loadBuiltIns();
+  if (options.worker === undefined) warnOfBroken(registry, log); // of several, the supervisor has said it
   const handlers = handlerOpener(registry, log, options.worker);
   const engine = createEngine({ openHandlers: handlers.openHandlers });
   const loads = new Loads();
@@ -93,7 +98,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     return policy;
   }
 
-  const sources = adminSources({ engine, loads, plugins: handlers.metrics, isDraining: () => isDraining });
+  const sources = adminSources({ engine, loads, plugins: handlers.metrics, escaped: options.escaped, isDraining: () => isDraining });
   // Taken down in the opposite order: the admin port tells to the end what goes on.
   await using stack = new AsyncDisposableStack();
   const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
@@ -124,7 +129,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     return true;
   });
   const watch = options.watch === true
-    ? watchFiles(() => { void reload(); }, (error) => log.warn('watching the policy failed; SIGHUP still loads it anew', { error: messageOf(error) }))
+    ? watchFiles(() => { reload().catch((error: unknown) => log.error('loading the policy anew failed', { error })); }, (error) => log.warn('watching the policy failed; SIGHUP still loads it anew', { error: messageOf(error) }))
     : undefined;
   const watched = (policy: Policy): void => watch?.watchOnly([...policy.watched, ...options.configs.map((path) => resolve(path))]);
   watched(inForce);
@@ -143,6 +148,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       return drained ??= open.disposeAsync();
     },
   };
+}
+
+/** A policy that names none of them works. */
+export function warnOfBroken({ broken }: Registry, log: OwnLog): void {
+  for (const { name, problems } of broken) log.warn('a plugin cannot be loaded; policies that name it are refused', { plugin: name, why: problems.map(({ code, message }) => `${code} ${message}`).join('; ') });
 }
 
 /** Whatever keeps us from listening is one sentence and its exit code. */

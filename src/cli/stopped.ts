@@ -7,7 +7,7 @@ export interface Stoppable {
 
 /** Until the first SIGTERM or SIGINT has been carried out. A second one ends the process at once. SIGHUP loads anew. */
 export async function stopped(server: Stoppable, log: OwnLog): Promise<void> {
-  process.on('SIGHUP', () => { void server.reload(); });
+  process.on('SIGHUP', () => { server.reload().catch((error: unknown) => log.error('loading anew failed', { error })); });
   await new Promise<void>((resolve, reject) => {
     let isStopping = false;
     const stop = (signal: NodeJS.Signals): void => {

@@ -3,6 +3,7 @@ import { CAPABILITIES } from '../../adapters/contract.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { pluginPage } from '../plugin-page.ts';
+import { safeText } from '../safe-text.ts';
 import { columns, paintOut, say } from '../terminal.ts';
 
 export async function listPlugins(): Promise<ExitCode> {
@@ -12,12 +13,18 @@ export async function listPlugins(): Promise<ExitCode> {
     return [name, CAPABILITIES.filter((capability) => adapter?.serves[capability] !== undefined).join(', '), adapter?.summary ?? ''];
   });
   for (const line of columns(rows, [paintOut.name, paintOut.faint])) say(line);
-  return EXIT.ok;
+  for (const { name, problems } of registry.broken) {
+    say(`${paintOut.bad(name)}  broken`);
+    for (const { code, message } of problems) say(`  ${paintOut.bad(code)} ${safeText(message)}`);
+  }
+  return registry.broken.length === 0 ? EXIT.ok : EXIT.findings;
 }
 
 export async function showPlugin(name: string): Promise<ExitCode> {
   const registry = await loadBuiltIns();
   const adapter = registry.get(name);
+  const [broken] = registry.broken.filter((one) => one.name === name).flatMap(({ problems }) => problems);
+  if (adapter === undefined && broken !== undefined) throw broken;
   if (adapter === undefined) throw new CliError('CLI_NO_SUCH_ADAPTER', `no adapter is named "${name}"; there are ${registry.names().join(', ')}`, { exit: EXIT.usage });
   process.stdout.write(pluginPage(adapter));
   return EXIT.ok;

@@ -5,6 +5,7 @@ import { startRatelimit } from '../../ratelimit/server.ts';
 import { readSettings } from '../../ratelimit/settings.ts';
 import { addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
+import { containFaults, ESCAPED_GAUGE, SUPERVISOR_ESCAPED_GAUGE } from '../contain.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { RatelimitFlags } from '../program.ts';
 import { controlPlane } from '../ratelimit/control-plane.ts';
@@ -20,10 +21,12 @@ export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> 
   const [problem, ...others] = problems;
   if (problem !== undefined) throw new CliError('CLI_SETTING', [problem, ...others].join('\n'), { exit: EXIT.usage });
   const log = ownLog(settings);
+  const escaped = containFaults(log);
   for (const warning of warnings) log.warn(warning);
   const isAlone = settings.SLUICE_WORKERS === 1;
   const tracing = isAlone ? await ownTracing(settings, log) : undefined; // each worker has its own
   const openAnswerer = async (metrics: RatelimitMetrics): Promise<Answerer> => {
+    metrics.gauges.set(isAlone ? ESCAPED_GAUGE : SUPERVISOR_ESCAPED_GAUGE, () => escaped.total);
     if (isAlone) return answerInProcess(settings, metrics, log, tracing);
     const { answerByWorkers } = await import('../ratelimit/supervisor.ts');
     return answerByWorkers(settings, metrics, log);

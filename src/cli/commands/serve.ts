@@ -7,6 +7,7 @@ import type { Finding } from '../../core/rules/policy.ts';
 import { addressText, socketPath } from '../../transport/index.ts';
 import { parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
+import { containFaults } from '../contain.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingsCount, findingText, shownPath } from '../findings.ts';
 import { makeLog } from '../log.ts';
@@ -26,8 +27,9 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
   const grpc = parseAddress(flags.grpc, { unix: true });
   if (workers > 1 && socketPath(grpc) !== undefined) throw new CliError('CLI_USAGE', '--workers share a port, and a unix socket cannot be shared: use one worker, or a port', { exit: EXIT.usage });
   const log = makeLog(flags.logFormat, flags.logLevel);
+  const escaped = containFaults(log);
   const common = {
-    configs, graceMs, transport: await transportOf(flags), grpc, admin: parseAddress(flags.admin),
+    configs, graceMs, escaped, transport: await transportOf(flags), grpc, admin: parseAddress(flags.admin),
     onFindings: (findings: readonly Finding[]) => {
       for (const finding of findings) tell(findingText(finding, paintErr));
       if (findings.length > 0) tell(`${findingsCount(findings)}\n`);

@@ -5,6 +5,7 @@ import { openAnswerer } from '../../ratelimit/answerer.ts';
 import { readConfigs } from '../../ratelimit/config/read.ts';
 import { RatelimitMetrics } from '../../ratelimit/metrics.ts';
 import type { TlsOptions, Transport } from '../../transport/index.ts';
+import { containFaults, ESCAPED_GAUGE } from '../contain.ts';
 import { memoryOfAll } from '../workers/memory-of-all.ts';
 import { tell, work } from '../workers/work.ts';
 import { whyNotStarted } from './failure.ts';
@@ -18,6 +19,8 @@ const { settings, shared } = workerData as WorkerData;
 await work<RatelimitTalk>(async () => {
   const metrics = new RatelimitMetrics();
   const log = ownLog(settings).with({ worker: shared.worker });
+  const escaped = containFaults(log);
+  metrics.gauges.set(ESCAPED_GAUGE, () => escaped.total);
   const tracing = await ownTracing(settings, log);
   let address = grpcAddress(settings);
   let tls: TlsOptions | undefined;

@@ -7,6 +7,7 @@ import { resolve } from 'node:path';
 import { loadBuiltIns } from '../../adapters/built-in.ts';
 import { SharedLock } from '../../adapters/shared-lock.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
+import { familiesPage } from '../../admin/metrics.ts';
 import { startAdmin } from '../../admin/server.ts';
 import type { AdminSources, LimitsAnswer } from '../../admin/sources.ts';
 import { LOOK_MS, type LookDepth } from '../../core/dispatch/look-at-quotas.ts';
@@ -15,12 +16,13 @@ import { messageOf } from '../../core/errors.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Address } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
+import { escapedFamily } from '../contain.ts';
 import { EXIT } from '../exit-codes.ts';
 import { findingsCount } from '../findings.ts';
 import { load } from '../load.ts';
 import { type LogFormat, type LogLevel, makeLog } from '../log.ts';
 import { oneAtATime } from '../one-at-a-time.ts';
-import { atAddress, type Server, type ServerOptions, type TransportFlags } from '../server.ts';
+import { atAddress, type Server, type ServerOptions, type TransportFlags, warnOfBroken } from '../server.ts';
 import { watchFiles } from '../watch.ts';
 import { Crew } from './crew.ts';
 import { fulfil } from './memory-of-all.ts';
@@ -29,7 +31,7 @@ import { mergedMetrics } from './merge-metrics.ts';
 import type { ServeTalk, WorkerData, WorkerView } from './messages.ts';
 import { RunningWorker } from './running-worker.ts';
 
-export interface SupervisorOptions extends Pick<ServerOptions, 'configs' | 'grpc' | 'admin' | 'onFindings'> {
+export interface SupervisorOptions extends Pick<ServerOptions, 'configs' | 'grpc' | 'admin' | 'onFindings' | 'escaped'> {
   readonly workers: number;
   readonly graceMs: number;
   readonly transport: TransportFlags;
@@ -42,6 +44,7 @@ const VIEW_MS = 2000;
 export async function startWorkers(options: SupervisorOptions): Promise<Server> {
   const log = makeLog(options.log.format, options.log.level);
   const registry = await loadBuiltIns();
+  warnOfBroken(registry, log);
   const shared = createSharedMemory();
   let isDraining = false;
   let grpc: Address = options.grpc;
@@ -63,6 +66,8 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     onEnded(number) { for (const memory of shared.all) SharedLock.releaseOf(memory, number); },
   });
 
+  const { escaped } = options;
+  const ownEscaped = async (): Promise<string[]> => (escaped === undefined ? [] : [await familiesPage([escapedFamily(escaped)])]);
   const views = async (): Promise<readonly WorkerView[]> => (await crew.askAll('view', undefined, VIEW_MS)).filter((view) => view !== undefined);
   const sources: AdminSources = {
     policy: () => policy,
@@ -77,7 +82,7 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     },
     metrics: async () => {
       const told = await views();
-      return `${mergedMetrics(told.map(({ metrics }) => metrics))}${ownMetrics(told.length, crew.restarts)}`;
+      return `${mergedMetrics([...told.map(({ metrics }) => metrics), ...await ownEscaped()])}${ownMetrics(told.length, crew.restarts)}`;
     },
   };
 
@@ -109,7 +114,7 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     if (isTaken) log.info('policy loaded', { revision: policy.revision, rules: policy.rules.length, handlers: policy.handlers.size, workers: taken.length });
     return isTaken;
   });
-  const watch = watchFiles(() => { void reload(); }, (error) => log.warn('watching the policy failed; SIGHUP still loads it anew', { error: messageOf(error) }));
+  const watch = watchFiles(() => { reload().catch((error: unknown) => log.error('loading the policy anew failed', { error })); }, (error) => log.warn('watching the policy failed; SIGHUP still loads it anew', { error: messageOf(error) }));
   const watched = (): void => watch.watchOnly([...policy.watched, ...options.configs.map((path) => resolve(path))]);
   watched();
   stack.defer(() => watch.close());

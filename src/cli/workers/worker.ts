@@ -1,5 +1,6 @@
 /** One of several servers in a process, each in a thread of its own, all at the same port. */
 import { workerData } from 'node:worker_threads';
+import { containFaults } from '../contain.ts';
 import { makeLog } from '../log.ts';
 import { startServer } from '../server.ts';
 import { memoryOfAll } from './memory-of-all.ts';
@@ -7,12 +8,14 @@ import type { ServeTalk, WorkerData } from './messages.ts';
 import { tell, work } from './work.ts';
 
 const data = workerData as WorkerData;
+const log = makeLog(data.log.format, data.log.level);
+const escaped = containFaults(log);
 const shared = memoryOfAll(tell<ServeTalk>);
 
 await work<ServeTalk>(async () => {
   const server = await startServer({
     configs: data.configs, grpc: data.grpc, admin: undefined, graceMs: data.graceMs, transport: data.transport,
-    log: makeLog(data.log.format, data.log.level), worker: { place: { number: data.number, count: data.count }, shared },
+    log, escaped, worker: { place: { number: data.number, count: data.count }, shared },
   });
   const { sources } = server;
   return {

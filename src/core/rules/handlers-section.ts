@@ -15,7 +15,7 @@ import { type MapNode, type Node, type Place, nodeAt } from './nodes.ts';
 import { systemReason } from './policy-files.ts';
 import type { HandlerSpec } from './policy.ts';
 
-export interface Adapters { get(name: string): Adapter | undefined; names(): Iterable<string> }
+export interface Adapters { get(name: string): Adapter | undefined; names(): Iterable<string>; whyBroken?(name: string): string | undefined }
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run'];
@@ -73,7 +73,9 @@ export class HandlersSection {
     if (adapterName === undefined) return;
     const adapter = this.#adapters.get(adapterName);
     if (adapter === undefined) {
-      this.#findings.error('RULES_UNKNOWN_ADAPTER', fields.node('adapter')?.place ?? fields.place, `no adapter is named ${adapterName}${meant(adapterName, this.#adapters.names())}`);
+      const broken = this.#adapters.whyBroken?.(adapterName);
+      if (broken !== undefined) this.#findings.error('RULES_BROKEN_ADAPTER', fields.node('adapter')?.place ?? fields.place, `the plugin of ${adapterName} cannot be loaded: ${broken}; mend the plugin, or name another adapter`);
+      else this.#findings.error('RULES_UNKNOWN_ADAPTER', fields.node('adapter')?.place ?? fields.place, `no adapter is named ${adapterName}${meant(adapterName, this.#adapters.names())}`);
       return;
     }
     const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };

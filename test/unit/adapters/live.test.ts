@@ -81,6 +81,13 @@ describe('an open handler', () => {
     expect(around.logged).toMatchObject([{ level: 'warn', fields: { work: ['deaf'], waitedMs: 20 } }]);
   });
 
+  test('whose close does not end is left behind, and named', async () => {
+    const around = environment({ closeWithinMs: 20 });
+    const { close } = await openHandler(adapterOf({ close: () => new Promise(() => {}) }), named(), around);
+    await close();
+    expect(around.logged).toMatchObject([{ level: 'warn', message: expect.stringContaining('closing does not end') as string, fields: { handler: 'one', adapter: 'check-example', waitedMs: 20 } }]);
+  });
+
   test('is closed with the process', async () => {
     const over = new AbortController();
     let host: Host | undefined;

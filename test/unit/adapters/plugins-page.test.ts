@@ -51,7 +51,8 @@ describe('docs/plugins.md', () => {
 
   test('a plugin from outside gets the host\'s own classes, and so do the built-in ones, without vitest', async () => {
     const script = `
-      const { importAdapter, loadBuiltIns } = await import(${JSON.stringify(join(ROOT, 'src/adapters/built-in.ts'))});
+      const { loadBuiltIns } = await import(${JSON.stringify(join(ROOT, 'src/adapters/built-in.ts'))});
+      const { importAdapter } = await import(${JSON.stringify(join(ROOT, 'src/adapters/import-adapter.ts'))});
       const built = await loadBuiltIns();
       const outside = await importAdapter(${JSON.stringify(`file://${join(folder, 'log-file/adapter.ts')}`)});
       const { openForTest, testCall } = await import('sluice/plugin/testing');

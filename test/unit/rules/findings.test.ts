@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
 import { defineAdapter } from '../../../src/adapters/contract.ts';
+import { AdapterError } from '../../../src/adapters/errors.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
 import { RULES_ERRORS } from '../../../src/core/rules/errors.ts';
 import { findingText } from '../../../src/core/rules/findings.ts';
@@ -198,10 +199,17 @@ describe('one bad policy for each code', () => {
     expect(found.map(said)).toEqual(['4:24 RULES_ADAPTER_SHAPE enrich-broken: no columns']);
   });
 
+  test('an adapter whose plugin cannot be loaded', async () => {
+    const registry = createRegistry([], [{ name: 'check-bent', folder: 'check-bent', problems: [new AdapterError('ADAPTER_LOAD_FAILED', 'adapter.ts:3:7: Unexpected token')] }]);
+    const text = `handlers:\n  x: { adapter: check-bent, config: {} }\n${alone('{ name: a, check: { handler: x, input: { value: request.path } } }')}`;
+    const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters: registry });
+    expect(found.map(said)).toEqual(['2:17 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: ADAPTER_LOAD_FAILED adapter.ts:3:7: Unexpected token; mend the plugin, or name another adapter']);
+  });
+
   test('no code is left out', () => {
     const known = [...Object.keys(RULES_ERRORS), ...Object.keys(EXPRESSION_ERRORS)];
     const met = new Set(TABLE.flatMap(([, ...findings]) => findings.map((one) => one.split(' ')[1])));
-    expect(known.filter((code) => !met.has(code))).toEqual(['RULES_FILE_UNREADABLE', 'RULES_ADAPTER_SHAPE', 'EXPRESSION_FAILED']); // the last is of `sluice eval`
+    expect(known.filter((code) => !met.has(code))).toEqual(['RULES_FILE_UNREADABLE', 'RULES_BROKEN_ADAPTER', 'RULES_ADAPTER_SHAPE', 'EXPRESSION_FAILED']); // the last is of `sluice eval`
   });
 });
 

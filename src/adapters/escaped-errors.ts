@@ -1,0 +1,92 @@
+/**
+ * Errors that nobody caught: an unhandled rejection, a throw in a timer or in an event's listener.
+ * **In**: the error. **Out**: a log line that names the plugin at fault, at most one a minute for each cause; counts.
+ * **Fails**: never; the process goes on.
+ */
+import type { Log } from './contract.ts';
+import { type Origin, originOf } from './plugin-places.ts';
+
+const AT_MOST_EVERY_MS = 60_000;
+/** Messages may differ each time; beyond so many causes further ones are logged as one. */
+const MOST_CAUSES = 200;
+
+export interface EscapedCount {
+  readonly origin: Origin['kind'];
+  /** Its adapter; empty where it is none. */
+  readonly plugin: string;
+  readonly count: number;
+}
+
+interface Cause { loggedAtMs: number; sinceLogged: number }
+
+export class EscapedErrors {
+  readonly #log: Log;
+  readonly #nowMs: () => number;
+  readonly #causes = new Map<string, Cause>();
+  readonly #counts = new Map<string, { readonly origin: Origin['kind']; readonly plugin: string; count: number }>();
+
+  /** `nowMs` is monotonic. */
+  constructor(log: Log, nowMs: () => number = () => performance.now()) {
+    this.#log = log;
+    this.#nowMs = nowMs;
+  }
+
+  take(error: unknown, kind: 'rejection' | 'throw'): void {
+    const origin = originOf(error);
+    const plugin = origin.kind === 'plugin' ? origin.plugin : '';
+    this.#countOf(origin.kind, plugin).count++;
+    const cause = this.#causeOf(causeKey(error, origin));
+    cause.sinceLogged++;
+    const nowMs = this.#nowMs();
+    if (nowMs - cause.loggedAtMs < AT_MOST_EVERY_MS) return;
+    const times = cause.sinceLogged;
+    cause.loggedAtMs = nowMs;
+    cause.sinceLogged = 0;
+    try {
+      this.#say(error, kind, origin, times);
+    } catch {
+      // The log itself cannot be written; it is counted all the same.
+    }
+  }
+
+  counts(): readonly EscapedCount[] {
+    return [...this.#counts.values()].map((one) => ({ ...one }));
+  }
+
+  get total(): number {
+    return [...this.#counts.values()].reduce((sum, { count }) => sum + count, 0);
+  }
+
+  #say(error: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
+    const how = kind === 'rejection' ? 'a promise that nobody awaits was rejected' : 'thrown outside of any call';
+    switch (origin.kind) {
+      case 'plugin': return this.#log.error('a plugin let an error escape; Sluice serves on', { plugin: origin.plugin, at: placeOf(origin.frame), how, error, times });
+      case 'sluice': return this.#log.error('a fault of Sluice itself; it serves on: please report it', { at: placeOf(origin.frame), how, error, times, stack: stackOf(error) });
+      case 'unattributed': return this.#log.error('an error escaped, and its stack names no plugin; Sluice serves on', { how, error, times, stack: stackOf(error) });
+    }
+  }
+
+  #countOf(origin: Origin['kind'], plugin: string): { count: number } {
+    const key = `${origin} ${plugin}`;
+    let known = this.#counts.get(key);
+    if (known === undefined) this.#counts.set(key, known = { origin, plugin, count: 0 });
+    return known;
+  }
+
+  #causeOf(key: string): Cause {
+    const bounded = this.#causes.has(key) || this.#causes.size < MOST_CAUSES ? key : 'others';
+    let known = this.#causes.get(bounded);
+    if (known === undefined) this.#causes.set(bounded, known = { loggedAtMs: -Infinity, sinceLogged: 0 });
+    return known;
+  }
+}
+
+/** The place of a known origin; else the message, since it is all there is. */
+function causeKey(error: unknown, origin: Origin): string {
+  const name = error instanceof Error ? error.name : typeof error;
+  return origin.kind === 'unattributed' ? `${name} ${String(error instanceof Error ? error.message : error).slice(0, 200)}` : `${name} ${origin.frame}`;
+}
+
+/** `FILE:LINE:COLUMN` of `at work (file:///FILE:LINE:COLUMN)`. */
+const placeOf = (frame: string): string => frame.replace(/^at (?:.* \()?(?:file:\/\/)?/, '').replace(/\)$/, '');
+const stackOf = (error: unknown): string | undefined => (error instanceof Error ? error.stack : undefined);
