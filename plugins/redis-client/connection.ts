@@ -1,13 +1,17 @@
 /** A connection to Redis that never makes anybody wait for a dead one, and comes back by itself. */
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
-import { Cluster, Redis } from 'ioredis';
-import { Unavailable } from 'sluice/plugin';
+import { Cluster, Redis, ReplyError } from 'ioredis';
+import { Rejected, Unavailable } from 'sluice/plugin';
 import type { RedisAddress } from './config.ts';
+import { isOfServer } from './error-reply.ts';
+import { reasonOf, Upkeep } from './upkeep.ts';
 
 export interface Connection {
-  /** Fails as Unavailable, at the latest after `timeoutMs`. */
-  ask<T>(send: (redis: Redis | Cluster) => Promise<T>): Promise<T>;
+  /**
+   * Fails as Unavailable, at the latest after `timeoutMs`; as Rejected where Redis refuses this key or script alone.
+   * `read` throws where the reply is none that was asked for; then the server is taken for one of another kind: Unavailable.
+   */
+  ask<T, R = T>(send: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R>;
   /** Settles when it stands, or with the first failure; does not throw. */
   firstTry(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -19,70 +23,65 @@ export interface ConnectionOptions {
   readonly onReady: (isReady: boolean, why?: string) => void;
 }
 
-const LONGEST_PAUSE_MS = 1000;
-/** The client has ended for good, by itself: it is started again. */
-const AGAIN_MS = 200;
 /** What ioredis says when `commandTimeout` is over. */
 const TIMED_OUT = 'Command timed out';
+/** A node that hangs is noticed by the slots that the others have taken over. */
+const SLOTS_LOOKED_AT_EVERY_MS = 5000;
 
 export function openConnection({ redis: { shown, cluster, ...options }, timeoutMs, onReady }: ConnectionOptions): Connection {
-  const pause = (times: number): number => Math.min(25 * 2 ** Math.min(times, 10), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
-  let isUp = false;
-  let why = 'not connected yet';
   const each = {
     ...options, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0,
     commandTimeout: timeoutMs, // also for the handshake of a connection that hangs
   };
-  const redis = cluster === undefined
-    ? new Redis({ ...each, enableOfflineQueue: false, enableAutoPipelining: true, retryStrategy: pause, sentinelRetryStrategy: pause })
-    : new Cluster(cluster, {
-      redisOptions: each, enableOfflineQueue: false, enableAutoPipelining: true, clusterRetryStrategy: pause, slotsRefreshTimeout: options.connectTimeout,
-      dnsLookup: (address, found) => found(null, address), // a certificate names the host
-    });
-  /** A cluster sees to its connections by itself. */
-  const streamOf = (): Socket | undefined => (redis instanceof Redis ? (redis.stream as Socket | undefined) : undefined);
-  const down = (reason: string): void => {
-    isUp = false;
-    why = reason;
-    onReady(false, `Redis at ${shown}: ${reason}`);
-  };
-  down(why);
-  redis.on('ready', () => {
-    isUp = true;
-    onReady(true);
+  const upkeep = new Upkeep({
+    readyWithinMs: options.connectTimeout + timeoutMs,
+    onChange: (isUp, why) => (isUp ? onReady(true) : onReady(false, `Redis at ${shown}: ${why}`)),
+    connect: ({ retryStrategy, ...reconnect }) => (cluster === undefined
+      ? new Redis({ ...each, ...reconnect, enableOfflineQueue: false, enableAutoPipelining: true, retryStrategy, sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: options.connectTimeout })
+      : new Cluster(cluster, {
+        redisOptions: { ...each, ...reconnect }, enableOfflineQueue: false, enableAutoPipelining: true, clusterRetryStrategy: retryStrategy,
+        slotsRefreshTimeout: options.connectTimeout, slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
+        dnsLookup: (address, found) => found(null, address), // a certificate names the host
+      })),
   });
-  redis.on('error', (error: Error) => down(error.message));
-  redis.on('close', () => down(isUp ? 'the connection is closed' : why));
-  let isClosed = false;
-  let again: NodeJS.Timeout | undefined;
-  redis.on('end', () => { if (!isClosed) again = setTimeout(() => { redis.connect().catch(() => undefined); }, AGAIN_MS); });
+  const { redis } = upkeep;
+  onReady(false, `Redis at ${shown}: ${upkeep.why}`);
 
   const unavailable = (reason: string, cause?: unknown): Unavailable => new Unavailable(`Redis at ${shown}: ${reason}`, 0, { cause });
 
+  function failed(error: unknown, stream: Upkeep['stream']): Unavailable | Rejected {
+    const reason = reasonOf(error);
+    if (error instanceof ReplyError) {
+      if (!isOfServer(reason)) return new Rejected(`Redis at ${shown}: ${reason}`, undefined, { cause: error });
+      upkeep.refused(reason);
+    } else if (reason === TIMED_OUT && upkeep.isUp && stream !== undefined && stream === upkeep.stream) {
+      upkeep.giveUp(`no answer for ${timeoutMs} ms`); // none waits behind those that wait
+    }
+    return unavailable(upkeep.why ?? reason, error);
+  }
+
   return {
-    async ask(send) {
-      if (!isUp) throw unavailable(why);
-      const stream = streamOf();
+    async ask<T, R = T>(send: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R> {
+      if (upkeep.why !== undefined) throw unavailable(upkeep.why);
+      const { stream } = upkeep;
+      let reply: T;
       try {
-        return await send(redis);
+        reply = await send(redis);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        if (reason === TIMED_OUT && isUp && stream !== undefined && stream === streamOf()) {
-          down(`no answer for ${timeoutMs} ms`);
-          stream.destroy(); // all that wait fail now, none waits behind them, and it connects anew
-        }
-        throw unavailable(isUp ? reason : why, error);
+        throw failed(error, stream);
+      }
+      upkeep.answered();
+      if (read === undefined) return reply as unknown as R;
+      try {
+        return read(reply);
+      } catch (error) {
+        throw error instanceof Rejected ? error : unavailable(reasonOf(error), error);
       }
     },
     async firstTry(signal) {
-      if (!isUp) await Promise.race(['ready', 'close'].map((event) => once(redis, event, { signal }))).catch(() => undefined);
+      if (!upkeep.isUp) await Promise.race(['ready', 'close'].map((event) => once(redis, event, { signal }))).catch(() => undefined);
     },
-    close() {
-      isClosed = true;
-      clearTimeout(again);
-      redis.disconnect();
-      streamOf()?.destroy();
-    },
+    close: () => upkeep.close(),
   };
 }
 

@@ -3,6 +3,7 @@
  * **In**: the limits that are read. **Out**: stores that are asked within the deadline. **Fails**: with a ServiceError of kind
  * `redis_error`; opening, with why.
  */
+import type { OutageLog } from '../core/dispatch/outage-log.ts';
 import { ALGORITHMS, type AlgorithmStore, type AlgorithmStores, type OpenAlgorithms } from './algorithm-store.ts';
 import { ServiceError, Unit } from './call.ts';
 import type { Domains, Node } from './config/tree.ts';
@@ -14,9 +15,10 @@ export class Algorithms implements AlgorithmStores {
   #opening: Promise<void> | undefined;
   #open: OpenAlgorithms | undefined;
 
-  constructor(openStores: () => Promise<OpenAlgorithms>, timeoutMs: number) {
+  /** `outageOf`: the same as the windows' of that Redis, so that an outage is told once. */
+  constructor(openStores: () => Promise<OpenAlgorithms>, timeoutMs: number, outageOf: (unit: Unit | undefined) => OutageLog | undefined = () => undefined) {
     this.#openStores = openStores;
-    this.#guards = { others: new Guard(timeoutMs), perSecond: new Guard(timeoutMs) };
+    this.#guards = { others: new Guard({ timeoutMs, outage: outageOf(undefined) }), perSecond: new Guard({ timeoutMs, outage: outageOf(Unit.SECOND) }) };
   }
 
   /** Settles when they are open; `undefined` where they are, or these limits do not need them. */
@@ -33,9 +35,9 @@ export class Algorithms implements AlgorithmStores {
     return this.#stores.local;
   }
 
-  /** Also where nothing needs them. */
-  get isHealthy(): boolean {
-    return this.#open === undefined || (this.#open.others.notReady ?? this.#open.perSecond.notReady) === undefined;
+  /** Why one of them cannot be asked; none where nothing needs them. */
+  get unhealthyWhy(): string | undefined {
+    return this.#open?.others.notReady ?? this.#open?.perSecond.notReady;
   }
 
   get isSpared(): boolean {
@@ -62,7 +64,12 @@ export class Algorithms implements AlgorithmStores {
 const hasAlgorithm = ({ limit, children }: Node): boolean => (limit !== undefined && !limit.unlimited && ALGORITHMS.some((one) => one === limit.algorithm)) || [...children.values()].some(hasAlgorithm);
 
 function guarded(store: AlgorithmStore, guard: Guard): AlgorithmStore {
-  const ask = <T>(send: () => T | Promise<T>): T | Promise<T> => (store.notReady === undefined ? guard.ask(send) : Promise.reject(new ServiceError('redis_error', store.notReady)));
+  const ask = <T>(send: () => T | Promise<T>): T | Promise<T> => {
+    const why = store.notReady;
+    if (why === undefined) return guard.ask(send);
+    guard.disconnected(why);
+    return Promise.reject(new ServiceError('redis_error', why));
+  };
   return {
     charge: (asks) => ask(() => store.charge(asks)),
     placeOf: (one) => ask(() => store.placeOf(one)),

@@ -11,7 +11,7 @@ import type { Domains } from './config/tree.ts';
 import { type LimitInspector, limitInspector, type OwnLimitInspector } from './inspection.ts';
 import { LocalCache } from './local-cache.ts';
 import type { RatelimitMetrics } from './metrics.ts';
-import { type AroundRedis, openStores } from './open-stores.ts';
+import { type AroundRedis, openStores, type OutageTarget } from './open-stores.ts';
 import { rateLimitService } from './service.ts';
 import { answerSettings, type Settings } from './settings.ts';
 import { type SharedCounts, SharedStore } from './shared-store.ts';
@@ -29,8 +29,8 @@ export interface Answerer {
   use(files: readonly ConfigFile[], domains: Domains): void | Promise<void>;
   /** The port that gRPC is at from now on. */
   listen(): Promise<number>;
-  /** It listens, and its stores can be asked. */
-  isHealthy(): boolean | Promise<boolean>;
+  /** Why it does not listen or its stores cannot be asked, for people; `undefined` while it is healthy. */
+  unhealthyWhy(): string | undefined | Promise<string | undefined>;
   answerJson(body: string, headers: RequestHeaders): Promise<JsonAnswer>;
   readonly limits: LimitInspector;
   /** Afterwards the metrics hold all that has been counted. */
@@ -43,14 +43,16 @@ export interface Answerer {
 
 /** Of one thread. */
 export interface OwnAnswerer extends Answerer {
-  /** As isHealthy, whether or not it listens. */
-  couldAnswer(): boolean;
+  /** As unhealthyWhy, whether or not it listens. */
+  notAnsweringWhy(): string | undefined;
   readonly limits: OwnLimitInspector;
 }
 
 export interface AnswererOptions extends AnswererDoors {
   readonly settings: Settings;
   readonly metrics: RatelimitMetrics;
+  /** Told when Redis stops answering. */
+  readonly log?: OutageTarget | undefined;
   readonly aroundRedis?: AroundRedis | undefined;
   readonly nowMs?: () => number;
   /** It is one of several, which count in the same memory. */
@@ -58,7 +60,7 @@ export interface AnswererOptions extends AnswererDoors {
 }
 
 export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswerer> {
-  const { settings, metrics, aroundRedis, nowMs = Date.now, shared } = options;
+  const { settings, metrics, log, aroundRedis, nowMs = Date.now, shared } = options;
   let domains: Domains | undefined;
   /** Some are in force later: what counts them has to be opened. */
   let newest: Domains | undefined;
@@ -66,8 +68,8 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
   let grpc: { drain(): Promise<void> } | undefined;
 
   await using stack = new AsyncDisposableStack();
-  const stores = openStores({ settings, nowMs, metrics, aroundRedis, shared }, stack);
-  const algorithms = new Algorithms(() => options.openAlgorithms(), settings.SLUICE_REDIS_DEADLINE);
+  const stores = openStores({ settings, nowMs, metrics, log, aroundRedis, shared }, stack);
+  const algorithms = new Algorithms(() => options.openAlgorithms(), settings.SLUICE_REDIS_DEADLINE, stores.outageOf);
   stack.defer(() => algorithms.close());
   const localCache = settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
   if (localCache !== undefined) {
@@ -88,7 +90,12 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
       for (const escrow of stores.escrows) escrow.forget(key);
     },
   });
-  const couldAnswer = (): boolean => !isDraining && stores.isHealthy() && algorithms.isHealthy && (domains !== undefined || !settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED);
+  const notAnsweringWhy = (): string | undefined => {
+    if (isDraining) return 'it is stopping';
+    const why = stores.unhealthyWhy() ?? algorithms.unhealthyWhy;
+    if (why !== undefined) return why;
+    return domains === undefined && settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED ? 'no limits have been loaded' : undefined;
+  };
 
   const open = stack.move();
   return {
@@ -102,11 +109,11 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
       if (newest === read) domains = read;
     },
     async listen() {
-      const listening = await options.listenGrpc(service, metrics, couldAnswer);
+      const listening = await options.listenGrpc(service, metrics, () => notAnsweringWhy() === undefined);
       grpc = listening;
       return listening.port;
     },
-    isHealthy: () => grpc !== undefined && couldAnswer(), couldAnswer, limits,
+    unhealthyWhy: () => (grpc === undefined ? 'it does not listen yet' : notAnsweringWhy()), notAnsweringWhy, limits,
     answerJson: (body, headers) => options.answerJson(service, body, headers),
     counted() {},
     async drain() {

@@ -17,7 +17,10 @@ export function addService(app: FastifyInstance, answerer: Answerer): void {
     const answer = await answerer.answerJson(typeof body === 'string' ? body : '', headers);
     return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // of text fastify would say the charset
   });
-  app.get('/healthcheck', async (_request, reply) => (await answerer.isHealthy() ? reply.code(200).type('text/plain').send('OK') : reply.code(500).send()));
+  app.get('/healthcheck', async (_request, reply) => {
+    const why = await answerer.unhealthyWhy();
+    return reply.code(why === undefined ? 200 : 500).type('text/plain').send(why ?? 'OK');
+  });
 }
 
 export function addDebug(app: FastifyInstance, answerer: Answerer, metrics: RatelimitMetrics, domains: () => Domains | undefined): void {

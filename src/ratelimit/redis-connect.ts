@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis } from 'ioredis';
+import type { ReconnectOptions } from '../../plugins/redis-client/upkeep.ts';
 
 export interface RedisPlace {
   readonly socketType: string;
@@ -13,13 +14,13 @@ export interface RedisPlace {
   readonly connectTimeoutMs: number;
 }
 
-const LONGEST_PAUSE_MS = 1000;
+/** A node of a cluster that hangs is noticed by the slots that the others have taken over. */
+const SLOTS_LOOKED_AT_EVERY_MS = 5000;
 
 /** Throws where the place is no place, or a file of TLS cannot be read. Connects by itself, and again. */
-export function connectRedis(place: RedisPlace): Redis | Cluster {
-  const retryStrategy = (times: number): number => Math.min(25 * 2 ** Math.min(times, 10), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
+export function connectRedis(place: RedisPlace, { retryStrategy, ...reconnect }: ReconnectOptions): Redis | Cluster {
   const options = {
-    connectTimeout: place.connectTimeoutMs, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0,
+    ...reconnect, connectTimeout: place.connectTimeoutMs, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0,
     retryStrategy,
     ...authOf(place.auth), ...(place.tls === undefined ? {} : { tls: tlsOf(place.tls) }),
   };
@@ -29,7 +30,7 @@ export function connectRedis(place: RedisPlace): Redis | Cluster {
       if (sentinels.length === 0) throw new Error(`"${place.url}" is no list of sentinels; MASTER,HOST:PORT,HOST:PORT is expected`);
       const { username: sentinelUsername, password: sentinelPassword } = authOf(place.sentinelAuth);
       return new Redis({
-        ...options, name, sentinels: sentinels.map(addressOf), sentinelRetryStrategy: retryStrategy, failoverDetector: true,
+        ...options, name, sentinels: sentinels.map(addressOf), sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: place.connectTimeoutMs, failoverDetector: true,
         ...(sentinelPassword === undefined ? {} : { sentinelPassword }), ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
         ...(place.tls === undefined ? {} : { sentinelTLS: tlsOf(place.tls), enableTLSForSentinelMode: true }),
       });
@@ -37,6 +38,7 @@ export function connectRedis(place: RedisPlace): Redis | Cluster {
     case 'CLUSTER':
       return new Cluster(place.url.split(',').map((part) => addressOf(part.trim())), {
         enableOfflineQueue: false, enableAutoPipelining: true, redisOptions: options, clusterRetryStrategy: retryStrategy, slotsRefreshTimeout: place.connectTimeoutMs,
+        slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
         ...(place.tls === undefined ? {} : { dnsLookup: (address: string, found: (error: null, address: string) => void) => found(null, address) }), // the certificate names the host
       });
     default:

@@ -7,16 +7,24 @@
  */
 import { isIP, type Socket } from 'node:net';
 import { Cluster, type Redis, ReplyError } from 'ioredis';
+import { isOfServer } from '../../plugins/redis-client/error-reply.ts';
+import { type ReconnectOptions, Upkeep } from '../../plugins/redis-client/upkeep.ts';
 import type { Breaker } from '../core/dispatch/breaker.ts';
+import type { OutageLog } from '../core/dispatch/outage-log.ts';
 import { ServiceError } from './call.ts';
 import { Guard } from './guard.ts';
-import { type Command, RedisPipe } from './redis-pipe.ts';
+import { type Command, type Count, RedisPipe } from './redis-pipe.ts';
 import type { CountAsk, CountStore } from './store.ts';
 
 export interface RedisStoreOptions {
   /** Added at random to each expiry, so that not all go at once (EXPIRATION_JITTER_MAX_SECONDS). */
   readonly jitterMaxS: number;
+  /** How long an answer may take. */
   readonly timeoutMs: number;
+  /** How long the handshake of a new connection may take. */
+  readonly readyWithinMs: number;
+  /** Told when Redis stops answering, and when it answers again. */
+  readonly outage?: OutageLog | undefined;
 }
 
 /** All or none; each key is counted once with all its hits. KEYS: the counters. ARGV: for each hits, limit, expiry in seconds. */
@@ -55,40 +63,34 @@ interface Waiting {
 }
 
 export class RedisStore implements CountStore {
+  readonly #upkeep: Upkeep;
   readonly #redis: Redis | Cluster;
   readonly #options: RedisStoreOptions;
   #queue: Waiting[] = [];
-  #why = 'not connected yet';
-  isHealthy = false;
   /** Of the connection, for the metrics: made, open now, closed. */
   readonly connections = { total: 0, active: 0, closed: 0 };
   /** Writes to Redis that somebody waits for. */
   trips = 0;
   readonly #guard: Guard;
   #hung: NodeJS.Timeout | undefined;
-  #again: NodeJS.Timeout | undefined;
   #pipe: RedisPipe | undefined;
   #isClosed = false;
 
-  constructor(redis: Redis | Cluster, options: RedisStoreOptions) {
-    this.#redis = redis;
+  /** `connect` throws where the address is none. */
+  constructor(connect: (options: ReconnectOptions) => Redis | Cluster, options: RedisStoreOptions) {
     this.#options = options;
-    const { timeoutMs } = options;
-    this.#guard = new Guard(timeoutMs, () => { this.#hung ??= setTimeout(() => this.#giveUp(), Math.max(0, HUNG_MS - timeoutMs)); });
-    redis.on('ready', () => {
-      this.#openPipe();
-      this.isHealthy = true;
-      this.connections.total++;
-      this.connections.active = 1;
-    });
-    redis.on('error', (error: Error) => this.#down(error.message));
-    redis.on('close', () => {
-      if (this.isHealthy) this.connections.closed++;
-      this.connections.active = 0;
-      this.#down(this.isHealthy ? 'the connection is closed' : this.#why);
-    });
-    // The client ends for good where a sentinel tells of a failover while it connects.
-    redis.on('end', () => { if (!this.#isClosed) this.#again = setTimeout(() => { redis.connect().catch(() => undefined); }, AGAIN_MS); });
+    const { timeoutMs, readyWithinMs, outage } = options;
+    this.#guard = new Guard({ timeoutMs, outage, onLate: () => { this.#hung ??= setTimeout(() => this.#giveUp(`no answer for ${Math.max(HUNG_MS, timeoutMs)} ms`), Math.max(0, HUNG_MS - timeoutMs)); } });
+    this.#upkeep = new Upkeep({ connect, readyWithinMs, onChange: (isUp, why) => (isUp ? this.#connected() : this.#disconnected(why ?? '')) });
+    this.#redis = this.#upkeep.redis;
+  }
+
+  get isHealthy(): boolean {
+    return this.#upkeep.isUp;
+  }
+
+  get unhealthyWhy(): string | undefined {
+    return this.#upkeep.why === undefined ? undefined : `Redis: ${this.#upkeep.why}`;
   }
 
   get breaker(): Breaker {
@@ -97,7 +99,7 @@ export class RedisStore implements CountStore {
 
   add(asks: readonly CountAsk[]): Promise<readonly number[]> {
     return new Promise((resolve, reject) => {
-      if (!this.isHealthy) return reject(this.#failed(this.#why));
+      if (this.#upkeep.why !== undefined) return reject(redisError(this.#upkeep.why));
       this.#wait({ asks, beside: NOTHING, resolve, reject });
     });
   }
@@ -113,7 +115,7 @@ export class RedisStore implements CountStore {
   /** Of a hash; none where Redis refuses it (an ACL), which is no failure of Redis. */
   async fieldsOf(key: string): Promise<Readonly<Record<string, string>>> {
     return this.#within(async () => this.#redis.hgetall(key).catch((error: unknown) => {
-      if (error instanceof ReplyError) return {};
+      if (error instanceof ReplyError && !isOfServer((error as Error).message)) return {};
       throw error;
     }));
   }
@@ -147,9 +149,8 @@ export class RedisStore implements CountStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#hung);
-    clearTimeout(this.#again);
     this.#pipe?.close();
-    this.#redis.disconnect();
+    this.#upkeep.close();
   }
 
   #wait(waiting: Waiting): void {
@@ -161,7 +162,7 @@ export class RedisStore implements CountStore {
     this.#queue = [];
     const asked = waiting.flatMap(({ asks }) => asks);
     if (asked.length > 0) this.trips++;
-    this.#within(async () => this.#counted(asked, waiting.flatMap(({ beside }) => beside))).then((counts) => {
+    this.#within(async () => ofServerThrown(await this.#counted(asked, waiting.flatMap(({ beside }) => beside)))).then((counts) => {
       let at = 0;
       for (const { asks, resolve, reject } of waiting) {
         const own = counts.slice(at, at += asks.length);
@@ -178,7 +179,7 @@ export class RedisStore implements CountStore {
   }
 
   /** One by one: a command that Redis refuses fails its own ask. */
-  async #counted(asks: readonly CountAsk[], beside: readonly Command[]): Promise<readonly (number | Error)[]> {
+  async #counted(asks: readonly CountAsk[], beside: readonly Command[]): Promise<readonly Count[]> {
     if (this.#redis instanceof Cluster) {
       const cluster = this.#redis; // which gathers what goes to one node by itself
       const said = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
@@ -202,10 +203,13 @@ export class RedisStore implements CountStore {
   }
 
   async #within<T>(ask: () => Promise<T>): Promise<T> {
-    if (!this.isHealthy) throw this.#failed(this.#why);
+    if (this.#upkeep.why !== undefined) throw redisError(this.#upkeep.why);
     return this.#guard.ask(() => {
       const answer = ask();
-      answer.then(() => this.#answered(), () => undefined); // also of one that comes late
+      answer.then(() => {
+        this.#upkeep.answered();
+        this.#answered();
+      }, (error: unknown) => { if (error instanceof Error) this.#upkeep.refused(error.message); }); // also of one that comes late
       return answer;
     });
   }
@@ -216,10 +220,24 @@ export class RedisStore implements CountStore {
   }
 
   /** What waits on a connection that hangs fails now, and would be counted late if it went on. A cluster sees to its own. */
-  #giveUp(): void {
+  #giveUp(why: string): void {
     this.#hung = undefined;
+    if (!(this.#redis instanceof Cluster)) this.#upkeep.giveUp(why);
+  }
+
+  #connected(): void {
+    this.#openPipe();
+    this.connections.total++;
+    this.connections.active = 1;
+    this.#guard.connected();
+  }
+
+  /** The pipe goes with the connection: it leads to the same server. */
+  #disconnected(why: string): void {
+    if (this.connections.active === 1) this.connections.closed++;
+    this.connections.active = 0;
     this.#pipe?.close();
-    if (!(this.#redis instanceof Cluster)) this.#redis.stream?.destroy();
+    this.#guard.disconnected(why);
   }
 
   /** To the server that ioredis has found. Until it stands, and where it goes, ioredis counts. A cluster has many servers: it has none. */
@@ -240,13 +258,12 @@ export class RedisStore implements CountStore {
     });
     this.#pipe = pipe;
   }
+}
 
-  #failed(why: string, cause?: unknown): ServiceError {
-    return new ServiceError('redis_error', `Redis: ${why}`, { cause });
-  }
+const redisError = (why: string): ServiceError => new ServiceError('redis_error', `Redis: ${why}`);
 
-  #down(why: string): void {
-    this.isHealthy = false;
-    this.#why = why;
-  }
+/** What the server refuses to one it refuses to all. */
+function ofServerThrown(counts: readonly Count[]): readonly Count[] {
+  for (const count of counts) if (count instanceof Error && isOfServer(count.message)) throw count;
+  return counts;
 }

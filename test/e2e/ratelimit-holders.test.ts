@@ -46,8 +46,9 @@ afterEach(async () => {
 /** Nothing is idle but when the test says so. */
 async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, auth = '' } = {}) {
   const clock = { nowMs: 0 };
-  const client = connectRedis({ socketType: 'tcp', sentinelAuth: '', tls: undefined, connectTimeoutMs: 2000, type, auth, url: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url });
-  const store = new RedisStore(client, { jitterMaxS: 0, timeoutMs: 2000 });
+  let client!: ReturnType<typeof connectRedis>;
+  const place = { socketType: 'tcp', sentinelAuth: '', tls: undefined, connectTimeoutMs: 2000, type, auth, url: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url };
+  const store = new RedisStore((reconnect) => client = connectRedis(place, reconnect), { jitterMaxS: 0, timeoutMs: 2000, readyWithinMs: 2000 });
   await until('Redis is there', () => (store.isHealthy ? true : undefined));
   const holders = new Holders(store, { keyPrefix: 'pre:', replica: name, worker });
   const escrow = new EscrowStore(store, { nowMs: () => clock.nowMs, tell: (key, units, forS) => holders.tell(key, units, forS) });

@@ -27,7 +27,7 @@ afterEach(async () => {
 
 const PLACE = { socketType: 'tcp', auth: '', sentinelAuth: '', tls: undefined, connectTimeoutMs: 2000 };
 async function redisStore(type: string, url: string): Promise<CountStore> {
-  const store = new RedisStore(connectRedis({ ...PLACE, type, url }), { jitterMaxS: 0, timeoutMs: 2000 });
+  const store = new RedisStore((reconnect) => connectRedis({ ...PLACE, type, url }, reconnect), { jitterMaxS: 0, timeoutMs: 2000, readyWithinMs: 2000 });
   await until('Redis is there', () => (store.isHealthy ? true : undefined));
   return store;
 }
@@ -137,11 +137,11 @@ describe.each(STORES)('%s', (_name, make) => {
 });
 
 test.each([['SINGLE', () => `127.0.0.1:${redis.port}`], ['CLUSTER', () => cluster.url]])('%s: a client that has ended, though nobody closed it, is started again', async (type, url) => {
-  const client = connectRedis({ ...PLACE, type, url: url() });
-  const store = new RedisStore(client, { jitterMaxS: 0, timeoutMs: 2000 });
+  let client: ReturnType<typeof connectRedis> | undefined;
+  const store = new RedisStore((reconnect) => client = connectRedis({ ...PLACE, type, url: url() }, reconnect), { jitterMaxS: 0, timeoutMs: 2000, readyWithinMs: 2000 });
   opened.push(store);
   await until('Redis is there', () => (store.isHealthy ? true : undefined));
-  client.disconnect(); // as it does itself where a sentinel tells of a failover while it connects
+  client?.disconnect(); // as it does itself where a sentinel tells of a failover while it connects
   await until('it is away', () => (store.isHealthy ? undefined : true));
   await until('it is there again', () => (store.isHealthy ? true : undefined));
   expect(await store.look(['k'])).toEqual([0]);

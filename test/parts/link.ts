@@ -3,6 +3,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export interface Link {
   readonly port: number;
+  /** New connections go there; those that stand stay where they are. */
+  leadTo(port: number): void;
   /** Each octet takes so much longer, in both directions. */
   slow(ms: number): void;
   /** Nothing comes through, ends of connections neither; what is sent waits, as TCP's does. */
@@ -16,6 +18,7 @@ export interface Link {
 export async function startLink(toPort: number): Promise<Link> {
   let delayMs = 0;
   let isCut = false;
+  let farPort = toPort;
   const waiting: (() => void)[] = [];
   const sockets = new Set<Socket>();
   const pass = (step: () => void): void => {
@@ -29,7 +32,7 @@ export async function startLink(toPort: number): Promise<Link> {
     from.on('close', () => { setTimeout(() => pass(() => { to.destroy(); }), delayMs); });
   };
   const server = createServer((near) => {
-    const far = connect({ port: toPort, host: '127.0.0.1' });
+    const far = connect({ port: farPort, host: '127.0.0.1' });
     carry(near, far);
     carry(far, near);
   });
@@ -37,6 +40,7 @@ export async function startLink(toPort: number): Promise<Link> {
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
+    leadTo: (port) => { farPort = port; },
     slow: (ms) => { delayMs = ms; },
     cut: () => { isCut = true; },
     mend: () => {

@@ -12,7 +12,7 @@ import type { MemoryWish } from '../workers/memory-of-all.ts';
 export interface WorkerData { readonly settings: Settings; readonly shared: SharedCounts }
 
 /** One that does not listen yet is asked by nobody. */
-export interface Health { readonly listens: boolean; readonly couldAnswer: boolean }
+export interface Health { readonly listens: boolean; /** Why it cannot answer. */ readonly why: string | undefined }
 
 interface AboutOne { readonly domain: string; readonly entries: Entries }
 

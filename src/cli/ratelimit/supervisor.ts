@@ -75,7 +75,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
 
   async function reaches(worker: RunningWorker<RatelimitTalk>): Promise<void> {
     const untilMs = performance.now() + REACH_MS;
-    while ((await worker.ask('health', undefined))?.couldAnswer === false && performance.now() < untilMs) await sleep(LOOK_MS);
+    while ((await worker.ask('health', undefined))?.why !== undefined && performance.now() < untilMs) await sleep(LOOK_MS);
   }
 
   async function listenBy(worker: RunningWorker<RatelimitTalk>): Promise<void> {
@@ -133,10 +133,11 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
       for (const worker of crew.running.values()) await listenBy(worker);
       return address.port;
     },
-    async isHealthy() {
-      if (isDraining) return false;
+    async unhealthyWhy() {
+      if (isDraining) return 'it is stopping';
       const asked = (await crew.askAll('health', undefined, ANSWER_MS)).filter((health) => health?.listens !== false);
-      return asked.length > 0 && asked.every((health) => health?.couldAnswer === true);
+      if (asked.length === 0) return 'no worker listens';
+      return asked.some((health) => health === undefined) ? `a worker does not answer within ${ANSWER_MS} ms` : asked.find((health) => health?.why !== undefined)?.why;
     },
     answerJson: async (body, headers) => crew.askOne('json', { body, headers }),
     limits: limitsOfCrew(crew, replica),

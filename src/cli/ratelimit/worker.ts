@@ -26,7 +26,7 @@ await work<RatelimitTalk>(async () => {
   let tls: TlsOptions | undefined;
   let transport: Transport | undefined;
   const answerer = await openAnswerer({
-    settings, metrics, shared, aroundRedis: tracing?.store, answerJson: tracing?.json(answerJson) ?? answerJson,
+    settings, metrics, log, shared, aroundRedis: tracing?.store, answerJson: tracing?.json(answerJson) ?? answerJson,
     openAlgorithms: async () => (await import('../open-algorithms.ts')).openAlgorithms(settings, log, {
       worker: { number: shared.worker, count: settings.SLUICE_WORKERS }, shared: memoryOfAll((wish, moved) => tell<RatelimitTalk>({ wish }, moved)),
     }),
@@ -57,7 +57,7 @@ await work<RatelimitTalk>(async () => {
         address = given;
         return listening ??= answerer.listen();
       },
-      health: () => ({ listens: transport !== undefined, couldAnswer: answerer.couldAnswer() }),
+      health: () => ({ listens: transport !== undefined, why: answerer.notAnsweringWhy() }),
       json: ({ body, headers }) => answerer.answerJson(body, headers),
       explain: ({ domain, entries }) => limits.explain(domain, entries),
       inspect: ({ domain, entries }) => limits.inspect(domain, entries),

@@ -1,7 +1,7 @@
 /**
  * The same service behind HTTP, as envoyproxy/ratelimit's /json (src/server/server_impl.go): JSON as protojson reads and writes it.
  * **In**: a body. **Out**: 200 for OK, 429 for OVER_LIMIT. **Fails**: 400 for a body that is no request and for what the service
- * cannot answer.
+ * cannot answer; where Redis cannot be asked, the body says why.
  */
 import { fromBinary, fromJsonString, toBinary, toJson } from '@bufbuild/protobuf';
 import { type JsonAnswer, type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
@@ -25,7 +25,9 @@ export async function answerJson(service: RateLimitService, body: string): Promi
     const response = fromBinary(RateLimitResponseSchema, await method.handle(pieceOf(octets), { ...NO_CONTEXT, arrivedAtMs: performance.now() }));
     return { status: response.overallCode === Code.OVER_LIMIT ? 429 : 200, contentType: 'application/json', body: JSON.stringify(toJson(RateLimitResponseSchema, response)) };
   } catch (error) {
-    if (error instanceof GrpcError || error instanceof ServiceError) return BAD_REQUEST;
+    const cause = error instanceof GrpcError ? error.cause : error;
+    if (cause instanceof ServiceError && cause.kind === 'redis_error') return { ...BAD_REQUEST, body: `Bad Request: ${cause.message}\n` };
+    if (error instanceof GrpcError || cause instanceof ServiceError) return BAD_REQUEST;
     throw error;
   }
 }

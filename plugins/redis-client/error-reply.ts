@@ -1,0 +1,37 @@
+/**
+ * What an error reply of Redis says about the server. Redis begins each with a code (redis.io/docs: RESP errors); an error within a script
+ * carries the code of the command that failed.
+ */
+
+/** The connection is of no use until it leads to another server, or this one has changed. */
+const GIVES_UP = new Set(['READONLY', 'LOADING', 'NOAUTH', 'WRONGPASS', 'MASTERDOWN']);
+/** On a cluster these pass by themselves, one node at a time; ioredis follows them. */
+const PASSES_ON_CLUSTER = new Set(['LOADING', 'MASTERDOWN']);
+/** Every command meets these, whatever its key. */
+const OF_THE_SERVER = new Set([...GIVES_UP, 'OOM', 'CLUSTERDOWN', 'MISCONF', 'NOREPLICAS', 'BUSY', 'TRYAGAIN', 'MOVED', 'ASK', 'NOPERM', 'NOPROTO']);
+const ALSO_OF_THE_SERVER = /^ERR (max number of clients reached|unknown command|invalid password|Client sent AUTH|DISABLED)/i;
+
+/** `READONLY You can't ...`, and of Redis 6 and older `ERR Error running script ...: -READONLY You can't ...`. */
+function codeOf(reply: string): string {
+  const [, inScript] = /^ERR Error running script .*?-([A-Z]+) /.exec(reply) ?? [];
+  return inScript ?? /^[A-Z]+/.exec(reply)?.[0] ?? '';
+}
+
+/** True where every command would be refused; false where the reply is about one key or script. */
+export const isOfServer = (reply: string): boolean => OF_THE_SERVER.has(codeOf(reply)) || ALSO_OF_THE_SERVER.test(reply);
+
+/** True where the connection has to be made anew. */
+export function givesUpConnection(reply: string, isCluster: boolean): boolean {
+  const code = codeOf(reply);
+  return GIVES_UP.has(code) && !(isCluster && PASSES_ON_CLUSTER.has(code));
+}
+
+/** `role`: the reply to ROLE. Whether a server that refused with this reply would serve now. */
+export function isServing(role: unknown, refusal: string): boolean {
+  if (!Array.isArray(role) || role[0] !== 'slave') return true;
+  switch (codeOf(refusal)) {
+    case 'READONLY': return false;
+    case 'MASTERDOWN': return role[3] === 'connected';
+    default: return true;
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Keeps one client of Redis connected to a server that serves.
+ * **In**: a client, the errors of its commands. **Out**: whether it can be asked, and why not. **Fails**: never.
+ *
+ * ioredis connects again when a connection ends. Some connections stay open and are of no use: the server has become a replica, loads its
+ * data, or asks for another password. Such a connection is closed and made anew through the address, which may lead to another server by then.
+ */
+import type { Socket } from 'node:net';
+import { Cluster, type Redis } from 'ioredis';
+import { givesUpConnection, isServing } from './error-reply.ts';
+
+const FIRST_PAUSE_MS = 25;
+const LONGEST_PAUSE_MS = 1000;
+/** ioredis has ended the client for good, by itself. */
+const RESTART_MS = 200;
+/** A peer that hangs does not answer FIN either. */
+const CLOSE_WITHIN_MS = 200;
+
+/** Options of ioredis that belong to reconnecting, for a single server, sentinels and clusters alike. */
+export interface ReconnectOptions {
+  readonly retryStrategy: (times: number) => number;
+  readonly disconnectTimeout: number;
+  readonly maxLoadingRetryTime: number;
+}
+
+export interface UpkeepOptions {
+  /** Throws where the address is none. */
+  readonly connect: (options: ReconnectOptions) => Redis | Cluster;
+  /** From the TCP connection until the server serves; then the connection is given up. */
+  readonly readyWithinMs: number;
+  /** Told of each change, and of each new reason. */
+  readonly onChange: (isUp: boolean, why: string | undefined) => void;
+}
+
+export class Upkeep {
+  readonly redis: Redis | Cluster;
+  readonly #options: UpkeepOptions;
+  #why: string | undefined = 'not connected yet';
+  /** Connections in a row that were given up before one answered. */
+  #refusals = 0;
+  #refusal = '';
+  #readyTimer: NodeJS.Timeout | undefined;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+    const redis = this.redis = options.connect({ retryStrategy: (times) => this.#pauseMs(times), disconnectTimeout: CLOSE_WITHIN_MS, maxLoadingRetryTime: LONGEST_PAUSE_MS });
+    redis.on('connect', () => {
+      clearTimeout(this.#readyTimer);
+      this.#readyTimer = setTimeout(() => this.giveUp(`connected, but not ready within ${options.readyWithinMs} ms: it hangs or loads its data`), options.readyWithinMs);
+    });
+    redis.on('ready', () => this.#ready());
+    redis.on('error', (error: Error) => this.#down(reasonOf(error)));
+    redis.on('close', () => {
+      clearTimeout(this.#readyTimer);
+      this.#down(this.#why ?? 'the connection is closed');
+    });
+    redis.on('end', () => { if (!this.#isClosed) this.#restartTimer = setTimeout(() => { redis.connect().catch(() => undefined); }, RESTART_MS); });
+  }
+
+  get isUp(): boolean {
+    return this.#why === undefined;
+  }
+
+  /** Why it cannot be asked; holds no secret. */
+  get why(): string | undefined {
+    return this.#why;
+  }
+
+  /** The connection of a single server; a cluster has one to each node. */
+  get stream(): Socket | undefined {
+    return this.redis instanceof Cluster ? undefined : this.redis.stream as Socket | undefined;
+  }
+
+  /** A command was answered. */
+  answered(): void {
+    this.#refusals = 0;
+  }
+
+  /** A command was answered by this error: where that is about the server, its connection is given up. */
+  refused(reply: string): void {
+    if (!this.isUp || !givesUpConnection(reply, this.redis instanceof Cluster)) return;
+    this.#refusals++;
+    this.#refusal = reply;
+    this.giveUp(reply);
+  }
+
+  /** All that wait fail, and it connects anew. */
+  giveUp(why: string): void {
+    this.#down(why);
+    if (this.redis instanceof Cluster) this.redis.disconnect(true);
+    else this.stream?.destroy();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#readyTimer);
+    clearTimeout(this.#restartTimer);
+    this.redis.disconnect();
+    this.stream?.destroy();
+  }
+
+  #ready(): void {
+    const { redis } = this;
+    if (this.#refusals === 0 || redis instanceof Cluster) {
+      this.#up();
+      return;
+    }
+    const { stream } = this;
+    const isCurrent = (): boolean => stream === this.stream && redis.status === 'ready';
+    redis.role().then((role) => {
+      if (!isCurrent()) return;
+      if (isServing(role, this.#refusal)) this.#up();
+      else {
+        this.#refusals++;
+        this.giveUp(this.#refusal);
+      }
+    }, () => { if (isCurrent()) this.#up(); }); // it may not be asked for its role; the next command will tell
+  }
+
+  #up(): void {
+    clearTimeout(this.#readyTimer);
+    this.#why = undefined;
+    this.#options.onChange(true, undefined);
+  }
+
+  #down(why: string): void {
+    if (this.#why === why || this.#isClosed) return;
+    this.#why = why;
+    this.#options.onChange(false, why);
+  }
+
+  #pauseMs(times: number): number {
+    return Math.min(FIRST_PAUSE_MS * 2 ** Math.min(Math.max(times, this.#refusals), 10), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
+  }
+}
+
+/** Of several addresses of a host, Node gives an AggregateError without a message. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== '') return error.message;
+  const [first] = error instanceof AggregateError ? error.errors as unknown[] : [];
+  return first === undefined ? (error as NodeJS.ErrnoException).code ?? error.name : reasonOf(first);
+}
