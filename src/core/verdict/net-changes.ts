@@ -1,167 +1,206 @@
 /**
  * **In**: the rules that change what passes, in order, with those that failed. **Out**: the net result per name.
- * **Fails**: never; a text that fails fails its rule, and what the rule would set is taken away instead.
+ * **Fails**: never; a text that fails fails its rule, and what the rule would set is removed instead.
+ *
+ * The net result of a sequence of rules is planned once, over texts that are not rendered yet; a call renders them.
  */
 import type { Bag } from '../../attributes/bag.ts';
+import { type CallKind, perCallKind } from '../../attributes/carrier.ts';
 import type { CompiledText } from '../../expression/index.ts';
-import type { CallKind } from '../../attributes/carrier.ts';
 import { NO_CHANGES, NO_HEADERS, type NetChanges, type NetHeaders } from '../call.ts';
 import type { Changes, HeaderChanges } from '../rules/rule.ts';
 import { outBag } from './out-bag.ts';
 import type { RuleOutcome } from './outcome.ts';
 
 type Pair = readonly [name: string, value: string];
-type Texts = readonly (readonly [name: string, text: CompiledText])[];
 
 /** `outcomes`: of an allowed call. A tcp call carries metadata only, a limit call response headers only. */
 export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): NetChanges {
-  let only: RuleOutcome | undefined;
+  let changing: RuleOutcome[] | undefined;
   for (const outcome of outcomes) {
     if (!changes(outcome)) continue;
-    if (only !== undefined) return netOf(outcomes.filter(changes), call);
-    only = outcome;
+    if (changing === undefined) changing = [outcome];
+    else changing.push(outcome);
   }
-  if (only === undefined) return NO_CHANGES;
-  return constantChanges(only, call) ?? netOf([only], call);
+  if (changing === undefined) return NO_CHANGES;
+  for (;;) {
+    const { constant, request, response, query, metadata } = planOf(changing, call);
+    if (constant !== undefined) return constant;
+    const renderer = new Renderer(changing);
+    const net: NetChanges = {
+      request: renderer.headers(request), response: renderer.headers(response),
+      query: { set: renderer.pairs(query.set), remove: query.remove }, metadata: renderer.pairs(metadata), isConstant: false,
+    };
+    // A text that failed fails its rule: without that rule's texts the net result is another one.
+    if (!renderer.hasFailed) return net;
+  }
 }
 
 const changes = ({ prepared: { rule: { onAllow } }, enforced, failed, result }: RuleOutcome): boolean => onAllow !== undefined && enforced && (failed || result.kind === 'passed');
 
-function netOf(outcomes: readonly RuleOutcome[], call: CallKind): NetChanges {
-  const net = new Net(call);
-  for (const outcome of outcomes) {
-    const { rule } = outcome.prepared;
-    const { onAllow, action } = rule;
-    if (onAllow === undefined) continue;
-    const bag = action === undefined ? outcome.bag : outBag(rule, outcome.bag, outcome.result.kind === 'passed' ? outcome.result.answer : undefined);
-    const rendered = outcome.failed ? undefined : renderedChanges(onAllow, bag, call);
-    if (rendered === undefined && !outcome.failed) {
+class Renderer {
+  hasFailed = false;
+  readonly #outcomes: readonly RuleOutcome[];
+  readonly #bags: Bag[] = [];
+
+  constructor(outcomes: readonly RuleOutcome[]) {
+    this.#outcomes = outcomes;
+  }
+
+  headers(planned: PlannedHeaders): NetHeaders {
+    if (planned === NO_PLANNED_HEADERS) return NO_HEADERS;
+    return { set: this.pairs(planned.set), append: this.pairs(planned.append), remove: planned.remove };
+  }
+
+  pairs(planned: readonly PlannedPair[]): readonly Pair[] {
+    if (planned.length === 0) return NO_HEADERS.set;
+    const pairs: Pair[] = [];
+    for (const { name, texts } of planned) {
+      let value = '';
+      for (let at = 0; at < texts.length; at++) value = at === 0 ? this.#text(texts[at] as PlannedText) : `${value},${this.#text(texts[at] as PlannedText)}`;
+      pairs.push([name, value]);
+    }
+    return pairs;
+  }
+
+  #text({ rule, text }: PlannedText): string {
+    if (text.constant !== undefined) return text.constant;
+    const { text: value, failed } = text.render(this.#bags[rule] ??= this.#bagOf(rule));
+    const outcome = this.#outcomes[rule] as RuleOutcome;
+    if (failed !== undefined && !outcome.failed) {
+      this.hasFailed = true;
       outcome.failed = true;
       outcome.prepared.meters.texts++;
     }
-    net.add(onAllow, rendered);
-  }
-  return net.result();
-}
-
-// ---------------------------------------------------------------- of one rule without an expression: worked out once
-
-/** By the changes as they are written. */
-const constants = new WeakMap<Changes, Map<CallKind, NetChanges> | 'varies'>();
-
-function constantChanges(outcome: RuleOutcome, call: CallKind): NetChanges | undefined {
-  const { onAllow } = outcome.prepared.rule;
-  if (onAllow === undefined || outcome.failed) return undefined;
-  let byCall = constants.get(onAllow);
-  if (byCall === undefined) constants.set(onAllow, byCall = isConstant(onAllow) ? new Map() : 'varies');
-  if (byCall === 'varies') return undefined;
-  let net = byCall.get(call);
-  if (net === undefined) byCall.set(call, net = { ...netOf([outcome], call), isConstant: true });
-  return net;
-}
-
-function isConstant({ request, response, query, metadata }: Changes): boolean {
-  return [request.set, request.append, response.set, response.append, query.set, metadata].flat().every(([, text]) => text.constant !== undefined);
-}
-
-// ---------------------------------------------------------------- of many
-
-interface Rendered { readonly request: RenderedHeaders; readonly response: RenderedHeaders; readonly query: readonly Pair[]; readonly metadata: readonly Pair[] }
-interface RenderedHeaders { readonly set: readonly Pair[]; readonly append: readonly Pair[] }
-
-/** All texts of a rule, or nothing where one of them fails. Only those that this call carries are looked at. */
-function renderedChanges({ request, response, query, metadata }: Changes, bag: Bag, call: CallKind): Rendered | undefined {
-  let hasFailed = false;
-  const pairs = (texts: Texts, isCarried: boolean): Pair[] => (isCarried ? texts.map(([name, text]) => {
-    const { text: value, failed } = text.render(bag);
-    if (failed !== undefined) hasFailed = true;
-    return [name, value];
-  }) : []);
-  const headers = ({ set, append }: HeaderChanges, isCarried: boolean): RenderedHeaders => ({ set: pairs(set, isCarried), append: pairs(append, isCarried) });
-  const rendered = {
-    request: headers(request, call === 'http'),
-    response: headers(response, call === 'http' || call === 'limit'),
-    query: pairs(query.set, call === 'http'),
-    metadata: pairs(metadata, call !== 'limit'),
-  };
-  return hasFailed ? undefined : rendered;
-}
-
-class Net {
-  readonly #call: CallKind;
-  readonly #request = new NetNames();
-  readonly #response = new NetNames();
-  readonly #query = new NetNames();
-  #metadata: Map<string, string> | undefined;
-
-  constructor(call: CallKind) {
-    this.#call = call;
+    return value;
   }
 
-  /** Within a rule: remove, set, append. `rendered` is `undefined` where the rule failed. */
-  add({ request, response, query }: Changes, rendered: Rendered | undefined): void {
-    if (this.#call === 'http') {
-      for (const [names, changes, own] of [[this.#request, request, rendered?.request], [this.#query, { ...query, append: [] }, rendered && { set: rendered.query, append: [] }]] as const) {
-        if (own === undefined) for (const [name] of changes.set) names.remove(name); // a client's own never passes for ours
-        for (const name of changes.remove) names.remove(name);
-        if (own !== undefined) names.apply(own);
-      }
+  #bagOf(at: number): Bag {
+    const { prepared: { rule }, bag, result } = this.#outcomes[at] as RuleOutcome;
+    return rule.action === undefined ? bag : outBag(rule, bag, result.kind === 'passed' ? result.answer : undefined);
+  }
+}
+
+// ---------------------------------------------------------------- plans, kept
+
+interface PlannedText {
+  /** Index of the rule among those that change something. */
+  readonly rule: number;
+  readonly text: CompiledText;
+}
+/** Several texts are joined by a comma. */
+interface PlannedPair { readonly name: string; readonly texts: readonly PlannedText[] }
+interface PlannedHeaders { readonly set: readonly PlannedPair[]; readonly append: readonly PlannedPair[]; readonly remove: readonly string[] }
+interface Plan {
+  readonly request: PlannedHeaders;
+  readonly response: PlannedHeaders;
+  readonly query: { readonly set: readonly PlannedPair[]; readonly remove: readonly string[] };
+  readonly metadata: readonly PlannedPair[];
+  /** The net result itself where no text holds an expression. */
+  readonly constant: NetChanges | undefined;
+}
+
+/** The rules of a sequence, one after the other; the plan of those up to here. */
+class PlanNode {
+  plan: Plan | undefined;
+  readonly next = new Map<Changes, PlanNode>();
+  readonly nextFailed = new Map<Changes, PlanNode>();
+}
+/** By call and by the first rule's changes: plans go with the policy. */
+const roots = perCallKind(() => new WeakMap<Changes, { readonly ok: PlanNode; readonly failed: PlanNode; nodes: number }>());
+/** Which rules apply together is up to clients. */
+const MAX_NODES = 1000;
+
+function planOf(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
+  const [first] = outcomes;
+  const firstChanges = first?.prepared.rule.onAllow as Changes;
+  let root = roots[call].get(firstChanges);
+  if (root === undefined) roots[call].set(firstChanges, root = { ok: new PlanNode(), failed: new PlanNode(), nodes: 0 });
+  let node = first?.failed === true ? root.failed : root.ok;
+  for (let at = 1; at < outcomes.length; at++) {
+    const { prepared: { rule: { onAllow } }, failed } = outcomes[at] as RuleOutcome;
+    const nodes = failed ? node.nextFailed : node.next;
+    let next = nodes.get(onAllow as Changes);
+    if (next === undefined) {
+      if (root.nodes >= MAX_NODES) return newPlan(outcomes, call);
+      root.nodes++;
+      nodes.set(onAllow as Changes, next = new PlanNode());
     }
-    if (rendered === undefined) return;
-    if (this.#call !== 'tcp') {
-      for (const name of response.remove) this.#response.remove(name);
-      this.#response.apply(rendered.response);
-    }
-    for (const [name, value] of rendered.metadata) (this.#metadata ??= new Map<string, string>()).set(name, value);
+    node = next;
   }
-
-  result(): NetChanges {
-    const { set, remove } = this.#query.result();
-    return { request: this.#request.result(), response: this.#response.result(), query: { set, remove }, metadata: this.#metadata === undefined ? NO_CHANGES.metadata : [...this.#metadata], isConstant: false };
-  }
+  return node.plan ??= newPlan(outcomes, call);
 }
 
-interface NetName { readonly name: string; replaces: boolean; values: string[] }
+function newPlan(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
+  const request = new NetNames();
+  const response = new NetNames();
+  const query = new NetNames();
+  const metadata = new Map<string, PlannedPair>();
+  outcomes.forEach(({ prepared: { rule: { onAllow } }, failed }, rule) => {
+    if (onAllow === undefined) return;
+    if (call === 'http') {
+      request.add(onAllow.request, rule, failed);
+      query.add({ ...onAllow.query, append: [] }, rule, failed);
+    }
+    if (failed) return;
+    if (call !== 'tcp') response.add(onAllow.response, rule, failed);
+    if (call !== 'limit') for (const [name, text] of onAllow.metadata) metadata.set(name, { name, texts: [{ rule, text }] });
+  });
+  const { set, remove } = query.result();
+  const plan = { request: request.result(), response: response.result(), query: { set, remove }, metadata: [...metadata.values()] };
+  const planned = [plan.request.set, plan.request.append, plan.response.set, plan.response.append, plan.query.set, plan.metadata].flat();
+  const isConstant = planned.every(({ texts }) => texts.every(({ text }) => text.constant !== undefined));
+  return { ...plan, constant: isConstant ? constantOf(plan) : undefined };
+}
 
-/** Per name (in any case) what it comes to: values that replace (none: it is removed), or values that are added. */
+function constantOf({ request, response, query, metadata }: Omit<Plan, 'constant'>): NetChanges {
+  const pairs = (planned: readonly PlannedPair[]): Pair[] => planned.map(({ name, texts }) => [name, texts.map(({ text }) => text.constant ?? '').join(',')]);
+  const headers = ({ set, append, remove }: PlannedHeaders): NetHeaders => ({ set: pairs(set), append: pairs(append), remove });
+  return { request: headers(request), response: headers(response), query: { set: pairs(query.set), remove: query.remove }, metadata: pairs(metadata), isConstant: true };
+}
+
+interface NetName { readonly name: string; replaces: boolean; texts: PlannedText[] }
+
+const NO_PLANNED_HEADERS: PlannedHeaders = { set: [], append: [], remove: [] };
+
+/** Per name, in any case: texts that replace its value (none: it is removed), or texts that are added. */
 class NetNames {
-  /** Most calls change nothing of most kinds. */
-  #names: Map<string, NetName> | undefined;
+  readonly #names = new Map<string, NetName>();
 
-  remove(name: string): void {
-    const net = this.#of(name);
-    net.replaces = true;
-    net.values = [];
+  /** Within a rule: remove, set, append. */
+  add({ set, append, remove }: HeaderChanges, rule: number, failed: boolean): void {
+    if (failed) for (const [name] of set) this.#replace(name, []); // a client's own must not pass for ours
+    for (const name of remove) this.#replace(name, []);
+    if (failed) return;
+    for (const [name, text] of set) this.#replace(name, [{ rule, text }]);
+    for (const [name, text] of append) this.#of(name).texts.push({ rule, text });
   }
 
-  apply({ set, append }: RenderedHeaders): void {
-    for (const [name, value] of set) {
-      const net = this.#of(name);
-      net.replaces = true;
-      net.values = [value];
-    }
-    for (const [name, value] of append) this.#of(name).values.push(value);
-  }
-
-  result(): NetHeaders {
-    if (this.#names === undefined) return NO_HEADERS;
-    const set: Pair[] = [];
-    const append: Pair[] = [];
+  result(): PlannedHeaders {
+    if (this.#names.size === 0) return NO_PLANNED_HEADERS;
+    const set: PlannedPair[] = [];
+    const append: PlannedPair[] = [];
     const remove: string[] = [];
-    for (const [key, { name, replaces, values }] of this.#names) {
-      if (!replaces) append.push(...values.map((value): Pair => [name, value]));
-      else if (values.length === 0) remove.push(name);
-      else if (key === 'set-cookie') set.push(...values.map((value): Pair => [name, value])); // the one that may not be joined
-      else set.push([name, values.join(',')]);
+    const apart = (name: string, texts: readonly PlannedText[]): PlannedPair[] => texts.map((text) => ({ name, texts: [text] }));
+    for (const [key, { name, replaces, texts }] of this.#names) {
+      if (!replaces) append.push(...apart(name, texts));
+      else if (texts.length === 0) remove.push(name);
+      else if (key === 'set-cookie') set.push(...apart(name, texts)); // the one header that may not be joined
+      else set.push({ name, texts });
     }
     return { set, append, remove };
   }
 
+  #replace(name: string, texts: PlannedText[]): void {
+    const net = this.#of(name);
+    net.replaces = true;
+    net.texts = texts;
+  }
+
   #of(name: string): NetName {
     const key = name.toLowerCase();
-    const names = (this.#names ??= new Map<string, NetName>());
-    let net = names.get(key);
-    if (net === undefined) names.set(key, net = { name, replaces: false, values: [] });
+    let net = this.#names.get(key);
+    if (net === undefined) this.#names.set(key, net = { name, replaces: false, texts: [] });
     return net;
   }
 }
