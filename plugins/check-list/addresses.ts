@@ -1,12 +1,12 @@
 /** Networks as sorted ranges: a lookup is one binary search, however many there are. */
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIPv6 } from 'node:net';
 
 /**
  * An address as text that sorts as the address does: four characters of 0..255 for IPv4, eight of 16 bits for IPv6,
  * whatever its spelling. IPv4-mapped IPv6 is IPv4. `undefined` where the text is no address.
  */
 export function sortableAddress(text: string): string | undefined {
-  if (isIPv4(text)) return String.fromCharCode(...text.split('.').map(Number));
+  if (!text.includes(':')) return sortableIpv4(text);
   if (!isIPv6(text) || text.includes('%')) return undefined; // a zone means something on one machine only
   const groups = groupsOf(text);
   const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
@@ -14,6 +14,28 @@ export function sortableAddress(text: string): string | undefined {
   const [high = 0, low = 0] = groups.slice(6);
   return String.fromCharCode(high >> 8, high & 0xff, low >> 8, low & 0xff);
 }
+
+/** Digit by digit: each call brings an address, and splitting the text costs several times as much. */
+function sortableIpv4(text: string): string | undefined {
+  let sortable = '';
+  let value = -1;
+  for (let at = 0; at <= text.length; at++) {
+    const code = at === text.length ? DOT : text.charCodeAt(at);
+    if (code === DOT) {
+      if (value < 0 || sortable.length === 4) return undefined;
+      sortable += String.fromCharCode(value);
+      value = -1;
+      continue;
+    }
+    const digit = code - 0x30;
+    if (digit < 0 || digit > 9 || value === 0) return undefined; // a leading zero is octal to some readers
+    value = value < 0 ? digit : value * 10 + digit;
+    if (value > 255) return undefined;
+  }
+  return sortable.length === 4 ? sortable : undefined;
+}
+
+const DOT = 0x2e;
 
 /** Of valid IPv6 text, the eight groups. */
 function groupsOf(text: string): number[] {

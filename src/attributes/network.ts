@@ -8,9 +8,10 @@ export class Ip {
   readonly bytes: Uint8Array;
   #text: string | undefined;
 
-  /** `bytes`: 4 or 16 of them; 16 that map an IPv4 address become 4. */
-  constructor(bytes: Uint8Array) {
+  /** `bytes`: 4 or 16 of them; 16 that map an IPv4 address become 4. `text`: the canonical one, where it is known. */
+  constructor(bytes: Uint8Array, text?: string) {
     this.bytes = isMapped(bytes) ? bytes.subarray(12) : bytes;
+    this.#text = text;
   }
 
   get family(): 4 | 6 {
@@ -78,7 +79,11 @@ function isMapped(bytes: Uint8Array): boolean {
 
 /** Reads `192.0.2.1` or `2001:db8::1`; nothing for zones, leading zeros in IPv4, or anything else. */
 export function parseIp(text: string): Ip | undefined {
-  const bytes = text.includes(':') ? parseIpv6(text) : parseIpv4(text);
+  if (!text.includes(':')) {
+    const bytes = parseIpv4(text);
+    return bytes === undefined ? undefined : new Ip(bytes, text); // only the canonical spelling is read
+  }
+  const bytes = parseIpv6(text);
   return bytes === undefined ? undefined : new Ip(bytes);
 }
 
@@ -92,11 +97,30 @@ export function parseCidr(text: string): Cidr | undefined {
   return new Cidr(new Ip(bytes), Number(length));
 }
 
+/** Digit by digit: requests bring one address each, and taking the text apart costs five times as much. */
 function parseIpv4(text: string): Uint8Array | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) return undefined;
-  return Uint8Array.from(parts, Number);
+  const { length } = text;
+  if (length > 15) return undefined;
+  const bytes = new Uint8Array(4);
+  let part = 0;
+  let value = -1;
+  for (let at = 0; at <= length; at++) {
+    const code = at === length ? DOT : text.charCodeAt(at);
+    if (code === DOT) {
+      if (value < 0 || part === 4) return undefined;
+      bytes[part++] = value;
+      value = -1;
+      continue;
+    }
+    const digit = code - 0x30;
+    if (digit < 0 || digit > 9 || value === 0) return undefined; // a leading zero is octal to some readers
+    value = value < 0 ? digit : value * 10 + digit;
+    if (value > 255) return undefined;
+  }
+  return part === 4 ? bytes : undefined;
 }
+
+const DOT = 0x2e;
 
 function parseIpv6(text: string): Uint8Array | undefined {
   const halves = text.split('::');
