@@ -19,12 +19,12 @@ const EXPECTED: Readonly<Record<ColumnType, string>> = {
   timestamp: 'a time like 2026-01-31T12:00:00Z', duration: 'a duration like 1m30s', ip: 'an IP address',
 };
 
-const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 const READ: Readonly<Record<Exclude<ColumnType, 'string'>, (text: string) => unknown>> = {
   int: (text) => (/^[+-]?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : undefined),
   double: (text) => (NUMBER.test(text) ? Number(text) : undefined),
-  bool: (text) => ({ true: true, false: false })[text.toLowerCase() as 'true'],
+  bool: (text) => (/^true$/i.test(text) ? true : /^false$/i.test(text) ? false : undefined),
   timestamp(text) {
     if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) return undefined; // a time without a zone is a guess
     const time = new Date(text);

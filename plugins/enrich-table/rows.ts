@@ -21,8 +21,10 @@ export function rowsOf(text: string, format: Format, key: string, columns: reado
 /** By the file's end; `undefined` where it tells nothing. */
 export function formatOf(path: string): Format | undefined {
   const [, end = ''] = /\.([a-z]+)$/i.exec(path) ?? [];
-  return ({ csv: 'csv', json: 'json', yaml: 'yaml', yml: 'yaml' } as const)[end.toLowerCase() as 'csv'];
+  return FORMATS.get(end.toLowerCase());
 }
+
+const FORMATS: ReadonlyMap<string, Format> = new Map([['csv', 'csv'], ['json', 'json'], ['yaml', 'yaml'], ['yml', 'yaml']]);
 
 function csvRows(text: string, needed: readonly string[]): Row[] {
   const [header, ...rows] = parseCsv(text);

@@ -41,7 +41,7 @@ const UNIT_NANOS: Readonly<Record<string, bigint>> = {
 
 /** Reads Go's form, as CEL does: `1h30m`, `-1.5s`, `100ms`, `0`; nothing where it is not, or out of range. */
 export function parseDuration(text: string): Duration | undefined {
-  const match = /^([+-]?)((?:\d+\.?\d*|\.\d+)(?:h|ms|us|µs|μs|ns|m|s))+$/.exec(text);
+  const match = /^([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|us|µs|μs|ns|m|s))+$/.exec(text);
   if (match === null) return /^[+-]?0$/.test(text) ? new Duration(0, 0) : undefined;
   let nanos = 0n;
   for (const [, whole = '', part = '', unit = ''] of text.matchAll(/(\d*)(?:\.(\d*))?(h|ms|us|µs|μs|ns|m|s)/g)) {

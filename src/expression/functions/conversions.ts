@@ -15,16 +15,21 @@ export function doubleText(value: number): string {
   return String(value);
 }
 
+/** Zeros in front are no digits; more than 20 digits are beyond 64 bits, and would take BigInt long. */
+const WHOLE = /^([+-]?)0*(\d{1,20})$/;
 function textToInt(text: string): Int | undefined {
-  return /^[+-]?\d+$/.test(text) ? toInt(BigInt(text.replace(/^\+/, ''))) : undefined;
+  const [, sign, digits = ''] = WHOLE.exec(text) ?? [];
+  return sign === undefined ? undefined : toInt(sign === '-' ? -BigInt(digits) : BigInt(digits));
 }
 function textToUint(text: string): Int | undefined {
-  return /^\+?\d+$/.test(text) ? toUint(BigInt(text.replace(/^\+/, ''))) : undefined;
+  const [, sign = '-', digits = ''] = WHOLE.exec(text) ?? [];
+  return sign === '-' ? undefined : toUint(BigInt(digits));
 }
+// Each digit can be taken in one way only: \d+\.?\d* would take the square of the length to refuse "111...x".
 function textToDouble(text: string): number | undefined {
   if (/^[+-]?(inf|infinity)$/i.test(text)) return text.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   if (/^nan$/i.test(text)) return Number.NaN;
-  return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : undefined;
+  return /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : undefined;
 }
 function textToBool(text: string): boolean | undefined {
   if (['true', 'True', 'TRUE', 't', '1'].includes(text)) return true;
