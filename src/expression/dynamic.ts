@@ -50,8 +50,9 @@ export function boxer(type: Type): Change | undefined {
   }
 }
 
-/** Keys of maps are canonical: an int and an equal uint are one key, so both are kept as ints. */
+/** Keys of maps are canonical: an int, a uint and a whole double that are equal are one key, kept as an int. */
 export function keyOf(value: Val): Val {
+  if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof value === 'bigint') return canonicalInt(value);
   if (value instanceof Uint) return canonicalInt(value.value);
   return value;
@@ -120,16 +121,12 @@ export const typeNameOf = (kind: Type['kind']): TypeName => new TypeName(TYPE_NA
 
 const numeric = (value: Val): Int | undefined => (typeof value === 'number' || typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined);
 
-/** Two numbers to compare: exact among int and uint, as doubles where one is a double (cel-go, and cel-spec's tests). */
-const alike = (x: Int, y: Int): readonly [Int, Int] => (typeof x === typeof y ? [x, y] : [Number(x), Number(y)]);
-
 /** CEL's equality over values in `dyn` form: numbers by value across types, other types never equal. */
 export function equalDyn(a: Val, b: Val): boolean {
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined || y !== undefined) {
     if (x === undefined || y === undefined) return false;
-    const [one, other] = alike(x, y);
-    return one === other;
+    return x == y; // eslint-disable-line eqeqeq -- exact between a number and a bigint
   }
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => equalDyn(item as Val, b[index] as Val));
@@ -159,8 +156,7 @@ export function equalObjects(a: object, b: object): boolean {
 export function compareDyn(a: Val, b: Val): number | undefined {
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined && y !== undefined) {
-    const [one, other] = alike(x, y);
-    return one < other ? -1 : one > other ? 1 : one === other ? 0 : undefined;
+    return x < y ? -1 : x > y ? 1 : x == y ? 0 : undefined; // eslint-disable-line eqeqeq -- exact between a number and a bigint
   }
   if (typeof a === 'string' && typeof b === 'string') return compareText(a, b);
   if (typeof a === 'boolean' && typeof b === 'boolean') return Number(a) - Number(b);

@@ -72,7 +72,7 @@ export function conformanceResults(): FileResult[] {
       try {
         const found = difference(one);
         if (found === undefined) passed += 1;
-        else wrong.push(`${one.expr}: ${found}`);
+        else wrong.push(`\`${one.expr}\` ${found}`);
       } catch (error) {
         if (!(error instanceof NeedsMessages)) throw error;
         messages += 1;
@@ -97,6 +97,8 @@ ${rows.map(({ name, all, messages, passed }) => row(name, all, messages, passed)
 ${row('**all**', sum(({ all }) => all), sum(({ messages }) => messages), sum(({ passed }) => passed))}
 ${rows.some(({ wrong }) => wrong.length > 0) ? `
 ## What does not
-${rows.filter(({ wrong }) => wrong.length > 0).map(({ name, wrong }) => `- ${name}: ${wrong.length}`).join('\n')}
+The language definition compares numbers "as though they exist on a continuous number line"; Sluice does so exactly. These tests expect that an int loses digits beside a double, as it does in cel-go.
+
+${rows.flatMap(({ name, wrong }) => wrong.map((line) => `- ${name}: ${line}`)).join('\n')}
 ` : ''}`;
 }
