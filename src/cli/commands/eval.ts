@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { LookingBag } from '../../attributes/looking-bag.ts';
 import { typeText } from '../../attributes/types.ts';
-import { FAILED, type Problem, traceable, type TracedPart } from '../../expression/index.ts';
+import { FAILED, type Problem, traceable, type TracedPart, type Val } from '../../expression/index.ts';
 import { CliError } from '../cli-error.ts';
 import { answered, bagOf, type EvalAnswer, optionsOf, placeOf, vocabularyOf } from '../eval/evaluation.ts';
 import { jsonOf } from '../eval/values.ts';
@@ -72,8 +72,19 @@ function problemText(source: string, { code, message, start, end }: Problem): st
 }
 
 function treeRows({ text, type, outcome, value, parts }: TracedPart, indent: string): string[][] {
-  const shown = outcome === 'value' && value !== undefined ? JSON.stringify(jsonOf(value)) : outcome === 'skipped' ? 'not asked' : outcome;
+  const shown = outcome === 'value' && value !== undefined ? shownJson(value) : outcome === 'skipped' ? 'not asked' : outcome;
   return [[`${indent}${text.replaceAll(/\s+/g, ' ')}`, typeText(type), shown], ...parts.flatMap((part) => treeRows(part, `${indent}  `))];
+}
+
+const MOST_SHOWN_CHARACTERS = 2000;
+
+function shownJson(value: Val): string {
+  try {
+    return JSON.stringify(jsonOf(value, MOST_SHOWN_CHARACTERS));
+  } catch (error) {
+    if (error instanceof CliError) return '(too long to be shown)';
+    throw error;
+  }
 }
 
 // ---------------------------------------------------------------- many, for scripts
@@ -90,28 +101,35 @@ const LINE = z.strictObject({
 /** One line out for each line in, in order. Exits with 0: what is wrong with a line stands in its answer. */
 async function evaluateLines(): Promise<ExitCode> {
   let answers: string[] = [];
+  let waiting = 0;
   for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
     if (line.trim() === '') continue;
-    answers.push(JSON.stringify(answerTo(line)));
-    if (answers.length < 500) continue;
+    const answer = lineOf(line);
+    answers.push(answer);
+    waiting += answer.length;
+    if (answers.length < 500 && waiting < MOST_WAITING_CHARACTERS) continue;
     say(answers.join('\n'));
     answers = [];
+    waiting = 0;
   }
   if (answers.length > 0) say(answers.join('\n'));
   return EXIT.ok;
 }
 
-function answerTo(line: string): EvalAnswer {
-  let json: unknown;
+const MOST_WAITING_CHARACTERS = 256 * 1024;
+
+/** One line never ends the others: what it throws is its answer. */
+function lineOf(line: string): string {
+  let id: { readonly id?: unknown } = {};
   try {
-    json = JSON.parse(line);
+    const json: unknown = JSON.parse(line);
+    if (typeof json === 'object' && json !== null && 'id' in json) id = { id: json.id };
+    const parsed = LINE.safeParse(json);
+    const answer = parsed.success ? answered(parsed.data) : wrongLine(id, parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+    return JSON.stringify(answer);
   } catch (error) {
-    return wrongLine({}, `the line is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    return JSON.stringify(wrongLine(id, error instanceof SyntaxError ? `the line is no JSON: ${error.message}` : `the line cannot be answered: ${String(error)}`));
   }
-  const parsed = LINE.safeParse(json);
-  if (parsed.success) return answered(parsed.data);
-  const id = typeof json === 'object' && json !== null && 'id' in json ? { id: json.id } : {};
-  return wrongLine(id, parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
 }
 
 const wrongLine = (id: { readonly id?: unknown }, message: string): EvalAnswer => ({ ...id, error: { phase: 'parse', code: 'CLI_EVAL', message, line: 1, column: 1 } });

@@ -25,14 +25,30 @@ function exact(plain: unknown, type: Type): unknown {
 const isIn64 = (value: bigint, kind: 'int' | 'uint'): boolean => (kind === 'int' ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) === value;
 const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text);
 
-/** As JSON: int and uint as a number where that is exact, else as decimal text; bytes as base64; times, spans, addresses as text. */
-export function jsonOf(value: Val): unknown {
+/** A list may hold one long text many times, so JSON of a value can be far longer than the value. */
+export const MOST_JSON_CHARACTERS = 4 * 1024 * 1024;
+
+/**
+ * As JSON: int and uint as a number where that is exact, else as decimal text; bytes as base64; times, spans, addresses as text.
+ * Throws CLI_EVAL where it would be longer than so many characters, about.
+ */
+export function jsonOf(value: Val, mostCharacters: number = MOST_JSON_CHARACTERS): unknown {
+  let left = mostCharacters;
+  const spend = (characters: number): void => {
+    left -= characters;
+    if (left < 0) throw new CliError('CLI_EVAL', `the value is longer than ${mostCharacters} characters of JSON; make a smaller one, such as its size()`);
+  };
+  return plainOf(value, spend);
+}
+
+function plainOf(value: Val, spend: (characters: number) => void): unknown {
+  spend(typeof value === 'string' ? value.length + 3 : value instanceof Uint8Array ? value.length * 1.4 : 3);
   if (typeof value === 'bigint') return BigInt.asIntN(54, value) === value && Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-  if (value instanceof Uint) return jsonOf(value.value);
+  if (value instanceof Uint) return plainOf(value.value, spend);
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
-  if (value instanceof Optional) return value.value === undefined ? null : jsonOf(value.value);
+  if (value instanceof Optional) return value.value === undefined ? null : plainOf(value.value, spend);
   if (value instanceof TypeName) return value.name;
-  if (Array.isArray(value)) return (value as readonly Val[]).map(jsonOf);
-  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<Val, Val>].map(([key, item]) => [String(jsonOf(key)), jsonOf(item)]));
+  if (Array.isArray(value)) return (value as readonly Val[]).map((item) => plainOf(item, spend));
+  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<Val, Val>].map(([key, item]) => [String(plainOf(key, spend)), plainOf(item, spend)]));
   return shownValue(value as Value);
 }

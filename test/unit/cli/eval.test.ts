@@ -90,6 +90,22 @@ describe('the command', () => {
     expect(answers.map(({ error }) => (error as { code?: string } | undefined)?.code)).toEqual([undefined, 'CLI_EVAL', 'CLI_EVAL', undefined, 'CLI_EVAL']);
   });
 
+  test('no line ends the others, and no answer is longer than so much', () => {
+    const long = 'a'.repeat(60_000);
+    const lines = [
+      { expr: 'valueOf', attributes: {} }, { expr: 'constructor == type(1)', attributes: {} }, { expr: 's', vocabulary: { s: `${'list('.repeat(50_000)}string${')'.repeat(50_000)}` } },
+      { expr: 's.replace("", s)', vocabulary: { s: 'string' }, attributes: { s: long } }, { expr: '[s, s, s, s, s, s, s, s, s, s].map(a, [s, s, s, s, s, s, s, s, s, s])', vocabulary: { s: 'string' }, attributes: { s: long } },
+      { expr: 's.split(",").exists(a, s.split(",").exists(b, a + b == "zz"))', vocabulary: { s: 'string' }, attributes: { s: ','.repeat(12_000) } }, { expr: '1 + 1', attributes: {} },
+    ];
+    const { code, out, err } = run(['--lines'], lines.map((line, id) => `${JSON.stringify({ id, ...line })}\n`).join(''));
+    const answers = out.trimEnd().split('\n').map((line) => JSON.parse(line) as { id: number; value?: unknown; error?: { code: string; message: string } });
+    expect([code, err]).toEqual([0, '']);
+    expect(answers.map(({ id }) => id)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+    expect(answers.map(({ error }) => error?.code)).toEqual(['EXPRESSION_UNKNOWN_ATTRIBUTE', 'EXPRESSION_UNKNOWN_ATTRIBUTE', 'CLI_EVAL', 'EXPRESSION_FAILED', 'CLI_EVAL', 'EXPRESSION_FAILED', undefined]);
+    expect(answers[4]?.error?.message).toMatch(/^the value is longer than 4194304 characters of JSON/);
+    expect(out.length).toBeLessThan(400_000);
+  });
+
   test('checks, evaluates and explains one', () => {
     expect(run(['request.method == "GET"'])).toEqual({ code: 0, out: 'bool\n', err: '' });
     expect(run(['request.method', '--attributes', '-'], 'request.method: GET')).toEqual({ code: 0, out: '"GET"\n', err: '' });
