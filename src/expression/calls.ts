@@ -26,7 +26,7 @@ export function direct(overload: Overload, plans: readonly Plan[]): Plan {
   if (runs.length === 2 && a !== undefined && b !== undefined) {
     const call = overload.run as unknown as (x: Val, y: Val) => Val | undefined;
     const [one, other] = adaptedPlans;
-    const emit = one === undefined || other === undefined ? undefined : emitBinary(one, other, (x, y, out) => overload.code?.(x, y) ?? `${out.pooled(call)}(${x}, ${y})`);
+    const emit = one === undefined || other === undefined ? undefined : emitBinary(one, other, (x, y, out) => codeOf(overload, other)?.(x, y) ?? `${out.pooled(call)}(${x}, ${y})`);
     return { type, emit, run: (bag) => {
       const x = a(bag);
       const y = b(bag);
@@ -44,6 +44,8 @@ export function direct(overload: Overload, plans: readonly Plan[]): Plan {
     return call(...args);
   } };
 }
+
+const codeOf = ({ code, constantCode }: Overload, other: Plan): Overload['code'] => (other.constant === undefined ? code : constantCode ?? code);
 
 /** Of several overloads the one that the values of this evaluation fit. */
 export function dispatched(overloads: readonly Overload[], plans: readonly Plan[]): Plan {

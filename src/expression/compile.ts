@@ -5,7 +5,8 @@ import type { Attributes } from '../attributes/attributes.ts';
 import type { Bag } from '../attributes/bag.ts';
 import { type Type, typeText } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
-import { type Compilation, type Compiled, type CompileOptions, type CompiledText, FAILED, type Problem, type Read, type Traceable } from './compiled.ts';
+import { type Budget, DEFAULT_BUDGET, faultText, metered } from './budget.ts';
+import { type Compilation, type Compiled, type CompileOptions, type CompiledText, type Evaluate, FAILED, type Problem, type Read, type Traceable } from './compiled.ts';
 import type { Node } from './ast.ts';
 import { SyntaxProblem } from './lexer.ts';
 import { parse } from './parser.ts';
@@ -23,7 +24,10 @@ export function compile(source: string, attributes: Attributes, options: Compile
   const planner = new Planner(attributes, options);
   const plan = planned(planner, tree, options);
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
-  return { compiled: compiledOf(source, plan, planner, { proves: guardsOf(tree, true), guards: options.withGuards === true ? necessaryFor(tree, attributes) : [] }, options.backEnd === 'closures' ? evaluateBy(plan.run) : generated(plan)), problems: [] };
+  const { budget = DEFAULT_BUDGET } = options;
+  const evaluate = options.backEnd === 'closures' ? evaluateBy(plan.run) : generated(plan);
+  const known = { proves: guardsOf(tree, true), guards: options.withGuards === true ? necessaryFor(tree, attributes) : [] };
+  return { compiled: compiledOf(source, plan, planner, known, planner.isMetered && plan.constant === undefined ? metered(evaluate, budget) : evaluate, budget), problems: [] };
 }
 
 /** The same, to be looked into. */
@@ -34,10 +38,13 @@ export function traceable(source: string, attributes: Attributes, options: Compi
   const planner = new Planner(attributes, options, trace);
   const { type, run } = planned(planner, tree, options);
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
+  const { budget = DEFAULT_BUDGET } = options;
+  const evaluate = metered(evaluateBy(run), budget);
   return { problems: [], compiled: { type, warnings: planner.warnings, evaluate: (bag) => {
     trace.forget();
-    const value = run(bag) as Value | undefined;
-    return { value: value === undefined ? FAILED : value, tree: trace.tree(tree, source), failing: value === undefined ? trace.failing(tree) : undefined };
+    let fault: { readonly message: string } | undefined;
+    const value = evaluate(bag, (thrown) => { fault = { message: faultText(thrown, budget) }; }) as Value | typeof FAILED;
+    return { value, tree: trace.tree(tree, source), failing: value === FAILED ? trace.failing(tree, fault?.message) : undefined };
   } } };
 }
 
@@ -61,13 +68,17 @@ function planned(planner: Planner, tree: Node, { expect, accept, wanted }: Compi
   return plan;
 }
 
-function compiledOf(source: string, { type, constant }: Plan, planner: Planner, known: Pick<Compiled, 'proves' | 'guards'>, evaluate: ReturnType<typeof generated>): Compiled {
+function compiledOf(source: string, { type, constant }: Plan, planner: Planner, known: Pick<Compiled, 'proves' | 'guards'>, evaluate: Evaluate, budget: Budget): Compiled {
   const reads = planner.reads();
   return {
     source, type, reads, warnings: planner.warnings, ...known,
     constant: constant as Value | undefined,
     evaluate: evaluate as Compiled['evaluate'],
-    why: (bag) => (evaluate(bag) === FAILED ? whyFailed(reads, bag) : ''),
+    why: (bag) => {
+      let fault: string | undefined;
+      if (evaluate(bag, (thrown) => { fault = faultText(thrown, budget); }) !== FAILED) return '';
+      return fault ?? whyFailed(reads, bag);
+    },
   };
 }
 

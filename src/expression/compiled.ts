@@ -1,6 +1,8 @@
 import type { Bag } from '../attributes/bag.ts';
 import type { Type } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
+import type { Budget } from './budget.ts';
+import type { Val } from './dynamic.ts';
 import type { Guard } from './necessary.ts';
 import type { Failing, TracedPart } from './trace.ts';
 
@@ -30,6 +32,9 @@ export interface Problem {
   readonly end: number;
 }
 
+/** Never throws: what a function or the bag throws fails the evaluation, and is given to `onFault`. */
+export type Evaluate = (bag: Bag, onFault?: (fault: unknown) => void) => Val | typeof FAILED;
+
 export interface Compiled {
   readonly source: string;
   readonly type: Type;
@@ -41,7 +46,7 @@ export interface Compiled {
   readonly guards: readonly Guard[];
   /** The value where the expression reads nothing and cannot fail; else `undefined`. */
   readonly constant: Value | undefined;
-  /** Never throws. A function of its own, which may be held without the rest. */
+  /** Never throws. Fails beyond its budget (budget.ts). A function of its own, which may be held without the rest. */
   readonly evaluate: (bag: Bag) => Value | typeof FAILED;
   /** Why `evaluate` fails on this bag, in words, worked out again. Empty text where it does not fail. */
   why(bag: Bag): string;
@@ -74,6 +79,8 @@ export interface CompileOptions {
   readonly given?: ReadonlySet<string>;
   /** `closures`: no code is generated; for comparisons, and where it is forbidden anyway. */
   readonly backEnd?: 'generated' | 'closures';
+  /** What an evaluation may cost; {@link DEFAULT_BUDGET} where absent. */
+  readonly budget?: Budget;
   /** Whether `guards` are wanted. */
   readonly withGuards?: boolean;
   /** The type it must have; `dyn` or absent: any. */

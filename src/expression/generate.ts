@@ -6,12 +6,9 @@
  * What is generated holds operators, slots and places in a pool, never a text of a rule: constants and functions are in the
  * pool. Thousands of rules have a few shapes, so the machine code of each is compiled once and stays in the cache.
  */
-import type { Bag } from '../attributes/bag.ts';
-import { FAILED } from './compiled.ts';
-import type { Val } from './dynamic.ts';
+import { type Evaluate, FAILED } from './compiled.ts';
 import type { Emit, Plan, Run } from './planned.ts';
 
-type Evaluate = (bag: Bag) => Val | typeof FAILED;
 /** Takes the pool's values one by one: they stand in the function's own context, nearer than in an array. */
 type Factory = (...pool: readonly unknown[]) => Evaluate;
 
@@ -77,7 +74,8 @@ export function generated(plan: Plan): Evaluate {
   const code = out.value(plan);
   if (code.length > MOST_CODE) return evaluateBy(plan.run);
   const names = out.pool.map((_, at) => `k${at}`).join(', ');
-  const source = `return (${names}) => (bag) => { ${out.temporaries === '' ? '' : `let ${out.temporaries}; `}const value = ${code}; return value === undefined ? FAILED : value; };`;
+  const temporaries = out.temporaries === '' ? '' : `let ${out.temporaries}; `;
+  const source = `return (${names}) => (bag, onFault) => { ${temporaries}try { const value = ${code}; return value === undefined ? FAILED : value; } catch (fault) { onFault?.(fault); return FAILED; } };`;
   let factory = shapes.get(source);
   if (factory === undefined) {
     if (shapes.size >= MOST_SHAPES) return evaluateBy(plan.run);
@@ -89,8 +87,13 @@ export function generated(plan: Plan): Evaluate {
 }
 
 export function evaluateBy(run: Run): Evaluate {
-  return (bag) => {
-    const value = run(bag);
-    return value === undefined ? FAILED : value;
+  return (bag, onFault) => {
+    try {
+      const value = run(bag);
+      return value === undefined ? FAILED : value;
+    } catch (fault) {
+      onFault?.(fault);
+      return FAILED;
+    }
   };
 }

@@ -1,6 +1,7 @@
 /** The macros that go over a list or the keys of a map. */
 import type { Bag } from '../attributes/bag.ts';
 import type { Node } from './ast.ts';
+import { spendSteps } from './budget.ts';
 import { type Val, keyOf } from './dynamic.ts';
 import type { Plan, Run } from './planned.ts';
 
@@ -16,6 +17,7 @@ export function macroRun<T>(macro: (Node & { kind: 'macro' })['macro'], itemsOf:
         if (items === undefined) return undefined;
         let hasFailed = false;
         for (const item of items) {
+          spendSteps(1);
           bind(item);
           const value = body(bag);
           if (value === deciding) return deciding;
@@ -29,6 +31,7 @@ export function macroRun<T>(macro: (Node & { kind: 'macro' })['macro'], itemsOf:
       if (items === undefined) return undefined;
       let count = 0;
       for (const item of items) {
+        spendSteps(1);
         bind(item);
         const value = body(bag);
         if (value === undefined) return undefined;
@@ -41,6 +44,7 @@ export function macroRun<T>(macro: (Node & { kind: 'macro' })['macro'], itemsOf:
       if (items === undefined) return undefined;
       const made: Val[] = [];
       for (const item of items) {
+        spendSteps(1);
         bind(item);
         const keeps = filter === undefined ? true : filter(bag);
         if (keeps === undefined) return undefined;
@@ -57,6 +61,7 @@ export function macroRun<T>(macro: (Node & { kind: 'macro' })['macro'], itemsOf:
       if (items === undefined) return undefined;
       const made = new Map<Val, Val>();
       for (const item of items) {
+        spendSteps(1);
         bind(item);
         const keeps = filter === undefined ? true : filter(bag);
         if (keeps === undefined) return undefined;
@@ -80,7 +85,7 @@ export function itemsOf({ type, run }: Plan): Items<Val> {
     const value = run(bag);
     if (Array.isArray(value)) return value as readonly Val[];
     if (!(value instanceof Map)) return undefined;
-    return type.kind === 'dyn' ? [...value.keys()].map((key: Val) => boxedKey(key)) : (value.keys() as Iterable<Val>);
+    return type.kind === 'dyn' ? boxedKeys(value as ReadonlyMap<Val, Val>) : (value.keys() as Iterable<Val>);
   };
 }
 
@@ -89,10 +94,18 @@ export function pairsOf({ type, run }: Plan): Items<readonly [Val, Val]> {
   const isDyn = type.kind === 'dyn';
   return (bag) => {
     const value = run(bag);
-    if (Array.isArray(value)) return (value as readonly Val[]).map((item, index) => [isDyn ? BigInt(index) : index, item] as const);
+    if (Array.isArray(value)) return isDyn ? boxedPairs((value as readonly Val[]).entries()) : (value as readonly Val[]).entries();
     if (!(value instanceof Map)) return undefined;
-    return isDyn ? [...value as ReadonlyMap<Val, Val>].map(([key, item]) => [boxedKey(key), item] as const) : (value as ReadonlyMap<Val, Val>);
+    return isDyn ? boxedPairs(value as ReadonlyMap<Val, Val>) : (value as ReadonlyMap<Val, Val>);
   };
 }
 
 const boxedKey = (key: Val): Val => (typeof key === 'number' ? BigInt(key) : key);
+
+// One at a time, since a macro may end at the first.
+function* boxedKeys(map: ReadonlyMap<Val, Val>): Generator<Val> {
+  for (const key of map.keys()) yield boxedKey(key);
+}
+function* boxedPairs(pairs: Iterable<readonly [Val, Val]>): Generator<readonly [Val, Val]> {
+  for (const [key, item] of pairs) yield [boxedKey(key), item];
+}

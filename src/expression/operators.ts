@@ -4,6 +4,7 @@ import { Duration, type Timestamp } from '../attributes/values.ts';
 import { type Val, boxer, compareDyn, compareText, equalDyn, equalObjects, keyOf, kindOf, unbox } from './dynamic.ts';
 import { addSpan, addSpans, between, subtractSpans } from './functions/time.ts';
 import { emitBinary, emitUnary } from './generate.ts';
+import { READ_PER_STEP, spendCharacters, spendSteps } from './budget.ts';
 import * as ints from './integers.ts';
 import { type Plan, heldAs, joinTypes } from './planned.ts';
 
@@ -15,7 +16,16 @@ const NUMERIC: ReadonlySet<Type['kind']> = new Set(['int', 'uint', 'double']);
 const IDENTICAL: ReadonlySet<Type['kind']> = new Set(['bool', 'string', 'null']);
 const ORDERED: ReadonlySet<Type['kind']> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'timestamp', 'duration']);
 
+const joinText = (a: string, b: string): string => {
+  spendCharacters(a.length + b.length);
+  return a + b;
+};
+const joinLists = (a: readonly Val[], b: readonly Val[]): Val => {
+  spendSteps(Math.trunc((a.length + b.length) / READ_PER_STEP));
+  return [...a, ...b] as Val;
+};
 const joinBytes = (a: Uint8Array, b: Uint8Array): Uint8Array => {
+  spendCharacters(a.length + b.length);
   const joined = new Uint8Array(a.length + b.length);
   joined.set(a);
   joined.set(b, a.length);
@@ -28,7 +38,7 @@ const ARITHMETIC: readonly (readonly [left: Type, sign: string, right: Type, res
   [UINT, '+', UINT, UINT, ints.addUint], [UINT, '-', UINT, UINT, ints.subtractUint], [UINT, '*', UINT, UINT, ints.multiplyUint], [UINT, '/', UINT, UINT, ints.divideUint], [UINT, '%', UINT, UINT, ints.remainderUint],
   [DOUBLE, '+', DOUBLE, DOUBLE, (a: number, b: number) => a + b], [DOUBLE, '-', DOUBLE, DOUBLE, (a: number, b: number) => a - b],
   [DOUBLE, '*', DOUBLE, DOUBLE, (a: number, b: number) => a * b], [DOUBLE, '/', DOUBLE, DOUBLE, (a: number, b: number) => a / b],
-  [STRING, '+', STRING, STRING, (a: string, b: string) => a + b], [BYTES, '+', BYTES, BYTES, joinBytes],
+  [STRING, '+', STRING, STRING, joinText], [BYTES, '+', BYTES, BYTES, joinBytes],
   [TIMESTAMP, '+', DURATION, TIMESTAMP, (a: Timestamp, b: Duration) => addSpan(a, b)], [DURATION, '+', TIMESTAMP, TIMESTAMP, (a: Duration, b: Timestamp) => addSpan(b, a)],
   [TIMESTAMP, '-', DURATION, TIMESTAMP, (a: Timestamp, b: Duration) => addSpan(a, b, -1)], [TIMESTAMP, '-', TIMESTAMP, DURATION, between],
   [DURATION, '+', DURATION, DURATION, addSpans], [DURATION, '-', DURATION, DURATION, subtractSpans],
@@ -67,18 +77,11 @@ function boxedRun(plan: Plan): Plan {
 function equality(left: Plan, right: Plan, wants: boolean): Made {
   const [a, b] = [left.type.kind, right.type.kind];
   if (IDENTICAL.has(a) && a === b) return identity(left, right, wants);
-  if (NUMERIC.has(a) && NUMERIC.has(b)) return both(asDoubles(left, b), asDoubles(right, a), BOOL, (x: ints.Int, y: ints.Int) => (x == y) === wants, (x, y) => `${x} ${wants ? '==' : '!='} ${y}`); // eslint-disable-line eqeqeq
+  if (NUMERIC.has(a) && NUMERIC.has(b)) return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => (x == y) === wants, (x, y) => `${x} ${wants ? '==' : '!='} ${y}`); // eslint-disable-line eqeqeq
   if (a === b && ['bytes', 'timestamp', 'duration', 'ip', 'cidr', 'type'].includes(a)) return both(left, right, BOOL, (x: object, y: object) => equalObjects(x, y) === wants);
   const isComparable = isDyn(left) || isDyn(right) || a === b || a === 'null' || b === 'null';
   if (!isComparable) return no(wants ? '==' : '!=', left, right, hintFor(left, right));
   return both(boxedRun(left), boxedRun(right), BOOL, (x: Val, y: Val) => equalDyn(x, y) === wants);
-}
-
-/** Beside a double an int or uint is compared as a double, as cel-go does it and cel-spec's tests want it. */
-function asDoubles(plan: Plan, other: Type['kind']): Plan {
-  if (other !== 'double' || plan.type.kind === 'double') return plan;
-  const { run } = plan;
-  return { type: DOUBLE, run: (bag) => { const value = run(bag); return typeof value === 'bigint' ? Number(value) : value; } };
 }
 
 /** The commonest form of all, `attribute == "constant"`, without asking the constant. */
@@ -131,12 +134,11 @@ const TESTS: Readonly<Record<string, (order: number) => boolean>> = { '<': (orde
 function ordering(sign: '<' | '<=' | '>' | '>=', left: Plan, right: Plan): Made {
   const [a, b] = [left.type.kind, right.type.kind];
   if (NUMERIC.has(a) && NUMERIC.has(b)) {
-    const [one, other] = [asDoubles(left, b), asDoubles(right, a)];
     switch (sign) { // numbers and bigints compare exactly in JavaScript
-      case '<': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x < y, (x, y) => `${x} < ${y}`);
-      case '<=': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x <= y, (x, y) => `${x} <= ${y}`);
-      case '>': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x > y, (x, y) => `${x} > ${y}`);
-      case '>=': return both(one, other, BOOL, (x: ints.Int, y: ints.Int) => x >= y, (x, y) => `${x} >= ${y}`);
+      case '<': return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => x < y, (x, y) => `${x} < ${y}`);
+      case '<=': return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => x <= y, (x, y) => `${x} <= ${y}`);
+      case '>': return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => x > y, (x, y) => `${x} > ${y}`);
+      case '>=': return both(left, right, BOOL, (x: ints.Int, y: ints.Int) => x >= y, (x, y) => `${x} >= ${y}`);
     }
   }
   const test = TESTS[sign] ?? (() => false);
@@ -158,7 +160,7 @@ function arithmetic(sign: string, left: Plan, right: Plan): Made {
   }
   if (sign === '+' && left.type.kind === 'list' && right.type.kind === 'list') {
     const type = joinTypes(left.type, right.type) ?? listOf(DYN);
-    return both(heldAs(left, type), heldAs(right, type), type, (x: readonly Val[], y: readonly Val[]) => [...x, ...y] as Val);
+    return both(heldAs(left, type), heldAs(right, type), type, joinLists);
   }
   const isPossible = (isDyn(left) || isDyn(right)) && (sign === '+' || ARITHMETIC.some(([a, operator, b]) => operator === sign && (isDyn(left) || a.kind === left.type.kind) && (isDyn(right) || b.kind === right.type.kind)));
   if (!isPossible) return no(sign, left, right, hintFor(left, right));
@@ -166,7 +168,7 @@ function arithmetic(sign: string, left: Plan, right: Plan): Made {
 }
 
 function dynamicArithmetic(sign: string, x: Val, y: Val): Val | undefined {
-  if (sign === '+' && Array.isArray(x) && Array.isArray(y)) return [...(x as readonly Val[]), ...(y as readonly Val[])] as Val;
+  if (sign === '+' && Array.isArray(x) && Array.isArray(y)) return joinLists(x as readonly Val[], y as readonly Val[]);
   const [a, b] = [kindOf(x), kindOf(y)];
   for (const [left, operator, right, result, run] of ARITHMETIC) {
     if (operator !== sign || left.kind !== a || right.kind !== b) continue;

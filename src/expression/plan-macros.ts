@@ -18,10 +18,10 @@ export function planMacro(node: MacroNode, planner: Planner): Plan {
   const [key, element] = type.kind === 'list' ? [INT, type.of] : type.kind === 'map' ? [type.key, type.of] : [DYN, DYN];
   if (second !== undefined) {
     return planner.withVariable(variable, key, (setKey) => planner.withVariable(second, element, (setElement) =>
-      bodyOf(node, { element, key, items: pairsOf(over), bind: pairSetter(setKey, setElement), keyOfItem: firstOf }, planner)));
+      planner.looped(() => bodyOf(node, { element, key, items: pairsOf(over), bind: pairSetter(setKey, setElement), keyOfItem: firstOf }, planner))));
   }
   const one = type.kind === 'map' ? key : element;
-  return planner.withVariable(variable, one, (set) => bodyOf(node, { element: one, key, items: itemsOf(over), bind: set, keyOfItem: itself }, planner));
+  return planner.withVariable(variable, one, (set) => planner.looped(() => bodyOf(node, { element: one, key, items: itemsOf(over), bind: set, keyOfItem: itself }, planner)));
 }
 
 interface Going<T> {

@@ -7,6 +7,7 @@
 import type { Attributes } from '../attributes/attributes.ts';
 import { BOOL, BYTES, DOUBLE, DYN, INT, NULL, STRING, TYPE, type Type, UINT, listOf, mapOf, optionalOf, sameType, typeText } from '../attributes/types.ts';
 import type { Node } from './ast.ts';
+import { READ_PER_STEP, spendSteps } from './budget.ts';
 import type { CompileOptions, Problem, Read } from './compiled.ts';
 import { NONE, Optional, type Val, keyOf, typeNameOf } from './dynamic.ts';
 import { binaryOperator, negate } from './operators.ts';
@@ -27,7 +28,7 @@ interface MutableRead { name: string; slot: number; guarded: boolean; offset: nu
 
 const LITERAL_TYPES = { bool: BOOL, int: INT, uint: UINT, double: DOUBLE, string: STRING, bytes: BYTES, null: NULL } as const;
 const TYPE_NAMES: ReadonlySet<string> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type', 'null_type', 'optional_type']);
-const WELL_KNOWN_TYPES: Readonly<Record<string, Val>> = { 'google.protobuf.Timestamp': typeNameOf('timestamp'), 'google.protobuf.Duration': typeNameOf('duration') };
+const WELL_KNOWN_TYPES: ReadonlyMap<string, Val> = new Map([['google.protobuf.Timestamp', typeNameOf('timestamp')], ['google.protobuf.Duration', typeNameOf('duration')]]);
 
 export class Planner {
   readonly problems: Problem[] = [];
@@ -47,6 +48,10 @@ export class Planner {
   readonly #containers: readonly string[];
   /** How many of &&, ||, ?: and macros the node stands in: a failure there may be absorbed. */
   #absorbing = 0;
+  /** How many macros' bodies the node stands in. */
+  #loops = 0;
+  /** Whether something in it is counted against a budget (budget.ts). */
+  isMetered = false;
 
   constructor(attributes: Attributes, { given = new Set(), unchecked = false, container = '' }: Pick<CompileOptions, 'given' | 'unchecked' | 'container'> = {}, trace?: Trace) {
     this.#attributes = attributes;
@@ -102,7 +107,7 @@ export class Planner {
       const found = this.#attribute(chain, node);
       if (found !== undefined) return found;
     }
-    const typeName = WELL_KNOWN_TYPES[chain?.names.join('.') ?? ''];
+    const typeName = WELL_KNOWN_TYPES.get(chain?.names.join('.') ?? '');
     if (typeName !== undefined) return { type: TYPE, run: () => typeName, constant: typeName };
     if (chain !== undefined && chain.names.length > 1 && this.#local(chain.names[0] ?? '') === undefined) return this.#unknown(chain.names.join('.'), node);
     if (node.kind === 'select') return this.#field(this.plan(node.of), node.field, node.optional, node);
@@ -389,6 +394,23 @@ export class Planner {
     }
   }
 
+  /** The body of a macro, planned by `plan`. */
+  looped(plan: () => Plan): Plan {
+    this.isMetered = true;
+    this.#loops += 1;
+    try {
+      return plan();
+    } finally {
+      this.#loops -= 1;
+    }
+  }
+
+  /** An argument of a call; in a macro's body what the call reads is counted, since it is read for each element. */
+  #weighed(plan: Plan, name: string): Plan {
+    if (this.#loops === 0 || plan === WRONG || plan.constant !== undefined || !WEIGHED.has(plan.type.kind)) return plan;
+    return { type: plan.type, run: weighedRun(plan.run, name) };
+  }
+
   // ------------------------------------------------------------ calls
 
   #call(node: Node & { kind: 'call' }): Plan {
@@ -400,8 +422,9 @@ export class Planner {
       return this.#overloaded(`${target.name}.${name}`, false, args.map((arg) => this.plan(arg)), args, node);
     }
     const nodes = target === undefined ? args : [target, ...args];
-    const plans = nodes.map((arg) => this.plan(arg));
+    const plans = nodes.map((arg) => this.#weighed(this.plan(arg), name));
     if (plans.includes(WRONG)) return WRONG;
+    if (name === '+') this.isMetered ||= plans.some(({ type: { kind } }) => BUILT_BY_ADDING.has(kind));
     const [first, second] = plans;
     if (target === undefined && args.length === 2 && first !== undefined && second !== undefined) {
       const operator = binaryOperator(name, name === 'in' && nodes[1] !== undefined ? loweredKey(attributeOf(nodes[1]), first) : first, second);
@@ -453,6 +476,7 @@ export class Planner {
     }
     const [only] = fitting;
     if (only === undefined) return WRONG;
+    this.isMetered ||= fitting.some(({ builds }) => builds === true);
     const planned = fitting.length === 1 ? direct(only, plans) : dispatched(fitting, plans);
     const folded = constantOf(plans, planned);
     if (constants.every((value) => value !== undefined) && folded.constant === undefined) return this.problem('EXPRESSION_CONSTANT', 'this constant cannot be worked out', node);
@@ -517,6 +541,23 @@ function logicRun(a: Run, b: Run, isAnd: boolean): Run {
 
 /** `a.b.?c`. */
 const optionalForm = (name: string): string => name.replace(/\.([^.]*)$/, '.?$1');
+
+const BUILT_BY_ADDING: ReadonlySet<Type['kind']> = new Set(['string', 'bytes', 'list', 'dyn']);
+const WEIGHED: ReadonlySet<Type['kind']> = new Set(['string', 'bytes', 'list', 'map', 'dyn']);
+
+function weighedRun(run: Run, name: string): Run {
+  const perStep = name === 'matches' ? 1 : READ_PER_STEP; // an automaton takes several times as long for each character
+  const readsMaps = name === '==' || name === '!=';
+  const readsLists = name !== 'size';
+  return (bag) => {
+    const value = run(bag);
+    const size = typeof value === 'string' || value instanceof Uint8Array ? value.length
+      : Array.isArray(value) ? (readsLists ? value.length : 0)
+        : value instanceof Map && readsMaps ? value.size : 0;
+    if (size >= perStep) spendSteps(Math.trunc(size / perStep));
+    return value;
+  };
+}
 
 const setterOf = (values: (Val | undefined)[], place: number) => (value: Val | undefined): void => { values[place] = value; };
 

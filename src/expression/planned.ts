@@ -1,6 +1,7 @@
 /** What planning makes of a node: its type, and a closure that makes its value. `undefined` from a closure is "failed". */
 import type { Bag } from '../attributes/bag.ts';
 import { DYN, type Type, listOf, mapOf, optionalOf } from '../attributes/types.ts';
+import { DEFAULT_BUDGET, withinBudget } from './budget.ts';
 import { type Val, boxer, unbox } from './dynamic.ts';
 import { type Emitter, emitUnary } from './generate.ts';
 
@@ -72,7 +73,16 @@ export function boxed(plan: Plan): Plan {
 /** Works out at load what reads nothing. */
 export function constantOf(operands: readonly Plan[], plan: Plan): Plan {
   if (!operands.every(({ constant }) => constant !== undefined)) return plan;
-  const value = plan.run(NOTHING);
+  const value = valueAtLoad(plan.run);
   return value === undefined ? plan : { type: plan.type, run: () => value, constant: value };
+}
+
+/** `undefined` where it fails or is over the budget of an evaluation. */
+function valueAtLoad(run: Run): Val | undefined {
+  try {
+    return withinBudget(DEFAULT_BUDGET, run, NOTHING);
+  } catch {
+    return undefined;
+  }
 }
 export const NOTHING: Bag = { get: () => undefined };

@@ -33,20 +33,29 @@ export interface Failing {
 export class Trace {
   readonly #plans = new Map<Node, Plan>();
   readonly #values = new Map<Node, Val | undefined>();
+  /** The innermost node whose evaluation threw. */
+  #faulty: Node | undefined;
 
   /** The plan, noting each value that it makes. */
   planned(node: Node, plan: Plan): Plan {
     this.#plans.set(node, plan);
     const { run } = plan;
     return { ...plan, emit: undefined, run: (bag) => {
-      const value = run(bag);
-      this.#values.set(node, value);
-      return value;
+      try {
+        const value = run(bag);
+        this.#values.set(node, value);
+        return value;
+      } catch (fault) {
+        this.#values.set(node, undefined);
+        this.#faulty ??= node;
+        throw fault;
+      }
     } };
   }
 
   forget(): void {
     this.#values.clear();
+    this.#faulty = undefined;
   }
 
   tree(node: Node, source: string): TracedPart {
@@ -60,8 +69,9 @@ export class Trace {
     };
   }
 
-  /** The innermost part that failed though all that it is made of did not; the first where there are several. */
-  failing(node: Node): Failing | undefined {
+  /** The innermost part that failed though all that it is made of did not; the first where there are several. `fault`: why the evaluation was broken off. */
+  failing(node: Node, fault?: string): Failing | undefined {
+    if (fault !== undefined) return { start: (this.#faulty ?? node).start, end: (this.#faulty ?? node).end, message: fault };
     if (!this.#values.has(node) || this.#values.get(node) !== undefined) return undefined;
     for (const part of partsOf(node)) {
       const inner = this.failing(part);

@@ -3,6 +3,7 @@ import { formatDuration, formatTimestamp } from '../../attributes/time-text.ts';
 import { Cidr, Ip } from '../../attributes/network.ts';
 import { DYN, STRING, listOf } from '../../attributes/types.ts';
 import { Duration, Timestamp, Uint } from '../../attributes/values.ts';
+import { spendCharacters } from '../budget.ts';
 import { TypeName, type Val } from '../dynamic.ts';
 import { type Overload, fn, method } from './overload.ts';
 
@@ -34,6 +35,7 @@ function formatted(format: string, values: readonly Val[]): string | undefined {
     const value = typeof part === 'string' ? undefined : values[next++];
     const shown = typeof part === 'string' ? part : value === undefined ? undefined : clauseText(part, value);
     if (shown === undefined) return undefined;
+    spendCharacters(shown.length);
     text += shown;
   }
   return text;
@@ -106,14 +108,21 @@ function textOf(value: Val): string | undefined {
   }
 }
 
+/** Counted within as well: a list may hold one list many times. */
 function listText(list: readonly Val[]): string | undefined {
-  const parts = list.map(textOf);
+  const parts = list.map(spentTextOf);
   return parts.includes(undefined) ? undefined : `[${parts.join(', ')}]`;
+}
+
+function spentTextOf(value: Val): string | undefined {
+  const text = textOf(value);
+  spendCharacters((text?.length ?? 0) + 2);
+  return text;
 }
 
 /** In the order of the keys' texts, so that equal maps read equal. */
 function mapText(map: ReadonlyMap<Val, Val>): string | undefined {
-  const entries = [...map].map(([key, value]) => [textOf(key), textOf(value)] as const);
+  const entries = [...map].map(([key, value]) => [spentTextOf(key), spentTextOf(value)] as const);
   if (entries.some(([key, value]) => key === undefined || value === undefined)) return undefined;
   return `{${entries.toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1)).map(([key, value]) => `${key}: ${value}`).join(', ')}}`;
 }
@@ -124,6 +133,7 @@ const quote = (text: string): string => `"${text.toWellFormed().replace(/[\u0007
 
 export const FORMAT_FUNCTIONS: readonly Overload[] = [
   method('format', [STRING, listOf(DYN)], STRING, formatted, {
+    builds: true,
     checkConstant: ([format]) => {
       const parts = typeof format === 'string' ? parsed(format) : [];
       return 'wrong' in parts ? `${parts.wrong} is no formatting clause; %s %d %f %e %b %x %X %o are, and %% is a percent sign` : undefined;

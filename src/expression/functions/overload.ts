@@ -9,10 +9,14 @@ export interface Overload {
   readonly params: readonly Type[];
   readonly result: Type;
   readonly run: (...args: never[]) => Val | undefined;
+  /** Spends characters of the evaluation's budget: its text may be longer than all that it is given. */
+  readonly builds?: boolean;
   /** Says what is wrong with a constant argument, at load. */
   readonly checkConstant?: (args: readonly (Val | undefined)[]) => string | undefined;
   /** The same as JavaScript over the codes of its arguments, where that is shorter than calling it. */
   readonly code?: (...args: readonly string[]) => string;
+  /** The same, where its arguments after the first are constant. */
+  readonly constantCode?: (...args: readonly string[]) => string;
   /** Makes the function once where its arguments after the first are constant. */
   readonly specialise?: (args: readonly Val[]) => ((first: never) => Val | undefined) | undefined;
 }

@@ -1,8 +1,10 @@
 /** The string functions: cel-spec's standard ones, and those of cel-go's string extension. */
 import { RE2JS } from 're2js';
 import { BOOL, BYTES, INT, STRING, listOf } from '../../attributes/types.ts';
+import { spendCharacters } from '../budget.ts';
 import { type Overload, fn, method } from './overload.ts';
 import { automatonOf } from './pattern.ts';
+import * as search from './search.ts';
 
 /** Characters are code points, as in cel-go. Most text has one unit for each. */
 const SURROGATE = /[\ud800-\udfff]/;
@@ -15,11 +17,12 @@ const slice = (text: string, from: number, to?: number): string => {
 const isAt = (at: unknown, length: number): at is number => typeof at === 'number' && at >= 0 && at <= length;
 
 function indexOf(text: string, part: string, from: number): number {
-  const at = slice(text, from).indexOf(part);
-  return at < 0 ? -1 : from + lengthOf(slice(text, from).slice(0, at));
+  const rest = slice(text, from);
+  const at = search.indexOf(rest, part, 0);
+  return at < 0 ? -1 : from + lengthOf(rest.slice(0, at));
 }
 function lastIndexOf(text: string, part: string, upTo: number): number {
-  const at = slice(text, 0, upTo + lengthOf(part)).lastIndexOf(part);
+  const at = search.lastIndexOf(slice(text, 0, upTo + lengthOf(part)), part);
   return at < 0 ? -1 : lengthOf(text.slice(0, at));
 }
 
@@ -60,7 +63,7 @@ const matching = {
 } as Partial<Overload>;
 
 export const TEXT_FUNCTIONS: readonly Overload[] = [
-  method('contains', [STRING, STRING], BOOL, (text: string, part: string) => text.includes(part), { code: (x, y) => `${x}.includes(${y})` }),
+  method('contains', [STRING, STRING], BOOL, search.contains, { constantCode: (x, y) => `${x}.includes(${y})` }),
   method('startsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.startsWith(part), { code: (x, y) => `${x}.startsWith(${y})` }),
   method('endsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.endsWith(part), { code: (x, y) => `${x}.endsWith(${y})` }),
   method('matches', [STRING, STRING], BOOL, matches, matching),
@@ -79,12 +82,12 @@ export const TEXT_FUNCTIONS: readonly Overload[] = [
   method('lastIndexOf', [STRING, STRING, INT], INT, (text: string, part: string, upTo: unknown) => (isAt(upTo, lengthOf(text)) ? lastIndexOf(text, part, upTo) : undefined)),
   method('substring', [STRING, INT], STRING, (text: string, from: unknown) => (isAt(from, lengthOf(text)) ? slice(text, from) : undefined)),
   method('substring', [STRING, INT, INT], STRING, (text: string, from: unknown, to: unknown) => (isAt(to, lengthOf(text)) && isAt(from, to) ? slice(text, from, to) : undefined)),
-  method('replace', [STRING, STRING, STRING], STRING, (text: string, part: string, by: string) => text.replaceAll(part, () => by)),
-  method('replace', [STRING, STRING, STRING, INT], STRING, (text: string, part: string, by: string, most: number) => replaceSome(text, part, by, most)),
+  method('replace', [STRING, STRING, STRING], STRING, (text: string, part: string, by: string) => replaceSome(text, part, by, -1), { builds: true }),
+  method('replace', [STRING, STRING, STRING, INT], STRING, (text: string, part: string, by: string, most: number) => replaceSome(text, part, by, most), { builds: true }),
   method('split', [STRING, STRING], listOf(STRING), (text: string, by: string) => splitAt(text, by)),
   method('split', [STRING, STRING, INT], listOf(STRING), (text: string, by: string, most: number) => splitSome(text, by, most)),
-  method('join', [listOf(STRING)], STRING, (parts: readonly string[]) => parts.join('')),
-  method('join', [listOf(STRING), STRING], STRING, (parts: readonly string[], by: string) => parts.join(by)),
+  method('join', [listOf(STRING)], STRING, (parts: readonly string[]) => joined(parts, ''), { builds: true }),
+  method('join', [listOf(STRING), STRING], STRING, (parts: readonly string[], by: string) => joined(parts, by), { builds: true }),
   method('reverse', [STRING], STRING, (text: string) => Array.from(text).toReversed().join('')),
 ];
 
@@ -97,7 +100,12 @@ function trim(text: string): string {
   return text.slice(from, to);
 }
 
-const splitAt = (text: string, by: string): readonly string[] => (by === '' ? Array.from(text) : text.split(by));
+function splitAt(text: string, by: string): readonly string[] {
+  if (by === '') return Array.from(text);
+  if (by.length <= search.MOST_SEARCHED_NATIVELY) return text.split(by);
+  const places = search.placesOf(text, by);
+  return [...places, text.length].map((end, index) => text.slice(index === 0 ? 0 : (places[index - 1] ?? 0) + by.length, end));
+}
 
 function splitSome(text: string, by: string, most: number): readonly string[] {
   if (most === 0) return [];
@@ -105,9 +113,23 @@ function splitSome(text: string, by: string, most: number): readonly string[] {
   return most < 0 || parts.length <= most ? parts : [...parts.slice(0, most - 1), parts.slice(most - 1).join(by)];
 }
 
+function joined(parts: readonly string[], by: string): string {
+  let length = by.length * Math.max(0, parts.length - 1);
+  for (const part of parts) length += part.length;
+  spendCharacters(length);
+  return parts.join(by);
+}
+
+/** All where `most` is negative. An empty part is found around each character. */
 function replaceSome(text: string, part: string, by: string, most: number): string {
-  if (most < 0) return text.replaceAll(part, () => by);
-  let left = most;
+  const limit = most < 0 ? Number.POSITIVE_INFINITY : most;
+  if (part !== '') {
+    const places = search.placesOf(text, part, limit);
+    spendCharacters(text.length + places.length * (by.length - part.length));
+    return [...places, text.length].map((end, index) => text.slice(index === 0 ? 0 : (places[index - 1] ?? 0) + part.length, end)).join(by);
+  }
+  spendCharacters(text.length + Math.min(limit, text.length + 1) * by.length);
+  let left = limit;
   return text.replaceAll(part, (found) => {
     left -= 1;
     return left >= 0 ? by : found;

@@ -73,8 +73,7 @@ function attempt<T>(run: Run, bag: Bag, done: (value: Value) => T, fail: (messag
   try {
     return done(run(bag));
   } catch (error) {
-    if (error instanceof EvaluationFailure) return fail(error.message);
-    throw error;
+    return fail(error instanceof EvaluationFailure ? error.message : `a fault of Sluice itself (${error instanceof Error ? error.name : typeof error})`);
   }
 }
 

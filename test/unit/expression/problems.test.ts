@@ -1,7 +1,7 @@
 /** What is said of an expression that is wrong, and where. */
 import { describe, expect, test } from 'vitest';
 import { BOOL, INT, STRING } from '../../../src/attributes/types.ts';
-import { compiled, problemsOf } from './attributes-of-tests.ts';
+import { compiled, problemsOf, valueOf } from './attributes-of-tests.ts';
 
 describe('names', () => {
   test.each([
@@ -16,6 +16,13 @@ describe('names', () => {
     ['request.method.size', 'EXPRESSION_NO_FIELD 0-19 string has no field or key; only maps and lists have'],
   ])('%s', (source, problem) => {
     expect(problemsOf(source)).toEqual([problem]);
+  });
+
+  test.each(['constructor', 'valueOf', 'toString', '__proto__', 'hasOwnProperty'])('%s, which every object of JavaScript has, is no name and no function', (name) => {
+    expect(problemsOf(`${name} == type("a")`)).toEqual([`EXPRESSION_UNKNOWN_ATTRIBUTE 0-${name.length} unknown attribute ${name}; a constant is written '"${name}"'`]);
+    expect(problemsOf(`${name}("a") == "a"`)[0]).toMatch(/^EXPRESSION_UNKNOWN_FUNCTION/);
+    expect(problemsOf(`request.${name} == "a"`)[0]).toMatch(/^EXPRESSION_UNKNOWN_ATTRIBUTE/);
+    expect(valueOf(`has(my.flags.${name}) || "${name}" in {"a": 1} || my.flags[?"${name}"].hasValue()`, { 'my.flags': new Map() })).toBe(false);
   });
 
   test('every problem is told at once', () => {

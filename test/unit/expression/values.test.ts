@@ -1,7 +1,9 @@
 /** Functions and numbers beyond what cel-spec's own tests say. */
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseIp } from '../../../src/attributes/network.ts';
 import { FAILED, compile } from '../../../src/expression/index.ts';
+import * as search from '../../../src/expression/functions/search.ts';
 import { ATTRIBUTES, bagOf, compiled, valueOf } from './attributes-of-tests.ts';
 
 const origin = (text: string): { 'origin.ip': NonNullable<ReturnType<typeof parseIp>> } => {
@@ -51,10 +53,20 @@ describe('numbers', () => {
     expect(valueOf('-7 / 2 == -3 && -7 % 2 == -1')).toBe(true);
   });
 
-  test('beside a double an int is compared as a double, beside a uint exactly', () => {
-    expect(valueOf('request.size == 9007199254740992.0', { 'request.size': 9_007_199_254_740_993n })).toBe(true);
-    expect(valueOf('request.size > 9007199254740992.0', { 'request.size': 9_007_199_254_740_993n })).toBe(false);
-    expect(valueOf('request.size > 9007199254740992u', { 'request.size': 9_007_199_254_740_993n })).toBe(true);
+  test.each([
+    ['request.size == 9007199254740992.0', false], ['request.size != 9007199254740992.0', true], ['request.size > 9007199254740992.0', true],
+    ['request.size <= 9007199254740992.0', false], ['request.size > 9007199254740992u', true], ['request.size in [9007199254740992.0]', false],
+    ['request.size in [9007199254740992.0, dyn(9007199254740993)]', true], ['9007199254740993 in [9007199254740992.0]', false],
+    ['dyn(request.size) == 9007199254740992.0', false], ['dyn(request.size) > dyn(9007199254740992.0)', true],
+    ['[request.size] == [9007199254740992.0]', false], ['{"a": dyn(request.size)} == {"a": dyn(9007199254740992.0)}', false],
+    ['math.greatest(request.size, 9007199254740992.0) == request.size', true], ['9223372036854775807 < 9223372036854775808.0', true],
+    ['uint(request.size) == 9007199254740992.0', false], ['request.size - 1 == 9007199254740992.0', true], ['double(request.size) == 9007199254740992.0', true],
+    ['9007199254740992.0 in {9007199254740992: "a"}', true], ['9007199254740992.0 in {9007199254740993: "a"}', false],
+    ['request.size < double("NaN")', false], ['request.size == double("NaN")', false], ['request.size < double("Infinity")', true],
+  ])('int, uint and double are compared by their exact values: %s', (source, expected) => {
+    for (const backEnd of ['generated', 'closures'] as const) {
+      expect(compiled(source, { backEnd }).evaluate(bagOf({ 'request.size': 9_007_199_254_740_993n }))).toBe(expected);
+    }
   });
 });
 
@@ -102,4 +114,52 @@ describe('format()', () => {
   ])('%s', (source, text) => {
     expect(valueOf(source)).toBe(text);
   });
+});
+
+describe('a search takes linear time, whatever a client sends', () => {
+  // In the square of the length, each of these takes longer than a test may.
+  const [long, part] = ['a'.repeat(400_000), `${'a'.repeat(100_000)}b${'a'.repeat(100_000)}`];
+  const digits = '1'.repeat(100_000);
+  test.each<readonly [string, string, string, ReturnType<typeof valueOf>]>([
+    ['request.body.contains(request.host)', long, part, false],
+    ['request.body.indexOf(request.host)', long, part, -1],
+    ['request.body.lastIndexOf(request.host)', long, part, -1],
+    ['request.body.split(request.host).size()', long, part, 1],
+    ['request.body.replace(request.host, "").size()', long, part, 400_000],
+    ['double(request.body) > 1.0', `${digits}x`, '', FAILED],
+    ['int(request.body) > 1', digits, '', FAILED],
+    ['duration(request.body) > duration("1s")', `${digits}x`, '', FAILED],
+  ])('%s', (source, body, host, expected) => {
+    expect(valueOf(source, { 'request.body': body, 'request.host': host })).toBe(expected);
+  });
+
+  test('a long part is found where a short one would be', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 65, maxLength: 90 });
+    fc.assert(fc.property(fc.array(text, { maxLength: 4 }), text, fc.integer({ min: 0, max: 40 }), (parts, part, from) => {
+      const all = parts.join(part) + part.slice(from) + part;
+      expect(search.indexOf(all, part, from)).toBe(all.indexOf(part, from));
+      expect(search.lastIndexOf(all, part)).toBe(all.lastIndexOf(part));
+      expect(search.contains(all, part)).toBe(all.includes(part));
+      const values = { 'request.body': all, 'request.host': part };
+      expect(valueOf('request.body.split(request.host)', values)).toEqual(all.split(part));
+      expect(valueOf('request.body.replace(request.host, "-")', values)).toBe(all.replaceAll(part, '-'));
+      expect(valueOf('request.body.replace(request.host, "-", 1)', values)).toBe(all.replace(part, '-'));
+    }), { numRuns: 300 });
+  });
+});
+
+test.each([
+  ['"ab".replace("", "-")', '-a-b-'], ['"ab".replace("", "-", 2)', '-a-b'], ['"ab".replace("", "-", 0)', 'ab'], ['"aaa".replace("a", "$&", 2)', '$&$&a'], ['"aaa".replace("a", "b", 0)', 'aaa'],
+  ['request.host.replace("", "-")', '-a-b-'], ['request.host.replace("b", "bb", -1)', 'abb'],
+])('%s', (source, text) => {
+  expect(valueOf(source, { 'request.host': 'ab' })).toBe(text);
+});
+
+test('whole numbers are read with zeros in front, and nothing beyond 64 bits', () => {
+  expect(valueOf('int(request.host)', { 'request.host': '-0000000000000000000000000000007' })).toBe(-7);
+  expect(valueOf('int(request.host)', { 'request.host': '+9223372036854775807' })).toBe(9_223_372_036_854_775_807n);
+  expect(valueOf('int(request.host)', { 'request.host': '9223372036854775808' })).toBe(FAILED);
+  expect(valueOf('uint(request.host)', { 'request.host': '18446744073709551615' })).toBe(18_446_744_073_709_551_615n);
+  expect(valueOf('uint(request.host)', { 'request.host': '-0' })).toBe(FAILED);
+  expect(valueOf('int(request.host)', { 'request.host': '000' })).toBe(0);
 });

@@ -1,0 +1,67 @@
+/**
+ * How much one evaluation may cost. A client chooses the texts and lists of a request, so what a macro does with them, or
+ * builds from them, may grow with the square of what was sent.
+ * **In**: what a macro or function is about to do. **Out**: nothing. **Fails**: with {@link OverBudget}, caught where the
+ * evaluation began. Expressions without macros and built text are not metered; what they spend is not counted.
+ */
+import type { Evaluate } from './compiled.ts';
+
+export interface Budget {
+  /** One for each element that a macro visits, and for each {@link READ_PER_STEP} characters or elements that a call in its body reads. */
+  readonly steps: number;
+  /** Of all texts that `+`, `replace`, `join` and `format` build, in UTF-16 units; of bytes, in octets. */
+  readonly characters: number;
+}
+
+/** About 10 ms of one core; a text of 1 MiB is as long as the largest body that a proxy sends by default. */
+export const DEFAULT_BUDGET: Budget = { steps: 100_000, characters: 1_048_576 };
+
+export const READ_PER_STEP = 16;
+
+export class OverBudget extends Error {
+  readonly part: keyof Budget;
+  constructor(part: keyof Budget) {
+    super(`the evaluation budget of ${part} is spent`);
+    this.part = part;
+  }
+}
+
+// Made once: an evaluation that goes over is a client's doing, and a stack trace for each would cost more than the evaluation.
+const OVER_STEPS = new OverBudget('steps');
+const OVER_CHARACTERS = new OverBudget('characters');
+
+/** One for the thread: evaluations are synchronous. An attribute that is itself an expression brings its own budget. */
+const left = { steps: Number.POSITIVE_INFINITY, characters: Number.POSITIVE_INFINITY };
+
+export function spendSteps(steps: number): void {
+  left.steps -= steps;
+  if (left.steps < 0) throw OVER_STEPS;
+}
+
+/** Called before the text is built: the longest text that JavaScript can hold is 512 MiB, and building it takes long. */
+export function spendCharacters(characters: number): void {
+  left.characters -= characters;
+  if (left.characters < 0) throw OVER_CHARACTERS;
+}
+
+/** Runs with a budget of its own. */
+export function withinBudget<A extends readonly unknown[], T>({ steps, characters }: Budget, run: (...args: A) => T, ...args: A): T {
+  const { steps: outerSteps, characters: outerCharacters } = left;
+  left.steps = steps;
+  left.characters = characters;
+  try {
+    return run(...args);
+  } finally {
+    left.steps = outerSteps;
+    left.characters = outerCharacters;
+  }
+}
+
+export const metered = (evaluate: Evaluate, budget: Budget): Evaluate => (bag, onFault) => withinBudget(budget, evaluate, bag, onFault);
+
+/** One sentence, without values: they may be secret. */
+export function faultText(fault: unknown, budget: Budget): string {
+  if (fault === OVER_STEPS) return `it took more than ${budget.steps} steps, the budget of an evaluation: its macros go over too many elements or read texts that are too long`;
+  if (fault === OVER_CHARACTERS) return `it built more than ${budget.characters} characters of text, the budget of an evaluation`;
+  return `a fault of Sluice itself (${fault instanceof Error ? fault.name : typeof fault})`;
+}
