@@ -1,6 +1,7 @@
 /**
  * Writes protobuf messages straight to octets: the few that answer each call.
- * **In**: fields in ascending order of their numbers. **Out**: the message. **Fails**: never; what is empty is left out, as proto3 has it.
+ * **In**: fields in ascending order of their numbers, after a start. **Out**: the message. **Fails**: never; what is empty is left out,
+ * as proto3 has it.
  */
 import { Buffer } from 'node:buffer'; // the global one is looked up anew each time that it is named
 
@@ -13,6 +14,11 @@ export class ProtobufWriter {
   /** Of the message that is being written. */
   #from = 0;
   #at = 0;
+
+  /** Begins a message. What a message that was given up had written is dropped. */
+  start(): void {
+    this.#at = this.#from;
+  }
 
   varint(field: number, value: number): void {
     if (value === 0) return;

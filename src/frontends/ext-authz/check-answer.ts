@@ -38,10 +38,13 @@ export function checkAnswer(verdict: Verdict, wire: CheckWire): Uint8Array {
 }
 
 function written(verdict: Verdict, wire: CheckWire): Uint8Array {
+  const { request } = verdict.changes;
+  const seen = request.append.length === 0 ? undefined : wire.headers();
+  writer.start();
   switch (verdict.outcome) {
     case 'allow': {
       writeStatus(Status.OK, '');
-      writeOk(verdict, wire);
+      writeOk(verdict, seen);
       break;
     }
     case 'deny': writeDenial(verdict, verdict.code === Status.OK ? Status.PERMISSION_DENIED : verdict.code, verdict.status); break;
@@ -60,9 +63,10 @@ function writeStatus(code: number, message: string): void {
   writer.end(status);
 }
 
-function writeOk({ changes: { request, response, query } }: Verdict, wire: CheckWire): void {
+/** `seen`: the headers of the request, where a rule appends to one. */
+function writeOk({ changes: { request, response, query } }: Verdict, seen: ReadonlyMap<string, string> | undefined): void {
   const ok = writer.begin(RESPONSE.ok);
-  writeHeaderOptions(writer, OK.headers, requestHeaders(request, request.append.length === 0 ? undefined : wire.headers()));
+  writeHeaderOptions(writer, OK.headers, requestHeaders(request, seen));
   for (const name of removedHeaders(request)) writer.item(OK.headersToRemove, name);
   writeHeaderOptions(writer, OK.responseHeadersToAdd, responseHeaders(response));
   for (const [key, value] of query.set) {

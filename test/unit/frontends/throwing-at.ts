@@ -1,0 +1,24 @@
+/** A value that stands for another, all of it within too, and throws when it is looked at for the nth time. */
+
+export class Thrown extends Error {}
+
+export interface Looks {
+  /** So many looks are left before one throws. */
+  left: number;
+}
+
+/** The same value comes to the same stand-in, so that what is known by its object stays known. */
+export function throwingAt<T extends object>(value: T, looks: Looks, known = new WeakMap<object, object>()): T {
+  const before = known.get(value);
+  if (before !== undefined) return before as T;
+  const proxy = new Proxy(value, {
+    get(target, name): unknown {
+      if (looks.left-- <= 0) throw new Thrown(`looked at ${String(name)}`);
+      const found: unknown = Reflect.get(target, name, target);
+      if (typeof found === 'function') return (found as (...args: unknown[]) => unknown).bind(throwingAt(target, looks, known));
+      return typeof found === 'object' && found !== null ? throwingAt(found, looks, known) : found;
+    },
+  });
+  known.set(value, proxy);
+  return proxy;
+}
