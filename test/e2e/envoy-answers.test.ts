@@ -30,6 +30,11 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
     },
   },
   '/no': { ...DENY, status: 451, body: 'not here', headers: [['x-reason', 'law'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']] },
+  '/spelt': { ...DENY, status: 302, headers: [['location', '/a'], ['set-cookie', 'a=1'], ['Location', '/b'], ['set-cookie', 'b=2'], ['Set-Cookie', 'c=3'], ['Set-Cookie', 'd=4']] },
+  '/list': {
+    ...ALLOW,
+    changes: { ...NO_CHANGES, isConstant: false, request: { ...NO_HEADERS, set: [['x-list', 'a'], ['x-list', 'b']] }, response: { ...NO_HEADERS, set: [['set-cookie', 'a=1'], ['content-type', 'text/a'], ['set-cookie', 'b=2'], ['x-list', 'c'], ['x-list', 'd']] } },
+  },
   '/failed': { ...DENY, outcome: 'failed' },
   '/error': { ...DENY, outcome: 'error' },
 };
@@ -93,6 +98,13 @@ describe('a real Envoy', () => {
   test('denies with status, body, and every set-cookie', async () => {
     const response = await get('/no');
     expect([response.status, await response.text(), response.headers.get('x-reason'), response.headers.getSetCookie()]).toEqual([451, 'not here', 'law', ['a=1', 'b=2']]);
+  });
+
+  test('a later spelling of a name replaces an earlier, and a list keeps all its values', async () => {
+    const denied = await get('/spelt', { redirect: 'manual' });
+    expect([denied.headers.get('location'), denied.headers.getSetCookie()]).toEqual(['/b', ['c=3', 'd=4']]);
+    const passed = await get('/list', { headers: { 'x-list': 'theirs' } });
+    expect([((await passed.json()) as Arrived).headers['x-list'], passed.headers.getSetCookie(), passed.headers.get('x-list'), passed.headers.get('content-type')]).toEqual(['a,b', ['a=1', 'b=2'], 'c,d', 'text/a']);
   });
 
   test('tells a failed rule from an error, which is its own to decide', async () => {

@@ -9,9 +9,8 @@
  * `disallowed_headers`). We take it for absent, and set it.
  */
 import type { NetHeaders } from '../../core/call.ts';
+import { type HeaderPair, inOneSpelling } from '../header-pairs.ts';
 import type { ProtobufWriter } from '../protobuf-writer.ts';
-
-type Pair = readonly [name: string, value: string];
 
 /** envoy.config.core.v3.HeaderValueOption, with an `append` (a BoolValue) that may be absent. */
 export interface HeaderOption {
@@ -42,10 +41,10 @@ export function writeHeaderOptions(writer: ProtobufWriter, field: number, option
   }
 }
 
-const setting = ([name, value]: Pair): HeaderOption => ({ name, value, append: false, action: OVERWRITE });
-const appending = ([name, value]: Pair): HeaderOption => ({ name, value, append: true, action: APPEND });
+const setting = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: false, action: OVERWRITE });
+const appending = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: true, action: APPEND });
 /** A line of its own on newer Envoys; of a denial's headers on all. */
-const adding = ([name, value]: Pair): HeaderOption => ({ name, value, append: undefined, action: APPEND });
+const adding = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: undefined, action: APPEND });
 
 /** Envoy refuses changes of pseudo headers; Host decides about routing and is not ours to change. */
 const isOurs = (name: string): boolean => name !== '' && !name.startsWith(':') && name.toLowerCase() !== 'host';
@@ -55,7 +54,11 @@ export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<st
   if (set.length === 0 && append.length === 0) return NONE;
   const options: HeaderOption[] = [];
   const there = new Set<string>();
-  for (const pair of set) if (isOurs(pair[0])) options.push(setting(pair));
+  for (const pair of inOneSpelling(set)) {
+    const name = pair[0].toLowerCase();
+    if (isOurs(name)) options.push(there.has(name) ? appending(pair) : setting(pair));
+    there.add(name);
+  }
   for (const pair of append) {
     const name = pair[0].toLowerCase();
     if (!isOurs(name)) continue;
@@ -69,25 +72,37 @@ const NONE: readonly HeaderOption[] = [];
 
 export const removedHeaders = ({ remove }: NetHeaders): string[] => remove.filter(isOurs);
 
-/** For the response of a request that passes. A set-cookie may not be joined to another. */
+/**
+ * For the response of a request that passes. Envoy adds first and sets then, whatever stands first, so several values that are set
+ * are one value, joined by a comma. A set-cookie may not be joined to another: several are added to those of the upstream.
+ */
 export function responseHeaders({ set, append }: NetHeaders): readonly HeaderOption[] {
   if (set.length === 0 && append.length === 0) return NONE;
   const options: HeaderOption[] = [];
-  const there = new Set<string>();
-  for (const pair of set) {
-    const name = pair[0].toLowerCase();
-    if (isOurs(name)) options.push(there.has(name) ? adding(pair) : setting(pair));
-    there.add(name);
+  for (const [name, values] of valuesByName(set)) {
+    if (values.length === 1 || name.toLowerCase() !== 'set-cookie') options.push(setting([name, values.join(',')]));
+    else for (const value of values) options.push(adding([name, value]));
   }
   for (const pair of append) if (isOurs(pair[0])) options.push(pair[0].toLowerCase() === 'set-cookie' ? adding(pair) : appending(pair));
   return options;
 }
 
-/** For the answer of a request that is denied: of a repeated name (set-cookie) all are kept. */
-export function denialHeaders(headers: readonly Pair[]): HeaderOption[] {
+function valuesByName(pairs: readonly HeaderPair[]): ReadonlyMap<string, readonly string[]> {
+  const byName = new Map<string, string[]>();
+  for (const [name, value] of inOneSpelling(pairs)) {
+    if (!isOurs(name)) continue;
+    const values = byName.get(name);
+    if (values === undefined) byName.set(name, [value]);
+    else values.push(value);
+  }
+  return byName;
+}
+
+/** For the answer of a request that is denied: every value of a name (set-cookie) is kept, a line each. */
+export function denialHeaders(headers: readonly HeaderPair[]): HeaderOption[] {
   const options: HeaderOption[] = [];
   const there = new Set<string>();
-  for (const pair of headers) {
+  for (const pair of inOneSpelling(headers)) {
     const name = pair[0].toLowerCase();
     if (isOurs(name)) options.push(there.has(name) ? adding(pair) : setting(pair));
     there.add(name);
