@@ -26,6 +26,10 @@ An attribute is *carried* by the calls that can bring it (\`http\` and \`tcp\` a
 of Envoy's has it. Reading what is absent fails the expression: guard what *may be absent* by \`has(…)\` or \`.?\`.
 *Hidden* ones are shown nowhere without asking. *Extension*: an \`http\` call has it where Envoy is told to send a context
 extension of that name (\`check_settings\`), and the wire itself has none.
+
+Octets that are no UTF-8 read as U+FFFD (the replacement character), in every text of every call, names of headers and keys included.
+A part of a message that cannot be read (metadata nested deeper than 100 messages, an entry cut short) is absent: a rule that reads it
+unguarded fails, and its \`onError\` decides. A part that no rule reads fails nothing.
 `;
 
 /** docs/attributes.md. */

@@ -29,10 +29,15 @@ export class Loads {
 /** What is asked of an engine that runs. */
 export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;
 
-export function adminSources({ engine, loads, plugins, escaped, isDraining }: {
-  readonly engine: EngineView; readonly loads: Loads; readonly plugins: PluginMetrics; readonly escaped?: EscapedErrors | undefined; readonly isDraining: () => boolean;
+export function adminSources({ engine, loads, refusedEntries, plugins, escaped, isDraining }: {
+  readonly engine: EngineView; readonly loads: Loads; readonly refusedEntries: { readonly total: number }; readonly plugins: PluginMetrics;
+  readonly escaped?: EscapedErrors | undefined; readonly isDraining: () => boolean;
 }): AdminSources {
-  const page = metricsPage([...policyFamilies(loads), ...handlerFamilies(() => engine.handlers()), ...engine.families, ...(escaped === undefined ? [] : [escapedFamily(escaped)])], () => plugins.render());
+  const families = [
+    ...policyFamilies(loads), ...handlerFamilies(() => engine.handlers()), refusedFamily(refusedEntries), ...engine.families,
+    ...(escaped === undefined ? [] : [escapedFamily(escaped)]),
+  ];
+  const page = metricsPage(families, () => plugins.render());
   return {
     policy: () => loads.policy,
     isDraining,
@@ -75,6 +80,11 @@ function policyFamilies(loads: Loads): MetricFamily[] {
     { kind: 'gauge', name: 'sluice_policy_rules', labels: [], help: 'Rules in force.', read: () => one(loads.policy?.rules.length ?? 0) },
   ];
 }
+
+const refusedFamily = (refused: { readonly total: number }): MetricFamily => ({
+  kind: 'counter', name: 'sluice_log_entries_refused_total', labels: [], help: 'Access log entries dropped because they could not be read, and messages that were none.',
+  read: () => [{ labels: {}, value: refused.total }],
+});
 
 function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[] {
   const gauge = (name: string, help: string, value: (state: HandlerState) => number): MetricFamily => ({

@@ -1,11 +1,11 @@
 import type { Engine } from '../core/call.ts';
-import { FRONTEND_SERVICE_NAMES, FRONTEND_SERVICES, frontendMethods, healthMethods, reflectionMethods } from '../frontends/index.ts';
+import { FRONTEND_SERVICE_NAMES, FRONTEND_SERVICES, frontendMethods, type FrontendOptions, healthMethods, reflectionMethods } from '../frontends/index.ts';
 import type { Methods } from '../transport/index.ts';
 
 /** Everything that the gRPC port answers: Envoy's three protocols, health and reflection. */
-export function methodsOf(engine: Engine, isServing: () => boolean): Methods {
+export function methodsOf(engine: Engine, isServing: () => boolean, options: FrontendOptions = {}): Methods {
   return new Map([
-    ...frontendMethods(engine),
+    ...frontendMethods(engine, options),
     ...healthMethods({ services: FRONTEND_SERVICE_NAMES, isServing }),
     ...reflectionMethods(FRONTEND_SERVICES),
   ]);

@@ -14,6 +14,7 @@ import type { AdminSources } from '../admin/sources.ts';
 import { createEngine } from '../core/engine.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Finding, Policy } from '../core/rules/policy.ts';
+import { RefusedEntries } from '../frontends/index.ts';
 import { type Address, addressText, listen, listenHttp2, type TlsOptions } from '../transport/index.ts';
 import { adminSources, Loads } from './admin-sources.ts';
 import { CliError } from './cli-error.ts';
@@ -83,6 +84,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const handlers = handlerOpener(registry, log, options.worker);
   const engine = createEngine({ openHandlers: handlers.openHandlers });
   const loads = new Loads();
+  const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   let isDraining = false;
 
   async function bring(): Promise<Policy> {
@@ -98,7 +100,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     return policy;
   }
 
-  const sources = adminSources({ engine, loads, plugins: handlers.metrics, escaped: options.escaped, isDraining: () => isDraining });
+  const sources = adminSources({ engine, loads, refusedEntries, plugins: handlers.metrics, escaped: options.escaped, isDraining: () => isDraining });
   // Taken down in the opposite order: the admin port tells to the end what goes on.
   await using stack = new AsyncDisposableStack();
   const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
@@ -109,7 +111,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   stack.defer(() => engine.drain());
   let inForce = await bring();
   const { kind, tls, maxConnectionAgeMs } = options.transport ?? { kind: 'own' };
-  const transport = await atAddress(options.grpc, (at) => (kind === 'http2' ? listenHttp2 : listen)(methodsOf(engine, () => !isDraining), {
+  const transport = await atAddress(options.grpc, (at) => (kind === 'http2' ? listenHttp2 : listen)(methodsOf(engine, () => !isDraining, { onRefusedEntry: (why) => refusedEntries.refuse(why) }), {
     ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
   }));
   stack.defer(() => transport.drain(graceMs));

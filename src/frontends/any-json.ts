@@ -5,10 +5,11 @@ import {
   Int64ValueSchema, ListValueSchema, StringValueSchema, StructSchema, TimestampSchema, UInt32ValueSchema, UInt64ValueSchema, ValueSchema,
 } from '@bufbuild/protobuf/wkt';
 import type { Json } from '../attributes/json-value.ts';
+import { lenientSchema } from './lenient-schema.ts';
 
 const KNOWN = createRegistry(
-  StructSchema, ValueSchema, ListValueSchema, StringValueSchema, BytesValueSchema, BoolValueSchema, DoubleValueSchema, FloatValueSchema,
-  Int32ValueSchema, UInt32ValueSchema, Int64ValueSchema, UInt64ValueSchema, TimestampSchema, DurationSchema,
+  ...[StructSchema, ValueSchema, ListValueSchema, StringValueSchema].map(lenientSchema), BytesValueSchema, BoolValueSchema, DoubleValueSchema,
+  FloatValueSchema, Int32ValueSchema, UInt32ValueSchema, Int64ValueSchema, UInt64ValueSchema, TimestampSchema, DurationSchema,
 );
 const WIDE = new Set([Int64ValueSchema.typeName, UInt64ValueSchema.typeName] as string[]);
 

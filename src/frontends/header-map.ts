@@ -1,3 +1,4 @@
+import { absentWhereMalformed } from './malformed.ts';
 import { octetText } from './octet-text.ts';
 import { FieldScan, isPlain, MANY, WireType } from './protobuf-scan.ts';
 
@@ -98,8 +99,8 @@ export class HeaderMap implements ReadonlyMap<string, string> {
       const field = fields.next();
       end = fields.at;
       if (field !== this.#field || fields.type !== WireType.LEN) continue;
-      const entry = entryOf(bytes, fields.from, fields.to);
-      if (!isNamed(bytes, entry.keyFrom, entry.keyTo, name)) continue;
+      const entry = soundEntryOf(bytes, fields.from, fields.to);
+      if (entry === undefined || !isNamed(bytes, entry.keyFrom, entry.keyTo, name)) continue;
       valueFrom = entry.valueFrom;
       valueTo = entry.valueTo;
     }
@@ -113,7 +114,8 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     const fields = new FieldScan(bytes, this.#from, this.#to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== this.#field || fields.type !== WireType.LEN) continue;
-      const entry = entryOf(bytes, fields.from, fields.to);
+      const entry = soundEntryOf(bytes, fields.from, fields.to);
+      if (entry === undefined) continue;
       table.set(lowerAscii(bytes.toString('utf8', entry.keyFrom, entry.keyTo)), bytes.toString('utf8', entry.valueFrom, entry.valueTo));
     }
     this.#bytes = NOTHING;
@@ -148,6 +150,15 @@ export function entryOf(bytes: Uint8Array, from: number, to: number): Entry {
     }
   }
   return { keyFrom, keyTo, valueFrom, valueTo };
+}
+
+/** The same; `undefined` for an entry that is no message, so that the other entries of its map can be read. */
+export function soundEntryOf(bytes: Uint8Array, from: number, to: number): Entry | undefined {
+  try {
+    return entryOf(bytes, from, to);
+  } catch (error) {
+    return absentWhereMalformed(error);
+  }
 }
 
 const isAscii = (text: string): boolean => {

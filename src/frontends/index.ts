@@ -14,6 +14,7 @@ import { RateLimitService } from './generated/envoy/service/ratelimit/v3/rls_pb.
 import { ratelimitMethods } from './ratelimit/methods.ts';
 
 export { accessLogMethods, extAuthzMethods, ratelimitMethods };
+export { RefusedEntries } from './access-log/refused-entries.ts';
 export { healthMethods, type HealthOptions } from './health.ts';
 export { reflectionMethods } from './reflection.ts';
 export type { FrontendOptions } from './frontend-options.ts';
@@ -29,5 +30,5 @@ export const FRONTEND_SERVICE_NAMES: readonly string[] = FRONTEND_SERVICES.map((
 
 /** Everything that Envoy calls, by full path. */
 export function frontendMethods(engine: Engine, options: FrontendOptions = {}): [path: string, method: Method][] {
-  return [...extAuthzMethods(engine, options), ...ratelimitMethods(engine, options), ...accessLogMethods(engine)];
+  return [...extAuthzMethods(engine, options), ...ratelimitMethods(engine, options), ...accessLogMethods(engine, options)];
 }

@@ -1,15 +1,16 @@
 /**
  * A protobuf message that is decoded field by field, when asked, in the type of a full decode.
  * **In**: octets. **Out**: an object with the fields of the generated type: texts, numbers and messages within are read from
- * the octets each time they are asked for. **Fails**: INVALID_ARGUMENT, when what is asked for is broken.
+ * the octets each time they are asked for. What is no UTF-8 in a text is U+FFFD. **Fails**: with a `Malformed`, when what is asked
+ * for is broken; a field that is not asked for fails nothing, and an entry of a map fails no other.
  *
- * What no sender writes (a message that stands twice and has to be merged) and what is seldom asked for (lists, maps of
- * messages) is decoded whole, once.
+ * What no sender writes (a message that stands twice and has to be merged) and what is seldom asked for (lists, values of maps of
+ * messages) is decoded by the library, once, from the octets of that field alone.
  */
 import { type DescField, type DescMessage, type DescOneof, type MessageShape, ScalarType } from '@bufbuild/protobuf';
 import { FieldDescriptorProto_Label, isWrapperDesc, StructSchema } from '@bufbuild/protobuf/wkt';
 import { decoded } from './decode.ts';
-import { entryOf } from './header-map.ts';
+import { soundEntryOf } from './header-map.ts';
 import { FieldScan, WireType, wideValue } from './protobuf-scan.ts';
 
 /** What stands at the last place of a field, as its value. */
@@ -27,7 +28,8 @@ class View {
   readonly #bytes: Buffer;
   readonly #from: number;
   readonly #to: number;
-  #whole: Readonly<Record<string, unknown>> | undefined;
+  /** By name: what the library has decoded. */
+  #decoded: Map<string, unknown> | undefined;
 
   constructor(bytes: Buffer, from: number, to: number) {
     this.#bytes = bytes;
@@ -35,19 +37,49 @@ class View {
     this.#to = to;
   }
 
-  whole(schema: DescMessage): Readonly<Record<string, unknown>> {
-    return this.#whole ??= decoded(schema, new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + this.#from, this.#to - this.#from)) as unknown as Record<string, unknown>;
+  /** A member, from the fields of these numbers alone. */
+  decoded(schema: DescMessage, localName: string, numbers: ReadonlySet<number>): unknown {
+    const known = this.#decoded?.get(localName);
+    if (known !== undefined) return known;
+    const records: Uint8Array[] = [];
+    const fields = new FieldScan(this.#bytes, this.#from, this.#to);
+    for (let begin = this.#from, field = fields.next(); field !== 0; begin = fields.at, field = fields.next()) {
+      if (numbers.has(field)) records.push(this.#bytes.subarray(begin, fields.at));
+    }
+    return this.#keep(localName, decodedMember(schema, localName, records));
+  }
+
+  /** A map whose values are messages: each is decoded when it is asked for. */
+  messageMap(schema: DescMessage, { number, localName }: DescField): unknown {
+    const known = this.#decoded?.get(localName);
+    if (known !== undefined) return known;
+    const map: Record<string, unknown> = {};
+    const fields = new FieldScan(this.#bytes, this.#from, this.#to);
+    for (let begin = this.#from, field = fields.next(); field !== 0; begin = fields.at, field = fields.next()) {
+      const entry = field === number && fields.type === WireType.LEN ? soundEntryOf(this.#bytes, fields.from, fields.to) : undefined;
+      if (entry === undefined) continue;
+      const key = this.#bytes.toString('utf8', entry.keyFrom, entry.keyTo);
+      const record = this.#bytes.subarray(begin, fields.at);
+      let value: unknown;
+      const get = (): unknown => value ??= (decodedMember(schema, localName, [record]) as Readonly<Record<string, unknown>>)[key];
+      Object.defineProperty(map, key, { get, enumerable: true, configurable: true });
+    }
+    return this.#keep(localName, map);
+  }
+
+  #keep(localName: string, value: unknown): unknown {
+    (this.#decoded ??= new Map()).set(localName, value);
+    return value;
   }
 
   singular(schema: DescMessage, { number, localName, fieldKind }: DescField, type: number, absent: unknown, reading: Reading): unknown {
-    if (this.#whole !== undefined) return this.#whole[localName];
     const bytes = this.#bytes;
     const fields = new FieldScan(bytes, this.#from, this.#to);
     let value = absent;
     let isThere = false;
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== number || fields.type !== type) continue;
-      if (isThere && fieldKind === 'message') return this.whole(schema)[localName];
+      if (isThere && fieldKind === 'message') return this.decoded(schema, localName, new Set([number]));
       isThere = true;
       value = reading(bytes, fields);
     }
@@ -59,9 +91,10 @@ class View {
     const fields = new FieldScan(this.#bytes, this.#from, this.#to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== number || fields.type !== WireType.LEN) continue;
-      const { keyFrom, keyTo, valueFrom, valueTo } = entryOf(this.#bytes, fields.from, fields.to);
-      const key = this.#bytes.toString('utf8', keyFrom, keyTo);
-      const value = this.#bytes.toString('utf8', valueFrom, valueTo);
+      const entry = soundEntryOf(this.#bytes, fields.from, fields.to);
+      if (entry === undefined) continue;
+      const key = this.#bytes.toString('utf8', entry.keyFrom, entry.keyTo);
+      const value = this.#bytes.toString('utf8', entry.valueFrom, entry.valueTo);
       if (key === '__proto__') Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
       else map[key] = value;
     }
@@ -70,17 +103,22 @@ class View {
 
   /** The member that stands there; where more do, a full decode tells which counts. */
   choice(schema: DescMessage, localName: string, members: ReadonlyMap<number, Member>): unknown {
-    if (this.#whole !== undefined) return this.#whole[localName];
     const fields = new FieldScan(this.#bytes, this.#from, this.#to);
     let found: { readonly case: string; readonly value: unknown } | undefined;
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       const member = members.get(field);
       if (member === undefined || member.type !== fields.type) continue;
-      if (found !== undefined || member.reading === undefined) return this.whole(schema)[localName];
+      if (found !== undefined || member.reading === undefined) return this.decoded(schema, localName, new Set(members.keys()));
       found = { case: member.name, value: member.reading(this.#bytes, fields) };
     }
     return found ?? { case: undefined };
   }
+}
+
+/** Of a message that has these fields and no others. */
+function decodedMember(schema: DescMessage, localName: string, records: readonly Uint8Array[]): unknown {
+  const { buffer, byteOffset, length } = Buffer.concat(records);
+  return (decoded(schema, new Uint8Array(buffer, byteOffset, length)) as unknown as Readonly<Record<string, unknown>>)[localName];
 }
 
 interface Member { readonly name: string; readonly type: number; readonly reading: Reading | undefined }
@@ -110,10 +148,16 @@ function fieldGetter(schema: DescMessage, field: DescField): (this: View) => unk
       return this.textMap(field.number);
     };
   }
+  if (field.fieldKind === 'map' && field.mapKey === ScalarType.STRING && field.mapKind === 'message') {
+    return function messageMap(this: View): unknown {
+      return this.messageMap(schema, field);
+    };
+  }
   const way = wayOf(field);
   if (way === undefined) {
-    return function whole(this: View): unknown {
-      return this.whole(schema)[field.localName];
+    const numbers = new Set([field.number]);
+    return function alone(this: View): unknown {
+      return this.decoded(schema, field.localName, numbers);
     };
   }
   const { type, absent, reading } = way;
@@ -122,7 +166,7 @@ function fieldGetter(schema: DescMessage, field: DescField): (this: View) => unk
   };
 }
 
-/** How a field is read where it stands; `undefined` for what is decoded whole. */
+/** How a field is read where it stands; `undefined` for what the library decodes. */
 function wayOf(field: DescField): { readonly type: number; readonly absent: unknown; readonly reading: Reading } | undefined {
   // An optional scalar can be absent, which is not its zero.
   if (field.fieldKind !== 'message' && field.oneof === undefined && (field.proto.proto3Optional || field.proto.label !== FieldDescriptorProto_Label.OPTIONAL)) return undefined;

@@ -1,15 +1,15 @@
 /**
  * Protobuf's wire format, walked without making anything of it (protobuf.dev/programming-guides/encoding).
- * **In**: octets of a message. **Out**: where its fields stand. **Fails**: with INVALID_ARGUMENT where they are no message.
+ * **In**: octets of a message. **Out**: where its fields stand. **Fails**: with {@link Malformed} where they are no message.
  */
-import { GrpcError, Status } from '../transport/transport.ts';
+import { Malformed } from './malformed.ts';
 
 export const WireType = { VARINT: 0, I64: 1, LEN: 2, SGROUP: 3, EGROUP: 4, I32: 5 } as const;
 
 /** Groups within groups, at most. Nobody sends any. */
 const MAX_DEPTH = 16;
 
-export const malformed = (what: string): GrpcError => new GrpcError(Status.INVALID_ARGUMENT, `the request is no protobuf message: ${what}`);
+const malformed = (what: string): Malformed => new Malformed(`the request is no protobuf message: ${what}`);
 
 /** Walks the fields of one message: after {@link next} its place is in `from` and `to` (LEN, VARINT), its value in `value` (VARINT). */
 export class FieldScan {
@@ -50,7 +50,7 @@ export class FieldScan {
   }
 
   #any(): number {
-    const tag = this.#varint();
+    const tag = this.#varint32();
     this.field = tag >>> 3;
     this.type = tag & 7;
     if (this.field === 0) throw malformed('a field has the number 0');
@@ -61,7 +61,7 @@ export class FieldScan {
         this.to = this.at;
         break;
       case WireType.LEN: {
-        const length = this.#varint();
+        const length = this.#varint32();
         this.from = this.at;
         this.to = this.at + length;
         if (this.to > this.#end) throw malformed('a field ends after its message');
@@ -85,10 +85,10 @@ export class FieldScan {
     if (depth > MAX_DEPTH) throw malformed('groups are nested too deeply');
     for (;;) {
       if (this.at >= this.#end) throw malformed('a group does not end');
-      const tag = this.#varint();
+      const tag = this.#varint32();
       switch (tag & 7) {
         case WireType.VARINT: this.#varint(); break;
-        case WireType.LEN: this.#skip(this.#varint()); break;
+        case WireType.LEN: this.#skip(this.#varint32()); break;
         case WireType.I64: this.#skip(8); break;
         case WireType.I32: this.#skip(4); break;
         case WireType.SGROUP: this.#group(tag >>> 3, depth + 1); break;
@@ -100,6 +100,17 @@ export class FieldScan {
     }
   }
 
+  /** A tag or a length: more than 32 bits are an error, since they would stand for another field or another place here than elsewhere. */
+  #varint32(): number {
+    const from = this.at;
+    const value = this.#varint();
+    for (let at = from + 4; at < this.at; at++) {
+      if (((this.bytes[at] as number) & (at === from + 4 ? 0x70 : 0x7f)) !== 0) throw malformed('a tag or a length has more than 32 bits');
+    }
+    return value;
+  }
+
+  /** The low 32 bits, unsigned. */
   #varint(): number {
     const { bytes } = this;
     let octet = this.at < this.#end ? (bytes[this.at++] as number) : ENDS;

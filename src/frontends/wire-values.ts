@@ -6,6 +6,7 @@ import { type Ip, parseIp } from '../attributes/network.ts';
 import { Duration, Timestamp, type Value } from '../attributes/values.ts';
 import { lowerAscii } from './header-map.ts';
 import { jsonOfAny } from './any-json.ts';
+import { absentWhereMalformed } from './malformed.ts';
 import type { Address } from './generated/envoy/config/core/v3/address_pb.ts';
 import type { Metadata } from './generated/envoy/config/core/v3/base_pb.ts';
 
@@ -56,16 +57,29 @@ export function headerMap(object: Readonly<Record<string, string>>): Map<string,
   return map;
 }
 
-/** Every namespace; a typed one where its type is known and no plain one has the name. */
+/** Every namespace that can be read; a typed one where its type is known and no plain one has the name. */
 export function metadataMap(metadata: Metadata | undefined): ReadonlyMap<string, Value> {
   const map = new Map<string, Value>();
   if (metadata === undefined) return map;
-  for (const namespace of Object.keys(metadata.filterMetadata)) map.set(namespace, mapOfJson(metadata.filterMetadata[namespace] ?? {}));
-  for (const namespace of Object.keys(metadata.typedFilterMetadata)) {
-    const json = map.has(namespace) ? undefined : jsonOfAny(metadata.typedFilterMetadata[namespace]);
+  const { filterMetadata, typedFilterMetadata } = metadata;
+  for (const namespace of Object.keys(filterMetadata)) {
+    const json = ifSound(() => filterMetadata[namespace] ?? {});
+    if (json !== undefined) map.set(namespace, mapOfJson(json));
+  }
+  for (const namespace of Object.keys(typedFilterMetadata)) {
+    const json = Object.hasOwn(filterMetadata, namespace) ? undefined : ifSound(() => jsonOfAny(typedFilterMetadata[namespace]));
     if (json !== undefined) map.set(namespace, valueOfJson(json));
   }
   return map;
+}
+
+/** `undefined` where it is malformed: what stands beside it can be read. */
+export function ifSound<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    return absentWhereMalformed(error);
+  }
 }
 
 export function metadataAt(metadata: Metadata | undefined, { namespace, path }: Extract<Carrier, { kind: 'metadata' }>): Value | undefined {

@@ -12,7 +12,7 @@ export const CONNECTION = [
   row('connection.requested_server_name', STRING, 'The SNI of the TLS handshake.', { http: 'tls_session.sni (include_tls_session)', tcp: 'tls_session.sni, else destination.service', ...onLogs('tls_properties.tls_sni_hostname') }),
   row('connection.id', STRING, 'The id of the stream in Envoy.', onLogs('common_properties.stream_id')),
   row('connection.event', STRING, 'open at the check of a connection, close in its last log entry.', { tcp: 'the call itself', 'tcp-log': 'common_properties.access_log_type' }, { always: true }),
-  row('connection.duration', DURATION, 'How long the connection was open.', { 'tcp-log': 'common_properties.duration' }, { always: true }),
+  row('connection.duration', DURATION, 'How long the connection was open; absent from an entry that has no time.', { 'tcp-log': 'common_properties.duration' }, { always: true }),
   row('connection.received.bytes', INT, 'Bytes received since the entry before; with final entries only, all of them.', { 'tcp-log': 'connection_properties.received_bytes' }, { always: true }),
   row('connection.received.bytes_total', INT, 'All bytes received.', { 'tcp-log': 'connection_properties.received_bytes' }, { always: true }),
   row('connection.sent.bytes', INT, 'Bytes sent since the entry before; with final entries only, all of them.', { 'tcp-log': 'connection_properties.sent_bytes' }, { always: true }),

@@ -25,7 +25,7 @@ export const REQUEST = [
   row('request.size', INT, 'Bytes of the body: at the check what content-length says, else what Envoy has received.', { http: 'header content-length, else request.http.size', log: 'request.request_body_bytes' }, { always: true }),
   row('request.headers_bytes', INT, 'Bytes of the headers.', { log: 'request.request_headers_bytes' }, { always: true }),
   row('request.total_size', INT, 'Bytes of headers and body.', { log: 'request.request_headers_bytes + request_body_bytes' }, { always: true }),
-  row('request.body', STRING, 'The body as text, where the filter is told to send it (with_request_body); absent where it is not UTF-8.', { http: 'request.http.body, else raw_body' }),
+  row('request.body', STRING, 'The body as text, where the filter is told to send it (with_request_body).', { http: 'request.http.body, else raw_body' }),
   row('request.raw_body', BYTES, 'The body as bytes, where the filter is told to send it (with_request_body).', { http: 'request.http.raw_body, else body' }),
   row('request.api_key', STRING, 'The x-api-key header, else the query parameter api_key or key.', { http: 'header x-api-key, else request.path', log: `${LOGGED}, else request.path` }, { secret: true, derive: apiKey }),
   row('request.auth.principal', STRING, 'Issuer and subject of the verified token: iss/sub.', FROM_JWT, { derive: jwtPrincipal }),

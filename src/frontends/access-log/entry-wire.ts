@@ -1,13 +1,16 @@
 /**
  * What HTTP and TCP entries of the access log have in common.
- * **In**: the common properties of an entry, and who writes it. **Out**: values of attributes. **Fails**: never.
+ * **In**: the common properties of an entry, and who writes it. **Out**: values of attributes, absent where their part is malformed.
+ * **Fails**: never.
  */
 import type { Wire } from '../../attributes/bag.ts';
 import type { Carrier } from '../../attributes/carrier.ts';
 import { jsonAt, type Json, mapOfJson, valueOfJson } from '../../attributes/json-value.ts';
-import { Duration, Timestamp, type Value } from '../../attributes/values.ts';
+import { Duration, type Timestamp, type Value } from '../../attributes/values.ts';
+import { numberOf } from '../../attributes/vocabulary.ts';
 import { jsonOfAny } from '../any-json.ts';
 import { AccessLogType, type AccessLogCommon, type TLSProperties_CertificateProperties as CertificateProperties } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { absentWhereMalformed } from '../malformed.ts';
 import { anyAt, durationOf, intOf, ipOf, later, metadataAt, metadataMap, portOf, present, principalOf, timestampOf } from '../wire-values.ts';
 import type { LogOrigin } from './log-origin.ts';
 import { shortFlags } from './response-flags.ts';
@@ -26,10 +29,26 @@ export abstract class EntryWire implements Wire {
 
   keep(): void {}
 
-  abstract read(attribute: string): Value | undefined;
-  abstract header(name: string): string | undefined;
+  protected abstract value(number: number): Value | undefined;
+  protected abstract header(name: string): string | undefined;
+
+  read(attribute: string, number = numberOf(attribute)): Value | undefined {
+    try {
+      return number === undefined ? undefined : this.value(number);
+    } catch (error) {
+      return absentWhereMalformed(error);
+    }
+  }
 
   carried(carrier: Carrier): Value | undefined {
+    try {
+      return this.#carried(carrier);
+    } catch (error) {
+      return absentWhereMalformed(error);
+    }
+  }
+
+  #carried(carrier: Carrier): Value | undefined {
     const { common } = this;
     if (common === undefined) return undefined;
     switch (carrier.kind) {
@@ -61,17 +80,17 @@ export abstract class EntryWire implements Wire {
     return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().upstream, [ofPeer]);
   }
 
-  /** From the first byte of the request to the end; older Envoys have no field for it. */
-  get duration(): Duration {
+  /** From the first byte of the request to the end; older Envoys have no field for it. `undefined` where the entry has no time at all. */
+  get duration(): Duration | undefined {
     const { common } = this;
-    if (common === undefined) return NO_TIME;
-    const said = common.duration ?? common.timeToLastDownstreamTxByte ?? common.timeToFirstDownstreamTxByte ?? common.timeToLastUpstreamRxByte ?? common.timeToLastRxByte;
-    return durationOf(said) ?? NO_TIME;
+    if (common === undefined) return undefined;
+    return durationOf(common.duration ?? common.timeToLastDownstreamTxByte ?? common.timeToFirstDownstreamTxByte ?? common.timeToLastUpstreamRxByte ?? common.timeToLastRxByte);
   }
 
+  /** The start where the entry does not say how long it took. */
   get end(): Timestamp | undefined {
     const start = timestampOf(this.common?.startTime);
-    return start === undefined ? undefined : later(start, this.duration);
+    return start === undefined ? undefined : later(start, this.duration ?? NO_TIME);
   }
 
   #knownPeers(): { readonly downstream: Json | undefined; readonly upstream: Json | undefined } {

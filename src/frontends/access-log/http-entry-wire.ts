@@ -1,5 +1,5 @@
 import type { Value } from '../../attributes/values.ts';
-import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
+import { byNumber } from '../../attributes/vocabulary.ts';
 import type { HTTPAccessLogEntry } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
@@ -15,11 +15,11 @@ export class HttpEntryWire extends EntryWire {
     this.entry = entry;
   }
 
-  read(attribute: string, number = numberOf(attribute)): Value | undefined {
-    return number === undefined ? undefined : READERS[number]?.(this);
+  protected value(number: number): Value | undefined {
+    return READERS[number]?.(this);
   }
 
-  header(name: string): string | undefined {
+  protected header(name: string): string | undefined {
     return this.headers().get(name);
   }
 

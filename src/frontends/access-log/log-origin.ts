@@ -1,18 +1,18 @@
 import { jsonAt, type Json } from '../../attributes/json-value.ts';
 import type { Node } from '../generated/envoy/config/core/v3/base_pb.ts';
 import type { StreamAccessLogsMessage_Identifier } from '../generated/envoy/service/accesslog/v3/als_pb.ts';
-import { present } from '../wire-values.ts';
+import { ifSound, present } from '../wire-values.ts';
 
-/** Who writes a stream of log entries. Envoy says so in the first message alone. */
+/** Who writes a stream of log entries. Envoy says so in the first message alone. What is malformed of it is absent. */
 export class LogOrigin {
   readonly node: Node | undefined;
   readonly logName: string | undefined;
   readonly proxyVersion: string | undefined;
 
   constructor(identifier: StreamAccessLogsMessage_Identifier | undefined) {
-    this.node = identifier?.node;
-    this.logName = present(identifier?.logName);
-    this.proxyVersion = versionOf(this.node);
+    this.node = ifSound(() => identifier?.node);
+    this.logName = ifSound(() => present(identifier?.logName));
+    this.proxyVersion = ifSound(() => versionOf(this.node));
   }
 
   /** Of the node's metadata, as Istio fills it. */

@@ -1,25 +1,37 @@
 /**
  * envoy.service.accesslog.v3.AccessLogService: this happened.
  * **In**: messages of log entries. **Out**: each final entry to the engine; an empty message when Envoy ends the stream.
- * **Fails**: INVALID_ARGUMENT ends the stream at a message that is none, or at an entry that a rule finds to be none; what
- * came before it stays reported.
+ * **Fails**: INVALID_ARGUMENT ends the stream at a message that is none; what came before it stays reported. An entry that is none
+ * is dropped and counted, and the others of its message are reported.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { asBuffer } from '../../transport/bytes.ts';
 import type { Engine } from '../../core/call.ts';
 import type { Method } from '../../transport/transport.ts';
-import { decoded } from '../decode.ts';
+import type { FrontendOptions } from '../frontend-options.ts';
 import { AccessLogService, StreamAccessLogsMessage_IdentifierSchema, StreamAccessLogsResponseSchema } from '../generated/envoy/service/accesslog/v3/als_pb.ts';
 import { HTTPAccessLogEntrySchema, TCPAccessLogEntrySchema } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { lazyMessage } from '../lazy-message.ts';
+import { Malformed } from '../malformed.ts';
 import { isFinal } from './entry-wire.ts';
 import { HttpEntryWire } from './http-entry-wire.ts';
 import { LogOrigin } from './log-origin.ts';
-import { scanLog } from './log-scan.ts';
+import { type LogScan, scanLog } from './log-scan.ts';
 import { TcpEntryWire } from './tcp-entry-wire.ts';
 
-export function accessLogMethods(engine: Engine): [path: string, method: Method][] {
-  /** A promise where the sender should wait. */
+/** Of its own memory: it is kept as long as the stream, its message is not. */
+function originOf(identifier: Buffer): LogOrigin {
+  const own = Buffer.from(identifier);
+  return new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, own, 0, own.length));
+}
+
+export function accessLogMethods(engine: Engine, { onRefusedEntry }: FrontendOptions = {}): [path: string, method: Method][] {
+  function refused(error: unknown): void {
+    if (!(error instanceof Malformed)) throw error;
+    onRefusedEntry?.(error.message);
+  }
+
+  /** A promise where the sender should wait. Throws a {@link Malformed} where it is no entry. */
   function report(kind: 'http' | 'tcp', bytes: Buffer, from: number, to: number, origin: LogOrigin): undefined | Promise<void> {
     if (kind === 'http') {
       const entry = lazyMessage(HTTPAccessLogEntrySchema, bytes, from, to);
@@ -29,14 +41,28 @@ export function accessLogMethods(engine: Engine): [path: string, method: Method]
     return isFinal(entry.commonProperties) ? engine.report('tcp-log', new TcpEntryWire(entry, origin)) : undefined;
   }
 
+  function scanned(bytes: Buffer): LogScan {
+    try {
+      return scanLog(bytes);
+    } catch (error) {
+      refused(error);
+      throw error;
+    }
+  }
+
   async function* handle(messages: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     let origin = new LogOrigin(undefined);
     for await (const message of messages) {
       const bytes = asBuffer(message);
-      const { identifier, kind, entries } = scanLog(bytes);
-      if (identifier !== undefined) origin = new LogOrigin(decoded(StreamAccessLogsMessage_IdentifierSchema, identifier));
+      const { identifier, kind, entries } = scanned(bytes);
+      if (identifier !== undefined) origin = originOf(identifier);
       for (let at = 0; at < entries.length; at += 2) {
-        const waiting = report(kind, bytes, entries[at] as number, entries[at + 1] as number, origin);
+        let waiting: undefined | Promise<void>;
+        try {
+          waiting = report(kind, bytes, entries[at] as number, entries[at + 1] as number, origin);
+        } catch (error) {
+          refused(error);
+        }
         if (waiting !== undefined) await waiting;
       }
     }

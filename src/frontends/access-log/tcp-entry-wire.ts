@@ -1,5 +1,5 @@
 import type { Value } from '../../attributes/values.ts';
-import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
+import { byNumber } from '../../attributes/vocabulary.ts';
 import type { TCPAccessLogEntry } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { intOf, ipOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
@@ -14,11 +14,11 @@ export class TcpEntryWire extends EntryWire {
     this.entry = entry;
   }
 
-  read(attribute: string, number = numberOf(attribute)): Value | undefined {
-    return number === undefined ? undefined : READERS[number]?.(this);
+  protected value(number: number): Value | undefined {
+    return READERS[number]?.(this);
   }
 
-  header(): undefined {}
+  protected header(): undefined {}
 }
 
 type Reader = (wire: TcpEntryWire) => Value | undefined;

@@ -26,7 +26,7 @@ export class PeerCertificate {
   /** The first subject alternative name of a kind. */
   alternativeName(kind: 'URI' | 'DNS'): string | undefined {
     for (const [, found, name = ''] of (this.#parsed?.subjectAltName ?? '').matchAll(/(?:^|, )(\w+):("(?:[^"\\]|\\.)*"|[^,]*)/g)) {
-      if (found === kind) return name.startsWith('"') ? (JSON.parse(name) as string) : name;
+      if (found === kind) return name.startsWith('"') ? unquoted(name) : name;
     }
     return undefined;
   }
@@ -37,6 +37,15 @@ function unescaped(encoded: string): string {
     return decodeURIComponent(encoded);
   } catch {
     return encoded;
+  }
+}
+
+/** Node quotes a name that holds a comma or a quote; `undefined` where that is no JSON. */
+function unquoted(name: string): string | undefined {
+  try {
+    return JSON.parse(name) as string;
+  } catch {
+    return undefined;
   }
 }
 

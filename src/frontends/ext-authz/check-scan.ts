@@ -1,20 +1,20 @@
 /**
  * **In**: the octets of a CheckRequest. **Out**: where its parts stand; a part is decoded, and a text made, when it is asked for.
- * **Fails**: INVALID_ARGUMENT, at once where the frame of the message is broken, else when the broken part is asked for.
+ * What is no UTF-8 in a text is U+FFFD. **Fails**: with a `Malformed`, at once where the frame of the message is broken, else when
+ * the broken part is asked for.
  *
- * A singular message that stands twice would have to be merged. No sender writes that; where one does, the whole is decoded
- * and written anew first.
+ * A singular message that stands twice has to be merged. No sender writes that; where one does, the message is written anew first.
  */
-import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { asBuffer } from '../../transport/bytes.ts';
-import { type Piece, viewOf } from '../../transport/piece.ts';
+import type { Piece } from '../../transport/piece.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
-import { decoded } from '../decode.ts';
 import { type AttributeContext_Peer, AttributeContext_PeerSchema } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
-import { CheckRequestSchema } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { entryOf } from '../header-map.ts';
+import { soundEntryOf } from '../header-map.ts';
+import { lazyMessage } from '../lazy-message.ts';
+import { mergedParts } from '../merged-parts.ts';
 import { octetText } from '../octet-text.ts';
-import { endOf, FieldScan, noteFields, wanted, WireType } from '../protobuf-scan.ts';
+import { endOf, FieldScan, noteFields, wanted, wideValue, WireType } from '../protobuf-scan.ts';
 import type { RecentText } from '../recent-text.ts';
 
 /** Parts of a request, each with a place for where it begins. 0: it is absent, since nothing stands there. */
@@ -33,6 +33,8 @@ const CONTEXT_EXTENSIONS = 10;
 const OF_REQUEST = wanted({ 1: Part.TIME, 2: Part.HTTP }, { once: true });
 /** Of its HttpRequest: of texts the last counts. `header_map` stands beside the plain headers or instead of them. */
 const OF_HTTP = wanted({ 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL, 13: Part.RAW_HEADERS }, { once: false });
+/** The messages that {@link noteFields} takes once, for the request where one stands twice. */
+const SINGULAR = { 1: { 1: 'leaf', 2: 'leaf', 4: { 1: 'leaf', 2: 'leaf' }, 11: 'leaf', 12: 'leaf', 13: 'leaf' } } as const;
 const PEER_ADDRESS = 1;
 const SOCKET_ADDRESS = 1;
 
@@ -58,7 +60,7 @@ export class CheckScan {
     this.#from = request.from;
     this.#to = request.to;
     if (this.#scan()) return;
-    this.bytes = asBuffer(toBinary(CheckRequestSchema, decoded(CheckRequestSchema, viewOf(request))));
+    this.bytes = mergedParts(this.bytes, this.#from, this.#to, SINGULAR);
     this.#from = 0;
     this.#to = this.bytes.length;
     this.#places = nowhere();
@@ -91,27 +93,48 @@ export class CheckScan {
     return recent === undefined ? octetText(this.bytes, from, to) : recent.of(this.bytes, from, to);
   }
 
+  /** Decoded field by field, as each is asked for. */
   message<D extends DescMessage>(part: Part, schema: D): MessageShape<D> | undefined {
-    return this.has(part) ? decoded(schema, this.bytes.subarray(this.from(part), this.to(part))) : undefined;
+    return this.has(part) ? lazyMessage(schema, this.bytes, this.from(part), this.to(part)) : undefined;
   }
 
   /** A text of a part; `undefined` where it is absent or empty. */
   textIn(part: Part, number: number): string | undefined {
+    return this.octetsIn(part, number)?.toString('utf8');
+  }
+
+  /** A text or bytes of a part where they stand; `undefined` where they are absent or empty. */
+  octetsIn(part: Part, number: number): Buffer | undefined {
     if (!this.has(part)) return undefined;
-    const fields = new FieldScan(this.bytes, this.from(part), this.to(part));
+    const fields = this.fieldsOf(part);
     let [from, to] = [0, 0];
     for (let field = fields.next(); field !== 0; field = fields.next()) if (field === number && fields.type === WireType.LEN) [from, to] = [fields.from, fields.to];
-    return from === to ? undefined : this.bytes.toString('utf8', from, to);
+    return from === to ? undefined : this.bytes.subarray(from, to);
+  }
+
+  /** An int64 of a part; 0 where it is absent. */
+  int64In(part: Part, number: number): bigint {
+    if (!this.has(part)) return 0n;
+    const fields = this.fieldsOf(part);
+    let value = 0n;
+    for (let field = fields.next(); field !== 0; field = fields.next()) {
+      if (field === number && fields.type === WireType.VARINT) value = BigInt.asIntN(64, wideValue(this.bytes, fields.from, fields.to));
+    }
+    return value;
+  }
+
+  fieldsOf(part: Part): FieldScan {
+    return new FieldScan(this.bytes, this.from(part), this.to(part));
   }
 
   /** An entry of context_extensions. */
   extension(name: string): string | undefined {
-    const fields = new FieldScan(this.bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES));
+    const fields = this.fieldsOf(Part.ATTRIBUTES);
     let found: string | undefined;
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== CONTEXT_EXTENSIONS || fields.type !== WireType.LEN) continue;
-      const { keyFrom, keyTo, valueFrom, valueTo } = entryOf(this.bytes, fields.from, fields.to);
-      if (this.bytes.toString('utf8', keyFrom, keyTo) === name) found = this.bytes.toString('utf8', valueFrom, valueTo);
+      const entry = soundEntryOf(this.bytes, fields.from, fields.to);
+      if (entry !== undefined && this.bytes.toString('utf8', entry.keyFrom, entry.keyTo) === name) found = this.bytes.toString('utf8', entry.valueFrom, entry.valueTo);
     }
     return found;
   }

@@ -1,6 +1,6 @@
 /**
- * **In**: the octets of a CheckRequest. **Out**: the value of an attribute, worked out when asked. **Fails**: INVALID_ARGUMENT where
- * the octets are no such message.
+ * **In**: the octets of a CheckRequest. **Out**: the value of an attribute, worked out when asked; absent where its part is malformed.
+ * **Fails**: when it is made, INVALID_ARGUMENT where the octets are no such message.
  * What Envoy really puts into each field is told in its check_request_utils.cc.
  */
 import type { Wire } from '../../attributes/bag.ts';
@@ -11,14 +11,14 @@ import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { type Ip, parseIp } from '../../attributes/network.ts';
 import type { Piece } from '../../transport/piece.ts';
 import { MetadataSchema } from '../generated/envoy/config/core/v3/base_pb.ts';
-import {
-  type AttributeContext_HttpRequest, AttributeContext_HttpRequestSchema, AttributeContext_PeerSchema, AttributeContext_TLSSessionSchema,
-} from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
+import { AttributeContext_PeerSchema } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
 import { HeaderMap, lowerAscii } from '../header-map.ts';
+import { absentWhereMalformed } from '../malformed.ts';
 import { RecentText } from '../recent-text.ts';
-import { intOf, metadataAt, metadataMap, present, principalOf, stringMap, timestampOf } from '../wire-values.ts';
+import { intOf, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
 import { PeerCertificate } from './certificate.ts';
 import { CheckScan, Part, type Socket } from './check-scan.ts';
+import { rawHeaders } from './raw-headers.ts';
 
 /** Says that the body was sent along, if empty, and whether it is whole. */
 const BODY_WAS_SENT = 'x-envoy-auth-partial-body';
@@ -28,7 +28,6 @@ const recent = { method: new RecentText(), host: new RecentText(), scheme: new R
 export class CheckWire implements Wire {
   readonly scan: CheckScan;
   readonly nowMs: () => number;
-  #http: AttributeContext_HttpRequest | undefined;
   #headers: ReadonlyMap<string, string> | undefined;
   #certificate: PeerCertificate | undefined;
 
@@ -43,10 +42,22 @@ export class CheckWire implements Wire {
   }
 
   read(attribute: string, number = numberOf(attribute)): Value | undefined {
-    return number === undefined ? undefined : READERS[number]?.(this);
+    try {
+      return number === undefined ? undefined : READERS[number]?.(this);
+    } catch (error) {
+      return absentWhereMalformed(error);
+    }
   }
 
   carried(carrier: Carrier): Value | undefined {
+    try {
+      return this.#carried(carrier);
+    } catch (error) {
+      return absentWhereMalformed(error);
+    }
+  }
+
+  #carried(carrier: Carrier): Value | undefined {
     switch (carrier.kind) {
       case 'contextExtension': return this.scan.extension(carrier.name);
       case 'metadata': return metadataAt(this.scan.message(Part.METADATA, MetadataSchema), carrier);
@@ -67,12 +78,7 @@ export class CheckWire implements Wire {
   headers(): ReadonlyMap<string, string> | undefined {
     if (!this.isHttp) return undefined;
     const { scan } = this;
-    return this.#headers ??= scan.has(Part.RAW_HEADERS) ? rawHeaders(this.http()?.headerMap?.headers ?? []) : new HeaderMap(scan.bytes, scan.from(Part.HTTP), scan.to(Part.HTTP), HEADERS);
-  }
-
-  /** Decoded whole, for what is seldom asked for. */
-  http(): AttributeContext_HttpRequest | undefined {
-    return this.#http ??= this.scan.message(Part.HTTP, AttributeContext_HttpRequestSchema);
+    return this.#headers ??= scan.has(Part.RAW_HEADERS) ? rawHeaders(scan) : new HeaderMap(scan.bytes, scan.from(Part.HTTP), scan.to(Part.HTTP), HEADERS);
   }
 
   certificate(): PeerCertificate | undefined {
@@ -84,53 +90,35 @@ export class CheckWire implements Wire {
   }
 }
 
-/** Numbers of fields: of an HttpRequest and of a Peer. */
-const HEADERS = 3;
+/** Numbers of fields: of an HttpRequest, a Peer and a TLSSession. */
+const [HEADERS, SIZE, BODY, RAW_BODY] = [3, 9, 11, 12];
 const [SERVICE, PRINCIPAL, CERTIFICATE] = [2, 4, 5];
+const SNI = 1;
 
-/** With encode_raw_headers: bytes, and a repeated header is repeated. */
-function rawHeaders(headers: readonly { readonly key: string; readonly value: string; readonly rawValue: Uint8Array }[]): Map<string, string> {
-  const map = new Map<string, string>();
-  for (const { key, value, rawValue } of headers) {
-    const name = lowerAscii(key);
-    const text = rawValue.length > 0 ? Buffer.from(rawValue.buffer, rawValue.byteOffset, rawValue.byteLength).toString('utf8') : value;
-    const before = map.get(name);
-    map.set(name, before === undefined ? text : `${before},${text}`);
-  }
-  return map;
+/** The octets of the body as Envoy sends it; empty where Envoy was told to send it and there is none. */
+function bodyOctets(wire: CheckWire): Buffer | undefined {
+  const { scan } = wire;
+  const octets = scan.octetsIn(Part.HTTP, BODY) ?? scan.octetsIn(Part.HTTP, RAW_BODY);
+  return octets ?? (wire.headers()?.has(BODY_WAS_SENT) === true ? NOTHING : undefined);
 }
 
-const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true });
+const NOTHING = Buffer.alloc(0);
 
-function bodyText(wire: CheckWire): string | undefined {
-  const http = wire.http();
-  if (http === undefined) return undefined;
-  if (http.body !== '') return http.body;
-  if (http.rawBody.length === 0) return wire.headers()?.has(BODY_WAS_SENT) === true ? '' : undefined;
-  try {
-    return STRICT_UTF8.decode(http.rawBody);
-  } catch {
-    return undefined;
-  }
-}
-
+/** A copy: the value may outlive the call's memory. */
 function bodyBytes(wire: CheckWire): Uint8Array | undefined {
-  const http = wire.http();
-  if (http === undefined) return undefined;
-  if (http.rawBody.length > 0) return http.rawBody.slice();
-  if (http.body !== '') return Buffer.from(http.body, 'utf8');
-  return wire.headers()?.has(BODY_WAS_SENT) === true ? new Uint8Array(0) : undefined;
+  const octets = bodyOctets(wire);
+  return octets === undefined ? undefined : new Uint8Array(octets);
 }
 
 /** `size` counts what has arrived so far; older Envoys say -1 where they do not know. */
 function bodySize(wire: CheckWire): Value | undefined {
-  if (!wire.isHttp) return undefined;
+  const { scan, isHttp } = wire;
+  if (!isHttp) return undefined;
   const length = wire.headers()?.get('content-length') ?? '';
   if (/^\d{1,15}$/.test(length)) return Number(length);
-  const http = wire.http();
-  if (http === undefined) return undefined;
-  const received = Math.max(http.rawBody.length, Buffer.byteLength(http.body));
-  return received > 0 || http.size < 0n ? received : intOf(http.size);
+  const received = Math.max(scan.octetsIn(Part.HTTP, BODY)?.length ?? 0, scan.octetsIn(Part.HTTP, RAW_BODY)?.length ?? 0);
+  const size = scan.int64In(Part.HTTP, SIZE);
+  return received > 0 || size < 0n ? received : intOf(size);
 }
 
 type Reader = (wire: CheckWire) => Value | undefined;
@@ -143,7 +131,7 @@ const READERS = byNumber<Reader>({
   'request.headers': (wire) => wire.headers(),
   'request.time': ({ scan }) => timestampOf(scan.message(Part.TIME, TimestampSchema)),
   'request.size': bodySize,
-  'request.body': bodyText,
+  'request.body': (wire) => bodyOctets(wire)?.toString('utf8'),
   'request.raw_body': bodyBytes,
   'source.ip': ({ scan }) => addressOf(scan.socket(Part.SOURCE)),
   'source.port': ({ scan }) => scan.socket(Part.SOURCE)?.port,
@@ -155,7 +143,7 @@ const READERS = byNumber<Reader>({
   'destination.labels': ({ scan }) => stringMap(scan.message(Part.DESTINATION, AttributeContext_PeerSchema)?.labels ?? {}),
   'connection.mtls': ({ scan }) => scan.textIn(Part.SOURCE, CERTIFICATE) !== undefined || undefined,
   'connection.requested_server_name': ({ scan, isHttp }) =>
-    present(scan.message(Part.TLS, AttributeContext_TLSSessionSchema)?.sni) ?? (isHttp ? undefined : scan.textIn(Part.DESTINATION, SERVICE)),
+    scan.textIn(Part.TLS, SNI) ?? (isHttp ? undefined : scan.textIn(Part.DESTINATION, SERVICE)),
   'connection.event': ({ isHttp }) => (isHttp ? undefined : 'open'),
   'connection.peer_certificate': (wire) => wire.certificate()?.pem,
   'connection.subject_peer_certificate': (wire) => wire.certificate()?.subject,

@@ -5,6 +5,7 @@
 import type { LimitStatus, LimitVerdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import { RateLimitResponse_Code as Code } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { type HeaderPair, inOneSpelling } from '../header-pairs.ts';
 import { ProtobufWriter } from '../protobuf-writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import { unitOfMs } from './units.ts';
@@ -25,9 +26,11 @@ export function limitAnswer(verdict: LimitVerdict, descriptors: number): Uint8Ar
   if (outcome === 'error') throw new GrpcError(Status.UNAVAILABLE, `${rule ?? 'a rule'} could not be decided (verdict ${id})`);
   if (statuses.length !== descriptors) throw new Error(`a verdict of ${statuses.length} statuses for ${descriptors} descriptors`);
   const over = outcome !== 'allow' || statuses.some((status) => status.over);
+  const headers = headersOf(verdict, over);
+  writer.start();
   writer.varint(RESPONSE.overallCode, codeOf(over));
   for (const status of statuses) writeStatus(status);
-  for (const [name, value] of headersOf(verdict, over)) {
+  for (const [name, value] of headers) {
     const header = writer.begin(RESPONSE.responseHeadersToAdd);
     writer.text(1, name);
     writer.text(2, value);
@@ -62,8 +65,8 @@ const secondsOf = (ms: number): number => Math.max(0, Math.ceil(ms / 1000));
  * Envoy makes x-ratelimit-* from the statuses where it is told to (enable_x_ratelimit_headers), so they are not sent twice;
  * it never makes retry-after. The message has no way to say set or remove: what is set is added.
  */
-function headersOf({ response, statuses }: LimitVerdict, over: boolean): (readonly [name: string, value: string])[] {
-  const headers = [...response.set, ...response.append].filter(([name]) => name !== '' && !name.startsWith(':'));
+function headersOf({ response, statuses }: LimitVerdict, over: boolean): HeaderPair[] {
+  const headers = [...inOneSpelling(response.set), ...response.append].filter(([name]) => name !== '' && !name.startsWith(':'));
   if (!over || headers.some(([name]) => name.toLowerCase() === 'retry-after')) return headers;
   const wait = Math.max(0, ...statuses.map((status) => (status.over ? secondsOf(status.resetMs) : 0)));
   if (wait > 0) headers.push(['retry-after', String(wait)]);

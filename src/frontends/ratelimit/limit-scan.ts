@@ -1,13 +1,14 @@
 /**
  * **In**: the octets of a RateLimitRequest. **Out**: where the texts of its descriptors stand, and its numbers; a text is made
- * when it is asked for. **Fails**: INVALID_ARGUMENT where the octets are no such message, or (when asked for) a text is no UTF-8.
+ * when it is asked for, with U+FFFD for what is no UTF-8. **Fails**: INVALID_ARGUMENT where the octets are no such message, or it has
+ * more descriptors than are allowed.
  */
-import { isUtf8 } from 'node:buffer';
 import { asBuffer } from '../../transport/bytes.ts';
 import type { Piece } from '../../transport/piece.ts';
+import { GrpcError, Status } from '../../transport/transport.ts';
 import { entryOf } from '../header-map.ts';
 import { octetText } from '../octet-text.ts';
-import { FieldScan, malformed, WireType, wideValue } from '../protobuf-scan.ts';
+import { FieldScan, WireType, wideValue } from '../protobuf-scan.ts';
 import { intOf } from '../wire-values.ts';
 
 /** Numbers of fields: of a RateLimitRequest, a RateLimitDescriptor, its override, and google.protobuf.UInt64Value. */
@@ -31,7 +32,7 @@ export class LimitScan {
   hits = 0;
   readonly descriptors: DescriptorScan[] = [];
 
-  constructor(request: Piece) {
+  constructor(request: Piece, maxDescriptors: number) {
     const bytes = asBuffer(request.bytes);
     this.#bytes = bytes;
     this.#from = request.from;
@@ -39,7 +40,10 @@ export class LimitScan {
     const fields = new FieldScan(bytes, request.from, request.to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field === REQUEST.domain && fields.type === WireType.LEN) [this.#domainFrom, this.#domainTo] = [fields.from, fields.to];
-      else if (field === REQUEST.descriptors && fields.type === WireType.LEN) this.descriptors.push(new DescriptorScan(bytes, fields.from, fields.to));
+      else if (field === REQUEST.descriptors && fields.type === WireType.LEN) {
+        if (this.descriptors.length === maxDescriptors) throw new GrpcError(Status.INVALID_ARGUMENT, `the request has more than ${maxDescriptors} descriptors`);
+        this.descriptors.push(new DescriptorScan(bytes, fields.from, fields.to));
+      }
       else if (field === REQUEST.hitsAddend && fields.type === WireType.VARINT) this.hits = fields.value;
     }
   }
@@ -53,12 +57,7 @@ export class LimitScan {
   }
 
   text(from: number, to: number): string {
-    const bytes = this.#bytes;
-    const begin = from - this.#moved;
-    const end = to - this.#moved;
-    const text = octetText(bytes, begin, end);
-    if (text.includes('\uFFFD') && !isUtf8(bytes.subarray(begin, end))) throw malformed('a text is no UTF-8');
-    return text;
+    return octetText(this.#bytes, from - this.#moved, to - this.#moved);
   }
 
   /** Copies what it reads from. */

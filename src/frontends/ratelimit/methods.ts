@@ -1,8 +1,8 @@
 /**
  * envoy.service.ratelimit.v3.RateLimitService: how much of this.
  * **In**: a RateLimitRequest, one bag for each of its descriptors. **Out**: a RateLimitResponse with a status for each, in order.
- * **Fails**: INVALID_ARGUMENT for what is no such request, for one without domain or descriptors, and for an override in
- * an unknown unit; UNAVAILABLE for the outcome `error`.
+ * **Fails**: INVALID_ARGUMENT for what is no such request, for one without domain or descriptors or with more than
+ * {@link MAX_DESCRIPTORS}, and for an override in an unknown unit; UNAVAILABLE for the outcome `error`.
  */
 import type { Engine } from '../../core/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
@@ -13,11 +13,14 @@ import { limitAnswer } from './limit-answer.ts';
 import { LimitScan } from './limit-scan.ts';
 import { msOfUnit } from './units.ts';
 
+/** Of one request; Envoy sends one for each action of a route's limits. */
+const MAX_DESCRIPTORS = 256;
+
 export function ratelimitMethods(engine: Engine, { nowMs = systemNowMs }: FrontendOptions = {}): [path: string, method: Method][] {
   return [[`/${RateLimitService.typeName}/ShouldRateLimit`, {
     kind: 'unary',
     handle: (bytes, context) => {
-      const wires = wiresOf(new LimitScan(bytes), nowMs);
+      const wires = wiresOf(new LimitScan(bytes, MAX_DESCRIPTORS), nowMs);
       const verdict = engine.limit(wires, context);
       return verdict instanceof Promise ? verdict.then((late) => limitAnswer(late, wires.length)) : limitAnswer(verdict, wires.length);
     },

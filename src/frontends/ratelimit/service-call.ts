@@ -14,6 +14,9 @@ import { LimitScan } from './limit-scan.ts';
 /** The global one is looked up anew, by a getter, each time that it is named. */
 const monotonic = performance;
 
+/** Far more than a proxy sends. The work grows with their number, which envoyproxy/ratelimit bounds by the message's size alone. */
+const MAX_DESCRIPTORS = 10_000;
+
 export function rateLimitServiceMethods(service: Service, onAnswered: (tookMs: number) => void): [path: string, method: Method][] {
   return [[`/${RateLimitService.typeName}/ShouldRateLimit`, {
     kind: 'unary',
@@ -28,7 +31,7 @@ export function rateLimitServiceMethods(service: Service, onAnswered: (tookMs: n
         throw error instanceof ServiceError ? new GrpcError(Status.UNKNOWN, error.message, { cause: error }) : error;
       };
       try {
-        const reply = service.shouldRateLimit(callOf(new LimitScan(octets)));
+        const reply = service.shouldRateLimit(callOf(new LimitScan(octets, MAX_DESCRIPTORS)));
         return reply instanceof Promise ? reply.then(answered, failed) : answered(reply);
       } catch (error) {
         return failed(error);
@@ -61,6 +64,8 @@ const LIMIT = { requestsPerUnit: 1, unit: 2, name: 3 } as const;
 const writer = new ProtobufWriter();
 
 function written({ overallCode, statuses, headers, dynamicMetadata }: RateLimitReply): Uint8Array {
+  const metadata = dynamicMetadata === undefined ? undefined : toBinary(StructSchema, fromJson(StructSchema, dynamicMetadata as never));
+  writer.start();
   writer.varint(RESPONSE.overallCode, overallCode);
   for (const status of statuses) writeStatus(status);
   for (const [name, value] of headers) {
@@ -69,7 +74,7 @@ function written({ overallCode, statuses, headers, dynamicMetadata }: RateLimitR
     writer.text(2, value);
     writer.end(header);
   }
-  if (dynamicMetadata !== undefined) writer.message(RESPONSE.dynamicMetadata, toBinary(StructSchema, fromJson(StructSchema, dynamicMetadata as never)));
+  if (metadata !== undefined) writer.message(RESPONSE.dynamicMetadata, metadata);
   return writer.finish();
 }
 

@@ -8,7 +8,7 @@ import type { Engine } from '../../../src/core/call.ts';
 import { HttpEntryWire } from '../../../src/frontends/access-log/http-entry-wire.ts';
 import { LogOrigin } from '../../../src/frontends/access-log/log-origin.ts';
 import { TcpEntryWire } from '../../../src/frontends/access-log/tcp-entry-wire.ts';
-import { accessLogMethods } from '../../../src/frontends/index.ts';
+import { accessLogMethods, RefusedEntries } from '../../../src/frontends/index.ts';
 import { AccessLogType, HTTPAccessLogEntrySchema, ResponseFlagsSchema } from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { StreamAccessLogsMessageSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
 import { shortFlags } from '../../../src/frontends/access-log/response-flags.ts';
@@ -63,7 +63,7 @@ describe('the bag of a log entry', () => {
 
   test('an empty entry has maps, zeros and no names', () => {
     const read = readerOf(new HttpEntryWire(create(HTTPAccessLogEntrySchema, { commonProperties: { tlsProperties: { peerCertificateProperties: {} } } }), new LogOrigin(undefined)));
-    expect([read('response.code'), read('response.flags'), read('context.proxy_error_code'), read('request.headers'), read('response.duration'), read('connection.mtls')]).toEqual([0, [], '-', new Map(), new Duration(0, 0), false]);
+    expect([read('response.code'), read('response.flags'), read('context.proxy_error_code'), read('request.headers'), read('response.duration'), read('connection.mtls')]).toEqual([0, [], '-', new Map(), undefined, false]);
     for (const name of ['request.method', 'request.path', 'source.ip', 'source.principal', 'context.log_type', 'verdict.rule', 'context.reporter.kind', 'response.time']) expect(read(name), name).toBeUndefined();
   });
 
@@ -88,7 +88,7 @@ describe('a stream of log entries', () => {
   const http = (...types: AccessLogType[]): Message => ({ logEntries: { case: 'httpLogs', value: { logEntry: types.map((accessLogType) => ({ commonProperties: { accessLogType } })) } } });
   const bytes = (message: Message): Uint8Array => toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, message));
 
-  async function tell(messages: readonly Uint8Array[], report: Engine['report']): Promise<{ answers: number; read: number; error: unknown }> {
+  async function tell(messages: readonly Uint8Array[], report: Engine['report'], refused = new RefusedEntries(() => {})): Promise<{ answers: number; read: number; error: unknown }> {
     let read = 0;
     async function* sent(): AsyncGenerator<Uint8Array, void, undefined> {
       for (const message of messages) {
@@ -98,7 +98,7 @@ describe('a stream of log entries', () => {
     }
     let answers = 0;
     try {
-      for await (const answer of stream(accessLogMethods({ check: () => ALLOW, limit: () => GRANT, report }))(sent())) answers += answer.length === 0 ? 1 : 0;
+      for await (const answer of stream(accessLogMethods({ check: () => ALLOW, limit: () => GRANT, report }, { onRefusedEntry: (why) => refused.refuse(why) }))(sent())) answers += answer.length === 0 ? 1 : 0;
     } catch (error) {
       return { answers, read, error };
     }
@@ -120,9 +120,29 @@ describe('a stream of log entries', () => {
     expect(types).toEqual([undefined, 'TcpConnectionEnd', 'DownstreamEnd', 'UpstreamEnd', 'UdpSessionEnd']);
   });
 
-  test('a message that is none ends the stream; what came before stays', async () => {
+  test('an entry that is none is dropped and counted; the others of its message and of the stream are reported', async () => {
+    const entry = (...octets: number[]): number[] => [0x0a, octets.length, ...octets];
+    const ended = (route: string): number[] => entry(0x0a, 6 + route.length, 0x9a, 0x01, route.length, ...Buffer.from(route), 0x88, 0x02, 6); // route_name, access_log_type
+    const broken = [entry(0x0a, 0x7f), entry(0x0a, 2, 0x7a, 0x7f), entry(0xff)];
+    const logs = [...ended('a'), ...broken.flat(), ...ended('b')];
+    const message = Uint8Array.from([0x12, logs.length, ...logs]);
+    const warned: unknown[] = [];
+    let nowMs = 0;
+    const refused = new RefusedEntries((_, { refused: sofar }) => warned.push(sofar), () => nowMs);
+    const routes: unknown[] = [];
+    const note = (_: string, wire: Wire): undefined => void routes.push(readerOf(wire)('context.route_name'));
+    expect(await tell([message, bytes(http(6)), message], note, refused)).toMatchObject({ answers: 1, error: undefined });
+    expect([routes, refused.total, warned]).toEqual([['a', 'b', undefined, 'a', 'b'], 6, [1]]);
+    nowMs = 60_000;
+    await tell([message], note, refused);
+    expect([refused.total, warned]).toEqual([9, [1, 7]]);
+  });
+
+  test('a message that is none ends the stream and is counted; what came before stays', async () => {
     let reports = 0;
-    const { read, error, answers } = await tell([bytes(http(6)), new Uint8Array([0x12, 0x7f]), bytes(http(6))], () => void (reports += 1));
+    const refused = new RefusedEntries(() => {});
+    const { read, error, answers } = await tell([bytes(http(6)), new Uint8Array([0x12, 0x7f]), bytes(http(6))], () => void (reports += 1), refused);
+    expect(refused.total).toBe(1);
     expect([reports, read, answers]).toEqual([1, 2, 0]);
     expect(error).toMatchObject({ code: Status.INVALID_ARGUMENT });
   });

@@ -95,7 +95,7 @@ describe('the bag of a check', () => {
 
   test.each([
     [{ rawBody: new TextEncoder().encode('né') }, 'né', 3],
-    [{ rawBody: new Uint8Array([0xff, 0xfe]) }, undefined, 2],
+    [{ rawBody: new Uint8Array([0xff, 0xfe]) }, '\uFFFD\uFFFD', 2],
     [{ headers: { 'x-envoy-auth-partial-body': 'false' } }, '', 0],
     [{ headers: { 'content-length': '12' }, size: 3n }, undefined, 12],
     [{ size: -1n }, undefined, 0],
@@ -165,6 +165,16 @@ describe('the answer to a check', () => {
       ['x-reason', 'r', false, 2], ['set-cookie', 'a=1', false, 2], ['set-cookie', 'b=2', undefined, 0],
     ]);
     expect(response.dynamicMetadata).toEqual({ sluice: { id: 'v-1', outcome: 'deny', rule: 'closed', shadow: [] } });
+  });
+
+  test('names have no case: a later spelling replaces all values of an earlier, and no other value', () => {
+    const short = (options: ReturnType<typeof ok>['headers']) => options.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]);
+    const { headers } = denied(ask({ ...DENY, headers: [['location', '/a'], ['x-a', '1'], ['location', '/b'], ['Location', '/c'], ['x-a', '2'], ['location', '/d'], ['location', '/e']] }));
+    expect(short(headers)).toEqual([['x-a', '1', false, 2], ['x-a', '2', undefined, 0], ['location', '/d', false, 2], ['location', '/e', undefined, 0]]);
+    const set: NetChanges['request']['set'] = [['x-a', '1'], ['X-A', '2'], ['X-A', '3'], ['x-b', '4']];
+    const allowed = ok(ask({ ...ALLOW, changes: { ...NO_CHANGES, isConstant: false, request: { ...NO_HEADERS, set }, response: { ...NO_HEADERS, set } } }));
+    expect(short(allowed.headers)).toEqual([['X-A', '2', false, 2], ['X-A', '3', true, 0], ['x-b', '4', false, 2]]);
+    expect(short(allowed.responseHeadersToAdd)).toEqual([['X-A', '2,3', false, 2], ['x-b', '4', false, 2]]);
   });
 
   test('status 0, which reads as allow, is said of allow alone', () => {

@@ -88,11 +88,17 @@ describe('the answer to a limit call', () => {
     expect(response.responseHeadersToAdd.map(({ key, value }) => [key, value])).toEqual([['Retry-After', '9'], ['x-a', '1'], ['x-b', '2']]);
   });
 
+  test('a name in two spellings is said once', () => {
+    const response = told({ statuses: [quota({})], response: { set: [['x-a', '1'], ['X-A', '2'], ['X-A', '3']], append: [], remove: [] } });
+    expect(response.responseHeadersToAdd.map(({ key, value }) => [key, value])).toEqual([['X-A', '2'], ['X-A', '3']]);
+  });
+
   test.each([
     [{ ...REQUEST, domain: '' }, 'rate limit domain must not be empty'],
     [{ domain: 'shop' }, 'rate limit descriptor list must not be empty'],
     [{ ...REQUEST, descriptors: [{ limit: { requestsPerUnit: 1, unit: 0 } }] }, 'the limit of a descriptor has the unit 0'],
     [{ ...REQUEST, descriptors: [{ limit: { requestsPerUnit: 1, unit: 99 as 0 } }] }, 'the limit of a descriptor has the unit 99'],
+    [{ ...REQUEST, descriptors: Array.from({ length: 257 }, () => ({})) }, 'more than 256 descriptors'],
   ] satisfies [Request, string][])('refuses request %#', (request, message) => {
     const error = failure(request);
     expect([error.code, error.message]).toEqual([Status.INVALID_ARGUMENT, expect.stringContaining(message)]);
