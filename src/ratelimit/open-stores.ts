@@ -77,18 +77,20 @@ export function openStores({ settings, nowMs, metrics, log, aroundRedis = (store
   return { storeOf: (unit) => poolOf(unit).store, unhealthyWhy: () => others.unhealthyWhy() ?? perSecond.unhealthyWhy(), outageOf: (unit) => poolOf(unit).outage, escrows, holdersOf: (unit) => poolOf(unit).holders };
 }
 
-const placeOf = (settings: Settings): RedisPlace => ({
+/** What the settings of a pool say. Every Redis that is asked for it is found by this. */
+export const placeOf = (settings: Settings): RedisPlace => ({
   socketType: settings.REDIS_SOCKET_TYPE, type: settings.REDIS_TYPE, url: settings.REDIS_URL, auth: settings.REDIS_AUTH, sentinelAuth: settings.REDIS_SENTINEL_AUTH,
-  tls: tlsOf(settings, settings.REDIS_TLS), connectTimeoutMs: settings.REDIS_TIMEOUT,
+  isTls: settings.REDIS_TLS, tls: tlsOf(settings), connectTimeoutMs: settings.REDIS_TIMEOUT,
 });
 
-const perSecondPlaceOf = (settings: Settings): RedisPlace => ({
+export const perSecondPlaceOf = (settings: Settings): RedisPlace => ({
   socketType: settings.REDIS_PERSECOND_SOCKET_TYPE, type: settings.REDIS_PERSECOND_TYPE, url: settings.REDIS_PERSECOND_URL, auth: settings.REDIS_PERSECOND_AUTH, sentinelAuth: settings.REDIS_PERSECOND_SENTINEL_AUTH,
-  tls: tlsOf(settings, settings.REDIS_PERSECOND_TLS), connectTimeoutMs: settings.REDIS_TIMEOUT,
+  isTls: settings.REDIS_PERSECOND_TLS, tls: tlsOf(settings), connectTimeoutMs: settings.REDIS_TIMEOUT,
 });
 
-const tlsOf = (settings: Settings, isOn: boolean): RedisPlace['tls'] => (isOn
-  ? { ca: settings.REDIS_TLS_CACERT, cert: settings.REDIS_TLS_CLIENT_CERT, key: settings.REDIS_TLS_CLIENT_KEY, anyName: settings.REDIS_TLS_SKIP_HOSTNAME_VERIFICATION } : undefined);
+const tlsOf = (settings: Settings): RedisPlace['tls'] => ({
+  ca: settings.REDIS_TLS_CACERT, cert: settings.REDIS_TLS_CLIENT_CERT, key: settings.REDIS_TLS_CLIENT_KEY, anyName: settings.REDIS_TLS_SKIP_HOSTNAME_VERIFICATION,
+});
 
 interface Pool {
   readonly store: CountStore;
@@ -101,6 +103,8 @@ function openAtPlace(pool: string, place: RedisPlace, options: Omit<RedisStoreOp
   try {
     return new RedisStore((reconnect) => connectRedis(place, reconnect), { ...options, readyWithinMs: place.connectTimeoutMs });
   } catch (error) {
-    throw new SettingError(`${pool === 'redis_pool' ? 'REDIS' : 'REDIS_PERSECOND'}_...: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    const message = error instanceof Error ? error.message : String(error);
+    const setting = pool === 'redis_pool' ? 'REDIS' : 'REDIS_PERSECOND';
+    throw new SettingError(/^[A-Z_]+ /.test(message) ? `${setting}_${message}` : `${setting}_...: ${message}`, { cause: error });
   }
 }

@@ -3,14 +3,13 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis } from 'ioredis';
 import type { ReconnectOptions } from '../../plugins/redis-client/upkeep.ts';
+import { type HostPort, readRedisUrl, type RedisUrl } from './redis-url.ts';
 
-export interface RedisPlace {
-  readonly socketType: string;
-  readonly type: string;
-  readonly url: string;
-  readonly auth: string;
-  readonly sentinelAuth: string;
-  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string; readonly anyName: boolean } | undefined;
+export interface RedisPlace extends RedisUrl {
+  /** REDIS_TLS: as if the URL said rediss://. */
+  readonly isTls: boolean;
+  /** Files, for the case that TLS is spoken; empty for none. */
+  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string; readonly anyName: boolean };
   readonly connectTimeoutMs: number;
 }
 
@@ -19,46 +18,31 @@ const SLOTS_LOOKED_AT_EVERY_MS = 5000;
 
 /** Throws where the place is no place, or a file of TLS cannot be read. Connects by itself, and again. */
 export function connectRedis(place: RedisPlace, { retryStrategy, ...reconnect }: ReconnectOptions): Redis | Cluster {
+  const { isTls: isTlsByUrl, credentials, sentinelCredentials, path, master, addresses } = readRedisUrl(place);
+  const tls = place.isTls || isTlsByUrl ? tlsOf(place.tls) : undefined;
   const options = {
     ...reconnect, connectTimeout: place.connectTimeoutMs, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0,
     retryStrategy,
-    ...authOf(place.auth), ...(place.tls === undefined ? {} : { tls: tlsOf(place.tls) }),
+    ...credentials, ...(tls === undefined ? {} : { tls }),
   };
-  switch (place.type) {
-    case 'SENTINEL': {
-      const [name = '', ...sentinels] = place.url.split(',').map((part) => part.trim());
-      if (sentinels.length === 0) throw new Error(`"${place.url}" is no list of sentinels; MASTER,HOST:PORT,HOST:PORT is expected`);
-      const { username: sentinelUsername, password: sentinelPassword } = authOf(place.sentinelAuth);
-      return new Redis({
-        ...options, name, sentinels: sentinels.map(addressOf), sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: place.connectTimeoutMs, failoverDetector: true,
-        ...(sentinelPassword === undefined ? {} : { sentinelPassword }), ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
-        ...(place.tls === undefined ? {} : { sentinelTLS: tlsOf(place.tls), enableTLSForSentinelMode: true }),
-      });
-    }
-    case 'CLUSTER':
-      return new Cluster(place.url.split(',').map((part) => addressOf(part.trim())), {
-        enableOfflineQueue: false, enableAutoPipelining: true, redisOptions: options, clusterRetryStrategy: retryStrategy, slotsRefreshTimeout: place.connectTimeoutMs,
-        slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
-        ...(place.tls === undefined ? {} : { dnsLookup: (address: string, found: (error: null, address: string) => void) => found(null, address) }), // the certificate names the host
-      });
-    default:
-      return place.socketType === 'unix' ? new Redis({ ...options, path: place.url }) : new Redis({ ...options, ...addressOf(place.url) });
+  if (path !== undefined) return new Redis({ ...options, path });
+  if (master !== undefined) {
+    const { username: sentinelUsername, password: sentinelPassword } = sentinelCredentials;
+    return new Redis({
+      ...options, name: master, sentinels: [...addresses], sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: place.connectTimeoutMs, failoverDetector: true,
+      ...(sentinelPassword === undefined ? {} : { sentinelPassword }), ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+      ...(tls === undefined ? {} : { sentinelTLS: tls, enableTLSForSentinelMode: true }),
+    });
   }
+  if (place.type !== 'CLUSTER') return new Redis({ ...options, ...addresses[0] as HostPort });
+  return new Cluster([...addresses], {
+    enableOfflineQueue: false, enableAutoPipelining: true, redisOptions: options, clusterRetryStrategy: retryStrategy, slotsRefreshTimeout: place.connectTimeoutMs,
+    slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
+    ...(tls === undefined ? {} : { dnsLookup: (address: string, found: (error: null, address: string) => void) => found(null, address) }), // the certificate names the host
+  });
 }
 
-function addressOf(text: string): { readonly host: string; readonly port: number } {
-  const [, host = '', port = ''] = /^(?:\w+:\/\/)?\[?([^\]\s,]+?)\]?:(\d+)$/.exec(text) ?? [];
-  if (host === '') throw new Error(`"${text}" is no address of Redis; HOST:PORT is expected`);
-  return { host, port: Number(port) };
-}
-
-function authOf(auth: string): { readonly username?: string; readonly password?: string } {
-  if (auth === '') return {};
-  const at = auth.indexOf(':');
-  return at < 0 ? { password: auth } : { username: auth.slice(0, at), password: auth.slice(at + 1) };
-}
-
-function tlsOf({ ca, cert, key, anyName }: NonNullable<RedisPlace['tls']>): ConnectionOptions {
+function tlsOf({ ca, cert, key, anyName }: RedisPlace['tls']): ConnectionOptions {
   return {
     ...(ca === '' ? {} : { ca: readFileSync(ca) }), ...(cert === '' ? {} : { cert: readFileSync(cert), key: readFileSync(key) }),
     ...(anyName ? { checkServerIdentity: () => undefined } : {}),

@@ -64,7 +64,7 @@ export const SETTINGS = of(
   { name: 'HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED', kind: 'flag', is: false, means: 'unhealthy until files have been loaded' },
   { name: 'REDIS_SOCKET_TYPE', kind: ['unix', 'tcp'], is: 'unix', means: 'how Redis is reached' },
   { name: 'REDIS_TYPE', kind: ['SINGLE', 'SENTINEL', 'CLUSTER'], is: 'SINGLE', means: 'what it is' },
-  { name: 'REDIS_URL', kind: 'text', is: '/var/run/nutcracker/ratelimit.sock', means: 'HOST:PORT, or a path; SENTINEL: MASTER,HOST:PORT,...; CLUSTER: HOST:PORT,...' },
+  { name: 'REDIS_URL', kind: 'text', is: '/var/run/nutcracker/ratelimit.sock', means: '[SCHEME://[USER:PASSWORD@]]HOST:PORT, or a path; SENTINEL: MASTER,HOST:PORT,...; CLUSTER: HOST:PORT,... SCHEME is redis, or rediss for TLS; user and password are percent-encoded' },
   { name: 'REDIS_AUTH', kind: 'text', is: '', means: 'PASSWORD or USER:PASSWORD' },
   { name: 'REDIS_SENTINEL_AUTH', kind: 'text', is: '', means: 'the same, of the sentinels' },
   { name: 'REDIS_TLS', kind: 'flag', is: false, means: 'Redis over TLS' },

@@ -47,7 +47,7 @@ afterEach(async () => {
 async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, auth = '' } = {}) {
   const clock = { nowMs: 0 };
   let client!: ReturnType<typeof connectRedis>;
-  const place = { socketType: 'tcp', sentinelAuth: '', tls: undefined, connectTimeoutMs: 2000, type, auth, url: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url };
+  const place = { socketType: 'tcp', sentinelAuth: '', isTls: false, tls: { ca: '', cert: '', key: '', anyName: false }, connectTimeoutMs: 2000, type, auth, url: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url };
   const store = new RedisStore((reconnect) => client = connectRedis(place, reconnect), { jitterMaxS: 0, timeoutMs: 2000, readyWithinMs: 2000 });
   await until('Redis is there', () => (store.isHealthy ? true : undefined));
   const holders = new Holders(store, { keyPrefix: 'pre:', replica: name, worker });

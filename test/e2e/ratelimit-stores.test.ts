@@ -25,7 +25,7 @@ afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
 });
 
-const PLACE = { socketType: 'tcp', auth: '', sentinelAuth: '', tls: undefined, connectTimeoutMs: 2000 };
+const PLACE = { socketType: 'tcp', auth: '', sentinelAuth: '', isTls: false, tls: { ca: '', cert: '', key: '', anyName: false }, connectTimeoutMs: 2000 };
 async function redisStore(type: string, url: string): Promise<CountStore> {
   const store = new RedisStore((reconnect) => connectRedis({ ...PLACE, type, url }, reconnect), { jitterMaxS: 0, timeoutMs: 2000, readyWithinMs: 2000 });
   await until('Redis is there', () => (store.isHealthy ? true : undefined));

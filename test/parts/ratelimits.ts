@@ -26,10 +26,11 @@ export async function referenceProgram(): Promise<string | undefined> {
   return program;
 }
 
-export const startSluiceRatelimit = async (env: NodeJS.ProcessEnv): Promise<RateLimitPart> => startRateLimit('sluice ratelimit', process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'ratelimit'], env);
+/** `health`: the status of /healthcheck that is waited for. */
+export const startSluiceRatelimit = async (env: NodeJS.ProcessEnv, health = 200): Promise<RateLimitPart> => startRateLimit('sluice ratelimit', process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'ratelimit'], env, health);
 export const startReference = async (program: string, env: NodeJS.ProcessEnv): Promise<RateLimitPart> => startRateLimit('envoyproxy/ratelimit', program, [], env);
 
-async function startRateLimit(name: string, program: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<RateLimitPart> {
+async function startRateLimit(name: string, program: string, args: readonly string[], env: NodeJS.ProcessEnv, health = 200): Promise<RateLimitPart> {
   const [grpcPort, httpPort, debugPort, prometheusPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
   const part = startChild(program, args, {
     env: {
@@ -37,6 +38,6 @@ async function startRateLimit(name: string, program: string, args: readonly stri
       USE_STATSD: 'false', USE_PROMETHEUS: 'true', PROMETHEUS_ADDR: `127.0.0.1:${prometheusPort}`, STATS_FLUSH_INTERVAL: '1s', ...env,
     },
   });
-  await untilReady(name, part, async () => (await fetch(`http://127.0.0.1:${httpPort}/healthcheck`).catch(() => undefined))?.status === 200);
+  await untilReady(name, part, async () => (await fetch(`http://127.0.0.1:${httpPort}/healthcheck`).catch(() => undefined))?.status === health);
   return { ...part, grpcPort, httpPort, debugPort, prometheusPort };
 }

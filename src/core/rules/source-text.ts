@@ -1,5 +1,17 @@
 import type { Position } from './rule.ts';
 
+/** `password: hunter2`, in block or flow style; what is read from elsewhere (`{ $env: NAME }`) is none. */
+const SECRET_VALUE = /\b(\w*(?:password|secret|token)\w*["']?\s*:\s+)("[^"]*"?|'[^']*'?|[^\s{[&*!|>,}"'][^\s,}]*)/gi;
+
+/** `redis://user:password@host`. */
+const URL_CREDENTIALS = /(:\/\/)([^\s/"']+)(?=@)/g;
+
+/** As long as before, so that carets under it stay right. */
+function withoutSecrets(line: string): string {
+  const hidden = (_: string, before: string, value: string): string => `${before}${'*'.repeat(value.length)}`;
+  return line.replaceAll(SECRET_VALUE, hidden).replaceAll(URL_CREDENTIALS, hidden);
+}
+
 /** The text of one file, and where in it an offset stands. */
 export class SourceText {
   readonly file: string;
@@ -26,7 +38,7 @@ export class SourceText {
     if (line.trim() === '') return undefined;
     const before = line.slice(0, start - lineStart).replaceAll(/[^\t]/g, ' ');
     const carets = Math.max(1, Math.min(end - start, line.length - (start - lineStart)));
-    return `${line}\n${before}${'^'.repeat(carets)}`;
+    return `${withoutSecrets(line)}\n${before}${'^'.repeat(carets)}`;
   }
 
   #startOf(line: number): number {

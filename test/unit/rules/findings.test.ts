@@ -276,3 +276,15 @@ describe('which calls a rule answers (RULES section 4)', () => {
     expect(await callsOf(text)).toBe(calls);
   });
 });
+
+test.each([
+  ['config: { url: "redis://ann:hunter2@127.0.0.1:6379" }', 'config: { url: "redis://***********@127.0.0.1:6379" }'],
+  ['config: { url: redis://127.0.0.1:6379, password: 8842217 }', 'config: { url: redis://127.0.0.1:6379, password: ******* }'],
+  ['config: { url: "http://127.0.0.1:6379", password: "hunter2, too" }', 'config: { url: "http://127.0.0.1:6379", password: ************** }'],
+  ['config: { url: "http://127.0.0.1:6379", sentinelPassword: { $env: GUARD } }', 'config: { url: "http://127.0.0.1:6379", sentinelPassword: { $env: GUARD } }'],
+])('a line is shown without its secrets: %s', async (config, shown) => {
+  const findings = await load(`handlers:\n  limits: { adapter: quota-redis, ${config} }\nrules:\n  - { name: r, quota: { handler: limits, limit: 1, per: 1m, key: [] } }\n`);
+  const texts = findings.map(findingText);
+  expect(texts.join('\n')).toContain(`limits: { adapter: quota-redis, ${shown} }`);
+  expect(texts.join('\n')).not.toMatch(/hunter2|8842217/);
+});
