@@ -1,8 +1,10 @@
 /** Findings about a policy, as people read them: `file:line:col CODE message`, the line, and a caret. */
 import { relative } from 'node:path';
 import type { Finding } from '../core/rules/policy.ts';
+import type { LogFormat, OwnLog } from './log.ts';
+import { writeLog } from './log-output.ts';
 import { safeText, withoutCredentials } from './safe-text.ts';
-import type { Paint } from './terminal.ts';
+import { type Paint, paintErr } from './terminal.ts';
 
 /** Paths below the working directory are shown relative to it, so that a terminal can open them. */
 export function shownPath(file: string, from: string = process.cwd()): string {
@@ -19,6 +21,21 @@ export function findingText({ severity, position, code, message, excerpt }: Find
 
 /** For programs: a terminal's controls are escaped by JSON itself. */
 export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({ ...rest, message: withoutCredentials(message), excerpt: excerpt === undefined ? null : withoutCredentials(excerpt) });
+
+/** In the log of a server: as people read them, or a line of JSON each. */
+export function logFindings(findings: readonly Finding[], format: LogFormat, log: OwnLog): void {
+  if (findings.length === 0) return;
+  if (format === 'text') {
+    for (const finding of findings) writeLog(`${findingText(finding, paintErr)}\n`);
+    return writeLog(`${findingsCount(findings)}\n\n`);
+  }
+  for (const { severity, position: { file, line, column }, code, message } of findings) {
+    const fields = { code, file, line, column };
+    const text = `${shownPath(file)}:${line}:${column} ${code} ${message}`;
+    if (severity === 'error') log.error(text, fields);
+    else log.warn(text, fields);
+  }
+}
 
 /** `2 errors and 1 warning`. */
 export function findingsCount(findings: readonly Finding[]): string {

@@ -1,9 +1,14 @@
-/** Sluice's own log: on stderr, since stdout belongs to what was asked for (and to the adapter log-stdout). */
+/**
+ * Sluice's own log: on stderr, since stdout belongs to what was asked for (and to the adapter log-stdout).
+ * A line never waits for whoever reads stderr (see `log-output.ts`), and one that repeats is written so often and then counted.
+ */
 import pino from 'pino';
 import type { Log, LogFields } from '../adapters/contract.ts';
 import { errorText, isLoggedError, loggedFields } from './logged-fields.ts';
 import { safeLine, withoutCredentials } from './safe-text.ts';
 import type { Paint } from './terminal.ts';
+import { onLogDropped, writeLog } from './log-output.ts';
+import { RepeatLimit } from './repeat-limit.ts';
 import { paintErr } from './terminal.ts';
 
 export type LogFormat = 'text' | 'json';
@@ -16,22 +21,36 @@ export interface OwnLog extends Log {
 
 export function makeLog(format: LogFormat, level: LogLevel): OwnLog {
   const options: pino.LoggerOptions = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } };
-  const stderr = pino.destination({ dest: 2, sync: true });
-  if (format === 'json') return over(pino(options, stderr));
-  return over(pino(options, { write: (line: string) => stderr.write(`${logText(line, paintErr)}\n`) }));
+  const write = format === 'json' ? writeLog : (line: string): void => writeLog(`${logText(line, paintErr)}\n`);
+  const logger = pino(options, { write });
+  onLogDropped((dropped) => logger.warn({ dropped }, 'lines of this log were dropped: stderr was not read in time, or could not be written'));
+  return limited(logger);
+}
+
+/** Of debug all lines are written: whoever asks for it wants them. */
+function limited(logger: pino.Logger): OwnLog {
+  const repeats = new RepeatLimit({
+    onRepeats(key, times, periodMs) {
+      const [level, handler, message] = key.split('\0') as [LogLevel, string, string];
+      logger[level]({ ...(handler === '' ? {} : { handler }), repeats: times, seconds: periodMs / 1000 }, message);
+    },
+  });
+  return over(logger, ({ handler }, level, message) => level === 'debug' || repeats.admits(`${level}\0${typeof handler === 'string' ? handler : ''}\0${message}`));
 }
 
 /** For programs that start a server inside themselves and want nothing on their terminal. */
 export const SILENT: OwnLog = over(pino({ level: 'silent' }));
 
-function over(logger: pino.Logger): OwnLog {
+function over(logger: pino.Logger, admits: (fields: LogFields, level: LogLevel, message: string) => boolean = () => true): OwnLog {
   const withStack = logger.isLevelEnabled('debug');
   const line = (level: LogLevel) => (message: string, fields: LogFields = {}): void => {
-    if (logger.isLevelEnabled(level)) logger[level](loggedFields(fields, withStack), withoutCredentials(message));
+    if (!logger.isLevelEnabled(level)) return;
+    const text = withoutCredentials(message);
+    if (admits(fields, level, text)) logger[level](loggedFields(fields, withStack), text);
   };
   return {
     debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'),
-    with: (fields) => over(logger.child(loggedFields(fields, withStack))),
+    with: (fields) => over(logger.child(loggedFields(fields, withStack)), admits),
   };
 }
 

@@ -23,12 +23,23 @@ export const paintErr: Paint = paintFor(process.stderr);
 
 /** A line on stdout: what was asked for. */
 export function say(text = ''): void {
-  process.stdout.write(`${text}\n`);
+  print(process.stdout, `${text}\n`);
 }
 
 /** A line on stderr: what is said about it. */
 export function tell(text = ''): void {
-  process.stderr.write(`${text}\n`);
+  print(process.stderr, `${text}\n`);
+}
+
+const heard = new WeakSet<Stream>();
+
+/** `sluice plugins | head`: a reader that has seen enough is no fault, and the exit code stays that of the command. */
+export function print(stream: Stream, text: string): void {
+  if (!heard.has(stream)) {
+    heard.add(stream);
+    stream.on('error', (error: NodeJS.ErrnoException) => { if (error.code !== 'EPIPE') throw error; });
+  }
+  stream.write(text);
 }
 
 /** Columns padded to their widest cell; the last is not padded. Colour is put on afterwards by `paint`, so widths are right. */

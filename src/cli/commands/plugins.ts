@@ -4,7 +4,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { pluginPage } from '../plugin-page.ts';
 import { safeText } from '../safe-text.ts';
-import { columns, paintOut, say } from '../terminal.ts';
+import { columns, paintOut, print, say } from '../terminal.ts';
 
 export async function listPlugins(): Promise<ExitCode> {
   const registry = await loadBuiltIns();
@@ -26,6 +26,6 @@ export async function showPlugin(name: string): Promise<ExitCode> {
   const [broken] = registry.broken.filter((one) => one.name === name).flatMap(({ problems }) => problems);
   if (adapter === undefined && broken !== undefined) throw broken;
   if (adapter === undefined) throw new CliError('CLI_NO_SUCH_ADAPTER', `no adapter is named "${name}"; there are ${registry.names().join(', ')}`, { exit: EXIT.usage });
-  process.stdout.write(pluginPage(adapter));
+  print(process.stdout, pluginPage(adapter));
   return EXIT.ok;
 }

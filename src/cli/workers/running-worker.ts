@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { CliError } from '../cli-error.ts';
+import { writeLog } from '../log-output.ts';
 import type { Answer, Failure, FromWorker, Given, Talk, ToWorker } from './talk.ts';
 
 export interface RunningWorkerOptions<T extends Talk> {
@@ -47,6 +48,7 @@ export class RunningWorker<T extends Talk> {
           case 'ready': return resolve(message.ready);
           case 'failed': return reject(errorOf(message.failure));
           case 'told': return onTold(message.told);
+          case 'log': return writeLog(message.line);
           case 'answer': return this.#asked.get(message.id)?.answered(message.answer);
           case 'refused': return this.#asked.get(message.id)?.refused(message.why);
         }

@@ -27,4 +27,6 @@ export type FromWorker<T extends Talk> =
   | { readonly kind: 'failed'; readonly failure: Failure }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly kind: 'refused'; readonly id: number; readonly why: string }
-  | { readonly kind: 'told'; readonly told: T['told'] };
+  | { readonly kind: 'told'; readonly told: T['told'] }
+  /** For the log of the process. */
+  | { readonly kind: 'log'; readonly line: string };

@@ -6,6 +6,7 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { messageOf } from '../../core/errors.ts';
 import { CliError } from '../cli-error.ts';
+import { sendLogTo } from '../log-output.ts';
 import type { Answer, FromWorker, Given, Talk, ToWorker } from './talk.ts';
 
 export interface Work<T extends Talk> {
@@ -20,6 +21,7 @@ const say = (message: FromWorker<Talk>, moved: MessagePort[] = []): void => pare
 export const tell = <T extends Talk>(told: T['told'], moved?: MessagePort[]): void => say({ kind: 'told', told }, moved);
 
 export async function work<T extends Talk>(start: () => Promise<Work<T>>): Promise<void> {
+  sendLogTo((line) => say({ kind: 'log', line }));
   try {
     const started = await start();
     parentPort?.on('message', (message: ToWorker) => {
