@@ -1,6 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 /** The command's first step: says clearly which Node it needs before anything that an older one cannot read is loaded. */
 import module from 'node:module';
+import { holdSignals } from './signals.ts';
 
 const NEEDED = 24;
 const LEFT_OPEN_MS = 1000;
@@ -15,8 +16,13 @@ if (major < NEEDED) {
 } else {
   // Halves the CPU time of a start from the second one on. A folder that cannot be written is left alone by Node.
   module.enableCompileCache();
+  if (process.argv[2] === 'serve' || process.argv[2] === 'ratelimit') holdSignals();
   const { main } = await import('./main.ts');
   process.exitCode = await main(process.argv.slice(2));
-  // Nothing is left to do; what a plugin has left open (a timer, a socket) must not keep the process.
-  setTimeout(() => process.exit(), LEFT_OPEN_MS).unref();
+  // Nothing is left to do; what a plugin has left open (a timer, a socket), or a log that nobody reads, must not keep the process.
+  const end = (): void => {
+    if (process.stdout.writableLength === 0) process.exit();
+    setTimeout(end, LEFT_OPEN_MS).unref();
+  };
+  setTimeout(end, LEFT_OPEN_MS).unref();
 }

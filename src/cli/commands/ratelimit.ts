@@ -14,7 +14,7 @@ import { grpcAddress } from '../ratelimit/grpc-door.ts';
 import { answerInProcess } from '../ratelimit/in-process.ts';
 import { ownLog } from '../ratelimit/own-log.ts';
 import { ownTracing, tracingEnded } from '../ratelimit/own-tracing.ts';
-import { stopped } from '../stopped.ts';
+import { serveUntilStopped } from '../stopped.ts';
 
 export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> {
   const { settings, mogrifier, problems, warnings } = readSettings(workers === undefined ? process.env : { ...process.env, SLUICE_WORKERS: workers });
@@ -31,17 +31,21 @@ export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> 
     const { answerByWorkers } = await import('../ratelimit/supervisor.ts');
     return answerByWorkers(settings, metrics, log);
   };
-  const server = await startRatelimit({ settings, mogrifier, log, followXds: controlPlane(settings, log), openAnswerer }).catch((error: unknown) => { throw whyNotStarted(error); });
-  let isTold = true;
-  const end = stopped({
-    reload: () => server.reload(),
-    async drain() {
-      await server.drain();
-      isTold = await tracingEnded(tracing, log);
+  return serveUntilStopped({
+    log,
+    async start() {
+      const server = await startRatelimit({ settings, mogrifier, log, followXds: controlPlane(settings, log), openAnswerer }).catch((error: unknown) => { throw whyNotStarted(error); });
+      return {
+        server,
+        reload: () => server.reload(),
+        async drain() {
+          await server.drain();
+          await tracingEnded(tracing, log);
+        },
+      };
     },
-  }, log);
-  log.info('serving', { grpc: addressText({ ...grpcAddress(settings), port: server.grpcPort }), http: server.httpPort, debug: server.debugPort, prometheus: server.prometheusPort ?? null });
-  await end;
-  if (!isTold) process.exit(EXIT.ok);
-  return EXIT.ok;
+    onServing({ server }) {
+      log.info('serving', { grpc: addressText({ ...grpcAddress(settings), port: server.grpcPort }), http: server.httpPort, debug: server.debugPort, prometheus: server.prometheusPort ?? null });
+    },
+  });
 }

@@ -9,38 +9,48 @@ import { parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
 import { containFaults } from '../contain.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingsCount, findingText, shownPath } from '../findings.ts';
-import { makeLog } from '../log.ts';
+import { logFindings, shownPath } from '../findings.ts';
+import { makeLog, type OwnLog } from '../log.ts';
+import { writeLog } from '../log-output.ts';
 import { PACKAGE_FOLDER } from '../own-package.ts';
 import type { ServeFlags } from '../program.ts';
 import { type Server, startServer, type TransportFlags } from '../server.ts';
-import { stopped } from '../stopped.ts';
+import { serveUntilStopped } from '../stopped.ts';
 import { startWorkers } from '../workers/supervisor.ts';
-import { paintErr, tell } from '../terminal.ts';
+import { paintErr } from '../terminal.ts';
 
-/** Serves until a signal says stop. */
+/** Serves until a signal says stop. In the log's own format it also says why it could not start. */
 export async function serve(configs: readonly string[], flags: ServeFlags): Promise<ExitCode> {
+  const log = makeLog(flags.logFormat, flags.logLevel);
+  try {
+    return await servePolicy(configs, flags, log);
+  } catch (error) {
+    if (flags.logFormat !== 'json' || !(error instanceof CliError)) throw error;
+    log.error(error.message, { code: error.code, fix: error.fix });
+    return error.exit;
+  }
+}
+
+async function servePolicy(configs: readonly string[], flags: ServeFlags, log: OwnLog): Promise<ExitCode> {
   const graceMs = Number(flags.grace) * 1000;
   if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`, { exit: EXIT.usage });
   const workers = Number(flags.workers);
   if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS)) throw new CliError('CLI_USAGE', `--workers is "${flags.workers}"; a whole number from 1 to ${MOST_WORKERS} is expected`, { exit: EXIT.usage });
   const grpc = parseAddress(flags.grpc, { unix: true });
   if (workers > 1 && socketPath(grpc) !== undefined) throw new CliError('CLI_USAGE', '--workers share a port, and a unix socket cannot be shared: use one worker, or a port', { exit: EXIT.usage });
-  const log = makeLog(flags.logFormat, flags.logLevel);
   const escaped = containFaults(log);
   const common = {
     configs, graceMs, escaped, transport: await transportOf(flags), grpc, admin: parseAddress(flags.admin),
-    onFindings: (findings: readonly Finding[]) => {
-      for (const finding of findings) tell(findingText(finding, paintErr));
-      if (findings.length > 0) tell(`${findingsCount(findings)}\n`);
-    },
+    onFindings: (findings: readonly Finding[]) => logFindings(findings, flags.logFormat, log),
   };
-  const server = workers === 1 ? await startServer({ ...common, log, watch: true }) : await startWorkers({ ...common, workers, log: { format: flags.logFormat, level: flags.logLevel } });
-  const end = stopped(server, log); // before it is said to serve: whoever reads that may stop it at once
-  if (flags.logFormat === 'text') greet(server);
-  else log.info('serving', { grpc: addressText(server.grpc), admin: server.admin === undefined ? null : addressText(server.admin) });
-  await end;
-  return EXIT.ok;
+  return serveUntilStopped<Server>({
+    log,
+    start: async () => (workers === 1 ? startServer({ ...common, log, watch: true }) : startWorkers({ ...common, workers, log: { format: flags.logFormat, level: flags.logLevel } })),
+    onServing(server) {
+      if (flags.logFormat === 'text') greet(server);
+      else log.info('serving', { grpc: addressText(server.grpc), admin: server.admin === undefined ? null : addressText(server.admin) });
+    },
+  });
 }
 
 /** Threads beyond the cores of any machine are a slip of the finger. */
@@ -69,12 +79,13 @@ async function transportOf({ transport, maxConnectionAge, tlsCert, tlsKey, tlsCl
 }
 
 function greet(server: Server): void {
+  const line = (text: string): void => writeLog(`${text}\n`);
   const policy = server.policy();
-  tell(`${paintErr.strong('sluice')} serves ${policy.rules.length} rules of revision ${policy.revision}`);
-  tell(`  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, health`);
-  if (server.admin !== undefined) tell(`  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for people and Prometheus: /metrics /readyz /rules /handlers /verdicts`);
+  line(`${paintErr.strong('sluice')} serves ${policy.rules.length} rules of revision ${policy.revision}`);
+  line(`  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, health`);
+  if (server.admin !== undefined) line(`  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for people and Prometheus: /metrics /readyz /rules /handlers /verdicts`);
   const request = join(PACKAGE_FOLDER, 'examples/requests/get.yaml');
   const command = import.meta.filename.endsWith('.ts') ? 'npm run -s sluice --' : 'npx sluice';
-  if (existsSync(request)) tell(`  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`);
-  tell('  Ctrl-C stops it; a changed file or SIGHUP loads the policy anew.');
+  if (existsSync(request)) line(`  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`);
+  line('  Ctrl-C stops it; a changed file or SIGHUP loads the policy anew.');
 }

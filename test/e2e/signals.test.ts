@@ -1,0 +1,67 @@
+/** Signals at moments when they are easily missed: while the server starts, and while it ends. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ROOT } from './command.ts';
+import { until } from './sluice.ts';
+
+let folder: string;
+let child: ChildProcess;
+let said: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-signals-'));
+  writeFileSync(join(folder, 'policy.yaml'), 'rules: [{ name: closed, match: \'request.path == "/closed"\', deny: {} }]\n');
+});
+afterEach(async () => {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function start(args: readonly string[] = []): void {
+  said = '';
+  child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'serve', folder, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json', '--grace', '2', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => { said += chunk; });
+}
+
+/** The first moment at which a signal can be heard: the kernel's list of signals that the process catches holds it. */
+async function hears(): Promise<void> {
+  await until('it hears SIGHUP', () => {
+    const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? '0';
+    return (BigInt(`0x${caught}`) & 1n) === 1n ? true : undefined;
+  });
+}
+
+const ended = async (): Promise<unknown[]> => (child.exitCode === null && child.signalCode === null ? once(child, 'exit') : [child.exitCode, child.signalCode]);
+
+test.each([[[]], [['--workers', '2']]])('%j: a SIGHUP before it serves loads the policy anew once it does', async (args) => {
+  start(args);
+  await hears();
+  child.kill('SIGHUP');
+  await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
+  await until('it has loaded anew', () => (said.includes('"msg":"policy loaded"') ? true : undefined));
+  child.kill('SIGTERM');
+  expect(await ended()).toEqual([0, null]);
+});
+
+test.each([[[]], [['--workers', '2']]])('%j: a SIGTERM before it serves ends it as one afterwards does', async (args) => {
+  start(args);
+  await hears();
+  child.kill('SIGTERM');
+  expect(await ended()).toEqual([0, null]);
+  expect(said).toContain('"msg":"stopped"');
+});
+
+test('a SIGHUP at its very end does not change how it ends', async () => {
+  start();
+  await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
+  child.kill('SIGTERM');
+  const nagging = setInterval(() => child.kill('SIGHUP'), 1);
+  expect(await ended()).toEqual([0, null]);
+  clearInterval(nagging);
+});
