@@ -56,6 +56,18 @@ export const RATELIMIT_ERRORS = {
     means: 'What stands under `sluice` is wrong.',
     fix: 'The message says what is expected: outage, algorithm, per, zone, burst, ended_by and also; docs/ratelimit.md shows each.',
   },
+  RATELIMIT_FURTHER_DOCUMENT: {
+    means: 'A file has more than one document; the first alone is read, as envoyproxy/ratelimit does.',
+    fix: 'Put each further document into a file of its own.',
+  },
+  RATELIMIT_REPEATED_KEY: {
+    means: 'A key stands twice in one map, or `<<` brings another after it; the later one is in force, as in envoyproxy/ratelimit.',
+    fix: 'Keep one of them; put `<<` before the keys that replace its own.',
+  },
+  RATELIMIT_NO_AMOUNT: {
+    means: 'A limit has no `requests_per_unit`, which envoyproxy/ratelimit takes for 0: every request is over it.',
+    fix: 'Write `requests_per_unit`, also where 0 is meant.',
+  },
   RATELIMIT_MISPLACED_KEY: {
     means: 'A known key stands where it means nothing; envoyproxy/ratelimit ignores it without a word, and so is it here.',
     fix: 'Move it to where it belongs, or take it away.',

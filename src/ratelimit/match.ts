@@ -27,27 +27,42 @@ export interface Step {
   readonly hasMore: boolean;
 }
 
-export function matchOf(root: Node, domain: string, entries: readonly (readonly [key: string, value: string])[], steps?: Step[]): Match | undefined {
+type Entries = readonly (readonly [key: string, value: string])[];
+
+export function matchOf(root: Node, domain: string, entries: Entries, steps?: Step[]): Match | undefined {
   let node = root;
   let metricKey = domain;
-  let detailedKey = domain;
   let sharedValues: (string | undefined)[] | undefined;
   const last = entries.length - 1;
   for (let at = 0; at <= last; at++) {
     const [key, value] = entries[at] as readonly [string, string];
     const text = `${key}_${value}`;
-    const next = node.children.get(text) ?? node.patterns.find(({ pattern }) => pattern?.test(text) === true) ?? node.children.get(key);
+    const exact = node.children.get(text);
+    const fitting = exact === undefined && node.patterns.length > 0 ? node.patterns.find(({ pattern }) => pattern?.test(text) === true) : undefined;
+    const next = exact ?? fitting ?? node.children.get(key);
     steps?.push(stepOf(node, next, key, text));
     if (next === undefined) return undefined;
-    const isShared = next.isShared && next.pattern !== undefined;
-    if (isShared) (sharedValues ??= [])[at] = next.text.slice(key.length + 1);
-    metricKey += `.${next.hasValueInMetric && !isShared ? text : next.text}`;
-    detailedKey += `.${isShared ? next.text : text}`;
-    if (at === last) return next.limit === undefined ? undefined : { limit: next.limit, metricKey: next.isDetailed ? detailedKey : metricKey, sharedValues };
+    const shared = fitting?.isShared === true ? valueOf(fitting, key) : '';
+    if (shared !== '') (sharedValues ??= [])[at] = shared;
+    metricKey += '.';
+    if (shared !== '') metricKey += `${key}_${shared}`;
+    else if (exact !== undefined || next.hasValueInMetric) metricKey += value === '' ? key : text;
+    else metricKey += fitting === undefined ? key : joined(key, valueOf(fitting, key));
+    if (at === last) return next.limit === undefined ? undefined : { limit: next.limit, metricKey: next.isDetailed ? detailedKey(domain, entries, sharedValues) : metricKey, sharedValues };
     if (next.children.size === 0) return undefined;
     node = next;
   }
   return undefined;
+}
+
+/** What a pattern is of the value; where its key has the star, the whole pattern. */
+const valueOf = ({ text }: Node, key: string): string => (text.startsWith(key) && text[key.length] === '_' ? text.slice(key.length + 1) : text);
+
+const joined = (key: string, value: string): string => (value === '' ? key : `${key}_${value}`);
+
+function detailedKey(domain: string, entries: Entries, sharedValues: Match['sharedValues']): string {
+  const parts = sharedValues === undefined ? entries.map(([key, value]) => `${key}_${value}`) : entries.map(([key, value], at) => joined(key, sharedValues[at] ?? value));
+  return [domain, ...parts].join('.');
 }
 
 function stepOf({ patterns }: Node, next: Node | undefined, key: string, text: string): Step {

@@ -5,6 +5,7 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { fileText } from './config/file-text.ts';
 import type { ConfigFile } from './config/read.ts';
 import type { Settings } from './settings.ts';
 
@@ -31,4 +32,4 @@ export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile
   return files.toSorted((a, b) => (relative(root, a.file) < relative(root, b.file) ? -1 : 1));
 }
 
-export const readFiles = async (files: readonly FoundFile[]): Promise<readonly ConfigFile[]> => Promise.all(files.map(async ({ file }) => ({ file, text: await readFile(file, 'utf8') })));
+export const readFiles = async (files: readonly FoundFile[]): Promise<readonly ConfigFile[]> => Promise.all(files.map(async ({ file }) => fileText(file, await readFile(file))));

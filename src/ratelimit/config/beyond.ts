@@ -2,10 +2,10 @@
  * What the reference does not have: `rate_limit: { ..., sluice: { ... } }`.
  * **In**: the map. **Out**: what it says. **Fails**: with findings at their place; the rest is read on.
  */
-import { isMap, isScalar, type Node as YamlNode, type YAMLMap } from 'yaml';
 import { CALENDAR, calendarOf, isZone } from '../../core/rules/calendar.ts';
 import { ALGORITHMS } from '../algorithm-store.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
+import type { GoMap, GoNode, Place } from './go-yaml.ts';
 import { type Limit, OUTAGES, type Outage } from './tree.ts';
 import { spanWindow, type Window } from './window.ts';
 
@@ -20,16 +20,16 @@ export interface Beyond {
   /** The key of the entry that ends a lease. */
   readonly endedBy: string;
   /** Further limits, unread. */
-  readonly also: YamlNode | undefined;
+  readonly also: GoNode | undefined;
 }
 
-export type Fields = ReadonlyMap<string, YamlNode | null>;
+export type Fields = ReadonlyMap<string, GoNode>;
 
 /** How fields of a file are read, and what is wrong with them is said. */
 export interface FieldReader {
-  fields(map: YAMLMap, own: readonly string[], where: string): Fields;
-  text(node: YamlNode | null | undefined): string;
-  errorAt(node: YamlNode, code: RatelimitErrorCode, message: string): void;
+  fields(map: GoMap, own: readonly string[], where: string): Fields;
+  text(node: GoNode | undefined): string;
+  errorAt(place: Place, code: RatelimitErrorCode, message: string): void;
 }
 
 export const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone', 'burst', 'ended_by', 'also'];
@@ -40,9 +40,9 @@ const NOTHING: Beyond = { outage: undefined, algorithm: 'fixed', period: undefin
 /** How large a limit may be: a counter that remembers each request is read whole with each. */
 export const mostOf = (algorithm: Limit['algorithm']): number => (algorithm === 'log' || algorithm === 'concurrency' ? 10_000 : Infinity);
 
-export function readBeyond(map: YamlNode | null, reader: FieldReader): Beyond {
-  if (map === null) return NOTHING;
-  if (!isMap(map)) {
+export function readBeyond(map: GoNode | undefined, reader: FieldReader): Beyond {
+  if (map === undefined || (map.kind === 'scalar' && map.value === null)) return NOTHING;
+  if (map.kind !== 'map') {
     reader.errorAt(map, 'RATELIMIT_SLUICE', `sluice is a map of ${SLUICE_KEYS.join(', ')}`);
     return NOTHING;
   }
@@ -63,13 +63,13 @@ export function readBeyond(map: YamlNode | null, reader: FieldReader): Beyond {
   if (fields.has('ended_by') && endedBy === '') error('ended_by', 'ended_by is empty; write the key of the entry that ends a lease');
   return {
     outage: word('outage', OUTAGES), algorithm, period: periodOf(fields, reader, error, algorithm), hasPeriod: fields.has('per'), burst: burstOf(fields.get('burst'), error),
-    endedBy: endedBy === '' ? NOTHING.endedBy : endedBy, also: fields.get('also') ?? undefined,
+    endedBy: endedBy === '' ? NOTHING.endedBy : endedBy, also: fields.get('also'),
   };
 }
 
-function burstOf(node: YamlNode | null | undefined, error: (key: string, message: string) => void): number | undefined {
+function burstOf(node: GoNode | undefined, error: (key: string, message: string) => void): number | undefined {
   if (node === undefined) return undefined;
-  if (isScalar(node) && typeof node.value === 'number' && Number.isSafeInteger(node.value) && node.value >= 1) return node.value;
+  if (node.kind === 'scalar' && typeof node.value === 'bigint' && node.value >= 1n && node.value <= Number.MAX_SAFE_INTEGER) return Number(node.value);
   error('burst', 'burst is a whole number from 1 (without quotes): how many may come at once');
   return undefined;
 }
