@@ -3,7 +3,7 @@ export type HeaderPair = readonly [name: string, value: string];
 
 /** Names have no case: where one stands in two spellings, the later one replaces all values of the earlier. */
 export function inOneSpelling(pairs: readonly HeaderPair[]): readonly HeaderPair[] {
-  if (pairs.length < 2) return pairs;
+  if (!hasRepeats(pairs)) return pairs;
   const spellings = new Map<string, string>();
   let kept = pairs;
   for (const [at, [name]] of pairs.entries()) {
@@ -15,4 +15,16 @@ export function inOneSpelling(pairs: readonly HeaderPair[]): readonly HeaderPair
     kept = kept.filter((pair) => !replaced.has(pair));
   }
   return kept;
+}
+
+/** Whether a name is there twice, in any case. Answers set few headers, of unlike lengths. */
+export function hasRepeats(pairs: readonly HeaderPair[]): boolean {
+  for (let at = 1; at < pairs.length; at++) {
+    const [name] = pairs[at] as HeaderPair;
+    for (let before = 0; before < at; before++) {
+      const [other] = pairs[before] as HeaderPair;
+      if (other.length === name.length && (other === name || other.toLowerCase() === name.toLowerCase())) return true;
+    }
+  }
+  return false;
 }

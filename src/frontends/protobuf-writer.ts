@@ -8,6 +8,8 @@ import { Buffer } from 'node:buffer'; // the global one is looked up anew each t
 /** Messages stand one after the other in memory of this size: one of their own each would be asked for, filled and freed for each call. */
 const SLAB_BYTES = 16 * 1024;
 const LEN = 2;
+/** Up to so many are copied by a loop: the call of a builtin costs more. */
+const FEW_OCTETS = 24;
 
 export class ProtobufWriter {
   #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -49,6 +51,23 @@ export class ProtobufWriter {
     }
     bytes[this.#at] = length;
     this.#at = at + length;
+  }
+
+  /** Whole fields, encoded before. */
+  encoded(octets: Uint8Array): void {
+    const { length } = octets;
+    this.#room(length);
+    if (length > FEW_OCTETS) this.#bytes.set(octets, this.#at);
+    else for (let at = 0; at < length; at++) this.#bytes[this.#at + at] = octets[at] as number;
+    this.#at += length;
+  }
+
+  /** The octets of an ASCII text alone, without tag and length. */
+  ascii(text: string): void {
+    const { length } = text;
+    this.#room(length);
+    for (let at = 0; at < length; at++) this.#bytes[this.#at + at] = text.charCodeAt(at);
+    this.#at += length;
   }
 
   /** A message within that is written already. */

@@ -1,5 +1,5 @@
 import type { LimitVerdict, NetChanges, Verdict } from '../core/call.ts';
-import type { ProtobufWriter } from './protobuf-writer.ts';
+import { ProtobufWriter } from './protobuf-writer.ts';
 
 /** Of google.protobuf.Value. */
 const STRING_VALUE = 3;
@@ -7,11 +7,34 @@ const STRUCT_VALUE = 5;
 const LIST_VALUE = 6;
 
 /**
- * What goes to the proxy as dynamic metadata under the filter's namespace (RULES section 5), a google.protobuf.Struct: the
- * rules' own, and `sluice: { outcome, shadow, rule, id }`; access logs bring it back. The id is the last of all: what stands
- * before it is the same for many calls.
+ * What goes to the proxy as dynamic metadata under the filter's namespace (docs/rules.md, section 5), a google.protobuf.Struct: the
+ * rules' own, and `sluice: { outcome, shadow, rule, id }`; access logs bring it back. The id is the last of all: the octets before it
+ * are the same for many calls.
  */
-export function writeVerdictMetadata(writer: ProtobufWriter, field: number, { id, outcome, rule, shadow }: Verdict | LimitVerdict, named: NetChanges['metadata'] = []): void {
+export function writeVerdictMetadata(writer: ProtobufWriter, field: number, verdict: Verdict | LimitVerdict, named: NetChanges['metadata'] = []): void {
+  const { id, outcome, rule, shadow } = verdict;
+  if (outcome !== 'allow' || rule !== undefined || shadow.length > 0 || named.length > 0 || id.length >= LONG_ID) {
+    writeStruct(writer, field, verdict, named);
+    return;
+  }
+  const at = field * LONG_ID + id.length;
+  let beforeId = ALLOWED[at];
+  if (beforeId === undefined) {
+    const own = new ProtobufWriter();
+    writeStruct(own, field, verdict, named);
+    const whole = own.finish();
+    beforeId = ALLOWED[at] = new Uint8Array(whole.subarray(0, whole.length - id.length));
+  }
+  writer.encoded(beforeId);
+  writer.ascii(id);
+}
+
+/** Ids are shorter. */
+const LONG_ID = 64;
+/** Of an allowed call without more to say: all but the id. By the field and the id's length. */
+const ALLOWED: (Uint8Array | undefined)[] = [];
+
+function writeStruct(writer: ProtobufWriter, field: number, { id, outcome, rule, shadow }: Verdict | LimitVerdict, named: NetChanges['metadata']): void {
   const struct = writer.begin(field);
   for (const [name, value] of named) writeText(writer, name, value);
   const entry = writer.begin(1);

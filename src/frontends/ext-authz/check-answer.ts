@@ -4,10 +4,11 @@
  */
 import type { NetChanges, Verdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
+import { hasRepeats } from '../header-pairs.ts';
 import { ProtobufWriter } from '../protobuf-writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import type { CheckWire } from './check-wire.ts';
-import { denialHeaders, removedHeaders, requestHeaders, responseHeaders, writeHeaderOptions } from './header-options.ts';
+import { denialHeaders, removedHeaders, requestHeaders, responseHeaders, writeHeaderOptions, writeSettings } from './header-options.ts';
 
 /** Numbers of envoy.service.auth.v3: CheckResponse, OkHttpResponse, DeniedHttpResponse. */
 const RESPONSE = { status: 1, denied: 2, ok: 3, dynamicMetadata: 4 } as const;
@@ -66,8 +67,9 @@ function writeStatus(code: number, message: string): void {
 /** `seen`: the headers of the request, where a rule appends to one. */
 function writeOk({ changes: { request, response, query } }: Verdict, seen: ReadonlyMap<string, string> | undefined): void {
   const ok = writer.begin(RESPONSE.ok);
-  writeHeaderOptions(writer, OK.headers, requestHeaders(request, seen));
-  for (const name of removedHeaders(request)) writer.item(OK.headersToRemove, name);
+  if (request.append.length === 0 && !hasRepeats(request.set)) writeSettings(writer, OK.headers, request.set);
+  else writeHeaderOptions(writer, OK.headers, requestHeaders(request, seen));
+  if (request.remove.length > 0) for (const name of removedHeaders(request)) writer.item(OK.headersToRemove, name);
   writeHeaderOptions(writer, OK.responseHeadersToAdd, responseHeaders(response));
   for (const [key, value] of query.set) {
     const parameter = writer.begin(OK.queryParametersToSet);

@@ -41,13 +41,31 @@ export function writeHeaderOptions(writer: ProtobufWriter, field: number, option
   }
 }
 
+/** Each name once, and nothing appended: written without making options first. */
+export function writeSettings(writer: ProtobufWriter, field: number, pairs: readonly HeaderPair[]): void {
+  for (let at = 0; at < pairs.length; at++) {
+    const [name, value] = pairs[at] as HeaderPair;
+    if (!isOurs(name)) continue;
+    const option = writer.begin(field);
+    const header = writer.begin(1);
+    writer.text(1, name);
+    writer.text(2, value);
+    writer.end(header);
+    writer.encoded(SETTING);
+    writer.end(option);
+  }
+}
+
+/** append: false, append_action: OVERWRITE_IF_EXISTS_OR_ADD, keep_empty_value: true. */
+const SETTING = new Uint8Array([0x12, 0, 0x18, 2, 0x20, 1]);
+
 const setting = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: false, action: OVERWRITE });
 const appending = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: true, action: APPEND });
 /** A line of its own on newer Envoys; of a denial's headers on all. */
 const adding = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: undefined, action: APPEND });
 
 /** Envoy refuses changes of pseudo headers; Host decides about routing and is not ours to change. */
-const isOurs = (name: string): boolean => name !== '' && !name.startsWith(':') && name.toLowerCase() !== 'host';
+const isOurs = (name: string): boolean => name !== '' && !name.startsWith(':') && (name.length !== 4 || name.toLowerCase() !== 'host');
 
 /** For the request that goes on. `seen`: the headers that it has, as far as Envoy shows them. */
 export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<string, string> | undefined): readonly HeaderOption[] {
