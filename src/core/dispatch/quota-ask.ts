@@ -73,6 +73,7 @@ function amount(outcome: RuleOutcome, what: string, compiled: Compiled, bag: Bag
 
 function hitsOf({ slots: { hits } }: Snapshot, bag: Bag): number {
   const value = hits === undefined ? undefined : bag.get(hits);
+  if (typeof value === 'bigint') return Number.MAX_SAFE_INTEGER; // more than any limit
   return typeof value === 'number' ? value : 1;
 }
 

@@ -12,12 +12,16 @@ export function matchOf({ match }: PreparedRule, bag: Bag): Match {
   return value === FAILED ? 'failed' : 'does not apply';
 }
 
-/** Whether what it comes to counts; else it is shadow for this call. A `by` that fails is outside. */
-export function isEnforced({ rule: { mode }, seed, meters }: PreparedRule, bag: Bag): boolean {
+/**
+ * Whether what it comes to counts; else it is shadow for this call. Where `by` fails, a rule that may refuse is enforced: whoever
+ * leaves out what `by` reads would choose to be outside.
+ */
+export function isEnforced({ rule: { mode, action }, seed, meters }: PreparedRule, bag: Bag): boolean {
   if (mode.kind !== 'percent') return mode.kind === 'enforce';
   const inside = isInside(mode.percent, mode.by, seed, bag);
-  if (inside === undefined) meters.by++;
-  return inside === true;
+  if (inside !== undefined) return inside;
+  meters.by++;
+  return action?.kind === 'deny' || action?.kind === 'check' || action?.kind === 'quota';
 }
 
 export function isSampled({ rule: { sample }, sampleSeed, meters }: PreparedRule, bag: Bag): boolean {

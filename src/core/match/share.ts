@@ -32,8 +32,9 @@ export const shareSeed = (name: string): number => hash(`${name}\0`, 0x811c_9dc5
 /** In 0 (included) to 100 (excluded). */
 export const shareOf = (seed: number, text: string): number => spread(hash(text, seed)) / 0x1_0000_0000 * 100;
 
-/** Whether a call is inside; `undefined` where `by` failed. */
+/** Whether a call is inside; `undefined` where that depends on `by`, and `by` failed. */
 export function isInside(percent: number, by: Compiled | undefined, seed: number, bag: Bag): boolean | undefined {
+  if (percent >= 100 || percent <= 0) return percent > 0;
   if (by === undefined) return Math.random() * 100 < percent;
   const value = by.evaluate(bag);
   return value === FAILED ? undefined : shareOf(seed, valueText(value, by.type)) < percent;

@@ -63,8 +63,8 @@ function withLimits(headers: readonly Pair[], { answer, least, retryAfterMs }: Q
   const named = new Set(headers.map(([name]) => name));
   const own: readonly Pair[] = [
     ['retry-after', seconds(Math.max(1000, retryAfterMs))],
-    ['x-ratelimit-limit', String(answer.limit)],
-    ['x-ratelimit-remaining', String(least.remaining)],
+    ['x-ratelimit-limit', String(Math.floor(answer.limit))],
+    ['x-ratelimit-remaining', String(Math.floor(least.remaining))],
     ['x-ratelimit-reset', seconds(answer.resetMs)],
   ];
   return [...headers, ...own.filter(([name]) => !named.has(name))];

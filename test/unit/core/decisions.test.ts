@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { allow, deny, PERMISSION_DENIED, type QuotaAnswer, type QuotaAsk, Unavailable } from '../../../src/adapters/contract.ts';
+import { plainWire } from '../../../src/attributes/plain-wire.ts';
 import { engineOf, pause, type Script, type Scripts } from './engine-of.ts';
 
 describe('the first deny in rule order is the answer', () => {
@@ -165,11 +166,37 @@ rules:
     expect(denied).toBeLessThan(600);
   });
 
-  test('a `by` that fails is outside, and counted', async () => {
-    const { http, engine } = await engineOf(shares(100), {});
-    expect(await http()).toMatchObject({ outcome: 'allow', shadow: ['part'] });
+  test('where `by` fails a rule that refuses is enforced, and the failure is counted', async () => {
+    const { http, engine } = await engineOf(shares(1), {});
+    expect(await http()).toMatchObject({ outcome: 'deny', shadow: [] });
     expect(engine.meters.ofRule('part').by).toBe(1);
   });
+
+  test('at 100 % and at 0 % `by` is not looked at', async () => {
+    for (const [percent, outcome] of [[100, 'deny'], [0, 'allow']] as const) {
+      const { http, engine } = await engineOf(shares(percent), {});
+      expect(await http()).toMatchObject({ outcome });
+      expect(engine.meters.ofRule('part').by).toBe(0);
+    }
+  });
+});
+
+test('more hits than a number holds exactly are more than any limit', async () => {
+  const asked: QuotaAsk<unknown>[] = [];
+  const text = `
+handlers: { q: { adapter: quota-script, config: { script: q } } }
+rules:
+  - { name: five, match: ratelimit.domain == "d", quota: { handler: q, limit: 5, per: 1m, key: [] } }
+`;
+  const q: Script = { charge: (asks) => {
+    asked.push(...asks);
+    return asks.map(({ cost, limit }) => ({ granted: cost <= limit, limit, remaining: 0, resetMs: 1000 }));
+  } };
+  const { engine, load } = await engineOf(text, { q });
+  const { attributes } = await load(text);
+  const wire = plainWire(attributes, { 'ratelimit.domain': 'd', 'ratelimit.descriptor': {}, 'ratelimit.hits': 2n ** 60n }, {}, 'limit');
+  expect((await engine.limit([wire], { remainingMs: undefined, signal: undefined })).statuses).toMatchObject([{ over: true, rule: 'five' }]);
+  expect(asked.map(({ cost }) => cost)).toEqual([Number.MAX_SAFE_INTEGER]);
 });
 
 describe('what was sent never passes for what we set', () => {

@@ -75,7 +75,7 @@ describe('a look at the quota rules', () => {
     const request = { 'request.method': 'GET', 'request.host': 'a', 'request.path': '/' };
     const before = engine.families.map((family) => JSON.stringify(family.read()));
     const [hosts] = await quotas('inspect', 'http', request);
-    expect(hosts).toMatchObject({ applies: true, enforced: false, key: [{ source: 'my.row.plan', value: 'gold' }], state: { used: 0, remaining: 3 } });
+    expect(hosts).toMatchObject({ applies: true, enforced: true, key: [{ source: 'my.row.plan', value: 'gold' }], state: { used: 0, remaining: 3 } });
     await quotas('reset', 'http', request);
     expect(q.asked.flat().map(({ cost, once }) => [cost, once])).toEqual([[0, undefined], [0, undefined]]);
     expect(engine.families.map((family) => JSON.stringify(family.read()))).toEqual(before);
