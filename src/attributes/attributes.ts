@@ -42,9 +42,11 @@ export interface AttributeSettings {
   /** Proxies in front of Envoy whose X-Forwarded-For entry is believed; `undefined`: none is configured. */
   readonly trustedHops: number | undefined;
   readonly path: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
+  /** What `;` begins in a segment of the path: a part of it, or (as Tomcat and Spring read it) a parameter, which is taken out. */
+  readonly pathParameters: 'keep' | 'strip';
 }
 
-export const DEFAULT_ATTRIBUTE_SETTINGS: AttributeSettings = { trustedHops: undefined, path: 'DECODE_AND_MERGE_SLASHES' };
+export const DEFAULT_ATTRIBUTE_SETTINGS: AttributeSettings = { trustedHops: undefined, path: 'DECODE_AND_MERGE_SLASHES', pathParameters: 'keep' };
 
 export class Attributes {
   readonly settings: AttributeSettings;

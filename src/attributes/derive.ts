@@ -4,8 +4,8 @@
  */
 import type { Attributes } from './attributes.ts';
 import type { RequestBag } from './bag.ts';
-import { parseIp } from './network.ts';
-import { queryOf, urlPathOf } from './url.ts';
+import { parseIpOfPeer } from './network.ts';
+import { hostOf, isPlainPath, portOf, queryOf, urlPathOf } from './url.ts';
 import { Duration, type Value } from './values.ts';
 
 export type Derive = (bag: RequestBag, attributes: Attributes) => Value | undefined;
@@ -30,7 +30,28 @@ export const headerText = (header: string): Derive => (bag, attributes) => heade
 
 export const urlPath: Derive = (bag, attributes) => {
   const path = textOf(bag, attributes, 'request.path');
-  return path === undefined ? undefined : urlPathOf(path, attributes.settings.path);
+  return path === undefined ? undefined : urlPathOf(path, attributes.settings);
+};
+
+export const pathIsPlain: Derive = (bag, attributes) => {
+  const path = textOf(bag, attributes, 'request.path');
+  return path === undefined ? undefined : isPlainPath(path);
+};
+
+export const host: Derive = (bag, attributes) => {
+  const authority = textOf(bag, attributes, 'request.authority');
+  return authority === undefined ? undefined : hostOf(authority);
+};
+
+export const port: Derive = (bag, attributes) => {
+  const authority = textOf(bag, attributes, 'request.authority');
+  return authority === undefined ? undefined : portOf(authority);
+};
+
+/** Envoy takes a client's own header of this name away. */
+export const bodyIsPartial: Derive = (bag, attributes) => {
+  if (valueOf(bag, attributes, 'request.headers') === undefined) return undefined;
+  return headerOf(bag, attributes, 'x-envoy-auth-partial-body') === 'true';
 };
 
 export const queryMap: Derive = (bag, attributes) => {
@@ -52,7 +73,7 @@ export const originIp: Derive = (bag, attributes) => {
   const { trustedHops } = attributes.settings;
   const forwarded = trustedHops === undefined ? undefined : headerOf(bag, attributes, 'x-forwarded-for');
   const entry = forwarded?.split(',').at(-1 - (trustedHops ?? 0))?.trim();
-  return (entry === undefined ? undefined : parseIp(entry)) ?? valueOf(bag, attributes, 'source.ip');
+  return (entry === undefined ? undefined : parseIpOfPeer(entry)) ?? valueOf(bag, attributes, 'source.ip');
 };
 
 /** `cluster.local/ns/NAMESPACE/sa/ACCOUNT`, as Istio writes SPIFFE identities. */

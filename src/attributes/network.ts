@@ -87,6 +87,12 @@ export function parseIp(text: string): Ip | undefined {
   return bytes === undefined ? undefined : new Ip(bytes);
 }
 
+/** As {@link parseIp}, and with a port, as some proxies write their peers: `192.0.2.1:443`, `[2001:db8::1]:443`, `[2001:db8::1]`. */
+export function parseIpOfPeer(text: string): Ip | undefined {
+  const parts = /^(?:\[([^\]]*)\]|([^:]*))(?::\d{1,5})?$/.exec(text);
+  return parseIp(parts?.[1] ?? parts?.[2] ?? text);
+}
+
 /** Reads `10.0.0.0/8`; nothing where the address or the length is none. */
 export function parseCidr(text: string): Cidr | undefined {
   const [address = '', length, ...more] = text.split('/');

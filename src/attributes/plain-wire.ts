@@ -24,7 +24,7 @@ export interface PlainCarried {
 /**
  * Values may be given for built-in attributes, and for those of the policy that come `from` a wire. `ratelimit.entries`
  * is made from `ratelimit.descriptor` or the other way round, `ratelimit.hits` is 1, and the maps that `call` always
- * carries are there, if empty; the rest that can be worked out the attributes work out themselves.
+ * carries are there, if empty; `request.host` is taken for the authority; the rest that can be worked out the attributes work out themselves.
  */
 export function plainWire(attributes: Attributes, given: Readonly<Record<string, unknown>>, carried: PlainCarried = {}, call?: CallKind): Wire {
   const values = new Map<string, Value>();
@@ -32,9 +32,10 @@ export function plainWire(attributes: Attributes, given: Readonly<Record<string,
   for (const [name, plain] of Object.entries(given)) {
     const { attribute, value } = converted(attributes, name, plain);
     const [carrier] = attribute.source.kind === 'from' ? attribute.source.carriers : [];
-    if (carrier === undefined) values.set(name, value);
+    if (carrier === undefined) values.set(name === 'request.host' && !('request.authority' in given) ? 'request.authority' : name, value);
     else sent.set(placeOf(carrier), valueOfJson(plain as Json));
   }
+  completeBody(values);
   completeLimit(values, given);
   completeMetadata(values, carried);
   for (const name of attributes.names()) {
@@ -64,6 +65,14 @@ const shown = (plain: unknown): string => (typeof plain === 'bigint' ? String(pl
 
 const lowered = (headers: Value): Value =>
   new Map([...(headers as ReadonlyMap<string, Value>)].map(([name, value]) => [name.toLowerCase(), value]));
+
+/** As over the wire: of a body that was cut there is nothing. */
+function completeBody(values: Map<string, Value>): void {
+  const headers = values.get('request.headers') as ReadonlyMap<string, string> | undefined;
+  if (headers?.get('x-envoy-auth-partial-body') !== 'true') return;
+  values.delete('request.body');
+  values.delete('request.raw_body');
+}
 
 function completeLimit(values: Map<string, Value>, given: Readonly<Record<string, unknown>>): void {
   const isLimit = ['ratelimit.domain', 'ratelimit.descriptor', 'ratelimit.entries'].some((name) => name in given);

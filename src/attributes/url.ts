@@ -1,10 +1,10 @@
-/** The parts of a request's path: `request.url_path` and `request.query`. */
+/** The parts of a request's target: `request.url_path`, `request.query`, `request.host`, `request.port`. */
 import type { AttributeSettings } from './attributes.ts';
 
 const [QUESTION, HASH, PERCENT, BACKSLASH, SLASH, DOT] = [0x3f, 0x23, 0x25, 0x5c, 0x2f, 0x2e];
 
-/** The path before `?` or `#`, normalised as Istio's MeshConfig.ProxyPathNormalization says. */
-export function urlPathOf(path: string, normalization: AttributeSettings['path']): string {
+/** The path before `?` or `#`, normalised as Istio's MeshConfig.ProxyPathNormalization says, and without parameters where wanted. */
+export function urlPathOf(path: string, { path: normalization, pathParameters }: Pick<AttributeSettings, 'path' | 'pathParameters'>): string {
   // In one go: where it ends, and whether normalisation could change it. Each call asks for it, and nearly no path is changed.
   let end = 0;
   let isUnusual = false;
@@ -15,7 +15,8 @@ export function urlPathOf(path: string, normalization: AttributeSettings['path']
     if (unit <= 0x20 || unit >= 0x7f || unit === PERCENT || unit === BACKSLASH || (before === SLASH && (unit === SLASH || unit === DOT))) isUnusual = true;
     before = unit;
   }
-  const raw = end === path.length ? path : path.slice(0, end);
+  const written = end === path.length ? path : path.slice(0, end);
+  const raw = pathParameters === 'strip' && written.includes(';') ? written.replaceAll(/;[^/]*/g, '') : written;
   if (normalization === 'NONE' || !isUnusual) return raw;
   let text = raw;
   if (normalization === 'DECODE_AND_MERGE_SLASHES') text = text.replaceAll(/%2f/gi, '/').replaceAll(/%5c/gi, '\\');
@@ -25,16 +26,57 @@ export function urlPathOf(path: string, normalization: AttributeSettings['path']
   return normalization === 'BASE' ? resolved : resolved.replaceAll(/\/{2,}/g, '/');
 }
 
+const BEYOND_ASCII = /[^\0-\x7f]+/g;
+const isAscii = (text: string): boolean => text.search(BEYOND_ASCII) < 0;
+
 /** The parameters of a path's query, decoded; of a repeated one the first value, as Envoy reads them. */
 export function queryOf(path: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   const start = path.indexOf('?');
   if (start < 0) return found;
   const fragment = path.indexOf('#', start);
-  for (const [name, value] of new URLSearchParams(path.slice(start + 1, fragment < 0 ? undefined : fragment))) {
+  const query = path.slice(start + 1, fragment < 0 ? undefined : fragment);
+  // URLSearchParams takes a leading question mark off its text: of `??a=1` the first parameter is named `?a`. And Node's reads
+  // characters beyond ASCII wrongly where a percent sign begins no escape; escaped ones it reads right.
+  for (const [name, value] of new URLSearchParams(`&${isAscii(query) ? query : query.toWellFormed().replaceAll(BEYOND_ASCII, encodeURIComponent)}`)) {
     if (!found.has(name)) found.set(name, value);
   }
   return found;
+}
+
+/**
+ * The name in an authority, by which hosts are compared: in lower case, without the port and the dot of the root (RFC 9110
+ * section 4.2.3, RFC 3986 section 3.2.2). `undefined` where there is none.
+ */
+export function hostOf(authority: string): string | undefined {
+  const end = nameEnd(authority);
+  let last = end;
+  while (last > 0 && authority.charCodeAt(last - 1) === DOT) last--;
+  const name = last === authority.length ? authority : authority.slice(0, last);
+  if (name === '') return undefined;
+  return /[A-Z]/.test(name) ? name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name;
+}
+
+/** The port that an authority names. */
+export function portOf(authority: string): number | undefined {
+  const port = authority.slice(nameEnd(authority) + 1);
+  return /^\d{1,5}$/.test(port) && Number(port) <= 65_535 ? Number(port) : undefined;
+}
+
+/** Where the name ends: no name holds a colon but an IPv6 address, which stands in brackets. */
+function nameEnd(authority: string): number {
+  const from = authority.startsWith('[') ? Math.max(0, authority.indexOf(']')) : 0;
+  const colon = authority.indexOf(':', from);
+  return colon < 0 ? authority.length : colon;
+}
+
+/** Of a path before its query: an empty segment, one of dots, a parameter, a backslash, a control character, or an escape of one of these. */
+const READ_IN_MANY_WAYS = /\/\/|\/\.{1,2}(?:\/|$)|[;\\\p{Cc}]|%(?:2e|2f|5c|3b|25|[01][0-9a-f]|7f)/iu;
+
+/** Whether all who read the path take it for the same. */
+export function isPlainPath(path: string): boolean {
+  const end = path.search(/[?#]/);
+  return !READ_IN_MANY_WAYS.test(end < 0 ? path : path.slice(0, end));
 }
 
 /** RFC 3986 section 6.2.2.2: an escape of an unreserved character is that character; the digits of others are upper case. */

@@ -17,6 +17,8 @@ export interface Answer {
 
 export interface Mesh {
   readonly sluice: ServedSluice;
+  /** Envoy's, for requests that fetch() does not send. */
+  readonly httpPort: number;
   /** A request through Envoy. */
   get(path: string, init?: RequestInit): Promise<Answer>;
   /** Sends text through Envoy's TCP listener; what came back, empty where the connection was closed. */
@@ -34,7 +36,7 @@ export async function startMesh(policy: string, options: Parameters<typeof serve
     adminPort,
   });
   return {
-    sluice,
+    sluice, httpPort,
     get: async (path, init) => {
       const response = await fetch(`http://127.0.0.1:${httpPort}${path}`, init);
       const text = await response.text();

@@ -1,6 +1,6 @@
 /** `request.*`: what the client asks. Names are Istio's, then Envoy's. */
-import { apiKey, headerText, jwtAudiences, jwtClaims, jwtClaimText, jwtPrincipal, jwtRawClaims, queryMap, urlPath } from '../derive.ts';
-import { BYTES, DYN, INT, listOf, mapOf, STRING, STRING_MAP, TIMESTAMP } from '../types.ts';
+import { apiKey, bodyIsPartial, headerText, host, jwtAudiences, jwtClaims, jwtClaimText, jwtPrincipal, jwtRawClaims, pathIsPlain, port, queryMap, urlPath } from '../derive.ts';
+import { BOOL, BYTES, DYN, INT, listOf, mapOf, STRING, STRING_MAP, TIMESTAMP } from '../types.ts';
 import { row } from './row.ts';
 
 const JWT = 'metadata_context, namespace envoy.filters.http.jwt_authn';
@@ -11,10 +11,13 @@ const LOGGED = 'request.request_headers, where Envoy is told to log it';
 export const REQUEST = [
   row('request.method', STRING, 'The HTTP method. The access log has numbers for nine methods only: others are absent there.', { http: 'request.http.method', log: 'request.request_method' }, { always: true }),
   row('request.path', STRING, 'The path as the client sent it, with the query.', { http: 'request.http.path', log: 'request.original_path, else request.path' }, { always: true }),
-  row('request.url_path', STRING, 'The path without the query, normalised as settings.path says.', { http: 'worked out from request.path', log: 'worked out from request.path' }, { always: true, derive: urlPath }),
+  row('request.url_path', STRING, 'The path without the query, normalised as settings.path and settings.pathParameters say.', { http: 'worked out from request.path', log: 'worked out from request.path' }, { always: true, derive: urlPath }),
+  row('request.path_is_plain', BOOL, 'Whether proxies and servers cannot differ about the path: it has no empty segment, no segment of dots, no ;, no backslash, no control character, and no escape of one of these or of %.', { http: 'worked out from request.path', log: 'worked out from request.path' }, { always: true, derive: pathIsPlain }),
   row('request.query', STRING_MAP, 'The query parameters, decoded; of a repeated one the first value.', { http: 'worked out from request.path', log: 'worked out from request.path' }, { always: true, derive: queryMap }),
   row('request.query_params', STRING_MAP, "Istio's name for request.query.", { http: 'worked out from request.path', log: 'worked out from request.path' }, { always: true, derive: queryMap }),
-  row('request.host', STRING, 'The host that the client asked for, with the port where it named one.', { http: 'request.http.host', log: 'request.authority' }, { always: true }),
+  row('request.host', STRING, 'The host that the client asked for, as hosts are compared: in lower case, without the port and without a dot at the end.', { http: 'worked out from request.authority', log: 'worked out from request.authority' }, { always: true, derive: host }),
+  row('request.port', INT, 'The port that the client named beside the host.', { http: 'worked out from request.authority', log: 'worked out from request.authority' }, { derive: port }),
+  row('request.authority', STRING, 'Host and port as the client sent them (the Host header, or :authority).', { http: 'request.http.host', log: 'request.authority' }, { always: true }),
   row('request.scheme', STRING, 'http or https.', { http: 'request.http.scheme', log: 'request.scheme' }, { always: true }),
   row('request.protocol', STRING, 'HTTP/1.0, HTTP/1.1, HTTP/2 or HTTP/3.', { http: 'request.http.protocol', log: 'protocol_version' }, { always: true }),
   row('request.headers', STRING_MAP, 'The headers; names are lower case, values of a repeated header joined by a comma. The access log carries the names that Envoy is told to log, and user-agent, referer, x-forwarded-for, x-request-id.', { http: 'request.http.headers or header_map', log: 'request.request_headers' }, { always: true }),
@@ -25,8 +28,9 @@ export const REQUEST = [
   row('request.size', INT, 'Bytes of the body: at the check what content-length says, else what Envoy has received.', { http: 'header content-length, else request.http.size', log: 'request.request_body_bytes' }, { always: true }),
   row('request.headers_bytes', INT, 'Bytes of the headers.', { log: 'request.request_headers_bytes' }, { always: true }),
   row('request.total_size', INT, 'Bytes of headers and body.', { log: 'request.request_headers_bytes + request_body_bytes' }, { always: true }),
-  row('request.body', STRING, 'The body as text, where the filter is told to send it (with_request_body).', { http: 'request.http.body, else raw_body' }),
-  row('request.raw_body', BYTES, 'The body as bytes, where the filter is told to send it (with_request_body).', { http: 'request.http.raw_body, else body' }),
+  row('request.body', STRING, 'The body as text, where the filter is told to send it (with_request_body) and sends all of it; bytes that are not UTF-8 read as U+FFFD.', { http: 'request.http.body, else raw_body' }),
+  row('request.raw_body', BYTES, 'The body as bytes, where the filter is told to send it (with_request_body) and sends all of it.', { http: 'request.http.raw_body, else body' }),
+  row('request.body_is_partial', BOOL, 'Whether Envoy sent the beginning of a longer body (allow_partial_message); request.body and request.raw_body are absent then.', { http: 'header x-envoy-auth-partial-body' }, { always: true, derive: bodyIsPartial }),
   row('request.api_key', STRING, 'The x-api-key header, else the query parameter api_key or key.', { http: 'header x-api-key, else request.path', log: `${LOGGED}, else request.path` }, { secret: true, derive: apiKey }),
   row('request.auth.principal', STRING, 'Issuer and subject of the verified token: iss/sub.', FROM_JWT, { derive: jwtPrincipal }),
   row('request.auth.audiences', listOf(STRING), 'Whom the verified token is meant for (aud).', FROM_JWT, { derive: jwtAudiences }),

@@ -12,6 +12,7 @@ const PLACES: Places = {
   'request.method': at(`${HTTP}.method`, asText),
   'request.path': at(`${HTTP}.path`, asText),
   'request.host': at(`${HTTP}.host`, asText),
+  'request.authority': at(`${HTTP}.host`, asText),
   'request.scheme': at(`${HTTP}.scheme`, asText),
   'request.protocol': at(`${HTTP}.protocol`, asText),
   'request.headers': at(`${HTTP}.headers`, asHeaders),

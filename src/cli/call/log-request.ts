@@ -91,6 +91,7 @@ const HTTP_PLACES: Places = {
   'request.path': at('request.path', asText),
   'request.url_path': at('request.path', asText),
   'request.host': at('request.authority', asText),
+  'request.authority': at('request.authority', asText),
   'request.scheme': at('request.scheme', asText),
   'request.protocol': at('protocolVersion', protocol),
   'request.headers': at('request.requestHeaders', asHeaders),

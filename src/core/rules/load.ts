@@ -5,13 +5,12 @@
  */
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
-import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../attributes/attributes.ts';
 import { AttributesSection } from './attributes-section.ts';
 import { Carriage } from './carriage.ts';
 import { documentKind } from './document-kind.ts';
 import { type ParsedFile, parseDocuments } from './document.ts';
 import { declareOutputs, enrichOrder } from './enrich-outputs.ts';
-import { type Fields, fieldsOf } from './fields.ts';
+import { fieldsOf } from './fields.ts';
 import { Findings } from './findings.ts';
 import { type Adapters, type Environment, HandlersSection } from './handlers-section.ts';
 import { type MapNode, type Node, nodeAt, plain } from './nodes.ts';
@@ -19,6 +18,7 @@ import { type PolicyFile, type PolicyFiles, readPolicyFiles } from './policy-fil
 import type { Finding, Policy } from './policy.ts';
 import type { Position } from './rule.ts';
 import { RulesSection } from './rules-section.ts';
+import { settingsOf } from './settings-section.ts';
 import { SourceText } from './source-text.ts';
 import { TimeSlice } from '../time-slice.ts';
 
@@ -91,7 +91,8 @@ export async function loadPolicyFiles(files: PolicyFiles, { adapters, env = proc
 
   const handlers = new HandlersSection(adapters, env, findings);
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
-  const attributes = new AttributesSection(settingsOf(sections.settings, findings), findings);
+  const settings = settingsOf(sections.settings, findings);
+  const attributes = new AttributesSection(settings.attributes, findings);
   for (const node of sections.attributes) if (isMap(node, 'attributes', findings)) attributes.read(node);
   const enrichOutputs = declareOutputs(sections.rules, attributes, handlers, findings);
   const carriage = new Carriage(() => attributes.attributes);
@@ -100,6 +101,7 @@ export async function loadPolicyFiles(files: PolicyFiles, { adapters, env = proc
   // Each list is let go once it is read: the trees of many rules are larger than what is made of them.
   for (let node = sections.rules.shift(); node !== undefined; node = sections.rules.shift()) await rules.read(node, slice);
   rules.end();
+  settings.checkCount(rules.rules.length);
   handlers.end();
   const enrich = enrichOrder(rules, carriage, attributes.attributes, findings);
 
@@ -117,18 +119,6 @@ export async function loadPolicyFiles(files: PolicyFiles, { adapters, env = proc
 
 function isMap(node: Node, what: string, findings: Findings): node is MapNode {
   return fieldsOf(node, what, findings) !== undefined;
-}
-
-function settingsOf(nodes: readonly Node[], findings: Findings): AttributeSettings {
-  let settings = DEFAULT_ATTRIBUTE_SETTINGS;
-  for (const node of nodes) {
-    const fields: Fields | undefined = fieldsOf(node, 'settings', findings)?.only(['trustedHops', 'path']);
-    settings = {
-      trustedHops: fields?.wholeNumber('trustedHops', 0, 100) ?? settings.trustedHops,
-      path: fields?.word('path', ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']) ?? settings.path,
-    };
-  }
-  return settings;
 }
 
 /** A file that a handler's config names is data, also where it is YAML and lies in the policy's folder. */

@@ -49,7 +49,7 @@ const READERS = byNumber<Reader>({
   ...COMMON_READERS,
   'request.method': ({ entry }) => METHODS[entry.request?.requestMethod ?? 0],
   'request.path': ({ entry }) => present(entry.request?.originalPath) ?? present(entry.request?.path),
-  'request.host': ({ entry }) => present(entry.request?.authority),
+  'request.authority': ({ entry }) => present(entry.request?.authority),
   'request.scheme': ({ entry }) => present(entry.request?.scheme),
   'request.protocol': ({ entry }) => PROTOCOLS[entry.protocolVersion],
   'request.headers': (wire) => wire.headers(),

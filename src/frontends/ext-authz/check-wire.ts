@@ -95,11 +95,16 @@ const [HEADERS, SIZE, BODY, RAW_BODY] = [3, 9, 11, 12];
 const [SERVICE, PRINCIPAL, CERTIFICATE] = [2, 4, 5];
 const SNI = 1;
 
-/** The octets of the body as Envoy sends it; empty where Envoy was told to send it and there is none. */
+/**
+ * The octets of the body as Envoy sends it; empty where Envoy was told to send it and there is none. Nothing where only the
+ * beginning was sent: a rule would decide by what the client chose to send first.
+ */
 function bodyOctets(wire: CheckWire): Buffer | undefined {
   const { scan } = wire;
+  const wasSent = wire.headers()?.get(BODY_WAS_SENT);
+  if (wasSent === 'true') return undefined;
   const octets = scan.octetsIn(Part.HTTP, BODY) ?? scan.octetsIn(Part.HTTP, RAW_BODY);
-  return octets ?? (wire.headers()?.has(BODY_WAS_SENT) === true ? NOTHING : undefined);
+  return octets ?? (wasSent === undefined ? undefined : NOTHING);
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -125,7 +130,7 @@ type Reader = (wire: CheckWire) => Value | undefined;
 const READERS = byNumber<Reader>({
   'request.method': ({ scan }) => scan.text(Part.METHOD, recent.method),
   'request.path': ({ scan }) => scan.text(Part.PATH),
-  'request.host': ({ scan }) => scan.text(Part.HOST, recent.host),
+  'request.authority': ({ scan }) => scan.text(Part.HOST, recent.host),
   'request.scheme': ({ scan }) => scan.text(Part.SCHEME, recent.scheme),
   'request.protocol': ({ scan }) => scan.text(Part.PROTOCOL, recent.protocol),
   'request.headers': (wire) => wire.headers(),

@@ -11,7 +11,7 @@ import type { CallKind } from '../../../src/attributes/carrier.ts';
 
 interface Request { given: Record<string, unknown>; carried?: PlainCarried; call?: CallKind; settings?: Partial<AttributeSettings>; own?: Attribute[] }
 function readerOf({ given, carried, call, settings, own = [] }: Request): (name: string) => Value | undefined {
-  const attributes = new Attributes([...VOCABULARY, ...own], { trustedHops: undefined, path: 'DECODE_AND_MERGE_SLASHES', ...settings });
+  const attributes = new Attributes([...VOCABULARY, ...own], { trustedHops: undefined, path: 'DECODE_AND_MERGE_SLASHES', pathParameters: 'keep', ...settings });
   const bag = new RequestBag(attributes, plainWire(attributes, given, carried, call));
   return (name) => bag.get(attributes.slotOf(name) ?? -1);
 }

@@ -17,7 +17,7 @@ export const CONTEXT: CallContext = {
   remainingMs: 100, arrivedAtMs: 0, signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, peer: '127.0.0.1:1',
 };
 
-const ATTRIBUTES = new Attributes(VOCABULARY, { trustedHops: 0, path: 'DECODE_AND_MERGE_SLASHES' });
+const ATTRIBUTES = new Attributes(VOCABULARY, { trustedHops: 0, path: 'DECODE_AND_MERGE_SLASHES', pathParameters: 'keep' });
 export const bagOf = (wire: Wire): RequestBag => new RequestBag(ATTRIBUTES, wire);
 export const readerOf = (wire: Wire): ((name: string) => Value | undefined) => {
   const bag = bagOf(wire);

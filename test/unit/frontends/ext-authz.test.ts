@@ -54,7 +54,7 @@ describe('the bag of a check', () => {
   test('http, attribute by attribute', () => {
     const read = readerOf(wireOf(httpCheck()));
     const expected: Record<string, Value> = {
-      'request.method': 'POST', 'request.path': '/a//b?api=1', 'request.url_path': '/a/b', 'request.host': 'shop.example:80', 'request.scheme': 'https',
+      'request.method': 'POST', 'request.path': '/a//b?api=1', 'request.url_path': '/a/b', 'request.host': 'shop.example', 'request.port': 80, 'request.authority': 'shop.example:80', 'request.scheme': 'https',
       'request.protocol': 'HTTP/2', 'request.id': 'r-1', 'request.time': new Timestamp(1_700_000_000, 5), 'request.size': 5, 'request.body': 'hello',
       'source.principal': 'cluster.local/ns/shop/sa/web', 'source.port': 40000, 'source.namespace': 'shop', 'source.cluster': 'front', 'destination.port': 8080,
       'destination.principal': 'cluster.local/ns/shop/sa/shop', 'destination.labels': new Map([['app', 'shop']]), 'connection.mtls': true,
@@ -95,7 +95,9 @@ describe('the bag of a check', () => {
 
   test.each([
     [{ rawBody: new TextEncoder().encode('né') }, 'né', 3],
-    [{ rawBody: new Uint8Array([0xff, 0xfe]) }, '\uFFFD\uFFFD', 2],
+    [{ rawBody: new Uint8Array([0x61, 0xff, 0xc3]) }, 'a\ufffd\ufffd', 3],
+    [{ headers: { 'x-envoy-auth-partial-body': 'true' }, body: 'begins' }, undefined, 6],
+    [{ headers: { 'x-envoy-auth-partial-body': 'true' }, rawBody: new TextEncoder().encode('begins') }, undefined, 6],
     [{ headers: { 'x-envoy-auth-partial-body': 'false' } }, '', 0],
     [{ headers: { 'content-length': '12' }, size: 3n }, undefined, 12],
     [{ size: -1n }, undefined, 0],

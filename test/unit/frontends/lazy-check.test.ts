@@ -32,7 +32,7 @@ function decodedAnswers({ attributes }: CheckRequest): Record<string, unknown> {
   const [source, destination] = [attributes?.source, attributes?.destination];
   const time = attributes?.request?.time;
   return {
-    'request.method': present(http?.method), 'request.path': present(http?.path), 'request.host': present(http?.host), 'request.scheme': present(http?.scheme),
+    'request.method': present(http?.method), 'request.path': present(http?.path), 'request.authority': present(http?.host), 'request.scheme': present(http?.scheme),
     'request.protocol': present(http?.protocol), 'context.stream_id': present(http?.id), 'request.body': present(http?.body),
     'request.headers': http === undefined ? undefined : new Map(Object.entries(http.headers)),
     'request.time': time === undefined ? undefined : new Timestamp(Number(time.seconds), time.nanos),

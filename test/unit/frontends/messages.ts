@@ -82,7 +82,7 @@ export const httpEntry = (): MessageShape<typeof HTTPAccessLogEntrySchema> => cr
   commonProperties: { ...common(), accessLogType: AccessLogType.DownstreamEnd },
   protocolVersion: 3,
   request: {
-    requestMethod: 3, scheme: 'https', authority: 'shop.example', path: '/rewritten', originalPath: '/a//b?x=1', userAgent: 'curl', referer: 'https://r',
+    requestMethod: 3, scheme: 'https', authority: 'Shop.example:8443', path: '/rewritten', originalPath: '/a//b?x=1', userAgent: 'curl', referer: 'https://r',
     forwardedFor: '203.0.113.9', requestId: 'r-1', requestHeadersBytes: 100n, requestBodyBytes: 5n, requestHeaders: { 'X-Api-Key': 'k' },
   },
   response: {
