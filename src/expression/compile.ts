@@ -6,7 +6,7 @@ import type { Bag } from '../attributes/bag.ts';
 import { type Type, typeText } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
 import { type Budget, DEFAULT_BUDGET, faultText, metered } from './budget.ts';
-import { type Compilation, type Compiled, type CompileOptions, type CompiledText, type Evaluate, FAILED, type Problem, type Read, type Traceable } from './compiled.ts';
+import { type Compilation, type Compiled, type CompileOptions, type CompiledText, type Evaluate, FAILED, type Problem, type Read, type TextOptions, type Traceable } from './compiled.ts';
 import type { Node } from './ast.ts';
 import { SyntaxProblem } from './lexer.ts';
 import { parse } from './parser.ts';
@@ -99,7 +99,7 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 const SCALARS: ReadonlySet<Type['kind']> = new Set(['bool', 'int', 'uint', 'double', 'string', 'timestamp', 'duration', 'ip', 'cidr', 'dyn']);
 
 /** Text in which `${expression}` is replaced by its value; `$${` is a literal `${`. */
-export function compileText(source: string, attributes: Attributes): Compilation<CompiledText> {
+export function compileText(source: string, attributes: Attributes, { oneLine = false }: TextOptions = {}): Compilation<CompiledText> {
   const parts: (string | Compiled)[] = [];
   const problems: Problem[] = [];
   const warnings: Problem[] = [];
@@ -109,7 +109,9 @@ export function compileText(source: string, attributes: Attributes): Compilation
       literal += '${';
       at += 3;
     } else if (!source.startsWith('${', at)) {
-      literal += source[at] ?? '';
+      const char = source[at] ?? '';
+      if (oneLine && char !== '\t' && /\p{Cc}/u.test(char) && !problems.some(({ code }) => code === CONTROL_CHARACTER)) problems.push(controlCharacter(source, at));
+      literal += char;
       at += 1;
     } else {
       const end = closingOf(source, at + 2);
@@ -130,6 +132,14 @@ export function compileText(source: string, attributes: Attributes): Compilation
   if (literal !== '') parts.push(literal);
   if (problems.length > 0) return { compiled: undefined, problems };
   return { compiled: textOfParts(source, parts, warnings), problems: [] };
+}
+
+const CONTROL_CHARACTER = 'EXPRESSION_CONTROL_CHARACTER';
+
+function controlCharacter(source: string, at: number): Problem {
+  const isEnd = /^[\r\n]+$/.test(source.slice(at));
+  const what = isEnd ? 'this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out' : `this text holds ${/[\r\n]/.test(source[at] ?? '') ? 'a line break' : 'a control character'}; take it out`;
+  return { code: CONTROL_CHARACTER, message: `a header and a parameter are one line, and ${what}`, start: at, end: at + 1 };
 }
 
 /** Where the } of a ${ stands: not one inside quotes, nor of a map within. */

@@ -70,6 +70,11 @@ export interface CompiledText {
   render(bag: Bag): { readonly text: string; readonly failed: string | undefined };
 }
 
+export interface TextOptions {
+  /** Whether a control character in the text itself is an error. Tabs are none. */
+  readonly oneLine?: boolean;
+}
+
 export interface CompileOptions {
   /** What the checker finds fails when it is evaluated, and not before (cel-spec, `disable_check`); for comparisons with peers. */
   readonly unchecked?: boolean;

@@ -54,7 +54,7 @@ export class AttributesSection {
       return;
     }
     const typeText = fields.text('type');
-    fields.required('from', '[{ contextExtension: tier }], or is: EXPRESSION');
+    fields.required('from', '{ contextExtension: tier }, or is: EXPRESSION');
     if (typeText === undefined) {
       if (!fields.has('type')) this.#findings.error('RULES_MISSING_KEY', fields.place, 'an attribute needs type: string (or int, bool, list(string) ...) beside from');
       return;
@@ -64,7 +64,9 @@ export class AttributesSection {
       this.#findings.error('RULES_VALUE', fields.node('type')?.place ?? place, `${typeText} is no type; string, int, double, bool, ip, timestamp, duration, list(string), map(string, string) are some`);
       return;
     }
-    const carriers = (listOfNodes(fields.node('from') ?? { kind: 'list', place, items: [] }, 'from', this.#findings)?.items ?? []).flatMap((item) => this.#carrier(item));
+    const from = fields.node('from');
+    const written = from === undefined ? [] : from.kind === 'map' ? [from] : listOfNodes(from, 'from', this.#findings)?.items ?? [];
+    const carriers = written.flatMap((item) => this.#carrier(item));
     this.add({
       name, type, secret, meaning: fields.text('description') ?? 'Of the policy\'s own.', always: false,
       source: { kind: 'from', carriers, convert: (raw) => converted(raw, type) },

@@ -7,6 +7,16 @@ import type { Findings } from './findings.ts';
 import { type Node, type Place, nodeText } from './nodes.ts';
 import type { Changes, DenyAnswer, HeaderChanges } from './rule.ts';
 
+/** Of a connection (RFC 9110 section 7.6.1) or of how long a body is: another value makes two messages of one, or none. */
+const OF_THE_PROXY: ReadonlySet<string> = new Set(['host', 'connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+
+interface TextsOptions {
+  readonly areHeaders?: boolean;
+  /** Several values of one name. */
+  readonly mayBeLists?: boolean;
+  readonly mayBreakLines?: boolean;
+}
+
 type Texts = readonly (readonly [name: string, value: CompiledText])[];
 
 export class ChangesReader {
@@ -23,7 +33,7 @@ export class ChangesReader {
     const body = fields.node('body');
     return {
       status: fields.wholeNumber('status', 300, 599),
-      headers: this.#texts(fields.node('headers'), 'headers', true),
+      headers: this.#texts(fields.node('headers'), 'headers', { areHeaders: true, mayBeLists: true }),
       body: body === undefined ? undefined : textOfNode(body, 'body', this.#attributes, this.#findings),
     };
   }
@@ -35,31 +45,43 @@ export class ChangesReader {
     return {
       request: this.#headers(fields.map('request', 'request')),
       response: this.#headers(fields.map('response', 'response')),
-      query: { set: this.#texts(query?.node('set'), 'query.set', false), remove: this.#names(query?.node('remove'), 'query.remove', false) },
-      metadata: this.#texts(fields.node('metadata'), 'metadata', false),
+      query: { set: this.#texts(query?.node('set'), 'query.set', {}), remove: this.#names(query?.node('remove'), 'query.remove', false) },
+      metadata: this.#texts(fields.node('metadata'), 'metadata', { mayBreakLines: true }),
     };
   }
 
   #headers(fields: Fields | undefined): HeaderChanges {
     fields?.only(['set', 'append', 'remove']);
     return {
-      set: this.#texts(fields?.node('set'), 'set', true),
-      append: this.#texts(fields?.node('append'), 'append', true),
+      set: this.#texts(fields?.node('set'), 'set', { areHeaders: true }),
+      append: this.#texts(fields?.node('append'), 'append', { areHeaders: true, mayBeLists: true }),
       remove: this.#names(fields?.node('remove'), 'remove', true),
     };
   }
 
-  #texts(node: Node | undefined, what: string, areHeaders: boolean): Texts {
+  #texts(node: Node | undefined, what: string, { areHeaders = false, mayBeLists = false, mayBreakLines = false }: TextsOptions): Texts {
     if (node === undefined) return [];
     if (node.kind !== 'map') {
       this.#findings.error('RULES_VALUE', node.place, `${what} is a map of names and texts; here is ${nodeText(node)}`);
       return [];
     }
+    const names = new Set<string>();
     return [...node.entries.values()].flatMap(({ key, keyPlace, value }) => {
-      const name = areHeaders ? this.#header(key, keyPlace) : key;
-      const text = textOfNode(value, `${what}.${key}`, this.#attributes, this.#findings);
-      return name === undefined || text === undefined ? [] : [[name, text] as const];
+      const name = areHeaders ? this.#header(key, keyPlace) : this.#parameter(key, keyPlace);
+      if (name !== undefined && names.has(name)) this.#findings.error('RULES_DUPLICATE', keyPlace, `${what} has ${name} already: names of headers have no case; ${mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'}`);
+      if (name !== undefined) names.add(name);
+      const values = mayBeLists && value.kind === 'list' ? value.items : [value];
+      return values.flatMap((one) => {
+        const text = textOfNode(one, `${what}.${key}`, this.#attributes, this.#findings, { oneLine: !mayBreakLines });
+        return name === undefined || text === undefined ? [] : [[name, text] as const];
+      });
     });
+  }
+
+  #parameter(name: string, place: Place): string | undefined {
+    if (!/\p{Cc}/u.test(name)) return name;
+    this.#findings.error('RULES_VALUE', place, `${JSON.stringify(name)} holds a control character, which no name does`);
+    return undefined;
   }
 
   #names(node: Node | undefined, what: string, areHeaders: boolean): readonly string[] {
@@ -78,8 +100,9 @@ export class ChangesReader {
   /** Lower case; RFC 9110's token, and not what only the proxy may set. */
   #header(written: string, place: Place): string | undefined {
     const name = written.toLowerCase();
-    if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && name !== 'host') return name;
-    this.#findings.error('RULES_HEADER_NAME', place, `${JSON.stringify(written)} is no header that can be changed; a name has letters, digits and hyphens, and host and names with : are the proxy's own`);
+    if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !OF_THE_PROXY.has(name)) return name;
+    const why = OF_THE_PROXY.has(name) ? `${name} is the proxy's own: by it a message is routed or delimited` : 'a name has letters, digits and hyphens, and names with : are the proxy\'s own';
+    this.#findings.error('RULES_HEADER_NAME', place, `${JSON.stringify(written)} is no header that can be changed; ${why}`);
     return undefined;
   }
 }

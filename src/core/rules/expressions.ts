@@ -1,6 +1,7 @@
 /** An expression or a text of a policy, compiled; its problems become findings at the right character of the file. */
 import type { Attributes } from '../../attributes/attributes.ts';
-import { type Compilation, type Compiled, type CompiledText, type CompileOptions, type Problem, compile, compileText } from '../../expression/index.ts';
+import { hostOf } from '../../attributes/url.ts';
+import { type Compilation, type Compiled, type CompiledText, type CompileOptions, type Problem, type TextOptions, compile, compileText } from '../../expression/index.ts';
 import type { Findings } from './findings.ts';
 import { type Node, type Place, type ScalarNode, nodeText } from './nodes.ts';
 import { scalarOffset } from './scalar-offsets.ts';
@@ -16,17 +17,28 @@ export function expressionOf(node: Node, what: string, attributes: Attributes, f
   if (compiled !== undefined && /\brequest\.path\s*==|==\s*request\.path\b(?!\.)/.test(compiled.source)) {
     findings.warn('RULES_PATH_AS_SENT', node.place, 'request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path');
   }
+  if (compiled !== undefined) checkHosts(compiled.source, node.place, findings);
   return compiled;
 }
 
+function checkHosts(source: string, place: Place, findings: Findings): void {
+  for (const [, before, after] of source.matchAll(/(?:(["'][^"']+["'])\s*[!=]=\s*)?\brequest\.host\b(?:\s*[!=]=\s*(["'][^"']+["']))?/g)) {
+    for (const quoted of [before, after]) {
+      const written = quoted?.slice(1, -1) ?? '';
+      const host = hostOf(written) ?? '';
+      if (written !== host) findings.warn('RULES_HOST_FORM', place, `request.host is in lower case, without port and dot at the end, so it never is ${JSON.stringify(written)}; compare it with ${JSON.stringify(host)}${written.includes(':') ? ', and request.port with the port' : ''}`);
+    }
+  }
+}
+
 /** Text with `${...}`; a number or boolean is its text. */
-export function textOfNode(node: Node, what: string, attributes: Attributes, findings: Findings): CompiledText | undefined {
+export function textOfNode(node: Node, what: string, attributes: Attributes, findings: Findings, options: TextOptions = {}): CompiledText | undefined {
   if (node.kind !== 'scalar' || node.value === null) {
     findings.error('RULES_VALUE', node.place, `${what} is text; here is ${nodeText(node)}`);
     return undefined;
   }
   const text = typeof node.value === 'string' ? node.value : node.written;
-  return told(compileText(text, attributes), node, findings).compiled;
+  return told(compileText(text, attributes, options), node, findings).compiled;
 }
 
 function told<C extends { readonly warnings: readonly Problem[] }>(compilation: Compilation<C>, node: ScalarNode, findings: Findings, isQuota = false): Compilation<C> {

@@ -12,6 +12,7 @@ import { CALLS_OF, type Carriage } from './carriage.ts';
 import { ChangesReader } from './changes.ts';
 import { TYPE_OF } from './convert.ts';
 import { expressionOf } from './expressions.ts';
+import { isBareToken, isClientChosen } from './client-chosen.ts';
 import { type Fields, checkName, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
@@ -41,6 +42,9 @@ export class RulesSection {
   readonly #names = new Set<string>();
   readonly #actions: ActionReader;
   readonly #outs = new Map<string, Outputs>();
+  /** Rules that refuse and read the body behind a guard. */
+  readonly #bodies: { readonly name: string; readonly place: Place }[] = [];
+  #refusesPartial = false;
   readonly #groups = new Set<string>();
   readonly #waits: { readonly group: string; readonly node: Node }[] = [];
   readonly #counters = new Map<string, { readonly perMs: number; readonly zone: string; readonly algorithm: string; readonly name: string }>();
@@ -61,6 +65,7 @@ export class RulesSection {
 
   /** After all documents: groups may be named before they are filled. */
   end(): void {
+    if (!this.#refusesPartial) for (const { name, place } of this.#bodies) this.#context.findings.warn('RULES_PARTIAL_BODY', place, `${name} reads the body behind a guard, so what Envoy sends no body of, or only its beginning, passes; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard`);
     for (const { group, node } of this.#waits) {
       if (this.#groups.has(group)) continue;
       const what = group === '' ? 'true' : group;
@@ -91,10 +96,12 @@ export class RulesSection {
     const onAllow = fields.has('onAllow') ? changes.onAllow(fields.node('onAllow') ?? fieldsNode(fields)) : undefined;
     const onDenyFields = fields.map('onDeny', 'onDeny')?.only(['status', 'headers', 'body']);
     const onDeny = onDenyFields === undefined ? undefined : changes.denyAnswer(onDenyFields);
-    if (kind === undefined && !fields.has('onAllow')) findings.warn('RULES_NO_EFFECT', fields.place, `the rule ${name} has no action and no onAllow: it does nothing`);
+    if (kind === undefined && !fields.has('onAllow')) findings.error('RULES_NO_EFFECT', fields.place, `the rule ${name} has no action and no onAllow, so it does nothing; write its ${ACTION_KINDS.slice(0, -1).join(', ')} or ${ACTION_KINDS.at(-1)}, or remove it`);
 
     const compiled = [...(match === undefined ? [] : [match]), ...(read?.compiled ?? [])];
     const reads = compiled.flatMap((one) => one.reads);
+    if (reads.some((one) => one.name === 'request.body_is_partial')) this.#refusesPartial = true;
+    if ((kind === 'deny' || kind === 'check') && reads.some((one) => BODY.has(one.name) && one.guarded)) this.#bodies.push({ name, place: matchNode?.place ?? fields.place });
     this.reads.set(name, reads);
     this.places.set(name, fields.place);
     const calls = this.#calls(fields, kind, reads, onAllow);
@@ -104,14 +111,17 @@ export class RulesSection {
       this.#waits.push({ group: action.unlessAllowed, node: (actionNode?.kind === 'map' ? actionNode.entries.get('unlessAllowed')?.value : undefined) ?? fieldsNode(fields) });
       if (calls.has('http') && !calls.has('tcp')) findings.warn('RULES_TCP_OPEN', fields.place, `${name} closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used`);
     }
-    if (action?.kind === 'quota' && actionNode !== undefined) this.#counter(name, action, actionNode);
+    if (action?.kind === 'quota' && actionNode !== undefined) {
+      this.#counter(name, action, actionNode);
+      this.#once(action, actionNode);
+    }
     const onError = onErrorOf(fields.node('onError'), kind, action?.kind === 'allow' && action.ask !== undefined, findings);
     if (onError.local && action?.kind === 'quota') this.#local(action, fields.node('onError')?.place ?? fields.place);
     this.rules.push({
       index: this.rules.length, name, description: fields.text('description'),
       position: fields.place.source.positionAt(fields.place.start),
       calls, match, action, onAllow, onDeny,
-      onError, mode: this.#mode(fields), sample: this.#sample(fields), out: out.out,
+      onError, mode: this.#mode(fields, kind), sample: this.#sample(fields), out: out.out,
     });
   }
 
@@ -128,6 +138,12 @@ export class RulesSection {
     const known = this.#counters.get(id);
     if (known === undefined) this.#counters.set(id, { perMs, zone, algorithm, name });
     else if (known.perMs !== perMs || known.zone !== zone || known.algorithm !== algorithm) this.#context.findings.error('RULES_COUNTER', node.place, `${name} shares the counter ${counter} with ${known.name}, but not its per, zone and algorithm; make them equal, or name another counter`);
+  }
+
+  #once({ once }: QuotaAction, node: Node): void {
+    if (once === undefined || !isBareToken(once.reads)) return;
+    const place = node.kind === 'map' ? node.entries.get('once')?.value.place : undefined;
+    this.#context.findings.warn('RULES_CLIENT_CHOOSES', place ?? node.place, `a client that sends the same ${once.source} each time is charged once; have the proxy make it, or mix in what the charge is for, such as request.url_path`);
   }
 
   #local({ handler: name, algorithm }: QuotaAction, place: Place): void {
@@ -184,7 +200,7 @@ export class RulesSection {
     return node === undefined ? undefined : expressionOf(node, 'by', this.#context.attributes, this.#context.findings);
   }
 
-  #mode(fields: Fields): Mode {
+  #mode(fields: Fields, kind: ActionKind | undefined): Mode {
     const node = fields.node('mode');
     if (node === undefined || (node.kind === 'scalar' && node.value === 'enforce')) return { kind: 'enforce' };
     if (node.kind === 'scalar' && node.value === 'shadow') return { kind: 'shadow' };
@@ -192,7 +208,14 @@ export class RulesSection {
       const percent = fields.map('mode', 'mode')?.only(['percent', 'by']);
       percent?.required('percent', 'a number from 0 to 100');
       const share = percent?.number('percent', 0, 100);
-      if (percent !== undefined) return { kind: 'percent', percent: share ?? 0, by: this.#by(percent) };
+      if (percent !== undefined) {
+        const by = this.#by(percent);
+        const refuses = kind === 'deny' || kind === 'check' || kind === 'quota';
+        if (by !== undefined && refuses && share !== undefined && share < 100 && isClientChosen(by.reads)) {
+          this.#context.findings.warn('RULES_CLIENT_CHOOSES', percent.node('by')?.place ?? node.place, `a client may send what it likes as ${by.source}, and so choose to be outside of the ${share} %; use what the proxy makes or checks, such as origin.ip or source.principal`);
+        }
+        return { kind: 'percent', percent: share ?? 0, by };
+      }
     }
     this.#context.findings.error('RULES_VALUE', node.place, `mode is enforce, shadow, or { percent: 10, by: EXPRESSION }; here is ${nodeText(node)}`);
     return { kind: 'enforce' };
@@ -214,6 +237,8 @@ export class RulesSection {
     return { percent: sample.number('percent', 0, 100) ?? 100, by: this.#by(sample) };
   }
 }
+
+const BODY: ReadonlySet<string> = new Set(['request.body', 'request.raw_body']);
 
 const hasResponse = (onAllow: Changes | undefined): boolean => onAllow !== undefined && onAllow.response.set.length + onAllow.response.append.length + onAllow.response.remove.length > 0;
 const fieldsNode = ({ place }: Fields): Node => ({ kind: 'map', place, entries: new Map() });

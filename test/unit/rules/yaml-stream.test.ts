@@ -13,9 +13,11 @@ const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
 interface Said { readonly values: readonly unknown[]; readonly lines: readonly number[] }
 
-async function inSlices(text: string): Promise<Said> {
+/** `undefined`: a key is no text, which is YAML and not allowed in a policy. */
+async function inSlices(text: string): Promise<Said | undefined> {
   const findings = new Findings();
   const { documents, broken } = await parseDocuments(new SourceText('p.yaml', text), findings, new TimeSlice());
+  if (findings.sorted([]).some(({ message }) => message.startsWith('a key must be text'))) return undefined;
   const lines = findings.sorted([]).filter(({ code }) => code === 'RULES_YAML' || code === 'RULES_DUPLICATE').map(({ position: { line } }) => line);
   return { values: broken ? [] : documents.map(({ root }) => plain(root)), lines: [...new Set(lines)] };
 }
@@ -53,24 +55,24 @@ test(`values and the lines of errors (SEED=${SEED})`, async () => {
       const at = Math.floor(where * text.length);
       const mutated = text.slice(0, at) + put + text.slice(at);
       const [sliced, whole] = [await inSlices(mutated), inOneGo(mutated)];
-      if (whole === undefined) return;
+      if (whole === undefined || sliced === undefined) return;
       if (whole.lines.length > 0) broken++;
       expect(sliced.lines, mutated).toEqual(whole.lines);
       expect(sliced.values, mutated).toEqual(whole.values);
     },
   ), { numRuns: RUNS, seed: SEED });
   expect(broken).toBeGreaterThan(RUNS / 20);
-}, 60_000);
+}, Math.max(60_000, RUNS * 300));
 
 test('an alias stands for what its anchor stood for at that place, however far away', async () => {
   const rows = Array.from({ length: 100 }, (_, at) => `  - { n: ${at}, x: ${at === 1 ? '&x one' : at === 70 ? '&x two' : '*x'} }\n`).slice(1).join('');
   const text = `all: &m [&x zero]\nlist:\n${rows}again: *m\nlast: *x\n`;
-  const { values } = await inSlices(text);
+  const values = (await inSlices(text))?.values;
   expect(values).toEqual(inOneGo(text)?.values);
-  expect((values[0] as { list: unknown[] }).list[98]).toEqual({ n: 99, x: 'two' });
+  expect((values?.[0] as { list: unknown[] }).list[98]).toEqual({ n: 99, x: 'two' });
 });
 
 test('a list that an alias stands for is whole', async () => {
   const text = `list: &l\n${'  - a\n'.repeat(100)}again: *l\n`;
-  expect((await inSlices(text)).values).toEqual([{ list: Array(100).fill('a'), again: Array(100).fill('a') }]);
+  expect((await inSlices(text))?.values).toEqual([{ list: Array(100).fill('a'), again: Array(100).fill('a') }]);
 });
