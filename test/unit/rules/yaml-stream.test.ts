@@ -69,7 +69,7 @@ test('an alias stands for what its anchor stood for at that place, however far a
   const text = `all: &m [&x zero]\nlist:\n${rows}again: *m\nlast: *x\n`;
   const values = (await inSlices(text))?.values;
   expect(values).toEqual(inOneGo(text)?.values);
-  expect((values?.[0] as { list: unknown[] }).list[98]).toEqual({ n: 99, x: 'two' });
+  expect(values).toHaveProperty('0.list.98', { n: 99, x: 'two' });
 });
 
 test('a list that an alias stands for is whole', async () => {
