@@ -32,11 +32,13 @@ export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = 
     unary: async (path, request, options = {}) => {
       const { client, metadataOf } = await opened();
       return new Promise((resolve, reject) => {
+        const cancel = (): void => call.cancel();
         const call = client.makeUnaryRequest(path, asBuffer, asBytes, request, metadataOf(options), deadlineOf(options), (error, reply) => {
+          options.signal?.removeEventListener('abort', cancel);
           if (error !== null) reject(grpcError(error));
           else resolve(reply ?? new Uint8Array());
         });
-        options.signal?.addEventListener('abort', () => call.cancel(), { once: true });
+        options.signal?.addEventListener('abort', cancel, { once: true });
       });
     },
     stream: async function* stream(path, requests, options = {}) {

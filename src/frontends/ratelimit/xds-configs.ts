@@ -5,6 +5,7 @@
  * response that is refused is answered with why; a stream that ends is begun again, ever more slowly.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { isUnit, unitName } from '../../ratelimit/call.ts';
 import type { GrpcClient } from '../../transport/index.ts';
@@ -37,7 +38,7 @@ export function followXds(options: XdsOptions): { close(): Promise<void> } {
       } catch (error) {
         if (!over.signal.aborted) options.onTrouble(error instanceof Error ? error.message : String(error));
       }
-      await pause(pauseMs * (0.75 + Math.random() / 2), over.signal);
+      await sleep(pauseMs * (0.75 + Math.random() / 2), undefined, { signal: over.signal }).catch(() => undefined); // told to close
       pauseMs = Math.min(pauseMs * 2, options.mostPauseMs);
     }
   })();
@@ -121,15 +122,4 @@ class Outbox {
       await new Promise<void>((resolve) => { this.#wake = resolve; });
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
-  });
 }

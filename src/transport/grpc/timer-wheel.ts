@@ -7,6 +7,8 @@ export interface Expiring {
 
 const SLOTS = 512;
 const SLOT_MS = 4;
+/** Node's timers fire at once where they are set for later than this. */
+const MOST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * One timer for all calls that wait, however many: each is put into the slot of its time, and a slot is looked at when its
@@ -43,7 +45,7 @@ export class TimerWheel {
   #arm(atMs: number): void {
     clearTimeout(this.#timer);
     this.#firesAtMs = atMs;
-    this.#timer = setTimeout(() => this.#fire(), Math.max(1, Math.ceil(atMs - performance.now())));
+    this.#timer = setTimeout(() => this.#fire(), Math.min(MOST_TIMER_MS, Math.max(1, Math.ceil(atMs - performance.now()))));
   }
 
   /** Looks at the slots from the one it was armed for up to now's, then for the next that is taken. */

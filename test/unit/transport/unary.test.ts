@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { connect, constants } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CallContext, UnaryHandler } from '../../../src/transport/index.ts';
@@ -143,6 +144,12 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       expect((await call).code).toBe(Status.CANCELLED);
       await waitUntil(() => aborted === before + 1, 'the handler is told');
     });
+  });
+
+  test('a signal that outlives its calls is let go by each', async () => {
+    const { signal } = new AbortController();
+    for (let call = 0; call < 3; call++) await serving.client.unary('/t.T/Echo', bytes(''), { signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   test('a request above the limit is RESOURCE_EXHAUSTED, and the next one works', async () => {
