@@ -5,12 +5,12 @@ import { bound, listening } from '../address.ts';
 import { MIN_TLS, renewTls } from '../renew-tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../h2/limits.ts';
+import { RawSockets, TICK_MS, tlsEvent } from '../raw-sockets.ts';
 import type { Listen, Transport, TransportOptions } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
 
 /** How long a peer may take to say that it knows of the drain. */
 const ANNOUNCE_MS = 500;
-const TICK_MS = 1000;
 
 export const listen: Listen = async (methods, options) => {
   const grpc = grpcServer(methods, options);
@@ -23,9 +23,11 @@ export const listen: Listen = async (methods, options) => {
     connections.add(connection);
   };
   const server = serverOf(options, take);
+  const raw = new RawSockets(server, tlsEvent(options));
   await listening(server, options);
   const ticking = setInterval(() => {
     const nowMs = performance.now();
+    raw.tick(nowMs);
     for (const connection of connections) connection.tick(nowMs);
   }, TICK_MS);
   ticking.unref();
@@ -36,9 +38,10 @@ export const listen: Listen = async (methods, options) => {
     const timers = [
       setTimeout(() => { for (const connection of connections) connection.finishDrain(); }, Math.min(ANNOUNCE_MS, graceMs / 2)),
       setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
-      setTimeout(() => { for (const connection of connections) connection.destroy(); }, graceMs),
+      setTimeout(() => raw.destroy(), graceMs),
     ];
     grpc.drain();
+    raw.drain();
     for (const connection of connections) connection.drain();
     await closed;
     for (const timer of timers) clearTimeout(timer);

@@ -4,10 +4,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { type AddressInfo, connect as connectRaw } from 'node:net';
+import { connect, createServer } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { TlsOptions, Transport } from '../../../src/transport/index.ts';
 import { viewOf } from '../../../src/transport/piece.ts';
+import { RawSockets } from '../../../src/transport/raw-sockets.ts';
 import { bytes, text, TRANSPORTS } from './serving.ts';
 
 /** CN=localhost, 127.0.0.1; good until 2126. Of no use but here. */
@@ -42,6 +44,28 @@ async function another(): Promise<TlsOptions> {
 let transport: Transport | undefined;
 afterEach(async () => {
   await transport?.drain(0);
+});
+
+test('a handshake has 10 s; who has done it stays', async () => {
+  const server = createServer({ cert: CERT, key: KEY });
+  const raw = new RawSockets(server, 'secureConnection');
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  const { port } = server.address() as AddressInfo;
+  const silent = connectRaw(port, '127.0.0.1');
+  const closed = new Promise((resolve) => { silent.once('close', () => resolve('closed')); });
+  silent.on('error', () => {}).resume();
+  await new Promise((resolve) => { silent.once('connect', resolve); });
+  const secured = new Promise((resolve) => { server.once('secureConnection', resolve); });
+  const socket = connect({ port, host: '127.0.0.1', ca: CERT }).on('error', () => {});
+  await secured;
+  raw.tick(performance.now() + 9000);
+  expect(silent.destroyed).toBe(false);
+  raw.tick(performance.now() + 11_000);
+  expect(await closed).toBe('closed');
+  expect(socket.destroyed).toBe(false);
+  raw.destroy();
+  await new Promise((resolve) => { socket.once('close', resolve); });
+  await new Promise((resolve) => { server.close(resolve); });
 });
 
 describe.each(TRANSPORTS)('%s', (_transport, listen) => {
@@ -85,6 +109,24 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     const { port } = await start({ cert: CERT, key: KEY, ca: CERT });
     await expect(ask(port, credentials.createSsl(Buffer.from(CERT)))).rejects.toMatchObject({ code: 14 });
     expect(await ask(port, credentials.createSsl(Buffer.from(CERT), Buffer.from(KEY), Buffer.from(CERT)))).toBe('secret');
+  });
+
+  test.each([['nothing', []], ['one octet', [0x16]], ['half a ClientHello', [0x16, 3, 1, 1, 0, 1, 0, 0, 0xfc, 3, 3]]])('a drain does not wait for a peer that says %s', async (_said, octets) => {
+    const { port } = await start({ cert: CERT, key: KEY });
+    const socket = connectRaw(port, '127.0.0.1');
+    const closed = new Promise((resolve) => { socket.once('close', () => resolve('closed')); });
+    socket.on('error', () => {});
+    await new Promise((resolve) => { socket.once('connect', resolve); });
+    socket.write(Uint8Array.from(octets));
+    await transport?.drain(60_000);
+    expect(await closed).toBe('closed');
+  });
+
+  test('what is no TLS is closed', async () => {
+    const { port } = await start({ cert: CERT, key: KEY });
+    const socket = connectRaw(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'));
+    socket.on('error', () => {}).resume();
+    await new Promise((resolve) => { socket.once('close', resolve); });
   });
 
   test('who does not speak h2 is turned away', async () => {
