@@ -22,7 +22,7 @@ for (const [path, method] of methodsOf(engine, () => true)) {
   const handle = async (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>): Promise<void> => {
     const deadlineMs = Number(call.getDeadline());
     const reply = method.handle(pieceOf(call.request), {
-      peer: call.getPeer(), arrivedAtMs: performance.now(), signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, get remainingMs() { return deadlineMs - Date.now(); },
+      peer: call.getPeer(), arrivedAtMs: performance.now(), signal: new AbortController().signal, draining: new AbortController().signal, ending: new AbortController().signal, metadata: () => undefined, get remainingMs() { return deadlineMs - Date.now(); },
     });
     callback(null, reply instanceof Promise ? await reply : new Uint8Array(reply)); // which is ours until the next call alone
   };

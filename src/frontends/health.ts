@@ -6,6 +6,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { viewOf } from '../transport/piece.ts';
 import { GrpcError, Status, type CallContext, type Method, type UnaryHandler } from '../transport/transport.ts';
+import { StatusWatches } from './status-watches.ts';
 import {
   HealthCheckRequestSchema, HealthCheckResponse_ServingStatus as ServingStatus, HealthCheckResponseSchema, Health,
 } from './generated/grpc/health/v1/health_pb.ts';
@@ -21,29 +22,29 @@ export interface HealthOptions {
 
 export function healthMethods({ services, isServing, watchEveryMs = 250 }: HealthOptions): [path: string, method: Method][] {
   const known = new Set(['', Health.typeName, ...services]);
-  const statusOf = (service: string): ServingStatus => {
-    if (!known.has(service)) return ServingStatus.SERVICE_UNKNOWN;
-    return isServing(service) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
-  };
+  const statusOf = (service: string): ServingStatus => (isServing(service) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
   const check: UnaryHandler = (request) => {
     const service = serviceOf(viewOf(request));
     if (!known.has(service)) throw new GrpcError(Status.NOT_FOUND, `${service} is not served here`);
     return answer(statusOf(service));
   };
+  const watches = new StatusWatches(statusOf, watchEveryMs);
   async function* watch(requests: AsyncIterable<Uint8Array>, context: CallContext): AsyncGenerator<Uint8Array, void, undefined> {
-    const service = await firstOf(requests);
+    const asked = await firstOf(requests);
+    const service = known.has(asked) ? asked : undefined; // of others the name is of no more use
     let said: ServingStatus | undefined;
-    while (!context.signal.aborted) {
-      const status = context.draining.aborted && known.has(service) ? ServingStatus.NOT_SERVING : statusOf(service);
+    for (;;) {
+      const isDraining = context.draining.aborted;
+      const status = isDraining && service !== undefined ? ServingStatus.NOT_SERVING : watches.now(service);
       if (status !== said) yield answer(status);
       said = status;
-      if (context.draining.aborted) return;
-      await pause(watchEveryMs, context);
+      if (isDraining || context.signal.aborted) return;
+      await watches.change(service, status, context);
     }
   }
   return [
     [`/${Health.typeName}/Check`, { kind: 'unary', handle: check }],
-    [`/${Health.typeName}/Watch`, { kind: 'stream', handle: watch }],
+    [`/${Health.typeName}/Watch`, { kind: 'stream', handle: watch, oneRequest: true }],
   ];
 }
 
@@ -60,20 +61,4 @@ function serviceOf(request: Uint8Array): string {
 async function firstOf(requests: AsyncIterable<Uint8Array>): Promise<string> {
   for await (const request of requests) return serviceOf(request);
   throw new GrpcError(Status.INVALID_ARGUMENT, 'Watch takes one request; there was none');
-}
-
-/** Ends early when the caller goes or the server drains. */
-function pause(ms: number, { signal, draining }: CallContext): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      draining.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-    draining.addEventListener('abort', done);
-    if (signal.aborted || draining.aborted) done();
-  });
 }

@@ -26,8 +26,8 @@ export interface Exchange {
   refuse(httpStatus: number, text: string): void;
   /** So many octets of the body are done with: as many more may come. */
   credit(bytes: number): void;
-  /** So many octets of the body wait in memory (fewer, where negative). */
-  hold(bytes: number): void;
+  /** So many octets for the request wait in memory (fewer, where negative). False: it is more than its connection may hold. */
+  hold(bytes: number): boolean;
 }
 
 /** What is told of the request. */
@@ -38,7 +38,14 @@ export interface Receiver {
   writable(): void;
   /** The caller reset it, or its connection is gone: nothing can be said any more. */
   gone(): void;
+  /** Now and then, by `performance.now()`: ends what has been on its way for too long. */
+  tick(nowMs: number): void;
+  /** Its connection is to end: streams end once their clients are quiet. */
+  drain(): void;
 }
+
+/** How long a request, or a message of a stream, may take to come, whatever deadline its caller sets. */
+export const REQUEST_MS = 30_000;
 
 /** Who answers requests. `isEnd`: it has no body. */
 export type Serve = (exchange: Exchange, head: Head, isEnd: boolean) => Receiver;

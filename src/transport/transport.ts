@@ -31,6 +31,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** Aborted when the server begins to drain: a handler that waits for something to change ends its stream then. */
   readonly draining: AbortSignal;
+  /** Aborted when a draining server ends its streams: a handler that still waits gives that up, takes what has come, and ends. */
+  readonly ending: AbortSignal;
   /** The first value of a metadata key (lower case); `undefined` where there is none. */
   metadata(key: string): string | undefined;
   /** When the head of its request came, by `performance.now()`. */
@@ -53,7 +55,8 @@ export type StreamHandler = (requests: AsyncIterable<Uint8Array>, context: CallC
 
 export type Method =
   | { readonly kind: 'unary'; readonly handle: UnaryHandler }
-  | { readonly kind: 'stream'; readonly handle: StreamHandler };
+  /** `oneRequest`: a second message ends the call with INVALID_ARGUMENT. */
+  | { readonly kind: 'stream'; readonly handle: StreamHandler; readonly oneRequest?: true };
 
 /** By full path: `/envoy.service.auth.v3.Authorization/Check`. */
 export type Methods = ReadonlyMap<string, Method>;
@@ -68,7 +71,10 @@ export interface TransportOptions extends Address {
   readonly tls?: TlsOptions;
   /** Other processes or threads may listen at the same port: the kernel shares out connections. */
   readonly reusePort?: boolean;
-  /** After it a connection is drained, so that its peer connects anew; without it they live as long as both sides like. */
+  /**
+   * After it a connection is drained, so that its peer connects anew: its streams end once their clients are quiet. What is left after
+   * as long again (60 s at most) is cut off. Without it connections live as long as both sides like.
+   */
   readonly maxConnectionAgeMs?: number;
   /** What one connection may cost, where it differs from the default. */
   readonly limits?: Partial<Limits>;

@@ -7,7 +7,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { asBuffer } from '../../transport/bytes.ts';
 import type { Engine } from '../../core/call.ts';
-import type { Method } from '../../transport/transport.ts';
+import type { CallContext, Method } from '../../transport/transport.ts';
 import type { FrontendOptions } from '../frontend-options.ts';
 import { AccessLogService, StreamAccessLogsMessage_IdentifierSchema, StreamAccessLogsResponseSchema } from '../generated/envoy/service/accesslog/v3/als_pb.ts';
 import { HTTPAccessLogEntrySchema, TCPAccessLogEntrySchema } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
@@ -50,7 +50,7 @@ export function accessLogMethods(engine: Engine, { onRefusedEntry }: FrontendOpt
     }
   }
 
-  async function* handle(messages: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  async function* handle(messages: AsyncIterable<Uint8Array>, { ending }: CallContext): AsyncGenerator<Uint8Array, void, undefined> {
     let origin = new LogOrigin(undefined);
     for await (const message of messages) {
       const bytes = asBuffer(message);
@@ -63,10 +63,23 @@ export function accessLogMethods(engine: Engine, { onRefusedEntry }: FrontendOpt
         } catch (error) {
           refused(error);
         }
-        if (waiting !== undefined) await waiting;
+        if (waiting !== undefined) await settledOr(waiting, ending);
       }
     }
     yield toBinary(StreamAccessLogsResponseSchema, create(StreamAccessLogsResponseSchema));
   }
   return [[`/${AccessLogService.typeName}/StreamAccessLogs`, { kind: 'stream', handle }]];
+}
+
+/** A full queue has taken the entry that it holds the sender back for, so a stream that is to end need not wait for it. */
+async function settledOr(waiting: Promise<void>, ending: AbortSignal): Promise<void> {
+  if (ending.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const onEnding = (): void => resolve();
+  ending.addEventListener('abort', onEnding, { once: true });
+  try {
+    await Promise.race([waiting, promise]);
+  } finally {
+    ending.removeEventListener('abort', onEnding);
+  }
 }

@@ -33,4 +33,4 @@ export async function answerJson(service: RateLimitService, body: string): Promi
 }
 
 const NEVER = new AbortController().signal;
-const NO_CONTEXT = { remainingMs: undefined, signal: NEVER, draining: NEVER, metadata: () => undefined, peer: 'http' };
+const NO_CONTEXT = { remainingMs: undefined, signal: NEVER, draining: NEVER, ending: NEVER, metadata: () => undefined, peer: 'http' };

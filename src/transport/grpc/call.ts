@@ -10,6 +10,7 @@ export interface CallHost {
   readonly maxMessageBytes: number;
   readonly wheel: TimerWheel;
   readonly draining: AbortSignal;
+  readonly ending: AbortSignal;
   readonly onFault: (path: string, error: unknown) => void;
 }
 
@@ -43,6 +44,10 @@ export abstract class Call implements CallContext, Expiring {
 
   get draining(): AbortSignal {
     return this.host.draining;
+  }
+
+  get ending(): AbortSignal {
+    return this.host.ending;
   }
 
   get signal(): AbortSignal {

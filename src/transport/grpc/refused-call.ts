@@ -26,6 +26,10 @@ export class RefusedCall implements Receiver, Expiring {
 
   writable(): void {}
 
+  drain(): void {}
+
+  tick(): void {}
+
   gone(): void {
     this.#wheel.remove(this);
   }

@@ -24,7 +24,8 @@ export interface GrpcServer {
 
 export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessageBytes' | 'onFault'>): GrpcServer {
   const draining = new AbortController();
-  const host: CallHost = { ...options, wheel: new TimerWheel(), draining: draining.signal };
+  const ending = new AbortController();
+  const host: CallHost = { ...options, wheel: new TimerWheel(), draining: draining.signal, ending: ending.signal };
   const streams = new Set<StreamCall>();
   const forget = (call: StreamCall): void => void streams.delete(call);
 
@@ -53,10 +54,11 @@ export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessage
       for (const call of streams) call.drain();
     },
     endStreams: () => {
+      ending.abort();
       for (const call of streams) call.endRequests();
     },
   };
 }
 
 const NO_BYTES = new Uint8Array(0);
-const NOBODY: Receiver = { data() {}, writable() {}, gone() {} };
+const NOBODY: Receiver = { data() {}, writable() {}, gone() {}, tick() {}, drain() {} };

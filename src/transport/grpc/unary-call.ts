@@ -1,20 +1,19 @@
-import type { Exchange, Head, Receiver } from '../exchange.ts';
+import { type Exchange, type Head, type Receiver, REQUEST_MS } from '../exchange.ts';
 import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status, type UnaryHandler } from '../transport.ts';
 import type { Piece } from '../piece.ts';
 import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
-import { MessageReader } from './message-reader.ts';
+import { lengthAt, MessageQueue, unpacked } from './message-queue.ts';
 
 const NOTHING = new Uint8Array(0);
-/** How long a request may take to come where its caller sets no deadline. */
-const REQUEST_MS = 30_000;
 
 /** One message in, one out: in the turn in which the request has come, where its handler answers at once. */
 export class UnaryCall extends Call implements Receiver, Piece {
   readonly #handle: UnaryHandler;
-  #reader: MessageReader | undefined;
-  #message: Uint8Array | undefined;
+  /** What has come of a request that comes in parts. */
+  #queue: MessageQueue | undefined;
+  #isWhole = false;
   #held = 0;
   /** The request's message. */
   bytes: Uint8Array = NOTHING;
@@ -28,8 +27,8 @@ export class UnaryCall extends Call implements Receiver, Piece {
 
   data(bytes: Uint8Array, from: number, to: number, isEnd: boolean): void {
     if (this.isOver) return;
-    if (isEnd && this.#reader === undefined && bytes[from] === 0 && to - from >= PREFIX_BYTES) {
-      const length = (((bytes[from + 1] as number) << 24) | ((bytes[from + 2] as number) << 16) | ((bytes[from + 3] as number) << 8) | (bytes[from + 4] as number)) >>> 0;
+    if (isEnd && this.#queue === undefined && bytes[from] === 0 && to - from >= PREFIX_BYTES) {
+      const length = lengthAt(bytes, from + 1);
       if (length === to - from - PREFIX_BYTES && length <= this.host.maxMessageBytes) return this.#ask(bytes, from + PREFIX_BYTES, to);
     }
     this.#collect(bytes, from, to, isEnd);
@@ -37,37 +36,55 @@ export class UnaryCall extends Call implements Receiver, Piece {
 
   writable(): void {}
 
+  drain(): void {}
+
+  tick(nowMs: number): void {
+    if (!this.#isWhole && nowMs - this.arrivedAtMs > REQUEST_MS) this.expire();
+  }
+
   override over(why: GrpcError | undefined): void {
     super.over(why);
+    this.#queue = undefined;
     if (this.#held > 0) this.exchange.hold(-this.#held);
     this.#held = 0;
   }
 
   #collect(bytes: Uint8Array, from: number, to: number, isEnd: boolean): void {
-    this.#reader ??= new MessageReader(this.host.maxMessageBytes, this.callHead.encoding);
+    const queue = (this.#queue ??= new MessageQueue(this.host.maxMessageBytes, this.callHead.encoding));
+    let message: Uint8Array | undefined;
     try {
-      this.#reader.read(bytes, from, to, (message) => {
-        if (this.#message !== undefined) throw new GrpcError(Status.INTERNAL, 'the request has two messages where one is due');
-        this.#message = message;
-      });
-      if (isEnd && this.#reader.isPartial) throw new GrpcError(Status.INTERNAL, 'the request ends inside its message');
-      if (isEnd && this.#message === undefined) throw new GrpcError(Status.INTERNAL, 'the request has no message');
+      queue.push(bytes, from, to);
+      this.#hold(to - from);
+      if (queue.hasMoreThanOne) throw new GrpcError(Status.INTERNAL, 'the request has two messages where one is due');
+      if (isEnd) message = this.#taken(queue);
     } catch (error) {
       this.fail(error);
       return;
     }
-    if (isEnd) {
-      const message = this.#message as Uint8Array;
-      return this.#ask(message, 0, message.length);
-    }
+    if (message !== undefined) return this.#ask(message, 0, message.length);
     this.exchange.credit(to - from);
-    this.#held += to - from;
-    this.exchange.hold(to - from);
-    if (this.endsAtMs === Infinity) this.endsAtMs = performance.now() + REQUEST_MS;
     this.timed();
   }
 
+  /** Unpacked only now: until its end has come, a request costs what was sent of it. */
+  #taken(queue: MessageQueue): Uint8Array {
+    if (queue.isEmpty) throw new GrpcError(Status.INTERNAL, 'the request has no message');
+    const { isNextPacked } = queue;
+    const message = queue.next();
+    if (message === undefined) throw new GrpcError(Status.INTERNAL, 'the request ends inside its message');
+    if (!isNextPacked) return message;
+    const whole = unpacked(message, this.host.maxMessageBytes);
+    this.#hold(whole.length);
+    return whole;
+  }
+
+  #hold(bytes: number): void {
+    this.#held += bytes;
+    if (!this.exchange.hold(bytes)) throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'the requests of this connection hold too much memory');
+  }
+
   #ask(bytes: Uint8Array, from: number, to: number): void {
+    this.#isWhole = true;
     this.bytes = bytes;
     this.from = from;
     this.to = to;
@@ -79,10 +96,6 @@ export class UnaryCall extends Call implements Receiver, Piece {
       return;
     }
     if (!(reply instanceof Promise)) return this.#answer(reply);
-    if (this.#reader !== undefined && this.callHead.timeoutMs === undefined) {
-      this.untimed(); // it has come in time
-      this.endsAtMs = Infinity;
-    }
     this.timed();
     reply.then((late) => this.#answer(late), (error: unknown) => this.fail(error));
   }

@@ -39,6 +39,10 @@ export interface ConnectionOptions {
 }
 
 const CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024;
+/** So many settings cost no more than one: there are six, and what is unknown is ignored. */
+const SETTINGS_A_FRAME = 32;
+/** How long a frame, or a header block, may take to come, and how long a reply may wait for a window, in ticks of a second. */
+const MOST_TICKS = 30;
 /** Of one turn: streams that have more to say wait for the next. */
 const MOST_OUTPUT_BYTES = 64 * 1024;
 export class Connection implements FrameTaker {
@@ -74,6 +78,10 @@ export class Connection implements FrameTaker {
   #credit = 0;
   #held = 0;
   #blockedBytes = 0;
+
+  /** What has begun to come and has not ended, as of the last tick, and for how many ticks that has been so. */
+  #coming: unknown;
+  #comingTicks = 0;
 
   #isInTurn = false;
   #isFlushDue = false;
@@ -139,7 +147,7 @@ export class Connection implements FrameTaker {
       case FrameType.GOAWAY:
         if (id !== 0) throw protocol('GOAWAY on a stream');
         if (to - from < 8) throw frameSize('GOAWAY');
-        return;
+        return this.#spend();
       case FrameType.WINDOW_UPDATE: return this.#window(bytes, from, to, id);
       case FrameType.CONTINUATION: return this.#continuation(bytes, from, to, flags, id);
       default: return this.#spend(); // RFC 9113 section 5.5: ignored
@@ -266,9 +274,17 @@ export class Connection implements FrameTaker {
       return this.#spend();
     }
     if ((to - from) % 6 !== 0) throw frameSize('SETTINGS');
-    if (this.#hasSettings) this.#spend();
+    const isFirst = !this.#hasSettings;
     this.#hasSettings = true;
-    for (let at = from; at < to; at += 6) this.#setting(((bytes[at] as number) << 8) | (bytes[at + 1] as number), uint32(bytes, at + 2) >>> 0);
+    for (let units = isFirst ? 1 : 0; units <= (to - from) / 6 / SETTINGS_A_FRAME; units++) this.#spend();
+    let window = this.#peerWindow;
+    for (let at = from; at < to; at += 6) {
+      const key = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+      const value = uint32(bytes, at + 2) >>> 0;
+      if (key === Setting.INITIAL_WINDOW_SIZE) window = value;
+      this.#setting(key, value);
+    }
+    this.#initialWindow(window);
     this.output.frame(FrameType.SETTINGS, Flag.ACK, 0, NO_BYTES);
     this.#pumpBlocked();
   }
@@ -279,21 +295,25 @@ export class Connection implements FrameTaker {
       case Setting.ENABLE_PUSH:
         if (value > 1) throw protocol('ENABLE_PUSH is neither 0 nor 1');
         return;
-      case Setting.INITIAL_WINDOW_SIZE: {
+      case Setting.INITIAL_WINDOW_SIZE:
         if (value > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE is too large');
-        const more = value - this.#peerWindow;
-        this.#peerWindow = value;
-        for (const stream of this.#streams.all()) {
-          stream.sendWindow += more;
-          if (stream.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE makes a window too large');
-        }
         return;
-      }
       case Setting.MAX_FRAME_SIZE:
         if (value < MAX_FRAME_BYTES || value > 0xff_ffff) throw protocol('MAX_FRAME_SIZE is out of its range');
         return;
       default: return; // ours are within whatever the others say
     }
+  }
+
+  /** The last one that a frame says: each costs a walk over all streams. */
+  #initialWindow(bytes: number): void {
+    const more = bytes - this.#peerWindow;
+    if (more === 0) return;
+    this.#peerWindow = bytes;
+    this.#streams.each((stream) => {
+      stream.sendWindow += more;
+      if (stream.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE makes a window too large');
+    });
   }
 
   #ping(bytes: Uint8Array, from: number, to: number, flags: number, id: number): void {
@@ -407,9 +427,11 @@ export class Connection implements FrameTaker {
     this.touched();
   }
 
-  hold(bytes: number): void {
+  /** False: more than is allowed. */
+  hold(bytes: number): boolean {
     this.#held += bytes;
     if (bytes < 0) this.#giveCredit();
+    return this.#held <= this.limits.maxUnpackedBytes;
   }
 
   waits(bytes: number): void {
@@ -450,6 +472,35 @@ export class Connection implements FrameTaker {
     if (this.isOver) return;
     this.#fail(new ConnectionError(code, why));
     this.flush();
+  }
+
+  /** Once a second: ends what is on its way for too long. */
+  tick(nowMs: number): void {
+    if (this.isOver) return;
+    const coming = this.#block ?? this.#reader.partial;
+    this.#comingTicks = coming === undefined || coming !== this.#coming ? 0 : this.#comingTicks + 1;
+    this.#coming = coming;
+    if (this.#comingTicks >= MOST_TICKS) return this.end(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to come');
+    this.#streams.each((stream) => {
+      stream.receiver.tick(nowMs);
+      if (stream.ticksInVain() >= MOST_TICKS) this.#giveUp(stream);
+    });
+    this.flush();
+  }
+
+  /** Its replies wait for a window that the peer does not open. */
+  #giveUp(stream: Stream): void {
+    this.output.frame(FrameType.RST_STREAM, 0, stream.id, octetsOf(ErrorCode.FLOW_CONTROL_ERROR));
+    this.#close(stream, true);
+    stream.receiver.gone();
+    if (this.#draining === 'final') this.#closeIfDone();
+  }
+
+  /** A drain that its streams take part in: they end once their clients are quiet. Harmless when repeated. */
+  retire(): void {
+    if (this.isOver || this.#draining !== 'no') return;
+    this.drain();
+    this.#streams.each((stream) => stream.receiver.drain());
   }
 
   /** No more new streams, please; those that are on their way are served (RFC 9113 section 6.8). */

@@ -22,6 +22,11 @@ export class FrameReader {
     this.#taker = taker;
   }
 
+  /** The frame whose end has not come: another object for another frame. */
+  get partial(): unknown {
+    return this.#partial;
+  }
+
   read(chunk: Uint8Array): void {
     let from = this.#prefaceAt < PREFACE.length ? this.#preface(chunk) : 0;
     if (this.#partial !== undefined) from = this.#complete(chunk, from);

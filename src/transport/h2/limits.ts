@@ -12,6 +12,8 @@ export interface Limits {
   readonly streamWindowBytes: number;
   /** Of all streams together that wait for the rest of their message or for their reader: beyond it the connection's window stays shut. */
   readonly maxHeldBytes: number;
+  /** The same with what is unpacked for them: beyond it a request is refused. */
+  readonly maxUnpackedBytes: number;
   /** Of replies that the peer gives us no window for; beyond it the connection is closed. */
   readonly maxBlockedBytes: number;
   /** Frames that carry nothing (see {@link Patience}) at once, and how many more each second. */
@@ -20,7 +22,7 @@ export interface Limits {
 }
 
 export const DEFAULT_LIMITS: Limits = {
-  maxStreams: 1024, maxHeaderListBytes: 16 * 1024, maxHeaderBlockBytes: 32 * 1024, streamWindowBytes: 64 * 1024, maxHeldBytes: 16 * 1024 * 1024,
+  maxStreams: 1024, maxHeaderListBytes: 16 * 1024, maxHeaderBlockBytes: 32 * 1024, streamWindowBytes: 64 * 1024, maxHeldBytes: 16 * 1024 * 1024, maxUnpackedBytes: 32 * 1024 * 1024,
   maxBlockedBytes: 8 * 1024 * 1024, idleFrames: 1000, idleFramesPerSecond: 100,
 };
 
@@ -28,7 +30,7 @@ export const DEFAULT_LIMITS: Limits = {
 const EARNED_BY_ANSWER = 4;
 
 /**
- * How much a peer may make us do for nothing: reset streams, SETTINGS, PING, PRIORITY, window updates, unknown and empty
+ * How much a peer may make us do for nothing: reset streams, SETTINGS, PING, GOAWAY, PRIORITY, window updates, unknown and empty
  * frames, malformed requests. A bucket that refills with time and with every call that was answered.
  */
 export class Patience {

@@ -25,6 +25,13 @@ export class StreamTable {
     return this.#newest === undefined ? [...this.#streams.values()] : [...this.#streams.values(), this.#newest];
   }
 
+  /** Those that are open; what `visit` closes is left out, what it opens too. */
+  each(visit: (stream: Stream) => void): void {
+    const newest = this.#newest;
+    for (const stream of this.#streams.values()) visit(stream);
+    if (newest !== undefined && !newest.isClosed) visit(newest);
+  }
+
   add(stream: Stream): void {
     if (this.#newest !== undefined) this.#streams.set(this.#newest.id, this.#newest);
     this.#newest = stream;

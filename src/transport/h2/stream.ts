@@ -31,6 +31,8 @@ export class Stream implements Exchange {
   /** Waits for the windows. */
   #waiting: Uint8Array[] | undefined;
   #ending: Ending | undefined;
+  #lastWaiting: Uint8Array | undefined;
+  #vainTicks = 0;
 
   constructor(connection: Connection, id: number, isRemoteEnded: boolean, receiveWindow: number, sendWindow: number, bodyLeft: number) {
     this.#connection = connection;
@@ -108,10 +110,18 @@ export class Stream implements Exchange {
     this.#credit = 0;
   }
 
-  hold(bytes: number): void {
-    if (this.isClosed) return;
+  hold(bytes: number): boolean {
+    if (this.isClosed) return true;
     this.#held += bytes;
-    this.#connection.hold(bytes);
+    return this.#connection.hold(bytes);
+  }
+
+  /** How many times in a row it was asked while nothing of its reply could be sent. */
+  ticksInVain(): number {
+    const left = this.#waiting?.[0];
+    this.#vainTicks = left === undefined || left !== this.#lastWaiting ? 0 : this.#vainTicks + 1;
+    this.#lastWaiting = left;
+    return this.#vainTicks;
   }
 
   get isWaiting(): boolean {
@@ -176,4 +186,4 @@ export class Stream implements Exchange {
   }
 }
 
-const NOBODY: Receiver = { data() {}, writable() {}, gone() {} };
+const NOBODY: Receiver = { data() {}, writable() {}, gone() {}, tick() {}, drain() {} };

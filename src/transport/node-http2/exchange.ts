@@ -100,7 +100,9 @@ export class NodeExchange implements Exchange {
   }
 
   /** Held memory is bounded by the session's (maxSessionMemory). */
-  hold(): void {}
+  hold(): boolean {
+    return true;
+  }
 
   /** All is said: what is still to come of the request is of no use. */
   #resetUnlessWhole(): void {

@@ -5,12 +5,15 @@ import { bound, listening } from '../address.ts';
 import { MIN_TLS, renewTls } from '../renew-tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../h2/limits.ts';
+import type { Receiver } from '../exchange.ts';
+import { RawSockets, TICK_MS, tlsEvent } from '../raw-sockets.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
 import { NodeExchange, NodeHead } from './exchange.ts';
 
 export const listenHttp2: Listen = async (methods, options) => {
   const grpc = grpcServer(methods, options);
   const sessions = new Set<ServerHttp2Session>();
+  const receivers = new Set<Receiver>();
   const server = serverOf(options);
   server.on('session', (session) => {
     sessions.add(session);
@@ -23,21 +26,36 @@ export const listenHttp2: Listen = async (methods, options) => {
   });
   server.on('stream', (stream, headers, flags) => {
     const exchange = new NodeExchange(stream);
-    exchange.attach(grpc.serve(exchange, new NodeHead(headers), (flags & 1) !== 0));
+    const receiver = grpc.serve(exchange, new NodeHead(headers), (flags & 1) !== 0);
+    exchange.attach(receiver);
+    receivers.add(receiver);
+    stream.on('close', () => receivers.delete(receiver));
   });
+  const raw = new RawSockets(server as Server, tlsEvent(options));
   await listening(server as Server, options);
+  const ticking = setInterval(() => {
+    const nowMs = performance.now();
+    raw.tick(nowMs);
+    for (const receiver of receivers) receiver.tick(nowMs);
+  }, TICK_MS);
+  ticking.unref();
 
   let drained: Promise<void> | undefined;
   const drain = async (graceMs: number): Promise<void> => {
     const closed = new Promise<void>((resolve) => { server.close(() => resolve()); });
     const timers = [
       setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
-      setTimeout(() => { for (const session of sessions) session.destroy(); }, graceMs),
+      setTimeout(() => {
+        for (const session of sessions) session.destroy();
+        raw.destroy();
+      }, graceMs),
     ];
     grpc.drain();
+    raw.drain();
     for (const session of sessions) session.close();
     await closed;
     for (const timer of timers) clearTimeout(timer);
+    clearInterval(ticking);
   };
   return { ...bound(server as Server, options), drain: (graceMs) => drained ??= drain(graceMs), renewTls: (tls) => renewTls(server as Server, tls) };
 };

@@ -10,7 +10,7 @@ export interface SocketConnectionOptions {
   readonly limits: Limits;
   readonly onFault: (error: unknown) => void;
   readonly onClose: () => void;
-  /** After it the connection is drained: its peer connects anew, perhaps to another server. */
+  /** After it the connection is drained: its peer connects anew, perhaps to another server. After as long again it is closed. */
   readonly maxAgeMs?: number;
 }
 
@@ -23,12 +23,15 @@ const PREFACE_MS = 10_000;
 /** After so long without a word it is asked whether it is there, and closed where it says nothing. */
 const KEEPALIVE_MS = 60_000;
 const KEEPALIVE_ANSWER_MS = 20_000;
+/** How long what is left of a connection may live, at most, once it is drained for its age. */
+const MOST_AFTER_AGE_MS = 60_000;
 
 /** One connection of a socket: reads, writes once a turn, and looks after those that fell silent. */
 export class SocketConnection implements Outlet {
   readonly #socket: Socket;
   readonly #connection: Connection;
   readonly #maxAtMs: number;
+  readonly #endsAtMs: number;
   readonly #openedAtMs = performance.now();
   #heardAtMs = performance.now();
   #heardBytes = 0;
@@ -39,6 +42,7 @@ export class SocketConnection implements Outlet {
     this.#socket = socket;
     // Spread by a tenth, so that those which came together do not go together.
     this.#maxAtMs = this.#openedAtMs + maxAgeMs * (0.95 + Math.random() / 10);
+    this.#endsAtMs = this.#maxAtMs + Math.min(maxAgeMs, MOST_AFTER_AGE_MS);
     const { remoteAddress = 'unix:', remotePort = 0 } = socket;
     this.#connection = new Connection({ outlet: this, serve, limits, peer: addressText({ host: remoteAddress, port: remotePort }), onFault, nowMs: () => performance.now() });
     socket.on('data', (chunk: Buffer) => this.#connection.receive(chunk));
@@ -115,11 +119,13 @@ export class SocketConnection implements Outlet {
       this.#heardAtMs = nowMs;
       this.#pingedAtMs = undefined;
     }
-    if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs > STALL_MS) this.destroy();
-    else if (bytesRead < PREFACE.length && nowMs - this.#openedAtMs > PREFACE_MS) this.#connection.end(ErrorCode.SETTINGS_TIMEOUT, 'the connection says nothing');
-    else if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs > KEEPALIVE_ANSWER_MS) this.destroy();
-    else if (nowMs > this.#maxAtMs) this.#connection.drain();
-    else if (nowMs - this.#heardAtMs > KEEPALIVE_MS && this.#pingedAtMs === undefined) {
+    if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs > STALL_MS) return this.destroy();
+    if (bytesRead < PREFACE.length && nowMs - this.#openedAtMs > PREFACE_MS) return this.#connection.end(ErrorCode.SETTINGS_TIMEOUT, 'the connection says nothing');
+    if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs > KEEPALIVE_ANSWER_MS) return this.destroy();
+    if (nowMs > this.#endsAtMs) return this.#connection.end(ErrorCode.NO_ERROR, 'the connection is too old');
+    if (nowMs > this.#maxAtMs) this.#connection.retire();
+    this.#connection.tick(nowMs);
+    if (nowMs - this.#heardAtMs > KEEPALIVE_MS && this.#pingedAtMs === undefined) {
       this.#pingedAtMs = nowMs;
       this.#connection.ping();
     }

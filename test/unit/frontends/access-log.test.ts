@@ -13,6 +13,7 @@ import { AccessLogType, HTTPAccessLogEntrySchema, ResponseFlagsSchema } from '..
 import { StreamAccessLogsMessageSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
 import { shortFlags } from '../../../src/frontends/access-log/response-flags.ts';
 import { Status } from '../../../src/transport/transport.ts';
+import { all, serve, TRANSPORTS, waitUntil } from '../transport/serving.ts';
 import { ALLOW, GRANT, readerOf, stream } from './call.ts';
 import { httpEntry, identifier, tcpEntry } from './messages.ts';
 
@@ -145,6 +146,26 @@ describe('a stream of log entries', () => {
     expect(refused.total).toBe(1);
     expect([reports, read, answers]).toEqual([1, 2, 0]);
     expect(error).toMatchObject({ code: Status.INVALID_ARGUMENT });
+  });
+
+  test.each(TRANSPORTS)('a drain over %s ends a stream with OK and all that came reported, though nothing is written any more', async (_transport, listen) => {
+    let reports = 0;
+    const methods = accessLogMethods({ check: () => ALLOW, limit: () => GRANT, report: () => {
+      reports++;
+      return new Promise(() => {});
+    } });
+    const serving = await serve(listen, Object.fromEntries(methods));
+    const messages = async function* messages(): AsyncGenerator<Uint8Array> {
+      for (let message = 0; message < 3; message++) yield bytes(http(6, 6));
+      await new Promise(() => {});
+    };
+    const answers = all(serving.client.stream('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', messages()));
+    await waitUntil(() => reports === 1, 'the first entry is reported');
+    await new Promise((resolve) => { setTimeout(resolve, 100); }); // for the others to come
+    await serving.transport.drain(1000);
+    expect([await answers, reports]).toEqual([[''], 6]);
+    serving.client.close();
+    expect(serving.faults).toEqual([]);
   });
 
   test('a full engine holds the reader back', async () => {

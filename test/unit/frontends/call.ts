@@ -14,7 +14,7 @@ export const DENY: Verdict = { ...ALLOW, outcome: 'deny', rule: 'closed', status
 export const GRANT: LimitVerdict = { id: 'v-2', outcome: 'allow', rule: undefined, statuses: [], response: NO_HEADERS, shadow: [], reasons: [] };
 
 export const CONTEXT: CallContext = {
-  remainingMs: 100, arrivedAtMs: 0, signal: new AbortController().signal, draining: new AbortController().signal, metadata: () => undefined, peer: '127.0.0.1:1',
+  remainingMs: 100, arrivedAtMs: 0, signal: new AbortController().signal, draining: new AbortController().signal, ending: new AbortController().signal, metadata: () => undefined, peer: '127.0.0.1:1',
 };
 
 const ATTRIBUTES = new Attributes(VOCABULARY, { trustedHops: 0, path: 'DECODE_AND_MERGE_SLASHES', pathParameters: 'keep' });

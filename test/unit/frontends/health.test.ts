@@ -3,7 +3,8 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, test } from 'vitest';
 import { HealthCheckRequestSchema, HealthCheckResponse_ServingStatus as Is, HealthCheckResponseSchema } from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
 import { healthMethods } from '../../../src/frontends/health.ts';
-import { failureOf, serve, Status, type Serving } from '../transport/serving.ts';
+import { END_HEADERS, type Frame, frame, head, message, rawPeer, Type } from '../transport/raw-peer.ts';
+import { failureOf, serve, Status, type Serving, waitUntil } from '../transport/serving.ts';
 
 const CHECK = '/grpc.health.v1.Health/Check';
 const WATCH = '/grpc.health.v1.Health/Watch';
@@ -64,6 +65,29 @@ describe('Watch', () => {
     gone.abort();
     expect((await failureOf(more)).code).toBe(Status.CANCELLED);
     expect(serving.faults).toEqual([]);
+  });
+
+  test('a thousand watches have one timer, are told of a change, and leave none behind', async () => {
+    await start();
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const peer = await rawPeer(serving.transport.port);
+    const before = timers();
+    const body = message(asking(SERVICE));
+    for (let at = 0; at < 1000; at++) peer.say(frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head(WATCH)), frame(Type.DATA, 0, at * 2 + 1, body));
+    const told = (times: number) => (frames: readonly Frame[]): boolean => frames.filter(({ type }) => type === Type.DATA).length === times * 1000;
+    await peer.until(told(1), 'each is told how things are', 20_000);
+    expect(timers() - before).toBeLessThan(10);
+    isServing = false;
+    await peer.until(told(2), 'each is told of the change', 20_000);
+    peer.socket.destroy();
+    await waitUntil(() => timers() <= before, 'nobody watches any more', 20_000);
+  });
+
+  test('a second request ends a watch', async () => {
+    await start();
+    const replies = serving.client.stream(WATCH, [asking(SERVICE), asking(SERVICE)])[Symbol.asyncIterator]();
+    const failed = async (): Promise<unknown> => { for (;;) if ((await replies.next()).done === true) return undefined; };
+    expect((await failureOf(failed())).code).toBe(Status.INVALID_ARGUMENT);
   });
 
   test('a server that drains says NOT_SERVING and ends the watch at once', async () => {

@@ -17,7 +17,7 @@ function tracing() {
 }
 
 const NEVER = new AbortController().signal;
-const call = (peer: string): CallContext => ({ remainingMs: undefined, arrivedAtMs: 0, signal: NEVER, draining: NEVER, metadata: () => undefined, peer });
+const call = (peer: string): CallContext => ({ remainingMs: undefined, arrivedAtMs: 0, signal: NEVER, draining: NEVER, ending: NEVER, metadata: () => undefined, peer });
 const ask = (hits: number): CountAsk => ({ key: 'k', hits, limit: 100, keptS: 60, endsAtS: 60, usedUntilS: 60 });
 
 test('a trip is traced for a call alone, and each kind of trip with its commands', async () => {

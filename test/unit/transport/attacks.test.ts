@@ -58,6 +58,7 @@ describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
     ['SETTINGS acknowledged, for ever', () => frame(Type.SETTINGS, 1, 0)],
     ['PRIORITY (CVE-2019-9513)', (at) => frame(Type.PRIORITY, 0, 1, Buffer.concat([uint32(at + 3), Buffer.from([1])]))],
     ['WINDOW_UPDATE', () => frame(Type.WINDOW_UPDATE, 0, 0, uint32(1))],
+    ['GOAWAY', () => frame(Type.GOAWAY, 0, 0, opaque)],
     ['frames of no known type', () => frame(0xfa, 0, 0, opaque)],
   ])('%s', async (_name, make) => {
     const { code, why } = await flood(make);

@@ -1,0 +1,62 @@
+import type { CallContext } from '../transport/transport.ts';
+import { HealthCheckResponse_ServingStatus as ServingStatus } from './generated/grpc/health/v1/health_pb.ts';
+
+interface Watch { readonly status: ServingStatus; readonly wake: () => void }
+
+/**
+ * Watches of the health of services: one timer looks after all of them, each service once, and it runs only while somebody watches.
+ * `undefined` stands for every service that is not known.
+ */
+export class StatusWatches {
+  readonly #statusOf: (service: string) => ServingStatus;
+  readonly #everyMs: number;
+  readonly #watches = new Map<string | undefined, Set<Watch>>();
+  /** Signals that wake everybody, once each. */
+  readonly #draining = new WeakSet<AbortSignal>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(statusOf: (service: string) => ServingStatus, everyMs: number) {
+    this.#statusOf = statusOf;
+    this.#everyMs = everyMs;
+  }
+
+  now(service: string | undefined): ServingStatus {
+    return service === undefined ? ServingStatus.SERVICE_UNKNOWN : this.#statusOf(service);
+  }
+
+  /** Until the status is another one, or the caller is gone, or the server drains. */
+  async change(service: string | undefined, status: ServingStatus, { signal, draining }: CallContext): Promise<void> {
+    if (!this.#draining.has(draining)) {
+      this.#draining.add(draining);
+      draining.addEventListener('abort', () => this.#wakeAll(), { once: true });
+    }
+    const watches = this.#watches.get(service) ?? new Set();
+    this.#watches.set(service, watches);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const wake = (): void => resolve();
+    const watch = { status, wake };
+    watches.add(watch);
+    signal.addEventListener('abort', wake, { once: true });
+    this.#timer ??= setInterval(() => this.#look(), this.#everyMs).unref();
+    if (signal.aborted || draining.aborted) wake();
+    await promise;
+    signal.removeEventListener('abort', wake);
+    watches.delete(watch);
+    if (watches.size > 0) return;
+    this.#watches.delete(service);
+    if (this.#watches.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(): void {
+    for (const [service, watches] of this.#watches) {
+      const status = this.now(service);
+      for (const watch of watches) if (watch.status !== status) watch.wake();
+    }
+  }
+
+  #wakeAll(): void {
+    for (const watches of this.#watches.values()) for (const { wake } of watches) wake();
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * **In**: a request's body, in pieces. **Out**: its messages, one each time that one is asked for. **Fails**: with a {@link GrpcError};
+ * nothing is read after that.
+ *
+ * Octets wait as they came: memory grows with what has come, not with what a prefix announces, and a message is made when its
+ * reader takes it.
+ */
+import { gunzipSync } from 'node:zlib';
+import { PREFIX_BYTES } from '../framed.ts';
+import { GrpcError, Status } from '../transport.ts';
+
+const FIRST_BYTES = 256;
+const NOTHING = new Uint8Array(0);
+
+export class MessageQueue {
+  readonly #maxBytes: number;
+  readonly #encoding: 'identity' | 'gzip';
+  #bytes = NOTHING;
+  #from = 0;
+  #to = 0;
+
+  constructor(maxBytes: number, encoding: 'identity' | 'gzip') {
+    this.#maxBytes = maxBytes;
+    this.#encoding = encoding;
+  }
+
+  get isEmpty(): boolean {
+    return this.#from === this.#to;
+  }
+
+  push(bytes: Uint8Array, from: number, to: number): void {
+    const more = to - from;
+    const have = this.#to - this.#from;
+    if (this.#to + more > this.#bytes.length) {
+      const room = have + more > this.#bytes.length ? new Uint8Array(Math.max(FIRST_BYTES, 2 * this.#bytes.length, have + more)) : this.#bytes;
+      room.set(this.#bytes.subarray(this.#from, this.#to)); // may overlap: it is moved as if by way of a copy
+      this.#bytes = room;
+      this.#from = 0;
+      this.#to = have;
+    }
+    this.#bytes.set(bytes.subarray(from, to), this.#to);
+    this.#to += more;
+  }
+
+  /** How many octets the first message has with its prefix, as it came; `undefined` while the prefix is not whole. Throws where it may not be. */
+  nextBytes(): number | undefined {
+    const at = this.#from;
+    if (this.#to - at < PREFIX_BYTES) return undefined;
+    const bytes = this.#bytes;
+    const flag = bytes[at] as number;
+    if (flag !== 0 && flag !== 1) throw new GrpcError(Status.INTERNAL, `a message begins with the flag ${flag}, which is neither 0 nor 1`);
+    if (flag === 1 && this.#encoding === 'identity') throw new GrpcError(Status.INTERNAL, 'a message says that it is compressed, but grpc-encoding does not say how');
+    const length = lengthAt(bytes, at + 1);
+    if (length > this.#maxBytes) throw tooLarge(`${length} bytes`, this.#maxBytes);
+    return PREFIX_BYTES + length;
+  }
+
+  /** Whether more has come than the first message. Throws where that may not be. */
+  get hasMoreThanOne(): boolean {
+    return this.#to - this.#from > (this.nextBytes() ?? Infinity);
+  }
+
+  get isNextPacked(): boolean {
+    return this.#bytes[this.#from] === 1;
+  }
+
+  /** The first message as it came, in memory that is the reader's; `undefined` where it is not whole. */
+  next(): Uint8Array | undefined {
+    const length = this.nextBytes();
+    const at = this.#from;
+    const end = at + (length ?? Infinity);
+    if (end > this.#to) return undefined;
+    if (end < this.#to) {
+      this.#from = end;
+      return this.#bytes.slice(at + PREFIX_BYTES, end);
+    }
+    const message = this.#bytes.subarray(at + PREFIX_BYTES, end);
+    this.clear();
+    return message;
+  }
+
+  clear(): void {
+    this.#bytes = NOTHING;
+    this.#from = 0;
+    this.#to = 0;
+  }
+}
+
+export function unpacked(message: Uint8Array, maxBytes: number): Uint8Array {
+  try {
+    return gunzipSync(message, { maxOutputLength: Math.max(1, maxBytes) });
+  } catch (error) {
+    if (error instanceof RangeError) throw tooLarge('more when it is unpacked', maxBytes);
+    throw new GrpcError(Status.INTERNAL, 'a message says that it is gzip, and is not', { cause: error });
+  }
+}
+
+export const lengthAt = (bytes: Uint8Array, at: number): number =>
+  (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
+
+const tooLarge = (is: string, maxBytes: number): GrpcError => new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is} where ${maxBytes} are allowed`);

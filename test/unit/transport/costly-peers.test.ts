@@ -1,0 +1,166 @@
+/** What a peer may make the server hold, or work, by the rules of HTTP/2: it is bounded, whatever is sent for it, and others are served meanwhile. */
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ErrorCode } from '../../../src/transport/h2/frames.ts';
+import { listen, Status } from '../../../src/transport/index.ts';
+import { viewOf } from '../../../src/transport/piece.ts';
+import { END_HEADERS, END_STREAM, type Frame, frame, head, message, rawPeer, type RawPeer, Type, uint32 } from './raw-peer.ts';
+import { bytes, serve, type Serving, text, waitUntil } from './serving.ts';
+
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+const MIB = 1024 * 1024;
+
+let serving: Serving;
+let peer: RawPeer;
+let waiting: number;
+let read: number;
+
+beforeEach(async () => {
+  waiting = 0;
+  read = 0;
+  serving = await serve(listen, {
+    '/t.T/Echo': { kind: 'unary', handle: viewOf },
+    '/t.T/Waits': { kind: 'unary', handle: () => { waiting++; return new Promise(() => {}); } },
+    '/t.T/ReadsOne': { kind: 'stream', handle: async function* reads(requests) {
+      for await (const request of requests) {
+        read += request.length;
+        await new Promise(() => {});
+        yield request;
+      }
+    } },
+    '/t.T/Watch': { kind: 'stream', oneRequest: true, handle: async function* watch(requests, { signal }) {
+      for await (const request of requests) {
+        yield request;
+        break;
+      }
+      await new Promise((resolve) => { signal.addEventListener('abort', resolve); });
+    } },
+  }, MAX_MESSAGE_BYTES);
+  peer = await rawPeer(serving.transport.port);
+});
+afterEach(async () => {
+  peer.socket.destroy();
+  await serving.stop();
+});
+
+const others = async (): Promise<void> => {
+  expect(text(await serving.client.unary('/t.T/Echo', bytes('served'), { timeoutMs: 10_000 }))).toBe('served');
+};
+const PATIENT = [['grpc-timeout', '99999999H']] as const;
+const GZIP = [...PATIENT, ['grpc-encoding', 'gzip']] as const;
+const packed = gzipSync(Buffer.alloc(MAX_MESSAGE_BYTES - 16), { level: 9 });
+const bomb = Buffer.concat([Buffer.from([1]), uint32(packed.length), packed]);
+const memory = (): number => {
+  const { arrayBuffers, heapUsed } = process.memoryUsage();
+  return arrayBuffers + heapUsed;
+};
+/** The status that ended a stream, as text; `undefined` where none did. */
+const statusOf = (frames: readonly Frame[], stream: number): string | undefined =>
+  /grpc-status.(\d+)/s.exec(frames.filter((one) => one.stream === stream && one.type === Type.HEADERS).at(-1)?.payload.toString('latin1') ?? '')?.[1];
+const settled = async (): Promise<void> => {
+  const before = peer.frames.length;
+  peer.say(frame(Type.PING, 0, 0, Buffer.alloc(8, 9)));
+  await peer.until((frames) => frames.slice(before).some(({ type, flags, payload }) => type === Type.PING && flags === 1 && payload[0] === 9), 'all that was said is read', 20_000);
+};
+
+describe('memory', () => {
+  test('messages that unpack to 4 MiB, on calls whose end does not come: none is unpacked', async () => {
+    const before = memory();
+    for (let stream = 1; stream < 300; stream += 2) peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', GZIP)), frame(Type.DATA, 0, stream, bomb));
+    await settled();
+    expect(memory() - before).toBeLessThan(64 * MIB);
+    await others();
+  });
+
+  test('whole calls that unpack to 4 MiB and wait: refused beyond 32 MiB', async () => {
+    for (let stream = 1; stream < 80; stream += 2) peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', GZIP)), frame(Type.DATA, END_STREAM, stream, bomb));
+    await settled();
+    expect(waiting).toBeGreaterThan(4);
+    expect(waiting).toBeLessThanOrEqual(8);
+    await peer.until((frames) => statusOf(frames, 79) === String(Status.RESOURCE_EXHAUSTED), 'the last one is refused');
+    await others();
+  });
+
+  test('messages of streams that unpack to 4 MiB: one each, when it is read, and refused beyond 32 MiB', async () => {
+    const before = memory();
+    for (let stream = 1; stream < 40; stream += 2) peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/ReadsOne', GZIP)), ...Array.from({ length: 10 }, () => frame(Type.DATA, 0, stream, bomb)));
+    await settled();
+    expect(read).toBeGreaterThan(0);
+    expect(read).toBeLessThanOrEqual(32 * MIB);
+    expect(memory() - before).toBeLessThan(128 * MIB);
+    await others();
+  });
+
+  test('empty messages that nobody reads cost their octets', async () => {
+    const before = memory();
+    const empty = Buffer.concat(Array.from({ length: 3200 }, () => message(Buffer.alloc(0))));
+    for (let stream = 1; stream < 200; stream += 2) peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/ReadsOne', PATIENT)), ...[0, 1, 2].map(() => frame(Type.DATA, 0, stream, empty)));
+    await settled();
+    expect(memory() - before).toBeLessThan(48 * MIB); // 4.8 MB were sent; an object each were 100 MB
+    await others();
+  });
+
+  test('prefixes that announce 4 MiB and bring nothing', async () => {
+    const before = memory();
+    for (let stream = 1; stream < 2000; stream += 2) peer.say(frame(Type.HEADERS, END_HEADERS, stream, head(stream % 4 === 1 ? '/t.T/Waits' : '/t.T/ReadsOne', PATIENT)), frame(Type.DATA, 0, stream, Buffer.from([0, 0, 0x40, 0, 0])));
+    await settled();
+    expect(memory() - before).toBeLessThan(64 * MIB);
+    await others();
+  });
+
+  test('a second message, where a method takes one: INVALID_ARGUMENT, also while it answers', async () => {
+    const opened = frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Watch'));
+    peer.say(opened, frame(Type.DATA, 0, 1, message(Buffer.from('a'))));
+    await peer.until((frames) => frames.some(({ type, stream }) => type === Type.DATA && stream === 1), 'it is answered');
+    peer.say(frame(Type.DATA, 0, 1, message(Buffer.from('b'))));
+    await peer.until((frames) => statusOf(frames, 1) === String(Status.INVALID_ARGUMENT), 'it is told');
+    peer.say(frame(Type.HEADERS, END_HEADERS, 3, head('/t.T/Watch')), frame(Type.DATA, 0, 3, Buffer.concat([message(Buffer.from('a')), message(Buffer.from('b'))])));
+    await peer.until((frames) => statusOf(frames, 3) === String(Status.INVALID_ARGUMENT), 'it is told');
+    await others();
+  });
+});
+
+describe('SETTINGS', () => {
+  const window = (bytes: number): Buffer => Buffer.concat([Buffer.from([0, 4]), uint32(bytes)]);
+
+  test('full frames over a thousand streams end at the patience of the connection', async () => {
+    for (let stream = 1; stream < 2000; stream += 2) peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', PATIENT)));
+    const full = frame(Type.SETTINGS, 0, 0, Buffer.concat(Array.from({ length: 1365 }, () => Buffer.concat([window(0xffff), window(0xfffe)]))));
+    for (let at = 0; at < 30 && !peer.isClosed; at++) peer.say(full);
+    expect((await peer.goAway()).code).toBe(ErrorCode.ENHANCE_YOUR_CALM);
+    await others();
+  });
+
+  test('of a window that a frame says twice, the last one counts', async () => {
+    peer.say(frame(Type.SETTINGS, 0, 0, Buffer.concat([window(100_000), window(3)])), frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Echo')), frame(Type.DATA, END_STREAM, 1, message(Buffer.from('four'))));
+    await peer.until((frames) => frames.some(({ type, stream }) => type === Type.DATA && stream === 1), 'a part is answered');
+    expect(peer.frames.find(({ type }) => type === Type.DATA)?.payload.length).toBe(3);
+    peer.say(frame(Type.SETTINGS, 0, 0, Buffer.concat([window(0), window(1000)])));
+    await peer.until((frames) => frames.some(({ type, flags }) => type === Type.HEADERS && (flags & END_STREAM) !== 0), 'the rest follows');
+  });
+
+  test('each value of a frame has to be one', async () => {
+    peer.say(frame(Type.SETTINGS, 0, 0, Buffer.concat([window(0x8000_0000), window(1)])));
+    expect((await peer.goAway()).code).toBe(ErrorCode.FLOW_CONTROL_ERROR);
+  });
+});
+
+test('a connection that is old: quiet streams end well, and what is left is cut off after as long again', async () => {
+  await serving.stop();
+  let ended = 0;
+  const transport = await listen(new Map([
+    ['/t.T/Takes', { kind: 'stream', handle: async function* takes(requests) { for await (const request of requests) yield request; } }],
+    ['/t.T/Stays', { kind: 'stream', handle: async function* stays(_requests, { signal }) {
+      yield bytes('a');
+      await new Promise((resolve) => { signal.addEventListener('abort', resolve); });
+      ended++;
+    } }],
+  ]), { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, maxConnectionAgeMs: 1500, onFault: () => {} });
+  peer = await rawPeer(transport.port);
+  peer.say(frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')), frame(Type.DATA, 0, 1, message(Buffer.from('a'))), frame(Type.HEADERS, END_HEADERS, 3, head('/t.T/Stays')));
+  await peer.until((frames) => frames.some(({ type }) => type === Type.GOAWAY), 'it is told to go', 10_000);
+  await peer.until((frames) => frames.some(({ type, stream, flags }) => type === Type.HEADERS && stream === 1 && (flags & END_STREAM) !== 0), 'the quiet stream ends', 10_000);
+  expect([peer.isClosed, ended]).toEqual([false, 0]);
+  await waitUntil(() => peer.isClosed && ended === 1, 'the other one is cut off', 10_000);
+  await transport.drain(100);
+});
