@@ -1,5 +1,5 @@
 /** `sluice/plugin`: everything that a plugin imports of Sluice. */
 export * from './contract.ts';
-export { type WatchedFile, type WatchedFileOptions, watchedFile } from './watched-file.ts';
+export { type Turn, type WatchedFile, type WatchedFileOptions, watchedFile } from './watched-file.ts';
 export { SharedLock } from './shared-lock.ts';
 export { SharedPlaces, type SharedPlacesOptions } from './shared-places.ts';

@@ -1,7 +1,7 @@
 /** A file that a handler's config names: read when it opens, read again when it changes, never worse than the last good reading. */
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './contract.ts';
 
 export interface WatchedFile<T> {
@@ -12,13 +12,20 @@ export interface WatchedFile<T> {
 export interface WatchedFileOptions<T> {
   /** As the config says it: relative to the folder of the policy. */
   readonly path: string;
-  /** Throws where the text is bad; the message says the line. */
-  readonly parse: (text: string) => T;
-  /** How often the file is looked at; 1 s where absent. */
+  /** Throws where the text is bad; the message says the line. A long text is read in slices: `await turn()` where that is a promise. */
+  readonly parse: (text: string, turn: Turn) => T | Promise<T>;
+  /** How often the file is looked at; 1 s where absent. A changed file is read when two looks in a row see the same. */
   readonly everyMs?: number;
+  /** A larger file is bad; 4 MiB where absent. */
+  readonly maxBytes?: number;
 }
 
+/** A promise of the event loop's next turn where the current one has lasted 5 ms; else nothing. */
+export type Turn = () => Promise<void> | undefined;
+
 const EVERY_MS = 1000;
+const MOST_BYTES = 4 * 1024 * 1024;
+const TURN_MS = 5;
 
 /** A handler may watch several: it is ready when none is bad. */
 const badFiles = new WeakMap<Host, Map<string, string>>();
@@ -33,9 +40,12 @@ function say(host: Host, path: string, why: string | undefined): void {
 }
 
 /**
- * Fails where the file cannot be read or is bad when it opens. Afterwards a bad or missing file keeps the last good
+ * Fails where the file cannot be read, is empty, too large or bad when it opens. Afterwards such a file keeps the last good
  * reading, warns once for each change, makes the handler not ready, and counts in `sluice_plugin_bad_file_total`.
  * Ends with the handler.
+ *
+ * A file that is being written is left until it stands still for two looks, and an empty one is bad: it is what a writer
+ * leaves that was stopped, or found the disk full. Writers that take longer write aside and rename.
  *
  * It is looked at, not waited for: notifications miss files that are replaced behind a link (Kubernetes ConfigMaps) or
  * stand on a network file system.
@@ -45,22 +55,32 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
   const bad = host.metrics.counter('bad_file', 'Readings of a watched file that were bad, so that the last good one is kept.');
 
   let seen = await stampOf(path); // before reading: what changes meanwhile is seen as changed
-  let { text, value } = await readWith(path, options.parse);
+  let { text, value } = await readWith(path, options);
 
   host.background(`watching ${options.path}`, async (signal) => {
+    let isBad = false;
+    let waitedFor: string | undefined;
     for (;;) {
       await sleep(options.everyMs ?? EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
       if (signal.aborted) return;
       const stamp = await stampOf(path);
-      if (stamp === seen) continue;
-      seen = stamp;
+      const standsStill = stamp === waitedFor;
+      waitedFor = stamp;
+      if (stamp === seen || !standsStill) continue;
       try {
-        const next = await readWith(path, options.parse);
+        const next = await readWith(path, options);
+        if (await stampOf(path) !== stamp) continue; // it was written meanwhile
+        seen = stamp;
         say(host, path, undefined);
-        if (next.text === text) continue;
+        const wasBad = isBad;
+        isBad = false;
+        if (next.text === text && !wasBad) continue;
         ({ text, value } = next);
-        host.log.info('a file has changed and is read', { file: path });
+        host.log.info(wasBad ? 'a file that was bad is good again and is read' : 'a file has changed and is read', { file: path });
       } catch (error) {
+        if (await stampOf(path) !== stamp) continue;
+        seen = stamp;
+        isBad = true;
         const why = error instanceof Error ? error.message : String(error);
         bad.add();
         say(host, path, `${why}; the last good reading is kept`);
@@ -75,18 +95,33 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
   };
 }
 
-async function readWith<T>(path: string, parse: (text: string) => T): Promise<{ text: string; value: T }> {
-  let text: string;
+async function readWith<T>(path: string, { parse, maxBytes = MOST_BYTES }: WatchedFileOptions<T>): Promise<{ text: string; value: T }> {
+  const text = await readText(path, maxBytes);
   try {
-    text = (await readFile(path, 'utf8')).replace(/^\uFEFF/, '');
-  } catch (error) {
-    throw new Error(`${path} cannot be read: ${codeOf(error)}`, { cause: error });
-  }
-  try {
-    return { text, value: parse(text) };
+    if (text.trim() === '') throw new Error('it is empty; if that is meant, write a comment into it');
+    return { text, value: await parse(text, turns()) };
   } catch (error) {
     throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
+}
+
+async function readText(path: string, maxBytes: number): Promise<string> {
+  try {
+    const found = await stat(path);
+    if (!found.isFile()) throw new Error('it is not a file');
+    if (found.size > maxBytes) throw new Error(`it has ${found.size} bytes; at most ${maxBytes} are read`);
+    return (await readFile(path, 'utf8')).replace(/^\uFEFF/, '');
+  } catch (error) {
+    throw new Error(`${path} cannot be read: ${codeOf(error)}`, { cause: error });
+  }
+}
+
+function turns(): Turn {
+  let startedMs = performance.now();
+  return () => {
+    if (performance.now() - startedMs < TURN_MS) return undefined;
+    return immediate().then(() => { startedMs = performance.now(); });
+  };
 }
 
 /** Differs whenever the file may: written, replaced, gone. */
@@ -99,4 +134,4 @@ async function stampOf(path: string): Promise<string> {
   }
 }
 
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : String(error));
