@@ -1,7 +1,7 @@
 /** What a role allows. */
 import { ownValue } from './bindings.ts';
 import type { AccessRule } from './config.ts';
-import { anyOf } from './pattern.ts';
+import { anyHostOf, anyOf } from './pattern.ts';
 
 export interface Action {
   readonly method?: string;
@@ -43,11 +43,11 @@ interface Part {
 /** Where, then what: a reason then names the method that is missing on the path, not the path of another rule. */
 function compile(rule: AccessRule): (action: Action) => Lack | undefined {
   const parts: Part[] = [];
-  const add = (order: number, what: string, wanted: readonly string[] | undefined, read: Part['read']): void => {
-    if (wanted !== undefined) parts.push({ order, what, wanted, fits: anyOf(wanted), read });
+  const add = (order: number, what: string, wanted: readonly string[] | undefined, read: Part['read'], fitting = anyOf): void => {
+    if (wanted !== undefined) parts.push({ order, what, wanted, fits: fitting(wanted), read });
   };
   add(0, 'service', rule.services, ({ service }) => service);
-  add(1, 'host', rule.hosts, ({ host }) => host);
+  add(1, 'host', rule.hosts, ({ host }) => host, anyHostOf);
   add(2, 'path', rule.paths, ({ path }) => path);
   add(3, 'method', rule.methods, ({ method }) => method);
   for (const [at, [name, wanted]] of Object.entries(rule.constraints ?? {}).entries()) {

@@ -54,6 +54,16 @@ describe('check-rbac', () => {
     expect(ask({ user: 'ann', method: 'HEAD', path: '/health' })).toMatchObject({ kind: 'allow', output: { role: 'viewer' }, validForMs: 60_000 });
   });
 
+  test('hosts are compared without case and final dot, at any port where none is written', async () => {
+    const ask = await asking({
+      roles: { shop: [{ hosts: ['*.Example.com', 'admin.test', 'api.test:8443', 'www.*', '[2001:DB8::1]'] }] },
+      bindings: [{ role: 'shop', subjects: [{ user: '*' }] }],
+    });
+    const passes = (host: string): boolean => ask({ user: 'ann', host }).kind === 'allow';
+    expect(['SHOP.EXAMPLE.COM', 'shop.example.com:443', 'shop.example.com.', 'a.b.example.com', 'Admin.test:80', 'API.test:8443', 'api.test.:8443', 'WWW.anything:1', '[2001:db8::1]:80'].filter((host) => !passes(host))).toEqual([]);
+    expect(['example.com', 'notexample.com', 'shop.example.com.evil', 'api.test', 'api.test:80', 'admin.test.evil', 'xwww.a', ''].filter(passes)).toEqual([]);
+  });
+
   test('a denial names what was missing, of the nearest role', async () => {
     const ask = await asking();
     const reason = (input: Record<string, unknown>) => (ask(input) as { reason?: string }).reason;

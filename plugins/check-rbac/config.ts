@@ -12,7 +12,7 @@ export const accessRule = z.strictObject({
   methods: patterns.optional().describe(`HTTP methods; any where absent. ${PATTERNS}`).meta({ examples: [['GET', 'HEAD']] }),
   paths: patterns.optional().describe(`Paths; any where absent. ${PATTERNS}`).meta({ examples: [['/ratings/*', '/health']] }),
   services: patterns.optional().describe(`Services asked; any where absent. ${PATTERNS}`),
-  hosts: patterns.optional().describe(`Hosts asked; any where absent. ${PATTERNS}`),
+  hosts: patterns.optional().describe(`Hosts asked; any where absent. ${PATTERNS} Case and a final dot do not count, a port only where one is written: \`*.example.com\` is all names below example.com, at any port.`),
   constraints: z.record(z.string().min(1), patterns).optional()
     .describe(`Properties of the action: each named one must be there with one of its values. ${PATTERNS}`),
 });

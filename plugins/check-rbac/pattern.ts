@@ -1,3 +1,5 @@
+import { hostName } from '../host-names/host-name.ts';
+
 /** How names are compared in roles and bindings: as Istio RBAC v1alpha1 does (exact, `*`, `abc*`, `*abc`). */
 
 /** Of one text. `*` is anything that is there; `absent` is not. */
@@ -12,6 +14,23 @@ export function patternOf(text: string): (value: string) => boolean {
     return (value) => value.endsWith(suffix);
   }
   return (value) => value === text;
+}
+
+/**
+ * Of several hosts, as Istio compares them: without case, `*.example.com` is all names below. A port counts only where the
+ * pattern has one; a final dot never does.
+ */
+export function anyHostOf(hosts: readonly string[]): (host: string) => boolean {
+  const hasPort = (host: string): boolean => /[^:]:\d+\.?$|\]:\d+$/.test(host);
+  const withPort = anyOf(hosts.filter(hasPort).map((host) => host.toLowerCase()));
+  const withoutPort = anyOf(hosts.filter((host) => !hasPort(host)).map(hostName));
+  return (host) => withoutPort(hostName(host)) || withPort(portedHost(host));
+}
+
+/** `Shop.example.com.:8080` is `shop.example.com:8080`. */
+function portedHost(host: string): string {
+  const [port = ''] = /:\d+$/.exec(host) ?? [];
+  return hostName(host) + port;
 }
 
 /** Of several: one that fits is enough. */
