@@ -1,7 +1,8 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BlockList } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type CheckAnswer, Rejected } from 'sluice/plugin';
@@ -12,6 +13,9 @@ import { parseNetwork, rangesOf, sortableAddress } from './addresses.ts';
 const folder = mkdtempSync(join(tmpdir(), 'check-list-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 writeFileSync(join(folder, 'bad.txt'), '10.0.0.0/8\n\nnonsense\n');
+writeFileSync(join(folder, 'commented.txt'), '# of Berlin\n10.0.0.0/8 # office\n');
+writeFileSync(join(folder, 'empty.txt'), '\n');
+writeFileSync(join(folder, 'large.txt'), 'x'.repeat(200));
 
 testAdapter(adapter, {
   runner: { describe, test },
@@ -23,6 +27,13 @@ testAdapter(adapter, {
     { config: { kind: 'cidr', values: ['office'] }, says: /"office" is not a network/ },
     { config: { kind: 'regex', values: ['(a'] }, says: /"\(a" is not a pattern of RE2/ },
     { config: { kind: 'regex', values: [String.raw`(a)\1`] }, says: /is not a pattern of RE2/ },
+    { config: { kind: 'host', values: ['example.com:80'] }, says: /"example\.com:80" is not a host; expected a name like shop\.example\.com or \*\.example\.com, without a port/ },
+    { config: { kind: 'host', values: ['a.*.com'] }, says: /is not a host/ },
+    { config: { kind: 'regex', values: ['(a?){500}(a{500})$'], maxLength: 60_000 }, says: /the patterns have \d+ instructions, too many for values of 60000 characters; set maxLength to at most \d+/ },
+    { config: { kind: 'cidr', file: 'commented.txt' }, says: /commented\.txt: line 2: "10\.0\.0\.0\/8 # office" has a comment behind the value; a comment stands on a line of its own/ },
+    { config: { file: 'empty.txt' }, says: /empty\.txt: it is empty; if that is meant, write a comment into it/ },
+    { config: { file: 'large.txt', maxFileBytes: 100 }, says: /large\.txt cannot be read: it has 200 bytes; at most 100 are read/ },
+    { config: { file: '.' }, says: /cannot be read: it is not a file/ },
     { config: { kind: 'cidr', file: 'bad.txt' }, says: /bad\.txt: line 3: "nonsense" is not a network/ },
     { config: { file: 'missing.txt' }, says: /missing\.txt cannot be read: ENOENT/ },
   ],
@@ -68,8 +79,25 @@ describe('check-list', () => {
   });
 
   test('a pattern that would stall a backtracking engine answers at once', async () => {
-    const { has } = await listed({ kind: 'regex', values: ['^(a+)+$'] });
+    const { has } = await listed({ kind: 'regex', values: ['^(a+)+$'], maxLength: 100_000 });
     expect(has(`${'a'.repeat(20_000)}!`)).toBe(false);
+  });
+
+  test('hosts, whatever their case, port and final dot', async () => {
+    const { has } = await listed({ kind: 'host', values: ['Admin.example.com', '*.shop.example.com', '[2001:DB8::1]'] });
+    expect(['admin.example.com', 'ADMIN.EXAMPLE.COM', 'admin.example.com:8443', 'admin.example.com.', 'admin.example.com.:80', 'a.shop.example.com', 'A.B.SHOP.example.com:80', '[2001:db8::1]:80'].filter((host) => !has(host))).toEqual([]);
+    expect(['shop.example.com', '.shop.example.com', 'xshop.example.com', 'example.com', 'admin.example.com.evil', '', ':80', '2001:db8::1'].filter(has)).toEqual([]);
+  });
+
+  test('a value too long for patterns is on no list', async () => {
+    for (const params of [{ blocks: true }, { blocks: false }]) {
+      const { ask } = await listed({ kind: 'regex', values: ['^bot'], maxLength: 10 }, params);
+      expect(ask('0123456789').kind).toBe(params.blocks ? 'allow' : 'deny');
+      expect(() => ask('01234567890')).toThrow(Rejected);
+      expect(() => ask('01234567890')).toThrow('the value has 11 characters; at most 10 are matched with patterns (maxLength)');
+    }
+    const { ask } = await listed({ kind: 'cidr', values: ['10.0.0.0/8'] });
+    expect(() => ask('x'.repeat(50_000))).toThrow(/^"x{200}\.\.\." is not an IP address$/);
   });
 
   test('a rule may block what the handler allows, and the reason says which', async () => {
@@ -111,6 +139,49 @@ describe('check-list', () => {
     await eventually(() => expect([has('10.0.0.1'), readiness().ready]).toEqual([true, true]));
     await close();
   }, 30_000);
+});
+
+describe('a file that is written while it is watched', () => {
+  test('is not read before it stands still', async () => {
+    const file = join(folder, 'growing.txt');
+    writeFileSync(file, 'ann\n');
+    const { has, logged, close } = await listed({ file: 'growing.txt' });
+    writeFileSync(file, 'bob\n');
+    for (let line = 0; line < 30; line += 1) {
+      appendFileSync(file, `user-${line}\n`);
+      await sleep(100);
+      expect([has('ann'), has('bob')]).toEqual([true, false]);
+    }
+    appendFileSync(file, 'last\n');
+    await eventually(() => expect([has('ann'), has('bob'), has('last')]).toEqual([false, true, true]));
+    expect(logged.map(({ message }) => message)).toEqual(['a file has changed and is read']);
+    await close();
+  }, 30_000);
+
+  test('keeps the last good list where it turns empty, huge, a folder, or unreadable; each is one line, and so is its end', async () => {
+    const file = join(folder, 'trouble.txt');
+    writeFileSync(file, 'ann\n');
+    const { has, logged, readiness, close } = await listed({ file: 'trouble.txt', maxFileBytes: 1000 });
+    const turnsBad = async (why: RegExp): Promise<void> => {
+      await eventually(() => expect(readiness()).toMatchObject({ ready: false, why: expect.stringMatching(why) as unknown }));
+      expect(has('ann')).toBe(true);
+    };
+    writeFileSync(file, '');
+    await turnsBad(/it is empty.*the last good reading is kept/);
+    writeFileSync(file, 'x'.repeat(2000));
+    await turnsBad(/it has 2000 bytes; at most 1000 are read/);
+    rmSync(file);
+    mkdirSync(file);
+    await turnsBad(/it is not a file/);
+    rmSync(file, { recursive: true });
+    await turnsBad(/ENOENT/);
+    writeFileSync(file, 'ann\n');
+    await eventually(() => expect(readiness().ready).toBe(true));
+    expect(logged.map(({ level, message }) => `${level} ${message}`)).toEqual([
+      ...Array.from({ length: 4 }, () => 'warn a file has turned bad; the last good reading is kept'), 'info a file that was bad is good again and is read',
+    ]);
+    await close();
+  }, 60_000);
 });
 
 describe('networks', () => {

@@ -1,17 +1,24 @@
-/** A list of values, compared in one of four ways. */
+/** A list of values, compared in one of five ways. */
 import { Rejected } from 'sluice/plugin';
 import { RE2JS, RE2Set } from 're2js';
+import { hostName } from '../host-names/host-name.ts';
 import { parseNetwork, rangesOf, sortableAddress } from './addresses.ts';
 
-export type Kind = 'string' | 'prefix' | 'cidr' | 'regex';
+export type Kind = 'string' | 'prefix' | 'host' | 'cidr' | 'regex';
 
 export interface List {
-  /** Throws {@link Rejected} where the value is not of the kind (no address). */
+  /** Throws {@link Rejected} where the value is not of the kind (no address), or too long for patterns. */
   has(value: string): boolean;
 }
 
+export interface ListOptions {
+  readonly ignoreCase: boolean;
+  /** Of a value that patterns are tried on, in characters. */
+  readonly maxLength: number;
+}
+
 /** Throws with the first value that is bad. */
-export function makeList(kind: Kind, values: readonly string[], ignoreCase: boolean): List {
+export function makeList(kind: Kind, values: readonly string[], { ignoreCase, maxLength }: ListOptions): List {
   const folded = (value: string): string => (ignoreCase ? value.toLowerCase() : value);
   switch (kind) {
     case 'string': {
@@ -22,24 +29,55 @@ export function makeList(kind: Kind, values: readonly string[], ignoreCase: bool
       const starts = withPrefix(values.map(folded));
       return { has: (value) => starts(folded(value)) };
     }
+    case 'host': {
+      const contains = hostsOf(values);
+      return { has: (value) => contains(hostName(value)) };
+    }
     case 'cidr': {
       const contains = rangesOf(values.map(parseNetwork));
       return {
         has(value) {
           const address = sortableAddress(value);
-          if (address === undefined) throw new Rejected(`"${value}" is not an IP address`);
+          if (address === undefined) throw new Rejected(`"${shownValue(value)}" is not an IP address`);
           return contains(address);
         },
       };
     }
-    case 'regex': return patterns(values, ignoreCase);
+    case 'regex': return patterns(values, ignoreCase, maxLength);
   }
 }
+
+/** `example.com`, or `*.example.com` for all names below it. Throws with the first that is neither. */
+function hostsOf(hosts: readonly string[]): (name: string) => boolean {
+  const names = new Set<string>();
+  const parents = new Set<string>();
+  for (const host of hosts) {
+    const name = hostName(host);
+    const isBelow = name.startsWith('*.');
+    if (!/^(\[[0-9a-f:.]+\]|[^\s*:/[\]]+)$/.test(isBelow ? name.slice(2) : name) || /:\d*$/.test(host)) {
+      throw new Error(`"${host}" is not a host; expected a name like shop.example.com or *.example.com, without a port`);
+    }
+    (isBelow ? parents : names).add(isBelow ? name.slice(2) : name);
+  }
+  return (name) => {
+    if (names.has(name)) return true;
+    if (parents.size === 0) return false;
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+      if (dot > 0 && parents.has(name.slice(dot + 1))) return true;
+    }
+    return false;
+  };
+}
+
+const SHOWN_CHARACTERS = 200;
+
+/** A reason is for people; a value may be a whole header. */
+export const shownValue = (value: string): string => (value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}...` : value);
 
 /** What is wrong with a value, or nothing. */
 export function valueProblem(kind: Kind, value: string): string | undefined {
   try {
-    makeList(kind, [value], false);
+    makeList(kind, [value], { ignoreCase: false, maxLength: 1 });
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -69,18 +107,34 @@ function withPrefix(prefixes: readonly string[]): (value: string) => boolean {
   };
 }
 
-/** All patterns in one automaton: one pass over the value, in linear time. */
-function patterns(values: readonly string[], ignoreCase: boolean): List {
+/**
+ * An automaton takes about 3 to 30 ns for each of its instructions and each character of a value, so that the longest
+ * value takes about 25 to 250 ms of one core. A client chooses the value, and everybody waits.
+ */
+const MOST_STEPS = 8_000_000;
+
+/** All patterns in one automaton: one pass over the value, in time that grows with the patterns times the value. */
+function patterns(values: readonly string[], ignoreCase: boolean, maxLength: number): List {
+  let instructions = 0;
   const flags = ignoreCase ? RE2JS.CASE_INSENSITIVE : 0;
   const set = new RE2Set(RE2Set.UNANCHORED, flags);
   for (const value of values) {
     try {
       set.add(value);
+      instructions += RE2JS.compile(value, flags).programSize();
     } catch (error) {
       throw new Error(`"${value}" is not a pattern of RE2: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   }
   if (values.length === 0) return { has: () => false };
+  if (instructions * maxLength > MOST_STEPS) {
+    throw new Error(`the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; set maxLength to at most ${Math.floor(MOST_STEPS / instructions)}, or write fewer or simpler patterns`);
+  }
   set.compile();
-  return { has: (value) => set.match(value).length > 0 };
+  return {
+    has(value) {
+      if (value.length > maxLength) throw new Rejected(`the value has ${value.length} characters; at most ${maxLength} are matched with patterns (maxLength)`);
+      return set.match(value).length > 0;
+    },
+  };
 }

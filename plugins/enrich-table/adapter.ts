@@ -6,9 +6,10 @@ import { formatOf } from './rows.ts';
 import { readTable } from './table.ts';
 
 const config = z.strictObject({
-  file: z.string().min(1).describe('A file of rows: CSV with a header, JSON or YAML (a list of rows, or a map from keys to rows). Watched: a file that turns bad keeps the last good rows.')
+  file: z.string().min(1).describe('A file of rows: CSV with a header, JSON or YAML (a list of rows, or a map from keys to rows). Watched: a file that turns bad, empty, or is gone keeps the last good rows. It is read when it has stood still for a second; who takes longer to write it writes aside and renames.')
     .meta({ examples: ['tenants.csv'] }),
   format: z.enum(['csv', 'json', 'yaml']).optional().describe('How the file is written; by its ending where absent.'),
+  maxFileBytes: z.int().min(1).max(64 * 1024 * 1024).default(4 * 1024 * 1024).describe('A larger file is bad.'),
   key: z.string().min(1).describe('The column that a key is looked up in. Each key stands there once.').meta({ examples: ['tenant'] }),
   columns: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'), z.enum(COLUMN_TYPES))
     .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
@@ -31,8 +32,8 @@ export default defineAdapter({
     },
   },
   selfContained: true,
-  async open({ file, format = formatOf(file) ?? 'csv', key, columns }, host) {
-    const table = await watchedFile(host, { path: file, parse: (text) => readTable(text, format, key, columns) });
+  async open({ file, format = formatOf(file) ?? 'csv', maxFileBytes, key, columns }, host) {
+    const table = await watchedFile(host, { path: file, maxBytes: maxFileBytes, parse: (text, turn) => readTable(text, format, key, columns, turn) });
     return { lookup: () => (input) => table.current.get(input.key) };
   },
 });

@@ -35,6 +35,10 @@ testAdapter(adapter, {
     { config: { file: bad('short.csv', 'b,a'), key: 'tenant', columns }, says: /line 3: 2 fields, but the header has 9/ },
     { config: { file: bad('quote.csv', 'b,"a'), key: 'tenant', columns }, says: /line 3: a quote is not closed/ },
     { config: { file: bad('after.csv', 'b,"a"x,,,,,,,'), key: 'tenant', columns }, says: /line 3: expected a comma or the line's end after the closing quote/ },
+    { config: { file: 'tenants.constructor', key: 'tenant', columns }, says: /format: the ending of tenants\.constructor does not tell/ },
+    { config: { file: bad('bool.csv', 'b,a,1,1,constructor,,,,'), key: 'tenant', columns }, says: /line 3, active: expected true or false, found "constructor"/ },
+    { config: { file: file('empty.csv', ''), key: 'tenant', columns }, says: /empty\.csv: it is empty/ },
+    { config: { file: 'tenants.csv', maxFileBytes: 20, key: 'tenant', columns }, says: /it has \d+ bytes; at most 20 are read/ },
     { config: { file: bad('nokey.csv', ',a,1,1,true,,,,'), key: 'tenant', columns }, says: /line 3: the key "tenant" is empty/ },
     { config: { file: bad('time.csv', 'b,,,,,2026-01-31T12:00:00,,,'), key: 'tenant', columns }, says: /since: expected a time like/ },
     { config: { file: bad('ip.csv', 'b,,,,,,,10.0.0,'), key: 'tenant', columns }, says: /from: expected an IP address, found "10\.0\.0"/ },
@@ -70,6 +74,12 @@ describe('enrich-table', () => {
       expect([find('acme'), find('7'), find('x')]).toEqual([{ plan: 'gold', limit: 3 }, { limit: 4 }, undefined]);
     });
   }
+
+  test('an empty cell of a column named as what every object has is absent', async () => {
+    const { find } = await table({ file: file('names.csv', 'id,constructor,valueOf\na,,x\n'), key: 'id', columns: { constructor: 'string', valueOf: 'string' } });
+    const row = find('a') as Readonly<Record<string, unknown>>;
+    expect([row['constructor'], row['valueOf'], row['toString']]).toEqual([undefined, 'x', undefined]);
+  });
 
   test('a file that changes is read again; a bad one keeps the rows', async () => {
     file('watched.csv', 'id,n\na,1\n');

@@ -1,11 +1,12 @@
 /** Rows by key, every cell in its type: a lookup finds what it gives back ready. */
+import type { Turn } from 'sluice/plugin';
 import { type ColumnType, valueOf } from '../columns/cell.ts';
 import { type Format, rowsOf } from './rows.ts';
 
 export type Table = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 
 /** Throws with the line or row, and the column, that is bad. */
-export function readTable(text: string, format: Format, key: string, columns: Readonly<Record<string, ColumnType>>): Table {
+export async function readTable(text: string, format: Format, key: string, columns: Readonly<Record<string, ColumnType>>, turn: Turn): Promise<Table> {
   const table = new Map<string, Readonly<Record<string, unknown>>>();
   const typed = Object.entries(columns);
   for (const { at, cell } of rowsOf(text, format, key, Object.keys(columns))) {
@@ -21,7 +22,10 @@ export function readTable(text: string, format: Format, key: string, columns: Re
         throw new Error(`${at}, ${column}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
       }
     }
-    table.set(name, Object.freeze(Object.fromEntries(values)));
+    // Without a prototype: a column may be named as what every object has, and its cell may be empty.
+    table.set(name, Object.freeze(Object.assign(Object.create(null), Object.fromEntries(values)) as Readonly<Record<string, unknown>>));
+    const wait = turn();
+    if (wait !== undefined) await wait;
   }
   return table;
 }
