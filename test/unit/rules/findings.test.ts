@@ -87,7 +87,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   [rule('{ name: a, check: { handler: mem, input: { value: request.path } } }'),
     '11:34 RULES_CAPABILITY mem is a quota-memory, which serves quota, not check'],
   [`handlers:\n  x: { adapter: check-list, config: { kind: sidr, values: [] } }\n${alone('{ name: a, check: { handler: x, input: { value: request.path } } }')}`,
-    '2:45 RULES_CONFIG config of check-list, kind: expected one of "string"|"prefix"|"cidr"|"regex"'],
+    '2:45 RULES_CONFIG config of check-list, kind: expected one of "string"|"prefix"|"host"|"cidr"|"regex"'],
   [rule('{ name: a, report: { handler: out, params: { leval: info }, input: { path: request.path } } }'),
     '11:48 RULES_PARAMS this adapter takes no params'],
   [`handlers:\n  x: { adapter: quota-redis, config: { url: { $env: NOT_SET } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
