@@ -1,14 +1,21 @@
 /** Lines of JSON on stdout or stderr. */
 import type { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Adapter, defineAdapter, report, Unavailable } from 'sluice/plugin';
-import { append } from './append.ts';
-import { lineOf } from './line.ts';
+import { Lines } from './lines.ts';
+import { appendTo } from './taken.ts';
 
 const TRIED_AGAIN_AFTER_MS = 1000;
+const CLOSE_WITHIN_MS = 1000;
 
-/** Takes the streams, so that a test can give files instead. They are read when a handler opens. */
-export function logTo(streams: { readonly stdout: Writable; readonly stderr: Writable }): Adapter {
+interface Streams { readonly stdout: Writable; readonly stderr: Writable }
+
+/**
+ * Takes the streams, so that a test can give others; they are read when a handler opens. `fds`: their file descriptors;
+ * where one is a file it is written to by itself.
+ */
+export function logTo(streams: Streams, fds: Readonly<Partial<Record<keyof Streams, number>>> = {}): Adapter {
   return defineAdapter({
     name: 'log-stdout',
     summary: 'Writes each report as a line of JSON on stdout or stderr.',
@@ -20,12 +27,13 @@ export function logTo(streams: { readonly stdout: Writable; readonly stderr: Wri
       const stream = streams[name];
       const heard = (): void => undefined; // a write says so itself; unheard, the error would end the process
       stream.on('error', heard);
+      const lines = new Lines(appendTo(stream, fds[name]));
       return {
         ...report({
           sink: ({ rule }) => rule,
           async write(entries) {
             try {
-              await append(stream, entries.map(lineOf).join(''));
+              await lines.write(entries);
               host.ready(true);
             } catch (error) {
               const why = `${name} cannot be written: ${error instanceof Error ? error.message : String(error)}`;
@@ -34,10 +42,17 @@ export function logTo(streams: { readonly stdout: Writable; readonly stderr: Wri
             }
           },
         }),
-        close: () => void stream.off('error', heard),
+        async close() {
+          const late = new AbortController();
+          await Promise.race([lines.flush(), sleep(CLOSE_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
+          late.abort();
+          if (lines.waiting > 0) host.log.error(`${name} was closed before its reader had taken everything; what it has not read is lost`, { batches: lines.waiting });
+          stream.off('error', heard);
+          if (lines.waiting > 0) stream.on('error', () => undefined); // of what is still under way
+        },
       };
     },
   });
 }
 
-export default logTo(process);
+export default logTo(process, { stdout: 1, stderr: 2 });

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
-import { createWriteStream, mkdtempSync, readFileSync, rmSync, type WriteStream } from 'node:fs';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, truncateSync, type WriteStream } from 'node:fs';
+import { Writable } from 'node:stream';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Unavailable } from 'sluice/plugin';
-import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { logTo } from './adapter.ts';
 import { lineOf } from './line.ts';
 
@@ -65,6 +66,71 @@ describe('log-stdout', () => {
     await close();
   });
 
+  test('a batch that comes again while it is under way is written once', async () => {
+    const held: { readonly text: string; readonly take: (error?: Error) => void }[] = [];
+    const pipe = new Writable({ write: (chunk: Buffer, _, take) => void held.push({ text: chunk.toString(), take }) });
+    const { handler, close } = await openForTest(logTo({ stdout: pipe, stderr: pipe }), { config: {} });
+    const write = async (...ids: string[]): Promise<void> => handler.write?.(ids.map((id) => ({ ...entry, id, input: {} })), testCall());
+    const [first, again] = [write('a', 'b'), write('a', 'b')];
+    await eventually(() => expect(held).toHaveLength(1));
+    held[0]?.take();
+    await Promise.all([first, again]);
+    const next = write('c');
+    await eventually(() => expect(held).toHaveLength(2));
+    held[1]?.take();
+    await next;
+    expect(held.map(({ text }) => text).join('').split('\n').slice(0, -1).map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(['a', 'b', 'c']);
+    await close();
+  });
+
+  test('closes although nobody reads, and says so', async () => {
+    const pipe = new Writable({ write: () => undefined });
+    const { handler, logged, close } = await openForTest(logTo({ stdout: pipe, stderr: pipe }), { config: {} });
+    void handler.write?.([{ ...entry, input: {} }], testCall());
+    await close();
+    expect(logged).toMatchObject([{ level: 'error', message: expect.stringContaining('stdout was closed before its reader had taken everything') as string, fields: { batches: 1 } }]);
+  });
+
+  test('on a full disk an entry is whole or not written, and follows when there is room', async () => {
+    const path = join(folder, 'full.jsonl');
+    const module = (at: string): string => JSON.stringify(new URL(at, import.meta.url).href);
+    const script = `
+      const { loadBuiltIns } = await import(${module('../../src/adapters/built-in.ts')});
+      const { openForTest, testCall } = await import(${module('../../src/adapters/testing/index.ts')});
+      const { handler, close } = await openForTest((await loadBuiltIns()).get('log-stdout'), { config: {} });
+      const entries = (from) => Array.from({ length: 50 }, (_, at) => ({ sink: 'r', id: String(from + at), timeMs: 0, input: { n: from + at, fill: 'x'.repeat(500) } }));
+      let failures = 0;
+      for (let from = 0; from < 200; from += 50) {
+        for (;;) {
+          try { await handler.write(entries(from), testCall()); break; } catch (error) {
+            if (failures++ === 0) process.stderr.write(error.name + ': ' + error.message + '\\n');
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          }
+        }
+      }
+      await close();`;
+    // A file may grow to 64 KiB; the system then writes short, and after that fails, as on a full disk.
+    const child = spawn('bash', ['-c', 'ulimit -S -f 64; exec "$0" "$@" >> "$FILE"', process.execPath, '--input-type=module', '-e', script], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, FILE: path } });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+    const rounds: string[] = [];
+    while (child.exitCode === null) {
+      await Promise.race([ended, eventually(() => { if (!said.includes('Unavailable')) throw new Error('not yet'); }, 60_000)]);
+      if (child.exitCode !== null) break;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      rounds.push(readFileSync(path, 'utf8'));
+      truncateSync(path, 0);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    rounds.push(readFileSync(path, 'utf8'));
+    expect(said).toMatch(/^Unavailable: stdout cannot be written: EFBIG/);
+    const lines = rounds.join('').split('\n').filter((line) => line !== '');
+    const whole = lines.flatMap((line) => { try { return [(JSON.parse(line) as { n: number }).n]; } catch { return []; } });
+    expect(whole).toEqual(Array.from({ length: 200 }, (_, n) => n));
+    expect(lines.length - whole.length).toBeLessThan(rounds.length);
+  }, 120_000);
+
   test('a reader that stands still holds back the writer, not the process, and gets every line', async () => {
     const module = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
     const script = `
@@ -84,7 +150,7 @@ describe('log-stdout', () => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
-    await new Promise((resolve) => setTimeout(resolve, 1500)); // nobody reads: 2 MB do not fit in a pipe
+    await eventually(() => expect(said).not.toBe(''), 30_000); // nobody reads: 2 MB do not fit in a pipe
     const numbers: number[] = [];
     for await (const line of createInterface({ input: child.stdout })) numbers.push((JSON.parse(line) as { n: number }).n);
     expect(numbers).toEqual(Array.from({ length: 400 }, (_, n) => n));
