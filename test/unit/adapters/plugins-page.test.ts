@@ -1,73 +1,99 @@
-/** docs/plugins.md is true: its examples type-check, pass their own tests as an author would run them, and load from outside. */
+/** docs/plugins.md is true: its examples, word for word under `plugins/` of a checkout, pass all that the page says to run. */
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Checkout, makeCheckout } from '../../parts/checkout.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const PAGE = readFileSync(join(ROOT, 'docs/plugins.md'), 'utf8');
-const run = promisify(execFile);
-
-const folder = mkdtempSync(join(tmpdir(), 'plugins-page-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
+const NAMES = ['check-hours', 'log-file'] as const;
 const blocks = [...PAGE.matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)].map(([, file = '', text = '']) => ({ file, text }));
+const [, rule = ''] = /```yaml\n([\s\S]*?)```/.exec(PAGE) ?? [];
 
+let checkout: Checkout;
 beforeAll(() => {
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), include: ['.'] }));
-  // What the host does before it imports a plugin.
-  writeFileSync(join(folder, 'host.mjs'), `import { resolveOwnModules } from ${JSON.stringify(join(ROOT, 'src/adapters/own-modules.ts'))};\nresolveOwnModules();\n`);
-  for (const { file, text } of blocks) {
-    mkdirSync(dirname(join(folder, file)), { recursive: true });
-    writeFileSync(join(folder, file), text);
+  checkout = makeCheckout(Object.fromEntries(blocks.map(({ file, text }) => [`plugins/${file}`, text])));
+  symlinkSync(join(ROOT, '.cache'), checkout.path('.cache')); // vitest's global setup would fetch it again
+  checkout.write('policy.yaml', rule);
+  for (const name of NAMES) {
+    const text = blocks.find(({ file }) => file === `${name}/adapter.test.ts`)?.text ?? '';
+    checkout.write(`plugins/${name}/node.test.ts`, text.replace('from \'vitest\'', 'from \'node:test\'').replaceAll(/^test\(/gm, 'void test('));
   }
 });
+afterAll(() => checkout?.remove());
 
-const output = (error: unknown): never => {
-  const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
-  throw new Error(`${stdout}\n${stderr}`);
-};
+const run = promisify(execFile);
+/** As an author would, in the checkout; rejects with all that it said. */
+async function inCheckout(...args: readonly string[]): Promise<string> {
+  try {
+    const { VITEST: _, NODE_OPTIONS: __, NODE_TEST_CONTEXT: ___, ...env } = process.env;
+    return (await run(process.execPath, args, { cwd: checkout.folder, env: { ...env, NO_COLOR: '1', FORCE_COLOR: undefined } })).stdout;
+  } catch (error) {
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+    throw new Error(`${args.join(' ')}\n${stdout}\n${stderr}`, { cause: error });
+  }
+}
+const tool = (path: string): string => join('node_modules', path);
 
-describe('docs/plugins.md', () => {
-  test('has the examples that it promises', () => {
-    expect(blocks.map(({ file }) => file)).toEqual(['check-hours/adapter.ts', 'check-hours/adapter.test.ts', 'log-file/adapter.ts', 'log-file/adapter.test.ts']);
+describe('the examples of docs/plugins.md, in a checkout', () => {
+  test('are those that it promises', () => {
+    expect(blocks.map(({ file }) => file)).toEqual(NAMES.flatMap((name) => [`${name}/adapter.ts`, `${name}/adapter.test.ts`]));
   });
 
-  test('its examples type-check under the strictest settings', async () => {
-    await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder, '--noEmit'], { cwd: folder }).catch(output);
-  });
+  test('pass the check of types, under the strictest settings', async () => {
+    checkout.write('tsconfig.examples.json', JSON.stringify({ extends: './tsconfig.json', include: NAMES.map((name) => `plugins/${name}`) }));
+    await inCheckout(tool('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.examples.json');
+  }, 60_000);
 
-  test.each(['check-hours', 'log-file'])('the tests of %s pass, run by node itself', async (name) => {
-    const { stdout } = await run(process.execPath, ['--import', join(folder, 'host.mjs'), '--test', '--test-reporter=tap', join(folder, name, 'adapter.test.ts')], {
-      cwd: folder, env: { ...process.env, NODE_OPTIONS: '', NODE_TEST_CONTEXT: undefined },
-    }).catch(output);
-    expect(stdout).toMatch(/^# fail 0$/m);
-    expect(Number(/^# pass (\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(10);
-  });
+  test('pass lint, with either runner', async () => {
+    await inCheckout(tool('oxlint/bin/oxlint'), ...NAMES.map((name) => `plugins/${name}`));
+  }, 60_000);
 
-  test('a plugin from outside gets the host\'s own classes, and so do the built-in ones, without vitest', async () => {
+  test('pass their own tests by vitest', async () => {
+    const out = await inCheckout(tool('vitest/vitest.mjs'), 'run', ...NAMES.map((name) => `plugins/${name}/adapter.test.ts`));
+    expect(out).toMatch(/Test Files {2}2 passed/);
+    expect(Number(/Tests {2}(\d+) passed/.exec(out)?.[1])).toBeGreaterThan(25);
+  }, 60_000);
+
+  test.each(NAMES)('pass those of %s by node itself', async (name) => {
+    const out = await inCheckout('--import', './src/adapters/register.ts', '--test', '--test-reporter=tap', `plugins/${name}/node.test.ts`);
+    expect(out).toMatch(/^# fail 0$/m);
+    expect(Number(/^# pass (\d+)$/m.exec(out)?.[1])).toBeGreaterThan(10);
+  }, 60_000);
+
+  test('are listed, and the rule of the page is good', async () => {
+    expect(await inCheckout('src/cli/bin.ts', 'plugins')).toMatch(/^check-hours +check +Lets callers in between two hours of the day \(UTC\)\.$/m);
+    expect(await inCheckout('src/cli/bin.ts', 'lint', 'policy.yaml')).toMatch(/^good /m);
+  }, 60_000);
+
+  test('get the host\'s own classes, and so do the built-in ones, without vitest', async () => {
     const script = `
-      const { loadBuiltIns } = await import(${JSON.stringify(join(ROOT, 'src/adapters/built-in.ts'))});
-      const { importAdapter } = await import(${JSON.stringify(join(ROOT, 'src/adapters/import-adapter.ts'))});
+      const { loadBuiltIns } = await import('./src/adapters/built-in.ts');
       const built = await loadBuiltIns();
-      const outside = await importAdapter(${JSON.stringify(`file://${join(folder, 'log-file/adapter.ts')}`)});
       const { openForTest, testCall } = await import('sluice/plugin/testing');
-      const { Unavailable } = await import(${JSON.stringify(join(ROOT, 'src/adapters/contract.ts'))});
-      const { handler } = await openForTest(outside, { config: { path: '/nowhere/at/all' } });
+      const { Unavailable } = await import('./src/adapters/contract.ts');
+      const { handler } = await openForTest(built.get('log-file'), { config: { path: '/nowhere/at/all' } });
       const error = await handler.write([{ sink: 'r', id: '1', timeMs: 0, input: {} }], testCall()).catch((caught) => caught);
       console.log(JSON.stringify([error instanceof Unavailable, built.names().includes('check-list')]));`;
-    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: ROOT }).catch(output);
-    expect(JSON.parse(stdout)).toEqual([true, true]);
+    expect(JSON.parse(await inCheckout('--input-type=module', '-e', script))).toEqual([true, true]);
   });
+});
 
+describe('docs/plugins.md', () => {
   test('names only what there is', async () => {
     const contract = await import('sluice/plugin');
     const testing = await import('sluice/plugin/testing');
     const imported = blocks.flatMap(({ text }) => [...text.matchAll(/import \{([^}]*)\} from '(sluice\/plugin[^']*)'/g)].flatMap(([, names = '', from = '']) => names.split(',').map((name) => [from, name.trim()] as const)));
     for (const [from, name] of imported) expect(Object.keys(from === 'sluice/plugin' ? contract : testing), from).toContain(name);
+  });
+
+  test('says to run what these tests run', () => {
+    for (const command of ['npx vitest run plugins/check-hours', 'node --import ./src/adapters/register.ts --test plugins/check-hours/adapter.test.ts', 'npm run check', 'sluice -- plugins', 'sluice -- lint policy.yaml']) expect(PAGE).toContain(command);
+  });
+
+  test('is found from the README', () => {
+    expect(readFileSync(join(ROOT, 'README.md'), 'utf8')).toContain('](docs/plugins.md)');
   });
 });
