@@ -2,7 +2,6 @@
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
 import type { HandlerState } from '../core/engine.ts';
-import type { KeptVerdict } from '../core/kept-verdicts.ts';
 
 export function rulesPage(policy: Policy | undefined): object {
   return { revision: policy?.revision ?? null, rules: policy?.rules.map(ruleRow) ?? [] };
@@ -44,16 +43,5 @@ export function handlersPage(policy: Policy | undefined, states: readonly Handle
       const spec = policy?.handlers.get(state.name);
       return { ...state, why: state.why ?? null, config: spec?.shown ?? null, deadlineMs: spec?.deadlineMs ?? null };
     }),
-  };
-}
-
-const MOST_SHOWN = 1000;
-
-export function verdictsPage(kept: readonly KeptVerdict[], query: Readonly<Record<string, string | undefined>>): object {
-  const asked = Number(query['limit'] ?? 100);
-  const limit = Number.isInteger(asked) && asked > 0 ? Math.min(asked, MOST_SHOWN) : 100;
-  const chosen = kept.filter(({ rule, outcome }) => (query['rule'] ?? rule) === rule && (query['outcome'] ?? outcome) === outcome);
-  return {
-    verdicts: chosen.slice(0, limit).map(({ timeMs, rule, ...rest }) => ({ time: new Date(timeMs).toISOString(), rule: rule ?? null, ...rest })),
   };
 }

@@ -5,8 +5,9 @@
  */
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { addLimits } from './limits.ts';
-import { handlersPage, rulesPage, verdictsPage } from './pages.ts';
+import { handlersPage, rulesPage } from './pages.ts';
 import type { AdminSources } from './sources.ts';
+import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
 
 export interface AdminOptions {
   readonly host: string;
@@ -28,7 +29,7 @@ const PAGES = {
   '/readyz': '200 while a policy is in force and it is not stopping; 503 with the reason otherwise',
   '/rules': 'the rules in force, in order',
   '/handlers': 'handlers: whether each is ready, its breaker, what waits',
-  '/verdicts': 'recent denials, failures and a sample of the rest, with reasons; ?rule= ?outcome= ?limit=',
+  '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
   '/limits/explain': 'the quota rules that a call means, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
   '/limits/inspect': 'the same, and what their counters are at',
   '/limits/reset': 'the same, and takes those counters away: POST, from this machine',
@@ -66,5 +67,11 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   });
   app.get('/rules', () => rulesPage(sources.policy()));
   app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));
-  app.get<{ Querystring: Readonly<Record<string, string | undefined>> }>('/verdicts', async ({ query }) => verdictsPage(await sources.verdicts(), query));
+  app.get<{ Querystring: Readonly<Record<string, string | readonly string[] | undefined>> }>('/verdicts', async ({ query }, reply) => {
+    const filter = verdictFilter(query);
+    if ('wrong' in filter) return reply.code(400).send({ error: filter.wrong });
+    const kept = await sources.verdicts(filter);
+    const unknown = unknownRule(filter, kept, sources.policy());
+    return unknown === undefined ? verdictsPage(kept) : reply.code(400).send({ error: unknown });
+  });
 }

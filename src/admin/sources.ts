@@ -3,7 +3,7 @@ import type { CallKind } from '../attributes/carrier.ts';
 import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../core/dispatch/quota-look.ts';
 import type { HandlerState } from '../core/engine.ts';
-import type { KeptVerdict } from '../core/kept-verdicts.ts';
+import type { KeptVerdict, VerdictFilter } from '../core/kept-verdicts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 
 /** A call that somebody asks about: attributes by name, in `limit` of each descriptor. */
@@ -24,7 +24,7 @@ export interface AdminSources {
   isDraining(): boolean;
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
   /** The newest first. */
-  verdicts(): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
+  verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
   /** `undefined` without a policy. */
   limits(depth: LookDepth, asked: AskedCall): Promise<LimitsAnswer | undefined>;
   /** Prometheus text format. */

@@ -1,4 +1,4 @@
-/** What is shown nowhere without asking (RULES section 3): attributes that are secret, and some headers whoever looks at them. */
+/** What is shown nowhere without asking (RULES section 3): attributes that are secret, some headers and query parameters whoever looks at them. */
 import type { Attributes } from './attributes.ts';
 import { RequestBag, type Wire } from './bag.ts';
 import type { Value } from './values.ts';
@@ -6,7 +6,41 @@ import type { Value } from './values.ts';
 /** Stands where it would be shown. */
 export const HIDDEN = '(secret)';
 export const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key']);
+export const SECRET_PARAMETERS: ReadonlySet<string> = new Set(['api_key', 'key', 'token', 'access_token', 'code']);
 export const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
+export const QUERY_MAPS: ReadonlySet<string> = new Set(['request.query', 'request.query_params']);
+/** Texts that may hold a URL. */
+const URL_TEXTS: ReadonlySet<string> = new Set(['request.path', 'request.referer']);
+
+/** Of the maps above: whether the value of a key is secret. */
+export const isSecretEntry = (attribute: string, key: string): boolean =>
+  (HEADER_MAPS.has(attribute) ? SECRET_HEADERS.has(key.toLowerCase()) : QUERY_MAPS.has(attribute) && SECRET_PARAMETERS.has(key.toLowerCase()));
+
+/**
+ * A path or URL in which the values of secret parameters read `(secret)`, those of a fragment too. Names are read as any server may
+ * read them: percent-encoded, in any case, after a second `?`, or with `;` between parameters.
+ */
+export function withoutSecretParameters(url: string): string {
+  if (!url.includes('=')) return url;
+  let shown = '';
+  let from = 0;
+  for (const { 0: { length }, 1: name = '', index } of url.matchAll(/[?&#;]([^?=&#;]*)=/g)) {
+    if (index < from || !SECRET_PARAMETERS.has(decoded(name).toLowerCase())) continue;
+    const valueAt = index + length;
+    shown += url.slice(from, valueAt) + HIDDEN;
+    const end = url.slice(valueAt).search(/[&#]/);
+    from = end < 0 ? url.length : valueAt + end;
+  }
+  return shown + url.slice(from);
+}
+
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}
 
 /** A request without its secrets, those that named expressions read included: what comes out the same from it tells none of them. */
 export class SecretlessBag extends RequestBag {
@@ -19,17 +53,42 @@ export class SecretlessBag extends RequestBag {
     const { name, secret } = this.attributes.at(slot);
     if (secret) return undefined;
     const value = super.get(slot);
-    if (!HEADER_MAPS.has(name) || !(value instanceof Map)) return value;
-    return new Map([...value as ReadonlyMap<string, Value>].filter(([header]) => !SECRET_HEADERS.has(header)));
+    if (typeof value === 'string') return URL_TEXTS.has(name) ? withoutSecretParameters(value) : value;
+    if (!(value instanceof Map)) return value;
+    const texts = value as ReadonlyMap<string, Value>;
+    if (HEADER_MAPS.has(name)) return new Map([...texts].filter(([header]) => !isSecretEntry(name, header)).map(([header, text]) => [header, typeof text === 'string' ? withoutSecretParameters(text) : text]));
+    if (QUERY_MAPS.has(name)) return new Map([...texts].map(([parameter, text]) => [parameter, isSecretEntry(name, parameter) ? HIDDEN : text]));
+    return value;
   }
 }
 
 const secretless = (wire: Wire): Wire => ({
   weight: wire.weight,
   keep: () => wire.keep(),
-  read: (attribute) => wire.read(attribute),
+  read: (attribute, number) => wire.read(attribute, number),
   carried: (carrier) => (carrier.kind === 'header' && SECRET_HEADERS.has(carrier.name.toLowerCase()) ? undefined : wire.carried(carrier)),
 });
+
+/** Values of the request's secrets, longest first; shorter than four characters they would hide half a sentence. */
+export function secretTextsOf(bag: RequestBag): readonly string[] {
+  const { attributes } = bag;
+  const texts = new Set<string>();
+  const add = (value: Value | undefined): void => {
+    if (typeof value !== 'string') return;
+    for (const text of [value, value.replace(/^\w+ +/, '')]) if (text.length >= SHORTEST) texts.add(text); // `Bearer TOKEN`
+  };
+  for (const slot of slotsOf(attributes)) {
+    const { name, secret } = attributes.at(slot);
+    if (secret) add(attributes.resolve(slot, bag));
+    else if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
+      const value = attributes.resolve(slot, bag);
+      if (value instanceof Map) for (const [key, text] of value as ReadonlyMap<string, Value>) if (isSecretEntry(name, key)) add(text);
+    }
+  }
+  return [...texts].toSorted((a, b) => b.length - a.length);
+}
+
+const SHORTEST = 4;
 
 /** What enrich rules have put there. */
 function filledOf(bag: RequestBag): (readonly [slot: number, value: Value | undefined])[] {

@@ -42,7 +42,7 @@ export function adminSources({ engine, loads, refusedEntries, plugins, escaped, 
     policy: () => loads.policy,
     isDraining,
     handlers: () => engine.handlers(),
-    verdicts: () => engine.verdicts(),
+    verdicts: (filter) => engine.verdicts(filter),
     limits: async (depth, asked) => {
       const { policy } = loads;
       if (policy === undefined) return undefined;

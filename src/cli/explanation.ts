@@ -10,7 +10,7 @@ import type { RunningEngine } from '../core/engine.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
 import { FAILED } from '../expression/index.ts';
-import { shownAttribute } from './shown-value.ts';
+import { ShownRequest } from '../attributes/shown-request.ts';
 
 export interface MatchedRule {
   readonly rule: string;
@@ -34,11 +34,11 @@ const NOBODY = { remainingMs: undefined, signal: undefined };
 
 export async function explained(policy: Policy, engine: RunningEngine, call: CallKind, wire: Wire): Promise<Explanation> {
   const verdict = await asked(engine, call, wire);
-  const bag = new RecordingBag(await engine.bagOf(call, wire) ?? new RequestBag(policy.attributes, wire));
+  const below = await engine.bagOf(call, wire) ?? new RequestBag(policy.attributes, wire);
+  const bag = new RecordingBag(below);
+  const shown = new ShownRequest(below);
   const rules = policy.rules.filter(({ calls }) => calls.has(call)).map((rule) => matched(rule, bag));
-  const attributes = Object.fromEntries([...bag.looked]
-    .map(([slot, value]) => ({ row: policy.attributes.at(slot), value }))
-    .map(({ row, value }) => [row.name, shownAttribute(row, value)]));
+  const attributes = Object.fromEntries([...bag.looked.keys()].filter((slot) => slot < policy.attributes.size).map((slot) => [policy.attributes.at(slot).name, shown.attribute(slot)]));
   return { call, verdict, rules, attributes };
 }
 

@@ -16,7 +16,7 @@ import { type LookDepth, lookAtQuotas } from './dispatch/look-at-quotas.ts';
 import type { QuotaLook } from './dispatch/quota-look.ts';
 import { askQuotas, type QuotaRun } from './dispatch/quotas.ts';
 import { CORE_ERRORS, SnapshotError } from './errors.ts';
-import { type KeptVerdict, KeptVerdicts } from './kept-verdicts.ts';
+import { type KeptVerdict, KeptVerdicts, type VerdictFilter } from './kept-verdicts.ts';
 import { isEnforced, isSampled, matchOf } from './match/applies.ts';
 import { type MetricFamily, metricFamilies } from './metric-families.ts';
 import { Meters } from './meters.ts';
@@ -71,7 +71,7 @@ export interface RunningEngine extends Engine {
   /** Of every quota rule, what it means for a call (`limit`: a wire for each descriptor); charges and counts nothing. `undefined` without a policy. */
   quotas(depth: LookDepth, call: CallKind, wires: readonly Wire[]): Promise<readonly QuotaLook[] | undefined>;
   /** The newest first. */
-  verdicts(): readonly KeptVerdict[];
+  verdicts(filter?: VerdictFilter): readonly KeptVerdict[];
   readonly families: readonly MetricFamily[];
   readonly meters: Meters;
 }
@@ -230,6 +230,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const last = snapshot;
     snapshot = next;
     meters.keepOnly(new Set(policy.rules.map(({ name }) => name)), new Set(policy.handlers.keys()));
+    kept.settle(next).catch((error: unknown) => log.error('kept verdicts could not be detached from the last policy', { error }));
     if (last === undefined) return;
     const retired = last.retire().finally(() => retiring.delete(retired));
     retiring.add(retired);
@@ -254,8 +255,11 @@ export function createEngine(options: EngineOptions): RunningEngine {
       name: spec.name, adapter: spec.adapter, ...open.readiness(), breaker: gate.breaker.state, running: gate.running, waiting: gate.waiting, queued: reports?.size ?? 0,
     })),
     quotas: async (depth, call, wires) => (snapshot === undefined ? undefined : held(snapshot, lookAtQuotas(snapshot, depth, call, wires))),
-    verdicts: () => kept.list(),
-    families: metricFamilies(meters),
+    verdicts: (filter) => kept.list(filter),
+    families: [...metricFamilies(meters), {
+      kind: 'counter', name: 'sluice_verdicts_skipped_total', labels: [], help: 'Refusals and shadow hits that /verdicts does not keep, since too many came at once.',
+      read: () => [{ labels: {}, value: kept.skipped }],
+    }],
     meters,
   };
 }

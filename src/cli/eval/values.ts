@@ -3,7 +3,7 @@ import { type Type, typeText } from '../../attributes/types.ts';
 import { valueOfPlain, wantedForm } from '../../attributes/plain-value.ts';
 import { Uint, type Value } from '../../attributes/values.ts';
 import { Optional, TypeName, type Val } from '../../expression/index.ts';
-import { shownValue } from '../shown-value.ts';
+import { shownValue } from '../../attributes/shown-value.ts';
 import { CliError } from '../cli-error.ts';
 
 /** Throws CLI_EVAL with the attribute's name. */

@@ -2,7 +2,7 @@
 import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { HandlerState } from '../../core/engine.ts';
-import type { KeptVerdict } from '../../core/kept-verdicts.ts';
+import type { KeptVerdict, VerdictFilter } from '../../core/kept-verdicts.ts';
 import type { Address } from '../../transport/index.ts';
 import type { LogFormat, LogLevel } from '../log.ts';
 import type { TransportFlags } from '../server.ts';
@@ -22,7 +22,6 @@ export interface WorkerData {
 /** What a worker knows, for the admin port. */
 export interface WorkerView {
   readonly handlers: readonly HandlerState[];
-  readonly verdicts: readonly KeptVerdict[];
   readonly metrics: string;
 }
 
@@ -31,6 +30,7 @@ export interface ServeTalk {
     /** Whether the policy as it is now is in force. */
     readonly reload: { readonly given: undefined; readonly answer: boolean };
     readonly view: { readonly given: undefined; readonly answer: WorkerView };
+    readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
     readonly limits: { readonly given: { readonly depth: LookDepth; readonly asked: AskedCall }; readonly answer: LimitsAnswer | undefined };
   };
   readonly ready: { readonly port: number };

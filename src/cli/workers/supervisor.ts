@@ -73,7 +73,7 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     policy: () => policy,
     isDraining: () => isDraining,
     handlers: async () => mergedHandlers(await views()),
-    verdicts: async () => (await views()).flatMap(({ verdicts }) => verdicts).toSorted((a, b) => b.timeMs - a.timeMs),
+    verdicts: async (filter) => (await crew.askAll('verdicts', filter, VIEW_MS)).flatMap((kept) => kept ?? []).toSorted((a, b) => b.timeMs - a.timeMs).slice(0, filter.limit),
     limits: async (depth, asked) => {
       const all = (these: LookDepth): Promise<readonly (LimitsAnswer | undefined)[]> => crew.askAll('limits', { depth: these, asked }, LOOK_MS * 3);
       // Looked at by all before any of them resets: it is said what the counters were at.

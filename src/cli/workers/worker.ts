@@ -23,7 +23,8 @@ await work<ServeTalk>(async () => {
     answers: {
       reload: () => server.reload(),
       limits: ({ depth, asked }) => sources.limits(depth, asked),
-      view: async () => ({ handlers: await sources.handlers(), verdicts: await sources.verdicts(), metrics: await sources.metrics() }),
+      verdicts: (filter) => sources.verdicts(filter),
+      view: async () => ({ handlers: await sources.handlers(), metrics: await sources.metrics() }),
     },
     drain: () => server.drain(),
   };

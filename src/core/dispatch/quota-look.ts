@@ -82,7 +82,7 @@ export function seenQuota(snapshot: Snapshot, metered: PreparedRule, bag: Reques
     rule: rule.name, at: `${position.file}:${position.line}`, ...(call === 'limit' ? { descriptor: at + 1 } : {}),
     applies, why, ...(rule.match === undefined ? {} : { match: rule.match.source }), enforced: outcome.enforced,
     handler: handler.spec.name, adapter: handler.spec.adapter, algorithm: action.algorithm,
-    counter: mode.kind === 'shadow' ? shadowCounter(action.counter) : action.counter, key: shownKey(action.key, bag),
+    counter: mode.kind === 'shadow' ? shadowCounter(action.counter) : action.counter, key: keyForPeople(action.key, bag),
     ...(ask === undefined ? {} : { limit: ask.limit, cost: ask.cost, ...(action.algorithm === 'gcra' ? { burst: ask.burst } : {}) }),
     perMs: ask?.perMs ?? action.perMs, ...(action.calendar === undefined ? {} : { calendar: action.zone }),
     ...(applies && result.kind === 'failed' ? { failure: `${result.why}; ${COMES_TO[result.word]}` } : {}),
@@ -105,7 +105,7 @@ function applicationOf(snapshot: Snapshot, prepared: PreparedRule, { descriptorK
 }
 
 /** A value that would be another one without the secrets of the request could tell of them. */
-function shownKey(key: readonly Compiled[], bag: RequestBag): QuotaLook['key'] {
+export function keyForPeople(key: readonly Compiled[], bag: RequestBag): QuotaLook['key'] {
   const secretless = new SecretlessBag(bag);
   return key.map((part) => {
     const value = part.evaluate(bag);

@@ -7,7 +7,10 @@ import { Attributes } from '../../../src/attributes/attributes.ts';
 
 const POLICY: Policy = { revision: 'abc123', attributes: new Attributes([]), handlers: new Map(), rules: [], enrich: [], watched: [] };
 const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | undefined): KeptVerdict =>
-  ({ id, timeMs: 1000, call: 'http', outcome, rule, reasons: [], shadow: [], attributes: { 'request.path': '/' } });
+  ({
+    id, timeMs: 1000, call: 'http', outcome, rule, reasons: [], shadow: [], quotaKeys: [], attributes: { 'request.path': '/' },
+    request: { requestId: `r-${id}`, method: 'GET', host: 'shop', path: '/', peer: '10.0.0.1', client: '192.0.2.1', principal: null, domain: null, descriptor: null },
+  });
 
 let admin: Admin | undefined;
 afterEach(() => admin?.close());
@@ -59,13 +62,26 @@ describe('the admin port', () => {
     expect(metrics.text).toBe('x 1\n');
   });
 
-  test('verdicts are picked by rule and outcome, so many as asked for', async () => {
-    const get = await started({ verdicts: () => [verdict('3', 'deny', 'a'), verdict('2', 'deny', 'b'), verdict('1', 'allow', undefined)] });
-    const ids = async (path: string): Promise<string[]> => ((await get(path)).json() as { verdicts: { id: string }[] }).verdicts.map(({ id }) => id);
-    expect(await ids('/verdicts')).toEqual(['3', '2', '1']);
-    expect(await ids('/verdicts?rule=a')).toEqual(['3']);
-    expect(await ids('/verdicts?outcome=deny&limit=1')).toEqual(['3']);
-    expect(await ids('/verdicts?limit=nonsense')).toEqual(['3', '2', '1']);
+  test('verdicts are told flat, by the filters of the query', async () => {
+    const filters: unknown[] = [];
+    const get = await started({ verdicts: (filter) => { filters.push(filter); return [verdict('3', 'deny', 'a')]; } });
+    expect((await get('/verdicts?rule=a&outcome=deny&id=3&host=shop&path=/*&call=http&limit=7')).json()).toEqual({ verdicts: [{
+      id: '3', time: '1970-01-01T00:00:01.000Z', call: 'http', outcome: 'deny', rule: 'a', requestId: 'r-3', method: 'GET', host: 'shop', path: '/', peer: '10.0.0.1', client: '192.0.2.1',
+      principal: null, domain: null, descriptor: null, quotaKeys: [], reasons: [], shadow: [], attributes: { 'request.path': '/' },
+    }] });
+    await get('/verdicts');
+    expect(filters).toEqual([{ rule: 'a', outcome: 'deny', id: '3', host: 'shop', path: '/*', call: 'http', limit: 7 }, { limit: 100 }]);
+  });
+
+  test.each([
+    ['?outcome=denied', /no outcome is denied; outcomes are allow, deny, failed, error/], ['?verdict=3', /there is no filter verdict; filters are id, rule, outcome, call, host, path, limit/],
+    ['?limit=nonsense', /limit is nonsense; a whole number from 1 to 500/], ['?limit=0', /whole number/], ['?call=htpp', /no call is htpp.*http/],
+    ['?rule=gone', /no rule is named gone; \/rules lists them/], ['?host=a&host=b', /host is given 2 times/], ['?path=', /path is empty/],
+  ])('verdicts%s is refused, with what is allowed', async (query, says) => {
+    const get = await started({ verdicts: () => [] });
+    const answer = await get(`/verdicts${query}`);
+    expect(answer.status).toBe(400);
+    expect((answer.json() as { error: string }).error).toMatch(says);
   });
 
   test('a page that is not there lists those that are; one that fails says so and shows nothing of the fault', async () => {

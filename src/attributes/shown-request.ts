@@ -1,0 +1,75 @@
+/**
+ * A request as people may see it.
+ * **In**: its bag. **Out**: values of attributes for JSON, and texts, both without secrets. **Fails**: never.
+ */
+import type { Bag, RequestBag } from './bag.ts';
+import { HEADER_MAPS, HIDDEN, isSecretEntry, QUERY_MAPS, SecretlessBag, secretTextsOf, withoutSecretParameters } from './secrets.ts';
+import { shownValue } from './shown-value.ts';
+import type { Value } from './values.ts';
+
+/** Read off the wire, and no secret can stand in them. */
+const PLAIN: ReadonlySet<string> = new Set(['request.id', 'request.method', 'request.host', 'request.url_path', 'source.ip', 'origin.ip', 'source.principal', 'ratelimit.domain']);
+
+/** Descriptor entries have names of the operator's choosing; these stand for credentials. */
+const SECRET_ENTRIES: ReadonlySet<string> = new Set(['authorization', 'cookie', 'api_key', 'x-api-key', 'x_api_key', 'token', 'access_token']);
+
+function withoutSecretEntries(value: Value): unknown {
+  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : shownValue(text)]));
+  if (!Array.isArray(value)) return shownValue(value);
+  return (value as readonly Value[]).map((entry) => {
+    const { key, value: text } = shownValue(entry) as { readonly key?: unknown; readonly value?: unknown };
+    return { key, value: typeof key === 'string' && SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : text };
+  });
+}
+
+export class ShownRequest {
+  readonly #bag: RequestBag;
+  #secretless: SecretlessBag | undefined;
+  #secretTexts: readonly string[] | undefined;
+
+  constructor(bag: RequestBag) {
+    this.#bag = bag;
+  }
+
+  /** Made when it is first needed: most of what is shown is plainly no secret. */
+  get secretless(): SecretlessBag {
+    return this.#secretless ??= new SecretlessBag(this.#bag);
+  }
+
+  /** `null` where it is absent. A value that would be another one without the request's secrets reads `(secret)`. */
+  attribute(slot: number): unknown {
+    const { attributes } = this.#bag;
+    const { name, secret, source } = attributes.at(slot);
+    // Read past the bag: what only people look at must not get a place in the bags of all later calls.
+    const value = source.kind === 'filled' ? this.#bag.get(slot) : attributes.resolve(slot, this.#bag);
+    if (value === undefined) return null;
+    if (secret) return HIDDEN;
+    if (typeof value === 'string' && (name === 'request.path' || name === 'request.referer')) return withoutSecretParameters(value);
+    if (value instanceof Map && (HEADER_MAPS.has(name) || QUERY_MAPS.has(name))) {
+      return Object.fromEntries([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, isSecretEntry(name, key) ? HIDDEN : typeof text === 'string' ? withoutSecretParameters(text) : shownValue(text)]));
+    }
+    if (name === 'ratelimit.entries' || name === 'ratelimit.descriptor') return withoutSecretEntries(value);
+    const shown = shownValue(value);
+    if (PLAIN.has(name)) return shown;
+    const without = source.kind === 'filled' ? value : attributes.resolve(slot, this.secretless);
+    return without !== undefined && JSON.stringify(shownValue(without)) === JSON.stringify(shown) ? shown : HIDDEN;
+  }
+
+  /** Of something that is worked out from the request. */
+  worked<T>(out: (bag: Bag) => T): T | typeof HIDDEN {
+    const value = out(this.#bag);
+    return JSON.stringify(value) === JSON.stringify(out(this.secretless)) ? value : HIDDEN;
+  }
+
+  /** The attribute of a name; `null` also where it is not declared. */
+  named(name: string): unknown {
+    const slot = this.#bag.attributes.slotOf(name);
+    return slot === undefined ? null : this.attribute(slot);
+  }
+
+  /** A sentence of a handler, or a text that goes out: the values of the request's secrets in it are replaced. */
+  text(text: string): string {
+    this.#secretTexts ??= secretTextsOf(this.#bag);
+    return this.#secretTexts.reduce((shown, secret) => shown.replaceAll(secret, HIDDEN), withoutSecretParameters(text));
+  }
+}
