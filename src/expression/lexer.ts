@@ -27,7 +27,7 @@ const STRING = /([rR]?[bB]?|[bB][rR])("""|'''|"|')/y;
 const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
 
 /** What people of other languages write. */
-const MEANT: Readonly<Record<string, string>> = { '=': '; equality is ==', '&': '; "and" is &&', '|': '; "or" is ||', '$': '; ${...} is for texts, an expression stands alone' };
+const MEANT: Readonly<Record<string, string>> = { '=': '; equality is ==', '&': '; "and" is &&', '$': '; ${...} is for texts, an expression stands alone' };
 
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
@@ -69,9 +69,16 @@ export function tokensOf(text: string): Token[] {
       continue;
     }
     const sign = match(SIGN);
-    if (sign === null) throw new SyntaxProblem(`${JSON.stringify(text[at])} does not belong into an expression${MEANT[text[at] ?? ''] ?? ''}`, at, at + 1);
+    if (sign === null) throw new SyntaxProblem(`${JSON.stringify(text[at])} does not belong into an expression${text[at] === '|' ? `; "or" is ||, and a default for what is absent is ${defaultMeant(text, at)}` : MEANT[text[at] ?? ''] ?? ''}`, at, at + 1);
     push('sign', sign[0].length);
   }
+}
+
+/** What Istio writes `a.b | "default"`, as CEL has it. */
+function defaultMeant(text: string, at: number): string {
+  const [, of = 'a', last = '.b'] = /([A-Za-z_][\w.]*?)(\.\w+|\["[^"]*"\])\s*$/.exec(text.slice(0, at)) ?? [];
+  const [, value = '"default"'] = /^\|\s*("[^"]*"|'[^']*'|-?[\d.]+|true|false)\s*$/.exec(text.slice(at)) ?? [];
+  return `${of}${last.startsWith('.') ? `.?${last.slice(1)}` : `[?${last.slice(1)}`}.orValue(${value})`;
 }
 
 function pushNumber(text: string, start: number, push: (kind: Token['kind'], length: number, value?: Value) => void): void {

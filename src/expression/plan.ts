@@ -308,8 +308,9 @@ export class Planner {
 
   /** CEL's commutative logic: one side that decides absorbs a failure of the other. */
   #logic(leftNode: Node, rightNode: Node, isAnd: boolean): Plan {
-    const left = this.fit(this.absorbed(() => this.plan(leftNode)), BOOL, leftNode, isAnd ? '&& takes bool' : '|| takes bool');
-    const right = this.#where(guardsOf(leftNode, isAnd), () => this.fit(this.plan(rightNode), BOOL, rightNode, isAnd ? '&& takes bool' : '|| takes bool'));
+    const why = isAnd ? '&& takes bool' : '|| takes bool, and a default for what is absent is a.?b.orValue("default")';
+    const left = this.fit(this.absorbed(() => this.plan(leftNode)), BOOL, leftNode, why);
+    const right = this.#where(guardsOf(leftNode, isAnd), () => this.fit(this.plan(rightNode), BOOL, rightNode, why));
     return constantOf([left, right], { type: BOOL, run: logicRun(left.run, right.run, isAnd), emit: emitLogic(left, right, isAnd) });
   }
 
@@ -484,6 +485,7 @@ export class Planner {
   }
 
   #unknownFunction(name: string, isMethod: boolean, node: Node): Plan {
+    if (name === 'match' && !isMethod) return this.problem('EXPRESSION_UNKNOWN_FUNCTION', 'unknown function match(); where Istio writes match(x, "a*") or match(x, "*a"), write x.startsWith("a") or x.endsWith("a")', node);
     const near = nearestOf(name, functionNames());
     const other = overloadsOf(name, !isMethod).length > 0 ? `; it is called ${isMethod ? `${name}(x)` : `x.${name}()`}` : near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
     return this.problem('EXPRESSION_UNKNOWN_FUNCTION', `unknown function ${name}()${other}`, node);
