@@ -6,6 +6,7 @@ import type { Attributes } from './attributes.ts';
 import type { RequestBag } from './bag.ts';
 import { parseIpOfPeer } from './network.ts';
 import { hostOf, isPlainPath, portOf, queryOf, urlPathOf } from './url.ts';
+import { unreadable } from './unreadable.ts';
 import { Duration, type Value } from './values.ts';
 
 export type Derive = (bag: RequestBag, attributes: Attributes) => Value | undefined;
@@ -68,12 +69,14 @@ export const apiKey: Derive = (bag, attributes) => {
   return parameters.get('api_key') ?? parameters.get('key');
 };
 
-/** As Envoy's getLastAddressFromXFF: the (N+1)-th entry from the right; the peer where there are fewer or it is no address. */
+/** As Envoy's getLastAddressFromXFF, and with a port: the (N+1)-th entry from the right; the peer where there are fewer or it is no address. */
 export const originIp: Derive = (bag, attributes) => {
   const { trustedHops } = attributes.settings;
   const forwarded = trustedHops === undefined ? undefined : headerOf(bag, attributes, 'x-forwarded-for');
   const entry = forwarded?.split(',').at(-1 - (trustedHops ?? 0))?.trim();
-  return (entry === undefined ? undefined : parseIpOfPeer(entry)) ?? valueOf(bag, attributes, 'source.ip');
+  const address = entry === undefined ? undefined : parseIpOfPeer(entry);
+  if (entry !== undefined && address === undefined) unreadable.forwardedFor++;
+  return address ?? valueOf(bag, attributes, 'source.ip');
 };
 
 /** `cluster.local/ns/NAMESPACE/sa/ACCOUNT`, as Istio writes SPIFFE identities. */

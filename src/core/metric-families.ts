@@ -1,4 +1,5 @@
 /** The engine's numbers as a metrics page names them. Read when the page is asked for. */
+import { unreadable } from '../attributes/unreadable.ts';
 import type { HandlerMeters, Latency, Meters, RuleMeters } from './meters.ts';
 import { FAILURE_KINDS, LATENCY_BOUNDS_MS } from './meters.ts';
 
@@ -23,7 +24,7 @@ const RULE_COUNTERS: readonly (readonly [name: string, help: string, read: (mete
   ['sluice_rule_local_total', 'Calls that another handler counted for the rule, since its own could not be asked.', ({ local }) => local],
   ['sluice_rule_errors_total', 'Calls that the rule\'s failure answered with an error.', ({ errors }) => errors],
   ['sluice_rule_text_failures_total', 'Texts and fields of the rule that failed.', ({ texts }) => texts],
-  ['sluice_rule_by_failures_total', 'Failures of the rule\'s `by`: the call was outside the percentage.', ({ by }) => by],
+  ['sluice_rule_by_failures_total', 'Failures of the rule\'s `by`: the call was inside the percentage where the rule may refuse, else outside.', ({ by }) => by],
   ['sluice_rule_dropped_reports_total', 'Reports of checks and limits that a full queue did not take.', ({ dropped }) => dropped],
 ];
 
@@ -56,6 +57,10 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
     {
       kind: 'counter', name: 'sluice_calls_within_total', help: 'Calls decided within a time (seconds) of their arrival, cumulative.', labels: ['call', 'seconds'],
       read: () => [...calls].flatMap(([call, { latency }]) => cumulative(latency).map(([seconds, value]) => ({ labels: { call, seconds }, value }))),
+    },
+    {
+      kind: 'counter', name: 'sluice_forwarded_for_unreadable_total', help: 'Requests whose entry of X-Forwarded-For at settings.trustedHops is no address: origin.ip was that of the peer.', labels: [],
+      read: () => [{ labels: {}, value: unreadable.forwardedFor }],
     },
     ...perRule, ...perHandler,
     {

@@ -213,3 +213,11 @@ rules:
     expect(engine.meters.ofRule('text')).toMatchObject({ failed: 1, texts: 1 });
   });
 });
+
+test('an entry of X-Forwarded-For that is no address is counted', async () => {
+  const { http, engine } = await engineOf('settings: { trustedHops: 0 }\nrules: [{ name: far, match: origin.ip == ip("203.0.113.9"), deny: {} }]\n', {});
+  const count = (): number => [...engine.families.find(({ name }) => name === 'sluice_forwarded_for_unreadable_total')?.read() ?? []][0]?.value ?? NaN;
+  const before = count();
+  for (const entry of ['203.0.113.9:80', 'unknown', '203.0.113.9']) await http({ 'source.ip': '192.0.2.1', 'request.headers': { 'x-forwarded-for': entry } });
+  expect(count() - before).toBe(1);
+});
