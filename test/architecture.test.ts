@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/transport': [],
   'src/adapters': ['src/attributes'],
   'src/core': ['src/attributes', 'src/expression', 'src/adapters/contract.ts'],
-  'src/ratelimit': ['src/adapters/shared-places.ts', 'src/attributes/nearest.ts', 'src/core/rules', 'src/core/dispatch/breaker.ts', 'src/core/dispatch/outage-log.ts', 'plugins/redis-client/error-reply.ts', 'plugins/redis-client/upkeep.ts', 'src/core/verdict/ratelimit-fields.ts', 'src/admin/may-reset.ts'],
+  'src/ratelimit': ['src/adapters/shared-places.ts', 'src/attributes/nearest.ts', 'src/core/rules', 'src/core/dispatch/breaker.ts', 'src/core/dispatch/deadlines.ts', 'src/core/dispatch/outage-log.ts', 'plugins/redis-client/error-reply.ts', 'plugins/redis-client/upkeep.ts', 'src/core/verdict/ratelimit-fields.ts', 'src/admin/may-reset.ts'],
   'src/tracing': ['src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/store.ts'],
   'src/frontends': ['src/transport', 'src/attributes', 'src/core/call.ts', 'src/ratelimit/call.ts'],
   'src/admin': ['src/transport', 'src/attributes', 'src/core'],

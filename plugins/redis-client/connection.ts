@@ -4,11 +4,12 @@ import { Cluster, Redis, ReplyError } from 'ioredis';
 import { Rejected, Unavailable } from 'sluice/plugin';
 import type { RedisAddress } from './config.ts';
 import { isOfServer } from './error-reply.ts';
+import { InFlight } from './in-flight.ts';
 import { reasonOf, Upkeep } from './upkeep.ts';
 
 export interface Connection {
   /**
-   * Fails as Unavailable, at the latest after `timeoutMs`; as Rejected where Redis refuses this key or script alone.
+   * Fails as Unavailable, at the latest when nobody was answered for `timeoutMs`; as Rejected where Redis refuses this key or script alone.
    * `read` throws where the reply is none that was asked for; then the server is taken for one of another kind: Unavailable.
    */
   ask<T, R = T>(send: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R>;
@@ -23,23 +24,18 @@ export interface ConnectionOptions {
   readonly onReady: (isReady: boolean, why?: string) => void;
 }
 
-/** What ioredis says when `commandTimeout` is over. */
-const TIMED_OUT = 'Command timed out';
 /** A node that hangs is noticed by the slots that the others have taken over. */
 const SLOTS_LOOKED_AT_EVERY_MS = 5000;
 
 export function openConnection({ redis: { shown, cluster, ...options }, timeoutMs, onReady }: ConnectionOptions): Connection {
-  const each = {
-    ...options, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0,
-    commandTimeout: timeoutMs, // also for the handshake of a connection that hangs
-  };
+  const each = { ...options, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
   const upkeep = new Upkeep({
     readyWithinMs: options.connectTimeout + timeoutMs,
     onChange: (isUp, why) => (isUp ? onReady(true) : onReady(false, `Redis at ${shown}: ${why}`)),
     connect: ({ retryStrategy, ...reconnect }) => (cluster === undefined
-      ? new Redis({ ...each, ...reconnect, enableOfflineQueue: false, enableAutoPipelining: true, retryStrategy, sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: options.connectTimeout })
+      ? new Redis({ ...each, ...reconnect, enableOfflineQueue: false, retryStrategy, sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: options.connectTimeout })
       : new Cluster(cluster, {
-        redisOptions: { ...each, ...reconnect }, enableOfflineQueue: false, enableAutoPipelining: true, clusterRetryStrategy: retryStrategy,
+        redisOptions: { ...each, ...reconnect, commandTimeout: timeoutMs }, enableOfflineQueue: false, clusterRetryStrategy: retryStrategy,
         slotsRefreshTimeout: options.connectTimeout, slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
         dnsLookup: (address, found) => found(null, address), // a certificate names the host
       })),
@@ -49,13 +45,14 @@ export function openConnection({ redis: { shown, cluster, ...options }, timeoutM
 
   const unavailable = (reason: string, cause?: unknown): Unavailable => new Unavailable(`Redis at ${shown}: ${reason}`, 0, { cause });
 
-  function failed(error: unknown, stream: Upkeep['stream']): Unavailable | Rejected {
+  // A cluster sees to each of its connections by itself.
+  const inFlight = new InFlight(timeoutMs, () => { if (cluster === undefined && upkeep.isUp) upkeep.giveUp(`no answer for ${timeoutMs} ms`); });
+
+  function failed(error: unknown): Unavailable | Rejected {
     const reason = reasonOf(error);
     if (error instanceof ReplyError) {
       if (!isOfServer(reason)) return new Rejected(`Redis at ${shown}: ${reason}`, undefined, { cause: error });
       upkeep.refused(reason);
-    } else if (reason === TIMED_OUT && upkeep.isUp && stream !== undefined && stream === upkeep.stream) {
-      upkeep.giveUp(`no answer for ${timeoutMs} ms`); // none waits behind those that wait
     }
     return unavailable(upkeep.why ?? reason, error);
   }
@@ -63,12 +60,11 @@ export function openConnection({ redis: { shown, cluster, ...options }, timeoutM
   return {
     async ask<T, R = T>(send: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R> {
       if (upkeep.why !== undefined) throw unavailable(upkeep.why);
-      const { stream } = upkeep;
       let reply: T;
       try {
-        reply = await send(redis);
+        reply = await inFlight.send(upkeep.streams, () => send(redis));
       } catch (error) {
-        throw failed(error, stream);
+        throw failed(error);
       }
       upkeep.answered();
       if (read === undefined) return reply as unknown as R;

@@ -73,6 +73,12 @@ export class Upkeep {
     return this.redis instanceof Cluster ? undefined : this.redis.stream as Socket | undefined;
   }
 
+  /** Of a cluster, those to its nodes. */
+  get streams(): readonly Socket[] {
+    const clients = this.redis instanceof Cluster ? this.redis.nodes() : [this.redis];
+    return clients.flatMap(({ stream }) => (stream as Socket | undefined) ?? []);
+  }
+
   /** A command was answered. */
   answered(): void {
     this.#refusals = 0;

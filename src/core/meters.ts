@@ -44,12 +44,16 @@ export class RuleMeters {
   dropped = 0;
 }
 
-export type FailureKind = 'late' | 'unavailable' | 'rejected' | 'fault' | 'breaker' | 'full' | 'gone';
-export const FAILURE_KINDS: readonly FailureKind[] = ['late', 'unavailable', 'rejected', 'fault', 'breaker', 'full', 'gone'];
+/**
+ * `overload` failed on this side, and says nothing of the backend: too many calls wait for it, or the caller's time was over in the queue
+ * or while answers were still coming.
+ */
+export type FailureKind = 'late' | 'unavailable' | 'rejected' | 'fault' | 'breaker' | 'overload' | 'gone';
+export const FAILURE_KINDS: readonly FailureKind[] = ['late', 'unavailable', 'rejected', 'fault', 'breaker', 'overload', 'gone'];
 
 export class HandlerMeters {
   calls = 0;
-  readonly failures: Record<FailureKind, number> = { late: 0, unavailable: 0, rejected: 0, fault: 0, breaker: 0, full: 0, gone: 0 };
+  readonly failures: Record<FailureKind, number> = { late: 0, unavailable: 0, rejected: 0, fault: 0, breaker: 0, overload: 0, gone: 0 };
   /** Of calls that were waited for. */
   readonly latency = new Latency();
   /** Answers that came after their call was given up. */

@@ -3,15 +3,18 @@
  * **In**: an ask. **Out**: its answer. **Fails**: with a ServiceError of kind `redis_error`.
  */
 import { isOfServer } from '../../plugins/redis-client/error-reply.ts';
-import { Breaker } from '../core/dispatch/breaker.ts';
+import { Breaker, type Turn } from '../core/dispatch/breaker.ts';
+import { Deadlines } from '../core/dispatch/deadlines.ts';
 import type { OutageLog } from '../core/dispatch/outage-log.ts';
 import { ServiceError } from './call.ts';
 
-/** So many answers that fail in a row, and it is spared for a while; then one tries. */
-const FAILURES = 5;
-const SPARED_MS = 250;
+/** So many answers that fail in a row, over so long, and it is spared for a while; then one tries. */
+const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
+
+const deadlines = new Deadlines();
 
 export interface GuardOptions {
+  /** How long it may be silent: while it answers what was asked before, the answer is on its way. */
   readonly timeoutMs: number;
   readonly onLate?: () => void;
   /** Told when the breaker opens or the connection goes, and when an answer comes again. */
@@ -19,8 +22,9 @@ export interface GuardOptions {
 }
 
 export class Guard {
-  readonly breaker: Breaker = new Breaker(FAILURES, SPARED_MS);
+  readonly breaker: Breaker = new Breaker(SPARES);
   readonly #options: GuardOptions;
+  #answeredAtLoopMs = 0;
 
   constructor(options: GuardOptions) {
     this.#options = options;
@@ -28,14 +32,15 @@ export class Guard {
 
   /** What is answered at once is passed on at once. */
   ask<T>(ask: () => T | Promise<T>): T | Promise<T> {
-    if (!this.breaker.admits()) return Promise.reject(redisError('it did not answer of late, and is spared'));
+    const turn = this.breaker.admits();
+    if (turn === undefined) return Promise.reject(redisError('it did not answer of late, and is spared'));
     let answer: T | Promise<T>;
     try {
       answer = ask();
     } catch (error) {
-      return Promise.reject(this.#failed(error));
+      return Promise.reject(this.#failed(error, turn));
     }
-    if (answer instanceof Promise) return this.#inTime(answer);
+    if (answer instanceof Promise) return this.#inTime(answer, turn);
     this.#succeeded();
     return answer;
   }
@@ -49,24 +54,36 @@ export class Guard {
     this.#options.outage?.failed(STOPPED, why);
   }
 
-  async #inTime<T>(answer: Promise<T>): Promise<T> {
+  #inTime<T>(answer: Promise<T>, turn: Turn): Promise<T> {
     const { timeoutMs, onLate } = this.#options;
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => {
+    return new Promise((resolve, reject) => {
+      const nowMs = performance.now();
+      const sentAtLoopMs = deadlines.loopMsAt(nowMs);
+      const silentSinceLoopMs = (): number => Math.max(sentAtLoopMs, this.#answeredAtLoopMs);
+      const asked = {
+        endsAtMs: Infinity,
+        get lateAtLoopMs(): number {
+          return silentSinceLoopMs() + timeoutMs;
+        },
+        expire: (): void => {
           onLate?.();
-          reject(redisError(`no answer for ${timeoutMs} ms`));
-        }, timeoutMs);
-      });
-      const value = await Promise.race([answer, late]);
-      this.#succeeded();
-      return value;
-    } catch (error) {
-      throw this.#failed(error);
-    } finally {
-      clearTimeout(timer);
-    }
+          reject(this.#failed(redisError(`no answer for ${timeoutMs} ms`), turn));
+          isOver = true;
+        },
+      };
+      let isOver = false;
+      const ended = (): boolean => {
+        this.#answeredAtLoopMs = deadlines.loopMsAt(performance.now());
+        deadlines.remove(asked);
+        return !isOver;
+      };
+      deadlines.add(asked, nowMs);
+      answer.then((value) => {
+        if (!ended()) return;
+        this.#succeeded();
+        resolve(value);
+      }, (error: unknown) => { if (ended()) reject(this.#failed(error, turn)); });
+    });
   }
 
   #succeeded(): void {
@@ -74,11 +91,11 @@ export class Guard {
     this.#options.outage?.succeeded(ANSWERS_AGAIN);
   }
 
-  #failed(error: unknown): ServiceError {
+  #failed(error: unknown, turn: Turn): ServiceError {
     const failure = error instanceof ServiceError ? error : redisError(error instanceof Error ? error.message : String(error), error);
     if (isOfKey(error)) this.#succeeded();
     else {
-      this.breaker.failed();
+      this.breaker.failed(turn);
       if (this.breaker.state !== 'closed') this.#options.outage?.failed(STOPPED, failure.message);
     }
     return failure;

@@ -27,12 +27,12 @@ export interface Mesh {
   stop(): Promise<void>;
 }
 
-export async function startMesh(policy: string, options: Parameters<typeof serveSluice>[1] & { readonly ratelimitPort?: number } = {}): Promise<Mesh> {
+export async function startMesh(policy: string, options: Parameters<typeof serveSluice>[1] & { readonly ratelimitPort?: number; readonly timeout?: string } = {}): Promise<Mesh> {
   const upstream = await startUpstream();
   const sluice = await serveSluice(policy, options);
   const [adminPort, httpPort, tcpPort] = [await freePort(), await freePort(), await freePort()];
   const envoy = await startEnvoy({
-    config: envoyConfig({ adminPort, httpPort, tcpPort, sluicePort: sluice.grpcPort, upstreamPort: upstream.httpPort, tcpUpstreamPort: upstream.tcpPort, ...(options.ratelimitPort === undefined ? {} : { ratelimitPort: options.ratelimitPort }) }),
+    config: envoyConfig({ adminPort, httpPort, tcpPort, sluicePort: sluice.grpcPort, upstreamPort: upstream.httpPort, tcpUpstreamPort: upstream.tcpPort, ...(options.ratelimitPort === undefined ? {} : { ratelimitPort: options.ratelimitPort }), ...(options.timeout === undefined ? {} : { timeout: options.timeout }) }),
     adminPort,
   });
   return {

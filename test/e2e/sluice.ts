@@ -23,12 +23,12 @@ export interface ServedSluice {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-export async function serveSluice(policy: string, options: { grpcPort?: number; env?: Readonly<Record<string, string>>; files?: Readonly<Record<string, string>> } = {}): Promise<ServedSluice> {
+export async function serveSluice(policy: string, options: { grpcPort?: number; env?: Readonly<Record<string, string>>; files?: Readonly<Record<string, string>>; args?: readonly string[] } = {}): Promise<ServedSluice> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-e2e-'));
   const policyFile = join(folder, 'policy.yaml');
   await writeFile(policyFile, policy);
   for (const [name, text] of Object.entries(options.files ?? {})) await writeFile(join(folder, name), text);
-  const child = spawn(process.execPath, [BIN, 'serve', policyFile, '--grpc', `127.0.0.1:${options.grpcPort ?? 0}`, '--admin', '127.0.0.1:0', '--grace', '3'], {
+  const child = spawn(process.execPath, [BIN, 'serve', policyFile, '--grpc', `127.0.0.1:${options.grpcPort ?? 0}`, '--admin', '127.0.0.1:0', '--grace', '3', ...options.args ?? []], {
     stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env },
   });
   const written: Readonly<Record<string, unknown>>[] = [];

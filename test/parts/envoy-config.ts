@@ -36,7 +36,7 @@ export function envoyConfig(options: EnvoyConfigOptions): object {
     static_resources: {
       listeners: [httpListener(options, engine, grpcLog('http.inbound'), timeout), tcpListener(options, engine, grpcLog('tcp.inbound'))],
       clusters: [
-        { name: 'app', type: 'STATIC', load_assignment: endpoint('app', options.upstreamPort) },
+        { name: 'app', type: 'STATIC', ...UNBOUNDED, load_assignment: endpoint('app', options.upstreamPort) },
         { name: 'tcp-app', type: 'STATIC', load_assignment: endpoint('tcp-app', options.tcpUpstreamPort) },
         grpcCluster('sluice', options.sluicePort),
         ...(options.ratelimitPort === undefined ? [] : [grpcCluster('ratelimit', options.ratelimitPort)]),
@@ -45,8 +45,11 @@ export function envoyConfig(options: EnvoyConfigOptions): object {
   };
 }
 
+/** Envoy's own bound of 1024 requests at once would answer the rest of a burst by itself. */
+const UNBOUNDED = { circuit_breakers: { thresholds: [{ max_requests: 100_000, max_pending_requests: 100_000, max_connections: 10_000 }] } };
+
 const grpcCluster = (name: string, port: number): object => ({
-  name, type: 'STATIC', load_assignment: endpoint(name, port),
+  name, type: 'STATIC', ...UNBOUNDED, load_assignment: endpoint(name, port),
   typed_extension_protocol_options: {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
       ...type('envoy.extensions.upstreams.http.v3.HttpProtocolOptions'),

@@ -50,7 +50,7 @@ export class ReportQueue {
     this.#options = options;
     this.#log = log;
     this.#batch = { ...DEFAULT_BATCH, ...adapterBatch, ...spec.batch };
-    this.#deadlineMs = deadlineOf('report', undefined, spec.deadlineMs);
+    this.#deadlineMs = deadlineOf('report', spec.deadlineMs);
   }
 
   /** Entries that wait, or are being written. */
@@ -64,7 +64,7 @@ export class ReportQueue {
 
   configure(spec: HandlerSpec): void {
     this.#batch = { ...this.#batch, ...spec.batch };
-    this.#deadlineMs = deadlineOf('report', undefined, spec.deadlineMs);
+    this.#deadlineMs = deadlineOf('report', spec.deadlineMs);
   }
 
   /** Always takes the entry; a promise where the queue is full now, which resolves when there is room again. */

@@ -1,4 +1,4 @@
-import { CALLER_WAITS_MS, LOCAL_MS, MARGIN_MS } from '../capabilities.ts';
+import { CALLER_QUEUES_MS, CALLER_WAITS_MS, LOCAL_MS, MARGIN_MS } from '../capabilities.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Caller } from '../call.ts';
 
@@ -22,9 +22,14 @@ export class CallScope {
   get endsAtMs(): number {
     if (this.#endsAtMs === 0) {
       const { remainingMs } = this.caller;
-      this.#endsAtMs = performance.now() + (remainingMs === undefined ? CALLER_WAITS_MS : remainingMs - MARGIN_MS);
+      this.#endsAtMs = performance.now() + (remainingMs === undefined ? CALLER_QUEUES_MS : remainingMs - MARGIN_MS);
     }
     return this.#endsAtMs;
+  }
+
+  /** How long a handler may be silent, that may by itself be so for `deadlineMs`. */
+  silenceMs(deadlineMs: number): number {
+    return this.caller.remainingMs === undefined ? Math.min(deadlineMs, CALLER_WAITS_MS) : deadlineMs;
   }
 }
 

@@ -57,7 +57,7 @@ function ask(outcome: RuleOutcome, asked: Ask | undefined, scope: CallScope): Pr
     fail(outcome, 'input', rule.action?.kind === 'allow' ? 'deny' : inputWord, input.why);
     return undefined;
   }
-  const answer = handler.gate.ask(check, input.values, scope, deadlineOf('check', scope.kind, handler.spec.deadlineMs), wrongAnswer);
+  const answer = handler.gate.ask(check, input.values, scope, deadlineOf('check', handler.spec.deadlineMs), wrongAnswer);
   if (!(answer instanceof Promise)) {
     take(outcome, answer);
     return undefined;
@@ -69,8 +69,9 @@ function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
   const { rule } = outcome.prepared;
   const isWayIn = rule.action?.kind === 'allow';
   if (answer instanceof Failure) {
-    fail(outcome, 'handler', rule.onError.handler, answer.why);
-    if (isWayIn && rule.onError.handler === 'allow') outcome.result = PASSED;
+    const word = answer.comesTo(rule.onError.handler);
+    fail(outcome, 'handler', word, answer.why);
+    if (isWayIn && word === 'allow') outcome.result = PASSED;
   } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
   else outcome.result = { kind: isWayIn ? 'not allowed' : 'refused', answer };
 }

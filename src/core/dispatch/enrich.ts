@@ -37,7 +37,7 @@ function enrichOne(prepared: PreparedRule, bag: RequestBag, scope: CallScope): P
     else if (values !== undefined && isEnforced(prepared, bag)) for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
   };
   const gate = scope.isLook ? handler.looks : handler.gate;
-  const answer = gate.ask(lookup, input.values, scope, deadlineOf('enrich', scope.kind, handler.spec.deadlineMs), wrongAnswer);
+  const answer = gate.ask(lookup, input.values, scope, deadlineOf('enrich', handler.spec.deadlineMs), wrongAnswer);
   if (!(answer instanceof Promise)) {
     take(answer);
     return undefined;

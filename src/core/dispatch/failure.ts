@@ -1,5 +1,6 @@
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { FailureKind } from '../meters.ts';
+import type { ErrorWord } from '../rules/rule.ts';
 
 /** A call of a handler that came to nothing. A value, not thrown: it is one of the two ways that a call ends. */
 export class Failure {
@@ -18,6 +19,11 @@ export class Failure {
     this.retryAfterMs = options.retryAfterMs ?? 0;
     this.entries = options.entries;
     this.cause = options.cause;
+  }
+
+  /** `word`: the rule's own. What failed on this side never passes: the backend answers, and a burst must not open what it guards. */
+  comesTo(word: ErrorWord): ErrorWord {
+    return word === 'allow' && (this.kind === 'overload' || this.kind === 'gone') ? 'error' : word;
   }
 }
 

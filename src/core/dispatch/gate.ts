@@ -4,17 +4,23 @@
  * once. **Fails**: never by throwing; with a {@link Failure} where it is late, down, turned away or at fault.
  */
 import type { Call, Log } from '../../adapters/contract.ts';
+import { messageOf } from '../errors.ts';
 import type { HandlerMeters } from '../meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
-import { Breaker } from './breaker.ts';
+import { Breaker, type Turn } from './breaker.ts';
 import type { CallScope } from './call-scope.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Failure, failureOf } from './failure.ts';
 import { HandlerCall } from './handler-call.ts';
 import { PendingCall } from './pending-call.ts';
+import { Progress } from './progress.ts';
+import { WaitingCalls } from './waiting-calls.ts';
 
 export type HandlerFunction<I, T> = (input: I, call: Call) => T | Promise<T>;
 export type GateSpec = Pick<HandlerSpec, 'name' | 'adapter' | 'concurrency' | 'queue' | 'breaker'>;
+
+/** So many calls at once are a burst. */
+const CROWD = 32;
 
 export class Gate {
   /** `adapter/handler`, in all messages. */
@@ -22,20 +28,29 @@ export class Gate {
   readonly breaker: Breaker;
   readonly meters: HandlerMeters;
   readonly deadlines: Deadlines;
+  /** Of calls that were answered in time. */
+  readonly progress: Progress = new Progress();
   readonly #log: Log;
   #concurrency: number;
   #queue: number;
+  #sent = 0;
   /** Calls whose promise has not settled, those that were given up among them: the backend still works for them. */
   #running = 0;
-  readonly #waiting = new Set<PendingCall>();
+  /** Since when those have had no answer, none of them, in the loop's time. */
+  silentSinceLoopMs = 0;
+  readonly #waiting = new WaitingCalls();
   readonly #idle: (() => void)[] = [];
 
-  constructor(spec: GateSpec, meters: HandlerMeters, deadlines: Deadlines, log: Log) {
+  readonly #crowdSilenceMs: number;
+
+  /** `crowdSilenceMs`: how long a handler that answers in order may be silent to a crowd; 0 for one that does not. */
+  constructor(spec: GateSpec, meters: HandlerMeters, deadlines: Deadlines, log: Log, crowdSilenceMs = 0) {
+    this.#crowdSilenceMs = crowdSilenceMs;
     this.label = `${spec.adapter}/${spec.name}`;
     this.meters = meters;
     this.deadlines = deadlines;
     this.#log = log;
-    this.breaker = new Breaker(spec.breaker.failures, spec.breaker.openForMs);
+    this.breaker = new Breaker(spec.breaker);
     this.#concurrency = spec.concurrency;
     this.#queue = spec.queue;
   }
@@ -48,94 +63,107 @@ export class Gate {
     return this.#waiting.size;
   }
 
+  /** A backend takes a crowd of commands in one go, and answers none of them before. In the loop's time; 0 where there is no crowd. */
+  get crowdLateAtLoopMs(): number {
+    return this.#running + this.#waiting.size < CROWD ? 0 : this.silentSinceLoopMs + this.#crowdSilenceMs;
+  }
+
   /** A reload that keeps the handler may change how it is asked. */
   configure(spec: GateSpec): void {
     this.#concurrency = spec.concurrency;
     this.#queue = spec.queue;
-    this.breaker.failures = spec.breaker.failures;
-    this.breaker.openForMs = spec.breaker.openForMs;
+    this.breaker.spec = spec.breaker;
   }
 
-  /** `isRight`: says what is wrong with an answer, if anything is. */
+  /** `wrong` says what is wrong with an answer, if anything is. `deadlineMs`: how long the handler may be silent, from when it is asked. */
   ask<I, T>(ask: HandlerFunction<I, T>, input: I, scope: CallScope, deadlineMs: number, wrong: (answer: T, input: I) => string | undefined): T | Failure | Promise<T | Failure> {
     this.meters.calls++;
-    if (!this.breaker.admits()) {
-      return this.failed(new Failure('breaker', `[${this.label}] is not asked for ${Math.ceil(this.breaker.waitMs)} ms: it failed ${this.breaker.failures} times in a row`, { retryAfterMs: this.breaker.waitMs }));
+    const turn = this.breaker.admits();
+    if (turn === undefined) {
+      const { waitMs, spec: { failures } } = this.breaker;
+      return this.failed(new Failure('breaker', `[${this.label}] is not asked for ${Math.ceil(waitMs)} ms: it failed ${failures} times in a row`, { retryAfterMs: waitMs }));
     }
     const nowMs = performance.now();
-    const endsAtMs = Math.min(nowMs + deadlineMs, scope.endsAtMs);
-    if (endsAtMs <= nowMs) {
-      this.breaker.unknown();
-      return this.failed(new Failure('late', `[${this.label}] was not asked: nothing is left of the caller's time`));
+    const silenceMs = scope.silenceMs(deadlineMs);
+    if (scope.endsAtMs <= nowMs) {
+      return this.settled(new Failure('overload', `[${this.label}] was not asked: nothing is left of the caller's time`), turn);
     }
     if (this.#running >= this.#concurrency) {
       if (this.#waiting.size >= this.#queue) {
-        this.breaker.unknown();
-        return this.failed(new Failure('full', `[${this.label}] has ${this.#running} calls running and ${this.#waiting.size} waiting: no more are taken`));
+        return this.settled(new Failure('overload', `[${this.label}] was not asked: ${this.#running} calls run and ${this.#waiting.size} wait, and no more may`), turn);
       }
-      const pending = new PendingCall(this, new HandlerCall(scope, endsAtMs), nowMs, endsAtMs, scope.caller);
+      const pending = new PendingCall(this, scope, turn, nowMs, silenceMs, (started) => this.#start(started, ask, input, scope, silenceMs, wrong));
       this.#waiting.add(pending);
-      pending.whenItsTurn(() => this.#start(pending, ask, input, wrong));
+      this.deadlines.add(pending, nowMs);
       return pending.promise as Promise<T | Failure>;
     }
-    const call = new HandlerCall(scope, endsAtMs);
+    const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;
     try {
       answer = ask(input, call);
     } catch (error) {
       call.done();
-      return this.settled(failureOf(error, this.label));
+      return this.settled(failureOf(error, this.label), turn);
     }
     if (!isPromise(answer)) {
       call.done();
-      const problem = wrong(answer, input);
-      return this.settled(problem === undefined ? answer : this.#fault(problem));
+      const problem = problemOf(answer, input, wrong);
+      return this.settled(problem === undefined ? answer : this.#fault(problem), turn);
     }
-    const pending = new PendingCall(this, call, nowMs, endsAtMs, scope.caller);
-    this.#follow(pending, answer, input, wrong);
+    const pending = new PendingCall(this, scope, turn, nowMs, silenceMs);
+    this.#follow(pending, call, answer, nowMs, input, wrong);
+    this.deadlines.add(pending, nowMs);
     return pending.promise as Promise<T | Failure>;
   }
 
-  #start<I, T>(pending: PendingCall, ask: HandlerFunction<I, T>, input: I, wrong: (answer: T, input: I) => string | undefined): void {
+  /** Its turn in the queue has come. */
+  #start<I, T>(pending: PendingCall, ask: HandlerFunction<I, T>, input: I, scope: CallScope, silenceMs: number, wrong: (answer: T, input: I) => string | undefined): void {
+    const nowMs = performance.now();
+    const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;
     try {
-      answer = ask(input, pending.call);
+      answer = ask(input, call);
     } catch (error) {
+      call.done();
       pending.end(failureOf(error, this.label));
       return;
     }
-    if (isPromise(answer)) this.#follow(pending, answer, input, wrong);
-    else {
-      const problem = wrong(answer, input);
+    if (isPromise(answer)) {
+      this.#follow(pending, call, answer, nowMs, input, wrong);
+      this.deadlines.changed(pending);
+    } else {
+      call.done();
+      const problem = problemOf(answer, input, wrong);
       pending.end(problem === undefined ? answer : this.#fault(problem));
     }
   }
 
-  #follow<I, T>(pending: PendingCall, answer: Promise<T>, input: I, wrong: (answer: T, input: I) => string | undefined): void {
-    this.#running++;
+  #follow<I, T>(pending: PendingCall, call: HandlerCall, answer: Promise<T>, nowMs: number, input: I, wrong: (answer: T, input: I) => string | undefined): void {
+    const loopMs = this.deadlines.loopMsAt(nowMs);
+    pending.sent(call, ++this.#sent, loopMs);
+    if (this.#running++ === 0) this.silentSinceLoopMs = loopMs;
     answer.then(
       (value) => {
-        const problem = wrong(value, input);
-        pending.end(problem === undefined ? value : this.#fault(problem));
-        this.#left();
+        const problem = problemOf(value, input, wrong);
+        this.#left(pending.end(problem === undefined ? value : this.#fault(problem)) ? pending : undefined);
       },
       (error: unknown) => {
         pending.end(failureOf(error, this.label));
-        this.#left();
+        this.#left(undefined);
       },
     );
   }
 
-  /** Told of each call that was made, once. */
-  settled<T>(answer: T | Failure): T | Failure {
+  /** Told of each call once, with the turn that the breaker gave it. */
+  settled<T>(answer: T | Failure, turn: Turn): T | Failure {
     if (!(answer instanceof Failure)) {
       this.breaker.succeeded();
       return answer;
     }
-    // A rejected input, or a caller that has gone, says nothing against the backend.
+    // A rejected input shows that the backend answers; what failed on this side, or whose caller has gone, says nothing of it.
     if (answer.kind === 'rejected') this.breaker.succeeded();
-    else if (answer.kind === 'gone') this.breaker.unknown();
-    else this.breaker.failed();
+    else if (answer.kind === 'gone' || answer.kind === 'overload') this.breaker.unknown(turn);
+    else this.breaker.failed(turn);
     return this.failed(answer);
   }
 
@@ -145,9 +173,9 @@ export class Gate {
     return failure;
   }
 
-  /** It waits no more: given up, or its turn has come. */
-  leavesQueue(pending: PendingCall): boolean {
-    return this.#waiting.delete(pending);
+  /** It waits no more. */
+  leavesQueue(): void {
+    this.#waiting.left();
   }
 
   /** Until no call runs any more, but no longer than that. */
@@ -162,12 +190,15 @@ export class Gate {
     });
   }
 
-  #left(): void {
+  /** `answered`: the call that was, in time. */
+  #left(answered: PendingCall | undefined): void {
     this.#running--;
+    const loopMs = this.deadlines.loopMsAt(performance.now());
+    this.silentSinceLoopMs = loopMs;
+    if (answered !== undefined) this.progress.answered(answered.order, loopMs);
     while (this.#running < this.#concurrency) {
-      const next = this.#waiting.values().next().value;
+      const next = this.#waiting.next();
       if (next === undefined) break;
-      this.#waiting.delete(next);
       next.start();
     }
     if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
@@ -175,6 +206,15 @@ export class Gate {
 
   #fault(problem: string): Failure {
     return new Failure('fault', `[${this.label}] a fault of the plugin: ${problem}`);
+  }
+}
+
+/** An answer may be of any kind, also one that throws when it is looked at. */
+function problemOf<I, T>(answer: T, input: I, wrong: (answer: T, input: I) => string | undefined): string | undefined {
+  try {
+    return wrong(answer, input);
+  } catch (error) {
+    return `its answer cannot be read: ${messageOf(error)}`;
   }
 }
 

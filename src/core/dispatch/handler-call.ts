@@ -7,6 +7,7 @@ export class HandlerCall implements Call {
   readonly #endsAtMs: number;
   #controller: AbortController | undefined;
   #onCallerGone: (() => void) | undefined;
+  #isDone = false;
   #whyEnded: Error | undefined;
 
   constructor(scope: CallScope, endsAtMs: number) {
@@ -26,7 +27,7 @@ export class HandlerCall implements Call {
     if (this.#controller !== undefined) return this.#controller.signal;
     const controller = this.#controller = new AbortController();
     if (this.#whyEnded !== undefined) controller.abort(this.#whyEnded);
-    else {
+    else if (!this.#isDone) {
       const caller = this.#scope.caller.signal;
       const gone = this.#onCallerGone = (): void => controller.abort(caller?.reason);
       if (caller?.aborted === true) gone();
@@ -37,6 +38,7 @@ export class HandlerCall implements Call {
 
   /** Answered: nothing more to listen for. */
   done(): void {
+    this.#isDone = true;
     if (this.#onCallerGone !== undefined) this.#scope.caller.signal?.removeEventListener('abort', this.#onCallerGone);
   }
 

@@ -102,7 +102,7 @@ function settle(group: readonly QuotaEntry[], places: readonly number[], answers
     return undefined;
   }
   const local = group.filter(({ outcome: { prepared } }) => prepared.local !== undefined);
-  for (const { outcome } of group) if (outcome.prepared.local === undefined) fail(outcome, 'handler', outcome.prepared.rule.onError.handler, answers.why);
+  for (const { outcome } of group) if (outcome.prepared.local === undefined) fail(outcome, 'handler', answers.comesTo(outcome.prepared.rule.onError.handler), answers.why);
   return isRefused(group) ? undefined : chargeLocally(local, answers, scope);
 }
 
@@ -118,7 +118,7 @@ function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallS
     if (!(answers instanceof Failure)) {
       for (const { outcome: { prepared } } of group) prepared.meters.local++;
       take(group, places, answers);
-    } else for (const { outcome } of group) fail(outcome, 'handler', outcome.prepared.rule.onError.handler, `${away.why}; ${answers.why}`);
+    } else for (const { outcome } of group) fail(outcome, 'handler', answers.comesTo(away.comesTo(outcome.prepared.rule.onError.handler)), `${away.why}; ${answers.why}`);
     return undefined;
   };
   const answers = askHandler(handler, parts, scopeOfLocal(scope));
@@ -126,7 +126,7 @@ function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallS
 }
 
 function askHandler({ gate, spec, charge: chargeHandler }: LiveHandler, asks: readonly QuotaAsk[], scope: CallScope): readonly QuotaAnswer[] | Failure | Promise<readonly QuotaAnswer[] | Failure> {
-  return gate.ask(chargeHandler, asks, scope, deadlineOf('quota', scope.kind, spec.deadlineMs), wrongAnswers);
+  return gate.ask(chargeHandler, asks, scope, deadlineOf('quota', spec.deadlineMs), wrongAnswers);
 }
 
 /** Each counter once, with its largest cost; where rules that share it differ, the tightest limit. */

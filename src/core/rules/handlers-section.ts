@@ -66,7 +66,7 @@ export class HandlersSection {
     const adapterName = fields.text('adapter');
     const run = fields.word('run', ['inline', 'worker']);
     if (run === 'worker') this.#findings.error('RULES_LATER', fields.node('run')?.place ?? fields.place, 'run: worker comes with a later release; leave it out');
-    const breaker = fields.map('breaker', 'breaker')?.only(['failures', 'openFor']);
+    const breaker = fields.map('breaker', 'breaker')?.only(['failures', 'openFor', 'window']);
     const local = this.#local(name, fields);
     const batch = fields.map('batch', 'batch')?.only(['max', 'maxAge', 'maxBytes']);
     const batchSpec = { max: batch?.wholeNumber('max', 1), maxAgeMs: batch?.spanMs('maxAge', ['ms', 's', 'm']), maxBytes: batch?.wholeNumber('maxBytes', 1) };
@@ -91,8 +91,8 @@ export class HandlersSection {
       position: fields.place.source.positionAt(fields.place.start),
       deadlineMs: fields.spanMs('deadline', ['ms', 's']),
       concurrency: fields.wholeNumber('concurrency', 1) ?? 256,
-      queue: fields.wholeNumber('queue', 0) ?? 1024,
-      breaker: { failures: breaker?.wholeNumber('failures', 1) ?? 10, openForMs: breaker?.spanMs('openFor', ['ms', 's', 'm']) ?? 1000 },
+      queue: fields.wholeNumber('queue', 0) ?? 16_384,
+      breaker: { failures: breaker?.wholeNumber('failures', 1) ?? 10, openForMs: breaker?.spanMs('openFor', ['ms', 's', 'm']) ?? 1000, windowMs: breaker?.spanMs('window', ['ms', 's', 'm']) ?? 250 },
       local,
       batch: Object.fromEntries(Object.entries({ ...adapter.serves.report?.batch, ...Object.fromEntries(Object.entries(batchSpec).filter(([, value]) => value !== undefined)) }).filter(([, value]) => value !== undefined)),
     };

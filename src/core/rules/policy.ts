@@ -16,7 +16,8 @@ export interface HandlerSpec {
   readonly deadlineMs: number | undefined;
   readonly concurrency: number;
   readonly queue: number;
-  readonly breaker: { readonly failures: number; readonly openForMs: number };
+  /** It opens after so many failures in a row, the first and the last of them at least `windowMs` apart. */
+  readonly breaker: { readonly failures: number; readonly openForMs: number; readonly windowMs: number };
   /** What counts in its place while it cannot be asked, for rules that say so: each of the replicas has its part of a limit. */
   readonly local: { readonly handler: string; readonly replicas: number } | undefined;
   readonly batch: { readonly max?: number; readonly maxAgeMs?: number; readonly maxBytes?: number };

@@ -16,7 +16,9 @@ export interface LiveHandlerContext {
   readonly graceMs: number;
 }
 
-const NEVER_OPEN = { failures: Infinity, openForMs: 0 };
+/** Below Envoy's 200 ms for ext_authz. A limit that passes while its handler is away must not pass since it is asked much at once. */
+const CROWD_SILENCE_MS = 150;
+const NEVER_OPEN = { failures: Infinity, openForMs: 0, windowMs: 0 };
 
 /** An open handler with what stands before it. Kept over reloads while its adapter and config stay equal. */
 export class LiveHandler {
@@ -37,7 +39,8 @@ export class LiveHandler {
     this.#spec = spec;
     this.open = open;
     this.#context = context;
-    this.gate = new Gate(spec, context.meters, context.deadlines, context.log);
+    const crowdSilenceMs = open.handler.charge === undefined ? 0 : CROWD_SILENCE_MS;
+    this.gate = new Gate(spec, context.meters, context.deadlines, context.log, crowdSilenceMs);
     this.looks = new Gate({ ...spec, breaker: NEVER_OPEN }, new HandlerMeters(), context.deadlines, context.log);
     const { handler } = open;
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
@@ -57,6 +60,7 @@ export class LiveHandler {
   configure(spec: HandlerSpec): void {
     this.#spec = spec;
     this.gate.configure(spec);
+    this.looks.configure({ ...spec, breaker: NEVER_OPEN });
     this.reports?.configure(spec);
   }
 

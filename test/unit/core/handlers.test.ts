@@ -28,14 +28,14 @@ describe('time', () => {
   test('it is cut to what is left of the caller\'s own time, less a margin', async () => {
     let remainingMs = 0;
     const { http } = await engineOf(policy(', deadline: 10s'), { h: { check: (_, call) => { ({ remainingMs } = call); return never(); } } });
-    expect(why(await http({}, { remainingMs: 40, signal: undefined }))).toMatch(/has not answered within 3[0-5] ms/);
+    expect(why(await http({}, { remainingMs: 40, signal: undefined }))).toMatch(/had not answered when the caller's time was over, after \d+ ms/);
     expect(remainingMs).toBeGreaterThan(20);
     expect(remainingMs).toBeLessThanOrEqual(35);
   });
 
   test('a caller that says nothing waits 150 ms', async () => {
     const { http } = await engineOf(policy(', deadline: 10s'), { h: { check: never } });
-    expect(why(await http())).toMatch(/has not answered within 1(4\d|50) ms/);
+    expect(why(await http())).toBe('[check-script/h] has not answered within 150 ms');
   });
 
   test('nothing is asked for a caller without time', async () => {
@@ -92,7 +92,7 @@ describe('room', () => {
     const patient = { remainingMs: 5000, signal: undefined };
     const calls = Array.from({ length: 4 }, () => http({}, patient));
     expect(engine.handlers()[0]).toMatchObject({ running: 2, waiting: 1 });
-    expect(why(await (calls[3] as Promise<Verdict>))).toBe('[check-script/h] has 2 calls running and 1 waiting: no more are taken');
+    expect(why(await (calls[3] as Promise<Verdict>))).toBe('[check-script/h] was not asked: 2 calls run and 1 wait, and no more may');
     expect(answers).toHaveLength(2);
     answers[0]?.(allow());
     expect((await (calls[0] as Promise<Verdict>)).outcome).toBe('allow');
@@ -107,7 +107,8 @@ describe('room', () => {
   test('time goes by in the queue too', async () => {
     const { http } = await engineOf(policy(', concurrency: 1, deadline: 20ms'), { h: { check: never } });
     const calls = await Promise.all([http(), http()]);
-    expect(calls.map(why)).toEqual(['[check-script/h] has not answered within 20 ms', '[check-script/h] was not asked: 20 ms passed in its queue']);
+    expect(why(calls[0])).toBe('[check-script/h] has not answered within 20 ms');
+    expect(why(calls[1])).toMatch(/^\[check-script\/h\] was not asked: \d+ ms passed in its queue, while the handler answered nobody$/);
   });
 });
 
@@ -115,7 +116,8 @@ describe('breaker', () => {
   test('opens after failures in a row, lets one call try, and closes when that succeeds', async () => {
     let isDown = true;
     let asked = 0;
-    const { http, engine } = await engineOf(policy(', breaker: { failures: 3, openFor: 60ms }'), { h: { check: () => {
+    const { http, engine } = await engineOf(policy(', breaker: { failures: 3, openFor: 60ms, window: 1ms }'), { h: { check: async () => {
+      await pause(2);
       asked++;
       if (isDown) throw new Unavailable('connection refused');
       return allow();
