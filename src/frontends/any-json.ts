@@ -1,5 +1,5 @@
 /** What stands in a google.protobuf.Any, where its type is one of protobuf's own: Envoy's and Istio's filter state is. */
-import { createRegistry, toJson } from '@bufbuild/protobuf';
+import { createRegistry, type Registry, toJson } from '@bufbuild/protobuf';
 import {
   type Any, anyUnpack, BoolValueSchema, BytesValueSchema, DoubleValueSchema, DurationSchema, FloatValueSchema, Int32ValueSchema,
   Int64ValueSchema, ListValueSchema, StringValueSchema, StructSchema, TimestampSchema, UInt32ValueSchema, UInt64ValueSchema, ValueSchema,
@@ -7,7 +7,9 @@ import {
 import type { Json } from '../attributes/json-value.ts';
 import { lenientSchema } from './lenient-schema.ts';
 
-const KNOWN = createRegistry(
+/** Made at its first use: it takes 20 ms, and few policies read filter state. */
+let registry: Registry | undefined;
+const known = (): Registry => registry ??= createRegistry(
   ...[StructSchema, ValueSchema, ListValueSchema, StringValueSchema].map(lenientSchema), BytesValueSchema, BoolValueSchema, DoubleValueSchema,
   FloatValueSchema, Int32ValueSchema, UInt32ValueSchema, Int64ValueSchema, UInt64ValueSchema, TimestampSchema, DurationSchema,
 );
@@ -16,8 +18,8 @@ const WIDE = new Set([Int64ValueSchema.typeName, UInt64ValueSchema.typeName] as 
 export function jsonOfAny(any: Any | undefined): Json | undefined {
   if (any === undefined) return undefined;
   try {
-    const message = anyUnpack(any, KNOWN);
-    const schema = message === undefined ? undefined : KNOWN.getMessage(message.$typeName);
+    const message = anyUnpack(any, known());
+    const schema = message === undefined ? undefined : known().getMessage(message.$typeName);
     if (message === undefined || schema === undefined) return undefined;
     const json = toJson(schema, message) as Json;
     return WIDE.has(message.$typeName) ? Number(json) : json;

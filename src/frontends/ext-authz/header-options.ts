@@ -9,7 +9,7 @@
  * `disallowed_headers`). We take it for absent, and set it.
  */
 import type { NetHeaders } from '../../core/call.ts';
-import { type HeaderPair, inOneSpelling } from '../header-pairs.ts';
+import { hasRepeats, type HeaderPair, inOneSpelling } from '../header-pairs.ts';
 import type { ProtobufWriter } from '../protobuf-writer.ts';
 
 /** envoy.config.core.v3.HeaderValueOption, with an `append` (a BoolValue) that may be absent. */
@@ -97,12 +97,17 @@ export const removedHeaders = ({ remove }: NetHeaders): string[] => remove.filte
 export function responseHeaders({ set, append }: NetHeaders): readonly HeaderOption[] {
   if (set.length === 0 && append.length === 0) return NONE;
   const options: HeaderOption[] = [];
-  for (const [name, values] of valuesByName(set)) {
+  if (hasRepeats(set)) setLists(options, set);
+  else for (const pair of set) if (isOurs(pair[0])) options.push(setting(pair));
+  for (const pair of append) if (isOurs(pair[0])) options.push(pair[0].toLowerCase() === 'set-cookie' ? adding(pair) : appending(pair));
+  return options;
+}
+
+function setLists(options: HeaderOption[], pairs: readonly HeaderPair[]): void {
+  for (const [name, values] of valuesByName(pairs)) {
     if (values.length === 1 || name.toLowerCase() !== 'set-cookie') options.push(setting([name, values.join(',')]));
     else for (const value of values) options.push(adding([name, value]));
   }
-  for (const pair of append) if (isOurs(pair[0])) options.push(pair[0].toLowerCase() === 'set-cookie' ? adding(pair) : appending(pair));
-  return options;
 }
 
 function valuesByName(pairs: readonly HeaderPair[]): ReadonlyMap<string, readonly string[]> {

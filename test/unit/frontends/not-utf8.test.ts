@@ -39,9 +39,11 @@ function marked(value: unknown, random: Random): unknown {
 
 /** With chance's octets in the place of the marks. */
 function spoilt<D extends DescMessage>(schema: D, message: MessageShape<D>, random: Random): Uint8Array {
-  const bytes = toBinary(schema, marked(message, random) as MessageShape<D>);
-  for (let at = bytes.indexOf(0x7e); at >= 0; at = bytes.indexOf(0x7e, at + 1)) bytes[at] = 0x80 + random.below(128);
-  return bytes;
+  const bytes = Buffer.from(toBinary(schema, marked(message, random) as MessageShape<D>));
+  for (let at = bytes.indexOf(MARK); at >= 0; at = bytes.indexOf(MARK, at)) {
+    for (const end = at + MARK.length; at < end; at++) bytes[at] = 0x80 + random.below(128);
+  }
+  return new Uint8Array(bytes);
 }
 
 /** The same message in UTF-8. */

@@ -4,6 +4,7 @@ import type { Wire } from '../../../src/attributes/bag.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import type { LimitStatus, LimitVerdict } from '../../../src/core/call.ts';
 import { ratelimitMethods } from '../../../src/frontends/index.ts';
+import { rateLimitServiceMethods } from '../../../src/frontends/ratelimit/service-call.ts';
 import { RateLimitRequestSchema, type RateLimitResponse, RateLimitResponseSchema } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { ALLOW, GRANT, readerOf, unary } from './call.ts';
@@ -102,6 +103,18 @@ describe('the answer to a limit call', () => {
   ] satisfies [Request, string][])('refuses request %#', (request, message) => {
     const error = failure(request);
     expect([error.code, error.message]).toEqual([Status.INVALID_ARGUMENT, expect.stringContaining(message)]);
+  });
+
+  test('a service that limits by descriptors alone takes 10 000 of them', () => {
+    const asked: number[] = [];
+    const call = unary(rateLimitServiceMethods({ shouldRateLimit: ({ descriptors }) => {
+      asked.push(descriptors.length);
+      return { overallCode: 1, statuses: [], headers: [], dynamicMetadata: undefined };
+    } }, () => undefined));
+    const request = (descriptors: number): Uint8Array => toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'shop', descriptors: Array.from({ length: descriptors }, () => ({})) }));
+    void call(request(10_000));
+    expect(() => call(request(10_001))).toThrow(expect.objectContaining({ code: Status.INVALID_ARGUMENT, message: 'the request has more than 10000 descriptors' }) as GrpcError);
+    expect(asked).toEqual([10_000]);
   });
 
   test('an error is a gRPC error; what is no request is told so', () => {
