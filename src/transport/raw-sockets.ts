@@ -3,6 +3,8 @@ import type { TransportOptions } from './transport.ts';
 
 /** How often connections are looked after. */
 export const TICK_MS = 1000;
+/** How long what is left of a connection may live, at most, once it is drained for its age. */
+export const MOST_AFTER_AGE_MS = 60_000;
 /** How long a TLS handshake may take, however many octets of it come. */
 const HANDSHAKE_MS = 10_000;
 

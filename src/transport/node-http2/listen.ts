@@ -6,37 +6,46 @@ import { MIN_TLS, renewTls } from '../renew-tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../h2/limits.ts';
 import type { Receiver } from '../exchange.ts';
-import { RawSockets, TICK_MS, tlsEvent } from '../raw-sockets.ts';
+import { MOST_AFTER_AGE_MS, RawSockets, TICK_MS, tlsEvent } from '../raw-sockets.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
 import { NodeExchange, NodeHead } from './exchange.ts';
 
 export const listenHttp2: Listen = async (methods, options) => {
   const grpc = grpcServer(methods, options);
-  const sessions = new Set<ServerHttp2Session>();
-  const receivers = new Set<Receiver>();
+  /** With the streams that are open on each. */
+  const sessions = new Map<ServerHttp2Session, Set<Receiver>>();
   const server = serverOf(options);
   server.on('session', (session) => {
-    sessions.add(session);
+    const receivers = new Set<Receiver>();
+    sessions.set(session, receivers);
     session.on('error', () => {});
     session.on('close', () => sessions.delete(session));
     const { maxConnectionAgeMs } = options;
     if (maxConnectionAgeMs === undefined) return;
-    const timer = setTimeout(() => session.close(), maxConnectionAgeMs * (0.95 + Math.random() / 10));
-    session.on('close', () => clearTimeout(timer));
+    const ageMs = maxConnectionAgeMs * (0.95 + Math.random() / 10);
+    const timers = [
+      setTimeout(() => {
+        session.close();
+        for (const receiver of receivers) receiver.drain();
+      }, ageMs),
+      setTimeout(() => session.destroy(), ageMs + Math.min(maxConnectionAgeMs, MOST_AFTER_AGE_MS)),
+    ];
+    session.on('close', () => { for (const timer of timers) clearTimeout(timer); });
   });
   server.on('stream', (stream, headers, flags) => {
     const exchange = new NodeExchange(stream);
     const receiver = grpc.serve(exchange, new NodeHead(headers), (flags & 1) !== 0);
     exchange.attach(receiver);
-    receivers.add(receiver);
-    stream.on('close', () => receivers.delete(receiver));
+    const receivers = stream.session === undefined ? undefined : sessions.get(stream.session as ServerHttp2Session);
+    receivers?.add(receiver);
+    stream.on('close', () => receivers?.delete(receiver));
   });
   const raw = new RawSockets(server as Server, tlsEvent(options));
   await listening(server as Server, options);
   const ticking = setInterval(() => {
     const nowMs = performance.now();
     raw.tick(nowMs);
-    for (const receiver of receivers) receiver.tick(nowMs);
+    for (const receivers of sessions.values()) for (const receiver of receivers) receiver.tick(nowMs);
   }, TICK_MS);
   ticking.unref();
 
@@ -46,13 +55,13 @@ export const listenHttp2: Listen = async (methods, options) => {
     const timers = [
       setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
       setTimeout(() => {
-        for (const session of sessions) session.destroy();
+        for (const session of sessions.keys()) session.destroy();
         raw.destroy();
       }, graceMs),
     ];
     grpc.drain();
     raw.drain();
-    for (const session of sessions) session.close();
+    for (const session of sessions.keys()) session.close();
     await closed;
     for (const timer of timers) clearTimeout(timer);
     clearInterval(ticking);

@@ -4,6 +4,7 @@ import type { Serve } from '../exchange.ts';
 import { Connection, type Outlet } from '../h2/connection.ts';
 import { ErrorCode, PREFACE } from '../h2/frames.ts';
 import type { Limits } from '../h2/limits.ts';
+import { MOST_AFTER_AGE_MS } from '../raw-sockets.ts';
 
 export interface SocketConnectionOptions {
   readonly serve: Serve;
@@ -23,8 +24,6 @@ const PREFACE_MS = 10_000;
 /** After so long without a word it is asked whether it is there, and closed where it says nothing. */
 const KEEPALIVE_MS = 60_000;
 const KEEPALIVE_ANSWER_MS = 20_000;
-/** How long what is left of a connection may live, at most, once it is drained for its age. */
-const MOST_AFTER_AGE_MS = 60_000;
 
 /** One connection of a socket: reads, writes once a turn, and looks after those that fell silent. */
 export class SocketConnection implements Outlet {

@@ -2,10 +2,10 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
-import { listen, Status } from '../../../src/transport/index.ts';
+import { listen, type Method, Status } from '../../../src/transport/index.ts';
 import { viewOf } from '../../../src/transport/piece.ts';
 import { END_HEADERS, END_STREAM, type Frame, frame, head, message, rawPeer, type RawPeer, Type, uint32 } from './raw-peer.ts';
-import { bytes, serve, type Serving, text, waitUntil } from './serving.ts';
+import { bytes, serve, type Serving, text, TRANSPORTS, waitUntil } from './serving.ts';
 
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const MIB = 1024 * 1024;
@@ -145,10 +145,10 @@ describe('SETTINGS', () => {
   });
 });
 
-test('a connection that is old: quiet streams end well, and what is left is cut off after as long again', async () => {
+test.each(TRANSPORTS)('a connection that is old, of %s: quiet streams end well, and what is left is cut off after as long again', async (_transport, listenAt) => {
   await serving.stop();
   let ended = 0;
-  const transport = await listen(new Map([
+  const transport = await listenAt(new Map<string, Method>([
     ['/t.T/Takes', { kind: 'stream', handle: async function* takes(requests) { for await (const request of requests) yield request; } }],
     ['/t.T/Stays', { kind: 'stream', handle: async function* stays(_requests, { signal }) {
       yield bytes('a');
