@@ -100,7 +100,7 @@ describe('parts of a check that are no messages', () => {
     ['the time', Uint8Array.from(field(1, field(4, [...field(1, BROKEN), ...field(2, http([]))]))), []],
     ['an entry of the headers', request({ http: field(3, BROKEN) }), []],
     ['a raw header', request({ http: field(13, field(1, BROKEN)) }), []],
-    ['the raw headers', request({ http: field(13, BROKEN) }), ['request.headers', 'request.size', 'context.protocol']],
+    ['the raw headers', request({ http: field(13, BROKEN) }), ['request.headers', 'request.size', 'request.body_is_partial', 'context.protocol']],
   ])('%s: only what it would have said is absent', (_name, bytes, absent) => {
     const values = valuesOf(new CheckWire(pieceOf(bytes), () => 0), 'http');
     const expected = new Map(sound);
