@@ -4,6 +4,7 @@ import { Rejected, type ReportEntry, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { type KafkaPart, startKafka } from '../../test/parts/kafka.ts';
 import adapter from './adapter.ts';
+import { withoutSecrets } from './producer.ts';
 
 const TOPIC = 'audit';
 let kafka: KafkaPart;
@@ -59,6 +60,10 @@ testAdapter(adapter, {
     read: () => arrived.slice(arrivedBefore).map(fields),
     away: { begin: () => kafka.down(), end: () => kafka.restart() },
   },
+});
+
+test('a reason never repeats the password, plain or in base64', () => {
+  expect(withoutSecrets('denied: user:s3cret (czNjcmV0)', ['s3cret'])).toBe('denied: user:*** (***)');
 });
 
 describe('log-kafka', () => {
@@ -117,9 +122,27 @@ describe('log-kafka', () => {
     const refused: unknown = await write(opened, [before, { ...large, input: { run: 'large', n: 1, fill: 'x'.repeat(1_500_000) } }, after]).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(Rejected);
     expect((refused as Rejected).entries).toEqual([1]);
+    expect((refused as Rejected).message).toMatch(/^the report large-1 of the rule some-rule \(1500\d\d\d bytes\): Kafka at 127\.0\.0\.1:\d+, topic audit: /);
+    expect(opened.logged).toMatchObject([{ level: 'error', message: 'Kafka will never take this report; it is dropped', fields: { report: 'large-1', rule: 'some-rule', bytes: expect.any(Number) as number } }]);
     await eventually(() => expect(numbersOf('large')).toEqual([0, 2]));
     await opened.close();
   });
+
+  test('a broker that takes less at a time gets less; only what is too large for itself is refused', async () => {
+    const admin = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic: 'narrow', numPartitions: 1, configEntries: [{ name: 'max.message.bytes', value: '20000' }] }] });
+    const opened = await open({ topic: 'narrow' });
+    const fill = 'x'.repeat(3000);
+    const entries = entriesOf(opened, 'narrow', 0, 40).map((entry, n) => ({ ...entry, input: { n, fill: n === 17 ? fill.repeat(10) : fill } }));
+    const refused: unknown = await write(opened, entries).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(Rejected);
+    expect((refused as Rejected).entries).toEqual([17]);
+    expect((await admin.fetchTopicOffsets('narrow')).map(({ offset }) => Number(offset))).toEqual([39]);
+    await write(opened, entriesOf(opened, 'narrow', 40, 1));
+    await admin.disconnect();
+    await opened.close();
+  }, 60_000);
 
   test.each([
     ['frozen', async () => {
@@ -171,8 +194,10 @@ describe('log-kafka', () => {
     expect(opened.readiness()).toMatchObject({ ready: false, why: expect.stringContaining(late.broker) as string });
     const given = await openForTest(adapter, { config: { ...config(), brokers: [late.broker], unavailableAfterMs: 300 } });
     await expect(write(given, entriesOf(given, 'given-up', 0, 7))).rejects.toThrow(Unavailable);
+    const closingMs = performance.now();
     await given.close();
-    expect(given.logged.filter(({ level }) => level === 'error').map(({ fields: of }) => of['messages'])).toEqual([7]);
+    expect(performance.now() - closingMs).toBeLessThan(4000); // half a second for the broker, half a second for the client
+    expect(given.logged.filter(({ level }) => level === 'error').map(({ fields: of }) => of)).toMatchObject([{ messages: 7, rules: { 'some-rule': 7 }, first: 'given-up-0', last: 'given-up-6' }]);
 
     await late.restart();
     const admin = new Kafka({ brokers: [late.broker], logLevel: logLevel.NOTHING }).admin();

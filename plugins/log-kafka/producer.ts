@@ -9,6 +9,8 @@ export interface KafkaProducer {
   readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
   /** Looks for the broker once, so that the handler says soon whether it is there. */
   look(): void;
+  /** Whether the last that was heard of the broker was an answer. */
+  isWorking(): boolean;
   /** Something has waited for so long: not ready until something is written. Says why. */
   readonly late: (waitedMs: number) => string;
   close(withinMs: number): Promise<void>;
@@ -23,6 +25,8 @@ const REFUSED = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_
 export function openProducer(config: KafkaConfig, tls: TlsOptions | undefined, onReady: (isReady: boolean, why?: string) => void): KafkaProducer {
   const shown = `Kafka at ${config.brokers.join(', ')}`;
   let trouble: string | undefined = `${shown}: not reached yet`;
+  const secrets = config.sasl === undefined ? [] : [config.sasl.password];
+  const reasonOf = (error: unknown): string => withoutSecrets(innermostReason(error), secrets);
   const failing = (error: unknown): string => {
     trouble = `${shown}, topic ${config.topic}: ${reasonOf(error)}`;
     onReady(false, trouble);
@@ -70,6 +74,7 @@ export function openProducer(config: KafkaConfig, tls: TlsOptions | undefined, o
   return {
     send,
     look: () => { producer.metadata({ topics: [config.topic] }).then(working, failing); },
+    isWorking: () => trouble === undefined,
     late: (waitedMs) => trouble ?? failing(new Error(`no answer for ${waitedMs} ms`)),
     async close(withinMs) {
       let timer: NodeJS.Timeout | undefined;
@@ -92,7 +97,11 @@ function kafkaCodes(error: unknown): string[] {
   return [...within(error)].flatMap((one) => ('apiId' in one && typeof one.apiId === 'string' ? [one.apiId] : []));
 }
 
-function reasonOf(error: unknown): string {
+function innermostReason(error: unknown): string {
   const [innermost] = within(error);
   return innermost?.message ?? String(error);
 }
+
+/** A broker, and what stands before it, may repeat what it was sent. */
+export const withoutSecrets = (text: string, secrets: readonly string[]): string => secrets.reduce((shown, secret) => shown
+  .replaceAll(secret, '***').replaceAll(Buffer.from(secret).toString('base64'), '***'), text);
