@@ -16,12 +16,14 @@ if (major < NEEDED) {
 } else {
   // Halves the CPU time of a start from the second one on. A folder that cannot be written is left alone by Node.
   module.enableCompileCache();
-  if (process.argv[2] === 'serve' || process.argv[2] === 'ratelimit') holdSignals();
+  const isServer = process.argv[2] === 'serve' || process.argv[2] === 'ratelimit';
+  if (isServer) holdSignals();
   const { main } = await import('./main.ts');
   process.exitCode = await main(process.argv.slice(2));
   // Nothing is left to do; what a plugin has left open (a timer, a socket), or a log that nobody reads, must not keep the process.
+  // What a command prints waits for its reader; what a server's handlers write has had the grace for it.
   const end = (): void => {
-    if (process.stdout.writableLength === 0) process.exit();
+    if (isServer || process.stdout.writableLength === 0) process.exit();
     setTimeout(end, LEFT_OPEN_MS).unref();
   };
   setTimeout(end, LEFT_OPEN_MS).unref();
