@@ -1,8 +1,26 @@
 /** Counters, gauges and histograms that rules feed, on Sluice's own page /metrics. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { defineAdapter, Rejected, report, type Shape } from 'sluice/plugin';
 import { configSchema, type MetricConfig, type MetricsConfig } from './config.ts';
-import type { Family } from './family.ts';
+import { type Family, openFamily } from './family.ts';
+
+const SLICE_MS = 5;
+
+/** Gives the event loop a turn every few milliseconds: a page may have a million lines, and calls wait for it. */
+async function pageOf(families: readonly Family[]): Promise<string> {
+  let page = '';
+  let endsAtMs = performance.now() + SLICE_MS;
+  for (const family of families) {
+    for (const lines of family.lines()) {
+      page += lines;
+      if (performance.now() < endsAtMs) continue;
+      await nextTurn();
+      endsAtMs = performance.now() + SLICE_MS;
+    }
+  }
+  return page;
+}
 
 function metricOf({ metrics }: MetricsConfig, name: string): MetricConfig {
   const metric = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
@@ -29,13 +47,12 @@ export default defineAdapter({
   },
   selfContained: true,
   async open(config, host) {
-    const [{ Registry }, { openFamily }] = await Promise.all([import('prom-client'), import('./family.ts')]);
     const overflow = host.metrics.counter('metrics_prometheus_overflow', 'Reports counted under labels "other", because maxSeries was reached.');
-    const registry = new Registry();
-    const families = new Map(Object.entries(config.metrics).map(([name, metric]) => [name, openFamily(registry, name, metric, {
-      maxSeries: config.maxSeries, maxLabelLength: config.maxLabelLength, onOverflow: () => overflow.add(),
+    const families = new Map(Object.entries(config.metrics).map(([name, metric]) => [name, openFamily(name, metric, {
+      maxSeries: config.maxSeries, maxLabelLength: config.maxLabelLength, expireAfterMs: config.expireAfterMs, expiresOnlyForRoom: host.worker.count > 1,
+      monotonicMs: () => host.clock.monotonicMs(), onOverflow: () => overflow.add(),
     })]));
-    host.metrics.page(() => registry.metrics());
+    host.metrics.page(() => pageOf([...families.values()]));
     return report<Family, { metric: string }>({
       sink({ params: { metric } }) {
         metricOf(config, metric);

@@ -17,6 +17,7 @@ const metricSchema = z.strictObject({
   if (kind === 'histogram' && labels.includes('le')) wrong('labels', 'a histogram has a label le of its own', labels);
   if (buckets === undefined) return;
   if (kind !== 'histogram') wrong('buckets', `a ${kind} has no buckets; they are for a histogram`, buckets);
+  if (buckets.some((bound) => bound < 0)) wrong('buckets', 'a bucket below 0 stays empty; negative values are refused', buckets);
   if (buckets.some((bound, at) => at > 0 && bound <= (buckets[at - 1] ?? 0))) wrong('buckets', 'buckets must ascend', buckets);
 });
 
@@ -25,6 +26,8 @@ export const configSchema = z.strictObject({
     .describe('The metrics by name.'),
   maxSeries: z.int().min(1).max(1_000_000).default(2000)
     .describe('How many sets of label values each metric may have. Past it a new set counts in the series whose labels are all "other", and in sluice_plugin_metrics_prometheus_overflow_total.'),
+  expireAfterMs: z.int().min(0).max(30 * 86_400_000).default(3_600_000)
+    .describe('A series that nobody has fed for so long ends; fed again it begins at 0, which Prometheus takes as a restart. 0: never. With --workers a series ends only where its room is needed, so that the sum of the workers does not fall.'),
   maxLabelLength: z.int().min(8).max(10_000).default(256).describe('Characters of a label\'s value; what is longer is cut, and ends in an ellipsis.'),
 }).check(({ value: { metrics }, issues }) => {
   const wrong = (name: string, message: string): void => { issues.push({ code: 'custom', path: ['metrics', name], message, input: name }); };

@@ -1,52 +1,94 @@
-/** One metric and its series, bounded. */
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+/**
+ * One metric and its series, bounded.
+ * **In**: reports. **Out**: lines of Prometheus' text format. **Fails**: by saying what is wrong with a report.
+ *
+ * prom-client is not used here: it keeps series under a text in which label sets with commas meet, forgets none, and makes
+ * its page in one go, which holds calls up.
+ */
 import type { MetricConfig } from './config.ts';
+import { type Series, labelsText, seriesOf } from './series.ts';
 
 export interface Family {
   /** Counts one report; says what is wrong with it where it cannot be counted. */
   take(input: Readonly<Record<string, unknown>>): string | undefined;
+  /** HELP and TYPE, then the lines of each series. */
+  lines(): Generator<string>;
 }
 
 export interface FamilyOptions {
   readonly maxSeries: number;
   readonly maxLabelLength: number;
+  /** A series that nobody has fed for so long ends; 0: never. */
+  readonly expireAfterMs: number;
+  /** Whether series end only where their room is needed: workers' pages are summed, and a sum must not fall. */
+  readonly expiresOnlyForRoom: boolean;
+  readonly monotonicMs: () => number;
   readonly onOverflow: () => void;
 }
 
-type Labels = Record<string, string>;
-type Put = (value: number) => void;
+interface Fed { readonly series: Series; fedAtMs: number }
 
 /** What a label is whose expression failed (the rule language's word), and where there are too many series. */
 const FAILED = 'unknown';
 const OVERFLOWN = 'other';
+/** Of a full family, which is gone through whole. */
+const LOOKED_FOR_EXPIRED_EVERY_MS = 1000;
 
-export function openFamily(registry: Registry, name: string, config: MetricConfig, { maxSeries, maxLabelLength, onOverflow }: FamilyOptions): Family {
-  const { kind, labels } = config;
+export function openFamily(name: string, config: MetricConfig, options: FamilyOptions): Family {
+  const { kind, labels, help } = config;
+  const { maxSeries, maxLabelLength, expireAfterMs, expiresOnlyForRoom, monotonicMs, onOverflow } = options;
   const inputNames = labels.map((label) => `labels.${label}`);
-  const seriesOf = metricOf(registry, name, config);
-  const series = new Map<string, Put>();
-  let overflown: Put | undefined;
+  const make = (values: readonly string[]): Series => seriesOf(name, config, labelsText(labels, values));
+  const all = new Map<string, Fed>();
+  let overflown: Series | undefined;
+  let lookedAtMs = -Infinity;
+  if (labels.length === 0) all.set('[]', { series: make([]), fedAtMs: Infinity }); // 0 is a value; it never ends
 
-  function seriesFor(values: readonly string[]): Put {
-    const key = values.length === 1 ? (values[0] ?? '') : JSON.stringify(values);
-    const known = series.get(key);
-    if (known !== undefined) return known;
-    if (series.size >= maxSeries) {
-      onOverflow();
-      return overflown ??= seriesOf(Object.fromEntries(labels.map((label) => [label, OVERFLOWN])));
+  function dropExpired(nowMs: number): void {
+    if (expireAfterMs === 0 || nowMs - lookedAtMs < LOOKED_FOR_EXPIRED_EVERY_MS) return;
+    lookedAtMs = nowMs;
+    for (const [key, { fedAtMs }] of all) if (nowMs - fedAtMs >= expireAfterMs) all.delete(key);
+  }
+
+  function seriesFor(values: readonly string[]): Series {
+    const key = JSON.stringify(values);
+    const nowMs = monotonicMs();
+    const known = all.get(key);
+    if (known !== undefined) {
+      known.fedAtMs = Math.max(known.fedAtMs, nowMs);
+      return known.series;
     }
-    const made = seriesOf(Object.fromEntries(labels.map((label, at) => [label, values[at] ?? FAILED])));
-    series.set(key, made);
-    return made;
+    if (all.size >= maxSeries) dropExpired(nowMs);
+    if (all.size >= maxSeries) {
+      onOverflow();
+      const others = labels.map(() => OVERFLOWN);
+      // A report that says "other" itself counts in the same series: a page must not have one twice.
+      const saying = all.get(JSON.stringify(others));
+      if (saying === undefined) return overflown ??= make(others);
+      saying.fedAtMs = nowMs;
+      return saying.series;
+    }
+    let series: Series | undefined;
+    if (values.every((value) => value === OVERFLOWN)) [series, overflown] = [overflown, undefined];
+    series ??= make(values);
+    all.set(key, { series, fedAtMs: nowMs });
+    return series;
   }
 
   return {
     take(input) {
       const value = input['value'] === undefined && kind === 'counter' ? 1 : input['value'];
       if (typeof value !== 'number' || !Number.isFinite(value)) return `${name}: the value is ${String(value)}; expected a finite number`;
-      if (kind === 'counter' && value < 0) return `${name}: the value is ${value}; a counter never goes down`;
-      seriesFor(inputNames.map((inputName) => labelText(input[inputName], maxLabelLength)))(value);
+      if (kind !== 'gauge' && value < 0) return `${name}: the value is ${value}; a ${kind} never goes down`;
+      if (kind !== 'gauge' && value > Number.MAX_SAFE_INTEGER) return `${name}: the value is ${value}; beyond 2^53 a ${kind} would count nothing else any more`;
+      seriesFor(inputNames.map((inputName) => labelText(input[inputName], maxLabelLength))).put(value);
       return undefined;
+    },
+    * lines() {
+      yield `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${kind}\n`;
+      if (!expiresOnlyForRoom) dropExpired(monotonicMs());
+      for (const { series } of all.values()) yield series.text();
+      if (overflown !== undefined) yield overflown.text();
     },
   };
 }
@@ -54,32 +96,4 @@ export function openFamily(registry: Registry, name: string, config: MetricConfi
 function labelText(value: unknown, maxLength: number): string {
   if (typeof value !== 'string') return FAILED;
   return value.length <= maxLength ? value : `${value.slice(0, maxLength - 1).toWellFormed()}…`;
-}
-
-/** Makes the metric, and what makes one series of it. */
-function metricOf(registry: Registry, name: string, { kind, help, labels, buckets }: MetricConfig): (labels: Labels) => Put {
-  const options = { name, help, labelNames: labels, registers: [registry] };
-  switch (kind) {
-    case 'counter': {
-      const metric = new Counter(options);
-      return (set) => {
-        const one = metric.labels(set);
-        return (value) => one.inc(value);
-      };
-    }
-    case 'gauge': {
-      const metric = new Gauge(options);
-      return (set) => {
-        const one = metric.labels(set);
-        return (value) => one.set(value);
-      };
-    }
-    case 'histogram': {
-      const metric = new Histogram({ ...options, ...(buckets === undefined ? {} : { buckets }) });
-      return (set) => {
-        const one = metric.labels(set);
-        return (value) => one.observe(value);
-      };
-    }
-  }
 }

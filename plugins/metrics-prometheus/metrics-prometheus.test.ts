@@ -90,6 +90,65 @@ describe('metrics-prometheus', () => {
     expect(page).toContain('sluice_plugin_metrics_prometheus_overflow_total{handler="tested"} 2');
   });
 
+  test('a series that nobody feeds ends, and its room is given to others', async () => {
+    const { write, metrics, clock } = await open({ maxSeries: 3, expireAfterMs: 60_000 });
+    await write('shop_requests_total', labels('GET', 'kept'), labels('SCAN', '1'), labels('SCAN', '2'));
+    await write('shop_requests_total', labels('POD', 'early'));
+    clock.advance(59_000);
+    await write('shop_requests_total', labels('GET', 'kept'), labels('POD', 'still early'));
+    expect((await metrics()).match(/^shop_requests_total\{.*$/gm)).toEqual([
+      'shop_requests_total{method="GET",code="kept"} 2', 'shop_requests_total{method="SCAN",code="1"} 1', 'shop_requests_total{method="SCAN",code="2"} 1', 'shop_requests_total{method="other",code="other"} 2',
+    ]);
+    clock.advance(2000);
+    await write('shop_requests_total', labels('POD', 'late'));
+    expect((await metrics()).match(/^shop_requests_total\{.*$/gm)).toEqual([
+      'shop_requests_total{method="GET",code="kept"} 2', 'shop_requests_total{method="POD",code="late"} 1', 'shop_requests_total{method="other",code="other"} 2',
+    ]);
+    clock.advance(61_000);
+    expect((await metrics()).match(/^shop_requests_total\{.*$/gm)).toEqual(['shop_requests_total{method="other",code="other"} 2']);
+    expect(await metrics()).toContain('shop_bare_total 0');
+  });
+
+  test('with expireAfterMs 0 no series ends', async () => {
+    const { write, metrics, clock } = await open({ expireAfterMs: 0 });
+    await write('shop_requests_total', labels('GET', '1'));
+    clock.advance(30 * 86_400_000);
+    expect(await metrics()).toContain('shop_requests_total{method="GET",code="1"} 1');
+  });
+
+  test('a set that says "other" itself shares the series of those that find no room', async () => {
+    const { write, metrics } = await open({ maxSeries: 1, expireAfterMs: 0 });
+    await write('shop_requests_total', labels('other', 'other'), labels('a', 'b'));
+    await write('shop_seconds', { value: 1, 'labels.route': 'a' }, { value: 1, 'labels.route': 'b' }, { value: 1, 'labels.route': 'other' });
+    const page = await metrics();
+    expect(page.match(/^shop_requests_total\{.*$/gm)).toEqual(['shop_requests_total{method="other",code="other"} 2']);
+    expect(page.match(/^shop_seconds_count\{.*$/gm)).toEqual(['shop_seconds_count{route="a"} 1', 'shop_seconds_count{route="other"} 2']);
+  });
+
+  test('a long page is made in slices', async () => {
+    const { write, metrics } = await open({ maxSeries: 100_000 });
+    await write('shop_requests_total', ...Array.from({ length: 60_000 }, (_, n) => labels('GET', String(n))));
+    let turns = 0;
+    const turn = (): void => {
+      turns += 1;
+      next = setImmediate(turn);
+    };
+    let next = setImmediate(turn);
+    expect((await metrics()).match(/^shop_requests_total\{/gm)).toHaveLength(60_000);
+    clearImmediate(next);
+    expect(turns).toBeGreaterThan(2);
+  });
+
+  test('no value takes from a histogram, or makes a count stand still', async () => {
+    const { write, metrics } = await open();
+    const of = (value: unknown) => ({ value, 'labels.route': 'r' });
+    const refused: unknown = await write('shop_seconds', of(-1), of(Number.NaN), of(Infinity), of(1e300), of('1'), of(0)).catch((error: unknown) => error);
+    expect((refused as Rejected).entries).toEqual([0, 1, 2, 3, 4]);
+    expect((refused as Rejected).message).toBe('shop_seconds: the value is -1; a histogram never goes down');
+    await expect(write('shop_bare_total', { value: 1e300 })).rejects.toThrow('shop_bare_total: the value is 1e+300; beyond 2^53 a counter would count nothing else any more');
+    expect(await metrics()).toContain('shop_seconds_count{route="r"} 1\n');
+  });
+
   test('what is no number, or takes from a counter, is refused alone', async () => {
     const { write, metrics } = await open();
     const refused: unknown = await write(
@@ -112,7 +171,7 @@ describe('metrics-prometheus', () => {
 
   test('sets of labels that differ only in where one ends are apart', async () => {
     const { write, metrics } = await open();
-    await write('shop_requests_total', labels('a,b', 'c'), labels('a', 'b,c'), labels('a","b', 'c'));
-    expect((await metrics()).match(/^shop_requests_total\{.*\} 1$/gm)).toHaveLength(3);
+    await write('shop_requests_total', labels('a,b', 'c'), labels('a', 'b,c'), labels('a","b', 'c'), labels('x,code:y', 'z'), labels('x', 'y,code:z'));
+    expect((await metrics()).match(/^shop_requests_total\{.*\} 1$/gm)).toHaveLength(5);
   });
 });
