@@ -36,6 +36,21 @@ export function queryOf(path: string): ReadonlyMap<string, string> {
   if (start < 0) return found;
   const fragment = path.indexOf('#', start);
   const query = path.slice(start + 1, fragment < 0 ? undefined : fragment);
+  if (!NEEDS_DECODING.test(query)) {
+    // Most queries: names and values are slices.
+    for (let from = 0; from < query.length;) {
+      const ampersand = query.indexOf('&', from);
+      const end = ampersand < 0 ? query.length : ampersand;
+      if (end > from) {
+        const parameter = query.slice(from, end); // what follows is not searched again for each parameter
+        const equals = parameter.indexOf('=');
+        const name = equals < 0 ? parameter : parameter.slice(0, equals);
+        if (!found.has(name)) found.set(name, equals < 0 ? '' : parameter.slice(equals + 1));
+      }
+      from = end + 1;
+    }
+    return found;
+  }
   // URLSearchParams takes a leading question mark off its text: of `??a=1` the first parameter is named `?a`. And Node's reads
   // characters beyond ASCII wrongly where a percent sign begins no escape; escaped ones it reads right.
   for (const [name, value] of new URLSearchParams(`&${isAscii(query) ? query : query.toWellFormed().replaceAll(BEYOND_ASCII, encodeURIComponent)}`)) {
@@ -44,11 +59,21 @@ export function queryOf(path: string): ReadonlyMap<string, string> {
   return found;
 }
 
+const NEEDS_DECODING = /[%+]|[^\0-\x7f]/;
+
 /**
  * The name in an authority, by which hosts are compared: in lower case, without the port and the dot of the root (RFC 9110
  * section 4.2.3, RFC 3986 section 3.2.2). `undefined` where there is none.
  */
 export function hostOf(authority: string): string | undefined {
+  if (authority !== recent.authority) recent = { authority, host: nameIn(authority) };
+  return recent.host;
+}
+
+/** Calls of one proxy name few hosts, often the same one in a row. */
+let recent: { readonly authority: string; readonly host: string | undefined } = { authority: '', host: undefined };
+
+function nameIn(authority: string): string | undefined {
   const end = nameEnd(authority);
   let last = end;
   while (last > 0 && authority.charCodeAt(last - 1) === DOT) last--;
