@@ -58,9 +58,19 @@ export interface HandlerState {
   readonly queued: number;
 }
 
+/** Either of the two is called, once. */
+export interface PreparedPolicy {
+  /** In force from the next call on. */
+  commit(): void;
+  /** Closes what was opened for it; what is in force stays. */
+  abandon(): Promise<void>;
+}
+
 export interface RunningEngine extends Engine {
   /** Puts a policy in force. Rejects with a {@link SnapshotError}, and the last good one stays. One at a time. */
   use(policy: Policy): Promise<void>;
+  /** Opens what a policy needs and waits to be told, so that several engines take a policy all or none. Rejects as {@link use} does. One at a time. */
+  prepare(policy: Policy): Promise<PreparedPolicy>;
   /** Until every report that waits now is written or put aside. */
   flush(): Promise<void>;
   /** Closes everything, reports first. Harmless when repeated. */
@@ -213,22 +223,38 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   // ---------------------------------------------------------- life
 
-  let lastUse: Promise<unknown> | undefined;
-  function use(policy: Policy): Promise<void> {
-    const done = putInForce(policy);
-    lastUse = done.catch(() => undefined);
+  let lastPrepared: Promise<unknown> | undefined;
+  const waiting = new Set<Snapshot>();
+  function prepare(policy: Policy): Promise<PreparedPolicy> {
+    const done = opened(policy);
+    lastPrepared = done.catch(() => undefined);
     return done;
   }
 
-  async function putInForce(policy: Policy): Promise<void> {
+  async function use(policy: Policy): Promise<void> {
+    const prepared = await prepare(policy);
+    if (isDrained) throw drainedError(policy); // draining closes it
+    prepared.commit();
+  }
+
+  async function opened(policy: Policy): Promise<PreparedPolicy> {
     if (isDrained) throw drainedError(policy);
     const next = await openSnapshot(policy, context, snapshot);
     if (isDrained) { // while its handlers opened
       await next.retire();
       throw drainedError(policy);
     }
+    waiting.add(next);
+    return {
+      commit: () => { if (waiting.delete(next)) putInForce(next, policy); },
+      abandon: async () => { if (waiting.delete(next)) await next.retire(); },
+    };
+  }
+
+  function putInForce(next: Snapshot, policy: Policy): void {
     const last = snapshot;
     snapshot = next;
+    for (const handler of next.handlers.values()) handler.configure(policy.handlers.get(handler.spec.name) ?? handler.spec);
     meters.keepOnly(new Set(policy.rules.map(({ name }) => name)), new Set(policy.handlers.keys()));
     kept.settle(next).catch((error: unknown) => log.error('kept verdicts could not be detached from the last policy', { error }));
     if (last === undefined) return;
@@ -238,17 +264,19 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   let drained: Promise<void> | undefined;
   return {
-    check, limit, report, use, bagOf,
+    check, limit, report, use, prepare, bagOf,
     flush: async () => {
       await Promise.all([...(snapshot?.handlers.values() ?? [])].map(async (handler) => handler.reports?.flush()));
     },
     drain: () => {
       isDrained = true;
       return drained ??= (async () => {
-        await lastUse; // what it opens is closed, and what it keeps is not closed before
+        await lastPrepared; // what it opens is closed, and what it keeps is not closed before
         const last = snapshot;
         snapshot = undefined;
-        await Promise.all([last?.retire(), ...retiring]);
+        const unused = [...waiting];
+        waiting.clear();
+        await Promise.all([last?.retire(), ...retiring, ...unused.map((next) => next.retire())]);
       })();
     },
     handlers: () => [...(snapshot?.handlers.values() ?? [])].map(({ spec, open, gate, reports }) => ({

@@ -39,7 +39,6 @@ export async function openSnapshot(policy: Policy, context: SnapshotContext, pre
   }
   const candidates = await candidatesOf(rules, slice);
   for (const handler of handlers.values()) handler.retain();
-  for (const [name, handler] of kept) handler.configure(policy.handlers.get(name) ?? handler.spec);
   const byIndex = new Map(rules.map((prepared) => [prepared.rule.index, prepared]));
   const inNeed = policy.enrich.flatMap(({ index }) => byIndex.get(index) ?? []);
   const enrich = perCallKind((call) => inNeed.filter(({ rule }) => rule.calls.has(call)));
