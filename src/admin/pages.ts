@@ -2,9 +2,25 @@
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
 import type { HandlerState } from '../core/engine.ts';
+import type { PolicyLoading } from './sources.ts';
 
 export function rulesPage(policy: Policy | undefined): object {
   return { revision: policy?.revision ?? null, rules: policy?.rules.map(ruleRow) ?? [] };
+}
+
+/** Of findings; all of them are in the log. */
+const MOST_SHOWN = 1000;
+
+/** What is in force since when, and what is wrong with what was read since. */
+export function policyPage(policy: Policy | undefined, { atMs, refusal }: PolicyLoading): object {
+  return {
+    revision: policy?.revision ?? null,
+    loadedAt: policy === undefined ? null : new Date(atMs).toISOString(),
+    pending: refusal === undefined ? null : {
+      refusedAt: new Date(refusal.atMs).toISOString(), why: refusal.why,
+      findings: refusal.findings.slice(0, MOST_SHOWN).map(({ position: { file, line, column }, severity, code, message }) => ({ at: `${file}:${line}:${column}`, severity, code, message })),
+    },
+  };
 }
 
 function ruleRow(rule: Rule): object {

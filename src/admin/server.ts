@@ -5,7 +5,7 @@
  */
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { addLimits } from './limits.ts';
-import { handlersPage, rulesPage } from './pages.ts';
+import { handlersPage, policyPage, rulesPage } from './pages.ts';
 import type { AdminSources } from './sources.ts';
 import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
 
@@ -27,6 +27,7 @@ const PAGES = {
   '/metrics': 'Prometheus text format: Sluice\'s own metrics and those that rules make',
   '/healthz': '200 while the process lives',
   '/readyz': '200 while a policy is in force and it is not stopping; 503 with the reason otherwise',
+  '/policy': 'the revision in force and since when; what is wrong with the policy that was read since',
   '/rules': 'the rules in force, in order',
   '/handlers': 'handlers: whether each is ready, its breaker, what waits',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
@@ -65,6 +66,7 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
     void reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
     return sources.metrics();
   });
+  app.get('/policy', () => policyPage(sources.policy(), sources.loading()));
   app.get('/rules', () => rulesPage(sources.policy()));
   app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));
   app.get<{ Querystring: Readonly<Record<string, string | readonly string[] | undefined>> }>('/verdicts', async ({ query }, reply) => {

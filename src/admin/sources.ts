@@ -4,7 +4,7 @@ import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../core/dispatch/quota-look.ts';
 import type { HandlerState } from '../core/engine.ts';
 import type { KeptVerdict, VerdictFilter } from '../core/kept-verdicts.ts';
-import type { Policy } from '../core/rules/policy.ts';
+import type { Finding, Policy } from '../core/rules/policy.ts';
 
 /** A call that somebody asks about: attributes by name, in `limit` of each descriptor. */
 export interface AskedCall {
@@ -17,9 +17,18 @@ export interface AskedCall {
 /** Of every quota rule what it means for the call; or what is wrong with the call, in a sentence without its stop. */
 export type LimitsAnswer = { readonly rules: readonly QuotaLook[] } | { readonly wrong: string };
 
+export interface PolicyLoading {
+  /** When the policy in force was loaded. */
+  readonly atMs: number;
+  /** Why the policy that was read last is not in force; `undefined` where it is. */
+  readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
+}
+
 export interface AdminSources {
   /** `undefined` until one has loaded. */
   policy(): Policy | undefined;
+  /** How loading has gone; times in milliseconds since 1970. */
+  loading(): PolicyLoading;
   /** Told to stop: no longer ready for new calls. */
   isDraining(): boolean;
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;

@@ -34,11 +34,13 @@ export class HandlersSection {
   readonly #unresolved = new Set<Node>();
   readonly #adapters: Adapters;
   readonly #environment: Environment;
+  readonly #readText: (file: string) => string;
   readonly #findings: Findings;
 
-  constructor(adapters: Adapters, environment: Environment, findings: Findings) {
+  constructor(adapters: Adapters, environment: Environment, findings: Findings, readText: (file: string) => string = (file) => readFileSync(file, 'utf8')) {
     this.#adapters = adapters;
     this.#environment = environment;
+    this.#readText = readText;
     this.#findings = findings;
   }
 
@@ -153,7 +155,7 @@ export class HandlersSection {
     const file = resolve(dirname(node.place.source.file), path);
     this.files.push(file);
     try {
-      return readFileSync(file, 'utf8').trimEnd();
+      return this.#readText(file).trimEnd();
     } catch (error) {
       this.#findings.error('RULES_CONFIG_FILE', node.place, `${file} cannot be read: ${systemReason(error)}`);
       this.#unresolved.add(node);

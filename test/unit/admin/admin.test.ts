@@ -19,7 +19,7 @@ async function started(sources: Partial<AdminSources>): Promise<(path: string) =
   const faults: string[] = [];
   admin = await startAdmin({
     host: '127.0.0.1', port: 0, onFault: (path) => faults.push(path),
-    sources: { policy: () => POLICY, isDraining: () => false, handlers: () => [], verdicts: () => [], limits: async () => undefined, metrics: async () => 'x 1\n', ...sources },
+    sources: { policy: () => POLICY, loading: () => ({ atMs: 0, refusal: undefined }), isDraining: () => false, handlers: () => [], verdicts: () => [], limits: async () => undefined, metrics: async () => 'x 1\n', ...sources },
   });
   const { port } = admin;
   return async (path) => {
@@ -35,6 +35,16 @@ describe('the admin port', () => {
     const ready = await get('/readyz');
     expect(ready.status).toBe(200);
     expect(ready.json()).toEqual({ ready: true, why: null, revision: 'abc123', handlers: [] });
+  });
+
+  test('tells what is in force, and what is wrong with what was read since', async () => {
+    const finding = { severity: 'error', position: { file: '/p/a.yaml', line: 3, column: 7 }, code: 'RULES_VALUE', message: 'is wrong', excerpt: undefined } as const;
+    const get = await started({ loading: () => ({ atMs: 1000, refusal: { atMs: 2000, why: 'the policy has 1 error', findings: [finding] } }) });
+    expect((await get('/policy')).json()).toEqual({
+      revision: 'abc123', loadedAt: '1970-01-01T00:00:01.000Z',
+      pending: { refusedAt: '1970-01-01T00:00:02.000Z', why: 'the policy has 1 error', findings: [{ at: '/p/a.yaml:3:7', severity: 'error', code: 'RULES_VALUE', message: 'is wrong' }] },
+    });
+    expect((await (await started({}))('/policy')).json()).toMatchObject({ pending: null });
   });
 
   test('is not ready without a policy, nor while stopping, but lives', async () => {

@@ -12,7 +12,7 @@ beforeEach(async () => {
   admin = await startAdmin({
     host: '127.0.0.1', port: 0, onFault: () => {},
     sources: {
-      policy: () => undefined, isDraining: () => false, handlers: () => [], verdicts: () => [], metrics: async () => '',
+      policy: () => undefined, loading: () => ({ atMs: 0, refusal: undefined }), isDraining: () => false, handlers: () => [], verdicts: () => [], metrics: async () => '',
       limits: async (depth, call) => {
         asked.push([depth, call]);
         return told;
