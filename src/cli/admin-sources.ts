@@ -8,23 +8,10 @@ import type { HandlerState, RunningEngine } from '../core/engine.ts';
 import type { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../adapters/plugin-metrics.ts';
 import type { Policy } from '../core/rules/policy.ts';
+import type { Loads } from './loads.ts';
 import { CliError } from './cli-error.ts';
 import { escapedFamily } from './contain.ts';
 import { plainRequest } from './plain-request.ts';
-
-/** How loading policies has gone. */
-export class Loads {
-  policy: Policy | undefined;
-  loaded = 0;
-  refused = 0;
-  atMs = 0;
-
-  took(policy: Policy): void {
-    this.policy = policy;
-    this.loaded += 1;
-    this.atMs = Date.now();
-  }
-}
 
 /** What is asked of an engine that runs. */
 export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;
@@ -40,6 +27,7 @@ export function adminSources({ engine, loads, refusedEntries, plugins, escaped, 
   const page = metricsPage(families, () => plugins.render());
   return {
     policy: () => loads.policy,
+    loading: () => loads,
     isDraining,
     handlers: () => engine.handlers(),
     verdicts: (filter) => engine.verdicts(filter),
@@ -64,19 +52,24 @@ function wiresOf({ attributes }: Policy, { call, requests, carried }: AskedCall)
   }
 }
 
-function policyFamilies(loads: Loads): MetricFamily[] {
+export function policyFamilies(loads: Loads): MetricFamily[] {
   const one = (value: number): MetricSample[] => [{ labels: {}, value }];
   return [
     {
       kind: 'counter', name: 'sluice_policy_reloads_total', labels: ['result'],
       help: 'Policies loaded since the start, and those refused because they had errors.',
-      read: () => [{ labels: { result: 'loaded' }, value: loads.loaded }, { labels: { result: 'refused' }, value: loads.refused }],
+      read: () => [{ labels: { result: 'loaded' }, value: loads.loadedCount }, { labels: { result: 'refused' }, value: loads.refusedCount }],
     },
     {
       kind: 'gauge', name: 'sluice_policy_info', labels: ['revision'], help: 'The policy in force; always 1.',
       read: () => (loads.policy === undefined ? [] : [{ labels: { revision: loads.policy.revision }, value: 1 }]),
     },
     { kind: 'gauge', name: 'sluice_policy_loaded_timestamp_seconds', labels: [], help: 'When the policy in force was loaded, in seconds since 1970.', read: () => one(loads.atMs / 1000) },
+    {
+      kind: 'gauge', name: 'sluice_policy_last_load_successful', labels: [],
+      help: 'Whether the policy that was read last is in force: 1, or 0 where it had errors and the one before it still is (/policy says which).',
+      read: () => one(Number(loads.refusal === undefined)),
+    },
     { kind: 'gauge', name: 'sluice_policy_rules', labels: [], help: 'Rules in force.', read: () => one(loads.policy?.rules.length ?? 0) },
   ];
 }

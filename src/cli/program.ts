@@ -52,7 +52,7 @@ function serve(program: Command, done: Done): void {
     .option('--tls-cert <file>', 'PEM; with it (and --tls-key) Envoy calls over TLS')
     .option('--tls-key <file>', 'PEM')
     .option('--tls-client-ca <file>', 'PEM; callers have to show a certificate of this authority')
-    .option('--grace <seconds>', 'how long calls in flight may take when it is told to stop', '10')
+    .option('--grace <seconds>', 'how long stopping may take: calls in flight end, reports are written', '10')
     .addOption(new Option('--log-format <format>', 'of its own log, on stderr').choices(['text', 'json']).default('text'))
     .addOption(new Option('--log-level <level>', 'of its own log').choices(['debug', 'info', 'warn', 'error']).default('info'))
     .addHelpText('after', `

@@ -3,7 +3,7 @@
  * **In**: paths of a policy, addresses, a log. **Out**: a server that answers, reloads and drains.
  * **Fails**: with a {@link CliError} before anything listens, and with nothing left open.
  */
-import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { loadBuiltIns } from '../adapters/built-in.ts';
 import type { Registry } from '../adapters/registry.ts';
 import type { Host } from '../adapters/contract.ts';
@@ -11,21 +11,18 @@ import type { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { SharedMemory } from '../adapters/shared-memory.ts';
 import { startAdmin } from '../admin/server.ts';
 import type { AdminSources } from '../admin/sources.ts';
-import { createEngine } from '../core/engine.ts';
+import { createEngine, type PreparedPolicy } from '../core/engine.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Finding, Policy } from '../core/rules/policy.ts';
 import { RefusedEntries } from '../frontends/index.ts';
 import { type Address, addressText, listen, listenHttp2, type TlsOptions } from '../transport/index.ts';
-import { adminSources, Loads } from './admin-sources.ts';
+import { adminSources } from './admin-sources.ts';
 import { CliError } from './cli-error.ts';
-import { EXIT } from './exit-codes.ts';
-import { findingsCount } from './findings.ts';
-import { load } from './load.ts';
+import { Loads } from './loads.ts';
 import type { OwnLog } from './log.ts';
 import { methodsOf } from './methods.ts';
-import { oneAtATime } from './one-at-a-time.ts';
 import { handlerOpener } from './open-handlers.ts';
-import { watchFiles } from './watch.ts';
+import { loadTexts, PolicySource, type PolicyTexts } from './policy-source.ts';
 
 /** How Envoy's calls come in. */
 export interface TransportFlags {
@@ -39,6 +36,8 @@ export interface TransportFlags {
 
 export interface ServerOptions {
   readonly configs: readonly string[];
+  /** Of a policy that was read before, and then instead of `configs`: who has read it says when there is another one. */
+  readonly texts?: PolicyTexts;
   /** Port 0: any free one. */
   readonly grpc: Address;
   /** `undefined`: no admin port. */
@@ -50,7 +49,7 @@ export interface ServerOptions {
   readonly worker?: { readonly place: Host['worker']; readonly shared: SharedMemory };
   /** Load the policy anew when one of its files changes. */
   readonly watch?: boolean;
-  /** How long calls in flight may take when it is told to stop; 10 s where not given. */
+  /** How long stopping may take: calls in flight end, reports are written, handlers close. 10 s where not given. */
   readonly graceMs?: number;
   /** What nobody caught, for the metrics page. */
   readonly escaped?: EscapedErrors;
@@ -67,6 +66,8 @@ export interface Server {
   policy(): Policy;
   /** What the admin port shows. */
   readonly sources: AdminSources;
+  /** Opens what these texts need, and waits to be told. Rejects with why they cannot be in force. */
+  prepare(texts: PolicyTexts): Promise<PreparedPolicy>;
   /** True where the policy as it is now on disk is in force afterwards; else the last good one still is. */
   reload(): Promise<boolean>;
   /** Health says NOT_SERVING, calls in flight end, reports are written, handlers close. Harmless when repeated. */
@@ -77,79 +78,86 @@ export interface Server {
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 const GRACE_MS = 10_000;
 
+/** Of the grace, calls in flight may take so much; the rest is for reports that wait and for closing handlers. */
+const CALLS_SHARE = 0.6;
+/** What cannot be closed in its time is left to the end of the process after this. */
+const SLACK_MS = 500;
+
 export async function startServer(options: ServerOptions): Promise<Server> {
-  const { log, graceMs = GRACE_MS } = options;
+  const { log, graceMs = GRACE_MS, texts } = options;
+  const callsMs = graceMs * CALLS_SHARE;
+  const handlersMs = graceMs - callsMs;
   const registry = await loadBuiltIns();
   if (options.worker === undefined) warnOfBroken(registry, log); // of several, the supervisor has said it
   const handlers = handlerOpener(registry, log, options.worker);
-  const engine = createEngine({ openHandlers: handlers.openHandlers });
-  const loads = new Loads();
+  const engine = createEngine({ openHandlers: handlers.openHandlers, log, graceMs: handlersMs });
+  const source = texts === undefined
+    ? new PolicySource({ configs: options.configs, registry, log, onFindings: options.onFindings, use: async (policy) => engine.use(policy) })
+    : undefined;
+  const loads = source?.loads ?? new Loads();
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   let isDraining = false;
 
-  async function bring(): Promise<Policy> {
-    const { policy, findings } = await load(options.configs, registry);
-    options.onFindings?.(findings);
-    if (policy === undefined) throw new CliError('CLI_POLICY', `the policy has ${findingsCount(findings)}`, { exit: EXIT.findings });
-    try {
-      await engine.use(policy);
-    } catch (error) {
-      throw new CliError('CLI_HANDLER_OPEN', messageOf(error), { exit: EXIT.findings, cause: error });
-    }
-    loads.took(policy);
-    return policy;
+  async function prepare(given: PolicyTexts): Promise<PreparedPolicy> {
+    const policy = await loadTexts(given, registry);
+    const prepared = await engine.prepare(policy);
+    return {
+      commit() {
+        prepared.commit();
+        loads.took(policy);
+      },
+      abandon: () => prepared.abandon(),
+    };
   }
 
   const sources = adminSources({ engine, loads, refusedEntries, plugins: handlers.metrics, escaped: options.escaped, isDraining: () => isDraining });
-  // Taken down in the opposite order: the admin port tells to the end what goes on.
+  // Taken down in the opposite order: the admin port tells to the end what goes on. Each has its own time, whatever the one before it did.
   await using stack = new AsyncDisposableStack();
   const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
     ...at, onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
     sources,
   }));
   stack.defer(() => admin?.close());
-  stack.defer(() => engine.drain());
-  let inForce = await bring();
+  stack.defer(() => within(handlersMs + SLACK_MS, engine.drain(), 'handlers did not close in time', log));
+  if (texts === undefined) await source?.start();
+  else (await prepare(texts)).commit();
   const { kind, tls, maxConnectionAgeMs } = options.transport ?? { kind: 'own' };
   const transport = await atAddress(options.grpc, (at) => (kind === 'http2' ? listenHttp2 : listen)(methodsOf(engine, () => !isDraining, { onRefusedEntry: (why) => refusedEntries.refuse(why) }), {
     ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
   }));
-  stack.defer(() => transport.drain(graceMs));
-
-  const reload = oneAtATime(async () => {
-    if (isDraining) return false;
-    try {
-      inForce = await bring();
-    } catch (error) {
-      if (isDraining) return false; // it came too late, and nobody waits for it
-      loads.refused += 1;
-      log.error('the policy has errors; the last good one stays in force', { why: messageOf(error), revision: inForce.revision });
-      return false;
-    }
-    watched(inForce);
-    log.info('policy loaded', { revision: inForce.revision, rules: inForce.rules.length, handlers: inForce.handlers.size });
-    return true;
-  });
-  const watch = options.watch === true
-    ? watchFiles(() => { reload().catch((error: unknown) => log.error('loading the policy anew failed', { error })); }, (error) => log.warn('watching the policy failed; SIGHUP still loads it anew', { error: messageOf(error) }))
-    : undefined;
-  const watched = (policy: Policy): void => watch?.watchOnly([...policy.watched, ...options.configs.map((path) => resolve(path))]);
-  watched(inForce);
-  stack.defer(() => watch?.close());
+  stack.defer(() => within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log));
+  if (options.watch === true) source?.follow();
+  stack.defer(() => source?.close());
 
   const open = stack.move();
   let drained: Promise<void> | undefined;
   return {
     grpc: { host: transport.host, port: transport.port }, grpcPort: transport.port,
     admin: admin === undefined ? undefined : { host: admin.host, port: admin.port }, adminPort: admin?.port,
-    policy: () => inForce,
-    sources,
-    reload,
+    policy: () => policyOf(loads),
+    sources, prepare,
+    reload: async () => (isDraining ? false : source?.reload() ?? false),
     drain() {
       isDraining = true;
-      return drained ??= open.disposeAsync();
+      return drained ??= (async () => {
+        engine.flush().catch(() => undefined); // reports that wait are written while calls end
+        await open.disposeAsync();
+      })();
     },
   };
+}
+
+export function policyOf({ policy }: Loads): Policy {
+  if (policy === undefined) throw new Error('no policy is in force');
+  return policy;
+}
+
+/** Goes on after `ms` whatever became of it. */
+async function within(ms: number, work: Promise<void>, late: string, log: OwnLog): Promise<void> {
+  const over = new AbortController();
+  const timer = sleep(ms, 'late' as const, { signal: over.signal }).catch(() => undefined);
+  if (await Promise.race([work, timer]) === 'late') log.warn(late, { waitedMs: ms });
+  over.abort();
 }
 
 /** A policy that names none of them works. */

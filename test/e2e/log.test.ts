@@ -72,7 +72,7 @@ async function stopped(own: ChildProcess): Promise<number | null> {
 }
 
 describe.each([['text'], ['json']])('in %s', (format) => {
-  test.each([['one server', []]])('%s: a pipe that nobody reads holds nobody up; what was dropped is told when it is read again', async (_, more) => {
+  test.each([['one server', []], ['workers', ['--workers', '2']]])('%s: a pipe that nobody reads holds nobody up; what was dropped is told when it is read again', async (_, more) => {
     const server = await serve(['--log-format', format, ...more]);
     await fill(server);
     expect(await until('it answers', async () => answers(server))).toBe(7);

@@ -4,7 +4,10 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { StreamAccessLogsMessageSchema } from '../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import { dialGrpc } from '../../src/transport/index.ts';
 import { ROOT } from './command.ts';
 import { until } from './sluice.ts';
 
@@ -23,9 +26,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function start(args: readonly string[] = []): void {
+function start(args: readonly string[] = [], stdout: 'ignore' | 'pipe' = 'ignore'): void {
   said = '';
-  child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'serve', folder, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json', '--grace', '2', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'serve', folder, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json', '--grace', '2', ...args], { stdio: ['ignore', stdout, 'pipe'] });
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => { said += chunk; });
 }
 
@@ -56,6 +59,35 @@ test.each([[[]], [['--workers', '2']]])('%j: a SIGTERM before it serves ends it 
   expect(await ended()).toEqual([0, null]);
   expect(said).toContain('"msg":"stopped"');
 });
+
+test('a stream that never ends does not keep reports from being written, nor the server from ending in its grace', async () => {
+  writeFileSync(join(folder, 'policy.yaml'), `handlers: { out: { adapter: log-stdout, batch: { maxAge: 10m } } }
+rules: [{ name: told, report: { handler: out, input: { path: request.path } } }]
+`);
+  start([], 'pipe');
+  let written = '';
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => { written += chunk; });
+  await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
+  const { grpc, admin } = JSON.parse(said.split('\n').find((line) => line.includes('"msg":"serving"')) ?? '{}') as { grpc: string; admin: string };
+  const client = dialGrpc(grpc);
+  const over = Promise.withResolvers<void>();
+  async function* entries(): AsyncGenerator<Uint8Array> {
+    yield toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, {
+      logEntries: { case: 'httpLogs', value: { logEntry: [{ request: { path: '/told' } }] } },
+    }));
+    await over.promise;
+  }
+  const streaming = (async () => { for await (const _ of client.stream('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', entries(), { timeoutMs: 60_000 })); })().catch(() => undefined);
+  await until('the entry waits', async () => (/^sluice_handler_queued_reports\{handler="out"\} 1$/m.test(await (await fetch(`http://${admin}/metrics`)).text()) ? true : undefined));
+  const beganAtMs = performance.now();
+  child.kill('SIGTERM');
+  expect(await ended()).toEqual([0, null]);
+  expect(performance.now() - beganAtMs).toBeLessThan(10_000); // the grace is 2 s
+  expect(written).toContain('"path":"/told"');
+  over.resolve();
+  client.close();
+  await streaming;
+}, 60_000);
 
 test('a SIGHUP at its very end does not change how it ends', async () => {
   start();

@@ -150,3 +150,83 @@ test('what cannot be asked of a worker is answered as by one server', async () =
   const answer = await fetch(`http://127.0.0.1:${server.adminPort}/limits/inspect`, { method: 'POST', body: '{"request.pth": "/"}' });
   expect([answer.status, await answer.json()]).toEqual([400, { error: 'no attribute is named request.pth; did you mean request.path?' }]);
 });
+
+// ---------------------------------------------------------- all have one policy, or the one before it
+
+const rule = (name: string): string => `rules: [{ name: ${name}, match: 'request.url_path == "/"', deny: { status: 403, body: ${name} } }]\n`;
+const writePolicy = async (name: string): Promise<void> => writeFile(join(folder, 'policy.yaml'), name === '' ? 'rules: [{ name: x, match: request.pth, deny: {} }]\n' : rule(name));
+
+/** What calls over connections of their own are answered: each worker gets some. */
+async function bodies(connections = 24): Promise<string[]> {
+  const seen = await Promise.all(Array.from({ length: connections }, async () => {
+    const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
+    try {
+      const { httpResponse } = fromBinary(CheckResponseSchema, await client.unary(CHECK, request('a.example'), { timeoutMs: 5000 }));
+      return httpResponse.case === 'deniedResponse' ? httpResponse.value.body : 'allowed';
+    } finally {
+      client.close();
+    }
+  }));
+  return [...new Set(seen)];
+}
+const restarts = async (): Promise<number> => valueOf(await page('/metrics'), 'sluice_worker_restarts_total');
+const serving = async (): Promise<number> => valueOf(await page('/metrics'), 'sluice_workers');
+
+test('a worker that dies after a bad edit is started again with the policy in force, not with what is on disk', async () => {
+  await writePolicy('good');
+  expect(await server.reload()).toBe(true);
+  await writePolicy('');
+  expect(await server.reload()).toBe(false);
+  await threads[1]?.terminate();
+  await until('it is replaced', async () => (await restarts() === 1 && await serving() === 3 ? true : undefined), 30_000);
+  expect(await bodies()).toEqual(['good']);
+  expect(await page('/metrics')).toMatch(/^sluice_policy_last_load_successful 0$/m);
+  expect(JSON.parse(await page('/policy'))).toMatchObject({ pending: { findings: [{ code: 'EXPRESSION_UNKNOWN_ATTRIBUTE' }] } });
+}, 60_000);
+
+test('a policy that comes while a worker starts reaches it too', async () => {
+  await writePolicy('first');
+  expect(await server.reload()).toBe(true);
+  const before = threads.length;
+  await threads[0]?.terminate();
+  await until('another starts', () => (threads.length > before ? true : undefined), 30_000);
+  await writePolicy('second');
+  expect(await server.reload()).toBe(true);
+  await until('it serves', async () => (await serving() === 3 ? true : undefined), 30_000);
+  expect(await bodies()).toEqual(['second']);
+}, 60_000);
+
+test('where one worker cannot take a policy, none does, and why is told', async () => {
+  await writePolicy('first');
+  expect(await server.reload()).toBe(true);
+  const [, one] = threads;
+  const send = one?.postMessage.bind(one);
+  if (one === undefined || send === undefined) throw new Error('there is no second worker');
+  one.postMessage = (message: { what?: string; given?: { files: { files: { file: string; text: string }[] } } }) => {
+    if (message.what !== 'prepare' || message.given === undefined) return send(message);
+    const files = message.given.files.files.map(({ file, text }) => ({ file, text: text.replace('second', 'second]') }));
+    send({ ...message, given: { ...message.given, files: { ...message.given.files, files } } }); // damaged on the way
+  };
+  await writePolicy('second');
+  expect(await server.reload()).toBe(false);
+  expect(await bodies()).toEqual(['first']);
+  expect(JSON.parse(await page('/policy'))).toMatchObject({ pending: { why: expect.stringContaining('worker 2') as string } });
+  one.postMessage = send;
+  expect(await server.reload()).toBe(true);
+  expect(await bodies()).toEqual(['second']);
+}, 60_000);
+
+test('what the process says of itself is said once, and counts do not fall when a worker dies', async () => {
+  const before = await passing('a.example', 60);
+  expect(before).toBe(60);
+  const calls = async (): Promise<number> => valueOf(await page('/metrics'), 'sluice_calls_total{call="http",outcome="allow"}');
+  expect(await calls()).toBe(60);
+  const metrics = await page('/metrics');
+  const seconds = valueOf(metrics, 'process_start_time_seconds');
+  expect(Math.abs(seconds - (Date.now() / 1000 - process.uptime()))).toBeLessThan(60);
+  expect(valueOf(metrics, 'process_resident_memory_bytes')).toBeLessThan(process.memoryUsage().rss * 1.5);
+  await threads[2]?.terminate();
+  expect(await calls()).toBe(60);
+  await until('it is replaced', async () => (await restarts() === 1 && await serving() === 3 ? true : undefined), 30_000);
+  expect(await calls()).toBe(60);
+}, 60_000);

@@ -32,6 +32,7 @@ export class Crew<T extends Talk> {
   #turn = 0;
   readonly #draining = new AbortController();
   readonly #restarting = new Set<Promise<void>>();
+  readonly #starting = new Set<RunningWorker<T>>();
 
   constructor(options: CrewOptions<T>) {
     this.#options = options;
@@ -56,6 +57,7 @@ export class Crew<T extends Talk> {
 
   async drain(): Promise<void> {
     this.#draining.abort();
+    await Promise.all([...this.#starting].map((worker) => worker.terminate())); // it serves nobody yet, and may never
     await Promise.all(this.#restarting);
     await Promise.all([...this.running.values()].map((worker) => worker.drain(this.#options.graceMs)));
   }
@@ -63,8 +65,9 @@ export class Crew<T extends Talk> {
   async #start(number: number, pauseMs: number): Promise<void> {
     const { start, prepare, onEnded } = this.#options;
     const worker = start(number);
+    this.#starting.add(worker);
     try {
-      const ready = await worker.ready;
+      const ready = await worker.ready.finally(() => this.#starting.delete(worker));
       this.running.set(number, worker);
       await prepare(worker, ready);
     } catch (error) {

@@ -1,38 +1,91 @@
 /**
  * Pages in Prometheus text format of several workers as one page: what they count is summed.
- * **In**: a page of each. **Out**: one page. **Fails**: never; a line that is no sample is taken once.
+ * **In**: the page of each, as they come. **Out**: one page. **Fails**: never; a line that is no sample is taken once.
+ *
+ * A gauge is summed unless a rule here says otherwise, or its page does: `# MERGE name max` (or `min`, `sum`) beside its HELP.
  */
 
-/** What is not summed: of these the smallest or the largest value is that of all. */
-const OTHERWISE: Readonly<Record<string, (a: number, b: number) => number>> = {
-  sluice_handler_ready: Math.min, sluice_handler_breaker_open: Math.max, sluice_policy_info: Math.max, sluice_policy_rules: Math.max,
-  sluice_policy_loaded_timestamp_seconds: Math.max, sluice_policy_reloads_total: Math.max,
-};
+type Merge = (a: number, b: number) => number;
+const sum: Merge = (a, b) => a + b;
+const BY_WORD: Readonly<Record<string, Merge>> = { sum, min: Math.min, max: Math.max };
 
-export function mergedMetrics(pages: readonly string[]): string {
-  /** By metric: its HELP and TYPE lines, and its samples in order. */
-  const metrics = new Map<string, { readonly about: Set<string>; readonly samples: Map<string, number> }>();
+function ruleOf(family: string): Merge {
+  if (family === 'sluice_handler_ready') return Math.min;
+  if (family === 'sluice_handler_breaker_open' || family === 'nodejs_version_info') return Math.max;
+  if (family.startsWith('nodejs_eventloop_lag')) return family.includes('_min_') ? Math.min : Math.max;
+  return sum;
+}
+
+/** The process and the policy are the same in all of them; the supervisor tells of both. */
+const OF_ALL = /^(process|sluice_policy)_/;
+/** These start anew with a worker; what an ended one had counted stays. */
+const COUNTED = new Set(['counter', 'histogram']);
+/** Labels in quotes may hold anything; a time may follow the value. */
+const SAMPLE = /^([A-Za-z_:][\w:]*(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?)\s+(\S+)/;
+
+interface Family { readonly about: Set<string>; type: string; merge: Merge; readonly samples: Map<string, number> }
+
+/** The pages of a crew. Sums never fall, neither when a worker ends nor while one does not answer. */
+export class WorkerPages {
+  readonly #last = new Map<number, string>();
+  #ended: Map<string, Family> = new Map();
+
+  told(worker: number, page: string): void {
+    this.#last.set(worker, page);
+  }
+
+  /** What it has counted since its page was seen is lost. */
+  ended(worker: number): void {
+    const page = this.#last.get(worker);
+    if (page === undefined) return;
+    this.#last.delete(worker);
+    for (const [name, family] of familiesOf([page])) {
+      if (!COUNTED.has(family.type)) continue;
+      const known = this.#ended.get(name);
+      if (known === undefined) this.#ended.set(name, family);
+      else for (const [series, value] of family.samples) known.samples.set(series, (known.samples.get(series) ?? 0) + value);
+    }
+  }
+
+  /** `others`: pages that count beside those of the workers. */
+  merged(others: readonly string[] = []): string {
+    return textOf(familiesOf([...this.#last.values(), ...others], this.#ended));
+  }
+}
+
+/** Of the supervisor's own page: what its thread is busy with is no business of those who call. */
+export function supervisorPart(page: string): string {
+  const families = familiesOf([page], new Map(), /^nodejs_/);
+  return textOf(families);
+}
+
+function familiesOf(pages: Iterable<string>, from: ReadonlyMap<string, Family> = new Map(), leftOut: RegExp = OF_ALL): Map<string, Family> {
+  const families = new Map([...from].map(([name, family]) => [name, { ...family, about: new Set(family.about), samples: new Map(family.samples) }]));
   for (const page of pages) {
-    let family = '';
+    let name = '';
     for (const line of page.split('\n')) {
       if (line === '') continue;
-      const about = /^# (?:HELP|TYPE) (\S+)/.exec(line);
-      if (about !== null) family = about[1] ?? '';
-      let metric = metrics.get(family);
-      if (metric === undefined) metrics.set(family, metric = { about: new Set(), samples: new Map() });
-      const sample = /^([^#].*) (\S+)$/.exec(line);
-      if (about !== null || sample === null) metric.about.add(line);
+      const about = /^# (HELP|TYPE|MERGE) (\S+) ?(.*)/.exec(line);
+      if (about !== null) name = about[2] ?? '';
+      if (leftOut.test(name)) continue;
+      let family = families.get(name);
+      if (family === undefined) families.set(name, family = { about: new Set(), type: 'untyped', merge: ruleOf(name), samples: new Map() });
+      const [, kind, , rest = ''] = about ?? [];
+      if (kind === 'TYPE') family.type = rest;
+      if (kind === 'MERGE') family.merge = BY_WORD[rest] ?? sum;
+      const sample = about === null ? SAMPLE.exec(line) : null;
+      if (sample === null) family.about.add(line);
       else {
         const [, series = '', value] = sample;
-        const known = metric.samples.get(series);
-        const number = numberOf(value);
-        metric.samples.set(series, known === undefined ? number : (OTHERWISE[family] ?? sum)(known, number));
+        const known = family.samples.get(series);
+        family.samples.set(series, known === undefined ? numberOf(value) : family.merge(known, numberOf(value)));
       }
     }
   }
-  return [...metrics.values()].flatMap(({ about, samples }) => [...about, ...[...samples].map(([series, value]) => `${series} ${textOf(value)}`)]).join('\n').concat('\n');
+  return families;
 }
 
-const sum = (a: number, b: number): number => a + b;
+const textOf = (families: ReadonlyMap<string, Family>): string => [...families.values()]
+  .flatMap(({ about, samples }) => [...about, ...[...samples].map(([series, value]) => `${series} ${valueText(value)}`)]).join('\n').concat('\n');
 const numberOf = (text: string | undefined): number => (text === '+Inf' ? Infinity : text === '-Inf' ? -Infinity : Number(text));
-const textOf = (value: number): string => (value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value));
+const valueText = (value: number): string => (value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value));

@@ -5,6 +5,7 @@ import type { HandlerState } from '../../core/engine.ts';
 import type { KeptVerdict, VerdictFilter } from '../../core/kept-verdicts.ts';
 import type { Address } from '../../transport/index.ts';
 import type { LogFormat, LogLevel } from '../log.ts';
+import type { PolicyTexts } from '../policy-source.ts';
 import type { TransportFlags } from '../server.ts';
 import type { MemoryWish } from './memory-of-all.ts';
 
@@ -12,7 +13,8 @@ import type { MemoryWish } from './memory-of-all.ts';
 export interface WorkerData {
   readonly number: number;
   readonly count: number;
-  readonly configs: readonly string[];
+  /** In force when it was started. */
+  readonly texts: PolicyTexts;
   readonly grpc: Address;
   readonly transport: TransportFlags;
   readonly graceMs: number;
@@ -27,8 +29,12 @@ export interface WorkerView {
 
 export interface ServeTalk {
   readonly asks: {
-    /** Whether the policy as it is now is in force. */
-    readonly reload: { readonly given: undefined; readonly answer: boolean };
+    /** Opens what they need; refused with why they cannot be in force. `commit` or `abandon` follows. */
+    readonly prepare: { readonly given: PolicyTexts; readonly answer: true };
+    readonly commit: { readonly given: undefined; readonly answer: true };
+    readonly abandon: { readonly given: undefined; readonly answer: true };
+    /** Both at once. */
+    readonly use: { readonly given: PolicyTexts; readonly answer: true };
     readonly view: { readonly given: undefined; readonly answer: WorkerView };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
     readonly limits: { readonly given: { readonly depth: LookDepth; readonly asked: AskedCall }; readonly answer: LimitsAnswer | undefined };

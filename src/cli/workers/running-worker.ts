@@ -80,7 +80,7 @@ export class RunningWorker<T extends Talk> {
   async drain(graceMs: number): Promise<void> {
     this.#say({ kind: 'drain' });
     const over = new AbortController();
-    await Promise.race([this.ended, sleep(graceMs * 2 + 2000, undefined, { signal: over.signal }).then(() => this.#thread.terminate(), () => undefined)]);
+    await Promise.race([this.ended, sleep(graceMs + 2000, undefined, { signal: over.signal }).then(() => this.#thread.terminate(), () => undefined)]);
     over.abort();
   }
 

@@ -32,7 +32,7 @@ export async function work<T extends Talk>(start: () => Promise<Work<T>>): Promi
     });
     say({ kind: 'ready', ready: started.ready });
   } catch (error) {
-    say({ kind: 'failed', failure: error instanceof CliError ? { code: error.code, message: error.message, exit: error.exit } : String(error) });
+    say({ kind: 'failed', failure: error instanceof CliError ? { code: error.code, message: error.message, exit: error.exit } : messageOf(error) });
     parentPort?.close();
   }
 }
