@@ -42,10 +42,10 @@ async function* tokensOf(text: string, slice: TimeSlice): AsyncGenerator<CST.Tok
   const parser = new Parser();
   let lexemes = 0;
   for (const lexeme of new Lexer().lex(text)) {
-    yield* parser.next(lexeme);
+    for (const token of parser.next(lexeme)) yield token; // yield* of an async generator would wait for each lexeme
     if (++lexemes % LEXEMES_BETWEEN_LOOKS === 0 && slice.isOver) await slice.next();
   }
-  yield* parser.end();
+  for (const token of parser.end()) yield token;
 }
 
 function* composed(lists: readonly List[]): Generator<Document.Parsed> {
