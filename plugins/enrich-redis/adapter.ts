@@ -1,10 +1,10 @@
 /** Facts about a key, from Redis: changed there, they are in force without a reload. */
 import { z } from 'zod';
-import { defineAdapter } from 'sluice/plugin';
+import { defineAdapter, Unavailable } from 'sluice/plugin';
 import { COLUMN_TYPES } from '../columns/cell.ts';
 import { checkRedis, connectionOptions, redisShape } from '../redis-client/config.ts';
 import { Cache } from './cache.ts';
-import { rowOf } from './row.ts';
+import { rowOf, weightOf } from './row.ts';
 
 const config = z.strictObject({
   ...redisShape,
@@ -15,7 +15,16 @@ const config = z.strictObject({
     .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
   cacheMs: z.int().min(0).max(3_600_000).default(1000).describe('How long an answer is used again, also one that there is nothing: so late is a change seen. 0: each request asks Redis.'),
   cacheKeys: z.int().min(1).max(1_000_000).default(10_000).describe('How many answers are kept, at most; the oldest goes.'),
+  cacheBytes: z.int().min(1024).max(4_294_967_296).default(16_777_216).describe('How many bytes they take, at most, about; the oldest goes.'),
+  staleMs: z.int().min(0).max(86_400_000).default(0).describe('While Redis cannot be asked, an answer is still given for so long after cacheMs. 0: the rule\'s onError decides at once.'),
 }).check(checkRedis);
+
+/** Throws where this is no reply to HMGET: at the address is something that answers in Redis' place. */
+function cellsOf(reply: unknown, count: number): readonly (string | null)[] {
+  const isOne = Array.isArray(reply) && reply.length === count && reply.every((cell) => cell === null || typeof cell === 'string');
+  if (!isOne) throw new Error(`the reply to HMGET is none: ${count} fields were expected`);
+  return reply as readonly (string | null)[];
+}
 
 export default defineAdapter({
   name: 'enrich-redis',
@@ -28,7 +37,7 @@ export default defineAdapter({
     },
   },
   async open(options, host) {
-    const { prefix, columns, cacheMs, cacheKeys } = options;
+    const { prefix, columns, cacheMs, cacheKeys, cacheBytes, staleMs } = options;
     const [address, { openConnection }] = await Promise.all([connectionOptions(options, host.folder), import('../redis-client/connection.ts')]);
     const connection = openConnection({
       redis: address, timeoutMs: options.timeoutMs, onReady: (isReady, why) => host.ready(isReady, why),
@@ -36,10 +45,9 @@ export default defineAdapter({
     await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(options.connectTimeoutMs)]));
     const names = Object.keys(columns);
     const cache = new Cache({
-      forMs: cacheMs, maxKeys: cacheKeys, nowMs: () => host.clock.nowMs(),
+      forMs: cacheMs, staleMs, maxKeys: cacheKeys, maxBytes: cacheBytes, weigh: weightOf, nowMs: () => host.clock.monotonicMs(), isAway: (error) => error instanceof Unavailable,
       find: async (key: string) => {
-        const cells = await connection.ask((redis) => redis.hmget(prefix + key, ...names));
-        return rowOf(prefix + key, cells, columns);
+        return connection.ask((redis) => redis.hmget(prefix + key, ...names), (cells) => rowOf(prefix + key, cellsOf(cells, names.length), columns));
       },
     });
     return {

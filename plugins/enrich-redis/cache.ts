@@ -1,41 +1,84 @@
-/** Answers that are used again for a while. A key that is being asked for is asked once. */
+/** Answers that are used again for a while, bounded in number and size. A key that is being asked for is asked once. */
+import { hash } from 'node:crypto';
+
 export interface CacheOptions<T> {
   readonly forMs: number;
+  /** For so long after that an answer is still given where a new one cannot be had; 0 for never. */
+  readonly staleMs: number;
   readonly maxKeys: number;
+  /** Of keys and answers together, by `weigh`; the oldest goes. */
+  readonly maxBytes: number;
+  /** Bytes that an answer takes, about. */
+  readonly weigh: (value: T) => number;
+  /** Of a clock that is never set. */
   readonly nowMs: () => number;
   readonly find: (key: string) => Promise<T>;
+  /** Whether a failure to find is the backend's: then what is stale is given. */
+  readonly isAway: (error: unknown) => boolean;
 }
+
+interface Kept<T> { readonly value: T; readonly untilMs: number; readonly bytes: number }
+
+/** A longer key is kept as its SHA-256: clients decide how long a key is. */
+const MOST_CHARACTERS = 128;
+/** Of an entry beside its key and answer. */
+const OVERHEAD_BYTES = 200;
 
 export class Cache<T> {
   readonly #options: CacheOptions<T>;
-  readonly #kept = new Map<string, { readonly value: T; readonly untilMs: number }>();
+  readonly #kept = new Map<string, Kept<T>>();
   readonly #asked = new Map<string, Promise<T>>();
+  #bytes = 0;
 
   constructor(options: CacheOptions<T>) {
     this.#options = options;
   }
 
-  /** At once where it is known. */
-  get(key: string): T | Promise<T> {
-    const known = this.#kept.get(key);
-    if (known !== undefined && known.untilMs > this.#options.nowMs()) return known.value;
-    return this.#asked.get(key) ?? this.#ask(key);
+  /** Bytes that are in use, about. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
-  #ask(key: string): Promise<T> {
-    const { forMs, maxKeys, nowMs, find } = this.#options;
+  /** At once where it is known. */
+  get(key: string): T | Promise<T> {
+    const name = nameOf(key);
+    const known = this.#kept.get(name);
+    if (known !== undefined && known.untilMs > this.#options.nowMs()) return known.value;
+    return this.#asked.get(name) ?? this.#ask(key, name, known);
+  }
+
+  #ask(key: string, name: string, known: Kept<T> | undefined): Promise<T> {
+    const { find, isAway, staleMs, nowMs } = this.#options;
     const asked = find(key).then((value) => {
-      if (forMs > 0) {
-        this.#kept.delete(key);
-        this.#kept.set(key, { value, untilMs: nowMs() + forMs });
-        for (const oldest of this.#kept.keys()) {
-          if (this.#kept.size <= maxKeys) break;
-          this.#kept.delete(oldest);
-        }
-      }
+      this.#keep(name, value);
       return value;
-    }).finally(() => this.#asked.delete(key));
-    this.#asked.set(key, asked);
+    }, (error: unknown) => {
+      if (known !== undefined && isAway(error) && known.untilMs + staleMs > nowMs()) return known.value;
+      throw error;
+    }).finally(() => this.#asked.delete(name));
+    this.#asked.set(name, asked);
     return asked;
   }
+
+  #keep(name: string, value: T): void {
+    const { forMs, maxKeys, maxBytes, weigh, nowMs } = this.#options;
+    if (forMs === 0) return;
+    const bytes = OVERHEAD_BYTES + name.length * 2 + weigh(value);
+    this.#drop(name);
+    if (bytes > maxBytes) return;
+    this.#kept.set(name, { value, untilMs: nowMs() + forMs, bytes });
+    this.#bytes += bytes;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= maxKeys && this.#bytes <= maxBytes) break;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(name: string): void {
+    this.#bytes -= this.#kept.get(name)?.bytes ?? 0;
+    this.#kept.delete(name);
+  }
 }
+
+/** A key that looks hashed is hashed, so that none passes for another. */
+const nameOf = (key: string): string => (key.length <= MOST_CHARACTERS && !key.startsWith('\0#') ? key : `\0#${hash('sha256', key.isWellFormed() ? key : `~${JSON.stringify(key)}`, 'base64url')}`);

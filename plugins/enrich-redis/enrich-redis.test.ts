@@ -1,8 +1,10 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Rejected } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
 import adapter from './adapter.ts';
+import { Cache } from './cache.ts';
 
 const COLUMNS = { plan: 'string', limit: 'int', until: 'timestamp' };
 
@@ -92,4 +94,47 @@ describe('enrich-redis', () => {
     await close();
     await again.stop();
   });
+
+  test('while Redis is away or hangs, what was known is given for as long as staleMs says, and a key that was not known fails', async () => {
+    const own = await startRedis();
+    const write = new Redis(own.url);
+    await write.hset('t:ann', { plan: 'gold' });
+    write.disconnect();
+    const { look, clock, close, readiness } = await openOn({ url: own.url, cacheMs: 1000, staleMs: 60_000 });
+    expect(await look('ann')).toEqual({ plan: 'gold' });
+    own.freeze();
+    clock.advance(2000);
+    for (let call = 0; call < 5; call++) expect(await look('ann')).toEqual({ plan: 'gold' });
+    expect(readiness().why).toMatch(/Redis at 127\.0\.0\.1:\d+: no answer/);
+    await own.kill();
+    await expect(look('bob')).rejects.toThrow(/Redis at 127\.0\.0\.1/);
+    clock.advance(58_000);
+    expect(await look('ann')).toEqual({ plan: 'gold' });
+    clock.advance(2000);
+    await expect(look('ann')).rejects.toThrow(/Redis at 127\.0\.0\.1/);
+    await close();
+  });
+
+  test('a field that is too long is refused by name, and one that is no hash by its key', async () => {
+    await admin.hset('t:long', { plan: 'x'.repeat(70_000) });
+    await admin.set('t:text', 'x');
+    const { look, close, readiness } = await openOn();
+    await expect(look('long')).rejects.toThrow('the field plan of t:long: it has 70000 characters; at most 65536 are read');
+    const error = await look('text').catch((thrown: unknown) => thrown);
+    expect([error instanceof Rejected, String(error)]).toEqual([true, expect.stringContaining('WRONGTYPE')]);
+    expect(readiness().ready).toBe(true);
+    await close();
+  });
+});
+
+test('a cache keeps so many bytes and no more, however long keys and answers are', async () => {
+  const cache = new Cache<string>({
+    forMs: 1000, staleMs: 0, maxKeys: 1_000_000, maxBytes: 1_000_000, weigh: (value) => value.length * 2, nowMs: () => 0, find: async (key) => key.slice(0, 1000), isAway: () => false,
+  });
+  for (let at = 0; at < 10_000; at++) {
+    await cache.get(`${at}${'k'.repeat(5000)}`);
+    expect(cache.bytes).toBeLessThanOrEqual(1_000_000);
+  }
+  expect(cache.bytes).toBeGreaterThan(900_000);
+  expect(cache.get(`9999${'k'.repeat(5000)}`), 'it is kept').toBe(`9999${'k'.repeat(996)}`);
 });

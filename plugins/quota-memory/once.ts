@@ -3,6 +3,7 @@
  * which is kept as a counter of its own, by a name that no rule's counter has.
  */
 import type { Algorithm, QuotaAsk } from 'sluice/plugin';
+import { boundedKey } from './bounded-key.ts';
 import type { Entry, Who } from './windows.ts';
 
 export const isListed = (algorithm: Algorithm): boolean => algorithm === 'log' || algorithm === 'concurrency';
@@ -11,7 +12,7 @@ export const isOnList = (entries: readonly Entry[], who: Who, nowMs: number): bo
 
 type OfMark = Pick<QuotaAsk<{ readonly counter: string; readonly algorithm: Algorithm }>, 'bucket' | 'key' | 'once'>;
 export const markName = ({ bucket: { counter, algorithm } }: OfMark): string => `\0once ${algorithm} ${counter}`;
-export const markKey = ({ key, once }: OfMark): string => `${JSON.stringify(key)} ${once ?? ''}`;
+export const markKey = ({ key, once }: OfMark): string => boundedKey(`${JSON.stringify(key)} ${once ?? ''}`);
 
 /** Granted whatever is left, and not charged; what it gives back is. */
 export const chargedBefore = <B>(ask: QuotaAsk<B>): QuotaAsk<B> => ({ ...ask, cost: Math.min(0, ask.cost), owed: true });

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
-import type { Adapter, Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
+import { type Adapter, type Algorithm, type QuotaAnswer, type QuotaAsk, Rejected } from 'sluice/plugin';
 import adapter from './adapter.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 testAdapter(adapter, {
   runner: { describe, test },
@@ -59,7 +64,7 @@ describe('quota-memory', () => {
 
   async function open(maxKeys: number) {
     const opened = await openForTest(adapter, { config: { maxKeys } });
-    const bucket = (perMs = 60_000, algorithm: 'fixed' | 'gcra' = 'fixed') =>
+    const bucket = (perMs = 60_000, algorithm: Algorithm = 'fixed') =>
       opened.handler.bucket?.({ rule: 'r', counter: 'r', algorithm, perMs, params: undefined });
     const charge = (...asks: readonly ReturnType<typeof ask>[]) => opened.handler.charge?.(asks, testCall());
     const granted = (one: ReturnType<typeof ask>) => (charge(one) as readonly QuotaAnswer[])[0]?.granted;
@@ -71,23 +76,48 @@ describe('quota-memory', () => {
     expect(charge(ask(bucket(), 'a'))).not.toBeInstanceOf(Promise);
   });
 
-  test('keeps no more than maxKeys: the oldest starts anew, and is counted', async () => {
-    const { bucket, granted, metrics } = await open(3);
+  test('keeps no more than maxKeys: a new key is Rejected, those in use are kept, and it is not ready until there is room', async () => {
+    const { bucket, granted, clock, logged, readiness, close } = await open(3);
     const mine = bucket();
     for (const key of ['a', 'b', 'c']) expect(granted(ask(mine, key))).toBe(true);
-    expect(granted(ask(mine, 'a'))).toBe(false);
+    for (const key of ['d', 'e']) expect(() => granted(ask(mine, key))).toThrow(Rejected);
+    for (const key of ['a', 'b', 'c']) expect(granted(ask(mine, key))).toBe(false);
+    expect(readiness()).toEqual({ ready: false, why: expect.stringContaining('all 3 counters are in use (maxKeys)') as unknown });
+    clock.advance(60_000);
+    await eventually(() => expect(readiness().ready).toBe(true));
     expect(granted(ask(mine, 'd'))).toBe(true);
-    expect(granted(ask(mine, 'b'))).toBe(false);
-    expect(granted(ask(mine, 'a')), 'a was the oldest').toBe(true);
-    expect(await metrics()).toContain('sluice_plugin_quota_memory_evicted_total{handler="tested"} 2');
+    expect(logged.map(({ level, message }) => [level, message])).toEqual([['warn', 'there is no room for new counters'], ['info', 'there is room for new counters again']]);
+    await close();
   });
 
-  test('a full shelf of short windows does not push out a long one', async () => {
-    const { bucket, granted } = await open(2);
-    const [day, minute] = [bucket(86_400_000), bucket()];
-    expect(granted(ask(day, 'a', { perMs: 86_400_000 }))).toBe(true);
-    for (const key of ['b', 'c', 'd']) expect(granted(ask(minute, key))).toBe(true);
-    expect(granted(ask(day, 'a', { perMs: 86_400_000 }))).toBe(false);
+  test('a call that finds no room for one of its counters charges none', async () => {
+    const { bucket, charge, granted } = await open(2);
+    const mine = bucket();
+    expect(granted(ask(mine, 'a', { limit: 2 }))).toBe(true);
+    expect(() => charge(ask(mine, 'a', { limit: 2 }), ask(mine, 'b'), ask(mine, 'c'))).toThrow(Rejected);
+    expect([granted(ask(mine, 'a', { limit: 2 })), granted(ask(mine, 'a', { limit: 2 }))]).toEqual([true, false]);
+    expect(granted(ask(mine, 'b'))).toBe(true);
+  });
+
+  test.each([['one', adapter], ['two workers', ofTwoWorkers]])('in the memory of %s, new keys of one rule push out no counter of another', async (_, store) => {
+    const { handler, close } = await openForTest(store, { config: { maxKeys: 1000 } });
+    const bucket = (counter: string, perMs: number) => handler.bucket?.({ rule: counter, counter, algorithm: 'fixed', perMs, params: undefined });
+    const [login, search] = [bucket('login', 60_000), bucket('search', 86_400_000)];
+    const granted = async (of: unknown, key: string, limit: number, perMs: number): Promise<unknown> => {
+      try {
+        return (await handler.charge?.([{ bucket: of, key, cost: 1, limit, burst: limit, perMs }], testCall()))?.[0]?.granted;
+      } catch (error) {
+        return error instanceof Rejected ? 'rejected' : error;
+      }
+    };
+    for (let name = 0; name < 5000; name++) await granted(search, `u${name}`, 1000, 86_400_000);
+    let passed = 0;
+    for (let call = 0; call < 30; call++) {
+      await granted(search, `late${call}`, 1000, 86_400_000);
+      if (await granted(login, '10.0.0.1', 5, 60_000) === true) passed++;
+    }
+    expect(passed).toBe(5);
+    await close();
   });
 
   test('windows that are over make room, nothing in use is forgotten', async () => {
@@ -119,4 +149,51 @@ describe('quota-memory', () => {
     clock.advance(-90_000);
     expect(granted(ask(mine, 'a'))).toBe(false);
   });
+
+  test.each(['fixed', 'gcra', 'sliding', 'log', 'concurrency'] as const)('%s: a clock that is set back by an hour refuses nobody for longer than two periods', async (algorithm) => {
+    const { bucket, granted, clock } = await open(10);
+    const mine = bucket(60_000, algorithm);
+    expect([granted(ask(mine, 'a')), granted(ask(mine, 'a'))]).toEqual([true, false]);
+    clock.set(clock.nowMs() - 3_600_000);
+    expect(granted(ask(mine, 'a'))).toBe(false);
+    clock.advance(120_000);
+    expect(granted(ask(mine, 'a'))).toBe(true);
+  });
+
+  test.each(['gcra', 'log', 'concurrency'] as const)('%s: a clock that is set back by half a minute changes nothing', async (algorithm) => {
+    const { bucket, granted, clock } = await open(10);
+    const mine = bucket(60_000, algorithm);
+    expect(granted(ask(mine, 'a'))).toBe(true);
+    clock.set(clock.nowMs() - 30_000);
+    clock.advance(59_000);
+    expect(granted(ask(mine, 'a'))).toBe(false);
+    clock.advance(1001);
+    expect(granted(ask(mine, 'a'))).toBe(true);
+  });
+
+  test('a debt is remembered for ten periods beyond what may come at once, and refuses until then', async () => {
+    const { bucket, charge, granted, clock } = await open(10);
+    const mine = bucket(60_000, 'gcra');
+    await charge({ ...ask(mine, 'a', { cost: Number.MAX_SAFE_INTEGER }), owed: true } as never);
+    clock.advance(600_000);
+    expect(granted(ask(mine, 'a'))).toBe(false);
+    clock.advance(60_001);
+    expect(granted(ask(mine, 'a'))).toBe(true);
+  });
+
+  test('keys and marks of any length take no more memory than short ones', async () => {
+    const { bucket, charge, granted } = await open(100_000);
+    const buckets = (['fixed', 'gcra', 'log'] as const).map((algorithm) => bucket(60_000, algorithm));
+    const long = (at: number, text: string): string => `${at}${text.repeat(50_000)}`;
+    collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    for (let at = 0; at < 10_000; at++) {
+      const mine = buckets[at % buckets.length];
+      void charge({ ...ask(mine, long(at, 'u')), once: long(at, 'm') } as never);
+    }
+    collectGarbage();
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024); // the keys are a gigabyte
+    expect(granted(ask(buckets[0], long(0, 'u')))).toBe(false);
+    expect(granted(ask(buckets[0], long(1, 'u')))).toBe(true);
+  }, 60_000);
 });

@@ -13,7 +13,7 @@ const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'co
 
 function both(maxKeys: number) {
   let nowMs = NOW;
-  const clock = { nowMs: () => nowMs };
+  const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs - NOW };
   const evicted = { counters: 0, entries: 0 };
   const memory = new Map<string, SharedArrayBuffer>();
   const shared = (name: string, bytes: number): SharedArrayBuffer => {
@@ -25,7 +25,7 @@ function both(maxKeys: number) {
     maxKeys, maxEntries: 1000, onEvicted: () => { evicted.counters++; }, onEntryEvicted: () => { evicted.entries++; }, host: { clock, shared, worker: { number, count: 2 } },
   });
   return {
-    workers: [worker(1), worker(2)] as const, alone: new Counters({ maxKeys, clock, onEvicted: () => {} }),
+    workers: [worker(1), worker(2)] as const, alone: new Counters({ maxKeys, clock, onEvicted: () => {}, onFull: () => {} }),
     now: clock.nowMs, advance: (ms: number) => { nowMs += ms; }, evicted, memory,
   };
 }
@@ -57,8 +57,8 @@ test('two workers that take turns answer as one process does', () => {
 });
 
 test.each(['gcra', 'log'] as const)('%s: a refused call gives nothing back, though a later ask of it took the room', (algorithm) => {
-  const { workers: [one], alone } = both(1); // few places
-  for (const store of [one, alone]) {
+  const { workers: [one] } = both(1); // few places
+  for (const store of [one, both(100).alone]) {
     const ask = { bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }), cost: 1, limit: 1, burst: 1, perMs: 1000 };
     const granted = (...asks: readonly QuotaAsk<Bucket>[]) => store.charge(asks).map((answer) => answer.granted);
     for (let key = 0; key < 40; key++) granted({ ...ask, key: String(key) });

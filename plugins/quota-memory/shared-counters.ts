@@ -1,12 +1,14 @@
 /** The counters of one handler for several workers: one table in shared memory, exact because one worker at a time is inside. */
+import { hash } from 'node:crypto';
 import { type Algorithm, type Host, type QuotaAnswer, type QuotaAsk, SharedPlaces } from 'sluice/plugin';
 import type { Bucket } from './counters.ts';
 import { chargedBefore, isListed, isLook, isOnList, markKey, markName } from './once.ts';
 import { SharedEntries } from './shared-entries.ts';
-import { askCounter, type Counter, type Entry, type Who } from './windows.ts';
+import { askCounter, type Counter, type Entry, settleAfterSetBack, type Who } from './windows.ts';
 
-/** `a`, `b` and `c` of a counter. */
-const PER_PLACE = 3;
+/** `a`, `b` and `c` of a counter, and a number for its name. */
+const PER_PLACE = 4;
+const GROUP_AT = 3;
 const NONE: readonly Entry[] = [];
 const BLANK: Readonly<Required<Counter>> = { a: 0, b: 0, c: 0, entries: NONE };
 
@@ -29,6 +31,8 @@ export class SharedCounters {
   readonly #values: Float64Array;
   /** Of the counters that remember each charge: the list of each place. */
   readonly #entries: SharedEntries;
+  /** The number of each name, the same in all workers. */
+  readonly #groups = new Map<string, number>();
 
   constructor({ maxKeys, maxEntries, host, onEvicted, onEntryEvicted }: SharedCountersOptions) {
     this.#clock = host.clock;
@@ -69,7 +73,7 @@ export class SharedCounters {
       for (const at of asks.map((ask) => this.#places.find(nameOf(ask)))) {
         if (at === undefined) continue;
         this.#entries.clear(at / PER_PLACE);
-        this.#values.fill(0, at, at + PER_PLACE);
+        this.#values.fill(0, at, at + GROUP_AT);
       }
     });
   }
@@ -85,7 +89,7 @@ export class SharedCounters {
   /** That it was charged, or no longer is. */
   #mark(ask: QuotaAsk<Bucket>, nowMs: number): void {
     const name = nameOf(markOf(ask));
-    const at = ask.cost > 0 ? this.#places.placeOf(name, nowMs) : this.#places.find(name);
+    const at = ask.cost > 0 ? this.#placeOf(markOf(ask), nowMs) : this.#places.find(name);
     if (at !== undefined) this.#values[at] = ask.cost > 0 ? nowMs + ask.perMs : 0;
   }
 
@@ -95,9 +99,10 @@ export class SharedCounters {
     const found = this.#places.find(nameOf(ask));
     const known = found !== undefined && (ask.cost > 0 || (this.#values[found] as number) > nowMs) ? found : undefined;
     const before = known === undefined ? BLANK : this.#read(known, algorithm);
+    if (known !== undefined) settleAfterSetBack(before, algorithm, ask, nowMs);
     const after: Copy = { a: before.a, b: before.b, c: before.c, entries: before.entries };
     const answer = askCounter(after, algorithm, ask, nowMs, this.#whoOf(ask));
-    const at = isLook(ask) ? undefined : known ?? (ask.cost > 0 && answer.granted ? this.#places.placeOf(nameOf(ask), nowMs) : undefined);
+    const at = isLook(ask) ? undefined : known ?? (ask.cost > 0 && answer.granted ? this.#placeOf(ask, nowMs) : undefined);
     if (at !== undefined) this.#write(at, before, after);
     return { ask, at, before, after, answer };
   }
@@ -106,8 +111,18 @@ export class SharedCounters {
   #restore({ ask, at, before, after }: Done, isAlone: boolean, nowMs: number): void {
     if (at === undefined) return;
     const name = nameOf(ask);
-    const place = isAlone ? at : this.#places.find(name) ?? (before.a > nowMs ? this.#places.placeOf(name, nowMs) : undefined);
+    const place = isAlone ? at : this.#places.find(name) ?? (before.a > nowMs ? this.#placeOf(ask, nowMs) : undefined);
     if (place !== undefined) this.#write(place, after, before);
+  }
+
+  /** Nobody pushes another name's counters out. */
+  #placeOf(ask: QuotaAsk<Bucket>, nowMs: number): number {
+    const { counter } = ask.bucket;
+    let group = this.#groups.get(counter);
+    if (group === undefined) this.#groups.set(counter, group = Number.parseInt(hash('sha256', counter).slice(0, 13), 16));
+    const at = this.#places.placeOf(nameOf(ask), nowMs, GROUP_AT, group);
+    this.#values[at + GROUP_AT] = group;
+    return at;
   }
 
   #read(at: number, algorithm: Algorithm): Copy {

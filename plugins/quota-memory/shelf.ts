@@ -1,4 +1,4 @@
-/** Counters of one algorithm and period, of any rule, in the order in which their windows began: what is over stands in front. */
+/** Counters of one name, algorithm and period, in the order in which their windows began: what is over stands in front. */
 import type { Algorithm } from 'sluice/plugin';
 import type { Counter } from './windows.ts';
 
@@ -13,13 +13,11 @@ export interface Placed extends Counter {
 
 export class Shelf {
   readonly algorithm: Algorithm;
-  readonly perMs: number;
   #first: Placed | undefined;
   #last: Placed | undefined;
 
-  constructor(algorithm: Algorithm, perMs: number) {
+  constructor(algorithm: Algorithm) {
     this.algorithm = algorithm;
-    this.perMs = perMs;
   }
 
   add(home: Map<string, Placed>, key: string): Placed {

@@ -38,6 +38,28 @@ function askWhole(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: 
   }
 }
 
+/**
+ * Where the clock was set back, a counter can end later than any charge of now would make it. What was used stays; it ends as if it had been
+ * used now, so nobody is refused for as long as the clock was ahead.
+ */
+export function settleAfterSetBack(counter: Counter, algorithm: Algorithm, { limit, burst, perMs, endsAtMs }: QuotaAsk, nowMs: number): void {
+  if (endsAtMs !== undefined || counter.a - nowMs <= perMs) return;
+  switch (algorithm) {
+    case 'fixed':
+      counter.a = windowEnd(nowMs, perMs);
+      break;
+    case 'sliding':
+      if (counter.a - nowMs > 2 * perMs) counter.a = windowEnd(nowMs, perMs) + perMs;
+      break;
+    case 'gcra':
+      if (limit > 0 && counter.a - nowMs > perMs / limit * burst + (MOST_DEBT_PERIODS + 1) * perMs) counter.a = nowMs;
+      break;
+    case 'log': case 'concurrency':
+      counter.entries = counter.entries?.map((entry) => (entry.untilMs - nowMs > perMs ? { ...entry, untilMs: nowMs + perMs } : entry)) ?? [];
+      counter.a = Math.min(counter.a, nowMs + perMs);
+  }
+}
+
 /** End of the window that holds `nowMs`. Windows begin at multiples of their length since 1970-01-01T00:00Z, so days are days of UTC. */
 export function windowEnd(nowMs: number, perMs: number): number {
   return (Math.floor(nowMs / perMs) + 1) * perMs;
@@ -141,8 +163,9 @@ export function askGcra(counter: Counter, { cost, limit, burst, perMs, owed = fa
   const unitMs = perMs / limit;
   const sizeMs = unitMs * burst;
   const roundingMs = unitMs * ROUNDING;
-  const aheadMs = Math.max(0, counter.a - nowMs - counter.b);
-  const nextMs = Math.max(0, aheadMs + unitMs * cost);
+  const mostMs = sizeMs + MOST_DEBT_PERIODS * perMs;
+  const aheadMs = Math.min(mostMs, Math.max(0, counter.a - nowMs - counter.b));
+  const nextMs = Math.min(mostMs, Math.max(0, aheadMs + unitMs * cost));
   const granted = owed || cost < 0 || nextMs <= sizeMs + roundingMs;
   if (granted) {
     const wholeMs = Math.ceil(nextMs);
@@ -154,4 +177,6 @@ export function askGcra(counter: Counter, { cost, limit, burst, perMs, owed = fa
   return { granted, limit, remaining, resetMs: Math.max(0, Math.ceil((granted ? nextMs : nextMs - sizeMs) - roundingMs)) };
 }
 
+/** What is owed beyond is not remembered; quota-redis does the same. */
+const MOST_DEBT_PERIODS = 10;
 const ROUNDING = 1e-6; // of a unit: more than all rounding of a day's asks, less than anybody could spend

@@ -25,7 +25,7 @@ export default defineAdapter({
     const prefixOf = (key: string): string => (config.cluster === undefined ? config.prefix : `${config.prefix}${slotTag(key)}`);
     async function run(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> {
       const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
-      return answersOf(asks, await connection.ask((redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keysOf(asks, prefixOf), argumentsOf(asks, nowMs))) as number[]);
+      return connection.ask((redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keysOf(asks, prefixOf), argumentsOf(asks, nowMs)), (reply) => answersOf(asks, reply));
     }
 
     const keyOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string => counterKey(prefixOf(key), bucket, perMs, key);

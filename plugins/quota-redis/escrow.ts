@@ -20,6 +20,8 @@ const HELD_MS = 1000;
 /** A counter that refused is asked again after so long: others may have given back. */
 const FULL_MS = 100;
 const LOOKED_AT = 1000;
+/** Of a key of which units are held; so a lease takes at most 2 KB. */
+const MOST_CHARACTERS = 512;
 
 export interface EscrowStore {
   charge(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]>;
@@ -227,7 +229,7 @@ export class Escrow {
   /** To be called twenty times a second: goes on where it stopped, and all are looked at within a second. */
   giveBackIdle(): void {
     const nowMs = this.#nowMs();
-    for (let looked = Math.max(LOOKED_AT, this.#leases.size >> 4); looked > 0; looked--) {
+    for (let looked = Math.min(this.#leases.size, Math.max(LOOKED_AT, this.#leases.size >> 4)); looked > 0; looked--) {
       let next = this.#round.next();
       if (next.done === true) next = (this.#round = this.#leases.values()).next();
       const lease = next.value;
@@ -267,9 +269,9 @@ export class Escrow {
   }
 }
 
-/** What is charged after the fact, once, in part, or by another period than the rule's is asked for itself, and a look tells the truth. */
-const isForEscrow = ({ bucket: { algorithm, perMs: own }, cost, owed = false, release = false, partial = false, once, perMs }: QuotaAsk<Bucket>): boolean =>
-  cost > 0 && !owed && !release && !partial && once === undefined && perMs === own && (algorithm === 'fixed' || algorithm === 'gcra' || algorithm === 'sliding');
+/** What is charged after the fact, once, in part, by a long key, or by another period than the rule's is asked for itself, and a look tells the truth. */
+const isForEscrow = ({ bucket: { algorithm, perMs: own }, key, cost, owed = false, release = false, partial = false, once, perMs }: QuotaAsk<Bucket>): boolean =>
+  cost > 0 && key.length <= MOST_CHARACTERS && !owed && !release && !partial && once === undefined && perMs === own && (algorithm === 'fixed' || algorithm === 'gcra' || algorithm === 'sliding');
 
 const canSpend = (leases: readonly Lease[], asks: readonly QuotaAsk<Bucket>[]): boolean => leases.every(({ held }, at) => held >= (asks[at]?.cost ?? 0));
 const leftOf = ({ left, held }: Lease): number => Math.floor(left + held);

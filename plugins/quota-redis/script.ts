@@ -13,6 +13,8 @@ import { counterKey, holderName, markKey } from './counter-key.ts';
  * A cost below 0 gives back. What looks changes nothing, and what gives back nothing of a counter that is over. Answers granted (1 or 0), remaining, reset and what was charged for each ask: 0, a part of its cost, or -1
  * for all of it (numbers that leave a script have no fractions), and when the window that it is in ends. Writes nothing where one is refused.
  * Where what is given back says its window's end, another window is not credited with it.
+ * A debt is remembered for ten periods beyond what may come at once. A time that is further ahead than any charge makes it is of a clock that
+ * was set back since: it counts as over.
  */
 export const SCRIPT = `
 local now = tonumber(ARGV[1])
@@ -21,6 +23,8 @@ if not now then
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Redis takes no larger expiry; some 30 000 years.
+local MOST_MS = 1e15
 local owed = false
 local function fixed(state, cost, limit, burst, per, ends)
   local stop, used = state[1], state[2]
@@ -29,19 +33,21 @@ local function fixed(state, cost, limit, burst, per, ends)
     return true, math.max(0, limit - used), stop - now, stop, used
   end
   local window = ends > 0 and ends or (math.floor(now / per) + 1) * per
-  if stop < window then stop, used = window, 0 end
+  if stop < window or ends == 0 and stop > now + 2 * per then stop, used = window, 0 end
   local granted = owed or cost < 0 or used + cost <= limit
   if granted and not (cost < 0 and ends > 0 and stop > ends) then used = math.max(0, used + cost) end
   return granted, math.max(0, limit - used), math.max(granted and 0 or 1, stop - now), stop, used
 end
 
-local ROUNDING = 0.001
+local ROUNDING, MOST_DEBT_PERIODS = 0.001, 10
 local function gcra(state, cost, limit, burst, per)
   if limit <= 0 or burst <= 0 then return owed or cost <= 0, 0, per, state[1], 0 end
   local unit = per / limit
   local size = unit * burst
+  local most = now + size + MOST_DEBT_PERIODS * per
   local tat = math.max(state[1], now)
-  local after = math.max(now, tat + unit * cost)
+  if tat > most + per then tat = now end
+  local after = math.min(most, math.max(now, tat + unit * cost))
   local ahead = after - now - size
   local granted = owed or cost < 0 or ahead <= ROUNDING
   if granted then tat = after end
@@ -55,7 +61,7 @@ end
 local function sliding(state, cost, limit, burst, per, ends)
   local window = (math.floor(now / per) + 1) * per
   local next, used, last = state[1], state[2], state[3]
-  if next < window + per then
+  if next < window + per or next > now + 3 * per then
     if next == window then last = used else last = 0 end
     next, used = window + per, 0
   end
@@ -194,7 +200,7 @@ for at = 1, asked do
   if all and costs[at] > 0 then charged = costs[at] == cost_of(at) and -1 or costs[at] end
   local ends = states[key][1]
   if ARGV[at * 8 - 6] == 's' then ends = ends - ARGV[at * 8 - 2] end
-  told[at * 5 - 4], told[at * 5 - 3], told[at * 5 - 2], told[at * 5 - 1], told[at * 5] = granted and 1 or 0, remaining, reset, charged, ends
+  told[at * 5 - 4], told[at * 5 - 3], told[at * 5 - 2], told[at * 5 - 1], told[at * 5] = granted and 1 or 0, remaining, math.min(reset, MOST_MS), charged, math.min(ends, MOST_MS)
 end
 if all then
   for at = 1, asked do
@@ -209,7 +215,7 @@ if all then
       if is_log(letter) then value = value .. ' ' .. state[4]
       elseif letter ~= 'g' then value = value .. ' ' .. string.format('%.17g', state[2]) end
       if letter == 's' then value = value .. ' ' .. string.format('%.17g', state[3]) end
-      redis.call('SET', key, value, 'PX', math.max(1, math.ceil(state[1] - now)) + 2000)
+      redis.call('SET', key, value, 'PX', math.min(MOST_MS, math.max(1, math.ceil(state[1] - now)) + 2000))
     end
   end
 end
@@ -247,9 +253,15 @@ export interface Told extends QuotaAnswer { readonly charged: number; readonly e
 
 const TOLD = 5;
 
-export function answersOf(asks: readonly QuotaAsk[], told: readonly number[]): Told[] {
+/** Throws where this is no reply of the script: at the address is another server than Redis, or something that answers in its place. */
+export function answersOf(asks: readonly QuotaAsk[], reply: unknown): Told[] {
+  if (!Array.isArray(reply) || reply.length !== asks.length * TOLD || !reply.every(Number.isSafeInteger)) {
+    throw new Error(`the reply to a script is none of it: ${asks.length * TOLD} integers were expected`);
+  }
+  const told = reply as readonly number[];
   return asks.map(({ limit, cost }, at) => {
     const [granted, remaining = 0, resetMs = 0, charged = 0, endsAtMs = 0] = told.slice(at * TOLD);
+    if (granted !== 0 && granted !== 1) throw new Error(`the reply to a script is none of it: ${granted} in place of 0 or 1`);
     return { granted: granted === 1, limit, remaining, resetMs, charged: charged === -1 ? cost : charged, endsAtMs };
   });
 }

@@ -69,8 +69,11 @@ export class SharedPlaces {
    * Index of a name's first value. A new name takes an empty place of its set, or that of one which is over, else of the one that ends
    * first; its values are 0, so it is nobody's to keep until the first of them is set. An index is good until the lock is left, or until
    * another name is looked up that may take the place.
+   *
+   * `groupAt`: which of a place's values says what group it is of, as `group` does of the new name. Then a group that has its share of a full
+   * set takes a place of its own; one that has less takes it from the group that has most.
    */
-  placeOf(name: string, nowMs: number): number {
+  placeOf(name: string, nowMs: number, groupAt?: number, group?: number): number {
     const [values, hashes, perPlace] = [this.values, this.#hashes, this.#perPlace];
     const one = hash(name, this.#head[SEED_ONE] as number);
     const other = hash(name, this.#head[SEED_OTHER] as number) | 1; // 0 and 0 is an empty place
@@ -80,6 +83,7 @@ export class SharedPlaces {
       if (hashes[place * 2] === one && hashes[place * 2 + 1] === other) return place * perPlace;
       if ((values[place * perPlace] as number) < (values[taken * perPlace] as number)) taken = place;
     }
+    if (groupAt !== undefined && group !== undefined && (values[taken * perPlace] as number) > nowMs) taken = this.#fairly(first, groupAt, group);
     const at = taken * perPlace;
     if ((values[at] as number) > nowMs) this.#onEvicted();
     if (hashes[taken * 2 + 1] !== 0) this.#onTaken?.(at);
@@ -87,6 +91,20 @@ export class SharedPlaces {
     hashes[taken * 2] = one;
     hashes[taken * 2 + 1] = other;
     return at;
+  }
+
+  /** Of a set that is full of places in use: the place that ends first of the group that has to give one. */
+  #fairly(first: number, groupAt: number, group: number): number {
+    const groupOf = (place: number): number => this.values[place * this.#perPlace + groupAt] as number;
+    const sizes = new Map<number, number>();
+    for (let place = first; place < first + SET; place++) sizes.set(groupOf(place), (sizes.get(groupOf(place)) ?? 0) + 1);
+    let giving = group;
+    if ((sizes.get(group) ?? 0) < SET / (sizes.has(group) ? sizes.size : sizes.size + 1)) for (const [one, size] of sizes) if (size > (sizes.get(giving) ?? 0)) giving = one;
+    let taken: number | undefined;
+    for (let place = first; place < first + SET; place++) {
+      if (groupOf(place) === giving && (taken === undefined || (this.values[place * this.#perPlace] as number) < (this.values[taken * this.#perPlace] as number))) taken = place;
+    }
+    return taken ?? first;
   }
 
   /** As {@link placeOf}, of a name that has a place; no other loses its own. */

@@ -95,7 +95,7 @@ export class AppliedLimits {
     return {
       hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
       currentLimit: { requestsPerUnit, unit, name }, metrics: this.#metrics.rule(metricKey), policy: match.policy ?? (name === '' ? limit.fullKey : name),
-      ask: { key: windowKey(this.#settings, match, domain, descriptor.entries, startS), hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS, usedUntilS: isSliding ? limit.window.at(endsAtS).endsAtS : endsAtS }, startS,
+      ask: { key: windowKey(this.#settings, match, domain, descriptor.entries, startS), group: limit.fullKey, hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS, usedUntilS: isSliding ? limit.window.at(endsAtS).endsAtS : endsAtS }, startS,
       before: before === undefined ? undefined : { key: windowKey(this.#settings, match, domain, descriptor.entries, before.startS), endsAtS }, isCached: false, after: 0, algorithm: undefined, resetS: undefined, also: NONE,
     };
   }

@@ -37,7 +37,7 @@ export class Charging {
 
   constructor(options: ChargingOptions) {
     this.#options = options;
-    this.#local = options.local ?? new MemoryStore({ maxKeys: LOCAL_KEYS, nowMs: options.nowMs });
+    this.#local = options.local ?? new MemoryStore({ maxKeys: LOCAL_KEYS, nowMs: options.nowMs, whenFull: 'evict' });
     this.#ended = new EndedWindows(options.nowMs);
     this.#algorithms = new AlgorithmCharging(options.algorithms);
   }
@@ -177,7 +177,12 @@ export class Charging {
     const store = this.#options.storeOf(first.unit);
     const others = asked.filter(({ unit }) => this.#options.storeOf(unit) !== store);
     if (others.length > 0) return both(this.#ask(asked.filter((one) => !others.includes(one)), how), this.#ask(others, how));
-    const told = how(store, asked);
+    let told: Told;
+    try {
+      told = how(store, asked);
+    } catch (error) {
+      return Promise.reject(error as Error); // memory is full: answered as where Redis is away
+    }
     if (told instanceof Promise) return told.then((counts) => take(asked, counts));
     take(asked, told);
     return undefined;

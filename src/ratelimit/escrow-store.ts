@@ -26,6 +26,8 @@ const FULL_MS = 100;
 const LOOK_EVERY_MS = 50;
 const LOOKED_AT = 1000;
 const MAX_LEASES = 100_000;
+/** Of the keys of leases: clients decide how long a key is. */
+const MAX_KEY_CHARACTERS = 16 * 1024 * 1024;
 /** A chunk that lasted less than this is followed by one twice as large. */
 const FAST_MS = 100;
 
@@ -59,6 +61,7 @@ export class EscrowStore implements CountStore {
   readonly #maxLeases: number;
   readonly #tellOthers: EscrowOptions['tell'];
   readonly #leases = new Map<string, Lease>();
+  #keyCharacters = 0;
   /** Where the look at all leases stands. */
   #round = this.#leases.values();
   readonly #timer: NodeJS.Timeout;
@@ -241,7 +244,9 @@ export class EscrowStore implements CountStore {
       known.limit = limit;
       return known;
     }
+    this.#keyCharacters += key.length;
     if (this.#leases.size >= this.#maxLeases) this.#forgetOne();
+    for (let at = 0; at < LOOKED_AT && this.#keyCharacters > MAX_KEY_CHARACTERS && this.#leases.size > 0; at++) this.#forgetOne();
     const lease: Lease = { key, keptS, endsAtS, usedUntilS, limit, counted: 0, held: 0, chunk: 1, spentAtMs: 0, takenAtMs: NEVER, fullUntilMs: 0, wanted: 0, taking: undefined, told: 0 };
     this.#leases.set(key, lease);
     return lease;
@@ -252,13 +257,13 @@ export class EscrowStore implements CountStore {
   /** Goes on where it stopped: all are looked at within a second. */
   giveBackIdle(): void {
     const nowMs = this.#nowMs();
-    for (let looked = Math.max(LOOKED_AT, this.#leases.size >> 4); looked > 0; looked--) {
+    for (let looked = Math.min(this.#leases.size, Math.max(LOOKED_AT, this.#leases.size >> 4)); looked > 0; looked--) {
       const lease = this.#next();
       if (lease === undefined) return;
       if (lease.taking !== undefined) continue;
       if (lease.endsAtS * 1000 <= nowMs) {
         this.counts.stranded += lease.held;
-        this.#leases.delete(lease.key);
+        this.#delete(lease);
       } else if (nowMs - lease.spentAtMs > IDLE_MS) {
         if (lease.held > 0) void this.#giveBack(lease);
         else if (lease.fullUntilMs <= nowMs) this.#drop(lease);
@@ -275,7 +280,11 @@ export class EscrowStore implements CountStore {
 
   #drop(lease: Lease): void {
     void this.#tell(lease, 0);
-    this.#leases.delete(lease.key);
+    this.#delete(lease);
+  }
+
+  #delete(lease: Lease): void {
+    if (this.#leases.delete(lease.key)) this.#keyCharacters -= lease.key.length;
   }
 
   #next(): Lease | undefined {

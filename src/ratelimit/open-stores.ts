@@ -44,7 +44,9 @@ export interface StoresOptions {
 
 export function openStores({ settings, nowMs, metrics, log, aroundRedis = (store) => store, shared }: StoresOptions, stack: AsyncDisposableStack): Stores {
   if (settings.BACKEND_TYPE === 'memory') {
-    const memory = shared === undefined ? new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs }) : new SharedStore({ memory: shared.counts, worker: shared.worker, nowMs });
+    const full = log === undefined ? undefined : new OutageLog(log, { setting: 'SLUICE_MAX_KEYS' });
+    const onFull = (): void => full?.failed('there is no room for new counters', `all ${settings.SLUICE_MAX_KEYS} are in use; calls with a new key fail`);
+    const memory = shared === undefined ? new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs, onFull }) : new SharedStore({ memory: shared.counts, worker: shared.worker, nowMs });
     if (memory instanceof MemoryStore) metrics.gauges.set('ratelimit.memory.keys', () => memory.size); // of shared memory the supervisor says it, once
     metrics.gauges.set('ratelimit.memory.evicted', () => memory.evicted);
     return { storeOf: () => memory, unhealthyWhy: () => undefined, outageOf: () => undefined, escrows: [], holdersOf: () => undefined };

@@ -7,6 +7,7 @@
  */
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { cappedHits } from './store.ts';
 
 export interface PipePlace {
   readonly host?: string;
@@ -70,7 +71,7 @@ export class RedisPipe {
       let text = '';
       for (const { key, hits, keptS } of asks) {
         const named = `$${Buffer.byteLength(key)}\r\n${key}\r\n`;
-        const [more, expiry] = [String(hits), String(expiryS(keptS))];
+        const [more, expiry] = [String(cappedHits(hits)), String(expiryS(keptS))];
         text += `*3\r\n$6\r\nINCRBY\r\n${named}$${more.length}\r\n${more}\r\n*3\r\n$6\r\nEXPIRE\r\n${named}$${expiry.length}\r\n${expiry}\r\n`;
       }
       for (const words of beside) text += commandText(words);

@@ -14,7 +14,7 @@ import type { OutageLog } from '../core/dispatch/outage-log.ts';
 import { ServiceError } from './call.ts';
 import { Guard } from './guard.ts';
 import { type Command, type Count, RedisPipe } from './redis-pipe.ts';
-import type { CountAsk, CountStore } from './store.ts';
+import { cappedHits, type CountAsk, type CountStore } from './store.ts';
 
 export interface RedisStoreOptions {
   /** Added at random to each expiry, so that not all go at once (EXPIRATION_JITTER_MAX_SECONDS). */
@@ -121,13 +121,17 @@ export class RedisStore implements CountStore {
   }
 
   async look(keys: readonly string[]): Promise<readonly number[]> {
-    return (await this.#within(async () => Promise.all(keys.map(async (key) => this.#redis.get(key))))).map(Number);
+    return this.#within(async () => Promise.all(keys.map(async (key) => this.#redis.get(key).then((count) => whole(count ?? 0)))));
   }
 
   async addIfAllFit(asks: readonly CountAsk[]): Promise<readonly number[]> {
     if (this.#redis instanceof Cluster && new Set(asks.map(({ key }) => key)).size > 1) return this.#addOrRefund(asks);
-    const args = asks.flatMap(({ hits, limit, keptS }) => [hits, limit, this.#expiryS(keptS)]);
-    return await this.#within(async () => this.#redis.eval(ADD_IF_ALL_FIT, asks.length, ...asks.map(({ key }) => key), ...args)) as number[];
+    const args = asks.flatMap(({ hits, limit, keptS }) => [cappedHits(hits), limit, this.#expiryS(keptS)]);
+    return this.#within(async () => {
+      const after: unknown = await this.#redis.eval(ADD_IF_ALL_FIT, asks.length, ...asks.map(({ key }) => key), ...args);
+      if (!Array.isArray(after) || after.length !== asks.length) throw new Error(`the reply to a script is none of it: ${asks.length} integers were expected`);
+      return after.map(whole);
+    });
   }
 
   /** Of a cluster no step sees two slots: all are charged, and given back where one is over. Until then others see less than there is. */
@@ -184,16 +188,16 @@ export class RedisStore implements CountStore {
       const cluster = this.#redis; // which gathers what goes to one node by itself
       const said = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
       if (asks.length === 0) await said;
-      return Promise.all(asks.map(async ({ key, hits, keptS }) => Promise.all([cluster.incrby(key, hits), cluster.expire(key, this.#expiryS(keptS))]).then(([count]) => count, (error: Error) => error)));
+      return Promise.all(asks.map(async ({ key, hits, keptS }) => Promise.all([cluster.incrby(key, cappedHits(hits)), cluster.expire(key, this.#expiryS(keptS))]).then(([count]) => whole(count), (error: Error) => error)));
     }
     if (this.#pipe?.isReady === true) return this.#pipe.count(asks, (keptS) => this.#expiryS(keptS), beside);
     const pipeline = this.#redis.pipeline();
-    for (const { key, hits, keptS } of asks) pipeline.incrby(key, hits).expire(key, this.#expiryS(keptS));
+    for (const { key, hits, keptS } of asks) pipeline.incrby(key, cappedHits(hits)).expire(key, this.#expiryS(keptS));
     for (const [name, ...words] of beside) pipeline.call(name, ...words);
     const results = await pipeline.exec() ?? [];
     return asks.map((_, at) => {
       const [error, count] = results[at * 2] ?? [new Error('no answer'), undefined];
-      return error ?? Number(count);
+      return error ?? whole(count);
     });
   }
 
@@ -258,6 +262,13 @@ export class RedisStore implements CountStore {
     });
     this.#pipe = pipe;
   }
+}
+
+/** What a counter is at. Throws for what is no number: it is no reply of Redis, or no counter. */
+function whole(reply: unknown): number {
+  const count = typeof reply === 'number' || (typeof reply === 'string' && reply !== '') ? Number(reply) : Number.NaN;
+  if (!Number.isInteger(count)) throw new Error('Redis answers with what is no count');
+  return count;
 }
 
 const redisError = (why: string): ServiceError => new ServiceError('redis_error', `Redis: ${why}`);

@@ -102,7 +102,7 @@ export const SETTINGS = of(
   { name: 'SLUICE_OUTAGE', kind: OUTAGES, is: 'error', means: 'ours: what a limit answers when Redis does not; error: gRPC\'s UNKNOWN, as the reference; open, closed; local: counted here, up to a share of the limit. `rate_limit: { sluice: { outage: WORD } }` says so for one' },
   { name: 'SLUICE_REPLICAS', kind: 'count', is: 1, means: 'ours: how many processes share a limit while it is counted locally: each has its part' },
   { name: 'SLUICE_ESCROW', kind: 'flag', is: false, means: 'ours: units are taken from Redis in chunks and spent here, so that most answers need no trip; a refused request is not charged' },
-  { name: 'SLUICE_MAX_KEYS', kind: 'count', is: 1_000_000, means: 'ours: how many counters are kept with BACKEND_TYPE=memory' },
+  { name: 'SLUICE_MAX_KEYS', kind: 'count', is: 1_000_000, means: 'ours: how many counters are kept with BACKEND_TYPE=memory, each of at most 600 bytes; where all are in use, a call with a new key is answered as SLUICE_OUTAGE says, unless its limit has less than its share of them' },
   { name: 'SLUICE_SAFE', kind: 'flag', is: false, means: 'ours: parts of a key are told apart, and a request that is refused is charged to no limit; not together with replicas of envoyproxy/ratelimit' },
 );
 

@@ -1,7 +1,7 @@
 import { SharedPlaces } from '../adapters/shared-places.ts';
 import { allFit } from './all-fit.ts';
 import { SettingError } from './setting-error.ts';
-import type { CountAsk, CountStore } from './store.ts';
+import { cappedHits, type CountAsk, type CountStore } from './store.ts';
 
 /** Of a counter: until when it is of use, in ms, and what it is at. */
 const PER_PLACE = 2;
@@ -89,7 +89,7 @@ export class SharedStore implements CountStore {
   #add({ key, hits, usedUntilS }: CountAsk, nowMs: number): number {
     const at = this.#places.placeOf(key, nowMs);
     this.#values[at] ||= usedUntilS * 1000; // from here on the place is its own
-    const count = (this.#values[at + 1] as number) + hits;
+    const count = (this.#values[at + 1] as number) + cappedHits(hits);
     this.#values[at + 1] = count;
     return count;
   }

@@ -4,6 +4,8 @@ export interface CountAsk {
   /** The whole name of the counter, with its window. */
   readonly key: string;
   readonly hits: number;
+  /** Of one limit; where counters are in this process, none pushes out those of another. */
+  readonly group?: string;
   readonly limit: number;
   /** How long its counter is kept. */
   readonly keptS: number;
@@ -12,6 +14,12 @@ export interface CountAsk {
   /** Until when its counter is of use, in seconds since 1970: a sliding limit looks at it for one window more. */
   readonly usedUntilS: number;
 }
+
+/** More than any limit (uint32 on the wire), and so few that a counter never comes to the end of what Redis can count. */
+const MOST_HITS = 2 ** 32;
+
+/** Hits as they are counted. */
+export const cappedHits = (hits: number): number => Math.min(hits, MOST_HITS);
 
 export interface CountStore {
   /**

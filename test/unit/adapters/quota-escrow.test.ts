@@ -17,7 +17,7 @@ afterEach(async () => { for (const escrow of open.splice(0)) await escrow.close(
 
 function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: number) {
   const clock = fakeClock();
-  const counters = new Counters({ maxKeys: 1000, clock, onEvicted: () => {} });
+  const counters = new Counters({ maxKeys: 1000, clock, onEvicted: () => {}, onFull: () => {} });
   const there = counters.bucket({ counter: 'c', algorithm, perMs });
   const counts = { taken: 0, returned: 0, stranded: 0 };
   let trips = 0;

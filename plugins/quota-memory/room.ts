@@ -1,0 +1,55 @@
+/** Tells operators that there is no room for new counters, and when there is again. */
+import type { Host } from 'sluice/plugin';
+
+const LOOK_EVERY_MS = 1000;
+const AT_MOST_EVERY_MS = 60_000;
+
+export interface RoomOptions {
+  readonly host: Pick<Host, 'log' | 'ready'> & { readonly clock: Pick<Host['clock'], 'monotonicMs'> };
+  /** Why nothing fits, for people. */
+  readonly why: string;
+  /** Makes room where it can; true where there is some. */
+  readonly hasRoom: () => boolean;
+}
+
+export class Room {
+  readonly #options: RoomOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #loggedAtMs = -Infinity;
+  #isLogged = false;
+  #turnedAway = 0;
+
+  constructor(options: RoomOptions) {
+    this.#options = options;
+  }
+
+  /** Something found no room. At most one line a minute. */
+  full(): void {
+    const { host, why } = this.#options;
+    this.#turnedAway++;
+    if (this.#timer !== undefined) return;
+    host.ready(false, why);
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer.unref();
+    const nowMs = host.clock.monotonicMs();
+    if (nowMs - this.#loggedAtMs < AT_MOST_EVERY_MS) return;
+    this.#loggedAtMs = nowMs;
+    this.#isLogged = true;
+    host.log.warn('there is no room for new counters', { why });
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const { host, hasRoom } = this.#options;
+    if (!hasRoom()) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    host.ready(true);
+    if (this.#isLogged) host.log.info('there is room for new counters again', { turnedAway: this.#turnedAway });
+    this.#isLogged = false;
+    this.#turnedAway = 0;
+  }
+}
