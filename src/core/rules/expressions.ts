@@ -1,8 +1,8 @@
 /** An expression or a text of a policy, compiled; its problems become findings at the right character of the file. */
 import type { Attributes } from '../../attributes/attributes.ts';
-import { hostOf } from '../../attributes/url.ts';
 import { type Compilation, type Compiled, type CompiledText, type CompileOptions, type Problem, type TextOptions, compile, compileText } from '../../expression/index.ts';
 import type { Findings } from './findings.ts';
+import { oddHosts } from './host-form.ts';
 import { type Node, type Place, type ScalarNode, nodeText } from './nodes.ts';
 import { scalarOffset } from './scalar-offsets.ts';
 
@@ -17,18 +17,8 @@ export function expressionOf(node: Node, what: string, attributes: Attributes, f
   if (compiled !== undefined && /\brequest\.path\s*==|==\s*request\.path\b(?!\.)/.test(compiled.source)) {
     findings.warn('RULES_PATH_AS_SENT', node.place, 'request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path');
   }
-  if (compiled !== undefined) checkHosts(compiled.source, node.place, findings);
+  for (const message of compiled === undefined ? [] : oddHosts(compiled.source)) findings.warn('RULES_HOST_FORM', node.place, message);
   return compiled;
-}
-
-function checkHosts(source: string, place: Place, findings: Findings): void {
-  for (const [, before, after] of source.matchAll(/(?:(["'][^"']+["'])\s*[!=]=\s*)?\brequest\.host\b(?:\s*[!=]=\s*(["'][^"']+["']))?/g)) {
-    for (const quoted of [before, after]) {
-      const written = quoted?.slice(1, -1) ?? '';
-      const host = hostOf(written) ?? '';
-      if (written !== host) findings.warn('RULES_HOST_FORM', place, `request.host is in lower case, without port and dot at the end, so it never is ${JSON.stringify(written)}; compare it with ${JSON.stringify(host)}${written.includes(':') ? ', and request.port with the port' : ''}`);
-    }
-  }
 }
 
 /** Text with `${...}`; a number or boolean is its text. */

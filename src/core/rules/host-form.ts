@@ -1,0 +1,27 @@
+/** Constant texts that an expression compares `request.host` with, and that no host equals. */
+import { hostOf } from '../../attributes/url.ts';
+
+const TEXT = `"[^"]*"|'[^']*'`;
+const COMPARED = new RegExp(`\\brequest\\.host\\s*[!=]=\\s*(${TEXT})|(${TEXT})\\s*[!=]=\\s*request\\.host\\b`, 'g');
+const LISTED = /\brequest\.host\s+in\s+\[([^\]]*)\]/g;
+const PART = new RegExp(`\\brequest\\.host\\.(?:startsWith|endsWith|contains)\\(\\s*(${TEXT})`, 'g');
+const QUOTED = new RegExp(TEXT, 'g');
+
+/** What to say of each. */
+export function oddHosts(source: string): readonly string[] {
+  if (!source.includes('request.host')) return [];
+  const whole = [
+    ...[...source.matchAll(COMPARED)].map(([, after, before]) => after ?? before ?? ''),
+    ...[...source.matchAll(LISTED)].flatMap(([, list = '']) => list.match(QUOTED) ?? []),
+  ].map(unquoted);
+  const parts = [...source.matchAll(PART)].map(([, text = '']) => unquoted(text));
+  return [
+    ...whole.filter((text) => text !== '' && hostOf(text) !== text).map((text) => {
+      const host = hostOf(text) ?? '';
+      return `request.host is in lower case, without port and dot at the end, so it never is ${JSON.stringify(text)}; compare it with ${JSON.stringify(host)}${text.includes(':') ? ', and request.port with the port' : ''}`;
+    }),
+    ...parts.filter((text) => /[A-Z]/.test(text)).map((text) => `request.host is in lower case, so no part of it is ${JSON.stringify(text)}; write ${JSON.stringify(text.toLowerCase())}`),
+  ];
+}
+
+const unquoted = (text: string): string => text.slice(1, -1);
