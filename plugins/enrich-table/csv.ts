@@ -1,4 +1,6 @@
-/** RFC 4180: fields in quotes may hold commas, line ends and doubled quotes. */
+/** CSV of RFC 4180, read by csv-parse in slices. */
+import { type CsvError, type Info, parse } from 'csv-parse';
+import type { Turn } from 'sluice/plugin';
 
 export interface CsvRow {
   /** Where the row begins, from 1. */
@@ -6,56 +8,40 @@ export interface CsvRow {
   readonly fields: readonly string[];
 }
 
+const SLICE_CHARACTERS = 64 * 1024;
+
 /** Rows without empty lines. Throws with the line where quotes are wrong. */
-export function parseCsv(text: string): CsvRow[] {
+export async function parseCsv(text: string, turn: Turn): Promise<CsvRow[]> {
+  const parser = parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true, record_delimiter: ['\r\n', '\n', '\r'] });
   const rows: CsvRow[] = [];
-  let line = 1;
-  let at = 0;
-  while (at < text.length) {
-    const row: string[] = [];
-    const first = line;
-    for (;;) {
-      const field = text[at] === '"' ? quoted(text, at, line) : plain(text, at);
-      row.push(field.value);
-      line += field.lines;
-      at = field.end;
-      if (text[at] !== ',') break;
-      at++;
+  parser.on('readable', () => {
+    for (let read = next(); read !== null; read = next()) {
+      const { info: { lines }, record } = read;
+      rows.push({ line: lines - record.join('').split('\n').length + 1, fields: record });
     }
-    if (at < text.length && !/[\r\n]/.test(text[at] as string)) throw new Error(`line ${line}: expected a comma or the line's end after the closing quote`);
-    if (text[at] === '\r' && text[at + 1] === '\n') at++;
-    at++;
-    line++;
-    if (row.length > 1 || row[0] !== '') rows.push({ line: first, fields: row });
+  });
+  const next = (): { readonly info: Info; readonly record: readonly string[] } | null => parser.read() as { info: Info; record: string[] } | null;
+  const ended = new Promise<void>((resolve, reject) => { parser.once('end', resolve).once('error', reject); });
+  ended.catch(() => undefined); // told below, after the slice
+  for (let at = 0; at < text.length && !parser.destroyed; at += SLICE_CHARACTERS) {
+    parser.write(text.slice(at, at + SLICE_CHARACTERS));
+    await turn();
+  }
+  parser.end();
+  try {
+    await ended;
+  } catch (error) {
+    throw new Error(wrongText(error as CsvError), { cause: error });
   }
   return rows;
 }
 
-interface Field {
-  readonly value: string;
-  readonly end: number;
-  /** Line ends inside. */
-  readonly lines: number;
-}
-
-function plain(text: string, start: number): Field {
-  let end = start;
-  while (end < text.length && !isEnd(text.charCodeAt(end))) end++;
-  return { value: text.slice(start, end), end, lines: 0 };
-}
-
-/** Comma, CR, LF. */
-const isEnd = (code: number): boolean => code === 0x2c || code === 0x0d || code === 0x0a;
-
-function quoted(text: string, start: number, line: number): Field {
-  let value = '';
-  let at = start + 1;
-  for (;;) {
-    const close = text.indexOf('"', at);
-    if (close < 0) throw new Error(`line ${line}: a quote is not closed`);
-    value += text.slice(at, close);
-    if (text[close + 1] !== '"') return { value, end: close + 1, lines: value.split('\n').length - 1 };
-    value += '"';
-    at = close + 2;
+function wrongText({ code, message, ...context }: CsvError): string {
+  const { lines } = context as unknown as { lines?: number };
+  const at = `line ${lines ?? '?'}: `;
+  switch (code) {
+    case 'CSV_QUOTE_NOT_CLOSED': return `${at}a quote is not closed`;
+    case 'CSV_INVALID_CLOSING_QUOTE': return `${at}expected a comma or the line's end after the closing quote`;
+    default: return at + message;
   }
 }

@@ -1,5 +1,6 @@
 /** A file's text -> rows of named cells. Throws with the line, or the row, that is bad. */
 import { parse as parseYaml } from 'yaml';
+import type { Turn } from 'sluice/plugin';
 import { parseCsv } from './csv.ts';
 
 export type Format = 'csv' | 'json' | 'yaml';
@@ -10,9 +11,9 @@ export interface Row {
   readonly cell: (column: string) => unknown;
 }
 
-export function rowsOf(text: string, format: Format, key: string, columns: readonly string[]): Row[] {
+export async function rowsOf(text: string, format: Format, key: string, columns: readonly string[], turn: Turn): Promise<Row[]> {
   switch (format) {
-    case 'csv': return csvRows(text, [key, ...columns]);
+    case 'csv': return csvRows(text, [key, ...columns], turn);
     case 'json': return objectRows(JSON.parse(text) as unknown, key);
     case 'yaml': return objectRows(parseYaml(text, { uniqueKeys: true }) as unknown, key);
   }
@@ -26,8 +27,8 @@ export function formatOf(path: string): Format | undefined {
 
 const FORMATS: ReadonlyMap<string, Format> = new Map([['csv', 'csv'], ['json', 'json'], ['yaml', 'yaml'], ['yml', 'yaml']]);
 
-function csvRows(text: string, needed: readonly string[]): Row[] {
-  const [header, ...rows] = parseCsv(text);
+async function csvRows(text: string, needed: readonly string[], turn: Turn): Promise<Row[]> {
+  const [header, ...rows] = await parseCsv(text, turn);
   if (header === undefined) throw new Error('line 1: expected a header that names the columns');
   const places = new Map(header.fields.map((name, at) => [name.trim(), at]));
   const missing = needed.filter((name) => !places.has(name));

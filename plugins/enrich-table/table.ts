@@ -9,7 +9,7 @@ export type Table = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 export async function readTable(text: string, format: Format, key: string, columns: Readonly<Record<string, ColumnType>>, turn: Turn): Promise<Table> {
   const table = new Map<string, Readonly<Record<string, unknown>>>();
   const typed = Object.entries(columns);
-  for (const { at, cell } of rowsOf(text, format, key, Object.keys(columns))) {
+  for (const { at, cell } of await rowsOf(text, format, key, Object.keys(columns), turn)) {
     const name = valueOf(cell(key), 'string') as string | undefined;
     if (name === undefined) throw new Error(`${at}: the key "${key}" is empty`);
     if (table.has(name)) throw new Error(`${at}: the key "${name}" is there already`);
