@@ -1,5 +1,5 @@
 /** CSV of RFC 4180, read by csv-parse in slices. */
-import { type CsvError, type Info, parse } from 'csv-parse';
+import type { CsvError, Info } from 'csv-parse';
 import type { Turn } from 'sluice/plugin';
 
 export interface CsvRow {
@@ -12,6 +12,7 @@ const SLICE_CHARACTERS = 64 * 1024;
 
 /** Rows without empty lines. Throws with the line where quotes are wrong. */
 export async function parseCsv(text: string, turn: Turn): Promise<CsvRow[]> {
+  const { parse } = await import('csv-parse'); // a policy without a table of CSV does not load it
   const parser = parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true, record_delimiter: ['\r\n', '\n', '\r'] });
   const rows: CsvRow[] = [];
   parser.on('readable', () => {
