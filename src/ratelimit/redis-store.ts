@@ -115,7 +115,8 @@ export class RedisStore implements CountStore {
   /** Of a hash; none where Redis refuses it (an ACL), which is no failure of Redis. */
   async fieldsOf(key: string): Promise<Readonly<Record<string, string>>> {
     return this.#within(async () => this.#redis.hgetall(key).catch((error: unknown) => {
-      if (error instanceof ReplyError && !isOfServer((error as Error).message)) return {};
+      const { message } = error as Error;
+      if (error instanceof ReplyError && (message.startsWith('NOPERM') || !isOfServer(message))) return {};
       throw error;
     }));
   }
