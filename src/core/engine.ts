@@ -7,21 +7,24 @@ import { RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
 import type { Log } from '../adapters/contract.ts';
 import { DEFAULT_REPORT_QUEUE, type ReportQueueOptions } from './batch/report-queue.ts';
-import { type Caller, type Engine, type LimitVerdict, NO_CHANGES, type Verdict } from './call.ts';
+import { type Caller, type Engine, type LimitVerdict, NO_CHANGES, type Reason, type Verdict } from './call.ts';
 import { CallScope } from './dispatch/call-scope.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { Deadlines } from './dispatch/deadlines.ts';
 import { enrichBag } from './dispatch/enrich.ts';
+import type { Gate } from './dispatch/gate.ts';
 import { type LookDepth, lookAtQuotas } from './dispatch/look-at-quotas.ts';
+import { OutageLog } from './dispatch/outage-log.ts';
 import type { QuotaLook } from './dispatch/quota-look.ts';
-import { askQuotas, type QuotaRun } from './dispatch/quotas.ts';
-import { CORE_ERRORS, SnapshotError } from './errors.ts';
+import { askQuotas, NO_QUOTAS, type QuotaRun } from './dispatch/quotas.ts';
+import { CORE_ERRORS, messageOf, SnapshotError } from './errors.ts';
 import { type KeptVerdict, KeptVerdicts, type VerdictFilter } from './kept-verdicts.ts';
 import { isEnforced, isSampled, matchOf } from './match/applies.ts';
 import { type MetricFamily, metricFamilies } from './metric-families.ts';
 import { Meters } from './meters.ts';
-import type { OpenHandlers } from './open-handler.ts';
+import type { OpenHandler, OpenHandlers } from './open-handler.ts';
 import type { Policy } from './rules/policy.ts';
+import type { PreparedRule } from './snapshot/prepared-rule.ts';
 import { openSnapshot } from './snapshot/open-snapshot.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
 import { checkVerdict } from './verdict/check-verdict.ts';
@@ -92,6 +95,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
   const { clock = { nowMs: () => Date.now() }, log = SILENT, sampleReports = true } = options;
   const meters = new Meters();
   const kept = new KeptVerdicts();
+  // Each at most one line a minute.
+  const faults = new OutageLog(log, {});
+  const drops = new OutageLog(log, {});
   const context = { nowMs: () => clock.nowMs(), openHandlers: options.openHandlers, meters, deadlines: new Deadlines(), log, reports: options.reports ?? DEFAULT_REPORT_QUEUE, graceMs: options.graceMs ?? 5000 };
   let snapshot: Snapshot | undefined;
   let isDrained = false;
@@ -100,8 +106,31 @@ export function createEngine(options: EngineOptions): RunningEngine {
   // ---------------------------------------------------------- http, tcp
 
   function check(call: CheckKind, wire: Wire, caller: Caller): Verdict | Promise<Verdict> {
+    try {
+      const verdict = checked(call, wire, caller);
+      return verdict instanceof Promise ? verdict.catch((error: unknown) => brokenCheck(call, error)) : verdict;
+    } catch (error) {
+      return brokenCheck(call, error);
+    }
+  }
+
+  /** Nothing that a rule or a plugin throws leaves the engine: it is an error of this call. */
+  function brokenCheck(call: CheckKind, error: unknown): Verdict {
+    return errorOf(broken(call, error));
+  }
+
+  function broken(call: CallKind, error: unknown): readonly Reason[] {
+    meters.ofCall(call).outcomes.error++;
+    faults.failed('a call could not be decided, by a fault', error instanceof Error ? error.stack ?? error.message : String(error));
+    return [{ rule: '', text: `a fault: ${messageOf(error)}`, shadow: false }];
+  }
+
+  function checked(call: CheckKind, wire: Wire, caller: Caller): Verdict | Promise<Verdict> {
     const current = snapshot;
-    if (current === undefined) return noPolicy();
+    if (current === undefined) {
+      meters.ofCall(call).withoutPolicy++;
+      return errorOf(NO_POLICY);
+    }
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(nextId(), call, caller);
     const bag = new RequestBag(current.attributes, wire);
@@ -129,19 +158,34 @@ export function createEngine(options: EngineOptions): RunningEngine {
   // ---------------------------------------------------------- limit
 
   function limit(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict> {
+    try {
+      const verdict = limited(descriptors, caller);
+      return verdict instanceof Promise ? verdict.catch((error: unknown) => limitErrorOf(broken('limit', error))) : verdict;
+    } catch (error) {
+      return limitErrorOf(broken('limit', error));
+    }
+  }
+
+  function limited(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict> {
     const current = snapshot;
-    if (current === undefined) return { id: nextId(), outcome: 'error', rule: undefined, statuses: [], response: NO_CHANGES.response, shadow: [], reasons: NO_POLICY };
+    if (current === undefined) {
+      meters.ofCall('limit').withoutPolicy++;
+      return limitErrorOf(NO_POLICY);
+    }
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(nextId(), 'limit', caller);
     const bags = descriptors.map((wire) => new RequestBag(current.attributes, wire));
     const decide = (): LimitVerdict | Promise<LimitVerdict> => whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
       for (const outcomes of checks) settleGroups(outcomes);
       const isRefused = checks.some((outcomes) => decidingOf(outcomes) !== undefined);
-      return whenDone(isRefused ? { outcomes: [], entries: [] } : askQuotas(current, bags, scope), (quotas) => {
-        const perBag = bags.map((bag, at) => ({
-          outcomes: inRuleOrder([...(checks[at] ?? []), ...quotas.outcomes.filter((outcome) => outcome.bag === bag)]),
-          entries: quotas.entries.filter(({ outcome }) => outcome.bag === bag),
-        }));
+      return whenDone(isRefused ? NO_QUOTAS : askQuotas(current, bags, scope), (quotas) => {
+        const perBag = bags.map((_, at) => {
+          const [from, to] = [quotas.ends[at - 1], quotas.ends[at]];
+          return {
+            outcomes: inRuleOrder([...(checks[at] ?? []), ...quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes ?? 0)]),
+            entries: quotas.entries.slice(from?.entries ?? 0, to?.entries ?? 0),
+          };
+        });
         return concluded(current, bags, 'limit', limitVerdict(scope.id, perBag), perBag.flatMap(({ outcomes }) => outcomes), beganAtMs);
       });
     });
@@ -154,7 +198,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
     own.outcomes[verdict.outcome]++;
     const endedAtMs = monotonic.now();
     own.latency.add(endedAtMs - beganAtMs);
-    for (const outcome of outcomes) count(outcome, verdict);
+    const seen = bags.length > 1 ? new Set<PreparedRule>() : undefined;
+    for (const outcome of outcomes) count(outcome, verdict, seen);
     kept.offer(current, bags[0], call, verdict, endedAtMs, context.nowMs);
     for (const bag of bags) void writeReports(current, call, bag); // an answer never waits for its reports
     return verdict;
@@ -164,7 +209,19 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   function report(call: 'log' | 'tcp-log', wire: Wire): undefined | Promise<void> {
     const current = snapshot;
-    if (current === undefined) return undefined;
+    if (current === undefined) {
+      meters.ofCall(call).withoutPolicy++;
+      return undefined;
+    }
+    try {
+      return reported(current, call, wire)?.catch((error: unknown) => { broken(call, error); });
+    } catch (error) {
+      broken(call, error);
+      return undefined;
+    }
+  }
+
+  function reported(current: Snapshot, call: 'log' | 'tcp-log', wire: Wire): undefined | Promise<void> {
     const bag = new RequestBag(current.attributes, wire);
     meters.ofCall(call).outcomes.allow++;
     const enriched = enrichBag(current.enrich(call), bag, new CallScope(nextId(), call, NOBODY));
@@ -187,30 +244,38 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   /** A promise where a queue is full. Checks and limits never wait for it: theirs are dropped then, and counted. */
   function writeReports(current: Snapshot, call: CallKind, bag: RequestBag): Promise<void> | undefined {
-    const mayWait = call === 'log' || call === 'tcp-log';
     let waits: Promise<void> | undefined;
     for (const prepared of current.candidates.reports(bag, call)) {
-      const { rule: { action }, handler, sink } = prepared;
-      const own = prepared.meters;
-      if (action?.kind !== 'report' || handler?.reports === undefined) continue;
-      const match = matchOf(prepared, bag);
-      if (match === 'failed') own.failed++;
-      if (match !== 'applies') continue;
-      own.matched++;
-      if (!isEnforced(prepared, bag)) {
-        own.shadow++;
-        continue;
+      try {
+        waits = writeReport(prepared, call, bag) ?? waits;
+      } catch (error) {
+        prepared.meters.failed++;
+        faults.failed('a report could not be made, by a fault', `rule ${prepared.rule.name}: ${messageOf(error)}`);
       }
-      if (sampleReports && !isSampled(prepared, bag)) continue;
-      if (!mayWait && handler.reports.isFull) {
-        own.dropped++;
-        continue;
-      }
-      const { values, failed } = action.input(bag);
-      own.texts += failed.length;
-      waits = handler.reports.push({ sink, id: nextId(), timeMs: clock.nowMs(), input: values }) ?? waits;
     }
-    return mayWait ? waits : undefined;
+    return call === 'log' || call === 'tcp-log' ? waits : undefined;
+  }
+
+  function writeReport(prepared: PreparedRule, call: CallKind, bag: RequestBag): Promise<void> | undefined {
+    const { rule: { action, name }, handler, sink, meters: own } = prepared;
+    if (action?.kind !== 'report' || handler?.reports === undefined) return undefined;
+    const match = matchOf(prepared, bag);
+    if (match === 'failed') own.failed++;
+    if (match !== 'applies') return undefined;
+    own.matched++;
+    if (!isEnforced(prepared, bag)) {
+      own.shadow++;
+      return undefined;
+    }
+    if (sampleReports && !isSampled(prepared, bag)) return undefined;
+    if (call !== 'log' && call !== 'tcp-log' && handler.reports.isFull) {
+      own.dropped++;
+      drops.failed('reports are dropped: the queue of their handler is full', `rule ${name}, handler ${handler.gate.label}`);
+      return undefined;
+    }
+    const { values, failed } = action.input(bag);
+    own.texts += failed.length;
+    return handler.reports.push({ sink, id: nextId(), timeMs: clock.nowMs(), input: values }, name);
   }
 
   async function bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined> {
@@ -280,7 +345,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       })();
     },
     handlers: () => [...(snapshot?.handlers.values() ?? [])].map(({ spec, open, gate, reports }) => ({
-      name: spec.name, adapter: spec.adapter, ...open.readiness(), breaker: gate.breaker.state, running: gate.running, waiting: gate.waiting, queued: reports?.size ?? 0,
+      name: spec.name, adapter: spec.adapter, ...readinessOf(open, gate), breaker: gate.breaker.state, running: gate.running, waiting: gate.waiting, queued: reports?.size ?? 0,
     })),
     quotas: async (depth, call, wires) => (snapshot === undefined ? undefined : held(snapshot, lookAtQuotas(snapshot, depth, call, wires))),
     verdicts: (filter) => kept.list(filter),
@@ -296,18 +361,27 @@ function drainedError({ watched: [file = 'policy'] }: Policy): SnapshotError {
   return new SnapshotError([{ severity: 'error', position: { file, line: 1, column: 1 }, code: 'CORE_DRAINED', message: CORE_ERRORS.CORE_DRAINED.means, excerpt: undefined }]);
 }
 
+/** A handler whose breaker is open is not ready; one whose last call failed is, and says why that failed. */
+function readinessOf(open: OpenHandler, { spared, downWhy }: Gate): { readonly ready: boolean; readonly why: string | undefined } {
+  const own = open.readiness();
+  return { ready: own.ready && spared === undefined, why: own.why ?? spared ?? downWhy };
+}
+
 const NOBODY: Caller = { remainingMs: undefined, signal: undefined };
 const NO_POLICY = [{ rule: '', text: 'no policy is in force', shadow: false }];
 
-function noPolicy(): Verdict {
-  return { id: nextId(), outcome: 'error', rule: undefined, status: 503, code: 14, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons: NO_POLICY };
-}
+const errorOf = (reasons: readonly Reason[]): Verdict => ({
+  id: nextId(), outcome: 'error', rule: undefined, status: 503, code: 14, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons,
+});
+const limitErrorOf = (reasons: readonly Reason[]): LimitVerdict => ({ id: nextId(), outcome: 'error', rule: undefined, statuses: [], response: NO_CHANGES.response, shadow: [], reasons });
 
-function count(outcome: RuleOutcome, verdict: Verdict | LimitVerdict): void {
-  const { prepared: { meters, rule }, enforced, failed } = outcome;
+/** `seen`: a rule that applies to several descriptors refuses one call. */
+function count(outcome: RuleOutcome, verdict: Verdict | LimitVerdict, seen: Set<PreparedRule> | undefined): void {
+  const { prepared, prepared: { meters, rule }, enforced, failed } = outcome;
   if (failed) meters.failed++;
   const refusal = refusalOf(outcome);
-  if (refusal === undefined) return;
+  if (refusal === undefined || seen?.has(prepared) === true) return;
+  seen?.add(prepared);
   if (!enforced) meters.shadow++;
   else if (refusal === 'error') meters.errors++;
   else if (verdict.rule === rule.name) meters.denied++;

@@ -68,6 +68,8 @@ export class HandlerMeters {
 export class CallMeters {
   readonly outcomes: Record<Outcome, number> = { allow: 0, deny: 0, failed: 0, error: 0 };
   readonly latency = new Latency();
+  /** Calls answered with an error, and log entries dropped, since no policy was in force. */
+  withoutPolicy = 0;
 }
 
 /** As of now; the numbers go on counting in the objects that are named. */

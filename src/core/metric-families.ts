@@ -62,6 +62,10 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
       kind: 'counter', name: 'sluice_forwarded_for_unreadable_total', help: 'Requests whose entry of X-Forwarded-For at settings.trustedHops is no address: origin.ip was that of the peer.', labels: [],
       read: () => [{ labels: {}, value: unreadable.forwardedFor }],
     },
+    {
+      kind: 'counter', name: 'sluice_calls_without_policy_total', help: 'Calls answered with an error, and log entries dropped, since no policy was in force.', labels: ['call'],
+      read: () => [...calls].map(([call, { withoutPolicy }]) => ({ labels: { call }, value: withoutPolicy })),
+    },
     ...perRule, ...perHandler,
     {
       kind: 'counter', name: 'sluice_handler_failures_total', help: 'Calls of the handler that failed, by kind.', labels: ['handler', 'kind'],

@@ -11,8 +11,10 @@ import { deadlineOf } from '../capabilities.ts';
 import { scopeOfOwn } from '../dispatch/call-scope.ts';
 import { Failure } from '../dispatch/failure.ts';
 import type { Gate } from '../dispatch/gate.ts';
+import { OutageLog } from '../dispatch/outage-log.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { nextId } from '../verdict-id.ts';
+import { reportBytes, shownReport } from './report-size.ts';
 
 export interface ReportQueueOptions {
   /** Entries that may wait for one handler. */
@@ -23,7 +25,7 @@ export interface ReportQueueOptions {
 export const DEFAULT_REPORT_QUEUE: ReportQueueOptions = { maxWaiting: 10_000, maxWaitingBytes: 16 * 1024 * 1024 };
 
 type Write = (entries: readonly ReportEntry[], call: Call) => void | Promise<void>;
-interface Waiting { readonly entry: ReportEntry; readonly bytes: number }
+interface Waiting { readonly entry: ReportEntry; readonly rule: string; readonly bytes: number }
 
 const DEFAULT_BATCH: Required<BatchDefaults> = { max: 100, maxAgeMs: 200, maxBytes: 1024 * 1024 };
 const FIRST_RETRY_MS = 100;
@@ -34,6 +36,8 @@ export class ReportQueue {
   readonly #write: Write;
   readonly #options: ReportQueueOptions;
   readonly #log: Log;
+  /** At most one line a minute tells of reports that were refused. */
+  readonly #dead: OutageLog;
   #batch: Required<BatchDefaults>;
   #deadlineMs: number;
   readonly #waiting: Waiting[] = [];
@@ -43,13 +47,16 @@ export class ReportQueue {
   #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #wakeRetry: (() => void) | undefined;
   #givesUpAtMs = Infinity;
+  #isGivenUp = false;
+  #lastWhy = 'it has not answered';
 
-  constructor(gate: Gate, write: Write, spec: HandlerSpec, options: ReportQueueOptions, log: Log, adapterBatch: BatchDefaults = {}) {
+  constructor(gate: Gate, write: Write, spec: HandlerSpec, options: ReportQueueOptions, log: Log) {
     this.#gate = gate;
     this.#write = write;
     this.#options = options;
     this.#log = log;
-    this.#batch = { ...DEFAULT_BATCH, ...adapterBatch, ...spec.batch };
+    this.#dead = new OutageLog(log, { handler: gate.label });
+    this.#batch = { ...DEFAULT_BATCH, ...spec.batch };
     this.#deadlineMs = deadlineOf('report', spec.deadlineMs);
   }
 
@@ -63,17 +70,17 @@ export class ReportQueue {
   }
 
   configure(spec: HandlerSpec): void {
-    this.#batch = { ...this.#batch, ...spec.batch };
+    this.#batch = { ...DEFAULT_BATCH, ...spec.batch };
     this.#deadlineMs = deadlineOf('report', spec.deadlineMs);
   }
 
   /** Always takes the entry; a promise where the queue is full now, which resolves when there is room again. */
-  push(entry: ReportEntry): Promise<void> | undefined {
-    const bytes = sizeOf(entry.input);
-    this.#waiting.push({ entry, bytes });
+  push(entry: ReportEntry, rule: string): Promise<void> | undefined {
+    const bytes = reportBytes(entry.input);
+    this.#waiting.push({ entry, rule, bytes });
     this.#bytes += bytes;
     if (this.#waiting.length >= this.#batch.max || this.#bytes >= this.#batch.maxBytes) this.#start();
-    else if (this.#timer === undefined && this.#writing === undefined) this.#timer = setTimeout(() => this.#start(), this.#batch.maxAgeMs).unref();
+    else if (this.#timer === undefined && this.#writing === undefined) this.#timer = setTimeout(() => this.#start(), clampedMs(this.#batch.maxAgeMs)).unref();
     if (!this.isFull) return undefined;
     if (this.#room === undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -90,12 +97,33 @@ export class ReportQueue {
     }
   }
 
-  /** Writes what waits, for so long; then gives up what is left, and says how much that is. */
+  /** Writes what waits, for so long; then gives up what is left, a batch that is being written too, and says how much that is. */
   async close(withinMs: number): Promise<void> {
     this.#givesUpAtMs = performance.now() + withinMs;
     this.#wakeRetry?.();
-    await this.flush();
+    let timer: NodeJS.Timeout | undefined;
+    const isOver = new Promise<void>((resolve) => { timer = setTimeout(resolve, clampedMs(withinMs)); });
+    await Promise.race([this.flush(), isOver]);
+    clearTimeout(timer);
     clearTimeout(this.#timer);
+    this.#giveUp();
+  }
+
+  #giveUp(): void {
+    this.#isGivenUp = true;
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    this.#gate.meters.lost += this.#waiting.length;
+    this.#log.error('reports are lost: their backend did not take them before the end', { handler: this.#gate.label, entries: this.#waiting.length, bytes: this.#bytes, why: this.#lastWhy, first: shownReport(first.rule, first.entry, first.bytes) });
+    this.#waiting.length = 0;
+    this.#bytes = 0;
+    this.#wakeRetry?.();
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 
   #start(): void {
@@ -110,13 +138,11 @@ export class ReportQueue {
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const batch = this.#next();
-      await this.#deliver(batch.map(({ entry }) => entry));
+      await this.#deliver(batch);
+      if (this.#isGivenUp) return;
       this.#waiting.splice(0, batch.length);
       for (const { bytes } of batch) this.#bytes -= bytes;
-      if (!this.isFull) {
-        this.#room?.resolve();
-        this.#room = undefined;
-      }
+      if (!this.isFull) this.#makeRoom();
     }
   }
 
@@ -131,31 +157,31 @@ export class ReportQueue {
     return batch;
   }
 
-  async #deliver(entries: readonly ReportEntry[]): Promise<void> {
+  /** Until it is written, refused or given up. */
+  async #deliver(batch: readonly Waiting[]): Promise<void> {
     const { meters } = this.#gate;
+    const entries = batch.map(({ entry }) => entry);
     const id = nextId();
     for (let tries = 0; ; tries += 1) {
       const answer = await this.#gate.ask<readonly ReportEntry[], void>(this.#write, entries, scopeOfOwn(id), this.#deadlineMs, () => undefined);
+      if (this.#isGivenUp) return;
       if (!(answer instanceof Failure)) {
         meters.written += entries.length;
         return;
       }
+      this.#lastWhy = answer.why;
       if (answer.kind === 'rejected' || answer.kind === 'fault') {
         const refused = answer.entries?.length ?? entries.length;
         meters.deadLettered += refused;
         meters.written += entries.length - refused;
-        this.#log.error('reports were refused and are put aside', { handler: this.#gate.label, entries: refused, why: answer.why });
-        return;
-      }
-      if (performance.now() >= this.#givesUpAtMs) {
-        meters.lost += entries.length;
-        this.#log.error('reports are lost: their backend could not be reached before the end', { handler: this.#gate.label, entries: entries.length, why: answer.why });
+        const first = batch[answer.entries?.[0] ?? 0];
+        this.#dead.failed('reports were refused and are put aside', `${answer.why}; ${refused} of ${entries.length}${first === undefined ? '' : `, the first: ${shownReport(first.rule, first.entry, first.bytes)}`}`);
         return;
       }
       meters.retried += 1;
-      if (tries === 0) this.#log.warn('reports wait: their backend cannot take them now', { handler: this.#gate.label, entries: this.#waiting.length, why: answer.why });
       const pauseMs = Math.max(answer.retryAfterMs, Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 10)));
-      await this.#pause(Math.min(pauseMs * (0.75 + Math.random() / 2), Math.max(1, this.#givesUpAtMs - performance.now())));
+      await this.#pause(clampedMs(Math.min(pauseMs * (0.75 + Math.random() / 2), Math.max(1, this.#givesUpAtMs - performance.now()))));
+      if (this.#isGivenUp) return;
     }
   }
 
@@ -174,12 +200,5 @@ export class ReportQueue {
   }
 }
 
-/** About what an entry weighs: its texts, and something for each field. */
-function sizeOf(input: Readonly<Record<string, unknown>>): number {
-  let bytes = 64;
-  for (const name in input) {
-    const value = input[name];
-    bytes += 16 + name.length + (typeof value === 'string' ? value.length : typeof value === 'object' && value !== null ? 64 : 8);
-  }
-  return bytes;
-}
+/** Beyond 2^31 ms a timer fires at once. */
+const clampedMs = (ms: number): number => Math.min(ms, 2 ** 31 - 1);

@@ -6,12 +6,13 @@ import type { RequestBag } from '../../attributes/bag.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
 import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
-import type { Ask } from '../rules/rule.ts';
+import type { PreparedRule } from '../snapshot/prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, REFUSED, type RuleOutcome, fail } from '../verdict/outcome.ts';
 import { isDenialCode } from '../verdict/status.ts';
 import type { CallScope } from './call-scope.ts';
 import { Failure } from './failure.ts';
+import { thrown } from './thrown.ts';
 
 export function askChecks(snapshot: Snapshot, bag: RequestBag, scope: CallScope): RuleOutcome[] | Promise<RuleOutcome[]> {
   const { kind: call } = scope;
@@ -19,22 +20,18 @@ export function askChecks(snapshot: Snapshot, bag: RequestBag, scope: CallScope)
   let outcomes = NONE;
   let pending: Promise<void>[] | undefined;
   for (const prepared of snapshot.candidates.checks(bag, call)) {
-    const { rule: { action }, meters } = prepared;
-    const match = matchOf(prepared, bag);
-    if (match === 'does not apply') continue;
-    const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: false };
+    let outcome: RuleOutcome | undefined;
+    try {
+      outcome = outcomeOf(prepared, bag);
+      if (outcome === undefined) continue;
+      const waits = ask(outcome, scope);
+      if (waits !== undefined) (pending ??= []).push(waits);
+    } catch (error) {
+      outcome = thrown(prepared, bag, error);
+    }
     // A list of one takes less memory than one that has room for more.
     if (outcomes === NONE) outcomes = [outcome];
     else outcomes.push(outcome);
-    if (match === 'failed') failedMatch(outcome);
-    else {
-      meters.matched++;
-      if (action?.kind === 'deny') outcome.result = REFUSED;
-      else if (action?.kind === 'check' || (action?.kind === 'allow' && action.ask !== undefined)) {
-        const waits = ask(outcome, action.ask, scope);
-        if (waits !== undefined) (pending ??= []).push(waits);
-      }
-    }
   }
   return pending === undefined ? outcomes : Promise.all(pending).then(() => outcomes);
 }
@@ -42,15 +39,31 @@ export function askChecks(snapshot: Snapshot, bag: RequestBag, scope: CallScope)
 /** Nothing is ever put in. */
 const NONE: RuleOutcome[] = [];
 
+/** Nothing where the rule does not apply. */
+function outcomeOf(prepared: PreparedRule, bag: RequestBag): RuleOutcome | undefined {
+  const match = matchOf(prepared, bag);
+  if (match === 'does not apply') return undefined;
+  const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: false };
+  if (match === 'failed') failedMatch(outcome);
+  else {
+    prepared.meters.matched++;
+    if (prepared.rule.action?.kind === 'deny') outcome.result = REFUSED;
+  }
+  return outcome;
+}
+
 function failedMatch(outcome: RuleOutcome): void {
   const { prepared: { rule, inputWord }, bag } = outcome;
   const word = rule.action === undefined ? 'allow' : rule.action.kind === 'allow' ? 'deny' : inputWord;
   fail(outcome, 'match', word, `match failed: ${rule.match?.why(bag) ?? ''}`);
 }
 
-function ask(outcome: RuleOutcome, asked: Ask | undefined, scope: CallScope): Promise<void> | undefined {
+/** A rule of a handler that applies; of another one there is nothing to ask. */
+function ask(outcome: RuleOutcome, scope: CallScope): Promise<void> | undefined {
   const { prepared, bag } = outcome;
   const { handler, check, rule, inputWord } = prepared;
+  const { action } = rule;
+  const asked = outcome.failed || (action?.kind !== 'check' && action?.kind !== 'allow') ? undefined : action.ask;
   if (asked === undefined || handler === undefined || check === undefined) return undefined;
   const input = asked.input(bag);
   if (!input.ok) {

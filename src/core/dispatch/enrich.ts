@@ -14,8 +14,14 @@ type Values = Readonly<Record<string, unknown>> | undefined;
 export function enrichBag(rules: readonly PreparedRule[], bag: RequestBag, scope: CallScope, from = 0): Promise<void> | undefined {
   for (let at = from; at < rules.length; at++) {
     const prepared = rules[at];
-    const waits = prepared === undefined ? undefined : enrichOne(prepared, bag, scope);
-    if (waits !== undefined) return waits.then(() => enrichBag(rules, bag, scope, at + 1));
+    if (prepared === undefined) continue;
+    let waits: Promise<void> | undefined;
+    try {
+      waits = enrichOne(prepared, bag, scope);
+    } catch {
+      prepared.meters.failed++; // as any part of it that fails: its attributes are absent
+    }
+    if (waits !== undefined) return waits.catch(() => { prepared.meters.failed++; }).then(() => enrichBag(rules, bag, scope, at + 1));
   }
   return undefined;
 }

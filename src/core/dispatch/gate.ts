@@ -12,6 +12,7 @@ import type { CallScope } from './call-scope.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Failure, failureOf } from './failure.ts';
 import { HandlerCall } from './handler-call.ts';
+import { OutageLog } from './outage-log.ts';
 import { PendingCall } from './pending-call.ts';
 import { Progress } from './progress.ts';
 import { WaitingCalls } from './waiting-calls.ts';
@@ -31,6 +32,9 @@ export class Gate {
   /** Of calls that were answered in time. */
   readonly progress: Progress = new Progress();
   readonly #log: Log;
+  readonly #outage: OutageLog;
+  /** Why its backend could not be asked, until it answers again. */
+  #downWhy: string | undefined;
   #concurrency: number;
   #queue: number;
   #sent = 0;
@@ -50,6 +54,7 @@ export class Gate {
     this.meters = meters;
     this.deadlines = deadlines;
     this.#log = log;
+    this.#outage = new OutageLog(log, { handler: spec.name, adapter: spec.adapter });
     this.breaker = new Breaker(spec.breaker);
     this.#concurrency = spec.concurrency;
     this.#queue = spec.queue;
@@ -157,14 +162,38 @@ export class Gate {
   /** Told of each call once, with the turn that the breaker gave it. */
   settled<T>(answer: T | Failure, turn: Turn): T | Failure {
     if (!(answer instanceof Failure)) {
-      this.breaker.succeeded();
+      this.#answered();
       return answer;
     }
     // A rejected input shows that the backend answers; what failed on this side, or whose caller has gone, says nothing of it.
-    if (answer.kind === 'rejected') this.breaker.succeeded();
+    if (answer.kind === 'rejected') this.#answered();
     else if (answer.kind === 'gone' || answer.kind === 'overload') this.breaker.unknown(turn);
-    else this.breaker.failed(turn);
+    else this.#unanswered(answer, this.breaker.failed(turn));
     return this.failed(answer);
+  }
+
+  #answered(): void {
+    this.breaker.succeeded();
+    if (this.#downWhy === undefined) return;
+    this.#downWhy = undefined;
+    this.#outage.succeeded('a handler answers again');
+  }
+
+  /** One call that is late says little; that the backend is away, or a breaker that opens, says that it is down. */
+  #unanswered({ kind, why }: Failure, hasOpened: boolean): void {
+    if (kind !== 'unavailable' && !hasOpened && this.#downWhy === undefined) return;
+    this.#downWhy = why;
+    this.#outage.failed(hasOpened ? 'a handler does not answer: its breaker is open, and it is not asked for a while' : 'a handler does not answer', why);
+  }
+
+  /** Why its backend cannot be asked, where it failed last and is spared now. */
+  get spared(): string | undefined {
+    return this.breaker.state === 'open' ? `its breaker is open: ${this.#downWhy ?? 'it failed'}` : undefined;
+  }
+
+  /** What its last call failed by, until one is answered. */
+  get downWhy(): string | undefined {
+    return this.#downWhy;
   }
 
   failed(failure: Failure): Failure {

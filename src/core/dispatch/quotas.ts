@@ -6,16 +6,19 @@
  * refuses ends it. What is not enforced is charged apart, and refuses nothing. What the access log tells of is charged whatever is left.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
 import { allow, type QuotaAnswer, type QuotaAsk } from '../../adapters/contract.ts';
 import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { LiveHandler } from '../snapshot/live-handler.ts';
+import type { PreparedRule } from '../snapshot/prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, type RuleOutcome, fail } from '../verdict/outcome.ts';
 import { quotaOutput } from '../verdict/quota-output.ts';
 import { type CallScope, scopeOfLocal } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import { hasKeys, quotaAskOf } from './quota-ask.ts';
+import { thrown } from './thrown.ts';
 
 /** A quota rule in one bag; `answer` is there where its handler answered. */
 export interface QuotaEntry {
@@ -25,16 +28,26 @@ export interface QuotaEntry {
   readonly handler: LiveHandler;
   answer: QuotaAnswer | undefined;
 }
-export interface QuotaRun { readonly outcomes: readonly RuleOutcome[]; readonly entries: readonly QuotaEntry[] }
+export interface QuotaRun {
+  /** In the order of the bags. */
+  readonly outcomes: readonly RuleOutcome[];
+  readonly entries: readonly QuotaEntry[];
+  /** Of each bag: where its outcomes and entries end. */
+  readonly ends: readonly { readonly outcomes: number; readonly entries: number }[];
+}
 
-const NO_QUOTAS: QuotaRun = { outcomes: [], entries: [] };
+export const NO_QUOTAS: QuotaRun = { outcomes: [], entries: [], ends: [] };
 
 export function askQuotas(snapshot: Snapshot, bags: readonly RequestBag[], scope: CallScope): QuotaRun | Promise<QuotaRun> {
   const outcomes: RuleOutcome[] = [];
   const entries: QuotaEntry[] = [];
-  for (const bag of bags) collect(snapshot, bag, scope, outcomes, entries);
+  const ends: { outcomes: number; entries: number }[] = [];
+  for (const bag of bags) {
+    collect(snapshot, bag, scope, outcomes, entries);
+    ends.push({ outcomes: outcomes.length, entries: entries.length });
+  }
   if (outcomes.length === 0) return NO_QUOTAS;
-  const run: QuotaRun = { outcomes, entries };
+  const run: QuotaRun = { outcomes, entries, ends };
   const apart = entries.filter(({ outcome }) => !outcome.enforced).flatMap((entry) => charge([entry], scope) ?? []);
   const enforced = chargeInTurn(handlersInOrder(entries), scope);
   if (enforced === undefined && apart.length === 0) return run;
@@ -45,21 +58,31 @@ function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, outcomes
   const { kind: call } = scope;
   if (call === undefined) return;
   for (const prepared of snapshot.candidates.quotas(bag, call)) {
-    const { action } = prepared.rule;
-    if (action?.kind !== 'quota' || prepared.handler === undefined) continue;
-    if (call === 'limit' && !hasKeys(snapshot, bag, action.descriptorKeys)) continue;
-    const match = matchOf(prepared, bag);
-    if (match === 'does not apply') continue;
-    const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: match === 'failed' };
-    outcomes.push(outcome);
-    prepared.meters.matched++;
-    if (match === 'failed' && !prepared.failedMatchApplies) {
-      fail(outcome, 'match', prepared.inputWord, `match failed: ${prepared.rule.match?.why(bag) ?? ''}`);
-      continue;
+    try {
+      const outcome = outcomeOf(snapshot, prepared, bag, call, entries);
+      if (outcome !== undefined) outcomes.push(outcome);
+    } catch (error) {
+      outcomes.push(thrown(prepared, bag, error));
     }
-    const ask = quotaAskOf(snapshot, outcome, action, call);
-    if (ask !== undefined) entries.push({ outcome, ask, counter: `${action.counter}\0${ask.key}\0${ask.perMs}`, handler: prepared.handler, answer: undefined });
   }
+}
+
+/** Nothing where the rule does not apply; its ask, where there is one, is put with the others. */
+function outcomeOf(snapshot: Snapshot, prepared: PreparedRule, bag: RequestBag, call: CallKind, entries: QuotaEntry[]): RuleOutcome | undefined {
+  const { action } = prepared.rule;
+  if (action?.kind !== 'quota' || prepared.handler === undefined) return undefined;
+  if (call === 'limit' && !hasKeys(snapshot, bag, action.descriptorKeys)) return undefined;
+  const match = matchOf(prepared, bag);
+  if (match === 'does not apply') return undefined;
+  const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: match === 'failed' };
+  prepared.meters.matched++;
+  if (match === 'failed' && !prepared.failedMatchApplies) {
+    fail(outcome, 'match', prepared.inputWord, `match failed: ${prepared.rule.match?.why(bag) ?? ''}`);
+    return outcome;
+  }
+  const ask = quotaAskOf(snapshot, outcome, action, call);
+  if (ask !== undefined) entries.push({ outcome, ask, counter: `${action.counter}\0${ask.key}\0${ask.perMs}`, handler: prepared.handler, answer: undefined });
+  return outcome;
 }
 
 // -------------------------------------------------------------- charging

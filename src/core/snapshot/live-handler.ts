@@ -18,6 +18,8 @@ export interface LiveHandlerContext {
 
 /** Below Envoy's 200 ms for ext_authz. A limit that passes while its handler is away must not pass since it is asked much at once. */
 const CROWD_SILENCE_MS = 150;
+/** Whoever looks is told what failed. */
+const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const NEVER_OPEN = { failures: Infinity, openForMs: 0, windowMs: 0 };
 
 /** An open handler with what stands before it. Kept over reloads while its adapter and config stay equal. */
@@ -41,7 +43,7 @@ export class LiveHandler {
     this.#context = context;
     const crowdSilenceMs = open.handler.charge === undefined ? 0 : CROWD_SILENCE_MS;
     this.gate = new Gate(spec, context.meters, context.deadlines, context.log, crowdSilenceMs);
-    this.looks = new Gate({ ...spec, breaker: NEVER_OPEN }, new HandlerMeters(), context.deadlines, context.log);
+    this.looks = new Gate({ ...spec, breaker: NEVER_OPEN }, new HandlerMeters(), context.deadlines, SILENT_LOG);
     const { handler } = open;
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {

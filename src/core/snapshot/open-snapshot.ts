@@ -35,6 +35,7 @@ export async function openSnapshot(policy: Policy, context: SnapshotContext, pre
   const rules = findings.length > 0 ? [] : await preparedRules(policy, handlers, context.meters, findings, slice);
   if (findings.length > 0) {
     await Promise.all([...opened.values()].map((handler) => handler.close()));
+    context.meters.keepOnly(new Set(previous?.policy.rules.map(({ name }) => name)), new Set(previous?.handlers.keys()));
     throw new SnapshotError(findings);
   }
   const candidates = await candidatesOf(rules, slice);

@@ -1,6 +1,7 @@
 /** Reports on their way: batches, retries, what is put aside, what waits. */
 import { describe, expect, test } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
+import { reportBytes } from '../../../src/core/batch/report-size.ts';
 import { engineOf, pause, type Script } from './engine-of.ts';
 
 const policy = (batch: string, more = ''): string => `
@@ -86,7 +87,9 @@ describe('a backend', () => {
     await engine.flush();
     expect(out.batches).toHaveLength(3);
     expect(engine.meters.ofHandler('out')).toMatchObject({ written: 2, deadLettered: 7, retried: 0 });
-    expect(logged.filter(({ message }) => message === 'reports were refused and are put aside')).toHaveLength(3);
+    const lines = logged.filter(({ message }) => message === 'reports were refused and are put aside'); // at most one a minute
+    expect(lines).toHaveLength(1);
+    expect(lines[0]?.fields['why']).toMatch(/too large; 1 of 3, the first: rule written, id \S+, \d+ bytes: path=text of 2, code=200$/);
   });
 
   test('that hangs is given up after its deadline, and asked again', async () => {
@@ -145,6 +148,67 @@ describe('at the end', () => {
     expect(engine.meters.ofHandler('out').lost).toBe(5);
     expect(logged.filter(({ level, message }) => level === 'error' && message.startsWith('reports are lost')).map(({ fields }) => fields['entries']).reduce((a, b) => Number(a) + Number(b), 0)).toBe(5);
   });
+});
+
+describe('a hung backend', () => {
+  test('does not hold the end up: what waits and what is being written is given up, counted and told in one line', async () => {
+    const { log, engine, logged } = await engineOf(policy('{ max: 2, maxAge: 10ms }, deadline: 60s'), { out: { write: () => new Promise(() => {}) } }, { graceMs: 100 });
+    for (let entry = 0; entry < 6; entry++) void log({ 'request.path': `/secret-${entry}` });
+    await pause(30); // the first batch is at the backend
+    const beganAtMs = performance.now();
+    await engine.drain();
+    expect(performance.now() - beganAtMs).toBeLessThan(5000);
+    expect(engine.meters.ofHandler('out')).toMatchObject({ lost: 6, written: 0 });
+    const lines = logged.filter(({ message }) => message.startsWith('reports are lost'));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]?.fields).toMatchObject({ entries: 6 });
+    expect(JSON.stringify(lines)).not.toContain('secret');
+  });
+
+  test('does not hold a reload up that takes its handler away', async () => {
+    const { log, engine, load } = await engineOf(policy('{ max: 1, maxAge: 10ms }, deadline: 60s'), { out: { write: () => new Promise(() => {}) } }, { graceMs: 100 });
+    void log();
+    await engine.use(await load('rules: [{ name: none, deny: {}, match: "false" }]'));
+    await pause(1000);
+    expect(engine.meters.read().handlers.size).toBe(0);
+    await engine.drain();
+  });
+});
+
+describe('a queue weighs', () => {
+  test('what is in maps and lists, so that its bytes are bounded', async () => {
+    const headers = Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`x-${at}`, 'v'.repeat(1000)]));
+    const { log } = await engineOf(policy('{ max: 1000, maxAge: 1m }').replace('code: response.code', 'headers: request.headers'), { out: sink() }, { reports: { maxWaiting: 1000, maxWaitingBytes: 100_000 }, graceMs: 10 });
+    expect(log({ 'request.headers': headers })).toBeUndefined();
+    expect(log({ 'request.headers': headers })).toBeInstanceOf(Promise);
+  });
+
+  test('lists of many, maps in maps and octets by about their size', () => {
+    expect(reportBytes({ a: 'x'.repeat(1000) })).toBeGreaterThan(1000);
+    expect(reportBytes({ a: { b: { c: ['x'.repeat(500), 'x'.repeat(500)] } } })).toBeGreaterThan(1000);
+    expect(reportBytes({ a: Array.from({ length: 100_000 }, () => 'x'.repeat(100)) })).toBeGreaterThan(10_000_000);
+    expect(reportBytes({ a: new Uint8Array(5000) })).toBeGreaterThan(5000);
+    const itself: Record<string, unknown> = {};
+    itself['itself'] = itself;
+    expect(reportBytes(itself)).toBeLessThan(10_000);
+  });
+});
+
+test('batch keys that a reload takes away are the adapter\'s again', async () => {
+  const out = sink();
+  const { log, engine, load } = await engineOf(policy('{ max: 1, maxAge: 1m }'), { out });
+  await engine.use(await load(policy('{ maxAge: 1m }')));
+  void log();
+  await pause(20);
+  expect(out.batches).toHaveLength(0);
+});
+
+test('reports that a full queue drops are told, once', async () => {
+  const rules = '  - { name: seen, report: { handler: out, input: { path: request.path } }, calls: [http] }\n';
+  const { http, log, logged } = await engineOf(policy('{ max: 10, maxAge: 1m }', rules), { out: sink() }, { reports: { maxWaiting: 1, maxWaitingBytes: 1e9 } });
+  void log();
+  for (let call = 0; call < 5; call++) await http();
+  expect(logged.filter(({ message }) => message === 'reports are dropped: the queue of their handler is full').map(({ fields }) => fields['why'])).toEqual(['rule seen, handler log-script/out']);
 });
 
 test('fields that fail are null and counted, the entry is written', async () => {

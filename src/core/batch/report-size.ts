@@ -1,0 +1,66 @@
+/** How much memory a report takes, and what a log line may show of it. */
+import type { ReportEntry } from '../../adapters/contract.ts';
+
+/** Of a field; what a string, a number or a reference takes beside its text. */
+const FIELD_BYTES = 16;
+const ENTRY_BYTES = 64;
+/** So many values of an entry are looked at; the others are taken to be like them. */
+const MOST_LOOKED_AT = 1000;
+/** Deeper than JSON of a request may be nested; what is below is not looked at. */
+const DEEPEST = 32;
+
+/** About what an entry weighs: its texts, those in its maps and lists too, and something for each field. */
+export function reportBytes(input: Readonly<Record<string, unknown>>): number {
+  const left = { values: MOST_LOOKED_AT };
+  return ENTRY_BYTES + fieldsBytes(input, left, 0);
+}
+
+interface Left { values: number }
+
+function valueBytes(value: unknown, left: Left, depth: number): number {
+  if (typeof value === 'string') return value.length;
+  if (typeof value !== 'object' || value === null) return 8;
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  if (value instanceof Date || depth >= DEEPEST) return ENTRY_BYTES;
+  return ENTRY_BYTES + (Array.isArray(value) ? listBytes(value, left, depth + 1) : fieldsBytes(value as Readonly<Record<string, unknown>>, left, depth + 1));
+}
+
+function fieldsBytes(fields: Readonly<Record<string, unknown>>, left: Left, depth: number): number {
+  let bytes = 0;
+  let looked = 0;
+  for (const name in fields) {
+    if (left.values-- <= 0) return rest(bytes, looked, Object.keys(fields).length);
+    bytes += FIELD_BYTES + name.length + valueBytes(fields[name], left, depth);
+    looked++;
+  }
+  return bytes;
+}
+
+function listBytes(list: readonly unknown[], left: Left, depth: number): number {
+  let bytes = 0;
+  for (const [looked, value] of list.entries()) {
+    if (left.values-- <= 0) return rest(bytes, looked, list.length);
+    bytes += FIELD_BYTES + valueBytes(value, left, depth);
+  }
+  return bytes;
+}
+
+const rest = (bytes: number, looked: number, all: number): number => (looked === 0 ? all * FIELD_BYTES : Math.round((bytes / looked) * all));
+
+const SHOWN_FIELDS = 8;
+
+/** `rule audit, id 3hzda0-1, 4180 bytes: path=text of 12, code=200`. Of texts, lists and maps only the size: they may hold secrets. */
+export function shownReport(rule: string, { id, input }: ReportEntry, bytes: number): string {
+  const fields = Object.entries(input);
+  const shown = fields.slice(0, SHOWN_FIELDS).map(([name, value]) => `${name}=${shownValue(value)}`);
+  return `rule ${rule}, id ${id}, ${bytes} bytes: ${shown.join(', ')}${fields.length > SHOWN_FIELDS ? `, and ${fields.length - SHOWN_FIELDS} more` : ''}`;
+}
+
+function shownValue(value: unknown): string {
+  if (typeof value === 'string') return `text of ${value.length}`;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value !== 'object' || value === null) return 'null';
+  if (value instanceof Date) return 'time';
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
+  return Array.isArray(value) ? `list of ${value.length}` : `map of ${Object.keys(value).length}`;
+}
