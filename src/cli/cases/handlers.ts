@@ -31,7 +31,7 @@ export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
     if (given === 'fails') return opened(failing(() => 'the case says: fails'));
     if (given !== undefined) return opened({ ...keeping(spec, options.reports), ...answering(given) });
     if (adapter.serves.quota !== undefined) return options.open(options.memory, spec, options.memory.config.parse({}));
-    if (adapter.selfContained) return options.open(adapter, spec, spec.config);
+    if (adapter.selfContained) return seen(await options.open(adapter, spec, spec.config), spec, options.reports);
     const absent = failing(() => {
       options.missing.add(spec.name);
       return `${spec.name} needs something outside the process, and the case does not say what it answers`;
@@ -39,6 +39,27 @@ export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
     return opened({ ...absent, ...keeping(spec, options.reports) });
   };
 }
+
+/** A handler that runs as it is takes its reports, and the case sees them too. */
+function seen(open: OpenHandler, { name }: HandlerSpec, reports: SeenReport[]): OpenHandler {
+  const { handler } = open;
+  if (handler.sink === undefined || handler.write === undefined) return open;
+  return {
+    ...open,
+    handler: {
+      ...handler,
+      sink: (rule) => ({ rule: rule.rule, own: handler.sink?.(rule) }),
+      write(entries: readonly ReportEntry[], call) {
+        const taken = entries.map((entry) => ({ ...entry, sink: entry.sink as { readonly rule: string; readonly own: unknown } }));
+        for (const { sink: { rule }, input } of taken) reports.push({ rule, handler: name, input: { ...input } });
+        return handler.write?.(taken.map((entry) => ({ ...entry, sink: entry.sink.own })), call);
+      },
+    },
+  };
+}
+
+/** Stands for a handler that is not opened: it has every method, and each fails. */
+export const unopened = (why: string): OpenHandler => opened(failing(() => why));
 
 const opened = (handler: AnyHandler): OpenHandler => ({ handler, readiness: () => ({ ready: true, why: undefined }), close: async () => {} });
 
