@@ -1,11 +1,16 @@
 /** Loads a policy from paths, as every command does. Nothing is opened. */
 import { resolve } from 'node:path';
 import type { Registry } from '../adapters/registry.ts';
+import { createEngine } from '../core/engine.ts';
+import { SnapshotError } from '../core/errors.ts';
 import { loadPolicy } from '../core/rules/load.ts';
 import type { Finding, Policy } from '../core/rules/policy.ts';
+import { unopened } from './cases/handlers.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import { findingsCount, findingText } from './findings.ts';
+import { SILENT } from './log.ts';
+import { handlerOpener } from './open-handlers.ts';
 import { paintErr, tell } from './terminal.ts';
 
 export interface Loaded {
@@ -16,7 +21,24 @@ export interface Loaded {
 }
 
 export async function load(configs: readonly string[], registry: Registry): Promise<Loaded> {
-  return loadPolicy(configs.map((path) => resolve(path)), { adapters: registry });
+  return loadPolicy(configs.map((path) => resolve(path)), { adapters: registry, unsetEnv: 'warning' });
+}
+
+/** The same, and opens what needs nothing outside the process: a list whose file is missing is an error of the policy then. */
+export async function loadAndTry(configs: readonly string[], registry: Registry): Promise<Loaded> {
+  const { policy, findings } = await load(configs, registry);
+  if (policy === undefined) return { policy, findings };
+  const { openHandlers } = handlerOpener(registry, SILENT);
+  const engine = createEngine({ openHandlers: async (spec) => (registry.get(spec.adapter)?.selfContained === true ? openHandlers(spec) : unopened(`${spec.name} is not opened here`)) });
+  try {
+    await (await engine.prepare(policy)).abandon();
+    return { policy, findings };
+  } catch (error) {
+    if (!(error instanceof SnapshotError)) throw error;
+    return { policy: undefined, findings: [...findings, ...error.findings] };
+  } finally {
+    await engine.drain();
+  }
 }
 
 /** For commands that need a policy that loads: prints what there is to say, and stops where there are errors. */

@@ -161,3 +161,27 @@ rules:
     await server.stop();
   }
 }, 40_000);
+
+describe('what lies outside a policy', () => {
+  test('a list whose file is missing: lint says where, serve cannot start', async () => {
+    const path = file('handlers: { office: { adapter: check-list, config: { kind: cidr, file: nowhere.txt } } }\nrules: [{ name: a, check: { handler: office, input: { value: source.ip } } }]\n');
+    const [lint, serve] = await Promise.all([run(['lint', path]), run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'])]);
+    expect(lint).toMatchObject({ code: 1, out: expect.stringMatching(/:1:\d+ CORE_HANDLER_OPEN .*nowhere\.txt/) as unknown });
+    expect(serve).toMatchObject({ code: 3, err: expect.stringContaining('CLI_HANDLER_OPEN') as unknown });
+  });
+
+  test('a variable that is not set: a warning for lint and test, an error for serve', async () => {
+    const path = file(`handlers:
+  limits: { adapter: quota-redis, config: { url: { $env: SLUICE_NOT_SET } } }
+rules:
+  - { name: q, quota: { handler: limits, limit: 5, per: 1h, key: [request.host] } }
+---
+cases:
+  - { name: passes, http: { request.host: a.example }, want: { allow: true } }
+`);
+    const [lint, cases, serve] = await Promise.all([run(['lint', path]), run(['test', path]), run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'])]);
+    expect(lint).toMatchObject({ code: 0, out: expect.stringMatching(/:2:\d+ RULES_ENV \(warning\) .*SLUICE_NOT_SET/) as unknown });
+    expect(cases.code).toBe(0);
+    expect(serve).toMatchObject({ code: 1, err: expect.stringMatching(/:2:\d+ RULES_ENV the environment variable SLUICE_NOT_SET is not set/) as unknown });
+  });
+});

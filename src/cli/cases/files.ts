@@ -19,7 +19,7 @@ export async function findCases(paths: readonly string[], registry: Registry): P
   const findings: Finding[] = [];
   const loaded = new Map<string, Promise<LoadedPolicy>>();
   const load = (path: string): Promise<LoadedPolicy> => {
-    const known = loaded.get(path) ?? loadPolicy([path], { adapters: registry });
+    const known = loaded.get(path) ?? loadPolicy([path], { adapters: registry, unsetEnv: 'warning' });
     loaded.set(path, known);
     return known;
   };

@@ -3,13 +3,13 @@ import { CALL_KINDS } from '../../attributes/carrier.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingRow, findingsCount, findingText, shownPath } from '../findings.ts';
-import { load } from '../load.ts';
+import { loadAndTry } from '../load.ts';
 import type { LintFlags } from '../program.ts';
 import { columns, paintOut, say } from '../terminal.ts';
 
 /** Findings go to stdout: they are what was asked for. */
 export async function lint(configs: readonly string[], flags: LintFlags): Promise<ExitCode> {
-  const { policy, findings } = await load(configs, await loadBuiltIns());
+  const { policy, findings } = await loadAndTry(configs, await loadBuiltIns());
   const exit = findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
   if (flags.json === true) {
     say(JSON.stringify({ ok: exit === EXIT.ok, revision: policy?.revision ?? null, findings: findings.map(findingRow), rules: policy === undefined ? [] : ruleRows(policy) }, null, 2));

@@ -11,7 +11,7 @@ import { containFaults } from '../contain.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { logFindings, shownPath } from '../findings.ts';
 import { makeLog, type OwnLog } from '../log.ts';
-import { writeLog } from '../log-output.ts';
+import { logFlushed, writeLog } from '../log-output.ts';
 import { PACKAGE_FOLDER } from '../own-package.ts';
 import type { ServeFlags } from '../program.ts';
 import { type Server, startServer, type TransportFlags } from '../server.ts';
@@ -25,6 +25,7 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
   try {
     return await servePolicy(configs, flags, log);
   } catch (error) {
+    await logFlushed(FLUSH_MS); // what is wrong with the policy is read before what follows from it
     if (flags.logFormat !== 'json' || !(error instanceof CliError)) throw error;
     log.error(error.message, { code: error.code, fix: error.fix });
     return error.exit;
@@ -52,6 +53,8 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
     },
   });
 }
+
+const FLUSH_MS = 1000;
 
 /** Threads beyond the cores of any machine are a slip of the finger. */
 const MOST_WORKERS = 256;

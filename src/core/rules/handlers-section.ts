@@ -20,6 +20,18 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run'];
 
+interface Resolved { readonly value: unknown; readonly shown: unknown; readonly failed: boolean }
+
+export interface HandlerSources {
+  readonly adapters: Adapters;
+  readonly env: Environment;
+  readonly readText?: ((file: string) => string) | undefined;
+  readonly unsetEnv?: 'error' | 'warning' | undefined;
+}
+
+/** Of these the first that the adapter's schema takes stands for a variable that is not set. */
+const STAND_INS = ['unset', '127.0.0.1:1', 'http://127.0.0.1:1', 'redis://127.0.0.1:1', '1'];
+
 export interface LoadedHandler { readonly spec: HandlerSpec; readonly adapter: Adapter }
 
 export class HandlersSection {
@@ -32,15 +44,21 @@ export class HandlersSection {
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
   /** What stands after `$env` or `$file` and could not be had: told once, not by the schema again. */
   readonly #unresolved = new Set<Node>();
+  /** Variables that something stands in for: told once. */
+  readonly #standsIn = new Set<Node>();
   readonly #adapters: Adapters;
   readonly #environment: Environment;
   readonly #readText: (file: string) => string;
+  readonly #mayLackEnv: boolean;
+  /** In place of a variable that is not set, where that is no error. */
+  #standIn: string | undefined;
   readonly #findings: Findings;
 
-  constructor(adapters: Adapters, environment: Environment, findings: Findings, readText: (file: string) => string = (file) => readFileSync(file, 'utf8')) {
+  constructor({ adapters, env, readText, unsetEnv }: HandlerSources, findings: Findings) {
     this.#adapters = adapters;
-    this.#environment = environment;
-    this.#readText = readText;
+    this.#environment = env;
+    this.#readText = readText ?? ((file) => readFileSync(file, 'utf8'));
+    this.#mayLackEnv = unsetEnv === 'warning';
     this.#findings = findings;
   }
 
@@ -82,7 +100,7 @@ export class HandlersSection {
     }
     const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };
     const before = this.#findings.hasErrors;
-    const written = this.#resolve(configNode);
+    const written = this.#resolveFor(adapter, configNode);
     const config = parsedBy(adapter.config, written.value, configNode, 'RULES_CONFIG', `config of ${adapterName}`, this.#findings, this.#unresolved);
     if (config === undefined || (!before && this.#findings.hasErrors && written.failed)) return;
     const folder = dirname(fields.place.source.file);
@@ -122,7 +140,7 @@ export class HandlersSection {
   }
 
   /** `{ $env: NAME }` and `{ $file: PATH }` anywhere in a config; `shown` keeps them as they are written. */
-  #resolve(node: Node): { readonly value: unknown; readonly shown: unknown; readonly failed: boolean } {
+  #resolve(node: Node): Resolved {
     if (node.kind === 'scalar') return { value: node.value, shown: node.value, failed: false };
     if (node.kind === 'list') {
       const items = node.items.map((item) => this.#resolve(item));
@@ -142,13 +160,27 @@ export class HandlersSection {
     };
   }
 
+  #resolveFor(adapter: Adapter, node: Node): Resolved {
+    for (const standIn of this.#mayLackEnv ? STAND_INS : []) {
+      this.#standIn = standIn;
+      const written = this.#resolve(node);
+      if (adapter.config.safeParse(written.value).success) return written;
+    }
+    this.#standIn = undefined;
+    return this.#resolve(node);
+  }
+
   #fromEnvironment(name: string, node: Node): string | undefined {
     const value = this.#environment[name];
-    if (value === undefined) {
-      this.#findings.error('RULES_ENV', node.place, `the environment variable ${name} is not set; set it where Sluice is started`);
-      this.#unresolved.add(node);
+    if (value !== undefined) return value;
+    if (this.#standIn !== undefined) {
+      if (!this.#standsIn.has(node)) this.#findings.warn('RULES_ENV', node.place, `the environment variable ${name} is not set here; what depends on its value is not checked`);
+      this.#standsIn.add(node);
+      return this.#standIn;
     }
-    return value;
+    if (!this.#unresolved.has(node) && !this.#standsIn.has(node)) this.#findings.error('RULES_ENV', node.place, `the environment variable ${name} is not set; set it where Sluice is started`);
+    this.#unresolved.add(node);
+    return undefined;
   }
 
   #fromFile(path: string, node: Node): string | undefined {
@@ -157,7 +189,7 @@ export class HandlersSection {
     try {
       return this.#readText(file).trimEnd();
     } catch (error) {
-      this.#findings.error('RULES_CONFIG_FILE', node.place, `${file} cannot be read: ${systemReason(error)}`);
+      if (!this.#unresolved.has(node)) this.#findings.error('RULES_CONFIG_FILE', node.place, `${file} cannot be read: ${systemReason(error)}`);
       this.#unresolved.add(node);
       return undefined;
     }

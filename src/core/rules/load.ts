@@ -28,6 +28,8 @@ export interface LoadOptions {
   readonly env?: Environment;
   /** For `{ $file: PATH }`; throws the system's error. From the disk where not given. */
   readonly readText?: (file: string) => string;
+  /** Of `{ $env: NAME }` where NAME is not set: for who looks at a policy elsewhere than where it is served, a warning. An error where not given. */
+  readonly unsetEnv?: 'error' | 'warning';
 }
 
 /** A document of cases, not looked into: who runs cases knows their form. */
@@ -84,14 +86,14 @@ async function sectionsOf(files: PolicyFiles, findings: Findings, slice: TimeSli
 }
 
 /** The same of files that were read before. The event loop goes round every few milliseconds meanwhile. */
-export async function loadPolicyFiles(files: PolicyFiles, { adapters, env = process.env, readText }: LoadOptions): Promise<LoadedPolicy> {
+export async function loadPolicyFiles(files: PolicyFiles, { adapters, env = process.env, readText, unsetEnv }: LoadOptions): Promise<LoadedPolicy> {
   const slice = new TimeSlice();
   const findings = new Findings();
   findings.take(files.findings);
   const { of: sections, policies, cases, isBroken } = await sectionsOf(files, findings, slice);
   for (const node of sections.plugins) findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
 
-  const handlers = new HandlersSection(adapters, env, findings, readText);
+  const handlers = new HandlersSection({ adapters, env, readText, unsetEnv }, findings);
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
   const settings = settingsOf(sections.settings, findings);
   const attributes = new AttributesSection(settings.attributes, findings);
