@@ -1,37 +1,24 @@
-/** docs/envoy.md is kept true: its snippets, put together, are a bootstrap that a real Envoy accepts. */
+/** docs/envoy.md is kept true: the real Envoy runs its file, word for word but for the ports. */
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { type EnvoyPart, startEnvoy } from '../parts/envoy.ts';
 import { envoyProgram } from '../parts/fetch.ts';
+import { freePort } from '../parts/free-port.ts';
+import { type Arrived, startUpstream } from '../parts/upstream.ts';
+import { type ServedSluice, serveSluice, until } from './sluice.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'sluice-envoy-page-'));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const page = await readFile(join(import.meta.dirname, '../../docs/envoy.md'), 'utf8');
-const snippets = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => parse(text) as Record<string, unknown>);
-const all = (key: string): object[] => snippets.flatMap((snippet) => (snippet[key] ?? []) as object[]);
-const only = (key: string): object => snippets.find((snippet) => key in snippet)?.[key] as object;
-const address = { socket_address: { address: '127.0.0.1', port_value: 0 } };
-
-function bootstrap(): object {
-  const manager = {
-    '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-    stat_prefix: 'in',
-    access_log: all('access_log'),
-    http_filters: [...all('http_filters'), { name: 'router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }],
-    route_config: { virtual_hosts: [{ name: 'web', domains: ['*'], routes: [{ match: { prefix: '/' }, route: only('route'), typed_per_filter_config: only('typed_per_filter_config') }] }] },
-  };
-  return {
-    static_resources: {
-      listeners: [{ name: 'in', address, filter_chains: [{ filters: [{ name: 'hcm', typed_config: manager }] }] }],
-      clusters: [...all('clusters'), { name: 'app', type: 'STATIC', load_assignment: { cluster_name: 'app' } }],
-    },
-  };
-}
+const snippets = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
 
 async function validated(config: object): Promise<string> {
   const file = join(folder, 'envoy.json');
@@ -39,12 +26,112 @@ async function validated(config: object): Promise<string> {
   return promisify(execFile)(await envoyProgram(), ['--mode', 'validate', '-c', file]).then(({ stdout }) => stdout, (error: Error) => `refused: ${error.message}`);
 }
 
-test('Envoy accepts what the page shows, all of it together', async () => {
-  expect(snippets).toHaveLength(6);
-  expect(await validated(bootstrap())).toContain('OK');
+test('Envoy refuses a field that it does not know, so the check can fail', async () => {
+  expect(snippets).toHaveLength(1);
+  const text = (snippets[0] ?? '').replace('failure_mode_allow', 'failure_mode_permit');
+  expect(await validated(parse(text) as object)).toContain('failure_mode_permit');
 });
 
-test('Envoy refuses a field that it does not know, so the check can fail', async () => {
-  const text = JSON.stringify(bootstrap()).replace('failure_mode_allow', 'failure_mode_permit');
-  expect(await validated(JSON.parse(text) as object)).toContain('failure_mode_permit');
+const POLICY = `
+handlers: { lines: { adapter: log-stdout }, counts: { adapter: quota-memory } }
+attributes: { my.tier: { type: string, from: { contextExtension: tier } } }
+rules:
+  - name: who
+    match: request.url_path == "/who"
+    deny: { status: 403, body: "\${origin.ip}" }
+  - name: tier
+    match: request.url_path == "/tier"
+    deny: { status: 403, body: "\${my.tier}" }
+  - name: admin
+    match: request.url_path.startsWith("/admin")
+    deny: { status: 403 }
+  - name: no-evil
+    match: request.method == "POST" && request.?body.orValue("").contains("evil")
+    deny: { status: 400 }
+  - name: two-a-user
+    match: ratelimit.domain == "shop"
+    quota: { handler: counts, limit: 2, per: 1h, key: [ratelimit.descriptor.user] }
+  - name: no-tcp
+    calls: [tcp]
+    match: source.ip == ip("192.0.2.1")
+    deny: {}
+  - name: entries
+    calls: [log]
+    report: { handler: lines, input: { path: request.path, user: 'request.headers["x-user"]', code: response.code } }
+`;
+
+describe('the file of the page', () => {
+  let upstream: Awaited<ReturnType<typeof startUpstream>>;
+  let sluice: ServedSluice;
+  let envoy: EnvoyPart;
+  let ports: { readonly http: number; readonly tcp: number };
+  beforeAll(async () => {
+    upstream = await startUpstream();
+    sluice = await serveSluice(POLICY);
+    const [adminPort, http, tcp] = [await freePort(), await freePort(), await freePort()];
+    ports = { http, tcp };
+    const by = { 9901: adminPort, 10000: http, 10001: tcp, 8080: upstream.httpPort, 9091: sluice.grpcPort };
+    const text = Object.entries(by).reduce((config, [written, port]) => config.replace(`port_value: ${written} }`, `port_value: ${port} }`), snippets[0] ?? '')
+      .replace('timeout: 0.2s', 'timeout: 5s').replace('timeout: 0.02s', 'timeout: 5s'); // the machine of a test is slower than a mesh
+    envoy = await startEnvoy({ config: parse(text) as object, adminPort });
+  });
+  afterAll(async () => {
+    await envoy?.stop();
+    await sluice?.stop();
+    await upstream?.stop();
+  });
+
+  const get = async (path: string, init: RequestInit = {}): Promise<{ status: number; text: string; location: string | null }> => {
+    const answer = await fetch(`http://127.0.0.1:${ports.http}${path}`, { redirect: 'manual', ...init });
+    return { status: answer.status, text: await answer.text(), location: answer.headers.get('location') };
+  };
+
+  test('a client cannot choose its address', async () => {
+    const honest = await get('/who');
+    expect(honest.status).toBe(403);
+    expect(honest.text).not.toBe('');
+    expect(await get('/who', { headers: { 'x-forwarded-for': '8.8.8.8' } })).toEqual(honest);
+  });
+
+  test.each(['/admin', '//admin', '/x/../admin', '/%61dmin', '/.//admin/'])('%s is what rules and service take it for', async (path) => {
+    const socket = connect({ host: '127.0.0.1', port: ports.http });
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`);
+    let answer = '';
+    for await (const chunk of socket) answer += String(chunk);
+    expect(answer).toMatch(/^HTTP\/1\.1 403 /);
+  });
+
+  test('an escaped slash is a redirect', async () => {
+    expect(await get('/a%2Fadmin')).toMatchObject({ status: 307, location: expect.stringMatching(/\/a\/admin$/) as unknown });
+  });
+
+  test('a body is seen whole or refused as too long, and not held back where the route says so', async () => {
+    const post = async (path: string, body: string): Promise<number> => (await get(path, { method: 'POST', body })).status;
+    expect(await post('/a', 'good')).toBe(200);
+    expect(await post('/a', 'evil')).toBe(400);
+    expect(await post('/a', `${'a'.repeat(9000)}evil`)).toBe(413);
+    expect(await post('/upload', 'a'.repeat(20_000))).toBe(200);
+  });
+
+  test('facts of a route, limits by descriptor, and the log reach the rules', async () => {
+    expect((await get('/tier')).text).toBe('gold');
+    const user = { headers: { 'x-user': 'ann' } };
+    expect([(await get('/r', user)).status, (await get('/r', user)).status, (await get('/r', user)).status]).toEqual([200, 200, 429]);
+    await until('the entry is written', () => sluice.written.find(({ path, user: who, code }) => path === '/r' && who === 'ann' && code === 429));
+    expect((JSON.parse((await get('/other')).text) as Arrived)).toBeDefined();
+  });
+
+  test('TCP passes by its own rules', async () => {
+    const socket = connect({ host: '127.0.0.1', port: ports.tcp });
+    await once(socket, 'connect');
+    socket.end('GET /tcp HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
+    let answer = '';
+    for await (const chunk of socket) answer += String(chunk);
+    expect(answer).toContain('200');
+  });
+
+  test('while Sluice is away, requests are answered with 503', async () => {
+    await sluice.stop();
+    expect((await get('/a')).status).toBe(503);
+  });
 });
