@@ -27,6 +27,7 @@ The rule language is described in docs/rules.md, every error code in docs/errors
     .exitOverride();
   serve(program, done);
   ratelimit(program, done);
+  healthcheck(program, done);
   limits(program, done);
   lint(program, done);
   test(program, done);
@@ -72,6 +73,15 @@ docs/ratelimit.md lists every setting, and what differs.`)
     .action(async (options: RatelimitFlags) => done(await (await import('./commands/ratelimit.ts')).ratelimit(options)));
 }
 
+function healthcheck(program: Command, done: Done): void {
+  program.command('healthcheck')
+    .summary('ask a running server whether it takes calls')
+    .description('Asks gRPC health, for probes of containers. Exits with 0 where it serves, with 1 where it is stopping, with 3 where it does not answer.')
+    .option('--to <host:port>', 'the gRPC port, in cleartext; unix:PATH is a unix socket', '127.0.0.1:9091')
+    .option('--timeout <ms>', 'how long to wait', '1000')
+    .action(async (options: HealthcheckFlags) => done(await (await import('./commands/healthcheck.ts')).healthcheck(options)));
+}
+
 function limits(program: Command, done: Done): void {
   const group = program.command('limits')
     .summary('look at the limits of a running server')
@@ -94,7 +104,7 @@ function limits(program: Command, done: Done): void {
 function lint(program: Command, done: Done): void {
   program.command('lint')
     .summary('say everything that is wrong with a policy')
-    .description('Loads a policy without starting anything: every error and warning at once, and which calls each rule answers.')
+    .description('Loads a policy without starting a server: every error and warning at once, and which calls each rule answers. Handlers that need nothing outside are opened, so that a list whose file is missing is found.')
     .argument('<config...>', CONFIG)
     .option('--quiet', 'only the errors and warnings')
     .option('--json', 'as JSON, for programs')
@@ -167,6 +177,7 @@ export interface ServeFlags {
   readonly maxConnectionAge?: string; readonly tlsCert?: string; readonly tlsKey?: string; readonly tlsClientCa?: string;
   readonly logFormat: 'text' | 'json'; readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
+export interface HealthcheckFlags { readonly to: string; readonly timeout: string }
 export interface RatelimitFlags { readonly workers?: string }
 export interface LimitsFlags { readonly to?: string; readonly request?: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }
 export interface LintFlags { readonly quiet?: true; readonly json?: true }

@@ -1,6 +1,6 @@
 /** What `npm pack` makes works where it is installed: the command, the server, and the types of `sluice/plugin`. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -29,6 +29,13 @@ describe('the package, installed elsewhere', () => {
   test('npx sluice runs', () => {
     const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
     expect(sh('npx', ['sluice', '--version'], folder)).toBe(`${version}\n`);
+  });
+
+  test('what its README links to comes with it', () => {
+    const own = join(folder, 'node_modules/sluice');
+    const links = [...readFileSync(join(own, 'README.md'), 'utf8').matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)].map(([, to = '']) => to).filter((to) => !to.includes('://'));
+    expect(links.length).toBeGreaterThan(5);
+    expect(links.filter((to) => !existsSync(join(own, to)))).toEqual([]);
   });
 
   test('all built-in adapters come with it', async () => {

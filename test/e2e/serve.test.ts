@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run, serving, type Serving } from './command.ts';
 import { type PeerClient, peerClient } from './peer-client.ts';
+import { freePort } from '../parts/free-port.ts';
 import { promtool } from '../parts/fetch.ts';
 
 let server: Serving;
@@ -77,6 +78,11 @@ describe('the embedded default', () => {
     expect(verdicts[0]).toMatchObject({ outcome: 'deny' });
     expect(verdicts[0]?.reasons.map(({ rule }) => rule)).toContain('no-path-tricks');
     expect((await page('/metrics')).text).toMatch(/^sluice_calls_total\{.*\} \d+$/m);
+  });
+
+  test('a probe asks whether it takes calls: the exit code says so', async () => {
+    expect(await run(['healthcheck', '--to', server.grpc])).toMatchObject({ code: 0, out: 'SERVING\n' });
+    expect(await run(['healthcheck', '--to', `127.0.0.1:${await freePort()}`])).toMatchObject({ code: 3, err: expect.stringContaining('CLI_UNREACHABLE') as unknown });
   });
 
   test('a metrics page that Prometheus can read', async () => {
