@@ -16,6 +16,25 @@ export interface Part {
   stop(graceMs?: number): Promise<void>;
 }
 
+/** SIGKILL for each that still runs. */
+const killers = new Set<() => void>();
+let isGuarded = false;
+
+/** Who starts parts is itself ended by signals, Ctrl-C in a terminal first of all; the parts have process groups of their own and would stay. */
+function endWithUs(): void {
+  if (isGuarded) return;
+  isGuarded = true;
+  const killAll = (): void => { for (const kill of killers) kill(); };
+  process.once('exit', killAll);
+  process.once('disconnect', killAll); // of a worker of the test runner
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => {
+      killAll();
+      process.kill(process.pid, signal);
+    });
+  }
+}
+
 const MOST_PRINTED = 200_000;
 
 export function startChild(program: string, args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): Part {
@@ -27,8 +46,9 @@ export function startChild(program: string, args: readonly string[], options: { 
   child.on('error', (error) => { printed += `\n${error.message}`; });
   const isRunning = (): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
   const killLast = (): void => { if (isRunning()) child.kill('SIGKILL'); };
-  process.once('exit', killLast);
-  child.once('exit', () => process.off('exit', killLast));
+  endWithUs();
+  killers.add(killLast);
+  child.once('exit', () => killers.delete(killLast));
   const ended = async (): Promise<void> => { if (isRunning()) await once(child, 'exit'); };
   return {
     pid: child.pid ?? -1,

@@ -1,0 +1,26 @@
+/** What a test has started ends with it, also where the test is interrupted. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { until } from './sluice.ts';
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s to who started a part ends the part', async (signal) => {
+  const code = `const { startChild } = await import(${JSON.stringify(join(import.meta.dirname, '../parts/child.ts'))}); console.log(startChild('sleep', ['600']).pid);`;
+  const own = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [line] = await once(own.stdout, 'data') as [Buffer];
+  const pid = Number(String(line));
+  expect(isAlive(pid)).toBe(true);
+  own.kill(signal);
+  await once(own, 'exit');
+  await until('the part is gone', () => (isAlive(pid) ? undefined : true));
+});
