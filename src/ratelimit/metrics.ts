@@ -1,4 +1,5 @@
 /** What is counted, by the names of envoyproxy/ratelimit (src/stats/manager_impl.go). */
+import { hash } from 'node:crypto';
 
 export const RULE_COUNTERS = ['total_hits', 'over_limit', 'near_limit', 'over_limit_with_local_cache', 'within_limit', 'shadow_mode'] as const;
 export type RuleCounter = (typeof RULE_COUNTERS)[number];
@@ -24,6 +25,9 @@ export interface Counts extends Readonly<Pick<RatelimitMetrics, 'service' | 'out
 /** Keys that a caller's values make: beyond so many, further ones are counted together. */
 const MOST_RULES = 10_000;
 const OTHER = 'other';
+/** Characters of a name: callers' values make them, and a page has them all. */
+const MOST_NAME = 256;
+const KEPT_OF_NAME = 200;
 
 /** Seconds: Prometheus' own default buckets, as the reference's mapper takes them. */
 export const RESPONSE_TIME_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
@@ -43,7 +47,8 @@ export class RatelimitMetrics {
   readonly gauges: Map<string, () => number> = new Map();
 
   /** By `domain.key_value`. */
-  rule(key: string): RuleMetrics {
+  rule(whole: string): RuleMetrics {
+    const key = whole.length > MOST_NAME ? shortened(whole) : whole;
     const known = this.#rules.get(key);
     if (known !== undefined) return known;
     if (this.#rules.size >= MOST_RULES) return this.#namedAs(sanitized(otherOf(key)));
@@ -53,7 +58,7 @@ export class RatelimitMetrics {
   }
 
   unknownDomain(domain: string): void {
-    this.#addUnknown(sanitized(domain), 1);
+    this.#addUnknown(sanitized(domain.length > MOST_NAME ? shortened(domain) : domain), 1);
   }
 
   answered(seconds: number): void {
@@ -106,6 +111,9 @@ export class RatelimitMetrics {
   }
 }
 
+/** Its beginning, and what tells it from others that begin so. */
+const shortened = (name: string): string => `${name.slice(0, KEPT_OF_NAME).toWellFormed()}_${hash('sha1', name)}`;
+
 const otherOf = (key: string): string => `${key.slice(0, key.indexOf('.'))}.${OTHER}`;
 
 function empty(record: Record<string, number>): void {
@@ -117,4 +125,4 @@ function addTo<K extends string>(record: Record<K, number>, more: Readonly<Recor
 }
 
 /** Statsd's separators, and the dots of an IPv4 address, which are no levels (src/utils/utilities.go SanitizeStatName). */
-const sanitized = (key: string): string => key.replaceAll(/[:|]/g, '_').replaceAll(/(\d+)\.(\d+)\.(\d+)\.(\d+)/g, '$1_$2_$3_$4');
+const sanitized = (key: string): string => key.replaceAll(/[:|]/g, '_').replaceAll(/\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}/g, (address) => address.replaceAll('.', '_'));

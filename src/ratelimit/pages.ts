@@ -2,38 +2,65 @@
  * The pages for people, probes and programs: /json and /healthcheck at one port, what is in force and counted at another.
  * **In**: what answers. **Out**: two ports. **Fails**: where a port cannot be had.
  */
-import fastify, { type FastifyInstance } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { mayReset, RESET_REFUSED } from '../admin/may-reset.ts';
 import type { Answerer } from './answerer.ts';
 import type { Domains } from './config/tree.ts';
 import type { LimitInspector } from './inspection.ts';
 import type { RatelimitMetrics } from './metrics.ts';
 import { rlconfig } from './rlconfig.ts';
+import { slices } from './slices.ts';
 
 export function addService(app: FastifyInstance, answerer: Answerer): void {
+  sayNotFound(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   app.all('/json', async ({ body, headers }, reply) => {
     const answer = await answerer.answerJson(typeof body === 'string' ? body : '', headers);
+    if (answer.status >= 400 && answer.status !== 429) reply.header('x-content-type-options', 'nosniff');
     return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // of text fastify would say the charset
   });
-  app.get('/healthcheck', async (_request, reply) => {
+  app.all('/healthcheck', async (_request, reply) => {
     const why = await answerer.unhealthyWhy();
-    return reply.code(why === undefined ? 200 : 500).type('text/plain').send(why ?? 'OK');
+    return reply.code(why === undefined ? 200 : 500).type(TEXT).send(why ?? 'OK');
   });
 }
 
+/** As Go's net/http says them. */
+const TEXT = 'text/plain; charset=utf-8';
+const notFound = (reply: FastifyReply): FastifyReply => reply.code(404).header('x-content-type-options', 'nosniff').type(TEXT).send('404 page not found\n');
+
+export function sayNotFound(app: FastifyInstance): void {
+  app.setNotFoundHandler((_request, reply) => notFound(reply));
+}
+
+const DEBUG_HELP = '/rlconfig: print out the currently loaded configuration for debugging\n/stats: print out stats\n/limits/explain, /limits/inspect, and /limits/reset (POST, from this machine): ?domain=D&key=K&value=V&key=K&value=V\n';
+
 export function addDebug(app: FastifyInstance, answerer: Answerer, metrics: RatelimitMetrics, domains: () => Domains | undefined): void {
-  app.get('/', (_request, reply) => reply.type('text/plain').send('/rlconfig: print out the currently loaded configuration for debugging\n/stats: print out stats\n/limits/explain, /limits/inspect, and /limits/reset (POST, from this machine): ?domain=D&key=K&value=V&key=K&value=V\n'));
-  app.get('/rlconfig', (_request, reply) => {
+  // Whatever it does not know is answered by the help, as by the reference.
+  app.setNotFoundHandler((request, reply) => (request.url.startsWith('/limits') ? notFound(reply) : reply.code(200).type(TEXT).send(DEBUG_HELP)));
+  app.all('/rlconfig', (_request, reply) => {
     const inForce = domains();
-    return reply.type('text/plain').send(inForce === undefined ? '' : rlconfig(inForce));
+    return reply.type(TEXT).send(inForce === undefined ? '' : rlconfig(inForce));
   });
-  app.get('/stats', async (_request, reply) => {
+  app.all('/stats', async (_request, reply) => {
     await answerer.counted();
-    return reply.type('text/plain').send([...metrics.counters(), ...[...metrics.gauges].map(([name, read]) => [name, read()] as const)].map(([name, value]) => `${name}: ${value}\n`).join(''));
+    return reply.type(TEXT).send(await statsOf(metrics));
   });
   addInspection(app, answerer.limits);
+}
+
+/** Every counter and gauge, a line each. */
+async function statsOf(metrics: RatelimitMetrics): Promise<string> {
+  const pause = slices();
+  let page = '';
+  for (const [name, value] of metrics.counters()) {
+    page += `${name}: ${value}\n`;
+    const turn = pause();
+    if (turn !== undefined) await turn;
+  }
+  for (const [name, read] of metrics.gauges) page += `${name}: ${read()}\n`;
+  return page;
 }
 
 function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
@@ -47,8 +74,11 @@ function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
   app.post('/limits/reset', async (request, reply) => (mayReset(request) ? inspector.reset(asked(request.query).domain, asked(request.query).entries) : reply.code(403).send(RESET_REFUSED)));
 }
 
+/** A client that never ends its body keeps no connection and no descriptor. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
 export async function listenHttp(host: string, port: number, stack: AsyncDisposableStack, add: (app: FastifyInstance) => void): Promise<number> {
-  const app = fastify({ forceCloseConnections: true });
+  const app = fastify({ forceCloseConnections: true, requestTimeout: REQUEST_TIMEOUT_MS });
   add(app);
   await app.listen({ host, port });
   stack.defer(() => app.close());

@@ -1,27 +1,69 @@
-/** What is counted, as a page for Prometheus: names and labels are a mapper's, by default those of envoyproxy/ratelimit. */
+/**
+ * What is counted, as a page for Prometheus: names and labels are a mapper's, by default those of envoyproxy/ratelimit.
+ * **In**: metrics. **Out**: the page, made in slices, so that calls are answered meanwhile. **Fails**: never.
+ */
 import { DEFAULT_MAPPER, type Mapper, plainName } from './metric-mapper.ts';
 import { RESPONSE_TIME_BUCKETS_S, type RatelimitMetrics } from './metrics.ts';
+import { slices } from './slices.ts';
 
 const RESPONSE_TIME = 'ratelimit_server.ShouldRateLimit.response_time';
 
-export function prometheusPage(metrics: RatelimitMetrics, mapper: Mapper = DEFAULT_MAPPER): string {
-  const families = new Map<string, { readonly kind: 'counter' | 'gauge'; readonly samples: Map<string, number> }>();
-  const add = (kind: 'counter' | 'gauge', path: string, value: number): void => {
-    const mapped = mapper(path, kind) ?? { family: plainName(path), labels: {} };
-    if (mapped === 'dropped') return;
-    const family = families.get(mapped.family) ?? { kind, samples: new Map<string, number>() };
-    families.set(mapped.family, family);
-    const labels = labelText(mapped.labels);
-    family.samples.set(labels, (family.samples.get(labels) ?? 0) + value);
-  };
-  for (const [path, value] of metrics.counters()) add('counter', path, value);
-  for (const [path, read] of metrics.gauges) add('gauge', path, read());
-  const lines: string[] = [];
-  for (const [name, { kind, samples }] of families) {
-    lines.push(`# TYPE ${name} ${kind}`);
-    for (const [labels, value] of samples) lines.push(`${name}${labels} ${value}`);
+type Kind = 'counter' | 'gauge';
+/** What a path is on the page; `undefined`: it is dropped. */
+type Place = { readonly family: string; readonly labels: string } | undefined;
+
+/** More than there can be, with all counters of all names: beyond it they are mapped anew. */
+const MOST_PLACES = 100_000;
+
+export class PrometheusPage {
+  readonly #metrics: RatelimitMetrics;
+  readonly #mapper: Mapper;
+  /** Patterns are tried once for a path, not each time that the page is asked for. */
+  readonly #places = new Map<string, Place>();
+
+  constructor(metrics: RatelimitMetrics, mapper: Mapper = DEFAULT_MAPPER) {
+    this.#metrics = metrics;
+    this.#mapper = mapper;
   }
-  return `${[...lines, ...responseTimes(metrics, mapper)].join('\n')}\n`;
+
+  async text(): Promise<string> {
+    const pause = slices();
+    const families = new Map<string, { readonly kind: Kind; readonly samples: Map<string, number> }>();
+    const add = (kind: Kind, path: string, value: number): void => {
+      const place = this.#placeOf(kind, path);
+      if (place === undefined) return;
+      const family = families.get(place.family) ?? { kind, samples: new Map<string, number>() };
+      families.set(place.family, family);
+      family.samples.set(place.labels, (family.samples.get(place.labels) ?? 0) + value);
+    };
+    for (const [path, value] of this.#metrics.counters()) {
+      add('counter', path, value);
+      const turn = pause();
+      if (turn !== undefined) await turn;
+    }
+    for (const [path, read] of this.#metrics.gauges) add('gauge', path, read());
+    let page = '';
+    for (const [name, { kind, samples }] of families) {
+      page += `# TYPE ${name} ${kind}\n`;
+      for (const [labels, value] of samples) {
+        page += `${name}${labels} ${value}\n`;
+        const turn = pause();
+        if (turn !== undefined) await turn;
+      }
+    }
+    for (const line of responseTimes(this.#metrics, this.#mapper)) page += `${line}\n`;
+    return page;
+  }
+
+  #placeOf(kind: Kind, path: string): Place {
+    const known = this.#places.get(path);
+    if (known !== undefined || this.#places.has(path)) return known;
+    const mapped = this.#mapper(path, kind) ?? { family: plainName(path), labels: {} };
+    const place = mapped === 'dropped' ? undefined : { family: mapped.family, labels: labelText(mapped.labels) };
+    if (this.#places.size >= MOST_PLACES) this.#places.clear();
+    this.#places.set(path, place);
+    return place;
+  }
 }
 
 function* responseTimes({ responseTimes: counts, responseTimeSumS, service }: RatelimitMetrics, mapper: Mapper): Generator<string> {

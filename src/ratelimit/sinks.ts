@@ -7,8 +7,8 @@ import type { Answerer } from './answerer.ts';
 import { type Mapper, readMapper } from './metric-mapper.ts';
 import type { RatelimitMetrics } from './metrics.ts';
 import type { Mogrifier } from './mogrifiers.ts';
-import { listenHttp } from './pages.ts';
-import { prometheusPage } from './prometheus-page.ts';
+import { listenHttp, sayNotFound } from './pages.ts';
+import { PrometheusPage } from './prometheus-page.ts';
 import { SettingError } from './setting-error.ts';
 import type { Settings } from './settings.ts';
 import { Statsd, tagsOf } from './statsd.ts';
@@ -33,10 +33,12 @@ export async function openSinks({ settings, mogrifier, answerer, metrics }: Sink
   const mapper = settings.PROMETHEUS_MAPPER_YAML === '' ? undefined : await mapperOf(settings.PROMETHEUS_MAPPER_YAML);
   const [, host, port] = /^(.*):(\d{1,5})$/.exec(settings.PROMETHEUS_ADDR) ?? [];
   if (host === undefined || port === undefined) throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; HOST:PORT or :PORT is expected`);
+  const page = new PrometheusPage(metrics, mapper);
   const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
+    sayNotFound(app);
     app.get(settings.PROMETHEUS_PATH, async (_request, reply) => {
       await answerer.counted();
-      return reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(prometheusPage(metrics, mapper));
+      return reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await page.text());
     });
   });
   return { prometheusPort };

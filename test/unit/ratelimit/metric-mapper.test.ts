@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_MAPPER, readMapper } from '../../../src/ratelimit/metric-mapper.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { prometheusPage } from '../../../src/ratelimit/prometheus-page.ts';
+import { PrometheusPage } from '../../../src/ratelimit/prometheus-page.ts';
 
 describe('the built-in mapper', () => {
   test.each([
@@ -36,12 +36,12 @@ mappings:
   - { match: ".", match_type: regex, action: drop }
 `;
 
-  test('names, labels, and drops', () => {
+  test('names, labels, and drops', async () => {
     const metrics = new RatelimitMetrics();
     metrics.rule('shop.user.path').over_limit = 3;
     metrics.rule('shop.user').total_hits = 5;
     metrics.answered(0.001);
-    const page = prometheusPage(metrics, readMapper(MAPPER));
+    const page = await new PrometheusPage(metrics, readMapper(MAPPER)).text();
     expect(page.split('\n').filter((line) => !line.startsWith('#') && !line.includes('_bucket'))).toEqual([
       'rl_over_limit{domain="shop",keys="user.path",zone="a"} 3', 'rl_over_limit{domain="shop",keys="user",zone="a"} 0', 'rl_user_total{domain="shop"} 5',
       expect.stringMatching(/^rl_seconds_sum 0\.001/) as string, 'rl_seconds_count 1', '',
