@@ -1,35 +1,58 @@
 /**
  * Where envoyproxy/ratelimit's files are: RUNTIME_ROOT/RUNTIME_SUBDIRECTORY/RUNTIME_APPDIRECTORY, as lyft/goruntime reads it.
- * **In**: the settings. **Out**: the files with their texts, in name order, sub-folders too, of any extension. **Fails**: with the
- * path that cannot be read.
+ * **In**: the settings. **Out**: the files with their texts, in name order, sub-folders too, of any extension; with RUNTIME_WATCH_ROOT
+ * also what stands beside the folder and begins with its name and a dot. **Fails**: with ENOENT where there is no folder. A file that
+ * cannot be read is left out, and said.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileText } from './config/file-text.ts';
 import type { ConfigFile } from './config/read.ts';
 import type { Settings } from './settings.ts';
 
-type Place = Pick<Settings, 'RUNTIME_ROOT' | 'RUNTIME_SUBDIRECTORY' | 'RUNTIME_APPDIRECTORY' | 'RUNTIME_IGNOREDOTFILES'>;
+type Place = Pick<Settings, 'RUNTIME_ROOT' | 'RUNTIME_SUBDIRECTORY' | 'RUNTIME_APPDIRECTORY' | 'RUNTIME_IGNOREDOTFILES' | 'RUNTIME_WATCH_ROOT'>;
 
 export const configFolder = ({ RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDIRECTORY }: Place): string => join(RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDIRECTORY);
 
 export interface FoundFile { readonly file: string; /** Differs whenever the file does. */ readonly mark: string }
 
+export interface UnreadFile { readonly file: string; readonly why: string }
+
 /** Links are followed: Kubernetes mounts a ConfigMap as links. Its own folders (`..data`) are not read twice. */
 export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile[]> {
   const root = configFolder(place);
+  const parent = dirname(root);
   const files: FoundFile[] = [];
+  const add = async (path: string): Promise<void> => {
+    const info = await stat(path, { bigint: true }).catch(() => undefined); // a link to nothing: reading it says why
+    if (info?.isDirectory() === true) await walk(path);
+    else files.push({ file: path, mark: info === undefined ? 'none' : `${info.dev} ${info.ino} ${info.size} ${info.mtimeNs} ${info.ctimeNs}` });
+  };
   const walk = async (folder: string): Promise<void> => {
     for (const name of (await readdir(folder)).toSorted()) {
       if (name.startsWith('..') || (place.RUNTIME_IGNOREDOTFILES && name.startsWith('.'))) continue;
-      const path = join(folder, name);
-      const info = await stat(path, { bigint: true });
-      if (info.isDirectory()) await walk(path);
-      else files.push({ file: path, mark: `${info.dev} ${info.ino} ${info.size} ${info.mtimeNs} ${info.ctimeNs}` });
+      await add(join(folder, name));
     }
   };
-  await walk(root);
-  return files.toSorted((a, b) => (relative(root, a.file) < relative(root, b.file) ? -1 : 1));
+  const beside = place.RUNTIME_WATCH_ROOT ? (await readdir(parent)).filter((name) => name.startsWith(`${basename(root)}.`)) : [];
+  await walk(root).catch((error: unknown) => { if (beside.length === 0) throw error; });
+  for (const name of beside) await add(join(parent, name));
+  return files.toSorted((a, b) => (relative(parent, a.file) < relative(parent, b.file) ? -1 : 1));
 }
 
-export const readFiles = async (files: readonly FoundFile[]): Promise<readonly ConfigFile[]> => Promise.all(files.map(async ({ file }) => fileText(file, await readFile(file))));
+/** How a swap file of vim begins; it lies beside the file that is edited, and is none. */
+const VIM_SWAP = Buffer.from('b0VIM ');
+
+export async function readFiles(found: readonly FoundFile[]): Promise<{ readonly files: readonly ConfigFile[]; readonly unread: readonly UnreadFile[] }> {
+  const files: ConfigFile[] = [];
+  const unread: UnreadFile[] = [];
+  for (const { file } of found) {
+    try {
+      const octets = await readFile(file);
+      if (!octets.subarray(0, VIM_SWAP.length).equals(VIM_SWAP)) files.push(fileText(file, octets));
+    } catch (error) {
+      unread.push({ file, why: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return { files, unread };
+}

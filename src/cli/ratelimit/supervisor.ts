@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../core/errors.ts';
 import { SharedLock } from '../../adapters/shared-lock.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import type { Answerer } from '../../ratelimit/answerer.ts';
@@ -105,7 +106,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
   await using stack = new AsyncDisposableStack();
   stack.defer(() => crew.drain());
   await crew.start();
-  const counting = setInterval(() => { void crew.askAll('count', undefined, ANSWER_MS); }, COUNT_EVERY_MS);
+  const counting = setInterval(() => { crew.askAll('count', undefined, ANSWER_MS).catch((error: unknown) => log.warn('what workers have counted could not be asked for; it is asked for again', { error: messageOf(error) })); }, COUNT_EVERY_MS);
   stack.defer(() => clearInterval(counting));
   const following = tls === undefined ? undefined : followGrpcTls(settings, renewTls, log);
   stack.defer(() => following?.close());
@@ -124,7 +125,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
         await crew.askAll('use', files);
       } catch (error) {
         inForce = before;
-        if (before !== undefined) await crew.askAll('use', before);
+        if (before !== undefined) await crew.askAll('use', before).catch((again: unknown) => log.error('workers could not go back to the limits that were in force', { why: messageOf(again) }));
         throw error;
       }
     },

@@ -1,0 +1,115 @@
+/** Where limits come from: files of a folder, which change, go, and come again. */
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { LimitSource } from '../../../src/ratelimit/limit-source.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
+import { readSettings } from '../../../src/ratelimit/settings.ts';
+
+const limits = (domain: string): string => `domain: ${domain}\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n`;
+
+async function following(env: Readonly<Record<string, string>> = {}, hasFolder = true) {
+  const root = await mkdtemp(join(tmpdir(), 'sluice-limits-'));
+  const folder = join(root, 'now/rl/config');
+  if (hasFolder) await mkdir(folder, { recursive: true });
+  const said: string[] = [];
+  const log = { info() {}, warn: (message: string) => { said.push(`warn ${message}`); }, error: (message: string) => { said.push(`error ${message}`); } };
+  const inForce: string[][] = [];
+  let fails: Error | undefined;
+  const source = new LimitSource({
+    settings: readSettings({ RUNTIME_ROOT: join(root, 'now'), RUNTIME_SUBDIRECTORY: 'rl', ...env }).settings, log, metrics: new RatelimitMetrics(), followXds: () => Promise.reject(new Error('there is no control plane')),
+    use: (_files, domains) => {
+      if (fails !== undefined) throw fails;
+      inForce.push([...domains.keys()]);
+    },
+  });
+  const stack = new AsyncDisposableStack();
+  onTestFinished(async () => {
+    await stack.disposeAsync();
+    await rm(root, { recursive: true });
+  });
+  return { root, folder, said, inForce, source, follow: () => source.follow(stack), fail: (error: Error | undefined) => { fails = error; } };
+}
+
+test('what could not be put in force is tried again, said once', async () => {
+  const { folder, said, inForce, source, follow, fail } = await following();
+  await writeFile(join(folder, 'a.yaml'), limits('d'));
+  fail(new Error('a worker refuses'));
+  await follow();
+  expect(await source.reload()).toBe(false);
+  await vi.waitFor(() => expect(said.filter((line) => line.includes('cannot be opened')).length).toBeGreaterThan(0));
+  const saidBefore = said.length;
+  fail(undefined);
+  await vi.waitFor(() => expect(inForce).toEqual([['d']]), { timeout: 10_000 });
+  expect(said).toHaveLength(saidBefore);
+});
+
+test('a reload that is asked for takes the files also where they have not changed, and tells whether they are in force', async () => {
+  const { folder, inForce, source, follow } = await following();
+  await writeFile(join(folder, 'a.yaml'), limits('d'));
+  await follow();
+  expect(await source.reload()).toBe(true);
+  expect(inForce).toEqual([['d'], ['d']]);
+  await writeFile(join(folder, 'a.yaml'), 'domain: ""');
+  expect(await source.reload()).toBe(false);
+  expect(await source.reload()).toBe(false);
+  expect(inForce).toHaveLength(2);
+});
+
+test('a failure that nobody foresaw does not end the following', async () => {
+  const { folder, inForce, source, follow, fail } = await following();
+  await writeFile(join(folder, 'a.yaml'), limits('d'));
+  fail({ message: 'no Error at all' } as Error);
+  await follow();
+  expect(await source.reload()).toBe(false);
+  fail(undefined);
+  expect(await source.reload()).toBe(true);
+  expect(inForce.at(-1)).toEqual(['d']);
+});
+
+test('no folder at the start is no files; one that comes is taken, and one that goes leaves what was in force', async () => {
+  const { root, folder, said, inForce, source, follow } = await following({}, false);
+  await follow();
+  expect([inForce, said]).toEqual([[[]], ['warn there are no files of limits; until one comes each request is OK']]);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'a.yaml'), limits('d'));
+  await vi.waitFor(() => expect(inForce.at(-1)).toEqual(['d']), { timeout: 10_000 });
+  await rename(join(root, 'now'), join(root, 'away'));
+  expect(await source.reload()).toBe(false);
+  expect([...source.domains?.keys() ?? []]).toEqual(['d']);
+});
+
+test('the folder behind a link that is swapped is in force', async () => {
+  const { root, inForce, follow } = await following({}, false);
+  for (const revision of ['one', 'two']) {
+    await mkdir(join(root, revision, 'rl/config'), { recursive: true });
+    await writeFile(join(root, revision, 'rl/config/a.yaml'), limits(revision));
+  }
+  await symlink(join(root, 'one'), join(root, 'now'));
+  await follow();
+  await symlink(join(root, 'two'), join(root, 'next'));
+  await rename(join(root, 'next'), join(root, 'now'));
+  await vi.waitFor(() => expect(inForce).toEqual([['one'], ['two']]), { timeout: 10_000 });
+});
+
+test('a file beside the folder counts where its name begins so, with RUNTIME_WATCH_ROOT alone', async () => {
+  for (const [isWatched, expected] of [['true', ['d', 'e', 'f']], ['false', ['d']]] as const) {
+    const { folder, inForce, follow } = await following({ RUNTIME_WATCH_ROOT: isWatched });
+    await mkdir(join(folder, '../config.d'));
+    await Promise.all([writeFile(join(folder, 'a.yaml'), limits('d')), writeFile(join(folder, '../config.e.yaml'), limits('e')), writeFile(join(folder, '../config.d/f.yaml'), limits('f')), writeFile(join(folder, '../other.yaml'), limits('g'))]);
+    await follow();
+    expect(inForce.map((domains) => domains.toSorted())).toEqual([expected]);
+  }
+});
+
+test('a link to nothing is left out and said, and a swap file of vim is left out', async () => {
+  const { folder, said, inForce, follow } = await following();
+  await writeFile(join(folder, 'a.yaml'), limits('d'));
+  await symlink('user@host.1234', join(folder, '.#a.yaml'));
+  await writeFile(join(folder, '.a.yaml.swp'), Buffer.concat([Buffer.from('b0VIM 9.1'), Buffer.alloc(4000)]));
+  await follow();
+  expect(inForce).toEqual([['d']]);
+  expect(said).toHaveLength(1);
+  expect(said[0]).toMatch(/RATELIMIT_FILE[^]*this file is left out, since it cannot be read: ENOENT/);
+});
