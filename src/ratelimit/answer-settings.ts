@@ -12,6 +12,10 @@ export interface AnswerSettings {
   /** Nothing is refused; it is only counted. */
   readonly shadowMode: boolean;
   readonly quotaMode: boolean;
+  /** Of limits that a request brings, too: a month is the calendar's. */
+  readonly calendarMonths: boolean;
+  /** A point within a key or a value is `_` in names of metrics, where points part levels. */
+  readonly withoutDots: boolean;
   /** RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10), and Retry-After. */
   readonly ietfHeaders: boolean;
   readonly headers: { readonly limit: string; readonly remaining: string; readonly reset: string } | undefined;

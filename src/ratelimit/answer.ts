@@ -21,16 +21,17 @@ export function statusOf(one: Applied, nowS: number, nearLimitRatio: number, cac
   if (one.kind === 'unlimited') return UNLIMITED;
   const { metrics: own, hits, after, isCached, ask: { key, limit, endsAtS }, currentLimit, resetS = endsAtS - nowS } = one;
   const isOver = isCached || after > limit;
+  const before = after >= hits ? after - hits : Infinity; // hits that were not charged, for which the reference's unsigned number wraps
   if (isCached) {
     own.over_limit += hits;
     own.over_limit_with_local_cache += hits;
   } else {
-    countNear(own, after - hits, after, hits, limit, nearLimitRatio);
+    countNear(own, before, after, hits, limit, nearLimitRatio);
     if (isOver) {
       if (one.before === undefined && one.algorithm === undefined) cache?.markOver(key, endsAtS);
     } else own.within_limit += hits;
   }
-  if (isOver && one.isShadow) own.shadow_mode += hits;
+  if (isOver && one.isShadow) own.shadow_mode += isCached || before >= limit ? hits : after - limit;
   return { code: isOver && !one.isShadow ? Code.OVER_LIMIT : Code.OK, currentLimit, remaining: isOver ? 0 : limit - after, resetS };
 }
 

@@ -83,7 +83,7 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
   const local = shared === undefined ? undefined : new SharedStore({ memory: shared.local, worker: shared.worker, nowMs });
   const service = rateLimitService({ domains: () => domains, metrics, nowMs, settings: answers, localCache, storeOf, algorithms, ...(local === undefined ? {} : { local }) });
   const limits = limitInspector({
-    domains: () => domains, nowMs, algorithms, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answers.keyStyle, storeOf, holdersOf: stores.holdersOf,
+    domains: () => domains, nowMs, algorithms, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answers.keyStyle, withoutDots: answers.withoutDots, storeOf, holdersOf: stores.holdersOf,
     heldOf: (key) => stores.escrows.reduce((sum, escrow) => sum + escrow.heldOf(key), 0),
     forget(key) {
       localCache?.forget(key);
@@ -94,7 +94,7 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
     if (isDraining) return 'it is stopping';
     const why = stores.unhealthyWhy() ?? algorithms.unhealthyWhy;
     if (why !== undefined) return why;
-    return domains === undefined && settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED ? 'no limits have been loaded' : undefined;
+    return (domains === undefined || domains.size === 0) && settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED ? 'no limits have been loaded' : undefined;
   };
 
   const open = stack.move();

@@ -1,15 +1,15 @@
 /**
  * **In**: a call. **Out**: for each of its descriptors the limit that it comes to, and what is to be asked of its counter; in order.
- * **Fails**: never.
+ * **Fails**: with a ServiceError where a limit that the caller brings has no unit that there is.
  */
 import { algorithmAsk } from './algorithm-ask.ts';
 import type { AlgorithmAsk } from './algorithm-store.ts';
 import type { AnswerSettings } from './answer-settings.ts';
 import { cacheKey } from './cache-key.ts';
-import { type CurrentLimit, type Descriptor, type JsonObject, type RateLimitCall, secondsOf, Unit } from './call.ts';
+import { type CurrentLimit, type Descriptor, isUnit, type JsonObject, type RateLimitCall, ServiceError, Unit } from './call.ts';
 import type { Domains, Outage } from './config/tree.ts';
-import { spanWindow, type Window } from './config/window.ts';
-import { type Match, matchOf } from './match.ts';
+import { type Window, windowOf } from './config/window.ts';
+import { fragment, joined, type Match, matchOf } from './match.ts';
 import { matchOfAlso, windowKey } from './several-limits.ts';
 import type { RatelimitMetrics, RuleMetrics } from './metrics.ts';
 import type { CountAsk } from './store.ts';
@@ -55,10 +55,13 @@ export const stops = ({ isShadow, isQuota }: Applied): boolean => !isShadow && !
 export class AppliedLimits {
   readonly #settings: AnswerSettings;
   readonly #metrics: RatelimitMetrics;
+  /** Of limits that a request brings. */
+  readonly #windows: Readonly<Record<Unit, Window>>;
 
   constructor(settings: AnswerSettings, metrics: RatelimitMetrics) {
     this.#settings = settings;
     this.#metrics = metrics;
+    this.#windows = Object.fromEntries(Object.values(Unit).map((unit) => [unit, windowOf(unit, settings.calendarMonths)])) as Record<Unit, Window>;
   }
 
   of(call: RateLimitCall, domains: Domains, nowS: number): readonly Applied[] {
@@ -72,7 +75,7 @@ export class AppliedLimits {
         return this.#nothing(hits);
       }
       if (descriptor.override !== undefined) return this.#overridden(domain, descriptor, hits, nowS);
-      const match = matchOf(root, domain, descriptor.entries);
+      const match = matchOf(root, domain, descriptor.entries, this.#settings.withoutDots);
       if (match === undefined) return this.#nothing(hits);
       const { limit } = match;
       if (!limit.endsLease) for (const name of limit.replaces) (replaced ??= new Set()).add(name);
@@ -93,7 +96,7 @@ export class AppliedLimits {
     const isSliding = limit.algorithm === 'sliding';
     const before = isSliding ? limit.window.at(startS - 1) : undefined;
     return {
-      hits, kind: 'limited', isQuota: limit.quota, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
+      hits, kind: 'limited', isQuota: limit.quota || this.#settings.quotaMode, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
       currentLimit: { requestsPerUnit, unit, name }, metrics: this.#metrics.rule(metricKey), policy: match.policy ?? (name === '' ? limit.fullKey : name),
       ask: { key: windowKey(this.#settings, match, domain, descriptor.entries, startS), group: limit.fullKey, hits, limit: requestsPerUnit, keptS: isSliding ? lengthS * 2 : lengthS, endsAtS, usedUntilS: isSliding ? limit.window.at(endsAtS).endsAtS : endsAtS }, startS,
       before: before === undefined ? undefined : { key: windowKey(this.#settings, match, domain, descriptor.entries, before.startS), endsAtS }, isCached: false, after: 0, algorithm: undefined, resetS: undefined, also: NONE,
@@ -105,11 +108,16 @@ export class AppliedLimits {
     const { requestsPerUnit, unit, name, window: { lengthS }, endsLease } = limit;
     const { hits } = algorithm;
     return {
-      hits, kind: 'limited', isQuota: limit.quota && !endsLease, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
+      hits, kind: 'limited', isQuota: (limit.quota || this.#settings.quotaMode) && !endsLease, isShadow: limit.shadow, metadata: limit.metadata, unit, outage: limit.outage ?? this.#settings.outage,
       currentLimit: { requestsPerUnit, unit, name }, metrics: endsLease ? NOTHING.metrics : this.#metrics.rule(metricKey), policy: policy ?? (name === '' ? limit.fullKey : name),
       ask: { key: algorithm.key, hits, limit: algorithm.algorithm === 'gcra' ? algorithm.burst : requestsPerUnit, keptS: lengthS, endsAtS: nowS + lengthS, usedUntilS: nowS + lengthS }, startS: nowS,
       before: undefined, isCached: false, after: 0, algorithm, resetS: undefined, also: NONE,
     };
+  }
+
+  #refused(message: string): ServiceError {
+    this.#metrics.service.serviceError++;
+    return new ServiceError('service_error', message);
   }
 
   /** No limit: with QUOTA_MODE it counts as a quota that is not used up. */
@@ -119,9 +127,11 @@ export class AppliedLimits {
 
   #overridden(domain: string, descriptor: Descriptor, hits: number, nowS: number): Applied {
     const { requestsPerUnit, unit } = descriptor.override as NonNullable<Descriptor['override']>;
-    const key = `${domain}${descriptor.entries.map(([name, value]) => (value === '' ? `.${name}` : `.${name}_${value}`)).join('')}`;
-    const { lengthS } = UNIT_WINDOWS[unit];
-    const { startS, endsAtS } = UNIT_WINDOWS[unit].at(nowS);
+    if (!isUnit(unit)) throw this.#refused(`the limit of a descriptor has the unit ${unit}, which is none of SECOND (1) to WEEK (7)`);
+    const key = `${domain}.${descriptor.entries.map(([name, value]) => fragment(joined(name, value), this.#settings.withoutDots)).join('.')}`;
+    const window = this.#windows[unit];
+    const { lengthS } = window;
+    const { startS, endsAtS } = window.at(nowS);
     return {
       hits, kind: 'limited', isQuota: this.#settings.quotaMode, isShadow: false, metadata: undefined, unit, outage: this.#settings.outage, currentLimit: { requestsPerUnit, unit, name: '' },
       metrics: this.#metrics.rule(key), policy: key, ask: { key: cacheKey(this.#settings.keyStyle, { prefix: this.#settings.keyPrefix, domain, entries: descriptor.entries, sharedValues: undefined, windowS: lengthS, windowStartS: startS }), hits, limit: requestsPerUnit, keptS: lengthS, endsAtS, usedUntilS: endsAtS }, startS, before: undefined, isCached: false, after: 0,
@@ -129,9 +139,6 @@ export class AppliedLimits {
     };
   }
 }
-
-/** A limit in a request has one of the units. */
-const UNIT_WINDOWS = Object.fromEntries(Object.values(Unit).map((unit) => [unit, spanWindow(secondsOf(unit))])) as Readonly<Record<Unit, Window>>;
 
 const NOTHING: Applied = {
   hits: 0, also: NONE, kind: 'none', algorithm: undefined, resetS: undefined, isQuota: false, isShadow: false, metadata: undefined, unit: 1, outage: 'error', policy: '', startS: 0, before: undefined, isCached: false, after: 0, currentLimit: { requestsPerUnit: 0, unit: 1, name: '' },

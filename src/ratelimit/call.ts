@@ -13,7 +13,14 @@ export const secondsOf = (unit: Unit): number => SECONDS[unit];
 export const unitName = (unit: Unit | undefined): string => Object.entries(Unit).find(([, number]) => number === unit)?.[0] ?? 'UNKNOWN';
 export const unitOfName = (name: string): Unit | undefined => (Object.hasOwn(Unit, name.toUpperCase()) ? Unit[name.toUpperCase() as keyof typeof Unit] : undefined);
 
-export interface Override { readonly requestsPerUnit: number; readonly unit: Unit }
+/** The unit is any number that was sent: it is looked at where the limit applies. */
+export interface Override { readonly requestsPerUnit: number; readonly unit: number }
+
+/** In protobuf's text form: what is zero is left out, and a unit that envoy.type.v3.RateLimitUnit does not have (WEEK) is a number. */
+export function overrideText({ requestsPerUnit, unit }: Override): string {
+  const named = unit >= Unit.SECOND && unit <= Unit.YEAR ? unitName(unit as Unit) : String(unit);
+  return [...(requestsPerUnit === 0 ? [] : [`requests_per_unit:${requestsPerUnit}`]), ...(unit === 0 ? [] : [`unit:${named}`])].join(' ');
+}
 
 export interface Descriptor {
   /** In order. */

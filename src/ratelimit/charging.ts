@@ -102,7 +102,7 @@ export class Charging {
   #windows(limited: readonly Applied[], charging: AnswerSettings['charging'], isRefusedElsewhere = false): Done {
     const asked = limited.some(({ isCached }) => isCached) ? limited.filter(({ isCached }) => !isCached) : limited;
     if (asked.length === 0) return undefined;
-    const isStopped = isRefusedElsewhere || (asked !== limited && limited.some((one) => one.isCached && stops(one)));
+    const isStopped = isRefusedElsewhere || (asked !== limited && (charging === 'unless seen over' || limited.some((one) => one.isCached && stops(one))));
     switch (charging) {
       case 'always': return this.#ask(asked, add);
       case 'all or none':
@@ -112,9 +112,8 @@ export class Charging {
       case 'unless seen over': {
         if (isStopped) return this.#ask(asked.map(withoutHits), add);
         const seen = this.#ask(asked, look);
-        // What only counts (shadow, quota) stops nothing; there the reference's is a bug.
         const charge = (): Done => {
-          const isAnyOver = asked.some((one) => stops(one) && isRefused(one));
+          const isAnyOver = asked.some(isRefused); // as in the reference, also one that only counts (shadow, quota)
           return this.#ask(isAnyOver ? asked.map((one) => (isRefused(one) ? one : withoutHits(one))) : asked, add);
         };
         return andThen(seen, charge);

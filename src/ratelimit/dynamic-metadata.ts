@@ -1,4 +1,4 @@
-import { type Descriptor, type Json, type JsonObject, type RateLimitCall, unitName } from './call.ts';
+import { type Descriptor, type Json, type JsonObject, overrideText, type RateLimitCall } from './call.ts';
 
 /** What Envoy's later filters and its log are told (RESPONSE_DYNAMIC_METADATA): the request, and the metadata of rules that let it pass. */
 export function dynamicMetadataOf({ domain, descriptors, hits }: RateLimitCall, ofRules: readonly (JsonObject | undefined)[]): JsonObject {
@@ -15,7 +15,7 @@ function shown({ entries, hits, override }: Descriptor): JsonObject {
   return {
     entries: entries.map(([key, value]) => `${key}=${value}`),
     ...(hits === undefined ? {} : { hitsAddend: hits }),
-    ...(override === undefined ? {} : { limit: `requests_per_unit:${override.requestsPerUnit} unit:${unitName(override.unit)}` }),
+    ...(override === undefined ? {} : { limit: overrideText(override) }),
   };
 }
 

@@ -54,6 +54,8 @@ export interface InspectionOptions {
   readonly nowMs: () => number;
   readonly keyPrefix: string;
   readonly keyStyle: KeyStyle;
+  /** As of an answer. */
+  readonly withoutDots?: boolean;
 }
 
 export type Entries = readonly (readonly [key: string, value: string])[];
@@ -74,7 +76,7 @@ export interface OwnLimitInspector extends LimitInspector {
 /** What is found, and who can be asked about its counter. */
 interface Found { readonly explanation: Omit<Explanation, 'also'>; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk; readonly also?: readonly Found[] }
 
-export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf, forget, nowMs, keyPrefix, keyStyle }: InspectionOptions): OwnLimitInspector {
+export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf, forget, nowMs, keyPrefix, keyStyle, withoutDots }: InspectionOptions): OwnLimitInspector {
   function found(domain: string, entries: Entries): Found {
     const root = domains()?.get(domain);
     const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };
@@ -83,7 +85,7 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
       return { explanation: { ...nothing, why: [`no file is about the domain ${domain}${known.length === 0 ? ': none is loaded' : `; there are ${known.join(', ')}`}`] } };
     }
     const steps: Step[] = [];
-    const match = matchOf(root, domain, entries, steps);
+    const match = matchOf(root, domain, entries, withoutDots, steps);
     const why = steps.map((step, at) => lineOf(step, at === entries.length - 1));
     if (match === undefined) return { explanation: { ...nothing, why } };
     const also = match.limit.also.map((more) => foundLimit(matchOfAlso(match, more), domain, entries, []));

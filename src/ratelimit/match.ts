@@ -29,7 +29,7 @@ export interface Step {
 
 type Entries = readonly (readonly [key: string, value: string])[];
 
-export function matchOf(root: Node, domain: string, entries: Entries, steps?: Step[]): Match | undefined {
+export function matchOf(root: Node, domain: string, entries: Entries, withoutDots = false, steps?: Step[]): Match | undefined {
   let node = root;
   let metricKey = domain;
   let sharedValues: (string | undefined)[] | undefined;
@@ -44,11 +44,8 @@ export function matchOf(root: Node, domain: string, entries: Entries, steps?: St
     if (next === undefined) return undefined;
     const shared = fitting?.isShared === true ? valueOf(fitting, key) : '';
     if (shared !== '') (sharedValues ??= [])[at] = shared;
-    metricKey += '.';
-    if (shared !== '') metricKey += `${key}_${shared}`;
-    else if (exact !== undefined || next.hasValueInMetric) metricKey += value === '' ? key : text;
-    else metricKey += fitting === undefined ? key : joined(key, valueOf(fitting, key));
-    if (at === last) return next.limit === undefined ? undefined : { limit: next.limit, metricKey: next.isDetailed ? detailedKey(domain, entries, sharedValues) : metricKey, sharedValues };
+    metricKey += `.${fragment(nameOf(key, value, next, exact, fitting, shared), withoutDots)}`;
+    if (at === last) return next.limit === undefined ? undefined : { limit: next.limit, metricKey: next.isDetailed ? detailedKey(domain, entries, sharedValues, withoutDots) : metricKey, sharedValues };
     if (next.children.size === 0) return undefined;
     node = next;
   }
@@ -58,11 +55,20 @@ export function matchOf(root: Node, domain: string, entries: Entries, steps?: St
 /** What a pattern is of the value; where its key has the star, the whole pattern. */
 const valueOf = ({ text }: Node, key: string): string => (text.startsWith(key) && text[key.length] === '_' ? text.slice(key.length + 1) : text);
 
-const joined = (key: string, value: string): string => (value === '' ? key : `${key}_${value}`);
+/** What a level is called in metrics. */
+function nameOf(key: string, value: string, next: Node, exact: Node | undefined, fitting: Node | undefined, shared: string): string {
+  if (shared !== '') return `${key}_${shared}`;
+  if (exact !== undefined || next.hasValueInMetric) return joined(key, value);
+  return fitting === undefined ? key : joined(key, valueOf(fitting, key));
+}
 
-function detailedKey(domain: string, entries: Entries, sharedValues: Match['sharedValues']): string {
+export const fragment = (name: string, withoutDots: boolean): string => (withoutDots && name.includes('.') ? name.replaceAll('.', '_') : name);
+
+export const joined = (key: string, value: string): string => (value === '' ? key : `${key}_${value}`);
+
+function detailedKey(domain: string, entries: Entries, sharedValues: Match['sharedValues'], withoutDots: boolean): string {
   const parts = sharedValues === undefined ? entries.map(([key, value]) => `${key}_${value}`) : entries.map(([key, value], at) => joined(key, sharedValues[at] ?? value));
-  return [domain, ...parts].join('.');
+  return [domain, ...parts.map((part) => fragment(part, withoutDots))].join('.');
 }
 
 function stepOf({ patterns }: Node, next: Node | undefined, key: string, text: string): Step {

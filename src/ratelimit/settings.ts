@@ -59,6 +59,7 @@ export const SETTINGS = of(
   { name: 'LIMIT_REMAINING_HEADER', kind: 'text', is: 'RateLimit-Remaining', means: 'of the second' },
   { name: 'LIMIT_RESET_HEADER', kind: 'text', is: 'RateLimit-Reset', means: 'of the third: seconds' },
   { name: 'RESPONSE_DYNAMIC_METADATA', kind: 'flag', is: false, means: 'the request, and the metadata of rules, in each answer' },
+  { name: 'USE_CALENDAR_MONTH_RATE_LIMIT', kind: 'flag', is: false, means: 'unit: month is a month of the calendar in UTC, in place of 30 days' },
   { name: 'SHADOW_MODE', kind: 'flag', is: false, means: 'nothing is refused, only counted' },
   { name: 'QUOTA_MODE', kind: 'flag', is: false, means: 'every limit is a quota' },
   { name: 'HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED', kind: 'flag', is: false, means: 'unhealthy until files have been loaded' },
@@ -91,6 +92,7 @@ export const SETTINGS = of(
   { name: 'PROMETHEUS_MAPPER_YAML', kind: 'text', is: '', means: 'a file that maps paths to names and labels, as statsd_exporter does, in place of the built-in one' },
   { name: 'STATS_FLUSH_INTERVAL', kind: 'duration', is: 10_000, means: 'how often statsd is told' },
   { name: 'DISABLE_STATS', kind: 'flag', is: false, means: 'tells nobody' },
+  { name: 'SANITIZE_DESCRIPTOR_METRIC_DOTS', kind: 'flag', is: false, means: 'a point within a key or a value is _ in names of metrics, where points part levels' },
   { name: 'EXTRA_TAGS', kind: 'text', is: '', means: 'NAME:VALUE,...: tags of every counter that statsd is told' },
   { name: 'TRACING_ENABLED', kind: 'flag', is: false, means: 'spans go to an OpenTelemetry collector; where and how is said by OTEL_EXPORTER_OTLP_...' },
   { name: 'TRACING_SERVICE_NAME', kind: 'text', is: 'RateLimit', means: 'service.name of every span' },
@@ -123,7 +125,19 @@ export const NOT_HONOURED: ReadonlyMap<string, string> = new Map([
   ['REDIS_PIPELINE_LIMIT', 'what comes in one turn of the event loop goes out in one write'],
   ['REDIS_POOL_ON_EMPTY_BEHAVIOR', 'there is no pool'],
   ['REDIS_HEALTH_CHECK_ACTIVE_CONNECTION', 'health always follows the connection'],
-  ['MEMCACHE_HOST_PORT', 'memcached is not spoken; use Redis, or BACKEND_TYPE=memory'],
+  ['REDIS_PERSECOND_PIPELINE_WINDOW', 'what comes in one turn of the event loop goes out in one write'],
+  ['REDIS_PERSECOND_PIPELINE_LIMIT', 'what comes in one turn of the event loop goes out in one write'],
+  ['REDIS_CLUSTER_PIPELINE_PARALLELISM', 'all nodes of a cluster are asked at once'],
+  ['REDIS_PERSECOND_CLUSTER_PIPELINE_PARALLELISM', 'all nodes of a cluster are asked at once'],
+  ['REDIS_PERSECOND_POOL_ON_EMPTY_BEHAVIOR', 'there is no pool'],
+  ['REDIS_PERSECOND_TIMEOUT', 'REDIS_TIMEOUT holds for both'],
+  ['REDIS_STARTUP_INITIAL_INTERVAL', 'it serves while Redis is away, and connects as soon as it can'],
+  ['REDIS_STARTUP_MAX_INTERVAL', 'it serves while Redis is away, and connects as soon as it can'],
+  ['REDIS_STARTUP_MAX_ELAPSED_TIME', 'it serves while Redis is away, and connects as soon as it can'],
+  ['REDIS_AUTH_FILE', 'the password is REDIS_AUTH, or stands in REDIS_URL'],
+  ['REDIS_AWS_IAM_AUTH', 'the password is REDIS_AUTH, or stands in REDIS_URL'],
+  ['PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS', 'response times are told in seconds'],
+  ...['HOST_PORT', 'MAX_IDLE_CONNS', 'SRV', 'SRV_REFRESH', 'TLS', 'TLS_CACERT', 'TLS_CLIENT_CERT', 'TLS_CLIENT_KEY', 'TLS_SKIP_HOSTNAME_VERIFICATION'].map((name) => [`MEMCACHE_${name}`, 'memcached is not spoken; use Redis, or BACKEND_TYPE=memory'] as const),
 ]);
 
 type Value<S extends Setting> = S['kind'] extends 'flag' ? boolean : S['kind'] extends 'count' | 'ratio' | 'duration' ? number : string;
@@ -165,7 +179,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
 export function answerSettings(settings: Settings): AnswerSettings {
   const keyStyle: KeyStyle = settings.SLUICE_SAFE ? 'safe' : 'compatible';
   return {
-    keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle, nearLimitRatio: settings.NEAR_LIMIT_RATIO, shadowMode: settings.SHADOW_MODE, quotaMode: settings.QUOTA_MODE,
+    keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle, nearLimitRatio: settings.NEAR_LIMIT_RATIO, shadowMode: settings.SHADOW_MODE, quotaMode: settings.QUOTA_MODE, calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT, withoutDots: settings.SANITIZE_DESCRIPTOR_METRIC_DOTS,
     charging: settings.SLUICE_SAFE ? 'all or none' : settings.STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT ? 'unless seen over' : 'always',
     ietfHeaders: settings.SLUICE_IETF_HEADERS,
     headers: settings.LIMIT_RESPONSE_HEADERS_ENABLED ? { limit: settings.LIMIT_LIMIT_HEADER, remaining: settings.LIMIT_REMAINING_HEADER, reset: settings.LIMIT_RESET_HEADER } : undefined,

@@ -1,12 +1,12 @@
 /** Requests and responses of envoy.service.ratelimit.v3 as text (protobuf's text format, on one line), as Go's String() writes them. */
-import { Code, type DescriptorStatus, type Json, type JsonObject, type RateLimitCall, type RateLimitReply, unitName } from '../ratelimit/call.ts';
+import { Code, type DescriptorStatus, type Json, type JsonObject, overrideText, type RateLimitCall, type RateLimitReply, unitName } from '../ratelimit/call.ts';
 
 export function requestText({ domain, descriptors, hits }: RateLimitCall): string {
   return fields([
     text('domain', domain),
     ...descriptors.map((descriptor) => message('descriptors', [
       ...descriptor.entries.map(([key, value]) => message('entries', [text('key', key), text('value', value)])),
-      ...(descriptor.override === undefined ? [] : [message('limit', [number('requests_per_unit', descriptor.override.requestsPerUnit), `unit:${unitName(descriptor.override.unit)}`])]),
+      ...(descriptor.override === undefined ? [] : [message('limit', [overrideText(descriptor.override)])]),
       ...(descriptor.hits === undefined ? [] : [message('hits_addend', [number('value', descriptor.hits)])]),
     ])),
     number('hits_addend', hits),

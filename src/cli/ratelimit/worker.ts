@@ -45,7 +45,7 @@ await work<RatelimitTalk>(async () => {
     ready: undefined,
     answers: {
       async use(files): Promise<true> {
-        await answerer.use(files, readConfigs(files, { mergeDomains: settings.MERGE_DOMAIN_CONFIG, quotaMode: settings.QUOTA_MODE }).domains);
+        await answerer.use(files, readConfigs(files, { mergeDomains: settings.MERGE_DOMAIN_CONFIG, calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT }).domains);
         return true;
       },
       renewTls(renewed) {

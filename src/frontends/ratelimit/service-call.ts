@@ -1,13 +1,16 @@
 /**
  * A rate limit service behind gRPC, for those that answer by descriptors alone (src/ratelimit).
  * **In**: a RateLimitRequest. **Out**: a RateLimitResponse. **Fails**: with UNKNOWN and the service's words, as envoyproxy/ratelimit does
- * (Envoy reads any status as failure); INVALID_ARGUMENT for what is no such request.
+ * (Envoy reads any status as failure); INTERNAL for what is no message, INVALID_ARGUMENT for numbers that
+ * are not counted exactly.
  */
-import { fromJson, toBinary } from '@bufbuild/protobuf';
-import { StructSchema } from '@bufbuild/protobuf/wkt';
-import { type DescriptorStatus, isUnit, type RateLimitCall, type RateLimitReply, type RateLimitService as Service, ServiceError } from '../../ratelimit/call.ts';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { ListValueSchema, type Struct, StructSchema, type Value, ValueSchema } from '@bufbuild/protobuf/wkt';
+import { type DescriptorStatus, type Json, type JsonObject, type RateLimitCall, type RateLimitReply, type RateLimitService as Service, ServiceError } from '../../ratelimit/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
 import { RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import type { Piece } from '../../transport/piece.ts';
+import { Malformed } from '../malformed.ts';
 import { ProtobufWriter } from '../protobuf-writer.ts';
 import { LimitScan } from './limit-scan.ts';
 
@@ -31,7 +34,7 @@ export function rateLimitServiceMethods(service: Service, onAnswered: (tookMs: n
         throw error instanceof ServiceError ? new GrpcError(Status.UNKNOWN, error.message, { cause: error }) : error;
       };
       try {
-        const reply = service.shouldRateLimit(callOf(new LimitScan(octets, MAX_DESCRIPTORS)));
+        const reply = service.shouldRateLimit(callOf(scanOf(octets)));
         return reply instanceof Promise ? reply.then(answered, failed) : answered(reply);
       } catch (error) {
         return failed(error);
@@ -40,17 +43,25 @@ export function rateLimitServiceMethods(service: Service, onAnswered: (tookMs: n
   }]];
 }
 
+/** What is no message is INTERNAL, as of any gRPC server in Go. */
+function scanOf(octets: Piece): LimitScan {
+  try {
+    return new LimitScan(octets, MAX_DESCRIPTORS);
+  } catch (error) {
+    throw error instanceof Malformed ? new GrpcError(Status.INTERNAL, error.message, { cause: error }) : error;
+  }
+}
+
 export function callOf(scan: LimitScan): RateLimitCall {
   return {
     domain: scan.domain, hits: scan.hits,
     descriptors: scan.descriptors.map(({ entries, hits, override }) => {
       if (typeof hits === 'bigint') throw new GrpcError(Status.INVALID_ARGUMENT, `hits_addend is ${hits}, which is more than 2^53`);
-      if (override !== undefined && !isUnit(override.unit)) throw new GrpcError(Status.INVALID_ARGUMENT, `the limit of a descriptor has the unit ${override.unit}, which is none of SECOND (1) to WEEK (7)`);
       const texts: [string, string][] = [];
       for (let at = 0; at < entries.length; at += 4) {
         texts.push([scan.text(entries[at] as number, entries[at + 1] as number), scan.text(entries[at + 2] as number, entries[at + 3] as number)]);
       }
-      return { entries: texts, hits, override: override === undefined || !isUnit(override.unit) ? undefined : { requestsPerUnit: override.requestsPerUnit, unit: override.unit } };
+      return { entries: texts, hits, override };
     }),
   };
 }
@@ -64,7 +75,7 @@ const LIMIT = { requestsPerUnit: 1, unit: 2, name: 3 } as const;
 const writer = new ProtobufWriter();
 
 function written({ overallCode, statuses, headers, dynamicMetadata }: RateLimitReply): Uint8Array {
-  const metadata = dynamicMetadata === undefined ? undefined : toBinary(StructSchema, fromJson(StructSchema, dynamicMetadata as never));
+  const metadata = dynamicMetadata === undefined ? undefined : toBinary(StructSchema, structOf(dynamicMetadata));
   writer.start();
   writer.varint(RESPONSE.overallCode, overallCode);
   for (const status of statuses) writeStatus(status);
@@ -77,6 +88,25 @@ function written({ overallCode, statuses, headers, dynamicMetadata }: RateLimitR
   if (metadata !== undefined) writer.message(RESPONSE.dynamicMetadata, metadata);
   return writer.finish();
 }
+
+/** Holds numbers that JSON cannot say, too. */
+const structOf = (object: JsonObject): Struct => create(StructSchema, { fields: Object.fromEntries(Object.entries(object).map(([name, value]) => [name, valueOf(value)])) });
+
+function valueOf(value: Json): Value {
+  const kind = ((): Value['kind'] => {
+    switch (typeof value) {
+      case 'string': return { case: 'stringValue', value };
+      case 'number': return { case: 'numberValue', value };
+      case 'boolean': return { case: 'boolValue', value };
+      default:
+        if (value === null) return { case: 'nullValue', value: 0 };
+        return isList(value) ? { case: 'listValue', value: create(ListValueSchema, { values: value.map(valueOf) }) } : { case: 'structValue', value: structOf(value) };
+    }
+  })();
+  return create(ValueSchema, { kind });
+}
+
+const isList = (value: readonly Json[] | JsonObject): value is readonly Json[] => Array.isArray(value);
 
 function writeStatus({ code, currentLimit, remaining, resetS }: DescriptorStatus): void {
   const status = writer.begin(RESPONSE.statuses);

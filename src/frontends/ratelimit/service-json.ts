@@ -1,9 +1,9 @@
 /**
  * The same service behind HTTP, as envoyproxy/ratelimit's /json (src/server/server_impl.go): JSON as protojson reads and writes it.
- * **In**: a body. **Out**: 200 for OK, 429 for OVER_LIMIT. **Fails**: 400 for a body that is no request and for what the service
+ * **In**: a body. **Out**: 200 for OK, 429 for OVER_LIMIT. **Fails**: 500 for metadata that JSON cannot say, 400 for a body that is no request and for what the service
  * cannot answer; where Redis cannot be asked, the body says why.
  */
-import { fromBinary, fromJsonString, toBinary, toJson } from '@bufbuild/protobuf';
+import { fromBinary, fromJsonString, type JsonObject, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
 import { type JsonAnswer, type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
 import { pieceOf } from '../../transport/piece.ts';
 import { GrpcError } from '../../transport/transport.ts';
@@ -11,6 +11,14 @@ import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitRespon
 import { rateLimitServiceMethods } from './service-call.ts';
 
 const BAD_REQUEST: JsonAnswer = { status: 400, contentType: 'text/plain; charset=utf-8', body: 'Bad Request\n' };
+
+const SERVER_ERROR: JsonAnswer = { status: 500, contentType: 'text/plain; charset=utf-8', body: 'Internal Server Error\n' };
+
+/** JSON has no infinity and no NaN, which metadata of a rule may hold. */
+function isJson(metadata: JsonObject | undefined): boolean {
+  const holds = (value: JsonValue): boolean => (typeof value === 'number' ? Number.isFinite(value) : typeof value !== 'object' || value === null || Object.values(value).every(holds));
+  return metadata === undefined || holds(metadata);
+}
 
 export async function answerJson(service: RateLimitService, body: string): Promise<JsonAnswer> {
   let octets: Uint8Array;
@@ -23,6 +31,7 @@ export async function answerJson(service: RateLimitService, body: string): Promi
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
   try {
     const response = fromBinary(RateLimitResponseSchema, await method.handle(pieceOf(octets), { ...NO_CONTEXT, arrivedAtMs: performance.now() }));
+    if (!isJson(response.dynamicMetadata)) return SERVER_ERROR;
     return { status: response.overallCode === Code.OVER_LIMIT ? 429 : 200, contentType: 'application/json', body: JSON.stringify(toJson(RateLimitResponseSchema, response)) };
   } catch (error) {
     const cause = error instanceof GrpcError ? error.cause : error;

@@ -7,14 +7,14 @@
 import { meant } from '../../attributes/nearest.ts';
 import type { Finding, Severity } from '../../core/rules/policy.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
-import { type JsonObject, secondsOf, Unit, unitOfName } from '../call.ts';
+import { type JsonObject, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
 import { type Beyond, type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './beyond.ts';
 import { type GoDocument, type GoEntry, type GoList, type GoMap, type GoNode, type GoScalar, GoYamlError, type Place, readGoYaml } from './go-yaml.ts';
 import { metadataOf } from './metadata.ts';
 import type { Limit, Node } from './tree.ts';
 import { patternOf } from './wildcard.ts';
-import { spanWindow } from './window.ts';
+import { windowOf } from './window.ts';
 
 export interface ConfigFile {
   readonly file: string;
@@ -26,8 +26,8 @@ export interface ConfigFile {
 export interface ReadOptions {
   /** Files may add to one domain (MERGE_DOMAIN_CONFIG). */
   readonly mergeDomains: boolean;
-  /** Every limit is a quota (QUOTA_MODE). */
-  readonly quotaMode: boolean;
+  /** A month is the calendar's, in UTC, in place of 30 days (USE_CALENDAR_MONTH_RATE_LIMIT). */
+  readonly calendarMonths?: boolean | undefined;
 }
 
 export interface ReadConfig { readonly domains: ReadonlyMap<string, Node>; readonly findings: readonly Finding[] }
@@ -193,7 +193,7 @@ class FileReader {
     const limit: Limit = {
       fullKey, name, unlimited, ...this.#amount(fields, map, beyond, unit, unlimited), endsLease: false,
       replaces: this.#replaces(fields.get('replaces'), name), also: [],
-      outage, shadow, quota: quota || this.#options.quotaMode, metadata, position: this.#source.positionAt(map.start),
+      outage, shadow, quota, metadata, position: this.#source.positionAt(map.start),
     };
     const whole = also === undefined ? limit : { ...limit, also: this.#also(also, limit) };
     if (this.#errors === before && !unlimited) this.#warnOfNoAmount(fields, map);
@@ -227,7 +227,7 @@ class FileReader {
   #amount(fields: Fields, map: GoMap, { algorithm, burst, period }: Beyond, unit: Unit, unlimited: boolean): Pick<Limit, 'unit' | 'window' | 'algorithm' | 'requestsPerUnit' | 'burst'> {
     const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
     if (!unlimited && requestsPerUnit > mostOf(algorithm)) this.#errorAt(fields.get('requests_per_unit') ?? map, 'RATELIMIT_SLUICE', `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`);
-    return { unit: period === undefined ? unit : undefined, window: period ?? spanWindow(secondsOf(unit)), algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit };
+    return { unit: period === undefined ? unit : undefined, window: period ?? windowOf(unit, this.#options.calendarMonths), algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit };
   }
 
   /** Has a period alone. */

@@ -1,7 +1,13 @@
 /** When a limit begins anew: after a span of time, or with a calendar's period. */
-import type { Calendar } from '../../core/rules/calendar.ts';
+import { type Calendar, calendarOf } from '../../core/rules/calendar.ts';
+import { secondsOf, Unit } from '../call.ts';
 
 export type Window = Calendar;
+
+/** The windows of a unit. */
+export const windowOf = (unit: Unit, isCalendarMonth = false): Window => (isCalendarMonth && unit === Unit.MONTH ? CALENDAR_MONTH : spanWindow(secondsOf(unit)));
+
+const CALENDAR_MONTH = calendarOf('month', 'UTC');
 
 /** Windows of one length, at multiples of it since 1970: the units of the reference, and any other span. */
 export function spanWindow(lengthS: number): Window {

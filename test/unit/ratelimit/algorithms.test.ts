@@ -13,13 +13,13 @@ import { rateLimitService } from '../../../src/ratelimit/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
+const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, calendarMonths: false, withoutDots: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
 
 type Entries = readonly (readonly [key: string, value: string])[];
 interface Asked { readonly entries: Entries; readonly hits?: number; readonly override?: Descriptor['override'] }
 
 async function serving(descriptors: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
-  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, quotaMode: settings.quotaMode === true });
+  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false });
   expect(findings).toEqual([]);
   const clock = { nowMs: NOW_S * 1000 };
   const nowMs = (): number => clock.nowMs;

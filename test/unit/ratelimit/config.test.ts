@@ -4,7 +4,7 @@ import { type ReadOptions, readConfigs } from '../../../src/ratelimit/config/rea
 import { Unit } from '../../../src/ratelimit/call.ts';
 import { rlconfig } from '../../../src/ratelimit/rlconfig.ts';
 
-const OPTIONS: ReadOptions = { mergeDomains: false, quotaMode: false };
+const OPTIONS: ReadOptions = { mergeDomains: false };
 const read = (...texts: string[]) => readConfigs(texts.map((text, at) => ({ file: `f${at + 1}.yaml`, text })), OPTIONS);
 const said = (...texts: string[]): string[] => read(...texts).findings.map(({ position: { file, line, column }, code, message }) => `${file}:${line}:${column} ${code} ${message}`);
 const errors = (...texts: string[]): string[] => read(...texts).findings.filter(({ severity }) => severity === 'error').map(({ message }) => message);

@@ -5,7 +5,7 @@ import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { rlconfig } from '../../../src/ratelimit/rlconfig.ts';
 
 const readOctets = (octets: Uint8Array) => {
-  const { domains, findings } = readConfigs([fileText('f', octets)], { mergeDomains: false, quotaMode: false });
+  const { domains, findings } = readConfigs([fileText('f', octets)], { mergeDomains: false });
   return {
     domains, said: findings.map(({ position: { line, column }, severity, code, message }) => `${line}:${column} ${severity} ${code} ${message}`), errors: findings.filter(({ severity }) => severity === 'error').map(({ message }) => message),
     loads: rlconfig(domains).replaceAll(/ requests_per_unit=|, shadow_mode: false, quota_mode: false/g, ' ').replaceAll('unit=', '').trimEnd().split('\n').map((line) => line.trimEnd()),

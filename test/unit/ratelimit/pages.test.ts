@@ -11,7 +11,7 @@ let answerer: OwnAnswerer;
 let app: FastifyInstance;
 beforeEach(async () => {
   const metrics = new RatelimitMetrics();
-  const { domains } = readConfigs([{ file: 'f', text: 'domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n' }], { mergeDomains: false, quotaMode: false });
+  const { domains } = readConfigs([{ file: 'f', text: 'domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n' }], { mergeDomains: false });
   answerer = await openAnswerer({
     settings: readSettings({ BACKEND_TYPE: 'memory' }).settings, metrics, openAlgorithms: () => Promise.reject(new Error('no limit needs them')),
     listenGrpc: () => Promise.reject(new Error('it does not listen')), answerJson: () => Promise.reject(new Error('nobody asks')),

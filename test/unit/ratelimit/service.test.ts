@@ -11,12 +11,12 @@ import { rateLimitService } from '../../../src/ratelimit/service.ts';
 import { noAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
+const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, calendarMonths: false, withoutDots: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
 
 interface Entries { readonly entries: readonly (readonly [string, string])[]; readonly hits?: number; readonly override?: Descriptor['override'] }
 
 function serving(descriptors: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
-  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, quotaMode: settings.quotaMode === true });
+  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false });
   expect(findings).toEqual([]);
   const clock = { nowS: NOW_S };
   const store = new MemoryStore({ maxKeys: 20_000, nowMs: () => clock.nowS * 1000 });
@@ -197,7 +197,7 @@ describe('what the reference does not have', () => {
 
   test('sliding: the window before counts for as much of it as is within a period of now', async () => {
     const config = '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10, sluice: { algorithm: sliding } }\n';
-    const { domains } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, quotaMode: false });
+    const { domains } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false });
     const clock = { nowS: NOW_S - (NOW_S % 60) };
     const store = new MemoryStore({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
     const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: noAlgorithms, metrics: new RatelimitMetrics(), nowMs: () => clock.nowS * 1000, settings: SETTINGS, localCache: undefined });
@@ -374,7 +374,7 @@ describe('a store that cannot be asked', () => {
   rate_limit: { unit: day, requests_per_unit: 10 }
 `;
   const failing = (word: string, settings: Partial<AnswerSettings> = {}) => {
-    const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replace('WORD', word).replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, quotaMode: false });
+    const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replace('WORD', word).replaceAll(/^/gm, '  ')}` }], { mergeDomains: false });
     expect(findings).toEqual([]);
     const metrics = new RatelimitMetrics();
     const store = Object.assign(new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), { add: async () => Promise.reject(new ServiceError('redis_error', 'away')) }) as unknown as CountStore;

@@ -12,11 +12,11 @@ import { rateLimitService } from '../../../src/ratelimit/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000; // 20 s into a minute, 800 s into an hour
-const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
+const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, calendarMonths: false, withoutDots: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
 const TWO = '{ key: user, rate_limit: { unit: minute, requests_per_unit: 5, sluice: { also: [{ unit: hour, requests_per_unit: 7 }] } } }';
 
 async function serving(descriptor: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
-  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors: [${descriptor}]\n` }], { mergeDomains: false, quotaMode: false });
+  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors: [${descriptor}]\n` }], { mergeDomains: false });
   expect(findings).toEqual([]);
   const clock = { nowS: NOW_S };
   const nowMs = (): number => clock.nowS * 1000;
@@ -120,7 +120,7 @@ test.each([
   ['of an unlimited one', 'unlimited: true, sluice: { also: [{ unit: hour }] }', 'also does not go with unlimited'],
   ['an unknown key', 'unit: day, sluice: { also: [{ unit: hour, shadow_mode: true }] }', /shadow_mode/],
 ])('what is wrong with it is said at its place: %s', (_name, limit, expected) => {
-  const { findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n  - key: k\n    rate_limit: { ${limit} }\n` }], { mergeDomains: false, quotaMode: false });
+  const { findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n  - key: k\n    rate_limit: { ${limit} }\n` }], { mergeDomains: false });
   const [finding] = findings;
   expect(finding?.message).toMatch(expected instanceof RegExp ? expected : new RegExp(expected.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)));
   expect([finding?.position.line, (finding?.position.column ?? 0) > 20]).toEqual([4, true]);
