@@ -62,6 +62,32 @@ export class SecretlessBag extends RequestBag {
   }
 }
 
+/** A request that reads `(secret)` in the place of each secret: what is worked out from it may go out. */
+export class MaskedBag extends RequestBag {
+  constructor(bag: RequestBag) {
+    super(bag.attributes, maskedWire(bag.wire));
+    for (const [slot, value] of filledOf(bag)) this.fill(slot, value);
+  }
+
+  override get(slot: number): Value | undefined {
+    const { name, secret } = this.attributes.at(slot);
+    const value = super.get(slot);
+    if (secret) return typeof value === 'string' ? HIDDEN : undefined;
+    if (!(value instanceof Map) || !(HEADER_MAPS.has(name) || QUERY_MAPS.has(name))) return value;
+    return new Map([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, isSecretEntry(name, key) ? HIDDEN : text]));
+  }
+}
+
+const maskedWire = (wire: Wire): Wire => ({
+  weight: wire.weight,
+  keep: () => wire.keep(),
+  read: (attribute, number) => wire.read(attribute, number),
+  carried: (carrier) => {
+    const value = wire.carried(carrier);
+    return value !== undefined && carrier.kind === 'header' && SECRET_HEADERS.has(carrier.name.toLowerCase()) ? HIDDEN : value;
+  },
+});
+
 const secretless = (wire: Wire): Wire => ({
   weight: wire.weight,
   keep: () => wire.keep(),

@@ -24,7 +24,8 @@ import { optionalMethod } from './optionals.ts';
 import type { Trace } from './trace.ts';
 import { type Emit, FREE, type Plan, type Run, WRONG, boxed, constantOf, fitsFreely, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
 
-interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; keys: Map<string, boolean> }
+/** `exposed`: reads of the whole outside of reveal() and has(), less those that went on to a constant key. */
+interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; exposed: number; keys: Map<string, { guarded: boolean; exposed: boolean }> }
 
 const LITERAL_TYPES = { bool: BOOL, int: INT, uint: UINT, double: DOUBLE, string: STRING, bytes: BYTES, null: NULL } as const;
 const TYPE_NAMES: ReadonlySet<string> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type', 'null_type', 'optional_type']);
@@ -50,6 +51,8 @@ export class Planner {
   #absorbing = 0;
   /** How many macros' bodies the node stands in. */
   #loops = 0;
+  /** How many of reveal() and has() the node stands in: what is read there goes out by intent, or not at all. */
+  #revealing = 0;
   /** Whether something in it is counted against a budget (budget.ts). */
   isMetered = false;
 
@@ -64,7 +67,7 @@ export class Planner {
   }
 
   reads(): Read[] {
-    return [...this.#reads.values()].map(({ name, slot, guarded, offset, keys }) => ({ name, slot, guarded, offset, keys: [...keys].map(([key, isGuarded]) => ({ key, guarded: isGuarded })) }));
+    return [...this.#reads.values()].map(({ name, slot, guarded, offset, exposed, keys }) => ({ name, slot, guarded, offset, exposed: exposed > 0, keys: [...keys].map(([key, read]) => ({ key, ...read })) }));
   }
 
   problem(code: string, message: string, at: { readonly start: number; readonly end: number }): Plan {
@@ -136,7 +139,8 @@ export class Planner {
       const isOptional = chain.optional.slice(0, length).some(Boolean);
       const { type, always, source } = this.#attributes.at(slot);
       const isGuarded = isOptional || this.#isGuarded(name);
-      this.#read(name, slot, node.start, isGuarded);
+      const read = this.#read(name, slot, node.start, isGuarded);
+      if (this.#revealing === 0) read.exposed += 1;
       if (!isGuarded && !always && source.kind !== 'is') this.#mayBeAbsent(name, `has(${name}) && ..., or ${optionalForm(name)}.orValue(...)`, node);
       let plan: Plan = isOptional
         ? { type: optionalOf(type), emitOr: (out, instead) => { const x = out.temporary(); return `((${x} = bag.get(${slot})) === undefined ? ${instead} : ${x})`; }, run: (bag) => { const value = bag.get(slot); return value === undefined ? NONE : new Optional(value); } }
@@ -178,7 +182,7 @@ export class Planner {
   #read(name: string, slot: number, offset: number, guarded: boolean): MutableRead {
     const known = this.#reads.get(slot);
     if (known === undefined) {
-      const read = { name, slot, guarded, offset, keys: new Map<string, boolean>() };
+      const read = { name, slot, guarded, offset, exposed: 0, keys: new Map<string, { guarded: boolean; exposed: boolean }>() };
       this.#reads.set(slot, read);
       return read;
     }
@@ -245,8 +249,11 @@ export class Planner {
     const slot = this.#attributes.slotOf(below);
     if (slot === undefined) return;
     const guarded = isOptional || this.#isGuarded(`${below}[${key.constant}]`);
-    const { keys } = this.#read(below, slot, node.start, true);
-    keys.set(key.constant, (keys.get(key.constant) ?? true) && guarded);
+    const read = this.#read(below, slot, node.start, true);
+    const known = read.keys.get(key.constant) ?? { guarded: true, exposed: false };
+    const isExposed = this.#revealing === 0;
+    if (isExposed) read.exposed -= 1;
+    read.keys.set(key.constant, { guarded: known.guarded && guarded, exposed: known.exposed || isExposed });
     if (guarded) return;
     this.#mayBeAbsent(`${below}[${JSON.stringify(key.constant)}]`, `${below}[?${JSON.stringify(key.constant)}].orValue(...)`, node);
   }
@@ -258,6 +265,13 @@ export class Planner {
   }
 
   #has(of: Node): Plan {
+    this.#revealing += 1;
+    const plan = this.#presence(of);
+    this.#revealing -= 1;
+    return plan;
+  }
+
+  #presence(of: Node): Plan {
     const chain = of.kind === 'select' ? chainOf(of) : undefined;
     if (chain !== undefined && this.#local(chain.names[0] ?? '') === undefined) {
       for (let length = chain.names.length; length > 0; length -= 1) {
@@ -418,6 +432,7 @@ export class Planner {
     const { name, target, args } = node;
     if (target?.kind === 'name' && target.name === 'optional' && this.#local('optional') === undefined) return this.#makeOptional(node);
     if (target?.kind === 'name' && target.name === 'math' && (name === 'greatest' || name === 'least')) return extremeOf(name, args.map((arg) => this.plan(arg)), this, node);
+    if (target === undefined && name === 'reveal') return this.#reveal(node);
     // cidr(...).ip() is a method, ip.isCanonical(...) is a function with a dotted name.
     if (target?.kind === 'name' && hasFunction(`${target.name}.${name}`) && this.#local(target.name) === undefined) {
       return this.#overloaded(`${target.name}.${name}`, false, args.map((arg) => this.plan(arg)), args, node);
@@ -447,6 +462,16 @@ export class Planner {
     if (first !== undefined && name === 'size' && plans.length === 1 && ['list', 'map'].includes(first.type.kind)) return constantOf(plans, { type: INT, run: (bag) => sizeOf(first.run(bag)) });
     if (first !== undefined && target === undefined && name === 'dyn' && plans.length === 1) return boxed(first);
     return this.#overloaded(name, target !== undefined, plans, nodes, node);
+  }
+
+  /** Its argument. The word says that a secret is meant to go out (`Read.exposed`). */
+  #reveal({ args, ...node }: Node & { kind: 'call' }): Plan {
+    const [arg, ...more] = args;
+    if (arg === undefined || more.length > 0) return this.problem('EXPRESSION_NO_OVERLOAD', 'reveal() takes one value, such as reveal(request.api_key)', node);
+    this.#revealing += 1;
+    const plan = this.plan(arg);
+    this.#revealing -= 1;
+    return plan;
   }
 
   /** A constant operation that fails fails on every request: it is told at load. Where something may absorb it, it is a warning. */

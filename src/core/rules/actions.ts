@@ -16,6 +16,7 @@ import { type Inputs, fieldsMaker, inputMaker, inputsOf } from './inputs.ts';
 import { meant } from '../../attributes/nearest.ts';
 import { type Node, type Place, nodeText, plain } from './nodes.ts';
 import type { Action, Ask, EnrichOutput } from './rule.ts';
+import { digested, masked, type Secrecy } from './secrecy.ts';
 import { fromShape } from './convert.ts';
 
 export interface ReadAction {
@@ -33,14 +34,16 @@ export class ActionReader {
   readonly #handlers: HandlersSection;
   readonly #changes: ChangesReader;
   readonly #findings: Findings;
+  readonly #secrecy: Secrecy;
   /** What the rule's match has shown to be there. */
   #given: ReadonlySet<string> = new Set();
 
-  constructor(attributes: Attributes, handlers: HandlersSection, changes: ChangesReader, findings: Findings) {
+  constructor(attributes: Attributes, handlers: HandlersSection, changes: ChangesReader, findings: Findings, secrecy: Secrecy) {
     this.#attributes = attributes;
     this.#handlers = handlers;
     this.#changes = changes;
     this.#findings = findings;
+    this.#secrecy = secrecy;
   }
 
   read(kind: ActionKind, node: Node, ruleName: string, enrichOutputs: ReadonlyMap<string, readonly EnrichOutput[]>, given: ReadonlySet<string> = new Set()): ReadAction | undefined {
@@ -123,7 +126,7 @@ export class ActionReader {
     const burst = number('burst', fields.node('burst'));
     if (burst !== undefined && algorithm !== 'gcra') this.#findings.error('RULES_MISPLACED', fields.entry('burst')?.keyPlace ?? fields.place, 'burst goes with algorithm: gcra');
     if (calendar !== undefined && algorithm !== 'fixed') this.#findings.error('RULES_MISPLACED', fields.node('per')?.place ?? fields.place, 'a period of a calendar goes with algorithm: fixed');
-    const key = (keyNode === undefined ? [] : listOfNodes(keyNode, 'key', this.#findings)?.items ?? []).flatMap((item) => expressionOf(item, 'key', this.#attributes, this.#findings, { given: this.#given, isQuota: true }) ?? []);
+    const key = (keyNode === undefined ? [] : listOfNodes(keyNode, 'key', this.#findings)?.items ?? []).flatMap((item) => expressionOf(item, 'key', this.#attributes, this.#findings, { given: this.#given, isQuota: true }) ?? []).map((part) => this.#counted(part));
     const onceNode = fields.node('once');
     const once = onceNode === undefined ? undefined : expressionOf(onceNode, 'once', this.#attributes, this.#findings, { given: this.#given, isQuota: true, accept: ({ kind }) => ['string', 'int', 'uint', 'dyn'].includes(kind), wanted: 'a text or a number' });
     const counter = fields.text('counter') ?? ruleName;
@@ -136,7 +139,7 @@ export class ActionReader {
     if (handler === undefined || perMs === undefined || limit === undefined || algorithm === undefined || params === undefined) return undefined;
     const compiled = [...key, limit, ...(cost === undefined ? [] : [cost]), ...(burst === undefined ? [] : [burst]), ...(once === undefined ? [] : [once])];
     return {
-      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, calendar, zone, key, limit, cost, burst, once, partial, policy, override, descriptorKeys: [] },
+      action: { kind: 'quota', handler: handler.spec.name, params: params.value, counter, algorithm, perMs, calendar, zone, key, limit, cost, burst, once: once === undefined ? undefined : this.#counted(once), partial, policy, override, descriptorKeys: [] },
       compiled, output: QUOTA_OUTPUT,
     };
   }
@@ -174,8 +177,23 @@ export class ActionReader {
     const params = this.params(fields, serves.params);
     const shape = params === undefined ? undefined : this.shape(serves.input, handler, params.value, fields.node('params')?.place ?? fields.place);
     if (params === undefined || shape === undefined) return undefined;
-    const inputs = this.#inputs(fields, shape);
+    const inputs = this.#written(this.#inputs(fields, shape));
     return { action: { kind: 'report', handler: handler.spec.name, params: params.value, input: fieldsMaker(inputs), shape: inputs.shape }, compiled: inputs.compiled, output: {} };
+  }
+
+  /** What a counter's name is made of reaches the backend, and whoever looks at it. */
+  #counted(compiled: Compiled): Compiled {
+    return this.#secrecy.exposedBy(compiled.reads).length === 0 ? compiled : digested(compiled);
+  }
+
+  #written(inputs: Inputs): Inputs {
+    const parts = inputs.parts.map((part) => {
+      const secrets = this.#secrecy.exposedBy(part.compiled.reads);
+      if (secrets.length === 0) return part;
+      this.#findings.warn('RULES_SECRET_HIDDEN', part.place, `${part.name} reads ${secrets.join(', ')}; secrets are written as (secret). Read what the report needs alone, or write reveal(...) where a secret is meant to be written in the clear`);
+      return { ...part, compiled: masked(part.compiled) };
+    });
+    return { ...inputs, parts };
   }
 
   #enrich(node: Node, outputs: readonly EnrichOutput[]): ReadAction | undefined {

@@ -21,6 +21,11 @@ export class Carriage {
     this.#madeOf.set(name, reads);
   }
 
+  /** What a named expression reads; nothing of others. */
+  readsOf(name: string): Reads {
+    return this.#madeOf.get(name) ?? [];
+  }
+
   /** The attribute that keeps the reads from working in this call. */
   missing(reads: Reads, call: CallKind): string | undefined {
     return reads.find(({ name, guarded }) => !guarded && !this.#isCarried(name, call))?.name;

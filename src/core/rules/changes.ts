@@ -5,6 +5,7 @@ import { textOfNode } from './expressions.ts';
 import { Fields, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import { type Node, type Place, nodeText } from './nodes.ts';
+import type { Secrecy } from './secrecy.ts';
 import type { Changes, DenyAnswer, HeaderChanges } from './rule.ts';
 
 /** Of a connection (RFC 9110 section 7.6.1) or of how long a body is: another value makes two messages of one, or none. */
@@ -22,10 +23,16 @@ type Texts = readonly (readonly [name: string, value: CompiledText])[];
 export class ChangesReader {
   readonly #attributes: Attributes;
   readonly #findings: Findings;
+  readonly #secrecy: Secrecy;
+  /** What the handler of the rule was given, and may say again. */
+  readonly #given: readonly string[];
 
-  constructor(attributes: Attributes, findings: Findings) {
+  /** `given`: secrets that the handler was given, which `out.*` may hold. */
+  constructor(attributes: Attributes, findings: Findings, secrecy: Secrecy, given: readonly string[] = []) {
     this.#attributes = attributes;
     this.#findings = findings;
+    this.#secrecy = secrecy;
+    this.#given = given;
   }
 
   /** The keys `status`, `headers`, `body` of a deny or an onDeny. */
@@ -34,7 +41,7 @@ export class ChangesReader {
     return {
       status: fields.wholeNumber('status', 300, 599),
       headers: this.#texts(fields.node('headers'), 'headers', { areHeaders: true, mayBeLists: true }),
-      body: body === undefined ? undefined : textOfNode(body, 'body', this.#attributes, this.#findings),
+      body: body === undefined ? undefined : this.#text(body, 'body'),
     };
   }
 
@@ -72,7 +79,7 @@ export class ChangesReader {
       if (name !== undefined) names.add(name);
       const values = mayBeLists && value.kind === 'list' ? value.items : [value];
       return values.flatMap((one) => {
-        const text = textOfNode(one, `${what}.${key}`, this.#attributes, this.#findings, { oneLine: !mayBreakLines });
+        const text = this.#text(one, `${what}.${key}`, { oneLine: !mayBreakLines });
         return name === undefined || text === undefined ? [] : [[name, text] as const];
       });
     });
@@ -82,6 +89,16 @@ export class ChangesReader {
     if (!/\p{Cc}/u.test(name)) return name;
     this.#findings.error('RULES_VALUE', place, `${JSON.stringify(name)} holds a control character, which no name does`);
     return undefined;
+  }
+
+  #text(node: Node, what: string, options: { readonly oneLine?: boolean } = {}): CompiledText | undefined {
+    const text = textOfNode(node, what, this.#attributes, this.#findings, options);
+    if (text === undefined) return undefined;
+    const [secret] = this.#secrecy.exposedBy(text.reads);
+    if (secret !== undefined) this.#findings.error('RULES_SECRET_IN_TEXT', node.place, `${what} would send ${secret}, which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant`);
+    const out = text.reads.find(({ name, exposed }) => exposed && name.startsWith('out.'));
+    if (out !== undefined && this.#given.length > 0) this.#findings.error('RULES_SECRET_IN_TEXT', node.place, `${what} would send ${out.name}, which may hold ${this.#given[0]}: the handler was given that secret; leave it out, or write reveal(${out.name}) where that is meant`);
+    return text;
   }
 
   #names(node: Node | undefined, what: string, areHeaders: boolean): readonly string[] {

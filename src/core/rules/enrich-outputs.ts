@@ -13,6 +13,7 @@ import type { Findings } from './findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
 import type { Node } from './nodes.ts';
 import type { EnrichOutput, Rule } from './rule.ts';
+import { Secrecy } from './secrecy.ts';
 import type { RulesSection } from './rules-section.ts';
 
 /** Adds the attributes of all `enrich` rules; their outputs by the rule's name. */
@@ -37,7 +38,8 @@ export function declareOutputs(rules: readonly Node[], section: AttributesSectio
       findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `outputs stand under my., such as my.tenant; here is ${as}`);
       continue;
     }
-    const reader = new ActionReader(section.attributes, handlers, new ChangesReader(section.attributes, findings), findings);
+    const secrecy = new Secrecy(() => section.attributes, () => []); // no text and no field of a report is read here
+    const reader = new ActionReader(section.attributes, handlers, new ChangesReader(section.attributes, findings, secrecy), findings, secrecy);
     const params = reader.params(fields, serves.params);
     const shape = params === undefined ? undefined : reader.shape(serves.output, handler, params.value, fields.place);
     if (shape === undefined || shape === 'any') {

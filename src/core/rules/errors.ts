@@ -14,6 +14,8 @@ export const RULES_ERRORS = {
   RULES_LATER: { means: 'The language has this, this release does not.', fix: 'Do without it, or wait for the release that brings it.' },
   RULES_UNKNOWN_ADAPTER: { means: 'No loaded plugin offers an adapter of this name.', fix: 'Check the spelling; `sluice plugins` lists them.' },
   RULES_BROKEN_ADAPTER: { means: 'The plugin that offers this adapter could not be loaded.', fix: 'Mend the plugin as the message says; `sluice plugins` lists those that are broken. Policies that do not name it work.' },
+  RULES_SECRET_IN_TEXT: { means: 'A text that leaves Sluice (a header, a body, metadata, a query parameter) reads a secret.', fix: 'Leave it out, or write `${reveal(...)}` where it is meant to go out in the clear.' },
+  RULES_SECRET_HIDDEN: { means: 'A field of a report reads a secret; it is written as `(secret)`.', fix: 'Name what the report needs instead of the whole map, or write `reveal(...)` where the secret is meant to be written in the clear.' },
   RULES_UNKNOWN_HANDLER: { means: 'A rule names a handler that the policy does not have.', fix: 'Declare it under `handlers:`, or correct the name.' },
   RULES_CAPABILITY: { means: 'The handler\'s adapter does not serve this kind of action.', fix: 'Name a handler whose adapter does; `sluice plugins show NAME` says what one serves.' },
   RULES_CONFIG: { means: 'A handler\'s config is not what its adapter accepts.', fix: '`sluice plugins show NAME` prints the adapter\'s config.' },

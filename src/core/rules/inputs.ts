@@ -14,7 +14,7 @@ import { meant } from '../../attributes/nearest.ts';
 import type { MapNode, Node, Place } from './nodes.ts';
 import type { FieldsMaker, InputMaker } from './rule.ts';
 
-interface Part { readonly name: string; readonly shape: ShapeType; readonly optional: boolean; readonly compiled: Compiled }
+interface Part { readonly name: string; readonly shape: ShapeType; readonly optional: boolean; readonly compiled: Compiled; readonly place: Place }
 export interface Inputs { readonly parts: readonly Part[]; readonly compiled: readonly Compiled[]; readonly shape: Shape }
 
 /** `shape` with names like `labels.method` is written nested in YAML, and reaches the adapter under the dotted name. */
@@ -32,7 +32,7 @@ export function inputsOf(node: Node | undefined, at: Place, shape: Shape | 'any'
     const compiled = expressionOf(value, `input ${name}`, attributes, findings, given === undefined ? {} : { given });
     if (compiled === undefined) continue;
     if (!isTaken(type, compiled.type)) findings.error('RULES_INPUT_TYPE', value.place, `input ${name} takes ${wantedBy(type)}; this is ${typeText(compiled.type)}`);
-    parts.push({ name, shape: type, optional, compiled });
+    parts.push({ name, shape: type, optional, compiled, place: value.place });
   }
   const names = new Set(leaves.map(({ name }) => name));
   for (const [name, type] of shape === 'any' ? [] : Object.entries(shape)) {

@@ -19,6 +19,7 @@ import type { HandlersSection } from './handlers-section.ts';
 import { meant } from '../../attributes/nearest.ts';
 import { type Node, type Place, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
+import { Secrecy } from './secrecy.ts';
 import type { Changes, EnrichOutput, Mode, QuotaAction, Rule } from './rule.ts';
 import type { TimeSlice } from '../time-slice.ts';
 
@@ -41,6 +42,7 @@ export class RulesSection {
   readonly #context: RulesContext;
   readonly #names = new Set<string>();
   readonly #actions: ActionReader;
+  readonly #secrecy: Secrecy;
   readonly #outs = new Map<string, Outputs>();
   /** Rules that refuse and read the body behind a guard. */
   readonly #bodies: { readonly name: string; readonly place: Place }[] = [];
@@ -51,7 +53,8 @@ export class RulesSection {
 
   constructor(context: RulesContext) {
     this.#context = context;
-    this.#actions = new ActionReader(context.attributes, context.handlers, new ChangesReader(context.attributes, context.findings), context.findings);
+    this.#secrecy = new Secrecy(() => context.attributes, (name) => context.carriage.readsOf(name));
+    this.#actions = new ActionReader(context.attributes, context.handlers, new ChangesReader(context.attributes, context.findings, this.#secrecy), context.findings, this.#secrecy);
   }
 
   async read(node: Node, slice: TimeSlice): Promise<void> {
@@ -92,7 +95,7 @@ export class RulesSection {
     const read = kind === undefined || actionNode === undefined ? undefined : this.#actions.read(kind, actionNode, name, this.#context.enrichOutputs, match?.proves);
     this.#misplaced(fields, kind);
     const out = this.#outOf(read);
-    const changes = new ChangesReader(out.attributes, findings);
+    const changes = new ChangesReader(out.attributes, findings, this.#secrecy, kind === 'check' || kind === 'allow' ? this.#secrecy.exposedBy((read?.compiled ?? []).flatMap((one) => one.reads)) : []);
     const onAllow = fields.has('onAllow') ? changes.onAllow(fields.node('onAllow') ?? fieldsNode(fields)) : undefined;
     const onDenyFields = fields.map('onDeny', 'onDeny')?.only(['status', 'headers', 'body']);
     const onDeny = onDenyFields === undefined ? undefined : changes.denyAnswer(onDenyFields);

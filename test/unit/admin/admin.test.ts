@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { startAdmin, type Admin } from '../../../src/admin/server.ts';
 import type { AdminSources } from '../../../src/admin/sources.ts';
@@ -101,4 +102,33 @@ describe('the admin port', () => {
     expect(failed.status).toBe(500);
     expect(failed.text).not.toContain('secret inside');
   });
+});
+
+describe('by which name it is called', () => {
+  const status = async (host: string | undefined): Promise<number | undefined> => {
+    await started({});
+    const { port } = admin ?? { port: 0 };
+    const socket = connect(port, '127.0.0.1');
+    socket.end(host === undefined ? 'GET /rules HTTP/1.0\r\n\r\n' : `GET /rules HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    let answer = '';
+    for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
+    return Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
+  };
+
+  test.each(['127.0.0.1', '127.0.0.1:15014', '[::1]:15014', 'localhost', 'LOCALHOST:1', '10.2.3.4:15014', undefined])('%s is answered', async (host) => {
+    expect(await status(host)).toBe(200);
+  });
+
+  test.each(['evil.example', 'evil.example:15014', '127.0.0.1.evil.example', 'localhost.evil.example', ''])('%j is refused', async (host) => {
+    expect(await status(host)).toBe(403);
+  });
+});
+
+test('a request that does not end is given up', async () => {
+  admin = await startAdmin({ host: '127.0.0.1', port: 0, requestTimeoutMs: 100, onFault: () => undefined, sources: {} as AdminSources });
+  const socket = connect(admin.port, '127.0.0.1');
+  socket.write('POST /limits/explain HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
+  let answer = '';
+  for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
+  expect(answer).toMatch(/^HTTP\/1\.1 408 /);
 });

@@ -1,0 +1,69 @@
+/**
+ * Which secrets an expression would let out (RULES section 3, "Secrets").
+ * **In**: what it reads. **Out**: their names; expressions that let none out although they read some. **Fails**: never.
+ *
+ * A secret goes out in the clear only where the policy says `reveal(...)` at that place.
+ */
+import { createHmac } from 'node:crypto';
+import type { Attributes } from '../../attributes/attributes.ts';
+import { RequestBag, type Bag } from '../../attributes/bag.ts';
+import { HEADER_MAPS, isSecretEntry, MaskedBag, QUERY_MAPS, SECRET_HEADERS } from '../../attributes/secrets.ts';
+import { STRING } from '../../attributes/types.ts';
+import { type Compiled, FAILED, type Read } from '../../expression/index.ts';
+import { keyText } from '../match/key-text.ts';
+
+/** Shared by replicas that count in one backend, so that one caller has one counter. */
+const DIGEST_KEY = process.env['SLUICE_DIGEST_KEY'] ?? 'sluice';
+
+export class Secrecy {
+  readonly #attributes: () => Attributes;
+  readonly #madeOf: (name: string) => readonly Read[];
+
+  /** `madeOf`: what a named expression reads. */
+  constructor(attributes: () => Attributes, madeOf: (name: string) => readonly Read[]) {
+    this.#attributes = attributes;
+    this.#madeOf = madeOf;
+  }
+
+  /** As they are written: `request.api_key`, `request.headers["cookie"]`, or `request.headers`, which holds some. */
+  exposedBy(reads: readonly Read[], seen: ReadonlySet<string> = new Set()): readonly string[] {
+    return [...new Set(reads.flatMap((read) => this.#exposed(read, seen)))];
+  }
+
+  #exposed({ name, exposed, keys }: Read, seen: ReadonlySet<string>): readonly string[] {
+    const attributes = this.#attributes();
+    const slot = attributes.slotOf(name);
+    const exposedKeys = keys.filter((key) => key.exposed);
+    if (slot === undefined || (!exposed && exposedKeys.length === 0) || seen.has(name)) return [];
+    const { secret, source } = attributes.at(slot);
+    if (secret) return [name];
+    if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
+      return exposed ? [name] : exposedKeys.filter(({ key }) => isSecretEntry(name, key)).map(({ key }) => `${name}[${JSON.stringify(key)}]`);
+    }
+    if (source.kind === 'from') return source.carriers.some((carrier) => carrier.kind === 'header' && SECRET_HEADERS.has(carrier.name.toLowerCase())) ? [name] : [];
+    if (source.kind !== 'is') return [];
+    return this.exposedBy(this.#madeOf(name), new Set([...seen, name])).map((below) => `${name} (of ${below})`);
+  }
+}
+
+/** Equal values make equal digests; what the value was does not come out of it. */
+export function digested(compiled: Compiled): Compiled {
+  return {
+    ...compiled, type: STRING, constant: undefined, guards: [],
+    evaluate(bag) {
+      const value = compiled.evaluate(bag);
+      return value === FAILED ? FAILED : createHmac('sha256', DIGEST_KEY).update(keyText([value], [compiled.type])).digest('base64url');
+    },
+  };
+}
+
+/** Sees `(secret)` in the place of each secret. */
+export function masked(compiled: Compiled): Compiled {
+  return { ...compiled, constant: undefined, guards: [], evaluate: (bag) => evaluateMasked(compiled, bag) };
+}
+
+function evaluateMasked(compiled: Compiled, bag: Bag): ReturnType<Compiled['evaluate']> {
+  if (bag instanceof RequestBag) return compiled.evaluate(new MaskedBag(bag));
+  compiled.evaluate(bag); // whoever looks on is told what is read
+  return FAILED;
+}
