@@ -5,10 +5,11 @@
  */
 import { RecordingBag, RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
-import type { LimitVerdict, Verdict } from '../core/call.ts';
+import type { LimitVerdict, NetHeaders, Verdict } from '../core/call.ts';
 import type { RunningEngine } from '../core/engine.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
+import { outBag } from '../core/verdict/out-bag.ts';
 import { FAILED } from '../expression/index.ts';
 import { ShownRequest } from '../attributes/shown-request.ts';
 
@@ -20,26 +21,52 @@ export interface MatchedRule {
   readonly mode: string;
 }
 
+/** A text of a rule that could not be made, so that all that the rule sets is taken away. */
+export interface FailedText {
+  readonly rule: string;
+  /** `request x-user`, `response x-id`, `query page`, `metadata tier`. */
+  readonly text: string;
+  readonly why: string;
+}
+
+/** What a call would do beside its answer, and looking did not. */
+export interface NotDone {
+  readonly rule: string;
+  readonly what: 'charge' | 'report';
+  readonly handler: string;
+}
+
 export interface Explanation {
   readonly call: CallKind;
   /** `undefined` for log entries: they are only written down. */
   readonly verdict: Verdict | LimitVerdict | undefined;
   /** Those that answer this call, in order. */
   readonly rules: readonly MatchedRule[];
-  /** By name; null where absent, `(secret)` where not to be shown. */
+  readonly failedTexts: readonly FailedText[];
+  /** Empty where it was done for real. */
+  readonly notDone: readonly NotDone[];
+  /** What matches, inputs, keys and texts of the rules looked at, by name; null where absent, `(secret)` where not to be shown. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
 const NOBODY = { remainingMs: undefined, signal: undefined };
 
-export async function explained(policy: Policy, engine: RunningEngine, call: CallKind, wire: Wire): Promise<Explanation> {
+/** `isForReal`: the engine's handlers charge and write. */
+export async function explained(policy: Policy, engine: RunningEngine, call: CallKind, wire: Wire, isForReal: boolean): Promise<Explanation> {
   const verdict = await asked(engine, call, wire);
   const below = await engine.bagOf(call, wire) ?? new RequestBag(policy.attributes, wire);
   const bag = new RecordingBag(below);
   const shown = new ShownRequest(below);
-  const rules = policy.rules.filter(({ calls }) => calls.has(call)).map((rule) => matched(rule, bag));
+  const asking = policy.rules.filter(({ calls }) => calls.has(call));
+  const rules = asking.map((rule) => matched(rule, bag));
+  const applying = asking.filter((_, at) => rules[at]?.match === 'applies');
+  const failedTexts = applying.flatMap((rule) => textsOf(rule, bag)).map((text) => ({ ...text, why: shown.text(text.why) }));
   const attributes = Object.fromEntries([...bag.looked.keys()].filter((slot) => slot < policy.attributes.size).map((slot) => [policy.attributes.at(slot).name, shown.attribute(slot)]));
-  return { call, verdict, rules, attributes };
+  const isTaken = verdict === undefined || verdict.outcome === 'allow';
+  return {
+    call, verdict: verdict === undefined ? undefined : withoutSecrets(verdict, shown), rules,
+    failedTexts: isTaken ? failedTexts : [], notDone: isForReal ? [] : notDone(applying, verdict), attributes,
+  };
 }
 
 async function asked(engine: RunningEngine, call: CallKind, wire: Wire): Promise<Verdict | LimitVerdict | undefined> {
@@ -68,4 +95,45 @@ function lookAtInputs({ action }: Rule, bag: RecordingBag): void {
     for (const part of [...action.key, action.limit, action.cost, action.burst, action.once]) part?.evaluate(bag);
   } else if (action.kind === 'allow' || action.kind === 'check') action.ask?.input(bag);
   else action.input(bag);
+}
+
+/** Looks at all texts; those of `onAllow` that fail are told. What reads `out.*` is known to the call alone, and left to its answer. */
+function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
+  const { onAllow, onDeny, action } = rule;
+  const own = outBag(rule, bag, undefined);
+  for (const answer of [onDeny, action?.kind === 'deny' ? action.answer : undefined]) {
+    for (const text of [answer?.body, ...(answer?.headers ?? []).map(([, value]) => value)]) text?.render(own);
+  }
+  if (onAllow === undefined) return [];
+  const { request, response, query, metadata } = onAllow;
+  const texts = [
+    ...[...request.set, ...request.append].map(([name, text]) => ({ name: `request ${name}`, text })), ...[...response.set, ...response.append].map(([name, text]) => ({ name: `response ${name}`, text })),
+    ...query.set.map(([name, text]) => ({ name: `query ${name}`, text })), ...metadata.map(([name, text]) => ({ name: `metadata ${name}`, text })),
+  ];
+  return texts.flatMap(({ name, text }) => {
+    const { failed } = text.render(own);
+    return failed === undefined || text.reads.some((read) => read.name.startsWith('out.')) ? [] : [{ rule: rule.name, text: name, why: failed }];
+  });
+}
+
+/** Quotas are charged where nothing has refused before them; reports are written whatever the answer. */
+function notDone(applying: readonly Rule[], verdict: Verdict | LimitVerdict | undefined): readonly NotDone[] {
+  const deciding = applying.find(({ name }) => name === verdict?.rule);
+  const isRefusedBefore = verdict !== undefined && verdict.outcome !== 'allow' && deciding?.action?.kind !== 'quota';
+  return applying.flatMap(({ name, action }): NotDone[] => {
+    if (action?.kind === 'report') return [{ rule: name, what: 'report', handler: action.handler }];
+    return action?.kind === 'quota' && !isRefusedBefore ? [{ rule: name, what: 'charge', handler: action.handler }] : [];
+  });
+}
+
+function withoutSecrets<V extends Verdict | LimitVerdict>(verdict: V, shown: ShownRequest): V {
+  const pairs = (list: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] => list.map(([name, value]) => [name, shown.text(value)]);
+  const headers = ({ set, append, remove }: NetHeaders): NetHeaders => ({ set: pairs(set), append: pairs(append), remove });
+  const reasons = verdict.reasons.map((reason) => ({ ...reason, text: shown.text(reason.text) }));
+  if (!('changes' in verdict)) return { ...verdict, reasons, response: headers(verdict.response) };
+  const { request, response, query, metadata } = verdict.changes;
+  return {
+    ...verdict, reasons, body: shown.text(verdict.body), headers: pairs(verdict.headers),
+    changes: { ...verdict.changes, request: headers(request), response: headers(response), query: { ...query, set: pairs(query.set) }, metadata: pairs(metadata) },
+  };
 }

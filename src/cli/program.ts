@@ -123,10 +123,11 @@ function test(program: Command, done: Done): void {
 function explain(program: Command, done: Done): void {
   program.command('explain')
     .summary('say what a request would be answered, and why')
-    .description('Puts one request to a policy: the verdict, the rules that matched, what handlers said, the attributes that were read.\nHandlers are opened for real, so a quota is charged and a report is written.')
+    .description('Puts one request to a policy: the verdict, the rules that matched, what handlers said, the attributes that were read.\nIt looks: checks and lookups are asked, but no quota is charged and no report is written, unless --for-real is given.')
     .argument('<config...>', CONFIG)
     .requiredOption('--request <file>', 'attributes in YAML or JSON: `request.method: GET`, and `call:` for another kind than http; - is stdin')
     .addOption(new Option('--call <kind>', 'the kind of call, where the file does not say').choices(['http', 'tcp', 'limit', 'log', 'tcp-log']))
+    .option('--for-real', 'charge quotas and write reports, as the call itself would')
     .option('--json', 'as JSON, for programs')
     .action(async (configs: string[], options: ExplainFlags) => done(await (await import('./commands/explain.ts')).explain(configs, options)));
 }
@@ -182,6 +183,6 @@ export interface RatelimitFlags { readonly workers?: string }
 export interface LimitsFlags { readonly to?: string; readonly request?: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }
 export interface LintFlags { readonly quiet?: true; readonly json?: true }
 export interface TestFlags { readonly through: 'process' | 'grpc' }
-export interface ExplainFlags { readonly request: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly json?: true }
+export interface ExplainFlags { readonly request: string; readonly call?: 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log'; readonly forReal?: true; readonly json?: true }
 export interface EvalFlags { readonly dialect?: 'cel' | 'istio'; readonly attributes?: string; readonly type?: string; readonly explain?: true; readonly lines?: true }
 export interface CallFlags { readonly to: string; readonly request: string; readonly timeout: string; readonly json?: true }

@@ -8,6 +8,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { explained, type Explanation } from '../explanation.ts';
 import { loadOrStop } from '../load.ts';
+import { lookingOnly } from '../looking-handlers.ts';
 import { makeLog } from '../log.ts';
 import { handlerOpener } from '../open-handlers.ts';
 import { plainRequest } from '../plain-request.ts';
@@ -22,10 +23,11 @@ export async function explain(configs: readonly string[], flags: ExplainFlags): 
   const call = request.call ?? flags.call ?? 'http';
   const wire = wireOf(policy, request, call);
   const { openHandlers } = handlerOpener(registry, makeLog('text', 'error'));
-  const engine = createEngine({ openHandlers });
+  const isForReal = flags.forReal === true;
+  const engine = createEngine({ openHandlers: isForReal ? openHandlers : lookingOnly(openHandlers) });
   try {
     await engine.use(policy);
-    const explanation = await explained(policy, engine, call, wire);
+    const explanation = await explained(policy, engine, call, wire, isForReal);
     say(flags.json === true ? JSON.stringify(plain(explanation), null, 2) : explanationText(explanation));
   } finally {
     await engine.drain();
@@ -49,7 +51,7 @@ function plain({ verdict, ...rest }: Explanation): object {
   return { ...rest, verdict: { ...said, request, response, query, metadata } };
 }
 
-function explanationText({ call, verdict, rules, attributes }: Explanation): string {
+function explanationText({ call, verdict, rules, failedTexts, notDone, attributes }: Explanation): string {
   const lines: string[] = [];
   if (verdict === undefined) lines.push(`${paintOut.good('taken')}  a ${call} entry: the reports of the rules that apply`);
   else {
@@ -63,6 +65,9 @@ function explanationText({ call, verdict, rules, attributes }: Explanation): str
     if ('statuses' in verdict) lines.push(...verdict.statuses.map(({ over, limit, remaining }) => `  ${over ? 'over limit' : 'within limit'}: ${remaining} of ${limit} left`));
     for (const { rule, text, shadow } of verdict.reasons) lines.push(`  ${paintOut.name(rule)}${shadow ? ' (shadow)' : ''}: ${text}`);
   }
+  for (const { rule, text, why } of failedTexts) lines.push(`  ${paintOut.name(rule)}: ${text} could not be made, so all that this rule sets is taken away: ${why}`);
+  for (const { rule, what, handler } of notDone) lines.push(paintOut.faint(`  not done: ${rule} would ${what === 'charge' ? 'charge' : 'write to'} ${handler}`));
+  if (notDone.length > 0) lines.push(paintOut.faint('  (this only looks; --for-real does it)'));
   lines.push('', paintOut.strong(`Rules that answer ${call} calls`));
   lines.push(...columns(rules.map(({ rule, match, why, action, mode }) => [`  ${rule}`, mode === 'enforce' ? action : `${action} (${mode})`, why === undefined ? match : `${match}: ${why}`]), [paintOut.name]));
   lines.push('', paintOut.strong('Attributes that were read'));

@@ -1,0 +1,41 @@
+/**
+ * Handlers that only look, for `sluice explain`: a quota is asked what is left and charged nothing, a report is not written.
+ * Checks and lookups are asked as in a call: their answers are what is to be explained.
+ */
+import type { AnyHandler, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
+import type { OpenHandlers } from '../core/open-handler.ts';
+
+export function lookingOnly(openHandlers: OpenHandlers): OpenHandlers {
+  return async (spec) => {
+    const open = await openHandlers(spec);
+    return { handler: looking(open.handler), readiness: () => open.readiness(), close: () => open.close() };
+  };
+}
+
+/** Method by method: a handler may be an instance of a class. */
+function looking(handler: AnyHandler): AnyHandler {
+  const { check, lookup, bucket, charge, sink, write } = handler;
+  return {
+    ...(check === undefined ? {} : { check: (rule) => check.call(handler, rule) }),
+    ...(lookup === undefined ? {} : { lookup: (rule) => lookup.call(handler, rule) }),
+    ...(bucket === undefined ? {} : { bucket: (rule) => bucket.call(handler, rule) }),
+    ...(charge === undefined ? {} : { charge: (asks, call) => {
+      const told = charge.call(handler, asks.map(withoutCost), call);
+      return told instanceof Promise ? told.then((answers) => asIfCharged(asks, answers)) : asIfCharged(asks, told);
+    } }),
+    ...(sink === undefined ? {} : { sink: (rule) => sink.call(handler, rule) }),
+    ...(write === undefined ? {} : { write: () => undefined }),
+  };
+}
+
+function withoutCost({ partial: _partial, owed: _owed, release: _release, once: _once, ...ask }: QuotaAsk): QuotaAsk {
+  return { ...ask, cost: 0 };
+}
+
+const asIfCharged = (asks: readonly QuotaAsk[], answers: readonly QuotaAnswer[]): readonly QuotaAnswer[] => answers.map((answer, at) => {
+  const { cost = 0, partial, owed, release } = asks[at] ?? {};
+  const granted = owed === true || release === true || answer.remaining >= (partial === true ? Math.min(1, cost) : cost);
+  if (!granted) return { ...answer, granted, resetMs: Math.max(1, answer.resetMs) };
+  const charged = Math.min(cost, answer.remaining);
+  return { ...answer, granted, remaining: answer.remaining - charged, ...(partial === true ? { charged } : {}) };
+});

@@ -1,0 +1,85 @@
+/** `sluice explain`, as an operator asks it: it looks and leaves no trace, unless told otherwise. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { run } from './command.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sluice-explain-'));
+const file = (name: string, text: string): string => {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+};
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const POLICY = `
+attributes:
+  my.token: { is: 'request.headers[?"authorization"].orValue("none")' }
+handlers:
+  limits: { adapter: quota-memory }
+  audit: { adapter: log-stdout }
+rules:
+  - { name: known, match: 'my.token != "none"', onAllow: { request: { set: { x-a: "fixed", x-list: '\${request.auth.?claims[?"aud"].orValue([])}', x-agent: '\${request.headers[?"user-agent"].orValue("")}' } } } }
+  - { name: per-host, quota: { handler: limits, limit: 5, per: 1h, key: [request.host] } }
+  - { name: big, match: 'request.path.startsWith("/big")', quota: { handler: limits, limit: 5, cost: 6, per: 1h, key: [] } }
+  - { name: written, calls: [http], report: { handler: audit, input: { path: request.path } } }
+  - { name: closed, match: 'request.path == "/closed"', deny: { status: 403, body: 'not \${request.path}' } }
+`;
+const REQUEST = 'request.method: GET\nrequest.path: /a?token=t-12345\nrequest.host: shop\nrequest.headers: { authorization: Bearer topsecret, user-agent: curl }\nmetadata: { envoy.filters.http.jwt_authn: { payload: { aud: [a, b] } } }\n';
+
+let policy = '';
+let request = '';
+beforeAll(() => {
+  policy = file('policy.yaml', POLICY);
+  request = file('request.yaml', REQUEST);
+});
+
+describe('sluice explain', () => {
+  test('charges nothing, writes nothing, and says so', async () => {
+    const { code, out, err } = await run(['explain', policy, '--request', request]);
+    expect([code, err.replaceAll(/^.*\(warning\).*\n(?: .*\n)*/gm, '').replaceAll(/^\d+ warnings?\n*/gm, '')]).toEqual([0, '']);
+    expect(out).toMatch(/^allow/);
+    expect(out).toContain('not done: per-host would charge limits');
+    expect(out).toContain('not done: written would write to audit');
+    expect(out).toContain('--for-real does it');
+    expect(out).not.toMatch(/^\{/m);
+  });
+
+  test('does it for real where it is told to', async () => {
+    const { code, out } = await run(['explain', policy, '--request', request, '--for-real']);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^\{.*"path":"\/a\?token=t-12345".*\}$/m); // what log-stdout has written
+    expect(out).not.toContain('not done');
+  });
+
+  test('says why what a rule sets was taken away', async () => {
+    const { out } = await run(['explain', policy, '--request', request]);
+    expect(out).toMatch(/known: request x-list could not be made, so all that this rule sets is taken away: \S+/);
+    expect(out).toContain('request loses x-a');
+  });
+
+  test('lists what texts alone read, and shows no secret', async () => {
+    const { out } = await run(['explain', policy, '--request', request, '--json']);
+    const { attributes, notDone, failedTexts } = JSON.parse(out) as { attributes: Record<string, unknown>; notDone: unknown; failedTexts: readonly { readonly rule: string; readonly text: string }[] };
+    expect(attributes).toMatchObject({ 'my.token': '(secret)', 'request.path': '/a?token=(secret)', 'request.headers': { authorization: '(secret)', 'user-agent': 'curl' }, 'request.auth.claims': { aud: ['a', 'b'] } });
+    expect(notDone).toEqual([{ rule: 'per-host', what: 'charge', handler: 'limits' }, { rule: 'written', what: 'report', handler: 'audit' }]);
+    expect(failedTexts).toMatchObject([{ rule: 'known', text: 'request x-list' }]);
+    expect(out).not.toMatch(/topsecret|t-12345/);
+  });
+
+  test('refuses by a quota as the call would, and names no charge where another rule has refused', async () => {
+    const big = await run(['explain', policy, '--request', file('big.yaml', 'request.path: /big\nrequest.host: shop\n'), '--json']);
+    expect(JSON.parse(big.out)).toMatchObject({ verdict: { outcome: 'deny', rule: 'big', status: 429 } });
+    const closed = await run(['explain', policy, '--request', file('closed.yaml', 'request.path: /closed\nrequest.host: shop\n'), '--json']);
+    expect(JSON.parse(closed.out)).toMatchObject({ verdict: { outcome: 'deny', rule: 'closed', body: 'not /closed' }, notDone: [{ rule: 'written', what: 'report' }] });
+  });
+
+  test('says which handler could not be opened, and exits with 3', async () => {
+    const missing = file('missing.yaml', 'handlers:\n  l: { adapter: check-list, config: { kind: cidr, file: gone.txt } }\nrules:\n  - { name: a, check: { handler: l, input: { value: request.path } } }\n');
+    const { code, err } = await run(['explain', missing, '--request', request]);
+    expect(code).toBe(3);
+    expect(err).toMatch(/missing\.yaml:2:\d+ CORE_HANDLER_OPEN .*gone\.txt/);
+    expect(err).not.toMatch(/A fault of Sluice|at .*\.ts:\d+/);
+  });
+});
