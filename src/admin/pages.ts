@@ -1,4 +1,5 @@
 /** What the JSON pages say. Nothing of it is secret: configs come with their secrets hidden, verdicts likewise. */
+import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
 import type { HandlerState } from '../core/engine.ts';
@@ -57,7 +58,7 @@ export function handlersPage(policy: Policy | undefined, states: readonly Handle
   return {
     handlers: states.map((state) => {
       const spec = policy?.handlers.get(state.name);
-      return { ...state, why: state.why ?? null, config: spec?.shown ?? null, deadlineMs: spec?.deadlineMs ?? null };
+      return { ...state, why: withoutCredentialsIn(state.why ?? null), config: withoutCredentialsIn(spec?.shown ?? null), deadlineMs: spec?.deadlineMs ?? null };
     }),
   };
 }

@@ -4,6 +4,7 @@
  * **Fails**: with a JSON error and a status; never touches what answers Envoy.
  */
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { addLimits } from './limits.ts';
 import { HOST_REFUSED, isOwnHost } from './own-host.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
@@ -68,7 +69,7 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   app.get('/healthz', () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const policy = sources.policy();
-    const handlers = (await sources.handlers()).map(({ name, ready, why }) => ({ name, ready, why: why ?? null }));
+    const handlers = (await sources.handlers()).map(({ name, ready, why }) => ({ name, ready, why: withoutCredentialsIn(why ?? null) }));
     const why = sources.isDraining() ? 'stopping' : policy === undefined ? 'no policy is in force' : undefined;
     return reply.code(why === undefined ? 200 : 503).send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });
   });

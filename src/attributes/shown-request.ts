@@ -2,6 +2,7 @@
  * A request as people may see it.
  * **In**: its bag. **Out**: values of attributes for JSON, and texts, both without secrets. **Fails**: never.
  */
+import { withoutCredentials } from './credentials.ts';
 import type { Bag, RequestBag } from './bag.ts';
 import { HEADER_MAPS, HIDDEN, isSecretEntry, QUERY_MAPS, SecretlessBag, secretTextsOf, withoutSecretParameters } from './secrets.ts';
 import { shownValue } from './shown-value.ts';
@@ -70,6 +71,6 @@ export class ShownRequest {
   /** A sentence of a handler, or a text that goes out: the values of the request's secrets in it are replaced. */
   text(text: string): string {
     this.#secretTexts ??= secretTextsOf(this.#bag);
-    return this.#secretTexts.reduce((shown, secret) => shown.replaceAll(secret, HIDDEN), withoutSecretParameters(text));
+    return this.#secretTexts.reduce((shown, secret) => shown.replaceAll(secret, HIDDEN), withoutSecretParameters(withoutCredentials(text)));
   }
 }

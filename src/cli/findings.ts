@@ -3,7 +3,8 @@ import { relative } from 'node:path';
 import type { Finding } from '../core/rules/policy.ts';
 import type { LogFormat, OwnLog } from './log.ts';
 import { writeLog } from './log-output.ts';
-import { safeText, withoutCredentials } from './safe-text.ts';
+import { safeText } from './safe-text.ts';
+import { withoutCredentials } from '../attributes/credentials.ts';
 import { type Paint, paintErr } from './terminal.ts';
 
 /** Paths below the working directory are shown relative to it, so that a terminal can open them. */

@@ -5,7 +5,8 @@
 import pino from 'pino';
 import type { Log, LogFields } from '../adapters/contract.ts';
 import { errorText, isLoggedError, loggedFields } from './logged-fields.ts';
-import { safeLine, withoutCredentials } from './safe-text.ts';
+import { safeLine } from './safe-text.ts';
+import { withoutCredentials } from '../attributes/credentials.ts';
 import type { Paint } from './terminal.ts';
 import { onLogDropped, writeLog } from './log-output.ts';
 import { RepeatLimit } from './repeat-limit.ts';

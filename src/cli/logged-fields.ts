@@ -1,6 +1,6 @@
 /** Fields of a log line as JSON can say them: an Error has no enumerable properties, so JSON.stringify would print `{}`. */
 import type { LogFields } from '../adapters/contract.ts';
-import { withoutCredentials } from './safe-text.ts';
+import { withoutCredentials } from '../attributes/credentials.ts';
 
 /** Chains of causes may be circular, and messages of any length. */
 const DEEPEST = 5;

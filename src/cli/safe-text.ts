@@ -1,18 +1,8 @@
 /** Texts from outside (requests, files, peers, plugins) made safe to print on a terminal and to keep in a log. */
-import { HIDDEN } from '../attributes/secrets.ts';
+import { withoutCredentials } from '../attributes/credentials.ts';
 
 // oxlint-disable-next-line no-control-regex -- those are what is looked for
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
-/** `scheme://user:password@`, up to the last `@` of the authority. */
-const CREDENTIALS = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'<>]*@/gi;
-/** A password that is not percent-encoded may hold `/`, `?` and `#`; of http such an `@` stands in a path more likely. */
-const RAW_CREDENTIALS = /\b((?!https?:)[a-z][a-z0-9+.-]*:\/\/)[^\s"'<>@]*@/gi;
-
-/** Credentials of URLs are replaced by `(secret)`. */
-export function withoutCredentials(text: string): string {
-  return text.includes('://') ? text.replaceAll(CREDENTIALS, `$1${HIDDEN}@`).replaceAll(RAW_CREDENTIALS, `$1${HIDDEN}@`) : text;
-}
-
 /** Without credentials; control characters and marks that turn the direction of writing are escaped, tab and newline are kept. */
 export function safeText(text: string): string {
   return withoutCredentials(text).replaceAll(CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);

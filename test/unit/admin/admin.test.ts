@@ -67,6 +67,15 @@ describe('the admin port', () => {
     expect((await get('/handlers')).json()).toMatchObject({ handlers: [{ name: 'limits', breaker: 'open' }] });
   });
 
+  test('no page shows the credentials of a URL', async () => {
+    const why = 'redis://user:hunter2@10.0.0.1:6379 does not answer';
+    const handlers = new Map([['limits', { shown: { url: 'redis://:hunter2@10.0.0.1', servers: [{ at: 'kafka://a:hunter2@b' }] } }]]) as unknown as Policy['handlers'];
+    const get = await started({ policy: () => ({ ...POLICY, handlers }), handlers: () => [{ name: 'limits', adapter: 'quota-redis', ready: false, why, breaker: 'open', running: 0, waiting: 0, queued: 0 }] });
+    const [page, ready] = [(await get('/handlers')).text, (await get('/readyz')).text];
+    expect(`${page}${ready}`).not.toContain('hunter2');
+    expect(JSON.parse(page)).toMatchObject({ handlers: [{ why: 'redis://(secret)@10.0.0.1:6379 does not answer', config: { url: 'redis://(secret)@10.0.0.1', servers: [{ at: 'kafka://(secret)@b' }] } }] });
+  });
+
   test('metrics are text of the version that Prometheus reads', async () => {
     const metrics = await (await started({}))('/metrics');
     expect(metrics.type).toContain('text/plain; version=0.0.4');
