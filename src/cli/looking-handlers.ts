@@ -12,19 +12,19 @@ export function lookingOnly(openHandlers: OpenHandlers): OpenHandlers {
   };
 }
 
-/** Method by method: a handler may be an instance of a class. */
+/** Method by method, each bound: a handler may be an instance of a class. */
 function looking(handler: AnyHandler): AnyHandler {
-  const { check, lookup, bucket, charge, sink, write } = handler;
+  const charge = handler.charge?.bind(handler);
   return {
-    ...(check === undefined ? {} : { check: (rule) => check.call(handler, rule) }),
-    ...(lookup === undefined ? {} : { lookup: (rule) => lookup.call(handler, rule) }),
-    ...(bucket === undefined ? {} : { bucket: (rule) => bucket.call(handler, rule) }),
+    ...(handler.check === undefined ? {} : { check: handler.check.bind(handler) }),
+    ...(handler.lookup === undefined ? {} : { lookup: handler.lookup.bind(handler) }),
+    ...(handler.bucket === undefined ? {} : { bucket: handler.bucket.bind(handler) }),
     ...(charge === undefined ? {} : { charge: (asks, call) => {
-      const told = charge.call(handler, asks.map(withoutCost), call);
+      const told = charge(asks.map(withoutCost), call);
       return told instanceof Promise ? told.then((answers) => asIfCharged(asks, answers)) : asIfCharged(asks, told);
     } }),
-    ...(sink === undefined ? {} : { sink: (rule) => sink.call(handler, rule) }),
-    ...(write === undefined ? {} : { write: () => undefined }),
+    ...(handler.sink === undefined ? {} : { sink: handler.sink.bind(handler) }),
+    ...(handler.write === undefined ? {} : { write: () => undefined }),
   };
 }
 
