@@ -22,7 +22,7 @@ export interface HandlerEnvironment {
   readonly signal?: AbortSignal;
   /** 10 s where absent: opening needs no backend. */
   readonly openWithinMs?: number;
-  /** How long `close` waits for background work that ignores its signal, and then for the handler's own `close`; 5 s each where absent. */
+  /** How long closing waits for background work that ignores its signal, and for the handler's own `close`, which has a quarter of it at least; 5 s where absent. */
   readonly closeWithinMs?: number;
   /** Before background work that failed is started again, doubled each time; 500 ms where absent. */
   readonly restartAfterMs?: number;
@@ -46,6 +46,7 @@ export interface HandlerToOpen {
 }
 
 const PROCESS_CLOCK: Host['clock'] = { nowMs: () => Date.now(), monotonicMs: () => performance.now() };
+const LEAST_SHARE = 0.25;
 const METHODS: Readonly<Record<Capability, readonly (keyof AnyHandler)[]>> = {
   enrich: ['lookup'], check: ['check'], quota: ['bucket', 'charge'], report: ['sink', 'write'],
 };
@@ -71,8 +72,10 @@ export async function openHandler(adapter: Adapter, { name, config, folder }: Ha
   async function end(handler: AnyHandler | undefined): Promise<void> {
     closing.abort(new Error(`handler ${name} is closed`));
     const withinMs = environment.closeWithinMs ?? 5000;
+    const endsAtMs = performance.now() + withinMs;
     await background.ended(withinMs);
-    await closed(handler, withinMs, log);
+    // Work that took all the time must not keep the handler from flushing.
+    await closed(handler, Math.max(withinMs * LEAST_SHARE, endsAtMs - performance.now()), log);
     metrics.withdraw();
   }
 
@@ -108,7 +111,7 @@ async function closed(handler: AnyHandler | undefined, withinMs: number, log: Lo
     log.error('closing failed', { error });
     return 'closed' as const;
   });
-  if (await Promise.race([closing, late]) === 'late') log.warn('closing does not end and is left behind', { waitedMs: withinMs });
+  if (await Promise.race([closing, late]) === 'late') log.warn('closing does not end and is left behind', { waitedMs: Math.round(withinMs) });
   over.abort();
 }
 

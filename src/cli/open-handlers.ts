@@ -13,10 +13,13 @@ export interface HandlerOpener {
   readonly metrics: PluginMetrics;
 }
 
-/** `worker`: which of several this is, and the memory that they share. */
-export function handlerOpener(registry: Registry, log: OwnLog, worker?: { readonly place: Host['worker']; readonly shared: SharedMemory }): HandlerOpener {
+/** What a handler has for its own `close`, which may hang, after reports and calls have ended. */
+export const MOST_CLOSE_MS = 5000;
+
+/** `worker`: which of several this is, and the memory that they share. `closeWithinMs`: of each handler, its background work included. */
+export function handlerOpener(registry: Registry, log: OwnLog, worker?: { readonly place: Host['worker']; readonly shared: SharedMemory }, closeWithinMs: number = MOST_CLOSE_MS): HandlerOpener {
   const metrics = createPluginMetrics(log);
-  const environment = { log, metrics, shared: worker?.shared ?? createSharedMemory(), ...(worker === undefined ? {} : { worker: worker.place }) };
+  const environment = { log, metrics, shared: worker?.shared ?? createSharedMemory(), closeWithinMs, ...(worker === undefined ? {} : { worker: worker.place }) };
   return {
     metrics,
     openHandlers: (spec) => {

@@ -21,7 +21,7 @@ import { CliError } from './cli-error.ts';
 import { Loads } from './loads.ts';
 import type { OwnLog } from './log.ts';
 import { methodsOf } from './methods.ts';
-import { handlerOpener } from './open-handlers.ts';
+import { handlerOpener, MOST_CLOSE_MS } from './open-handlers.ts';
 import { loadTexts, PolicySource, type PolicyTexts } from './policy-source.ts';
 
 /** How Envoy's calls come in. */
@@ -76,6 +76,8 @@ export interface Server {
 
 /** Envoy sends bodies of requests where told to; this is gRPC's own limit. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** Of the grace, for handlers that close after it. */
+const CLOSE_SHARE = 0.25;
 const GRACE_MS = 10_000;
 
 /** Of the grace, calls in flight may take so much; the rest is for reports that wait and for closing handlers. */
@@ -89,7 +91,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const handlersMs = graceMs - callsMs;
   const registry = await loadBuiltIns();
   if (options.worker === undefined) warnOfBroken(registry, log); // of several, the supervisor has said it
-  const handlers = handlerOpener(registry, log, options.worker);
+  const handlers = handlerOpener(registry, log, options.worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE));
   const engine = createEngine({ openHandlers: handlers.openHandlers, log, graceMs: handlersMs });
   const source = texts === undefined
     ? new PolicySource({ configs: options.configs, registry, log, onFindings: options.onFindings, use: async (policy) => engine.use(policy) })
