@@ -149,7 +149,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const deciding = decidingOf(checks);
     if (deciding !== undefined || current.quotas.length === 0) return concluded(current, [bag], call, checkVerdict(scope.id, call, checks, deciding, []), checks, beganAtMs);
     const conclude = ({ outcomes, entries }: QuotaRun): Verdict => {
-      const all = outcomes.length === 0 ? checks : inRuleOrder([...checks, ...outcomes]);
+      const all = inRuleOrder(checks, outcomes);
       return concluded(current, [bag], call, checkVerdict(scope.id, call, all, decidingOf(all), entries), all, beganAtMs);
     };
     return held(current, whenDone(askQuotas(current, [bag], scope), conclude));
@@ -182,7 +182,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
         const perBag = bags.map((_, at) => {
           const [from, to] = [quotas.ends[at - 1], quotas.ends[at]];
           return {
-            outcomes: inRuleOrder([...(checks[at] ?? []), ...quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes ?? 0)]),
+            outcomes: inRuleOrder(checks[at] ?? [], quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes ?? 0)),
             entries: quotas.entries.slice(from?.entries ?? 0, to?.entries ?? 0),
           };
         });
@@ -387,7 +387,21 @@ function count(outcome: RuleOutcome, verdict: Verdict | LimitVerdict, seen: Set<
   else if (verdict.rule === rule.name) meters.denied++;
 }
 
-const inRuleOrder = (outcomes: readonly RuleOutcome[]): readonly RuleOutcome[] => outcomes.toSorted((a, b) => a.prepared.rule.index - b.prepared.rule.index);
+/** Merges two lists that are each in the order of rules. */
+function inRuleOrder(one: readonly RuleOutcome[], other: readonly RuleOutcome[]): readonly RuleOutcome[] {
+  if (one.length === 0) return other;
+  if (other.length === 0) return one;
+  const all: RuleOutcome[] = [];
+  let at = 0;
+  for (const outcome of one) {
+    while (at < other.length && indexOf(other[at]) < indexOf(outcome)) all.push(other[at++] as RuleOutcome);
+    all.push(outcome);
+  }
+  while (at < other.length) all.push(other[at++] as RuleOutcome);
+  return all;
+}
+
+const indexOf = (outcome: RuleOutcome | undefined): number => outcome?.prepared.rule.index ?? Infinity;
 
 /** Goes on in the same turn where there is nothing to wait for. */
 function whenDone<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {

@@ -7,7 +7,7 @@ import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { QuotaAsk } from '../../adapters/contract.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';
-import { keyText } from '../match/key-text.ts';
+import { keyPart } from '../match/key-text.ts';
 import type { QuotaAction } from '../rules/rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { type RuleOutcome, fail } from '../verdict/outcome.ts';
@@ -29,26 +29,44 @@ const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk => (algor
 
 function askOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, isLimit: boolean): QuotaAsk | undefined {
   const { prepared, bag } = outcome;
-  const values = action.key.map((key) => {
-    const value = key.evaluate(bag);
-    return value === FAILED ? undefined : value;
-  });
-  const absent = values.indexOf(undefined);
-  if (absent >= 0) {
-    outcome.failed = true;
-    const { input } = prepared.rule.onError;
-    if (input !== undefined) {
-      fail(outcome, 'input', input, `key ${action.key[absent]?.source}: ${action.key[absent]?.why(bag)}`);
-      return undefined;
-    }
-  }
+  const key = keyOf(outcome, action);
+  if (key === undefined) return undefined;
   const override = isLimit && action.override ? overrideOf(snapshot, bag) : undefined;
   const limit = override?.limit ?? amount(outcome, 'limit', action.limit, bag);
   const cost = action.cost === undefined ? (isLimit ? hitsOf(snapshot, bag) : 1) : amount(outcome, 'cost', action.cost, bag);
   const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
   if (limit === undefined || cost === undefined || burst === undefined) return undefined;
+  const perMs = override?.perMs ?? action.perMs;
+  const ask: QuotaAsk = { bucket: prepared.bucket, key, limit, cost, burst, perMs };
+  if (action.once === undefined && !action.partial && action.calendar === undefined) return ask;
   const once = onceOf(outcome, action.once, bag);
-  return { bucket: prepared.bucket, key: keyText(values, action.key.map(({ type }) => type)), limit, cost, burst, perMs: override?.perMs ?? action.perMs, ...(action.partial ? { partial: true } : {}), ...(once === undefined ? {} : { once }), ...(override === undefined && action.calendar !== undefined ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 } : {}) };
+  return {
+    ...ask, ...(action.partial ? { partial: true } : {}), ...(once === undefined ? {} : { once }),
+    ...(override === undefined && action.calendar !== undefined ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 } : {}),
+  };
+}
+
+/** A part that fails is a value of its own, unless the rule's `onError.input` says what it comes to. */
+function keyOf(outcome: RuleOutcome, { key }: QuotaAction): string | undefined {
+  const { prepared: { rule }, bag } = outcome;
+  let text = '';
+  for (let at = 0; at < key.length; at++) {
+    const part = key[at] as Compiled;
+    const value = part.evaluate(bag);
+    if (at > 0) text += ',';
+    if (value !== FAILED) {
+      text += keyPart(value, part.type);
+      continue;
+    }
+    text += keyPart(undefined, part.type);
+    outcome.failed = true;
+    const { input } = rule.onError;
+    if (input !== undefined) {
+      fail(outcome, 'input', input, `key ${part.source}: ${part.why(bag)}`);
+      return undefined;
+    }
+  }
+  return text;
 }
 
 /** Without it a request is charged each time; so it is where it is empty, and where it fails, which is counted. */

@@ -8,7 +8,7 @@ import { HIDDEN, SecretlessBag } from '../../attributes/secrets.ts';
 import type { Algorithm, QuotaAsk } from '../../adapters/contract.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
-import { keyText } from '../match/key-text.ts';
+import { keyPart } from '../match/key-text.ts';
 import { RuleMeters } from '../meters.ts';
 import { toShape } from '../rules/convert.ts';
 import type { QuotaAction } from '../rules/rule.ts';
@@ -116,5 +116,5 @@ export function keyForPeople(key: readonly Compiled[], bag: RequestBag): QuotaLo
 
 function textOf(part: Compiled, bag: RequestBag): string {
   const value = part.evaluate(bag);
-  return keyText([value === FAILED ? undefined : value], [part.type]);
+  return keyPart(value === FAILED ? undefined : value, part.type);
 }

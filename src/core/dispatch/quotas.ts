@@ -24,7 +24,6 @@ import { thrown } from './thrown.ts';
 export interface QuotaEntry {
   readonly outcome: RuleOutcome;
   readonly ask: QuotaAsk;
-  readonly counter: string;
   readonly handler: LiveHandler;
   answer: QuotaAnswer | undefined;
 }
@@ -48,6 +47,10 @@ export function askQuotas(snapshot: Snapshot, bags: readonly RequestBag[], scope
   }
   if (outcomes.length === 0) return NO_QUOTAS;
   const run: QuotaRun = { outcomes, entries, ends };
+  if (entries.length === 1) { // most calls: nothing to group, enforced or not
+    const waits = charge(entries, scope);
+    return waits === undefined ? run : waits.then(() => run);
+  }
   const apart = entries.filter(({ outcome }) => !outcome.enforced).flatMap((entry) => charge([entry], scope) ?? []);
   const enforced = chargeInTurn(handlersInOrder(entries), scope);
   if (enforced === undefined && apart.length === 0) return run;
@@ -81,7 +84,7 @@ function outcomeOf(snapshot: Snapshot, prepared: PreparedRule, bag: RequestBag, 
     return outcome;
   }
   const ask = quotaAskOf(snapshot, outcome, action, call);
-  if (ask !== undefined) entries.push({ outcome, ask, counter: `${action.counter}\0${ask.key}\0${ask.perMs}`, handler: prepared.handler, answer: undefined });
+  if (ask !== undefined) entries.push({ outcome, ask, handler: prepared.handler, answer: undefined });
   return outcome;
 }
 
@@ -152,12 +155,16 @@ function askHandler({ gate, spec, charge: chargeHandler }: LiveHandler, asks: re
   return gate.ask(chargeHandler, asks, scope, deadlineOf('quota', spec.deadlineMs), wrongAnswers);
 }
 
+const FIRST: readonly number[] = [0];
+
 /** Each counter once, with its largest cost; where rules that share it differ, the tightest limit. */
 function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; readonly places: readonly number[] } {
-  if (group.length === 1) return { asks: group.map(({ ask }) => ask), places: [0] };
+  const [only] = group;
+  if (group.length === 1 && only !== undefined) return { asks: [only.ask], places: FIRST };
   const known = new Map<string, number>();
   const asks: QuotaAsk[] = [];
-  const places = group.map(({ ask, counter }) => {
+  const places = group.map(({ ask, outcome: { prepared: { rule: { action } } } }) => {
+    const counter = `${action?.kind === 'quota' ? action.counter : ''}\0${ask.key}\0${ask.perMs}`;
     const at = known.get(counter);
     const other = at === undefined ? undefined : asks[at];
     if (at === undefined || other === undefined) {
@@ -171,12 +178,17 @@ function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; read
 }
 
 function take(group: readonly QuotaEntry[], places: readonly number[], answers: readonly QuotaAnswer[]): void {
-  for (const [index, entry] of group.entries()) entry.answer = answers[places[index] ?? 0];
-  const refused = group.filter(({ answer }) => answer?.granted === false);
-  if (refused.length === 0) {
+  let isRefused = false;
+  for (let at = 0; at < group.length; at++) {
+    const entry = group[at] as QuotaEntry;
+    entry.answer = answers[places[at] ?? 0];
+    if (entry.answer?.granted === false) isRefused = true;
+  }
+  if (!isRefused) {
     for (const { outcome, ask, answer } of group) if (outcome.prepared.rule.onAllow !== undefined && answer !== undefined) outcome.result = { kind: 'passed', answer: allow({ output: quotaOutput(answer, answer.charged ?? ask.cost) }) };
     return;
   }
+  const refused = group.filter(({ answer }) => answer?.granted === false);
   const least = answers.reduce((one, other) => (other.remaining < one.remaining ? other : one));
   const retryAfterMs = Math.max(...refused.map(({ answer }) => answer?.resetMs ?? 0));
   for (const { outcome, answer, ask } of refused) if (answer !== undefined) outcome.result = { kind: 'over', quota: { perMs: ask.perMs, answer, least, retryAfterMs } };
@@ -184,5 +196,7 @@ function take(group: readonly QuotaEntry[], places: readonly number[], answers: 
 
 export function wrongAnswers(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
   if (!Array.isArray(answers) || answers.length !== asks.length) return `charge() answers each of its ${asks.length} asks`;
-  return answers.every((answer) => typeof answer?.granted === 'boolean') ? undefined : 'each answer of charge() says granted: true or false';
+  let isRight = true;
+  for (const answer of answers) if (typeof answer?.granted !== 'boolean') isRight = false;
+  return isRight ? undefined : 'each answer of charge() says granted: true or false';
 }

@@ -9,16 +9,8 @@ import { Duration, Timestamp, Uint, type Value } from '../../attributes/values.t
 /** Of a value that could not be had: a value of its own. */
 const ABSENT = '-';
 
-export function keyText(values: readonly (Value | undefined)[], types: readonly Type[]): string {
-  let text = '';
-  for (let at = 0; at < values.length; at++) {
-    const value = values[at];
-    const type = types[at];
-    if (at > 0) text += ',';
-    text += value === undefined || type === undefined ? ABSENT : valueText(value, type);
-  }
-  return text;
-}
+/** Of one value; `undefined` where it could not be had. */
+export const keyPart = (value: Value | undefined, type: Type): string => (value === undefined ? ABSENT : valueText(value, type));
 
 export function valueText(value: Value, type: Type): string {
   if (typeof value === 'string') return `s${value.length}:${value}`;

@@ -10,7 +10,7 @@ import { RequestBag, type Bag } from '../../attributes/bag.ts';
 import { HEADER_MAPS, isSecretEntry, MaskedBag, QUERY_MAPS, SECRET_HEADERS } from '../../attributes/secrets.ts';
 import { STRING } from '../../attributes/types.ts';
 import { type Compiled, FAILED, type Read } from '../../expression/index.ts';
-import { keyText } from '../match/key-text.ts';
+import { keyPart } from '../match/key-text.ts';
 
 /** Shared by replicas that count in one backend, so that one caller has one counter. */
 const DIGEST_KEY = process.env['SLUICE_DIGEST_KEY'] ?? 'sluice';
@@ -52,7 +52,7 @@ export function digested(compiled: Compiled): Compiled {
     ...compiled, type: STRING, constant: undefined, guards: [],
     evaluate(bag) {
       const value = compiled.evaluate(bag);
-      return value === FAILED ? FAILED : createHmac('sha256', DIGEST_KEY).update(keyText([value], [compiled.type])).digest('base64url');
+      return value === FAILED ? FAILED : createHmac('sha256', DIGEST_KEY).update(keyPart(value, compiled.type)).digest('base64url');
     },
   };
 }
