@@ -176,7 +176,7 @@ describe('its settings', () => {
   });
 
   test.each([
-    [{ REDIS_URL: 'nowhere' }, /CLI_SETTING REDIS_\.\.\.: "nowhere" is no address of Redis; HOST:PORT is expected/],
+    [{ REDIS_URL: 'nowhere' }, /CLI_SETTING REDIS_URL holds "nowhere", which is no address of Redis; HOST:PORT is expected/],
     [{ REDIS_TLS: 'true', REDIS_TLS_CACERT: '/not/there.pem' }, /CLI_SETTING REDIS_\.\.\.: .*\/not\/there\.pem/],
     [{ PROMETHEUS_ADDR: '9090' }, /CLI_SETTING PROMETHEUS_ADDR is "9090"; HOST:PORT or :PORT is expected/],
     [{ PROMETHEUS_MAPPER_YAML: '/not/there.yaml' }, /CLI_SETTING PROMETHEUS_MAPPER_YAML: \/not\/there\.yaml: /],
