@@ -34,6 +34,13 @@ const OVERFLOWN = 'other';
 /** Of a full family, which is gone through whole. */
 const LOOKED_FOR_EXPIRED_EVERY_MS = 1000;
 
+/** Of the values of labels: unlike lists make unlike keys, since each value carries its length. */
+function keyOf(values: readonly string[]): string {
+  let key = '';
+  for (const value of values) key += `${value.length}:${value}`;
+  return key;
+}
+
 export function openFamily(name: string, config: MetricConfig, options: FamilyOptions): Family {
   const { kind, labels, help } = config;
   const { maxSeries, maxLabelLength, expireAfterMs, expiresOnlyForRoom, monotonicMs, onOverflow } = options;
@@ -42,7 +49,7 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
   const all = new Map<string, Fed>();
   let overflown: Series | undefined;
   let lookedAtMs = -Infinity;
-  if (labels.length === 0) all.set('[]', { series: make([]), fedAtMs: Infinity }); // 0 is a value; it never ends
+  if (labels.length === 0) all.set(keyOf([]), { series: make([]), fedAtMs: Infinity }); // 0 is a value; it never ends
 
   function dropExpired(nowMs: number): void {
     if (expireAfterMs === 0 || nowMs - lookedAtMs < LOOKED_FOR_EXPIRED_EVERY_MS) return;
@@ -51,7 +58,7 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
   }
 
   function seriesFor(values: readonly string[]): Series {
-    const key = JSON.stringify(values);
+    const key = keyOf(values);
     const nowMs = monotonicMs();
     const known = all.get(key);
     if (known !== undefined) {
@@ -63,7 +70,7 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
       onOverflow();
       const others = labels.map(() => OVERFLOWN);
       // A report that says "other" itself counts in the same series: a page must not have one twice.
-      const saying = all.get(JSON.stringify(others));
+      const saying = all.get(keyOf(others));
       if (saying === undefined) return overflown ??= make(others);
       saying.fedAtMs = nowMs;
       return saying.series;
