@@ -16,6 +16,9 @@ export class HeaderMap implements ReadonlyMap<string, string> {
   #to: number;
   readonly #field: number;
   #looks = 0;
+  /** Rules mostly ask for the same header one after another. */
+  #lastName = '';
+  #lastValue: string | undefined;
   #table: Map<string, string> | undefined;
 
   constructor(bytes: Buffer, from: number, to: number, field: number) {
@@ -34,8 +37,11 @@ export class HeaderMap implements ReadonlyMap<string, string> {
   }
 
   get(name: string): string | undefined {
-    if (this.#table !== undefined || this.#looks++ >= FEW || !isAscii(name)) return this.#all().get(name);
-    return this.#find(this.#bytes, name);
+    if (this.#table !== undefined) return this.#table.get(name);
+    if (name === this.#lastName && name !== '') return this.#lastValue;
+    if (this.#looks++ >= FEW || !isAscii(name)) return this.#all().get(name);
+    this.#lastName = name;
+    return this.#lastValue = this.#find(this.#bytes, name);
   }
 
   has(name: string): boolean {
