@@ -7,7 +7,7 @@ import type { TimeSlice } from '../time-slice.ts';
 import { Findings } from './findings.ts';
 import type { Document, ListNode, MapEntry, MapNode, Node, Place, ScalarNode } from './nodes.ts';
 import type { SourceText } from './source-text.ts';
-import { yamlDocuments } from './yaml-stream.ts';
+import { type YamlDocument as StreamedDocument, yamlDocuments } from './yaml-stream.ts';
 
 /** Nodes that aliases may stand for in one file: a few kilobytes of nested aliases can name billions. */
 const MAX_ALIASED_NODES = 100_000;
@@ -17,27 +17,29 @@ export interface ParsedFile { readonly documents: readonly Document[]; /** Wheth
 export async function parseDocuments(source: SourceText, findings: Findings, slice: TimeSlice): Promise<ParsedFile> {
   const documents: Document[] = [];
   let broken = false;
-  for await (const { yaml, earlier } of yamlDocuments(source.text, slice)) {
+  for await (const document of yamlDocuments(source.text, slice)) {
     const lines = new Set<number>();
-    let sound = reportYaml(yaml, source, findings, lines);
-    const { contents } = yaml;
-    if (contents !== null && !(isScalar(contents) && contents.value === null && contents.tag === undefined)) {
-      const builder = new TreeBuilder(source, sound ? findings : new Findings()); // what a YAML error leads to is not told
-      const listItems = async (list: YAMLSeq): Promise<Node[]> => {
-        const items: Node[] = [];
-        for (const part of earlier(list)) {
-          sound = reportYaml(part, source, findings, lines) && sound;
-          if (isSeq<YamlNode>(part.contents)) for (const item of part.contents.items) items.push(builder.build(item, undefined));
-          if (slice.isOver) await slice.next();
-        }
-        return items;
-      };
-      const root = await builder.root(contents as YamlNode, listItems);
-      if (sound) documents.push({ source, root });
-    }
+    let sound = reportYaml(document.yaml, source, findings, lines);
+    const builder = new TreeBuilder(source, sound ? findings : new Findings()); // what a YAML error leads to is not told
+    const root = await rootOf(document, builder, (part) => { sound = reportYaml(part, source, findings, lines) && sound; }, slice);
+    if (sound && root !== undefined) documents.push({ source, root, laterRules: [] });
     broken ||= !sound;
   }
   return { documents, broken };
+}
+
+/** `undefined`: the document is empty. `onPart` sees the parts of its lists as they are composed. */
+export async function rootOf({ yaml: { contents }, earlier }: StreamedDocument, builder: TreeBuilder, onPart: (part: YamlDocument.Parsed) => void, slice: TimeSlice): Promise<Node | undefined> {
+  if (contents === null || (isScalar(contents) && contents.value === null && contents.tag === undefined)) return undefined;
+  return builder.root(contents as YamlNode, async (list) => {
+    const items: Node[] = [];
+    for (const part of earlier(list)) {
+      onPart(part);
+      items.push(...builder.items(part));
+      if (slice.isOver) await slice.next();
+    }
+    return items;
+  });
 }
 
 const QUOTE_HINT = 'an expression that holds any of  : # { } [ ] , " \' & * ! | > % @ `  must stand in quotes';
@@ -65,18 +67,23 @@ const STYLES: Readonly<Record<string, ScalarNode['style']>> = {
   PLAIN: 'plain', QUOTE_SINGLE: 'single', QUOTE_DOUBLE: 'double', BLOCK_LITERAL: 'literal', BLOCK_FOLDED: 'folded',
 };
 
-class TreeBuilder {
+export class TreeBuilder {
+  /** Whether there was an anchor or an alias. */
+  hasAnchors = false;
   readonly #source: SourceText;
   readonly #findings: Findings;
+  readonly #inText: (offset: number) => number;
   readonly #anchors = new Map<string, YamlNode>();
   /** What each alias stood for where it was met: the anchor may be given anew before it is met again. */
   readonly #targets = new Map<Alias, YamlNode | undefined>();
   readonly #open = new Set<unknown>();
   #aliased = 0;
 
-  constructor(source: SourceText, findings: Findings) {
+  /** `inText`: where an offset that the library gives stands in the source, where it was given another text. */
+  constructor(source: SourceText, findings: Findings, inText: (offset: number) => number = (offset) => offset) {
     this.#source = source;
     this.#findings = findings;
+    this.#inText = inText;
   }
 
   /** `earlier`: the items of a list at the top that stand before those in it. */
@@ -92,6 +99,11 @@ class TreeBuilder {
       else if (entry !== undefined) entries.set(entry.key, entry);
     }
     return { kind: 'map', place, entries };
+  }
+
+  /** Of a document that is a list. */
+  items({ contents }: YamlDocument.Parsed): Node[] {
+    return isSeq<YamlNode>(contents) ? contents.items.map((item) => this.build(item, undefined)) : [];
   }
 
   /** `key`: of the entry that it is the value of, to point at where the value is empty. */
@@ -127,7 +139,10 @@ class TreeBuilder {
   }
 
   #anchored(node: YamlNode | null): void {
-    if (this.#open.size === 0 && node !== null && !isAlias(node) && node.anchor !== undefined) this.#anchors.set(node.anchor, node);
+    if (this.#open.size === 0 && node !== null && !isAlias(node) && node.anchor !== undefined) {
+      this.hasAnchors = true;
+      this.#anchors.set(node.anchor, node);
+    }
   }
 
   #scalar(node: Scalar, place: Place): ScalarNode {
@@ -138,6 +153,7 @@ class TreeBuilder {
   }
 
   #resolve(alias: Alias, key: Place | undefined): Node {
+    this.hasAnchors = true;
     if (!this.#targets.has(alias)) this.#targets.set(alias, this.#anchors.get(alias.source));
     const target = this.#targets.get(alias);
     if (target === undefined || this.#open.has(target) || this.#aliased > MAX_ALIASED_NODES) {
@@ -158,8 +174,9 @@ class TreeBuilder {
   }
 
   #range(node: YamlNode): [start: number, end: number] {
-    const range = node.range ?? [0, 0, 0];
-    return [range[0], range[1]];
+    const [start, end] = node.range ?? [0, 0, 0];
+    const inText = this.#inText(start);
+    return [inText, end > start ? this.#inText(end - 1) + 1 : inText];
   }
 
   #place(node: YamlNode | null, instead: Place | undefined): Place {

@@ -13,42 +13,51 @@ import type { Findings } from './findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
 import type { Node } from './nodes.ts';
 import type { EnrichOutput, Rule } from './rule.ts';
+import type { RuleList, RulesSection } from './rules-section.ts';
 import { Secrecy } from './secrecy.ts';
-import type { RulesSection } from './rules-section.ts';
+import type { TimeSlice } from '../time-slice.ts';
 
-/** Adds the attributes of all `enrich` rules; their outputs by the rule's name. */
-export function declareOutputs(rules: readonly Node[], section: AttributesSection, handlers: HandlersSection, findings: Findings): Map<string, readonly EnrichOutput[]> {
+/** Adds the attributes of all `enrich` rules; their outputs by the rule's name. Parts of lists without such a rule are not parsed. */
+export async function declareOutputs(lists: readonly RuleList[], section: AttributesSection, handlers: HandlersSection, findings: Findings, slice: TimeSlice): Promise<Map<string, readonly EnrichOutput[]>> {
   const found = new Map<string, readonly EnrichOutput[]>();
-  for (const node of rules.flatMap((list) => (list.kind === 'list' ? list.items : []))) {
-    const enrich = node.kind === 'map' ? node.entries.get('enrich')?.value : undefined;
-    const nameNode = node.kind === 'map' ? node.entries.get('name')?.value : undefined;
-    if (enrich?.kind !== 'map' || nameNode?.kind !== 'scalar') continue;
-    // What is wrong in here is told when the rule itself is read.
-    const fields = new Fields(enrich, 'enrich', findings);
-    const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
-    const serves = handler?.adapter.serves.enrich;
-    const asNode = fields.required('as', 'where its outputs stand, such as my.tenant');
-    const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
-    if (as === undefined || asNode === undefined) continue;
-    if (handler === undefined || serves === undefined) {
-      findings.undeclared.add(as);
-      continue;
+  for (const { node, later } of lists) {
+    for (const rule of node.kind === 'list' ? node.items : []) declareOf(rule, found, section, handlers, findings);
+    for (const part of later) {
+      if (part.mayHave('enrich')) for (const rule of part.items()) declareOf(rule, found, section, handlers, findings);
+      if (slice.isOver) await slice.next();
     }
-    if (!/^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/.test(as)) {
-      findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `outputs stand under my., such as my.tenant; here is ${as}`);
-      continue;
-    }
-    const secrecy = new Secrecy(() => section.attributes, () => []); // no text and no field of a report is read here
-    const reader = new ActionReader(section.attributes, handlers, new ChangesReader(section.attributes, findings, secrecy), findings, secrecy);
-    const params = reader.params(fields, serves.params);
-    const shape = params === undefined ? undefined : reader.shape(serves.output, handler, params.value, fields.place);
-    if (shape === undefined || shape === 'any') {
-      findings.undeclared.add(as);
-      continue;
-    }
-    found.set(String(nameNode.value), outputsOf(shape, as, section, asNode, findings));
   }
   return found;
+}
+
+function declareOf(node: Node, found: Map<string, readonly EnrichOutput[]>, section: AttributesSection, handlers: HandlersSection, findings: Findings): void {
+  const enrich = node.kind === 'map' ? node.entries.get('enrich')?.value : undefined;
+  const nameNode = node.kind === 'map' ? node.entries.get('name')?.value : undefined;
+  if (enrich?.kind !== 'map' || nameNode?.kind !== 'scalar') return;
+  // What is wrong in here is told when the rule itself is read.
+  const fields = new Fields(enrich, 'enrich', findings);
+  const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
+  const serves = handler?.adapter.serves.enrich;
+  const asNode = fields.required('as', 'where its outputs stand, such as my.tenant');
+  const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
+  if (as === undefined || asNode === undefined) return;
+  if (handler === undefined || serves === undefined) {
+    findings.undeclared.add(as);
+    return;
+  }
+  if (!/^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/.test(as)) {
+    findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `outputs stand under my., such as my.tenant; here is ${as}`);
+    return;
+  }
+  const secrecy = new Secrecy(() => section.attributes, () => []); // no text and no field of a report is read here
+  const reader = new ActionReader(section.attributes, handlers, new ChangesReader(section.attributes, findings, secrecy), findings, secrecy);
+  const params = reader.params(fields, serves.params);
+  const shape = params === undefined ? undefined : reader.shape(serves.output, handler, params.value, fields.place);
+  if (shape === undefined || shape === 'any') {
+    findings.undeclared.add(as);
+    return;
+  }
+  found.set(String(nameNode.value), outputsOf(shape, as, section, asNode, findings));
 }
 
 const plainOf = (node: Node | undefined): unknown => (node?.kind === 'scalar' ? node.value : undefined);

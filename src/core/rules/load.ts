@@ -8,16 +8,17 @@ import { dirname, resolve } from 'node:path';
 import { AttributesSection } from './attributes-section.ts';
 import { Carriage } from './carriage.ts';
 import { documentKind } from './document-kind.ts';
+import { parseDivided } from './divided-document.ts';
 import { type ParsedFile, parseDocuments } from './document.ts';
 import { declareOutputs, enrichOrder } from './enrich-outputs.ts';
 import { fieldsOf } from './fields.ts';
 import { Findings } from './findings.ts';
 import { type Adapters, type Environment, HandlersSection } from './handlers-section.ts';
-import { type MapNode, type Node, nodeAt, plain } from './nodes.ts';
+import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from './nodes.ts';
 import { type PolicyFile, type PolicyFiles, readPolicyFiles } from './policy-files.ts';
 import type { Finding, Policy } from './policy.ts';
 import type { Position } from './rule.ts';
-import { RulesSection } from './rules-section.ts';
+import { type RuleList, RulesSection } from './rules-section.ts';
 import { settingsOf } from './settings-section.ts';
 import { SourceText } from './source-text.ts';
 import { TimeSlice } from '../time-slice.ts';
@@ -60,37 +61,57 @@ export async function loadPolicyText(files: ReadonlyMap<string, string>, options
 }
 
 /** The values of a policy's sections, document by document; what stands around them is let go. */
-interface Sections { readonly of: Readonly<Record<'plugins' | 'handlers' | 'settings' | 'attributes' | 'rules', Node[]>>; readonly policies: number; readonly cases: readonly CasesDocument[]; readonly isBroken: boolean }
+interface Sections { readonly of: Readonly<Record<'plugins' | 'handlers' | 'settings' | 'attributes', readonly Node[]>>; readonly rules: RuleList[]; readonly policies: number; readonly cases: readonly CasesDocument[]; readonly isBroken: boolean }
 
-async function sectionsOf(files: PolicyFiles, findings: Findings, slice: TimeSlice): Promise<Sections> {
+type Parse = (source: SourceText, findings: Findings, slice: TimeSlice) => Promise<ParsedFile>;
+
+const parseByParts: Parse = async (source, findings, slice) => {
+  const documents = await parseDivided(source, findings, slice);
+  return documents === undefined ? parseDocuments(source, findings, slice) : { documents, broken: false };
+};
+
+async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, slice: TimeSlice): Promise<Sections> {
   const parsed: (ParsedFile & { readonly source: SourceText })[] = [];
   for (const { file, text } of files.files) {
     const source = new SourceText(file, text);
-    parsed.push({ source, ...await parseDocuments(source, findings, slice) });
+    parsed.push({ source, ...await parse(source, findings, slice) });
   }
   const data = dataFiles(parsed.flatMap(({ documents }) => documents.map(({ root }) => root)));
-  const roots: MapNode[] = [];
+  const roots: (Document & { readonly root: MapNode })[] = [];
   const cases: CasesDocument[] = [];
   let isBroken = files.findings.length > 0 || parsed.some(({ broken }) => broken);
   for (const { source, documents } of parsed) {
     if (files.found.has(source.file) && data.has(resolve(source.file))) continue;
     for (const document of documents) {
       const kind = documentKind(document, findings);
-      if (kind.kind === 'policy') roots.push(kind.root);
+      if (kind.kind === 'policy') roots.push({ ...document, root: kind.root });
       else if (kind.kind === 'cases') cases.push(casesOf(kind.root));
       else isBroken = true;
     }
   }
-  const of = (key: string): Node[] => roots.flatMap((root) => root.entries.get(key)?.value ?? []);
-  return { of: { plugins: of('plugins'), handlers: of('handlers'), settings: of('settings'), attributes: of('attributes'), rules: of('rules') }, policies: roots.length, cases, isBroken };
+  const of = (key: string): Node[] => roots.flatMap(({ root }) => root.entries.get(key)?.value ?? []);
+  const rules = roots.flatMap(({ root, laterRules }): RuleList[] => {
+    const node = root.entries.get('rules')?.value;
+    return node === undefined ? [] : [{ node, later: laterRules }];
+  });
+  return { of: { plugins: of('plugins'), handlers: of('handlers'), settings: of('settings'), attributes: of('attributes') }, rules, policies: roots.length, cases, isBroken };
 }
 
 /** The same of files that were read before. The event loop goes round every few milliseconds meanwhile. */
-export async function loadPolicyFiles(files: PolicyFiles, { adapters, env = process.env, readText, unsetEnv }: LoadOptions): Promise<LoadedPolicy> {
+export async function loadPolicyFiles(files: PolicyFiles, options: LoadOptions): Promise<LoadedPolicy> {
+  try {
+    return await loadBy(parseByParts, files, options);
+  } catch (error) {
+    if (!(error instanceof IndivisibleError)) throw error;
+    return loadBy(parseDocuments, files, options);
+  }
+}
+
+async function loadBy(parse: Parse, files: PolicyFiles, { adapters, env = process.env, readText, unsetEnv }: LoadOptions): Promise<LoadedPolicy> {
   const slice = new TimeSlice();
   const findings = new Findings();
   findings.take(files.findings);
-  const { of: sections, policies, cases, isBroken } = await sectionsOf(files, findings, slice);
+  const { of: sections, rules: ruleLists, policies, cases, isBroken } = await sectionsOf(files, parse, findings, slice);
   for (const node of sections.plugins) findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
 
   const handlers = new HandlersSection({ adapters, env, readText, unsetEnv }, findings);
@@ -98,12 +119,12 @@ export async function loadPolicyFiles(files: PolicyFiles, { adapters, env = proc
   const settings = settingsOf(sections.settings, findings);
   const attributes = new AttributesSection(settings.attributes, findings);
   for (const node of sections.attributes) if (isMap(node, 'attributes', findings)) attributes.read(node);
-  const enrichOutputs = declareOutputs(sections.rules, attributes, handlers, findings);
+  const enrichOutputs = await declareOutputs(ruleLists, attributes, handlers, findings, slice);
   const carriage = new Carriage(() => attributes.attributes);
   attributes.compileNamed(carriage);
   const rules = new RulesSection({ attributes: attributes.attributes, handlers, carriage, enrichOutputs, findings });
   // Each list is let go once it is read: the trees of many rules are larger than what is made of them.
-  for (let node = sections.rules.shift(); node !== undefined; node = sections.rules.shift()) await rules.read(node, slice);
+  for (let list = ruleLists.shift(); list !== undefined; list = ruleLists.shift()) await rules.read(list, slice);
   rules.end();
   settings.checkCount(rules.rules.length);
   handlers.end();

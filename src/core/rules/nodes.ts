@@ -18,7 +18,23 @@ export interface ScalarNode {
 /** A YAML document whose every value knows where it stands. */
 export type Node = MapNode | ListNode | ScalarNode;
 
-export interface Document { readonly source: SourceText; readonly root: Node }
+export interface Document {
+  readonly source: SourceText;
+  readonly root: Node;
+  /** The items of its list `rules` that follow those in `root`. */
+  readonly laterRules: readonly LaterItems[];
+}
+
+/** Some items of a list. They are parsed each time they are asked for, so that their nodes need not be held. */
+export interface LaterItems {
+  /** Whether one of them may be a map that has the key. */
+  mayHave(key: string): boolean;
+  /** Throws {@link IndivisibleError}. */
+  items(): readonly Node[];
+}
+
+/** A text that seemed to be divisible has to be parsed as a whole. */
+export class IndivisibleError extends Error {}
 
 /** As JavaScript has it: what params, configs and cases are made of. */
 export function plain(node: Node): unknown {

@@ -17,13 +17,16 @@ import { type Fields, checkName, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
 import { meant } from '../../attributes/nearest.ts';
-import { type Node, type Place, nodeText } from './nodes.ts';
+import { type LaterItems, type Node, type Place, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
 import { Secrecy } from './secrecy.ts';
 import type { Changes, EnrichOutput, Mode, QuotaAction, Rule } from './rule.ts';
 import type { TimeSlice } from '../time-slice.ts';
 
 const KEYS = ['name', 'description', 'match', 'calls', ...ACTION_KINDS, 'onAllow', 'onDeny', 'onError', 'mode', 'sample'];
+
+/** `rules:` of one document. */
+export interface RuleList { readonly node: Node; /** What follows the items of the node. */ readonly later: readonly LaterItems[] }
 
 export interface RulesContext {
   readonly attributes: Attributes;
@@ -57,10 +60,14 @@ export class RulesSection {
     this.#actions = new ActionReader(context.attributes, context.handlers, new ChangesReader(context.attributes, context.findings, this.#secrecy), context.findings, this.#secrecy);
   }
 
-  async read(node: Node, slice: TimeSlice): Promise<void> {
-    const { findings } = this.#context;
-    for (const item of listOfNodes(node, 'rules', findings)?.items ?? []) {
-      const fields = fieldsOf(item, 'a rule', findings)?.only(KEYS);
+  async read({ node, later }: RuleList, slice: TimeSlice): Promise<void> {
+    await this.#items(listOfNodes(node, 'rules', this.#context.findings)?.items ?? [], slice);
+    for (const part of later) await this.#items(part.items(), slice);
+  }
+
+  async #items(items: readonly Node[], slice: TimeSlice): Promise<void> {
+    for (const item of items) {
+      const fields = fieldsOf(item, 'a rule', this.#context.findings)?.only(KEYS);
       if (fields !== undefined) this.#rule(fields);
       if (slice.isOver) await slice.next();
     }

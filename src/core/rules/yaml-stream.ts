@@ -38,6 +38,12 @@ export async function* yamlDocuments(text: string, slice: TimeSlice): AsyncGener
   for (const yaml of composer.end()) yield documentOf(yaml as Document.Parsed);
 }
 
+/** A text that holds one document, in one go; `undefined` where it holds more or fewer. */
+export function yamlDocument(text: string): Document.Parsed | undefined {
+  const [document, ...more] = new Composer(OPTIONS).compose(new Parser().parse(text)) as Iterable<Document.Parsed>;
+  return more.length === 0 ? document : undefined;
+}
+
 async function* tokensOf(text: string, slice: TimeSlice): AsyncGenerator<CST.Token> {
   const parser = new Parser();
   let lexemes = 0;

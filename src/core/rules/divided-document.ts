@@ -1,0 +1,76 @@
+/**
+ * The documents of a file whose lists of rules are long, without holding the nodes of all rules at once.
+ * **In**: the text of a file. **Out**: its documents; most rules of each are parsed when they are asked for.
+ * **Fails**: with `undefined`, or an `IndivisibleError` when rules are asked for, where the file is to be parsed as a whole:
+ * it is short, a line of it is unusual, it has anchors in its rules, or YAML has anything to say about it.
+ */
+import { isSeq } from 'yaml';
+import type { TimeSlice } from '../time-slice.ts';
+import { TreeBuilder, rootOf } from './document.ts';
+import { Findings } from './findings.ts';
+import { type Document, IndivisibleError, type LaterItems, type Node } from './nodes.ts';
+import type { SourceText } from './source-text.ts';
+import { type TextPart, dividedText, offsetInText } from './text-parts.ts';
+import { yamlDocument, yamlDocuments } from './yaml-stream.ts';
+
+export async function parseDivided(source: SourceText, findings: Findings, slice: TimeSlice, partLength?: number): Promise<readonly Document[] | undefined> {
+  const divided = await dividedText(source.text, slice, partLength);
+  if (divided === undefined) return undefined;
+  const { trunk, lists } = divided;
+  const documents: Document[] = [];
+  const ofTrunk = new Findings(); // told again where the text is parsed as a whole
+  let isSound = true;
+  let found = 0;
+  for await (const document of yamlDocuments(trunk, slice)) {
+    isSound &&= hasNothingToSay(document.yaml);
+    const builder = new TreeBuilder(source, ofTrunk, (offset) => offsetInText(offset, lists));
+    const root = await rootOf(document, builder, (part) => { isSound &&= hasNothingToSay(part); }, slice);
+    if (!isSound) return undefined;
+    if (root === undefined) continue;
+    const rules = root.kind === 'map' ? root.entries.get('rules')?.value : undefined;
+    const list = rules?.kind === 'list' ? lists.find(({ start }) => start === rules.place.start) : undefined;
+    if (list !== undefined) found++;
+    documents.push({ source, root, laterRules: list?.parts.map((part) => new PartItems(source, part, findings)) ?? [] });
+  }
+  if (found !== lists.length) return undefined;
+  findings.take(ofTrunk.sorted([]));
+  return documents;
+}
+
+interface Said { readonly errors: readonly unknown[]; readonly warnings: readonly unknown[] }
+const hasNothingToSay = ({ errors, warnings }: Said): boolean => errors.length === 0 && warnings.length === 0;
+
+/** Of a key in double quotes, which may be written otherwise. */
+const ESCAPED = /\\(?:[xuU]|\r?\n)/;
+
+class PartItems implements LaterItems {
+  readonly #source: SourceText;
+  readonly #part: TextPart;
+  readonly #findings: Findings;
+
+  constructor(source: SourceText, part: TextPart, findings: Findings) {
+    this.#source = source;
+    this.#part = part;
+    this.#findings = findings;
+  }
+
+  mayHave(key: string): boolean {
+    const text = this.#text;
+    return text.includes(key) || ESCAPED.test(text);
+  }
+
+  items(): readonly Node[] {
+    const document = yamlDocument(this.#text);
+    if (document === undefined || !hasNothingToSay(document) || !isSeq(document.contents)) throw new IndivisibleError();
+    const { start, items: count } = this.#part;
+    const builder = new TreeBuilder(this.#source, this.#findings, (offset) => start + offset);
+    const items = builder.items(document);
+    // What an anchor of another part stands for is not known here.
+    if (builder.hasAnchors || document.contents.anchor !== undefined || items.length !== count) throw new IndivisibleError();
+    return items;
+  }
+
+  get #text(): string {
+    return this.#source.text.slice(this.#part.start, this.#part.end);
+  }
+}
