@@ -103,9 +103,9 @@ function limits(program: Command, done: Done): void {
 
 function lint(program: Command, done: Done): void {
   program.command('lint')
-    .summary('say everything that is wrong with a policy')
-    .description('Loads a policy without starting a server: every error and warning at once, and which calls each rule answers. Handlers that need nothing outside are opened, so that a list whose file is missing is found.')
-    .argument('<config...>', CONFIG)
+    .summary('say everything that is wrong with a policy, or with files of `sluice ratelimit`')
+    .description('Loads a policy without starting a server: every error and warning at once, and which calls each rule answers. Handlers that need nothing outside are opened, so that a list whose file is missing is found.\nFiles of `sluice ratelimit`, which have domain and descriptors at their top, are read as it reads them.')
+    .argument('<config...>', `${CONFIG}; or a file of rate limits, or a folder of them`)
     .option('--quiet', 'only the errors and warnings')
     .option('--json', 'as JSON, for programs')
     .action(async (configs: string[], options: LintFlags) => done(await (await import('./commands/lint.ts')).lint(configs, options)));

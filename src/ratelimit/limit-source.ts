@@ -33,7 +33,7 @@ export interface LimitSourceOptions {
 type Taken = { readonly kind: 'in force' } | { readonly kind: 'refused' | 'not put in force'; readonly why: string };
 const IN_FORCE: Taken = { kind: 'in force' };
 
-function unreadable(file: string, message: string, severity: Severity = 'error'): Finding {
+export function unreadableFile(file: string, message: string, severity: Severity = 'error'): Finding {
   const code: RatelimitErrorCode = 'RATELIMIT_FILE';
   return { severity, position: { file, line: 1, column: 1 }, code, message, excerpt: undefined };
 }
@@ -101,10 +101,10 @@ export class LimitSource {
       if (isSettled(marks)) return true;
       const read = await readFiles(found);
       files = read.files;
-      for (const { file, why } of read.unread) this.#options.log.warn(findingText(unreadable(file, `this file is left out, since it cannot be read: ${why}`, 'warning')));
+      for (const { file, why } of read.unread) this.#options.log.warn(findingText(unreadableFile(file, `this file is left out, since it cannot be read: ${why}`, 'warning')));
     } catch (error) {
       const why = messageOf(error);
-      if (this.#said !== why) this.#refuse([unreadable(configFolder(settings), `the files of limits cannot be read: ${why}`)]);
+      if (this.#said !== why) this.#refuse([unreadableFile(configFolder(settings), `the files of limits cannot be read: ${why}`)]);
       this.#said = why;
       this.#settled = undefined;
       return false;

@@ -38,7 +38,7 @@ function peerFormat({ entries }: MapNode): { readonly code: 'RULES_PEER_FORMAT' 
     return node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
   };
   if (entries.has('domain') && entries.has('descriptors')) {
-    return { code: 'RULES_PEER_FORMAT', message: `this is a config of envoyproxy/ratelimit (domain ${text('domain') ?? '?'}); \`sluice ratelimit\` answers by it, in a process of its own, so keep it in a folder of its own` };
+    return { code: 'RULES_PEER_FORMAT', message: `this is a config of envoyproxy/ratelimit (domain ${text('domain') ?? '?'}); \`sluice ratelimit\` answers by it, in a process of its own, so keep it in a folder of its own, which \`sluice lint\` checks` };
   }
   const version = text('apiVersion');
   if (version === undefined) return undefined;
