@@ -16,12 +16,12 @@ import { plainRequest } from './plain-request.ts';
 /** What is asked of an engine that runs. */
 export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;
 
-export function adminSources({ engine, loads, refusedEntries, plugins, escaped, isDraining }: {
-  readonly engine: EngineView; readonly loads: Loads; readonly refusedEntries: { readonly total: number }; readonly plugins: PluginMetrics;
+export function adminSources({ engine, loads, refusedEntries, strangers, plugins, escaped, isDraining }: {
+  readonly engine: EngineView; readonly loads: Loads; readonly refusedEntries: { readonly total: number }; readonly strangers: { readonly family: MetricFamily }; readonly plugins: PluginMetrics;
   readonly escaped?: EscapedErrors | undefined; readonly isDraining: () => boolean;
 }): AdminSources {
   const families = [
-    ...policyFamilies(loads), ...handlerFamilies(() => engine.handlers()), refusedFamily(refusedEntries), ...engine.families,
+    ...policyFamilies(loads), ...handlerFamilies(() => engine.handlers()), refusedFamily(refusedEntries), strangers.family, ...engine.families,
     ...(escaped === undefined ? [] : [escapedFamily(escaped)]),
   ];
   const page = metricsPage(families, () => plugins.render());

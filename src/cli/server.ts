@@ -22,6 +22,7 @@ import { Loads } from './loads.ts';
 import type { OwnLog } from './log.ts';
 import { methodsOf } from './methods.ts';
 import { handlerOpener, MOST_CLOSE_MS } from './open-handlers.ts';
+import { Strangers } from './strangers.ts';
 import { loadTexts, PolicySource, type PolicyTexts } from './policy-source.ts';
 
 /** How Envoy's calls come in. */
@@ -98,6 +99,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     : undefined;
   const loads = source?.loads ?? new Loads();
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
+  const strangers = new Strangers(log, '--tls-cert and --tls-key');
   let isDraining = false;
 
   async function prepare(given: PolicyTexts): Promise<PreparedPolicy> {
@@ -112,7 +114,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     };
   }
 
-  const sources = adminSources({ engine, loads, refusedEntries, plugins: handlers.metrics, escaped: options.escaped, isDraining: () => isDraining });
+  const sources = adminSources({ engine, loads, refusedEntries, strangers, plugins: handlers.metrics, escaped: options.escaped, isDraining: () => isDraining });
   // Taken down in the opposite order: the admin port tells to the end what goes on. Each has its own time, whatever the one before it did.
   await using stack = new AsyncDisposableStack();
   const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
@@ -125,7 +127,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   else (await prepare(texts)).commit();
   const { kind, tls, maxConnectionAgeMs } = options.transport ?? { kind: 'own' };
   const transport = await atAddress(options.grpc, (at) => (kind === 'http2' ? listenHttp2 : listen)(methodsOf(engine, () => !isDraining, { onRefusedEntry: (why) => refusedEntries.refuse(why) }), {
-    ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
+    ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
   }));
   stack.defer(() => within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log));
   if (options.watch === true) source?.follow();

@@ -1,5 +1,7 @@
 import type { Server, Socket } from 'node:net';
-import type { TransportOptions } from './transport.ts';
+import type { TLSSocket } from 'node:tls';
+import { addressText } from './address.ts';
+import type { Stranger, TransportOptions } from './transport.ts';
 
 /** How often connections are looked after. */
 export const TICK_MS = 1000;
@@ -20,19 +22,49 @@ export class RawSockets {
   /** By the address of their peer: those whose handshake is not done, and by when it has to be. Peers at a unix socket have none, and no limit. */
   readonly #handshakes = new Map<string, { readonly socket: Socket; readonly untilMs: number }>();
 
-  constructor(server: Server, secured: 'secureConnection' | undefined) {
+  /** Closed within their handshake, and not yet told of by the TLS socket, which no longer knows its peer then. */
+  readonly #cut: { readonly peer: string | undefined; readonly hasSpoken: boolean }[] = [];
+  #isDraining = false;
+
+  constructor(server: Server, secured: 'secureConnection' | undefined, onStranger?: (stranger: Stranger) => void) {
     server.on('connection', (socket: Socket) => {
       this.#all.add(socket);
       const peer = peerOf(socket);
+      const shown = secured === undefined ? undefined : peerText(socket);
       if (secured !== undefined && peer !== undefined) this.#handshakes.set(peer, { socket, untilMs: performance.now() + HANDSHAKE_MS });
       socket.once('close', () => {
         this.#all.delete(socket);
-        if (peer !== undefined && this.#handshakes.get(peer)?.socket === socket) this.#handshakes.delete(peer);
+        if (peer === undefined || this.#handshakes.get(peer)?.socket !== socket) return;
+        this.#handshakes.delete(peer);
+        if (onStranger !== undefined) this.#wasCut(shown, socket.bytesRead > 0);
       });
     });
     if (secured === undefined) return;
     server.on(secured, (socket: Socket) => void this.#handshakes.delete(peerOf(socket) ?? ''));
-    server.on('tlsClientError', (_error, socket: Socket) => socket.destroy());
+    server.on('tlsClientError', (error: TlsFailure, socket: TLSSocket) => {
+      const stranger = onStranger === undefined || this.#isDraining ? undefined : this.#strangerOf(error, socket);
+      socket.destroy();
+      if (stranger !== undefined) onStranger?.(stranger);
+    });
+  }
+
+  /** The TLS socket tells of it within this turn of the event loop, or never. */
+  #wasCut(peer: string | undefined, hasSpoken: boolean): void {
+    const cut = { peer, hasSpoken };
+    this.#cut.push(cut);
+    setImmediate(() => {
+      const at = this.#cut.indexOf(cut);
+      if (at >= 0) this.#cut.splice(at, 1);
+    });
+  }
+
+  #strangerOf({ code, reason, message }: TlsFailure, socket: TLSSocket): Stranger | undefined {
+    const refusal = socket.authorizationError as Error | string | null | undefined; // a code, whatever its type says
+    const cut = code === 'ECONNRESET' ? this.#cut.shift() : undefined;
+    if (cut?.hasSpoken === false) return undefined;
+    const peer = cut?.peer ?? peerText(socket);
+    if (code !== undefined && OF_CLEARTEXT.has(code)) return { kind: 'cleartext', peer };
+    return { kind: 'handshake', peer, why: refusal === null || refusal === undefined ? reason ?? message : `its certificate is refused: ${String(refusal)}` };
   }
 
   tick(nowMs: number): void {
@@ -41,6 +73,7 @@ export class RawSockets {
 
   /** Whoever has not finished its handshake has asked for nothing. */
   drain(): void {
+    this.#isDraining = true;
     for (const { socket } of this.#handshakes.values()) socket.destroy();
   }
 
@@ -48,5 +81,13 @@ export class RawSockets {
     for (const socket of this.#all) socket.destroy();
   }
 }
+
+type TlsFailure = Error & { readonly code?: string; /** In OpenSSL's words. */ readonly reason?: string };
+
+/** How OpenSSL calls what does not begin as TLS does. */
+const OF_CLEARTEXT: ReadonlySet<string> = new Set(['ERR_SSL_HTTP_REQUEST', 'ERR_SSL_HTTPS_PROXY_REQUEST', 'ERR_SSL_WRONG_VERSION_NUMBER']);
+
+/** `undefined` once the socket is gone, and at a unix socket. */
+export const peerText = ({ remoteAddress, remotePort }: Socket): string | undefined => (remoteAddress === undefined || remotePort === undefined ? undefined : addressText({ host: remoteAddress, port: remotePort }));
 
 const peerOf = ({ remoteAddress, remotePort }: Socket): string | undefined => (remotePort === undefined ? undefined : `${remoteAddress} ${remotePort}`);

@@ -67,6 +67,8 @@ export interface TransportOptions extends Address {
   readonly maxMessageBytes: number;
   /** Told of every fault of our own (a handler threw something that is no {@link GrpcError}), for the log. */
   readonly onFault: (path: string, error: unknown) => void;
+  /** Told of each peer that cannot be served, since it speaks something else than this port, for the log. Node's HTTP/2 tells it of TLS alone. */
+  readonly onStranger?: (stranger: Stranger) => void;
   /** Absent: cleartext, HTTP/2 with prior knowledge. */
   readonly tls?: TlsOptions;
   /** Other processes or threads may listen at the same port: the kernel shares out connections. */
@@ -78,6 +80,20 @@ export interface TransportOptions extends Address {
   readonly maxConnectionAgeMs?: number;
   /** What one connection may cost, where it differs from the default. */
   readonly limits?: Partial<Limits>;
+}
+
+/**
+ * What a peer speaks at a cleartext port: `tls`, `http1`, or anything else (`unknown`). At a port of TLS: `cleartext`, or a `handshake`
+ * that failed. Whoever connects and says nothing is none: probes of load balancers do.
+ */
+export type StrangerKind = 'tls' | 'http1' | 'unknown' | 'cleartext' | 'handshake';
+
+export interface Stranger {
+  readonly kind: StrangerKind;
+  /** `127.0.0.1:50412`; `undefined` where the socket was gone before it could be asked. */
+  readonly peer: string | undefined;
+  /** Of a handshake: why it failed. */
+  readonly why?: string;
 }
 
 /** PEM. With `ca`, callers have to show a certificate of it. */

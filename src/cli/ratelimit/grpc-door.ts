@@ -8,6 +8,7 @@ import type { Settings } from '../../ratelimit/settings.ts';
 import type { Tracing } from '../../tracing/index.ts';
 import { type Address, listen, type TlsOptions, type Transport } from '../../transport/index.ts';
 import type { OwnLog } from '../log.ts';
+import { REFUSED_CONNECTIONS_GAUGE, Strangers } from '../strangers.ts';
 
 export interface GrpcDoorOptions {
   readonly service: RateLimitService;
@@ -36,8 +37,10 @@ export async function openGrpcDoor({ service, metrics, isHealthy, settings, addr
     ...healthMethods({ services: [HEALTH_NAME], isServing: (name) => name !== HEALTH_NAME || isHealthy() }),
     ...reflectionMethods(RATELIMIT_SERVICES),
   ]);
+  const strangers = new Strangers(log, 'GRPC_SERVER_USE_TLS');
+  metrics.gauges.set(REFUSED_CONNECTIONS_GAUGE, () => strangers.total);
   return listen(tracing?.methods(methods) ?? methods, {
     ...address, reusePort, maxMessageBytes: MAX_MESSAGE_BYTES, maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE, ...(tls === undefined ? {} : { tls }),
-    onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
+    onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
   });
 }

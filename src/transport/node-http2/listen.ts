@@ -40,7 +40,7 @@ export const listenHttp2: Listen = async (methods, options) => {
     receivers?.add(receiver);
     stream.on('close', () => receivers?.delete(receiver));
   });
-  const raw = new RawSockets(server as Server, tlsEvent(options));
+  const raw = new RawSockets(server as Server, tlsEvent(options), options.onStranger);
   await listening(server as Server, options);
   const ticking = setInterval(() => {
     const nowMs = performance.now();

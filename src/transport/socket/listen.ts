@@ -5,9 +5,10 @@ import { bound, listening } from '../address.ts';
 import { MIN_TLS, renewTls } from '../renew-tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../h2/limits.ts';
-import { RawSockets, TICK_MS, tlsEvent } from '../raw-sockets.ts';
-import type { Listen, Transport, TransportOptions } from '../transport.ts';
+import { peerText, RawSockets, TICK_MS, tlsEvent } from '../raw-sockets.ts';
+import type { Listen, Stranger, Transport, TransportOptions } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
+import { spokenBy } from './spoken.ts';
 
 /** How long a peer may take to say that it knows of the drain. */
 const ANNOUNCE_MS = 500;
@@ -21,9 +22,10 @@ export const listen: Listen = async (methods, options) => {
       ...(options.maxConnectionAgeMs === undefined ? {} : { maxAgeMs: options.maxConnectionAgeMs }),
     });
     connections.add(connection);
+    if (options.onStranger !== undefined && options.tls === undefined) tellStranger(socket, connection.peer, options.onStranger);
   };
   const server = serverOf(options, take);
-  const raw = new RawSockets(server, tlsEvent(options));
+  const raw = new RawSockets(server, tlsEvent(options), options.onStranger);
   await listening(server, options);
   const ticking = setInterval(() => {
     const nowMs = performance.now();
@@ -51,10 +53,19 @@ export const listen: Listen = async (methods, options) => {
   return transport;
 };
 
-function serverOf({ tls }: TransportOptions, take: (socket: Socket) => void): Server {
+/** Looks at what comes first alone: later octets cost nothing. */
+function tellStranger(socket: Socket, peer: string, onStranger: (stranger: Stranger) => void): void {
+  socket.once('data', (first: Buffer) => {
+    const kind = spokenBy(first);
+    if (kind !== undefined) onStranger({ kind, peer });
+  });
+}
+
+function serverOf({ tls, onStranger }: TransportOptions, take: (socket: Socket) => void): Server {
   if (tls === undefined) return createServer({ noDelay: true }, take);
   return createTlsServer({ noDelay: true, ALPNProtocols: ['h2'], minVersion: MIN_TLS, ...tls, requestCert: tls.ca !== undefined }, (socket: TLSSocket) => {
-    if (socket.alpnProtocol === 'h2') take(socket);
-    else socket.destroy();
+    if (socket.alpnProtocol === 'h2') return take(socket);
+    onStranger?.({ kind: 'handshake', peer: peerText(socket), why: 'the client does not offer h2 by ALPN' });
+    socket.destroy();
   });
 }

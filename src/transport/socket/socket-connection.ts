@@ -27,6 +27,7 @@ const KEEPALIVE_ANSWER_MS = 20_000;
 
 /** One connection of a socket: reads, writes once a turn, and looks after those that fell silent. */
 export class SocketConnection implements Outlet {
+  readonly peer: string;
   readonly #socket: Socket;
   readonly #connection: Connection;
   readonly #maxAtMs: number;
@@ -43,7 +44,8 @@ export class SocketConnection implements Outlet {
     this.#maxAtMs = this.#openedAtMs + maxAgeMs * (0.95 + Math.random() / 10);
     this.#endsAtMs = this.#maxAtMs + Math.min(maxAgeMs, MOST_AFTER_AGE_MS);
     const { remoteAddress = 'unix:', remotePort = 0 } = socket;
-    this.#connection = new Connection({ outlet: this, serve, limits, peer: addressText({ host: remoteAddress, port: remotePort }), onFault, nowMs: () => performance.now() });
+    this.peer = addressText({ host: remoteAddress, port: remotePort });
+    this.#connection = new Connection({ outlet: this, serve, limits, peer: this.peer, onFault, nowMs: () => performance.now() });
     socket.on('data', (chunk: Buffer) => this.#connection.receive(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => {

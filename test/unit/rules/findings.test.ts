@@ -48,7 +48,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ['apiVersion: config.istio.io/v1alpha2\nkind: rule\nmetadata: { name: x }\nspec: {}\n',
     '1:1 RULES_PEER_FORMAT this is the rule x of Istio Mixer (config.istio.io/v1alpha2); reading it comes with a later release, so nothing of it is in force'],
   ['domain: mongo\ndescriptors:\n  - key: database\n',
-    '1:1 RULES_PEER_FORMAT this is a config of envoyproxy/ratelimit (domain mongo); `sluice ratelimit` answers by it, in a process of its own, so keep it in a folder of its own'],
+    '1:1 RULES_PEER_FORMAT this is a config of envoyproxy/ratelimit (domain mongo); `sluice ratelimit` answers by it, in a process of its own, so keep it in a folder of its own, which `sluice lint` checks'],
   [alone('{ name: a, macth: "true", deny: {} }'),
     '2:16 RULES_UNKNOWN_KEY a rule has no key macth; did you mean match?'],
   [alone('{ match: "true", deny: {} }'),

@@ -1,0 +1,33 @@
+/** What is said of peers that speak something else than the gRPC port. */
+import { expect, test } from 'vitest';
+import { Strangers } from '../../../src/cli/strangers.ts';
+
+test('one line a minute for each kind, with how many came since the last; all are counted', () => {
+  const lines: unknown[] = [];
+  let nowMs = 0;
+  const strangers = new Strangers({ warn: (message, fields) => void lines.push([message.split(':')[0], fields]) }, '--tls-cert and --tls-key', () => nowMs);
+  strangers.take({ kind: 'tls', peer: '10.0.0.1:1' });
+  strangers.take({ kind: 'tls', peer: '10.0.0.1:2' });
+  strangers.take({ kind: 'handshake', peer: undefined, why: 'no certificate' });
+  nowMs = 59_999;
+  strangers.take({ kind: 'tls', peer: '10.0.0.1:3' });
+  nowMs = 60_000;
+  strangers.take({ kind: 'tls', peer: '10.0.0.1:4' });
+  expect(lines).toEqual([
+    ['a peer speaks TLS, and this port is cleartext', { peer: '10.0.0.1:1', connections: 1 }],
+    ['a TLS handshake failed', { peer: 'unknown', why: 'no certificate', connections: 1 }],
+    ['a peer speaks TLS, and this port is cleartext', { peer: '10.0.0.1:4', connections: 3 }],
+  ]);
+  expect(strangers.total).toBe(5);
+});
+
+test('each kind is a row of the metric from the start, so that its rate is known', () => {
+  const { family } = new Strangers({ warn: () => {} }, 'GRPC_SERVER_USE_TLS');
+  expect(family.read()).toEqual(['tls', 'http1', 'unknown', 'cleartext', 'handshake'].map((kind) => ({ labels: { kind }, value: 0 })));
+});
+
+test('the line says how TLS is turned on, in the words of its command', () => {
+  const lines: string[] = [];
+  for (const hint of ['--tls-cert and --tls-key', 'GRPC_SERVER_USE_TLS'] as const) new Strangers({ warn: (message) => void lines.push(message) }, hint).take({ kind: 'tls', peer: 'a:1' });
+  expect(lines.map((line) => line.split(': ')[1]?.split(',')[0])).toEqual(['set --tls-cert and --tls-key', 'set GRPC_SERVER_USE_TLS']);
+});
