@@ -101,8 +101,11 @@ async function lastReason(adminPort: number): Promise<string | undefined> {
   return verdict === undefined ? undefined : (verdict.reasons ?? []).filter(({ rule }) => rule === verdict.rule).map(({ rule, text }) => `${rule}: ${text}`).join('; ');
 }
 
-async function stopAll(): Promise<void> {
-  if (isStopping) return;
+let stopped: Promise<void> | undefined;
+/** Once: the guard of the parts sends a signal again, and whoever asks a second time waits for the same end. */
+const stopAll = (): Promise<void> => stopped ??= stopInTurn();
+
+async function stopInTurn(): Promise<void> {
   isStopping = true;
   say('\nstopping ...');
   for (const { name, stop } of stops.toReversed()) {

@@ -20,7 +20,7 @@ test('it shows what was allowed, denied and limited, and why; and Ctrl-C leaves 
   const demo = spawn(process.execPath, [DEMO], { stdio: ['ignore', 'pipe', 'pipe'] });
   let shown = '';
   for (const stream of [demo.stdout, demo.stderr]) stream.on('data', (chunk: Buffer) => { shown += chunk.toString(); });
-  const ended = once(demo, 'exit');
+  const ended = once(demo, 'close'); // exit comes before the last of what it prints has been read
   try {
     await until('a line of each kind', () => {
       const wanted = [/^allowed ann .* 200/m, /^denied .* 403 who-may-write: roles refused/m, /^denied .* 400 no-path-tricks/m, /^limited nobody .* 429 ratings-per-user: over the limit of 3/m, /^limited eve .* \/limited/m, /^ {2}kafka {3}\{.*"code":403/m];
