@@ -168,7 +168,7 @@ export class LimitSource {
   #refuse(findings: readonly Finding[]): void {
     const { log, metrics } = this.#options;
     metrics.service.configLoadError++;
-    for (const finding of findings) log.error(findingText(finding));
+    for (const finding of findings) log[finding.severity === 'error' ? 'error' : 'warn'](findingText(finding));
     log.error('error loading new configuration from runtime; what was in force stays');
   }
 }

@@ -64,9 +64,10 @@ export function readRedisUrl({ type, socketType, url, auth, sentinelAuth }: Redi
 
 function partOf(text: string): Part {
   const [, scheme = '', afterScheme = ''] = /^(?:([a-z][a-z0-9+.-]*):\/\/)?(.*)$/is.exec(text) ?? [];
-  const at = scheme === '' ? -1 : afterScheme.lastIndexOf('@');
+  const at = afterScheme.lastIndexOf('@');
   const rest = afterScheme.slice(at + 1);
   const shown = `${scheme === '' ? '' : `${scheme}://`}${at < 0 ? '' : '(secret)@'}${rest}`;
+  if (scheme === '') return { scheme, credentials: {}, rest: text, shown };
   if (at < 0) return { scheme: scheme.toLowerCase(), credentials: {}, rest, shown };
   const [username, password] = [...afterScheme.slice(0, at).split(/:(.*)/s), ''].map((word) => decoded(word, shown)) as [string, string];
   return { scheme: scheme.toLowerCase(), credentials: { ...(username === '' ? {} : { username }), ...(password === '' ? {} : { password }) }, rest, shown };
@@ -83,7 +84,8 @@ function decoded(text: string, shown: string): string {
 function addressOf({ rest, shown }: Part): HostPort {
   const [, bracketed, plain, port] = /^(?:\[([0-9a-f:.]+)\]|([^\s:/@[\]]+)):(\d{1,5})\/?$/i.exec(rest) ?? [];
   const host = bracketed ?? plain;
-  if (host === undefined) throw new Error(`URL holds "${shown}", which is no address of Redis; HOST:PORT is expected`);
+  const expected = rest.includes('@') ? 'redis:// is expected before credentials' : rest.includes('/') ? 'HOST:PORT is expected, without a path or database' : 'HOST:PORT is expected';
+  if (host === undefined) throw new Error(`URL holds "${shown}", which is no address of Redis; ${expected}`);
   return { host, port: Number(port) };
 }
 
@@ -91,8 +93,8 @@ function addressOf({ rest, shown }: Part): HostPort {
 function among(setting: string, auth: string, parts: readonly Part[]): Credentials {
   const said = [credentialsOf(auth), ...parts.map(({ credentials }) => credentials)].filter(({ username, password }) => username !== undefined || password !== undefined);
   const [one = {}] = said;
-  if (said.some(({ username, password }) => username !== one.username || password !== one.password)) throw new Error(`${setting} and the credentials of URL differ from each other; say them once`);
-  if (one.username !== undefined && one.password === undefined) throw new Error('URL holds a user without a password; redis://USER:PASSWORD@HOST:PORT or redis://:PASSWORD@HOST:PORT is expected');
+  if (said.some(({ username, password }) => username !== one.username || password !== one.password)) throw new Error(`${setting} differs from the credentials in URL; give them once`);
+  if (one.username !== undefined && one.password === undefined) throw new Error('URL holds a user without a password; USER:PASSWORD or :PASSWORD is expected before the @');
   return one;
 }
 

@@ -113,3 +113,13 @@ test('a link to nothing is left out and said, and a swap file of vim is left out
   expect(said).toHaveLength(1);
   expect(said[0]).toMatch(/RATELIMIT_FILE[^]*this file is left out, since it cannot be read: ENOENT/);
 });
+
+test('warnings of files that are refused are logged as warnings', async () => {
+  const { folder, said, source, follow } = await following();
+  await writeFile(join(folder, 'a.yaml'), `${limits('d')}---\n${limits('e')}`);
+  await writeFile(join(folder, 'b.yaml'), 'domain: ""');
+  await follow();
+  await source.reload();
+  const levels = new Set(said.map((line) => /^(?:warn .*RATELIMIT_FURTHER_DOCUMENT|error .*RATELIMIT_EMPTY_DOMAIN|error error loading)/s.exec(line)?.[0].replace(/ .*[ /]/s, ' ') ?? line));
+  expect([...levels].sort()).toEqual(['error RATELIMIT_EMPTY_DOMAIN', 'error loading', 'warn RATELIMIT_FURTHER_DOCUMENT']);
+});

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { safeText } from '../../../src/cli/safe-text.ts';
 import { readRedisUrl, type RedisUrl } from '../../../src/ratelimit/redis-url.ts';
 
 const read = (given: Partial<RedisUrl>) => readRedisUrl({ type: 'SINGLE', socketType: 'tcp', url: '', auth: '', sentinelAuth: '', ...given });
@@ -49,12 +50,14 @@ describe('REDIS_URL', () => {
     ['an unknown scheme', { url: 'tcp://:s3cret@10.0.0.1:6380' }, /tcp:\/\/ is not known/],
     ['a unix socket that is a URL', { socketType: 'unix', url: 'redis://:s3cret@10.0.0.1:6380' }, /SOCKET_TYPE is unix/],
     ['no port', { url: 'redis://:s3cret@redis.example' }, /"redis:\/\/\(secret\)@redis\.example", which is no address/],
-    ['a database', { url: 'redis://:s3cret@10.0.0.1:6380/3' }, /which is no address/],
+    ['a database', { url: 'redis://:s3cret@10.0.0.1:6380/3' }, /without a path or database/],
+    ['credentials without a scheme', { url: 'default:s3cret@10.0.0.1:6380' }, /"\(secret\)@10\.0\.0\.1:6380", which is no address of Redis; redis:\/\/ is expected/],
+    ['the same of a sentinel', { type: 'SENTINEL', url: 'm,:s3cret@10.0.0.1:6380' }, /redis:\/\/ is expected/],
     ['several for one server', { url: 'redis://:s3cret@10.0.0.1:1,10.0.0.2:2' }, /one HOST:PORT/],
     ['no sentinels', { type: 'SENTINEL', url: 'redis://:s3cret@10.0.0.1:1' }, /MASTER,HOST:PORT/],
     ['a percent that is none', { url: 'redis://:s3cret%@10.0.0.1:1' }, /%25/],
-    ['two passwords', { url: 'redis://:s3cret@10.0.0.1:1', auth: 'other-s3cret' }, /say them once/],
-    ['two passwords of one cluster', { type: 'CLUSTER', url: 'redis://:s3cret@a:1,redis://:other-s3cret@b:1' }, /say them once/],
+    ['two passwords', { url: 'redis://:s3cret@10.0.0.1:1', auth: 'other-s3cret' }, /give them once/],
+    ['two passwords of one cluster', { type: 'CLUSTER', url: 'redis://:s3cret@a:1,redis://:other-s3cret@b:1' }, /give them once/],
     ['a user alone', { url: 'redis://s3cret@10.0.0.1:1' }, /without a password/],
     ['both schemes', { type: 'CLUSTER', url: 'redis://:s3cret@a:1,rediss://:s3cret@b:1' }, /mixed/],
   ])('%s is refused, and the password is in no message', (_name, given, says) => {
@@ -66,5 +69,6 @@ describe('REDIS_URL', () => {
     }
     expect(message).toMatch(says);
     expect(message).not.toContain('s3cret');
+    expect(safeText(message)).toBe(message);
   });
 });
