@@ -55,6 +55,7 @@ export class Attributes {
   /** Of the slots that are ever read, in the order in which they first were: a bag has room for these alone. */
   readonly #places: Int32Array;
   #placed = 0;
+  readonly #secretCarriers = new Set<string>();
 
   constructor(rows: Iterable<Attribute>, settings: AttributeSettings = DEFAULT_ATTRIBUTE_SETTINGS) {
     this.settings = settings;
@@ -81,6 +82,11 @@ export class Attributes {
   /** The slot of a name; `undefined` where it is not declared. */
   slotOf(name: string): number | undefined {
     return this.#slots.get(name);
+  }
+
+  /** Headers, in lower case, that carry a secret attribute: they are as secret as it is. */
+  get secretCarriers(): ReadonlySet<string> {
+    return this.#secretCarriers;
   }
 
   at(slot: number): Attribute {
@@ -121,5 +127,6 @@ export class Attributes {
     if (this.#slots.has(row.name)) throw new RangeError(`attribute ${row.name} is declared twice`);
     this.#slots.set(row.name, this.#rows.length);
     this.#rows.push(row);
+    if (row.secret && row.source.kind === 'from') for (const carrier of row.source.carriers) if (carrier.kind === 'header') this.#secretCarriers.add(carrier.name.toLowerCase());
   }
 }

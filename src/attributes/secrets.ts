@@ -12,9 +12,14 @@ export const QUERY_MAPS: ReadonlySet<string> = new Set(['request.query', 'reques
 /** Texts that may hold a URL. */
 const URL_TEXTS: ReadonlySet<string> = new Set(['request.path', 'request.referer']);
 
+export function isSecretHeader(attributes: Attributes, name: string): boolean {
+  const lower = name.toLowerCase();
+  return SECRET_HEADERS.has(lower) || attributes.secretCarriers.has(lower);
+}
+
 /** Of the maps above: whether the value of a key is secret. */
-export const isSecretEntry = (attribute: string, key: string): boolean =>
-  (HEADER_MAPS.has(attribute) ? SECRET_HEADERS.has(key.toLowerCase()) : QUERY_MAPS.has(attribute) && SECRET_PARAMETERS.has(key.toLowerCase()));
+export const isSecretEntry = (attributes: Attributes, attribute: string, key: string): boolean =>
+  (HEADER_MAPS.has(attribute) ? isSecretHeader(attributes, key) : QUERY_MAPS.has(attribute) && SECRET_PARAMETERS.has(key.toLowerCase()));
 
 /**
  * A path or URL in which the values of secret parameters read `(secret)`, those of a fragment too. Names are read as any server may
@@ -45,7 +50,7 @@ function decoded(name: string): string {
 /** A request without its secrets, those that named expressions read included: what comes out the same from it tells none of them. */
 export class SecretlessBag extends RequestBag {
   constructor(bag: RequestBag) {
-    super(bag.attributes, secretless(bag.wire));
+    super(bag.attributes, secretless(bag.attributes, bag.wire));
     for (const [slot, value] of filledOf(bag)) this.fill(slot, value);
   }
 
@@ -56,8 +61,8 @@ export class SecretlessBag extends RequestBag {
     if (typeof value === 'string') return URL_TEXTS.has(name) ? withoutSecretParameters(value) : value;
     if (!(value instanceof Map)) return value;
     const texts = value as ReadonlyMap<string, Value>;
-    if (HEADER_MAPS.has(name)) return new Map([...texts].filter(([header]) => !isSecretEntry(name, header)).map(([header, text]) => [header, typeof text === 'string' ? withoutSecretParameters(text) : text]));
-    if (QUERY_MAPS.has(name)) return new Map([...texts].map(([parameter, text]) => [parameter, isSecretEntry(name, parameter) ? HIDDEN : text]));
+    if (HEADER_MAPS.has(name)) return new Map([...texts].filter(([header]) => !isSecretEntry(this.attributes, name, header)).map(([header, text]) => [header, typeof text === 'string' ? withoutSecretParameters(text) : text]));
+    if (QUERY_MAPS.has(name)) return new Map([...texts].map(([parameter, text]) => [parameter, isSecretEntry(this.attributes, name, parameter) ? HIDDEN : text]));
     return value;
   }
 }
@@ -65,7 +70,7 @@ export class SecretlessBag extends RequestBag {
 /** A request that reads `(secret)` in the place of each secret: what is worked out from it may go out. */
 export class MaskedBag extends RequestBag {
   constructor(bag: RequestBag) {
-    super(bag.attributes, maskedWire(bag.wire));
+    super(bag.attributes, maskedWire(bag.attributes, bag.wire));
     for (const [slot, value] of filledOf(bag)) this.fill(slot, value);
   }
 
@@ -74,25 +79,25 @@ export class MaskedBag extends RequestBag {
     const value = super.get(slot);
     if (secret) return typeof value === 'string' ? HIDDEN : undefined;
     if (!(value instanceof Map) || !(HEADER_MAPS.has(name) || QUERY_MAPS.has(name))) return value;
-    return new Map([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, isSecretEntry(name, key) ? HIDDEN : text]));
+    return new Map([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, isSecretEntry(this.attributes, name, key) ? HIDDEN : text]));
   }
 }
 
-const maskedWire = (wire: Wire): Wire => ({
+const maskedWire = (attributes: Attributes, wire: Wire): Wire => ({
   weight: wire.weight,
   keep: () => wire.keep(),
   read: (attribute, number) => wire.read(attribute, number),
   carried: (carrier) => {
     const value = wire.carried(carrier);
-    return value !== undefined && carrier.kind === 'header' && SECRET_HEADERS.has(carrier.name.toLowerCase()) ? HIDDEN : value;
+    return value !== undefined && carrier.kind === 'header' && isSecretHeader(attributes, carrier.name) ? HIDDEN : value;
   },
 });
 
-const secretless = (wire: Wire): Wire => ({
+const secretless = (attributes: Attributes, wire: Wire): Wire => ({
   weight: wire.weight,
   keep: () => wire.keep(),
   read: (attribute, number) => wire.read(attribute, number),
-  carried: (carrier) => (carrier.kind === 'header' && SECRET_HEADERS.has(carrier.name.toLowerCase()) ? undefined : wire.carried(carrier)),
+  carried: (carrier) => (carrier.kind === 'header' && isSecretHeader(attributes, carrier.name) ? undefined : wire.carried(carrier)),
 });
 
 /** Values of the request's secrets, longest first; shorter than four characters they would hide half a sentence. */
@@ -108,7 +113,7 @@ export function secretTextsOf(bag: RequestBag): readonly string[] {
     if (secret) add(attributes.resolve(slot, bag));
     else if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
       const value = attributes.resolve(slot, bag);
-      if (value instanceof Map) for (const [key, text] of value as ReadonlyMap<string, Value>) if (isSecretEntry(name, key)) add(text);
+      if (value instanceof Map) for (const [key, text] of value as ReadonlyMap<string, Value>) if (isSecretEntry(attributes, name, key)) add(text);
     }
   }
   return [...texts].toSorted((a, b) => b.length - a.length);

@@ -47,7 +47,7 @@ export class ShownRequest {
     if (secret) return HIDDEN;
     if (typeof value === 'string' && (name === 'request.path' || name === 'request.referer')) return withoutSecretParameters(value);
     if (value instanceof Map && (HEADER_MAPS.has(name) || QUERY_MAPS.has(name))) {
-      return Object.fromEntries([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, isSecretEntry(name, key) ? HIDDEN : typeof text === 'string' ? withoutSecretParameters(text) : shownValue(text)]));
+      return Object.fromEntries([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, isSecretEntry(attributes, name, key) ? HIDDEN : typeof text === 'string' ? withoutSecretParameters(text) : shownValue(text)]));
     }
     if (name === 'ratelimit.entries' || name === 'ratelimit.descriptor') return withoutSecretEntries(value);
     const shown = shownValue(value);

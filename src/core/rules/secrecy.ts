@@ -7,7 +7,7 @@
 import { createHmac } from 'node:crypto';
 import type { Attributes } from '../../attributes/attributes.ts';
 import { RequestBag, type Bag } from '../../attributes/bag.ts';
-import { HEADER_MAPS, isSecretEntry, MaskedBag, QUERY_MAPS, SECRET_HEADERS } from '../../attributes/secrets.ts';
+import { HEADER_MAPS, isSecretEntry, isSecretHeader, MaskedBag, QUERY_MAPS } from '../../attributes/secrets.ts';
 import { STRING } from '../../attributes/types.ts';
 import { type Compiled, FAILED, type Read } from '../../expression/index.ts';
 import { keyPart } from '../match/key-text.ts';
@@ -38,9 +38,9 @@ export class Secrecy {
     const { secret, source } = attributes.at(slot);
     if (secret) return [name];
     if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
-      return exposed ? [name] : exposedKeys.filter(({ key }) => isSecretEntry(name, key)).map(({ key }) => `${name}[${JSON.stringify(key)}]`);
+      return exposed ? [name] : exposedKeys.filter(({ key }) => isSecretEntry(attributes, name, key)).map(({ key }) => `${name}[${JSON.stringify(key)}]`);
     }
-    if (source.kind === 'from') return source.carriers.some((carrier) => carrier.kind === 'header' && SECRET_HEADERS.has(carrier.name.toLowerCase())) ? [name] : [];
+    if (source.kind === 'from') return source.carriers.some((carrier) => carrier.kind === 'header' && isSecretHeader(attributes, carrier.name)) ? [name] : [];
     if (source.kind !== 'is') return [];
     return this.exposedBy(this.#madeOf(name), new Set([...seen, name])).map((below) => `${name} (of ${below})`);
   }
