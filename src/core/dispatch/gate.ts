@@ -11,6 +11,7 @@ import { Breaker, type Turn } from './breaker.ts';
 import type { CallScope } from './call-scope.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Failure, failureOf } from './failure.ts';
+import { FaultLog } from './fault-log.ts';
 import { HandlerCall } from './handler-call.ts';
 import { OutageLog } from './outage-log.ts';
 import { PendingCall } from './pending-call.ts';
@@ -31,7 +32,7 @@ export class Gate {
   readonly deadlines: Deadlines;
   /** Of calls that were answered in time. */
   readonly progress: Progress = new Progress();
-  readonly #log: Log;
+  readonly #faults: FaultLog;
   readonly #outage: OutageLog;
   /** Why its backend could not be asked, until it answers again. */
   #downWhy: string | undefined;
@@ -53,7 +54,7 @@ export class Gate {
     this.label = `${spec.adapter}/${spec.name}`;
     this.meters = meters;
     this.deadlines = deadlines;
-    this.#log = log;
+    this.#faults = new FaultLog(log, { handler: spec.name, adapter: spec.adapter });
     this.#outage = new OutageLog(log, { handler: spec.name, adapter: spec.adapter });
     this.breaker = new Breaker(spec.breaker);
     this.#concurrency = spec.concurrency;
@@ -198,7 +199,7 @@ export class Gate {
 
   failed(failure: Failure): Failure {
     this.meters.failures[failure.kind]++;
-    if (failure.kind === 'fault') this.#log.error('a plugin is at fault', { at: this.label, why: failure.why, error: failure.cause });
+    if (failure.kind === 'fault') this.#faults.tell(failure.why, failure.cause);
     return failure;
   }
 

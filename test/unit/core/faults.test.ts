@@ -56,6 +56,15 @@ describe.each(STAGES)('%s that throws', (_what, name, change, outcome) => {
   });
 });
 
+test('a plugin that throws for each call is logged once, with the place', async () => {
+  const { http, logged } = await engineOf(POLICY, { h: { check: boom } });
+  for (let call = 0; call < 5; call++) expect((await http()).outcome).toBe('failed');
+  const lines = logged.filter(({ message }) => message === 'a plugin is at fault');
+  expect(lines.map(({ fields }) => fields)).toEqual([{
+    handler: 'h', adapter: 'check-script', at: expect.stringMatching(/faults\.test\.ts:\d+:\d+$/), why: '[check-script/h] a fault of the plugin: TypeError: boom', times: 1,
+  }]);
+});
+
 test('an answer that throws when it is read is a fault of the plugin, now and later', async () => {
   const answer = (): CheckAnswer => Object.defineProperty({}, 'kind', { get: boom }) as CheckAnswer;
   for (const check of [answer, async () => answer()]) {
