@@ -101,6 +101,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const strangers = new Strangers(log, '--tls-cert and --tls-key');
   let isDraining = false;
+  let endsAtMs = 0; // of the grace, once it has begun
 
   async function prepare(given: PolicyTexts): Promise<PreparedPolicy> {
     const policy = await loadTexts(given, registry);
@@ -122,7 +123,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     sources,
   }));
   stack.defer(() => admin?.close());
-  stack.defer(() => within(handlersMs + SLACK_MS, engine.drain(), 'handlers did not close in time', log));
+  stack.defer(() => within(Math.max(handlersMs, endsAtMs - performance.now()) + SLACK_MS, engine.drain(), 'handlers did not close in time', log));
   if (texts === undefined) await source?.start();
   else (await prepare(texts)).commit();
   const { kind, tls, maxConnectionAgeMs } = options.transport ?? { kind: 'own' };
@@ -144,6 +145,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     drain() {
       isDraining = true;
       return drained ??= (async () => {
+        endsAtMs = performance.now() + graceMs;
         engine.flush().catch(() => undefined); // reports that wait are written while calls end
         await open.disposeAsync();
       })();
