@@ -160,7 +160,6 @@ function beginning(call: 'log' | 'tcp-log', values: readonly (readonly [string, 
   const entry: JsonObject = {
     commonProperties: {
       startTime: new Date().toISOString(),
-      duration: '0s',
       accessLogType: call === 'log' ? 'DownstreamEnd' : 'TcpConnectionEnd',
       downstreamRemoteAddress: here(given.get('origin.ip') ?? source),
       downstreamDirectRemoteAddress: here(source),
