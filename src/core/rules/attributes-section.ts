@@ -61,7 +61,7 @@ export class AttributesSection {
     }
     const type = parseType(typeText);
     if (type === undefined) {
-      this.#findings.error('RULES_VALUE', fields.node('type')?.place ?? place, `${typeText} is no type; string, int, double, bool, ip, timestamp, duration, list(string), map(string, string) are some`);
+      this.#findings.error('RULES_VALUE', fields.node('type')?.place ?? place, `${typeText} is no type; a type such as string, int, double, bool, ip, timestamp, duration, list(string) or map(string, string) is expected`);
       return;
     }
     const from = fields.node('from');

@@ -225,9 +225,12 @@ function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[
   return Object.keys(shape ?? (innerType === undefined ? {} : partsOf(innerType).shape) ?? {});
 }
 
+/** In the words of YAML; schemas have those of JavaScript. */
+const WORDS: ReadonlyMap<string, string> = new Map([['record', 'a map'], ['object', 'a map'], ['array', 'a list']]);
+
 /** Schemas say `Invalid input: expected string, received undefined` where a key is missing. */
 function said({ code, message }: z.core.$ZodIssue, isThere: boolean): string {
-  const text = code === 'invalid_type' || code === 'invalid_value' ? message.replace(/^Invalid (input|option): /, '') : message;
+  const text = code === 'invalid_type' || code === 'invalid_value' ? message.replace(/^Invalid (input|option): /, '').replaceAll(/(?<=(?:expected|received) )(?:record|object|array)\b/g, (word) => WORDS.get(word) ?? word) : message;
   return isThere ? text : `it is missing; ${text.replace(/, received undefined$/, '')}`;
 }
 

@@ -75,7 +75,7 @@ export class RulesSection {
 
   /** After all documents: groups may be named before they are filled. */
   end(): void {
-    if (!this.#refusesPartial) for (const { name, place } of this.#bodies) this.#context.findings.warn('RULES_PARTIAL_BODY', place, `${name} reads the body behind a guard, so what Envoy sends no body of, or only its beginning, passes; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard`);
+    if (!this.#refusesPartial) for (const { name, place } of this.#bodies) this.#context.findings.warn('RULES_PARTIAL_BODY', place, `${name} reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard`);
     for (const { group, node } of this.#waits) {
       if (this.#groups.has(group)) continue;
       const what = group === '' ? 'true' : group;
