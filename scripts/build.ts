@@ -3,9 +3,10 @@
  * Node strips types in a project but not below node_modules, so an installed package needs this.
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, extname, join, resolve } from 'node:path';
+import { commitOf } from '../src/cli/commit.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const DIST = join(ROOT, 'dist');
@@ -34,4 +35,6 @@ rmSync(DIST, { recursive: true, force: true });
 compile();
 copyData('src');
 copyData('plugins');
+const commit = commitOf(ROOT);
+if (commit !== undefined) writeFileSync(join(DIST, 'commit'), `${commit}\n`); // for `sluice --version`
 chmodSync(join(DIST, 'src/cli/bin.js'), 0o755);

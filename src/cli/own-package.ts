@@ -1,6 +1,7 @@
 /** Where this program lies, whether run from source or built: the nearest folder above with our package.json. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { commitOf } from './commit.ts';
 
 function findRoot(folder: string): string {
   if (existsSync(join(folder, 'package.json'))) return folder;
@@ -12,3 +13,12 @@ function findRoot(folder: string): string {
 /** `dist` holds no package.json of its own, so from there too this is the package's folder. */
 export const PACKAGE_FOLDER: string = findRoot(import.meta.dirname);
 export const VERSION: string = (JSON.parse(readFileSync(join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }).version;
+
+/** Written by the build, beside the sources that it compiled. */
+const BUILT_FROM = join(import.meta.dirname, '../../commit');
+
+/** `0.1.0 (commit 1f6bd3c0a2e4)`; the version alone where it is not known what it was built from. */
+export function versionText(): string {
+  const commit = existsSync(BUILT_FROM) ? readFileSync(BUILT_FROM, 'utf8').trim() : commitOf(PACKAGE_FOLDER);
+  return commit === undefined ? VERSION : `${VERSION} (commit ${commit.slice(0, 12)})`;
+}

@@ -1,7 +1,7 @@
 /** What the command line looks like. The actions are loaded when they run, so that `--help` needs none of them. */
 import { Argument, Command, Option } from 'commander';
 import { EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
-import { VERSION } from './own-package.ts';
+import { versionText } from './own-package.ts';
 import { paintOut } from './terminal.ts';
 
 type Done = (code: ExitCode) => void;
@@ -9,7 +9,7 @@ type Done = (code: ExitCode) => void;
 export function makeProgram(done: Done): Command {
   const program = new Command('sluice')
     .description('One engine that decides and records every request of a service mesh.')
-    .version(VERSION, '-V, --version', 'print the version')
+    .version(versionText(), '-V, --version', 'print the version, and the commit that it was built from')
     .helpOption('-h, --help', 'print help, also of one command')
     .helpCommand(false)
     .showHelpAfterError('(`sluice --help` says what there is)')

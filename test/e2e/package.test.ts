@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { commitOf } from '../../src/cli/commit.ts';
 import { ROOT, run, serving } from './command.ts';
 import { peerClient } from './peer-client.ts';
 
@@ -26,9 +27,10 @@ afterAll(() => rmSync(dirname(folder), { recursive: true, force: true }));
 const bin = (): string => join(folder, 'node_modules/sluice/dist/src/cli/bin.js');
 
 describe('the package, installed elsewhere', () => {
-  test('npx sluice runs', () => {
+  test('npx sluice runs, and says what it was built from', () => {
     const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-    expect(sh('npx', ['sluice', '--version'], folder)).toBe(`${version}\n`);
+    const commit = commitOf(ROOT);
+    expect(sh('npx', ['sluice', '--version'], folder)).toBe(commit === undefined ? `${version}\n` : `${version} (commit ${commit.slice(0, 12)})\n`);
   });
 
   test('what its README links to comes with it', () => {

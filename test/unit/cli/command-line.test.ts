@@ -1,13 +1,14 @@
 /** The command line itself: help, usage, exit codes. */
 import { describe, expect, test } from 'vitest';
 import { EXIT_CODES_TEXT } from '../../../src/cli/exit-codes.ts';
-import { VERSION } from '../../../src/cli/own-package.ts';
+import { VERSION, versionText } from '../../../src/cli/own-package.ts';
 import { run } from '../../e2e/command.ts';
 
 describe('the command line', () => {
   test('--version and --help print on stdout and exit with 0', async () => {
     const [version, help] = await Promise.all([run(['--version']), run(['--help'])]);
-    expect(version).toEqual({ code: 0, out: `${VERSION}\n`, err: '' });
+    expect(version).toEqual({ code: 0, out: `${versionText()}\n`, err: '' });
+    expect(version.out.startsWith(VERSION)).toBe(true);
     expect(help.code).toBe(0);
     expect(help.out).toContain(EXIT_CODES_TEXT);
     for (const command of ['serve', 'lint', 'test', 'explain', 'eval', 'call', 'plugins']) expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'));

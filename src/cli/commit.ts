@@ -1,0 +1,38 @@
+/** Which commit a checkout stands at, read from git's own files: a command that prints its version starts no other program. */
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+const ID = /^[0-9a-f]{40,64}$/;
+
+/** The id of the commit; `undefined` where `folder` is not the top of a checkout, or has no commit yet. */
+export function commitOf(folder: string): string | undefined {
+  const own = gitFolder(folder);
+  const shared = resolve(own, text(join(own, 'commondir')) ?? '.'); // of a worktree: where branches are kept
+  let name = text(join(own, 'HEAD'));
+  for (let links = 0; name?.startsWith('ref: ') === true && links < MOST_LINKS; links++) {
+    const ref = name.slice('ref: '.length);
+    name = text(join(own, ref)) ?? text(join(shared, ref)) ?? packed(shared, ref);
+  }
+  return name !== undefined && ID.test(name) ? name : undefined;
+}
+
+const MOST_LINKS = 5;
+
+/** In a worktree and in a submodule, `.git` is a file that says where it is. */
+function gitFolder(folder: string): string {
+  const git = join(folder, '.git');
+  const link = /^gitdir: (.*)$/.exec(text(git) ?? '')?.[1];
+  return link === undefined ? git : resolve(folder, link);
+}
+
+function packed(shared: string, ref: string): string | undefined {
+  return text(join(shared, 'packed-refs'))?.split('\n').find((line) => line.endsWith(` ${ref}`))?.split(' ')[0];
+}
+
+function text(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
