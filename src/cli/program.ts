@@ -76,7 +76,7 @@ docs/ratelimit.md lists every setting, and what differs.`)
 function healthcheck(program: Command, done: Done): void {
   program.command('healthcheck')
     .summary('ask a running server whether it takes calls')
-    .description('Asks gRPC health, for probes of containers. Exits with 0 where it serves, with 1 where it is stopping, with 3 where it does not answer.')
+    .description('Asks gRPC health, for probes of containers. Exits with 0 where it serves, with 1 where it says that it does not, with 3 where it does not answer: a server that stops takes no new connection.')
     .option('--to <host:port>', 'the gRPC port, in cleartext; unix:PATH is a unix socket', '127.0.0.1:9091')
     .option('--timeout <ms>', 'how long to wait', '1000')
     .action(async (options: HealthcheckFlags) => done(await (await import('./commands/healthcheck.ts')).healthcheck(options)));

@@ -6,6 +6,7 @@ import { peerClient } from './peer-client.ts';
 
 /** A check that allows all, and lets errors escape as the path asks. */
 const FAULTY = `
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { allow, defineAdapter } from 'sluice/plugin';
 import { z } from 'zod';
@@ -15,14 +16,18 @@ const refused = async (): Promise<void> => { throw new TypeError('nobody awaits 
 export default defineAdapter({
   name: 'check-faulty',
   summary: 'Allows everything, and has faults.',
-  config: z.strictObject({ hangs: z.enum(['open', 'close', 'nowhere']).default('nowhere').describe('Where it does not end.') }),
+  config: z.strictObject({
+    opensUntil: z.string().optional().describe('Once this file is there, it does not open.'),
+    hangs: z.enum(['open', 'close', 'nowhere']).default('nowhere').describe('Where it does not end.'),
+  }),
   serves: { check: { input: { path: 'string' } } },
-  async open({ hangs }) {
+  async open({ hangs, opensUntil = '' }) {
     const left = setInterval(() => undefined, 1000); // keeps the process
-    if (hangs === 'open') await new Promise(() => undefined);
+    if (hangs === 'open' || existsSync(opensUntil)) await new Promise(() => undefined);
     return {
       check: () => ({ path }) => {
         if (path === '/forgotten-await') void refused();
+        if (path === '/end-of-the-worker') process.exit(); // of its thread
         if (path === '/timer') setTimeout(() => { throw new RangeError('thrown in a timer'); }, 1);
         if (path === '/text') void Promise.reject('no error at all'); // oxlint-disable-line
         if (path === '/later') void sleep(1).then(refused);
@@ -96,6 +101,25 @@ describe('a handler', () => {
     expect(err).toMatch(/open\.yaml:3:\d+ CORE_HANDLER_OPEN .*\[check-faulty\/faulty\] not open after 10000 ms/);
   }, 40_000);
 });
+
+test('a worker that is started again and whose handler hangs in open does not keep SIGTERM', async () => {
+  const marker = checkout.path('opens-no-more');
+  const policy = checkout.write('policies/second.yaml', policyOf('nowhere').replace('hangs: nowhere', `opensUntil: ${marker}`));
+  const server = await serving([policy], { bin: checkout.bin, args: ['--workers', '2', '--grace', '2'] });
+  const client = peerClient(server.grpc);
+  try {
+    checkout.write('opens-no-more', '');
+    await client.check({ path: '/end-of-the-worker' }).catch(() => undefined);
+    await server.said(/a worker ended by itself/);
+    await expect.poll(() => metric(server, 'sluice_worker_restarts_total'), { timeout: 10_000 }).toBe(1);
+  } finally {
+    client.close();
+  }
+  const beganAtMs = performance.now();
+  expect(await server.stop()).toBe(0);
+  expect(performance.now() - beganAtMs).toBeLessThan(9000); // of the 10 s that open may take
+  expect(lines(server).at(-1)).toMatchObject({ msg: 'stopped' });
+}, 40_000);
 
 describe.each<[string, string, RegExp]>([
   ['a syntax error', 'export default {\n  name: "check-bent"\n  summary: "x" };\n', /plugins\/check-bent\/adapter\.ts:3:3: Expected ','/],

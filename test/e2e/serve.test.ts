@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run, serving, type Serving } from './command.ts';
 import { type PeerClient, peerClient } from './peer-client.ts';
 import { freePort } from '../parts/free-port.ts';
+import { healthMethods } from '../../src/frontends/index.ts';
+import { listen } from '../../src/transport/index.ts';
 import { promtool } from '../parts/fetch.ts';
 
 let server: Serving;
@@ -83,6 +85,15 @@ describe('the embedded default', () => {
   test('a probe asks whether it takes calls: the exit code says so', async () => {
     expect(await run(['healthcheck', '--to', server.grpc])).toMatchObject({ code: 0, out: 'SERVING\n' });
     expect(await run(['healthcheck', '--to', `127.0.0.1:${await freePort()}`])).toMatchObject({ code: 3, err: expect.stringContaining('CLI_UNREACHABLE') as unknown });
+  });
+
+  test('a probe of a server that says NOT_SERVING exits with 1', async () => {
+    const stopping = await listen(new Map(healthMethods({ services: [], isServing: () => false })), { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, onFault: () => {} });
+    try {
+      expect(await run(['healthcheck', '--to', `127.0.0.1:${stopping.port}`])).toMatchObject({ code: 1, out: 'NOT_SERVING\n', err: '' });
+    } finally {
+      await stopping.drain(0);
+    }
   });
 
   test('a metrics page that Prometheus can read', async () => {

@@ -151,6 +151,29 @@ test('what cannot be asked of a worker is answered as by one server', async () =
   expect([answer.status, await answer.json()]).toEqual([400, { error: 'no attribute is named request.pth; did you mean request.path?' }]);
 });
 
+test('recent verdicts of all workers are one list, filtered as that of one server is', async () => {
+  await writeFile(join(folder, 'policy.yaml'), `rules:
+  - { name: closed, match: 'request.host.startsWith("closed")', deny: { status: 403 } }
+  - { name: watched, match: 'request.host.endsWith(".watched")', deny: { status: 403 }, mode: shadow }
+`);
+  expect(await server.reload()).toBe(true);
+  expect(await passing('closed.example', 36)).toBe(0);
+  expect(await passing('closed.other', 12)).toBe(0);
+  expect(await passing('open.watched', 12)).toBe(12);
+  const kept = async (query: string): Promise<{ time: string; outcome: string; host: string }[]> => (JSON.parse(await page(`/verdicts?limit=500&${query}`)) as { verdicts: { time: string; outcome: string; host: string }[] }).verdicts;
+  const closed = await kept('rule=closed');
+  expect(closed).toHaveLength(48);
+  expect(closed.map(({ time }) => time)).toEqual(closed.map(({ time }) => time).toSorted().toReversed());
+  expect(await kept('outcome=deny')).toEqual(closed);
+  expect(new Set((await kept('host=closed.other')).map(({ host }) => host))).toEqual(new Set(['closed.other']));
+  expect(await kept('host=closed.other&outcome=deny')).toHaveLength(12);
+  expect(await kept('rule=watched')).toHaveLength(12);
+  expect(await kept('rule=closed&host=open.watched')).toEqual([]);
+  const { verdicts } = JSON.parse(await page('/verdicts?outcome=deny&limit=5')) as { verdicts: unknown[] };
+  expect(verdicts).toHaveLength(5);
+  expect((await fetch(`http://127.0.0.1:${server.adminPort}/verdicts?rule=clsed`)).status).toBe(400);
+});
+
 // ---------------------------------------------------------- all have one policy, or the one before it
 
 const rule = (name: string): string => `rules: [{ name: ${name}, match: 'request.url_path == "/"', deny: { status: 403, body: ${name} } }]\n`;

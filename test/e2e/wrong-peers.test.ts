@@ -1,0 +1,58 @@
+/** Peers of the real command that speak something else than its port, or nothing at all. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TLS } from '../unit/transport/tls-of-tests.ts';
+import { serving } from './command.ts';
+
+let folder: string;
+let tlsArgs: readonly string[];
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-peers-'));
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  write('policy.yaml', 'rules: [{ name: closed, deny: {} }]\n');
+  tlsArgs = ['--tls-cert', write('cert.pem', TLS.cert), '--tls-key', write('key.pem', TLS.key)];
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function connected(address: string, octets?: Uint8Array): Promise<Socket> {
+  const socket = connect(Number(address.split(':')[1]), '127.0.0.1').on('error', () => {}).resume();
+  await new Promise((resolve) => { socket.once('connect', resolve); });
+  if (octets !== undefined) socket.write(octets);
+  return socket;
+}
+
+/** The head of a ClientHello of 512 octets. */
+const HALF_A_HELLO = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
+
+test.each([
+  ['TLS', [], HALF_A_HELLO, /"peer":"127\.0\.0\.1:\d+".*a peer speaks TLS, and this port is cleartext: set --tls-cert and --tls-key/, 'tls'],
+  ['HTTP/1', [], Buffer.from('GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n'), /"peer":"127\.0\.0\.1:\d+".*a peer speaks HTTP\/1.*http2_protocol_options/, 'http1'],
+  ['cleartext', ['tls'], Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), /"peer":"127\.0\.0\.1:\d+".*a peer speaks cleartext, and this port speaks TLS/, 'cleartext'],
+])('%s at a port of something else is logged once with the address and what to do, and counted', async (_what, kind, octets, says, label) => {
+  const server = await serving([folder], { args: kind.includes('tls') ? tlsArgs : [] });
+  const sockets: Socket[] = [];
+  try {
+    for (let count = 0; count < 3; count++) sockets.push(await connected(server.grpc, octets));
+    await server.said(says);
+    await expect.poll(async () => (await fetch(`http://${server.admin}/metrics`)).text(), { timeout: 10_000 }).toMatch(new RegExp(`^sluice_refused_connections_total\\{kind="${label}"\\} 3$`, 'm'));
+    expect(server.err().split('\n').filter((line) => says.test(line))).toHaveLength(1);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    expect(await server.stop()).toBe(0);
+  }
+});
+
+test.each([['one process', []], ['two workers', ['--workers', '2']]])('a TLS handshake that hangs does not keep the server from ending, in %s', async (_, args) => {
+  const server = await serving([folder], { args: [...tlsArgs, ...args, '--grace', '20'] });
+  const sockets = [await connected(server.grpc), await connected(server.grpc, HALF_A_HELLO)];
+  const beganAtMs = performance.now();
+  expect(await server.stop()).toBe(0);
+  expect(performance.now() - beganAtMs).toBeLessThan(9000); // a handshake may take 10 s, and the grace is 20 s
+  for (const socket of sockets) socket.destroy();
+}, 40_000);
