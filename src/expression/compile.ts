@@ -14,6 +14,7 @@ import { evaluateBy, generated } from './generate.ts';
 import { guardsOf } from './guards.ts';
 import { necessaryFor } from './necessary.ts';
 import { Planner } from './plan.ts';
+import { sharedReads } from './shared-reads.ts';
 import type { Plan } from './planned.ts';
 import { textOf } from './scalar-text.ts';
 import { Trace } from './trace.ts';
@@ -26,8 +27,11 @@ export function compile(source: string, attributes: Attributes, options: Compile
   if (planner.problems.length > 0) return { compiled: undefined, problems: planner.problems };
   const { budget = DEFAULT_BUDGET } = options;
   const evaluate = options.backEnd === 'closures' ? evaluateBy(plan.run) : generated(plan);
-  const known = { proves: guardsOf(tree, true), guards: options.withGuards === true ? necessaryFor(tree, attributes) : [] };
-  return { compiled: compiledOf(source, plan, planner, known, planner.isMetered && plan.constant === undefined ? metered(evaluate, budget) : evaluate, budget), problems: [] };
+  const known: Known = {
+    reads: sharedReads(planner.reads(), attributes), warnings: orShared(planner.warnings),
+    proves: provenBy(tree), guards: options.withGuards === true ? orShared(necessaryFor(tree, attributes)) : NONE,
+  };
+  return { compiled: compiledOf(source, plan, known, planner.isMetered && plan.constant === undefined ? metered(evaluate, budget) : evaluate, budget), problems: [] };
 }
 
 /** The same, to be looked into. */
@@ -68,19 +72,35 @@ function planned(planner: Planner, tree: Node, { expect, accept, wanted }: Compi
   return plan;
 }
 
-function compiledOf(source: string, { type, constant }: Plan, planner: Planner, known: Pick<Compiled, 'proves' | 'guards'>, evaluate: Evaluate, budget: Budget): Compiled {
-  const reads = planner.reads();
+type Known = Pick<Compiled, 'reads' | 'warnings' | 'proves' | 'guards'>;
+
+/** Shared: of many thousand expressions most have none, and an empty array or set of each would be a good part of what is held. */
+const NONE: readonly never[] = [];
+const NOTHING: ReadonlySet<string> = new Set();
+const orShared = <T>(items: readonly T[]): readonly T[] => (items.length === 0 ? NONE : items);
+
+function provenBy(tree: Node): ReadonlySet<string> {
+  const proves = guardsOf(tree, true);
+  return proves.size === 0 ? NOTHING : proves;
+}
+
+function compiledOf(source: string, { type, constant }: Plan, { reads, warnings, proves, guards }: Known, evaluate: Evaluate, budget: Budget): Compiled {
   return {
-    source, type, reads, warnings: planner.warnings, ...known,
+    source, type, reads, warnings, proves, guards,
     constant: constant as Value | undefined,
     evaluate: evaluate as Compiled['evaluate'],
-    why: (bag) => {
-      let fault: string | undefined;
-      if (evaluate(bag, (thrown) => { fault = faultText(thrown, budget); }) !== FAILED) return '';
-      return fault ?? whyFailed(reads, bag);
-    },
+    why: budget === DEFAULT_BUDGET ? whyByDefault : whyWithin(budget),
   };
 }
+
+/** A function of `this`, so that expressions share it. */
+const whyWithin = (budget: Budget): Compiled['why'] => function why(this: Compiled, bag) {
+  let fault: string | undefined;
+  const evaluate: Evaluate = this.evaluate;
+  if (evaluate(bag, (thrown) => { fault = faultText(thrown, budget); }) !== FAILED) return '';
+  return fault ?? whyFailed(this.reads, bag);
+};
+const whyByDefault = whyWithin(DEFAULT_BUDGET);
 
 /** What an expression that failed was missing. Values are not shown: they may be secret. */
 function whyFailed(reads: readonly Read[], bag: Bag): string {

@@ -12,7 +12,7 @@ import type { Emit, Plan, Run } from './planned.ts';
 /** Takes the pool's values one by one: they stand in the function's own context, nearer than in an array. */
 type Factory = (...pool: readonly unknown[]) => Evaluate;
 
-/** The code of a shape is kept as long as the process lives; a policy has dozens. */
+/** By their code. It is kept as long as the process lives; a policy has dozens. */
 const MOST_SHAPES = 10_000;
 const shapes = new Map<string, Factory>();
 
@@ -42,8 +42,9 @@ export class Emitter {
     return `t${this.#temporaries}`;
   }
 
-  get temporaries(): string {
-    return Array.from({ length: this.#temporaries }, (_, at) => `t${at + 1}`).join(', ');
+  /** How many: they are t1, t2 ... */
+  get temporaries(): number {
+    return this.#temporaries;
   }
 
   /** Code that makes the plan's value, `undefined` where it fails. */
@@ -73,17 +74,22 @@ export function generated(plan: Plan): Evaluate {
   const out = new Emitter();
   const code = out.value(plan);
   if (code.length > MOST_CODE) return evaluateBy(plan.run);
-  const names = out.pool.map((_, at) => `k${at}`).join(', ');
-  const temporaries = out.temporaries === '' ? '' : `let ${out.temporaries}; `;
-  const source = `return (${names}) => (bag, onFault) => { ${temporaries}try { const value = ${code}; return value === undefined ? FAILED : value; } catch (fault) { onFault?.(fault); return FAILED; } };`;
-  let factory = shapes.get(source);
+  const shape = `${out.pool.length} ${out.temporaries} ${code}`;
+  let factory = shapes.get(shape);
   if (factory === undefined) {
     if (shapes.size >= MOST_SHAPES) return evaluateBy(plan.run);
-    // oxlint-disable-next-line typescript/no-implied-eval -- the one place; no text of a rule is in it
-    factory = new Function('FAILED', source)(FAILED) as Factory;
-    shapes.set(source, factory);
+    factory = factoryOf(code, out);
+    shapes.set(shape, factory);
   }
   return factory(...out.pool);
+}
+
+function factoryOf(code: string, { pool, temporaries }: Emitter): Factory {
+  const names = pool.map((_, at) => `k${at}`).join(', ');
+  const declared = temporaries === 0 ? '' : `let ${Array.from({ length: temporaries }, (_, at) => `t${at + 1}`).join(', ')}; `;
+  const source = `return (${names}) => (bag, onFault) => { ${declared}try { const value = ${code}; return value === undefined ? FAILED : value; } catch (fault) { onFault?.(fault); return FAILED; } };`;
+  // oxlint-disable-next-line typescript/no-implied-eval -- the one place; no text of a rule is in it
+  return new Function('FAILED', source)(FAILED) as Factory;
 }
 
 export function evaluateBy(run: Run): Evaluate {

@@ -24,6 +24,7 @@ const NUMBER = /0[xX][0-9a-fA-F]+[uU]?|\d+\.\d+(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;
 const QUOTED_NAME = /`([A-Za-z0-9_./ -]+)`/y;
 const STRING = /([rR]?[bB]?|[bB][rR])("""|'''|"|')/y;
+const PLAIN = /[^"'\\\n\r]+/y;
 const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
 
 /** What people of other languages write. */
@@ -31,47 +32,41 @@ const MEANT: Readonly<Record<string, string>> = { '=': '; equality is ==', '&': 
 
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
-  let at = 0;
-  const match = (pattern: RegExp): RegExpExecArray | null => {
-    pattern.lastIndex = at;
-    return pattern.exec(text);
-  };
-  for (;;) {
-    at += match(SPACE)?.[0].length ?? 0;
-    const start = at;
-    const push = (kind: Token['kind'], length: number, value?: Value): void => {
-      tokens.push({ kind, text: text.slice(start, start + length), value, start, end: start + length });
-      at = start + length;
-    };
+  for (let at = 0; ;) {
+    at += lengthOf(SPACE, text, at);
     if (at >= text.length) {
-      tokens.push({ kind: 'end', text: '', value: undefined, start, end: start });
+      tokens.push({ kind: 'end', text: '', value: undefined, start: at, end: at });
       return tokens;
     }
-    const opening = match(STRING);
-    if (opening !== null) {
-      const { end, value, isBytes } = quoted(text, start, opening);
-      push(isBytes ? 'bytes' : 'string', end - start, value);
-      continue;
-    }
-    const number = match(NUMBER);
-    if (number !== null) {
-      pushNumber(number[0], start, push);
-      continue;
-    }
-    const name = match(NAME);
-    if (name !== null) {
-      push('name', name[0].length);
-      continue;
-    }
-    const backticked = match(QUOTED_NAME);
-    if (backticked !== null) {
-      push('quoted-name', backticked[0].length, backticked[1]);
-      continue;
-    }
-    const sign = match(SIGN);
-    if (sign === null) throw new SyntaxProblem(`${JSON.stringify(text[at])} does not belong into an expression${text[at] === '|' ? `; "or" is ||, and a default for what is absent is ${defaultMeant(text, at)}` : MEANT[text[at] ?? ''] ?? ''}`, at, at + 1);
-    push('sign', sign[0].length);
+    const token = tokenAt(text, at);
+    tokens.push(token);
+    at = token.end;
   }
+}
+
+/** Of what matches there; 0 where nothing does. */
+function lengthOf(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex - at : 0;
+}
+
+function tokenAt(text: string, start: number): Token {
+  const of = (kind: Token['kind'], length: number, value?: Value): Token => ({ kind, text: text.slice(start, start + length), value, start, end: start + length });
+  STRING.lastIndex = start;
+  const opening = STRING.exec(text);
+  if (opening !== null) {
+    const { end, value, isBytes } = quoted(text, start, opening);
+    return of(isBytes ? 'bytes' : 'string', end - start, value);
+  }
+  const name = lengthOf(NAME, text, start);
+  if (name > 0) return of('name', name);
+  const number = lengthOf(NUMBER, text, start);
+  if (number > 0) return numberToken(text.slice(start, start + number), start);
+  const sign = lengthOf(SIGN, text, start);
+  if (sign > 0) return of('sign', sign);
+  const backticked = lengthOf(QUOTED_NAME, text, start);
+  if (backticked > 0) return of('quoted-name', backticked, text.slice(start + 1, start + backticked - 1));
+  throw new SyntaxProblem(`${JSON.stringify(text[start])} does not belong into an expression${text[start] === '|' ? `; "or" is ||, and a default for what is absent is ${defaultMeant(text, start)}` : MEANT[text[start] ?? ''] ?? ''}`, start, start + 1);
 }
 
 /** What Istio writes `a.b | "default"`, as CEL has it. */
@@ -81,14 +76,15 @@ function defaultMeant(text: string, at: number): string {
   return `${of}${last.startsWith('.') ? `.?${last.slice(1)}` : `[?${last.slice(1)}`}.orValue(${value})`;
 }
 
-function pushNumber(text: string, start: number, push: (kind: Token['kind'], length: number, value?: Value) => void): void {
+function numberToken(text: string, start: number): Token {
+  const of = (kind: Token['kind'], value: Value): Token => ({ kind, text, value, start, end: start + text.length });
   const isUint = /[uU]$/.test(text);
   const digits = isUint ? text.slice(0, -1) : text;
-  if (/^\d*\.|^\d+[eE]/.test(digits) && !/^0[xX]/.test(digits)) return push('double', text.length, Number(digits));
+  if (/^\d*\.|^\d+[eE]/.test(digits) && !/^0[xX]/.test(digits)) return of('double', Number(digits));
   const whole = BigInt(digits);
   // -9223372036854775808 is a minus sign and 2^63: the parser looks at both.
   if (whole > (isUint ? 0xffff_ffff_ffff_ffffn : 0x8000_0000_0000_0000n)) throw new SyntaxProblem(`${text} is beyond the range of ${isUint ? 'uint' : 'int'}`, start, start + text.length);
-  return push(isUint ? 'uint' : 'int', text.length, whole);
+  return of(isUint ? 'uint' : 'int', whole);
 }
 
 const SIMPLE_ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92, '?': 63, '"': 34, "'": 39, '`': 96 };
@@ -105,9 +101,10 @@ function quoted(text: string, start: number, opening: RegExpExecArray): { end: n
     if (char === undefined || (quote.length === 1 && (char === '\n' || char === '\r'))) throw new SyntaxProblem(`the text that begins here has no closing ${quote}`, start, at);
     if (text.startsWith(quote, at)) break;
     if (char !== '\\' || isRaw) {
-      const unit = String.fromCodePoint(text.codePointAt(at) ?? 0);
-      if (isBytes) bytes.push(...Buffer.from(unit)); else out += unit;
-      at += unit.length;
+      const end = Math.max(at + 1, at + lengthOf(PLAIN, text, at)); // a piece of the source: thousands of texts need no memory of their own
+      const piece = text.slice(at, end);
+      if (isBytes) bytes.push(...Buffer.from(piece)); else out += piece;
+      at = end;
       continue;
     }
     const escape = /\\(?:x([0-9a-fA-F]{2})|X([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|([abfnrtv\\?"'`]))/y;

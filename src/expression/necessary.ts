@@ -41,7 +41,22 @@ export function necessaryFor(tree: Node, attributes: Attributes): readonly Guard
   return new Finder(attributes).guards(tree, 'not false', 0);
 }
 
-interface Operand extends Place { readonly type: Type; /** The text or number that stands for an absent one: `.orValue("x")`. */ readonly instead: Value | undefined; readonly isOptional: boolean }
+/** A place with the atoms that name it alone: held once, since the rules of a policy look at few places. */
+interface KnownPlace {
+  readonly place: Place;
+  readonly present: Atom;
+  readonly absent: Atom;
+}
+
+const known = new WeakMap<Attributes, Map<string, KnownPlace>>();
+
+function placesOf(attributes: Attributes): Map<string, KnownPlace> {
+  let places = known.get(attributes);
+  if (places === undefined) known.set(attributes, places = new Map());
+  return places;
+}
+
+interface Operand { readonly at: KnownPlace; /** Of its map, where it is an entry of one. */ readonly map: KnownPlace | undefined; readonly type: Type; /** The text or number that stands for an absent one: `.orValue("x")`. */ readonly instead: Value | undefined; readonly isOptional: boolean }
 
 /** Any guard of both; where one says that a place is there, the others need not look for it absent. */
 function either(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
@@ -59,9 +74,11 @@ function together(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
 
 class Finder {
   readonly #attributes: Attributes;
+  readonly #places: Map<string, KnownPlace>;
 
   constructor(attributes: Attributes) {
     this.#attributes = attributes;
+    this.#places = placesOf(attributes);
   }
 
   guards(node: Node, reading: Reading, depth: number): readonly Guard[] {
@@ -105,12 +122,12 @@ class Finder {
         if (target?.type.kind !== 'string' || first?.kind !== 'literal' || typeof first.value !== 'string') return [];
         const prefix = node.name === 'startsWith' ? first.value : literalPrefix(first.value);
         if (prefix === undefined || prefix === '') return [];
-        return positive(target, reading, [{ kind: 'prefix', place: placeOf(target), prefix }], typeof target.instead === 'string' && target.instead.startsWith(prefix));
+        return positive(target, reading, [{ kind: 'prefix', place: target.at.place, prefix }], typeof target.instead === 'string' && target.instead.startsWith(prefix));
       }
       case 'containsIP': {
         const range = node.target === undefined ? undefined : constantRange(node.target);
         const target = first === undefined ? undefined : this.#operand(first);
-        return range === undefined || target?.type.kind !== 'ip' || target.isOptional ? [] : positive(target, reading, [{ kind: 'cidr', place: placeOf(target), range }], false);
+        return range === undefined || target?.type.kind !== 'ip' || target.isOptional ? [] : positive(target, reading, [{ kind: 'cidr', place: target.at.place, range }], false);
       }
       default: return [];
     }
@@ -131,19 +148,20 @@ class Finder {
       return positive(operand, reading, values.map((value) => eq(operand, value as Value)), values.includes(operand.instead));
     }
     const map = this.#operand(right);
-    if (left.kind !== 'literal' || typeof left.value !== 'string' || map === undefined || map.key !== undefined || map.isOptional || map.type.kind !== 'map' || map.type.key.kind !== 'string') return [];
-    const place: Place = { slot: map.slot, key: keyFor(this.#attributes.at(map.slot).name, left.value) };
+    if (left.kind !== 'literal' || typeof left.value !== 'string' || map === undefined || map.map !== undefined || map.isOptional || map.type.kind !== 'map' || map.type.key.kind !== 'string') return [];
+    const { slot } = map.at.place;
+    const { present, absent } = this.#at(slot, keyFor(this.#attributes.at(slot).name, left.value));
     switch (reading) {
-      case 'true': return [[{ kind: 'present', place }]];
-      case 'not false': return [[{ kind: 'present', place }, { kind: 'absent', place: { slot: map.slot, key: undefined } }]];
-      case 'false': case 'not true': return [[{ kind: 'absent', place }]];
+      case 'true': return [[present]];
+      case 'not false': return [[present, map.at.absent]];
+      case 'false': case 'not true': return [[absent]];
     }
   }
 
   #has(of: Node, reading: Reading): readonly Guard[] {
     const operand = of.kind === 'select' ? this.#operand(of) : undefined;
     if (operand === undefined || operand.isOptional) return [];
-    return [[{ kind: reading === 'true' || reading === 'not false' ? 'present' : 'absent', place: placeOf(operand) }]];
+    return [[reading === 'true' || reading === 'not false' ? operand.at.present : operand.at.absent]];
   }
 
   /** `["10.0.0.0/8", ...].exists(n, cidr(n).containsIP(x))`. */
@@ -155,7 +173,7 @@ class Finder {
     const ranges = over.items.map(({ node: item, optional }) => (item.kind === 'literal' && typeof item.value === 'string' && !optional ? parseCidr(item.value) : undefined));
     const operand = body.args[0] === undefined || namesVariable(body.args[0], node.variable) ? undefined : this.#operand(body.args[0]);
     if (of?.kind !== 'name' || of.name !== node.variable || operand?.type.kind !== 'ip' || operand.isOptional || ranges.includes(undefined) || ranges.length > MOST_ATOMS) return [];
-    return positive(operand, reading, ranges.map((range) => ({ kind: 'cidr', place: placeOf(operand), range: range as Cidr })), false);
+    return positive(operand, reading, ranges.map((range) => ({ kind: 'cidr', place: operand.at.place, range: range as Cidr })), false);
   }
 
   // ------------------------------------------------------------ what is read
@@ -176,39 +194,49 @@ class Finder {
     if (chain !== undefined) return this.#named(chain);
     if (node.kind !== 'index' || node.key.kind !== 'literal' || typeof node.key.value !== 'string') return undefined;
     const below = this.#place(node.of);
-    if (below === undefined || below.key !== undefined || below.isOptional || below.type.kind !== 'map' || below.type.key.kind !== 'string') return undefined;
-    return { slot: below.slot, key: keyFor(this.#attributes.at(below.slot).name, node.key.value), type: below.type.of, instead: undefined, isOptional: node.optional };
+    if (below === undefined || below.map !== undefined || below.isOptional || below.type.kind !== 'map' || below.type.key.kind !== 'string') return undefined;
+    const { slot } = below.at.place;
+    return { at: this.#at(slot, keyFor(this.#attributes.at(slot).name, node.key.value)), map: below.at, type: below.type.of, instead: undefined, isOptional: node.optional };
   }
 
   /** An attribute, or an attribute that is a map and one field of it. */
   #named({ names, optional }: Chain): Operand | undefined {
     const slot = this.#attributes.slotOf(names.join('.'));
-    if (slot !== undefined) return { slot, key: undefined, type: this.#attributes.at(slot).type, instead: undefined, isOptional: optional.includes(true) };
+    if (slot !== undefined) return { at: this.#at(slot, undefined), map: undefined, type: this.#attributes.at(slot).type, instead: undefined, isOptional: optional.includes(true) };
     const mapName = names.slice(0, -1).join('.');
     const mapSlot = this.#attributes.slotOf(mapName);
     const map = mapSlot === undefined ? undefined : this.#attributes.at(mapSlot).type;
     if (mapSlot === undefined || map?.kind !== 'map' || map.key.kind !== 'string' || optional.slice(0, -1).includes(true)) return undefined;
-    return { slot: mapSlot, key: keyFor(mapName, names.at(-1) ?? ''), type: map.of, instead: undefined, isOptional: optional.at(-1) === true };
+    return { at: this.#at(mapSlot, keyFor(mapName, names.at(-1) ?? '')), map: this.#at(mapSlot, undefined), type: map.of, instead: undefined, isOptional: optional.at(-1) === true };
+  }
+
+  #at(slot: number, key: string | undefined): KnownPlace {
+    const name = key === undefined ? String(slot) : `${slot}[${key}`;
+    const found = this.#places.get(name);
+    if (found !== undefined) return found;
+    const place: Place = { slot, key };
+    const made: KnownPlace = { place, present: { kind: 'present', place }, absent: { kind: 'absent', place } };
+    this.#places.set(name, made);
+    return made;
   }
 }
 
-const placeOf = ({ slot, key }: Place): Place => ({ slot, key });
-const eq = (operand: Operand, value: Value): Atom => ({ kind: 'eq', place: placeOf(operand), value });
+const eq = (operand: Operand, value: Value): Atom => ({ kind: 'eq', place: operand.at.place, value });
 const namesVariable = (node: Node, variable: string): boolean => chainOf(node)?.names[0] === variable;
 
 /** Of a test on one operand whose truth has these atoms; `insteadHolds`: whether what stands for an absent one passes it. */
 function positive(operand: Operand, reading: Reading, atoms: readonly Atom[], insteadHolds: boolean): readonly Guard[] {
   if (reading === 'true' || reading === 'not false') return test(operand, reading, atoms, insteadHolds);
-  return operand.isOptional ? [] : reading === 'false' ? [[{ kind: 'present', place: placeOf(operand) }]] : [];
+  return operand.isOptional ? [] : reading === 'false' ? [[operand.at.present]] : [];
 }
 
 function test(operand: Operand, reading: Reading, atoms: readonly Atom[], insteadHolds: boolean): readonly Guard[] {
-  const absent: Atom = { kind: 'absent', place: placeOf(operand) };
+  const { at: { absent }, map } = operand;
   const isStrict = reading === 'true' || reading === 'false';
   if (!operand.isOptional) return [isStrict ? atoms : [...atoms, absent]];
   if (insteadHolds) return [[...atoms, absent]];
   // Only an absent map fails; an absent key, or attribute, is replaced.
-  return [isStrict || operand.key === undefined ? atoms : [...atoms, { kind: 'absent', place: { slot: operand.slot, key: undefined } }]];
+  return [isStrict || map === undefined ? atoms : [...atoms, map.absent]];
 }
 
 function constantRange(node: Node): Cidr | undefined {

@@ -69,7 +69,7 @@ class Parser {
     const node = this.#expression();
     const rest = this.#peek();
     if (rest.kind !== 'end') throw this.#unexpected(rest, 'an operator or the end is expected');
-    refuseDeep(node);
+    if (this.#tokens.length > MAX_TREE_DEPTH) refuseDeep(node); // each level takes a token at least
     return node;
   }
 

@@ -18,7 +18,7 @@ export function expressionOf(node: Node, what: string, attributes: Attributes, f
     findings.warn('RULES_PATH_AS_SENT', node.place, 'request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path');
   }
   for (const message of compiled === undefined ? [] : oddHosts(compiled.source)) findings.warn('RULES_HOST_FORM', node.place, message);
-  return compiled;
+  return compiled === undefined ? undefined : withoutWarnings(compiled);
 }
 
 /** Text with `${...}`; a number or boolean is its text. */
@@ -28,8 +28,13 @@ export function textOfNode(node: Node, what: string, attributes: Attributes, fin
     return undefined;
   }
   const text = typeof node.value === 'string' ? node.value : node.written;
-  return told(compileText(text, attributes, options), node, findings).compiled;
+  const { compiled } = told(compileText(text, attributes, options), node, findings);
+  return compiled === undefined ? undefined : withoutWarnings(compiled);
 }
+
+/** They have been told, and need not be held for as long as the policy. */
+const withoutWarnings = <C extends Compiled | CompiledText>(compiled: C): C => (compiled.warnings.length === 0 ? compiled : { ...compiled, warnings: NONE });
+const NONE: readonly never[] = [];
 
 function told<C extends { readonly warnings: readonly Problem[] }>(compilation: Compilation<C>, node: ScalarNode, findings: Findings, isQuota = false): Compilation<C> {
   for (const problem of compilation.problems) {

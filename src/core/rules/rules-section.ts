@@ -20,7 +20,7 @@ import { meant } from '../../attributes/nearest.ts';
 import { type LaterItems, type Node, type Place, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
 import { Secrecy } from './secrecy.ts';
-import type { Changes, EnrichOutput, Mode, QuotaAction, Rule } from './rule.ts';
+import type { Action, Changes, EnrichOutput, Mode, QuotaAction, Rule } from './rule.ts';
 import type { TimeSlice } from '../time-slice.ts';
 
 const KEYS = ['name', 'description', 'match', 'calls', ...ACTION_KINDS, 'onAllow', 'onDeny', 'onError', 'mode', 'sample'];
@@ -38,20 +38,22 @@ export interface RulesContext {
 
 export class RulesSection {
   readonly rules: Rule[] = [];
-  /** What each rule reads by match and action, for enrich order. */
+  /** Of enrich rules, for their order: what each reads by match and action, and where it stands. */
   readonly reads = new Map<string, readonly Read[]>();
-  /** Where each rule stands. */
   readonly places = new Map<string, Place>();
   readonly #context: RulesContext;
   readonly #names = new Set<string>();
   readonly #actions: ActionReader;
   readonly #secrecy: Secrecy;
+  readonly #callSets = new Map<string, ReadonlySet<CallKind>>();
+  /** By their JSON. */
+  readonly #values = new Map<string, object>();
   readonly #outs = new Map<string, Outputs>();
   /** Rules that refuse and read the body behind a guard. */
   readonly #bodies: { readonly name: string; readonly place: Place }[] = [];
   #refusesPartial = false;
   readonly #groups = new Set<string>();
-  readonly #waits: { readonly group: string; readonly node: Node }[] = [];
+  readonly #waits: { readonly group: string; readonly place: Place }[] = [];
   readonly #counters = new Map<string, { readonly perMs: number; readonly zone: string; readonly algorithm: string; readonly name: string }>();
 
   constructor(context: RulesContext) {
@@ -76,10 +78,10 @@ export class RulesSection {
   /** After all documents: groups may be named before they are filled. */
   end(): void {
     if (!this.#refusesPartial) for (const { name, place } of this.#bodies) this.#context.findings.warn('RULES_PARTIAL_BODY', place, `${name} reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard`);
-    for (const { group, node } of this.#waits) {
+    for (const { group, place } of this.#waits) {
       if (this.#groups.has(group)) continue;
       const what = group === '' ? 'true' : group;
-      this.#context.findings.error('RULES_UNKNOWN_GROUP', node.place, `nothing allows the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`);
+      this.#context.findings.error('RULES_UNKNOWN_GROUP', place, `nothing allows the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`);
     }
   }
 
@@ -112,25 +114,27 @@ export class RulesSection {
     const reads = compiled.flatMap((one) => one.reads);
     if (reads.some((one) => one.name === 'request.body_is_partial')) this.#refusesPartial = true;
     if ((kind === 'deny' || kind === 'check') && reads.some((one) => BODY.has(one.name) && one.guarded)) this.#bodies.push({ name, place: matchNode?.place ?? fields.place });
-    this.reads.set(name, reads);
-    this.places.set(name, fields.place);
+    if (kind === 'enrich') {
+      this.reads.set(name, reads);
+      this.places.set(name, fields.place);
+    }
     const calls = this.#calls(fields, kind, reads, onAllow);
     const action = read?.action.kind === 'quota' ? { ...read.action, descriptorKeys: descriptorKeys(reads) } : read?.action;
     if (action?.kind === 'allow') this.#groups.add(action.group);
     if (action?.kind === 'deny' && action.unlessAllowed !== undefined) {
-      this.#waits.push({ group: action.unlessAllowed, node: (actionNode?.kind === 'map' ? actionNode.entries.get('unlessAllowed')?.value : undefined) ?? fieldsNode(fields) });
+      this.#waits.push({ group: action.unlessAllowed, place: (actionNode?.kind === 'map' ? actionNode.entries.get('unlessAllowed')?.value.place : undefined) ?? fields.place });
       if (calls.has('http') && !calls.has('tcp')) findings.warn('RULES_TCP_OPEN', fields.place, `${name} closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used`);
     }
     if (action?.kind === 'quota' && actionNode !== undefined) {
       this.#counter(name, action, actionNode);
       this.#once(action, actionNode);
     }
-    const onError = onErrorOf(fields.node('onError'), kind, action?.kind === 'allow' && action.ask !== undefined, findings);
+    const onError = this.#shared(onErrorOf(fields.node('onError'), kind, action?.kind === 'allow' && action.ask !== undefined, findings));
     if (onError.local && action?.kind === 'quota') this.#local(action, fields.node('onError')?.place ?? fields.place);
     this.rules.push({
       index: this.rules.length, name, description: fields.text('description'),
       position: fields.place.source.positionAt(fields.place.start),
-      calls, match, action, onAllow, onDeny,
+      calls, match, action: isPlainDeny(action) ? this.#shared(action) : action, onAllow, onDeny,
       onError, mode: this.#mode(fields, kind), sample: this.#sample(fields), out: out.out,
     });
   }
@@ -173,7 +177,7 @@ export class RulesSection {
     const { carriage, findings } = this.#context;
     const row = CALLS_OF[kind ?? 'none'];
     const node = fields.node('calls');
-    if (node !== undefined) return new Set(this.#named(node, kind, reads));
+    if (node !== undefined) return this.#callSet(this.#named(node, kind, reads));
     const isOfLimits = [...carriage.through(reads)].some((name) => name.startsWith('ratelimit.'));
     const candidates = CALL_KINDS.filter((call) => row[call] === 'default'
       && !(kind === 'quota' && call === 'limit' && !isOfLimits)
@@ -184,7 +188,23 @@ export class RulesSection {
       const missing = [...new Set(candidates.map((call) => `${call} cannot carry ${carriage.missing(reads, call) ?? ''}`))];
       findings.error('RULES_CALLS', fields.place, `no call can ask this rule: ${missing.join(', ')}; name the calls that are meant (calls: [...]), or guard the read with has() or [?...]`);
     }
-    return new Set(calls);
+    return this.#callSet(calls);
+  }
+
+  #callSet(calls: readonly CallKind[]): ReadonlySet<CallKind> {
+    const key = calls.join();
+    let set = this.#callSets.get(key);
+    if (set === undefined) this.#callSets.set(key, set = new Set(calls));
+    return set;
+  }
+
+  /** The same object for all rules that say the same: of many thousands, each would hold one of its own. */
+  #shared<T extends object>(value: T): T {
+    const key = JSON.stringify(value);
+    const known = this.#values.get(key);
+    if (known !== undefined) return known as T;
+    this.#values.set(key, value);
+    return value;
   }
 
   #named(node: Node, kind: ActionKind | undefined, reads: readonly Read[]): CallKind[] {
@@ -212,8 +232,8 @@ export class RulesSection {
 
   #mode(fields: Fields, kind: ActionKind | undefined): Mode {
     const node = fields.node('mode');
-    if (node === undefined || (node.kind === 'scalar' && node.value === 'enforce')) return { kind: 'enforce' };
-    if (node.kind === 'scalar' && node.value === 'shadow') return { kind: 'shadow' };
+    if (node === undefined || (node.kind === 'scalar' && node.value === 'enforce')) return ENFORCE;
+    if (node.kind === 'scalar' && node.value === 'shadow') return SHADOW;
     if (node.kind === 'map') {
       const percent = fields.map('mode', 'mode')?.only(['percent', 'by']);
       percent?.required('percent', 'a number from 0 to 100');
@@ -228,7 +248,7 @@ export class RulesSection {
       }
     }
     this.#context.findings.error('RULES_VALUE', node.place, `mode is enforce, shadow, or { percent: 10, by: EXPRESSION }; here is ${nodeText(node)}`);
-    return { kind: 'enforce' };
+    return ENFORCE;
   }
 
   /** `out.reason` and what the handler puts out, after the slots of all attributes: one for all rules with the same outputs. */
@@ -247,6 +267,12 @@ export class RulesSection {
     return { percent: sample.number('percent', 0, 100) ?? 100, by: this.#by(sample) };
   }
 }
+
+const ENFORCE: Mode = { kind: 'enforce' };
+const SHADOW: Mode = { kind: 'shadow' };
+
+/** Whether it is told whole by its JSON. */
+const isPlainDeny = (action: Action | undefined): action is Action & { kind: 'deny' } => action?.kind === 'deny' && action.answer.headers.length === 0 && action.answer.body === undefined;
 
 const BODY: ReadonlySet<string> = new Set(['request.body', 'request.raw_body']);
 

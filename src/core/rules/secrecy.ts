@@ -50,6 +50,7 @@ export class Secrecy {
 export function digested(compiled: Compiled): Compiled {
   return {
     ...compiled, type: STRING, constant: undefined, guards: [],
+    why: (bag) => compiled.why(bag),
     evaluate(bag) {
       const value = compiled.evaluate(bag);
       return value === FAILED ? FAILED : createHmac('sha256', DIGEST_KEY).update(keyPart(value, compiled.type)).digest('base64url');
@@ -59,7 +60,7 @@ export function digested(compiled: Compiled): Compiled {
 
 /** Sees `(secret)` in the place of each secret. */
 export function masked(compiled: Compiled): Compiled {
-  return { ...compiled, constant: undefined, guards: [], evaluate: (bag) => evaluateMasked(compiled, bag) };
+  return { ...compiled, constant: undefined, guards: [], why: (bag) => compiled.why(bag), evaluate: (bag) => evaluateMasked(compiled, bag) };
 }
 
 function evaluateMasked(compiled: Compiled, bag: Bag): ReturnType<Compiled['evaluate']> {
