@@ -28,7 +28,7 @@ describe('resolution', () => {
     expect(valueOf('"X-Role" in request.headers', values)).toBe(true);
     expect(valueOf('request.headers[?"X-ROLE"].orValue("")', values)).toBe('admin');
     expect(valueOf('has(request.headers["X-Role"])', values)).toBe(true);
-    expect(compiled('request.headers["X-Role"]').reads[0]?.keys).toEqual([{ key: 'x-role', guarded: false }]);
+    expect(compiled('request.headers["X-Role"]').reads[0]?.keys).toEqual([{ key: 'x-role', guarded: false, exposed: true }]);
     expect(valueOf('my.flags["X"]', { 'my.flags': new Map([['X', '1'], ['x', '2']]) })).toBe('1');
   });
 });
