@@ -68,7 +68,7 @@ function either(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
 }
 
 function together(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
-  const joined = a.flatMap((one) => b.map((other) => [...one, ...other]));
+  const joined = a.flatMap((one) => b.map((other) => one.concat(other)));
   return joined.filter((guard) => guard.length <= MOST_ATOMS).toSorted((one, other) => one.length - other.length).slice(0, MOST_GUARDS);
 }
 
@@ -230,13 +230,14 @@ function positive(operand: Operand, reading: Reading, atoms: readonly Atom[], in
   return operand.isOptional ? [] : reading === 'false' ? [[operand.at.present]] : [];
 }
 
+/** By concat(), which makes arrays as long as they are; a spread leaves room for 16 more, in each of many thousand guards. */
 function test(operand: Operand, reading: Reading, atoms: readonly Atom[], insteadHolds: boolean): readonly Guard[] {
   const { at: { absent }, map } = operand;
   const isStrict = reading === 'true' || reading === 'false';
-  if (!operand.isOptional) return [isStrict ? atoms : [...atoms, absent]];
-  if (insteadHolds) return [[...atoms, absent]];
+  if (!operand.isOptional) return [isStrict ? atoms : atoms.concat(absent)];
+  if (insteadHolds) return [atoms.concat(absent)];
   // Only an absent map fails; an absent key, or attribute, is replaced.
-  return [isStrict || map === undefined ? atoms : [...atoms, map.absent]];
+  return [isStrict || map === undefined ? atoms : atoms.concat(map.absent)];
 }
 
 function constantRange(node: Node): Cidr | undefined {
