@@ -15,7 +15,6 @@ const config = z.strictObject({
     .describe('Of kind regex: the longest value that is matched, in characters. A longer one fails the rule (its onError decides), since a client chooses the value and matching takes time in proportion to it.'),
   ignoreCase: z.boolean().default(false).describe('Whether upper and lower case are the same.'),
   blocks: z.boolean().default(false).describe('Refuse the listed values instead of allowing only them; a rule may say otherwise in its params.'),
-  validForMs: z.int().nonnegative().default(60_000).describe('How long an answer may be used again for the same value, in milliseconds. A changed file takes as long to be seen.'),
 }).superRefine(({ kind, values, file, ignoreCase, maxLength }, context) => {
   if (values.length === 0 && file === undefined) context.addIssue({ code: 'custom', path: ['values'], message: 'expected values, a file, or both' });
   for (const [at, value] of values.entries()) {
@@ -43,7 +42,7 @@ export default defineAdapter({
     },
   },
   selfContained: true,
-  async open({ kind, values, file, maxFileBytes, maxLength, ignoreCase, blocks, validForMs }, host) {
+  async open({ kind, values, file, maxFileBytes, maxLength, ignoreCase, blocks }, host) {
     const inFile = file === undefined ? undefined : await watchedFile(host, {
       path: file,
       maxBytes: maxFileBytes,
@@ -51,13 +50,13 @@ export default defineAdapter({
     });
     const inline = makeList(kind, values, { ignoreCase, maxLength });
     const list = (): List => inFile?.current ?? inline;
-    const allowed = allow({ validForMs });
+    const allowed = allow();
     return {
       check: ({ params }) => {
         const isBlocking = params?.blocks ?? blocks;
         const why = isBlocking ? 'is on the list' : 'is not on the list';
         return ({ value }) => (list().has(value) === isBlocking
-          ? deny(PERMISSION_DENIED, `${shownValue(value)} ${why}`, { validForMs })
+          ? deny(PERMISSION_DENIED, `${shownValue(value)} ${why}`)
           : allowed);
       },
     };

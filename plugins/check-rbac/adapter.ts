@@ -18,20 +18,20 @@ export default defineAdapter({
     },
   },
   selfContained: true,
-  async open({ roles, bindings, validForMs }) {
+  async open({ roles, bindings }) {
     const rolesHeld = rolesOf(bindings);
     const access = new Map(Object.entries(roles).map(([role, rules]) => [role, accessOf(rules)]));
-    const allowed = new Map(Object.keys(roles).map((role) => [role, allow({ validForMs, output: { role } })]));
+    const allowed = new Map(Object.keys(roles).map((role) => [role, allow({ output: { role } })]));
     return {
       check: () => (input) => {
         const held = rolesHeld(input);
         let nearest: { readonly role: string; readonly lack: Lack } | undefined;
         for (const role of held) {
           const lack = access.get(role)?.(input);
-          if (lack === undefined) return allowed.get(role) ?? allow({ validForMs });
+          if (lack === undefined) return allowed.get(role) ?? allow();
           if (nearest === undefined || lack.order > nearest.lack.order) nearest = { role, lack };
         }
-        return deny(PERMISSION_DENIED, nearest === undefined ? `no role is bound to ${named(input)}` : lacking(input, held, nearest), { validForMs });
+        return deny(PERMISSION_DENIED, nearest === undefined ? `no role is bound to ${named(input)}` : lacking(input, held, nearest));
       },
     };
   },

@@ -32,7 +32,6 @@ export const rbacConfig = z.strictObject({
     role: z.string().min(1).describe('The role that is given.'),
     subjects: z.array(subject).min(1).describe('Who has it: one that fits is enough; all that a subject names must fit.'),
   })).describe('Who has which role.'),
-  validForMs: z.int().nonnegative().default(60_000).describe('How long an answer may be used again for the same input, in milliseconds.'),
 }).superRefine(({ roles, bindings }, context) => {
   for (const [at, { role }] of bindings.entries()) {
     if (!Object.hasOwn(roles, role)) {

@@ -53,9 +53,9 @@ export const INVALID_ARGUMENT = 3;
 
 export interface Allow {
   readonly kind: 'allow';
-  /** How long the answer may be used again for the same input; 0: not at all. */
+  /** How long the answer stays right for the same input; 0: not known. Sluice keeps no answers: each call is asked. */
   readonly validForMs: number;
-  /** How often it may be used again. */
+  /** How often it may be used within that time. */
   readonly uses: number;
   readonly output: Readonly<Record<string, unknown>> | undefined;
 }
