@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/transport': [],
   'src/adapters': ['src/attributes'],
   'src/core': ['src/attributes', 'src/expression', 'src/adapters/contract.ts'],
-  'src/ratelimit': ['src/adapters/shared-places.ts', 'src/attributes/nearest.ts', 'src/core/rules', 'src/core/dispatch/breaker.ts', 'src/core/dispatch/deadlines.ts', 'src/core/dispatch/outage-log.ts', 'plugins/redis-client/error-reply.ts', 'plugins/redis-client/upkeep.ts', 'src/core/verdict/ratelimit-fields.ts', 'src/admin/may-reset.ts'],
+  'src/ratelimit': ['src/adapters/shared-places.ts', 'src/attributes/nearest.ts', 'src/core/rules', 'src/core/dispatch/breaker.ts', 'src/core/dispatch/deadlines.ts', 'src/core/dispatch/outage-log.ts', 'plugins/redis-client/error-reply.ts', 'plugins/redis-client/run-script.ts', 'plugins/redis-client/upkeep.ts', 'src/core/verdict/ratelimit-fields.ts', 'src/admin/may-reset.ts'],
   'src/tracing': ['src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/store.ts'],
   'src/frontends': ['src/transport', 'src/attributes', 'src/core/call.ts', 'src/ratelimit/call.ts'],
   'src/admin': ['src/transport', 'src/attributes', 'src/core'],
@@ -90,5 +90,12 @@ describe('imports', () => {
     const ours = [...sourceFiles('src'), ...sourceFiles('plugins')].filter((file) => !file.includes('/generated/')); // named by the peers
     const vague = ours.filter((file) => /(^|\/)(utils?|common|helpers?|manager|impl|misc|base)(\.ts|\/)/.test(file));
     expect(vague).toEqual([]);
+  });
+
+  test('decisions are numbered without a gap, each number once, and say it in their first line', () => {
+    const files = readdirSync(join(ROOT, 'docs/decisions')).toSorted();
+    expect(files.map((file) => Number.parseInt(file, 10))).toEqual(files.map((_, at) => at + 1));
+    const wrong = files.filter((file, at) => !readFileSync(join(ROOT, 'docs/decisions', file), 'utf8').startsWith(`# ${at + 1}. `));
+    expect(wrong).toEqual([]);
   });
 });
