@@ -14,7 +14,7 @@ export default defineAdapter({
   config: configSchema,
   serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] } },
   async open(config, host) {
-    const [options, { openConnection, runScript }] = await Promise.all([connectionOptions(config, host.folder), import('../redis-client/connection.ts')]);
+    const [options, { openConnection }, { runScript }] = await Promise.all([connectionOptions(config, host.folder), import('../redis-client/connection.ts'), import('../redis-client/run-script.ts')]);
     const connection = openConnection({
       redis: options,
       timeoutMs: config.timeoutMs,

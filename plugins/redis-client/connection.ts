@@ -80,11 +80,3 @@ export function openConnection({ redis: { shown, cluster, ...options }, timeoutM
     close: () => upkeep.close(),
   };
 }
-
-/** By its sum where Redis knows it. */
-export async function runScript(redis: Redis | Cluster, script: string, sha1: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
-  return redis.evalsha(sha1, keys.length, ...keys, ...args).catch((error: unknown) => {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-    return redis.eval(script, keys.length, ...keys, ...args); // forgotten (restart, SCRIPT FLUSH): this teaches it again
-  });
-}

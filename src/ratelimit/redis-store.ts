@@ -5,9 +5,11 @@
  *
  * What is asked in one turn of the event loop goes out in one write.
  */
+import { createHash } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
 import { Cluster, type Redis, ReplyError } from 'ioredis';
 import { isOfServer } from '../../plugins/redis-client/error-reply.ts';
+import { runScript } from '../../plugins/redis-client/run-script.ts';
 import { type ReconnectOptions, Upkeep } from '../../plugins/redis-client/upkeep.ts';
 import type { Breaker } from '../core/dispatch/breaker.ts';
 import type { OutageLog } from '../core/dispatch/outage-log.ts';
@@ -49,6 +51,10 @@ return after
 const GIVE_BACK = `
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then redis.call('DECRBY', KEYS[1], ARGV[1]) end
 `;
+
+const sumOf = (script: string): string => createHash('sha1').update(script).digest('hex');
+const ADD_IF_ALL_FIT_SHA1 = sumOf(ADD_IF_ALL_FIT);
+const GIVE_BACK_SHA1 = sumOf(GIVE_BACK);
 
 /** A connection that says nothing for so long is given up, and made anew. */
 const HUNG_MS = 500;
@@ -129,7 +135,7 @@ export class RedisStore implements CountStore {
     if (this.#redis instanceof Cluster && new Set(asks.map(({ key }) => key)).size > 1) return this.#addOrRefund(asks);
     const args = asks.flatMap(({ hits, limit, keptS }) => [cappedHits(hits), limit, this.#expiryS(keptS)]);
     return this.#within(async () => {
-      const after: unknown = await this.#redis.eval(ADD_IF_ALL_FIT, asks.length, ...asks.map(({ key }) => key), ...args);
+      const after: unknown = await runScript(this.#redis, ADD_IF_ALL_FIT, ADD_IF_ALL_FIT_SHA1, asks.map(({ key }) => key), args);
       if (!Array.isArray(after) || after.length !== asks.length) throw new Error(`the reply to a script is none of it: ${asks.length} integers were expected`);
       return after.map(whole);
     });
@@ -144,7 +150,7 @@ export class RedisStore implements CountStore {
   }
 
   async giveBack(key: string, units: number): Promise<void> {
-    await this.#within(async () => this.#redis.eval(GIVE_BACK, 1, key, units));
+    await this.#within(async () => runScript(this.#redis, GIVE_BACK, GIVE_BACK_SHA1, [key], [units]));
   }
 
   async reset(keys: readonly string[]): Promise<void> {

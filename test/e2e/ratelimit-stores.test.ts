@@ -1,5 +1,6 @@
 /** Each behaviour named once, run on every store: memory, memory that workers share, Redis alone and as a cluster, and escrow over each. */
 import { randomUUID } from 'node:crypto';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EscrowStore } from '../../src/ratelimit/escrow-store.ts';
 import { MemoryStore } from '../../src/ratelimit/memory-store.ts';
@@ -134,6 +135,21 @@ describe.each(STORES)('%s', (_name, make) => {
     await store.reset([ask('k', 0, 5).key]);
     expect(await store.add([ask('k', 1, 5)])).toEqual([1]);
   });
+});
+
+test('the text of a script goes to Redis once, and again where Redis has forgotten it', async () => {
+  const store = await redisStore('SINGLE', `127.0.0.1:${redis.port}`);
+  opened.push(store);
+  const client = new Redis(redis.port, '127.0.0.1');
+  const asked: CountAsk = { key: randomUUID(), hits: 1, limit: 100, keptS: 60, endsAtS: Math.floor(Date.now() / 1000) + 60, usedUntilS: Math.floor(Date.now() / 1000) + 60 };
+  await client.script('FLUSH');
+  await client.config('RESETSTAT');
+  for (let call = 0; call < 5; call++) await store.addIfAllFit([asked]);
+  await client.script('FLUSH');
+  expect(await store.addIfAllFit([asked])).toEqual([6]);
+  const stats = await client.info('commandstats');
+  client.disconnect();
+  expect(Number(/cmdstat_eval:calls=(\d+)/.exec(stats)?.[1])).toBe(2);
 });
 
 test.each([['SINGLE', () => `127.0.0.1:${redis.port}`], ['CLUSTER', () => cluster.url]])('%s: a client that has ended, though nobody closed it, is started again', async (type, url) => {
