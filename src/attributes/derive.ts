@@ -75,7 +75,10 @@ export const originIp: Derive = (bag, attributes) => {
   const forwarded = trustedHops === undefined ? undefined : headerOf(bag, attributes, 'x-forwarded-for');
   const entry = forwarded?.split(',').at(-1 - (trustedHops ?? 0))?.trim();
   const address = entry === undefined ? undefined : parseIpOfPeer(entry);
-  if (entry !== undefined && address === undefined) unreadable.forwardedFor++;
+  if (address === undefined && forwarded !== undefined) {
+    if (entry === undefined) unreadable.forwardedForShort++;
+    else unreadable.forwardedFor++;
+  }
   return address ?? valueOf(bag, attributes, 'source.ip');
 };
 

@@ -2,4 +2,6 @@
 export const unreadable = {
   /** Entries of X-Forwarded-For at `settings.trustedHops` that are no address. */
   forwardedFor: 0,
+  /** Headers X-Forwarded-For with fewer entries than `settings.trustedHops` needs. */
+  forwardedForShort: 0,
 };

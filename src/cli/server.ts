@@ -12,12 +12,14 @@ import type { SharedMemory } from '../adapters/shared-memory.ts';
 import { startAdmin } from '../admin/server.ts';
 import type { AdminSources } from '../admin/sources.ts';
 import { createEngine, type PreparedPolicy } from '../core/engine.ts';
+import { unreadable } from '../attributes/unreadable.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Finding, Policy } from '../core/rules/policy.ts';
 import { RefusedEntries } from '../frontends/index.ts';
 import { type Address, addressText, listen, listenHttp2, type TlsOptions } from '../transport/index.ts';
 import { adminSources } from './admin-sources.ts';
 import { CliError } from './cli-error.ts';
+import { ForwardedForCheck } from './forwarded-for.ts';
 import { Loads } from './loads.ts';
 import type { OwnLog } from './log.ts';
 import { methodsOf } from './methods.ts';
@@ -131,6 +133,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
   }));
   stack.defer(() => within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log));
+  stack.use(new ForwardedForCheck({ log, policy: () => loads.policy, shortOnes: () => unreadable.forwardedForShort }));
   if (options.watch === true) source?.follow();
   stack.defer(() => source?.close());
 

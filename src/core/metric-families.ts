@@ -63,6 +63,10 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
       read: () => [{ labels: {}, value: unreadable.forwardedFor }],
     },
     {
+      kind: 'counter', name: 'sluice_forwarded_for_short_total', help: 'Requests whose X-Forwarded-For has fewer entries than settings.trustedHops needs: origin.ip was that of the peer.', labels: [],
+      read: () => [{ labels: {}, value: unreadable.forwardedForShort }],
+    },
+    {
       kind: 'counter', name: 'sluice_calls_without_policy_total', help: 'Calls answered with an error, and log entries dropped, since no policy was in force.', labels: ['call'],
       read: () => [...calls].map(([call, { withoutPolicy }]) => ({ labels: { call }, value: withoutPolicy })),
     },

@@ -1,4 +1,4 @@
-/** Peers of the real command that speak something else than its port, or nothing at all. */
+/** What the real command says of peers that are not as it was told: they speak something else, nothing at all, or come past a proxy. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TLS } from '../unit/transport/tls-of-tests.ts';
 import { serving } from './command.ts';
+import { peerClient } from './peer-client.ts';
 
 let folder: string;
+let policyFile: string;
 let tlsArgs: readonly string[];
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'sluice-peers-'));
@@ -15,7 +17,7 @@ beforeAll(() => {
     writeFileSync(join(folder, name), text);
     return join(folder, name);
   };
-  write('policy.yaml', 'rules: [{ name: closed, deny: {} }]\n');
+  policyFile = write('policy.yaml', 'rules: [{ name: closed, deny: {} }]\n');
   tlsArgs = ['--tls-cert', write('cert.pem', TLS.cert), '--tls-key', write('key.pem', TLS.key)];
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -35,7 +37,7 @@ test.each([
   ['HTTP/1', [], Buffer.from('GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n'), /"peer":"127\.0\.0\.1:\d+".*a peer speaks HTTP\/1.*http2_protocol_options/, 'http1'],
   ['cleartext', ['tls'], Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), /"peer":"127\.0\.0\.1:\d+".*a peer speaks cleartext, and this port speaks TLS/, 'cleartext'],
 ])('%s at a port of something else is logged once with the address and what to do, and counted', async (_what, kind, octets, says, label) => {
-  const server = await serving([folder], { args: kind.includes('tls') ? tlsArgs : [] });
+  const server = await serving([policyFile], { args: kind.includes('tls') ? tlsArgs : [] });
   const sockets: Socket[] = [];
   try {
     for (let count = 0; count < 3; count++) sockets.push(await connected(server.grpc, octets));
@@ -49,10 +51,26 @@ test.each([
 });
 
 test.each([['one process', []], ['two workers', ['--workers', '2']]])('a TLS handshake that hangs does not keep the server from ending, in %s', async (_, args) => {
-  const server = await serving([folder], { args: [...tlsArgs, ...args, '--grace', '20'] });
+  const server = await serving([policyFile], { args: [...tlsArgs, ...args, '--grace', '20'] });
   const sockets = [await connected(server.grpc), await connected(server.grpc, HALF_A_HELLO)];
   const beganAtMs = performance.now();
   expect(await server.stop()).toBe(0);
   expect(performance.now() - beganAtMs).toBeLessThan(9000); // a handshake may take 10 s, and the grace is 20 s
   for (const socket of sockets) socket.destroy();
+}, 40_000);
+
+test('requests that come through fewer proxies than settings.trustedHops says are warned of', async () => {
+  const policy = join(folder, 'two-hops.yml');
+  writeFileSync(policy, 'settings: { trustedHops: 2 }\nrules: [{ name: far, match: origin.ip == ip("203.0.113.9"), deny: {} }]\n');
+  const server = await serving([policy]);
+  const client = peerClient(server.grpc);
+  try {
+    const ask = async (): Promise<void> => { await client.check({ path: '/', headers: { 'x-forwarded-for': '203.0.113.9, 10.0.0.1' } }); };
+    const asking = setInterval(() => { void ask().catch(() => undefined); }, 20);
+    await server.said(/"trustedHops":2,"needed":3,"requests":\d+,.*X-Forwarded-For has fewer entries/).finally(() => clearInterval(asking));
+    await ask();
+  } finally {
+    client.close();
+    expect(await server.stop()).toBe(0);
+  }
 }, 40_000);

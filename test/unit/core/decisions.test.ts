@@ -214,10 +214,11 @@ rules:
   });
 });
 
-test('an entry of X-Forwarded-For that is no address is counted', async () => {
-  const { http, engine } = await engineOf('settings: { trustedHops: 0 }\nrules: [{ name: far, match: origin.ip == ip("203.0.113.9"), deny: {} }]\n', {});
-  const count = (): number => [...engine.families.find(({ name }) => name === 'sluice_forwarded_for_unreadable_total')?.read() ?? []][0]?.value ?? NaN;
-  const before = count();
-  for (const entry of ['203.0.113.9:80', 'unknown', '203.0.113.9']) await http({ 'source.ip': '192.0.2.1', 'request.headers': { 'x-forwarded-for': entry } });
-  expect(count() - before).toBe(1);
+test('an entry of X-Forwarded-For that is no address is counted, and apart from it a header with too few entries', async () => {
+  const { http, engine } = await engineOf('settings: { trustedHops: 1 }\nrules: [{ name: far, match: origin.ip == ip("203.0.113.9"), deny: {} }]\n', {});
+  const count = (what: string): number => [...engine.families.find(({ name }) => name === `sluice_forwarded_for_${what}_total`)?.read() ?? []][0]?.value ?? NaN;
+  const before = { unreadable: count('unreadable'), short: count('short') };
+  for (const entries of ['203.0.113.9:80, 10.0.0.1', 'unknown, 10.0.0.1', '203.0.113.9', '10.0.0.1', '']) await http({ 'source.ip': '192.0.2.1', 'request.headers': { 'x-forwarded-for': entries } });
+  await http({ 'source.ip': '192.0.2.1', 'request.headers': {} });
+  expect({ unreadable: count('unreadable') - before.unreadable, short: count('short') - before.short }).toEqual({ unreadable: 1, short: 2 }); // an empty header is none
 });
