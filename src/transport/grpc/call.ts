@@ -4,11 +4,13 @@ import { type CallContext, GrpcError, Status } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
 import { isOurFault, statusOf } from './status.ts';
 import type { Expiring, TimerWheel } from './timer-wheel.ts';
+import type { Unpacker } from './unpacker.ts';
 
 /** What calls need of their server. */
 export interface CallHost {
   readonly maxMessageBytes: number;
   readonly wheel: TimerWheel;
+  readonly unpacker: Unpacker;
   readonly draining: AbortSignal;
   readonly ending: AbortSignal;
   readonly onFault: (path: string, error: unknown) => void;

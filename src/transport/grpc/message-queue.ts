@@ -5,7 +5,6 @@
  * Octets wait as they came: memory grows with what has come, not with what a prefix announces, and a message is made when its
  * reader takes it.
  */
-import { gunzipSync } from 'node:zlib';
 import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status } from '../transport.ts';
 
@@ -86,16 +85,7 @@ export class MessageQueue {
   }
 }
 
-export function unpacked(message: Uint8Array, maxBytes: number): Uint8Array {
-  try {
-    return gunzipSync(message, { maxOutputLength: Math.max(1, maxBytes) });
-  } catch (error) {
-    if (error instanceof RangeError) throw tooLarge('more when it is unpacked', maxBytes);
-    throw new GrpcError(Status.INTERNAL, 'a message says that it is gzip, and is not', { cause: error });
-  }
-}
-
 export const lengthAt = (bytes: Uint8Array, at: number): number =>
   (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
 
-const tooLarge = (is: string, maxBytes: number): GrpcError => new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is} where ${maxBytes} are allowed`);
+export const tooLarge = (is: string, maxBytes: number): GrpcError => new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is} where ${maxBytes} are allowed`);

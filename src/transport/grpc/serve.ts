@@ -10,6 +10,7 @@ import { RefusedCall } from './refused-call.ts';
 import { StreamCall } from './stream-call.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import { UnaryCall } from './unary-call.ts';
+import { Unpacker } from './unpacker.ts';
 
 /** Of a drain's grace: what busy streams may use before they are ended, so that their handlers have the rest. */
 export const STREAMS_SHARE = 0.8;
@@ -25,7 +26,9 @@ export interface GrpcServer {
 export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessageBytes' | 'onFault'>): GrpcServer {
   const draining = new AbortController();
   const ending = new AbortController();
-  const host: CallHost = { ...options, wheel: new TimerWheel(), draining: draining.signal, ending: ending.signal };
+  const host: CallHost = {
+    ...options, wheel: new TimerWheel(), unpacker: new Unpacker(options.maxMessageBytes), draining: draining.signal, ending: ending.signal,
+  };
   const streams = new Set<StreamCall>();
   const forget = (call: StreamCall): void => void streams.delete(call);
 

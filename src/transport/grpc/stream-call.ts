@@ -2,7 +2,7 @@ import { type Exchange, type Head, type Receiver, REQUEST_MS } from '../exchange
 import { GrpcError, Status, type StreamHandler } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
-import { MessageQueue, unpacked } from './message-queue.ts';
+import { MessageQueue } from './message-queue.ts';
 
 /** How long a client has to be quiet before a draining server ends its stream: nothing that is under way is cut off. */
 const QUIET_MS = 100;
@@ -168,7 +168,7 @@ export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Arr
     this.#hold(-bytes);
     this.#credit(Math.min(this.#uncredited, bytes));
     if (!isNextPacked) return { done: false, value: message };
-    const whole = unpacked(message, this.host.maxMessageBytes);
+    const whole = this.host.unpacker.unpack(message);
     this.#unpackedBytes = whole.length;
     this.#hold(whole.length);
     return { done: false, value: whole };

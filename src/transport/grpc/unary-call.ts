@@ -4,7 +4,7 @@ import { GrpcError, Status, type UnaryHandler } from '../transport.ts';
 import type { Piece } from '../piece.ts';
 import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
-import { lengthAt, MessageQueue, unpacked } from './message-queue.ts';
+import { lengthAt, MessageQueue } from './message-queue.ts';
 
 const NOTHING = new Uint8Array(0);
 
@@ -73,7 +73,7 @@ export class UnaryCall extends Call implements Receiver, Piece {
     const message = queue.next();
     if (message === undefined) throw new GrpcError(Status.INTERNAL, 'the request ends inside its message');
     if (!isNextPacked) return message;
-    const whole = unpacked(message, this.host.maxMessageBytes);
+    const whole = this.host.unpacker.unpack(message);
     this.#hold(whole.length);
     return whole;
   }

@@ -1,4 +1,5 @@
 /** What a peer may make the server hold, or work, by the rules of HTTP/2: it is bounded, whatever is sent for it, and others are served meanwhile. */
+import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
@@ -14,12 +15,15 @@ let serving: Serving;
 let peer: RawPeer;
 let waiting: number;
 let read: number;
+let taken: number;
 
 beforeEach(async () => {
   waiting = 0;
   read = 0;
+  taken = 0;
   serving = await serve(listen, {
     '/t.T/Echo': { kind: 'unary', handle: viewOf },
+    '/t.T/Takes': { kind: 'unary', handle: () => { taken++; return bytes('taken'); } },
     '/t.T/Waits': { kind: 'unary', handle: () => { waiting++; return new Promise(() => {}); } },
     '/t.T/ReadsOne': { kind: 'stream', handle: async function* reads(requests) {
       for await (const request of requests) {
@@ -50,6 +54,17 @@ const PATIENT = [['grpc-timeout', '99999999H']] as const;
 const GZIP = [...PATIENT, ['grpc-encoding', 'gzip']] as const;
 const packed = gzipSync(Buffer.alloc(MAX_MESSAGE_BYTES - 16), { level: 9 });
 const bomb = Buffer.concat([Buffer.from([1]), uint32(packed.length), packed]);
+/** Packs as well as texts do at best, so that nothing but the memory that it takes bounds it. */
+const DENSE_BYTES = 800 * 1024;
+const densePacked = gzipSync(Buffer.concat([randomBytes(52 * 1024), Buffer.alloc(DENSE_BYTES - 52 * 1024)]));
+const dense = Buffer.concat([Buffer.from([1]), uint32(densePacked.length), densePacked]);
+const call = (stream: number, path: string, body: Buffer, flags: number): Buffer[] => {
+  const parts = Math.ceil(body.length / 16_384);
+  return [
+    frame(Type.HEADERS, END_HEADERS, stream, head(path, GZIP)),
+    ...Array.from({ length: parts }, (_, at) => frame(Type.DATA, at + 1 === parts ? flags : 0, stream, body.subarray(at * 16_384, (at + 1) * 16_384))),
+  ];
+};
 const memory = (): number => {
   const { arrayBuffers, heapUsed } = process.memoryUsage();
   return arrayBuffers + heapUsed;
@@ -72,20 +87,20 @@ describe('memory', () => {
     await others();
   });
 
-  test('whole calls that unpack to 4 MiB and wait: refused beyond 32 MiB', async () => {
-    for (let stream = 1; stream < 80; stream += 2) peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', GZIP)), frame(Type.DATA, END_STREAM, stream, bomb));
+  test('whole calls that wait hold 32 MiB unpacked: further ones are refused', async () => {
+    for (let stream = 1; stream < 120; stream += 2) peer.say(...call(stream, '/t.T/Waits', dense, END_STREAM));
     await settled();
-    expect(waiting).toBeGreaterThan(4);
-    expect(waiting).toBeLessThanOrEqual(8);
-    await peer.until((frames) => statusOf(frames, 79) === String(Status.RESOURCE_EXHAUSTED), 'the last one is refused');
+    expect(waiting).toBeGreaterThan(30);
+    expect(waiting * DENSE_BYTES).toBeLessThanOrEqual(32 * MIB);
+    await peer.until((frames) => statusOf(frames, 119) === String(Status.RESOURCE_EXHAUSTED), 'the last one is refused');
     await others();
   });
 
-  test('messages of streams that unpack to 4 MiB: one each, when it is read, and refused beyond 32 MiB', async () => {
+  test('streams unpack a message when it is read, one each, and 32 MiB of them', async () => {
     const before = memory();
-    for (let stream = 1; stream < 40; stream += 2) peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/ReadsOne', GZIP)), ...Array.from({ length: 10 }, () => frame(Type.DATA, 0, stream, bomb)));
+    for (let stream = 1; stream < 120; stream += 2) peer.say(...call(stream, '/t.T/ReadsOne', dense, 0));
     await settled();
-    expect(read).toBeGreaterThan(0);
+    expect(read).toBeGreaterThan(24 * MIB);
     expect(read).toBeLessThanOrEqual(32 * MIB);
     expect(memory() - before).toBeLessThan(128 * MIB);
     await others();
@@ -116,6 +131,22 @@ describe('memory', () => {
     await peer.until((frames) => statusOf(frames, 1) === String(Status.INVALID_ARGUMENT), 'it is told');
     peer.say(frame(Type.HEADERS, END_HEADERS, 3, head('/t.T/Watch')), frame(Type.DATA, 0, 3, Buffer.concat([message(Buffer.from('a')), message(Buffer.from('b'))])));
     await peer.until((frames) => statusOf(frames, 3) === String(Status.INVALID_ARGUMENT), 'it is told');
+    await others();
+  });
+});
+
+describe('work', () => {
+  test('messages that unpack a thousandfold are refused after a few, by whatever connection they come', async () => {
+    const other = await rawPeer(serving.transport.port);
+    for (const one of [peer, other]) {
+      for (let stream = 1; stream < 200; stream += 2) one.say(...call(stream, '/t.T/Takes', bomb, END_STREAM));
+      await one.until((frames) => statusOf(frames, 199) === String(Status.RESOURCE_EXHAUSTED), 'the last one is refused', 60_000);
+    }
+    other.socket.destroy();
+    expect(taken).toBeGreaterThan(0);
+    expect(taken).toBeLessThan(100); // of 200
+    peer.say(...call(201, '/t.T/Takes', dense, END_STREAM));
+    await peer.until((frames) => frames.some(({ type, stream }) => type === Type.DATA && stream === 201), 'one that packs as texts do is taken');
     await others();
   });
 });
