@@ -142,10 +142,13 @@ export class Upkeep {
   }
 }
 
-/** Of several addresses of a host, Node gives an AggregateError without a message. */
+/** What Redis 7 appends to an error within a script; it tells operators nothing. */
+const IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/;
+
+/** For people. Of several addresses of a host, Node gives an AggregateError without a message. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.message !== '') return error.message;
+  if (error.message !== '') return error.message.replace(IN_SCRIPT, '');
   const [first] = error instanceof AggregateError ? error.errors as unknown[] : [];
   return first === undefined ? (error as NodeJS.ErrnoException).code ?? error.name : reasonOf(first);
 }

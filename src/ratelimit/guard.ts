@@ -3,6 +3,7 @@
  * **In**: an ask. **Out**: its answer. **Fails**: with a ServiceError of kind `redis_error`.
  */
 import { isOfServer } from '../../plugins/redis-client/error-reply.ts';
+import { reasonOf } from '../../plugins/redis-client/upkeep.ts';
 import { Breaker, type Turn } from '../core/dispatch/breaker.ts';
 import { Deadlines } from '../core/dispatch/deadlines.ts';
 import type { OutageLog } from '../core/dispatch/outage-log.ts';
@@ -92,7 +93,7 @@ export class Guard {
   }
 
   #failed(error: unknown, turn: Turn): ServiceError {
-    const failure = error instanceof ServiceError ? error : redisError(error instanceof Error ? error.message : String(error), error);
+    const failure = error instanceof ServiceError ? error : redisError(reasonOf(error), error);
     if (isOfKey(error)) this.#succeeded();
     else {
       this.breaker.failed(turn);
