@@ -55,7 +55,7 @@ export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs:
       const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'ended' as const);
       const first = await Promise.race([Promise.all(running.values()), late]);
       over.abort();
-      if (first === 'late') log.warn('background work ignores its signal and is left behind', { work: [...running.keys()].map(({ description }) => description), waitedMs: withinMs });
+      if (first === 'late') log.warn('background work ignores its abort signal and is abandoned', { work: [...running.keys()].map(({ description }) => description), waitedMs: withinMs });
     },
   };
 }

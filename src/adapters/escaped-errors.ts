@@ -60,9 +60,9 @@ export class EscapedErrors {
   #say(error: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
     const how = kind === 'rejection' ? 'a promise that nobody awaits was rejected' : 'thrown outside of any call';
     switch (origin.kind) {
-      case 'plugin': return this.#log.error('a plugin let an error escape; Sluice serves on', { plugin: origin.plugin, at: placeOf(origin.frame), how, error, times });
-      case 'sluice': return this.#log.error('a fault of Sluice itself; it serves on: please report it', { at: placeOf(origin.frame), how, error, times, stack: stackOf(error) });
-      case 'unattributed': return this.#log.error('an error escaped, and its stack names no plugin; Sluice serves on', { how, error, times, stack: stackOf(error) });
+      case 'plugin': return this.#log.error('uncaught error in a plugin; Sluice goes on serving', { plugin: origin.plugin, at: placeOf(origin.frame), how, error, times });
+      case 'sluice': return this.#log.error('internal error outside of any call; Sluice goes on serving, please report it', { at: placeOf(origin.frame), how, error, times, stack: stackOf(error) });
+      case 'unattributed': return this.#log.error('uncaught error of unknown origin; Sluice goes on serving', { how, error, times, stack: stackOf(error) });
     }
   }
 

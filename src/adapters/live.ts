@@ -111,7 +111,7 @@ async function closed(handler: AnyHandler | undefined, withinMs: number, log: Lo
     log.error('closing failed', { error });
     return 'closed' as const;
   });
-  if (await Promise.race([closing, late]) === 'late') log.warn('closing does not end and is left behind', { waitedMs: Math.round(withinMs) });
+  if (await Promise.race([closing, late]) === 'late') log.warn('close() does not return and is abandoned', { waitedMs: Math.round(withinMs) });
   over.abort();
 }
 

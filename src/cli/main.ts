@@ -40,6 +40,6 @@ function explainFault(error: unknown): number {
     tell(`  ${ADAPTER_ERRORS[error.code].fix}`);
     return EXIT.unable;
   }
-  tell(`${paintErr.bad('A fault of Sluice itself:')} ${safeText(error instanceof Error ? error.stack ?? error.message : String(error))}`);
+  tell(`${paintErr.bad('Internal error:')} ${safeText(error instanceof Error ? error.stack ?? error.message : String(error))}`);
   return EXIT.unable;
 }

@@ -89,7 +89,7 @@ export class PolicySource {
   }
 
   #look(): void {
-    this.#next().catch((error: unknown) => this.#options.log.error('loading the policy anew failed by a fault of ours', { error }));
+    this.#next().catch((error: unknown) => this.#options.log.error('internal error while reloading the policy', { error }));
   }
 
   async #reload(): Promise<boolean> {

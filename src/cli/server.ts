@@ -130,7 +130,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   else (await prepare(texts)).commit();
   const { kind, tls, maxConnectionAgeMs } = options.transport ?? { kind: 'own' };
   const transport = await atAddress(options.grpc, (at) => (kind === 'http2' ? listenHttp2 : listen)(methodsOf(engine, () => !isDraining, { onRefusedEntry: (why) => refusedEntries.refuse(why) }), {
-    ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
+    ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('internal error while handling a call', { path, error: messageOf(error) }),
   }));
   stack.defer(() => within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log));
   stack.use(new ForwardedForCheck({ log, policy: () => loads.policy, shortOnes: () => unreadable.forwardedForShort }));

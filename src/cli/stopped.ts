@@ -35,16 +35,16 @@ export async function serveUntilStopped<S extends Stoppable>({ log, start, onSer
 
   const reload = (): void => {
     if (running.server === undefined) isReloadWanted = true;
-    else if (!isStopping) running.server.reload().catch((error: unknown) => log.error('loading anew failed by a fault of ours', { error }));
+    else if (!isStopping) running.server.reload().catch((error: unknown) => log.error('internal error while reloading', { error }));
   };
   followSignals((signal: ServerSignal) => {
     if (signal === 'SIGHUP') return reload();
     if (isStopping) {
-      log.warn('told twice to stop: ends at once', { signal });
+      log.warn('second signal: exits at once', { signal });
       process.exit(signal === 'SIGINT' ? 130 : 143);
     }
     isStopping = true;
-    log.info(running.server === undefined ? 'told to stop while it starts' : 'told to stop: takes no new calls, lets those in flight end', { signal });
+    log.info(running.server === undefined ? 'stopping during start' : 'stopping: takes no new calls, drains those in flight', { signal });
     stop.resolve();
   });
 

@@ -121,7 +121,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   function broken(call: CallKind, error: unknown): readonly Reason[] {
     meters.ofCall(call).outcomes.error++;
-    faults.failed('a call could not be decided, by a fault', error instanceof Error ? error.stack ?? error.message : String(error));
+    faults.failed('internal error while deciding a call', error instanceof Error ? error.stack ?? error.message : String(error));
     return [{ rule: '', text: `a fault: ${messageOf(error)}`, shadow: false }];
   }
 
@@ -250,7 +250,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
         waits = writeReport(prepared, call, bag) ?? waits;
       } catch (error) {
         prepared.meters.failed++;
-        faults.failed('a report could not be made, by a fault', `rule ${prepared.rule.name}: ${messageOf(error)}`);
+        faults.failed('internal error while making a report', `rule ${prepared.rule.name}: ${messageOf(error)}`);
       }
     }
     return call === 'log' || call === 'tcp-log' ? waits : undefined;

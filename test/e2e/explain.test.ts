@@ -80,6 +80,6 @@ describe('sluice explain', () => {
     const { code, err } = await run(['explain', missing, '--request', request]);
     expect(code).toBe(3);
     expect(err).toMatch(/missing\.yaml:2:\d+ CORE_HANDLER_OPEN .*gone\.txt/);
-    expect(err).not.toMatch(/A fault of Sluice|at .*\.ts:\d+/);
+    expect(err).not.toMatch(/Internal error|at .*\.ts:\d+/);
   });
 });

@@ -41,6 +41,6 @@ export async function openGrpcDoor({ service, metrics, isHealthy, settings, addr
   metrics.gauges.set(REFUSED_CONNECTIONS_GAUGE, () => strangers.total);
   return listen(tracing?.methods(methods) ?? methods, {
     ...address, reusePort, maxMessageBytes: MAX_MESSAGE_BYTES, maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE, ...(tls === undefined ? {} : { tls }),
-    onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('a call failed by a fault of ours', { path, error: messageOf(error) }),
+    onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('internal error while handling a call', { path, error: messageOf(error) }),
   });
 }

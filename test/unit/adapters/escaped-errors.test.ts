@@ -55,7 +55,7 @@ describe('errors that nobody caught', () => {
   test('of Sluice itself are heard as such, with their stack', () => {
     const { logged, escaped } = started();
     escaped.take(errorAt([OWN]), 'throw');
-    expect(logged).toMatchObject([{ level: 'error', message: expect.stringContaining('a fault of Sluice itself') as string, fields: { stack: expect.stringContaining('gate.ts') as string } }]);
+    expect(logged).toMatchObject([{ level: 'error', message: expect.stringContaining('internal error outside of any call') as string, fields: { stack: expect.stringContaining('gate.ts') as string } }]);
   });
 
   test('of ever new causes are bounded in the log, not in the count', () => {

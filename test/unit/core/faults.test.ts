@@ -80,7 +80,7 @@ test('what throws outside of any rule is an error, counted, and logged once a mi
   expect(await engine.limit([wire], PATIENT)).toMatchObject({ outcome: 'error' });
   expect(engine.report('log', wire)).toBeUndefined();
   expect(engine.meters.ofCall('http').outcomes.error).toBe(3);
-  expect(logged.filter(({ message }) => message === 'a call could not be decided, by a fault')).toHaveLength(1);
+  expect(logged.filter(({ message }) => message === 'internal error while deciding a call')).toHaveLength(1);
 });
 
 describe('the log tells of a backend', () => {
