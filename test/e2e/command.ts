@@ -50,10 +50,10 @@ export async function serving(configs: readonly string[], options: SpawnOptions 
   const ended = once(child, 'close').then(([code]) => code as number | null);
 
   async function said(pattern: RegExp, after = 0): Promise<void> {
-    const giveUpAt = Date.now() + 15_000;
+    const giveUpAt = Date.now() + 60_000;
     while (!pattern.test(err().slice(after))) {
       if (child.exitCode !== null) throw new Error(`sluice ended with ${child.exitCode} before it said ${pattern}:\n${err()}`);
-      if (Date.now() > giveUpAt) throw new Error(`sluice did not say ${pattern} in 15 s:\n${err()}`);
+      if (Date.now() > giveUpAt) throw new Error(`sluice did not say ${pattern} in 60 s:\n${err()}`);
       await new Promise((wake) => { setTimeout(wake, 20); });
     }
   }
