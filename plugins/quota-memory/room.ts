@@ -29,8 +29,7 @@ export class Room {
     this.#turnedAway++;
     if (this.#timer !== undefined) return;
     host.ready(false, why);
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
-    this.#timer.unref();
+    this.#lookLater();
     const nowMs = host.clock.monotonicMs();
     if (nowMs - this.#loggedAtMs < AT_MOST_EVERY_MS) return;
     this.#loggedAtMs = nowMs;
@@ -39,13 +38,17 @@ export class Room {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+  }
+
+  #lookLater(): void {
+    this.#timer = setTimeout(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer.unref();
   }
 
   #look(): void {
     const { host, hasRoom } = this.#options;
-    if (!hasRoom()) return;
-    clearInterval(this.#timer);
+    if (!hasRoom()) return this.#lookLater();
     this.#timer = undefined;
     host.ready(true);
     if (this.#isLogged) host.log.info('there is room for new counters again', { turnedAway: this.#turnedAway });

@@ -26,6 +26,11 @@ export interface ConnectionOptions {
 
 /** A node that hangs is noticed by the slots that the others have taken over. */
 const SLOTS_LOOKED_AT_EVERY_MS = 5000;
+/**
+ * Of a cluster, where one timer stands for each command: in a burst timers run before sockets are read, and answers that have come would
+ * count as an outage. How long a call may wait is up to the gate of its handler; this ends what hangs.
+ */
+const CLUSTER_COMMAND_MS = 1000;
 
 export function openConnection({ redis: { shown, cluster, ...options }, timeoutMs, onReady }: ConnectionOptions): Connection {
   const each = { ...options, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
@@ -35,7 +40,7 @@ export function openConnection({ redis: { shown, cluster, ...options }, timeoutM
     connect: ({ retryStrategy, ...reconnect }) => (cluster === undefined
       ? new Redis({ ...each, ...reconnect, enableOfflineQueue: false, retryStrategy, sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: options.connectTimeout })
       : new Cluster(cluster, {
-        redisOptions: { ...each, ...reconnect, commandTimeout: timeoutMs }, enableOfflineQueue: false, clusterRetryStrategy: retryStrategy,
+        redisOptions: { ...each, ...reconnect, commandTimeout: Math.max(timeoutMs, CLUSTER_COMMAND_MS) }, enableOfflineQueue: false, clusterRetryStrategy: retryStrategy,
         slotsRefreshTimeout: options.connectTimeout, slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
         dnsLookup: (address, found) => found(null, address), // a certificate names the host
       })),

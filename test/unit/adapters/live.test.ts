@@ -85,7 +85,7 @@ describe('an open handler', () => {
     const around = environment({ closeWithinMs: 20 });
     const { close } = await openHandler(adapterOf({ close: () => new Promise(() => {}) }), named(), around);
     await close();
-    expect(around.logged).toMatchObject([{ level: 'warn', message: expect.stringContaining('closing does not end') as string, fields: { handler: 'one', adapter: 'check-example', waitedMs: 20 } }]);
+    expect(around.logged).toMatchObject([{ level: 'warn', message: expect.stringContaining('close() does not return') as string, fields: { handler: 'one', adapter: 'check-example', waitedMs: 20 } }]);
   });
 
   test('is closed with the process', async () => {

@@ -14,17 +14,22 @@ const BANNED: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/(?<![.\w])eval\s*\(|\bnew\s+Function\b/, 'nothing'],
 ];
 
+/** Files that may use what is banned, and why. */
+const MAY_USE: Readonly<Record<string, RegExp>> = {
+  'plugins/redis-client/in-flight.ts': /performance/, // measures the silence of sockets; a clock that tests turn stands still for them
+};
+
 /** Text without comments and without what stands in quotes: words about a thing are not the thing. */
 const codeOf = (text: string): string => text
   .replaceAll(/\/\*[\s\S]*?\*\//g, '')
   .replaceAll(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g, '\'\'')
   .replaceAll(/(^|[^:])\/\/.*$/gm, '$1');
 
-function mannersOf(text: string): string[] {
+function mannersOf(text: string, mayUse?: RegExp): string[] {
   const code = codeOf(text);
   return BANNED.flatMap(([pattern, instead]) => {
     const found = pattern.exec(code);
-    return found === null ? [] : [`uses ${found[0]}; expected: ${instead}`];
+    return found === null || mayUse?.test(found[0]) === true ? [] : [`uses ${found[0]}; expected: ${instead}`];
   });
 }
 
@@ -35,7 +40,7 @@ const sources = readdirSync(join(ROOT, 'plugins'), { withFileTypes: true, recurs
 describe('plugins take from the host what the host gives', () => {
   for (const file of sources) {
     test(relative(ROOT, file), () => {
-      expect(mannersOf(readFileSync(file, 'utf8'))).toEqual([]);
+      expect(mannersOf(readFileSync(file, 'utf8'), MAY_USE[relative(ROOT, file)])).toEqual([]);
     });
   }
 
