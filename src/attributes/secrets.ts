@@ -6,7 +6,12 @@ import type { Value } from './values.ts';
 /** Stands where it would be shown. */
 export const HIDDEN = '(secret)';
 export const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key']);
-export const SECRET_PARAMETERS: ReadonlySet<string> = new Set(['api_key', 'key', 'token', 'access_token', 'code']);
+/** In lower case and without what joins words: `api_key`, `Api-Key` and `apiKey` are one name. */
+const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
+  'apikey', 'key', 'code', 'token', 'accesstoken', 'refreshtoken', 'idtoken', 'authtoken', 'sessiontoken', 'jwt', 'secret', 'clientsecret', 'clientassertion',
+  'password', 'passwd', 'pwd', 'sig', 'signature', 'xamzsignature', 'xamzsecuritytoken', 'xgoogsignature',
+]);
+const isSecretParameter = (name: string): boolean => SECRET_PARAMETERS.has(name.toLowerCase().replaceAll(/[-_.]/g, ''));
 export const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
 export const QUERY_MAPS: ReadonlySet<string> = new Set(['request.query', 'request.query_params']);
 /** Texts that may hold a URL. */
@@ -19,7 +24,7 @@ export function isSecretHeader(attributes: Attributes, name: string): boolean {
 
 /** Of the maps above: whether the value of a key is secret. */
 export const isSecretEntry = (attributes: Attributes, attribute: string, key: string): boolean =>
-  (HEADER_MAPS.has(attribute) ? isSecretHeader(attributes, key) : QUERY_MAPS.has(attribute) && SECRET_PARAMETERS.has(key.toLowerCase()));
+  (HEADER_MAPS.has(attribute) ? isSecretHeader(attributes, key) : QUERY_MAPS.has(attribute) && isSecretParameter(key));
 
 /**
  * A path or URL in which the values of secret parameters read `(secret)`, those of a fragment too. Names are read as any server may
@@ -30,7 +35,7 @@ export function withoutSecretParameters(url: string): string {
   let shown = '';
   let from = 0;
   for (const { 0: { length }, 1: name = '', index } of url.matchAll(/[?&#;]([^?=&#;]*)=/g)) {
-    if (index < from || !SECRET_PARAMETERS.has(decoded(name).toLowerCase())) continue;
+    if (index < from || !isSecretParameter(decoded(name))) continue;
     const valueAt = index + length;
     shown += url.slice(from, valueAt) + HIDDEN;
     const end = url.slice(valueAt).search(/[&#]/);

@@ -58,6 +58,8 @@ describe('of a request is not shown', () => {
 test.each([
   ['/a?b=1', '/a?b=1'], ['/a?API_Key=x&b=1', '/a?API_Key=(secret)&b=1'], ['/a?%6bey=x', '/a?%6bey=(secret)'], ['/a??token=x', '/a??token=(secret)'],
   ['/a?b=1;key=x;y', '/a?b=1;key=(secret)'], ['/a?code=x=y&code=z', '/a?code=(secret)&code=(secret)'], ['/a#access_token=x', '/a#access_token=(secret)'],
+  ['/a?Api-Key=x&apiKey=y', '/a?Api-Key=(secret)&apiKey=(secret)'], ['/a?client_secret=x&id_token=y&page_token=z', '/a?client_secret=(secret)&id_token=(secret)&page_token=z'],
+  ['/a?X-Amz-Signature=x&X-Amz-Date=y', '/a?X-Amz-Signature=(secret)&X-Amz-Date=y'], ['/a?password=x&sig=y&passwords=z', '/a?password=(secret)&sig=(secret)&passwords=z'],
   ['/key=x', '/key=x'], ['/a?monkey=x', '/a?monkey=x'], ['/a?%zz=1&key=', '/a?%zz=1&key=(secret)'],
 ])('of the path %s is shown %s', (path, shown) => {
   expect(withoutSecretParameters(path)).toBe(shown);
