@@ -4,7 +4,7 @@
  * also what stands beside the folder and begins with its name and a dot. **Fails**: with ENOENT where there is no folder. A file that
  * cannot be read is left out, and said.
  */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileText } from './config/file-text.ts';
 import type { ConfigFile } from './config/read.ts';
@@ -23,20 +23,24 @@ export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile
   const root = configFolder(place);
   const parent = dirname(root);
   const files: FoundFile[] = [];
-  const add = async (path: string): Promise<void> => {
+  /** `above`: real paths of the folders on the way here, since a link may lead back. */
+  const add = async (path: string, above: ReadonlySet<string>): Promise<void> => {
     const info = await stat(path, { bigint: true }).catch(() => undefined); // a link to nothing: reading it says why
-    if (info?.isDirectory() === true) await walk(path);
+    if (info?.isDirectory() === true) await walk(path, above);
     else files.push({ file: path, mark: info === undefined ? 'none' : `${info.dev} ${info.ino} ${info.size} ${info.mtimeNs} ${info.ctimeNs}` });
   };
-  const walk = async (folder: string): Promise<void> => {
+  const walk = async (folder: string, above: ReadonlySet<string>): Promise<void> => {
+    const real = await realpath(folder);
+    if (above.has(real)) return;
+    const below = new Set([...above, real]);
     for (const name of (await readdir(folder)).toSorted()) {
       if (name.startsWith('..') || (place.RUNTIME_IGNOREDOTFILES && name.startsWith('.'))) continue;
-      await add(join(folder, name));
+      await add(join(folder, name), below);
     }
   };
   const beside = place.RUNTIME_WATCH_ROOT ? (await readdir(parent)).filter((name) => name.startsWith(`${basename(root)}.`)) : [];
-  await walk(root).catch((error: unknown) => { if (beside.length === 0) throw error; });
-  for (const name of beside) await add(join(parent, name));
+  await walk(root, new Set()).catch((error: unknown) => { if (beside.length === 0) throw error; });
+  for (const name of beside) await add(join(parent, name), new Set());
   return files.toSorted((a, b) => (relative(parent, a.file) < relative(parent, b.file) ? -1 : 1));
 }
 

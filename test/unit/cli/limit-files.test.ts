@@ -1,5 +1,5 @@
 /** `sluice lint` of files that `sluice ratelimit` reads. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -59,6 +59,13 @@ test('each domain and each limit is counted, further ones of a descriptor too, a
     '..data': 'is not read',
   });
   expect(await checkLimits([path])).toEqual({ files: 2, domains: 2, limits: 4, findings: [] });
+});
+
+test('links that lead back to their own folder are not followed for ever', async () => {
+  const path = folder({ 'rates.conf': EDGE });
+  for (const name of ['one', 'two', 'three']) symlinkSync(path, join(path, name));
+  expect(await holdLimits([path])).toBe(true);
+  expect(await checkLimits([path])).toMatchObject({ files: 1, findings: [] });
 });
 
 describe('the command', () => {
