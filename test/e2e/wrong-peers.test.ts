@@ -1,10 +1,11 @@
 /** What the real command says of peers that are not as it was told: they speak something else, nothing at all, or come past a proxy. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TLS } from '../unit/transport/tls-of-tests.ts';
+import { startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { serving } from './command.ts';
 import { peerClient } from './peer-client.ts';
 
@@ -49,6 +50,22 @@ test.each([
     expect(await server.stop()).toBe(0);
   }
 });
+
+test.each(['1', '2'])('sluice ratelimit tells of them too, with %s workers', async (workers) => {
+  const config = join(folder, `limits-${workers}`, 'ratelimit', 'config');
+  mkdirSync(config, { recursive: true });
+  writeFileSync(join(config, 'a.yaml'), 'domain: d\ndescriptors: [{ key: k, rate_limit: { unit: hour, requests_per_unit: 1 } }]\n');
+  const server = await startSluiceRatelimit({ RUNTIME_ROOT: join(folder, `limits-${workers}`), RUNTIME_SUBDIRECTORY: 'ratelimit', BACKEND_TYPE: 'memory', LOG_LEVEL: 'warn', SLUICE_WORKERS: workers });
+  const sockets: Socket[] = [];
+  try {
+    for (let count = 0; count < 4; count++) sockets.push(await connected(`127.0.0.1:${server.grpcPort}`, HALF_A_HELLO));
+    await expect.poll(() => server.printed(), { timeout: 10_000 }).toMatch(/a peer speaks TLS, and this port is cleartext: set GRPC_SERVER_USE_TLS.*127\.0\.0\.1:\d+/);
+    await expect.poll(async () => (await fetch(`http://127.0.0.1:${server.debugPort}/stats`)).text(), { timeout: 10_000 }).toMatch(/^ratelimit\.service\.refused_connections: 4$/m);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await server.stop();
+  }
+}, 40_000);
 
 test.each([['one process', []], ['two workers', ['--workers', '2']]])('a TLS handshake that hangs does not keep the server from ending, in %s', async (_, args) => {
   const server = await serving([policyFile], { args: [...tlsArgs, ...args, '--grace', '20'] });
