@@ -74,11 +74,13 @@ function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
   app.post('/limits/reset', async (request, reply) => (mayReset(request) ? inspector.reset(asked(request.query).domain, asked(request.query).entries) : reply.code(403).send(RESET_REFUSED)));
 }
 
-/** A client that never ends its body keeps no connection and no descriptor. */
+/** A client that never ends its request keeps no connection and no descriptor. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
-export async function listenHttp(host: string, port: number, stack: AsyncDisposableStack, add: (app: FastifyInstance) => void): Promise<number> {
-  const app = fastify({ forceCloseConnections: true, requestTimeout: REQUEST_TIMEOUT_MS });
+export async function listenHttp(host: string, port: number, stack: AsyncDisposableStack, add: (app: FastifyInstance) => void, requestTimeoutMs = REQUEST_TIMEOUT_MS): Promise<number> {
+  // Node looks for requests that are over time every 30 s unless told otherwise, and gives headers a minute.
+  const http = { connectionsCheckingInterval: Math.min(1000, requestTimeoutMs), headersTimeout: requestTimeoutMs };
+  const app = fastify({ forceCloseConnections: true, requestTimeout: requestTimeoutMs, http });
   add(app);
   await app.listen({ host, port });
   stack.defer(() => app.close());

@@ -1,10 +1,11 @@
 /** Who may take a counter away at the debug port, wherever it listens. */
+import { connect } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/answerer.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { addDebug } from '../../../src/ratelimit/pages.ts';
+import { addDebug, listenHttp } from '../../../src/ratelimit/pages.ts';
 import { readSettings } from '../../../src/ratelimit/settings.ts';
 
 let answerer: OwnAnswerer;
@@ -42,4 +43,17 @@ test.each(['10.1.2.3', '::ffff:10.1.2.3', 'fe80::1', '128.0.0.1'])('not from %s,
 
 test.each(['http://elsewhere.example', 'http://127.0.0.1:6070', 'null'])('not by a page of %s in a browser of this machine', async (origin) => {
   expect(await reset('127.0.0.1', { origin })).toEqual(REFUSED);
+});
+
+test.each([
+  ['a body', 'POST /json HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{'],
+  ['headers', 'GET / HTTP/1.1\r\nhost'],
+])('%s that do not end: the request is given up', async (_what, sent) => {
+  await using stack = new AsyncDisposableStack();
+  const port = await listenHttp('127.0.0.1', 0, stack, (app) => { app.post('/json', async () => 'ok'); }, 100);
+  const socket = connect(port, '127.0.0.1');
+  socket.write(sent);
+  let answer = '';
+  for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
+  expect(answer).toMatch(/^HTTP\/1\.1 408 /);
 });
