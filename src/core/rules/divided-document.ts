@@ -9,6 +9,7 @@ import type { TimeSlice } from '../time-slice.ts';
 import { TreeBuilder, rootOf } from './document.ts';
 import { Findings } from './findings.ts';
 import { type Document, IndivisibleError, type LaterItems, type Node } from './nodes.ts';
+import { plainItems } from './plain-items.ts';
 import type { SourceText } from './source-text.ts';
 import { type TextPart, dividedText, offsetInText } from './text-parts.ts';
 import { yamlDocument, yamlDocuments } from './yaml-stream.ts';
@@ -60,9 +61,11 @@ class PartItems implements LaterItems {
   }
 
   items(): readonly Node[] {
+    const { start, end, items: count } = this.#part;
+    const plain = plainItems(this.#source, start, end);
+    if (plain?.length === count) return plain;
     const document = yamlDocument(this.#text);
     if (document === undefined || !hasNothingToSay(document) || !isSeq(document.contents)) throw new IndivisibleError();
-    const { start, items: count } = this.#part;
     const builder = new TreeBuilder(this.#source, this.#findings, (offset) => start + offset);
     const items = builder.items(document);
     // What an anchor of another part stands for is not known here.

@@ -6,11 +6,13 @@ import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
 import { defineAdapter } from '../../../src/adapters/contract.ts';
 import { type Registry, createRegistry } from '../../../src/adapters/registry.ts';
 import { parseDivided } from '../../../src/core/rules/divided-document.ts';
-import { parseDocuments } from '../../../src/core/rules/document.ts';
+import { TreeBuilder, parseDocuments } from '../../../src/core/rules/document.ts';
 import { Findings, findingText } from '../../../src/core/rules/findings.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import { type Document, IndivisibleError, type Node, type Place } from '../../../src/core/rules/nodes.ts';
+import { plainItems } from '../../../src/core/rules/plain-items.ts';
 import { SourceText } from '../../../src/core/rules/source-text.ts';
+import { yamlDocument } from '../../../src/core/rules/yaml-stream.ts';
 import { TimeSlice } from '../../../src/core/time-slice.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 300);
@@ -92,6 +94,38 @@ test(`of any text (SEED=${SEED})`, async () => {
     },
   ), { numRuns: RUNS, seed: SEED });
   expect(divided).toBeGreaterThan(RUNS / 10);
+}, Math.max(60_000, RUNS * 300));
+
+/** What the library makes of a part, where it has nothing to say about it. */
+function byLibrary(source: SourceText): readonly unknown[] | undefined {
+  const document = yamlDocument(source.text);
+  const builder = new TreeBuilder(source, new Findings());
+  if (document === undefined || document.errors.length > 0 || document.warnings.length > 0) return undefined;
+  const items = builder.items(document).map(withPlaces);
+  return builder.hasAnchors ? undefined : items;
+}
+
+const PLAIN = [
+  "name: r-1\nmatch: 'a == \"b\"'\ndeny: { status: 403 }\ncalls: [http]", 'name: r\nmatch: a == "b" && c < [1]\nquota:\n  limit: 10\n  key: []\n  deep:\n    x: y\nmode: shadow',
+  '{ name: r, deny: { status: 403, body: "no" }, calls: [http, tcp] }', "name: r\ndescription: 'it''s'\n\ndeny: {}", '{ a: [{ b: c }, d], e: 0 }', 'a: "b, { c }"\nd: e.f/g-h', 'on: off\nzero: 0\nlong: 123456789012345',
+] as const;
+
+test(`of the plain form (SEED=${SEED})`, () => {
+  let plain = 0;
+  fc.assert(fc.property(
+    fc.array(fc.constantFrom(...PLAIN), { minLength: 1, maxLength: 4 }), fc.integer({ min: 0, max: 4 }), fc.nat(), fc.nat({ max: 3 }),
+    fc.oneof(fc.constantFrom('', '\n', '\n  ', '\n    - ', ' #', '# ', ': ', ':', ', ', ',', '{ ', '}', '[', ']', '"', "'", "''", '- ', 'null', 'true', '~', '0', '0x1', '1.5', '-1', '\\', '|', '>', '&a ', '*a', '!x ', '? ', '\t', '\r', '\u00e9', '...', '---\n', '%', '@', '`'), fc.string({ maxLength: 3 })),
+    (items, indent, where, cut, put) => {
+      const made = items.map((one) => `${' '.repeat(indent)}- ${indented(one, indent + 2)}\n`).join('');
+      const at = where % made.length;
+      const source = new SourceText('p.yaml', made.slice(0, at) + put + made.slice(at + cut));
+      const read = plainItems(source, 0, source.text.length);
+      if (read === undefined || read.length === 0) return;
+      plain++;
+      expect(read.map(withPlaces), source.text).toEqual(byLibrary(source));
+    },
+  ), { numRuns: RUNS * 10, seed: SEED });
+  expect(plain).toBeGreaterThan(RUNS);
 }, Math.max(60_000, RUNS * 300));
 
 describe('a policy of many rules', () => {
