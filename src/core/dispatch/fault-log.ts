@@ -23,7 +23,8 @@ export class FaultLog {
     const times = this.#sinceLogged;
     this.#loggedAtMs = nowMs;
     this.#sinceLogged = 0;
-    this.#log.error('a plugin is at fault', { ...this.#fields, at: frameOf(thrown), why, times });
+    const at = frameOf(thrown);
+    this.#log.error('a plugin is at fault', { ...this.#fields, ...(at === undefined ? {} : { at }), why, times });
   }
 }
 

@@ -175,7 +175,7 @@ describe('faults of a plugin', () => {
     const { http, logged } = await engineOf(policy(), { h: { check: check as Script['check'] & {} } });
     const verdict = await http();
     expect([verdict.outcome, why(verdict)]).toEqual(['failed', said]);
-    expect(logged).toContainEqual(expect.objectContaining({ level: 'error', fields: expect.objectContaining({ at: 'check-script/h' }) }));
+    expect(logged).toContainEqual(expect.objectContaining({ level: 'error', fields: expect.objectContaining({ adapter: 'check-script', handler: 'h' }) }));
   });
 
   test('a quota handler that answers too few, or none', async () => {
