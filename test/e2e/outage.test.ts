@@ -87,7 +87,10 @@ async function holdsWithout(leftHere: number): Promise<void> {
   expect(Math.max(...seen.map(({ ms }) => ms))).toBeLessThan(500);
   expect(await errors() - began).toBe(6); // the errs rule alone: a denial by failure is Sluice's own answer
   expect((await ask('/limited/a', { 'x-user': 'ann' })).status).toBe(200); // and a rate limit passes by default
-  await until('the breaker to open', async () => ((await limits()).breaker === 'closed' ? undefined : true));
+  await until('the breaker to open', async () => { // by failures over its window: a refused connection fails faster than that
+    await ask('/open');
+    return (await limits()).breaker === 'closed' ? undefined : true;
+  });
 }
 
 describe('Redis behind quotas', () => {
