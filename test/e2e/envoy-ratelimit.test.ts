@@ -33,7 +33,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'config/edge.yaml'), CONFIG);
   redis = await startRedis();
   limits = await startSluiceRatelimit({ RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}`, LIMIT_RESPONSE_HEADERS_ENABLED: 'true', SLUICE_REDIS_DEADLINE: '300ms' });
-  mesh = await startMesh('rules: [{ name: all, match: "true" }]', { ratelimitPort: limits.grpcPort });
+  mesh = await startMesh('rules: [{ name: none, match: "false", deny: { status: 403 } }]', { ratelimitPort: limits.grpcPort });
 }, 60_000);
 afterAll(async () => {
   await mesh.stop();
