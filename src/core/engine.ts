@@ -182,8 +182,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
         const perBag = bags.map((_, at) => {
           const [from, to] = [quotas.ends[at - 1], quotas.ends[at]];
           return {
-            outcomes: inRuleOrder(checks[at] ?? [], quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes ?? 0)),
-            entries: quotas.entries.slice(from?.entries ?? 0, to?.entries ?? 0),
+            outcomes: inRuleOrder(checks[at] ?? [], quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes)),
+            entries: quotas.entries.slice(from?.entries ?? 0, to?.entries),
           };
         });
         return concluded(current, bags, 'limit', limitVerdict(scope.id, perBag), perBag.flatMap(({ outcomes }) => outcomes), beganAtMs);

@@ -31,7 +31,7 @@ export interface QuotaRun {
   /** In the order of the bags. */
   readonly outcomes: readonly RuleOutcome[];
   readonly entries: readonly QuotaEntry[];
-  /** Of each bag: where its outcomes and entries end. */
+  /** Of each of several bags: where its outcomes and entries end. Empty for one bag, which has them all. */
   readonly ends: readonly { readonly outcomes: number; readonly entries: number }[];
 }
 
@@ -43,7 +43,7 @@ export function askQuotas(snapshot: Snapshot, bags: readonly RequestBag[], scope
   const ends: { outcomes: number; entries: number }[] = [];
   for (const bag of bags) {
     collect(snapshot, bag, scope, outcomes, entries);
-    ends.push({ outcomes: outcomes.length, entries: entries.length });
+    if (bags.length > 1) ends.push({ outcomes: outcomes.length, entries: entries.length });
   }
   if (outcomes.length === 0) return NO_QUOTAS;
   const run: QuotaRun = { outcomes, entries, ends };
