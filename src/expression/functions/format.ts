@@ -19,7 +19,8 @@ function parsed(format: string): readonly (string | Clause)[] | { readonly wrong
     if (from < match.index) parts.push(format.slice(from, match.index));
     from = match.index + all.length;
     if (all === '%%') parts.push('%');
-    else if (verb === undefined || Number(precision ?? 0) > 99) return { wrong: format.slice(match.index, match.index + 2) };
+    else if (verb === undefined || Number(precision ?? 0) > 99)
+      return { wrong: format.slice(match.index, match.index + 2) };
     else parts.push({ verb, precision: precision === undefined ? undefined : Number(precision) });
   }
   if (from < format.length) parts.push(format.slice(from));
@@ -43,22 +44,39 @@ function formatted(format: string, values: readonly Val[]): string | undefined {
 
 function clauseText({ verb, precision = 6 }: Clause, value: Val): string | undefined {
   switch (verb) {
-    case 's': return textOf(value);
-    case 'd': return typeof value === 'number' ? (Number.isFinite(value) ? undefined : textOf(value)) : wholeOf(value)?.toString();
-    case 'f': return decimal(value, (number) => fixed(number, precision));
-    case 'e': return decimal(value, (number) => {
-      const [digits = '', exponent = ''] = rounded(number.toExponential(precision), number.toExponential(MOST_DIGITS)).split('e');
-      return `${digits}e${exponent.replace(/^([+-])(\d)$/, '$10$2')}`;
-    });
-    case 'b': return typeof value === 'boolean' ? String(Number(value)) : wholeOf(value)?.toString(2);
-    case 'o': return wholeOf(value)?.toString(8);
-    case 'x': return hex(value);
-    case 'X': return hex(value)?.toUpperCase();
-    default: return undefined;
+    case 's':
+      return textOf(value);
+    case 'd':
+      return typeof value === 'number'
+        ? Number.isFinite(value)
+          ? undefined
+          : textOf(value)
+        : wholeOf(value)?.toString();
+    case 'f':
+      return decimal(value, (number) => fixed(number, precision));
+    case 'e':
+      return decimal(value, (number) => {
+        const [digits = '', exponent = ''] = rounded(
+          number.toExponential(precision),
+          number.toExponential(MOST_DIGITS),
+        ).split('e');
+        return `${digits}e${exponent.replace(/^([+-])(\d)$/, '$10$2')}`;
+      });
+    case 'b':
+      return typeof value === 'boolean' ? String(Number(value)) : wholeOf(value)?.toString(2);
+    case 'o':
+      return wholeOf(value)?.toString(8);
+    case 'x':
+      return hex(value);
+    case 'X':
+      return hex(value)?.toUpperCase();
+    default:
+      return undefined;
   }
 }
 
-const wholeOf = (value: Val): bigint | undefined => (typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined);
+const wholeOf = (value: Val): bigint | undefined =>
+  typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined;
 
 function decimal(value: Val, show: (number: number) => string): string | undefined {
   const number = typeof value === 'number' ? value : Number(wholeOf(value) ?? Number.NaN);
@@ -92,9 +110,13 @@ function hex(value: Val): string | undefined {
 
 function textOf(value: Val): string | undefined {
   switch (typeof value) {
-    case 'string': return value;
-    case 'boolean': case 'bigint': return String(value);
-    case 'number': return String(value);
+    case 'string':
+      return value;
+    case 'boolean':
+    case 'bigint':
+      return String(value);
+    case 'number':
+      return String(value);
     default:
       if (value === null) return 'null';
       if (value instanceof Uint) return String(value.value);
@@ -124,19 +146,35 @@ function spentTextOf(value: Val): string | undefined {
 function mapText(map: ReadonlyMap<Val, Val>): string | undefined {
   const entries = [...map].map(([key, value]) => [spentTextOf(key), spentTextOf(value)] as const);
   if (entries.some(([key, value]) => key === undefined || value === undefined)) return undefined;
-  return `{${entries.toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1)).map(([key, value]) => `${key}: ${value}`).join(', ')}}`;
+  return `{${entries
+    .toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${key}: ${value}`)
+    .join(', ')}}`;
 }
 
-const ESCAPES: Readonly<Record<string, string>> = { '\u0007': '\\a', '\b': '\\b', '\f': '\\f', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\v': '\\v', '\\': '\\\\', '"': '\\"' };
-// eslint-disable-next-line no-control-regex
-const quote = (text: string): string => `"${text.toWellFormed().replace(/[\u0007-\r\\"]/g, (char) => ESCAPES[char] ?? char)}"`;
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\u0007': '\\a',
+  '\b': '\\b',
+  '\f': '\\f',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+  '\v': '\\v',
+  '\\': '\\\\',
+  '"': '\\"',
+};
+// oxlint-disable-next-line no-control-regex -- BEL to CR have escapes of their own
+const ESCAPED = /[\u0007-\r\\"]/g;
+const quote = (text: string): string => `"${text.toWellFormed().replace(ESCAPED, (char) => ESCAPES[char] ?? char)}"`;
 
 export const FORMAT_FUNCTIONS: readonly Overload[] = [
   method('format', [STRING, listOf(DYN)], STRING, formatted, {
     builds: true,
     checkConstant: ([format]) => {
       const parts = typeof format === 'string' ? parsed(format) : [];
-      return 'wrong' in parts ? `${parts.wrong} is no formatting clause; %s %d %f %e %b %x %X %o are, and %% is a percent sign` : undefined;
+      return 'wrong' in parts
+        ? `${parts.wrong} is no formatting clause; %s %d %f %e %b %x %X %o are, and %% is a percent sign`
+        : undefined;
     },
   }),
   fn('strings.quote', [STRING], STRING, quote),

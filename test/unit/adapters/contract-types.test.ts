@@ -3,32 +3,46 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { allow, defineAdapter, quota, report } from 'sluice/plugin';
 
-const common = { name: 'check-x', summary: 'X.', config: z.strictObject({ words: z.array(z.string()).default([]).describe('W.') }) };
-const serves = { check: { params: z.strictObject({ not: z.boolean().default(false).describe('N.') }), input: { value: 'string', age: 'int?' } } } as const;
+const common = {
+  name: 'check-x',
+  summary: 'X.',
+  config: z.strictObject({ words: z.array(z.string()).default([]).describe('W.') }),
+};
+const serves = {
+  check: {
+    params: z.strictObject({ not: z.boolean().default(false).describe('N.') }),
+    input: { value: 'string', age: 'int?' },
+  },
+} as const;
 
 export const inferred = defineAdapter({
-  ...common, serves,
+  ...common,
+  serves,
   async open({ words }, host) {
     const listed: readonly string[] = words; // defaults are there
     host.log.info('open');
     return {
-      check: ({ params }) => ({ value, age }) => {
-        const isThere: boolean = params.not !== listed.includes(value.toUpperCase());
-        const years: number | undefined = age;
-        return allow({ validForMs: isThere ? years ?? 0 : 0 });
-      },
+      check:
+        ({ params }) =>
+        ({ value, age }) => {
+          const isThere: boolean = params.not !== listed.includes(value.toUpperCase());
+          const years: number | undefined = age;
+          return allow({ validForMs: isThere ? (years ?? 0) : 0 });
+        },
     };
   },
 });
 
 export const lacking = defineAdapter({
-  ...common, serves,
+  ...common,
+  serves,
   // @ts-expect-error: serves check, so open must return check
   open: async () => ({}),
 });
 
 export const tooMuch = defineAdapter({
-  ...common, serves,
+  ...common,
+  serves,
   // @ts-expect-error: lookup is not served
   open: async () => ({ check: () => () => allow(), lookup: () => () => undefined }),
 });
@@ -49,9 +63,15 @@ export const wrongType = defineAdapter({
 });
 
 export const unknownInput = defineAdapter({
-  ...common, serves,
-  // @ts-expect-error: the input has no name
-  open: async () => ({ check: () => ({ name }) => allow({ validForMs: String(name).length }) }),
+  ...common,
+  serves,
+  open: async () => ({
+    check:
+      () =>
+      // @ts-expect-error: the input has no name
+      ({ name }) =>
+        allow({ validForMs: String(name).length }),
+  }),
 });
 
 export const wrongOutput = defineAdapter({
@@ -62,20 +82,25 @@ export const wrongOutput = defineAdapter({
 });
 
 export const counting = defineAdapter({
-  ...common, serves: { quota: { algorithms: ['fixed'] } },
-  open: async () => quota({
-    bucket: ({ perMs }) => ({ perMs }),
-    charge: (asks) => asks.map(({ bucket, limit }) => ({ granted: bucket.perMs > 0, limit, remaining: 0, resetMs: 0 })),
-  }),
+  ...common,
+  serves: { quota: { algorithms: ['fixed'] } },
+  open: async () =>
+    quota({
+      bucket: ({ perMs }) => ({ perMs }),
+      charge: (asks) =>
+        asks.map(({ bucket, limit }) => ({ granted: bucket.perMs > 0, limit, remaining: 0, resetMs: 0 })),
+    }),
 });
 
 export const writing = defineAdapter({
-  ...common, serves: { report: { input: 'any' } },
-  open: async () => report({
-    sink: ({ rule }) => rule.length,
-    // @ts-expect-error: the sink is a number
-    write: (entries) => void entries.map(({ sink }) => sink.toUpperCase()),
-  }),
+  ...common,
+  serves: { report: { input: 'any' } },
+  open: async () =>
+    report({
+      sink: ({ rule }) => rule.length,
+      // @ts-expect-error: the sink is a number
+      write: (entries) => void entries.map(({ sink }) => sink.toUpperCase()),
+    }),
 });
 
 test('what infers also opens', async () => {
