@@ -11,7 +11,11 @@ export const SERVER_CORE = 0;
 export const LOAD_CORE = 1;
 const PATH = '/envoy.service.auth.v3.Authorization/Check';
 
-export interface Server { readonly name: string; readonly process: Measured; readonly port: number }
+export interface Server {
+  readonly name: string;
+  readonly process: Measured;
+  readonly port: number;
+}
 
 export async function start(name: string, args: readonly string[], program?: string): Promise<Server> {
   const process = await startOnCore(SERVER_CORE, args, /gRPC\s+\S*?127\.0\.0\.1:(\d+)/, program);
@@ -20,12 +24,27 @@ export async function start(name: string, args: readonly string[], program?: str
 
 /** `sluice serve` by a policy, with the flags of the command itself. */
 export const startSluice = (name: string, policy: string, flags: readonly string[] = []): Promise<Server> =>
-  start(name, ['--max-semi-space-size=4', 'src/cli/bin.ts', 'serve', policy, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-level', 'warn', ...flags]);
+  start(name, [
+    '--max-semi-space-size=4',
+    'src/cli/bin.ts',
+    'serve',
+    policy,
+    '--grpc',
+    '127.0.0.1:0',
+    '--admin',
+    '127.0.0.1:0',
+    '--log-level',
+    'warn',
+    ...flags,
+  ]);
 
 /** grpc-go, where there is Go to build it. */
 export async function startGo(folder: string): Promise<Server[]> {
   const program = join(folder, 'go-server');
-  const { status, error, stderr } = spawnSync('go', ['build', '-o', program, '.'], { cwd: new URL('go-server', import.meta.url), encoding: 'utf8' });
+  const { status, error, stderr } = spawnSync('go', ['build', '-o', program, '.'], {
+    cwd: new URL('go-server', import.meta.url),
+    encoding: 'utf8',
+  });
   if (error !== undefined) return [];
   if (status !== 0) throw new Error(`go build: ${stderr}`);
   return [await start('grpc-go', [], program)];
@@ -34,28 +53,62 @@ export async function startGo(folder: string): Promise<Server[]> {
 /** A server that answers something else quickly would be a fine figure of nothing. */
 export async function expectAllowed({ name, port }: Server, message: Uint8Array): Promise<void> {
   const client = dialGrpc(`127.0.0.1:${port}`);
-  const { status, httpResponse } = fromBinary(CheckResponseSchema, await client.unary(PATH, message, { timeoutMs: 5000 }));
+  const { status, httpResponse } = fromBinary(
+    CheckResponseSchema,
+    await client.unary(PATH, message, { timeoutMs: 5000 }),
+  );
   client.close();
-  if ((status?.code ?? 0) !== 0 || httpResponse.case !== 'okResponse' || httpResponse.value.headers[0]?.header?.value !== 'three') throw new Error(`${name} does not answer as the policy says`);
+  if (
+    (status?.code ?? 0) !== 0 ||
+    httpResponse.case !== 'okResponse' ||
+    httpResponse.value.headers[0]?.header?.value !== 'three'
+  )
+    throw new Error(`${name} does not answer as the policy says`);
 }
 
 function onLoadCore(args: readonly (string | number)[]): Omit<Figures, 'cpuUs'> {
-  return JSON.parse(execFileSync('taskset', ['-c', String(LOAD_CORE), process.execPath, ...args.map(String)], { encoding: 'utf8' })) as Omit<Figures, 'cpuUs'>;
+  return JSON.parse(
+    execFileSync('taskset', ['-c', String(LOAD_CORE), process.execPath, ...args.map(String)], { encoding: 'utf8' }),
+  ) as Omit<Figures, 'cpuUs'>;
 }
 
 /** `frames`: a file of messages as gRPC frames them. `rate` 0: a closed loop. */
-export function load(server: Server, frames: string, connections: number, streams: number, forSeconds: number, rate = 0): Figures {
+export function load(
+  server: Server,
+  frames: string,
+  connections: number,
+  streams: number,
+  forSeconds: number,
+  rate = 0,
+): Figures {
   const cpuBefore = server.process.cpuUs();
   const figures = onLoadCore(['bench/load-client.ts', server.port, frames, connections, streams, forSeconds, rate]);
   const share = forSeconds / (forSeconds + 1.5); // the client warms up for as long
-  return { ...figures, cpuUs: (server.process.cpuUs() - cpuBefore) * share / figures.requests };
+  return { ...figures, cpuUs: ((server.process.cpuUs() - cpuBefore) * share) / figures.requests };
 }
 
-export async function echo(messageBytes: number, connections: number, streams: number, forSeconds: number): Promise<Figures> {
-  const server = await startOnCore(SERVER_CORE, ['bench/echo-server.ts', String(messageBytes), '100'], /listens on (\d+)/);
+export async function echo(
+  messageBytes: number,
+  connections: number,
+  streams: number,
+  forSeconds: number,
+): Promise<Figures> {
+  const server = await startOnCore(
+    SERVER_CORE,
+    ['bench/echo-server.ts', String(messageBytes), '100'],
+    /listens on (\d+)/,
+  );
   try {
     const cpuBefore = server.cpuUs();
-    const figures = onLoadCore(['bench/echo-client.ts', server.match[1] ?? '', connections, streams, forSeconds, messageBytes, 100]);
+    const figures = onLoadCore([
+      'bench/echo-client.ts',
+      server.match[1] ?? '',
+      connections,
+      streams,
+      forSeconds,
+      messageBytes,
+      100,
+    ]);
     return { ...figures, failed: 0, cpuUs: (server.cpuUs() - cpuBefore) / figures.requests };
   } finally {
     await server.stop();

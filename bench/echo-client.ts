@@ -3,7 +3,9 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { percentile } from './figures.ts';
 
-const [port = 0, connections = 1, atOnce = 1, seconds = 3, requestBytes = 1300, answerBytes = 100] = process.argv.slice(2).map(Number);
+const [port = 0, connections = 1, atOnce = 1, seconds = 3, requestBytes = 1300, answerBytes = 100] = process.argv
+  .slice(2)
+  .map(Number);
 const request = Buffer.alloc(requestBytes, 'q');
 const timesUs: number[] = [];
 const endAt = performance.now() + seconds * 1000;
@@ -33,4 +35,11 @@ async function drive(): Promise<void> {
 
 await Promise.all(Array.from({ length: connections }, drive));
 const sorted = Float64Array.from(timesUs).toSorted();
-console.log(JSON.stringify({ requests: sorted.length, perSecond: sorted.length / seconds, p50Us: percentile(sorted, 0.5), p99Us: percentile(sorted, 0.99) }));
+console.log(
+  JSON.stringify({
+    requests: sorted.length,
+    perSecond: sorted.length / seconds,
+    p50Us: percentile(sorted, 0.5),
+    p99Us: percentile(sorted, 0.99),
+  }),
+);

@@ -10,7 +10,8 @@ const server = createServer({ noDelay: true }, (socket) => {
     received += chunk.length;
     const whole = Math.floor(received / requestBytes);
     received -= whole * requestBytes;
-    for (let left = whole; left > 0; left -= 1024) socket.write(answers.subarray(0, Math.min(left, 1024) * answerBytes));
+    for (let left = whole; left > 0; left -= 1024)
+      socket.write(answers.subarray(0, Math.min(left, 1024) * answerBytes));
   });
   socket.on('error', () => socket.destroy());
 });

@@ -14,15 +14,26 @@ import { median } from './figures.ts';
 
 const attributes = new Attributes(VOCABULARY);
 const slot = (name: string): number => attributes.slotOf(name) ?? -1;
-const [METHOD, PATH, HEADERS, PRINCIPAL, SIZE] = ['request.method', 'request.url_path', 'request.headers', 'source.principal', 'request.size'].map(slot) as [number, number, number, number, number];
+const [METHOD, PATH, HEADERS, PRINCIPAL, SIZE] = [
+  'request.method',
+  'request.url_path',
+  'request.headers',
+  'source.principal',
+  'request.size',
+].map(slot) as [number, number, number, number, number];
 const PATTERN = /^\/api\/v[0-9]+\/users\/[^/]+$/;
 
 /** Text as a decoder makes it: not interned. */
 const flat = (text: string): string => Buffer.from(text).toString('latin1');
 
-const REFERENCE: readonly { readonly name: string; readonly source: string; readonly byHand: (bag: Bag) => boolean | undefined }[] = [
+const REFERENCE: readonly {
+  readonly name: string;
+  readonly source: string;
+  readonly byHand: (bag: Bag) => boolean | undefined;
+}[] = [
   {
-    name: 'a: two comparisons', source: 'request.method == "GET" && request.size > 1024',
+    name: 'a: two comparisons',
+    source: 'request.method == "GET" && request.size > 1024',
     byHand: (bag) => {
       const method = bag.get(METHOD);
       if (method !== undefined && method !== 'GET') return false;
@@ -31,12 +42,14 @@ const REFERENCE: readonly { readonly name: string; readonly source: string; read
     },
   },
   {
-    name: 'b: a prefix, a header, a set', source: 'request.url_path.startsWith("/api/") && request.headers[?"x-user"].orValue("") != "root" && request.method in ["GET", "HEAD", "POST"]',
+    name: 'b: a prefix, a header, a set',
+    source:
+      'request.url_path.startsWith("/api/") && request.headers[?"x-user"].orValue("") != "root" && request.method in ["GET", "HEAD", "POST"]',
     byHand: (bag) => {
       const path = bag.get(PATH) as string | undefined;
       if (path?.startsWith('/api/') === false) return false;
       const headers = bag.get(HEADERS) as ReadonlyMap<string, string> | undefined;
-      const user = headers === undefined ? undefined : headers.get('x-user') ?? '';
+      const user = headers === undefined ? undefined : (headers.get('x-user') ?? '');
       if (user === 'root') return false;
       const method = bag.get(METHOD);
       if (method !== undefined && method !== 'GET' && method !== 'HEAD' && method !== 'POST') return false;
@@ -44,7 +57,8 @@ const REFERENCE: readonly { readonly name: string; readonly source: string; read
     },
   },
   {
-    name: 'c: a pattern', source: 'request.method == "GET" && request.url_path.matches("^/api/v[0-9]+/users/[^/]+$")',
+    name: 'c: a pattern',
+    source: 'request.method == "GET" && request.url_path.matches("^/api/v[0-9]+/users/[^/]+$")',
     byHand: (bag) => {
       const method = bag.get(METHOD);
       if (method !== undefined && method !== 'GET') return false;
@@ -53,7 +67,9 @@ const REFERENCE: readonly { readonly name: string; readonly source: string; read
     },
   },
   {
-    name: 'd: presence and choice', source: 'has(source.principal) ? source.principal.startsWith("cluster.local/ns/shop/") : request.method == "GET" || request.method == "HEAD"',
+    name: 'd: presence and choice',
+    source:
+      'has(source.principal) ? source.principal.startsWith("cluster.local/ns/shop/") : request.method == "GET" || request.method == "HEAD"',
     byHand: (bag) => {
       const principal = bag.get(PRINCIPAL) as string | undefined;
       if (principal !== undefined) return principal.startsWith('cluster.local/ns/shop/');
@@ -74,8 +90,11 @@ class SlotBag implements Bag {
 }
 
 const requests = Array.from({ length: 64 }, (_, at) => ({
-  method: flat(['GET', 'POST', 'GET', 'HEAD'][at % 4] ?? ''), path: flat(`/${at % 3 === 0 ? 'web' : 'api'}/v${at % 5}/users/${at}${at % 7 === 0 ? '/x' : ''}`),
-  user: at % 2 === 0 ? flat(`user-${at}`) : undefined, principal: at % 3 === 0 ? undefined : flat(`cluster.local/ns/${at % 2 === 0 ? 'shop' : 'web'}/sa/default`), size: at * 64,
+  method: flat(['GET', 'POST', 'GET', 'HEAD'][at % 4] ?? ''),
+  path: flat(`/${at % 3 === 0 ? 'web' : 'api'}/v${at % 5}/users/${at}${at % 7 === 0 ? '/x' : ''}`),
+  user: at % 2 === 0 ? flat(`user-${at}`) : undefined,
+  principal: at % 3 === 0 ? undefined : flat(`cluster.local/ns/${at % 2 === 0 ? 'shop' : 'web'}/sa/default`),
+  size: at * 64,
 }));
 const bags = requests.map(({ method, path, user, principal, size }) => {
   const values: (Value | undefined)[] = Array.from({ length: attributes.size });
@@ -87,7 +106,8 @@ const bags = requests.map(({ method, path, user, principal, size }) => {
   return new SlotBag(values);
 });
 const objects = requests.map(({ method, path, user, principal, size }) => ({
-  request: { method, url_path: path, headers: user === undefined ? {} : { 'x-user': user }, size: BigInt(size) }, source: principal === undefined ? {} : { principal },
+  request: { method, url_path: path, headers: user === undefined ? {} : { 'x-user': user }, size: BigInt(size) },
+  source: principal === undefined ? {} : { principal },
 }));
 
 let sink = 0;
@@ -99,13 +119,14 @@ function measured(evaluate: (at: number) => unknown, ms = 60): number {
     for (let at = 0; at < 64; at++) if (evaluate(at) === true) sink += 1;
     count += 64;
   }
-  return (performance.now() - beganAtMs) * 1e6 / count;
+  return ((performance.now() - beganAtMs) * 1e6) / count;
 }
 
 function inTurns(ways: Readonly<Record<string, (at: number) => unknown>>, rounds = 7): Record<string, number> {
   const taken = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
   for (const evaluate of Object.values(ways)) measured(evaluate, 200); // warm
-  for (let round = 0; round < rounds; round++) for (const [name, evaluate] of Object.entries(ways)) taken.get(name)?.push(measured(evaluate));
+  for (let round = 0; round < rounds; round++)
+    for (const [name, evaluate] of Object.entries(ways)) taken.get(name)?.push(measured(evaluate));
   return Object.fromEntries([...taken].map(([name, values]) => [name, median(values)]));
 }
 
@@ -118,7 +139,11 @@ function compiled(source: string, backEnd: 'generated' | 'closures'): (bag: Bag)
 /** cel-go's ns for each expression by name (cel-go/main.go, which takes the median of as many rounds), or nothing where there is no Go. */
 function byCelGo(): Record<string, number> {
   const expressions = Object.fromEntries(REFERENCE.map(({ name, source }) => [name, source]));
-  const { status, stdout, stderr, error } = spawnSync('go', ['run', '.'], { cwd: new URL('cel-go', import.meta.url), input: JSON.stringify({ expressions, requests }), encoding: 'utf8' });
+  const { status, stdout, stderr, error } = spawnSync('go', ['run', '.'], {
+    cwd: new URL('cel-go', import.meta.url),
+    input: JSON.stringify({ expressions, requests }),
+    encoding: 'utf8',
+  });
   if (error !== undefined) return {};
   if (status !== 0) throw new Error(`cel-go: ${stderr}`);
   return JSON.parse(stdout) as Record<string, number>;
@@ -130,9 +155,12 @@ console.log('|---|---:|---:|---:|---:|---:|---:|');
 const marc = new MarcEnvironment({ unlistedVariablesAreDyn: true, enableOptionalTypes: true });
 for (const { name, source, byHand } of REFERENCE) {
   const [generated, closures] = [compiled(source, 'generated'), compiled(source, 'closures')];
-  for (const bag of bags) if (generated(bag) !== byHand(bag) || closures(bag) !== byHand(bag)) throw new Error(`${name}: they differ`);
+  for (const bag of bags)
+    if (generated(bag) !== byHand(bag) || closures(bag) !== byHand(bag)) throw new Error(`${name}: they differ`);
   const ways: Record<string, (at: number) => unknown> = {
-    hand: (at) => byHand(bags[at] as Bag), generated: (at) => generated(bags[at] as Bag), closures: (at) => closures(bags[at] as Bag),
+    hand: (at) => byHand(bags[at] as Bag),
+    generated: (at) => generated(bags[at] as Bag),
+    closures: (at) => closures(bags[at] as Bag),
   };
   const isPlain = !source.includes('[?'); // optional syntax is not everyone's
   if (isPlain) {
@@ -143,7 +171,8 @@ for (const { name, source, byHand } of REFERENCE) {
   ways['marc'] = (at) => parsed(objects[at]);
   const ns = inTurns(ways);
   const hand = ns['hand'] ?? 1;
-  const ratio = (taken: number | undefined, without: string): string => (taken === undefined ? without : `${(taken / hand).toFixed(1)}x`);
+  const ratio = (taken: number | undefined, without: string): string =>
+    taken === undefined ? without : `${(taken / hand).toFixed(1)}x`;
   const inJavaScript = ['generated', 'closures', 'bufbuild', 'marc'].map((key) => ratio(ns[key], 'not its syntax'));
   console.log(`| ${[name, hand.toFixed(1), ...inJavaScript, ratio(celGo[name], 'no Go here')].join(' | ')} |`);
 }
@@ -158,13 +187,18 @@ const SHAPES = [
   (at: number) => `request.method in ["A${at}", "B${at}"] || request.url_path.endsWith("${at}")`,
 ];
 for (const count of [200, 2000, 10_000]) {
-  const of = (backEnd: 'generated' | 'closures') => Array.from({ length: count }, (_, at) => compiled((SHAPES[at % SHAPES.length] ?? SHAPES[0])?.(at) ?? 'true', backEnd));
+  const of = (backEnd: 'generated' | 'closures') =>
+    Array.from({ length: count }, (_, at) =>
+      compiled((SHAPES[at % SHAPES.length] ?? SHAPES[0])?.(at) ?? 'true', backEnd),
+    );
   const [generated, closures] = [of('generated'), of('closures')];
-  const all = (programs: readonly ((bag: Bag) => unknown)[]) => (at: number): unknown => {
-    let last: unknown;
-    for (const program of programs) last = program(bags[at] as Bag);
-    return last;
-  };
+  const all =
+    (programs: readonly ((bag: Bag) => unknown)[]) =>
+    (at: number): unknown => {
+      let last: unknown;
+      for (const program of programs) last = program(bags[at] as Bag);
+      return last;
+    };
   const once = (run: (at: number) => unknown): number => {
     const beganAtMs = performance.now();
     let calls = 0;
@@ -172,18 +206,26 @@ for (const count of [200, 2000, 10_000]) {
       run(at);
       calls += 1;
     }
-    return (performance.now() - beganAtMs) * 1e6 / (calls * count);
+    return ((performance.now() - beganAtMs) * 1e6) / (calls * count);
   };
   const [a, b] = [all(generated), all(closures)];
   once(a);
   once(b);
   const taken = [0, 1, 2, 3, 4].map(() => [once(a), once(b)] as const);
-  console.log(`| ${count} | ${median(taken.map(([ns]) => ns)).toFixed(1)} | ${median(taken.map(([, ns]) => ns)).toFixed(1)} |`);
+  console.log(
+    `| ${count} | ${median(taken.map(([ns]) => ns)).toFixed(1)} | ${median(taken.map(([, ns]) => ns)).toFixed(1)} |`,
+  );
 }
 
-const texts = Array.from({ length: 20_000 }, (_, at) => `destination.service.name == "svc-${at}" && request.method == "GET" && request.url_path.startsWith("/v1/${at}")`);
+const texts = Array.from(
+  { length: 20_000 },
+  (_, at) =>
+    `destination.service.name == "svc-${at}" && request.method == "GET" && request.url_path.startsWith("/v1/${at}")`,
+);
 for (const text of texts.slice(0, 5000)) compile(text, attributes);
 const beganAtMs = performance.now();
 for (const text of texts) compile(text, attributes);
-console.log(`\nparse, check and compile: ${((performance.now() - beganAtMs) * 1000 / texts.length).toFixed(1)} us for a rule of three comparisons`);
+console.log(
+  `\nparse, check and compile: ${(((performance.now() - beganAtMs) * 1000) / texts.length).toFixed(1)} us for a rule of three comparisons`,
+);
 if (sink < 0) console.log(sink);

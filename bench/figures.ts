@@ -30,6 +30,8 @@ export function row(name: string, figures: Figures, beside: Figures): string {
   return `| ${name} | ${Math.round(figures.perSecond)} | ${ratio} | ${Math.round(figures.p50Us)} | ${Math.round(figures.p99Us)} | ${figures.cpuUs.toFixed(1)} | ${figures.failed} |`;
 }
 
-export const HEADER = '| server, connections x calls at once | requests/s | of the echo | p50 us | p99 us | CPU us/call | failed |\n|---|---|---|---|---|---|---|';
+export const HEADER =
+  '| server, connections x calls at once | requests/s | of the echo | p50 us | p99 us | CPU us/call | failed |\n|---|---|---|---|---|---|---|';
 
-export const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+export const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;

@@ -19,17 +19,37 @@ const server = new Server({ 'grpc.enable_channelz': 0 });
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 for (const [path, method] of methodsOf(engine, () => true)) {
   if (method.kind !== 'unary') continue;
-  const handle = async (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>): Promise<void> => {
+  const handle = async (
+    call: ServerUnaryCall<Buffer, Uint8Array>,
+    callback: sendUnaryData<Uint8Array>,
+  ): Promise<void> => {
     const deadlineMs = Number(call.getDeadline());
     const reply = method.handle(pieceOf(call.request), {
-      peer: call.getPeer(), arrivedAtMs: performance.now(), signal: new AbortController().signal, draining: new AbortController().signal, ending: new AbortController().signal, metadata: () => undefined, get remainingMs() { return deadlineMs - Date.now(); },
+      peer: call.getPeer(),
+      arrivedAtMs: performance.now(),
+      signal: new AbortController().signal,
+      draining: new AbortController().signal,
+      ending: new AbortController().signal,
+      metadata: () => undefined,
+      get remainingMs() {
+        return deadlineMs - Date.now();
+      },
     });
     callback(null, reply instanceof Promise ? await reply : new Uint8Array(reply)); // which is ours until the next call alone
   };
-  server.register<Buffer, Uint8Array>(path, (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => void handle(call, callback), asBuffer, (bytes: Buffer) => bytes, 'unary');
+  server.register<Buffer, Uint8Array>(
+    path,
+    (call: ServerUnaryCall<Buffer, Uint8Array>, callback: sendUnaryData<Uint8Array>) => void handle(call, callback),
+    asBuffer,
+    (bytes: Buffer) => bytes,
+    'unary',
+  );
 }
 const [cert, key] = process.argv.slice(3).map((path) => readFileSync(path));
-const credentials = cert === undefined || key === undefined ? ServerCredentials.createInsecure() : ServerCredentials.createSsl(null, [{ cert_chain: cert, private_key: key }]);
+const credentials =
+  cert === undefined || key === undefined
+    ? ServerCredentials.createInsecure()
+    : ServerCredentials.createSsl(null, [{ cert_chain: cert, private_key: key }]);
 server.bindAsync('127.0.0.1:0', credentials, (error, port) => {
   if (error !== null) throw error;
   console.log(`gRPC 127.0.0.1:${port}`);

@@ -20,15 +20,25 @@ let nextBody = 0;
 const TABLE_BYTES = 4096;
 const OUT_BYTES = 256 * 1024;
 const FIXED: readonly (readonly [name: string, value: string])[] = [
-  [':path', process.argv[8] ?? '/envoy.service.auth.v3.Authorization/Check'], [':authority', 'sluice'], ['content-type', 'application/grpc'], ['te', 'trailers'], ['grpc-timeout', '200m'],
-  ['x-envoy-internal', 'true'], ['x-forwarded-for', '10.4.2.17'], ['user-agent', 'envoy'],
+  [':path', process.argv[8] ?? '/envoy.service.auth.v3.Authorization/Check'],
+  [':authority', 'sluice'],
+  ['content-type', 'application/grpc'],
+  ['te', 'trailers'],
+  ['grpc-timeout', '200m'],
+  ['x-envoy-internal', 'true'],
+  ['x-forwarded-for', '10.4.2.17'],
+  ['user-agent', 'envoy'],
 ];
 
 /** As Envoy writes it: in Huffman code where that is shorter. Short ones alone: a length is one octet here. */
 function text(plain: string): Buffer {
   const bits = [...Buffer.from(plain)].map((octet) => CODE_OF[octet] ?? '').join('');
-  const encoded = Buffer.from((bits.padEnd(Math.ceil(bits.length / 8) * 8, '1').match(/.{8}/g) ?? []).map((octet) => Number.parseInt(octet, 2)));
-  return encoded.length < plain.length ? Buffer.concat([Buffer.from([0x80 | encoded.length]), encoded]) : Buffer.concat([Buffer.from([plain.length]), Buffer.from(plain)]);
+  const encoded = Buffer.from(
+    (bits.padEnd(Math.ceil(bits.length / 8) * 8, '1').match(/.{8}/g) ?? []).map((octet) => Number.parseInt(octet, 2)),
+  );
+  return encoded.length < plain.length
+    ? Buffer.concat([Buffer.from([0x80 | encoded.length]), encoded])
+    : Buffer.concat([Buffer.from([plain.length]), Buffer.from(plain)]);
 }
 const CODE_OF: string[] = [];
 for (const { symbol, code, bits } of CODES) CODE_OF[symbol] = code.toString(2).padStart(bits, '0');
@@ -37,7 +47,10 @@ const literal = (name: string, value: string): Buffer => Buffer.concat([Buffer.f
 const sizeOf = (name: string, value: string): number => name.length + value.length + 32;
 const fixed = FIXED.map(([name, value]) => ({ bytes: literal(name, value), size: sizeOf(name, value) }));
 const ids = Array.from({ length: 4096 }, () => {
-  const [requestId, trace] = [randomBytes(18).toString('hex'), `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`];
+  const [requestId, trace] = [
+    randomBytes(18).toString('hex'),
+    `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`,
+  ];
   return Buffer.concat([literal('x-request-id', requestId), literal('traceparent', trace)]);
 });
 const IDS_SIZE = sizeOf('x-request-id', 'a'.repeat(36)) + sizeOf('traceparent', 'a'.repeat(55));
@@ -101,7 +114,13 @@ class Caller {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0, Buffer.alloc(0)), frame(8, 0, 0, uint32(0x7000_0000))]));
+    socket.write(
+      Buffer.concat([
+        Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+        frame(4, 0, 0, Buffer.alloc(0)),
+        frame(8, 0, 0, uint32(0x7000_0000)),
+      ]),
+    );
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
   }
 
@@ -155,7 +174,15 @@ class Caller {
     while (bytes.length - at >= 9) {
       const end = at + 9 + ((octet(at) << 16) | (octet(at + 1) << 8) | octet(at + 2));
       if (end > bytes.length) break;
-      this.#frame(octet(at + 3), octet(at + 4), (octet(at + 5) << 24) | (octet(at + 6) << 16) | (octet(at + 7) << 8) | octet(at + 8), bytes, at + 9, end, nowMs);
+      this.#frame(
+        octet(at + 3),
+        octet(at + 4),
+        (octet(at + 5) << 24) | (octet(at + 6) << 16) | (octet(at + 7) << 8) | octet(at + 8),
+        bytes,
+        at + 9,
+        end,
+        nowMs,
+      );
       at = end;
     }
     this.#rest = bytes.subarray(at);
@@ -194,7 +221,7 @@ function frame(type: number, flags: number, stream: number, payload: Buffer): Bu
 
 function framesOf(bytes: Buffer): readonly Buffer[] {
   const frames: Buffer[] = [];
-  for (let at = 0; at < bytes.length;) frames.push(bytes.subarray(at, at += 5 + bytes.readUInt32BE(at + 1)));
+  for (let at = 0; at < bytes.length;) frames.push(bytes.subarray(at, (at += 5 + bytes.readUInt32BE(at + 1))));
   return frames;
 }
 
@@ -205,11 +232,15 @@ function uint32(value: number): Buffer {
 }
 
 let isOver = false;
-const callers = await Promise.all(Array.from({ length: connections }, async () => {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-  await new Promise<void>((resolve, reject) => { socket.once('connect', resolve).once('error', reject); });
-  return new Caller(socket);
-}));
+const callers = await Promise.all(
+  Array.from({ length: connections }, async () => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve).once('error', reject);
+    });
+    return new Caller(socket);
+  }),
+);
 /** A server that cannot keep up is asked no more than it allows. */
 const MOST_WAITING = 90;
 let notSent = 0;
@@ -225,15 +256,16 @@ function turn(sent: number): void {
   }
   if (nowMs > endsAtMs) return over(nowMs);
   let count = sent;
-  if (rate > 0) for (; beganAtMs + count * 1000 / rate <= nowMs; count++) {
-    const caller = callers[count % callers.length];
-    const dueMs = beganAtMs + count * 1000 / rate;
-    if (caller === undefined || caller.waiting >= MOST_WAITING) notSent++;
-    else {
-      if (isMeasuring) lates.push(performance.now() - dueMs);
-      caller.call(dueMs);
+  if (rate > 0)
+    for (; beganAtMs + (count * 1000) / rate <= nowMs; count++) {
+      const caller = callers[count % callers.length];
+      const dueMs = beganAtMs + (count * 1000) / rate;
+      if (caller === undefined || caller.waiting >= MOST_WAITING) notSent++;
+      else {
+        if (isMeasuring) lates.push(performance.now() - dueMs);
+        caller.call(dueMs);
+      }
     }
-  }
   for (const caller of callers) caller.flush();
   if (rate > 0) setImmediate(turn, count);
   else setTimeout(turn, 20, count);
@@ -243,11 +275,21 @@ function over(nowMs: number): void {
   isOver = true;
   const inUs = (values: readonly number[]): Float64Array => Float64Array.from(values, (ms) => ms * 1000).toSorted();
   const sorted = inUs(times);
-  console.log(JSON.stringify({
-    requests: times.length, failed, perSecond: times.length / ((nowMs - measuredFromMs) / 1000), p50Us: percentile(sorted, 0.5), p99Us: percentile(sorted, 0.99), p999Us: percentile(sorted, 0.999), notSent, lateP99Us: percentile(inUs(lates), 0.99),
-  }));
+  console.log(
+    JSON.stringify({
+      requests: times.length,
+      failed,
+      perSecond: times.length / ((nowMs - measuredFromMs) / 1000),
+      p50Us: percentile(sorted, 0.5),
+      p99Us: percentile(sorted, 0.99),
+      p999Us: percentile(sorted, 0.999),
+      notSent,
+      lateP99Us: percentile(inUs(lates), 0.99),
+    }),
+  );
   process.exit(0);
 }
 
-if (rate === 0) for (const caller of callers) for (let stream = 0; stream < streams; stream++) caller.call(performance.now());
+if (rate === 0)
+  for (const caller of callers) for (let stream = 0; stream < streams; stream++) caller.call(performance.now());
 turn(0);

@@ -3,25 +3,70 @@
  * `node bench/log.ts [SECONDS]`; the sender (grpc-js) is on the other core, and the page is read to see that all arrived.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
-import { StreamAccessLogsMessage_HTTPAccessLogEntriesSchema, StreamAccessLogsMessageSchema } from '../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import { type HTTPAccessLogEntry, HTTPAccessLogEntrySchema } from '../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import {
+  StreamAccessLogsMessage_HTTPAccessLogEntriesSchema,
+  StreamAccessLogsMessageSchema,
+} from '../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import {
+  type HTTPAccessLogEntry,
+  HTTPAccessLogEntrySchema,
+} from '../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { dialGrpc } from '../src/transport/index.ts';
 import { startOnCore } from './process.ts';
 
 const PER_MESSAGE = 100;
 const seconds = Number(process.argv[2] ?? 5);
 
-const entry = (at: number): HTTPAccessLogEntry => create(HTTPAccessLogEntrySchema, {
-  commonProperties: {
-    startTime: { seconds: 1_790_000_000n, nanos: 5 }, duration: { seconds: 0n, nanos: 7_000_000 + at }, upstreamCluster: 'outbound|8080||ratings.shop.svc.cluster.local',
-    downstreamDirectRemoteAddress: { address: { case: 'socketAddress', value: { address: '10.4.2.17', portSpecifier: { case: 'portValue', value: 40_000 } } } },
-  },
-  request: { requestMethod: 1, path: `/ratings/${at}`, authority: 'shop.example.com', userAgent: 'Mozilla/5.0', requestId: `id-${at}`, requestHeaders: { 'x-user': 'ann' } },
-  response: { responseCode: 200, responseBodyBytes: 1234n },
-});
-const message = toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, { logEntries: { case: 'httpLogs', value: create(StreamAccessLogsMessage_HTTPAccessLogEntriesSchema, { logEntry: Array.from({ length: PER_MESSAGE }, (_, at) => entry(at)) }) } }));
+const entry = (at: number): HTTPAccessLogEntry =>
+  create(HTTPAccessLogEntrySchema, {
+    commonProperties: {
+      startTime: { seconds: 1_790_000_000n, nanos: 5 },
+      duration: { seconds: 0n, nanos: 7_000_000 + at },
+      upstreamCluster: 'outbound|8080||ratings.shop.svc.cluster.local',
+      downstreamDirectRemoteAddress: {
+        address: {
+          case: 'socketAddress',
+          value: { address: '10.4.2.17', portSpecifier: { case: 'portValue', value: 40_000 } },
+        },
+      },
+    },
+    request: {
+      requestMethod: 1,
+      path: `/ratings/${at}`,
+      authority: 'shop.example.com',
+      userAgent: 'Mozilla/5.0',
+      requestId: `id-${at}`,
+      requestHeaders: { 'x-user': 'ann' },
+    },
+    response: { responseCode: 200, responseBodyBytes: 1234n },
+  });
+const message = toBinary(
+  StreamAccessLogsMessageSchema,
+  create(StreamAccessLogsMessageSchema, {
+    logEntries: {
+      case: 'httpLogs',
+      value: create(StreamAccessLogsMessage_HTTPAccessLogEntriesSchema, {
+        logEntry: Array.from({ length: PER_MESSAGE }, (_, at) => entry(at)),
+      }),
+    },
+  }),
+);
 
-const server = await startOnCore(0, ['src/cli/bin.ts', 'serve', 'bench/policy/log.yaml', '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-level', 'warn'], /gRPC\s+\S*?127\.0\.0\.1:(\d+)[^]*admin\s+\S*?127\.0\.0\.1:(\d+)/);
+const server = await startOnCore(
+  0,
+  [
+    'src/cli/bin.ts',
+    'serve',
+    'bench/policy/log.yaml',
+    '--grpc',
+    '127.0.0.1:0',
+    '--admin',
+    '127.0.0.1:0',
+    '--log-level',
+    'warn',
+  ],
+  /gRPC\s+\S*?127\.0\.0\.1:(\d+)[^]*admin\s+\S*?127\.0\.0\.1:(\d+)/,
+);
 try {
   const [, grpcPort, adminPort] = server.match;
   const client = dialGrpc(`127.0.0.1:${grpcPort}`);
@@ -31,7 +76,11 @@ try {
     const messages = function* messages(): Generator<Uint8Array> {
       for (; performance.now() < untilMs; sent += PER_MESSAGE) yield message;
     };
-    for await (const reply of client.stream('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', messages())) if (reply.length > 0) throw new Error('the reply should be empty');
+    for await (const reply of client.stream(
+      '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs',
+      messages(),
+    ))
+      if (reply.length > 0) throw new Error('the reply should be empty');
     return sent - from;
   };
   await send(3); // warm
@@ -42,7 +91,9 @@ try {
   const page = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
   const counted = Number(/^log_requests_total\{.*\} (\S+)$/m.exec(page)?.[1]);
   if (counted !== sent) throw new Error(`${sent} entries were sent, ${counted} counted`);
-  console.log(`${Math.round(entries / tookS)} entries/s, ${((server.cpuUs() - cpuBefore) / entries).toFixed(1)} us of CPU each; all ${sent} were counted`);
+  console.log(
+    `${Math.round(entries / tookS)} entries/s, ${((server.cpuUs() - cpuBefore) / entries).toFixed(1)} us of CPU each; all ${sent} were counted`,
+  );
   client.close();
 } finally {
   await server.stop();

@@ -12,27 +12,43 @@ import { echo, expectAllowed, load, type Server, startGo, startSluice } from './
 import { checkRequest, framed } from './check-request.ts';
 import { type Figures, HEADER, medianRun, row } from './figures.ts';
 
-const SHAPES = [[1, 1], [1, 64]] as const;
+const SHAPES = [
+  [1, 1],
+  [1, 64],
+] as const;
 const MESSAGES = 256;
 
 const seconds = Number(process.argv[2] ?? 4);
 const repeats = Number(process.argv[3] ?? 3);
 const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
-const messages = Array.from({ length: MESSAGES }, (_, at) => checkRequest({ user: `user-${at % 100}`, path: `/ratings/${at}?page=${at % 7}&sort=recent`, requestId: randomUUID() }));
+const messages = Array.from({ length: MESSAGES }, (_, at) =>
+  checkRequest({
+    user: `user-${at % 100}`,
+    path: `/ratings/${at}?page=${at % 7}&sort=recent`,
+    requestId: randomUUID(),
+  }),
+);
 const [first = checkRequest()] = messages;
 const frames = join(folder, 'frames');
 await writeFile(frames, Buffer.concat(messages.map(framed)));
 
 const servers: Server[] = [];
 try {
-  servers.push(await startSluice('sluice, three rules', 'bench/policy/three-rules.yaml'), await startSluice('sluice, as operators write', 'bench/policy/operators.yaml'), ...await startGo(folder));
+  servers.push(
+    await startSluice('sluice, three rules', 'bench/policy/three-rules.yaml'),
+    await startSluice('sluice, as operators write', 'bench/policy/operators.yaml'),
+    ...(await startGo(folder)),
+  );
   for (const server of servers) {
     await expectAllowed(server, first);
     load(server, frames, 4, 16, 2);
   }
   console.log(`${seconds} s a run, median of ${repeats}\n\n${HEADER}`);
   for (const [connections, streams] of SHAPES) {
-    const runs = new Map<string, Figures[]>([['TCP echo', []], ...servers.map(({ name }): [string, Figures[]] => [name, []])]);
+    const runs = new Map<string, Figures[]>([
+      ['TCP echo', []],
+      ...servers.map(({ name }): [string, Figures[]] => [name, []]),
+    ]);
     for (let repeat = 0; repeat < repeats; repeat += 1) {
       runs.get('TCP echo')?.push(await echo(first.length, connections, streams, Math.min(seconds, 2)));
       for (const server of servers) runs.get(server.name)?.push(load(server, frames, connections, streams, seconds));
@@ -42,7 +58,9 @@ try {
     for (const [name, figures] of medians) console.log(row(`${name} ${connections}x${streams}`, figures, beside));
     const [small, operators, go] = servers.map(({ name }) => medians.get(name) as Figures);
     if (small === undefined || operators === undefined) continue;
-    console.log(`\n${connections}x${streams}: as operators write it, ${(operators.cpuUs / small.cpuUs).toFixed(2)} times the CPU of three rules, p50 ${(operators.p50Us / beside.p50Us).toFixed(2)} times the echo's${go === undefined ? '' : `; grpc-go takes ${(go.cpuUs / operators.cpuUs).toFixed(1)} times its CPU`}\n`);
+    console.log(
+      `\n${connections}x${streams}: as operators write it, ${(operators.cpuUs / small.cpuUs).toFixed(2)} times the CPU of three rules, p50 ${(operators.p50Us / beside.p50Us).toFixed(2)} times the echo's${go === undefined ? '' : `; grpc-go takes ${(go.cpuUs / operators.cpuUs).toFixed(1)} times its CPU`}\n`,
+    );
   }
 } finally {
   for (const { process: started } of servers) await started.stop();

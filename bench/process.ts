@@ -13,10 +13,17 @@ export interface Measured {
 }
 
 /** Starts `node ARGS` (or another program) pinned to a core and waits until `ready` has been printed (stdout or stderr). */
-export async function startOnCore(core: number, args: readonly string[], ready: RegExp, program: string = process.execPath): Promise<Measured & { readonly match: RegExpExecArray }> {
+export async function startOnCore(
+  core: number,
+  args: readonly string[],
+  ready: RegExp,
+  program: string = process.execPath,
+): Promise<Measured & { readonly match: RegExpExecArray }> {
   const child = spawn('taskset', ['-c', String(core), program, ...args], {
     // One core is what is measured: Go would take what it sees.
-    env: { ...process.env, GOMAXPROCS: "1" }, stdio: ['ignore', 'pipe', 'pipe'] });
+    env: { ...process.env, GOMAXPROCS: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let printed = '';
   const match = await new Promise<RegExpExecArray>((resolve, reject) => {
     const read = (chunk: Buffer): void => {
@@ -26,13 +33,17 @@ export async function startOnCore(core: number, args: readonly string[], ready: 
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
-    child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code} before it was ready:\n${printed}`)));
+    child.once('exit', (code) =>
+      reject(new Error(`${args.join(' ')} ended with ${code} before it was ready:\n${printed}`)),
+    );
   });
   return {
     child,
     match,
     cpuUs: () => {
-      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .split(' ');
       return ((Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND) * 1e6;
     },
     stop: async () => {

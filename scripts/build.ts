@@ -18,7 +18,10 @@ function compilerPath(): string {
 }
 
 function compile(): void {
-  const { status, error } = spawnSync(process.execPath, [compilerPath(), '-p', join(ROOT, 'tsconfig.build.json')], { cwd: ROOT, stdio: 'inherit' });
+  const { status, error } = spawnSync(process.execPath, [compilerPath(), '-p', join(ROOT, 'tsconfig.build.json')], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`the compiler found errors (exit code ${status})`);
 }

@@ -9,6 +9,7 @@ writeFileSync(join(import.meta.dirname, '../docs/conformance.md'), page);
 const at = process.argv.indexOf('--wrong');
 if (at >= 0) {
   const only = process.argv[at + 1];
-  for (const { name, wrong } of results) if (only === undefined || only === name) for (const line of wrong) console.log(`${name}: ${line}`);
+  for (const { name, wrong } of results)
+    if (only === undefined || only === name) for (const line of wrong) console.log(`${name}: ${line}`);
 }
 console.log(page);

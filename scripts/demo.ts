@@ -20,10 +20,15 @@ const TOPIC = 'sluice-audit';
 let isStopping = false;
 const stops: { readonly name: string; readonly stop: () => Promise<unknown> }[] = [];
 
-const paint = (style: 'green' | 'red' | 'yellow' | 'cyan' | 'dim' | 'bold', text: string): string => styleText(style, text, { stream: process.stdout });
+const paint = (style: 'green' | 'red' | 'yellow' | 'cyan' | 'dim' | 'bold', text: string): string =>
+  styleText(style, text, { stream: process.stdout });
 const say = (text: string): void => console.log(text);
 
-interface Request { readonly user: string | undefined; readonly method: string; readonly path: string }
+interface Request {
+  readonly user: string | undefined;
+  readonly method: string;
+  readonly path: string;
+}
 
 /** What goes through Envoy, over and over. */
 const TRAFFIC: readonly Request[] = [
@@ -40,17 +45,38 @@ const TRAFFIC: readonly Request[] = [
   { user: 'ann', method: 'GET', path: '/hello' },
 ];
 
-interface RecentVerdict { readonly id: string; readonly outcome: string; readonly rule?: string; readonly reasons?: readonly { readonly rule: string; readonly text: string }[] }
+interface RecentVerdict {
+  readonly id: string;
+  readonly outcome: string;
+  readonly rule?: string;
+  readonly reasons?: readonly { readonly rule: string; readonly text: string }[];
+}
 
 async function startSluice(env: Readonly<Record<string, string>>): Promise<{ grpcPort: number; adminPort: number }> {
   const [grpcPort, adminPort] = [await freePort(), await freePort()];
-  const child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'serve', join(ROOT, 'examples/mesh'), '--grpc', `127.0.0.1:${grpcPort}`, '--admin', `127.0.0.1:${adminPort}`, '--grace', '2'],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, detached: true });
+  const child = spawn(
+    process.execPath,
+    [
+      join(ROOT, 'src/cli/bin.ts'),
+      'serve',
+      join(ROOT, 'examples/mesh'),
+      '--grpc',
+      `127.0.0.1:${grpcPort}`,
+      '--admin',
+      `127.0.0.1:${adminPort}`,
+      '--grace',
+      '2',
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env }, detached: true },
+  );
   const ended = once(child, 'exit');
-  stops.push({ name: 'sluice', stop: async () => {
-    child.kill('SIGTERM');
-    await ended;
-  } });
+  stops.push({
+    name: 'sluice',
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  });
   let isUp = false;
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
@@ -58,7 +84,10 @@ async function startSluice(env: Readonly<Record<string, string>>): Promise<{ grp
     });
   }
   for (let tries = 0; tries < 200; tries += 1) {
-    const isReady = await fetch(`http://127.0.0.1:${adminPort}/readyz`).then((response) => response.ok, () => false);
+    const isReady = await fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
+      (response) => response.ok,
+      () => false,
+    );
     if (isReady) {
       isUp = true;
       return { grpcPort, adminPort };
@@ -69,7 +98,11 @@ async function startSluice(env: Readonly<Record<string, string>>): Promise<{ grp
   throw new Error('sluice serve did not come up; its lines stand above');
 }
 
-const pause = async (ms: number): Promise<void> => { await new Promise((resolve) => { setTimeout(resolve, ms); }); };
+const pause = async (ms: number): Promise<void> => {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+};
 
 async function showAudit(broker: string): Promise<void> {
   const client = { clientId: 'demo', bootstrapBrokers: [broker] };
@@ -79,7 +112,9 @@ async function showAudit(broker: string): Promise<void> {
   const consumer = new Consumer<Buffer, Buffer, Buffer, Buffer>({ ...client, groupId: 'demo' });
   const messages = await consumer.consume({ topics: [TOPIC], mode: 'earliest', autocommit: true });
   messages.on('data', ({ value }: { readonly value: Buffer }) => say(paint('cyan', `  kafka   ${value.toString()}`)));
-  messages.on('error', (error: Error) => { if (!isStopping) say(`  kafka   ${error.message}`); });
+  messages.on('error', (error: Error) => {
+    if (!isStopping) say(`  kafka   ${error.message}`);
+  });
   stops.push({ name: 'audit reader', stop: () => consumer.close(true) });
 }
 
@@ -96,14 +131,21 @@ async function send(request: Request, envoyPort: number, adminPort: number): Pro
 }
 
 async function lastReason(adminPort: number): Promise<string | undefined> {
-  const answer = (await (await fetch(`http://127.0.0.1:${adminPort}/verdicts`)).json()) as { readonly verdicts?: readonly RecentVerdict[] };
+  const answer = (await (await fetch(`http://127.0.0.1:${adminPort}/verdicts`)).json()) as {
+    readonly verdicts?: readonly RecentVerdict[];
+  };
   const verdict = answer.verdicts?.find(({ outcome }) => outcome !== 'allow');
-  return verdict === undefined ? undefined : (verdict.reasons ?? []).filter(({ rule }) => rule === verdict.rule).map(({ rule, text }) => `${rule}: ${text}`).join('; ');
+  return verdict === undefined
+    ? undefined
+    : (verdict.reasons ?? [])
+        .filter(({ rule }) => rule === verdict.rule)
+        .map(({ rule, text }) => `${rule}: ${text}`)
+        .join('; ');
 }
 
 let stopped: Promise<void> | undefined;
 /** Once: the guard of the parts sends a signal again, and whoever asks a second time waits for the same end. */
-const stopAll = (): Promise<void> => stopped ??= stopInTurn();
+const stopAll = (): Promise<void> => (stopped ??= stopInTurn());
 
 async function stopInTurn(): Promise<void> {
   isStopping = true;
@@ -120,8 +162,12 @@ async function stopInTurn(): Promise<void> {
 
 /** Ends by itself after so many rounds, where a number is given. */
 const rounds = Number(process.argv[2] ?? Number.POSITIVE_INFINITY);
-process.on('SIGINT', () => { void stopAll().then(() => process.exit(0)); });
-process.on('SIGTERM', () => { void stopAll().then(() => process.exit(0)); });
+process.on('SIGINT', () => {
+  void stopAll().then(() => process.exit(0));
+});
+process.on('SIGTERM', () => {
+  void stopAll().then(() => process.exit(0));
+});
 
 try {
   say(paint('bold', 'Sluice demo: Envoy asks, Sluice answers, Redis counts, Kafka and Prometheus are told'));
@@ -134,11 +180,21 @@ try {
   await showAudit(kafka.broker);
   const upstream = await startUpstream();
   stops.push({ name: 'upstream', stop: async () => upstream.stop() });
-  const sluice = await startSluice({ REDIS_URL: `redis://127.0.0.1:${redis.port}`, KAFKA_BROKER: `127.0.0.1:${kafka.port}` });
+  const sluice = await startSluice({
+    REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+    KAFKA_BROKER: `127.0.0.1:${kafka.port}`,
+  });
   const [envoyAdminPort, httpPort, tcpPort] = [await freePort(), await freePort(), await freePort()];
   const envoy = await startEnvoy({
     adminPort: envoyAdminPort,
-    config: envoyConfig({ adminPort: envoyAdminPort, httpPort, tcpPort, sluicePort: sluice.grpcPort, upstreamPort: upstream.httpPort, tcpUpstreamPort: upstream.tcpPort }),
+    config: envoyConfig({
+      adminPort: envoyAdminPort,
+      httpPort,
+      tcpPort,
+      sluicePort: sluice.grpcPort,
+      upstreamPort: upstream.httpPort,
+      tcpUpstreamPort: upstream.tcpPort,
+    }),
   });
   stops.push({ name: 'envoy', stop: async () => envoy.stop() });
   say(`  envoy   http://127.0.0.1:${httpPort}   try: curl -i -H 'x-user: ann' http://127.0.0.1:${httpPort}/ratings/1`);

@@ -13,7 +13,11 @@ function bufProgram(): string {
   const require = createRequire(join(ROOT, 'package.json'));
   const name = `@bufbuild/buf-${process.platform}-${process.arch}`;
   try {
-    return join(dirname(require.resolve(`${name}/package.json`)), 'bin', process.platform === 'win32' ? 'buf.exe' : 'buf');
+    return join(
+      dirname(require.resolve(`${name}/package.json`)),
+      'bin',
+      process.platform === 'win32' ? 'buf.exe' : 'buf',
+    );
   } catch {
     throw new Error(`${name} is not installed: run npm ci on this platform, or install it by hand`);
   }
@@ -27,12 +31,13 @@ function generate(into: string): void {
   if (run.status !== 0) process.exit(run.status ?? 1);
 }
 
-const filesOf = (folder: string): Map<string, string> => new Map(
-  readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .map((file) => [file.slice(folder.length + 1), readFileSync(file, 'utf8')]),
-);
+const filesOf = (folder: string): Map<string, string> =>
+  new Map(
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .map((file) => [file.slice(folder.length + 1), readFileSync(file, 'utf8')]),
+  );
 
 function staleFiles(): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-protos-'));

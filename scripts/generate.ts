@@ -14,7 +14,10 @@ const PAGES: Readonly<Record<string, () => Promise<string> | string>> = {
   'docs/ratelimit-settings.md': settingsDocument,
 };
 
-const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'generate-protos.ts')], { cwd: ROOT, stdio: 'inherit' });
+const { status } = spawnSync(process.execPath, [join(import.meta.dirname, 'generate-protos.ts')], {
+  cwd: ROOT,
+  stdio: 'inherit',
+});
 if (status !== 0) process.exit(status ?? 1);
 for (const [file, write] of Object.entries(PAGES)) {
   writeFileSync(join(ROOT, file), await write());

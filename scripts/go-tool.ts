@@ -7,7 +7,10 @@ export function goTool(name: string, from: string): string {
   const bin = resolve('.cache/go/bin');
   const program = join(bin, name);
   if (existsSync(program)) return program;
-  const { status, error } = spawnSync('go', ['install', from], { stdio: 'inherit', env: { ...process.env, GOBIN: bin } });
+  const { status, error } = spawnSync('go', ['install', from], {
+    stdio: 'inherit',
+    env: { ...process.env, GOBIN: bin },
+  });
   if (error !== undefined) throw new Error(`${name} could not be built: it needs Go in the PATH`, { cause: error });
   if (status !== 0) throw new Error(`${name} could not be built: go install ${from} failed, as it says above`);
   return program;

@@ -16,7 +16,12 @@ const CHECK = 'envoy.service.auth.v3.Authorization/Check';
 const REQUEST = '{"attributes":{"request":{"http":{"method":"GET","path":"/","host":"a.example"}}}}';
 
 if (!isMainThread) {
-  const server = await startServer({ configs: [(workerData as { config: string }).config], grpc: { host: '127.0.0.1', port: 0 }, admin: undefined, log: SILENT });
+  const server = await startServer({
+    configs: [(workerData as { config: string }).config],
+    grpc: { host: '127.0.0.1', port: 0 },
+    admin: undefined,
+    log: SILENT,
+  });
   parentPort?.postMessage(server.grpcPort);
 } else await main();
 
@@ -25,10 +30,15 @@ async function main(): Promise<void> {
   const ghz = goTool('ghz', 'github.com/bojand/ghz/cmd/ghz@latest');
   // The server has a thread of its own: these programs are waited for.
   const server = new Worker(new URL(import.meta.url), { workerData: { config: 'bench/policy/three-rules.yaml' } });
-  const port = await new Promise<number>((resolvePort, reject) => { server.once('message', resolvePort).once('error', reject); });
+  const port = await new Promise<number>((resolvePort, reject) => {
+    server.once('message', resolvePort).once('error', reject);
+  });
   const at = `127.0.0.1:${port}`;
   const frame = resolve('.cache/interop-frame');
-  const message = toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { request: { http: { method: 'GET', path: '/' } } } }));
+  const message = toBinary(
+    CheckRequestSchema,
+    create(CheckRequestSchema, { attributes: { request: { http: { method: 'GET', path: '/' } } } }),
+  );
   await writeFile(frame, Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]));
   const said = (program: string, ...args: string[]): string => execFileSync(program, args, { encoding: 'utf8' });
   const expect = (what: string, text: string, holds: RegExp): void => {
@@ -36,13 +46,47 @@ async function main(): Promise<void> {
     console.log(`ok  ${what}`);
   };
   try {
-    expect('grpcurl lists services by reflection', said(grpcurl, '-plaintext', at, 'list'), /envoy\.service\.auth\.v3\.Authorization/);
+    expect(
+      'grpcurl lists services by reflection',
+      said(grpcurl, '-plaintext', at, 'list'),
+      /envoy\.service\.auth\.v3\.Authorization/,
+    );
     expect('grpcurl checks', said(grpcurl, '-plaintext', '-d', REQUEST, at, CHECK), /"okResponse"/);
-    for (const [what, args] of [['20 000 calls, 50 at once', ['-n', '20000', '-c', '50']], ['over 10 connections', ['-n', '20000', '-c', '50', '--connections', '10']]] as const) {
-      expect(`ghz: ${what}`, said(ghz, '--insecure', '--call', CHECK.replace('/', '.'), '-d', REQUEST, ...args, at), /\[OK\]\s+20000 responses/);
+    for (const [what, args] of [
+      ['20 000 calls, 50 at once', ['-n', '20000', '-c', '50']],
+      ['over 10 connections', ['-n', '20000', '-c', '50', '--connections', '10']],
+    ] as const) {
+      expect(
+        `ghz: ${what}`,
+        said(ghz, '--insecure', '--call', CHECK.replace('/', '.'), '-d', REQUEST, ...args, at),
+        /\[OK\]\s+20000 responses/,
+      );
     }
-    expect('h2load: 50 000 calls', said('h2load', '-n', '50000', '-c', '4', '-m', '32', '-H', 'content-type: application/grpc', '-H', 'te: trailers', '-d', frame, `http://${at}/${CHECK}`), /50000 succeeded, 0 failed/);
-    expect('curl is told that this is gRPC', said('curl', '-s', '--http2-prior-knowledge', '-w', ' %{http_code}', `http://${at}/`), /gRPC[^]* 415$/);
+    expect(
+      'h2load: 50 000 calls',
+      said(
+        'h2load',
+        '-n',
+        '50000',
+        '-c',
+        '4',
+        '-m',
+        '32',
+        '-H',
+        'content-type: application/grpc',
+        '-H',
+        'te: trailers',
+        '-d',
+        frame,
+        `http://${at}/${CHECK}`,
+      ),
+      /50000 succeeded, 0 failed/,
+    );
+    expect(
+      'curl is told that this is gRPC',
+      said('curl', '-s', '--http2-prior-knowledge', '-w', ' %{http_code}', `http://${at}/`),
+      /gRPC[^]* 415$/,
+    );
   } finally {
     await server.terminate();
   }

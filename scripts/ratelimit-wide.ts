@@ -11,7 +11,10 @@ import { compareFiles } from './ratelimit-wide/files.ts';
 
 /** f2fb157 (July 2026) is what this project follows; the module proxy has an older one, without metadata and stars within a value. */
 const source = process.env['REFERENCE'];
-if (source === undefined) throw new Error('REFERENCE is a checkout of github.com/envoyproxy/ratelimit at f2fb157: git clone it, and name its folder');
+if (source === undefined)
+  throw new Error(
+    'REFERENCE is a checkout of github.com/envoyproxy/ratelimit at f2fb157: git clone it, and name its folder',
+  );
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise);
 
 const bin = resolve(import.meta.dirname, '../.cache/go/bin');
@@ -19,9 +22,16 @@ await mkdir(join(source, 'src/sluice_reader'), { recursive: true });
 await mkdir(bin, { recursive: true });
 await copyFile(join(import.meta.dirname, 'ratelimit-wide/reader.go'), join(source, 'src/sluice_reader/main.go'));
 const [reader, server] = [join(bin, 'ratelimit-wide-reader'), join(bin, 'ratelimit-wide-server')];
-for (const [program, part] of [[reader, './src/sluice_reader'], [server, './src/service_cmd']] as const) {
-  const { status, error } = spawnSync('go', ['build', '-buildvcs=false', '-o', program, part], { cwd: source, stdio: 'inherit' });
-  if (error !== undefined || status !== 0) throw new Error(`${part} of the reference cannot be built`, { cause: error });
+for (const [program, part] of [
+  [reader, './src/sluice_reader'],
+  [server, './src/service_cmd'],
+] as const) {
+  const { status, error } = spawnSync('go', ['build', '-buildvcs=false', '-o', program, part], {
+    cwd: source,
+    stdio: 'inherit',
+  });
+  if (error !== undefined || status !== 0)
+    throw new Error(`${part} of the reference cannot be built`, { cause: error });
 }
 
 const seed = number('SEED', 1);

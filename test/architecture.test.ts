@@ -12,7 +12,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/transport': [],
   'src/adapters': ['src/attributes'],
   'src/core': ['src/attributes', 'src/expression', 'src/adapters/contract.ts'],
-  'src/ratelimit': ['src/adapters/shared-places.ts', 'src/attributes/nearest.ts', 'src/core/rules', 'src/core/dispatch/breaker.ts', 'src/core/dispatch/deadlines.ts', 'src/core/dispatch/outage-log.ts', 'plugins/redis-client/error-reply.ts', 'plugins/redis-client/run-script.ts', 'plugins/redis-client/upkeep.ts', 'src/core/verdict/ratelimit-fields.ts', 'src/admin/may-reset.ts'],
+  'src/ratelimit': [
+    'src/adapters/shared-places.ts',
+    'src/attributes/nearest.ts',
+    'src/core/rules',
+    'src/core/dispatch/breaker.ts',
+    'src/core/dispatch/deadlines.ts',
+    'src/core/dispatch/outage-log.ts',
+    'plugins/redis-client/error-reply.ts',
+    'plugins/redis-client/run-script.ts',
+    'plugins/redis-client/upkeep.ts',
+    'src/core/verdict/ratelimit-fields.ts',
+    'src/admin/may-reset.ts',
+  ],
   'src/tracing': ['src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/store.ts'],
   'src/frontends': ['src/transport', 'src/attributes', 'src/core/call.ts', 'src/ratelimit/call.ts'],
   'src/admin': ['src/transport', 'src/attributes', 'src/core'],
@@ -35,7 +47,9 @@ function sourceFiles(folder: string): string[] {
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(ROOT, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\//g, '');
-  const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)\s*import\s*['"]([^'"]+)['"]/g);
+  const found = text.matchAll(
+    /(?:^|\n)\s*(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|(?:^|\n)\s*import\s*['"]([^'"]+)['"]/g,
+  );
   return [...found].map(([, a, b, c]) => a ?? b ?? c ?? '');
 }
 
@@ -45,44 +59,59 @@ describe('imports', () => {
   for (const [folder, allowed] of Object.entries(MAY_IMPORT)) {
     test(`${folder} imports only what it may`, () => {
       const files = sourceFiles(folder);
-      const wrong = files.flatMap((file) => importsOf(file)
-        .filter((specifier) => specifier.startsWith('.'))
-        .map((specifier) => relative(ROOT, resolve(ROOT, dirname(file), specifier)))
-        .filter((target) => ![folder, ...allowed].some((place) => within(target, place)))
-        .map((target) => `${file} imports ${target}`));
+      const wrong = files.flatMap((file) =>
+        importsOf(file)
+          .filter((specifier) => specifier.startsWith('.'))
+          .map((specifier) => relative(ROOT, resolve(ROOT, dirname(file), specifier)))
+          .filter((target) => ![folder, ...allowed].some((place) => within(target, place)))
+          .map((target) => `${file} imports ${target}`),
+      );
       expect(wrong).toEqual([]);
     });
   }
 
   test('tracing is loaded by those alone who ask whether it is on', () => {
-    const wrong = sourceFiles('src').filter((file) => !within(file, 'src/tracing')).flatMap((file) => [
-      ...importsOf(file).filter((specifier) => specifier.startsWith('@opentelemetry/')).map((specifier) => `${file} imports ${specifier}`),
-      ...[...readFileSync(join(ROOT, file), 'utf8').matchAll(/^(?:import|export) (?!type ).*?from '.*\/tracing\//gm)].map(([line]) => `${file}: ${line}`),
-    ]);
+    const wrong = sourceFiles('src')
+      .filter((file) => !within(file, 'src/tracing'))
+      .flatMap((file) => [
+        ...importsOf(file)
+          .filter((specifier) => specifier.startsWith('@opentelemetry/'))
+          .map((specifier) => `${file} imports ${specifier}`),
+        ...[
+          ...readFileSync(join(ROOT, file), 'utf8').matchAll(/^(?:import|export) (?!type ).*?from '.*\/tracing\//gm),
+        ].map(([line]) => `${file}: ${line}`),
+      ]);
     expect(wrong).toEqual([]);
   });
 
   test('plugins import the public contract, never src/, never each other', () => {
-    const wrong = sourceFiles('plugins').flatMap((file) => importsOf(file)
-      .filter((specifier) => {
-        if (!specifier.startsWith('.')) return specifier.startsWith('sluice') && !['sluice/plugin', 'sluice/plugin/testing'].includes(specifier);
-        const target = relative(ROOT, resolve(ROOT, dirname(file), specifier));
-        const own = file.split('/').slice(0, 2).join('/');
-        const isTestPart = file.endsWith('.test.ts') && within(target, 'test/parts');
-        return !within(target, own) && !isTestPart && !SHARED_BY_PLUGINS.some((folder) => within(target, folder));
-      })
-      .map((specifier) => `${file} imports ${specifier}`));
+    const wrong = sourceFiles('plugins').flatMap((file) =>
+      importsOf(file)
+        .filter((specifier) => {
+          if (!specifier.startsWith('.'))
+            return specifier.startsWith('sluice') && !['sluice/plugin', 'sluice/plugin/testing'].includes(specifier);
+          const target = relative(ROOT, resolve(ROOT, dirname(file), specifier));
+          const own = file.split('/').slice(0, 2).join('/');
+          const isTestPart = file.endsWith('.test.ts') && within(target, 'test/parts');
+          return !within(target, own) && !isTestPart && !SHARED_BY_PLUGINS.some((folder) => within(target, folder));
+        })
+        .map((specifier) => `${file} imports ${specifier}`),
+    );
     expect(wrong).toEqual([]);
   });
 
   test('folders with a door are entered by it', () => {
-    const wrong = Object.entries(DOORS).flatMap(([folder, door]) => sourceFiles('src')
-      .filter((file) => !within(file, folder))
-      .flatMap((file) => importsOf(file)
-        .filter((specifier) => specifier.startsWith('.'))
-        .map((specifier) => relative(ROOT, resolve(ROOT, dirname(file), specifier)))
-        .filter((target) => within(target, folder) && target !== door)
-        .map((target) => `${file} imports ${target}`)));
+    const wrong = Object.entries(DOORS).flatMap(([folder, door]) =>
+      sourceFiles('src')
+        .filter((file) => !within(file, folder))
+        .flatMap((file) =>
+          importsOf(file)
+            .filter((specifier) => specifier.startsWith('.'))
+            .map((specifier) => relative(ROOT, resolve(ROOT, dirname(file), specifier)))
+            .filter((target) => within(target, folder) && target !== door)
+            .map((target) => `${file} imports ${target}`),
+        ),
+    );
     expect(wrong).toEqual([]);
   });
 
@@ -95,7 +124,9 @@ describe('imports', () => {
   test('decisions are numbered without a gap, each number once, and say it in their first line', () => {
     const files = readdirSync(join(ROOT, 'docs/decisions')).toSorted();
     expect(files.map((file) => Number.parseInt(file, 10))).toEqual(files.map((_, at) => at + 1));
-    const wrong = files.filter((file, at) => !readFileSync(join(ROOT, 'docs/decisions', file), 'utf8').startsWith(`# ${at + 1}. `));
+    const wrong = files.filter(
+      (file, at) => !readFileSync(join(ROOT, 'docs/decisions', file), 'utf8').startsWith(`# ${at + 1}. `),
+    );
     expect(wrong).toEqual([]);
   });
 });

@@ -3,31 +3,65 @@ import { z } from 'zod';
 import { allow, defineAdapter, deny, PERMISSION_DENIED, type Turn, watchedFile } from 'sluice/plugin';
 import { type Kind, type List, makeList, shownValue, valueProblem } from './list.ts';
 
-const config = z.strictObject({
-  kind: z.enum(['string', 'prefix', 'host', 'cidr', 'regex']).default('string')
-    .describe('How a value is compared: equal; beginning with; a host, whatever its case, port and final dot (`*.example.com`: all names below it); an IP address in a network; a pattern of RE2 found anywhere in it (anchor with ^ and $).'),
-  values: z.array(z.string().min(1)).default([]).describe('The values on the list.').meta({ examples: [['ann', 'bob']] }),
-  file: z.string().min(1).optional()
-    .describe('A file of more values, one a line; empty lines and those that begin with # are skipped. Watched: a file that turns bad, empty, or is gone keeps the last good list. It is read when it has stood still for a second; who takes longer to write it writes aside and renames.')
-    .meta({ examples: ['offices.txt'] }),
-  maxFileBytes: z.int().min(1).max(64 * 1024 * 1024).default(4 * 1024 * 1024).describe('A larger file is bad.'),
-  maxLength: z.int().min(1).max(1024 * 1024).default(4096)
-    .describe('Of kind regex: the longest value that is matched, in characters. A longer one fails the rule (its onError decides), since a client chooses the value and matching takes time in proportion to it.'),
-  ignoreCase: z.boolean().default(false).describe('Whether upper and lower case are the same.'),
-  blocks: z.boolean().default(false).describe('Refuse the listed values instead of allowing only them; a rule may say otherwise in its params.'),
-}).superRefine(({ kind, values, file, ignoreCase, maxLength }, context) => {
-  if (values.length === 0 && file === undefined) context.addIssue({ code: 'custom', path: ['values'], message: 'expected values, a file, or both' });
-  for (const [at, value] of values.entries()) {
-    const problem = valueProblem(kind, value);
-    if (problem !== undefined) context.addIssue({ code: 'custom', path: ['values', at], message: problem });
-  }
-  if (context.issues.length > 0) return;
-  try {
-    makeList(kind, values, { ignoreCase, maxLength });
-  } catch (error) {
-    context.addIssue({ code: 'custom', path: ['values'], message: error instanceof Error ? error.message : String(error) });
-  }
-});
+const config = z
+  .strictObject({
+    kind: z
+      .enum(['string', 'prefix', 'host', 'cidr', 'regex'])
+      .default('string')
+      .describe(
+        'How a value is compared: equal; beginning with; a host, whatever its case, port and final dot (`*.example.com`: all names below it); an IP address in a network; a pattern of RE2 found anywhere in it (anchor with ^ and $).',
+      ),
+    values: z
+      .array(z.string().min(1))
+      .default([])
+      .describe('The values on the list.')
+      .meta({ examples: [['ann', 'bob']] }),
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'A file of more values, one a line; empty lines and those that begin with # are skipped. Watched: a file that turns bad, empty, or is gone keeps the last good list. It is read when it has stood still for a second; who takes longer to write it writes aside and renames.',
+      )
+      .meta({ examples: ['offices.txt'] }),
+    maxFileBytes: z
+      .int()
+      .min(1)
+      .max(64 * 1024 * 1024)
+      .default(4 * 1024 * 1024)
+      .describe('A larger file is bad.'),
+    maxLength: z
+      .int()
+      .min(1)
+      .max(1024 * 1024)
+      .default(4096)
+      .describe(
+        'Of kind regex: the longest value that is matched, in characters. A longer one fails the rule (its onError decides), since a client chooses the value and matching takes time in proportion to it.',
+      ),
+    ignoreCase: z.boolean().default(false).describe('Whether upper and lower case are the same.'),
+    blocks: z
+      .boolean()
+      .default(false)
+      .describe('Refuse the listed values instead of allowing only them; a rule may say otherwise in its params.'),
+  })
+  .superRefine(({ kind, values, file, ignoreCase, maxLength }, context) => {
+    if (values.length === 0 && file === undefined)
+      context.addIssue({ code: 'custom', path: ['values'], message: 'expected values, a file, or both' });
+    for (const [at, value] of values.entries()) {
+      const problem = valueProblem(kind, value);
+      if (problem !== undefined) context.addIssue({ code: 'custom', path: ['values', at], message: problem });
+    }
+    if (context.issues.length > 0) return;
+    try {
+      makeList(kind, values, { ignoreCase, maxLength });
+    } catch (error) {
+      context.addIssue({
+        code: 'custom',
+        path: ['values'],
+        message: error instanceof Error ? error.message : String(error),
+      });
+    }
+  });
 
 export default defineAdapter({
   name: 'check-list',
@@ -35,19 +69,28 @@ export default defineAdapter({
   config,
   serves: {
     check: {
-      params: z.strictObject({
-        blocks: z.boolean().optional().describe('Refuse the listed values instead of allowing only them; as the handler\'s config where absent.'),
-      }).optional(),
+      params: z
+        .strictObject({
+          blocks: z
+            .boolean()
+            .optional()
+            .describe("Refuse the listed values instead of allowing only them; as the handler's config where absent."),
+        })
+        .optional(),
       input: { value: 'string' },
     },
   },
   selfContained: true,
   async open({ kind, values, file, maxFileBytes, maxLength, ignoreCase, blocks }, host) {
-    const inFile = file === undefined ? undefined : await watchedFile(host, {
-      path: file,
-      maxBytes: maxFileBytes,
-      parse: async (text, turn) => makeList(kind, [...values, ...await valuesOf(text, kind, turn)], { ignoreCase, maxLength }),
-    });
+    const inFile =
+      file === undefined
+        ? undefined
+        : await watchedFile(host, {
+            path: file,
+            maxBytes: maxFileBytes,
+            parse: async (text, turn) =>
+              makeList(kind, [...values, ...(await valuesOf(text, kind, turn))], { ignoreCase, maxLength }),
+          });
     const inline = makeList(kind, values, { ignoreCase, maxLength });
     const list = (): List => inFile?.current ?? inline;
     const allowed = allow();
@@ -55,9 +98,8 @@ export default defineAdapter({
       check: ({ params }) => {
         const isBlocking = params?.blocks ?? blocks;
         const why = isBlocking ? 'is on the list' : 'is not on the list';
-        return ({ value }) => (list().has(value) === isBlocking
-          ? deny(PERMISSION_DENIED, `${shownValue(value)} ${why}`)
-          : allowed);
+        return ({ value }) =>
+          list().has(value) === isBlocking ? deny(PERMISSION_DENIED, `${shownValue(value)} ${why}`) : allowed;
       },
     };
   },
@@ -68,7 +110,10 @@ async function valuesOf(text: string, kind: Kind, turn: Turn): Promise<string[]>
   for (const [at, line] of text.split(/\r?\n/).entries()) {
     const value = line.trim();
     if (value === '' || value.startsWith('#')) continue;
-    if (/\s#/.test(value)) throw new Error(`line ${at + 1}: "${shownValue(value)}" has a comment behind the value; a comment stands on a line of its own that begins with #`);
+    if (/\s#/.test(value))
+      throw new Error(
+        `line ${at + 1}: "${shownValue(value)}" has a comment behind the value; a comment stands on a line of its own that begins with #`,
+      );
     const problem = valueProblem(kind, value);
     if (problem !== undefined) throw new Error(`line ${at + 1}: ${problem}`);
     values.push(value);

@@ -41,10 +41,15 @@ const DOT = 0x2e;
 function groupsOf(text: string): number[] {
   const dotted = /[\d.]+$/.exec(text)?.[0] ?? '';
   const plain = dotted.includes('.')
-    ? text.slice(0, -dotted.length) + dotted.split('.').map(Number).reduce((hex, byte, at) => `${hex}${at === 2 ? ':' : ''}${byte.toString(16).padStart(2, '0')}`, '')
+    ? text.slice(0, -dotted.length) +
+      dotted
+        .split('.')
+        .map(Number)
+        .reduce((hex, byte, at) => `${hex}${at === 2 ? ':' : ''}${byte.toString(16).padStart(2, '0')}`, '')
     : text;
   const [head = '', tail] = plain.split('::');
-  const parse = (part: string): number[] => (part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16)));
+  const parse = (part: string): number[] =>
+    part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16));
   if (tail === undefined) return parse(head);
   const [before, after] = [parse(head), parse(tail)];
   return [...before, ...Array.from({ length: 8 - before.length - after.length }, () => 0), ...after];
@@ -59,13 +64,17 @@ export interface Range {
 export function parseNetwork(text: string): Range {
   const [address = '', length, ...more] = text.split('/');
   const sortable = sortableAddress(address);
-  if (sortable === undefined || more.length > 0) throw new Error(`"${text}" is not a network; expected an address or one like 10.0.0.0/8 or fd00::/8`);
+  if (sortable === undefined || more.length > 0)
+    throw new Error(`"${text}" is not a network; expected an address or one like 10.0.0.0/8 or fd00::/8`);
   if (length === undefined) return { first: sortable, last: sortable };
   const isMapped = sortable.length === 4 && address.includes(':');
   const bitsPerPart = sortable.length === 4 ? 8 : 16;
   const most = sortable.length * bitsPerPart;
   const bits = /^\d{1,3}$/.test(length) ? Number(length) - (isMapped ? 96 : 0) : -1;
-  if (bits < 0 || bits > most) throw new Error(`"${text}" is not a network; expected a prefix length of ${isMapped ? '96 to 128' : `0 to ${most}`} after the slash`);
+  if (bits < 0 || bits > most)
+    throw new Error(
+      `"${text}" is not a network; expected a prefix length of ${isMapped ? '96 to 128' : `0 to ${most}`} after the slash`,
+    );
   let first = '';
   let last = '';
   for (let part = 0; part < sortable.length; part++) {

@@ -27,12 +27,24 @@ testAdapter(adapter, {
     { config: { kind: 'cidr', values: ['office'] }, says: /"office" is not a network/ },
     { config: { kind: 'regex', values: ['(a'] }, says: /"\(a" is not a pattern of RE2/ },
     { config: { kind: 'regex', values: [String.raw`(a)\1`] }, says: /is not a pattern of RE2/ },
-    { config: { kind: 'host', values: ['example.com:80'] }, says: /"example\.com:80" is not a host; expected a name like shop\.example\.com or \*\.example\.com, without a port/ },
+    {
+      config: { kind: 'host', values: ['example.com:80'] },
+      says: /"example\.com:80" is not a host; expected a name like shop\.example\.com or \*\.example\.com, without a port/,
+    },
     { config: { kind: 'host', values: ['a.*.com'] }, says: /is not a host/ },
-    { config: { kind: 'regex', values: ['(a?){500}(a{500})$'], maxLength: 60_000 }, says: /the patterns have \d+ instructions, too many for values of 60000 characters; set maxLength to at most \d+/ },
-    { config: { kind: 'cidr', file: 'commented.txt' }, says: /commented\.txt: line 2: "10\.0\.0\.0\/8 # office" has a comment behind the value; a comment stands on a line of its own/ },
+    {
+      config: { kind: 'regex', values: ['(a?){500}(a{500})$'], maxLength: 60_000 },
+      says: /the patterns have \d+ instructions, too many for values of 60000 characters; set maxLength to at most \d+/,
+    },
+    {
+      config: { kind: 'cidr', file: 'commented.txt' },
+      says: /commented\.txt: line 2: "10\.0\.0\.0\/8 # office" has a comment behind the value; a comment stands on a line of its own/,
+    },
     { config: { file: 'empty.txt' }, says: /empty\.txt: it is empty; if that is meant, write a comment into it/ },
-    { config: { file: 'large.txt', maxFileBytes: 100 }, says: /large\.txt cannot be read: it has 200 bytes; at most 100 are read/ },
+    {
+      config: { file: 'large.txt', maxFileBytes: 100 },
+      says: /large\.txt cannot be read: it has 200 bytes; at most 100 are read/,
+    },
     { config: { file: '.' }, says: /cannot be read: it is not a file/ },
     { config: { kind: 'cidr', file: 'bad.txt' }, says: /bad\.txt: line 3: "nonsense" is not a network/ },
     { config: { file: 'missing.txt' }, says: /missing\.txt cannot be read: ENOENT/ },
@@ -66,10 +78,12 @@ describe('check-list', () => {
 
   test('prefixes agree with trying each', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 4 });
-    return fc.assert(fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 8 }), text, async (values, value) => {
-      const { has } = await listed({ kind: 'prefix', values });
-      expect(has(value)).toBe(values.some((prefix) => value.startsWith(prefix)));
-    }));
+    return fc.assert(
+      fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 8 }), text, async (values, value) => {
+        const { has } = await listed({ kind: 'prefix', values });
+        expect(has(value)).toBe(values.some((prefix) => value.startsWith(prefix)));
+      }),
+    );
   });
 
   test('patterns are found anywhere, with case or without', async () => {
@@ -84,9 +98,34 @@ describe('check-list', () => {
   });
 
   test('hosts, whatever their case, port and final dot', async () => {
-    const { has } = await listed({ kind: 'host', values: ['Admin.example.com', '*.shop.example.com', '[2001:DB8::1]'] });
-    expect(['admin.example.com', 'ADMIN.EXAMPLE.COM', 'admin.example.com:8443', 'admin.example.com.', 'admin.example.com.:80', 'a.shop.example.com', 'A.B.SHOP.example.com:80', '[2001:db8::1]:80'].filter((host) => !has(host))).toEqual([]);
-    expect(['shop.example.com', '.shop.example.com', 'xshop.example.com', 'example.com', 'admin.example.com.evil', '', ':80', '2001:db8::1'].filter(has)).toEqual([]);
+    const { has } = await listed({
+      kind: 'host',
+      values: ['Admin.example.com', '*.shop.example.com', '[2001:DB8::1]'],
+    });
+    expect(
+      [
+        'admin.example.com',
+        'ADMIN.EXAMPLE.COM',
+        'admin.example.com:8443',
+        'admin.example.com.',
+        'admin.example.com.:80',
+        'a.shop.example.com',
+        'A.B.SHOP.example.com:80',
+        '[2001:db8::1]:80',
+      ].filter((host) => !has(host)),
+    ).toEqual([]);
+    expect(
+      [
+        'shop.example.com',
+        '.shop.example.com',
+        'xshop.example.com',
+        'example.com',
+        'admin.example.com.evil',
+        '',
+        ':80',
+        '2001:db8::1',
+      ].filter(has),
+    ).toEqual([]);
   });
 
   test('a value too long for patterns is on no list', async () => {
@@ -94,7 +133,9 @@ describe('check-list', () => {
       const { ask } = await listed({ kind: 'regex', values: ['^bot'], maxLength: 10 }, params);
       expect(ask('0123456789').kind).toBe(params.blocks ? 'allow' : 'deny');
       expect(() => ask('01234567890')).toThrow(Rejected);
-      expect(() => ask('01234567890')).toThrow('the value has 11 characters; at most 10 are matched with patterns (maxLength)');
+      expect(() => ask('01234567890')).toThrow(
+        'the value has 11 characters; at most 10 are matched with patterns (maxLength)',
+      );
     }
     const { ask } = await listed({ kind: 'cidr', values: ['10.0.0.0/8'] });
     expect(() => ask('x'.repeat(50_000))).toThrow(/^"x{200}\.\.\." is not an IP address$/);
@@ -118,7 +159,11 @@ describe('check-list', () => {
   test('a file is read again when it changes; one that turns bad keeps the last good list and says so', async () => {
     const file = join(folder, 'offices.txt');
     writeFileSync(file, '# offices\n10.0.0.0/8\r\n\n');
-    const { has, logged, metrics, readiness, close } = await listed({ kind: 'cidr', file: 'offices.txt', values: ['192.0.2.1'] });
+    const { has, logged, metrics, readiness, close } = await listed({
+      kind: 'cidr',
+      file: 'offices.txt',
+      values: ['192.0.2.1'],
+    });
     expect([has('10.0.0.1'), has('192.0.2.1'), has('172.16.0.1')]).toEqual([true, true, false]);
 
     writeFileSync(`${file}.new`, '172.16.0.0/12\n'); // replaced, as editors do
@@ -126,7 +171,9 @@ describe('check-list', () => {
     await eventually(() => expect([has('172.16.0.1'), has('10.0.0.1'), has('192.0.2.1')]).toEqual([true, false, true]));
 
     writeFileSync(file, '172.16.0.0/12\nnonsense\n');
-    await eventually(() => expect(readiness().why).toMatch(/offices\.txt: line 2: "nonsense" is not a network.*last good/));
+    await eventually(() =>
+      expect(readiness().why).toMatch(/offices\.txt: line 2: "nonsense" is not a network.*last good/),
+    );
     expect(has('172.16.0.1')).toBe(true);
     expect(logged.filter(({ level }) => level === 'warn')).toHaveLength(1);
     expect(await metrics()).toContain('sluice_plugin_bad_file_total{handler="tested"} 1');
@@ -163,7 +210,9 @@ describe('a file that is written while it is watched', () => {
     writeFileSync(file, 'ann\n');
     const { has, logged, readiness, close } = await listed({ file: 'trouble.txt', maxFileBytes: 1000 });
     const turnsBad = async (why: RegExp): Promise<void> => {
-      await eventually(() => expect(readiness()).toMatchObject({ ready: false, why: expect.stringMatching(why) as unknown }));
+      await eventually(() =>
+        expect(readiness()).toMatchObject({ ready: false, why: expect.stringMatching(why) as unknown }),
+      );
       expect(has('ann')).toBe(true);
     };
     writeFileSync(file, '');
@@ -178,7 +227,8 @@ describe('a file that is written while it is watched', () => {
     writeFileSync(file, 'ann\n');
     await eventually(() => expect(readiness().ready).toBe(true));
     expect(logged.map(({ level, message }) => `${level} ${message}`)).toEqual([
-      ...Array.from({ length: 4 }, () => 'warn a file has turned bad; the last good reading is kept'), 'info a file that was bad is good again and is read',
+      ...Array.from({ length: 4 }, () => 'warn a file has turned bad; the last good reading is kept'),
+      'info a file that was bad is good again and is read',
     ]);
     await close();
   }, 60_000);
@@ -201,23 +251,41 @@ describe('networks', () => {
 
   test('agree with node:net, IPv4', () => {
     // Few bits vary, so that networks and addresses meet.
-    const address = fc.tuple(fc.constantFrom(10, 11, 138), fc.constantFrom(0, 127, 128), fc.nat(3), fc.nat(255)).map((bytes) => bytes.join('.'));
-    fc.assert(fc.property(fc.array(fc.tuple(address, fc.integer({ min: 0, max: 32 })), { minLength: 1, maxLength: 6 }), address, (networks, asked) => {
-      const peer = new BlockList();
-      for (const [network, bits] of networks) peer.addSubnet(network, bits, 'ipv4');
-      const contains = rangesOf(networks.map(([network, bits]) => parseNetwork(`${network}/${bits}`)));
-      expect(contains(sortableAddress(asked) ?? '')).toBe(peer.check(asked, 'ipv4'));
-    }), { numRuns: 500 });
+    const address = fc
+      .tuple(fc.constantFrom(10, 11, 138), fc.constantFrom(0, 127, 128), fc.nat(3), fc.nat(255))
+      .map((bytes) => bytes.join('.'));
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(address, fc.integer({ min: 0, max: 32 })), { minLength: 1, maxLength: 6 }),
+        address,
+        (networks, asked) => {
+          const peer = new BlockList();
+          for (const [network, bits] of networks) peer.addSubnet(network, bits, 'ipv4');
+          const contains = rangesOf(networks.map(([network, bits]) => parseNetwork(`${network}/${bits}`)));
+          expect(contains(sortableAddress(asked) ?? '')).toBe(peer.check(asked, 'ipv4'));
+        },
+      ),
+      { numRuns: 500 },
+    );
   });
 
   test('agree with node:net, IPv6', () => {
     const group = fc.constantFrom('0', '1', '8000', 'ffff');
-    const address = fc.tuple(fc.constantFrom('2001', '2002'), group, group, group, group, group, group, group).map((groups) => groups.join(':'));
-    fc.assert(fc.property(fc.array(fc.tuple(address, fc.integer({ min: 0, max: 128 })), { minLength: 1, maxLength: 6 }), address, (networks, asked) => {
-      const peer = new BlockList();
-      for (const [network, bits] of networks) peer.addSubnet(network, bits, 'ipv6');
-      const contains = rangesOf(networks.map(([network, bits]) => parseNetwork(`${network}/${bits}`)));
-      expect(contains(sortableAddress(asked) ?? '')).toBe(peer.check(asked, 'ipv6'));
-    }), { numRuns: 500 });
+    const address = fc
+      .tuple(fc.constantFrom('2001', '2002'), group, group, group, group, group, group, group)
+      .map((groups) => groups.join(':'));
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(address, fc.integer({ min: 0, max: 128 })), { minLength: 1, maxLength: 6 }),
+        address,
+        (networks, asked) => {
+          const peer = new BlockList();
+          for (const [network, bits] of networks) peer.addSubnet(network, bits, 'ipv6');
+          const contains = rangesOf(networks.map(([network, bits]) => parseNetwork(`${network}/${bits}`)));
+          expect(contains(sortableAddress(asked) ?? '')).toBe(peer.check(asked, 'ipv6'));
+        },
+      ),
+      { numRuns: 500 },
+    );
   });
 });

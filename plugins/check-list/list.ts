@@ -43,7 +43,8 @@ export function makeList(kind: Kind, values: readonly string[], { ignoreCase, ma
         },
       };
     }
-    case 'regex': return patterns(values, ignoreCase, maxLength);
+    case 'regex':
+      return patterns(values, ignoreCase, maxLength);
   }
 }
 
@@ -55,7 +56,9 @@ function hostsOf(hosts: readonly string[]): (name: string) => boolean {
     const name = hostName(host);
     const isBelow = name.startsWith('*.');
     if (!/^(\[[0-9a-f:.]+\]|[^\s*:/[\]]+)$/.test(isBelow ? name.slice(2) : name) || /:\d*$/.test(host)) {
-      throw new Error(`"${host}" is not a host; expected a name like shop.example.com or *.example.com, without a port`);
+      throw new Error(
+        `"${host}" is not a host; expected a name like shop.example.com or *.example.com, without a port`,
+      );
     }
     (isBelow ? parents : names).add(isBelow ? name.slice(2) : name);
   }
@@ -72,7 +75,8 @@ function hostsOf(hosts: readonly string[]): (name: string) => boolean {
 const SHOWN_CHARACTERS = 200;
 
 /** A reason is for people; a value may be a whole header. */
-export const shownValue = (value: string): string => (value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}...` : value);
+export const shownValue = (value: string): string =>
+  value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}...` : value;
 
 /** What is wrong with a value, or nothing. */
 export function valueProblem(kind: Kind, value: string): string | undefined {
@@ -123,17 +127,24 @@ function patterns(values: readonly string[], ignoreCase: boolean, maxLength: num
       set.add(value);
       instructions += RE2JS.compile(value, flags).programSize();
     } catch (error) {
-      throw new Error(`"${value}" is not a pattern of RE2: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      throw new Error(`"${value}" is not a pattern of RE2: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
     }
   }
   if (values.length === 0) return { has: () => false };
   if (instructions * maxLength > MOST_STEPS) {
-    throw new Error(`the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; set maxLength to at most ${Math.floor(MOST_STEPS / instructions)}, or write fewer or simpler patterns`);
+    throw new Error(
+      `the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; set maxLength to at most ${Math.floor(MOST_STEPS / instructions)}, or write fewer or simpler patterns`,
+    );
   }
   set.compile();
   return {
     has(value) {
-      if (value.length > maxLength) throw new Rejected(`the value has ${value.length} characters; at most ${maxLength} are matched with patterns (maxLength)`);
+      if (value.length > maxLength)
+        throw new Rejected(
+          `the value has ${value.length} characters; at most ${maxLength} are matched with patterns (maxLength)`,
+        );
       return set.match(value).length > 0;
     },
   };

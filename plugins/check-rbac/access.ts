@@ -43,7 +43,13 @@ interface Part {
 /** Where, then what: a reason then names the method that is missing on the path, not the path of another rule. */
 function compile(rule: AccessRule): (action: Action) => Lack | undefined {
   const parts: Part[] = [];
-  const add = (order: number, what: string, wanted: readonly string[] | undefined, read: Part['read'], fitting = anyOf): void => {
+  const add = (
+    order: number,
+    what: string,
+    wanted: readonly string[] | undefined,
+    read: Part['read'],
+    fitting = anyOf,
+  ): void => {
     if (wanted !== undefined) parts.push({ order, what, wanted, fits: fitting(wanted), read });
   };
   add(0, 'service', rule.services, ({ service }) => service);
@@ -57,7 +63,10 @@ function compile(rule: AccessRule): (action: Action) => Lack | undefined {
     for (const { order, what, wanted, fits, read } of parts) {
       const value = read(action);
       if (value === undefined || !fits(value)) {
-        return { order, text: `${what} ${value === undefined ? 'is absent' : `"${shown(value)}"`}, allowed: ${wanted.join(', ')}` };
+        return {
+          order,
+          text: `${what} ${value === undefined ? 'is absent' : `"${shown(value)}"`}, allowed: ${wanted.join(', ')}`,
+        };
       }
     }
     return undefined;

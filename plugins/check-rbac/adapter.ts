@@ -11,8 +11,14 @@ export default defineAdapter({
   serves: {
     check: {
       input: {
-        user: 'string?', groups: 'list<string>?', properties: 'map<string>?',
-        method: 'string?', path: 'string?', service: 'string?', host: 'string?', actionProperties: 'map<string>?',
+        user: 'string?',
+        groups: 'list<string>?',
+        properties: 'map<string>?',
+        method: 'string?',
+        path: 'string?',
+        service: 'string?',
+        host: 'string?',
+        actionProperties: 'map<string>?',
       },
       output: { role: 'string' },
     },
@@ -31,7 +37,10 @@ export default defineAdapter({
           if (lack === undefined) return allowed.get(role) ?? allow();
           if (nearest === undefined || lack.order > nearest.lack.order) nearest = { role, lack };
         }
-        return deny(PERMISSION_DENIED, nearest === undefined ? `no role is bound to ${named(input)}` : lacking(input, held, nearest));
+        return deny(
+          PERMISSION_DENIED,
+          nearest === undefined ? `no role is bound to ${named(input)}` : lacking(input, held, nearest),
+        );
       },
     };
   },
@@ -39,6 +48,10 @@ export default defineAdapter({
 
 const named = ({ user }: Principal): string => (user === undefined ? 'a caller without a name' : `"${shown(user)}"`);
 
-function lacking(who: Principal, held: readonly string[], { role, lack }: { readonly role: string; readonly lack: Lack }): string {
+function lacking(
+  who: Principal,
+  held: readonly string[],
+  { role, lack }: { readonly role: string; readonly lack: Lack },
+): string {
   return `${named(who)} has ${held.join(', ')}; nearest, ${role}: ${lack.text}`;
 }

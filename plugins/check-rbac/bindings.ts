@@ -29,7 +29,11 @@ export function rolesOf(bindings: RbacConfig['bindings']): (who: Principal) => r
     }
   }
   return (who) => {
-    const candidates = [...others, ...(byUser.get(who.user ?? '') ?? []), ...(who.groups ?? []).flatMap((group) => byGroup.get(group) ?? [])];
+    const candidates = [
+      ...others,
+      ...(byUser.get(who.user ?? '') ?? []),
+      ...(who.groups ?? []).flatMap((group) => byGroup.get(group) ?? []),
+    ];
     const fitting = candidates.filter((binding) => binding.fits(who)).toSorted((a, b) => a.at - b.at);
     return [...new Set(fitting.map(({ role }) => role))];
   };

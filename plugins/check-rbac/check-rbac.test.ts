@@ -23,16 +23,31 @@ testAdapter(adapter, {
   runner: { describe, test },
   config: shop,
   badConfigs: [
-    { config: { ...shop, bindings: [{ role: 'viewr', subjects: [{ user: '*' }] }] }, says: /bindings\.0\.role: no role is named "viewr"; roles: viewer/ },
-    { config: { ...shop, bindings: [{ role: 'viewer', subjects: [{}] }] }, says: /expected a user, a group or properties/ },
+    {
+      config: { ...shop, bindings: [{ role: 'viewr', subjects: [{ user: '*' }] }] },
+      says: /bindings\.0\.role: no role is named "viewr"; roles: viewer/,
+    },
+    {
+      config: { ...shop, bindings: [{ role: 'viewer', subjects: [{}] }] },
+      says: /expected a user, a group or properties/,
+    },
     { config: { ...shop, roles: { ...shop.roles, viewer: [{ methods: [] }] } }, says: /roles\.viewer\.0\.methods/ },
-    { config: { ...shop, roles: { ...shop.roles, viewer: [{ paths: ['/a*b'] }] } }, says: /may stand alone, at the beginning or at the end/ },
+    {
+      config: { ...shop, roles: { ...shop.roles, viewer: [{ paths: ['/a*b'] }] } },
+      says: /may stand alone, at the beginning or at the end/,
+    },
     { config: { ...shop, roles: { ...shop.roles, viewer: [{ paths: ['*a*'] }] } }, says: /may stand alone/ },
   ],
   check: {
     allowed: [
       { user: 'cluster.local/ns/shop/sa/x', method: 'GET', path: '/ratings/1' },
-      { user: 'ann', properties: { namespace: 'shop' }, method: 'PUT', path: '/ratings/1', actionProperties: { version: 'v2.1' } },
+      {
+        user: 'ann',
+        properties: { namespace: 'shop' },
+        method: 'PUT',
+        path: '/ratings/1',
+        actionProperties: { version: 'v2.1' },
+      },
     ],
     denied: [
       { user: 'mallory', method: 'GET', path: '/ratings/1' },
@@ -51,7 +66,10 @@ async function asking(config: unknown = shop) {
 describe('check-rbac', () => {
   test('answers at once and says which role it was', async () => {
     const ask = await asking();
-    expect(ask({ user: 'ann', method: 'HEAD', path: '/health' })).toMatchObject({ kind: 'allow', output: { role: 'viewer' } });
+    expect(ask({ user: 'ann', method: 'HEAD', path: '/health' })).toMatchObject({
+      kind: 'allow',
+      output: { role: 'viewer' },
+    });
   });
 
   test('hosts are compared without case and final dot, at any port where none is written', async () => {
@@ -60,8 +78,31 @@ describe('check-rbac', () => {
       bindings: [{ role: 'shop', subjects: [{ user: '*' }] }],
     });
     const passes = (host: string): boolean => ask({ user: 'ann', host }).kind === 'allow';
-    expect(['SHOP.EXAMPLE.COM', 'shop.example.com:443', 'shop.example.com.', 'a.b.example.com', 'Admin.test:80', 'API.test:8443', 'api.test.:8443', 'WWW.anything:1', '[2001:db8::1]:80'].filter((host) => !passes(host))).toEqual([]);
-    expect(['example.com', 'notexample.com', 'shop.example.com.evil', 'api.test', 'api.test:80', 'admin.test.evil', 'xwww.a', ''].filter(passes)).toEqual([]);
+    expect(
+      [
+        'SHOP.EXAMPLE.COM',
+        'shop.example.com:443',
+        'shop.example.com.',
+        'a.b.example.com',
+        'Admin.test:80',
+        'API.test:8443',
+        'api.test.:8443',
+        'WWW.anything:1',
+        '[2001:db8::1]:80',
+      ].filter((host) => !passes(host)),
+    ).toEqual([]);
+    expect(
+      [
+        'example.com',
+        'notexample.com',
+        'shop.example.com.evil',
+        'api.test',
+        'api.test:80',
+        'admin.test.evil',
+        'xwww.a',
+        '',
+      ].filter(passes),
+    ).toEqual([]);
   });
 
   test('a denial names what was missing, of the nearest role', async () => {
@@ -69,11 +110,18 @@ describe('check-rbac', () => {
     const reason = (input: Record<string, unknown>) => (ask(input) as { reason?: string }).reason;
     expect(reason({ user: 'mallory', method: 'GET', path: '/health' })).toBe('no role is bound to "mallory"');
     expect(reason({ method: 'GET', path: '/health' })).toBe('no role is bound to a caller without a name');
-    expect(reason({ user: 'ann', method: 'DELETE', path: '/ratings/1' })).toBe('"ann" has viewer; nearest, viewer: method "DELETE", allowed: GET, HEAD');
-    expect(reason({ user: 'ann', method: 'GET', path: '/x' })).toBe('"ann" has viewer; nearest, viewer: path "/x", allowed: /ratings/*, /health');
-    expect(reason({ user: 'ann', properties: { namespace: 'shop' }, method: 'PUT', path: '/ratings/1' }))
-      .toBe('"ann" has editor, viewer; nearest, editor: version is absent, allowed: v1, v2*');
-    expect(reason({ user: 'joe@partner.org', service: 'shop.ratings', path: '/' })).toBe('"joe@partner.org" has partner; nearest, partner: host is absent, allowed: *.example.com');
+    expect(reason({ user: 'ann', method: 'DELETE', path: '/ratings/1' })).toBe(
+      '"ann" has viewer; nearest, viewer: method "DELETE", allowed: GET, HEAD',
+    );
+    expect(reason({ user: 'ann', method: 'GET', path: '/x' })).toBe(
+      '"ann" has viewer; nearest, viewer: path "/x", allowed: /ratings/*, /health',
+    );
+    expect(reason({ user: 'ann', properties: { namespace: 'shop' }, method: 'PUT', path: '/ratings/1' })).toBe(
+      '"ann" has editor, viewer; nearest, editor: version is absent, allowed: v1, v2*',
+    );
+    expect(reason({ user: 'joe@partner.org', service: 'shop.ratings', path: '/' })).toBe(
+      '"joe@partner.org" has partner; nearest, partner: host is absent, allowed: *.example.com',
+    );
   });
 
   test('all that a subject names must fit', async () => {
@@ -88,31 +136,53 @@ describe('check-rbac', () => {
   test('a group alone, a property alone, a suffix', async () => {
     const ask = await asking({
       roles: { any: [{}] },
-      bindings: [{ role: 'any', subjects: [{ group: 'readers' }, { properties: { ns: 'shop*' } }, { user: '*@partner.org' }] }],
+      bindings: [
+        { role: 'any', subjects: [{ group: 'readers' }, { properties: { ns: 'shop*' } }, { user: '*@partner.org' }] },
+      ],
     });
     const kind = (input: Record<string, unknown>) => ask(input).kind;
-    expect([kind({ groups: ['readers'] }), kind({ properties: { ns: 'shop-2' } }), kind({ user: 'joe@partner.org' })]).toEqual(['allow', 'allow', 'allow']);
-    expect([kind({ groups: ['writers'] }), kind({ properties: { ns: 'mall' } }), kind({ user: 'joe@partner.org.evil' }), kind({})]).toEqual(['deny', 'deny', 'deny', 'deny']);
+    expect([
+      kind({ groups: ['readers'] }),
+      kind({ properties: { ns: 'shop-2' } }),
+      kind({ user: 'joe@partner.org' }),
+    ]).toEqual(['allow', 'allow', 'allow']);
+    expect([
+      kind({ groups: ['writers'] }),
+      kind({ properties: { ns: 'mall' } }),
+      kind({ user: 'joe@partner.org.evil' }),
+      kind({}),
+    ]).toEqual(['deny', 'deny', 'deny', 'deny']);
   });
 
   test('everybody is *, also one without a name; a beginning wants a name', async () => {
     const everybody = await asking({ roles: { any: [{}] }, bindings: [{ role: 'any', subjects: [{ user: '*' }] }] });
     expect([everybody({}).kind, everybody({ user: 'x' }).kind]).toEqual(['allow', 'allow']);
     const anyGroup = await asking({ roles: { any: [{}] }, bindings: [{ role: 'any', subjects: [{ group: '*' }] }] });
-    expect([anyGroup({}).kind, anyGroup({ groups: [] }).kind, anyGroup({ groups: ['g'] }).kind]).toEqual(['deny', 'deny', 'allow']);
+    expect([anyGroup({}).kind, anyGroup({ groups: [] }).kind, anyGroup({ groups: ['g'] }).kind]).toEqual([
+      'deny',
+      'deny',
+      'allow',
+    ]);
   });
 
   test('what a rule restricts must be there', async () => {
-    const ask = await asking({ roles: { any: [{ methods: ['*'] }] }, bindings: [{ role: 'any', subjects: [{ user: '*' }] }] });
+    const ask = await asking({
+      roles: { any: [{ methods: ['*'] }] },
+      bindings: [{ role: 'any', subjects: [{ user: '*' }] }],
+    });
     expect([ask({}).kind, ask({ method: 'GET' }).kind]).toEqual(['deny', 'allow']);
   });
 
   test('names that every object has are no properties', async () => {
     const ask = await asking({
-      roles: { any: [{ constraints: { constructor: ['*'] } }] }, bindings: [{ role: 'any', subjects: [{ user: '*' }] }],
+      roles: { any: [{ constraints: { constructor: ['*'] } }] },
+      bindings: [{ role: 'any', subjects: [{ user: '*' }] }],
     });
     expect(ask({ actionProperties: {} }).kind).toBe('deny');
-    const other = await asking({ roles: { any: [{}] }, bindings: [{ role: 'any', subjects: [{ properties: { toString: '*' } }] }] });
+    const other = await asking({
+      roles: { any: [{}] },
+      bindings: [{ role: 'any', subjects: [{ properties: { toString: '*' } }] }],
+    });
     expect(other({ properties: {} }).kind).toBe('deny');
   });
 

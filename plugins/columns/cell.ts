@@ -7,7 +7,8 @@ export type ColumnType = (typeof COLUMN_TYPES)[number];
 /** `undefined` for an empty cell. Throws with what was expected. */
 export function valueOf(cell: unknown, type: ColumnType): unknown {
   if (cell === undefined || cell === null || cell === '') return undefined;
-  if (typeof cell === 'object' && !(cell instanceof Date)) throw new Error(`expected ${EXPECTED[type]}, found a list or a map`);
+  if (typeof cell === 'object' && !(cell instanceof Date))
+    throw new Error(`expected ${EXPECTED[type]}, found a list or a map`);
   const text = cell instanceof Date ? cell.toISOString() : String(cell as string | number | boolean | bigint);
   const value = type === 'string' ? text : READ[type](text.trim());
   if (value === undefined) throw new Error(`expected ${EXPECTED[type]}, found "${text}"`);
@@ -15,8 +16,13 @@ export function valueOf(cell: unknown, type: ColumnType): unknown {
 }
 
 const EXPECTED: Readonly<Record<ColumnType, string>> = {
-  string: 'text', int: 'a whole number within 2^53', double: 'a number', bool: 'true or false',
-  timestamp: 'a time like 2026-01-31T12:00:00Z', duration: 'a duration like 1m30s', ip: 'an IP address',
+  string: 'text',
+  int: 'a whole number within 2^53',
+  double: 'a number',
+  bool: 'true or false',
+  timestamp: 'a time like 2026-01-31T12:00:00Z',
+  duration: 'a duration like 1m30s',
+  ip: 'an IP address',
 };
 
 const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
@@ -41,6 +47,7 @@ function durationMs(text: string): number | undefined {
   const [, sign, parts = ''] = /^(-?)((?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+)$/.exec(text) ?? [];
   if (sign === undefined) return text === '0' ? 0 : undefined;
   let total = 0;
-  for (const [, amount, unit = ''] of parts.matchAll(/([\d.]+)(h|ms|m|s|us|ns)/g)) total += Number(amount) * (UNIT_MS[unit] ?? 0);
+  for (const [, amount, unit = ''] of parts.matchAll(/([\d.]+)(h|ms|m|s|us|ns)/g))
+    total += Number(amount) * (UNIT_MS[unit] ?? 0);
   return sign === '-' ? -total : total;
 }

@@ -6,22 +6,59 @@ import { checkRedis, connectionOptions, redisShape } from '../redis-client/confi
 import { Cache } from './cache.ts';
 import { rowOf, weightOf } from './row.ts';
 
-const config = z.strictObject({
-  ...redisShape,
-  prefix: z.string().max(64).default('').describe('What stands before a key: the hash of the key ann is at PREFIXann.'),
-  columns: z.record(z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'), z.enum(COLUMN_TYPES))
-    .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
-    .describe(`The fields of the hash that are given, with their types: ${COLUMN_TYPES.join(', ')}. A field that is not there is absent.`)
-    .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
-  cacheMs: z.int().min(0).max(3_600_000).default(1000).describe('How long an answer is used again, also one that there is nothing: so late is a change seen. 0: each request asks Redis.'),
-  cacheKeys: z.int().min(1).max(1_000_000).default(10_000).describe('How many answers are kept, at most; the oldest goes.'),
-  cacheBytes: z.int().min(1024).max(4_294_967_296).default(16_777_216).describe('How many bytes they take, at most, about; the oldest goes.'),
-  staleMs: z.int().min(0).max(86_400_000).default(0).describe('While Redis cannot be asked, an answer is still given for so long after cacheMs. 0: the rule\'s onError decides at once.'),
-}).check(checkRedis);
+const config = z
+  .strictObject({
+    ...redisShape,
+    prefix: z
+      .string()
+      .max(64)
+      .default('')
+      .describe('What stands before a key: the hash of the key ann is at PREFIXann.'),
+    columns: z
+      .record(
+        z.string().regex(/^[a-z_][a-z0-9_]*$/i, 'a column becomes an attribute: letters, digits and _'),
+        z.enum(COLUMN_TYPES),
+      )
+      .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
+      .describe(
+        `The fields of the hash that are given, with their types: ${COLUMN_TYPES.join(', ')}. A field that is not there is absent.`,
+      )
+      .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
+    cacheMs: z
+      .int()
+      .min(0)
+      .max(3_600_000)
+      .default(1000)
+      .describe(
+        'How long an answer is used again, also one that there is nothing: so late is a change seen. 0: each request asks Redis.',
+      ),
+    cacheKeys: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(10_000)
+      .describe('How many answers are kept, at most; the oldest goes.'),
+    cacheBytes: z
+      .int()
+      .min(1024)
+      .max(4_294_967_296)
+      .default(16_777_216)
+      .describe('How many bytes they take, at most, about; the oldest goes.'),
+    staleMs: z
+      .int()
+      .min(0)
+      .max(86_400_000)
+      .default(0)
+      .describe(
+        "While Redis cannot be asked, an answer is still given for so long after cacheMs. 0: the rule's onError decides at once.",
+      ),
+  })
+  .check(checkRedis);
 
 /** Throws where this is no reply to HMGET: at the address is something that answers in Redis' place. */
 function cellsOf(reply: unknown, count: number): readonly (string | null)[] {
-  const isOne = Array.isArray(reply) && reply.length === count && reply.every((cell) => cell === null || typeof cell === 'string');
+  const isOne =
+    Array.isArray(reply) && reply.length === count && reply.every((cell) => cell === null || typeof cell === 'string');
   if (!isOne) throw new Error(`the reply to HMGET is none: ${count} fields were expected`);
   return reply as readonly (string | null)[];
 }
@@ -38,20 +75,37 @@ export default defineAdapter({
   },
   async open(options, host) {
     const { prefix, columns, cacheMs, cacheKeys, cacheBytes, staleMs } = options;
-    const [address, { openConnection }] = await Promise.all([connectionOptions(options, host.folder), import('../redis-client/connection.ts')]);
+    const [address, { openConnection }] = await Promise.all([
+      connectionOptions(options, host.folder),
+      import('../redis-client/connection.ts'),
+    ]);
     const connection = openConnection({
-      redis: address, timeoutMs: options.timeoutMs, onReady: (isReady, why) => host.ready(isReady, why),
+      redis: address,
+      timeoutMs: options.timeoutMs,
+      onReady: (isReady, why) => host.ready(isReady, why),
     });
     await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(options.connectTimeoutMs)]));
     const names = Object.keys(columns);
     const cache = new Cache({
-      forMs: cacheMs, staleMs, maxKeys: cacheKeys, maxBytes: cacheBytes, weigh: weightOf, nowMs: () => host.clock.monotonicMs(), isAway: (error) => error instanceof Unavailable,
+      forMs: cacheMs,
+      staleMs,
+      maxKeys: cacheKeys,
+      maxBytes: cacheBytes,
+      weigh: weightOf,
+      nowMs: () => host.clock.monotonicMs(),
+      isAway: (error) => error instanceof Unavailable,
       find: async (key: string) => {
-        return connection.ask((redis) => redis.hmget(prefix + key, ...names), (cells) => rowOf(prefix + key, cellsOf(cells, names.length), columns));
+        return connection.ask(
+          (redis) => redis.hmget(prefix + key, ...names),
+          (cells) => rowOf(prefix + key, cellsOf(cells, names.length), columns),
+        );
       },
     });
     return {
-      lookup: () => ({ key }) => cache.get(key),
+      lookup:
+        () =>
+        ({ key }) =>
+          cache.get(key),
       close: () => connection.close(),
     };
   },

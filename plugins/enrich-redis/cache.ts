@@ -17,7 +17,11 @@ export interface CacheOptions<T> {
   readonly isAway: (error: unknown) => boolean;
 }
 
-interface Kept<T> { readonly value: T; readonly untilMs: number; readonly bytes: number }
+interface Kept<T> {
+  readonly value: T;
+  readonly untilMs: number;
+  readonly bytes: number;
+}
 
 /** A longer key is kept as its SHA-256: clients decide how long a key is. */
 const MOST_CHARACTERS = 128;
@@ -49,13 +53,18 @@ export class Cache<T> {
 
   #ask(key: string, name: string, known: Kept<T> | undefined): Promise<T> {
     const { find, isAway, staleMs, nowMs } = this.#options;
-    const asked = find(key).then((value) => {
-      this.#keep(name, value);
-      return value;
-    }, (error: unknown) => {
-      if (known !== undefined && isAway(error) && known.untilMs + staleMs > nowMs()) return known.value;
-      throw error;
-    }).finally(() => this.#asked.delete(name));
+    const asked = find(key)
+      .then(
+        (value) => {
+          this.#keep(name, value);
+          return value;
+        },
+        (error: unknown) => {
+          if (known !== undefined && isAway(error) && known.untilMs + staleMs > nowMs()) return known.value;
+          throw error;
+        },
+      )
+      .finally(() => this.#asked.delete(name));
     this.#asked.set(name, asked);
     return asked;
   }
@@ -81,4 +90,7 @@ export class Cache<T> {
 }
 
 /** A key that looks hashed is hashed, so that none passes for another. */
-const nameOf = (key: string): string => (key.length <= MOST_CHARACTERS && !key.startsWith('\0#') ? key : `\0#${hash('sha256', key.isWellFormed() ? key : `~${JSON.stringify(key)}`, 'base64url')}`);
+const nameOf = (key: string): string =>
+  key.length <= MOST_CHARACTERS && !key.startsWith('\0#')
+    ? key
+    : `\0#${hash('sha256', key.isWellFormed() ? key : `~${JSON.stringify(key)}`, 'base64url')}`;

@@ -24,7 +24,10 @@ afterAll(async () => {
 testAdapter(adapter, {
   runner: { describe, test },
   config: () => ({ url: redis.url, prefix: 't:', columns: COLUMNS }),
-  enrich: { known: [{ input: { key: 'ann' }, output: { plan: 'gold', limit: 20 } }], unknown: [{ key: 'nobody' }, { key: '' }] },
+  enrich: {
+    known: [{ input: { key: 'ann' }, output: { plan: 'gold', limit: 20 } }],
+    unknown: [{ key: 'nobody' }, { key: '' }],
+  },
   badConfigs: [
     { config: { url: 'redis://127.0.0.1:1', columns: {} }, says: /expected at least one column/ },
     { config: { url: 'http://127.0.0.1:1', columns: { a: 'int' } }, says: /expected redis:/ },
@@ -35,7 +38,11 @@ testAdapter(adapter, {
 async function openOn(config: object = {}) {
   const opened = await openForTest(adapter, { config: { url: redis.url, prefix: 't:', columns: COLUMNS, ...config } });
   const lookup = opened.handler.lookup?.({ rule: 'r', params: undefined });
-  return { ...opened, look: async (key: string): Promise<unknown> => lookup?.({ key }, testCall()), at: (key: string): unknown => lookup?.({ key }, testCall()) };
+  return {
+    ...opened,
+    look: async (key: string): Promise<unknown> => lookup?.({ key }, testCall()),
+    at: (key: string): unknown => lookup?.({ key }, testCall()),
+  };
 }
 
 describe('enrich-redis', () => {
@@ -78,7 +85,9 @@ describe('enrich-redis', () => {
 
   test('a field of another type is refused by name', async () => {
     const { look, close } = await openOn();
-    await expect(look('odd')).rejects.toThrow('the field limit of t:odd: expected a whole number within 2^53, found "many"');
+    await expect(look('odd')).rejects.toThrow(
+      'the field limit of t:odd: expected a whole number within 2^53, found "many"',
+    );
     await close();
   });
 
@@ -119,7 +128,9 @@ describe('enrich-redis', () => {
     await admin.hset('t:long', { plan: 'x'.repeat(70_000) });
     await admin.set('t:text', 'x');
     const { look, close, readiness } = await openOn();
-    await expect(look('long')).rejects.toThrow('the field plan of t:long: it has 70000 characters; at most 65536 are read');
+    await expect(look('long')).rejects.toThrow(
+      'the field plan of t:long: it has 70000 characters; at most 65536 are read',
+    );
     const error = await look('text').catch((thrown: unknown) => thrown);
     expect([error instanceof Rejected, String(error)]).toEqual([true, expect.stringContaining('WRONGTYPE')]);
     expect(readiness().ready).toBe(true);
@@ -129,7 +140,14 @@ describe('enrich-redis', () => {
 
 test('a cache keeps so many bytes and no more, however long keys and answers are', async () => {
   const cache = new Cache<string>({
-    forMs: 1000, staleMs: 0, maxKeys: 1_000_000, maxBytes: 1_000_000, weigh: (value) => value.length * 2, nowMs: () => 0, find: async (key) => key.slice(0, 1000), isAway: () => false,
+    forMs: 1000,
+    staleMs: 0,
+    maxKeys: 1_000_000,
+    maxBytes: 1_000_000,
+    weigh: (value) => value.length * 2,
+    nowMs: () => 0,
+    find: async (key) => key.slice(0, 1000),
+    isAway: () => false,
   });
   for (let at = 0; at < 10_000; at++) {
     await cache.get(`${at}${'k'.repeat(5000)}`);

@@ -7,19 +7,34 @@ export type Row = Readonly<Record<string, unknown>>;
 const MOST_CHARACTERS = 65_536;
 
 /** Bytes that a row takes in memory, about. */
-export const weightOf = (row: Row | undefined): number => Object.values(row ?? {}).reduce<number>((sum, value) => sum + 32 + (typeof value === 'string' ? value.length * 2 : 0), 0);
+export const weightOf = (row: Row | undefined): number =>
+  Object.values(row ?? {}).reduce<number>(
+    (sum, value) => sum + 32 + (typeof value === 'string' ? value.length * 2 : 0),
+    0,
+  );
 
 /** Fields of a hash as values of their types; `undefined` where there are none. Throws {@link Rejected} where one is of another type. */
-export function rowOf(key: string, cells: readonly (string | null)[], columns: Readonly<Record<string, ColumnType>>): Row | undefined {
+export function rowOf(
+  key: string,
+  cells: readonly (string | null)[],
+  columns: Readonly<Record<string, ColumnType>>,
+): Row | undefined {
   const row: Record<string, unknown> = {};
   for (const [at, [name, type]] of Object.entries(columns).entries()) {
     const { length } = cells[at] ?? '';
-    if (length > MOST_CHARACTERS) throw new Rejected(`the field ${name} of ${key.slice(0, 64)}: it has ${length} characters; at most ${MOST_CHARACTERS} are read`);
+    if (length > MOST_CHARACTERS)
+      throw new Rejected(
+        `the field ${name} of ${key.slice(0, 64)}: it has ${length} characters; at most ${MOST_CHARACTERS} are read`,
+      );
     try {
       const value = valueOf(cells[at], type);
       if (value !== undefined) row[name] = value;
     } catch (error) {
-      throw new Rejected(`the field ${name} of ${key.slice(0, 64)}: ${error instanceof Error ? error.message : String(error)}`, undefined, { cause: error });
+      throw new Rejected(
+        `the field ${name} of ${key.slice(0, 64)}: ${error instanceof Error ? error.message : String(error)}`,
+        undefined,
+        { cause: error },
+      );
     }
   }
   return Object.keys(row).length === 0 ? undefined : row;

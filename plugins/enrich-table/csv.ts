@@ -13,16 +13,28 @@ const SLICE_CHARACTERS = 64 * 1024;
 /** Rows without empty lines. Throws with the line where quotes are wrong. */
 export async function parseCsv(text: string, turn: Turn): Promise<CsvRow[]> {
   const { parse } = await import('csv-parse'); // a policy without a table of CSV does not load it
-  const parser = parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true, record_delimiter: ['\r\n', '\n', '\r'] });
+  const parser = parse({
+    bom: true,
+    info: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+    record_delimiter: ['\r\n', '\n', '\r'],
+  });
   const rows: CsvRow[] = [];
   parser.on('readable', () => {
     for (let read = next(); read !== null; read = next()) {
-      const { info: { lines }, record } = read;
+      const {
+        info: { lines },
+        record,
+      } = read;
       rows.push({ line: lines - record.join('').split('\n').length + 1, fields: record });
     }
   });
-  const next = (): { readonly info: Info; readonly record: readonly string[] } | null => parser.read() as { info: Info; record: string[] } | null;
-  const ended = new Promise<void>((resolve, reject) => { parser.once('end', resolve).once('error', reject); });
+  const next = (): { readonly info: Info; readonly record: readonly string[] } | null =>
+    parser.read() as { info: Info; record: string[] } | null;
+  const ended = new Promise<void>((resolve, reject) => {
+    parser.once('end', resolve).once('error', reject);
+  });
   ended.catch(() => undefined); // told below, after the slice
   for (let at = 0; at < text.length && !parser.destroyed; at += SLICE_CHARACTERS) {
     parser.write(text.slice(at, at + SLICE_CHARACTERS));
@@ -41,8 +53,11 @@ function wrongText({ code, message, ...context }: CsvError): string {
   const { lines } = context as unknown as { lines?: number };
   const at = `line ${lines ?? '?'}: `;
   switch (code) {
-    case 'CSV_QUOTE_NOT_CLOSED': return `${at}a quote is not closed`;
-    case 'CSV_INVALID_CLOSING_QUOTE': return `${at}expected a comma or the line's end after the closing quote`;
-    default: return at + message;
+    case 'CSV_QUOTE_NOT_CLOSED':
+      return `${at}a quote is not closed`;
+    case 'CSV_INVALID_CLOSING_QUOTE':
+      return `${at}expected a comma or the line's end after the closing quote`;
+    default:
+      return at + message;
   }
 }

@@ -11,11 +11,20 @@ export interface Row {
   readonly cell: (column: string) => unknown;
 }
 
-export async function rowsOf(text: string, format: Format, key: string, columns: readonly string[], turn: Turn): Promise<Row[]> {
+export async function rowsOf(
+  text: string,
+  format: Format,
+  key: string,
+  columns: readonly string[],
+  turn: Turn,
+): Promise<Row[]> {
   switch (format) {
-    case 'csv': return csvRows(text, [key, ...columns], turn);
-    case 'json': return objectRows(JSON.parse(text) as unknown, key);
-    case 'yaml': return objectRows(parseYaml(text, { uniqueKeys: true }) as unknown, key);
+    case 'csv':
+      return csvRows(text, [key, ...columns], turn);
+    case 'json':
+      return objectRows(JSON.parse(text) as unknown, key);
+    case 'yaml':
+      return objectRows(parseYaml(text, { uniqueKeys: true }) as unknown, key);
   }
 }
 
@@ -25,16 +34,23 @@ export function formatOf(path: string): Format | undefined {
   return FORMATS.get(end.toLowerCase());
 }
 
-const FORMATS: ReadonlyMap<string, Format> = new Map([['csv', 'csv'], ['json', 'json'], ['yaml', 'yaml'], ['yml', 'yaml']]);
+const FORMATS: ReadonlyMap<string, Format> = new Map([
+  ['csv', 'csv'],
+  ['json', 'json'],
+  ['yaml', 'yaml'],
+  ['yml', 'yaml'],
+]);
 
 async function csvRows(text: string, needed: readonly string[], turn: Turn): Promise<Row[]> {
   const [header, ...rows] = await parseCsv(text, turn);
   if (header === undefined) throw new Error('line 1: expected a header that names the columns');
   const places = new Map(header.fields.map((name, at) => [name.trim(), at]));
   const missing = needed.filter((name) => !places.has(name));
-  if (missing.length > 0) throw new Error(`line 1: the header has no column ${missing.join(', ')}; it has ${[...places.keys()].join(', ')}`);
+  if (missing.length > 0)
+    throw new Error(`line 1: the header has no column ${missing.join(', ')}; it has ${[...places.keys()].join(', ')}`);
   return rows.map(({ line, fields }) => {
-    if (fields.length !== header.fields.length) throw new Error(`line ${line}: ${fields.length} fields, but the header has ${header.fields.length}`);
+    if (fields.length !== header.fields.length)
+      throw new Error(`line ${line}: ${fields.length} fields, but the header has ${header.fields.length}`);
     return { at: `line ${line}`, cell: (column) => fields[places.get(column) ?? -1] };
   });
 }
@@ -42,7 +58,8 @@ async function csvRows(text: string, needed: readonly string[], turn: Turn): Pro
 /** A list of rows, or a map from each row's key to its row. */
 function objectRows(parsed: unknown, key: string): Row[] {
   if (Array.isArray(parsed)) return parsed.map((row, at) => objectRow(row, `row ${at + 1}`));
-  if (typeof parsed !== 'object' || parsed === null) throw new Error('expected a list of rows, or a map from keys to rows');
+  if (typeof parsed !== 'object' || parsed === null)
+    throw new Error('expected a list of rows, or a map from keys to rows');
   return Object.entries(parsed).map(([name, row]) => {
     const cells = objectRow(row, `row "${name}"`);
     return { at: cells.at, cell: (column) => (column === key ? name : cells.cell(column)) };
@@ -50,6 +67,10 @@ function objectRows(parsed: unknown, key: string): Row[] {
 }
 
 function objectRow(row: unknown, at: string): Row {
-  if (typeof row !== 'object' || row === null || Array.isArray(row)) throw new Error(`${at}: expected names and values`);
-  return { at, cell: (column) => (Object.hasOwn(row, column) ? (row as Readonly<Record<string, unknown>>)[column] : undefined) };
+  if (typeof row !== 'object' || row === null || Array.isArray(row))
+    throw new Error(`${at}: expected names and values`);
+  return {
+    at,
+    cell: (column) => (Object.hasOwn(row, column) ? (row as Readonly<Record<string, unknown>>)[column] : undefined),
+  };
 }

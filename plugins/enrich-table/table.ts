@@ -6,7 +6,13 @@ import { type Format, rowsOf } from './rows.ts';
 export type Table = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 
 /** Throws with the line or row, and the column, that is bad. */
-export async function readTable(text: string, format: Format, key: string, columns: Readonly<Record<string, ColumnType>>, turn: Turn): Promise<Table> {
+export async function readTable(
+  text: string,
+  format: Format,
+  key: string,
+  columns: Readonly<Record<string, ColumnType>>,
+  turn: Turn,
+): Promise<Table> {
   const table = new Map<string, Readonly<Record<string, unknown>>>();
   const typed = Object.entries(columns);
   for (const { at, cell } of await rowsOf(text, format, key, Object.keys(columns), turn)) {
@@ -19,11 +25,18 @@ export async function readTable(text: string, format: Format, key: string, colum
         const value = valueOf(cell(column), type);
         if (value !== undefined) values.push([column, value]);
       } catch (error) {
-        throw new Error(`${at}, ${column}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+        throw new Error(`${at}, ${column}: ${error instanceof Error ? error.message : String(error)}`, {
+          cause: error,
+        });
       }
     }
     // Without a prototype: a column may be named as what every object has, and its cell may be empty.
-    table.set(name, Object.freeze(Object.assign(Object.create(null), Object.fromEntries(values)) as Readonly<Record<string, unknown>>));
+    table.set(
+      name,
+      Object.freeze(
+        Object.assign(Object.create(null), Object.fromEntries(values)) as Readonly<Record<string, unknown>>,
+      ),
+    );
     const wait = turn();
     if (wait !== undefined) await wait;
   }

@@ -3,7 +3,7 @@
 /** In lower case, without the port and the dot that ends a fully qualified name. An IPv6 address keeps its brackets. */
 export function hostName(host: string): string {
   const end = host.lastIndexOf(':');
-  const isPort = end > 0 && host.indexOf(':') === end || host[end - 1] === ']';
+  const isPort = (end > 0 && host.indexOf(':') === end) || host[end - 1] === ']';
   const name = (isPort ? host.slice(0, end) : host).toLowerCase();
   return name.endsWith('.') ? name.slice(0, -1) : name;
 }

@@ -16,13 +16,23 @@ const REFUSALS_LOGGED_A_MINUTE = 20;
 
 export default defineAdapter({
   name: 'log-kafka',
-  summary: 'Writes each report as a message of JSON on a Kafka topic; none is lost, and one that comes twice has one id.',
+  summary:
+    'Writes each report as a message of JSON on a Kafka topic; none is lost, and one that comes twice has one id.',
   config: configSchema,
   serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 512 * 1024 } } },
   async open(config, host) {
-    const [tls, { openProducer }, { Courier }] = await Promise.all([tlsOptions(config, host.folder), import('./producer.ts'), import('./courier.ts')]);
+    const [tls, { openProducer }, { Courier }] = await Promise.all([
+      tlsOptions(config, host.folder),
+      import('./producer.ts'),
+      import('./courier.ts'),
+    ]);
     const producer = openProducer(config, tls, (isReady, why) => host.ready(isReady, why));
-    const courier = new Courier({ send: producer.send, unavailableAfterMs: config.unavailableAfterMs, onLate: producer.late, onRefused: refusalLog(host) });
+    const courier = new Courier({
+      send: producer.send,
+      unavailableAfterMs: config.unavailableAfterMs,
+      onLate: producer.late,
+      onRefused: refusalLog(host),
+    });
     const parcelsOf = parcelMaker(config);
     producer.look();
     let closed: Promise<void> | undefined;
@@ -31,17 +41,26 @@ export default defineAdapter({
         sink: ({ rule }) => rule,
         write: async (entries) => courier.deliver(await parcelsOf(entries)),
       }),
-      close: () => closed ??= close(courier, producer, host),
+      close: () => (closed ??= close(courier, producer, host)),
     };
   },
 });
 
-async function close(courier: Courier, producer: { isWorking(): boolean; close(withinMs: number): Promise<void> }, host: Host): Promise<void> {
+async function close(
+  courier: Courier,
+  producer: { isWorking(): boolean; close(withinMs: number): Promise<void> },
+  host: Host,
+): Promise<void> {
   const left = await courier.flush(producer.isWorking() ? CLOSE_FLUSHES_FOR_MS : CLOSE_FLUSHES_WITHOUT_BROKER_FOR_MS);
   if (left.length > 0) {
     const rules: Record<string, number> = {};
     for (const { rule } of left) rules[rule] = (rules[rule] ?? 0) + 1;
-    host.log.error('closed before Kafka had taken everything; what it has not acknowledged may be lost', { messages: left.length, rules, first: left[0]?.id, last: left.at(-1)?.id });
+    host.log.error('closed before Kafka had taken everything; what it has not acknowledged may be lost', {
+      messages: left.length,
+      rules,
+      first: left[0]?.id,
+      last: left.at(-1)?.id,
+    });
   }
   await producer.close(CLOSE_WITHIN_MS);
 }
@@ -76,7 +95,13 @@ function refusalLog(host: Host): (parcel: Parcel, why: string) => void {
       return;
     }
     lines += 1;
-    host.log.error('Kafka will never take this report; it is dropped', { report: id, rule, bytes: bytesOf(message), why, ...(unlogged > 0 ? { unlogged } : {}) });
+    host.log.error('Kafka will never take this report; it is dropped', {
+      report: id,
+      rule,
+      bytes: bytesOf(message),
+      why,
+      ...(unlogged > 0 ? { unlogged } : {}),
+    });
     unlogged = 0;
   };
 }

@@ -10,7 +10,11 @@ import type { Message } from './message.ts';
 /** How a slice ended. `refused`: the same messages would fail again. */
 export type Outcome = 'written' | { readonly refused: string } | { readonly failed: string };
 
-export interface Parcel { readonly id: string; readonly rule: string; readonly message: Message }
+export interface Parcel {
+  readonly id: string;
+  readonly rule: string;
+  readonly message: Message;
+}
 
 export interface CourierOptions {
   /** Sends one slice; tries again by itself as long as the broker may have it; says how it ended. */
@@ -50,8 +54,13 @@ export class Courier {
     for (const slice of slicesOf(fresh)) this.#dispatch(slice);
 
     const late = new AbortController();
-    const all = Promise.all(parcels.map(async ({ id }) => this.#underWay.get(id)?.outcome ?? this.#ended.get(id) ?? 'written' as const));
-    const outcomes = await Promise.race([all, sleep(this.#options.unavailableAfterMs, undefined, { signal: late.signal }).catch(() => undefined)]);
+    const all = Promise.all(
+      parcels.map(async ({ id }) => this.#underWay.get(id)?.outcome ?? this.#ended.get(id) ?? ('written' as const)),
+    );
+    const outcomes = await Promise.race([
+      all,
+      sleep(this.#options.unavailableAfterMs, undefined, { signal: late.signal }).catch(() => undefined),
+    ]);
     late.abort();
     if (outcomes === undefined) {
       for (const { id } of parcels) if (this.#underWay.has(id)) this.#toldToComeAgain.add(id);
@@ -73,35 +82,50 @@ export class Courier {
     const slice = this.#slices++;
     const sent = this.#last.then(() => this.#sent(parcels, slice));
     this.#last = sent;
-    for (const [at, parcel] of parcels.entries()) this.#underWay.set(parcel.id, { parcel, outcome: sent.then((outcomes) => outcomes[at] ?? 'written') });
-    sent.then((outcomes) => {
-      for (const [at, parcel] of parcels.entries()) {
-        const outcome = outcomes[at] ?? 'written';
-        this.#underWay.delete(parcel.id);
-        if (outcome !== 'written' && 'refused' in outcome) this.#options.onRefused(parcel, outcome.refused);
-        // A slice that failed is sent anew when it is asked for again.
-        if (this.#toldToComeAgain.delete(parcel.id) && (outcome === 'written' || 'refused' in outcome)) this.#ended.set(parcel.id, outcome);
-      }
-      for (const id of this.#ended.keys()) {
-        if (this.#ended.size <= MOST_ENDED) break;
-        this.#ended.delete(id);
-      }
-    }, () => undefined);
+    for (const [at, parcel] of parcels.entries())
+      this.#underWay.set(parcel.id, { parcel, outcome: sent.then((outcomes) => outcomes[at] ?? 'written') });
+    sent.then(
+      (outcomes) => {
+        for (const [at, parcel] of parcels.entries()) {
+          const outcome = outcomes[at] ?? 'written';
+          this.#underWay.delete(parcel.id);
+          if (outcome !== 'written' && 'refused' in outcome) this.#options.onRefused(parcel, outcome.refused);
+          // A slice that failed is sent anew when it is asked for again.
+          if (this.#toldToComeAgain.delete(parcel.id) && (outcome === 'written' || 'refused' in outcome))
+            this.#ended.set(parcel.id, outcome);
+        }
+        for (const id of this.#ended.keys()) {
+          if (this.#ended.size <= MOST_ENDED) break;
+          this.#ended.delete(id);
+        }
+      },
+      () => undefined,
+    );
   }
 
   /** Each one's outcome. A refused slice is sent by halves, so that one message does not take the others with it. */
   async #sent(parcels: readonly Parcel[], slice: number): Promise<readonly Outcome[]> {
-    const outcome = await this.#options.send(parcels.map(({ message }) => message), slice);
+    const outcome = await this.#options.send(
+      parcels.map(({ message }) => message),
+      slice,
+    );
     if (outcome === 'written' || 'failed' in outcome || parcels.length === 1) return parcels.map(() => outcome);
     const middle = Math.ceil(parcels.length / 2);
-    return [...await this.#sent(parcels.slice(0, middle), slice), ...await this.#sent(parcels.slice(middle), slice)];
+    return [
+      ...(await this.#sent(parcels.slice(0, middle), slice)),
+      ...(await this.#sent(parcels.slice(middle), slice)),
+    ];
   }
 
   #settle(parcels: readonly Parcel[], outcomes: readonly Outcome[]): void {
-    const failed = outcomes.find((outcome): outcome is { readonly failed: string } => outcome !== 'written' && 'failed' in outcome);
+    const failed = outcomes.find(
+      (outcome): outcome is { readonly failed: string } => outcome !== 'written' && 'failed' in outcome,
+    );
     // What is told to come again comes whole: the ends of the others are kept for then.
     if (failed !== undefined) {
-      outcomes.forEach((outcome, at) => { if (outcome === 'written' || 'refused' in outcome) this.#ended.set(parcels[at]?.id ?? '', outcome); });
+      outcomes.forEach((outcome, at) => {
+        if (outcome === 'written' || 'refused' in outcome) this.#ended.set(parcels[at]?.id ?? '', outcome);
+      });
       throw new Unavailable(failed.failed, 500);
     }
     const refused: number[] = [];
@@ -120,7 +144,8 @@ export class Courier {
 }
 
 /** Which message it is, without its values. */
-export const parcelText = ({ id, rule, message }: Parcel): string => `the report ${id} of the rule ${rule} (${bytesOf(message)} bytes)`;
+export const parcelText = ({ id, rule, message }: Parcel): string =>
+  `the report ${id} of the rule ${rule} (${bytesOf(message)} bytes)`;
 
 export const bytesOf = ({ value, key }: Message): number => value.length + (key?.length ?? 0);
 

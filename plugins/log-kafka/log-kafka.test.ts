@@ -17,7 +17,11 @@ const fields = (message: KafkaMessage): unknown => JSON.parse(message.value?.toS
 
 beforeAll(async () => {
   kafka = await startKafka();
-  const client = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100, maxRetryTime: 500, retries: 1000 } });
+  const client = new Kafka({
+    brokers: [kafka.broker],
+    logLevel: logLevel.NOTHING,
+    retry: { initialRetryTime: 100, maxRetryTime: 500, retries: 1000 },
+  });
   const admin = client.admin();
   await admin.connect();
   await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 3 }] });
@@ -25,19 +29,27 @@ beforeAll(async () => {
   consumer = client.consumer({ groupId: 'test', maxWaitTimeInMs: 100, retry: { retries: 1000, maxRetryTime: 500 } });
   await consumer.connect();
   await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
-  await consumer.run({ eachMessage: async ({ message, partition }) => {
-    const place = `${partition}/${message.offset}`;
-    if (places.has(place)) return;
-    places.add(place);
-    arrived.push({ ...message, partition });
-  } });
+  await consumer.run({
+    eachMessage: async ({ message, partition }) => {
+      const place = `${partition}/${message.offset}`;
+      if (places.has(place)) return;
+      places.add(place);
+      arrived.push({ ...message, partition });
+    },
+  });
 });
 afterAll(async () => {
   await consumer.disconnect();
   await kafka.stop();
 });
 
-const config = (more: object = {}) => ({ brokers: [kafka.broker], topic: TOPIC, compression: 'none', unavailableAfterMs: 1500, ...more });
+const config = (more: object = {}) => ({
+  brokers: [kafka.broker],
+  topic: TOPIC,
+  compression: 'none',
+  unavailableAfterMs: 1500,
+  ...more,
+});
 let arrivedBefore = 0;
 const bad = (of: object, says: RegExp) => ({ config: { brokers: ['127.0.0.1:1'], topic: 't', ...of }, says });
 
@@ -71,10 +83,22 @@ describe('log-kafka', () => {
   type Opened = Awaited<ReturnType<typeof open>>;
   const entriesOf = ({ handler }: Opened, run: string, from: number, count: number): ReportEntry[] => {
     const sink = handler.sink?.({ rule: 'some-rule', input: {}, params: undefined });
-    return Array.from({ length: count }, (_, at) => ({ sink, id: `${run}-${from + at}`, timeMs: Date.UTC(2026, 0, 1), input: { run, n: from + at } }));
+    return Array.from({ length: count }, (_, at) => ({
+      sink,
+      id: `${run}-${from + at}`,
+      timeMs: Date.UTC(2026, 0, 1),
+      input: { run, n: from + at },
+    }));
   };
-  const write = async ({ handler }: Opened, entries: readonly ReportEntry[]) => { await handler.write?.(entries, testCall(30_000)); };
-  const numbersOf = (run: string) => arrived.map(fields).filter((one) => (one as { run?: string }).run === run).map((one) => (one as { n: number }).n).toSorted((a, b) => a - b);
+  const write = async ({ handler }: Opened, entries: readonly ReportEntry[]) => {
+    await handler.write?.(entries, testCall(30_000));
+  };
+  const numbersOf = (run: string) =>
+    arrived
+      .map(fields)
+      .filter((one) => (one as { run?: string }).run === run)
+      .map((one) => (one as { n: number }).n)
+      .toSorted((a, b) => a - b);
   const counted = (count: number) => Array.from({ length: count }, (_, n) => n);
   /** As the host does: the same entries again as long as they are Unavailable. */
   const writeUntilTaken = async (opened: Opened, entries: readonly ReportEntry[]): Promise<number> => {
@@ -84,7 +108,9 @@ describe('log-kafka', () => {
         return refusals;
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error;
-        await new Promise((resolve) => { setTimeout(resolve, 50); });
+        await new Promise((resolve) => {
+          setTimeout(resolve, 50);
+        });
       }
     }
   };
@@ -92,14 +118,35 @@ describe('log-kafka', () => {
   test('a message has the fields as value, id, rule and headers, the key and the time', async () => {
     const opened = await open({ key: 'user', headers: { source: 'edge' } });
     const sink = opened.handler.sink?.({ rule: 'slow-calls', input: {}, params: undefined });
-    const input = { run: 'form', user: 'ann', at: new Date(0), raw: new Uint8Array([1, 2]), odd: Number.NaN, none: null };
-    await write(opened, [{ sink, id: 'id-1', timeMs: 1_767_225_600_000, input }, { sink, id: 'id-2', timeMs: 1_767_225_600_000, input: { run: 'form', user: null } }]);
+    const input = {
+      run: 'form',
+      user: 'ann',
+      at: new Date(0),
+      raw: new Uint8Array([1, 2]),
+      odd: Number.NaN,
+      none: null,
+    };
+    await write(opened, [
+      { sink, id: 'id-1', timeMs: 1_767_225_600_000, input },
+      { sink, id: 'id-2', timeMs: 1_767_225_600_000, input: { run: 'form', user: null } },
+    ]);
     const found = () => arrived.filter((one) => (fields(one) as { run?: string }).run === 'form');
     await eventually(() => expect(found()).toHaveLength(2));
     const [first] = found().filter(({ headers }) => headers?.['sluice-id']?.toString() === 'id-1');
-    expect(fields(first as KafkaMessage)).toEqual({ run: 'form', user: 'ann', at: '1970-01-01T00:00:00.000Z', raw: 'AQI=', odd: 'NaN', none: null });
-    expect({ key: first?.key?.toString(), timestamp: first?.timestamp, rule: first?.headers?.['sluice-rule']?.toString(), source: first?.headers?.['source']?.toString() })
-      .toEqual({ key: 'ann', timestamp: '1767225600000', rule: 'slow-calls', source: 'edge' });
+    expect(fields(first as KafkaMessage)).toEqual({
+      run: 'form',
+      user: 'ann',
+      at: '1970-01-01T00:00:00.000Z',
+      raw: 'AQI=',
+      odd: 'NaN',
+      none: null,
+    });
+    expect({
+      key: first?.key?.toString(),
+      timestamp: first?.timestamp,
+      rule: first?.headers?.['sluice-rule']?.toString(),
+      source: first?.headers?.['source']?.toString(),
+    }).toEqual({ key: 'ann', timestamp: '1767225600000', rule: 'slow-calls', source: 'edge' });
     await opened.close();
   });
 
@@ -110,7 +157,9 @@ describe('log-kafka', () => {
       await write(plain, entriesOf(plain, 'plain', at, 1));
     }
     await eventually(() => expect([numbersOf('keyed'), numbersOf('plain')]).toEqual([counted(6), counted(6)]));
-    const partitions = (run: string) => new Set(arrived.filter((one) => (fields(one) as { run?: string }).run === run).map(({ partition }) => partition)).size;
+    const partitions = (run: string) =>
+      new Set(arrived.filter((one) => (fields(one) as { run?: string }).run === run).map(({ partition }) => partition))
+        .size;
     expect([partitions('keyed'), partitions('plain')]).toEqual([1, 3]);
     await Promise.all([keyed.close(), plain.close()]);
   });
@@ -119,11 +168,23 @@ describe('log-kafka', () => {
     const opened = await open();
     const [before, large, after] = entriesOf(opened, 'large', 0, 3);
     if (before === undefined || large === undefined || after === undefined) throw new Error('no entries');
-    const refused: unknown = await write(opened, [before, { ...large, input: { run: 'large', n: 1, fill: 'x'.repeat(1_500_000) } }, after]).catch((error: unknown) => error);
+    const refused: unknown = await write(opened, [
+      before,
+      { ...large, input: { run: 'large', n: 1, fill: 'x'.repeat(1_500_000) } },
+      after,
+    ]).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(Rejected);
     expect((refused as Rejected).entries).toEqual([1]);
-    expect((refused as Rejected).message).toMatch(/^the report large-1 of the rule some-rule \(1500\d\d\d bytes\): Kafka at 127\.0\.0\.1:\d+, topic audit: /);
-    expect(opened.logged).toMatchObject([{ level: 'error', message: 'Kafka will never take this report; it is dropped', fields: { report: 'large-1', rule: 'some-rule', bytes: expect.any(Number) as number } }]);
+    expect((refused as Rejected).message).toMatch(
+      /^the report large-1 of the rule some-rule \(1500\d\d\d bytes\): Kafka at 127\.0\.0\.1:\d+, topic audit: /,
+    );
+    expect(opened.logged).toMatchObject([
+      {
+        level: 'error',
+        message: 'Kafka will never take this report; it is dropped',
+        fields: { report: 'large-1', rule: 'some-rule', bytes: expect.any(Number) as number },
+      },
+    ]);
     await eventually(() => expect(numbersOf('large')).toEqual([0, 2]));
     await opened.close();
   });
@@ -131,10 +192,15 @@ describe('log-kafka', () => {
   test('a broker that takes less at a time gets less; only what is too large for itself is refused', async () => {
     const admin = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
-    await admin.createTopics({ topics: [{ topic: 'narrow', numPartitions: 1, configEntries: [{ name: 'max.message.bytes', value: '20000' }] }] });
+    await admin.createTopics({
+      topics: [{ topic: 'narrow', numPartitions: 1, configEntries: [{ name: 'max.message.bytes', value: '20000' }] }],
+    });
     const opened = await open({ topic: 'narrow' });
     const fill = 'x'.repeat(3000);
-    const entries = entriesOf(opened, 'narrow', 0, 40).map((entry, n) => ({ ...entry, input: { n, fill: n === 17 ? fill.repeat(10) : fill } }));
+    const entries = entriesOf(opened, 'narrow', 0, 40).map((entry, n) => ({
+      ...entry,
+      input: { n, fill: n === 17 ? fill.repeat(10) : fill },
+    }));
     const refused: unknown = await write(opened, entries).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(Rejected);
     expect((refused as Rejected).entries).toEqual([17]);
@@ -145,59 +211,92 @@ describe('log-kafka', () => {
   }, 60_000);
 
   test.each([
-    ['frozen', async () => {
-      kafka.freeze();
-      await new Promise((resolve) => { setTimeout(resolve, 8000); }); // longer than a request may take: the client sends again
-      kafka.thaw();
-    }],
-    ['killed and started again', async () => {
-      await kafka.kill();
-      await kafka.restart();
-    }],
-  ] as const)('nothing is lost, and nothing doubled but under one id, while the broker is %s', async (how, disturb) => {
-    const opened = await open();
-    const run = `run-${how}`;
-    let [isOver, written, refusals, wasNotReady] = [false, 0, 0, false];
-    const writing = (async () => {
-      for (; !isOver; written += 400) {
-        refusals += await writeUntilTaken(opened, entriesOf(opened, run, written, 400));
-        await new Promise((resolve) => { setTimeout(resolve, 20); });
-      }
-    })();
-    await eventually(() => expect(written).toBeGreaterThan(1000));
-    const watching = setInterval(() => { wasNotReady ||= !opened.readiness().ready; }, 20);
-    await disturb();
-    const at = written;
-    await eventually(() => expect(written).toBeGreaterThan(at + 1000), 30_000);
-    clearInterval(watching);
-    isOver = true;
-    await writing;
-    expect({ refused: refusals > 0, wasNotReady, ready: opened.readiness().ready }).toEqual({ refused: true, wasNotReady: true, ready: true });
-    // What the client itself sends anew after the broker has forgotten its sequence numbers comes twice, under one sluice-id.
-    const came = (): { lost: number[]; twiceById: number[] } => {
-      const byId = new Map(arrived.filter((one) => (fields(one) as { run?: string }).run === run).map((one) => [one.headers?.['sluice-id']?.toString(), (fields(one) as { n: number }).n]));
-      const numbers = [...byId.values()].toSorted((a, b) => a - b);
-      const known = new Set(numbers);
-      return { lost: counted(written).filter((n) => !known.has(n)), twiceById: numbers.filter((n, at) => n === numbers[at - 1]) };
-    };
-    await eventually(() => expect(came()).toEqual({ lost: [], twiceById: [] }), 30_000);
-    await opened.close();
-  }, 120_000);
+    [
+      'frozen',
+      async () => {
+        kafka.freeze();
+        await new Promise((resolve) => {
+          setTimeout(resolve, 8000);
+        }); // longer than a request may take: the client sends again
+        kafka.thaw();
+      },
+    ],
+    [
+      'killed and started again',
+      async () => {
+        await kafka.kill();
+        await kafka.restart();
+      },
+    ],
+  ] as const)(
+    'nothing is lost, and nothing doubled but under one id, while the broker is %s',
+    async (how, disturb) => {
+      const opened = await open();
+      const run = `run-${how}`;
+      let [isOver, written, refusals, wasNotReady] = [false, 0, 0, false];
+      const writing = (async () => {
+        for (; !isOver; written += 400) {
+          refusals += await writeUntilTaken(opened, entriesOf(opened, run, written, 400));
+          await new Promise((resolve) => {
+            setTimeout(resolve, 20);
+          });
+        }
+      })();
+      await eventually(() => expect(written).toBeGreaterThan(1000));
+      const watching = setInterval(() => {
+        wasNotReady ||= !opened.readiness().ready;
+      }, 20);
+      await disturb();
+      const at = written;
+      await eventually(() => expect(written).toBeGreaterThan(at + 1000), 30_000);
+      clearInterval(watching);
+      isOver = true;
+      await writing;
+      expect({ refused: refusals > 0, wasNotReady, ready: opened.readiness().ready }).toEqual({
+        refused: true,
+        wasNotReady: true,
+        ready: true,
+      });
+      // What the client itself sends anew after the broker has forgotten its sequence numbers comes twice, under one sluice-id.
+      const came = (): { lost: number[]; twiceById: number[] } => {
+        const byId = new Map(
+          arrived
+            .filter((one) => (fields(one) as { run?: string }).run === run)
+            .map((one) => [one.headers?.['sluice-id']?.toString(), (fields(one) as { n: number }).n]),
+        );
+        const numbers = [...byId.values()].toSorted((a, b) => a - b);
+        const known = new Set(numbers);
+        return {
+          lost: counted(written).filter((n) => !known.has(n)),
+          twiceById: numbers.filter((n, at) => n === numbers[at - 1]),
+        };
+      };
+      await eventually(() => expect(came()).toEqual({ lost: [], twiceById: [] }), 30_000);
+      await opened.close();
+    },
+    120_000,
+  );
 
   test('absent when it opens: opens at once, says so, and delivers once when it comes', async () => {
     const late = await startKafka({ isAbsent: true });
     const beganMs = performance.now();
-    const opened = await openForTest(adapter, { config: { ...config(), brokers: [late.broker], unavailableAfterMs: 300 } });
+    const opened = await openForTest(adapter, {
+      config: { ...config(), brokers: [late.broker], unavailableAfterMs: 300 },
+    });
     expect(performance.now() - beganMs).toBeLessThan(2000);
     const entries = entriesOf(opened, 'late', 0, 10);
     for (let times = 0; times < 3; times++) await expect(write(opened, entries)).rejects.toThrow(Unavailable);
     expect(opened.readiness()).toMatchObject({ ready: false, why: expect.stringContaining(late.broker) as string });
-    const given = await openForTest(adapter, { config: { ...config(), brokers: [late.broker], unavailableAfterMs: 300 } });
+    const given = await openForTest(adapter, {
+      config: { ...config(), brokers: [late.broker], unavailableAfterMs: 300 },
+    });
     await expect(write(given, entriesOf(given, 'given-up', 0, 7))).rejects.toThrow(Unavailable);
     const closingMs = performance.now();
     await given.close();
     expect(performance.now() - closingMs).toBeLessThan(4000); // half a second for the broker, half a second for the client
-    expect(given.logged.filter(({ level }) => level === 'error').map(({ fields: of }) => of)).toMatchObject([{ messages: 7, rules: { 'some-rule': 7 }, first: 'given-up-0', last: 'given-up-6' }]);
+    expect(given.logged.filter(({ level }) => level === 'error').map(({ fields: of }) => of)).toMatchObject([
+      { messages: 7, rules: { 'some-rule': 7 }, first: 'given-up-0', last: 'given-up-6' },
+    ]);
 
     await late.restart();
     const admin = new Kafka({ brokers: [late.broker], logLevel: logLevel.NOTHING }).admin();

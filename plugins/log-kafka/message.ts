@@ -12,7 +12,11 @@ export interface Message {
 }
 
 /** Value: the fields as JSON. Headers: the report's id (stable over retries), the rule, and those of the config. Time: the report's own. */
-export function messageMaker({ topic, key, headers }: Pick<KafkaConfig, 'topic' | 'key' | 'headers'>): (entry: ReportEntry<string>) => Message {
+export function messageMaker({
+  topic,
+  key,
+  headers,
+}: Pick<KafkaConfig, 'topic' | 'key' | 'headers'>): (entry: ReportEntry<string>) => Message {
   const fixed = Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)]));
   return ({ sink, id, timeMs, input }) => {
     const keyValue = key === undefined ? undefined : input[key];
@@ -21,7 +25,9 @@ export function messageMaker({ topic, key, headers }: Pick<KafkaConfig, 'topic' 
       value: Buffer.from(JSON.stringify(input, readable)),
       headers: { ...fixed, 'sluice-id': Buffer.from(id), 'sluice-rule': Buffer.from(sink) },
       timestamp: BigInt(Math.trunc(timeMs)),
-      ...(keyValue === undefined || keyValue === null ? {} : { key: Buffer.from(typeof keyValue === 'string' ? keyValue : JSON.stringify(keyValue, readable)) }),
+      ...(keyValue === undefined || keyValue === null
+        ? {}
+        : { key: Buffer.from(typeof keyValue === 'string' ? keyValue : JSON.stringify(keyValue, readable)) }),
     };
   };
 }

@@ -20,9 +20,19 @@ const CONNECT_TIMEOUT_MS = 3000;
 /** Past it the same slice is sent again, on a new connection, under its old sequence number. */
 const REQUEST_TIMEOUT_MS = 5000;
 /** Errors of Kafka that the same message would meet again. */
-const REFUSED = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD', 'INVALID_TIMESTAMP', 'CORRUPT_MESSAGE']);
+const REFUSED = new Set([
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'INVALID_RECORD',
+  'INVALID_TIMESTAMP',
+  'CORRUPT_MESSAGE',
+]);
 
-export function openProducer(config: KafkaConfig, tls: TlsOptions | undefined, onReady: (isReady: boolean, why?: string) => void): KafkaProducer {
+export function openProducer(
+  config: KafkaConfig,
+  tls: TlsOptions | undefined,
+  onReady: (isReady: boolean, why?: string) => void,
+): KafkaProducer {
   const shown = `Kafka at ${config.brokers.join(', ')}`;
   let trouble: string | undefined = `${shown}: not reached yet`;
   const secrets = config.sasl === undefined ? [] : [config.sasl.password];
@@ -62,23 +72,30 @@ export function openProducer(config: KafkaConfig, tls: TlsOptions | undefined, o
   async function send(messages: readonly Message[], slice: number): Promise<Outcome> {
     try {
       // Without a key a slice goes to one partition: fewer and larger batches. The client takes it modulo the partitions.
-      await producer.send({ messages: messages.map((message) => (message.key === undefined ? { ...message, partition: slice } : message)) });
+      await producer.send({
+        messages: messages.map((message) => (message.key === undefined ? { ...message, partition: slice } : message)),
+      });
       working();
       return 'written';
     } catch (error) {
-      if (kafkaCodes(error).some((code) => REFUSED.has(code))) return { refused: `${shown}, topic ${config.topic}: ${reasonOf(error)}` };
+      if (kafkaCodes(error).some((code) => REFUSED.has(code)))
+        return { refused: `${shown}, topic ${config.topic}: ${reasonOf(error)}` };
       return { failed: failing(error) };
     }
   }
 
   return {
     send,
-    look: () => { producer.metadata({ topics: [config.topic] }).then(working, failing); },
+    look: () => {
+      producer.metadata({ topics: [config.topic] }).then(working, failing);
+    },
     isWorking: () => trouble === undefined,
     late: (waitedMs) => trouble ?? failing(new Error(`no answer for ${waitedMs} ms`)),
     async close(withinMs) {
       let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, withinMs); });
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, withinMs);
+      });
       await Promise.race([producer.close(true).catch(() => undefined), late]);
       clearTimeout(timer);
     },
@@ -103,5 +120,8 @@ function innermostReason(error: unknown): string {
 }
 
 /** A broker, and what stands before it, may repeat what it was sent. */
-export const withoutSecrets = (text: string, secrets: readonly string[]): string => secrets.reduce((shown, secret) => shown
-  .replaceAll(secret, '***').replaceAll(Buffer.from(secret).toString('base64'), '***'), text);
+export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
+  secrets.reduce(
+    (shown, secret) => shown.replaceAll(secret, '***').replaceAll(Buffer.from(secret).toString('base64'), '***'),
+    text,
+  );

@@ -9,7 +9,10 @@ import { appendTo } from './taken.ts';
 const TRIED_AGAIN_AFTER_MS = 1000;
 const CLOSE_WITHIN_MS = 1000;
 
-interface Streams { readonly stdout: Writable; readonly stderr: Writable }
+interface Streams {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+}
 
 /**
  * Takes the streams, so that a test can give others; they are read when a handler opens. `fds`: their file descriptors;
@@ -44,9 +47,15 @@ export function logTo(streams: Streams, fds: Readonly<Partial<Record<keyof Strea
         }),
         async close() {
           const late = new AbortController();
-          await Promise.race([lines.flush(), sleep(CLOSE_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
+          await Promise.race([
+            lines.flush(),
+            sleep(CLOSE_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined),
+          ]);
           late.abort();
-          if (lines.waiting > 0) host.log.error(`${name} was closed before its reader had taken everything; what it has not read is lost`, { batches: lines.waiting });
+          if (lines.waiting > 0)
+            host.log.error(`${name} was closed before its reader had taken everything; what it has not read is lost`, {
+              batches: lines.waiting,
+            });
           stream.off('error', heard);
           if (lines.waiting > 0) stream.on('error', () => undefined); // of what is still under way
         },

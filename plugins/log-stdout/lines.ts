@@ -31,7 +31,11 @@ export class Lines {
 
   write(entries: readonly ReportEntry<string>[]): Promise<void> {
     this.#waiting += 1;
-    const written = this.#last.then(() => this.#writeBatch(entries)).finally(() => { this.#waiting -= 1; });
+    const written = this.#last
+      .then(() => this.#writeBatch(entries))
+      .finally(() => {
+        this.#waiting -= 1;
+      });
     this.#last = written.catch(() => undefined);
     return written;
   }
@@ -52,7 +56,9 @@ export class Lines {
 
   async #writeChunk(lines: readonly Line[], written: Set<string>): Promise<void> {
     let end = this.#isTorn ? 1 : 0;
-    const { octets, error } = await this.#append(Buffer.from((this.#isTorn ? '\n' : '') + lines.map(({ text }) => text).join('')));
+    const { octets, error } = await this.#append(
+      Buffer.from((this.#isTorn ? '\n' : '') + lines.map(({ text }) => text).join('')),
+    );
     if (octets >= end) this.#isTorn = false;
     for (const { id, text } of lines) {
       const start = end;
@@ -64,7 +70,10 @@ export class Lines {
   }
 }
 
-interface Line { readonly id: string; readonly text: string }
+interface Line {
+  readonly id: string;
+  readonly text: string;
+}
 
 function* chunksOf(entries: readonly ReportEntry<string>[]): Generator<readonly Line[]> {
   let lines: Line[] = [];

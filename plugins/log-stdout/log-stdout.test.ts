@@ -23,8 +23,17 @@ const fresh = (): WriteStream => {
   return stream;
 };
 let current = fresh();
-afterAll(() => { for (const stream of opened) stream.destroy(); });
-const toFile = { get stdout() { return current; }, get stderr() { return current; } };
+afterAll(() => {
+  for (const stream of opened) stream.destroy();
+});
+const toFile = {
+  get stdout() {
+    return current;
+  },
+  get stderr() {
+    return current;
+  },
+};
 
 testAdapter(logTo(toFile), {
   runner: { describe, test },
@@ -35,10 +44,14 @@ testAdapter(logTo(toFile), {
   badConfigs: [{ config: { stream: 'stdin' }, says: /stream/ }],
   report: {
     input: (n) => ({ n, path: `/a/${n}`, big: 'ü'.repeat(1000) }),
-    read: () => readFileSync(file, 'utf8').split('\n').slice(0, -1).map((line) => {
-      const { n, path, big } = JSON.parse(line) as Record<string, unknown>;
-      return { n, path, big };
-    }),
+    read: () =>
+      readFileSync(file, 'utf8')
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => {
+          const { n, path, big } = JSON.parse(line) as Record<string, unknown>;
+          return { n, path, big };
+        }),
   },
 });
 
@@ -46,9 +59,19 @@ describe('log-stdout', () => {
   const entry = { sink: 'slow', id: 'id-1', timeMs: Date.UTC(2026, 0, 1), input: {} };
 
   test('a line says when, which rule, and the fields in their order', () => {
-    const input = { zebra: 1, apple: 'a', at: new Date(Date.UTC(2026, 0, 2)), none: null, took: '1.5s', raw: new Uint8Array([1, 2]), odd: Number.NaN, of: { b: [1], a: true } };
+    const input = {
+      zebra: 1,
+      apple: 'a',
+      at: new Date(Date.UTC(2026, 0, 2)),
+      none: null,
+      took: '1.5s',
+      raw: new Uint8Array([1, 2]),
+      odd: Number.NaN,
+      of: { b: [1], a: true },
+    };
     expect(lineOf({ ...entry, input })).toBe(
-      '{"time":"2026-01-01T00:00:00.000Z","rule":"slow","id":"id-1","zebra":1,"apple":"a","at":"2026-01-02T00:00:00.000Z","none":null,"took":"1.5s","raw":"AQI=","odd":"NaN","of":{"b":[1],"a":true}}\n');
+      '{"time":"2026-01-01T00:00:00.000Z","rule":"slow","id":"id-1","zebra":1,"apple":"a","at":"2026-01-02T00:00:00.000Z","none":null,"took":"1.5s","raw":"AQI=","odd":"NaN","of":{"b":[1],"a":true}}\n',
+    );
   });
 
   test('a value with line ends stays on its line', () => {
@@ -58,8 +81,11 @@ describe('log-stdout', () => {
   test('a reader that is gone is Unavailable, and ends nothing', async () => {
     const reader = spawn(process.execPath, ['-e', ''], { stdio: ['pipe', 'ignore', 'ignore'] });
     await new Promise((resolve) => reader.once('exit', resolve));
-    const { handler, readiness, close } = await openForTest(logTo({ stdout: reader.stdin, stderr: reader.stdin }), { config: {} });
-    const write = async (): Promise<void> => handler.write?.([{ ...entry, input: { fill: 'x'.repeat(100_000) } }], testCall());
+    const { handler, readiness, close } = await openForTest(logTo({ stdout: reader.stdin, stderr: reader.stdin }), {
+      config: {},
+    });
+    const write = async (): Promise<void> =>
+      handler.write?.([{ ...entry, input: { fill: 'x'.repeat(100_000) } }], testCall());
     await expect(write()).rejects.toThrow(Unavailable);
     await expect(write()).rejects.toThrow('stdout cannot be written');
     expect(readiness().ready).toBe(false);
@@ -70,7 +96,11 @@ describe('log-stdout', () => {
     const held: { readonly text: string; readonly take: (error?: Error) => void }[] = [];
     const pipe = new Writable({ write: (chunk: Buffer, _, take) => void held.push({ text: chunk.toString(), take }) });
     const { handler, close } = await openForTest(logTo({ stdout: pipe, stderr: pipe }), { config: {} });
-    const write = async (...ids: string[]): Promise<void> => handler.write?.(ids.map((id) => ({ ...entry, id, input: {} })), testCall());
+    const write = async (...ids: string[]): Promise<void> =>
+      handler.write?.(
+        ids.map((id) => ({ ...entry, id, input: {} })),
+        testCall(),
+      );
     const [first, again] = [write('a', 'b'), write('a', 'b')];
     await eventually(() => expect(held).toHaveLength(1));
     held[0]?.take();
@@ -79,7 +109,14 @@ describe('log-stdout', () => {
     await eventually(() => expect(held).toHaveLength(2));
     held[1]?.take();
     await next;
-    expect(held.map(({ text }) => text).join('').split('\n').slice(0, -1).map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(['a', 'b', 'c']);
+    expect(
+      held
+        .map(({ text }) => text)
+        .join('')
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => (JSON.parse(line) as { id: string }).id),
+    ).toEqual(['a', 'b', 'c']);
     await close();
   });
 
@@ -88,7 +125,13 @@ describe('log-stdout', () => {
     const { handler, logged, close } = await openForTest(logTo({ stdout: pipe, stderr: pipe }), { config: {} });
     void handler.write?.([{ ...entry, input: {} }], testCall());
     await close();
-    expect(logged).toMatchObject([{ level: 'error', message: expect.stringContaining('stdout was closed before its reader had taken everything') as string, fields: { batches: 1 } }]);
+    expect(logged).toMatchObject([
+      {
+        level: 'error',
+        message: expect.stringContaining('stdout was closed before its reader had taken everything') as string,
+        fields: { batches: 1 },
+      },
+    ]);
   });
 
   test('on a full disk an entry is whole or not written, and follows when there is room', async () => {
@@ -110,13 +153,24 @@ describe('log-stdout', () => {
       }
       await close();`;
     // A file may grow to 64 KiB; the system then writes short, and after that fails, as on a full disk.
-    const child = spawn('bash', ['-c', 'ulimit -S -f 64; exec "$0" "$@" >> "$FILE"', process.execPath, '--input-type=module', '-e', script], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, FILE: path } });
+    const child = spawn(
+      'bash',
+      ['-c', 'ulimit -S -f 64; exec "$0" "$@" >> "$FILE"', process.execPath, '--input-type=module', '-e', script],
+      { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, FILE: path } },
+    );
     const ended = new Promise((resolve) => child.once('exit', resolve));
     let said = '';
-    child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
     const rounds: string[] = [];
     while (child.exitCode === null) {
-      await Promise.race([ended, eventually(() => { if (!said.includes('Unavailable')) throw new Error('not yet'); }, 60_000)]);
+      await Promise.race([
+        ended,
+        eventually(() => {
+          if (!said.includes('Unavailable')) throw new Error('not yet');
+        }, 60_000),
+      ]);
       if (child.exitCode !== null) break;
       await new Promise((resolve) => setTimeout(resolve, 300));
       rounds.push(readFileSync(path, 'utf8'));
@@ -125,8 +179,17 @@ describe('log-stdout', () => {
     }
     rounds.push(readFileSync(path, 'utf8'));
     expect(said).toMatch(/^Unavailable: stdout cannot be written: EFBIG/);
-    const lines = rounds.join('').split('\n').filter((line) => line !== '');
-    const whole = lines.flatMap((line) => { try { return [(JSON.parse(line) as { n: number }).n]; } catch { return []; } });
+    const lines = rounds
+      .join('')
+      .split('\n')
+      .filter((line) => line !== '');
+    const whole = lines.flatMap((line) => {
+      try {
+        return [(JSON.parse(line) as { n: number }).n];
+      } catch {
+        return [];
+      }
+    });
     expect(whole).toEqual(Array.from({ length: 200 }, (_, n) => n));
     expect(lines.length - whole.length).toBeLessThan(rounds.length);
   }, 120_000);
@@ -149,10 +212,13 @@ describe('log-stdout', () => {
       process.stderr.write(settled + ' ' + ticks);`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
-    child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString(); });
+    child.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
     await eventually(() => expect(said).not.toBe(''), 30_000); // nobody reads: 2 MB do not fit in a pipe
     const numbers: number[] = [];
-    for await (const line of createInterface({ input: child.stdout })) numbers.push((JSON.parse(line) as { n: number }).n);
+    for await (const line of createInterface({ input: child.stdout }))
+      numbers.push((JSON.parse(line) as { n: number }).n);
     expect(numbers).toEqual(Array.from({ length: 400 }, (_, n) => n));
     if (child.exitCode === null) await new Promise((resolve) => child.once('exit', resolve));
     const [early = 400, late, ticks = 0] = said.split(' ').map(Number);

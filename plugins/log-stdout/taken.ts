@@ -3,10 +3,14 @@ import { fstatSync, write } from 'node:fs';
 import type { Writable } from 'node:stream';
 
 /** `error`: why fewer were taken than given. */
-export interface Taken { readonly octets: number; readonly error?: unknown }
+export interface Taken {
+  readonly octets: number;
+  readonly error?: unknown;
+}
 export type Append = (chunk: Buffer) => Promise<Taken>;
 
-export const appendTo = (stream: Writable, fd: number | undefined): Append => (fd !== undefined && isFile(fd) ? toFile(fd) : toStream(stream));
+export const appendTo = (stream: Writable, fd: number | undefined): Append =>
+  fd !== undefined && isFile(fd) ? toFile(fd) : toStream(stream);
 
 function isFile(fd: number): boolean {
   try {
@@ -33,15 +37,24 @@ function toFile(fd: number): Append {
   };
 }
 
-function writeOnce(fd: number, chunk: Buffer, from: number): Promise<{ readonly count: number; readonly error?: unknown }> {
+function writeOnce(
+  fd: number,
+  chunk: Buffer,
+  from: number,
+): Promise<{ readonly count: number; readonly error?: unknown }> {
   return new Promise((resolve) => {
-    write(fd, chunk, from, chunk.length - from, null, (error, count) => { resolve(error === null ? { count } : { count: 0, error }); });
+    write(fd, chunk, from, chunk.length - from, null, (error, count) => {
+      resolve(error === null ? { count } : { count: 0, error });
+    });
   });
 }
 
 /** A pipe or socket whose reader stands still holds the caller up, never the event loop. */
 function toStream(stream: Writable): Append {
-  return (chunk) => new Promise((resolve) => {
-    stream.write(chunk, (error) => { resolve(error === null || error === undefined ? { octets: chunk.length } : { octets: 0, error }); });
-  });
+  return (chunk) =>
+    new Promise((resolve) => {
+      stream.write(chunk, (error) => {
+        resolve(error === null || error === undefined ? { octets: chunk.length } : { octets: 0, error });
+      });
+    });
 }

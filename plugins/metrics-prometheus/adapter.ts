@@ -23,14 +23,20 @@ async function pageOf(families: readonly Family[]): Promise<string> {
 
 function metricOf({ metrics }: MetricsConfig, name: string): MetricConfig {
   const metric = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
-  if (metric === undefined) throw new Error(`there is no metric "${name}" in this handler's config; there are: ${Object.keys(metrics).join(', ') || 'none'}`);
+  if (metric === undefined)
+    throw new Error(
+      `there is no metric "${name}" in this handler's config; there are: ${Object.keys(metrics).join(', ') || 'none'}`,
+    );
   return metric;
 }
 
 /** A counter without a value counts 1; what a gauge or a histogram should show must be said. */
 function inputOf(config: MetricsConfig, params: { readonly metric: string }): Shape {
   const { kind, labels } = metricOf(config, params.metric);
-  return { value: kind === 'counter' ? 'double?' : 'double', ...Object.fromEntries(labels.map((label) => [`labels.${label}`, 'string'] as const)) };
+  return {
+    value: kind === 'counter' ? 'double?' : 'double',
+    ...Object.fromEntries(labels.map((label) => [`labels.${label}`, 'string'] as const)),
+  };
 }
 
 export default defineAdapter({
@@ -39,18 +45,30 @@ export default defineAdapter({
   config: configSchema,
   serves: {
     report: {
-      params: z.strictObject({ metric: z.string().describe('Which of the handler\'s metrics this rule feeds.') }),
+      params: z.strictObject({ metric: z.string().describe("Which of the handler's metrics this rule feeds.") }),
       input: inputOf,
       batch: { max: 1000, maxAgeMs: 200 }, // soon enough to be seen on the next look at the page
     },
   },
   selfContained: true,
   async open(config, host) {
-    const overflow = host.metrics.counter('metrics_prometheus_overflow', 'Reports counted under labels "other", because maxSeries was reached.');
-    const families = new Map(Object.entries(config.metrics).map(([name, metric]) => [name, openFamily(name, metric, {
-      maxSeries: config.maxSeries, maxLabelLength: config.maxLabelLength, expireAfterMs: config.expireAfterMs, expiresOnlyForRoom: host.worker.count > 1,
-      monotonicMs: () => host.clock.monotonicMs(), onOverflow: () => overflow.add(),
-    })]));
+    const overflow = host.metrics.counter(
+      'metrics_prometheus_overflow',
+      'Reports counted under labels "other", because maxSeries was reached.',
+    );
+    const families = new Map(
+      Object.entries(config.metrics).map(([name, metric]) => [
+        name,
+        openFamily(name, metric, {
+          maxSeries: config.maxSeries,
+          maxLabelLength: config.maxLabelLength,
+          expireAfterMs: config.expireAfterMs,
+          expiresOnlyForRoom: host.worker.count > 1,
+          monotonicMs: () => host.clock.monotonicMs(),
+          onOverflow: () => overflow.add(),
+        }),
+      ]),
+    );
     host.metrics.page(() => pageOf([...families.values()]));
     return report<Family, { metric: string }>({
       sink({ params: { metric } }) {

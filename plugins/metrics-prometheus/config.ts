@@ -4,42 +4,78 @@ import { z } from 'zod';
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL_NAME = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-const metricSchema = z.strictObject({
-  kind: z.enum(['counter', 'gauge', 'histogram']).describe('counter: adds the value; gauge: is set to the value; histogram: observes the value.'),
-  help: z.string().min(1).default('Reported by rules.').describe('What it means, for those who read the page.'),
-  labels: z.array(z.string().regex(LABEL_NAME, 'a label is letters, digits and _, begins with no digit and not with __')).max(32).default([])
-    .describe('The names of its labels; a rule gives each a value under input.labels.'),
-  buckets: z.array(z.number()).min(1).max(200).optional()
-    .describe('histogram: the upper bounds, ascending, without +Inf. Default: 0.005 to 10, made for seconds.'),
-}).check(({ value: { kind, labels, buckets }, issues }) => {
-  const wrong = (path: string, message: string, input: unknown): void => { issues.push({ code: 'custom', path: [path], message, input }); };
-  if (new Set(labels).size !== labels.length) wrong('labels', 'a label is named twice', labels);
-  if (kind === 'histogram' && labels.includes('le')) wrong('labels', 'a histogram has a label le of its own', labels);
-  if (buckets === undefined) return;
-  if (kind !== 'histogram') wrong('buckets', `a ${kind} has no buckets; they are for a histogram`, buckets);
-  if (buckets.some((bound) => bound < 0)) wrong('buckets', 'a bucket below 0 stays empty; negative values are refused', buckets);
-  if (buckets.some((bound, at) => at > 0 && bound <= (buckets[at - 1] ?? 0))) wrong('buckets', 'buckets must ascend', buckets);
-});
+const metricSchema = z
+  .strictObject({
+    kind: z
+      .enum(['counter', 'gauge', 'histogram'])
+      .describe('counter: adds the value; gauge: is set to the value; histogram: observes the value.'),
+    help: z.string().min(1).default('Reported by rules.').describe('What it means, for those who read the page.'),
+    labels: z
+      .array(z.string().regex(LABEL_NAME, 'a label is letters, digits and _, begins with no digit and not with __'))
+      .max(32)
+      .default([])
+      .describe('The names of its labels; a rule gives each a value under input.labels.'),
+    buckets: z
+      .array(z.number())
+      .min(1)
+      .max(200)
+      .optional()
+      .describe('histogram: the upper bounds, ascending, without +Inf. Default: 0.005 to 10, made for seconds.'),
+  })
+  .check(({ value: { kind, labels, buckets }, issues }) => {
+    const wrong = (path: string, message: string, input: unknown): void => {
+      issues.push({ code: 'custom', path: [path], message, input });
+    };
+    if (new Set(labels).size !== labels.length) wrong('labels', 'a label is named twice', labels);
+    if (kind === 'histogram' && labels.includes('le')) wrong('labels', 'a histogram has a label le of its own', labels);
+    if (buckets === undefined) return;
+    if (kind !== 'histogram') wrong('buckets', `a ${kind} has no buckets; they are for a histogram`, buckets);
+    if (buckets.some((bound) => bound < 0))
+      wrong('buckets', 'a bucket below 0 stays empty; negative values are refused', buckets);
+    if (buckets.some((bound, at) => at > 0 && bound <= (buckets[at - 1] ?? 0)))
+      wrong('buckets', 'buckets must ascend', buckets);
+  });
 
-export const configSchema = z.strictObject({
-  metrics: z.record(z.string(), metricSchema)
-    .describe('The metrics by name.'),
-  maxSeries: z.int().min(1).max(1_000_000).default(2000)
-    .describe('How many sets of label values each metric may have. Past it a new set counts in the series whose labels are all "other", and in sluice_plugin_metrics_prometheus_overflow_total.'),
-  expireAfterMs: z.int().min(0).max(30 * 86_400_000).default(3_600_000)
-    .describe('A series that nobody has fed for so long ends; fed again it begins at 0, which Prometheus takes as a restart. 0: never. With --workers a series ends only where its room is needed, so that the sum of the workers does not fall.'),
-  maxLabelLength: z.int().min(8).max(10_000).default(256).describe('Characters of a label\'s value; what is longer is cut, and ends in an ellipsis.'),
-}).check(({ value: { metrics }, issues }) => {
-  const wrong = (name: string, message: string): void => { issues.push({ code: 'custom', path: ['metrics', name], message, input: name }); };
-  for (const [name, { kind }] of Object.entries(metrics)) {
-    if (!METRIC_NAME.test(name)) wrong(name, 'a metric\'s name is letters, digits, _ and :, and begins with no digit');
-    if (name.startsWith('sluice_')) wrong(name, 'names that begin with sluice_ are for Sluice\'s own metrics');
-    if (kind !== 'histogram') continue;
-    for (const part of ['bucket', 'sum', 'count']) {
-      if (Object.hasOwn(metrics, `${name}_${part}`)) wrong(`${name}_${part}`, `the histogram ${name} has a line of this name already`);
+export const configSchema = z
+  .strictObject({
+    metrics: z.record(z.string(), metricSchema).describe('The metrics by name.'),
+    maxSeries: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(2000)
+      .describe(
+        'How many sets of label values each metric may have. Past it a new set counts in the series whose labels are all "other", and in sluice_plugin_metrics_prometheus_overflow_total.',
+      ),
+    expireAfterMs: z
+      .int()
+      .min(0)
+      .max(30 * 86_400_000)
+      .default(3_600_000)
+      .describe(
+        'A series that nobody has fed for so long ends; fed again it begins at 0, which Prometheus takes as a restart. 0: never. With --workers a series ends only where its room is needed, so that the sum of the workers does not fall.',
+      ),
+    maxLabelLength: z
+      .int()
+      .min(8)
+      .max(10_000)
+      .default(256)
+      .describe("Characters of a label's value; what is longer is cut, and ends in an ellipsis."),
+  })
+  .check(({ value: { metrics }, issues }) => {
+    const wrong = (name: string, message: string): void => {
+      issues.push({ code: 'custom', path: ['metrics', name], message, input: name });
+    };
+    for (const [name, { kind }] of Object.entries(metrics)) {
+      if (!METRIC_NAME.test(name)) wrong(name, "a metric's name is letters, digits, _ and :, and begins with no digit");
+      if (name.startsWith('sluice_')) wrong(name, "names that begin with sluice_ are for Sluice's own metrics");
+      if (kind !== 'histogram') continue;
+      for (const part of ['bucket', 'sum', 'count']) {
+        if (Object.hasOwn(metrics, `${name}_${part}`))
+          wrong(`${name}_${part}`, `the histogram ${name} has a line of this name already`);
+      }
     }
-  }
-});
+  });
 
 export type MetricsConfig = z.output<typeof configSchema>;
 export type MetricConfig = MetricsConfig['metrics'][string];

@@ -26,7 +26,10 @@ export interface FamilyOptions {
   readonly onOverflow: () => void;
 }
 
-interface Fed { readonly series: Series; fedAtMs: number }
+interface Fed {
+  readonly series: Series;
+  fedAtMs: number;
+}
 
 /** What a label is whose expression failed (the rule language's word), and where there are too many series. */
 const FAILED = 'unknown';
@@ -71,7 +74,7 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
       const others = labels.map(() => OVERFLOWN);
       // A report that says "other" itself counts in the same series: a page must not have one twice.
       const saying = all.get(keyOf(others));
-      if (saying === undefined) return overflown ??= make(others);
+      if (saying === undefined) return (overflown ??= make(others));
       saying.fedAtMs = nowMs;
       return saying.series;
     }
@@ -85,13 +88,15 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
   return {
     take(input) {
       const value = input['value'] === undefined && kind === 'counter' ? 1 : input['value'];
-      if (typeof value !== 'number' || !Number.isFinite(value)) return `${name}: the value is ${String(value)}; expected a finite number`;
+      if (typeof value !== 'number' || !Number.isFinite(value))
+        return `${name}: the value is ${String(value)}; expected a finite number`;
       if (kind !== 'gauge' && value < 0) return `${name}: the value is ${value}; a ${kind} never goes down`;
-      if (kind !== 'gauge' && value > Number.MAX_SAFE_INTEGER) return `${name}: the value is ${value}; beyond 2^53 a ${kind} would count nothing else any more`;
+      if (kind !== 'gauge' && value > Number.MAX_SAFE_INTEGER)
+        return `${name}: the value is ${value}; beyond 2^53 a ${kind} would count nothing else any more`;
       seriesFor(inputNames.map((inputName) => labelText(input[inputName], maxLabelLength))).put(value);
       return undefined;
     },
-    * lines() {
+    *lines() {
       yield `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${kind}\n`;
       if (!expiresOnlyForRoom) dropExpired(monotonicMs());
       for (const { series } of all.values()) yield series.text();

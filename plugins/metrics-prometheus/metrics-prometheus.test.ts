@@ -28,13 +28,17 @@ testAdapter(adapter, {
     { config: metric({ kind: 'histogram', buckets: [1, 1] }), says: /ascend/ },
     { config: { metrics: { m: { kind: 'histogram' }, m_sum: { kind: 'counter' } } }, says: /histogram m has a line/ },
   ],
-  skip: { 'what was accepted is delivered though it closes at once': 'a closed handler has no page; what is read is the page' },
+  skip: {
+    'what was accepted is delivered though it closes at once': 'a closed handler has no page; what is read is the page',
+  },
   report: {
     params: { metric: 'shop_requests_total' },
     shape: { value: 'double?', 'labels.method': 'string', 'labels.code': 'string' },
     input: (n) => ({ value: n + 1, 'labels.method': 'GET', 'labels.code': String(n) }),
-    read: async ({ metrics }) => [...(await metrics()).matchAll(/^shop_requests_total\{method="GET",code="(\d+)"\} (\d+)$/gm)]
-      .map(([, code, value]) => ({ value: Number(value), 'labels.method': 'GET', 'labels.code': code })),
+    read: async ({ metrics }) =>
+      [...(await metrics()).matchAll(/^shop_requests_total\{method="GET",code="(\d+)"\} (\d+)$/gm)].map(
+        ([, code, value]) => ({ value: Number(value), 'labels.method': 'GET', 'labels.code': code }),
+      ),
   },
 });
 
@@ -43,7 +47,10 @@ describe('metrics-prometheus', () => {
     const opened = await openForTest(adapter, { config: { metrics: METRICS, ...config } });
     const write = async (name: string, ...inputs: readonly Record<string, unknown>[]) => {
       const sink = opened.handler.sink?.({ rule: 'r', input: {}, params: { metric: name } });
-      await opened.handler.write?.(inputs.map((input, n) => ({ sink, id: `id-${n}`, timeMs: 0, input })), testCall());
+      await opened.handler.write?.(
+        inputs.map((input, n) => ({ sink, id: `id-${n}`, timeMs: 0, input })),
+        testCall(),
+      );
     };
     return { ...opened, write };
   }
@@ -52,24 +59,47 @@ describe('metrics-prometheus', () => {
   test('the input of a rule is the value and the labels of its metric', () => {
     const input = adapter.serves.report?.input as unknown as (config: unknown, params: unknown) => unknown;
     const config = adapter.config.parse({ metrics: METRICS });
-    expect(input(config, { metric: 'shop_requests_total' })).toEqual({ value: 'double?', 'labels.method': 'string', 'labels.code': 'string' });
+    expect(input(config, { metric: 'shop_requests_total' })).toEqual({
+      value: 'double?',
+      'labels.method': 'string',
+      'labels.code': 'string',
+    });
     expect(input(config, { metric: 'shop_seconds' })).toEqual({ value: 'double', 'labels.route': 'string' });
-    expect(() => input(config, { metric: 'shop_request_total' })).toThrow(/no metric "shop_request_total".*shop_requests_total, shop_last/);
+    expect(() => input(config, { metric: 'shop_request_total' })).toThrow(
+      /no metric "shop_request_total".*shop_requests_total, shop_last/,
+    );
     expect(() => input(config, { metric: 'toString' })).toThrow(/no metric "toString"/);
   });
 
   test('counts, sets and observes; a counter without a value counts 1', async () => {
     const { write, metrics } = await open();
-    await write('shop_requests_total', labels('GET', '200'), { value: 2.5, ...labels('GET', '200') }, labels('PUT', '200'));
+    await write(
+      'shop_requests_total',
+      labels('GET', '200'),
+      { value: 2.5, ...labels('GET', '200') },
+      labels('PUT', '200'),
+    );
     await write('shop_last', { value: 3, 'labels.route': '/a' }, { value: -1, 'labels.route': '/a' });
-    await write('shop_seconds', { value: 0.05, 'labels.route': '/a' }, { value: 0.5, 'labels.route': '/a' }, { value: 5, 'labels.route': '/a' });
+    await write(
+      'shop_seconds',
+      { value: 0.05, 'labels.route': '/a' },
+      { value: 0.5, 'labels.route': '/a' },
+      { value: 5, 'labels.route': '/a' },
+    );
     await write('shop_bare_total', {});
     const page = await metrics();
     for (const line of [
-      'shop_requests_total{method="GET",code="200"} 3.5', 'shop_requests_total{method="PUT",code="200"} 1', 'shop_last{route="/a"} -1',
-      'shop_seconds_bucket{le="0.1",route="/a"} 1', 'shop_seconds_bucket{le="1",route="/a"} 2', 'shop_seconds_bucket{le="+Inf",route="/a"} 3',
-      'shop_seconds_sum{route="/a"} 5.55', 'shop_seconds_count{route="/a"} 3', 'shop_bare_total 1',
-    ]) expect(page.split('\n')).toContain(line);
+      'shop_requests_total{method="GET",code="200"} 3.5',
+      'shop_requests_total{method="PUT",code="200"} 1',
+      'shop_last{route="/a"} -1',
+      'shop_seconds_bucket{le="0.1",route="/a"} 1',
+      'shop_seconds_bucket{le="1",route="/a"} 2',
+      'shop_seconds_bucket{le="+Inf",route="/a"} 3',
+      'shop_seconds_sum{route="/a"} 5.55',
+      'shop_seconds_count{route="/a"} 3',
+      'shop_bare_total 1',
+    ])
+      expect(page.split('\n')).toContain(line);
   });
 
   test('a label that failed is "unknown"; one that is too long is cut', async () => {
@@ -97,15 +127,22 @@ describe('metrics-prometheus', () => {
     clock.advance(59_000);
     await write('shop_requests_total', labels('GET', 'kept'), labels('POD', 'still early'));
     expect((await metrics()).match(/^shop_requests_total\{.*$/gm)).toEqual([
-      'shop_requests_total{method="GET",code="kept"} 2', 'shop_requests_total{method="SCAN",code="1"} 1', 'shop_requests_total{method="SCAN",code="2"} 1', 'shop_requests_total{method="other",code="other"} 2',
+      'shop_requests_total{method="GET",code="kept"} 2',
+      'shop_requests_total{method="SCAN",code="1"} 1',
+      'shop_requests_total{method="SCAN",code="2"} 1',
+      'shop_requests_total{method="other",code="other"} 2',
     ]);
     clock.advance(2000);
     await write('shop_requests_total', labels('POD', 'late'));
     expect((await metrics()).match(/^shop_requests_total\{.*$/gm)).toEqual([
-      'shop_requests_total{method="GET",code="kept"} 2', 'shop_requests_total{method="POD",code="late"} 1', 'shop_requests_total{method="other",code="other"} 2',
+      'shop_requests_total{method="GET",code="kept"} 2',
+      'shop_requests_total{method="POD",code="late"} 1',
+      'shop_requests_total{method="other",code="other"} 2',
     ]);
     clock.advance(61_000);
-    expect((await metrics()).match(/^shop_requests_total\{.*$/gm)).toEqual(['shop_requests_total{method="other",code="other"} 2']);
+    expect((await metrics()).match(/^shop_requests_total\{.*$/gm)).toEqual([
+      'shop_requests_total{method="other",code="other"} 2',
+    ]);
     expect(await metrics()).toContain('shop_bare_total 0');
   });
 
@@ -119,10 +156,18 @@ describe('metrics-prometheus', () => {
   test('a set that says "other" itself shares the series of those that find no room', async () => {
     const { write, metrics } = await open({ maxSeries: 1, expireAfterMs: 0 });
     await write('shop_requests_total', labels('other', 'other'), labels('a', 'b'));
-    await write('shop_seconds', { value: 1, 'labels.route': 'a' }, { value: 1, 'labels.route': 'b' }, { value: 1, 'labels.route': 'other' });
+    await write(
+      'shop_seconds',
+      { value: 1, 'labels.route': 'a' },
+      { value: 1, 'labels.route': 'b' },
+      { value: 1, 'labels.route': 'other' },
+    );
     const page = await metrics();
     expect(page.match(/^shop_requests_total\{.*$/gm)).toEqual(['shop_requests_total{method="other",code="other"} 2']);
-    expect(page.match(/^shop_seconds_count\{.*$/gm)).toEqual(['shop_seconds_count{route="a"} 1', 'shop_seconds_count{route="other"} 2']);
+    expect(page.match(/^shop_seconds_count\{.*$/gm)).toEqual([
+      'shop_seconds_count{route="a"} 1',
+      'shop_seconds_count{route="other"} 2',
+    ]);
   });
 
   test('a long page is made in slices', async () => {
@@ -142,17 +187,32 @@ describe('metrics-prometheus', () => {
   test('no value takes from a histogram, or makes a count stand still', async () => {
     const { write, metrics } = await open();
     const of = (value: unknown) => ({ value, 'labels.route': 'r' });
-    const refused: unknown = await write('shop_seconds', of(-1), of(Number.NaN), of(Infinity), of(1e300), of('1'), of(0)).catch((error: unknown) => error);
+    const refused: unknown = await write(
+      'shop_seconds',
+      of(-1),
+      of(Number.NaN),
+      of(Infinity),
+      of(1e300),
+      of('1'),
+      of(0),
+    ).catch((error: unknown) => error);
     expect((refused as Rejected).entries).toEqual([0, 1, 2, 3, 4]);
     expect((refused as Rejected).message).toBe('shop_seconds: the value is -1; a histogram never goes down');
-    await expect(write('shop_bare_total', { value: 1e300 })).rejects.toThrow('shop_bare_total: the value is 1e+300; beyond 2^53 a counter would count nothing else any more');
+    await expect(write('shop_bare_total', { value: 1e300 })).rejects.toThrow(
+      'shop_bare_total: the value is 1e+300; beyond 2^53 a counter would count nothing else any more',
+    );
     expect(await metrics()).toContain('shop_seconds_count{route="r"} 1\n');
   });
 
   test('what is no number, or takes from a counter, is refused alone', async () => {
     const { write, metrics } = await open();
     const refused: unknown = await write(
-      'shop_requests_total', labels('A', '1'), { value: null, ...labels('B', '1') }, { value: -1, ...labels('C', '1') }, { value: Number.NaN, ...labels('D', '1') }, labels('E', '1'),
+      'shop_requests_total',
+      labels('A', '1'),
+      { value: null, ...labels('B', '1') },
+      { value: -1, ...labels('C', '1') },
+      { value: Number.NaN, ...labels('D', '1') },
+      labels('E', '1'),
     ).catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(Rejected);
     expect((refused as Rejected).entries).toEqual([1, 2, 3]);
@@ -171,7 +231,14 @@ describe('metrics-prometheus', () => {
 
   test('sets of labels that differ only in where one ends are apart', async () => {
     const { write, metrics } = await open();
-    await write('shop_requests_total', labels('a,b', 'c'), labels('a', 'b,c'), labels('a","b', 'c'), labels('x,code:y', 'z'), labels('x', 'y,code:z'));
+    await write(
+      'shop_requests_total',
+      labels('a,b', 'c'),
+      labels('a', 'b,c'),
+      labels('a","b', 'c'),
+      labels('x,code:y', 'z'),
+      labels('x', 'y,code:z'),
+    );
     expect((await metrics()).match(/^shop_requests_total\{.*\} 1$/gm)).toHaveLength(5);
   });
 });

@@ -10,12 +10,23 @@ export interface Series {
 const DEFAULT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** `labels` as {@link labelsText} writes them. */
-export function seriesOf(name: string, { kind, buckets = DEFAULT_BUCKETS }: Pick<MetricConfig, 'kind' | 'buckets'>, labels: string): Series {
+export function seriesOf(
+  name: string,
+  { kind, buckets = DEFAULT_BUCKETS }: Pick<MetricConfig, 'kind' | 'buckets'>,
+  labels: string,
+): Series {
   if (kind === 'histogram') return histogram(name, buckets, labels);
   const head = `${name}${labels === '' ? '' : `{${labels}}`} `;
   let total = 0;
   return {
-    put: kind === 'counter' ? (value) => { total += value; } : (value) => { total = value; },
+    put:
+      kind === 'counter'
+        ? (value) => {
+            total += value;
+          }
+        : (value) => {
+            total = value;
+          },
     text: () => `${head}${total}\n`,
   };
 }
@@ -45,8 +56,14 @@ function histogram(name: string, bounds: readonly number[], labels: string): Ser
   };
 }
 
-const ESCAPES: ReadonlyMap<string, string> = new Map([['\\', '\\\\'], ['"', '\\"'], ['\n', '\\n']]);
+const ESCAPES: ReadonlyMap<string, string> = new Map([
+  ['\\', '\\\\'],
+  ['"', '\\"'],
+  ['\n', '\\n'],
+]);
 
 /** `a="x",b="y"`. */
 export const labelsText = (names: readonly string[], values: readonly string[]): string =>
-  names.map((name, at) => `${name}="${(values[at] ?? '').replace(/[\\"\n]/g, (char) => ESCAPES.get(char) ?? char)}"`).join(',');
+  names
+    .map((name, at) => `${name}="${(values[at] ?? '').replace(/[\\"\n]/g, (char) => ESCAPES.get(char) ?? char)}"`)
+    .join(',');

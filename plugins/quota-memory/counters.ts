@@ -76,12 +76,15 @@ export class Counters {
       throw error;
     }
     if (done.every(({ answer }) => answer.granted)) {
-      for (const { ask } of done) if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#mark(ask);
+      for (const { ask } of done)
+        if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#mark(ask);
       return done.map(({ answer }) => answer);
     }
     for (const { ask, before } of done.toReversed()) this.#restore(ask, before);
     // Those that could pass say what is left, uncharged.
-    return done.map(({ ask, answer }) => (answer.granted ? { ...this.#ask({ ...ask, cost: 0, release: false }), granted: true } : answer));
+    return done.map(({ ask, answer }) =>
+      answer.granted ? { ...this.#ask({ ...ask, cost: 0, release: false }), granted: true } : answer,
+    );
   }
 
   reset(asks: readonly QuotaAsk<Bucket>[]): void {
@@ -101,7 +104,8 @@ export class Counters {
 
   #wasCharged(ask: QuotaAsk<Bucket>): boolean {
     if (ask.once === undefined || ask.release === true) return false;
-    if (isListed(ask.bucket.algorithm)) return isOnList(this.#find(ask)?.entries ?? NONE, boundedKey(ask.once), this.#nowMs(ask.bucket.algorithm));
+    if (isListed(ask.bucket.algorithm))
+      return isOnList(this.#find(ask)?.entries ?? NONE, boundedKey(ask.once), this.#nowMs(ask.bucket.algorithm));
     const drawer = this.#markDrawer(ask);
     return (drawer.counters.get(markKey(ask))?.a ?? 0) > this.#nowMs(drawer.algorithm);
   }
@@ -145,7 +149,8 @@ export class Counters {
     const answer = askCounter(fresh, algorithm, ask, nowMs, who);
     if (ask.cost > 0 && answer.granted) {
       const added = this.#add(drawer, key);
-      if (added === undefined) throw new Rejected(`no room for another counter: ${this.#options.maxKeys} are in use (maxKeys)`);
+      if (added === undefined)
+        throw new Rejected(`no room for another counter: ${this.#options.maxKeys} are in use (maxKeys)`);
       Object.assign(added, fresh);
     }
     return answer;
@@ -153,7 +158,9 @@ export class Counters {
 
   /** To what it was. What was given back for a moment was over, and may have been swept. */
   #restore(ask: QuotaAsk<Bucket>, before: Counter): void {
-    const counter = this.#find(ask) ?? (before.a > this.#nowMs(ask.bucket.algorithm) ? this.#add(this.#drawerFor(ask), boundedKey(ask.key)) : undefined);
+    const counter =
+      this.#find(ask) ??
+      (before.a > this.#nowMs(ask.bucket.algorithm) ? this.#add(this.#drawerFor(ask), boundedKey(ask.key)) : undefined);
     if (counter !== undefined) Object.assign(counter, before);
   }
 
@@ -171,13 +178,16 @@ export class Counters {
   }
 
   #drawerFor({ bucket, perMs }: QuotaAsk<Bucket>): Drawer {
-    return (perMs === bucket.perMs ? bucket.drawer : undefined) ?? this.#drawerOf(bucket.counter, bucket.algorithm, perMs);
+    return (
+      (perMs === bucket.perMs ? bucket.drawer : undefined) ?? this.#drawerOf(bucket.counter, bucket.algorithm, perMs)
+    );
   }
 
   #drawerOf(counter: string, algorithm: Algorithm, perMs: number): Drawer {
     const name = `${algorithm} ${perMs} ${counter}`;
     let drawer = this.#drawers.get(name);
-    if (drawer === undefined) this.#drawers.set(name, drawer = { algorithm, shelf: new Shelf(algorithm), counters: new Map() });
+    if (drawer === undefined)
+      this.#drawers.set(name, (drawer = { algorithm, shelf: new Shelf(algorithm), counters: new Map() }));
     return drawer;
   }
 

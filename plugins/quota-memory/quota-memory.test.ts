@@ -11,7 +11,10 @@ const collectGarbage = runInNewContext('gc') as () => void;
 testAdapter(adapter, {
   runner: { describe, test },
   config: {},
-  badConfigs: [{ config: { maxKeys: 0 }, says: /maxKeys/ }, { config: { maxEntries: 999 }, says: /maxEntries/ }],
+  badConfigs: [
+    { config: { maxKeys: 0 }, says: /maxKeys/ },
+    { config: { maxEntries: 999 }, says: /maxEntries/ },
+  ],
 });
 
 /** Two workers' handlers that take turns. */
@@ -19,7 +22,9 @@ const ofTwoWorkers: Adapter = {
   ...adapter,
   name: 'quota-memory-of-two-workers',
   async open(config, host) {
-    const workers = await Promise.all([1, 2].map((number) => adapter.open(config, { ...host, worker: { number, count: 2 } })));
+    const workers = await Promise.all(
+      [1, 2].map((number) => adapter.open(config, { ...host, worker: { number, count: 2 } })),
+    );
     let turn = 0;
     return {
       bucket: (rule) => workers[0]?.bucket?.(rule),
@@ -33,34 +38,60 @@ testAdapter(ofTwoWorkers, { runner: { describe, test }, config: {} });
 test('several workers remember no more than maxEntries charges, and count what they forget', async () => {
   const { handler, metrics } = await openForTest(ofTwoWorkers, { config: { maxEntries: 1000 } });
   const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm: 'log', perMs: 60_000, params: undefined });
-  for (let key = 0; key < 1007; key++) await handler.charge?.([{ bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 60_000 }], testCall());
+  for (let key = 0; key < 1007; key++)
+    await handler.charge?.([{ bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 60_000 }], testCall());
   const forgotten = (await metrics()).matchAll(/^sluice_plugin_quota_memory_entries_evicted_total\{.*\} (\d+)$/gm);
   expect([...forgotten].reduce((sum, [, count]) => sum + Number(count), 0)).toBe(7);
 });
 
-describe.each([['one', adapter], ['two workers', ofTwoWorkers]])('in the memory of %s', (_, store) => {
-  test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])('%s: looking, giving back, releasing and resetting take nobody\'s room', async (algorithm) => {
-    const { handler, metrics } = await openForTest(store, { config: { maxKeys: 1 } });
-    const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm, perMs: 60_000, params: undefined });
-    const ask = (key: string, more: Partial<QuotaAsk> = {}): QuotaAsk => ({ bucket, key, cost: 1, limit: 1, burst: 1, perMs: 60_000, ...more });
-    const charge = async (...asks: readonly QuotaAsk[]) => (await handler.charge?.(asks, testCall()))?.map(({ granted }) => granted);
-    expect(await charge(ask('mine'))).toEqual([true]);
-    for (let at = 0; at < 100; at++) {
-      const key = `unknown ${at}`;
-      expect(await charge(ask(key, { cost: 0 }))).toEqual([true]);
-      expect(await charge(ask(key, { cost: -1 }), ask(key, { cost: 0, once: 'ann' }), ask(key, { cost: -1, once: 'ann' }))).toEqual([true, true, true]);
-      expect(await charge(ask(key, { cost: 2, once: 'ann' }))).toEqual([false]);
-      if (algorithm === 'concurrency') expect(await charge(ask(key, { cost: 0, once: 'ann', release: true }))).toEqual([true]);
-      await handler.reset?.([ask(key)]);
-    }
-    expect(await charge(ask('mine'))).toEqual([false]);
-    expect((await metrics()).match(/evicted_total\{.*\} [1-9]/g)).toBeNull();
-  });
+describe.each([
+  ['one', adapter],
+  ['two workers', ofTwoWorkers],
+])('in the memory of %s', (_, store) => {
+  test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])(
+    "%s: looking, giving back, releasing and resetting take nobody's room",
+    async (algorithm) => {
+      const { handler, metrics } = await openForTest(store, { config: { maxKeys: 1 } });
+      const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm, perMs: 60_000, params: undefined });
+      const ask = (key: string, more: Partial<QuotaAsk> = {}): QuotaAsk => ({
+        bucket,
+        key,
+        cost: 1,
+        limit: 1,
+        burst: 1,
+        perMs: 60_000,
+        ...more,
+      });
+      const charge = async (...asks: readonly QuotaAsk[]) =>
+        (await handler.charge?.(asks, testCall()))?.map(({ granted }) => granted);
+      expect(await charge(ask('mine'))).toEqual([true]);
+      for (let at = 0; at < 100; at++) {
+        const key = `unknown ${at}`;
+        expect(await charge(ask(key, { cost: 0 }))).toEqual([true]);
+        expect(
+          await charge(ask(key, { cost: -1 }), ask(key, { cost: 0, once: 'ann' }), ask(key, { cost: -1, once: 'ann' })),
+        ).toEqual([true, true, true]);
+        expect(await charge(ask(key, { cost: 2, once: 'ann' }))).toEqual([false]);
+        if (algorithm === 'concurrency')
+          expect(await charge(ask(key, { cost: 0, once: 'ann', release: true }))).toEqual([true]);
+        await handler.reset?.([ask(key)]);
+      }
+      expect(await charge(ask('mine'))).toEqual([false]);
+      expect((await metrics()).match(/evicted_total\{.*\} [1-9]/g)).toBeNull();
+    },
+  );
 });
 
 describe('quota-memory', () => {
-  const ask = (bucket: unknown, key: string, of: { cost?: number; limit?: number; perMs?: number } = {}) =>
-    ({ bucket, key, cost: 1, limit: 1, burst: of.limit ?? 1, perMs: 60_000, ...of });
+  const ask = (bucket: unknown, key: string, of: { cost?: number; limit?: number; perMs?: number } = {}) => ({
+    bucket,
+    key,
+    cost: 1,
+    limit: 1,
+    burst: of.limit ?? 1,
+    perMs: 60_000,
+    ...of,
+  });
 
   async function open(maxKeys: number) {
     const opened = await openForTest(adapter, { config: { maxKeys } });
@@ -82,11 +113,17 @@ describe('quota-memory', () => {
     for (const key of ['a', 'b', 'c']) expect(granted(ask(mine, key))).toBe(true);
     for (const key of ['d', 'e']) expect(() => granted(ask(mine, key))).toThrow(Rejected);
     for (const key of ['a', 'b', 'c']) expect(granted(ask(mine, key))).toBe(false);
-    expect(readiness()).toEqual({ ready: false, why: expect.stringContaining('all 3 counters are in use (maxKeys)') as unknown });
+    expect(readiness()).toEqual({
+      ready: false,
+      why: expect.stringContaining('all 3 counters are in use (maxKeys)') as unknown,
+    });
     clock.advance(60_000);
     await eventually(() => expect(readiness().ready).toBe(true));
     expect(granted(ask(mine, 'd'))).toBe(true);
-    expect(logged.map(({ level, message }) => [level, message])).toEqual([['warn', 'there is no room for new counters'], ['info', 'there is room for new counters again']]);
+    expect(logged.map(({ level, message }) => [level, message])).toEqual([
+      ['warn', 'there is no room for new counters'],
+      ['info', 'there is room for new counters again'],
+    ]);
     await close();
   });
 
@@ -99,13 +136,18 @@ describe('quota-memory', () => {
     expect(granted(ask(mine, 'b'))).toBe(true);
   });
 
-  test.each([['one', adapter], ['two workers', ofTwoWorkers]])('in the memory of %s, new keys of one rule push out no counter of another', async (_, store) => {
+  test.each([
+    ['one', adapter],
+    ['two workers', ofTwoWorkers],
+  ])('in the memory of %s, new keys of one rule push out no counter of another', async (_, store) => {
     const { handler, close } = await openForTest(store, { config: { maxKeys: 1000 } });
-    const bucket = (counter: string, perMs: number) => handler.bucket?.({ rule: counter, counter, algorithm: 'fixed', perMs, params: undefined });
+    const bucket = (counter: string, perMs: number) =>
+      handler.bucket?.({ rule: counter, counter, algorithm: 'fixed', perMs, params: undefined });
     const [login, search] = [bucket('login', 60_000), bucket('search', 86_400_000)];
     const granted = async (of: unknown, key: string, limit: number, perMs: number): Promise<unknown> => {
       try {
-        return (await handler.charge?.([{ bucket: of, key, cost: 1, limit, burst: limit, perMs }], testCall()))?.[0]?.granted;
+        return (await handler.charge?.([{ bucket: of, key, cost: 1, limit, burst: limit, perMs }], testCall()))?.[0]
+          ?.granted;
       } catch (error) {
         return error instanceof Rejected ? 'rejected' : error;
       }
@@ -114,7 +156,7 @@ describe('quota-memory', () => {
     let passed = 0;
     for (let call = 0; call < 30; call++) {
       await granted(search, `late${call}`, 1000, 86_400_000);
-      if (await granted(login, '10.0.0.1', 5, 60_000) === true) passed++;
+      if ((await granted(login, '10.0.0.1', 5, 60_000)) === true) passed++;
     }
     expect(passed).toBe(5);
     await close();
@@ -136,9 +178,16 @@ describe('quota-memory', () => {
   test('one counter asked twice in a call is charged twice or not at all', async () => {
     const { bucket, charge } = await open(10);
     const mine = bucket();
-    const granted = (...asks: readonly ReturnType<typeof ask>[]) => (charge(...asks) as readonly QuotaAnswer[]).map(({ granted: one, remaining }) => [one, remaining]);
-    expect(granted(ask(mine, 'a', { limit: 3 }), ask(mine, 'a', { limit: 3 }))).toEqual([[true, 2], [true, 1]]);
-    expect(granted(ask(mine, 'a', { limit: 3 }), ask(mine, 'a', { limit: 3 })).map(([one]) => one)).toEqual([true, false]);
+    const granted = (...asks: readonly ReturnType<typeof ask>[]) =>
+      (charge(...asks) as readonly QuotaAnswer[]).map(({ granted: one, remaining }) => [one, remaining]);
+    expect(granted(ask(mine, 'a', { limit: 3 }), ask(mine, 'a', { limit: 3 }))).toEqual([
+      [true, 2],
+      [true, 1],
+    ]);
+    expect(granted(ask(mine, 'a', { limit: 3 }), ask(mine, 'a', { limit: 3 })).map(([one]) => one)).toEqual([
+      true,
+      false,
+    ]);
     expect(granted(ask(mine, 'a', { limit: 3, cost: 0 }))).toEqual([[true, 1]]);
   });
 
@@ -150,26 +199,32 @@ describe('quota-memory', () => {
     expect(granted(ask(mine, 'a'))).toBe(false);
   });
 
-  test.each(['fixed', 'gcra', 'sliding', 'log', 'concurrency'] as const)('%s: a clock that is set back by an hour refuses nobody for longer than two periods', async (algorithm) => {
-    const { bucket, granted, clock } = await open(10);
-    const mine = bucket(60_000, algorithm);
-    expect([granted(ask(mine, 'a')), granted(ask(mine, 'a'))]).toEqual([true, false]);
-    clock.set(clock.nowMs() - 3_600_000);
-    expect(granted(ask(mine, 'a'))).toBe(false);
-    clock.advance(120_000);
-    expect(granted(ask(mine, 'a'))).toBe(true);
-  });
+  test.each(['fixed', 'gcra', 'sliding', 'log', 'concurrency'] as const)(
+    '%s: a clock that is set back by an hour refuses nobody for longer than two periods',
+    async (algorithm) => {
+      const { bucket, granted, clock } = await open(10);
+      const mine = bucket(60_000, algorithm);
+      expect([granted(ask(mine, 'a')), granted(ask(mine, 'a'))]).toEqual([true, false]);
+      clock.set(clock.nowMs() - 3_600_000);
+      expect(granted(ask(mine, 'a'))).toBe(false);
+      clock.advance(120_000);
+      expect(granted(ask(mine, 'a'))).toBe(true);
+    },
+  );
 
-  test.each(['gcra', 'log', 'concurrency'] as const)('%s: a clock that is set back by half a minute changes nothing', async (algorithm) => {
-    const { bucket, granted, clock } = await open(10);
-    const mine = bucket(60_000, algorithm);
-    expect(granted(ask(mine, 'a'))).toBe(true);
-    clock.set(clock.nowMs() - 30_000);
-    clock.advance(59_000);
-    expect(granted(ask(mine, 'a'))).toBe(false);
-    clock.advance(1001);
-    expect(granted(ask(mine, 'a'))).toBe(true);
-  });
+  test.each(['gcra', 'log', 'concurrency'] as const)(
+    '%s: a clock that is set back by half a minute changes nothing',
+    async (algorithm) => {
+      const { bucket, granted, clock } = await open(10);
+      const mine = bucket(60_000, algorithm);
+      expect(granted(ask(mine, 'a'))).toBe(true);
+      clock.set(clock.nowMs() - 30_000);
+      clock.advance(59_000);
+      expect(granted(ask(mine, 'a'))).toBe(false);
+      clock.advance(1001);
+      expect(granted(ask(mine, 'a'))).toBe(true);
+    },
+  );
 
   test('a debt is remembered for ten periods beyond what may come at once, and refuses until then', async () => {
     const { bucket, charge, granted, clock } = await open(10);

@@ -21,66 +21,130 @@ function both(maxKeys: number) {
     memory.set(name, known);
     return known;
   };
-  const worker = (number: number): SharedCounters => new SharedCounters({
-    maxKeys, maxEntries: 1000, onEvicted: () => { evicted.counters++; }, onEntryEvicted: () => { evicted.entries++; }, host: { clock, shared, worker: { number, count: 2 } },
-  });
+  const worker = (number: number): SharedCounters =>
+    new SharedCounters({
+      maxKeys,
+      maxEntries: 1000,
+      onEvicted: () => {
+        evicted.counters++;
+      },
+      onEntryEvicted: () => {
+        evicted.entries++;
+      },
+      host: { clock, shared, worker: { number, count: 2 } },
+    });
   return {
-    workers: [worker(1), worker(2)] as const, alone: new Counters({ maxKeys, clock, onEvicted: () => {}, onFull: () => {} }),
-    now: clock.nowMs, advance: (ms: number) => { nowMs += ms; }, evicted, memory,
+    workers: [worker(1), worker(2)] as const,
+    alone: new Counters({ maxKeys, clock, onEvicted: () => {}, onFull: () => {} }),
+    now: clock.nowMs,
+    advance: (ms: number) => {
+      nowMs += ms;
+    },
+    evicted,
+    memory,
   };
 }
 
 /** Counted after the fact, or before; whole, or in part; in a window of the calendar, or given back to one that is over; a lease taken, or given back. */
 const askOf = fc.record({
-  algorithm: fc.constantFrom(...ALGORITHMS), key: fc.constantFrom('a', 'b'), perMs: fc.constantFrom(1000, 300), cost: fc.integer({ min: -2, max: 3 }), limit: fc.nat(8),
-  once: fc.option(fc.constantFrom('one', 'other', 'third'), { nil: undefined }), owed: fc.boolean(), partial: fc.boolean(), release: fc.boolean(), isLate: fc.boolean(),
+  algorithm: fc.constantFrom(...ALGORITHMS),
+  key: fc.constantFrom('a', 'b'),
+  perMs: fc.constantFrom(1000, 300),
+  cost: fc.integer({ min: -2, max: 3 }),
+  limit: fc.nat(8),
+  once: fc.option(fc.constantFrom('one', 'other', 'third'), { nil: undefined }),
+  owed: fc.boolean(),
+  partial: fc.boolean(),
+  release: fc.boolean(),
+  isLate: fc.boolean(),
 });
-const charges = fc.array(fc.record({ worker: fc.constantFrom(0 as const, 1 as const), passed: fc.oneof(fc.nat(20), fc.nat(400)), reset: fc.integer({ min: 1, max: 20 }), asks: fc.array(askOf, { minLength: 1, maxLength: 3 }) }), { maxLength: 60, size: 'max' });
+const charges = fc.array(
+  fc.record({
+    worker: fc.constantFrom(0 as const, 1 as const),
+    passed: fc.oneof(fc.nat(20), fc.nat(400)),
+    reset: fc.integer({ min: 1, max: 20 }),
+    asks: fc.array(askOf, { minLength: 1, maxLength: 3 }),
+  }),
+  { maxLength: 60, size: 'max' },
+);
 
 test('two workers that take turns answer as one process does', () => {
-  fc.assert(fc.property(charges, (given) => {
-    const { workers, alone, advance, now } = both(1000);
-    for (const { worker, passed, reset, asks } of given) {
-      advance(passed);
-      const of = (store: Counters | SharedCounters) => {
-        const mine = asks.map(({ algorithm, once: who, release, partial, isLate, ...ask }) => ({
-          ...ask, bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }), burst: 5,
-          ...(isLate && ask.cost < 0 ? { endsAtMs: now() - ask.perMs } : ask.key === 'b' ? { endsAtMs: windowEnd(now(), 700) } : {}),
-          ...(who === undefined ? { partial: partial && !ask.owed } : { once: who }), ...(release && algorithm === 'concurrency' ? { cost: 0, release } : {}),
-        }));
-        if (reset === 1) store.reset(mine);
-        return store.charge(mine);
-      };
-      expect(of(workers[worker])).toEqual(of(alone));
-    }
-  }), { numRuns: 500 });
+  fc.assert(
+    fc.property(charges, (given) => {
+      const { workers, alone, advance, now } = both(1000);
+      for (const { worker, passed, reset, asks } of given) {
+        advance(passed);
+        const of = (store: Counters | SharedCounters) => {
+          const mine = asks.map(({ algorithm, once: who, release, partial, isLate, ...ask }) => ({
+            ...ask,
+            bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }),
+            burst: 5,
+            ...(isLate && ask.cost < 0
+              ? { endsAtMs: now() - ask.perMs }
+              : ask.key === 'b'
+                ? { endsAtMs: windowEnd(now(), 700) }
+                : {}),
+            ...(who === undefined ? { partial: partial && !ask.owed } : { once: who }),
+            ...(release && algorithm === 'concurrency' ? { cost: 0, release } : {}),
+          }));
+          if (reset === 1) store.reset(mine);
+          return store.charge(mine);
+        };
+        expect(of(workers[worker])).toEqual(of(alone));
+      }
+    }),
+    { numRuns: 500 },
+  );
 });
 
-test.each(['gcra', 'log'] as const)('%s: a refused call gives nothing back, though a later ask of it took the room', (algorithm) => {
-  const { workers: [one] } = both(1); // few places
-  for (const store of [one, both(100).alone]) {
-    const ask = { bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }), cost: 1, limit: 1, burst: 1, perMs: 1000 };
-    const granted = (...asks: readonly QuotaAsk<Bucket>[]) => store.charge(asks).map((answer) => answer.granted);
-    for (let key = 0; key < 40; key++) granted({ ...ask, key: String(key) });
-    expect(granted({ ...ask, key: 'a' })).toEqual([true]);
-    expect(granted({ ...ask, key: 'a', cost: -1 }, { ...ask, key: 'b', cost: 2 })).toEqual([true, false]);
-    expect(granted({ ...ask, key: 'a' })).toEqual([false]);
-  }
-});
+test.each(['gcra', 'log'] as const)(
+  '%s: a refused call gives nothing back, though a later ask of it took the room',
+  (algorithm) => {
+    const {
+      workers: [one],
+    } = both(1); // few places
+    for (const store of [one, both(100).alone]) {
+      const ask = {
+        bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }),
+        cost: 1,
+        limit: 1,
+        burst: 1,
+        perMs: 1000,
+      };
+      const granted = (...asks: readonly QuotaAsk<Bucket>[]) => store.charge(asks).map((answer) => answer.granted);
+      for (let key = 0; key < 40; key++) granted({ ...ask, key: String(key) });
+      expect(granted({ ...ask, key: 'a' })).toEqual([true]);
+      expect(granted({ ...ask, key: 'a', cost: -1 }, { ...ask, key: 'b', cost: 2 })).toEqual([true, false]);
+      expect(granted({ ...ask, key: 'a' })).toEqual([false]);
+    }
+  },
+);
 
 test('more keys than there is room for: what ends first starts anew, and is counted', () => {
-  const { workers: [one], evicted } = both(16);
+  const {
+    workers: [one],
+    evicted,
+  } = both(16);
   const bucket = one.bucket({ counter: 'c', algorithm: 'fixed', perMs: 1000 });
-  for (let key = 0; key < 100; key++) one.charge([{ bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 1000 }]);
+  for (let key = 0; key < 100; key++)
+    one.charge([{ bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 1000 }]);
   expect(evicted.counters).toBeGreaterThan(60);
 });
 
 test('a counter that takes the place of another takes none of its charges', () => {
-  const { workers: [one], evicted } = both(1); // few places
+  const {
+    workers: [one],
+    evicted,
+  } = both(1); // few places
   const bucket = one.bucket({ counter: 'c', algorithm: 'log', perMs: 1000 });
   for (let key = 0; key < 200; key++) {
     const ask = { bucket, key: String(key), cost: 1, limit: 3, burst: 3, perMs: 1000 };
-    expect([one.charge([ask, ask]), one.charge([ask, ask])].map((answers) => answers.map(({ granted }) => granted))).toEqual([[true, true], [true, false]]);
+    expect(
+      [one.charge([ask, ask]), one.charge([ask, ask])].map((answers) => answers.map(({ granted }) => granted)),
+    ).toEqual([
+      [true, true],
+      [true, false],
+    ]);
   }
   expect(evicted.counters).toBeGreaterThan(150);
 });
@@ -89,23 +153,39 @@ test('what is over makes room, nothing in use is forgotten', () => {
   const { workers, evicted, advance } = both(10_000);
   const [bucket] = workers.map((worker) => worker.bucket({ counter: 'c', algorithm: 'log', perMs: 1000 }));
   for (let second = 0; second < 30; second++) {
-    for (let key = 0; key < 300; key++) for (const worker of workers) worker.charge([{ bucket, key: `${second} ${key}`, cost: 1, limit: 5, burst: 5, perMs: 1000 } as QuotaAsk<never>]);
+    for (let key = 0; key < 300; key++)
+      for (const worker of workers)
+        worker.charge([
+          { bucket, key: `${second} ${key}`, cost: 1, limit: 5, burst: 5, perMs: 1000 } as QuotaAsk<never>,
+        ]);
     advance(1000);
   }
   expect(evicted).toEqual({ counters: 0, entries: 0 });
 });
 
 test('more charges than there is room for: some are forgotten, and counted', () => {
-  const { workers: [one], evicted } = both(10_000);
+  const {
+    workers: [one],
+    evicted,
+  } = both(10_000);
   const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
-  for (let lease = 0; lease < 1200; lease++) expect(one.charge([{ bucket, key: String(lease % 2), cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(lease) }])[0]?.granted).toBe(true);
+  for (let lease = 0; lease < 1200; lease++)
+    expect(
+      one.charge([
+        { bucket, key: String(lease % 2), cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(lease) },
+      ])[0]?.granted,
+    ).toBe(true);
   expect(evicted.entries).toBe(200);
 });
 
 test('who has a lease has it still where there is no room for another', () => {
-  const { workers: [one], evicted } = both(10_000);
+  const {
+    workers: [one],
+    evicted,
+  } = both(10_000);
   const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
-  const take = (key: string, who: number) => one.charge([{ bucket, key, cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(who) }])[0];
+  const take = (key: string, who: number) =>
+    one.charge([{ bucket, key, cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(who) }])[0];
   for (let lease = 0; lease < 1000; lease++) take('a', lease);
   for (let lease = 0; lease < 1000; lease++) expect(take('a', lease)).toMatchObject({ granted: true, remaining: 0 });
   expect(evicted.entries).toBe(0);
@@ -113,7 +193,8 @@ test('who has a lease has it still where there is no room for another', () => {
 
 /** A worker that takes the leases of three counters until it is ended, in a thread. */
 function threadOf(memory: ReadonlyMap<string, SharedArrayBuffer>, number: number, rounds: number): Worker {
-  return new Worker(`
+  return new Worker(
+    `
     const { parentPort, workerData: { memory, number } } = require('node:worker_threads');
     require('node:module').registerHooks({
       resolve: (name, context, next) => (name === 'sluice/plugin' ? { url: ${JSON.stringify(new URL('../../src/adapters/index.ts', import.meta.url).href)}, shortCircuit: true } : next(name, context)),
@@ -130,19 +211,29 @@ function threadOf(memory: ReadonlyMap<string, SharedArrayBuffer>, number: number
         if (${rounds === Infinity} && round % 2) counters.charge([{ ...ask, cost: 0, release: true }]);
       }
       parentPort.postMessage(granted);
-    });`, { eval: true, workerData: { memory, number } });
+    });`,
+    { eval: true, workerData: { memory, number } },
+  );
 }
 
 test('threads together are granted the limit', async () => {
   const { memory } = both(10_000);
-  const granted = await Promise.all([3, 4, 5].map(async (number) => (await once(threadOf(memory, number, 600), 'message'))[0] as number));
+  const granted = await Promise.all(
+    [3, 4, 5].map(async (number) => (await once(threadOf(memory, number, 600), 'message'))[0] as number),
+  );
   expect(granted.reduce((sum, one) => sum + one, 0)).toBe(150);
 });
 
 test('a worker that is ended at any moment leaves the others exact', async () => {
-  const { memory, workers: [one], advance, evicted } = both(10_000);
+  const {
+    memory,
+    workers: [one],
+    advance,
+    evicted,
+  } = both(10_000);
   const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
-  const take = (key: string, who: string): boolean | undefined => one.charge([{ bucket, key, cost: 1, limit: 50, burst: 50, perMs: 1000, once: who }])[0]?.granted;
+  const take = (key: string, who: string): boolean | undefined =>
+    one.charge([{ bucket, key, cost: 1, limit: 50, burst: 50, perMs: 1000, once: who }])[0]?.granted;
   for (let death = 0; death < 4; death++) {
     const threads = [3, 4].map((number) => threadOf(memory, number, Infinity));
     await Promise.all(threads.map((thread) => once(thread, 'message')));
@@ -150,26 +241,34 @@ test('a worker that is ended at any moment leaves the others exact', async () =>
     for (const number of [3, 4]) for (const buffer of memory.values()) SharedLock.releaseOf(buffer, number);
   }
   advance(1001);
-  for (const key of ['0', '1', '2', '3']) expect(Array.from({ length: 60 }, (_, at) => take(key, `mine ${at}`)).filter(Boolean)).toHaveLength(50);
+  for (const key of ['0', '1', '2', '3'])
+    expect(Array.from({ length: 60 }, (_, at) => take(key, `mine ${at}`)).filter(Boolean)).toHaveLength(50);
   advance(1001);
-  for (let lease = 0; lease < 1000; lease++) one.charge([{ bucket, key: 'all', cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(lease) }]);
+  for (let lease = 0; lease < 1000; lease++)
+    one.charge([{ bucket, key: 'all', cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(lease) }]);
   expect(evicted.entries, 'a slot is lost').toBe(0);
 });
 
-test.each(['charge', 'reset'] as const)('what a worker had half changed when it ended is mended by the next, who comes for a %s', (what) => {
-  const { workers: [one], memory } = both(10);
-  const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
-  const ask = (key: string, who: string) => ({ bucket, key, cost: 1, limit: 2, burst: 2, perMs: 1000, once: who });
-  const take = (key: string, who: string) => one.charge([ask(key, who)])[0]?.granted;
-  expect([take('a', 'ann'), take('a', 'bob')]).toEqual([true, true]);
-  const [changing, free, used] = [1, 3, 4];
-  const head = new Int32Array([...memory].find(([name]) => name.startsWith('entries'))?.[1] as SharedArrayBuffer);
-  [head[changing], head[free], head[used]] = [1, 1, 1]; // the slot of ann is free, and still in the list
-  if (what === 'reset') one.reset([ask('a', 'ann')]);
-  expect([take('b', 'cid'), take('b', 'dan'), take('a', 'eve')]).toEqual([true, true, what === 'reset']);
-  one.charge([{ ...ask('b', 'dan'), cost: 0, release: true }]);
-  expect([take('a', 'fay'), take('b', 'gil'), take('b', 'hal')]).toEqual([what === 'reset', true, false]);
-});
+test.each(['charge', 'reset'] as const)(
+  'what a worker had half changed when it ended is mended by the next, who comes for a %s',
+  (what) => {
+    const {
+      workers: [one],
+      memory,
+    } = both(10);
+    const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
+    const ask = (key: string, who: string) => ({ bucket, key, cost: 1, limit: 2, burst: 2, perMs: 1000, once: who });
+    const take = (key: string, who: string) => one.charge([ask(key, who)])[0]?.granted;
+    expect([take('a', 'ann'), take('a', 'bob')]).toEqual([true, true]);
+    const [changing, free, used] = [1, 3, 4];
+    const head = new Int32Array([...memory].find(([name]) => name.startsWith('entries'))?.[1] as SharedArrayBuffer);
+    [head[changing], head[free], head[used]] = [1, 1, 1]; // the slot of ann is free, and still in the list
+    if (what === 'reset') one.reset([ask('a', 'ann')]);
+    expect([take('b', 'cid'), take('b', 'dan'), take('a', 'eve')]).toEqual([true, true, what === 'reset']);
+    one.charge([{ ...ask('b', 'dan'), cost: 0, release: true }]);
+    expect([take('a', 'fay'), take('b', 'gil'), take('b', 'hal')]).toEqual([what === 'reset', true, false]);
+  },
+);
 
 test('a worker that died inside lets the others in', () => {
   const memory = new SharedArrayBuffer(8);

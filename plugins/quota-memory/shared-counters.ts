@@ -23,7 +23,13 @@ export interface SharedCountersOptions {
 /** A counter as it was read, or is to be written. */
 type Copy = Required<Counter>;
 /** `at` is undefined where nothing is kept of it. */
-interface Done { readonly ask: QuotaAsk<Bucket>; readonly at: number | undefined; readonly before: Copy; readonly after: Copy; readonly answer: QuotaAnswer }
+interface Done {
+  readonly ask: QuotaAsk<Bucket>;
+  readonly at: number | undefined;
+  readonly before: Copy;
+  readonly after: Copy;
+  readonly answer: QuotaAnswer;
+}
 
 export class SharedCounters {
   readonly #clock: Pick<Host['clock'], 'nowMs'>;
@@ -38,11 +44,19 @@ export class SharedCounters {
     this.#clock = host.clock;
     const sizes = `${maxKeys} and ${maxEntries}`; // in both names: each belongs to the other
     const memory = host.shared(`counters of ${sizes}`, SharedPlaces.bytesFor(maxKeys, PER_PLACE));
-    this.#places = new SharedPlaces({ memory, worker: host.worker.number, perPlace: PER_PLACE, onEvicted, onTaken: (at) => this.#entries.clear(at / PER_PLACE) });
+    this.#places = new SharedPlaces({
+      memory,
+      worker: host.worker.number,
+      perPlace: PER_PLACE,
+      onEvicted,
+      onTaken: (at) => this.#entries.clear(at / PER_PLACE),
+    });
     this.#values = this.#places.values;
     const lists = this.#values.length / PER_PLACE;
     const entries = host.shared(`entries of ${sizes}`, SharedEntries.bytesFor(lists, maxEntries));
-    this.#entries = this.#places.within(() => new SharedEntries({ memory: entries, lists, maxEntries, onEvicted: onEntryEvicted }));
+    this.#entries = this.#places.within(
+      () => new SharedEntries({ memory: entries, lists, maxEntries, onEvicted: onEntryEvicted }),
+    );
   }
 
   bucket({ counter, algorithm, perMs }: Omit<Bucket, 'drawer'>): Bucket {
@@ -58,12 +72,15 @@ export class SharedCounters {
       this.#entries.makeRoom(mostEntries(asked), nowMs);
       const done = asked.map((ask) => this.#ask(ask, nowMs));
       if (done.every(({ answer }) => answer.granted)) {
-        for (const { ask } of done) if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#mark(ask, nowMs);
+        for (const { ask } of done)
+          if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#mark(ask, nowMs);
         return done.map(({ answer }) => answer);
       }
       for (const one of done.toReversed()) this.#restore(one, done.length === 1, nowMs);
       // Those that could pass say what is left, uncharged.
-      return done.map(({ ask, answer }) => (answer.granted ? { ...this.#ask({ ...ask, cost: 0, release: false }, nowMs).answer, granted: true } : answer));
+      return done.map(({ ask, answer }) =>
+        answer.granted ? { ...this.#ask({ ...ask, cost: 0, release: false }, nowMs).answer, granted: true } : answer,
+      );
     });
   }
 
@@ -83,7 +100,9 @@ export class SharedCounters {
     const isInList = isListed(ask.bucket.algorithm);
     const at = this.#places.find(isInList ? nameOf(ask) : nameOf(markOf(ask)));
     if (at === undefined) return false;
-    return isInList ? isOnList(this.#entries.read(at / PER_PLACE), this.#whoOf(ask), nowMs) : (this.#values[at] as number) > nowMs;
+    return isInList
+      ? isOnList(this.#entries.read(at / PER_PLACE), this.#whoOf(ask), nowMs)
+      : (this.#values[at] as number) > nowMs;
   }
 
   /** That it was charged, or no longer is. */
@@ -102,7 +121,9 @@ export class SharedCounters {
     if (known !== undefined) settleAfterSetBack(before, algorithm, ask, nowMs);
     const after: Copy = { a: before.a, b: before.b, c: before.c, entries: before.entries };
     const answer = askCounter(after, algorithm, ask, nowMs, this.#whoOf(ask));
-    const at = isLook(ask) ? undefined : known ?? (ask.cost > 0 && answer.granted ? this.#placeOf(ask, nowMs) : undefined);
+    const at = isLook(ask)
+      ? undefined
+      : (known ?? (ask.cost > 0 && answer.granted ? this.#placeOf(ask, nowMs) : undefined));
     if (at !== undefined) this.#write(at, before, after);
     return { ask, at, before, after, answer };
   }
@@ -111,7 +132,9 @@ export class SharedCounters {
   #restore({ ask, at, before, after }: Done, isAlone: boolean, nowMs: number): void {
     if (at === undefined) return;
     const name = nameOf(ask);
-    const place = isAlone ? at : this.#places.find(name) ?? (before.a > nowMs ? this.#placeOf(ask, nowMs) : undefined);
+    const place = isAlone
+      ? at
+      : (this.#places.find(name) ?? (before.a > nowMs ? this.#placeOf(ask, nowMs) : undefined));
     if (place !== undefined) this.#write(place, after, before);
   }
 
@@ -119,7 +142,8 @@ export class SharedCounters {
   #placeOf(ask: QuotaAsk<Bucket>, nowMs: number): number {
     const { counter } = ask.bucket;
     let group = this.#groups.get(counter);
-    if (group === undefined) this.#groups.set(counter, group = Number.parseInt(hash('sha256', counter).slice(0, 13), 16));
+    if (group === undefined)
+      this.#groups.set(counter, (group = Number.parseInt(hash('sha256', counter).slice(0, 13), 16)));
     const at = this.#places.placeOf(nameOf(ask), nowMs, GROUP_AT, group);
     this.#values[at + GROUP_AT] = group;
     return at;
@@ -127,7 +151,9 @@ export class SharedCounters {
 
   #read(at: number, algorithm: Algorithm): Copy {
     return {
-      a: this.#values[at] as number, b: this.#values[at + 1] as number, c: this.#values[at + 2] as number,
+      a: this.#values[at] as number,
+      b: this.#values[at + 1] as number,
+      c: this.#values[at + 2] as number,
       entries: isListed(algorithm) ? this.#entries.read(at / PER_PLACE) : NONE,
     };
   }
@@ -144,7 +170,8 @@ export class SharedCounters {
   }
 }
 
-const nameOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string => `${bucket.algorithm} ${perMs} ${bucket.counter} ${key}`;
+const nameOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string =>
+  `${bucket.algorithm} ${perMs} ${bucket.counter} ${key}`;
 
 /** That a call may add. */
 function mostEntries(asks: readonly QuotaAsk<Bucket>[]): number {
@@ -154,4 +181,8 @@ function mostEntries(asks: readonly QuotaAsk<Bucket>[]): number {
 }
 
 /** As if it were a counter. */
-const markOf = (ask: QuotaAsk<Bucket>): QuotaAsk<Bucket> => ({ ...ask, bucket: { ...ask.bucket, counter: markName(ask) }, key: markKey(ask) });
+const markOf = (ask: QuotaAsk<Bucket>): QuotaAsk<Bucket> => ({
+  ...ask,
+  bucket: { ...ask.bucket, counter: markName(ask) },
+  key: markKey(ask),
+});

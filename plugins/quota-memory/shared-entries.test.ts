@@ -9,7 +9,15 @@ const [LISTS, SLOTS] = [5, 40];
 function pool() {
   let evicted = 0;
   const memory = new SharedArrayBuffer(SharedEntries.bytesFor(LISTS, SLOTS));
-  const open = (): SharedEntries => new SharedEntries({ memory, lists: LISTS, maxEntries: SLOTS, onEvicted: () => { evicted++; } });
+  const open = (): SharedEntries =>
+    new SharedEntries({
+      memory,
+      lists: LISTS,
+      maxEntries: SLOTS,
+      onEvicted: () => {
+        evicted++;
+      },
+    });
   const entries = open();
   const all = (of = entries): (readonly Entry[])[] => Array.from({ length: LISTS }, (_, list) => of.read(list));
   /** As an ask does: some in front go, one comes. */
@@ -29,48 +37,74 @@ function expectNoneLost({ entries, all, change, evicted }: ReturnType<typeof poo
   expect([count(all()), evicted()]).toEqual([SLOTS, 0]);
 }
 
-const changes = fc.array(fc.record({ list: fc.nat(LISTS - 1), gone: fc.nat(3), come: fc.boolean(), clear: fc.nat(9) }), { maxLength: 60 });
+const changes = fc.array(
+  fc.record({ list: fc.nat(LISTS - 1), gone: fc.nat(3), come: fc.boolean(), clear: fc.nat(9) }),
+  { maxLength: 60 },
+);
 
 test('a list reads as it was written, in the other worker too', () => {
-  fc.assert(fc.property(changes, (given) => {
-    const mine = pool();
-    const model: Entry[][] = Array.from({ length: LISTS }, () => []);
-    for (const [at, { list, gone, come, clear }] of given.entries()) {
-      if (clear === 0) mine.entries.clear(list);
-      if (clear === 0) model[list] = [];
-      const more = come && count(model) < SLOTS ? [entry(at + 1)] : [];
-      mine.change(list, gone, ...more);
-      model[list] = [...(model[list] ?? []).slice(gone), ...more];
-      expect(mine.all(mine.open())).toEqual(model);
-    }
-    expectNoneLost(mine);
-  }));
+  fc.assert(
+    fc.property(changes, (given) => {
+      const mine = pool();
+      const model: Entry[][] = Array.from({ length: LISTS }, () => []);
+      for (const [at, { list, gone, come, clear }] of given.entries()) {
+        if (clear === 0) mine.entries.clear(list);
+        if (clear === 0) model[list] = [];
+        const more = come && count(model) < SLOTS ? [entry(at + 1)] : [];
+        mine.change(list, gone, ...more);
+        model[list] = [...(model[list] ?? []).slice(gone), ...more];
+        expect(mine.all(mine.open())).toEqual(model);
+      }
+      expectNoneLost(mine);
+    }),
+  );
 });
 
 test('whoever dies while it writes leaves whole lists, and no slot is lost', () => {
-  fc.assert(fc.property(changes, fc.nat(LISTS - 1), fc.nat(4), fc.nat(3), (given, list, gone, written) => {
-    const mine = pool();
-    for (const [at, { list: one, gone: some, come }] of given.entries()) if (mine.entries.used < SLOTS - 4) mine.change(one, some, ...(come ? [entry(at + 1)] : []));
-    const before = mine.all();
-    const dying: Entry = { untilMs: 1, who: undefined, get cost(): number { throw new Error('dead'); } };
-    expect(() => mine.change(list, gone, ...Array.from({ length: written }, (_, at) => entry(900 + at)), dying)).toThrow('dead');
-    mine.open().mend();
-    const after = before.with(list, [...(before[list] ?? []).slice(gone), ...Array.from({ length: written }, (_, at) => entry(900 + at))]);
-    expect(mine.all()).toEqual(after);
-    expectNoneLost(mine);
-  }));
+  fc.assert(
+    fc.property(changes, fc.nat(LISTS - 1), fc.nat(4), fc.nat(3), (given, list, gone, written) => {
+      const mine = pool();
+      for (const [at, { list: one, gone: some, come }] of given.entries())
+        if (mine.entries.used < SLOTS - 4) mine.change(one, some, ...(come ? [entry(at + 1)] : []));
+      const before = mine.all();
+      const dying: Entry = {
+        untilMs: 1,
+        who: undefined,
+        get cost(): number {
+          throw new Error('dead');
+        },
+      };
+      expect(() =>
+        mine.change(list, gone, ...Array.from({ length: written }, (_, at) => entry(900 + at)), dying),
+      ).toThrow('dead');
+      mine.open().mend();
+      const after = before.with(list, [
+        ...(before[list] ?? []).slice(gone),
+        ...Array.from({ length: written }, (_, at) => entry(900 + at)),
+      ]);
+      expect(mine.all()).toEqual(after);
+      expectNoneLost(mine);
+    }),
+  );
 });
 
 test('whatever stands in its links, they are whole when they have been mended', () => {
   const [changing, links] = [1, 32 + SLOTS * 24];
-  fc.assert(fc.property(changes, fc.array(fc.tuple(fc.nat(SLOTS * 2 + LISTS - 1), fc.oneof(fc.nat(SLOTS), fc.integer())), { maxLength: 20 }), (given, scribbled) => {
-    const mine = pool();
-    for (const [at, { list, gone, come }] of given.entries()) if (mine.entries.used < SLOTS) mine.change(list, gone, ...(come ? [entry(at + 1)] : []));
-    for (const [at, word] of scribbled) new Int32Array(mine.memory, links)[at] = word;
-    new Int32Array(mine.memory)[changing] = 1;
-    mine.entries.mend();
-    expectNoneLost(mine);
-  }));
+  fc.assert(
+    fc.property(
+      changes,
+      fc.array(fc.tuple(fc.nat(SLOTS * 2 + LISTS - 1), fc.oneof(fc.nat(SLOTS), fc.integer())), { maxLength: 20 }),
+      (given, scribbled) => {
+        const mine = pool();
+        for (const [at, { list, gone, come }] of given.entries())
+          if (mine.entries.used < SLOTS) mine.change(list, gone, ...(come ? [entry(at + 1)] : []));
+        for (const [at, word] of scribbled) new Int32Array(mine.memory, links)[at] = word;
+        new Int32Array(mine.memory)[changing] = 1;
+        mine.entries.mend();
+        expectNoneLost(mine);
+      },
+    ),
+  );
 });
 
 test('the hand takes what is over, whole fronts of lists', () => {
@@ -85,7 +119,13 @@ test('where all are in use, one that ends soon goes for each that comes', () => 
   for (let at = 0; at < SLOTS; at++) change(at % LISTS, 0, entry(100 + at));
   entries.makeRoom(3, 50);
   expect([entries.used, evicted()]).toEqual([SLOTS - 3, 3]);
-  expect(Math.max(...all().flat().map(({ untilMs }) => untilMs))).toBe(100 + SLOTS - 1);
+  expect(
+    Math.max(
+      ...all()
+        .flat()
+        .map(({ untilMs }) => untilMs),
+    ),
+  ).toBe(100 + SLOTS - 1);
   for (let more = 0; more < 5; more++) change(0, 0, entry(300));
   expect([entries.used, evicted()], 'more than there was made room for').toEqual([SLOTS, 5]);
 });

@@ -48,7 +48,8 @@ export class SharedEntries {
     this.#numbers = new Float64Array(memory, HEAD_BYTES, maxEntries * NUMBERS);
     this.#links = new Int32Array(memory, linksFrom, maxEntries * LINKS);
     this.#firsts = new Int32Array(memory, linksFrom + maxEntries * LINKS * 4, lists);
-    if (this.#get(SECRET) === 0) for (const [at, word] of crypto.getRandomValues(new Int32Array(2)).entries()) this.#head[SECRET + at] = word | 1;
+    if (this.#get(SECRET) === 0)
+      for (const [at, word] of crypto.getRandomValues(new Int32Array(2)).entries()) this.#head[SECRET + at] = word | 1;
   }
 
   /** How many entries there are, over or not. */
@@ -58,13 +59,19 @@ export class SharedEntries {
 
   /** 52 bits of a text; the secret, so that nobody outside can find two with the same. */
   whoOf(text: string): number {
-    return Number.parseInt(hash('sha256', `${this.#get(SECRET)} ${this.#get(SECRET_MORE)} ${text}`).slice(0, 13), 16) || 1;
+    return (
+      Number.parseInt(hash('sha256', `${this.#get(SECRET)} ${this.#get(SECRET_MORE)} ${text}`).slice(0, 13), 16) || 1
+    );
   }
 
   read(list: number): readonly Entry[] {
     const entries: Entry[] = [];
     for (let slot = this.#first(list); slot !== 0; slot = this.#next(slot)) {
-      entries.push({ untilMs: this.#number(slot, 0), cost: this.#number(slot, 1), who: this.#number(slot, 2) || undefined });
+      entries.push({
+        untilMs: this.#number(slot, 0),
+        cost: this.#number(slot, 1),
+        who: this.#number(slot, 2) || undefined,
+      });
     }
     return entries;
   }
@@ -91,14 +98,20 @@ export class SharedEntries {
   }
 
   clear(list: number): void {
-    if (this.#first(list) !== 0) this.#change(() => { while (this.#first(list) !== 0) this.#dropFirst(list); });
+    if (this.#first(list) !== 0)
+      this.#change(() => {
+        while (this.#first(list) !== 0) this.#dropFirst(list);
+      });
   }
 
   /** For so many entries more, before the lists that they come to are read. Takes what is over, and where that is not enough, what is not. */
   makeRoom(count: number, nowMs: number): void {
     for (let swept = 0; swept < count * SWEPT_PER_ENTRY; swept++) {
       const list = this.#listOf(this.#turnHand());
-      if (list !== undefined && this.#isFirstOver(list, nowMs)) this.#change(() => { while (this.#isFirstOver(list, nowMs)) this.#dropFirst(list); });
+      if (list !== undefined && this.#isFirstOver(list, nowMs))
+        this.#change(() => {
+          while (this.#isFirstOver(list, nowMs)) this.#dropFirst(list);
+        });
     }
     while (this.used > 0 && this.used + count > this.#maxEntries) this.#evict(nowMs);
   }
@@ -128,7 +141,8 @@ export class SharedEntries {
     let found: number | undefined;
     for (let looked = 0; looked < LOOKED_AT; looked++) {
       const slot = this.#turnHand();
-      if (this.#listOf(slot) !== undefined && (found === undefined || this.#number(slot, 0) < this.#number(found, 0))) found = slot;
+      if (this.#listOf(slot) !== undefined && (found === undefined || this.#number(slot, 0) < this.#number(found, 0)))
+        found = slot;
     }
     const list = found === undefined ? undefined : this.#listOf(found);
     if (list === undefined) return;
@@ -146,7 +160,8 @@ export class SharedEntries {
   #append(list: number, last: number, { untilMs, cost, who }: Entry): number {
     const free = this.#get(FREE);
     const slot = free === 0 ? this.#get(TOUCHED) + 1 : free;
-    if (slot > this.#maxEntries) { // a call with more asks than there are slots
+    if (slot > this.#maxEntries) {
+      // a call with more asks than there are slots
       this.#onEvicted();
       return last;
     }
@@ -179,7 +194,7 @@ export class SharedEntries {
   /** Slot after slot, round and round; 0 where none was ever used. */
   #turnHand(): number {
     const touched = this.#get(TOUCHED);
-    return this.#head[HAND] = touched === 0 ? 0 : this.#get(HAND) % touched + 1;
+    return (this.#head[HAND] = touched === 0 ? 0 : (this.#get(HAND) % touched) + 1);
   }
 
   #link(list: number, last: number, next: number): void {

@@ -3,70 +3,114 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { askCounter, askFixed, askGcra, type Counter } from './windows.ts';
 
-const ask = (cost: number, limit: number, burst: number, perMs: number) => ({ bucket: undefined, key: 'k', cost, limit, burst, perMs });
+const ask = (cost: number, limit: number, burst: number, perMs: number) => ({
+  bucket: undefined,
+  key: 'k',
+  cost,
+  limit,
+  burst,
+  perMs,
+});
 /** Asks with the time since the one before. */
 const asks = fc.array(fc.tuple(fc.nat(3), fc.oneof(fc.nat(40), fc.nat(400))), { minLength: 1, maxLength: 60 });
 
 describe('fixed', () => {
   test('is a count for each window that the clock has', () => {
-    fc.assert(fc.property(asks, fc.nat(6), (given, limit) => {
-      const perMs = 100;
-      const counter: Counter = { a: 0, b: 0, c: 0 };
-      const used = new Map<number, number>();
-      let nowMs = 1_767_225_600_037;
-      for (const [cost, passed] of given) {
-        nowMs += passed;
-        const window = Math.floor(nowMs / perMs);
-        const before = used.get(window) ?? 0;
-        const granted = before + cost <= limit;
-        const after = granted ? before + cost : before;
-        used.set(window, after);
-        expect(askFixed(counter, ask(cost, limit, limit, perMs), nowMs)).toEqual({ granted, limit, remaining: limit - after, resetMs: (window + 1) * perMs - nowMs });
-      }
-    }));
+    fc.assert(
+      fc.property(asks, fc.nat(6), (given, limit) => {
+        const perMs = 100;
+        const counter: Counter = { a: 0, b: 0, c: 0 };
+        const used = new Map<number, number>();
+        let nowMs = 1_767_225_600_037;
+        for (const [cost, passed] of given) {
+          nowMs += passed;
+          const window = Math.floor(nowMs / perMs);
+          const before = used.get(window) ?? 0;
+          const granted = before + cost <= limit;
+          const after = granted ? before + cost : before;
+          used.set(window, after);
+          expect(askFixed(counter, ask(cost, limit, limit, perMs), nowMs)).toEqual({
+            granted,
+            limit,
+            remaining: limit - after,
+            resetMs: (window + 1) * perMs - nowMs,
+          });
+        }
+      }),
+    );
   });
 });
 
 describe('gcra', () => {
   // In units of 1/limit ms, so that the model has no fractions.
   test('is a bucket of burst that fills with limit in each period', () => {
-    fc.assert(fc.property(asks, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (given, limit, burst) => {
-      const perMs = 100;
-      const counter: Counter = { a: 0, b: 0, c: 0 };
-      const full = BigInt(burst * perMs);
-      let level = full;
-      let nowMs = 1_767_225_600_000;
-      for (const [cost, passed] of given) {
-        nowMs += passed;
-        level += BigInt(passed * limit);
-        if (level > full) level = full;
-        const price = BigInt(cost * perMs);
-        const granted = price <= level;
-        if (granted) level -= price;
-        const answer = askGcra(counter, ask(cost, limit, burst, perMs), nowMs);
-        expect({ granted: answer.granted, remaining: answer.remaining }).toEqual({ granted, remaining: Number(level / BigInt(perMs)) });
-        const missing = granted ? full - level : price - level;
-        expect(answer.resetMs).toBe(Math.max(0, Math.ceil(Number(missing) / limit - 1e-6)));
-      }
-    }), { numRuns: 500 });
+    fc.assert(
+      fc.property(asks, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (given, limit, burst) => {
+        const perMs = 100;
+        const counter: Counter = { a: 0, b: 0, c: 0 };
+        const full = BigInt(burst * perMs);
+        let level = full;
+        let nowMs = 1_767_225_600_000;
+        for (const [cost, passed] of given) {
+          nowMs += passed;
+          level += BigInt(passed * limit);
+          if (level > full) level = full;
+          const price = BigInt(cost * perMs);
+          const granted = price <= level;
+          if (granted) level -= price;
+          const answer = askGcra(counter, ask(cost, limit, burst, perMs), nowMs);
+          expect({ granted: answer.granted, remaining: answer.remaining }).toEqual({
+            granted,
+            remaining: Number(level / BigInt(perMs)),
+          });
+          const missing = granted ? full - level : price - level;
+          expect(answer.resetMs).toBe(Math.max(0, Math.ceil(Number(missing) / limit - 1e-6)));
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 
 test('whatever is asked, and whenever a window ends, no answer says less than nothing, and a refusal says when', () => {
   const any = fc.record({
-    passed: fc.oneof(fc.nat(40), fc.nat(400)), cost: fc.integer({ min: -3, max: 3 }), limit: fc.nat(6), burst: fc.nat(6), endsIn: fc.option(fc.integer({ min: -250, max: 250 }), { nil: undefined }),
-    owed: fc.boolean(), partial: fc.boolean(), release: fc.boolean(), once: fc.option(fc.constantFrom('one', 'other'), { nil: undefined }),
+    passed: fc.oneof(fc.nat(40), fc.nat(400)),
+    cost: fc.integer({ min: -3, max: 3 }),
+    limit: fc.nat(6),
+    burst: fc.nat(6),
+    endsIn: fc.option(fc.integer({ min: -250, max: 250 }), { nil: undefined }),
+    owed: fc.boolean(),
+    partial: fc.boolean(),
+    release: fc.boolean(),
+    once: fc.option(fc.constantFrom('one', 'other'), { nil: undefined }),
   });
-  fc.assert(fc.property(fc.constantFrom('fixed', 'gcra', 'sliding', 'log', 'concurrency'), fc.array(any, { minLength: 1, maxLength: 40 }), (algorithm, given) => {
-    const counter: Counter = { a: 0, b: 0, c: 0 };
-    let nowMs = 1_767_225_600_000;
-    for (const { passed, endsIn, once, ...more } of given) {
-      nowMs += passed;
-      const { granted, remaining, resetMs } = askCounter(counter, algorithm, {
-        bucket: undefined, key: 'k', perMs: 100, ...more, ...(once === undefined ? {} : { once }), ...(endsIn === undefined ? {} : { endsAtMs: nowMs + endsIn }),
-      }, nowMs);
-      expect(remaining).toBeGreaterThanOrEqual(0);
-      expect(resetMs).toBeGreaterThanOrEqual(granted ? 0 : 1);
-    }
-  }), { numRuns: 500 });
+  fc.assert(
+    fc.property(
+      fc.constantFrom('fixed', 'gcra', 'sliding', 'log', 'concurrency'),
+      fc.array(any, { minLength: 1, maxLength: 40 }),
+      (algorithm, given) => {
+        const counter: Counter = { a: 0, b: 0, c: 0 };
+        let nowMs = 1_767_225_600_000;
+        for (const { passed, endsIn, once, ...more } of given) {
+          nowMs += passed;
+          const { granted, remaining, resetMs } = askCounter(
+            counter,
+            algorithm,
+            {
+              bucket: undefined,
+              key: 'k',
+              perMs: 100,
+              ...more,
+              ...(once === undefined ? {} : { once }),
+              ...(endsIn === undefined ? {} : { endsAtMs: nowMs + endsIn }),
+            },
+            nowMs,
+          );
+          expect(remaining).toBeGreaterThanOrEqual(0);
+          expect(resetMs).toBeGreaterThanOrEqual(granted ? 0 : 1);
+        }
+      },
+    ),
+    { numRuns: 500 },
+  );
 });

@@ -10,36 +10,59 @@ import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
 import adapter from './adapter.ts';
 
 let redis: RedisPart;
-beforeAll(async () => { redis = await startRedis(); });
-afterAll(async () => { await redis.stop(); });
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+});
 
 const DAY_MS = 86_400_000;
 async function open(config: object = {}) {
   const opened = await openForTest(adapter, { config: { url: redis.url, timeoutMs: 10_000, ...config } });
   const charger = (counter: string, algorithm: Algorithm, limit: number) => {
     const bucket = opened.handler.bucket?.({ rule: counter, counter, algorithm, perMs: DAY_MS, params: undefined });
-    return async (ask: Partial<QuotaAsk>): Promise<QuotaAnswer> => ((await (opened.handler as Required<AnyHandler>).charge([{ bucket, key: 'k', cost: 1, limit, burst: limit, perMs: DAY_MS, ...ask }], testCall(60_000))) as QuotaAnswer[])[0] as QuotaAnswer;
+    return async (ask: Partial<QuotaAsk>): Promise<QuotaAnswer> =>
+      (
+        (await (opened.handler as Required<AnyHandler>).charge(
+          [{ bucket, key: 'k', cost: 1, limit, burst: limit, perMs: DAY_MS, ...ask }],
+          testCall(60_000),
+        )) as QuotaAnswer[]
+      )[0] as QuotaAnswer;
   };
   return { ...opened, charger };
 }
 
-describe.each([['each ask charged', {}], ['escrow', { escrow: true }]])('%s', (name, config) => {
-  test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])('%s: of 3000 asks at once the limit passes and no more, nor of the next 3000', async (algorithm) => {
-    const { charger, close } = await open(config);
-    const charge = charger(`burst ${name} ${algorithm}`, algorithm, 5);
-    let passed = 0;
-    for (let round = 0; round < 2; round++) {
-      const answers = await Promise.all(Array.from({ length: 3000 }, async (_, at) => charge(algorithm === 'concurrency' ? { once: `request ${round} ${at}` } : {})));
-      passed += answers.filter(({ granted }) => granted).length;
-    }
-    expect(passed).toBe(5);
-    await close();
-  }, 60_000);
+describe.each([
+  ['each ask charged', {}],
+  ['escrow', { escrow: true }],
+])('%s', (name, config) => {
+  test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])(
+    '%s: of 3000 asks at once the limit passes and no more, nor of the next 3000',
+    async (algorithm) => {
+      const { charger, close } = await open(config);
+      const charge = charger(`burst ${name} ${algorithm}`, algorithm, 5);
+      let passed = 0;
+      for (let round = 0; round < 2; round++) {
+        const answers = await Promise.all(
+          Array.from({ length: 3000 }, async (_, at) =>
+            charge(algorithm === 'concurrency' ? { once: `request ${round} ${at}` } : {}),
+          ),
+        );
+        passed += answers.filter(({ granted }) => granted).length;
+      }
+      expect(passed).toBe(5);
+      await close();
+    },
+    60_000,
+  );
 });
 
 describe('a debt', () => {
   test.each([
-    ['of all that a number holds', Number.MAX_SAFE_INTEGER, 5], ['where little is let in', 1.2e9, 1], ['where a great burst is', Number.MAX_SAFE_INTEGER, 1e15],
+    ['of all that a number holds', Number.MAX_SAFE_INTEGER, 5],
+    ['where little is let in', 1.2e9, 1],
+    ['where a great burst is', Number.MAX_SAFE_INTEGER, 1e15],
   ])('%s is charged, refuses what comes after, and disturbs no other key', async (name, cost, limit) => {
     const { charger, close, readiness } = await open();
     const charge = charger(`debt ${name}`, 'gcra', limit);
@@ -57,7 +80,8 @@ describe('a debt', () => {
   test('of a fixed window, too', async () => {
     const { charger, close } = await open();
     const charge = charger('debt fixed', 'fixed', 5);
-    for (let call = 0; call < 3000; call += 100) await Promise.all(Array.from({ length: 100 }, async () => charge({ cost: Number.MAX_SAFE_INTEGER, owed: true })));
+    for (let call = 0; call < 3000; call += 100)
+      await Promise.all(Array.from({ length: 100 }, async () => charge({ cost: Number.MAX_SAFE_INTEGER, owed: true })));
     expect((await charge({})).granted).toBe(false);
     await close();
   });
@@ -66,7 +90,11 @@ describe('a debt', () => {
 test('a clock of Redis that was set back: a counter that ends later than any charge would make it is over', async () => {
   const { charger, close } = await open({ clock: 'local' });
   const admin = new Redis(redis.url);
-  for (const [algorithm, value] of [['fixed', '9e15 5'], ['gcra', '9e15'], ['sliding', '9e15 5 5']] as const) {
+  for (const [algorithm, value] of [
+    ['fixed', '9e15 5'],
+    ['gcra', '9e15'],
+    ['sliding', '9e15 5 5'],
+  ] as const) {
     const charge = charger('ahead', algorithm, 5);
     await charge({});
     const [key = ''] = await admin.keys(`sluice:${algorithm[0]}:*:ahead:*`);
@@ -85,22 +113,28 @@ test('escrow holds no units of a key that a client made long', async () => {
   await close();
 });
 
-test.each(['+OK', ':1', '*1\r\n:1', '*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n+x', '*5\r\n:7\r\n:1\r\n:1\r\n:1\r\n:1'])('a server that answers %s is not believed', async (reply) => {
-  const server = createServer((socket) => {
-    socket.on('error', () => {});
-    socket.on('data', (octets) => {
-      const commands = octets.toString().match(/\*\d+\r\n\$\d+\r\n\w+/g) ?? [];
-      for (const command of commands) socket.write(`${/evalsha/i.test(command) ? reply : '+OK'}\r\n`);
+test.each(['+OK', ':1', '*1\r\n:1', '*5\r\n:1\r\n:1\r\n:1\r\n:1\r\n+x', '*5\r\n:7\r\n:1\r\n:1\r\n:1\r\n:1'])(
+  'a server that answers %s is not believed',
+  async (reply) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (octets) => {
+        const commands = octets.toString().match(/\*\d+\r\n\$\d+\r\n\w+/g) ?? [];
+        for (const command of commands) socket.write(`${/evalsha/i.test(command) ? reply : '+OK'}\r\n`);
+      });
     });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { charger, close } = await open({ url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}` });
-  const charge = charger('fake', 'fixed', 5);
-  await eventually(async () => {
-    const error = await charge({}).catch((thrown: unknown) => thrown);
-    expect([error instanceof Unavailable, String(error)]).toEqual([true, expect.stringMatching(/the reply to a script is none of it/)]);
-  });
-  await close();
-  server.close();
-});
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { charger, close } = await open({ url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}` });
+    const charge = charger('fake', 'fixed', 5);
+    await eventually(async () => {
+      const error = await charge({}).catch((thrown: unknown) => thrown);
+      expect([error instanceof Unavailable, String(error)]).toEqual([
+        true,
+        expect.stringMatching(/the reply to a script is none of it/),
+      ]);
+    });
+    await close();
+    server.close();
+  },
+);

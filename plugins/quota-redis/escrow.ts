@@ -117,7 +117,12 @@ export class Escrow {
     return leases.map((lease, at) => {
       lease.held -= asks[at]?.cost ?? 0;
       lease.spentAtMs = nowMs;
-      return { granted: true, limit: lease.ask.limit, remaining: leftOf(lease), resetMs: Math.max(0, lease.resetAtMs - nowMs) };
+      return {
+        granted: true,
+        limit: lease.ask.limit,
+        remaining: leftOf(lease),
+        resetMs: Math.max(0, lease.resetAtMs - nowMs),
+      };
     });
   }
 
@@ -127,7 +132,12 @@ export class Escrow {
       const lacks = leases.filter((lease, at) => lease.held < (asks[at]?.cost ?? 0));
       if (lacks.length === 0) return this.#spend(leases, asks, nowMs);
       if (lacks.some(({ fullUntilMs }) => fullUntilMs > nowMs)) {
-        return leases.map((lease) => ({ granted: !lacks.includes(lease), limit: lease.ask.limit, remaining: leftOf(lease), resetMs: Math.max(1, lease.resetAtMs - nowMs) }));
+        return leases.map((lease) => ({
+          granted: !lacks.includes(lease),
+          limit: lease.ask.limit,
+          remaining: leftOf(lease),
+          resetMs: Math.max(1, lease.resetAtMs - nowMs),
+        }));
       }
       await Promise.all(leases.map((lease, at) => this.#refilled(lease, asks[at]?.cost ?? 0)));
       for (const lease of leases) this.#expire(lease, this.#nowMs());
@@ -149,7 +159,9 @@ export class Escrow {
     const answers = await this.#store.charge(asks);
     return answers.map((answer, at) => {
       const held = this.heldOf(asks[at] as QuotaAsk<Bucket>);
-      return held === 0 ? answer : { ...answer, remaining: Math.min(answer.limit, answer.remaining + Math.floor(held)) };
+      return held === 0
+        ? answer
+        : { ...answer, remaining: Math.min(answer.limit, answer.remaining + Math.floor(held)) };
     });
   }
 
@@ -162,13 +174,19 @@ export class Escrow {
     const wanted = Math.max(0, lease.wanted - lease.held);
     lease.wanted = 0;
     const isFirst = lease.takenAtMs === NEVER;
-    if (!isFirst) lease.chunk = sentAtMs - lease.takenAtMs < FAST_MS ? lease.chunk * 2 : Math.max(1, Math.floor(lease.chunk / 2));
+    if (!isFirst)
+      lease.chunk = sentAtMs - lease.takenAtMs < FAST_MS ? lease.chunk * 2 : Math.max(1, Math.floor(lease.chunk / 2));
     lease.chunk = Math.max(1, Math.min(lease.chunk, Math.floor((lease.left + lease.held) / SHARE)));
     lease.takenAtMs = sentAtMs;
     try {
-      await this.#ask(lease, { ...ask, cost: isFirst ? wanted : Math.max(wanted, lease.chunk), partial: true }, sentAtMs);
+      await this.#ask(
+        lease,
+        { ...ask, cost: isFirst ? wanted : Math.max(wanted, lease.chunk), partial: true },
+        sentAtMs,
+      );
       // A part of what is wanted was there: the counter says when the rest will be.
-      if (lease.held < wanted && lease.fullUntilMs <= sentAtMs) await this.#ask(lease, { ...ask, cost: wanted - lease.held }, this.#nowMs());
+      if (lease.held < wanted && lease.fullUntilMs <= sentAtMs)
+        await this.#ask(lease, { ...ask, cost: wanted - lease.held }, this.#nowMs());
     } finally {
       lease.taking = undefined;
     }
@@ -193,18 +211,44 @@ export class Escrow {
   }
 
   #leaseOf(ask: QuotaAsk<Bucket>, nowMs: number): Lease | undefined {
-    const { bucket: { leases }, key, limit, burst, endsAtMs } = ask;
+    const {
+      bucket: { leases },
+      key,
+      limit,
+      burst,
+      endsAtMs,
+    } = ask;
     const known = leases.get(key);
-    if (known !== undefined && known.ask.limit === limit && known.ask.burst === burst && known.ask.endsAtMs === endsAtMs) {
+    if (
+      known !== undefined &&
+      known.ask.limit === limit &&
+      known.ask.burst === burst &&
+      known.ask.endsAtMs === endsAtMs
+    ) {
       this.#expire(known, nowMs);
       return known;
     }
-    if (known !== undefined) { // its limit changes, or its calendar's period is over
+    if (known !== undefined) {
+      // its limit changes, or its calendar's period is over
       void this.#giveBack(known);
       this.#drop(known);
     }
     if (this.#leases.size >= this.#maxLeases) return undefined;
-    const lease: Lease = { ask, held: 0, left: limit, resetAtMs: nowMs, endsAtMs: 0, heldSinceMs: nowMs, spendableUntilMs: Infinity, chunk: 1, takenAtMs: NEVER, spentAtMs: nowMs, fullUntilMs: NEVER, wanted: 0, taking: undefined };
+    const lease: Lease = {
+      ask,
+      held: 0,
+      left: limit,
+      resetAtMs: nowMs,
+      endsAtMs: 0,
+      heldSinceMs: nowMs,
+      spendableUntilMs: Infinity,
+      chunk: 1,
+      takenAtMs: NEVER,
+      spentAtMs: nowMs,
+      fullUntilMs: NEVER,
+      wanted: 0,
+      taking: undefined,
+    };
     leases.set(key, lease);
     this.#leases.add(lease);
     return lease;
@@ -270,16 +314,44 @@ export class Escrow {
 }
 
 /** What is charged after the fact, once, in part, by a long key, or by another period than the rule's is asked for itself, and a look tells the truth. */
-const isForEscrow = ({ bucket: { algorithm, perMs: own }, key, cost, owed = false, release = false, partial = false, once, perMs }: QuotaAsk<Bucket>): boolean =>
-  cost > 0 && key.length <= MOST_CHARACTERS && !owed && !release && !partial && once === undefined && perMs === own && (algorithm === 'fixed' || algorithm === 'gcra' || algorithm === 'sliding');
+const isForEscrow = ({
+  bucket: { algorithm, perMs: own },
+  key,
+  cost,
+  owed = false,
+  release = false,
+  partial = false,
+  once,
+  perMs,
+}: QuotaAsk<Bucket>): boolean =>
+  cost > 0 &&
+  key.length <= MOST_CHARACTERS &&
+  !owed &&
+  !release &&
+  !partial &&
+  once === undefined &&
+  perMs === own &&
+  (algorithm === 'fixed' || algorithm === 'gcra' || algorithm === 'sliding');
 
-const canSpend = (leases: readonly Lease[], asks: readonly QuotaAsk<Bucket>[]): boolean => leases.every(({ held }, at) => held >= (asks[at]?.cost ?? 0));
+const canSpend = (leases: readonly Lease[], asks: readonly QuotaAsk<Bucket>[]): boolean =>
+  leases.every(({ held }, at) => held >= (asks[at]?.cost ?? 0));
 const leftOf = ({ left, held }: Lease): number => Math.floor(left + held);
 
 /**
  * A bucket of `gcra` fills while its units are held. What has come since they were taken may have been lost to a full bucket, and is not
  * theirs to give back.
  */
-function returnable({ ask: { bucket: { algorithm }, limit, perMs }, held, heldSinceMs }: Lease, nowMs: number): number {
-  return algorithm === 'gcra' ? Math.max(0, Math.floor(held - (nowMs - heldSinceMs) * limit / perMs)) : held;
+function returnable(
+  {
+    ask: {
+      bucket: { algorithm },
+      limit,
+      perMs,
+    },
+    held,
+    heldSinceMs,
+  }: Lease,
+  nowMs: number,
+): number {
+  return algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;
 }

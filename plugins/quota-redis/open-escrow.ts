@@ -35,13 +35,24 @@ export function openEscrow({ host, connection, charge, holdersKeyOf }: EscrowPla
     return (units) => counter.add(units);
   };
   const escrow = new Escrow({
-    maxLeases: MAX_LEASES, nowMs: () => host.clock.monotonicMs(),
-    count: { taken: count('taken', 'Units taken from Redis to be spent here.'), returned: count('returned', 'Units given back unspent.'), stranded: count('stranded', 'Units that nobody could spend before their time was over.') },
+    maxLeases: MAX_LEASES,
+    nowMs: () => host.clock.monotonicMs(),
+    count: {
+      taken: count('taken', 'Units taken from Redis to be spent here.'),
+      returned: count('returned', 'Units given back unspent.'),
+      stranded: count('stranded', 'Units that nobody could spend before their time was over.'),
+    },
     store: {
       charge,
       tell(ask, units) {
         const key = holdersKeyOf(ask);
-        connection.ask(async (redis) => (units === 0 ? redis.hdel(key, who) : Promise.all([redis.hset(key, who, units), redis.pexpire(key, TOLD_FOR_MS)]))).catch(() => undefined); // for operators alone
+        connection
+          .ask(async (redis) =>
+            units === 0
+              ? redis.hdel(key, who)
+              : Promise.all([redis.hset(key, who, units), redis.pexpire(key, TOLD_FOR_MS)]),
+          )
+          .catch(() => undefined); // for operators alone
       },
     },
   });
@@ -55,7 +66,9 @@ export function openEscrow({ host, connection, charge, holdersKeyOf }: EscrowPla
     escrow,
     async holdersOf(ask) {
       const told = await connection.ask(async (redis) => redis.hgetall(holdersKeyOf(ask)));
-      const others = Object.entries(told).filter(([one]) => one !== who).map(([one, units]) => ({ who: one, units: Number(units) }));
+      const others = Object.entries(told)
+        .filter(([one]) => one !== who)
+        .map(([one, units]) => ({ who: one, units: Number(units) }));
       return [...others, { who, units: escrow.heldOf(ask) }].filter(({ units }) => units > 0);
     },
   };

@@ -8,7 +8,12 @@ import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/te
 import { freePort } from '../../test/parts/free-port.ts';
 import { startLink } from '../../test/parts/link.ts';
 import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
-import { type RedisClusterPart, startRedisCluster, startRedisSentinel, startRedisTls } from '../../test/parts/redis-kinds.ts';
+import {
+  type RedisClusterPart,
+  startRedisCluster,
+  startRedisSentinel,
+  startRedisTls,
+} from '../../test/parts/redis-kinds.ts';
 import adapter from './adapter.ts';
 import { counterKey } from './counter-key.ts';
 
@@ -48,7 +53,10 @@ testAdapter(adapter, {
 });
 
 describe('in escrow', () => {
-  testAdapter(adapter, { runner: { describe, test }, config: () => ({ url: redis.url, clock: 'local', escrow: true }) });
+  testAdapter(adapter, {
+    runner: { describe, test },
+    config: () => ({ url: redis.url, clock: 'local', escrow: true }),
+  });
 
   const DAY_MS = 86_400_000;
   const asks = (handler: AnyHandler, counter: string, limit: number, algorithm: 'fixed' | 'gcra' = 'fixed') => {
@@ -57,7 +65,9 @@ describe('in escrow', () => {
   };
 
   test('most asks are answered at once, replicas together admit the limit, and operators see who holds what', async () => {
-    const [one, other] = await Promise.all([1, 2].map(() => openForTest(adapter, { config: { url: redis.url, escrow: true } })));
+    const [one, other] = await Promise.all(
+      [1, 2].map(() => openForTest(adapter, { config: { url: redis.url, escrow: true } })),
+    );
     if (one === undefined || other === undefined) throw new Error('not open');
     const counter = `escrow ${Math.random()}`;
     const limit = 3000;
@@ -65,7 +75,10 @@ describe('in escrow', () => {
     let [granted, atOnce, asked] = [0, 0, 0];
     let holders: readonly { readonly units: number }[] = [];
     for (let turn = 0; turn < 8000 && granted < limit; turn++) {
-      for (const [{ handler }, ask] of [[one, mine], [other, theirs]] as const) {
+      for (const [{ handler }, ask] of [
+        [one, mine],
+        [other, theirs],
+      ] as const) {
         const answer = handler.charge?.([ask as never], testCall());
         asked++;
         if (!(answer instanceof Promise)) atOnce++;
@@ -74,7 +87,9 @@ describe('in escrow', () => {
       if (turn === 400) holders = (await one.handler.look?.([mine as never]))?.[0]?.holders ?? [];
       if (turn < 1500) continue;
       for (const { clock } of [one, other]) clock.advance(50);
-      await new Promise((resolve) => { setTimeout(resolve, 1); }); // what the other holds comes back
+      await new Promise((resolve) => {
+        setTimeout(resolve, 1);
+      }); // what the other holds comes back
     }
     expect(granted).toBe(limit);
     expect(atOnce / asked).toBeGreaterThan(0.8);
@@ -87,7 +102,9 @@ describe('in escrow', () => {
     const { handler, close, clock } = await openForTest(adapter, { config: { url: redis.url, escrow: true } });
     const watching = await openForTest(adapter, { config: { url: redis.url } });
     const counter = `returned ${Math.random()}`;
-    const left = async (): Promise<number | undefined> => (await watching.handler.charge?.([{ ...asks(watching.handler, counter, 10_000), cost: 0 }], testCall()))?.[0]?.remaining;
+    const left = async (): Promise<number | undefined> =>
+      (await watching.handler.charge?.([{ ...asks(watching.handler, counter, 10_000), cost: 0 }], testCall()))?.[0]
+        ?.remaining;
     const ask = asks(handler, counter, 10_000);
     for (let times = 0; times < 200; times++) await handler.charge?.([ask], testCall());
     expect(await left()).toBeLessThan(9800);
@@ -115,9 +132,13 @@ async function openOn(url: string, config: object = {}) {
     const rule = { rule: 'r', counter: 'r', algorithm: 'fixed' as const, perMs: 60_000, params: undefined, ...of };
     return { bucket: opened.handler.bucket?.(rule), perMs: rule.perMs };
   };
-  const charge = async (of: { bucket: unknown; perMs: number }, ask: { key?: string; cost?: number; limit?: number } = {}): Promise<QuotaAnswer> => {
+  const charge = async (
+    of: { bucket: unknown; perMs: number },
+    ask: { key?: string; cost?: number; limit?: number } = {},
+  ): Promise<QuotaAnswer> => {
     const limit = ask.limit ?? 1_000_000;
-    const [answer] = await opened.handler.charge?.([{ key: 'k', cost: 1, burst: limit, ...of, ...ask, limit }], testCall()) ?? [];
+    const [answer] =
+      (await opened.handler.charge?.([{ key: 'k', cost: 1, burst: limit, ...of, ...ask, limit }], testCall())) ?? [];
     if (answer === undefined) throw new Error('no answer');
     return answer;
   };
@@ -128,22 +149,26 @@ describe('quota-redis', () => {
   test('counts by the time of Redis, and says when the window ends', async () => {
     const { bucket, charge, close } = await openOn(redis.url);
     const day = bucket({ perMs: 86_400_000, counter: 'by-redis' });
-    const [seconds] = await admin.time() as unknown as [string];
+    const [seconds] = (await admin.time()) as unknown as [string];
     const { resetMs } = await charge(day);
-    expect(Math.abs(resetMs - (86_400_000 - (Number(seconds) * 1000) % 86_400_000))).toBeLessThan(3000);
+    expect(Math.abs(resetMs - (86_400_000 - ((Number(seconds) * 1000) % 86_400_000)))).toBeLessThan(3000);
     const window = bucket({ perMs: 500, counter: 'short' });
     while ((await charge(window, { limit: 1 })).granted);
-    await new Promise((resolve) => { setTimeout(resolve, 510); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 510);
+    });
     expect((await charge(window, { limit: 1 })).granted).toBe(true);
     await close();
   });
 
   test('two replicas share their counts', async () => {
     const [one, other] = [await openOn(redis.url), await openOn(redis.url)];
-    const granted = await Promise.all(Array.from({ length: 60 }, (_, n) => {
-      const { bucket, charge } = n % 2 === 0 ? one : other;
-      return charge(bucket({ perMs: 86_400_000, counter: 'shared' }), { limit: 25 });
-    }));
+    const granted = await Promise.all(
+      Array.from({ length: 60 }, (_, n) => {
+        const { bucket, charge } = n % 2 === 0 ? one : other;
+        return charge(bucket({ perMs: 86_400_000, counter: 'shared' }), { limit: 25 });
+      }),
+    );
     expect(granted.filter((answer) => answer.granted)).toHaveLength(25);
     await Promise.all([one.close(), other.close()]);
   });
@@ -154,7 +179,9 @@ describe('quota-redis', () => {
     const { bucket, charge, close } = await openOn(`redis://${name}`, { sentinels });
     const mine = bucket({ perMs: 86_400_000, counter: 'failover' });
     expect((await charge(mine, { limit: 10 })).remaining).toBe(9);
-    await new Promise((resolve) => { setTimeout(resolve, 500); }); // the replica has it
+    await new Promise((resolve) => {
+      setTimeout(resolve, 500);
+    }); // the replica has it
     await sentinel.master.kill();
     await eventually(async () => expect((await charge(mine, { limit: 10 })).remaining).toBe(8), 60_000);
     await close();
@@ -164,7 +191,8 @@ describe('quota-redis', () => {
   test('every key that it writes has its prefix and goes by itself', async () => {
     await admin.flushall();
     const { bucket, charge, close } = await openOn(redis.url, { prefix: 'mine:', db: 0 });
-    for (const algorithm of ['fixed', 'gcra'] as const) await charge(bucket({ algorithm, counter: 'ttl' }), { limit: 10 });
+    for (const algorithm of ['fixed', 'gcra'] as const)
+      await charge(bucket({ algorithm, counter: 'ttl' }), { limit: 10 });
     await charge(bucket({ counter: 'only-looked-at' }), { cost: 0 });
     const keys = (await admin.keys('*')).toSorted();
     expect(keys).toEqual(['mine:f:60000:ttl:=k', 'mine:g:60000:ttl:=k']);
@@ -221,7 +249,10 @@ describe('quota-redis', () => {
     const own = await startRedisTls();
     const tls = { ca: own.ca, cert: own.cert, key: own.key, serverName: 'elsewhere.example' };
     const named = await openOn(own.url, { tls });
-    expect(named.readiness()).toMatchObject({ ready: false, why: expect.stringContaining('elsewhere.example') as string });
+    expect(named.readiness()).toMatchObject({
+      ready: false,
+      why: expect.stringContaining('elsewhere.example') as string,
+    });
     const any = await openOn(own.url, { tls: { ...tls, anyName: true } });
     expect((await any.charge(any.bucket(), { limit: 5 })).remaining).toBe(4);
     await Promise.all([named.close(), any.close()]);
@@ -229,11 +260,25 @@ describe('quota-redis', () => {
   });
 
   test('unlike counters and keys never share a place', () => {
-    const fixed = (counter: string, key: string, perMs = 1000) => counterKey('p:', { counter, algorithm: 'fixed' }, perMs, key);
+    const fixed = (counter: string, key: string, perMs = 1000) =>
+      counterKey('p:', { counter, algorithm: 'fixed' }, perMs, key);
     const places = [
-      fixed('a', 'b:c'), fixed('a:b', 'c'), fixed('a%3Ab', 'c'), fixed('a', 'b%3Ac'), fixed('a', 'c', 2000), fixed('a', 'c'), counterKey('p:', { counter: 'a', algorithm: 'gcra' }, 1000, 'c'),
-      fixed('a', '\ud800'), fixed('a', '\ud801'), fixed('a', '\ufffd'), fixed('a', '"\\ud800"'), fixed('a', ''), fixed('a', '='),
-      fixed('a', 'x'.repeat(5000)), fixed('a', 'x'.repeat(5001)), fixed('a', fixed('a', 'x'.repeat(5000)).split(':').at(-1) ?? ''),
+      fixed('a', 'b:c'),
+      fixed('a:b', 'c'),
+      fixed('a%3Ab', 'c'),
+      fixed('a', 'b%3Ac'),
+      fixed('a', 'c', 2000),
+      fixed('a', 'c'),
+      counterKey('p:', { counter: 'a', algorithm: 'gcra' }, 1000, 'c'),
+      fixed('a', '\ud800'),
+      fixed('a', '\ud801'),
+      fixed('a', '\ufffd'),
+      fixed('a', '"\\ud800"'),
+      fixed('a', ''),
+      fixed('a', '='),
+      fixed('a', 'x'.repeat(5000)),
+      fixed('a', 'x'.repeat(5001)),
+      fixed('a', fixed('a', 'x'.repeat(5000)).split(':').at(-1) ?? ''),
     ].map((place) => Buffer.from(place).toString('hex'));
     expect(new Set(places).size).toBe(places.length);
     expect(Math.max(...places.map(({ length }) => length / 2))).toBeLessThan(600);
@@ -258,13 +303,16 @@ describe('quota-redis without Redis', () => {
   };
   /** Before anything else can happen: nothing was waited for. */
   const failsAtOnce = async () => {
-    const turn = new Promise((resolve) => { setImmediate(resolve, 'a turn of the event loop is over'); });
+    const turn = new Promise((resolve) => {
+      setImmediate(resolve, 'a turn of the event loop is over');
+    });
     await expect(Promise.race([opened.charge(opened.bucket()), turn])).rejects.toThrow(Unavailable);
   };
-  const comesBack = () => eventually(async () => {
-    expect((await opened.charge(opened.bucket())).granted).toBe(true);
-    expect(opened.readiness().ready).toBe(true);
-  }, 8000);
+  const comesBack = () =>
+    eventually(async () => {
+      expect((await opened.charge(opened.bucket())).granted).toBe(true);
+      expect(opened.readiness().ready).toBe(true);
+    }, 8000);
 
   test('hung: Unavailable in time, then at once; back by itself when it goes on', async () => {
     expect((await opened.charge(opened.bucket())).remaining).toBe(999_999);
@@ -280,7 +328,9 @@ describe('quota-redis without Redis', () => {
   test('hung for longer than any wait: still at once, still back by itself', async () => {
     own.freeze();
     await failsWithinMs(400);
-    await new Promise((resolve) => { setTimeout(resolve, 3000); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 3000);
+    });
     await failsAtOnce();
     own.thaw();
     await comesBack();
@@ -327,17 +377,39 @@ describe('quota-redis without Redis', () => {
 
 describe('on a cluster of three masters', () => {
   let cluster: RedisClusterPart;
-  beforeAll(async () => { cluster = await startRedisCluster(); }, 60_000);
+  beforeAll(async () => {
+    cluster = await startRedisCluster();
+  }, 60_000);
   afterAll(async () => cluster.stop());
-  const config = () => ({ url: cluster.nodes[0]?.url ?? '', cluster: cluster.nodes.slice(1).map(({ port }) => `127.0.0.1:${port}`) });
+  const config = () => ({
+    url: cluster.nodes[0]?.url ?? '',
+    cluster: cluster.nodes.slice(1).map(({ port }) => `127.0.0.1:${port}`),
+  });
 
   testAdapter(adapter, { runner: { describe, test }, config: () => ({ ...config(), clock: 'local' }) });
 
   test('asks for keys in different slots: all or none, and what was charged is given back', async () => {
     const opened = await openForTest(adapter, { config: { ...config(), clock: 'local' } });
-    const bucket = opened.handler.bucket?.({ rule: 'r', counter: `slots ${Math.random()}`, algorithm: 'fixed', perMs: 86_400_000, params: undefined });
-    const ask = (key: string, limit: number, more: object = {}) => ({ bucket, key, cost: 1, limit, burst: limit, perMs: 86_400_000, ...more });
-    const charge = async (...asks: ReturnType<typeof ask>[]): Promise<(number | string)[]> => (await opened.handler.charge?.(asks, testCall()) ?? []).map(({ granted, remaining }) => (granted ? remaining : 'refused'));
+    const bucket = opened.handler.bucket?.({
+      rule: 'r',
+      counter: `slots ${Math.random()}`,
+      algorithm: 'fixed',
+      perMs: 86_400_000,
+      params: undefined,
+    });
+    const ask = (key: string, limit: number, more: object = {}) => ({
+      bucket,
+      key,
+      cost: 1,
+      limit,
+      burst: limit,
+      perMs: 86_400_000,
+      ...more,
+    });
+    const charge = async (...asks: ReturnType<typeof ask>[]): Promise<(number | string)[]> =>
+      ((await opened.handler.charge?.(asks, testCall())) ?? []).map(({ granted, remaining }) =>
+        granted ? remaining : 'refused',
+      );
     const keys = Array.from({ length: 8 }, (_, n) => `user ${n}`);
     expect(await charge(...keys.map((key) => ask(key, 5)))).toEqual(keys.map(() => 4));
     expect(await charge(...keys.map((key) => ask(key, 5)), ask('full', 0))).toEqual([...keys.map(() => 4), 'refused']);
@@ -354,15 +426,29 @@ describe('on a cluster of three masters', () => {
 
   test('a node that dies fails the asks of its slots, and what others were charged is given back', async () => {
     const own = await startRedisCluster();
-    const opened = await openForTest(adapter, { config: { url: own.nodes[0]?.url, cluster: own.nodes.slice(1).map(({ port }) => `127.0.0.1:${port}`), timeoutMs: 500 } });
-    const bucket = opened.handler.bucket?.({ rule: 'r', counter: 'dies', algorithm: 'fixed', perMs: 86_400_000, params: undefined });
+    const opened = await openForTest(adapter, {
+      config: {
+        url: own.nodes[0]?.url,
+        cluster: own.nodes.slice(1).map(({ port }) => `127.0.0.1:${port}`),
+        timeoutMs: 500,
+      },
+    });
+    const bucket = opened.handler.bucket?.({
+      rule: 'r',
+      counter: 'dies',
+      algorithm: 'fixed',
+      perMs: 86_400_000,
+      params: undefined,
+    });
     const ask = (key: string, cost = 1) => ({ bucket, key, cost, limit: 5, burst: 5, perMs: 86_400_000 });
     const charge = async (...asks: ReturnType<typeof ask>[]) => opened.handler.charge?.(asks, testCall());
     const keys = Array.from({ length: 12 }, (_, n) => `user ${n}`);
     await charge(...keys.map((key) => ask(key)));
     await own.nodes[2]?.kill();
     await expect(charge(...keys.map((key) => ask(key)))).rejects.toThrow(Unavailable);
-    const left = await Promise.all(keys.map(async (key) => (await charge(ask(key, 0)).catch(() => undefined))?.[0]?.remaining));
+    const left = await Promise.all(
+      keys.map(async (key) => (await charge(ask(key, 0)).catch(() => undefined))?.[0]?.remaining),
+    );
     expect(new Set(left)).toEqual(new Set([4, undefined]));
     await opened.close();
     await own.stop();

@@ -232,16 +232,38 @@ type Ask = QuotaAsk<{ readonly counter: string; readonly algorithm: Algorithm }>
 /** KEYS, in the order that the script expects; `prefixOf` a key. */
 export const keysOf = (asks: readonly Ask[], prefixOf: (key: string) => string): string[] => [
   ...asks.map(({ bucket, key, perMs }) => counterKey(prefixOf(key), bucket, perMs, key)),
-  ...asks.flatMap(({ bucket, key, perMs, once }) => (once === undefined || isLog(bucket) ? [] : [markKey(prefixOf(key), bucket, perMs, key, once)])),
+  ...asks.flatMap(({ bucket, key, perMs, once }) =>
+    once === undefined || isLog(bucket) ? [] : [markKey(prefixOf(key), bucket, perMs, key, once)],
+  ),
 ];
 
 /** ARGV, in the order that the script expects. */
 export function argumentsOf(asks: readonly Ask[], nowMs: number | undefined): (string | number)[] {
   const told: (string | number)[] = [nowMs ?? ''];
   let place = asks.length;
-  for (const { bucket, cost, limit, burst, perMs, endsAtMs, once, owed = false, release = false, partial = false } of asks) {
+  for (const {
+    bucket,
+    cost,
+    limit,
+    burst,
+    perMs,
+    endsAtMs,
+    once,
+    owed = false,
+    release = false,
+    partial = false,
+  } of asks) {
     const known = once === undefined ? (isLog(bucket) ? '-' : 0) : isLog(bucket) ? holderName(once) : ++place;
-    told.push(release ? 'x' : owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm], cost, limit, burst, perMs, known, endsAtMs ?? 0, partial ? 1 : 0);
+    told.push(
+      release ? 'x' : owed ? LETTER[bucket.algorithm].toUpperCase() : LETTER[bucket.algorithm],
+      cost,
+      limit,
+      burst,
+      perMs,
+      known,
+      endsAtMs ?? 0,
+      partial ? 1 : 0,
+    );
   }
   return told;
 }
@@ -249,7 +271,10 @@ export function argumentsOf(asks: readonly Ask[], nowMs: number | undefined): (s
 const isLog = ({ algorithm }: Ask['bucket']): boolean => LETTER[algorithm] === 'l';
 
 /** An answer, and what of its cost was charged now (nothing where it was charged once before), in the window that ends then. */
-export interface Told extends QuotaAnswer { readonly charged: number; readonly endsAtMs: number }
+export interface Told extends QuotaAnswer {
+  readonly charged: number;
+  readonly endsAtMs: number;
+}
 
 const TOLD = 5;
 
@@ -261,7 +286,8 @@ export function answersOf(asks: readonly QuotaAsk[], reply: unknown): Told[] {
   const told = reply as readonly number[];
   return asks.map(({ limit, cost }, at) => {
     const [granted, remaining = 0, resetMs = 0, charged = 0, endsAtMs = 0] = told.slice(at * TOLD);
-    if (granted !== 0 && granted !== 1) throw new Error(`the reply to a script is none of it: ${granted} in place of 0 or 1`);
+    if (granted !== 0 && granted !== 1)
+      throw new Error(`the reply to a script is none of it: ${granted} in place of 0 or 1`);
     return { granted: granted === 1, limit, remaining, resetMs, charged: charged === -1 ? cost : charged, endsAtMs };
   });
 }

@@ -5,11 +5,22 @@ import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { z } from 'zod';
 
 const tlsSchema = z.strictObject({
-  ca: z.string().min(1).optional().describe('A file with the certificates that are trusted, in PEM. Default: those of Node.'),
+  ca: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A file with the certificates that are trusted, in PEM. Default: those of Node.'),
   cert: z.string().min(1).optional().describe('A file with our own certificate, in PEM, where Redis asks for one.'),
-  key: z.string().min(1).optional().describe('A file with our certificate\'s key, in PEM.'),
-  serverName: z.string().min(1).optional().describe('The name that Redis\'s certificate must have. Default: the host of the url.'),
-  anyName: z.boolean().default(false).describe('Redis\'s certificate may have any name; who has signed it counts all the same.'),
+  key: z.string().min(1).optional().describe("A file with our certificate's key, in PEM."),
+  serverName: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("The name that Redis's certificate must have. Default: the host of the url."),
+  anyName: z
+    .boolean()
+    .default(false)
+    .describe("Redis's certificate may have any name; who has signed it counts all the same."),
 });
 
 const UNIX = 'redis+unix:';
@@ -17,40 +28,92 @@ const ADDRESS = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/;
 
 /** Keys of a config; {@link checkRedis} looks at them together. */
 export const redisShape = {
-  url: z.string().describe('Where Redis is: redis://HOST:PORT, or rediss:// for TLS. The port is 6379 where none is said. A unix socket is redis+unix:///PATH. With sentinels it is redis://MASTER, the name that they know it by.'),
-  sentinels: z.array(z.string().regex(ADDRESS, 'expected HOST:PORT')).min(1).optional().describe('Where the sentinels are that know which server is the master now: HOST:PORT each.').meta({ examples: [['10.0.0.1:26379', '10.0.0.2:26379']] }),
-  cluster: z.array(z.string().regex(ADDRESS, 'expected HOST:PORT')).optional().describe('Redis at url is a node of a cluster; here are other nodes to find it by, HOST:PORT each, none if one is enough.').meta({ examples: [['10.0.0.2:6379', '10.0.0.3:6379']] }),
-  sentinelUsername: z.string().min(1).optional().describe('The user of the sentinels\' ACL. Default: their default user.'),
-  sentinelPassword: z.string().min(1).optional().meta({ secret: true, description: 'The password of the sentinels, where they have one.' }),
-  username: z.string().min(1).optional().describe('The user of Redis\'s ACL. Default: Redis\'s default user.'),
+  url: z
+    .string()
+    .describe(
+      'Where Redis is: redis://HOST:PORT, or rediss:// for TLS. The port is 6379 where none is said. A unix socket is redis+unix:///PATH. With sentinels it is redis://MASTER, the name that they know it by.',
+    ),
+  sentinels: z
+    .array(z.string().regex(ADDRESS, 'expected HOST:PORT'))
+    .min(1)
+    .optional()
+    .describe('Where the sentinels are that know which server is the master now: HOST:PORT each.')
+    .meta({ examples: [['10.0.0.1:26379', '10.0.0.2:26379']] }),
+  cluster: z
+    .array(z.string().regex(ADDRESS, 'expected HOST:PORT'))
+    .optional()
+    .describe(
+      'Redis at url is a node of a cluster; here are other nodes to find it by, HOST:PORT each, none if one is enough.',
+    )
+    .meta({ examples: [['10.0.0.2:6379', '10.0.0.3:6379']] }),
+  sentinelUsername: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("The user of the sentinels' ACL. Default: their default user."),
+  sentinelPassword: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ secret: true, description: 'The password of the sentinels, where they have one.' }),
+  username: z.string().min(1).optional().describe("The user of Redis's ACL. Default: Redis's default user."),
   password: z.string().min(1).optional().meta({ secret: true, description: 'The password, best as { $env: NAME }.' }),
   db: z.int().min(0).default(0).describe('The number of the database.'),
   tls: tlsSchema.optional().describe('For rediss://: whom to trust, and who we are.'),
-  timeoutMs: z.int().min(1).max(60_000).default(200)
-    .describe('When an answer is overdue: the connection is given up and made again, and asks fail at once until it stands. A rule\'s own deadline is the handler\'s.'),
+  timeoutMs: z
+    .int()
+    .min(1)
+    .max(60_000)
+    .default(200)
+    .describe(
+      "When an answer is overdue: the connection is given up and made again, and asks fail at once until it stands. A rule's own deadline is the handler's.",
+    ),
   connectTimeoutMs: z.int().min(1).max(60_000).default(1000).describe('How long a connection may take.'),
 };
 
 export type RedisConfig = z.output<z.ZodObject<typeof redisShape>>;
 
 /** For `.check()` of a config that has {@link redisShape}. */
-export function checkRedis({ value: { url, db, tls, sentinels, sentinelUsername, sentinelPassword, cluster }, issues }: { readonly value: Pick<RedisConfig, 'url' | 'db' | 'tls' | 'sentinels' | 'sentinelUsername' | 'sentinelPassword' | 'cluster'>; readonly issues: z.core.$ZodRawIssue[] }): void {
-  const wrong = (path: string, message: string): void => { issues.push({ code: 'custom', path: [path], message, input: undefined }); };
+export function checkRedis({
+  value: { url, db, tls, sentinels, sentinelUsername, sentinelPassword, cluster },
+  issues,
+}: {
+  readonly value: Pick<
+    RedisConfig,
+    'url' | 'db' | 'tls' | 'sentinels' | 'sentinelUsername' | 'sentinelPassword' | 'cluster'
+  >;
+  readonly issues: z.core.$ZodRawIssue[];
+}): void {
+  const wrong = (path: string, message: string): void => {
+    issues.push({ code: 'custom', path: [path], message, input: undefined });
+  };
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   const isUnix = parsed?.protocol === UNIX;
-  if (parsed === undefined || (isUnix ? parsed.hostname !== '' || parsed.pathname === '' : !['redis:', 'rediss:'].includes(parsed.protocol) || parsed.hostname === '')) {
+  if (
+    parsed === undefined ||
+    (isUnix
+      ? parsed.hostname !== '' || parsed.pathname === ''
+      : !['redis:', 'rediss:'].includes(parsed.protocol) || parsed.hostname === '')
+  ) {
     wrong('url', 'expected redis://HOST:PORT, rediss://HOST:PORT or redis+unix:///PATH');
     return;
   }
-  if (parsed.username !== '' || parsed.password !== '') wrong('url', 'it holds a user or a password; put them under username and password, which is hidden everywhere');
-  if (isUnix && (sentinels !== undefined || cluster !== undefined)) wrong('url', 'a unix socket is of one server; sentinels and clusters are found by redis://');
-  if ((!isUnix && !['', '/'].includes(parsed.pathname)) || parsed.search !== '') wrong('url', 'nothing may follow the port; the database is named by db');
-  if (sentinels !== undefined && parsed.port !== '') wrong('url', 'with sentinels it is redis://MASTER, the name that they know the master by, without a port');
+  if (parsed.username !== '' || parsed.password !== '')
+    wrong('url', 'it holds a user or a password; put them under username and password, which is hidden everywhere');
+  if (isUnix && (sentinels !== undefined || cluster !== undefined))
+    wrong('url', 'a unix socket is of one server; sentinels and clusters are found by redis://');
+  if ((!isUnix && !['', '/'].includes(parsed.pathname)) || parsed.search !== '')
+    wrong('url', 'nothing may follow the port; the database is named by db');
+  if (sentinels !== undefined && parsed.port !== '')
+    wrong('url', 'with sentinels it is redis://MASTER, the name that they know the master by, without a port');
   if (sentinels === undefined && sentinelPassword !== undefined) wrong('sentinelPassword', 'it goes with sentinels');
-  if (sentinelPassword === undefined && sentinelUsername !== undefined) wrong('sentinelUsername', 'it goes with sentinelPassword');
-  if (cluster !== undefined && sentinels !== undefined) wrong('cluster', 'Redis is a cluster or behind sentinels, not both');
+  if (sentinelPassword === undefined && sentinelUsername !== undefined)
+    wrong('sentinelUsername', 'it goes with sentinelPassword');
+  if (cluster !== undefined && sentinels !== undefined)
+    wrong('cluster', 'Redis is a cluster or behind sentinels, not both');
   if (cluster !== undefined && db !== 0) wrong('db', 'a cluster has the database 0 alone');
-  if (tls !== undefined && parsed.protocol !== 'rediss:') wrong('tls', 'tls is for rediss://; write the url so, or leave tls away');
+  if (tls !== undefined && parsed.protocol !== 'rediss:')
+    wrong('tls', 'tls is for rediss://; write the url so, or leave tls away');
   if ((tls?.cert === undefined) !== (tls?.key === undefined)) wrong('tls', 'cert and key go together');
 }
 
@@ -79,25 +142,61 @@ export interface RedisAddress {
 }
 
 /** Reads the files that the config names, relative to its folder. */
-export async function connectionOptions({ url, sentinels, sentinelUsername, sentinelPassword, cluster, username, password, db, tls, connectTimeoutMs }: RedisConfig, folder: string): Promise<RedisAddress> {
+export async function connectionOptions(
+  {
+    url,
+    sentinels,
+    sentinelUsername,
+    sentinelPassword,
+    cluster,
+    username,
+    password,
+    db,
+    tls,
+    connectTimeoutMs,
+  }: RedisConfig,
+  folder: string,
+): Promise<RedisAddress> {
   const { protocol, hostname, port, pathname } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
-  const read = async (file: string | undefined): Promise<string | undefined> => (file === undefined ? undefined : readFile(resolve(folder, file), 'utf8'));
+  const read = async (file: string | undefined): Promise<string | undefined> =>
+    file === undefined ? undefined : readFile(resolve(folder, file), 'utf8');
   const [ca, cert, key] = await Promise.all([tls?.ca, tls?.cert, tls?.key].map(read));
-  const secure = { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }), ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }), ...(tls?.anyName === true ? { checkServerIdentity: () => undefined } : {}) };
+  const secure = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }),
+    ...(tls?.anyName === true ? { checkServerIdentity: () => undefined } : {}),
+  };
   const isTls = protocol === 'rediss:';
   const common = {
-    db, connectTimeout: connectTimeoutMs, ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }),
+    db,
+    connectTimeout: connectTimeoutMs,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
   };
   if (protocol === UNIX) return { ...common, shown: decodeURIComponent(pathname), path: decodeURIComponent(pathname) };
   if (sentinels !== undefined) {
     return {
-      ...common, shown: `${host} (of ${sentinels.join(', ')})`, name: decodeURIComponent(host), sentinels: sentinels.map(addressOf), ...(sentinelUsername === undefined ? {} : { sentinelUsername }), ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+      ...common,
+      shown: `${host} (of ${sentinels.join(', ')})`,
+      name: decodeURIComponent(host),
+      sentinels: sentinels.map(addressOf),
+      ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+      ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
       ...(isTls ? { tls: secure, sentinelTLS: secure, enableTLSForSentinelMode: true } : {}),
     };
   }
   const at = port === '' ? 6379 : Number(port);
-  return { ...common, shown: `${host}:${at}`, host, port: at, ...(cluster === undefined ? {} : { cluster: [{ host, port: at }, ...cluster.map(addressOf)] }), ...(isTls ? { tls: { servername: host, ...secure } } : {}) };
+  return {
+    ...common,
+    shown: `${host}:${at}`,
+    host,
+    port: at,
+    ...(cluster === undefined ? {} : { cluster: [{ host, port: at }, ...cluster.map(addressOf)] }),
+    ...(isTls ? { tls: { servername: host, ...secure } } : {}),
+  };
 }
 
 function addressOf(text: string): { readonly host: string; readonly port: number } {

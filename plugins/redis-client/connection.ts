@@ -32,26 +32,44 @@ const SLOTS_LOOKED_AT_EVERY_MS = 5000;
  */
 const CLUSTER_COMMAND_MS = 1000;
 
-export function openConnection({ redis: { shown, cluster, ...options }, timeoutMs, onReady }: ConnectionOptions): Connection {
+export function openConnection({
+  redis: { shown, cluster, ...options },
+  timeoutMs,
+  onReady,
+}: ConnectionOptions): Connection {
   const each = { ...options, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
   const upkeep = new Upkeep({
     readyWithinMs: options.connectTimeout + timeoutMs,
     onChange: (isUp, why) => (isUp ? onReady(true) : onReady(false, `Redis at ${shown}: ${why}`)),
-    connect: ({ retryStrategy, ...reconnect }) => (cluster === undefined
-      ? new Redis({ ...each, ...reconnect, enableOfflineQueue: false, retryStrategy, sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: options.connectTimeout })
-      : new Cluster(cluster, {
-        redisOptions: { ...each, ...reconnect, commandTimeout: Math.max(timeoutMs, CLUSTER_COMMAND_MS) }, enableOfflineQueue: false, clusterRetryStrategy: retryStrategy,
-        slotsRefreshTimeout: options.connectTimeout, slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
-        dnsLookup: (address, found) => found(null, address), // a certificate names the host
-      })),
+    connect: ({ retryStrategy, ...reconnect }) =>
+      cluster === undefined
+        ? new Redis({
+            ...each,
+            ...reconnect,
+            enableOfflineQueue: false,
+            retryStrategy,
+            sentinelRetryStrategy: retryStrategy,
+            sentinelCommandTimeout: options.connectTimeout,
+          })
+        : new Cluster(cluster, {
+            redisOptions: { ...each, ...reconnect, commandTimeout: Math.max(timeoutMs, CLUSTER_COMMAND_MS) },
+            enableOfflineQueue: false,
+            clusterRetryStrategy: retryStrategy,
+            slotsRefreshTimeout: options.connectTimeout,
+            slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
+            dnsLookup: (address, found) => found(null, address), // a certificate names the host
+          }),
   });
   const { redis } = upkeep;
   onReady(false, `Redis at ${shown}: ${upkeep.why}`);
 
-  const unavailable = (reason: string, cause?: unknown): Unavailable => new Unavailable(`Redis at ${shown}: ${reason}`, 0, { cause });
+  const unavailable = (reason: string, cause?: unknown): Unavailable =>
+    new Unavailable(`Redis at ${shown}: ${reason}`, 0, { cause });
 
   // A cluster sees to each of its connections by itself.
-  const inFlight = new InFlight(timeoutMs, () => { if (cluster === undefined && upkeep.isUp) upkeep.giveUp(`no answer for ${timeoutMs} ms`); });
+  const inFlight = new InFlight(timeoutMs, () => {
+    if (cluster === undefined && upkeep.isUp) upkeep.giveUp(`no answer for ${timeoutMs} ms`);
+  });
 
   function failed(error: unknown): Unavailable | Rejected {
     const reason = reasonOf(error);
@@ -80,7 +98,8 @@ export function openConnection({ redis: { shown, cluster, ...options }, timeoutM
       }
     },
     async firstTry(signal) {
-      if (!upkeep.isUp) await Promise.race(['ready', 'close'].map((event) => once(redis, event, { signal }))).catch(() => undefined);
+      if (!upkeep.isUp)
+        await Promise.race(['ready', 'close'].map((event) => once(redis, event, { signal }))).catch(() => undefined);
     },
     close: () => upkeep.close(),
   };

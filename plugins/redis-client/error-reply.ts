@@ -8,8 +8,21 @@ const GIVES_UP = new Set(['READONLY', 'LOADING', 'NOAUTH', 'WRONGPASS', 'MASTERD
 /** On a cluster these pass by themselves, one node at a time; ioredis follows them. */
 const PASSES_ON_CLUSTER = new Set(['LOADING', 'MASTERDOWN']);
 /** Every command meets these, whatever its key. */
-const OF_THE_SERVER = new Set([...GIVES_UP, 'OOM', 'CLUSTERDOWN', 'MISCONF', 'NOREPLICAS', 'BUSY', 'TRYAGAIN', 'MOVED', 'ASK', 'NOPERM', 'NOPROTO']);
-const ALSO_OF_THE_SERVER = /^ERR (max number of clients reached|unknown command|invalid password|Client sent AUTH|DISABLED)/i;
+const OF_THE_SERVER = new Set([
+  ...GIVES_UP,
+  'OOM',
+  'CLUSTERDOWN',
+  'MISCONF',
+  'NOREPLICAS',
+  'BUSY',
+  'TRYAGAIN',
+  'MOVED',
+  'ASK',
+  'NOPERM',
+  'NOPROTO',
+]);
+const ALSO_OF_THE_SERVER =
+  /^ERR (max number of clients reached|unknown command|invalid password|Client sent AUTH|DISABLED)/i;
 
 /** `READONLY You can't ...`, and of Redis 6 and older `ERR Error running script ...: -READONLY You can't ...`. */
 function codeOf(reply: string): string {
@@ -18,7 +31,8 @@ function codeOf(reply: string): string {
 }
 
 /** True where every command would be refused; false where the reply is about one key or script. */
-export const isOfServer = (reply: string): boolean => OF_THE_SERVER.has(codeOf(reply)) || ALSO_OF_THE_SERVER.test(reply);
+export const isOfServer = (reply: string): boolean =>
+  OF_THE_SERVER.has(codeOf(reply)) || ALSO_OF_THE_SERVER.test(reply);
 
 /** True where the connection has to be made anew. */
 export function givesUpConnection(reply: string, isCluster: boolean): boolean {
@@ -30,8 +44,11 @@ export function givesUpConnection(reply: string, isCluster: boolean): boolean {
 export function isServing(role: unknown, refusal: string): boolean {
   if (!Array.isArray(role) || role[0] !== 'slave') return true;
   switch (codeOf(refusal)) {
-    case 'READONLY': return false;
-    case 'MASTERDOWN': return role[3] === 'connected';
-    default: return true;
+    case 'READONLY':
+      return false;
+    case 'MASTERDOWN':
+      return role[3] === 'connected';
+    default:
+      return true;
   }
 }

@@ -58,7 +58,8 @@ export class InFlight {
     if (this.#commands === 0) return;
     this.#arm();
     if (this.#silentMs < this.#silentForMs) return;
-    setImmediate(() => { // what has arrived is read first: timers run before the sockets
+    setImmediate(() => {
+      // what has arrived is read first: timers run before the sockets
       if (this.#commands > 0 && this.#silentMs >= this.#silentForMs) this.#onSilent();
     });
   }

@@ -1,7 +1,13 @@
 import type { Cluster, Redis } from 'ioredis';
 
 /** By its sum where Redis knows it, so that the text of a script goes out once. Rejects as ioredis does. */
-export async function runScript(redis: Redis | Cluster, script: string, sha1: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+export async function runScript(
+  redis: Redis | Cluster,
+  script: string,
+  sha1: string,
+  keys: readonly string[],
+  args: readonly (string | number)[],
+): Promise<unknown> {
   return redis.evalsha(sha1, keys.length, ...keys, ...args).catch((error: unknown) => {
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
     return redis.eval(script, keys.length, ...keys, ...args); // forgotten (restart, SCRIPT FLUSH): this teaches it again

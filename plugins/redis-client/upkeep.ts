@@ -45,10 +45,17 @@ export class Upkeep {
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
-    const redis = this.redis = options.connect({ retryStrategy: (times) => this.#pauseMs(times), disconnectTimeout: CLOSE_WITHIN_MS, maxLoadingRetryTime: LONGEST_PAUSE_MS });
+    const redis = (this.redis = options.connect({
+      retryStrategy: (times) => this.#pauseMs(times),
+      disconnectTimeout: CLOSE_WITHIN_MS,
+      maxLoadingRetryTime: LONGEST_PAUSE_MS,
+    }));
     redis.on('connect', () => {
       clearTimeout(this.#readyTimer);
-      this.#readyTimer = setTimeout(() => this.giveUp(`connected, but not ready within ${options.readyWithinMs} ms: it hangs or loads its data`), options.readyWithinMs);
+      this.#readyTimer = setTimeout(
+        () => this.giveUp(`connected, but not ready within ${options.readyWithinMs} ms: it hangs or loads its data`),
+        options.readyWithinMs,
+      );
     });
     redis.on('ready', () => this.#ready());
     redis.on('error', (error: Error) => this.#down(reasonOf(error)));
@@ -56,7 +63,12 @@ export class Upkeep {
       clearTimeout(this.#readyTimer);
       this.#down(this.#why ?? 'the connection is closed');
     });
-    redis.on('end', () => { if (!this.#isClosed) this.#restartTimer = setTimeout(() => { redis.connect().catch(() => undefined); }, RESTART_MS); });
+    redis.on('end', () => {
+      if (!this.#isClosed)
+        this.#restartTimer = setTimeout(() => {
+          redis.connect().catch(() => undefined);
+        }, RESTART_MS);
+    });
   }
 
   get isUp(): boolean {
@@ -70,7 +82,7 @@ export class Upkeep {
 
   /** The connection of a single server; a cluster has one to each node. */
   get stream(): Socket | undefined {
-    return this.redis instanceof Cluster ? undefined : this.redis.stream as Socket | undefined;
+    return this.redis instanceof Cluster ? undefined : (this.redis.stream as Socket | undefined);
   }
 
   /** Of a cluster, those to its nodes. */
@@ -115,14 +127,19 @@ export class Upkeep {
     }
     const { stream } = this;
     const isCurrent = (): boolean => stream === this.stream && redis.status === 'ready';
-    redis.role().then((role) => {
-      if (!isCurrent()) return;
-      if (isServing(role, this.#refusal)) this.#up();
-      else {
-        this.#refusals++;
-        this.giveUp(this.#refusal);
-      }
-    }, () => { if (isCurrent()) this.#up(); }); // it may not be asked for its role; the next command will tell
+    redis.role().then(
+      (role) => {
+        if (!isCurrent()) return;
+        if (isServing(role, this.#refusal)) this.#up();
+        else {
+          this.#refusals++;
+          this.giveUp(this.#refusal);
+        }
+      },
+      () => {
+        if (isCurrent()) this.#up();
+      },
+    ); // it may not be asked for its role; the next command will tell
   }
 
   #up(): void {
@@ -138,7 +155,10 @@ export class Upkeep {
   }
 
   #pauseMs(times: number): number {
-    return Math.min(FIRST_PAUSE_MS * 2 ** Math.min(Math.max(times, this.#refusals), 10), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
+    return (
+      Math.min(FIRST_PAUSE_MS * 2 ** Math.min(Math.max(times, this.#refusals), 10), LONGEST_PAUSE_MS) *
+      (0.75 + Math.random() / 2)
+    );
   }
 }
 
@@ -149,6 +169,6 @@ const IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/;
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message.replace(IN_SCRIPT, '');
-  const [first] = error instanceof AggregateError ? error.errors as unknown[] : [];
-  return first === undefined ? (error as NodeJS.ErrnoException).code ?? error.name : reasonOf(first);
+  const [first] = error instanceof AggregateError ? (error.errors as unknown[]) : [];
+  return first === undefined ? ((error as NodeJS.ErrnoException).code ?? error.name) : reasonOf(first);
 }

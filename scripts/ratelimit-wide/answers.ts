@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { create, fromBinary, toBinary, toJson } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
-import { RateLimitRequestSchema, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponseSchema,
+} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, GrpcError } from '../../src/transport/index.ts';
 import { type RateLimitPart, startReference, startSluiceRatelimit } from '../../test/parts/ratelimits.ts';
 import { startRedis } from '../../test/parts/redis.ts';
@@ -20,10 +23,20 @@ const endOf = (seconds: number): number => Math.round((Date.now() / 1000 + secon
 
 async function answerOf(client: Client, request: Request): Promise<unknown> {
   try {
-    const response = fromBinary(RateLimitResponseSchema, await client.unary(PATH, toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)), { timeoutMs: 5000 }));
-    for (const { durationUntilReset } of response.statuses) if (durationUntilReset !== undefined) durationUntilReset.seconds = BigInt(endOf(Number(durationUntilReset.seconds)));
-    for (const header of response.responseHeadersToAdd) if (/reset/i.test(header.key)) header.value = String(endOf(Number(header.value)));
-    return JSON.parse(JSON.stringify(toJson(RateLimitResponseSchema, response)).replaceAll('  unit:', ' unit:')) as unknown; // Go's text form varies its blanks
+    const response = fromBinary(
+      RateLimitResponseSchema,
+      await client.unary(PATH, toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)), {
+        timeoutMs: 5000,
+      }),
+    );
+    for (const { durationUntilReset } of response.statuses)
+      if (durationUntilReset !== undefined)
+        durationUntilReset.seconds = BigInt(endOf(Number(durationUntilReset.seconds)));
+    for (const header of response.responseHeadersToAdd)
+      if (/reset/i.test(header.key)) header.value = String(endOf(Number(header.value)));
+    return JSON.parse(
+      JSON.stringify(toJson(RateLimitResponseSchema, response)).replaceAll('  unit:', ' unit:'),
+    ) as unknown; // Go's text form varies its blanks
   } catch (error) {
     if (error instanceof GrpcError) return `${error.code} ${error.message}`;
     throw error;
@@ -38,8 +51,20 @@ async function countsOf(redis: Redis): Promise<Record<string, string | null>> {
 /** By name and labels; the reference adds what its local cache refused to over_limit once more (its pattern has no end). */
 async function metricsOf({ prometheusPort }: RateLimitPart, hasLocalCache: boolean): Promise<Record<string, string>> {
   const text = await (await fetch(`http://127.0.0.1:${prometheusPort}/metrics`)).text();
-  const lines = [...text.matchAll(/^(ratelimit_(?:service_(?!response_time|outage)|server)\S*(?: \S*)*?) ([\d.e+]+)$/gm)].map(([, name = '', value = '']) => [name.replace(/\{(.*)\}/, (_, labels: string) => `{${labels.split('",').toSorted().join('",')}}`), String(Number(value))] as const);
-  return Object.fromEntries(lines.filter(([name, value]) => value !== '0' && !(hasLocalCache && /key2=|_with_local_cache/.test(name))).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  const lines = [
+    ...text.matchAll(/^(ratelimit_(?:service_(?!response_time|outage)|server)\S*(?: \S*)*?) ([\d.e+]+)$/gm),
+  ].map(
+    ([, name = '', value = '']) =>
+      [
+        name.replace(/\{(.*)\}/, (_, labels: string) => `{${labels.split('",').toSorted().join('",')}}`),
+        String(Number(value)),
+      ] as const,
+  );
+  return Object.fromEntries(
+    lines
+      .filter(([name, value]) => value !== '0' && !(hasLocalCache && /key2=|_with_local_cache/.test(name)))
+      .toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  );
 }
 
 async function pageOf(port: number, path: string): Promise<string> {
@@ -51,8 +76,12 @@ function differenceOf(own: unknown, reference: unknown): string | undefined {
   if (isDeepStrictEqual(own, reference)) return undefined;
   if (typeof own === 'object' && typeof reference === 'object' && own !== null && reference !== null) {
     const [a, b] = [own, reference] as [Record<string, unknown>, Record<string, unknown>];
-    const names = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((name) => !isDeepStrictEqual(a[name], b[name]));
-    return names.map((name) => `\n    ${name}: ${JSON.stringify(a[name])}, the reference: ${JSON.stringify(b[name])}`).join('');
+    const names = [...new Set([...Object.keys(a), ...Object.keys(b)])].filter(
+      (name) => !isDeepStrictEqual(a[name], b[name]),
+    );
+    return names
+      .map((name) => `\n    ${name}: ${JSON.stringify(a[name])}, the reference: ${JSON.stringify(b[name])}`)
+      .join('');
   }
   return `\n    ${String(own)}\n    the reference: ${String(reference)}`;
 }
@@ -68,7 +97,13 @@ async function started(start: () => Promise<RateLimitPart>): Promise<RateLimitPa
   }
 }
 
-export async function compareAnswers(program: string, firstSeed: number, worlds: number, requests: number, most: number): Promise<number> {
+export async function compareAnswers(
+  program: string,
+  firstSeed: number,
+  worlds: number,
+  requests: number,
+  most: number,
+): Promise<number> {
   const [one, other] = [await startRedis(), await startRedis()];
   let differences = 0;
   let answers = 0;
@@ -85,7 +120,15 @@ export async function compareAnswers(program: string, firstSeed: number, worlds:
       for (const [name, text] of Object.entries(files)) await writeFile(join(folder, 'ratelimit/config', name), text);
       const redis = [new Redis(one.url), new Redis(other.url)] as const;
       await Promise.all(redis.map(async (connection) => connection.flushall()));
-      const env = { RUNTIME_ROOT: folder, RUNTIME_SUBDIRECTORY: 'ratelimit', RUNTIME_WATCH_ROOT: 'false', REDIS_SOCKET_TYPE: 'tcp', LOG_LEVEL: 'error', SLUICE_REDIS_DEADLINE: '2s', ...settings };
+      const env = {
+        RUNTIME_ROOT: folder,
+        RUNTIME_SUBDIRECTORY: 'ratelimit',
+        RUNTIME_WATCH_ROOT: 'false',
+        REDIS_SOCKET_TYPE: 'tcp',
+        LOG_LEVEL: 'error',
+        SLUICE_REDIS_DEADLINE: '2s',
+        ...settings,
+      };
       const own = await started(() => startSluiceRatelimit({ ...env, REDIS_URL: `127.0.0.1:${one.port}` }));
       const reference = await started(() => startReference(program, { ...env, REDIS_URL: `127.0.0.1:${other.port}` }));
       const clients = [own, reference].map(({ grpcPort }) => dialGrpc(`127.0.0.1:${grpcPort}`)) as [Client, Client];
@@ -94,13 +137,29 @@ export async function compareAnswers(program: string, firstSeed: number, worlds:
           const request = makeRequest(random);
           const [ours, theirs] = await Promise.all(clients.map(async (client) => answerOf(client, request)));
           answers++;
-          say(`world ${seed}, answer ${at} to ${JSON.stringify(toJson(RateLimitRequestSchema, create(RateLimitRequestSchema, request)))}`, differenceOf(ours, theirs));
+          say(
+            `world ${seed}, answer ${at} to ${JSON.stringify(toJson(RateLimitRequestSchema, create(RateLimitRequestSchema, request)))}`,
+            differenceOf(ours, theirs),
+          );
         }
         say(`world ${seed}: counts`, differenceOf(await countsOf(redis[0]), await countsOf(redis[1])));
-        for (const [port, path] of [['httpPort', '/healthcheck'], ['httpPort', '/nothing'], ['debugPort', '/rlconfig']] as const) say(`world ${seed}: ${path}`, differenceOf(await pageOf(own[port], path), await pageOf(reference[port], path)));
-        await new Promise((resolve) => { setTimeout(resolve, 2500); }); // the reference tells its page each second
+        for (const [port, path] of [
+          ['httpPort', '/healthcheck'],
+          ['httpPort', '/nothing'],
+          ['debugPort', '/rlconfig'],
+        ] as const)
+          say(
+            `world ${seed}: ${path}`,
+            differenceOf(await pageOf(own[port], path), await pageOf(reference[port], path)),
+          );
+        await new Promise((resolve) => {
+          setTimeout(resolve, 2500);
+        }); // the reference tells its page each second
         const hasLocalCache = settings['LOCAL_CACHE_SIZE_IN_BYTES'] !== undefined;
-        say(`world ${seed}: metrics`, differenceOf(await metricsOf(own, hasLocalCache), await metricsOf(reference, hasLocalCache)));
+        say(
+          `world ${seed}: metrics`,
+          differenceOf(await metricsOf(own, hasLocalCache), await metricsOf(reference, hasLocalCache)),
+        );
       } finally {
         for (const client of clients) client.close();
         for (const connection of redis) connection.disconnect();

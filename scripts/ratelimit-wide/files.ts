@@ -11,24 +11,59 @@ import { rlconfig } from '../../src/ratelimit/rlconfig.ts';
 import { type Ask, oddAsks, oddFile } from './odd-files.ts';
 import { Random } from './random.ts';
 
-interface Limit { readonly FullKey: string; readonly Unit: string; readonly Name: string; readonly Key: string; readonly RequestsPerUnit: number; readonly Unlimited: boolean; readonly Shadow: boolean; readonly Quota: boolean; readonly Detailed: boolean; readonly Replaces: readonly string[]; readonly Metadata: unknown }
-interface Answer { readonly Error: string; readonly Dump: readonly string[] | null; readonly Limits: readonly (Limit | null)[] | null }
+interface Limit {
+  readonly FullKey: string;
+  readonly Unit: string;
+  readonly Name: string;
+  readonly Key: string;
+  readonly RequestsPerUnit: number;
+  readonly Unlimited: boolean;
+  readonly Shadow: boolean;
+  readonly Quota: boolean;
+  readonly Detailed: boolean;
+  readonly Replaces: readonly string[];
+  readonly Metadata: unknown;
+}
+interface Answer {
+  readonly Error: string;
+  readonly Dump: readonly string[] | null;
+  readonly Limits: readonly (Limit | null)[] | null;
+}
 
 function own(octets: Uint8Array, asks: readonly Ask[]): Answer {
   const { domains, findings } = readConfigs([fileText('f', octets)], { mergeDomains: false });
   const error = findings.find(({ severity }) => severity === 'error');
-  if (error !== undefined) return { Error: `${error.position.line}:${error.position.column} ${error.message}`, Dump: null, Limits: null };
+  if (error !== undefined)
+    return { Error: `${error.position.line}:${error.position.column} ${error.message}`, Dump: null, Limits: null };
   return {
-    Error: '', Dump: rlconfig(domains).trim().split('\n').toSorted(),
+    Error: '',
+    Dump: rlconfig(domains).trim().split('\n').toSorted(),
     Limits: asks.map(({ Domain, Entries }) => {
       const root = domains.get(Domain);
       const match = root === undefined ? undefined : matchOf(root, Domain, Entries);
       if (match === undefined) return null;
       const { limit, metricKey, sharedValues } = match;
       return {
-        FullKey: metricKey, Unit: limit.unlimited ? 'UNKNOWN' : unitName(limit.unit), Name: limit.name, RequestsPerUnit: limit.requestsPerUnit, Unlimited: limit.unlimited, Shadow: limit.shadow, Quota: limit.quota, Detailed: false,
-        Key: limit.unlimited ? '' : cacheKey('compatible', { prefix: '', domain: Domain, entries: Entries, sharedValues, windowS: limit.window.lengthS, windowStartS: 0 }),
-        Replaces: limit.replaces, Metadata: limit.metadata ?? null,
+        FullKey: metricKey,
+        Unit: limit.unlimited ? 'UNKNOWN' : unitName(limit.unit),
+        Name: limit.name,
+        RequestsPerUnit: limit.requestsPerUnit,
+        Unlimited: limit.unlimited,
+        Shadow: limit.shadow,
+        Quota: limit.quota,
+        Detailed: false,
+        Key: limit.unlimited
+          ? ''
+          : cacheKey('compatible', {
+              prefix: '',
+              domain: Domain,
+              entries: Entries,
+              sharedValues,
+              windowS: limit.window.lengthS,
+              windowStartS: 0,
+            }),
+        Replaces: limit.replaces,
+        Metadata: limit.metadata ?? null,
       };
     }),
   };
@@ -56,7 +91,11 @@ export async function compareFiles(program: string, firstSeed: number, count: nu
   };
   const questions = seeds.map((seed) => {
     const { octets, asks } = made(seed);
-    return JSON.stringify({ Files: [{ Name: 'f', Content: Buffer.from(octets).toString('base64') }], Merge: false, Asks: asks });
+    return JSON.stringify({
+      Files: [{ Name: 'f', Content: Buffer.from(octets).toString('base64') }],
+      Merge: false,
+      Asks: asks,
+    });
   });
   let at = 0;
   let differences = 0;
@@ -73,27 +112,53 @@ export async function compareFiles(program: string, firstSeed: number, count: nu
     if (reference.Error === '') loaded++;
     const why = difference(ours, reference, asks, octets);
     if (why === undefined) continue;
-    if (++differences <= most) console.log(`file ${seed}: ${why}\n${Buffer.from(octets).toString().replaceAll(/[^\n\u0020-\u007e]/gu, (character) => `<${character.codePointAt(0)?.toString(16)}>`).replaceAll(/^/gm, '    | ')}`);
+    if (++differences <= most)
+      console.log(
+        `file ${seed}: ${why}\n${Buffer.from(octets)
+          .toString()
+          .replaceAll(/[^\n\u0020-\u007e]/gu, (character) => `<${character.codePointAt(0)?.toString(16)}>`)
+          .replaceAll(/^/gm, '    | ')}`,
+      );
   }
   console.log(`files ${firstSeed} to ${firstSeed + count - 1}: ${loaded} load in the reference; ${differences} differ`);
   return differences;
 }
 
 function hasRepeatedKey(octets: Uint8Array): boolean {
-  return readConfigs([fileText('f', octets)], { mergeDomains: false }).findings.some(({ code }) => code === 'RATELIMIT_REPEATED_KEY');
+  return readConfigs([fileText('f', octets)], { mergeDomains: false }).findings.some(
+    ({ code }) => code === 'RATELIMIT_REPEATED_KEY',
+  );
 }
 
 function difference(ours: Answer, reference: Answer, asks: readonly Ask[], octets: Uint8Array): string | undefined {
   if (ours.Error !== '' || reference.Error !== '') {
     if (ours.Error.startsWith('THROWN')) return ours.Error;
     // Meant: of a repeated key ours looks at the last alone, and YAML that libyaml's scanner does not know loads.
-    if (ours.Error === '' && (hasRepeatedKey(octets) || /error loading config file: yaml: (?!unmarshal errors)/.test(reference.Error) || /&\w+:/.test(Buffer.from(octets).toString()))) return undefined;
-    return (ours.Error === '') === (reference.Error === '') ? undefined : `sluice: ${ours.Error || 'loads'}\n  reference: ${reference.Error || 'loads'}`;
+    if (
+      ours.Error === '' &&
+      (hasRepeatedKey(octets) ||
+        /error loading config file: yaml: (?!unmarshal errors)/.test(reference.Error) ||
+        /&\w+:/.test(Buffer.from(octets).toString()))
+    )
+      return undefined;
+    return (ours.Error === '') === (reference.Error === '')
+      ? undefined
+      : `sluice: ${ours.Error || 'loads'}\n  reference: ${reference.Error || 'loads'}`;
   }
-  if (!isDeepStrictEqual(ours.Dump, reference.Dump)) return `what is in force: ${JSON.stringify(ours.Dump)}\n  reference: ${JSON.stringify(reference.Dump)}`;
+  if (!isDeepStrictEqual(ours.Dump, reference.Dump))
+    return `what is in force: ${JSON.stringify(ours.Dump)}\n  reference: ${JSON.stringify(reference.Dump)}`;
   for (const [at, ask] of asks.entries()) {
     const [a, b] = [ours.Limits?.[at] ?? null, reference.Limits?.[at] ?? null];
-    const isSame = a === null || b === null ? a === b : Object.keys(a).every((name) => name === 'Detailed' || (name === 'Metadata' && (b.Metadata === null || JSON.stringify(b.Metadata).startsWith('"proto: google.protobuf.Value'))) || isDeepStrictEqual(a[name as keyof Limit], b[name as keyof Limit]));
+    const isSame =
+      a === null || b === null
+        ? a === b
+        : Object.keys(a).every(
+            (name) =>
+              name === 'Detailed' ||
+              (name === 'Metadata' &&
+                (b.Metadata === null || JSON.stringify(b.Metadata).startsWith('"proto: google.protobuf.Value'))) ||
+              isDeepStrictEqual(a[name as keyof Limit], b[name as keyof Limit]),
+          );
     if (!isSame) return `${JSON.stringify(ask)}\n  sluice:    ${JSON.stringify(a)}\n  reference: ${JSON.stringify(b)}`;
   }
   return undefined;

@@ -46,7 +46,12 @@ export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs:
   return {
     start(name, work) {
       const id = Symbol(name);
-      running.set(id, Promise.resolve().then(() => supervise(id, name, work)).finally(() => running.delete(id)));
+      running.set(
+        id,
+        Promise.resolve()
+          .then(() => supervise(id, name, work))
+          .finally(() => running.delete(id)),
+      );
     },
     failing: () => failures.values().next().value,
     async ended(withinMs) {
@@ -55,7 +60,11 @@ export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs:
       const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'ended' as const);
       const first = await Promise.race([Promise.all(running.values()), late]);
       over.abort();
-      if (first === 'late') log.warn('background work ignores its abort signal and is abandoned', { work: [...running.keys()].map(({ description }) => description), waitedMs: withinMs });
+      if (first === 'late')
+        log.warn('background work ignores its abort signal and is abandoned', {
+          work: [...running.keys()].map(({ description }) => description),
+          waitedMs: withinMs,
+        });
     },
   };
 }

@@ -9,7 +9,8 @@ import { type BrokenPlugin, createRegistry, type Registry } from './registry.ts'
 
 const FOLDER = new URL('../../plugins/', import.meta.url);
 const EXTENSIONS = import.meta.filename.endsWith('.ts') ? ['ts', 'js'] : ['js'];
-const moduleOf = (name: string): URL | undefined => EXTENSIONS.map((extension) => new URL(`${name}/adapter.${extension}`, FOLDER)).find((url) => existsSync(url));
+const moduleOf = (name: string): URL | undefined =>
+  EXTENSIONS.map((extension) => new URL(`${name}/adapter.${extension}`, FOLDER)).find((url) => existsSync(url));
 
 /**
  * Works from source and from the built package: both have `plugins` two folders above this one.
@@ -17,7 +18,10 @@ const moduleOf = (name: string): URL | undefined => EXTENSIONS.map((extension) =
  */
 export async function loadBuiltIns(): Promise<Registry> {
   resolveOwnModules();
-  const folders = readdirSync(FOLDER, { withFileTypes: true }).filter((entry) => entry.isDirectory() || entry.isSymbolicLink()).map(({ name }) => name).toSorted();
+  const folders = readdirSync(FOLDER, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    .map(({ name }) => name)
+    .toSorted();
   const loaded = await Promise.all(folders.map(async (folder) => loadedFrom(folder)));
   return registryOf(loaded.filter((one) => one !== undefined));
 }
@@ -38,7 +42,9 @@ async function loadedFrom(folder: string): Promise<Loaded | undefined> {
   try {
     const adapter = await importAdapter(url.href);
     const problems = problemsOf(adapter);
-    return problems.length === 0 ? { folder, adapter } : { name: typeof adapter.name === 'string' ? adapter.name : folder, folder, problems };
+    return problems.length === 0
+      ? { folder, adapter }
+      : { name: typeof adapter.name === 'string' ? adapter.name : folder, folder, problems };
   } catch (error) {
     if (error instanceof AdapterError) return { name: folder, folder, problems: [error] };
     throw error;
@@ -50,7 +56,13 @@ function problemsOf(adapter: Adapter): readonly AdapterError[] {
   try {
     return descriptionProblems(adapter);
   } catch (error) {
-    return [new AdapterError('ADAPTER_LOAD_FAILED', `adapter ${adapter.name}: its description cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error })];
+    return [
+      new AdapterError(
+        'ADAPTER_LOAD_FAILED',
+        `adapter ${adapter.name}: its description cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+        { cause: error },
+      ),
+    ];
   }
 }
 
@@ -58,10 +70,24 @@ function problemsOf(adapter: Adapter): readonly AdapterError[] {
 function registryOf(loaded: readonly Loaded[]): Registry {
   const good = loaded.filter((one) => 'adapter' in one);
   const taken = Map.groupBy(good, ({ adapter }) => adapter.name);
-  const twice = [...taken].filter(([, those]) => those.length > 1).map(([name, those]): BrokenPlugin => {
-    const folders = those.map(({ folder }) => folder);
-    return { name, folder: folders.join(', '), problems: [new AdapterError('ADAPTER_NAME_TAKEN', `the adapters of ${folders.map((folder) => `plugins/${folder}`).join(' and ')} are both named ${name}; rename one of them`)] };
-  });
+  const twice = [...taken]
+    .filter(([, those]) => those.length > 1)
+    .map(([name, those]): BrokenPlugin => {
+      const folders = those.map(({ folder }) => folder);
+      return {
+        name,
+        folder: folders.join(', '),
+        problems: [
+          new AdapterError(
+            'ADAPTER_NAME_TAKEN',
+            `the adapters of ${folders.map((folder) => `plugins/${folder}`).join(' and ')} are both named ${name}; rename one of them`,
+          ),
+        ],
+      };
+    });
   const broken = [...loaded.filter((one) => 'problems' in one), ...twice];
-  return createRegistry(good.filter(({ adapter }) => taken.get(adapter.name)?.length === 1).map(({ adapter }) => adapter), broken);
+  return createRegistry(
+    good.filter(({ adapter }) => taken.get(adapter.name)?.length === 1).map(({ adapter }) => adapter),
+    broken,
+  );
 }

@@ -28,11 +28,19 @@ export type ShapeType = keyof ShapeValues;
 /** Names and types; a type that ends in `?` may be absent. */
 export type Shape = Readonly<Record<string, ShapeType | `${ShapeType}?`>>;
 
-type ValueOf<T> = T extends `${infer V extends ShapeType}?` ? ShapeValues[V] : T extends ShapeType ? ShapeValues[T] : never;
+type ValueOf<T> = T extends `${infer V extends ShapeType}?`
+  ? ShapeValues[V]
+  : T extends ShapeType
+    ? ShapeValues[T]
+    : never;
 type OptionalKeys<S> = { [K in keyof S]: S[K] extends `${string}?` ? K : never }[keyof S];
 type Flat<T> = { [K in keyof T]: T[K] } & {};
 export type ValuesOf<S> = S extends Shape
-  ? Flat<{ readonly [K in Exclude<keyof S, OptionalKeys<S>>]: ValueOf<S[K]> } & { readonly [K in OptionalKeys<S>]?: ValueOf<S[K]> }>
+  ? Flat<
+      { readonly [K in Exclude<keyof S, OptionalKeys<S>>]: ValueOf<S[K]> } & {
+        readonly [K in OptionalKeys<S>]?: ValueOf<S[K]>;
+      }
+    >
   : Readonly<Record<string, unknown>>;
 
 /**
@@ -70,11 +78,22 @@ export interface Deny {
 }
 export type CheckAnswer = Allow | Deny;
 
-export function allow(options: { validForMs?: number; uses?: number; output?: Readonly<Record<string, unknown>> } = {}): Allow {
-  return { kind: 'allow', validForMs: options.validForMs ?? 0, uses: options.uses ?? Number.MAX_SAFE_INTEGER, output: options.output };
+export function allow(
+  options: { validForMs?: number; uses?: number; output?: Readonly<Record<string, unknown>> } = {},
+): Allow {
+  return {
+    kind: 'allow',
+    validForMs: options.validForMs ?? 0,
+    uses: options.uses ?? Number.MAX_SAFE_INTEGER,
+    output: options.output,
+  };
 }
 
-export function deny(code: number, reason: string, options: { validForMs?: number; output?: Readonly<Record<string, unknown>> } = {}): Deny {
+export function deny(
+  code: number,
+  reason: string,
+  options: { validForMs?: number; output?: Readonly<Record<string, unknown>> } = {},
+): Deny {
   return { kind: 'deny', code, reason, validForMs: options.validForMs ?? 0, output: options.output };
 }
 
@@ -199,10 +218,25 @@ export interface Host {
 
 // ---------------------------------------------------------------- what an adapter serves
 
-export interface CheckServes { readonly params?: z.ZodType; readonly input: ShapeSpec<never, never>; readonly output?: Shape }
-export interface QuotaServes { readonly params?: z.ZodType; readonly algorithms: readonly Algorithm[] }
-export interface ReportServes { readonly params?: z.ZodType; readonly input: ShapeSpec<never, never>; readonly batch?: BatchDefaults }
-export interface EnrichServes { readonly params?: z.ZodType; readonly input: ShapeSpec<never, never>; readonly output: Shape | ((config: never, params: never) => Shape) }
+export interface CheckServes {
+  readonly params?: z.ZodType;
+  readonly input: ShapeSpec<never, never>;
+  readonly output?: Shape;
+}
+export interface QuotaServes {
+  readonly params?: z.ZodType;
+  readonly algorithms: readonly Algorithm[];
+}
+export interface ReportServes {
+  readonly params?: z.ZodType;
+  readonly input: ShapeSpec<never, never>;
+  readonly batch?: BatchDefaults;
+}
+export interface EnrichServes {
+  readonly params?: z.ZodType;
+  readonly input: ShapeSpec<never, never>;
+  readonly output: Shape | ((config: never, params: never) => Shape);
+}
 
 /**
  * `sliding`: the window before counts for the part of it that is within a period of now. `log`: each charge counts for a period, so that
@@ -211,7 +245,11 @@ export interface EnrichServes { readonly params?: z.ZodType; readonly input: Sha
  */
 export type Algorithm = 'fixed' | 'gcra' | 'sliding' | 'log' | 'concurrency';
 /** When a batch of reports is handed over: at `max` entries, after `maxAgeMs`, or at about `maxBytes`, whichever is first. */
-export interface BatchDefaults { readonly max?: number; readonly maxAgeMs?: number; readonly maxBytes?: number }
+export interface BatchDefaults {
+  readonly max?: number;
+  readonly maxAgeMs?: number;
+  readonly maxBytes?: number;
+}
 
 export interface Serves {
   readonly check?: CheckServes;
@@ -243,9 +281,14 @@ export interface ReportRule<P = unknown> extends RuleParams<P> {
   readonly input: Shape;
 }
 
-export type CheckFunction<I = Readonly<Record<string, unknown>>> = (input: I, call: Call) => CheckAnswer | Promise<CheckAnswer>;
-export type LookupFunction<I = Readonly<Record<string, unknown>>, O = Readonly<Record<string, unknown>>> =
-  (input: I, call: Call) => O | undefined | Promise<O | undefined>;
+export type CheckFunction<I = Readonly<Record<string, unknown>>> = (
+  input: I,
+  call: Call,
+) => CheckAnswer | Promise<CheckAnswer>;
+export type LookupFunction<I = Readonly<Record<string, unknown>>, O = Readonly<Record<string, unknown>>> = (
+  input: I,
+  call: Call,
+) => O | undefined | Promise<O | undefined>;
 
 interface QuotaParts<B, P> {
   bucket(rule: QuotaRule<P>): B;
@@ -265,19 +308,26 @@ export interface QuotaPlace {
 }
 
 type CheckMethods<S> = S extends { readonly check: infer D }
-  ? { check(rule: RuleParams<ParamsOf<D>>): CheckFunction<InputOf<D>> } : { readonly check?: never };
+  ? { check(rule: RuleParams<ParamsOf<D>>): CheckFunction<InputOf<D>> }
+  : { readonly check?: never };
 type QuotaMethods<S, B> = S extends { readonly quota: infer D }
   ? QuotaParts<B, ParamsOf<D>>
   : { readonly bucket?: never; readonly charge?: never; readonly reset?: never; readonly look?: never };
 type ReportMethods<S, K> = S extends { readonly report: infer D }
-  ? { sink(rule: ReportRule<ParamsOf<D>>): K; write(entries: readonly ReportEntry<K>[], call: Call): void | Promise<void> }
+  ? {
+      sink(rule: ReportRule<ParamsOf<D>>): K;
+      write(entries: readonly ReportEntry<K>[], call: Call): void | Promise<void>;
+    }
   : { readonly sink?: never; readonly write?: never };
 type EnrichMethods<S> = S extends { readonly enrich: infer D }
-  ? { lookup(rule: RuleParams<ParamsOf<D>>): LookupFunction<InputOf<D>, OutputOf<D>> } : { readonly lookup?: never };
+  ? { lookup(rule: RuleParams<ParamsOf<D>>): LookupFunction<InputOf<D>, OutputOf<D>> }
+  : { readonly lookup?: never };
 
 /** What `open` returns: the methods of what is served, and `close`, called once after the last call has ended. */
-export type Handler<S, B = unknown, K = unknown> =
-  CheckMethods<S> & QuotaMethods<S, B> & ReportMethods<S, K> & EnrichMethods<S> & { close?(): void | Promise<void> };
+export type Handler<S, B = unknown, K = unknown> = CheckMethods<S> &
+  QuotaMethods<S, B> &
+  ReportMethods<S, K> &
+  EnrichMethods<S> & { close?(): void | Promise<void> };
 
 /** A handler as the host holds it, whatever its adapter. */
 export interface AnyHandler {

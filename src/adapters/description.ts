@@ -5,7 +5,17 @@ import { AdapterError } from './errors.ts';
 
 const NAME = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
 const SHAPE_TYPES: ReadonlySet<string> = new Set([
-  'string', 'int', 'double', 'bool', 'bytes', 'timestamp', 'duration', 'ip', 'list<string>', 'map<string>', 'any',
+  'string',
+  'int',
+  'double',
+  'bool',
+  'bytes',
+  'timestamp',
+  'duration',
+  'ip',
+  'list<string>',
+  'map<string>',
+  'any',
 ]);
 const ALGORITHMS: ReadonlySet<string> = new Set(['fixed', 'gcra', 'sliding', 'log', 'concurrency']);
 
@@ -26,10 +36,17 @@ export function descriptionProblems(adapter: Adapter): AdapterError[] {
   const name = typeof adapter.name === 'string' ? adapter.name : '';
   const problems: AdapterError[] = [];
   if (!NAME.test(name)) {
-    problems.push(new AdapterError('ADAPTER_BAD_NAME', `adapter "${name}": the name is not in kebab-case, as in quota-redis`));
+    problems.push(
+      new AdapterError('ADAPTER_BAD_NAME', `adapter "${name}": the name is not in kebab-case, as in quota-redis`),
+    );
   }
   if (typeof adapter.summary !== 'string' || adapter.summary.trim() === '') {
-    problems.push(new AdapterError('ADAPTER_NO_SUMMARY', `adapter ${name}: the summary is missing; say in one sentence what it does`));
+    problems.push(
+      new AdapterError(
+        'ADAPTER_NO_SUMMARY',
+        `adapter ${name}: the summary is missing; say in one sentence what it does`,
+      ),
+    );
   }
   problems.push(...servesProblems(name, adapter.serves), ...schemaProblems(name, 'config', adapter.config));
   for (const capability of CAPABILITIES) {
@@ -50,12 +67,18 @@ function servesProblems(name: string, serves: Adapter['serves'] | undefined): Ad
     const declared = serves?.[capability];
     if (declared === undefined) continue;
     problems.push(...shapeProblems(`the input of ${capability}`, declared.input).map(bad));
-    if ('output' in declared && declared.output !== undefined) problems.push(...shapeProblems(`the output of ${capability}`, declared.output).map(bad));
+    if ('output' in declared && declared.output !== undefined)
+      problems.push(...shapeProblems(`the output of ${capability}`, declared.output).map(bad));
     if (capability === 'enrich' && !('output' in declared)) problems.push(bad('the output of enrich is missing'));
   }
   const algorithms = serves?.quota?.algorithms;
-  if (serves?.quota !== undefined && (algorithms === undefined || algorithms.length === 0 || algorithms.some((one) => !ALGORITHMS.has(one)))) {
-    problems.push(bad(`the algorithms of quota are ${JSON.stringify(algorithms)}; expected some of ${[...ALGORITHMS].join(', ')}`));
+  if (
+    serves?.quota !== undefined &&
+    (algorithms === undefined || algorithms.length === 0 || algorithms.some((one) => !ALGORITHMS.has(one)))
+  ) {
+    problems.push(
+      bad(`the algorithms of quota are ${JSON.stringify(algorithms)}; expected some of ${[...ALGORITHMS].join(', ')}`),
+    );
   }
   return problems;
 }
@@ -63,15 +86,24 @@ function servesProblems(name: string, serves: Adapter['serves'] | undefined): Ad
 /** Problems of a shape; one that is a function of the config is known only when a rule is. */
 export function shapeProblems(what: string, shape: unknown): string[] {
   if (shape === 'any' || typeof shape === 'function') return [];
-  if (typeof shape !== 'object' || shape === null) return [`${what} is not a shape: expected names and types, 'any', or a function`];
+  if (typeof shape !== 'object' || shape === null)
+    return [`${what} is not a shape: expected names and types, 'any', or a function`];
   return Object.entries(shape as Shape)
     .filter(([, type]) => !SHAPE_TYPES.has(type.replace(/\?$/, '')))
-    .map(([field, type]) => `${what} has ${field} of type "${type}"; expected ${[...SHAPE_TYPES].join(', ')}, with ? where it may be absent`);
+    .map(
+      ([field, type]) =>
+        `${what} has ${field} of type "${type}"; expected ${[...SHAPE_TYPES].join(', ')}, with ? where it may be absent`,
+    );
 }
 
 function schemaProblems(name: string, what: string, schema: unknown): AdapterError[] {
   if (!(schema instanceof z.ZodType)) {
-    return [new AdapterError('ADAPTER_NOT_STRICT', `adapter ${name}: its ${what} is not a zod schema of zod 4; expected z.strictObject({ ... })`)];
+    return [
+      new AdapterError(
+        'ADAPTER_NOT_STRICT',
+        `adapter ${name}: its ${what} is not a zod schema of zod 4; expected z.strictObject({ ... })`,
+      ),
+    ];
   }
   const json = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', cycles: 'ref' }) as JsonSchema;
   const problems: AdapterError[] = [];
@@ -79,16 +111,32 @@ function schemaProblems(name: string, what: string, schema: unknown): AdapterErr
     for (const [field, value] of Object.entries(node.properties ?? {})) {
       const at = path === '' ? field : `${path}.${field}`;
       if (!isDescribed(value)) {
-        problems.push(new AdapterError('ADAPTER_FIELD_UNDESCRIBED', `adapter ${name}: ${what}: "${at}" has no description; add .describe('...')`));
+        problems.push(
+          new AdapterError(
+            'ADAPTER_FIELD_UNDESCRIBED',
+            `adapter ${name}: ${what}: "${at}" has no description; add .describe('...')`,
+          ),
+        );
       }
       visit(value, at);
     }
     if (node.properties !== undefined && node.additionalProperties === undefined) {
-      problems.push(new AdapterError('ADAPTER_NOT_STRICT', `adapter ${name}: ${what}${path === '' ? '' : `: "${path}"`} takes unknown keys; use z.strictObject`));
+      problems.push(
+        new AdapterError(
+          'ADAPTER_NOT_STRICT',
+          `adapter ${name}: ${what}${path === '' ? '' : `: "${path}"`} takes unknown keys; use z.strictObject`,
+        ),
+      );
     }
     if (typeof node.additionalProperties === 'object') visit(node.additionalProperties, `${path}.*`);
     if (node.items !== undefined) visit(node.items, `${path}[]`);
-    for (const part of [...(node.prefixItems ?? []), ...(node.anyOf ?? []), ...(node.oneOf ?? []), ...(node.allOf ?? [])]) visit(part, path);
+    for (const part of [
+      ...(node.prefixItems ?? []),
+      ...(node.anyOf ?? []),
+      ...(node.oneOf ?? []),
+      ...(node.allOf ?? []),
+    ])
+      visit(part, path);
     for (const [key, part] of Object.entries(node.$defs ?? {})) visit(part, key);
   };
   visit(json, '');

@@ -17,7 +17,10 @@ export interface EscapedCount {
   readonly count: number;
 }
 
-interface Cause { loggedAtMs: number; sinceLogged: number }
+interface Cause {
+  loggedAtMs: number;
+  sinceLogged: number;
+}
 
 export class EscapedErrors {
   readonly #log: Log;
@@ -60,23 +63,43 @@ export class EscapedErrors {
   #say(error: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
     const how = kind === 'rejection' ? 'a promise that nobody awaits was rejected' : 'thrown outside of any call';
     switch (origin.kind) {
-      case 'plugin': return this.#log.error('uncaught error in a plugin; Sluice goes on serving', { plugin: origin.plugin, at: placeOf(origin.frame), how, error, times });
-      case 'sluice': return this.#log.error('internal error outside of any call; Sluice goes on serving, please report it', { at: placeOf(origin.frame), how, error, times, stack: stackOf(error) });
-      case 'unattributed': return this.#log.error('uncaught error of unknown origin; Sluice goes on serving', { how, error, times, stack: stackOf(error) });
+      case 'plugin':
+        return this.#log.error('uncaught error in a plugin; Sluice goes on serving', {
+          plugin: origin.plugin,
+          at: placeOf(origin.frame),
+          how,
+          error,
+          times,
+        });
+      case 'sluice':
+        return this.#log.error('internal error outside of any call; Sluice goes on serving, please report it', {
+          at: placeOf(origin.frame),
+          how,
+          error,
+          times,
+          stack: stackOf(error),
+        });
+      case 'unattributed':
+        return this.#log.error('uncaught error of unknown origin; Sluice goes on serving', {
+          how,
+          error,
+          times,
+          stack: stackOf(error),
+        });
     }
   }
 
   #countOf(origin: Origin['kind'], plugin: string): { count: number } {
     const key = `${origin} ${plugin}`;
     let known = this.#counts.get(key);
-    if (known === undefined) this.#counts.set(key, known = { origin, plugin, count: 0 });
+    if (known === undefined) this.#counts.set(key, (known = { origin, plugin, count: 0 }));
     return known;
   }
 
   #causeOf(key: string): Cause {
     const bounded = this.#causes.has(key) || this.#causes.size < MOST_CAUSES ? key : 'others';
     let known = this.#causes.get(bounded);
-    if (known === undefined) this.#causes.set(bounded, known = { loggedAtMs: -Infinity, sinceLogged: 0 });
+    if (known === undefined) this.#causes.set(bounded, (known = { loggedAtMs: -Infinity, sinceLogged: 0 }));
     return known;
   }
 }
@@ -84,7 +107,9 @@ export class EscapedErrors {
 /** The place of a known origin; else the message, since it is all there is. */
 function causeKey(error: unknown, origin: Origin): string {
   const name = error instanceof Error ? error.name : typeof error;
-  return origin.kind === 'unattributed' ? `${name} ${String(error instanceof Error ? error.message : error).slice(0, 200)}` : `${name} ${origin.frame}`;
+  return origin.kind === 'unattributed'
+    ? `${name} ${String(error instanceof Error ? error.message : error).slice(0, 200)}`
+    : `${name} ${origin.frame}`;
 }
 
 /** `FILE:LINE:COLUMN` of `at work (file:///FILE:LINE:COLUMN)`. */

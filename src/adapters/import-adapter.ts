@@ -17,9 +17,16 @@ const MOST_EXCERPT_LINES = 8;
 export async function importAdapter(url: string, withinMs: number = WITHIN_MS): Promise<Adapter> {
   notePlace(url, basename(dirname(pathOf(url))));
   const adapter = (await imported(url, withinMs)).default;
-  if (adapter === undefined) throw new AdapterError('ADAPTER_LOAD_FAILED', `${pathOf(url)}: it has no default export; write \`export default defineAdapter({ ... })\``);
+  if (adapter === undefined)
+    throw new AdapterError(
+      'ADAPTER_LOAD_FAILED',
+      `${pathOf(url)}: it has no default export; write \`export default defineAdapter({ ... })\``,
+    );
   if (typeof adapter !== 'object' || adapter === null || typeof (adapter as Partial<Adapter>).open !== 'function') {
-    throw new AdapterError('ADAPTER_LOAD_FAILED', `${pathOf(url)}: the default export is not an adapter; expected defineAdapter({ ... })`);
+    throw new AdapterError(
+      'ADAPTER_LOAD_FAILED',
+      `${pathOf(url)}: the default export is not an adapter; expected defineAdapter({ ... })`,
+    );
   }
   const { name } = adapter as Adapter;
   if (typeof name === 'string') notePlace(url, name);
@@ -29,7 +36,12 @@ export async function importAdapter(url: string, withinMs: number = WITHIN_MS): 
 async function imported(url: string, withinMs: number): Promise<{ readonly default?: unknown }> {
   const over = new AbortController();
   const late = sleep(withinMs, undefined, { signal: over.signal }).then(
-    () => { throw new AdapterError('ADAPTER_LOAD_FAILED', `${pathOf(url)}: not loaded after ${withinMs} ms; an await at the module's top level does not end`); },
+    () => {
+      throw new AdapterError(
+        'ADAPTER_LOAD_FAILED',
+        `${pathOf(url)}: not loaded after ${withinMs} ms; an await at the module's top level does not end`,
+      );
+    },
     () => undefined as never, // loaded, or failed
   );
   try {

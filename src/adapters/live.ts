@@ -4,7 +4,15 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { superviseBackground } from './background.ts';
-import { type Adapter, type AnyHandler, CAPABILITIES, type Capability, type Host, type Log, type LogFields } from './contract.ts';
+import {
+  type Adapter,
+  type AnyHandler,
+  CAPABILITIES,
+  type Capability,
+  type Host,
+  type Log,
+  type LogFields,
+} from './contract.ts';
 import { AdapterError } from './errors.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
@@ -48,24 +56,36 @@ export interface HandlerToOpen {
 const PROCESS_CLOCK: Host['clock'] = { nowMs: () => Date.now(), monotonicMs: () => performance.now() };
 const LEAST_SHARE = 0.25;
 const METHODS: Readonly<Record<Capability, readonly (keyof AnyHandler)[]>> = {
-  enrich: ['lookup'], check: ['check'], quota: ['bucket', 'charge'], report: ['sink', 'write'],
+  enrich: ['lookup'],
+  check: ['check'],
+  quota: ['bucket', 'charge'],
+  report: ['sink', 'write'],
 };
 
-export async function openHandler(adapter: Adapter, { name, config, folder }: HandlerToOpen, environment: HandlerEnvironment): Promise<LiveHandler> {
+export async function openHandler(
+  adapter: Adapter,
+  { name, config, folder }: HandlerToOpen,
+  environment: HandlerEnvironment,
+): Promise<LiveHandler> {
   const log = boundLog(environment.log, { handler: name, adapter: adapter.name });
   const closing = new AbortController();
-  const signal = environment.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, environment.signal]);
+  const signal =
+    environment.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, environment.signal]);
   const background = superviseBackground(signal, log, environment.restartAfterMs);
   const metrics = environment.metrics.forHandler(name);
   let notReady: string | undefined;
 
   const host: Host = {
-    log, signal, folder,
+    log,
+    signal,
+    folder,
     clock: environment.clock ?? PROCESS_CLOCK,
     metrics,
     worker: environment.worker ?? { number: 1, count: 1 },
     background: (work, run) => background.start(work, run),
-    ready: (isReady, why) => { notReady = isReady ? undefined : why ?? 'it says it is not ready'; },
+    ready: (isReady, why) => {
+      notReady = isReady ? undefined : (why ?? 'it says it is not ready');
+    },
     shared: (part, bytes) => environment.shared.get(name, part, bytes),
   };
 
@@ -99,7 +119,7 @@ export async function openHandler(adapter: Adapter, { name, config, folder }: Ha
       const why = notReady ?? background.failing();
       return { ready: why === undefined, why };
     },
-    close: () => ending ??= end(handler),
+    close: () => (ending ??= end(handler)),
   };
 }
 
@@ -107,32 +127,59 @@ export async function openHandler(adapter: Adapter, { name, config, folder }: Ha
 async function closed(handler: AnyHandler | undefined, withinMs: number, log: Log): Promise<void> {
   const over = new AbortController();
   const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'closed' as const);
-  const closing = (async () => { await handler?.close?.(); })().then(() => 'closed' as const, (error: unknown) => {
-    log.error('closing failed', { error });
-    return 'closed' as const;
-  });
-  if (await Promise.race([closing, late]) === 'late') log.warn('close() does not return and is abandoned', { waitedMs: Math.round(withinMs) });
+  const closing = (async () => {
+    await handler?.close?.();
+  })().then(
+    () => 'closed' as const,
+    (error: unknown) => {
+      log.error('closing failed', { error });
+      return 'closed' as const;
+    },
+  );
+  if ((await Promise.race([closing, late])) === 'late')
+    log.warn('close() does not return and is abandoned', { waitedMs: Math.round(withinMs) });
   over.abort();
 }
 
 /** What opens after it was given up is closed. */
 async function opened(
-  adapter: Adapter, name: string, config: unknown, host: Host, withinMs: number, end: (handler: AnyHandler) => Promise<void>,
+  adapter: Adapter,
+  name: string,
+  config: unknown,
+  host: Host,
+  withinMs: number,
+  end: (handler: AnyHandler) => Promise<void>,
 ): Promise<AnyHandler> {
   const over = new AbortController();
   const opening = Promise.resolve().then(() => adapter.open(config, host)); // also where open throws at once
   const late = sleep(withinMs, undefined, { signal: AbortSignal.any([over.signal, host.signal]) }).then(
-    () => { throw new AdapterError('ADAPTER_OPEN_LATE', `[${adapter.name}/${name}] not open after ${withinMs} ms; opening must not wait for a backend`); },
-    () => { throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] given up while opening`); },
+    () => {
+      throw new AdapterError(
+        'ADAPTER_OPEN_LATE',
+        `[${adapter.name}/${name}] not open after ${withinMs} ms; opening must not wait for a backend`,
+      );
+    },
+    () => {
+      throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] given up while opening`);
+    },
   );
   let isGivenUp = false;
-  opening.then((handler) => (isGivenUp ? end(handler) : undefined), () => undefined).catch(() => undefined);
+  opening
+    .then(
+      (handler) => (isGivenUp ? end(handler) : undefined),
+      () => undefined,
+    )
+    .catch(() => undefined);
   try {
     return await Promise.race([opening, late]);
   } catch (error) {
     isGivenUp = true;
     if (error instanceof AdapterError) throw error;
-    throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new AdapterError(
+      'ADAPTER_OPEN_FAILED',
+      `[${adapter.name}/${name}] ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   } finally {
     over.abort();
   }
@@ -145,7 +192,8 @@ function methodProblem(adapter: Adapter, handler: AnyHandler): string | undefine
     for (const method of METHODS[capability]) {
       const isThere = typeof handler[method] === 'function';
       if (isServed && !isThere) return `it serves ${capability}, but what open returned has no method "${method}"`;
-      if (!isServed && isThere) return `what open returned has a method "${method}", but it does not serve ${capability}`;
+      if (!isServed && isThere)
+        return `what open returned has a method "${method}", but it does not serve ${capability}`;
     }
   }
   return undefined;

@@ -16,7 +16,9 @@ export function resolveOwnModules(): void {
   registerHooks({
     resolve(specifier, context, next) {
       const url = OWN.get(specifier);
-      return url === undefined ? next(specifier, context) : { url, format: extension === 'ts' ? 'module-typescript' : 'module', shortCircuit: true };
+      return url === undefined
+        ? next(specifier, context)
+        : { url, format: extension === 'ts' ? 'module-typescript' : 'module', shortCircuit: true };
     },
   });
 }

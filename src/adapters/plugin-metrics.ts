@@ -20,10 +20,14 @@ export function createPluginMetrics(log: Log): PluginMetrics {
   function counter(handler: string, name: string, help: string): Counter {
     if (!NAME.test(name)) throw new Error(`the counter's name "${name}" is not in snake_case`);
     let family = counters.get(name);
-    if (family === undefined) counters.set(name, family = { help, values: new Map() });
+    if (family === undefined) counters.set(name, (family = { help, values: new Map() }));
     const { values } = family;
     if (!values.has(handler)) values.set(handler, 0);
-    return { add: (amount = 1) => { values.set(handler, (values.get(handler) ?? 0) + amount); } };
+    return {
+      add: (amount = 1) => {
+        values.set(handler, (values.get(handler) ?? 0) + amount);
+      },
+    };
   }
 
   async function page(handler: string, render: Render): Promise<string> {
@@ -43,7 +47,9 @@ export function createPluginMetrics(log: Log): PluginMetrics {
       stack.push(pages);
       return {
         counter: (name, help) => counter(handler, name, help),
-        page: (render) => { pages.push(render); },
+        page: (render) => {
+          pages.push(render);
+        },
         withdraw() {
           const at = stack.indexOf(pages);
           if (at >= 0) stack.splice(at, 1);
@@ -56,11 +62,14 @@ export function createPluginMetrics(log: Log): PluginMetrics {
         const lines = [...values].map(([handler, value]) => `${full}{handler="${escaped(handler)}"} ${value}\n`);
         return `# HELP ${full} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${full} counter\n${lines.join('')}`;
       });
-      const pages = await Promise.all([...openings].flatMap(([handler, stack]) => (stack.at(-1) ?? []).map((render) => page(handler, render))));
+      const pages = await Promise.all(
+        [...openings].flatMap(([handler, stack]) => (stack.at(-1) ?? []).map((render) => page(handler, render))),
+      );
       return [...own, ...pages].join('');
     },
   };
 }
 
 const ended = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`);
-const escaped = (label: string): string => label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+const escaped = (label: string): string =>
+  label.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');

@@ -22,7 +22,10 @@ export function notePlace(moduleUrl: string, name: string): void {
   else known.name = name;
 }
 
-export type Origin = { readonly kind: 'plugin'; readonly plugin: string; readonly frame: string } | { readonly kind: 'sluice'; readonly frame: string } | { readonly kind: 'unattributed' };
+export type Origin =
+  | { readonly kind: 'plugin'; readonly plugin: string; readonly frame: string }
+  | { readonly kind: 'sluice'; readonly frame: string }
+  | { readonly kind: 'unattributed' };
 
 /** By the first frame that lies in a plugin's folder or in Sluice's own source, of the error or of its causes. */
 export function originOf(error: unknown, depth = 0): Origin {
@@ -30,14 +33,20 @@ export function originOf(error: unknown, depth = 0): Origin {
   if (!(error instanceof Error) || depth > 5) return unattributed;
   for (const frame of framesOf(error)) {
     if (OWN.some((prefix) => frame.includes(prefix))) return { kind: 'sluice', frame };
-    for (const { prefixes, name } of places.values()) if (prefixes.some((prefix) => frame.includes(prefix))) return { kind: 'plugin', plugin: name, frame };
+    for (const { prefixes, name } of places.values())
+      if (prefixes.some((prefix) => frame.includes(prefix))) return { kind: 'plugin', plugin: name, frame };
   }
   return originOf(error.cause, depth + 1);
 }
 
 function framesOf(error: Error): string[] {
   const { stack } = error;
-  return typeof stack === 'string' ? stack.split('\n').map((line) => line.trim()).filter((line) => line.startsWith('at ')) : [];
+  return typeof stack === 'string'
+    ? stack
+        .split('\n')
+        .map((line) => line.trim())
+        .filter((line) => line.startsWith('at '))
+    : [];
 }
 
 function realFolder(folder: string): string {

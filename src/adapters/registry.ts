@@ -29,14 +29,20 @@ export function createRegistry(adapters: Iterable<Adapter>, broken: readonly Bro
   const problems: AdapterError[] = [];
   for (const adapter of adapters) {
     problems.push(...descriptionProblems(adapter));
-    if (byName.has(adapter.name)) problems.push(new AdapterError('ADAPTER_NAME_TAKEN', `two adapters are named ${adapter.name}; rename one of them`));
+    if (byName.has(adapter.name))
+      problems.push(
+        new AdapterError('ADAPTER_NAME_TAKEN', `two adapters are named ${adapter.name}; rename one of them`),
+      );
     byName.set(adapter.name, adapter);
   }
   const [first, ...others] = problems;
-  if (first !== undefined) throw others.length === 0 ? first : new AggregateError(problems, problems.map(({ message }) => message).join('\n'));
+  if (first !== undefined)
+    throw others.length === 0 ? first : new AggregateError(problems, problems.map(({ message }) => message).join('\n'));
   const names = Object.freeze([...byName.keys()].toSorted());
   return Object.freeze({
-    get: (name: string) => byName.get(name), names: () => names, broken,
+    get: (name: string) => byName.get(name),
+    names: () => names,
+    broken,
     whyBroken(name: string) {
       const { problems } = broken.find((one) => one.name === name || one.folder === name) ?? {};
       return byName.has(name) ? undefined : problems?.map(({ code, message }) => `${code} ${message}`).join('; ');

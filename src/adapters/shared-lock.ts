@@ -17,7 +17,8 @@ export class SharedLock {
   }
 
   within<T>(work: () => T): T {
-    for (let tried = 0; Atomics.compareExchange(this.#word, 0, 0, this.#worker) !== 0; tried++) if (tried > TRIES) Atomics.wait(this.#word, 0, Atomics.load(this.#word, 0), SLEEP_MS);
+    for (let tried = 0; Atomics.compareExchange(this.#word, 0, 0, this.#worker) !== 0; tried++)
+      if (tried > TRIES) Atomics.wait(this.#word, 0, Atomics.load(this.#word, 0), SLEEP_MS);
     try {
       return work();
     } finally {

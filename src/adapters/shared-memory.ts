@@ -10,9 +10,11 @@ export function createSharedMemory(): SharedMemory {
     get(handler, name, bytes) {
       const key = JSON.stringify([handler, name, bytes]);
       let buffer = buffers.get(key);
-      if (buffer === undefined) buffers.set(key, buffer = new SharedArrayBuffer(bytes));
+      if (buffer === undefined) buffers.set(key, (buffer = new SharedArrayBuffer(bytes)));
       return buffer;
     },
-    get all() { return buffers.values(); },
+    get all() {
+      return buffers.values();
+    },
   };
 }

@@ -9,7 +9,7 @@ const [SEED_ONE, SEED_OTHER] = [1, 2];
 /** Places beyond those asked for: sets fill unevenly. */
 const SPARE = 1.5;
 
-const setsFor = (places: number): number => Math.ceil(places * SPARE / SET);
+const setsFor = (places: number): number => Math.ceil((places * SPARE) / SET);
 const bytesOfPlace = (perPlace: number): number => (perPlace + 1) * 8;
 
 export interface SharedPlacesOptions {
@@ -48,7 +48,10 @@ export class SharedPlaces {
 
   constructor({ memory, worker, perPlace, onEvicted, onTaken }: SharedPlacesOptions) {
     const places = (memory.byteLength - HEAD_BYTES) / bytesOfPlace(perPlace);
-    if (places < SET || places % SET !== 0) throw new RangeError(`${memory.byteLength} bytes do not hold places of ${perPlace} values, take SharedPlaces.bytesFor(places, ${perPlace})`);
+    if (places < SET || places % SET !== 0)
+      throw new RangeError(
+        `${memory.byteLength} bytes do not hold places of ${perPlace} values, take SharedPlaces.bytesFor(places, ${perPlace})`,
+      );
     this.#perPlace = perPlace;
     this.#onEvicted = onEvicted;
     this.#onTaken = onTaken;
@@ -83,7 +86,8 @@ export class SharedPlaces {
       if (hashes[place * 2] === one && hashes[place * 2 + 1] === other) return place * perPlace;
       if ((values[place * perPlace] as number) < (values[taken * perPlace] as number)) taken = place;
     }
-    if (groupAt !== undefined && group !== undefined && (values[taken * perPlace] as number) > nowMs) taken = this.#fairly(first, groupAt, group);
+    if (groupAt !== undefined && group !== undefined && (values[taken * perPlace] as number) > nowMs)
+      taken = this.#fairly(first, groupAt, group);
     const at = taken * perPlace;
     if ((values[at] as number) > nowMs) this.#onEvicted();
     if (hashes[taken * 2 + 1] !== 0) this.#onTaken?.(at);
@@ -97,12 +101,19 @@ export class SharedPlaces {
   #fairly(first: number, groupAt: number, group: number): number {
     const groupOf = (place: number): number => this.values[place * this.#perPlace + groupAt] as number;
     const sizes = new Map<number, number>();
-    for (let place = first; place < first + SET; place++) sizes.set(groupOf(place), (sizes.get(groupOf(place)) ?? 0) + 1);
+    for (let place = first; place < first + SET; place++)
+      sizes.set(groupOf(place), (sizes.get(groupOf(place)) ?? 0) + 1);
     let giving = group;
-    if ((sizes.get(group) ?? 0) < SET / (sizes.has(group) ? sizes.size : sizes.size + 1)) for (const [one, size] of sizes) if (size > (sizes.get(giving) ?? 0)) giving = one;
+    if ((sizes.get(group) ?? 0) < SET / (sizes.has(group) ? sizes.size : sizes.size + 1))
+      for (const [one, size] of sizes) if (size > (sizes.get(giving) ?? 0)) giving = one;
     let taken: number | undefined;
     for (let place = first; place < first + SET; place++) {
-      if (groupOf(place) === giving && (taken === undefined || (this.values[place * this.#perPlace] as number) < (this.values[taken * this.#perPlace] as number))) taken = place;
+      if (
+        groupOf(place) === giving &&
+        (taken === undefined ||
+          (this.values[place * this.#perPlace] as number) < (this.values[taken * this.#perPlace] as number))
+      )
+        taken = place;
     }
     return taken ?? first;
   }
@@ -112,7 +123,8 @@ export class SharedPlaces {
     const one = hash(name, this.#head[SEED_ONE] as number);
     const other = hash(name, this.#head[SEED_OTHER] as number) | 1;
     const first = ((one >>> 0) % this.#sets) * SET;
-    for (let place = first; place < first + SET; place++) if (this.#hashes[place * 2] === one && this.#hashes[place * 2 + 1] === other) return place * this.#perPlace;
+    for (let place = first; place < first + SET; place++)
+      if (this.#hashes[place * 2] === one && this.#hashes[place * 2 + 1] === other) return place * this.#perPlace;
     return undefined;
   }
 

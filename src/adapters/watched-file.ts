@@ -52,7 +52,10 @@ function say(host: Host, path: string, why: string | undefined): void {
  */
 export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>): Promise<WatchedFile<T>> {
   const path = resolve(host.folder, options.path);
-  const bad = host.metrics.counter('bad_file', 'Readings of a watched file that were bad, so that the last good one is kept.');
+  const bad = host.metrics.counter(
+    'bad_file',
+    'Readings of a watched file that were bad, so that the last good one is kept.',
+  );
 
   let seen = await stampOf(path); // before reading: what changes meanwhile is seen as changed
   let { text, value } = await readWith(path, options);
@@ -69,16 +72,18 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
       if (stamp === seen || !standsStill) continue;
       try {
         const next = await readWith(path, options);
-        if (await stampOf(path) !== stamp) continue; // it was written meanwhile
+        if ((await stampOf(path)) !== stamp) continue; // it was written meanwhile
         seen = stamp;
         say(host, path, undefined);
         const wasBad = isBad;
         isBad = false;
         if (next.text === text && !wasBad) continue;
         ({ text, value } = next);
-        host.log.info(wasBad ? 'a file that was bad is good again and is read' : 'a file has changed and is read', { file: path });
+        host.log.info(wasBad ? 'a file that was bad is good again and is read' : 'a file has changed and is read', {
+          file: path,
+        });
       } catch (error) {
-        if (await stampOf(path) !== stamp) continue;
+        if ((await stampOf(path)) !== stamp) continue;
         seen = stamp;
         isBad = true;
         const why = error instanceof Error ? error.message : String(error);
@@ -95,7 +100,10 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
   };
 }
 
-async function readWith<T>(path: string, { parse, maxBytes = MOST_BYTES }: WatchedFileOptions<T>): Promise<{ text: string; value: T }> {
+async function readWith<T>(
+  path: string,
+  { parse, maxBytes = MOST_BYTES }: WatchedFileOptions<T>,
+): Promise<{ text: string; value: T }> {
   const text = await readText(path, maxBytes);
   try {
     if (text.trim() === '') throw new Error('it is empty; if that is meant, write a comment into it');
@@ -120,7 +128,9 @@ function turns(): Turn {
   let startedMs = performance.now();
   return () => {
     if (performance.now() - startedMs < TURN_MS) return undefined;
-    return immediate().then(() => { startedMs = performance.now(); });
+    return immediate().then(() => {
+      startedMs = performance.now();
+    });
   };
 }
 
@@ -134,4 +144,5 @@ async function stampOf(path: string): Promise<string> {
   }
 }
 
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : String(error));
+const codeOf = (error: unknown): string =>
+  (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : String(error));

@@ -19,18 +19,30 @@ class BadRequest extends Error {}
 export function addLimits(app: FastifyInstance, sources: AdminSources): void {
   void app.register(async (own) => {
     own.removeAllContentTypeParsers();
-    own.addContentTypeParser('*', { parseAs: 'string', bodyLimit: MOST_BYTES }, (_request, body, done) => done(null, body));
+    own.addContentTypeParser('*', { parseAs: 'string', bodyLimit: MOST_BYTES }, (_request, body, done) =>
+      done(null, body),
+    );
     for (const depth of ['explain', 'inspect'] as const) {
       own.get(`/limits/${depth}`, async (request, reply) => answer(sources, depth, request, reply));
-      own.post(`/limits/${depth}`, { bodyLimit: MOST_BYTES }, async (request, reply) => answer(sources, depth, request, reply));
+      own.post(`/limits/${depth}`, { bodyLimit: MOST_BYTES }, async (request, reply) =>
+        answer(sources, depth, request, reply),
+      );
     }
     own.post('/limits/reset', { bodyLimit: MOST_BYTES }, async (request, reply) =>
-      (mayReset(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send(RESET_REFUSED)));
-    own.get('/limits/reset', async (_request, reply) => reply.code(405).header('allow', 'POST').send({ error: 'counters are reset by POST' }));
+      mayReset(request) ? answer(sources, 'reset', request, reply) : reply.code(403).send(RESET_REFUSED),
+    );
+    own.get('/limits/reset', async (_request, reply) =>
+      reply.code(405).header('allow', 'POST').send({ error: 'counters are reset by POST' }),
+    );
   });
 }
 
-async function answer(sources: AdminSources, depth: LookDepth, { query, body }: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+async function answer(
+  sources: AdminSources,
+  depth: LookDepth,
+  { query, body }: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
   try {
     const asked = typeof body === 'string' && body !== '' ? callOfBody(body) : callOfQuery(query as Query);
     const told = await sources.limits(depth, asked);
@@ -47,10 +59,25 @@ type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** `?domain=D&key=K&value=V&key=K&value=V`: a `limit` call with one descriptor. */
 function callOfQuery({ domain, key = [], value = [] }: Query): AskedCall {
-  if (typeof domain !== 'string') throw new BadRequest('one domain is expected: ?domain=D&key=K&value=V&key=K&value=V; another call is POSTed as JSON, such as {"http": {"request.path": "/a"}}');
+  if (typeof domain !== 'string')
+    throw new BadRequest(
+      'one domain is expected: ?domain=D&key=K&value=V&key=K&value=V; another call is POSTed as JSON, such as {"http": {"request.path": "/a"}}',
+    );
   const [keys, values] = [[key].flat(), [value].flat()];
-  if (keys.length !== values.length) throw new BadRequest(`each key has its value, and here is key ${keys.length} times and value ${values.length} times`);
-  return { call: 'limit', requests: [{ 'ratelimit.domain': domain, 'ratelimit.entries': keys.map((name, at) => ({ key: name, value: values[at] ?? '' })) }], carried: {} };
+  if (keys.length !== values.length)
+    throw new BadRequest(
+      `each key has its value, and here is key ${keys.length} times and value ${values.length} times`,
+    );
+  return {
+    call: 'limit',
+    requests: [
+      {
+        'ratelimit.domain': domain,
+        'ratelimit.entries': keys.map((name, at) => ({ key: name, value: values[at] ?? '' })),
+      },
+    ],
+    carried: {},
+  };
 }
 
 /** As in cases, `{"http": {...}, "carried": {...}}`, or as for `sluice explain`: attributes, of which `call` says the kind. */
@@ -61,7 +88,8 @@ function callOfBody(text: string): AskedCall {
   if (kinds.length > 1) throw new BadRequest(`one call is expected, and here are ${kinds.join(' and ')}`);
   if (kind === undefined) {
     const { call = 'http', ...attributes } = body;
-    if (!isCallKind(call)) throw new BadRequest(`call is ${JSON.stringify(call)}; one of ${CALL_KINDS.join(', ')} is expected`);
+    if (!isCallKind(call))
+      throw new BadRequest(`call is ${JSON.stringify(call)}; one of ${CALL_KINDS.join(', ')} is expected`);
     return { call, requests: [attributes], carried: {} };
   }
   const { [kind]: asked, carried = {}, ...others } = body;
@@ -69,7 +97,10 @@ function callOfBody(text: string): AskedCall {
   if (stranger !== undefined) throw new BadRequest(`beside ${kind} may stand carried alone, and here is ${stranger}`);
   if (!isMap(carried)) throw new BadRequest('carried is a map, such as {"contextExtension": {"tier": "gold"}}');
   const requests: readonly unknown[] = kind === 'limit' && Array.isArray(asked) ? asked : [asked];
-  if (requests.length === 0 || !requests.every(isMap)) throw new BadRequest(`${kind} is a map of attributes, such as {"request.method": "GET"}${kind === 'limit' ? ', or a list of them, one for each descriptor' : ''}`);
+  if (requests.length === 0 || !requests.every(isMap))
+    throw new BadRequest(
+      `${kind} is a map of attributes, such as {"request.method": "GET"}${kind === 'limit' ? ', or a list of them, one for each descriptor' : ''}`,
+    );
   return { call: kind, requests, carried };
 }
 
@@ -84,5 +115,6 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   return body;
 }
 
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const isCallKind = (value: unknown): value is CallKind => CALL_KINDS.some((kind) => kind === value);

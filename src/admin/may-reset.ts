@@ -7,4 +7,6 @@ const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?1
 /** A browser on this machine may show the page of anybody. */
 export const mayReset = ({ ip, headers: { origin } }: FastifyRequest): boolean => isLocal(ip) && origin === undefined;
 
-export const RESET_REFUSED = { error: 'counters are reset from this machine alone, and not by pages of a browser' } as const;
+export const RESET_REFUSED = {
+  error: 'counters are reset from this machine alone, and not by pages of a browser',
+} as const;

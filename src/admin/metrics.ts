@@ -43,7 +43,10 @@ function addFamilies(registry: Registry, families: readonly MetricFamily[]): voi
 
 function addCounter(registry: Registry, { name, help, labels, read }: MetricFamily): void {
   new Counter({
-    name, help, labelNames: [...labels], registers: [registry],
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
     collect() {
       this.reset();
       for (const sample of read()) this.inc(sample.labels, sample.value);
@@ -53,7 +56,10 @@ function addCounter(registry: Registry, { name, help, labels, read }: MetricFami
 
 function addGauge(registry: Registry, { name, help, labels, read }: MetricFamily): void {
   new Gauge({
-    name, help, labelNames: [...labels], registers: [registry],
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
     collect() {
       this.reset();
       for (const sample of read()) this.set(sample.labels, sample.value);

@@ -7,8 +7,15 @@ import { isIP } from 'node:net';
  */
 export function isOwnHost(header: string | undefined, listensAt: string): boolean {
   if (header === undefined) return true;
-  const name = header.replace(/:\d*$/, '').replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '').toLowerCase();
+  const name = header
+    .replace(/:\d*$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+    .replace(/\.$/, '')
+    .toLowerCase();
   return isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost') || name === listensAt.toLowerCase();
 }
 
-export const HOST_REFUSED = { error: 'this port answers to an address or localhost alone: a page of a browser could read it by another name; call it by its address' } as const;
+export const HOST_REFUSED = {
+  error:
+    'this port answers to an address or localhost alone: a page of a browser could read it by another name; call it by its address',
+} as const;

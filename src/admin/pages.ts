@@ -17,10 +17,21 @@ export function policyPage(policy: Policy | undefined, { atMs, refusal }: Policy
   return {
     revision: policy?.revision ?? null,
     loadedAt: policy === undefined ? null : new Date(atMs).toISOString(),
-    pending: refusal === undefined ? null : {
-      refusedAt: new Date(refusal.atMs).toISOString(), why: refusal.why,
-      findings: refusal.findings.slice(0, MOST_SHOWN).map(({ position: { file, line, column }, severity, code, message }) => ({ at: `${file}:${line}:${column}`, severity, code, message })),
-    },
+    pending:
+      refusal === undefined
+        ? null
+        : {
+            refusedAt: new Date(refusal.atMs).toISOString(),
+            why: refusal.why,
+            findings: refusal.findings
+              .slice(0, MOST_SHOWN)
+              .map(({ position: { file, line, column }, severity, code, message }) => ({
+                at: `${file}:${line}:${column}`,
+                severity,
+                code,
+                message,
+              })),
+          },
   };
 }
 
@@ -34,7 +45,8 @@ function ruleRow(rule: Rule): object {
     match: rule.match?.source ?? true,
     action: rule.action === undefined ? null : actionRow(rule.action),
     changes: rule.onAllow !== undefined,
-    mode: rule.mode.kind === 'percent' ? { percent: rule.mode.percent, by: rule.mode.by?.source ?? null } : rule.mode.kind,
+    mode:
+      rule.mode.kind === 'percent' ? { percent: rule.mode.percent, by: rule.mode.by?.source ?? null } : rule.mode.kind,
     onError: rule.onError,
     sample: rule.sample === undefined ? null : { percent: rule.sample.percent, by: rule.sample.by?.source ?? null },
   };
@@ -42,15 +54,26 @@ function ruleRow(rule: Rule): object {
 
 function actionRow(action: Action): object {
   switch (action.kind) {
-    case 'deny': return { kind: 'deny', unlessAllowed: action.unlessAllowed ?? null };
-    case 'allow': return { kind: 'allow', group: action.group, handler: action.ask?.handler ?? null };
-    case 'check': return { kind: 'check', handler: action.ask.handler };
-    case 'quota': return {
-      kind: 'quota', handler: action.handler, counter: action.counter, algorithm: action.algorithm,
-      limit: action.limit.source, perMs: action.perMs, key: action.key.map(({ source }) => source),
-    };
-    case 'report': return { kind: 'report', handler: action.handler };
-    case 'enrich': return { kind: 'enrich', handler: action.handler, outputs: action.outputs.map(({ name }) => name) };
+    case 'deny':
+      return { kind: 'deny', unlessAllowed: action.unlessAllowed ?? null };
+    case 'allow':
+      return { kind: 'allow', group: action.group, handler: action.ask?.handler ?? null };
+    case 'check':
+      return { kind: 'check', handler: action.ask.handler };
+    case 'quota':
+      return {
+        kind: 'quota',
+        handler: action.handler,
+        counter: action.counter,
+        algorithm: action.algorithm,
+        limit: action.limit.source,
+        perMs: action.perMs,
+        key: action.key.map(({ source }) => source),
+      };
+    case 'report':
+      return { kind: 'report', handler: action.handler };
+    case 'enrich':
+      return { kind: 'enrich', handler: action.handler, outputs: action.outputs.map(({ name }) => name) };
   }
 }
 
@@ -58,7 +81,12 @@ export function handlersPage(policy: Policy | undefined, states: readonly Handle
   return {
     handlers: states.map((state) => {
       const spec = policy?.handlers.get(state.name);
-      return { ...state, why: withoutCredentialsIn(state.why ?? null), config: withoutCredentialsIn(spec?.shown ?? null), deadlineMs: spec?.deadlineMs ?? null };
+      return {
+        ...state,
+        why: withoutCredentialsIn(state.why ?? null),
+        config: withoutCredentialsIn(spec?.shown ?? null),
+        deadlineMs: spec?.deadlineMs ?? null,
+      };
     }),
   };
 }

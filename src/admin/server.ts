@@ -28,14 +28,15 @@ export interface Admin {
 }
 
 const PAGES = {
-  '/metrics': 'Prometheus text format: Sluice\'s own metrics and those that rules make',
+  '/metrics': "Prometheus text format: Sluice's own metrics and those that rules make",
   '/healthz': '200 while the process lives',
   '/readyz': '200 while a policy is in force and it is not stopping; 503 with the reason otherwise',
   '/policy': 'the revision in force and since when; what is wrong with the policy that was read since',
   '/rules': 'the rules in force, in order',
   '/handlers': 'handlers: whether each is ready, its breaker, what waits',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
-  '/limits/explain': 'the quota rules that a call means, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
+  '/limits/explain':
+    'the quota rules that a call means, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
   '/limits/inspect': 'the same, and what their counters are at',
   '/limits/reset': 'the same, and takes those counters away: POST, from this machine',
 } as const;
@@ -43,9 +44,20 @@ const PAGES = {
 const REQUEST_TIMEOUT_MS = 10_000;
 
 /** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) where it cannot listen. */
-export async function startAdmin({ host, port, sources, onFault, requestTimeoutMs = REQUEST_TIMEOUT_MS }: AdminOptions): Promise<Admin> {
+export async function startAdmin({
+  host,
+  port,
+  sources,
+  onFault,
+  requestTimeoutMs = REQUEST_TIMEOUT_MS,
+}: AdminOptions): Promise<Admin> {
   // Node looks for requests that are over time every 30 s unless told otherwise.
-  const app = fastify({ forceCloseConnections: true, bodyLimit: 1024, requestTimeout: requestTimeoutMs, http: { connectionsCheckingInterval: Math.min(1000, requestTimeoutMs), headersTimeout: requestTimeoutMs } });
+  const app = fastify({
+    forceCloseConnections: true,
+    bodyLimit: 1024,
+    requestTimeout: requestTimeoutMs,
+    http: { connectionsCheckingInterval: Math.min(1000, requestTimeoutMs), headersTimeout: requestTimeoutMs },
+  });
   app.addHook('onRequest', async (request, reply) => {
     if (!isOwnHost(request.headers.host, host)) return reply.code(403).send(HOST_REFUSED);
     return undefined;
@@ -69,9 +81,15 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   app.get('/healthz', () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const policy = sources.policy();
-    const handlers = (await sources.handlers()).map(({ name, ready, why }) => ({ name, ready, why: withoutCredentialsIn(why ?? null) }));
+    const handlers = (await sources.handlers()).map(({ name, ready, why }) => ({
+      name,
+      ready,
+      why: withoutCredentialsIn(why ?? null),
+    }));
     const why = sources.isDraining() ? 'stopping' : policy === undefined ? 'no policy is in force' : undefined;
-    return reply.code(why === undefined ? 200 : 503).send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });
+    return reply
+      .code(why === undefined ? 200 : 503)
+      .send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });
   });
   app.get('/metrics', async (_request, reply) => {
     void reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
@@ -80,11 +98,14 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   app.get('/policy', () => policyPage(sources.policy(), sources.loading()));
   app.get('/rules', () => rulesPage(sources.policy()));
   app.get('/handlers', async () => handlersPage(sources.policy(), await sources.handlers()));
-  app.get<{ Querystring: Readonly<Record<string, string | readonly string[] | undefined>> }>('/verdicts', async ({ query }, reply) => {
-    const filter = verdictFilter(query);
-    if ('wrong' in filter) return reply.code(400).send({ error: filter.wrong });
-    const kept = await sources.verdicts(filter);
-    const unknown = unknownRule(filter, kept, sources.policy());
-    return unknown === undefined ? verdictsPage(kept) : reply.code(400).send({ error: unknown });
-  });
+  app.get<{ Querystring: Readonly<Record<string, string | readonly string[] | undefined>> }>(
+    '/verdicts',
+    async ({ query }, reply) => {
+      const filter = verdictFilter(query);
+      if ('wrong' in filter) return reply.code(400).send({ error: filter.wrong });
+      const kept = await sources.verdicts(filter);
+      const unknown = unknownRule(filter, kept, sources.policy());
+      return unknown === undefined ? verdictsPage(kept) : reply.code(400).send({ error: unknown });
+    },
+  );
 }

@@ -16,20 +16,33 @@ type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export function verdictFilter(query: Query): VerdictFilter | { readonly wrong: string } {
   for (const [name, value] of Object.entries(query)) {
-    if (!FILTERS.some((filter) => filter === name)) return { wrong: `there is no filter ${name}; filters are ${FILTERS.join(', ')}` };
+    if (!FILTERS.some((filter) => filter === name))
+      return { wrong: `there is no filter ${name}; filters are ${FILTERS.join(', ')}` };
     if (typeof value !== 'string') return { wrong: `${name} is given ${value?.length ?? 0} times; once is expected` };
     if (value === '') return { wrong: `${name} is empty; a value is expected, or leave it out` };
   }
   const { outcome, call, limit, ...texts } = query as Readonly<Record<string, string | undefined>>;
-  if (outcome !== undefined && !OUTCOMES.some((one) => one === outcome)) return { wrong: `no outcome is ${outcome}; outcomes are ${OUTCOMES.join(', ')}` };
-  if (call !== undefined && !CALL_KINDS.some((one) => one === call)) return { wrong: `no call is ${call}; calls are ${CALL_KINDS.join(', ')}` };
+  if (outcome !== undefined && !OUTCOMES.some((one) => one === outcome))
+    return { wrong: `no outcome is ${outcome}; outcomes are ${OUTCOMES.join(', ')}` };
+  if (call !== undefined && !CALL_KINDS.some((one) => one === call))
+    return { wrong: `no call is ${call}; calls are ${CALL_KINDS.join(', ')}` };
   const count = Number(limit ?? 100);
-  if (!(Number.isInteger(count) && count >= 1 && count <= MOST_SHOWN)) return { wrong: `limit is ${limit}; a whole number from 1 to ${MOST_SHOWN} is expected` };
-  return { ...texts, ...(outcome === undefined ? {} : { outcome: outcome as Outcome }), ...(call === undefined ? {} : { call: call as (typeof CALL_KINDS)[number] }), limit: count };
+  if (!(Number.isInteger(count) && count >= 1 && count <= MOST_SHOWN))
+    return { wrong: `limit is ${limit}; a whole number from 1 to ${MOST_SHOWN} is expected` };
+  return {
+    ...texts,
+    ...(outcome === undefined ? {} : { outcome: outcome as Outcome }),
+    ...(call === undefined ? {} : { call: call as (typeof CALL_KINDS)[number] }),
+    limit: count,
+  };
 }
 
 /** A rule that neither the policy in force nor anything kept has is a slip; one of the last policy may still be kept. */
-export function unknownRule({ rule }: VerdictFilter, kept: readonly KeptVerdict[], policy: Policy | undefined): string | undefined {
+export function unknownRule(
+  { rule }: VerdictFilter,
+  kept: readonly KeptVerdict[],
+  policy: Policy | undefined,
+): string | undefined {
   if (rule === undefined || kept.length > 0 || policy === undefined) return undefined;
   const names = policy.rules.map(({ name }) => name);
   return names.includes(rule) ? undefined : `no rule is named ${rule}${meant(rule, names)}; /rules lists them`;
@@ -37,7 +50,17 @@ export function unknownRule({ rule }: VerdictFilter, kept: readonly KeptVerdict[
 
 export function verdictsPage(kept: readonly KeptVerdict[]): object {
   return {
-    verdicts: kept.map(({ id, timeMs, call, outcome, rule, request, quotaKeys, reasons, shadow, attributes }) =>
-      ({ id, time: new Date(timeMs).toISOString(), call, outcome, rule: rule ?? null, ...request, quotaKeys, reasons, shadow, attributes })),
+    verdicts: kept.map(({ id, timeMs, call, outcome, rule, request, quotaKeys, reasons, shadow, attributes }) => ({
+      id,
+      time: new Date(timeMs).toISOString(),
+      call,
+      outcome,
+      rule: rule ?? null,
+      ...request,
+      quotaKeys,
+      reasons,
+      shadow,
+      attributes,
+    })),
   };
 }

@@ -10,9 +10,17 @@ import type { Value } from './values.ts';
 /** How the value of an attribute is come by. */
 export type Source =
   /** Read off the wire; where the wire has none, worked out from others (`derive`), else from a context extension of that name. */
-  | { readonly kind: 'built-in'; readonly derive?: (bag: RequestBag, attributes: Attributes) => Value | undefined; readonly extension?: boolean }
+  | {
+      readonly kind: 'built-in';
+      readonly derive?: (bag: RequestBag, attributes: Attributes) => Value | undefined;
+      readonly extension?: boolean;
+    }
   /** Sent by the proxy under a name of the operator's choosing; the first carrier that holds something wins. */
-  | { readonly kind: 'from'; readonly carriers: readonly Carrier[]; readonly convert: (raw: Value) => Value | undefined }
+  | {
+      readonly kind: 'from';
+      readonly carriers: readonly Carrier[];
+      readonly convert: (raw: Value) => Value | undefined;
+    }
   /** A named expression. */
   | { readonly kind: 'is'; readonly evaluate: (bag: RequestBag) => Value | undefined }
   /** Put there by the engine: outputs of enrich rules, `out.*`. */
@@ -46,7 +54,11 @@ export interface AttributeSettings {
   readonly pathParameters: 'keep' | 'strip';
 }
 
-export const DEFAULT_ATTRIBUTE_SETTINGS: AttributeSettings = { trustedHops: undefined, path: 'DECODE_AND_MERGE_SLASHES', pathParameters: 'keep' };
+export const DEFAULT_ATTRIBUTE_SETTINGS: AttributeSettings = {
+  trustedHops: undefined,
+  path: 'DECODE_AND_MERGE_SLASHES',
+  pathParameters: 'keep',
+};
 
 export class Attributes {
   readonly settings: AttributeSettings;
@@ -118,8 +130,10 @@ export class Attributes {
           if (raw !== undefined) return source.convert(raw);
         }
         return undefined;
-      case 'is': return source.evaluate(bag);
-      case 'filled': return undefined;
+      case 'is':
+        return source.evaluate(bag);
+      case 'filled':
+        return undefined;
     }
   }
 
@@ -127,6 +141,8 @@ export class Attributes {
     if (this.#slots.has(row.name)) throw new RangeError(`attribute ${row.name} is declared twice`);
     this.#slots.set(row.name, this.#rows.length);
     this.#rows.push(row);
-    if (row.secret && row.source.kind === 'from') for (const carrier of row.source.carriers) if (carrier.kind === 'header') this.#secretCarriers.add(carrier.name.toLowerCase());
+    if (row.secret && row.source.kind === 'from')
+      for (const carrier of row.source.carriers)
+        if (carrier.kind === 'header') this.#secretCarriers.add(carrier.name.toLowerCase());
   }
 }

@@ -12,8 +12,13 @@ export type CallKind = 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log';
 export const CALL_KINDS: readonly CallKind[] = ['http', 'tcp', 'limit', 'log', 'tcp-log'];
 
 /** Something for each kind of call. */
-export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallKind, T>> =>
-  ({ http: of('http'), tcp: of('tcp'), limit: of('limit'), log: of('log'), 'tcp-log': of('tcp-log') });
+export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallKind, T>> => ({
+  http: of('http'),
+  tcp: of('tcp'),
+  limit: of('limit'),
+  log: of('log'),
+  'tcp-log': of('tcp-log'),
+});
 
 /** Which calls can bring what a carrier holds. */
 export const CARRIED_BY: Readonly<Record<Carrier['kind'], readonly CallKind[]>> = {

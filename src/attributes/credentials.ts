@@ -8,7 +8,9 @@ const RAW_CREDENTIALS = /\b((?!https?:)[a-z][a-z0-9+.-]*:\/\/)[^\s"'<>@]*@/gi;
 
 /** Credentials of URLs are replaced by `(secret)`. */
 export function withoutCredentials(text: string): string {
-  return text.includes('://') ? text.replaceAll(CREDENTIALS, `$1${HIDDEN}@`).replaceAll(RAW_CREDENTIALS, `$1${HIDDEN}@`) : text;
+  return text.includes('://')
+    ? text.replaceAll(CREDENTIALS, `$1${HIDDEN}@`).replaceAll(RAW_CREDENTIALS, `$1${HIDDEN}@`)
+    : text;
 }
 
 /** The same of all texts in a value of JSON. */

@@ -27,7 +27,10 @@ function headerOf(bag: RequestBag, attributes: Attributes, header: string): stri
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-export const headerText = (header: string): Derive => (bag, attributes) => headerOf(bag, attributes, header);
+export const headerText =
+  (header: string): Derive =>
+  (bag, attributes) =>
+    headerOf(bag, attributes, header);
 
 export const urlPath: Derive = (bag, attributes) => {
   const path = textOf(bag, attributes, 'request.path');
@@ -73,7 +76,10 @@ export const apiKey: Derive = (bag, attributes) => {
 export const originIp: Derive = (bag, attributes) => {
   const { trustedHops } = attributes.settings;
   const forwarded = trustedHops === undefined ? undefined : headerOf(bag, attributes, 'x-forwarded-for');
-  const entry = forwarded?.split(',').at(-1 - (trustedHops ?? 0))?.trim();
+  const entry = forwarded
+    ?.split(',')
+    .at(-1 - (trustedHops ?? 0))
+    ?.trim();
   const address = entry === undefined ? undefined : parseIpOfPeer(entry);
   if (address === undefined && forwarded !== undefined) {
     if (entry === undefined) unreadable.forwardedForShort++;
@@ -84,8 +90,10 @@ export const originIp: Derive = (bag, attributes) => {
 
 /** `cluster.local/ns/NAMESPACE/sa/ACCOUNT`, as Istio writes SPIFFE identities. */
 const SPIFFE_PARTS = /^([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/;
-const spiffePart = (index: 1 | 2 | 3): Derive => (bag, attributes) =>
-  SPIFFE_PARTS.exec(textOf(bag, attributes, 'source.principal') ?? '')?.[index];
+const spiffePart =
+  (index: 1 | 2 | 3): Derive =>
+  (bag, attributes) =>
+    SPIFFE_PARTS.exec(textOf(bag, attributes, 'source.principal') ?? '')?.[index];
 export const spiffeTrustDomain = spiffePart(1);
 export const spiffeNamespace = spiffePart(2);
 export const spiffeServiceAccount = spiffePart(3);
@@ -105,17 +113,20 @@ const claimsOf = (bag: RequestBag): Claims | undefined => {
   const stored = bag.wire.carried(JWT);
   if (!(stored instanceof Map)) return undefined;
   for (const payload of (stored as ReadonlyMap<Value, Value>).values()) {
-    if (payload instanceof Map && (payload.has('iss') || payload.has('sub') || payload.has('aud'))) return payload as Claims;
+    if (payload instanceof Map && (payload.has('iss') || payload.has('sub') || payload.has('aud')))
+      return payload as Claims;
   }
   return undefined;
 };
 
 export const jwtClaims: Derive = (bag) => claimsOf(bag);
 
-export const jwtClaimText = (claim: string): Derive => (bag) => {
-  const value = claimsOf(bag)?.get(claim);
-  return typeof value === 'string' && value !== '' ? value : undefined;
-};
+export const jwtClaimText =
+  (claim: string): Derive =>
+  (bag) => {
+    const value = claimsOf(bag)?.get(claim);
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  };
 
 export const jwtPrincipal: Derive = (bag) => {
   const claims = claimsOf(bag);
@@ -137,7 +148,9 @@ export const jwtRawClaims: Derive = (bag) => {
 /** Values that came out of JSON, back to it. */
 function jsonOf(value: Value): unknown {
   if (Array.isArray(value)) return (value as readonly Value[]).map(jsonOf);
-  return value instanceof Map ? Object.fromEntries([...(value as ReadonlyMap<string, Value>)].map(([name, of]) => [name, jsonOf(of)])) : value;
+  return value instanceof Map
+    ? Object.fromEntries([...(value as ReadonlyMap<string, Value>)].map(([name, of]) => [name, jsonOf(of)]))
+    : value;
 }
 
 const EXT_AUTHZ = ['envoy.filters.http.ext_authz', 'envoy.filters.network.ext_authz'] as const;

@@ -7,13 +7,14 @@ const ROOTS: Readonly<Record<string, string>> = {
   request: 'What the client asks.',
   source: "The peer of Envoy's connection.",
   origin: 'The client behind that peer.',
-  destination: "Where the request is going. `destination.ip` is the local address of the client's connection, at the check and in the log alike; where Envoy itself connected to stands under `context.upstream`.",
+  destination:
+    "Where the request is going. `destination.ip` is the local address of the client's connection, at the check and in the log alike; where Envoy itself connected to stands under `context.upstream`.",
   connection: 'The connection between the client and Envoy.',
   response: 'What came back; known in the access log only.',
   context: 'The proxy that asks or tells, and its way to the upstream.',
   ratelimit: 'One descriptor of a rate limit call.',
   metadata: "What Envoy's filters said of the request.",
-  verdict: 'What Sluice said at the check, read back from the access log. Envoy\'s TCP filter drops it where it denied.',
+  verdict: "What Sluice said at the check, read back from the access log. Envoy's TCP filter drops it where it denied.",
 };
 
 const HEAD = `# Attributes

@@ -1,7 +1,13 @@
 /** What can be wrong with attributes that people write by hand (cases, `sluice explain`, `sluice call`). */
 export const ATTRIBUTE_ERRORS = {
-  ATTRIBUTE_UNKNOWN: { means: 'A request names an attribute that is neither in the vocabulary nor declared by the policy.', fix: 'Use a name of docs/attributes.md, or declare it under `attributes` in the policy.' },
-  ATTRIBUTE_VALUE: { means: 'A request gives an attribute a value that is not of its type.', fix: 'Write the value as the message shows: an address as text, a time as RFC 3339, a span such as 2s.' },
+  ATTRIBUTE_UNKNOWN: {
+    means: 'A request names an attribute that is neither in the vocabulary nor declared by the policy.',
+    fix: 'Use a name of docs/attributes.md, or declare it under `attributes` in the policy.',
+  },
+  ATTRIBUTE_VALUE: {
+    means: 'A request gives an attribute a value that is not of its type.',
+    fix: 'Write the value as the message shows: an address as text, a time as RFC 3339, a span such as 2s.',
+  },
 } as const;
 
 export type AttributeErrorCode = keyof typeof ATTRIBUTE_ERRORS;

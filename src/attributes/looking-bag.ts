@@ -36,7 +36,8 @@ export class LookingBag implements Bag {
       else if (!(value instanceof LookedMap)) names.push(name);
       else {
         if (value.isWhole || value.byKey.size === 0) names.push(name);
-        for (const [key, isThere] of value.byKey) names.push(`${isThere ? '' : '-'}${name}[${String(key as string | number | bigint | boolean)}]`);
+        for (const [key, isThere] of value.byKey)
+          names.push(`${isThere ? '' : '-'}${name}[${String(key as string | number | bigint | boolean)}]`);
       }
     }
     return names.toSorted();

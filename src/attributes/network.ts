@@ -157,7 +157,10 @@ function groupsOf(text: string): number[] | undefined {
 /** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`. */
 export function formatIp(ip: Ip): string {
   if (ip.family === 4) return ip.bytes.join('.');
-  const groups = Array.from({ length: 8 }, (_, index) => ((ip.bytes[index * 2] ?? 0) << 8) | (ip.bytes[index * 2 + 1] ?? 0));
+  const groups = Array.from(
+    { length: 8 },
+    (_, index) => ((ip.bytes[index * 2] ?? 0) << 8) | (ip.bytes[index * 2 + 1] ?? 0),
+  );
   let best = { at: -1, length: 1 };
   for (let at = 0; at < 8; at += 1) {
     let length = 0;

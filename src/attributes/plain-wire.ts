@@ -26,13 +26,19 @@ export interface PlainCarried {
  * is made from `ratelimit.descriptor` or the other way round, `ratelimit.hits` is 1, and the maps that `call` always
  * carries are there, if empty; `request.host` is taken for the authority; the rest that can be worked out the attributes work out themselves.
  */
-export function plainWire(attributes: Attributes, given: Readonly<Record<string, unknown>>, carried: PlainCarried = {}, call?: CallKind): Wire {
+export function plainWire(
+  attributes: Attributes,
+  given: Readonly<Record<string, unknown>>,
+  carried: PlainCarried = {},
+  call?: CallKind,
+): Wire {
   const values = new Map<string, Value>();
   const sent = new Map<string, Value>();
   for (const [name, plain] of Object.entries(given)) {
     const { attribute, value } = converted(attributes, name, plain);
     const [carrier] = attribute.source.kind === 'from' ? attribute.source.carriers : [];
-    if (carrier === undefined) values.set(name === 'request.host' && !('request.authority' in given) ? 'request.authority' : name, value);
+    if (carrier === undefined)
+      values.set(name === 'request.host' && !('request.authority' in given) ? 'request.authority' : name, value);
     else sent.set(placeOf(carrier), valueOfJson(plain as Json));
   }
   completeBody(values);
@@ -41,27 +47,51 @@ export function plainWire(attributes: Attributes, given: Readonly<Record<string,
   for (const name of attributes.names()) {
     const { type, always, carriedBy, source } = attributes.at(attributes.slotOf(name) ?? 0);
     const there = always && type.kind === 'map' && source.kind === 'built-in' && source.derive === undefined;
-    if (there && !values.has(name) && (call === undefined || carriedBy[call] !== undefined)) values.set(name, new Map());
+    if (there && !values.has(name) && (call === undefined || carriedBy[call] !== undefined))
+      values.set(name, new Map());
   }
   return new PlainWire(values, sent, carried, given);
 }
 
-function converted(attributes: Attributes, name: string, plain: unknown): { readonly attribute: Attribute; readonly value: Value } {
+function converted(
+  attributes: Attributes,
+  name: string,
+  plain: unknown,
+): { readonly attribute: Attribute; readonly value: Value } {
   const slot = attributes.slotOf(name);
   if (slot === undefined) {
-    throw new AttributeError('ATTRIBUTE_UNKNOWN', name, `no attribute is named ${name}${meant(name, attributes.names()) || ': docs/attributes.md lists them'}`);
+    throw new AttributeError(
+      'ATTRIBUTE_UNKNOWN',
+      name,
+      `no attribute is named ${name}${meant(name, attributes.names()) || ': docs/attributes.md lists them'}`,
+    );
   }
   const attribute = attributes.at(slot);
-  if (attribute.source.kind === 'is') throw new AttributeError('ATTRIBUTE_VALUE', name, `${name} is a named expression of the policy: give the attributes that it reads instead`);
-  if (attribute.source.kind === 'filled') throw new AttributeError('ATTRIBUTE_VALUE', name, `${name} is made by a handler: say under given what the handler answers instead`);
+  if (attribute.source.kind === 'is')
+    throw new AttributeError(
+      'ATTRIBUTE_VALUE',
+      name,
+      `${name} is a named expression of the policy: give the attributes that it reads instead`,
+    );
+  if (attribute.source.kind === 'filled')
+    throw new AttributeError(
+      'ATTRIBUTE_VALUE',
+      name,
+      `${name} is made by a handler: say under given what the handler answers instead`,
+    );
   const value = valueOfPlain(plain, attribute.type);
   if (value !== undefined) return { attribute, value: name === 'request.headers' ? lowered(value) : value };
-  throw new AttributeError('ATTRIBUTE_VALUE', name, `${name} is ${shown(plain)}, and ${wantedForm(attribute.type)} is expected`);
+  throw new AttributeError(
+    'ATTRIBUTE_VALUE',
+    name,
+    `${name} is ${shown(plain)}, and ${wantedForm(attribute.type)} is expected`,
+  );
 }
 
 const placeOf = (carrier: Carrier): string => JSON.stringify(carrier);
 
-const shown = (plain: unknown): string => (typeof plain === 'bigint' ? String(plain) : (JSON.stringify(plain) ?? 'nothing'));
+const shown = (plain: unknown): string =>
+  typeof plain === 'bigint' ? String(plain) : (JSON.stringify(plain) ?? 'nothing');
 
 const lowered = (headers: Value): Value =>
   new Map([...(headers as ReadonlyMap<string, Value>)].map(([name, value]) => [name.toLowerCase(), value]));
@@ -79,10 +109,23 @@ function completeLimit(values: Map<string, Value>, given: Readonly<Record<string
   if (!isLimit) return;
   const descriptor = values.get('ratelimit.descriptor') as ReadonlyMap<string, string> | undefined;
   const entries = values.get('ratelimit.entries') as readonly ReadonlyMap<string, string>[] | undefined;
-  if (entries === undefined) values.set('ratelimit.entries', [...(descriptor ?? [])].map(([key, value]) => new Map([['key', key], ['value', value]])));
+  if (entries === undefined)
+    values.set(
+      'ratelimit.entries',
+      [...(descriptor ?? [])].map(
+        ([key, value]) =>
+          new Map([
+            ['key', key],
+            ['value', value],
+          ]),
+      ),
+    );
   if (descriptor === undefined && entries !== undefined) {
     // Of a repeated key the first: a Map keeps the last that it is given.
-    values.set('ratelimit.descriptor', new Map(entries.toReversed().map((entry) => [entry.get('key') ?? '', entry.get('value') ?? ''])));
+    values.set(
+      'ratelimit.descriptor',
+      new Map(entries.toReversed().map((entry) => [entry.get('key') ?? '', entry.get('value') ?? ''])),
+    );
   }
   if (!values.has('ratelimit.hits')) values.set('ratelimit.hits', 1);
 }
@@ -102,7 +145,12 @@ class PlainWire implements Wire {
   readonly #carried: PlainCarried;
   readonly #metadata: Readonly<Record<string, unknown>>;
 
-  constructor(values: ReadonlyMap<string, Value>, sent: ReadonlyMap<string, Value>, carried: PlainCarried, given: Readonly<Record<string, unknown>>) {
+  constructor(
+    values: ReadonlyMap<string, Value>,
+    sent: ReadonlyMap<string, Value>,
+    carried: PlainCarried,
+    given: Readonly<Record<string, unknown>>,
+  ) {
     this.#values = values;
     this.#sent = sent;
     this.#carried = carried;
@@ -119,11 +167,18 @@ class PlainWire implements Wire {
     const sent = this.#sent.size === 0 ? undefined : this.#sent.get(placeOf(carrier));
     if (sent !== undefined) return sent;
     switch (carrier.kind) {
-      case 'contextExtension': return this.#carried.contextExtension?.[carrier.name];
-      case 'customTag': return this.#carried.customTag?.[carrier.name];
-      case 'filterState': return jsonValue(this.#carried.filterState?.[carrier.name]);
-      case 'metadata': return jsonValue(jsonAt(this.#metadata as Json, [carrier.namespace, ...carrier.path]));
-      case 'header': return (this.#values.get('request.headers') as ReadonlyMap<string, Value> | undefined)?.get(carrier.name.toLowerCase());
+      case 'contextExtension':
+        return this.#carried.contextExtension?.[carrier.name];
+      case 'customTag':
+        return this.#carried.customTag?.[carrier.name];
+      case 'filterState':
+        return jsonValue(this.#carried.filterState?.[carrier.name]);
+      case 'metadata':
+        return jsonValue(jsonAt(this.#metadata as Json, [carrier.namespace, ...carrier.path]));
+      case 'header':
+        return (this.#values.get('request.headers') as ReadonlyMap<string, Value> | undefined)?.get(
+          carrier.name.toLowerCase(),
+        );
     }
   }
 }

@@ -5,11 +5,36 @@ import type { Value } from './values.ts';
 
 /** Stands where it would be shown. */
 export const HIDDEN = '(secret)';
-export const SECRET_HEADERS: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'x-api-key']);
+export const SECRET_HEADERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'x-api-key',
+]);
 /** In lower case and without what joins words: `api_key`, `Api-Key` and `apiKey` are one name. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
-  'apikey', 'key', 'code', 'token', 'accesstoken', 'refreshtoken', 'idtoken', 'authtoken', 'sessiontoken', 'jwt', 'secret', 'clientsecret', 'clientassertion',
-  'password', 'passwd', 'pwd', 'sig', 'signature', 'xamzsignature', 'xamzsecuritytoken', 'xgoogsignature',
+  'apikey',
+  'key',
+  'code',
+  'token',
+  'accesstoken',
+  'refreshtoken',
+  'idtoken',
+  'authtoken',
+  'sessiontoken',
+  'jwt',
+  'secret',
+  'clientsecret',
+  'clientassertion',
+  'password',
+  'passwd',
+  'pwd',
+  'sig',
+  'signature',
+  'xamzsignature',
+  'xamzsecuritytoken',
+  'xgoogsignature',
 ]);
 const isSecretParameter = (name: string): boolean => SECRET_PARAMETERS.has(name.toLowerCase().replaceAll(/[-_.]/g, ''));
 export const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
@@ -24,7 +49,7 @@ export function isSecretHeader(attributes: Attributes, name: string): boolean {
 
 /** Of the maps above: whether the value of a key is secret. */
 export const isSecretEntry = (attributes: Attributes, attribute: string, key: string): boolean =>
-  (HEADER_MAPS.has(attribute) ? isSecretHeader(attributes, key) : QUERY_MAPS.has(attribute) && isSecretParameter(key));
+  HEADER_MAPS.has(attribute) ? isSecretHeader(attributes, key) : QUERY_MAPS.has(attribute) && isSecretParameter(key);
 
 /**
  * A path or URL in which the values of secret parameters read `(secret)`, those of a fragment too. Names are read as any server may
@@ -34,7 +59,11 @@ export function withoutSecretParameters(url: string): string {
   if (!url.includes('=')) return url;
   let shown = '';
   let from = 0;
-  for (const { 0: { length }, 1: name = '', index } of url.matchAll(/[?&#;]([^?=&#;]*)=/g)) {
+  for (const {
+    0: { length },
+    1: name = '',
+    index,
+  } of url.matchAll(/[?&#;]([^?=&#;]*)=/g)) {
     if (index < from || !isSecretParameter(decoded(name))) continue;
     const valueAt = index + length;
     shown += url.slice(from, valueAt) + HIDDEN;
@@ -66,8 +95,19 @@ export class SecretlessBag extends RequestBag {
     if (typeof value === 'string') return URL_TEXTS.has(name) ? withoutSecretParameters(value) : value;
     if (!(value instanceof Map)) return value;
     const texts = value as ReadonlyMap<string, Value>;
-    if (HEADER_MAPS.has(name)) return new Map([...texts].filter(([header]) => !isSecretEntry(this.attributes, name, header)).map(([header, text]) => [header, typeof text === 'string' ? withoutSecretParameters(text) : text]));
-    if (QUERY_MAPS.has(name)) return new Map([...texts].map(([parameter, text]) => [parameter, isSecretEntry(this.attributes, name, parameter) ? HIDDEN : text]));
+    if (HEADER_MAPS.has(name))
+      return new Map(
+        [...texts]
+          .filter(([header]) => !isSecretEntry(this.attributes, name, header))
+          .map(([header, text]) => [header, typeof text === 'string' ? withoutSecretParameters(text) : text]),
+      );
+    if (QUERY_MAPS.has(name))
+      return new Map(
+        [...texts].map(([parameter, text]) => [
+          parameter,
+          isSecretEntry(this.attributes, name, parameter) ? HIDDEN : text,
+        ]),
+      );
     return value;
   }
 }
@@ -84,7 +124,12 @@ export class MaskedBag extends RequestBag {
     const value = super.get(slot);
     if (secret) return typeof value === 'string' ? HIDDEN : undefined;
     if (!(value instanceof Map) || !(HEADER_MAPS.has(name) || QUERY_MAPS.has(name))) return value;
-    return new Map([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, isSecretEntry(this.attributes, name, key) ? HIDDEN : text]));
+    return new Map(
+      [...(value as ReadonlyMap<string, Value>)].map(([key, text]) => [
+        key,
+        isSecretEntry(this.attributes, name, key) ? HIDDEN : text,
+      ]),
+    );
   }
 }
 
@@ -94,7 +139,9 @@ const maskedWire = (attributes: Attributes, wire: Wire): Wire => ({
   read: (attribute, number) => wire.read(attribute, number),
   carried: (carrier) => {
     const value = wire.carried(carrier);
-    return value !== undefined && carrier.kind === 'header' && isSecretHeader(attributes, carrier.name) ? HIDDEN : value;
+    return value !== undefined && carrier.kind === 'header' && isSecretHeader(attributes, carrier.name)
+      ? HIDDEN
+      : value;
   },
 });
 
@@ -102,7 +149,8 @@ const secretless = (attributes: Attributes, wire: Wire): Wire => ({
   weight: wire.weight,
   keep: () => wire.keep(),
   read: (attribute, number) => wire.read(attribute, number),
-  carried: (carrier) => (carrier.kind === 'header' && isSecretHeader(attributes, carrier.name) ? undefined : wire.carried(carrier)),
+  carried: (carrier) =>
+    carrier.kind === 'header' && isSecretHeader(attributes, carrier.name) ? undefined : wire.carried(carrier),
 });
 
 /** Values of the request's secrets, longest first; shorter than four characters they would hide half a sentence. */
@@ -118,7 +166,9 @@ export function secretTextsOf(bag: RequestBag): readonly string[] {
     if (secret) add(attributes.resolve(slot, bag));
     else if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
       const value = attributes.resolve(slot, bag);
-      if (value instanceof Map) for (const [key, text] of value as ReadonlyMap<string, Value>) if (isSecretEntry(attributes, name, key)) add(text);
+      if (value instanceof Map)
+        for (const [key, text] of value as ReadonlyMap<string, Value>)
+          if (isSecretEntry(attributes, name, key)) add(text);
     }
   }
   return [...texts].toSorted((a, b) => b.length - a.length);
@@ -129,7 +179,9 @@ const SHORTEST = 4;
 /** What enrich rules have put there. */
 function filledOf(bag: RequestBag): (readonly [slot: number, value: Value | undefined])[] {
   const { attributes } = bag;
-  return slotsOf(attributes).filter((slot) => attributes.at(slot).source.kind === 'filled').map((slot) => [slot, bag.get(slot)]);
+  return slotsOf(attributes)
+    .filter((slot) => attributes.at(slot).source.kind === 'filled')
+    .map((slot) => [slot, bag.get(slot)]);
 }
 
 const slotsOf = (attributes: Attributes): number[] => Array.from({ length: attributes.size }, (_, slot) => slot);

@@ -4,18 +4,49 @@
  */
 import { withoutCredentials } from './credentials.ts';
 import type { Bag, RequestBag } from './bag.ts';
-import { HEADER_MAPS, HIDDEN, isSecretEntry, QUERY_MAPS, SecretlessBag, secretTextsOf, withoutSecretParameters } from './secrets.ts';
+import {
+  HEADER_MAPS,
+  HIDDEN,
+  isSecretEntry,
+  QUERY_MAPS,
+  SecretlessBag,
+  secretTextsOf,
+  withoutSecretParameters,
+} from './secrets.ts';
 import { shownValue } from './shown-value.ts';
 import type { Value } from './values.ts';
 
 /** Read off the wire, and no secret can stand in them. */
-const PLAIN: ReadonlySet<string> = new Set(['request.id', 'request.method', 'request.host', 'request.url_path', 'source.ip', 'origin.ip', 'source.principal', 'ratelimit.domain']);
+const PLAIN: ReadonlySet<string> = new Set([
+  'request.id',
+  'request.method',
+  'request.host',
+  'request.url_path',
+  'source.ip',
+  'origin.ip',
+  'source.principal',
+  'ratelimit.domain',
+]);
 
 /** Descriptor entries have names of the operator's choosing; these stand for credentials. */
-const SECRET_ENTRIES: ReadonlySet<string> = new Set(['authorization', 'cookie', 'api_key', 'x-api-key', 'x_api_key', 'token', 'access_token']);
+const SECRET_ENTRIES: ReadonlySet<string> = new Set([
+  'authorization',
+  'cookie',
+  'api_key',
+  'x-api-key',
+  'x_api_key',
+  'token',
+  'access_token',
+]);
 
 function withoutSecretEntries(value: Value): unknown {
-  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : shownValue(text)]));
+  if (value instanceof Map)
+    return Object.fromEntries(
+      [...(value as ReadonlyMap<string, Value>)].map(([key, text]) => [
+        key,
+        SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : shownValue(text),
+      ]),
+    );
   if (!Array.isArray(value)) return shownValue(value);
   return (value as readonly Value[]).map((entry) => {
     const { key, value: text } = shownValue(entry) as { readonly key?: unknown; readonly value?: unknown };
@@ -34,7 +65,7 @@ export class ShownRequest {
 
   /** Made when it is first needed: most of what is shown is plainly no secret. */
   get secretless(): SecretlessBag {
-    return this.#secretless ??= new SecretlessBag(this.#bag);
+    return (this.#secretless ??= new SecretlessBag(this.#bag));
   }
 
   /** `null` where it is absent. A value that would be another one without the request's secrets reads `(secret)`. */
@@ -45,9 +76,19 @@ export class ShownRequest {
     const value = source.kind === 'filled' ? this.#bag.get(slot) : attributes.resolve(slot, this.#bag);
     if (value === undefined) return null;
     if (secret) return HIDDEN;
-    if (typeof value === 'string' && (name === 'request.path' || name === 'request.referer')) return withoutSecretParameters(value);
+    if (typeof value === 'string' && (name === 'request.path' || name === 'request.referer'))
+      return withoutSecretParameters(value);
     if (value instanceof Map && (HEADER_MAPS.has(name) || QUERY_MAPS.has(name))) {
-      return Object.fromEntries([...value as ReadonlyMap<string, Value>].map(([key, text]) => [key, isSecretEntry(attributes, name, key) ? HIDDEN : typeof text === 'string' ? withoutSecretParameters(text) : shownValue(text)]));
+      return Object.fromEntries(
+        [...(value as ReadonlyMap<string, Value>)].map(([key, text]) => [
+          key,
+          isSecretEntry(attributes, name, key)
+            ? HIDDEN
+            : typeof text === 'string'
+              ? withoutSecretParameters(text)
+              : shownValue(text),
+        ]),
+      );
     }
     if (name === 'ratelimit.entries' || name === 'ratelimit.descriptor') return withoutSecretEntries(value);
     const shown = shownValue(value);
@@ -71,6 +112,9 @@ export class ShownRequest {
   /** A sentence of a handler, or a text that goes out: the values of the request's secrets in it are replaced. */
   text(text: string): string {
     this.#secretTexts ??= secretTextsOf(this.#bag);
-    return this.#secretTexts.reduce((shown, secret) => shown.replaceAll(secret, HIDDEN), withoutSecretParameters(withoutCredentials(text)));
+    return this.#secretTexts.reduce(
+      (shown, secret) => shown.replaceAll(secret, HIDDEN),
+      withoutSecretParameters(withoutCredentials(text)),
+    );
   }
 }

@@ -4,7 +4,8 @@ import { formatDuration, formatTimestamp } from './time-text.ts';
 import { Duration, Timestamp, Uint, type Value } from './values.ts';
 
 export function shownValue(value: Value): unknown {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number') return value;
+  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number')
+    return value;
   if (typeof value === 'bigint') return String(value);
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   if (value instanceof Timestamp) return formatTimestamp(value);
@@ -12,6 +13,12 @@ export function shownValue(value: Value): unknown {
   if (value instanceof Uint) return String(value.value);
   if (value instanceof Ip) return value.toString();
   if (value instanceof Cidr) return `${value.address.toString()}/${value.prefixLength}`;
-  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<string | number | bigint | boolean, Value>].map(([key, one]) => [String(key), shownValue(one)]));
+  if (value instanceof Map)
+    return Object.fromEntries(
+      [...(value as ReadonlyMap<string | number | bigint | boolean, Value>)].map(([key, one]) => [
+        String(key),
+        shownValue(one),
+      ]),
+    );
   return (value as readonly Value[]).map(shownValue);
 }

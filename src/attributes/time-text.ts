@@ -13,9 +13,19 @@ const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,
 export function parseTimestamp(text: string): Timestamp | undefined {
   const match = RFC_3339.exec(text);
   if (match === null) return undefined;
-  const [, year, month, day, hour, minute, second] = match.map(Number) as [number, number, number, number, number, number, number];
-  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59) return undefined;
-  const offsetMinutes = match[8] === undefined ? 0 : (match[8] === '-' ? -1 : 1) * (Number(match[9]) * 60 + Number(match[10]));
+  const [, year, month, day, hour, minute, second] = match.map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  if (month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59)
+    return undefined;
+  const offsetMinutes =
+    match[8] === undefined ? 0 : (match[8] === '-' ? -1 : 1) * (Number(match[9]) * 60 + Number(match[10]));
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   date.setUTCHours(hour, minute, second);
@@ -36,7 +46,14 @@ export function formatTimestamp(timestamp: Timestamp): string {
 }
 
 const UNIT_NANOS: Readonly<Record<string, bigint>> = {
-  h: 3_600_000_000_000n, m: 60_000_000_000n, s: 1_000_000_000n, ms: 1_000_000n, us: 1_000n, 'µs': 1_000n, 'μs': 1_000n, ns: 1n,
+  h: 3_600_000_000_000n,
+  m: 60_000_000_000n,
+  s: 1_000_000_000n,
+  ms: 1_000_000n,
+  us: 1_000n,
+  µs: 1_000n,
+  μs: 1_000n,
+  ns: 1n,
 };
 
 /** Reads Go's form, as CEL does: `1h30m`, `-1.5s`, `100ms`, `0`; nothing where it is not, or out of range. */
@@ -46,7 +63,8 @@ export function parseDuration(text: string): Duration | undefined {
   let nanos = 0n;
   for (const [, whole = '', part = '', unit = ''] of text.matchAll(/(\d*)(?:\.(\d*))?(h|ms|us|µs|μs|ns|m|s)/g)) {
     const size = UNIT_NANOS[unit] ?? 0n;
-    nanos += BigInt(whole === '' ? 0 : whole) * size + (BigInt(part === '' ? 0 : part) * size) / 10n ** BigInt(part.length);
+    nanos +=
+      BigInt(whole === '' ? 0 : whole) * size + (BigInt(part === '' ? 0 : part) * size) / 10n ** BigInt(part.length);
   }
   if (match[1] === '-') nanos = -nanos;
   const seconds = Number(nanos / 1_000_000_000n);
@@ -59,4 +77,5 @@ export function formatDuration(duration: Duration): string {
   return `${sign}${Math.abs(duration.seconds)}${fraction(Math.abs(duration.nanos))}s`;
 }
 
-const fraction = (nanos: number): string => (nanos === 0 ? '' : `.${String(nanos).padStart(9, '0').replace(/0+$/, '')}`);
+const fraction = (nanos: number): string =>
+  nanos === 0 ? '' : `.${String(nanos).padStart(9, '0').replace(/0+$/, '')}`;

@@ -3,8 +3,19 @@
  * How each is held at run time is said in `values.ts`.
  */
 export type SimpleKind =
-  | 'bool' | 'int' | 'uint' | 'double' | 'string' | 'bytes'
-  | 'timestamp' | 'duration' | 'ip' | 'cidr' | 'null' | 'type' | 'dyn';
+  | 'bool'
+  | 'int'
+  | 'uint'
+  | 'double'
+  | 'string'
+  | 'bytes'
+  | 'timestamp'
+  | 'duration'
+  | 'ip'
+  | 'cidr'
+  | 'null'
+  | 'type'
+  | 'dyn';
 
 export type Type =
   | { readonly kind: SimpleKind }
@@ -41,7 +52,10 @@ export function typeText(type: Type): string {
 }
 
 const SIMPLE_KINDS: ReadonlyMap<string, Type> = new Map(
-  [BOOL, INT, UINT, DOUBLE, STRING, BYTES, TIMESTAMP, DURATION, IP, CIDR, NULL, TYPE, DYN].map((type) => [type.kind, type]),
+  [BOOL, INT, UINT, DOUBLE, STRING, BYTES, TIMESTAMP, DURATION, IP, CIDR, NULL, TYPE, DYN].map((type) => [
+    type.kind,
+    type,
+  ]),
 );
 
 /** Reads `map(string, list(int))`; nothing where the text names no type. */

@@ -4,7 +4,10 @@ import type { AttributeSettings } from './attributes.ts';
 const [QUESTION, HASH, PERCENT, BACKSLASH, SLASH, DOT] = [0x3f, 0x23, 0x25, 0x5c, 0x2f, 0x2e];
 
 /** The path before `?` or `#`, normalised as Istio's MeshConfig.ProxyPathNormalization says, and without parameters where wanted. */
-export function urlPathOf(path: string, { path: normalization, pathParameters }: Pick<AttributeSettings, 'path' | 'pathParameters'>): string {
+export function urlPathOf(
+  path: string,
+  { path: normalization, pathParameters }: Pick<AttributeSettings, 'path' | 'pathParameters'>,
+): string {
   // In one go: where it ends, and whether normalisation could change it. Each call asks for it, and nearly no path is changed.
   let end = 0;
   let isUnusual = false;
@@ -12,7 +15,14 @@ export function urlPathOf(path: string, { path: normalization, pathParameters }:
   for (; end < path.length; end++) {
     const unit = path.charCodeAt(end);
     if (unit === QUESTION || unit === HASH) break;
-    if (unit <= 0x20 || unit >= 0x7f || unit === PERCENT || unit === BACKSLASH || (before === SLASH && (unit === SLASH || unit === DOT))) isUnusual = true;
+    if (
+      unit <= 0x20 ||
+      unit >= 0x7f ||
+      unit === PERCENT ||
+      unit === BACKSLASH ||
+      (before === SLASH && (unit === SLASH || unit === DOT))
+    )
+      isUnusual = true;
     before = unit;
   }
   const written = end === path.length ? path : path.slice(0, end);
@@ -53,7 +63,9 @@ export function queryOf(path: string): ReadonlyMap<string, string> {
   }
   // URLSearchParams takes a leading question mark off its text: of `??a=1` the first parameter is named `?a`. And Node's reads
   // characters beyond ASCII wrongly where a percent sign begins no escape; escaped ones it reads right.
-  for (const [name, value] of new URLSearchParams(`&${isAscii(query) ? query : query.toWellFormed().replaceAll(BEYOND_ASCII, encodeURIComponent)}`)) {
+  for (const [name, value] of new URLSearchParams(
+    `&${isAscii(query) ? query : query.toWellFormed().replaceAll(BEYOND_ASCII, encodeURIComponent)}`,
+  )) {
     if (!found.has(name)) found.set(name, value);
   }
   return found;

@@ -18,8 +18,19 @@
 import type { Cidr, Ip } from './network.ts';
 
 export type Value =
-  | boolean | number | bigint | string | null | Uint8Array | Timestamp | Duration | Uint | Ip | Cidr
-  | readonly Value[] | ReadonlyMap<Value, Value>;
+  | boolean
+  | number
+  | bigint
+  | string
+  | null
+  | Uint8Array
+  | Timestamp
+  | Duration
+  | Uint
+  | Ip
+  | Cidr
+  | readonly Value[]
+  | ReadonlyMap<Value, Value>;
 
 /** A point in time: seconds since 1970-01-01T00:00:00Z (may be negative) and 0..999999999 nanoseconds after them. */
 export class Timestamp {

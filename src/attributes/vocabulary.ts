@@ -12,9 +12,20 @@ import { REQUEST } from './vocabulary/request.ts';
 import { RESPONSE } from './vocabulary/response.ts';
 import { ORIGIN, SOURCE } from './vocabulary/source.ts';
 
-export const VOCABULARY: readonly Attribute[] = Object.freeze([
-  ...REQUEST, ...SOURCE, ...ORIGIN, ...DESTINATION, ...CONNECTION, ...RESPONSE, ...CONTEXT, ...RATELIMIT, ...METADATA, ...VERDICT,
-].map((row, number) => Object.freeze({ ...row, number })));
+export const VOCABULARY: readonly Attribute[] = Object.freeze(
+  [
+    ...REQUEST,
+    ...SOURCE,
+    ...ORIGIN,
+    ...DESTINATION,
+    ...CONNECTION,
+    ...RESPONSE,
+    ...CONTEXT,
+    ...RATELIMIT,
+    ...METADATA,
+    ...VERDICT,
+  ].map((row, number) => Object.freeze({ ...row, number })),
+);
 
 const NUMBERS: ReadonlyMap<string, number> = new Map(VOCABULARY.map(({ name }, number) => [name, number]));
 

@@ -7,6 +7,11 @@ export function parseAddress(text: string, { unix = false } = {}): Address {
   if (unix && /^unix:[^\0]{1,107}$/.test(text)) return { host: text, port: 0 };
   const [, bracketed, plain, digits] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]*)):(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits ?? Number.NaN);
-  if (!(port <= 65_535)) throw new CliError('CLI_ADDRESS', `"${text}" is not an address; HOST:PORT${unix ? ' or unix:PATH' : ''} is expected, such as 127.0.0.1:9091`, { exit: EXIT.usage });
+  if (!(port <= 65_535))
+    throw new CliError(
+      'CLI_ADDRESS',
+      `"${text}" is not an address; HOST:PORT${unix ? ' or unix:PATH' : ''} is expected, such as 127.0.0.1:9091`,
+      { exit: EXIT.usage },
+    );
   return { host: bracketed ?? (plain === undefined || plain === '' ? '127.0.0.1' : plain), port };
 }

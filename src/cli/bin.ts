@@ -9,8 +9,8 @@ const major = Number(process.versions.node.split('.')[0]);
 
 if (major < NEEDED) {
   process.stderr.write(
-    `sluice: needs Node ${NEEDED} or newer, and this is Node ${process.versions.node} (${process.execPath}).\n`
-    + `  Install a newer Node, or put one beside the package: npm install node@${NEEDED} && npx sluice ...\n`,
+    `sluice: needs Node ${NEEDED} or newer, and this is Node ${process.versions.node} (${process.execPath}).\n` +
+      `  Install a newer Node, or put one beside the package: npm install node@${NEEDED} && npx sluice ...\n`,
   );
   process.exitCode = 3;
 } else {

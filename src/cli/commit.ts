@@ -26,7 +26,10 @@ function gitFolder(folder: string): string {
 }
 
 function packed(shared: string, ref: string): string | undefined {
-  return text(join(shared, 'packed-refs'))?.split('\n').find((line) => line.endsWith(` ${ref}`))?.split(' ')[0];
+  return text(join(shared, 'packed-refs'))
+    ?.split('\n')
+    .find((line) => line.endsWith(` ${ref}`))
+    ?.split(' ')[0];
 }
 
 function text(file: string): string | undefined {

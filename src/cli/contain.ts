@@ -9,7 +9,9 @@ import type { MetricFamily } from '../core/metric-families.ts';
 export function containFaults(log: Log): EscapedErrors {
   const escaped = new EscapedErrors(log);
   // Rejections come here as well, since no listener of `unhandledRejection` takes them.
-  process.on('uncaughtException', (error, origin) => escaped.take(error, origin === 'unhandledRejection' ? 'rejection' : 'throw'));
+  process.on('uncaughtException', (error, origin) =>
+    escaped.take(error, origin === 'unhandledRejection' ? 'rejection' : 'throw'),
+  );
   return escaped;
 }
 
@@ -18,7 +20,9 @@ export const ESCAPED_GAUGE = 'ratelimit.service.escaped_errors';
 export const SUPERVISOR_ESCAPED_GAUGE = 'ratelimit.supervisor.escaped_errors';
 
 export const escapedFamily = (escaped: EscapedErrors): MetricFamily => ({
-  kind: 'counter', name: 'sluice_escaped_errors_total', labels: ['origin', 'plugin'],
+  kind: 'counter',
+  name: 'sluice_escaped_errors_total',
+  labels: ['origin', 'plugin'],
   help: 'Errors that nobody caught: of a plugin, of Sluice itself, or unattributed.',
   read: () => escaped.counts().map(({ origin, plugin, count }) => ({ labels: { origin, plugin }, value: count })),
 });

@@ -9,7 +9,8 @@ export const CLI_ERRORS = {
     fix: 'Write `127.0.0.1:9091`, `[::1]:9091`, or `0.0.0.0:9091` for all interfaces; port 0 takes any free one.',
   },
   CLI_PORT_TAKEN: {
-    means: 'The address to listen at cannot be had: another process holds the port, or the host is not one of this machine.',
+    means:
+      'The address to listen at cannot be had: another process holds the port, or the host is not one of this machine.',
     fix: 'Stop the other process, or choose another address with --grpc or --admin.',
   },
   CLI_TLS_FILE: {
@@ -33,7 +34,8 @@ export const CLI_ERRORS = {
     fix: 'Give a YAML or JSON file of attributes: `request.method: GET`, one a line, and `call: http` where it is another kind of call.',
   },
   CLI_EVAL: {
-    means: 'What is to be evaluated is not written as it must be: a line of JSON, a vocabulary, or the value of an attribute.',
+    means:
+      'What is to be evaluated is not written as it must be: a line of JSON, a vocabulary, or the value of an attribute.',
     fix: 'The message names the key and the form that is expected; docs/expressions.md shows one of each.',
   },
   CLI_UNREACHABLE: {

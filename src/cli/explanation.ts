@@ -52,20 +52,36 @@ export interface Explanation {
 const NOBODY = { remainingMs: undefined, signal: undefined };
 
 /** `isForReal`: the engine's handlers charge and write. */
-export async function explained(policy: Policy, engine: RunningEngine, call: CallKind, wire: Wire, isForReal: boolean): Promise<Explanation> {
+export async function explained(
+  policy: Policy,
+  engine: RunningEngine,
+  call: CallKind,
+  wire: Wire,
+  isForReal: boolean,
+): Promise<Explanation> {
   const verdict = await asked(engine, call, wire);
-  const below = await engine.bagOf(call, wire) ?? new RequestBag(policy.attributes, wire);
+  const below = (await engine.bagOf(call, wire)) ?? new RequestBag(policy.attributes, wire);
   const bag = new RecordingBag(below);
   const shown = new ShownRequest(below);
   const asking = policy.rules.filter(({ calls }) => calls.has(call));
   const rules = asking.map((rule) => matched(rule, bag));
   const applying = asking.filter((_, at) => rules[at]?.match === 'applies');
-  const failedTexts = applying.flatMap((rule) => textsOf(rule, bag)).map((text) => ({ ...text, why: shown.text(text.why) }));
-  const attributes = Object.fromEntries([...bag.looked.keys()].filter((slot) => slot < policy.attributes.size).map((slot) => [policy.attributes.at(slot).name, shown.attribute(slot)]));
+  const failedTexts = applying
+    .flatMap((rule) => textsOf(rule, bag))
+    .map((text) => ({ ...text, why: shown.text(text.why) }));
+  const attributes = Object.fromEntries(
+    [...bag.looked.keys()]
+      .filter((slot) => slot < policy.attributes.size)
+      .map((slot) => [policy.attributes.at(slot).name, shown.attribute(slot)]),
+  );
   const isTaken = verdict === undefined || verdict.outcome === 'allow';
   return {
-    call, verdict: verdict === undefined ? undefined : withoutSecrets(verdict, shown), rules,
-    failedTexts: isTaken ? failedTexts : [], notDone: isForReal ? [] : notDone(applying, verdict), attributes,
+    call,
+    verdict: verdict === undefined ? undefined : withoutSecrets(verdict, shown),
+    rules,
+    failedTexts: isTaken ? failedTexts : [],
+    notDone: isForReal ? [] : notDone(applying, verdict),
+    attributes,
   };
 }
 
@@ -81,7 +97,8 @@ function matched(rule: Rule, bag: RecordingBag): MatchedRule {
   const match = value === FAILED ? 'failed' : value === true ? 'applies' : 'does not apply';
   if (match === 'applies') lookAtInputs(rule, bag);
   return {
-    rule: rule.name, match,
+    rule: rule.name,
+    match,
     why: value === FAILED ? rule.match?.why(bag) : undefined,
     action: rule.action?.kind ?? 'changes',
     mode: rule.mode.kind === 'percent' ? `${rule.mode.percent} %` : rule.mode.kind,
@@ -107,12 +124,16 @@ function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
   if (onAllow === undefined) return [];
   const { request, response, query, metadata } = onAllow;
   const texts = [
-    ...[...request.set, ...request.append].map(([name, text]) => ({ name: `request ${name}`, text })), ...[...response.set, ...response.append].map(([name, text]) => ({ name: `response ${name}`, text })),
-    ...query.set.map(([name, text]) => ({ name: `query ${name}`, text })), ...metadata.map(([name, text]) => ({ name: `metadata ${name}`, text })),
+    ...[...request.set, ...request.append].map(([name, text]) => ({ name: `request ${name}`, text })),
+    ...[...response.set, ...response.append].map(([name, text]) => ({ name: `response ${name}`, text })),
+    ...query.set.map(([name, text]) => ({ name: `query ${name}`, text })),
+    ...metadata.map(([name, text]) => ({ name: `metadata ${name}`, text })),
   ];
   return texts.flatMap(({ name, text }) => {
     const { failed } = text.render(own);
-    return failed === undefined || text.reads.some((read) => read.name.startsWith('out.')) ? [] : [{ rule: rule.name, text: name, why: failed }];
+    return failed === undefined || text.reads.some((read) => read.name.startsWith('out.'))
+      ? []
+      : [{ rule: rule.name, text: name, why: failed }];
   });
 }
 
@@ -122,18 +143,34 @@ function notDone(applying: readonly Rule[], verdict: Verdict | LimitVerdict | un
   const isRefusedBefore = verdict !== undefined && verdict.outcome !== 'allow' && deciding?.action?.kind !== 'quota';
   return applying.flatMap(({ name, action }): NotDone[] => {
     if (action?.kind === 'report') return [{ rule: name, what: 'report', handler: action.handler }];
-    return action?.kind === 'quota' && !isRefusedBefore ? [{ rule: name, what: 'charge', handler: action.handler }] : [];
+    return action?.kind === 'quota' && !isRefusedBefore
+      ? [{ rule: name, what: 'charge', handler: action.handler }]
+      : [];
   });
 }
 
 function withoutSecrets<V extends Verdict | LimitVerdict>(verdict: V, shown: ShownRequest): V {
-  const pairs = (list: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] => list.map(([name, value]) => [name, shown.text(value)]);
-  const headers = ({ set, append, remove }: NetHeaders): NetHeaders => ({ set: pairs(set), append: pairs(append), remove });
+  const pairs = (list: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] =>
+    list.map(([name, value]) => [name, shown.text(value)]);
+  const headers = ({ set, append, remove }: NetHeaders): NetHeaders => ({
+    set: pairs(set),
+    append: pairs(append),
+    remove,
+  });
   const reasons = verdict.reasons.map((reason) => ({ ...reason, text: shown.text(reason.text) }));
   if (!('changes' in verdict)) return { ...verdict, reasons, response: headers(verdict.response) };
   const { request, response, query, metadata } = verdict.changes;
   return {
-    ...verdict, reasons, body: shown.text(verdict.body), headers: pairs(verdict.headers),
-    changes: { ...verdict.changes, request: headers(request), response: headers(response), query: { ...query, set: pairs(query.set) }, metadata: pairs(metadata) },
+    ...verdict,
+    reasons,
+    body: shown.text(verdict.body),
+    headers: pairs(verdict.headers),
+    changes: {
+      ...verdict.changes,
+      request: headers(request),
+      response: headers(response),
+      query: { ...query, set: pairs(query.set) },
+      metadata: pairs(metadata),
+    },
   };
 }

@@ -16,12 +16,22 @@ export function shownPath(file: string, from: string = process.cwd()): string {
 export function findingText({ severity, position, code, message, excerpt }: Finding, paint: Paint): string {
   const place = `${shownPath(position.file)}:${position.line}:${position.column}`;
   const word = severity === 'error' ? paint.bad(code) : paint.warn(`${code} (warning)`);
-  const below = excerpt === undefined ? '' : `\n${safeText(excerpt).split('\n').map((line) => `    ${line}`).join('\n')}`;
+  const below =
+    excerpt === undefined
+      ? ''
+      : `\n${safeText(excerpt)
+          .split('\n')
+          .map((line) => `    ${line}`)
+          .join('\n')}`;
   return `${paint.strong(place)} ${word} ${safeText(message)}${below}`;
 }
 
 /** For programs: a terminal's controls are escaped by JSON itself. */
-export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({ ...rest, message: withoutCredentials(message), excerpt: excerpt === undefined ? null : withoutCredentials(excerpt) });
+export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({
+  ...rest,
+  message: withoutCredentials(message),
+  excerpt: excerpt === undefined ? null : withoutCredentials(excerpt),
+});
 
 /** In the log of a server: as people read them, or a line of JSON each. */
 export function logFindings(findings: readonly Finding[], format: LogFormat, log: OwnLog): void {
@@ -30,7 +40,12 @@ export function logFindings(findings: readonly Finding[], format: LogFormat, log
     for (const finding of findings) writeLog(`${findingText(finding, paintErr)}\n`);
     return writeLog(`${findingsCount(findings)}\n\n`);
   }
-  for (const { severity, position: { file, line, column }, code, message } of findings) {
+  for (const {
+    severity,
+    position: { file, line, column },
+    code,
+    message,
+  } of findings) {
     const fields = { code, file, line, column };
     const text = `${shownPath(file)}:${line}:${column} ${code} ${message}`;
     if (severity === 'error') log.error(text, fields);

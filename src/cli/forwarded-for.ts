@@ -11,7 +11,9 @@ const LOOK_EVERY_MS = 5000;
 /** A few may be probes that come another way. */
 const ENOUGH = 20;
 
-type PolicyView = Pick<Policy, 'revision'> & { readonly attributes: { readonly settings: Pick<Policy['attributes']['settings'], 'trustedHops'> } };
+type PolicyView = Pick<Policy, 'revision'> & {
+  readonly attributes: { readonly settings: Pick<Policy['attributes']['settings'], 'trustedHops'> };
+};
 
 export interface ForwardedForOptions {
   readonly log: Pick<OwnLog, 'warn'>;
@@ -45,7 +47,10 @@ export class ForwardedForCheck implements Disposable {
     const trustedHops = attributes?.settings.trustedHops;
     if (this.#isSaid || requests < ENOUGH || trustedHops === undefined) return;
     this.#isSaid = true;
-    log.warn('X-Forwarded-For has fewer entries than settings.trustedHops needs, so origin.ip is the peer of Envoy: set it to the number of proxies in front of Envoy, as xff_num_trusted_hops', { trustedHops, needed: trustedHops + 1, requests, revision });
+    log.warn(
+      'X-Forwarded-For has fewer entries than settings.trustedHops needs, so origin.ip is the peer of Envoy: set it to the number of proxies in front of Envoy, as xff_num_trusted_hops',
+      { trustedHops, needed: trustedHops + 1, requests, revision },
+    );
   }
 
   [Symbol.dispose](): void {

@@ -21,7 +21,10 @@ export interface Loaded {
 }
 
 export async function load(configs: readonly string[], registry: Registry): Promise<Loaded> {
-  return loadPolicy(configs.map((path) => resolve(path)), { adapters: registry, unsetEnv: 'warning' });
+  return loadPolicy(
+    configs.map((path) => resolve(path)),
+    { adapters: registry, unsetEnv: 'warning' },
+  );
 }
 
 /** The same, and opens what needs nothing outside the process: a list whose file is missing is an error of the policy then. */
@@ -29,7 +32,12 @@ export async function loadAndTry(configs: readonly string[], registry: Registry)
   const { policy, findings } = await load(configs, registry);
   if (policy === undefined) return { policy, findings };
   const { openHandlers } = handlerOpener(registry, SILENT);
-  const engine = createEngine({ openHandlers: async (spec) => (registry.get(spec.adapter)?.selfContained === true ? openHandlers(spec) : unopened(`${spec.name} is not opened here`)) });
+  const engine = createEngine({
+    openHandlers: async (spec) =>
+      registry.get(spec.adapter)?.selfContained === true
+        ? openHandlers(spec)
+        : unopened(`${spec.name} is not opened here`),
+  });
   try {
     await (await engine.prepare(policy)).abandon();
     return { policy, findings };
@@ -45,6 +53,7 @@ export async function loadAndTry(configs: readonly string[], registry: Registry)
 export async function loadOrStop(configs: readonly string[], registry: Registry): Promise<Policy> {
   const { policy, findings } = await load(configs, registry);
   for (const finding of findings) tell(findingText(finding, paintErr));
-  if (policy === undefined) throw new CliError('CLI_POLICY', `the policy has ${findingsCount(findings)}`, { exit: EXIT.findings });
+  if (policy === undefined)
+    throw new CliError('CLI_POLICY', `the policy has ${findingsCount(findings)}`, { exit: EXIT.findings });
   return policy;
 }

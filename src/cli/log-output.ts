@@ -98,7 +98,7 @@ let sendLine: ((line: string) => void) | undefined;
 export function writeLog(line: string): void {
   if (sendLine !== undefined) return sendLine(line);
   if (output === undefined) {
-    const own = output = new LogOutput(stderrTarget());
+    const own = (output = new LogOutput(stderrTarget()));
     own.onRecovered = (dropped) => onDropped?.(dropped);
     process.once('exit', () => own.exit());
   }
@@ -148,15 +148,16 @@ export function fileTarget(fd: number): TextTarget {
     write(text, done) {
       const bytes = Buffer.from(isCut ? `\n${text}` : text);
       isCut = false;
-      const from = (start: number): void => write(fd, bytes, start, bytes.length - start, null, (error, written) => {
-        if (error !== null) {
-          if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return void setTimeout(from, AGAIN_MS, start);
-          isCut = start > 0 && bytes[start - 1] !== NEWLINE;
-          return done(error);
-        }
-        if (start + written < bytes.length) from(start + written);
-        else done(null);
-      });
+      const from = (start: number): void =>
+        write(fd, bytes, start, bytes.length - start, null, (error, written) => {
+          if (error !== null) {
+            if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return void setTimeout(from, AGAIN_MS, start);
+            isCut = start > 0 && bytes[start - 1] !== NEWLINE;
+            return done(error);
+          }
+          if (start + written < bytes.length) from(start + written);
+          else done(null);
+        });
       from(0);
     },
     writeLast(text) {

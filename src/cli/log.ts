@@ -21,10 +21,17 @@ export interface OwnLog extends Log {
 }
 
 export function makeLog(format: LogFormat, level: LogLevel): OwnLog {
-  const options: pino.LoggerOptions = { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } };
+  const options: pino.LoggerOptions = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  };
   const write = format === 'json' ? writeLog : (line: string): void => writeLog(`${logText(line, paintErr)}\n`);
   const logger = pino(options, { write });
-  onLogDropped((dropped) => logger.warn({ dropped }, 'lines of this log were dropped: stderr was not read in time, or could not be written'));
+  onLogDropped((dropped) =>
+    logger.warn({ dropped }, 'lines of this log were dropped: stderr was not read in time, or could not be written'),
+  );
   return limited(logger);
 }
 
@@ -36,31 +43,48 @@ function limited(logger: pino.Logger): OwnLog {
       logger[level]({ ...(handler === '' ? {} : { handler }), repeats: times, seconds: periodMs / 1000 }, message);
     },
   });
-  return over(logger, ({ handler }, level, message) => level === 'debug' || repeats.admits(`${level}\0${typeof handler === 'string' ? handler : ''}\0${message}`));
+  return over(
+    logger,
+    ({ handler }, level, message) =>
+      level === 'debug' || repeats.admits(`${level}\0${typeof handler === 'string' ? handler : ''}\0${message}`),
+  );
 }
 
 /** For programs that start a server inside themselves and want nothing on their terminal. */
 export const SILENT: OwnLog = over(pino({ level: 'silent' }));
 
-function over(logger: pino.Logger, admits: (fields: LogFields, level: LogLevel, message: string) => boolean = () => true): OwnLog {
+function over(
+  logger: pino.Logger,
+  admits: (fields: LogFields, level: LogLevel, message: string) => boolean = () => true,
+): OwnLog {
   const withStack = logger.isLevelEnabled('debug');
-  const line = (level: LogLevel) => (message: string, fields: LogFields = {}): void => {
-    if (!logger.isLevelEnabled(level)) return;
-    const text = withoutCredentials(message);
-    if (admits(fields, level, text)) logger[level](loggedFields(fields, withStack), text);
-  };
+  const line =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}): void => {
+      if (!logger.isLevelEnabled(level)) return;
+      const text = withoutCredentials(message);
+      if (admits(fields, level, text)) logger[level](loggedFields(fields, withStack), text);
+    };
   return {
-    debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error'),
+    debug: line('debug'),
+    info: line('info'),
+    warn: line('warn'),
+    error: line('error'),
     with: (fields) => over(logger.child(loggedFields(fields, withStack)), admits),
   };
 }
 
 /** `12:01:02.345 warn  limits: Redis is away  attempt=3`, from one of pino's lines. */
 export function logText(line: string, paint: Paint): string {
-  const { level, time, msg, ...fields } = JSON.parse(line) as { level: string; time: string; msg: string } & Record<string, unknown>;
+  const { level, time, msg, ...fields } = JSON.parse(line) as { level: string; time: string; msg: string } & Record<
+    string,
+    unknown
+  >;
   const word = level.padEnd(5);
   const shownLevel = level === 'error' ? paint.bad(word) : level === 'warn' ? paint.warn(word) : paint.faint(word);
-  const rest = Object.entries(fields).map(([name, value]) => `${paint.faint(`${name}=`)}${fieldText(value)}`).join(' ');
+  const rest = Object.entries(fields)
+    .map(([name, value]) => `${paint.faint(`${name}=`)}${fieldText(value)}`)
+    .join(' ');
   return `${paint.faint(time.slice(11, 23))} ${shownLevel} ${safeLine(msg)}${rest === '' ? '' : `  ${rest}`}`;
 }
 

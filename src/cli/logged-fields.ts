@@ -23,7 +23,8 @@ export function loggedFields(fields: LogFields, withStack: boolean): Record<stri
 }
 
 function loggedValue(value: unknown, withStack: boolean, depth = 0): unknown {
-  if (typeof value === 'string') return withoutCredentials(value.length > LONGEST ? `${value.slice(0, LONGEST)}...` : value);
+  if (typeof value === 'string')
+    return withoutCredentials(value.length > LONGEST ? `${value.slice(0, LONGEST)}...` : value);
   if (typeof value === 'bigint') return String(value);
   if (typeof value !== 'object' || value === null || value instanceof Date) return value;
   if (depth > DEEPEST) return '...';
@@ -31,30 +32,46 @@ function loggedValue(value: unknown, withStack: boolean, depth = 0): unknown {
     if (value instanceof Error) return loggedError(value, withStack, depth);
     if (Array.isArray(value)) return value.map((one) => loggedValue(one, withStack, depth + 1));
     if (Object.getPrototypeOf(value) !== Object.prototype) return value;
-    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, loggedValue(one, withStack, depth + 1)]));
+    return Object.fromEntries(
+      Object.entries(value).map(([name, one]) => [name, loggedValue(one, withStack, depth + 1)]),
+    );
   } catch {
     return '(cannot be read)'; // a getter threw
   }
 }
 
-function loggedError(error: Error & { readonly code?: unknown; readonly errors?: unknown }, withStack: boolean, depth: number): LoggedError {
+function loggedError(
+  error: Error & { readonly code?: unknown; readonly errors?: unknown },
+  withStack: boolean,
+  depth: number,
+): LoggedError {
   const { name, message, code, cause, errors, stack } = error;
   return {
-    name: String(name), message: withoutCredentials(String(message).slice(0, LONGEST)),
+    name: String(name),
+    message: withoutCredentials(String(message).slice(0, LONGEST)),
     ...(typeof code === 'string' || typeof code === 'number' ? { code } : {}),
     ...(cause === undefined ? {} : { cause: loggedValue(cause, withStack, depth + 1) }),
-    ...(Array.isArray(errors) ? { errors: errors.slice(0, MOST_ERRORS).map((one) => loggedValue(one, withStack, depth + 1)) } : {}),
+    ...(Array.isArray(errors)
+      ? { errors: errors.slice(0, MOST_ERRORS).map((one) => loggedValue(one, withStack, depth + 1)) }
+      : {}),
     ...(withStack && typeof stack === 'string' ? { stack: withoutCredentials(stack.slice(0, LONGEST)) } : {}),
   };
 }
 
 export function isLoggedError(value: unknown): value is LoggedError {
-  return typeof value === 'object' && value !== null && typeof (value as LoggedError).name === 'string' && typeof (value as LoggedError).message === 'string';
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as LoggedError).name === 'string' &&
+    typeof (value as LoggedError).message === 'string'
+  );
 }
 
 /** `TypeError: it broke (ECODE), since Error: the reason`. */
 export function errorText({ name, message, code, cause, errors = [], stack }: LoggedError): string {
-  const causes = [...(cause === undefined ? [] : [cause]), ...errors].map((one) => (isLoggedError(one) ? errorText(one) : typeof one === 'string' ? one : JSON.stringify(one)));
+  const causes = [...(cause === undefined ? [] : [cause]), ...errors].map((one) =>
+    isLoggedError(one) ? errorText(one) : typeof one === 'string' ? one : JSON.stringify(one),
+  );
   const because = causes.length === 0 ? '' : `, since ${causes.join('; ')}`;
   const own = `${name}: ${message}${code === undefined || message.includes(String(code)) ? '' : ` (${code})`}${because}`;
   return stack === undefined ? own : `${own}\n${stack}`;

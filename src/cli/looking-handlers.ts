@@ -19,10 +19,16 @@ function looking(handler: AnyHandler): AnyHandler {
     ...(handler.check === undefined ? {} : { check: handler.check.bind(handler) }),
     ...(handler.lookup === undefined ? {} : { lookup: handler.lookup.bind(handler) }),
     ...(handler.bucket === undefined ? {} : { bucket: handler.bucket.bind(handler) }),
-    ...(charge === undefined ? {} : { charge: (asks, call) => {
-      const told = charge(asks.map(withoutCost), call);
-      return told instanceof Promise ? told.then((answers) => asIfCharged(asks, answers)) : asIfCharged(asks, told);
-    } }),
+    ...(charge === undefined
+      ? {}
+      : {
+          charge: (asks, call) => {
+            const told = charge(asks.map(withoutCost), call);
+            return told instanceof Promise
+              ? told.then((answers) => asIfCharged(asks, answers))
+              : asIfCharged(asks, told);
+          },
+        }),
     ...(handler.sink === undefined ? {} : { sink: handler.sink.bind(handler) }),
     ...(handler.write === undefined ? {} : { write: () => undefined }),
   };
@@ -32,10 +38,12 @@ function withoutCost({ partial: _partial, owed: _owed, release: _release, once: 
   return { ...ask, cost: 0 };
 }
 
-const asIfCharged = (asks: readonly QuotaAsk[], answers: readonly QuotaAnswer[]): readonly QuotaAnswer[] => answers.map((answer, at) => {
-  const { cost = 0, partial, owed, release } = asks[at] ?? {};
-  const granted = owed === true || release === true || answer.remaining >= (partial === true ? Math.min(1, cost) : cost);
-  if (!granted) return { ...answer, granted, resetMs: Math.max(1, answer.resetMs) };
-  const charged = Math.min(cost, answer.remaining);
-  return { ...answer, granted, remaining: answer.remaining - charged, ...(partial === true ? { charged } : {}) };
-});
+const asIfCharged = (asks: readonly QuotaAsk[], answers: readonly QuotaAnswer[]): readonly QuotaAnswer[] =>
+  answers.map((answer, at) => {
+    const { cost = 0, partial, owed, release } = asks[at] ?? {};
+    const granted =
+      owed === true || release === true || answer.remaining >= (partial === true ? Math.min(1, cost) : cost);
+    if (!granted) return { ...answer, granted, resetMs: Math.max(1, answer.resetMs) };
+    const charged = Math.min(cost, answer.remaining);
+    return { ...answer, granted, remaining: answer.remaining - charged, ...(partial === true ? { charged } : {}) };
+  });

@@ -15,7 +15,9 @@ import { paintErr, tell } from './terminal.ts';
 
 export async function main(argv: readonly string[]): Promise<number> {
   let exit: number = EXIT.ok;
-  const program = makeProgram((code) => { exit = code; });
+  const program = makeProgram((code) => {
+    exit = code;
+  });
   try {
     await program.parseAsync(argv, { from: 'user' });
     return exit;
@@ -31,7 +33,8 @@ function explainFault(error: unknown): number {
     tell(`  ${error.fix}`);
     return error.exit;
   }
-  if (error instanceof SnapshotError) { // of a command that opens handlers itself
+  if (error instanceof SnapshotError) {
+    // of a command that opens handlers itself
     for (const finding of error.findings) tell(findingText(finding, paintErr));
     return EXIT.unable;
   }
@@ -40,6 +43,8 @@ function explainFault(error: unknown): number {
     tell(`  ${ADAPTER_ERRORS[error.code].fix}`);
     return EXIT.unable;
   }
-  tell(`${paintErr.bad('Internal error:')} ${safeText(error instanceof Error ? error.stack ?? error.message : String(error))}`);
+  tell(
+    `${paintErr.bad('Internal error:')} ${safeText(error instanceof Error ? (error.stack ?? error.message) : String(error))}`,
+  );
   return EXIT.unable;
 }

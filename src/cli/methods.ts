@@ -1,5 +1,12 @@
 import type { Engine } from '../core/call.ts';
-import { FRONTEND_SERVICE_NAMES, FRONTEND_SERVICES, frontendMethods, type FrontendOptions, healthMethods, reflectionMethods } from '../frontends/index.ts';
+import {
+  FRONTEND_SERVICE_NAMES,
+  FRONTEND_SERVICES,
+  frontendMethods,
+  type FrontendOptions,
+  healthMethods,
+  reflectionMethods,
+} from '../frontends/index.ts';
 import type { Methods } from '../transport/index.ts';
 
 /** Everything that the gRPC port answers: Envoy's three protocols, health and reflection. */

@@ -3,7 +3,9 @@ export function oneAtATime<T>(work: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   let next: Promise<T> | undefined;
   const run = (): Promise<T> => {
-    running = work().finally(() => { running = undefined; });
+    running = work().finally(() => {
+      running = undefined;
+    });
     return running;
   };
   return () => {

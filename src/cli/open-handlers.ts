@@ -17,9 +17,20 @@ export interface HandlerOpener {
 export const MOST_CLOSE_MS = 5000;
 
 /** `worker`: which of several this is, and the memory that they share. `closeWithinMs`: of each handler, its background work included. */
-export function handlerOpener(registry: Registry, log: OwnLog, worker?: { readonly place: Host['worker']; readonly shared: SharedMemory }, closeWithinMs: number = MOST_CLOSE_MS): HandlerOpener {
+export function handlerOpener(
+  registry: Registry,
+  log: OwnLog,
+  worker?: { readonly place: Host['worker']; readonly shared: SharedMemory },
+  closeWithinMs: number = MOST_CLOSE_MS,
+): HandlerOpener {
   const metrics = createPluginMetrics(log);
-  const environment = { log, metrics, shared: worker?.shared ?? createSharedMemory(), closeWithinMs, ...(worker === undefined ? {} : { worker: worker.place }) };
+  const environment = {
+    log,
+    metrics,
+    shared: worker?.shared ?? createSharedMemory(),
+    closeWithinMs,
+    ...(worker === undefined ? {} : { worker: worker.place }),
+  };
   return {
     metrics,
     openHandlers: (spec) => {

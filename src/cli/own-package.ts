@@ -12,7 +12,9 @@ function findRoot(folder: string): string {
 
 /** `dist` holds no package.json of its own, so from there too this is the package's folder. */
 export const PACKAGE_FOLDER: string = findRoot(import.meta.dirname);
-export const VERSION: string = (JSON.parse(readFileSync(join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }).version;
+export const VERSION: string = (
+  JSON.parse(readFileSync(join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }
+).version;
 
 /** Written by the build, beside the sources that it compiled. */
 const BUILT_FROM = join(import.meta.dirname, '../../commit');

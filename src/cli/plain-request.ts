@@ -12,12 +12,20 @@ import { carriedSchema } from './cases/schema.ts';
 
 const CARRIED = new Set(['contextExtension', 'customTag', 'filterState', 'call']);
 
-export function plainRequest(attributes: Attributes, values: Readonly<Record<string, unknown>>, call: CallKind, beside: Readonly<Record<string, unknown>> = {}): Wire {
+export function plainRequest(
+  attributes: Attributes,
+  values: Readonly<Record<string, unknown>>,
+  call: CallKind,
+  beside: Readonly<Record<string, unknown>> = {},
+): Wire {
   const known = new Set([...attributes.names(), ...CARRIED]);
   const all = flat(values, known);
   const given = Object.fromEntries(all.filter(([name]) => !CARRIED.has(name)));
   const among = Object.fromEntries(all.filter(([name]) => CARRIED.has(name) && name !== 'call'));
   const carried = carriedSchema.safeParse({ ...among, ...beside });
-  if (!carried.success) throw wrong(carried.error.issues.map(({ message, path }) => `${path.join('.') || 'carried'}: ${message}`).join('; '));
+  if (!carried.success)
+    throw wrong(
+      carried.error.issues.map(({ message, path }) => `${path.join('.') || 'carried'}: ${message}`).join('; '),
+    );
   return plainWire(attributes, given, carried.data, call);
 }

@@ -15,12 +15,15 @@ export function pluginPage(adapter: Adapter): string {
     ...indented(under('config', config), '    '),
     '',
     'rules:',
-    ...CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).flatMap((capability) => ruleLines(capability, adapter.serves)),
+    ...CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).flatMap((capability) =>
+      ruleLines(capability, adapter.serves),
+    ),
     '',
   ].join('\n');
 }
 
-const schemaOf = (schema: z.ZodType): JsonSchema => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
+const schemaOf = (schema: z.ZodType): JsonSchema =>
+  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
 
 /** Where everything may be left out, what is left is an empty map, not nothing. */
 function under(key: string, lines: readonly string[]): string[] {
@@ -41,24 +44,46 @@ function ruleLines(capability: Capability, serves: Serves): string[] {
 
 function capabilityLines(capability: Capability, serves: Serves): string[] {
   switch (capability) {
-    case 'check': return [...shapeLines('input', serves.check?.input), ...outputLines('# what it says, for onAllow and onDeny: out.reason', serves.check?.output, 'out.')];
-    case 'quota': return [
-      `# algorithms: ${serves.quota?.algorithms.join(', ') ?? ''}`,
-      'algorithm: ' + (serves.quota?.algorithms[0] ?? 'fixed'), 'limit: 100', 'per: 1m', 'key: [source.principal]',
-    ];
-    case 'report': return shapeLines('input', serves.report?.input);
-    case 'enrich': return [
-      ...shapeLines('input', serves.enrich?.input), 'as: my.enriched',
-      ...outputLines('# it makes:', typeof serves.enrich?.output === 'function' ? undefined : serves.enrich?.output, 'my.enriched.'),
-    ];
+    case 'check':
+      return [
+        ...shapeLines('input', serves.check?.input),
+        ...outputLines('# what it says, for onAllow and onDeny: out.reason', serves.check?.output, 'out.'),
+      ];
+    case 'quota':
+      return [
+        `# algorithms: ${serves.quota?.algorithms.join(', ') ?? ''}`,
+        'algorithm: ' + (serves.quota?.algorithms[0] ?? 'fixed'),
+        'limit: 100',
+        'per: 1m',
+        'key: [source.principal]',
+      ];
+    case 'report':
+      return shapeLines('input', serves.report?.input);
+    case 'enrich':
+      return [
+        ...shapeLines('input', serves.enrich?.input),
+        'as: my.enriched',
+        ...outputLines(
+          '# it makes:',
+          typeof serves.enrich?.output === 'function' ? undefined : serves.enrich?.output,
+          'my.enriched.',
+        ),
+      ];
   }
 }
 
 function shapeLines(key: string, shape: unknown): string[] {
   if (shape === 'any') return [`${key}: { any_name: EXPRESSION }  # whatever names you choose`];
-  if (typeof shape !== 'object' || shape === null) return [`${key}: { ... }  # names and types follow from config and params`];
+  if (typeof shape !== 'object' || shape === null)
+    return [`${key}: { ... }  # names and types follow from config and params`];
   const fields = Object.entries(shape as Readonly<Record<string, string>>);
-  return [`${key}:`, ...fields.map(([name, type]) => `  ${name}: EXPRESSION  # ${type.endsWith('?') ? `${type.slice(0, -1)}, may be left out` : type}`)];
+  return [
+    `${key}:`,
+    ...fields.map(
+      ([name, type]) =>
+        `  ${name}: EXPRESSION  # ${type.endsWith('?') ? `${type.slice(0, -1)}, may be left out` : type}`,
+    ),
+  ];
 }
 
 function outputLines(title: string, shape: Readonly<Record<string, string>> | undefined, before: string): string[] {

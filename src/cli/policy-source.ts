@@ -79,7 +79,13 @@ export class PolicySource {
   /** Loads each change, until it is closed. */
   follow(lookMs?: number): void {
     const { log } = this.#options;
-    this.#watch = watchPolicy({ roots: this.#paths, files: () => this.#named.keys(), log, onChange: () => this.#look(), ...(lookMs === undefined ? {} : { lookMs }) });
+    this.#watch = watchPolicy({
+      roots: this.#paths,
+      files: () => this.#named.keys(),
+      log,
+      onChange: () => this.#look(),
+      ...(lookMs === undefined ? {} : { lookMs }),
+    });
   }
 
   async close(): Promise<void> {
@@ -89,7 +95,9 @@ export class PolicySource {
   }
 
   #look(): void {
-    this.#next().catch((error: unknown) => this.#options.log.error('internal error while reloading the policy', { error }));
+    this.#next().catch((error: unknown) =>
+      this.#options.log.error('internal error while reloading the policy', { error }),
+    );
   }
 
   async #reload(): Promise<boolean> {
@@ -102,12 +110,20 @@ export class PolicySource {
     if (!isForced && this.#digest(files) === this.#read) return this.loads.refusal === undefined;
     try {
       const policy = await this.#take(files);
-      log.info('policy loaded', { revision: policy.revision, rules: policy.rules.length, handlers: policy.handlers.size, ...fields?.() });
+      log.info('policy loaded', {
+        revision: policy.revision,
+        rules: policy.rules.length,
+        handlers: policy.handlers.size,
+        ...fields?.(),
+      });
       return true;
     } catch (error) {
       if (this.#isClosed) return false; // it came too late, and nobody waits for it
       this.loads.refused(messageOf(error), findingsOf(error));
-      log.error('the policy has errors; the last good one stays in force', { why: messageOf(error), revision: this.loads.policy?.revision });
+      log.error('the policy has errors; the last good one stays in force', {
+        why: messageOf(error),
+        revision: this.loads.policy?.revision,
+      });
       if (error instanceof PolicyError) return false;
       this.#again = setTimeout(() => {
         this.#read = '';
@@ -144,7 +160,11 @@ export class PolicySource {
     const hash = createHash('sha256');
     const add = (file: string, text: string): void => void hash.update(`${file.length} ${text.length} ${file}${text}`);
     for (const { file, text } of files.files) add(file, text);
-    for (const { position: { file }, message } of files.findings) add(file, message);
+    for (const {
+      position: { file },
+      message,
+    } of files.findings)
+      add(file, message);
     for (const file of this.#named.keys()) add(file, textOf(file));
     return hash.digest('hex');
   }
@@ -174,7 +194,10 @@ function textOf(file: string): string {
 
 /** Loads texts that were read and found right by another thread. Rejects where they are not right here. */
 export async function loadTexts({ files, named }: PolicyTexts, registry: Registry): Promise<Policy> {
-  const { policy, findings } = await loadPolicyFiles(files, { adapters: registry, readText: (file) => named.get(file) ?? readFileSync(file, 'utf8') });
+  const { policy, findings } = await loadPolicyFiles(files, {
+    adapters: registry,
+    readText: (file) => named.get(file) ?? readFileSync(file, 'utf8'),
+  });
   if (policy === undefined) throw new PolicyError(findings);
   return policy;
 }

@@ -22,7 +22,9 @@ export interface PolicyWatchOptions {
   readonly onChange: () => void;
 }
 
-export interface PolicyWatch { close(): Promise<void> }
+export interface PolicyWatch {
+  close(): Promise<void>;
+}
 
 const LOOK_MS = 500;
 /** Of the time, looking takes at most one part in so many. */
@@ -51,13 +53,17 @@ export function watchPolicy({ roots, files, lookMs = LOOK_MS, log, onChange }: P
   }
 
   function tellOfRoots(missing: readonly string[]): void {
-    for (const path of missing) if (!gone.has(path)) log.warn('a path of the policy is gone; the last good policy stays in force until it is back', { path });
+    for (const path of missing)
+      if (!gone.has(path))
+        log.warn('a path of the policy is gone; the last good policy stays in force until it is back', { path });
     for (const path of gone) if (!missing.includes(path)) log.info('a path of the policy is back', { path });
     gone.clear();
     for (const path of missing) gone.add(path);
   }
 
-  const ended = rounds().catch((error: unknown) => { if (!over.signal.aborted) log.error('the policy is no longer watched; SIGHUP still loads it anew', { error }); });
+  const ended = rounds().catch((error: unknown) => {
+    if (!over.signal.aborted) log.error('the policy is no longer watched; SIGHUP still loads it anew', { error });
+  });
   return {
     async close() {
       over.abort();
@@ -66,12 +72,15 @@ export function watchPolicy({ roots, files, lookMs = LOOK_MS, log, onChange }: P
   };
 }
 
-interface Marks { readonly text: string; /** Roots that are not there. */ readonly missing: readonly string[] }
+interface Marks {
+  readonly text: string;
+  /** Roots that are not there. */ readonly missing: readonly string[];
+}
 
 async function marksOf(roots: readonly string[], files: Iterable<string>): Promise<Marks> {
   const lines: string[] = [];
   const missing: string[] = [];
-  for (const root of roots) if (!await addMarks(root, lines, new Set(), true)) missing.push(root);
+  for (const root of roots) if (!(await addMarks(root, lines, new Set(), true))) missing.push(root);
   for (const file of files) await addMarks(file, lines, new Set(), true);
   return { text: lines.join('\n'), missing };
 }

@@ -19,21 +19,35 @@ export function redisConfig(settings: Settings, pool: Pool): Readonly<Record<str
   const addresses = readRedisUrl(place);
   const isTls = place.isTls || addresses.isTls;
   return {
-    ...whereOf(addresses, place.type, isTls ? 'rediss' : 'redis'), ...(isTls ? { tls: tlsOf(place) } : {}), ...addresses.credentials,
-    prefix: `${settings.CACHE_KEY_PREFIX}${OWN_PREFIX}`, timeoutMs: Math.ceil(Math.max(HUNG_MS, settings.SLUICE_REDIS_DEADLINE)), connectTimeoutMs: Math.max(1, Math.ceil(Math.min(MOST_CONNECT_MS, settings.REDIS_TIMEOUT))),
+    ...whereOf(addresses, place.type, isTls ? 'rediss' : 'redis'),
+    ...(isTls ? { tls: tlsOf(place) } : {}),
+    ...addresses.credentials,
+    prefix: `${settings.CACHE_KEY_PREFIX}${OWN_PREFIX}`,
+    timeoutMs: Math.ceil(Math.max(HUNG_MS, settings.SLUICE_REDIS_DEADLINE)),
+    connectTimeoutMs: Math.max(1, Math.ceil(Math.min(MOST_CONNECT_MS, settings.REDIS_TIMEOUT))),
   };
 }
 
-function whereOf({ path, master, addresses, sentinelCredentials: { username, password } }: RedisAddresses, type: string, scheme: string): Readonly<Record<string, unknown>> {
+function whereOf(
+  { path, master, addresses, sentinelCredentials: { username, password } }: RedisAddresses,
+  type: string,
+  scheme: string,
+): Readonly<Record<string, unknown>> {
   if (path !== undefined) return { url: `redis+unix://${path.split('/').map(encodeURIComponent).join('/')}` };
   const [first = '', ...others] = addresses.map(hostPort);
   if (master === undefined) return { url: `${scheme}://${first}`, ...(type === 'CLUSTER' ? { cluster: others } : {}) };
   return {
-    url: `${scheme}://${encodeURIComponent(master)}`, sentinels: [first, ...others],
-    ...(username === undefined ? {} : { sentinelUsername: username }), ...(password === undefined ? {} : { sentinelPassword: password }),
+    url: `${scheme}://${encodeURIComponent(master)}`,
+    sentinels: [first, ...others],
+    ...(username === undefined ? {} : { sentinelUsername: username }),
+    ...(password === undefined ? {} : { sentinelPassword: password }),
   };
 }
 
 const hostPort = ({ host, port }: HostPort): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
-const tlsOf = ({ tls: { ca, cert, key, anyName } }: RedisPlace): Readonly<Record<string, unknown>> => ({ ...(ca === '' ? {} : { ca }), ...(cert === '' ? {} : { cert, key }), anyName });
+const tlsOf = ({ tls: { ca, cert, key, anyName } }: RedisPlace): Readonly<Record<string, unknown>> => ({
+  ...(ca === '' ? {} : { ca }),
+  ...(cert === '' ? {} : { cert, key }),
+  anyName,
+});

@@ -6,7 +6,11 @@ export interface RepeatLimitOptions {
   readonly onRepeats: (key: string, repeats: number, periodMs: number) => void;
 }
 
-interface Period { written: number; leftOut: number; readonly timer: NodeJS.Timeout }
+interface Period {
+  written: number;
+  leftOut: number;
+  readonly timer: NodeJS.Timeout;
+}
 
 /** Texts made from what clients send are keys too: beyond so many at once, lines are not counted. */
 const MOST_KEYS = 1000;
@@ -28,7 +32,10 @@ export class RepeatLimit {
     let period = this.#periods.get(key);
     if (period === undefined) {
       if (this.#periods.size >= MOST_KEYS) return true;
-      this.#periods.set(key, period = { written: 0, leftOut: 0, timer: setTimeout(() => this.#end(key), this.#periodMs).unref() });
+      this.#periods.set(
+        key,
+        (period = { written: 0, leftOut: 0, timer: setTimeout(() => this.#end(key), this.#periodMs).unref() }),
+      );
     }
     if (period.written < this.#most) {
       period.written++;

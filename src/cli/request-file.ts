@@ -18,12 +18,16 @@ export interface RequestFile {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
-const FRAME = z.looseObject({ call: z.enum(CALL_KINDS).optional() }, 'a map of attributes is expected: `request.method: GET`, one a line');
+const FRAME = z.looseObject(
+  { call: z.enum(CALL_KINDS).optional() },
+  'a map of attributes is expected: `request.method: GET`, one a line',
+);
 
 /** `-` is stdin. */
 export function readRequestFile(path: string): RequestFile {
   const shown = path === '-' ? 'stdin' : path;
-  const wrong = (why: string, cause?: unknown): CliError => new CliError('CLI_REQUEST_FILE', `${shown}${why}`, { cause });
+  const wrong = (why: string, cause?: unknown): CliError =>
+    new CliError('CLI_REQUEST_FILE', `${shown}${why}`, { cause });
   let text: string;
   try {
     text = readFileSync(path === '-' ? 0 : path, 'utf8');
@@ -34,6 +38,9 @@ export function readRequestFile(path: string): RequestFile {
   const [problem] = document.errors;
   if (problem !== undefined) throw wrong(`: ${problem.message}`, problem);
   const parsed = FRAME.safeParse(document.toJS());
-  if (!parsed.success) throw wrong(`: ${parsed.error.issues.map(({ message, path: at }) => (at.length === 0 ? message : `${at.join('.')}: ${message}`)).join('; ')}`);
+  if (!parsed.success)
+    throw wrong(
+      `: ${parsed.error.issues.map(({ message, path: at }) => (at.length === 0 ? message : `${at.join('.')}: ${message}`)).join('; ')}`,
+    );
   return { shown, call: parsed.data.call, values: parsed.data };
 }

@@ -24,7 +24,9 @@ export interface JsonSchema {
 
 /** The lines of an object's keys; empty where it has none. */
 export function exampleLines(schema: JsonSchema): string[] {
-  return Object.entries(schema.properties ?? {}).flatMap(([key, field]) => fieldLines(key, field, schema.required?.includes(key) ?? false));
+  return Object.entries(schema.properties ?? {}).flatMap(([key, field]) =>
+    fieldLines(key, field, schema.required?.includes(key) ?? false),
+  );
 }
 
 function fieldLines(key: string, field: JsonSchema, isRequired: boolean): string[] {
@@ -43,7 +45,8 @@ function comment(field: JsonSchema, isRequired: boolean): string[] {
   return [`# ${said === undefined ? '' : `${said} `}(${notes.join('; ')})`];
 }
 
-const isSecret = (field: JsonSchema): boolean => field.secret === true || [...(field.anyOf ?? []), ...(field.oneOf ?? [])].some(isSecret);
+const isSecret = (field: JsonSchema): boolean =>
+  field.secret === true || [...(field.anyOf ?? []), ...(field.oneOf ?? [])].some(isSecret);
 
 /** Of several forms, the first that is not null; the description says the others. */
 function chosen(field: JsonSchema): JsonSchema {
@@ -57,7 +60,8 @@ function valueLines(key: string, field: JsonSchema): string[] {
   if (given !== undefined) return [`${key}: ${inline(given)}`];
   const shape = chosen(field);
   if (shape.properties !== undefined) return [`${key}:`, ...indented(filled(exampleLines(shape)))];
-  if (typeof shape.additionalProperties === 'object') return [`${key}:`, ...indented(valueLines('NAME', shape.additionalProperties))];
+  if (typeof shape.additionalProperties === 'object')
+    return [`${key}:`, ...indented(valueLines('NAME', shape.additionalProperties))];
   if (shape.items !== undefined) return listLines(key, chosen(shape.items));
   return [`${key}: ${scalar(shape)}`];
 }
@@ -86,7 +90,13 @@ function scalar(shape: JsonSchema): string {
   return BY_TYPE.get(shape.type ?? 'string') ?? '"..."';
 }
 
-const BY_TYPE: ReadonlyMap<string, string> = new Map([['integer', '1'], ['number', '1'], ['boolean', 'true'], ['array', '[]'], ['object', '{}']]);
+const BY_TYPE: ReadonlyMap<string, string> = new Map([
+  ['integer', '1'],
+  ['number', '1'],
+  ['boolean', 'true'],
+  ['array', '[]'],
+  ['object', '{}'],
+]);
 
 const inline = (value: unknown): string => stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trim();
 export const indented = (lines: readonly string[], by = '  '): string[] => lines.map((line) => `${by}${line}`);

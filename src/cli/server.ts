@@ -96,9 +96,16 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   if (options.worker === undefined) warnOfBroken(registry, log); // of several, the supervisor has said it
   const handlers = handlerOpener(registry, log, options.worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE));
   const engine = createEngine({ openHandlers: handlers.openHandlers, log, graceMs: handlersMs });
-  const source = texts === undefined
-    ? new PolicySource({ configs: options.configs, registry, log, onFindings: options.onFindings, use: async (policy) => engine.use(policy) })
-    : undefined;
+  const source =
+    texts === undefined
+      ? new PolicySource({
+          configs: options.configs,
+          registry,
+          log,
+          onFindings: options.onFindings,
+          use: async (policy) => engine.use(policy),
+        })
+      : undefined;
   const loads = source?.loads ?? new Loads();
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const strangers = new Strangers(log, '--tls-cert and --tls-key');
@@ -117,21 +124,53 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     };
   }
 
-  const sources = adminSources({ engine, loads, refusedEntries, strangers, plugins: handlers.metrics, escaped: options.escaped, isDraining: () => isDraining });
+  const sources = adminSources({
+    engine,
+    loads,
+    refusedEntries,
+    strangers,
+    plugins: handlers.metrics,
+    escaped: options.escaped,
+    isDraining: () => isDraining,
+  });
   // Taken down in the opposite order: the admin port tells to the end what goes on. Each has its own time, whatever the one before it did.
   await using stack = new AsyncDisposableStack();
-  const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
-    ...at, onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
-    sources,
-  }));
+  const admin =
+    options.admin === undefined
+      ? undefined
+      : await atAddress(options.admin, (at) =>
+          startAdmin({
+            ...at,
+            onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
+            sources,
+          }),
+        );
   stack.defer(() => admin?.close());
-  stack.defer(() => within(Math.max(handlersMs, endsAtMs - performance.now()) + SLACK_MS, engine.drain(), 'handlers did not close in time', log));
+  stack.defer(() =>
+    within(
+      Math.max(handlersMs, endsAtMs - performance.now()) + SLACK_MS,
+      engine.drain(),
+      'handlers did not close in time',
+      log,
+    ),
+  );
   if (texts === undefined) await source?.start();
   else (await prepare(texts)).commit();
   const { kind, tls, maxConnectionAgeMs } = options.transport ?? { kind: 'own' };
-  const transport = await atAddress(options.grpc, (at) => (kind === 'http2' ? listenHttp2 : listen)(methodsOf(engine, () => !isDraining, { onRefusedEntry: (why) => refusedEntries.refuse(why) }), {
-    ...at, ...(tls === undefined ? {} : { tls }), ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }), reusePort: options.worker !== undefined, maxMessageBytes: MAX_MESSAGE_BYTES, onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('internal error while handling a call', { path, error: messageOf(error) }),
-  }));
+  const transport = await atAddress(options.grpc, (at) =>
+    (kind === 'http2' ? listenHttp2 : listen)(
+      methodsOf(engine, () => !isDraining, { onRefusedEntry: (why) => refusedEntries.refuse(why) }),
+      {
+        ...at,
+        ...(tls === undefined ? {} : { tls }),
+        ...(maxConnectionAgeMs === undefined ? {} : { maxConnectionAgeMs }),
+        reusePort: options.worker !== undefined,
+        maxMessageBytes: MAX_MESSAGE_BYTES,
+        onStranger: (stranger) => strangers.take(stranger),
+        onFault: (path, error) => log.error('internal error while handling a call', { path, error: messageOf(error) }),
+      },
+    ),
+  );
   stack.defer(() => within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log));
   stack.use(new ForwardedForCheck({ log, policy: () => loads.policy, shortOnes: () => unreadable.forwardedForShort }));
   if (options.watch === true) source?.follow();
@@ -140,18 +179,21 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const open = stack.move();
   let drained: Promise<void> | undefined;
   return {
-    grpc: { host: transport.host, port: transport.port }, grpcPort: transport.port,
-    admin: admin === undefined ? undefined : { host: admin.host, port: admin.port }, adminPort: admin?.port,
+    grpc: { host: transport.host, port: transport.port },
+    grpcPort: transport.port,
+    admin: admin === undefined ? undefined : { host: admin.host, port: admin.port },
+    adminPort: admin?.port,
     policy: () => policyOf(loads),
-    sources, prepare,
-    reload: async () => (isDraining ? false : source?.reload() ?? false),
+    sources,
+    prepare,
+    reload: async () => (isDraining ? false : (source?.reload() ?? false)),
     drain() {
       isDraining = true;
-      return drained ??= (async () => {
+      return (drained ??= (async () => {
         endsAtMs = performance.now() + graceMs;
         engine.flush().catch(() => undefined); // reports that wait are written while calls end
         await open.disposeAsync();
-      })();
+      })());
     },
   };
 }
@@ -165,13 +207,17 @@ export function policyOf({ policy }: Loads): Policy {
 async function within(ms: number, work: Promise<void>, late: string, log: OwnLog): Promise<void> {
   const over = new AbortController();
   const timer = sleep(ms, 'late' as const, { signal: over.signal }).catch(() => undefined);
-  if (await Promise.race([work, timer]) === 'late') log.warn(late, { waitedMs: ms });
+  if ((await Promise.race([work, timer])) === 'late') log.warn(late, { waitedMs: ms });
   over.abort();
 }
 
 /** A policy that names none of them works. */
 export function warnOfBroken({ broken }: Registry, log: OwnLog): void {
-  for (const { name, problems } of broken) log.warn('a plugin cannot be loaded; policies that name it are refused', { plugin: name, why: problems.map(({ code, message }) => `${code} ${message}`).join('; ') });
+  for (const { name, problems } of broken)
+    log.warn('a plugin cannot be loaded; policies that name it are refused', {
+      plugin: name,
+      why: problems.map(({ code, message }) => `${code} ${message}`).join('; '),
+    });
 }
 
 /** Whatever keeps us from listening is one sentence and its exit code. */
@@ -179,6 +225,8 @@ export async function atAddress<T>(address: Address, listenAt: (address: Address
   try {
     return await listenAt(address);
   } catch (error) {
-    throw new CliError('CLI_PORT_TAKEN', `cannot listen at ${addressText(address)}: ${messageOf(error)}`, { cause: error });
+    throw new CliError('CLI_PORT_TAKEN', `cannot listen at ${addressText(address)}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }

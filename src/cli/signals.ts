@@ -5,7 +5,9 @@
 export type ServerSignal = 'SIGHUP' | 'SIGTERM' | 'SIGINT';
 
 const held: ServerSignal[] = [];
-let follow = (signal: ServerSignal): void => { held.push(signal); };
+let follow = (signal: ServerSignal): void => {
+  held.push(signal);
+};
 let isHeld = false;
 
 /** From now on signals wait for {@link followSignals}. Harmless when repeated. */

@@ -27,7 +27,11 @@ const START_MS = 10_000;
 const FLUSH_MS = 1000;
 
 /** Ends the process, with 0, when it was told to stop and has; a second such signal ends it at once. Rejects where it cannot start. */
-export async function serveUntilStopped<S extends Stoppable>({ log, start, onServing }: ServingOptions<S>): Promise<never> {
+export async function serveUntilStopped<S extends Stoppable>({
+  log,
+  start,
+  onServing,
+}: ServingOptions<S>): Promise<never> {
   const stop = Promise.withResolvers<void>();
   const running: { server?: S } = {};
   let isStopping = false;
@@ -35,7 +39,8 @@ export async function serveUntilStopped<S extends Stoppable>({ log, start, onSer
 
   const reload = (): void => {
     if (running.server === undefined) isReloadWanted = true;
-    else if (!isStopping) running.server.reload().catch((error: unknown) => log.error('internal error while reloading', { error }));
+    else if (!isStopping)
+      running.server.reload().catch((error: unknown) => log.error('internal error while reloading', { error }));
   };
   followSignals((signal: ServerSignal) => {
     if (signal === 'SIGHUP') return reload();
@@ -44,12 +49,19 @@ export async function serveUntilStopped<S extends Stoppable>({ log, start, onSer
       process.exit(signal === 'SIGINT' ? 130 : 143);
     }
     isStopping = true;
-    log.info(running.server === undefined ? 'stopping during start' : 'stopping: takes no new calls, drains those in flight', { signal });
+    log.info(
+      running.server === undefined ? 'stopping during start' : 'stopping: takes no new calls, drains those in flight',
+      { signal },
+    );
     stop.resolve();
   });
 
-  const started = start().then((server) => { running.server = server; });
-  await Promise.race([started, stop.promise]).catch((error: unknown) => { if (!isStopping) throw error; });
+  const started = start().then((server) => {
+    running.server = server;
+  });
+  await Promise.race([started, stop.promise]).catch((error: unknown) => {
+    if (!isStopping) throw error;
+  });
   if (isStopping) await Promise.race([started.catch(() => undefined), sleep(START_MS, undefined, { ref: false })]);
   else if (running.server !== undefined) {
     onServing(running.server);

@@ -14,8 +14,18 @@ export interface Paint {
 }
 
 function paintFor(stream: Stream): Paint {
-  const as = (format: Format) => (text: string): string => styleText(format, text, { stream });
-  return { strong: as('bold'), faint: as('dim'), good: as('green'), bad: as('red'), warn: as('yellow'), name: as('cyan') };
+  const as =
+    (format: Format) =>
+    (text: string): string =>
+      styleText(format, text, { stream });
+  return {
+    strong: as('bold'),
+    faint: as('dim'),
+    good: as('green'),
+    bad: as('red'),
+    warn: as('yellow'),
+    name: as('cyan'),
+  };
 }
 
 export const paintOut: Paint = paintFor(process.stdout);
@@ -37,17 +47,30 @@ const heard = new WeakSet<Stream>();
 export function print(stream: Stream, text: string): void {
   if (!heard.has(stream)) {
     heard.add(stream);
-    stream.on('error', (error: NodeJS.ErrnoException) => { if (error.code !== 'EPIPE') throw error; });
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
   }
   stream.write(text);
 }
 
 /** Columns padded to their widest cell; the last is not padded. Colour is put on afterwards by `paint`, so widths are right. */
-export function columns(rows: readonly (readonly string[])[], paint: readonly ((text: string) => string)[] = []): string[] {
+export function columns(
+  rows: readonly (readonly string[])[],
+  paint: readonly ((text: string) => string)[] = [],
+): string[] {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, at) => { widths[at] = Math.max(widths[at] ?? 0, cell.length); });
-  return rows.map((row) => row.map((cell, at) => {
-    const padded = at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0);
-    return paint[at]?.(padded) ?? padded;
-  }).join('  ').trimEnd());
+  for (const row of rows)
+    row.forEach((cell, at) => {
+      widths[at] = Math.max(widths[at] ?? 0, cell.length);
+    });
+  return rows.map((row) =>
+    row
+      .map((cell, at) => {
+        const padded = at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0);
+        return paint[at]?.(padded) ?? padded;
+      })
+      .join('  ')
+      .trimEnd(),
+  );
 }

@@ -24,13 +24,22 @@ export const NO_HEADERS: NetHeaders = { set: [], append: [], remove: [] };
 export interface NetChanges {
   readonly request: NetHeaders;
   readonly response: NetHeaders;
-  readonly query: { readonly set: readonly (readonly [name: string, value: string])[]; readonly remove: readonly string[] };
+  readonly query: {
+    readonly set: readonly (readonly [name: string, value: string])[];
+    readonly remove: readonly string[];
+  };
   /** For the proxy, beside `sluice: { id, rule, outcome, shadow }`. */
   readonly metadata: readonly (readonly [name: string, value: string])[];
   /** This very object stands for every call that comes to it: what is made of it once may be kept. */
   readonly isConstant: boolean;
 }
-export const NO_CHANGES: NetChanges = { request: NO_HEADERS, response: NO_HEADERS, query: { set: [], remove: [] }, metadata: [], isConstant: true };
+export const NO_CHANGES: NetChanges = {
+  request: NO_HEADERS,
+  response: NO_HEADERS,
+  query: { set: [], remove: [] },
+  metadata: [],
+  isConstant: true,
+};
 
 /** Why, for people. */
 export interface Reason {

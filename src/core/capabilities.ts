@@ -13,13 +13,38 @@ export interface CapabilityRow {
 }
 
 export const CAPABILITY_TABLE: Readonly<Record<Capability, CapabilityRow>> = {
-  enrich: { runs: 'before the rules that need it', calls: 'in the order of need', combines: 'union', onHandlerFailure: 'absent', deadlineMs: 50 },
-  check: { runs: 'after match', calls: 'in parallel', combines: 'first deny in rule order', onHandlerFailure: 'deny', deadlineMs: 50 },
-  quota: { runs: 'after allow', calls: 'all asks of one handler at once, handlers in rule order', combines: 'first refusal', onHandlerFailure: 'allow', deadlineMs: 50 },
-  report: { runs: 'off the path', calls: 'batched per handler', combines: 'nothing', onHandlerFailure: 'retry', deadlineMs: 30_000 },
+  enrich: {
+    runs: 'before the rules that need it',
+    calls: 'in the order of need',
+    combines: 'union',
+    onHandlerFailure: 'absent',
+    deadlineMs: 50,
+  },
+  check: {
+    runs: 'after match',
+    calls: 'in parallel',
+    combines: 'first deny in rule order',
+    onHandlerFailure: 'deny',
+    deadlineMs: 50,
+  },
+  quota: {
+    runs: 'after allow',
+    calls: 'all asks of one handler at once, handlers in rule order',
+    combines: 'first refusal',
+    onHandlerFailure: 'allow',
+    deadlineMs: 50,
+  },
+  report: {
+    runs: 'off the path',
+    calls: 'batched per handler',
+    combines: 'nothing',
+    onHandlerFailure: 'retry',
+    deadlineMs: 30_000,
+  },
 };
 
-export const deadlineOf = (capability: Capability, configuredMs: number | undefined): number => configuredMs ?? CAPABILITY_TABLE[capability].deadlineMs;
+export const deadlineOf = (capability: Capability, configuredMs: number | undefined): number =>
+  configuredMs ?? CAPABILITY_TABLE[capability].deadlineMs;
 
 /** What is kept of the caller's own time for our answer to reach it. */
 export const MARGIN_MS = 5;

@@ -98,7 +98,15 @@ export function createEngine(options: EngineOptions): RunningEngine {
   // Each at most one line a minute.
   const faults = new OutageLog(log, {});
   const drops = new OutageLog(log, {});
-  const context = { nowMs: () => clock.nowMs(), openHandlers: options.openHandlers, meters, deadlines: new Deadlines(), log, reports: options.reports ?? DEFAULT_REPORT_QUEUE, graceMs: options.graceMs ?? 5000 };
+  const context = {
+    nowMs: () => clock.nowMs(),
+    openHandlers: options.openHandlers,
+    meters,
+    deadlines: new Deadlines(),
+    log,
+    reports: options.reports ?? DEFAULT_REPORT_QUEUE,
+    graceMs: options.graceMs ?? 5000,
+  };
   let snapshot: Snapshot | undefined;
   let isDrained = false;
   const retiring = new Set<Promise<void>>();
@@ -121,7 +129,10 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   function broken(call: CallKind, error: unknown): readonly Reason[] {
     meters.ofCall(call).outcomes.error++;
-    faults.failed('internal error while deciding a call', error instanceof Error ? error.stack ?? error.message : String(error));
+    faults.failed(
+      'internal error while deciding a call',
+      error instanceof Error ? (error.stack ?? error.message) : String(error),
+    );
     return [{ rule: '', text: `a fault: ${messageOf(error)}`, shadow: false }];
   }
 
@@ -135,22 +146,52 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const scope = new CallScope(nextId(), call, caller);
     const bag = new RequestBag(current.attributes, wire);
     const enriched = enrichBag(current.enrich(call), bag, scope);
-    return enriched === undefined ? decide(current, bag, scope, call, beganAtMs) : held(current, enriched.then(async () => decide(current, bag, scope, call, beganAtMs)));
+    return enriched === undefined
+      ? decide(current, bag, scope, call, beganAtMs)
+      : held(
+          current,
+          enriched.then(async () => decide(current, bag, scope, call, beganAtMs)),
+        );
   }
 
-  function decide(current: Snapshot, bag: RequestBag, scope: CallScope, call: CheckKind, beganAtMs: number): Verdict | Promise<Verdict> {
+  function decide(
+    current: Snapshot,
+    bag: RequestBag,
+    scope: CallScope,
+    call: CheckKind,
+    beganAtMs: number,
+  ): Verdict | Promise<Verdict> {
     const checks = askChecks(current, bag, scope);
-    if (checks instanceof Promise) return held(current, checks.then(async (late) => charge(current, bag, scope, call, late, beganAtMs)));
+    if (checks instanceof Promise)
+      return held(
+        current,
+        checks.then(async (late) => charge(current, bag, scope, call, late, beganAtMs)),
+      );
     return charge(current, bag, scope, call, checks, beganAtMs);
   }
 
-  function charge(current: Snapshot, bag: RequestBag, scope: CallScope, call: CheckKind, checks: readonly RuleOutcome[], beganAtMs: number): Verdict | Promise<Verdict> {
+  function charge(
+    current: Snapshot,
+    bag: RequestBag,
+    scope: CallScope,
+    call: CheckKind,
+    checks: readonly RuleOutcome[],
+    beganAtMs: number,
+  ): Verdict | Promise<Verdict> {
     settleGroups(checks);
     const deciding = decidingOf(checks);
-    if (deciding !== undefined || current.quotas.length === 0) return concluded(current, [bag], call, checkVerdict(scope.id, call, checks, deciding, []), checks, beganAtMs);
+    if (deciding !== undefined || current.quotas.length === 0)
+      return concluded(current, [bag], call, checkVerdict(scope.id, call, checks, deciding, []), checks, beganAtMs);
     const conclude = ({ outcomes, entries }: QuotaRun): Verdict => {
       const all = inRuleOrder(checks, outcomes);
-      return concluded(current, [bag], call, checkVerdict(scope.id, call, all, decidingOf(all), entries), all, beganAtMs);
+      return concluded(
+        current,
+        [bag],
+        call,
+        checkVerdict(scope.id, call, all, decidingOf(all), entries),
+        all,
+        beganAtMs,
+      );
     };
     return held(current, whenDone(askQuotas(current, [bag], scope), conclude));
   }
@@ -160,7 +201,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function limit(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict> {
     try {
       const verdict = limited(descriptors, caller);
-      return verdict instanceof Promise ? verdict.catch((error: unknown) => limitErrorOf(broken('limit', error))) : verdict;
+      return verdict instanceof Promise
+        ? verdict.catch((error: unknown) => limitErrorOf(broken('limit', error)))
+        : verdict;
     } catch (error) {
       return limitErrorOf(broken('limit', error));
     }
@@ -175,25 +218,40 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const beganAtMs = caller.arrivedAtMs ?? monotonic.now();
     const scope = new CallScope(nextId(), 'limit', caller);
     const bags = descriptors.map((wire) => new RequestBag(current.attributes, wire));
-    const decide = (): LimitVerdict | Promise<LimitVerdict> => whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
-      for (const outcomes of checks) settleGroups(outcomes);
-      const isRefused = checks.some((outcomes) => decidingOf(outcomes) !== undefined);
-      return whenDone(isRefused ? NO_QUOTAS : askQuotas(current, bags, scope), (quotas) => {
-        const perBag = bags.map((_, at) => {
-          const [from, to] = [quotas.ends[at - 1], quotas.ends[at]];
-          return {
-            outcomes: inRuleOrder(checks[at] ?? [], quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes)),
-            entries: quotas.entries.slice(from?.entries ?? 0, to?.entries),
-          };
+    const decide = (): LimitVerdict | Promise<LimitVerdict> =>
+      whenDone(allOf(bags.map((bag) => askChecks(current, bag, scope))), (checks) => {
+        for (const outcomes of checks) settleGroups(outcomes);
+        const isRefused = checks.some((outcomes) => decidingOf(outcomes) !== undefined);
+        return whenDone(isRefused ? NO_QUOTAS : askQuotas(current, bags, scope), (quotas) => {
+          const perBag = bags.map((_, at) => {
+            const [from, to] = [quotas.ends[at - 1], quotas.ends[at]];
+            return {
+              outcomes: inRuleOrder(checks[at] ?? [], quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes)),
+              entries: quotas.entries.slice(from?.entries ?? 0, to?.entries),
+            };
+          });
+          return concluded(
+            current,
+            bags,
+            'limit',
+            limitVerdict(scope.id, perBag),
+            perBag.flatMap(({ outcomes }) => outcomes),
+            beganAtMs,
+          );
         });
-        return concluded(current, bags, 'limit', limitVerdict(scope.id, perBag), perBag.flatMap(({ outcomes }) => outcomes), beganAtMs);
       });
-    });
     return held(current, whenDone(allOf(bags.map((bag) => enrichBag(current.enrich('limit'), bag, scope))), decide));
   }
 
   /** Counts, keeps, reports. */
-  function concluded<V extends Verdict | LimitVerdict>(current: Snapshot, bags: readonly RequestBag[], call: CallKind, verdict: V, outcomes: readonly RuleOutcome[], beganAtMs: number): V {
+  function concluded<V extends Verdict | LimitVerdict>(
+    current: Snapshot,
+    bags: readonly RequestBag[],
+    call: CallKind,
+    verdict: V,
+    outcomes: readonly RuleOutcome[],
+    beganAtMs: number,
+  ): V {
     const own = meters.ofCall(call);
     own.outcomes[verdict.outcome]++;
     const endedAtMs = monotonic.now();
@@ -214,7 +272,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
       return undefined;
     }
     try {
-      return reported(current, call, wire)?.catch((error: unknown) => { broken(call, error); });
+      return reported(current, call, wire)?.catch((error: unknown) => {
+        broken(call, error);
+      });
     } catch (error) {
       broken(call, error);
       return undefined;
@@ -233,7 +293,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
   /** Charges what is owed, writes what is reported; a promise where either has to wait. */
   function recorded(current: Snapshot, call: 'log' | 'tcp-log', bag: RequestBag): Promise<void> | undefined {
     const charged = held(current, askQuotas(current, [bag], new CallScope(nextId(), call, NOBODY)));
-    const counted = ({ outcomes }: QuotaRun): void => { for (const { failed, prepared } of outcomes) if (failed) prepared.meters.failed++; };
+    const counted = ({ outcomes }: QuotaRun): void => {
+      for (const { failed, prepared } of outcomes) if (failed) prepared.meters.failed++;
+    };
     const written = writeReports(current, call, bag);
     if (!(charged instanceof Promise)) {
       counted(charged);
@@ -257,7 +319,12 @@ export function createEngine(options: EngineOptions): RunningEngine {
   }
 
   function writeReport(prepared: PreparedRule, call: CallKind, bag: RequestBag): Promise<void> | undefined {
-    const { rule: { action, name }, handler, sink, meters: own } = prepared;
+    const {
+      rule: { action, name },
+      handler,
+      sink,
+      meters: own,
+    } = prepared;
     if (action?.kind !== 'report' || handler?.reports === undefined) return undefined;
     const match = matchOf(prepared, bag);
     if (match === 'failed') own.failed++;
@@ -270,7 +337,10 @@ export function createEngine(options: EngineOptions): RunningEngine {
     if (sampleReports && !isSampled(prepared, bag)) return undefined;
     if (call !== 'log' && call !== 'tcp-log' && handler.reports.isFull) {
       own.dropped++;
-      drops.failed('reports are dropped: the queue of their handler is full', `rule ${name}, handler ${handler.gate.label}`);
+      drops.failed(
+        'reports are dropped: the queue of their handler is full',
+        `rule ${name}, handler ${handler.gate.label}`,
+      );
       return undefined;
     }
     const { values, failed } = action.input(bag);
@@ -305,23 +375,31 @@ export function createEngine(options: EngineOptions): RunningEngine {
   async function opened(policy: Policy): Promise<PreparedPolicy> {
     if (isDrained) throw drainedError(policy);
     const next = await openSnapshot(policy, context, snapshot);
-    if (isDrained) { // while its handlers opened
+    if (isDrained) {
+      // while its handlers opened
       await next.retire();
       throw drainedError(policy);
     }
     waiting.add(next);
     return {
-      commit: () => { if (waiting.delete(next)) putInForce(next, policy); },
-      abandon: async () => { if (waiting.delete(next)) await next.retire(); },
+      commit: () => {
+        if (waiting.delete(next)) putInForce(next, policy);
+      },
+      abandon: async () => {
+        if (waiting.delete(next)) await next.retire();
+      },
     };
   }
 
   function putInForce(next: Snapshot, policy: Policy): void {
     const last = snapshot;
     snapshot = next;
-    for (const handler of next.handlers.values()) handler.configure(policy.handlers.get(handler.spec.name) ?? handler.spec);
+    for (const handler of next.handlers.values())
+      handler.configure(policy.handlers.get(handler.spec.name) ?? handler.spec);
     meters.keepOnly(new Set(policy.rules.map(({ name }) => name)), new Set(policy.handlers.keys()));
-    kept.settle(next).catch((error: unknown) => log.error('kept verdicts could not be detached from the last policy', { error }));
+    kept
+      .settle(next)
+      .catch((error: unknown) => log.error('kept verdicts could not be detached from the last policy', { error }));
     if (last === undefined) return;
     const retired = last.retire().finally(() => retiring.delete(retired));
     retiring.add(retired);
@@ -329,40 +407,70 @@ export function createEngine(options: EngineOptions): RunningEngine {
 
   let drained: Promise<void> | undefined;
   return {
-    check, limit, report, use, prepare, bagOf,
+    check,
+    limit,
+    report,
+    use,
+    prepare,
+    bagOf,
     flush: async () => {
       await Promise.all([...(snapshot?.handlers.values() ?? [])].map(async (handler) => handler.reports?.flush()));
     },
     drain: () => {
       isDrained = true;
-      return drained ??= (async () => {
+      return (drained ??= (async () => {
         await lastPrepared; // what it opens is closed, and what it keeps is not closed before
         const last = snapshot;
         snapshot = undefined;
         const unused = [...waiting];
         waiting.clear();
         await Promise.all([last?.retire(), ...retiring, ...unused.map((next) => next.retire())]);
-      })();
+      })());
     },
-    handlers: () => [...(snapshot?.handlers.values() ?? [])].map(({ spec, open, gate, reports }) => ({
-      name: spec.name, adapter: spec.adapter, ...readinessOf(open, gate), breaker: gate.breaker.state, running: gate.running, waiting: gate.waiting, queued: reports?.size ?? 0,
-    })),
-    quotas: async (depth, call, wires) => (snapshot === undefined ? undefined : held(snapshot, lookAtQuotas(snapshot, depth, call, wires))),
+    handlers: () =>
+      [...(snapshot?.handlers.values() ?? [])].map(({ spec, open, gate, reports }) => ({
+        name: spec.name,
+        adapter: spec.adapter,
+        ...readinessOf(open, gate),
+        breaker: gate.breaker.state,
+        running: gate.running,
+        waiting: gate.waiting,
+        queued: reports?.size ?? 0,
+      })),
+    quotas: async (depth, call, wires) =>
+      snapshot === undefined ? undefined : held(snapshot, lookAtQuotas(snapshot, depth, call, wires)),
     verdicts: (filter) => kept.list(filter),
-    families: [...metricFamilies(meters), {
-      kind: 'counter', name: 'sluice_verdicts_skipped_total', labels: [], help: 'Refusals and shadow hits that /verdicts does not keep, since too many came at once.',
-      read: () => [{ labels: {}, value: kept.skipped }],
-    }],
+    families: [
+      ...metricFamilies(meters),
+      {
+        kind: 'counter',
+        name: 'sluice_verdicts_skipped_total',
+        labels: [],
+        help: 'Refusals and shadow hits that /verdicts does not keep, since too many came at once.',
+        read: () => [{ labels: {}, value: kept.skipped }],
+      },
+    ],
     meters,
   };
 }
 
 function drainedError({ watched: [file = 'policy'] }: Policy): SnapshotError {
-  return new SnapshotError([{ severity: 'error', position: { file, line: 1, column: 1 }, code: 'CORE_DRAINED', message: CORE_ERRORS.CORE_DRAINED.means, excerpt: undefined }]);
+  return new SnapshotError([
+    {
+      severity: 'error',
+      position: { file, line: 1, column: 1 },
+      code: 'CORE_DRAINED',
+      message: CORE_ERRORS.CORE_DRAINED.means,
+      excerpt: undefined,
+    },
+  ]);
 }
 
 /** A handler whose breaker is open is not ready; one whose last call failed is, and says why that failed. */
-function readinessOf(open: OpenHandler, { spared, downWhy }: Gate): { readonly ready: boolean; readonly why: string | undefined } {
+function readinessOf(
+  open: OpenHandler,
+  { spared, downWhy }: Gate,
+): { readonly ready: boolean; readonly why: string | undefined } {
   const own = open.readiness();
   return { ready: own.ready && spared === undefined, why: own.why ?? spared ?? downWhy };
 }
@@ -371,13 +479,35 @@ const NOBODY: Caller = { remainingMs: undefined, signal: undefined };
 const NO_POLICY = [{ rule: '', text: 'no policy is in force', shadow: false }];
 
 const errorOf = (reasons: readonly Reason[]): Verdict => ({
-  id: nextId(), outcome: 'error', rule: undefined, status: 503, code: 14, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons,
+  id: nextId(),
+  outcome: 'error',
+  rule: undefined,
+  status: 503,
+  code: 14,
+  body: '',
+  headers: [],
+  changes: NO_CHANGES,
+  shadow: [],
+  reasons,
 });
-const limitErrorOf = (reasons: readonly Reason[]): LimitVerdict => ({ id: nextId(), outcome: 'error', rule: undefined, statuses: [], response: NO_CHANGES.response, shadow: [], reasons });
+const limitErrorOf = (reasons: readonly Reason[]): LimitVerdict => ({
+  id: nextId(),
+  outcome: 'error',
+  rule: undefined,
+  statuses: [],
+  response: NO_CHANGES.response,
+  shadow: [],
+  reasons,
+});
 
 /** `seen`: a rule that applies to several descriptors refuses one call. */
 function count(outcome: RuleOutcome, verdict: Verdict | LimitVerdict, seen: Set<PreparedRule> | undefined): void {
-  const { prepared, prepared: { meters, rule }, enforced, failed } = outcome;
+  const {
+    prepared,
+    prepared: { meters, rule },
+    enforced,
+    failed,
+  } = outcome;
   if (failed) meters.failed++;
   const refusal = refusalOf(outcome);
   if (refusal === undefined || seen?.has(prepared) === true) return;

@@ -4,11 +4,11 @@ import type { Finding } from './rules/policy.ts';
 export const CORE_ERRORS = {
   CORE_HANDLER_OPEN: {
     means: 'A handler of the policy could not be opened, so the policy was not put in force; the last good one stays.',
-    fix: 'Correct what the message names in the handler\'s config, or what it needs on this machine.',
+    fix: "Correct what the message names in the handler's config, or what it needs on this machine.",
   },
   CORE_RULE_PREPARE: {
     means: 'A handler did not take what a rule says to it once, when the policy loads.',
-    fix: 'Correct the rule\'s params as the message says; if they are right, tell the plugin\'s author.',
+    fix: "Correct the rule's params as the message says; if they are right, tell the plugin's author.",
   },
   CORE_DRAINED: {
     means: 'A policy was to be put in force in an engine that has been told to stop.',
@@ -22,7 +22,11 @@ export type CoreErrorCode = keyof typeof CORE_ERRORS;
 export class SnapshotError extends Error {
   readonly findings: readonly Finding[];
   constructor(findings: readonly Finding[]) {
-    super(findings.map(({ position: { file, line, column }, code, message }) => `${file}:${line}:${column} ${code} ${message}`).join('\n'));
+    super(
+      findings
+        .map(({ position: { file, line, column }, code, message }) => `${file}:${line}:${column} ${code} ${message}`)
+        .join('\n'),
+    );
     this.name = 'SnapshotError';
     this.findings = findings;
   }

@@ -36,14 +36,24 @@ export interface KeptVerdict {
   /** Of the request; null where its call has none, `(secret)` where not to be shown. In `limit` of the first descriptor. */
   readonly request: Readonly<Record<RequestField, unknown>>;
   /** Of the quota rules among those that it came to. */
-  readonly quotaKeys: readonly { readonly rule: string; readonly key: readonly { readonly source: string; readonly value: unknown }[] }[];
+  readonly quotaKeys: readonly {
+    readonly rule: string;
+    readonly key: readonly { readonly source: string; readonly value: unknown }[];
+  }[];
   /** What the rules' matches looked at, by name; null where absent, `(secret)` where not to be shown. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
 const FIELDS = {
-  requestId: 'request.id', method: 'request.method', host: 'request.host', path: 'request.path', peer: 'source.ip', client: 'origin.ip',
-  principal: 'source.principal', domain: 'ratelimit.domain', descriptor: 'ratelimit.entries',
+  requestId: 'request.id',
+  method: 'request.method',
+  host: 'request.host',
+  path: 'request.path',
+  peer: 'source.ip',
+  client: 'origin.ip',
+  principal: 'source.principal',
+  domain: 'ratelimit.domain',
+  descriptor: 'ratelimit.entries',
 } as const;
 export type RequestField = keyof typeof FIELDS;
 
@@ -61,7 +71,13 @@ export interface VerdictFilter {
   readonly limit?: number;
 }
 
-interface Live { readonly snapshot: Snapshot; readonly bag: RequestBag; readonly call: CallKind; readonly verdict: Verdict | LimitVerdict; readonly timeMs: number }
+interface Live {
+  readonly snapshot: Snapshot;
+  readonly bag: RequestBag;
+  readonly call: CallKind;
+  readonly verdict: Verdict | LimitVerdict;
+  readonly timeMs: number;
+}
 /** What stays of an entry whose policy is no longer in force is its answer. */
 type Answer = { live: Live; told: undefined } | { live: undefined; told: KeptVerdict };
 /** `number` runs: many calls end in one millisecond. */
@@ -75,7 +91,14 @@ export class KeptVerdicts {
   readonly #allowed = new VerdictRoom<Kept>(KEEP.allowed);
 
   /** `atMs`: by `performance.now()`; `timeMs` tells the time of day. */
-  offer(snapshot: Snapshot, bag: RequestBag | undefined, call: CallKind, verdict: Verdict | LimitVerdict, atMs: number, timeMs: () => number): void {
+  offer(
+    snapshot: Snapshot,
+    bag: RequestBag | undefined,
+    call: CallKind,
+    verdict: Verdict | LimitVerdict,
+    atMs: number,
+    timeMs: () => number,
+  ): void {
     if (bag === undefined) return;
     const room = verdict.outcome !== 'allow' ? this.#refused : verdict.shadow.length > 0 ? this.#shadow : this.#allowed;
     const { weight } = bag.wire;
@@ -84,7 +107,13 @@ export class KeptVerdicts {
     const live = { snapshot, bag, call, verdict, timeMs: timeMs() };
     // A call that its policy's replacement overtook must not hold that policy.
     const number = this.#next++;
-    room.add(snapshot === this.#inForce ? { number, live, told: undefined } : { number, live: undefined, told: toldOf({ live, told: undefined }) }, weight, atMs);
+    room.add(
+      snapshot === this.#inForce
+        ? { number, live, told: undefined }
+        : { number, live: undefined, told: toldOf({ live, told: undefined }) },
+      weight,
+      atMs,
+    );
   }
 
   /** Refusals and shadow hits that were not kept, since too many came. */
@@ -114,7 +143,9 @@ export class KeptVerdicts {
         const told = toldOf(kept);
         Object.assign(kept, { live: undefined, told });
         if (performance.now() < sliceEndsAtMs) continue;
-        await new Promise((resolve) => { setImmediate(resolve); });
+        await new Promise((resolve) => {
+          setImmediate(resolve);
+        });
         sliceEndsAtMs = performance.now() + SLICE_MS;
       }
     }
@@ -137,14 +168,29 @@ function passes(kept: Kept, { id, rule, outcome, call, host, path }: VerdictFilt
   return path.endsWith('*') ? asked.startsWith(path.slice(0, -1)) : asked === path;
 }
 
-const fieldsOf = (shown: ShownRequest): KeptVerdict['request'] => Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [field, shown.named(name)])) as Record<RequestField, unknown>;
+const fieldsOf = (shown: ShownRequest): KeptVerdict['request'] =>
+  Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [field, shown.named(name)])) as Record<
+    RequestField,
+    unknown
+  >;
 
 function toldOf({ live, told }: Answer): KeptVerdict {
   if (live === undefined) return told;
-  const { snapshot, bag, call, verdict: { id, outcome, rule, reasons, shadow }, timeMs } = live;
+  const {
+    snapshot,
+    bag,
+    call,
+    verdict: { id, outcome, rule, reasons, shadow },
+    timeMs,
+  } = live;
   const shown = new ShownRequest(bag);
   return {
-    id, timeMs, call, outcome, rule, shadow,
+    id,
+    timeMs,
+    call,
+    outcome,
+    rule,
+    shadow,
     reasons: reasons.map((reason) => ({ ...reason, text: shown.text(reason.text) })),
     request: fieldsOf(shown),
     quotaKeys: quotaKeysOf(snapshot, bag, call, new Set([rule, ...shadow, ...reasons.map((reason) => reason.rule)])),
@@ -152,13 +198,29 @@ function toldOf({ live, told }: Answer): KeptVerdict {
   };
 }
 
-function quotaKeysOf(snapshot: Snapshot, bag: RequestBag, call: CallKind, rules: ReadonlySet<string | undefined>): KeptVerdict['quotaKeys'] {
+function quotaKeysOf(
+  snapshot: Snapshot,
+  bag: RequestBag,
+  call: CallKind,
+  rules: ReadonlySet<string | undefined>,
+): KeptVerdict['quotaKeys'] {
   return snapshot.quotas.flatMap(({ rule: { name, calls, action } }) =>
-    (action?.kind === 'quota' && calls.has(call) && rules.has(name) ? [{ rule: name, key: keyForPeople(action.key, bag) }] : []));
+    action?.kind === 'quota' && calls.has(call) && rules.has(name)
+      ? [{ rule: name, key: keyForPeople(action.key, bag) }]
+      : [],
+  );
 }
 
-function lookedAt({ candidates, attributes }: Snapshot, bag: RequestBag, call: CallKind, shown: ShownRequest): Record<string, unknown> {
+function lookedAt(
+  { candidates, attributes }: Snapshot,
+  bag: RequestBag,
+  call: CallKind,
+  shown: ShownRequest,
+): Record<string, unknown> {
   const recording = new RecordingBag(bag);
-  for (const { rule } of [...candidates.checks(bag, call), ...candidates.quotas(bag, call)]) rule.match?.evaluate(recording);
-  return Object.fromEntries([...recording.looked.keys()].map((slot) => [attributes.at(slot).name, shown.attribute(slot)]));
+  for (const { rule } of [...candidates.checks(bag, call), ...candidates.quotas(bag, call)])
+    rule.match?.evaluate(recording);
+  return Object.fromEntries(
+    [...recording.looked.keys()].map((slot) => [attributes.at(slot).name, shown.attribute(slot)]),
+  );
 }

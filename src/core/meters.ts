@@ -49,11 +49,27 @@ export class RuleMeters {
  * or while answers were still coming.
  */
 export type FailureKind = 'late' | 'unavailable' | 'rejected' | 'fault' | 'breaker' | 'overload' | 'gone';
-export const FAILURE_KINDS: readonly FailureKind[] = ['late', 'unavailable', 'rejected', 'fault', 'breaker', 'overload', 'gone'];
+export const FAILURE_KINDS: readonly FailureKind[] = [
+  'late',
+  'unavailable',
+  'rejected',
+  'fault',
+  'breaker',
+  'overload',
+  'gone',
+];
 
 export class HandlerMeters {
   calls = 0;
-  readonly failures: Record<FailureKind, number> = { late: 0, unavailable: 0, rejected: 0, fault: 0, breaker: 0, overload: 0, gone: 0 };
+  readonly failures: Record<FailureKind, number> = {
+    late: 0,
+    unavailable: 0,
+    rejected: 0,
+    fault: 0,
+    breaker: 0,
+    overload: 0,
+    gone: 0,
+  };
   /** Of calls that were waited for. */
   readonly latency = new Latency();
   /** Answers that came after their call was given up. */
@@ -110,6 +126,6 @@ export class Meters {
 
 function ofName<T>(known: Map<string, T>, name: string, make: () => T): T {
   let meters = known.get(name);
-  if (meters === undefined) known.set(name, meters = make());
+  if (meters === undefined) known.set(name, (meters = make()));
   return meters;
 }

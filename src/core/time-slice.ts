@@ -14,7 +14,9 @@ export class TimeSlice {
 
   /** Resolves after the event loop has gone round: sockets are read and timers fire before. */
   async next(): Promise<void> {
-    await new Promise<void>((resolve) => { setImmediate(resolve); });
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
     this.#endsAtMs = performance.now() + SLICE_MS;
   }
 }

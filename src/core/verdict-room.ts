@@ -14,7 +14,11 @@ export interface KeepRoom {
 const RULE_EVERY_MS = 10_000;
 const MOST_RULES = 1024;
 
-interface Entry<T> { readonly item: T; readonly weight: number; readonly atMs: number }
+interface Entry<T> {
+  readonly item: T;
+  readonly weight: number;
+  readonly atMs: number;
+}
 
 export class VerdictRoom<T> {
   /** Let in too fast, or too heavy. */
@@ -36,7 +40,8 @@ export class VerdictRoom<T> {
   /** To be asked before {@link add}; it counts as let in. */
   admits(atMs: number, weight: number, rule: string | undefined): boolean {
     const { bytes, burst, perS } = this.#room;
-    if (this.#tokens < burst) this.#tokens = Math.min(burst, this.#tokens + Math.max(0, atMs - this.#filledAtMs) * perS / 1000);
+    if (this.#tokens < burst)
+      this.#tokens = Math.min(burst, this.#tokens + (Math.max(0, atMs - this.#filledAtMs) * perS) / 1000);
     this.#filledAtMs = atMs;
     if (weight <= bytes) {
       if (this.#tokens >= 1) {

@@ -5,25 +5,31 @@ import type { Value } from '../attributes/values.ts';
 import { Optional, type Val, keyOf } from './dynamic.ts';
 import type { Plan } from './planned.ts';
 
-export const elementAt = (list: Val, index: Val): Val | undefined => (Array.isArray(list) && typeof index === 'number' ? (list as readonly Val[])[index] : undefined);
+export const elementAt = (list: Val, index: Val): Val | undefined =>
+  Array.isArray(list) && typeof index === 'number' ? (list as readonly Val[])[index] : undefined;
 export const entryOf = (map: Val, key: Val): Val | undefined => (map as ReadonlyMap<Val, Val>).get(keyOf(key));
 export function anyOf(value: Val, key: Val): Val | undefined {
   if (value instanceof Map) return entryOf(value as Val, key);
   const index = keyOf(key);
-  return Array.isArray(value) && typeof index === 'number' && Number.isInteger(index) ? (value as readonly Val[])[index] : undefined;
+  return Array.isArray(value) && typeof index === 'number' && Number.isInteger(index)
+    ? (value as readonly Val[])[index]
+    : undefined;
 }
 
 export function hasField({ run }: Plan, field: string, isAbsent: ((bag: Bag) => boolean) | undefined): Plan {
-  return { type: BOOL, run: (bag) => {
-    if (isAbsent?.(bag) === true) return false;
-    let value = run(bag);
-    if (value instanceof Optional) {
-      if (value.value === undefined) return false;
-      value = value.value;
-    }
-    if (value === undefined) return undefined;
-    return value instanceof Map ? value.has(field) : undefined;
-  } };
+  return {
+    type: BOOL,
+    run: (bag) => {
+      if (isAbsent?.(bag) === true) return false;
+      let value = run(bag);
+      if (value instanceof Optional) {
+        if (value.value === undefined) return false;
+        value = value.value;
+      }
+      if (value === undefined) return undefined;
+      return value instanceof Map ? value.has(field) : undefined;
+    },
+  };
 }
 
 export function sizeOf(value: Val | undefined): Value | undefined {

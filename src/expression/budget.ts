@@ -45,7 +45,11 @@ export function spendCharacters(characters: number): void {
 }
 
 /** Runs with a budget of its own. */
-export function withinBudget<A extends readonly unknown[], T>({ steps, characters }: Budget, run: (...args: A) => T, ...args: A): T {
+export function withinBudget<A extends readonly unknown[], T>(
+  { steps, characters }: Budget,
+  run: (...args: A) => T,
+  ...args: A
+): T {
   const { steps: outerSteps, characters: outerCharacters } = left;
   left.steps = steps;
   left.characters = characters;
@@ -57,11 +61,16 @@ export function withinBudget<A extends readonly unknown[], T>({ steps, character
   }
 }
 
-export const metered = (evaluate: Evaluate, budget: Budget): Evaluate => (bag, onFault) => withinBudget(budget, evaluate, bag, onFault);
+export const metered =
+  (evaluate: Evaluate, budget: Budget): Evaluate =>
+  (bag, onFault) =>
+    withinBudget(budget, evaluate, bag, onFault);
 
 /** One sentence, without values: they may be secret. */
 export function faultText(fault: unknown, budget: Budget): string {
-  if (fault === OVER_STEPS) return `it took more than ${budget.steps} steps, the budget of an evaluation: its macros go over too many elements or read texts that are too long`;
-  if (fault === OVER_CHARACTERS) return `it built more than ${budget.characters} characters of text, the budget of an evaluation`;
+  if (fault === OVER_STEPS)
+    return `it took more than ${budget.steps} steps, the budget of an evaluation: its macros go over too many elements or read texts that are too long`;
+  if (fault === OVER_CHARACTERS)
+    return `it built more than ${budget.characters} characters of text, the budget of an evaluation`;
   return `a fault of Sluice itself (${fault instanceof Error ? fault.name : typeof fault})`;
 }

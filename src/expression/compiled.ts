@@ -16,7 +16,11 @@ export interface Read {
   /** True where every read of it stands under `has()`, `?.`, `[?]`, or what `has(x) &&` or `has(x) ?` covers. */
   readonly guarded: boolean;
   /** The constant keys under which a map attribute is read (`request.headers["x"]`), guarded or not. */
-  readonly keys: readonly { readonly key: string; readonly guarded: boolean; /** Some read of it stands outside of `reveal()`. */ readonly exposed: boolean }[];
+  readonly keys: readonly {
+    readonly key: string;
+    readonly guarded: boolean;
+    /** Some read of it stands outside of `reveal()`. */ readonly exposed: boolean;
+  }[];
   /** Some read of the whole value, of a map other than by a constant key, stands outside of `reveal()` and `has()`. */
   readonly exposed: boolean;
   /** Where the first unguarded read stands (offset in characters), else the first read. */
@@ -58,7 +62,11 @@ export interface Compiled {
 export interface Traceable {
   readonly type: Type;
   readonly warnings: readonly Problem[];
-  evaluate(bag: Bag): { readonly value: Value | typeof FAILED; readonly tree: TracedPart; readonly failing: Failing | undefined };
+  evaluate(bag: Bag): {
+    readonly value: Value | typeof FAILED;
+    readonly tree: TracedPart;
+    readonly failing: Failing | undefined;
+  };
 }
 
 /** Text with `${expression}` in it. */

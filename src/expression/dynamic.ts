@@ -31,8 +31,10 @@ type Change = (value: Val) => Val;
 /** From the static form of a type to the form in `dyn`; `undefined` where both are the same. */
 export function boxer(type: Type): Change | undefined {
   switch (type.kind) {
-    case 'int': return (value) => BigInt(value as Int);
-    case 'uint': return (value) => new Uint(BigInt(value as Int));
+    case 'int':
+      return (value) => BigInt(value as Int);
+    case 'uint':
+      return (value) => new Uint(BigInt(value as Int));
     case 'list': {
       const of = boxer(type.of);
       return of === undefined ? undefined : (value) => (value as readonly Val[]).map(of);
@@ -40,13 +42,17 @@ export function boxer(type: Type): Change | undefined {
     case 'map': {
       const [key, of] = [boxer(type.key), boxer(type.of)];
       if (key === undefined && of === undefined) return undefined;
-      return (value) => new Map(Array.from(value as ReadonlyMap<Val, Val>, ([k, v]) => [keyOf(key?.(k) ?? k), of?.(v) ?? v]));
+      return (value) =>
+        new Map(Array.from(value as ReadonlyMap<Val, Val>, ([k, v]) => [keyOf(key?.(k) ?? k), of?.(v) ?? v]));
     }
     case 'optional': {
       const of = boxer(type.of);
-      return of === undefined ? undefined : (value) => (value instanceof Optional && value.value !== undefined ? new Optional(of(value.value)) : value);
+      return of === undefined
+        ? undefined
+        : (value) => (value instanceof Optional && value.value !== undefined ? new Optional(of(value.value)) : value);
     }
-    default: return undefined;
+    default:
+      return undefined;
   }
 }
 
@@ -61,10 +67,14 @@ export function keyOf(value: Val): Val {
 /** From the form in `dyn` to the static form; `undefined` where the value is not of the type. */
 export function unbox(type: Type, value: Val): Val | undefined {
   switch (type.kind) {
-    case 'dyn': return value;
-    case 'int': return typeof value === 'bigint' ? canonicalInt(value) : undefined;
-    case 'uint': return value instanceof Uint ? canonicalInt(value.value) : undefined;
-    case 'list': return Array.isArray(value) ? every(value as readonly Val[], (item) => unbox(type.of, item)) : undefined;
+    case 'dyn':
+      return value;
+    case 'int':
+      return typeof value === 'bigint' ? canonicalInt(value) : undefined;
+    case 'uint':
+      return value instanceof Uint ? canonicalInt(value.value) : undefined;
+    case 'list':
+      return Array.isArray(value) ? every(value as readonly Val[], (item) => unbox(type.of, item)) : undefined;
     case 'map': {
       if (!(value instanceof Map)) return undefined;
       const entries = every([...(value as ReadonlyMap<Val, Val>)], ([key, item]) => {
@@ -75,11 +85,13 @@ export function unbox(type: Type, value: Val): Val | undefined {
     }
     case 'optional': {
       if (value === null) return null;
-      if (!(value instanceof Optional) || value.value === undefined) return value instanceof Optional ? value : undefined;
+      if (!(value instanceof Optional) || value.value === undefined)
+        return value instanceof Optional ? value : undefined;
       const inner = unbox(type.of, value.value);
       return inner === undefined ? undefined : new Optional(inner);
     }
-    default: return kindOf(value) === type.kind ? value : undefined;
+    default:
+      return kindOf(value) === type.kind ? value : undefined;
   }
 }
 
@@ -96,10 +108,14 @@ function every<T, R>(items: readonly T[], change: (item: T) => R | undefined): R
 /** The kind of a value in `dyn` form. */
 export function kindOf(value: Val): Type['kind'] {
   switch (typeof value) {
-    case 'boolean': return 'bool';
-    case 'number': return 'double';
-    case 'bigint': return 'int';
-    case 'string': return 'string';
+    case 'boolean':
+      return 'bool';
+    case 'number':
+      return 'double';
+    case 'bigint':
+      return 'int';
+    case 'string':
+      return 'string';
     default:
       if (value === null) return 'null';
       if (value instanceof Uint) return 'uint';
@@ -115,11 +131,17 @@ export function kindOf(value: Val): Type['kind'] {
 }
 
 const TYPE_NAMES: Readonly<Partial<Record<Type['kind'], string>>> = {
-  timestamp: 'google.protobuf.Timestamp', duration: 'google.protobuf.Duration', null: 'null_type', ip: 'net.IP', cidr: 'net.CIDR', optional: 'optional_type',
+  timestamp: 'google.protobuf.Timestamp',
+  duration: 'google.protobuf.Duration',
+  null: 'null_type',
+  ip: 'net.IP',
+  cidr: 'net.CIDR',
+  optional: 'optional_type',
 };
 export const typeNameOf = (kind: Type['kind']): TypeName => new TypeName(TYPE_NAMES[kind] ?? kind);
 
-const numeric = (value: Val): Int | undefined => (typeof value === 'number' || typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined);
+const numeric = (value: Val): Int | undefined =>
+  typeof value === 'number' || typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined;
 
 /** CEL's equality over values in `dyn` form: numbers by value across types, other types never equal. */
 export function equalDyn(a: Val, b: Val): boolean {
@@ -129,7 +151,8 @@ export function equalDyn(a: Val, b: Val): boolean {
     return x == y; // eslint-disable-line eqeqeq -- exact between a number and a bigint
   }
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, index) => equalDyn(item as Val, b[index] as Val));
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((item, index) => equalDyn(item as Val, b[index] as Val));
   if (a instanceof Map && b instanceof Map) {
     if (a.size !== b.size) return false;
     for (const [key, value] of a as ReadonlyMap<Val, Val>) {
@@ -143,12 +166,15 @@ export function equalDyn(a: Val, b: Val): boolean {
 
 /** Equality of the types that are objects and hold nothing of `dyn`. */
 export function equalObjects(a: object, b: object): boolean {
-  if (a instanceof Uint8Array && b instanceof Uint8Array) return a.length === b.length && a.every((byte, index) => byte === b[index]);
-  if ((a instanceof Timestamp && b instanceof Timestamp) || (a instanceof Duration && b instanceof Duration)) return a.seconds === b.seconds && a.nanos === b.nanos;
+  if (a instanceof Uint8Array && b instanceof Uint8Array)
+    return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  if ((a instanceof Timestamp && b instanceof Timestamp) || (a instanceof Duration && b instanceof Duration))
+    return a.seconds === b.seconds && a.nanos === b.nanos;
   if (a instanceof Ip && b instanceof Ip) return a.equals(b);
   if (a instanceof Cidr && b instanceof Cidr) return a.equals(b);
   if (a instanceof TypeName && b instanceof TypeName) return a.name === b.name;
-  if (a instanceof Optional && b instanceof Optional) return a.value === undefined || b.value === undefined ? a.value === b.value : equalDyn(a.value, b.value);
+  if (a instanceof Optional && b instanceof Optional)
+    return a.value === undefined || b.value === undefined ? a.value === b.value : equalDyn(a.value, b.value);
   return false;
 }
 
@@ -161,7 +187,8 @@ export function compareDyn(a: Val, b: Val): number | undefined {
   if (typeof a === 'string' && typeof b === 'string') return compareText(a, b);
   if (typeof a === 'boolean' && typeof b === 'boolean') return Number(a) - Number(b);
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b);
-  if ((a instanceof Timestamp && b instanceof Timestamp) || (a instanceof Duration && b instanceof Duration)) return a.seconds - b.seconds || a.nanos - b.nanos;
+  if ((a instanceof Timestamp && b instanceof Timestamp) || (a instanceof Duration && b instanceof Duration))
+    return a.seconds - b.seconds || a.nanos - b.nanos;
   return undefined;
 }
 

@@ -55,18 +55,22 @@ export class Emitter {
 }
 
 /** Code over one operand: nothing is asked of it where that failed. */
-export const emitUnary = (a: Plan, body: (x: string, out: Emitter) => string): Emit => (out) => {
-  if (a.constant !== undefined) return `(${body(out.value(a), out)})`;
-  const x = out.temporary();
-  return `((${x} = ${out.value(a)}) === undefined ? undefined : ${body(x, out)})`;
-};
+export const emitUnary =
+  (a: Plan, body: (x: string, out: Emitter) => string): Emit =>
+  (out) => {
+    if (a.constant !== undefined) return `(${body(out.value(a), out)})`;
+    const x = out.temporary();
+    return `((${x} = ${out.value(a)}) === undefined ? undefined : ${body(x, out)})`;
+  };
 
-export const emitBinary = (a: Plan, b: Plan, body: (x: string, y: string, out: Emitter) => string): Emit => (out) => {
-  if (b.constant !== undefined) return emitUnary(a, (x) => body(x, out.value(b), out))(out);
-  if (a.constant !== undefined) return emitUnary(b, (y) => body(out.value(a), y, out))(out);
-  const [x, y] = [out.temporary(), out.temporary()];
-  return `((${x} = ${out.value(a)}) === undefined || (${y} = ${out.value(b)}) === undefined ? undefined : ${body(x, y, out)})`;
-};
+export const emitBinary =
+  (a: Plan, b: Plan, body: (x: string, y: string, out: Emitter) => string): Emit =>
+  (out) => {
+    if (b.constant !== undefined) return emitUnary(a, (x) => body(x, out.value(b), out))(out);
+    if (a.constant !== undefined) return emitUnary(b, (y) => body(out.value(a), y, out))(out);
+    const [x, y] = [out.temporary(), out.temporary()];
+    return `((${x} = ${out.value(a)}) === undefined || (${y} = ${out.value(b)}) === undefined ? undefined : ${body(x, y, out)})`;
+  };
 
 /** Of the plan, with `FAILED` where it fails: its own closure where there is no code for it. */
 export function generated(plan: Plan): Evaluate {
@@ -86,7 +90,8 @@ export function generated(plan: Plan): Evaluate {
 
 function factoryOf(code: string, { pool, temporaries }: Emitter): Factory {
   const names = pool.map((_, at) => `k${at}`).join(', ');
-  const declared = temporaries === 0 ? '' : `let ${Array.from({ length: temporaries }, (_, at) => `t${at + 1}`).join(', ')}; `;
+  const declared =
+    temporaries === 0 ? '' : `let ${Array.from({ length: temporaries }, (_, at) => `t${at + 1}`).join(', ')}; `;
   const source = `return (${names}) => (bag, onFault) => { ${declared}try { const value = ${code}; return value === undefined ? FAILED : value; } catch (fault) { onFault?.(fault); return FAILED; } };`;
   // oxlint-disable-next-line typescript/no-implied-eval -- the one place; no text of a rule is in it
   return new Function('FAILED', source)(FAILED) as Factory;

@@ -5,7 +5,16 @@
  * This file is the folder's door: other folders import nothing else of it.
  */
 export { compile, compileText, traceable } from './compile.ts';
-export type { Compilation, Compiled, CompiledText, CompileOptions, Problem, Read, TextOptions, Traceable } from './compiled.ts';
+export type {
+  Compilation,
+  Compiled,
+  CompiledText,
+  CompileOptions,
+  Problem,
+  Read,
+  TextOptions,
+  Traceable,
+} from './compiled.ts';
 export { textOf } from './scalar-text.ts';
 export type { Failing, TracedPart } from './trace.ts';
 export { Optional, TypeName, type Val } from './dynamic.ts';

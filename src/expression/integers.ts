@@ -13,7 +13,8 @@ export function canonicalInt(value: bigint): Int {
   return value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value;
 }
 
-const inInt = (value: bigint): Int | undefined => (value < MIN_INT || value > MAX_INT ? undefined : canonicalInt(value));
+const inInt = (value: bigint): Int | undefined =>
+  value < MIN_INT || value > MAX_INT ? undefined : canonicalInt(value);
 const inUint = (value: bigint): Int | undefined => (value < 0n || value > MAX_UINT ? undefined : canonicalInt(value));
 
 export const toInt = inInt;

@@ -28,7 +28,11 @@ const PLAIN = /[^"'\\\n\r]+/y;
 const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
 
 /** What people of other languages write. */
-const MEANT: Readonly<Record<string, string>> = { '=': '; equality is ==', '&': '; "and" is &&', '$': '; ${...} is for texts, an expression stands alone' };
+const MEANT: Readonly<Record<string, string>> = {
+  '=': '; equality is ==',
+  '&': '; "and" is &&',
+  $: '; ${...} is for texts, an expression stands alone',
+};
 
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
@@ -51,7 +55,13 @@ function lengthOf(pattern: RegExp, text: string, at: number): number {
 }
 
 function tokenAt(text: string, start: number): Token {
-  const of = (kind: Token['kind'], length: number, value?: Value): Token => ({ kind, text: text.slice(start, start + length), value, start, end: start + length });
+  const of = (kind: Token['kind'], length: number, value?: Value): Token => ({
+    kind,
+    text: text.slice(start, start + length),
+    value,
+    start,
+    end: start + length,
+  });
   STRING.lastIndex = start;
   const opening = STRING.exec(text);
   if (opening !== null) {
@@ -66,7 +76,11 @@ function tokenAt(text: string, start: number): Token {
   if (sign > 0) return of('sign', sign);
   const backticked = lengthOf(QUOTED_NAME, text, start);
   if (backticked > 0) return of('quoted-name', backticked, text.slice(start + 1, start + backticked - 1));
-  throw new SyntaxProblem(`${JSON.stringify(text[start])} does not belong into an expression${text[start] === '|' ? `; "or" is ||, and a default for what is absent is ${defaultMeant(text, start)}` : MEANT[text[start] ?? ''] ?? ''}`, start, start + 1);
+  throw new SyntaxProblem(
+    `${JSON.stringify(text[start])} does not belong into an expression${text[start] === '|' ? `; "or" is ||, and a default for what is absent is ${defaultMeant(text, start)}` : (MEANT[text[start] ?? ''] ?? '')}`,
+    start,
+    start + 1,
+  );
 }
 
 /** What Istio writes `a.b | "default"`, as CEL has it. */
@@ -83,13 +97,31 @@ function numberToken(text: string, start: number): Token {
   if (/^\d*\.|^\d+[eE]/.test(digits) && !/^0[xX]/.test(digits)) return of('double', Number(digits));
   const whole = BigInt(digits);
   // -9223372036854775808 is a minus sign and 2^63: the parser looks at both.
-  if (whole > (isUint ? 0xffff_ffff_ffff_ffffn : 0x8000_0000_0000_0000n)) throw new SyntaxProblem(`${text} is beyond the range of ${isUint ? 'uint' : 'int'}`, start, start + text.length);
+  if (whole > (isUint ? 0xffff_ffff_ffff_ffffn : 0x8000_0000_0000_0000n))
+    throw new SyntaxProblem(`${text} is beyond the range of ${isUint ? 'uint' : 'int'}`, start, start + text.length);
   return of(isUint ? 'uint' : 'int', whole);
 }
 
-const SIMPLE_ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, '\\': 92, '?': 63, '"': 34, "'": 39, '`': 96 };
+const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
+  a: 7,
+  b: 8,
+  f: 12,
+  n: 10,
+  r: 13,
+  t: 9,
+  v: 11,
+  '\\': 92,
+  '?': 63,
+  '"': 34,
+  "'": 39,
+  '`': 96,
+};
 
-function quoted(text: string, start: number, opening: RegExpExecArray): { end: number; value: string | Uint8Array; isBytes: boolean } {
+function quoted(
+  text: string,
+  start: number,
+  opening: RegExpExecArray,
+): { end: number; value: string | Uint8Array; isBytes: boolean } {
   const [whole, prefix = '', quote = '"'] = opening;
   const isRaw = /r/i.test(prefix);
   const isBytes = /b/i.test(prefix);
@@ -98,24 +130,39 @@ function quoted(text: string, start: number, opening: RegExpExecArray): { end: n
   let at = start + whole.length;
   for (;;) {
     const char = text[at];
-    if (char === undefined || (quote.length === 1 && (char === '\n' || char === '\r'))) throw new SyntaxProblem(`the text that begins here has no closing ${quote}`, start, at);
+    if (char === undefined || (quote.length === 1 && (char === '\n' || char === '\r')))
+      throw new SyntaxProblem(`the text that begins here has no closing ${quote}`, start, at);
     if (text.startsWith(quote, at)) break;
     if (char !== '\\' || isRaw) {
       const end = Math.max(at + 1, at + lengthOf(PLAIN, text, at));
       const piece = text.slice(at, end);
-      if (isBytes) bytes.push(...Buffer.from(piece)); else out += piece;
+      if (isBytes) bytes.push(...Buffer.from(piece));
+      else out += piece;
       at = end;
       continue;
     }
-    const escape = /\\(?:x([0-9a-fA-F]{2})|X([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|([abfnrtv\\?"'`]))/y;
+    const escape =
+      /\\(?:x([0-9a-fA-F]{2})|X([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|([abfnrtv\\?"'`]))/y;
     escape.lastIndex = at;
     const found = escape.exec(text);
-    if (found === null) throw new SyntaxProblem(`${text.slice(at, at + 2)} is no escape; write \\\\ for a backslash, or r"..." for raw text`, at, at + 2);
+    if (found === null)
+      throw new SyntaxProblem(
+        `${text.slice(at, at + 2)} is no escape; write \\\\ for a backslash, or r"..." for raw text`,
+        at,
+        at + 2,
+      );
     const [all, x, bigX, u, bigU, octal, simple] = found;
     const hex = x ?? bigX ?? u ?? bigU;
-    const point = hex === undefined ? (octal === undefined ? SIMPLE_ESCAPES[simple ?? ''] ?? 0 : Number.parseInt(octal, 8)) : Number.parseInt(hex, 16);
-    if ((u ?? bigU) !== undefined && (isBytes || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))) throw new SyntaxProblem(`${all} is no character`, at, at + all.length);
-    if (isBytes) bytes.push(point); else out += String.fromCodePoint(point);
+    const point =
+      hex === undefined
+        ? octal === undefined
+          ? (SIMPLE_ESCAPES[simple ?? ''] ?? 0)
+          : Number.parseInt(octal, 8)
+        : Number.parseInt(hex, 16);
+    if ((u ?? bigU) !== undefined && (isBytes || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)))
+      throw new SyntaxProblem(`${all} is no character`, at, at + all.length);
+    if (isBytes) bytes.push(point);
+    else out += String.fromCodePoint(point);
     at += all.length;
   }
   return { end: at + quote.length, value: isBytes ? Uint8Array.from(bytes) : ownText(out), isBytes };

@@ -8,9 +8,17 @@ import type { Plan, Run } from './planned.ts';
 export type Items<T> = (bag: Bag) => Iterable<T> | undefined;
 
 /** `T`: an element or key; or, of two variables, a pair. */
-export function macroRun<T>(macro: (Node & { kind: 'macro' })['macro'], itemsOf: Items<T>, body: Run, filter: Run | undefined, bind: (item: T) => void, keyOfItem: (item: T) => Val): Run {
+export function macroRun<T>(
+  macro: (Node & { kind: 'macro' })['macro'],
+  itemsOf: Items<T>,
+  body: Run,
+  filter: Run | undefined,
+  bind: (item: T) => void,
+  keyOfItem: (item: T) => Val,
+): Run {
   switch (macro) {
-    case 'all': case 'exists': {
+    case 'all':
+    case 'exists': {
       const deciding = macro === 'exists';
       return (bag) => {
         const items = itemsOf(bag);
@@ -26,56 +34,62 @@ export function macroRun<T>(macro: (Node & { kind: 'macro' })['macro'], itemsOf:
         return hasFailed ? undefined : !deciding;
       };
     }
-    case 'exists_one': return (bag) => {
-      const items = itemsOf(bag);
-      if (items === undefined) return undefined;
-      let count = 0;
-      for (const item of items) {
-        spendSteps(1);
-        bind(item);
-        const value = body(bag);
-        if (value === undefined) return undefined;
-        if (value === true) count += 1;
-      }
-      return count === 1;
-    };
-    case 'filter': case 'map': return (bag) => {
-      const items = itemsOf(bag);
-      if (items === undefined) return undefined;
-      const made: Val[] = [];
-      for (const item of items) {
-        spendSteps(1);
-        bind(item);
-        const keeps = filter === undefined ? true : filter(bag);
-        if (keeps === undefined) return undefined;
-        if (keeps !== true) continue;
-        const value = body(bag);
-        if (value === undefined) return undefined;
-        if (macro === 'map') made.push(value);
-        else if (value === true) made.push(item as Val); // of one variable only
-      }
-      return made as Val;
-    };
-    case 'transformMap': case 'transformMapEntry': return (bag) => {
-      const items = itemsOf(bag);
-      if (items === undefined) return undefined;
-      const made = new Map<Val, Val>();
-      for (const item of items) {
-        spendSteps(1);
-        bind(item);
-        const keeps = filter === undefined ? true : filter(bag);
-        if (keeps === undefined) return undefined;
-        if (keeps !== true) continue;
-        const value = body(bag);
-        if (value === undefined) return undefined;
-        const entries: Iterable<readonly [Val, Val]> = macro === 'transformMap' ? [[keyOfItem(item), value]] : value as ReadonlyMap<Val, Val>;
-        for (const [key, one] of entries) {
-          if (made.has(keyOf(key))) return undefined;
-          made.set(keyOf(key), one);
+    case 'exists_one':
+      return (bag) => {
+        const items = itemsOf(bag);
+        if (items === undefined) return undefined;
+        let count = 0;
+        for (const item of items) {
+          spendSteps(1);
+          bind(item);
+          const value = body(bag);
+          if (value === undefined) return undefined;
+          if (value === true) count += 1;
         }
-      }
-      return made as Val;
-    };
+        return count === 1;
+      };
+    case 'filter':
+    case 'map':
+      return (bag) => {
+        const items = itemsOf(bag);
+        if (items === undefined) return undefined;
+        const made: Val[] = [];
+        for (const item of items) {
+          spendSteps(1);
+          bind(item);
+          const keeps = filter === undefined ? true : filter(bag);
+          if (keeps === undefined) return undefined;
+          if (keeps !== true) continue;
+          const value = body(bag);
+          if (value === undefined) return undefined;
+          if (macro === 'map') made.push(value);
+          else if (value === true) made.push(item as Val); // of one variable only
+        }
+        return made as Val;
+      };
+    case 'transformMap':
+    case 'transformMapEntry':
+      return (bag) => {
+        const items = itemsOf(bag);
+        if (items === undefined) return undefined;
+        const made = new Map<Val, Val>();
+        for (const item of items) {
+          spendSteps(1);
+          bind(item);
+          const keeps = filter === undefined ? true : filter(bag);
+          if (keeps === undefined) return undefined;
+          if (keeps !== true) continue;
+          const value = body(bag);
+          if (value === undefined) return undefined;
+          const entries: Iterable<readonly [Val, Val]> =
+            macro === 'transformMap' ? [[keyOfItem(item), value]] : (value as ReadonlyMap<Val, Val>);
+          for (const [key, one] of entries) {
+            if (made.has(keyOf(key))) return undefined;
+            made.set(keyOf(key), one);
+          }
+        }
+        return made as Val;
+      };
   }
 }
 
@@ -94,7 +108,8 @@ export function pairsOf({ type, run }: Plan): Items<readonly [Val, Val]> {
   const isDyn = type.kind === 'dyn';
   return (bag) => {
     const value = run(bag);
-    if (Array.isArray(value)) return isDyn ? boxedPairs((value as readonly Val[]).entries()) : (value as readonly Val[]).entries();
+    if (Array.isArray(value))
+      return isDyn ? boxedPairs((value as readonly Val[]).entries()) : (value as readonly Val[]).entries();
     if (!(value instanceof Map)) return undefined;
     return isDyn ? boxedPairs(value as ReadonlyMap<Val, Val>) : (value as ReadonlyMap<Val, Val>);
   };

@@ -5,12 +5,16 @@ export function nearestOf(written: string, known: Iterable<string>): string[] {
   const names = [...known];
   const family = written.slice(0, written.lastIndexOf('.') + 1);
   const last = written.slice(family.length);
-  const members = family === '' ? [] : names.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
+  const members =
+    family === '' ? [] : names.filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
   const first = nearest(last, members);
   if (first === undefined) {
     const any = nearest(written, names);
     return any === undefined ? [] : [any];
   }
-  const second = nearest(last, members.filter((name) => name !== first));
+  const second = nearest(
+    last,
+    members.filter((name) => name !== first),
+  );
   return [first, ...(second === undefined ? [] : [second])].map((name) => family + name);
 }

@@ -16,7 +16,10 @@ import { type Chain, chainOf } from './guards.ts';
 import { keyFor } from './keys.ts';
 
 /** An attribute, or one key of a map. */
-export interface Place { readonly slot: number; readonly key: string | undefined }
+export interface Place {
+  readonly slot: number;
+  readonly key: string | undefined;
+}
 
 export type Atom =
   | { readonly kind: 'eq'; readonly place: Place; readonly value: Value }
@@ -28,7 +31,12 @@ export type Atom =
 export type Guard = readonly Atom[];
 
 type Reading = 'true' | 'false' | 'not false' | 'not true';
-const SWAPPED: Readonly<Record<Reading, Reading>> = { true: 'false', false: 'true', 'not false': 'not true', 'not true': 'not false' };
+const SWAPPED: Readonly<Record<Reading, Reading>> = {
+  true: 'false',
+  false: 'true',
+  'not false': 'not true',
+  'not true': 'not false',
+};
 
 /** A guard of more atoms costs more than it saves; so do more guards to choose from. */
 const MOST_ATOMS = 64;
@@ -52,24 +60,37 @@ const known = new WeakMap<Attributes, Map<string, KnownPlace>>();
 
 function placesOf(attributes: Attributes): Map<string, KnownPlace> {
   let places = known.get(attributes);
-  if (places === undefined) known.set(attributes, places = new Map());
+  if (places === undefined) known.set(attributes, (places = new Map()));
   return places;
 }
 
-interface Operand { readonly at: KnownPlace; /** Of its map, where it is an entry of one. */ readonly map: KnownPlace | undefined; readonly type: Type; /** The text or number that stands for an absent one: `.orValue("x")`. */ readonly instead: Value | undefined; readonly isOptional: boolean }
+interface Operand {
+  readonly at: KnownPlace;
+  /** Of its map, where it is an entry of one. */ readonly map: KnownPlace | undefined;
+  readonly type: Type;
+  /** The text or number that stands for an absent one: `.orValue("x")`. */ readonly instead: Value | undefined;
+  readonly isOptional: boolean;
+}
 
 /** Any guard of both; where one says that a place is there, the others need not look for it absent. */
 function either(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
   const all = [...a, ...b];
   const present = all.flatMap((guard) => (guard.length === 1 && guard[0]?.kind === 'present' ? [guard[0].place] : []));
-  const isPresent = (place: Place): boolean => present.some(({ slot, key }) => slot === place.slot && (key === place.key || place.key === undefined));
-  const sharpened = present.length === 0 ? all : all.map((guard) => guard.filter(({ kind, place }) => kind !== 'absent' || !isPresent(place)));
+  const isPresent = (place: Place): boolean =>
+    present.some(({ slot, key }) => slot === place.slot && (key === place.key || place.key === undefined));
+  const sharpened =
+    present.length === 0
+      ? all
+      : all.map((guard) => guard.filter(({ kind, place }) => kind !== 'absent' || !isPresent(place)));
   return sharpened.toSorted((one, other) => one.length - other.length).slice(0, MOST_GUARDS);
 }
 
 function together(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
   const joined = a.flatMap((one) => b.map((other) => one.concat(other)));
-  return joined.filter((guard) => guard.length <= MOST_ATOMS).toSorted((one, other) => one.length - other.length).slice(0, MOST_GUARDS);
+  return joined
+    .filter((guard) => guard.length <= MOST_ATOMS)
+    .toSorted((one, other) => one.length - other.length)
+    .slice(0, MOST_GUARDS);
 }
 
 class Finder {
@@ -88,73 +109,132 @@ class Finder {
       case 'literal':
         if (node.type !== 'bool') return [];
         return node.value === (reading === 'true' || reading === 'not false') ? [] : [[]];
-      case 'and': case 'or': {
+      case 'and':
+      case 'or': {
         const needsBoth = (node.kind === 'and') === (reading === 'true' || reading === 'not false');
         return (needsBoth ? either : together)(of(node.left, reading), of(node.right, reading));
       }
       case 'if': {
         const { test, yes, no } = node;
-        if (reading === 'true' || reading === 'false') return together(either(of(test, 'true'), of(yes, reading)), either(of(test, 'false'), of(no, reading)));
+        if (reading === 'true' || reading === 'false')
+          return together(either(of(test, 'true'), of(yes, reading)), either(of(test, 'false'), of(no, reading)));
         // A test that fails is covered where one half keeps to what the test alone says.
-        return either(together(of(test, 'not false'), either(of(test, 'not true'), of(no, reading))), together(either(of(test, 'not false'), of(yes, reading)), of(test, 'not true')));
+        return either(
+          together(of(test, 'not false'), either(of(test, 'not true'), of(no, reading))),
+          together(either(of(test, 'not false'), of(yes, reading)), of(test, 'not true')),
+        );
       }
-      case 'call': return node.name === '!' && node.args[0] !== undefined && node.target === undefined ? of(node.args[0], SWAPPED[reading]) : this.#leaf(node, reading);
-      default: return this.#leaf(node, reading);
+      case 'call':
+        return node.name === '!' && node.args[0] !== undefined && node.target === undefined
+          ? of(node.args[0], SWAPPED[reading])
+          : this.#leaf(node, reading);
+      default:
+        return this.#leaf(node, reading);
     }
   }
 
   #leaf(node: Node, reading: Reading): readonly Guard[] {
     const operand = this.#operand(node);
-    if (operand?.type.kind === 'bool') return test(operand, reading, [eq(operand, reading === 'true' || reading === 'not false')], operand.instead === (reading === 'true' || reading === 'not false'));
+    if (operand?.type.kind === 'bool')
+      return test(
+        operand,
+        reading,
+        [eq(operand, reading === 'true' || reading === 'not false')],
+        operand.instead === (reading === 'true' || reading === 'not false'),
+      );
     if (node.kind === 'has') return this.#has(node.of, reading);
     if (node.kind === 'macro') return this.#inRanges(node, reading);
     if (node.kind !== 'call') return [];
     const [first, second] = node.args;
     switch (node.name) {
-      case '==': case '!=': {
+      case '==':
+      case '!=': {
         if (first === undefined || second === undefined) return [];
         const as = node.name === '==' ? reading : SWAPPED[reading];
         return this.#equals(first, second, as) ?? this.#equals(second, first, as) ?? [];
       }
-      case 'in': return first === undefined || second === undefined ? [] : this.#in(first, second, reading);
-      case 'startsWith': case 'matches': {
+      case 'in':
+        return first === undefined || second === undefined ? [] : this.#in(first, second, reading);
+      case 'startsWith':
+      case 'matches': {
         const target = node.target === undefined ? undefined : this.#operand(node.target);
         if (target?.type.kind !== 'string' || first?.kind !== 'literal' || typeof first.value !== 'string') return [];
         const prefix = node.name === 'startsWith' ? first.value : literalPrefix(first.value);
         if (prefix === undefined || prefix === '') return [];
-        return positive(target, reading, [{ kind: 'prefix', place: target.at.place, prefix }], typeof target.instead === 'string' && target.instead.startsWith(prefix));
+        return positive(
+          target,
+          reading,
+          [{ kind: 'prefix', place: target.at.place, prefix }],
+          typeof target.instead === 'string' && target.instead.startsWith(prefix),
+        );
       }
       case 'containsIP': {
         const range = node.target === undefined ? undefined : constantRange(node.target);
         const target = first === undefined ? undefined : this.#operand(first);
-        return range === undefined || target?.type.kind !== 'ip' || target.isOptional ? [] : positive(target, reading, [{ kind: 'cidr', place: target.at.place, range }], false);
+        return range === undefined || target?.type.kind !== 'ip' || target.isOptional
+          ? []
+          : positive(target, reading, [{ kind: 'cidr', place: target.at.place, range }], false);
       }
-      default: return [];
+      default:
+        return [];
     }
   }
 
   /** Nothing where it is not of this form. */
   #equals(left: Node, right: Node, reading: Reading): readonly Guard[] | undefined {
     const operand = this.#operand(left);
-    if (operand === undefined || right.kind !== 'literal' || right.type !== operand.type.kind || right.type === 'double' || right.type === 'bytes') return undefined;
+    if (
+      operand === undefined ||
+      right.kind !== 'literal' ||
+      right.type !== operand.type.kind ||
+      right.type === 'double' ||
+      right.type === 'bytes'
+    )
+      return undefined;
     return positive(operand, reading, [eq(operand, right.value)], operand.instead === right.value);
   }
 
   #in(left: Node, right: Node, reading: Reading): readonly Guard[] {
     const operand = this.#operand(left);
     if (operand !== undefined && right.kind === 'list') {
-      const values = right.items.map(({ node, optional }) => (node.kind === 'literal' && !optional && node.type === operand.type.kind && node.type !== 'double' && node.type !== 'bytes' ? node.value : undefined));
+      const values = right.items.map(({ node, optional }) =>
+        node.kind === 'literal' &&
+        !optional &&
+        node.type === operand.type.kind &&
+        node.type !== 'double' &&
+        node.type !== 'bytes'
+          ? node.value
+          : undefined,
+      );
       if (values.length > MOST_ATOMS || values.includes(undefined)) return [];
-      return positive(operand, reading, values.map((value) => eq(operand, value as Value)), values.includes(operand.instead));
+      return positive(
+        operand,
+        reading,
+        values.map((value) => eq(operand, value as Value)),
+        values.includes(operand.instead),
+      );
     }
     const map = this.#operand(right);
-    if (left.kind !== 'literal' || typeof left.value !== 'string' || map === undefined || map.map !== undefined || map.isOptional || map.type.kind !== 'map' || map.type.key.kind !== 'string') return [];
+    if (
+      left.kind !== 'literal' ||
+      typeof left.value !== 'string' ||
+      map === undefined ||
+      map.map !== undefined ||
+      map.isOptional ||
+      map.type.kind !== 'map' ||
+      map.type.key.kind !== 'string'
+    )
+      return [];
     const { slot } = map.at.place;
     const { present, absent } = this.#at(slot, keyFor(this.#attributes.at(slot).name, left.value));
     switch (reading) {
-      case 'true': return [[present]];
-      case 'not false': return [[present, map.at.absent]];
-      case 'false': case 'not true': return [[absent]];
+      case 'true':
+        return [[present]];
+      case 'not false':
+        return [[present, map.at.absent]];
+      case 'false':
+      case 'not true':
+        return [[absent]];
     }
   }
 
@@ -167,13 +247,38 @@ class Finder {
   /** `["10.0.0.0/8", ...].exists(n, cidr(n).containsIP(x))`. */
   #inRanges(node: Node & { kind: 'macro' }, reading: Reading): readonly Guard[] {
     const { over, body } = node;
-    if (node.macro !== 'exists' || node.second !== undefined || over.kind !== 'list' || body.kind !== 'call' || body.name !== 'containsIP') return [];
+    if (
+      node.macro !== 'exists' ||
+      node.second !== undefined ||
+      over.kind !== 'list' ||
+      body.kind !== 'call' ||
+      body.name !== 'containsIP'
+    )
+      return [];
     const made = body.target;
     const [of] = made?.kind === 'call' && made.name === 'cidr' && made.target === undefined ? made.args : [];
-    const ranges = over.items.map(({ node: item, optional }) => (item.kind === 'literal' && typeof item.value === 'string' && !optional ? parseCidr(item.value) : undefined));
-    const operand = body.args[0] === undefined || namesVariable(body.args[0], node.variable) ? undefined : this.#operand(body.args[0]);
-    if (of?.kind !== 'name' || of.name !== node.variable || operand?.type.kind !== 'ip' || operand.isOptional || ranges.includes(undefined) || ranges.length > MOST_ATOMS) return [];
-    return positive(operand, reading, ranges.map((range) => ({ kind: 'cidr', place: operand.at.place, range: range as Cidr })), false);
+    const ranges = over.items.map(({ node: item, optional }) =>
+      item.kind === 'literal' && typeof item.value === 'string' && !optional ? parseCidr(item.value) : undefined,
+    );
+    const operand =
+      body.args[0] === undefined || namesVariable(body.args[0], node.variable)
+        ? undefined
+        : this.#operand(body.args[0]);
+    if (
+      of?.kind !== 'name' ||
+      of.name !== node.variable ||
+      operand?.type.kind !== 'ip' ||
+      operand.isOptional ||
+      ranges.includes(undefined) ||
+      ranges.length > MOST_ATOMS
+    )
+      return [];
+    return positive(
+      operand,
+      reading,
+      ranges.map((range) => ({ kind: 'cidr', place: operand.at.place, range: range as Cidr })),
+      false,
+    );
   }
 
   // ------------------------------------------------------------ what is read
@@ -182,7 +287,8 @@ class Finder {
     if (node.kind === 'call' && node.name === 'orValue' && node.target !== undefined) {
       const [instead] = node.args;
       const below = this.#place(node.target);
-      if (below?.isOptional !== true || instead?.kind !== 'literal' || instead.type !== below.type.kind) return undefined;
+      if (below?.isOptional !== true || instead?.kind !== 'literal' || instead.type !== below.type.kind)
+        return undefined;
       return { ...below, instead: instead.value };
     }
     const place = this.#place(node);
@@ -194,20 +300,52 @@ class Finder {
     if (chain !== undefined) return this.#named(chain);
     if (node.kind !== 'index' || node.key.kind !== 'literal' || typeof node.key.value !== 'string') return undefined;
     const below = this.#place(node.of);
-    if (below === undefined || below.map !== undefined || below.isOptional || below.type.kind !== 'map' || below.type.key.kind !== 'string') return undefined;
+    if (
+      below === undefined ||
+      below.map !== undefined ||
+      below.isOptional ||
+      below.type.kind !== 'map' ||
+      below.type.key.kind !== 'string'
+    )
+      return undefined;
     const { slot } = below.at.place;
-    return { at: this.#at(slot, keyFor(this.#attributes.at(slot).name, node.key.value)), map: below.at, type: below.type.of, instead: undefined, isOptional: node.optional };
+    return {
+      at: this.#at(slot, keyFor(this.#attributes.at(slot).name, node.key.value)),
+      map: below.at,
+      type: below.type.of,
+      instead: undefined,
+      isOptional: node.optional,
+    };
   }
 
   /** An attribute, or an attribute that is a map and one field of it. */
   #named({ names, optional }: Chain): Operand | undefined {
     const slot = this.#attributes.slotOf(names.join('.'));
-    if (slot !== undefined) return { at: this.#at(slot, undefined), map: undefined, type: this.#attributes.at(slot).type, instead: undefined, isOptional: optional.includes(true) };
+    if (slot !== undefined)
+      return {
+        at: this.#at(slot, undefined),
+        map: undefined,
+        type: this.#attributes.at(slot).type,
+        instead: undefined,
+        isOptional: optional.includes(true),
+      };
     const mapName = names.slice(0, -1).join('.');
     const mapSlot = this.#attributes.slotOf(mapName);
     const map = mapSlot === undefined ? undefined : this.#attributes.at(mapSlot).type;
-    if (mapSlot === undefined || map?.kind !== 'map' || map.key.kind !== 'string' || optional.slice(0, -1).includes(true)) return undefined;
-    return { at: this.#at(mapSlot, keyFor(mapName, names.at(-1) ?? '')), map: this.#at(mapSlot, undefined), type: map.of, instead: undefined, isOptional: optional.at(-1) === true };
+    if (
+      mapSlot === undefined ||
+      map?.kind !== 'map' ||
+      map.key.kind !== 'string' ||
+      optional.slice(0, -1).includes(true)
+    )
+      return undefined;
+    return {
+      at: this.#at(mapSlot, keyFor(mapName, names.at(-1) ?? '')),
+      map: this.#at(mapSlot, undefined),
+      type: map.of,
+      instead: undefined,
+      isOptional: optional.at(-1) === true,
+    };
   }
 
   #at(slot: number, key: string | undefined): KnownPlace {
@@ -232,7 +370,10 @@ function positive(operand: Operand, reading: Reading, atoms: readonly Atom[], in
 
 /** By concat(), which makes arrays as long as they are; a spread leaves room for 16 more, in each of many thousand guards. */
 function test(operand: Operand, reading: Reading, atoms: readonly Atom[], insteadHolds: boolean): readonly Guard[] {
-  const { at: { absent }, map } = operand;
+  const {
+    at: { absent },
+    map,
+  } = operand;
   const isStrict = reading === 'true' || reading === 'false';
   if (!operand.isOptional) return [isStrict ? atoms : atoms.concat(absent)];
   if (insteadHolds) return [atoms.concat(absent)];
@@ -241,7 +382,8 @@ function test(operand: Operand, reading: Reading, atoms: readonly Atom[], instea
 }
 
 function constantRange(node: Node): Cidr | undefined {
-  if (node.kind !== 'call' || node.name !== 'cidr' || node.target !== undefined || node.args[0]?.kind !== 'literal') return undefined;
+  if (node.kind !== 'call' || node.name !== 'cidr' || node.target !== undefined || node.args[0]?.kind !== 'literal')
+    return undefined;
   const { value } = node.args[0];
   return typeof value === 'string' ? parseCidr(value) : undefined;
 }

@@ -6,11 +6,27 @@ import { Optional } from './dynamic.ts';
 import type { Planner } from './plan.ts';
 import { FREE, type Plan, joinTypes } from './planned.ts';
 
-export function optionalMethod(name: string, target: Plan, arg: Plan | undefined, planner: Planner, node: Node & { kind: 'call' }): Plan | undefined {
+export function optionalMethod(
+  name: string,
+  target: Plan,
+  arg: Plan | undefined,
+  planner: Planner,
+  node: Node & { kind: 'call' },
+): Plan | undefined {
   const inner = target.type.kind === 'optional' ? target.type.of : DYN;
   const { run } = target;
-  const valueOf = (bag: Bag): Optional | undefined => { const value = run(bag); return value instanceof Optional ? value : undefined; };
-  if (name === 'hasValue' && arg === undefined) return { type: BOOL, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined; } };
+  const valueOf = (bag: Bag): Optional | undefined => {
+    const value = run(bag);
+    return value instanceof Optional ? value : undefined;
+  };
+  if (name === 'hasValue' && arg === undefined)
+    return {
+      type: BOOL,
+      run: (bag) => {
+        const value = valueOf(bag);
+        return value === undefined ? undefined : value.value !== undefined;
+      },
+    };
   if (name === 'value' && arg === undefined) return { type: inner, run: (bag) => valueOf(bag)?.value };
   if (arg === undefined) return undefined;
   if (name === 'orValue') {
@@ -18,12 +34,25 @@ export function optionalMethod(name: string, target: Plan, arg: Plan | undefined
     const instead = planner.fit(arg, type, node.args[0] ?? node, `orValue() takes ${typeText(type)} here`);
     const fallback = instead.run;
     const { emitOr } = target;
-    return { type, emit: emitOr === undefined ? undefined : (out) => emitOr(out, out.value(instead)), run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value.value : fallback(bag); } };
+    return {
+      type,
+      emit: emitOr === undefined ? undefined : (out) => emitOr(out, out.value(instead)),
+      run: (bag) => {
+        const value = valueOf(bag);
+        return value === undefined ? undefined : value.value !== undefined ? value.value : fallback(bag);
+      },
+    };
   }
   if (name === 'or') {
     const type = joinTypes(target.type, arg.type) ?? target.type;
     const fallback = planner.fit(arg, type, node.args[0] ?? node, `or() takes ${typeText(type)} here`).run;
-    return { type, run: (bag) => { const value = valueOf(bag); return value === undefined ? undefined : value.value !== undefined ? value : fallback(bag); } };
+    return {
+      type,
+      run: (bag) => {
+        const value = valueOf(bag);
+        return value === undefined ? undefined : value.value !== undefined ? value : fallback(bag);
+      },
+    };
   }
   return undefined;
 }

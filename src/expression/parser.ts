@@ -10,31 +10,61 @@ const MAX_DEPTH = 250;
 /** Of the tree, where `a || b || c` is one deeper for each sign: planning and evaluating go down by calls. */
 const MAX_TREE_DEPTH = 1000;
 const MAX_LENGTH = 100_000;
-interface MacroForm { readonly macro: MacroKind; readonly variables: 1 | 2; readonly hasFilter: boolean }
+interface MacroForm {
+  readonly macro: MacroKind;
+  readonly variables: 1 | 2;
+  readonly hasFilter: boolean;
+}
 /** By name and number of arguments. */
 const MACROS = new Map<string, MacroForm>();
 for (const variables of [1, 2] as const) {
-  for (const macro of ['all', 'exists', 'exists_one'] as const) MACROS.set(`${macro}/${variables + 1}`, { macro, variables, hasFilter: false });
+  for (const macro of ['all', 'exists', 'exists_one'] as const)
+    MACROS.set(`${macro}/${variables + 1}`, { macro, variables, hasFilter: false });
   MACROS.set(`existsOne/${variables + 1}`, { macro: 'exists_one', variables, hasFilter: false });
 }
 MACROS.set('filter/2', { macro: 'filter', variables: 1, hasFilter: false });
 for (const hasFilter of [false, true]) {
   MACROS.set(`map/${2 + Number(hasFilter)}`, { macro: 'map', variables: 1, hasFilter });
   MACROS.set(`transformList/${3 + Number(hasFilter)}`, { macro: 'map', variables: 2, hasFilter });
-  for (const macro of ['transformMap', 'transformMapEntry'] as const) MACROS.set(`${macro}/${3 + Number(hasFilter)}`, { macro, variables: 2, hasFilter });
+  for (const macro of ['transformMap', 'transformMapEntry'] as const)
+    MACROS.set(`${macro}/${3 + Number(hasFilter)}`, { macro, variables: 2, hasFilter });
 }
-const RESERVED: ReadonlySet<string> = new Set(['as', 'break', 'const', 'continue', 'else', 'for', 'function', 'if', 'import', 'let', 'loop', 'package', 'namespace', 'return', 'var', 'void', 'while']);
+const RESERVED: ReadonlySet<string> = new Set([
+  'as',
+  'break',
+  'const',
+  'continue',
+  'else',
+  'for',
+  'function',
+  'if',
+  'import',
+  'let',
+  'loop',
+  'package',
+  'namespace',
+  'return',
+  'var',
+  'void',
+  'while',
+]);
 const RELATIONS: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>=', 'in']);
 
 export function parse(text: string): Node {
-  if (text.length > MAX_LENGTH) throw new SyntaxProblem(`an expression has at most ${MAX_LENGTH} characters, this has ${text.length}`, 0, 1);
+  if (text.length > MAX_LENGTH)
+    throw new SyntaxProblem(`an expression has at most ${MAX_LENGTH} characters, this has ${text.length}`, 0, 1);
   return new Parser(tokensOf(text)).whole();
 }
 
 function refuseDeep(root: Node): void {
   let level: readonly Node[] = [root];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > MAX_TREE_DEPTH) throw new SyntaxProblem(`more than ${MAX_TREE_DEPTH} operators in a row; write x in [...] instead of many ==, or split it with named expressions`, root.start, root.end);
+    if (depth > MAX_TREE_DEPTH)
+      throw new SyntaxProblem(
+        `more than ${MAX_TREE_DEPTH} operators in a row; write x in [...] instead of many ==, or split it with named expressions`,
+        root.start,
+        root.end,
+      );
     level = level.flatMap(partsOf);
   }
 }
@@ -42,17 +72,31 @@ function refuseDeep(root: Node): void {
 /** What a node is made of, in the order it was written. */
 export function partsOf(node: Node): readonly Node[] {
   switch (node.kind) {
-    case 'literal': case 'name': return [];
-    case 'select': case 'has': return [node.of];
-    case 'index': return [node.of, node.key];
-    case 'call': return node.target === undefined ? node.args : [node.target, ...node.args];
-    case 'and': case 'or': return [node.left, node.right];
-    case 'if': return [node.test, node.yes, node.no];
-    case 'list': return node.items.map((item) => item.node);
-    case 'map': return node.entries.flatMap(({ key, value }) => [key, value]);
-    case 'optMap': return [node.over, node.body];
-    case 'bind': return [node.value, node.body];
-    case 'macro': return node.filter === undefined ? [node.over, node.body] : [node.over, node.body, node.filter];
+    case 'literal':
+    case 'name':
+      return [];
+    case 'select':
+    case 'has':
+      return [node.of];
+    case 'index':
+      return [node.of, node.key];
+    case 'call':
+      return node.target === undefined ? node.args : [node.target, ...node.args];
+    case 'and':
+    case 'or':
+      return [node.left, node.right];
+    case 'if':
+      return [node.test, node.yes, node.no];
+    case 'list':
+      return node.items.map((item) => item.node);
+    case 'map':
+      return node.entries.flatMap(({ key, value }) => [key, value]);
+    case 'optMap':
+      return [node.over, node.body];
+    case 'bind':
+      return [node.value, node.body];
+    case 'macro':
+      return node.filter === undefined ? [node.over, node.body] : [node.over, node.body, node.filter];
   }
 }
 
@@ -104,12 +148,21 @@ class Parser {
 
   #unexpected(token: Token, expected: string): SyntaxProblem {
     const what = token.kind === 'end' ? 'the expression ends here' : `${token.text} does not fit here`;
-    return new SyntaxProblem(`${what}; ${expected}${token.text === '&' || token.text === '|' ? ` (and is &&, or is ||)` : ''}`, token.start, Math.max(token.end, token.start + 1));
+    return new SyntaxProblem(
+      `${what}; ${expected}${token.text === '&' || token.text === '|' ? ` (and is &&, or is ||)` : ''}`,
+      token.start,
+      Math.max(token.end, token.start + 1),
+    );
   }
 
   #expression(): Node {
     this.#depth += 1;
-    if (this.#depth > MAX_DEPTH) throw new SyntaxProblem(`nested deeper than ${MAX_DEPTH}; split it with named expressions (attributes: my.name: { is: ... })`, this.#peek().start, this.#peek().end);
+    if (this.#depth > MAX_DEPTH)
+      throw new SyntaxProblem(
+        `nested deeper than ${MAX_DEPTH}; split it with named expressions (attributes: my.name: { is: ... })`,
+        this.#peek().start,
+        this.#peek().end,
+      );
     const test = this.#or();
     let node = test;
     if (this.#take('?')) {
@@ -142,7 +195,12 @@ class Parser {
 
   #relation(): Node {
     let left = this.#sum();
-    while (RELATIONS.has(this.#peek().text) && (this.#peek().kind === 'sign' || this.#peek().text === 'in') && this.#peek().kind !== 'string') left = this.#binary(left, () => this.#sum());
+    while (
+      RELATIONS.has(this.#peek().text) &&
+      (this.#peek().kind === 'sign' || this.#peek().text === 'in') &&
+      this.#peek().kind !== 'string'
+    )
+      left = this.#binary(left, () => this.#sum());
     return left;
   }
 
@@ -161,7 +219,15 @@ class Parser {
   #binary(left: Node, operand: () => Node): Node {
     const sign = this.#next();
     const right = operand();
-    return { kind: 'call', name: sign.text, target: undefined, args: [left, right], nameStart: sign.start, start: left.start, end: right.end };
+    return {
+      kind: 'call',
+      name: sign.text,
+      target: undefined,
+      args: [left, right],
+      nameStart: sign.start,
+      start: left.start,
+      end: right.end,
+    };
   }
 
   #unary(): Node {
@@ -178,7 +244,15 @@ class Parser {
       node = this.#members({ kind: 'literal', type: number.kind, value, start: sign.start, end: number.end });
     } else {
       const operand = this.#unary();
-      node = { kind: 'call', name: sign.text === '-' ? 'neg' : '!', target: undefined, args: [operand], nameStart: sign.start, start: sign.start, end: operand.end };
+      node = {
+        kind: 'call',
+        name: sign.text === '-' ? 'neg' : '!',
+        target: undefined,
+        args: [operand],
+        nameStart: sign.start,
+        start: sign.start,
+        end: operand.end,
+      };
     }
     this.#depth -= 1;
     return node;
@@ -194,14 +268,31 @@ class Parser {
       if (this.#take('.')) {
         const optional = this.#take('?');
         const field = this.#next();
-        if (field.kind !== 'name' && field.kind !== 'quoted-name') throw this.#unexpected(field, 'a name is expected after the dot');
+        if (field.kind !== 'name' && field.kind !== 'quoted-name')
+          throw this.#unexpected(field, 'a name is expected after the dot');
         const name = field.kind === 'quoted-name' ? field.text.slice(1, -1) : field.text;
         if (!optional && field.kind === 'name' && this.#take('(')) {
           const args = this.#arguments(')');
           const end = this.#tokens[this.#at - 1]?.end ?? field.end;
-          node = this.#macro(node, field, args, end) ?? { kind: 'call', name, target: node, args, nameStart: field.start, start: node.start, end };
+          node = this.#macro(node, field, args, end) ?? {
+            kind: 'call',
+            name,
+            target: node,
+            args,
+            nameStart: field.start,
+            start: node.start,
+            end,
+          };
         } else {
-          node = { kind: 'select', of: node, field: name, optional, fieldStart: field.start, start: node.start, end: field.end };
+          node = {
+            kind: 'select',
+            of: node,
+            field: name,
+            optional,
+            fieldStart: field.start,
+            start: node.start,
+            end: field.end,
+          };
         }
       } else if (this.#take('[')) {
         const optional = this.#take('?');
@@ -217,7 +308,8 @@ class Parser {
   #arguments(close: string): Node[] {
     const args: Node[] = [];
     if (this.#take(close)) return args;
-    do args.push(this.#expression()); while (this.#take(','));
+    do args.push(this.#expression());
+    while (this.#take(','));
     this.#expect(close);
     return args;
   }
@@ -228,7 +320,11 @@ class Parser {
     const variable = (at: number): string => {
       const node = args[at];
       if (node?.kind === 'name') return node.name;
-      throw new SyntaxProblem(`${name.text}() takes a name ${at === 0 ? 'first' : 'as its second argument'}, such as ${name.text}(${at === 0 ? 'x' : 'i, x'}, ...)`, node?.start ?? name.start, node?.end ?? name.end);
+      throw new SyntaxProblem(
+        `${name.text}() takes a name ${at === 0 ? 'first' : 'as its second argument'}, such as ${name.text}(${at === 0 ? 'x' : 'i, x'}, ...)`,
+        node?.start ?? name.start,
+        node?.end ?? name.end,
+      );
     };
     const [, body] = args;
     if ((name.text === 'optMap' || name.text === 'optFlatMap') && args.length === 2 && body !== undefined) {
@@ -239,8 +335,19 @@ class Parser {
     if (form === undefined || last === undefined) return undefined;
     const { macro, variables, hasFilter } = form;
     const second = variables === 2 ? variable(1) : undefined;
-    if (second !== undefined && second === variable(0)) throw new SyntaxProblem(`${name.text}() takes two different names`, args[1]?.start ?? start, args[1]?.end ?? end);
-    return { kind: 'macro', macro, over, variable: variable(0), second, body: last, filter: hasFilter ? args[variables] : undefined, start, end };
+    if (second !== undefined && second === variable(0))
+      throw new SyntaxProblem(`${name.text}() takes two different names`, args[1]?.start ?? start, args[1]?.end ?? end);
+    return {
+      kind: 'macro',
+      macro,
+      over,
+      variable: variable(0),
+      second,
+      body: last,
+      filter: hasFilter ? args[variables] : undefined,
+      start,
+      end,
+    };
   }
 
   /** `cel.bind`, and what optimisers of other implementations write: `cel.block`, `cel.index`, `cel.iterVar`. */
@@ -255,10 +362,14 @@ class Parser {
         return { kind: 'bind', variable: `@index${index}`, value: node, body, start, end };
       }, second);
     }
-    const numbers = args.map((arg) => (arg.kind === 'literal' && arg.type === 'int' ? String(arg.value as number | bigint) : undefined));
+    const numbers = args.map((arg) =>
+      arg.kind === 'literal' && arg.type === 'int' ? String(arg.value as number | bigint) : undefined,
+    );
     if (numbers.includes(undefined)) return undefined;
     if (name === 'index' && args.length === 1) return { kind: 'name', name: `@index${numbers[0]}`, start, end };
-    return name === 'iterVar' && args.length === 2 ? { kind: 'name', name: `@it:${numbers.join(':')}`, start, end } : undefined;
+    return name === 'iterVar' && args.length === 2
+      ? { kind: 'name', name: `@it:${numbers.join(':')}`, start, end }
+      : undefined;
   }
 
   #primary(): Node {
@@ -266,11 +377,17 @@ class Parser {
     const { start, end } = token;
     switch (token.kind) {
       case 'int':
-        if (token.value === 0x8000_0000_0000_0000n) throw new SyntaxProblem(`${token.text} is beyond the range of int`, start, end);
+        if (token.value === 0x8000_0000_0000_0000n)
+          throw new SyntaxProblem(`${token.text} is beyond the range of int`, start, end);
         return { kind: 'literal', type: 'int', value: canonicalInt(token.value as bigint), start, end };
-      case 'uint': return { kind: 'literal', type: 'uint', value: canonicalInt(token.value as bigint), start, end };
-      case 'double': case 'string': case 'bytes': return { kind: 'literal', type: token.kind, value: token.value ?? null, start, end };
-      case 'name': return this.#named(token);
+      case 'uint':
+        return { kind: 'literal', type: 'uint', value: canonicalInt(token.value as bigint), start, end };
+      case 'double':
+      case 'string':
+      case 'bytes':
+        return { kind: 'literal', type: token.kind, value: token.value ?? null, start, end };
+      case 'name':
+        return this.#named(token);
       case 'sign':
         if (token.text === '(') {
           const inner = this.#expression();
@@ -281,21 +398,27 @@ class Parser {
         if (token.text === '{') return this.#map(start);
         if (token.text === '.' && this.#peek().kind === 'name') return this.#named(this.#next(), true);
         throw this.#unexpected(token, 'a value is expected');
-      case 'quoted-name': case 'end': throw this.#unexpected(token, 'a value is expected');
+      case 'quoted-name':
+      case 'end':
+        throw this.#unexpected(token, 'a value is expected');
     }
   }
 
   #named(token: Token, absolute = false): Node {
     const { start, end, text } = token;
-    if (text === 'true' || text === 'false') return { kind: 'literal', type: 'bool', value: text === 'true', start, end };
+    if (text === 'true' || text === 'false')
+      return { kind: 'literal', type: 'bool', value: text === 'true', start, end };
     if (text === 'null') return { kind: 'literal', type: 'null', value: null, start, end };
-    if (text === 'in' || RESERVED.has(text)) throw new SyntaxProblem(`${text} is a word of the language and names nothing`, start, end);
+    if (text === 'in' || RESERVED.has(text))
+      throw new SyntaxProblem(`${text} is a word of the language and names nothing`, start, end);
     if (!this.#take('(')) return { kind: 'name', name: text, ...(absolute ? { absolute } : {}), start, end };
     const args = this.#arguments(')');
     const close = this.#tokens[this.#at - 1]?.end ?? end;
-    if (text !== 'has') return { kind: 'call', name: text, target: undefined, args, nameStart: start, start, end: close };
+    if (text !== 'has')
+      return { kind: 'call', name: text, target: undefined, args, nameStart: start, start, end: close };
     const [of] = args;
-    if (args.length !== 1 || of === undefined || (of.kind !== 'select' && of.kind !== 'index')) throw new SyntaxProblem('has() takes one attribute or field, such as has(source.principal)', start, close);
+    if (args.length !== 1 || of === undefined || (of.kind !== 'select' && of.kind !== 'index'))
+      throw new SyntaxProblem('has() takes one attribute or field, such as has(source.principal)', start, close);
     return { kind: 'has', of, start, end: close };
   }
 

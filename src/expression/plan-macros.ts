@@ -13,15 +13,33 @@ export function planMacro(node: MacroNode, planner: Planner): Plan {
   const over = planner.plan(node.over);
   if (over === WRONG) return WRONG;
   const { type } = over;
-  if (type.kind !== 'list' && type.kind !== 'map' && type.kind !== 'dyn') return planner.problem('EXPRESSION_TYPE', `${node.macro}() goes over a list or the keys of a map, this is ${typeText(type)}`, node.over);
+  if (type.kind !== 'list' && type.kind !== 'map' && type.kind !== 'dyn')
+    return planner.problem(
+      'EXPRESSION_TYPE',
+      `${node.macro}() goes over a list or the keys of a map, this is ${typeText(type)}`,
+      node.over,
+    );
   const { variable, second } = node;
   const [key, element] = type.kind === 'list' ? [INT, type.of] : type.kind === 'map' ? [type.key, type.of] : [DYN, DYN];
   if (second !== undefined) {
-    return planner.withVariable(variable, key, (setKey) => planner.withVariable(second, element, (setElement) =>
-      planner.looped(() => bodyOf(node, { element, key, items: pairsOf(over), bind: pairSetter(setKey, setElement), keyOfItem: firstOf }, planner))));
+    return planner.withVariable(variable, key, (setKey) =>
+      planner.withVariable(second, element, (setElement) =>
+        planner.looped(() =>
+          bodyOf(
+            node,
+            { element, key, items: pairsOf(over), bind: pairSetter(setKey, setElement), keyOfItem: firstOf },
+            planner,
+          ),
+        ),
+      ),
+    );
   }
   const one = type.kind === 'map' ? key : element;
-  return planner.withVariable(variable, one, (set) => planner.looped(() => bodyOf(node, { element: one, key, items: itemsOf(over), bind: set, keyOfItem: itself }, planner)));
+  return planner.withVariable(variable, one, (set) =>
+    planner.looped(() =>
+      bodyOf(node, { element: one, key, items: itemsOf(over), bind: set, keyOfItem: itself }, planner),
+    ),
+  );
 }
 
 interface Going<T> {
@@ -33,28 +51,53 @@ interface Going<T> {
 }
 
 function bodyOf<T>(node: MacroNode, { element, key, items, bind, keyOfItem }: Going<T>, planner: Planner): Plan {
-  const filter = node.filter === undefined ? undefined : planner.fit(planner.plan(node.filter), BOOL, node.filter, 'the filter is bool');
+  const filter =
+    node.filter === undefined
+      ? undefined
+      : planner.fit(planner.plan(node.filter), BOOL, node.filter, 'the filter is bool');
   const planned = planner.plan(node.body);
   const isMade = node.macro === 'map' || node.macro === 'transformMap' || node.macro === 'transformMapEntry';
   const body = isMade ? planned : planner.fit(planned, BOOL, node.body, `${node.macro}() takes a condition`);
-  if (node.macro === 'transformMapEntry' && planned !== WRONG && planned.type.kind !== 'map') return planner.problem('EXPRESSION_TYPE', `transformMapEntry() takes a map of new entries, this is ${typeText(planned.type)}`, node.body);
+  if (node.macro === 'transformMapEntry' && planned !== WRONG && planned.type.kind !== 'map')
+    return planner.problem(
+      'EXPRESSION_TYPE',
+      `transformMapEntry() takes a map of new entries, this is ${typeText(planned.type)}`,
+      node.body,
+    );
   const run = macroRun(node.macro, items, body.run, filter?.run, bind, keyOfItem);
   switch (node.macro) {
-    case 'map': return { type: listOf(body.type), run };
-    case 'filter': return { type: listOf(element), run };
-    case 'transformMap': return { type: mapOf(key, body.type), run };
-    case 'transformMapEntry': return { type: body.type, run };
-    case 'all': case 'exists': case 'exists_one': return { type: BOOL, run };
+    case 'map':
+      return { type: listOf(body.type), run };
+    case 'filter':
+      return { type: listOf(element), run };
+    case 'transformMap':
+      return { type: mapOf(key, body.type), run };
+    case 'transformMapEntry':
+      return { type: body.type, run };
+    case 'all':
+    case 'exists':
+    case 'exists_one':
+      return { type: BOOL, run };
   }
 }
 
 export function planOptMap(node: Node & { kind: 'optMap' }, planner: Planner): Plan {
   const over = planner.plan(node.over);
   if (over === WRONG) return WRONG;
-  if (over.type.kind !== 'optional' && over.type.kind !== 'dyn') return planner.problem('EXPRESSION_TYPE', `${node.flat ? 'optFlatMap' : 'optMap'}() goes with optional values, this is ${typeText(over.type)}`, node.over);
+  if (over.type.kind !== 'optional' && over.type.kind !== 'dyn')
+    return planner.problem(
+      'EXPRESSION_TYPE',
+      `${node.flat ? 'optFlatMap' : 'optMap'}() goes with optional values, this is ${typeText(over.type)}`,
+      node.over,
+    );
   return planner.withVariable(node.variable, over.type.kind === 'optional' ? over.type.of : DYN, (set) => {
     const body = planner.plan(node.body);
-    if (node.flat && body !== WRONG && body.type.kind !== 'optional' && body.type.kind !== 'dyn') return planner.problem('EXPRESSION_TYPE', `optFlatMap() takes an optional value, this is ${typeText(body.type)}`, node.body);
+    if (node.flat && body !== WRONG && body.type.kind !== 'optional' && body.type.kind !== 'dyn')
+      return planner.problem(
+        'EXPRESSION_TYPE',
+        `optFlatMap() takes an optional value, this is ${typeText(body.type)}`,
+        node.body,
+      );
     return { type: node.flat ? body.type : optionalOf(body.type), run: optMapRun(over.run, set, body.run, node.flat) };
   });
 }
@@ -67,10 +110,12 @@ export function planBind(node: Node & { kind: 'bind' }, planner: Planner): Plan 
   });
 }
 
-const pairSetter = (setKey: Setter, setElement: Setter) => ([key, element]: readonly [Val, Val]): void => {
-  setKey(key);
-  setElement(element);
-};
+const pairSetter =
+  (setKey: Setter, setElement: Setter) =>
+  ([key, element]: readonly [Val, Val]): void => {
+    setKey(key);
+    setElement(element);
+  };
 const itself = (item: Val): Val => item;
 const firstOf = ([one]: readonly [Val, Val]): Val => one;
 

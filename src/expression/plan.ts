@@ -5,7 +5,23 @@
  * Inside a plan `undefined` is "failed" (an absent attribute, an overflow ...): no exception is thrown on the way.
  */
 import type { Attributes } from '../attributes/attributes.ts';
-import { BOOL, BYTES, DOUBLE, DYN, INT, NULL, STRING, TYPE, type Type, UINT, listOf, mapOf, optionalOf, sameType, typeText } from '../attributes/types.ts';
+import {
+  BOOL,
+  BYTES,
+  DOUBLE,
+  DYN,
+  INT,
+  NULL,
+  STRING,
+  TYPE,
+  type Type,
+  UINT,
+  listOf,
+  mapOf,
+  optionalOf,
+  sameType,
+  typeText,
+} from '../attributes/types.ts';
 import type { Node } from './ast.ts';
 import { READ_PER_STEP, spendSteps } from './budget.ts';
 import type { CompileOptions, Problem, Read } from './compiled.ts';
@@ -22,14 +38,56 @@ import { extremeOf } from './variadic.ts';
 import { type Emitter, emitBinary, emitUnary } from './generate.ts';
 import { optionalMethod } from './optionals.ts';
 import type { Trace } from './trace.ts';
-import { type Emit, FREE, type Plan, type Run, WRONG, boxed, constantOf, fitsFreely, heldAs, isPartlyDyn, joinTypes } from './planned.ts';
+import {
+  type Emit,
+  FREE,
+  type Plan,
+  type Run,
+  WRONG,
+  boxed,
+  constantOf,
+  fitsFreely,
+  heldAs,
+  isPartlyDyn,
+  joinTypes,
+} from './planned.ts';
 
 /** `exposed`: reads of the whole outside of reveal() and has(), less those that went on to a constant key. */
-interface MutableRead { name: string; slot: number; guarded: boolean; offset: number; exposed: number; keys: Map<string, { guarded: boolean; exposed: boolean }> }
+interface MutableRead {
+  name: string;
+  slot: number;
+  guarded: boolean;
+  offset: number;
+  exposed: number;
+  keys: Map<string, { guarded: boolean; exposed: boolean }>;
+}
 
-const LITERAL_TYPES = { bool: BOOL, int: INT, uint: UINT, double: DOUBLE, string: STRING, bytes: BYTES, null: NULL } as const;
-const TYPE_NAMES: ReadonlySet<string> = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type', 'null_type', 'optional_type']);
-const WELL_KNOWN_TYPES: ReadonlyMap<string, Val> = new Map([['google.protobuf.Timestamp', typeNameOf('timestamp')], ['google.protobuf.Duration', typeNameOf('duration')]]);
+const LITERAL_TYPES = {
+  bool: BOOL,
+  int: INT,
+  uint: UINT,
+  double: DOUBLE,
+  string: STRING,
+  bytes: BYTES,
+  null: NULL,
+} as const;
+const TYPE_NAMES: ReadonlySet<string> = new Set([
+  'bool',
+  'int',
+  'uint',
+  'double',
+  'string',
+  'bytes',
+  'list',
+  'map',
+  'type',
+  'null_type',
+  'optional_type',
+]);
+const WELL_KNOWN_TYPES: ReadonlyMap<string, Val> = new Map([
+  ['google.protobuf.Timestamp', typeNameOf('timestamp')],
+  ['google.protobuf.Duration', typeNameOf('duration')],
+]);
 
 export class Planner {
   readonly problems: Problem[] = [];
@@ -56,7 +114,15 @@ export class Planner {
   /** Whether something in it is counted against a budget (budget.ts). */
   isMetered = false;
 
-  constructor(attributes: Attributes, { given = new Set(), unchecked = false, container = '' }: Pick<CompileOptions, 'given' | 'unchecked' | 'container'> = {}, trace?: Trace) {
+  constructor(
+    attributes: Attributes,
+    {
+      given = new Set(),
+      unchecked = false,
+      container = '',
+    }: Pick<CompileOptions, 'given' | 'unchecked' | 'container'> = {},
+    trace?: Trace,
+  ) {
     this.#attributes = attributes;
     this.#unchecked = unchecked;
     const parts = container === '' ? [] : container.split('.');
@@ -67,7 +133,14 @@ export class Planner {
   }
 
   reads(): Read[] {
-    return [...this.#reads.values()].map(({ name, slot, guarded, offset, exposed, keys }) => ({ name, slot, guarded, offset, exposed: exposed > 0, keys: [...keys].map(([key, read]) => ({ key, ...read })) }));
+    return [...this.#reads.values()].map(({ name, slot, guarded, offset, exposed, keys }) => ({
+      name,
+      slot,
+      guarded,
+      offset,
+      exposed: exposed > 0,
+      keys: [...keys].map(([key, read]) => ({ key, ...read })),
+    }));
   }
 
   problem(code: string, message: string, at: { readonly start: number; readonly end: number }): Plan {
@@ -87,18 +160,31 @@ export class Planner {
         const { value } = node;
         return { type: LITERAL_TYPES[node.type], run: () => value, constant: value };
       }
-      case 'name': case 'select': return this.#reference(node);
-      case 'index': return this.#index(node);
-      case 'has': return this.#has(node.of);
-      case 'and': return this.#logic(node.left, node.right, true);
-      case 'or': return this.#logic(node.left, node.right, false);
-      case 'if': return this.#conditional(node);
-      case 'list': return this.#list(node);
-      case 'map': return this.#map(node);
-      case 'macro': return planMacro(node, this);
-      case 'optMap': return planOptMap(node, this);
-      case 'bind': return planBind(node, this);
-      case 'call': return this.#call(node);
+      case 'name':
+      case 'select':
+        return this.#reference(node);
+      case 'index':
+        return this.#index(node);
+      case 'has':
+        return this.#has(node.of);
+      case 'and':
+        return this.#logic(node.left, node.right, true);
+      case 'or':
+        return this.#logic(node.left, node.right, false);
+      case 'if':
+        return this.#conditional(node);
+      case 'list':
+        return this.#list(node);
+      case 'map':
+        return this.#map(node);
+      case 'macro':
+        return planMacro(node, this);
+      case 'optMap':
+        return planOptMap(node, this);
+      case 'bind':
+        return planBind(node, this);
+      case 'call':
+        return this.#call(node);
     }
   }
 
@@ -112,7 +198,8 @@ export class Planner {
     }
     const typeName = WELL_KNOWN_TYPES.get(chain?.names.join('.') ?? '');
     if (typeName !== undefined) return { type: TYPE, run: () => typeName, constant: typeName };
-    if (chain !== undefined && chain.names.length > 1 && this.#local(chain.names[0] ?? '') === undefined) return this.#unknown(chain.names.join('.'), node);
+    if (chain !== undefined && chain.names.length > 1 && this.#local(chain.names[0] ?? '') === undefined)
+      return this.#unknown(chain.names.join('.'), node);
     if (node.kind === 'select') return this.#field(this.plan(node.of), node.field, node.optional, node);
     const local = this.#local(node.name);
     if (local !== undefined) {
@@ -141,18 +228,40 @@ export class Planner {
       const isGuarded = isOptional || this.#isGuarded(name);
       const read = this.#read(name, slot, node.start, isGuarded);
       if (this.#revealing === 0) read.exposed += 1;
-      if (!isGuarded && !always && source.kind !== 'is') this.#mayBeAbsent(name, `has(${name}) && ..., or ${optionalForm(name)}.orValue(...)`, node);
+      if (!isGuarded && !always && source.kind !== 'is')
+        this.#mayBeAbsent(name, `has(${name}) && ..., or ${optionalForm(name)}.orValue(...)`, node);
       let plan: Plan = isOptional
-        ? { type: optionalOf(type), emitOr: (out, instead) => { const x = out.temporary(); return `((${x} = bag.get(${slot})) === undefined ? ${instead} : ${x})`; }, run: (bag) => { const value = bag.get(slot); return value === undefined ? NONE : new Optional(value); } }
+        ? {
+            type: optionalOf(type),
+            emitOr: (out, instead) => {
+              const x = out.temporary();
+              return `((${x} = bag.get(${slot})) === undefined ? ${instead} : ${x})`;
+            },
+            run: (bag) => {
+              const value = bag.get(slot);
+              return value === undefined ? NONE : new Optional(value);
+            },
+          }
         : { type, emit: () => `bag.get(${slot})`, run: (bag) => bag.get(slot) };
       for (let index = length; index < chain.names.length; index += 1) {
-        plan = this.#field(plan, chain.names[index] ?? '', chain.optional[index] === true, node, chain.names.slice(0, index).join('.'));
+        plan = this.#field(
+          plan,
+          chain.names[index] ?? '',
+          chain.optional[index] === true,
+          node,
+          chain.names.slice(0, index).join('.'),
+        );
       }
       return plan;
     }
     const whole = chain.names.join('.');
     if (chain.names.length === 1 && !this.#prefixes.has(whole)) return undefined;
-    if (this.#prefixes.has(whole)) return this.problem('EXPRESSION_NOT_AN_ATTRIBUTE', `${whole} is not an attribute, only the beginning of some: ${this.#under(whole)}`, node);
+    if (this.#prefixes.has(whole))
+      return this.problem(
+        'EXPRESSION_NOT_AN_ATTRIBUTE',
+        `${whole} is not an attribute, only the beginning of some: ${this.#under(whole)}`,
+        node,
+      );
     return this.#prefixes.has(chain.names[0] ?? '') ? this.#unknown(whole, node) : undefined;
   }
 
@@ -174,7 +283,12 @@ export class Planner {
 
   #unknown(name: string, node: Node): Plan {
     const near = nearestOf(name, this.#attributes.names());
-    const hint = near.length > 0 ? `did you mean ${near.join(' or ')}?` : name.includes('.') ? 'docs/attributes.md lists what there is' : `a constant is written '"${name}"'`;
+    const hint =
+      near.length > 0
+        ? `did you mean ${near.join(' or ')}?`
+        : name.includes('.')
+          ? 'docs/attributes.md lists what there is'
+          : `a constant is written '"${name}"'`;
     const constant = near.length > 0 && !name.includes('.') ? `; a constant is written '"${name}"'` : '';
     return this.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; ${hint}${constant}`, node);
   }
@@ -182,7 +296,14 @@ export class Planner {
   #read(name: string, slot: number, offset: number, guarded: boolean): MutableRead {
     const known = this.#reads.get(slot);
     if (known === undefined) {
-      const read = { name, slot, guarded, offset, exposed: 0, keys: new Map<string, { guarded: boolean; exposed: boolean }>() };
+      const read = {
+        name,
+        slot,
+        guarded,
+        offset,
+        exposed: 0,
+        keys: new Map<string, { guarded: boolean; exposed: boolean }>(),
+      };
       this.#reads.set(slot, read);
       return read;
     }
@@ -197,7 +318,13 @@ export class Planner {
   #field(of: Plan, field: string, optional: boolean, node: Node, below?: string): Plan {
     if (of === WRONG) return WRONG;
     const key = keyFor(below, field);
-    return this.#lookup(of, { type: STRING, run: () => key, constant: key }, optional, node, below ?? attributeOf(node.kind === 'select' ? node.of : node));
+    return this.#lookup(
+      of,
+      { type: STRING, run: () => key, constant: key },
+      optional,
+      node,
+      below ?? attributeOf(node.kind === 'select' ? node.of : node),
+    );
   }
 
   #index(node: Node & { kind: 'index' }): Plan {
@@ -214,33 +341,63 @@ export class Planner {
     const container = of.type.kind === 'optional' ? of.type.of : of.type;
     const isOptional = optional || of.type.kind === 'optional';
     if (container.kind !== 'map' && container.kind !== 'list' && container.kind !== 'dyn') {
-      return this.problem('EXPRESSION_NO_FIELD', `${typeText(of.type)} has no field or key; only maps and lists have`, node);
+      return this.problem(
+        'EXPRESSION_NO_FIELD',
+        `${typeText(of.type)} has no field or key; only maps and lists have`,
+        node,
+      );
     }
     this.#noteKey(below, key, isOptional, node);
     const isDynIndex = container.kind === 'list' && key.type.kind === 'dyn'; // a whole double or uint is an index, too
     const wanted = isDynIndex ? DYN : container.kind === 'list' ? INT : container.kind === 'map' ? container.key : DYN;
-    const at = this.fit(key, wanted, node.kind === 'index' ? node.key : node, container.kind === 'list' ? 'a list is read by int' : `the keys are ${typeText(wanted)}`);
+    const at = this.fit(
+      key,
+      wanted,
+      node.kind === 'index' ? node.key : node,
+      container.kind === 'list' ? 'a list is read by int' : `the keys are ${typeText(wanted)}`,
+    );
     const [readContainer, readKey] = [of.run, at.run];
     const result: Type = container.kind === 'list' || container.kind === 'map' ? container.of : DYN;
-    const read = isDynIndex ? anyOf : container.kind === 'list' ? elementAt : container.kind === 'map' ? entryOf : anyOf;
+    const read = isDynIndex
+      ? anyOf
+      : container.kind === 'list'
+        ? elementAt
+        : container.kind === 'map'
+          ? entryOf
+          : anyOf;
     if (!isOptional) {
-      const emit = container.kind === 'map' && key.type.kind === 'string' ? emitBinary(of, at, (x, y) => `${x}.get(${y})`) : undefined;
-      return { type: result, emit, run: (bag) => {
-        const [value, index] = [readContainer(bag), readKey(bag)];
-        return value === undefined || index === undefined ? undefined : read(value, index);
-      } };
+      const emit =
+        container.kind === 'map' && key.type.kind === 'string'
+          ? emitBinary(of, at, (x, y) => `${x}.get(${y})`)
+          : undefined;
+      return {
+        type: result,
+        emit,
+        run: (bag) => {
+          const [value, index] = [readContainer(bag), readKey(bag)];
+          return value === undefined || index === undefined ? undefined : read(value, index);
+        },
+      };
     }
     const type = result.kind === 'optional' ? result : optionalOf(result);
-    const emitOr = of.type.kind === 'map' && key.type.kind === 'string' && result.kind !== 'optional' ? emitEntryOr(of, at) : undefined;
-    return { type, emitOr, run: (bag) => {
-      let value = readContainer(bag);
-      if (value instanceof Optional) value = value.value === undefined ? NONE : value.value;
-      if (value === NONE) return NONE;
-      const index = readKey(bag);
-      if (value === undefined || index === undefined || !(Array.isArray(value) || value instanceof Map)) return undefined;
-      const found = read(value, index);
-      return found === undefined ? NONE : found instanceof Optional ? found : new Optional(found);
-    } };
+    const emitOr =
+      of.type.kind === 'map' && key.type.kind === 'string' && result.kind !== 'optional'
+        ? emitEntryOr(of, at)
+        : undefined;
+    return {
+      type,
+      emitOr,
+      run: (bag) => {
+        let value = readContainer(bag);
+        if (value instanceof Optional) value = value.value === undefined ? NONE : value.value;
+        if (value === NONE) return NONE;
+        const index = readKey(bag);
+        if (value === undefined || index === undefined || !(Array.isArray(value) || value instanceof Map))
+          return undefined;
+        const found = read(value, index);
+        return found === undefined ? NONE : found instanceof Optional ? found : new Optional(found);
+      },
+    };
   }
 
   /** Notes which key of an attribute is read, and warns where it may be absent. */
@@ -255,7 +412,11 @@ export class Planner {
     if (isExposed) read.exposed -= 1;
     read.keys.set(key.constant, { guarded: known.guarded && guarded, exposed: known.exposed || isExposed });
     if (guarded) return;
-    this.#mayBeAbsent(`${below}[${JSON.stringify(key.constant)}]`, `${below}[?${JSON.stringify(key.constant)}].orValue(...)`, node);
+    this.#mayBeAbsent(
+      `${below}[${JSON.stringify(key.constant)}]`,
+      `${below}[?${JSON.stringify(key.constant)}].orValue(...)`,
+      node,
+    );
   }
 
   #mayBeAbsent(what: string, guard: string, { start, end }: Node): void {
@@ -279,7 +440,12 @@ export class Planner {
         const slot = this.#attributes.slotOf(name);
         if (slot === undefined) continue;
         this.#read(name, slot, of.start, true);
-        if (length === chain.names.length) return { type: BOOL, emit: () => `bag.get(${slot}) !== undefined`, run: (bag) => bag.get(slot) !== undefined };
+        if (length === chain.names.length)
+          return {
+            type: BOOL,
+            emit: () => `bag.get(${slot}) !== undefined`,
+            run: (bag) => bag.get(slot) !== undefined,
+          };
         this.#guards.push(new Set([name, `${name}[${keyFor(name, chain.names[length] ?? '')}]`]));
         const container = this.plan(of.kind === 'select' ? of.of : of);
         this.#guards.pop();
@@ -291,12 +457,21 @@ export class Planner {
     if (of.kind === 'index') {
       const found = this.plan({ ...of, optional: true });
       const { run } = found;
-      return found === WRONG ? WRONG : { type: BOOL, run: (bag) => { const value = run(bag); return value === undefined ? undefined : value instanceof Optional && value.value !== undefined; } };
+      return found === WRONG
+        ? WRONG
+        : {
+            type: BOOL,
+            run: (bag) => {
+              const value = run(bag);
+              return value === undefined ? undefined : value instanceof Optional && value.value !== undefined;
+            },
+          };
     }
     if (of.kind !== 'select') return this.problem('EXPRESSION_SYNTAX', 'has() takes one attribute or field', of);
     const container = this.plan(of.of);
     if (container === WRONG) return WRONG;
-    if (!['map', 'dyn', 'optional'].includes(container.type.kind)) return this.problem('EXPRESSION_NO_FIELD', `${typeText(container.type)} has no fields`, of);
+    if (!['map', 'dyn', 'optional'].includes(container.type.kind))
+      return this.problem('EXPRESSION_NO_FIELD', `${typeText(container.type)} has no fields`, of);
     return hasField(container, of.field, undefined);
   }
 
@@ -323,9 +498,18 @@ export class Planner {
   /** CEL's commutative logic: one side that decides absorbs a failure of the other. */
   #logic(leftNode: Node, rightNode: Node, isAnd: boolean): Plan {
     const why = isAnd ? '&& takes bool' : '|| takes bool, and a default for what is absent is a.?b.orValue("default")';
-    const left = this.fit(this.absorbed(() => this.plan(leftNode)), BOOL, leftNode, why);
+    const left = this.fit(
+      this.absorbed(() => this.plan(leftNode)),
+      BOOL,
+      leftNode,
+      why,
+    );
     const right = this.#where(guardsOf(leftNode, isAnd), () => this.fit(this.plan(rightNode), BOOL, rightNode, why));
-    return constantOf([left, right], { type: BOOL, run: logicRun(left.run, right.run, isAnd), emit: emitLogic(left, right, isAnd) });
+    return constantOf([left, right], {
+      type: BOOL,
+      run: logicRun(left.run, right.run, isAnd),
+      emit: emitLogic(left, right, isAnd),
+    });
   }
 
   #conditional(node: Node & { kind: 'if' }): Plan {
@@ -333,7 +517,14 @@ export class Planner {
     const then = this.#where(guardsOf(node.test, true), () => this.plan(node.yes));
     const otherwise = this.#where(guardsOf(node.test, false), () => this.plan(node.no));
     const { type, plans } = this.#joined([then, otherwise]);
-    return constantOf([test, then, otherwise], { type, run: conditionalRun(test.run, plans[0]?.run ?? WRONG.run, plans[1]?.run ?? WRONG.run), emit: emitUnary(test, (x, out) => `${x} === true ? ${out.value(plans[0] ?? WRONG)} : ${out.value(plans[1] ?? WRONG)}`) });
+    return constantOf([test, then, otherwise], {
+      type,
+      run: conditionalRun(test.run, plans[0]?.run ?? WRONG.run, plans[1]?.run ?? WRONG.run),
+      emit: emitUnary(
+        test,
+        (x, out) => `${x} === true ? ${out.value(plans[0] ?? WRONG)} : ${out.value(plans[1] ?? WRONG)}`,
+      ),
+    });
   }
 
   /** One type for several: theirs where they agree, else `dyn`. */
@@ -344,8 +535,21 @@ export class Planner {
 
   /** The same, where some give an optional value of which the inner one is taken. */
   #joinedItems(plans: readonly Plan[], optional: readonly boolean[]): { type: Type; runs: readonly Plan['run'][] } {
-    const type = typeOfAll(plans.map((plan, index) => (optional[index] !== true ? plan.type : plan.type.kind === 'optional' ? plan.type.of : DYN)));
-    return { type, runs: plans.map((plan, index) => (plan === WRONG ? plan : heldAs(plan, optional[index] === true && plan.type.kind === 'optional' ? optionalOf(type) : type)).run) };
+    const type = typeOfAll(
+      plans.map((plan, index) =>
+        optional[index] !== true ? plan.type : plan.type.kind === 'optional' ? plan.type.of : DYN,
+      ),
+    );
+    return {
+      type,
+      runs: plans.map(
+        (plan, index) =>
+          (plan === WRONG
+            ? plan
+            : heldAs(plan, optional[index] === true && plan.type.kind === 'optional' ? optionalOf(type) : type)
+          ).run,
+      ),
+    };
   }
 
   // ------------------------------------------------------------ lists, maps, macros
@@ -354,20 +558,28 @@ export class Planner {
     const items = node.items.map((item) => {
       const plan = this.plan(item.node);
       if (!item.optional) return plan;
-      return plan.type.kind === 'optional' || plan.type.kind === 'dyn' ? plan : this.problem('EXPRESSION_TYPE', `[?x] takes an optional value, this is ${typeText(plan.type)}`, item.node);
+      return plan.type.kind === 'optional' || plan.type.kind === 'dyn'
+        ? plan
+        : this.problem('EXPRESSION_TYPE', `[?x] takes an optional value, this is ${typeText(plan.type)}`, item.node);
     });
-    const { type, runs } = this.#joinedItems(items, node.items.map((item) => item.optional));
+    const { type, runs } = this.#joinedItems(
+      items,
+      node.items.map((item) => item.optional),
+    );
     const optional = node.items.map((item) => item.optional);
-    return constantOf(items, { type: listOf(type), run: (bag) => {
-      const list: Val[] = [];
-      for (let index = 0; index < runs.length; index += 1) {
-        const value = runs[index]?.(bag);
-        if (value === undefined) return undefined;
-        if (optional[index] !== true) list.push(value);
-        else if (value instanceof Optional && value.value !== undefined) list.push(value.value);
-      }
-      return list as Val;
-    } });
+    return constantOf(items, {
+      type: listOf(type),
+      run: (bag) => {
+        const list: Val[] = [];
+        for (let index = 0; index < runs.length; index += 1) {
+          const value = runs[index]?.(bag);
+          if (value === undefined) return undefined;
+          if (optional[index] !== true) list.push(value);
+          else if (value instanceof Optional && value.value !== undefined) list.push(value.value);
+        }
+        return list as Val;
+      },
+    });
   }
 
   #map(node: Node & { kind: 'map' }): Plan {
@@ -375,26 +587,43 @@ export class Planner {
     const given = node.entries.map(({ value, optional }) => {
       const plan = this.plan(value);
       if (!optional || plan.type.kind === 'optional' || plan.type.kind === 'dyn') return plan;
-      return this.problem('EXPRESSION_TYPE', `{?key: x} takes an optional value, this is ${typeText(plan.type)}`, value);
+      return this.problem(
+        'EXPRESSION_TYPE',
+        `{?key: x} takes an optional value, this is ${typeText(plan.type)}`,
+        value,
+      );
     });
-    const values = this.#joinedItems(given, node.entries.map(({ optional }) => optional));
-    const wrongKey = node.entries.find((_, index) => !['string', 'int', 'uint', 'bool', 'dyn'].includes(keys.plans[index]?.type.kind ?? 'dyn'));
-    if (wrongKey !== undefined) return this.problem('EXPRESSION_TYPE', 'a key of a map is a string, an int, a uint or a bool', wrongKey.key);
-    const entries = node.entries.map(({ optional }, index) => ({ optional, key: keys.plans[index]?.run ?? WRONG.run, value: values.runs[index] ?? WRONG.run }));
+    const values = this.#joinedItems(
+      given,
+      node.entries.map(({ optional }) => optional),
+    );
+    const wrongKey = node.entries.find(
+      (_, index) => !['string', 'int', 'uint', 'bool', 'dyn'].includes(keys.plans[index]?.type.kind ?? 'dyn'),
+    );
+    if (wrongKey !== undefined)
+      return this.problem('EXPRESSION_TYPE', 'a key of a map is a string, an int, a uint or a bool', wrongKey.key);
+    const entries = node.entries.map(({ optional }, index) => ({
+      optional,
+      key: keys.plans[index]?.run ?? WRONG.run,
+      value: values.runs[index] ?? WRONG.run,
+    }));
     const type = mapOf(keys.type, values.type);
-    return constantOf([...keys.plans, ...given], { type, run: (bag) => {
-      const map = new Map<Val, Val>();
-      for (const entry of entries) {
-        const [key, value] = [entry.key(bag), entry.value(bag)];
-        if (key === undefined || value === undefined) return undefined;
-        if (typeof key === 'number' && !Number.isInteger(key)) return undefined;
-        const canonical = keyOf(key);
-        if (map.has(canonical)) return undefined;
-        if (!entry.optional) map.set(canonical, value);
-        else if (value instanceof Optional && value.value !== undefined) map.set(canonical, value.value);
-      }
-      return map as Val;
-    } });
+    return constantOf([...keys.plans, ...given], {
+      type,
+      run: (bag) => {
+        const map = new Map<Val, Val>();
+        for (const entry of entries) {
+          const [key, value] = [entry.key(bag), entry.value(bag)];
+          if (key === undefined || value === undefined) return undefined;
+          if (typeof key === 'number' && !Number.isInteger(key)) return undefined;
+          const canonical = keyOf(key);
+          if (map.has(canonical)) return undefined;
+          if (!entry.optional) map.set(canonical, value);
+          else if (value instanceof Optional && value.value !== undefined) map.set(canonical, value.value);
+        }
+        return map as Val;
+      },
+    });
   }
 
   /** A variable of a macro, known while `plan` runs. `set` gives it its value before the body is run. */
@@ -430,12 +659,25 @@ export class Planner {
 
   #call(node: Node & { kind: 'call' }): Plan {
     const { name, target, args } = node;
-    if (target?.kind === 'name' && target.name === 'optional' && this.#local('optional') === undefined) return this.#makeOptional(node);
-    if (target?.kind === 'name' && target.name === 'math' && (name === 'greatest' || name === 'least')) return extremeOf(name, args.map((arg) => this.plan(arg)), this, node);
+    if (target?.kind === 'name' && target.name === 'optional' && this.#local('optional') === undefined)
+      return this.#makeOptional(node);
+    if (target?.kind === 'name' && target.name === 'math' && (name === 'greatest' || name === 'least'))
+      return extremeOf(
+        name,
+        args.map((arg) => this.plan(arg)),
+        this,
+        node,
+      );
     if (target === undefined && name === 'reveal') return this.#reveal(node);
     // cidr(...).ip() is a method, ip.isCanonical(...) is a function with a dotted name.
     if (target?.kind === 'name' && hasFunction(`${target.name}.${name}`) && this.#local(target.name) === undefined) {
-      return this.#overloaded(`${target.name}.${name}`, false, args.map((arg) => this.plan(arg)), args, node);
+      return this.#overloaded(
+        `${target.name}.${name}`,
+        false,
+        args.map((arg) => this.plan(arg)),
+        args,
+        node,
+      );
     }
     const nodes = target === undefined ? args : [target, ...args];
     const plans = nodes.map((arg) => this.#weighed(this.plan(arg), name));
@@ -443,23 +685,40 @@ export class Planner {
     if (name === '+') this.isMetered ||= plans.some(({ type: { kind } }) => BUILT_BY_ADDING.has(kind));
     const [first, second] = plans;
     if (target === undefined && args.length === 2 && first !== undefined && second !== undefined) {
-      const operator = binaryOperator(name, name === 'in' && nodes[1] !== undefined ? loweredKey(attributeOf(nodes[1]), first) : first, second);
-      if (operator !== undefined) return 'problem' in operator ? this.problem('EXPRESSION_NO_OVERLOAD', operator.problem, node) : this.#checked(constantOf(plans, operator.plan), plans, node);
+      const operator = binaryOperator(
+        name,
+        name === 'in' && nodes[1] !== undefined ? loweredKey(attributeOf(nodes[1]), first) : first,
+        second,
+      );
+      if (operator !== undefined)
+        return 'problem' in operator
+          ? this.problem('EXPRESSION_NO_OVERLOAD', operator.problem, node)
+          : this.#checked(constantOf(plans, operator.plan), plans, node);
     }
     if (name === '!' && first !== undefined) {
       const inner = this.fit(first, BOOL, nodes[0] ?? node, '! takes bool');
       const { run } = inner;
-      return constantOf([inner], { type: BOOL, emit: emitUnary(inner, (x) => `${x} !== true`), run: (bag) => { const value = run(bag); return value === undefined ? undefined : value !== true; } });
+      return constantOf([inner], {
+        type: BOOL,
+        emit: emitUnary(inner, (x) => `${x} !== true`),
+        run: (bag) => {
+          const value = run(bag);
+          return value === undefined ? undefined : value !== true;
+        },
+      });
     }
     if (name === 'neg' && first !== undefined) {
       const negated = negate(first);
-      return negated === undefined ? this.problem('EXPRESSION_NO_OVERLOAD', `- does not go with ${typeText(first.type)}`, node) : this.#checked(constantOf([first], negated), plans, node);
+      return negated === undefined
+        ? this.problem('EXPRESSION_NO_OVERLOAD', `- does not go with ${typeText(first.type)}`, node)
+        : this.#checked(constantOf([first], negated), plans, node);
     }
     if (target !== undefined && first?.type.kind === 'optional') {
       const made = optionalMethod(name, first, second, this, node);
       if (made !== undefined) return made;
     }
-    if (first !== undefined && name === 'size' && plans.length === 1 && ['list', 'map'].includes(first.type.kind)) return constantOf(plans, { type: INT, run: (bag) => sizeOf(first.run(bag)) });
+    if (first !== undefined && name === 'size' && plans.length === 1 && ['list', 'map'].includes(first.type.kind))
+      return constantOf(plans, { type: INT, run: (bag) => sizeOf(first.run(bag)) });
     if (first !== undefined && target === undefined && name === 'dyn' && plans.length === 1) return boxed(first);
     return this.#overloaded(name, target !== undefined, plans, nodes, node);
   }
@@ -467,7 +726,8 @@ export class Planner {
   /** Its argument. The word says that a secret is meant to go out (`Read.exposed`). */
   #reveal({ args, ...node }: Node & { kind: 'call' }): Plan {
     const [arg, ...more] = args;
-    if (arg === undefined || more.length > 0) return this.problem('EXPRESSION_NO_OVERLOAD', 'reveal() takes one value, such as reveal(request.api_key)', node);
+    if (arg === undefined || more.length > 0)
+      return this.problem('EXPRESSION_NO_OVERLOAD', 'reveal() takes one value, such as reveal(request.api_key)', node);
     this.#revealing += 1;
     const plan = this.plan(arg);
     this.#revealing -= 1;
@@ -484,35 +744,71 @@ export class Planner {
     return plan;
   }
 
-  #overloaded(name: string, isMethod: boolean, plans: readonly Plan[], nodes: readonly Node[], node: Node & { kind: 'call' }): Plan {
+  #overloaded(
+    name: string,
+    isMethod: boolean,
+    plans: readonly Plan[],
+    nodes: readonly Node[],
+    node: Node & { kind: 'call' },
+  ): Plan {
     if (plans.includes(WRONG)) return WRONG;
     const named = overloadsOf(name, isMethod);
     if (named.length === 0) return this.#unknownFunction(name, isMethod, node);
-    const fitting = named.filter(({ params }) => params.length === plans.length && params.every((param, index) => mayBe(plans[index]?.type ?? DYN, param)));
+    const fitting = named.filter(
+      ({ params }) =>
+        params.length === plans.length && params.every((param, index) => mayBe(plans[index]?.type ?? DYN, param)),
+    );
     if (fitting.length === 0) {
       const given = plans.map(({ type }) => typeText(type));
       const shown = isMethod ? `${given[0]}.${name}(${given.slice(1).join(', ')})` : `${name}(${given.join(', ')})`;
-      const known = named.map(({ params }) => (isMethod ? `${typeText(params[0] ?? DYN)}.${name}(${params.slice(1).map(typeText).join(', ')})` : `${name}(${params.map(typeText).join(', ')})`));
-      return this.problem('EXPRESSION_NO_OVERLOAD', `there is no ${shown}; there is ${[...new Set(known)].slice(0, 4).join(', ')}`, node);
+      const known = named.map(({ params }) =>
+        isMethod
+          ? `${typeText(params[0] ?? DYN)}.${name}(${params.slice(1).map(typeText).join(', ')})`
+          : `${name}(${params.map(typeText).join(', ')})`,
+      );
+      return this.problem(
+        'EXPRESSION_NO_OVERLOAD',
+        `there is no ${shown}; there is ${[...new Set(known)].slice(0, 4).join(', ')}`,
+        node,
+      );
     }
     const constants = plans.map(({ constant }) => constant);
     for (const overload of fitting) {
-      const wrong = fitting.length === 1 || constants.every((value) => value !== undefined) ? overload.checkConstant?.(constants) : undefined;
-      if (wrong !== undefined) return this.problem('EXPRESSION_CONSTANT', wrong, nodes[constants.findLastIndex((value) => value !== undefined)] ?? node);
+      const wrong =
+        fitting.length === 1 || constants.every((value) => value !== undefined)
+          ? overload.checkConstant?.(constants)
+          : undefined;
+      if (wrong !== undefined)
+        return this.problem(
+          'EXPRESSION_CONSTANT',
+          wrong,
+          nodes[constants.findLastIndex((value) => value !== undefined)] ?? node,
+        );
     }
     const [only] = fitting;
     if (only === undefined) return WRONG;
     this.isMetered ||= fitting.some(({ builds }) => builds === true);
     const planned = fitting.length === 1 ? direct(only, plans) : dispatched(fitting, plans);
     const folded = constantOf(plans, planned);
-    if (constants.every((value) => value !== undefined) && folded.constant === undefined) return this.problem('EXPRESSION_CONSTANT', 'this constant cannot be worked out', node);
+    if (constants.every((value) => value !== undefined) && folded.constant === undefined)
+      return this.problem('EXPRESSION_CONSTANT', 'this constant cannot be worked out', node);
     return folded;
   }
 
   #unknownFunction(name: string, isMethod: boolean, node: Node): Plan {
-    if (name === 'match' && !isMethod) return this.problem('EXPRESSION_UNKNOWN_FUNCTION', 'unknown function match(); where Istio writes match(x, "a*") or match(x, "*a"), write x.startsWith("a") or x.endsWith("a")', node);
+    if (name === 'match' && !isMethod)
+      return this.problem(
+        'EXPRESSION_UNKNOWN_FUNCTION',
+        'unknown function match(); where Istio writes match(x, "a*") or match(x, "*a"), write x.startsWith("a") or x.endsWith("a")',
+        node,
+      );
     const near = nearestOf(name, functionNames());
-    const other = overloadsOf(name, !isMethod).length > 0 ? `; it is called ${isMethod ? `${name}(x)` : `x.${name}()`}` : near.length > 0 ? `; did you mean ${near.join(' or ')}?` : '';
+    const other =
+      overloadsOf(name, !isMethod).length > 0
+        ? `; it is called ${isMethod ? `${name}(x)` : `x.${name}()`}`
+        : near.length > 0
+          ? `; did you mean ${near.join(' or ')}?`
+          : '';
     return this.problem('EXPRESSION_UNKNOWN_FUNCTION', `unknown function ${name}()${other}`, node);
   }
 
@@ -520,13 +816,21 @@ export class Planner {
     const [arg] = node.args;
     if (node.name === 'none' && arg === undefined) return { type: optionalOf(FREE), run: () => NONE, constant: NONE };
     const plan = arg === undefined ? undefined : this.plan(arg);
-    if (plan === undefined || (node.name !== 'of' && node.name !== 'ofNonZeroValue')) return this.problem('EXPRESSION_UNKNOWN_FUNCTION', `there is no optional.${node.name}() of so many; there is optional.of(x), optional.ofNonZeroValue(x), optional.none()`, node);
+    if (plan === undefined || (node.name !== 'of' && node.name !== 'ofNonZeroValue'))
+      return this.problem(
+        'EXPRESSION_UNKNOWN_FUNCTION',
+        `there is no optional.${node.name}() of so many; there is optional.of(x), optional.ofNonZeroValue(x), optional.none()`,
+        node,
+      );
     const { run } = plan;
     const isZeroToo = node.name === 'ofNonZeroValue';
-    return constantOf([plan], { type: optionalOf(plan.type), run: (bag) => {
-      const value = run(bag);
-      return value === undefined ? undefined : isZeroToo && isZero(value) ? NONE : new Optional(value);
-    } });
+    return constantOf([plan], {
+      type: optionalOf(plan.type),
+      run: (bag) => {
+        const value = run(bag);
+        return value === undefined ? undefined : isZeroToo && isZero(value) ? NONE : new Optional(value);
+      },
+    });
   }
 
   /** Makes a plan of the wanted type, at run time where the type is `dyn`; else a problem. */
@@ -534,7 +838,8 @@ export class Planner {
     if (plan === WRONG || wanted.kind === 'dyn') return wanted.kind === 'dyn' ? boxed(plan) : plan;
     if (sameType(plan.type, wanted)) return plan;
     if (fitsFreely(plan.type, wanted)) return { ...plan, type: wanted };
-    if (isPartlyDyn(plan.type) || isPartlyDyn(wanted) && joinTypes(plan.type, wanted) !== undefined) return heldAs(plan, wanted);
+    if (isPartlyDyn(plan.type) || (isPartlyDyn(wanted) && joinTypes(plan.type, wanted) !== undefined))
+      return heldAs(plan, wanted);
     return this.problem('EXPRESSION_TYPE', `${why}; this is ${typeText(plan.type)}`, node);
   }
 }
@@ -578,21 +883,34 @@ function weighedRun(run: Run, name: string): Run {
   const readsLists = name !== 'size';
   return (bag) => {
     const value = run(bag);
-    const size = typeof value === 'string' || value instanceof Uint8Array ? value.length
-      : Array.isArray(value) ? (readsLists ? value.length : 0)
-        : value instanceof Map && readsMaps ? value.size : 0;
+    const size =
+      typeof value === 'string' || value instanceof Uint8Array
+        ? value.length
+        : Array.isArray(value)
+          ? readsLists
+            ? value.length
+            : 0
+          : value instanceof Map && readsMaps
+            ? value.size
+            : 0;
     if (size >= perStep) spendSteps(Math.trunc(size / perStep));
     return value;
   };
 }
 
-const setterOf = (values: (Val | undefined)[], place: number) => (value: Val | undefined): void => { values[place] = value; };
+const setterOf =
+  (values: (Val | undefined)[], place: number) =>
+  (value: Val | undefined): void => {
+    values[place] = value;
+  };
 
 /** `map[?key].orValue(instead)`, without an optional value in between. */
-const emitEntryOr = (map: Plan, key: Plan) => (out: Emitter, instead: string): string => {
-  const z = out.temporary();
-  return emitBinary(map, key, (x, y) => `(${z} = ${x}.get(${y})) === undefined ? ${instead} : ${z}`)(out);
-};
+const emitEntryOr =
+  (map: Plan, key: Plan) =>
+  (out: Emitter, instead: string): string => {
+    const z = out.temporary();
+    return emitBinary(map, key, (x, y) => `(${z} = ${x}.get(${y})) === undefined ? ${instead} : ${z}`)(out);
+  };
 
 /** The side that decides absorbs a failure of the other. */
 function emitLogic(left: Plan, right: Plan, isAnd: boolean): Emit {
@@ -610,4 +928,5 @@ function conditionalRun(test: Run, yes: Run, no: Run): Run {
   };
 }
 
-const typeOfAll = (types: readonly Type[]): Type => types.reduce((joined, type) => joinTypes(joined, type) ?? DYN, FREE);
+const typeOfAll = (types: readonly Type[]): Type =>
+  types.reduce((joined, type) => joinTypes(joined, type) ?? DYN, FREE);

@@ -30,8 +30,10 @@ export const FREE: Type = Object.freeze({ kind: 'dyn' });
 /** Whether a value of the type is one of the wanted type as it is held, since it differs only where there are no elements. */
 export function fitsFreely(type: Type, wanted: Type): boolean {
   if (type === FREE) return true;
-  if (type.kind === 'map') return wanted.kind === 'map' && fitsFreely(type.key, wanted.key) && fitsFreely(type.of, wanted.of);
-  if (type.kind === 'list' || type.kind === 'optional') return wanted.kind === type.kind && fitsFreely(type.of, wanted.of);
+  if (type.kind === 'map')
+    return wanted.kind === 'map' && fitsFreely(type.key, wanted.key) && fitsFreely(type.of, wanted.of);
+  if (type.kind === 'list' || type.kind === 'optional')
+    return wanted.kind === type.kind && fitsFreely(type.of, wanted.of);
   return type.kind === wanted.kind;
 }
 
@@ -59,15 +61,31 @@ export function heldAs(plan: Plan, type: Type): Plan {
   if (fitsFreely(plan.type, type)) return { ...plan, type };
   const box = boxer(plan.type);
   const { run } = plan;
-  return constantOf([plan], { type, run: (bag) => { const value = run(bag); return value === undefined ? undefined : unbox(type, box?.(value) ?? value); } });
+  return constantOf([plan], {
+    type,
+    run: (bag) => {
+      const value = run(bag);
+      return value === undefined ? undefined : unbox(type, box?.(value) ?? value);
+    },
+  });
 }
-export const isPartlyDyn = (type: Type): boolean => type.kind === 'dyn' || ((type.kind === 'list' || type.kind === 'optional') && isPartlyDyn(type.of)) || (type.kind === 'map' && (isPartlyDyn(type.key) || isPartlyDyn(type.of)));
+export const isPartlyDyn = (type: Type): boolean =>
+  type.kind === 'dyn' ||
+  ((type.kind === 'list' || type.kind === 'optional') && isPartlyDyn(type.of)) ||
+  (type.kind === 'map' && (isPartlyDyn(type.key) || isPartlyDyn(type.of)));
 
 export function boxed(plan: Plan): Plan {
   const box = boxer(plan.type);
   if (plan.type.kind === 'dyn' || box === undefined) return { ...plan, type: DYN };
   const { run } = plan;
-  return constantOf([plan], { type: DYN, emit: emitUnary(plan, (x, out) => `${out.pooled(box)}(${x})`), run: (bag) => { const value = run(bag); return value === undefined ? undefined : box(value); } });
+  return constantOf([plan], {
+    type: DYN,
+    emit: emitUnary(plan, (x, out) => `${out.pooled(box)}(${x})`),
+    run: (bag) => {
+      const value = run(bag);
+      return value === undefined ? undefined : box(value);
+    },
+  });
 }
 
 /** Works out at load what reads nothing. */

@@ -5,8 +5,12 @@ import { Duration, Timestamp, Uint, type Value } from '../attributes/values.ts';
 /** A scalar as text; `undefined` for lists, maps, bytes and null. */
 export function textOf(value: Value): string | undefined {
   switch (typeof value) {
-    case 'string': return value;
-    case 'number': case 'bigint': case 'boolean': return String(value);
+    case 'string':
+      return value;
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+      return String(value);
     default:
       if (value instanceof Ip || value instanceof Cidr) return value.toString();
       if (value instanceof Timestamp) return formatTimestamp(value);

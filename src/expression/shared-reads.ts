@@ -8,7 +8,7 @@ const shared = new WeakMap<Attributes, Map<string, readonly Read[]>>();
 
 export function sharedReads(reads: readonly Read[], attributes: Attributes): readonly Read[] {
   let known = shared.get(attributes);
-  if (known === undefined) shared.set(attributes, known = new Map());
+  if (known === undefined) shared.set(attributes, (known = new Map()));
   const key = reads.map(keyOf).join();
   const found = known.get(key);
   if (found !== undefined) return found;
@@ -16,4 +16,5 @@ export function sharedReads(reads: readonly Read[], attributes: Attributes): rea
   return reads;
 }
 
-const keyOf = ({ slot, guarded, exposed, offset, keys }: Read): string => `${slot}${guarded ? 'g' : ''}${exposed ? 'e' : ''}${offset}${keys.length === 0 ? '' : JSON.stringify(keys)}`;
+const keyOf = ({ slot, guarded, exposed, offset, keys }: Read): string =>
+  `${slot}${guarded ? 'g' : ''}${exposed ? 'e' : ''}${offset}${keys.length === 0 ? '' : JSON.stringify(keys)}`;

@@ -1,18 +1,42 @@
 /** What stands in a google.protobuf.Any, where its type is one of protobuf's own: Envoy's and Istio's filter state is. */
 import { createRegistry, type Registry, toJson } from '@bufbuild/protobuf';
 import {
-  type Any, anyUnpack, BoolValueSchema, BytesValueSchema, DoubleValueSchema, DurationSchema, FloatValueSchema, Int32ValueSchema,
-  Int64ValueSchema, ListValueSchema, StringValueSchema, StructSchema, TimestampSchema, UInt32ValueSchema, UInt64ValueSchema, ValueSchema,
+  type Any,
+  anyUnpack,
+  BoolValueSchema,
+  BytesValueSchema,
+  DoubleValueSchema,
+  DurationSchema,
+  FloatValueSchema,
+  Int32ValueSchema,
+  Int64ValueSchema,
+  ListValueSchema,
+  StringValueSchema,
+  StructSchema,
+  TimestampSchema,
+  UInt32ValueSchema,
+  UInt64ValueSchema,
+  ValueSchema,
 } from '@bufbuild/protobuf/wkt';
 import type { Json } from '../attributes/json-value.ts';
 import { lenientSchema } from './lenient-schema.ts';
 
 /** Made at its first use: it takes 20 ms, and few policies read filter state. */
 let registry: Registry | undefined;
-const known = (): Registry => registry ??= createRegistry(
-  ...[StructSchema, ValueSchema, ListValueSchema, StringValueSchema].map(lenientSchema), BytesValueSchema, BoolValueSchema, DoubleValueSchema,
-  FloatValueSchema, Int32ValueSchema, UInt32ValueSchema, Int64ValueSchema, UInt64ValueSchema, TimestampSchema, DurationSchema,
-);
+const known = (): Registry =>
+  (registry ??= createRegistry(
+    ...[StructSchema, ValueSchema, ListValueSchema, StringValueSchema].map(lenientSchema),
+    BytesValueSchema,
+    BoolValueSchema,
+    DoubleValueSchema,
+    FloatValueSchema,
+    Int32ValueSchema,
+    UInt32ValueSchema,
+    Int64ValueSchema,
+    UInt64ValueSchema,
+    TimestampSchema,
+    DurationSchema,
+  ));
 const WIDE = new Set([Int64ValueSchema.typeName, UInt64ValueSchema.typeName] as string[]);
 
 export function jsonOfAny(any: Any | undefined): Json | undefined {

@@ -17,6 +17,9 @@ function leniently<D extends DescMessage>(schema: D, bytes: Uint8Array): Message
   try {
     return fromBinary(lenientSchema(schema), bytes, OPTIONS);
   } catch (error) {
-    throw new Malformed(`the request is no ${schema.typeName}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Malformed(
+      `the request is no ${schema.typeName}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }

@@ -41,7 +41,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     if (name === this.#lastName && name !== '') return this.#lastValue;
     if (this.#looks++ >= FEW || !isAscii(name)) return this.#all().get(name);
     this.#lastName = name;
-    return this.#lastValue = this.#find(this.#bytes, name);
+    return (this.#lastValue = this.#find(this.#bytes, name));
   }
 
   has(name: string): boolean {
@@ -122,10 +122,13 @@ export class HeaderMap implements ReadonlyMap<string, string> {
       if (field !== this.#field || fields.type !== WireType.LEN) continue;
       const entry = soundEntryOf(bytes, fields.from, fields.to);
       if (entry === undefined) continue;
-      table.set(lowerAscii(bytes.toString('utf8', entry.keyFrom, entry.keyTo)), bytes.toString('utf8', entry.valueFrom, entry.valueTo));
+      table.set(
+        lowerAscii(bytes.toString('utf8', entry.keyFrom, entry.keyTo)),
+        bytes.toString('utf8', entry.valueFrom, entry.valueTo),
+      );
     }
     this.#bytes = NOTHING;
-    return this.#table = table;
+    return (this.#table = table);
   }
 }
 
@@ -136,7 +139,12 @@ const NOTHING = Buffer.alloc(0);
 const KEY = (1 << 3) | WireType.LEN;
 const VALUE = (2 << 3) | WireType.LEN;
 
-interface Entry { readonly keyFrom: number; readonly keyTo: number; readonly valueFrom: number; readonly valueTo: number }
+interface Entry {
+  readonly keyFrom: number;
+  readonly keyTo: number;
+  readonly valueFrom: number;
+  readonly valueTo: number;
+}
 
 /** Where the key and the value of a map's entry stand; the last of each counts, and what is not there is empty. */
 export function entryOf(bytes: Uint8Array, from: number, to: number): Entry {

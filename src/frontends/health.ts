@@ -8,7 +8,10 @@ import { viewOf } from '../transport/piece.ts';
 import { GrpcError, Status, type CallContext, type Method, type UnaryHandler } from '../transport/transport.ts';
 import { StatusWatches } from './status-watches.ts';
 import {
-  HealthCheckRequestSchema, HealthCheckResponse_ServingStatus as ServingStatus, HealthCheckResponseSchema, Health,
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  HealthCheckResponseSchema,
+  Health,
 } from './generated/grpc/health/v1/health_pb.ts';
 
 export interface HealthOptions {
@@ -20,16 +23,24 @@ export interface HealthOptions {
   readonly watchEveryMs?: number;
 }
 
-export function healthMethods({ services, isServing, watchEveryMs = 250 }: HealthOptions): [path: string, method: Method][] {
+export function healthMethods({
+  services,
+  isServing,
+  watchEveryMs = 250,
+}: HealthOptions): [path: string, method: Method][] {
   const known = new Set(['', Health.typeName, ...services]);
-  const statusOf = (service: string): ServingStatus => (isServing(service) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
+  const statusOf = (service: string): ServingStatus =>
+    isServing(service) ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   const check: UnaryHandler = (request) => {
     const service = serviceOf(viewOf(request));
     if (!known.has(service)) throw new GrpcError(Status.NOT_FOUND, `${service} is not served here`);
     return answer(statusOf(service));
   };
   const watches = new StatusWatches(statusOf, watchEveryMs);
-  async function* watch(requests: AsyncIterable<Uint8Array>, context: CallContext): AsyncGenerator<Uint8Array, void, undefined> {
+  async function* watch(
+    requests: AsyncIterable<Uint8Array>,
+    context: CallContext,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const asked = await firstOf(requests);
     const service = known.has(asked) ? asked : undefined; // of others the name is of no more use
     let said: ServingStatus | undefined;
@@ -48,13 +59,16 @@ export function healthMethods({ services, isServing, watchEveryMs = 250 }: Healt
   ];
 }
 
-const answer = (status: ServingStatus): Uint8Array => toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status }));
+const answer = (status: ServingStatus): Uint8Array =>
+  toBinary(HealthCheckResponseSchema, create(HealthCheckResponseSchema, { status }));
 
 function serviceOf(request: Uint8Array): string {
   try {
     return fromBinary(HealthCheckRequestSchema, request).service;
   } catch (error) {
-    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is no grpc.health.v1.HealthCheckRequest', { cause: error });
+    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is no grpc.health.v1.HealthCheckRequest', {
+      cause: error,
+    });
   }
 }
 

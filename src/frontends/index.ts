@@ -30,5 +30,9 @@ export const FRONTEND_SERVICE_NAMES: readonly string[] = FRONTEND_SERVICES.map((
 
 /** Everything that Envoy calls, by full path. */
 export function frontendMethods(engine: Engine, options: FrontendOptions = {}): [path: string, method: Method][] {
-  return [...extAuthzMethods(engine, options), ...ratelimitMethods(engine, options), ...accessLogMethods(engine, options)];
+  return [
+    ...extAuthzMethods(engine, options),
+    ...ratelimitMethods(engine, options),
+    ...accessLogMethods(engine, options),
+  ];
 }

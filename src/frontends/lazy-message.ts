@@ -19,7 +19,12 @@ type Reading = (bytes: Buffer, last: FieldScan) => unknown;
 const VIEWS = new Map<DescMessage, typeof View>();
 
 /** Of the octets from one place up to another; they must not change as long as it is used. */
-export function lazyMessage<D extends DescMessage>(schema: D, bytes: Buffer, from: number, to: number): MessageShape<D> {
+export function lazyMessage<D extends DescMessage>(
+  schema: D,
+  bytes: Buffer,
+  from: number,
+  to: number,
+): MessageShape<D> {
   const Known = VIEWS.get(schema) ?? viewOf(schema);
   return new Known(bytes, from, to) as unknown as MessageShape<D>;
 }
@@ -56,12 +61,16 @@ class View {
     const map: Record<string, unknown> = {};
     const fields = new FieldScan(this.#bytes, this.#from, this.#to);
     for (let begin = this.#from, field = fields.next(); field !== 0; begin = fields.at, field = fields.next()) {
-      const entry = field === number && fields.type === WireType.LEN ? soundEntryOf(this.#bytes, fields.from, fields.to) : undefined;
+      const entry =
+        field === number && fields.type === WireType.LEN
+          ? soundEntryOf(this.#bytes, fields.from, fields.to)
+          : undefined;
       if (entry === undefined) continue;
       const key = this.#bytes.toString('utf8', entry.keyFrom, entry.keyTo);
       const record = this.#bytes.subarray(begin, fields.at);
       let value: unknown;
-      const get = (): unknown => value ??= (decodedMember(schema, localName, [record]) as Readonly<Record<string, unknown>>)[key];
+      const get = (): unknown =>
+        (value ??= (decodedMember(schema, localName, [record]) as Readonly<Record<string, unknown>>)[key]);
       Object.defineProperty(map, key, { get, enumerable: true, configurable: true });
     }
     return this.#keep(localName, map);
@@ -72,7 +81,13 @@ class View {
     return value;
   }
 
-  singular(schema: DescMessage, { number, localName, fieldKind }: DescField, type: number, absent: unknown, reading: Reading): unknown {
+  singular(
+    schema: DescMessage,
+    { number, localName, fieldKind }: DescField,
+    type: number,
+    absent: unknown,
+    reading: Reading,
+  ): unknown {
     const bytes = this.#bytes;
     const fields = new FieldScan(bytes, this.#from, this.#to);
     let value = absent;
@@ -95,7 +110,8 @@ class View {
       if (entry === undefined) continue;
       const key = this.#bytes.toString('utf8', entry.keyFrom, entry.keyTo);
       const value = this.#bytes.toString('utf8', entry.valueFrom, entry.valueTo);
-      if (key === '__proto__') Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
+      if (key === '__proto__')
+        Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
       else map[key] = value;
     }
     return map;
@@ -108,7 +124,8 @@ class View {
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       const member = members.get(field);
       if (member === undefined || member.type !== fields.type) continue;
-      if (found !== undefined || member.reading === undefined) return this.decoded(schema, localName, new Set(members.keys()));
+      if (found !== undefined || member.reading === undefined)
+        return this.decoded(schema, localName, new Set(members.keys()));
       found = { case: member.name, value: member.reading(this.#bytes, fields) };
     }
     return found ?? { case: undefined };
@@ -118,32 +135,47 @@ class View {
 /** Of a message that has these fields and no others. */
 function decodedMember(schema: DescMessage, localName: string, records: readonly Uint8Array[]): unknown {
   const { buffer, byteOffset, length } = Buffer.concat(records);
-  return (decoded(schema, new Uint8Array(buffer, byteOffset, length)) as unknown as Readonly<Record<string, unknown>>)[localName];
+  return (decoded(schema, new Uint8Array(buffer, byteOffset, length)) as unknown as Readonly<Record<string, unknown>>)[
+    localName
+  ];
 }
 
-interface Member { readonly name: string; readonly type: number; readonly reading: Reading | undefined }
+interface Member {
+  readonly name: string;
+  readonly type: number;
+  readonly reading: Reading | undefined;
+}
 
 function viewOf(schema: DescMessage): typeof View {
   const Own = class extends View {};
   for (const member of schema.members) {
-    Object.defineProperty(Own.prototype, member.localName, { get: member.kind === 'oneof' ? choiceGetter(schema, member) : fieldGetter(schema, member) });
+    Object.defineProperty(Own.prototype, member.localName, {
+      get: member.kind === 'oneof' ? choiceGetter(schema, member) : fieldGetter(schema, member),
+    });
   }
   VIEWS.set(schema, Own);
   return Own;
 }
 
 function choiceGetter(schema: DescMessage, { localName, fields }: DescOneof): (this: View) => unknown {
-  const members = new Map(fields.map((field): [number, Member] => {
-    const way = wayOf(field);
-    return [field.number, { name: field.localName, type: way?.type ?? WireType.LEN, reading: way?.reading }];
-  }));
+  const members = new Map(
+    fields.map((field): [number, Member] => {
+      const way = wayOf(field);
+      return [field.number, { name: field.localName, type: way?.type ?? WireType.LEN, reading: way?.reading }];
+    }),
+  );
   return function choice(this: View): unknown {
     return this.choice(schema, localName, members);
   };
 }
 
 function fieldGetter(schema: DescMessage, field: DescField): (this: View) => unknown {
-  if (field.fieldKind === 'map' && field.mapKey === ScalarType.STRING && field.mapKind === 'scalar' && field.scalar === ScalarType.STRING) {
+  if (
+    field.fieldKind === 'map' &&
+    field.mapKey === ScalarType.STRING &&
+    field.mapKind === 'scalar' &&
+    field.scalar === ScalarType.STRING
+  ) {
     return function textMap(this: View): unknown {
       return this.textMap(field.number);
     };
@@ -167,29 +199,53 @@ function fieldGetter(schema: DescMessage, field: DescField): (this: View) => unk
 }
 
 /** How a field is read where it stands; `undefined` for what the library decodes. */
-function wayOf(field: DescField): { readonly type: number; readonly absent: unknown; readonly reading: Reading } | undefined {
+function wayOf(
+  field: DescField,
+): { readonly type: number; readonly absent: unknown; readonly reading: Reading } | undefined {
   // An optional scalar can be absent, which is not its zero.
-  if (field.fieldKind !== 'message' && field.oneof === undefined && (field.proto.proto3Optional || field.proto.label !== FieldDescriptorProto_Label.OPTIONAL)) return undefined;
+  if (
+    field.fieldKind !== 'message' &&
+    field.oneof === undefined &&
+    (field.proto.proto3Optional || field.proto.label !== FieldDescriptorProto_Label.OPTIONAL)
+  )
+    return undefined;
   switch (field.fieldKind) {
     case 'message': {
       const { message } = field;
-      if (field.delimitedEncoding || isWrapperDesc(message) || message.typeName === StructSchema.typeName) return undefined;
-      return { type: WireType.LEN, absent: undefined, reading: (bytes, { from, to }) => lazyMessage(message, bytes, from, to) };
+      if (field.delimitedEncoding || isWrapperDesc(message) || message.typeName === StructSchema.typeName)
+        return undefined;
+      return {
+        type: WireType.LEN,
+        absent: undefined,
+        reading: (bytes, { from, to }) => lazyMessage(message, bytes, from, to),
+      };
     }
-    case 'enum': return { type: WireType.VARINT, absent: 0, reading: (_, { value }) => value | 0 };
+    case 'enum':
+      return { type: WireType.VARINT, absent: 0, reading: (_, { value }) => value | 0 };
     case 'scalar': {
-      if (field.scalar === ScalarType.STRING) return { type: WireType.LEN, absent: '', reading: (bytes, { from, to }) => bytes.toString('utf8', from, to) };
+      if (field.scalar === ScalarType.STRING)
+        return { type: WireType.LEN, absent: '', reading: (bytes, { from, to }) => bytes.toString('utf8', from, to) };
       const reading = field.longAsString ? undefined : VARINTS.get(field.scalar);
-      return reading === undefined ? undefined : { type: WireType.VARINT, absent: reading.absent, reading: reading.reading };
+      return reading === undefined
+        ? undefined
+        : { type: WireType.VARINT, absent: reading.absent, reading: reading.reading };
     }
-    case 'list': case 'map': return undefined;
+    case 'list':
+    case 'map':
+      return undefined;
   }
 }
 
-const VARINTS: ReadonlyMap<ScalarType, { readonly absent: unknown; readonly reading: Reading }> = new Map<ScalarType, { readonly absent: unknown; readonly reading: Reading }>([
+const VARINTS: ReadonlyMap<ScalarType, { readonly absent: unknown; readonly reading: Reading }> = new Map<
+  ScalarType,
+  { readonly absent: unknown; readonly reading: Reading }
+>([
   [ScalarType.UINT32, { absent: 0, reading: (_, { value }) => value }],
   [ScalarType.INT32, { absent: 0, reading: (_, { value }) => value | 0 }],
-  [ScalarType.BOOL, { absent: false, reading: (bytes, { value, from, to }) => value !== 0 || wideValue(bytes, from, to) !== 0n }],
+  [
+    ScalarType.BOOL,
+    { absent: false, reading: (bytes, { value, from, to }) => value !== 0 || wideValue(bytes, from, to) !== 0n },
+  ],
   [ScalarType.UINT64, { absent: 0n, reading: (bytes, { from, to }) => BigInt.asUintN(64, wideValue(bytes, from, to)) }],
   [ScalarType.INT64, { absent: 0n, reading: (bytes, { from, to }) => BigInt.asIntN(64, wideValue(bytes, from, to)) }],
 ]);

@@ -4,9 +4,21 @@
  *
  * protobuf-es has no option for it; it goes by the feature `utf8_validation` of a field's file, so the files are built anew without it.
  */
-import { clone, create, createFileRegistry, type DescFile, type DescMessage, type FileRegistry } from '@bufbuild/protobuf';
 import {
-  FeatureSet_Utf8Validation, FeatureSetSchema, type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema, FileOptionsSchema,
+  clone,
+  create,
+  createFileRegistry,
+  type DescFile,
+  type DescMessage,
+  type FileRegistry,
+} from '@bufbuild/protobuf';
+import {
+  FeatureSet_Utf8Validation,
+  FeatureSetSchema,
+  type FileDescriptorProto,
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+  FileOptionsSchema,
 } from '@bufbuild/protobuf/wkt';
 
 const REGISTRIES = new Map<DescFile, FileRegistry>();
@@ -15,7 +27,11 @@ const REGISTRIES = new Map<DescFile, FileRegistry>();
 export function lenientSchema<D extends DescMessage>(schema: D): D {
   let registry = REGISTRIES.get(schema.file);
   if (registry === undefined) {
-    registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [...withDependencies(schema.file)].map(({ proto }) => unchecked(proto)) }));
+    registry = createFileRegistry(
+      create(FileDescriptorSetSchema, {
+        file: [...withDependencies(schema.file)].map(({ proto }) => unchecked(proto)),
+      }),
+    );
     REGISTRIES.set(schema.file, registry);
   }
   const found = registry.getMessage(schema.typeName);

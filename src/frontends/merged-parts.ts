@@ -3,7 +3,9 @@ import { FieldScan, WireType } from './protobuf-scan.ts';
 import { ProtobufWriter } from './protobuf-writer.ts';
 
 /** The singular messages of a message by their field numbers, with those within; a leaf is taken as it is. */
-export interface SingularParts { readonly [field: number]: SingularParts | 'leaf' }
+export interface SingularParts {
+  readonly [field: number]: SingularParts | 'leaf';
+}
 
 /**
  * The same message with each of its singular messages in one piece, however often it stands there. Protobuf merges them, and
@@ -22,7 +24,10 @@ export function mergedParts(bytes: Uint8Array, from: number, to: number, parts: 
   for (const [field, all] of pieces) {
     const within = parts[field];
     const whole = Buffer.concat(all);
-    writer.message(field, within === undefined || within === 'leaf' ? whole : mergedParts(whole, 0, whole.length, within));
+    writer.message(
+      field,
+      within === undefined || within === 'leaf' ? whole : mergedParts(whole, 0, whole.length, within),
+    );
   }
   return Buffer.concat([...rest, writer.finish()]);
 }

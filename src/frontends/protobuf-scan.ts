@@ -43,7 +43,7 @@ export class FieldScan {
         this.type = WireType.LEN;
         this.from = at + 2;
         this.at = this.to = to;
-        return this.field = tag >>> 3;
+        return (this.field = tag >>> 3);
       }
     }
     return this.#any();
@@ -68,10 +68,17 @@ export class FieldScan {
         this.at = this.to;
         break;
       }
-      case WireType.I64: this.#skip(8); break;
-      case WireType.I32: this.#skip(4); break;
-      case WireType.SGROUP: this.#group(this.field, 0); break;
-      default: throw malformed(`a field has the wire type ${this.type}`);
+      case WireType.I64:
+        this.#skip(8);
+        break;
+      case WireType.I32:
+        this.#skip(4);
+        break;
+      case WireType.SGROUP:
+        this.#group(this.field, 0);
+        break;
+      default:
+        throw malformed(`a field has the wire type ${this.type}`);
     }
     return this.field;
   }
@@ -87,15 +94,26 @@ export class FieldScan {
       if (this.at >= this.#end) throw malformed('a group does not end');
       const tag = this.#varint32();
       switch (tag & 7) {
-        case WireType.VARINT: this.#varint(); break;
-        case WireType.LEN: this.#skip(this.#varint32()); break;
-        case WireType.I64: this.#skip(8); break;
-        case WireType.I32: this.#skip(4); break;
-        case WireType.SGROUP: this.#group(tag >>> 3, depth + 1); break;
+        case WireType.VARINT:
+          this.#varint();
+          break;
+        case WireType.LEN:
+          this.#skip(this.#varint32());
+          break;
+        case WireType.I64:
+          this.#skip(8);
+          break;
+        case WireType.I32:
+          this.#skip(4);
+          break;
+        case WireType.SGROUP:
+          this.#group(tag >>> 3, depth + 1);
+          break;
         case WireType.EGROUP:
           if (tag >>> 3 !== field) throw malformed('a group ends that did not begin');
           return;
-        default: throw malformed('a field has a wire type that is none');
+        default:
+          throw malformed('a field has a wire type that is none');
       }
     }
   }
@@ -105,7 +123,8 @@ export class FieldScan {
     const from = this.at;
     const value = this.#varint();
     for (let at = from + 4; at < this.at; at++) {
-      if (((this.bytes[at] as number) & (at === from + 4 ? 0x70 : 0x7f)) !== 0) throw malformed('a tag or a length has more than 32 bits');
+      if (((this.bytes[at] as number) & (at === from + 4 ? 0x70 : 0x7f)) !== 0)
+        throw malformed('a tag or a length has more than 32 bits');
     }
     return value;
   }
@@ -155,7 +174,7 @@ export function noteFields(bytes: Uint8Array, from: number, to: number, wanted: 
       end = fields.at;
       if (fields.type !== WireType.LEN) continue;
     }
-    const place = number < placeOf.length ? placeOf[number] as number : NOWHERE;
+    const place = number < placeOf.length ? (placeOf[number] as number) : NOWHERE;
     if (place === NOWHERE) continue;
     if (once && places[place] !== 0) return false;
     places[place] = begin;
@@ -174,7 +193,10 @@ export function endOf(bytes: Uint8Array, begin: number): number {
 const NOWHERE = -1;
 
 /** For {@link noteFields}: places by field number, which is below 16. */
-export interface Wanted { readonly placeOf: Int8Array; readonly once: boolean }
+export interface Wanted {
+  readonly placeOf: Int8Array;
+  readonly once: boolean;
+}
 
 export function wanted(placeByNumber: Readonly<Record<number, number>>, { once }: { readonly once: boolean }): Wanted {
   return { placeOf: Int8Array.from({ length: 16 }, (_, number) => placeByNumber[number] ?? NOWHERE), once };

@@ -20,7 +20,14 @@ export function reflectionMethods(services: readonly DescService[]): [path: stri
     for await (const bytes of requests) {
       const originalRequest = decode(bytes);
       const messageResponse = index.answer(originalRequest.messageRequest);
-      yield toBinary(v1.ServerReflectionResponseSchema, create(v1.ServerReflectionResponseSchema, { validHost: originalRequest.host, originalRequest, messageResponse }));
+      yield toBinary(
+        v1.ServerReflectionResponseSchema,
+        create(v1.ServerReflectionResponseSchema, {
+          validHost: originalRequest.host,
+          originalRequest,
+          messageResponse,
+        }),
+      );
     }
   }
   return versions.map((service) => [`/${service.typeName}/ServerReflectionInfo`, { kind: 'stream', handle }]);
@@ -30,12 +37,15 @@ function decode(bytes: Uint8Array): v1.ServerReflectionRequest {
   try {
     return fromBinary(v1.ServerReflectionRequestSchema, bytes);
   } catch (error) {
-    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is no grpc.reflection ServerReflectionRequest', { cause: error });
+    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is no grpc.reflection ServerReflectionRequest', {
+      cause: error,
+    });
   }
 }
 
 const failed = (errorCode: number, errorMessage: string): Answer => ({
-  case: 'errorResponse', value: create(v1.ErrorResponseSchema, { errorCode, errorMessage }),
+  case: 'errorResponse',
+  value: create(v1.ErrorResponseSchema, { errorCode, errorMessage }),
 });
 
 /** All files that the services need, by name and by the symbols they declare. */
@@ -55,24 +65,38 @@ class Index {
       case 'listServices':
         return {
           case: 'listServicesResponse',
-          value: create(v1.ListServiceResponseSchema, { service: this.#services.map((name) => create(v1.ServiceResponseSchema, { name })) }),
+          value: create(v1.ListServiceResponseSchema, {
+            service: this.#services.map((name) => create(v1.ServiceResponseSchema, { name })),
+          }),
         };
-      case 'fileByFilename': return this.#file(this.#files.get(request.value), `no file ${request.value}`);
-      case 'fileContainingSymbol': return this.#file(this.#symbols.get(request.value), `no symbol ${request.value}`);
+      case 'fileByFilename':
+        return this.#file(this.#files.get(request.value), `no file ${request.value}`);
+      case 'fileContainingSymbol':
+        return this.#file(this.#symbols.get(request.value), `no symbol ${request.value}`);
       case 'fileContainingExtension':
-        return failed(Status.NOT_FOUND, `no extension ${request.value.extensionNumber} of ${request.value.containingType}: these services have none`);
+        return failed(
+          Status.NOT_FOUND,
+          `no extension ${request.value.extensionNumber} of ${request.value.containingType}: these services have none`,
+        );
       case 'allExtensionNumbersOfType':
         return this.#messages.has(request.value)
-          ? { case: 'allExtensionNumbersResponse', value: create(v1.ExtensionNumberResponseSchema, { baseTypeName: request.value }) }
+          ? {
+              case: 'allExtensionNumbersResponse',
+              value: create(v1.ExtensionNumberResponseSchema, { baseTypeName: request.value }),
+            }
           : failed(Status.NOT_FOUND, `no message ${request.value}`);
-      case undefined: return failed(Status.INVALID_ARGUMENT, 'the request asks for nothing that is known here');
+      case undefined:
+        return failed(Status.INVALID_ARGUMENT, 'the request asks for nothing that is known here');
     }
   }
 
   #file(file: DescFile | undefined, missing: string): Answer {
     if (file === undefined) return failed(Status.NOT_FOUND, missing);
     const files = [...withDependencies(file)].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
-    return { case: 'fileDescriptorResponse', value: create(v1.FileDescriptorResponseSchema, { fileDescriptorProto: files }) };
+    return {
+      case: 'fileDescriptorResponse',
+      value: create(v1.FileDescriptorResponseSchema, { fileDescriptorProto: files }),
+    };
   }
 
   #add(file: DescFile): void {

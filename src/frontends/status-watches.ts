@@ -1,7 +1,10 @@
 import type { CallContext } from '../transport/transport.ts';
 import { HealthCheckResponse_ServingStatus as ServingStatus } from './generated/grpc/health/v1/health_pb.ts';
 
-interface Watch { readonly status: ServingStatus; readonly wake: () => void }
+interface Watch {
+  readonly status: ServingStatus;
+  readonly wake: () => void;
+}
 
 /**
  * Watches of the health of services: one timer looks after all of them, each service once, and it runs only while somebody watches.

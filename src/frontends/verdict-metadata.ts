@@ -11,7 +11,12 @@ const LIST_VALUE = 6;
  * rules' own, and `sluice: { outcome, shadow, rule, id }`; access logs bring it back. The id is the last of all: the octets before it
  * are the same for many calls.
  */
-export function writeVerdictMetadata(writer: ProtobufWriter, field: number, verdict: Verdict | LimitVerdict, named: NetChanges['metadata'] = []): void {
+export function writeVerdictMetadata(
+  writer: ProtobufWriter,
+  field: number,
+  verdict: Verdict | LimitVerdict,
+  named: NetChanges['metadata'] = [],
+): void {
   const { id, outcome, rule, shadow } = verdict;
   if (outcome !== 'allow' || rule !== undefined || shadow.length > 0 || named.length > 0 || id.length >= LONG_ID) {
     writeStruct(writer, field, verdict, named);
@@ -34,7 +39,12 @@ const LONG_ID = 64;
 /** Of an allowed call without more to say: all but the id. By the field and the id's length. */
 const ALLOWED: (Uint8Array | undefined)[] = [];
 
-function writeStruct(writer: ProtobufWriter, field: number, { id, outcome, rule, shadow }: Verdict | LimitVerdict, named: NetChanges['metadata']): void {
+function writeStruct(
+  writer: ProtobufWriter,
+  field: number,
+  { id, outcome, rule, shadow }: Verdict | LimitVerdict,
+  named: NetChanges['metadata'],
+): void {
   const struct = writer.begin(field);
   for (const [name, value] of named) writeText(writer, name, value);
   const entry = writer.begin(1);

@@ -30,10 +30,10 @@ export function portOf(address: Address | undefined): number | undefined {
 }
 
 export const timestampOf = (wire: WireTimestamp | undefined): Timestamp | undefined =>
-  (wire === undefined ? undefined : new Timestamp(Number(wire.seconds), wire.nanos));
+  wire === undefined ? undefined : new Timestamp(Number(wire.seconds), wire.nanos);
 
 export const durationOf = (wire: WireDuration | undefined): Duration | undefined =>
-  (wire === undefined ? undefined : new Duration(Number(wire.seconds), wire.nanos));
+  wire === undefined ? undefined : new Duration(Number(wire.seconds), wire.nanos);
 
 export function later(time: Timestamp, span: Duration): Timestamp {
   const nanos = time.nanos + span.nanos;
@@ -67,7 +67,9 @@ export function metadataMap(metadata: Metadata | undefined): ReadonlyMap<string,
     if (json !== undefined) map.set(namespace, mapOfJson(json));
   }
   for (const namespace of Object.keys(typedFilterMetadata)) {
-    const json = Object.hasOwn(filterMetadata, namespace) ? undefined : ifSound(() => jsonOfAny(typedFilterMetadata[namespace]));
+    const json = Object.hasOwn(filterMetadata, namespace)
+      ? undefined
+      : ifSound(() => jsonOfAny(typedFilterMetadata[namespace]));
     if (json !== undefined) map.set(namespace, valueOfJson(json));
   }
   return map;
@@ -82,11 +84,17 @@ export function ifSound<T>(read: () => T): T | undefined {
   }
 }
 
-export function metadataAt(metadata: Metadata | undefined, { namespace, path }: Extract<Carrier, { kind: 'metadata' }>): Value | undefined {
+export function metadataAt(
+  metadata: Metadata | undefined,
+  { namespace, path }: Extract<Carrier, { kind: 'metadata' }>,
+): Value | undefined {
   if (metadata === undefined) return undefined;
-  const plain = Object.hasOwn(metadata.filterMetadata, namespace) ? (metadata.filterMetadata[namespace] as Json | undefined) : undefined;
+  const plain = Object.hasOwn(metadata.filterMetadata, namespace)
+    ? (metadata.filterMetadata[namespace] as Json | undefined)
+    : undefined;
   const json = jsonAt(plain ?? jsonOfAny(anyAt(metadata.typedFilterMetadata, namespace)), path);
   return json === undefined ? undefined : valueOfJson(json);
 }
 
-export const anyAt = (anys: Readonly<Record<string, Any>>, name: string): Any | undefined => (Object.hasOwn(anys, name) ? anys[name] : undefined);
+export const anyAt = (anys: Readonly<Record<string, Any>>, name: string): Any | undefined =>
+  Object.hasOwn(anys, name) ? anys[name] : undefined;

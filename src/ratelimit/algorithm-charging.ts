@@ -19,7 +19,10 @@ export class AlgorithmCharging {
 
   /** Each for itself. */
   each(asked: readonly Applied[]): Done {
-    return asked.reduce<Done>((done, one) => both(done, this.#charge(this.#stores.storeOf(one.unit), [one])), undefined);
+    return asked.reduce<Done>(
+      (done, one) => both(done, this.#charge(this.#stores.storeOf(one.unit), [one])),
+      undefined,
+    );
   }
 
   /** All, or none where one is refused, or cannot be asked about. */
@@ -41,27 +44,50 @@ export class AlgorithmCharging {
 
   /** What each would be at. */
   look(asked: readonly Applied[]): Done {
-    return asked.reduce<Done>((done, one) => both(done, this.#charge(this.#stores.storeOf(one.unit), [one], lookAt, one.hits)), undefined);
+    return asked.reduce<Done>(
+      (done, one) => both(done, this.#charge(this.#stores.storeOf(one.unit), [one], lookAt, one.hits)),
+      undefined,
+    );
   }
 
   /** What was charged of them. Where it cannot be said, they are out of the way when their period is over. */
   giveBack(charged: readonly Applied[]): Done {
     return charged.reduce<Done>((done, { unit, algorithm, hits }) => {
       if (algorithm === undefined || hits === 0) return done;
-      const back = algorithm.algorithm === 'concurrency' && algorithm.holder !== undefined ? { ...algorithm, hits: 0, isEnd: true } : { ...algorithm, hits: -hits };
+      const back =
+        algorithm.algorithm === 'concurrency' && algorithm.holder !== undefined
+          ? { ...algorithm, hits: 0, isEnd: true }
+          : { ...algorithm, hits: -hits };
       const told = this.#stores.storeOf(unit).charge([back]);
-      return told instanceof Promise ? both(done, told.then(() => undefined, () => undefined)) : done;
+      return told instanceof Promise
+        ? both(
+            done,
+            told.then(
+              () => undefined,
+              () => undefined,
+            ),
+          )
+        : done;
     }, undefined);
   }
 
   /** Counts in this process, up to a share of each limit. */
   locally(asked: readonly Applied[], replicas: number): Done {
-    const share = (ask: AlgorithmAsk): AlgorithmAsk => ({ ...ask, limit: Math.ceil(ask.limit / replicas), burst: Math.ceil(ask.burst / replicas) });
+    const share = (ask: AlgorithmAsk): AlgorithmAsk => ({
+      ...ask,
+      limit: Math.ceil(ask.limit / replicas),
+      burst: Math.ceil(ask.burst / replicas),
+    });
     return asked.reduce<Done>((done, one) => both(done, this.#charge(this.#stores.local, [one], share)), undefined);
   }
 
   /** `more`: hits that were not asked, and yet are reckoned with. */
-  #charge(store: AlgorithmStore, asked: readonly Applied[], as: (ask: AlgorithmAsk) => AlgorithmAsk = (ask) => ask, more = 0): Done {
+  #charge(
+    store: AlgorithmStore,
+    asked: readonly Applied[],
+    as: (ask: AlgorithmAsk) => AlgorithmAsk = (ask) => ask,
+    more = 0,
+  ): Done {
     const told = store.charge(asked.flatMap(({ algorithm }) => (algorithm === undefined ? [] : [as(algorithm)])));
     if (told instanceof Promise) return told.then((answers) => take(asked, answers, more));
     take(asked, told, more);
@@ -80,6 +106,10 @@ function take(asked: readonly Applied[], answers: readonly AlgorithmAnswer[], mo
     const { limit, hits } = one.ask;
     const left = Math.min(remaining, limit);
     one.resetS = Math.ceil(resetMs / 1000);
-    one.after = !isGranted ? limit + Math.max(1, hits) : isAnyRefused ? Math.min(limit, limit - left + hits) : limit - left + more;
+    one.after = !isGranted
+      ? limit + Math.max(1, hits)
+      : isAnyRefused
+        ? Math.min(limit, limit - left + hits)
+        : limit - left + more;
   }
 }

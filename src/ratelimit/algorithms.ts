@@ -16,15 +16,24 @@ export class Algorithms implements AlgorithmStores {
   #open: OpenAlgorithms | undefined;
 
   /** `outageOf`: the same as the windows' of that Redis, so that an outage is told once. */
-  constructor(openStores: () => Promise<OpenAlgorithms>, timeoutMs: number, outageOf: (unit: Unit | undefined) => OutageLog | undefined = () => undefined) {
+  constructor(
+    openStores: () => Promise<OpenAlgorithms>,
+    timeoutMs: number,
+    outageOf: (unit: Unit | undefined) => OutageLog | undefined = () => undefined,
+  ) {
     this.#openStores = openStores;
-    this.#guards = { others: new Guard({ timeoutMs, outage: outageOf(undefined) }), perSecond: new Guard({ timeoutMs, outage: outageOf(Unit.SECOND) }) };
+    this.#guards = {
+      others: new Guard({ timeoutMs, outage: outageOf(undefined) }),
+      perSecond: new Guard({ timeoutMs, outage: outageOf(Unit.SECOND) }),
+    };
   }
 
   /** Settles when they are open; `undefined` where they are, or these limits do not need them. */
   opened(domains: Domains): Promise<void> | undefined {
     if (this.#open !== undefined || ![...domains.values()].some(hasAlgorithm)) return undefined;
-    return this.#opening ??= this.#start().finally(() => { this.#opening = undefined; });
+    return (this.#opening ??= this.#start().finally(() => {
+      this.#opening = undefined;
+    }));
   }
 
   storeOf(unit: Unit | undefined): AlgorithmStore {
@@ -52,7 +61,11 @@ export class Algorithms implements AlgorithmStores {
   async #start(): Promise<void> {
     const stores = await this.#openStores();
     const others = guarded(stores.others, this.#guards.others);
-    this.#open = { ...stores, others, perSecond: stores.perSecond === stores.others ? others : guarded(stores.perSecond, this.#guards.perSecond) };
+    this.#open = {
+      ...stores,
+      others,
+      perSecond: stores.perSecond === stores.others ? others : guarded(stores.perSecond, this.#guards.perSecond),
+    };
   }
 
   get #stores(): OpenAlgorithms {
@@ -61,7 +74,9 @@ export class Algorithms implements AlgorithmStores {
   }
 }
 
-const hasAlgorithm = ({ limit, children }: Node): boolean => (limit !== undefined && !limit.unlimited && ALGORITHMS.some((one) => one === limit.algorithm)) || [...children.values()].some(hasAlgorithm);
+const hasAlgorithm = ({ limit, children }: Node): boolean =>
+  (limit !== undefined && !limit.unlimited && ALGORITHMS.some((one) => one === limit.algorithm)) ||
+  [...children.values()].some(hasAlgorithm);
 
 function guarded(store: AlgorithmStore, guard: Guard): AlgorithmStore {
   const ask = <T>(send: () => T | Promise<T>): T | Promise<T> => {

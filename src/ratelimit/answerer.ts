@@ -20,7 +20,11 @@ import { type SharedCounts, SharedStore } from './shared-store.ts';
 export interface AnswererDoors {
   /** What counts limits that are no windows; asked for when the first is read. */
   openAlgorithms(): Promise<OpenAlgorithms>;
-  listenGrpc(service: RateLimitService, metrics: RatelimitMetrics, isHealthy: () => boolean): Promise<{ readonly port: number; drain(): Promise<void> }>;
+  listenGrpc(
+    service: RateLimitService,
+    metrics: RatelimitMetrics,
+    isHealthy: () => boolean,
+  ): Promise<{ readonly port: number; drain(): Promise<void> }>;
   answerJson(service: RateLimitService, body: string, headers: RequestHeaders): Promise<JsonAnswer>;
 }
 
@@ -71,7 +75,8 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
   const stores = openStores({ settings, nowMs, metrics, log, aroundRedis, shared }, stack);
   const algorithms = new Algorithms(() => options.openAlgorithms(), settings.SLUICE_REDIS_DEADLINE, stores.outageOf);
   stack.defer(() => algorithms.close());
-  const localCache = settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
+  const localCache =
+    settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
   if (localCache !== undefined) {
     metrics.gauges.set('ratelimit.localcache.entryCount', () => localCache.size);
     metrics.gauges.set('ratelimit.localcache.hitCount', () => localCache.hits);
@@ -80,10 +85,27 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
   }
   const { storeOf } = stores;
   const answers = answerSettings(settings);
-  const local = shared === undefined ? undefined : new SharedStore({ memory: shared.local, worker: shared.worker, nowMs });
-  const service = rateLimitService({ domains: () => domains, metrics, nowMs, settings: answers, localCache, storeOf, algorithms, ...(local === undefined ? {} : { local }) });
+  const local =
+    shared === undefined ? undefined : new SharedStore({ memory: shared.local, worker: shared.worker, nowMs });
+  const service = rateLimitService({
+    domains: () => domains,
+    metrics,
+    nowMs,
+    settings: answers,
+    localCache,
+    storeOf,
+    algorithms,
+    ...(local === undefined ? {} : { local }),
+  });
   const limits = limitInspector({
-    domains: () => domains, nowMs, algorithms, keyPrefix: settings.CACHE_KEY_PREFIX, keyStyle: answers.keyStyle, withoutDots: answers.withoutDots, storeOf, holdersOf: stores.holdersOf,
+    domains: () => domains,
+    nowMs,
+    algorithms,
+    keyPrefix: settings.CACHE_KEY_PREFIX,
+    keyStyle: answers.keyStyle,
+    withoutDots: answers.withoutDots,
+    storeOf,
+    holdersOf: stores.holdersOf,
     heldOf: (key) => stores.escrows.reduce((sum, escrow) => sum + escrow.heldOf(key), 0),
     forget(key) {
       localCache?.forget(key);
@@ -94,7 +116,9 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
     if (isDraining) return 'it is stopping';
     const why = stores.unhealthyWhy() ?? algorithms.unhealthyWhy;
     if (why !== undefined) return why;
-    return (domains === undefined || domains.size === 0) && settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED ? 'no limits have been loaded' : undefined;
+    return (domains === undefined || domains.size === 0) && settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED
+      ? 'no limits have been loaded'
+      : undefined;
   };
 
   const open = stack.move();
@@ -113,7 +137,9 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
       grpc = listening;
       return listening.port;
     },
-    unhealthyWhy: () => (grpc === undefined ? 'it does not listen yet' : notAnsweringWhy()), notAnsweringWhy, limits,
+    unhealthyWhy: () => (grpc === undefined ? 'it does not listen yet' : notAnsweringWhy()),
+    notAnsweringWhy,
+    limits,
     answerJson: (body, headers) => options.answerJson(service, body, headers),
     counted() {},
     async drain() {

@@ -21,10 +21,14 @@ export interface KeyParts {
   readonly windowStartS: number;
 }
 
-export function cacheKey(style: KeyStyle, { prefix, domain, entries, sharedValues, windowS, windowStartS }: KeyParts): string {
+export function cacheKey(
+  style: KeyStyle,
+  { prefix, domain, entries, sharedValues, windowS, windowStartS }: KeyParts,
+): string {
   if (style === 'compatible') {
     let text = `${prefix}${domain}_`;
-    for (let at = 0; at < entries.length; at++) text += `${entries[at]?.[0]}_${sharedValues?.[at] ?? entries[at]?.[1]}_`;
+    for (let at = 0; at < entries.length; at++)
+      text += `${entries[at]?.[0]}_${sharedValues?.[at] ?? entries[at]?.[1]}_`;
     return text + windowStartS;
   }
   return `${prefix}${escaped(domain)}_${entriesKey(entries, sharedValues)}${windowS}_${windowStartS}`;
@@ -33,7 +37,8 @@ export function cacheKey(style: KeyStyle, { prefix, domain, entries, sharedValue
 /** Of entries alone: where an algorithm counts that the reference does not have, all parts are told apart. */
 export function entriesKey(entries: Entries, sharedValues: SharedValues): string {
   let text = '';
-  for (let at = 0; at < entries.length; at++) text += `${escaped(entries[at]?.[0] ?? '')}_${sharedValues?.[at] === undefined ? escaped(entries[at]?.[1] ?? '') : `%${escaped(sharedValues[at] ?? '')}`}_`;
+  for (let at = 0; at < entries.length; at++)
+    text += `${escaped(entries[at]?.[0] ?? '')}_${sharedValues?.[at] === undefined ? escaped(entries[at]?.[1] ?? '') : `%${escaped(sharedValues[at] ?? '')}`}_`;
   return text;
 }
 
@@ -42,4 +47,5 @@ export function leaseKey(entries: Entries, sharedValues: SharedValues): string {
   return `${entriesKey(entries.slice(0, -1), sharedValues)}${escaped(entries.at(-1)?.[0] ?? '')}`;
 }
 
-const escaped = (text: string): string => (/[%_]/.test(text) ? text.replaceAll('%', '%25').replaceAll('_', '%5F') : text);
+const escaped = (text: string): string =>
+  /[%_]/.test(text) ? text.replaceAll('%', '%25').replaceAll('_', '%5F') : text;

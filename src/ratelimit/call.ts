@@ -6,20 +6,37 @@ export type Unit = (typeof Unit)[keyof typeof Unit];
 
 const DAY_S = 86_400;
 /** Windows begin at multiples of these since 1970, in UTC (envoyproxy/ratelimit UnitToDivider). */
-const SECONDS: Readonly<Record<Unit, number>> = { 1: 1, 2: 60, 3: 3600, 4: DAY_S, 5: 30 * DAY_S, 6: 365 * DAY_S, 7: 7 * DAY_S };
+const SECONDS: Readonly<Record<Unit, number>> = {
+  1: 1,
+  2: 60,
+  3: 3600,
+  4: DAY_S,
+  5: 30 * DAY_S,
+  6: 365 * DAY_S,
+  7: 7 * DAY_S,
+};
 
-export const isUnit = (number: number): number is Unit => Number.isInteger(number) && number >= Unit.SECOND && number <= Unit.WEEK;
+export const isUnit = (number: number): number is Unit =>
+  Number.isInteger(number) && number >= Unit.SECOND && number <= Unit.WEEK;
 export const secondsOf = (unit: Unit): number => SECONDS[unit];
-export const unitName = (unit: Unit | undefined): string => Object.entries(Unit).find(([, number]) => number === unit)?.[0] ?? 'UNKNOWN';
-export const unitOfName = (name: string): Unit | undefined => (Object.hasOwn(Unit, name.toUpperCase()) ? Unit[name.toUpperCase() as keyof typeof Unit] : undefined);
+export const unitName = (unit: Unit | undefined): string =>
+  Object.entries(Unit).find(([, number]) => number === unit)?.[0] ?? 'UNKNOWN';
+export const unitOfName = (name: string): Unit | undefined =>
+  Object.hasOwn(Unit, name.toUpperCase()) ? Unit[name.toUpperCase() as keyof typeof Unit] : undefined;
 
 /** The unit is any number that was sent: it is looked at where the limit applies. */
-export interface Override { readonly requestsPerUnit: number; readonly unit: number }
+export interface Override {
+  readonly requestsPerUnit: number;
+  readonly unit: number;
+}
 
 /** In protobuf's text form: what is zero is left out, and a unit that envoy.type.v3.RateLimitUnit does not have (WEEK) is a number. */
 export function overrideText({ requestsPerUnit, unit }: Override): string {
   const named = unit >= Unit.SECOND && unit <= Unit.YEAR ? unitName(unit as Unit) : String(unit);
-  return [...(requestsPerUnit === 0 ? [] : [`requests_per_unit:${requestsPerUnit}`]), ...(unit === 0 ? [] : [`unit:${named}`])].join(' ');
+  return [
+    ...(requestsPerUnit === 0 ? [] : [`requests_per_unit:${requestsPerUnit}`]),
+    ...(unit === 0 ? [] : [`unit:${named}`]),
+  ].join(' ');
 }
 
 export interface Descriptor {
@@ -42,7 +59,11 @@ export const Code = { OK: 1, OVER_LIMIT: 2 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
 /** A limit whose period is none of the units has none. */
-export interface CurrentLimit { readonly requestsPerUnit: number; readonly unit: Unit | undefined; readonly name: string }
+export interface CurrentLimit {
+  readonly requestsPerUnit: number;
+  readonly unit: Unit | undefined;
+  readonly name: string;
+}
 
 export interface DescriptorStatus {
   readonly code: Code;
@@ -80,7 +101,11 @@ export interface RateLimitService {
 }
 
 /** What /json answers. */
-export interface JsonAnswer { readonly status: number; readonly contentType: string; readonly body: string }
+export interface JsonAnswer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
 
 /** Names in lower case. */
 export type RequestHeaders = Readonly<Record<string, string | string[] | undefined>>;

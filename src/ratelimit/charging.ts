@@ -49,7 +49,7 @@ export class Charging {
       for (const one of sliding) {
         const { limit, endsAtS } = one.ask;
         const counted = Math.min(limit, this.#ended.get(one.before?.key ?? '') ?? 0);
-        const left = Math.max(0, Math.floor(limit - counted * (endsAtS - nowS) / (endsAtS - one.startS)));
+        const left = Math.max(0, Math.floor(limit - (counted * (endsAtS - nowS)) / (endsAtS - one.startS)));
         one.ask = { ...one.ask, limit: left };
       }
     };
@@ -66,14 +66,19 @@ export class Charging {
 
   /** Several limits of one descriptor are charged together whatever the settings say of those of a call. */
   counted(limited: readonly Applied[]): Done {
-    if (this.#options.settings.charging === 'all or none' || limited.every(({ also }) => also.length === 0)) return this.#counted(limited);
+    if (this.#options.settings.charging === 'all or none' || limited.every(({ also }) => also.length === 0))
+      return this.#counted(limited);
     const groups = limited.filter(({ also }) => also.length > 0).map((one) => [one, ...one.also]);
     const others = limited.filter((one) => !groups.some((group) => group.includes(one)));
     return groups.reduce((done, group) => both(done, this.#together(group)), this.#counted(others));
   }
 
   #together(group: readonly Applied[]): Done {
-    return this.#allOrNone(group.filter(({ algorithm }) => algorithm !== undefined), group.filter(({ algorithm }) => algorithm === undefined), 'all or none');
+    return this.#allOrNone(
+      group.filter(({ algorithm }) => algorithm !== undefined),
+      group.filter(({ algorithm }) => algorithm === undefined),
+      'all or none',
+    );
   }
 
   #counted(limited: readonly Applied[]): Done {
@@ -81,19 +86,27 @@ export class Charging {
     const algorithmic = limited.filter(({ algorithm }) => algorithm !== undefined);
     if (algorithmic.length === 0) return this.#windows(limited, charging);
     const ending = algorithmic.filter(({ algorithm }) => algorithm?.isEnd === true);
-    if (ending.length > 0) return both(this.#algorithms.each(ending), this.#counted(limited.filter((one) => !ending.includes(one))));
+    if (ending.length > 0)
+      return both(this.#algorithms.each(ending), this.#counted(limited.filter((one) => !ending.includes(one))));
     const windows = limited.filter(({ algorithm }) => algorithm === undefined);
-    return charging === 'always' ? both(this.#algorithms.each(algorithmic), this.#windows(windows, charging)) : this.#allOrNone(algorithmic, windows, charging);
+    return charging === 'always'
+      ? both(this.#algorithms.each(algorithmic), this.#windows(windows, charging))
+      : this.#allOrNone(algorithmic, windows, charging);
   }
 
   /** First what may refuse without a charge; it is given back where a window refuses, or cannot be asked. */
   #allOrNone(algorithmic: readonly Applied[], windows: readonly Applied[], charging: AnswerSettings['charging']): Done {
-    if (windows.some((one) => one.isCached && stops(one))) return both(this.#algorithms.look(algorithmic), this.#windows(windows, charging));
+    if (windows.some((one) => one.isCached && stops(one)))
+      return both(this.#algorithms.look(algorithmic), this.#windows(windows, charging));
     const stopping = algorithmic.filter(stops);
     const charged = andThen(this.#algorithms.together(stopping), () => {
       if (stopping.some(isRefused)) return this.#windows(windows, charging, true);
       const giveBack = (): Done => this.#algorithms.giveBack(stopping);
-      return unlessFailed(this.#windows(windows, charging), () => (windows.some((one) => stops(one) && isRefused(one)) ? giveBack() : undefined), giveBack);
+      return unlessFailed(
+        this.#windows(windows, charging),
+        () => (windows.some((one) => stops(one) && isRefused(one)) ? giveBack() : undefined),
+        giveBack,
+      );
     });
     return both(this.#algorithms.each(algorithmic.filter((one) => !stops(one))), charged);
   }
@@ -102,13 +115,22 @@ export class Charging {
   #windows(limited: readonly Applied[], charging: AnswerSettings['charging'], isRefusedElsewhere = false): Done {
     const asked = limited.some(({ isCached }) => isCached) ? limited.filter(({ isCached }) => !isCached) : limited;
     if (asked.length === 0) return undefined;
-    const isStopped = isRefusedElsewhere || (asked !== limited && (charging === 'unless seen over' || limited.some((one) => one.isCached && stops(one))));
+    const isStopped =
+      isRefusedElsewhere ||
+      (asked !== limited && (charging === 'unless seen over' || limited.some((one) => one.isCached && stops(one))));
     switch (charging) {
-      case 'always': return this.#ask(asked, add);
+      case 'always':
+        return this.#ask(asked, add);
       case 'all or none':
         if (isStopped) return this.#ask(asked, look);
         // What refuses nothing is charged for itself.
-        return both(this.#addAllOrNone(asked.filter(stops)), this.#ask(asked.filter((one) => !stops(one)), add));
+        return both(
+          this.#addAllOrNone(asked.filter(stops)),
+          this.#ask(
+            asked.filter((one) => !stops(one)),
+            add,
+          ),
+        );
       case 'unless seen over': {
         if (isStopped) return this.#ask(asked.map(withoutHits), add);
         const seen = this.#ask(asked, look);
@@ -125,18 +147,28 @@ export class Charging {
   #addAllOrNone(asked: readonly Applied[]): Done {
     const groups = [...Map.groupBy(asked, ({ unit }) => this.#options.storeOf(unit)).values()];
     const charged: Applied[] = [];
-    const giveBack = (): Done => charged.reduce<Done>((done, { unit, ask: { key, hits } }) => {
-      const given = hits > 0 ? this.#options.storeOf(unit).giveBack(key, hits) : undefined;
-      return given instanceof Promise ? both(done, given.catch(() => undefined)) : done; // less is admitted where it cannot be said
-    }, undefined);
+    const giveBack = (): Done =>
+      charged.reduce<Done>((done, { unit, ask: { key, hits } }) => {
+        const given = hits > 0 ? this.#options.storeOf(unit).giveBack(key, hits) : undefined;
+        return given instanceof Promise
+          ? both(
+              done,
+              given.catch(() => undefined),
+            )
+          : done; // less is admitted where it cannot be said
+      }, undefined);
     const next = (): Done => {
       const group = groups.shift();
       if (group === undefined) return undefined;
-      return unlessFailed(this.#ask(group, addIfAllFit), () => {
-        if (group.some(isRefused)) return both(giveBack(), this.#ask(groups.flat(), look));
-        charged.push(...group);
-        return next();
-      }, giveBack);
+      return unlessFailed(
+        this.#ask(group, addIfAllFit),
+        () => {
+          if (group.some(isRefused)) return both(giveBack(), this.#ask(groups.flat(), look));
+          charged.push(...group);
+          return next();
+        },
+        giveBack,
+      );
     };
     return next();
   }
@@ -144,16 +176,23 @@ export class Charging {
   /** What each limit's policy answers when the store cannot be asked. One that wants an error fails the request. */
   withoutStore(limited: readonly Applied[], error: unknown): Done {
     if (!(error instanceof ServiceError)) throw error;
-    const { metrics, settings: { replicas } } = this.#options;
+    const {
+      metrics,
+      settings: { replicas },
+    } = this.#options;
     metrics.service.redisError++;
     const asked = limited.filter(({ isCached }) => !isCached);
     if (asked.some(({ outage }) => outage === 'error')) throw error;
     const local = asked.filter(({ algorithm, outage }) => algorithm !== undefined && outage === 'local');
     for (const one of asked) {
-      const { ask: { hits, limit }, outage } = one;
+      const {
+        ask: { hits, limit },
+        outage,
+      } = one;
       if (outage !== 'error') metrics.outages[outage]++;
       switch (outage) {
-        case 'open': case 'error':
+        case 'open':
+        case 'error':
           one.after = Math.min(hits, limit);
           break;
         case 'closed':
@@ -175,7 +214,14 @@ export class Charging {
     if (first === undefined) return undefined;
     const store = this.#options.storeOf(first.unit);
     const others = asked.filter(({ unit }) => this.#options.storeOf(unit) !== store);
-    if (others.length > 0) return both(this.#ask(asked.filter((one) => !others.includes(one)), how), this.#ask(others, how));
+    if (others.length > 0)
+      return both(
+        this.#ask(
+          asked.filter((one) => !others.includes(one)),
+          how,
+        ),
+        this.#ask(others, how),
+      );
     let told: Told;
     try {
       told = how(store, asked);
@@ -199,7 +245,8 @@ const addIfAllFit = (store: CountStore, asked: readonly Applied[]): Told => stor
 /** What each would be at. */
 function look(store: CountStore, asked: readonly Applied[]): Told {
   const told = store.look(asked.map(({ ask: { key } }) => key));
-  const more = (counts: readonly number[]): readonly number[] => counts.map((count, at) => count + (asked[at]?.hits ?? 0));
+  const more = (counts: readonly number[]): readonly number[] =>
+    counts.map((count, at) => count + (asked[at]?.hits ?? 0));
   return told instanceof Promise ? told.then(more) : more(told);
 }
 

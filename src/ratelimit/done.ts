@@ -2,7 +2,7 @@
 export type Done = undefined | Promise<void>;
 
 export function both(one: Done, other: Done): Done {
-  return one === undefined || other === undefined ? one ?? other : Promise.all([one, other]).then(() => undefined);
+  return one === undefined || other === undefined ? (one ?? other) : Promise.all([one, other]).then(() => undefined);
 }
 
 export function andThen(one: Done, next: () => Done): Done {
@@ -11,8 +11,10 @@ export function andThen(one: Done, next: () => Done): Done {
 
 /** What failed has failed still when all is put right. */
 export function unlessFailed(one: Done, next: () => Done, putRight: () => Done): Done {
-  return one === undefined ? next() : one.then(next, async (error: unknown) => {
-    await putRight();
-    throw error;
-  });
+  return one === undefined
+    ? next()
+    : one.then(next, async (error: unknown) => {
+        await putRight();
+        throw error;
+      });
 }

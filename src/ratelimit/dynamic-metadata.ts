@@ -1,11 +1,15 @@
 import { type Descriptor, type Json, type JsonObject, overrideText, type RateLimitCall } from './call.ts';
 
 /** What Envoy's later filters and its log are told (RESPONSE_DYNAMIC_METADATA): the request, and the metadata of rules that let it pass. */
-export function dynamicMetadataOf({ domain, descriptors, hits }: RateLimitCall, ofRules: readonly (JsonObject | undefined)[]): JsonObject {
+export function dynamicMetadataOf(
+  { domain, descriptors, hits }: RateLimitCall,
+  ofRules: readonly (JsonObject | undefined)[],
+): JsonObject {
   const merged: Record<string, Json> = {};
   for (const metadata of ofRules) if (metadata !== undefined) mergeInto(merged, metadata);
   return {
-    descriptors: descriptors.map(shown), domain,
+    descriptors: descriptors.map(shown),
+    domain,
     ...(hits === 0 ? {} : { hitsAddend: hits }),
     ...(Object.keys(merged).length === 0 ? {} : { metadata: merged }),
   };
@@ -28,7 +32,8 @@ function mergeInto(target: Record<string, Json>, source: JsonObject): void {
   }
 }
 
-const isObject = (value: Json): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: Json): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function copyOf(value: JsonObject): JsonObject {
   const copy: Record<string, Json> = {};

@@ -22,7 +22,7 @@ export const RATELIMIT_ERRORS = {
   },
   RATELIMIT_EMPTY_DOMAIN: {
     means: 'The file names no domain.',
-    fix: 'Write `domain: NAME`, the domain that Envoy\'s filter sends.',
+    fix: "Write `domain: NAME`, the domain that Envoy's filter sends.",
   },
   RATELIMIT_DUPLICATE_DOMAIN: {
     means: 'Two files are about one domain.',
@@ -30,7 +30,7 @@ export const RATELIMIT_ERRORS = {
   },
   RATELIMIT_EMPTY_KEY: {
     means: 'A descriptor has no key.',
-    fix: 'Write `key: NAME`, the key that Envoy\'s action sends.',
+    fix: "Write `key: NAME`, the key that Envoy's action sends.",
   },
   RATELIMIT_DUPLICATE_KEY: {
     means: 'Two descriptors at one level have the same key and value.',
@@ -61,7 +61,8 @@ export const RATELIMIT_ERRORS = {
     fix: 'Put each further document into a file of its own.',
   },
   RATELIMIT_REPEATED_KEY: {
-    means: 'A key stands twice in one map, or `<<` brings another after it; the later one is in force, as in envoyproxy/ratelimit.',
+    means:
+      'A key stands twice in one map, or `<<` brings another after it; the later one is in force, as in envoyproxy/ratelimit.',
     fix: 'Keep one of them; put `<<` before the keys that replace its own.',
   },
   RATELIMIT_NO_AMOUNT: {
@@ -69,7 +70,8 @@ export const RATELIMIT_ERRORS = {
     fix: 'Write `requests_per_unit`, also where 0 is meant.',
   },
   RATELIMIT_MISPLACED_KEY: {
-    means: 'A known key stands where it means nothing; envoyproxy/ratelimit ignores it without a word, and so is it here.',
+    means:
+      'A known key stands where it means nothing; envoyproxy/ratelimit ignores it without a word, and so is it here.',
     fix: 'Move it to where it belongs, or take it away.',
   },
 } as const;

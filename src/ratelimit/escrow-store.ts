@@ -215,7 +215,8 @@ export class EscrowStore implements CountStore {
     const wanted = Math.max(0, asked - lease.held);
     lease.wanted = 0;
     const left = Math.max(0, lease.limit - lease.counted);
-    if (lease.takenAtMs !== NEVER) lease.chunk = nowMs - lease.takenAtMs < FAST_MS ? lease.chunk * 2 : Math.max(1, Math.floor(lease.chunk / 2));
+    if (lease.takenAtMs !== NEVER)
+      lease.chunk = nowMs - lease.takenAtMs < FAST_MS ? lease.chunk * 2 : Math.max(1, Math.floor(lease.chunk / 2));
     lease.chunk = Math.max(1, Math.min(lease.chunk, Math.floor(left / SHARE)));
     const hits = lease.counted === 0 && lease.takenAtMs === NEVER ? wanted : Math.max(wanted, lease.chunk);
     lease.takenAtMs = nowMs;
@@ -246,8 +247,24 @@ export class EscrowStore implements CountStore {
     }
     this.#keyCharacters += key.length;
     if (this.#leases.size >= this.#maxLeases) this.#forgetOne();
-    for (let at = 0; at < LOOKED_AT && this.#keyCharacters > MAX_KEY_CHARACTERS && this.#leases.size > 0; at++) this.#forgetOne();
-    const lease: Lease = { key, keptS, endsAtS, usedUntilS, limit, counted: 0, held: 0, chunk: 1, spentAtMs: 0, takenAtMs: NEVER, fullUntilMs: 0, wanted: 0, taking: undefined, told: 0 };
+    for (let at = 0; at < LOOKED_AT && this.#keyCharacters > MAX_KEY_CHARACTERS && this.#leases.size > 0; at++)
+      this.#forgetOne();
+    const lease: Lease = {
+      key,
+      keptS,
+      endsAtS,
+      usedUntilS,
+      limit,
+      counted: 0,
+      held: 0,
+      chunk: 1,
+      spentAtMs: 0,
+      takenAtMs: NEVER,
+      fullUntilMs: 0,
+      wanted: 0,
+      taking: undefined,
+      told: 0,
+    };
     this.#leases.set(key, lease);
     return lease;
   }

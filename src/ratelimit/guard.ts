@@ -79,11 +79,16 @@ export class Guard {
         return !isOver;
       };
       deadlines.add(asked, nowMs);
-      answer.then((value) => {
-        if (!ended()) return;
-        this.#succeeded();
-        resolve(value);
-      }, (error: unknown) => { if (ended()) reject(this.#failed(error, turn)); });
+      answer.then(
+        (value) => {
+          if (!ended()) return;
+          this.#succeeded();
+          resolve(value);
+        },
+        (error: unknown) => {
+          if (ended()) reject(this.#failed(error, turn));
+        },
+      );
     });
   }
 
@@ -107,7 +112,9 @@ const STOPPED = 'Redis does not answer';
 const ANSWERS_AGAIN = 'Redis answers again';
 
 /** The server has answered: it refuses one key or script, or the adapter says so. */
-const isOfKey = (error: unknown): boolean => error instanceof Error && (error.name === 'Rejected' || (error.name === 'ReplyError' && !isOfServer(error.message)));
+const isOfKey = (error: unknown): boolean =>
+  error instanceof Error && (error.name === 'Rejected' || (error.name === 'ReplyError' && !isOfServer(error.message)));
 
 /** What a plugin says begins with where Redis is. */
-const redisError = (why: string, cause?: unknown): ServiceError => new ServiceError('redis_error', why.startsWith('Redis') ? why : `Redis: ${why}`, { cause });
+const redisError = (why: string, cause?: unknown): ServiceError =>
+  new ServiceError('redis_error', why.startsWith('Redis') ? why : `Redis: ${why}`, { cause });

@@ -8,7 +8,10 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { RedisStore } from './redis-store.ts';
 
-export interface Holder { readonly who: string; readonly units: number }
+export interface Holder {
+  readonly who: string;
+  readonly units: number;
+}
 
 export interface HoldersOptions {
   readonly keyPrefix: string;
@@ -37,7 +40,14 @@ export class Holders {
   /** For so long at most; 0 takes it back. Goes out with the charge of the same turn. */
   tell(key: string, units: number, forS: number): Promise<void> {
     const place = this.#placeOf(key);
-    return this.#redis.beside(units === 0 ? [['HDEL', place, this.#field]] : [['HSET', place, this.#field, String(units)], ['EXPIRE', place, String(forS)]]);
+    return this.#redis.beside(
+      units === 0
+        ? [['HDEL', place, this.#field]]
+        : [
+            ['HSET', place, this.#field, String(units)],
+            ['EXPIRE', place, String(forS)],
+          ],
+    );
   }
 
   /** All but this process. */

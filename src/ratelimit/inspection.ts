@@ -18,13 +18,23 @@ export interface Explanation {
   readonly entries: readonly (readonly [key: string, value: string])[];
   /** A line for each level of the walk. */
   readonly why: readonly string[];
-  readonly limit: {
-    readonly rule: string; readonly at: string; readonly requestsPerUnit: number; readonly unit: string; readonly unlimited: boolean; readonly name: string;
-    readonly shadow: boolean; readonly quota: boolean; readonly replaces: readonly string[]; readonly metric: string;
-    readonly algorithm: Limit['algorithm'];
-    /** Of `gcra`. */
-    readonly burst: number | undefined;
-  } | undefined;
+  readonly limit:
+    | {
+        readonly rule: string;
+        readonly at: string;
+        readonly requestsPerUnit: number;
+        readonly unit: string;
+        readonly unlimited: boolean;
+        readonly name: string;
+        readonly shadow: boolean;
+        readonly quota: boolean;
+        readonly replaces: readonly string[];
+        readonly metric: string;
+        readonly algorithm: Limit['algorithm'];
+        /** Of `gcra`. */
+        readonly burst: number | undefined;
+      }
+    | undefined;
   /** The name of the counter of the window that is now; of an algorithm without windows, what its counter is known by, or where it is, where that has been asked. */
   readonly counter: string | undefined;
   /** Until the window ends; of an algorithm without windows, until all is free again, where it has been asked. */
@@ -74,15 +84,39 @@ export interface OwnLimitInspector extends LimitInspector {
 }
 
 /** What is found, and who can be asked about its counter. */
-interface Found { readonly explanation: Omit<Explanation, 'also'>; readonly unit?: Unit | undefined; readonly store?: CountStore; readonly ask?: AlgorithmAsk; readonly also?: readonly Found[] }
+interface Found {
+  readonly explanation: Omit<Explanation, 'also'>;
+  readonly unit?: Unit | undefined;
+  readonly store?: CountStore;
+  readonly ask?: AlgorithmAsk;
+  readonly also?: readonly Found[];
+}
 
-export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf, forget, nowMs, keyPrefix, keyStyle, withoutDots }: InspectionOptions): OwnLimitInspector {
+export function limitInspector({
+  domains,
+  storeOf,
+  algorithms,
+  heldOf,
+  holdersOf,
+  forget,
+  nowMs,
+  keyPrefix,
+  keyStyle,
+  withoutDots,
+}: InspectionOptions): OwnLimitInspector {
   function found(domain: string, entries: Entries): Found {
     const root = domains()?.get(domain);
     const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };
     if (root === undefined) {
       const known = [...(domains()?.keys() ?? [])];
-      return { explanation: { ...nothing, why: [`no file is about the domain ${domain}${known.length === 0 ? ': none is loaded' : `; there are ${known.join(', ')}`}`] } };
+      return {
+        explanation: {
+          ...nothing,
+          why: [
+            `no file is about the domain ${domain}${known.length === 0 ? ': none is loaded' : `; there are ${known.join(', ')}`}`,
+          ],
+        },
+      };
     }
     const steps: Step[] = [];
     const match = matchOf(root, domain, entries, withoutDots, steps);
@@ -95,14 +129,41 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
 
   function foundLimit(match: Match, domain: string, entries: Entries, why: readonly string[]): Found {
     const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };
-    const { limit: { fullKey, position, requestsPerUnit, unit, window, unlimited, name, shadow, quota, replaces, algorithm, burst }, metricKey } = match;
+    const {
+      limit: {
+        fullKey,
+        position,
+        requestsPerUnit,
+        unit,
+        window,
+        unlimited,
+        name,
+        shadow,
+        quota,
+        replaces,
+        algorithm,
+        burst,
+      },
+      metricKey,
+    } = match;
     const limit = {
-      rule: fullKey, at: `${position.file}:${position.line}:${position.column}`, requestsPerUnit, unit: unit === undefined ? `${window.lengthS} s` : unitName(unit), unlimited, name, shadow, quota, replaces, metric: metricKey,
-      algorithm, burst: algorithm === 'gcra' ? burst : undefined,
+      rule: fullKey,
+      at: `${position.file}:${position.line}:${position.column}`,
+      requestsPerUnit,
+      unit: unit === undefined ? `${window.lengthS} s` : unitName(unit),
+      unlimited,
+      name,
+      shadow,
+      quota,
+      replaces,
+      metric: metricKey,
+      algorithm,
+      burst: algorithm === 'gcra' ? burst : undefined,
     };
     if (unlimited) return { explanation: { ...nothing, why, limit } };
     const ask = algorithmAsk(match, domain, entries, 0);
-    if (ask !== undefined) return { explanation: { ...nothing, why, limit, counter: nameOf(ask) }, unit, ask: lookAt(ask) };
+    if (ask !== undefined)
+      return { explanation: { ...nothing, why, limit, counter: nameOf(ask) }, unit, ask: lookAt(ask) };
     const nowS = Math.floor(nowMs() / 1000);
     const { startS, endsAtS } = window.at(nowS);
     const counter = windowKey({ keyStyle, keyPrefix }, match, domain, entries, startS);
@@ -123,14 +184,29 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
     if (ask !== undefined) {
       const store = algorithms.storeOf(unit);
       const [{ remaining, resetMs } = NOT_ASKED] = await store.charge([ask]);
-      return { ...explanation, counter: await store.placeOf(ask), count: (limit?.burst ?? ask.limit) - remaining, heldHere: 0, holders: [], remaining, resetS: Math.ceil(resetMs / 1000) };
+      return {
+        ...explanation,
+        counter: await store.placeOf(ask),
+        count: (limit?.burst ?? ask.limit) - remaining,
+        heldHere: 0,
+        holders: [],
+        remaining,
+        resetS: Math.ceil(resetMs / 1000),
+      };
     }
-    if (store === undefined || counter === undefined || limit === undefined) return { ...explanation, count: undefined, heldHere: undefined, holders: undefined, remaining: undefined };
+    if (store === undefined || counter === undefined || limit === undefined)
+      return { ...explanation, count: undefined, heldHere: undefined, holders: undefined, remaining: undefined };
     const holders = holdersOf(unit);
-    const others = await holders?.others(counter) ?? [];
+    const others = (await holders?.others(counter)) ?? [];
     const [count = 0] = await store.look([counter]); // the last: what is held belongs to the count
     const heldHere = heldOf(counter);
-    return { ...explanation, count, heldHere, holders: allHolders({ who: holders?.replica ?? '', units: heldHere }, others), remaining: Math.max(0, limit.requestsPerUnit - count) };
+    return {
+      ...explanation,
+      count,
+      heldHere,
+      holders: allHolders({ who: holders?.replica ?? '', units: heldHere }, others),
+      remaining: Math.max(0, limit.requestsPerUnit - count),
+    };
   }
 
   return {
@@ -139,7 +215,12 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
     async reset(domain, entries) {
       const one = found(domain, entries);
       const before = await inspect(one);
-      for (const { explanation: { counter }, unit, store, ask } of [one, ...one.also ?? []]) {
+      for (const {
+        explanation: { counter },
+        unit,
+        store,
+        ask,
+      } of [one, ...(one.also ?? [])]) {
         if (ask !== undefined) await algorithms.storeOf(unit).reset([ask]);
         if (counter === undefined || store === undefined) continue;
         await store.reset([counter]);
@@ -149,7 +230,10 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
     },
     forget(domain, entries) {
       const one = found(domain, entries);
-      for (const { explanation: { counter } } of [one, ...one.also ?? []]) if (counter !== undefined) forget(counter);
+      for (const {
+        explanation: { counter },
+      } of [one, ...(one.also ?? [])])
+        if (counter !== undefined) forget(counter);
     },
   };
 }
@@ -157,9 +241,16 @@ export function limitInspector({ domains, storeOf, algorithms, heldOf, holdersOf
 const NOT_ASKED = { remaining: 0, resetMs: 0 };
 
 function lineOf({ entry, tried, found, hasLimit, hasMore }: Step, isLast: boolean): string {
-  const looked = tried.slice(0, -1).filter((text) => text !== found).map((text) => `"${text}"`).join(', ');
+  const looked = tried
+    .slice(0, -1)
+    .filter((text) => text !== found)
+    .map((text) => `"${text}"`)
+    .join(', ');
   if (found === undefined) return `${entry}: nothing fits; looked for ${tried.map((text) => `"${text}"`).join(', ')}`;
   const fits = `${entry}: "${found}" fits${looked === '' ? '' : `, after ${looked}`}`;
-  if (isLast) return hasLimit ? `${fits}, and has a limit` : `${fits}, but has no limit${hasMore ? ': the request would need another entry' : ''}`;
+  if (isLast)
+    return hasLimit
+      ? `${fits}, and has a limit`
+      : `${fits}, but has no limit${hasMore ? ': the request would need another entry' : ''}`;
   return hasMore ? fits : `${fits}, but nothing is below it: the request has an entry too many`;
 }

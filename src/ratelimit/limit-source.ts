@@ -19,7 +19,9 @@ export interface RatelimitLog {
 }
 
 /** Follows a control plane until it is closed: each state of the world is taken, or refused with why. */
-export type FollowXds = (take: (files: readonly ConfigFile[]) => Promise<string | undefined>) => Promise<{ close(): Promise<void> }>;
+export type FollowXds = (
+  take: (files: readonly ConfigFile[]) => Promise<string | undefined>,
+) => Promise<{ close(): Promise<void> }>;
 
 export interface LimitSourceOptions {
   readonly settings: Settings;
@@ -63,7 +65,9 @@ export class LimitSource {
     const { settings, log } = this.#options;
     if (settings.CONFIG_TYPE !== 'GRPC_XDS_SOTW') {
       await this.#look();
-      const looking = setInterval(() => { void this.#look(); }, LOOK_EVERY_MS);
+      const looking = setInterval(() => {
+        void this.#look();
+      }, LOOK_EVERY_MS);
       stack.defer(() => clearInterval(looking));
       return;
     }
@@ -101,10 +105,14 @@ export class LimitSource {
       if (isSettled(marks)) return true;
       const read = await readFiles(found);
       files = read.files;
-      for (const { file, why } of read.unread) this.#options.log.warn(findingText(unreadableFile(file, `this file is left out, since it cannot be read: ${why}`, 'warning')));
+      for (const { file, why } of read.unread)
+        this.#options.log.warn(
+          findingText(unreadableFile(file, `this file is left out, since it cannot be read: ${why}`, 'warning')),
+        );
     } catch (error) {
       const why = messageOf(error);
-      if (this.#said !== why) this.#refuse([unreadableFile(configFolder(settings), `the files of limits cannot be read: ${why}`)]);
+      if (this.#said !== why)
+        this.#refuse([unreadableFile(configFolder(settings), `the files of limits cannot be read: ${why}`)]);
       this.#said = why;
       this.#settled = undefined;
       return false;
@@ -133,11 +141,17 @@ export class LimitSource {
 
   async #takeNext(files: readonly ConfigFile[]): Promise<Taken> {
     const { settings, log, metrics } = this.#options;
-    const { domains, findings } = readConfigs(files, { mergeDomains: settings.MERGE_DOMAIN_CONFIG, calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT });
+    const { domains, findings } = readConfigs(files, {
+      mergeDomains: settings.MERGE_DOMAIN_CONFIG,
+      calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT,
+    });
     const errors = findings.filter(({ severity }) => severity === 'error');
     if (errors.length > 0) {
       this.#refuse(findings);
-      return { kind: 'refused', why: errors.map(({ position: { file }, message }) => `${file}: ${message}`).join('\n') };
+      return {
+        kind: 'refused',
+        why: errors.map(({ position: { file }, message }) => `${file}: ${message}`).join('\n'),
+      };
     }
     try {
       await this.#options.use(files, domains);
@@ -148,7 +162,8 @@ export class LimitSource {
     this.#said = '';
     this.domains = domains;
     metrics.service.configLoadSuccess++;
-    if (files.length === 0 && settings.CONFIG_TYPE === 'FILE') log.warn('there are no files of limits; until one comes each request is OK', { folder: configFolder(settings) });
+    if (files.length === 0 && settings.CONFIG_TYPE === 'FILE')
+      log.warn('there are no files of limits; until one comes each request is OK', { folder: configFolder(settings) });
     log.info('limits loaded', { domains: domains.size, files: files.length });
     return IN_FORCE;
   }

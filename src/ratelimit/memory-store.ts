@@ -3,7 +3,11 @@ import { boundedKey } from './bounded-key.ts';
 import { ServiceError } from './call.ts';
 import { type CountAsk, type CountStore, cappedHits } from './store.ts';
 
-interface Counter { count: number; usedUntilS: number; readonly group: Group }
+interface Counter {
+  count: number;
+  usedUntilS: number;
+  readonly group: Group;
+}
 /** The counters of one limit, the oldest first. */
 type Group = Set<string>;
 
@@ -42,7 +46,7 @@ export class MemoryStore implements CountStore {
 
   add(asks: readonly CountAsk[]): readonly number[] {
     const counters = this.#countersOf(asks);
-    return asks.map(({ hits }, at) => (counters[at] as Counter).count += cappedHits(hits));
+    return asks.map(({ hits }, at) => ((counters[at] as Counter).count += cappedHits(hits)));
   }
 
   look(keys: readonly string[]): readonly number[] {
@@ -52,7 +56,13 @@ export class MemoryStore implements CountStore {
   addIfAllFit(asks: readonly CountAsk[]): readonly number[] {
     const counters = this.#countersOf(asks);
     const after = asks.map(({ hits }, at) => (counters[at]?.count ?? 0) + hits);
-    if (allFit(asks, counters.map(({ count }) => count))) for (const [at, { hits }] of asks.entries()) (counters[at] as Counter).count += hits;
+    if (
+      allFit(
+        asks,
+        counters.map(({ count }) => count),
+      )
+    )
+      for (const [at, { hits }] of asks.entries()) (counters[at] as Counter).count += hits;
     return after;
   }
 
@@ -81,7 +91,7 @@ export class MemoryStore implements CountStore {
     if (known !== undefined) return known;
     this.#sweep();
     let group = this.#groups.get(name);
-    if (group === undefined) this.#groups.set(name, group = new Set());
+    if (group === undefined) this.#groups.set(name, (group = new Set()));
     if (this.#counters.size >= this.#options.maxKeys) this.#makeRoom(group);
     const counter = { count: 0, usedUntilS, group };
     this.#counters.set(key, counter);

@@ -5,9 +5,14 @@ import type { Inspection } from './inspection.ts';
  * What several threads say of one counter, as one. Each takes off only what it holds itself, so what it holds is put back before all
  * of it is taken off; one that holds a chunk knows that what is beyond the limit was given back. To others they are one `replica`.
  */
-export function mergedInspection([first, ...others]: readonly [Inspection, ...Inspection[]], replica: string): Inspection {
+export function mergedInspection(
+  [first, ...others]: readonly [Inspection, ...Inspection[]],
+  replica: string,
+): Inspection {
   const merged = mergedLimit([first, ...others], replica);
-  const also = first.also?.map((one, at) => mergedLimit([one, ...others.flatMap((other) => other.also?.[at] ?? [])], replica));
+  const also = first.also?.map((one, at) =>
+    mergedLimit([one, ...others.flatMap((other) => other.also?.[at] ?? [])], replica),
+  );
   return also === undefined ? merged : { ...merged, also };
 }
 
@@ -19,5 +24,11 @@ function mergedLimit([first, ...others]: readonly [Inspection, ...Inspection[]],
   if (heldHere === 0) return first;
   const taken = Math.min(...all.map((one) => (one.count ?? 0) + (one.heldHere ?? 0)));
   const elsewhere = (first.holders ?? []).filter(({ who }) => who !== replica);
-  return { ...first, count: taken - heldHere, heldHere, holders: allHolders({ who: replica, units: heldHere }, elsewhere), remaining: Math.max(0, limit.requestsPerUnit - (taken - heldHere)) };
+  return {
+    ...first,
+    count: taken - heldHere,
+    heldHere,
+    holders: allHolders({ who: replica, units: heldHere }, elsewhere),
+    remaining: Math.max(0, limit.requestsPerUnit - (taken - heldHere)),
+  };
 }

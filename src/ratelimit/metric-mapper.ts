@@ -10,28 +10,63 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 
 const mapping = z.looseObject({
-  match: z.string().min(1), match_type: z.enum(['glob', 'regex', '']).default('glob'), match_metric_type: z.string().default(''), name: z.string().default(''),
-  labels: z.record(z.string(), z.string()).default({}), action: z.enum(['map', 'drop', '']).default('map'),
+  match: z.string().min(1),
+  match_type: z.enum(['glob', 'regex', '']).default('glob'),
+  match_metric_type: z.string().default(''),
+  name: z.string().default(''),
+  labels: z.record(z.string(), z.string()).default({}),
+  action: z.enum(['map', 'drop', '']).default('map'),
 });
-const file = z.looseObject({ mappings: z.array(mapping).nullish().transform((mappings) => mappings ?? []) });
+const file = z.looseObject({
+  mappings: z
+    .array(mapping)
+    .nullish()
+    .transform((mappings) => mappings ?? []),
+});
 
-export interface Mapped { readonly family: string; readonly labels: Readonly<Record<string, string>> }
+export interface Mapped {
+  readonly family: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
 /** `undefined`: no mapping fits. */
 export type Mapper = (path: string, kind: 'counter' | 'gauge' | 'observer') => Mapped | 'dropped' | undefined;
 
-const KINDS: ReadonlyMap<string, string> = new Map([['counter', 'counter'], ['gauge', 'gauge'], ['observer', 'observer'], ['timer', 'observer'], ['histogram', 'observer']]);
+const KINDS: ReadonlyMap<string, string> = new Map([
+  ['counter', 'counter'],
+  ['gauge', 'gauge'],
+  ['observer', 'observer'],
+  ['timer', 'observer'],
+  ['histogram', 'observer'],
+]);
 
 /** Throws a sentence for people. */
 export function readMapper(text: string): Mapper {
   const { data, error } = file.safeParse(parse(text) ?? {});
-  if (error !== undefined) throw new Error(error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+  if (error !== undefined)
+    throw new Error(error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
   const rows = data.mappings.map(({ match, match_type: type, match_metric_type: kind, name, labels, action }, at) => {
     if (action !== 'drop' && name === '') throw new Error(`mappings.${at}: ${match} has no name`);
     const isRegex = type === 'regex';
     try {
-      return { isRegex, pattern: isRegex ? RE2JS.compile(match) : RE2JS.compile(`^${match.split('*').map((part) => RE2JS.quote(part)).join('([^.]*)')}$`), kind: KINDS.get(kind), name, labels, isDropped: action === 'drop' };
+      return {
+        isRegex,
+        pattern: isRegex
+          ? RE2JS.compile(match)
+          : RE2JS.compile(
+              `^${match
+                .split('*')
+                .map((part) => RE2JS.quote(part))
+                .join('([^.]*)')}$`,
+            ),
+        kind: KINDS.get(kind),
+        name,
+        labels,
+        isDropped: action === 'drop',
+      };
     } catch (problem) {
-      throw new Error(`mappings.${at}: ${match}: ${problem instanceof Error ? problem.message : String(problem)}`, { cause: problem });
+      throw new Error(`mappings.${at}: ${match}: ${problem instanceof Error ? problem.message : String(problem)}`, {
+        cause: problem,
+      });
     }
   });
   const inOrder = [...rows.filter(({ isRegex }) => !isRegex), ...rows.filter(({ isRegex }) => isRegex)];
@@ -41,8 +76,14 @@ export function readMapper(text: string): Mapper {
       const matcher = row.pattern.matcher(path);
       if (!matcher.find()) continue;
       if (row.isDropped) return 'dropped';
-      const filled = (template: string): string => template.replaceAll(/\$\{?(\d+)\}?/g, (_, group: string) => (Number(group) <= matcher.groupCount() ? matcher.group(Number(group)) ?? '' : ''));
-      return { family: plainName(filled(row.name)), labels: Object.fromEntries(Object.entries(row.labels).map(([name, value]) => [name, filled(value)])) };
+      const filled = (template: string): string =>
+        template.replaceAll(/\$\{?(\d+)\}?/g, (_, group: string) =>
+          Number(group) <= matcher.groupCount() ? (matcher.group(Number(group)) ?? '') : '',
+        );
+      return {
+        family: plainName(filled(row.name)),
+        labels: Object.fromEntries(Object.entries(row.labels).map(([name, value]) => [name, filled(value)])),
+      };
     }
     return undefined;
   };
@@ -56,11 +97,19 @@ const COUNTERS = ['near_limit', 'over_limit', 'total_hits', 'within_limit', 'sha
  * The reference's own (src/stats/prom/default_mapper.yaml): a domain, the first key and the second are labels, what is below is added up.
  * Its pattern for two keys has no end, so that over_limit_with_local_cache is added to over_limit; here it has one.
  */
-export const DEFAULT_MAPPER: Mapper = readMapper([
-  'mappings:',
-  ...COUNTERS.map((name) => `- { match: "ratelimit.service.rate_limit.*.*.${name}", name: ratelimit_service_rate_limit_${name}, labels: { domain: "$1", key1: "$2" } }`),
-  ...COUNTERS.map((name) => `- { match: '^ratelimit\\.service\\.rate_limit\\.([^.]*)\\.([^.]*)\\.([^.]*)(\\..*)?\\.${name}$', match_type: regex, name: ratelimit_service_rate_limit_${name}, labels: { domain: "$1", key1: "$2", key2: "$3" } }`),
-  '- { match: "ratelimit.service.call.should_rate_limit.*", name: ratelimit_service_should_rate_limit_error, match_metric_type: counter, labels: { err_type: "$1" } }',
-  '- { match: "ratelimit_server.*.total_requests", name: ratelimit_service_total_requests, match_metric_type: counter, labels: { grpc_method: "$1" } }',
-  '- { match: "ratelimit_server.*.response_time", name: ratelimit_service_response_time_seconds, labels: { grpc_method: "$1" } }',
-].join('\n'));
+export const DEFAULT_MAPPER: Mapper = readMapper(
+  [
+    'mappings:',
+    ...COUNTERS.map(
+      (name) =>
+        `- { match: "ratelimit.service.rate_limit.*.*.${name}", name: ratelimit_service_rate_limit_${name}, labels: { domain: "$1", key1: "$2" } }`,
+    ),
+    ...COUNTERS.map(
+      (name) =>
+        `- { match: '^ratelimit\\.service\\.rate_limit\\.([^.]*)\\.([^.]*)\\.([^.]*)(\\..*)?\\.${name}$', match_type: regex, name: ratelimit_service_rate_limit_${name}, labels: { domain: "$1", key1: "$2", key2: "$3" } }`,
+    ),
+    '- { match: "ratelimit.service.call.should_rate_limit.*", name: ratelimit_service_should_rate_limit_error, match_metric_type: counter, labels: { err_type: "$1" } }',
+    '- { match: "ratelimit_server.*.total_requests", name: ratelimit_service_total_requests, match_metric_type: counter, labels: { grpc_method: "$1" } }',
+    '- { match: "ratelimit_server.*.response_time", name: ratelimit_service_response_time_seconds, labels: { grpc_method: "$1" } }',
+  ].join('\n'),
+);

@@ -1,7 +1,14 @@
 /** What is counted, by the names of envoyproxy/ratelimit (src/stats/manager_impl.go). */
 import { hash } from 'node:crypto';
 
-export const RULE_COUNTERS = ['total_hits', 'over_limit', 'near_limit', 'over_limit_with_local_cache', 'within_limit', 'shadow_mode'] as const;
+export const RULE_COUNTERS = [
+  'total_hits',
+  'over_limit',
+  'near_limit',
+  'over_limit_with_local_cache',
+  'within_limit',
+  'shadow_mode',
+] as const;
 export type RuleCounter = (typeof RULE_COUNTERS)[number];
 export type RuleMetrics = Record<RuleCounter, number>;
 
@@ -16,7 +23,9 @@ export const SERVICE_COUNTERS = {
 export type ServiceCounter = keyof typeof SERVICE_COUNTERS;
 
 /** What was counted, as one thread tells it to another. */
-export interface Counts extends Readonly<Pick<RatelimitMetrics, 'service' | 'outages' | 'responseTimes' | 'responseTimeSumS'>> {
+export interface Counts extends Readonly<
+  Pick<RatelimitMetrics, 'service' | 'outages' | 'responseTimes' | 'responseTimeSumS'>
+> {
   /** By name; those that did not change are left out. */
   readonly rules: readonly (readonly [name: string, metrics: RuleMetrics])[];
   readonly unknownDomains: readonly (readonly [domain: string, count: number])[];
@@ -33,7 +42,14 @@ const KEPT_OF_NAME = 200;
 export const RESPONSE_TIME_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
 export class RatelimitMetrics {
-  readonly service: Record<ServiceCounter, number> = { redisError: 0, serviceError: 0, configLoadSuccess: 0, configLoadError: 0, globalShadowMode: 0, totalRequests: 0 };
+  readonly service: Record<ServiceCounter, number> = {
+    redisError: 0,
+    serviceError: 0,
+    configLoadSuccess: 0,
+    configLoadError: 0,
+    globalShadowMode: 0,
+    totalRequests: 0,
+  };
   /** How many calls took at most so long; the last: all. */
   readonly responseTimes: number[] = [...RESPONSE_TIME_BUCKETS_S.map(() => 0), 0];
   responseTimeSumS = 0;
@@ -72,8 +88,14 @@ export class RatelimitMetrics {
   /** All that has been counted since it was last taken: another thread adds it to its own. */
   take(): Counts {
     const counts = {
-      service: { ...this.service }, outages: { ...this.outages }, responseTimes: [...this.responseTimes], responseTimeSumS: this.responseTimeSumS,
-      rules: [...this.#named].filter(([, metrics]) => RULE_COUNTERS.some((counter) => metrics[counter] > 0)).map(([name, metrics]) => [name, { ...metrics }] as const), unknownDomains: [...this.#unknownDomains],
+      service: { ...this.service },
+      outages: { ...this.outages },
+      responseTimes: [...this.responseTimes],
+      responseTimeSumS: this.responseTimeSumS,
+      rules: [...this.#named]
+        .filter(([, metrics]) => RULE_COUNTERS.some((counter) => metrics[counter] > 0))
+        .map(([name, metrics]) => [name, { ...metrics }] as const),
+      unknownDomains: [...this.#unknownDomains],
     };
     for (const record of [this.service, this.outages, ...this.#named.values()]) empty(record);
     this.responseTimes.fill(0);
@@ -87,21 +109,36 @@ export class RatelimitMetrics {
     addTo(this.outages, outages);
     for (const [at, count] of responseTimes.entries()) this.responseTimes[at] = (this.responseTimes[at] ?? 0) + count;
     this.responseTimeSumS += responseTimeSumS;
-    for (const [name, metrics] of rules) addTo(this.#namedAs(this.#named.has(name) || this.#named.size < MOST_RULES ? name : otherOf(name)), metrics);
+    for (const [name, metrics] of rules)
+      addTo(this.#namedAs(this.#named.has(name) || this.#named.size < MOST_RULES ? name : otherOf(name)), metrics);
     for (const [domain, count] of unknownDomains) this.#addUnknown(domain, count);
   }
 
   /** Every counter by its full name. */
   *counters(): Generator<readonly [name: string, value: number]> {
-    for (const [counter, name] of Object.entries(SERVICE_COUNTERS)) yield [name, this.service[counter as ServiceCounter]];
+    for (const [counter, name] of Object.entries(SERVICE_COUNTERS))
+      yield [name, this.service[counter as ServiceCounter]];
     for (const [policy, count] of Object.entries(this.outages)) yield [`ratelimit.service.outage.${policy}`, count];
-    for (const [name, metrics] of this.#named) for (const counter of RULE_COUNTERS) yield [`ratelimit.service.rate_limit.${name}.${counter}`, metrics[counter]];
-    for (const [domain, count] of this.#unknownDomains) yield [`ratelimit.service.rate_limit.${domain}.domain_not_found`, count];
+    for (const [name, metrics] of this.#named)
+      for (const counter of RULE_COUNTERS) yield [`ratelimit.service.rate_limit.${name}.${counter}`, metrics[counter]];
+    for (const [domain, count] of this.#unknownDomains)
+      yield [`ratelimit.service.rate_limit.${domain}.domain_not_found`, count];
   }
 
   #namedAs(name: string): RuleMetrics {
     let metrics = this.#named.get(name);
-    if (metrics === undefined) this.#named.set(name, metrics = { total_hits: 0, over_limit: 0, near_limit: 0, over_limit_with_local_cache: 0, within_limit: 0, shadow_mode: 0 });
+    if (metrics === undefined)
+      this.#named.set(
+        name,
+        (metrics = {
+          total_hits: 0,
+          over_limit: 0,
+          near_limit: 0,
+          over_limit_with_local_cache: 0,
+          within_limit: 0,
+          shadow_mode: 0,
+        }),
+      );
     return metrics;
   }
 
@@ -125,4 +162,7 @@ function addTo<K extends string>(record: Record<K, number>, more: Readonly<Recor
 }
 
 /** Statsd's separators, and the dots of an IPv4 address, which are no levels (src/utils/utilities.go SanitizeStatName). */
-const sanitized = (key: string): string => key.replaceAll(/[:|]/g, '_').replaceAll(/\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}/g, (address) => address.replaceAll('.', '_'));
+const sanitized = (key: string): string =>
+  key
+    .replaceAll(/[:|]/g, '_')
+    .replaceAll(/\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}/g, (address) => address.replaceAll('.', '_'));

@@ -5,14 +5,20 @@
  */
 import { RE2JS } from 're2js';
 
-export interface Mogrified { readonly name: string; readonly tags: readonly (readonly [name: string, value: string])[] }
+export interface Mogrified {
+  readonly name: string;
+  readonly tags: readonly (readonly [name: string, value: string])[];
+}
 export type Mogrifier = (name: string) => Mogrified;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 /** What it makes of a name's groups; `undefined`: it does not fit. */
 type Row = (name: string) => Mogrified | undefined;
 
-export function readMogrifiers(names: string, env: Environment): { readonly mogrifier: Mogrifier; readonly problems: readonly string[] } {
+export function readMogrifiers(
+  names: string,
+  env: Environment,
+): { readonly mogrifier: Mogrifier; readonly problems: readonly string[] } {
   const problems: string[] = [];
   const rows = names.trim() === '' ? [] : names.split(',').map((name) => rowOf(name.trim(), env, problems));
   return { mogrifier: (name) => firstOf(rows, name) ?? { name, tags: [] }, problems };
@@ -47,21 +53,29 @@ function patternOf(variable: string, env: Environment, problems: string[]): RE2J
   try {
     return RE2JS.compile(text);
   } catch (error) {
-    problems.push(`${variable} is "${text}"; a regular expression (RE2) is expected: ${error instanceof Error ? error.message : String(error)}`);
+    problems.push(
+      `${variable} is "${text}"; a regular expression (RE2) is expected: ${error instanceof Error ? error.message : String(error)}`,
+    );
     return RE2JS.compile('');
   }
 }
 
 /** Of a tag that stands there twice, the last counts. */
-function tagsOf(variable: string, env: Environment, problems: string[]): readonly (readonly [name: string, value: string])[] {
+function tagsOf(
+  variable: string,
+  env: Environment,
+  problems: string[],
+): readonly (readonly [name: string, value: string])[] {
   const text = env[variable] ?? '';
   if (text.trim() === '') return [];
   const pairs = text.split(',').map((part) => part.split(':'));
   for (const [at, [name = '', value = '', ...more]] of pairs.entries()) {
-    if (name === '' || value === '' || more.length > 0) problems.push(`${variable} has "${pairs[at]?.join(':')}"; TAG:VALUE is expected, with commas between`);
+    if (name === '' || value === '' || more.length > 0)
+      problems.push(`${variable} has "${pairs[at]?.join(':')}"; TAG:VALUE is expected, with commas between`);
   }
   return [...new Map(pairs.map(([name = '', value = '']) => [name, value]))];
 }
 
 /** `$0`, `$1`, ...: a group; one that the pattern does not have stays as it is written. Nothing else is special: `$$1` is a `$` and the group. */
-const filled = (template: string, groups: readonly string[]): string => template.replaceAll(/\$(\d+)/g, (written, group: string) => groups[Number(group)] ?? written);
+const filled = (template: string, groups: readonly string[]): string =>
+  template.replaceAll(/\$(\d+)/g, (written, group: string) => groups[Number(group)] ?? written);

@@ -42,20 +42,40 @@ export interface StoresOptions {
   readonly shared: SharedCounts | undefined;
 }
 
-export function openStores({ settings, nowMs, metrics, log, aroundRedis = (store) => store, shared }: StoresOptions, stack: AsyncDisposableStack): Stores {
+export function openStores(
+  { settings, nowMs, metrics, log, aroundRedis = (store) => store, shared }: StoresOptions,
+  stack: AsyncDisposableStack,
+): Stores {
   if (settings.BACKEND_TYPE === 'memory') {
     const full = log === undefined ? undefined : new OutageLog(log, { setting: 'SLUICE_MAX_KEYS' });
-    const onFull = (): void => full?.failed('there is no room for new counters', `all ${settings.SLUICE_MAX_KEYS} are in use; calls with a new key fail`);
-    const memory = shared === undefined ? new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs, onFull }) : new SharedStore({ memory: shared.counts, worker: shared.worker, nowMs });
+    const onFull = (): void =>
+      full?.failed(
+        'there is no room for new counters',
+        `all ${settings.SLUICE_MAX_KEYS} are in use; calls with a new key fail`,
+      );
+    const memory =
+      shared === undefined
+        ? new MemoryStore({ maxKeys: settings.SLUICE_MAX_KEYS, nowMs, onFull })
+        : new SharedStore({ memory: shared.counts, worker: shared.worker, nowMs });
     if (memory instanceof MemoryStore) metrics.gauges.set('ratelimit.memory.keys', () => memory.size); // of shared memory the supervisor says it, once
     metrics.gauges.set('ratelimit.memory.evicted', () => memory.evicted);
-    return { storeOf: () => memory, unhealthyWhy: () => undefined, outageOf: () => undefined, escrows: [], holdersOf: () => undefined };
+    return {
+      storeOf: () => memory,
+      unhealthyWhy: () => undefined,
+      outageOf: () => undefined,
+      escrows: [],
+      holdersOf: () => undefined,
+    };
   }
   const escrows: EscrowStore[] = [];
   const { replica = replicaName(), worker = 0 } = shared ?? {};
   const openAt = (pool: string, place: RedisPlace): Pool => {
     const outage = log === undefined ? undefined : new OutageLog(log, { pool });
-    const store = openAtPlace(pool, place, { jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS, timeoutMs: settings.SLUICE_REDIS_DEADLINE, outage });
+    const store = openAtPlace(pool, place, {
+      jitterMaxS: settings.EXPIRATION_JITTER_MAX_SECONDS,
+      timeoutMs: settings.SLUICE_REDIS_DEADLINE,
+      outage,
+    });
     stack.defer(() => store.close());
     metrics.gauges.set(`ratelimit.${pool}.cx_active`, () => store.connections.active);
     metrics.gauges.set(`ratelimit.${pool}.cx_total`, () => store.connections.total);
@@ -70,28 +90,50 @@ export function openStores({ settings, nowMs, metrics, log, aroundRedis = (store
     stack.defer(() => escrow.close());
     escrows.push(escrow);
     metrics.gauges.set(`ratelimit.${pool}.escrow_held`, () => escrow.held);
-    for (const count of ['asked', 'local', 'returned', 'stranded'] as const) metrics.gauges.set(`ratelimit.${pool}.escrow_${count}`, () => escrow.counts[count]);
+    for (const count of ['asked', 'local', 'returned', 'stranded'] as const)
+      metrics.gauges.set(`ratelimit.${pool}.escrow_${count}`, () => escrow.counts[count]);
     return { ...pooled, store: escrow };
   };
   const others = openAt('redis_pool', placeOf(settings));
   const perSecond = settings.REDIS_PERSECOND ? openAt('redis_per_second_pool', perSecondPlaceOf(settings)) : others;
   const poolOf = (unit: Unit | undefined): typeof others => (unit === Unit.SECOND ? perSecond : others);
-  return { storeOf: (unit) => poolOf(unit).store, unhealthyWhy: () => others.unhealthyWhy() ?? perSecond.unhealthyWhy(), outageOf: (unit) => poolOf(unit).outage, escrows, holdersOf: (unit) => poolOf(unit).holders };
+  return {
+    storeOf: (unit) => poolOf(unit).store,
+    unhealthyWhy: () => others.unhealthyWhy() ?? perSecond.unhealthyWhy(),
+    outageOf: (unit) => poolOf(unit).outage,
+    escrows,
+    holdersOf: (unit) => poolOf(unit).holders,
+  };
 }
 
 /** What the settings of a pool say. Every Redis that is asked for it is found by this. */
 export const placeOf = (settings: Settings): RedisPlace => ({
-  socketType: settings.REDIS_SOCKET_TYPE, type: settings.REDIS_TYPE, url: settings.REDIS_URL, auth: settings.REDIS_AUTH, sentinelAuth: settings.REDIS_SENTINEL_AUTH,
-  isTls: settings.REDIS_TLS, tls: tlsOf(settings), connectTimeoutMs: settings.REDIS_TIMEOUT,
+  socketType: settings.REDIS_SOCKET_TYPE,
+  type: settings.REDIS_TYPE,
+  url: settings.REDIS_URL,
+  auth: settings.REDIS_AUTH,
+  sentinelAuth: settings.REDIS_SENTINEL_AUTH,
+  isTls: settings.REDIS_TLS,
+  tls: tlsOf(settings),
+  connectTimeoutMs: settings.REDIS_TIMEOUT,
 });
 
 export const perSecondPlaceOf = (settings: Settings): RedisPlace => ({
-  socketType: settings.REDIS_PERSECOND_SOCKET_TYPE, type: settings.REDIS_PERSECOND_TYPE, url: settings.REDIS_PERSECOND_URL, auth: settings.REDIS_PERSECOND_AUTH, sentinelAuth: settings.REDIS_PERSECOND_SENTINEL_AUTH,
-  isTls: settings.REDIS_PERSECOND_TLS, tls: tlsOf(settings), connectTimeoutMs: settings.REDIS_TIMEOUT,
+  socketType: settings.REDIS_PERSECOND_SOCKET_TYPE,
+  type: settings.REDIS_PERSECOND_TYPE,
+  url: settings.REDIS_PERSECOND_URL,
+  auth: settings.REDIS_PERSECOND_AUTH,
+  sentinelAuth: settings.REDIS_PERSECOND_SENTINEL_AUTH,
+  isTls: settings.REDIS_PERSECOND_TLS,
+  tls: tlsOf(settings),
+  connectTimeoutMs: settings.REDIS_TIMEOUT,
 });
 
 const tlsOf = (settings: Settings): RedisPlace['tls'] => ({
-  ca: settings.REDIS_TLS_CACERT, cert: settings.REDIS_TLS_CLIENT_CERT, key: settings.REDIS_TLS_CLIENT_KEY, anyName: settings.REDIS_TLS_SKIP_HOSTNAME_VERIFICATION,
+  ca: settings.REDIS_TLS_CACERT,
+  cert: settings.REDIS_TLS_CLIENT_CERT,
+  key: settings.REDIS_TLS_CLIENT_KEY,
+  anyName: settings.REDIS_TLS_SKIP_HOSTNAME_VERIFICATION,
 });
 
 interface Pool {
@@ -103,10 +145,15 @@ interface Pool {
 
 function openAtPlace(pool: string, place: RedisPlace, options: Omit<RedisStoreOptions, 'readyWithinMs'>): RedisStore {
   try {
-    return new RedisStore((reconnect) => connectRedis(place, reconnect), { ...options, readyWithinMs: place.connectTimeoutMs });
+    return new RedisStore((reconnect) => connectRedis(place, reconnect), {
+      ...options,
+      readyWithinMs: place.connectTimeoutMs,
+    });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const setting = pool === 'redis_pool' ? 'REDIS' : 'REDIS_PERSECOND';
-    throw new SettingError(/^[A-Z_]+ /.test(message) ? `${setting}_${message}` : `${setting}_...: ${message}`, { cause: error });
+    throw new SettingError(/^[A-Z_]+ /.test(message) ? `${setting}_${message}` : `${setting}_...: ${message}`, {
+      cause: error,
+    });
   }
 }

@@ -66,7 +66,10 @@ export class PrometheusPage {
   }
 }
 
-function* responseTimes({ responseTimes: counts, responseTimeSumS, service }: RatelimitMetrics, mapper: Mapper): Generator<string> {
+function* responseTimes(
+  { responseTimes: counts, responseTimeSumS, service }: RatelimitMetrics,
+  mapper: Mapper,
+): Generator<string> {
   const mapped = mapper(RESPONSE_TIME, 'observer') ?? { family: plainName(RESPONSE_TIME), labels: {} };
   if (mapped === 'dropped') return;
   const { family, labels } = mapped;
@@ -81,6 +84,8 @@ function* responseTimes({ responseTimes: counts, responseTimeSumS, service }: Ra
 }
 
 function labelText(labels: Readonly<Record<string, string>>): string {
-  const texts = Object.entries(labels).map(([name, value]) => `${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`);
+  const texts = Object.entries(labels).map(
+    ([name, value]) => `${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`,
+  );
   return texts.length === 0 ? '' : `{${texts.join(',')}}`;
 }

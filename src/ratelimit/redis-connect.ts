@@ -21,30 +21,48 @@ export function connectRedis(place: RedisPlace, { retryStrategy, ...reconnect }:
   const { isTls: isTlsByUrl, credentials, sentinelCredentials, path, master, addresses } = readRedisUrl(place);
   const tls = place.isTls || isTlsByUrl ? tlsOf(place.tls) : undefined;
   const options = {
-    ...reconnect, connectTimeout: place.connectTimeoutMs, enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0,
+    ...reconnect,
+    connectTimeout: place.connectTimeoutMs,
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
     retryStrategy,
-    ...credentials, ...(tls === undefined ? {} : { tls }),
+    ...credentials,
+    ...(tls === undefined ? {} : { tls }),
   };
   if (path !== undefined) return new Redis({ ...options, path });
   if (master !== undefined) {
     const { username: sentinelUsername, password: sentinelPassword } = sentinelCredentials;
     return new Redis({
-      ...options, name: master, sentinels: [...addresses], sentinelRetryStrategy: retryStrategy, sentinelCommandTimeout: place.connectTimeoutMs, failoverDetector: true,
-      ...(sentinelPassword === undefined ? {} : { sentinelPassword }), ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+      ...options,
+      name: master,
+      sentinels: [...addresses],
+      sentinelRetryStrategy: retryStrategy,
+      sentinelCommandTimeout: place.connectTimeoutMs,
+      failoverDetector: true,
+      ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+      ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
       ...(tls === undefined ? {} : { sentinelTLS: tls, enableTLSForSentinelMode: true }),
     });
   }
-  if (place.type !== 'CLUSTER') return new Redis({ ...options, ...addresses[0] as HostPort });
+  if (place.type !== 'CLUSTER') return new Redis({ ...options, ...(addresses[0] as HostPort) });
   return new Cluster([...addresses], {
-    enableOfflineQueue: false, enableAutoPipelining: true, redisOptions: options, clusterRetryStrategy: retryStrategy, slotsRefreshTimeout: place.connectTimeoutMs,
+    enableOfflineQueue: false,
+    enableAutoPipelining: true,
+    redisOptions: options,
+    clusterRetryStrategy: retryStrategy,
+    slotsRefreshTimeout: place.connectTimeoutMs,
     slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
-    ...(tls === undefined ? {} : { dnsLookup: (address: string, found: (error: null, address: string) => void) => found(null, address) }), // the certificate names the host
+    ...(tls === undefined
+      ? {}
+      : { dnsLookup: (address: string, found: (error: null, address: string) => void) => found(null, address) }), // the certificate names the host
   });
 }
 
 function tlsOf({ ca, cert, key, anyName }: RedisPlace['tls']): ConnectionOptions {
   return {
-    ...(ca === '' ? {} : { ca: readFileSync(ca) }), ...(cert === '' ? {} : { cert: readFileSync(cert), key: readFileSync(key) }),
+    ...(ca === '' ? {} : { ca: readFileSync(ca) }),
+    ...(cert === '' ? {} : { cert: readFileSync(cert), key: readFileSync(key) }),
     ...(anyName ? { checkServerIdentity: () => undefined } : {}),
   };
 }

@@ -46,7 +46,12 @@ export class RedisPipe {
     const { host = '127.0.0.1', port = 6379, path, tls, username, password } = place;
     this.#onClose = onClose;
     this.#isGreeted = password === undefined;
-    const socket = path !== undefined ? connectTcp({ path }) : tls === undefined ? connectTcp({ host, port, noDelay: true }) : connectTls({ host, port, ...tls });
+    const socket =
+      path !== undefined
+        ? connectTcp({ path })
+        : tls === undefined
+          ? connectTcp({ host, port, noDelay: true })
+          : connectTls({ host, port, ...tls });
     this.#socket = socket;
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
       if (password === undefined) this.isReady = true;
@@ -65,7 +70,11 @@ export class RedisPipe {
   }
 
   /** Of many hits at once. `expiryS` is asked once for each. Replies to what is said beside are waited for where nothing is asked, and never read. */
-  count(asks: readonly { readonly key: string; readonly hits: number; readonly keptS: number }[], expiryS: (keptS: number) => number, beside: readonly Command[]): Promise<readonly Count[]> {
+  count(
+    asks: readonly { readonly key: string; readonly hits: number; readonly keptS: number }[],
+    expiryS: (keptS: number) => number,
+    beside: readonly Command[],
+  ): Promise<readonly Count[]> {
     return new Promise((resolve, reject) => {
       if (!this.isReady) return reject(new Error('the connection is closed'));
       let text = '';
@@ -131,4 +140,5 @@ function numberOf(bytes: Buffer, from: number, to: number): number {
   return isNegative ? -value : value;
 }
 
-const commandText = (words: readonly string[]): string => `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`;
+const commandText = (words: readonly string[]): string =>
+  `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`;

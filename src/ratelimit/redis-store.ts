@@ -86,8 +86,21 @@ export class RedisStore implements CountStore {
   constructor(connect: (options: ReconnectOptions) => Redis | Cluster, options: RedisStoreOptions) {
     this.#options = options;
     const { timeoutMs, readyWithinMs, outage } = options;
-    this.#guard = new Guard({ timeoutMs, outage, onLate: () => { this.#hung ??= setTimeout(() => this.#giveUp(`no answer for ${Math.max(HUNG_MS, timeoutMs)} ms`), Math.max(0, HUNG_MS - timeoutMs)); } });
-    this.#upkeep = new Upkeep({ connect, readyWithinMs, onChange: (isUp, why) => (isUp ? this.#connected() : this.#disconnected(why ?? '')) });
+    this.#guard = new Guard({
+      timeoutMs,
+      outage,
+      onLate: () => {
+        this.#hung ??= setTimeout(
+          () => this.#giveUp(`no answer for ${Math.max(HUNG_MS, timeoutMs)} ms`),
+          Math.max(0, HUNG_MS - timeoutMs),
+        );
+      },
+    });
+    this.#upkeep = new Upkeep({
+      connect,
+      readyWithinMs,
+      onChange: (isUp, why) => (isUp ? this.#connected() : this.#disconnected(why ?? '')),
+    });
     this.#redis = this.#upkeep.redis;
   }
 
@@ -120,23 +133,34 @@ export class RedisStore implements CountStore {
 
   /** Of a hash; none where Redis refuses it (an ACL), which is no failure of Redis. */
   async fieldsOf(key: string): Promise<Readonly<Record<string, string>>> {
-    return this.#within(async () => this.#redis.hgetall(key).catch((error: unknown) => {
-      const { message } = error as Error;
-      if (error instanceof ReplyError && (message.startsWith('NOPERM') || !isOfServer(message))) return {};
-      throw error;
-    }));
+    return this.#within(async () =>
+      this.#redis.hgetall(key).catch((error: unknown) => {
+        const { message } = error as Error;
+        if (error instanceof ReplyError && (message.startsWith('NOPERM') || !isOfServer(message))) return {};
+        throw error;
+      }),
+    );
   }
 
   async look(keys: readonly string[]): Promise<readonly number[]> {
-    return this.#within(async () => Promise.all(keys.map(async (key) => this.#redis.get(key).then((count) => whole(count ?? 0)))));
+    return this.#within(async () =>
+      Promise.all(keys.map(async (key) => this.#redis.get(key).then((count) => whole(count ?? 0)))),
+    );
   }
 
   async addIfAllFit(asks: readonly CountAsk[]): Promise<readonly number[]> {
     if (this.#redis instanceof Cluster && new Set(asks.map(({ key }) => key)).size > 1) return this.#addOrRefund(asks);
     const args = asks.flatMap(({ hits, limit, keptS }) => [cappedHits(hits), limit, this.#expiryS(keptS)]);
     return this.#within(async () => {
-      const after: unknown = await runScript(this.#redis, ADD_IF_ALL_FIT, ADD_IF_ALL_FIT_SHA1, asks.map(({ key }) => key), args);
-      if (!Array.isArray(after) || after.length !== asks.length) throw new Error(`the reply to a script is none of it: ${asks.length} integers were expected`);
+      const after: unknown = await runScript(
+        this.#redis,
+        ADD_IF_ALL_FIT,
+        ADD_IF_ALL_FIT_SHA1,
+        asks.map(({ key }) => key),
+        args,
+      );
+      if (!Array.isArray(after) || after.length !== asks.length)
+        throw new Error(`the reply to a script is none of it: ${asks.length} integers were expected`);
       return after.map(whole);
     });
   }
@@ -173,20 +197,36 @@ export class RedisStore implements CountStore {
     this.#queue = [];
     const asked = waiting.flatMap(({ asks }) => asks);
     if (asked.length > 0) this.trips++;
-    this.#within(async () => ofServerThrown(await this.#counted(asked, waiting.flatMap(({ beside }) => beside)))).then((counts) => {
-      let at = 0;
-      for (const { asks, resolve, reject } of waiting) {
-        const own = counts.slice(at, at += asks.length);
-        const failed = own.findIndex((count) => count instanceof Error);
-        if (failed < 0) resolve(own as number[]);
-        else {
-          const [{ key, hits }, error] = [asks[failed] as CountAsk, own[failed] as Error];
-          reject(new ServiceError('redis_error', `command ["INCRBY" "${key}" "${hits}"] in pipeline returned error: ${error.message}`, { cause: error }));
+    this.#within(async () =>
+      ofServerThrown(
+        await this.#counted(
+          asked,
+          waiting.flatMap(({ beside }) => beside),
+        ),
+      ),
+    ).then(
+      (counts) => {
+        let at = 0;
+        for (const { asks, resolve, reject } of waiting) {
+          const own = counts.slice(at, (at += asks.length));
+          const failed = own.findIndex((count) => count instanceof Error);
+          if (failed < 0) resolve(own as number[]);
+          else {
+            const [{ key, hits }, error] = [asks[failed] as CountAsk, own[failed] as Error];
+            reject(
+              new ServiceError(
+                'redis_error',
+                `command ["INCRBY" "${key}" "${hits}"] in pipeline returned error: ${error.message}`,
+                { cause: error },
+              ),
+            );
+          }
         }
-      }
-    }, (error: ServiceError) => {
-      for (const { reject } of waiting) reject(error);
-    });
+      },
+      (error: ServiceError) => {
+        for (const { reject } of waiting) reject(error);
+      },
+    );
   }
 
   /** One by one: a command that Redis refuses fails its own ask. */
@@ -195,13 +235,20 @@ export class RedisStore implements CountStore {
       const cluster = this.#redis; // which gathers what goes to one node by itself
       const said = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
       if (asks.length === 0) await said;
-      return Promise.all(asks.map(async ({ key, hits, keptS }) => Promise.all([cluster.incrby(key, cappedHits(hits)), cluster.expire(key, this.#expiryS(keptS))]).then(([count]) => whole(count), (error: Error) => error)));
+      return Promise.all(
+        asks.map(async ({ key, hits, keptS }) =>
+          Promise.all([cluster.incrby(key, cappedHits(hits)), cluster.expire(key, this.#expiryS(keptS))]).then(
+            ([count]) => whole(count),
+            (error: Error) => error,
+          ),
+        ),
+      );
     }
     if (this.#pipe?.isReady === true) return this.#pipe.count(asks, (keptS) => this.#expiryS(keptS), beside);
     const pipeline = this.#redis.pipeline();
     for (const { key, hits, keptS } of asks) pipeline.incrby(key, cappedHits(hits)).expire(key, this.#expiryS(keptS));
     for (const [name, ...words] of beside) pipeline.call(name, ...words);
-    const results = await pipeline.exec() ?? [];
+    const results = (await pipeline.exec()) ?? [];
     return asks.map((_, at) => {
       const [error, count] = results[at * 2] ?? [new Error('no answer'), undefined];
       return error ?? whole(count);
@@ -217,10 +264,15 @@ export class RedisStore implements CountStore {
     if (this.#upkeep.why !== undefined) throw redisError(this.#upkeep.why);
     return this.#guard.ask(() => {
       const answer = ask();
-      answer.then(() => {
-        this.#upkeep.answered();
-        this.#answered();
-      }, (error: unknown) => { if (error instanceof Error) this.#upkeep.refused(error.message); }); // also of one that comes late
+      answer.then(
+        () => {
+          this.#upkeep.answered();
+          this.#answered();
+        },
+        (error: unknown) => {
+          if (error instanceof Error) this.#upkeep.refused(error.message);
+        },
+      ); // also of one that comes late
       return answer;
     });
   }
@@ -258,15 +310,32 @@ export class RedisStore implements CountStore {
     const { options, stream } = this.#redis;
     const { username, password, tls } = options;
     const { remoteAddress, remotePort } = stream as Socket;
-    const pipe: RedisPipe = new RedisPipe({
-      ...(remoteAddress === undefined || remotePort === undefined ? { path: options.path ?? '' } : { host: remoteAddress, port: remotePort }),
-      ...(tls === undefined ? {} : { tls: { ...(remoteAddress === undefined || options.host === undefined ? {} : { servername: isIP(options.host) === 0 ? options.host : '' }), ...tls } }),
-      ...(typeof password !== 'string' ? {} : { password, ...(typeof username === 'string' ? { username } : {}) }),
-    }, () => {}, () => {
-      if (this.#pipe !== pipe || this.#isClosed) return;
-      this.#pipe = undefined;
-      setTimeout(() => { if (this.isHealthy && this.#pipe === undefined && !this.#isClosed) this.#openPipe(); }, AGAIN_MS).unref();
-    });
+    const pipe: RedisPipe = new RedisPipe(
+      {
+        ...(remoteAddress === undefined || remotePort === undefined
+          ? { path: options.path ?? '' }
+          : { host: remoteAddress, port: remotePort }),
+        ...(tls === undefined
+          ? {}
+          : {
+              tls: {
+                ...(remoteAddress === undefined || options.host === undefined
+                  ? {}
+                  : { servername: isIP(options.host) === 0 ? options.host : '' }),
+                ...tls,
+              },
+            }),
+        ...(typeof password !== 'string' ? {} : { password, ...(typeof username === 'string' ? { username } : {}) }),
+      },
+      () => {},
+      () => {
+        if (this.#pipe !== pipe || this.#isClosed) return;
+        this.#pipe = undefined;
+        setTimeout(() => {
+          if (this.isHealthy && this.#pipe === undefined && !this.#isClosed) this.#openPipe();
+        }, AGAIN_MS).unref();
+      },
+    );
     this.#pipe = pipe;
   }
 }

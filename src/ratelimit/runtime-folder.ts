@@ -10,13 +10,23 @@ import { fileText } from './config/file-text.ts';
 import type { ConfigFile } from './config/read.ts';
 import type { Settings } from './settings.ts';
 
-type Place = Pick<Settings, 'RUNTIME_ROOT' | 'RUNTIME_SUBDIRECTORY' | 'RUNTIME_APPDIRECTORY' | 'RUNTIME_IGNOREDOTFILES' | 'RUNTIME_WATCH_ROOT'>;
+type Place = Pick<
+  Settings,
+  'RUNTIME_ROOT' | 'RUNTIME_SUBDIRECTORY' | 'RUNTIME_APPDIRECTORY' | 'RUNTIME_IGNOREDOTFILES' | 'RUNTIME_WATCH_ROOT'
+>;
 
-export const configFolder = ({ RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDIRECTORY }: Place): string => join(RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDIRECTORY);
+export const configFolder = ({ RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDIRECTORY }: Place): string =>
+  join(RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDIRECTORY);
 
-export interface FoundFile { readonly file: string; /** Differs whenever the file does. */ readonly mark: string }
+export interface FoundFile {
+  readonly file: string;
+  /** Differs whenever the file does. */ readonly mark: string;
+}
 
-export interface UnreadFile { readonly file: string; readonly why: string }
+export interface UnreadFile {
+  readonly file: string;
+  readonly why: string;
+}
 
 /** Links are followed: Kubernetes mounts a ConfigMap as links. Its own folders (`..data`) are not read twice. */
 export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile[]> {
@@ -27,7 +37,11 @@ export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile
   const add = async (path: string, above: ReadonlySet<string>): Promise<void> => {
     const info = await stat(path, { bigint: true }).catch(() => undefined); // a link to nothing: reading it says why
     if (info?.isDirectory() === true) await walk(path, above);
-    else files.push({ file: path, mark: info === undefined ? 'none' : `${info.dev} ${info.ino} ${info.size} ${info.mtimeNs} ${info.ctimeNs}` });
+    else
+      files.push({
+        file: path,
+        mark: info === undefined ? 'none' : `${info.dev} ${info.ino} ${info.size} ${info.mtimeNs} ${info.ctimeNs}`,
+      });
   };
   const walk = async (folder: string, above: ReadonlySet<string>): Promise<void> => {
     const real = await realpath(folder);
@@ -38,8 +52,12 @@ export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile
       await add(join(folder, name), below);
     }
   };
-  const beside = place.RUNTIME_WATCH_ROOT ? (await readdir(parent)).filter((name) => name.startsWith(`${basename(root)}.`)) : [];
-  await walk(root, new Set()).catch((error: unknown) => { if (beside.length === 0) throw error; });
+  const beside = place.RUNTIME_WATCH_ROOT
+    ? (await readdir(parent)).filter((name) => name.startsWith(`${basename(root)}.`))
+    : [];
+  await walk(root, new Set()).catch((error: unknown) => {
+    if (beside.length === 0) throw error;
+  });
   for (const name of beside) await add(join(parent, name), new Set());
   return files.toSorted((a, b) => (relative(parent, a.file) < relative(parent, b.file) ? -1 : 1));
 }
@@ -47,7 +65,9 @@ export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile
 /** How a swap file of vim begins; it lies beside the file that is edited, and is none. */
 const VIM_SWAP = Buffer.from('b0VIM ');
 
-export async function readFiles(found: readonly FoundFile[]): Promise<{ readonly files: readonly ConfigFile[]; readonly unread: readonly UnreadFile[] }> {
+export async function readFiles(
+  found: readonly FoundFile[],
+): Promise<{ readonly files: readonly ConfigFile[]; readonly unread: readonly UnreadFile[] }> {
   const files: ConfigFile[] = [];
   const unread: UnreadFile[] = [];
   for (const { file } of found) {

@@ -38,19 +38,30 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
   await using stack = new AsyncDisposableStack();
   const answerer = await options.openAnswerer(metrics);
   stack.defer(() => answerer.close());
-  const source = new LimitSource({ settings, log, metrics, followXds, use: (files, domains) => answerer.use(files, domains) });
+  const source = new LimitSource({
+    settings,
+    log,
+    metrics,
+    followXds,
+    use: (files, domains) => answerer.use(files, domains),
+  });
   await source.follow(stack);
   const { prometheusPort } = await openSinks({ settings, mogrifier, answerer, metrics }, stack);
   const httpPort = await listenHttp(settings.HOST, settings.PORT, stack, (app) => addService(app, answerer));
-  const debugPort = await listenHttp(settings.DEBUG_HOST, settings.DEBUG_PORT, stack, (app) => addDebug(app, answerer, metrics, () => source.domains));
+  const debugPort = await listenHttp(settings.DEBUG_HOST, settings.DEBUG_PORT, stack, (app) =>
+    addDebug(app, answerer, metrics, () => source.domains),
+  );
   stack.defer(() => answerer.drain());
   const grpcPort = await answerer.listen();
 
   const open = stack.move();
   let drained: Promise<void> | undefined;
   return {
-    grpcPort, httpPort, debugPort, prometheusPort,
+    grpcPort,
+    httpPort,
+    debugPort,
+    prometheusPort,
     reload: () => source.reload(),
-    drain: () => drained ??= open.disposeAsync(),
+    drain: () => (drained ??= open.disposeAsync()),
   };
 }

@@ -38,17 +38,28 @@ export function rateLimitService(options: ServiceOptions): RateLimitService {
     const all = flattened(applied);
     const limited = all.filter(({ kind }) => kind === 'limited');
     for (const { metrics: own, hits } of limited) own.total_hits += hits;
-    if (localCache !== undefined) for (const one of limited) one.isCached = one.algorithm === undefined && localCache.isOver(one.ask.key, nowS);
+    if (localCache !== undefined)
+      for (const one of limited) one.isCached = one.algorithm === undefined && localCache.isOver(one.ask.key, nowS);
     const sliding = limited.filter(({ before }) => before !== undefined);
     const weighing = sliding.length === 0 ? undefined : charging.weighed(sliding, nowS);
     const waits = weighing === undefined ? charging.counted(limited) : weighing.then(() => charging.counted(limited));
-    const conclude = (cache: LocalCache | undefined): RateLimitReply => replyOf(call, applied, all.map((one) => statusOf(one, nowS, settings.nearLimitRatio, cache)), settings, metrics);
+    const conclude = (cache: LocalCache | undefined): RateLimitReply =>
+      replyOf(
+        call,
+        applied,
+        all.map((one) => statusOf(one, nowS, settings.nearLimitRatio, cache)),
+        settings,
+        metrics,
+      );
     if (waits === undefined) return conclude(localCache);
-    return waits.then(() => conclude(localCache), (error: unknown) => {
-      const answered = charging.withoutStore(limited, error);
-      const withoutCache = (): RateLimitReply => conclude(undefined); // what is not known to be over is not remembered
-      return answered === undefined ? withoutCache() : answered.then(withoutCache);
-    });
+    return waits.then(
+      () => conclude(localCache),
+      (error: unknown) => {
+        const answered = charging.withoutStore(limited, error);
+        const withoutCache = (): RateLimitReply => conclude(undefined); // what is not known to be over is not remembered
+        return answered === undefined ? withoutCache() : answered.then(withoutCache);
+      },
+    );
   }
 
   return { shouldRateLimit };

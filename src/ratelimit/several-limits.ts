@@ -8,18 +8,37 @@ import type { Match } from './match.ts';
 const OWN_PREFIX = 'sluice:also:';
 
 /** `hour`, or `900s` where it has a period of its own. */
-const periodOf = ({ unit, window: { lengthS } }: Limit): string => (unit === undefined ? `${lengthS}s` : unitName(unit).toLowerCase());
+const periodOf = ({ unit, window: { lengthS } }: Limit): string =>
+  unit === undefined ? `${lengthS}s` : unitName(unit).toLowerCase();
 
 /** As if it were the only one; in metrics and for clients it is known by its period, too. */
 export function matchOfAlso({ metricKey, sharedValues, limit: { name, fullKey } }: Match, limit: Limit): Match {
   const period = periodOf(limit);
-  return { limit, sharedValues, metricKey: `${metricKey}.${period}`, policy: `${name === '' ? fullKey : name}.${period}` };
+  return {
+    limit,
+    sharedValues,
+    metricKey: `${metricKey}.${period}`,
+    policy: `${name === '' ? fullKey : name}.${period}`,
+  };
 }
 
 /** The counter of a window. Windows of different lengths may begin together. */
-export function windowKey({ keyStyle, keyPrefix }: { readonly keyStyle: KeyStyle; readonly keyPrefix: string }, { limit, sharedValues, policy }: Match, domain: string, entries: readonly (readonly [key: string, value: string])[], windowStartS: number): string {
+export function windowKey(
+  { keyStyle, keyPrefix }: { readonly keyStyle: KeyStyle; readonly keyPrefix: string },
+  { limit, sharedValues, policy }: Match,
+  domain: string,
+  entries: readonly (readonly [key: string, value: string])[],
+  windowStartS: number,
+): string {
   const isFirst = policy === undefined;
-  return cacheKey(isFirst ? keyStyle : 'safe', { prefix: isFirst ? keyPrefix : `${keyPrefix}${OWN_PREFIX}`, domain, entries, sharedValues, windowS: limit.window.lengthS, windowStartS });
+  return cacheKey(isFirst ? keyStyle : 'safe', {
+    prefix: isFirst ? keyPrefix : `${keyPrefix}${OWN_PREFIX}`,
+    domain,
+    entries,
+    sharedValues,
+    windowS: limit.window.lengthS,
+    windowStartS,
+  });
 }
 
 /** The one that is told of a descriptor: of those that refuse the one that does longest, else that of which least is left. */

@@ -23,7 +23,10 @@ export function sharedCounters(maxKeys: number): SharedArrayBuffer {
   try {
     return new SharedArrayBuffer(bytes);
   } catch (error) {
-    throw new SettingError(`SLUICE_MAX_KEYS is ${maxKeys}: with several workers that is ${bytes} bytes of shared memory, more than there can be`, { cause: error });
+    throw new SettingError(
+      `SLUICE_MAX_KEYS is ${maxKeys}: with several workers that is ${bytes} bytes of shared memory, more than there can be`,
+      { cause: error },
+    );
   }
 }
 
@@ -35,8 +38,23 @@ export class SharedStore implements CountStore {
   readonly #nowMs: () => number;
   evicted = 0;
 
-  constructor({ memory, worker, nowMs }: { readonly memory: SharedArrayBuffer; readonly worker: number; readonly nowMs: () => number }) {
-    this.#places = new SharedPlaces({ memory, worker, perPlace: PER_PLACE, onEvicted: () => { this.evicted++; } });
+  constructor({
+    memory,
+    worker,
+    nowMs,
+  }: {
+    readonly memory: SharedArrayBuffer;
+    readonly worker: number;
+    readonly nowMs: () => number;
+  }) {
+    this.#places = new SharedPlaces({
+      memory,
+      worker,
+      perPlace: PER_PLACE,
+      onEvicted: () => {
+        this.evicted++;
+      },
+    });
     this.#values = this.#places.values;
     this.#nowMs = nowMs;
   }
@@ -96,6 +114,6 @@ export class SharedStore implements CountStore {
 
   #countOf(key: string): number {
     const at = this.#places.find(key);
-    return at === undefined ? 0 : this.#values[at + 1] as number;
+    return at === undefined ? 0 : (this.#values[at + 1] as number);
   }
 }

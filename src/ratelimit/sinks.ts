@@ -21,10 +21,20 @@ export interface SinksOptions {
   readonly metrics: RatelimitMetrics;
 }
 
-export async function openSinks({ settings, mogrifier, answerer, metrics }: SinksOptions, stack: AsyncDisposableStack): Promise<{ readonly prometheusPort: number | undefined }> {
+export async function openSinks(
+  { settings, mogrifier, answerer, metrics }: SinksOptions,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly prometheusPort: number | undefined }> {
   if (settings.DISABLE_STATS) return { prometheusPort: undefined };
   const statsd = (kind: 'statsd' | 'dogstatsd'): void => {
-    const sink = new Statsd(metrics, { host: settings.STATSD_HOST, port: settings.STATSD_PORT, kind, everyMs: settings.STATS_FLUSH_INTERVAL, tags: tagsOf(settings.EXTRA_TAGS), mogrifier });
+    const sink = new Statsd(metrics, {
+      host: settings.STATSD_HOST,
+      port: settings.STATSD_PORT,
+      kind,
+      everyMs: settings.STATS_FLUSH_INTERVAL,
+      tags: tagsOf(settings.EXTRA_TAGS),
+      mogrifier,
+    });
     stack.defer(() => sink.close());
   };
   if (settings.USE_DOG_STATSD) statsd('dogstatsd');
@@ -32,7 +42,8 @@ export async function openSinks({ settings, mogrifier, answerer, metrics }: Sink
   if (!settings.USE_PROMETHEUS) return { prometheusPort: undefined };
   const mapper = settings.PROMETHEUS_MAPPER_YAML === '' ? undefined : await mapperOf(settings.PROMETHEUS_MAPPER_YAML);
   const [, host, port] = /^(.*):(\d{1,5})$/.exec(settings.PROMETHEUS_ADDR) ?? [];
-  if (host === undefined || port === undefined) throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; HOST:PORT or :PORT is expected`);
+  if (host === undefined || port === undefined)
+    throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; HOST:PORT or :PORT is expected`);
   const page = new PrometheusPage(metrics, mapper);
   const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
     sayNotFound(app);
@@ -48,6 +59,9 @@ async function mapperOf(path: string): Promise<Mapper> {
   try {
     return readMapper(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new SettingError(`PROMETHEUS_MAPPER_YAML: ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new SettingError(
+      `PROMETHEUS_MAPPER_YAML: ${path}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }

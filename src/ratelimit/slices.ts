@@ -11,6 +11,8 @@ export function slices(): () => Promise<void> | undefined {
   let beganAtMs = performance.now();
   return () => {
     if (++rounds % LOOK_EVERY !== 0 || performance.now() - beganAtMs < SLICE_MS) return undefined;
-    return nextTurn().then(() => { beganAtMs = performance.now(); });
+    return nextTurn().then(() => {
+      beganAtMs = performance.now();
+    });
   };
 }

@@ -36,7 +36,10 @@ export class Statsd {
     this.#options = options;
     this.#timer = setInterval(() => this.#tell(), options.everyMs);
     this.#timer.unref();
-    if (options.kind === 'dogstatsd') this.#udp = createSocket('udp4').unref().on('error', () => {});
+    if (options.kind === 'dogstatsd')
+      this.#udp = createSocket('udp4')
+        .unref()
+        .on('error', () => {});
     else this.#connect();
   }
 
@@ -55,7 +58,9 @@ export class Statsd {
     const { host, port } = this.#options;
     const socket = connect({ host, port }).unref();
     socket.on('error', () => {}); // close follows
-    socket.on('close', () => { this.#tcp = undefined; });
+    socket.on('close', () => {
+      this.#tcp = undefined;
+    });
     this.#tcp = socket;
   }
 
@@ -63,7 +68,11 @@ export class Statsd {
     if (this.#options.kind === 'statsd') {
       if (this.#tcp === undefined) return this.#connect();
       if (this.#tcp.readyState !== 'open' || this.#tcp.writableLength > 0) return;
-      this.#tcp.write(this.#lines().map((line) => `${line}\n`).join(''));
+      this.#tcp.write(
+        this.#lines()
+          .map((line) => `${line}\n`)
+          .join(''),
+      );
       return;
     }
     const { host, port } = this.#options;
@@ -91,7 +100,13 @@ export class Statsd {
     for (const [at, count] of times.entries()) {
       const more = count - (this.#timesTold[at] ?? 0);
       // One line for all that took about as long: statsd counts it as often as the rate says.
-      if (more > 0) lines.push(this.#line('ratelimit_server.ShouldRateLimit.response_time', `${(RESPONSE_TIME_BUCKETS_S[at] ?? RESPONSE_TIME_BUCKETS_S.at(-1) ?? 0) * 1000}|ms${more > 1 ? `|@${1 / more}` : ''}`));
+      if (more > 0)
+        lines.push(
+          this.#line(
+            'ratelimit_server.ShouldRateLimit.response_time',
+            `${(RESPONSE_TIME_BUCKETS_S[at] ?? RESPONSE_TIME_BUCKETS_S.at(-1) ?? 0) * 1000}|ms${more > 1 ? `|@${1 / more}` : ''}`,
+          ),
+        );
     }
     this.#timesTold = times;
     return lines;
@@ -116,8 +131,13 @@ export class Statsd {
 
 /** `NAME:VALUE,NAME:VALUE`. */
 export function tagsOf(text: string): ReadonlyMap<string, string> {
-  return new Map(text.split(',').filter((part) => part.includes(':')).map((part): [string, string] => {
-    const at = part.indexOf(':');
-    return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
-  }));
+  return new Map(
+    text
+      .split(',')
+      .filter((part) => part.includes(':'))
+      .map((part): [string, string] => {
+        const at = part.indexOf(':');
+        return [part.slice(0, at).trim(), part.slice(at + 1).trim()];
+      }),
+  );
 }

@@ -40,10 +40,18 @@ export interface SpanEnds<T> {
   readonly failed?: (error: unknown) => void;
 }
 
-export const failedBy = (span: Span) => (error: unknown): void => void span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
+export const failedBy =
+  (span: Span) =>
+  (error: unknown): void =>
+    void span.setStatus({
+      code: SpanStatusCode.ERROR,
+      message: error instanceof Error ? error.message : String(error),
+    });
 
 /** The last that finds something decides: W3C's before b3. */
-const PROPAGATOR = new CompositePropagator({ propagators: [new B3Propagator(), new W3CTraceContextPropagator(), new W3CBaggagePropagator()] });
+const PROPAGATOR = new CompositePropagator({
+  propagators: [new B3Propagator(), new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
+});
 
 type Headers = (name: string) => string | undefined;
 const GETTER: TextMapGetter<Headers> = { get: (header, name) => header(name), keys: () => [] };

@@ -12,7 +12,10 @@ export type Protocol = 'http' | 'grpc';
 const SAID_EVERY_MS = 60_000;
 
 export async function openExporter(protocol: Protocol, log: TracingLog): Promise<SpanExporter> {
-  const { OTLPTraceExporter } = protocol === 'grpc' ? await import('@opentelemetry/exporter-trace-otlp-grpc') : await import('@opentelemetry/exporter-trace-otlp-proto');
+  const { OTLPTraceExporter } =
+    protocol === 'grpc'
+      ? await import('@opentelemetry/exporter-trace-otlp-grpc')
+      : await import('@opentelemetry/exporter-trace-otlp-proto');
   return new SayingExporter(new OTLPTraceExporter(), log);
 }
 
@@ -47,7 +50,10 @@ class SayingExporter implements SpanExporter {
     const nowMs = performance.now();
     if (nowMs - this.#saidAtMs < SAID_EVERY_MS) return;
     this.#saidAtMs = nowMs;
-    this.#log.warn('the collector of traces takes no spans; they are lost', { lost: this.#lost, why: error?.message ?? 'no reason given' });
+    this.#log.warn('the collector of traces takes no spans; they are lost', {
+      lost: this.#lost,
+      why: error?.message ?? 'no reason given',
+    });
     this.#lost = 0;
   }
 }

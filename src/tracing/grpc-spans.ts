@@ -5,7 +5,14 @@
 import { isIP } from 'node:net';
 import { type Attributes, type Context, type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
 import { statusOf } from '../transport/grpc/status.ts';
-import { type CallContext, type Method, type Methods, Status, type StreamHandler, type UnaryHandler } from '../transport/transport.ts';
+import {
+  type CallContext,
+  type Method,
+  type Methods,
+  Status,
+  type StreamHandler,
+  type UnaryHandler,
+} from '../transport/transport.ts';
 import { type ActiveContext, callerOf } from './active-context.ts';
 
 export function tracedMethods(methods: Methods, tracer: Tracer, active: ActiveContext): Methods {
@@ -17,12 +24,25 @@ function traced(path: string, method: Method, tracer: Tracer, active: ActiveCont
   const [service = '', rpc = ''] = name.split('/');
   const begin = (call: CallContext): { readonly span: Span; readonly caller: Context } => {
     const caller = callerOf((header) => call.metadata(header));
-    return { caller, span: tracer.startSpan(name, { kind: SpanKind.SERVER, attributes: { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': rpc, ...peerOf(call) } }, caller) };
+    return {
+      caller,
+      span: tracer.startSpan(
+        name,
+        {
+          kind: SpanKind.SERVER,
+          attributes: { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': rpc, ...peerOf(call) },
+        },
+        caller,
+      ),
+    };
   };
   if (method.kind === 'stream') return { kind: 'stream', handle: tracedStream(method.handle, begin) };
   const handle: UnaryHandler = (request, call) => {
     const { span, caller } = begin(call);
-    return active.within(span, caller, () => method.handle(request, call), { succeeded: () => ended(span, Status.OK, ''), failed: (error) => endedBy(span, error) });
+    return active.within(span, caller, () => method.handle(request, call), {
+      succeeded: () => ended(span, Status.OK, ''),
+      failed: (error) => endedBy(span, error),
+    });
   };
   return { kind: 'unary', handle };
 }
@@ -48,7 +68,14 @@ function peerOf({ peer }: CallContext): Attributes {
 }
 
 /** google.rpc.Code that tell of a server's fault, not a caller's. */
-const FAULTS: ReadonlySet<number> = new Set([Status.UNKNOWN, Status.DEADLINE_EXCEEDED, Status.UNIMPLEMENTED, Status.INTERNAL, Status.UNAVAILABLE, 15]);
+const FAULTS: ReadonlySet<number> = new Set([
+  Status.UNKNOWN,
+  Status.DEADLINE_EXCEEDED,
+  Status.UNIMPLEMENTED,
+  Status.INTERNAL,
+  Status.UNAVAILABLE,
+  15,
+]);
 
 function ended(span: Span, code: number, details: string): void {
   span.setAttribute('rpc.grpc.status_code', code);

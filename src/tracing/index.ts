@@ -7,8 +7,20 @@
  */
 import { randomUUID } from 'node:crypto';
 import { getNumberFromEnv } from '@opentelemetry/core';
-import { defaultResource, detectResources, type Resource, resourceAttributesEnvDetector, resourceFromAttributes } from '@opentelemetry/resources';
-import { BatchSpanProcessor, type BatchSpanProcessorOptions, ParentBasedSampler, TraceIdRatioBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace';
+import {
+  defaultResource,
+  detectResources,
+  type Resource,
+  resourceAttributesEnvDetector,
+  resourceFromAttributes,
+} from '@opentelemetry/resources';
+import {
+  BatchSpanProcessor,
+  type BatchSpanProcessorOptions,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
 import type { RateLimitService } from '../ratelimit/call.ts';
 import type { CountStore } from '../ratelimit/store.ts';
 import type { Methods } from '../transport/transport.ts';
@@ -49,16 +61,27 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
   const provider = await saidAtStart(options.log, () => openProvider(options));
   const active = new ActiveContext();
   // Named as in the reference, but for the calls themselves, whose spans are made by a library there.
-  const tracers = { calls: provider.getTracer('sluice'), service: provider.getTracer('ratelimit'), json: provider.getTracer('ratelimit server'), redis: provider.getTracer('redis.fixedCacheImpl') };
+  const tracers = {
+    calls: provider.getTracer('sluice'),
+    service: provider.getTracer('ratelimit'),
+    json: provider.getTracer('ratelimit server'),
+    redis: provider.getTracer('redis.fixedCacheImpl'),
+  };
   return {
     methods: (methods) => tracedMethods(methods, tracers.calls, active),
     service: (service) => tracedService(service, tracers.service, active),
-    store: (store, pool) => new TracedStore(store, { tracer: tracers.redis, active, isPerSecond: pool === 'per second' }),
+    store: (store, pool) =>
+      new TracedStore(store, { tracer: tracers.redis, active, isPerSecond: pool === 'per second' }),
     json: (answer) => tracedJson(answer, { service: tracers.service, json: tracers.json }, active),
     async close(withinMs) {
-      const isOver = provider.shutdown().then(() => true, () => false);
+      const isOver = provider.shutdown().then(
+        () => true,
+        () => false,
+      );
       let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<false>((resolve) => { timer = setTimeout(() => resolve(false), withinMs); });
+      const late = new Promise<false>((resolve) => {
+        timer = setTimeout(() => resolve(false), withinMs);
+      });
       return Promise.race([isOver, late]).finally(() => clearTimeout(timer));
     },
   };
@@ -66,24 +89,43 @@ export async function openTracing(options: TracingOptions): Promise<Tracing> {
 
 async function openProvider(options: TracingOptions): Promise<TracerProvider> {
   return new TracerProvider({
-    resource: resourceOf(options), sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(options.samplingRate) }),
-    spanProcessors: [new BatchSpanProcessor({ exporter: await openExporter(options.protocol, options.log), ...batching() })],
-    spanLimits: { attributeValueLengthLimit: getNumberFromEnv('OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT') ?? MOST_ATTRIBUTE_CHARACTERS },
+    resource: resourceOf(options),
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(options.samplingRate) }),
+    spanProcessors: [
+      new BatchSpanProcessor({ exporter: await openExporter(options.protocol, options.log), ...batching() }),
+    ],
+    spanLimits: {
+      attributeValueLengthLimit:
+        getNumberFromEnv('OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT') ?? MOST_ATTRIBUTE_CHARACTERS,
+    },
   });
 }
 
 /** OTEL_RESOURCE_ATTRIBUTES add to what the settings say. */
 function resourceOf({ serviceName, serviceNamespace, serviceInstanceId }: TracingOptions): Resource {
-  return defaultResource().merge(detectResources({ detectors: [resourceAttributesEnvDetector] })).merge(resourceFromAttributes({
-    'service.name': serviceName, ...(serviceNamespace === '' ? {} : { 'service.namespace': serviceNamespace }), 'service.instance.id': serviceInstanceId === '' ? randomUUID() : serviceInstanceId,
-  }));
+  return defaultResource()
+    .merge(detectResources({ detectors: [resourceAttributesEnvDetector] }))
+    .merge(
+      resourceFromAttributes({
+        'service.name': serviceName,
+        ...(serviceNamespace === '' ? {} : { 'service.namespace': serviceNamespace }),
+        'service.instance.id': serviceInstanceId === '' ? randomUUID() : serviceInstanceId,
+      }),
+    );
 }
 
 /** As Go's SDK reads it, which the reference uses; here the library does not. */
 function batching(): Omit<BatchSpanProcessorOptions, 'exporter'> {
-  const read = { scheduledDelayMillis: 'OTEL_BSP_SCHEDULE_DELAY', exportTimeoutMillis: 'OTEL_BSP_EXPORT_TIMEOUT', maxQueueSize: 'OTEL_BSP_MAX_QUEUE_SIZE', maxExportBatchSize: 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE' };
-  return Object.fromEntries(Object.entries(read).flatMap(([option, name]) => {
-    const value = getNumberFromEnv(name);
-    return value === undefined || value <= 0 ? [] : [[option, value]];
-  }));
+  const read = {
+    scheduledDelayMillis: 'OTEL_BSP_SCHEDULE_DELAY',
+    exportTimeoutMillis: 'OTEL_BSP_EXPORT_TIMEOUT',
+    maxQueueSize: 'OTEL_BSP_MAX_QUEUE_SIZE',
+    maxExportBatchSize: 'OTEL_BSP_MAX_EXPORT_BATCH_SIZE',
+  };
+  return Object.fromEntries(
+    Object.entries(read).flatMap(([option, name]) => {
+      const value = getNumberFromEnv(name);
+      return value === undefined || value <= 0 ? [] : [[option, value]];
+    }),
+  );
 }

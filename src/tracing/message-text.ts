@@ -1,21 +1,33 @@
 /** Requests and responses of envoy.service.ratelimit.v3 as text (protobuf's text format, on one line), as Go's String() writes them. */
-import { Code, type DescriptorStatus, type Json, type JsonObject, overrideText, type RateLimitCall, type RateLimitReply, unitName } from '../ratelimit/call.ts';
+import {
+  Code,
+  type DescriptorStatus,
+  type Json,
+  type JsonObject,
+  overrideText,
+  type RateLimitCall,
+  type RateLimitReply,
+  unitName,
+} from '../ratelimit/call.ts';
 
 export function requestText({ domain, descriptors, hits }: RateLimitCall): string {
   return fields([
     text('domain', domain),
-    ...descriptors.map((descriptor) => message('descriptors', [
-      ...descriptor.entries.map(([key, value]) => message('entries', [text('key', key), text('value', value)])),
-      ...(descriptor.override === undefined ? [] : [message('limit', [overrideText(descriptor.override)])]),
-      ...(descriptor.hits === undefined ? [] : [message('hits_addend', [number('value', descriptor.hits)])]),
-    ])),
+    ...descriptors.map((descriptor) =>
+      message('descriptors', [
+        ...descriptor.entries.map(([key, value]) => message('entries', [text('key', key), text('value', value)])),
+        ...(descriptor.override === undefined ? [] : [message('limit', [overrideText(descriptor.override)])]),
+        ...(descriptor.hits === undefined ? [] : [message('hits_addend', [number('value', descriptor.hits)])]),
+      ]),
+    ),
     number('hits_addend', hits),
   ]);
 }
 
 export function replyText({ overallCode, statuses, headers, dynamicMetadata }: RateLimitReply): string {
   return fields([
-    `overall_code:${codeName(overallCode)}`, ...statuses.map(statusText),
+    `overall_code:${codeName(overallCode)}`,
+    ...statuses.map(statusText),
     ...headers.map(([name, value]) => message('response_headers_to_add', [text('key', name), text('value', value)])),
     ...(dynamicMetadata === undefined ? [] : [message('dynamic_metadata', structFields(dynamicMetadata))]),
   ]);
@@ -24,22 +36,36 @@ export function replyText({ overallCode, statuses, headers, dynamicMetadata }: R
 function statusText({ code, currentLimit, remaining, resetS }: DescriptorStatus): string {
   return message('statuses', [
     `code:${codeName(code)}`,
-    ...(currentLimit === undefined ? [] : [message('current_limit', [
-      text('name', currentLimit.name), number('requests_per_unit', currentLimit.requestsPerUnit), ...(currentLimit.unit === undefined ? [] : [`unit:${unitName(currentLimit.unit)}`]),
-    ])]),
-    number('limit_remaining', remaining), ...(resetS === undefined ? [] : [message('duration_until_reset', [number('seconds', resetS)])]),
+    ...(currentLimit === undefined
+      ? []
+      : [
+          message('current_limit', [
+            text('name', currentLimit.name),
+            number('requests_per_unit', currentLimit.requestsPerUnit),
+            ...(currentLimit.unit === undefined ? [] : [`unit:${unitName(currentLimit.unit)}`]),
+          ]),
+        ]),
+    number('limit_remaining', remaining),
+    ...(resetS === undefined ? [] : [message('duration_until_reset', [number('seconds', resetS)])]),
   ]);
 }
 
 /** google.protobuf.Struct. */
-const structFields = (struct: JsonObject): string[] => Object.entries(struct).map(([key, value]) => message('fields', [text('key', key), message('value', [valueText(value)])]));
+const structFields = (struct: JsonObject): string[] =>
+  Object.entries(struct).map(([key, value]) =>
+    message('fields', [text('key', key), message('value', [valueText(value)])]),
+  );
 
 function valueText(value: Json): string {
   if (value === null) return 'null_value:NULL_VALUE';
   if (typeof value === 'string') return `string_value:${JSON.stringify(value)}`;
   if (typeof value === 'number') return `number_value:${value}`;
   if (typeof value === 'boolean') return `bool_value:${value}`;
-  if (isList(value)) return message('list_value', value.map((one) => message('values', [valueText(one)])));
+  if (isList(value))
+    return message(
+      'list_value',
+      value.map((one) => message('values', [valueText(one)])),
+    );
   return message('struct_value', structFields(value));
 }
 

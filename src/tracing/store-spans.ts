@@ -2,7 +2,11 @@ import type { Tracer } from '@opentelemetry/api';
 import type { CountAsk, CountStore } from '../ratelimit/store.ts';
 import { type ActiveContext, failedBy } from './active-context.ts';
 
-export interface StoreSpansOptions { readonly tracer: Tracer; readonly active: ActiveContext; readonly isPerSecond: boolean }
+export interface StoreSpansOptions {
+  readonly tracer: Tracer;
+  readonly active: ActiveContext;
+  readonly isPerSecond: boolean;
+}
 
 /** A span for each trip that a call takes, with how many commands go out. What no call waits for (units given back) has none. */
 export class TracedStore implements CountStore {
@@ -48,7 +52,10 @@ export class TracedStore implements CountStore {
     const { tracer, active, isPerSecond } = this.#options;
     const parent = active.get();
     if (parent === undefined) return trip();
-    const attributes = { 'pipeline length': isPerSecond ? 0 : commands, 'perSecondPipeline length': isPerSecond ? commands : 0 };
+    const attributes = {
+      'pipeline length': isPerSecond ? 0 : commands,
+      'perSecondPipeline length': isPerSecond ? commands : 0,
+    };
     const span = tracer.startSpan('Redis Pipeline Execution', { attributes }, parent);
     return active.within(span, parent, trip, { failed: failedBy(span) });
   }

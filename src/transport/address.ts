@@ -2,12 +2,16 @@ import { rm } from 'node:fs/promises';
 import { type AddressInfo, connect, type ListenOptions, type Server } from 'node:net';
 
 /** A host and a port, or a unix socket: `unix:/run/sluice.sock` as host (gRPC's naming), and no port. */
-export interface Address { readonly host: string; readonly port: number }
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
 
 const UNIX = 'unix:';
 
 /** The path of a unix socket; `undefined` for a host. */
-export const socketPath = ({ host }: Address): string | undefined => (host.startsWith(UNIX) ? host.slice(UNIX.length) : undefined);
+export const socketPath = ({ host }: Address): string | undefined =>
+  host.startsWith(UNIX) ? host.slice(UNIX.length) : undefined;
 
 export function addressText({ host, port }: Address): string {
   if (host.startsWith(UNIX)) return host;
@@ -17,9 +21,12 @@ export function addressText({ host, port }: Address): string {
 /** One sentence for people. */
 function whyNotListening(at: Address, cause: string): string {
   const address = addressText(at);
-  if (cause.includes('EADDRINUSE')) return `${address} is taken by another process: stop it, or choose another ${socketPath(at) === undefined ? 'port' : 'path'}`;
-  if (cause.includes('EADDRNOTAVAIL')) return `${address} is no address of this machine: listen at 127.0.0.1, 0.0.0.0 or one that it has`;
-  if (cause.includes('EACCES')) return `${address} is not allowed to this user: choose ${socketPath(at) === undefined ? 'a port above 1023' : 'a folder that it may write to'}`;
+  if (cause.includes('EADDRINUSE'))
+    return `${address} is taken by another process: stop it, or choose another ${socketPath(at) === undefined ? 'port' : 'path'}`;
+  if (cause.includes('EADDRNOTAVAIL'))
+    return `${address} is no address of this machine: listen at 127.0.0.1, 0.0.0.0 or one that it has`;
+  if (cause.includes('EACCES'))
+    return `${address} is not allowed to this user: choose ${socketPath(at) === undefined ? 'a port above 1023' : 'a folder that it may write to'}`;
   return `cannot listen at ${address}: ${cause}`;
 }
 
@@ -27,7 +34,8 @@ function whyNotListening(at: Address, cause: string): string {
 export async function listening(server: Server, at: Address & { readonly reusePort?: boolean }): Promise<void> {
   const path = socketPath(at);
   if (path !== undefined) await removeStale(path);
-  const options: ListenOptions = path === undefined ? { host: at.host, port: at.port, reusePort: at.reusePort === true } : { path };
+  const options: ListenOptions =
+    path === undefined ? { host: at.host, port: at.port, reusePort: at.reusePort === true } : { path };
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new Error(whyNotListening(at, error.message), { cause: error })));
     server.listen({ ...options, backlog: 1024 }, resolve);
@@ -46,4 +54,7 @@ async function removeStale(path: string): Promise<void> {
 }
 
 /** Where it listens: the port is known only now where any was asked for. */
-export const bound = (server: Server, at: Address): Address => ({ host: at.host, port: socketPath(at) === undefined ? (server.address() as AddressInfo).port : 0 });
+export const bound = (server: Server, at: Address): Address => ({
+  host: at.host,
+  port: socketPath(at) === undefined ? (server.address() as AddressInfo).port : 0,
+});

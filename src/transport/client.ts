@@ -14,12 +14,21 @@ export interface GrpcClient {
   /** Rejects with a {@link GrpcError} where the status is not OK. */
   unary(path: string, request: Uint8Array, options?: UnaryOptions): Promise<Uint8Array>;
   /** Sends each message as the server takes them; ends its side after the last. Throws a {@link GrpcError} where the status is not OK. */
-  stream(path: string, requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options?: UnaryOptions): AsyncIterable<Uint8Array>;
+  stream(
+    path: string,
+    requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options?: UnaryOptions,
+  ): AsyncIterable<Uint8Array>;
   close(): void;
 }
 
 /** PEM. `serverName`: the name that the server's certificate must have, where it is not the host of the address. */
-export interface DialTls { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer; readonly serverName?: string }
+export interface DialTls {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly serverName?: string;
+}
 
 /**
  * Connects when first used; a server that is away fails the call with UNAVAILABLE. Cleartext without `tls`.
@@ -27,38 +36,64 @@ export interface DialTls { readonly ca?: Buffer; readonly cert?: Buffer; readonl
  */
 export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = {}): GrpcClient {
   let opening: Promise<OpenClient> | undefined;
-  const opened = (): Promise<OpenClient> => opening ??= openClient(address, tls);
+  const opened = (): Promise<OpenClient> => (opening ??= openClient(address, tls));
   return {
     unary: async (path, request, options = {}) => {
       const { client, metadataOf } = await opened();
       return new Promise((resolve, reject) => {
         const cancel = (): void => call.cancel();
-        const call = client.makeUnaryRequest(path, asBuffer, asBytes, request, metadataOf(options), deadlineOf(options), (error, reply) => {
-          options.signal?.removeEventListener('abort', cancel);
-          if (error !== null) reject(grpcError(error));
-          else resolve(reply ?? new Uint8Array());
-        });
+        const call = client.makeUnaryRequest(
+          path,
+          asBuffer,
+          asBytes,
+          request,
+          metadataOf(options),
+          deadlineOf(options),
+          (error, reply) => {
+            options.signal?.removeEventListener('abort', cancel);
+            if (error !== null) reject(grpcError(error));
+            else resolve(reply ?? new Uint8Array());
+          },
+        );
         options.signal?.addEventListener('abort', cancel, { once: true });
       });
     },
     stream: async function* stream(path, requests, options = {}) {
       const { client, metadataOf } = await opened();
-      yield* exchange(client.makeBidiStreamRequest(path, asBuffer, asBytes, metadataOf(options), deadlineOf(options)), requests, options);
+      yield* exchange(
+        client.makeBidiStreamRequest(path, asBuffer, asBytes, metadataOf(options), deadlineOf(options)),
+        requests,
+        options,
+      );
     },
-    close: () => { void opening?.then(({ client }) => client.close(), () => undefined); },
+    close: () => {
+      void opening?.then(
+        ({ client }) => client.close(),
+        () => undefined,
+      );
+    },
   };
 }
 
-interface OpenClient { readonly client: Client; readonly metadataOf: (options: UnaryOptions) => Metadata }
+interface OpenClient {
+  readonly client: Client;
+  readonly metadataOf: (options: UnaryOptions) => Metadata;
+}
 
 async function openClient(address: string, tls: DialTls | undefined): Promise<OpenClient> {
   const { Client, credentials, Metadata } = await import('@grpc/grpc-js');
-  const client = new Client(address, tls === undefined ? credentials.createInsecure() : credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null), {
-    ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.enable_http_proxy': 0,
-    'grpc.max_receive_message_length': -1,
-  });
+  const client = new Client(
+    address,
+    tls === undefined
+      ? credentials.createInsecure()
+      : credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null),
+    {
+      ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_http_proxy': 0,
+      'grpc.max_receive_message_length': -1,
+    },
+  );
   return {
     client,
     metadataOf({ metadata = {} }) {
@@ -69,7 +104,11 @@ async function openClient(address: string, tls: DialTls | undefined): Promise<Op
   };
 }
 
-async function* exchange(call: ClientDuplexStream<Uint8Array, Buffer>, requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options: UnaryOptions): AsyncGenerator<Uint8Array, void, undefined> {
+async function* exchange(
+  call: ClientDuplexStream<Uint8Array, Buffer>,
+  requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  options: UnaryOptions,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const cancel = (): void => call.cancel();
   options.signal?.addEventListener('abort', cancel, { once: true });
   let sendingFailed: unknown;
@@ -87,7 +126,10 @@ async function* exchange(call: ClientDuplexStream<Uint8Array, Buffer>, requests:
   }
 }
 
-async function send(call: ClientDuplexStream<Uint8Array, Buffer>, requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<void> {
+async function send(
+  call: ClientDuplexStream<Uint8Array, Buffer>,
+  requests: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
   let over = false;
   let wake = (): void => {};
   const onEnd = (): void => {
@@ -105,7 +147,9 @@ async function send(call: ClientDuplexStream<Uint8Array, Buffer>, requests: Iter
   call.end();
 }
 
-const deadlineOf = ({ timeoutMs }: UnaryOptions): { deadline?: number } => (timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs });
+const deadlineOf = ({ timeoutMs }: UnaryOptions): { deadline?: number } =>
+  timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
 
-const isServiceError = (error: unknown): error is ServiceError => error instanceof Error && 'code' in error && typeof error.code === 'number';
+const isServiceError = (error: unknown): error is ServiceError =>
+  error instanceof Error && 'code' in error && typeof error.code === 'number';
 const grpcError = (error: ServiceError): GrpcError => new GrpcError(error.code, error.details, { cause: error });

@@ -8,6 +8,18 @@ export { listenHttp2 } from './node-http2/listen.ts';
 export { type Address, addressText, socketPath } from './address.ts';
 export { dialGrpc, type DialTls, type GrpcClient, type UnaryOptions } from './client.ts';
 export {
-  GrpcError, Status,
-  type CallContext, type Listen, type Method, type Methods, type StatusCode, type StreamHandler, type Stranger, type StrangerKind, type TlsOptions, type Transport, type TransportOptions, type UnaryHandler,
+  GrpcError,
+  Status,
+  type CallContext,
+  type Listen,
+  type Method,
+  type Methods,
+  type StatusCode,
+  type StreamHandler,
+  type Stranger,
+  type StrangerKind,
+  type TlsOptions,
+  type Transport,
+  type TransportOptions,
+  type UnaryHandler,
 } from './transport.ts';

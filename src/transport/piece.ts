@@ -8,4 +8,5 @@ export interface Piece {
 export const pieceOf = (bytes: Uint8Array): Piece => ({ bytes, from: 0, to: bytes.length });
 
 /** As a view of the same memory. */
-export const viewOf = ({ bytes, from, to }: Piece): Uint8Array => (from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to));
+export const viewOf = ({ bytes, from, to }: Piece): Uint8Array =>
+  from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);

@@ -11,7 +11,8 @@ export const MOST_AFTER_AGE_MS = 60_000;
 const HANDSHAKE_MS = 10_000;
 
 /** What a server emits once a socket is ready to be spoken on. */
-export const tlsEvent = ({ tls }: TransportOptions): 'secureConnection' | undefined => (tls === undefined ? undefined : 'secureConnection');
+export const tlsEvent = ({ tls }: TransportOptions): 'secureConnection' | undefined =>
+  tls === undefined ? undefined : 'secureConnection';
 
 /**
  * The sockets of a server, from before their TLS handshake: a server that closes waits for each of them, and nobody else knows those
@@ -31,7 +32,8 @@ export class RawSockets {
       this.#all.add(socket);
       const peer = peerOf(socket);
       const shown = secured === undefined ? undefined : peerText(socket);
-      if (secured !== undefined && peer !== undefined) this.#handshakes.set(peer, { socket, untilMs: performance.now() + HANDSHAKE_MS });
+      if (secured !== undefined && peer !== undefined)
+        this.#handshakes.set(peer, { socket, untilMs: performance.now() + HANDSHAKE_MS });
       socket.once('close', () => {
         this.#all.delete(socket);
         if (peer === undefined || this.#handshakes.get(peer)?.socket !== socket) return;
@@ -64,7 +66,14 @@ export class RawSockets {
     if (cut?.hasSpoken === false) return undefined;
     const peer = cut?.peer ?? peerText(socket);
     if (code !== undefined && OF_CLEARTEXT.has(code)) return { kind: 'cleartext', peer };
-    return { kind: 'handshake', peer, why: refusal === null || refusal === undefined ? reason ?? message : `its certificate is refused: ${String(refusal)}` };
+    return {
+      kind: 'handshake',
+      peer,
+      why:
+        refusal === null || refusal === undefined
+          ? (reason ?? message)
+          : `its certificate is refused: ${String(refusal)}`,
+    };
   }
 
   tick(nowMs: number): void {
@@ -85,9 +94,17 @@ export class RawSockets {
 type TlsFailure = Error & { readonly code?: string; /** In OpenSSL's words. */ readonly reason?: string };
 
 /** How OpenSSL calls what does not begin as TLS does. */
-const OF_CLEARTEXT: ReadonlySet<string> = new Set(['ERR_SSL_HTTP_REQUEST', 'ERR_SSL_HTTPS_PROXY_REQUEST', 'ERR_SSL_WRONG_VERSION_NUMBER']);
+const OF_CLEARTEXT: ReadonlySet<string> = new Set([
+  'ERR_SSL_HTTP_REQUEST',
+  'ERR_SSL_HTTPS_PROXY_REQUEST',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+]);
 
 /** `undefined` once the socket is gone, and at a unix socket. */
-export const peerText = ({ remoteAddress, remotePort }: Socket): string | undefined => (remoteAddress === undefined || remotePort === undefined ? undefined : addressText({ host: remoteAddress, port: remotePort }));
+export const peerText = ({ remoteAddress, remotePort }: Socket): string | undefined =>
+  remoteAddress === undefined || remotePort === undefined
+    ? undefined
+    : addressText({ host: remoteAddress, port: remotePort });
 
-const peerOf = ({ remoteAddress, remotePort }: Socket): string | undefined => (remotePort === undefined ? undefined : `${remoteAddress} ${remotePort}`);
+const peerOf = ({ remoteAddress, remotePort }: Socket): string | undefined =>
+  remotePort === undefined ? undefined : `${remoteAddress} ${remotePort}`;

@@ -9,7 +9,9 @@ import { run, serving, type Serving } from './command.ts';
 import { type PeerClient, peerClient } from './peer-client.ts';
 
 let folder: string;
-beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'sluice-bad-')); });
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-bad-'));
+});
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let files = 0;
@@ -25,16 +27,35 @@ const GOOD = 'rules:\n  - name: closed\n    match: request.path == "/closed"\n  
 describe('a policy that is wrong', () => {
   test.each([
     ['broken YAML', 'rules:\n  - name: [a\n', /:\d+:\d+ [A-Z]+_[A-Z_]+ /],
-    ['an unknown key, with the nearest known one', 'rules:\n  - name: a\n    mach: true\n    deny: {}\n', /:3:5 [A-Z_]+ .*mach.*match/],
-    ['an unknown handler', 'rules:\n  - name: a\n    check: { handler: nobody, input: { value: request.path } }\n', /:3:\d+ [A-Z_]+ .*nobody/],
-    ['an unknown adapter', 'handlers: { a: { adapter: quota-rediss, config: {} } }\nrules: [{ name: a, deny: {} }]\n', /:1:\d+ [A-Z_]+ .*quota-redis/],
+    [
+      'an unknown key, with the nearest known one',
+      'rules:\n  - name: a\n    mach: true\n    deny: {}\n',
+      /:3:5 [A-Z_]+ .*mach.*match/,
+    ],
+    [
+      'an unknown handler',
+      'rules:\n  - name: a\n    check: { handler: nobody, input: { value: request.path } }\n',
+      /:3:\d+ [A-Z_]+ .*nobody/,
+    ],
+    [
+      'an unknown adapter',
+      'handlers: { a: { adapter: quota-rediss, config: {} } }\nrules: [{ name: a, deny: {} }]\n',
+      /:1:\d+ [A-Z_]+ .*quota-redis/,
+    ],
     ['a wrong type', 'rules:\n  - name: a\n    match: request.method > 5\n    deny: {}\n', /:3:\d+ EXPRESSION_\w+ /],
-    ['an unknown attribute', 'rules:\n  - name: a\n    match: request.mehtod == "GET"\n    deny: {}\n', /:3:\d+ EXPRESSION_\w+ .*request\.method/],
+    [
+      'an unknown attribute',
+      'rules:\n  - name: a\n    match: request.mehtod == "GET"\n    deny: {}\n',
+      /:3:\d+ EXPRESSION_\w+ .*request\.method/,
+    ],
     ['no rule at all', 'handlers: {}\n', /[A-Z_]+ .*rule/],
     ['an empty file', '', /[A-Z_]+ .*rule/],
   ])('%s: lint says where and what, exits with 1; serve does not start', async (_what, text, said) => {
     const path = file(text);
-    const [lint, serve] = await Promise.all([run(['lint', path]), run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'])]);
+    const [lint, serve] = await Promise.all([
+      run(['lint', path]),
+      run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0']),
+    ]);
     expect(`${lint.out}${lint.err}`).toMatch(said);
     expect(lint.code).toBe(1);
     expect(serve.err).toMatch(said);
@@ -43,14 +64,26 @@ describe('a policy that is wrong', () => {
   });
 
   test('every error is said at once, in the order of the file', async () => {
-    const { code, out, err } = await run(['lint', file('rules:\n  - name: a\n    match: request.x == 1\n    deny: {}\n  - name: b\n    match: request.y == 1\n    deny: { stat: 403 }\n')]);
+    const { code, out, err } = await run([
+      'lint',
+      file(
+        'rules:\n  - name: a\n    match: request.x == 1\n    deny: {}\n  - name: b\n    match: request.y == 1\n    deny: { stat: 403 }\n',
+      ),
+    ]);
     const places = [...`${out}${err}`.matchAll(/policy-\d+\.yaml:(\d+):\d+ [A-Z]/g)].map(([, line]) => Number(line));
     expect(places).toEqual([3, 6, 7]);
     expect(code).toBe(1);
   });
 
   test('a path that is not there, and a file that cannot be read', async () => {
-    const missing = await run(['serve', join(folder, 'nowhere.yaml'), '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0']);
+    const missing = await run([
+      'serve',
+      join(folder, 'nowhere.yaml'),
+      '--grpc',
+      '127.0.0.1:0',
+      '--admin',
+      '127.0.0.1:0',
+    ]);
     expect(missing.err).toMatch(/nowhere\.yaml/);
     expect(missing.err).not.toMatch(/\n {4}at /);
     expect([1, 3]).toContain(missing.code);
@@ -71,15 +104,20 @@ describe('an address that cannot be had', () => {
     await once(holder, 'listening');
     port = (holder.address() as { port: number }).port;
   });
-  afterAll(() => { holder.close(); });
-
-  test.each(['--grpc', '--admin'])('%s on a port that another holds: one message, exit 3, nothing left running', async (option) => {
-    const other = option === '--grpc' ? '--admin' : '--grpc';
-    const { code, err } = await run(['serve', file(GOOD), option, `127.0.0.1:${port}`, other, '127.0.0.1:0']);
-    expect(err).toMatch(new RegExp(`CLI_PORT_TAKEN .*127\\.0\\.0\\.1:${port}`));
-    expect(err).not.toMatch(/\n {4}at /);
-    expect(code).toBe(3);
+  afterAll(() => {
+    holder.close();
   });
+
+  test.each(['--grpc', '--admin'])(
+    '%s on a port that another holds: one message, exit 3, nothing left running',
+    async (option) => {
+      const other = option === '--grpc' ? '--admin' : '--grpc';
+      const { code, err } = await run(['serve', file(GOOD), option, `127.0.0.1:${port}`, other, '127.0.0.1:0']);
+      expect(err).toMatch(new RegExp(`CLI_PORT_TAKEN .*127\\.0\\.0\\.1:${port}`));
+      expect(err).not.toMatch(/\n {4}at /);
+      expect(code).toBe(3);
+    },
+  );
 });
 
 describe('a server that is asked nonsense', () => {
@@ -121,14 +159,24 @@ describe('a server that is asked nonsense', () => {
   });
 
   test('a server that is not there: call says so', async () => {
-    const { code, err } = await run(['call', 'check', '--to', '127.0.0.1:1', '--request', 'examples/requests/get.yaml', '--timeout', '500']);
+    const { code, err } = await run([
+      'call',
+      'check',
+      '--to',
+      '127.0.0.1:1',
+      '--request',
+      'examples/requests/get.yaml',
+      '--timeout',
+      '500',
+    ]);
     expect(err).toMatch(/CLI_UNREACHABLE .*127\.0\.0\.1:1/);
     expect(code).toBe(3);
   });
 });
 
-test('Redis and Kafka absent at start: it starts, says that they are away, and each rule\'s onError holds', async () => {
-  const server = await serving([file(`
+test("Redis and Kafka absent at start: it starts, says that they are away, and each rule's onError holds", async () => {
+  const server = await serving([
+    file(`
 handlers:
   limits: { adapter: quota-redis, config: { url: "redis://127.0.0.1:1" } }
   audit: { adapter: log-kafka, config: { brokers: ["127.0.0.1:1"], topic: t } }
@@ -145,7 +193,8 @@ rules:
     onError: { handler: deny }
   - name: written
     report: { handler: audit, input: { path: request.path } }
-`)]);
+`),
+  ]);
   const client = peerClient(server.grpc);
   try {
     expect((await client.check({ path: '/closed' })).denied_response?.status.code).toBe('Forbidden');
@@ -153,7 +202,7 @@ rules:
     expect((await client.check({ path: '/shut' })).denied_response?.status.code).toBe('ServiceUnavailable');
     const ready = await fetch(`http://${server.admin}/readyz`);
     expect(ready.status).toBe(200);
-    const { handlers } = await ready.json() as { handlers: { name: string; ready: boolean }[] };
+    const { handlers } = (await ready.json()) as { handlers: { name: string; ready: boolean }[] };
     expect(handlers.find(({ name }) => name === 'limits')?.ready).toBe(false);
     expect(await server.stop()).toBe(0);
   } finally {
@@ -164,9 +213,17 @@ rules:
 
 describe('what lies outside a policy', () => {
   test('a list whose file is missing: lint says where, serve cannot start', async () => {
-    const path = file('handlers: { office: { adapter: check-list, config: { kind: cidr, file: nowhere.txt } } }\nrules: [{ name: a, check: { handler: office, input: { value: source.ip } } }]\n');
-    const [lint, serve] = await Promise.all([run(['lint', path]), run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'])]);
-    expect(lint).toMatchObject({ code: 1, out: expect.stringMatching(/:1:\d+ CORE_HANDLER_OPEN .*nowhere\.txt/) as unknown });
+    const path = file(
+      'handlers: { office: { adapter: check-list, config: { kind: cidr, file: nowhere.txt } } }\nrules: [{ name: a, check: { handler: office, input: { value: source.ip } } }]\n',
+    );
+    const [lint, serve] = await Promise.all([
+      run(['lint', path]),
+      run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0']),
+    ]);
+    expect(lint).toMatchObject({
+      code: 1,
+      out: expect.stringMatching(/:1:\d+ CORE_HANDLER_OPEN .*nowhere\.txt/) as unknown,
+    });
     expect(serve).toMatchObject({ code: 3, err: expect.stringContaining('CLI_HANDLER_OPEN') as unknown });
   });
 
@@ -179,9 +236,19 @@ rules:
 cases:
   - { name: passes, http: { request.host: a.example }, want: { allow: true } }
 `);
-    const [lint, cases, serve] = await Promise.all([run(['lint', path]), run(['test', path]), run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'])]);
-    expect(lint).toMatchObject({ code: 0, out: expect.stringMatching(/:2:\d+ RULES_ENV \(warning\) .*SLUICE_NOT_SET/) as unknown });
+    const [lint, cases, serve] = await Promise.all([
+      run(['lint', path]),
+      run(['test', path]),
+      run(['serve', path, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0']),
+    ]);
+    expect(lint).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/:2:\d+ RULES_ENV \(warning\) .*SLUICE_NOT_SET/) as unknown,
+    });
     expect(cases.code).toBe(0);
-    expect(serve).toMatchObject({ code: 1, err: expect.stringMatching(/:2:\d+ RULES_ENV the environment variable SLUICE_NOT_SET is not set/) as unknown });
+    expect(serve).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/:2:\d+ RULES_ENV the environment variable SLUICE_NOT_SET is not set/) as unknown,
+    });
   });
 });

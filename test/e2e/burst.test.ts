@@ -18,8 +18,12 @@ const FIVE_PASS = { passed: LIMIT, refused: CALLS - LIMIT, failed: {} };
 const TAKES_MS = 300_000;
 
 let redis: RedisPart;
-beforeAll(async () => { redis = await startRedis(); });
-afterAll(async () => { await redis.stop(); });
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+});
 
 async function forgetAll(): Promise<void> {
   const client = new Redis(redis.port, { host: '127.0.0.1' });
@@ -36,8 +40,12 @@ const rule = (handler: string, algorithm: string): string => `
       limit: ${LIMIT}
       per: 1h
       algorithm: ${algorithm}
-      key: ['request.headers["x-user"]']${algorithm === 'concurrency' ? `
-      once: request.id` : ''}`;
+      key: ['request.headers["x-user"]']${
+        algorithm === 'concurrency'
+          ? `
+      once: request.id`
+          : ''
+      }`;
 const POLICY = `
 handlers:
   memory: { adapter: quota-memory }
@@ -47,78 +55,151 @@ rules:
 ${['memory', 'redis'].flatMap((handler) => ALGORITHMS.map((algorithm) => rule(handler, algorithm))).join('')}
 ${['fixed', 'sliding', 'gcra'].map((algorithm) => rule('escrow', algorithm)).join('')}
 `;
-const RULES = [...['memory', 'redis'].flatMap((handler) => ALGORITHMS.map((algorithm) => `${handler}-${algorithm}`)), 'escrow-fixed', 'escrow-sliding', 'escrow-gcra'];
+const RULES = [
+  ...['memory', 'redis'].flatMap((handler) => ALGORITHMS.map((algorithm) => `${handler}-${algorithm}`)),
+  'escrow-fixed',
+  'escrow-sliding',
+  'escrow-gcra',
+];
 
 async function served(args: readonly string[] = []): Promise<ServedSluice> {
   const sluice = await serveSluice(POLICY, { env: { REDIS_URL: redis.url }, args });
-  onTestFinished(async () => { await sluice.stop(); });
+  onTestFinished(async () => {
+    await sluice.stop();
+  });
   await forgetAll();
   return sluice;
 }
 
 async function eachPassesFive(sluice: ServedSluice, rules: readonly string[]): Promise<void> {
-  for (const user of rules) expect([user, await burstOfChecks(sluice.grpcPort, user, PATIENT)]).toEqual([user, FIVE_PASS]);
+  for (const user of rules)
+    expect([user, await burstOfChecks(sluice.grpcPort, user, PATIENT)]).toEqual([user, FIVE_PASS]);
 }
 
 describe('sluice serve', () => {
-  test('one process: each algorithm, in memory, in Redis and with escrow', async () => {
-    await eachPassesFive(await served(), RULES);
-  }, TAKES_MS);
+  test(
+    'one process: each algorithm, in memory, in Redis and with escrow',
+    async () => {
+      await eachPassesFive(await served(), RULES);
+    },
+    TAKES_MS,
+  );
 
-  test('two workers', async () => {
-    await eachPassesFive(await served(['--workers', '2']), ['memory-fixed', 'redis-fixed', 'redis-gcra', 'escrow-fixed']);
-  }, TAKES_MS);
+  test(
+    'two workers',
+    async () => {
+      await eachPassesFive(await served(['--workers', '2']), [
+        'memory-fixed',
+        'redis-fixed',
+        'redis-gcra',
+        'escrow-fixed',
+      ]);
+    },
+    TAKES_MS,
+  );
 
-  test('all on one core', async () => {
-    const sluice = await served();
-    if (spawnSync('taskset', ['-V']).status !== 0) return;
-    const onto = (cores: string): void => { for (const pid of [redis.pid, sluice.child.pid]) execFileSync('taskset', ['-a', '-c', '-p', cores, String(pid)], { stdio: 'ignore' }); };
-    onto('0');
-    onTestFinished(() => { execFileSync('taskset', ['-a', '-c', '-p', '0-1023', String(redis.pid)], { stdio: 'ignore' }); });
-    await eachPassesFive(sluice, ['redis-fixed', 'redis-sliding', 'escrow-fixed']);
-  }, TAKES_MS);
+  test(
+    'all on one core',
+    async () => {
+      const sluice = await served();
+      if (spawnSync('taskset', ['-V']).status !== 0) return;
+      const onto = (cores: string): void => {
+        for (const pid of [redis.pid, sluice.child.pid])
+          execFileSync('taskset', ['-a', '-c', '-p', cores, String(pid)], { stdio: 'ignore' });
+      };
+      onto('0');
+      onTestFinished(() => {
+        execFileSync('taskset', ['-a', '-c', '-p', '0-1023', String(redis.pid)], { stdio: 'ignore' });
+      });
+      await eachPassesFive(sluice, ['redis-fixed', 'redis-sliding', 'escrow-fixed']);
+    },
+    TAKES_MS,
+  );
 
-  test('a caller that waits 200 ms, or does not say: none passes that should not, and Redis is not taken for away', async () => {
-    const sluice = await served();
-    for (const [user, timeoutMs] of [['redis-fixed', 200], ['redis-sliding', undefined]] as const) {
-      for (let round = 0; round < 2; round += 1) {
-        const { passed } = await burstOfChecks(sluice.grpcPort, user, { calls: CALLS, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
-        expect(passed).toBeLessThanOrEqual(round === 0 ? LIMIT : 0);
+  test(
+    'a caller that waits 200 ms, or does not say: none passes that should not, and Redis is not taken for away',
+    async () => {
+      const sluice = await served();
+      for (const [user, timeoutMs] of [
+        ['redis-fixed', 200],
+        ['redis-sliding', undefined],
+      ] as const) {
+        for (let round = 0; round < 2; round += 1) {
+          const { passed } = await burstOfChecks(sluice.grpcPort, user, {
+            calls: CALLS,
+            ...(timeoutMs === undefined ? {} : { timeoutMs }),
+          });
+          expect(passed).toBeLessThanOrEqual(round === 0 ? LIMIT : 0);
+        }
       }
-    }
-    const { handlers } = await (await sluice.admin('/handlers')).json() as { handlers: { name: string; breaker: string }[] };
-    expect(handlers.find(({ name }) => name === 'redis')?.breaker).toBe('closed');
-    const page = await (await sluice.admin('/metrics')).text();
-    for (const kind of ['late', 'unavailable', 'breaker']) expect(page).toContain(`sluice_handler_failures_total{handler="redis",kind="${kind}"} 0`);
-  }, TAKES_MS);
+      const { handlers } = (await (await sluice.admin('/handlers')).json()) as {
+        handlers: { name: string; breaker: string }[];
+      };
+      expect(handlers.find(({ name }) => name === 'redis')?.breaker).toBe('closed');
+      const page = await (await sluice.admin('/metrics')).text();
+      for (const kind of ['late', 'unavailable', 'breaker'])
+        expect(page).toContain(`sluice_handler_failures_total{handler="redis",kind="${kind}"} 0`);
+    },
+    TAKES_MS,
+  );
 });
 
-test('through Envoy, of ext_authz and of its rate limit filter', async () => {
-  const mesh = await startMesh(`${POLICY}
+test(
+  'through Envoy, of ext_authz and of its rate limit filter',
+  async () => {
+    const mesh = await startMesh(
+      `${POLICY}
   - name: per-user
     quota: { handler: redis, limit: ${LIMIT}, per: 1h, key: [ratelimit.descriptor.user] }
-`, { env: { REDIS_URL: redis.url }, timeout: '60s' });
-  onTestFinished(() => mesh.stop());
-  await forgetAll();
-  expect(await burstOfRequests(mesh.httpPort, '/a', { 'x-user': 'redis-sliding' }, CALLS)).toEqual(FIVE_PASS);
-  expect(await burstOfRequests(mesh.httpPort, '/limited', { 'x-user': 'somebody' }, CALLS)).toEqual(FIVE_PASS);
-}, TAKES_MS);
+`,
+      { env: { REDIS_URL: redis.url }, timeout: '60s' },
+    );
+    onTestFinished(() => mesh.stop());
+    await forgetAll();
+    expect(await burstOfRequests(mesh.httpPort, '/a', { 'x-user': 'redis-sliding' }, CALLS)).toEqual(FIVE_PASS);
+    expect(await burstOfRequests(mesh.httpPort, '/limited', { 'x-user': 'somebody' }, CALLS)).toEqual(FIVE_PASS);
+  },
+  TAKES_MS,
+);
 
 describe('sluice ratelimit', () => {
   const STORES: Readonly<Record<string, () => Record<string, string>>> = {
     memory: () => ({ BACKEND_TYPE: 'memory' }),
     redis: () => ({ BACKEND_TYPE: 'redis', REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}` }),
-    'redis with escrow': () => ({ BACKEND_TYPE: 'redis', REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_ESCROW: 'true' }),
+    'redis with escrow': () => ({
+      BACKEND_TYPE: 'redis',
+      REDIS_SOCKET_TYPE: 'tcp',
+      REDIS_URL: `127.0.0.1:${redis.port}`,
+      SLUICE_ESCROW: 'true',
+    }),
   };
-  test.each(Object.entries(STORES))('%s', async (_name, env) => {
-    const folder = await mkdtemp(join(tmpdir(), 'sluice-burst-'));
-    onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    await mkdir(join(folder, 'config'));
-    const descriptors = [{ key: 'user', rate_limit: { unit: 'year', requests_per_unit: LIMIT } }, ...['gcra', 'sliding', 'log'].map((algorithm) => ({ key: algorithm, rate_limit: { requests_per_unit: LIMIT, sluice: { algorithm, per: '1h' } } }))];
-    await writeFile(join(folder, 'config/edge.yaml'), JSON.stringify({ domain: 'edge', descriptors }));
-    await forgetAll();
-    const part = await startSluiceRatelimit({ ...env(), RUNTIME_ROOT: folder, RUNTIME_SUBDIRECTORY: '', RUNTIME_WATCH_ROOT: 'true' });
-    onTestFinished(async () => { await part.stop(); });
-    for (const key of descriptors.map((one) => one.key)) expect([key, await burstOfLimits(part.grpcPort, { [key]: 'eve' }, PATIENT)]).toEqual([key, FIVE_PASS]);
-  }, TAKES_MS);
+  test.each(Object.entries(STORES))(
+    '%s',
+    async (_name, env) => {
+      const folder = await mkdtemp(join(tmpdir(), 'sluice-burst-'));
+      onTestFinished(() => rm(folder, { recursive: true, force: true }));
+      await mkdir(join(folder, 'config'));
+      const descriptors = [
+        { key: 'user', rate_limit: { unit: 'year', requests_per_unit: LIMIT } },
+        ...['gcra', 'sliding', 'log'].map((algorithm) => ({
+          key: algorithm,
+          rate_limit: { requests_per_unit: LIMIT, sluice: { algorithm, per: '1h' } },
+        })),
+      ];
+      await writeFile(join(folder, 'config/edge.yaml'), JSON.stringify({ domain: 'edge', descriptors }));
+      await forgetAll();
+      const part = await startSluiceRatelimit({
+        ...env(),
+        RUNTIME_ROOT: folder,
+        RUNTIME_SUBDIRECTORY: '',
+        RUNTIME_WATCH_ROOT: 'true',
+      });
+      onTestFinished(async () => {
+        await part.stop();
+      });
+      for (const key of descriptors.map((one) => one.key))
+        expect([key, await burstOfLimits(part.grpcPort, { [key]: 'eve' }, PATIENT)]).toEqual([key, FIVE_PASS]);
+    },
+    TAKES_MS,
+  );
 });

@@ -16,22 +16,41 @@ rules:
 `;
 
 let redis: RedisPart;
-beforeAll(async () => { redis = await startRedis(); });
+beforeAll(async () => {
+  redis = await startRedis();
+});
 afterAll(async () => redis.stop());
 
 test.each(['memory', 'redis'])('%s: a debt is a debt, though it is more than was left', async (kind) => {
-  const sluice: ServedSluice = await serveSluice(policy(kind === 'memory' ? '{ adapter: quota-memory, config: {} }' : `{ adapter: quota-redis, config: { url: "${redis.url}" } }`));
+  const sluice: ServedSluice = await serveSluice(
+    policy(
+      kind === 'memory'
+        ? '{ adapter: quota-memory, config: {} }'
+        : `{ adapter: quota-redis, config: { url: "${redis.url}" } }`,
+    ),
+  );
   const to = `127.0.0.1:${sluice.grpcPort}`;
-  const check = async (user: string): Promise<number | null> => (await run(['call', 'check', '--to', to, '--request', '-'], { stdin: JSON.stringify({ 'request.path': '/complete', 'request.headers': { 'x-user': user } }) })).code;
+  const check = async (user: string): Promise<number | null> =>
+    (
+      await run(['call', 'check', '--to', to, '--request', '-'], {
+        stdin: JSON.stringify({ 'request.path': '/complete', 'request.headers': { 'x-user': user } }),
+      })
+    ).code;
   const answered = async (user: string, tokens: number): Promise<void> => {
-    const { code, err } = await run(['call', 'log', '--to', to, '--request', '-'], { stdin: JSON.stringify({ 'request.path': '/complete', 'request.headers': { 'x-user': user }, 'response.headers': { 'x-tokens': String(tokens) } }) });
+    const { code, err } = await run(['call', 'log', '--to', to, '--request', '-'], {
+      stdin: JSON.stringify({
+        'request.path': '/complete',
+        'request.headers': { 'x-user': user },
+        'response.headers': { 'x-tokens': String(tokens) },
+      }),
+    });
     expect([code, err]).toEqual([0, '']);
   };
   expect(await check('ann')).toBe(0);
   await answered('ann', 60);
   expect(await check('ann')).toBe(0);
   await answered('ann', 60); // 120 of 100: it was let in, and is charged
-  await until('she is refused', async () => (await check('ann') === 1 ? true : undefined));
+  await until('she is refused', async () => ((await check('ann')) === 1 ? true : undefined));
   expect(await check('bob')).toBe(0);
   await sluice.stop();
 });
@@ -48,13 +67,25 @@ rules:
 `;
 
 test.each(['memory', 'redis'])('%s: so many at once, and the next when one has been answered', async (kind) => {
-  const sluice: ServedSluice = await serveSluice(AT_ONCE(kind === 'memory' ? '{ adapter: quota-memory, config: {} }' : `{ adapter: quota-redis, config: { url: "${redis.url}" } }`));
+  const sluice: ServedSluice = await serveSluice(
+    AT_ONCE(
+      kind === 'memory'
+        ? '{ adapter: quota-memory, config: {} }'
+        : `{ adapter: quota-redis, config: { url: "${redis.url}" } }`,
+    ),
+  );
   const to = `127.0.0.1:${sluice.grpcPort}`;
   const of = (id: string): string => JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-request-id': id } });
-  const passes = async (id: string): Promise<boolean> => (await run(['call', 'check', '--to', to, '--request', '-'], { stdin: of(id) })).code === 0;
-  expect([await passes('a'), await passes('b'), await passes('c'), await passes('a')]).toEqual([true, true, false, true]);
+  const passes = async (id: string): Promise<boolean> =>
+    (await run(['call', 'check', '--to', to, '--request', '-'], { stdin: of(id) })).code === 0;
+  expect([await passes('a'), await passes('b'), await passes('c'), await passes('a')]).toEqual([
+    true,
+    true,
+    false,
+    true,
+  ]);
   expect((await run(['call', 'log', '--to', to, '--request', '-'], { stdin: of('a') })).code).toBe(0);
-  await until('a place is free', async () => (await passes('c') ? true : undefined));
+  await until('a place is free', async () => ((await passes('c')) ? true : undefined));
   expect(await passes('d')).toBe(false);
   await sluice.stop();
 });
@@ -77,9 +108,12 @@ rules:
 test('a penalty for who comes again and again though refused', async () => {
   const sluice = await serveSluice(PENALTY);
   const to = `127.0.0.1:${sluice.grpcPort}`;
-  const of = (more: object = {}): string => JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-user': 'ann' }, ...more });
+  const of = (more: object = {}): string =>
+    JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-user': 'ann' }, ...more });
   const refusedBy = async (): Promise<string | undefined> => {
-    const { outcome, response } = JSON.parse((await run(['call', 'check', '--json', '--to', to, '--request', '-'], { stdin: of() })).out) as { outcome: string; response: { status?: { message?: string } } };
+    const { outcome, response } = JSON.parse(
+      (await run(['call', 'check', '--json', '--to', to, '--request', '-'], { stdin: of() })).out,
+    ) as { outcome: string; response: { status?: { message?: string } } };
     return outcome === 'deny' ? response.status?.message : undefined;
   };
   expect(await refusedBy()).toBeUndefined();
@@ -87,6 +121,6 @@ test('a penalty for who comes again and again though refused', async () => {
     expect(await refusedBy()).toBe('per-user');
     await run(['call', 'log', '--to', to, '--request', '-'], { stdin: of({ 'response.code': 429 }) });
   }
-  await until('it is the penalty', async () => (await refusedBy() === 'penalty' ? true : undefined));
+  await until('it is the penalty', async () => ((await refusedBy()) === 'penalty' ? true : undefined));
   await sluice.stop();
 });

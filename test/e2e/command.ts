@@ -7,7 +7,11 @@ import type { Readable } from 'node:stream';
 export const ROOT: string = resolve(import.meta.dirname, '../..');
 const BIN = join(ROOT, 'src/cli/bin.ts');
 
-export interface Ran { readonly code: number | null; readonly out: string; readonly err: string }
+export interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
 
 export interface SpawnOptions {
   readonly stdin?: string;
@@ -19,11 +23,15 @@ export interface SpawnOptions {
 
 /** Runs a command to its end. */
 export async function run(args: readonly string[], options: SpawnOptions = {}): Promise<Ran> {
-  const child = spawn(process.execPath, [options.bin ?? BIN, ...args], { cwd: options.cwd ?? ROOT, env: { ...plainEnv(), ...options.env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [options.bin ?? BIN, ...args], {
+    cwd: options.cwd ?? ROOT,
+    env: { ...plainEnv(), ...options.env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   child.stdin.end(options.stdin ?? '');
   const out = text(child.stdout);
   const err = text(child.stderr);
-  const [code] = await once(child, 'close') as [number | null];
+  const [code] = (await once(child, 'close')) as [number | null];
   return { code, out: out(), err: err() };
 }
 
@@ -42,9 +50,26 @@ export interface Serving {
 }
 
 /** `sluice serve` on free ports; ready when it says where it listens. */
-export async function serving(configs: readonly string[], options: SpawnOptions & { readonly args?: readonly string[] } = {}): Promise<Serving> {
-  const args = ['serve', ...configs, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json', ...options.args ?? []];
-  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [options.bin ?? BIN, ...args], { cwd: options.cwd ?? ROOT, env: { ...plainEnv(), ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+export async function serving(
+  configs: readonly string[],
+  options: SpawnOptions & { readonly args?: readonly string[] } = {},
+): Promise<Serving> {
+  const args = [
+    'serve',
+    ...configs,
+    '--grpc',
+    '127.0.0.1:0',
+    '--admin',
+    '127.0.0.1:0',
+    '--log-format',
+    'json',
+    ...(options.args ?? []),
+  ];
+  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [options.bin ?? BIN, ...args], {
+    cwd: options.cwd ?? ROOT,
+    env: { ...plainEnv(), ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const out = text(child.stdout);
   const err = text(child.stderr);
   const ended = once(child, 'close').then(([code]) => code as number | null);
@@ -52,9 +77,12 @@ export async function serving(configs: readonly string[], options: SpawnOptions 
   async function said(pattern: RegExp, after = 0): Promise<void> {
     const giveUpAt = Date.now() + 60_000;
     while (!pattern.test(err().slice(after))) {
-      if (child.exitCode !== null) throw new Error(`sluice ended with ${child.exitCode} before it said ${pattern}:\n${err()}`);
+      if (child.exitCode !== null)
+        throw new Error(`sluice ended with ${child.exitCode} before it said ${pattern}:\n${err()}`);
       if (Date.now() > giveUpAt) throw new Error(`sluice did not say ${pattern} in 60 s:\n${err()}`);
-      await new Promise((wake) => { setTimeout(wake, 20); });
+      await new Promise((wake) => {
+        setTimeout(wake, 20);
+      });
     }
   }
   try {
@@ -63,11 +91,22 @@ export async function serving(configs: readonly string[], options: SpawnOptions 
     child.kill('SIGKILL');
     throw error;
   }
-  const line = err().split('\n').find((one) => one.includes('"msg":"serving"')) ?? '{}';
+  const line =
+    err()
+      .split('\n')
+      .find((one) => one.includes('"msg":"serving"')) ?? '{}';
   const { grpc, admin } = JSON.parse(line) as { grpc: string; admin: string };
   return {
-    grpc, admin, out, err, said, ended, pid: child.pid ?? 0,
-    signal: (signal) => { child.kill(signal); },
+    grpc,
+    admin,
+    out,
+    err,
+    said,
+    ended,
+    pid: child.pid ?? 0,
+    signal: (signal) => {
+      child.kill(signal);
+    },
     async stop() {
       if (child.exitCode === null) child.kill('SIGTERM');
       return ended;
@@ -83,6 +122,8 @@ function plainEnv(): NodeJS.ProcessEnv {
 
 function text(stream: Readable): () => string {
   let gathered = '';
-  stream.setEncoding('utf8').on('data', (chunk: string) => { gathered += chunk; });
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    gathered += chunk;
+  });
   return () => gathered;
 }

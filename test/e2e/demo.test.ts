@@ -8,25 +8,40 @@ import { until } from './sluice.ts';
 
 const DEMO = join(import.meta.dirname, '../../scripts/demo.ts');
 
-const isListening = (port: number): Promise<boolean> => new Promise((resolve) => {
-  const socket = connect({ port, host: '127.0.0.1' }, () => {
-    socket.destroy();
-    resolve(true);
+const isListening = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' }, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
   });
-  socket.once('error', () => resolve(false));
-});
 
 test('it shows what was allowed, denied and limited, and why; and Ctrl-C leaves nothing behind', async () => {
   const demo = spawn(process.execPath, [DEMO], { stdio: ['ignore', 'pipe', 'pipe'] });
   let shown = '';
-  for (const stream of [demo.stdout, demo.stderr]) stream.on('data', (chunk: Buffer) => { shown += chunk.toString(); });
+  for (const stream of [demo.stdout, demo.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      shown += chunk.toString();
+    });
   const ended = once(demo, 'close'); // exit comes before the last of what it prints has been read
   try {
-    await until('a line of each kind', () => {
-      const wanted = [/^allowed ann .* 200/m, /^denied .* 403 who-may-write: roles refused/m, /^denied .* 400 no-path-tricks/m, /^limited nobody .* 429 ratings-per-user: over the limit of 3/m, /^limited eve .* \/limited/m, /^ {2}kafka {3}\{.*"code":403/m];
-      if (demo.exitCode !== null) throw new Error(`the demo ended:\n${shown}`);
-      return wanted.every((line) => line.test(shown)) ? true : undefined;
-    }, 60_000);
+    await until(
+      'a line of each kind',
+      () => {
+        const wanted = [
+          /^allowed ann .* 200/m,
+          /^denied .* 403 who-may-write: roles refused/m,
+          /^denied .* 400 no-path-tricks/m,
+          /^limited nobody .* 429 ratings-per-user: over the limit of 3/m,
+          /^limited eve .* \/limited/m,
+          /^ {2}kafka {3}\{.*"code":403/m,
+        ];
+        if (demo.exitCode !== null) throw new Error(`the demo ended:\n${shown}`);
+        return wanted.every((line) => line.test(shown)) ? true : undefined;
+      },
+      60_000,
+    );
   } catch (error) {
     throw new Error(`${String(error)}; it showed:\n${shown}`, { cause: error });
   } finally {

@@ -26,7 +26,11 @@ afterAll(async () => {
 });
 
 const passes = async (tenant: string): Promise<boolean> =>
-  (await run(['call', 'check', '--to', `127.0.0.1:${sluice.grpcPort}`, '--request', '-'], { stdin: JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-tenant': tenant } }) })).code === 0;
+  (
+    await run(['call', 'check', '--to', `127.0.0.1:${sluice.grpcPort}`, '--request', '-'], {
+      stdin: JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-tenant': tenant } }),
+    })
+  ).code === 0;
 
 test('the default, then one that is written to Redis', async () => {
   expect([await passes('ann'), await passes('ann')]).toEqual([true, false]);

@@ -16,35 +16,114 @@ import { type Arrived, startUpstream, type Upstream } from '../parts/upstream.ts
 import { until } from './sluice.ts';
 
 const ALLOW: Verdict = {
-  id: 'v-1', outcome: 'allow', rule: undefined, status: 200, code: 0, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons: [],
+  id: 'v-1',
+  outcome: 'allow',
+  rule: undefined,
+  status: 200,
+  code: 0,
+  body: '',
+  headers: [],
+  changes: NO_CHANGES,
+  shadow: [],
+  reasons: [],
 };
 const DENY: Verdict = { ...ALLOW, outcome: 'deny', rule: 'closed', status: 403, code: 7 };
 const VERDICTS: Readonly<Record<string, Verdict>> = {
   '/change': {
     ...ALLOW,
     changes: {
-      isConstant: false, metadata: [],
-      request: { set: [['x-set', 'ours']], append: [['x-there', 'two'], ['x-new', 'one'], ['x-new', 'two']], remove: ['x-gone'] },
-      response: { set: [['content-type', 'text/plain']], append: [['x-added', 'a'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']], remove: [] },
+      isConstant: false,
+      metadata: [],
+      request: {
+        set: [['x-set', 'ours']],
+        append: [
+          ['x-there', 'two'],
+          ['x-new', 'one'],
+          ['x-new', 'two'],
+        ],
+        remove: ['x-gone'],
+      },
+      response: {
+        set: [['content-type', 'text/plain']],
+        append: [
+          ['x-added', 'a'],
+          ['set-cookie', 'a=1'],
+          ['set-cookie', 'b=2'],
+        ],
+        remove: [],
+      },
       query: { set: [['tier', 'gold']], remove: ['debug'] },
     },
   },
-  '/no': { ...DENY, status: 451, body: 'not here', headers: [['x-reason', 'law'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2']] },
-  '/spelt': { ...DENY, status: 302, headers: [['location', '/a'], ['set-cookie', 'a=1'], ['Location', '/b'], ['set-cookie', 'b=2'], ['Set-Cookie', 'c=3'], ['Set-Cookie', 'd=4']] },
+  '/no': {
+    ...DENY,
+    status: 451,
+    body: 'not here',
+    headers: [
+      ['x-reason', 'law'],
+      ['set-cookie', 'a=1'],
+      ['set-cookie', 'b=2'],
+    ],
+  },
+  '/spelt': {
+    ...DENY,
+    status: 302,
+    headers: [
+      ['location', '/a'],
+      ['set-cookie', 'a=1'],
+      ['Location', '/b'],
+      ['set-cookie', 'b=2'],
+      ['Set-Cookie', 'c=3'],
+      ['Set-Cookie', 'd=4'],
+    ],
+  },
   '/list': {
     ...ALLOW,
-    changes: { ...NO_CHANGES, isConstant: false, request: { ...NO_HEADERS, set: [['x-list', 'a'], ['x-list', 'b']] }, response: { ...NO_HEADERS, set: [['set-cookie', 'a=1'], ['content-type', 'text/a'], ['set-cookie', 'b=2'], ['x-list', 'c'], ['x-list', 'd']] } },
+    changes: {
+      ...NO_CHANGES,
+      isConstant: false,
+      request: {
+        ...NO_HEADERS,
+        set: [
+          ['x-list', 'a'],
+          ['x-list', 'b'],
+        ],
+      },
+      response: {
+        ...NO_HEADERS,
+        set: [
+          ['set-cookie', 'a=1'],
+          ['content-type', 'text/a'],
+          ['set-cookie', 'b=2'],
+          ['x-list', 'c'],
+          ['x-list', 'd'],
+        ],
+      },
+    },
   },
   '/failed': { ...DENY, outcome: 'failed' },
   '/error': { ...DENY, outcome: 'error' },
 };
 const OVER: LimitVerdict = {
-  id: 'v-2', outcome: 'deny', rule: 'per-user', response: { ...NO_HEADERS, set: [['x-policy', 'seven']] }, shadow: [], reasons: [],
-  statuses: [{ over: true, rule: 'per-user', limit: 5, perMs: 60_000, remaining: 0, resetMs: 1200 }, { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 }],
+  id: 'v-2',
+  outcome: 'deny',
+  rule: 'per-user',
+  response: { ...NO_HEADERS, set: [['x-policy', 'seven']] },
+  shadow: [],
+  reasons: [],
+  statuses: [
+    { over: true, rule: 'per-user', limit: 5, perMs: 60_000, remaining: 0, resetMs: 1200 },
+    { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 },
+  ],
 };
 
 const ATTRIBUTES = new Attributes(VOCABULARY);
-const CARRIED = { http: new Map<string, Wire>(), log: new Map<string, Wire>(), tcp: [] as Wire[], tcpLog: [] as Wire[] };
+const CARRIED = {
+  http: new Map<string, Wire>(),
+  log: new Map<string, Wire>(),
+  tcp: [] as Wire[],
+  tcpLog: [] as Wire[],
+};
 const read = (wire: Wire | undefined, name: string): Value | undefined => {
   if (wire === undefined) throw new Error('it was not told');
   return new RequestBag(ATTRIBUTES, wire).get(ATTRIBUTES.slotOf(name) ?? -1);
@@ -72,11 +151,28 @@ beforeAll(async () => {
       return undefined;
     },
   });
-  server = await listen(new Map(methods), { host: '127.0.0.1', port: 0, maxMessageBytes: 1 << 22, onFault: (path, error) => { throw new Error(path, { cause: error }); } });
+  server = await listen(new Map(methods), {
+    host: '127.0.0.1',
+    port: 0,
+    maxMessageBytes: 1 << 22,
+    onFault: (path, error) => {
+      throw new Error(path, { cause: error });
+    },
+  });
   const adminPort = await freePort();
   httpPort = await freePort();
   tcpPort = await freePort();
-  envoy = await startEnvoy({ config: envoyConfig({ adminPort, httpPort, tcpPort, sluicePort: server.port, upstreamPort: upstream.httpPort, tcpUpstreamPort: upstream.tcpPort }), adminPort });
+  envoy = await startEnvoy({
+    config: envoyConfig({
+      adminPort,
+      httpPort,
+      tcpPort,
+      sluicePort: server.port,
+      upstreamPort: upstream.httpPort,
+      tcpUpstreamPort: upstream.tcpPort,
+    }),
+    adminPort,
+  });
 });
 afterAll(async () => {
   await envoy.stop();
@@ -88,23 +184,44 @@ const get = (path: string, init?: RequestInit): Promise<Response> => fetch(`http
 
 describe('a real Envoy', () => {
   test('sets, appends where there is something and where there is nothing, and removes', async () => {
-    const response = await get('/change?debug=1&keep=2', { headers: { 'x-set': 'theirs', 'x-there': 'one', 'x-gone': 'secret' } });
-    const { url, headers } = await response.json() as Arrived;
-    expect([headers['x-set'], headers['x-there'], headers['x-new'], headers['x-gone']]).toEqual(['ours', 'one,two', 'one,two', undefined]);
+    const response = await get('/change?debug=1&keep=2', {
+      headers: { 'x-set': 'theirs', 'x-there': 'one', 'x-gone': 'secret' },
+    });
+    const { url, headers } = (await response.json()) as Arrived;
+    expect([headers['x-set'], headers['x-there'], headers['x-new'], headers['x-gone']]).toEqual([
+      'ours',
+      'one,two',
+      'one,two',
+      undefined,
+    ]);
     expect(Object.fromEntries(new URL(url, 'http://upstream').searchParams)).toEqual({ keep: '2', tier: 'gold' });
-    expect([response.headers.get('content-type'), response.headers.get('x-added'), response.headers.getSetCookie()]).toEqual(['text/plain', 'a', ['a=1', 'b=2']]);
+    expect([
+      response.headers.get('content-type'),
+      response.headers.get('x-added'),
+      response.headers.getSetCookie(),
+    ]).toEqual(['text/plain', 'a', ['a=1', 'b=2']]);
   });
 
   test('denies with status, body, and every set-cookie', async () => {
     const response = await get('/no');
-    expect([response.status, await response.text(), response.headers.get('x-reason'), response.headers.getSetCookie()]).toEqual([451, 'not here', 'law', ['a=1', 'b=2']]);
+    expect([
+      response.status,
+      await response.text(),
+      response.headers.get('x-reason'),
+      response.headers.getSetCookie(),
+    ]).toEqual([451, 'not here', 'law', ['a=1', 'b=2']]);
   });
 
   test('a later spelling of a name replaces an earlier, and a list keeps all its values', async () => {
     const denied = await get('/spelt', { redirect: 'manual' });
     expect([denied.headers.get('location'), denied.headers.getSetCookie()]).toEqual(['/b', ['c=3', 'd=4']]);
     const passed = await get('/list', { headers: { 'x-list': 'theirs' } });
-    expect([((await passed.json()) as Arrived).headers['x-list'], passed.headers.getSetCookie(), passed.headers.get('x-list'), passed.headers.get('content-type')]).toEqual(['a,b', ['a=1', 'b=2'], 'c,d', 'text/a']);
+    expect([
+      ((await passed.json()) as Arrived).headers['x-list'],
+      passed.headers.getSetCookie(),
+      passed.headers.get('x-list'),
+      passed.headers.get('content-type'),
+    ]).toEqual(['a,b', ['a=1', 'b=2'], 'c,d', 'text/a']);
   });
 
   test('tells a failed rule from an error, which is its own to decide', async () => {
@@ -117,24 +234,72 @@ describe('a real Envoy', () => {
 
   test('makes its x-ratelimit headers of our statuses, and passes on ours', async () => {
     const { status, headers } = await get('/limited', { headers: { 'x-user': 'ann' } });
-    expect([status, headers.get('x-ratelimit-limit'), headers.get('x-ratelimit-remaining'), headers.get('x-ratelimit-reset'), headers.get('retry-after'), headers.get('x-policy')]).toEqual([429, '5, 5;w=60;name="per-user"', '0', '2', '2', 'seven']);
+    expect([
+      status,
+      headers.get('x-ratelimit-limit'),
+      headers.get('x-ratelimit-remaining'),
+      headers.get('x-ratelimit-reset'),
+      headers.get('retry-after'),
+      headers.get('x-policy'),
+    ]).toEqual([429, '5, 5;w=60;name="per-user"', '0', '2', '2', 'seven']);
   });
 
   test('carries at the check and in the log what the vocabulary says of any request', async () => {
     await get('/carried?x=1', { method: 'POST', body: 'hello', headers: { 'x-user': 'ann' } });
     await until('the entry', () => CARRIED.log.get('/carried'));
     const [check, log] = [CARRIED.http.get('/carried'), CARRIED.log.get('/carried')];
-    const absent = (kind: 'http' | 'log', wire: Wire | undefined): string[] => VOCABULARY.filter(({ carriedBy, always }) => always && carriedBy[kind] !== undefined).map(({ name }) => name).filter((name) => read(wire, name) === undefined);
+    const absent = (kind: 'http' | 'log', wire: Wire | undefined): string[] =>
+      VOCABULARY.filter(({ carriedBy, always }) => always && carriedBy[kind] !== undefined)
+        .map(({ name }) => name)
+        .filter((name) => read(wire, name) === undefined);
     expect([absent('http', check), absent('log', log)]).toEqual([[], []]);
-    for (const name of ['request.method', 'request.path', 'request.host', 'request.protocol', 'request.scheme', 'request.id', 'request.size', 'source.ip', 'source.port', 'destination.port', 'destination.ip', 'context.protocol', 'connection.mtls']) expect([name, read(log, name)]).toEqual([name, read(check, name)]);
-    expect([read(check, 'request.body'), read(check, 'destination.namespace'), read(check, 'destination.labels')]).toEqual(['hello', 'shop', new Map([['app', 'web'], ['version', 'v1']])]);
-    expect([read(log, 'response.code'), read(log, 'context.node.id'), read(log, 'context.reporter.kind'), read(log, 'context.log_type'), read(log, 'response.flags')]).toEqual([200, 'edge-1', 'inbound', 'DownstreamEnd', []]);
+    for (const name of [
+      'request.method',
+      'request.path',
+      'request.host',
+      'request.protocol',
+      'request.scheme',
+      'request.id',
+      'request.size',
+      'source.ip',
+      'source.port',
+      'destination.port',
+      'destination.ip',
+      'context.protocol',
+      'connection.mtls',
+    ])
+      expect([name, read(log, name)]).toEqual([name, read(check, name)]);
+    expect([
+      read(check, 'request.body'),
+      read(check, 'destination.namespace'),
+      read(check, 'destination.labels'),
+    ]).toEqual([
+      'hello',
+      'shop',
+      new Map([
+        ['app', 'web'],
+        ['version', 'v1'],
+      ]),
+    ]);
+    expect([
+      read(log, 'response.code'),
+      read(log, 'context.node.id'),
+      read(log, 'context.reporter.kind'),
+      read(log, 'context.log_type'),
+      read(log, 'response.flags'),
+    ]).toEqual([200, 'edge-1', 'inbound', 'DownstreamEnd', []]);
   });
 
   test('brings the verdict back in the log, also of a denial', async () => {
     await get('/no');
     const log = await until('the entry', () => CARRIED.log.get('/no'));
-    expect([read(log, 'verdict.id'), read(log, 'verdict.rule'), read(log, 'verdict.outcome'), read(log, 'response.code'), read(log, 'response.flags')]).toEqual(['v-1', 'closed', 'deny', 451, ['UAEX']]);
+    expect([
+      read(log, 'verdict.id'),
+      read(log, 'verdict.rule'),
+      read(log, 'verdict.outcome'),
+      read(log, 'response.code'),
+      read(log, 'response.flags'),
+    ]).toEqual(['v-1', 'closed', 'deny', 451, ['UAEX']]);
     const passed = CARRIED.log.get('/carried');
     expect([read(passed, 'verdict.outcome'), read(passed, 'verdict.latency') === undefined]).toEqual(['allow', false]);
   });
@@ -146,8 +311,16 @@ describe('a real Envoy', () => {
     await once(socket, 'data');
     socket.end();
     const log = await until('the entry', () => CARRIED.tcpLog[0]);
-    const absent = (kind: 'tcp' | 'tcp-log', wire: Wire | undefined): string[] => VOCABULARY.filter(({ carriedBy, always }) => always && carriedBy[kind] !== undefined).map(({ name }) => name).filter((name) => read(wire, name) === undefined);
+    const absent = (kind: 'tcp' | 'tcp-log', wire: Wire | undefined): string[] =>
+      VOCABULARY.filter(({ carriedBy, always }) => always && carriedBy[kind] !== undefined)
+        .map(({ name }) => name)
+        .filter((name) => read(wire, name) === undefined);
     expect([absent('tcp', CARRIED.tcp[0]), absent('tcp-log', log)]).toEqual([[], []]);
-    expect([read(log, 'connection.received.bytes_total'), read(log, 'connection.sent.bytes_total'), read(log, 'context.log_type'), read(log, 'verdict.outcome')]).toEqual([4, 4, 'TcpConnectionEnd', 'allow']);
+    expect([
+      read(log, 'connection.received.bytes_total'),
+      read(log, 'connection.sent.bytes_total'),
+      read(log, 'context.log_type'),
+      read(log, 'verdict.outcome'),
+    ]).toEqual([4, 4, 'TcpConnectionEnd', 'allow']);
   });
 });

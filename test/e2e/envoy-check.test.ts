@@ -37,12 +37,18 @@ rules:
 `;
 
 let mesh: Mesh;
-beforeAll(async () => { mesh = await startMesh(POLICY); });
-afterAll(async () => { await mesh.stop(); });
+beforeAll(async () => {
+  mesh = await startMesh(POLICY);
+});
+afterAll(async () => {
+  await mesh.stop();
+});
 
 describe('ext_authz behind a real Envoy', () => {
   test('what is allowed passes, changed as the rules say', async () => {
-    const answer = await mesh.get('/a?debug=1&b=2', { headers: { 'x-user': 'ann', 'x-internal': 'spoofed', 'x-many': 'one' } });
+    const answer = await mesh.get('/a?debug=1&b=2', {
+      headers: { 'x-user': 'ann', 'x-internal': 'spoofed', 'x-many': 'one' },
+    });
     expect(answer.status).toBe(200);
     const { headers, url } = answer.arrived();
     expect(headers['x-tier']).toBe('gold');
@@ -55,7 +61,7 @@ describe('ext_authz behind a real Envoy', () => {
     expect(answer.headers.get('x-policy')).toBe('shop-7');
   });
 
-  test('what is denied is answered in the rule\'s words', async () => {
+  test("what is denied is answered in the rule's words", async () => {
     const answer = await mesh.get('/a/b?c=d', { method: 'DELETE', headers: { 'x-user': 'ann' } });
     expect(answer.status).toBe(418);
     expect(answer.text).toBe('not /a/b, says ann');
@@ -70,7 +76,7 @@ describe('ext_authz behind a real Envoy', () => {
     expect(good.arrived().body).toBe('something good');
   });
 
-  test('origin.ip is the client that Envoy\'s own reckoning finds', async () => {
+  test("origin.ip is the client that Envoy's own reckoning finds", async () => {
     expect((await mesh.get('/a', { headers: { 'x-forwarded-for': '203.0.113.9' } })).status).toBe(451);
     expect((await mesh.get('/a', { headers: { 'x-forwarded-for': '203.0.113.9, 198.51.100.2' } })).status).toBe(200);
   });
@@ -88,13 +94,21 @@ describe('ext_authz behind a real Envoy', () => {
       return found.length >= 2 ? found : undefined;
     });
     const byPath = new Map(lines.map((line) => [line['path'], line]));
-    expect(byPath.get('/logged/allow?tier=gold') ?? byPath.get('/logged/allow')).toMatchObject({ code: 200, outcome: 'allow', rule: null, team: 'red' });
+    expect(byPath.get('/logged/allow?tier=gold') ?? byPath.get('/logged/allow')).toMatchObject({
+      code: 200,
+      outcome: 'allow',
+      rule: null,
+      team: 'red',
+    });
     expect(byPath.get('/logged/deny')).toMatchObject({ code: 418, outcome: 'deny', rule: 'no-deletes' });
   });
 
   test('Envoy counted no error', async () => {
     const stats = await mesh.stats();
-    const sum = (suffix: string): number => Object.entries(stats).filter(([name]) => name.endsWith(suffix)).reduce((total, [, value]) => total + value, 0);
+    const sum = (suffix: string): number =>
+      Object.entries(stats)
+        .filter(([name]) => name.endsWith(suffix))
+        .reduce((total, [, value]) => total + value, 0);
     expect(sum('ext_authz.ok')).toBeGreaterThan(3);
     expect(sum('ext_authz.denied')).toBeGreaterThan(3);
     expect(sum('ext_authz.error')).toBe(0);

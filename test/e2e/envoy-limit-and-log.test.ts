@@ -34,8 +34,12 @@ attributes:
 `;
 
 let mesh: Mesh;
-beforeAll(async () => { mesh = await startMesh(POLICY); });
-afterAll(async () => { await mesh.stop(); });
+beforeAll(async () => {
+  mesh = await startMesh(POLICY);
+});
+afterAll(async () => {
+  await mesh.stop();
+});
 
 describe('ratelimit behind a real Envoy', () => {
   test('the fourth call of a user is one too many, with the numbers in headers', async () => {
@@ -57,14 +61,17 @@ describe('ratelimit behind a real Envoy', () => {
   });
 
   test('a path without route actions is not limited', async () => {
-    for (let call = 0; call < 5; call += 1) expect((await mesh.get('/free', { headers: { 'x-user': 'ann' } })).status).toBe(200);
+    for (let call = 0; call < 5; call += 1)
+      expect((await mesh.get('/free', { headers: { 'x-user': 'ann' } })).status).toBe(200);
   });
 });
 
 describe('access logs behind a real Envoy', () => {
   test('an HTTP entry arrives with what the rule asks for', async () => {
     await mesh.get('/entry?status=503&ms=30', { headers: { 'x-user': 'eve' } });
-    const line = await until('the entry', () => mesh.sluice.written.find((one) => String(one['path']).startsWith('/entry')));
+    const line = await until('the entry', () =>
+      mesh.sluice.written.find((one) => String(one['path']).startsWith('/entry')),
+    );
     expect(line).toMatchObject({ kind: 'http', method: 'GET', code: 503, user: 'eve', zone: 'test-zone' });
     expect(Number.parseFloat(String(line['took']))).toBeGreaterThanOrEqual(0.03);
     expect(Number(line['bytes'])).toBeGreaterThan(0);
@@ -85,7 +92,10 @@ describe('access logs behind a real Envoy', () => {
 
   test('Envoy dropped nothing', async () => {
     const stats = await mesh.stats();
-    const sum = (suffix: string): number => Object.entries(stats).filter(([name]) => name.endsWith(suffix)).reduce((total, [, value]) => total + value, 0);
+    const sum = (suffix: string): number =>
+      Object.entries(stats)
+        .filter(([name]) => name.endsWith(suffix))
+        .reduce((total, [, value]) => total + value, 0);
     expect(sum('grpc_access_log.logs_written')).toBeGreaterThan(0);
     expect(sum('grpc_access_log.logs_dropped')).toBe(0);
     expect(sum('ratelimit.error')).toBe(0);

@@ -23,7 +23,10 @@ const snippets = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ''
 async function validated(config: object): Promise<string> {
   const file = join(folder, 'envoy.json');
   await writeFile(file, JSON.stringify(config));
-  return promisify(execFile)(await envoyProgram(), ['--mode', 'validate', '-c', file]).then(({ stdout }) => stdout, (error: Error) => `refused: ${error.message}`);
+  return promisify(execFile)(await envoyProgram(), ['--mode', 'validate', '-c', file]).then(
+    ({ stdout }) => stdout,
+    (error: Error) => `refused: ${error.message}`,
+  );
 }
 
 test('Envoy refuses a field that it does not know, so the check can fail', async () => {
@@ -71,8 +74,13 @@ describe('the file of the page', () => {
     const [adminPort, http, tcp] = [await freePort(), await freePort(), await freePort()];
     ports = { http, tcp };
     const by = { 9901: adminPort, 10000: http, 10001: tcp, 8080: upstream.httpPort, 9091: sluice.grpcPort };
-    const text = Object.entries(by).reduce((config, [written, port]) => config.replace(`port_value: ${written} }`, `port_value: ${port} }`), snippets[0] ?? '')
-      .replace('timeout: 0.2s', 'timeout: 5s').replace('timeout: 0.02s', 'timeout: 5s'); // the machine of a test is slower than a mesh
+    const text = Object.entries(by)
+      .reduce(
+        (config, [written, port]) => config.replace(`port_value: ${written} }`, `port_value: ${port} }`),
+        snippets[0] ?? '',
+      )
+      .replace('timeout: 0.2s', 'timeout: 5s')
+      .replace('timeout: 0.02s', 'timeout: 5s'); // the machine of a test is slower than a mesh
     envoy = await startEnvoy({ config: parse(text) as object, adminPort });
   });
   afterAll(async () => {
@@ -81,7 +89,10 @@ describe('the file of the page', () => {
     await upstream?.stop();
   });
 
-  const get = async (path: string, init: RequestInit = {}): Promise<{ status: number; text: string; location: string | null }> => {
+  const get = async (
+    path: string,
+    init: RequestInit = {},
+  ): Promise<{ status: number; text: string; location: string | null }> => {
     const answer = await fetch(`http://127.0.0.1:${ports.http}${path}`, { redirect: 'manual', ...init });
     return { status: answer.status, text: await answer.text(), location: answer.headers.get('location') };
   };
@@ -93,20 +104,27 @@ describe('the file of the page', () => {
     expect(await get('/who', { headers: { 'x-forwarded-for': '8.8.8.8' } })).toEqual(honest);
   });
 
-  test.each(['/admin', '//admin', '/x/../admin', '/%61dmin', '/.//admin/'])('%s is what rules and service take it for', async (path) => {
-    const socket = connect({ host: '127.0.0.1', port: ports.http });
-    socket.write(`GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`);
-    let answer = '';
-    for await (const chunk of socket) answer += String(chunk);
-    expect(answer).toMatch(/^HTTP\/1\.1 403 /);
-  });
+  test.each(['/admin', '//admin', '/x/../admin', '/%61dmin', '/.//admin/'])(
+    '%s is what rules and service take it for',
+    async (path) => {
+      const socket = connect({ host: '127.0.0.1', port: ports.http });
+      socket.write(`GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`);
+      let answer = '';
+      for await (const chunk of socket) answer += String(chunk);
+      expect(answer).toMatch(/^HTTP\/1\.1 403 /);
+    },
+  );
 
   test('an escaped slash is a redirect', async () => {
-    expect(await get('/a%2Fadmin')).toMatchObject({ status: 307, location: expect.stringMatching(/\/a\/admin$/) as unknown });
+    expect(await get('/a%2Fadmin')).toMatchObject({
+      status: 307,
+      location: expect.stringMatching(/\/a\/admin$/) as unknown,
+    });
   });
 
   test('a body is seen whole or refused as too long, and not held back where the route says so', async () => {
-    const post = async (path: string, body: string): Promise<number> => (await get(path, { method: 'POST', body })).status;
+    const post = async (path: string, body: string): Promise<number> =>
+      (await get(path, { method: 'POST', body })).status;
     expect(await post('/a', 'good')).toBe(200);
     expect(await post('/a', 'evil')).toBe(400);
     expect(await post('/a', `${'a'.repeat(9000)}evil`)).toBe(413);
@@ -116,9 +134,13 @@ describe('the file of the page', () => {
   test('facts of a route, limits by descriptor, and the log reach the rules', async () => {
     expect((await get('/tier')).text).toBe('gold');
     const user = { headers: { 'x-user': 'ann' } };
-    expect([(await get('/r', user)).status, (await get('/r', user)).status, (await get('/r', user)).status]).toEqual([200, 200, 429]);
-    await until('the entry is written', () => sluice.written.find(({ path, user: who, code }) => path === '/r' && who === 'ann' && code === 429));
-    expect((JSON.parse((await get('/other')).text) as Arrived)).toBeDefined();
+    expect([(await get('/r', user)).status, (await get('/r', user)).status, (await get('/r', user)).status]).toEqual([
+      200, 200, 429,
+    ]);
+    await until('the entry is written', () =>
+      sluice.written.find(({ path, user: who, code }) => path === '/r' && who === 'ann' && code === 429),
+    );
+    expect(JSON.parse((await get('/other')).text) as Arrived).toBeDefined();
   });
 
   test('TCP passes by its own rules', async () => {

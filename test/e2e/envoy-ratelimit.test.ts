@@ -32,8 +32,16 @@ beforeAll(async () => {
   await mkdir(join(folder, 'config'));
   await writeFile(join(folder, 'config/edge.yaml'), CONFIG);
   redis = await startRedis();
-  limits = await startSluiceRatelimit({ RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}`, LIMIT_RESPONSE_HEADERS_ENABLED: 'true', SLUICE_REDIS_DEADLINE: '300ms' });
-  mesh = await startMesh('rules: [{ name: none, match: "false", deny: { status: 403 } }]', { ratelimitPort: limits.grpcPort });
+  limits = await startSluiceRatelimit({
+    RUNTIME_ROOT: folder,
+    REDIS_SOCKET_TYPE: 'tcp',
+    REDIS_URL: `127.0.0.1:${redis.port}`,
+    LIMIT_RESPONSE_HEADERS_ENABLED: 'true',
+    SLUICE_REDIS_DEADLINE: '300ms',
+  });
+  mesh = await startMesh('rules: [{ name: none, match: "false", deny: { status: 403 } }]', {
+    ratelimitPort: limits.grpcPort,
+  });
 }, 60_000);
 afterAll(async () => {
   await mesh.stop();
@@ -50,7 +58,10 @@ test('the fourth call of a user is one too many, with the numbers in headers of 
     const { status, headers } = await get('/limited/a', 'ann');
     statuses.push(status);
     expect(headers.get('x-ratelimit-limit')).toMatch(/^3/);
-    expect([headers.get('ratelimit-limit'), headers.get('ratelimit-remaining')]).toEqual(['3', String(Math.max(0, 2 - call))]);
+    expect([headers.get('ratelimit-limit'), headers.get('ratelimit-remaining')]).toEqual([
+      '3',
+      String(Math.max(0, 2 - call)),
+    ]);
   }
   expect(statuses).toEqual([200, 200, 200, 429]);
 });
@@ -63,13 +74,29 @@ test('the tighter descriptor decides, and each user has counts of its own', asyn
 
 test('a lease ends with the stream: answered, or given up by its caller', async () => {
   const leases = async (): Promise<number> => {
-    const query = new URLSearchParams([['domain', 'edge'], ['key', 'tenant'], ['value', 'fay'], ['key', 'request'], ['value', 'any']]);
-    return ((await (await fetch(`http://127.0.0.1:${limits.debugPort}/limits/inspect?${query.toString()}`)).json()) as { count: number }).count;
+    const query = new URLSearchParams([
+      ['domain', 'edge'],
+      ['key', 'tenant'],
+      ['value', 'fay'],
+      ['key', 'request'],
+      ['value', 'any'],
+    ]);
+    return (
+      (await (await fetch(`http://127.0.0.1:${limits.debugPort}/limits/inspect?${query.toString()}`)).json()) as {
+        count: number;
+      }
+    ).count;
   };
-  const untilLeased = async (count: number): Promise<unknown> => until(`${count} leases`, async () => ((await leases()) === count ? true : undefined));
+  const untilLeased = async (count: number): Promise<unknown> =>
+    until(`${count} leases`, async () => ((await leases()) === count ? true : undefined));
   const hold = (): { readonly end: () => void; readonly ended: Promise<unknown> } => {
     const stopping = new AbortController();
-    return { end: () => stopping.abort(), ended: mesh.get('/leased?ms=600000', { headers: { 'x-user': 'fay' }, signal: stopping.signal }).catch(() => undefined) };
+    return {
+      end: () => stopping.abort(),
+      ended: mesh
+        .get('/leased?ms=600000', { headers: { 'x-user': 'fay' }, signal: stopping.signal })
+        .catch(() => undefined),
+    };
   };
   const [one, other] = [hold(), hold()];
   await untilLeased(2);

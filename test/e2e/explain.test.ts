@@ -26,7 +26,8 @@ rules:
   - { name: written, calls: [http], report: { handler: audit, input: { path: request.path } } }
   - { name: closed, match: 'request.path == "/closed"', deny: { status: 403, body: 'not \${request.path}' } }
 `;
-const REQUEST = 'request.method: GET\nrequest.path: /a?token=t-12345\nrequest.host: shop\nrequest.headers: { authorization: Bearer topsecret, user-agent: curl }\nmetadata: { envoy.filters.http.jwt_authn: { payload: { aud: [a, b] } } }\n';
+const REQUEST =
+  'request.method: GET\nrequest.path: /a?token=t-12345\nrequest.host: shop\nrequest.headers: { authorization: Bearer topsecret, user-agent: curl }\nmetadata: { envoy.filters.http.jwt_authn: { payload: { aud: [a, b] } } }\n';
 
 let policy = '';
 let request = '';
@@ -38,7 +39,10 @@ beforeAll(() => {
 describe('sluice explain', () => {
   test('charges nothing, writes nothing, and says so', async () => {
     const { code, out, err } = await run(['explain', policy, '--request', request]);
-    expect([code, err.replaceAll(/^.*\(warning\).*\n(?: .*\n)*/gm, '').replaceAll(/^\d+ warnings?\n*/gm, '')]).toEqual([0, '']);
+    expect([code, err.replaceAll(/^.*\(warning\).*\n(?: .*\n)*/gm, '').replaceAll(/^\d+ warnings?\n*/gm, '')]).toEqual([
+      0,
+      '',
+    ]);
     expect(out).toMatch(/^allow/);
     expect(out).toContain('not done: per-host would charge limits');
     expect(out).toContain('not done: written would write to audit');
@@ -61,22 +65,52 @@ describe('sluice explain', () => {
 
   test('lists what texts alone read, and shows no secret', async () => {
     const { out } = await run(['explain', policy, '--request', request, '--json']);
-    const { attributes, notDone, failedTexts } = JSON.parse(out) as { attributes: Record<string, unknown>; notDone: unknown; failedTexts: readonly { readonly rule: string; readonly text: string }[] };
-    expect(attributes).toMatchObject({ 'my.token': '(secret)', 'request.path': '/a?token=(secret)', 'request.headers': { authorization: '(secret)', 'user-agent': 'curl' }, 'request.auth.claims': { aud: ['a', 'b'] } });
-    expect(notDone).toEqual([{ rule: 'per-host', what: 'charge', handler: 'limits' }, { rule: 'written', what: 'report', handler: 'audit' }]);
+    const { attributes, notDone, failedTexts } = JSON.parse(out) as {
+      attributes: Record<string, unknown>;
+      notDone: unknown;
+      failedTexts: readonly { readonly rule: string; readonly text: string }[];
+    };
+    expect(attributes).toMatchObject({
+      'my.token': '(secret)',
+      'request.path': '/a?token=(secret)',
+      'request.headers': { authorization: '(secret)', 'user-agent': 'curl' },
+      'request.auth.claims': { aud: ['a', 'b'] },
+    });
+    expect(notDone).toEqual([
+      { rule: 'per-host', what: 'charge', handler: 'limits' },
+      { rule: 'written', what: 'report', handler: 'audit' },
+    ]);
     expect(failedTexts).toMatchObject([{ rule: 'known', text: 'request x-list' }]);
     expect(out).not.toMatch(/topsecret|t-12345/);
   });
 
   test('refuses by a quota as the call would, and names no charge where another rule has refused', async () => {
-    const big = await run(['explain', policy, '--request', file('big.yaml', 'request.path: /big\nrequest.host: shop\n'), '--json']);
+    const big = await run([
+      'explain',
+      policy,
+      '--request',
+      file('big.yaml', 'request.path: /big\nrequest.host: shop\n'),
+      '--json',
+    ]);
     expect(JSON.parse(big.out)).toMatchObject({ verdict: { outcome: 'deny', rule: 'big', status: 429 } });
-    const closed = await run(['explain', policy, '--request', file('closed.yaml', 'request.path: /closed\nrequest.host: shop\n'), '--json']);
-    expect(JSON.parse(closed.out)).toMatchObject({ verdict: { outcome: 'deny', rule: 'closed', body: 'not /closed' }, notDone: [{ rule: 'written', what: 'report' }] });
+    const closed = await run([
+      'explain',
+      policy,
+      '--request',
+      file('closed.yaml', 'request.path: /closed\nrequest.host: shop\n'),
+      '--json',
+    ]);
+    expect(JSON.parse(closed.out)).toMatchObject({
+      verdict: { outcome: 'deny', rule: 'closed', body: 'not /closed' },
+      notDone: [{ rule: 'written', what: 'report' }],
+    });
   });
 
   test('says which handler could not be opened, and exits with 3', async () => {
-    const missing = file('missing.yaml', 'handlers:\n  l: { adapter: check-list, config: { kind: cidr, file: gone.txt } }\nrules:\n  - { name: a, check: { handler: l, input: { value: request.path } } }\n');
+    const missing = file(
+      'missing.yaml',
+      'handlers:\n  l: { adapter: check-list, config: { kind: cidr, file: gone.txt } }\nrules:\n  - { name: a, check: { handler: l, input: { value: request.path } } }\n',
+    );
     const { code, err } = await run(['explain', missing, '--request', request]);
     expect(code).toBe(3);
     expect(err).toMatch(/missing\.yaml:2:\d+ CORE_HANDLER_OPEN .*gone\.txt/);

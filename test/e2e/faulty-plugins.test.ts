@@ -50,33 +50,70 @@ let checkout: Checkout;
 beforeAll(() => {
   checkout = makeCheckout({
     'plugins/check-faulty/adapter.ts': FAULTY,
-    'policies/faulty.yaml': policyOf('nowhere'), 'policies/close.yaml': policyOf('close'), 'policies/open.yaml': policyOf('open'), 'policies/good.yaml': GOOD,
+    'policies/faulty.yaml': policyOf('nowhere'),
+    'policies/close.yaml': policyOf('close'),
+    'policies/open.yaml': policyOf('open'),
+    'policies/good.yaml': GOOD,
   });
 });
 afterAll(() => checkout?.remove());
 
-interface Line { readonly level: string; readonly msg: string; readonly plugin?: string; readonly at?: string; readonly handler?: string; readonly error?: { readonly name: string; readonly message: string } }
-const lines = (server: Serving): Line[] => server.err().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Line);
+interface Line {
+  readonly level: string;
+  readonly msg: string;
+  readonly plugin?: string;
+  readonly at?: string;
+  readonly handler?: string;
+  readonly error?: { readonly name: string; readonly message: string };
+}
+const lines = (server: Serving): Line[] =>
+  server
+    .err()
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Line);
 
 async function metric(server: Serving, name: string): Promise<number> {
   const page = await (await fetch(`http://${server.admin}/metrics`)).text();
-  return Number(page.split('\n').find((line) => line.startsWith(`${name} `))?.split(' ').at(-1) ?? 0);
+  return Number(
+    page
+      .split('\n')
+      .find((line) => line.startsWith(`${name} `))
+      ?.split(' ')
+      .at(-1) ?? 0,
+  );
 }
 
-describe.each([['one process', []], ['two workers', ['--workers', '2']]])('an error that a plugin lets escape, in %s', (_, args) => {
+describe.each([
+  ['one process', []],
+  ['two workers', ['--workers', '2']],
+])('an error that a plugin lets escape, in %s', (_, args) => {
   test('is logged once with its plugin and place, counted each time, and calls are answered on', async () => {
     const server = await serving([checkout.path('policies/faulty.yaml')], { bin: checkout.bin, args });
     const client = peerClient(server.grpc);
     try {
-      for (const path of ['/forgotten-await', '/timer', '/later', '/timer', '/text']) expect((await client.check({ path })).status?.code ?? 0).toBe(0);
-      await expect.poll(() => metric(server, 'sluice_escaped_errors_total{origin="plugin",plugin="check-faulty"}'), { timeout: 10_000 }).toBe(4);
-      await expect.poll(() => metric(server, 'sluice_escaped_errors_total{origin="unattributed",plugin=""}'), { timeout: 10_000 }).toBe(1);
+      for (const path of ['/forgotten-await', '/timer', '/later', '/timer', '/text'])
+        expect((await client.check({ path })).status?.code ?? 0).toBe(0);
+      await expect
+        .poll(() => metric(server, 'sluice_escaped_errors_total{origin="plugin",plugin="check-faulty"}'), {
+          timeout: 10_000,
+        })
+        .toBe(4);
+      await expect
+        .poll(() => metric(server, 'sluice_escaped_errors_total{origin="unattributed",plugin=""}'), { timeout: 10_000 })
+        .toBe(1);
       const escaped = lines(server).filter(({ msg }) => msg.includes('uncaught error in a plugin'));
-      expect(escaped).toContainEqual(expect.objectContaining({
-        level: 'error', plugin: 'check-faulty', at: expect.stringMatching(/plugins\/check-faulty\/adapter\.ts:\d+:\d+$/) as string,
-        error: expect.objectContaining({ name: 'TypeError', message: 'nobody awaits this' }) as object,
-      }));
-      expect(escaped.filter(({ error }) => error?.name === 'RangeError').length).toBeLessThanOrEqual(args.length === 0 ? 1 : 2); // one a worker
+      expect(escaped).toContainEqual(
+        expect.objectContaining({
+          level: 'error',
+          plugin: 'check-faulty',
+          at: expect.stringMatching(/plugins\/check-faulty\/adapter\.ts:\d+:\d+$/) as string,
+          error: expect.objectContaining({ name: 'TypeError', message: 'nobody awaits this' }) as object,
+        }),
+      );
+      expect(escaped.filter(({ error }) => error?.name === 'RangeError').length).toBeLessThanOrEqual(
+        args.length === 0 ? 1 : 2,
+      ); // one a worker
       expect((await client.check({ path: '/' })).status?.code ?? 0).toBe(0);
       expect((await fetch(`http://${server.admin}/readyz`)).status).toBe(200);
       expect(lines(server).filter(({ msg }) => msg.includes('a worker ended'))).toEqual([]);
@@ -91,12 +128,17 @@ describe('a handler', () => {
   test('whose close hangs is named in one line, and SIGTERM ends the process', async () => {
     const server = await serving([checkout.path('policies/close.yaml')], { bin: checkout.bin });
     expect(await server.stop()).toBe(0);
-    expect(lines(server).filter(({ msg }) => msg.startsWith('close() does not return'))).toEqual([expect.objectContaining({ level: 'warn', handler: 'faulty' })]);
+    expect(lines(server).filter(({ msg }) => msg.startsWith('close() does not return'))).toEqual([
+      expect.objectContaining({ level: 'warn', handler: 'faulty' }),
+    ]);
     expect(lines(server).at(-1)).toMatchObject({ msg: 'stopped' });
   });
 
   test('whose open hangs is refused by name, and the command ends', async () => {
-    const { code, err } = await run(['serve', checkout.path('policies/open.yaml'), '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'], { bin: checkout.bin });
+    const { code, err } = await run(
+      ['serve', checkout.path('policies/open.yaml'), '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
+      { bin: checkout.bin },
+    );
     expect(code).not.toBe(0);
     expect(err).toMatch(/open\.yaml:3:\d+ CORE_HANDLER_OPEN .*\[check-faulty\/faulty\] not open after 10000 ms/);
   }, 40_000);
@@ -104,7 +146,10 @@ describe('a handler', () => {
 
 test('a worker that is started again and whose handler hangs in open does not keep SIGTERM', async () => {
   const marker = checkout.path('opens-no-more');
-  const policy = checkout.write('policies/second.yaml', policyOf('nowhere').replace('hangs: nowhere', `opensUntil: ${marker}`));
+  const policy = checkout.write(
+    'policies/second.yaml',
+    policyOf('nowhere').replace('hangs: nowhere', `opensUntil: ${marker}`),
+  );
   const server = await serving([policy], { bin: checkout.bin, args: ['--workers', '2', '--grace', '2'] });
   const client = peerClient(server.grpc);
   try {
@@ -122,32 +167,56 @@ test('a worker that is started again and whose handler hangs in open does not ke
 }, 40_000);
 
 describe.each<[string, string, RegExp]>([
-  ['a syntax error', 'export default {\n  name: "check-bent"\n  summary: "x" };\n', /plugins\/check-bent\/adapter\.ts:3:3: Expected ','/],
-  ['a missing package', 'import thing from "no-such-package";\nexport default thing;\n', /Cannot find package 'no-such-package'.*npm install no-such-package/],
-  ['a missing name in an import', 'import { nothing } from "node:fs";\nexport default nothing;\n', /plugins\/check-bent\/adapter\.ts:1:10: .*does not provide an export named 'nothing'/],
-  ['a throw while it loads', 'const wide = 1;\nthrow new Error(`bent ${wide}`);\n', /plugins\/check-bent\/adapter\.ts:2:7: bent 1/],
+  [
+    'a syntax error',
+    'export default {\n  name: "check-bent"\n  summary: "x" };\n',
+    /plugins\/check-bent\/adapter\.ts:3:3: Expected ','/,
+  ],
+  [
+    'a missing package',
+    'import thing from "no-such-package";\nexport default thing;\n',
+    /Cannot find package 'no-such-package'.*npm install no-such-package/,
+  ],
+  [
+    'a missing name in an import',
+    'import { nothing } from "node:fs";\nexport default nothing;\n',
+    /plugins\/check-bent\/adapter\.ts:1:10: .*does not provide an export named 'nothing'/,
+  ],
+  [
+    'a throw while it loads',
+    'const wide = 1;\nthrow new Error(`bent ${wide}`);\n',
+    /plugins\/check-bent\/adapter\.ts:2:7: bent 1/,
+  ],
   ['no default export', 'export const adapter = 1;\n', /plugins\/check-bent\/adapter\.ts: it has no default export/],
   ['another shape', 'export default { name: "check-bent", open() {} };\n', /check-bent: the summary is missing/],
 ])('a plugin with %s', (_, text, says) => {
   let bent: Checkout;
   beforeAll(() => {
     bent = makeCheckout({
-      'plugins/check-bent/adapter.ts': text, 'policies/good.yaml': GOOD,
-      'policies/bent.yaml': 'handlers:\n  bent: { adapter: check-bent }\nrules:\n  - { name: ask, check: { handler: bent, input: { path: request.path } } }\n',
+      'plugins/check-bent/adapter.ts': text,
+      'policies/good.yaml': GOOD,
+      'policies/bent.yaml':
+        'handlers:\n  bent: { adapter: check-bent }\nrules:\n  - { name: ask, check: { handler: bent, input: { path: request.path } } }\n',
     });
   });
   afterAll(() => bent?.remove());
   const command = (...args: string[]): Promise<Ran> => run(args, { bin: bent.bin, cwd: bent.folder });
 
   test('is listed as broken, and refuses the policy that names it alone', async () => {
-    const [listed, good, refused] = await Promise.all([command('plugins'), command('lint', 'policies/good.yaml'), command('lint', 'policies/bent.yaml')]);
+    const [listed, good, refused] = await Promise.all([
+      command('plugins'),
+      command('lint', 'policies/good.yaml'),
+      command('lint', 'policies/bent.yaml'),
+    ]);
     expect([listed.code, listed.err]).toEqual([1, '']);
     expect(listed.out).toContain('check-list');
     expect(listed.out).toMatch(/^check-bent {2}broken$/m);
     expect(listed.out).toMatch(says);
     expect([good.code, good.err]).toEqual([0, '']);
     expect(refused.code).toBe(1);
-    expect(refused.out).toMatch(/^policies\/bent\.yaml:2:20 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: ADAPTER_/m);
+    expect(refused.out).toMatch(
+      /^policies\/bent\.yaml:2:20 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: ADAPTER_/m,
+    );
     expect(refused.out).toMatch(says);
     expect(refused.out).not.toContain('Internal error');
   });
@@ -157,7 +226,13 @@ test('a server whose policy names no broken plugin serves, and logs that one is 
   const bent = makeCheckout({ 'plugins/check-bent/adapter.ts': 'export default 1 +;', 'policies/good.yaml': GOOD });
   try {
     const server = await serving([bent.path('policies/good.yaml')], { bin: bent.bin });
-    expect(lines(server)).toContainEqual(expect.objectContaining({ level: 'warn', msg: expect.stringContaining('a plugin cannot be loaded') as string, plugin: 'check-bent' }));
+    expect(lines(server)).toContainEqual(
+      expect.objectContaining({
+        level: 'warn',
+        msg: expect.stringContaining('a plugin cannot be loaded') as string,
+        plugin: 'check-bent',
+      }),
+    );
     expect(await server.stop()).toBe(0);
   } finally {
     bent.remove();

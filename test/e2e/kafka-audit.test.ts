@@ -20,7 +20,13 @@ rules:
       input: { method: request.method, path: request.path, code: response.code, user: 'request.headers[?"x-user"].orValue("nobody")', rule: 'verdict.?rule.orValue("none")' }
 `;
 
-interface Entry { readonly method: string; readonly path: string; readonly code: number; readonly user: string; readonly rule: string }
+interface Entry {
+  readonly method: string;
+  readonly path: string;
+  readonly code: number;
+  readonly user: string;
+  readonly rule: string;
+}
 
 let kafka: KafkaPart;
 let mesh: Mesh;
@@ -38,10 +44,17 @@ beforeAll(async () => {
   const consumer = client().consumer({ groupId: 'audit-test' });
   await consumer.connect();
   await consumer.subscribe({ topic: TOPIC, fromBeginning: true });
-  await consumer.run({ eachMessage: async ({ message }) => {
-    arrived.set(message.headers?.['sluice-id']?.toString() ?? '', JSON.parse(message.value?.toString() ?? '{}') as Entry);
-  } });
-  stopReading = async () => { await consumer.disconnect(); };
+  await consumer.run({
+    eachMessage: async ({ message }) => {
+      arrived.set(
+        message.headers?.['sluice-id']?.toString() ?? '',
+        JSON.parse(message.value?.toString() ?? '{}') as Entry,
+      );
+    },
+  });
+  stopReading = async () => {
+    await consumer.disconnect();
+  };
   mesh = await startMesh(POLICY, { env: { KAFKA_BROKER: kafka.broker } });
 });
 afterAll(async () => {
@@ -50,14 +63,23 @@ afterAll(async () => {
   await kafka.stop();
 });
 
-const of = (prefix: string): Entry[] => [...arrived.values()].filter(({ path }) => path.startsWith(prefix)).toSorted((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }));
+const of = (prefix: string): Entry[] =>
+  [...arrived.values()]
+    .filter(({ path }) => path.startsWith(prefix))
+    .toSorted((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }));
 
 test('each request is one entry, with what Envoy and the verdict say of it', async () => {
   const sent: Entry[] = [];
   for (let number = 0; number < 12; number += 1) {
     const method = number % 3 === 0 ? 'DELETE' : 'GET';
     const { status } = await mesh.get(`/plain/${number}`, { method, headers: { 'x-user': `user-${number % 2}` } });
-    sent.push({ method, path: `/plain/${number}`, code: status, user: `user-${number % 2}`, rule: method === 'DELETE' ? 'no-deletes' : 'none' });
+    sent.push({
+      method,
+      path: `/plain/${number}`,
+      code: status,
+      user: `user-${number % 2}`,
+      rule: method === 'DELETE' ? 'no-deletes' : 'none',
+    });
   }
   await until('all entries', () => (of('/plain/').length >= sent.length ? true : undefined), 20_000);
   expect(of('/plain/')).toEqual(sent);
@@ -66,7 +88,8 @@ test('each request is one entry, with what Envoy and the verdict say of it', asy
 test('nothing is lost while the broker is killed and started again under traffic', async () => {
   let number = 0;
   const send = async (count: number): Promise<void> => {
-    for (let left = count; left > 0; left -= 1, number += 1) expect((await mesh.get(`/killed/${number}`)).status).toBe(200);
+    for (let left = count; left > 0; left -= 1, number += 1)
+      expect((await mesh.get(`/killed/${number}`)).status).toBe(200);
   };
   await send(30);
   await kafka.kill();

@@ -10,9 +10,12 @@ import { type Ran, run } from './command.ts';
 import { type ServedSluice, serveSluice } from './sluice.ts';
 
 const ALGORITHMS = ['fixed', 'sliding', 'gcra', 'log', 'concurrency'];
-const rules = (handler: string): string => ALGORITHMS.map((algorithm) => `
+const rules = (handler: string): string =>
+  ALGORITHMS.map(
+    (algorithm) => `
   - name: ${handler}-${algorithm}
-    quota: { handler: ${handler}, key: [request.host], limit: 3, per: 30d, algorithm: ${algorithm}, once: 'request.headers[?"x-request-id"].orValue("")' }`).join('');
+    quota: { handler: ${handler}, key: [request.host], limit: 3, per: 30d, algorithm: ${algorithm}, once: 'request.headers[?"x-request-id"].orValue("")' }`,
+  ).join('');
 
 let redis: RedisPart;
 let sluice: ServedSluice;
@@ -39,22 +42,37 @@ afterAll(async () => {
   await redis.stop();
 });
 
-const limits = async (depth: string, request: Readonly<Record<string, unknown>>, ...more: readonly string[]): Promise<Ran> =>
-  run(['limits', depth, '--to', `127.0.0.1:${sluice.adminPort}`, '--request', '-', ...more], { stdin: JSON.stringify(request) });
-const looks = async (depth: string, request: Readonly<Record<string, unknown>>): Promise<RulesTold['rules']> => (JSON.parse((await limits(depth, request, '--json')).out) as RulesTold).rules;
+const limits = async (
+  depth: string,
+  request: Readonly<Record<string, unknown>>,
+  ...more: readonly string[]
+): Promise<Ran> =>
+  run(['limits', depth, '--to', `127.0.0.1:${sluice.adminPort}`, '--request', '-', ...more], {
+    stdin: JSON.stringify(request),
+  });
+const looks = async (depth: string, request: Readonly<Record<string, unknown>>): Promise<RulesTold['rules']> =>
+  (JSON.parse((await limits(depth, request, '--json')).out) as RulesTold).rules;
 const check = async (host: string): Promise<number | null> =>
-  (await run(['call', 'check', '--to', `127.0.0.1:${sluice.grpcPort}`, '--request', '-', '--timeout', '5000'], { stdin: JSON.stringify({ 'request.method': 'GET', 'request.path': '/', 'request.host': host }) })).code;
-const used = (told: RulesTold['rules']): unknown[] => told.filter(({ applies }) => applies).map(({ state }) => state?.used);
+  (
+    await run(['call', 'check', '--to', `127.0.0.1:${sluice.grpcPort}`, '--request', '-', '--timeout', '5000'], {
+      stdin: JSON.stringify({ 'request.method': 'GET', 'request.path': '/', 'request.host': host }),
+    })
+  ).code;
+const used = (told: RulesTold['rules']): unknown[] =>
+  told.filter(({ applies }) => applies).map(({ state }) => state?.used);
 const TEN = ALGORITHMS.length * 2;
 
 describe('the quotas of an http call', () => {
   test('are seen as calls leave them, by every algorithm; looking changes nothing; a reset begins anew, for that key alone', async () => {
     for (const host of ['a', 'a', 'b']) expect(await check(host)).toBe(0);
-    for (let look = 0; look < 4; look++) expect(used(await looks('inspect', { 'request.host': 'a' }))).toEqual(Array(TEN).fill(2));
+    for (let look = 0; look < 4; look++)
+      expect(used(await looks('inspect', { 'request.host': 'a' }))).toEqual(Array(TEN).fill(2));
     expect(used(await looks('inspect', { 'request.host': 'b' }))).toEqual(Array(TEN).fill(1));
 
     const reset = await looks('reset', { 'request.host': 'a' });
-    expect(reset.filter(({ applies }) => applies).map(({ state, reset: done }) => [state?.used, done])).toEqual(Array(TEN).fill([2, true]));
+    expect(reset.filter(({ applies }) => applies).map(({ state, reset: done }) => [state?.used, done])).toEqual(
+      Array(TEN).fill([2, true]),
+    );
     expect(used(await looks('inspect', { 'request.host': 'a' }))).toEqual(Array(TEN).fill(0));
     expect(used(await looks('inspect', { 'request.host': 'b' }))).toEqual(Array(TEN).fill(1));
     for (let call = 0; call < 3; call++) expect(await check('a')).toBe(0);
@@ -62,18 +80,26 @@ describe('the quotas of an http call', () => {
   });
 
   test('explain asks no backend: Redis is left as it is, and nobody is missed', async () => {
-    const commands = async (): Promise<number> => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await asking.info('commandstats'))?.[1] ?? 0);
+    const commands = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await asking.info('commandstats'))?.[1] ?? 0);
     const before = await commands();
     expect(before).toBeGreaterThan(0);
     const told = await looks('explain', { 'request.host': 'away' });
-    expect(told.find(({ rule }) => rule === 'nobody-at-home')).toMatchObject({ applies: true, why: 'its match is true', handler: 'away', adapter: 'quota-redis', limit: 3 });
+    expect(told.find(({ rule }) => rule === 'nobody-at-home')).toMatchObject({
+      applies: true,
+      why: 'its match is true',
+      handler: 'away',
+      adapter: 'quota-redis',
+      limit: 3,
+    });
     expect(told.every((look) => !('state' in look) && !('failure' in look))).toBe(true);
     expect(await commands()).toBe(before);
   });
 
   test('where a counter is: the key of Redis', async () => {
     await check('where');
-    const place = (await looks('inspect', { 'request.host': 'where' })).find(({ rule }) => rule === 'redis-fixed')?.place ?? '';
+    const place =
+      (await looks('inspect', { 'request.host': 'where' })).find(({ rule }) => rule === 'redis-fixed')?.place ?? '';
     expect(place).toMatch(/^e2e:f:2592000000:redis-fixed:=/);
     expect(await asking.exists(place)).toBe(1);
     await looks('reset', { 'request.host': 'where' });
@@ -83,7 +109,9 @@ describe('the quotas of an http call', () => {
   test('a backend that is away is told of its rule; the others are looked at, and the exit code says it', async () => {
     const { code, out } = await limits('reset', { 'request.host': 'away' });
     expect(code).toBe(1);
-    expect(out).toMatch(/^nobody-at-home {2}3 per 1h, fixed [^]*\n {2}\[quota-redis\/away\] [^\n]+\n {2}it was not reset\n/m);
+    expect(out).toMatch(
+      /^nobody-at-home {2}3 per 1h, fixed [^]*\n {2}\[quota-redis\/away\] [^\n]+\n {2}it was not reset\n/m,
+    );
     expect(out.match(/^ {2}it begins anew$/gm)).toHaveLength(TEN);
   });
 });
@@ -92,16 +120,28 @@ describe('for people', () => {
   test('a call: what applies with its counters, then what does not', async () => {
     const { code, out } = await limits('inspect', { 'request.host': 'people' });
     expect(code).toBe(0);
-    expect(out).toMatch(/^memory-fixed {2}3 per 30d, fixed {2}\S+policy\.yaml:7\n {2}applies {5}it has no match\n {2}key {9}request\.host = "people"\n {2}counter {5}memory-fixed, kept by memory \(quota-memory\)\n {2}is at {7}0, 3 left\n {2}ends in {5}\d+ s\nmemory-sliding /);
+    expect(out).toMatch(
+      /^memory-fixed {2}3 per 30d, fixed {2}\S+policy\.yaml:7\n {2}applies {5}it has no match\n {2}key {9}request\.host = "people"\n {2}counter {5}memory-fixed, kept by memory \(quota-memory\)\n {2}is at {7}0, 3 left\n {2}ends in {5}\d+ s\nmemory-sliding /,
+    );
     expect(out).toMatch(/kept by redis \(quota-redis\) as e2e:g:/);
-    expect(out).toMatch(/\nRules that do not apply\n {2}nobody-at-home {2}its match is false +request\.host == "away" +\S+policy\.yaml:\d+\n {2}per-user +it is asked in limit calls, not in http +\S+policy\.yaml:\d+\n$/);
+    expect(out).toMatch(
+      /\nRules that do not apply\n {2}nobody-at-home {2}its match is false +request\.host == "away" +\S+policy\.yaml:\d+\n {2}per-user +it is asked in limit calls, not in http +\S+policy\.yaml:\d+\n$/,
+    );
   });
 
   test('a descriptor, in the words that `sluice ratelimit` is asked in', async () => {
-    const asked = async (depth: string, ...entries: string[]): Promise<Ran> => run(['limits', depth, 'shop', ...entries, '--to', `127.0.0.1:${sluice.adminPort}`]);
-    expect((await asked('inspect', 'user=ann')).out).toMatch(/^per-user {2}5 per 1h, fixed [^]*key {9}ratelimit\.descriptor\.user = "ann"\n[^]* {2}is at {7}0, 5 left\n/);
+    const asked = async (depth: string, ...entries: string[]): Promise<Ran> =>
+      run(['limits', depth, 'shop', ...entries, '--to', `127.0.0.1:${sluice.adminPort}`]);
+    expect((await asked('inspect', 'user=ann')).out).toMatch(
+      /^per-user {2}5 per 1h, fixed [^]*key {9}ratelimit\.descriptor\.user = "ann"\n[^]* {2}is at {7}0, 5 left\n/,
+    );
     const none = await asked('explain', 'path=/a');
-    expect([none.code, none.out]).toEqual([1, expect.stringMatching(/^no quota rule applies to this limit call: none is charged\nRules that do not apply\n[^]*per-user +the descriptor has no user/)]);
+    expect([none.code, none.out]).toEqual([
+      1,
+      expect.stringMatching(
+        /^no quota rule applies to this limit call: none is charged\nRules that do not apply\n[^]*per-user +the descriptor has no user/,
+      ),
+    ]);
     expect((await asked('reset', 'user=ann')).out).toContain('it begins anew');
   });
 });
@@ -109,16 +149,28 @@ describe('for people', () => {
 describe('what goes wrong', () => {
   let stranger: Server;
   beforeAll(async () => {
-    stranger = createServer((request, response) => { response.statusCode = request.method === 'POST' ? 404 : 200; response.end('hello'); });
-    await new Promise<void>((resolve) => { stranger.listen(0, '127.0.0.1', resolve); });
+    stranger = createServer((request, response) => {
+      response.statusCode = request.method === 'POST' ? 404 : 200;
+      response.end('hello');
+    });
+    await new Promise<void>((resolve) => {
+      stranger.listen(0, '127.0.0.1', resolve);
+    });
   });
   afterAll(() => stranger.close());
 
   test('with the request: it is named as the file', async () => {
     const unknown = await limits('inspect', { 'request.pth': '/' });
-    expect([unknown.code, unknown.err]).toEqual([3, expect.stringContaining('CLI_REQUEST_FILE stdin: no attribute is named request.pth; did you mean request.path?')]);
-    expect((await limits('inspect', { call: 'http', http: {} })).err).toContain('CLI_REQUEST_FILE stdin: beside http may stand carried alone, and here is call');
-    expect((await limits('inspect', { 'request.host': 7 })).err).toMatch(/CLI_REQUEST_FILE stdin: request\.host is 7, and .* is expected/);
+    expect([unknown.code, unknown.err]).toEqual([
+      3,
+      expect.stringContaining('CLI_REQUEST_FILE stdin: no attribute is named request.pth; did you mean request.path?'),
+    ]);
+    expect((await limits('inspect', { call: 'http', http: {} })).err).toContain(
+      'CLI_REQUEST_FILE stdin: beside http may stand carried alone, and here is call',
+    );
+    expect((await limits('inspect', { 'request.host': 7 })).err).toMatch(
+      /CLI_REQUEST_FILE stdin: request\.host is 7, and .* is expected/,
+    );
   });
 
   test('with the command line', async () => {
@@ -127,9 +179,18 @@ describe('what goes wrong', () => {
       return [code, err.split('\n')[0]];
     };
     expect(await usage()).toEqual([2, 'CLI_USAGE a descriptor is expected, DOMAIN KEY=VALUE..., or --request FILE']);
-    expect(await usage('shop')).toEqual([2, 'CLI_USAGE a descriptor is expected, DOMAIN KEY=VALUE..., or --request FILE']);
-    expect(await usage('shop', 'user=ann', '--request', '-')).toEqual([2, 'CLI_USAGE a descriptor or --request is expected, not both']);
-    expect(await usage('shop', 'user=ann', '--call', 'http')).toEqual([2, 'CLI_USAGE --call goes with --request: a descriptor is a limit call']);
+    expect(await usage('shop')).toEqual([
+      2,
+      'CLI_USAGE a descriptor is expected, DOMAIN KEY=VALUE..., or --request FILE',
+    ]);
+    expect(await usage('shop', 'user=ann', '--request', '-')).toEqual([
+      2,
+      'CLI_USAGE a descriptor or --request is expected, not both',
+    ]);
+    expect(await usage('shop', 'user=ann', '--call', 'http')).toEqual([
+      2,
+      'CLI_USAGE --call goes with --request: a descriptor is a limit call',
+    ]);
   });
 
   test('with the address: nobody, a server that is neither, one that has no such path', async () => {
@@ -139,9 +200,18 @@ describe('what goes wrong', () => {
       const { code, err } = await run(['limits', 'explain', '--to', `127.0.0.1:${to}`, ...args], { stdin: '{}' });
       return [code, err.split('\n')[0]];
     };
-    expect(await said(nobody, '--request', '-')).toEqual([3, `CLI_UNREACHABLE http://127.0.0.1:${nobody} does not answer: connect ECONNREFUSED 127.0.0.1:${nobody}`]);
-    expect(await said(port, 'shop', 'user=ann')).toEqual([3, `CLI_UNREACHABLE http://127.0.0.1:${port}/limits/explain answers what neither \`sluice serve\` nor \`sluice ratelimit\` says: hello`]);
-    expect(await said(port, '--request', '-')).toEqual([3, `CLI_UNREACHABLE http://127.0.0.1:${port} has no POST /limits/explain: the admin port of \`sluice serve\` has; \`sluice ratelimit\` is asked by DOMAIN KEY=VALUE...`]);
+    expect(await said(nobody, '--request', '-')).toEqual([
+      3,
+      `CLI_UNREACHABLE http://127.0.0.1:${nobody} does not answer: connect ECONNREFUSED 127.0.0.1:${nobody}`,
+    ]);
+    expect(await said(port, 'shop', 'user=ann')).toEqual([
+      3,
+      `CLI_UNREACHABLE http://127.0.0.1:${port}/limits/explain answers what neither \`sluice serve\` nor \`sluice ratelimit\` says: hello`,
+    ]);
+    expect(await said(port, '--request', '-')).toEqual([
+      3,
+      `CLI_UNREACHABLE http://127.0.0.1:${port} has no POST /limits/explain: the admin port of \`sluice serve\` has; \`sluice ratelimit\` is asked by DOMAIN KEY=VALUE...`,
+    ]);
     expect((await said(sluice.grpcPort, 'shop', 'user=ann'))[1]).toMatch(/^CLI_UNREACHABLE http:\S+ does not answer: /);
   });
 });

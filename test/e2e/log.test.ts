@@ -31,26 +31,50 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Unread { readonly grpc: string; readonly admin: string; readonly own: ChildProcess }
+interface Unread {
+  readonly grpc: string;
+  readonly admin: string;
+  readonly own: ChildProcess;
+}
 
 /** `stderr`: a pipe that nobody reads, or a descriptor. */
 async function serve(args: readonly string[], stderr: 'pipe' | number = 'pipe'): Promise<Unread> {
   const [grpcPort, adminPort] = [await freePort(), await freePort()];
-  const own = child = spawn(process.execPath, [BIN, 'serve', folder, '--grpc', `127.0.0.1:${grpcPort}`, '--admin', `127.0.0.1:${adminPort}`, '--grace', '1', ...args], { stdio: ['ignore', 'ignore', stderr] });
+  const own = (child = spawn(
+    process.execPath,
+    [
+      BIN,
+      'serve',
+      folder,
+      '--grpc',
+      `127.0.0.1:${grpcPort}`,
+      '--admin',
+      `127.0.0.1:${adminPort}`,
+      '--grace',
+      '1',
+      ...args,
+    ],
+    { stdio: ['ignore', 'ignore', stderr] },
+  ));
   const admin = `http://127.0.0.1:${adminPort}`;
   const server = { grpc: `127.0.0.1:${grpcPort}`, admin, own };
-  await until('it serves', async () => (await answers(server) === 7 ? true : undefined), 30_000);
+  await until('it serves', async () => ((await answers(server)) === 7 ? true : undefined), 30_000);
   return server;
 }
 
-const refusedLoads = async (admin: string): Promise<number> => Number(/^sluice_policy_reloads_total\{result="refused"\} (\d+)/m.exec(await (await fetch(`${admin}/metrics`)).text())?.[1] ?? 0);
+const refusedLoads = async (admin: string): Promise<number> =>
+  Number(
+    /^sluice_policy_reloads_total\{result="refused"\} (\d+)/m.exec(
+      await (await fetch(`${admin}/metrics`)).text(),
+    )?.[1] ?? 0,
+  );
 
 /** A policy with so many errors that stderr is full. */
 async function fill({ admin, own }: Unread): Promise<void> {
   const before = await refusedLoads(admin);
   writeFileSync(join(folder, 'policy.yaml'), WRONG);
   own.kill('SIGHUP');
-  await until('the policy is refused', async () => (await refusedLoads(admin) > before ? true : undefined), 60_000);
+  await until('the policy is refused', async () => ((await refusedLoads(admin)) > before ? true : undefined), 60_000);
 }
 
 /** The code of a call that the policy refuses; `undefined` where there was no answer in time. */
@@ -68,24 +92,37 @@ async function answers({ grpc }: Pick<Unread, 'grpc'>): Promise<number | undefin
 async function stopped(own: ChildProcess): Promise<number | null> {
   const ended = once(own, 'exit');
   own.kill('SIGTERM');
-  return (await ended as [number | null])[0];
+  return ((await ended) as [number | null])[0];
 }
 
 describe.each([['text'], ['json']])('in %s', (format) => {
-  test.each([['one server', []], ['workers', ['--workers', '2']]])('%s: a pipe that nobody reads holds nobody up; what was dropped is told when it is read again', async (_, more) => {
-    const server = await serve(['--log-format', format, ...more]);
-    await fill(server);
-    expect(await until('it answers', async () => answers(server))).toBe(7);
-    let said = '';
-    server.own.stderr?.setEncoding('utf8').on('data', (chunk: string) => { said += chunk; });
-    await until('it says what was dropped', () => (said.includes('lines of this log were dropped') ? true : undefined));
-    const dropped = Number(/"?dropped"?[:=](\d+)/.exec(said)?.[1]);
-    const written = said.match(/EXPRESSION_UNKNOWN_ATTRIBUTE/g)?.length ?? 0;
-    expect(dropped).toBeGreaterThan(0);
-    expect(format === 'json' ? said.split('\n').every((line) => line === '' || line.startsWith('{')) : true).toBe(true);
-    expect(written + dropped).toBeGreaterThanOrEqual(ERRORS);
-    expect(await stopped(server.own)).toBe(0);
-  }, 120_000);
+  test.each([
+    ['one server', []],
+    ['workers', ['--workers', '2']],
+  ])(
+    '%s: a pipe that nobody reads holds nobody up; what was dropped is told when it is read again',
+    async (_, more) => {
+      const server = await serve(['--log-format', format, ...more]);
+      await fill(server);
+      expect(await until('it answers', async () => answers(server))).toBe(7);
+      let said = '';
+      server.own.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+        said += chunk;
+      });
+      await until('it says what was dropped', () =>
+        said.includes('lines of this log were dropped') ? true : undefined,
+      );
+      const dropped = Number(/"?dropped"?[:=](\d+)/.exec(said)?.[1]);
+      const written = said.match(/EXPRESSION_UNKNOWN_ATTRIBUTE/g)?.length ?? 0;
+      expect(dropped).toBeGreaterThan(0);
+      expect(format === 'json' ? said.split('\n').every((line) => line === '' || line.startsWith('{')) : true).toBe(
+        true,
+      );
+      expect(written + dropped).toBeGreaterThanOrEqual(ERRORS);
+      expect(await stopped(server.own)).toBe(0);
+    },
+    120_000,
+  );
 });
 
 test('with a pipe that nobody reads it still ends when told to', async () => {
@@ -101,9 +138,11 @@ test('a second signal ends it at once, also while nobody reads', async () => {
   const client = peerClient(server.grpc);
   await client.check({ path: '/' });
   server.own.kill('SIGTERM');
-  await until('it drains', async () => ((await fetch(`${server.admin}/readyz`).catch(() => undefined))?.ok === true ? undefined : true));
+  await until('it drains', async () =>
+    (await fetch(`${server.admin}/readyz`).catch(() => undefined))?.ok === true ? undefined : true,
+  );
   server.own.kill('SIGTERM');
-  expect([0, 143]).toContain((await ended as [number | null])[0]);
+  expect([0, 143]).toContain(((await ended) as [number | null])[0]);
   client.close();
 }, 90_000);
 
@@ -124,40 +163,89 @@ test('a file on a full disk ends nothing', async () => {
   expect(await stopped(server.own)).toBe(0);
 }, 90_000);
 
-test.each([[[]], [['--workers', '2']]])('sluice ratelimit %j answers while nobody reads its log', async (more) => {
-  const config = join(folder, 'ratelimit', 'config');
-  mkdirSync(config, { recursive: true });
-  writeFileSync(join(config, 'a.yaml'), 'domain: d\ndescriptors: [{ key: k, rate_limit: { unit: hour, requests_per_unit: 1 } }]\n');
-  const [grpc, http, debug] = [await freePort(), await freePort(), await freePort()];
-  const own = child = spawn(process.execPath, [BIN, 'ratelimit', ...more], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, RUNTIME_ROOT: folder, RUNTIME_SUBDIRECTORY: 'ratelimit', BACKEND_TYPE: 'memory', HOST: '127.0.0.1', GRPC_HOST: '127.0.0.1', DEBUG_HOST: '127.0.0.1', GRPC_PORT: String(grpc), PORT: String(http), DEBUG_PORT: String(debug), USE_STATSD: 'false', LOG_LEVEL: 'warn' },
-  });
-  const health = async (): Promise<true | undefined> => ((await fetch(`http://127.0.0.1:${http}/healthcheck`).catch(() => undefined))?.ok === true ? true : undefined);
-  await until('it serves', health, 30_000);
-  for (let nth = 0; nth < 3000; nth++) writeFileSync(join(config, `wrong-${nth}.yaml`), `domain: d${nth}\ndescriptors: [{ key: k, rate_limit: { unit: century-${'x'.repeat(400)}, requests_per_unit: 1 } }]\n`);
-  await new Promise((resolve) => { setTimeout(resolve, 3000); }); // they are looked at each half second
-  const client = peerClient(`127.0.0.1:${grpc}`);
-  expect((await client.limit('d', { k: 'v' })).overall_code).toBe('OK');
-  client.close();
-  expect(await stopped(own)).toBe(0);
-}, 60_000);
+test.each([[[]], [['--workers', '2']]])(
+  'sluice ratelimit %j answers while nobody reads its log',
+  async (more) => {
+    const config = join(folder, 'ratelimit', 'config');
+    mkdirSync(config, { recursive: true });
+    writeFileSync(
+      join(config, 'a.yaml'),
+      'domain: d\ndescriptors: [{ key: k, rate_limit: { unit: hour, requests_per_unit: 1 } }]\n',
+    );
+    const [grpc, http, debug] = [await freePort(), await freePort(), await freePort()];
+    const own = (child = spawn(process.execPath, [BIN, 'ratelimit', ...more], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: {
+        ...process.env,
+        RUNTIME_ROOT: folder,
+        RUNTIME_SUBDIRECTORY: 'ratelimit',
+        BACKEND_TYPE: 'memory',
+        HOST: '127.0.0.1',
+        GRPC_HOST: '127.0.0.1',
+        DEBUG_HOST: '127.0.0.1',
+        GRPC_PORT: String(grpc),
+        PORT: String(http),
+        DEBUG_PORT: String(debug),
+        USE_STATSD: 'false',
+        LOG_LEVEL: 'warn',
+      },
+    }));
+    const health = async (): Promise<true | undefined> =>
+      (await fetch(`http://127.0.0.1:${http}/healthcheck`).catch(() => undefined))?.ok === true ? true : undefined;
+    await until('it serves', health, 30_000);
+    for (let nth = 0; nth < 3000; nth++)
+      writeFileSync(
+        join(config, `wrong-${nth}.yaml`),
+        `domain: d${nth}\ndescriptors: [{ key: k, rate_limit: { unit: century-${'x'.repeat(400)}, requests_per_unit: 1 } }]\n`,
+      );
+    await new Promise((resolve) => {
+      setTimeout(resolve, 3000);
+    }); // they are looked at each half second
+    const client = peerClient(`127.0.0.1:${grpc}`);
+    expect((await client.limit('d', { k: 'v' })).overall_code).toBe('OK');
+    client.close();
+    expect(await stopped(own)).toBe(0);
+  },
+  60_000,
+);
 
 test('a reader of stdout that has seen enough is no fault', async () => {
-  const own = spawn('bash', ['-c', `"${process.execPath}" "${BIN}" plugins | head -1; exit \${PIPESTATUS[0]}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const own = spawn('bash', ['-c', `"${process.execPath}" "${BIN}" plugins | head -1; exit \${PIPESTATUS[0]}`], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let err = '';
-  own.stderr.on('data', (chunk: Buffer) => { err += chunk.toString(); });
-  const [code] = await once(own, 'close') as [number];
+  own.stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  const [code] = (await once(own, 'close')) as [number];
   expect([code, err]).toEqual([0, '']);
 });
 
 test('in JSON it says why it could not start, and what is wrong with the policy, as lines of JSON', async () => {
   writeFileSync(join(folder, 'policy.yaml'), 'rules: [{ name: a, match: request.pth == "/", deny: {} }]\n');
-  const { code, err } = await run(['serve', folder, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json']);
+  const { code, err } = await run([
+    'serve',
+    folder,
+    '--grpc',
+    '127.0.0.1:0',
+    '--admin',
+    '127.0.0.1:0',
+    '--log-format',
+    'json',
+  ]);
   expect(code).not.toBe(0);
-  const lines = err.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+  const lines = err
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(lines).toEqual([
-    expect.objectContaining({ level: 'error', code: 'EXPRESSION_UNKNOWN_ATTRIBUTE', file: join(folder, 'policy.yaml'), line: 1, column: 27 }),
+    expect.objectContaining({
+      level: 'error',
+      code: 'EXPRESSION_UNKNOWN_ATTRIBUTE',
+      file: join(folder, 'policy.yaml'),
+      line: 1,
+      column: 27,
+    }),
     expect.objectContaining({ level: 'error', code: 'CLI_POLICY' }),
   ]);
 });

@@ -27,16 +27,29 @@ export interface Mesh {
   stop(): Promise<void>;
 }
 
-export async function startMesh(policy: string, options: Parameters<typeof serveSluice>[1] & { readonly ratelimitPort?: number; readonly timeout?: string } = {}): Promise<Mesh> {
+export async function startMesh(
+  policy: string,
+  options: Parameters<typeof serveSluice>[1] & { readonly ratelimitPort?: number; readonly timeout?: string } = {},
+): Promise<Mesh> {
   const upstream = await startUpstream();
   const sluice = await serveSluice(policy, options);
   const [adminPort, httpPort, tcpPort] = [await freePort(), await freePort(), await freePort()];
   const envoy = await startEnvoy({
-    config: envoyConfig({ adminPort, httpPort, tcpPort, sluicePort: sluice.grpcPort, upstreamPort: upstream.httpPort, tcpUpstreamPort: upstream.tcpPort, ...(options.ratelimitPort === undefined ? {} : { ratelimitPort: options.ratelimitPort }), ...(options.timeout === undefined ? {} : { timeout: options.timeout }) }),
+    config: envoyConfig({
+      adminPort,
+      httpPort,
+      tcpPort,
+      sluicePort: sluice.grpcPort,
+      upstreamPort: upstream.httpPort,
+      tcpUpstreamPort: upstream.tcpPort,
+      ...(options.ratelimitPort === undefined ? {} : { ratelimitPort: options.ratelimitPort }),
+      ...(options.timeout === undefined ? {} : { timeout: options.timeout }),
+    }),
     adminPort,
   });
   return {
-    sluice, httpPort,
+    sluice,
+    httpPort,
     get: async (path, init) => {
       const response = await fetch(`http://127.0.0.1:${httpPort}${path}`, init);
       const text = await response.text();

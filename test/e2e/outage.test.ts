@@ -38,14 +38,19 @@ let mesh: Mesh;
 beforeAll(async () => {
   redis = await startRedis();
   mesh = await startMesh(POLICY, { env: { REDIS_URL: redis.url } });
-  await until('Redis to be reached', async () => ((await (await mesh.sluice.admin('/readyz')).text()).includes('not reached') ? undefined : true));
+  await until('Redis to be reached', async () =>
+    (await (await mesh.sluice.admin('/readyz')).text()).includes('not reached') ? undefined : true,
+  );
 });
 afterAll(async () => {
   await mesh.stop();
   await redis.stop();
 });
 
-interface Seen { readonly status: number; readonly ms: number }
+interface Seen {
+  readonly status: number;
+  readonly ms: number;
+}
 async function ask(path: string, headers: Record<string, string> = {}): Promise<Seen> {
   const began = performance.now();
   const { status } = await mesh.get(path, { headers });
@@ -57,7 +62,11 @@ async function errors(): Promise<number> {
   return (await mesh.stats())['http.in.ext_authz.error'] ?? 0;
 }
 
-interface HandlerRow { readonly name: string; readonly ready: boolean; readonly breaker: string }
+interface HandlerRow {
+  readonly name: string;
+  readonly ready: boolean;
+  readonly breaker: string;
+}
 async function limits(): Promise<HandlerRow> {
   const { handlers } = (await (await mesh.sluice.admin('/handlers')).json()) as { handlers: HandlerRow[] };
   const row = handlers.find(({ name }) => name === 'limits');
@@ -76,18 +85,28 @@ async function enforcedAgain(path: string): Promise<void> {
 /** While Redis cannot answer, each rule comes to what its onError says, and none waits long. `leftHere`: of what is counted locally. */
 async function holdsWithout(leftHere: number): Promise<void> {
   const local = await Promise.all(Array.from({ length: 9 }, async () => (await ask('/local')).status));
-  expect([local.filter((status) => status === 200).length, local.filter((status) => status === 429).length]).toEqual([leftHere, 9 - leftHere]);
+  expect([local.filter((status) => status === 200).length, local.filter((status) => status === 429).length]).toEqual([
+    leftHere,
+    9 - leftHere,
+  ]);
   const began = await errors();
   const seen: Seen[] = [];
   for (let call = 0; call < 6; call += 1) {
-    const [open, shut, error, other, blocked] = [await ask('/open'), await ask('/shut'), await ask('/error'), await ask('/other'), await ask('/blocked')];
+    const [open, shut, error, other, blocked] = [
+      await ask('/open'),
+      await ask('/shut'),
+      await ask('/error'),
+      await ask('/other'),
+      await ask('/blocked'),
+    ];
     expect([open.status, shut.status, error.status, other.status, blocked.status]).toEqual([200, 503, 503, 200, 403]);
     seen.push(open, shut, error, other, blocked);
   }
   expect(Math.max(...seen.map(({ ms }) => ms))).toBeLessThan(500);
-  expect(await errors() - began).toBe(6); // the errs rule alone: a denial by failure is Sluice's own answer
+  expect((await errors()) - began).toBe(6); // the errs rule alone: a denial by failure is Sluice's own answer
   expect((await ask('/limited/a', { 'x-user': 'ann' })).status).toBe(200); // and a rate limit passes by default
-  await until('the breaker to open', async () => { // by failures over its window: a refused connection fails faster than that
+  await until('the breaker to open', async () => {
+    // by failures over its window: a refused connection fails faster than that
     await ask('/open');
     return (await limits()).breaker === 'closed' ? undefined : true;
   });

@@ -11,7 +11,8 @@ import { peerClient } from './peer-client.ts';
 
 let folder: string;
 const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}` };
-const sh = (file: string, args: readonly string[], cwd: string): string => execFileSync(file, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const sh = (file: string, args: readonly string[], cwd: string): string =>
+  execFileSync(file, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
 beforeAll(() => {
   const scratch = mkdtempSync(join(tmpdir(), 'sluice-package-'));
@@ -30,12 +31,16 @@ describe('the package, installed elsewhere', () => {
   test('npx sluice runs, and says what it was built from', () => {
     const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
     const commit = commitOf(ROOT);
-    expect(sh('npx', ['sluice', '--version'], folder)).toBe(commit === undefined ? `${version}\n` : `${version} (commit ${commit.slice(0, 12)})\n`);
+    expect(sh('npx', ['sluice', '--version'], folder)).toBe(
+      commit === undefined ? `${version}\n` : `${version} (commit ${commit.slice(0, 12)})\n`,
+    );
   });
 
   test('what its README links to comes with it', () => {
     const own = join(folder, 'node_modules/sluice');
-    const links = [...readFileSync(join(own, 'README.md'), 'utf8').matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)].map(([, to = '']) => to).filter((to) => !to.includes('://'));
+    const links = [...readFileSync(join(own, 'README.md'), 'utf8').matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)]
+      .map(([, to = '']) => to)
+      .filter((to) => !to.includes('://'));
     expect(links.length).toBeGreaterThan(5);
     expect(links.filter((to) => !existsSync(join(own, to)))).toEqual([]);
   });
@@ -59,7 +64,7 @@ describe('the package, installed elsewhere', () => {
     }
   });
 
-  test('a plugin of one\'s own type-checks against sluice/plugin, and a wrong one does not', () => {
+  test("a plugin of one's own type-checks against sluice/plugin, and a wrong one does not", () => {
     const plugin = (returned: string): string => `
       import { allow, defineAdapter, deny, PERMISSION_DENIED } from 'sluice/plugin';
       import { z } from 'zod';
@@ -69,12 +74,46 @@ describe('the package, installed elsewhere', () => {
         serves: { check: { input: { value: 'string' } } },
         open: async ({ max }) => ({ check: () => ({ value }) => ${returned} }),
       });`;
-    writeFileSync(join(folder, 'good.ts'), plugin('value.length <= max ? allow() : deny(PERMISSION_DENIED, \'too long\')'));
+    writeFileSync(
+      join(folder, 'good.ts'),
+      plugin("value.length <= max ? allow() : deny(PERMISSION_DENIED, 'too long')"),
+    );
     writeFileSync(join(folder, 'wrong.ts'), plugin('value.nothing'));
-    const tsc = createRequire(import.meta.url).resolve('typescript/package.json').replace(/package\.json$/, 'bin/tsc');
-    const check = (file: string): string => sh(process.execPath, [tsc, '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,dom', '--ignoreConfig', '--types', '', file], folder);
+    const tsc = createRequire(import.meta.url)
+      .resolve('typescript/package.json')
+      .replace(/package\.json$/, 'bin/tsc');
+    const check = (file: string): string =>
+      sh(
+        process.execPath,
+        [
+          tsc,
+          '--noEmit',
+          '--strict',
+          '--module',
+          'nodenext',
+          '--target',
+          'es2024',
+          '--lib',
+          'es2024,dom',
+          '--ignoreConfig',
+          '--types',
+          '',
+          file,
+        ],
+        folder,
+      );
     expect(check('good.ts')).toBe('');
     expect(() => check('wrong.ts')).toThrow();
-    expect(sh(process.execPath, ['--input-type=module', '-e', 'const { defineAdapter } = await import("sluice/plugin"); console.log(typeof defineAdapter)'], folder)).toBe('function\n');
+    expect(
+      sh(
+        process.execPath,
+        [
+          '--input-type=module',
+          '-e',
+          'const { defineAdapter } = await import("sluice/plugin"); console.log(typeof defineAdapter)',
+        ],
+        folder,
+      ),
+    ).toBe('function\n');
   }, 60_000);
 });

@@ -17,7 +17,7 @@ const isAlive = (pid: number): boolean => {
 test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s to who started a part ends the part', async (signal) => {
   const code = `const { startChild } = await import(${JSON.stringify(join(import.meta.dirname, '../parts/child.ts'))}); console.log(startChild('sleep', ['600']).pid);`;
   const own = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line] = await once(own.stdout, 'data') as [Buffer];
+  const [line] = (await once(own.stdout, 'data')) as [Buffer];
   const pid = Number(String(line));
   expect(isAlive(pid)).toBe(true);
   own.kill(signal);

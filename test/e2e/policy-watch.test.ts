@@ -1,5 +1,17 @@
 /** Ways in which people and tools change a policy's files: each change is seen, and those after it. */
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +23,9 @@ import { until } from './sluice.ts';
 let root: string;
 let server: Server | undefined;
 let said: string[];
-beforeEach(() => { root = realpathSync(mkdtempSync(join(tmpdir(), 'sluice-watch-'))); });
+beforeEach(() => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'sluice-watch-')));
+});
 afterEach(async () => {
   await server?.drain();
   server = undefined;
@@ -19,7 +33,8 @@ afterEach(async () => {
 });
 
 const at = (...path: string[]): string => join(root, ...path);
-const rules = (...names: string[]): string => `rules:\n${names.map((name) => `  - name: ${name}\n    match: request.url_path == "/x"\n    deny: {}\n`).join('')}`;
+const rules = (...names: string[]): string =>
+  `rules:\n${names.map((name) => `  - name: ${name}\n    match: request.url_path == "/x"\n    deny: {}\n`).join('')}`;
 function folder(name: string, ...names: string[]): string {
   mkdirSync(at(name), { recursive: true });
   writeFileSync(at(name, 'policy.yaml'), rules(...names));
@@ -28,11 +43,29 @@ function folder(name: string, ...names: string[]): string {
 
 async function serve(...configs: string[]): Promise<void> {
   said = [];
-  const log: OwnLog = { debug() {}, info: (message) => said.push(message), warn: (message) => said.push(message), error: (message) => said.push(message), with: () => log };
-  server = await startServer({ configs, grpc: { host: '127.0.0.1', port: 0 }, admin: undefined, log, watch: true, graceMs: 1000 });
+  const log: OwnLog = {
+    debug() {},
+    info: (message) => said.push(message),
+    warn: (message) => said.push(message),
+    error: (message) => said.push(message),
+    with: () => log,
+  };
+  server = await startServer({
+    configs,
+    grpc: { host: '127.0.0.1', port: 0 },
+    admin: undefined,
+    log,
+    watch: true,
+    graceMs: 1000,
+  });
 }
-const inForce = (): string => server?.policy().rules.map(({ name }) => name).join(' ') ?? '';
-const comes = async (names: string): Promise<void> => void await until(`${names} in force`, () => (inForce() === names ? true : undefined), 15_000);
+const inForce = (): string =>
+  server
+    ?.policy()
+    .rules.map(({ name }) => name)
+    .join(' ') ?? '';
+const comes = async (names: string): Promise<void> =>
+  void (await until(`${names} in force`, () => (inForce() === names ? true : undefined), 15_000));
 
 test('a folder that is moved away and another moved into its place, and later edits', async () => {
   const pol = folder('pol', 'one');

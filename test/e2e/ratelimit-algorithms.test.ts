@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code as Code,
+  RateLimitResponseSchema,
+} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
@@ -37,7 +41,10 @@ let redis: RedisPart;
 let cluster: RedisClusterPart;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-algorithms-'));
-  [redis, cluster] = await Promise.all([startRedis({ args: ['--unixsocket', join(folder, 'redis.sock')] }), startRedisCluster()]);
+  [redis, cluster] = await Promise.all([
+    startRedis({ args: ['--unixsocket', join(folder, 'redis.sock')] }),
+    startRedisCluster(),
+  ]);
 }, 60_000);
 const ends: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {
@@ -50,22 +57,43 @@ afterAll(async () => {
 
 type Text = string; // KEY=VALUE,KEY=VALUE
 type Ask = (...descriptors: readonly Text[]) => Promise<(number | 'over')[]>;
-interface Started extends RateLimitPart { readonly file: string; readonly ask: Ask; readonly look: Ask }
+interface Started extends RateLimitPart {
+  readonly file: string;
+  readonly ask: Ask;
+  readonly look: Ask;
+}
 
 async function start(env: NodeJS.ProcessEnv, config = CONFIG): Promise<Started> {
   const root = await mkdtemp(join(folder, 'root-'));
   const file = join(root, 'config', 'shop.yaml');
   await mkdir(join(root, 'config'));
   await writeFile(file, config);
-  const part = await startSluiceRatelimit({ RUNTIME_ROOT: root, REDIS_SOCKET_TYPE: 'tcp', LOG_LEVEL: 'info', SLUICE_REDIS_DEADLINE: '300ms', ...env });
+  const part = await startSluiceRatelimit({
+    RUNTIME_ROOT: root,
+    REDIS_SOCKET_TYPE: 'tcp',
+    LOG_LEVEL: 'info',
+    SLUICE_REDIS_DEADLINE: '300ms',
+    ...env,
+  });
   ends.push(() => part.stop());
   const client: GrpcClient = dialGrpc(`127.0.0.1:${part.grpcPort}`);
   ends.push(() => client.close());
   const send = async (descriptors: readonly Text[], hitsAddend?: bigint): Promise<(number | 'over')[]> => {
     const request = create(RateLimitRequestSchema, {
-      domain: 'shop', descriptors: descriptors.map((text) => ({ entries: text.split(',').map((entry) => ({ key: entry.split('=')[0] ?? '', value: entry.split('=')[1] ?? '' })), ...(hitsAddend === undefined ? {} : { hitsAddend }) })),
+      domain: 'shop',
+      descriptors: descriptors.map((text) => ({
+        entries: text.split(',').map((entry) => ({ key: entry.split('=')[0] ?? '', value: entry.split('=')[1] ?? '' })),
+        ...(hitsAddend === undefined ? {} : { hitsAddend }),
+      })),
     });
-    const { statuses } = fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', toBinary(RateLimitRequestSchema, request), { timeoutMs: 5000 }));
+    const { statuses } = fromBinary(
+      RateLimitResponseSchema,
+      await client.unary(
+        '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+        toBinary(RateLimitRequestSchema, request),
+        { timeoutMs: 5000 },
+      ),
+    );
     return statuses.map(({ code, limitRemaining }) => (code === Code.OVER_LIMIT ? 'over' : limitRemaining));
   };
   return { ...part, file, ask: (...descriptors) => send(descriptors), look: (...descriptors) => send(descriptors, 0n) };
@@ -82,11 +110,27 @@ const PLACES: readonly (readonly [string, () => NodeJS.ProcessEnv])[] = [
 test('/json answers alike', async () => {
   const { httpPort } = await start({ BACKEND_TYPE: 'memory' });
   const ask = async (...entries: readonly (readonly [key: string, value: string])[]) => {
-    const response = await fetch(`http://127.0.0.1:${httpPort}/json`, { method: 'POST', body: JSON.stringify({ domain: 'shop', descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }] }) });
+    const response = await fetch(`http://127.0.0.1:${httpPort}/json`, {
+      method: 'POST',
+      body: JSON.stringify({
+        domain: 'shop',
+        descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }],
+      }),
+    });
     return [response.status, await response.json()];
   };
   const tenant = ['tenant', 'json'] as const;
-  const status = (code: string, limitRemaining: number, durationUntilReset: RegExp): unknown => expect.objectContaining({ statuses: [{ code, currentLimit: { requestsPerUnit: 2 }, ...(limitRemaining === 0 ? {} : { limitRemaining }), durationUntilReset: expect.stringMatching(durationUntilReset) as unknown }] });
+  const status = (code: string, limitRemaining: number, durationUntilReset: RegExp): unknown =>
+    expect.objectContaining({
+      statuses: [
+        {
+          code,
+          currentLimit: { requestsPerUnit: 2 },
+          ...(limitRemaining === 0 ? {} : { limitRemaining }),
+          durationUntilReset: expect.stringMatching(durationUntilReset) as unknown,
+        },
+      ],
+    });
   expect(await ask(tenant, ['request', '1'])).toEqual([200, status('OK', 1, /^60s$/)]);
   expect(await ask(tenant, ['request', '2'])).toEqual([200, status('OK', 0, /^60s$/)]);
   expect(await ask(tenant, ['request', '3'])).toEqual([429, status('OVER_LIMIT', 0, /^[56]\ds$/)]);
@@ -101,21 +145,45 @@ describe.each(PLACES)('%s', (name, env) => {
     const { ask } = await start(env());
     const answers = [];
     for (let n = 0; n < 4; n++) answers.push(await ask(`user=${own}`, `pay=${own}`));
-    expect(answers).toEqual([[2, 4], [1, 3], [0, 2], ['over', 1]]); // each charged for itself, as by the reference
-    const leases = [await ask(`tenant=${own},request=1`), await ask(`tenant=${own},request=2`), await ask(`tenant=${own},request=3`), await ask(`tenant=${own},request=1,stream_done=1`), await ask(`tenant=${own},request=3`)];
+    expect(answers).toEqual([
+      [2, 4],
+      [1, 3],
+      [0, 2],
+      ['over', 1],
+    ]); // each charged for itself, as by the reference
+    const leases = [
+      await ask(`tenant=${own},request=1`),
+      await ask(`tenant=${own},request=2`),
+      await ask(`tenant=${own},request=3`),
+      await ask(`tenant=${own},request=1,stream_done=1`),
+      await ask(`tenant=${own},request=3`),
+    ];
     expect(leases).toEqual([[1], [0], ['over'], [1], [0]]);
     expect(await ask('fast=x')).toEqual([999]);
   });
 
   test('the limit, and no more, of many that come at once to two replicas', async () => {
     const replicas = [await start(env()), ...(name === 'memory' ? [] : [await start(env())])];
-    const answers = await Promise.all(Array.from({ length: 60 }, async (_, n) => (replicas[n % replicas.length] as Started).ask(`user=${own}-many`, `pay=${own}-many`, `tenant=${own}-many,request=${n}`)));
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, async (_, n) =>
+        (replicas[n % replicas.length] as Started).ask(
+          `user=${own}-many`,
+          `pay=${own}-many`,
+          `tenant=${own}-many,request=${n}`,
+        ),
+      ),
+    );
     expect([0, 1, 2].map((at) => answers.filter((statuses) => statuses[at] !== 'over').length)).toEqual([3, 5, 2]);
   });
 
   test('SLUICE_SAFE: what one limit refuses is charged to none, of either kind', async () => {
     const { ask, look } = await start({ ...env(), SLUICE_SAFE: 'true' });
-    const [user, pay, lease, path] = [`user=${own}-safe`, `pay=${own}-safe`, `tenant=${own}-safe,request=1`, `path=${own}-safe`];
+    const [user, pay, lease, path] = [
+      `user=${own}-safe`,
+      `pay=${own}-safe`,
+      `tenant=${own}-safe,request=1`,
+      `path=${own}-safe`,
+    ];
     await ask(path);
     await ask(path);
     for (let n = 0; n < 8; n++) expect((await ask(user, pay, lease, path))[3]).toBe('over');
@@ -127,13 +195,24 @@ describe.each(PLACES)('%s', (name, env) => {
 
   test('sluice limits explains, inspects and resets', async () => {
     const { ask, debugPort } = await start(env());
-    const limits = async (what: string, ...entries: string[]): Promise<string> => (await run(['limits', what, '--to', `127.0.0.1:${debugPort}`, 'shop', ...entries])).out;
+    const limits = async (what: string, ...entries: string[]): Promise<string> =>
+      (await run(['limits', what, '--to', `127.0.0.1:${debugPort}`, 'shop', ...entries])).out;
     await ask(`user=${own}-seen`);
     await ask(`tenant=${own}-seen,request=1`);
-    expect(await limits('explain', `user=${own}-seen`)).toMatch(/shop\.user {2}24 per day, gcra, burst 3 {2}\S+shop\.yaml:5:17\n {2}counter {4}gcra shop user_\S+\n$/);
-    expect(await limits('inspect', `user=${own}-seen`)).toMatch(/ {2}free in {4}3[56]\d\d s\n {2}is at {6}1, 2 left\n$/);
-    expect(await limits('inspect', `user=${own}-seen`)).toMatch(name === 'memory' ? / {2}counter {4}gcra shop user_/ : / {2}counter {4}sluice:limits:(\{.+\}:?)?g:86400000:shop:=user_/);
-    expect(await limits('inspect', `tenant=${own}-seen`, 'request=9')).toMatch(/shop\.tenant\.request {2}2 at once, each for 60 s at most {2}[^]* {2}is at {6}1, 1 left\n$/);
+    expect(await limits('explain', `user=${own}-seen`)).toMatch(
+      /shop\.user {2}24 per day, gcra, burst 3 {2}\S+shop\.yaml:5:17\n {2}counter {4}gcra shop user_\S+\n$/,
+    );
+    expect(await limits('inspect', `user=${own}-seen`)).toMatch(
+      / {2}free in {4}3[56]\d\d s\n {2}is at {6}1, 2 left\n$/,
+    );
+    expect(await limits('inspect', `user=${own}-seen`)).toMatch(
+      name === 'memory'
+        ? / {2}counter {4}gcra shop user_/
+        : / {2}counter {4}sluice:limits:(\{.+\}:?)?g:86400000:shop:=user_/,
+    );
+    expect(await limits('inspect', `tenant=${own}-seen`, 'request=9')).toMatch(
+      /shop\.tenant\.request {2}2 at once, each for 60 s at most {2}[^]* {2}is at {6}1, 1 left\n$/,
+    );
     expect(await limits('reset', `user=${own}-seen`)).toContain('  was at     1, 2 left\nit begins anew');
     expect(await ask(`user=${own}-seen`)).toEqual([2]);
   });
@@ -142,15 +221,23 @@ describe.each(PLACES)('%s', (name, env) => {
 test('opened by the reload that brings the first such limit, and not before; under names of its own', async () => {
   const admin = new Redis(redis.url);
   ends.push(() => admin.disconnect());
-  const clients = async (): Promise<number> => String(await admin.client('LIST')).trim().split('\n').length;
+  const clients = async (): Promise<number> =>
+    String(await admin.client('LIST'))
+      .trim()
+      .split('\n').length;
   const before = await clients();
-  const { ask, file } = await start({ ...alone(), CACHE_KEY_PREFIX: 'edge:' }, 'domain: shop\ndescriptors:\n  - key: path\n    rate_limit: { unit: day, requests_per_unit: 2 }\n');
+  const { ask, file } = await start(
+    { ...alone(), CACHE_KEY_PREFIX: 'edge:' },
+    'domain: shop\ndescriptors:\n  - key: path\n    rate_limit: { unit: day, requests_per_unit: 2 }\n',
+  );
   await ask('path=before');
   const without = await clients();
   await writeFile(file, CONFIG);
   await until('the new limits', async () => ((await ask('user=reloaded'))[0] === 2 ? true : undefined));
-  expect([without - before, await clients() - without]).toEqual([2, 1]);
-  expect(await admin.keys('edge:sluice:limits:g:86400000:shop:*')).toEqual(['edge:sluice:limits:g:86400000:shop:=user_reloaded_']);
+  expect([without - before, (await clients()) - without]).toEqual([2, 1]);
+  expect(await admin.keys('edge:sluice:limits:g:86400000:shop:*')).toEqual([
+    'edge:sluice:limits:g:86400000:shop:=user_reloaded_',
+  ]);
 });
 
 test('limits of a second in a Redis of their own', async () => {
@@ -158,7 +245,12 @@ test('limits of a second in a Redis of their own', async () => {
   ends.push(() => other.stop());
   const admin = new Redis(other.url);
   ends.push(() => admin.disconnect());
-  const { ask } = await start({ ...alone(), REDIS_PERSECOND: 'true', REDIS_PERSECOND_SOCKET_TYPE: 'tcp', REDIS_PERSECOND_URL: `127.0.0.1:${other.port}` });
+  const { ask } = await start({
+    ...alone(),
+    REDIS_PERSECOND: 'true',
+    REDIS_PERSECOND_SOCKET_TYPE: 'tcp',
+    REDIS_PERSECOND_URL: `127.0.0.1:${other.port}`,
+  });
   expect(await ask('fast=own', 'user=own')).toEqual([999, 2]);
   expect(await admin.keys('*')).toEqual(['sluice:limits:g:1000:shop:=fast_own_']);
 });
@@ -176,15 +268,24 @@ describe('Redis goes away', () => {
     await begin();
     expect(await started.ask('user=a', 'soft=a')).toEqual([2, 7]);
     await own.kill();
-    await until('a failure', async () => started.ask('user=a').then(() => undefined, () => true));
+    await until('a failure', async () =>
+      started.ask('user=a').then(
+        () => undefined,
+        () => true,
+      ),
+    );
     await expect(started.ask('user=a')).rejects.toThrow(/Redis/);
     expect(await until('local answers', async () => started.ask('soft=b').catch(() => undefined))).toEqual([1]);
     expect([await started.ask('soft=b'), await started.ask('soft=b')]).toEqual([[0], ['over']]);
     expect((await fetch(`http://127.0.0.1:${started.httpPort}/healthcheck`)).status).toBe(500);
     const again = await startRedis({ port: own.port });
     ends.push(() => again.stop());
-    await until('Redis counts again', async () => ((await started.ask('soft=b').catch(() => []))[0] === 7 ? true : undefined));
-    await until('it is healthy', async () => ((await fetch(`http://127.0.0.1:${started.httpPort}/healthcheck`)).status === 200 ? true : undefined));
+    await until('Redis counts again', async () =>
+      (await started.ask('soft=b').catch(() => []))[0] === 7 ? true : undefined,
+    );
+    await until('it is healthy', async () =>
+      (await fetch(`http://127.0.0.1:${started.httpPort}/healthcheck`)).status === 200 ? true : undefined,
+    );
   });
 
   test('hung: the deadline is kept, it is spared, and answers come when it goes on', async () => {
@@ -194,7 +295,9 @@ describe('Redis goes away', () => {
     await expect(started.ask('user=a')).rejects.toThrow(/Redis: no answer for 300 ms/);
     await Promise.allSettled(Array.from({ length: 10 }, async () => started.ask('user=a')));
     const stats = async (): Promise<string> => (await fetch(`http://127.0.0.1:${started.debugPort}/stats`)).text();
-    await until('the breaker is open', async () => ((await stats()).includes('ratelimit.algorithms.breaker_open: 1') ? true : undefined));
+    await until('the breaker is open', async () =>
+      (await stats()).includes('ratelimit.algorithms.breaker_open: 1') ? true : undefined,
+    );
     own.thaw();
     expect(await until('an answer', async () => started.ask('user=c').catch(() => undefined))).toEqual([2]);
     expect(await stats()).toContain('ratelimit.algorithms.breaker_open: 0');

@@ -7,7 +7,11 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { SILENT } from '../../src/cli/log.ts';
 import { answerInProcess } from '../../src/cli/ratelimit/in-process.ts';
 import { answerByWorkers } from '../../src/cli/ratelimit/supervisor.ts';
-import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code as Code,
+  RateLimitResponseSchema,
+} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
@@ -18,23 +22,46 @@ const ROUNDS = 4;
 const CONNECTIONS = 4;
 const CALLS = 625;
 const PATH = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit';
-const REQUEST = toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'd', descriptors: [{ entries: [{ key: 'user', value: 'ann' }] }] }));
+const REQUEST = toBinary(
+  RateLimitRequestSchema,
+  create(RateLimitRequestSchema, { domain: 'd', descriptors: [{ entries: [{ key: 'user', value: 'ann' }] }] }),
+);
 
 let redis: RedisPart;
-beforeAll(async () => { redis = await startRedis(); });
+beforeAll(async () => {
+  redis = await startRedis();
+});
 afterAll(() => redis.stop());
 
 async function serving(env: Readonly<Record<string, string>>): Promise<RatelimitServer> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-burst-'));
   await mkdir(join(folder, 'config'));
-  await writeFile(join(folder, 'config/a.yaml'), 'domain: d\ndescriptors:\n  - key: user\n    rate_limit: { unit: year, requests_per_unit: 5 }\n');
+  await writeFile(
+    join(folder, 'config/a.yaml'),
+    'domain: d\ndescriptors:\n  - key: user\n    rate_limit: { unit: year, requests_per_unit: 5 }\n',
+  );
   const { settings, problems } = readSettings({
-    HOST: '127.0.0.1', GRPC_HOST: '127.0.0.1', DEBUG_HOST: '127.0.0.1', PORT: '0', GRPC_PORT: '0', DEBUG_PORT: '0', DISABLE_STATS: 'true', RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', SLUICE_REDIS_DEADLINE: '10s', ...env,
+    HOST: '127.0.0.1',
+    GRPC_HOST: '127.0.0.1',
+    DEBUG_HOST: '127.0.0.1',
+    PORT: '0',
+    GRPC_PORT: '0',
+    DEBUG_PORT: '0',
+    DISABLE_STATS: 'true',
+    RUNTIME_ROOT: folder,
+    REDIS_SOCKET_TYPE: 'tcp',
+    SLUICE_REDIS_DEADLINE: '10s',
+    ...env,
   });
   expect(problems).toEqual([]);
   const server = await startRatelimit({
-    settings, log: SILENT, followXds: () => Promise.reject(new Error('there is no control plane')),
-    openAnswerer: (metrics) => (settings.SLUICE_WORKERS > 1 ? answerByWorkers(settings, metrics, SILENT) : answerInProcess(settings, metrics, SILENT, undefined)),
+    settings,
+    log: SILENT,
+    followXds: () => Promise.reject(new Error('there is no control plane')),
+    openAnswerer: (metrics) =>
+      settings.SLUICE_WORKERS > 1
+        ? answerByWorkers(settings, metrics, SILENT)
+        : answerInProcess(settings, metrics, SILENT, undefined),
   });
   onTestFinished(async () => {
     await server.drain();
@@ -45,26 +72,64 @@ async function serving(env: Readonly<Record<string, string>>): Promise<Ratelimit
 
 test.each<[string, () => Promise<Record<string, string>>]>([
   ['Redis', async () => ({ REDIS_URL: `127.0.0.1:${redis.port}` })],
-  ['Redis, by two workers', async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'workers:', SLUICE_WORKERS: '2' })],
-  ['Redis, in chunks', async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'escrow:', SLUICE_ESCROW: 'true' })],
-  ['Redis, in chunks, by two workers', async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'escrows:', SLUICE_ESCROW: 'true', SLUICE_WORKERS: '2' })],
-  ['Redis, all limits or none', async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'safe:', SLUICE_SAFE: 'true' })],
+  [
+    'Redis, by two workers',
+    async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'workers:', SLUICE_WORKERS: '2' }),
+  ],
+  [
+    'Redis, in chunks',
+    async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'escrow:', SLUICE_ESCROW: 'true' }),
+  ],
+  [
+    'Redis, in chunks, by two workers',
+    async () => ({
+      REDIS_URL: `127.0.0.1:${redis.port}`,
+      CACHE_KEY_PREFIX: 'escrows:',
+      SLUICE_ESCROW: 'true',
+      SLUICE_WORKERS: '2',
+    }),
+  ],
+  [
+    'Redis, all limits or none',
+    async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'safe:', SLUICE_SAFE: 'true' }),
+  ],
   ['memory', async () => ({ BACKEND_TYPE: 'memory' })],
   ['memory, by two workers', async () => ({ BACKEND_TYPE: 'memory', SLUICE_WORKERS: '2', SLUICE_MAX_KEYS: '1000' })],
-  ['this process, since Redis is away', async () => ({ REDIS_URL: `127.0.0.1:${await freePort()}`, SLUICE_OUTAGE: 'local', SLUICE_REDIS_DEADLINE: '15ms' })],
-  ['two workers, since Redis is away', async () => ({ REDIS_URL: `127.0.0.1:${await freePort()}`, SLUICE_OUTAGE: 'local', SLUICE_REDIS_DEADLINE: '15ms', SLUICE_WORKERS: '2' })],
-])('counted by %s', async (_name, env) => {
-  const server = await serving(await env());
-  const clients = Array.from({ length: CONNECTIONS }, () => dialGrpc(`127.0.0.1:${server.grpcPort}`));
-  onTestFinished(() => { for (const client of clients) client.close(); });
-  const call = async (client: (typeof clients)[0]): Promise<Code> => fromBinary(RateLimitResponseSchema, await client.unary(PATH, REQUEST, { timeoutMs: 60_000 })).overallCode;
-  const codes: Code[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const [reloaded, ...told] = await Promise.all([server.reload(), ...clients.flatMap((client) => Array.from({ length: CALLS }, () => call(client)))]);
-    expect(reloaded).toBe(true);
-    codes.push(...told);
-  }
-  expect(codes).toHaveLength(ROUNDS * CONNECTIONS * CALLS);
-  expect(codes.filter((code) => code === Code.OK)).toHaveLength(5);
-  expect(codes.filter((code) => code === Code.OVER_LIMIT)).toHaveLength(codes.length - 5);
-}, 120_000);
+  [
+    'this process, since Redis is away',
+    async () => ({ REDIS_URL: `127.0.0.1:${await freePort()}`, SLUICE_OUTAGE: 'local', SLUICE_REDIS_DEADLINE: '15ms' }),
+  ],
+  [
+    'two workers, since Redis is away',
+    async () => ({
+      REDIS_URL: `127.0.0.1:${await freePort()}`,
+      SLUICE_OUTAGE: 'local',
+      SLUICE_REDIS_DEADLINE: '15ms',
+      SLUICE_WORKERS: '2',
+    }),
+  ],
+])(
+  'counted by %s',
+  async (_name, env) => {
+    const server = await serving(await env());
+    const clients = Array.from({ length: CONNECTIONS }, () => dialGrpc(`127.0.0.1:${server.grpcPort}`));
+    onTestFinished(() => {
+      for (const client of clients) client.close();
+    });
+    const call = async (client: (typeof clients)[0]): Promise<Code> =>
+      fromBinary(RateLimitResponseSchema, await client.unary(PATH, REQUEST, { timeoutMs: 60_000 })).overallCode;
+    const codes: Code[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const [reloaded, ...told] = await Promise.all([
+        server.reload(),
+        ...clients.flatMap((client) => Array.from({ length: CALLS }, () => call(client))),
+      ]);
+      expect(reloaded).toBe(true);
+      codes.push(...told);
+    }
+    expect(codes).toHaveLength(ROUNDS * CONNECTIONS * CALLS);
+    expect(codes.filter((code) => code === Code.OK)).toHaveLength(5);
+    expect(codes.filter((code) => code === Code.OVER_LIMIT)).toHaveLength(codes.length - 5);
+  },
+  120_000,
+);

@@ -47,15 +47,34 @@ afterEach(async () => {
 async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, auth = '' } = {}) {
   const clock = { nowMs: 0 };
   let client!: ReturnType<typeof connectRedis>;
-  const place = { socketType: 'tcp', sentinelAuth: '', isTls: false, tls: { ca: '', cert: '', key: '', anyName: false }, connectTimeoutMs: 2000, type, auth, url: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url };
-  const store = new RedisStore((reconnect) => client = connectRedis(place, reconnect), { jitterMaxS: 0, timeoutMs: 2000, readyWithinMs: 2000 });
+  const place = {
+    socketType: 'tcp',
+    sentinelAuth: '',
+    isTls: false,
+    tls: { ca: '', cert: '', key: '', anyName: false },
+    connectTimeoutMs: 2000,
+    type,
+    auth,
+    url: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url,
+  };
+  const store = new RedisStore((reconnect) => (client = connectRedis(place, reconnect)), {
+    jitterMaxS: 0,
+    timeoutMs: 2000,
+    readyWithinMs: 2000,
+  });
   await until('Redis is there', () => (store.isHealthy ? true : undefined));
   const holders = new Holders(store, { keyPrefix: 'pre:', replica: name, worker });
-  const escrow = new EscrowStore(store, { nowMs: () => clock.nowMs, tell: (key, units, forS) => holders.tell(key, units, forS) });
+  const escrow = new EscrowStore(store, {
+    nowMs: () => clock.nowMs,
+    tell: (key, units, forS) => holders.tell(key, units, forS),
+  });
   closing.push(() => escrow.close());
   const ask = (key: string): CountAsk => ({ key, hits: 1, limit: 10_000, keptS: 60, endsAtS: 60, usedUntilS: 60 });
   return {
-    store, escrow, holders, client,
+    store,
+    escrow,
+    holders,
+    client,
     /** What it holds, and has told, once it holds so much. */
     hold: async (key: string, units: number): Promise<number> => {
       let trips = store.trips;
@@ -74,31 +93,46 @@ async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, a
 }
 
 describe.each(['SINGLE', 'CLUSTER'] as const)('two replicas of a %s', (type) => {
-  test.each(['shop_user_ann_0', 'shop_{user}_ann_0'])('each sees what the other took with its last chunk of %s, until that is given back', async (name) => {
-    const key = `pre:${name}_${randomUUID()}`;
-    const [one, other] = [await replica('one', type), await replica('other', type)];
-    expect(await one.holders.others(key)).toEqual([]);
-    const held = [await one.hold(key, 20), await other.hold(key, 3)];
-    expect([await other.holders.others(key), await one.holders.others(key)]).toEqual([[{ who: 'one', units: held[0] }], [{ who: 'other', units: held[1] }]]);
+  test.each(['shop_user_ann_0', 'shop_{user}_ann_0'])(
+    'each sees what the other took with its last chunk of %s, until that is given back',
+    async (name) => {
+      const key = `pre:${name}_${randomUUID()}`;
+      const [one, other] = [await replica('one', type), await replica('other', type)];
+      expect(await one.holders.others(key)).toEqual([]);
+      const held = [await one.hold(key, 20), await other.hold(key, 3)];
+      expect([await other.holders.others(key), await one.holders.others(key)]).toEqual([
+        [{ who: 'one', units: held[0] }],
+        [{ who: 'other', units: held[1] }],
+      ]);
 
-    const place = `pre:sluice:holders:${name.includes('{') ? key : `{${key}}`}`;
-    const ttlS = Number(await one.client.ttl(place));
-    expect([ttlS > 50, ttlS <= 60]).toEqual([true, true]);
-    const node = new Redis(type === 'SINGLE' ? redis.url : cluster.nodes[0]?.url ?? '');
-    if (type === 'CLUSTER') expect(await node.cluster('KEYSLOT', place)).toBe(await node.cluster('KEYSLOT', key));
-    node.disconnect();
+      const place = `pre:sluice:holders:${name.includes('{') ? key : `{${key}}`}`;
+      const ttlS = Number(await one.client.ttl(place));
+      expect([ttlS > 50, ttlS <= 60]).toEqual([true, true]);
+      const node = new Redis(type === 'SINGLE' ? redis.url : (cluster.nodes[0]?.url ?? ''));
+      if (type === 'CLUSTER') expect(await node.cluster('KEYSLOT', place)).toBe(await node.cluster('KEYSLOT', key));
+      node.disconnect();
 
-    one.idle();
-    await until('it is not told any more', async () => ((await other.holders.others(key)).length === 0 ? true : undefined));
-    other.idle();
-    await until('the hash is gone', async () => (await one.client.exists(place) === 0 ? true : undefined));
-  });
+      one.idle();
+      await until('it is not told any more', async () =>
+        (await other.holders.others(key)).length === 0 ? true : undefined,
+      );
+      other.idle();
+      await until('the hash is gone', async () => ((await one.client.exists(place)) === 0 ? true : undefined));
+    },
+  );
 
   test('threads of one process are one; what it closes with is taken back', async () => {
     const key = `pre:threads_${randomUUID()}`;
-    const [one, two, other] = [await replica('a host', type, { worker: 1 }), await replica('a host', type, { worker: 2 }), await replica('other', type)];
-    const held = await one.hold(key, 5) + await two.hold(key, 5);
-    expect([await other.holders.others(key), await one.holders.others(key)]).toEqual([[{ who: 'a host', units: held }], []]);
+    const [one, two, other] = [
+      await replica('a host', type, { worker: 1 }),
+      await replica('a host', type, { worker: 2 }),
+      await replica('other', type),
+    ];
+    const held = (await one.hold(key, 5)) + (await two.hold(key, 5));
+    expect([await other.holders.others(key), await one.holders.others(key)]).toEqual([
+      [{ who: 'a host', units: held }],
+      [],
+    ]);
     for (const { escrow } of [one, two]) await escrow.close();
     expect(await other.holders.others(key)).toEqual([]);
   });
@@ -124,11 +158,16 @@ test('Redis that refuses hashes: counts are exact, nothing is given up, and othe
   expect([open.flat(), store.breaker.state]).toEqual([[], 'closed']);
   idle();
   await until('it is given back', async () => (Number(await asking.get(key)) === spent ? true : undefined));
-  expect([(await escrow.add([ask(key)]))[0], store.breaker.state, await asking.exists(`pre:sluice:holders:{${key}}`)]).toEqual([spent + 1, 'closed', 0]);
+  expect([
+    (await escrow.add([ask(key)]))[0],
+    store.breaker.state,
+    await asking.exists(`pre:sluice:holders:{${key}}`),
+  ]).toEqual([spent + 1, 'closed', 0]);
 });
 
 describe('an operator', () => {
-  const CONFIG = 'domain: shop\ndescriptors:\n  - key: many\n    rate_limit: { unit: day, requests_per_unit: 1000000 }\n';
+  const CONFIG =
+    'domain: shop\ndescriptors:\n  - key: many\n    rate_limit: { unit: day, requests_per_unit: 1000000 }\n';
 
   async function start(env: Readonly<Record<string, string>>): Promise<RatelimitServer> {
     const folder = await mkdtemp(join(tmpdir(), 'sluice-ratelimit-'));
@@ -136,29 +175,65 @@ describe('an operator', () => {
     await mkdir(join(folder, 'config'));
     await writeFile(join(folder, 'config/shop.yaml'), CONFIG);
     const { settings } = readSettings({
-      SLUICE_ESCROW: 'true', RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', SLUICE_REDIS_DEADLINE: '2s',
-      HOST: '127.0.0.1', PORT: '0', DEBUG_HOST: '127.0.0.1', DEBUG_PORT: '0', GRPC_HOST: '127.0.0.1', GRPC_PORT: '0', ...env,
+      SLUICE_ESCROW: 'true',
+      RUNTIME_ROOT: folder,
+      REDIS_SOCKET_TYPE: 'tcp',
+      SLUICE_REDIS_DEADLINE: '2s',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      DEBUG_HOST: '127.0.0.1',
+      DEBUG_PORT: '0',
+      GRPC_HOST: '127.0.0.1',
+      GRPC_PORT: '0',
+      ...env,
     });
-    const server = await startRatelimit({ settings, log: SILENT, followXds: controlPlane(settings, SILENT), openAnswerer: async (metrics) => (settings.SLUICE_WORKERS > 1 ? answerByWorkers(settings, metrics, SILENT) : answerInProcess(settings, metrics, SILENT, undefined)) });
+    const server = await startRatelimit({
+      settings,
+      log: SILENT,
+      followXds: controlPlane(settings, SILENT),
+      openAnswerer: async (metrics) =>
+        settings.SLUICE_WORKERS > 1
+          ? answerByWorkers(settings, metrics, SILENT)
+          : answerInProcess(settings, metrics, SILENT, undefined),
+    });
     closing.push(() => server.drain());
-    await until('it is healthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined));
+    await until('it is healthy', async () =>
+      (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined,
+    );
     return server;
   }
-  const inspect = async ({ debugPort }: RatelimitServer): Promise<Inspection> => (await fetch(`http://127.0.0.1:${debugPort}/limits/inspect?domain=shop&key=many&value=ann`)).json() as Promise<Inspection>;
+  const inspect = async ({ debugPort }: RatelimitServer): Promise<Inspection> =>
+    (
+      await fetch(`http://127.0.0.1:${debugPort}/limits/inspect?domain=shop&key=many&value=ann`)
+    ).json() as Promise<Inspection>;
 
-  test.each([['SINGLE', () => `127.0.0.1:${redis.port}`], ['CLUSTER', () => cluster.url]])('sees at any replica who holds how much, workers as one: %s', async (type, url) => {
+  test.each([
+    ['SINGLE', () => `127.0.0.1:${redis.port}`],
+    ['CLUSTER', () => cluster.url],
+  ])('sees at any replica who holds how much, workers as one: %s', async (type, url) => {
     const place = { REDIS_TYPE: type, REDIS_URL: url(), CACHE_KEY_PREFIX: randomUUID() };
     const [alone, crew] = [await start(place), await start({ ...place, SLUICE_WORKERS: '2' })];
-    const request = toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key: 'many', value: 'ann' }] }] }));
+    const request = toBinary(
+      RateLimitRequestSchema,
+      create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key: 'many', value: 'ann' }] }] }),
+    );
     const isOver = new AbortController();
     /** Calls that do not end keep chunks from lying idle. */
-    const calling = [alone, crew].flatMap(({ grpcPort }) => Array.from({ length: 6 }, async () => {
-      const client = dialGrpc(`127.0.0.1:${grpcPort}`);
-      while (!isOver.signal.aborted) await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', request, { timeoutMs: 5000 });
-      client.close();
-    }));
+    const calling = [alone, crew].flatMap(({ grpcPort }) =>
+      Array.from({ length: 6 }, async () => {
+        const client = dialGrpc(`127.0.0.1:${grpcPort}`);
+        while (!isOver.signal.aborted)
+          await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', request, {
+            timeoutMs: 5000,
+          });
+        client.close();
+      }),
+    );
     try {
-      for (const [here, there] of [[alone, crew], [crew, alone]] as const) {
+      for (const [here, there] of [
+        [alone, crew],
+        [crew, alone],
+      ] as const) {
         const { who } = await until('somebody else holds some', async () => {
           const [seen, seenThere] = [await inspect(here), await inspect(there)];
           const own = seenThere.holders?.find(({ units }) => units === seenThere.heldHere);
@@ -176,7 +251,9 @@ describe('an operator', () => {
           const told = await run(['limits', 'inspect', '--to', `127.0.0.1:${here.debugPort}`, 'shop', 'many=ann']);
           return told.out.includes(who) ? told : undefined;
         });
-        expect(out).toMatch(/\n {2}is at {6}\d+, \d+ left.*\n {2}held {7}\d+ by \S+-[0-9a-f]{8}(, \d+ by \S+-[0-9a-f]{8})?\n$/);
+        expect(out).toMatch(
+          /\n {2}is at {6}\d+, \d+ left.*\n {2}held {7}\d+ by \S+-[0-9a-f]{8}(, \d+ by \S+-[0-9a-f]{8})?\n$/,
+        );
       }
     } finally {
       isOver.abort();

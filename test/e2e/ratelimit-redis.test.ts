@@ -6,7 +6,11 @@ import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code as Code,
+  RateLimitResponseSchema,
+} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
 import { startLink } from '../parts/link.ts';
 import { startSluiceRatelimit } from '../parts/ratelimits.ts';
@@ -37,50 +41,92 @@ afterEach(async () => {
 });
 afterAll(async () => rm(folder, { recursive: true }));
 
-interface Asked { readonly ask: (users: readonly string[], key?: string, hits?: number) => Promise<(number | 'over')[]> }
+interface Asked {
+  readonly ask: (users: readonly string[], key?: string, hits?: number) => Promise<(number | 'over')[]>;
+}
 
 async function start(env: NodeJS.ProcessEnv): Promise<Asked> {
-  const part = await startSluiceRatelimit({ RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', LOG_LEVEL: 'info', SLUICE_REDIS_DEADLINE: '300ms', ...env });
+  const part = await startSluiceRatelimit({
+    RUNTIME_ROOT: folder,
+    REDIS_SOCKET_TYPE: 'tcp',
+    LOG_LEVEL: 'info',
+    SLUICE_REDIS_DEADLINE: '300ms',
+    ...env,
+  });
   ends.push(() => part.stop());
   const client: GrpcClient = dialGrpc(`127.0.0.1:${part.grpcPort}`);
   ends.push(() => client.close());
   return {
     ask: async (users, key = 'user', hits = 1) => {
-      const request = create(RateLimitRequestSchema, { domain: 'shop', descriptors: users.map((value) => ({ entries: [{ key, value }], hitsAddend: BigInt(hits) })) });
-      const { statuses } = fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', toBinary(RateLimitRequestSchema, request), { timeoutMs: 5000 }));
+      const request = create(RateLimitRequestSchema, {
+        domain: 'shop',
+        descriptors: users.map((value) => ({ entries: [{ key, value }], hitsAddend: BigInt(hits) })),
+      });
+      const { statuses } = fromBinary(
+        RateLimitResponseSchema,
+        await client.unary(
+          '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+          toBinary(RateLimitRequestSchema, request),
+          { timeoutMs: 5000 },
+        ),
+      );
       return statuses.map(({ code, limitRemaining }) => (code === Code.OVER_LIMIT ? 'over' : limitRemaining));
     },
   };
 }
 
-const MODES = [['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]] as const;
+const MODES = [
+  ['each hit counted', {}],
+  ['escrow', { SLUICE_ESCROW: 'true' }],
+] as const;
 
 describe.each(MODES)('%s', (mode, settings) => {
   test('a cluster of three masters: descriptors of one request in different slots', async () => {
     const cluster = await startRedisCluster();
     ends.push(async () => cluster.stop());
     const { ask } = await start({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url, ...settings });
-    const users = Array.from({ length: 40 }, (_, n) => createHash('sha1').update(String(n)).digest('hex')) // names that are alike have slots that are;
+    const users = Array.from({ length: 40 }, (_, n) => createHash('sha1').update(String(n)).digest('hex')); // names that are alike have slots that are;
     for (let call = 1; call <= 20; call++) expect(await ask(users)).toEqual(users.map(() => 20 - call));
     expect(await ask(users)).toEqual(users.map(() => 'over'));
-    const keys = await Promise.all(cluster.nodes.map(async ({ url }) => {
-      const redis = new Redis(url);
-      const found = await redis.keys('*');
-      redis.disconnect();
-      return found.length;
-    }));
-    expect(keys.every((count) => count > 0), `keys by node: ${keys.join(', ')}`).toBe(true);
+    const keys = await Promise.all(
+      cluster.nodes.map(async ({ url }) => {
+        const redis = new Redis(url);
+        const found = await redis.keys('*');
+        redis.disconnect();
+        return found.length;
+      }),
+    );
+    expect(
+      keys.every((count) => count > 0),
+      `keys by node: ${keys.join(', ')}`,
+    ).toBe(true);
     expect(keys.reduce((sum, count) => sum + count, 0)).toBe(40);
   });
 
-  test.each(['SINGLE', 'CLUSTER'])('%s: several limits of one descriptor, and what one refuses is charged to none', async (type) => {
-    const redis = type === 'CLUSTER' ? await startRedisCluster() : await startRedis();
-    ends.push(async () => redis.stop());
-    const { ask } = await start({ REDIS_TYPE: type, REDIS_URL: 'nodes' in redis ? redis.url : `127.0.0.1:${redis.port}`, ...settings });
-    expect([await ask(['ann'], 'both', 2), await ask(['ann'], 'both', 2), await ask(['ann'], 'both', 2)]).toEqual([[1], ['over'], ['over']]);
-    expect(await until('nothing more is charged', async () => { const left = await ask(['ann'], 'both', 1); return left[0] === 0 ? left : undefined; })).toEqual([0]);
-    expect(await ask(['ann', 'bob'], 'both')).toEqual(['over', 2]);
-  });
+  test.each(['SINGLE', 'CLUSTER'])(
+    '%s: several limits of one descriptor, and what one refuses is charged to none',
+    async (type) => {
+      const redis = type === 'CLUSTER' ? await startRedisCluster() : await startRedis();
+      ends.push(async () => redis.stop());
+      const { ask } = await start({
+        REDIS_TYPE: type,
+        REDIS_URL: 'nodes' in redis ? redis.url : `127.0.0.1:${redis.port}`,
+        ...settings,
+      });
+      expect([await ask(['ann'], 'both', 2), await ask(['ann'], 'both', 2), await ask(['ann'], 'both', 2)]).toEqual([
+        [1],
+        ['over'],
+        ['over'],
+      ]);
+      expect(
+        await until('nothing more is charged', async () => {
+          const left = await ask(['ann'], 'both', 1);
+          return left[0] === 0 ? left : undefined;
+        }),
+      ).toEqual([0]);
+      expect(await ask(['ann', 'bob'], 'both')).toEqual(['over', 2]);
+    },
+  );
 
   test('a cluster, all or none: what one limit refuses is charged to no other, whatever slots they are in', async () => {
     const cluster = await startRedisCluster();
@@ -88,7 +134,12 @@ describe.each(MODES)('%s', (mode, settings) => {
     const { ask } = await start({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url, SLUICE_SAFE: 'true', ...settings });
     await ask(['full'], 'user', 20);
     for (let call = 0; call < 5; call++) expect(await ask(['a', 'b', 'full', 'c'])).toEqual([19, 19, 'over', 19]);
-    expect(await until('the refund', async () => { const left = await ask(['a', 'b', 'c'], 'user', 0); return left.every((one) => one === 20) ? left : undefined; })).toEqual([20, 20, 20]);
+    expect(
+      await until('the refund', async () => {
+        const left = await ask(['a', 'b', 'c'], 'user', 0);
+        return left.every((one) => one === 20) ? left : undefined;
+      }),
+    ).toEqual([20, 20, 20]);
   });
 
   test('one behind a sentinel: the master dies, its replica is promoted, and counting goes on', async () => {
@@ -97,18 +148,30 @@ describe.each(MODES)('%s', (mode, settings) => {
     const { ask } = await start({ REDIS_TYPE: 'SENTINEL', REDIS_URL: sentinel.url, ...settings });
     expect(await ask(['ann'])).toEqual([19]);
     expect(await ask(['ann'])).toEqual([18]);
-    await new Promise((resolve) => { setTimeout(resolve, 500); }); // the replica has it
+    await new Promise((resolve) => {
+      setTimeout(resolve, 500);
+    }); // the replica has it
     await sentinel.master.kill();
     let why: unknown;
-    const left = await until('an answer of the new master', async () => ask(['ann']).catch((error: unknown): undefined => void (why = error)), 60_000)
-      .catch((error: unknown) => { throw new Error(`${String(error)}; last: ${String(why)}; the sentinel printed:\n${sentinel.printed()}`); });
+    const left = await until(
+      'an answer of the new master',
+      async () => ask(['ann']).catch((error: unknown): undefined => void (why = error)),
+      60_000,
+    ).catch((error: unknown) => {
+      throw new Error(`${String(error)}; last: ${String(why)}; the sentinel printed:\n${sentinel.printed()}`);
+    });
     expect(left[0]).toBeLessThan(18);
   }, 90_000); // a sentinel that finds no good replica tries again later
 
   test('over TLS, with a certificate of our own', async () => {
     const redis = await startRedisTls();
     ends.push(async () => redis.stop());
-    const tls = { REDIS_TLS: 'true', REDIS_TLS_CACERT: redis.ca, REDIS_TLS_CLIENT_CERT: redis.cert, REDIS_TLS_CLIENT_KEY: redis.key };
+    const tls = {
+      REDIS_TLS: 'true',
+      REDIS_TLS_CACERT: redis.ca,
+      REDIS_TLS_CLIENT_CERT: redis.cert,
+      REDIS_TLS_CLIENT_KEY: redis.key,
+    };
     const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...tls, ...settings });
     expect([await ask(['ann']), await ask(['ann'])]).toEqual([[19], [18]]);
   });
@@ -118,7 +181,14 @@ describe.each(MODES)('%s', (mode, settings) => {
     const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...settings });
     await ask(['ann']);
     await redis.kill();
-    await until('a failure', async () => { try { await ask(['bob']); } catch { return true; } return undefined; });
+    await until('a failure', async () => {
+      try {
+        await ask(['bob']);
+      } catch {
+        return true;
+      }
+      return undefined;
+    });
     const beganMs = performance.now();
     await expect(ask(['cid'])).rejects.toThrow(/Redis: /);
     expect(performance.now() - beganMs).toBeLessThan(200);
@@ -143,7 +213,10 @@ describe.each(MODES)('%s', (mode, settings) => {
   test('a slow Redis: what is late has failed in time, and nothing waits behind it when it is quick again', async () => {
     const redis = await startRedis();
     const link = await startLink(redis.port);
-    ends.push(async () => redis.stop(), async () => link.stop());
+    ends.push(
+      async () => redis.stop(),
+      async () => link.stop(),
+    );
     const { ask } = await start({ REDIS_URL: `127.0.0.1:${link.port}`, ...settings });
     await ask(['ann']);
     link.slow(400);
@@ -157,7 +230,10 @@ describe.each(MODES)('%s', (mode, settings) => {
   test('a partition: the replica that is cut off answers as its limits say, the other goes on, and together they admit the limit', async () => {
     const redis = await startRedis();
     const link = await startLink(redis.port);
-    ends.push(async () => redis.stop(), async () => link.stop());
+    ends.push(
+      async () => redis.stop(),
+      async () => link.stop(),
+    );
     const cutOff = await start({ REDIS_URL: `127.0.0.1:${link.port}`, SLUICE_OUTAGE: 'closed', ...settings });
     const other = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...settings });
     let admitted = 0;
@@ -182,11 +258,16 @@ describe.each(MODES)('%s', (mode, settings) => {
 
   test('Redis is gone, and a limit that says so is counted locally until it is back', async () => {
     const redis = await startRedis();
-    const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_OUTAGE: 'local', SLUICE_REPLICAS: '4', ...settings });
+    const { ask } = await start({
+      REDIS_URL: `127.0.0.1:${redis.port}`,
+      SLUICE_OUTAGE: 'local',
+      SLUICE_REPLICAS: '4',
+      ...settings,
+    });
     expect(await ask(['ann'])).toEqual([19]);
     await redis.kill();
     const answers: (number | 'over')[] = [];
-    for (let call = 0; call < 10; call++) answers.push(...await ask(['bob']));
+    for (let call = 0; call < 10; call++) answers.push(...(await ask(['bob'])));
     expect(answers.filter((answer) => answer !== 'over')).toHaveLength(5);
     const again = await startRedis({ port: redis.port });
     ends.push(async () => again.stop());
@@ -214,15 +295,24 @@ describe.each(MODES)('%s', (mode, settings) => {
   test('many at once, on two replicas: exactly the limit', async () => {
     const redis = await startRedis();
     ends.push(async () => redis.stop());
-    const replicas = [await start({ REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_REDIS_DEADLINE: '5s', ...settings }), await start({ REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_REDIS_DEADLINE: '5s', ...settings })];
+    const replicas = [
+      await start({ REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_REDIS_DEADLINE: '5s', ...settings }),
+      await start({ REDIS_URL: `127.0.0.1:${redis.port}`, SLUICE_REDIS_DEADLINE: '5s', ...settings }),
+    ];
     const limit = 100_000;
-    const answers = await Promise.all(Array.from({ length: 3000 }, async (_, n) => replicas[n % 2]?.ask(['hot'], 'many', 50)));
+    const answers = await Promise.all(
+      Array.from({ length: 3000 }, async (_, n) => replicas[n % 2]?.ask(['hot'], 'many', 50)),
+    );
     let admitted = answers.filter((answer) => answer?.[0] !== 'over').length * 50;
-    await until('all of it is taken', async () => {
-      const answer = await replicas[0]?.ask(['hot'], 'many', 50);
-      if (answer?.[0] !== 'over') admitted += 50;
-      return admitted >= limit ? true : undefined;
-    }, mode === 'escrow' ? 10_000 : 100).catch(() => undefined);
+    await until(
+      'all of it is taken',
+      async () => {
+        const answer = await replicas[0]?.ask(['hot'], 'many', 50);
+        if (answer?.[0] !== 'over') admitted += 50;
+        return admitted >= limit ? true : undefined;
+      },
+      mode === 'escrow' ? 10_000 : 100,
+    ).catch(() => undefined);
     expect(admitted).toBe(limit);
   }, 30_000);
 });

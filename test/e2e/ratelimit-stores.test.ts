@@ -26,9 +26,20 @@ afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
 });
 
-const PLACE = { socketType: 'tcp', auth: '', sentinelAuth: '', isTls: false, tls: { ca: '', cert: '', key: '', anyName: false }, connectTimeoutMs: 2000 };
+const PLACE = {
+  socketType: 'tcp',
+  auth: '',
+  sentinelAuth: '',
+  isTls: false,
+  tls: { ca: '', cert: '', key: '', anyName: false },
+  connectTimeoutMs: 2000,
+};
 async function redisStore(type: string, url: string): Promise<CountStore> {
-  const store = new RedisStore((reconnect) => connectRedis({ ...PLACE, type, url }, reconnect), { jitterMaxS: 0, timeoutMs: 2000, readyWithinMs: 2000 });
+  const store = new RedisStore((reconnect) => connectRedis({ ...PLACE, type, url }, reconnect), {
+    jitterMaxS: 0,
+    timeoutMs: 2000,
+    readyWithinMs: 2000,
+  });
   await until('Redis is there', () => (store.isHealthy ? true : undefined));
   return store;
 }
@@ -42,7 +53,8 @@ const KINDS: Readonly<Record<string, () => Promise<CountStore>>> = {
   cluster: async () => redisStore('CLUSTER', cluster.url),
 };
 const STORES = Object.entries(KINDS).flatMap(([name, make]): [string, () => Promise<CountStore>][] => [
-  [name, make], [`escrow over ${name}`, async () => new EscrowStore(await make(), { nowMs })],
+  [name, make],
+  [`escrow over ${name}`, async () => new EscrowStore(await make(), { nowMs })],
 ]);
 
 describe.each(STORES)('%s', (_name, make) => {
@@ -52,8 +64,16 @@ describe.each(STORES)('%s', (_name, make) => {
     return store;
   };
   const run = randomUUID();
-  const ask = (key: string, hits: number, limit: number): CountAsk => ({ key: `${run}_${expect.getState().currentTestName?.length}_${key}`, hits, limit, keptS: 60, endsAtS: Math.floor(Date.now() / 1000) + 60, usedUntilS: Math.floor(Date.now() / 1000) + 60 });
-  const one = async (store: CountStore, asked: CountAsk): Promise<boolean> => ((await store.add([asked]))[0] ?? Infinity) <= asked.limit;
+  const ask = (key: string, hits: number, limit: number): CountAsk => ({
+    key: `${run}_${expect.getState().currentTestName?.length}_${key}`,
+    hits,
+    limit,
+    keptS: 60,
+    endsAtS: Math.floor(Date.now() / 1000) + 60,
+    usedUntilS: Math.floor(Date.now() / 1000) + 60,
+  });
+  const one = async (store: CountStore, asked: CountAsk): Promise<boolean> =>
+    ((await store.add([asked]))[0] ?? Infinity) <= asked.limit;
 
   test('says what a counter is at, ask by ask', async () => {
     const store = await open();
@@ -79,7 +99,9 @@ describe.each(STORES)('%s', (_name, make) => {
     const second = first instanceof MemoryStore || _name === 'escrow over memory' ? first : await open();
     let admitted = 0;
     for (let round = 0; round < 20; round++) {
-      const answers = await Promise.all(Array.from({ length: 40 }, async (_, n) => one(n % 2 === 0 ? first : second, ask('k', 1, 300))));
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, async (_, n) => one(n % 2 === 0 ? first : second, ask('k', 1, 300))),
+      );
       admitted += answers.filter(Boolean).length;
     }
     expect(admitted).toBeLessThanOrEqual(300);
@@ -93,12 +115,17 @@ describe.each(STORES)('%s', (_name, make) => {
 
   test('a request of several hits is admitted whole or not', async () => {
     const store = await open();
-    expect([await one(store, ask('k', 4, 10)), await one(store, ask('k', 5, 10)), await one(store, ask('k', 2, 10))]).toEqual([true, true, false]);
+    expect([
+      await one(store, ask('k', 4, 10)),
+      await one(store, ask('k', 5, 10)),
+      await one(store, ask('k', 2, 10)),
+    ]).toEqual([true, true, false]);
   });
 
   test('keys are apart, and of any text', async () => {
     const store = await open();
-    for (const key of ['a', 'b', 'a b', 'a\r\nb', '{a}', 'ü\0', 'x'.repeat(1000)]) expect([key, await one(store, ask(key, 1, 1)), await one(store, ask(key, 1, 1))]).toEqual([key, true, false]);
+    for (const key of ['a', 'b', 'a b', 'a\r\nb', '{a}', 'ü\0', 'x'.repeat(1000)])
+      expect([key, await one(store, ask(key, 1, 1)), await one(store, ask(key, 1, 1))]).toEqual([key, true, false]);
   });
 
   test('all or none: what one refuses is charged to none', async () => {
@@ -108,7 +135,9 @@ describe.each(STORES)('%s', (_name, make) => {
       const after = await store.addIfAllFit([ask('full', 1, 2), ask('free', 1, 5)]);
       expect([(after[0] ?? 0) > 2, (after[1] ?? 9) <= 5]).toEqual([true, true]);
     }
-    await until('nothing more was charged', async () => ((await store.look([ask('free', 0, 5).key]))[0] === 1 ? true : undefined));
+    await until('nothing more was charged', async () =>
+      (await store.look([ask('free', 0, 5).key]))[0] === 1 ? true : undefined,
+    );
   });
 
   test('a look sees what was counted, and counts nothing', async () => {
@@ -122,7 +151,9 @@ describe.each(STORES)('%s', (_name, make) => {
     const store = await open();
     await store.add([ask('k', 5, 5)]);
     await store.giveBack(ask('k', 0, 5).key, 2);
-    expect(await until('it is there', async () => ((await store.look([ask('k', 0, 5).key]))[0] === 3 ? true : undefined))).toBe(true);
+    expect(
+      await until('it is there', async () => ((await store.look([ask('k', 0, 5).key]))[0] === 3 ? true : undefined)),
+    ).toBe(true);
     await store.giveBack(ask('k', 0, 5).key, 4);
     await store.giveBack(ask('never', 0, 5).key, 4);
     expect(await store.look([ask('k', 0, 5).key, ask('never', 0, 5).key])).toEqual([3, 0]);
@@ -141,7 +172,14 @@ test('the text of a script goes to Redis once, and again where Redis has forgott
   const store = await redisStore('SINGLE', `127.0.0.1:${redis.port}`);
   opened.push(store);
   const client = new Redis(redis.port, '127.0.0.1');
-  const asked: CountAsk = { key: randomUUID(), hits: 1, limit: 100, keptS: 60, endsAtS: Math.floor(Date.now() / 1000) + 60, usedUntilS: Math.floor(Date.now() / 1000) + 60 };
+  const asked: CountAsk = {
+    key: randomUUID(),
+    hits: 1,
+    limit: 100,
+    keptS: 60,
+    endsAtS: Math.floor(Date.now() / 1000) + 60,
+    usedUntilS: Math.floor(Date.now() / 1000) + 60,
+  };
   await client.script('FLUSH');
   await client.config('RESETSTAT');
   for (let call = 0; call < 5; call++) await store.addIfAllFit([asked]);
@@ -152,9 +190,16 @@ test('the text of a script goes to Redis once, and again where Redis has forgott
   expect(Number(/cmdstat_eval:calls=(\d+)/.exec(stats)?.[1])).toBe(2);
 });
 
-test.each([['SINGLE', () => `127.0.0.1:${redis.port}`], ['CLUSTER', () => cluster.url]])('%s: a client that has ended, though nobody closed it, is started again', async (type, url) => {
+test.each([
+  ['SINGLE', () => `127.0.0.1:${redis.port}`],
+  ['CLUSTER', () => cluster.url],
+])('%s: a client that has ended, though nobody closed it, is started again', async (type, url) => {
   let client: ReturnType<typeof connectRedis> | undefined;
-  const store = new RedisStore((reconnect) => client = connectRedis({ ...PLACE, type, url: url() }, reconnect), { jitterMaxS: 0, timeoutMs: 2000, readyWithinMs: 2000 });
+  const store = new RedisStore((reconnect) => (client = connectRedis({ ...PLACE, type, url: url() }, reconnect)), {
+    jitterMaxS: 0,
+    timeoutMs: 2000,
+    readyWithinMs: 2000,
+  });
   opened.push(store);
   await until('Redis is there', () => (store.isHealthy ? true : undefined));
   client?.disconnect(); // as it does itself where a sentinel tells of a failover while it connects

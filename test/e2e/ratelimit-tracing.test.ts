@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code as Code,
+  RateLimitResponseSchema,
+} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
@@ -21,7 +25,12 @@ descriptors:
     rate_limit: { unit: second, requests_per_unit: 1000 }
 `;
 const [TRACE, SPAN] = ['0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331'];
-const [CALL, EXECUTION, TRIP, JSON_SPAN] = ['envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', 'ShouldRateLimit Execution', 'Redis Pipeline Execution', 'NewJsonHandler Remaining Execution'];
+const [CALL, EXECUTION, TRIP, JSON_SPAN] = [
+  'envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+  'ShouldRateLimit Execution',
+  'Redis Pipeline Execution',
+  'NewJsonHandler Remaining Execution',
+];
 
 let redis: RedisPart;
 let folder: string;
@@ -49,8 +58,15 @@ async function collector(...as: Parameters<typeof startTraceCollector>): Promise
 /** Spans wait for the drain, unless `env` says otherwise. */
 async function start(url: string, env: NodeJS.ProcessEnv = {}): Promise<RateLimitPart> {
   const part = await startSluiceRatelimit({
-    RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}`, LOG_LEVEL: 'info', SLUICE_REDIS_DEADLINE: '1s',
-    TRACING_ENABLED: 'true', OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_BSP_SCHEDULE_DELAY: '600000', ...env,
+    RUNTIME_ROOT: folder,
+    REDIS_SOCKET_TYPE: 'tcp',
+    REDIS_URL: `127.0.0.1:${redis.port}`,
+    LOG_LEVEL: 'info',
+    SLUICE_REDIS_DEADLINE: '1s',
+    TRACING_ENABLED: 'true',
+    OTEL_EXPORTER_OTLP_ENDPOINT: url,
+    OTEL_BSP_SCHEDULE_DELAY: '600000',
+    ...env,
   });
   running.push(part);
   return part;
@@ -59,10 +75,20 @@ async function start(url: string, env: NodeJS.ProcessEnv = {}): Promise<RateLimi
 type Request = MessageInitShape<typeof RateLimitRequestSchema>;
 const user = (value: string): Request => ({ domain: 'shop', descriptors: [{ entries: [{ key: 'user', value }] }] });
 
-async function ask({ grpcPort }: RateLimitPart, request: Request, metadata: Readonly<Record<string, string>> = {}): Promise<Code> {
+async function ask(
+  { grpcPort }: RateLimitPart,
+  request: Request,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<Code> {
   const client = dialGrpc(`127.0.0.1:${grpcPort}`);
   try {
-    return fromBinary(RateLimitResponseSchema, await client.unary(`/${CALL}`, toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)), { timeoutMs: 5000, metadata })).overallCode;
+    return fromBinary(
+      RateLimitResponseSchema,
+      await client.unary(`/${CALL}`, toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)), {
+        timeoutMs: 5000,
+        metadata,
+      }),
+    ).overallCode;
   } finally {
     client.close();
   }
@@ -70,35 +96,64 @@ async function ask({ grpcPort }: RateLimitPart, request: Request, metadata: Read
 
 const named = (spans: readonly CollectedSpan[], name: string): CollectedSpan => {
   const [span, ...others] = spans.filter((one) => one.name === name);
-  if (span === undefined || others.length > 0) throw new Error(`one span "${name}" is expected; there are: ${spans.map((one) => one.name).join(', ')}`);
+  if (span === undefined || others.length > 0)
+    throw new Error(`one span "${name}" is expected; there are: ${spans.map((one) => one.name).join(', ')}`);
   return span;
 };
 
 describe('a call', () => {
-  test.each(['http', 'grpc'] as const)('has a span of the caller\'s trace, and what it does stands below it: %s', async (protocol) => {
-    const { url, spans } = await collector(protocol);
-    const part = await start(url, { TRACING_EXPORTER_PROTOCOL: protocol, TRACING_SERVICE_NAMESPACE: 'edge', TRACING_SERVICE_INSTANCE_ID: 'pod-1', OTEL_RESOURCE_ATTRIBUTES: 'zone=a,service.name=no' });
-    const request: Request = { domain: 'shop', hitsAddend: 2, descriptors: [{ entries: [{ key: 'user', value: `a"nn-${protocol}` }] }, { entries: [{ key: 'fast', value: '' }], limit: { unit: 1, requestsPerUnit: 7 } }] };
-    expect(await ask(part, request, { traceparent: `00-${TRACE}-${SPAN}-01` })).toBe(Code.OK);
-    await part.stop();
+  test.each(['http', 'grpc'] as const)(
+    "has a span of the caller's trace, and what it does stands below it: %s",
+    async (protocol) => {
+      const { url, spans } = await collector(protocol);
+      const part = await start(url, {
+        TRACING_EXPORTER_PROTOCOL: protocol,
+        TRACING_SERVICE_NAMESPACE: 'edge',
+        TRACING_SERVICE_INSTANCE_ID: 'pod-1',
+        OTEL_RESOURCE_ATTRIBUTES: 'zone=a,service.name=no',
+      });
+      const request: Request = {
+        domain: 'shop',
+        hitsAddend: 2,
+        descriptors: [
+          { entries: [{ key: 'user', value: `a"nn-${protocol}` }] },
+          { entries: [{ key: 'fast', value: '' }], limit: { unit: 1, requestsPerUnit: 7 } },
+        ],
+      };
+      expect(await ask(part, request, { traceparent: `00-${TRACE}-${SPAN}-01` })).toBe(Code.OK);
+      await part.stop();
 
-    const [call, execution, trip] = [named(spans, CALL), named(spans, EXECUTION), named(spans, TRIP)];
-    expect([call, execution, trip].map(({ traceId, parentSpanId, kind }) => [traceId, parentSpanId, kind])).toEqual([[TRACE, SPAN, 2], [TRACE, call.spanId, 1], [TRACE, execution.spanId, 1]]);
-    expect(call.attributes).toEqual({
-      'rpc.system': 'grpc', 'rpc.service': 'envoy.service.ratelimit.v3.RateLimitService', 'rpc.method': 'ShouldRateLimit', 'rpc.grpc.status_code': 0,
-      'net.sock.peer.addr': '127.0.0.1', 'net.sock.peer.port': expect.any(Number) as number,
-    });
-    expect(execution.attributes).toEqual({
-      domain: 'shop',
-      'request string': `domain:"shop" descriptors:{entries:{key:"user" value:"a\\"nn-${protocol}"}} descriptors:{entries:{key:"fast"} limit:{requests_per_unit:7 unit:SECOND}} hits_addend:2`,
-    });
-    expect(trip.attributes).toEqual({ 'pipeline length': 4, 'perSecondPipeline length': 0 });
-    expect(call.resource).toMatchObject({ 'service.name': 'RateLimit', 'service.namespace': 'edge', 'service.instance.id': 'pod-1', zone: 'a' });
-    expect(call.tookNs).toBeGreaterThanOrEqual(execution.tookNs);
-    expect(execution.tookNs).toBeGreaterThanOrEqual(trip.tookNs);
-  });
+      const [call, execution, trip] = [named(spans, CALL), named(spans, EXECUTION), named(spans, TRIP)];
+      expect([call, execution, trip].map(({ traceId, parentSpanId, kind }) => [traceId, parentSpanId, kind])).toEqual([
+        [TRACE, SPAN, 2],
+        [TRACE, call.spanId, 1],
+        [TRACE, execution.spanId, 1],
+      ]);
+      expect(call.attributes).toEqual({
+        'rpc.system': 'grpc',
+        'rpc.service': 'envoy.service.ratelimit.v3.RateLimitService',
+        'rpc.method': 'ShouldRateLimit',
+        'rpc.grpc.status_code': 0,
+        'net.sock.peer.addr': '127.0.0.1',
+        'net.sock.peer.port': expect.any(Number) as number,
+      });
+      expect(execution.attributes).toEqual({
+        domain: 'shop',
+        'request string': `domain:"shop" descriptors:{entries:{key:"user" value:"a\\"nn-${protocol}"}} descriptors:{entries:{key:"fast"} limit:{requests_per_unit:7 unit:SECOND}} hits_addend:2`,
+      });
+      expect(trip.attributes).toEqual({ 'pipeline length': 4, 'perSecondPipeline length': 0 });
+      expect(call.resource).toMatchObject({
+        'service.name': 'RateLimit',
+        'service.namespace': 'edge',
+        'service.instance.id': 'pod-1',
+        zone: 'a',
+      });
+      expect(call.tookNs).toBeGreaterThanOrEqual(execution.tookNs);
+      expect(execution.tookNs).toBeGreaterThanOrEqual(trip.tookNs);
+    },
+  );
 
-  test('a caller that traces nothing is followed too, in its words or in b3\'s', async () => {
+  test("a caller that traces nothing is followed too, in its words or in b3's", async () => {
     const { url, spans } = await collector();
     const part = await start(url);
     await ask(part, user('w3c'), { traceparent: `00-${TRACE}-${SPAN}-00` });
@@ -107,14 +162,24 @@ describe('a call', () => {
     await ask(part, user('traced'), { 'x-b3-traceid': TRACE, 'x-b3-spanid': SPAN, 'x-b3-sampled': '1' });
     await ask(part, user('traced-too'), { b3: `${TRACE}-${SPAN}-1` });
     await part.stop();
-    expect(spans.filter(({ name }) => name === EXECUTION).map(({ attributes }) => attributes['request string'])).toEqual([expect.stringContaining('"traced"'), expect.stringContaining('"traced-too"')]);
-    expect(spans.filter(({ name }) => name === CALL).map(({ traceId, parentSpanId }) => [traceId, parentSpanId])).toEqual([[TRACE, SPAN], [TRACE, SPAN]]);
+    expect(
+      spans.filter(({ name }) => name === EXECUTION).map(({ attributes }) => attributes['request string']),
+    ).toEqual([expect.stringContaining('"traced"'), expect.stringContaining('"traced-too"')]);
+    expect(
+      spans.filter(({ name }) => name === CALL).map(({ traceId, parentSpanId }) => [traceId, parentSpanId]),
+    ).toEqual([
+      [TRACE, SPAN],
+      [TRACE, SPAN],
+    ]);
   });
 
   test('where both are said, traceparent decides', async () => {
     const { url, spans } = await collector();
     const part = await start(url);
-    await ask(part, user('both'), { traceparent: `00-${TRACE}-${SPAN}-01`, b3: 'f'.repeat(32).concat('-1111111111111111-0') });
+    await ask(part, user('both'), {
+      traceparent: `00-${TRACE}-${SPAN}-01`,
+      b3: 'f'.repeat(32).concat('-1111111111111111-0'),
+    });
     await part.stop();
     expect(named(spans, CALL).traceId).toBe(TRACE);
   });
@@ -128,13 +193,17 @@ describe('a call', () => {
     expect(named(spans, EXECUTION).attributes['request string']).toContain('followed');
   });
 
-  test('without a caller\'s it begins a trace; what fails is said', async () => {
+  test("without a caller's it begins a trace; what fails is said", async () => {
     const { url, spans } = await collector();
     const part = await start(url);
     await expect(ask(part, { domain: '' })).rejects.toThrow('rate limit domain must not be empty');
     await part.stop();
     const call = named(spans, CALL);
-    expect(call).toMatchObject({ parentSpanId: '', status: { code: 2, message: 'rate limit domain must not be empty' }, attributes: { 'rpc.grpc.status_code': 2 } });
+    expect(call).toMatchObject({
+      parentSpanId: '',
+      status: { code: 2, message: 'rate limit domain must not be empty' },
+      attributes: { 'rpc.grpc.status_code': 2 },
+    });
     expect(named(spans, EXECUTION)).toMatchObject({ traceId: call.traceId, parentSpanId: call.spanId });
     expect(call.resource['service.instance.id']).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4/);
   });
@@ -143,7 +212,11 @@ describe('a call', () => {
     const own = await startRedis();
     running.push(own);
     const { url, spans } = await collector();
-    const part = await start(url, { REDIS_PERSECOND: 'true', REDIS_PERSECOND_SOCKET_TYPE: 'tcp', REDIS_PERSECOND_URL: `127.0.0.1:${own.port}` });
+    const part = await start(url, {
+      REDIS_PERSECOND: 'true',
+      REDIS_PERSECOND_SOCKET_TYPE: 'tcp',
+      REDIS_PERSECOND_URL: `127.0.0.1:${own.port}`,
+    });
     await ask(part, { domain: 'shop', descriptors: [{ entries: [{ key: 'fast', value: '' }] }] });
     await part.stop();
     expect(named(spans, TRIP).attributes).toEqual({ 'pipeline length': 0, 'perSecondPipeline length': 2 });
@@ -166,28 +239,54 @@ test('/json is one trace, of its headers where they say one', async () => {
   const { url, spans } = await collector();
   const part = await start(url);
   const body = JSON.stringify({ domain: 'shop', descriptors: [{ entries: [{ key: 'user', value: 'json' }] }] });
-  const post = async (headers: Readonly<Record<string, string>>): Promise<number> => (await fetch(`http://127.0.0.1:${part.httpPort}/json`, { method: 'POST', body, headers })).status;
+  const post = async (headers: Readonly<Record<string, string>>): Promise<number> =>
+    (await fetch(`http://127.0.0.1:${part.httpPort}/json`, { method: 'POST', body, headers })).status;
   expect([await post({ traceparent: `00-${TRACE}-${SPAN}-01` }), await post({})]).toEqual([200, 200]);
   await part.stop();
-  const [followed, own] = [spans.filter(({ traceId }) => traceId === TRACE), spans.filter(({ traceId }) => traceId !== TRACE)];
-  for (const [trace, parent] of [[followed, SPAN], [own, '']] as const) {
+  const [followed, own] = [
+    spans.filter(({ traceId }) => traceId === TRACE),
+    spans.filter(({ traceId }) => traceId !== TRACE),
+  ];
+  for (const [trace, parent] of [
+    [followed, SPAN],
+    [own, ''],
+  ] as const) {
     const execution = named(trace, EXECUTION);
     expect(execution.parentSpanId).toBe(parent);
-    expect([TRIP, JSON_SPAN].map((name) => [named(trace, name).traceId, named(trace, name).parentSpanId])).toEqual([[execution.traceId, execution.spanId], [execution.traceId, execution.spanId]]);
+    expect([TRIP, JSON_SPAN].map((name) => [named(trace, name).traceId, named(trace, name).parentSpanId])).toEqual([
+      [execution.traceId, execution.spanId],
+      [execution.traceId, execution.spanId],
+    ]);
   }
-  expect(named(followed, JSON_SPAN).attributes['response']).toMatch(/^overall_code:OK statuses:\{code:OK current_limit:\{requests_per_unit:3 unit:DAY\} limit_remaining:2 duration_until_reset:\{seconds:\d+\}\}$/);
+  expect(named(followed, JSON_SPAN).attributes['response']).toMatch(
+    /^overall_code:OK statuses:\{code:OK current_limit:\{requests_per_unit:3 unit:DAY\} limit_remaining:2 duration_until_reset:\{seconds:\d+\}\}$/,
+  );
 });
 
 test('each worker tells of its own calls, and all are one instance', async () => {
   const { url, spans } = await collector();
   const part = await start(url, { SLUICE_WORKERS: '2' });
-  const calls = Array.from({ length: 16 }, async (_, at) => ask(part, user(`of ${at}`), { traceparent: `00-${String(at + 1).padStart(32, '0')}-${SPAN}-01` }));
+  const calls = Array.from({ length: 16 }, async (_, at) =>
+    ask(part, user(`of ${at}`), { traceparent: `00-${String(at + 1).padStart(32, '0')}-${SPAN}-01` }),
+  );
   expect(await Promise.all(calls)).toEqual(calls.map(() => Code.OK));
   const body = JSON.stringify({ domain: 'shop', descriptors: [{ entries: [{ key: 'user', value: 'json of one' }] }] });
-  expect((await fetch(`http://127.0.0.1:${part.httpPort}/json`, { method: 'POST', body, headers: { traceparent: `00-${TRACE}-${SPAN}-01` } })).status).toBe(200);
+  expect(
+    (
+      await fetch(`http://127.0.0.1:${part.httpPort}/json`, {
+        method: 'POST',
+        body,
+        headers: { traceparent: `00-${TRACE}-${SPAN}-01` },
+      })
+    ).status,
+  ).toBe(200);
   await part.stop();
-  const traces = Map.groupBy(spans.filter(({ name }) => name !== JSON_SPAN), ({ traceId }) => traceId);
-  for (const trace of traces.values()) expect(named(trace, TRIP)).toMatchObject({ parentSpanId: named(trace, EXECUTION).spanId });
+  const traces = Map.groupBy(
+    spans.filter(({ name }) => name !== JSON_SPAN),
+    ({ traceId }) => traceId,
+  );
+  for (const trace of traces.values())
+    expect(named(trace, TRIP)).toMatchObject({ parentSpanId: named(trace, EXECUTION).spanId });
   expect(traces.size).toBe(17);
   expect(named(spans, JSON_SPAN).traceId).toBe(TRACE);
   expect(new Set(spans.map(({ resource }) => resource['service.instance.id'])).size).toBe(1);
@@ -207,12 +306,21 @@ describe('a collector', () => {
   });
 
   test('that is not there is said too', async () => {
-    const part = await start(`http://127.0.0.1:${await freePort()}`, { OTEL_BSP_SCHEDULE_DELAY: '10', OTEL_EXPORTER_OTLP_TIMEOUT: '200' });
+    const part = await start(`http://127.0.0.1:${await freePort()}`, {
+      OTEL_BSP_SCHEDULE_DELAY: '10',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '200',
+    });
     expect(await ask(part, user('away'))).toBe(Code.OK);
-    await until('it is said', () => (/takes no spans; they are lost.*ECONNREFUSED/.test(part.printed()) ? true : undefined));
+    await until('it is said', () =>
+      /takes no spans; they are lost.*ECONNREFUSED/.test(part.printed()) ? true : undefined,
+    );
   });
 
-  test.each([['hangs', '1'], ['is not there', '1'], ['hangs', '2']])('that %s does not hold the drain: %s workers', async (how, workers) => {
+  test.each([
+    ['hangs', '1'],
+    ['is not there', '1'],
+    ['hangs', '2'],
+  ])('that %s does not hold the drain: %s workers', async (how, workers) => {
     const url = how === 'hangs' ? (await collector('http', 'never')).url : `http://127.0.0.1:${await freePort()}`;
     const part = await start(url, { SLUICE_WORKERS: workers, OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
     await ask(part, user(`held-${how}-${workers}`));
@@ -224,10 +332,17 @@ describe('a collector', () => {
 describe('an environment', () => {
   test('that is not as expected is said at the start', async () => {
     const part = await start('no url', { OTEL_EXPORTER_OTLP_TIMEOUT: 'soon', OTEL_BSP_SCHEDULE_DELAY: 'later' });
-    for (const why of [/Could not parse environment-provided export URL: 'no url'/, /'soon' for OTEL_EXPORTER_OTLP_TIMEOUT/, /'later' for OTEL_BSP_SCHEDULE_DELAY/]) expect(part.printed()).toMatch(why);
+    for (const why of [
+      /Could not parse environment-provided export URL: 'no url'/,
+      /'soon' for OTEL_EXPORTER_OTLP_TIMEOUT/,
+      /'later' for OTEL_BSP_SCHEDULE_DELAY/,
+    ])
+      expect(part.printed()).toMatch(why);
   });
 
   test('that makes no exporter ends it', async () => {
-    await expect(start('http://[x', { TRACING_EXPORTER_PROTOCOL: 'grpc' })).rejects.toThrow(/CLI_SETTING OTEL_EXPORTER_OTLP_\.\.\.: Invalid URL/);
+    await expect(start('http://[x', { TRACING_EXPORTER_PROTOCOL: 'grpc' })).rejects.toThrow(
+      /CLI_SETTING OTEL_EXPORTER_OTLP_\.\.\.: Invalid URL/,
+    );
   });
 });

@@ -11,7 +11,11 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { SILENT } from '../../src/cli/log.ts';
 import { controlPlane } from '../../src/cli/ratelimit/control-plane.ts';
 import { answerByWorkers } from '../../src/cli/ratelimit/supervisor.ts';
-import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code as Code,
+  RateLimitResponseSchema,
+} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { Inspection } from '../../src/ratelimit/inspection.ts';
 import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings.ts';
@@ -41,7 +45,9 @@ let folder: string;
 let file: string;
 let threads: Worker[];
 const servers: RatelimitServer[] = [];
-const onWorker = (worker: Worker): void => { threads.push(worker); };
+const onWorker = (worker: Worker): void => {
+  threads.push(worker);
+};
 
 beforeAll(async () => {
   redis = await startRedis();
@@ -63,40 +69,85 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Rateli
   file = join(folder, 'config/shop.yaml');
   await writeFile(file, CONFIG);
   const { settings, problems } = readSettings({
-    SLUICE_WORKERS: '3', RUNTIME_ROOT: folder, REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: folder, SLUICE_REDIS_DEADLINE: '2s',
-    HOST: '127.0.0.1', PORT: '0', DEBUG_HOST: '127.0.0.1', DEBUG_PORT: '0', GRPC_HOST: '127.0.0.1', GRPC_PORT: '0', USE_PROMETHEUS: 'true', PROMETHEUS_ADDR: '127.0.0.1:0', ...env,
+    SLUICE_WORKERS: '3',
+    RUNTIME_ROOT: folder,
+    REDIS_SOCKET_TYPE: 'tcp',
+    REDIS_URL: `127.0.0.1:${redis.port}`,
+    CACHE_KEY_PREFIX: folder,
+    SLUICE_REDIS_DEADLINE: '2s',
+    HOST: '127.0.0.1',
+    PORT: '0',
+    DEBUG_HOST: '127.0.0.1',
+    DEBUG_PORT: '0',
+    GRPC_HOST: '127.0.0.1',
+    GRPC_PORT: '0',
+    USE_PROMETHEUS: 'true',
+    PROMETHEUS_ADDR: '127.0.0.1:0',
+    ...env,
   });
   expect(problems).toEqual([]);
-  const server = await startRatelimit({ settings, log: SILENT, followXds: controlPlane(settings, SILENT), openAnswerer: async (metrics) => answerByWorkers(settings, metrics, SILENT) });
+  const server = await startRatelimit({
+    settings,
+    log: SILENT,
+    followXds: controlPlane(settings, SILENT),
+    openAnswerer: async (metrics) => answerByWorkers(settings, metrics, SILENT),
+  });
   servers.push(server);
-  await until('it is healthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined));
+  await until('it is healthy', async () =>
+    (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined,
+  );
   return server;
 }
 
 const CALL = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit';
-const requestOf = (key: string, value: string): Uint8Array => toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key, value }] }] }));
+const requestOf = (key: string, value: string): Uint8Array =>
+  toBinary(
+    RateLimitRequestSchema,
+    create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key, value }] }] }),
+  );
 
 /** How many of so many calls pass, over connections of their own. */
-async function passing(server: RatelimitServer, key: string, value: string, calls: number, connections = 12): Promise<number> {
+async function passing(
+  server: RatelimitServer,
+  key: string,
+  value: string,
+  calls: number,
+  connections = 12,
+): Promise<number> {
   const request = requestOf(key, value);
-  const passed = await Promise.all(Array.from({ length: connections }, async () => {
-    const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
-    const mine = Array.from({ length: calls / connections }, async () => fromBinary(RateLimitResponseSchema, await client.unary(CALL, request, { timeoutMs: 5000 })));
-    const codes = (await Promise.all(mine)).map(({ overallCode }) => overallCode);
-    client.close();
-    return codes.filter((code) => code === Code.OK).length;
-  }));
+  const passed = await Promise.all(
+    Array.from({ length: connections }, async () => {
+      const client = dialGrpc(`127.0.0.1:${server.grpcPort}`);
+      const mine = Array.from({ length: calls / connections }, async () =>
+        fromBinary(RateLimitResponseSchema, await client.unary(CALL, request, { timeoutMs: 5000 })),
+      );
+      const codes = (await Promise.all(mine)).map(({ overallCode }) => overallCode);
+      client.close();
+      return codes.filter((code) => code === Code.OK).length;
+    }),
+  );
   return passed.reduce((sum, one) => sum + one, 0);
 }
 
-const page = async (port: number | undefined, path: string): Promise<string> => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
-const valueOf = (text: string, series: string): number => Number(text.split('\n').find((line) => line.startsWith(`${series} `) || line.startsWith(`${series}: `))?.split(' ').at(-1));
+const page = async (port: number | undefined, path: string): Promise<string> =>
+  (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+const valueOf = (text: string, series: string): number =>
+  Number(
+    text
+      .split('\n')
+      .find((line) => line.startsWith(`${series} `) || line.startsWith(`${series}: `))
+      ?.split(' ')
+      .at(-1),
+  );
 const metrics = async (server: RatelimitServer): Promise<string> => page(server.prometheusPort, '/metrics');
 
 const HITS = 'ratelimit_service_rate_limit_total_hits{domain="shop",key1="user"}';
 const ANSWERED = 'ratelimit_service_total_requests{grpc_method="ShouldRateLimit"}';
 
-test.each([['each hit counted', {}], ['in memory', { BACKEND_TYPE: 'memory' }]])('exactly the limit passes over many connections, and the pages are sums: %s', async (mode, env) => {
+test.each([
+  ['each hit counted', {}],
+  ['in memory', { BACKEND_TYPE: 'memory' }],
+])('exactly the limit passes over many connections, and the pages are sums: %s', async (mode, env) => {
   const server = await start(env);
   expect(await passing(server, 'user', 'ann', 600)).toBe(100);
   expect(await passing(server, 'user', 'ben', 60)).toBe(60);
@@ -104,9 +155,15 @@ test.each([['each hit counted', {}], ['in memory', { BACKEND_TYPE: 'memory' }]])
   expect([valueOf(text, HITS), valueOf(text, ANSWERED)]).toEqual([660, 660]);
   expect(valueOf(text, 'ratelimit_service_rate_limit_over_limit{domain="shop",key1="user"}')).toBe(500);
   expect(valueOf(text, 'ratelimit_service_response_time_seconds_count{grpc_method="ShouldRateLimit"}')).toBe(660);
-  expect(valueOf(text, 'ratelimit_service_response_time_seconds_bucket{grpc_method="ShouldRateLimit",le="+Inf"}')).toBe(660);
-  expect([valueOf(text, 'ratelimit_service_config_load_success'), valueOf(text, 'ratelimit_workers_serving')]).toEqual([1, 3]);
-  expect(valueOf(await page(server.debugPort, '/stats'), 'ratelimit.service.rate_limit.shop.user.total_hits')).toBe(660);
+  expect(valueOf(text, 'ratelimit_service_response_time_seconds_bucket{grpc_method="ShouldRateLimit",le="+Inf"}')).toBe(
+    660,
+  );
+  expect([valueOf(text, 'ratelimit_service_config_load_success'), valueOf(text, 'ratelimit_workers_serving')]).toEqual([
+    1, 3,
+  ]);
+  expect(valueOf(await page(server.debugPort, '/stats'), 'ratelimit.service.rate_limit.shop.user.total_hits')).toBe(
+    660,
+  );
   if (mode === 'in memory') expect(valueOf(text, 'ratelimit_memory_keys')).toBe(2);
   else expect(valueOf(text, 'ratelimit_redis_pool_cx_active')).toBe(3);
 });
@@ -133,7 +190,10 @@ test('files are in force in all soon; bad ones change nothing, and count once', 
   expect(await server.reload()).toBe(false);
   expect(await passing(server, 'user', 'ben', 120)).toBe(30);
   const text = await metrics(server);
-  expect([valueOf(text, 'ratelimit_service_config_load_success'), valueOf(text, 'ratelimit_service_config_load_error')]).toEqual([2, 1]);
+  expect([
+    valueOf(text, 'ratelimit_service_config_load_success'),
+    valueOf(text, 'ratelimit_service_config_load_error'),
+  ]).toEqual([2, 1]);
 });
 
 test('a worker that dies is started again with what is in force; the others serve on, and no counter falls', async () => {
@@ -164,14 +224,25 @@ test('counts in memory outlive a worker', async () => {
   expect(await passing(server, 'user', 'ann', 120)).toBe(40);
 });
 
-test.each([['in Redis', {}], ['in memory', { BACKEND_TYPE: 'memory' }]])('limits that are no windows come with a reload, and are those of one server: %s', async (_mode, env) => {
+test.each([
+  ['in Redis', {}],
+  ['in memory', { BACKEND_TYPE: 'memory' }],
+])('limits that are no windows come with a reload, and are those of one server: %s', async (_mode, env) => {
   const server = await start(env);
   await writeFile(file, ALGORITHMS);
   expect(await server.reload()).toBe(true);
-  await until('it is healthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined));
+  await until('it is healthy', async () =>
+    (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined,
+  );
   expect([await passing(server, 'log', 'ann', 120), await passing(server, 'burst', 'ann', 120)]).toEqual([30, 40]);
-  const inspected = async (key: string): Promise<Inspection> => (await fetch(`http://127.0.0.1:${server.debugPort}/limits/inspect?domain=shop&key=${key}&value=ann`)).json() as Promise<Inspection>;
-  expect([await inspected('log'), await inspected('burst')]).toMatchObject([{ count: 30, remaining: 0 }, { count: 40, remaining: 0 }]);
+  const inspected = async (key: string): Promise<Inspection> =>
+    (
+      await fetch(`http://127.0.0.1:${server.debugPort}/limits/inspect?domain=shop&key=${key}&value=ann`)
+    ).json() as Promise<Inspection>;
+  expect([await inspected('log'), await inspected('burst')]).toMatchObject([
+    { count: 30, remaining: 0 },
+    { count: 40, remaining: 0 },
+  ]);
   await threads[0]?.terminate();
   await until('it is started again', () => (threads.length === 4 ? true : undefined));
   await fetch(`http://127.0.0.1:${server.debugPort}/limits/reset?domain=shop&key=log&value=ann`, { method: 'POST' });
@@ -182,14 +253,21 @@ test('a limit that is counted locally while Redis is away is one limit for all w
   const own = await startRedis();
   const server = await start({ REDIS_URL: `127.0.0.1:${own.port}`, SLUICE_REPLICAS: '3' });
   await own.stop();
-  await until('it is unhealthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 500 ? true : undefined));
+  await until('it is unhealthy', async () =>
+    (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 500 ? true : undefined,
+  );
   expect(await passing(server, 'local', 'ann', 240)).toBe(30);
 });
 
-test.each([['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]])('what all count and hold is told as one, and a reset takes it away in all: %s', async (_mode, env) => {
+test.each([
+  ['each hit counted', {}],
+  ['escrow', { SLUICE_ESCROW: 'true' }],
+])('what all count and hold is told as one, and a reset takes it away in all: %s', async (_mode, env) => {
   const server = await start({ LOCAL_CACHE_SIZE_IN_BYTES: '100000', ...env });
   const about = async (what: string, key: string, method = 'GET'): Promise<Inspection> =>
-    (await fetch(`http://127.0.0.1:${server.debugPort}/limits/${what}?domain=shop&key=${key}&value=ann`, { method })).json() as Promise<Inspection>;
+    (
+      await fetch(`http://127.0.0.1:${server.debugPort}/limits/${what}?domain=shop&key=${key}&value=ann`, { method })
+    ).json() as Promise<Inspection>;
   expect(await passing(server, 'many', 'ann', 1200)).toBe(1200);
   // Workers read the counter one after another: a sum may miss or double a chunk until idle leases are given back.
   await until('nothing is held', async () => ((await about('inspect', 'many')).heldHere === 0 ? true : undefined));
@@ -208,12 +286,21 @@ test.each([['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]])('wh
 test('while it drains it is unhealthy, and calls in flight are answered', async () => {
   const server = await start();
   const session = connect(`http://127.0.0.1:${server.grpcPort}`);
-  const call = session.request({ ':method': 'POST', ':path': CALL, 'content-type': 'application/grpc', te: 'trailers' });
+  const call = session.request({
+    ':method': 'POST',
+    ':path': CALL,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
   const trailers = once(call, 'trailers') as Promise<[Record<string, string>]>;
   call.resume();
-  await new Promise((resolve) => { session.ping(resolve); }); // what came before it has been read
+  await new Promise((resolve) => {
+    session.ping(resolve);
+  }); // what came before it has been read
   const draining = server.drain();
-  await until('it is unhealthy', async () => ((await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 500 ? true : undefined));
+  await until('it is unhealthy', async () =>
+    (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 500 ? true : undefined,
+  );
   const request = requestOf('user', 'ann');
   call.end(Buffer.concat([Buffer.from([0, 0, 0, 0, request.length]), request]));
   expect((await trailers)[0]['grpc-status']).toBe('0');
@@ -224,21 +311,45 @@ test('while it drains it is unhealthy, and calls in flight are answered', async 
 test('DogStatsD is told by one: each hit once, and gauges of all', async () => {
   const dog = createSocket('udp4');
   const lines: string[] = [];
-  dog.on('message', (packet) => { lines.push(...packet.toString().split('\n')); });
-  await new Promise<void>((resolve) => { dog.bind(0, '127.0.0.1', resolve); });
-  const server = await start({ USE_PROMETHEUS: 'false', USE_DOG_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(dog.address().port), STATS_FLUSH_INTERVAL: '100ms' });
+  dog.on('message', (packet) => {
+    lines.push(...packet.toString().split('\n'));
+  });
+  await new Promise<void>((resolve) => {
+    dog.bind(0, '127.0.0.1', resolve);
+  });
+  const server = await start({
+    USE_PROMETHEUS: 'false',
+    USE_DOG_STATSD: 'true',
+    STATSD_HOST: '127.0.0.1',
+    STATSD_PORT: String(dog.address().port),
+    STATS_FLUSH_INTERVAL: '100ms',
+  });
   expect(await passing(server, 'many', 'ann', 120)).toBe(120);
   await until('gauges are told', () => (lines.includes('ratelimit.redis_pool.cx_active:3|g') ? true : undefined));
   await server.drain(); // the last is told at the end
-  const sumOf = (name: string): number => lines.filter((line) => line.startsWith(`${name}:`)).reduce((sum, line) => sum + Number(/:(\d+)\|c/.exec(line)?.[1]), 0);
-  await until('all hits are told', () => (sumOf('ratelimit.service.rate_limit.shop.many.total_hits') === 120 ? true : undefined));
-  await until('all requests are told', () => (sumOf('ratelimit_server.ShouldRateLimit.total_requests') === 120 ? true : undefined));
+  const sumOf = (name: string): number =>
+    lines
+      .filter((line) => line.startsWith(`${name}:`))
+      .reduce((sum, line) => sum + Number(/:(\d+)\|c/.exec(line)?.[1]), 0);
+  await until('all hits are told', () =>
+    sumOf('ratelimit.service.rate_limit.shop.many.total_hits') === 120 ? true : undefined,
+  );
+  await until('all requests are told', () =>
+    sumOf('ratelimit_server.ShouldRateLimit.total_requests') === 120 ? true : undefined,
+  );
   dog.close();
 });
 
 test('/json is answered, and counted', async () => {
   const server = await start();
-  const json = async (): Promise<Response> => fetch(`http://127.0.0.1:${server.httpPort}/json`, { method: 'POST', body: JSON.stringify({ domain: 'shop', descriptors: [{ entries: [{ key: 'user', value: 'ann' }], hitsAddend: '34' }] }) });
+  const json = async (): Promise<Response> =>
+    fetch(`http://127.0.0.1:${server.httpPort}/json`, {
+      method: 'POST',
+      body: JSON.stringify({
+        domain: 'shop',
+        descriptors: [{ entries: [{ key: 'user', value: 'ann' }], hitsAddend: '34' }],
+      }),
+    });
   expect([(await json()).status, (await json()).status, (await json()).status]).toEqual([200, 200, 429]);
   expect(valueOf(await metrics(server), HITS)).toBe(102);
 });

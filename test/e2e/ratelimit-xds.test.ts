@@ -2,9 +2,19 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { afterEach, expect, test } from 'vitest';
-import { type DiscoveryRequest, DiscoveryRequestSchema, DiscoveryResponseSchema } from '../../src/frontends/generated/envoy/service/discovery/v3/discovery_pb.ts';
-import { RateLimitRequestSchema, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import { RateLimitConfigSchema, RateLimitUnit } from '../../src/frontends/generated/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
+import {
+  type DiscoveryRequest,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+} from '../../src/frontends/generated/envoy/service/discovery/v3/discovery_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponseSchema,
+} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitConfigSchema,
+  RateLimitUnit,
+} from '../../src/frontends/generated/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
 import { dialGrpc, listen, type Transport } from '../../src/transport/index.ts';
 import { startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { freePort } from '../parts/free-port.ts';
@@ -17,7 +27,12 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
 
-interface ControlPlane { readonly transport: Transport; readonly heard: DiscoveryRequest[]; readonly metadata: (string | undefined)[]; send(version: string, configs: readonly MessageInitShape<typeof RateLimitConfigSchema>[]): void }
+interface ControlPlane {
+  readonly transport: Transport;
+  readonly heard: DiscoveryRequest[];
+  readonly metadata: (string | undefined)[];
+  send(version: string, configs: readonly MessageInitShape<typeof RateLimitConfigSchema>[]): void;
+}
 
 async function controlPlane(port: number): Promise<ControlPlane> {
   const heard: DiscoveryRequest[] = [];
@@ -25,26 +40,56 @@ async function controlPlane(port: number): Promise<ControlPlane> {
   let state: Uint8Array | undefined;
   let wake = Promise.withResolvers<void>();
   let nonce = 0;
-  const transport = await listen(new Map([['/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources', {
-    kind: 'stream',
-    handle: async function* handle(requests, context) {
-      metadata.push(context.metadata('x-tenant'));
-      let isOver = false;
-      const read = async (): Promise<void> => { for await (const bytes of requests) heard.push(fromBinary(DiscoveryRequestSchema, bytes)); };
-      read().catch(() => undefined).finally(() => { isOver = true; });
-      let said: Uint8Array | undefined;
-      while (!isOver && !context.draining.aborted) {
-        if (state !== undefined && state !== said) {
-          said = state;
-          yield state;
-        } else await Promise.race([wake.promise, new Promise((resolve) => { setTimeout(resolve, 50); })]);
-      }
-    },
-  }]]), { host: '127.0.0.1', port, maxMessageBytes: 1 << 20, onFault: () => {} });
+  const transport = await listen(
+    new Map([
+      [
+        '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources',
+        {
+          kind: 'stream',
+          handle: async function* handle(requests, context) {
+            metadata.push(context.metadata('x-tenant'));
+            let isOver = false;
+            const read = async (): Promise<void> => {
+              for await (const bytes of requests) heard.push(fromBinary(DiscoveryRequestSchema, bytes));
+            };
+            read()
+              .catch(() => undefined)
+              .finally(() => {
+                isOver = true;
+              });
+            let said: Uint8Array | undefined;
+            while (!isOver && !context.draining.aborted) {
+              if (state !== undefined && state !== said) {
+                said = state;
+                yield state;
+              } else
+                await Promise.race([
+                  wake.promise,
+                  new Promise((resolve) => {
+                    setTimeout(resolve, 50);
+                  }),
+                ]);
+            }
+          },
+        },
+      ],
+    ]),
+    { host: '127.0.0.1', port, maxMessageBytes: 1 << 20, onFault: () => {} },
+  );
   return {
-    transport, heard, metadata,
+    transport,
+    heard,
+    metadata,
     send(version, configs) {
-      state = toBinary(DiscoveryResponseSchema, create(DiscoveryResponseSchema, { versionInfo: version, typeUrl: TYPE, nonce: `n${++nonce}`, resources: configs.map((config) => anyPack(RateLimitConfigSchema, create(RateLimitConfigSchema, config))) }));
+      state = toBinary(
+        DiscoveryResponseSchema,
+        create(DiscoveryResponseSchema, {
+          versionInfo: version,
+          typeUrl: TYPE,
+          nonce: `n${++nonce}`,
+          resources: configs.map((config) => anyPack(RateLimitConfigSchema, create(RateLimitConfigSchema, config))),
+        }),
+      );
       wake.resolve();
       wake = Promise.withResolvers<void>();
     },
@@ -52,52 +97,110 @@ async function controlPlane(port: number): Promise<ControlPlane> {
 }
 
 const shop = (limit: number, rest: object = {}): MessageInitShape<typeof RateLimitConfigSchema> => ({
-  name: 'shop-config', domain: 'shop',
+  name: 'shop-config',
+  domain: 'shop',
   descriptors: [
-    { key: 'user', rateLimit: { unit: RateLimitUnit.DAY, requestsPerUnit: limit, name: 'yes' }, descriptors: [{ key: 'path', value: '010', rateLimit: { unlimited: true, replaces: [{ name: 'yes' }] } }] },
-    { key: 'soft', shadowMode: true, quotaMode: true, metadata: { team: 'a' }, rateLimit: { unit: RateLimitUnit.WEEK, requestsPerUnit: 0 } },
+    {
+      key: 'user',
+      rateLimit: { unit: RateLimitUnit.DAY, requestsPerUnit: limit, name: 'yes' },
+      descriptors: [{ key: 'path', value: '010', rateLimit: { unlimited: true, replaces: [{ name: 'yes' }] } }],
+    },
+    {
+      key: 'soft',
+      shadowMode: true,
+      quotaMode: true,
+      metadata: { team: 'a' },
+      rateLimit: { unit: RateLimitUnit.WEEK, requestsPerUnit: 0 },
+    },
   ],
   ...rest,
 });
 
 async function started(env: NodeJS.ProcessEnv) {
-  const part = await startSluiceRatelimit({ BACKEND_TYPE: 'memory', CONFIG_TYPE: 'GRPC_XDS_SOTW', XDS_CLIENT_BACKOFF_INITIAL_INTERVAL: '50ms', XDS_CLIENT_BACKOFF_MAX_INTERVAL: '100ms', LOG_LEVEL: 'info', ...env });
+  const part = await startSluiceRatelimit({
+    BACKEND_TYPE: 'memory',
+    CONFIG_TYPE: 'GRPC_XDS_SOTW',
+    XDS_CLIENT_BACKOFF_INITIAL_INTERVAL: '50ms',
+    XDS_CLIENT_BACKOFF_MAX_INTERVAL: '100ms',
+    LOG_LEVEL: 'info',
+    ...env,
+  });
   ends.push(() => part.stop());
   const client = dialGrpc(`127.0.0.1:${part.grpcPort}`);
   ends.push(async () => client.close());
   const limitOf = async (entries: readonly (readonly [string, string])[]): Promise<number | undefined> => {
-    const request = create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }] });
-    const { statuses: [status] } = fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', toBinary(RateLimitRequestSchema, request), { timeoutMs: 5000 }));
+    const request = create(RateLimitRequestSchema, {
+      domain: 'shop',
+      descriptors: [{ entries: entries.map(([key, value]) => ({ key, value })) }],
+    });
+    const {
+      statuses: [status],
+    } = fromBinary(
+      RateLimitResponseSchema,
+      await client.unary(
+        '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+        toBinary(RateLimitRequestSchema, request),
+        { timeoutMs: 5000 },
+      ),
+    );
     return status?.currentLimit?.requestsPerUnit ?? (status?.limitRemaining === 4_294_967_295 ? Infinity : undefined);
   };
   return { part, limitOf };
 }
 
-test.each(['1', '2'])('what the control plane sends is in force; what is wrong is refused with why, and changes nothing: %s workers, one stream', async (workers) => {
-  const plane = await controlPlane(0);
-  ends.push(async () => plane.transport.drain(100));
-  plane.send('1', [shop(7)]);
-  const { part, limitOf } = await started({
-    SLUICE_WORKERS: workers, CONFIG_GRPC_XDS_SERVER_URL: `127.0.0.1:${plane.transport.port}`, CONFIG_GRPC_XDS_NODE_ID: 'node-1', CONFIG_GRPC_XDS_NODE_METADATA: 'zone=a', CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS: 'x-tenant:t1',
-  });
-  expect(await limitOf([['user', 'ann']])).toBe(7);
-  expect(await limitOf([['user', 'ann'], ['path', '010']])).toBe(Infinity);
-  expect(plane.metadata).toEqual(['t1']);
-  expect(plane.heard[0]).toMatchObject({ typeUrl: TYPE, versionInfo: '', node: { id: 'node-1', metadata: { zone: 'a' } } });
-  const ack = await until('the first is taken', () => plane.heard.find(({ responseNonce }) => responseNonce === 'n1'));
-  expect([ack.versionInfo, ack.errorDetail]).toEqual(['1', undefined]);
+test.each(['1', '2'])(
+  'what the control plane sends is in force; what is wrong is refused with why, and changes nothing: %s workers, one stream',
+  async (workers) => {
+    const plane = await controlPlane(0);
+    ends.push(async () => plane.transport.drain(100));
+    plane.send('1', [shop(7)]);
+    const { part, limitOf } = await started({
+      SLUICE_WORKERS: workers,
+      CONFIG_GRPC_XDS_SERVER_URL: `127.0.0.1:${plane.transport.port}`,
+      CONFIG_GRPC_XDS_NODE_ID: 'node-1',
+      CONFIG_GRPC_XDS_NODE_METADATA: 'zone=a',
+      CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS: 'x-tenant:t1',
+    });
+    expect(await limitOf([['user', 'ann']])).toBe(7);
+    expect(
+      await limitOf([
+        ['user', 'ann'],
+        ['path', '010'],
+      ]),
+    ).toBe(Infinity);
+    expect(plane.metadata).toEqual(['t1']);
+    expect(plane.heard[0]).toMatchObject({
+      typeUrl: TYPE,
+      versionInfo: '',
+      node: { id: 'node-1', metadata: { zone: 'a' } },
+    });
+    const ack = await until('the first is taken', () =>
+      plane.heard.find(({ responseNonce }) => responseNonce === 'n1'),
+    );
+    expect([ack.versionInfo, ack.errorDetail]).toEqual(['1', undefined]);
 
-  plane.send('2', [shop(9, { domain: '' })]);
-  const nack = await until('the second is refused', () => plane.heard.find(({ responseNonce }) => responseNonce === 'n2'));
-  expect([nack.versionInfo, nack.errorDetail?.message]).toEqual(['1', expect.stringContaining('shop-config: config file cannot have empty domain')]);
-  expect(await limitOf([['user', 'ann']])).toBe(7);
+    plane.send('2', [shop(9, { domain: '' })]);
+    const nack = await until('the second is refused', () =>
+      plane.heard.find(({ responseNonce }) => responseNonce === 'n2'),
+    );
+    expect([nack.versionInfo, nack.errorDetail?.message]).toEqual([
+      '1',
+      expect.stringContaining('shop-config: config file cannot have empty domain'),
+    ]);
+    expect(await limitOf([['user', 'ann']])).toBe(7);
 
-  plane.send('3', [shop(9)]);
-  await until('the third is in force', async () => (await limitOf([['user', 'ann']]) === 9 ? true : undefined));
-  const page = await (await fetch(`http://127.0.0.1:${part.prometheusPort}/metrics`)).text();
-  expect([/config_load_success (\d+)/.exec(page)?.[1], /config_load_error (\d+)/.exec(page)?.[1]]).toEqual(['2', '1']);
-  expect(await (await fetch(`http://127.0.0.1:${part.debugPort}/rlconfig`)).text()).toContain('shop.soft: unit=WEEK requests_per_unit=0, shadow_mode: true, quota_mode: true');
-});
+    plane.send('3', [shop(9)]);
+    await until('the third is in force', async () => ((await limitOf([['user', 'ann']])) === 9 ? true : undefined));
+    const page = await (await fetch(`http://127.0.0.1:${part.prometheusPort}/metrics`)).text();
+    expect([/config_load_success (\d+)/.exec(page)?.[1], /config_load_error (\d+)/.exec(page)?.[1]]).toEqual([
+      '2',
+      '1',
+    ]);
+    expect(await (await fetch(`http://127.0.0.1:${part.debugPort}/rlconfig`)).text()).toContain(
+      'shop.soft: unit=WEEK requests_per_unit=0, shadow_mode: true, quota_mode: true',
+    );
+  },
+);
 
 test('a control plane that goes leaves what was in force, and is followed again when it is back', async () => {
   const port = await freePort();
@@ -110,16 +213,21 @@ test('a control plane that goes leaves what was in force, and is followed again 
   const again = await controlPlane(port);
   ends.push(async () => again.transport.drain(100));
   again.send('2', [shop(8)]);
-  await until('it follows', async () => (await limitOf([['user', 'ann']]) === 8 ? true : undefined));
+  await until('it follows', async () => ((await limitOf([['user', 'ann']])) === 8 ? true : undefined));
   expect(again.heard[0]?.versionInfo).toBe('');
 });
 
 test('without a control plane it waits, or starts where it is told to', async () => {
   const port = await freePort();
-  const { limitOf } = await started({ CONFIG_GRPC_XDS_SERVER_URL: `127.0.0.1:${port}`, FORCE_START_WITHOUT_INITIAL_CONFIG: 'true' });
+  const { limitOf } = await started({
+    CONFIG_GRPC_XDS_SERVER_URL: `127.0.0.1:${port}`,
+    FORCE_START_WITHOUT_INITIAL_CONFIG: 'true',
+  });
   await expect(limitOf([['user', 'ann']])).rejects.toThrow('no rate limit configuration loaded');
   const plane = await controlPlane(port);
   ends.push(async () => plane.transport.drain(100));
   plane.send('1', [shop(7)]);
-  await until('it follows', async () => (await limitOf([['user', 'ann']]).catch(() => undefined) === 7 ? true : undefined));
+  await until('it follows', async () =>
+    (await limitOf([['user', 'ann']]).catch(() => undefined)) === 7 ? true : undefined,
+  );
 });

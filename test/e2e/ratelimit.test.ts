@@ -8,8 +8,16 @@ import { join } from 'node:path';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { RateLimitRequestSchema, type RateLimitResponse, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import { HealthCheckRequestSchema, HealthCheckResponseSchema } from '../../src/frontends/generated/grpc/health/v1/health_pb.ts';
+import {
+  RateLimitRequestSchema,
+  type RateLimitResponse,
+  RateLimitResponse_Code as Code,
+  RateLimitResponseSchema,
+} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponseSchema,
+} from '../../src/frontends/generated/grpc/health/v1/health_pb.ts';
 import { dialGrpc, GrpcError } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
@@ -49,21 +57,43 @@ async function start(env: NodeJS.ProcessEnv = {}, config = CONFIG): Promise<Rate
   const root = join(await mkdtemp(join(folder, 'root-')), 'ratelimit');
   await mkdir(join(root, 'config'), { recursive: true });
   await writeFile(join(root, 'config', 'config.shop.yaml'), config);
-  const part = await startSluiceRatelimit({ RUNTIME_ROOT: join(root, '..'), RUNTIME_SUBDIRECTORY: 'ratelimit', REDIS_SOCKET_TYPE: 'tcp', REDIS_URL: `127.0.0.1:${redis.port}`, LOG_LEVEL: 'info', SLUICE_REDIS_DEADLINE: '1s', ...env });
+  const part = await startSluiceRatelimit({
+    RUNTIME_ROOT: join(root, '..'),
+    RUNTIME_SUBDIRECTORY: 'ratelimit',
+    REDIS_SOCKET_TYPE: 'tcp',
+    REDIS_URL: `127.0.0.1:${redis.port}`,
+    LOG_LEVEL: 'info',
+    SLUICE_REDIS_DEADLINE: '1s',
+    ...env,
+  });
   running.push(part);
   return { ...part, root };
 }
 
-async function ask(port: number | string, request: MessageInitShape<typeof RateLimitRequestSchema>): Promise<RateLimitResponse> {
+async function ask(
+  port: number | string,
+  request: MessageInitShape<typeof RateLimitRequestSchema>,
+): Promise<RateLimitResponse> {
   const client = dialGrpc(typeof port === 'string' ? port : `127.0.0.1:${port}`);
   try {
-    return fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)), { timeoutMs: 5000 }));
+    return fromBinary(
+      RateLimitResponseSchema,
+      await client.unary(
+        '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+        toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, request)),
+        { timeoutMs: 5000 },
+      ),
+    );
   } finally {
     client.close();
   }
 }
 const user = (value: string, key = 'user') => ({ domain: 'shop', descriptors: [{ entries: [{ key, value }] }] });
-const json = async (part: RateLimitPart, body: unknown, method: 'POST' | 'PUT' = 'POST') => fetch(`http://127.0.0.1:${part.httpPort}/json`, { method, body: typeof body === 'string' ? body : JSON.stringify(body) });
+const json = async (part: RateLimitPart, body: unknown, method: 'POST' | 'PUT' = 'POST') =>
+  fetch(`http://127.0.0.1:${part.httpPort}/json`, {
+    method,
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
 
 describe('its ports', () => {
   test('gRPC, with the counts of the reference in Redis', async () => {
@@ -71,10 +101,17 @@ describe('its ports', () => {
     const { grpcPort } = await start({ CACHE_KEY_PREFIX: 'pre:' });
     const codes: (readonly [Code | undefined, number | undefined])[] = [];
     for (let call = 0; call < 4; call++) {
-      const { statuses: [status] } = await ask(grpcPort, user('ann'));
+      const {
+        statuses: [status],
+      } = await ask(grpcPort, user('ann'));
       codes.push([status?.code, status?.limitRemaining]);
     }
-    expect(codes).toEqual([[Code.OK, 2], [Code.OK, 1], [Code.OK, 0], [Code.OVER_LIMIT, 0]]);
+    expect(codes).toEqual([
+      [Code.OK, 2],
+      [Code.OK, 1],
+      [Code.OK, 0],
+      [Code.OVER_LIMIT, 0],
+    ]);
     const nowS = Math.floor(Date.now() / 1000);
     const key = `pre:shop_user_ann_${nowS - (nowS % DAY_S)}`;
     expect(await admin.get(key)).toBe('4');
@@ -87,9 +124,18 @@ describe('its ports', () => {
     const part = await start();
     const first = await json(part, user('json'));
     expect([first.status, first.headers.get('content-type')]).toEqual([200, 'application/json']);
-    expect(await first.json()).toMatchObject({ overallCode: 'OK', statuses: [{ code: 'OK', currentLimit: { requestsPerUnit: 3, unit: 'DAY' }, limitRemaining: 2 }] });
+    expect(await first.json()).toMatchObject({
+      overallCode: 'OK',
+      statuses: [{ code: 'OK', currentLimit: { requestsPerUnit: 3, unit: 'DAY' }, limitRemaining: 2 }],
+    });
     expect((await json(part, { ...user('json'), hitsAddend: 5 }, 'PUT')).status).toBe(429);
-    for (const bad of ['', '{', '{"nope": 1}', JSON.stringify({ domain: 'shop', descriptors: [] }), JSON.stringify({ domain: 'shop', descriptors: [{ entries: [], limit: { requestsPerUnit: 1 } }] })]) {
+    for (const bad of [
+      '',
+      '{',
+      '{"nope": 1}',
+      JSON.stringify({ domain: 'shop', descriptors: [] }),
+      JSON.stringify({ domain: 'shop', descriptors: [{ entries: [], limit: { requestsPerUnit: 1 } }] }),
+    ]) {
       const answer = await json(part, bad);
       expect([answer.status, await answer.text()], bad).toEqual([400, 'Bad Request\n']);
     }
@@ -102,13 +148,19 @@ describe('its ports', () => {
     const healthy = async (): Promise<number> => (await fetch(`http://127.0.0.1:${part.httpPort}/healthcheck`)).status;
     const serving = async (service: string): Promise<number> => {
       const client = dialGrpc(`127.0.0.1:${part.grpcPort}`);
-      const { status } = fromBinary(HealthCheckResponseSchema, await client.unary('/grpc.health.v1.Health/Check', toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service }))));
+      const { status } = fromBinary(
+        HealthCheckResponseSchema,
+        await client.unary(
+          '/grpc.health.v1.Health/Check',
+          toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service })),
+        ),
+      );
       client.close();
       return status;
     };
     expect([await healthy(), await serving('ratelimit'), await serving('')]).toEqual([200, 1, 1]);
     await own.stop();
-    await until('it is unhealthy', async () => (await healthy() === 500 ? true : undefined));
+    await until('it is unhealthy', async () => ((await healthy()) === 500 ? true : undefined));
     expect([await serving('ratelimit'), await serving('')]).toEqual([2, 1]);
     await expect(ask(part.grpcPort, user('gone'))).rejects.toThrow(/Redis: /);
   });
@@ -125,46 +177,70 @@ describe('its ports', () => {
     const page = await (await fetch(`http://127.0.0.1:${part.prometheusPort}/metrics`)).text();
     expect(page).toContain('ratelimit_service_rate_limit_total_hits{domain="shop",key1="user"} 1');
     expect(page).toContain('ratelimit_service_response_time_seconds_count{grpc_method="ShouldRateLimit"} 1');
-    const debug = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${part.debugPort}${path}`)).text();
-    expect(await debug('/rlconfig')).toContain('shop.user: unit=DAY requests_per_unit=3, shadow_mode: false, quota_mode: false\n');
+    const debug = async (path: string): Promise<string> =>
+      (await fetch(`http://127.0.0.1:${part.debugPort}${path}`)).text();
+    expect(await debug('/rlconfig')).toContain(
+      'shop.user: unit=DAY requests_per_unit=3, shadow_mode: false, quota_mode: false\n',
+    );
     expect(await debug('/stats')).toContain('ratelimit.service.rate_limit.shop.user.within_limit: 1\n');
   });
 });
 
 describe('its files', () => {
-  test.each(['1', '2'])('a file that is written anew is in force soon; a bad one is refused, counted, and changes nothing: %s workers', async (workers) => {
-    const part = await start({ RUNTIME_WATCH_ROOT: 'false', SLUICE_WORKERS: workers });
-    const file = join(part.root, 'config', 'config.shop.yaml');
-    await writeFile(file, CONFIG.replace('requests_per_unit: 3', 'requests_per_unit: 7'));
-    await until('the new limit', async () => ((await ask(part.grpcPort, user('reload'))).statuses[0]?.currentLimit?.requestsPerUnit === 7 ? true : undefined));
-    await writeFile(file, 'domain: shop\ndescriptors:\n  - key: user\n    rate_limit: { unit: eon, requests_per_unit: 3 }\n');
-    await until('it says what is wrong', () => (part.printed().includes("config.shop.yaml:4:25 RATELIMIT_UNIT invalid rate limit unit 'eon'") ? true : undefined));
-    expect((await ask(part.grpcPort, user('reload'))).statuses[0]?.currentLimit?.requestsPerUnit).toBe(7);
-    expect(part.printed().split('RATELIMIT_UNIT')).toHaveLength(2);
-    const page = await (await fetch(`http://127.0.0.1:${part.prometheusPort}/metrics`)).text();
-    expect(page).toMatch(/^ratelimit_service_config_load_success 2$/m);
-    expect(page).toMatch(/^ratelimit_service_config_load_error 1$/m);
-  });
+  test.each(['1', '2'])(
+    'a file that is written anew is in force soon; a bad one is refused, counted, and changes nothing: %s workers',
+    async (workers) => {
+      const part = await start({ RUNTIME_WATCH_ROOT: 'false', SLUICE_WORKERS: workers });
+      const file = join(part.root, 'config', 'config.shop.yaml');
+      await writeFile(file, CONFIG.replace('requests_per_unit: 3', 'requests_per_unit: 7'));
+      await until('the new limit', async () =>
+        (await ask(part.grpcPort, user('reload'))).statuses[0]?.currentLimit?.requestsPerUnit === 7 ? true : undefined,
+      );
+      await writeFile(
+        file,
+        'domain: shop\ndescriptors:\n  - key: user\n    rate_limit: { unit: eon, requests_per_unit: 3 }\n',
+      );
+      await until('it says what is wrong', () =>
+        part.printed().includes("config.shop.yaml:4:25 RATELIMIT_UNIT invalid rate limit unit 'eon'")
+          ? true
+          : undefined,
+      );
+      expect((await ask(part.grpcPort, user('reload'))).statuses[0]?.currentLimit?.requestsPerUnit).toBe(7);
+      expect(part.printed().split('RATELIMIT_UNIT')).toHaveLength(2);
+      const page = await (await fetch(`http://127.0.0.1:${part.prometheusPort}/metrics`)).text();
+      expect(page).toMatch(/^ratelimit_service_config_load_success 2$/m);
+      expect(page).toMatch(/^ratelimit_service_config_load_error 1$/m);
+    },
+  );
 
   test('RUNTIME_ROOT is a link that is swapped', async () => {
     const base = await mkdtemp(join(folder, 'swap-'));
-    for (const [version, limit] of [['v1', 3], ['v2', 5]] as const) {
+    for (const [version, limit] of [
+      ['v1', 3],
+      ['v2', 5],
+    ] as const) {
       await mkdir(join(base, version, 'config'), { recursive: true });
-      await writeFile(join(base, version, 'config', 'a.yaml'), CONFIG.replace('requests_per_unit: 3', `requests_per_unit: ${limit}`));
+      await writeFile(
+        join(base, version, 'config', 'a.yaml'),
+        CONFIG.replace('requests_per_unit: 3', `requests_per_unit: ${limit}`),
+      );
     }
     const current = join(base, 'current');
     await symlink(join(base, 'v1'), current);
     const part = await start({ RUNTIME_ROOT: current, RUNTIME_SUBDIRECTORY: '' });
-    const limit = async (): Promise<number | undefined> => (await ask(part.grpcPort, user('swap'))).statuses[0]?.currentLimit?.requestsPerUnit;
+    const limit = async (): Promise<number | undefined> =>
+      (await ask(part.grpcPort, user('swap'))).statuses[0]?.currentLimit?.requestsPerUnit;
     expect(await limit()).toBe(3);
     await rm(current);
     await symlink(join(base, 'v2'), current);
-    await until('the new limit', async () => (await limit() === 5 ? true : undefined));
+    await until('the new limit', async () => ((await limit()) === 5 ? true : undefined));
   });
 
   test('bad files at the start: it serves, says so to callers, and takes good ones later', async () => {
     const part = await start({}, 'domain: ""');
-    await expect(ask(part.grpcPort, user('bad'))).rejects.toThrow(new GrpcError(2, 'no rate limit configuration loaded'));
+    await expect(ask(part.grpcPort, user('bad'))).rejects.toThrow(
+      new GrpcError(2, 'no rate limit configuration loaded'),
+    );
     await writeFile(join(part.root, 'config', 'config.shop.yaml'), CONFIG);
     await until('the good file', async () => ask(part.grpcPort, user('bad')).catch(() => undefined));
   });
@@ -172,11 +248,16 @@ describe('its files', () => {
 
 describe('its settings', () => {
   test('what is wrong is named, all at once, and it does not start', async () => {
-    await expect(start({ REDIS_TYPE: 'RING', NEAR_LIMIT_RATIO: 'much' })).rejects.toThrow(/CLI_SETTING .*NEAR_LIMIT_RATIO is "much"; a number such as 0.8 is expected[^]*REDIS_TYPE is "RING"; one of SINGLE, SENTINEL, CLUSTER is expected/);
+    await expect(start({ REDIS_TYPE: 'RING', NEAR_LIMIT_RATIO: 'much' })).rejects.toThrow(
+      /CLI_SETTING .*NEAR_LIMIT_RATIO is "much"; a number such as 0.8 is expected[^]*REDIS_TYPE is "RING"; one of SINGLE, SENTINEL, CLUSTER is expected/,
+    );
   });
 
   test.each([
-    [{ REDIS_URL: 'nowhere' }, /CLI_SETTING REDIS_URL holds "nowhere", which is no address of Redis; HOST:PORT is expected/],
+    [
+      { REDIS_URL: 'nowhere' },
+      /CLI_SETTING REDIS_URL holds "nowhere", which is no address of Redis; HOST:PORT is expected/,
+    ],
     [{ REDIS_TLS: 'true', REDIS_TLS_CACERT: '/not/there.pem' }, /CLI_SETTING REDIS_\.\.\.: .*\/not\/there\.pem/],
     [{ PROMETHEUS_ADDR: '9090' }, /CLI_SETTING PROMETHEUS_ADDR is "9090"; HOST:PORT or :PORT is expected/],
     [{ PROMETHEUS_MAPPER_YAML: '/not/there.yaml' }, /CLI_SETTING PROMETHEUS_MAPPER_YAML: \/not\/there\.yaml: /],
@@ -185,12 +266,17 @@ describe('its settings', () => {
   });
 
   test('so are mogrifiers', async () => {
-    await expect(start({ USE_DOG_STATSD: 'true', USE_DOG_STATSD_MOGRIFIERS: 'N', DOG_STATSD_MOGRIFIER_N_PATTERN: '(' })).rejects.toThrow(/CLI_SETTING DOG_STATSD_MOGRIFIER_N_PATTERN is "\("; [^]*DOG_STATSD_MOGRIFIER_N_NAME is not set/);
+    await expect(
+      start({ USE_DOG_STATSD: 'true', USE_DOG_STATSD_MOGRIFIERS: 'N', DOG_STATSD_MOGRIFIER_N_PATTERN: '(' }),
+    ).rejects.toThrow(/CLI_SETTING DOG_STATSD_MOGRIFIER_N_PATTERN is "\("; [^]*DOG_STATSD_MOGRIFIER_N_NAME is not set/);
   });
 
   test('--workers says what SLUICE_WORKERS does', async () => {
     const { code, err } = await run(['ratelimit', '--workers', 'all'], { env: { SLUICE_WORKERS: '2' } });
-    expect([code, err]).toEqual([2, expect.stringContaining('CLI_SETTING SLUICE_WORKERS is "all"; a whole number is expected')]);
+    expect([code, err]).toEqual([
+      2,
+      expect.stringContaining('CLI_SETTING SLUICE_WORKERS is "all"; a whole number is expected'),
+    ]);
   });
 
   test('what has no effect here is said', async () => {
@@ -198,34 +284,82 @@ describe('its settings', () => {
     expect(part.printed()).toContain('REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines');
   });
 
-  test.each(['1', '2'])('gRPC over TLS, with a certificate that is renewed while it serves: %s workers', async (workers) => {
-    const certificate = async (): Promise<void> => {
-      execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'grpc.key', '-out', 'grpc.pem', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], { cwd: folder, stdio: 'pipe' });
-    };
-    await certificate();
-    const part = await start({ SLUICE_WORKERS: workers, GRPC_SERVER_USE_TLS: 'true', GRPC_SERVER_TLS_CERT: join(folder, 'grpc.pem'), GRPC_SERVER_TLS_KEY: join(folder, 'grpc.key') });
-    const asked = async (): Promise<Code> => {
-      const client = dialGrpc(`localhost:${part.grpcPort}`, { tls: { ca: await readFile(join(folder, 'grpc.pem')) } });
-      try {
-        return fromBinary(RateLimitResponseSchema, await client.unary('/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit', toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, user('tls', 'fast'))), { timeoutMs: 2000 })).overallCode;
-      } finally {
-        client.close();
-      }
-    };
-    expect(await asked()).toBe(Code.OK);
-    await certificate();
-    await until('it is renewed', () => (part.printed().includes('the certificate is renewed') ? true : undefined));
-    for (let call = 0; call < 8; call++) expect(await asked()).toBe(Code.OK);
-  });
+  test.each(['1', '2'])(
+    'gRPC over TLS, with a certificate that is renewed while it serves: %s workers',
+    async (workers) => {
+      const certificate = async (): Promise<void> => {
+        execFileSync(
+          'openssl',
+          [
+            'req',
+            '-x509',
+            '-newkey',
+            'ec',
+            '-pkeyopt',
+            'ec_paramgen_curve:prime256v1',
+            '-nodes',
+            '-keyout',
+            'grpc.key',
+            '-out',
+            'grpc.pem',
+            '-days',
+            '2',
+            '-subj',
+            '/CN=localhost',
+            '-addext',
+            'subjectAltName=DNS:localhost',
+          ],
+          { cwd: folder, stdio: 'pipe' },
+        );
+      };
+      await certificate();
+      const part = await start({
+        SLUICE_WORKERS: workers,
+        GRPC_SERVER_USE_TLS: 'true',
+        GRPC_SERVER_TLS_CERT: join(folder, 'grpc.pem'),
+        GRPC_SERVER_TLS_KEY: join(folder, 'grpc.key'),
+      });
+      const asked = async (): Promise<Code> => {
+        const client = dialGrpc(`localhost:${part.grpcPort}`, {
+          tls: { ca: await readFile(join(folder, 'grpc.pem')) },
+        });
+        try {
+          return fromBinary(
+            RateLimitResponseSchema,
+            await client.unary(
+              '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+              toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, user('tls', 'fast'))),
+              { timeoutMs: 2000 },
+            ),
+          ).overallCode;
+        } finally {
+          client.close();
+        }
+      };
+      expect(await asked()).toBe(Code.OK);
+      await certificate();
+      await until('it is renewed', () => (part.printed().includes('the certificate is renewed') ? true : undefined));
+      for (let call = 0; call < 8; call++) expect(await asked()).toBe(Code.OK);
+    },
+  );
 
   test('windows of a second in a Redis of their own', async () => {
     await admin.flushall();
     const own = await startRedis();
-    const { grpcPort } = await start({ REDIS_PERSECOND: 'true', REDIS_PERSECOND_SOCKET_TYPE: 'tcp', REDIS_PERSECOND_URL: `127.0.0.1:${own.port}` });
-    const response = await ask(grpcPort, { domain: 'shop', descriptors: [...user('ann').descriptors, ...user('x', 'fast').descriptors] });
+    const { grpcPort } = await start({
+      REDIS_PERSECOND: 'true',
+      REDIS_PERSECOND_SOCKET_TYPE: 'tcp',
+      REDIS_PERSECOND_URL: `127.0.0.1:${own.port}`,
+    });
+    const response = await ask(grpcPort, {
+      domain: 'shop',
+      descriptors: [...user('ann').descriptors, ...user('x', 'fast').descriptors],
+    });
     expect(response.statuses.map(({ currentLimit }) => currentLimit?.unit)).toEqual([4, 1]);
     const other = new Redis(own.url);
-    const keys = [await admin.keys('*'), await other.keys('*')].map((found) => found.map((key) => key.replace(/\d+$/, 'N')));
+    const keys = [await admin.keys('*'), await other.keys('*')].map((found) =>
+      found.map((key) => key.replace(/\d+$/, 'N')),
+    );
     expect(keys).toEqual([['shop_user_ann_N'], ['shop_fast_x_N']]);
     other.disconnect();
     await own.stop();
@@ -234,7 +368,8 @@ describe('its settings', () => {
   test('in memory, without Redis', async () => {
     const { grpcPort } = await start({ BACKEND_TYPE: 'memory', REDIS_URL: '127.0.0.1:1' });
     const left: number[] = [];
-    for (let call = 0; call < 3; call++) left.push((await ask(grpcPort, user('memory'))).statuses[0]?.limitRemaining ?? -1);
+    for (let call = 0; call < 3; call++)
+      left.push((await ask(grpcPort, user('memory'))).statuses[0]?.limitRemaining ?? -1);
     expect(left).toEqual([2, 1, 0]);
   });
 
@@ -243,7 +378,10 @@ describe('its settings', () => {
     const { grpcPort } = await start({ SLUICE_SAFE: 'true' });
     await ask(grpcPort, { ...user('ann'), hitsAddend: 3 });
     const both = { domain: 'shop', descriptors: [...user('ann').descriptors, ...user('bob').descriptors] };
-    expect((await ask(grpcPort, both)).statuses.map(({ code, limitRemaining }) => [code, limitRemaining])).toEqual([[Code.OVER_LIMIT, 0], [Code.OK, 2]]);
+    expect((await ask(grpcPort, both)).statuses.map(({ code, limitRemaining }) => [code, limitRemaining])).toEqual([
+      [Code.OVER_LIMIT, 0],
+      [Code.OK, 2],
+    ]);
     expect((await ask(grpcPort, user('bob'))).statuses[0]?.limitRemaining).toBe(2);
   });
 
@@ -262,7 +400,10 @@ describe('its settings', () => {
 });
 
 describe('sluice limits', () => {
-  test.each([['each hit counted', {}], ['escrow', { SLUICE_ESCROW: 'true' }]])('explains, inspects and resets: %s', async (_mode, settings) => {
+  test.each([
+    ['each hit counted', {}],
+    ['escrow', { SLUICE_ESCROW: 'true' }],
+  ])('explains, inspects and resets: %s', async (_mode, settings) => {
     await admin.flushall();
     const part = await start(settings);
     const limits = async (...args: string[]): Promise<{ code: number | null; out: string; err: string }> => {
@@ -275,23 +416,40 @@ describe('sluice limits', () => {
 
     const explained = await limits('explain', 'shop', 'user=ann');
     expect(explained.code).toBe(0);
-    expect(explained.out).toMatch(new RegExp(`user_ann: "user" fits, after "user_ann", and has a limit\\nshop\\.user  3 per day  \\S+config\\.shop\\.yaml:5:17\\n  counter    ${key}\\n  ends in    \\d+ s\\n$`));
+    expect(explained.out).toMatch(
+      new RegExp(
+        `user_ann: "user" fits, after "user_ann", and has a limit\\nshop\\.user  3 per day  \\S+config\\.shop\\.yaml:5:17\\n  counter    ${key}\\n  ends in    \\d+ s\\n$`,
+      ),
+    );
     expect((await limits('inspect', 'shop', 'user=ann')).out).toContain('  is at      2, 1 left');
-    expect(JSON.parse((await limits('inspect', '--json', 'shop', 'user=ann')).out)).toMatchObject({ count: 2, remaining: 1, heldHere: 0, limit: { rule: 'shop.user', unit: 'DAY' } });
+    expect(JSON.parse((await limits('inspect', '--json', 'shop', 'user=ann')).out)).toMatchObject({
+      count: 2,
+      remaining: 1,
+      heldHere: 0,
+      limit: { rule: 'shop.user', unit: 'DAY' },
+    });
     expect((await limits('reset', 'shop', 'user=ann')).out).toContain('  was at     2, 1 left\nit begins anew');
     expect(await admin.get(key)).toBeNull();
     expect((await ask(part.grpcPort, user('ann'))).statuses[0]?.limitRemaining).toBe(2);
 
     const none = await limits('explain', 'shop', 'user=ann', 'path=/a');
-    expect([none.code, none.out]).toEqual([1, '  user_ann: "user" fits, after "user_ann", but nothing is below it: the request has an entry too many\nno limit: it passes\n']);
-    expect((await limits('explain', 'other', 'user=ann')).out).toContain('no file is about the domain other; there are shop');
+    expect([none.code, none.out]).toEqual([
+      1,
+      '  user_ann: "user" fits, after "user_ann", but nothing is below it: the request has an entry too many\nno limit: it passes\n',
+    ]);
+    expect((await limits('explain', 'other', 'user=ann')).out).toContain(
+      'no file is about the domain other; there are shop',
+    );
     expect((await limits('inspect', 'shop', 'user')).err).toContain('"user" is no entry; KEY=VALUE is expected');
   });
 
   test('says where nobody answers', async () => {
     const to = `127.0.0.1:${await freePort()}`;
     const { code, err } = await run(['limits', 'inspect', '--to', to, 'shop', 'user=ann']);
-    expect([code, err]).toEqual([3, expect.stringContaining(`CLI_UNREACHABLE http://${to} does not answer: connect ECONNREFUSED`)]);
+    expect([code, err]).toEqual([
+      3,
+      expect.stringContaining(`CLI_UNREACHABLE http://${to} does not answer: connect ECONNREFUSED`),
+    ]);
   });
 });
 
@@ -299,11 +457,24 @@ describe('its counters', () => {
   test('to statsd, over TCP', async () => {
     const port = await freePort();
     let told = '';
-    const statsd = createServer((socket) => socket.on('data', (data) => { told += data.toString(); })).listen(port, '127.0.0.1');
-    const part = await start({ USE_PROMETHEUS: 'false', USE_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(port), STATS_FLUSH_INTERVAL: '100ms', EXTRA_TAGS: 'zone:a' });
+    const statsd = createServer((socket) =>
+      socket.on('data', (data) => {
+        told += data.toString();
+      }),
+    ).listen(port, '127.0.0.1');
+    const part = await start({
+      USE_PROMETHEUS: 'false',
+      USE_STATSD: 'true',
+      STATSD_HOST: '127.0.0.1',
+      STATSD_PORT: String(port),
+      STATS_FLUSH_INTERVAL: '100ms',
+      EXTRA_TAGS: 'zone:a',
+    });
     for (let call = 0; call < 3; call++) await ask(part.grpcPort, user('statsd'));
     await until('three hits', () => {
-      const hits = [...told.matchAll(/^ratelimit\.service\.rate_limit\.shop\.user\.total_hits\.__zone=a:(\d+)\|c$/gm)].reduce((sum, [, more]) => sum + Number(more), 0);
+      const hits = [
+        ...told.matchAll(/^ratelimit\.service\.rate_limit\.shop\.user\.total_hits\.__zone=a:(\d+)\|c$/gm),
+      ].reduce((sum, [, more]) => sum + Number(more), 0);
       return hits === 3 ? true : undefined;
     });
     expect(told).toMatch(/^ratelimit_server\.ShouldRateLimit\.response_time\.__zone=a:[\d.]+\|ms(\|@[\d.]+)?$/m);
@@ -314,28 +485,58 @@ describe('its counters', () => {
   test('to DogStatsD, over UDP', async () => {
     const dog = createSocket('udp4');
     let told = '';
-    dog.on('message', (packet) => { told += `${packet.toString()}\n`; });
-    await new Promise<void>((resolve) => { dog.bind(0, '127.0.0.1', resolve); });
-    const part = await start({ USE_PROMETHEUS: 'false', USE_DOG_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(dog.address().port), STATS_FLUSH_INTERVAL: '100ms', EXTRA_TAGS: 'zone:a' });
+    dog.on('message', (packet) => {
+      told += `${packet.toString()}\n`;
+    });
+    await new Promise<void>((resolve) => {
+      dog.bind(0, '127.0.0.1', resolve);
+    });
+    const part = await start({
+      USE_PROMETHEUS: 'false',
+      USE_DOG_STATSD: 'true',
+      STATSD_HOST: '127.0.0.1',
+      STATSD_PORT: String(dog.address().port),
+      STATS_FLUSH_INTERVAL: '100ms',
+      EXTRA_TAGS: 'zone:a',
+    });
     await ask(part.grpcPort, user('dog'));
-    await until('a hit', () => (/^ratelimit\.service\.rate_limit\.shop\.user\.total_hits:1\|c\|#zone:a$/m.test(told) ? true : undefined));
+    await until('a hit', () =>
+      /^ratelimit\.service\.rate_limit\.shop\.user\.total_hits:1\|c\|#zone:a$/m.test(told) ? true : undefined,
+    );
     dog.close();
   });
 
   test('to DogStatsD, with names rewritten and tags taken from them', async () => {
     const dog = createSocket('udp4');
     let told = '';
-    dog.on('message', (packet) => { told += `${packet.toString()}\n`; });
-    await new Promise<void>((resolve) => { dog.bind(0, '127.0.0.1', resolve); });
+    dog.on('message', (packet) => {
+      told += `${packet.toString()}\n`;
+    });
+    await new Promise<void>((resolve) => {
+      dog.bind(0, '127.0.0.1', resolve);
+    });
     const part = await start({
-      USE_PROMETHEUS: 'false', USE_DOG_STATSD: 'true', STATSD_HOST: '127.0.0.1', STATSD_PORT: String(dog.address().port), STATS_FLUSH_INTERVAL: '100ms', EXTRA_TAGS: 'zone:a',
-      USE_DOG_STATSD_MOGRIFIERS: 'HITS,TIMES', DOG_STATSD_MOGRIFIER_HITS_PATTERN: '^ratelimit\\.service\\.rate_limit\\.([^.]+)\\.(.*)\\.([^.]+)$', DOG_STATSD_MOGRIFIER_HITS_NAME: 'limits.$3',
-      DOG_STATSD_MOGRIFIER_HITS_TAGS: 'domain:$1,descriptor:$2', DOG_STATSD_MOGRIFIER_TIMES_PATTERN: '\\.response_time$', DOG_STATSD_MOGRIFIER_TIMES_NAME: 'limits.took',
+      USE_PROMETHEUS: 'false',
+      USE_DOG_STATSD: 'true',
+      STATSD_HOST: '127.0.0.1',
+      STATSD_PORT: String(dog.address().port),
+      STATS_FLUSH_INTERVAL: '100ms',
+      EXTRA_TAGS: 'zone:a',
+      USE_DOG_STATSD_MOGRIFIERS: 'HITS,TIMES',
+      DOG_STATSD_MOGRIFIER_HITS_PATTERN: '^ratelimit\\.service\\.rate_limit\\.([^.]+)\\.(.*)\\.([^.]+)$',
+      DOG_STATSD_MOGRIFIER_HITS_NAME: 'limits.$3',
+      DOG_STATSD_MOGRIFIER_HITS_TAGS: 'domain:$1,descriptor:$2',
+      DOG_STATSD_MOGRIFIER_TIMES_PATTERN: '\\.response_time$',
+      DOG_STATSD_MOGRIFIER_TIMES_NAME: 'limits.took',
     });
     await ask(part.grpcPort, user('dog'));
-    await until('a hit', () => (/^limits\.total_hits:1\|c\|#zone:a,domain:shop,descriptor:user$/m.test(told) ? true : undefined));
+    await until('a hit', () =>
+      /^limits\.total_hits:1\|c\|#zone:a,domain:shop,descriptor:user$/m.test(told) ? true : undefined,
+    );
     await until('how long it took', () => (/^limits\.took:[\d.]+\|ms\|#zone:a$/m.test(told) ? true : undefined));
-    await until('what no pattern fits', () => (/^ratelimit_server\.ShouldRateLimit\.total_requests:1\|c\|#zone:a$/m.test(told) ? true : undefined));
+    await until('what no pattern fits', () =>
+      /^ratelimit_server\.ShouldRateLimit\.total_requests:1\|c\|#zone:a$/m.test(told) ? true : undefined,
+    );
     await until('gauges', () => (/^ratelimit\.redis_pool\.cx_active:1\|g\|#zone:a$/m.test(told) ? true : undefined));
     dog.close();
   });

@@ -19,7 +19,10 @@ let tls: TlsRedisPart;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-credentials-'));
   await mkdir(join(folder, 'config'));
-  await writeFile(join(folder, 'config/a.yaml'), 'domain: shop\ndescriptors:\n  - { key: fixed, rate_limit: { unit: day, requests_per_unit: 1000 } }\n  - { key: gcra, rate_limit: { unit: day, requests_per_unit: 1000, sluice: { algorithm: gcra } } }\n');
+  await writeFile(
+    join(folder, 'config/a.yaml'),
+    'domain: shop\ndescriptors:\n  - { key: fixed, rate_limit: { unit: day, requests_per_unit: 1000 } }\n  - { key: gcra, rate_limit: { unit: day, requests_per_unit: 1000, sluice: { algorithm: gcra } } }\n',
+  );
   [redis, tls] = await Promise.all([startRedis({ args: ['--requirepass', 's3:cret@x'] }), startRedisTls()]);
   const admin = new Redis({ port: redis.port, password: 's3:cret@x' });
   await admin.call('ACL', 'SETUSER', 'ann', 'on', '>s3cret', '~*', '+@all');
@@ -40,21 +43,33 @@ async function start(env: Readonly<Record<string, string>>, health?: number): Pr
   return part;
 }
 async function ask({ httpPort }: RateLimitPart, key: string): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${httpPort}/json`, { method: 'POST', body: JSON.stringify({ domain: 'shop', descriptors: [{ entries: [{ key, value: 'v' }] }] }) });
+  const response = await fetch(`http://127.0.0.1:${httpPort}/json`, {
+    method: 'POST',
+    body: JSON.stringify({ domain: 'shop', descriptors: [{ entries: [{ key, value: 'v' }] }] }),
+  });
   return `${response.status} ${await response.text()}`;
 }
 
 test.each([
   ['a password', () => `redis://:s3%3Acret%40x@127.0.0.1:${redis.port}`],
   ['a user and a password', () => `redis://ann:s3cret@127.0.0.1:${redis.port}`],
-])('REDIS_URL with %s: windows and algorithms are counted', async (_name, url) => {
-  const part = await start({ REDIS_URL: url() });
-  for (const key of ['fixed', 'gcra']) expect(await ask(part, key)).toMatch(/^200 /);
-  expect(part.printed()).not.toMatch(/s3.*cret/);
-}, 30_000);
+])(
+  'REDIS_URL with %s: windows and algorithms are counted',
+  async (_name, url) => {
+    const part = await start({ REDIS_URL: url() });
+    for (const key of ['fixed', 'gcra']) expect(await ask(part, key)).toMatch(/^200 /);
+    expect(part.printed()).not.toMatch(/s3.*cret/);
+  },
+  30_000,
+);
 
 test('rediss:// is TLS', async () => {
-  const part = await start({ REDIS_URL: tls.url, REDIS_TLS_CACERT: tls.ca, REDIS_TLS_CLIENT_CERT: tls.cert, REDIS_TLS_CLIENT_KEY: tls.key });
+  const part = await start({
+    REDIS_URL: tls.url,
+    REDIS_TLS_CACERT: tls.ca,
+    REDIS_TLS_CLIENT_CERT: tls.cert,
+    REDIS_TLS_CLIENT_KEY: tls.key,
+  });
   for (const key of ['fixed', 'gcra']) expect(await ask(part, key)).toMatch(/^200 /);
 }, 30_000);
 
@@ -63,26 +78,42 @@ test('rediss:// to a server without TLS is never answered in plain text', async 
   expect(await ask(part, 'fixed')).toMatch(/^400 Bad Request: Redis: /);
 }, 30_000);
 
-test.each(['tcp://:s3cret@127.0.0.1:1', 'redis://:s3cret@redis.example', 'redis://ann:s3cret@127.0.0.1:1/3'])('%s ends the start, and the password is in no line', async (url) => {
-  const { code, out, err } = await run(['ratelimit'], { env: { RUNTIME_ROOT: folder, ...ENV, REDIS_URL: url, GRPC_PORT: '0', PORT: '0', DEBUG_PORT: '0' } });
-  expect(code).not.toBe(0);
-  expect(err).toMatch(/REDIS_URL/);
-  expect(out + err).not.toContain('s3cret');
-}, 30_000);
+test.each(['tcp://:s3cret@127.0.0.1:1', 'redis://:s3cret@redis.example', 'redis://ann:s3cret@127.0.0.1:1/3'])(
+  '%s ends the start, and the password is in no line',
+  async (url) => {
+    const { code, out, err } = await run(['ratelimit'], {
+      env: { RUNTIME_ROOT: folder, ...ENV, REDIS_URL: url, GRPC_PORT: '0', PORT: '0', DEBUG_PORT: '0' },
+    });
+    expect(code).not.toBe(0);
+    expect(err).toMatch(/REDIS_URL/);
+    expect(out + err).not.toContain('s3cret');
+  },
+  30_000,
+);
 
 test.each([
   ['a wrong password', () => `redis://:wr0ng@127.0.0.1:${redis.port}`, /WRONGPASS/],
   ['no password', () => `redis://127.0.0.1:${redis.port}`, /NOAUTH/],
   ['nobody there', async () => `127.0.0.1:${await freePort()}`, /ECONNREFUSED/],
-])('%s: one line in the log, and the cause in /healthcheck and /json', async (_name, url, cause) => {
-  const part = await start({ REDIS_URL: await url(), LOG_LEVEL: 'warn' }, 500);
-  await until('health says why', async () => (cause.test(await (await fetch(`http://127.0.0.1:${part.httpPort}/healthcheck`)).text()) ? true : undefined));
-  for (let call = 0; call < 10; call++) expect(await ask(part, call % 2 === 0 ? 'fixed' : 'gcra')).toMatch(/^400 Bad Request: Redis/);
-  expect(await ask(part, 'fixed')).toMatch(cause);
-  const lines = part.printed().split('\n').filter((line) => line.includes('Redis does not answer'));
-  expect([lines.length, lines[0]]).toEqual([1, expect.stringMatching(cause)]);
-  expect(part.printed()).not.toContain('wr0ng');
-}, 30_000);
+])(
+  '%s: one line in the log, and the cause in /healthcheck and /json',
+  async (_name, url, cause) => {
+    const part = await start({ REDIS_URL: await url(), LOG_LEVEL: 'warn' }, 500);
+    await until('health says why', async () =>
+      cause.test(await (await fetch(`http://127.0.0.1:${part.httpPort}/healthcheck`)).text()) ? true : undefined,
+    );
+    for (let call = 0; call < 10; call++)
+      expect(await ask(part, call % 2 === 0 ? 'fixed' : 'gcra')).toMatch(/^400 Bad Request: Redis/);
+    expect(await ask(part, 'fixed')).toMatch(cause);
+    const lines = part
+      .printed()
+      .split('\n')
+      .filter((line) => line.includes('Redis does not answer'));
+    expect([lines.length, lines[0]]).toEqual([1, expect.stringMatching(cause)]);
+    expect(part.printed()).not.toContain('wr0ng');
+  },
+  30_000,
+);
 
 test('killed while it serves: one line when it goes, one when it is back', async () => {
   const own = await startRedis();
@@ -93,7 +124,12 @@ test('killed while it serves: one line when it goes, one when it is back', async
   for (let call = 0; call < 20; call++) expect(await ask(part, call % 2 === 0 ? 'fixed' : 'gcra')).toMatch(/^400 /);
   const again = await startRedis({ port: own.port });
   ends.push(() => again.stop());
-  for (const key of ['fixed', 'gcra']) await until(`${key} is counted again`, async () => ((await ask(part, key)).startsWith('200') ? true : undefined));
-  const lines = (words: string): number => part.printed().split('\n').filter((line) => line.includes(words)).length;
+  for (const key of ['fixed', 'gcra'])
+    await until(`${key} is counted again`, async () => ((await ask(part, key)).startsWith('200') ? true : undefined));
+  const lines = (words: string): number =>
+    part
+      .printed()
+      .split('\n')
+      .filter((line) => line.includes(words)).length;
   expect([lines('Redis does not answer'), lines('Redis answers again')]).toEqual([1, 1]);
 }, 30_000);

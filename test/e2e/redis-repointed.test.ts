@@ -16,11 +16,20 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
 
-interface Pair { readonly old: RedisPart; readonly renewed: RedisPart; readonly link: Link; readonly url: string }
+interface Pair {
+  readonly old: RedisPart;
+  readonly renewed: RedisPart;
+  readonly link: Link;
+  readonly url: string;
+}
 async function startPair(oldArgs: readonly string[] = []): Promise<Pair> {
   const [old, renewed] = await Promise.all([startRedis({ args: oldArgs }), startRedis()]);
   const link = await startLink(old.port);
-  ends.push(() => renewed.stop(), () => old.kill(), () => link.stop()); // a master waits for its replica before it ends
+  ends.push(
+    () => renewed.stop(),
+    () => old.kill(),
+    () => link.stop(),
+  ); // a master waits for its replica before it ends
   return { old, renewed, link, url: `redis://127.0.0.1:${link.port}` };
 }
 
@@ -30,16 +39,27 @@ async function told(url: string, ...commands: readonly (readonly [string, ...str
   admin.disconnect();
 }
 const replicaOf = ({ port }: RedisPart): [string, ...string[]] => ['REPLICAOF', '127.0.0.1', String(port)];
-const failure = async (asked: unknown): Promise<unknown> => Promise.resolve(asked).then(() => undefined, (error: unknown) => error);
+const failure = async (asked: unknown): Promise<unknown> =>
+  Promise.resolve(asked).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
 
-const CHARGES = { fixed: {}, gcra: {}, sliding: {}, 'fixed in escrow': { escrow: true }, 'gcra in escrow': { escrow: true } };
+const CHARGES = {
+  fixed: {},
+  gcra: {},
+  sliding: {},
+  'fixed in escrow': { escrow: true },
+  'gcra in escrow': { escrow: true },
+};
 
 describe.each(Object.entries(CHARGES))('quota-redis, %s', (name, config) => {
   const algorithm = name.split(' ')[0] as 'fixed';
   const charger = (handler: AnyHandler) => {
     const bucket = handler.bucket?.({ rule: 'r', counter: 'c', algorithm, perMs: 86_400_000, params: undefined });
     let key = 0;
-    return async (): Promise<unknown> => handler.charge?.([{ bucket, key: `k${key++}`, cost: 1, limit: 10, burst: 10, perMs: 86_400_000 }], testCall());
+    return async (): Promise<unknown> =>
+      handler.charge?.([{ bucket, key: `k${key++}`, cost: 1, limit: 10, burst: 10, perMs: 86_400_000 }], testCall());
   };
 
   test('a master that becomes a replica: Unavailable and not ready, then counted where the address leads to', async () => {
@@ -49,8 +69,13 @@ describe.each(Object.entries(CHARGES))('quota-redis, %s', (name, config) => {
     const charge = charger(handler);
     await eventually(async () => expect(await failure(charge())).toBeUndefined());
     await told(old.url, replicaOf(renewed));
-    await eventually(async () => expect(String(await failure(charge()))).toMatch(/Redis at 127\.0\.0\.1:\d+: READONLY/));
-    expect(readiness()).toEqual({ ready: false, why: expect.stringMatching(/Redis at .*READONLY (?!.*script: )/) as unknown });
+    await eventually(async () =>
+      expect(String(await failure(charge()))).toMatch(/Redis at 127\.0\.0\.1:\d+: READONLY/),
+    );
+    expect(readiness()).toEqual({
+      ready: false,
+      why: expect.stringMatching(/Redis at .*READONLY (?!.*script: )/) as unknown,
+    });
     link.leadTo(renewed.port);
     await eventually(async () => expect(await failure(charge())).toBeUndefined());
     expect(readiness().ready).toBe(true);
@@ -65,19 +90,21 @@ test('quota-redis: while the address leads to a replica it is not ready, and new
   const { handler, readiness, close } = await openForTest(quota, { config: { url } });
   ends.push(close);
   const bucket = handler.bucket?.({ rule: 'r', counter: 'c', algorithm: 'fixed', perMs: 60_000, params: undefined });
-  const charge = async (): Promise<unknown> => failure(handler.charge?.([{ bucket, key: 'k', cost: 1, limit: 10, burst: 10, perMs: 60_000 }], testCall()));
+  const charge = async (): Promise<unknown> =>
+    failure(handler.charge?.([{ bucket, key: 'k', cost: 1, limit: 10, burst: 10, perMs: 60_000 }], testCall()));
   await eventually(async () => expect(await charge()).toBeUndefined());
   await told(old.url, replicaOf(renewed));
   await eventually(async () => expect(await charge()).toBeInstanceOf(Unavailable));
   const admin = new Redis(old.url);
-  const connections = async (): Promise<number> => Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1]);
+  const connections = async (): Promise<number> =>
+    Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1]);
   const before = await connections();
   const untilMs = performance.now() + 3000;
   while (performance.now() < untilMs) {
     expect(await charge()).toBeInstanceOf(Unavailable);
     expect(readiness().ready).toBe(false);
   }
-  expect(await connections() - before).toBeLessThanOrEqual(12); // a pause grows from 25 ms to a second
+  expect((await connections()) - before).toBeLessThanOrEqual(12); // a pause grows from 25 ms to a second
   await admin.replicaof('NO', 'ONE');
   admin.disconnect();
   await eventually(async () => expect(await charge()).toBeUndefined());
@@ -87,7 +114,9 @@ test('enrich-redis: a replica that has lost its master and gives nothing stale i
   const { old, renewed, link, url } = await startPair(['--replica-serve-stale-data', 'no']);
   await told(renewed.url, ['HSET', 'ann', 'plan', 'gold']);
   await told(old.url, ['HSET', 'ann', 'plan', 'old']);
-  const { handler, readiness, close } = await openForTest(enrich, { config: { url, columns: { plan: 'string' }, cacheMs: 0 } });
+  const { handler, readiness, close } = await openForTest(enrich, {
+    config: { url, columns: { plan: 'string' }, cacheMs: 0 },
+  });
   ends.push(close);
   const lookup = handler.lookup?.({ rule: 'r', params: undefined });
   const look = async (): Promise<unknown> => lookup?.({ key: 'ann' }, testCall());
@@ -105,7 +134,11 @@ describe('a connection', () => {
   const open = async (config: object) => {
     const why: (string | undefined)[] = [];
     const redis = await connectionOptions(z.object(redisShape).parse(config), '/');
-    const connection = openConnection({ redis, timeoutMs: 300, onReady: (isReady, reason) => why.push(isReady ? undefined : reason) });
+    const connection = openConnection({
+      redis,
+      timeoutMs: 300,
+      onReady: (isReady, reason) => why.push(isReady ? undefined : reason),
+    });
     ends.push(() => connection.close());
     return { connection, why, get: async () => failure(connection.ask(async (client) => client.get('k'))) };
   };
@@ -146,12 +179,15 @@ describe('a connection', () => {
     expect(why.at(-1)).toBeUndefined();
   });
 
-  test.each(['OOM command not allowed when used memory > \'maxmemory\'.'])('%s concerns every key: Unavailable', async (reply) => {
-    const redis = await startRedis({ args: ['--maxmemory', '1'] });
-    ends.push(() => redis.stop());
-    const { connection, get } = await open({ url: redis.url });
-    await eventually(async () => expect(await get()).toBeUndefined());
-    const error = await failure(connection.ask(async (client) => client.set('k', 'v')));
-    expect([error instanceof Unavailable, String(error)]).toEqual([true, expect.stringContaining(reply)]);
-  });
+  test.each(["OOM command not allowed when used memory > 'maxmemory'."])(
+    '%s concerns every key: Unavailable',
+    async (reply) => {
+      const redis = await startRedis({ args: ['--maxmemory', '1'] });
+      ends.push(() => redis.stop());
+      const { connection, get } = await open({ url: redis.url });
+      await eventually(async () => expect(await get()).toBeUndefined());
+      const error = await failure(connection.ask(async (client) => client.set('k', 'v')));
+      expect([error instanceof Unavailable, String(error)]).toEqual([true, expect.stringContaining(reply)]);
+    },
+  );
 });

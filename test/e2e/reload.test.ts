@@ -48,8 +48,12 @@ describe('a reload', () => {
     const traffic = Array.from({ length: 8 }, async () => {
       while (!isOver) {
         try {
-          const [open, closed] = await Promise.all([client.check({ path: '/open' }), client.check({ path: '/closed' })]);
-          if (open.http_response !== 'ok_response' || !/^policy \d+$/.test(closed.denied_response?.body ?? '')) failures.push(JSON.stringify([open, closed]));
+          const [open, closed] = await Promise.all([
+            client.check({ path: '/open' }),
+            client.check({ path: '/closed' }),
+          ]);
+          if (open.http_response !== 'ok_response' || !/^policy \d+$/.test(closed.denied_response?.body ?? ''))
+            failures.push(JSON.stringify([open, closed]));
           answered += 2;
         } catch (error) {
           failures.push(String(error));
@@ -93,17 +97,41 @@ describe('a reload', () => {
     await expect.poll(body, { timeout: 10_000 }).toBe('policy 3');
   });
 
-  test.each(['changed', 'with errors'])('a policy (%s) that is read when the server is told to stop comes too late, and no error is told', async (how) => {
-    const said: string[] = [];
-    const keep = (level: string) => (message: string): void => { said.push(`${level} ${message}`); };
-    const log: OwnLog = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error'), with: () => log };
-    const late = await startServer({ configs: [folder], grpc: { host: '127.0.0.1', port: 0 }, admin: undefined, log, watch: true });
-    // Reading them takes longer than closing a port that nobody has called.
-    for (let nth = 0; nth < 200; nth++) writeFileSync(join(folder, `rule-${nth}.yaml`), `rules: [{ name: r${nth}, match: 'request.host == "${nth}"', deny: {} }]\n`);
-    if (how === 'with errors') writeFileSync(join(folder, 'wrong.yaml'), 'rules: [{ name: wrong, match: "request.pth", deny: {} }]\n');
-    const reloaded = late.reload();
-    await late.drain();
-    expect([await reloaded, said]).toEqual([false, []]);
-    expect(await late.reload()).toBe(false);
-  });
+  test.each(['changed', 'with errors'])(
+    'a policy (%s) that is read when the server is told to stop comes too late, and no error is told',
+    async (how) => {
+      const said: string[] = [];
+      const keep =
+        (level: string) =>
+        (message: string): void => {
+          said.push(`${level} ${message}`);
+        };
+      const log: OwnLog = {
+        debug: keep('debug'),
+        info: keep('info'),
+        warn: keep('warn'),
+        error: keep('error'),
+        with: () => log,
+      };
+      const late = await startServer({
+        configs: [folder],
+        grpc: { host: '127.0.0.1', port: 0 },
+        admin: undefined,
+        log,
+        watch: true,
+      });
+      // Reading them takes longer than closing a port that nobody has called.
+      for (let nth = 0; nth < 200; nth++)
+        writeFileSync(
+          join(folder, `rule-${nth}.yaml`),
+          `rules: [{ name: r${nth}, match: 'request.host == "${nth}"', deny: {} }]\n`,
+        );
+      if (how === 'with errors')
+        writeFileSync(join(folder, 'wrong.yaml'), 'rules: [{ name: wrong, match: "request.pth", deny: {} }]\n');
+      const reloaded = late.reload();
+      await late.drain();
+      expect([await reloaded, said]).toEqual([false, []]);
+      expect(await late.reload()).toBe(false);
+    },
+  );
 });

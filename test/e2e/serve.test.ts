@@ -29,7 +29,10 @@ describe('the embedded default', () => {
     const allowed = await client.check({ path: '/other' });
     expect(allowed.status?.code ?? 0).toBe(0);
     expect(allowed.http_response).toBe('ok_response');
-    const headers = (allowed.ok_response?.headers ?? []).map(({ header }) => [header.key, header.value || header.raw_value.toString()]);
+    const headers = (allowed.ok_response?.headers ?? []).map(({ header }) => [
+      header.key,
+      header.value || header.raw_value.toString(),
+    ]);
     expect(headers).toContainEqual(['x-route', 'other']);
 
     const denied = await client.check({ path: '/a/../b' });
@@ -54,9 +57,20 @@ describe('the embedded default', () => {
     const allowed = await run(['call', 'check', '--to', server.grpc, '--request', 'examples/requests/get.yaml']);
     expect(allowed.err).toBe('');
     expect(allowed.code).toBe(0);
-    const refused = await run(['call', 'check', '--to', server.grpc, '--request', 'examples/requests/delete.yaml', '--json']);
+    const refused = await run([
+      'call',
+      'check',
+      '--to',
+      server.grpc,
+      '--request',
+      'examples/requests/delete.yaml',
+      '--json',
+    ]);
     expect(refused.code).toBe(1);
-    expect(JSON.parse(refused.out)).toMatchObject({ outcome: 'deny', response: { deniedResponse: { status: { code: 'Forbidden' }, body: 'not from 203.0.113.9' } } });
+    expect(JSON.parse(refused.out)).toMatchObject({
+      outcome: 'deny',
+      response: { deniedResponse: { status: { code: 'Forbidden' }, body: 'not from 203.0.113.9' } },
+    });
     const limited = await run(['call', 'limit', '--to', server.grpc, '--request', 'examples/requests/limit.yaml']);
     expect(limited.code).toBe(0);
   });
@@ -66,7 +80,9 @@ describe('the embedded default', () => {
     expect(sent.err).toBe('');
     expect(sent.code).toBe(0);
     await expect.poll(() => server.out(), { timeout: 5000 }).toContain('/ratings/7');
-    await expect.poll(async () => (await page('/metrics')).text, { timeout: 5000 }).toMatch(/^shop_requests_total\{.*code="200".*\} 1$/m);
+    await expect
+      .poll(async () => (await page('/metrics')).text, { timeout: 5000 })
+      .toMatch(/^shop_requests_total\{.*code="200".*\} 1$/m);
   });
 
   test('the admin port tells what is in force and what was refused, with the reason', async () => {
@@ -74,9 +90,15 @@ describe('the embedded default', () => {
     expect(JSON.parse((await page('/readyz')).text)).toMatchObject({ ready: true });
     const { rules } = JSON.parse((await page('/rules')).text) as { rules: { name: string; calls: string[] }[] };
     expect(rules.map(({ name }) => name)).toContain('no-path-tricks');
-    expect(JSON.parse((await page('/handlers')).text)).toMatchObject({ handlers: expect.arrayContaining([expect.objectContaining({ name: 'limits', adapter: 'quota-memory', ready: true })]) as unknown });
+    expect(JSON.parse((await page('/handlers')).text)).toMatchObject({
+      handlers: expect.arrayContaining([
+        expect.objectContaining({ name: 'limits', adapter: 'quota-memory', ready: true }),
+      ]) as unknown,
+    });
     await client.check({ path: '/x/../y' });
-    const { verdicts } = JSON.parse((await page('/verdicts?rule=no-path-tricks&limit=1')).text) as { verdicts: { outcome: string; reasons: { rule: string }[] }[] };
+    const { verdicts } = JSON.parse((await page('/verdicts?rule=no-path-tricks&limit=1')).text) as {
+      verdicts: { outcome: string; reasons: { rule: string }[] }[];
+    };
     expect(verdicts[0]).toMatchObject({ outcome: 'deny' });
     expect(verdicts[0]?.reasons.map(({ rule }) => rule)).toContain('no-path-tricks');
     expect((await page('/metrics')).text).toMatch(/^sluice_calls_total\{.*\} \d+$/m);
@@ -84,13 +106,25 @@ describe('the embedded default', () => {
 
   test('a probe asks whether it takes calls: the exit code says so', async () => {
     expect(await run(['healthcheck', '--to', server.grpc])).toMatchObject({ code: 0, out: 'SERVING\n' });
-    expect(await run(['healthcheck', '--to', `127.0.0.1:${await freePort()}`])).toMatchObject({ code: 3, err: expect.stringContaining('CLI_UNREACHABLE') as unknown });
+    expect(await run(['healthcheck', '--to', `127.0.0.1:${await freePort()}`])).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('CLI_UNREACHABLE') as unknown,
+    });
   });
 
   test('a probe of a server that says NOT_SERVING exits with 1', async () => {
-    const stopping = await listen(new Map(healthMethods({ services: [], isServing: () => false })), { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, onFault: () => {} });
+    const stopping = await listen(new Map(healthMethods({ services: [], isServing: () => false })), {
+      host: '127.0.0.1',
+      port: 0,
+      maxMessageBytes: 1024,
+      onFault: () => {},
+    });
     try {
-      expect(await run(['healthcheck', '--to', `127.0.0.1:${stopping.port}`])).toMatchObject({ code: 1, out: 'NOT_SERVING\n', err: '' });
+      expect(await run(['healthcheck', '--to', `127.0.0.1:${stopping.port}`])).toMatchObject({
+        code: 1,
+        out: 'NOT_SERVING\n',
+        err: '',
+      });
     } finally {
       await stopping.drain(0);
     }

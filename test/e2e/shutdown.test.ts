@@ -14,12 +14,16 @@ test('Kafka is away: what waits is given up in time, and told', async () => {
 handlers: { audit: { adapter: log-kafka, config: { brokers: ["127.0.0.1:${await freePort()}"], topic: audit } } }
 rules: [{ name: written, calls: [http], report: { handler: audit, input: { path: request.path } } }]
 `);
-  onTestFinished(async () => { await sluice.stop('SIGKILL'); });
+  onTestFinished(async () => {
+    await sluice.stop('SIGKILL');
+  });
   expect(await burstOfChecks(sluice.grpcPort, 'ann', { calls: 250 })).toMatchObject({ passed: 250 });
   const beganAtMs = performance.now();
   expect(await sluice.stop()).toBe(0);
   expect(performance.now() - beganAtMs).toBeLessThan(SOON_MS);
-  expect(sluice.log.filter((line) => line.includes('reports are lost')).join('\n')).toMatch(/entries=250 .*rule written/);
+  expect(sluice.log.filter((line) => line.includes('reports are lost')).join('\n')).toMatch(
+    /entries=250 .*rule written/,
+  );
 }, 60_000);
 
 test('Redis hangs: calls end by their rule, a reload in the middle too, the log tells, and SIGTERM ends it', async () => {
@@ -30,7 +34,9 @@ handlers: { limits: { adapter: quota-redis, config: { url: "${redis.url}" } } }
 rules: [{ name: limited, quota: { handler: limits, limit: ${limit}, per: 1h, key: [] }, onError: { handler: deny } }]
 `;
   const sluice = await serveSluice(policy(1000));
-  onTestFinished(async () => { await sluice.stop('SIGKILL'); });
+  onTestFinished(async () => {
+    await sluice.stop('SIGKILL');
+  });
   expect(await burstOfChecks(sluice.grpcPort, 'ann', { calls: 5, timeoutMs: 10_000 })).toMatchObject({ passed: 5 });
   redis.freeze();
   const hung = burstOfChecks(sluice.grpcPort, 'ann', { calls: 200, timeoutMs: 10_000 });
@@ -43,8 +49,12 @@ rules: [{ name: limited, quota: { handler: limits, limit: ${limit}, per: 1h, key
     return sluice.log.some((line) => line.includes('a handler does not answer')) ? true : undefined;
   });
   redis.thaw();
-  await until('Redis to be asked again', async () => ((await burstOfChecks(sluice.grpcPort, 'ann', { calls: 5, timeoutMs: 10_000 })).passed === 5 ? true : undefined));
-  await until('a line that it answers', () => (sluice.log.some((line) => line.includes('a handler answers again')) ? true : undefined));
+  await until('Redis to be asked again', async () =>
+    (await burstOfChecks(sluice.grpcPort, 'ann', { calls: 5, timeoutMs: 10_000 })).passed === 5 ? true : undefined,
+  );
+  await until('a line that it answers', () =>
+    sluice.log.some((line) => line.includes('a handler answers again')) ? true : undefined,
+  );
   redis.freeze();
   expect((await burstOfChecks(sluice.grpcPort, 'ann', { calls: 50, timeoutMs: 10_000 })).passed).toBe(0);
   const beganAtMs = performance.now();

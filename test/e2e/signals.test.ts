@@ -16,7 +16,10 @@ let child: ChildProcess;
 let said: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'sluice-signals-'));
-  writeFileSync(join(folder, 'policy.yaml'), 'rules: [{ name: closed, match: \'request.path == "/closed"\', deny: {} }]\n');
+  writeFileSync(
+    join(folder, 'policy.yaml'),
+    'rules: [{ name: closed, match: \'request.path == "/closed"\', deny: {} }]\n',
+  );
 });
 afterEach(async () => {
   if (child.exitCode === null && child.signalCode === null) {
@@ -28,8 +31,27 @@ afterEach(async () => {
 
 function start(args: readonly string[] = [], stdout: 'ignore' | 'pipe' = 'ignore'): void {
   said = '';
-  child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'serve', folder, '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--log-format', 'json', '--grace', '2', ...args], { stdio: ['ignore', stdout, 'pipe'] });
-  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => { said += chunk; });
+  child = spawn(
+    process.execPath,
+    [
+      join(ROOT, 'src/cli/bin.ts'),
+      'serve',
+      folder,
+      '--grpc',
+      '127.0.0.1:0',
+      '--admin',
+      '127.0.0.1:0',
+      '--log-format',
+      'json',
+      '--grace',
+      '2',
+      ...args,
+    ],
+    { stdio: ['ignore', stdout, 'pipe'] },
+  );
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    said += chunk;
+  });
 }
 
 /** The first moment at which a signal can be heard: the kernel's list of signals that the process catches holds it. */
@@ -40,45 +62,71 @@ async function hears(): Promise<void> {
   });
 }
 
-const ended = async (): Promise<unknown[]> => (child.exitCode === null && child.signalCode === null ? once(child, 'exit') : [child.exitCode, child.signalCode]);
+const ended = async (): Promise<unknown[]> =>
+  child.exitCode === null && child.signalCode === null ? once(child, 'exit') : [child.exitCode, child.signalCode];
 
-test.each([[[]], [['--workers', '2']]])('%j: a SIGHUP before it serves loads the policy anew once it does', async (args) => {
-  start(args);
-  await hears();
-  child.kill('SIGHUP');
-  await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
-  await until('it has loaded anew', () => (said.includes('"msg":"policy loaded"') ? true : undefined));
-  child.kill('SIGTERM');
-  expect(await ended()).toEqual([0, null]);
-});
+test.each([[[]], [['--workers', '2']]])(
+  '%j: a SIGHUP before it serves loads the policy anew once it does',
+  async (args) => {
+    start(args);
+    await hears();
+    child.kill('SIGHUP');
+    await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
+    await until('it has loaded anew', () => (said.includes('"msg":"policy loaded"') ? true : undefined));
+    child.kill('SIGTERM');
+    expect(await ended()).toEqual([0, null]);
+  },
+);
 
-test.each([[[]], [['--workers', '2']]])('%j: a SIGTERM before it serves ends it as one afterwards does', async (args) => {
-  start(args);
-  await hears();
-  child.kill('SIGTERM');
-  expect(await ended()).toEqual([0, null]);
-  expect(said).toContain('"msg":"stopped"');
-});
+test.each([[[]], [['--workers', '2']]])(
+  '%j: a SIGTERM before it serves ends it as one afterwards does',
+  async (args) => {
+    start(args);
+    await hears();
+    child.kill('SIGTERM');
+    expect(await ended()).toEqual([0, null]);
+    expect(said).toContain('"msg":"stopped"');
+  },
+);
 
 test('a stream that never ends does not keep reports from being written, nor the server from ending in its grace', async () => {
-  writeFileSync(join(folder, 'policy.yaml'), `handlers: { out: { adapter: log-stdout, batch: { maxAge: 10m } } }
+  writeFileSync(
+    join(folder, 'policy.yaml'),
+    `handlers: { out: { adapter: log-stdout, batch: { maxAge: 10m } } }
 rules: [{ name: told, report: { handler: out, input: { path: request.path } } }]
-`);
+`,
+  );
   start([], 'pipe');
   let written = '';
-  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => { written += chunk; });
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+    written += chunk;
+  });
   await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
-  const { grpc, admin } = JSON.parse(said.split('\n').find((line) => line.includes('"msg":"serving"')) ?? '{}') as { grpc: string; admin: string };
+  const { grpc, admin } = JSON.parse(said.split('\n').find((line) => line.includes('"msg":"serving"')) ?? '{}') as {
+    grpc: string;
+    admin: string;
+  };
   const client = dialGrpc(grpc);
   const over = Promise.withResolvers<void>();
   async function* entries(): AsyncGenerator<Uint8Array> {
-    yield toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, {
-      logEntries: { case: 'httpLogs', value: { logEntry: [{ request: { path: '/told' } }] } },
-    }));
+    yield toBinary(
+      StreamAccessLogsMessageSchema,
+      create(StreamAccessLogsMessageSchema, {
+        logEntries: { case: 'httpLogs', value: { logEntry: [{ request: { path: '/told' } }] } },
+      }),
+    );
     await over.promise;
   }
-  const streaming = (async () => { for await (const _ of client.stream('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', entries(), { timeoutMs: 60_000 })); })().catch(() => undefined);
-  await until('the entry waits', async () => (/^sluice_handler_queued_reports\{handler="out"\} 1$/m.test(await (await fetch(`http://${admin}/metrics`)).text()) ? true : undefined));
+  const streaming = (async () => {
+    for await (const _ of client.stream('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', entries(), {
+      timeoutMs: 60_000,
+    }));
+  })().catch(() => undefined);
+  await until('the entry waits', async () =>
+    /^sluice_handler_queued_reports\{handler="out"\} 1$/m.test(await (await fetch(`http://${admin}/metrics`)).text())
+      ? true
+      : undefined,
+  );
   const beganAtMs = performance.now();
   child.kill('SIGTERM');
   expect(await ended()).toEqual([0, null]);

@@ -16,21 +16,34 @@ const RULES = 4000;
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'sluice-slow-'));
-  writeFileSync(join(folder, 'policy.yaml'), `rules:\n${Array.from({ length: RULES }, (_, at) => `  - { name: rule-${at}, match: 'request.path == "/${at}"', deny: {} }\n`).join('')}`);
+  writeFileSync(
+    join(folder, 'policy.yaml'),
+    `rules:\n${Array.from({ length: RULES }, (_, at) => `  - { name: rule-${at}, match: 'request.path == "/${at}"', deny: {} }\n`).join('')}`,
+  );
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test.each([['all the rest', 0], ['in pieces', 5]])('a reader that sleeps first and then reads %s sees every line, and the exit code', async (_how, pauseMs) => {
-  const child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'lint', folder], { env: { ...process.env, NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  let out = '';
-  await once(child.stdout.setEncoding('utf8'), 'readable');
-  await sleep(ASLEEP_MS);
-  for await (const chunk of child.stdout) {
-    out += chunk as string;
-    if (pauseMs > 0) await sleep(pauseMs);
-  }
-  expect(out.split('\n').filter((line) => line.startsWith('rule-'))).toHaveLength(RULES);
-  expect(out).toMatch(new RegExp(`\\nrule-${RULES - 1} .*\\n$`));
-  expect(await ended).toEqual([0, null]);
-}, 60_000);
+test.each([
+  ['all the rest', 0],
+  ['in pieces', 5],
+])(
+  'a reader that sleeps first and then reads %s sees every line, and the exit code',
+  async (_how, pauseMs) => {
+    const child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'lint', folder], {
+      env: { ...process.env, NO_COLOR: '1' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = once(child, 'exit');
+    let out = '';
+    await once(child.stdout.setEncoding('utf8'), 'readable');
+    await sleep(ASLEEP_MS);
+    for await (const chunk of child.stdout) {
+      out += chunk as string;
+      if (pauseMs > 0) await sleep(pauseMs);
+    }
+    expect(out.split('\n').filter((line) => line.startsWith('rule-'))).toHaveLength(RULES);
+    expect(out).toMatch(new RegExp(`\\nrule-${RULES - 1} .*\\n$`));
+    expect(await ended).toEqual([0, null]);
+  },
+  60_000,
+);

@@ -23,14 +23,38 @@ export interface ServedSluice {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-export async function serveSluice(policy: string, options: { grpcPort?: number; env?: Readonly<Record<string, string>>; files?: Readonly<Record<string, string>>; args?: readonly string[] } = {}): Promise<ServedSluice> {
+export async function serveSluice(
+  policy: string,
+  options: {
+    grpcPort?: number;
+    env?: Readonly<Record<string, string>>;
+    files?: Readonly<Record<string, string>>;
+    args?: readonly string[];
+  } = {},
+): Promise<ServedSluice> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-e2e-'));
   const policyFile = join(folder, 'policy.yaml');
   await writeFile(policyFile, policy);
   for (const [name, text] of Object.entries(options.files ?? {})) await writeFile(join(folder, name), text);
-  const child = spawn(process.execPath, [BIN, 'serve', policyFile, '--grpc', `127.0.0.1:${options.grpcPort ?? 0}`, '--admin', '127.0.0.1:0', '--grace', '3', ...options.args ?? []], {
-    stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env },
-  });
+  const child = spawn(
+    process.execPath,
+    [
+      BIN,
+      'serve',
+      policyFile,
+      '--grpc',
+      `127.0.0.1:${options.grpcPort ?? 0}`,
+      '--admin',
+      '127.0.0.1:0',
+      '--grace',
+      '3',
+      ...(options.args ?? []),
+    ],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.env },
+    },
+  );
   const written: Readonly<Record<string, unknown>>[] = [];
   const log: string[] = [];
   const ports = new Promise<{ grpcPort: number; adminPort: number }>((resolve, reject) => {
@@ -53,7 +77,13 @@ export async function serveSluice(policy: string, options: { grpcPort?: number; 
   });
   const { grpcPort, adminPort } = await ports;
   return {
-    child, folder, policyFile, grpcPort, adminPort, written, log,
+    child,
+    folder,
+    policyFile,
+    grpcPort,
+    adminPort,
+    written,
+    log,
     admin: async (path) => fetch(`http://127.0.0.1:${adminPort}${path}`),
     stop: async (signal = 'SIGTERM') => {
       if (child.exitCode === null && child.signalCode === null) {
@@ -73,12 +103,18 @@ function portIn(pattern: RegExp, line: string): number | undefined {
 }
 
 /** Waits until something is so; fails with what it was waiting for. */
-export async function until<T>(what: string, look: () => T | undefined | Promise<T | undefined>, timeoutMs = 10_000): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | Promise<T | undefined>,
+  timeoutMs = 10_000,
+): Promise<T> {
   const endAt = Date.now() + timeoutMs;
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
     if (Date.now() > endAt) throw new Error(`waited ${timeoutMs} ms for ${what}`);
-    await new Promise((resolve) => { setTimeout(resolve, 25); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 25);
+    });
   }
 }

@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const COPIED = ['src', 'plugins', 'package.json', 'tsconfig.json', 'vitest.config.ts', '.oxlintrc.json', 'examples/requests', 'test/parts'];
+const COPIED = [
+  'src',
+  'plugins',
+  'package.json',
+  'tsconfig.json',
+  'vitest.config.ts',
+  '.oxlintrc.json',
+  'examples/requests',
+  'test/parts',
+];
 
 export interface Checkout {
   readonly folder: string;
@@ -26,5 +35,11 @@ export function makeCheckout(files: Readonly<Record<string, string>> = {}): Chec
     return path;
   };
   for (const [file, text] of Object.entries(files)) write(file, text);
-  return { folder, bin: join(folder, 'src/cli/bin.ts'), path: (file) => join(folder, file), write, remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return {
+    folder,
+    bin: join(folder, 'src/cli/bin.ts'),
+    path: (file) => join(folder, file),
+    write,
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
 }

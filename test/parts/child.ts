@@ -24,7 +24,9 @@ let isGuarded = false;
 function endWithUs(): void {
   if (isGuarded) return;
   isGuarded = true;
-  const killAll = (): void => { for (const kill of killers) kill(); };
+  const killAll = (): void => {
+    for (const kill of killers) kill();
+  };
   process.once('exit', killAll);
   process.once('disconnect', killAll); // of a worker of the test runner
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -37,25 +39,41 @@ function endWithUs(): void {
 
 const MOST_PRINTED = 200_000;
 
-export function startChild(program: string, args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): Part {
+export function startChild(
+  program: string,
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Part {
   const child: ChildProcess = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, ...options });
   let printed = '';
-  const keep = (chunk: Buffer): void => { printed = (printed + chunk.toString()).slice(-MOST_PRINTED); };
+  const keep = (chunk: Buffer): void => {
+    printed = (printed + chunk.toString()).slice(-MOST_PRINTED);
+  };
   child.stdout?.on('data', keep);
   child.stderr?.on('data', keep);
-  child.on('error', (error) => { printed += `\n${error.message}`; });
+  child.on('error', (error) => {
+    printed += `\n${error.message}`;
+  });
   const isRunning = (): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
-  const killLast = (): void => { if (isRunning()) child.kill('SIGKILL'); };
+  const killLast = (): void => {
+    if (isRunning()) child.kill('SIGKILL');
+  };
   endWithUs();
   killers.add(killLast);
   child.once('exit', () => killers.delete(killLast));
-  const ended = async (): Promise<void> => { if (isRunning()) await once(child, 'exit'); };
+  const ended = async (): Promise<void> => {
+    if (isRunning()) await once(child, 'exit');
+  };
   return {
     pid: child.pid ?? -1,
     printed: () => printed,
     isRunning,
-    freeze: () => { child.kill('SIGSTOP'); },
-    thaw: () => { child.kill('SIGCONT'); },
+    freeze: () => {
+      child.kill('SIGSTOP');
+    },
+    thaw: () => {
+      child.kill('SIGCONT');
+    },
     kill: async () => {
       if (isRunning()) child.kill('SIGKILL');
       await ended();
@@ -72,7 +90,12 @@ export function startChild(program: string, args: readonly string[], options: { 
 }
 
 /** Waits until `look` answers true; fails with what the part printed when it ends or time is over. */
-export async function untilReady(name: string, part: Part, look: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+export async function untilReady(
+  name: string,
+  part: Part,
+  look: () => Promise<boolean>,
+  timeoutMs = 30_000,
+): Promise<void> {
   const endAt = Date.now() + timeoutMs;
   for (;;) {
     if (!part.isRunning()) throw new Error(`${name} ended before it was ready. It printed:\n${part.printed()}`);
@@ -81,6 +104,8 @@ export async function untilReady(name: string, part: Part, look: () => Promise<b
       await part.kill();
       throw new Error(`${name} was not ready after ${timeoutMs} ms. It printed:\n${part.printed()}`);
     }
-    await new Promise((resolve) => { setTimeout(resolve, 25); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 25);
+    });
   }
 }

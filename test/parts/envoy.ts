@@ -21,8 +21,12 @@ export async function startEnvoy(options: { readonly config: object; readonly ad
   return {
     ...part,
     stats: async () => {
-      const { stats } = (await (await fetch(`${admin}/stats?format=json`)).json()) as { stats: { name?: string; value?: number }[] };
-      return Object.fromEntries(stats.flatMap(({ name, value }) => (name === undefined || typeof value !== 'number' ? [] : [[name, value]])));
+      const { stats } = (await (await fetch(`${admin}/stats?format=json`)).json()) as {
+        stats: { name?: string; value?: number }[];
+      };
+      return Object.fromEntries(
+        stats.flatMap(({ name, value }) => (name === undefined || typeof value !== 'number' ? [] : [[name, value]])),
+      );
     },
     stop: async (graceMs) => {
       await part.stop(graceMs);

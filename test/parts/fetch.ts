@@ -16,18 +16,31 @@ const KAFKA_VERSION = '4.4.0';
 /** A lock whose holder died is taken over after this. */
 const STALE_LOCK_MS = 10 * 60_000;
 
-const say = (text: string): void => { process.stderr.write(`parts: ${text}\n`); };
+const say = (text: string): void => {
+  process.stderr.write(`parts: ${text}\n`);
+};
 
 export function onPath(program: string): string | undefined {
-  return (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, program)).find((path) => existsSync(path));
+  return (process.env['PATH'] ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, program))
+    .find((path) => existsSync(path));
 }
 
-async function attempt(what: string, program: string, args: readonly string[], options: { cwd?: string } = {}): Promise<void> {
+async function attempt(
+  what: string,
+  program: string,
+  args: readonly string[],
+  options: { cwd?: string } = {},
+): Promise<void> {
   try {
     await run(program, args, { maxBuffer: 64 * 1024 * 1024, ...options });
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
-    throw new Error(`could not get ${what}: \`${program} ${args.join(' ')}\` failed: ${(stderr ?? '').trim() || message}`, { cause: error });
+    throw new Error(
+      `could not get ${what}: \`${program} ${args.join(' ')}\` failed: ${(stderr ?? '').trim() || message}`,
+      { cause: error },
+    );
   }
 }
 
@@ -41,9 +54,14 @@ async function alone(name: string, work: () => Promise<void>): Promise<void> {
       await held.close();
       break;
     }
-    const age = await stat(lock).then(({ mtimeMs }) => Date.now() - mtimeMs, () => 0);
+    const age = await stat(lock).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    );
     if (age > STALE_LOCK_MS) await rm(lock, { force: true });
-    await new Promise((resolve) => { setTimeout(resolve, 200); });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 200);
+    });
   }
   try {
     await work();
@@ -114,13 +132,15 @@ export async function envoyProgram(): Promise<string> {
 /** `promtool`, which says whether a metrics page is well-formed. */
 export async function promtool(): Promise<string> {
   const found = await debian('promtool', 'prometheus');
-  if (found === undefined) throw new Error('promtool is missing: install Prometheus (Debian: prometheus); it checks the metrics page');
+  if (found === undefined)
+    throw new Error('promtool is missing: install Prometheus (Debian: prometheus); it checks the metrics page');
   return found;
 }
 
 export async function java(): Promise<string> {
   const found = await debian('java', 'openjdk-17-jre-headless');
-  if (found === undefined) throw new Error('java is missing: install Java 17 or newer (Debian: openjdk-17-jre-headless); Kafka runs on it');
+  if (found === undefined)
+    throw new Error('java is missing: install Java 17 or newer (Debian: openjdk-17-jre-headless); Kafka runs on it');
   return found;
 }
 
@@ -131,7 +151,12 @@ export async function kafkaClassPath(): Promise<string> {
     if (maven === undefined) throw new Error('mvn is missing: install the package maven; it brings Kafka');
     say(`getting Kafka ${KAFKA_VERSION} (45 MB)`);
     await writeFile(join(unfinished, 'pom.xml'), POM);
-    await attempt('Kafka', maven, ['-B', '-q', '-ntp', 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${unfinished}`], { cwd: unfinished });
+    await attempt(
+      'Kafka',
+      maven,
+      ['-B', '-q', '-ntp', 'dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${unfinished}`],
+      { cwd: unfinished },
+    );
     await rm(join(unfinished, 'pom.xml'));
     await compareSums(unfinished);
   });
@@ -142,12 +167,24 @@ export async function kafkaClassPath(): Promise<string> {
 const SUMS = join(import.meta.dirname, 'kafka-jars.sha256');
 
 async function compareSums(folder: string): Promise<void> {
-  const listed = new Map((await readFile(SUMS, 'utf8')).trim().split('\n').map((line) => line.split('  ').toReversed() as [string, string]));
+  const listed = new Map(
+    (await readFile(SUMS, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => line.split('  ').toReversed() as [string, string]),
+  );
   const jars = (await readdir(folder)).filter((name) => name.endsWith('.jar'));
   const wrong = [...new Set([...jars, ...listed.keys()])];
   for (const name of wrong) {
-    const sum = jars.includes(name) ? createHash('sha256').update(await readFile(join(folder, name))).digest('hex') : undefined;
-    if (sum !== listed.get(name)) throw new Error(`Kafka's jar ${name} is not the one of ${SUMS}: expected ${listed.get(name) ?? 'none'}, got ${sum ?? 'none'}`);
+    const sum = jars.includes(name)
+      ? createHash('sha256')
+          .update(await readFile(join(folder, name)))
+          .digest('hex')
+      : undefined;
+    if (sum !== listed.get(name))
+      throw new Error(
+        `Kafka's jar ${name} is not the one of ${SUMS}: expected ${listed.get(name) ?? 'none'}, got ${sum ?? 'none'}`,
+      );
   }
 }
 
@@ -157,5 +194,11 @@ const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.
 
 /** All of them, one after the other. */
 export async function fetchAll(): Promise<Readonly<Record<string, string>>> {
-  return { redis: await redisServer(), envoy: await envoyProgram(), kafka: await kafkaClassPath(), java: await java(), promtool: await promtool() };
+  return {
+    redis: await redisServer(),
+    envoy: await envoyProgram(),
+    kafka: await kafkaClassPath(),
+    java: await java(),
+    promtool: await promtool(),
+  };
 }

@@ -8,7 +8,7 @@ const [FIRST, LAST] = [10_000, 22_000];
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FIRST + Math.floor(Math.random() * (LAST - FIRST));
-    if (await isFree(port) && await isFree(port + 10_000)) return port;
+    if ((await isFree(port)) && (await isFree(port + 10_000))) return port;
   }
 }
 

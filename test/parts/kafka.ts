@@ -9,7 +9,13 @@ import { type Part, startChild, untilReady } from './child.ts';
 import { java, kafkaClassPath } from './fetch.ts';
 import { freePort } from './free-port.ts';
 
-const JVM = ['-Xms64m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn'];
+const JVM = [
+  '-Xms64m',
+  '-Xmx256m',
+  '-XX:+UseSerialGC',
+  '-XX:TieredStopAtLevel=1',
+  '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+];
 
 export interface KafkaPart {
   readonly port: number;
@@ -34,7 +40,18 @@ export async function startKafka(options: { readonly isAbsent?: boolean } = {}):
   const file = join(folder, 'server.properties');
   await writeFile(file, properties(port, controllerPort, join(folder, 'data')));
   const id = `A${randomBytes(16).toString('base64url').slice(1, 22)}`;
-  await promisify(execFile)(program, [...JVM, '-cp', classPath, 'kafka.tools.StorageTool', 'format', '--standalone', '-t', id, '-c', file]);
+  await promisify(execFile)(program, [
+    ...JVM,
+    '-cp',
+    classPath,
+    'kafka.tools.StorageTool',
+    'format',
+    '--standalone',
+    '-t',
+    id,
+    '-c',
+    file,
+  ]);
 
   let part: Part | undefined;
   const up = async (): Promise<void> => {
@@ -43,12 +60,17 @@ export async function startKafka(options: { readonly isAbsent?: boolean } = {}):
   };
   if (options.isAbsent !== true) await up();
   return {
-    port, broker: `127.0.0.1:${port}`,
+    port,
+    broker: `127.0.0.1:${port}`,
     freeze: () => part?.freeze(),
     thaw: () => part?.thaw(),
-    kill: async () => { await part?.kill(); },
+    kill: async () => {
+      await part?.kill();
+    },
     restart: up,
-    down: async () => { await part?.stop(15_000); },
+    down: async () => {
+      await part?.stop(15_000);
+    },
     stop: async () => {
       await part?.stop(15_000);
       await rm(folder, { recursive: true, force: true });
@@ -59,7 +81,9 @@ export async function startKafka(options: { readonly isAbsent?: boolean } = {}):
 /** ApiVersions v0, correlation id 7; the answer repeats the id and says error 0. */
 function answersApiVersions(port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(Buffer.from('0000000b00120000000000070001' + '70', 'hex')));
+    const socket = connect({ port, host: '127.0.0.1' }, () =>
+      socket.write(Buffer.from('0000000b00120000000000070001' + '70', 'hex')),
+    );
     socket.setTimeout(1000, () => socket.destroy());
     socket.once('data', (data) => {
       socket.destroy();

@@ -27,9 +27,25 @@ export async function startLink(toPort: number): Promise<Link> {
   };
   const carry = (from: Socket, to: Socket): void => {
     sockets.add(from);
-    from.on('data', (octets) => { setTimeout(() => pass(() => { to.write(octets); }), delayMs); });
+    from.on('data', (octets) => {
+      setTimeout(
+        () =>
+          pass(() => {
+            to.write(octets);
+          }),
+        delayMs,
+      );
+    });
     from.on('error', () => {}); // close follows
-    from.on('close', () => { setTimeout(() => pass(() => { to.destroy(); }), delayMs); });
+    from.on('close', () => {
+      setTimeout(
+        () =>
+          pass(() => {
+            to.destroy();
+          }),
+        delayMs,
+      );
+    });
   };
   const server = createServer((near) => {
     const far = connect({ port: farPort, host: '127.0.0.1' });
@@ -40,9 +56,15 @@ export async function startLink(toPort: number): Promise<Link> {
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    leadTo: (port) => { farPort = port; },
-    slow: (ms) => { delayMs = ms; },
-    cut: () => { isCut = true; },
+    leadTo: (port) => {
+      farPort = port;
+    },
+    slow: (ms) => {
+      delayMs = ms;
+    },
+    cut: () => {
+      isCut = true;
+    },
     mend: () => {
       isCut = false;
       for (const step of waiting.splice(0)) step();

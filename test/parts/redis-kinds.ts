@@ -11,19 +11,28 @@ import { type RedisPart, startRedis } from './redis.ts';
 
 const SLOTS = 16_384;
 
-export interface RedisClusterPart { readonly nodes: readonly RedisPart[]; readonly url: string; stop(): Promise<void> }
+export interface RedisClusterPart {
+  readonly nodes: readonly RedisPart[];
+  readonly url: string;
+  stop(): Promise<void>;
+}
 
 /** Three masters without replicas, the slots shared out. */
 export async function startRedisCluster(): Promise<RedisClusterPart> {
   const nodes: RedisPart[] = [];
   for (let node = 0; node < 3; node++) {
     const port = await freePort(); // the bus listens at 10 000 more
-    nodes.push(await startRedis({ port, args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no'] }));
+    nodes.push(
+      await startRedis({
+        port,
+        args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no'],
+      }),
+    );
   }
   const connections = nodes.map(({ url }) => new Redis(url));
   try {
     for (const [at, connection] of connections.entries()) {
-      const [from, to] = [Math.ceil(SLOTS * at / 3), Math.ceil(SLOTS * (at + 1) / 3)];
+      const [from, to] = [Math.ceil((SLOTS * at) / 3), Math.ceil((SLOTS * (at + 1)) / 3)];
       await connection.cluster('ADDSLOTS', ...Array.from({ length: to - from }, (_, slot) => from + slot));
       await connection.cluster('SET-CONFIG-EPOCH', at + 1);
     }
@@ -35,10 +44,22 @@ export async function startRedisCluster(): Promise<RedisClusterPart> {
   } finally {
     for (const connection of connections) connection.disconnect();
   }
-  return { nodes, url: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','), stop: async () => { await Promise.all(nodes.map(async (node) => node.stop())); } };
+  return {
+    nodes,
+    url: nodes.map(({ port }) => `127.0.0.1:${port}`).join(','),
+    stop: async () => {
+      await Promise.all(nodes.map(async (node) => node.stop()));
+    },
+  };
 }
 
-export interface SentinelPart { readonly master: RedisPart; readonly replica: RedisPart; /** As REDIS_URL wants it. */ readonly url: string; /** By the sentinel. */ printed(): string; stop(): Promise<void> }
+export interface SentinelPart {
+  readonly master: RedisPart;
+  readonly replica: RedisPart;
+  /** As REDIS_URL wants it. */ readonly url: string;
+  /** By the sentinel. */ printed(): string;
+  stop(): Promise<void>;
+}
 
 /** A master, a replica of it, and one sentinel that promotes the replica within about two seconds. */
 export async function startRedisSentinel(): Promise<SentinelPart> {
@@ -47,18 +68,34 @@ export async function startRedisSentinel(): Promise<SentinelPart> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-sentinel-'));
   const port = await freePort();
   const config = join(folder, 'sentinel.conf');
-  await writeFile(config, [
-    `port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, `sentinel monitor mymaster 127.0.0.1 ${master.port} 1`, 'sentinel down-after-milliseconds mymaster 500', 'sentinel failover-timeout mymaster 2000', '',
-  ].join('\n'));
+  await writeFile(
+    config,
+    [
+      `port ${port}`,
+      'bind 127.0.0.1',
+      `dir ${folder}`,
+      `sentinel monitor mymaster 127.0.0.1 ${master.port} 1`,
+      'sentinel down-after-milliseconds mymaster 500',
+      'sentinel failover-timeout mymaster 2000',
+      '',
+    ].join('\n'),
+  );
   const sentinel = startChild(await redisServer(), [config, '--sentinel']);
   const connection = new Redis(port, '127.0.0.1').on('error', () => {}); // until it is there
-  await untilReady('the sentinel', sentinel, async () => (await connection.call('SENTINEL', 'REPLICAS', 'mymaster') as unknown[]).length > 0);
+  await untilReady(
+    'the sentinel',
+    sentinel,
+    async () => ((await connection.call('SENTINEL', 'REPLICAS', 'mymaster')) as unknown[]).length > 0,
+  );
   connection.disconnect();
   const copy = new Redis(replica.url);
   await untilReady('the replica', replica, async () => /master_link_status:up/.test(await copy.info('replication')));
   copy.disconnect();
   return {
-    master, replica, url: `mymaster,127.0.0.1:${port}`, printed: () => sentinel.printed(),
+    master,
+    replica,
+    url: `mymaster,127.0.0.1:${port}`,
+    printed: () => sentinel.printed(),
     stop: async () => {
       await sentinel.stop();
       await Promise.all([master.stop(), replica.stop()]);
@@ -67,22 +104,77 @@ export async function startRedisSentinel(): Promise<SentinelPart> {
   };
 }
 
-export interface TlsRedisPart extends RedisPart { readonly ca: string; readonly cert: string; readonly key: string }
+export interface TlsRedisPart extends RedisPart {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
 
 /** Over TLS alone; whoever calls has to show a certificate of the same authority. */
 export async function startRedisTls(): Promise<TlsRedisPart> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-redis-tls-'));
   const file = (name: string): string => join(folder, name);
-  const openssl = (...args: string[]): void => { execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' }); };
-  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=test authority');
+  const openssl = (...args: string[]): void => {
+    execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+  };
+  openssl(
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.pem',
+    '-days',
+    '2',
+    '-subj',
+    '/CN=test authority',
+  );
   await writeFile(file('names'), 'subjectAltName=IP:127.0.0.1,DNS:localhost');
   openssl('req', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'own.key', '-out', 'own.csr', '-subj', '/CN=redis');
-  openssl('x509', '-req', '-in', 'own.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-out', 'own.pem', '-days', '2', '-extfile', 'names');
+  openssl(
+    'x509',
+    '-req',
+    '-in',
+    'own.csr',
+    '-CA',
+    'ca.pem',
+    '-CAkey',
+    'ca.key',
+    '-CAcreateserial',
+    '-out',
+    'own.pem',
+    '-days',
+    '2',
+    '-extfile',
+    'names',
+  );
   const port = await freePort();
   const plainPort = await freePort();
-  const part = await startRedis({ port: plainPort, args: ['--tls-port', String(port), '--tls-cert-file', file('own.pem'), '--tls-key-file', file('own.key'), '--tls-ca-cert-file', file('ca.pem'), '--tls-auth-clients', 'yes'] });
+  const part = await startRedis({
+    port: plainPort,
+    args: [
+      '--tls-port',
+      String(port),
+      '--tls-cert-file',
+      file('own.pem'),
+      '--tls-key-file',
+      file('own.key'),
+      '--tls-ca-cert-file',
+      file('ca.pem'),
+      '--tls-auth-clients',
+      'yes',
+    ],
+  });
   return {
-    ...part, port, url: `rediss://127.0.0.1:${port}`, ca: file('ca.pem'), cert: file('own.pem'), key: file('own.key'),
+    ...part,
+    port,
+    url: `rediss://127.0.0.1:${port}`,
+    ca: file('ca.pem'),
+    cert: file('own.pem'),
+    key: file('own.key'),
     stop: async (graceMs) => {
       await part.stop(graceMs);
       await rm(folder, { recursive: true, force: true });

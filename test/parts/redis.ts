@@ -6,17 +6,36 @@ import { type Part, startChild, untilReady } from './child.ts';
 import { redisServer } from './fetch.ts';
 import { freePort } from './free-port.ts';
 
-export interface RedisPart extends Part { readonly port: number; readonly url: string }
+export interface RedisPart extends Part {
+  readonly port: number;
+  readonly url: string;
+}
 
 /** A real Redis on a free port (or the given one, to come back after a kill), that keeps nothing on disk. */
-export async function startRedis(options: { readonly port?: number; readonly args?: readonly string[] } = {}): Promise<RedisPart> {
+export async function startRedis(
+  options: { readonly port?: number; readonly args?: readonly string[] } = {},
+): Promise<RedisPart> {
   const program = await redisServer();
-  const port = options.port ?? await freePort();
+  const port = options.port ?? (await freePort());
   const folder = await mkdtemp(join(tmpdir(), 'sluice-redis-'));
-  const part = startChild(program, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder, ...(options.args ?? [])]);
+  const part = startChild(program, [
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+    '--dir',
+    folder,
+    ...(options.args ?? []),
+  ]);
   await untilReady('redis-server', part, () => answersPing(port));
   return {
-    ...part, port, url: `redis://127.0.0.1:${port}`,
+    ...part,
+    port,
+    url: `redis://127.0.0.1:${port}`,
     stop: async (graceMs) => {
       await part.stop(graceMs);
       await rm(folder, { recursive: true, force: true });

@@ -29,7 +29,10 @@ export interface TraceCollector {
 }
 
 /** `answers`: an HTTP status; `never`: it takes the request and says nothing. */
-export async function startTraceCollector(protocol: 'http' | 'grpc' = 'http', answers: number | 'never' = 200): Promise<TraceCollector> {
+export async function startTraceCollector(
+  protocol: 'http' | 'grpc' = 'http',
+  answers: number | 'never' = 200,
+): Promise<TraceCollector> {
   const spans: CollectedSpan[] = [];
   let asked = 0;
   const take = (body: Buffer): void => {
@@ -39,12 +42,18 @@ export async function startTraceCollector(protocol: 'http' | 'grpc' = 'http', an
   return protocol === 'http' ? overHttp(spans, take, () => asked, answers) : overGrpc(spans, take, () => asked);
 }
 
-async function overHttp(spans: readonly CollectedSpan[], take: (body: Buffer) => void, asked: () => number, answers: number | 'never'): Promise<TraceCollector> {
+async function overHttp(
+  spans: readonly CollectedSpan[],
+  take: (body: Buffer) => void,
+  asked: () => number,
+  answers: number | 'never',
+): Promise<TraceCollector> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      if (request.url !== '/v1/traces' || request.headers['content-type'] !== 'application/x-protobuf') return void response.writeHead(404).end();
+      if (request.url !== '/v1/traces' || request.headers['content-type'] !== 'application/x-protobuf')
+        return void response.writeHead(404).end();
       take(Buffer.concat(chunks));
       if (answers !== 'never') response.writeHead(answers, { 'content-type': 'application/x-protobuf' }).end();
     });
@@ -52,7 +61,9 @@ async function overHttp(spans: readonly CollectedSpan[], take: (body: Buffer) =>
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, spans, asked,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    spans,
+    asked,
     async stop() {
       server.closeAllConnections();
       server.close();
@@ -61,17 +72,36 @@ async function overHttp(spans: readonly CollectedSpan[], take: (body: Buffer) =>
   };
 }
 
-async function overGrpc(spans: readonly CollectedSpan[], take: (body: Buffer) => void, asked: () => number): Promise<TraceCollector> {
+async function overGrpc(
+  spans: readonly CollectedSpan[],
+  take: (body: Buffer) => void,
+  asked: () => number,
+): Promise<TraceCollector> {
   const server = new Server();
   const octets = (bytes: Buffer): Buffer => bytes;
-  server.addService({ export: { path: '/opentelemetry.proto.collector.trace.v1.TraceService/Export', requestStream: false, responseStream: false, requestDeserialize: octets, requestSerialize: octets, responseDeserialize: octets, responseSerialize: octets } }, {
-    export: ({ request }: { request: Buffer }, reply: (error: null, response: Buffer) => void) => {
-      take(request);
-      reply(null, Buffer.alloc(0));
+  server.addService(
+    {
+      export: {
+        path: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
+        requestStream: false,
+        responseStream: false,
+        requestDeserialize: octets,
+        requestSerialize: octets,
+        responseDeserialize: octets,
+        responseSerialize: octets,
+      },
     },
-  });
+    {
+      export: ({ request }: { request: Buffer }, reply: (error: null, response: Buffer) => void) => {
+        take(request);
+        reply(null, Buffer.alloc(0));
+      },
+    },
+  );
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
   });
   return { url: `http://127.0.0.1:${port}`, spans, asked, stop: async () => server.forceShutdown() };
 }
@@ -92,22 +122,54 @@ message Status { string message = 2; int32 code = 3; }
 `);
 const REQUEST = root.lookupType('ExportTraceServiceRequest');
 
-interface Pair { readonly key: string; readonly value: { readonly stringValue?: string; readonly intValue?: string; readonly doubleValue?: number } }
-interface WireSpan {
-  readonly traceId: string; readonly spanId: string; readonly parentSpanId: string; readonly name: string; readonly kind: number;
-  readonly startTimeUnixNano: string; readonly endTimeUnixNano: string; readonly attributes: readonly Pair[]; readonly status: { readonly code: number; readonly message: string } | null;
+interface Pair {
+  readonly key: string;
+  readonly value: { readonly stringValue?: string; readonly intValue?: string; readonly doubleValue?: number };
 }
-interface WireRequest { readonly resourceSpans: readonly { readonly resource: { readonly attributes: readonly Pair[] }; readonly scopeSpans: readonly { readonly spans: readonly WireSpan[] }[] }[] }
+interface WireSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string;
+  readonly name: string;
+  readonly kind: number;
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
+  readonly attributes: readonly Pair[];
+  readonly status: { readonly code: number; readonly message: string } | null;
+}
+interface WireRequest {
+  readonly resourceSpans: readonly {
+    readonly resource: { readonly attributes: readonly Pair[] };
+    readonly scopeSpans: readonly { readonly spans: readonly WireSpan[] }[];
+  }[];
+}
 
 function spansOf(body: Buffer): CollectedSpan[] {
-  const { resourceSpans } = REQUEST.toObject(REQUEST.decode(body), { longs: String, bytes: String, defaults: true, arrays: true }) as WireRequest;
+  const { resourceSpans } = REQUEST.toObject(REQUEST.decode(body), {
+    longs: String,
+    bytes: String,
+    defaults: true,
+    arrays: true,
+  }) as WireRequest;
   const hex = (base64: string): string => Buffer.from(base64, 'base64').toString('hex');
-  return resourceSpans.flatMap(({ resource, scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans.map((span) => ({
-    name: span.name, kind: span.kind, traceId: hex(span.traceId), spanId: hex(span.spanId), parentSpanId: hex(span.parentSpanId),
-    attributes: attributesOf(span.attributes), resource: attributesOf(resource.attributes), status: { code: span.status?.code ?? 0, message: span.status?.message ?? '' },
-    tookNs: Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)),
-  }))));
+  return resourceSpans.flatMap(({ resource, scopeSpans }) =>
+    scopeSpans.flatMap(({ spans }) =>
+      spans.map((span) => ({
+        name: span.name,
+        kind: span.kind,
+        traceId: hex(span.traceId),
+        spanId: hex(span.spanId),
+        parentSpanId: hex(span.parentSpanId),
+        attributes: attributesOf(span.attributes),
+        resource: attributesOf(resource.attributes),
+        status: { code: span.status?.code ?? 0, message: span.status?.message ?? '' },
+        tookNs: Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)),
+      })),
+    ),
+  );
 }
 
 const attributesOf = (pairs: readonly Pair[]): Record<string, string | number> =>
-  Object.fromEntries(pairs.map(({ key, value }) => [key, value.stringValue ?? value.doubleValue ?? Number(value.intValue)]));
+  Object.fromEntries(
+    pairs.map(({ key, value }) => [key, value.stringValue ?? value.doubleValue ?? Number(value.intValue)]),
+  );

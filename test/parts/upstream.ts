@@ -21,7 +21,12 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const { searchParams } = new URL(request.url ?? '/', 'http://upstream');
-  const arrived: Arrived = { method: request.method ?? '', url: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks).toString() };
+  const arrived: Arrived = {
+    method: request.method ?? '',
+    url: request.url ?? '',
+    headers: request.headers,
+    body: Buffer.concat(chunks).toString(),
+  };
   const send = (): void => {
     response.writeHead(Number(searchParams.get('status') ?? 200), { 'content-type': 'application/json' });
     response.end(JSON.stringify(arrived));

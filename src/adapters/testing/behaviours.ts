@@ -11,7 +11,12 @@ export interface Behaviour {
 }
 
 /** A behaviour of an open handler, which is closed afterwards whatever happens. */
-export function ofOpen(adapter: Adapter, subject: AdapterSubject, says: string, show: (opened: OpenedForTest) => void | Promise<void>): Behaviour {
+export function ofOpen(
+  adapter: Adapter,
+  subject: AdapterSubject,
+  says: string,
+  show: (opened: OpenedForTest) => void | Promise<void>,
+): Behaviour {
   return {
     says,
     async show() {
@@ -25,7 +30,11 @@ export function ofOpen(adapter: Adapter, subject: AdapterSubject, says: string, 
   };
 }
 
-export async function openSubject(adapter: Adapter, subject: AdapterSubject, signal?: AbortSignal): Promise<OpenedForTest> {
+export async function openSubject(
+  adapter: Adapter,
+  subject: AdapterSubject,
+  signal?: AbortSignal,
+): Promise<OpenedForTest> {
   const config = typeof subject.config === 'function' ? await (subject.config as () => unknown)() : subject.config;
   return openForTest(adapter, {
     config,
@@ -49,7 +58,11 @@ export async function eventually(show: () => void | Promise<void>, withinMs = 15
   }
 }
 
-export function paramsOf(adapter: Adapter, capability: 'check' | 'quota' | 'report' | 'enrich', params: unknown): unknown {
+export function paramsOf(
+  adapter: Adapter,
+  capability: 'check' | 'quota' | 'report' | 'enrich',
+  params: unknown,
+): unknown {
   const schema = adapter.serves[capability]?.params;
   if (schema === undefined) {
     assert.equal(params, undefined, `the example has params for ${capability}, but the adapter declares none`);

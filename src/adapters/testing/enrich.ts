@@ -20,7 +20,10 @@ export function enrichBehaviours(adapter: Adapter, subject: AdapterSubject, exam
     ofOpen(adapter, subject, 'what is known is found', async (opened) => {
       assert.ok(known.length > 0, 'the example has no input that is known');
       const found = await look(opened, known);
-      assert.deepEqual(found.map((values) => ({ ...values })), example.known.map(({ output }) => output));
+      assert.deepEqual(
+        found.map((values) => ({ ...values })),
+        example.known.map(({ output }) => output),
+      );
     }),
     ofOpen(adapter, subject, 'what is not known gives nothing', async (opened) => {
       assert.ok(example.unknown.length > 0, 'the example has no input that is unknown');
@@ -31,8 +34,13 @@ export function enrichBehaviours(adapter: Adapter, subject: AdapterSubject, exam
     }),
     ofOpen(adapter, subject, 'the output has the declared names and types', async (opened) => {
       const declared = adapter.serves.enrich?.output;
-      const config = adapter.config.parse(typeof subject.config === 'function' ? await (subject.config as () => unknown)() : subject.config);
-      const shape = typeof declared === 'function' ? (declared as (config: unknown, params: unknown) => Readonly<Record<string, string>>)(config, params()) : declared ?? {};
+      const config = adapter.config.parse(
+        typeof subject.config === 'function' ? await (subject.config as () => unknown)() : subject.config,
+      );
+      const shape =
+        typeof declared === 'function'
+          ? (declared as (config: unknown, params: unknown) => Readonly<Record<string, string>>)(config, params())
+          : (declared ?? {});
       for (const values of await look(opened, known)) assertTypes(values ?? {}, shape);
     }),
   ];

@@ -21,7 +21,9 @@ export function fakeClock(startsAtMs: number = Date.UTC(2026, 0, 1)): FakeClock 
     nowMs: () => nowMs,
     monotonicMs: () => monotonicMs,
     advance,
-    set: (ms) => { nowMs = ms; },
+    set: (ms) => {
+      nowMs = ms;
+    },
     toNextWindow: (perMs) => advance((Math.floor(nowMs / perMs) + 1) * perMs - nowMs),
   };
 }

@@ -25,22 +25,36 @@ export function testAdapter(adapter: Adapter, subject: AdapterSubject): void {
   const declare = (behaviours: readonly Behaviour[]): void => {
     for (const { says, show } of behaviours) {
       if (Object.hasOwn(skipped, says)) delete skipped[says];
-      else test(says, async () => { await show(); });
+      else
+        test(says, async () => {
+          await show();
+        });
     }
   };
-  describe(`${adapter.name} as an adapter`, () => declare([...lifecycleBehaviours(adapter, subject), ...unreachableBehaviours(adapter, subject)]));
+  describe(`${adapter.name} as an adapter`, () =>
+    declare([...lifecycleBehaviours(adapter, subject), ...unreachableBehaviours(adapter, subject)]));
   const serves = adapter.serves;
-  if (serves.enrich !== undefined) describe(`${adapter.name} enriches`, () => declare(enrichBehaviours(adapter, subject, given(adapter, 'enrich', subject.enrich))));
-  if (serves.check !== undefined) describe(`${adapter.name} checks`, () => declare(checkBehaviours(adapter, subject, given(adapter, 'check', subject.check))));
-  if (serves.quota !== undefined) describe(`${adapter.name} keeps quotas`, () => declare(quotaBehaviours(adapter, subject, subject.quota ?? {})));
-  if (serves.report !== undefined) describe(`${adapter.name} takes reports`, () => declare(reportBehaviours(adapter, subject, given(adapter, 'report', subject.report))));
+  if (serves.enrich !== undefined)
+    describe(`${adapter.name} enriches`, () =>
+      declare(enrichBehaviours(adapter, subject, given(adapter, 'enrich', subject.enrich))));
+  if (serves.check !== undefined)
+    describe(`${adapter.name} checks`, () =>
+      declare(checkBehaviours(adapter, subject, given(adapter, 'check', subject.check))));
+  if (serves.quota !== undefined)
+    describe(`${adapter.name} keeps quotas`, () => declare(quotaBehaviours(adapter, subject, subject.quota ?? {})));
+  if (serves.report !== undefined)
+    describe(`${adapter.name} takes reports`, () =>
+      declare(reportBehaviours(adapter, subject, given(adapter, 'report', subject.report))));
   test(`${adapter.name} skips only sentences that there are`, () => {
     const [unknown] = Object.keys(skipped);
-    return unknown === undefined ? Promise.resolve() : Promise.reject(new Error(`skip names "${unknown}", which is no sentence of the lists`));
+    return unknown === undefined
+      ? Promise.resolve()
+      : Promise.reject(new Error(`skip names "${unknown}", which is no sentence of the lists`));
   });
 }
 
 function given<T>(adapter: Adapter, capability: Capability, example: T | undefined): T {
-  if (example === undefined) throw new Error(`${adapter.name} serves ${capability}, but testAdapter was given no example under "${capability}"`);
+  if (example === undefined)
+    throw new Error(`${adapter.name} serves ${capability}, but testAdapter was given no example under "${capability}"`);
   return example;
 }

@@ -12,12 +12,17 @@ export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): 
   return [
     {
       says: 'its description is complete, every field of its config described',
-      show: () => assert.deepEqual(descriptionProblems(adapter).map(({ message }) => message), []),
+      show: () =>
+        assert.deepEqual(
+          descriptionProblems(adapter).map(({ message }) => message),
+          [],
+        ),
     },
     {
       says: 'a misspelt key of the config is refused',
       async show() {
-        const config = typeof subject.config === 'function' ? await (subject.config as () => unknown)() : subject.config;
+        const config =
+          typeof subject.config === 'function' ? await (subject.config as () => unknown)() : subject.config;
         assert.equal(adapter.config.safeParse(config).success, true, 'the example config itself is refused');
         const typo = adapter.config.safeParse({ ...(config as object), mispelt: 1 });
         assert.equal(typo.success, false, 'a config with the key "mispelt" was taken');
@@ -27,7 +32,10 @@ export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): 
       says: `a bad config is refused: ${says.source}`,
       async show() {
         await assert.rejects(async () => {
-          const opened = await openForTest(adapter, { config, ...(subject.folder === undefined ? {} : { folder: subject.folder }) });
+          const opened = await openForTest(adapter, {
+            config,
+            ...(subject.folder === undefined ? {} : { folder: subject.folder }),
+          });
           await opened.close();
         }, says);
       },
@@ -40,7 +48,10 @@ export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): 
         await opened.close();
         await opened.close();
         await opened.handler.close?.();
-        assert.deepEqual(opened.logged.filter(({ level }) => level === 'error'), []);
+        assert.deepEqual(
+          opened.logged.filter(({ level }) => level === 'error'),
+          [],
+        );
       },
     },
     {
@@ -49,17 +60,25 @@ export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): 
         const [one, other] = await Promise.all([openSubject(adapter, subject), openSubject(adapter, subject)]);
         await one.close();
         await other.close();
-        assert.deepEqual([...one.logged, ...other.logged].filter(({ level }) => level === 'error'), []);
+        assert.deepEqual(
+          [...one.logged, ...other.logged].filter(({ level }) => level === 'error'),
+          [],
+        );
       },
     },
     {
       says: 'given up while opening, it ends',
       async show() {
         const giveUp = new AbortController();
-        const opening = openSubject(adapter, subject, giveUp.signal).then((opened) => opened.close(), () => undefined);
+        const opening = openSubject(adapter, subject, giveUp.signal).then(
+          (opened) => opened.close(),
+          () => undefined,
+        );
         giveUp.abort();
         let timer: NodeJS.Timeout | undefined;
-        const late = new Promise<'late'>((resolve) => { timer = setTimeout(() => resolve('late'), SETTLED_WITHIN_MS); });
+        const late = new Promise<'late'>((resolve) => {
+          timer = setTimeout(() => resolve('late'), SETTLED_WITHIN_MS);
+        });
         const first = await Promise.race([opening, late]);
         clearTimeout(timer);
         assert.notEqual(first, 'late', `not settled ${SETTLED_WITHIN_MS} ms after its signal was aborted`);

@@ -36,23 +36,33 @@ export interface OpenForTestOptions {
 
 export async function openForTest(adapter: Adapter, options: OpenForTestOptions): Promise<OpenedForTest> {
   const parsed = adapter.config.safeParse(options.config);
-  if (!parsed.success) throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'));
+  if (!parsed.success)
+    throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('\n'));
   const clock = options.clock ?? fakeClock();
   const logged: LogLine[] = [];
-  const keep = (level: keyof Log) => (message: string, fields: LogFields = {}): void => { logged.push({ level, message, fields }); };
+  const keep =
+    (level: keyof Log) =>
+    (message: string, fields: LogFields = {}): void => {
+      logged.push({ level, message, fields });
+    };
   const log: Log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
   const metrics = createPluginMetrics(log);
   const live = await openHandler(
     adapter,
     { name: options.handlerName ?? 'tested', config: parsed.data, folder: options.folder ?? process.cwd() },
     {
-      log, metrics, clock, shared: createSharedMemory(),
+      log,
+      metrics,
+      clock,
+      shared: createSharedMemory(),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.restartAfterMs === undefined ? {} : { restartAfterMs: options.restartAfterMs }),
     },
   );
   return {
-    handler: live.handler, clock, logged,
+    handler: live.handler,
+    clock,
+    logged,
     metrics: () => metrics.render(),
     readiness: () => live.readiness(),
     close: () => live.close(),
@@ -64,7 +74,7 @@ export function testCall(remainingMs = 5000): Call {
   let signal: AbortSignal | undefined;
   return {
     get signal() {
-      return signal ??= AbortSignal.timeout(remainingMs);
+      return (signal ??= AbortSignal.timeout(remainingMs));
     },
     remainingMs,
     id: randomUUID(),

@@ -13,7 +13,12 @@ const RESET_ROUNDING_MS = 2; // whole milliseconds, rounded once on either side
 interface Desk {
   readonly opened: OpenedForTest;
   /** A bucket; each test's counters are its own, also where the backend is shared. */
-  readonly bucket: (options?: { readonly counter?: string; readonly rule?: string; readonly algorithm?: Algorithm; readonly perMs?: number }) => unknown;
+  readonly bucket: (options?: {
+    readonly counter?: string;
+    readonly rule?: string;
+    readonly algorithm?: Algorithm;
+    readonly perMs?: number;
+  }) => unknown;
   readonly ask: (bucket: unknown, of: Partial<Omit<QuotaAsk, 'bucket'>> & { readonly limit: number }) => QuotaAsk;
   readonly charge: (...asks: readonly QuotaAsk[]) => Promise<readonly QuotaAnswer[]>;
   /** One ask, one answer. */
@@ -41,12 +46,23 @@ function deskOf(adapter: Adapter, example: QuotaSubject, opened: OpenedForTest, 
       const counter = options.counter ?? 'example';
       const perMs = options.perMs ?? MINUTE_MS;
       const bucket = handler.bucket?.({
-        rule: options.rule ?? counter, counter: `${counter}-${run}`, algorithm: options.algorithm ?? algorithm, perMs, params: paramsOf(adapter, 'quota', example.params),
+        rule: options.rule ?? counter,
+        counter: `${counter}-${run}`,
+        algorithm: options.algorithm ?? algorithm,
+        perMs,
+        params: paramsOf(adapter, 'quota', example.params),
       });
       periods.set(bucket, perMs);
       return bucket;
     },
-    ask: (bucket, of) => ({ bucket, key: 'ann', cost: 1, burst: of.limit, perMs: periods.get(bucket) ?? MINUTE_MS, ...of }),
+    ask: (bucket, of) => ({
+      bucket,
+      key: 'ann',
+      cost: 1,
+      burst: of.limit,
+      perMs: periods.get(bucket) ?? MINUTE_MS,
+      ...of,
+    }),
     async charge1(ask) {
       const [answer] = await charge(ask);
       assert.ok(answer !== undefined);
@@ -76,10 +92,16 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       const mine = bucket();
       for (const remaining of [2, 1, 0]) {
         const answer = await charge1(ask(mine, { limit: 3 }));
-        assert.deepEqual({ granted: answer.granted, limit: answer.limit, remaining: answer.remaining }, { granted: true, limit: 3, remaining });
+        assert.deepEqual(
+          { granted: answer.granted, limit: answer.limit, remaining: answer.remaining },
+          { granted: true, limit: 3, remaining },
+        );
       }
       const over = await charge1(ask(mine, { limit: 3 }));
-      assert.deepEqual({ granted: over.granted, limit: over.limit, remaining: over.remaining }, { granted: false, limit: 3, remaining: 0 });
+      assert.deepEqual(
+        { granted: over.granted, limit: over.limit, remaining: over.remaining },
+        { granted: false, limit: 3, remaining: 0 },
+      );
       assert.ok(over.resetMs > 0, 'a refusal does not say when to come again');
     }),
     of('never grants more than the limit under 50 concurrent asks', async ({ bucket, ask, charge1 }) => {
@@ -91,23 +113,37 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       const wide = bucket({ counter: 'wide' });
       const narrow = bucket({ counter: 'narrow' });
       const both = (): QuotaAsk[] => [ask(wide, { limit: 10 }), ask(narrow, { limit: 1 })];
-      assert.deepEqual((await charge(...both())).map(({ granted }) => granted), [true, true]);
+      assert.deepEqual(
+        (await charge(...both())).map(({ granted }) => granted),
+        [true, true],
+      );
       const refused = await charge(...both());
-      assert.deepEqual(refused.map(({ granted }) => granted), [true, false], 'each answer says whether its own ask could pass');
+      assert.deepEqual(
+        refused.map(({ granted }) => granted),
+        [true, false],
+        'each answer says whether its own ask could pass',
+      );
       assert.equal(refused[0]?.remaining, 9, 'what could pass says what is left uncharged');
       await charge(...both().toReversed());
-      assert.equal((await charge1(ask(wide, { limit: 10, cost: 0 }))).remaining, 9, 'a refusal by the narrow one charged the wide one');
+      assert.equal(
+        (await charge1(ask(wide, { limit: 10, cost: 0 }))).remaining,
+        9,
+        'a refusal by the narrow one charged the wide one',
+      );
     }),
     of('stays all or none under concurrent asks', async ({ bucket, ask, charge, charge1 }) => {
       const wide = bucket({ counter: 'wide' });
       const narrow = bucket({ counter: 'narrow' });
-      const answers = await Promise.all(Array.from({ length: 30 }, () => charge(ask(wide, { limit: 100 }), ask(narrow, { limit: 7 }))));
+      const answers = await Promise.all(
+        Array.from({ length: 30 }, () => charge(ask(wide, { limit: 100 }), ask(narrow, { limit: 7 }))),
+      );
       assert.equal(answers.filter((both) => both.every(({ granted }) => granted)).length, 7);
       assert.equal((await charge1(ask(wide, { limit: 100, cost: 0 }))).remaining, 93);
     }),
     of('a cost of 0 looks without charging', async ({ bucket, ask, charge1 }) => {
       const mine = bucket();
-      for (let times = 0; times < 3; times++) assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).remaining, 5);
+      for (let times = 0; times < 3; times++)
+        assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).remaining, 5);
       await charge1(ask(mine, { limit: 5, cost: 2 }));
       const look = await charge1(ask(mine, { limit: 5, cost: 0 }));
       assert.deepEqual({ granted: look.granted, remaining: look.remaining }, { granted: true, remaining: 3 });
@@ -122,22 +158,52 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
     }),
     of('what is owed is charged beyond the limit too', async ({ bucket, ask, charge1 }) => {
       const mine = bucket();
-      assert.deepEqual((({ granted, remaining }) => ({ granted, remaining }))(await charge1(ask(mine, { limit: 5, cost: 4, owed: true }))), { granted: true, remaining: 1 });
-      assert.deepEqual((({ granted, remaining }) => ({ granted, remaining }))(await charge1(ask(mine, { limit: 5, cost: 4, owed: true }))), { granted: true, remaining: 0 });
-      assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).granted, false, 'who owes more than the limit is let in');
+      assert.deepEqual(
+        (({ granted, remaining }) => ({ granted, remaining }))(
+          await charge1(ask(mine, { limit: 5, cost: 4, owed: true })),
+        ),
+        { granted: true, remaining: 1 },
+      );
+      assert.deepEqual(
+        (({ granted, remaining }) => ({ granted, remaining }))(
+          await charge1(ask(mine, { limit: 5, cost: 4, owed: true })),
+        ),
+        { granted: true, remaining: 0 },
+      );
+      assert.equal(
+        (await charge1(ask(mine, { limit: 5, cost: 0 }))).granted,
+        false,
+        'who owes more than the limit is let in',
+      );
     }),
     of('what is charged once is not charged again for a period', async ({ opened, bucket, ask, charge, charge1 }) => {
       const mine = bucket();
-      const of = (once: string, more: Partial<QuotaAsk> = {}): QuotaAsk => ask(mine, { limit: 10, cost: 4, once, ...more });
-      for (let times = 0; times < 3; times++) assert.deepEqual((({ granted, remaining }) => ({ granted, remaining }))(await charge1(of('one'))), { granted: true, remaining: 6 });
+      const of = (once: string, more: Partial<QuotaAsk> = {}): QuotaAsk =>
+        ask(mine, { limit: 10, cost: 4, once, ...more });
+      for (let times = 0; times < 3; times++)
+        assert.deepEqual((({ granted, remaining }) => ({ granted, remaining }))(await charge1(of('one'))), {
+          granted: true,
+          remaining: 6,
+        });
       assert.equal((await charge1(of('other'))).remaining, 2);
       assert.equal((await charge1(of('third'))).granted, false, 'what was refused was not charged');
       assert.equal((await charge1(of('third'))).granted, false);
-      assert.equal((await charge1(of('one', { cost: 9 }))).granted, true, 'what was charged is granted, whatever is left');
+      assert.equal(
+        (await charge1(of('one', { cost: 9 }))).granted,
+        true,
+        'what was charged is granted, whatever is left',
+      );
       assert.equal((await charge1(of('one', { key: 'bob' }))).remaining, 6, 'another key is charged for itself');
       const both = await charge(of('new', { cost: 1 }), ask(bucket({ counter: 'narrow' }), { limit: 0, once: 'new' }));
-      assert.deepEqual(both.map(({ granted }) => granted), [true, false]);
-      assert.equal((await charge1(of('new', { cost: 1 }))).remaining, 1, 'what was refused with another is not known as charged');
+      assert.deepEqual(
+        both.map(({ granted }) => granted),
+        [true, false],
+      );
+      assert.equal(
+        (await charge1(of('new', { cost: 1 }))).remaining,
+        1,
+        'what was refused with another is not known as charged',
+      );
       opened.clock.advance(2 * MINUTE_MS + 1);
       assert.equal((await charge1(of('one'))).remaining, 6, 'after a period it is charged again');
     }),
@@ -150,23 +216,33 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       assert.equal((await charge1(of('one', 3))).remaining, 2, 'it is not charged anew');
       assert.equal((await charge1(of('one', 3))).remaining, 2);
     }),
-    of('where a part of the cost will do, what is left is granted, and all or none holds', async ({ bucket, ask, charge, charge1 }) => {
-      const mine = bucket({ counter: 'mine' });
-      const part = (cost: number): QuotaAsk => ask(mine, { limit: 5, cost, partial: true });
-      const shown = ({ granted, remaining, charged }: QuotaAnswer): unknown => ({ granted, remaining, charged });
-      assert.deepEqual(shown(await charge1(part(3))), { granted: true, remaining: 2, charged: 3 });
-      const both = await charge(part(4), ask(bucket({ counter: 'none' }), { limit: 0 }));
-      assert.deepEqual(both.map(({ granted }) => granted), [true, false]);
-      assert.deepEqual(shown(await charge1(part(4))), { granted: true, remaining: 0, charged: 2 });
-      assert.equal((await charge1(part(4))).granted, false);
-    }),
+    of(
+      'where a part of the cost will do, what is left is granted, and all or none holds',
+      async ({ bucket, ask, charge, charge1 }) => {
+        const mine = bucket({ counter: 'mine' });
+        const part = (cost: number): QuotaAsk => ask(mine, { limit: 5, cost, partial: true });
+        const shown = ({ granted, remaining, charged }: QuotaAnswer): unknown => ({ granted, remaining, charged });
+        assert.deepEqual(shown(await charge1(part(3))), { granted: true, remaining: 2, charged: 3 });
+        const both = await charge(part(4), ask(bucket({ counter: 'none' }), { limit: 0 }));
+        assert.deepEqual(
+          both.map(({ granted }) => granted),
+          [true, false],
+        );
+        assert.deepEqual(shown(await charge1(part(4))), { granted: true, remaining: 0, charged: 2 });
+        assert.equal((await charge1(part(4))).granted, false);
+      },
+    ),
     of('a cost below 0 gives back, and nothing below nothing', async ({ bucket, ask, charge1 }) => {
       const mine = bucket();
       await charge1(ask(mine, { limit: 5, cost: 5 }));
       const back = await charge1(ask(mine, { limit: 5, cost: -3 }));
       assert.deepEqual({ granted: back.granted, remaining: back.remaining }, { granted: true, remaining: 3 });
       assert.equal((await charge1(ask(mine, { limit: 5, cost: -9 }))).remaining, 5);
-      assert.equal((await charge1(ask(mine, { limit: 5, cost: 6 }))).granted, false, 'more was given back than was charged');
+      assert.equal(
+        (await charge1(ask(mine, { limit: 5, cost: 6 }))).granted,
+        false,
+        'more was given back than was charged',
+      );
     }),
     of('a counter that is reset begins anew, and others go on', async ({ opened, bucket, ask, charge1 }) => {
       if (opened.handler.reset === undefined) return;
@@ -193,7 +269,11 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
     of('keys are apart, and of any text', async ({ bucket, ask, charge1 }) => {
       const mine = bucket();
       for (const key of ['a', 'b', '', 'a b', 'a:b', '{a}', 'ü\n\0', 'x'.repeat(1000)]) {
-        assert.equal((await charge1(ask(mine, { limit: 1, key }))).granted, true, `the key ${JSON.stringify(key.slice(0, 20))} shares its count`);
+        assert.equal(
+          (await charge1(ask(mine, { limit: 1, key }))).granted,
+          true,
+          `the key ${JSON.stringify(key.slice(0, 20))} shares its count`,
+        );
         assert.equal((await charge1(ask(mine, { limit: 1, key }))).granted, false);
       }
     }),
@@ -216,17 +296,22 @@ const near = (actual: number, expected: number): void =>
 
 function ofWindows(of: Of): Behaviour[] {
   return [
-    of('what is given back to a window that is over changes nothing of a later one', async ({ opened, bucket, ask, charge1 }) => {
-      const mine = bucket();
-      const late = async (key: string): Promise<unknown> => {
-        const { granted, remaining } = await charge1(ask(mine, { limit: 5, cost: -2, key, endsAtMs: opened.clock.nowMs() - 2 * MINUTE_MS }));
-        return { granted, remaining };
-      };
-      assert.deepEqual(await late('never charged'), { granted: true, remaining: 5 });
-      await charge1(ask(mine, { limit: 5, cost: 4 }));
-      assert.deepEqual(await late('ann'), { granted: true, remaining: 1 });
-      assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).remaining, 1);
-    }),
+    of(
+      'what is given back to a window that is over changes nothing of a later one',
+      async ({ opened, bucket, ask, charge1 }) => {
+        const mine = bucket();
+        const late = async (key: string): Promise<unknown> => {
+          const { granted, remaining } = await charge1(
+            ask(mine, { limit: 5, cost: -2, key, endsAtMs: opened.clock.nowMs() - 2 * MINUTE_MS }),
+          );
+          return { granted, remaining };
+        };
+        assert.deepEqual(await late('never charged'), { granted: true, remaining: 5 });
+        await charge1(ask(mine, { limit: 5, cost: 4 }));
+        assert.deepEqual(await late('ann'), { granted: true, remaining: 1 });
+        assert.equal((await charge1(ask(mine, { limit: 5, cost: 0 }))).remaining, 1);
+      },
+    ),
   ];
 }
 
@@ -313,16 +398,23 @@ function ofGcra(of: Of): Behaviour[] {
 function ofSliding(of: Of): Behaviour[] {
   return [
     ...ofWindows(of),
-    of('what was used in the window before counts in part, for as much of it as is within a period', async ({ opened, bucket, ask, charge1 }) => {
-      const mine = bucket();
-      assert.equal((await charge1(ask(mine, { limit: 10, cost: 10 }))).granted, true);
-      opened.clock.advance(MINUTE_MS);
-      assert.equal((await charge1(ask(mine, { limit: 10 }))).granted, false, 'a burst on both sides of a boundary');
-      for (const [ms, remaining] of [[15_000, 2], [15_000, 5], [30_000, 10]] as const) {
-        opened.clock.advance(ms);
-        assert.equal((await charge1(ask(mine, { limit: 10, cost: 0 }))).remaining, remaining);
-      }
-    }),
+    of(
+      'what was used in the window before counts in part, for as much of it as is within a period',
+      async ({ opened, bucket, ask, charge1 }) => {
+        const mine = bucket();
+        assert.equal((await charge1(ask(mine, { limit: 10, cost: 10 }))).granted, true);
+        opened.clock.advance(MINUTE_MS);
+        assert.equal((await charge1(ask(mine, { limit: 10 }))).granted, false, 'a burst on both sides of a boundary');
+        for (const [ms, remaining] of [
+          [15_000, 2],
+          [15_000, 5],
+          [30_000, 10],
+        ] as const) {
+          opened.clock.advance(ms);
+          assert.equal((await charge1(ask(mine, { limit: 10, cost: 0 }))).remaining, remaining);
+        }
+      },
+    ),
     of('the reset of a grant is the end of the next window', async ({ opened, bucket, ask, charge1 }) => {
       const mine = bucket();
       opened.clock.advance(15_000);
@@ -345,20 +437,37 @@ function ofSliding(of: Of): Behaviour[] {
 /** Where each charge is kept. */
 function ofLists(of: Of): Behaviour[] {
   return [
-    of('after a reset whoever was charged once is charged anew, and refused where it is full', async ({ opened, bucket, ask, charge1 }) => {
-      if (opened.handler.reset === undefined) return;
-      const mine = bucket();
-      const take = async (once: string): Promise<boolean> => (await charge1(ask(mine, { limit: 2, once }))).granted;
-      assert.deepEqual([await take('a'), await take('b'), await take('c')], [true, true, false]);
-      await opened.handler.reset([ask(mine, { limit: 2 })]);
-      assert.deepEqual([await take('c'), await take('a'), await take('b')], [true, true, false]);
-      assert.deepEqual([await take('c'), await take('a')], [true, true], 'who was charged after it is not known as charged');
-    }),
-    of('who was charged in part of what is given back is known as charged until all is', async ({ bucket, ask, charge1 }) => {
-      const mine = bucket();
-      const of = (cost: number): QuotaAsk => ask(mine, { limit: 5, cost, once: 'one' });
-      for (const [cost, remaining] of [[4, 1], [-3, 4], [4, 4], [-1, 5], [4, 1]] as const) assert.equal((await charge1(of(cost))).remaining, remaining, `after ${cost}`);
-    }),
+    of(
+      'after a reset whoever was charged once is charged anew, and refused where it is full',
+      async ({ opened, bucket, ask, charge1 }) => {
+        if (opened.handler.reset === undefined) return;
+        const mine = bucket();
+        const take = async (once: string): Promise<boolean> => (await charge1(ask(mine, { limit: 2, once }))).granted;
+        assert.deepEqual([await take('a'), await take('b'), await take('c')], [true, true, false]);
+        await opened.handler.reset([ask(mine, { limit: 2 })]);
+        assert.deepEqual([await take('c'), await take('a'), await take('b')], [true, true, false]);
+        assert.deepEqual(
+          [await take('c'), await take('a')],
+          [true, true],
+          'who was charged after it is not known as charged',
+        );
+      },
+    ),
+    of(
+      'who was charged in part of what is given back is known as charged until all is',
+      async ({ bucket, ask, charge1 }) => {
+        const mine = bucket();
+        const of = (cost: number): QuotaAsk => ask(mine, { limit: 5, cost, once: 'one' });
+        for (const [cost, remaining] of [
+          [4, 1],
+          [-3, 4],
+          [4, 4],
+          [-1, 5],
+          [4, 1],
+        ] as const)
+          assert.equal((await charge1(of(cost))).remaining, remaining, `after ${cost}`);
+      },
+    ),
     of('who asks again does not have it for longer', async ({ opened, bucket, ask, charge1 }) => {
       const mine = bucket();
       const take = (): Promise<QuotaAnswer> => charge1(ask(mine, { limit: 1, once: 'one' }));
@@ -368,40 +477,57 @@ function ofLists(of: Of): Behaviour[] {
       opened.clock.advance(MINUTE_MS / 2 + 1);
       near((await take()).resetMs, MINUTE_MS);
     }),
-    of('whose charge is beyond a debt is let in again, whose debt has been forgotten is refused', async ({ bucket, ask, charge1 }) => {
-      const mine = bucket();
-      for (const once of ['a', 'b', 'c', 'd']) await charge1(ask(mine, { limit: 2, once, owed: true }));
-      assert.equal((await charge1(ask(mine, { limit: 2, once: 'd' }))).granted, true);
-      assert.equal((await charge1(ask(mine, { limit: 2, once: 'a' }))).granted, false, 'the oldest of a debt lets somebody in');
-    }),
+    of(
+      'whose charge is beyond a debt is let in again, whose debt has been forgotten is refused',
+      async ({ bucket, ask, charge1 }) => {
+        const mine = bucket();
+        for (const once of ['a', 'b', 'c', 'd']) await charge1(ask(mine, { limit: 2, once, owed: true }));
+        assert.equal((await charge1(ask(mine, { limit: 2, once: 'd' }))).granted, true);
+        assert.equal(
+          (await charge1(ask(mine, { limit: 2, once: 'a' }))).granted,
+          false,
+          'the oldest of a debt lets somebody in',
+        );
+      },
+    ),
   ];
 }
 
 function ofLog(of: Of): Behaviour[] {
   return [
     ...ofLists(of),
-    of('in no period more than the limit passes, and as much as it in each', async ({ opened, bucket, ask, charge1 }) => {
-      const mine = bucket();
-      const times: number[] = [];
-      for (let ms = 0; ms < 4 * MINUTE_MS; ms += 2500) {
-        if ((await charge1(ask(mine, { limit: 5 }))).granted) times.push(ms);
-        opened.clock.advance(2500);
-      }
-      assert.equal(times.length, 20);
-      for (const from of times) assert.ok(times.filter((at) => at >= from && at < from + MINUTE_MS).length <= 5, `more than 5 in the minute from ${from}`);
-    }),
-    of('who owes more and more is let in a period after the debt is within the limit', async ({ opened, bucket, ask, charge1 }) => {
-      const mine = bucket();
-      for (let times = 0; times < 200; times++) {
-        await charge1(ask(mine, { limit: 3, owed: true }));
+    of(
+      'in no period more than the limit passes, and as much as it in each',
+      async ({ opened, bucket, ask, charge1 }) => {
+        const mine = bucket();
+        const times: number[] = [];
+        for (let ms = 0; ms < 4 * MINUTE_MS; ms += 2500) {
+          if ((await charge1(ask(mine, { limit: 5 }))).granted) times.push(ms);
+          opened.clock.advance(2500);
+        }
+        assert.equal(times.length, 20);
+        for (const from of times)
+          assert.ok(
+            times.filter((at) => at >= from && at < from + MINUTE_MS).length <= 5,
+            `more than 5 in the minute from ${from}`,
+          );
+      },
+    ),
+    of(
+      'who owes more and more is let in a period after the debt is within the limit',
+      async ({ opened, bucket, ask, charge1 }) => {
+        const mine = bucket();
+        for (let times = 0; times < 200; times++) {
+          await charge1(ask(mine, { limit: 3, owed: true }));
+          opened.clock.advance(1000);
+        }
+        assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, false);
+        opened.clock.advance(MINUTE_MS - 4000 - RESET_ROUNDING_MS);
+        assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, false);
         opened.clock.advance(1000);
-      }
-      assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, false);
-      opened.clock.advance(MINUTE_MS - 4000 - RESET_ROUNDING_MS);
-      assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, false);
-      opened.clock.advance(1000);
-      assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, true);
-    }),
+        assert.equal((await charge1(ask(mine, { limit: 3, cost: 0 }))).granted, true);
+      },
+    ),
   ];
 }
 
@@ -411,22 +537,40 @@ function ofConcurrency(of: Of): Behaviour[] {
     of('a release that another ask of the call refuses has not been', async ({ bucket, ask, charge, charge1 }) => {
       const mine = bucket({ counter: 'mine' });
       await charge1(ask(mine, { limit: 1, once: 'a' }));
-      const both = await charge(ask(mine, { limit: 1, once: 'a', cost: 0, release: true }), ask(bucket({ counter: 'none' }), { limit: 0, once: 'a' }));
-      assert.deepEqual(both.map(({ granted, remaining }) => ({ granted, remaining })), [{ granted: true, remaining: 0 }, { granted: false, remaining: 0 }]);
+      const both = await charge(
+        ask(mine, { limit: 1, once: 'a', cost: 0, release: true }),
+        ask(bucket({ counter: 'none' }), { limit: 0, once: 'a' }),
+      );
+      assert.deepEqual(
+        both.map(({ granted, remaining }) => ({ granted, remaining })),
+        [
+          { granted: true, remaining: 0 },
+          { granted: false, remaining: 0 },
+        ],
+      );
       assert.equal((await charge1(ask(mine, { limit: 1, once: 'b' }))).granted, false);
     }),
-    of('a lease that is released is free at once, one that is not when its period is over', async ({ opened, bucket, ask, charge1 }) => {
-      const mine = bucket();
-      const take = async (once: string): Promise<boolean> => (await charge1(ask(mine, { limit: 2, once }))).granted;
-      assert.deepEqual([await take('a'), await take('b'), await take('c')], [true, true, false]);
-      assert.equal(await take('a'), true, 'who has a lease needs no other');
-      await charge1(ask(mine, { limit: 2, once: 'a', cost: 0, release: true }));
-      await charge1(ask(mine, { limit: 2, once: 'never', cost: 0, release: true }));
-      assert.deepEqual([await take('c'), await take('a')], [true, false]);
-      opened.clock.advance(MINUTE_MS + 1);
-      assert.deepEqual([await take('a'), await take('d'), await take('e')], [true, true, false]);
-    }),
+    of(
+      'a lease that is released is free at once, one that is not when its period is over',
+      async ({ opened, bucket, ask, charge1 }) => {
+        const mine = bucket();
+        const take = async (once: string): Promise<boolean> => (await charge1(ask(mine, { limit: 2, once }))).granted;
+        assert.deepEqual([await take('a'), await take('b'), await take('c')], [true, true, false]);
+        assert.equal(await take('a'), true, 'who has a lease needs no other');
+        await charge1(ask(mine, { limit: 2, once: 'a', cost: 0, release: true }));
+        await charge1(ask(mine, { limit: 2, once: 'never', cost: 0, release: true }));
+        assert.deepEqual([await take('c'), await take('a')], [true, false]);
+        opened.clock.advance(MINUTE_MS + 1);
+        assert.deepEqual([await take('a'), await take('d'), await take('e')], [true, true, false]);
+      },
+    ),
   ];
 }
 
-const OWN: Readonly<Record<Algorithm, (of: Of) => Behaviour[]>> = { fixed: ofFixed, gcra: ofGcra, sliding: ofSliding, log: ofLog, concurrency: ofConcurrency };
+const OWN: Readonly<Record<Algorithm, (of: Of) => Behaviour[]>> = {
+  fixed: ofFixed,
+  gcra: ofGcra,
+  sliding: ofSliding,
+  log: ofLog,
+  concurrency: ofConcurrency,
+};

@@ -12,12 +12,21 @@ export function reportBehaviours(adapter: Adapter, subject: AdapterSubject, exam
   const expectedOf = example.expected ?? ((entries: readonly ReportEntry[]) => entries.map(({ input }) => input));
 
   const sinkOf = ({ handler }: OpenedForTest, rule: string): unknown => {
-    const input: Shape = example.shape ?? Object.fromEntries(Object.keys(example.input(0)).map((name) => [name, 'any' as const]));
+    const input: Shape =
+      example.shape ?? Object.fromEntries(Object.keys(example.input(0)).map((name) => [name, 'any' as const]));
     return handler.sink?.({ rule, input, params: paramsOf(adapter, 'report', example.params) });
   };
-  const entriesOf = (opened: OpenedForTest, first: number, count: number, sinks = [sinkOf(opened, 'example')]): ReportEntry[] =>
+  const entriesOf = (
+    opened: OpenedForTest,
+    first: number,
+    count: number,
+    sinks = [sinkOf(opened, 'example')],
+  ): ReportEntry[] =>
     Array.from({ length: count }, (_, at) => ({
-      sink: sinks[at % sinks.length], id: randomUUID(), timeMs: opened.clock.nowMs() + at, input: example.input(first + at),
+      sink: sinks[at % sinks.length],
+      id: randomUUID(),
+      timeMs: opened.clock.nowMs() + at,
+      input: example.input(first + at),
     }));
   const write = async ({ handler }: OpenedForTest, entries: readonly ReportEntry[]): Promise<void> => {
     assert.ok(handler.write !== undefined);
@@ -59,23 +68,34 @@ export function reportBehaviours(adapter: Adapter, subject: AdapterSubject, exam
     },
   ];
   const { away } = example;
-  if (away !== undefined) behaviours.push(ofOpen(adapter, subject, 'Unavailable while the backend is away, and nothing is lost after', async (opened) => {
-    const before = entriesOf(opened, 0, 10);
-    await write(opened, before);
-    const during = entriesOf(opened, 10, 10);
-    await away.begin();
-    try {
-      await assert.rejects(write(opened, during), (error) => error instanceof Unavailable, 'a write without the backend does not fail as Unavailable');
-    } finally {
-      await away.end();
-    }
-    await eventually(() => write(opened, during), 30_000);
-    const all = expectedOf([...before, ...during]).map(canonical);
-    await eventually(async () => {
-      const read = new Set((await example.read(opened)).map(canonical));
-      assert.deepEqual(all.filter((one) => !read.has(one)), [], 'these were lost');
-    });
-  }));
+  if (away !== undefined)
+    behaviours.push(
+      ofOpen(adapter, subject, 'Unavailable while the backend is away, and nothing is lost after', async (opened) => {
+        const before = entriesOf(opened, 0, 10);
+        await write(opened, before);
+        const during = entriesOf(opened, 10, 10);
+        await away.begin();
+        try {
+          await assert.rejects(
+            write(opened, during),
+            (error) => error instanceof Unavailable,
+            'a write without the backend does not fail as Unavailable',
+          );
+        } finally {
+          await away.end();
+        }
+        await eventually(() => write(opened, during), 30_000);
+        const all = expectedOf([...before, ...during]).map(canonical);
+        await eventually(async () => {
+          const read = new Set((await example.read(opened)).map(canonical));
+          assert.deepEqual(
+            all.filter((one) => !read.has(one)),
+            [],
+            'these were lost',
+          );
+        });
+      }),
+    );
   return behaviours;
 }
 
@@ -86,5 +106,6 @@ function canonical(value: unknown): string {
   return JSON.stringify(value, (_, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)
       ? Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : part);
+      : part,
+  );
 }

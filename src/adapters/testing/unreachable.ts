@@ -26,7 +26,13 @@ export function unreachableBehaviours(adapter: Adapter, subject: AdapterSubject)
     of('it opens and closes though its backend is away', async () => {}),
     of('without its backend a call is Unavailable, within its time', async ({ handler }) => {
       const startedMs = performance.now();
-      await assert.rejects(async () => { await callOnce(adapter, subject, handler); }, (error) => error instanceof Unavailable, 'it does not fail as Unavailable');
+      await assert.rejects(
+        async () => {
+          await callOnce(adapter, subject, handler);
+        },
+        (error) => error instanceof Unavailable,
+        'it does not fail as Unavailable',
+      );
       const tookMs = performance.now() - startedMs;
       assert.ok(tookMs < 2 * CALL_MS, `a call with ${CALL_MS} ms left took ${Math.round(tookMs)} ms`);
     }),
@@ -43,7 +49,13 @@ async function callOnce(adapter: Adapter, subject: AdapterSubject, handler: AnyH
   const call = testCall(CALL_MS);
   const rule = 'example';
   if (handler.charge !== undefined) {
-    const bucket = handler.bucket?.({ rule, counter: `away-${randomUUID()}`, algorithm: adapter.serves.quota?.algorithms[0] ?? 'fixed', perMs: 60_000, params: paramsOf(adapter, 'quota', subject.quota?.params) });
+    const bucket = handler.bucket?.({
+      rule,
+      counter: `away-${randomUUID()}`,
+      algorithm: adapter.serves.quota?.algorithms[0] ?? 'fixed',
+      perMs: 60_000,
+      params: paramsOf(adapter, 'quota', subject.quota?.params),
+    });
     return handler.charge([{ bucket, key: 'ann', cost: 1, limit: 1, burst: 1, perMs: 60_000 }], call);
   }
   if (handler.write !== undefined) {
@@ -52,6 +64,13 @@ async function callOnce(adapter: Adapter, subject: AdapterSubject, handler: AnyH
     const sink = handler.sink?.({ rule, input: shape, params: paramsOf(adapter, 'report', subject.report?.params) });
     return handler.write([{ sink, id: randomUUID(), timeMs: 0, input }], call);
   }
-  if (handler.check !== undefined) return handler.check({ rule, params: paramsOf(adapter, 'check', subject.check?.params) })(subject.check?.allowed[0] ?? {}, call);
-  return handler.lookup?.({ rule, params: paramsOf(adapter, 'enrich', subject.enrich?.params) })(subject.enrich?.known[0]?.input ?? {}, call);
+  if (handler.check !== undefined)
+    return handler.check({ rule, params: paramsOf(adapter, 'check', subject.check?.params) })(
+      subject.check?.allowed[0] ?? {},
+      call,
+    );
+  return handler.lookup?.({ rule, params: paramsOf(adapter, 'enrich', subject.enrich?.params) })(
+    subject.enrich?.known[0]?.input ?? {},
+    call,
+  );
 }

@@ -5,25 +5,73 @@
 import { INT, IP, STRING, STRING_MAP } from '../types.ts';
 import { onChecks, onLogs, row } from './row.ts';
 
-const self = (key: string, ofPeer?: string) => onLogs(`node.metadata.${key}${ofPeer === undefined ? '' : `; of an outbound proxy filter_state_objects["upstream_peer"].${ofPeer}`}`);
+const self = (key: string, ofPeer?: string) =>
+  onLogs(
+    `node.metadata.${key}${ofPeer === undefined ? '' : `; of an outbound proxy filter_state_objects["upstream_peer"].${ofPeer}`}`,
+  );
 const CLUSTER = "common_properties.upstream_cluster in Istio's form direction|port|subset|host";
 
 export const DESTINATION = [
-  row('destination.ip', IP, "The local address of the client's connection.", { ...onChecks('destination.address'), ...onLogs('common_properties.downstream_local_address') }, { always: true }),
-  row('destination.port', INT, "The local port of the client's connection.", { ...onChecks('destination.address'), ...onLogs('common_properties.downstream_local_address') }, { always: true }),
-  row('destination.principal', STRING, "The identity in Envoy's own certificate, without spiffe://.", { ...onChecks('destination.principal'), ...onLogs('tls_properties.local_certificate_properties.subject_alt_name, else subject') }),
-  row('destination.labels', STRING_MAP, 'The labels of the destination: those of the proxy (bootstrap_metadata_labels_key), in the log LABELS of the node.', { ...onChecks('destination.labels'), ...self('LABELS', 'labels') }, { always: true }),
-  row('destination.service.host', STRING, 'The host name of the service asked for. Never guessed from Host.', onLogs(CLUSTER), { extension: true }),
+  row(
+    'destination.ip',
+    IP,
+    "The local address of the client's connection.",
+    { ...onChecks('destination.address'), ...onLogs('common_properties.downstream_local_address') },
+    { always: true },
+  ),
+  row(
+    'destination.port',
+    INT,
+    "The local port of the client's connection.",
+    { ...onChecks('destination.address'), ...onLogs('common_properties.downstream_local_address') },
+    { always: true },
+  ),
+  row('destination.principal', STRING, "The identity in Envoy's own certificate, without spiffe://.", {
+    ...onChecks('destination.principal'),
+    ...onLogs('tls_properties.local_certificate_properties.subject_alt_name, else subject'),
+  }),
+  row(
+    'destination.labels',
+    STRING_MAP,
+    'The labels of the destination: those of the proxy (bootstrap_metadata_labels_key), in the log LABELS of the node.',
+    { ...onChecks('destination.labels'), ...self('LABELS', 'labels') },
+    { always: true },
+  ),
+  row(
+    'destination.service.host',
+    STRING,
+    'The host name of the service asked for. Never guessed from Host.',
+    onLogs(CLUSTER),
+    { extension: true },
+  ),
   row('destination.service.name', STRING, 'The name of the service asked for.', onLogs(CLUSTER), { extension: true }),
-  row('destination.service.namespace', STRING, 'The namespace of the service asked for.', onLogs(CLUSTER), { extension: true }),
+  row('destination.service.namespace', STRING, 'The namespace of the service asked for.', onLogs(CLUSTER), {
+    extension: true,
+  }),
   row('destination.service.uid', STRING, 'The identity of the service on its platform.', {}, { extension: true }),
-  row('destination.namespace', STRING, 'The namespace of the instance asked for.', self('NAMESPACE', 'namespace'), { extension: true }),
-  row('destination.name', STRING, 'The name of the instance asked for, such as a pod.', self('NAME', 'name'), { extension: true }),
+  row('destination.namespace', STRING, 'The namespace of the instance asked for.', self('NAMESPACE', 'namespace'), {
+    extension: true,
+  }),
+  row('destination.name', STRING, 'The name of the instance asked for, such as a pod.', self('NAME', 'name'), {
+    extension: true,
+  }),
   row('destination.uid', STRING, 'The identity of the instance on its platform.', {}, { extension: true }),
   row('destination.owner', STRING, 'Who owns the instance asked for.', self('OWNER'), { extension: true }),
-  row('destination.serviceAccount', STRING, 'The service account of the instance asked for.', self('SERVICE_ACCOUNT'), { extension: true }),
-  row('destination.workload.name', STRING, 'The name of the workload asked for.', self('WORKLOAD_NAME', 'workload'), { extension: true }),
-  row('destination.workload.namespace', STRING, 'The namespace of the workload asked for.', self('NAMESPACE', 'namespace'), { extension: true }),
+  row('destination.serviceAccount', STRING, 'The service account of the instance asked for.', self('SERVICE_ACCOUNT'), {
+    extension: true,
+  }),
+  row('destination.workload.name', STRING, 'The name of the workload asked for.', self('WORKLOAD_NAME', 'workload'), {
+    extension: true,
+  }),
+  row(
+    'destination.workload.namespace',
+    STRING,
+    'The namespace of the workload asked for.',
+    self('NAMESPACE', 'namespace'),
+    { extension: true },
+  ),
   row('destination.workload.uid', STRING, 'The identity of the workload on its platform.', {}, { extension: true }),
-  row('destination.container.name', STRING, 'The name of the container asked for.', self('APP_CONTAINERS'), { extension: true }),
+  row('destination.container.name', STRING, 'The name of the container asked for.', self('APP_CONTAINERS'), {
+    extension: true,
+  }),
 ];

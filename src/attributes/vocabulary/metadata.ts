@@ -3,15 +3,31 @@ import { verdictFact, verdictLatency } from '../derive.ts';
 import { DURATION, DYN, mapOf, STRING } from '../types.ts';
 import { onChecks, onLogs, row } from './row.ts';
 
-const SAID = onLogs('common_properties.metadata, namespace envoy.filters.http.ext_authz or envoy.filters.network.ext_authz');
+const SAID = onLogs(
+  'common_properties.metadata, namespace envoy.filters.http.ext_authz or envoy.filters.network.ext_authz',
+);
 
 export const METADATA = [
-  row('metadata', mapOf(STRING, DYN), 'Dynamic metadata by namespace of the filter; at a check the namespaces that the filter is told to send.', { ...onChecks('metadata_context.filter_metadata'), ...onLogs('common_properties.metadata.filter_metadata') }, { always: true }),
+  row(
+    'metadata',
+    mapOf(STRING, DYN),
+    'Dynamic metadata by namespace of the filter; at a check the namespaces that the filter is told to send.',
+    { ...onChecks('metadata_context.filter_metadata'), ...onLogs('common_properties.metadata.filter_metadata') },
+    { always: true },
+  ),
 ];
 
 export const VERDICT = [
   row('verdict.id', STRING, "The id of the check's verdict.", SAID, { derive: verdictFact('id') }),
-  row('verdict.rule', STRING, 'The rule that decided the check; absent where nothing denied.', SAID, { derive: verdictFact('rule') }),
+  row('verdict.rule', STRING, 'The rule that decided the check; absent where nothing denied.', SAID, {
+    derive: verdictFact('rule'),
+  }),
   row('verdict.outcome', STRING, 'allow, deny or failed.', SAID, { derive: verdictFact('outcome') }),
-  row('verdict.latency', DURATION, 'How long Envoy waited for the check; it says so where the request was allowed.', SAID, { derive: verdictLatency }),
+  row(
+    'verdict.latency',
+    DURATION,
+    'How long Envoy waited for the check; it says so where the request was allowed.',
+    SAID,
+    { derive: verdictLatency },
+  ),
 ];

@@ -14,12 +14,26 @@ export interface RowOptions {
 }
 
 /** One row of the vocabulary. `carriedBy` names the field in the words of the peer's proto, or what it is worked out from. */
-export function row(name: string, type: Type, meaning: string, carriedBy: CarriedBy, options: RowOptions = {}): Attribute {
+export function row(
+  name: string,
+  type: Type,
+  meaning: string,
+  carriedBy: CarriedBy,
+  options: RowOptions = {},
+): Attribute {
   const { always = false, secret = false, derive, extension } = options;
-  if (extension === true && type.kind !== 'string') throw new TypeError(`${name} is no string: a context extension cannot fill it`);
+  if (extension === true && type.kind !== 'string')
+    throw new TypeError(`${name} is no string: a context extension cannot fill it`);
   return Object.freeze({
-    name, type, meaning, always, secret,
-    carriedBy: extension === true && carriedBy.http === undefined ? { ...carriedBy, http: `context_extensions["${name}"]` } : carriedBy,
+    name,
+    type,
+    meaning,
+    always,
+    secret,
+    carriedBy:
+      extension === true && carriedBy.http === undefined
+        ? { ...carriedBy, http: `context_extensions["${name}"]` }
+        : carriedBy,
     source: {
       kind: 'built-in' as const,
       ...(derive === undefined ? {} : { derive }),

@@ -1,8 +1,23 @@
 /** CheckRequest: its own JSON form (known by the key `attributes`) or ours. */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
-import { CheckRequestSchema, type CheckRequest } from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { asHeaders, asText, asTextMap, asTimestamp, at, fill, flat, isObject, put, wrong, type Places } from './short-form.ts';
+import {
+  CheckRequestSchema,
+  type CheckRequest,
+} from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import {
+  asHeaders,
+  asText,
+  asTextMap,
+  asTimestamp,
+  at,
+  fill,
+  flat,
+  isObject,
+  put,
+  wrong,
+  type Places,
+} from './short-form.ts';
 
 const HTTP = 'attributes.request.http';
 const header = (name: string) => ({ path: ['attributes', 'request', 'http', 'headers', name], write: asText });
@@ -36,12 +51,14 @@ const PLACES: Places = {
   'connection.peer_certificate': at('attributes.source.certificate', pem),
   'context.stream_id': at(`${HTTP}.id`, asText),
   'context.route_metadata': at('attributes.routeMetadataContext.filterMetadata'),
-  'metadata': at('attributes.metadataContext.filterMetadata'),
-  'contextExtension': at('attributes.contextExtensions', asTextMap),
+  metadata: at('attributes.metadataContext.filterMetadata'),
+  contextExtension: at('attributes.contextExtensions', asTextMap),
 };
 
 /** Filled from a context extension of their name where ext_authz has no field for them (RULES section 3). */
-const BY_EXTENSION = new Set(VOCABULARY.filter(({ source }) => source.kind === 'built-in' && source.extension === true).map(({ name }) => name));
+const BY_EXTENSION = new Set(
+  VOCABULARY.filter(({ source }) => source.kind === 'built-in' && source.extension === true).map(({ name }) => name),
+);
 
 const OF_PATH = new Set(['request.url_path', 'request.query', 'request.query_params']);
 const KNOWN = new Set([...Object.keys(PLACES), ...BY_EXTENSION, ...OF_PATH, 'origin.ip', 'call']);
@@ -54,7 +71,8 @@ export function checkRequest(request: unknown): CheckRequest {
   if (call !== 'http' && call !== 'tcp') throw wrong(`call is ${JSON.stringify(call)}: a check is http or tcp`);
   if (call === 'tcp') {
     const misplaced = [...given.keys()].find((name) => name.startsWith('request.') && name !== 'request.time');
-    if (misplaced !== undefined) throw wrong(`${misplaced} is nothing that a tcp check carries: leave it out, or say call: http`);
+    if (misplaced !== undefined)
+      throw wrong(`${misplaced} is nothing that a tcp check carries: leave it out, or say call: http`);
   }
   const message = beginning(call, given);
   const values = [...given].filter(([name]) => name !== 'call' && !OF_PATH.has(name) && name !== 'origin.ip');
@@ -79,7 +97,14 @@ function beginning(call: string, given: ReadonlyMap<string, JsonValue>): JsonObj
     request: { time: new Date().toISOString() },
   };
   if (call === 'http') {
-    put(attributes, ['request', 'http'], { method: 'GET', path: pathOf(given), host: 'localhost', scheme: 'http', protocol: 'HTTP/1.1', headers: {} });
+    put(attributes, ['request', 'http'], {
+      method: 'GET',
+      path: pathOf(given),
+      host: 'localhost',
+      scheme: 'http',
+      protocol: 'HTTP/1.1',
+      headers: {},
+    });
   }
   return { attributes };
 }

@@ -2,7 +2,11 @@ import { stringify } from 'yaml';
 import type { Answer } from './index.ts';
 
 const WORDS: Readonly<Record<Exclude<Answer['outcome'], 'error'>, string>> = {
-  allow: 'allowed', deny: 'denied', ok: 'within limits', over: 'over limit', taken: 'taken',
+  allow: 'allowed',
+  deny: 'denied',
+  ok: 'within limits',
+  over: 'over limit',
+  taken: 'taken',
 };
 
 /** For people: one line that says it, then the message as YAML. */

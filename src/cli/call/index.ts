@@ -4,9 +4,21 @@
  * **Fails**: with a CliError where the request is wrong; what the server says, also an error, is an answer.
  */
 import { fromBinary, toBinary, toJson, type DescMessage, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
-import { AccessLogService, StreamAccessLogsMessageSchema } from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import { Authorization, CheckRequestSchema, CheckResponseSchema } from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { RateLimitRequestSchema, RateLimitResponse_Code, RateLimitResponseSchema, RateLimitService } from '../../frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  AccessLogService,
+  StreamAccessLogsMessageSchema,
+} from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import {
+  Authorization,
+  CheckRequestSchema,
+  CheckResponseSchema,
+} from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code,
+  RateLimitResponseSchema,
+  RateLimitService,
+} from '../../frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, GrpcError, Status, type GrpcClient } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { checkRequest } from './check-request.ts';
@@ -35,16 +47,28 @@ export interface CallOptions {
 export async function callCheck(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(CheckRequestSchema, () => checkRequest(request));
   return ask('check', address, options, async (client, sent) => {
-    const response = fromBinary(CheckResponseSchema, await client.unary(`/${Authorization.typeName}/Check`, bytes, sent));
-    return { outcome: (response.status?.code ?? 0) === 0 ? 'allow' : 'deny', response: toJson(CheckResponseSchema, response) };
+    const response = fromBinary(
+      CheckResponseSchema,
+      await client.unary(`/${Authorization.typeName}/Check`, bytes, sent),
+    );
+    return {
+      outcome: (response.status?.code ?? 0) === 0 ? 'allow' : 'deny',
+      response: toJson(CheckResponseSchema, response),
+    };
   });
 }
 
 export async function callLimit(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(RateLimitRequestSchema, () => limitRequest(request));
   return ask('limit', address, options, async (client, sent) => {
-    const response = fromBinary(RateLimitResponseSchema, await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, sent));
-    return { outcome: response.overallCode === RateLimitResponse_Code.OVER_LIMIT ? 'over' : 'ok', response: toJson(RateLimitResponseSchema, response) };
+    const response = fromBinary(
+      RateLimitResponseSchema,
+      await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, sent),
+    );
+    return {
+      outcome: response.overallCode === RateLimitResponse_Code.OVER_LIMIT ? 'over' : 'ok',
+      response: toJson(RateLimitResponseSchema, response),
+    };
   });
 }
 
@@ -60,8 +84,13 @@ export async function callLog(address: string, request: unknown, options: CallOp
 type Said = Pick<Answer, 'outcome' | 'response'>;
 
 async function ask(
-  kind: Answer['kind'], address: string, { timeoutMs = 5000, metadata = {} }: CallOptions,
-  call: (client: GrpcClient, sent: { readonly timeoutMs: number; readonly metadata: Readonly<Record<string, string>> }) => Promise<Said>,
+  kind: Answer['kind'],
+  address: string,
+  { timeoutMs = 5000, metadata = {} }: CallOptions,
+  call: (
+    client: GrpcClient,
+    sent: { readonly timeoutMs: number; readonly metadata: Readonly<Record<string, string>> },
+  ) => Promise<Said>,
 ): Promise<Answer> {
   const client = dialGrpc(address);
   const began = performance.now();
@@ -71,7 +100,13 @@ async function ask(
     return { kind, ...said, grpc: { code: Status.OK, name: 'OK', message: '' }, tookMs: tookMs() };
   } catch (error) {
     if (!(error instanceof GrpcError)) throw error;
-    return { kind, outcome: 'error', grpc: { code: error.code, name: statusName(error.code), message: error.message }, tookMs: tookMs(), response: undefined };
+    return {
+      kind,
+      outcome: 'error',
+      grpc: { code: error.code, name: statusName(error.code), message: error.message },
+      tookMs: tookMs(),
+      response: undefined,
+    };
   } finally {
     client.close();
   }
@@ -82,8 +117,13 @@ function encoded<Desc extends DescMessage>(schema: Desc, make: () => MessageShap
     return toBinary(schema, make());
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError('CLI_REQUEST_FILE', `the request is no ${schema.typeName}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new CliError(
+      'CLI_REQUEST_FILE',
+      `the request is no ${schema.typeName}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }
 
-const statusName = (code: number): string => Object.entries(Status).find(([, known]) => known === code)?.[0] ?? `code ${code}`;
+const statusName = (code: number): string =>
+  Object.entries(Status).find(([, known]) => known === code)?.[0] ?? `code ${code}`;

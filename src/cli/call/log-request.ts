@@ -1,12 +1,32 @@
 /** StreamAccessLogsMessage: its own JSON form (known by `httpLogs` or `tcpLogs`) or one entry by our names. */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
-import { StreamAccessLogsMessageSchema, type StreamAccessLogsMessage } from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import {
+  StreamAccessLogsMessageSchema,
+  type StreamAccessLogsMessage,
+} from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
 import { ResponseFlagsSchema } from '../../frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { asDuration, asHeaders, asText, asTextMap, asTimestamp, at, fill, flat, isObject, put, wrong, type Places, type Write } from './short-form.ts';
+import {
+  asDuration,
+  asHeaders,
+  asText,
+  asTextMap,
+  asTimestamp,
+  at,
+  fill,
+  flat,
+  isObject,
+  put,
+  wrong,
+  type Places,
+  type Write,
+} from './short-form.ts';
 
 const protocol: Write = (value, name) => {
-  const version = { 'HTTP/1.0': 'HTTP10', 'HTTP/1.1': 'HTTP11', 'HTTP/2': 'HTTP2', 'HTTP/3': 'HTTP3' }[asText(value, name)];
-  if (version === undefined) throw wrong(`${name} is ${JSON.stringify(value)}: write HTTP/1.0, HTTP/1.1, HTTP/2 or HTTP/3`);
+  const version = { 'HTTP/1.0': 'HTTP10', 'HTTP/1.1': 'HTTP11', 'HTTP/2': 'HTTP2', 'HTTP/3': 'HTTP3' }[
+    asText(value, name)
+  ];
+  if (version === undefined)
+    throw wrong(`${name} is ${JSON.stringify(value)}: write HTTP/1.0, HTTP/1.1, HTTP/2 or HTTP/3`);
   return version;
 };
 
@@ -23,14 +43,47 @@ const principal: Write = (value, name) => {
 const subjectAltName: Write = (value, name) => [{ uri: principal(value, name) }];
 
 /** Envoy's short names, in the order of the fields of ResponseFlags. */
-const FLAGS = ['LH', 'UH', 'UT', 'LR', 'UR', 'UF', 'UC', 'UO', 'NR', 'DI', 'FI', 'RL', 'UAEX', 'RLSE', 'DC', 'URX', 'SI', 'IH', 'DPE', 'UMSDR', 'RFCF', 'NFCF', 'DT', 'UPE', 'NC', 'OM', 'DF', 'DR'];
+const FLAGS = [
+  'LH',
+  'UH',
+  'UT',
+  'LR',
+  'UR',
+  'UF',
+  'UC',
+  'UO',
+  'NR',
+  'DI',
+  'FI',
+  'RL',
+  'UAEX',
+  'RLSE',
+  'DC',
+  'URX',
+  'SI',
+  'IH',
+  'DPE',
+  'UMSDR',
+  'RFCF',
+  'NFCF',
+  'DT',
+  'UPE',
+  'NC',
+  'OM',
+  'DF',
+  'DR',
+];
 const flags: Write = (value, name) => {
-  const names = (Array.isArray(value) ? value : asText(value, name).split(',')).map((flag) => asText(flag, name).trim());
-  return Object.fromEntries(names.map((flag) => {
-    const field = ResponseFlagsSchema.fields.find(({ number }) => number === FLAGS.indexOf(flag) + 1);
-    if (field === undefined) throw wrong(`${name} holds ${flag}: known are ${FLAGS.join(', ')}`);
-    return [field.jsonName, field.fieldKind === 'message' ? { reason: 'EXTERNAL_SERVICE' } : true];
-  }));
+  const names = (Array.isArray(value) ? value : asText(value, name).split(',')).map((flag) =>
+    asText(flag, name).trim(),
+  );
+  return Object.fromEntries(
+    names.map((flag) => {
+      const field = ResponseFlagsSchema.fields.find(({ number }) => number === FLAGS.indexOf(flag) + 1);
+      if (field === undefined) throw wrong(`${name} holds ${flag}: known are ${FLAGS.join(', ')}`);
+      return [field.jsonName, field.fieldKind === 'message' ? { reason: 'EXTERNAL_SERVICE' } : true];
+    }),
+  );
 };
 
 const COMMON = 'commonProperties';
@@ -78,11 +131,11 @@ const COMMON_PLACES: Places = {
   'context.time_to_last_upstream_rx_byte': at(`${COMMON}.timeToLastUpstreamRxByte`, asDuration),
   'context.time_to_first_downstream_tx_byte': at(`${COMMON}.timeToFirstDownstreamTxByte`, asDuration),
   'context.time_to_last_downstream_tx_byte': at(`${COMMON}.timeToLastDownstreamTxByte`, asDuration),
-  'metadata': at(`${COMMON}.metadata.filterMetadata`),
+  metadata: at(`${COMMON}.metadata.filterMetadata`),
   'verdict.id': { path: [...VERDICT, 'id'], write: asText },
   'verdict.rule': { path: [...VERDICT, 'rule'], write: asText },
   'verdict.outcome': { path: [...VERDICT, 'outcome'], write: asText },
-  'customTag': at(`${COMMON}.customTags`, asTextMap),
+  customTag: at(`${COMMON}.customTags`, asTextMap),
 };
 
 const HTTP_PLACES: Places = {
@@ -135,21 +188,37 @@ const IDENTIFIER_PLACES: Places = {
   'context.proxy_version': at('identifier.node.userAgentVersion', asText),
 };
 
-const KNOWN = new Set([...Object.keys(HTTP_PLACES), ...Object.keys(TCP_PLACES), ...Object.keys(IDENTIFIER_PLACES), 'call']);
+const KNOWN = new Set([
+  ...Object.keys(HTTP_PLACES),
+  ...Object.keys(TCP_PLACES),
+  ...Object.keys(IDENTIFIER_PLACES),
+  'call',
+]);
 const OWN_FORM = ['identifier', 'httpLogs', 'tcpLogs', 'http_logs', 'tcp_logs'];
 
 /** A final entry that begins now and takes no time, of a connection on this machine, where nothing else is said; `call: tcp-log` is one of a TCP connection. */
 export function logRequest(request: unknown): StreamAccessLogsMessage {
-  if (isObject(request) && OWN_FORM.some((key) => key in request)) return fromJson(StreamAccessLogsMessageSchema, request);
+  if (isObject(request) && OWN_FORM.some((key) => key in request))
+    return fromJson(StreamAccessLogsMessageSchema, request);
   const given = flat(request, KNOWN);
   const call: JsonValue = given.find(([name]) => name === 'call')?.[1] ?? 'log';
   if (call !== 'log' && call !== 'tcp-log') throw wrong(`call is ${JSON.stringify(call)}: an entry is log or tcp-log`);
   const values = given.filter(([name]) => name !== 'call');
   const ofEntry = values.filter(([name]) => !(name in IDENTIFIER_PLACES));
   const entry = beginning(call, values);
-  fill(entry, ofEntry, { places: call === 'log' ? HTTP_PLACES : TCP_PLACES, wire: call === 'log' ? 'the access log' : 'the access log of TCP' });
-  const message: JsonObject = { identifier: { node: { id: 'sluice-call' }, logName: 'sluice-call' }, [call === 'log' ? 'httpLogs' : 'tcpLogs']: { logEntry: [entry] } };
-  fill(message, values.filter(([name]) => name in IDENTIFIER_PLACES), { places: IDENTIFIER_PLACES, wire: 'the access log' });
+  fill(entry, ofEntry, {
+    places: call === 'log' ? HTTP_PLACES : TCP_PLACES,
+    wire: call === 'log' ? 'the access log' : 'the access log of TCP',
+  });
+  const message: JsonObject = {
+    identifier: { node: { id: 'sluice-call' }, logName: 'sluice-call' },
+    [call === 'log' ? 'httpLogs' : 'tcpLogs']: { logEntry: [entry] },
+  };
+  fill(
+    message,
+    values.filter(([name]) => name in IDENTIFIER_PLACES),
+    { places: IDENTIFIER_PLACES, wire: 'the access log' },
+  );
   return fromJson(StreamAccessLogsMessageSchema, message);
 }
 

@@ -19,16 +19,23 @@ export interface Place {
 export type Places = Readonly<Record<string, Place>>;
 
 /** `a.b.c`, unless a part has a dot of its own. */
-export const at = (path: string, write?: Write): Place => ({ path: path.split('.'), ...(write === undefined ? {} : { write }) });
+export const at = (path: string, write?: Write): Place => ({
+  path: path.split('.'),
+  ...(write === undefined ? {} : { write }),
+});
 
 const VOCABULARY_NAMES = new Set(VOCABULARY.map(({ name }) => name));
 
 /** Names and values, with nested maps (`request: { method: GET }`) made flat as far as a name is known for it. */
 export function flat(request: unknown, known: ReadonlySet<string>, prefix = ''): [name: string, value: JsonValue][] {
-  if (!isObject(request)) throw wrong('the request is no map of names and values: write `request.method: GET`, one a line');
+  if (!isObject(request))
+    throw wrong('the request is no map of names and values: write `request.method: GET`, one a line');
   return Object.entries(request).flatMap(([key, value]): [string, JsonValue][] => {
     const name = prefix + key;
-    const isPrefix = isObject(value) && !known.has(name) && [...known, ...VOCABULARY_NAMES].some((other) => other.startsWith(`${name}.`));
+    const isPrefix =
+      isObject(value) &&
+      !known.has(name) &&
+      [...known, ...VOCABULARY_NAMES].some((other) => other.startsWith(`${name}.`));
     return isPrefix ? flat(value, known, `${name}.`) : [[name, value]];
   });
 }
@@ -42,7 +49,11 @@ export interface ShortForm {
 }
 
 /** Puts the values into `message`, which holds what goes without saying. */
-export function fill(message: JsonObject, values: readonly (readonly [string, JsonValue])[], { places, wire, otherwise }: ShortForm): void {
+export function fill(
+  message: JsonObject,
+  values: readonly (readonly [string, JsonValue])[],
+  { places, wire, otherwise }: ShortForm,
+): void {
   for (const [name, value] of values) {
     const place = Object.hasOwn(places, name) ? places[name] : undefined;
     if (place !== undefined) put(message, place.path, place.write === undefined ? value : place.write(value, name));
@@ -51,20 +62,25 @@ export function fill(message: JsonObject, values: readonly (readonly [string, Js
 }
 
 function unknownName(name: string, places: Places, wire: string): CliError {
-  if (VOCABULARY_NAMES.has(name)) return wrong(`${name} is nothing that ${wire} carries, or it is worked out from what it carries`);
-  if (name.startsWith('my.')) return wrong(`${name} is the policy's own: give what carries it instead, as \`contextExtension: { tier: gold }\`, \`metadata\`, \`customTag\` or a header`);
+  if (VOCABULARY_NAMES.has(name))
+    return wrong(`${name} is nothing that ${wire} carries, or it is worked out from what it carries`);
+  if (name.startsWith('my.'))
+    return wrong(
+      `${name} is the policy's own: give what carries it instead, as \`contextExtension: { tier: gold }\`, \`metadata\`, \`customTag\` or a header`,
+    );
   return wrong(`${name} is no attribute${meant(name, Object.keys(places))}`);
 }
 
 export const wrong = (message: string): CliError => new CliError('CLI_REQUEST_FILE', message);
-export const isObject = (value: unknown): value is JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value);
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Sets `value` at a path; a map joins the map that stands there. */
 export function put(message: JsonObject, path: readonly string[], value: JsonValue): void {
   let here = message;
   for (const part of path.slice(0, -1)) {
     const next = here[part];
-    here = isObject(next) ? next : here[part] = {};
+    here = isObject(next) ? next : (here[part] = {});
   }
   const last = path.at(-1) ?? '';
   const old = here[last];
@@ -72,7 +88,8 @@ export function put(message: JsonObject, path: readonly string[], value: JsonVal
 }
 
 export const asText = (value: JsonValue, name: string): string => {
-  if (typeof value === 'object' || value === null) throw wrong(`${name} is ${JSON.stringify(value)}, and text is expected`);
+  if (typeof value === 'object' || value === null)
+    throw wrong(`${name} is ${JSON.stringify(value)}, and text is expected`);
   return String(value);
 };
 
@@ -87,12 +104,14 @@ export const asHeaders = (value: JsonValue, name: string): Record<string, string
 /** Protobuf's JSON form knows seconds alone. */
 export const asDuration: Write = (value, name) => {
   const duration = typeof value === 'string' ? parseDuration(value) : undefined;
-  if (duration === undefined) throw wrong(`${name} is ${JSON.stringify(value)}, and a span of time such as 150ms is expected`);
+  if (duration === undefined)
+    throw wrong(`${name} is ${JSON.stringify(value)}, and a span of time such as 150ms is expected`);
   const sign = duration.seconds < 0 || duration.nanos < 0 ? '-' : '';
   return `${sign}${Math.abs(duration.seconds)}.${String(Math.abs(duration.nanos)).padStart(9, '0')}s`;
 };
 
 export const asTimestamp: Write = (value, name) => {
-  if (typeof value !== 'string' || parseTimestamp(value) === undefined) throw wrong(`${name} is ${JSON.stringify(value)}, and a point in time such as 2026-01-31T12:00:00Z is expected`);
+  if (typeof value !== 'string' || parseTimestamp(value) === undefined)
+    throw wrong(`${name} is ${JSON.stringify(value)}, and a point in time such as 2026-01-31T12:00:00Z is expected`);
   return value;
 };

@@ -9,7 +9,13 @@ export interface CaseClock {
 
 export function caseClock(): CaseClock {
   let nowMs = BEGINNING_MS;
-  return { nowMs: () => nowMs, monotonicMs: () => nowMs, advance: (ms) => { nowMs += ms; } };
+  return {
+    nowMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    advance: (ms) => {
+      nowMs += ms;
+    },
+  };
 }
 
 /** `1s`, `500ms`, `1m`, `1h`: milliseconds. The form is checked by the schema. */

@@ -9,9 +9,12 @@ import type { Seen, SeenCheck, SeenLimit, SeenLog, SeenReport } from './seen.ts'
 
 export function differences(want: Want, seen: Seen): string[] {
   switch (seen.kind) {
-    case 'check': return checkDifferences(want as WantCheck, seen);
-    case 'limit': return limitDifferences(want as WantLimit, seen);
-    case 'log': return logDifferences(want as WantLog, seen);
+    case 'check':
+      return checkDifferences(want as WantCheck, seen);
+    case 'limit':
+      return limitDifferences(want as WantLimit, seen);
+    case 'log':
+      return logDifferences(want as WantLog, seen);
   }
 }
 
@@ -29,8 +32,10 @@ function checkDifferences(want: WantCheck, seen: SeenCheck): string[] {
   const wanted = `${outcome}${rule === true ? '' : ` by ${rule}`}`;
   if (seen.outcome !== outcome || !ruleFits(rule, seen.rule)) return [`wanted ${wanted}, was ${describe(seen)}`];
   const found: string[] = [];
-  if ('status' in want && want.status !== undefined && want.status !== seen.status) found.push(`status: wanted ${want.status}, was ${seen.status}`);
-  if ('body' in want && want.body !== undefined && want.body !== seen.body) found.push(`body: wanted ${text(want.body)}, was ${text(seen.body)}`);
+  if ('status' in want && want.status !== undefined && want.status !== seen.status)
+    found.push(`status: wanted ${want.status}, was ${seen.status}`);
+  if ('body' in want && want.body !== undefined && want.body !== seen.body)
+    found.push(`body: wanted ${text(want.body)}, was ${text(seen.body)}`);
   if ('headers' in want) found.push(...pairDifferences('headers', want.headers, seen.headers));
   if ('metadata' in want) found.push(...pairDifferences('metadata', want.metadata, seen.metadata));
   if ('request' in want) found.push(...changeDifferences('request', want.request, seen.request));
@@ -41,21 +46,34 @@ function checkDifferences(want: WantCheck, seen: SeenCheck): string[] {
 }
 
 /** An error over gRPC is a status and names no rule; there the outcome is all that can be compared. */
-const ruleFits = (wanted: string | true, seen: string | undefined): boolean => wanted === true || seen === undefined || wanted === seen;
+const ruleFits = (wanted: string | true, seen: string | undefined): boolean =>
+  wanted === true || seen === undefined || wanted === seen;
 
 function limitDifferences(want: WantLimit, seen: SeenLimit): string[] {
   if ('error' in want) return seen.outcome === 'error' ? [] : [`wanted an error, was ${describe(seen)}`];
   if (seen.outcome === 'error') return [`wanted ${'over' in want ? 'over' : 'ok'}, was ${describe(seen)}`];
   const over = 'over' in want;
   const rule = over ? want.over : want.ok;
-  const deciding = seen.statuses.find((status) => status.over) ?? seen.statuses.reduce((least, status) => (status.rule !== undefined && (least.rule === undefined || status.remaining < least.remaining) ? status : least));
+  const deciding =
+    seen.statuses.find((status) => status.over) ??
+    seen.statuses.reduce((least, status) =>
+      status.rule !== undefined && (least.rule === undefined || status.remaining < least.remaining) ? status : least,
+    );
   const was = `${deciding.over ? 'over' : 'ok'}${deciding.rule === undefined ? '' : ` by ${deciding.rule}`}${because(seen.reasons)}`;
-  if (deciding.over !== over || (rule !== true && rule !== deciding.rule)) return [`wanted ${over ? 'over' : 'ok'}${rule === true ? '' : ` by ${rule}`}, was ${was}`];
+  if (deciding.over !== over || (rule !== true && rule !== deciding.rule))
+    return [`wanted ${over ? 'over' : 'ok'}${rule === true ? '' : ` by ${rule}`}, was ${was}`];
   const found: string[] = [];
-  if (want.limit !== undefined && want.limit !== deciding.limit) found.push(`limit: wanted ${want.limit}, was ${deciding.limit}`);
-  if (want.remaining !== undefined && want.remaining !== deciding.remaining) found.push(`remaining: wanted ${want.remaining}, was ${deciding.remaining}`);
-  if (want.reset !== undefined && want.reset !== deciding.resetSeconds) found.push(`reset: wanted ${want.reset} s, was ${deciding.resetSeconds} s`);
-  return [...found, ...changeDifferences('response', want.response, seen.response), ...shadowDifferences(want.shadow, seen.shadow)];
+  if (want.limit !== undefined && want.limit !== deciding.limit)
+    found.push(`limit: wanted ${want.limit}, was ${deciding.limit}`);
+  if (want.remaining !== undefined && want.remaining !== deciding.remaining)
+    found.push(`remaining: wanted ${want.remaining}, was ${deciding.remaining}`);
+  if (want.reset !== undefined && want.reset !== deciding.resetSeconds)
+    found.push(`reset: wanted ${want.reset} s, was ${deciding.resetSeconds} s`);
+  return [
+    ...found,
+    ...changeDifferences('response', want.response, seen.response),
+    ...shadowDifferences(want.shadow, seen.shadow),
+  ];
 }
 
 function logDifferences(want: WantLog, seen: SeenLog): string[] {
@@ -67,14 +85,19 @@ function logDifferences(want: WantLog, seen: SeenLog): string[] {
     if (at >= 0) left.splice(at, 1);
     else {
       const near = seen.reports.filter((report) => report.rule === one.rule);
-      found.push(`wanted a report ${text(one)}, ${near.length === 0 ? `${one.rule} wrote none` : `${one.rule} wrote ${near.map((report) => text(report.input)).join(', ')}`}`);
+      found.push(
+        `wanted a report ${text(one)}, ${near.length === 0 ? `${one.rule} wrote none` : `${one.rule} wrote ${near.map((report) => text(report.input)).join(', ')}`}`,
+      );
     }
   }
   if ('reports' in want) found.push(...left.map((report) => `not wanted: a report ${text(report)}`));
   return found;
 }
 
-function reportFits(want: { rule: string; handler?: string | undefined; input?: Readonly<Record<string, unknown>> | undefined }, seen: SeenReport): boolean {
+function reportFits(
+  want: { rule: string; handler?: string | undefined; input?: Readonly<Record<string, unknown>> | undefined },
+  seen: SeenReport,
+): boolean {
   if (want.rule !== seen.rule) return false;
   if (want.handler !== undefined && want.handler !== seen.handler) return false;
   return want.input === undefined || isDeepStrictEqual(plain(want.input), plain(seen.input));
@@ -83,10 +106,16 @@ function reportFits(want: { rule: string; handler?: string | undefined; input?: 
 /** As JSON has it, so that a Date equals its text. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value)) as unknown;
 
-function pairDifferences(what: string, want: Readonly<Record<string, string>> | undefined, seen: readonly (readonly [string, string])[]): string[] {
+function pairDifferences(
+  what: string,
+  want: Readonly<Record<string, string>> | undefined,
+  seen: readonly (readonly [string, string])[],
+): string[] {
   return Object.entries(want ?? {}).flatMap(([name, value]) => {
     const values = seen.filter(([other]) => other === name).map(([, other]) => other);
-    return values.includes(value) ? [] : [`${what}.${name}: wanted ${text(value)}, was ${values.length === 0 ? 'absent' : values.map(text).join(', ')}`];
+    return values.includes(value)
+      ? []
+      : [`${what}.${name}: wanted ${text(value)}, was ${values.length === 0 ? 'absent' : values.map(text).join(', ')}`];
   });
 }
 

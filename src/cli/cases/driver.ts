@@ -17,24 +17,63 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
     const [wire] = wires;
     if (wire === undefined) throw new Error('a case makes at least one request');
     switch (one.call) {
-      case 'http': case 'tcp': return seenCheck(await engine.check(one.call, wire, NOBODY));
-      case 'limit': return seenLimit(await engine.limit(wires, NOBODY));
-      case 'log': case 'tcp-log':
+      case 'http':
+      case 'tcp':
+        return seenCheck(await engine.check(one.call, wire, NOBODY));
+      case 'limit':
+        return seenLimit(await engine.limit(wires, NOBODY));
+      case 'log':
+      case 'tcp-log':
         await engine.report(one.call, wire);
         return undefined;
     }
   };
 }
 
-const reasonsOf = (verdict: Verdict | LimitVerdict): string[] => verdict.reasons.map(({ rule, text }) => `${rule}: ${text}`);
+const reasonsOf = (verdict: Verdict | LimitVerdict): string[] =>
+  verdict.reasons.map(({ rule, text }) => `${rule}: ${text}`);
 
 function seenCheck(verdict: Verdict): SeenCheck {
-  const { outcome, rule, status, body, headers, changes: { request, response, query, metadata }, shadow } = verdict;
-  return { kind: 'check', outcome, rule, status, body, headers, request, response, query, metadata, shadow, reasons: reasonsOf(verdict) };
+  const {
+    outcome,
+    rule,
+    status,
+    body,
+    headers,
+    changes: { request, response, query, metadata },
+    shadow,
+  } = verdict;
+  return {
+    kind: 'check',
+    outcome,
+    rule,
+    status,
+    body,
+    headers,
+    request,
+    response,
+    query,
+    metadata,
+    shadow,
+    reasons: reasonsOf(verdict),
+  };
 }
 
 function seenLimit(verdict: LimitVerdict): SeenLimit {
-  const statuses = verdict.statuses.map(({ over, rule, limit, remaining, resetMs }) => ({ over, rule, limit, remaining, resetSeconds: Math.ceil(resetMs / 1000) }));
-  return { kind: 'limit', outcome: verdict.outcome, rule: verdict.rule, statuses, response: verdict.response, shadow: verdict.shadow, reasons: reasonsOf(verdict) };
+  const statuses = verdict.statuses.map(({ over, rule, limit, remaining, resetMs }) => ({
+    over,
+    rule,
+    limit,
+    remaining,
+    resetSeconds: Math.ceil(resetMs / 1000),
+  }));
+  return {
+    kind: 'limit',
+    outcome: verdict.outcome,
+    rule: verdict.rule,
+    statuses,
+    response: verdict.response,
+    shadow: verdict.shadow,
+    reasons: reasonsOf(verdict),
+  };
 }
-

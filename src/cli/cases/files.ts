@@ -11,8 +11,15 @@ import type { Position } from '../../core/rules/rule.ts';
 import type { CliErrorCode } from '../errors.ts';
 import { type Case, parseCase } from './schema.ts';
 
-export interface FoundCase { readonly case: Case; readonly policy: Policy; readonly position: Position }
-export interface FoundCases { readonly cases: readonly FoundCase[]; readonly findings: readonly Finding[] }
+export interface FoundCase {
+  readonly case: Case;
+  readonly policy: Policy;
+  readonly position: Position;
+}
+export interface FoundCases {
+  readonly cases: readonly FoundCase[];
+  readonly findings: readonly Finding[];
+}
 
 export async function findCases(paths: readonly string[], registry: Registry): Promise<FoundCases> {
   const cases: FoundCase[] = [];
@@ -28,19 +35,37 @@ export async function findCases(paths: readonly string[], registry: Registry): P
     for (const file of await yamlFiles(resolve(path))) {
       const own = await load(file);
       for (const document of own.cases) {
-        const about = document.policy === undefined ? (own.policy === undefined && !hasErrors(own) ? whole : own) : await load(resolve(dirname(file), document.policy));
+        const about =
+          document.policy === undefined
+            ? own.policy === undefined && !hasErrors(own)
+              ? whole
+              : own
+            : await load(resolve(dirname(file), document.policy));
         findings.push(...about.findings.filter(({ severity }) => severity === 'error'));
         if (about.policy !== undefined) collect(document, about.policy, cases, findings);
-        else if (!hasErrors(about)) findings.push(problem(document.position, 'the cases are about no policy: write policy: PATH beside cases, or put the rules into the same file'));
+        else if (!hasErrors(about))
+          findings.push(
+            problem(
+              document.position,
+              'the cases are about no policy: write policy: PATH beside cases, or put the rules into the same file',
+            ),
+          );
       }
-      if (own.cases.length === 0 && hasErrors(own)) findings.push(...own.findings.filter(({ severity }) => severity === 'error'));
+      if (own.cases.length === 0 && hasErrors(own))
+        findings.push(...own.findings.filter(({ severity }) => severity === 'error'));
     }
   }
   return { cases, findings: unique(findings) };
 }
 
 const hasErrors = ({ findings }: LoadedPolicy): boolean => findings.some(({ severity }) => severity === 'error');
-const problem = (position: Position, message: string): Finding => ({ severity: 'error', position, code: 'CLI_CASE' satisfies CliErrorCode, message, excerpt: undefined });
+const problem = (position: Position, message: string): Finding => ({
+  severity: 'error',
+  position,
+  code: 'CLI_CASE' satisfies CliErrorCode,
+  message,
+  excerpt: undefined,
+});
 
 function collect(document: CasesDocument, policy: Policy, cases: FoundCase[], findings: Finding[]): void {
   if (!Array.isArray(document.cases)) {
@@ -50,7 +75,8 @@ function collect(document: CasesDocument, policy: Policy, cases: FoundCase[], fi
   for (const [index, raw] of document.cases.entries()) {
     const parsed = parseCase(raw);
     if (parsed.case !== undefined) cases.push({ case: parsed.case, policy, position: document.positionOf([index]) });
-    for (const { path, message } of parsed.problems) findings.push(problem(document.positionOf([index, ...path]), message));
+    for (const { path, message } of parsed.problems)
+      findings.push(problem(document.positionOf([index, ...path]), message));
   }
 }
 
@@ -58,14 +84,21 @@ async function yamlFiles(path: string): Promise<string[]> {
   const info = await stat(path).catch(() => undefined);
   if (info === undefined || !info.isDirectory()) return [path];
   const names = (await readdir(path)).filter((name) => !name.startsWith('.')).toSorted();
-  const found = await Promise.all(names.map(async (name) => {
-    const inner = join(path, name);
-    return (await stat(inner)).isDirectory() ? yamlFiles(inner) : /\.ya?ml$/.test(name) ? [inner] : [];
-  }));
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const inner = join(path, name);
+      return (await stat(inner)).isDirectory() ? yamlFiles(inner) : /\.ya?ml$/.test(name) ? [inner] : [];
+    }),
+  );
   return found.flat();
 }
 
 function unique(findings: readonly Finding[]): Finding[] {
-  const seen = new Map(findings.map((finding) => [`${finding.position.file}:${finding.position.line}:${finding.position.column} ${finding.code} ${finding.message}`, finding]));
+  const seen = new Map(
+    findings.map((finding) => [
+      `${finding.position.file}:${finding.position.line}:${finding.position.column} ${finding.code} ${finding.message}`,
+      finding,
+    ]),
+  );
   return [...seen.values()];
 }

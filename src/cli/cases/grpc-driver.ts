@@ -5,9 +5,24 @@
  */
 import { type JsonObject, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Engine, NetHeaders, Outcome } from '../../core/call.ts';
-import { AccessLogService, StreamAccessLogsMessageSchema } from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import { Authorization, CheckRequestSchema, type CheckResponse, CheckResponseSchema } from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { type RateLimitRequest, RateLimitRequestSchema, type RateLimitResponse, RateLimitResponseSchema, RateLimitResponse_Code, RateLimitService } from '../../frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  AccessLogService,
+  StreamAccessLogsMessageSchema,
+} from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import {
+  Authorization,
+  CheckRequestSchema,
+  type CheckResponse,
+  CheckResponseSchema,
+} from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import {
+  type RateLimitRequest,
+  RateLimitRequestSchema,
+  type RateLimitResponse,
+  RateLimitResponseSchema,
+  RateLimitResponse_Code,
+  RateLimitService,
+} from '../../frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { HeaderValueOption } from '../../frontends/generated/envoy/config/core/v3/base_pb.ts';
 import { GrpcError, type GrpcClient, dialGrpc, listen } from '../../transport/index.ts';
 import { checkRequest } from '../call/check-request.ts';
@@ -20,8 +35,13 @@ import type { SeenCheck, SeenLimit } from './seen.ts';
 
 const NO_CHANGES: NetHeaders = { set: [], append: [], remove: [] };
 
-export async function overGrpc(engine: Engine): Promise<{ readonly driver: Driver; readonly end: () => Promise<void> }> {
-  const transport = await listen(methodsOf(engine, () => true), { host: '127.0.0.1', port: 0, maxMessageBytes: 4 * 1024 * 1024, onFault: () => undefined });
+export async function overGrpc(
+  engine: Engine,
+): Promise<{ readonly driver: Driver; readonly end: () => Promise<void> }> {
+  const transport = await listen(
+    methodsOf(engine, () => true),
+    { host: '127.0.0.1', port: 0, maxMessageBytes: 4 * 1024 * 1024, onFault: () => undefined },
+  );
   const client = dialGrpc(`127.0.0.1:${transport.port}`);
   return {
     driver: async (one) => drive(client, one),
@@ -35,17 +55,39 @@ export async function overGrpc(engine: Engine): Promise<{ readonly driver: Drive
 async function drive(client: GrpcClient, one: Case): Promise<SeenCheck | SeenLimit | undefined> {
   const [first] = one.requests;
   switch (one.call) {
-    case 'http': case 'tcp': {
+    case 'http':
+    case 'tcp': {
       const bytes = toBinary(CheckRequestSchema, checkRequest(asked(one, first)));
-      return answered(async () => seenCheck(fromBinary(CheckResponseSchema, await client.unary(`/${Authorization.typeName}/Check`, bytes, { timeoutMs: 5000 }))), ERROR_CHECK);
+      return answered(
+        async () =>
+          seenCheck(
+            fromBinary(
+              CheckResponseSchema,
+              await client.unary(`/${Authorization.typeName}/Check`, bytes, { timeoutMs: 5000 }),
+            ),
+          ),
+        ERROR_CHECK,
+      );
     }
     case 'limit': {
       const bytes = toBinary(RateLimitRequestSchema, joined(one.requests.map((request) => limitRequest(request))));
-      return answered(async () => seenLimit(fromBinary(RateLimitResponseSchema, await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, { timeoutMs: 5000 }))), ERROR_LIMIT);
+      return answered(
+        async () =>
+          seenLimit(
+            fromBinary(
+              RateLimitResponseSchema,
+              await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, { timeoutMs: 5000 }),
+            ),
+          ),
+        ERROR_LIMIT,
+      );
     }
-    case 'log': case 'tcp-log': {
+    case 'log':
+    case 'tcp-log': {
       const bytes = toBinary(StreamAccessLogsMessageSchema, logRequest(asked(one, first)));
-      for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], { timeoutMs: 5000 })); // to the status at its end
+      for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], {
+        timeoutMs: 5000,
+      })); // to the status at its end
       return undefined;
     }
   }
@@ -71,20 +113,58 @@ async function answered<T extends SeenCheck | SeenLimit>(ask: () => Promise<T>, 
   }
 }
 
-const ERROR_CHECK: SeenCheck = { kind: 'check', outcome: 'error', rule: undefined, status: 503, body: '', headers: [], request: NO_CHANGES, response: NO_CHANGES, query: { set: [], remove: [] }, metadata: [], shadow: [], reasons: [] };
-const ERROR_LIMIT: SeenLimit = { kind: 'limit', outcome: 'error', rule: undefined, statuses: [], response: NO_CHANGES, shadow: [], reasons: [] };
+const ERROR_CHECK: SeenCheck = {
+  kind: 'check',
+  outcome: 'error',
+  rule: undefined,
+  status: 503,
+  body: '',
+  headers: [],
+  request: NO_CHANGES,
+  response: NO_CHANGES,
+  query: { set: [], remove: [] },
+  metadata: [],
+  shadow: [],
+  reasons: [],
+};
+const ERROR_LIMIT: SeenLimit = {
+  kind: 'limit',
+  outcome: 'error',
+  rule: undefined,
+  statuses: [],
+  response: NO_CHANGES,
+  shadow: [],
+  reasons: [],
+};
 
-interface Said { readonly outcome: Outcome; readonly rule: string | undefined; readonly shadow: readonly string[]; readonly metadata: readonly (readonly [string, string])[] }
+interface Said {
+  readonly outcome: Outcome;
+  readonly rule: string | undefined;
+  readonly shadow: readonly string[];
+  readonly metadata: readonly (readonly [string, string])[];
+}
 
 function saidIn(metadata: JsonObject | undefined): Said {
   const { sluice, ...rest } = metadata ?? {};
   const { outcome, rule, shadow } = (sluice ?? {}) as { outcome?: Outcome; rule?: string; shadow?: string[] };
-  return { outcome: outcome ?? 'allow', rule: rule === '' ? undefined : rule, shadow: shadow ?? [], metadata: Object.entries(rest).map(([name, value]) => [name, String(value as string)]) };
+  return {
+    outcome: outcome ?? 'allow',
+    rule: rule === '' ? undefined : rule,
+    shadow: shadow ?? [],
+    metadata: Object.entries(rest).map(([name, value]) => [name, String(value as string)]),
+  };
 }
 
 function changesOf(options: readonly HeaderValueOption[], remove: readonly string[] = []): NetHeaders {
-  const pairs = options.map(({ header, append }) => ({ pair: [header?.key ?? '', header?.value ?? ''] as const, append: append === true }));
-  return { set: pairs.filter(({ append }) => !append).map(({ pair }) => pair), append: pairs.filter(({ append }) => append).map(({ pair }) => pair), remove };
+  const pairs = options.map(({ header, append }) => ({
+    pair: [header?.key ?? '', header?.value ?? ''] as const,
+    append: append === true,
+  }));
+  return {
+    set: pairs.filter(({ append }) => !append).map(({ pair }) => pair),
+    append: pairs.filter(({ append }) => append).map(({ pair }) => pair),
+    remove,
+  };
 }
 
 function seenCheck({ status, dynamicMetadata, httpResponse }: CheckResponse): SeenCheck {
@@ -92,22 +172,42 @@ function seenCheck({ status, dynamicMetadata, httpResponse }: CheckResponse): Se
   const ok = httpResponse.case === 'okResponse' ? httpResponse.value : undefined;
   const denied = httpResponse.case === 'deniedResponse' ? httpResponse.value : undefined;
   const isAllowed = (status?.code ?? 0) === 0;
-  if (isAllowed !== (said.outcome === 'allow')) throw new Error(`the status says ${status?.code}, the metadata ${said.outcome}`);
-  const { set, remove } = { set: (ok?.queryParametersToSet ?? []).map(({ key, value }) => [key, value] as const), remove: ok?.queryParametersToRemove ?? [] };
+  if (isAllowed !== (said.outcome === 'allow'))
+    throw new Error(`the status says ${status?.code}, the metadata ${said.outcome}`);
+  const { set, remove } = {
+    set: (ok?.queryParametersToSet ?? []).map(({ key, value }) => [key, value] as const),
+    remove: ok?.queryParametersToRemove ?? [],
+  };
   return {
-    kind: 'check', ...said, reasons: [],
-    status: isAllowed ? 200 : denied?.status?.code ?? 403, body: denied?.body ?? '', headers: changesOf(denied?.headers ?? []).set,
-    request: changesOf(ok?.headers ?? [], ok?.headersToRemove), response: changesOf(ok?.responseHeadersToAdd ?? []), query: { set, remove },
+    kind: 'check',
+    ...said,
+    reasons: [],
+    status: isAllowed ? 200 : (denied?.status?.code ?? 403),
+    body: denied?.body ?? '',
+    headers: changesOf(denied?.headers ?? []).set,
+    request: changesOf(ok?.headers ?? [], ok?.headersToRemove),
+    response: changesOf(ok?.responseHeadersToAdd ?? []),
+    query: { set, remove },
   };
 }
 
 function seenLimit({ statuses, dynamicMetadata, responseHeadersToAdd }: RateLimitResponse): SeenLimit {
   const said = saidIn(dynamicMetadata);
   return {
-    kind: 'limit', outcome: said.outcome, rule: said.rule, shadow: said.shadow, reasons: [],
+    kind: 'limit',
+    outcome: said.outcome,
+    rule: said.rule,
+    shadow: said.shadow,
+    reasons: [],
     statuses: statuses.map(({ code, currentLimit, limitRemaining, durationUntilReset }) => {
       const over = code === RateLimitResponse_Code.OVER_LIMIT;
-      return { over, rule: currentLimit?.name || (over ? said.rule : undefined), limit: currentLimit?.requestsPerUnit ?? 0, remaining: limitRemaining, resetSeconds: Number(durationUntilReset?.seconds ?? 0n) };
+      return {
+        over,
+        rule: currentLimit?.name || (over ? said.rule : undefined),
+        limit: currentLimit?.requestsPerUnit ?? 0,
+        remaining: limitRemaining,
+        resetSeconds: Number(durationUntilReset?.seconds ?? 0n),
+      };
     }),
     response: { ...NO_CHANGES, set: responseHeadersToAdd.map(({ key, value }) => [key, value]) },
   };

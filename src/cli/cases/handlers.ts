@@ -5,7 +5,14 @@
  * **Fails**: a handler that is asked and was not given is noted, and its call fails as if its backend were away.
  */
 import {
-  type Adapter, type AnyHandler, type CheckAnswer, PERMISSION_DENIED, type ReportEntry, Unavailable, allow, deny,
+  type Adapter,
+  type AnyHandler,
+  type CheckAnswer,
+  PERMISSION_DENIED,
+  type ReportEntry,
+  Unavailable,
+  allow,
+  deny,
 } from '../../adapters/contract.ts';
 import type { OpenHandler, OpenHandlers } from '../../core/open-handler.ts';
 import type { HandlerSpec } from '../../core/rules/policy.ts';
@@ -50,9 +57,19 @@ function seen(open: OpenHandler, { name }: HandlerSpec, reports: SeenReport[]): 
       ...handler,
       sink: (rule) => ({ rule: rule.rule, own: handler.sink?.(rule) }),
       write(entries: readonly ReportEntry[], call) {
-        const taken = entries.map((entry) => ({ ...entry, sink: entry.sink as { readonly rule: string; readonly own: unknown } }));
-        for (const { sink: { rule }, input } of taken) reports.push({ rule, handler: name, input: { ...input } });
-        return handler.write?.(taken.map((entry) => ({ ...entry, sink: entry.sink.own })), call);
+        const taken = entries.map((entry) => ({
+          ...entry,
+          sink: entry.sink as { readonly rule: string; readonly own: unknown },
+        }));
+        for (const {
+          sink: { rule },
+          input,
+        } of taken)
+          reports.push({ rule, handler: name, input: { ...input } });
+        return handler.write?.(
+          taken.map((entry) => ({ ...entry, sink: entry.sink.own })),
+          call,
+        );
       },
     },
   };
@@ -61,13 +78,18 @@ function seen(open: OpenHandler, { name }: HandlerSpec, reports: SeenReport[]): 
 /** Stands for a handler that is not opened: it has every method, and each fails. */
 export const unopened = (why: string): OpenHandler => opened(failing(() => why));
 
-const opened = (handler: AnyHandler): OpenHandler => ({ handler, readiness: () => ({ ready: true, why: undefined }), close: async () => {} });
+const opened = (handler: AnyHandler): OpenHandler => ({
+  handler,
+  readiness: () => ({ ready: true, why: undefined }),
+  close: async () => {},
+});
 
 function keeping(spec: HandlerSpec, reports: SeenReport[]): AnyHandler {
   return {
     sink: ({ rule }) => rule,
     write: (entries: readonly ReportEntry[]) => {
-      for (const { sink, input } of entries) reports.push({ rule: String(sink), handler: spec.name, input: { ...input } });
+      for (const { sink, input } of entries)
+        reports.push({ rule: String(sink), handler: spec.name, input: { ...input } });
     },
   };
 }
@@ -76,7 +98,14 @@ function failing(why: () => string): AnyHandler {
   const fail = (): never => {
     throw new Unavailable(why());
   };
-  return { check: () => fail, bucket: () => undefined, charge: fail, sink: () => undefined, write: fail, lookup: () => fail };
+  return {
+    check: () => fail,
+    bucket: () => undefined,
+    charge: fail,
+    sink: () => undefined,
+    write: fail,
+    lookup: () => fail,
+  };
 }
 
 /** `allow`, `deny`, `{ allow: OUTPUT }`, `{ deny: REASON, code?, output? }` for checks; `grants`, `refuses` for quotas; else the values of an enrich handler. */
@@ -86,7 +115,13 @@ function answering(given: unknown): AnyHandler {
   return {
     check: () => () => answer,
     bucket: () => undefined,
-    charge: (asks) => asks.map(({ limit, cost }) => ({ granted: given !== 'refuses', limit, remaining: given === 'refuses' ? 0 : Math.max(0, limit - cost), resetMs: 1000 })),
+    charge: (asks) =>
+      asks.map(({ limit, cost }) => ({
+        granted: given !== 'refuses',
+        limit,
+        remaining: given === 'refuses' ? 0 : Math.max(0, limit - cost),
+        resetMs: 1000,
+      })),
     lookup: () => () => values,
   };
 }

@@ -6,5 +6,10 @@ import { SILENT } from '../log.ts';
 import type { RunOptions } from './run.ts';
 
 export function realAdapters(): RunOptions['open'] {
-  return async (adapter, spec, config, clock) => openHandler(adapter, { ...spec, config }, { log: SILENT, metrics: createPluginMetrics(SILENT), shared: createSharedMemory(), clock });
+  return async (adapter, spec, config, clock) =>
+    openHandler(
+      adapter,
+      { ...spec, config },
+      { log: SILENT, metrics: createPluginMetrics(SILENT), shared: createSharedMemory(), clock },
+    );
 }

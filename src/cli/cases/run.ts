@@ -27,7 +27,10 @@ export interface RunOptions {
   /** Opens an adapter for real, by the case's clock. */
   readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown, clock: CaseClock) => Promise<OpenHandler>;
   /** How the engine is reached: in process where not given. What it returns is ended after each case. */
-  readonly drive?: (engine: ReturnType<typeof createEngine>, policy: Policy) => Promise<{ readonly driver: Driver; readonly end: () => Promise<void> }>;
+  readonly drive?: (
+    engine: ReturnType<typeof createEngine>,
+    policy: Policy,
+  ) => Promise<{ readonly driver: Driver; readonly end: () => Promise<void> }>;
 }
 
 /** Runs one case on handlers and an engine of its own, so that no case sees another's counts. */
@@ -38,17 +41,26 @@ export async function runCase(one: Case, policy: Policy, options: RunOptions): P
   const reports: SeenReport[] = [];
   const missing = new Set<string>();
   const unknown = Object.keys(one.given).filter((name) => !policy.handlers.has(name));
-  if (unknown.length > 0) return unknown.map((name) => `given names ${name}, which is no handler of the policy; those are ${[...policy.handlers.keys()].join(', ')}`);
+  if (unknown.length > 0)
+    return unknown.map(
+      (name) =>
+        `given names ${name}, which is no handler of the policy; those are ${[...policy.handlers.keys()].join(', ')}`,
+    );
   const openHandlers = caseHandlers({
-    adapters: options.adapters, memory, given: one.given, reports, missing,
+    adapters: options.adapters,
+    memory,
+    given: one.given,
+    reports,
+    missing,
     open: async (adapter, spec, config) => options.open(adapter, spec, config, clock),
   });
   const engine = createEngine({ openHandlers, clock, sampleReports: false });
   try {
     await engine.use(policy);
-    const { driver, end } = options.drive === undefined
-      ? { driver: inProcess(engine, policy.attributes), end: async () => {} }
-      : await options.drive(engine, policy);
+    const { driver, end } =
+      options.drive === undefined
+        ? { driver: inProcess(engine, policy.attributes), end: async () => {} }
+        : await options.drive(engine, policy);
     try {
       return await callInTurn(one, driver, { clock, reports, missing, flush: async () => engine.flush() });
     } finally {
@@ -68,7 +80,11 @@ interface Surroundings {
   readonly flush: () => Promise<void>;
 }
 
-async function callInTurn(one: Case, driver: Driver, { clock, reports, missing, flush }: Surroundings): Promise<string[]> {
+async function callInTurn(
+  one: Case,
+  driver: Driver,
+  { clock, reports, missing, flush }: Surroundings,
+): Promise<string[]> {
   const wants = inTurn(one);
   const failures: string[] = [];
   for (const [index, want] of wants.entries()) {
@@ -82,7 +98,13 @@ async function callInTurn(one: Case, driver: Driver, { clock, reports, missing, 
     failures.push(...differences(want, seen).map((difference) => `${which}${difference}`));
     if (failures.length > 0) break;
   }
-  return [...failures, ...[...missing].map((name) => `the handler ${name} was asked and needs something outside the process: write given: { ${name}: ANSWER } or given: { ${name}: fails }`)];
+  return [
+    ...failures,
+    ...[...missing].map(
+      (name) =>
+        `the handler ${name} was asked and needs something outside the process: write given: { ${name}: ANSWER } or given: { ${name}: fails }`,
+    ),
+  ];
 }
 
 /** The want of each call: a list in turn, each for its `times`; one for all calls where there is one. */
@@ -91,7 +113,8 @@ function inTurn(one: Case): Want[] {
   const calls = one.times ?? listed.length;
   const last = one.wants.at(-1);
   if (one.wants.length === 1 && last !== undefined) return Array.from({ length: calls }, () => last);
-  if (listed.length !== calls) throw new Error(`times is ${calls}, but want tells of ${listed.length} calls: make them equal`);
+  if (listed.length !== calls)
+    throw new Error(`times is ${calls}, but want tells of ${listed.length} calls: make them equal`);
   return listed;
 }
 

@@ -9,15 +9,35 @@ const attributes = z.record(z.string(), z.unknown());
 const texts = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String));
 const times = z.int().positive().max(10_000).optional();
 
-const headerChanges = z.strictObject({ set: texts.optional(), append: texts.optional(), remove: z.array(z.string()).optional() });
+const headerChanges = z.strictObject({
+  set: texts.optional(),
+  append: texts.optional(),
+  remove: z.array(z.string()).optional(),
+});
 const queryChanges = headerChanges.omit({ append: true });
 const shadow = z.array(z.string()).optional();
 const ruleOrAny = z.union([z.string(), z.literal(true)]);
 
 /** What a check came to, as far as the case names it. The key that comes first in each row tells the rows apart. */
 const CHECK_WANTS = {
-  allow: z.strictObject({ allow: z.literal(true), request: headerChanges.optional(), response: headerChanges.optional(), query: queryChanges.optional(), metadata: texts.optional(), shadow, times }),
-  deny: z.strictObject({ deny: ruleOrAny, status: z.int().optional(), headers: texts.optional(), body: z.string().optional(), metadata: texts.optional(), shadow, times }),
+  allow: z.strictObject({
+    allow: z.literal(true),
+    request: headerChanges.optional(),
+    response: headerChanges.optional(),
+    query: queryChanges.optional(),
+    metadata: texts.optional(),
+    shadow,
+    times,
+  }),
+  deny: z.strictObject({
+    deny: ruleOrAny,
+    status: z.int().optional(),
+    headers: texts.optional(),
+    body: z.string().optional(),
+    metadata: texts.optional(),
+    shadow,
+    times,
+  }),
   failed: z.strictObject({ failed: ruleOrAny, status: z.int().optional(), shadow, times }),
   error: z.strictObject({ error: ruleOrAny, times }),
 };
@@ -29,19 +49,29 @@ const LIMIT_WANTS = {
   error: z.strictObject({ error: ruleOrAny, times }),
 };
 
-const reports = z.array(z.strictObject({ rule: z.string(), handler: z.string().optional(), input: attributes.optional() }));
+const reports = z.array(
+  z.strictObject({ rule: z.string(), handler: z.string().optional(), input: attributes.optional() }),
+);
 const LOG_WANTS = {
   report: z.strictObject({ report: reports }),
   reports: z.strictObject({ reports }),
 };
 
-export type WantCheck = { [K in keyof typeof CHECK_WANTS]: z.output<(typeof CHECK_WANTS)[K]> }[keyof typeof CHECK_WANTS];
-export type WantLimit = { [K in keyof typeof LIMIT_WANTS]: z.output<(typeof LIMIT_WANTS)[K]> }[keyof typeof LIMIT_WANTS];
+export type WantCheck = {
+  [K in keyof typeof CHECK_WANTS]: z.output<(typeof CHECK_WANTS)[K]>;
+}[keyof typeof CHECK_WANTS];
+export type WantLimit = {
+  [K in keyof typeof LIMIT_WANTS]: z.output<(typeof LIMIT_WANTS)[K]>;
+}[keyof typeof LIMIT_WANTS];
 export type WantLog = { [K in keyof typeof LOG_WANTS]: z.output<(typeof LOG_WANTS)[K]> }[keyof typeof LOG_WANTS];
 export type Want = WantCheck | WantLimit | WantLog;
 
 const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
-  http: CHECK_WANTS, tcp: CHECK_WANTS, limit: LIMIT_WANTS, log: LOG_WANTS, 'tcp-log': LOG_WANTS,
+  http: CHECK_WANTS,
+  tcp: CHECK_WANTS,
+  limit: LIMIT_WANTS,
+  log: LOG_WANTS,
+  'tcp-log': LOG_WANTS,
 };
 
 /** What a proxy sends under names of the operator's choosing. */
@@ -58,7 +88,10 @@ const frame = z.strictObject({
   given: z.record(z.string(), z.unknown()).default({}),
   carried: carriedSchema.optional(),
   times,
-  every: z.string().regex(/^\d+(\.\d+)?(ms|s|m|h)$/, 'a span such as 500ms, 1s or 1m is expected').optional(),
+  every: z
+    .string()
+    .regex(/^\d+(\.\d+)?(ms|s|m|h)$/, 'a span such as 500ms, 1s or 1m is expected')
+    .optional(),
 });
 
 export interface Case extends z.output<typeof frame> {
@@ -69,33 +102,60 @@ export interface Case extends z.output<typeof frame> {
   readonly wants: readonly Want[];
 }
 
-export interface CaseProblem { readonly path: readonly (string | number)[]; readonly message: string }
-type Parsed = { readonly case: Case; readonly problems: readonly [] } | { readonly case: undefined; readonly problems: readonly CaseProblem[] };
+export interface CaseProblem {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+type Parsed =
+  | { readonly case: Case; readonly problems: readonly [] }
+  | { readonly case: undefined; readonly problems: readonly CaseProblem[] };
 
-const failed = (path: readonly (string | number)[], message: string): Parsed => ({ case: undefined, problems: [{ path, message }] });
+const failed = (path: readonly (string | number)[], message: string): Parsed => ({
+  case: undefined,
+  problems: [{ path, message }],
+});
 
 /** Reads one entry of `cases`. */
 export function parseCase(raw: unknown): Parsed {
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) return failed([], 'a case is a map with name, a call (http, tcp, limit, log, tcp-log) and want');
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
+    return failed([], 'a case is a map with name, a call (http, tcp, limit, log, tcp-log) and want');
   const { want, ...rest } = raw as Record<string, unknown>;
   const kinds = CALL_KINDS.filter((kind) => kind in rest);
   const [call] = kinds;
-  if (call === undefined || kinds.length > 1) return failed([], `a case makes one call: exactly one of ${CALL_KINDS.join(', ')} is expected, here ${kinds.length === 0 ? 'is none' : `are ${kinds.join(' and ')}`}`);
+  if (call === undefined || kinds.length > 1)
+    return failed(
+      [],
+      `a case makes one call: exactly one of ${CALL_KINDS.join(', ')} is expected, here ${kinds.length === 0 ? 'is none' : `are ${kinds.join(' and ')}`}`,
+    );
   if (want === undefined) return failed([], 'want is missing: say what the call should come to');
 
   const { [call]: request, ...others } = rest;
   const framed = frame.safeParse(others);
   const problems: CaseProblem[] = framed.success ? [] : issuesAt([], framed.error);
-  const requests = z.array(attributes).min(1).safeParse(call === 'limit' && Array.isArray(request) ? request : [request]);
-  if (!requests.success) problems.push({ path: [call], message: 'a map of attributes is expected, such as { request.method: GET }' });
+  const requests = z
+    .array(attributes)
+    .min(1)
+    .safeParse(call === 'limit' && Array.isArray(request) ? request : [request]);
+  if (!requests.success)
+    problems.push({ path: [call], message: 'a map of attributes is expected, such as { request.method: GET }' });
 
   const wants = Array.isArray(want) ? want : [want];
-  const read = wants.map((one, index) => parseWant(call, one, Array.isArray(want) ? ['want', index] : ['want'], problems));
+  const read = wants.map((one, index) =>
+    parseWant(call, one, Array.isArray(want) ? ['want', index] : ['want'], problems),
+  );
   if (problems.length > 0 || !framed.success || !requests.success) return { case: undefined, problems };
-  return { case: { ...framed.data, call, requests: requests.data, wants: read.filter((one) => one !== undefined) }, problems: [] };
+  return {
+    case: { ...framed.data, call, requests: requests.data, wants: read.filter((one) => one !== undefined) },
+    problems: [],
+  };
 }
 
-function parseWant(call: CallKind, raw: unknown, path: readonly (string | number)[], problems: CaseProblem[]): Want | undefined {
+function parseWant(
+  call: CallKind,
+  raw: unknown,
+  path: readonly (string | number)[],
+  problems: CaseProblem[],
+): Want | undefined {
   const rows = WANTS[call];
   const key = typeof raw === 'object' && raw !== null ? Object.keys(rows).find((name) => name in raw) : undefined;
   const schema = key === undefined ? undefined : rows[key];
@@ -110,5 +170,8 @@ function parseWant(call: CallKind, raw: unknown, path: readonly (string | number
 }
 
 function issuesAt(path: readonly (string | number)[], error: z.ZodError): CaseProblem[] {
-  return error.issues.map((issue) => ({ path: [...path, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))], message: issue.message }));
+  return error.issues.map((issue) => ({
+    path: [...path, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))],
+    message: issue.message,
+  }));
 }

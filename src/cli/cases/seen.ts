@@ -21,13 +21,26 @@ export interface SeenLimit {
   readonly kind: 'limit';
   readonly outcome: Outcome;
   readonly rule: string | undefined;
-  readonly statuses: readonly { readonly over: boolean; readonly rule: string | undefined; readonly limit: number; readonly remaining: number; readonly resetSeconds: number }[];
+  readonly statuses: readonly {
+    readonly over: boolean;
+    readonly rule: string | undefined;
+    readonly limit: number;
+    readonly remaining: number;
+    readonly resetSeconds: number;
+  }[];
   readonly response: NetHeaders;
   readonly shadow: readonly string[];
   readonly reasons: readonly string[];
 }
 
-export interface SeenReport { readonly rule: string; readonly handler: string; readonly input: Readonly<Record<string, unknown>> }
-export interface SeenLog { readonly kind: 'log'; readonly reports: readonly SeenReport[] }
+export interface SeenReport {
+  readonly rule: string;
+  readonly handler: string;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+export interface SeenLog {
+  readonly kind: 'log';
+  readonly reports: readonly SeenReport[];
+}
 
 export type Seen = SeenCheck | SeenLimit | SeenLog;

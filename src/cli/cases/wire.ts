@@ -7,6 +7,11 @@ import type { Case } from './schema.ts';
 export const carriedByCase = ({ carried }: Case): PlainCarried => carried ?? {};
 
 /** The request of a case, as any wire has it. */
-export function caseWire(attributes: Attributes, given: Readonly<Record<string, unknown>>, carried: PlainCarried, call: CallKind): Wire {
+export function caseWire(
+  attributes: Attributes,
+  given: Readonly<Record<string, unknown>>,
+  carried: PlainCarried,
+  call: CallKind,
+): Wire {
   return plainWire(attributes, given, carried, call);
 }

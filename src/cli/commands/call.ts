@@ -11,11 +11,15 @@ const CALLS = { check: callCheck, limit: callLimit, log: callLog } as const;
 
 export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<ExitCode> {
   const timeoutMs = Number(flags.timeout);
-  if (!(timeoutMs > 0)) throw new CliError('CLI_USAGE', `--timeout is "${flags.timeout}"; milliseconds are expected, such as 1000`, { exit: EXIT.usage });
+  if (!(timeoutMs > 0))
+    throw new CliError('CLI_USAGE', `--timeout is "${flags.timeout}"; milliseconds are expected, such as 1000`, {
+      exit: EXIT.usage,
+    });
   const to = addressText(parseAddress(flags.to, { unix: true }));
   const { values } = readRequestFile(flags.request);
   const answer = await CALLS[kind](to, values, { timeoutMs });
-  if (answer.outcome === 'error') throw new CliError('CLI_UNREACHABLE', `${to} did not answer: ${answer.grpc.name}: ${answer.grpc.message}`);
+  if (answer.outcome === 'error')
+    throw new CliError('CLI_UNREACHABLE', `${to} did not answer: ${answer.grpc.name}: ${answer.grpc.message}`);
   if (flags.json === true) say(JSON.stringify(answer, null, 2));
   else say(coloured(answer));
   return answer.outcome === 'deny' || answer.outcome === 'over' ? EXIT.findings : EXIT.ok;

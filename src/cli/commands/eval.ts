@@ -13,7 +13,8 @@ import { columns, paintOut, say, tell } from '../terminal.ts';
 
 export async function evaluate(expression: string | undefined, flags: EvalFlags): Promise<ExitCode> {
   if (flags.lines === true) return evaluateLines();
-  if (expression === undefined) throw new CliError('CLI_USAGE', 'an expression is expected, or --lines', { exit: EXIT.usage });
+  if (expression === undefined)
+    throw new CliError('CLI_USAGE', 'an expression is expected, or --lines', { exit: EXIT.usage });
   return evaluateOne(expression, flags);
 }
 
@@ -48,7 +49,14 @@ function evaluateOne(expression: string, { attributes: file, type, explain, dial
   return EXIT.ok;
 }
 
-function evaluateOneInIstio(expr: string, { file, type, explain }: { readonly file: string | undefined; readonly type: string | undefined; readonly explain: true | undefined }): ExitCode {
+function evaluateOneInIstio(
+  expr: string,
+  {
+    file,
+    type,
+    explain,
+  }: { readonly file: string | undefined; readonly type: string | undefined; readonly explain: true | undefined },
+): ExitCode {
   const answer = answered({ expr, dialect: 'istio', type, attributes: file === undefined ? undefined : givenBy(file) });
   if ('error' in answer) {
     const { line, column, code, message } = answer.error;
@@ -72,8 +80,12 @@ function problemText(source: string, { code, message, start, end }: Problem): st
 }
 
 function treeRows({ text, type, outcome, value, parts }: TracedPart, indent: string): string[][] {
-  const shown = outcome === 'value' && value !== undefined ? shownJson(value) : outcome === 'skipped' ? 'not asked' : outcome;
-  return [[`${indent}${text.replaceAll(/\s+/g, ' ')}`, typeText(type), shown], ...parts.flatMap((part) => treeRows(part, `${indent}  `))];
+  const shown =
+    outcome === 'value' && value !== undefined ? shownJson(value) : outcome === 'skipped' ? 'not asked' : outcome;
+  return [
+    [`${indent}${text.replaceAll(/\s+/g, ' ')}`, typeText(type), shown],
+    ...parts.flatMap((part) => treeRows(part, `${indent}  `)),
+  ];
 }
 
 const MOST_SHOWN_CHARACTERS = 2000;
@@ -125,11 +137,23 @@ function lineOf(line: string): string {
     const json: unknown = JSON.parse(line);
     if (typeof json === 'object' && json !== null && 'id' in json) id = { id: json.id };
     const parsed = LINE.safeParse(json);
-    const answer = parsed.success ? answered(parsed.data) : wrongLine(id, parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
+    const answer = parsed.success
+      ? answered(parsed.data)
+      : wrongLine(id, parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
     return JSON.stringify(answer);
   } catch (error) {
-    return JSON.stringify(wrongLine(id, error instanceof SyntaxError ? `the line is no JSON: ${error.message}` : `the line cannot be answered: ${String(error)}`));
+    return JSON.stringify(
+      wrongLine(
+        id,
+        error instanceof SyntaxError
+          ? `the line is no JSON: ${error.message}`
+          : `the line cannot be answered: ${String(error)}`,
+      ),
+    );
   }
 }
 
-const wrongLine = (id: { readonly id?: unknown }, message: string): EvalAnswer => ({ ...id, error: { phase: 'parse', code: 'CLI_EVAL', message, line: 1, column: 1 } });
+const wrongLine = (id: { readonly id?: unknown }, message: string): EvalAnswer => ({
+  ...id,
+  error: { phase: 'parse', code: 'CLI_EVAL', message, line: 1, column: 1 },
+});

@@ -39,7 +39,8 @@ function wireOf({ attributes }: Policy, { shown, values }: RequestFile, call: Ca
   try {
     return plainRequest(attributes, values, call);
   } catch (error) {
-    if (error instanceof AttributeError) throw new CliError('CLI_REQUEST_FILE', `${shown}: ${error.message}`, { cause: error });
+    if (error instanceof AttributeError)
+      throw new CliError('CLI_REQUEST_FILE', `${shown}: ${error.message}`, { cause: error });
     throw error;
   }
 }
@@ -47,35 +48,77 @@ function wireOf({ attributes }: Policy, { shown, values }: RequestFile, call: Ca
 /** The changes stand beside the rest of the verdict, in the names that rules have for them. */
 function plain({ verdict, ...rest }: Explanation): object {
   if (verdict === undefined || !('changes' in verdict)) return { verdict, ...rest };
-  const { changes: { request, response, query, metadata }, ...said } = verdict;
+  const {
+    changes: { request, response, query, metadata },
+    ...said
+  } = verdict;
   return { ...rest, verdict: { ...said, request, response, query, metadata } };
 }
 
 function explanationText({ call, verdict, rules, failedTexts, notDone, attributes }: Explanation): string {
   const lines: string[] = [];
-  if (verdict === undefined) lines.push(`${paintOut.good('taken')}  a ${call} entry: the reports of the rules that apply`);
+  if (verdict === undefined)
+    lines.push(`${paintOut.good('taken')}  a ${call} entry: the reports of the rules that apply`);
   else {
     const paint = verdict.outcome === 'allow' ? paintOut.good : paintOut.bad;
     const by = verdict.rule === undefined ? '' : ` by ${paintOut.name(verdict.rule)}`;
-    lines.push(`${paint(verdict.outcome)}${by}${'status' in verdict && verdict.outcome !== 'allow' ? `, HTTP ${verdict.status}` : ''}`);
+    lines.push(
+      `${paint(verdict.outcome)}${by}${'status' in verdict && verdict.outcome !== 'allow' ? `, HTTP ${verdict.status}` : ''}`,
+    );
     if ('body' in verdict && verdict.body !== '') lines.push(`  body: ${verdict.body}`);
     if ('headers' in verdict) lines.push(...verdict.headers.map(([name, value]) => `  ${name}: ${value}`));
     if ('changes' in verdict) lines.push(...changes('request', verdict.changes.request));
     lines.push(...changes('response', 'changes' in verdict ? verdict.changes.response : verdict.response));
-    if ('statuses' in verdict) lines.push(...verdict.statuses.map(({ over, limit, remaining }) => `  ${over ? 'over limit' : 'within limit'}: ${remaining} of ${limit} left`));
-    for (const { rule, text, shadow } of verdict.reasons) lines.push(`  ${paintOut.name(rule)}${shadow ? ' (shadow)' : ''}: ${text}`);
+    if ('statuses' in verdict)
+      lines.push(
+        ...verdict.statuses.map(
+          ({ over, limit, remaining }) => `  ${over ? 'over limit' : 'within limit'}: ${remaining} of ${limit} left`,
+        ),
+      );
+    for (const { rule, text, shadow } of verdict.reasons)
+      lines.push(`  ${paintOut.name(rule)}${shadow ? ' (shadow)' : ''}: ${text}`);
   }
-  for (const { rule, text, why } of failedTexts) lines.push(`  ${paintOut.name(rule)}: ${text} could not be made, so all that this rule sets is taken away: ${why}`);
-  for (const { rule, what, handler } of notDone) lines.push(paintOut.faint(`  not done: ${rule} would ${what === 'charge' ? 'charge' : 'write to'} ${handler}`));
+  for (const { rule, text, why } of failedTexts)
+    lines.push(`  ${paintOut.name(rule)}: ${text} could not be made, so all that this rule sets is taken away: ${why}`);
+  for (const { rule, what, handler } of notDone)
+    lines.push(paintOut.faint(`  not done: ${rule} would ${what === 'charge' ? 'charge' : 'write to'} ${handler}`));
   if (notDone.length > 0) lines.push(paintOut.faint('  (this only looks; --for-real does it)'));
   lines.push('', paintOut.strong(`Rules that answer ${call} calls`));
-  lines.push(...columns(rules.map(({ rule, match, why, action, mode }) => [`  ${rule}`, mode === 'enforce' ? action : `${action} (${mode})`, why === undefined ? match : `${match}: ${why}`]), [paintOut.name]));
+  lines.push(
+    ...columns(
+      rules.map(({ rule, match, why, action, mode }) => [
+        `  ${rule}`,
+        mode === 'enforce' ? action : `${action} (${mode})`,
+        why === undefined ? match : `${match}: ${why}`,
+      ]),
+      [paintOut.name],
+    ),
+  );
   lines.push('', paintOut.strong('Attributes that were read'));
-  lines.push(...columns(Object.entries(attributes).map(([name, value]) => [`  ${name}`, value === null ? 'absent' : JSON.stringify(value)]), [paintOut.name]));
+  lines.push(
+    ...columns(
+      Object.entries(attributes).map(([name, value]) => [
+        `  ${name}`,
+        value === null ? 'absent' : JSON.stringify(value),
+      ]),
+      [paintOut.name],
+    ),
+  );
   return lines.join('\n');
 }
 
-function changes(what: string, { set, append, remove }: { readonly set: readonly (readonly [string, string])[]; readonly append: readonly (readonly [string, string])[]; readonly remove: readonly string[] }): string[] {
+function changes(
+  what: string,
+  {
+    set,
+    append,
+    remove,
+  }: {
+    readonly set: readonly (readonly [string, string])[];
+    readonly append: readonly (readonly [string, string])[];
+    readonly remove: readonly string[];
+  },
+): string[] {
   return [
     ...set.map(([name, value]) => `  ${what} gets ${name}: ${value}`),
     ...append.map(([name, value]) => `  ${what} gets also ${name}: ${value}`),

@@ -1,6 +1,10 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { messageOf } from '../../core/errors.ts';
-import { HealthCheckRequestSchema, HealthCheckResponse_ServingStatus, HealthCheckResponseSchema } from '../../frontends/generated/grpc/health/v1/health_pb.ts';
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus,
+  HealthCheckResponseSchema,
+} from '../../frontends/generated/grpc/health/v1/health_pb.ts';
 import { addressText, dialGrpc } from '../../transport/index.ts';
 import { parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
@@ -11,12 +15,18 @@ import { say } from '../terminal.ts';
 /** Asks a running server whether it takes calls. Both servers answer: `serve` and `ratelimit`. */
 export async function healthcheck({ to, timeout }: HealthcheckFlags): Promise<ExitCode> {
   const timeoutMs = Number(timeout);
-  if (!(timeoutMs > 0)) throw new CliError('CLI_USAGE', `--timeout is "${timeout}"; milliseconds are expected, such as 1000`, { exit: EXIT.usage });
+  if (!(timeoutMs > 0))
+    throw new CliError('CLI_USAGE', `--timeout is "${timeout}"; milliseconds are expected, such as 1000`, {
+      exit: EXIT.usage,
+    });
   const address = addressText(parseAddress(to, { unix: true }));
   const client = dialGrpc(address);
   try {
     const request = toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema));
-    const { status } = fromBinary(HealthCheckResponseSchema, await client.unary('/grpc.health.v1.Health/Check', request, { timeoutMs }));
+    const { status } = fromBinary(
+      HealthCheckResponseSchema,
+      await client.unary('/grpc.health.v1.Health/Check', request, { timeoutMs }),
+    );
     const isServing = status === HealthCheckResponse_ServingStatus.SERVING;
     say(isServing ? 'SERVING' : 'NOT_SERVING');
     return isServing ? EXIT.ok : EXIT.findings;

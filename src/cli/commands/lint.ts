@@ -16,15 +16,37 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
   const { policy, findings } = await loadAndTry(configs, await loadBuiltIns());
   const exit = exitOf(findings);
   if (flags.json === true) {
-    say(JSON.stringify({ ok: exit === EXIT.ok, revision: policy?.revision ?? null, findings: findings.map(findingRow), rules: policy === undefined ? [] : ruleRows(policy) }, null, 2));
+    say(
+      JSON.stringify(
+        {
+          ok: exit === EXIT.ok,
+          revision: policy?.revision ?? null,
+          findings: findings.map(findingRow),
+          rules: policy === undefined ? [] : ruleRows(policy),
+        },
+        null,
+        2,
+      ),
+    );
     return exit;
   }
   sayFindings(findings);
   if (policy === undefined || flags.quiet === true) return exit;
   if (findings.length > 0) say();
-  say(`${paintOut.good('good')}  revision ${policy.revision}: ${policy.rules.length} rules, ${policy.handlers.size} handlers. Which calls each rule answers:`);
-  const rows = ruleRows(policy).map(({ name, action, mode, calls, at }) => [name, mode === 'enforce' ? action : `${action} (${mode})`, CALL_KINDS.map((kind) => (calls.includes(kind) ? kind : '-').padEnd(kind.length)).join(' '), at]);
-  for (const line of columns([['rule', 'does', 'answers', 'at'], ...rows], [paintOut.name, (text) => text, (text) => text, paintOut.faint])) say(line);
+  say(
+    `${paintOut.good('good')}  revision ${policy.revision}: ${policy.rules.length} rules, ${policy.handlers.size} handlers. Which calls each rule answers:`,
+  );
+  const rows = ruleRows(policy).map(({ name, action, mode, calls, at }) => [
+    name,
+    mode === 'enforce' ? action : `${action} (${mode})`,
+    CALL_KINDS.map((kind) => (calls.includes(kind) ? kind : '-').padEnd(kind.length)).join(' '),
+    at,
+  ]);
+  for (const line of columns(
+    [['rule', 'does', 'answers', 'at'], ...rows],
+    [paintOut.name, (text) => text, (text) => text, paintOut.faint],
+  ))
+    say(line);
   return exit;
 }
 
@@ -39,11 +61,14 @@ async function lintLimits(paths: readonly string[], flags: LintFlags): Promise<E
   sayFindings(findings);
   if (exit !== EXIT.ok || flags.quiet === true) return exit;
   if (findings.length > 0) say();
-  say(`${paintOut.good('good')}  for sluice ratelimit: ${counted(domains, 'domain')} and ${counted(limits, 'limit')} in ${counted(files, 'file')}`);
+  say(
+    `${paintOut.good('good')}  for sluice ratelimit: ${counted(domains, 'domain')} and ${counted(limits, 'limit')} in ${counted(files, 'file')}`,
+  );
   return exit;
 }
 
-const exitOf = (findings: readonly Finding[]): ExitCode => (findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok);
+const exitOf = (findings: readonly Finding[]): ExitCode =>
+  findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
 const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 function sayFindings(findings: readonly Finding[]): void {
@@ -53,7 +78,8 @@ function sayFindings(findings: readonly Finding[]): void {
 
 function ruleRows(policy: Policy): { name: string; action: string; mode: string; calls: string[]; at: string }[] {
   return policy.rules.map(({ name, action, onAllow, mode, calls, position }) => ({
-    name, calls: [...calls],
+    name,
+    calls: [...calls],
     action: action?.kind ?? (onAllow === undefined ? 'nothing' : 'changes'),
     mode: mode.kind === 'percent' ? `${mode.percent} %` : mode.kind,
     at: `${shownPath(position.file)}:${position.line}`,

@@ -10,7 +10,11 @@ export async function listPlugins(): Promise<ExitCode> {
   const registry = await loadBuiltIns();
   const rows = registry.names().map((name) => {
     const adapter = registry.get(name);
-    return [name, CAPABILITIES.filter((capability) => adapter?.serves[capability] !== undefined).join(', '), adapter?.summary ?? ''];
+    return [
+      name,
+      CAPABILITIES.filter((capability) => adapter?.serves[capability] !== undefined).join(', '),
+      adapter?.summary ?? '',
+    ];
   });
   for (const line of columns(rows, [paintOut.name, paintOut.faint])) say(line);
   for (const { name, problems } of registry.broken) {
@@ -25,7 +29,12 @@ export async function showPlugin(name: string): Promise<ExitCode> {
   const adapter = registry.get(name);
   const [broken] = registry.broken.filter((one) => one.name === name).flatMap(({ problems }) => problems);
   if (adapter === undefined && broken !== undefined) throw broken;
-  if (adapter === undefined) throw new CliError('CLI_NO_SUCH_ADAPTER', `no adapter is named "${name}"; there are ${registry.names().join(', ')}`, { exit: EXIT.usage });
+  if (adapter === undefined)
+    throw new CliError(
+      'CLI_NO_SUCH_ADAPTER',
+      `no adapter is named "${name}"; there are ${registry.names().join(', ')}`,
+      { exit: EXIT.usage },
+    );
   print(process.stdout, pluginPage(adapter));
   return EXIT.ok;
 }

@@ -17,7 +17,9 @@ import { ownTracing, tracingEnded } from '../ratelimit/own-tracing.ts';
 import { serveUntilStopped } from '../stopped.ts';
 
 export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> {
-  const { settings, mogrifier, problems, warnings } = readSettings(workers === undefined ? process.env : { ...process.env, SLUICE_WORKERS: workers });
+  const { settings, mogrifier, problems, warnings } = readSettings(
+    workers === undefined ? process.env : { ...process.env, SLUICE_WORKERS: workers },
+  );
   const [problem, ...others] = problems;
   if (problem !== undefined) throw new CliError('CLI_SETTING', [problem, ...others].join('\n'), { exit: EXIT.usage });
   const log = ownLog(settings);
@@ -34,7 +36,15 @@ export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> 
   return serveUntilStopped({
     log,
     async start() {
-      const server = await startRatelimit({ settings, mogrifier, log, followXds: controlPlane(settings, log), openAnswerer }).catch((error: unknown) => { throw whyNotStarted(error); });
+      const server = await startRatelimit({
+        settings,
+        mogrifier,
+        log,
+        followXds: controlPlane(settings, log),
+        openAnswerer,
+      }).catch((error: unknown) => {
+        throw whyNotStarted(error);
+      });
       return {
         server,
         reload: () => server.reload(),
@@ -45,7 +55,12 @@ export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> 
       };
     },
     onServing({ server }) {
-      log.info('serving', { grpc: addressText({ ...grpcAddress(settings), port: server.grpcPort }), http: server.httpPort, debug: server.debugPort, prometheus: server.prometheusPort ?? null });
+      log.info('serving', {
+        grpc: addressText({ ...grpcAddress(settings), port: server.grpcPort }),
+        http: server.httpPort,
+        debug: server.debugPort,
+        prometheus: server.prometheusPort ?? null,
+      });
     },
   });
 }

@@ -34,22 +34,47 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
 
 async function servePolicy(configs: readonly string[], flags: ServeFlags, log: OwnLog): Promise<ExitCode> {
   const graceMs = Number(flags.grace) * 1000;
-  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`, { exit: EXIT.usage });
+  if (!(graceMs >= 0))
+    throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`, {
+      exit: EXIT.usage,
+    });
   const workers = Number(flags.workers);
-  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS)) throw new CliError('CLI_USAGE', `--workers is "${flags.workers}"; a whole number from 1 to ${MOST_WORKERS} is expected`, { exit: EXIT.usage });
+  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS))
+    throw new CliError(
+      'CLI_USAGE',
+      `--workers is "${flags.workers}"; a whole number from 1 to ${MOST_WORKERS} is expected`,
+      { exit: EXIT.usage },
+    );
   const grpc = parseAddress(flags.grpc, { unix: true });
-  if (workers > 1 && socketPath(grpc) !== undefined) throw new CliError('CLI_USAGE', '--workers share a port, and a unix socket cannot be shared: use one worker, or a port', { exit: EXIT.usage });
+  if (workers > 1 && socketPath(grpc) !== undefined)
+    throw new CliError(
+      'CLI_USAGE',
+      '--workers share a port, and a unix socket cannot be shared: use one worker, or a port',
+      { exit: EXIT.usage },
+    );
   const escaped = containFaults(log);
   const common = {
-    configs, graceMs, escaped, transport: await transportOf(flags), grpc, admin: parseAddress(flags.admin),
+    configs,
+    graceMs,
+    escaped,
+    transport: await transportOf(flags),
+    grpc,
+    admin: parseAddress(flags.admin),
     onFindings: (findings: readonly Finding[]) => logFindings(findings, flags.logFormat, log),
   };
   return serveUntilStopped<Server>({
     log,
-    start: async () => (workers === 1 ? startServer({ ...common, log, watch: true }) : startWorkers({ ...common, workers, log: { format: flags.logFormat, level: flags.logLevel } })),
+    start: async () =>
+      workers === 1
+        ? startServer({ ...common, log, watch: true })
+        : startWorkers({ ...common, workers, log: { format: flags.logFormat, level: flags.logLevel } }),
     onServing(server) {
       if (flags.logFormat === 'text') greet(server);
-      else log.info('serving', { grpc: addressText(server.grpc), admin: server.admin === undefined ? null : addressText(server.admin) });
+      else
+        log.info('serving', {
+          grpc: addressText(server.grpc),
+          admin: server.admin === undefined ? null : addressText(server.admin),
+        });
     },
   });
 }
@@ -59,12 +84,24 @@ const FLUSH_MS = 1000;
 /** Threads beyond the cores of any machine are a slip of the finger. */
 const MOST_WORKERS = 256;
 
-async function transportOf({ transport, maxConnectionAge, tlsCert, tlsKey, tlsClientCa }: ServeFlags): Promise<TransportFlags> {
+async function transportOf({
+  transport,
+  maxConnectionAge,
+  tlsCert,
+  tlsKey,
+  tlsClientCa,
+}: ServeFlags): Promise<TransportFlags> {
   const ageS = Number(maxConnectionAge ?? Infinity);
-  if (!(ageS >= 1)) throw new CliError('CLI_USAGE', `--max-connection-age is "${maxConnectionAge}"; a number of seconds, at least 1, is expected`, { exit: EXIT.usage });
+  if (!(ageS >= 1))
+    throw new CliError(
+      'CLI_USAGE',
+      `--max-connection-age is "${maxConnectionAge}"; a number of seconds, at least 1, is expected`,
+      { exit: EXIT.usage },
+    );
   const common: TransportFlags = { kind: transport, ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }) };
   if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return common;
-  if (tlsCert === undefined || tlsKey === undefined) throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key', { exit: EXIT.usage });
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key', { exit: EXIT.usage });
   const read = async (path: string): Promise<string> => {
     try {
       return await readFile(path, 'utf8');
@@ -72,11 +109,17 @@ async function transportOf({ transport, maxConnectionAge, tlsCert, tlsKey, tlsCl
       throw new CliError('CLI_TLS_FILE', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
     }
   };
-  const tls = { cert: await read(tlsCert), key: await read(tlsKey), ...(tlsClientCa === undefined ? {} : { ca: await read(tlsClientCa) }) };
+  const tls = {
+    cert: await read(tlsCert),
+    key: await read(tlsKey),
+    ...(tlsClientCa === undefined ? {} : { ca: await read(tlsClientCa) }),
+  };
   try {
     createSecureContext(tls);
   } catch (error) {
-    throw new CliError('CLI_TLS_FILE', `${tlsCert} and ${tlsKey} are no certificate and its key: ${messageOf(error)}`, { cause: error });
+    throw new CliError('CLI_TLS_FILE', `${tlsCert} and ${tlsKey} are no certificate and its key: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   return { ...common, tls };
 }
@@ -86,9 +129,15 @@ function greet(server: Server): void {
   const policy = server.policy();
   line(`${paintErr.strong('sluice')} serves ${policy.rules.length} rules of revision ${policy.revision}`);
   line(`  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, health`);
-  if (server.admin !== undefined) line(`  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for people and Prometheus: /metrics /readyz /rules /handlers /verdicts`);
+  if (server.admin !== undefined)
+    line(
+      `  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for people and Prometheus: /metrics /readyz /rules /handlers /verdicts`,
+    );
   const request = join(PACKAGE_FOLDER, 'examples/requests/get.yaml');
   const command = import.meta.filename.endsWith('.ts') ? 'npm run -s sluice --' : 'npx sluice';
-  if (existsSync(request)) line(`  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`);
+  if (existsSync(request))
+    line(
+      `  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`,
+    );
   line('  Ctrl-C stops it; a changed file or SIGHUP loads the policy anew.');
 }

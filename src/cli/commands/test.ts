@@ -13,10 +13,23 @@ export async function test(paths: readonly string[], flags: TestFlags): Promise<
   const registry = await loadBuiltIns();
   const { cases, findings } = await findCases(paths, registry);
   for (const finding of findings) tell(findingText(finding, paintErr));
-  if (cases.length === 0 && findings.length === 0) throw new CliError('CLI_NO_CASES', `no cases in ${paths.join(', ')}; a file of cases has cases: at its top (docs/rules.md, section 9)`, { exit: EXIT.findings });
-  const options = { adapters: registry, open: realAdapters(), ...(flags.through === 'grpc' ? { drive: overGrpc } : {}) };
+  if (cases.length === 0 && findings.length === 0)
+    throw new CliError(
+      'CLI_NO_CASES',
+      `no cases in ${paths.join(', ')}; a file of cases has cases: at its top (docs/rules.md, section 9)`,
+      { exit: EXIT.findings },
+    );
+  const options = {
+    adapters: registry,
+    open: realAdapters(),
+    ...(flags.through === 'grpc' ? { drive: overGrpc } : {}),
+  };
   let failed = findings.length;
-  for (const { case: one, policy, position: { file, line } } of cases) {
+  for (const {
+    case: one,
+    policy,
+    position: { file, line },
+  } of cases) {
     const failures = await runCase(one, policy, options);
     if (failures.length === 0) {
       say(`${paintOut.good('ok')}      ${one.name}`);

@@ -5,10 +5,32 @@
 import { type Attribute, Attributes } from '../../attributes/attributes.ts';
 import type { Bag } from '../../attributes/bag.ts';
 import { LookingBag } from '../../attributes/looking-bag.ts';
-import { BOOL, DOUBLE, DURATION, INT, IP, STRING, STRING_MAP, TIMESTAMP, type Type, parseType, typeText } from '../../attributes/types.ts';
+import {
+  BOOL,
+  DOUBLE,
+  DURATION,
+  INT,
+  IP,
+  STRING,
+  STRING_MAP,
+  TIMESTAMP,
+  type Type,
+  parseType,
+  typeText,
+} from '../../attributes/types.ts';
 import type { Value } from '../../attributes/values.ts';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
-import { compile, compileIstio, type CompileOptions, FAILED, ISTIO_TYPES, type IstioType, istioTypeOf, type Problem, traceable } from '../../expression/index.ts';
+import {
+  compile,
+  compileIstio,
+  type CompileOptions,
+  FAILED,
+  ISTIO_TYPES,
+  type IstioType,
+  istioTypeOf,
+  type Problem,
+  traceable,
+} from '../../expression/index.ts';
 import { CliError } from '../cli-error.ts';
 import { jsonOf, valueFor } from './values.ts';
 
@@ -62,19 +84,42 @@ function madeOf(vocabulary: Readonly<Record<string, string>>, dialect: EvalReque
     const istio = dialect === 'istio' ? istioTypeNamed(text) : undefined;
     if (istio !== undefined) istioTypes.set(name, istio);
     const type = istio === undefined ? parseType(text) : HELD_AS[istio];
-    if (type === undefined) throw new CliError('CLI_EVAL', `vocabulary: ${name} is ${JSON.stringify(text)}, which is no type; ${dialect === 'istio' ? ISTIO_TYPES.join(', ') : 'string, int, list(string), map(string, int)'} are some`);
-    return { name, type, meaning: 'Of this evaluation.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false };
+    if (type === undefined)
+      throw new CliError(
+        'CLI_EVAL',
+        `vocabulary: ${name} is ${JSON.stringify(text)}, which is no type; ${dialect === 'istio' ? ISTIO_TYPES.join(', ') : 'string, int, list(string), map(string, int)'} are some`,
+      );
+    return {
+      name,
+      type,
+      meaning: 'Of this evaluation.',
+      source: { kind: 'filled' },
+      carriedBy: {},
+      always: false,
+      secret: false,
+    };
   });
   return { attributes: new Attributes(rows), istioTypes };
 }
 
 /** How values of Istio's types are held. */
 const HELD_AS: Readonly<Record<IstioType, Type>> = {
-  STRING, INT64: INT, DOUBLE, BOOL, TIMESTAMP, DURATION, IP_ADDRESS: IP, STRING_MAP, DNS_NAME: STRING, EMAIL_ADDRESS: STRING, URI: STRING,
+  STRING,
+  INT64: INT,
+  DOUBLE,
+  BOOL,
+  TIMESTAMP,
+  DURATION,
+  IP_ADDRESS: IP,
+  STRING_MAP,
+  DNS_NAME: STRING,
+  EMAIL_ADDRESS: STRING,
+  URI: STRING,
 };
 const istioTypeNamed = (text: string): IstioType | undefined => ISTIO_TYPES.find((name) => name === text);
 /** In our words where there are some. */
-const shownType = (type: IstioType): string => (['DNS_NAME', 'EMAIL_ADDRESS', 'URI'].includes(type) ? type : typeText(HELD_AS[type]));
+const shownType = (type: IstioType): string =>
+  ['DNS_NAME', 'EMAIL_ADDRESS', 'URI'].includes(type) ? type : typeText(HELD_AS[type]);
 
 export function bagOf(attributes: Attributes, given: Readonly<Record<string, unknown>>): Bag {
   const values: (Value | undefined)[] = [];
@@ -114,7 +159,14 @@ function answeredInCel(request: EvalRequest): EvalAnswer {
   const value = compiled.evaluate(bag);
   if (value !== FAILED) return { type, value: jsonOf(value), looked: bag.looked() };
   const failing = traceable(request.expr, attributes, options).compiled?.evaluate(bag).failing;
-  return { error: { phase: 'eval', code: 'EXPRESSION_FAILED', message: failing?.message ?? compiled.why(bag), ...placeOf(request.expr, failing?.start ?? 0) } };
+  return {
+    error: {
+      phase: 'eval',
+      code: 'EXPRESSION_FAILED',
+      message: failing?.message ?? compiled.why(bag),
+      ...placeOf(request.expr, failing?.start ?? 0),
+    },
+  };
 }
 
 function answeredInIstio(request: EvalRequest): EvalAnswer {
@@ -134,7 +186,11 @@ function istioExpected({ type }: EvalRequest): IstioType | undefined {
   if (type === undefined) return undefined;
   const parsed = parseType(type);
   const expected = istioTypeNamed(type) ?? (parsed === undefined ? undefined : istioTypeOf(parsed));
-  if (expected === undefined) throw new CliError('CLI_EVAL', `type: ${JSON.stringify(type)} is no type of Istio's language; ${ISTIO_TYPES.join(', ')} are`);
+  if (expected === undefined)
+    throw new CliError(
+      'CLI_EVAL',
+      `type: ${JSON.stringify(type)} is no type of Istio's language; ${ISTIO_TYPES.join(', ')} are`,
+    );
   return expected;
 }
 

@@ -9,20 +9,28 @@ import { CliError } from '../cli-error.ts';
 /** Throws CLI_EVAL with the attribute's name. */
 export function valueFor(name: string, plain: unknown, type: Type): Value {
   const value = valueOfPlain(exact(plain, type), type);
-  if (value === undefined) throw new CliError('CLI_EVAL', `${name} is ${JSON.stringify(plain)}, and ${type.kind === 'bytes' ? 'base64' : wantedForm(type)} is expected (${typeText(type)})`);
+  if (value === undefined)
+    throw new CliError(
+      'CLI_EVAL',
+      `${name} is ${JSON.stringify(plain)}, and ${type.kind === 'bytes' ? 'base64' : wantedForm(type)} is expected (${typeText(type)})`,
+    );
   return value;
 }
 
 /** JSON's forms that YAML's do not have: whole numbers as decimal text, bytes as base64. */
 function exact(plain: unknown, type: Type): unknown {
-  if ((type.kind === 'int' || type.kind === 'uint') && typeof plain === 'string') return /^-?\d{1,20}$/.test(plain) && isIn64(BigInt(plain), type.kind) ? BigInt(plain) : plain;
-  if (type.kind === 'bytes' && typeof plain === 'string') return isBase64(plain) ? Buffer.from(plain, 'base64') : undefined;
+  if ((type.kind === 'int' || type.kind === 'uint') && typeof plain === 'string')
+    return /^-?\d{1,20}$/.test(plain) && isIn64(BigInt(plain), type.kind) ? BigInt(plain) : plain;
+  if (type.kind === 'bytes' && typeof plain === 'string')
+    return isBase64(plain) ? Buffer.from(plain, 'base64') : undefined;
   if (type.kind === 'list' && Array.isArray(plain)) return plain.map((item) => exact(item, type.of));
-  if (type.kind === 'map' && typeof plain === 'object' && plain !== null && !Array.isArray(plain)) return Object.fromEntries(Object.entries(plain).map(([key, item]) => [key, exact(item, type.of)]));
+  if (type.kind === 'map' && typeof plain === 'object' && plain !== null && !Array.isArray(plain))
+    return Object.fromEntries(Object.entries(plain).map(([key, item]) => [key, exact(item, type.of)]));
   return plain;
 }
 
-const isIn64 = (value: bigint, kind: 'int' | 'uint'): boolean => (kind === 'int' ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) === value;
+const isIn64 = (value: bigint, kind: 'int' | 'uint'): boolean =>
+  (kind === 'int' ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) === value;
 const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text);
 
 /** A list may hold one long text many times, so JSON of a value can be far longer than the value. */
@@ -36,19 +44,27 @@ export function jsonOf(value: Val, mostCharacters: number = MOST_JSON_CHARACTERS
   let left = mostCharacters;
   const spend = (characters: number): void => {
     left -= characters;
-    if (left < 0) throw new CliError('CLI_EVAL', `the value is longer than ${mostCharacters} characters of JSON; make a smaller one, such as its size()`);
+    if (left < 0)
+      throw new CliError(
+        'CLI_EVAL',
+        `the value is longer than ${mostCharacters} characters of JSON; make a smaller one, such as its size()`,
+      );
   };
   return plainOf(value, spend);
 }
 
 function plainOf(value: Val, spend: (characters: number) => void): unknown {
   spend(typeof value === 'string' ? value.length + 3 : value instanceof Uint8Array ? value.length * 1.4 : 3);
-  if (typeof value === 'bigint') return BigInt.asIntN(54, value) === value && Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (typeof value === 'bigint')
+    return BigInt.asIntN(54, value) === value && Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (value instanceof Uint) return plainOf(value.value, spend);
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
   if (value instanceof Optional) return value.value === undefined ? null : plainOf(value.value, spend);
   if (value instanceof TypeName) return value.name;
   if (Array.isArray(value)) return (value as readonly Val[]).map((item) => plainOf(item, spend));
-  if (value instanceof Map) return Object.fromEntries([...value as ReadonlyMap<Val, Val>].map(([key, item]) => [String(plainOf(key, spend)), plainOf(item, spend)]));
+  if (value instanceof Map)
+    return Object.fromEntries(
+      [...(value as ReadonlyMap<Val, Val>)].map(([key, item]) => [String(plainOf(key, spend)), plainOf(item, spend)]),
+    );
   return shownValue(value as Value);
 }

@@ -17,33 +17,59 @@ export type Question =
   | { readonly kind: 'request'; readonly request: RequestFile };
 
 /** What `sluice serve` tells: of every quota rule what it means for the call. */
-export interface RulesTold { readonly call: CallKind; readonly rules: readonly QuotaLook[] }
-export type Told = { readonly by: 'serve'; readonly answer: RulesTold } | { readonly by: 'ratelimit'; readonly answer: Inspection };
+export interface RulesTold {
+  readonly call: CallKind;
+  readonly rules: readonly QuotaLook[];
+}
+export type Told =
+  | { readonly by: 'serve'; readonly answer: RulesTold }
+  | { readonly by: 'ratelimit'; readonly answer: Inspection };
 
 /** Longer than any server looks; one that is stopped must not keep people waiting for minutes. */
 const WAIT_MS = 15_000;
 
 export async function askLimits(to: string, depth: LookDepth, question: Question): Promise<Told> {
   const url = `http://${to}/limits/${depth}`;
-  const { path, ...init } = question.kind === 'descriptor' ? descriptorRequest(depth, question.domain, question.entries) : bodyRequest(question.request);
+  const { path, ...init } =
+    question.kind === 'descriptor'
+      ? descriptorRequest(depth, question.domain, question.entries)
+      : bodyRequest(question.request);
   let status: number;
   let text: string;
   try {
     const answer = await fetch(`${url}${path}`, { ...init, signal: AbortSignal.timeout(WAIT_MS) });
     [status, text] = [answer.status, await answer.text()];
   } catch (error) {
-    throw new CliError('CLI_UNREACHABLE', `http://${to} does not answer: ${messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error)}`, { cause: error });
+    throw new CliError(
+      'CLI_UNREACHABLE',
+      `http://${to} does not answer: ${messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error)}`,
+      { cause: error },
+    );
   }
   const answer = jsonOf(text);
-  if (status === 400 && question.kind === 'request') throw new CliError('CLI_REQUEST_FILE', `${question.request.shown}: ${whyOf(answer, text)}`);
-  if (status === 404) throw new CliError('CLI_UNREACHABLE', `http://${to} has no ${init.method} /limits/${depth}: ${question.kind === 'request' ? 'the admin port of `sluice serve` has; `sluice ratelimit` is asked by DOMAIN KEY=VALUE...' : 'the admin port of `sluice serve` and the debug port of `sluice ratelimit` have'}`);
+  if (status === 400 && question.kind === 'request')
+    throw new CliError('CLI_REQUEST_FILE', `${question.request.shown}: ${whyOf(answer, text)}`);
+  if (status === 404)
+    throw new CliError(
+      'CLI_UNREACHABLE',
+      `http://${to} has no ${init.method} /limits/${depth}: ${question.kind === 'request' ? 'the admin port of `sluice serve` has; `sluice ratelimit` is asked by DOMAIN KEY=VALUE...' : 'the admin port of `sluice serve` and the debug port of `sluice ratelimit` have'}`,
+    );
   if (status !== 200) throw new CliError('CLI_UNREACHABLE', `${url} answers ${status}: ${whyOf(answer, text)}`);
-  if (isObject(answer) && Array.isArray(answer['rules'])) return { by: 'serve', answer: answer as unknown as RulesTold };
-  if (isObject(answer) && Array.isArray(answer['why'])) return { by: 'ratelimit', answer: answer as unknown as Inspection };
-  throw new CliError('CLI_UNREACHABLE', `${url} answers what neither \`sluice serve\` nor \`sluice ratelimit\` says: ${text.slice(0, 200)}`);
+  if (isObject(answer) && Array.isArray(answer['rules']))
+    return { by: 'serve', answer: answer as unknown as RulesTold };
+  if (isObject(answer) && Array.isArray(answer['why']))
+    return { by: 'ratelimit', answer: answer as unknown as Inspection };
+  throw new CliError(
+    'CLI_UNREACHABLE',
+    `${url} answers what neither \`sluice serve\` nor \`sluice ratelimit\` says: ${text.slice(0, 200)}`,
+  );
 }
 
-interface Request { readonly path: string; readonly method: 'GET' | 'POST'; readonly body?: string }
+interface Request {
+  readonly path: string;
+  readonly method: 'GET' | 'POST';
+  readonly body?: string;
+}
 
 function descriptorRequest(depth: LookDepth, domain: string, entries: readonly string[]): Request {
   const query = new URLSearchParams({ domain });
@@ -66,5 +92,7 @@ function jsonOf(text: string): unknown {
   }
 }
 
-const whyOf = (answer: unknown, text: string): string => (isObject(answer) && typeof answer['error'] === 'string' ? answer['error'] : text.slice(0, 500));
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null;
+const whyOf = (answer: unknown, text: string): string =>
+  isObject(answer) && typeof answer['error'] === 'string' ? answer['error'] : text.slice(0, 500);
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;

@@ -9,20 +9,36 @@ export function* descriptorLines(depth: LookDepth, told: Inspection): Generator<
   for (const one of told.also ?? []) yield* limitLines(depth, one);
 }
 
-function* limitLines(depth: LookDepth, { why, limit, counter, resetS, count, heldHere, holders, remaining }: Inspection): Generator<string> {
+function* limitLines(
+  depth: LookDepth,
+  { why, limit, counter, resetS, count, heldHere, holders, remaining }: Inspection,
+): Generator<string> {
   for (const line of why) yield `  ${line}`;
   if (limit === undefined) return yield paintOut.warn('no limit: it passes');
   const [file = '', ...place] = limit.at.split(/:(?=\d+:\d+$)/);
   const { algorithm, burst, requestsPerUnit, unit } = limit;
   const isLease = algorithm === 'concurrency';
-  const amount = limit.unlimited ? 'unlimited' : isLease ? `${requestsPerUnit} at once, each for ${unit} at most` : `${requestsPerUnit} per ${unit.toLowerCase()}`;
-  const more = [algorithm === 'fixed' || isLease ? '' : algorithm, burst === undefined ? '' : `burst ${burst}`, limit.shadow ? 'shadow: never over' : '', limit.quota ? 'a quota' : '', limit.name === '' ? '' : `named ${limit.name}`, limit.replaces.length === 0 ? '' : `replaces ${limit.replaces.join(', ')}`].filter((text) => text !== '');
+  const amount = limit.unlimited
+    ? 'unlimited'
+    : isLease
+      ? `${requestsPerUnit} at once, each for ${unit} at most`
+      : `${requestsPerUnit} per ${unit.toLowerCase()}`;
+  const more = [
+    algorithm === 'fixed' || isLease ? '' : algorithm,
+    burst === undefined ? '' : `burst ${burst}`,
+    limit.shadow ? 'shadow: never over' : '',
+    limit.quota ? 'a quota' : '',
+    limit.name === '' ? '' : `named ${limit.name}`,
+    limit.replaces.length === 0 ? '' : `replaces ${limit.replaces.join(', ')}`,
+  ].filter((text) => text !== '');
   yield `${paintOut.strong(limit.rule)}  ${amount}${more.length === 0 ? '' : `, ${more.join(', ')}`}  ${paintOut.faint([shownPath(file), ...place].join(':'))}`;
   if (counter === undefined) return;
   yield `  counter    ${counter}`;
-  if (resetS !== undefined) yield `  ${algorithm === 'fixed' || algorithm === 'sliding' ? 'ends' : 'free'} in    ${resetS} s`;
+  if (resetS !== undefined)
+    yield `  ${algorithm === 'fixed' || algorithm === 'sliding' ? 'ends' : 'free'} in    ${resetS} s`;
   if (count === undefined) return;
   yield `  ${depth === 'reset' ? 'was at     ' : 'is at      '}${count}, ${remaining} left${heldHere === undefined || heldHere === 0 ? '' : `; ${heldHere} of them held here`}`;
-  if (holders !== undefined && holders.length > 0) yield `  held       ${holders.map(({ who, units }) => `${units} by ${who}`).join(', ')}`;
+  if (holders !== undefined && holders.length > 0)
+    yield `  held       ${holders.map(({ who, units }) => `${units} by ${who}`).join(', ')}`;
   if (depth === 'reset') yield paintOut.good('it begins anew');
 }

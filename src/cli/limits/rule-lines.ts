@@ -22,7 +22,10 @@ export function* ruleLines(depth: LookDepth, { call, rules }: RulesTold): Genera
     if (look.reset === false) yield `  ${paintOut.bad('it was not reset')}`;
   }
   if (others.length > 0) yield paintOut.strong(`${applying.length === 0 ? '' : '\n'}Rules that do not apply`);
-  yield* columns(others.map((look) => [`  ${nameOf(look)}`, look.why, look.match ?? '', placeOf(look)]), [paintOut.name, (text) => text, (text) => text, paintOut.faint]);
+  yield* columns(
+    others.map((look) => [`  ${nameOf(look)}`, look.why, look.match ?? '', placeOf(look)]),
+    [paintOut.name, (text) => text, (text) => text, paintOut.faint],
+  );
 }
 
 function* factsOf(depth: LookDepth, look: QuotaLook): Generator<readonly [string, string]> {
@@ -30,23 +33,36 @@ function* factsOf(depth: LookDepth, look: QuotaLook): Generator<readonly [string
   yield ['applies', why];
   if (match !== undefined) yield ['match', match];
   if (!look.enforced) yield ['mode', 'shadow: it is charged, and refuses nothing'];
-  yield ['key', key.length === 0 ? 'none: one count for all' : key.map(({ source, value }) => `${source} = ${value === null ? 'absent' : JSON.stringify(value)}`).join(', ')];
+  yield [
+    'key',
+    key.length === 0
+      ? 'none: one count for all'
+      : key.map(({ source, value }) => `${source} = ${value === null ? 'absent' : JSON.stringify(value)}`).join(', '),
+  ];
   yield ['counter', `${counter}, kept by ${handler} (${adapter})${place === undefined ? '' : ` as ${place}`}`];
   if (cost !== undefined && cost !== 1) yield ['costs', String(cost)];
   if (state === undefined) return;
   const { used, remaining, granted, resetMs } = state;
-  yield [depth === 'reset' ? 'was at' : 'is at', `${used}, ${remaining} left${granted ? '' : ': less than the call costs'}`];
+  yield [
+    depth === 'reset' ? 'was at' : 'is at',
+    `${used}, ${remaining} left${granted ? '' : ': less than the call costs'}`,
+  ];
   yield [look.algorithm === 'fixed' ? 'ends in' : 'full in', `${Math.ceil(resetMs / 1000)} s`];
-  if (holders !== undefined && holders.length > 0) yield ['held', holders.map(({ who, units }) => `${units} by ${who}`).join(', ')];
+  if (holders !== undefined && holders.length > 0)
+    yield ['held', holders.map(({ who, units }) => `${units} by ${who}`).join(', ')];
 }
-
 
 function limitOf({ limit, burst, algorithm, perMs, calendar }: QuotaLook): string {
   const period = calendar ?? spanOf(perMs);
   return `${limit ?? 'a limit that cannot be had'} per ${period}, ${algorithm}${burst === undefined || burst === limit ? '' : `, burst ${burst}`}`;
 }
 
-const UNITS = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1000]] as const;
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+] as const;
 /** As rules have it: `1h`, `90s`. */
 function spanOf(ms: number): string {
   const [unit, unitMs] = UNITS.find(([, size]) => ms >= size && ms % size === 0) ?? ['ms', 1];

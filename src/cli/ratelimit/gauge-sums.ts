@@ -20,7 +20,8 @@ export class GaugeSums {
   }
 
   ended(worker: number): void {
-    for (const [name, value] of this.#live.get(worker) ?? []) if (!NOW.test(name)) this.#ended.set(name, (this.#ended.get(name) ?? 0) + value);
+    for (const [name, value] of this.#live.get(worker) ?? [])
+      if (!NOW.test(name)) this.#ended.set(name, (this.#ended.get(name) ?? 0) + value);
     this.#live.delete(worker);
   }
 

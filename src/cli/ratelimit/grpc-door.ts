@@ -29,9 +29,20 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 /** The name that envoyproxy/ratelimit's health has; '' is always SERVING there. */
 const HEALTH_NAME = 'ratelimit';
 
-export const grpcAddress = ({ GRPC_UDS, GRPC_HOST, GRPC_PORT }: Settings): Address => (GRPC_UDS === '' ? { host: GRPC_HOST, port: GRPC_PORT } : { host: `unix:${GRPC_UDS}`, port: 0 });
+export const grpcAddress = ({ GRPC_UDS, GRPC_HOST, GRPC_PORT }: Settings): Address =>
+  GRPC_UDS === '' ? { host: GRPC_HOST, port: GRPC_PORT } : { host: `unix:${GRPC_UDS}`, port: 0 };
 
-export async function openGrpcDoor({ service, metrics, isHealthy, settings, address, tls, reusePort, tracing, log }: GrpcDoorOptions): Promise<Transport> {
+export async function openGrpcDoor({
+  service,
+  metrics,
+  isHealthy,
+  settings,
+  address,
+  tls,
+  reusePort,
+  tracing,
+  log,
+}: GrpcDoorOptions): Promise<Transport> {
   const methods = new Map([
     ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => metrics.answered(tookMs / 1000)),
     ...healthMethods({ services: [HEALTH_NAME], isServing: (name) => name !== HEALTH_NAME || isHealthy() }),
@@ -40,7 +51,12 @@ export async function openGrpcDoor({ service, metrics, isHealthy, settings, addr
   const strangers = new Strangers(log, 'GRPC_SERVER_USE_TLS');
   metrics.gauges.set(REFUSED_CONNECTIONS_GAUGE, () => strangers.total);
   return listen(tracing?.methods(methods) ?? methods, {
-    ...address, reusePort, maxMessageBytes: MAX_MESSAGE_BYTES, maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE, ...(tls === undefined ? {} : { tls }),
-    onStranger: (stranger) => strangers.take(stranger), onFault: (path, error) => log.error('internal error while handling a call', { path, error: messageOf(error) }),
+    ...address,
+    reusePort,
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE,
+    ...(tls === undefined ? {} : { tls }),
+    onStranger: (stranger) => strangers.take(stranger),
+    onFault: (path, error) => log.error('internal error while handling a call', { path, error: messageOf(error) }),
   });
 }

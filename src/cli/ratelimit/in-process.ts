@@ -8,14 +8,34 @@ import type { OwnLog } from '../log.ts';
 import { GRACE_MS, grpcAddress, openGrpcDoor } from './grpc-door.ts';
 import { followGrpcTls, grpcTls } from './grpc-tls.ts';
 
-export async function answerInProcess(settings: Settings, metrics: RatelimitMetrics, log: OwnLog, tracing: Tracing | undefined): Promise<Answerer> {
+export async function answerInProcess(
+  settings: Settings,
+  metrics: RatelimitMetrics,
+  log: OwnLog,
+  tracing: Tracing | undefined,
+): Promise<Answerer> {
   const tls = await grpcTls(settings);
   return openAnswerer({
-    settings, metrics, log, aroundRedis: tracing?.store, answerJson: tracing?.json(answerJson) ?? answerJson,
+    settings,
+    metrics,
+    log,
+    aroundRedis: tracing?.store,
+    answerJson: tracing?.json(answerJson) ?? answerJson,
     openAlgorithms: async () => (await import('../open-algorithms.ts')).openAlgorithms(settings, log),
     async listenGrpc(service, counting, isHealthy) {
-      const transport = await openGrpcDoor({ service, metrics: counting, isHealthy, settings, address: grpcAddress(settings), tls, reusePort: false, tracing, log });
-      const following = tls === undefined ? undefined : followGrpcTls(settings, (renewed) => transport.renewTls(renewed), log);
+      const transport = await openGrpcDoor({
+        service,
+        metrics: counting,
+        isHealthy,
+        settings,
+        address: grpcAddress(settings),
+        tls,
+        reusePort: false,
+        tracing,
+        log,
+      });
+      const following =
+        tls === undefined ? undefined : followGrpcTls(settings, (renewed) => transport.renewTls(renewed), log);
       return {
         port: transport.port,
         async drain() {

@@ -20,7 +20,8 @@ export interface CheckedLimits {
 }
 
 /** A key at the top of a document, in block or flow style; told by the text, since what cannot be parsed has a kind too. */
-const topKey = (names: string): RegExp => new RegExp(`(?:^|^---[ \\t]+)["']?(?:${names})["']?[ \\t]*:|^\\{\\s*["']?(?:${names})["']?\\s*:`, 'm');
+const topKey = (names: string): RegExp =>
+  new RegExp(`(?:^|^---[ \\t]+)["']?(?:${names})["']?[ \\t]*:|^\\{\\s*["']?(?:${names})["']?\\s*:`, 'm');
 const OF_POLICY = topKey('settings|plugins|attributes|handlers|rules|policy|cases');
 const OF_LIMITS = topKey('domain|descriptors');
 
@@ -42,17 +43,39 @@ function tellKind(files: readonly { readonly text: string }[]): 'policy' | 'limi
 export async function checkLimits(paths: readonly string[]): Promise<CheckedLimits> {
   const { settings } = readSettings(process.env);
   const { files, unread } = await read(paths, settings.RUNTIME_IGNOREDOTFILES);
-  const { domains, findings } = readConfigs(files, { mergeDomains: settings.MERGE_DOMAIN_CONFIG, calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT });
+  const { domains, findings } = readConfigs(files, {
+    mergeDomains: settings.MERGE_DOMAIN_CONFIG,
+    calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT,
+  });
   return {
-    files: files.length, domains: domains.size, limits: [...domains.values()].reduce((sum, root) => sum + limitsBelow(root), 0),
-    findings: [...unread.map(({ file, why }) => unreadableFile(file, `this file is left out, since it cannot be read: ${why}`, 'warning')), ...findings],
+    files: files.length,
+    domains: domains.size,
+    limits: [...domains.values()].reduce((sum, root) => sum + limitsBelow(root), 0),
+    findings: [
+      ...unread.map(({ file, why }) =>
+        unreadableFile(file, `this file is left out, since it cannot be read: ${why}`, 'warning'),
+      ),
+      ...findings,
+    ],
   };
 }
 
-async function read(paths: readonly string[], ignoresDotFiles = false): Promise<{ readonly files: readonly ConfigFile[]; readonly unread: readonly UnreadFile[] }> {
+async function read(
+  paths: readonly string[],
+  ignoresDotFiles = false,
+): Promise<{ readonly files: readonly ConfigFile[]; readonly unread: readonly UnreadFile[] }> {
   const found: FoundFile[] = [];
   for (const path of paths) {
-    if ((await stat(path)).isDirectory()) found.push(...await findRuntimeFiles({ RUNTIME_ROOT: path, RUNTIME_SUBDIRECTORY: '', RUNTIME_APPDIRECTORY: '', RUNTIME_IGNOREDOTFILES: ignoresDotFiles, RUNTIME_WATCH_ROOT: false }));
+    if ((await stat(path)).isDirectory())
+      found.push(
+        ...(await findRuntimeFiles({
+          RUNTIME_ROOT: path,
+          RUNTIME_SUBDIRECTORY: '',
+          RUNTIME_APPDIRECTORY: '',
+          RUNTIME_IGNOREDOTFILES: ignoresDotFiles,
+          RUNTIME_WATCH_ROOT: false,
+        })),
+      );
     else found.push({ file: path, mark: '' });
   }
   return readFiles([...new Map(found.map((one) => [one.file, one])).values()]);

@@ -9,15 +9,27 @@ import type { Address, TlsOptions } from '../../transport/index.ts';
 import type { MemoryWish } from '../workers/memory-of-all.ts';
 
 /** Given to a worker when it starts. */
-export interface WorkerData { readonly settings: Settings; readonly shared: SharedCounts }
+export interface WorkerData {
+  readonly settings: Settings;
+  readonly shared: SharedCounts;
+}
 
 /** One that does not listen yet is asked by nobody. */
-export interface Health { readonly listens: boolean; /** Why it cannot answer. */ readonly why: string | undefined }
+export interface Health {
+  readonly listens: boolean;
+  /** Why it cannot answer. */ readonly why: string | undefined;
+}
 
-interface AboutOne { readonly domain: string; readonly entries: Entries }
+interface AboutOne {
+  readonly domain: string;
+  readonly entries: Entries;
+}
 
 /** What it has counted since it last told, and what its gauges show. */
-export interface Counted { readonly counts: Counts; readonly gauges: readonly (readonly [name: string, value: number])[] }
+export interface Counted {
+  readonly counts: Counts;
+  readonly gauges: readonly (readonly [name: string, value: number])[];
+}
 
 export interface RatelimitTalk {
   readonly asks: {
@@ -27,7 +39,10 @@ export interface RatelimitTalk {
     /** The port; harmless when repeated. */
     readonly listen: { readonly given: Address; readonly answer: number };
     readonly health: { readonly given: undefined; readonly answer: Health };
-    readonly json: { readonly given: { readonly body: string; readonly headers: RequestHeaders }; readonly answer: JsonAnswer };
+    readonly json: {
+      readonly given: { readonly body: string; readonly headers: RequestHeaders };
+      readonly answer: JsonAnswer;
+    };
     readonly explain: { readonly given: AboutOne; readonly answer: Explanation };
     readonly inspect: { readonly given: AboutOne; readonly answer: Inspection };
     readonly reset: { readonly given: AboutOne; readonly answer: Inspection };

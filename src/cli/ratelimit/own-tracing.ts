@@ -13,16 +13,26 @@ export async function ownTracing(settings: Settings, log: OwnLog): Promise<Traci
   if (!settings.TRACING_ENABLED) return undefined;
   const { openTracing } = await import('../../tracing/index.ts');
   return openTracing({
-    serviceName: settings.TRACING_SERVICE_NAME, serviceNamespace: settings.TRACING_SERVICE_NAMESPACE, serviceInstanceId: settings.TRACING_SERVICE_INSTANCE_ID,
-    protocol: settings.TRACING_EXPORTER_PROTOCOL === 'grpc' ? 'grpc' : 'http', samplingRate: settings.TRACING_SAMPLING_RATE, log,
+    serviceName: settings.TRACING_SERVICE_NAME,
+    serviceNamespace: settings.TRACING_SERVICE_NAMESPACE,
+    serviceInstanceId: settings.TRACING_SERVICE_INSTANCE_ID,
+    protocol: settings.TRACING_EXPORTER_PROTOCOL === 'grpc' ? 'grpc' : 'http',
+    samplingRate: settings.TRACING_SAMPLING_RATE,
+    log,
   }).catch((error: unknown) => {
-    throw new CliError('CLI_SETTING', `OTEL_EXPORTER_OTLP_...: ${messageOf(error)}`, { exit: EXIT.usage, cause: error });
+    throw new CliError('CLI_SETTING', `OTEL_EXPORTER_OTLP_...: ${messageOf(error)}`, {
+      exit: EXIT.usage,
+      cause: error,
+    });
   });
 }
 
 /** False where the last spans are lost: what still tries to send them would keep the thread for as long as it tries. */
 export async function tracingEnded(tracing: Tracing | undefined, log: OwnLog): Promise<boolean> {
-  const isTold = await tracing?.close(SPANS_GRACE_MS) ?? true;
-  if (!isTold) log.warn('the last spans are lost: the collector of traces did not take them in time', { waitedMs: SPANS_GRACE_MS });
+  const isTold = (await tracing?.close(SPANS_GRACE_MS)) ?? true;
+  if (!isTold)
+    log.warn('the last spans are lost: the collector of traces did not take them in time', {
+      waitedMs: SPANS_GRACE_MS,
+    });
   return isTold;
 }

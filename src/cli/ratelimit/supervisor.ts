@@ -37,7 +37,10 @@ const LOOK_MS = 20;
 const OWN_NUMBER = -1;
 
 export async function answerByWorkers(settings: Settings, metrics: RatelimitMetrics, log: OwnLog): Promise<Answerer> {
-  const memory = { counts: sharedCounters(settings.BACKEND_TYPE === 'memory' ? settings.SLUICE_MAX_KEYS : 1), local: sharedCounters(LOCAL_KEYS) };
+  const memory = {
+    counts: sharedCounters(settings.BACKEND_TYPE === 'memory' ? settings.SLUICE_MAX_KEYS : 1),
+    local: sharedCounters(LOCAL_KEYS),
+  };
   const shared = createSharedMemory();
   const sums = new GaugeSums(metrics.gauges);
   const instanceId = settings.TRACING_SERVICE_INSTANCE_ID || randomUUID(); // of all: the process is the instance
@@ -49,11 +52,19 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
   let isDraining = false;
 
   const crew = new Crew<RatelimitTalk>({
-    count: settings.SLUICE_WORKERS, graceMs: GRACE_MS, log,
+    count: settings.SLUICE_WORKERS,
+    graceMs: GRACE_MS,
+    log,
     start(number) {
-      const data: WorkerData = { settings: { ...settings, TRACING_SERVICE_INSTANCE_ID: instanceId }, shared: { worker: number, replica, ...memory } };
+      const data: WorkerData = {
+        settings: { ...settings, TRACING_SERVICE_INSTANCE_ID: instanceId },
+        shared: { worker: number, replica, ...memory },
+      };
       return new RunningWorker<RatelimitTalk>({
-        beside: import.meta.url, file: './worker', number, data,
+        beside: import.meta.url,
+        file: './worker',
+        number,
+        data,
         onTold(told) {
           if ('wish' in told) return fulfil(told.wish, shared);
           metrics.add(told.counts);
@@ -76,7 +87,8 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
 
   async function reaches(worker: RunningWorker<RatelimitTalk>): Promise<void> {
     const untilMs = performance.now() + REACH_MS;
-    while ((await worker.ask('health', undefined))?.why !== undefined && performance.now() < untilMs) await sleep(LOOK_MS);
+    while ((await worker.ask('health', undefined))?.why !== undefined && performance.now() < untilMs)
+      await sleep(LOOK_MS);
   }
 
   async function listenBy(worker: RunningWorker<RatelimitTalk>): Promise<void> {
@@ -106,7 +118,13 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
   await using stack = new AsyncDisposableStack();
   stack.defer(() => crew.drain());
   await crew.start();
-  const counting = setInterval(() => { crew.askAll('count', undefined, ANSWER_MS).catch((error: unknown) => log.warn('what workers have counted could not be asked for; it is asked for again', { error: messageOf(error) })); }, COUNT_EVERY_MS);
+  const counting = setInterval(() => {
+    crew.askAll('count', undefined, ANSWER_MS).catch((error: unknown) =>
+      log.warn('what workers have counted could not be asked for; it is asked for again', {
+        error: messageOf(error),
+      }),
+    );
+  }, COUNT_EVERY_MS);
   stack.defer(() => clearInterval(counting));
   const following = tls === undefined ? undefined : followGrpcTls(settings, renewTls, log);
   stack.defer(() => following?.close());
@@ -115,7 +133,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
   let drained: Promise<void> | undefined;
   const drain = (): Promise<void> => {
     isDraining = true;
-    return drained ??= open.disposeAsync();
+    return (drained ??= open.disposeAsync());
   };
   return {
     async use(files) {
@@ -125,7 +143,12 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
         await crew.askAll('use', files);
       } catch (error) {
         inForce = before;
-        if (before !== undefined) await crew.askAll('use', before).catch((again: unknown) => log.error('workers could not go back to the limits that were in force', { why: messageOf(again) }));
+        if (before !== undefined)
+          await crew
+            .askAll('use', before)
+            .catch((again: unknown) =>
+              log.error('workers could not go back to the limits that were in force', { why: messageOf(again) }),
+            );
         throw error;
       }
     },
@@ -138,11 +161,16 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
       if (isDraining) return 'it is stopping';
       const asked = (await crew.askAll('health', undefined, ANSWER_MS)).filter((health) => health?.listens !== false);
       if (asked.length === 0) return 'no worker listens';
-      return asked.some((health) => health === undefined) ? `a worker does not answer within ${ANSWER_MS} ms` : asked.find((health) => health?.why !== undefined)?.why;
+      return asked.some((health) => health === undefined)
+        ? `a worker does not answer within ${ANSWER_MS} ms`
+        : asked.find((health) => health?.why !== undefined)?.why;
     },
     answerJson: async (body, headers) => crew.askOne('json', { body, headers }),
     limits: limitsOfCrew(crew, replica),
-    async counted() { await crew.askAll('count', undefined, ANSWER_MS); },
-    drain, close: drain,
+    async counted() {
+      await crew.askAll('count', undefined, ANSWER_MS);
+    },
+    drain,
+    close: drain,
   };
 }

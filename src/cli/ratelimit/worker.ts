@@ -26,15 +26,34 @@ await work<RatelimitTalk>(async () => {
   let tls: TlsOptions | undefined;
   let transport: Transport | undefined;
   const answerer = await openAnswerer({
-    settings, metrics, log, shared, aroundRedis: tracing?.store, answerJson: tracing?.json(answerJson) ?? answerJson,
-    openAlgorithms: async () => (await import('../open-algorithms.ts')).openAlgorithms(settings, log, {
-      worker: { number: shared.worker, count: settings.SLUICE_WORKERS }, shared: memoryOfAll((wish, moved) => tell<RatelimitTalk>({ wish }, moved)),
-    }),
+    settings,
+    metrics,
+    log,
+    shared,
+    aroundRedis: tracing?.store,
+    answerJson: tracing?.json(answerJson) ?? answerJson,
+    openAlgorithms: async () =>
+      (await import('../open-algorithms.ts')).openAlgorithms(settings, log, {
+        worker: { number: shared.worker, count: settings.SLUICE_WORKERS },
+        shared: memoryOfAll((wish, moved) => tell<RatelimitTalk>({ wish }, moved)),
+      }),
     async listenGrpc(service, counting, isHealthy) {
-      const opened = transport = await openGrpcDoor({ service, metrics: counting, isHealthy, settings, address, tls, reusePort: true, tracing, log });
+      const opened = (transport = await openGrpcDoor({
+        service,
+        metrics: counting,
+        isHealthy,
+        settings,
+        address,
+        tls,
+        reusePort: true,
+        tracing,
+        log,
+      }));
       return { port: opened.port, drain: () => opened.drain(GRACE_MS) };
     },
-  }).catch((error: unknown) => { throw whyNotStarted(error); });
+  }).catch((error: unknown) => {
+    throw whyNotStarted(error);
+  });
   const { limits } = answerer;
   let listening: Promise<number> | undefined;
   const count = (): true => {
@@ -45,7 +64,13 @@ await work<RatelimitTalk>(async () => {
     ready: undefined,
     answers: {
       async use(files): Promise<true> {
-        await answerer.use(files, readConfigs(files, { mergeDomains: settings.MERGE_DOMAIN_CONFIG, calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT }).domains);
+        await answerer.use(
+          files,
+          readConfigs(files, {
+            mergeDomains: settings.MERGE_DOMAIN_CONFIG,
+            calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT,
+          }).domains,
+        );
         return true;
       },
       renewTls(renewed) {
@@ -55,7 +80,7 @@ await work<RatelimitTalk>(async () => {
       },
       listen(given) {
         address = given;
-        return listening ??= answerer.listen();
+        return (listening ??= answerer.listen());
       },
       health: () => ({ listens: transport !== undefined, why: answerer.notAnsweringWhy() }),
       json: ({ body, headers }) => answerer.answerJson(body, headers),
@@ -72,7 +97,7 @@ await work<RatelimitTalk>(async () => {
       await answerer.drain();
       await answerer.close();
       count();
-      if (!await tracingEnded(tracing, log)) process.exit(); // of this thread
+      if (!(await tracingEnded(tracing, log))) process.exit(); // of this thread
     },
   };
 });

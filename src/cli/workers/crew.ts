@@ -43,7 +43,11 @@ export class Crew<T extends Talk> {
   }
 
   /** `undefined` of one that has ended, or does not answer in time. */
-  askAll<const K extends keyof T['asks'] & string>(what: K, given: Given<T, K>, withinMs?: number): Promise<readonly (Answer<T, K> | undefined)[]> {
+  askAll<const K extends keyof T['asks'] & string>(
+    what: K,
+    given: Given<T, K>,
+    withinMs?: number,
+  ): Promise<readonly (Answer<T, K> | undefined)[]> {
     return Promise.all([...this.running.values()].map((worker) => worker.ask(what, given, withinMs)));
   }
 
@@ -81,7 +85,11 @@ export class Crew<T extends Talk> {
       this.running.delete(number);
       onEnded(number);
       if (this.#draining.signal.aborted) return;
-      const again = this.#startAgain(number, why, performance.now() - startedAtMs < MOST_RESTART_MS ? pauseMs : RESTART_MS).finally(() => this.#restarting.delete(again));
+      const again = this.#startAgain(
+        number,
+        why,
+        performance.now() - startedAtMs < MOST_RESTART_MS ? pauseMs : RESTART_MS,
+      ).finally(() => this.#restarting.delete(again));
       this.#restarting.add(again);
     });
   }

@@ -3,7 +3,13 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:wor
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 
 /** It sleeps until it has it. */
-export interface MemoryWish { readonly handler: string; readonly name: string; readonly bytes: number; readonly port: MessagePort; readonly signal: Int32Array }
+export interface MemoryWish {
+  readonly handler: string;
+  readonly name: string;
+  readonly bytes: number;
+  readonly port: MessagePort;
+  readonly signal: Int32Array;
+}
 
 /** The supervisor answers at once, or it is gone. */
 const SHARED_MS = 10_000;

@@ -12,30 +12,38 @@ export function mergedLooks(answers: readonly (LimitsAnswer | undefined)[]): Lim
   const [first] = given;
   if (first === undefined || 'wrong' in first) return first;
   const all = rowsOf(given);
-  return { rules: first.rules.map((look) => {
-    const others = all.filter((other) => isSame(look, other));
-    const told = others.find(({ state }) => state !== undefined) ?? look;
-    const holders = mergedHolders(others.flatMap((other) => other.holders ?? []));
-    return holders.length === 0 ? told : { ...told, holders };
-  }) };
+  return {
+    rules: first.rules.map((look) => {
+      const others = all.filter((other) => isSame(look, other));
+      const told = others.find(({ state }) => state !== undefined) ?? look;
+      const holders = mergedHolders(others.flatMap((other) => other.holders ?? []));
+      return holders.length === 0 ? told : { ...told, holders };
+    }),
+  };
 }
 
 /** Reset where every worker says so: what one of them holds would come back. */
 export function resetLooks(looks: readonly QuotaLook[], answers: readonly (LimitsAnswer | undefined)[]): LimitsAnswer {
   const silent = answers.filter((answer) => answer === undefined || 'wrong' in answer).length;
   const all = rowsOf(answers);
-  return { rules: looks.map((look) => {
-    const told = all.filter((other) => isSame(look, other) && other.reset !== undefined);
-    if (told.length === 0 && (silent === 0 || !isCounted(look))) return look;
-    const failure = told.find(({ reset }) => reset === false)?.failure ?? (silent === 0 ? undefined : `${silent} of ${answers.length} workers did not answer`);
-    return failure === undefined ? { ...look, reset: true } : { ...look, reset: false, failure };
-  }) };
+  return {
+    rules: looks.map((look) => {
+      const told = all.filter((other) => isSame(look, other) && other.reset !== undefined);
+      if (told.length === 0 && (silent === 0 || !isCounted(look))) return look;
+      const failure =
+        told.find(({ reset }) => reset === false)?.failure ??
+        (silent === 0 ? undefined : `${silent} of ${answers.length} workers did not answer`);
+      return failure === undefined ? { ...look, reset: true } : { ...look, reset: false, failure };
+    }),
+  };
 }
 
-const rowsOf = (answers: readonly (LimitsAnswer | undefined)[]): readonly QuotaLook[] => answers.flatMap((answer) => (answer === undefined || 'wrong' in answer ? [] : answer.rules));
+const rowsOf = (answers: readonly (LimitsAnswer | undefined)[]): readonly QuotaLook[] =>
+  answers.flatMap((answer) => (answer === undefined || 'wrong' in answer ? [] : answer.rules));
 /** It has a counter to take away. */
 const isCounted = ({ applies, cost }: QuotaLook): boolean => applies && cost !== undefined;
-const isSame = (one: QuotaLook, other: QuotaLook): boolean => one.rule === other.rule && one.descriptor === other.descriptor;
+const isSame = (one: QuotaLook, other: QuotaLook): boolean =>
+  one.rule === other.rule && one.descriptor === other.descriptor;
 
 /** A holder that several workers know of is one. */
 function mergedHolders(holders: Holders): Holders {

@@ -23,7 +23,12 @@ const COUNTED = new Set(['counter', 'histogram']);
 /** Labels in quotes may hold anything; a time may follow the value. */
 const SAMPLE = /^([A-Za-z_:][\w:]*(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?)\s+(\S+)/;
 
-interface Family { readonly about: Set<string>; type: string; merge: Merge; readonly samples: Map<string, number> }
+interface Family {
+  readonly about: Set<string>;
+  type: string;
+  merge: Merge;
+  readonly samples: Map<string, number>;
+}
 
 /** The pages of a crew. Sums never fall, neither when a worker ends nor while one does not answer. */
 export class WorkerPages {
@@ -43,7 +48,9 @@ export class WorkerPages {
       if (!COUNTED.has(family.type)) continue;
       const known = this.#ended.get(name);
       if (known === undefined) this.#ended.set(name, family);
-      else for (const [series, value] of family.samples) known.samples.set(series, (known.samples.get(series) ?? 0) + value);
+      else
+        for (const [series, value] of family.samples)
+          known.samples.set(series, (known.samples.get(series) ?? 0) + value);
     }
   }
 
@@ -59,8 +66,17 @@ export function supervisorPart(page: string): string {
   return textOf(families);
 }
 
-function familiesOf(pages: Iterable<string>, from: ReadonlyMap<string, Family> = new Map(), leftOut: RegExp = OF_ALL): Map<string, Family> {
-  const families = new Map([...from].map(([name, family]) => [name, { ...family, about: new Set(family.about), samples: new Map(family.samples) }]));
+function familiesOf(
+  pages: Iterable<string>,
+  from: ReadonlyMap<string, Family> = new Map(),
+  leftOut: RegExp = OF_ALL,
+): Map<string, Family> {
+  const families = new Map(
+    [...from].map(([name, family]) => [
+      name,
+      { ...family, about: new Set(family.about), samples: new Map(family.samples) },
+    ]),
+  );
   for (const page of pages) {
     let name = '';
     for (const line of page.split('\n')) {
@@ -69,7 +85,8 @@ function familiesOf(pages: Iterable<string>, from: ReadonlyMap<string, Family> =
       if (about !== null) name = about[2] ?? '';
       if (leftOut.test(name)) continue;
       let family = families.get(name);
-      if (family === undefined) families.set(name, family = { about: new Set(), type: 'untyped', merge: ruleOf(name), samples: new Map() });
+      if (family === undefined)
+        families.set(name, (family = { about: new Set(), type: 'untyped', merge: ruleOf(name), samples: new Map() }));
       const [, kind, , rest = ''] = about ?? [];
       if (kind === 'TYPE') family.type = rest;
       if (kind === 'MERGE') family.merge = BY_WORD[rest] ?? sum;
@@ -85,7 +102,15 @@ function familiesOf(pages: Iterable<string>, from: ReadonlyMap<string, Family> =
   return families;
 }
 
-const textOf = (families: ReadonlyMap<string, Family>): string => [...families.values()]
-  .flatMap(({ about, samples }) => [...about, ...[...samples].map(([series, value]) => `${series} ${valueText(value)}`)]).join('\n').concat('\n');
-const numberOf = (text: string | undefined): number => (text === '+Inf' ? Infinity : text === '-Inf' ? -Infinity : Number(text));
-const valueText = (value: number): string => (value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value));
+const textOf = (families: ReadonlyMap<string, Family>): string =>
+  [...families.values()]
+    .flatMap(({ about, samples }) => [
+      ...about,
+      ...[...samples].map(([series, value]) => `${series} ${valueText(value)}`),
+    ])
+    .join('\n')
+    .concat('\n');
+const numberOf = (text: string | undefined): number =>
+  text === '+Inf' ? Infinity : text === '-Inf' ? -Infinity : Number(text);
+const valueText = (value: number): string =>
+  value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value);

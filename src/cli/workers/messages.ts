@@ -37,7 +37,10 @@ export interface ServeTalk {
     readonly use: { readonly given: PolicyTexts; readonly answer: true };
     readonly view: { readonly given: undefined; readonly answer: WorkerView };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
-    readonly limits: { readonly given: { readonly depth: LookDepth; readonly asked: AskedCall }; readonly answer: LimitsAnswer | undefined };
+    readonly limits: {
+      readonly given: { readonly depth: LookDepth; readonly asked: AskedCall };
+      readonly answer: LimitsAnswer | undefined;
+    };
   };
   readonly ready: { readonly port: number };
   readonly told: MemoryWish;

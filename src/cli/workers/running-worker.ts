@@ -16,7 +16,10 @@ export interface RunningWorkerOptions<T extends Talk> {
   readonly onTold: (told: T['told']) => void;
 }
 
-interface Asked { answered(answer: unknown): void; refused(why: string): void }
+interface Asked {
+  answered(answer: unknown): void;
+  refused(why: string): void;
+}
 
 export class RunningWorker<T extends Talk> {
   readonly number: number;
@@ -31,10 +34,15 @@ export class RunningWorker<T extends Talk> {
 
   constructor({ beside, file, number, data, onTold }: RunningWorkerOptions<T>) {
     this.number = number;
-    const thread = new Worker(new URL(`${file}${beside.endsWith('.ts') ? '.ts' : '.js'}`, beside), { workerData: data, name: `sluice ${number}` });
+    const thread = new Worker(new URL(`${file}${beside.endsWith('.ts') ? '.ts' : '.js'}`, beside), {
+      workerData: data,
+      name: `sluice ${number}`,
+    });
     this.#thread = thread;
     let why = 'it ended';
-    thread.on('error', (error) => { why = error instanceof Error ? (error.stack ?? error.message) : String(error); });
+    thread.on('error', (error) => {
+      why = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    });
     this.ended = new Promise((resolve) => {
       thread.on('exit', () => {
         this.#hasEnded = true;
@@ -45,12 +53,18 @@ export class RunningWorker<T extends Talk> {
     this.ready = new Promise((resolve, reject) => {
       thread.on('message', (message: FromWorker<T>) => {
         switch (message.kind) {
-          case 'ready': return resolve(message.ready);
-          case 'failed': return reject(errorOf(message.failure));
-          case 'told': return onTold(message.told);
-          case 'log': return writeLog(message.line);
-          case 'answer': return this.#asked.get(message.id)?.answered(message.answer);
-          case 'refused': return this.#asked.get(message.id)?.refused(message.why);
+          case 'ready':
+            return resolve(message.ready);
+          case 'failed':
+            return reject(errorOf(message.failure));
+          case 'told':
+            return onTold(message.told);
+          case 'log':
+            return writeLog(message.line);
+          case 'answer':
+            return this.#asked.get(message.id)?.answered(message.answer);
+          case 'refused':
+            return this.#asked.get(message.id)?.refused(message.why);
         }
       });
       void this.ended.then((end) => reject(new Error(end)));
@@ -58,7 +72,11 @@ export class RunningWorker<T extends Talk> {
   }
 
   /** `undefined` where it has ended, or does not answer in time. Rejects with why where it refuses. */
-  ask<const K extends keyof T['asks'] & string>(what: K, given: Given<T, K>, withinMs?: number): Promise<Answer<T, K> | undefined> {
+  ask<const K extends keyof T['asks'] & string>(
+    what: K,
+    given: Given<T, K>,
+    withinMs?: number,
+  ): Promise<Answer<T, K> | undefined> {
     if (this.#hasEnded) return Promise.resolve(undefined);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -67,8 +85,14 @@ export class RunningWorker<T extends Talk> {
         this.#asked.delete(id);
       };
       const asked: Asked = {
-        answered: (answer) => { over(); resolve(answer as Answer<T, K>); },
-        refused: (why) => { over(); reject(new Error(why)); },
+        answered: (answer) => {
+          over();
+          resolve(answer as Answer<T, K>);
+        },
+        refused: (why) => {
+          over();
+          reject(new Error(why));
+        },
       };
       const timer = withinMs === undefined ? undefined : setTimeout(() => asked.answered(undefined), withinMs);
       this.#asked.set(id, asked);
@@ -80,7 +104,13 @@ export class RunningWorker<T extends Talk> {
   async drain(graceMs: number): Promise<void> {
     this.#say({ kind: 'drain' });
     const over = new AbortController();
-    await Promise.race([this.ended, sleep(graceMs + 2000, undefined, { signal: over.signal }).then(() => this.#thread.terminate(), () => undefined)]);
+    await Promise.race([
+      this.ended,
+      sleep(graceMs + 2000, undefined, { signal: over.signal }).then(
+        () => this.#thread.terminate(),
+        () => undefined,
+      ),
+    ]);
     over.abort();
   }
 
@@ -93,4 +123,7 @@ export class RunningWorker<T extends Talk> {
   }
 }
 
-const errorOf = (failure: Failure): Error => (typeof failure === 'string' ? new Error(failure) : new CliError(failure.code, failure.message, { exit: failure.exit }));
+const errorOf = (failure: Failure): Error =>
+  typeof failure === 'string'
+    ? new Error(failure)
+    : new CliError(failure.code, failure.message, { exit: failure.exit });

@@ -26,7 +26,10 @@ import { supervisorPart, WorkerPages } from './merge-metrics.ts';
 import type { ServeTalk, WorkerData, WorkerView } from './messages.ts';
 import { RunningWorker } from './running-worker.ts';
 
-export interface SupervisorOptions extends Pick<ServerOptions, 'configs' | 'grpc' | 'admin' | 'onFindings' | 'escaped'> {
+export interface SupervisorOptions extends Pick<
+  ServerOptions,
+  'configs' | 'grpc' | 'admin' | 'onFindings' | 'escaped'
+> {
   readonly workers: number;
   readonly graceMs: number;
   readonly transport: TransportFlags;
@@ -53,17 +56,34 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
   const startedWith = new Map<RunningWorker<ServeTalk>, PolicyTexts>();
 
   const crew = new Crew<ServeTalk>({
-    count: options.workers, graceMs: options.graceMs, log,
+    count: options.workers,
+    graceMs: options.graceMs,
+    log,
     start(number) {
       if (inForce === undefined) throw new Error('no policy has been loaded');
-      const data: WorkerData = { number, count: options.workers, texts: inForce, grpc, transport: options.transport, graceMs: options.graceMs, log: options.log };
-      const worker = new RunningWorker<ServeTalk>({ beside: import.meta.url, file: './worker', number, data, onTold: (wish) => fulfil(wish, shared) });
+      const data: WorkerData = {
+        number,
+        count: options.workers,
+        texts: inForce,
+        grpc,
+        transport: options.transport,
+        graceMs: options.graceMs,
+        log: options.log,
+      };
+      const worker = new RunningWorker<ServeTalk>({
+        beside: import.meta.url,
+        file: './worker',
+        number,
+        data,
+        onTold: (wish) => fulfil(wish, shared),
+      });
       startedWith.set(worker, inForce);
       return worker;
     },
     async prepare(worker, { port }) {
       grpc = { ...grpc, port };
-      for (let has = startedWith.get(worker); inForce !== undefined && has !== inForce; has = inForce) await worker.ask('use', inForce, PREPARE_MS); // another came while it started
+      for (let has = startedWith.get(worker); inForce !== undefined && has !== inForce; has = inForce)
+        await worker.ask('use', inForce, PREPARE_MS); // another came while it started
       startedWith.delete(worker);
     },
     onEnded(number) {
@@ -77,21 +97,31 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
   async function takenByAll(texts: PolicyTexts): Promise<void> {
     const asked = [...crew.running.values()];
     const answers = await Promise.allSettled(asked.map((worker) => worker.ask('prepare', texts, PREPARE_MS)));
-    const refusals = answers.flatMap((answer, at) => (answer.status === 'rejected' ? [{ number: asked[at]?.number, why: messageOf(answer.reason) }] : []));
+    const refusals = answers.flatMap((answer, at) =>
+      answer.status === 'rejected' ? [{ number: asked[at]?.number, why: messageOf(answer.reason) }] : [],
+    );
     if (refusals.length > 0 || isDraining) {
       await Promise.allSettled(asked.map((worker) => worker.ask('abandon', undefined, PREPARE_MS)));
       if (isDraining) throw new Error('the server is told to stop');
       const reasons = new Set(refusals.map(({ why }) => why));
-      throw new Error(refusals.length === asked.length && reasons.size === 1 ? [...reasons].join('') : refusals.map(({ number, why }) => `worker ${number}: ${why}`).join('\n'));
+      throw new Error(
+        refusals.length === asked.length && reasons.size === 1
+          ? [...reasons].join('')
+          : refusals.map(({ number, why }) => `worker ${number}: ${why}`).join('\n'),
+      );
     }
     inForce = texts;
     const all = asked.map((worker) => worker.ask('commit', undefined, PREPARE_MS));
-    for (const worker of crew.running.values()) if (!asked.includes(worker)) all.push(worker.ask('use', texts, PREPARE_MS)); // it came while the others prepared
+    for (const worker of crew.running.values())
+      if (!asked.includes(worker)) all.push(worker.ask('use', texts, PREPARE_MS)); // it came while the others prepared
     await Promise.allSettled(all);
   }
 
   const source = new PolicySource({
-    configs: options.configs, registry, log, onFindings: options.onFindings,
+    configs: options.configs,
+    registry,
+    log,
+    onFindings: options.onFindings,
     fields: () => ({ workers: crew.running.size }),
     async use(_policy, texts) {
       if (inForce !== undefined) return takenByAll(texts);
@@ -103,11 +133,13 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
 
   /** One that refuses or does not answer in time is left out. */
   const views = async (): Promise<readonly WorkerView[]> => {
-    const told = await Promise.allSettled([...crew.running.values()].map(async (worker) => {
-      const view = await worker.ask('view', undefined, VIEW_MS);
-      if (view !== undefined) pages.told(worker.number, view.metrics);
-      return view;
-    }));
+    const told = await Promise.allSettled(
+      [...crew.running.values()].map(async (worker) => {
+        const view = await worker.ask('view', undefined, VIEW_MS);
+        if (view !== undefined) pages.told(worker.number, view.metrics);
+        return view;
+      }),
+    );
     return told.flatMap((one) => (one.status === 'fulfilled' && one.value !== undefined ? [one.value] : []));
   };
   const own = metricsPage([...policyFamilies(loads), ...crewFamilies(crew)], async () => '');
@@ -116,12 +148,19 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
     loading: () => loads,
     isDraining: () => isDraining,
     handlers: async () => mergedHandlers(await views()),
-    verdicts: async (filter) => (await crew.askAll('verdicts', filter, VIEW_MS)).flatMap((kept) => kept ?? []).toSorted((a, b) => b.timeMs - a.timeMs).slice(0, filter.limit),
+    verdicts: async (filter) =>
+      (await crew.askAll('verdicts', filter, VIEW_MS))
+        .flatMap((kept) => kept ?? [])
+        .toSorted((a, b) => b.timeMs - a.timeMs)
+        .slice(0, filter.limit),
     limits: async (depth, asked) => {
-      const all = (these: LookDepth): Promise<readonly (LimitsAnswer | undefined)[]> => crew.askAll('limits', { depth: these, asked }, LOOK_MS * 3);
+      const all = (these: LookDepth): Promise<readonly (LimitsAnswer | undefined)[]> =>
+        crew.askAll('limits', { depth: these, asked }, LOOK_MS * 3);
       // Looked at by all before any of them resets: it is said what the counters were at.
       const looks = mergedLooks(await all(depth === 'explain' ? 'explain' : 'inspect'));
-      return depth !== 'reset' || looks === undefined || 'wrong' in looks ? looks : resetLooks(looks.rules, await all('reset'));
+      return depth !== 'reset' || looks === undefined || 'wrong' in looks
+        ? looks
+        : resetLooks(looks.rules, await all('reset'));
     },
     metrics: async () => {
       await views();
@@ -131,9 +170,16 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
   };
 
   await using stack = new AsyncDisposableStack();
-  const admin = options.admin === undefined ? undefined : await atAddress(options.admin, (at) => startAdmin({
-    ...at, sources, onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
-  }));
+  const admin =
+    options.admin === undefined
+      ? undefined
+      : await atAddress(options.admin, (at) =>
+          startAdmin({
+            ...at,
+            sources,
+            onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
+          }),
+        );
   stack.defer(() => admin?.close());
   stack.defer(async () => {
     isDraining = true;
@@ -146,13 +192,19 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
   const open = stack.move();
   let drained: Promise<void> | undefined;
   return {
-    grpc, grpcPort: grpc.port, admin: admin === undefined ? undefined : { host: admin.host, port: admin.port }, adminPort: admin?.port,
-    policy: () => policyOf(loads), sources,
-    prepare: async () => { throw new Error('workers are given their policy by the supervisor alone'); },
+    grpc,
+    grpcPort: grpc.port,
+    admin: admin === undefined ? undefined : { host: admin.host, port: admin.port },
+    adminPort: admin?.port,
+    policy: () => policyOf(loads),
+    sources,
+    prepare: async () => {
+      throw new Error('workers are given their policy by the supervisor alone');
+    },
     reload: async () => (isDraining ? false : source.reload()),
     drain() {
       isDraining = true;
-      return drained ??= open.disposeAsync();
+      return (drained ??= open.disposeAsync());
     },
   };
 }
@@ -162,17 +214,39 @@ function mergedHandlers(views: readonly WorkerView[]): readonly HandlerState[] {
   const merged = new Map<string, HandlerState>();
   for (const one of views.flatMap(({ handlers }) => handlers)) {
     const known = merged.get(one.name);
-    merged.set(one.name, known === undefined ? one : {
-      ...known, ready: known.ready && one.ready, why: known.why ?? one.why, breaker: known.breaker === 'closed' ? one.breaker : known.breaker,
-      running: known.running + one.running, waiting: known.waiting + one.waiting, queued: known.queued + one.queued,
-    });
+    merged.set(
+      one.name,
+      known === undefined
+        ? one
+        : {
+            ...known,
+            ready: known.ready && one.ready,
+            why: known.why ?? one.why,
+            breaker: known.breaker === 'closed' ? one.breaker : known.breaker,
+            running: known.running + one.running,
+            waiting: known.waiting + one.waiting,
+            queued: known.queued + one.queued,
+          },
+    );
   }
   return [...merged.values()];
 }
 
 function crewFamilies(crew: Crew<ServeTalk>): MetricFamily[] {
   return [
-    { kind: 'gauge', name: 'sluice_workers', help: 'Workers that serve now.', labels: [], read: () => [{ labels: {}, value: crew.running.size }] },
-    { kind: 'counter', name: 'sluice_worker_restarts_total', help: 'Workers that ended by themselves and were started again.', labels: [], read: () => [{ labels: {}, value: crew.restarts }] },
+    {
+      kind: 'gauge',
+      name: 'sluice_workers',
+      help: 'Workers that serve now.',
+      labels: [],
+      read: () => [{ labels: {}, value: crew.running.size }],
+    },
+    {
+      kind: 'counter',
+      name: 'sluice_worker_restarts_total',
+      help: 'Workers that ended by themselves and were started again.',
+      labels: [],
+      read: () => [{ labels: {}, value: crew.restarts }],
+    },
   ];
 }

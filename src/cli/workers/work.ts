@@ -18,7 +18,8 @@ export interface Work<T extends Talk> {
 
 const say = (message: FromWorker<Talk>, moved: MessagePort[] = []): void => parentPort?.postMessage(message, moved);
 
-export const tell = <T extends Talk>(told: T['told'], moved?: MessagePort[]): void => say({ kind: 'told', told }, moved);
+export const tell = <T extends Talk>(told: T['told'], moved?: MessagePort[]): void =>
+  say({ kind: 'told', told }, moved);
 
 export async function work<T extends Talk>(start: () => Promise<Work<T>>): Promise<void> {
   sendLogTo((line) => say({ kind: 'log', line }));
@@ -28,11 +29,18 @@ export async function work<T extends Talk>(start: () => Promise<Work<T>>): Promi
       if (message.kind === 'drain') return void started.drain().finally(() => parentPort?.close());
       const { id, what, given } = message;
       const answer = async (): Promise<unknown> => started.answers[what]?.(given);
-      answer().then((told) => say({ kind: 'answer', id, answer: told }), (error: unknown) => say({ kind: 'refused', id, why: messageOf(error) }));
+      answer().then(
+        (told) => say({ kind: 'answer', id, answer: told }),
+        (error: unknown) => say({ kind: 'refused', id, why: messageOf(error) }),
+      );
     });
     say({ kind: 'ready', ready: started.ready });
   } catch (error) {
-    say({ kind: 'failed', failure: error instanceof CliError ? { code: error.code, message: error.message, exit: error.exit } : messageOf(error) });
+    say({
+      kind: 'failed',
+      failure:
+        error instanceof CliError ? { code: error.code, message: error.message, exit: error.exit } : messageOf(error),
+    });
     parentPort?.close();
   }
 }

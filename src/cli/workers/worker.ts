@@ -15,8 +15,15 @@ const shared = memoryOfAll(tell<ServeTalk>);
 
 await work<ServeTalk>(async () => {
   const server = await startServer({
-    configs: [], texts: data.texts, grpc: data.grpc, admin: undefined, graceMs: data.graceMs, transport: data.transport,
-    log, escaped, worker: { place: { number: data.number, count: data.count }, shared },
+    configs: [],
+    texts: data.texts,
+    grpc: data.grpc,
+    admin: undefined,
+    graceMs: data.graceMs,
+    transport: data.transport,
+    log,
+    escaped,
+    worker: { place: { number: data.number, count: data.count }, shared },
   });
   const { sources } = server;
   let prepared: PreparedPolicy | undefined;
@@ -30,19 +37,22 @@ await work<ServeTalk>(async () => {
   return {
     ready: { port: server.grpcPort },
     answers: {
-      prepare: (texts) => inTurn(async () => {
-        await prepared?.abandon();
-        prepared = undefined;
-        prepared = await server.prepare(texts);
-      }),
-      commit: () => inTurn(() => {
-        prepared?.commit();
-        prepared = undefined;
-      }),
-      abandon: () => inTurn(async () => {
-        await prepared?.abandon();
-        prepared = undefined;
-      }),
+      prepare: (texts) =>
+        inTurn(async () => {
+          await prepared?.abandon();
+          prepared = undefined;
+          prepared = await server.prepare(texts);
+        }),
+      commit: () =>
+        inTurn(() => {
+          prepared?.commit();
+          prepared = undefined;
+        }),
+      abandon: () =>
+        inTurn(async () => {
+          await prepared?.abandon();
+          prepared = undefined;
+        }),
       use: (texts) => inTurn(async () => (await server.prepare(texts)).commit()),
       limits: ({ depth, asked }) => sources.limits(depth, asked),
       verdicts: (filter) => sources.verdicts(filter),

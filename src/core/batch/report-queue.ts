@@ -25,7 +25,11 @@ export interface ReportQueueOptions {
 export const DEFAULT_REPORT_QUEUE: ReportQueueOptions = { maxWaiting: 10_000, maxWaitingBytes: 16 * 1024 * 1024 };
 
 type Write = (entries: readonly ReportEntry[], call: Call) => void | Promise<void>;
-interface Waiting { readonly entry: ReportEntry; readonly rule: string; readonly bytes: number }
+interface Waiting {
+  readonly entry: ReportEntry;
+  readonly rule: string;
+  readonly bytes: number;
+}
 
 const DEFAULT_BATCH: Required<BatchDefaults> = { max: 100, maxAgeMs: 200, maxBytes: 1024 * 1024 };
 const FIRST_RETRY_MS = 100;
@@ -80,7 +84,8 @@ export class ReportQueue {
     this.#waiting.push({ entry, rule, bytes });
     this.#bytes += bytes;
     if (this.#waiting.length >= this.#batch.max || this.#bytes >= this.#batch.maxBytes) this.#start();
-    else if (this.#timer === undefined && this.#writing === undefined) this.#timer = setTimeout(() => this.#start(), clampedMs(this.#batch.maxAgeMs)).unref();
+    else if (this.#timer === undefined && this.#writing === undefined)
+      this.#timer = setTimeout(() => this.#start(), clampedMs(this.#batch.maxAgeMs)).unref();
     if (!this.isFull) return undefined;
     if (this.#room === undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -102,7 +107,9 @@ export class ReportQueue {
     this.#givesUpAtMs = performance.now() + withinMs;
     this.#wakeRetry?.();
     let timer: NodeJS.Timeout | undefined;
-    const isOver = new Promise<void>((resolve) => { timer = setTimeout(resolve, clampedMs(withinMs)); });
+    const isOver = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, clampedMs(withinMs));
+    });
     await Promise.race([this.flush(), isOver]);
     clearTimeout(timer);
     clearTimeout(this.#timer);
@@ -114,7 +121,13 @@ export class ReportQueue {
     const [first] = this.#waiting;
     if (first === undefined) return;
     this.#gate.meters.lost += this.#waiting.length;
-    this.#log.error('reports are lost: their backend did not take them before the end', { handler: this.#gate.label, entries: this.#waiting.length, bytes: this.#bytes, why: this.#lastWhy, first: shownReport(first.rule, first.entry, first.bytes) });
+    this.#log.error('reports are lost: their backend did not take them before the end', {
+      handler: this.#gate.label,
+      entries: this.#waiting.length,
+      bytes: this.#bytes,
+      why: this.#lastWhy,
+      first: shownReport(first.rule, first.entry, first.bytes),
+    });
     this.#waiting.length = 0;
     this.#bytes = 0;
     this.#wakeRetry?.();
@@ -163,7 +176,13 @@ export class ReportQueue {
     const entries = batch.map(({ entry }) => entry);
     const id = nextId();
     for (let tries = 0; ; tries += 1) {
-      const answer = await this.#gate.ask<readonly ReportEntry[], void>(this.#write, entries, scopeOfOwn(id), this.#deadlineMs, () => undefined);
+      const answer = await this.#gate.ask<readonly ReportEntry[], void>(
+        this.#write,
+        entries,
+        scopeOfOwn(id),
+        this.#deadlineMs,
+        () => undefined,
+      );
       if (this.#isGivenUp) return;
       if (!(answer instanceof Failure)) {
         meters.written += entries.length;
@@ -175,12 +194,20 @@ export class ReportQueue {
         meters.deadLettered += refused;
         meters.written += entries.length - refused;
         const first = batch[answer.entries?.[0] ?? 0];
-        this.#dead.failed('reports were refused and are put aside', `${answer.why}; ${refused} of ${entries.length}${first === undefined ? '' : `, the first: ${shownReport(first.rule, first.entry, first.bytes)}`}`);
+        this.#dead.failed(
+          'reports were refused and are put aside',
+          `${answer.why}; ${refused} of ${entries.length}${first === undefined ? '' : `, the first: ${shownReport(first.rule, first.entry, first.bytes)}`}`,
+        );
         return;
       }
       meters.retried += 1;
-      const pauseMs = Math.max(answer.retryAfterMs, Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 10)));
-      await this.#pause(clampedMs(Math.min(pauseMs * (0.75 + Math.random() / 2), Math.max(1, this.#givesUpAtMs - performance.now()))));
+      const pauseMs = Math.max(
+        answer.retryAfterMs,
+        Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 10)),
+      );
+      await this.#pause(
+        clampedMs(Math.min(pauseMs * (0.75 + Math.random() / 2), Math.max(1, this.#givesUpAtMs - performance.now()))),
+      );
       if (this.#isGivenUp) return;
     }
   }

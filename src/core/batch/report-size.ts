@@ -15,14 +15,21 @@ export function reportBytes(input: Readonly<Record<string, unknown>>): number {
   return ENTRY_BYTES + fieldsBytes(input, left, 0);
 }
 
-interface Left { values: number }
+interface Left {
+  values: number;
+}
 
 function valueBytes(value: unknown, left: Left, depth: number): number {
   if (typeof value === 'string') return value.length;
   if (typeof value !== 'object' || value === null) return 8;
   if (ArrayBuffer.isView(value)) return value.byteLength;
   if (value instanceof Date || depth >= DEEPEST) return ENTRY_BYTES;
-  return ENTRY_BYTES + (Array.isArray(value) ? listBytes(value, left, depth + 1) : fieldsBytes(value as Readonly<Record<string, unknown>>, left, depth + 1));
+  return (
+    ENTRY_BYTES +
+    (Array.isArray(value)
+      ? listBytes(value, left, depth + 1)
+      : fieldsBytes(value as Readonly<Record<string, unknown>>, left, depth + 1))
+  );
 }
 
 function fieldsBytes(fields: Readonly<Record<string, unknown>>, left: Left, depth: number): number {
@@ -45,7 +52,8 @@ function listBytes(list: readonly unknown[], left: Left, depth: number): number 
   return bytes;
 }
 
-const rest = (bytes: number, looked: number, all: number): number => (looked === 0 ? all * FIELD_BYTES : Math.round((bytes / looked) * all));
+const rest = (bytes: number, looked: number, all: number): number =>
+  looked === 0 ? all * FIELD_BYTES : Math.round((bytes / looked) * all);
 
 const SHOWN_FIELDS = 8;
 

@@ -45,7 +45,7 @@ export class Breaker {
   admits(): Turn | undefined {
     if (this.#triesAtMs === undefined) return ORDINARY;
     if (this.#trying !== 0 || performance.now() < this.#triesAtMs) return undefined;
-    return this.#trying = ++this.#lastTurn;
+    return (this.#trying = ++this.#lastTurn);
   }
 
   /** Whether it was open. */

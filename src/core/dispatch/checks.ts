@@ -14,7 +14,11 @@ import type { CallScope } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import { thrown } from './thrown.ts';
 
-export function askChecks(snapshot: Snapshot, bag: RequestBag, scope: CallScope): RuleOutcome[] | Promise<RuleOutcome[]> {
+export function askChecks(
+  snapshot: Snapshot,
+  bag: RequestBag,
+  scope: CallScope,
+): RuleOutcome[] | Promise<RuleOutcome[]> {
   const { kind: call } = scope;
   if (call === undefined) return NONE;
   let outcomes = NONE;
@@ -53,7 +57,10 @@ function outcomeOf(prepared: PreparedRule, bag: RequestBag): RuleOutcome | undef
 }
 
 function failedMatch(outcome: RuleOutcome): void {
-  const { prepared: { rule, inputWord }, bag } = outcome;
+  const {
+    prepared: { rule, inputWord },
+    bag,
+  } = outcome;
   const word = rule.action === undefined ? 'allow' : rule.action.kind === 'allow' ? 'deny' : inputWord;
   fail(outcome, 'match', word, `match failed: ${rule.match?.why(bag) ?? ''}`);
 }
@@ -70,7 +77,13 @@ function ask(outcome: RuleOutcome, scope: CallScope): Promise<void> | undefined 
     fail(outcome, 'input', rule.action?.kind === 'allow' ? 'deny' : inputWord, input.why);
     return undefined;
   }
-  const answer = handler.gate.ask(check, input.values, scope, deadlineOf('check', handler.spec.deadlineMs), wrongAnswer);
+  const answer = handler.gate.ask(
+    check,
+    input.values,
+    scope,
+    deadlineOf('check', handler.spec.deadlineMs),
+    wrongAnswer,
+  );
   if (!(answer instanceof Promise)) {
     take(outcome, answer);
     return undefined;
@@ -91,6 +104,9 @@ function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
 
 /** There is no empty answer, and no denial without a code. */
 function wrongAnswer(answer: CheckAnswer): string | undefined {
-  if (typeof answer !== 'object' || answer === null || (answer.kind !== 'allow' && answer.kind !== 'deny')) return 'a check answers allow() or deny()';
-  return answer.kind === 'deny' && !isDenialCode(answer.code) ? `deny() takes a gRPC status code from 1 to 16, not ${String(answer.code)}` : undefined;
+  if (typeof answer !== 'object' || answer === null || (answer.kind !== 'allow' && answer.kind !== 'deny'))
+    return 'a check answers allow() or deny()';
+  return answer.kind === 'deny' && !isDenialCode(answer.code)
+    ? `deny() takes a gRPC status code from 1 to 16, not ${String(answer.code)}`
+    : undefined;
 }

@@ -11,7 +11,12 @@ import { Failure } from './failure.ts';
 
 type Values = Readonly<Record<string, unknown>> | undefined;
 
-export function enrichBag(rules: readonly PreparedRule[], bag: RequestBag, scope: CallScope, from = 0): Promise<void> | undefined {
+export function enrichBag(
+  rules: readonly PreparedRule[],
+  bag: RequestBag,
+  scope: CallScope,
+  from = 0,
+): Promise<void> | undefined {
   for (let at = from; at < rules.length; at++) {
     const prepared = rules[at];
     if (prepared === undefined) continue;
@@ -21,13 +26,23 @@ export function enrichBag(rules: readonly PreparedRule[], bag: RequestBag, scope
     } catch {
       prepared.meters.failed++; // as any part of it that fails: its attributes are absent
     }
-    if (waits !== undefined) return waits.catch(() => { prepared.meters.failed++; }).then(() => enrichBag(rules, bag, scope, at + 1));
+    if (waits !== undefined)
+      return waits
+        .catch(() => {
+          prepared.meters.failed++;
+        })
+        .then(() => enrichBag(rules, bag, scope, at + 1));
   }
   return undefined;
 }
 
 function enrichOne(prepared: PreparedRule, bag: RequestBag, scope: CallScope): Promise<void> | undefined {
-  const { rule: { action }, handler, lookup, meters } = prepared;
+  const {
+    rule: { action },
+    handler,
+    lookup,
+    meters,
+  } = prepared;
   if (action?.kind !== 'enrich' || handler === undefined || lookup === undefined) return undefined;
   const match = matchOf(prepared, bag);
   if (match === 'failed') meters.failed++;
@@ -40,7 +55,8 @@ function enrichOne(prepared: PreparedRule, bag: RequestBag, scope: CallScope): P
   }
   const take = (values: Values | Failure): void => {
     if (values instanceof Failure) meters.failed++;
-    else if (values !== undefined && isEnforced(prepared, bag)) for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
+    else if (values !== undefined && isEnforced(prepared, bag))
+      for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
   };
   const gate = scope.isLook ? handler.looks : handler.gate;
   const answer = gate.ask(lookup, input.values, scope, deadlineOf('enrich', handler.spec.deadlineMs), wrongAnswer);
@@ -51,4 +67,7 @@ function enrichOne(prepared: PreparedRule, bag: RequestBag, scope: CallScope): P
   return answer.then(take);
 }
 
-const wrongAnswer = (values: Values): string | undefined => (values === undefined || (typeof values === 'object' && values !== null) ? undefined : 'a lookup answers with values by name, or nothing');
+const wrongAnswer = (values: Values): string | undefined =>
+  values === undefined || (typeof values === 'object' && values !== null)
+    ? undefined
+    : 'a lookup answers with values by name, or nothing';

@@ -13,7 +13,15 @@ export class Failure {
   /** Of a fault of the plugin: what was thrown. */
   readonly cause: unknown;
 
-  constructor(kind: FailureKind, why: string, options: { readonly retryAfterMs?: number; readonly entries?: readonly number[] | undefined; readonly cause?: unknown } = {}) {
+  constructor(
+    kind: FailureKind,
+    why: string,
+    options: {
+      readonly retryAfterMs?: number;
+      readonly entries?: readonly number[] | undefined;
+      readonly cause?: unknown;
+    } = {},
+  ) {
     this.kind = kind;
     this.why = why;
     this.retryAfterMs = options.retryAfterMs ?? 0;
@@ -31,7 +39,9 @@ export class Failure {
 export function failureOf(thrown: unknown, label: string): Failure {
   if (thrown instanceof Unavailable || isNamed(thrown, 'Unavailable')) {
     const { message, retryAfterMs } = thrown as Unavailable;
-    return new Failure('unavailable', `[${label}] ${message}`, { retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0 });
+    return new Failure('unavailable', `[${label}] ${message}`, {
+      retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
+    });
   }
   if (thrown instanceof Rejected || isNamed(thrown, 'Rejected')) {
     const { message, entries } = thrown as Rejected;

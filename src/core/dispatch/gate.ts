@@ -82,23 +82,49 @@ export class Gate {
   }
 
   /** `wrong` says what is wrong with an answer, if anything is. `deadlineMs`: how long the handler may be silent, from when it is asked. */
-  ask<I, T>(ask: HandlerFunction<I, T>, input: I, scope: CallScope, deadlineMs: number, wrong: (answer: T, input: I) => string | undefined): T | Failure | Promise<T | Failure> {
+  ask<I, T>(
+    ask: HandlerFunction<I, T>,
+    input: I,
+    scope: CallScope,
+    deadlineMs: number,
+    wrong: (answer: T, input: I) => string | undefined,
+  ): T | Failure | Promise<T | Failure> {
     this.meters.calls++;
     const turn = this.breaker.admits();
     if (turn === undefined) {
-      const { waitMs, spec: { failures } } = this.breaker;
-      return this.failed(new Failure('breaker', `[${this.label}] is not asked for ${Math.ceil(waitMs)} ms: it failed ${failures} times in a row`, { retryAfterMs: waitMs }));
+      const {
+        waitMs,
+        spec: { failures },
+      } = this.breaker;
+      return this.failed(
+        new Failure(
+          'breaker',
+          `[${this.label}] is not asked for ${Math.ceil(waitMs)} ms: it failed ${failures} times in a row`,
+          { retryAfterMs: waitMs },
+        ),
+      );
     }
     const nowMs = performance.now();
     const silenceMs = scope.silenceMs(deadlineMs);
     if (scope.endsAtMs <= nowMs) {
-      return this.settled(new Failure('overload', `[${this.label}] was not asked: nothing is left of the caller's time`), turn);
+      return this.settled(
+        new Failure('overload', `[${this.label}] was not asked: nothing is left of the caller's time`),
+        turn,
+      );
     }
     if (this.#running >= this.#concurrency) {
       if (this.#waiting.size >= this.#queue) {
-        return this.settled(new Failure('overload', `[${this.label}] was not asked: ${this.#running} calls run and ${this.#waiting.size} wait, and no more may`), turn);
+        return this.settled(
+          new Failure(
+            'overload',
+            `[${this.label}] was not asked: ${this.#running} calls run and ${this.#waiting.size} wait, and no more may`,
+          ),
+          turn,
+        );
       }
-      const pending = new PendingCall(this, scope, turn, nowMs, silenceMs, (started) => this.#start(started, ask, input, scope, silenceMs, wrong));
+      const pending = new PendingCall(this, scope, turn, nowMs, silenceMs, (started) =>
+        this.#start(started, ask, input, scope, silenceMs, wrong),
+      );
       this.#waiting.add(pending);
       this.deadlines.add(pending, nowMs);
       return pending.promise as Promise<T | Failure>;
@@ -123,7 +149,14 @@ export class Gate {
   }
 
   /** Its turn in the queue has come. */
-  #start<I, T>(pending: PendingCall, ask: HandlerFunction<I, T>, input: I, scope: CallScope, silenceMs: number, wrong: (answer: T, input: I) => string | undefined): void {
+  #start<I, T>(
+    pending: PendingCall,
+    ask: HandlerFunction<I, T>,
+    input: I,
+    scope: CallScope,
+    silenceMs: number,
+    wrong: (answer: T, input: I) => string | undefined,
+  ): void {
     const nowMs = performance.now();
     const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;
@@ -144,7 +177,14 @@ export class Gate {
     }
   }
 
-  #follow<I, T>(pending: PendingCall, call: HandlerCall, answer: Promise<T>, nowMs: number, input: I, wrong: (answer: T, input: I) => string | undefined): void {
+  #follow<I, T>(
+    pending: PendingCall,
+    call: HandlerCall,
+    answer: Promise<T>,
+    nowMs: number,
+    input: I,
+    wrong: (answer: T, input: I) => string | undefined,
+  ): void {
     const loopMs = this.deadlines.loopMsAt(nowMs);
     pending.sent(call, ++this.#sent, loopMs);
     if (this.#running++ === 0) this.silentSinceLoopMs = loopMs;
@@ -184,7 +224,12 @@ export class Gate {
   #unanswered({ kind, why }: Failure, hasOpened: boolean): void {
     if (kind !== 'unavailable' && !hasOpened && this.#downWhy === undefined) return;
     this.#downWhy = why;
-    this.#outage.failed(hasOpened ? 'a handler does not answer: its breaker is open, and it is not asked for a while' : 'a handler does not answer', why);
+    this.#outage.failed(
+      hasOpened
+        ? 'a handler does not answer: its breaker is open, and it is not asked for a while'
+        : 'a handler does not answer',
+      why,
+    );
   }
 
   /** Why its backend cannot be asked, where it failed last and is spared now. */

@@ -25,11 +25,11 @@ export class HandlerCall implements Call {
 
   get signal(): AbortSignal {
     if (this.#controller !== undefined) return this.#controller.signal;
-    const controller = this.#controller = new AbortController();
+    const controller = (this.#controller = new AbortController());
     if (this.#whyEnded !== undefined) controller.abort(this.#whyEnded);
     else if (!this.#isDone) {
       const caller = this.#scope.caller.signal;
-      const gone = this.#onCallerGone = (): void => controller.abort(caller?.reason);
+      const gone = (this.#onCallerGone = (): void => controller.abort(caller?.reason));
       if (caller?.aborted === true) gone();
       else caller?.addEventListener('abort', gone, { once: true });
     }

@@ -22,18 +22,26 @@ export type LookDepth = 'explain' | 'inspect' | 'reset';
 /** People wait longer than proxies. */
 export const LOOK_MS = 1000;
 
-export async function lookAtQuotas(snapshot: Snapshot, depth: LookDepth, call: CallKind, wires: readonly Wire[]): Promise<readonly QuotaLook[]> {
+export async function lookAtQuotas(
+  snapshot: Snapshot,
+  depth: LookDepth,
+  call: CallKind,
+  wires: readonly Wire[],
+): Promise<readonly QuotaLook[]> {
   const bags = wires.map((wire) => new RequestBag(snapshot.attributes, wire));
   const scope = scopeOfLook(call);
   const enriching = snapshot.enrich(call).map(unmetered);
   await Promise.all(bags.map(async (bag) => enrichBag(enriching, bag, scope)));
-  const seen = bags.flatMap((bag, at) => snapshot.quotas.flatMap((prepared) => seenQuota(snapshot, prepared, bag, call, at) ?? []));
+  const seen = bags.flatMap((bag, at) =>
+    snapshot.quotas.flatMap((prepared) => seenQuota(snapshot, prepared, bag, call, at) ?? []),
+  );
   if (depth === 'explain') return seen.map(({ look }) => look);
   const looks = await Promise.all(seen.map((one) => inspected(one, scope)));
   return depth === 'inspect' ? looks : reset(seen, looks, scopeOfLook(call));
 }
 
-const scopeOfLook = (call: CallKind): CallScope => new CallScope(nextId(), call, { remainingMs: LOOK_MS, signal: undefined }, true);
+const scopeOfLook = (call: CallKind): CallScope =>
+  new CallScope(nextId(), call, { remainingMs: LOOK_MS, signal: undefined }, true);
 
 async function inspected({ look, ask, handler }: SeenQuota, scope: CallScope): Promise<QuotaLook> {
   if (ask === undefined) return look;
@@ -41,7 +49,9 @@ async function inspected({ look, ask, handler }: SeenQuota, scope: CallScope): P
   const { handler: own } = handler.open;
   const [answers, places] = await Promise.all([
     handler.looks.ask(handler.charge, asks, scope, LOOK_MS, wrongAnswers),
-    own.look === undefined ? [] : handler.looks.ask((these) => own.look?.(these) ?? [], asks, scope, LOOK_MS, wrongPlaces),
+    own.look === undefined
+      ? []
+      : handler.looks.ask((these) => own.look?.(these) ?? [], asks, scope, LOOK_MS, wrongPlaces),
   ]);
   if (answers instanceof Failure) return { ...look, failure: answers.why };
   if (places instanceof Failure) return { ...look, ...stateOf(look, ask, answers[0]), failure: places.why };
@@ -53,27 +63,63 @@ function looking({ partial: _partial, owed: _owed, release: _release, once: _onc
   return { ...ask, cost: 0 };
 }
 
-function stateOf({ algorithm }: QuotaLook, { cost, limit, burst, partial, owed, release }: QuotaAsk, answer: QuotaAnswer | undefined): Pick<QuotaLook, 'state'> {
+function stateOf(
+  { algorithm }: QuotaLook,
+  { cost, limit, burst, partial, owed, release }: QuotaAsk,
+  answer: QuotaAnswer | undefined,
+): Pick<QuotaLook, 'state'> {
   if (answer === undefined) return {};
   const { remaining, resetMs } = answer;
   const wanted = partial === true ? Math.min(1, cost) : cost;
-  return { state: { granted: owed === true || release === true || remaining >= wanted, used: Math.max(0, (algorithm === 'gcra' ? burst : limit) - remaining), remaining, resetMs } };
+  return {
+    state: {
+      granted: owed === true || release === true || remaining >= wanted,
+      used: Math.max(0, (algorithm === 'gcra' ? burst : limit) - remaining),
+      remaining,
+      resetMs,
+    },
+  };
 }
 
 /** The backend's name for a counter holds its key. */
 function placeOf({ key }: QuotaLook, place: QuotaPlace | undefined): Pick<QuotaLook, 'place' | 'holders'> {
   if (place === undefined) return {};
-  return { place: key.some(({ value }) => value === HIDDEN) ? HIDDEN : place.counter, ...(place.holders === undefined ? {} : { holders: place.holders }) };
+  return {
+    place: key.some(({ value }) => value === HIDDEN) ? HIDDEN : place.counter,
+    ...(place.holders === undefined ? {} : { holders: place.holders }),
+  };
 }
 
 const wrongPlaces = (places: readonly QuotaPlace[], asks: readonly QuotaAsk[]): string | undefined =>
-  (Array.isArray(places) && places.length === asks.length && places.every((place) => typeof place?.counter === 'string') ? undefined : `look() tells of each of its ${asks.length} asks where its counter is`);
+  Array.isArray(places) && places.length === asks.length && places.every((place) => typeof place?.counter === 'string')
+    ? undefined
+    : `look() tells of each of its ${asks.length} asks where its counter is`;
 
 /** Each handler once, with all its asks. */
-async function reset(seen: readonly SeenQuota[], looks: readonly QuotaLook[], scope: CallScope): Promise<readonly QuotaLook[]> {
-  const groups = Map.groupBy(seen.filter(({ ask }) => ask !== undefined), ({ handler }) => handler);
-  const failures = new Map(await Promise.all([...groups].map(async ([handler, group]) =>
-    [handler, await resetBy(handler, group.flatMap(({ ask }) => (ask === undefined ? [] : [looking(ask)])), scope)] as const)));
+async function reset(
+  seen: readonly SeenQuota[],
+  looks: readonly QuotaLook[],
+  scope: CallScope,
+): Promise<readonly QuotaLook[]> {
+  const groups = Map.groupBy(
+    seen.filter(({ ask }) => ask !== undefined),
+    ({ handler }) => handler,
+  );
+  const failures = new Map(
+    await Promise.all(
+      [...groups].map(
+        async ([handler, group]) =>
+          [
+            handler,
+            await resetBy(
+              handler,
+              group.flatMap(({ ask }) => (ask === undefined ? [] : [looking(ask)])),
+              scope,
+            ),
+          ] as const,
+      ),
+    ),
+  );
   return looks.map((look, at) => {
     const { ask, handler } = seen[at] ?? {};
     if (ask === undefined || handler === undefined) return look;
@@ -86,6 +132,12 @@ async function reset(seen: readonly SeenQuota[], looks: readonly QuotaLook[], sc
 async function resetBy(handler: LiveHandler, asks: readonly QuotaAsk[], scope: CallScope): Promise<string | undefined> {
   const { handler: own } = handler.open;
   if (own.reset === undefined) return `[${handler.looks.label}] its adapter cannot reset counters`;
-  const answer = await handler.looks.ask((these) => own.reset?.(these), asks, scope, LOOK_MS, () => undefined);
+  const answer = await handler.looks.ask(
+    (these) => own.reset?.(these),
+    asks,
+    scope,
+    LOOK_MS,
+    () => undefined,
+  );
   return answer instanceof Failure ? answer.why : undefined;
 }

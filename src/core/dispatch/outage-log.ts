@@ -36,13 +36,23 @@ export class OutageLog {
     if (nowMs - this.#loggedAtMs < AT_MOST_EVERY_MS) return;
     this.#loggedAtMs = nowMs;
     this.#isLogged = true;
-    this.#log.warn(message, { ...this.#fields, why, failures: this.#failures, downMs: Math.round(nowMs - this.#downSinceMs) });
+    this.#log.warn(message, {
+      ...this.#fields,
+      why,
+      failures: this.#failures,
+      downMs: Math.round(nowMs - this.#downSinceMs),
+    });
   }
 
   /** Cheap while the backend is up: it is called for each answer. */
   succeeded(message: string): void {
     if (!this.#isDown) return;
     this.#isDown = false;
-    if (this.#isLogged) this.#log.info(message, { ...this.#fields, failures: this.#failures, downMs: Math.round(this.#nowMs() - this.#downSinceMs) });
+    if (this.#isLogged)
+      this.#log.info(message, {
+        ...this.#fields,
+        failures: this.#failures,
+        downMs: Math.round(this.#nowMs() - this.#downSinceMs),
+      });
   }
 }

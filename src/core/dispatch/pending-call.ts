@@ -28,7 +28,14 @@ export class PendingCall implements Expiring {
   #resolve: ((answer: unknown) => void) | undefined;
   #start: ((pending: PendingCall) => void) | undefined;
 
-  constructor(gate: Gate, scope: CallScope, turn: Turn, beganAtMs: number, deadlineMs: number, start?: (pending: PendingCall) => void) {
+  constructor(
+    gate: Gate,
+    scope: CallScope,
+    turn: Turn,
+    beganAtMs: number,
+    deadlineMs: number,
+    start?: (pending: PendingCall) => void,
+  ) {
     this.#gate = gate;
     this.#scope = scope;
     this.turn = turn;
@@ -63,12 +70,18 @@ export class PendingCall implements Expiring {
   }
 
   get #silentSinceLoopMs(): number {
-    return Math.max(this.#sinceLoopMs, this.#call === undefined ? this.#gate.silentSinceLoopMs : this.#gate.progress.lastBefore(this.#order));
+    return Math.max(
+      this.#sinceLoopMs,
+      this.#call === undefined ? this.#gate.silentSinceLoopMs : this.#gate.progress.lastBefore(this.#order),
+    );
   }
 
   #isLate(loopMs: number): boolean {
     if (loopMs < this.#gate.crowdLateAtLoopMs) return false;
-    return loopMs - this.#silentSinceLoopMs >= this.#deadlineMs * NEARLY || loopMs - this.#gate.silentSinceLoopMs >= this.#deadlineMs;
+    return (
+      loopMs - this.#silentSinceLoopMs >= this.#deadlineMs * NEARLY ||
+      loopMs - this.#gate.silentSinceLoopMs >= this.#deadlineMs
+    );
   }
 
   /** Neither answered nor given up. */
@@ -80,7 +93,8 @@ export class PendingCall implements Expiring {
   start(): void {
     const start = this.#start;
     this.#start = undefined;
-    if (this.#scope.caller.signal?.aborted === true) this.end(new Failure('gone', `[${this.#gate.label}] was not asked: the caller has gone`));
+    if (this.#scope.caller.signal?.aborted === true)
+      this.end(new Failure('gone', `[${this.#gate.label}] was not asked: the caller has gone`));
     else start?.(this);
   }
 
@@ -107,19 +121,22 @@ export class PendingCall implements Expiring {
     this.#gate.meters.latency.add(nowMs - this.#beganAtMs);
     const waitedMs = Math.round(nowMs - this.#beganAtMs);
     const isLate = this.#isLate(loopMs);
-    const why = this.#call === undefined ? this.#leaveQueue(waitedMs, isLate) : this.#giveUp(this.#call, waitedMs, isLate);
+    const why =
+      this.#call === undefined ? this.#leaveQueue(waitedMs, isLate) : this.#giveUp(this.#call, waitedMs, isLate);
     resolve(this.#gate.settled(new Failure(isLate ? 'late' : 'overload', `[${this.#gate.label}] ${why}`), this.turn));
   }
 
   /** `isLate`: the handler was silent for its deadline while the loop could have seen an answer. Else it is by the caller's time. */
   #giveUp(call: HandlerCall, waitedMs: number, isLate: boolean): string {
-    const why = isLate ? `has not answered within ${Math.min(this.#deadlineMs, waitedMs)} ms` : `had not answered when the caller's time was over, after ${waitedMs} ms`;
+    const why = isLate
+      ? `has not answered within ${Math.min(this.#deadlineMs, waitedMs)} ms`
+      : `had not answered when the caller's time was over, after ${waitedMs} ms`;
     call.abort(why);
     return why;
   }
 
   #leaveQueue(waitedMs: number, isLate: boolean): string {
     this.#gate.leavesQueue();
-    return `was not asked: ${waitedMs} ms passed in its queue, ${isLate ? 'while the handler answered nobody' : 'then the caller\'s time was over'}`;
+    return `was not asked: ${waitedMs} ms passed in its queue, ${isLate ? 'while the handler answered nobody' : "then the caller's time was over"}`;
   }
 }

@@ -28,7 +28,8 @@ export class Progress {
 
   /** When a call that was sent before this one was answered last; `-Infinity` where that is not known. */
   lastBefore(order: number): number {
-    for (let at = this.#orders.length - 1; at >= 0; at--) if ((this.#orders[at] as number) < order) return this.#atMs[at] as number;
+    for (let at = this.#orders.length - 1; at >= 0; at--)
+      if ((this.#orders[at] as number) < order) return this.#atMs[at] as number;
     return -Infinity;
   }
 }

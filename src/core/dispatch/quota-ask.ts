@@ -19,13 +19,19 @@ export function hasKeys({ slots: { descriptor } }: Snapshot, bag: Bag, keys: rea
   return map instanceof Map && keys.every((key) => map.has(key));
 }
 
-export function quotaAskOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, call: CallKind): QuotaAsk | undefined {
+export function quotaAskOf(
+  snapshot: Snapshot,
+  outcome: RuleOutcome,
+  action: QuotaAction,
+  call: CallKind,
+): QuotaAsk | undefined {
   const ask = askOf(snapshot, outcome, action, call === 'limit');
   return ask !== undefined && (call === 'log' || call === 'tcp-log') ? happened(ask, action) : ask;
 }
 
 /** What the access log tells of: a lease has ended, or a cost is owed. */
-const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk => (algorithm === 'concurrency' ? { ...ask, cost: 0, release: true } : { ...ask, owed: true, partial: false });
+const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk =>
+  algorithm === 'concurrency' ? { ...ask, cost: 0, release: true } : { ...ask, owed: true, partial: false };
 
 function askOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, isLimit: boolean): QuotaAsk | undefined {
   const { prepared, bag } = outcome;
@@ -33,7 +39,8 @@ function askOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, is
   if (key === undefined) return undefined;
   const override = isLimit && action.override ? overrideOf(snapshot, bag) : undefined;
   const limit = override?.limit ?? amount(outcome, 'limit', action.limit, bag);
-  const cost = action.cost === undefined ? (isLimit ? hitsOf(snapshot, bag) : 1) : amount(outcome, 'cost', action.cost, bag);
+  const cost =
+    action.cost === undefined ? (isLimit ? hitsOf(snapshot, bag) : 1) : amount(outcome, 'cost', action.cost, bag);
   const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
   if (limit === undefined || cost === undefined || burst === undefined) return undefined;
   const perMs = override?.perMs ?? action.perMs;
@@ -41,14 +48,21 @@ function askOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, is
   if (action.once === undefined && !action.partial && action.calendar === undefined) return ask;
   const once = onceOf(outcome, action.once, bag);
   return {
-    ...ask, ...(action.partial ? { partial: true } : {}), ...(once === undefined ? {} : { once }),
-    ...(override === undefined && action.calendar !== undefined ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 } : {}),
+    ...ask,
+    ...(action.partial ? { partial: true } : {}),
+    ...(once === undefined ? {} : { once }),
+    ...(override === undefined && action.calendar !== undefined
+      ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 }
+      : {}),
   };
 }
 
 /** A part that fails is a value of its own, unless the rule's `onError.input` says what it comes to. */
 function keyOf(outcome: RuleOutcome, { key }: QuotaAction): string | undefined {
-  const { prepared: { rule }, bag } = outcome;
+  const {
+    prepared: { rule },
+    bag,
+  } = outcome;
   let text = '';
   for (let at = 0; at < key.length; at++) {
     const part = key[at] as Compiled;
@@ -84,7 +98,10 @@ function amount(outcome: RuleOutcome, what: string, compiled: Compiled, bag: Bag
   const value = compiled.evaluate(bag);
   const number = typeof value === 'bigint' ? Number(value) : value;
   if (typeof number === 'number' && number >= 0 && number <= Number.MAX_SAFE_INTEGER) return number;
-  const why = value === FAILED ? compiled.why(bag) : `${typeof number === 'number' ? number : 'the value'} is not a number from 0 to 2^53`;
+  const why =
+    value === FAILED
+      ? compiled.why(bag)
+      : `${typeof number === 'number' ? number : 'the value'} is not a number from 0 to 2^53`;
   fail(outcome, 'input', outcome.prepared.inputWord, `${what}: ${why}`);
   return undefined;
 }
@@ -95,7 +112,10 @@ function hitsOf({ slots: { hits } }: Snapshot, bag: Bag): number {
   return typeof value === 'number' ? value : 1;
 }
 
-function overrideOf({ slots: { override } }: Snapshot, bag: Bag): { readonly limit: number; readonly perMs: number } | undefined {
+function overrideOf(
+  { slots: { override } }: Snapshot,
+  bag: Bag,
+): { readonly limit: number; readonly perMs: number } | undefined {
   const map = override === undefined ? undefined : bag.get(override);
   if (!(map instanceof Map)) return undefined;
   const [limit, perMs] = [map.get('limit'), map.get('per_ms')] as const;

@@ -48,7 +48,12 @@ export interface QuotaLook {
   /** `month Europe/Amsterdam`. */
   readonly calendar?: string;
   /** What its counter is at; `granted`: whether what the call would cost is left now (what `once` remembers is not asked). */
-  readonly state?: { readonly granted: boolean; readonly used: number; readonly remaining: number; readonly resetMs: number };
+  readonly state?: {
+    readonly granted: boolean;
+    readonly used: number;
+    readonly remaining: number;
+    readonly resetMs: number;
+  };
   /** Where its counter is, as the backend names it. */
   readonly place?: string;
   /** Who has taken units that are not spent yet. */
@@ -69,7 +74,13 @@ export interface SeenQuota {
 /** Looked at by somebody: what it comes to is not counted. */
 export const unmetered = (prepared: PreparedRule): PreparedRule => ({ ...prepared, meters: new RuleMeters() });
 
-export function seenQuota(snapshot: Snapshot, metered: PreparedRule, bag: RequestBag, call: CallKind, at: number): SeenQuota | undefined {
+export function seenQuota(
+  snapshot: Snapshot,
+  metered: PreparedRule,
+  bag: RequestBag,
+  call: CallKind,
+  at: number,
+): SeenQuota | undefined {
   const prepared = unmetered(metered);
   const { rule, handler } = prepared;
   const { action, mode, position } = rule;
@@ -79,28 +90,59 @@ export function seenQuota(snapshot: Snapshot, metered: PreparedRule, bag: Reques
   const ask = quotaAskOf(snapshot, outcome, action, call);
   const { result } = outcome;
   const look: QuotaLook = {
-    rule: rule.name, at: `${position.file}:${position.line}`, ...(call === 'limit' ? { descriptor: at + 1 } : {}),
-    applies, why, ...(rule.match === undefined ? {} : { match: rule.match.source }), enforced: outcome.enforced,
-    handler: handler.spec.name, adapter: handler.spec.adapter, algorithm: action.algorithm,
-    counter: mode.kind === 'shadow' ? shadowCounter(action.counter) : action.counter, key: keyForPeople(action.key, bag),
-    ...(ask === undefined ? {} : { limit: ask.limit, cost: ask.cost, ...(action.algorithm === 'gcra' ? { burst: ask.burst } : {}) }),
-    perMs: ask?.perMs ?? action.perMs, ...(action.calendar === undefined ? {} : { calendar: action.zone }),
+    rule: rule.name,
+    at: `${position.file}:${position.line}`,
+    ...(call === 'limit' ? { descriptor: at + 1 } : {}),
+    applies,
+    why,
+    ...(rule.match === undefined ? {} : { match: rule.match.source }),
+    enforced: outcome.enforced,
+    handler: handler.spec.name,
+    adapter: handler.spec.adapter,
+    algorithm: action.algorithm,
+    counter: mode.kind === 'shadow' ? shadowCounter(action.counter) : action.counter,
+    key: keyForPeople(action.key, bag),
+    ...(ask === undefined
+      ? {}
+      : { limit: ask.limit, cost: ask.cost, ...(action.algorithm === 'gcra' ? { burst: ask.burst } : {}) }),
+    perMs: ask?.perMs ?? action.perMs,
+    ...(action.calendar === undefined ? {} : { calendar: action.zone }),
     ...(applies && result.kind === 'failed' ? { failure: `${result.why}; ${COMES_TO[result.word]}` } : {}),
   };
   return { look, ask: applies ? ask : undefined, handler };
 }
 
-const COMES_TO = { deny: 'the call is refused as failed', allow: 'the call passes uncharged', error: 'the call is answered as an error' } as const;
+const COMES_TO = {
+  deny: 'the call is refused as failed',
+  allow: 'the call passes uncharged',
+  error: 'the call is answered as an error',
+} as const;
 
-function applicationOf(snapshot: Snapshot, prepared: PreparedRule, { descriptorKeys }: QuotaAction, bag: RequestBag, call: CallKind): { readonly applies: boolean; readonly why: string } {
-  const { rule: { calls, match }, failedMatchApplies, inputWord } = prepared;
+function applicationOf(
+  snapshot: Snapshot,
+  prepared: PreparedRule,
+  { descriptorKeys }: QuotaAction,
+  bag: RequestBag,
+  call: CallKind,
+): { readonly applies: boolean; readonly why: string } {
+  const {
+    rule: { calls, match },
+    failedMatchApplies,
+    inputWord,
+  } = prepared;
   if (!calls.has(call)) return { applies: false, why: `it is asked in ${[...calls].join(', ')} calls, not in ${call}` };
   const missing = call === 'limit' ? descriptorKeys.find((key) => !hasKeys(snapshot, bag, [key])) : undefined;
   if (missing !== undefined) return { applies: false, why: `the descriptor has no ${missing}` };
   switch (matchOf(prepared, bag)) {
-    case 'applies': return { applies: true, why: match === undefined ? 'it has no match' : 'its match is true' };
-    case 'does not apply': return { applies: false, why: 'its match is false' };
-    case 'failed': return { applies: failedMatchApplies, why: `its match failed: ${match?.why(bag) ?? ''}; ${failedMatchApplies ? 'a quota is charged then' : COMES_TO[inputWord]}` };
+    case 'applies':
+      return { applies: true, why: match === undefined ? 'it has no match' : 'its match is true' };
+    case 'does not apply':
+      return { applies: false, why: 'its match is false' };
+    case 'failed':
+      return {
+        applies: failedMatchApplies,
+        why: `its match failed: ${match?.why(bag) ?? ''}; ${failedMatchApplies ? 'a quota is charged then' : COMES_TO[inputWord]}`,
+      };
   }
 }
 

@@ -20,10 +20,20 @@ export interface Candidates {
 export async function candidatesOf(rules: readonly PreparedRule[], slice: TimeSlice): Promise<Candidates> {
   const inOrder = rules.toSorted((one, other) => one.rule.index - other.rule.index);
   const find = async (wanted: (kind: string | undefined) => boolean): Promise<Find> => {
-    const indexOf = (call: CallKind): Promise<RuleIndex<PreparedRule>> => RuleIndex.of(inOrder
-      .filter(({ rule }) => rule.calls.has(call) && wanted(rule.action?.kind))
-      .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })), slice);
-    const perCall = { http: await indexOf('http'), tcp: await indexOf('tcp'), limit: await indexOf('limit'), log: await indexOf('log'), 'tcp-log': await indexOf('tcp-log') };
+    const indexOf = (call: CallKind): Promise<RuleIndex<PreparedRule>> =>
+      RuleIndex.of(
+        inOrder
+          .filter(({ rule }) => rule.calls.has(call) && wanted(rule.action?.kind))
+          .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })),
+        slice,
+      );
+    const perCall = {
+      http: await indexOf('http'),
+      tcp: await indexOf('tcp'),
+      limit: await indexOf('limit'),
+      log: await indexOf('log'),
+      'tcp-log': await indexOf('tcp-log'),
+    };
     return (bag, call) => perCall[call].candidates(bag);
   };
   return {

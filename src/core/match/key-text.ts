@@ -10,12 +10,14 @@ import { Duration, Timestamp, Uint, type Value } from '../../attributes/values.t
 const ABSENT = '-';
 
 /** Of one value; `undefined` where it could not be had. */
-export const keyPart = (value: Value | undefined, type: Type): string => (value === undefined ? ABSENT : valueText(value, type));
+export const keyPart = (value: Value | undefined, type: Type): string =>
+  value === undefined ? ABSENT : valueText(value, type);
 
 export function valueText(value: Value, type: Type): string {
   if (typeof value === 'string') return `s${value.length}:${value}`;
   if (typeof value === 'boolean') return value ? 't' : 'f';
-  if (typeof value === 'number') return type.kind === 'int' ? `i${value}` : type.kind === 'uint' ? `u${value}` : `d${value}`;
+  if (typeof value === 'number')
+    return type.kind === 'int' ? `i${value}` : type.kind === 'uint' ? `u${value}` : `d${value}`;
   if (typeof value === 'bigint') return type.kind === 'uint' ? `u${value}` : `i${value}`;
   if (value === null) return 'n';
   if (value instanceof Uint8Array) return `x${Buffer.from(value).toString('hex')}`;
@@ -26,7 +28,10 @@ export function valueText(value: Value, type: Type): string {
   if (value instanceof Cidr) return `C${value.toString()}`;
   if (value instanceof Map) {
     const [key, of] = type.kind === 'map' ? [type.key, type.of] : [type, type];
-    return `{${[...value as ReadonlyMap<Value, Value>].map(([name, one]) => `${valueText(name, key)}=${valueText(one, of)}`).toSorted().join(',')}}`;
+    return `{${[...(value as ReadonlyMap<Value, Value>)]
+      .map(([name, one]) => `${valueText(name, key)}=${valueText(one, of)}`)
+      .toSorted()
+      .join(',')}}`;
   }
   const of = type.kind === 'list' ? type.of : type;
   return `[${(value as readonly Value[]).map((one) => valueText(one, of)).join(',')}]`;

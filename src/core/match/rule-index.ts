@@ -96,10 +96,15 @@ function inOrder(positions: number[]): number[] {
 function atomText(atom: Atom): string {
   const place = placeText(atom.place);
   switch (atom.kind) {
-    case 'eq': return `=${place} ${typeof atom.value} ${String(atom.value as string | number | bigint | boolean)}`;
-    case 'prefix': return `^${place} ${atom.prefix}`;
-    case 'cidr': return `/${place} ${atom.range.toString()}`;
-    case 'present': case 'absent': return `${atom.kind} ${place}`;
+    case 'eq':
+      return `=${place} ${typeof atom.value} ${String(atom.value as string | number | bigint | boolean)}`;
+    case 'prefix':
+      return `^${place} ${atom.prefix}`;
+    case 'cidr':
+      return `/${place} ${atom.range.toString()}`;
+    case 'present':
+    case 'absent':
+      return `${atom.kind} ${place}`;
   }
 }
 
@@ -117,7 +122,13 @@ function cheapest(guards: readonly Guard[], mentions: ReadonlyMap<string, number
   let found: Guard | undefined;
   for (const guard of guards) {
     let cost = 0;
-    for (const atom of guard) cost += atom.kind === 'present' ? PRESENT_COST : atom.kind === 'absent' ? ABSENT_COST : mentions.get(atomText(atom)) ?? 0;
+    for (const atom of guard)
+      cost +=
+        atom.kind === 'present'
+          ? PRESENT_COST
+          : atom.kind === 'absent'
+            ? ABSENT_COST
+            : (mentions.get(atomText(atom)) ?? 0);
     if (cost < least) {
       least = cost;
       found = guard;
@@ -147,11 +158,16 @@ class PlaceIndex {
 
   add(atom: Atom, position: number): void {
     switch (atom.kind) {
-      case 'present': return put(this.#present, position);
-      case 'absent': return put(this.#absent, position);
-      case 'eq': return put(listAt(this.#equal, atom.value), position);
-      case 'prefix': return put(listAt(this.#prefixesOf(atom.prefix.length), atom.prefix), position);
-      case 'cidr': return this.#rangesOf(atom.range).add(atom.range, position);
+      case 'present':
+        return put(this.#present, position);
+      case 'absent':
+        return put(this.#absent, position);
+      case 'eq':
+        return put(listAt(this.#equal, atom.value), position);
+      case 'prefix':
+        return put(listAt(this.#prefixesOf(atom.prefix.length), atom.prefix), position);
+      case 'cidr':
+        return this.#rangesOf(atom.range).add(atom.range, position);
     }
   }
 
@@ -185,7 +201,7 @@ class PlaceIndex {
 
   #rangesOf({ address: { family }, prefixLength }: Cidr): RangesOfLength {
     let ranges = this.#ranges.find((one) => one.family === family && one.length === prefixLength);
-    if (ranges === undefined) this.#ranges.push(ranges = new RangesOfLength(family, prefixLength));
+    if (ranges === undefined) this.#ranges.push((ranges = new RangesOfLength(family, prefixLength)));
     return ranges;
   }
 }
@@ -213,7 +229,11 @@ class RangesOfLength {
 
   /** The leading bits as a number. */
   #key({ bytes }: Ip): number | bigint {
-    if (this.family === 4) return this.length === 0 ? 0 : (((bytes[0] ?? 0) << 24) | ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0)) >>> (32 - this.length);
+    if (this.family === 4)
+      return this.length === 0
+        ? 0
+        : (((bytes[0] ?? 0) << 24) | ((bytes[1] ?? 0) << 16) | ((bytes[2] ?? 0) << 8) | (bytes[3] ?? 0)) >>>
+            (32 - this.length);
     let bits = 0n;
     for (const byte of bytes) bits = (bits << 8n) | BigInt(byte);
     return bits >> BigInt(128 - this.length);
@@ -222,7 +242,7 @@ class RangesOfLength {
 
 function listAt<K>(map: Map<K, Positions>, key: K): Positions {
   let list = map.get(key);
-  if (list === undefined) map.set(key, list = []);
+  if (list === undefined) map.set(key, (list = []));
   return list;
 }
 

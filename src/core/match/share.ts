@@ -30,7 +30,7 @@ function spread(state: number): number {
 export const shareSeed = (name: string): number => hash(`${name}\0`, 0x811c_9dc5);
 
 /** In 0 (included) to 100 (excluded). */
-export const shareOf = (seed: number, text: string): number => spread(hash(text, seed)) / 0x1_0000_0000 * 100;
+export const shareOf = (seed: number, text: string): number => (spread(hash(text, seed)) / 0x1_0000_0000) * 100;
 
 /** Whether a call is inside; `undefined` where that depends on `by`, and `by` failed. */
 export function isInside(percent: number, by: Compiled | undefined, seed: number, bag: Bag): boolean | undefined {

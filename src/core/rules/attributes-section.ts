@@ -15,7 +15,12 @@ import { type Fields, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import { type MapNode, type Node, type Place, nodeText, plain } from './nodes.ts';
 
-interface Named { readonly name: string; readonly node: Node; readonly place: Place; readonly secret: boolean }
+interface Named {
+  readonly name: string;
+  readonly node: Node;
+  readonly place: Place;
+  readonly secret: boolean;
+}
 const NAME = /^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/;
 const CARRIERS = ['contextExtension', 'metadata', 'filterState', 'customTag', 'header'];
 
@@ -32,14 +37,28 @@ export class AttributesSection {
   read(section: MapNode): void {
     for (const { key, keyPlace, value } of section.entries.values()) {
       if (!NAME.test(key)) {
-        this.#findings.error('RULES_ATTRIBUTE_NAME', keyPlace, `${key} is no name for an attribute of a policy's own; they stand under my., such as my.tier`);
+        this.#findings.error(
+          'RULES_ATTRIBUTE_NAME',
+          keyPlace,
+          `${key} is no name for an attribute of a policy's own; they stand under my., such as my.tier`,
+        );
         continue;
       }
       if (this.attributes.slotOf(key) !== undefined || this.#named.has(key)) {
-        this.#findings.error('RULES_DUPLICATE', keyPlace, `the attribute ${key} is declared already; rename or remove one`);
+        this.#findings.error(
+          'RULES_DUPLICATE',
+          keyPlace,
+          `the attribute ${key} is declared already; rename or remove one`,
+        );
         continue;
       }
-      const fields = fieldsOf(value, 'an attribute', this.#findings)?.only(['is', 'type', 'from', 'secret', 'description']);
+      const fields = fieldsOf(value, 'an attribute', this.#findings)?.only([
+        'is',
+        'type',
+        'from',
+        'secret',
+        'description',
+      ]);
       if (fields !== undefined) this.#one(key, fields, keyPlace);
       if (this.attributes.slotOf(key) === undefined && !this.#named.has(key)) this.#findings.undeclared.add(key);
     }
@@ -49,31 +68,53 @@ export class AttributesSection {
     const secret = fields.flag('secret') ?? false;
     const is = fields.node('is');
     if (is !== undefined) {
-      for (const key of ['from', 'type']) if (fields.has(key)) this.#findings.error('RULES_MISPLACED', fields.entry(key)?.keyPlace ?? place, `${key} goes with facts that a proxy sends; an expression (is) has the type that it has`);
+      for (const key of ['from', 'type'])
+        if (fields.has(key))
+          this.#findings.error(
+            'RULES_MISPLACED',
+            fields.entry(key)?.keyPlace ?? place,
+            `${key} goes with facts that a proxy sends; an expression (is) has the type that it has`,
+          );
       this.#named.set(name, { name, node: is, place, secret });
       return;
     }
     const typeText = fields.text('type');
     fields.required('from', '{ contextExtension: tier }, or is: EXPRESSION');
     if (typeText === undefined) {
-      if (!fields.has('type')) this.#findings.error('RULES_MISSING_KEY', fields.place, 'an attribute needs type: string (or int, bool, list(string) ...) beside from');
+      if (!fields.has('type'))
+        this.#findings.error(
+          'RULES_MISSING_KEY',
+          fields.place,
+          'an attribute needs type: string (or int, bool, list(string) ...) beside from',
+        );
       return;
     }
     const type = parseType(typeText);
     if (type === undefined) {
-      this.#findings.error('RULES_VALUE', fields.node('type')?.place ?? place, `${typeText} is no type; a type such as string, int, double, bool, ip, timestamp, duration, list(string) or map(string, string) is expected`);
+      this.#findings.error(
+        'RULES_VALUE',
+        fields.node('type')?.place ?? place,
+        `${typeText} is no type; a type such as string, int, double, bool, ip, timestamp, duration, list(string) or map(string, string) is expected`,
+      );
       return;
     }
     const from = fields.node('from');
-    const written = from === undefined ? [] : from.kind === 'map' ? [from] : listOfNodes(from, 'from', this.#findings)?.items ?? [];
+    const written =
+      from === undefined ? [] : from.kind === 'map' ? [from] : (listOfNodes(from, 'from', this.#findings)?.items ?? []);
     const carriers = written.flatMap((item) => this.#carrier(item));
     this.add({
-      name, type, secret, meaning: fields.text('description') ?? 'Of the policy\'s own.', always: false,
+      name,
+      type,
+      secret,
+      meaning: fields.text('description') ?? "Of the policy's own.",
+      always: false,
       source: { kind: 'from', carriers, convert: (raw) => converted(raw, type) },
-      carriedBy: Object.fromEntries(CALL_KINDS.flatMap((call: CallKind) => {
-        const carrier = carriers.find(({ kind }) => CARRIED_BY[kind].includes(call));
-        return carrier === undefined ? [] : [[call, carrier.kind]];
-      })),
+      carriedBy: Object.fromEntries(
+        CALL_KINDS.flatMap((call: CallKind) => {
+          const carrier = carriers.find(({ kind }) => CARRIED_BY[kind].includes(call));
+          return carrier === undefined ? [] : [[call, carrier.kind]];
+        }),
+      ),
     });
   }
 
@@ -82,7 +123,11 @@ export class AttributesSection {
     const kind = CARRIERS.find((name) => fields?.has(name) === true);
     if (fields === undefined) return [];
     if (kind === undefined) {
-      this.#findings.error('RULES_MISSING_KEY', node.place, `a carrier is one of ${CARRIERS.join(', ')}; here is ${nodeText(node)}`);
+      this.#findings.error(
+        'RULES_MISSING_KEY',
+        node.place,
+        `a carrier is one of ${CARRIERS.join(', ')}; here is ${nodeText(node)}`,
+      );
       return [];
     }
     if (kind === 'metadata') {
@@ -98,7 +143,12 @@ export class AttributesSection {
     }
     const name = fields.text(kind);
     if (name === undefined) return [];
-    if (kind === 'header') this.#findings.warn('RULES_HEADER_CARRIER', node.place, `any client can send the header ${name}; have the proxy set it and take the client's own out, or use another carrier`);
+    if (kind === 'header')
+      this.#findings.warn(
+        'RULES_HEADER_CARRIER',
+        node.place,
+        `any client can send the header ${name}; have the proxy set it and take the client's own out, or use another carrier`,
+      );
     return [{ kind: kind as 'header', name: kind === 'header' ? name.toLowerCase() : name }];
   }
 
@@ -120,7 +170,11 @@ export class AttributesSection {
     }
     for (const one of left.values()) {
       this.#findings.undeclared.add(one.name);
-      this.#findings.error('RULES_ATTRIBUTE_CYCLE', one.place, `${one.name} is made of ${usesOf(one, left).join(', ')}, which is made of it again; write one of them without the other`);
+      this.#findings.error(
+        'RULES_ATTRIBUTE_CYCLE',
+        one.place,
+        `${one.name} is made of ${usesOf(one, left).join(', ')}, which is made of it again; write one of them without the other`,
+      );
     }
   }
 
@@ -129,11 +183,19 @@ export class AttributesSection {
     carriage.isMadeOf(name, compiled?.reads ?? []);
     const type: Type = compiled?.type ?? { kind: 'dyn' };
     this.add({
-      name, type, secret, meaning: 'A named expression.', always: false, carriedBy: {},
-      source: { kind: 'is', evaluate: (bag) => {
-        const value = compiled?.evaluate(bag);
-        return value === FAILED ? undefined : value;
-      } },
+      name,
+      type,
+      secret,
+      meaning: 'A named expression.',
+      always: false,
+      carriedBy: {},
+      source: {
+        kind: 'is',
+        evaluate: (bag) => {
+          const value = compiled?.evaluate(bag);
+          return value === FAILED ? undefined : value;
+        },
+      },
     });
   }
 }
@@ -141,7 +203,9 @@ export class AttributesSection {
 /** Which of the names still to be compiled stand in the text. */
 function usesOf({ node }: Named, left: ReadonlyMap<string, Named>): string[] {
   const text = node.kind === 'scalar' ? String(node.value) : '';
-  const found = new Set((text.match(/\bmy(?:\.\??[A-Za-z_][A-Za-z0-9_]*)+/g) ?? []).map((name) => name.replaceAll('?', '')));
+  const found = new Set(
+    (text.match(/\bmy(?:\.\??[A-Za-z_][A-Za-z0-9_]*)+/g) ?? []).map((name) => name.replaceAll('?', '')),
+  );
   return [...left.keys()].filter((name) => [...found].some((used) => used === name || used.startsWith(`${name}.`)));
 }
 
@@ -149,7 +213,8 @@ function usesOf({ node }: Named, left: ReadonlyMap<string, Named>): string[] {
 function converted(raw: Value, type: Type): Value | undefined {
   if (type.kind === 'dyn') return raw;
   if (typeof raw === 'string') {
-    if (type.kind === 'int' || type.kind === 'double' || type.kind === 'uint') return raw.trim() === '' ? undefined : valueOfPlain(Number(raw), type);
+    if (type.kind === 'int' || type.kind === 'double' || type.kind === 'uint')
+      return raw.trim() === '' ? undefined : valueOfPlain(Number(raw), type);
     if (type.kind === 'bool') return raw === 'true' ? true : raw === 'false' ? false : undefined;
     return valueOfPlain(raw, type);
   }

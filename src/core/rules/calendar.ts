@@ -5,11 +5,19 @@
  */
 import { DateTime, IANAZone } from 'luxon';
 
-export interface WindowAt { readonly startS: number; readonly endsAtS: number }
+export interface WindowAt {
+  readonly startS: number;
+  readonly endsAtS: number;
+}
 
 export const CALENDAR = ['day', 'week', 'month', 'year'] as const;
 export type CalendarPeriod = (typeof CALENDAR)[number];
-const ABOUT_S: Readonly<Record<CalendarPeriod, number>> = { day: 86_400, week: 7 * 86_400, month: 31 * 86_400, year: 366 * 86_400 };
+const ABOUT_S: Readonly<Record<CalendarPeriod, number>> = {
+  day: 86_400,
+  week: 7 * 86_400,
+  month: 31 * 86_400,
+  year: 366 * 86_400,
+};
 
 export interface Calendar {
   /** About: months differ, and days that a clock is set in. */
@@ -22,7 +30,11 @@ export interface Calendar {
 export const isZone = (name: string): boolean => IANAZone.isValidZone(name);
 
 /** A day of a calendar, without a time zone. */
-interface Day { readonly year: number; readonly month: number; readonly day: number }
+interface Day {
+  readonly year: number;
+  readonly month: number;
+  readonly day: number;
+}
 
 export function calendarOf(period: CalendarPeriod, zone: string): Calendar {
   const iana = IANAZone.create(zone);

@@ -37,9 +37,13 @@ export class Carriage {
     if (slot === undefined) return true; // out.*
     const { source, carriedBy } = attributes.at(slot);
     switch (source.kind) {
-      case 'built-in': return carriedBy[call] !== undefined || (source.extension === true && call === 'http');
-      case 'from': return source.carriers.some(({ kind }) => CARRIED_BY[kind].includes(call));
-      case 'is': case 'filled': return this.missing(this.#madeOf.get(name) ?? [], call) === undefined;
+      case 'built-in':
+        return carriedBy[call] !== undefined || (source.extension === true && call === 'http');
+      case 'from':
+        return source.carriers.some(({ kind }) => CARRIED_BY[kind].includes(call));
+      case 'is':
+      case 'filled':
+        return this.missing(this.#madeOf.get(name) ?? [], call) === undefined;
     }
   }
 
@@ -58,7 +62,9 @@ export class Carriage {
 type Row = Partial<Readonly<Record<CallKind, 'default' | 'may'>>>;
 const DECIDES: Row = { http: 'default', tcp: 'default', limit: 'may' };
 export const CALLS_OF: Readonly<Record<'deny' | 'allow' | 'check' | 'quota' | 'report' | 'enrich' | 'none', Row>> = {
-  deny: DECIDES, allow: DECIDES, check: DECIDES,
+  deny: DECIDES,
+  allow: DECIDES,
+  check: DECIDES,
   none: { http: 'default', tcp: 'default', limit: 'default' },
   quota: { http: 'default', tcp: 'default', limit: 'default', log: 'may', 'tcp-log': 'may' },
   report: { http: 'may', tcp: 'may', limit: 'may', log: 'default', 'tcp-log': 'default' },

@@ -9,7 +9,17 @@ import type { Secrecy } from './secrecy.ts';
 import type { Changes, DenyAnswer, HeaderChanges } from './rule.ts';
 
 /** Of a connection (RFC 9110 section 7.6.1) or of how long a body is: another value makes two messages of one, or none. */
-const OF_THE_PROXY: ReadonlySet<string> = new Set(['host', 'connection', 'content-length', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade']);
+const OF_THE_PROXY: ReadonlySet<string> = new Set([
+  'host',
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 interface TextsOptions {
   readonly areHeaders?: boolean;
@@ -52,7 +62,10 @@ export class ChangesReader {
     return {
       request: this.#headers(fields.map('request', 'request')),
       response: this.#headers(fields.map('response', 'response')),
-      query: { set: this.#texts(query?.node('set'), 'query.set', {}), remove: this.#names(query?.node('remove'), 'query.remove', false) },
+      query: {
+        set: this.#texts(query?.node('set'), 'query.set', {}),
+        remove: this.#names(query?.node('remove'), 'query.remove', false),
+      },
       metadata: this.#texts(fields.node('metadata'), 'metadata', { mayBreakLines: true }),
     };
   }
@@ -66,7 +79,11 @@ export class ChangesReader {
     };
   }
 
-  #texts(node: Node | undefined, what: string, { areHeaders = false, mayBeLists = false, mayBreakLines = false }: TextsOptions): Texts {
+  #texts(
+    node: Node | undefined,
+    what: string,
+    { areHeaders = false, mayBeLists = false, mayBreakLines = false }: TextsOptions,
+  ): Texts {
     if (node === undefined) return [];
     if (node.kind !== 'map') {
       this.#findings.error('RULES_VALUE', node.place, `${what} is a map of names and texts; here is ${nodeText(node)}`);
@@ -75,7 +92,12 @@ export class ChangesReader {
     const names = new Set<string>();
     return [...node.entries.values()].flatMap(({ key, keyPlace, value }) => {
       const name = areHeaders ? this.#header(key, keyPlace) : this.#parameter(key, keyPlace);
-      if (name !== undefined && names.has(name)) this.#findings.error('RULES_DUPLICATE', keyPlace, `${what} has ${name} already: names of headers have no case; ${mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'}`);
+      if (name !== undefined && names.has(name))
+        this.#findings.error(
+          'RULES_DUPLICATE',
+          keyPlace,
+          `${what} has ${name} already: names of headers have no case; ${mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'}`,
+        );
       if (name !== undefined) names.add(name);
       const values = mayBeLists && value.kind === 'list' ? value.items : [value];
       return values.flatMap((one) => {
@@ -95,9 +117,19 @@ export class ChangesReader {
     const text = textOfNode(node, what, this.#attributes, this.#findings, options);
     if (text === undefined) return undefined;
     const [secret] = this.#secrecy.exposedBy(text.reads);
-    if (secret !== undefined) this.#findings.error('RULES_SECRET_IN_TEXT', node.place, `${what} would send ${secret}, which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant`);
+    if (secret !== undefined)
+      this.#findings.error(
+        'RULES_SECRET_IN_TEXT',
+        node.place,
+        `${what} would send ${secret}, which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant`,
+      );
     const out = text.reads.find(({ name, exposed }) => exposed && name.startsWith('out.'));
-    if (out !== undefined && this.#given.length > 0) this.#findings.error('RULES_SECRET_IN_TEXT', node.place, `${what} would send ${out.name}, which may hold ${this.#given[0]}: the handler was given that secret; leave it out, or write reveal(${out.name}) where that is meant`);
+    if (out !== undefined && this.#given.length > 0)
+      this.#findings.error(
+        'RULES_SECRET_IN_TEXT',
+        node.place,
+        `${what} would send ${out.name}, which may hold ${this.#given[0]}: the handler was given that secret; leave it out, or write reveal(${out.name}) where that is meant`,
+      );
     return text;
   }
 
@@ -118,8 +150,14 @@ export class ChangesReader {
   #header(written: string, place: Place): string | undefined {
     const name = written.toLowerCase();
     if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !OF_THE_PROXY.has(name)) return name;
-    const why = OF_THE_PROXY.has(name) ? `${name} is the proxy's own: by it a message is routed or delimited` : 'a name has letters, digits and hyphens, and names with : are the proxy\'s own';
-    this.#findings.error('RULES_HEADER_NAME', place, `${JSON.stringify(written)} is no header that can be changed; ${why}`);
+    const why = OF_THE_PROXY.has(name)
+      ? `${name} is the proxy's own: by it a message is routed or delimited`
+      : "a name has letters, digits and hyphens, and names with : are the proxy's own";
+    this.#findings.error(
+      'RULES_HEADER_NAME',
+      place,
+      `${JSON.stringify(written)} is no header that can be changed; ${why}`,
+    );
     return undefined;
   }
 }

@@ -14,7 +14,12 @@ import type { SourceText } from './source-text.ts';
 import { type TextPart, dividedText, offsetInText } from './text-parts.ts';
 import { yamlDocument, yamlDocuments } from './yaml-stream.ts';
 
-export async function parseDivided(source: SourceText, findings: Findings, slice: TimeSlice, partLength?: number): Promise<readonly Document[] | undefined> {
+export async function parseDivided(
+  source: SourceText,
+  findings: Findings,
+  slice: TimeSlice,
+  partLength?: number,
+): Promise<readonly Document[] | undefined> {
   const divided = await dividedText(source.text, slice, partLength);
   if (divided === undefined) return undefined;
   const { trunk, lists } = divided;
@@ -25,20 +30,34 @@ export async function parseDivided(source: SourceText, findings: Findings, slice
   for await (const document of yamlDocuments(trunk, slice)) {
     isSound &&= hasNothingToSay(document.yaml);
     const builder = new TreeBuilder(source, ofTrunk, (offset) => offsetInText(offset, lists));
-    const root = await rootOf(document, builder, (part) => { isSound &&= hasNothingToSay(part); }, slice);
+    const root = await rootOf(
+      document,
+      builder,
+      (part) => {
+        isSound &&= hasNothingToSay(part);
+      },
+      slice,
+    );
     if (!isSound) return undefined;
     if (root === undefined) continue;
     const rules = root.kind === 'map' ? root.entries.get('rules')?.value : undefined;
     const list = rules?.kind === 'list' ? lists.find(({ start }) => start === rules.place.start) : undefined;
     if (list !== undefined) found++;
-    documents.push({ source, root, laterRules: list?.parts.map((part) => new PartItems(source, part, findings)) ?? [] });
+    documents.push({
+      source,
+      root,
+      laterRules: list?.parts.map((part) => new PartItems(source, part, findings)) ?? [],
+    });
   }
   if (found !== lists.length) return undefined;
   findings.take(ofTrunk.sorted([]));
   return documents;
 }
 
-interface Said { readonly errors: readonly unknown[]; readonly warnings: readonly unknown[] }
+interface Said {
+  readonly errors: readonly unknown[];
+  readonly warnings: readonly unknown[];
+}
 const hasNothingToSay = ({ errors, warnings }: Said): boolean => errors.length === 0 && warnings.length === 0;
 
 /** Of a key in double quotes, which may be written otherwise. */
@@ -69,7 +88,8 @@ class PartItems implements LaterItems {
     const builder = new TreeBuilder(this.#source, this.#findings, (offset) => start + offset);
     const items = builder.items(document);
     // What an anchor of another part stands for is not known here.
-    if (builder.hasAnchors || document.contents.anchor !== undefined || items.length !== count) throw new IndivisibleError();
+    if (builder.hasAnchors || document.contents.anchor !== undefined || items.length !== count)
+      throw new IndivisibleError();
     return items;
   }
 

@@ -5,13 +5,20 @@ import { nodeText, type Document, type MapNode } from './nodes.ts';
 const POLICY_KEYS = ['settings', 'plugins', 'attributes', 'handlers', 'rules'];
 const CASES_KEYS = ['policy', 'cases'];
 
-export type DocumentKind = { readonly kind: 'policy'; readonly root: MapNode } | { readonly kind: 'cases'; readonly root: MapNode } | { readonly kind: 'refused' };
+export type DocumentKind =
+  | { readonly kind: 'policy'; readonly root: MapNode }
+  | { readonly kind: 'cases'; readonly root: MapNode }
+  | { readonly kind: 'refused' };
 const REFUSED: DocumentKind = { kind: 'refused' };
 
 /** What a document is, told by its keys. What is neither a policy nor cases is refused by name. */
 export function documentKind({ root }: Document, findings: Findings): DocumentKind {
   if (root.kind !== 'map') {
-    findings.error('RULES_DOCUMENT', root.place, `a policy is a map with ${POLICY_KEYS.join(', ')} at its top; here is ${nodeText(root)}`);
+    findings.error(
+      'RULES_DOCUMENT',
+      root.place,
+      `a policy is a map with ${POLICY_KEYS.join(', ')} at its top; here is ${nodeText(root)}`,
+    );
     return REFUSED;
   }
   const peer = peerFormat(root);
@@ -24,21 +31,33 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
   const known = kind === 'cases' ? CASES_KEYS : POLICY_KEYS;
   for (const { key, keyPlace } of root.entries.values()) {
     if (known.includes(key)) continue;
-    const elsewhere = kind === 'cases' && POLICY_KEYS.includes(key) ? '; put it in a document of its own (after a line ---)' : meant(key, known);
-    findings.error('RULES_UNKNOWN_KEY', keyPlace, `${kind === 'cases' ? 'a document of cases' : 'a policy'} has no key ${key}${elsewhere}`);
+    const elsewhere =
+      kind === 'cases' && POLICY_KEYS.includes(key)
+        ? '; put it in a document of its own (after a line ---)'
+        : meant(key, known);
+    findings.error(
+      'RULES_UNKNOWN_KEY',
+      keyPlace,
+      `${kind === 'cases' ? 'a document of cases' : 'a policy'} has no key ${key}${elsewhere}`,
+    );
   }
   return { kind, root };
 }
 
 const LATER = 'reading it comes with a later release, so nothing of it is in force';
 
-function peerFormat({ entries }: MapNode): { readonly code: 'RULES_PEER_FORMAT' | 'RULES_DOCUMENT'; readonly message: string } | undefined {
+function peerFormat({
+  entries,
+}: MapNode): { readonly code: 'RULES_PEER_FORMAT' | 'RULES_DOCUMENT'; readonly message: string } | undefined {
   const text = (key: string): string | undefined => {
     const node = entries.get(key)?.value;
     return node?.kind === 'scalar' && typeof node.value === 'string' ? node.value : undefined;
   };
   if (entries.has('domain') && entries.has('descriptors')) {
-    return { code: 'RULES_PEER_FORMAT', message: `this is a config of envoyproxy/ratelimit (domain ${text('domain') ?? '?'}); \`sluice ratelimit\` answers by it, in a process of its own, so keep it in a folder of its own, which \`sluice lint\` checks` };
+    return {
+      code: 'RULES_PEER_FORMAT',
+      message: `this is a config of envoyproxy/ratelimit (domain ${text('domain') ?? '?'}); \`sluice ratelimit\` answers by it, in a process of its own, so keep it in a folder of its own, which \`sluice lint\` checks`,
+    };
   }
   const version = text('apiVersion');
   if (version === undefined) return undefined;
@@ -47,7 +66,12 @@ function peerFormat({ entries }: MapNode): { readonly code: 'RULES_PEER_FORMAT' 
   const nameNode = metadata?.kind === 'map' ? metadata.entries.get('name')?.value : undefined;
   const name = nameNode?.kind === 'scalar' ? ` ${String(nameNode.value)}` : '';
   const [group] = version.split('/');
-  if (group === 'config.istio.io') return { code: 'RULES_PEER_FORMAT', message: `this is the ${kind}${name} of Istio Mixer (${version}); ${LATER}` };
-  if (group === 'security.istio.io' || group === 'rbac.istio.io') return { code: 'RULES_PEER_FORMAT', message: `this is the ${kind}${name} of Istio (${version}); ${LATER}` };
-  return { code: 'RULES_DOCUMENT', message: `this is the Kubernetes ${kind}${name} (${version}), not a policy; move it out of the policy's folder` };
+  if (group === 'config.istio.io')
+    return { code: 'RULES_PEER_FORMAT', message: `this is the ${kind}${name} of Istio Mixer (${version}); ${LATER}` };
+  if (group === 'security.istio.io' || group === 'rbac.istio.io')
+    return { code: 'RULES_PEER_FORMAT', message: `this is the ${kind}${name} of Istio (${version}); ${LATER}` };
+  return {
+    code: 'RULES_DOCUMENT',
+    message: `this is the Kubernetes ${kind}${name} (${version}), not a policy; move it out of the policy's folder`,
+  };
 }

@@ -2,7 +2,17 @@
  * **In**: the text of a YAML file. **Out**: its documents as trees in which everything knows where it stands.
  * **Fails**: with a finding for each YAML error; a document that has one is left out.
  */
-import { isAlias, isMap, isScalar, isSeq, type Alias, type Document as YamlDocument, type Node as YamlNode, type Scalar, type YAMLSeq } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Alias,
+  type Document as YamlDocument,
+  type Node as YamlNode,
+  type Scalar,
+  type YAMLSeq,
+} from 'yaml';
 import type { TimeSlice } from '../time-slice.ts';
 import { Findings } from './findings.ts';
 import type { Document, ListNode, MapEntry, MapNode, Node, Place, ScalarNode } from './nodes.ts';
@@ -12,7 +22,10 @@ import { type YamlDocument as StreamedDocument, yamlDocuments } from './yaml-str
 /** Nodes that aliases may stand for in one file: a few kilobytes of nested aliases can name billions. */
 const MAX_ALIASED_NODES = 100_000;
 
-export interface ParsedFile { readonly documents: readonly Document[]; /** Whether a document was left out. */ readonly broken: boolean }
+export interface ParsedFile {
+  readonly documents: readonly Document[];
+  /** Whether a document was left out. */ readonly broken: boolean;
+}
 
 export async function parseDocuments(source: SourceText, findings: Findings, slice: TimeSlice): Promise<ParsedFile> {
   const documents: Document[] = [];
@@ -21,7 +34,14 @@ export async function parseDocuments(source: SourceText, findings: Findings, sli
     const lines = new Set<number>();
     let sound = reportYaml(document.yaml, source, findings, lines);
     const builder = new TreeBuilder(source, sound ? findings : new Findings()); // what a YAML error leads to is not told
-    const root = await rootOf(document, builder, (part) => { sound = reportYaml(part, source, findings, lines) && sound; }, slice);
+    const root = await rootOf(
+      document,
+      builder,
+      (part) => {
+        sound = reportYaml(part, source, findings, lines) && sound;
+      },
+      slice,
+    );
     if (sound && root !== undefined) documents.push({ source, root, laterRules: [] });
     broken ||= !sound;
   }
@@ -29,8 +49,14 @@ export async function parseDocuments(source: SourceText, findings: Findings, sli
 }
 
 /** `undefined`: the document is empty. `onPart` sees the parts of its lists as they are composed. */
-export async function rootOf({ yaml: { contents }, earlier }: StreamedDocument, builder: TreeBuilder, onPart: (part: YamlDocument.Parsed) => void, slice: TimeSlice): Promise<Node | undefined> {
-  if (contents === null || (isScalar(contents) && contents.value === null && contents.tag === undefined)) return undefined;
+export async function rootOf(
+  { yaml: { contents }, earlier }: StreamedDocument,
+  builder: TreeBuilder,
+  onPart: (part: YamlDocument.Parsed) => void,
+  slice: TimeSlice,
+): Promise<Node | undefined> {
+  if (contents === null || (isScalar(contents) && contents.value === null && contents.tag === undefined))
+    return undefined;
   return builder.root(contents as YamlNode, async (list) => {
     const items: Node[] = [];
     for (const part of earlier(list)) {
@@ -51,20 +77,30 @@ function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Fin
     if (lines.has(line)) continue; // one slip makes several errors on its line
     lines.add(line);
     const place = { source, start: pos[0], end: pos[1] };
-    if (code === 'DUPLICATE_KEY') findings.error('RULES_DUPLICATE', place, 'this key stands twice in one map; remove one of the two');
+    if (code === 'DUPLICATE_KEY')
+      findings.error('RULES_DUPLICATE', place, 'this key stands twice in one map; remove one of the two');
     else findings.error('RULES_YAML', place, `this is not YAML: ${message.replace(/\.$/, '')}; ${QUOTE_HINT}`);
   }
   for (const { code, pos, message } of yaml.warnings) {
     const place = { source, start: pos[0], end: pos[1] };
     const written = source.text.slice(pos[0], pos[1]);
-    if (code === 'TAG_RESOLVE_FAILED') findings.error('RULES_QUOTE_IT', place, `YAML reads ${written} as a tag and drops it; quote it: the whole value in '...'`);
+    if (code === 'TAG_RESOLVE_FAILED')
+      findings.error(
+        'RULES_QUOTE_IT',
+        place,
+        `YAML reads ${written} as a tag and drops it; quote it: the whole value in '...'`,
+      );
     else findings.error('RULES_QUOTE_IT', place, `YAML warns: ${message}; if text is meant, quote it`);
   }
   return yaml.errors.length === 0;
 }
 
 const STYLES: Readonly<Record<string, ScalarNode['style']>> = {
-  PLAIN: 'plain', QUOTE_SINGLE: 'single', QUOTE_DOUBLE: 'double', BLOCK_LITERAL: 'literal', BLOCK_FOLDED: 'folded',
+  PLAIN: 'plain',
+  QUOTE_SINGLE: 'single',
+  QUOTE_DOUBLE: 'double',
+  BLOCK_LITERAL: 'literal',
+  BLOCK_FOLDED: 'folded',
 };
 
 export class TreeBuilder {
@@ -95,7 +131,8 @@ export class TreeBuilder {
     for (const { key, value } of node.items) {
       const before = isSeq(value) ? await earlier(value) : [];
       const entry = this.#entry(key, value, place);
-      if (entry?.value.kind === 'list') entries.set(entry.key, { ...entry, value: { ...entry.value, items: [...before, ...entry.value.items] } });
+      if (entry?.value.kind === 'list')
+        entries.set(entry.key, { ...entry, value: { ...entry.value, items: [...before, ...entry.value.items] } });
       else if (entry !== undefined) entries.set(entry.key, entry);
     }
     return { kind: 'map', place, entries };
@@ -113,7 +150,8 @@ export class TreeBuilder {
     if (this.#open.size > 0 && ++this.#aliased > MAX_ALIASED_NODES) return this.#empty(key);
     const place = this.#place(node, key);
     if (isMap<YamlNode, YamlNode | null>(node)) return this.#map(node.items, place);
-    if (isSeq<YamlNode>(node)) return { kind: 'list', place, items: node.items.map((item) => this.build(item, undefined)) } satisfies ListNode;
+    if (isSeq<YamlNode>(node))
+      return { kind: 'list', place, items: node.items.map((item) => this.build(item, undefined)) } satisfies ListNode;
     if (isScalar(node)) return this.#scalar(node, place);
     return this.#empty(place);
   }
@@ -157,8 +195,17 @@ export class TreeBuilder {
     if (!this.#targets.has(alias)) this.#targets.set(alias, this.#anchors.get(alias.source));
     const target = this.#targets.get(alias);
     if (target === undefined || this.#open.has(target) || this.#aliased > MAX_ALIASED_NODES) {
-      const why = target === undefined ? 'stands for nothing' : this.#open.has(target) ? 'stands for a value that contains it' : `expands to more than ${MAX_ALIASED_NODES} values`;
-      this.#findings.error('RULES_YAML', this.#place(alias, key), `the alias ${this.#source.text.slice(...this.#range(alias))} ${why}; if an expression is meant, quote it`);
+      const why =
+        target === undefined
+          ? 'stands for nothing'
+          : this.#open.has(target)
+            ? 'stands for a value that contains it'
+            : `expands to more than ${MAX_ALIASED_NODES} values`;
+      this.#findings.error(
+        'RULES_YAML',
+        this.#place(alias, key),
+        `the alias ${this.#source.text.slice(...this.#range(alias))} ${why}; if an expression is meant, quote it`,
+      );
       return this.#empty(this.#place(alias, key));
     }
     this.#open.add(target);
@@ -170,7 +217,13 @@ export class TreeBuilder {
   }
 
   #empty(place: Place | undefined): ScalarNode {
-    return { kind: 'scalar', place: place ?? { source: this.#source, start: 0, end: 0 }, value: null, written: '', style: 'plain' };
+    return {
+      kind: 'scalar',
+      place: place ?? { source: this.#source, start: 0, end: 0 },
+      value: null,
+      written: '',
+      style: 'plain',
+    };
   }
 
   #range(node: YamlNode): [start: number, end: number] {

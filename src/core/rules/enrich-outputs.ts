@@ -18,7 +18,13 @@ import { Secrecy } from './secrecy.ts';
 import type { TimeSlice } from '../time-slice.ts';
 
 /** Adds the attributes of all `enrich` rules; their outputs by the rule's name. Parts of lists without such a rule are not parsed. */
-export async function declareOutputs(lists: readonly RuleList[], section: AttributesSection, handlers: HandlersSection, findings: Findings, slice: TimeSlice): Promise<Map<string, readonly EnrichOutput[]>> {
+export async function declareOutputs(
+  lists: readonly RuleList[],
+  section: AttributesSection,
+  handlers: HandlersSection,
+  findings: Findings,
+  slice: TimeSlice,
+): Promise<Map<string, readonly EnrichOutput[]>> {
   const found = new Map<string, readonly EnrichOutput[]>();
   for (const { node, later } of lists) {
     for (const rule of node.kind === 'list' ? node.items : []) declareOf(rule, found, section, handlers, findings);
@@ -30,7 +36,13 @@ export async function declareOutputs(lists: readonly RuleList[], section: Attrib
   return found;
 }
 
-function declareOf(node: Node, found: Map<string, readonly EnrichOutput[]>, section: AttributesSection, handlers: HandlersSection, findings: Findings): void {
+function declareOf(
+  node: Node,
+  found: Map<string, readonly EnrichOutput[]>,
+  section: AttributesSection,
+  handlers: HandlersSection,
+  findings: Findings,
+): void {
   const enrich = node.kind === 'map' ? node.entries.get('enrich')?.value : undefined;
   const nameNode = node.kind === 'map' ? node.entries.get('name')?.value : undefined;
   if (enrich?.kind !== 'map' || nameNode?.kind !== 'scalar') return;
@@ -49,8 +61,17 @@ function declareOf(node: Node, found: Map<string, readonly EnrichOutput[]>, sect
     findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `outputs stand under my., such as my.tenant; here is ${as}`);
     return;
   }
-  const secrecy = new Secrecy(() => section.attributes, () => []); // no text and no field of a report is read here
-  const reader = new ActionReader(section.attributes, handlers, new ChangesReader(section.attributes, findings, secrecy), findings, secrecy);
+  const secrecy = new Secrecy(
+    () => section.attributes,
+    () => [],
+  ); // no text and no field of a report is read here
+  const reader = new ActionReader(
+    section.attributes,
+    handlers,
+    new ChangesReader(section.attributes, findings, secrecy),
+    findings,
+    secrecy,
+  );
   const params = reader.params(fields, serves.params);
   const shape = params === undefined ? undefined : reader.shape(serves.output, handler, params.value, fields.place);
   if (shape === undefined || shape === 'any') {
@@ -62,27 +83,57 @@ function declareOf(node: Node, found: Map<string, readonly EnrichOutput[]>, sect
 
 const plainOf = (node: Node | undefined): unknown => (node?.kind === 'scalar' ? node.value : undefined);
 
-function outputsOf(shape: Shape, as: string, section: AttributesSection, asNode: Node, findings: Findings): EnrichOutput[] {
+function outputsOf(
+  shape: Shape,
+  as: string,
+  section: AttributesSection,
+  asNode: Node,
+  findings: Findings,
+): EnrichOutput[] {
   return Object.entries(shape).flatMap(([name, type]) => {
     const full = `${as}.${name}`;
     if (section.attributes.slotOf(full) !== undefined) {
-      findings.error('RULES_ENRICH_OUTPUT', asNode.place, `${full} is made elsewhere already; give this rule another as`);
+      findings.error(
+        'RULES_ENRICH_OUTPUT',
+        asNode.place,
+        `${full} is made elsewhere already; give this rule another as`,
+      );
       return [];
     }
-    const row: Attribute = { name: full, type: TYPE_OF[type.replace(/\?$/, '') as keyof typeof TYPE_OF], meaning: 'Made by an enrich rule.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false };
+    const row: Attribute = {
+      name: full,
+      type: TYPE_OF[type.replace(/\?$/, '') as keyof typeof TYPE_OF],
+      meaning: 'Made by an enrich rule.',
+      source: { kind: 'filled' },
+      carriedBy: {},
+      always: false,
+      secret: false,
+    };
     section.add(row);
     return [{ name, slot: section.attributes.slotOf(full) ?? -1, convert: outputConvert(type) }];
   });
 }
 
 /** Each after those whose outputs it reads. */
-export function enrichOrder(section: RulesSection, carriage: Carriage, attributes: Attributes, findings: Findings): Rule[] {
+export function enrichOrder(
+  section: RulesSection,
+  carriage: Carriage,
+  attributes: Attributes,
+  findings: Findings,
+): Rule[] {
   const rules = section.rules.filter(({ action }) => action?.kind === 'enrich');
-  const outputs = new Map(rules.map((rule) => [rule, new Set(rule.action?.kind === 'enrich' ? rule.action.outputs.map(({ slot }) => attributes.at(slot).name) : [])]));
-  const needs = new Map(rules.map((rule) => {
-    const read = carriage.through(section.reads.get(rule.name) ?? []);
-    return [rule, rules.filter((other) => [...(outputs.get(other) ?? [])].some((name) => read.has(name)))];
-  }));
+  const outputs = new Map(
+    rules.map((rule) => [
+      rule,
+      new Set(rule.action?.kind === 'enrich' ? rule.action.outputs.map(({ slot }) => attributes.at(slot).name) : []),
+    ]),
+  );
+  const needs = new Map(
+    rules.map((rule) => {
+      const read = carriage.through(section.reads.get(rule.name) ?? []);
+      return [rule, rules.filter((other) => [...(outputs.get(other) ?? [])].some((name) => read.has(name)))];
+    }),
+  );
   const ordered: Rule[] = [];
   const left = new Set(rules);
   for (let isProgress = true; isProgress && left.size > 0;) {
@@ -97,7 +148,14 @@ export function enrichOrder(section: RulesSection, carriage: Carriage, attribute
   for (const rule of left) {
     const place = section.places.get(rule.name);
     if (place === undefined) continue;
-    findings.error('RULES_ENRICH_CYCLE', place, `${rule.name} needs what ${needs.get(rule)?.map(({ name }) => name).join(', ')} makes, which needs it again; let one of them read only what the proxy sends`);
+    findings.error(
+      'RULES_ENRICH_CYCLE',
+      place,
+      `${rule.name} needs what ${needs
+        .get(rule)
+        ?.map(({ name }) => name)
+        .join(', ')} makes, which needs it again; let one of them read only what the proxy sends`,
+    );
   }
   return ordered;
 }

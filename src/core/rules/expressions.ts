@@ -1,28 +1,58 @@
 /** An expression or a text of a policy, compiled; its problems become findings at the right character of the file. */
 import type { Attributes } from '../../attributes/attributes.ts';
-import { type Compilation, type Compiled, type CompiledText, type CompileOptions, type Problem, type TextOptions, compile, compileText } from '../../expression/index.ts';
+import {
+  type Compilation,
+  type Compiled,
+  type CompiledText,
+  type CompileOptions,
+  type Problem,
+  type TextOptions,
+  compile,
+  compileText,
+} from '../../expression/index.ts';
 import type { Findings } from './findings.ts';
 import { oddHosts } from './host-form.ts';
 import { type Node, type Place, type ScalarNode, nodeText } from './nodes.ts';
 import { scalarOffset } from './scalar-offsets.ts';
 
 /** A YAML number or boolean is itself, text is an expression; anything else must be quoted (RULES section 1). */
-export function expressionOf(node: Node, what: string, attributes: Attributes, findings: Findings, options: CompileOptions & { readonly isQuota?: boolean } = {}): Compiled | undefined {
+export function expressionOf(
+  node: Node,
+  what: string,
+  attributes: Attributes,
+  findings: Findings,
+  options: CompileOptions & { readonly isQuota?: boolean } = {},
+): Compiled | undefined {
   if (node.kind === 'scalar' && node.value === '' && node.style === 'plain') return undefined; // a tag, which has been told
   if (node.kind !== 'scalar' || node.value === null || node.value === '') {
-    findings.error('RULES_QUOTE_IT', node.place, `${what} is an expression; here is ${node.kind === 'scalar' && node.value === '' ? 'empty text' : nodeText(node)}. If YAML took something of it for its own, quote it: the whole expression in '...'`);
+    findings.error(
+      'RULES_QUOTE_IT',
+      node.place,
+      `${what} is an expression; here is ${node.kind === 'scalar' && node.value === '' ? 'empty text' : nodeText(node)}. If YAML took something of it for its own, quote it: the whole expression in '...'`,
+    );
     return undefined;
   }
   const { compiled } = told(compile(String(node.value), attributes, options), node, findings, options.isQuota);
   if (compiled !== undefined && /\brequest\.path\s*==|==\s*request\.path\b(?!\.)/.test(compiled.source)) {
-    findings.warn('RULES_PATH_AS_SENT', node.place, 'request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path');
+    findings.warn(
+      'RULES_PATH_AS_SENT',
+      node.place,
+      'request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path',
+    );
   }
-  for (const message of compiled === undefined ? [] : oddHosts(compiled.source)) findings.warn('RULES_HOST_FORM', node.place, message);
+  for (const message of compiled === undefined ? [] : oddHosts(compiled.source))
+    findings.warn('RULES_HOST_FORM', node.place, message);
   return compiled === undefined ? undefined : withoutWarnings(compiled);
 }
 
 /** Text with `${...}`; a number or boolean is its text. */
-export function textOfNode(node: Node, what: string, attributes: Attributes, findings: Findings, options: TextOptions = {}): CompiledText | undefined {
+export function textOfNode(
+  node: Node,
+  what: string,
+  attributes: Attributes,
+  findings: Findings,
+  options: TextOptions = {},
+): CompiledText | undefined {
   if (node.kind !== 'scalar' || node.value === null) {
     findings.error('RULES_VALUE', node.place, `${what} is text; here is ${nodeText(node)}`);
     return undefined;
@@ -33,12 +63,22 @@ export function textOfNode(node: Node, what: string, attributes: Attributes, fin
 }
 
 /** They have been told, and need not be held for as long as the policy. */
-const withoutWarnings = <C extends Compiled | CompiledText>(compiled: C): C => (compiled.warnings.length === 0 ? compiled : { ...compiled, warnings: NONE });
+const withoutWarnings = <C extends Compiled | CompiledText>(compiled: C): C =>
+  compiled.warnings.length === 0 ? compiled : { ...compiled, warnings: NONE };
 const NONE: readonly never[] = [];
 
-function told<C extends { readonly warnings: readonly Problem[] }>(compilation: Compilation<C>, node: ScalarNode, findings: Findings, isQuota = false): Compilation<C> {
+function told<C extends { readonly warnings: readonly Problem[] }>(
+  compilation: Compilation<C>,
+  node: ScalarNode,
+  findings: Findings,
+  isQuota = false,
+): Compilation<C> {
   for (const problem of compilation.problems) {
-    if (problem.code === 'EXPRESSION_UNKNOWN_ATTRIBUTE' && isUndeclared(String(node.value).slice(problem.start, problem.end), findings)) continue;
+    if (
+      problem.code === 'EXPRESSION_UNKNOWN_ATTRIBUTE' &&
+      isUndeclared(String(node.value).slice(problem.start, problem.end), findings)
+    )
+      continue;
     findings.add('error', problem.code, placeOf(node, problem), problem.message);
   }
   for (const warning of compilation.compiled?.warnings ?? []) {

@@ -1,6 +1,14 @@
 import type { Findings } from './findings.ts';
 import { meant } from '../../attributes/nearest.ts';
-import { nodeText, type ListNode, type MapEntry, type MapNode, type Node, type Place, type ScalarNode } from './nodes.ts';
+import {
+  nodeText,
+  type ListNode,
+  type MapEntry,
+  type MapNode,
+  type Node,
+  type Place,
+  type ScalarNode,
+} from './nodes.ts';
 
 /** Reads plain values out of a map: what is not as expected becomes a finding and reads as `undefined`. */
 export class Fields {
@@ -20,7 +28,8 @@ export class Fields {
   /** Every key that is not in `known` is an error that names the nearest. */
   only(known: readonly string[]): this {
     for (const { key, keyPlace } of this.#entries.values()) {
-      if (!known.includes(key)) this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${key}${meant(key, known)}`);
+      if (!known.includes(key))
+        this.#findings.error('RULES_UNKNOWN_KEY', keyPlace, `${this.#what} has no key ${key}${meant(key, known)}`);
     }
     return this;
   }
@@ -40,7 +49,8 @@ export class Fields {
   /** As `node`, and an error where it is not there. */
   required(key: string, like: string): Node | undefined {
     const node = this.node(key);
-    if (node === undefined) this.#findings.error('RULES_MISSING_KEY', this.place, `${this.#what} needs ${key}: ${like}`);
+    if (node === undefined)
+      this.#findings.error('RULES_MISSING_KEY', this.place, `${this.#what} needs ${key}: ${like}`);
     return node;
   }
 
@@ -53,12 +63,19 @@ export class Fields {
   }
 
   wholeNumber(key: string, least: number, most: number = Number.MAX_SAFE_INTEGER): number | undefined {
-    const wanted = most === Number.MAX_SAFE_INTEGER ? `a whole number of at least ${least}` : `a whole number from ${least} to ${most}`;
-    return this.#scalar(key, wanted, (value) => (typeof value === 'number' && Number.isSafeInteger(value) && value >= least && value <= most ? value : undefined));
+    const wanted =
+      most === Number.MAX_SAFE_INTEGER
+        ? `a whole number of at least ${least}`
+        : `a whole number from ${least} to ${most}`;
+    return this.#scalar(key, wanted, (value) =>
+      typeof value === 'number' && Number.isSafeInteger(value) && value >= least && value <= most ? value : undefined,
+    );
   }
 
   number(key: string, least: number, most: number): number | undefined {
-    return this.#scalar(key, `a number from ${least} to ${most}`, (value) => (typeof value === 'number' && value >= least && value <= most ? value : undefined));
+    return this.#scalar(key, `a number from ${least} to ${most}`, (value) =>
+      typeof value === 'number' && value >= least && value <= most ? value : undefined,
+    );
   }
 
   word<W extends string>(key: string, words: readonly W[]): W | undefined {
@@ -67,7 +84,11 @@ export class Fields {
 
   /** A span of time in ms, of one number and one unit. */
   spanMs(key: string, units: readonly SpanUnit[]): number | undefined {
-    return this.#scalar(key, `a span such as ${units.map((unit) => `${SPAN_EXAMPLES[unit]}${unit}`).join(', ')}`, (value) => spanMs(value, units));
+    return this.#scalar(
+      key,
+      `a span such as ${units.map((unit) => `${SPAN_EXAMPLES[unit]}${unit}`).join(', ')}`,
+      (value) => spanMs(value, units),
+    );
   }
 
   map(key: string, what: string): Fields | undefined {
@@ -79,7 +100,8 @@ export class Fields {
     const node = this.node(key);
     if (node === undefined) return undefined;
     const value = node.kind === 'scalar' ? read(node.value) : undefined;
-    if (value === undefined) this.#findings.error('RULES_VALUE', node.place, `${key} is ${nodeText(node)}; ${wanted} is expected`);
+    if (value === undefined)
+      this.#findings.error('RULES_VALUE', node.place, `${key} is ${nodeText(node)}; ${wanted} is expected`);
     return value;
   }
 }
@@ -115,7 +137,15 @@ const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 /** Whether it is a name as names are written: lower case words with hyphens. */
 export function checkName(name: string, place: Place, what: string, findings: Findings): boolean {
   if (KEBAB.test(name)) return true;
-  const better = name.replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '');
-  findings.error('RULES_NAME', place, `${what} is named in lower case letters, digits and single hyphens, not ${JSON.stringify(name)}${better === '' ? '' : `; ${better} would do`}`);
+  const better = name
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1-$2')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '');
+  findings.error(
+    'RULES_NAME',
+    place,
+    `${what} is named in lower case letters, digits and single hyphens, not ${JSON.stringify(name)}${better === '' ? '' : `; ${better} would do`}`,
+  );
   return false;
 }

@@ -23,7 +23,12 @@ export class Findings {
   sorted(files: readonly string[]): readonly Finding[] {
     const order = new Map(files.map((file, index) => [file, index]));
     const place = (file: string): number => order.get(file) ?? -1;
-    return this.#found.toSorted((a, b) => place(a.position.file) - place(b.position.file) || a.position.line - b.position.line || a.position.column - b.position.column);
+    return this.#found.toSorted(
+      (a, b) =>
+        place(a.position.file) - place(b.position.file) ||
+        a.position.line - b.position.line ||
+        a.position.column - b.position.column,
+    );
   }
 
   error(code: RulesErrorCode, place: Place, message: string): void {
@@ -37,7 +42,14 @@ export class Findings {
   /** Also for codes of other areas: an expression's problems keep theirs. */
   add(severity: Severity, code: string, { source, start, end }: Place, message: string): void {
     if (severity === 'warning' && ++this.#warnings > MOST_WARNINGS) {
-      if (this.#warnings === MOST_WARNINGS + 1) this.#push({ severity, position: source.positionAt(start), code: MORE_WARNINGS, message: `there are ${MOST_WARNINGS} warnings already; from here on none is shown`, excerpt: undefined });
+      if (this.#warnings === MOST_WARNINGS + 1)
+        this.#push({
+          severity,
+          position: source.positionAt(start),
+          code: MORE_WARNINGS,
+          message: `there are ${MOST_WARNINGS} warnings already; from here on none is shown`,
+          excerpt: undefined,
+        });
       return;
     }
     this.#push({ severity, position: source.positionAt(start), code, message, excerpt: source.excerpt(start, end) });
@@ -56,7 +68,11 @@ export class Findings {
 
   /** The same thing about the same place is said once (an alias repeats what it stands for). */
   #push(finding: Finding): void {
-    const { position: { file, line, column }, code, message } = finding;
+    const {
+      position: { file, line, column },
+      code,
+      message,
+    } = finding;
     const key = `${file}:${line}:${column} ${code} ${message}`;
     if (this.#seen.has(key)) return;
     this.#seen.add(key);

@@ -16,11 +16,18 @@ export function oddHosts(source: string): readonly string[] {
   ].map(unquoted);
   const parts = [...source.matchAll(PART)].map(([, text = '']) => unquoted(text));
   return [
-    ...whole.filter((text) => text !== '' && hostOf(text) !== text).map((text) => {
-      const host = hostOf(text) ?? '';
-      return `request.host is in lower case, without port and dot at the end, so it never is ${JSON.stringify(text)}; compare it with ${JSON.stringify(host)}${text.includes(':') ? ', and request.port with the port' : ''}`;
-    }),
-    ...parts.filter((text) => /[A-Z]/.test(text)).map((text) => `request.host is in lower case, so no part of it is ${JSON.stringify(text)}; write ${JSON.stringify(text.toLowerCase())}`),
+    ...whole
+      .filter((text) => text !== '' && hostOf(text) !== text)
+      .map((text) => {
+        const host = hostOf(text) ?? '';
+        return `request.host is in lower case, without port and dot at the end, so it never is ${JSON.stringify(text)}; compare it with ${JSON.stringify(host)}${text.includes(':') ? ', and request.port with the port' : ''}`;
+      }),
+    ...parts
+      .filter((text) => /[A-Z]/.test(text))
+      .map(
+        (text) =>
+          `request.host is in lower case, so no part of it is ${JSON.stringify(text)}; write ${JSON.stringify(text.toLowerCase())}`,
+      ),
   ];
 }
 

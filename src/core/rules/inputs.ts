@@ -14,44 +14,87 @@ import { meant } from '../../attributes/nearest.ts';
 import type { MapNode, Node, Place } from './nodes.ts';
 import type { FieldsMaker, InputMaker } from './rule.ts';
 
-interface Part { readonly name: string; readonly shape: ShapeType; readonly optional: boolean; readonly compiled: Compiled; readonly place: Place }
-export interface Inputs { readonly parts: readonly Part[]; readonly compiled: readonly Compiled[]; readonly shape: Shape }
+interface Part {
+  readonly name: string;
+  readonly shape: ShapeType;
+  readonly optional: boolean;
+  readonly compiled: Compiled;
+  readonly place: Place;
+}
+export interface Inputs {
+  readonly parts: readonly Part[];
+  readonly compiled: readonly Compiled[];
+  readonly shape: Shape;
+}
 
 /** `shape` with names like `labels.method` is written nested in YAML, and reaches the adapter under the dotted name. */
-export function inputsOf(node: Node | undefined, at: Place, shape: Shape | 'any', attributes: Attributes, findings: Findings, given?: ReadonlySet<string>): Inputs {
+export function inputsOf(
+  node: Node | undefined,
+  at: Place,
+  shape: Shape | 'any',
+  attributes: Attributes,
+  findings: Findings,
+  given?: ReadonlySet<string>,
+): Inputs {
   const parts: Part[] = [];
-  const leaves = node === undefined ? [] : leavesOf(node, findings, shape === 'any' ? undefined : new Set(Object.keys(shape)));
+  const leaves =
+    node === undefined ? [] : leavesOf(node, findings, shape === 'any' ? undefined : new Set(Object.keys(shape)));
   for (const { name, value, place } of leaves) {
     const written = shape === 'any' ? 'any' : shape[name];
     if (written === undefined) {
-      findings.error('RULES_UNKNOWN_INPUT', place, `the adapter has no input ${name}${meant(name, Object.keys(shape))}`);
+      findings.error(
+        'RULES_UNKNOWN_INPUT',
+        place,
+        `the adapter has no input ${name}${meant(name, Object.keys(shape))}`,
+      );
       continue;
     }
     const optional = written.endsWith('?');
     const type = (optional ? written.slice(0, -1) : written) as ShapeType;
     const compiled = expressionOf(value, `input ${name}`, attributes, findings, given === undefined ? {} : { given });
     if (compiled === undefined) continue;
-    if (!isTaken(type, compiled.type)) findings.error('RULES_INPUT_TYPE', value.place, `input ${name} takes ${wantedBy(type)}; this is ${typeText(compiled.type)}`);
+    if (!isTaken(type, compiled.type))
+      findings.error(
+        'RULES_INPUT_TYPE',
+        value.place,
+        `input ${name} takes ${wantedBy(type)}; this is ${typeText(compiled.type)}`,
+      );
     parts.push({ name, shape: type, optional, compiled, place: value.place });
   }
   const names = new Set(leaves.map(({ name }) => name));
   for (const [name, type] of shape === 'any' ? [] : Object.entries(shape)) {
-    if (!type.endsWith('?') && !names.has(name)) findings.error('RULES_MISSING_INPUT', at, `the adapter needs the input ${name} (${type}); write input: { ${name}: EXPRESSION }`);
+    if (!type.endsWith('?') && !names.has(name))
+      findings.error(
+        'RULES_MISSING_INPUT',
+        at,
+        `the adapter needs the input ${name} (${type}); write input: { ${name}: EXPRESSION }`,
+      );
   }
-  return { parts, compiled: parts.map(({ compiled }) => compiled), shape: shape === 'any' ? Object.fromEntries(parts.map(({ name }) => [name, 'any' as const])) : shape };
+  return {
+    parts,
+    compiled: parts.map(({ compiled }) => compiled),
+    shape: shape === 'any' ? Object.fromEntries(parts.map(({ name }) => [name, 'any' as const])) : shape,
+  };
 }
 
-interface Leaf { readonly name: string; readonly value: Node; readonly place: Place }
+interface Leaf {
+  readonly name: string;
+  readonly value: Node;
+  readonly place: Place;
+}
 
 function leavesOf(node: Node, findings: Findings, known: ReadonlySet<string> | undefined): Leaf[] {
   if (node.kind !== 'map') {
     findings.error('RULES_VALUE', node.place, 'input is a map of names and expressions, such as { value: origin.ip }');
     return [];
   }
-  const walk = (map: MapNode, prefix: string): Leaf[] => [...map.entries.values()].flatMap(({ key, keyPlace, value }) => {
-    const name = `${prefix}${key}`;
-    return value.kind === 'map' && known?.has(name) !== true ? walk(value, `${name}.`) : [{ name, value, place: keyPlace }];
-  });
+  const walk = (map: MapNode, prefix: string): Leaf[] =>
+    [...map.entries.values()].flatMap(({ key, keyPlace, value }) => {
+      const name = `${prefix}${key}`;
+      return value.kind === 'map' && known?.has(name) !== true
+        ? walk(value, `${name}.`)
+        : [{ name, value, place: keyPlace }];
+    });
   return walk(node, '');
 }
 
@@ -85,4 +128,5 @@ function valueOf({ compiled, shape }: Part, bag: Bag): unknown {
   return value === FAILED ? undefined : toShape(shape, value);
 }
 
-const whyNot = ({ name, compiled, shape }: Part, bag: Bag): string => `input ${name}: ${compiled.why(bag) || `its value is not ${wantedBy(shape)}, or beyond 2^53`}`;
+const whyNot = ({ name, compiled, shape }: Part, bag: Bag): string =>
+  `input ${name}: ${compiled.why(bag) || `its value is not ${wantedBy(shape)}, or beyond 2^53`}`;

@@ -57,11 +57,20 @@ export async function loadPolicy(paths: readonly string[], options: LoadOptions)
 
 /** The same from memory: file names and their text. */
 export async function loadPolicyText(files: ReadonlyMap<string, string>, options: LoadOptions): Promise<LoadedPolicy> {
-  return loadPolicyFiles({ files: [...files].map(([file, text]) => ({ file, text })), found: new Set(), watched: [], findings: [] }, options);
+  return loadPolicyFiles(
+    { files: [...files].map(([file, text]) => ({ file, text })), found: new Set(), watched: [], findings: [] },
+    options,
+  );
 }
 
 /** The values of a policy's sections, document by document; what stands around them is let go. */
-interface Sections { readonly of: Readonly<Record<'plugins' | 'handlers' | 'settings' | 'attributes', readonly Node[]>>; readonly rules: RuleList[]; readonly policies: number; readonly cases: readonly CasesDocument[]; readonly isBroken: boolean }
+interface Sections {
+  readonly of: Readonly<Record<'plugins' | 'handlers' | 'settings' | 'attributes', readonly Node[]>>;
+  readonly rules: RuleList[];
+  readonly policies: number;
+  readonly cases: readonly CasesDocument[];
+  readonly isBroken: boolean;
+}
 
 type Parse = (source: SourceText, findings: Findings, slice: TimeSlice) => Promise<ParsedFile>;
 
@@ -74,7 +83,7 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
   const parsed: (ParsedFile & { readonly source: SourceText })[] = [];
   for (const { file, text } of files.files) {
     const source = new SourceText(file, text);
-    parsed.push({ source, ...await parse(source, findings, slice) });
+    parsed.push({ source, ...(await parse(source, findings, slice)) });
   }
   const data = dataFiles(parsed.flatMap(({ documents }) => documents.map(({ root }) => root)));
   const roots: (Document & { readonly root: MapNode })[] = [];
@@ -94,7 +103,13 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
     const node = root.entries.get('rules')?.value;
     return node === undefined ? [] : [{ node, later: laterRules }];
   });
-  return { of: { plugins: of('plugins'), handlers: of('handlers'), settings: of('settings'), attributes: of('attributes') }, rules, policies: roots.length, cases, isBroken };
+  return {
+    of: { plugins: of('plugins'), handlers: of('handlers'), settings: of('settings'), attributes: of('attributes') },
+    rules,
+    policies: roots.length,
+    cases,
+    isBroken,
+  };
 }
 
 /** The same of files that were read before. The event loop goes round every few milliseconds meanwhile. */
@@ -107,12 +122,17 @@ export async function loadPolicyFiles(files: PolicyFiles, options: LoadOptions):
   }
 }
 
-async function loadBy(parse: Parse, files: PolicyFiles, { adapters, env = process.env, readText, unsetEnv }: LoadOptions): Promise<LoadedPolicy> {
+async function loadBy(
+  parse: Parse,
+  files: PolicyFiles,
+  { adapters, env = process.env, readText, unsetEnv }: LoadOptions,
+): Promise<LoadedPolicy> {
   const slice = new TimeSlice();
   const findings = new Findings();
   findings.take(files.findings);
   const { of: sections, rules: ruleLists, policies, cases, isBroken } = await sectionsOf(files, parse, findings, slice);
-  for (const node of sections.plugins) findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
+  for (const node of sections.plugins)
+    findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
 
   const handlers = new HandlersSection({ adapters, env, readText, unsetEnv }, findings);
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
@@ -131,14 +151,24 @@ async function loadBy(parse: Parse, files: PolicyFiles, { adapters, env = proces
   const enrich = enrichOrder(rules, carriage, attributes.attributes, findings);
 
   const isOnlyCases = cases.length > 0 && policies === 0;
-  if (rules.rules.length === 0 && !isBroken && !isOnlyCases && !findings.hasErrors) findings.file('RULES_NO_RULES', files.files[0]?.file ?? files.watched[0] ?? 'policy', 'there is no rule; write at least one under rules:');
+  if (rules.rules.length === 0 && !isBroken && !isOnlyCases && !findings.hasErrors)
+    findings.file(
+      'RULES_NO_RULES',
+      files.files[0]?.file ?? files.watched[0] ?? 'policy',
+      'there is no rule; write at least one under rules:',
+    );
   const names = files.files.map(({ file }) => file);
   const hasPolicy = !findings.hasErrors && !isBroken && rules.rules.length > 0;
-  const policy: Policy | undefined = hasPolicy ? {
-    revision: revisionOf(files.files), attributes: attributes.attributes,
-    handlers: new Map([...handlers.handlers].map(([name, { spec }]) => [name, spec])),
-    rules: rules.rules, enrich, watched: [...files.watched, ...handlers.files],
-  } : undefined;
+  const policy: Policy | undefined = hasPolicy
+    ? {
+        revision: revisionOf(files.files),
+        attributes: attributes.attributes,
+        handlers: new Map([...handlers.handlers].map(([name, { spec }]) => [name, spec])),
+        rules: rules.rules,
+        enrich,
+        watched: [...files.watched, ...handlers.files],
+      }
+    : undefined;
   return { policy, findings: findings.sorted(names), cases };
 }
 
@@ -152,7 +182,8 @@ function dataFiles(roots: readonly Node[]): ReadonlySet<string> {
   const walk = (node: Node): void => {
     if (node.kind === 'list') for (const item of node.items) walk(item);
     else if (node.kind === 'map') for (const { value } of node.entries.values()) walk(value);
-    else if (typeof node.value === 'string' && /\.ya?ml$/.test(node.value)) found.add(resolve(dirname(node.place.source.file), node.value));
+    else if (typeof node.value === 'string' && /\.ya?ml$/.test(node.value))
+      found.add(resolve(dirname(node.place.source.file), node.value));
   };
   for (const root of roots) {
     const handlers = root.kind === 'map' ? root.entries.get('handlers')?.value : undefined;
@@ -166,10 +197,12 @@ function casesOf(root: MapNode): CasesDocument {
   const cases = root.entries.get('cases')?.value;
   const policy = root.entries.get('policy')?.value;
   return {
-    file: source.file, position: source.positionAt(start),
+    file: source.file,
+    position: source.positionAt(start),
     policy: policy?.kind === 'scalar' && typeof policy.value === 'string' ? policy.value : undefined,
     cases: cases === undefined ? undefined : plain(cases),
-    positionOf: (path) => (cases === undefined ? source.positionAt(start) : source.positionAt(nodeAt(cases, path).node.place.start)),
+    positionOf: (path) =>
+      cases === undefined ? source.positionAt(start) : source.positionAt(nodeAt(cases, path).node.place.start),
   };
 }
 

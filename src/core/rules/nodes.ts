@@ -1,11 +1,27 @@
 import type { SourceText } from './source-text.ts';
 
 /** A stretch of a file, in UTF-16 units. */
-export interface Place { readonly source: SourceText; readonly start: number; readonly end: number }
+export interface Place {
+  readonly source: SourceText;
+  readonly start: number;
+  readonly end: number;
+}
 
-export interface MapEntry { readonly key: string; readonly keyPlace: Place; readonly value: Node }
-export interface MapNode { readonly kind: 'map'; readonly place: Place; readonly entries: ReadonlyMap<string, MapEntry> }
-export interface ListNode { readonly kind: 'list'; readonly place: Place; readonly items: readonly Node[] }
+export interface MapEntry {
+  readonly key: string;
+  readonly keyPlace: Place;
+  readonly value: Node;
+}
+export interface MapNode {
+  readonly kind: 'map';
+  readonly place: Place;
+  readonly entries: ReadonlyMap<string, MapEntry>;
+}
+export interface ListNode {
+  readonly kind: 'list';
+  readonly place: Place;
+  readonly items: readonly Node[];
+}
 export interface ScalarNode {
   readonly kind: 'scalar';
   readonly place: Place;
@@ -39,14 +55,20 @@ export class IndivisibleError extends Error {}
 /** As JavaScript has it: what params, configs and cases are made of. */
 export function plain(node: Node): unknown {
   switch (node.kind) {
-    case 'scalar': return node.value;
-    case 'list': return node.items.map(plain);
-    case 'map': return Object.fromEntries([...node.entries.values()].map(({ key, value }) => [key, plain(value)]));
+    case 'scalar':
+      return node.value;
+    case 'list':
+      return node.items.map(plain);
+    case 'map':
+      return Object.fromEntries([...node.entries.values()].map(({ key, value }) => [key, plain(value)]));
   }
 }
 
 /** The node at a path, or the nearest one above it that is there. `whole` says whether the path was followed to its end. */
-export function nodeAt(node: Node, path: readonly PropertyKey[]): { readonly node: Node; readonly entry: MapEntry | undefined; readonly whole: boolean } {
+export function nodeAt(
+  node: Node,
+  path: readonly PropertyKey[],
+): { readonly node: Node; readonly entry: MapEntry | undefined; readonly whole: boolean } {
   let current = node;
   let entry: MapEntry | undefined;
   for (const step of path) {
@@ -68,7 +90,9 @@ export function nodeText(node: Node): string {
   if (node.kind === 'map') return 'a map';
   if (node.kind === 'list') return 'a list';
   if (node.value === null) return 'nothing';
-  return typeof node.value === 'string' ? `the text ${JSON.stringify(shortened(node.value))}` : `${typeof node.value === 'number' ? 'the number' : ''} ${String(node.value)}`.trim();
+  return typeof node.value === 'string'
+    ? `the text ${JSON.stringify(shortened(node.value))}`
+    : `${typeof node.value === 'number' ? 'the number' : ''} ${String(node.value)}`.trim();
 }
 
 function shortened(text: string): string {

@@ -45,12 +45,27 @@ function linesOf(text: string, start: number, end: number): Line[] | undefined {
       continue;
     }
     const indent = found[1]?.length ?? 0;
-    if (entry === null) lines.push({ column: indent + 2, isItem: true, key: undefined, keyStart: at + indent + 2, valueStart: at + indent + 2, valueEnd: at + indent + 2 + (found[2]?.length ?? 0) });
+    if (entry === null)
+      lines.push({
+        column: indent + 2,
+        isItem: true,
+        key: undefined,
+        keyStart: at + indent + 2,
+        valueStart: at + indent + 2,
+        valueEnd: at + indent + 2 + (found[2]?.length ?? 0),
+      });
     else {
       const [, , dash, key = '', space, value] = entry;
       const column = indent + (dash === undefined ? 0 : 2);
       const valueStart = at + column + key.length + 1 + (space?.length ?? 0);
-      lines.push({ column, isItem: dash !== undefined, key, keyStart: at + column, valueStart, valueEnd: valueStart + (value?.length ?? 0) });
+      lines.push({
+        column,
+        isItem: dash !== undefined,
+        key,
+        keyStart: at + column,
+        valueStart,
+        valueEnd: valueStart + (value?.length ?? 0),
+      });
     }
     at += found[0].length;
   }
@@ -58,7 +73,17 @@ function linesOf(text: string, start: number, end: number): Line[] | undefined {
 }
 
 /** What YAML reads as something else than text. */
-const WORDS_OF_YAML: ReadonlySet<string> = new Set(['null', 'Null', 'NULL', 'true', 'True', 'TRUE', 'false', 'False', 'FALSE']);
+const WORDS_OF_YAML: ReadonlySet<string> = new Set([
+  'null',
+  'Null',
+  'NULL',
+  'true',
+  'True',
+  'TRUE',
+  'false',
+  'False',
+  'FALSE',
+]);
 
 const SINGLE = /'(?:[ -&(-~]|'')*'/y;
 const DOUBLE = /"[ !#-[\]-~]*"/y;
@@ -108,7 +133,11 @@ class PlainReader {
     const first = this.#lines[this.#line];
     const entries = new Map<string, MapEntry>();
     let end = 0;
-    for (let line = first; line !== undefined && line.column === column && (line === first || !line.isItem); line = this.#lines[this.#line]) {
+    for (
+      let line = first;
+      line !== undefined && line.column === column && (line === first || !line.isItem);
+      line = this.#lines[this.#line]
+    ) {
       const { key, keyStart } = line;
       if (key === undefined || entries.has(key) || WORDS_OF_YAML.has(key)) throw UNUSUAL;
       this.#line++;
@@ -139,13 +168,23 @@ class PlainReader {
 
   #scalar(start: number, words: RegExp): ScalarNode {
     const { text } = this.#source;
-    const of = (length: number, value: string | number, style: ScalarNode['style']): ScalarNode => ({ kind: 'scalar', place: this.#place(start, start + length), value, written: String(value), style });
+    const of = (length: number, value: string | number, style: ScalarNode['style']): ScalarNode => ({
+      kind: 'scalar',
+      place: this.#place(start, start + length),
+      value,
+      written: String(value),
+      style,
+    });
     const quote = text[start];
     if (quote === '"' || quote === "'") {
       const quoted = this.#length(quote === '"' ? DOUBLE : SINGLE, start);
       if (quoted === 0) throw UNUSUAL;
       const inner = text.slice(start + 1, start + quoted - 1);
-      return of(quoted, quote === "'" && inner.includes("''") ? inner.replaceAll("''", "'") : inner, quote === '"' ? 'double' : 'single');
+      return of(
+        quoted,
+        quote === "'" && inner.includes("''") ? inner.replaceAll("''", "'") : inner,
+        quote === '"' ? 'double' : 'single',
+      );
     }
     const digits = this.#length(NUMBER, start);
     if (digits > 0) return of(digits, Number(text.slice(start, start + digits)), 'plain');

@@ -17,7 +17,10 @@ export interface PolicyFiles {
   readonly findings: readonly Finding[];
 }
 
-export interface PolicyFile { readonly file: string; readonly text: string }
+export interface PolicyFile {
+  readonly file: string;
+  readonly text: string;
+}
 
 export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyFiles> {
   const reader = new FolderReader();
@@ -85,6 +88,11 @@ class FolderReader {
 /** The operating system's refusal in words. */
 export function systemReason(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const words: Readonly<Record<string, string>> = { ENOENT: 'there is no such file or folder', EACCES: 'permission denied', EISDIR: 'it is a folder', ENOTDIR: 'a part of the path is not a folder' };
+  const words: Readonly<Record<string, string>> = {
+    ENOENT: 'there is no such file or folder',
+    EACCES: 'permission denied',
+    EISDIR: 'it is a folder',
+    ENOTDIR: 'a part of the path is not a folder',
+  };
   return words[code] ?? (error instanceof Error ? error.message : String(error));
 }

@@ -8,18 +8,27 @@ import type { Algorithm, Shape } from '../../adapters/contract.ts';
 import type { Compiled, CompiledText } from '../../expression/index.ts';
 
 /** Where something stands, for people: 1-based. */
-export interface Position { readonly file: string; readonly line: number; readonly column: number }
+export interface Position {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
 
 /** What a failure comes to (RULES section 6). `deny`: as failed, 503. `allow`: as if it did not apply. `error`: gRPC UNAVAILABLE. */
 export type ErrorWord = 'deny' | 'allow' | 'error';
 
 /** Makes an adapter's input from a bag: every part or, where a part failed, the reason. */
-export type InputMaker = (bag: Bag) =>
+export type InputMaker = (
+  bag: Bag,
+) =>
   | { readonly ok: true; readonly values: Readonly<Record<string, unknown>> }
   | { readonly ok: false; readonly why: string };
 
 /** Makes a report's fields: a part that failed is null (or what the loader put for it) and named in `failed`. */
-export type FieldsMaker = (bag: Bag) => { readonly values: Readonly<Record<string, unknown>>; readonly failed: readonly string[] };
+export type FieldsMaker = (bag: Bag) => {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly failed: readonly string[];
+};
 
 /** A question to a check handler. */
 export interface Ask {
@@ -44,7 +53,10 @@ export interface HeaderChanges {
 export interface Changes {
   readonly request: HeaderChanges;
   readonly response: HeaderChanges;
-  readonly query: { readonly set: readonly (readonly [name: string, value: CompiledText])[]; readonly remove: readonly string[] };
+  readonly query: {
+    readonly set: readonly (readonly [name: string, value: CompiledText])[];
+    readonly remove: readonly string[];
+  };
   readonly metadata: readonly (readonly [name: string, value: CompiledText])[];
 }
 
@@ -83,8 +95,20 @@ export type Action =
   | { readonly kind: 'allow'; readonly group: string; readonly ask: Ask | undefined }
   | { readonly kind: 'check'; readonly ask: Ask }
   | QuotaAction
-  | { readonly kind: 'report'; readonly handler: string; readonly params: unknown; readonly input: FieldsMaker; readonly shape: Shape }
-  | { readonly kind: 'enrich'; readonly handler: string; readonly params: unknown; readonly input: InputMaker; readonly outputs: readonly EnrichOutput[] };
+  | {
+      readonly kind: 'report';
+      readonly handler: string;
+      readonly params: unknown;
+      readonly input: FieldsMaker;
+      readonly shape: Shape;
+    }
+  | {
+      readonly kind: 'enrich';
+      readonly handler: string;
+      readonly params: unknown;
+      readonly input: InputMaker;
+      readonly outputs: readonly EnrichOutput[];
+    };
 
 export interface EnrichOutput {
   /** As the adapter names it. */
@@ -122,5 +146,9 @@ export interface Rule {
   /** Of reports; `undefined`: all. */
   readonly sample: { readonly percent: number; readonly by: Compiled | undefined } | undefined;
   /** `out.*` as this rule's texts see it: names in slot order, `reason` first. */
-  readonly out: { readonly firstSlot: number; readonly names: readonly string[]; readonly converts: readonly ((value: unknown) => import('../../attributes/values.ts').Value | undefined)[] };
+  readonly out: {
+    readonly firstSlot: number;
+    readonly names: readonly string[];
+    readonly converts: readonly ((value: unknown) => import('../../attributes/values.ts').Value | undefined)[];
+  };
 }

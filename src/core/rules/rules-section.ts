@@ -23,10 +23,24 @@ import { Secrecy } from './secrecy.ts';
 import type { Action, Changes, EnrichOutput, Mode, QuotaAction, Rule } from './rule.ts';
 import type { TimeSlice } from '../time-slice.ts';
 
-const KEYS = ['name', 'description', 'match', 'calls', ...ACTION_KINDS, 'onAllow', 'onDeny', 'onError', 'mode', 'sample'];
+const KEYS = [
+  'name',
+  'description',
+  'match',
+  'calls',
+  ...ACTION_KINDS,
+  'onAllow',
+  'onDeny',
+  'onError',
+  'mode',
+  'sample',
+];
 
 /** `rules:` of one document. */
-export interface RuleList { readonly node: Node; /** What follows the items of the node. */ readonly later: readonly LaterItems[] }
+export interface RuleList {
+  readonly node: Node;
+  /** What follows the items of the node. */ readonly later: readonly LaterItems[];
+}
 
 export interface RulesContext {
   readonly attributes: Attributes;
@@ -54,12 +68,24 @@ export class RulesSection {
   #refusesPartial = false;
   readonly #groups = new Set<string>();
   readonly #waits: { readonly group: string; readonly place: Place }[] = [];
-  readonly #counters = new Map<string, { readonly perMs: number; readonly zone: string; readonly algorithm: string; readonly name: string }>();
+  readonly #counters = new Map<
+    string,
+    { readonly perMs: number; readonly zone: string; readonly algorithm: string; readonly name: string }
+  >();
 
   constructor(context: RulesContext) {
     this.#context = context;
-    this.#secrecy = new Secrecy(() => context.attributes, (name) => context.carriage.readsOf(name));
-    this.#actions = new ActionReader(context.attributes, context.handlers, new ChangesReader(context.attributes, context.findings, this.#secrecy), context.findings, this.#secrecy);
+    this.#secrecy = new Secrecy(
+      () => context.attributes,
+      (name) => context.carriage.readsOf(name),
+    );
+    this.#actions = new ActionReader(
+      context.attributes,
+      context.handlers,
+      new ChangesReader(context.attributes, context.findings, this.#secrecy),
+      context.findings,
+      this.#secrecy,
+    );
   }
 
   async read({ node, later }: RuleList, slice: TimeSlice): Promise<void> {
@@ -77,11 +103,21 @@ export class RulesSection {
 
   /** After all documents: groups may be named before they are filled. */
   end(): void {
-    if (!this.#refusesPartial) for (const { name, place } of this.#bodies) this.#context.findings.warn('RULES_PARTIAL_BODY', place, `${name} reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard`);
+    if (!this.#refusesPartial)
+      for (const { name, place } of this.#bodies)
+        this.#context.findings.warn(
+          'RULES_PARTIAL_BODY',
+          place,
+          `${name} reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard`,
+        );
     for (const { group, place } of this.#waits) {
       if (this.#groups.has(group)) continue;
       const what = group === '' ? 'true' : group;
-      this.#context.findings.error('RULES_UNKNOWN_GROUP', place, `nothing allows the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`);
+      this.#context.findings.error(
+        'RULES_UNKNOWN_GROUP',
+        place,
+        `nothing allows the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`,
+      );
     }
   }
 
@@ -92,101 +128,213 @@ export class RulesSection {
     const name = fields.text('name') ?? '';
     if (name !== '' && nameEntry !== undefined) {
       checkName(name, nameEntry.value.place, 'a rule', findings);
-      if (this.#names.has(name)) findings.error('RULES_DUPLICATE', nameEntry.value.place, `a rule named ${name} is there already; rename one`);
+      if (this.#names.has(name))
+        findings.error('RULES_DUPLICATE', nameEntry.value.place, `a rule named ${name} is there already; rename one`);
       this.#names.add(name);
     }
     const kinds = ACTION_KINDS.filter((kind) => fields.has(kind));
-    if (kinds.length > 1) findings.error('RULES_ACTIONS', fields.entry(kinds[1] ?? '')?.keyPlace ?? fields.place, `a rule has one action, this has ${kinds.join(' and ')}; make a rule of each`);
+    if (kinds.length > 1)
+      findings.error(
+        'RULES_ACTIONS',
+        fields.entry(kinds[1] ?? '')?.keyPlace ?? fields.place,
+        `a rule has one action, this has ${kinds.join(' and ')}; make a rule of each`,
+      );
     const [kind] = kinds;
     const matchNode = fields.node('match');
-    const match = matchNode === undefined ? undefined : expressionOf(matchNode, 'match', attributes, findings, { expect: BOOL, isQuota: kind === 'quota', withGuards: true });
+    const match =
+      matchNode === undefined
+        ? undefined
+        : expressionOf(matchNode, 'match', attributes, findings, {
+            expect: BOOL,
+            isQuota: kind === 'quota',
+            withGuards: true,
+          });
     const actionNode = kind === undefined ? undefined : fields.node(kind);
-    const read = kind === undefined || actionNode === undefined ? undefined : this.#actions.read(kind, actionNode, name, this.#context.enrichOutputs, match?.proves);
+    const read =
+      kind === undefined || actionNode === undefined
+        ? undefined
+        : this.#actions.read(kind, actionNode, name, this.#context.enrichOutputs, match?.proves);
     this.#misplaced(fields, kind);
     const out = this.#outOf(read);
-    const changes = new ChangesReader(out.attributes, findings, this.#secrecy, kind === 'check' || kind === 'allow' ? this.#secrecy.exposedBy((read?.compiled ?? []).flatMap((one) => one.reads)) : []);
+    const changes = new ChangesReader(
+      out.attributes,
+      findings,
+      this.#secrecy,
+      kind === 'check' || kind === 'allow'
+        ? this.#secrecy.exposedBy((read?.compiled ?? []).flatMap((one) => one.reads))
+        : [],
+    );
     const onAllow = fields.has('onAllow') ? changes.onAllow(fields.node('onAllow') ?? fieldsNode(fields)) : undefined;
     const onDenyFields = fields.map('onDeny', 'onDeny')?.only(['status', 'headers', 'body']);
     const onDeny = onDenyFields === undefined ? undefined : changes.denyAnswer(onDenyFields);
-    if (kind === undefined && !fields.has('onAllow')) findings.error('RULES_NO_EFFECT', fields.place, `the rule ${name} has no action and no onAllow, so it does nothing; write its ${ACTION_KINDS.slice(0, -1).join(', ')} or ${ACTION_KINDS.at(-1)}, or remove it`);
+    if (kind === undefined && !fields.has('onAllow'))
+      findings.error(
+        'RULES_NO_EFFECT',
+        fields.place,
+        `the rule ${name} has no action and no onAllow, so it does nothing; write its ${ACTION_KINDS.slice(0, -1).join(', ')} or ${ACTION_KINDS.at(-1)}, or remove it`,
+      );
 
     const compiled = [...(match === undefined ? [] : [match]), ...(read?.compiled ?? [])];
     const reads = compiled.flatMap((one) => one.reads);
     if (reads.some((one) => one.name === 'request.body_is_partial')) this.#refusesPartial = true;
-    if ((kind === 'deny' || kind === 'check') && reads.some((one) => BODY.has(one.name) && one.guarded)) this.#bodies.push({ name, place: matchNode?.place ?? fields.place });
+    if ((kind === 'deny' || kind === 'check') && reads.some((one) => BODY.has(one.name) && one.guarded))
+      this.#bodies.push({ name, place: matchNode?.place ?? fields.place });
     if (kind === 'enrich') {
       this.reads.set(name, reads);
       this.places.set(name, fields.place);
     }
     const calls = this.#calls(fields, kind, reads, onAllow);
-    const action = read?.action.kind === 'quota' ? { ...read.action, descriptorKeys: descriptorKeys(reads) } : read?.action;
+    const action =
+      read?.action.kind === 'quota' ? { ...read.action, descriptorKeys: descriptorKeys(reads) } : read?.action;
     if (action?.kind === 'allow') this.#groups.add(action.group);
     if (action?.kind === 'deny' && action.unlessAllowed !== undefined) {
-      this.#waits.push({ group: action.unlessAllowed, place: (actionNode?.kind === 'map' ? actionNode.entries.get('unlessAllowed')?.value.place : undefined) ?? fields.place });
-      if (calls.has('http') && !calls.has('tcp')) findings.warn('RULES_TCP_OPEN', fields.place, `${name} closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used`);
+      this.#waits.push({
+        group: action.unlessAllowed,
+        place:
+          (actionNode?.kind === 'map' ? actionNode.entries.get('unlessAllowed')?.value.place : undefined) ??
+          fields.place,
+      });
+      if (calls.has('http') && !calls.has('tcp'))
+        findings.warn(
+          'RULES_TCP_OPEN',
+          fields.place,
+          `${name} closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used`,
+        );
     }
     if (action?.kind === 'quota' && actionNode !== undefined) {
       this.#counter(name, action, actionNode);
       this.#once(action, actionNode);
     }
-    const onError = this.#shared(onErrorOf(fields.node('onError'), kind, action?.kind === 'allow' && action.ask !== undefined, findings));
+    const onError = this.#shared(
+      onErrorOf(fields.node('onError'), kind, action?.kind === 'allow' && action.ask !== undefined, findings),
+    );
     if (onError.local && action?.kind === 'quota') this.#local(action, fields.node('onError')?.place ?? fields.place);
     this.rules.push({
-      index: this.rules.length, name, description: fields.text('description'),
+      index: this.rules.length,
+      name,
+      description: fields.text('description'),
       position: fields.place.source.positionAt(fields.place.start),
-      calls, match, action: isPlainDeny(action) ? this.#shared(action) : action, onAllow, onDeny,
-      onError, mode: this.#mode(fields, kind), sample: this.#sample(fields), out: out.out,
+      calls,
+      match,
+      action: isPlainDeny(action) ? this.#shared(action) : action,
+      onAllow,
+      onDeny,
+      onError,
+      mode: this.#mode(fields, kind),
+      sample: this.#sample(fields),
+      out: out.out,
     });
   }
 
   #misplaced(fields: Fields, kind: ActionKind | undefined): void {
     const { findings } = this.#context;
     const place = (key: string): Parameters<Findings['error']>[1] => fields.entry(key)?.keyPlace ?? fields.place;
-    if (fields.has('onDeny') && kind !== 'check' && kind !== 'quota') findings.error('RULES_MISPLACED', place('onDeny'), 'onDeny goes with check and quota; a deny has status, headers and body of its own');
-    if (fields.has('onAllow') && (kind === 'report' || kind === 'enrich')) findings.error('RULES_MISPLACED', place('onAllow'), `onAllow does not go with ${kind}; write a rule of its own for it`);
-    if (fields.has('sample') && kind !== 'report') findings.error('RULES_MISPLACED', place('sample'), 'sample goes with report; mode: { percent: ... } is for the others');
+    if (fields.has('onDeny') && kind !== 'check' && kind !== 'quota')
+      findings.error(
+        'RULES_MISPLACED',
+        place('onDeny'),
+        'onDeny goes with check and quota; a deny has status, headers and body of its own',
+      );
+    if (fields.has('onAllow') && (kind === 'report' || kind === 'enrich'))
+      findings.error(
+        'RULES_MISPLACED',
+        place('onAllow'),
+        `onAllow does not go with ${kind}; write a rule of its own for it`,
+      );
+    if (fields.has('sample') && kind !== 'report')
+      findings.error(
+        'RULES_MISPLACED',
+        place('sample'),
+        'sample goes with report; mode: { percent: ... } is for the others',
+      );
   }
 
-  #counter(name: string, { counter, handler, perMs, zone, algorithm }: { counter: string; handler: string; perMs: number; zone: string; algorithm: string }, node: Node): void {
+  #counter(
+    name: string,
+    {
+      counter,
+      handler,
+      perMs,
+      zone,
+      algorithm,
+    }: { counter: string; handler: string; perMs: number; zone: string; algorithm: string },
+    node: Node,
+  ): void {
     const id = `${handler} ${counter}`;
     const known = this.#counters.get(id);
     if (known === undefined) this.#counters.set(id, { perMs, zone, algorithm, name });
-    else if (known.perMs !== perMs || known.zone !== zone || known.algorithm !== algorithm) this.#context.findings.error('RULES_COUNTER', node.place, `${name} shares the counter ${counter} with ${known.name}, but not its per, zone and algorithm; make them equal, or name another counter`);
+    else if (known.perMs !== perMs || known.zone !== zone || known.algorithm !== algorithm)
+      this.#context.findings.error(
+        'RULES_COUNTER',
+        node.place,
+        `${name} shares the counter ${counter} with ${known.name}, but not its per, zone and algorithm; make them equal, or name another counter`,
+      );
   }
 
   #once({ once }: QuotaAction, node: Node): void {
     if (once === undefined || !isBareToken(once.reads)) return;
     const place = node.kind === 'map' ? node.entries.get('once')?.value.place : undefined;
-    this.#context.findings.warn('RULES_CLIENT_CHOOSES', place ?? node.place, `a client that sends the same ${once.source} each time is charged once; have the proxy make it, or mix in what the charge is for, such as request.url_path`);
+    this.#context.findings.warn(
+      'RULES_CLIENT_CHOOSES',
+      place ?? node.place,
+      `a client that sends the same ${once.source} each time is charged once; have the proxy make it, or mix in what the charge is for, such as request.url_path`,
+    );
   }
 
   #local({ handler: name, algorithm }: QuotaAction, place: Place): void {
-    const { findings, handlers: { handlers } } = this.#context;
+    const {
+      findings,
+      handlers: { handlers },
+    } = this.#context;
     const own = handlers.get(name);
     if (own === undefined) return;
     const { local } = own.spec;
-    if (local === undefined) return findings.error('RULES_ON_ERROR', place, `local counts in another handler while ${name} cannot be asked, and ${name} names none; give it local: { handler: NAME, replicas: N }`);
+    if (local === undefined)
+      return findings.error(
+        'RULES_ON_ERROR',
+        place,
+        `local counts in another handler while ${name} cannot be asked, and ${name} names none; give it local: { handler: NAME, replicas: N }`,
+      );
     const other = handlers.get(local.handler);
     const algorithms = other?.adapter.serves.quota?.algorithms;
-    if (algorithms?.includes(algorithm) === false) findings.error('RULES_CAPABILITY', place, `${local.handler} counts in the place of ${name}; it is a ${other?.spec.adapter}, which counts by ${algorithms.join(', ')}, not ${algorithm}`);
+    if (algorithms?.includes(algorithm) === false)
+      findings.error(
+        'RULES_CAPABILITY',
+        place,
+        `${local.handler} counts in the place of ${name}; it is a ${other?.spec.adapter}, which counts by ${algorithms.join(', ')}, not ${algorithm}`,
+      );
   }
 
   // ------------------------------------------------------------ calls
 
-  #calls(fields: Fields, kind: ActionKind | undefined, reads: readonly Read[], onAllow: Changes | undefined): ReadonlySet<CallKind> {
+  #calls(
+    fields: Fields,
+    kind: ActionKind | undefined,
+    reads: readonly Read[],
+    onAllow: Changes | undefined,
+  ): ReadonlySet<CallKind> {
     const { carriage, findings } = this.#context;
     const row = CALLS_OF[kind ?? 'none'];
     const node = fields.node('calls');
     if (node !== undefined) return this.#callSet(this.#named(node, kind, reads));
     const isOfLimits = [...carriage.through(reads)].some((name) => name.startsWith('ratelimit.'));
-    const candidates = CALL_KINDS.filter((call) => row[call] === 'default'
-      && !(kind === 'quota' && call === 'limit' && !isOfLimits)
-      && !(kind === undefined && call === 'tcp' && (onAllow?.metadata.length ?? 0) === 0)
-      && !(kind === undefined && call === 'limit' && !hasResponse(onAllow)));
+    const candidates = CALL_KINDS.filter(
+      (call) =>
+        row[call] === 'default' &&
+        !(kind === 'quota' && call === 'limit' && !isOfLimits) &&
+        !(kind === undefined && call === 'tcp' && (onAllow?.metadata.length ?? 0) === 0) &&
+        !(kind === undefined && call === 'limit' && !hasResponse(onAllow)),
+    );
     const calls = candidates.filter((call) => carriage.missing(reads, call) === undefined);
     if (calls.length === 0 && candidates.length > 0) {
-      const missing = [...new Set(candidates.map((call) => `${call} cannot carry ${carriage.missing(reads, call) ?? ''}`))];
-      findings.error('RULES_CALLS', fields.place, `no call can ask this rule: ${missing.join(', ')}; name the calls that are meant (calls: [...]), or guard the read with has() or [?...]`);
+      const missing = [
+        ...new Set(candidates.map((call) => `${call} cannot carry ${carriage.missing(reads, call) ?? ''}`)),
+      ];
+      findings.error(
+        'RULES_CALLS',
+        fields.place,
+        `no call can ask this rule: ${missing.join(', ')}; name the calls that are meant (calls: [...]), or guard the read with has() or [?...]`,
+      );
     }
     return this.#callSet(calls);
   }
@@ -194,7 +342,7 @@ export class RulesSection {
   #callSet(calls: readonly CallKind[]): ReadonlySet<CallKind> {
     const key = calls.join();
     let set = this.#callSets.get(key);
-    if (set === undefined) this.#callSets.set(key, set = new Set(calls));
+    if (set === undefined) this.#callSets.set(key, (set = new Set(calls)));
     return set;
   }
 
@@ -216,9 +364,19 @@ export class RulesSection {
         findings.error('RULES_VALUE', item.place, `calls are ${CALL_KINDS.join(', ')}; here is ${nodeText(item)}`);
         return [];
       }
-      if (row[call] === undefined) findings.error('RULES_CALLS', item.place, `a rule with ${kind ?? 'onAllow only'} is not asked in ${call} calls; it can be in ${Object.keys(row).join(', ')}`);
+      if (row[call] === undefined)
+        findings.error(
+          'RULES_CALLS',
+          item.place,
+          `a rule with ${kind ?? 'onAllow only'} is not asked in ${call} calls; it can be in ${Object.keys(row).join(', ')}`,
+        );
       const missing = carriage.missing(reads, call);
-      if (missing !== undefined) findings.error('RULES_CALLS', item.place, `${call} calls cannot carry ${missing}, which the rule reads; leave ${call} out, or guard the read: has(${missing}) && ...`);
+      if (missing !== undefined)
+        findings.error(
+          'RULES_CALLS',
+          item.place,
+          `${call} calls cannot carry ${missing}, which the rule reads; leave ${call} out, or guard the read: has(${missing}) && ...`,
+        );
       return [call];
     });
   }
@@ -242,12 +400,20 @@ export class RulesSection {
         const by = this.#by(percent);
         const refuses = kind === 'deny' || kind === 'check' || kind === 'quota';
         if (by !== undefined && refuses && share !== undefined && share < 100 && isClientChosen(by.reads)) {
-          this.#context.findings.warn('RULES_CLIENT_CHOOSES', percent.node('by')?.place ?? node.place, `a client may send what it likes as ${by.source}, and so choose to be outside of the ${share} %; use what the proxy makes or checks, such as origin.ip or source.principal`);
+          this.#context.findings.warn(
+            'RULES_CLIENT_CHOOSES',
+            percent.node('by')?.place ?? node.place,
+            `a client may send what it likes as ${by.source}, and so choose to be outside of the ${share} %; use what the proxy makes or checks, such as origin.ip or source.principal`,
+          );
         }
         return { kind: 'percent', percent: share ?? 0, by };
       }
     }
-    this.#context.findings.error('RULES_VALUE', node.place, `mode is enforce, shadow, or { percent: 10, by: EXPRESSION }; here is ${nodeText(node)}`);
+    this.#context.findings.error(
+      'RULES_VALUE',
+      node.place,
+      `mode is enforce, shadow, or { percent: 10, by: EXPRESSION }; here is ${nodeText(node)}`,
+    );
     return ENFORCE;
   }
 
@@ -256,7 +422,7 @@ export class RulesSection {
     const outputs = Object.entries(read?.output ?? {}).filter(([name]) => name !== 'reason');
     const key = JSON.stringify(outputs);
     let out = this.#outs.get(key);
-    if (out === undefined) this.#outs.set(key, out = outputsOf(outputs, this.#context.attributes));
+    if (out === undefined) this.#outs.set(key, (out = outputsOf(outputs, this.#context.attributes)));
     return out;
   }
 
@@ -272,25 +438,52 @@ const ENFORCE: Mode = { kind: 'enforce' };
 const SHADOW: Mode = { kind: 'shadow' };
 
 /** Whether it is told whole by its JSON. */
-const isPlainDeny = (action: Action | undefined): action is Action & { kind: 'deny' } => action?.kind === 'deny' && action.answer.headers.length === 0 && action.answer.body === undefined;
+const isPlainDeny = (action: Action | undefined): action is Action & { kind: 'deny' } =>
+  action?.kind === 'deny' && action.answer.headers.length === 0 && action.answer.body === undefined;
 
 const BODY: ReadonlySet<string> = new Set(['request.body', 'request.raw_body']);
 
-const hasResponse = (onAllow: Changes | undefined): boolean => onAllow !== undefined && onAllow.response.set.length + onAllow.response.append.length + onAllow.response.remove.length > 0;
+const hasResponse = (onAllow: Changes | undefined): boolean =>
+  onAllow !== undefined &&
+  onAllow.response.set.length + onAllow.response.append.length + onAllow.response.remove.length > 0;
 const fieldsNode = ({ place }: Fields): Node => ({ kind: 'map', place, entries: new Map() });
 
-const descriptorKeys = (reads: readonly Read[]): readonly string[] => [...new Set(reads
-  .filter(({ name }) => name === 'ratelimit.descriptor')
-  .flatMap(({ keys }) => keys.filter(({ guarded }) => !guarded).map(({ key }) => key)))];
+const descriptorKeys = (reads: readonly Read[]): readonly string[] => [
+  ...new Set(
+    reads
+      .filter(({ name }) => name === 'ratelimit.descriptor')
+      .flatMap(({ keys }) => keys.filter(({ guarded }) => !guarded).map(({ key }) => key)),
+  ),
+];
 
 /** The attributes with `out.*` among them, and where those stand. */
-interface Outputs { readonly attributes: Attributes; readonly out: Rule['out'] }
+interface Outputs {
+  readonly attributes: Attributes;
+  readonly out: Rule['out'];
+}
 
-function outputsOf(outputs: readonly (readonly [name: string, shape: Shape[string]])[], attributes: Attributes): Outputs {
-  const row = (name: string, type: Type): Attribute =>
-    ({ name: `out.${name}`, type, meaning: 'What the handler said.', source: { kind: 'filled' }, carriedBy: {}, always: name === 'reason', secret: false });
+function outputsOf(
+  outputs: readonly (readonly [name: string, shape: Shape[string]])[],
+  attributes: Attributes,
+): Outputs {
+  const row = (name: string, type: Type): Attribute => ({
+    name: `out.${name}`,
+    type,
+    meaning: 'What the handler said.',
+    source: { kind: 'filled' },
+    carriedBy: {},
+    always: name === 'reason',
+    secret: false,
+  });
   return {
-    attributes: attributes.extend([row('reason', STRING), ...outputs.map(([name, shape]) => row(name, TYPE_OF[shape.replace(/\?$/, '') as keyof typeof TYPE_OF]))]),
-    out: { firstSlot: attributes.size, names: ['reason', ...outputs.map(([name]) => name)], converts: [outputConvert('string'), ...outputs.map(([, shape]) => outputConvert(shape))] },
+    attributes: attributes.extend([
+      row('reason', STRING),
+      ...outputs.map(([name, shape]) => row(name, TYPE_OF[shape.replace(/\?$/, '') as keyof typeof TYPE_OF])),
+    ]),
+    out: {
+      firstSlot: attributes.size,
+      names: ['reason', ...outputs.map(([name]) => name)],
+      converts: [outputConvert('string'), ...outputs.map(([, shape]) => outputConvert(shape))],
+    },
   };
 }

@@ -17,19 +17,44 @@ export function scalarOffset(node: ScalarNode, offset: number): number {
   return start + at;
 }
 
-interface Decoded { text: string; readonly offsets: number[] }
+interface Decoded {
+  text: string;
+  readonly offsets: number[];
+}
 
 function style(kind: ScalarNode['style'], raw: string): Decoded | undefined {
   switch (kind) {
-    case 'plain': return flow(raw, 0, raw.length, 'plain');
-    case 'single': case 'double': return flow(raw, 1, raw.endsWith(raw[0] ?? '') ? raw.length - 1 : raw.length, kind);
-    case 'literal': return literal(raw);
-    case 'folded': return folded(raw);
+    case 'plain':
+      return flow(raw, 0, raw.length, 'plain');
+    case 'single':
+    case 'double':
+      return flow(raw, 1, raw.endsWith(raw[0] ?? '') ? raw.length - 1 : raw.length, kind);
+    case 'literal':
+      return literal(raw);
+    case 'folded':
+      return folded(raw);
   }
 }
 
 const ESCAPES: Readonly<Record<string, string>> = {
-  0: '\0', a: '\x07', b: '\b', e: '\x1b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v', N: '\u0085', _: '\u00a0', L: '\u2028', P: '\u2029', ' ': ' ', '"': '"', '/': '/', '\\': '\\', '\t': '\t',
+  0: '\0',
+  a: '\x07',
+  b: '\b',
+  e: '\x1b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+  N: '\u0085',
+  _: '\u00a0',
+  L: '\u2028',
+  P: '\u2029',
+  ' ': ' ',
+  '"': '"',
+  '/': '/',
+  '\\': '\\',
+  '\t': '\t',
 };
 const HEX_DIGITS: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
@@ -112,7 +137,8 @@ function folded(raw: string): Decoded | undefined {
     const run = breaks.exec(lines.text)?.[0].length ?? 0;
     const next = lines.text[at + run] ?? '';
     const between = at > 0 && next !== '' && next !== ' ' && next !== '\t';
-    const text = run === 0 ? (lines.text[at] ?? '') : !between ? '\n'.repeat(run) : run === 1 ? ' ' : '\n'.repeat(run - 1);
+    const text =
+      run === 0 ? (lines.text[at] ?? '') : !between ? '\n'.repeat(run) : run === 1 ? ' ' : '\n'.repeat(run - 1);
     for (let unit = 0; unit < text.length; unit++) out.offsets.push(lines.offsets[at + unit] ?? 0);
     out.text += text;
     at += Math.max(run, 1);

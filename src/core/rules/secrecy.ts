@@ -38,9 +38,16 @@ export class Secrecy {
     const { secret, source } = attributes.at(slot);
     if (secret) return [name];
     if (HEADER_MAPS.has(name) || QUERY_MAPS.has(name)) {
-      return exposed ? [name] : exposedKeys.filter(({ key }) => isSecretEntry(attributes, name, key)).map(({ key }) => `${name}[${JSON.stringify(key)}]`);
+      return exposed
+        ? [name]
+        : exposedKeys
+            .filter(({ key }) => isSecretEntry(attributes, name, key))
+            .map(({ key }) => `${name}[${JSON.stringify(key)}]`);
     }
-    if (source.kind === 'from') return source.carriers.some((carrier) => carrier.kind === 'header' && isSecretHeader(attributes, carrier.name)) ? [name] : [];
+    if (source.kind === 'from')
+      return source.carriers.some((carrier) => carrier.kind === 'header' && isSecretHeader(attributes, carrier.name))
+        ? [name]
+        : [];
     if (source.kind !== 'is') return [];
     return this.exposedBy(this.#madeOf(name), new Set([...seen, name])).map((below) => `${name} (of ${below})`);
   }
@@ -49,18 +56,29 @@ export class Secrecy {
 /** Equal values make equal digests; what the value was does not come out of it. */
 export function digested(compiled: Compiled): Compiled {
   return {
-    ...compiled, type: STRING, constant: undefined, guards: [],
+    ...compiled,
+    type: STRING,
+    constant: undefined,
+    guards: [],
     why: (bag) => compiled.why(bag),
     evaluate(bag) {
       const value = compiled.evaluate(bag);
-      return value === FAILED ? FAILED : createHmac('sha256', DIGEST_KEY).update(keyPart(value, compiled.type)).digest('base64url');
+      return value === FAILED
+        ? FAILED
+        : createHmac('sha256', DIGEST_KEY).update(keyPart(value, compiled.type)).digest('base64url');
     },
   };
 }
 
 /** Sees `(secret)` in the place of each secret. */
 export function masked(compiled: Compiled): Compiled {
-  return { ...compiled, constant: undefined, guards: [], why: (bag) => compiled.why(bag), evaluate: (bag) => evaluateMasked(compiled, bag) };
+  return {
+    ...compiled,
+    constant: undefined,
+    guards: [],
+    why: (bag) => compiled.why(bag),
+    evaluate: (bag) => evaluateMasked(compiled, bag),
+  };
 }
 
 function evaluateMasked(compiled: Compiled, bag: Bag): ReturnType<Compiled['evaluate']> {

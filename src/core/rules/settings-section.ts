@@ -36,7 +36,11 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
     checkCount: (rules) => {
       const place = said.get('rules')?.place;
       if (wantedRules === undefined || wantedRules === rules || place === undefined) return;
-      findings.error('RULES_COUNT', place, `settings say that there are ${wantedRules} rules; here ${rules === 1 ? 'is 1' : `are ${rules}`}. Where no file was cut short, write rules: ${rules}`);
+      findings.error(
+        'RULES_COUNT',
+        place,
+        `settings say that there are ${wantedRules} rules; here ${rules === 1 ? 'is 1' : `are ${rules}`}. Where no file was cut short, write rules: ${rules}`,
+      );
     },
   };
 }
@@ -50,7 +54,11 @@ function checkSame(fields: Fields, said: Map<Key, Node>, findings: Findings): vo
     if (before === undefined) said.set(key, node);
     else if (nodeText(before) !== nodeText(node)) {
       const { file, line, column } = before.place.source.positionAt(before.place.start);
-      findings.error('RULES_DUPLICATE', node.place, `settings.${key} is ${nodeText(node)} here and ${nodeText(before)} at ${file}:${line}:${column}; a policy has one, so remove one of the two`);
+      findings.error(
+        'RULES_DUPLICATE',
+        node.place,
+        `settings.${key} is ${nodeText(node)} here and ${nodeText(before)} at ${file}:${line}:${column}; a policy has one, so remove one of the two`,
+      );
     }
   }
 }

@@ -1,7 +1,8 @@
 import type { Position } from './rule.ts';
 
 /** `password: hunter2`, in block or flow style; what is read from elsewhere (`{ $env: NAME }`) is none. */
-const SECRET_VALUE = /\b(\w*(?:password|secret|token)\w*["']?\s*:\s+)(?!(?:true|false)\b)("[^"]*"?|'[^']*'?|[^\s{[&*!|>,}"'][^\s,}]*)/gi;
+const SECRET_VALUE =
+  /\b(\w*(?:password|secret|token)\w*["']?\s*:\s+)(?!(?:true|false)\b)("[^"]*"?|'[^']*'?|[^\s{[&*!|>,}"'][^\s,}]*)/gi;
 
 /** `redis://user:password@host`. */
 const URL_CREDENTIALS = /(:\/\/)([^\s/"']+)(?=@)/g;

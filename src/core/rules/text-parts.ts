@@ -11,7 +11,11 @@
 import type { TimeSlice } from '../time-slice.ts';
 
 /** Whole items. */
-export interface TextPart { readonly start: number; readonly end: number; readonly items: number }
+export interface TextPart {
+  readonly start: number;
+  readonly end: number;
+  readonly items: number;
+}
 
 export interface DividedList {
   /** Where its first item begins; that item stays in the trunk. */
@@ -34,7 +38,11 @@ const RULES_KEY = /rules: *(?:#.*)?\r?(?:\n|$)/y;
 
 const [TAB, NEWLINE, RETURN, SPACE, HASH, PERCENT, HYPHEN] = [0x09, 0x0a, 0x0d, 0x20, 0x23, 0x25, 0x2d];
 
-export async function dividedText(text: string, slice: TimeSlice, partLength: number = PART_LENGTH): Promise<DividedText | undefined> {
+export async function dividedText(
+  text: string,
+  slice: TimeSlice,
+  partLength: number = PART_LENGTH,
+): Promise<DividedText | undefined> {
   const lists: DividedList[] = [];
   let open: OpenList | undefined;
   let lines = 0;
@@ -43,7 +51,13 @@ export async function dividedText(text: string, slice: TimeSlice, partLength: nu
     let at = start;
     while (text.charCodeAt(at) === SPACE) at++;
     const char = text.charCodeAt(at);
-    if (at === text.length || char === NEWLINE || char === HASH || (char === RETURN && text.charCodeAt(at + 1) === NEWLINE)) continue;
+    if (
+      at === text.length ||
+      char === NEWLINE ||
+      char === HASH ||
+      (char === RETURN && text.charCodeAt(at + 1) === NEWLINE)
+    )
+      continue;
     const column = at - start;
     if (char === TAB || (char === PERCENT && column === 0)) return undefined; // a directive would hold for the parts, too
     const line = open?.take(text, start, column) ?? 'ends';
@@ -53,7 +67,8 @@ export async function dividedText(text: string, slice: TimeSlice, partLength: nu
     open = isRulesKey(text, start) ? new OpenList(partLength) : undefined;
   }
   if (open?.isWorthDividing === true) lists.push(open.end(text.length));
-  if (lists.length === 0 || lists.some(({ parts }) => parts.some(({ start, end }) => end - start > LONGEST_PART))) return undefined;
+  if (lists.length === 0 || lists.some(({ parts }) => parts.some(({ start, end }) => end - start > LONGEST_PART)))
+    return undefined;
   return { trunk: trunkOf(text, lists), lists };
 }
 
@@ -115,7 +130,8 @@ class OpenList {
 }
 
 /** At the end of the text there is no character. */
-const endsIndicator = (char: number): boolean => char === SPACE || char === NEWLINE || char === RETURN || Number.isNaN(char);
+const endsIndicator = (char: number): boolean =>
+  char === SPACE || char === NEWLINE || char === RETURN || Number.isNaN(char);
 
 const lineAfter = (text: string, start: number): number => {
   const newline = text.indexOf('\n', start);
@@ -127,7 +143,10 @@ function isRulesKey(text: string, start: number): boolean {
   return RULES_KEY.test(text);
 }
 
-const cutOf = ({ parts }: DividedList): { readonly start: number; readonly end: number } => ({ start: parts[0]?.start ?? 0, end: parts.at(-1)?.end ?? 0 });
+const cutOf = ({ parts }: DividedList): { readonly start: number; readonly end: number } => ({
+  start: parts[0]?.start ?? 0,
+  end: parts.at(-1)?.end ?? 0,
+});
 
 function trunkOf(text: string, lists: readonly DividedList[]): string {
   let trunk = '';

@@ -70,20 +70,29 @@ function divide({ value: top }: CST.Document): ReadonlyMap<number, readonly List
     const parts = partsOf(value);
     const last = parts.pop();
     if (last === undefined || parts.length === 0) continue;
-    divided.set(value.offset, parts.map((items) => listOf(value, items)));
+    divided.set(
+      value.offset,
+      parts.map((items) => listOf(value, items)),
+    );
     value.items = last as CST.BlockSequence['items'];
   }
   return divided;
 }
 
-const isList = (token: CST.Token | undefined | null): token is List => token?.type === 'block-seq' || (token?.type === 'flow-collection' && token.start.source === '[');
+const isList = (token: CST.Token | undefined | null): token is List =>
+  token?.type === 'block-seq' || (token?.type === 'flow-collection' && token.start.source === '[');
 
 function partsOf({ type, items }: List): Item[][] {
   const parts: Item[][] = [];
   let part: Item[] = [];
   for (const item of items) {
     // Only between two whole items: what is wrong between others is told where they stand beside each other.
-    if (part.length >= ITEMS_OF_PART && item.value !== undefined && part.at(-1)?.value !== undefined && (type === 'block-seq' || commas(item) === 1)) {
+    if (
+      part.length >= ITEMS_OF_PART &&
+      item.value !== undefined &&
+      part.at(-1)?.value !== undefined &&
+      (type === 'block-seq' || commas(item) === 1)
+    ) {
       parts.push(part);
       part = [type === 'block-seq' ? item : { ...item, start: item.start.filter((token) => token.type !== 'comma') }];
     } else part.push(item);

@@ -47,7 +47,13 @@ export class LiveHandler {
     const { handler } = open;
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {
-      this.reports = new ReportQueue(this.gate, (entries, call) => handler.write?.(entries, call), spec, context.reports, context.log);
+      this.reports = new ReportQueue(
+        this.gate,
+        (entries, call) => handler.write?.(entries, call),
+        spec,
+        context.reports,
+        context.log,
+      );
     }
   }
 
@@ -56,7 +62,12 @@ export class LiveHandler {
   }
 
   serves(spec: HandlerSpec): boolean {
-    return this.#closed === undefined && this.#spec.adapter === spec.adapter && this.#spec.signature === spec.signature && this.#spec.folder === spec.folder;
+    return (
+      this.#closed === undefined &&
+      this.#spec.adapter === spec.adapter &&
+      this.#spec.signature === spec.signature &&
+      this.#spec.folder === spec.folder
+    );
   }
 
   configure(spec: HandlerSpec): void {
@@ -77,7 +88,7 @@ export class LiveHandler {
   }
 
   close(): Promise<void> {
-    return this.#closed ??= this.#close();
+    return (this.#closed ??= this.#close());
   }
 
   async #close(): Promise<void> {

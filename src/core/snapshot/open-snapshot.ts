@@ -20,22 +20,36 @@ export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters'> {
   readonly nowMs: () => number;
 }
 
-export async function openSnapshot(policy: Policy, context: SnapshotContext, previous: Snapshot | undefined): Promise<Snapshot> {
+export async function openSnapshot(
+  policy: Policy,
+  context: SnapshotContext,
+  previous: Snapshot | undefined,
+): Promise<Snapshot> {
   const specs = [...policy.handlers.values()];
-  const kept = new Map(specs.flatMap((spec): [string, LiveHandler][] => {
-    const known = previous?.handlers.get(spec.name);
-    return known?.serves(spec) === true ? [[spec.name, known]] : [];
-  }));
-  const { opened, findings } = await openAll(specs.filter(({ name }) => !kept.has(name)), context);
-  const handlers = new Map(specs.flatMap(({ name }): [string, LiveHandler][] => {
-    const handler = kept.get(name) ?? opened.get(name);
-    return handler === undefined ? [] : [[name, handler]];
-  }));
+  const kept = new Map(
+    specs.flatMap((spec): [string, LiveHandler][] => {
+      const known = previous?.handlers.get(spec.name);
+      return known?.serves(spec) === true ? [[spec.name, known]] : [];
+    }),
+  );
+  const { opened, findings } = await openAll(
+    specs.filter(({ name }) => !kept.has(name)),
+    context,
+  );
+  const handlers = new Map(
+    specs.flatMap(({ name }): [string, LiveHandler][] => {
+      const handler = kept.get(name) ?? opened.get(name);
+      return handler === undefined ? [] : [[name, handler]];
+    }),
+  );
   const slice = new TimeSlice();
   const rules = findings.length > 0 ? [] : await preparedRules(policy, handlers, context.meters, findings, slice);
   if (findings.length > 0) {
     await Promise.all([...opened.values()].map((handler) => handler.close()));
-    context.meters.keepOnly(new Set(previous?.policy.rules.map(({ name }) => name)), new Set(previous?.handlers.keys()));
+    context.meters.keepOnly(
+      new Set(previous?.policy.rules.map(({ name }) => name)),
+      new Set(previous?.handlers.keys()),
+    );
     throw new SnapshotError(findings);
   }
   const candidates = await candidatesOf(rules, slice);
@@ -43,33 +57,68 @@ export async function openSnapshot(policy: Policy, context: SnapshotContext, pre
   const byIndex = new Map(rules.map((prepared) => [prepared.rule.index, prepared]));
   const inNeed = policy.enrich.flatMap(({ index }) => byIndex.get(index) ?? []);
   const enrich = perCallKind((call) => inNeed.filter(({ rule }) => rule.calls.has(call)));
-  return new Snapshot(policy, handlers, candidates, rules.filter(({ rule }) => rule.action?.kind === 'quota'), enrich, context.nowMs);
+  return new Snapshot(
+    policy,
+    handlers,
+    candidates,
+    rules.filter(({ rule }) => rule.action?.kind === 'quota'),
+    enrich,
+    context.nowMs,
+  );
 }
 
-async function openAll(specs: readonly HandlerSpec[], context: SnapshotContext): Promise<{ opened: Map<string, LiveHandler>; findings: Finding[] }> {
+async function openAll(
+  specs: readonly HandlerSpec[],
+  context: SnapshotContext,
+): Promise<{ opened: Map<string, LiveHandler>; findings: Finding[] }> {
   const opened = new Map<string, LiveHandler>();
   const findings: Finding[] = [];
   const results = await Promise.allSettled(specs.map(async (spec) => context.openHandlers(spec)));
   for (const [index, result] of results.entries()) {
     const spec = specs[index];
     if (spec === undefined) continue;
-    if (result.status === 'fulfilled') opened.set(spec.name, new LiveHandler(spec, result.value, { ...context, meters: context.meters.ofHandler(spec.name) }));
-    else findings.push(finding('CORE_HANDLER_OPEN', spec.position, `the handler ${spec.name} could not be opened: ${messageOf(result.reason)}`));
+    if (result.status === 'fulfilled')
+      opened.set(
+        spec.name,
+        new LiveHandler(spec, result.value, { ...context, meters: context.meters.ofHandler(spec.name) }),
+      );
+    else
+      findings.push(
+        finding(
+          'CORE_HANDLER_OPEN',
+          spec.position,
+          `the handler ${spec.name} could not be opened: ${messageOf(result.reason)}`,
+        ),
+      );
   }
   return { opened, findings };
 }
 
-async function preparedRules(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, meters: Meters, findings: Finding[], slice: TimeSlice): Promise<PreparedRule[]> {
+async function preparedRules(
+  policy: Policy,
+  handlers: ReadonlyMap<string, LiveHandler>,
+  meters: Meters,
+  findings: Finding[],
+  slice: TimeSlice,
+): Promise<PreparedRule[]> {
   const prepared: PreparedRule[] = [];
   for (const rule of policy.rules) {
     try {
       prepared.push(prepareRule(rule, policy, handlers, meters.ofRule(rule.name)));
     } catch (error) {
-      findings.push(finding('CORE_RULE_PREPARE', rule.position, `the rule ${rule.name} was not taken: ${messageOf(error)}`));
+      findings.push(
+        finding('CORE_RULE_PREPARE', rule.position, `the rule ${rule.name} was not taken: ${messageOf(error)}`),
+      );
     }
     if (slice.isOver) await slice.next();
   }
   return prepared;
 }
 
-const finding = (code: string, position: Finding['position'], message: string): Finding => ({ severity: 'error', position, code, message, excerpt: undefined });
+const finding = (code: string, position: Finding['position'], message: string): Finding => ({
+  severity: 'error',
+  position,
+  code,
+  message,
+  excerpt: undefined,
+});

@@ -14,14 +14,25 @@ export class Snapshot {
   readonly quotas: readonly PreparedRule[];
   readonly #enrich: Readonly<Record<CallKind, readonly PreparedRule[]>>;
   /** Of `ratelimit.*`, looked up once. */
-  readonly slots: { readonly descriptor: number | undefined; readonly hits: number | undefined; readonly override: number | undefined };
+  readonly slots: {
+    readonly descriptor: number | undefined;
+    readonly hits: number | undefined;
+    readonly override: number | undefined;
+  };
   /** Milliseconds since 1970. */
   readonly nowMs: () => number;
   #calls = 0;
   #isRetired = false;
   #whenFree: (() => void) | undefined;
 
-  constructor(policy: Policy, handlers: ReadonlyMap<string, LiveHandler>, candidates: Candidates, quotas: readonly PreparedRule[], enrich: Readonly<Record<CallKind, readonly PreparedRule[]>>, nowMs: () => number) {
+  constructor(
+    policy: Policy,
+    handlers: ReadonlyMap<string, LiveHandler>,
+    candidates: Candidates,
+    quotas: readonly PreparedRule[],
+    enrich: Readonly<Record<CallKind, readonly PreparedRule[]>>,
+    nowMs: () => number,
+  ) {
     this.policy = policy;
     this.nowMs = nowMs;
     this.handlers = handlers;
@@ -29,7 +40,11 @@ export class Snapshot {
     this.quotas = quotas;
     this.#enrich = enrich;
     const slotOf = (name: string): number | undefined => policy.attributes.slotOf(name);
-    this.slots = { descriptor: slotOf('ratelimit.descriptor'), hits: slotOf('ratelimit.hits'), override: slotOf('ratelimit.override') };
+    this.slots = {
+      descriptor: slotOf('ratelimit.descriptor'),
+      hits: slotOf('ratelimit.hits'),
+      override: slotOf('ratelimit.override'),
+    };
   }
 
   get attributes(): Attributes {
@@ -53,7 +68,10 @@ export class Snapshot {
   /** No new calls come: when the last has ended, handlers that no other snapshot holds are closed. */
   async retire(): Promise<void> {
     this.#isRetired = true;
-    if (this.#calls > 0) await new Promise<void>((resolve) => { this.#whenFree = resolve; });
+    if (this.#calls > 0)
+      await new Promise<void>((resolve) => {
+        this.#whenFree = resolve;
+      });
     await Promise.all([...this.handlers.values()].map((handler) => handler.release()));
   }
 }

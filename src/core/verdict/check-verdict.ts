@@ -20,37 +20,97 @@ const NOBODY: readonly string[] = [];
 const NO_REASONS: readonly Reason[] = [];
 const NO_PAIRS: readonly Pair[] = [];
 
-export function checkVerdict(id: string, call: CallKind, outcomes: readonly RuleOutcome[], deciding: Deciding | undefined, quotas: readonly QuotaEntry[]): Verdict {
+export function checkVerdict(
+  id: string,
+  call: CallKind,
+  outcomes: readonly RuleOutcome[],
+  deciding: Deciding | undefined,
+  quotas: readonly QuotaEntry[],
+): Verdict {
   const shadow = shadowOf(outcomes);
   const reasons = reasonsOf(outcomes);
   const told = call === 'http' && quotas.length > 0 ? toldLimits(quotas) : NO_PAIRS;
   if (deciding === undefined) {
     const changes = told.length === 0 ? netChanges(outcomes, call) : withFields(netChanges(outcomes, call), told);
-    return { id, outcome: 'allow', rule: undefined, status: 200, code: Code.OK, body: '', headers: NO_PAIRS, changes, shadow, reasons };
+    return {
+      id,
+      outcome: 'allow',
+      rule: undefined,
+      status: 200,
+      code: Code.OK,
+      body: '',
+      headers: NO_PAIRS,
+      changes,
+      shadow,
+      reasons,
+    };
   }
   const rule = deciding.outcome.prepared.rule.name;
-  if (deciding.kind !== 'deny') return { id, outcome: deciding.kind, rule, status: 503, code: Code.UNAVAILABLE, body: '', headers: NO_PAIRS, changes: NO_CHANGES, shadow, reasons };
+  if (deciding.kind !== 'deny')
+    return {
+      id,
+      outcome: deciding.kind,
+      rule,
+      status: 503,
+      code: Code.UNAVAILABLE,
+      body: '',
+      headers: NO_PAIRS,
+      changes: NO_CHANGES,
+      shadow,
+      reasons,
+    };
   const { status, code, body, headers } = refusal(deciding.outcome);
-  return { id, outcome: 'deny', rule, status, code, body, headers: told.length === 0 ? headers : [...headers, ...told], changes: NO_CHANGES, shadow, reasons };
+  return {
+    id,
+    outcome: 'deny',
+    rule,
+    status,
+    code,
+    body,
+    headers: told.length === 0 ? headers : [...headers, ...told],
+    changes: NO_CHANGES,
+    shadow,
+    reasons,
+  };
 }
 
-const withFields = (changes: NetChanges, told: readonly Pair[]): NetChanges =>
-  ({ ...changes, response: { ...changes.response, set: [...changes.response.set, ...told] }, isConstant: false });
+const withFields = (changes: NetChanges, told: readonly Pair[]): NetChanges => ({
+  ...changes,
+  response: { ...changes.response, set: [...changes.response.set, ...told] },
+  isConstant: false,
+});
 
 /** In the rule's words, where it has some. A text that fails is empty, and counted. */
 function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'headers' | 'body'> {
-  const { prepared: { rule, meters }, bag, result } = outcome;
+  const {
+    prepared: { rule, meters },
+    bag,
+    result,
+  } = outcome;
   const answer: DenyAnswer | undefined = rule.action?.kind === 'deny' ? rule.action.answer : rule.onDeny;
-  const said = result.kind === 'refused' ? result.answer : result.kind === 'over' ? allow({ output: quotaOutput(result.quota.answer, 0) }) : undefined;
+  const said =
+    result.kind === 'refused'
+      ? result.answer
+      : result.kind === 'over'
+        ? allow({ output: quotaOutput(result.quota.answer, 0) })
+        : undefined;
   const texts = outBag(rule, bag, said, result.kind === 'over' ? overText(result.quota) : undefined);
-  const render = (text: { render(bag: RuleOutcome['bag']): { readonly text: string; readonly failed: string | undefined } }): string => {
+  const render = (text: {
+    render(bag: RuleOutcome['bag']): { readonly text: string; readonly failed: string | undefined };
+  }): string => {
     const { text: shown, failed } = text.render(texts);
     if (failed !== undefined) meters.texts++;
     return shown;
   };
   const headers = (answer?.headers ?? []).map(([name, text]): Pair => [name, render(text)]);
   const body = answer?.body === undefined ? '' : render(answer.body);
-  if (result.kind === 'over') return { status: answer?.status ?? 429, code: Code.RESOURCE_EXHAUSTED, headers: withLimits(headers, result.quota), body };
+  if (result.kind === 'over')
+    return {
+      status: answer?.status ?? 429,
+      code: Code.RESOURCE_EXHAUSTED,
+      headers: withLimits(headers, result.quota),
+      body,
+    };
   if (said?.kind === 'deny') return { status: answer?.status ?? httpOfCode(said.code), code: said.code, headers, body };
   const status = answer?.status ?? 403;
   return { status, code: codeOfHttp(status), headers, body };
@@ -87,22 +147,31 @@ export function reasonsOf(outcomes: readonly RuleOutcome[]): readonly Reason[] {
   let reasons: Reason[] | undefined;
   for (const outcome of outcomes) {
     const text = reasonText(outcome);
-    if (text !== undefined) (reasons ??= []).push({ rule: outcome.prepared.rule.name, text, shadow: !outcome.enforced });
+    if (text !== undefined)
+      (reasons ??= []).push({ rule: outcome.prepared.rule.name, text, shadow: !outcome.enforced });
   }
   return reasons ?? NO_REASONS;
 }
 
 function reasonText({ prepared: { rule }, result }: RuleOutcome): string | undefined {
   switch (result.kind) {
-    case 'passed': return undefined;
+    case 'passed':
+      return undefined;
     case 'refused': {
-      if (result.answer?.kind === 'deny' && rule.action?.kind === 'check') return `${rule.action.ask.handler} refused: ${result.answer.reason}`;
-      return rule.action?.kind === 'deny' && rule.action.unlessAllowed !== undefined ? 'nothing allowed it' : 'its match applies';
+      if (result.answer?.kind === 'deny' && rule.action?.kind === 'check')
+        return `${rule.action.ask.handler} refused: ${result.answer.reason}`;
+      return rule.action?.kind === 'deny' && rule.action.unlessAllowed !== undefined
+        ? 'nothing allowed it'
+        : 'its match applies';
     }
-    case 'over': return overText(result.quota);
-    case 'not allowed': return result.answer?.kind === 'deny' ? `did not allow: ${result.answer.reason}` : 'did not allow';
-    case 'failed': return result.why;
+    case 'over':
+      return overText(result.quota);
+    case 'not allowed':
+      return result.answer?.kind === 'deny' ? `did not allow: ${result.answer.reason}` : 'did not allow';
+    case 'failed':
+      return result.why;
   }
 }
 
-const overText = ({ answer: { limit }, perMs, retryAfterMs }: QuotaRefusal): string => `over the limit of ${limit} in ${perMs / 1000} s; again in ${seconds(retryAfterMs)} s`;
+const overText = ({ answer: { limit }, perMs, retryAfterMs }: QuotaRefusal): string =>
+  `over the limit of ${limit} in ${perMs / 1000} s; again in ${seconds(retryAfterMs)} s`;

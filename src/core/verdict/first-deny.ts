@@ -22,12 +22,22 @@ export function settleGroups(outcomes: readonly RuleOutcome[]): void {
   for (const outcome of outcomes) {
     const { action } = outcome.prepared.rule;
     if (action?.kind !== 'deny' || action.unlessAllowed === undefined) continue;
-    const isSatisfied = outcomes.some((other) => isAllowing(other, action.unlessAllowed) && (other.enforced || !outcome.enforced));
+    const isSatisfied = outcomes.some(
+      (other) => isAllowing(other, action.unlessAllowed) && (other.enforced || !outcome.enforced),
+    );
     if (isSatisfied) outcome.result = { kind: 'passed', answer: undefined };
   }
 }
 
-function isAllowing({ prepared: { rule: { action } }, result }: RuleOutcome, group: string | undefined): boolean {
+function isAllowing(
+  {
+    prepared: {
+      rule: { action },
+    },
+    result,
+  }: RuleOutcome,
+  group: string | undefined,
+): boolean {
   return action?.kind === 'allow' && action.group === group && result.kind === 'passed';
 }
 
@@ -45,21 +55,43 @@ export function decidingOf(outcomes: readonly RuleOutcome[]): Deciding | undefin
 }
 
 /** What the rule by itself comes to; `undefined`: it lets pass. An allow rule never denies. */
-export function refusalOf({ prepared: { rule: { action } }, result }: RuleOutcome): Deciding['kind'] | undefined {
+export function refusalOf({
+  prepared: {
+    rule: { action },
+  },
+  result,
+}: RuleOutcome): Deciding['kind'] | undefined {
   if (action?.kind === 'allow') return undefined;
   switch (result.kind) {
-    case 'refused': case 'over': return 'deny';
-    case 'failed': return result.word === 'deny' ? 'failed' : result.word === 'error' ? 'error' : undefined;
-    case 'passed': case 'not allowed': return undefined;
+    case 'refused':
+    case 'over':
+      return 'deny';
+    case 'failed':
+      return result.word === 'deny' ? 'failed' : result.word === 'error' ? 'error' : undefined;
+    case 'passed':
+    case 'not allowed':
+      return undefined;
   }
 }
 
 /** Of a deny whose group nothing satisfied: the allow rule that could not be asked, and whose failure is an error. */
-function errorInGroup(outcomes: readonly RuleOutcome[], { prepared: { rule: { action } } }: RuleOutcome): RuleOutcome | undefined {
+function errorInGroup(
+  outcomes: readonly RuleOutcome[],
+  {
+    prepared: {
+      rule: { action },
+    },
+  }: RuleOutcome,
+): RuleOutcome | undefined {
   if (action?.kind !== 'deny' || action.unlessAllowed === undefined) return undefined;
   return outcomes.find((other) => {
     const { action: allow } = other.prepared.rule;
-    return allow?.kind === 'allow' && (allow satisfies AllowAction).group === action.unlessAllowed && other.enforced
-      && other.result.kind === 'failed' && other.result.word === 'error';
+    return (
+      allow?.kind === 'allow' &&
+      (allow satisfies AllowAction).group === action.unlessAllowed &&
+      other.enforced &&
+      other.result.kind === 'failed' &&
+      other.result.word === 'error'
+    );
   });
 }

@@ -21,14 +21,28 @@ export function limitVerdict(id: string, descriptors: readonly DescriptorOutcome
   const deciding = descriptors.map(({ outcomes }) => decidingOf(outcomes));
   const all = descriptors.flatMap(({ outcomes }) => outcomes);
   const told = toldLimits(descriptors.flatMap(({ entries }) => entries));
-  const common = { id, shadow: shadowOf(all), reasons: reasonsOf(all), response: told.length === 0 ? NO_HEADERS : { ...NO_HEADERS, set: told } };
-  const first = deciding.find((one) => one?.kind === 'deny') ?? deciding.find((one) => one?.kind === 'failed') ?? deciding.find((one) => one !== undefined);
+  const common = {
+    id,
+    shadow: shadowOf(all),
+    reasons: reasonsOf(all),
+    response: told.length === 0 ? NO_HEADERS : { ...NO_HEADERS, set: told },
+  };
+  const first =
+    deciding.find((one) => one?.kind === 'deny') ??
+    deciding.find((one) => one?.kind === 'failed') ??
+    deciding.find((one) => one !== undefined);
   const rule = first?.outcome.prepared.rule.name;
   if (first?.kind === 'error') return { ...common, outcome: 'error', rule, statuses: [] };
   const statuses = descriptors.map(({ entries }, index) => statusOf(deciding[index], entries));
   if (first !== undefined) return { ...common, outcome: first.kind, rule, statuses };
   const { response } = netChanges(all, 'limit');
-  return { ...common, outcome: 'allow', rule: undefined, statuses, response: told.length === 0 ? response : { ...response, set: [...response.set, ...told] } };
+  return {
+    ...common,
+    outcome: 'allow',
+    rule: undefined,
+    statuses,
+    response: told.length === 0 ? response : { ...response, set: [...response.set, ...told] },
+  };
 }
 
 function statusOf(deciding: Deciding | undefined, entries: readonly QuotaEntry[]): LimitStatus {
@@ -36,7 +50,12 @@ function statusOf(deciding: Deciding | undefined, entries: readonly QuotaEntry[]
   const answered = entries.filter(({ outcome, answer }) => outcome.enforced && answer !== undefined);
   const over = deciding !== undefined && deciding.kind !== 'error';
   if (over && refusing?.answer === undefined) return { ...FREE, over, rule: deciding.outcome.prepared.rule.name };
-  const shown = refusing ?? answered.reduce<QuotaEntry | undefined>((least, entry) => ((entry.answer?.remaining ?? 0) < (least?.answer?.remaining ?? Infinity) ? entry : least), undefined);
+  const shown =
+    refusing ??
+    answered.reduce<QuotaEntry | undefined>(
+      (least, entry) => ((entry.answer?.remaining ?? 0) < (least?.answer?.remaining ?? Infinity) ? entry : least),
+      undefined,
+    );
   if (shown?.answer === undefined) return FREE;
   const { limit, remaining, resetMs } = shown.answer;
   return { over, rule: shown.outcome.prepared.rule.name, limit, perMs: shown.ask.perMs, remaining, resetMs };

@@ -28,15 +28,25 @@ export function netChanges(outcomes: readonly RuleOutcome[], call: CallKind): Ne
     if (constant !== undefined) return constant;
     const renderer = new Renderer(changing);
     const net: NetChanges = {
-      request: renderer.headers(request), response: renderer.headers(response),
-      query: { set: renderer.pairs(query.set), remove: query.remove }, metadata: renderer.pairs(metadata), isConstant: false,
+      request: renderer.headers(request),
+      response: renderer.headers(response),
+      query: { set: renderer.pairs(query.set), remove: query.remove },
+      metadata: renderer.pairs(metadata),
+      isConstant: false,
     };
     // A text that failed fails its rule: without that rule's texts the net result is another one.
     if (!renderer.hasFailed) return net;
   }
 }
 
-const changes = ({ prepared: { rule: { onAllow } }, enforced, failed, result }: RuleOutcome): boolean => onAllow !== undefined && enforced && (failed || result.kind === 'passed');
+const changes = ({
+  prepared: {
+    rule: { onAllow },
+  },
+  enforced,
+  failed,
+  result,
+}: RuleOutcome): boolean => onAllow !== undefined && enforced && (failed || result.kind === 'passed');
 
 class Renderer {
   hasFailed = false;
@@ -57,7 +67,8 @@ class Renderer {
     const pairs: Pair[] = [];
     for (const { name, texts } of planned) {
       let value = '';
-      for (let at = 0; at < texts.length; at++) value = at === 0 ? this.#text(texts[at] as PlannedText) : `${value},${this.#text(texts[at] as PlannedText)}`;
+      for (let at = 0; at < texts.length; at++)
+        value = at === 0 ? this.#text(texts[at] as PlannedText) : `${value},${this.#text(texts[at] as PlannedText)}`;
       pairs.push([name, value]);
     }
     return pairs;
@@ -65,7 +76,7 @@ class Renderer {
 
   #text({ rule, text }: PlannedText): string {
     if (text.constant !== undefined) return text.constant;
-    const { text: value, failed } = text.render(this.#bags[rule] ??= this.#bagOf(rule));
+    const { text: value, failed } = text.render((this.#bags[rule] ??= this.#bagOf(rule)));
     const outcome = this.#outcomes[rule] as RuleOutcome;
     if (failed !== undefined && !outcome.failed) {
       this.hasFailed = true;
@@ -76,7 +87,11 @@ class Renderer {
   }
 
   #bagOf(at: number): Bag {
-    const { prepared: { rule }, bag, result } = this.#outcomes[at] as RuleOutcome;
+    const {
+      prepared: { rule },
+      bag,
+      result,
+    } = this.#outcomes[at] as RuleOutcome;
     return rule.action === undefined ? bag : outBag(rule, bag, result.kind === 'passed' ? result.answer : undefined);
   }
 }
@@ -89,8 +104,15 @@ interface PlannedText {
   readonly text: CompiledText;
 }
 /** Several texts are joined by a comma. */
-interface PlannedPair { readonly name: string; readonly texts: readonly PlannedText[] }
-interface PlannedHeaders { readonly set: readonly PlannedPair[]; readonly append: readonly PlannedPair[]; readonly remove: readonly string[] }
+interface PlannedPair {
+  readonly name: string;
+  readonly texts: readonly PlannedText[];
+}
+interface PlannedHeaders {
+  readonly set: readonly PlannedPair[];
+  readonly append: readonly PlannedPair[];
+  readonly remove: readonly string[];
+}
 interface Plan {
   readonly request: PlannedHeaders;
   readonly response: PlannedHeaders;
@@ -107,7 +129,9 @@ class PlanNode {
   readonly nextFailed = new Map<Changes, PlanNode>();
 }
 /** By call and by the first rule's changes: plans go with the policy. */
-const roots = perCallKind(() => new WeakMap<Changes, { readonly ok: PlanNode; readonly failed: PlanNode; nodes: number }>());
+const roots = perCallKind(
+  () => new WeakMap<Changes, { readonly ok: PlanNode; readonly failed: PlanNode; nodes: number }>(),
+);
 /** Which rules apply together is up to clients. */
 const MAX_NODES = 1000;
 
@@ -115,20 +139,26 @@ function planOf(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
   const [first] = outcomes;
   const firstChanges = first?.prepared.rule.onAllow as Changes;
   let root = roots[call].get(firstChanges);
-  if (root === undefined) roots[call].set(firstChanges, root = { ok: new PlanNode(), failed: new PlanNode(), nodes: 0 });
+  if (root === undefined)
+    roots[call].set(firstChanges, (root = { ok: new PlanNode(), failed: new PlanNode(), nodes: 0 }));
   let node = first?.failed === true ? root.failed : root.ok;
   for (let at = 1; at < outcomes.length; at++) {
-    const { prepared: { rule: { onAllow } }, failed } = outcomes[at] as RuleOutcome;
+    const {
+      prepared: {
+        rule: { onAllow },
+      },
+      failed,
+    } = outcomes[at] as RuleOutcome;
     const nodes = failed ? node.nextFailed : node.next;
     let next = nodes.get(onAllow as Changes);
     if (next === undefined) {
       if (root.nodes >= MAX_NODES) return newPlan(outcomes, call);
       root.nodes++;
-      nodes.set(onAllow as Changes, next = new PlanNode());
+      nodes.set(onAllow as Changes, (next = new PlanNode()));
     }
     node = next;
   }
-  return node.plan ??= newPlan(outcomes, call);
+  return (node.plan ??= newPlan(outcomes, call));
 }
 
 function newPlan(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
@@ -136,30 +166,68 @@ function newPlan(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
   const response = new NetNames();
   const query = new NetNames();
   const metadata = new Map<string, PlannedPair>();
-  outcomes.forEach(({ prepared: { rule: { onAllow } }, failed }, rule) => {
-    if (onAllow === undefined) return;
-    if (call === 'http') {
-      request.add(onAllow.request, rule, failed);
-      query.add({ ...onAllow.query, append: [] }, rule, failed);
-    }
-    if (failed) return;
-    if (call !== 'tcp') response.add(onAllow.response, rule, failed);
-    if (call !== 'limit') for (const [name, text] of onAllow.metadata) metadata.set(name, { name, texts: [{ rule, text }] });
-  });
+  outcomes.forEach(
+    (
+      {
+        prepared: {
+          rule: { onAllow },
+        },
+        failed,
+      },
+      rule,
+    ) => {
+      if (onAllow === undefined) return;
+      if (call === 'http') {
+        request.add(onAllow.request, rule, failed);
+        query.add({ ...onAllow.query, append: [] }, rule, failed);
+      }
+      if (failed) return;
+      if (call !== 'tcp') response.add(onAllow.response, rule, failed);
+      if (call !== 'limit')
+        for (const [name, text] of onAllow.metadata) metadata.set(name, { name, texts: [{ rule, text }] });
+    },
+  );
   const { set, remove } = query.result();
-  const plan = { request: request.result(), response: response.result(), query: { set, remove }, metadata: [...metadata.values()] };
-  const planned = [plan.request.set, plan.request.append, plan.response.set, plan.response.append, plan.query.set, plan.metadata].flat();
+  const plan = {
+    request: request.result(),
+    response: response.result(),
+    query: { set, remove },
+    metadata: [...metadata.values()],
+  };
+  const planned = [
+    plan.request.set,
+    plan.request.append,
+    plan.response.set,
+    plan.response.append,
+    plan.query.set,
+    plan.metadata,
+  ].flat();
   const isConstant = planned.every(({ texts }) => texts.every(({ text }) => text.constant !== undefined));
   return { ...plan, constant: isConstant ? constantOf(plan) : undefined };
 }
 
 function constantOf({ request, response, query, metadata }: Omit<Plan, 'constant'>): NetChanges {
-  const pairs = (planned: readonly PlannedPair[]): Pair[] => planned.map(({ name, texts }) => [name, texts.map(({ text }) => text.constant ?? '').join(',')]);
-  const headers = ({ set, append, remove }: PlannedHeaders): NetHeaders => ({ set: pairs(set), append: pairs(append), remove });
-  return { request: headers(request), response: headers(response), query: { set: pairs(query.set), remove: query.remove }, metadata: pairs(metadata), isConstant: true };
+  const pairs = (planned: readonly PlannedPair[]): Pair[] =>
+    planned.map(({ name, texts }) => [name, texts.map(({ text }) => text.constant ?? '').join(',')]);
+  const headers = ({ set, append, remove }: PlannedHeaders): NetHeaders => ({
+    set: pairs(set),
+    append: pairs(append),
+    remove,
+  });
+  return {
+    request: headers(request),
+    response: headers(response),
+    query: { set: pairs(query.set), remove: query.remove },
+    metadata: pairs(metadata),
+    isConstant: true,
+  };
 }
 
-interface NetName { readonly name: string; replaces: boolean; texts: PlannedText[] }
+interface NetName {
+  readonly name: string;
+  replaces: boolean;
+  texts: PlannedText[];
+}
 
 const NO_PLANNED_HEADERS: PlannedHeaders = { set: [], append: [], remove: [] };
 
@@ -181,7 +249,8 @@ class NetNames {
     const set: PlannedPair[] = [];
     const append: PlannedPair[] = [];
     const remove: string[] = [];
-    const apart = (name: string, texts: readonly PlannedText[]): PlannedPair[] => texts.map((text) => ({ name, texts: [text] }));
+    const apart = (name: string, texts: readonly PlannedText[]): PlannedPair[] =>
+      texts.map((text) => ({ name, texts: [text] }));
     for (const [key, { name, replaces, texts }] of this.#names) {
       if (!replaces) append.push(...apart(name, texts));
       else if (texts.length === 0) remove.push(name);
@@ -200,7 +269,7 @@ class NetNames {
   #of(name: string): NetName {
     const key = name.toLowerCase();
     let net = this.#names.get(key);
-    if (net === undefined) this.#names.set(key, net = { name, replaces: false, texts: [] });
+    if (net === undefined) this.#names.set(key, (net = { name, replaces: false, texts: [] }));
     return net;
   }
 }

@@ -13,7 +13,12 @@ export type RuleResult =
   /** The handler of an allow rule said no. */
   | { readonly kind: 'not allowed'; readonly answer: CheckAnswer | undefined }
   /** `word`: what that comes to. */
-  | { readonly kind: 'failed'; readonly part: 'match' | 'input' | 'handler'; readonly word: ErrorWord; readonly why: string };
+  | {
+      readonly kind: 'failed';
+      readonly part: 'match' | 'input' | 'handler';
+      readonly word: ErrorWord;
+      readonly why: string;
+    };
 
 export interface QuotaRefusal {
   /** Of the rule that refused. */

@@ -17,8 +17,23 @@ export interface ToldLimit {
 export function ratelimitFields(limits: readonly ToldLimit[]): readonly (readonly [name: string, value: string])[] {
   if (limits.length === 0) return [];
   return [
-    ['ratelimit-policy', limits.map(({ policy, limit, perMs, isConcurrency = false }) => `${stringOf(policy)};q=${Math.floor(limit)}${isConcurrency ? ';qu="concurrent-requests"' : `;w=${secondsOf(perMs)}`}`).join(', ')],
-    ['ratelimit', limits.map(({ policy, remaining, resetMs }) => `${stringOf(policy)};r=${Math.floor(remaining)};t=${secondsOf(resetMs)}`).join(', ')],
+    [
+      'ratelimit-policy',
+      limits
+        .map(
+          ({ policy, limit, perMs, isConcurrency = false }) =>
+            `${stringOf(policy)};q=${Math.floor(limit)}${isConcurrency ? ';qu="concurrent-requests"' : `;w=${secondsOf(perMs)}`}`,
+        )
+        .join(', '),
+    ],
+    [
+      'ratelimit',
+      limits
+        .map(
+          ({ policy, remaining, resetMs }) => `${stringOf(policy)};r=${Math.floor(remaining)};t=${secondsOf(resetMs)}`,
+        )
+        .join(', '),
+    ],
   ];
 }
 

@@ -1,5 +1,18 @@
 /** From one type to another (cel-spec, "Type conversions"). */
-import { BOOL, BYTES, DOUBLE, DURATION, DYN, INT, IP, CIDR, STRING, TIMESTAMP, TYPE, UINT } from '../../attributes/types.ts';
+import {
+  BOOL,
+  BYTES,
+  DOUBLE,
+  DURATION,
+  DYN,
+  INT,
+  IP,
+  CIDR,
+  STRING,
+  TIMESTAMP,
+  TYPE,
+  UINT,
+} from '../../attributes/types.ts';
 import { Duration, Timestamp } from '../../attributes/values.ts';
 import { formatDuration, formatTimestamp, parseDuration, parseTimestamp } from '../../attributes/time-text.ts';
 import { type Int, doubleToInt, doubleToUint, toInt, toUint } from '../integers.ts';
@@ -27,7 +40,8 @@ function textToUint(text: string): Int | undefined {
 }
 // Each digit can be taken in one way only: \d+\.?\d* would take the square of the length to refuse "111...x".
 function textToDouble(text: string): number | undefined {
-  if (/^[+-]?(inf|infinity)$/i.test(text)) return text.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  if (/^[+-]?(inf|infinity)$/i.test(text))
+    return text.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   if (/^nan$/i.test(text)) return Number.NaN;
   return /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(text) ? Number(text) : undefined;
 }
@@ -44,7 +58,8 @@ function bytesToText(bytes: Uint8Array): string | undefined {
 }
 
 const constant = (parse: (text: string) => unknown, what: string): Partial<Overload> => ({
-  checkConstant: ([text]) => (typeof text === 'string' && parse(text) === undefined ? `${JSON.stringify(text)} is no ${what}` : undefined),
+  checkConstant: ([text]) =>
+    typeof text === 'string' && parse(text) === undefined ? `${JSON.stringify(text)} is no ${what}` : undefined,
 });
 const same = (value: Val): Val => value;
 
@@ -78,8 +93,18 @@ export const CONVERSIONS: readonly Overload[] = [
   fn('bool', [BOOL], BOOL, same),
   fn('bool', [STRING], BOOL, textToBool, constant(textToBool, 'true or false')),
   fn('timestamp', [TIMESTAMP], TIMESTAMP, same),
-  fn('timestamp', [STRING], TIMESTAMP, parseTimestamp, constant(parseTimestamp, 'RFC 3339 time, such as "2026-01-31T12:00:00Z"')),
-  fn('timestamp', [INT], TIMESTAMP, (seconds: Int) => (typeof seconds === 'number' && seconds >= -62_135_596_800 && seconds <= 253_402_300_799 ? new Timestamp(seconds, 0) : undefined)),
+  fn(
+    'timestamp',
+    [STRING],
+    TIMESTAMP,
+    parseTimestamp,
+    constant(parseTimestamp, 'RFC 3339 time, such as "2026-01-31T12:00:00Z"'),
+  ),
+  fn('timestamp', [INT], TIMESTAMP, (seconds: Int) =>
+    typeof seconds === 'number' && seconds >= -62_135_596_800 && seconds <= 253_402_300_799
+      ? new Timestamp(seconds, 0)
+      : undefined,
+  ),
   fn('duration', [DURATION], DURATION, same),
   fn('duration', [STRING], DURATION, parseDuration, constant(parseDuration, 'duration, such as "1.5s" or "1h30m"')),
   fn('type', [DYN], TYPE, (value: Val) => typeNameOf(kindOf(value))),

@@ -5,10 +5,17 @@ import { type Overload, fn } from './overload.ts';
 /** With or without padding, as cel-go takes it; nothing where it is no base64. */
 function decoded(text: string): Uint8Array | undefined {
   const bare = text.replace(/={0,2}$/, '');
-  return /^[A-Za-z0-9+/]*$/.test(bare) && bare.length % 4 !== 1 ? new Uint8Array(Buffer.from(bare, 'base64')) : undefined;
+  return /^[A-Za-z0-9+/]*$/.test(bare) && bare.length % 4 !== 1
+    ? new Uint8Array(Buffer.from(bare, 'base64'))
+    : undefined;
 }
 
 export const ENCODERS: readonly Overload[] = [
-  fn('base64.encode', [BYTES], STRING, (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')),
-  fn('base64.decode', [STRING], BYTES, decoded, { checkConstant: ([text]) => (typeof text === 'string' && decoded(text) === undefined ? `${JSON.stringify(text)} is no base64` : undefined) }),
+  fn('base64.encode', [BYTES], STRING, (bytes: Uint8Array) =>
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64'),
+  ),
+  fn('base64.decode', [STRING], BYTES, decoded, {
+    checkConstant: ([text]) =>
+      typeof text === 'string' && decoded(text) === undefined ? `${JSON.stringify(text)} is no base64` : undefined,
+  }),
 ];

@@ -11,12 +11,41 @@ import { TIME_FUNCTIONS } from './time.ts';
 export type { Overload } from './overload.ts';
 
 const byName = new Map<string, Overload[]>();
-for (const overload of [...TEXT_FUNCTIONS, ...CONVERSIONS, ...TIME_FUNCTIONS, ...NETWORK_FUNCTIONS, ...MATH_FUNCTIONS, ...ENCODERS, ...FORMAT_FUNCTIONS]) {
+for (const overload of [
+  ...TEXT_FUNCTIONS,
+  ...CONVERSIONS,
+  ...TIME_FUNCTIONS,
+  ...NETWORK_FUNCTIONS,
+  ...MATH_FUNCTIONS,
+  ...ENCODERS,
+  ...FORMAT_FUNCTIONS,
+]) {
   const known = byName.get(overload.name);
   if (known === undefined) byName.set(overload.name, [overload]);
   else known.push(overload);
 }
 
-export const overloadsOf = (name: string, isMethod: boolean): readonly Overload[] => (byName.get(name) ?? []).filter(({ method }) => method === isMethod);
+export const overloadsOf = (name: string, isMethod: boolean): readonly Overload[] =>
+  (byName.get(name) ?? []).filter(({ method }) => method === isMethod);
 export const hasFunction = (name: string): boolean => byName.has(name);
-export const functionNames = (): readonly string[] => [...byName.keys(), 'has', 'size', 'dyn', 'exists', 'all', 'map', 'filter', 'orValue', 'hasValue', 'optMap', 'optFlatMap', 'transformList', 'transformMap', 'transformMapEntry', 'existsOne', 'math.greatest', 'math.least', 'cel.bind'];
+export const functionNames = (): readonly string[] => [
+  ...byName.keys(),
+  'has',
+  'size',
+  'dyn',
+  'exists',
+  'all',
+  'map',
+  'filter',
+  'orValue',
+  'hasValue',
+  'optMap',
+  'optFlatMap',
+  'transformList',
+  'transformMap',
+  'transformMapEntry',
+  'existsOne',
+  'math.greatest',
+  'math.least',
+  'cel.bind',
+];

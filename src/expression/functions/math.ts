@@ -14,7 +14,8 @@ const bitwise = (name: string, run: (a: bigint, b: bigint) => bigint): Overload[
 
 /** By 64 and more everything is shifted out; to the right zeros come in, also for negative ints (cel-go). */
 const shift = (name: string, run: (bits: bigint, by: bigint) => bigint): Overload[] => {
-  const shifted = (value: Int, by: Int): bigint | undefined => (by < 0 ? undefined : by > 63 ? 0n : run(BigInt.asUintN(64, BigInt(value)), BigInt(by)));
+  const shifted = (value: Int, by: Int): bigint | undefined =>
+    by < 0 ? undefined : by > 63 ? 0n : run(BigInt.asUintN(64, BigInt(value)), BigInt(by));
   const held = (hold: (bits: bigint) => Int) => (value: Int, by: Int) => {
     const bits = shifted(value, by);
     return bits === undefined ? undefined : hold(bits);

@@ -21,7 +21,17 @@ export interface Overload {
   readonly specialise?: (args: readonly Val[]) => ((first: never) => Val | undefined) | undefined;
 }
 
-export const fn = (name: string, params: readonly Type[], result: Type, run: Overload['run'], more: Partial<Overload> = {}): Overload =>
-  ({ name, method: false, params, result, run, ...more });
-export const method = (name: string, params: readonly Type[], result: Type, run: Overload['run'], more: Partial<Overload> = {}): Overload =>
-  ({ name, method: true, params, result, run, ...more });
+export const fn = (
+  name: string,
+  params: readonly Type[],
+  result: Type,
+  run: Overload['run'],
+  more: Partial<Overload> = {},
+): Overload => ({ name, method: false, params, result, run, ...more });
+export const method = (
+  name: string,
+  params: readonly Type[],
+  result: Type,
+  run: Overload['run'],
+  more: Partial<Overload> = {},
+): Overload => ({ name, method: true, params, result, run, ...more });

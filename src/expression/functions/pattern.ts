@@ -39,13 +39,23 @@ export function automatonOf(pattern: string): ((text: string) => boolean | undef
 /** Thrown inside, where something is not understood. */
 class NotUnderstood extends Error {}
 
-const symbolsOf = (test: (code: number) => boolean): Symbols => Uint8Array.from({ length: SYMBOLS }, (_, code) => Number(test(code)));
-const inText = (text: string) => (code: number): boolean => code < OTHER && text.includes(String.fromCharCode(code));
+const symbolsOf = (test: (code: number) => boolean): Symbols =>
+  Uint8Array.from({ length: SYMBOLS }, (_, code) => Number(test(code)));
+const inText =
+  (text: string) =>
+  (code: number): boolean =>
+    code < OTHER && text.includes(String.fromCharCode(code));
 const isDigit = (code: number): boolean => code >= 48 && code <= 57;
-const isWord = (code: number): boolean => isDigit(code) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code === 95;
+const isWord = (code: number): boolean =>
+  isDigit(code) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code === 95;
 const isSpace = inText('\t\n\f\r ');
 const CLASSES: Readonly<Record<string, (code: number) => boolean>> = {
-  d: isDigit, w: isWord, s: isSpace, D: (code) => !isDigit(code), W: (code) => !isWord(code), S: (code) => !isSpace(code),
+  d: isDigit,
+  w: isWord,
+  s: isSpace,
+  D: (code) => !isDigit(code),
+  W: (code) => !isWord(code),
+  S: (code) => !isSpace(code),
 };
 const CONTROLS: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', f: '\f', v: '\v', a: '\u0007' };
 const ANY = symbolsOf((code) => code !== 10);
@@ -87,13 +97,14 @@ class PatternParser {
     const parts = [this.#sequence()];
     while (this.#take('|')) parts.push(this.#sequence());
     this.#depth -= 1;
-    return parts.length === 1 ? parts[0] as Tree : { kind: 'choice', parts };
+    return parts.length === 1 ? (parts[0] as Tree) : { kind: 'choice', parts };
   }
 
   #sequence(): Tree {
     const parts: Tree[] = [];
-    while (this.#at < this.#text.length && this.#peek() !== '|' && this.#peek() !== ')') parts.push(this.#repeated(this.#one()));
-    return parts.length === 1 ? parts[0] as Tree : { kind: 'sequence', parts };
+    while (this.#at < this.#text.length && this.#peek() !== '|' && this.#peek() !== ')')
+      parts.push(this.#repeated(this.#one()));
+    return parts.length === 1 ? (parts[0] as Tree) : { kind: 'sequence', parts };
   }
 
   #repeated(of: Tree): Tree {
@@ -112,7 +123,10 @@ class PatternParser {
     if (match === null) return undefined;
     const [all, least = '0', comma, most] = match;
     this.#at += all.length;
-    const times = [Number(least), comma === undefined ? Number(least) : most === '' || most === undefined ? Infinity : Number(most)] as const;
+    const times = [
+      Number(least),
+      comma === undefined ? Number(least) : most === '' || most === undefined ? Infinity : Number(most),
+    ] as const;
     if (times[0] > MOST_REPEATS || (times[1] !== Infinity && times[1] > MOST_REPEATS)) throw new NotUnderstood();
     return times[0] === 1 && times[1] === 1 ? undefined : times;
   }
@@ -121,11 +135,16 @@ class PatternParser {
     const char = this.#peek();
     this.#at += 1;
     switch (char) {
-      case '.': return { kind: 'symbols', symbols: ANY };
-      case '^': return { kind: 'start' };
-      case '$': return { kind: 'end' };
-      case '[': return { kind: 'symbols', symbols: this.#class() };
-      case '\\': return { kind: 'symbols', symbols: this.#escape() };
+      case '.':
+        return { kind: 'symbols', symbols: ANY };
+      case '^':
+        return { kind: 'start' };
+      case '$':
+        return { kind: 'end' };
+      case '[':
+        return { kind: 'symbols', symbols: this.#class() };
+      case '\\':
+        return { kind: 'symbols', symbols: this.#escape() };
       case '(': {
         if (this.#take('?') && !this.#take(':')) {
           const name = /^P?<[A-Za-z_]\w*>/.exec(this.#text.slice(this.#at));
@@ -136,8 +155,12 @@ class PatternParser {
         if (!this.#take(')')) throw new NotUnderstood();
         return inner;
       }
-      case '*': case '+': case '?': throw new NotUnderstood();
-      default: return { kind: 'symbols', symbols: symbolsOf((code) => code === char.charCodeAt(0)) };
+      case '*':
+      case '+':
+      case '?':
+        throw new NotUnderstood();
+      default:
+        return { kind: 'symbols', symbols: symbolsOf((code) => code === char.charCodeAt(0)) };
     }
   }
 
@@ -200,12 +223,21 @@ class NodeBuilder {
   add(tree: Tree, next: number): number {
     if (this.isTooMany) return next;
     switch (tree.kind) {
-      case 'empty': return next;
-      case 'symbols': return this.#push({ kind: 'symbols', symbols: tree.symbols, next });
-      case 'start': case 'end': return this.#push({ kind: tree.kind, next });
-      case 'sequence': return tree.parts.reduceRight((after, part) => this.add(part, after), next);
-      case 'choice': return tree.parts.map((part) => this.add(part, next)).reduce((one, other) => this.#push({ kind: 'split', next: one, other }));
-      case 'repeat': return this.#repeat(tree, next);
+      case 'empty':
+        return next;
+      case 'symbols':
+        return this.#push({ kind: 'symbols', symbols: tree.symbols, next });
+      case 'start':
+      case 'end':
+        return this.#push({ kind: tree.kind, next });
+      case 'sequence':
+        return tree.parts.reduceRight((after, part) => this.add(part, after), next);
+      case 'choice':
+        return tree.parts
+          .map((part) => this.add(part, next))
+          .reduce((one, other) => this.#push({ kind: 'split', next: one, other }));
+      case 'repeat':
+        return this.#repeat(tree, next);
     }
   }
 
@@ -216,7 +248,8 @@ class NodeBuilder {
       begin = this.#push(loop);
       loop.next = this.add(of, begin);
     } else {
-      for (let more = least; more < most; more += 1) begin = this.#push({ kind: 'split', next: this.add(of, begin), other: next });
+      for (let more = least; more < most; more += 1)
+        begin = this.#push({ kind: 'split', next: this.add(of, begin), other: next });
     }
     for (let times = 0; times < least; times += 1) begin = this.add(of, begin);
     return begin;

@@ -24,7 +24,8 @@ export function lastIndexOf(text: string, part: string): number {
 export function placesOf(text: string, part: string, most = Number.POSITIVE_INFINITY, from = 0): number[] {
   if (part.length > MOST_SEARCHED_NATIVELY) return found(text, part, most, from, part.length);
   const places: number[] = [];
-  for (let at = text.indexOf(part, from); at >= 0 && places.length < most; at = text.indexOf(part, at + part.length)) places.push(at);
+  for (let at = text.indexOf(part, from); at >= 0 && places.length < most; at = text.indexOf(part, at + part.length))
+    places.push(at);
   return places;
 }
 

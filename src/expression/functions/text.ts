@@ -58,14 +58,20 @@ const matching = {
   specialise: ([pattern]: readonly unknown[]) => {
     const test = automatonOf(String(pattern));
     const compiled = RE2JS.compile(String(pattern));
-    return test === undefined ? (text: string) => compiled.test(text) : (text: string) => test(text) ?? compiled.test(text);
+    return test === undefined
+      ? (text: string) => compiled.test(text)
+      : (text: string) => test(text) ?? compiled.test(text);
   },
 } as Partial<Overload>;
 
 export const TEXT_FUNCTIONS: readonly Overload[] = [
   method('contains', [STRING, STRING], BOOL, search.contains, { constantCode: (x, y) => `${x}.includes(${y})` }),
-  method('startsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.startsWith(part), { code: (x, y) => `${x}.startsWith(${y})` }),
-  method('endsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.endsWith(part), { code: (x, y) => `${x}.endsWith(${y})` }),
+  method('startsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.startsWith(part), {
+    code: (x, y) => `${x}.startsWith(${y})`,
+  }),
+  method('endsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.endsWith(part), {
+    code: (x, y) => `${x}.endsWith(${y})`,
+  }),
   method('matches', [STRING, STRING], BOOL, matches, matching),
   fn('matches', [STRING, STRING], BOOL, matches, matching),
   fn('size', [STRING], INT, lengthOf),
@@ -75,19 +81,45 @@ export const TEXT_FUNCTIONS: readonly Overload[] = [
   method('lowerAscii', [STRING], STRING, (text: string) => text.replace(/[A-Z]+/g, (part) => part.toLowerCase())),
   method('upperAscii', [STRING], STRING, (text: string) => text.replace(/[a-z]+/g, (part) => part.toUpperCase())),
   method('trim', [STRING], STRING, trim),
-  method('charAt', [STRING, INT], STRING, (text: string, at: unknown) => (isAt(at, lengthOf(text)) ? slice(text, at, at + 1) : undefined)),
+  method('charAt', [STRING, INT], STRING, (text: string, at: unknown) =>
+    isAt(at, lengthOf(text)) ? slice(text, at, at + 1) : undefined,
+  ),
   method('indexOf', [STRING, STRING], INT, (text: string, part: string) => indexOf(text, part, 0)),
-  method('indexOf', [STRING, STRING, INT], INT, (text: string, part: string, from: unknown) => (isAt(from, lengthOf(text)) ? indexOf(text, part, from) : undefined)),
+  method('indexOf', [STRING, STRING, INT], INT, (text: string, part: string, from: unknown) =>
+    isAt(from, lengthOf(text)) ? indexOf(text, part, from) : undefined,
+  ),
   method('lastIndexOf', [STRING, STRING], INT, (text: string, part: string) => lastIndexOf(text, part, lengthOf(text))),
-  method('lastIndexOf', [STRING, STRING, INT], INT, (text: string, part: string, upTo: unknown) => (isAt(upTo, lengthOf(text)) ? lastIndexOf(text, part, upTo) : undefined)),
-  method('substring', [STRING, INT], STRING, (text: string, from: unknown) => (isAt(from, lengthOf(text)) ? slice(text, from) : undefined)),
-  method('substring', [STRING, INT, INT], STRING, (text: string, from: unknown, to: unknown) => (isAt(to, lengthOf(text)) && isAt(from, to) ? slice(text, from, to) : undefined)),
-  method('replace', [STRING, STRING, STRING], STRING, (text: string, part: string, by: string) => replaceSome(text, part, by, -1), { builds: true }),
-  method('replace', [STRING, STRING, STRING, INT], STRING, (text: string, part: string, by: string, most: number) => replaceSome(text, part, by, most), { builds: true }),
+  method('lastIndexOf', [STRING, STRING, INT], INT, (text: string, part: string, upTo: unknown) =>
+    isAt(upTo, lengthOf(text)) ? lastIndexOf(text, part, upTo) : undefined,
+  ),
+  method('substring', [STRING, INT], STRING, (text: string, from: unknown) =>
+    isAt(from, lengthOf(text)) ? slice(text, from) : undefined,
+  ),
+  method('substring', [STRING, INT, INT], STRING, (text: string, from: unknown, to: unknown) =>
+    isAt(to, lengthOf(text)) && isAt(from, to) ? slice(text, from, to) : undefined,
+  ),
+  method(
+    'replace',
+    [STRING, STRING, STRING],
+    STRING,
+    (text: string, part: string, by: string) => replaceSome(text, part, by, -1),
+    { builds: true },
+  ),
+  method(
+    'replace',
+    [STRING, STRING, STRING, INT],
+    STRING,
+    (text: string, part: string, by: string, most: number) => replaceSome(text, part, by, most),
+    { builds: true },
+  ),
   method('split', [STRING, STRING], listOf(STRING), (text: string, by: string) => splitAt(text, by)),
-  method('split', [STRING, STRING, INT], listOf(STRING), (text: string, by: string, most: number) => splitSome(text, by, most)),
+  method('split', [STRING, STRING, INT], listOf(STRING), (text: string, by: string, most: number) =>
+    splitSome(text, by, most),
+  ),
   method('join', [listOf(STRING)], STRING, (parts: readonly string[]) => joined(parts, ''), { builds: true }),
-  method('join', [listOf(STRING), STRING], STRING, (parts: readonly string[], by: string) => joined(parts, by), { builds: true }),
+  method('join', [listOf(STRING), STRING], STRING, (parts: readonly string[], by: string) => joined(parts, by), {
+    builds: true,
+  }),
   method('reverse', [STRING], STRING, (text: string) => Array.from(text).toReversed().join('')),
 ];
 
@@ -104,7 +136,9 @@ function splitAt(text: string, by: string): readonly string[] {
   if (by === '') return Array.from(text);
   if (by.length <= search.MOST_SEARCHED_NATIVELY) return text.split(by);
   const places = search.placesOf(text, by);
-  return [...places, text.length].map((end, index) => text.slice(index === 0 ? 0 : (places[index - 1] ?? 0) + by.length, end));
+  return [...places, text.length].map((end, index) =>
+    text.slice(index === 0 ? 0 : (places[index - 1] ?? 0) + by.length, end),
+  );
 }
 
 function splitSome(text: string, by: string, most: number): readonly string[] {
@@ -126,7 +160,9 @@ function replaceSome(text: string, part: string, by: string, most: number): stri
   if (part !== '') {
     const places = search.placesOf(text, part, limit);
     spendCharacters(text.length + places.length * (by.length - part.length));
-    return [...places, text.length].map((end, index) => text.slice(index === 0 ? 0 : (places[index - 1] ?? 0) + part.length, end)).join(by);
+    return [...places, text.length]
+      .map((end, index) => text.slice(index === 0 ? 0 : (places[index - 1] ?? 0) + part.length, end))
+      .join(by);
   }
   spendCharacters(text.length + Math.min(limit, text.length + 1) * by.length);
   let left = limit;

@@ -8,8 +8,14 @@ const BILLION = 1_000_000_000;
 export function addSpan(time: Timestamp, span: Duration, sign: 1 | -1 = 1): Timestamp | undefined {
   let seconds = time.seconds + sign * span.seconds;
   let nanos = time.nanos + sign * span.nanos;
-  if (nanos >= BILLION) { seconds += 1; nanos -= BILLION; }
-  if (nanos < 0) { seconds -= 1; nanos += BILLION; }
+  if (nanos >= BILLION) {
+    seconds += 1;
+    nanos -= BILLION;
+  }
+  if (nanos < 0) {
+    seconds -= 1;
+    nanos += BILLION;
+  }
   return seconds < -62_135_596_800 || seconds > 253_402_300_799 ? undefined : new Timestamp(seconds, nanos);
 }
 
@@ -17,7 +23,8 @@ const spanOf = (nanos: bigint): Duration | undefined => {
   if (nanos > 0x7fff_ffff_ffff_ffffn || nanos < -0x8000_0000_0000_0000n) return undefined;
   return new Duration(Number(nanos / 1_000_000_000n), Number(nanos % 1_000_000_000n));
 };
-const nanosOf = ({ seconds, nanos }: { readonly seconds: number; readonly nanos: number }): bigint => BigInt(seconds) * 1_000_000_000n + BigInt(nanos);
+const nanosOf = ({ seconds, nanos }: { readonly seconds: number; readonly nanos: number }): bigint =>
+  BigInt(seconds) * 1_000_000_000n + BigInt(nanos);
 
 export const addSpans = (a: Duration, b: Duration): Duration | undefined => spanOf(nanosOf(a) + nanosOf(b));
 export const subtractSpans = (a: Duration, b: Duration): Duration | undefined => spanOf(nanosOf(a) - nanosOf(b));
@@ -26,19 +33,45 @@ export const between = (a: Timestamp, b: Timestamp): Duration | undefined => spa
 /** The time as a clock in the zone shows it, as if it were UTC; a zone is a name, or an offset such as `+05:30`. */
 function shown(time: Timestamp, zone: string): Date | undefined {
   const offset = /^([+-]?)(\d{1,2}):(\d{2})$/.exec(zone);
-  if (offset !== null) return new Date(time.seconds * 1000 + (offset[1] === '-' ? -1 : 1) * (Number(offset[2]) * 60 + Number(offset[3])) * 60_000);
+  if (offset !== null)
+    return new Date(
+      time.seconds * 1000 + (offset[1] === '-' ? -1 : 1) * (Number(offset[2]) * 60 + Number(offset[3])) * 60_000,
+    );
   if (zone === 'UTC' || zone === '') return new Date(time.seconds * 1000);
   const format = formatOf(zone);
   if (format === undefined) return undefined;
-  const parts = Object.fromEntries(format.formatToParts(new Date(time.seconds * 1000)).map(({ type, value }) => [type, Number(value)]));
-  return new Date(Date.UTC(parts['year'] ?? 0, (parts['month'] ?? 1) - 1, parts['day'], parts['hour'], parts['minute'], parts['second']));
+  const parts = Object.fromEntries(
+    format.formatToParts(new Date(time.seconds * 1000)).map(({ type, value }) => [type, Number(value)]),
+  );
+  return new Date(
+    Date.UTC(
+      parts['year'] ?? 0,
+      (parts['month'] ?? 1) - 1,
+      parts['day'],
+      parts['hour'],
+      parts['minute'],
+      parts['second'],
+    ),
+  );
 }
 
 const formats = new Map<string, Intl.DateTimeFormat | undefined>();
 function formatOf(zone: string): Intl.DateTimeFormat | undefined {
   if (!formats.has(zone) && formats.size < 1000) {
     try {
-      formats.set(zone, new Intl.DateTimeFormat('en-US', { timeZone: zone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric' }));
+      formats.set(
+        zone,
+        new Intl.DateTimeFormat('en-US', {
+          timeZone: zone,
+          hourCycle: 'h23',
+          year: 'numeric',
+          month: 'numeric',
+          day: 'numeric',
+          hour: 'numeric',
+          minute: 'numeric',
+          second: 'numeric',
+        }),
+      );
     } catch {
       formats.set(zone, undefined);
     }
@@ -46,7 +79,11 @@ function formatOf(zone: string): Intl.DateTimeFormat | undefined {
   return formats.get(zone);
 }
 
-const dayOfYear = (date: Date): number => Math.floor((Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0, 1)) / 86_400_000);
+const dayOfYear = (date: Date): number =>
+  Math.floor(
+    (Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()) - Date.UTC(date.getUTCFullYear(), 0, 1)) /
+      86_400_000,
+  );
 
 const PARTS: Readonly<Record<string, (date: Date, time: Timestamp) => number>> = {
   getFullYear: (date) => date.getUTCFullYear(),
@@ -64,10 +101,21 @@ const PARTS: Readonly<Record<string, (date: Date, time: Timestamp) => number>> =
 export const TIME_FUNCTIONS: readonly Overload[] = [
   ...Object.entries(PARTS).flatMap(([name, part]) => [
     method(name, [TIMESTAMP], INT, (time: Timestamp) => part(new Date(time.seconds * 1000), time)),
-    method(name, [TIMESTAMP, STRING], INT, (time: Timestamp, zone: string) => {
-      const date = shown(time, zone);
-      return date === undefined ? undefined : part(date, time);
-    }, { checkConstant: ([, zone]) => (typeof zone === 'string' && shown(new Timestamp(0, 0), zone) === undefined ? `${JSON.stringify(zone)} is no time zone, such as "Europe/Berlin" or "+01:00"` : undefined) }),
+    method(
+      name,
+      [TIMESTAMP, STRING],
+      INT,
+      (time: Timestamp, zone: string) => {
+        const date = shown(time, zone);
+        return date === undefined ? undefined : part(date, time);
+      },
+      {
+        checkConstant: ([, zone]) =>
+          typeof zone === 'string' && shown(new Timestamp(0, 0), zone) === undefined
+            ? `${JSON.stringify(zone)} is no time zone, such as "Europe/Berlin" or "+01:00"`
+            : undefined,
+      },
+    ),
   ]),
   method('getHours', [DURATION], INT, (span: Duration) => Math.trunc(span.seconds / 3600)),
   method('getMinutes', [DURATION], INT, (span: Duration) => Math.trunc(span.seconds / 60)),

@@ -29,20 +29,36 @@ export interface IstioCompiled {
   /** Why it fails on this bag, in Mixer's words; empty text where it does not. */
   why(bag: Bag): string;
 }
-export type IstioCompilation = { readonly compiled: IstioCompiled } | { readonly compiled: undefined; readonly problems: readonly [Problem] };
+export type IstioCompilation =
+  | { readonly compiled: IstioCompiled }
+  | { readonly compiled: undefined; readonly problems: readonly [Problem] };
 
 const TYPES: Partial<Readonly<Record<Type['kind'], IstioType>>> = {
-  string: 'STRING', int: 'INT64', double: 'DOUBLE', bool: 'BOOL', timestamp: 'TIMESTAMP', duration: 'DURATION', ip: 'IP_ADDRESS',
+  string: 'STRING',
+  int: 'INT64',
+  double: 'DOUBLE',
+  bool: 'BOOL',
+  timestamp: 'TIMESTAMP',
+  duration: 'DURATION',
+  ip: 'IP_ADDRESS',
 };
 
 /** Istio's name of a type; nothing where it has none (uint, bytes, lists ...). */
 export function istioTypeOf(type: Type): IstioType | undefined {
-  return type.kind === 'map' ? (type.key.kind === 'string' && type.of.kind === 'string' ? 'STRING_MAP' : undefined) : TYPES[type.kind];
+  return type.kind === 'map'
+    ? type.key.kind === 'string' && type.of.kind === 'string'
+      ? 'STRING_MAP'
+      : undefined
+    : TYPES[type.kind];
 }
 
 type Run = (bag: Bag) => Value;
 /** `orAbsent`: under `|`, where what is absent is no failure. */
-interface Part { readonly type: IstioType; readonly run: Run; readonly orAbsent: (bag: Bag) => Value | undefined }
+interface Part {
+  readonly type: IstioType;
+  readonly run: Run;
+  readonly orAbsent: (bag: Bag) => Value | undefined;
+}
 
 class CheckProblem extends Error {
   readonly code: string;
@@ -58,8 +74,31 @@ export function compileIstio(source: string, attributes: Attributes, options: Is
   try {
     const tree = parseIstio(source);
     const { type, run } = new Compiler(attributes, options).part(tree);
-    if (options.expect !== undefined && type !== options.expect) throw new CheckProblem('EXPRESSION_TYPE', `expression ${treeText(tree)} is of type ${type}, ${options.expect} is expected here`, tree);
-    return { compiled: { type, evaluate: (bag) => attempt<Value | typeof FAILED>(run, bag, (value) => value, () => FAILED), why: (bag) => attempt(run, bag, () => '', (message) => message) } };
+    if (options.expect !== undefined && type !== options.expect)
+      throw new CheckProblem(
+        'EXPRESSION_TYPE',
+        `expression ${treeText(tree)} is of type ${type}, ${options.expect} is expected here`,
+        tree,
+      );
+    return {
+      compiled: {
+        type,
+        evaluate: (bag) =>
+          attempt<Value | typeof FAILED>(
+            run,
+            bag,
+            (value) => value,
+            () => FAILED,
+          ),
+        why: (bag) =>
+          attempt(
+            run,
+            bag,
+            () => '',
+            (message) => message,
+          ),
+      },
+    };
   } catch (error) {
     if (error instanceof SyntaxProblem) return failed('EXPRESSION_SYNTAX', error.message, error.start, error.end);
     if (error instanceof CheckProblem) return failed(error.code, error.message, error.tree.start, error.tree.end);
@@ -67,13 +106,20 @@ export function compileIstio(source: string, attributes: Attributes, options: Is
   }
 }
 
-const failed = (code: string, message: string, start: number, end: number): IstioCompilation => ({ compiled: undefined, problems: [{ code, message, start, end: Math.max(end, start + 1) }] });
+const failed = (code: string, message: string, start: number, end: number): IstioCompilation => ({
+  compiled: undefined,
+  problems: [{ code, message, start, end: Math.max(end, start + 1) }],
+});
 
 function attempt<T>(run: Run, bag: Bag, done: (value: Value) => T, fail: (message: string) => T): T {
   try {
     return done(run(bag));
   } catch (error) {
-    return fail(error instanceof EvaluationFailure ? error.message : `a fault of Sluice itself (${error instanceof Error ? error.name : typeof error})`);
+    return fail(
+      error instanceof EvaluationFailure
+        ? error.message
+        : `a fault of Sluice itself (${error instanceof Error ? error.name : typeof error})`,
+    );
   }
 }
 
@@ -99,9 +145,15 @@ class Compiler {
     const slot = this.#attributes.slotOf(name);
     if (slot === undefined) throw new CheckProblem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}`, tree);
     const type = this.#options.types?.get(name) ?? istioTypeOf(this.#attributes.at(slot).type);
-    if (type === undefined) throw new CheckProblem('EXPRESSION_NO_OVERLOAD', `the attribute ${name} is of a type that Istio's language does not have`, tree);
+    if (type === undefined)
+      throw new CheckProblem(
+        'EXPRESSION_NO_OVERLOAD',
+        `the attribute ${name} is of a type that Istio's language does not have`,
+        tree,
+      );
     return {
-      type, orAbsent: (bag) => bag.get(slot),
+      type,
+      orAbsent: (bag) => bag.get(slot),
       run: (bag) => {
         const value = bag.get(slot);
         if (value === undefined) throw new EvaluationFailure(`lookup failed: '${name}'`);
@@ -113,42 +165,83 @@ class Compiler {
   #function(tree: Tree & { kind: 'function' }): Part {
     const { name, target, args } = tree;
     const signature = SIGNATURES.get(name);
-    if (signature === undefined) throw new CheckProblem('EXPRESSION_UNKNOWN_FUNCTION', `unknown function: ${name}`, tree);
-    if (signature.target !== undefined && target === undefined) throw new CheckProblem('EXPRESSION_NO_OVERLOAD', `invoking instance method without an instance: ${name}`, tree);
-    if (signature.target === undefined && target !== undefined) throw new CheckProblem('EXPRESSION_NO_OVERLOAD', `invoking regular function on instance method: ${name}`, tree);
+    if (signature === undefined)
+      throw new CheckProblem('EXPRESSION_UNKNOWN_FUNCTION', `unknown function: ${name}`, tree);
+    if (signature.target !== undefined && target === undefined)
+      throw new CheckProblem('EXPRESSION_NO_OVERLOAD', `invoking instance method without an instance: ${name}`, tree);
+    if (signature.target === undefined && target !== undefined)
+      throw new CheckProblem('EXPRESSION_NO_OVERLOAD', `invoking regular function on instance method: ${name}`, tree);
     const on = target === undefined ? undefined : this.part(target);
-    if (on !== undefined && on.type !== signature.target) throw new CheckProblem('EXPRESSION_NO_OVERLOAD', `${treeText(tree)} target typeError got ${on.type}, expected ${String(signature.target)}`, tree);
+    if (on !== undefined && on.type !== signature.target)
+      throw new CheckProblem(
+        'EXPRESSION_NO_OVERLOAD',
+        `${treeText(tree)} target typeError got ${on.type}, expected ${String(signature.target)}`,
+        tree,
+      );
     const { params } = signature;
-    if (args.length !== params.length) throw new CheckProblem('EXPRESSION_NO_OVERLOAD', `${treeText(tree)} arity mismatch. Got ${args.length} arg(s), expected ${params.length} arg(s)`, tree);
+    if (args.length !== params.length)
+      throw new CheckProblem(
+        'EXPRESSION_NO_OVERLOAD',
+        `${treeText(tree)} arity mismatch. Got ${args.length} arg(s), expected ${params.length} arg(s)`,
+        tree,
+      );
     let any: IstioType | undefined;
     const parts = args.map((arg, at): Part => {
       const part = this.part(arg);
       const param: Parameter = params[at] ?? 'T';
       if (param === 'T') any ??= part.type;
       const wanted = param === 'T' ? any : param;
-      if (part.type !== wanted) throw new CheckProblem('EXPRESSION_NO_OVERLOAD', `${treeText(tree)} arg ${at + 1} (${treeText(arg)}) typeError got ${part.type}, expected ${String(wanted)}`, arg);
+      if (part.type !== wanted)
+        throw new CheckProblem(
+          'EXPRESSION_NO_OVERLOAD',
+          `${treeText(tree)} arg ${at + 1} (${treeText(arg)}) typeError got ${part.type}, expected ${String(wanted)}`,
+          arg,
+        );
       return part;
     });
-    const type = signature.result === 'T' ? any ?? 'STRING' : signature.result;
+    const type = signature.result === 'T' ? (any ?? 'STRING') : signature.result;
     return this.#made(tree, type, any ?? 'STRING', on === undefined ? parts : [on, ...parts], signature);
   }
 
   /** A function's value is never absent: under `|` its arguments are evaluated as anywhere, and its value ends the chain. */
-  #made(tree: Tree & { kind: 'function' }, type: IstioType, of: IstioType, parts: readonly Part[], { run: call }: Signature): Part {
+  #made(
+    tree: Tree & { kind: 'function' },
+    type: IstioType,
+    of: IstioType,
+    parts: readonly Part[],
+    { run: call }: Signature,
+  ): Part {
     const strict = (run: Run): Part => ({ type, run, orAbsent: run });
     const [a, b, c] = parts;
-    if (a === undefined || call !== undefined) return strict((bag) => (call as unknown as (...args: readonly Value[]) => Value)(...parts.map(({ run }) => run(bag))));
+    if (a === undefined || call !== undefined)
+      return strict((bag) =>
+        (call as unknown as (...args: readonly Value[]) => Value)(...parts.map(({ run }) => run(bag))),
+      );
     if (b === undefined) throw new RangeError(`${tree.name} is known to the compiler and has two arguments`);
     switch (tree.name) {
-      case 'LAND': return strict((bag) => a.run(bag) === true && b.run(bag));
-      case 'LOR': return strict((bag) => a.run(bag) === true || b.run(bag));
-      case 'OR': return { type, run: (bag) => a.orAbsent(bag) ?? b.run(bag), orAbsent: (bag) => a.orAbsent(bag) ?? b.orAbsent(bag) };
-      case 'INDEX': return { type, run: (bag) => entry(a.run(bag), b.run(bag)) ?? '', orAbsent: (bag) => {
-        const [map, key] = [a.orAbsent(bag), b.orAbsent(bag)];
-        return map === undefined || key === undefined ? undefined : entry(map, key);
-      } };
-      case 'conditional': return strict((bag) => (a.run(bag) === true ? b.run(bag) : c?.run(bag) ?? false));
-      case 'EQ': case 'NEQ': {
+      case 'LAND':
+        return strict((bag) => a.run(bag) === true && b.run(bag));
+      case 'LOR':
+        return strict((bag) => a.run(bag) === true || b.run(bag));
+      case 'OR':
+        return {
+          type,
+          run: (bag) => a.orAbsent(bag) ?? b.run(bag),
+          orAbsent: (bag) => a.orAbsent(bag) ?? b.orAbsent(bag),
+        };
+      case 'INDEX':
+        return {
+          type,
+          run: (bag) => entry(a.run(bag), b.run(bag)) ?? '',
+          orAbsent: (bag) => {
+            const [map, key] = [a.orAbsent(bag), b.orAbsent(bag)];
+            return map === undefined || key === undefined ? undefined : entry(map, key);
+          },
+        };
+      case 'conditional':
+        return strict((bag) => (a.run(bag) === true ? b.run(bag) : (c?.run(bag) ?? false)));
+      case 'EQ':
+      case 'NEQ': {
         const equal = equality(of, tree);
         return strict((bag) => equal(a.run(bag), b.run(bag)) === (tree.name === 'EQ'));
       }
@@ -167,38 +260,70 @@ class Compiler {
 
 const entry = (map: Value, key: Value): Value | undefined => (map as ReadonlyMap<Value, Value>).get(key);
 
-const TESTS: Readonly<Record<string, (order: number) => boolean>> = { LT: (order) => order < 0, LEQ: (order) => order <= 0, GT: (order) => order > 0, GEQ: (order) => order >= 0 };
+const TESTS: Readonly<Record<string, (order: number) => boolean>> = {
+  LT: (order) => order < 0,
+  LEQ: (order) => order <= 0,
+  GT: (order) => order > 0,
+  GEQ: (order) => order >= 0,
+};
 
-const internal = (what: string, type: IstioType, tree: Tree): CheckProblem => new CheckProblem('EXPRESSION_NO_OVERLOAD', `internal compiler error -- ${what} for type not yet implemented: ${type}`, tree);
+const internal = (what: string, type: IstioType, tree: Tree): CheckProblem =>
+  new CheckProblem(
+    'EXPRESSION_NO_OVERLOAD',
+    `internal compiler error -- ${what} for type not yet implemented: ${type}`,
+    tree,
+  );
 
 function equality(type: IstioType, tree: Tree): (a: Value, b: Value) => boolean {
   switch (type) {
-    case 'STRING': case 'BOOL': case 'INT64': case 'DOUBLE': return (a, b) => a === b;
-    case 'IP_ADDRESS': return (a, b) => (a as Ip).equals(b as Ip);
-    case 'TIMESTAMP': return (a, b) => equalObjects(a as object, b as object);
-    case 'DNS_NAME': return (a, b) => equalDns(a as string, b as string);
-    case 'EMAIL_ADDRESS': return (a, b) => equalEmail(a as string, b as string);
-    case 'URI': return (a, b) => equalUri(a as string, b as string);
-    case 'DURATION': case 'STRING_MAP': throw internal('equality', type, tree);
+    case 'STRING':
+    case 'BOOL':
+    case 'INT64':
+    case 'DOUBLE':
+      return (a, b) => a === b;
+    case 'IP_ADDRESS':
+      return (a, b) => (a as Ip).equals(b as Ip);
+    case 'TIMESTAMP':
+      return (a, b) => equalObjects(a as object, b as object);
+    case 'DNS_NAME':
+      return (a, b) => equalDns(a as string, b as string);
+    case 'EMAIL_ADDRESS':
+      return (a, b) => equalEmail(a as string, b as string);
+    case 'URI':
+      return (a, b) => equalUri(a as string, b as string);
+    case 'DURATION':
+    case 'STRING_MAP':
+      throw internal('equality', type, tree);
   }
 }
 
 /** NaN is in no order: every comparison is false. */
 function ordering(type: IstioType, tree: Tree): (a: Value, b: Value) => number {
   switch (type) {
-    case 'STRING': return (a, b) => compareText(a as string, b as string);
-    case 'INT64': case 'DOUBLE': return (a, b) => ((a as Int) < (b as Int) ? -1 : (a as Int) > (b as Int) ? 1 : a === b ? 0 : Number.NaN);
-    case 'TIMESTAMP': return (a, b) => (a as Timestamp).seconds - (b as Timestamp).seconds || (a as Timestamp).nanos - (b as Timestamp).nanos;
-    default: throw internal('comparison', type, tree);
+    case 'STRING':
+      return (a, b) => compareText(a as string, b as string);
+    case 'INT64':
+    case 'DOUBLE':
+      return (a, b) => ((a as Int) < (b as Int) ? -1 : (a as Int) > (b as Int) ? 1 : a === b ? 0 : Number.NaN);
+    case 'TIMESTAMP':
+      return (a, b) =>
+        (a as Timestamp).seconds - (b as Timestamp).seconds || (a as Timestamp).nanos - (b as Timestamp).nanos;
+    default:
+      throw internal('comparison', type, tree);
   }
 }
 
 /** int64 wraps around, as Go's does. */
 function addition(type: IstioType, tree: Tree): (a: Value, b: Value) => Value {
   switch (type) {
-    case 'STRING': return (a, b) => (a as string) + (b as string);
-    case 'DOUBLE': return (a, b) => (a as number) + (b as number);
-    case 'INT64': return (a, b) => addInt(a as Int, b as Int) ?? canonicalInt(BigInt.asIntN(64, BigInt(a as Int) + BigInt(b as Int)));
-    default: throw internal('addition', type, tree);
+    case 'STRING':
+      return (a, b) => (a as string) + (b as string);
+    case 'DOUBLE':
+      return (a, b) => (a as number) + (b as number);
+    case 'INT64':
+      return (a, b) =>
+        addInt(a as Int, b as Int) ?? canonicalInt(BigInt.asIntN(64, BigInt(a as Int) + BigInt(b as Int)));
+    default:
+      throw internal('addition', type, tree);
   }
 }

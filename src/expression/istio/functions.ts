@@ -39,7 +39,8 @@ function matches(pattern: string, text: string): boolean {
   }
 }
 
-const operators = (names: readonly string[], result: Parameter, params: readonly Parameter[]): [string, Signature][] => names.map((name) => [name, { result, params }]);
+const operators = (names: readonly string[], result: Parameter, params: readonly Parameter[]): [string, Signature][] =>
+  names.map((name) => [name, { result, params }]);
 
 export const SIGNATURES: ReadonlyMap<string, Signature> = new Map<string, Signature>([
   ...operators(['EQ', 'NEQ', 'LT', 'LEQ', 'GT', 'GEQ'], 'BOOL', ['T', 'T']),
@@ -48,28 +49,80 @@ export const SIGNATURES: ReadonlyMap<string, Signature> = new Map<string, Signat
   ['INDEX', { result: 'STRING', params: ['STRING_MAP', 'STRING'] }],
   ['conditional', { result: 'T', params: ['BOOL', 'T', 'T'] }],
   ['size', { result: 'INT64', params: ['STRING'], run: (text: string) => Buffer.byteLength(text) }],
-  ['ip', { result: 'IP_ADDRESS', params: ['STRING'], run: (text: string) => {
-    const ip = parseIp(text);
-    if (ip === undefined) throw new EvaluationFailure(`could not convert ${text} to IP_ADDRESS`);
-    return ip;
-  } }],
-  ['timestamp', { result: 'TIMESTAMP', params: ['STRING'], run: (text: string) => {
-    const time = parseTimestamp(text);
-    if (time === undefined) throw new EvaluationFailure(`could not convert '${text}' to TIMESTAMP. expected format: '2006-01-02T15:04:05Z07:00'`);
-    return time;
-  } }],
-  ['dnsName', { result: 'DNS_NAME', params: ['STRING'], run: (text: string) => converted(text, dnsProblem(text), 'dns name') }],
-  ['email', { result: 'EMAIL_ADDRESS', params: ['STRING'], run: (text: string) => converted(text, emailProblem(text), 'e-mail') }],
-  ['uri', { result: 'URI', params: ['STRING'], run: (text: string) => {
-    const problem = uriProblem(text);
-    if (problem !== undefined) throw new EvaluationFailure(problem);
-    return text;
-  } }],
+  [
+    'ip',
+    {
+      result: 'IP_ADDRESS',
+      params: ['STRING'],
+      run: (text: string) => {
+        const ip = parseIp(text);
+        if (ip === undefined) throw new EvaluationFailure(`could not convert ${text} to IP_ADDRESS`);
+        return ip;
+      },
+    },
+  ],
+  [
+    'timestamp',
+    {
+      result: 'TIMESTAMP',
+      params: ['STRING'],
+      run: (text: string) => {
+        const time = parseTimestamp(text);
+        if (time === undefined)
+          throw new EvaluationFailure(
+            `could not convert '${text}' to TIMESTAMP. expected format: '2006-01-02T15:04:05Z07:00'`,
+          );
+        return time;
+      },
+    },
+  ],
+  [
+    'dnsName',
+    { result: 'DNS_NAME', params: ['STRING'], run: (text: string) => converted(text, dnsProblem(text), 'dns name') },
+  ],
+  [
+    'email',
+    {
+      result: 'EMAIL_ADDRESS',
+      params: ['STRING'],
+      run: (text: string) => converted(text, emailProblem(text), 'e-mail'),
+    },
+  ],
+  [
+    'uri',
+    {
+      result: 'URI',
+      params: ['STRING'],
+      run: (text: string) => {
+        const problem = uriProblem(text);
+        if (problem !== undefined) throw new EvaluationFailure(problem);
+        return text;
+      },
+    },
+  ],
   ['match', { result: 'BOOL', params: ['STRING', 'STRING'], run: match }],
   ['matches', { result: 'BOOL', params: ['STRING'], target: 'STRING', run: matches }],
-  ['startsWith', { result: 'BOOL', params: ['STRING'], target: 'STRING', run: (text: string, part: string) => text.startsWith(part) }],
-  ['endsWith', { result: 'BOOL', params: ['STRING'], target: 'STRING', run: (text: string, part: string) => text.endsWith(part) }],
+  [
+    'startsWith',
+    {
+      result: 'BOOL',
+      params: ['STRING'],
+      target: 'STRING',
+      run: (text: string, part: string) => text.startsWith(part),
+    },
+  ],
+  [
+    'endsWith',
+    { result: 'BOOL', params: ['STRING'], target: 'STRING', run: (text: string, part: string) => text.endsWith(part) },
+  ],
   ['emptyStringMap', { result: 'STRING_MAP', params: [], run: () => new Map<string, string>() }],
-  ['conditionalString', { result: 'STRING', params: ['BOOL', 'STRING', 'STRING'], run: (test: boolean, yes: string, no: string) => (test ? yes : no) }],
+  [
+    'conditionalString',
+    {
+      result: 'STRING',
+      params: ['BOOL', 'STRING', 'STRING'],
+      run: (test: boolean, yes: string, no: string) => (test ? yes : no),
+    },
+  ],
   ['toLower', { result: 'STRING', params: ['STRING'], run: (text: string) => text.toLowerCase() }],
 ]);

@@ -9,7 +9,8 @@ export function dnsProblem(text: string): string | undefined {
   const ascii = asciiOf(text);
   if (ascii === '') return 'idna: invalid label';
   const labels = ascii.replace(/\.$/, '').split('.');
-  if (ascii.length > 254 || labels.some((label) => label.length > 63 || label.length === 0)) return 'idna: invalid label length';
+  if (ascii.length > 254 || labels.some((label) => label.length > 63 || label.length === 0))
+    return 'idna: invalid label length';
   return labels.every((label) => /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/.test(label)) ? undefined : 'idna: disallowed rune';
 }
 
@@ -22,7 +23,12 @@ export function emailProblem(text: string): string | undefined {
   const at = text.lastIndexOf('@');
   if (at < 0) return 'mail: missing phrase';
   const local = text.slice(0, at);
-  if (!/^(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\uffff-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\uffff-]+)*|"(?:[^"\\\r\n]|\\.)*")$/.test(local)) return 'mail: no address';
+  if (
+    !/^(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\uffff-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\uffff-]+)*|"(?:[^"\\\r\n]|\\.)*")$/.test(
+      local,
+    )
+  )
+    return 'mail: no address';
   return dnsProblem(text.slice(at + 1));
 }
 
@@ -31,7 +37,11 @@ export function equalEmail(a: string, b: string): boolean {
   return a.slice(0, one) === b.slice(0, other) && equalDns(a.slice(one + 1), b.slice(other + 1));
 }
 
-interface Uri { readonly scheme: string; readonly authority: string | undefined; readonly rest: string }
+interface Uri {
+  readonly scheme: string;
+  readonly authority: string | undefined;
+  readonly rest: string;
+}
 
 /** RFC 3986's parts; nothing where Go's url.Parse would refuse it. */
 function uriOf(text: string): Uri | undefined {
@@ -41,13 +51,19 @@ function uriOf(text: string): Uri | undefined {
   if (match === null) return undefined;
   const [, scheme, authority, rest = ''] = match;
   if (scheme !== undefined && !/^[A-Za-z][A-Za-z0-9+.-]*$/.test(scheme)) return undefined;
-  if (authority !== undefined && (/[ <>"]/.test(authority) || !/^(?:[^@]*@)?(?:\[[^\]]*\]|[^:]*)(?::\d*)?$/.test(authority))) return undefined;
+  if (
+    authority !== undefined &&
+    (/[ <>"]/.test(authority) || !/^(?:[^@]*@)?(?:\[[^\]]*\]|[^:]*)(?::\d*)?$/.test(authority))
+  )
+    return undefined;
   return { scheme: (scheme ?? '').toLowerCase(), authority, rest };
 }
 
 export function uriProblem(text: string): string | undefined {
   if (text === '') return 'error converting string to uri: empty string';
-  return uriOf(text) === undefined ? `error converting string to uri '${text}': 'parse ${text}: invalid URI'` : undefined;
+  return uriOf(text) === undefined
+    ? `error converting string to uri '${text}': 'parse ${text}: invalid URI'`
+    : undefined;
 }
 
 /** Of http and https the host is compared as a DNS name, and an empty port is none; all else as text. */

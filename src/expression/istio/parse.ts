@@ -7,7 +7,12 @@ import { canonicalInt } from '../integers.ts';
 import { SyntaxProblem } from '../lexer.ts';
 import type { Tree } from './tree.ts';
 
-interface Token { readonly kind: 'name' | 'int' | 'float' | 'string' | 'char' | 'sign' | 'newline' | 'end'; readonly text: string; readonly start: number; readonly end: number }
+interface Token {
+  readonly kind: 'name' | 'int' | 'float' | 'string' | 'char' | 'sign' | 'newline' | 'end';
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
 
 const PATTERNS: readonly (readonly [Token['kind'], RegExp])[] = [
   ['float', /(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+/y],
@@ -22,15 +27,38 @@ const SPACE = /(?:[ \t\r]|\/\/[^\n]*|\/\*[^*]*\*\/)+/y;
 const MAX_DEPTH = 250;
 /** Go's precedences, and Mixer's names. What Mixer does not have is told by the checker, under these names. */
 const BINARY: ReadonlyMap<string, readonly [precedence: number, name: string]> = new Map([
-  ['||', [1, 'LOR']], ['&&', [2, 'LAND']],
-  ['==', [3, 'EQ']], ['!=', [3, 'NEQ']], ['<', [3, 'LT']], ['<=', [3, 'LEQ']], ['>', [3, 'GT']], ['>=', [3, 'GEQ']],
-  ['+', [4, 'ADD']], ['-', [4, 'SUB']], ['|', [4, 'OR']], ['^', [4, 'XOR']],
-  ['*', [5, 'MUL']], ['/', [5, 'QUO']], ['%', [5, 'REM']], ['&', [5, 'AND']], ['<<', [5, 'SHL']], ['>>', [5, 'SHR']], ['&^', [5, 'AND_NOT']],
+  ['||', [1, 'LOR']],
+  ['&&', [2, 'LAND']],
+  ['==', [3, 'EQ']],
+  ['!=', [3, 'NEQ']],
+  ['<', [3, 'LT']],
+  ['<=', [3, 'LEQ']],
+  ['>', [3, 'GT']],
+  ['>=', [3, 'GEQ']],
+  ['+', [4, 'ADD']],
+  ['-', [4, 'SUB']],
+  ['|', [4, 'OR']],
+  ['^', [4, 'XOR']],
+  ['*', [5, 'MUL']],
+  ['/', [5, 'QUO']],
+  ['%', [5, 'REM']],
+  ['&', [5, 'AND']],
+  ['<<', [5, 'SHL']],
+  ['>>', [5, 'SHR']],
+  ['&^', [5, 'AND_NOT']],
 ]);
-const UNARY: ReadonlyMap<string, string> = new Map([['!', 'NOT'], ['-', 'SUB'], ['+', 'ADD'], ['^', 'XOR'], ['*', 'MUL'], ['&', 'AND']]);
+const UNARY: ReadonlyMap<string, string> = new Map([
+  ['!', 'NOT'],
+  ['-', 'SUB'],
+  ['+', 'ADD'],
+  ['^', 'XOR'],
+  ['*', 'MUL'],
+  ['&', 'AND'],
+]);
 
 export function parseIstio(text: string): Tree {
-  if (text.trim() === '') throw new SyntaxProblem(`unable to parse expression '${text}': 1:1: expected operand, found 'EOF'`, 0, 1);
+  if (text.trim() === '')
+    throw new SyntaxProblem(`unable to parse expression '${text}': 1:1: expected operand, found 'EOF'`, 0, 1);
   return new Parser(text, tokensOf(text)).whole();
 }
 
@@ -44,7 +72,8 @@ function tokensOf(text: string): Token[] {
     if (text[at] === '\n') {
       // Go ends a statement where a line ends after an operand.
       const last = tokens.at(-1);
-      if (last !== undefined && (last.kind !== 'sign' || last.text === ')' || last.text === ']')) tokens.push({ kind: 'newline', text: 'newline', start: at, end: at + 1 });
+      if (last !== undefined && (last.kind !== 'sign' || last.text === ')' || last.text === ']'))
+        tokens.push({ kind: 'newline', text: 'newline', start: at, end: at + 1 });
       at += 1;
       continue;
     }
@@ -52,7 +81,12 @@ function tokensOf(text: string): Token[] {
       pattern.lastIndex = at;
       return { kind, text: pattern.exec(text)?.[0] };
     }).find((one) => one.text !== undefined);
-    if (found?.text === undefined) throw new SyntaxProblem(`unable to parse expression '${text}': ${placeOf(text, at)}: illegal character ${JSON.stringify(text[at])}`, at, at + 1);
+    if (found?.text === undefined)
+      throw new SyntaxProblem(
+        `unable to parse expression '${text}': ${placeOf(text, at)}: illegal character ${JSON.stringify(text[at])}`,
+        at,
+        at + 1,
+      );
     tokens.push({ kind: found.kind, text: found.text, start: at, end: at + found.text.length });
     at += found.text.length;
   }
@@ -111,12 +145,17 @@ class Parser {
   }
 
   #wrong({ text, kind, start, end }: Token, expected: string): SyntaxProblem {
-    return new SyntaxProblem(`unable to parse expression '${this.#text}': ${placeOf(this.#text, start)}: ${expected}, found ${kind === 'end' || kind === 'sign' ? `'${text}'` : text}`, start, Math.max(end, start + 1));
+    return new SyntaxProblem(
+      `unable to parse expression '${this.#text}': ${placeOf(this.#text, start)}: ${expected}, found ${kind === 'end' || kind === 'sign' ? `'${text}'` : text}`,
+      start,
+      Math.max(end, start + 1),
+    );
   }
 
   #deeper<T>(parse: () => T): T {
     this.#depth += 1;
-    if (this.#depth > MAX_DEPTH) throw new SyntaxProblem(`nested deeper than ${MAX_DEPTH}`, this.#peek().start, this.#peek().end);
+    if (this.#depth > MAX_DEPTH)
+      throw new SyntaxProblem(`nested deeper than ${MAX_DEPTH}`, this.#peek().start, this.#peek().end);
     const parsed = parse();
     this.#depth -= 1;
     return parsed;
@@ -152,7 +191,10 @@ class Parser {
       if (this.#take('.')) {
         const field = this.#next();
         if (field.kind !== 'name') throw this.#wrong(field, 'expected selector or type assertion');
-        primary = { tree: { kind: 'variable', name: field.text, start, end: field.end }, selector: { of: primary, field: field.text } };
+        primary = {
+          tree: { kind: 'variable', name: field.text, start, end: field.end },
+          selector: { of: primary, field: field.text },
+        };
         // Whether `a.b` is a name or the beginning of a method is known by what follows.
         if (this.#peek().text !== '(' || this.#peek().kind !== 'sign') primary = this.#selected(primary);
       } else if (this.#take('[')) {
@@ -173,14 +215,19 @@ class Parser {
   /** `a.b`: names only; nothing has fields. */
   #selected({ tree, selector }: Primary): Primary {
     const below = selector?.of.tree;
-    if (below?.kind !== 'variable') throw new SyntaxProblem(`unexpected expression: ${this.#text.slice(tree.start, tree.end)}`, tree.start, tree.end);
-    return { tree: { kind: 'variable', name: `${below.name}.${selector?.field ?? ''}`, start: tree.start, end: tree.end } };
+    if (below?.kind !== 'variable')
+      throw new SyntaxProblem(`unexpected expression: ${this.#text.slice(tree.start, tree.end)}`, tree.start, tree.end);
+    return {
+      tree: { kind: 'variable', name: `${below.name}.${selector?.field ?? ''}`, start: tree.start, end: tree.end },
+    };
   }
 
   #call({ tree, selector }: Primary, args: readonly Tree[], end: number): Tree {
     const { start } = tree;
-    if (selector !== undefined) return { kind: 'function', name: selector.field, target: selector.of.tree, args, start, end };
-    if (tree.kind !== 'variable' || tree.name.includes('.')) throw new SyntaxProblem(`unexpected expression: ${this.#text.slice(start, end)}`, start, end);
+    if (selector !== undefined)
+      return { kind: 'function', name: selector.field, target: selector.of.tree, args, start, end };
+    if (tree.kind !== 'variable' || tree.name.includes('.'))
+      throw new SyntaxProblem(`unexpected expression: ${this.#text.slice(start, end)}`, start, end);
     return { kind: 'function', name: tree.name, target: undefined, args, start, end };
   }
 
@@ -201,12 +248,17 @@ class Parser {
     switch (kind) {
       case 'name': {
         const lower = text.toLowerCase();
-        if (lower === 'true' || lower === 'false') return { tree: { kind: 'constant', type: 'BOOL', value: lower === 'true', text: lower, start, end } };
+        if (lower === 'true' || lower === 'false')
+          return { tree: { kind: 'constant', type: 'BOOL', value: lower === 'true', text: lower, start, end } };
         return { tree: { kind: 'variable', name: text, start, end } };
       }
-      case 'int': return { tree: this.#int(token) };
-      case 'float': return { tree: { kind: 'constant', type: 'DOUBLE', value: Number(text), text, start, end } };
-      case 'string': case 'char': return { tree: this.#string(token) };
+      case 'int':
+        return { tree: this.#int(token) };
+      case 'float':
+        return { tree: { kind: 'constant', type: 'DOUBLE', value: Number(text), text, start, end } };
+      case 'string':
+      case 'char':
+        return { tree: this.#string(token) };
       case 'sign':
         if (text === '(') {
           const inner = this.#binary(1);
@@ -214,14 +266,18 @@ class Parser {
           return { tree: { ...inner, start, end: close.end } };
         }
         throw this.#wrong(token, 'expected operand');
-      case 'newline': case 'end': throw this.#wrong(token, 'expected operand');
+      case 'newline':
+      case 'end':
+        throw this.#wrong(token, 'expected operand');
     }
   }
 
   #int({ text, start, end }: Token): Tree {
-    if (/^0[xX]/.test(text)) throw new SyntaxProblem(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`, start, end);
+    if (/^0[xX]/.test(text))
+      throw new SyntaxProblem(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`, start, end);
     const value = BigInt(text.replace(/^0+(?=\d)/, ''));
-    if (value > 0x7fff_ffff_ffff_ffffn) throw new SyntaxProblem(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`, start, end);
+    if (value > 0x7fff_ffff_ffff_ffffn)
+      throw new SyntaxProblem(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`, start, end);
     return { kind: 'constant', type: 'INT64', value: canonicalInt(value), text, start, end };
   }
 
@@ -229,14 +285,26 @@ class Parser {
   #string({ text, kind, start, end }: Token): Tree {
     const inner = text.slice(1, -1);
     const value = text.startsWith('`') ? inner.replaceAll('\r', '') : unescaped(inner);
-    if (value === undefined || (kind === 'char' && Array.from(value).length !== 1)) throw new SyntaxProblem(`strconv.Unquote: ${text}: invalid syntax`, start, end);
+    if (value === undefined || (kind === 'char' && Array.from(value).length !== 1))
+      throw new SyntaxProblem(`strconv.Unquote: ${text}: invalid syntax`, start, end);
     const span = parseDuration(value);
     const isSpan = span !== undefined && Math.abs(span.seconds) < 9_223_372_036;
     return { kind: 'constant', type: isSpan ? 'DURATION' : 'STRING', value: isSpan ? span : value, text, start, end };
   }
 }
 
-const SIMPLE: Readonly<Record<string, string>> = { a: '\u0007', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v', '\\': '\\', '"': '"', "'": "'" };
+const SIMPLE: Readonly<Record<string, string>> = {
+  a: '\u0007',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+  '\\': '\\',
+  '"': '"',
+  "'": "'",
+};
 
 /** Go's escapes; nothing where one is none. */
 function unescaped(text: string): string | undefined {

@@ -2,17 +2,38 @@
 import type { Value } from '../../attributes/values.ts';
 
 /** Istio's value types (`policy/v1beta1/value_type.proto`), those that expressions have. */
-export const ISTIO_TYPES = ['STRING', 'INT64', 'DOUBLE', 'BOOL', 'TIMESTAMP', 'DURATION', 'IP_ADDRESS', 'STRING_MAP', 'DNS_NAME', 'EMAIL_ADDRESS', 'URI'] as const;
+export const ISTIO_TYPES = [
+  'STRING',
+  'INT64',
+  'DOUBLE',
+  'BOOL',
+  'TIMESTAMP',
+  'DURATION',
+  'IP_ADDRESS',
+  'STRING_MAP',
+  'DNS_NAME',
+  'EMAIL_ADDRESS',
+  'URI',
+] as const;
 export type IstioType = (typeof ISTIO_TYPES)[number];
 
-interface Place { readonly start: number; readonly end: number }
+interface Place {
+  readonly start: number;
+  readonly end: number;
+}
 
-export type Tree = Place & (
-  | { readonly kind: 'constant'; readonly type: IstioType; readonly value: Value; readonly text: string }
-  | { readonly kind: 'variable'; readonly name: string }
-  /** Operators are functions by Mixer's names for them: EQ, LAND, INDEX ... */
-  | { readonly kind: 'function'; readonly name: string; readonly target: Tree | undefined; readonly args: readonly Tree[] }
-);
+export type Tree = Place &
+  (
+    | { readonly kind: 'constant'; readonly type: IstioType; readonly value: Value; readonly text: string }
+    | { readonly kind: 'variable'; readonly name: string }
+    /** Operators are functions by Mixer's names for them: EQ, LAND, INDEX ... */
+    | {
+        readonly kind: 'function';
+        readonly name: string;
+        readonly target: Tree | undefined;
+        readonly args: readonly Tree[];
+      }
+  );
 
 /** As Mixer shows it in its messages. */
 export function treeText(tree: Tree): string {

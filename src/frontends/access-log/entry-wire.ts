@@ -9,9 +9,25 @@ import { jsonAt, type Json, mapOfJson, valueOfJson } from '../../attributes/json
 import { Duration, type Timestamp, type Value } from '../../attributes/values.ts';
 import { numberOf } from '../../attributes/vocabulary.ts';
 import { jsonOfAny } from '../any-json.ts';
-import { AccessLogType, type AccessLogCommon, type TLSProperties_CertificateProperties as CertificateProperties } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import {
+  AccessLogType,
+  type AccessLogCommon,
+  type TLSProperties_CertificateProperties as CertificateProperties,
+} from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { absentWhereMalformed } from '../malformed.ts';
-import { anyAt, durationOf, intOf, ipOf, later, metadataAt, metadataMap, portOf, present, principalOf, timestampOf } from '../wire-values.ts';
+import {
+  anyAt,
+  durationOf,
+  intOf,
+  ipOf,
+  later,
+  metadataAt,
+  metadataMap,
+  portOf,
+  present,
+  principalOf,
+  timestampOf,
+} from '../wire-values.ts';
 import type { LogOrigin } from './log-origin.ts';
 import { shortFlags } from './response-flags.ts';
 
@@ -52,20 +68,26 @@ export abstract class EntryWire implements Wire {
     const { common } = this;
     if (common === undefined) return undefined;
     switch (carrier.kind) {
-      case 'metadata': return metadataAt(common.metadata, carrier);
-      case 'customTag': return Object.hasOwn(common.customTags, carrier.name) ? common.customTags[carrier.name] : undefined;
+      case 'metadata':
+        return metadataAt(common.metadata, carrier);
+      case 'customTag':
+        return Object.hasOwn(common.customTags, carrier.name) ? common.customTags[carrier.name] : undefined;
       case 'filterState': {
         const json = jsonOfAny(anyAt(common.filterStateObjects, carrier.name));
         return json === undefined ? undefined : valueOfJson(json);
       }
-      case 'header': return this.header(carrier.name.toLowerCase());
-      case 'contextExtension': return undefined;
+      case 'header':
+        return this.header(carrier.name.toLowerCase());
+      case 'contextExtension':
+        return undefined;
     }
   }
 
   /** Whether the proxy stands before the destination or behind the client: Istio's clusters say so, else the log's name. */
   get reporter(): 'inbound' | 'outbound' | undefined {
-    const told = /^(inbound|outbound)\|/.exec(this.common?.upstreamCluster ?? '') ?? /inbound|outbound/.exec(this.origin.logName ?? '');
+    const told =
+      /^(inbound|outbound)\|/.exec(this.common?.upstreamCluster ?? '') ??
+      /inbound|outbound/.exec(this.origin.logName ?? '');
     return (told?.[1] ?? told?.[0]) as 'inbound' | 'outbound' | undefined;
   }
 
@@ -84,7 +106,13 @@ export abstract class EntryWire implements Wire {
   get duration(): Duration | undefined {
     const { common } = this;
     if (common === undefined) return undefined;
-    return durationOf(common.duration ?? common.timeToLastDownstreamTxByte ?? common.timeToFirstDownstreamTxByte ?? common.timeToLastUpstreamRxByte ?? common.timeToLastRxByte);
+    return durationOf(
+      common.duration ??
+        common.timeToLastDownstreamTxByte ??
+        common.timeToFirstDownstreamTxByte ??
+        common.timeToLastUpstreamRxByte ??
+        common.timeToLastRxByte,
+    );
   }
 
   /** The start where the entry does not say how long it took. */
@@ -95,14 +123,22 @@ export abstract class EntryWire implements Wire {
 
   #knownPeers(): { readonly downstream: Json | undefined; readonly upstream: Json | undefined } {
     const states = this.common?.filterStateObjects ?? {};
-    this.#peers ??= { downstream: jsonOfAny(anyAt(states, 'downstream_peer')), upstream: jsonOfAny(anyAt(states, 'upstream_peer')) };
+    this.#peers ??= {
+      downstream: jsonOfAny(anyAt(states, 'downstream_peer')),
+      upstream: jsonOfAny(anyAt(states, 'upstream_peer')),
+    };
     return this.#peers;
   }
 }
 
 const NO_TIME = new Duration(0, 0);
 
-const FINAL: ReadonlySet<number> = new Set([AccessLogType.TcpConnectionEnd, AccessLogType.DownstreamEnd, AccessLogType.UpstreamEnd, AccessLogType.UdpSessionEnd]);
+const FINAL: ReadonlySet<number> = new Set([
+  AccessLogType.TcpConnectionEnd,
+  AccessLogType.DownstreamEnd,
+  AccessLogType.UpstreamEnd,
+  AccessLogType.UdpSessionEnd,
+]);
 
 /** Whether the entry tells of an end (RULES section 4). Older Envoys do not say what kind of entry it is. */
 export function isFinal(common: AccessLogCommon | undefined): boolean {
@@ -118,8 +154,10 @@ const nameIn = (certificate: CertificateProperties | undefined, kind: 'uri' | 'd
 const principalIn = (certificate: CertificateProperties | undefined): string | undefined =>
   principalOf(nameIn(certificate, 'uri') ?? nameIn(certificate, 'dns') ?? certificate?.subject);
 
-const peerOf = ({ common }: EntryWire): CertificateProperties | undefined => common?.tlsProperties?.peerCertificateProperties;
-const localOf = ({ common }: EntryWire): CertificateProperties | undefined => common?.tlsProperties?.localCertificateProperties;
+const peerOf = ({ common }: EntryWire): CertificateProperties | undefined =>
+  common?.tlsProperties?.peerCertificateProperties;
+const localOf = ({ common }: EntryWire): CertificateProperties | undefined =>
+  common?.tlsProperties?.localCertificateProperties;
 
 const text = (json: Json | undefined): string | undefined => (typeof json === 'string' ? present(json) : undefined);
 const textMap = (json: Json | undefined): ReadonlyMap<string, string> | undefined => {
@@ -129,13 +167,34 @@ const textMap = (json: Json | undefined): ReadonlyMap<string, string> | undefine
 
 /** `direction|port|subset|host`; host is `name.namespace.svc.cluster.local` where it is of the mesh. */
 const ISTIO_CLUSTER = /^(?:inbound|outbound)_?\.?\|\d*\|[^|]*\|(.+)$/;
-const serviceHost = ({ common }: EntryWire): string | undefined => ISTIO_CLUSTER.exec(common?.upstreamCluster ?? '')?.[1];
-const servicePart = (wire: EntryWire, part: 1 | 2): string | undefined => /^([^.]+)\.([^.]+)\.svc(?:\.|$)/.exec(serviceHost(wire) ?? '')?.[part];
+const serviceHost = ({ common }: EntryWire): string | undefined =>
+  ISTIO_CLUSTER.exec(common?.upstreamCluster ?? '')?.[1];
+const servicePart = (wire: EntryWire, part: 1 | 2): string | undefined =>
+  /^([^.]+)\.([^.]+)\.svc(?:\.|$)/.exec(serviceHost(wire) ?? '')?.[part];
 
-const span = (field: 'timeToLastRxByte' | 'timeToFirstUpstreamTxByte' | 'timeToLastUpstreamTxByte' | 'timeToFirstUpstreamRxByte' | 'timeToLastUpstreamRxByte' | 'timeToFirstDownstreamTxByte' | 'timeToLastDownstreamTxByte'): EntryReader =>
-  ({ common }) => durationOf(common?.[field]);
-const bytes = (field: 'downstreamWireBytesReceived' | 'downstreamWireBytesSent' | 'upstreamWireBytesReceived' | 'upstreamWireBytesSent'): EntryReader =>
-  ({ common }) => intOf(common?.[field] ?? 0n);
+const span =
+  (
+    field:
+      | 'timeToLastRxByte'
+      | 'timeToFirstUpstreamTxByte'
+      | 'timeToLastUpstreamTxByte'
+      | 'timeToFirstUpstreamRxByte'
+      | 'timeToLastUpstreamRxByte'
+      | 'timeToFirstDownstreamTxByte'
+      | 'timeToLastDownstreamTxByte',
+  ): EntryReader =>
+  ({ common }) =>
+    durationOf(common?.[field]);
+const bytes =
+  (
+    field:
+      | 'downstreamWireBytesReceived'
+      | 'downstreamWireBytesSent'
+      | 'upstreamWireBytesReceived'
+      | 'upstreamWireBytesSent',
+  ): EntryReader =>
+  ({ common }) =>
+    intOf(common?.[field] ?? 0n);
 
 type EntryReader = (wire: EntryWire) => Value | undefined;
 export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
@@ -188,7 +247,8 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
   'context.reporter.uid': ({ origin }) => present(origin.node?.id),
   'context.proxy_version': ({ origin }) => origin.proxyVersion,
   'context.proxy_error_code': ({ common }) => shortFlags(common?.responseFlags).join(',') || '-',
-  'context.auth_failure_reason': ({ common }) => (common?.responseFlags?.unauthorizedDetails?.reason === 1 ? 'EXTERNAL_SERVICE' : undefined),
+  'context.auth_failure_reason': ({ common }) =>
+    common?.responseFlags?.unauthorizedDetails?.reason === 1 ? 'EXTERNAL_SERVICE' : undefined,
   'context.log_name': ({ origin }) => origin.logName,
   'context.log_type': ({ common }) => LOG_TYPES.get(common?.accessLogType ?? 0),
   'context.node.id': ({ origin }) => present(origin.node?.id),
@@ -219,5 +279,7 @@ export const COMMON_READERS: Readonly<Record<string, EntryReader>> = {
 };
 
 const LOG_TYPES: ReadonlyMap<number, string> = new Map(
-  Object.entries(AccessLogType).filter(([, number]) => number !== AccessLogType.NotSet).map(([name, number]) => [number, name]),
+  Object.entries(AccessLogType)
+    .filter(([, number]) => number !== AccessLogType.NotSet)
+    .map(([name, number]) => [number, name]),
 );

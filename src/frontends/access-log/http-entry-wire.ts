@@ -28,7 +28,12 @@ export class HttpEntryWire extends EntryWire {
     if (this.#headers !== undefined) return this.#headers;
     const { request } = this.entry;
     const headers = headerMap(request?.requestHeaders ?? {});
-    for (const [name, value] of [['user-agent', request?.userAgent], ['referer', request?.referer], ['x-forwarded-for', request?.forwardedFor], ['x-request-id', request?.requestId]] as const) {
+    for (const [name, value] of [
+      ['user-agent', request?.userAgent],
+      ['referer', request?.referer],
+      ['x-forwarded-for', request?.forwardedFor],
+      ['x-request-id', request?.requestId],
+    ] as const) {
       if (value !== undefined && value !== '' && !headers.has(name)) headers.set(name, value);
     }
     this.#headers = headers;
@@ -41,7 +46,10 @@ const PROTOCOLS = [undefined, 'HTTP/1.0', 'HTTP/1.1', 'HTTP/2', 'HTTP/3'];
 
 /** In the trailers, else (a response of headers alone) in the headers. */
 function grpcTrailer({ entry: { response } }: HttpEntryWire, name: string): string | undefined {
-  return present(headerMap(response?.responseTrailers ?? {}).get(name)) ?? present(headerMap(response?.responseHeaders ?? {}).get(name));
+  return (
+    present(headerMap(response?.responseTrailers ?? {}).get(name)) ??
+    present(headerMap(response?.responseHeaders ?? {}).get(name))
+  );
 }
 
 type Reader = (wire: HttpEntryWire) => Value | undefined;
@@ -56,18 +64,23 @@ const READERS = byNumber<Reader>({
   'request.time': ({ common }) => timestampOf(common?.startTime),
   'request.size': ({ entry }) => intOf(entry.request?.requestBodyBytes ?? 0n),
   'request.headers_bytes': ({ entry }) => intOf(entry.request?.requestHeadersBytes ?? 0n),
-  'request.total_size': ({ entry: { request } }) => intOf((request?.requestHeadersBytes ?? 0n) + (request?.requestBodyBytes ?? 0n)),
+  'request.total_size': ({ entry: { request } }) =>
+    intOf((request?.requestHeadersBytes ?? 0n) + (request?.requestBodyBytes ?? 0n)),
   'response.code': ({ entry }) => entry.response?.responseCode ?? 0,
   'response.code_details': ({ entry }) => present(entry.response?.responseCodeDetails),
   'response.headers': ({ entry }) => headerMap(entry.response?.responseHeaders ?? {}),
   'response.trailers': ({ entry }) => headerMap(entry.response?.responseTrailers ?? {}),
   'response.size': ({ entry }) => intOf(entry.response?.responseBodyBytes ?? 0n),
   'response.headers_bytes': ({ entry }) => intOf(entry.response?.responseHeadersBytes ?? 0n),
-  'response.total_size': ({ entry: { response } }) => intOf((response?.responseHeadersBytes ?? 0n) + (response?.responseBodyBytes ?? 0n)),
+  'response.total_size': ({ entry: { response } }) =>
+    intOf((response?.responseHeadersBytes ?? 0n) + (response?.responseBodyBytes ?? 0n)),
   'response.duration': ({ duration }) => duration,
   'response.time': ({ end }) => end,
   'response.backend_latency': ({ common }) => {
-    const [sent, received] = [durationOf(common?.timeToFirstUpstreamTxByte), durationOf(common?.timeToLastUpstreamRxByte)];
+    const [sent, received] = [
+      durationOf(common?.timeToFirstUpstreamTxByte),
+      durationOf(common?.timeToLastUpstreamRxByte),
+    ];
     return sent === undefined || received === undefined ? undefined : between(sent, received);
   },
   'response.grpc_status': (wire) => grpcTrailer(wire, 'grpc-status'),

@@ -23,11 +23,13 @@ export class LogOrigin {
 
 function versionOf(node: Node | undefined): string | undefined {
   switch (node?.userAgentVersionType.case) {
-    case 'userAgentVersion': return present(node.userAgentVersionType.value);
+    case 'userAgentVersion':
+      return present(node.userAgentVersionType.value);
     case 'userAgentBuildVersion': {
       const { version } = node.userAgentVersionType.value;
       return version === undefined ? undefined : `${version.majorNumber}.${version.minorNumber}.${version.patch}`;
     }
-    case undefined: return undefined;
+    case undefined:
+      return undefined;
   }
 }

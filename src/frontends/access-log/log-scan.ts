@@ -28,7 +28,8 @@ export function scanLog(bytes: Buffer): LogScan {
       if (own !== kind) entries = []; // one or the other: the last counts
       kind = own;
       const logs = new FieldScan(bytes, top.from, top.to);
-      for (let inner = logs.next(); inner !== 0; inner = logs.next()) if (inner === LOG_ENTRY && logs.type === WireType.LEN) entries.push(logs.from, logs.to);
+      for (let inner = logs.next(); inner !== 0; inner = logs.next())
+        if (inner === LOG_ENTRY && logs.type === WireType.LEN) entries.push(logs.from, logs.to);
     }
   }
   return { identifier, kind, entries };

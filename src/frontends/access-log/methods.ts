@@ -9,8 +9,15 @@ import { asBuffer } from '../../transport/bytes.ts';
 import type { Engine } from '../../core/call.ts';
 import type { CallContext, Method } from '../../transport/transport.ts';
 import type { FrontendOptions } from '../frontend-options.ts';
-import { AccessLogService, StreamAccessLogsMessage_IdentifierSchema, StreamAccessLogsResponseSchema } from '../generated/envoy/service/accesslog/v3/als_pb.ts';
-import { HTTPAccessLogEntrySchema, TCPAccessLogEntrySchema } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import {
+  AccessLogService,
+  StreamAccessLogsMessage_IdentifierSchema,
+  StreamAccessLogsResponseSchema,
+} from '../generated/envoy/service/accesslog/v3/als_pb.ts';
+import {
+  HTTPAccessLogEntrySchema,
+  TCPAccessLogEntrySchema,
+} from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { lazyMessage } from '../lazy-message.ts';
 import { Malformed } from '../malformed.ts';
 import { isFinal } from './entry-wire.ts';
@@ -25,14 +32,23 @@ function originOf(identifier: Buffer): LogOrigin {
   return new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, own, 0, own.length));
 }
 
-export function accessLogMethods(engine: Engine, { onRefusedEntry }: FrontendOptions = {}): [path: string, method: Method][] {
+export function accessLogMethods(
+  engine: Engine,
+  { onRefusedEntry }: FrontendOptions = {},
+): [path: string, method: Method][] {
   function refused(error: unknown): void {
     if (!(error instanceof Malformed)) throw error;
     onRefusedEntry?.(error.message);
   }
 
   /** A promise where the sender should wait. Throws a {@link Malformed} where it is no entry. */
-  function report(kind: 'http' | 'tcp', bytes: Buffer, from: number, to: number, origin: LogOrigin): undefined | Promise<void> {
+  function report(
+    kind: 'http' | 'tcp',
+    bytes: Buffer,
+    from: number,
+    to: number,
+    origin: LogOrigin,
+  ): undefined | Promise<void> {
     if (kind === 'http') {
       const entry = lazyMessage(HTTPAccessLogEntrySchema, bytes, from, to);
       return isFinal(entry.commonProperties) ? engine.report('log', new HttpEntryWire(entry, origin)) : undefined;
@@ -50,7 +66,10 @@ export function accessLogMethods(engine: Engine, { onRefusedEntry }: FrontendOpt
     }
   }
 
-  async function* handle(messages: AsyncIterable<Uint8Array>, { ending }: CallContext): AsyncGenerator<Uint8Array, void, undefined> {
+  async function* handle(
+    messages: AsyncIterable<Uint8Array>,
+    { ending }: CallContext,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     let origin = new LogOrigin(undefined);
     for await (const message of messages) {
       const bytes = asBuffer(message);

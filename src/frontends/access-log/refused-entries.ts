@@ -7,7 +7,10 @@ export class RefusedEntries {
   #warnedAtMs = -Infinity;
 
   /** `warn` is called at most once a minute. `nowMs` is monotonic. */
-  constructor(warn: (message: string, fields: { readonly why: string; readonly refused: number }) => void, nowMs: () => number = () => performance.now()) {
+  constructor(
+    warn: (message: string, fields: { readonly why: string; readonly refused: number }) => void,
+    nowMs: () => number = () => performance.now(),
+  ) {
     this.#warn = warn;
     this.#nowMs = nowMs;
   }

@@ -25,7 +25,9 @@ export class PeerCertificate {
 
   /** The first subject alternative name of a kind. */
   alternativeName(kind: 'URI' | 'DNS'): string | undefined {
-    for (const [, found, name = ''] of (this.#parsed?.subjectAltName ?? '').matchAll(/(?:^|, )(\w+):("(?:[^"\\]|\\.)*"|[^,]*)/g)) {
+    for (const [, found, name = ''] of (this.#parsed?.subjectAltName ?? '').matchAll(
+      /(?:^|, )(\w+):("(?:[^"\\]|\\.)*"|[^,]*)/g,
+    )) {
       if (found === kind) return name.startsWith('"') ? unquoted(name) : name;
     }
     return undefined;

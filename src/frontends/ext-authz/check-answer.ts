@@ -8,11 +8,24 @@ import { hasRepeats } from '../header-pairs.ts';
 import { ProtobufWriter } from '../protobuf-writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import type { CheckWire } from './check-wire.ts';
-import { denialHeaders, removedHeaders, requestHeaders, responseHeaders, writeHeaderOptions, writeSettings } from './header-options.ts';
+import {
+  denialHeaders,
+  removedHeaders,
+  requestHeaders,
+  responseHeaders,
+  writeHeaderOptions,
+  writeSettings,
+} from './header-options.ts';
 
 /** Numbers of envoy.service.auth.v3: CheckResponse, OkHttpResponse, DeniedHttpResponse. */
 const RESPONSE = { status: 1, denied: 2, ok: 3, dynamicMetadata: 4 } as const;
-const OK = { headers: 2, headersToRemove: 5, responseHeadersToAdd: 6, queryParametersToSet: 7, queryParametersToRemove: 8 } as const;
+const OK = {
+  headers: 2,
+  headersToRemove: 5,
+  responseHeadersToAdd: 6,
+  queryParametersToSet: 7,
+  queryParametersToRemove: 8,
+} as const;
 const DENIED = { status: 1, headers: 2, body: 3 } as const;
 
 /** Used within one turn only. */
@@ -24,7 +37,8 @@ const known = new WeakMap<NetChanges, { readonly answer: Uint8Array; readonly id
 /** Lent: the next call may write its own answer over it. */
 export function checkAnswer(verdict: Verdict, wire: CheckWire): Uint8Array {
   const { id, outcome, changes, shadow } = verdict;
-  if (outcome !== 'allow' || !changes.isConstant || changes.request.append.length > 0 || shadow.length > 0) return written(verdict, wire);
+  if (outcome !== 'allow' || !changes.isConstant || changes.request.append.length > 0 || shadow.length > 0)
+    return written(verdict, wire);
   const { length } = id;
   const same = known.get(changes);
   if (same?.idLength !== length) {
@@ -48,9 +62,17 @@ function written(verdict: Verdict, wire: CheckWire): Uint8Array {
       writeOk(verdict, seen);
       break;
     }
-    case 'deny': writeDenial(verdict, verdict.code === Status.OK ? Status.PERMISSION_DENIED : verdict.code, verdict.status); break;
-    case 'failed': writeDenial(verdict, Status.UNAVAILABLE, 503); break;
-    case 'error': throw new GrpcError(Status.UNAVAILABLE, `${verdict.rule ?? 'a rule'} could not be decided (verdict ${verdict.id})`);
+    case 'deny':
+      writeDenial(verdict, verdict.code === Status.OK ? Status.PERMISSION_DENIED : verdict.code, verdict.status);
+      break;
+    case 'failed':
+      writeDenial(verdict, Status.UNAVAILABLE, 503);
+      break;
+    case 'error':
+      throw new GrpcError(
+        Status.UNAVAILABLE,
+        `${verdict.rule ?? 'a rule'} could not be decided (verdict ${verdict.id})`,
+      );
   }
   writeVerdictMetadata(writer, RESPONSE.dynamicMetadata, verdict, verdict.changes.metadata);
   return writer.finish();
@@ -65,7 +87,10 @@ function writeStatus(code: number, message: string): void {
 }
 
 /** `seen`: the headers of the request, where a rule appends to one. */
-function writeOk({ changes: { request, response, query } }: Verdict, seen: ReadonlyMap<string, string> | undefined): void {
+function writeOk(
+  { changes: { request, response, query } }: Verdict,
+  seen: ReadonlyMap<string, string> | undefined,
+): void {
   const ok = writer.begin(RESPONSE.ok);
   if (request.append.length === 0 && !hasRepeats(request.set)) writeSettings(writer, OK.headers, request.set);
   else writeHeaderOptions(writer, OK.headers, requestHeaders(request, seen));

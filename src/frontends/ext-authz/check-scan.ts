@@ -9,7 +9,10 @@ import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { asBuffer } from '../../transport/bytes.ts';
 import type { Piece } from '../../transport/piece.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
-import { type AttributeContext_Peer, AttributeContext_PeerSchema } from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
+import {
+  type AttributeContext_Peer,
+  AttributeContext_PeerSchema,
+} from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
 import { soundEntryOf } from '../header-map.ts';
 import { lazyMessage } from '../lazy-message.ts';
 import { mergedParts } from '../merged-parts.ts';
@@ -19,26 +22,51 @@ import type { RecentText } from '../recent-text.ts';
 
 /** Parts of a request, each with a place for where it begins. 0: it is absent, since nothing stands there. */
 export const Part = {
-  ATTRIBUTES: 0, SOURCE: 1, DESTINATION: 2, TIME: 3, METADATA: 4, ROUTE_METADATA: 5, TLS: 6, REQUEST: 7, HTTP: 8,
-  ID: 9, METHOD: 10, PATH: 11, HOST: 12, SCHEME: 13, PROTOCOL: 14, RAW_HEADERS: 15,
+  ATTRIBUTES: 0,
+  SOURCE: 1,
+  DESTINATION: 2,
+  TIME: 3,
+  METADATA: 4,
+  ROUTE_METADATA: 5,
+  TLS: 6,
+  REQUEST: 7,
+  HTTP: 8,
+  ID: 9,
+  METHOD: 10,
+  PATH: 11,
+  HOST: 12,
+  SCHEME: 13,
+  PROTOCOL: 14,
+  RAW_HEADERS: 15,
 } as const;
 export type Part = (typeof Part)[keyof typeof Part];
 const nowhere = (): number[] => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 const OF_CHECK_REQUEST = wanted({ 1: Part.ATTRIBUTES }, { once: true });
 /** By field number, of envoy.service.auth.v3.AttributeContext. */
-const OF_ATTRIBUTES = wanted({ 1: Part.SOURCE, 2: Part.DESTINATION, 4: Part.REQUEST, 11: Part.METADATA, 12: Part.TLS, 13: Part.ROUTE_METADATA }, { once: true });
+const OF_ATTRIBUTES = wanted(
+  { 1: Part.SOURCE, 2: Part.DESTINATION, 4: Part.REQUEST, 11: Part.METADATA, 12: Part.TLS, 13: Part.ROUTE_METADATA },
+  { once: true },
+);
 const CONTEXT_EXTENSIONS = 10;
 /** Of its Request. */
 const OF_REQUEST = wanted({ 1: Part.TIME, 2: Part.HTTP }, { once: true });
 /** Of its HttpRequest: of texts the last counts. `header_map` stands beside the plain headers or instead of them. */
-const OF_HTTP = wanted({ 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL, 13: Part.RAW_HEADERS }, { once: false });
+const OF_HTTP = wanted(
+  { 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL, 13: Part.RAW_HEADERS },
+  { once: false },
+);
 /** The messages that {@link noteFields} takes once, for the request where one stands twice. */
-const SINGULAR = { 1: { 1: 'leaf', 2: 'leaf', 4: { 1: 'leaf', 2: 'leaf' }, 11: 'leaf', 12: 'leaf', 13: 'leaf' } } as const;
+const SINGULAR = {
+  1: { 1: 'leaf', 2: 'leaf', 4: { 1: 'leaf', 2: 'leaf' }, 11: 'leaf', 12: 'leaf', 13: 'leaf' },
+} as const;
 const PEER_ADDRESS = 1;
 const SOCKET_ADDRESS = 1;
 
-export interface Socket { readonly address: string; readonly port: number | undefined }
+export interface Socket {
+  readonly address: string;
+  readonly port: number | undefined;
+}
 
 function decodedSocket(peer: AttributeContext_Peer | undefined): Socket | undefined {
   const address = peer?.address?.address;
@@ -108,7 +136,8 @@ export class CheckScan {
     if (!this.has(part)) return undefined;
     const fields = this.fieldsOf(part);
     let [from, to] = [0, 0];
-    for (let field = fields.next(); field !== 0; field = fields.next()) if (field === number && fields.type === WireType.LEN) [from, to] = [fields.from, fields.to];
+    for (let field = fields.next(); field !== 0; field = fields.next())
+      if (field === number && fields.type === WireType.LEN) [from, to] = [fields.from, fields.to];
     return from === to ? undefined : this.bytes.subarray(from, to);
   }
 
@@ -118,7 +147,8 @@ export class CheckScan {
     const fields = this.fieldsOf(part);
     let value = 0n;
     for (let field = fields.next(); field !== 0; field = fields.next()) {
-      if (field === number && fields.type === WireType.VARINT) value = BigInt.asIntN(64, wideValue(this.bytes, fields.from, fields.to));
+      if (field === number && fields.type === WireType.VARINT)
+        value = BigInt.asIntN(64, wideValue(this.bytes, fields.from, fields.to));
     }
     return value;
   }
@@ -134,7 +164,8 @@ export class CheckScan {
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== CONTEXT_EXTENSIONS || fields.type !== WireType.LEN) continue;
       const entry = soundEntryOf(this.bytes, fields.from, fields.to);
-      if (entry !== undefined && this.bytes.toString('utf8', entry.keyFrom, entry.keyTo) === name) found = this.bytes.toString('utf8', entry.valueFrom, entry.valueTo);
+      if (entry !== undefined && this.bytes.toString('utf8', entry.keyFrom, entry.keyTo) === name)
+        found = this.bytes.toString('utf8', entry.valueFrom, entry.valueTo);
     }
     return found;
   }
@@ -159,7 +190,12 @@ export class CheckScan {
   }
 
   /** The one message of a number. Unusual: there are more, or (where `isChoice`) others beside it. */
-  #only(from: number, to: number, number: number, isChoice = false): { readonly from: number; readonly to: number } | 'unusual' | undefined {
+  #only(
+    from: number,
+    to: number,
+    number: number,
+    isChoice = false,
+  ): { readonly from: number; readonly to: number } | 'unusual' | undefined {
     if (from === to) return undefined;
     const fields = new FieldScan(this.bytes, from, to);
     let found: { from: number; to: number } | undefined;
@@ -188,9 +224,12 @@ export class CheckScan {
     const { bytes } = this;
     const places = this.#places;
     if (!noteFields(bytes, this.#from, this.#to, OF_CHECK_REQUEST, places)) return false;
-    if (!this.has(Part.ATTRIBUTES)) throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
-    return noteFields(bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES), OF_ATTRIBUTES, places)
-      && noteFields(bytes, this.from(Part.REQUEST), this.to(Part.REQUEST), OF_REQUEST, places)
-      && noteFields(bytes, this.from(Part.HTTP), this.to(Part.HTTP), OF_HTTP, places);
+    if (!this.has(Part.ATTRIBUTES))
+      throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
+    return (
+      noteFields(bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES), OF_ATTRIBUTES, places) &&
+      noteFields(bytes, this.from(Part.REQUEST), this.to(Part.REQUEST), OF_REQUEST, places) &&
+      noteFields(bytes, this.from(Part.HTTP), this.to(Part.HTTP), OF_HTTP, places)
+    );
   }
 }

@@ -23,7 +23,12 @@ import { rawHeaders } from './raw-headers.ts';
 /** Says that the body was sent along, if empty, and whether it is whole. */
 const BODY_WAS_SENT = 'x-envoy-auth-partial-body';
 
-const recent = { method: new RecentText(), host: new RecentText(), scheme: new RecentText(), protocol: new RecentText() };
+const recent = {
+  method: new RecentText(),
+  host: new RecentText(),
+  scheme: new RecentText(),
+  protocol: new RecentText(),
+};
 
 export class CheckWire implements Wire {
   readonly scan: CheckScan;
@@ -59,10 +64,15 @@ export class CheckWire implements Wire {
 
   #carried(carrier: Carrier): Value | undefined {
     switch (carrier.kind) {
-      case 'contextExtension': return this.scan.extension(carrier.name);
-      case 'metadata': return metadataAt(this.scan.message(Part.METADATA, MetadataSchema), carrier);
-      case 'header': return this.headers()?.get(lowerAscii(carrier.name));
-      case 'filterState': case 'customTag': return undefined;
+      case 'contextExtension':
+        return this.scan.extension(carrier.name);
+      case 'metadata':
+        return metadataAt(this.scan.message(Part.METADATA, MetadataSchema), carrier);
+      case 'header':
+        return this.headers()?.get(lowerAscii(carrier.name));
+      case 'filterState':
+      case 'customTag':
+        return undefined;
     }
   }
 
@@ -78,7 +88,9 @@ export class CheckWire implements Wire {
   headers(): ReadonlyMap<string, string> | undefined {
     if (!this.isHttp) return undefined;
     const { scan } = this;
-    return this.#headers ??= scan.has(Part.RAW_HEADERS) ? rawHeaders(scan) : new HeaderMap(scan.bytes, scan.from(Part.HTTP), scan.to(Part.HTTP), HEADERS);
+    return (this.#headers ??= scan.has(Part.RAW_HEADERS)
+      ? rawHeaders(scan)
+      : new HeaderMap(scan.bytes, scan.from(Part.HTTP), scan.to(Part.HTTP), HEADERS));
   }
 
   certificate(): PeerCertificate | undefined {
@@ -121,7 +133,10 @@ function bodySize(wire: CheckWire): Value | undefined {
   if (!isHttp) return undefined;
   const length = wire.headers()?.get('content-length') ?? '';
   if (/^\d{1,15}$/.test(length)) return Number(length);
-  const received = Math.max(scan.octetsIn(Part.HTTP, BODY)?.length ?? 0, scan.octetsIn(Part.HTTP, RAW_BODY)?.length ?? 0);
+  const received = Math.max(
+    scan.octetsIn(Part.HTTP, BODY)?.length ?? 0,
+    scan.octetsIn(Part.HTTP, RAW_BODY)?.length ?? 0,
+  );
   const size = scan.int64In(Part.HTTP, SIZE);
   return received > 0 || size < 0n ? received : intOf(size);
 }
@@ -145,7 +160,8 @@ const READERS = byNumber<Reader>({
   'destination.ip': ({ scan }) => addressOf(scan.socket(Part.DESTINATION)),
   'destination.port': ({ scan }) => scan.socket(Part.DESTINATION)?.port,
   'destination.principal': ({ scan }) => principalOf(scan.textIn(Part.DESTINATION, PRINCIPAL)),
-  'destination.labels': ({ scan }) => stringMap(scan.message(Part.DESTINATION, AttributeContext_PeerSchema)?.labels ?? {}),
+  'destination.labels': ({ scan }) =>
+    stringMap(scan.message(Part.DESTINATION, AttributeContext_PeerSchema)?.labels ?? {}),
   'connection.mtls': ({ scan }) => scan.textIn(Part.SOURCE, CERTIFICATE) !== undefined || undefined,
   'connection.requested_server_name': ({ scan, isHttp }) =>
     scan.textIn(Part.TLS, SNI) ?? (isHttp ? undefined : scan.textIn(Part.DESTINATION, SERVICE)),
@@ -159,8 +175,10 @@ const READERS = byNumber<Reader>({
   'context.protocol': ({ isHttp }) => (isHttp ? undefined : 'tcp'),
   'context.time': ({ nowMs }) => Timestamp.fromMs(nowMs()),
   'context.stream_id': ({ scan }) => scan.text(Part.ID),
-  'context.route_metadata': ({ scan, isHttp }) => (isHttp ? metadataMap(scan.message(Part.ROUTE_METADATA, MetadataSchema)) : undefined),
+  'context.route_metadata': ({ scan, isHttp }) =>
+    isHttp ? metadataMap(scan.message(Part.ROUTE_METADATA, MetadataSchema)) : undefined,
   metadata: ({ scan }) => metadataMap(scan.message(Part.METADATA, MetadataSchema)),
 });
 
-const addressOf = (socket: Socket | undefined): Ip | undefined => (socket === undefined ? undefined : parseIp(socket.address));
+const addressOf = (socket: Socket | undefined): Ip | undefined =>
+  socket === undefined ? undefined : parseIp(socket.address);

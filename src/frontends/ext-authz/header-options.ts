@@ -65,10 +65,14 @@ const appending = ([name, value]: HeaderPair): HeaderOption => ({ name, value, a
 const adding = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: undefined, action: APPEND });
 
 /** Envoy refuses changes of pseudo headers; Host decides about routing and is not ours to change. */
-const isOurs = (name: string): boolean => name !== '' && !name.startsWith(':') && (name.length !== 4 || name.toLowerCase() !== 'host');
+const isOurs = (name: string): boolean =>
+  name !== '' && !name.startsWith(':') && (name.length !== 4 || name.toLowerCase() !== 'host');
 
 /** For the request that goes on. `seen`: the headers that it has, as far as Envoy shows them. */
-export function requestHeaders({ set, append }: NetHeaders, seen: ReadonlyMap<string, string> | undefined): readonly HeaderOption[] {
+export function requestHeaders(
+  { set, append }: NetHeaders,
+  seen: ReadonlyMap<string, string> | undefined,
+): readonly HeaderOption[] {
   if (set.length === 0 && append.length === 0) return NONE;
   const options: HeaderOption[] = [];
   const there = new Set<string>();
@@ -99,7 +103,8 @@ export function responseHeaders({ set, append }: NetHeaders): readonly HeaderOpt
   const options: HeaderOption[] = [];
   if (hasRepeats(set)) setLists(options, set);
   else for (const pair of set) if (isOurs(pair[0])) options.push(setting(pair));
-  for (const pair of append) if (isOurs(pair[0])) options.push(pair[0].toLowerCase() === 'set-cookie' ? adding(pair) : appending(pair));
+  for (const pair of append)
+    if (isOurs(pair[0])) options.push(pair[0].toLowerCase() === 'set-cookie' ? adding(pair) : appending(pair));
   return options;
 }
 

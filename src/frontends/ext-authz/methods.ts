@@ -10,13 +10,23 @@ import { Authorization } from '../generated/envoy/service/auth/v3/external_auth_
 import { checkAnswer } from './check-answer.ts';
 import { CheckWire } from './check-wire.ts';
 
-export function extAuthzMethods(engine: Engine, { nowMs = systemNowMs }: FrontendOptions = {}): [path: string, method: Method][] {
-  return [[`/${Authorization.typeName}/Check`, {
-    kind: 'unary',
-    handle: (request, context) => {
-      const wire = new CheckWire(request, nowMs);
-      const verdict = engine.check(wire.isHttp ? 'http' : 'tcp', wire, context);
-      return verdict instanceof Promise ? verdict.then((late) => new Uint8Array(checkAnswer(late, wire))) : checkAnswer(verdict, wire);
-    },
-  }]];
+export function extAuthzMethods(
+  engine: Engine,
+  { nowMs = systemNowMs }: FrontendOptions = {},
+): [path: string, method: Method][] {
+  return [
+    [
+      `/${Authorization.typeName}/Check`,
+      {
+        kind: 'unary',
+        handle: (request, context) => {
+          const wire = new CheckWire(request, nowMs);
+          const verdict = engine.check(wire.isHttp ? 'http' : 'tcp', wire, context);
+          return verdict instanceof Promise
+            ? verdict.then((late) => new Uint8Array(checkAnswer(late, wire)))
+            : checkAnswer(verdict, wire);
+        },
+      },
+    ],
+  ];
 }

@@ -27,7 +27,11 @@ export function rawHeaders(scan: CheckScan): ReadonlyMap<string, string> {
 }
 
 /** `undefined` where it is malformed: the others can be read. */
-function headerOf(bytes: Buffer, from: number, to: number): { readonly name: string; readonly value: string } | undefined {
+function headerOf(
+  bytes: Buffer,
+  from: number,
+  to: number,
+): { readonly name: string; readonly value: string } | undefined {
   try {
     const fields = new FieldScan(bytes, from, to);
     let [name, value, raw] = ['', '', ''];

@@ -33,10 +33,16 @@ export class DescriptorWire implements Wire {
 
   /** In order. */
   entries(): (readonly [key: string, value: string])[] {
-    const { request, descriptor: { entries } } = this;
+    const {
+      request,
+      descriptor: { entries },
+    } = this;
     const texts: [string, string][] = [];
     for (let at = 0; at < entries.length; at += 4) {
-      texts.push([request.text(entries[at] as number, entries[at + 1] as number), request.text(entries[at + 2] as number, entries[at + 3] as number)]);
+      texts.push([
+        request.text(entries[at] as number, entries[at + 1] as number),
+        request.text(entries[at + 2] as number, entries[at + 3] as number),
+      ]);
     }
     return texts;
   }
@@ -50,12 +56,24 @@ const READERS = byNumber<Reader>({
     for (const [key, value] of wire.entries()) if (!map.has(key)) map.set(key, value);
     return map;
   },
-  'ratelimit.entries': (wire) => wire.entries().map(([key, value]) => new Map([['key', key], ['value', value]])),
+  'ratelimit.entries': (wire) =>
+    wire.entries().map(
+      ([key, value]) =>
+        new Map([
+          ['key', key],
+          ['value', value],
+        ]),
+    ),
   // The request's 0 means 1, the descriptor's own 0 means: look, do not charge (envoyproxy/ratelimit GetHitsAddends).
   'ratelimit.hits': ({ request, descriptor }) => descriptor.hits ?? (request.hits || 1),
   'ratelimit.override': ({ descriptor: { override } }) => {
     const perMs = override === undefined ? undefined : msOfUnit(override.unit);
-    return override === undefined || perMs === undefined ? undefined : new Map([['limit', override.requestsPerUnit], ['per_ms', perMs]]);
+    return override === undefined || perMs === undefined
+      ? undefined
+      : new Map([
+          ['limit', override.requestsPerUnit],
+          ['per_ms', perMs],
+        ]);
   },
   'context.time': ({ nowMs }) => Timestamp.fromMs(nowMs()),
 });

@@ -23,8 +23,10 @@ const uint32 = (number: number): number => Math.min(MOST, Math.max(0, Math.floor
 
 export function limitAnswer(verdict: LimitVerdict, descriptors: number): Uint8Array {
   const { id, outcome, rule, statuses } = verdict;
-  if (outcome === 'error') throw new GrpcError(Status.UNAVAILABLE, `${rule ?? 'a rule'} could not be decided (verdict ${id})`);
-  if (statuses.length !== descriptors) throw new Error(`a verdict of ${statuses.length} statuses for ${descriptors} descriptors`);
+  if (outcome === 'error')
+    throw new GrpcError(Status.UNAVAILABLE, `${rule ?? 'a rule'} could not be decided (verdict ${id})`);
+  if (statuses.length !== descriptors)
+    throw new Error(`a verdict of ${statuses.length} statuses for ${descriptors} descriptors`);
   const over = outcome !== 'allow' || statuses.some((status) => status.over);
   const headers = headersOf(verdict, over);
   writer.start();
@@ -66,7 +68,9 @@ const secondsOf = (ms: number): number => Math.max(0, Math.ceil(ms / 1000));
  * it never makes retry-after. The message has no way to say set or remove: what is set is added.
  */
 function headersOf({ response, statuses }: LimitVerdict, over: boolean): HeaderPair[] {
-  const headers = [...inOneSpelling(response.set), ...response.append].filter(([name]) => name !== '' && !name.startsWith(':'));
+  const headers = [...inOneSpelling(response.set), ...response.append].filter(
+    ([name]) => name !== '' && !name.startsWith(':'),
+  );
   if (!over || headers.some(([name]) => name.toLowerCase() === 'retry-after')) return headers;
   const wait = Math.max(0, ...statuses.map((status) => (status.over ? secondsOf(status.resetMs) : 0)));
   if (wait > 0) headers.push(['retry-after', String(wait)]);

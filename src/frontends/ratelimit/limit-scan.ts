@@ -17,7 +17,10 @@ const DESCRIPTOR = { entries: 1, limit: 2, hitsAddend: 3 } as const;
 const LIMIT = { requestsPerUnit: 1, unit: 2 } as const;
 const VALUE = 1;
 
-export interface Override { readonly requestsPerUnit: number; readonly unit: number }
+export interface Override {
+  readonly requestsPerUnit: number;
+  readonly unit: number;
+}
 
 export class LimitScan {
   #bytes: Buffer;
@@ -39,12 +42,13 @@ export class LimitScan {
     this.#to = request.to;
     const fields = new FieldScan(bytes, request.from, request.to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
-      if (field === REQUEST.domain && fields.type === WireType.LEN) [this.#domainFrom, this.#domainTo] = [fields.from, fields.to];
+      if (field === REQUEST.domain && fields.type === WireType.LEN)
+        [this.#domainFrom, this.#domainTo] = [fields.from, fields.to];
       else if (field === REQUEST.descriptors && fields.type === WireType.LEN) {
-        if (this.descriptors.length === maxDescriptors) throw new GrpcError(Status.INVALID_ARGUMENT, `the request has more than ${maxDescriptors} descriptors`);
+        if (this.descriptors.length === maxDescriptors)
+          throw new GrpcError(Status.INVALID_ARGUMENT, `the request has more than ${maxDescriptors} descriptors`);
         this.descriptors.push(new DescriptorScan(bytes, fields.from, fields.to));
-      }
-      else if (field === REQUEST.hitsAddend && fields.type === WireType.VARINT) this.hits = fields.value;
+      } else if (field === REQUEST.hitsAddend && fields.type === WireType.VARINT) this.hits = fields.value;
     }
   }
 
@@ -84,8 +88,12 @@ export class DescriptorScan {
           this.entries.push(keyFrom, keyTo, valueFrom, valueTo);
           break;
         }
-        case DESCRIPTOR.limit: this.override = overrideOf(bytes, fields, this.override); break;
-        case DESCRIPTOR.hitsAddend: this.hits = wrapped(bytes, fields, this.hits); break;
+        case DESCRIPTOR.limit:
+          this.override = overrideOf(bytes, fields, this.override);
+          break;
+        case DESCRIPTOR.hitsAddend:
+          this.hits = wrapped(bytes, fields, this.hits);
+          break;
       }
     }
   }
@@ -107,7 +115,8 @@ function wrapped(bytes: Buffer, { from, to }: FieldScan, before: number | bigint
   const fields = new FieldScan(bytes, from, to);
   let value = before ?? 0;
   for (let field = fields.next(); field !== 0; field = fields.next()) {
-    if (field === VALUE && fields.type === WireType.VARINT) value = intOf(BigInt.asUintN(64, wideValue(bytes, fields.from, fields.to)));
+    if (field === VALUE && fields.type === WireType.VARINT)
+      value = intOf(BigInt.asUintN(64, wideValue(bytes, fields.from, fields.to)));
   }
   return value;
 }

@@ -16,25 +16,39 @@ import { msOfUnit } from './units.ts';
 /** Of one request; Envoy sends one for each action of a route's limits. */
 const MAX_DESCRIPTORS = 256;
 
-export function ratelimitMethods(engine: Engine, { nowMs = systemNowMs }: FrontendOptions = {}): [path: string, method: Method][] {
-  return [[`/${RateLimitService.typeName}/ShouldRateLimit`, {
-    kind: 'unary',
-    handle: (bytes, context) => {
-      const wires = wiresOf(new LimitScan(bytes, MAX_DESCRIPTORS), nowMs);
-      const verdict = engine.limit(wires, context);
-      return verdict instanceof Promise ? verdict.then((late) => limitAnswer(late, wires.length)) : limitAnswer(verdict, wires.length);
-    },
-  }]];
+export function ratelimitMethods(
+  engine: Engine,
+  { nowMs = systemNowMs }: FrontendOptions = {},
+): [path: string, method: Method][] {
+  return [
+    [
+      `/${RateLimitService.typeName}/ShouldRateLimit`,
+      {
+        kind: 'unary',
+        handle: (bytes, context) => {
+          const wires = wiresOf(new LimitScan(bytes, MAX_DESCRIPTORS), nowMs);
+          const verdict = engine.limit(wires, context);
+          return verdict instanceof Promise
+            ? verdict.then((late) => limitAnswer(late, wires.length))
+            : limitAnswer(verdict, wires.length);
+        },
+      },
+    ],
+  ];
 }
 
 /** The texts of the first two refusals are envoyproxy/ratelimit's. */
 function wiresOf(request: LimitScan, nowMs: () => number): DescriptorWire[] {
   if (request.domain === '') throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit domain must not be empty');
-  if (request.descriptors.length === 0) throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit descriptor list must not be empty');
+  if (request.descriptors.length === 0)
+    throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit descriptor list must not be empty');
   return request.descriptors.map((descriptor) => {
     const { override } = descriptor;
     if (override !== undefined && msOfUnit(override.unit) === undefined) {
-      throw new GrpcError(Status.INVALID_ARGUMENT, `the limit of a descriptor has the unit ${override.unit}, which is none of SECOND (1) to WEEK (7)`);
+      throw new GrpcError(
+        Status.INVALID_ARGUMENT,
+        `the limit of a descriptor has the unit ${override.unit}, which is none of SECOND (1) to WEEK (7)`,
+      );
     }
     return new DescriptorWire(request, descriptor, nowMs);
   });

@@ -6,7 +6,15 @@
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { ListValueSchema, type Struct, StructSchema, type Value, ValueSchema } from '@bufbuild/protobuf/wkt';
-import { type DescriptorStatus, type Json, type JsonObject, type RateLimitCall, type RateLimitReply, type RateLimitService as Service, ServiceError } from '../../ratelimit/call.ts';
+import {
+  type DescriptorStatus,
+  type Json,
+  type JsonObject,
+  type RateLimitCall,
+  type RateLimitReply,
+  type RateLimitService as Service,
+  ServiceError,
+} from '../../ratelimit/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
 import { RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { Piece } from '../../transport/piece.ts';
@@ -20,27 +28,37 @@ const monotonic = performance;
 /** Far more than a proxy sends. The work grows with their number, which envoyproxy/ratelimit bounds by the message's size alone. */
 const MAX_DESCRIPTORS = 10_000;
 
-export function rateLimitServiceMethods(service: Service, onAnswered: (tookMs: number) => void): [path: string, method: Method][] {
-  return [[`/${RateLimitService.typeName}/ShouldRateLimit`, {
-    kind: 'unary',
-    handle: (octets) => {
-      const beganAtMs = monotonic.now();
-      const answered = (reply: RateLimitReply): Uint8Array => {
-        onAnswered(monotonic.now() - beganAtMs);
-        return written(reply);
-      };
-      const failed = (error: unknown): never => {
-        onAnswered(monotonic.now() - beganAtMs);
-        throw error instanceof ServiceError ? new GrpcError(Status.UNKNOWN, error.message, { cause: error }) : error;
-      };
-      try {
-        const reply = service.shouldRateLimit(callOf(scanOf(octets)));
-        return reply instanceof Promise ? reply.then(answered, failed) : answered(reply);
-      } catch (error) {
-        return failed(error);
-      }
-    },
-  }]];
+export function rateLimitServiceMethods(
+  service: Service,
+  onAnswered: (tookMs: number) => void,
+): [path: string, method: Method][] {
+  return [
+    [
+      `/${RateLimitService.typeName}/ShouldRateLimit`,
+      {
+        kind: 'unary',
+        handle: (octets) => {
+          const beganAtMs = monotonic.now();
+          const answered = (reply: RateLimitReply): Uint8Array => {
+            onAnswered(monotonic.now() - beganAtMs);
+            return written(reply);
+          };
+          const failed = (error: unknown): never => {
+            onAnswered(monotonic.now() - beganAtMs);
+            throw error instanceof ServiceError
+              ? new GrpcError(Status.UNKNOWN, error.message, { cause: error })
+              : error;
+          };
+          try {
+            const reply = service.shouldRateLimit(callOf(scanOf(octets)));
+            return reply instanceof Promise ? reply.then(answered, failed) : answered(reply);
+          } catch (error) {
+            return failed(error);
+          }
+        },
+      },
+    ],
+  ];
 }
 
 /** What is no message is INTERNAL, as of any gRPC server in Go. */
@@ -54,12 +72,17 @@ function scanOf(octets: Piece): LimitScan {
 
 export function callOf(scan: LimitScan): RateLimitCall {
   return {
-    domain: scan.domain, hits: scan.hits,
+    domain: scan.domain,
+    hits: scan.hits,
     descriptors: scan.descriptors.map(({ entries, hits, override }) => {
-      if (typeof hits === 'bigint') throw new GrpcError(Status.INVALID_ARGUMENT, `hits_addend is ${hits}, which is more than 2^53`);
+      if (typeof hits === 'bigint')
+        throw new GrpcError(Status.INVALID_ARGUMENT, `hits_addend is ${hits}, which is more than 2^53`);
       const texts: [string, string][] = [];
       for (let at = 0; at < entries.length; at += 4) {
-        texts.push([scan.text(entries[at] as number, entries[at + 1] as number), scan.text(entries[at + 2] as number, entries[at + 3] as number)]);
+        texts.push([
+          scan.text(entries[at] as number, entries[at + 1] as number),
+          scan.text(entries[at + 2] as number, entries[at + 3] as number),
+        ]);
       }
       return { entries: texts, hits, override };
     }),
@@ -90,17 +113,25 @@ function written({ overallCode, statuses, headers, dynamicMetadata }: RateLimitR
 }
 
 /** Holds numbers that JSON cannot say, too. */
-const structOf = (object: JsonObject): Struct => create(StructSchema, { fields: Object.fromEntries(Object.entries(object).map(([name, value]) => [name, valueOf(value)])) });
+const structOf = (object: JsonObject): Struct =>
+  create(StructSchema, {
+    fields: Object.fromEntries(Object.entries(object).map(([name, value]) => [name, valueOf(value)])),
+  });
 
 function valueOf(value: Json): Value {
   const kind = ((): Value['kind'] => {
     switch (typeof value) {
-      case 'string': return { case: 'stringValue', value };
-      case 'number': return { case: 'numberValue', value };
-      case 'boolean': return { case: 'boolValue', value };
+      case 'string':
+        return { case: 'stringValue', value };
+      case 'number':
+        return { case: 'numberValue', value };
+      case 'boolean':
+        return { case: 'boolValue', value };
       default:
         if (value === null) return { case: 'nullValue', value: 0 };
-        return isList(value) ? { case: 'listValue', value: create(ListValueSchema, { values: value.map(valueOf) }) } : { case: 'structValue', value: structOf(value) };
+        return isList(value)
+          ? { case: 'listValue', value: create(ListValueSchema, { values: value.map(valueOf) }) }
+          : { case: 'structValue', value: structOf(value) };
     }
   })();
   return create(ValueSchema, { kind });

@@ -7,16 +7,27 @@ import { fromBinary, fromJsonString, type JsonObject, type JsonValue, toBinary, 
 import { type JsonAnswer, type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
 import { pieceOf } from '../../transport/piece.ts';
 import { GrpcError } from '../../transport/transport.ts';
-import { RateLimitRequestSchema, RateLimitResponse_Code as Code, RateLimitResponseSchema } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponse_Code as Code,
+  RateLimitResponseSchema,
+} from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { rateLimitServiceMethods } from './service-call.ts';
 
 const BAD_REQUEST: JsonAnswer = { status: 400, contentType: 'text/plain; charset=utf-8', body: 'Bad Request\n' };
 
-const SERVER_ERROR: JsonAnswer = { status: 500, contentType: 'text/plain; charset=utf-8', body: 'Internal Server Error\n' };
+const SERVER_ERROR: JsonAnswer = {
+  status: 500,
+  contentType: 'text/plain; charset=utf-8',
+  body: 'Internal Server Error\n',
+};
 
 /** JSON has no infinity and no NaN, which metadata of a rule may hold. */
 function isJson(metadata: JsonObject | undefined): boolean {
-  const holds = (value: JsonValue): boolean => (typeof value === 'number' ? Number.isFinite(value) : typeof value !== 'object' || value === null || Object.values(value).every(holds));
+  const holds = (value: JsonValue): boolean =>
+    typeof value === 'number'
+      ? Number.isFinite(value)
+      : typeof value !== 'object' || value === null || Object.values(value).every(holds);
   return metadata === undefined || holds(metadata);
 }
 
@@ -30,16 +41,31 @@ export async function answerJson(service: RateLimitService, body: string): Promi
   const [[, method] = []] = rateLimitServiceMethods(service, () => undefined);
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
   try {
-    const response = fromBinary(RateLimitResponseSchema, await method.handle(pieceOf(octets), { ...NO_CONTEXT, arrivedAtMs: performance.now() }));
+    const response = fromBinary(
+      RateLimitResponseSchema,
+      await method.handle(pieceOf(octets), { ...NO_CONTEXT, arrivedAtMs: performance.now() }),
+    );
     if (!isJson(response.dynamicMetadata)) return SERVER_ERROR;
-    return { status: response.overallCode === Code.OVER_LIMIT ? 429 : 200, contentType: 'application/json', body: JSON.stringify(toJson(RateLimitResponseSchema, response)) };
+    return {
+      status: response.overallCode === Code.OVER_LIMIT ? 429 : 200,
+      contentType: 'application/json',
+      body: JSON.stringify(toJson(RateLimitResponseSchema, response)),
+    };
   } catch (error) {
     const cause = error instanceof GrpcError ? error.cause : error;
-    if (cause instanceof ServiceError && cause.kind === 'redis_error') return { ...BAD_REQUEST, body: `Bad Request: ${cause.message}\n` };
+    if (cause instanceof ServiceError && cause.kind === 'redis_error')
+      return { ...BAD_REQUEST, body: `Bad Request: ${cause.message}\n` };
     if (error instanceof GrpcError || cause instanceof ServiceError) return BAD_REQUEST;
     throw error;
   }
 }
 
 const NEVER = new AbortController().signal;
-const NO_CONTEXT = { remainingMs: undefined, signal: NEVER, draining: NEVER, ending: NEVER, metadata: () => undefined, peer: 'http' };
+const NO_CONTEXT = {
+  remainingMs: undefined,
+  signal: NEVER,
+  draining: NEVER,
+  ending: NEVER,
+  metadata: () => undefined,
+  peer: 'http',
+};

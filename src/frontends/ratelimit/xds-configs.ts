@@ -9,8 +9,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { isUnit, unitName } from '../../ratelimit/call.ts';
 import type { GrpcClient } from '../../transport/index.ts';
-import { AggregatedDiscoveryService, DiscoveryRequestSchema, DiscoveryResponseSchema } from '../generated/envoy/service/discovery/v3/discovery_pb.ts';
-import { type RateLimitConfig, RateLimitConfigSchema, type RateLimitDescriptor, RateLimitUnit } from '../generated/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
+import {
+  AggregatedDiscoveryService,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+} from '../generated/envoy/service/discovery/v3/discovery_pb.ts';
+import {
+  type RateLimitConfig,
+  RateLimitConfigSchema,
+  type RateLimitDescriptor,
+  RateLimitUnit,
+} from '../generated/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
 
 export const RATELIMIT_CONFIG_TYPE_URL: string = `type.googleapis.com/${RateLimitConfigSchema.typeName}`;
 
@@ -51,16 +60,30 @@ export function followXds(options: XdsOptions): { close(): Promise<void> } {
 }
 
 /** One stream; a step for each response that is taken. */
-async function* follow({ client, nodeId, nodeMetadata, headers, take, onTrouble }: XdsOptions, signal: AbortSignal): AsyncGenerator<void> {
+async function* follow(
+  { client, nodeId, nodeMetadata, headers, take, onTrouble }: XdsOptions,
+  signal: AbortSignal,
+): AsyncGenerator<void> {
   const toSay = new Outbox();
   let version = '';
-  const request = (nonce: string, refusal?: string): Uint8Array => toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, {
-    versionInfo: version, node: { id: nodeId, metadata: { ...nodeMetadata } }, typeUrl: RATELIMIT_CONFIG_TYPE_URL, responseNonce: nonce,
-    ...(refusal === undefined ? {} : { errorDetail: { code: INVALID_ARGUMENT, message: refusal } }),
-  }));
+  const request = (nonce: string, refusal?: string): Uint8Array =>
+    toBinary(
+      DiscoveryRequestSchema,
+      create(DiscoveryRequestSchema, {
+        versionInfo: version,
+        node: { id: nodeId, metadata: { ...nodeMetadata } },
+        typeUrl: RATELIMIT_CONFIG_TYPE_URL,
+        responseNonce: nonce,
+        ...(refusal === undefined ? {} : { errorDetail: { code: INVALID_ARGUMENT, message: refusal } }),
+      }),
+    );
   toSay.say(request(''));
   try {
-    for await (const bytes of client.stream(`/${AggregatedDiscoveryService.typeName}/StreamAggregatedResources`, toSay.messages(), { metadata: headers, signal })) {
+    for await (const bytes of client.stream(
+      `/${AggregatedDiscoveryService.typeName}/StreamAggregatedResources`,
+      toSay.messages(),
+      { metadata: headers, signal },
+    )) {
       const { resources, typeUrl, versionInfo, nonce } = fromBinary(DiscoveryResponseSchema, bytes);
       if (typeUrl !== RATELIMIT_CONFIG_TYPE_URL) continue;
       let refusal: string | undefined;
@@ -82,20 +105,45 @@ async function* follow({ client, nodeId, nodeMetadata, headers, take, onTrouble 
 const INVALID_ARGUMENT = 3;
 
 /** Texts in quotes, so that YAML takes none for anything else. */
-const fileOf = (config: RateLimitConfig): { readonly file: string; readonly text: string } =>
-  ({ file: config.name, text: stringify({ domain: config.domain, descriptors: config.descriptors.map(descriptorOf) }, { version: '1.1', defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0 }) });
+const fileOf = (config: RateLimitConfig): { readonly file: string; readonly text: string } => ({
+  file: config.name,
+  text: stringify(
+    { domain: config.domain, descriptors: config.descriptors.map(descriptorOf) },
+    { version: '1.1', defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0 },
+  ),
+});
 
-function descriptorOf({ key, value, rateLimit, descriptors, shadowMode, detailedMetric, quotaMode, metadata }: RateLimitDescriptor): object {
+function descriptorOf({
+  key,
+  value,
+  rateLimit,
+  descriptors,
+  shadowMode,
+  detailedMetric,
+  quotaMode,
+  metadata,
+}: RateLimitDescriptor): object {
   return {
-    key, ...(value === '' ? {} : { value }),
-    ...(rateLimit === undefined ? {} : {
-      rate_limit: {
-        ...(rateLimit.unit === RateLimitUnit.UNKNOWN && rateLimit.unlimited ? {} : { unit: isUnit(rateLimit.unit) ? unitName(rateLimit.unit) : String(rateLimit.unit) }), requests_per_unit: rateLimit.requestsPerUnit, unlimited: rateLimit.unlimited, name: rateLimit.name,
-        ...(rateLimit.replaces.length === 0 ? {} : { replaces: rateLimit.replaces.map(({ name }) => ({ name })) }),
-      },
-    }),
+    key,
+    ...(value === '' ? {} : { value }),
+    ...(rateLimit === undefined
+      ? {}
+      : {
+          rate_limit: {
+            ...(rateLimit.unit === RateLimitUnit.UNKNOWN && rateLimit.unlimited
+              ? {}
+              : { unit: isUnit(rateLimit.unit) ? unitName(rateLimit.unit) : String(rateLimit.unit) }),
+            requests_per_unit: rateLimit.requestsPerUnit,
+            unlimited: rateLimit.unlimited,
+            name: rateLimit.name,
+            ...(rateLimit.replaces.length === 0 ? {} : { replaces: rateLimit.replaces.map(({ name }) => ({ name })) }),
+          },
+        }),
     ...(descriptors.length === 0 ? {} : { descriptors: descriptors.map(descriptorOf) }),
-    shadow_mode: shadowMode, detailed_metric: detailedMetric, quota_mode: quotaMode, ...(metadata === undefined ? {} : { metadata }),
+    shadow_mode: shadowMode,
+    detailed_metric: detailedMetric,
+    quota_mode: quotaMode,
+    ...(metadata === undefined ? {} : { metadata }),
   };
 }
 
@@ -115,11 +163,13 @@ class Outbox {
     this.#wake();
   }
 
-  async* messages(): AsyncGenerator<Uint8Array> {
+  async *messages(): AsyncGenerator<Uint8Array> {
     for (;;) {
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) yield next;
       if (this.#isOver) return;
-      await new Promise<void>((resolve) => { this.#wake = resolve; });
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
     }
   }
 }

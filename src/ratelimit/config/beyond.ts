@@ -35,10 +35,19 @@ export interface FieldReader {
 export const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone', 'burst', 'ended_by', 'also'];
 const WORDS = ['fixed', 'sliding', ...ALGORITHMS] as const;
 const SPAN_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-const NOTHING: Beyond = { outage: undefined, algorithm: 'fixed', period: undefined, hasPeriod: false, burst: undefined, endedBy: 'stream_done', also: undefined };
+const NOTHING: Beyond = {
+  outage: undefined,
+  algorithm: 'fixed',
+  period: undefined,
+  hasPeriod: false,
+  burst: undefined,
+  endedBy: 'stream_done',
+  also: undefined,
+};
 
 /** How large a limit may be: a counter that remembers each request is read whole with each. */
-export const mostOf = (algorithm: Limit['algorithm']): number => (algorithm === 'log' || algorithm === 'concurrency' ? 10_000 : Infinity);
+export const mostOf = (algorithm: Limit['algorithm']): number =>
+  algorithm === 'log' || algorithm === 'concurrency' ? 10_000 : Infinity;
 
 export function readBeyond(map: GoNode | undefined, reader: FieldReader): Beyond {
   if (map === undefined || (map.kind === 'scalar' && map.value === null)) return NOTHING;
@@ -47,7 +56,8 @@ export function readBeyond(map: GoNode | undefined, reader: FieldReader): Beyond
     return NOTHING;
   }
   const fields = reader.fields(map, SLUICE_KEYS, 'sluice');
-  const error = (key: string, message: string): void => reader.errorAt(fields.get(key) ?? map, 'RATELIMIT_SLUICE', message);
+  const error = (key: string, message: string): void =>
+    reader.errorAt(fields.get(key) ?? map, 'RATELIMIT_SLUICE', message);
   const word = <T extends string>(key: string, words: readonly T[]): T | undefined => {
     const text = reader.text(fields.get(key));
     const known = words.find((one) => one === text);
@@ -57,25 +67,44 @@ export function readBeyond(map: GoNode | undefined, reader: FieldReader): Beyond
 
   const algorithm = word('algorithm', WORDS) ?? 'fixed';
   if (fields.has('burst') && algorithm !== 'gcra') error('burst', 'burst goes with algorithm: gcra');
-  if (fields.has('ended_by') && algorithm !== 'concurrency') error('ended_by', 'ended_by goes with algorithm: concurrency');
-  if (algorithm === 'concurrency' && !fields.has('per')) error('algorithm', 'algorithm: concurrency needs per: how long a lease lasts at most, such as 30s');
+  if (fields.has('ended_by') && algorithm !== 'concurrency')
+    error('ended_by', 'ended_by goes with algorithm: concurrency');
+  if (algorithm === 'concurrency' && !fields.has('per'))
+    error('algorithm', 'algorithm: concurrency needs per: how long a lease lasts at most, such as 30s');
   const endedBy = reader.text(fields.get('ended_by'));
-  if (fields.has('ended_by') && endedBy === '') error('ended_by', 'ended_by is empty; write the key of the entry that ends a lease');
+  if (fields.has('ended_by') && endedBy === '')
+    error('ended_by', 'ended_by is empty; write the key of the entry that ends a lease');
   return {
-    outage: word('outage', OUTAGES), algorithm, period: periodOf(fields, reader, error, algorithm), hasPeriod: fields.has('per'), burst: burstOf(fields.get('burst'), error),
-    endedBy: endedBy === '' ? NOTHING.endedBy : endedBy, also: fields.get('also'),
+    outage: word('outage', OUTAGES),
+    algorithm,
+    period: periodOf(fields, reader, error, algorithm),
+    hasPeriod: fields.has('per'),
+    burst: burstOf(fields.get('burst'), error),
+    endedBy: endedBy === '' ? NOTHING.endedBy : endedBy,
+    also: fields.get('also'),
   };
 }
 
 function burstOf(node: GoNode | undefined, error: (key: string, message: string) => void): number | undefined {
   if (node === undefined) return undefined;
-  if (node.kind === 'scalar' && typeof node.value === 'bigint' && node.value >= 1n && node.value <= Number.MAX_SAFE_INTEGER) return Number(node.value);
+  if (
+    node.kind === 'scalar' &&
+    typeof node.value === 'bigint' &&
+    node.value >= 1n &&
+    node.value <= Number.MAX_SAFE_INTEGER
+  )
+    return Number(node.value);
   error('burst', 'burst is a whole number from 1 (without quotes): how many may come at once');
   return undefined;
 }
 
 /** `per: 15m`, or `per: month` of a calendar. */
-function periodOf(fields: Fields, reader: FieldReader, error: (key: string, message: string) => void, algorithm: Beyond['algorithm']): Window | undefined {
+function periodOf(
+  fields: Fields,
+  reader: FieldReader,
+  error: (key: string, message: string) => void,
+  algorithm: Beyond['algorithm'],
+): Window | undefined {
   const [per, zone] = [fields.get('per'), fields.get('zone')];
   const text = reader.text(per);
   const calendar = CALENDAR.find((word) => word === text);
@@ -84,7 +113,8 @@ function periodOf(fields: Fields, reader: FieldReader, error: (key: string, mess
   if (calendar !== undefined) {
     const name = zone === undefined ? 'UTC' : reader.text(zone);
     if (!isZone(name)) error('zone', `zone is '${name}', which is no time zone; write one such as Europe/Amsterdam`);
-    else if (ALGORITHMS.some((one) => one === algorithm)) error('per', `per is '${text}', whose length differs; algorithm: ${algorithm} takes a span such as 15m or 2h`);
+    else if (ALGORITHMS.some((one) => one === algorithm))
+      error('per', `per is '${text}', whose length differs; algorithm: ${algorithm} takes a span such as 15m or 2h`);
     else return calendarOf(calendar, name);
     return undefined;
   }

@@ -1,7 +1,10 @@
 /** What yaml.v2 takes the text of a scalar for: resolve.go. */
 import { isUtf8 } from 'node:buffer';
 
-export interface Resolved { readonly value: string | bigint | number | boolean | null; readonly problem?: string | undefined }
+export interface Resolved {
+  readonly value: string | bigint | number | boolean | null;
+  readonly problem?: string | undefined;
+}
 
 type Kind = 'str' | 'bool' | 'int' | 'float' | 'null' | 'timestamp' | 'merge';
 
@@ -9,8 +12,12 @@ const PREFIX = 'tag:yaml.org,2002:';
 const RESOLVED_TAGS = ['str', 'bool', 'int', 'float', 'null', 'timestamp'];
 
 const WORDS = new Map<string, readonly [kind: Kind, value: Resolved['value']]>([
-  ...['y', 'Y', 'yes', 'Yes', 'YES', 'true', 'True', 'TRUE', 'on', 'On', 'ON'].map((word) => [word, ['bool', true]] as const),
-  ...['n', 'N', 'no', 'No', 'NO', 'false', 'False', 'FALSE', 'off', 'Off', 'OFF'].map((word) => [word, ['bool', false]] as const),
+  ...['y', 'Y', 'yes', 'Yes', 'YES', 'true', 'True', 'TRUE', 'on', 'On', 'ON'].map(
+    (word) => [word, ['bool', true]] as const,
+  ),
+  ...['n', 'N', 'no', 'No', 'NO', 'false', 'False', 'FALSE', 'off', 'Off', 'OFF'].map(
+    (word) => [word, ['bool', false]] as const,
+  ),
   ...['', '~', 'null', 'Null', 'NULL'].map((word) => [word, ['null', null]] as const),
   ...['.nan', '.NaN', '.NAN'].map((word) => [word, ['float', NaN]] as const),
   ...['.inf', '.Inf', '.INF', '+.inf', '+.Inf', '+.INF'].map((word) => [word, ['float', Infinity]] as const),
@@ -22,7 +29,7 @@ export function resolveScalar(tag: string, text: string): Resolved {
   const name = tag.startsWith(PREFIX) ? tag.slice(PREFIX.length) : undefined;
   if (name === 'binary') return binary(text);
   if (tag !== '' && (name === undefined || !RESOLVED_TAGS.includes(name))) return { value: text };
-  const [kind, value] = name === 'str' ? ['str' as const, text] as const : guessed(text, name);
+  const [kind, value] = name === 'str' ? (['str' as const, text] as const) : guessed(text, name);
   if (name === undefined || name === kind) return { value };
   if (name === 'float' && typeof value === 'bigint') return { value: Number(value) };
   return { value, problem: `cannot decode !!${kind} \`${text}\` as a !!${name}` };
@@ -30,7 +37,8 @@ export function resolveScalar(tag: string, text: string): Resolved {
 
 function binary(text: string): Resolved {
   const plain = text.replaceAll(/[\r\n]/g, '');
-  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(plain)) return { value: text, problem: '!!binary value contains invalid base64 data' };
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(plain))
+    return { value: text, problem: '!!binary value contains invalid base64 data' };
   const bytes = Buffer.from(plain, 'base64');
   return { value: isUtf8(bytes) ? bytes.toString('utf8') : NO_TEXT };
 }
@@ -59,8 +67,16 @@ const MOST_UINT64 = 2n ** 64n - 1n;
 /** As Go's strconv.ParseInt with base 0, else ParseUint. */
 function wholeNumber(text: string): bigint | undefined {
   if (/^0b[-+][01]+$/.test(text)) return text[2] === '-' ? -BigInt(`0b${text.slice(3)}`) : BigInt(`0b${text.slice(3)}`); // its own way with binary numbers
-  const [, sign = '', hex, binaryDigits, octal, decimal] = /^([-+]?)(?:0[xX]([\da-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9]\d*))$/.exec(text) ?? [];
-  const digits = hex === undefined ? binaryDigits === undefined ? octal === undefined ? decimal : `0o${octal}` : `0b${binaryDigits}` : `0x${hex}`;
+  const [, sign = '', hex, binaryDigits, octal, decimal] =
+    /^([-+]?)(?:0[xX]([\da-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9]\d*))$/.exec(text) ?? [];
+  const digits =
+    hex === undefined
+      ? binaryDigits === undefined
+        ? octal === undefined
+          ? decimal
+          : `0o${octal}`
+        : `0b${binaryDigits}`
+      : `0x${hex}`;
   if (digits === undefined) return undefined;
   const size = BigInt(digits);
   const value = sign === '-' ? -size : size;
@@ -69,8 +85,19 @@ function wholeNumber(text: string): bigint | undefined {
 
 /** As one of the formats that yaml.v2 has for a time. */
 function isTime(text: string): boolean {
-  const [, year, month, day, hour = '0', minute = '0', second = '0'] = /^(\d{4})-(\d\d?)-(\d\d?)(?:[Tt](\d\d?):(\d\d?):(\d\d?)(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)| (\d\d?):(\d\d?):(\d\d?)(?:\.\d+)?)?$/.exec(text) ?? [];
+  const [, year, month, day, hour = '0', minute = '0', second = '0'] =
+    /^(\d{4})-(\d\d?)-(\d\d?)(?:[Tt](\d\d?):(\d\d?):(\d\d?)(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)| (\d\d?):(\d\d?):(\d\d?)(?:\.\d+)?)?$/.exec(
+      text,
+    ) ?? [];
   if (year === undefined) return false;
   const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
-  return Number(month) >= 1 && Number(month) <= 12 && Number(day) >= 1 && Number(day) <= days && Number(hour) < 24 && Number(minute) < 60 && Number(second) < 60;
+  return (
+    Number(month) >= 1 &&
+    Number(month) <= 12 &&
+    Number(day) >= 1 &&
+    Number(day) <= days &&
+    Number(hour) < 24 &&
+    Number(minute) < 60 &&
+    Number(second) < 60
+  );
 }

@@ -5,11 +5,26 @@
  *
  * Source: decode.go and resolve.go of gopkg.in/yaml.v2 2.4.0.
  */
-import { Composer, type Document, isAlias, isMap, isScalar, isSeq, type Node as YamlNode, type Pair, Parser, Scalar, type YAMLParseError } from 'yaml';
+import {
+  Composer,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node as YamlNode,
+  type Pair,
+  Parser,
+  Scalar,
+  type YAMLParseError,
+} from 'yaml';
 import { resolveScalar } from './go-scalar.ts';
 
 /** Offsets into the text. */
-export interface Place { readonly start: number; readonly end: number }
+export interface Place {
+  readonly start: number;
+  readonly end: number;
+}
 
 export interface GoScalar extends Place {
   readonly kind: 'scalar';
@@ -20,9 +35,15 @@ export interface GoScalar extends Place {
   /** Written as `null`, `~` or nothing. `Null` and `NULL` have no value either, but make an empty struct of a pointer. */
   readonly isNothing: boolean;
 }
-export interface GoList extends Place { readonly kind: 'list'; readonly items: readonly GoNode[] }
+export interface GoList extends Place {
+  readonly kind: 'list';
+  readonly items: readonly GoNode[];
+}
 /** A key may stand more than once: the later entry is in force. */
-export interface GoMap extends Place { readonly kind: 'map'; readonly entries: readonly GoEntry[] }
+export interface GoMap extends Place {
+  readonly kind: 'map';
+  readonly entries: readonly GoEntry[];
+}
 export type GoNode = GoScalar | GoList | GoMap;
 
 export interface GoEntry {
@@ -49,7 +70,16 @@ export interface GoDocument {
 }
 
 export function readGoYaml(text: string): GoDocument {
-  const documents = [...new Composer({ version: '1.1', schema: 'failsafe', merge: false, uniqueKeys: false, prettyErrors: false, logLevel: 'silent' }).compose(goParser().parse(withPlainBreaks(text)))];
+  const documents = [
+    ...new Composer({
+      version: '1.1',
+      schema: 'failsafe',
+      merge: false,
+      uniqueKeys: false,
+      prettyErrors: false,
+      logLevel: 'silent',
+    }).compose(goParser().parse(withPlainBreaks(text))),
+  ];
   const [first, ...others] = documents;
   const problem = first?.errors.find((error) => !isTaken(error));
   if (problem !== undefined) throw new GoYamlError(problem.message, { start: problem.pos[0], end: problem.pos[1] });
@@ -89,10 +119,13 @@ function goParser(): Parser {
 }
 
 /** A lone CR, NEL and the separators of Unicode end a line, too. Nothing changes its place. */
-const withPlainBreaks = (text: string): string => (/[\r\u0085\u2028\u2029]/.test(text) ? text.replaceAll(/\r(?!\n)|[\u0085\u2028\u2029]/g, '\n') : text);
+const withPlainBreaks = (text: string): string =>
+  /[\r\u0085\u2028\u2029]/.test(text) ? text.replaceAll(/\r(?!\n)|[\u0085\u2028\u2029]/g, '\n') : text;
 
 /** A bracket that begins a line, and a comment right after a bracket or a quote. */
-const isTaken = ({ code, message }: YAMLParseError): boolean => (code === 'BAD_INDENT' && message.startsWith('Flow ')) || (code === 'MISSING_CHAR' && message.startsWith('Comments '));
+const isTaken = ({ code, message }: YAMLParseError): boolean =>
+  (code === 'BAD_INDENT' && message.startsWith('Flow ')) ||
+  (code === 'MISSING_CHAR' && message.startsWith('Comments '));
 
 function placesOf({ contents, range }: Document): readonly Place[] {
   const node = contents as YamlNode | null;
@@ -124,20 +157,40 @@ class Reader {
   }
 
   #fresh(node: YamlNode, place: Place): GoNode {
-    if (isMap(node)) return { kind: 'map', ...place, entries: (node.items as Pair<YamlNode | null, YamlNode | null>[]).flatMap((pair) => this.#entries(pair, place, node.flow === true)) };
-    if (isSeq(node)) return { kind: 'list', ...place, items: (node.items as (YamlNode | null)[]).map((item) => this.#nodeOrNothing(item, place)) };
+    if (isMap(node))
+      return {
+        kind: 'map',
+        ...place,
+        entries: (node.items as Pair<YamlNode | null, YamlNode | null>[]).flatMap((pair) =>
+          this.#entries(pair, place, node.flow === true),
+        ),
+      };
+    if (isSeq(node))
+      return {
+        kind: 'list',
+        ...place,
+        items: (node.items as (YamlNode | null)[]).map((item) => this.#nodeOrNothing(item, place)),
+      };
     return scalarOf(node as Scalar, place);
   }
 
   #nodeOrNothing(node: YamlNode | null, { start }: Place): GoNode {
-    return node === null ? { kind: 'scalar', start, end: start, text: '', value: null, isNothing: true } : this.node(node);
+    return node === null
+      ? { kind: 'scalar', start, end: start, text: '', value: null, isNothing: true }
+      : this.node(node);
   }
 
   #entries(pair: Pair<YamlNode | null, YamlNode | null>, place: Place, isFlow: boolean): readonly GoEntry[] {
-    const isMerge = isScalar(pair.key) && pair.key.value === '<<' && (isPlain(pair.key) || pair.key.tag === 'tag:yaml.org,2002:merge');
+    const isMerge =
+      isScalar(pair.key) &&
+      pair.key.value === '<<' &&
+      (isPlain(pair.key) || pair.key.tag === 'tag:yaml.org,2002:merge');
     const written = this.#nodeOrNothing(pair.key, place);
     // Within { a question mark needs no blank after it.
-    const key = written.kind === 'scalar' && isFlow && isScalar(pair.key) && isPlain(pair.key) && written.text.startsWith('?') ? { ...written, ...resolveScalar('', written.text.slice(1)), text: written.text.slice(1) } : written;
+    const key =
+      written.kind === 'scalar' && isFlow && isScalar(pair.key) && isPlain(pair.key) && written.text.startsWith('?')
+        ? { ...written, ...resolveScalar('', written.text.slice(1)), text: written.text.slice(1) }
+        : written;
     const value = this.#nodeOrNothing(pair.value, key);
     if (!isMerge) {
       if (key.kind !== 'scalar') throw new GoYamlError('invalid map key: a map or a list', key);
@@ -157,16 +210,24 @@ function placeOf(node: YamlNode): Place {
   return { start, end };
 }
 
-const isPlain = ({ type, tag }: Scalar): boolean => (tag === undefined ? type === undefined || type === Scalar.PLAIN : tag === '!');
+const isPlain = ({ type, tag }: Scalar): boolean =>
+  tag === undefined ? type === undefined || type === Scalar.PLAIN : tag === '!';
 
 function scalarOf(node: Scalar, place: Place): GoScalar {
   const written = typeof node.value === 'string' ? node.value : '';
   if (!written.isWellFormed()) throw new GoYamlError('found invalid Unicode character escape code', place);
   const isUntagged = node.tag === undefined;
-  const { problem, value } = isUntagged && !isPlain(node) ? { value: written, problem: undefined } : resolveScalar(node.tag ?? '', written);
+  const { problem, value } =
+    isUntagged && !isPlain(node) ? { value: written, problem: undefined } : resolveScalar(node.tag ?? '', written);
   if (problem !== undefined) throw new GoYamlError(problem, place);
   const isNothing = value === null && (!isUntagged || written === '' || written === '~' || written === 'null');
-  return { kind: 'scalar', ...place, text: node.tag === 'tag:yaml.org,2002:binary' ? String(value) : written, value, isNothing };
+  return {
+    kind: 'scalar',
+    ...place,
+    text: node.tag === 'tag:yaml.org,2002:binary' ? String(value) : written,
+    value,
+    isNothing,
+  };
 }
 
 const FEW = 400_000;
@@ -182,7 +243,7 @@ function countExpanded(root: GoNode): void {
     const repeats = isAgain || (node.kind !== 'scalar' && seen.has(node));
     if (repeats) again++;
     seen.add(node);
-    const allowed = count <= FEW ? 0.99 : count >= MANY ? 0.1 : 0.99 - 0.89 * (count - FEW) / (MANY - FEW);
+    const allowed = count <= FEW ? 0.99 : count >= MANY ? 0.1 : 0.99 - (0.89 * (count - FEW)) / (MANY - FEW);
     if (again > 100 && count > 1000 && again / count > allowed) throw new GoYamlError(EXCESSIVE, root);
     if (node.kind === 'list') for (const item of node.items) walk(item, repeats);
     else if (node.kind === 'map') {

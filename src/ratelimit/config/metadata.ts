@@ -3,7 +3,8 @@ import type { Json, JsonObject } from '../call.ts';
 import type { GoMap, GoNode, GoScalar } from './go-yaml.ts';
 
 /** Throws a sentence for people where a Struct cannot hold it. */
-export const metadataOf = (map: GoMap): JsonObject | undefined => (map.entries.length === 0 ? undefined : objectOf(map, topName));
+export const metadataOf = (map: GoMap): JsonObject | undefined =>
+  map.entries.length === 0 ? undefined : objectOf(map, topName);
 
 /** Of a name that stands twice, the last. */
 function objectOf({ entries }: GoMap, named: (key: GoScalar) => string): JsonObject {

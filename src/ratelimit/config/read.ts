@@ -10,7 +10,17 @@ import { SourceText } from '../../core/rules/source-text.ts';
 import { type JsonObject, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
 import { type Beyond, type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './beyond.ts';
-import { type GoDocument, type GoEntry, type GoList, type GoMap, type GoNode, type GoScalar, GoYamlError, type Place, readGoYaml } from './go-yaml.ts';
+import {
+  type GoDocument,
+  type GoEntry,
+  type GoList,
+  type GoMap,
+  type GoNode,
+  type GoScalar,
+  GoYamlError,
+  type Place,
+  readGoYaml,
+} from './go-yaml.ts';
 import { metadataOf } from './metadata.ts';
 import type { Limit, Node } from './tree.ts';
 import { patternOf } from './wildcard.ts';
@@ -30,10 +40,24 @@ export interface ReadOptions {
   readonly calendarMonths?: boolean | undefined;
 }
 
-export interface ReadConfig { readonly domains: ReadonlyMap<string, Node>; readonly findings: readonly Finding[] }
+export interface ReadConfig {
+  readonly domains: ReadonlyMap<string, Node>;
+  readonly findings: readonly Finding[];
+}
 
 const ROOT_KEYS = ['domain', 'descriptors'];
-const DESCRIPTOR_KEYS = ['key', 'value', 'descriptors', 'rate_limit', 'shadow_mode', 'quota_mode', 'detailed_metric', 'value_to_metric', 'share_threshold', 'metadata'];
+const DESCRIPTOR_KEYS = [
+  'key',
+  'value',
+  'descriptors',
+  'rate_limit',
+  'shadow_mode',
+  'quota_mode',
+  'detailed_metric',
+  'value_to_metric',
+  'share_threshold',
+  'metadata',
+];
 const LIMIT_KEYS = ['unit', 'requests_per_unit', 'unlimited', 'name', 'replaces', 'sluice'];
 const REPLACES_KEYS = ['name'];
 const ALSO_KEYS = ['unit', 'requests_per_unit', 'sluice'];
@@ -48,12 +72,21 @@ const MOST_INT64 = 2n ** 63n - 1n;
 export function readConfigs(files: readonly ConfigFile[], options: ReadOptions): ReadConfig {
   const domains = new Map<string, Node>();
   const findings: Finding[] = [];
-  for (const { file, text, flaw } of files) new FileReader(new SourceText(file, text), options, domains, findings).read(flaw);
+  for (const { file, text, flaw } of files)
+    new FileReader(new SourceText(file, text), options, domains, findings).read(flaw);
   return { domains, findings };
 }
 
 export const newNode = (text: string, rest: Partial<Omit<Node, 'text'>> = {}): Node => ({
-  text, limit: undefined, children: new Map(), patterns: [], pattern: undefined, isDetailed: false, hasValueInMetric: false, isShared: false, ...rest,
+  text,
+  limit: undefined,
+  children: new Map(),
+  patterns: [],
+  pattern: undefined,
+  isDetailed: false,
+  hasValueInMetric: false,
+  isShared: false,
+  ...rest,
 });
 
 class FileReader {
@@ -65,7 +98,9 @@ class FileReader {
   readonly #checked = new Set<GoMap>();
   #errors = 0;
   readonly #reader: FieldReader = {
-    fields: (map, own, where) => this.#fields(map, own, where), text: (node) => this.#text(node), errorAt: (node, code, message) => this.#errorAt(node, code, message),
+    fields: (map, own, where) => this.#fields(map, own, where),
+    text: (node) => this.#text(node),
+    errorAt: (node, code, message) => this.#errorAt(node, code, message),
   };
 
   constructor(source: SourceText, options: ReadOptions, domains: Map<string, Node>, findings: Finding[]) {
@@ -76,19 +111,42 @@ class FileReader {
   }
 
   read(flaw: ConfigFile['flaw']): void {
-    if (flaw !== undefined) return this.#errorAt({ start: flaw.at, end: flaw.at + 1 }, 'RATELIMIT_YAML', `error loading config file: yaml: ${flaw.why}; save it as UTF-8`);
+    if (flaw !== undefined)
+      return this.#errorAt(
+        { start: flaw.at, end: flaw.at + 1 },
+        'RATELIMIT_YAML',
+        `error loading config file: yaml: ${flaw.why}; save it as UTF-8`,
+      );
     let document: GoDocument;
     try {
       document = readGoYaml(this.#source.text);
     } catch (error) {
-      if (error instanceof GoYamlError) return this.#errorAt(error.place, 'RATELIMIT_YAML', `error loading config file: yaml: ${error.message}`);
-      if (error instanceof RangeError) return this.#errorAt(START, 'RATELIMIT_YAML', 'error loading config file: yaml: too many levels within each other');
+      if (error instanceof GoYamlError)
+        return this.#errorAt(error.place, 'RATELIMIT_YAML', `error loading config file: yaml: ${error.message}`);
+      if (error instanceof RangeError)
+        return this.#errorAt(
+          START,
+          'RATELIMIT_YAML',
+          'error loading config file: yaml: too many levels within each other',
+        );
       throw error;
     }
     const { root, further } = document;
-    for (const place of further) this.#add('warning', place, 'RATELIMIT_FURTHER_DOCUMENT', 'a file is read up to its first ---; this document and its limits are ignored, so put it into a file of its own');
-    if (root === undefined || isNull(root)) return this.#errorAt(START, 'RATELIMIT_EMPTY_DOMAIN', 'config file cannot have empty domain; write domain: NAME');
-    if (root.kind !== 'map') return this.#errorAt(root, 'RATELIMIT_VALUE_TYPE', 'error loading config file: a map with domain and descriptors is expected');
+    for (const place of further)
+      this.#add(
+        'warning',
+        place,
+        'RATELIMIT_FURTHER_DOCUMENT',
+        'a file is read up to its first ---; this document and its limits are ignored, so put it into a file of its own',
+      );
+    if (root === undefined || isNull(root))
+      return this.#errorAt(START, 'RATELIMIT_EMPTY_DOMAIN', 'config file cannot have empty domain; write domain: NAME');
+    if (root.kind !== 'map')
+      return this.#errorAt(
+        root,
+        'RATELIMIT_VALUE_TYPE',
+        'error loading config file: a map with domain and descriptors is expected',
+      );
     const before = this.#errors;
     this.#checkKeys(root);
     if (this.#errors > before) return;
@@ -104,7 +162,11 @@ class FileReader {
     for (const { key, value } of map.entries) {
       const name = (key as GoScalar).value;
       if (typeof name !== 'string') {
-        this.#errorAt(key, 'RATELIMIT_KEY_TYPE', `config error, key is not of type string: ${this.#textOf(key)}; quote it`);
+        this.#errorAt(
+          key,
+          'RATELIMIT_KEY_TYPE',
+          `config error, key is not of type string: ${this.#textOf(key)}; quote it`,
+        );
       } else if (!KNOWN_KEYS.includes(name)) {
         this.#errorAt(key, 'RATELIMIT_UNKNOWN_KEY', `config error, unknown key '${name}'${meant(name, KNOWN_KEYS)}`);
       } else if (name !== 'metadata') values.set(name, value);
@@ -117,12 +179,27 @@ class FileReader {
     if (value.kind === 'list') {
       for (const item of value.items) {
         if (item.kind === 'map') this.#checkKeys(item);
-        else this.#errorAt(item, 'RATELIMIT_KEY_TYPE', `config error, yaml file contains list of type other than map: ${this.#textOf(item)}`);
+        else
+          this.#errorAt(
+            item,
+            'RATELIMIT_KEY_TYPE',
+            `config error, yaml file contains list of type other than map: ${this.#textOf(item)}`,
+          );
       }
       return;
     }
-    if (typeof value.value === 'number') this.#errorAt(value, 'RATELIMIT_VALUE_TYPE', `error checking config: ${this.#textOf(value)} is a number with a point; quote it where it is text`);
-    else if (typeof value.value === 'bigint' && value.value > MOST_INT64) this.#errorAt(value, 'RATELIMIT_VALUE_TYPE', `error checking config: ${this.#textOf(value)} is too large a number; quote it where it is text`);
+    if (typeof value.value === 'number')
+      this.#errorAt(
+        value,
+        'RATELIMIT_VALUE_TYPE',
+        `error checking config: ${this.#textOf(value)} is a number with a point; quote it where it is text`,
+      );
+    else if (typeof value.value === 'bigint' && value.value > MOST_INT64)
+      this.#errorAt(
+        value,
+        'RATELIMIT_VALUE_TYPE',
+        `error checking config: ${this.#textOf(value)} is too large a number; quote it where it is text`,
+      );
   }
 
   // ---------------------------------------------------------- what they mean
@@ -130,10 +207,19 @@ class FileReader {
   #domain(root: GoMap): void {
     const fields = this.#fields(root, ROOT_KEYS, 'a file');
     const name = this.#text(fields.get('domain'));
-    if (name === '') return this.#errorAt(fields.get('domain') ?? root, 'RATELIMIT_EMPTY_DOMAIN', 'config file cannot have empty domain; write domain: NAME');
+    if (name === '')
+      return this.#errorAt(
+        fields.get('domain') ?? root,
+        'RATELIMIT_EMPTY_DOMAIN',
+        'config file cannot have empty domain; write domain: NAME',
+      );
     const known = this.#domains.get(name);
     if (known !== undefined && !this.#options.mergeDomains) {
-      return this.#errorAt(fields.get('domain') ?? root, 'RATELIMIT_DUPLICATE_DOMAIN', `duplicate domain '${name}' in config file; put both in one file, or set MERGE_DOMAIN_CONFIG=true`);
+      return this.#errorAt(
+        fields.get('domain') ?? root,
+        'RATELIMIT_DUPLICATE_DOMAIN',
+        `duplicate domain '${name}' in config file; put both in one file, or set MERGE_DOMAIN_CONFIG=true`,
+      );
     }
     const node = known ?? newNode(name);
     this.#domains.set(name, node);
@@ -149,30 +235,55 @@ class FileReader {
   #descriptor(map: GoMap, parent: Node, parentKey: string): void {
     const fields = this.#fields(map, DESCRIPTOR_KEYS, 'a descriptor');
     const key = this.#text(fields.get('key'));
-    if (key === '') return this.#errorAt(fields.get('key') ?? map, 'RATELIMIT_EMPTY_KEY', 'descriptor has empty key; write key: NAME');
+    if (key === '')
+      return this.#errorAt(
+        fields.get('key') ?? map,
+        'RATELIMIT_EMPTY_KEY',
+        'descriptor has empty key; write key: NAME',
+      );
     const value = this.#text(fields.get('value'));
     const text = value === '' ? key : `${key}_${value}`;
     const fullKey = `${parentKey}${text}`;
     const known = parent.children.get(text);
     if (known !== undefined) {
-      return this.#errorAt(fields.get('value') ?? fields.get('key') ?? map, 'RATELIMIT_DUPLICATE_KEY', known.limit?.endsLease === true
-        ? `'${fullKey}' ends the leases of the limit above it; name another entry that does by sluice: { ended_by: KEY }` : `duplicate descriptor composite key '${fullKey}'; keep one of the two`);
+      return this.#errorAt(
+        fields.get('value') ?? fields.get('key') ?? map,
+        'RATELIMIT_DUPLICATE_KEY',
+        known.limit?.endsLease === true
+          ? `'${fullKey}' ends the leases of the limit above it; name another entry that does by sluice: { ended_by: KEY }`
+          : `duplicate descriptor composite key '${fullKey}'; keep one of the two`,
+      );
     }
     const isShared = this.#flag(fields.get('share_threshold'));
     if (isShared && !text.includes('*')) {
-      this.#errorAt(fields.get('share_threshold') ?? map, 'RATELIMIT_SHARE_THRESHOLD', `share_threshold can only be used with wildcard values (containing '*'), but found key '${fullKey}'`);
+      this.#errorAt(
+        fields.get('share_threshold') ?? map,
+        'RATELIMIT_SHARE_THRESHOLD',
+        `share_threshold can only be used with wildcard values (containing '*'), but found key '${fullKey}'`,
+      );
     }
     const isTop = this.#domains.get(parent.text) === parent;
     const { limit, endedBy } = this.#limit(fields, fullKey, isTop);
     const pattern = text.includes('*') ? patternOf(text) : undefined;
-    const node = newNode(text, { limit, pattern, isShared, isDetailed: this.#flag(fields.get('detailed_metric')), hasValueInMetric: this.#flag(fields.get('value_to_metric')) });
+    const node = newNode(text, {
+      limit,
+      pattern,
+      isShared,
+      isDetailed: this.#flag(fields.get('detailed_metric')),
+      hasValueInMetric: this.#flag(fields.get('value_to_metric')),
+    });
     parent.children.set(text, node);
     if (pattern !== undefined) parent.patterns.push(node);
-    if (limit?.algorithm === 'concurrency') node.children.set(endedBy, newNode(endedBy, { limit: { ...limit, endsLease: true } }));
+    if (limit?.algorithm === 'concurrency')
+      node.children.set(endedBy, newNode(endedBy, { limit: { ...limit, endsLease: true } }));
     this.#descriptors(fields.get('descriptors'), node, `${fullKey}.`);
   }
 
-  #limit(descriptor: Fields, fullKey: string, isTop: boolean): { readonly limit: Limit | undefined; readonly endedBy: string } {
+  #limit(
+    descriptor: Fields,
+    fullKey: string,
+    isTop: boolean,
+  ): { readonly limit: Limit | undefined; readonly endedBy: string } {
     const given = descriptor.get('rate_limit');
     const [shadow, quota] = [this.#flag(descriptor.get('shadow_mode')), this.#flag(descriptor.get('quota_mode'))];
     const metadata = this.#metadata(descriptor.get('metadata'));
@@ -188,12 +299,24 @@ class FileReader {
     const unlimited = this.#flag(fields.get('unlimited'));
     const beyond = readBeyond(fields.get('sluice'), this.#reader);
     const { algorithm, outage, endedBy, also } = beyond;
-    const unit = algorithm === 'concurrency' ? this.#lease(fields, map, isTop) : this.#unit(fields, map, unlimited, beyond.hasPeriod);
+    const unit =
+      algorithm === 'concurrency'
+        ? this.#lease(fields, map, isTop)
+        : this.#unit(fields, map, unlimited, beyond.hasPeriod);
     const name = this.#text(fields.get('name'));
     const limit: Limit = {
-      fullKey, name, unlimited, ...this.#amount(fields, map, beyond, unit, unlimited), endsLease: false,
-      replaces: this.#replaces(fields.get('replaces'), name), also: [],
-      outage, shadow, quota, metadata, position: this.#source.positionAt(map.start),
+      fullKey,
+      name,
+      unlimited,
+      ...this.#amount(fields, map, beyond, unit, unlimited),
+      endsLease: false,
+      replaces: this.#replaces(fields.get('replaces'), name),
+      also: [],
+      outage,
+      shadow,
+      quota,
+      metadata,
+      position: this.#source.positionAt(map.start),
     };
     const whole = also === undefined ? limit : { ...limit, also: this.#also(also, limit) };
     if (this.#errors === before && !unlimited) this.#warnOfNoAmount(fields, map);
@@ -203,37 +326,90 @@ class FileReader {
   /** `sluice: { also: [{ unit: hour, requests_per_unit: 100 }] }`: further limits of the same descriptor. */
   #also(list: GoNode, main: Limit): readonly Limit[] {
     if (list.kind !== 'list') {
-      this.#errorAt(list, 'RATELIMIT_SLUICE', 'also is a list of further limits: [{ unit: hour, requests_per_unit: 100 }]');
+      this.#errorAt(
+        list,
+        'RATELIMIT_SLUICE',
+        'also is a list of further limits: [{ unit: hour, requests_per_unit: 100 }]',
+      );
       return [];
     }
-    if (main.unlimited || main.algorithm === 'concurrency') this.#errorAt(list, 'RATELIMIT_SLUICE', `also does not go with ${main.unlimited ? 'unlimited' : 'algorithm: concurrency'}`);
+    if (main.unlimited || main.algorithm === 'concurrency')
+      this.#errorAt(
+        list,
+        'RATELIMIT_SLUICE',
+        `also does not go with ${main.unlimited ? 'unlimited' : 'algorithm: concurrency'}`,
+      );
     const periodsS = new Set([main.window.lengthS]);
     return mapsOf(list).map((item): Limit => {
       const before = this.#errors;
       const fields = this.#fields(item, ALSO_KEYS, 'an entry of also');
       const beyond = readBeyond(fields.get('sluice'), this.#reader);
       const { algorithm, outage, also } = beyond;
-      if (algorithm === 'concurrency' || also !== undefined) this.#errorAt(item, 'RATELIMIT_SLUICE', `a further limit has no ${also === undefined ? 'algorithm: concurrency' : 'also of its own'}`);
+      if (algorithm === 'concurrency' || also !== undefined)
+        this.#errorAt(
+          item,
+          'RATELIMIT_SLUICE',
+          `a further limit has no ${also === undefined ? 'algorithm: concurrency' : 'also of its own'}`,
+        );
       const amount = this.#amount(fields, item, beyond, this.#unit(fields, item, false, beyond.hasPeriod), false);
       const { lengthS } = amount.window;
-      if (periodsS.has(lengthS)) this.#errorAt(item, 'RATELIMIT_SLUICE', 'the limits of a descriptor differ in their periods, and this one has the period of another');
+      if (periodsS.has(lengthS))
+        this.#errorAt(
+          item,
+          'RATELIMIT_SLUICE',
+          'the limits of a descriptor differ in their periods, and this one has the period of another',
+        );
       periodsS.add(lengthS);
       if (this.#errors === before) this.#warnOfNoAmount(fields, item);
-      return { ...main, name: '', replaces: [], ...amount, outage: outage ?? main.outage, position: this.#source.positionAt(item.start) };
+      return {
+        ...main,
+        name: '',
+        replaces: [],
+        ...amount,
+        outage: outage ?? main.outage,
+        position: this.#source.positionAt(item.start),
+      };
     });
   }
 
   /** How much of what, in which time. */
-  #amount(fields: Fields, map: GoMap, { algorithm, burst, period }: Beyond, unit: Unit, unlimited: boolean): Pick<Limit, 'unit' | 'window' | 'algorithm' | 'requestsPerUnit' | 'burst'> {
+  #amount(
+    fields: Fields,
+    map: GoMap,
+    { algorithm, burst, period }: Beyond,
+    unit: Unit,
+    unlimited: boolean,
+  ): Pick<Limit, 'unit' | 'window' | 'algorithm' | 'requestsPerUnit' | 'burst'> {
     const requestsPerUnit = this.#count(fields.get('requests_per_unit'));
-    if (!unlimited && requestsPerUnit > mostOf(algorithm)) this.#errorAt(fields.get('requests_per_unit') ?? map, 'RATELIMIT_SLUICE', `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`);
-    return { unit: period === undefined ? unit : undefined, window: period ?? windowOf(unit, this.#options.calendarMonths), algorithm, requestsPerUnit, burst: burst ?? requestsPerUnit };
+    if (!unlimited && requestsPerUnit > mostOf(algorithm))
+      this.#errorAt(
+        fields.get('requests_per_unit') ?? map,
+        'RATELIMIT_SLUICE',
+        `requests_per_unit is ${requestsPerUnit}; algorithm: ${algorithm} remembers each request, and takes ${mostOf(algorithm)} at most`,
+      );
+    return {
+      unit: period === undefined ? unit : undefined,
+      window: period ?? windowOf(unit, this.#options.calendarMonths),
+      algorithm,
+      requestsPerUnit,
+      burst: burst ?? requestsPerUnit,
+    };
   }
 
   /** Has a period alone. */
   #lease(fields: Fields, map: GoMap, isTop: boolean): Unit {
-    if (isTop) this.#errorAt(map, 'RATELIMIT_SLUICE', 'algorithm: concurrency counts by the entries before the last one, which says who has a lease; put it below another descriptor');
-    if (fields.has('unit')) this.#errorAt(fields.get('unit') ?? map, 'RATELIMIT_SLUICE', 'algorithm: concurrency has no unit; sluice: { per: 30s } says how long a lease lasts at most');
+    if (isTop)
+      this.#errorAt(
+        map,
+        'RATELIMIT_SLUICE',
+        'algorithm: concurrency counts by the entries before the last one, which says who has a lease; put it below another descriptor',
+      );
+    if (fields.has('unit'))
+      this.#errorAt(
+        fields.get('unit') ?? map,
+        'RATELIMIT_SLUICE',
+        'algorithm: concurrency has no unit; sluice: { per: 30s } says how long a lease lasts at most',
+      );
     return Unit.SECOND;
   }
 
@@ -241,17 +417,36 @@ class FileReader {
     const node = fields.get('unit');
     const text = this.#text(node);
     const unit = unitOfName(text);
-    if (unlimited && unit !== undefined) this.#errorAt(node ?? map, 'RATELIMIT_UNLIMITED', 'should not specify rate limit unit when unlimited');
-    else if (unit !== undefined && hasPeriod) this.#errorAt(node ?? map, 'RATELIMIT_SLUICE', 'a limit has a unit, or sluice: { per: ... }, not both');
+    if (unlimited && unit !== undefined)
+      this.#errorAt(node ?? map, 'RATELIMIT_UNLIMITED', 'should not specify rate limit unit when unlimited');
+    else if (unit !== undefined && hasPeriod)
+      this.#errorAt(node ?? map, 'RATELIMIT_SLUICE', 'a limit has a unit, or sluice: { per: ... }, not both');
     else if (unit === undefined && unlimited) {
-      if (text !== '') this.#add('warning', node ?? map, 'RATELIMIT_UNIT', `'${text}' is no unit; unlimited needs none, so take it away`);
-    } else if (unit === undefined && (text !== '' || !hasPeriod)) this.#errorAt(node ?? map, 'RATELIMIT_UNIT', `invalid rate limit unit '${text}'; write second, minute, hour, day, week, month or year`);
+      if (text !== '')
+        this.#add(
+          'warning',
+          node ?? map,
+          'RATELIMIT_UNIT',
+          `'${text}' is no unit; unlimited needs none, so take it away`,
+        );
+    } else if (unit === undefined && (text !== '' || !hasPeriod))
+      this.#errorAt(
+        node ?? map,
+        'RATELIMIT_UNIT',
+        `invalid rate limit unit '${text}'; write second, minute, hour, day, week, month or year`,
+      );
     return unit ?? Unit.SECOND;
   }
 
   #warnOfNoAmount(fields: Fields, map: GoMap): void {
     const amount = fields.get('requests_per_unit');
-    if (amount === undefined || isNull(amount)) this.#add('warning', map, 'RATELIMIT_NO_AMOUNT', 'requests_per_unit is left out, which is 0: every request is over this limit; write requests_per_unit: 10, or 0 where that is meant');
+    if (amount === undefined || isNull(amount))
+      this.#add(
+        'warning',
+        map,
+        'RATELIMIT_NO_AMOUNT',
+        'requests_per_unit is left out, which is 0: every request is over this limit; write requests_per_unit: 10, or 0 where that is meant',
+      );
   }
 
   #replaces(list: GoNode | undefined, own: string): readonly string[] {
@@ -263,8 +458,14 @@ class FileReader {
     return mapsOf(list).map((item) => {
       const node = this.#fields(item, REPLACES_KEYS, 'an entry of replaces').get('name');
       const name = this.#text(node);
-      if (name === '') this.#errorAt(node ?? item, 'RATELIMIT_REPLACES', 'should not have an empty replaces entry; write - name: OTHER');
-      else if (name === own) this.#errorAt(node ?? item, 'RATELIMIT_REPLACES', 'replaces should not contain name of same descriptor');
+      if (name === '')
+        this.#errorAt(
+          node ?? item,
+          'RATELIMIT_REPLACES',
+          'should not have an empty replaces entry; write - name: OTHER',
+        );
+      else if (name === own)
+        this.#errorAt(node ?? item, 'RATELIMIT_REPLACES', 'replaces should not contain name of same descriptor');
       return name;
     });
   }
@@ -275,7 +476,11 @@ class FileReader {
       try {
         return metadataOf(node);
       } catch (error) {
-        this.#errorAt(node, 'RATELIMIT_VALUE_TYPE', `error parsing metadata: ${error instanceof Error ? error.message : String(error)}`);
+        this.#errorAt(
+          node,
+          'RATELIMIT_VALUE_TYPE',
+          `error parsing metadata: ${error instanceof Error ? error.message : String(error)}`,
+        );
         return undefined;
       }
     }
@@ -293,17 +498,37 @@ class FileReader {
       const { key, value, mergedAt } = entry;
       const name = (key as GoScalar).text;
       const known = fields.get(name);
-      if (!own.includes(name)) this.#add('warning', key, 'RATELIMIT_MISPLACED_KEY', `${name} means nothing in ${where}, and is ignored; it takes ${own.join(', ')}`);
+      if (!own.includes(name))
+        this.#add(
+          'warning',
+          key,
+          'RATELIMIT_MISPLACED_KEY',
+          `${name} means nothing in ${where}, and is ignored; it takes ${own.join(', ')}`,
+        );
       if (written.has(name)) this.#warnOfRepeated(entry, name);
       if (mergedAt === undefined) written.add(name);
-      fields.set(name, ADDING_KEYS.includes(name) && known?.kind === 'map' && value.kind === 'map' ? { ...value, entries: [...known.entries, ...value.entries] } : value);
+      fields.set(
+        name,
+        ADDING_KEYS.includes(name) && known?.kind === 'map' && value.kind === 'map'
+          ? { ...value, entries: [...known.entries, ...value.entries] }
+          : value,
+      );
     }
     return fields;
   }
 
   #warnOfRepeated({ key, mergedAt }: GoEntry, name: string): void {
-    const how = ADDING_KEYS.includes(name) ? 'adds to the one above, and what both say is taken from here' : 'takes the place of the one above, which is ignored';
-    this.#add('warning', mergedAt ?? key, 'RATELIMIT_REPEATED_KEY', mergedAt === undefined ? `${name} stands twice in one map; this one ${how}` : `<< brings another ${name}, which ${how}; put << first`);
+    const how = ADDING_KEYS.includes(name)
+      ? 'adds to the one above, and what both say is taken from here'
+      : 'takes the place of the one above, which is ignored';
+    this.#add(
+      'warning',
+      mergedAt ?? key,
+      'RATELIMIT_REPEATED_KEY',
+      mergedAt === undefined
+        ? `${name} stands twice in one map; this one ${how}`
+        : `<< brings another ${name}, which ${how}; put << first`,
+    );
   }
 
   /** As it is written: `yes` stays `yes`, and `010` stays `010`. */
@@ -317,14 +542,23 @@ class FileReader {
   #flag(node: GoNode | undefined): boolean {
     if (node === undefined || isNull(node)) return false;
     if (node.kind === 'scalar' && typeof node.value === 'boolean') return node.value;
-    this.#errorAt(node, 'RATELIMIT_VALUE_TYPE', `error loading config file: ${this.#textOf(node)} is not true or false (without quotes)`);
+    this.#errorAt(
+      node,
+      'RATELIMIT_VALUE_TYPE',
+      `error loading config file: ${this.#textOf(node)} is not true or false (without quotes)`,
+    );
     return false;
   }
 
   #count(node: GoNode | undefined): number {
     if (node === undefined || isNull(node)) return 0;
-    if (node.kind === 'scalar' && typeof node.value === 'bigint' && node.value >= 0n && node.value <= MOST_UINT32) return Number(node.value);
-    this.#errorAt(node, 'RATELIMIT_VALUE_TYPE', `error loading config file: ${this.#textOf(node)} is not a whole number from 0 to ${MOST_UINT32} (without quotes)`);
+    if (node.kind === 'scalar' && typeof node.value === 'bigint' && node.value >= 0n && node.value <= MOST_UINT32)
+      return Number(node.value);
+    this.#errorAt(
+      node,
+      'RATELIMIT_VALUE_TYPE',
+      `error loading config file: ${this.#textOf(node)} is not a whole number from 0 to ${MOST_UINT32} (without quotes)`,
+    );
     return 0;
   }
 
@@ -342,7 +576,13 @@ class FileReader {
     const said = `${start} ${code} ${message}`;
     if (this.#said.has(said)) return;
     this.#said.add(said);
-    this.#findings.push({ severity, code, message, position: this.#source.positionAt(start), excerpt: this.#source.excerpt(start, end) });
+    this.#findings.push({
+      severity,
+      code,
+      message,
+      position: this.#source.positionAt(start),
+      excerpt: this.#source.excerpt(start, end),
+    });
   }
 }
 

@@ -23,4 +23,6 @@ export function patternOf(text: string): Pattern {
   };
 }
 
-export interface Pattern { test(value: string): boolean }
+export interface Pattern {
+  test(value: string): boolean;
+}

@@ -5,7 +5,8 @@ import { secondsOf, Unit } from '../call.ts';
 export type Window = Calendar;
 
 /** The windows of a unit. */
-export const windowOf = (unit: Unit, isCalendarMonth = false): Window => (isCalendarMonth && unit === Unit.MONTH ? CALENDAR_MONTH : spanWindow(secondsOf(unit)));
+export const windowOf = (unit: Unit, isCalendarMonth = false): Window =>
+  isCalendarMonth && unit === Unit.MONTH ? CALENDAR_MONTH : spanWindow(secondsOf(unit));
 
 const CALENDAR_MONTH = calendarOf('month', 'UTC');
 

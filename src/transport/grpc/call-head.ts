@@ -17,7 +17,14 @@ export type Refusal =
   | { readonly kind: 'http'; readonly status: number; readonly text: string }
   | { readonly kind: 'grpc'; readonly code: number; readonly details: string };
 
-const UNITS_MS: ReadonlyMap<string, number> = new Map([['H', 3_600_000], ['M', 60_000], ['S', 1000], ['m', 1], ['u', 1e-3], ['n', 1e-6]]);
+const UNITS_MS: ReadonlyMap<string, number> = new Map([
+  ['H', 3_600_000],
+  ['M', 60_000],
+  ['S', 1000],
+  ['m', 1],
+  ['u', 1e-3],
+  ['n', 1e-6],
+]);
 const MOST_DIGITS = 8;
 
 /** `undefined` where it is no timeout. Each call has one: an expression would make an array for each. */
@@ -34,18 +41,31 @@ export function timeoutMsOf(text: string): number | undefined {
   return value * unitMs;
 }
 
-const NO_GRPC = 'This port speaks gRPC (POST, content-type: application/grpc); Envoy, grpcurl and `sluice call` know how.\n';
+const NO_GRPC =
+  'This port speaks gRPC (POST, content-type: application/grpc); Envoy, grpcurl and `sluice call` know how.\n';
 
 export function callHead(head: Head, methods: Methods): CallHead | Refusal {
   const { method: verb, path, contentType } = head;
-  if (contentType === undefined || !/^application\/grpc(?:$|[+;])/.test(contentType)) return { kind: 'http', status: 415, text: NO_GRPC };
+  if (contentType === undefined || !/^application\/grpc(?:$|[+;])/.test(contentType))
+    return { kind: 'http', status: 415, text: NO_GRPC };
   if (verb !== 'POST') return { kind: 'http', status: 405, text: NO_GRPC };
   const method = methods.get(path);
-  if (method === undefined) return { kind: 'grpc', code: Status.UNIMPLEMENTED, details: `this server has no method ${path}` };
+  if (method === undefined)
+    return { kind: 'grpc', code: Status.UNIMPLEMENTED, details: `this server has no method ${path}` };
   const timeout = head.header('grpc-timeout');
   const timeoutMs = timeout === undefined ? undefined : timeoutMsOf(timeout);
-  if (timeout !== undefined && timeoutMs === undefined) return { kind: 'grpc', code: Status.INVALID_ARGUMENT, details: `grpc-timeout is ${JSON.stringify(timeout)}, which is no timeout` };
+  if (timeout !== undefined && timeoutMs === undefined)
+    return {
+      kind: 'grpc',
+      code: Status.INVALID_ARGUMENT,
+      details: `grpc-timeout is ${JSON.stringify(timeout)}, which is no timeout`,
+    };
   const encoding = head.header('grpc-encoding') ?? 'identity';
-  if (encoding !== 'identity' && encoding !== 'gzip') return { kind: 'grpc', code: Status.UNIMPLEMENTED, details: `grpc-encoding ${encoding} is not known here; send identity or gzip` };
+  if (encoding !== 'identity' && encoding !== 'gzip')
+    return {
+      kind: 'grpc',
+      code: Status.UNIMPLEMENTED,
+      details: `grpc-encoding ${encoding} is not known here; send identity or gzip`,
+    };
   return { path, method, timeoutMs, encoding };
 }

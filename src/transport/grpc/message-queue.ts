@@ -31,7 +31,10 @@ export class MessageQueue {
     const more = to - from;
     const have = this.#to - this.#from;
     if (this.#to + more > this.#bytes.length) {
-      const room = have + more > this.#bytes.length ? new Uint8Array(Math.max(FIRST_BYTES, 2 * this.#bytes.length, have + more)) : this.#bytes;
+      const room =
+        have + more > this.#bytes.length
+          ? new Uint8Array(Math.max(FIRST_BYTES, 2 * this.#bytes.length, have + more))
+          : this.#bytes;
       room.set(this.#bytes.subarray(this.#from, this.#to)); // may overlap: it is moved as if by way of a copy
       this.#bytes = room;
       this.#from = 0;
@@ -47,8 +50,10 @@ export class MessageQueue {
     if (this.#to - at < PREFIX_BYTES) return undefined;
     const bytes = this.#bytes;
     const flag = bytes[at] as number;
-    if (flag !== 0 && flag !== 1) throw new GrpcError(Status.INTERNAL, `a message begins with the flag ${flag}, which is neither 0 nor 1`);
-    if (flag === 1 && this.#encoding === 'identity') throw new GrpcError(Status.INTERNAL, 'a message says that it is compressed, but grpc-encoding does not say how');
+    if (flag !== 0 && flag !== 1)
+      throw new GrpcError(Status.INTERNAL, `a message begins with the flag ${flag}, which is neither 0 nor 1`);
+    if (flag === 1 && this.#encoding === 'identity')
+      throw new GrpcError(Status.INTERNAL, 'a message says that it is compressed, but grpc-encoding does not say how');
     const length = lengthAt(bytes, at + 1);
     if (length > this.#maxBytes) throw tooLarge(`${length} bytes`, this.#maxBytes);
     return PREFIX_BYTES + length;
@@ -86,6 +91,11 @@ export class MessageQueue {
 }
 
 export const lengthAt = (bytes: Uint8Array, at: number): number =>
-  (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
+  (((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)) >>>
+  0;
 
-export const tooLarge = (is: string, maxBytes: number): GrpcError => new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is} where ${maxBytes} are allowed`);
+export const tooLarge = (is: string, maxBytes: number): GrpcError =>
+  new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is} where ${maxBytes} are allowed`);

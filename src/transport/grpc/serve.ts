@@ -27,7 +27,11 @@ export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessage
   const draining = new AbortController();
   const ending = new AbortController();
   const host: CallHost = {
-    ...options, wheel: new TimerWheel(), unpacker: new Unpacker(options.maxMessageBytes), draining: draining.signal, ending: ending.signal,
+    ...options,
+    wheel: new TimerWheel(),
+    unpacker: new Unpacker(options.maxMessageBytes),
+    draining: draining.signal,
+    ending: ending.signal,
   };
   const streams = new Set<StreamCall>();
   const forget = (call: StreamCall): void => void streams.delete(call);
@@ -41,7 +45,10 @@ export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessage
       return NOBODY;
     }
     const { method } = made;
-    const call = method.kind === 'unary' ? new UnaryCall(exchange, head, made, method.handle, host) : new StreamCall(exchange, head, made, host, forget);
+    const call =
+      method.kind === 'unary'
+        ? new UnaryCall(exchange, head, made, method.handle, host)
+        : new StreamCall(exchange, head, made, host, forget);
     if (isEnd) call.data(NO_BYTES, 0, 0, true);
     if (method.kind === 'stream' && call instanceof StreamCall && !call.isOver) {
       streams.add(call);

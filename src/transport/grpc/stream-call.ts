@@ -11,7 +11,10 @@ type Result = IteratorResult<Uint8Array, undefined>;
 const DONE: Result = { done: true, value: undefined };
 
 /** Messages in, messages out. What the handler has not asked for holds the sender back: its window is not opened. */
-export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array, undefined> {
+export class StreamCall
+  extends Call
+  implements Receiver, AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array, undefined>
+{
   readonly #queue: MessageQueue;
   /** Octets that the sender was not given room for again. */
   #uncredited = 0;
@@ -77,7 +80,8 @@ export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Arr
   }
 
   tick(nowMs: number): void {
-    if (this.#partialSinceMs !== undefined && nowMs - this.#partialSinceMs > REQUEST_MS) this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, `a message takes more than ${REQUEST_MS / 1000} s to come`));
+    if (this.#partialSinceMs !== undefined && nowMs - this.#partialSinceMs > REQUEST_MS)
+      this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, `a message takes more than ${REQUEST_MS / 1000} s to come`));
   }
 
   writable(): void {
@@ -142,7 +146,8 @@ export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Arr
 
   /** No room is given for it again, so the sender comes to its window's end. */
   #unheard(): void {
-    if (this.#isOneRequest) this.fail(new GrpcError(Status.INVALID_ARGUMENT, 'the method takes one request; there is another'));
+    if (this.#isOneRequest)
+      this.fail(new GrpcError(Status.INVALID_ARGUMENT, 'the method takes one request; there is another'));
   }
 
   #nextOrError(): Result | GrpcError | undefined {
@@ -150,7 +155,7 @@ export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Arr
       return this.#next();
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;
-      return this.#end = error;
+      return (this.#end = error);
     }
   }
 
@@ -161,7 +166,8 @@ export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Arr
     const { isNextPacked } = this.#queue;
     const message = this.#queue.next();
     if (message === undefined || bytes === undefined) {
-      if (this.#end === 'well' && !this.#queue.isEmpty) throw new GrpcError(Status.INTERNAL, 'the stream ended inside a message');
+      if (this.#end === 'well' && !this.#queue.isEmpty)
+        throw new GrpcError(Status.INTERNAL, 'the stream ended inside a message');
       return this.#end === 'well' || this.#end === 'cut' ? DONE : this.#end;
     }
     this.#partialSinceMs = undefined;
@@ -184,7 +190,8 @@ export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Arr
   #hold(bytes: number): void {
     if (bytes === 0) return;
     this.#held += bytes;
-    if (!this.exchange.hold(bytes) && bytes > 0) throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'the requests of this connection hold too much memory');
+    if (!this.exchange.hold(bytes) && bytes > 0)
+      throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'the requests of this connection hold too much memory');
   }
 
   #answer(result: Result | GrpcError): void {
@@ -211,6 +218,9 @@ export class StreamCall extends Call implements Receiver, AsyncIterable<Uint8Arr
   }
 
   async #room(): Promise<void> {
-    if (!this.isOver) await new Promise<void>((resolve) => { this.#wake = resolve; });
+    if (!this.isOver)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
   }
 }

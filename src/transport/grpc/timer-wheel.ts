@@ -45,7 +45,10 @@ export class TimerWheel {
   #arm(atMs: number): void {
     clearTimeout(this.#timer);
     this.#firesAtMs = atMs;
-    this.#timer = setTimeout(() => this.#fire(), Math.min(MOST_TIMER_MS, Math.max(1, Math.ceil(atMs - performance.now()))));
+    this.#timer = setTimeout(
+      () => this.#fire(),
+      Math.min(MOST_TIMER_MS, Math.max(1, Math.ceil(atMs - performance.now()))),
+    );
   }
 
   /** Looks at the slots from the one it was armed for up to now's, then for the next that is taken. */
@@ -69,7 +72,8 @@ export class TimerWheel {
   #next(from: number): number {
     for (let slot = from; slot < from + SLOTS; slot++) {
       let earliest = Infinity;
-      for (const { endsAtMs } of this.#slots[slot % SLOTS] as Set<Expiring>) if (endsAtMs < (slot + 1) * SLOT_MS) earliest = Math.min(earliest, endsAtMs);
+      for (const { endsAtMs } of this.#slots[slot % SLOTS] as Set<Expiring>)
+        if (endsAtMs < (slot + 1) * SLOT_MS) earliest = Math.min(earliest, endsAtMs);
       if (earliest < Infinity) return earliest;
     }
     return (from + SLOTS) * SLOT_MS;

@@ -29,7 +29,8 @@ export class UnaryCall extends Call implements Receiver, Piece {
     if (this.isOver) return;
     if (isEnd && this.#queue === undefined && bytes[from] === 0 && to - from >= PREFIX_BYTES) {
       const length = lengthAt(bytes, from + 1);
-      if (length === to - from - PREFIX_BYTES && length <= this.host.maxMessageBytes) return this.#ask(bytes, from + PREFIX_BYTES, to);
+      if (length === to - from - PREFIX_BYTES && length <= this.host.maxMessageBytes)
+        return this.#ask(bytes, from + PREFIX_BYTES, to);
     }
     this.#collect(bytes, from, to, isEnd);
   }
@@ -80,7 +81,8 @@ export class UnaryCall extends Call implements Receiver, Piece {
 
   #hold(bytes: number): void {
     this.#held += bytes;
-    if (!this.exchange.hold(bytes)) throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'the requests of this connection hold too much memory');
+    if (!this.exchange.hold(bytes))
+      throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'the requests of this connection hold too much memory');
   }
 
   #ask(bytes: Uint8Array, from: number, to: number): void {
@@ -97,12 +99,16 @@ export class UnaryCall extends Call implements Receiver, Piece {
     }
     if (!(reply instanceof Promise)) return this.#answer(reply);
     this.timed();
-    reply.then((late) => this.#answer(late), (error: unknown) => this.fail(error));
+    reply.then(
+      (late) => this.#answer(late),
+      (error: unknown) => this.fail(error),
+    );
   }
 
   #answer(reply: Uint8Array): void {
     if (this.isOver) return;
-    if (!(reply instanceof Uint8Array)) return this.fail(new TypeError(`a handler answered with ${typeof reply} where bytes are due`));
+    if (!(reply instanceof Uint8Array))
+      return this.fail(new TypeError(`a handler answered with ${typeof reply} where bytes are due`));
     this.over(undefined);
     this.exchange.reply(reply);
   }

@@ -33,10 +33,14 @@ export class Unpacker {
       this.#spend(whole.length - free);
       return whole;
     } catch (error) {
-      if (!(error instanceof RangeError)) throw new GrpcError(Status.INTERNAL, 'a message says that it is gzip, and is not', { cause: error });
+      if (!(error instanceof RangeError))
+        throw new GrpcError(Status.INTERNAL, 'a message says that it is gzip, and is not', { cause: error });
       this.#spend(most - free);
       if (most === this.#maxBytes) throw tooLarge('more when it is unpacked', most);
-      throw new GrpcError(Status.RESOURCE_EXHAUSTED, `a message is more than ${FREE_RATIO} times as large when it is unpacked, and many were`);
+      throw new GrpcError(
+        Status.RESOURCE_EXHAUSTED,
+        `a message is more than ${FREE_RATIO} times as large when it is unpacked, and many were`,
+      );
     }
   }
 

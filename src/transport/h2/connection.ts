@@ -7,7 +7,16 @@
  */
 import type { Serve } from '../exchange.ts';
 import { FrameReader, type FrameTaker } from './frame-reader.ts';
-import { ConnectionError, DEFAULT_WINDOW_BYTES, ErrorCode, Flag, FrameType, MAX_FRAME_BYTES, MAX_WINDOW_BYTES, Setting } from './frames.ts';
+import {
+  ConnectionError,
+  DEFAULT_WINDOW_BYTES,
+  ErrorCode,
+  Flag,
+  FrameType,
+  MAX_FRAME_BYTES,
+  MAX_WINDOW_BYTES,
+  Setting,
+} from './frames.ts';
 import { type HeaderBlock, HeadReader } from './head-reader.ts';
 import { type Limits, Patience } from './limits.ts';
 import { Output } from './output.ts';
@@ -134,23 +143,35 @@ export class Connection implements FrameTaker {
     const type = bytes[head + 3] as number;
     const flags = bytes[head + 4] as number;
     const id = uint32(bytes, head + 5) & 0x7fff_ffff;
-    if (this.#block !== undefined && type !== FrameType.CONTINUATION) throw protocol('a header block is interrupted by another frame');
-    if (!this.#hasSettings && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) throw protocol('the first frame is not SETTINGS');
+    if (this.#block !== undefined && type !== FrameType.CONTINUATION)
+      throw protocol('a header block is interrupted by another frame');
+    if (!this.#hasSettings && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0))
+      throw protocol('the first frame is not SETTINGS');
     switch (type) {
-      case FrameType.DATA: return this.#data(bytes, from, to, flags, id);
-      case FrameType.HEADERS: return this.#headers(bytes, from, to, flags, id);
-      case FrameType.PRIORITY: return this.#priority(bytes, from, to, id);
-      case FrameType.RST_STREAM: return this.#reset(from, to, id);
-      case FrameType.SETTINGS: return this.#settings(bytes, from, to, flags, id);
-      case FrameType.PUSH_PROMISE: throw protocol('a client has nothing to push');
-      case FrameType.PING: return this.#ping(bytes, from, to, flags, id);
+      case FrameType.DATA:
+        return this.#data(bytes, from, to, flags, id);
+      case FrameType.HEADERS:
+        return this.#headers(bytes, from, to, flags, id);
+      case FrameType.PRIORITY:
+        return this.#priority(bytes, from, to, id);
+      case FrameType.RST_STREAM:
+        return this.#reset(from, to, id);
+      case FrameType.SETTINGS:
+        return this.#settings(bytes, from, to, flags, id);
+      case FrameType.PUSH_PROMISE:
+        throw protocol('a client has nothing to push');
+      case FrameType.PING:
+        return this.#ping(bytes, from, to, flags, id);
       case FrameType.GOAWAY:
         if (id !== 0) throw protocol('GOAWAY on a stream');
         if (to - from < 8) throw frameSize('GOAWAY');
         return this.#spend();
-      case FrameType.WINDOW_UPDATE: return this.#window(bytes, from, to, id);
-      case FrameType.CONTINUATION: return this.#continuation(bytes, from, to, flags, id);
-      default: return this.#spend(); // RFC 9113 section 5.5: ignored
+      case FrameType.WINDOW_UPDATE:
+        return this.#window(bytes, from, to, id);
+      case FrameType.CONTINUATION:
+        return this.#continuation(bytes, from, to, flags, id);
+      default:
+        return this.#spend(); // RFC 9113 section 5.5: ignored
     }
   }
 
@@ -158,7 +179,8 @@ export class Connection implements FrameTaker {
     if (id === 0) throw protocol('DATA on stream 0');
     const length = to - from;
     this.#receiveWindow -= length;
-    if (this.#receiveWindow < 0) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the window of the connection has');
+    if (this.#receiveWindow < 0)
+      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the window of the connection has');
     let begin = from;
     let end = to;
     if ((flags & Flag.PADDED) !== 0) {
@@ -170,7 +192,8 @@ export class Connection implements FrameTaker {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.isRemoteEnded) this.#dataOfNobody(id, stream);
     else if ((stream.receiveWindow -= length) < 0) this.#resetStream(id, ErrorCode.FLOW_CONTROL_ERROR);
-    else if (stream.bodyLeft >= 0 && ((stream.bodyLeft -= end - begin) < 0 || (isEnd && stream.bodyLeft > 0))) this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
+    else if (stream.bodyLeft >= 0 && ((stream.bodyLeft -= end - begin) < 0 || (isEnd && stream.bodyLeft > 0)))
+      this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
     else {
       if (begin === end && !isEnd) this.#spend();
       stream.isRemoteEnded = isEnd;
@@ -220,18 +243,27 @@ export class Connection implements FrameTaker {
   }
 
   /** Every block is decoded, whatever becomes of its stream: the table must stay as the peer's. */
-  #headerBlock(bytes: Uint8Array, from: number, to: number, id: number, isEnd: boolean, dependsOnItself: boolean): void {
+  #headerBlock(
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    id: number,
+    isEnd: boolean,
+    dependsOnItself: boolean,
+  ): void {
     if (id <= this.#streams.lastId) return this.#trailers(bytes, from, to, id, isEnd, this.#streams.get(id));
     const head = this.#heads.head(bytes, from, to);
     this.#streams.lastId = id;
-    if (this.#streams.size >= this.limits.maxStreams || (this.#draining === 'final' && id > this.#finalId)) return this.#resetStream(id, ErrorCode.REFUSED_STREAM);
+    if (this.#streams.size >= this.limits.maxStreams || (this.#draining === 'final' && id > this.#finalId))
+      return this.#resetStream(id, ErrorCode.REFUSED_STREAM);
     if (typeof head === 'string' || dependsOnItself) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
     if (head === undefined) this.#spend();
     const bodyLeft = head?.contentLength ?? -1;
     if (isEnd && bodyLeft > 0) return this.#resetStream(id, ErrorCode.PROTOCOL_ERROR);
     const opened = new Stream(this, id, isEnd, this.limits.streamWindowBytes, this.#peerWindow, bodyLeft);
     this.#streams.add(opened);
-    if (head === undefined) opened.refuse(431, `the headers are larger than ${this.limits.maxHeaderListBytes} octets\n`);
+    if (head === undefined)
+      opened.refuse(431, `the headers are larger than ${this.limits.maxHeaderListBytes} octets\n`);
     else opened.receiver = this.#serve(opened, head, isEnd);
   }
 
@@ -291,17 +323,20 @@ export class Connection implements FrameTaker {
 
   #setting(key: number, value: number): void {
     switch (key) {
-      case Setting.HEADER_TABLE_SIZE: return this.headers.tableBytes(value);
+      case Setting.HEADER_TABLE_SIZE:
+        return this.headers.tableBytes(value);
       case Setting.ENABLE_PUSH:
         if (value > 1) throw protocol('ENABLE_PUSH is neither 0 nor 1');
         return;
       case Setting.INITIAL_WINDOW_SIZE:
-        if (value > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE is too large');
+        if (value > MAX_WINDOW_BYTES)
+          throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE is too large');
         return;
       case Setting.MAX_FRAME_SIZE:
         if (value < MAX_FRAME_BYTES || value > 0xff_ffff) throw protocol('MAX_FRAME_SIZE is out of its range');
         return;
-      default: return; // ours are within whatever the others say
+      default:
+        return; // ours are within whatever the others say
     }
   }
 
@@ -312,7 +347,8 @@ export class Connection implements FrameTaker {
     this.#peerWindow = bytes;
     this.#streams.each((stream) => {
       stream.sendWindow += more;
-      if (stream.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE makes a window too large');
+      if (stream.sendWindow > MAX_WINDOW_BYTES)
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE makes a window too large');
     });
   }
 
@@ -331,7 +367,8 @@ export class Connection implements FrameTaker {
     if (id === 0) {
       if (more === 0) throw protocol('WINDOW_UPDATE by nothing');
       this.sendWindow += more;
-      if (this.sendWindow > MAX_WINDOW_BYTES) throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'the window of the connection is too large');
+      if (this.sendWindow > MAX_WINDOW_BYTES)
+        throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'the window of the connection is too large');
       return this.#pumpBlocked();
     }
     const stream = this.#streams.get(id);
@@ -367,7 +404,8 @@ export class Connection implements FrameTaker {
   }
 
   #spend(): void {
-    if (!this.#patience.spend()) throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many frames that ask for nothing');
+    if (!this.#patience.spend())
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many frames that ask for nothing');
   }
 
   #endStreams(): void {
@@ -441,7 +479,8 @@ export class Connection implements FrameTaker {
 
   /** False: the stream is told when there is. */
   hasRoom(stream: Stream): boolean {
-    if (stream.isClosed || (!stream.isWaiting && !this.#outlet.isFull && this.output.length < MOST_OUTPUT_BYTES)) return true;
+    if (stream.isClosed || (!stream.isWaiting && !this.#outlet.isFull && this.output.length < MOST_OUTPUT_BYTES))
+      return true;
     this.#waiters.add(stream);
     return false;
   }
@@ -454,7 +493,8 @@ export class Connection implements FrameTaker {
   }
 
   flush(): void {
-    if (this.#blockedBytes > this.limits.maxBlockedBytes && !this.isOver) this.#fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too much waits for a window'));
+    if (this.#blockedBytes > this.limits.maxBlockedBytes && !this.isOver)
+      this.#fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too much waits for a window'));
     if (this.output.length === 0) return;
     this.output.clear(this.#outlet.write(this.output.taken()));
     if (this.#waiters.size > 0 && !this.#outlet.isFull) this.drained();
@@ -480,7 +520,8 @@ export class Connection implements FrameTaker {
     const coming = this.#block ?? this.#reader.partial;
     this.#comingTicks = coming === undefined || coming !== this.#coming ? 0 : this.#comingTicks + 1;
     this.#coming = coming;
-    if (this.#comingTicks >= MOST_TICKS) return this.end(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to come');
+    if (this.#comingTicks >= MOST_TICKS)
+      return this.end(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to come');
     this.#streams.each((stream) => {
       stream.receiver.tick(nowMs);
       if (stream.ticksInVain() >= MOST_TICKS) this.#giveUp(stream);
@@ -530,7 +571,8 @@ export class Connection implements FrameTaker {
   }
 
   #fail(error: unknown): void {
-    const known = error instanceof ConnectionError ? error : new ConnectionError(ErrorCode.INTERNAL_ERROR, 'internal error');
+    const known =
+      error instanceof ConnectionError ? error : new ConnectionError(ErrorCode.INTERNAL_ERROR, 'internal error');
     if (known !== error) this.#onFault(error);
     this.isOver = true;
     this.#goAway(this.#streams.lastId, known.code, known.message);
@@ -550,8 +592,17 @@ export class Connection implements FrameTaker {
 
   #sayHello(): void {
     const { maxStreams, maxHeaderListBytes, streamWindowBytes } = this.limits;
-    const said = [[Setting.MAX_CONCURRENT_STREAMS, maxStreams], [Setting.INITIAL_WINDOW_SIZE, streamWindowBytes], [Setting.MAX_HEADER_LIST_SIZE, maxHeaderListBytes]] as const;
-    this.output.frame(FrameType.SETTINGS, 0, 0, Uint8Array.from(said.flatMap(([key, value]) => [key >> 8, key & 0xff, ...octetsOf(value)])));
+    const said = [
+      [Setting.MAX_CONCURRENT_STREAMS, maxStreams],
+      [Setting.INITIAL_WINDOW_SIZE, streamWindowBytes],
+      [Setting.MAX_HEADER_LIST_SIZE, maxHeaderListBytes],
+    ] as const;
+    this.output.frame(
+      FrameType.SETTINGS,
+      0,
+      0,
+      Uint8Array.from(said.flatMap(([key, value]) => [key >> 8, key & 0xff, ...octetsOf(value)])),
+    );
     this.output.frame(FrameType.WINDOW_UPDATE, 0, 0, octetsOf(CONNECTION_WINDOW_BYTES - DEFAULT_WINDOW_BYTES));
   }
 }
@@ -560,7 +611,11 @@ const NO_BYTES = new Uint8Array(0);
 const NO_PING = new Uint8Array(8);
 const octetsOf = (value: number): Uint8Array => Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
 const uint32 = (bytes: Uint8Array, at: number): number =>
-  ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+  ((bytes[at] as number) << 24) |
+  ((bytes[at + 1] as number) << 16) |
+  ((bytes[at + 2] as number) << 8) |
+  (bytes[at + 3] as number);
 
 const protocol = (why: string): ConnectionError => new ConnectionError(ErrorCode.PROTOCOL_ERROR, why);
-const frameSize = (what: string): ConnectionError => new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${what} has a wrong length`);
+const frameSize = (what: string): ConnectionError =>
+  new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${what} has a wrong length`);

@@ -1,15 +1,35 @@
 /** A header field, classified once: a connection meets the same ones over and over. */
 
 /** What a request's reader asks of a name. What is OTHER decides nothing of how a request is taken. */
-export const FieldKind = { OTHER: 0, METHOD: 1, SCHEME: 2, PATH: 3, AUTHORITY: 4, CONTENT_TYPE: 5, CONTENT_LENGTH: 6, TE: 7, UNKNOWN_PSEUDO: 8, FORBIDDEN: 9, GRPC: 10 } as const;
+export const FieldKind = {
+  OTHER: 0,
+  METHOD: 1,
+  SCHEME: 2,
+  PATH: 3,
+  AUTHORITY: 4,
+  CONTENT_TYPE: 5,
+  CONTENT_LENGTH: 6,
+  TE: 7,
+  UNKNOWN_PSEUDO: 8,
+  FORBIDDEN: 9,
+  GRPC: 10,
+} as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
 const KINDS: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
-  [':method', FieldKind.METHOD], [':scheme', FieldKind.SCHEME], [':path', FieldKind.PATH], [':authority', FieldKind.AUTHORITY],
-  ['content-type', FieldKind.CONTENT_TYPE], ['content-length', FieldKind.CONTENT_LENGTH], ['te', FieldKind.TE],
-  ['grpc-timeout', FieldKind.GRPC], ['grpc-encoding', FieldKind.GRPC],
+  [':method', FieldKind.METHOD],
+  [':scheme', FieldKind.SCHEME],
+  [':path', FieldKind.PATH],
+  [':authority', FieldKind.AUTHORITY],
+  ['content-type', FieldKind.CONTENT_TYPE],
+  ['content-length', FieldKind.CONTENT_LENGTH],
+  ['te', FieldKind.TE],
+  ['grpc-timeout', FieldKind.GRPC],
+  ['grpc-encoding', FieldKind.GRPC],
   // RFC 9113 section 8.2.2: of HTTP/1.1 connections, and malformed here.
-  ...['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade'].map((name) => [name, FieldKind.FORBIDDEN] as const),
+  ...['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade'].map(
+    (name) => [name, FieldKind.FORBIDDEN] as const,
+  ),
 ]);
 
 /** RFC 9113 section 8.2.1, as strict as RFC 9110 has tokens: lower case only. */
@@ -31,10 +51,11 @@ function isValue(bytes: Uint8Array, from: number, to: number, hasLow: boolean): 
   const first = bytes[from];
   const last = bytes[to - 1];
   if (first === 0x20 || first === 0x09 || last === 0x20 || last === 0x09) return false;
-  if (hasLow) for (let at = from; at < to; at++) {
-    const byte = bytes[at] as number;
-    if (byte === 0 || byte === 0x0a || byte === 0x0d) return false;
-  }
+  if (hasLow)
+    for (let at = from; at < to; at++) {
+      const byte = bytes[at] as number;
+      if (byte === 0 || byte === 0x0a || byte === 0x0d) return false;
+    }
   return true;
 }
 
@@ -70,7 +91,7 @@ export class Field {
 
   /** As text, made when first asked for. */
   get value(): string {
-    return this.#value ??= latin1(this.#bytes, this.#from, this.#to);
+    return (this.#value ??= latin1(this.#bytes, this.#from, this.#to));
   }
 
   /** The same name and the same octets. */

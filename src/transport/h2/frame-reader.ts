@@ -38,7 +38,11 @@ export class FrameReader {
   #preface(chunk: Uint8Array): number {
     let from = 0;
     while (from < chunk.length && this.#prefaceAt < PREFACE.length) {
-      if (chunk[from++] !== PREFACE[this.#prefaceAt++]) throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'this port speaks HTTP/2 with prior knowledge; the connection does not begin with its preface');
+      if (chunk[from++] !== PREFACE[this.#prefaceAt++])
+        throw new ConnectionError(
+          ErrorCode.PROTOCOL_ERROR,
+          'this port speaks HTTP/2 with prior knowledge; the connection does not begin with its preface',
+        );
     }
     return from;
   }
@@ -82,7 +86,9 @@ export class FrameReader {
 
   #stash(chunk: Uint8Array, from: number): void {
     const have = chunk.length - from;
-    this.#partial = new Uint8Array(have < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : FRAME_HEAD_BYTES + payloadBytes(chunk, from));
+    this.#partial = new Uint8Array(
+      have < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : FRAME_HEAD_BYTES + payloadBytes(chunk, from),
+    );
     this.#partial.set(chunk.subarray(from));
     this.#partialLength = have;
   }
@@ -90,6 +96,10 @@ export class FrameReader {
 
 function payloadBytes(bytes: Uint8Array, head: number): number {
   const length = ((bytes[head] as number) << 16) | ((bytes[head + 1] as number) << 8) | (bytes[head + 2] as number);
-  if (length > MAX_FRAME_BYTES) throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `a frame of ${length} octets where ${MAX_FRAME_BYTES} are allowed`);
+  if (length > MAX_FRAME_BYTES)
+    throw new ConnectionError(
+      ErrorCode.FRAME_SIZE_ERROR,
+      `a frame of ${length} octets where ${MAX_FRAME_BYTES} are allowed`,
+    );
   return length;
 }

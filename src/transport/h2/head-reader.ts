@@ -11,7 +11,11 @@ import { requestHead, type RequestHead, trailersProblem } from './request-head.t
 /** Heads that are recognised by their octets: a client calls few methods. */
 const KNOWN = 8;
 
-interface Known { readonly epoch: number; readonly bytes: Uint8Array; readonly head: RequestHead }
+interface Known {
+  readonly epoch: number;
+  readonly bytes: Uint8Array;
+  readonly head: RequestHead;
+}
 
 /** A block in parts: HEADERS and its CONTINUATIONs. */
 export class HeaderBlock {
@@ -31,7 +35,8 @@ export class HeaderBlock {
 
   add(bytes: Uint8Array, from: number, to: number): void {
     const length = this.length + to - from;
-    if (length > this.#mostBytes) throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `a header block of more than ${this.#mostBytes} octets`);
+    if (length > this.#mostBytes)
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `a header block of more than ${this.#mostBytes} octets`);
     if (length > this.bytes.length) {
       const larger = new Uint8Array(Math.min(this.#mostBytes, Math.max(length, this.bytes.length * 2)));
       larger.set(this.bytes);
@@ -61,7 +66,8 @@ export class HeadReader {
   /** `undefined`: larger than allowed. Text: what is malformed. */
   head(bytes: Uint8Array, from: number, to: number): RequestHead | string | undefined {
     const { epoch } = this.#decoder;
-    for (const known of this.#known) if (known.epoch === epoch && isSame(known.bytes, bytes, from, to)) return known.head;
+    for (const known of this.#known)
+      if (known.epoch === epoch && isSame(known.bytes, bytes, from, to)) return known.head;
     const fields = this.#decoder.decode(bytes, from, to);
     if (fields === undefined) return undefined;
     const head = this.#last?.alike(fields) ?? requestHead(fields);

@@ -9,16 +9,24 @@ import { copyOf, KeptOctets } from './kept-octets.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
 const octets = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
-const STATIC: readonly Field[] = STATIC_TABLE.map(([name, value]) => new Field(name, kindOf(name), octets(value), 0, value.length, false));
+const STATIC: readonly Field[] = STATIC_TABLE.map(
+  ([name, value]) => new Field(name, kindOf(name), octets(value), 0, value.length, false),
+);
 /** What we let the peer's table hold: RFC 7541's default, which we leave as it is. */
 export const TABLE_BYTES = 4096;
 
 /** Names that stand in blocks as octets, again and again, where a client does not index them: so many are recognised. */
 const KNOWN_NAMES = 32;
 const LONGEST_KNOWN_NAME = 64;
-interface KnownName { readonly encoded: Uint8Array; readonly isHuffman: boolean; readonly name: string; readonly kind: FieldKind }
+interface KnownName {
+  readonly encoded: Uint8Array;
+  readonly isHuffman: boolean;
+  readonly name: string;
+  readonly kind: FieldKind;
+}
 
-const broken = (what: string): ConnectionError => new ConnectionError(ErrorCode.COMPRESSION_ERROR, `a header block ${what}`);
+const broken = (what: string): ConnectionError =>
+  new ConnectionError(ErrorCode.COMPRESSION_ERROR, `a header block ${what}`);
 
 export class HpackDecoder {
   /** The newest last; those before `#first` are gone. */
@@ -68,7 +76,7 @@ export class HpackDecoder {
         this.#at++;
         field = this.#indexed(octet & 0x7f);
       } else if (octet >= 0x80) field = this.#indexed(this.#integer(7));
-      else if (octet >= 0x40) this.#insert(field = this.#literal(this.#integer(6)));
+      else if (octet >= 0x40) this.#insert((field = this.#literal(this.#integer(6))));
       else field = this.#literal(this.#integer(4));
       listBytes += field.size;
       if (listBytes <= this.#maxListBytes) fields.push(field);
@@ -99,7 +107,8 @@ export class HpackDecoder {
   #field(name: string, kind: FieldKind): Field {
     const kept = this.#kept;
     if (!this.#isHuffman) kept.copy(this.#block, this.#textFrom, this.#textTo);
-    else if (!kept.decode(this.#block, this.#textFrom, this.#textTo)) throw broken('has a text that is not Huffman code');
+    else if (!kept.decode(this.#block, this.#textFrom, this.#textTo))
+      throw broken('has a text that is not Huffman code');
     return new Field(name, kind, kept.bytes, kept.from, kept.to, kept.hasLow);
   }
 

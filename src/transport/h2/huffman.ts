@@ -7,15 +7,15 @@
 
 /** Length in bits of the code of each octet, and of EOS. The code is canonical: lengths are all there is to know. */
 const CODE_BITS = [
-  13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
-  6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
-  13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6,
-  15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28,
-  20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24,
-  22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23,
-  26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27,
-  20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
-  30,
+  13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
+  28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
+  13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6, 15, 5, 6, 5, 6,
+  5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28, 20, 22, 20, 20, 22, 22, 22, 23,
+  22, 23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24, 22, 21, 20, 22, 22,
+  23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23, 26, 26,
+  20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27,
+  27, 20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27,
+  27, 27, 27, 26, 30,
 ];
 const EOS = 256;
 
@@ -24,16 +24,22 @@ const TWO_BITS_SHIFT = 16;
 const COUNT_SHIFT = 24;
 
 /** Codes from the shortest to the longest: each is the next number of its length. */
-export interface Code { readonly symbol: number; readonly bits: number; readonly code: number }
+export interface Code {
+  readonly symbol: number;
+  readonly bits: number;
+  readonly code: number;
+}
 
 export const CODES: readonly Code[] = ((): Code[] => {
   let code = -1;
   let last = 0;
-  return CODE_BITS.map((bits, symbol) => ({ bits, symbol })).toSorted((a, b) => a.bits - b.bits || a.symbol - b.symbol).map(({ bits, symbol }) => {
-    code = (code + 1) * 2 ** (bits - last);
-    last = bits;
-    return { symbol, bits, code };
-  });
+  return CODE_BITS.map((bits, symbol) => ({ bits, symbol }))
+    .toSorted((a, b) => a.bits - b.bits || a.symbol - b.symbol)
+    .map(({ bits, symbol }) => {
+      code = (code + 1) * 2 ** (bits - last);
+      last = bits;
+      return { symbol, bits, code };
+    });
 })();
 
 const STEP_BITS = 12;
@@ -51,7 +57,8 @@ const TWO = Uint32Array.from(ONE, (one, bits) => {
   const length = one >> BITS_SHIFT;
   const other = ONE[(bits << length) & STEP] as number;
   const both = length + (other >> BITS_SHIFT);
-  if (one === 0 || other === 0 || both > STEP_BITS) return (one & 0xff) | (length << TWO_BITS_SHIFT) | ((one === 0 ? 0 : 1) << COUNT_SHIFT);
+  if (one === 0 || other === 0 || both > STEP_BITS)
+    return (one & 0xff) | (length << TWO_BITS_SHIFT) | ((one === 0 ? 0 : 1) << COUNT_SHIFT);
   return (one & 0xff) | ((other & 0xff) << BITS_SHIFT) | (both << TWO_BITS_SHIFT) | (2 << COUNT_SHIFT);
 });
 
@@ -65,7 +72,7 @@ for (const [index, { bits, code }] of CODES.entries()) {
 for (let bits = STEP_BITS + 1; bits <= LONGEST_BITS; bits++) LIMIT[bits] ||= LIMIT[bits - 1] as number;
 
 /** The room that decoding so many octets takes: the shortest code has five bits, and two octets are written at a time. */
-export const mostDecoded = (encoded: number): number => Math.ceil(encoded * 8 / 5) + 1;
+export const mostDecoded = (encoded: number): number => Math.ceil((encoded * 8) / 5) + 1;
 
 /** Whether what was decoded last has octets that hardly any text has: their codes are long, those below 0x0e among them. */
 export let hadLongCodes = false;

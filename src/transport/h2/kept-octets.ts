@@ -7,7 +7,8 @@ const PIECE_BYTES = 1024;
 const SMALL_BYTES = 256;
 
 /** Never a view: a Buffer's own slice is one. */
-export const copyOf = (bytes: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> => new Uint8Array(bytes.subarray(from, to));
+export const copyOf = (bytes: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(bytes.subarray(from, to));
 
 export class KeptOctets {
   /** Where the last copy is. */

@@ -22,8 +22,15 @@ export interface Limits {
 }
 
 export const DEFAULT_LIMITS: Limits = {
-  maxStreams: 1024, maxHeaderListBytes: 16 * 1024, maxHeaderBlockBytes: 32 * 1024, streamWindowBytes: 64 * 1024, maxHeldBytes: 16 * 1024 * 1024, maxUnpackedBytes: 32 * 1024 * 1024,
-  maxBlockedBytes: 8 * 1024 * 1024, idleFrames: 1000, idleFramesPerSecond: 100,
+  maxStreams: 1024,
+  maxHeaderListBytes: 16 * 1024,
+  maxHeaderBlockBytes: 32 * 1024,
+  streamWindowBytes: 64 * 1024,
+  maxHeldBytes: 16 * 1024 * 1024,
+  maxUnpackedBytes: 32 * 1024 * 1024,
+  maxBlockedBytes: 8 * 1024 * 1024,
+  idleFrames: 1000,
+  idleFramesPerSecond: 100,
 };
 
 /** What an answered call earns back: gRPC clients ping and update windows as they go. */

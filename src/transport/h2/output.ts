@@ -54,7 +54,8 @@ export class Output {
   append(piece: Uint8Array): void {
     const at = this.reserve(piece.length);
     // For so few bytes a loop is faster than the call.
-    if (piece.length < 32) for (let index = 0; index < piece.length; index++) this.bytes[at + index] = piece[index] as number;
+    if (piece.length < 32)
+      for (let index = 0; index < piece.length; index++) this.bytes[at + index] = piece[index] as number;
     else this.bytes.set(piece, at);
     this.length = at + piece.length;
   }

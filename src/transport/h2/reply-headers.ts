@@ -24,7 +24,11 @@ const CONTENT_TYPE = 31;
 const NEWEST = INDEXED | 62;
 const OLDER = INDEXED | 63;
 
-const literal = (name: string, value: string): number[] => [WITHOUT_INDEXING_NEW_NAME, ...textOf(name), ...textOf(value)];
+const literal = (name: string, value: string): number[] => [
+  WITHOUT_INDEXING_NEW_NAME,
+  ...textOf(name),
+  ...textOf(value),
+];
 const GRPC = textOf('application/grpc');
 
 const PLAIN_HEAD = Uint8Array.from([STATUS_200, 0x0f, CONTENT_TYPE - 0x0f, ...GRPC]);
@@ -70,15 +74,30 @@ export class ReplyHeaders {
 
   /** As trailers, or with a head in front of it as the whole reply. */
   failed(code: number, details: string, withHead: boolean): Uint8Array {
-    return this.#after(Uint8Array.from([
-      ...(withHead ? PLAIN_HEAD : []), ...literal('grpc-status', String(code)), ...(details === '' ? [] : literal('grpc-message', percentEncoded(details))),
-      ...(code === UNIMPLEMENTED ? literal('grpc-accept-encoding', 'identity,gzip') : []),
-    ]));
+    return this.#after(
+      Uint8Array.from([
+        ...(withHead ? PLAIN_HEAD : []),
+        ...literal('grpc-status', String(code)),
+        ...(details === '' ? [] : literal('grpc-message', percentEncoded(details))),
+        ...(code === UNIMPLEMENTED ? literal('grpc-accept-encoding', 'identity,gzip') : []),
+      ]),
+    );
   }
 
   /** Of a request that is no gRPC. */
   plain(status: number, contentLength: number): Uint8Array {
-    return this.#after(Uint8Array.from([0x08, ...textOf(String(status)), 0x0f, CONTENT_TYPE - 0x0f, ...textOf('text/plain; charset=utf-8'), 0x0f, 28 - 0x0f, ...textOf(String(contentLength))]));
+    return this.#after(
+      Uint8Array.from([
+        0x08,
+        ...textOf(String(status)),
+        0x0f,
+        CONTENT_TYPE - 0x0f,
+        ...textOf('text/plain; charset=utf-8'),
+        0x0f,
+        28 - 0x0f,
+        ...textOf(String(contentLength)),
+      ]),
+    );
   }
 
   /** A smaller table is acknowledged in the first block after it (RFC 7541 section 4.2). */

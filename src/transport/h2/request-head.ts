@@ -61,7 +61,8 @@ export class RequestHead implements Head {
     for (let at = 0; at < fields.length; at++) {
       const field = fields[at] as Field;
       const before = own[at] as Field;
-      if (field === before || (field.kind === FieldKind.OTHER && before.kind === FieldKind.OTHER && field.isSound)) continue;
+      if (field === before || (field.kind === FieldKind.OTHER && before.kind === FieldKind.OTHER && field.isSound))
+        continue;
       if (!field.isSame(before)) return undefined;
     }
     return new RequestHead(this.#gist, fields);
@@ -80,7 +81,8 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
   for (const field of fields) {
     if (!field.isSound) return `the value of ${field.name} has an octet that none may have`;
     const { kind } = field;
-    if (kind >= FieldKind.METHOD && kind <= FieldKind.AUTHORITY && isRegular) return `${field.name} stands after other fields`;
+    if (kind >= FieldKind.METHOD && kind <= FieldKind.AUTHORITY && isRegular)
+      return `${field.name} stands after other fields`;
     switch (kind) {
       case FieldKind.METHOD:
         if (method !== undefined) return ':method stands twice';
@@ -98,19 +100,25 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
         if (authority !== undefined) return ':authority stands twice';
         authority = field;
         continue;
-      case FieldKind.UNKNOWN_PSEUDO: return `a request has no ${field.name}`;
-      case FieldKind.FORBIDDEN: return `no request of HTTP/2 has a field ${JSON.stringify(field.name)}`;
+      case FieldKind.UNKNOWN_PSEUDO:
+        return `a request has no ${field.name}`;
+      case FieldKind.FORBIDDEN:
+        return `no request of HTTP/2 has a field ${JSON.stringify(field.name)}`;
       case FieldKind.TE:
         if (field.value !== 'trailers') return 'te says something other than trailers';
         break;
-      case FieldKind.CONTENT_TYPE: contentType ??= field; break;
+      case FieldKind.CONTENT_TYPE:
+        contentType ??= field;
+        break;
       case FieldKind.CONTENT_LENGTH: {
         const length = /^\d{1,15}$/.test(field.value) ? Number(field.value) : -1;
-        if (length < 0 || (contentLength !== undefined && contentLength !== length)) return 'content-length is no number, or two';
+        if (length < 0 || (contentLength !== undefined && contentLength !== length))
+          return 'content-length is no number, or two';
         contentLength = length;
         break;
       }
-      default: break;
+      default:
+        break;
     }
     isRegular = true;
   }
@@ -118,7 +126,10 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
   if (method.value === 'CONNECT') return 'CONNECT is not for this server';
   if (scheme === undefined) return ':scheme is missing';
   if (path === undefined || path.value === '') return ':path is missing';
-  return new RequestHead({ method: method.value, path: path.value, contentType: contentType?.value, contentLength, memo: undefined }, fields);
+  return new RequestHead(
+    { method: method.value, path: path.value, contentType: contentType?.value, contentLength, memo: undefined },
+    fields,
+  );
 }
 
 /** What is malformed of trailers; `undefined` where nothing is. */

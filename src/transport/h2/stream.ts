@@ -34,7 +34,14 @@ export class Stream implements Exchange {
   #lastWaiting: Uint8Array | undefined;
   #vainTicks = 0;
 
-  constructor(connection: Connection, id: number, isRemoteEnded: boolean, receiveWindow: number, sendWindow: number, bodyLeft: number) {
+  constructor(
+    connection: Connection,
+    id: number,
+    isRemoteEnded: boolean,
+    receiveWindow: number,
+    sendWindow: number,
+    bodyLeft: number,
+  ) {
     this.#connection = connection;
     this.id = id;
     this.isRemoteEnded = isRemoteEnded;
@@ -95,7 +102,12 @@ export class Stream implements Exchange {
     const body = new TextEncoder().encode(text);
     this.#hasHead = true;
     this.#isEnded = true;
-    this.#connection.output.frame(FrameType.HEADERS, Flag.END_HEADERS, this.id, this.#connection.headers.plain(httpStatus, body.length));
+    this.#connection.output.frame(
+      FrameType.HEADERS,
+      Flag.END_HEADERS,
+      this.id,
+      this.#connection.headers.plain(httpStatus, body.length),
+    );
     this.#ending = 'body';
     this.#queue(body);
     this.#connection.touched();
@@ -153,7 +165,8 @@ export class Stream implements Exchange {
     const { output, headers } = connection;
     if (ending === 'body') output.frame(FrameType.DATA, Flag.END_STREAM, this.id, NO_BYTES);
     else {
-      const block = ending.code === 0 && this.#hasHead ? headers.ok() : headers.failed(ending.code, ending.details, !this.#hasHead);
+      const block =
+        ending.code === 0 && this.#hasHead ? headers.ok() : headers.failed(ending.code, ending.details, !this.#hasHead);
       output.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, this.id, block);
     }
     connection.answered(this);

@@ -74,7 +74,10 @@ export class NodeExchange implements Exchange {
     const stream = this.#stream;
     if (this.#isEnded || stream.destroyed) return;
     this.#isEnded = true;
-    const status = { 'grpc-status': String(code), ...(details === '' ? {} : { 'grpc-message': percentEncoded(details) }) };
+    const status = {
+      'grpc-status': String(code),
+      ...(details === '' ? {} : { 'grpc-message': percentEncoded(details) }),
+    };
     if (!stream.headersSent) {
       stream.respond({ ...HEAD, ...status }, { endStream: true });
       this.#resetUnlessWhole();
@@ -107,7 +110,10 @@ export class NodeExchange implements Exchange {
   /** All is said: what is still to come of the request is of no use. */
   #resetUnlessWhole(): void {
     const stream = this.#stream;
-    if (!stream.readableEnded) setImmediate(() => { if (!stream.closed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR); });
+    if (!stream.readableEnded)
+      setImmediate(() => {
+        if (!stream.closed && !stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+      });
   }
 }
 

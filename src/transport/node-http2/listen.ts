@@ -1,5 +1,11 @@
 /** The fallback, and what our own HTTP/2 is compared with: Node's, which is nghttp2. */
-import { createSecureServer, createServer, type Http2Server, type ServerHttp2Session, type ServerOptions } from 'node:http2';
+import {
+  createSecureServer,
+  createServer,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerOptions,
+} from 'node:http2';
 import type { Server } from 'node:net';
 import { bound, listening } from '../address.ts';
 import { MIN_TLS, renewTls } from '../renew-tls.ts';
@@ -30,7 +36,9 @@ export const listenHttp2: Listen = async (methods, options) => {
       }, ageMs),
       setTimeout(() => session.destroy(), ageMs + Math.min(maxConnectionAgeMs, MOST_AFTER_AGE_MS)),
     ];
-    session.on('close', () => { for (const timer of timers) clearTimeout(timer); });
+    session.on('close', () => {
+      for (const timer of timers) clearTimeout(timer);
+    });
   });
   server.on('stream', (stream, headers, flags) => {
     const exchange = new NodeExchange(stream);
@@ -51,7 +59,9 @@ export const listenHttp2: Listen = async (methods, options) => {
 
   let drained: Promise<void> | undefined;
   const drain = async (graceMs: number): Promise<void> => {
-    const closed = new Promise<void>((resolve) => { server.close(() => resolve()); });
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve());
+    });
     const timers = [
       setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
       setTimeout(() => {
@@ -66,12 +76,23 @@ export const listenHttp2: Listen = async (methods, options) => {
     for (const timer of timers) clearTimeout(timer);
     clearInterval(ticking);
   };
-  return { ...bound(server as Server, options), drain: (graceMs) => drained ??= drain(graceMs), renewTls: (tls) => renewTls(server as Server, tls) };
+  return {
+    ...bound(server as Server, options),
+    drain: (graceMs) => (drained ??= drain(graceMs)),
+    renewTls: (tls) => renewTls(server as Server, tls),
+  };
 };
 
 function serverOf({ tls, limits }: TransportOptions): Http2Server {
   const { maxStreams, maxHeaderListBytes, streamWindowBytes } = { ...DEFAULT_LIMITS, ...limits };
-  const settings: ServerOptions = { settings: { maxConcurrentStreams: maxStreams, maxHeaderListSize: maxHeaderListBytes, initialWindowSize: streamWindowBytes, enableConnectProtocol: false } };
+  const settings: ServerOptions = {
+    settings: {
+      maxConcurrentStreams: maxStreams,
+      maxHeaderListSize: maxHeaderListBytes,
+      initialWindowSize: streamWindowBytes,
+      enableConnectProtocol: false,
+    },
+  };
   if (tls === undefined) return createServer(settings);
   return createSecureServer({ ...settings, ...tls, minVersion: MIN_TLS, requestCert: tls.ca !== undefined });
 }

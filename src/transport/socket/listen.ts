@@ -18,11 +18,15 @@ export const listen: Listen = async (methods, options) => {
   const connections = new Set<SocketConnection>();
   const take = (socket: Socket): void => {
     const connection = new SocketConnection(socket, {
-      serve: grpc.serve, limits: { ...DEFAULT_LIMITS, ...options.limits }, onFault: (error) => options.onFault('HTTP/2', error), onClose: () => connections.delete(connection),
+      serve: grpc.serve,
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      onFault: (error) => options.onFault('HTTP/2', error),
+      onClose: () => connections.delete(connection),
       ...(options.maxConnectionAgeMs === undefined ? {} : { maxAgeMs: options.maxConnectionAgeMs }),
     });
     connections.add(connection);
-    if (options.onStranger !== undefined && options.tls === undefined) tellStranger(socket, connection.peer, options.onStranger);
+    if (options.onStranger !== undefined && options.tls === undefined)
+      tellStranger(socket, connection.peer, options.onStranger);
   };
   const server = serverOf(options, take);
   const raw = new RawSockets(server, tlsEvent(options), options.onStranger);
@@ -36,9 +40,16 @@ export const listen: Listen = async (methods, options) => {
 
   let drained: Promise<void> | undefined;
   const drain = async (graceMs: number): Promise<void> => {
-    const closed = new Promise<void>((resolve) => { server.close(() => resolve()); });
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve());
+    });
     const timers = [
-      setTimeout(() => { for (const connection of connections) connection.finishDrain(); }, Math.min(ANNOUNCE_MS, graceMs / 2)),
+      setTimeout(
+        () => {
+          for (const connection of connections) connection.finishDrain();
+        },
+        Math.min(ANNOUNCE_MS, graceMs / 2),
+      ),
       setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
       setTimeout(() => raw.destroy(), graceMs),
     ];
@@ -49,7 +60,11 @@ export const listen: Listen = async (methods, options) => {
     for (const timer of timers) clearTimeout(timer);
     clearInterval(ticking);
   };
-  const transport: Transport = { ...bound(server, options), drain: (graceMs) => drained ??= drain(graceMs), renewTls: (tls) => renewTls(server, tls) };
+  const transport: Transport = {
+    ...bound(server, options),
+    drain: (graceMs) => (drained ??= drain(graceMs)),
+    renewTls: (tls) => renewTls(server, tls),
+  };
   return transport;
 };
 
@@ -63,9 +78,12 @@ function tellStranger(socket: Socket, peer: string, onStranger: (stranger: Stran
 
 function serverOf({ tls, onStranger }: TransportOptions, take: (socket: Socket) => void): Server {
   if (tls === undefined) return createServer({ noDelay: true }, take);
-  return createTlsServer({ noDelay: true, ALPNProtocols: ['h2'], minVersion: MIN_TLS, ...tls, requestCert: tls.ca !== undefined }, (socket: TLSSocket) => {
-    if (socket.alpnProtocol === 'h2') return take(socket);
-    onStranger?.({ kind: 'handshake', peer: peerText(socket), why: 'the client does not offer h2 by ALPN' });
-    socket.destroy();
-  });
+  return createTlsServer(
+    { noDelay: true, ALPNProtocols: ['h2'], minVersion: MIN_TLS, ...tls, requestCert: tls.ca !== undefined },
+    (socket: TLSSocket) => {
+      if (socket.alpnProtocol === 'h2') return take(socket);
+      onStranger?.({ kind: 'handshake', peer: peerText(socket), why: 'the client does not offer h2 by ALPN' });
+      socket.destroy();
+    },
+  );
 }

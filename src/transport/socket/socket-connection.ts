@@ -45,7 +45,14 @@ export class SocketConnection implements Outlet {
     this.#endsAtMs = this.#maxAtMs + Math.min(maxAgeMs, MOST_AFTER_AGE_MS);
     const { remoteAddress = 'unix:', remotePort = 0 } = socket;
     this.peer = addressText({ host: remoteAddress, port: remotePort });
-    this.#connection = new Connection({ outlet: this, serve, limits, peer: this.peer, onFault, nowMs: () => performance.now() });
+    this.#connection = new Connection({
+      outlet: this,
+      serve,
+      limits,
+      peer: this.peer,
+      onFault,
+      nowMs: () => performance.now(),
+    });
     socket.on('data', (chunk: Buffer) => this.#connection.receive(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => {
@@ -121,7 +128,8 @@ export class SocketConnection implements Outlet {
       this.#pingedAtMs = undefined;
     }
     if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs > STALL_MS) return this.destroy();
-    if (bytesRead < PREFACE.length && nowMs - this.#openedAtMs > PREFACE_MS) return this.#connection.end(ErrorCode.SETTINGS_TIMEOUT, 'the connection says nothing');
+    if (bytesRead < PREFACE.length && nowMs - this.#openedAtMs > PREFACE_MS)
+      return this.#connection.end(ErrorCode.SETTINGS_TIMEOUT, 'the connection says nothing');
     if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs > KEEPALIVE_ANSWER_MS) return this.destroy();
     if (nowMs > this.#endsAtMs) return this.#connection.end(ErrorCode.NO_ERROR, 'the connection is too old');
     if (nowMs > this.#maxAtMs) this.#connection.retire();

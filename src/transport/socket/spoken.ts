@@ -13,5 +13,9 @@ export function spokenBy(first: Uint8Array): StrangerKind | undefined {
   while (same < length && first[same] === PREFACE[same]) same++;
   if (same === length) return undefined;
   if (first[0] === TLS_HANDSHAKE && (first.length < 2 || first[1] === TLS_MAJOR)) return 'tls';
-  return REQUEST_LINE.test(Buffer.from(first.buffer, first.byteOffset, Math.min(first.length, MOST_READ)).toString('latin1')) ? 'http1' : 'unknown';
+  return REQUEST_LINE.test(
+    Buffer.from(first.buffer, first.byteOffset, Math.min(first.length, MOST_READ)).toString('latin1'),
+  )
+    ? 'http1'
+    : 'unknown';
 }

@@ -16,12 +16,28 @@ const OWN = `ask (${new URL('../../../src/core/dispatch/gate.ts', import.meta.ur
 
 describe('an error comes from', () => {
   test.each<[string, Error, object]>([
-    ['the plugin whose folder its first known frame lies in', errorAt(['node:net:1:1', IN_A, OWN]), { kind: 'plugin', plugin: 'check-a' }],
-    ['the plugin that a package of it was called by', errorAt(['send (/srv/node_modules/ioredis/built/index.js:1:1)', '/srv/plugins/check-a-b/adapter.ts:2:2']), { kind: 'plugin', plugin: 'check-a-b' }],
+    [
+      'the plugin whose folder its first known frame lies in',
+      errorAt(['node:net:1:1', IN_A, OWN]),
+      { kind: 'plugin', plugin: 'check-a' },
+    ],
+    [
+      'the plugin that a package of it was called by',
+      errorAt(['send (/srv/node_modules/ioredis/built/index.js:1:1)', '/srv/plugins/check-a-b/adapter.ts:2:2']),
+      { kind: 'plugin', plugin: 'check-a-b' },
+    ],
     ['Sluice, where the plugin called it rightly and it failed', errorAt([OWN, IN_A]), { kind: 'sluice' }],
-    ['the plugin of its cause', errorAt(['node:internal:1:1'], 'outer', errorAt([IN_A])), { kind: 'plugin', plugin: 'check-a' }],
+    [
+      'the plugin of its cause',
+      errorAt(['node:internal:1:1'], 'outer', errorAt([IN_A])),
+      { kind: 'plugin', plugin: 'check-a' },
+    ],
     ['nobody known', errorAt(['node:internal:1:1']), { kind: 'unattributed' }],
-    ['nobody known, where only its message names a plugin', errorAt([], 'at /srv/plugins/check-a/x.ts:1:1'), { kind: 'unattributed' }],
+    [
+      'nobody known, where only its message names a plugin',
+      errorAt([], 'at /srv/plugins/check-a/x.ts:1:1'),
+      { kind: 'unattributed' },
+    ],
   ])('%s', (_, error, origin) => {
     expect(originOf(error)).toMatchObject(origin);
   });
@@ -35,8 +51,18 @@ describe('errors that nobody caught', () => {
   let nowMs = 0;
   function started(): { readonly logged: LogLine[]; readonly escaped: EscapedErrors } {
     const logged: LogLine[] = [];
-    const keep = (level: LogLine['level']) => (message: string, fields = {}): void => { logged.push({ level, message, fields }); };
-    return { logged, escaped: new EscapedErrors({ debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') }, () => nowMs) };
+    const keep =
+      (level: LogLine['level']) =>
+      (message: string, fields = {}): void => {
+        logged.push({ level, message, fields });
+      };
+    return {
+      logged,
+      escaped: new EscapedErrors(
+        { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') },
+        () => nowMs,
+      ),
+    };
   }
 
   test('are logged once a minute for each cause, with how often, and all are counted', () => {
@@ -47,7 +73,9 @@ describe('errors that nobody caught', () => {
     nowMs = 60_000;
     escaped.take(errorAt([IN_A]), 'rejection');
     expect(logged.map(({ fields }) => [fields['plugin'], fields['at'], fields['times']])).toEqual([
-      ['check-a', '/srv/plugins/check-a/lib/work.ts:3:7', 1], ['check-a', '/srv/plugins/check-a/adapter.ts:9:1', 1], ['check-a', '/srv/plugins/check-a/lib/work.ts:3:7', 100],
+      ['check-a', '/srv/plugins/check-a/lib/work.ts:3:7', 1],
+      ['check-a', '/srv/plugins/check-a/adapter.ts:9:1', 1],
+      ['check-a', '/srv/plugins/check-a/lib/work.ts:3:7', 100],
     ]);
     expect(escaped.counts()).toEqual([{ origin: 'plugin', plugin: 'check-a', count: 102 }]);
   });
@@ -55,7 +83,13 @@ describe('errors that nobody caught', () => {
   test('of Sluice itself are heard as such, with their stack', () => {
     const { logged, escaped } = started();
     escaped.take(errorAt([OWN]), 'throw');
-    expect(logged).toMatchObject([{ level: 'error', message: expect.stringContaining('internal error outside of any call') as string, fields: { stack: expect.stringContaining('gate.ts') as string } }]);
+    expect(logged).toMatchObject([
+      {
+        level: 'error',
+        message: expect.stringContaining('internal error outside of any call') as string,
+        fields: { stack: expect.stringContaining('gate.ts') as string },
+      },
+    ]);
   });
 
   test('of ever new causes are bounded in the log, not in the count', () => {
@@ -66,7 +100,9 @@ describe('errors that nobody caught', () => {
   });
 
   test('do not end the process where the log itself fails', () => {
-    const broken = (): never => { throw new Error('EPIPE'); };
+    const broken = (): never => {
+      throw new Error('EPIPE');
+    };
     const escaped = new EscapedErrors({ debug: broken, info: broken, warn: broken, error: broken });
     expect(() => escaped.take(new Error('x'), 'throw')).not.toThrow();
   });

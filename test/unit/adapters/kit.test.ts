@@ -2,7 +2,18 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
-  type Adapter, allow, type CheckAnswer, defineAdapter, deny, PERMISSION_DENIED, type QuotaAnswer, type QuotaAsk, quota, report, type ReportEntry, Unavailable,
+  type Adapter,
+  allow,
+  type CheckAnswer,
+  defineAdapter,
+  deny,
+  PERMISSION_DENIED,
+  type QuotaAnswer,
+  type QuotaAsk,
+  quota,
+  report,
+  type ReportEntry,
+  Unavailable,
 } from 'sluice/plugin';
 import { type AdapterSubject, fakeClock, testAdapter } from 'sluice/plugin/testing';
 
@@ -11,25 +22,40 @@ type Subject = Omit<AdapterSubject, 'runner'>;
 /** Runs the lists, or some sentences of them, with a runner of its own, and gives the sentences that failed. */
 async function failing(adapter: Adapter, subject: Subject, only?: readonly string[]): Promise<string[]> {
   const sentences: [string, () => Promise<void>][] = [];
-  const runner = { describe: (_: string, declare: () => void) => declare(), test: (says: string, run: () => Promise<void>) => sentences.push([says, run]) };
+  const runner = {
+    describe: (_: string, declare: () => void) => declare(),
+    test: (says: string, run: () => Promise<void>) => sentences.push([says, run]),
+  };
   testAdapter(adapter, { ...subject, runner });
   const failed: string[] = [];
-  for (const [says, run] of sentences.filter(([one]) => only?.includes(one) !== false)) await run().catch(() => failed.push(says));
+  for (const [says, run] of sentences.filter(([one]) => only?.includes(one) !== false))
+    await run().catch(() => failed.push(says));
   return failed;
 }
 
 describe('lifecycle', () => {
   const adapter = (change: object = {}, close: () => void = () => {}): Adapter => ({
     ...defineAdapter({
-      name: 'enrich-one', summary: 'Gives one.', config: z.strictObject({ a: z.string().optional().describe('A.') }),
+      name: 'enrich-one',
+      summary: 'Gives one.',
+      config: z.strictObject({ a: z.string().optional().describe('A.') }),
       serves: { enrich: { input: { key: 'string' }, output: { one: 'int' } } },
       async open() {
-        return { lookup: () => ({ key }) => (key === 'x' ? { one: 1 } : undefined), close };
+        return {
+          lookup:
+            () =>
+            ({ key }) =>
+              key === 'x' ? { one: 1 } : undefined,
+          close,
+        };
       },
     }),
     ...change,
   });
-  const subject: Subject = { config: {}, enrich: { known: [{ input: { key: 'x' }, output: { one: 1 } }], unknown: [{ key: 'y' }] } };
+  const subject: Subject = {
+    config: {},
+    enrich: { known: [{ input: { key: 'x' }, output: { one: 1 } }], unknown: [{ key: 'y' }] },
+  };
 
   test('a good adapter passes', async () => {
     expect(await failing(adapter(), subject)).toEqual([]);
@@ -37,62 +63,124 @@ describe('lifecycle', () => {
 
   test('an undescribed field, a config that takes a typo', async () => {
     expect(await failing(adapter({ config: z.object({ a: z.string().optional() }) }), subject)).toEqual([
-      'its description is complete, every field of its config described', 'a misspelt key of the config is refused',
+      'its description is complete, every field of its config described',
+      'a misspelt key of the config is refused',
     ]);
   });
 
   test('a second close that fails', async () => {
     let closed = 0;
-    expect(await failing(adapter({}, () => { if (closed++ > 0) throw new Error('closed'); }), subject)).toContain('closing twice is harmless');
+    expect(
+      await failing(
+        adapter({}, () => {
+          if (closed++ > 0) throw new Error('closed');
+        }),
+        subject,
+      ),
+    ).toContain('closing twice is harmless');
   });
 
   test('a bad config that is taken', async () => {
-    expect(await failing(adapter(), { ...subject, badConfigs: [{ config: { a: 'x' }, says: /a/ }] })).toEqual(['a bad config is refused: a']);
+    expect(await failing(adapter(), { ...subject, badConfigs: [{ config: { a: 'x' }, says: /a/ }] })).toEqual([
+      'a bad config is refused: a',
+    ]);
   });
 
   test('an open that does not end when it is given up is given up for it', async () => {
     const hanging = adapter({ open: () => new Promise(() => {}) });
     const failed: string[] = [];
-    const runner = { describe: (_: string, declare: () => void) => declare(), test: (says: string, run: () => Promise<void>) => (says.startsWith('given up') ? failed.push(says, String(run)) : 0) };
+    const runner = {
+      describe: (_: string, declare: () => void) => declare(),
+      test: (says: string, run: () => Promise<void>) =>
+        says.startsWith('given up') ? failed.push(says, String(run)) : 0,
+    };
     testAdapter(hanging, { ...subject, runner });
     expect(failed).toHaveLength(2);
   });
 
   test('an output of the wrong type, or that is not declared', async () => {
-    const giving = (output: object): Adapter => adapter({ open: async () => ({ lookup: () => ({ key }: { key: string }) => (key === 'x' ? output : undefined) }) });
-    const expecting = (output: Record<string, unknown>): Subject => ({ ...subject, enrich: { known: [{ input: { key: 'x' }, output }], unknown: [{ key: 'y' }] } });
-    expect(await failing(giving({ one: 1.5 }), expecting({ one: 1.5 }))).toEqual(['the output has the declared names and types']);
-    expect(await failing(giving({ two: 1 }), expecting({ two: 1 }))).toEqual(['the output has the declared names and types']);
+    const giving = (output: object): Adapter =>
+      adapter({
+        open: async () => ({
+          lookup:
+            () =>
+            ({ key }: { key: string }) =>
+              key === 'x' ? output : undefined,
+        }),
+      });
+    const expecting = (output: Record<string, unknown>): Subject => ({
+      ...subject,
+      enrich: { known: [{ input: { key: 'x' }, output }], unknown: [{ key: 'y' }] },
+    });
+    expect(await failing(giving({ one: 1.5 }), expecting({ one: 1.5 }))).toEqual([
+      'the output has the declared names and types',
+    ]);
+    expect(await failing(giving({ two: 1 }), expecting({ two: 1 }))).toEqual([
+      'the output has the declared names and types',
+    ]);
   });
 
   test('something for what is unknown', async () => {
-    expect(await failing(adapter({ open: async () => ({ lookup: () => () => ({ one: 1 }) }) }), subject)).toEqual(['what is not known gives nothing']);
+    expect(await failing(adapter({ open: async () => ({ lookup: () => () => ({ one: 1 }) }) }), subject)).toEqual([
+      'what is not known gives nothing',
+    ]);
   });
 
   test('a skip that names no sentence; an example that is missing', async () => {
-    expect(await failing(adapter(), { ...subject, skip: { 'it flies': 'no wings' } })).toEqual(['enrich-one skips only sentences that there are']);
-    expect(await failing(adapter({ config: z.object({}) }), { ...subject, skip: { 'a misspelt key of the config is refused': 'for this test' } }))
-      .toEqual(['its description is complete, every field of its config described']);
+    expect(await failing(adapter(), { ...subject, skip: { 'it flies': 'no wings' } })).toEqual([
+      'enrich-one skips only sentences that there are',
+    ]);
+    expect(
+      await failing(adapter({ config: z.object({}) }), {
+        ...subject,
+        skip: { 'a misspelt key of the config is refused': 'for this test' },
+      }),
+    ).toEqual(['its description is complete, every field of its config described']);
     await expect(failing(adapter(), { config: {} })).rejects.toThrow('was given no example under "enrich"');
   });
 });
 
 describe('check', () => {
-  const answering = (answer: (value: string) => CheckAnswer): Adapter => defineAdapter({
-    name: 'check-x', summary: 'Allows x.', config: z.strictObject({}), serves: { check: { input: { value: 'string' }, output: { n: 'int' } } },
-    async open() {
-      return { check: () => ({ value }) => answer(value) };
-    },
-  });
+  const answering = (answer: (value: string) => CheckAnswer): Adapter =>
+    defineAdapter({
+      name: 'check-x',
+      summary: 'Allows x.',
+      config: z.strictObject({}),
+      serves: { check: { input: { value: 'string' }, output: { n: 'int' } } },
+      async open() {
+        return {
+          check:
+            () =>
+            ({ value }) =>
+              answer(value),
+        };
+      },
+    });
   const subject: Subject = { config: {}, check: { allowed: [{ value: 'x' }], denied: [{ value: 'y' }] } };
   const no = deny(PERMISSION_DENIED, 'not x');
 
   test.each<[string, (value: string) => CheckAnswer, string[]]>([
     ['a good one', (value) => (value === 'x' ? allow() : no), []],
-    ['a deny with code 0', (value) => (value === 'x' ? allow() : deny(0, 'no')), ['what may not pass is denied, with a code and a reason']],
-    ['a deny without reason', (value) => (value === 'x' ? allow() : deny(7, ' ')), ['what may not pass is denied, with a code and a reason']],
-    ['a negative validity', (value) => (value === 'x' ? allow({ validForMs: -1 }) : no), ['how long and how often an answer is valid is not negative']],
-    ['an output not of its type', (value) => (value === 'x' ? allow({ output: { n: 'many' } }) : no), ['an output has the declared names and types']],
+    [
+      'a deny with code 0',
+      (value) => (value === 'x' ? allow() : deny(0, 'no')),
+      ['what may not pass is denied, with a code and a reason'],
+    ],
+    [
+      'a deny without reason',
+      (value) => (value === 'x' ? allow() : deny(7, ' ')),
+      ['what may not pass is denied, with a code and a reason'],
+    ],
+    [
+      'a negative validity',
+      (value) => (value === 'x' ? allow({ validForMs: -1 }) : no),
+      ['how long and how often an answer is valid is not negative'],
+    ],
+    [
+      'an output not of its type',
+      (value) => (value === 'x' ? allow({ output: { n: 'many' } }) : no),
+      ['an output has the declared names and types'],
+    ],
     ['all allowed', () => allow(), ['what may not pass is denied, with a code and a reason']],
   ])('%s', async (_, answer, failed) => {
     expect(await failing(answering(answer), subject)).toEqual(failed);
@@ -100,65 +188,176 @@ describe('check', () => {
 });
 
 describe('quota', () => {
-  interface Fault { readonly waits?: boolean; readonly partly?: boolean; readonly zeroCharges?: boolean; readonly oneKey?: boolean; readonly ownClock?: boolean; readonly fromFirst?: boolean; readonly oneCounter?: boolean; readonly forgives?: boolean; readonly chargesAgain?: boolean; readonly wholeOnly?: boolean; readonly keepsAll?: boolean; readonly takesLate?: boolean; readonly neverForgets?: boolean }
+  interface Fault {
+    readonly waits?: boolean;
+    readonly partly?: boolean;
+    readonly zeroCharges?: boolean;
+    readonly oneKey?: boolean;
+    readonly ownClock?: boolean;
+    readonly fromFirst?: boolean;
+    readonly oneCounter?: boolean;
+    readonly forgives?: boolean;
+    readonly chargesAgain?: boolean;
+    readonly wholeOnly?: boolean;
+    readonly keepsAll?: boolean;
+    readonly takesLate?: boolean;
+    readonly neverForgets?: boolean;
+  }
   /** Fixed windows, and one fault. */
-  const counting = (fault: Fault): Adapter => defineAdapter({
-    name: 'quota-faulty', summary: 'Counts, with a fault.', config: z.strictObject({}), serves: { quota: { algorithms: ['fixed'] } },
-    async open(_, host) {
-      const counts = new Map<string, { end: number; used: number }>();
-      const own = fakeClock();
-      const charged = new Map<string, number>();
-      const one = ({ bucket, key, cost: asked, limit, perMs, endsAtMs, once, partial = false, owed: owes = false }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
-        const nowMs = fault.ownClock === true ? own.nowMs() : host.clock.nowMs();
-        const name = [fault.oneCounter === true ? '' : bucket, perMs, fault.oneKey === true ? '' : key].join('\n');
-        let count = counts.get(name);
-        if (count === undefined || count.end <= nowMs) {
-          const isAhead = endsAtMs !== undefined && (endsAtMs > nowMs || fault.takesLate === true);
-          count = { end: isAhead ? endsAtMs : (fault.fromFirst === true ? nowMs + perMs : (Math.floor(nowMs / perMs) + 1) * perMs), used: 0 };
-          counts.set(name, count);
-        }
-        const { used, end } = count;
-        const onceName = `${name}\n${once}`;
-        const isCharged = once !== undefined && fault.chargesAgain !== true && (charged.get(onceName) ?? 0) > nowMs;
-        const part = partial && fault.wholeOnly !== true ? Math.min(asked, Math.max(1, limit - used)) : asked;
-        const [cost, owed] = isCharged && asked >= 0 ? [0, true] : asked < 0 && (fault.keepsAll === true || (fault.takesLate !== true && endsAtMs !== undefined && endsAtMs < end)) ? [0, true] : [Math.max(part, -used), owes];
-        const taken = cost === 0 && fault.zeroCharges === true ? 1 : cost;
-        const granted = (owed && fault.forgives !== true) || used + taken <= limit;
-        const kept = count;
-        return { answer: { granted, limit, remaining: Math.max(0, limit - used - (granted ? taken : 0)), resetMs: end - nowMs, charged: taken }, charge: () => {
-          kept.used = used + taken;
-          if (once !== undefined && taken > 0) charged.set(onceName, nowMs + perMs);
-          if (once !== undefined && taken < 0 && fault.neverForgets !== true) charged.delete(onceName);
-        } };
-      };
-      return quota({
-        bucket: ({ counter }) => counter,
-        async charge(asks: readonly QuotaAsk<string>[]) {
-          const answers = asks.map(one);
-          const all = answers.every(({ answer }) => answer.granted);
-          if (fault.waits === true) await new Promise((resolve) => setTimeout(resolve, 1)); // read, wait, write: the race
-          for (const { answer, charge } of answers) if (all || (fault.partly === true && answer.granted)) charge();
-          return answers.map(({ answer }, at) => (all || !answer.granted ? answer : { ...answer, remaining: answer.remaining + (asks[at]?.cost ?? 0) }));
-        },
-      });
-    },
-  });
+  const counting = (fault: Fault): Adapter =>
+    defineAdapter({
+      name: 'quota-faulty',
+      summary: 'Counts, with a fault.',
+      config: z.strictObject({}),
+      serves: { quota: { algorithms: ['fixed'] } },
+      async open(_, host) {
+        const counts = new Map<string, { end: number; used: number }>();
+        const own = fakeClock();
+        const charged = new Map<string, number>();
+        const one = ({
+          bucket,
+          key,
+          cost: asked,
+          limit,
+          perMs,
+          endsAtMs,
+          once,
+          partial = false,
+          owed: owes = false,
+        }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
+          const nowMs = fault.ownClock === true ? own.nowMs() : host.clock.nowMs();
+          const name = [fault.oneCounter === true ? '' : bucket, perMs, fault.oneKey === true ? '' : key].join('\n');
+          let count = counts.get(name);
+          if (count === undefined || count.end <= nowMs) {
+            const isAhead = endsAtMs !== undefined && (endsAtMs > nowMs || fault.takesLate === true);
+            count = {
+              end: isAhead
+                ? endsAtMs
+                : fault.fromFirst === true
+                  ? nowMs + perMs
+                  : (Math.floor(nowMs / perMs) + 1) * perMs,
+              used: 0,
+            };
+            counts.set(name, count);
+          }
+          const { used, end } = count;
+          const onceName = `${name}\n${once}`;
+          const isCharged = once !== undefined && fault.chargesAgain !== true && (charged.get(onceName) ?? 0) > nowMs;
+          const part = partial && fault.wholeOnly !== true ? Math.min(asked, Math.max(1, limit - used)) : asked;
+          const [cost, owed] =
+            isCharged && asked >= 0
+              ? [0, true]
+              : asked < 0 &&
+                  (fault.keepsAll === true || (fault.takesLate !== true && endsAtMs !== undefined && endsAtMs < end))
+                ? [0, true]
+                : [Math.max(part, -used), owes];
+          const taken = cost === 0 && fault.zeroCharges === true ? 1 : cost;
+          const granted = (owed && fault.forgives !== true) || used + taken <= limit;
+          const kept = count;
+          return {
+            answer: {
+              granted,
+              limit,
+              remaining: Math.max(0, limit - used - (granted ? taken : 0)),
+              resetMs: end - nowMs,
+              charged: taken,
+            },
+            charge: () => {
+              kept.used = used + taken;
+              if (once !== undefined && taken > 0) charged.set(onceName, nowMs + perMs);
+              if (once !== undefined && taken < 0 && fault.neverForgets !== true) charged.delete(onceName);
+            },
+          };
+        };
+        return quota({
+          bucket: ({ counter }) => counter,
+          async charge(asks: readonly QuotaAsk<string>[]) {
+            const answers = asks.map(one);
+            const all = answers.every(({ answer }) => answer.granted);
+            if (fault.waits === true) await new Promise((resolve) => setTimeout(resolve, 1)); // read, wait, write: the race
+            for (const { answer, charge } of answers) if (all || (fault.partly === true && answer.granted)) charge();
+            return answers.map(({ answer }, at) =>
+              all || !answer.granted ? answer : { ...answer, remaining: answer.remaining + (asks[at]?.cost ?? 0) },
+            );
+          },
+        });
+      },
+    });
 
   test.each<[string, Fault, readonly string[]]>([
     ['a good one', {}, []],
-    ['one that reads and writes apart', { waits: true }, ['fixed: never grants more than the limit under 50 concurrent asks', 'fixed: stays all or none under concurrent asks']],
-    ['one that charges what it can of several', { partly: true }, ['fixed: grants all of several asks or charges none', 'fixed: stays all or none under concurrent asks']],
-    ['one that charges a look', { zeroCharges: true }, ['fixed: grants all of several asks or charges none', 'fixed: a cost of 0 looks without charging', 'fixed: stays all or none under concurrent asks']],
+    [
+      'one that reads and writes apart',
+      { waits: true },
+      [
+        'fixed: never grants more than the limit under 50 concurrent asks',
+        'fixed: stays all or none under concurrent asks',
+      ],
+    ],
+    [
+      'one that charges what it can of several',
+      { partly: true },
+      ['fixed: grants all of several asks or charges none', 'fixed: stays all or none under concurrent asks'],
+    ],
+    [
+      'one that charges a look',
+      { zeroCharges: true },
+      [
+        'fixed: grants all of several asks or charges none',
+        'fixed: a cost of 0 looks without charging',
+        'fixed: stays all or none under concurrent asks',
+      ],
+    ],
     ['one count for all keys', { oneKey: true }, ['fixed: keys are apart, and of any text']],
-    ['one count for all counters', { oneCounter: true }, ['fixed: counters are apart; rules that name one counter share it']],
-    ['a clock of its own', { ownClock: true }, ['fixed: a window ends by the clock, not a period after the first ask', 'fixed: refuses, then grants again when its time is over, by the clock', 'fixed: the reset is the end of the window, granted or refused']],
-    ['one that charges again', { chargesAgain: true }, ['fixed: what is charged once is not charged again for a period']],
-    ['one that knows as charged what was given back', { neverForgets: true }, ['fixed: what was charged once and is given back is charged anew']],
-    ['one that knows no parts', { wholeOnly: true }, ['fixed: where a part of the cost will do, what is left is granted, and all or none holds']],
-    ['one that takes nothing back', { keepsAll: true }, ['fixed: a cost below 0 gives back, and nothing below nothing']],
-    ['one that takes back into a window that is over', { takesLate: true }, ['fixed: what is given back to a window that is over changes nothing of a later one']],
+    [
+      'one count for all counters',
+      { oneCounter: true },
+      ['fixed: counters are apart; rules that name one counter share it'],
+    ],
+    [
+      'a clock of its own',
+      { ownClock: true },
+      [
+        'fixed: a window ends by the clock, not a period after the first ask',
+        'fixed: refuses, then grants again when its time is over, by the clock',
+        'fixed: the reset is the end of the window, granted or refused',
+      ],
+    ],
+    [
+      'one that charges again',
+      { chargesAgain: true },
+      ['fixed: what is charged once is not charged again for a period'],
+    ],
+    [
+      'one that knows as charged what was given back',
+      { neverForgets: true },
+      ['fixed: what was charged once and is given back is charged anew'],
+    ],
+    [
+      'one that knows no parts',
+      { wholeOnly: true },
+      ['fixed: where a part of the cost will do, what is left is granted, and all or none holds'],
+    ],
+    [
+      'one that takes nothing back',
+      { keepsAll: true },
+      ['fixed: a cost below 0 gives back, and nothing below nothing'],
+    ],
+    [
+      'one that takes back into a window that is over',
+      { takesLate: true },
+      ['fixed: what is given back to a window that is over changes nothing of a later one'],
+    ],
     ['one that forgives debts', { forgives: true }, ['fixed: what is owed is charged beyond the limit too']],
-    ['windows from the first ask', { fromFirst: true }, ['fixed: a day is a day of UTC', 'fixed: a window ends by the clock, not a period after the first ask', 'fixed: the reset is the end of the window, granted or refused']],
+    [
+      'windows from the first ask',
+      { fromFirst: true },
+      [
+        'fixed: a day is a day of UTC',
+        'fixed: a window ends by the clock, not a period after the first ask',
+        'fixed: the reset is the end of the window, granted or refused',
+      ],
+    ],
   ])('%s', async (_, fault, failed) => {
     expect(await failing(counting(fault), { config: {} })).toEqual(expect.arrayContaining([...failed]));
     if (failed.length === 0) expect(await failing(counting(fault), { config: {} })).toEqual([]);
@@ -166,60 +365,142 @@ describe('quota', () => {
 });
 
 describe('without its backend', () => {
-  const away = (change: { readonly open?: () => void; readonly charge?: () => never | Promise<never>; readonly says?: boolean }): Adapter => defineAdapter({
-    name: 'quota-away', summary: 'Has no backend.', config: z.strictObject({ url: z.string().describe('U.') }), serves: { quota: { algorithms: ['fixed'] } },
-    async open({ url }, host) {
-      if (url === 'nowhere') change.open?.();
-      if (change.says !== false) host.ready(false, 'nobody there');
-      return quota({ bucket: () => 0, charge: () => { throw new Unavailable('nobody there'); }, ...(change.charge === undefined ? {} : { charge: change.charge }) });
-    },
-  });
-  const sentences = ['it opens and closes though its backend is away', 'without its backend a call is Unavailable, within its time', 'without its backend it says that it is not ready, and why'];
-  const failingOf = (adapter: Adapter): Promise<string[]> => failing(adapter, { config: { url: 'here' }, unreachable: { url: 'nowhere' } }, sentences);
+  const away = (change: {
+    readonly open?: () => void;
+    readonly charge?: () => never | Promise<never>;
+    readonly says?: boolean;
+  }): Adapter =>
+    defineAdapter({
+      name: 'quota-away',
+      summary: 'Has no backend.',
+      config: z.strictObject({ url: z.string().describe('U.') }),
+      serves: { quota: { algorithms: ['fixed'] } },
+      async open({ url }, host) {
+        if (url === 'nowhere') change.open?.();
+        if (change.says !== false) host.ready(false, 'nobody there');
+        return quota({
+          bucket: () => 0,
+          charge: () => {
+            throw new Unavailable('nobody there');
+          },
+          ...(change.charge === undefined ? {} : { charge: change.charge }),
+        });
+      },
+    });
+  const sentences = [
+    'it opens and closes though its backend is away',
+    'without its backend a call is Unavailable, within its time',
+    'without its backend it says that it is not ready, and why',
+  ];
+  const failingOf = (adapter: Adapter): Promise<string[]> =>
+    failing(adapter, { config: { url: 'here' }, unreachable: { url: 'nowhere' } }, sentences);
 
   test('a good one', async () => {
     expect(await failingOf(away({}))).toEqual([]);
   });
 
   test('one that will not open', async () => {
-    expect(await failingOf(away({ open: () => { throw new Unavailable('nobody there'); } }))).toEqual(sentences);
+    expect(
+      await failingOf(
+        away({
+          open: () => {
+            throw new Unavailable('nobody there');
+          },
+        }),
+      ),
+    ).toEqual(sentences);
   });
 
   test('one whose calls fail as a bug does, or hang', async () => {
-    expect(await failingOf(away({ charge: () => { throw new Error('ECONNREFUSED'); } }))).toEqual([sentences[1]]);
-    expect(await failingOf(away({ charge: () => new Promise((_, reject) => setTimeout(() => reject(new Unavailable('late')), 2100)) }))).toEqual([sentences[1]]);
+    expect(
+      await failingOf(
+        away({
+          charge: () => {
+            throw new Error('ECONNREFUSED');
+          },
+        }),
+      ),
+    ).toEqual([sentences[1]]);
+    expect(
+      await failingOf(
+        away({ charge: () => new Promise((_, reject) => setTimeout(() => reject(new Unavailable('late')), 2100)) }),
+      ),
+    ).toEqual([sentences[1]]);
   });
 });
 
 describe('report', () => {
   const store: unknown[] = [];
   let isAway = false;
-  const writing = (take: (entries: readonly ReportEntry<string>[]) => readonly ReportEntry<string>[], away: () => void = () => { throw new Unavailable('away'); }): Adapter => defineAdapter({
-    name: 'log-array', summary: 'Keeps entries.', config: z.strictObject({}), serves: { report: { input: 'any' } },
-    async open() {
-      return report({
-        sink: ({ rule }) => rule,
-        async write(entries: readonly ReportEntry<string>[]) {
-          if (isAway) return away();
-          store.push(...take(entries).map(({ input }) => input));
-        },
-      });
+  const writing = (
+    take: (entries: readonly ReportEntry<string>[]) => readonly ReportEntry<string>[],
+    away: () => void = () => {
+      throw new Unavailable('away');
     },
-  });
+  ): Adapter =>
+    defineAdapter({
+      name: 'log-array',
+      summary: 'Keeps entries.',
+      config: z.strictObject({}),
+      serves: { report: { input: 'any' } },
+      async open() {
+        return report({
+          sink: ({ rule }) => rule,
+          async write(entries: readonly ReportEntry<string>[]) {
+            if (isAway) return away();
+            store.push(...take(entries).map(({ input }) => input));
+          },
+        });
+      },
+    });
   const subject: Subject = {
-    config: () => { store.length = 0; return {}; },
+    config: () => {
+      store.length = 0;
+      return {};
+    },
     report: {
-      input: (n) => ({ n }), read: () => store,
-      away: { begin: async () => { isAway = true; }, end: async () => { isAway = false; } },
+      input: (n) => ({ n }),
+      read: () => store,
+      away: {
+        begin: async () => {
+          isAway = true;
+        },
+        end: async () => {
+          isAway = false;
+        },
+      },
     },
   };
 
   test('a good one', async () => {
-    expect(await failing(writing((entries) => entries), subject)).toEqual([]);
+    expect(
+      await failing(
+        writing((entries) => entries),
+        subject,
+      ),
+    ).toEqual([]);
   });
 
   test('away without a word', async () => {
-    expect(await failing(writing((entries) => entries, () => {}), subject)).toEqual(['Unavailable while the backend is away, and nothing is lost after']);
-    expect(await failing(writing((entries) => entries, () => { throw new Error('away'); }), subject)).toEqual(['Unavailable while the backend is away, and nothing is lost after']);
+    expect(
+      await failing(
+        writing(
+          (entries) => entries,
+          () => {},
+        ),
+        subject,
+      ),
+    ).toEqual(['Unavailable while the backend is away, and nothing is lost after']);
+    expect(
+      await failing(
+        writing(
+          (entries) => entries,
+          () => {
+            throw new Error('away');
+          },
+        ),
+        subject,
+      ),
+    ).toEqual(['Unavailable while the backend is away, and nothing is lost after']);
   });
 });

@@ -8,7 +8,11 @@ import { eventually, type LogLine } from '../../../src/adapters/testing/index.ts
 
 function environment(change: Partial<HandlerEnvironment> = {}) {
   const logged: LogLine[] = [];
-  const keep = (level: LogLine['level']) => (message: string, fields = {}): void => { logged.push({ level, message, fields }); };
+  const keep =
+    (level: LogLine['level']) =>
+    (message: string, fields = {}): void => {
+      logged.push({ level, message, fields });
+    };
   const log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
   return { log, logged, metrics: createPluginMetrics(log), shared: createSharedMemory(), restartAfterMs: 5, ...change };
 }
@@ -20,7 +24,10 @@ interface Pieces {
 }
 const adapterOf = ({ open, close, handler }: Pieces): Adapter => ({
   ...defineAdapter({
-    name: 'check-example', summary: 'For these tests.', config: z.strictObject({}), serves: { check: { input: { value: 'string' } } },
+    name: 'check-example',
+    summary: 'For these tests.',
+    config: z.strictObject({}),
+    serves: { check: { input: { value: 'string' } } },
     async open(_, host) {
       await open?.(host);
       return { check: () => () => allow(), ...(close === undefined ? {} : { close }), ...handler };
@@ -33,11 +40,26 @@ describe('an open handler', () => {
   test('has a host bound to its name and folder, and the clock it was given', async () => {
     let host: Host | undefined;
     const around = environment({ clock: { nowMs: () => 42, monotonicMs: () => 42 } });
-    const { handler, readiness, close } = await openHandler(adapterOf({ open: (given) => { host = given; } }), named(), around);
+    const { handler, readiness, close } = await openHandler(
+      adapterOf({
+        open: (given) => {
+          host = given;
+        },
+      }),
+      named(),
+      around,
+    );
     host?.log.info('hello', { more: 1 });
-    expect(around.logged).toEqual([{ level: 'info', message: 'hello', fields: { handler: 'one', adapter: 'check-example', more: 1 } }]);
+    expect(around.logged).toEqual([
+      { level: 'info', message: 'hello', fields: { handler: 'one', adapter: 'check-example', more: 1 } },
+    ]);
     expect([host?.clock.nowMs(), host?.folder, host?.signal.aborted]).toEqual([42, '/policies', false]);
-    expect(handler.check?.({ rule: 'r', params: undefined })({}, { signal: new AbortController().signal, remainingMs: 1, id: '' })).toMatchObject({ kind: 'allow' });
+    expect(
+      handler.check?.({ rule: 'r', params: undefined })(
+        {},
+        { signal: new AbortController().signal, remainingMs: 1, id: '' },
+      ),
+    ).toMatchObject({ kind: 'allow' });
     expect(readiness()).toEqual({ ready: true, why: undefined });
     await close();
     expect(host?.signal.aborted).toBe(true);
@@ -45,7 +67,15 @@ describe('an open handler', () => {
 
   test('is ready or not as it says', async () => {
     let host: Host | undefined;
-    const { readiness } = await openHandler(adapterOf({ open: (given) => { host = given; } }), named(), environment());
+    const { readiness } = await openHandler(
+      adapterOf({
+        open: (given) => {
+          host = given;
+        },
+      }),
+      named(),
+      environment(),
+    );
     host?.ready(false, 'Redis is away');
     expect(readiness()).toEqual({ ready: false, why: 'Redis is away' });
     host?.ready(true);
@@ -54,14 +84,21 @@ describe('an open handler', () => {
 
   test('closes after its signal and its background work, once', async () => {
     const steps: string[] = [];
-    const { close } = await openHandler(adapterOf({
-      open: (host) => host.background('work', async (signal) => {
-        await new Promise((resolve) => signal.addEventListener('abort', resolve));
-        await new Promise((resolve) => setTimeout(resolve, 10));
-        steps.push('background ended');
+    const { close } = await openHandler(
+      adapterOf({
+        open: (host) =>
+          host.background('work', async (signal) => {
+            await new Promise((resolve) => signal.addEventListener('abort', resolve));
+            await new Promise((resolve) => setTimeout(resolve, 10));
+            steps.push('background ended');
+          }),
+        close: () => {
+          steps.push('closed');
+        },
       }),
-      close: () => { steps.push('closed'); },
-    }), named(), environment());
+      named(),
+      environment(),
+    );
     await Promise.all([close(), close()]);
     await close();
     expect(steps).toEqual(['background ended', 'closed']);
@@ -69,14 +106,26 @@ describe('an open handler', () => {
 
   test('whose close fails is closed, and it is logged', async () => {
     const around = environment();
-    const { close } = await openHandler(adapterOf({ close: () => { throw new Error('no'); } }), named(), around);
+    const { close } = await openHandler(
+      adapterOf({
+        close: () => {
+          throw new Error('no');
+        },
+      }),
+      named(),
+      around,
+    );
     await close();
     expect(around.logged).toMatchObject([{ level: 'error', message: 'closing failed' }]);
   });
 
   test('is not held up by background work that ignores its signal', async () => {
     const around = environment({ closeWithinMs: 20 });
-    const { close } = await openHandler(adapterOf({ open: (host) => host.background('deaf', () => new Promise(() => {})) }), named(), around);
+    const { close } = await openHandler(
+      adapterOf({ open: (host) => host.background('deaf', () => new Promise(() => {})) }),
+      named(),
+      around,
+    );
     await close();
     expect(around.logged).toMatchObject([{ level: 'warn', fields: { work: ['deaf'], waitedMs: 20 } }]);
   });
@@ -85,13 +134,27 @@ describe('an open handler', () => {
     const around = environment({ closeWithinMs: 20 });
     const { close } = await openHandler(adapterOf({ close: () => new Promise(() => {}) }), named(), around);
     await close();
-    expect(around.logged).toMatchObject([{ level: 'warn', message: expect.stringContaining('close() does not return') as string, fields: { handler: 'one', adapter: 'check-example', waitedMs: 20 } }]);
+    expect(around.logged).toMatchObject([
+      {
+        level: 'warn',
+        message: expect.stringContaining('close() does not return') as string,
+        fields: { handler: 'one', adapter: 'check-example', waitedMs: 20 },
+      },
+    ]);
   });
 
   test('is closed with the process', async () => {
     const over = new AbortController();
     let host: Host | undefined;
-    await openHandler(adapterOf({ open: (given) => { host = given; } }), named(), environment({ signal: over.signal }));
+    await openHandler(
+      adapterOf({
+        open: (given) => {
+          host = given;
+        },
+      }),
+      named(),
+      environment({ signal: over.signal }),
+    );
     over.abort();
     expect(host?.signal.aborted).toBe(true);
   });
@@ -101,12 +164,17 @@ describe('background work', () => {
   test('that fails is started again, and until it lasts the handler is not ready', async () => {
     let times = 0;
     const around = environment();
-    const { readiness, close } = await openHandler(adapterOf({
-      open: (host) => host.background('poll', async (signal) => {
-        if (++times < 3) throw new Error(`no ${times}`);
-        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    const { readiness, close } = await openHandler(
+      adapterOf({
+        open: (host) =>
+          host.background('poll', async (signal) => {
+            if (++times < 3) throw new Error(`no ${times}`);
+            await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          }),
       }),
-    }), named(), around);
+      named(),
+      around,
+    );
     await eventually(() => expect(readiness().why).toBe('poll failed: no 1'));
     await eventually(() => expect([times, readiness().ready]).toEqual([3, true]));
     expect(around.logged.filter(({ level }) => level === 'error')).toHaveLength(2);
@@ -115,7 +183,16 @@ describe('background work', () => {
 
   test('that ends by itself is not started again', async () => {
     let times = 0;
-    const { close } = await openHandler(adapterOf({ open: (host) => host.background('once', async () => { times++; }) }), named(), environment());
+    const { close } = await openHandler(
+      adapterOf({
+        open: (host) =>
+          host.background('once', async () => {
+            times++;
+          }),
+      }),
+      named(),
+      environment(),
+    );
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect(times).toBe(1);
     await close();
@@ -123,9 +200,18 @@ describe('background work', () => {
 
   test('that fails at the abort is not a failure', async () => {
     const around = environment();
-    const { close } = await openHandler(adapterOf({
-      open: (host) => host.background('read', (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))))),
-    }), named(), around);
+    const { close } = await openHandler(
+      adapterOf({
+        open: (host) =>
+          host.background(
+            'read',
+            (signal) =>
+              new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')))),
+          ),
+      }),
+      named(),
+      around,
+    );
     await new Promise((resolve) => setTimeout(resolve, 5));
     await close();
     expect(around.logged).toEqual([]);
@@ -136,25 +222,52 @@ describe('opening', () => {
   test('that fails names adapter and handler, keeps the cause, and leaves nothing open', async () => {
     let host: Host | undefined;
     const cause = new Error('bad file');
-    const opening = openHandler(adapterOf({ open: (given) => { host = given; throw cause; } }), named(), environment());
-    await expect(opening).rejects.toMatchObject({ code: 'ADAPTER_OPEN_FAILED', message: '[check-example/one] bad file', cause });
+    const opening = openHandler(
+      adapterOf({
+        open: (given) => {
+          host = given;
+          throw cause;
+        },
+      }),
+      named(),
+      environment(),
+    );
+    await expect(opening).rejects.toMatchObject({
+      code: 'ADAPTER_OPEN_FAILED',
+      message: '[check-example/one] bad file',
+      cause,
+    });
     expect(host?.signal.aborted).toBe(true);
   });
 
   test('that takes too long is given up; what opens later is closed', async () => {
     let closed = 0;
-    const opening = openHandler(adapterOf({
-      open: () => new Promise((resolve) => setTimeout(resolve, 60)), close: () => { closed++; },
-    }), named(), environment({ openWithinMs: 10 }));
+    const opening = openHandler(
+      adapterOf({
+        open: () => new Promise((resolve) => setTimeout(resolve, 60)),
+        close: () => {
+          closed++;
+        },
+      }),
+      named(),
+      environment({ openWithinMs: 10 }),
+    );
     await expect(opening).rejects.toMatchObject({ code: 'ADAPTER_OPEN_LATE' });
     await eventually(() => expect(closed).toBe(1));
   });
 
   test('is given up with the process', async () => {
     const over = new AbortController();
-    const opening = openHandler(adapterOf({ open: () => new Promise(() => {}) }), named(), environment({ signal: over.signal }));
+    const opening = openHandler(
+      adapterOf({ open: () => new Promise(() => {}) }),
+      named(),
+      environment({ signal: over.signal }),
+    );
     over.abort();
-    await expect(opening).rejects.toMatchObject({ code: 'ADAPTER_OPEN_FAILED', message: '[check-example/one] given up while opening' });
+    await expect(opening).rejects.toMatchObject({
+      code: 'ADAPTER_OPEN_FAILED',
+      message: '[check-example/one] given up while opening',
+    });
   });
 
   test.each<[string, object, string]>([
@@ -162,7 +275,16 @@ describe('opening', () => {
     ['has a method it does not serve', { charge: () => [] }, 'has a method "charge", but it does not serve quota'],
   ])('a handler that %s is refused and closed', async (_, handler, says) => {
     let closed = 0;
-    const opening = openHandler(adapterOf({ handler, close: () => { closed++; } }), named(), environment());
+    const opening = openHandler(
+      adapterOf({
+        handler,
+        close: () => {
+          closed++;
+        },
+      }),
+      named(),
+      environment(),
+    );
     await expect(opening).rejects.toThrow(says);
     await expect(opening).rejects.toMatchObject({ code: 'ADAPTER_METHOD_MISSING' });
     expect(closed).toBe(1);
@@ -170,20 +292,27 @@ describe('opening', () => {
 });
 
 describe('metrics', () => {
-  test('counters keep their count over a reload; the newest opening\'s page speaks', async () => {
+  test("counters keep their count over a reload; the newest opening's page speaks", async () => {
     const around = environment();
-    const open = (page: string, name?: string) => openHandler(adapterOf({
-      open(host) {
-        host.metrics.counter('misses', 'What was missed.').add(2);
-        host.metrics.page(() => page);
-      },
-    }), named(name), around);
+    const open = (page: string, name?: string) =>
+      openHandler(
+        adapterOf({
+          open(host) {
+            host.metrics.counter('misses', 'What was missed.').add(2);
+            host.metrics.page(() => page);
+          },
+        }),
+        named(name),
+        around,
+      );
     const first = await open('page 1');
     const second = await open('page 2');
     await open('page of "another"', 'an"other');
     const text = () => around.metrics.render();
-    expect(await text()).toBe('# HELP sluice_plugin_misses_total What was missed.\n# TYPE sluice_plugin_misses_total counter\n'
-      + 'sluice_plugin_misses_total{handler="one"} 4\nsluice_plugin_misses_total{handler="an\\"other"} 2\npage 2\npage of "another"\n');
+    expect(await text()).toBe(
+      '# HELP sluice_plugin_misses_total What was missed.\n# TYPE sluice_plugin_misses_total counter\n' +
+        'sluice_plugin_misses_total{handler="one"} 4\nsluice_plugin_misses_total{handler="an\\"other"} 2\npage 2\npage of "another"\n',
+    );
     await second.close(); // the reload failed: the old one goes on
     expect(await text()).toContain('page 1\n');
     await first.close();
@@ -193,7 +322,16 @@ describe('metrics', () => {
 
   test('a page that fails is left out and logged; the others are there', async () => {
     const around = environment();
-    await openHandler(adapterOf({ open: (host) => host.metrics.page(() => { throw new Error('no'); }) }), named('bad'), around);
+    await openHandler(
+      adapterOf({
+        open: (host) =>
+          host.metrics.page(() => {
+            throw new Error('no');
+          }),
+      }),
+      named('bad'),
+      around,
+    );
     await openHandler(adapterOf({ open: (host) => host.metrics.page(async () => 'fine') }), named('good'), around);
     expect(await around.metrics.render()).toBe('fine\n');
     expect(around.logged).toMatchObject([{ level: 'warn', fields: { handler: 'bad' } }]);
@@ -203,9 +341,24 @@ describe('metrics', () => {
 test('shared memory is of a handler, a name and a size, and outlives the handler', async () => {
   const around = environment();
   const seen: SharedArrayBuffer[] = [];
-  const open = (name: string, part: string, bytes: number) => openHandler(adapterOf({ open: (host) => { seen.push(host.shared(part, bytes)); } }), named(name), around);
+  const open = (name: string, part: string, bytes: number) =>
+    openHandler(
+      adapterOf({
+        open: (host) => {
+          seen.push(host.shared(part, bytes));
+        },
+      }),
+      named(name),
+      around,
+    );
   await (await open('one', 'counts', 8)).close();
-  for (const [name, part, bytes] of [['one', 'counts', 8], ['other', 'counts', 8], ['one', 'more', 8], ['one', 'counts', 16]] as const) await open(name, part, bytes);
+  for (const [name, part, bytes] of [
+    ['one', 'counts', 8],
+    ['other', 'counts', 8],
+    ['one', 'more', 8],
+    ['one', 'counts', 16],
+  ] as const)
+    await open(name, part, bytes);
   const [first, ...others] = seen;
   expect(others.map((buffer) => buffer === first)).toEqual([true, false, false, false]);
   expect(others.map(({ byteLength }) => byteLength)).toEqual([8, 8, 8, 16]);

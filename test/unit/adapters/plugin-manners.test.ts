@@ -10,7 +10,7 @@ const BANNED: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/\bprocess\s*\.\s*env\b|\bprocess\s*\[/, 'a field of the config ({ $env: NAME } in the policy)'],
   [/\bDate\s*\.\s*now\b|\bnew\s+Date\s*\(\s*\)|\bperformance\s*\.\s*now\b/, 'host.clock'],
   [/\bsetInterval\b/, 'host.background'],
-  [/\bprocess\s*\.\s*(on|exit|kill)\b/, 'nothing: the process is the host\'s'],
+  [/\bprocess\s*\.\s*(on|exit|kill)\b/, "nothing: the process is the host's"],
   [/(?<![.\w])eval\s*\(|\bnew\s+Function\b/, 'nothing'],
 ];
 
@@ -20,10 +20,11 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
 };
 
 /** Text without comments and without what stands in quotes: words about a thing are not the thing. */
-const codeOf = (text: string): string => text
-  .replaceAll(/\/\*[\s\S]*?\*\//g, '')
-  .replaceAll(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g, '\'\'')
-  .replaceAll(/(^|[^:])\/\/.*$/gm, '$1');
+const codeOf = (text: string): string =>
+  text
+    .replaceAll(/\/\*[\s\S]*?\*\//g, '')
+    .replaceAll(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g, "''")
+    .replaceAll(/(^|[^:])\/\/.*$/gm, '$1');
 
 function mannersOf(text: string, mayUse?: RegExp): string[] {
   const code = codeOf(text);
@@ -45,10 +46,26 @@ describe('plugins take from the host what the host gives', () => {
   }
 
   test('what is banned is found, and words about it are not', () => {
-    for (const line of ['console.log(1)', 'const a = process.env.A', 'process["env"]', 'const t = Date.now()', 'new Date()', 'setInterval(f, 1)', 'process.on("x", f)', 'new Function("1")', 'eval("1")']) {
+    for (const line of [
+      'console.log(1)',
+      'const a = process.env.A',
+      'process["env"]',
+      'const t = Date.now()',
+      'new Date()',
+      'setInterval(f, 1)',
+      'process.on("x", f)',
+      'new Function("1")',
+      'eval("1")',
+    ]) {
       expect(mannersOf(line), line).toHaveLength(1);
     }
-    for (const line of ['// console.log', '/* Date.now */', 'const text = \'process.env.HOME\'', 'new Date(timeMs)', 'const url = "http://a"; f()']) {
+    for (const line of [
+      '// console.log',
+      '/* Date.now */',
+      "const text = 'process.env.HOME'",
+      'new Date(timeMs)',
+      'const url = "http://a"; f()',
+    ]) {
       expect(mannersOf(line), line).toEqual([]);
     }
   });

@@ -9,7 +9,10 @@ import { type Checkout, makeCheckout } from '../../parts/checkout.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 const PAGE = readFileSync(join(ROOT, 'docs/plugins.md'), 'utf8');
 const NAMES = ['check-hours', 'log-file'] as const;
-const blocks = [...PAGE.matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)].map(([, file = '', text = '']) => ({ file, text }));
+const blocks = [...PAGE.matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)].map(([, file = '', text = '']) => ({
+  file,
+  text,
+}));
 const [, rule = ''] = /```yaml\n([\s\S]*?)```/.exec(PAGE) ?? [];
 
 let checkout: Checkout;
@@ -19,7 +22,10 @@ beforeAll(() => {
   checkout.write('policy.yaml', rule);
   for (const name of NAMES) {
     const text = blocks.find(({ file }) => file === `${name}/adapter.test.ts`)?.text ?? '';
-    checkout.write(`plugins/${name}/node.test.ts`, text.replace('from \'vitest\'', 'from \'node:test\'').replaceAll(/^test\(/gm, 'void test('));
+    checkout.write(
+      `plugins/${name}/node.test.ts`,
+      text.replace("from 'vitest'", "from 'node:test'").replaceAll(/^test\(/gm, 'void test('),
+    );
   }
 });
 afterAll(() => checkout?.remove());
@@ -29,7 +35,12 @@ const run = promisify(execFile);
 async function inCheckout(...args: readonly string[]): Promise<string> {
   try {
     const { VITEST: _, NODE_OPTIONS: __, NODE_TEST_CONTEXT: ___, ...env } = process.env;
-    return (await run(process.execPath, args, { cwd: checkout.folder, env: { ...env, NO_COLOR: '1', FORCE_COLOR: undefined } })).stdout;
+    return (
+      await run(process.execPath, args, {
+        cwd: checkout.folder,
+        env: { ...env, NO_COLOR: '1', FORCE_COLOR: undefined },
+      })
+    ).stdout;
   } catch (error) {
     const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
     throw new Error(`${args.join(' ')}\n${stdout}\n${stderr}`, { cause: error });
@@ -39,11 +50,16 @@ const tool = (path: string): string => join('node_modules', path);
 
 describe('the examples of docs/plugins.md, in a checkout', () => {
   test('are those that it promises', () => {
-    expect(blocks.map(({ file }) => file)).toEqual(NAMES.flatMap((name) => [`${name}/adapter.ts`, `${name}/adapter.test.ts`]));
+    expect(blocks.map(({ file }) => file)).toEqual(
+      NAMES.flatMap((name) => [`${name}/adapter.ts`, `${name}/adapter.test.ts`]),
+    );
   });
 
   test('pass the check of types, under the strictest settings', async () => {
-    checkout.write('tsconfig.examples.json', JSON.stringify({ extends: './tsconfig.json', include: NAMES.map((name) => `plugins/${name}`) }));
+    checkout.write(
+      'tsconfig.examples.json',
+      JSON.stringify({ extends: './tsconfig.json', include: NAMES.map((name) => `plugins/${name}`) }),
+    );
     await inCheckout(tool('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.examples.json');
   }, 60_000);
 
@@ -52,23 +68,39 @@ describe('the examples of docs/plugins.md, in a checkout', () => {
   }, 60_000);
 
   test('pass their own tests by vitest', async () => {
-    const out = await inCheckout(tool('vitest/vitest.mjs'), 'run', ...NAMES.map((name) => `plugins/${name}/adapter.test.ts`));
+    const out = await inCheckout(
+      tool('vitest/vitest.mjs'),
+      'run',
+      ...NAMES.map((name) => `plugins/${name}/adapter.test.ts`),
+    );
     expect(out).toMatch(/Test Files {2}2 passed/);
     expect(Number(/Tests {2}(\d+) passed/.exec(out)?.[1])).toBeGreaterThan(25);
   }, 60_000);
 
-  test.each(NAMES)('pass those of %s by node itself', async (name) => {
-    const out = await inCheckout('--import', './src/adapters/register.ts', '--test', '--test-reporter=tap', `plugins/${name}/node.test.ts`);
-    expect(out).toMatch(/^# fail 0$/m);
-    expect(Number(/^# pass (\d+)$/m.exec(out)?.[1])).toBeGreaterThan(10);
-  }, 60_000);
+  test.each(NAMES)(
+    'pass those of %s by node itself',
+    async (name) => {
+      const out = await inCheckout(
+        '--import',
+        './src/adapters/register.ts',
+        '--test',
+        '--test-reporter=tap',
+        `plugins/${name}/node.test.ts`,
+      );
+      expect(out).toMatch(/^# fail 0$/m);
+      expect(Number(/^# pass (\d+)$/m.exec(out)?.[1])).toBeGreaterThan(10);
+    },
+    60_000,
+  );
 
   test('are listed, and the rule of the page is good', async () => {
-    expect(await inCheckout('src/cli/bin.ts', 'plugins')).toMatch(/^check-hours +check +Lets callers in between two hours of the day \(UTC\)\.$/m);
+    expect(await inCheckout('src/cli/bin.ts', 'plugins')).toMatch(
+      /^check-hours +check +Lets callers in between two hours of the day \(UTC\)\.$/m,
+    );
     expect(await inCheckout('src/cli/bin.ts', 'lint', 'policy.yaml')).toMatch(/^good /m);
   }, 60_000);
 
-  test('get the host\'s own classes, and so do the built-in ones, without vitest', async () => {
+  test("get the host's own classes, and so do the built-in ones, without vitest", async () => {
     const script = `
       const { loadBuiltIns } = await import('./src/adapters/built-in.ts');
       const built = await loadBuiltIns();
@@ -85,12 +117,24 @@ describe('docs/plugins.md', () => {
   test('names only what there is', async () => {
     const contract = await import('sluice/plugin');
     const testing = await import('sluice/plugin/testing');
-    const imported = blocks.flatMap(({ text }) => [...text.matchAll(/import \{([^}]*)\} from '(sluice\/plugin[^']*)'/g)].flatMap(([, names = '', from = '']) => names.split(',').map((name) => [from, name.trim()] as const)));
-    for (const [from, name] of imported) expect(Object.keys(from === 'sluice/plugin' ? contract : testing), from).toContain(name);
+    const imported = blocks.flatMap(({ text }) =>
+      [...text.matchAll(/import \{([^}]*)\} from '(sluice\/plugin[^']*)'/g)].flatMap(([, names = '', from = '']) =>
+        names.split(',').map((name) => [from, name.trim()] as const),
+      ),
+    );
+    for (const [from, name] of imported)
+      expect(Object.keys(from === 'sluice/plugin' ? contract : testing), from).toContain(name);
   });
 
   test('says to run what these tests run', () => {
-    for (const command of ['npx vitest run plugins/check-hours', 'node --import ./src/adapters/register.ts --test plugins/check-hours/adapter.test.ts', 'npm run check', 'sluice -- plugins', 'sluice -- lint policy.yaml']) expect(PAGE).toContain(command);
+    for (const command of [
+      'npx vitest run plugins/check-hours',
+      'node --import ./src/adapters/register.ts --test plugins/check-hours/adapter.test.ts',
+      'npm run check',
+      'sluice -- plugins',
+      'sluice -- lint policy.yaml',
+    ])
+      expect(PAGE).toContain(command);
   });
 
   test('is found from the README', () => {

@@ -13,7 +13,9 @@ const RUNS = Number(process.env['RUNS'] ?? 60);
 const HELD_MS = 1000;
 
 const open: Escrow[] = [];
-afterEach(async () => { for (const escrow of open.splice(0)) await escrow.close(); });
+afterEach(async () => {
+  for (const escrow of open.splice(0)) await escrow.close();
+});
 
 function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: number) {
   const clock = fakeClock();
@@ -31,18 +33,39 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
     const endsAtMs = windowEnd(clock.nowMs(), perMs);
     for (let turns = random.below(4); turns > 0; turns--) await Promise.resolve();
     if (isLossy && random.below(4) === 0) throw new Error('no answer');
-    return told.map((answer, at) => ({ ...answer, charged: answer.granted ? (answer.charged ?? asks[at]?.cost ?? 0) : 0, endsAtMs }));
+    return told.map((answer, at) => ({
+      ...answer,
+      charged: answer.granted ? (answer.charged ?? asks[at]?.cost ?? 0) : 0,
+      endsAtMs,
+    }));
   };
   const replicas = Array.from({ length: 1 + random.below(5) }, () => {
     const skewMs = random.below(1_000_000); // their clocks tell spans alone
     const escrow = new Escrow({
-      maxLeases: 100, nowMs: () => clock.nowMs() + skewMs, store: { charge, tell: () => {} },
-      count: { taken: (units) => { counts.taken += units; }, returned: (units) => { counts.returned += units; }, stranded: (units) => { counts.stranded += units; } },
+      maxLeases: 100,
+      nowMs: () => clock.nowMs() + skewMs,
+      store: { charge, tell: () => {} },
+      count: {
+        taken: (units) => {
+          counts.taken += units;
+        },
+        returned: (units) => {
+          counts.returned += units;
+        },
+        stranded: (units) => {
+          counts.stranded += units;
+        },
+      },
     });
     open.push(escrow);
     return { escrow, bucket: { counter: 'c', algorithm, perMs, leases: new Map() } satisfies Bucket };
   });
-  const ask = async (limit: number, burst: number, cost: number, at = random.below(replicas.length)): Promise<QuotaAnswer | undefined> => {
+  const ask = async (
+    limit: number,
+    burst: number,
+    cost: number,
+    at = random.below(replicas.length),
+  ): Promise<QuotaAnswer | undefined> => {
     const { escrow, bucket } = replicas[at] as (typeof replicas)[number];
     try {
       return (await escrow.charge([{ bucket, key: 'k', cost, limit, burst, perMs }]))[0];
@@ -55,7 +78,17 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
     for (const { escrow } of replicas) escrow.giveBackIdle();
     for (let turn = 0; turn < 40; turn++) await Promise.resolve();
   };
-  return { clock, counts, replicas, ask, pass, lose: (is: boolean) => { isLossy = is; }, trips: () => trips };
+  return {
+    clock,
+    counts,
+    replicas,
+    ask,
+    pass,
+    lose: (is: boolean) => {
+      isLossy = is;
+    },
+    trips: () => trips,
+  };
 }
 
 describe('units that are taken ahead', () => {
@@ -67,16 +100,19 @@ describe('units that are taken ahead', () => {
       const admitted = new Map<number, number>();
       for (let step = 0; step < 120; step++) {
         lose(random.below(3) === 0);
-        await Promise.all(Array.from({ length: random.below(50) }, async () => {
-          const cost = random.below(6) === 0 ? 1 + random.below(4) : 1;
-          const answer = await ask(limit, limit, cost);
-          if (answer?.granted !== true) return;
-          const window = windowEnd(clock.nowMs(), 10_000);
-          admitted.set(window, (admitted.get(window) ?? 0) + cost);
-        }));
+        await Promise.all(
+          Array.from({ length: random.below(50) }, async () => {
+            const cost = random.below(6) === 0 ? 1 + random.below(4) : 1;
+            const answer = await ask(limit, limit, cost);
+            if (answer?.granted !== true) return;
+            const window = windowEnd(clock.nowMs(), 10_000);
+            admitted.set(window, (admitted.get(window) ?? 0) + cost);
+          }),
+        );
         await pass(random.below(400));
       }
-      for (const [window, units] of admitted) expect(units, `seed ${seed}, window ${window}`).toBeLessThanOrEqual(limit);
+      for (const [window, units] of admitted)
+        expect(units, `seed ${seed}, window ${window}`).toBeLessThanOrEqual(limit);
       expect(admitted.size).toBeGreaterThan(1);
     }
   });
@@ -118,26 +154,33 @@ describe('units that are taken ahead', () => {
     }
   });
 
-  test.each(['gcra', 'sliding'] as const)('%s: whatever is held was charged within a second, so what passes in any time was charged in that time and a second', async (algorithm) => {
-    for (let seed = 0; seed < 20; seed++) {
-      const random = new Random(seed + 2000);
-      const { clock, ask, pass, replicas, counts } = fleet(random, algorithm, 10_000);
-      const limit = 500 + random.below(3000);
-      const taken: (readonly [atMs: number, sum: number])[] = [[-Infinity, 0]];
-      let most = 0;
-      for (let step = 0; step < 80; step++) {
-        const asks = random.below(3) === 0 ? random.below(200) : replicas.length;
-        await Promise.all(Array.from({ length: asks }, async () => ask(limit, limit, 1)));
-        taken.push([clock.monotonicMs(), counts.taken]);
-        await pass(random.below(180));
-        const held = replicas.reduce((sum, { escrow, bucket }) => sum + escrow.heldOf({ bucket, key: 'k', cost: 0, limit, burst: limit, perMs: 10_000 }), 0);
-        const [, before = 0] = taken.findLast(([atMs]) => atMs < clock.monotonicMs() - HELD_MS) ?? [];
-        expect(held, `seed ${seed}, step ${step}`).toBeLessThanOrEqual(counts.taken - before);
-        most = Math.max(most, held);
+  test.each(['gcra', 'sliding'] as const)(
+    '%s: whatever is held was charged within a second, so what passes in any time was charged in that time and a second',
+    async (algorithm) => {
+      for (let seed = 0; seed < 20; seed++) {
+        const random = new Random(seed + 2000);
+        const { clock, ask, pass, replicas, counts } = fleet(random, algorithm, 10_000);
+        const limit = 500 + random.below(3000);
+        const taken: (readonly [atMs: number, sum: number])[] = [[-Infinity, 0]];
+        let most = 0;
+        for (let step = 0; step < 80; step++) {
+          const asks = random.below(3) === 0 ? random.below(200) : replicas.length;
+          await Promise.all(Array.from({ length: asks }, async () => ask(limit, limit, 1)));
+          taken.push([clock.monotonicMs(), counts.taken]);
+          await pass(random.below(180));
+          const held = replicas.reduce(
+            (sum, { escrow, bucket }) =>
+              sum + escrow.heldOf({ bucket, key: 'k', cost: 0, limit, burst: limit, perMs: 10_000 }),
+            0,
+          );
+          const [, before = 0] = taken.findLast(([atMs]) => atMs < clock.monotonicMs() - HELD_MS) ?? [];
+          expect(held, `seed ${seed}, step ${step}`).toBeLessThanOrEqual(counts.taken - before);
+          most = Math.max(most, held);
+        }
+        expect(most, `seed ${seed}: it holds nothing`).toBeGreaterThan(replicas.length);
       }
-      expect(most, `seed ${seed}: it holds nothing`).toBeGreaterThan(replicas.length);
-    }
-  });
+    },
+  );
 
   test('what is not spent is given back, and all of the limit is there in the end', async () => {
     for (const algorithm of ['fixed', 'sliding'] as const) {

@@ -49,15 +49,51 @@ describe('a registry', () => {
     ['a name that is not kebab-case', { name: 'Check_Nothing' }, /^ADAPTER_BAD_NAME .*"Check_Nothing"/],
     ['no summary', { summary: ' ' }, /^ADAPTER_NO_SUMMARY/],
     ['nothing served', { serves: {} }, /^ADAPTER_BAD_SERVES .*serves nothing/],
-    ['an unknown capability', { serves: { chekc: { input: {} } } }, /^ADAPTER_BAD_SERVES .*"chekc"; expected enrich, check, quota, report/],
-    ['an unknown type', { serves: { check: { input: { value: 'text' } } } }, /^ADAPTER_BAD_SERVES .*the input of check has value of type "text"; expected string/],
-    ['an unknown algorithm', { serves: { quota: { algorithms: ['leaky'] } } }, /^ADAPTER_BAD_SERVES .*\["leaky"\]; expected some of fixed, gcra/],
-    ['enrich without output', { serves: { enrich: { input: { a: 'string?' } } } }, /^ADAPTER_BAD_SERVES .*the output of enrich is missing/],
-    ['a field without description', { config: z.strictObject({ a: z.string() }) }, /^ADAPTER_FIELD_UNDESCRIBED .*config: "a"/],
-    ['a field below without description', { config: z.strictObject({ a: z.array(z.strictObject({ b: z.string() })).describe('A.') }) }, /^ADAPTER_FIELD_UNDESCRIBED .*"a\[\]\.b"/],
-    ['a field in a record without description', { config: z.strictObject({ a: z.record(z.string(), z.strictObject({ b: z.int() })).describe('A.') }) }, /"a\.\*\.b"/],
-    ['a param without description', { serves: { check: { params: z.strictObject({ p: z.boolean() }), input: {} } } }, /^ADAPTER_FIELD_UNDESCRIBED .*params of check: "p"/],
-    ['a config that takes any key', { config: z.object({ a: z.string().describe('A.') }) }, /^ADAPTER_NOT_STRICT .*use z\.strictObject/],
+    [
+      'an unknown capability',
+      { serves: { chekc: { input: {} } } },
+      /^ADAPTER_BAD_SERVES .*"chekc"; expected enrich, check, quota, report/,
+    ],
+    [
+      'an unknown type',
+      { serves: { check: { input: { value: 'text' } } } },
+      /^ADAPTER_BAD_SERVES .*the input of check has value of type "text"; expected string/,
+    ],
+    [
+      'an unknown algorithm',
+      { serves: { quota: { algorithms: ['leaky'] } } },
+      /^ADAPTER_BAD_SERVES .*\["leaky"\]; expected some of fixed, gcra/,
+    ],
+    [
+      'enrich without output',
+      { serves: { enrich: { input: { a: 'string?' } } } },
+      /^ADAPTER_BAD_SERVES .*the output of enrich is missing/,
+    ],
+    [
+      'a field without description',
+      { config: z.strictObject({ a: z.string() }) },
+      /^ADAPTER_FIELD_UNDESCRIBED .*config: "a"/,
+    ],
+    [
+      'a field below without description',
+      { config: z.strictObject({ a: z.array(z.strictObject({ b: z.string() })).describe('A.') }) },
+      /^ADAPTER_FIELD_UNDESCRIBED .*"a\[\]\.b"/,
+    ],
+    [
+      'a field in a record without description',
+      { config: z.strictObject({ a: z.record(z.string(), z.strictObject({ b: z.int() })).describe('A.') }) },
+      /"a\.\*\.b"/,
+    ],
+    [
+      'a param without description',
+      { serves: { check: { params: z.strictObject({ p: z.boolean() }), input: {} } } },
+      /^ADAPTER_FIELD_UNDESCRIBED .*params of check: "p"/,
+    ],
+    [
+      'a config that takes any key',
+      { config: z.object({ a: z.string().describe('A.') }) },
+      /^ADAPTER_NOT_STRICT .*use z\.strictObject/,
+    ],
     ['a config that is no schema', { config: { parse: () => ({}) } }, /^ADAPTER_NOT_STRICT .*not a zod schema/],
   ])('refuses %s', (_, change, says) => {
     const problems = problemsOf(like(change));
@@ -67,26 +103,41 @@ describe('a registry', () => {
 
   test('takes unions, defaults, transforms and secrets that are described', () => {
     const config = z.strictObject({
-      a: z.union([z.string(), z.strictObject({ b: z.int().describe('B.') })]).default('x').describe('A.'),
+      a: z
+        .union([z.string(), z.strictObject({ b: z.int().describe('B.') })])
+        .default('x')
+        .describe('A.'),
       secret: z.string().meta({ secret: true }).describe('S.'),
-      kind: z.discriminatedUnion('type', [z.strictObject({ type: z.literal('one') }), z.strictObject({ type: z.literal('two') })]).describe('K.'),
+      kind: z
+        .discriminatedUnion('type', [
+          z.strictObject({ type: z.literal('one') }),
+          z.strictObject({ type: z.literal('two') }),
+        ])
+        .describe('K.'),
       seconds: z.string().transform(Number).describe('T.'),
     });
     expect(problemsOf(like({ config }))).toEqual([]);
   });
 
   test('says all that is wrong with all at once', () => {
-    expect(problemsOf(like({ summary: '' }), like({ name: 'X' }), good).map((text) => text.split(' ')[0]))
-      .toEqual(['ADAPTER_NO_SUMMARY', 'ADAPTER_BAD_NAME', 'ADAPTER_NAME_TAKEN']);
+    expect(problemsOf(like({ summary: '' }), like({ name: 'X' }), good).map((text) => text.split(' ')[0])).toEqual([
+      'ADAPTER_NO_SUMMARY',
+      'ADAPTER_BAD_NAME',
+      'ADAPTER_NAME_TAKEN',
+    ]);
   });
 });
 
 describe('the plugins that come with Sluice', () => {
   test('are all there, each named after its folder', async () => {
-    const folders = readdirSync(PLUGINS, { withFileTypes: true }).filter((entry) => entry.isDirectory() && existsSync(join(PLUGINS, entry.name, 'adapter.ts')));
+    const folders = readdirSync(PLUGINS, { withFileTypes: true }).filter(
+      (entry) => entry.isDirectory() && existsSync(join(PLUGINS, entry.name, 'adapter.ts')),
+    );
     const registry = await loadBuiltIns();
     expect(registry.names()).toEqual(folders.map(({ name }) => basename(name)).toSorted());
-    expect(registry.names()).toEqual(expect.arrayContaining(['check-list', 'check-rbac', 'enrich-table', 'log-stdout', 'quota-memory']));
+    expect(registry.names()).toEqual(
+      expect.arrayContaining(['check-list', 'check-rbac', 'enrich-table', 'log-stdout', 'quota-memory']),
+    );
   });
 
   test('share their errors with the host: one class, one module', async () => {
@@ -96,7 +147,9 @@ describe('the plugins that come with Sluice', () => {
   });
 
   test('a module that is none is refused by name', async () => {
-    await expect(importAdapter(new URL('registry.test.ts.missing', import.meta.url).href)).rejects.toMatchObject({ code: 'ADAPTER_LOAD_FAILED' });
+    await expect(importAdapter(new URL('registry.test.ts.missing', import.meta.url).href)).rejects.toMatchObject({
+      code: 'ADAPTER_LOAD_FAILED',
+    });
     await expect(importAdapter('node:path')).rejects.toThrow('the default export is not an adapter');
   });
 });

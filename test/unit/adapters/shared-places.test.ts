@@ -9,25 +9,35 @@ const NOW = 1_767_225_600_000;
 
 function table(places = 1000, memory = new SharedArrayBuffer(SharedPlaces.bytesFor(places, 2))) {
   let evicted = 0;
-  const of = (worker: number): SharedPlaces => new SharedPlaces({ memory, worker, perPlace: 2, onEvicted: () => { evicted++; } });
+  const of = (worker: number): SharedPlaces =>
+    new SharedPlaces({
+      memory,
+      worker,
+      perPlace: 2,
+      onEvicted: () => {
+        evicted++;
+      },
+    });
   return { memory, one: of(1), other: of(2), evicted: () => evicted };
 }
 
 test('every worker finds what any has written under a name', () => {
-  fc.assert(fc.property(fc.array(fc.tuple(fc.boolean(), fc.string({ maxLength: 3 }), fc.nat(9))), (given) => {
-    const { one, other } = table();
-    const model = new Map<string, number>();
-    for (const [mine, name, add] of given) {
-      const places = mine ? one : other;
-      places.within(() => {
-        const at = places.placeOf(name, NOW);
-        expect(places.values[at + 1]).toBe(model.get(name) ?? 0);
-        places.values[at] = NOW + 1000;
-        places.values[at + 1] = (model.get(name) ?? 0) + add;
-      });
-      model.set(name, (model.get(name) ?? 0) + add);
-    }
-  }));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.boolean(), fc.string({ maxLength: 3 }), fc.nat(9))), (given) => {
+      const { one, other } = table();
+      const model = new Map<string, number>();
+      for (const [mine, name, add] of given) {
+        const places = mine ? one : other;
+        places.within(() => {
+          const at = places.placeOf(name, NOW);
+          expect(places.values[at + 1]).toBe(model.get(name) ?? 0);
+          places.values[at] = NOW + 1000;
+          places.values[at + 1] = (model.get(name) ?? 0) + add;
+        });
+        model.set(name, (model.get(name) ?? 0) + add);
+      }
+    }),
+  );
 });
 
 test('threads are inside one at a time', async () => {
@@ -43,9 +53,12 @@ test('threads are inside one at a time', async () => {
         places.values[at + 1] += 1;
       });
     });`;
-  const ended = await Promise.all([2, 3, 4].map((worker) => once(new Worker(counting, { eval: true, workerData: { memory, worker } }), 'exit')));
+  const ended = await Promise.all(
+    [2, 3, 4].map((worker) => once(new Worker(counting, { eval: true, workerData: { memory, worker } }), 'exit')),
+  );
   expect(ended).toEqual([[0], [0], [0]]);
-  for (let name = 0; name < 10; name++) expect(one.within(() => one.values[one.placeOf(`name ${name}`, NOW) + 1])).toBe(6000);
+  for (let name = 0; name < 10; name++)
+    expect(one.within(() => one.values[one.placeOf(`name ${name}`, NOW) + 1])).toBe(6000);
 });
 
 test('a new name takes what is over; where nothing is, what ends first, and that is told', () => {
@@ -64,7 +77,7 @@ test('a new name takes what is over; where nothing is, what ends first, and that
   expect(evicted()).toBe(1);
 });
 
-test('looking for a name takes nobody\'s place', () => {
+test("looking for a name takes nobody's place", () => {
   const { one, other, evicted } = table(1); // one set
   const places = Array.from({ length: 16 }, (_, name) => {
     const at = one.placeOf(`name ${name}`, NOW);
@@ -77,5 +90,7 @@ test('looking for a name takes nobody\'s place', () => {
 });
 
 test('memory of another size is refused', () => {
-  expect(() => new SharedPlaces({ memory: new SharedArrayBuffer(1000), worker: 1, perPlace: 3, onEvicted: () => {} })).toThrow('SharedPlaces.bytesFor(places, 3)');
+  expect(
+    () => new SharedPlaces({ memory: new SharedArrayBuffer(1000), worker: 1, perPlace: 3, onEvicted: () => {} }),
+  ).toThrow('SharedPlaces.bytesFor(places, 3)');
 });

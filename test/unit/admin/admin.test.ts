@@ -6,27 +6,69 @@ import type { KeptVerdict } from '../../../src/core/kept-verdicts.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 import { Attributes } from '../../../src/attributes/attributes.ts';
 
-const POLICY: Policy = { revision: 'abc123', attributes: new Attributes([]), handlers: new Map(), rules: [], enrich: [], watched: [] };
-const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | undefined): KeptVerdict =>
-  ({
-    id, timeMs: 1000, call: 'http', outcome, rule, reasons: [], shadow: [], quotaKeys: [], attributes: { 'request.path': '/' },
-    request: { requestId: `r-${id}`, method: 'GET', host: 'shop', path: '/', peer: '10.0.0.1', client: '192.0.2.1', principal: null, domain: null, descriptor: null },
-  });
+const POLICY: Policy = {
+  revision: 'abc123',
+  attributes: new Attributes([]),
+  handlers: new Map(),
+  rules: [],
+  enrich: [],
+  watched: [],
+};
+const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | undefined): KeptVerdict => ({
+  id,
+  timeMs: 1000,
+  call: 'http',
+  outcome,
+  rule,
+  reasons: [],
+  shadow: [],
+  quotaKeys: [],
+  attributes: { 'request.path': '/' },
+  request: {
+    requestId: `r-${id}`,
+    method: 'GET',
+    host: 'shop',
+    path: '/',
+    peer: '10.0.0.1',
+    client: '192.0.2.1',
+    principal: null,
+    domain: null,
+    descriptor: null,
+  },
+});
 
 let admin: Admin | undefined;
 afterEach(() => admin?.close());
 
-async function started(sources: Partial<AdminSources>): Promise<(path: string) => Promise<{ status: number; type: string; text: string; json: () => unknown }>> {
+async function started(
+  sources: Partial<AdminSources>,
+): Promise<(path: string) => Promise<{ status: number; type: string; text: string; json: () => unknown }>> {
   const faults: string[] = [];
   admin = await startAdmin({
-    host: '127.0.0.1', port: 0, onFault: (path) => faults.push(path),
-    sources: { policy: () => POLICY, loading: () => ({ atMs: 0, refusal: undefined }), isDraining: () => false, handlers: () => [], verdicts: () => [], limits: async () => undefined, metrics: async () => 'x 1\n', ...sources },
+    host: '127.0.0.1',
+    port: 0,
+    onFault: (path) => faults.push(path),
+    sources: {
+      policy: () => POLICY,
+      loading: () => ({ atMs: 0, refusal: undefined }),
+      isDraining: () => false,
+      handlers: () => [],
+      verdicts: () => [],
+      limits: async () => undefined,
+      metrics: async () => 'x 1\n',
+      ...sources,
+    },
   });
   const { port } = admin;
   return async (path) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`);
     const text = await answer.text();
-    return { status: answer.status, type: answer.headers.get('content-type') ?? '', text, json: () => JSON.parse(text) as unknown };
+    return {
+      status: answer.status,
+      type: answer.headers.get('content-type') ?? '',
+      text,
+      json: () => JSON.parse(text) as unknown,
+    };
   };
 }
 
@@ -39,11 +81,24 @@ describe('the admin port', () => {
   });
 
   test('tells what is in force, and what is wrong with what was read since', async () => {
-    const finding = { severity: 'error', position: { file: '/p/a.yaml', line: 3, column: 7 }, code: 'RULES_VALUE', message: 'is wrong', excerpt: undefined } as const;
-    const get = await started({ loading: () => ({ atMs: 1000, refusal: { atMs: 2000, why: 'the policy has 1 error', findings: [finding] } }) });
+    const finding = {
+      severity: 'error',
+      position: { file: '/p/a.yaml', line: 3, column: 7 },
+      code: 'RULES_VALUE',
+      message: 'is wrong',
+      excerpt: undefined,
+    } as const;
+    const get = await started({
+      loading: () => ({ atMs: 1000, refusal: { atMs: 2000, why: 'the policy has 1 error', findings: [finding] } }),
+    });
     expect((await get('/policy')).json()).toEqual({
-      revision: 'abc123', loadedAt: '1970-01-01T00:00:01.000Z',
-      pending: { refusedAt: '1970-01-01T00:00:02.000Z', why: 'the policy has 1 error', findings: [{ at: '/p/a.yaml:3:7', severity: 'error', code: 'RULES_VALUE', message: 'is wrong' }] },
+      revision: 'abc123',
+      loadedAt: '1970-01-01T00:00:01.000Z',
+      pending: {
+        refusedAt: '1970-01-01T00:00:02.000Z',
+        why: 'the policy has 1 error',
+        findings: [{ at: '/p/a.yaml:3:7', severity: 'error', code: 'RULES_VALUE', message: 'is wrong' }],
+      },
     });
     expect((await (await started({}))('/policy')).json()).toMatchObject({ pending: null });
   });
@@ -60,7 +115,20 @@ describe('the admin port', () => {
   });
 
   test('a handler that is away is listed with the reason, and leaves the whole ready', async () => {
-    const get = await started({ handlers: () => [{ name: 'limits', adapter: 'quota-redis', ready: false, why: 'Redis is away', breaker: 'open', running: 0, waiting: 0, queued: 0 }] });
+    const get = await started({
+      handlers: () => [
+        {
+          name: 'limits',
+          adapter: 'quota-redis',
+          ready: false,
+          why: 'Redis is away',
+          breaker: 'open',
+          running: 0,
+          waiting: 0,
+          queued: 0,
+        },
+      ],
+    });
     const ready = await get('/readyz');
     expect(ready.status).toBe(200);
     expect(ready.json()).toMatchObject({ handlers: [{ name: 'limits', ready: false, why: 'Redis is away' }] });
@@ -69,11 +137,34 @@ describe('the admin port', () => {
 
   test('no page shows the credentials of a URL', async () => {
     const why = 'redis://user:hunter2@10.0.0.1:6379 does not answer';
-    const handlers = new Map([['limits', { shown: { url: 'redis://:hunter2@10.0.0.1', servers: [{ at: 'kafka://a:hunter2@b' }] } }]]) as unknown as Policy['handlers'];
-    const get = await started({ policy: () => ({ ...POLICY, handlers }), handlers: () => [{ name: 'limits', adapter: 'quota-redis', ready: false, why, breaker: 'open', running: 0, waiting: 0, queued: 0 }] });
+    const handlers = new Map([
+      ['limits', { shown: { url: 'redis://:hunter2@10.0.0.1', servers: [{ at: 'kafka://a:hunter2@b' }] } }],
+    ]) as unknown as Policy['handlers'];
+    const get = await started({
+      policy: () => ({ ...POLICY, handlers }),
+      handlers: () => [
+        {
+          name: 'limits',
+          adapter: 'quota-redis',
+          ready: false,
+          why,
+          breaker: 'open',
+          running: 0,
+          waiting: 0,
+          queued: 0,
+        },
+      ],
+    });
     const [page, ready] = [(await get('/handlers')).text, (await get('/readyz')).text];
     expect(`${page}${ready}`).not.toContain('hunter2');
-    expect(JSON.parse(page)).toMatchObject({ handlers: [{ why: 'redis://(secret)@10.0.0.1:6379 does not answer', config: { url: 'redis://(secret)@10.0.0.1', servers: [{ at: 'kafka://(secret)@b' }] } }] });
+    expect(JSON.parse(page)).toMatchObject({
+      handlers: [
+        {
+          why: 'redis://(secret)@10.0.0.1:6379 does not answer',
+          config: { url: 'redis://(secret)@10.0.0.1', servers: [{ at: 'kafka://(secret)@b' }] },
+        },
+      ],
+    });
   });
 
   test('metrics are text of the version that Prometheus reads', async () => {
@@ -84,19 +175,52 @@ describe('the admin port', () => {
 
   test('verdicts are told flat, by the filters of the query', async () => {
     const filters: unknown[] = [];
-    const get = await started({ verdicts: (filter) => { filters.push(filter); return [verdict('3', 'deny', 'a')]; } });
-    expect((await get('/verdicts?rule=a&outcome=deny&id=3&host=shop&path=/*&call=http&limit=7')).json()).toEqual({ verdicts: [{
-      id: '3', time: '1970-01-01T00:00:01.000Z', call: 'http', outcome: 'deny', rule: 'a', requestId: 'r-3', method: 'GET', host: 'shop', path: '/', peer: '10.0.0.1', client: '192.0.2.1',
-      principal: null, domain: null, descriptor: null, quotaKeys: [], reasons: [], shadow: [], attributes: { 'request.path': '/' },
-    }] });
+    const get = await started({
+      verdicts: (filter) => {
+        filters.push(filter);
+        return [verdict('3', 'deny', 'a')];
+      },
+    });
+    expect((await get('/verdicts?rule=a&outcome=deny&id=3&host=shop&path=/*&call=http&limit=7')).json()).toEqual({
+      verdicts: [
+        {
+          id: '3',
+          time: '1970-01-01T00:00:01.000Z',
+          call: 'http',
+          outcome: 'deny',
+          rule: 'a',
+          requestId: 'r-3',
+          method: 'GET',
+          host: 'shop',
+          path: '/',
+          peer: '10.0.0.1',
+          client: '192.0.2.1',
+          principal: null,
+          domain: null,
+          descriptor: null,
+          quotaKeys: [],
+          reasons: [],
+          shadow: [],
+          attributes: { 'request.path': '/' },
+        },
+      ],
+    });
     await get('/verdicts');
-    expect(filters).toEqual([{ rule: 'a', outcome: 'deny', id: '3', host: 'shop', path: '/*', call: 'http', limit: 7 }, { limit: 100 }]);
+    expect(filters).toEqual([
+      { rule: 'a', outcome: 'deny', id: '3', host: 'shop', path: '/*', call: 'http', limit: 7 },
+      { limit: 100 },
+    ]);
   });
 
   test.each([
-    ['?outcome=denied', /no outcome is denied; outcomes are allow, deny, failed, error/], ['?verdict=3', /there is no filter verdict; filters are id, rule, outcome, call, host, path, limit/],
-    ['?limit=nonsense', /limit is nonsense; a whole number from 1 to 500/], ['?limit=0', /whole number/], ['?call=htpp', /no call is htpp.*http/],
-    ['?rule=gone', /no rule is named gone; \/rules lists them/], ['?host=a&host=b', /host is given 2 times/], ['?path=', /path is empty/],
+    ['?outcome=denied', /no outcome is denied; outcomes are allow, deny, failed, error/],
+    ['?verdict=3', /there is no filter verdict; filters are id, rule, outcome, call, host, path, limit/],
+    ['?limit=nonsense', /limit is nonsense; a whole number from 1 to 500/],
+    ['?limit=0', /whole number/],
+    ['?call=htpp', /no call is htpp.*http/],
+    ['?rule=gone', /no rule is named gone; \/rules lists them/],
+    ['?host=a&host=b', /host is given 2 times/],
+    ['?path=', /path is empty/],
   ])('verdicts%s is refused, with what is allowed', async (query, says) => {
     const get = await started({ verdicts: () => [] });
     const answer = await get(`/verdicts${query}`);
@@ -105,8 +229,15 @@ describe('the admin port', () => {
   });
 
   test('a page that is not there lists those that are; one that fails says so and shows nothing of the fault', async () => {
-    const get = await started({ metrics: async () => { throw new Error('secret inside'); } });
-    expect((await get('/nothing')).json()).toMatchObject({ error: 'there is no such page', pages: { '/metrics': expect.any(String) as string } });
+    const get = await started({
+      metrics: async () => {
+        throw new Error('secret inside');
+      },
+    });
+    expect((await get('/nothing')).json()).toMatchObject({
+      error: 'there is no such page',
+      pages: { '/metrics': expect.any(String) as string },
+    });
     const failed = await get('/metrics');
     expect(failed.status).toBe(500);
     expect(failed.text).not.toContain('secret inside');
@@ -118,25 +249,43 @@ describe('by which name it is called', () => {
     await started({});
     const { port } = admin ?? { port: 0 };
     const socket = connect(port, '127.0.0.1');
-    socket.end(host === undefined ? 'GET /rules HTTP/1.0\r\n\r\n' : `GET /rules HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+    socket.end(
+      host === undefined
+        ? 'GET /rules HTTP/1.0\r\n\r\n'
+        : `GET /rules HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`,
+    );
     let answer = '';
     for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
     return Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
   };
 
-  test.each(['127.0.0.1', '127.0.0.1:15014', '[::1]:15014', 'localhost', 'LOCALHOST:1', '10.2.3.4:15014', undefined])('%s is answered', async (host) => {
-    expect(await status(host)).toBe(200);
-  });
+  test.each(['127.0.0.1', '127.0.0.1:15014', '[::1]:15014', 'localhost', 'LOCALHOST:1', '10.2.3.4:15014', undefined])(
+    '%s is answered',
+    async (host) => {
+      expect(await status(host)).toBe(200);
+    },
+  );
 
-  test.each(['evil.example', 'evil.example:15014', '127.0.0.1.evil.example', 'localhost.evil.example', ''])('%j is refused', async (host) => {
-    expect(await status(host)).toBe(403);
-  });
+  test.each(['evil.example', 'evil.example:15014', '127.0.0.1.evil.example', 'localhost.evil.example', ''])(
+    '%j is refused',
+    async (host) => {
+      expect(await status(host)).toBe(403);
+    },
+  );
 });
 
 test('a request that does not end is given up', async () => {
-  admin = await startAdmin({ host: '127.0.0.1', port: 0, requestTimeoutMs: 100, onFault: () => undefined, sources: {} as AdminSources });
+  admin = await startAdmin({
+    host: '127.0.0.1',
+    port: 0,
+    requestTimeoutMs: 100,
+    onFault: () => undefined,
+    sources: {} as AdminSources,
+  });
   const socket = connect(admin.port, '127.0.0.1');
-  socket.write('POST /limits/explain HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
+  socket.write(
+    'POST /limits/explain HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
+  );
   let answer = '';
   for await (const chunk of socket.setEncoding('latin1')) answer += String(chunk);
   expect(answer).toMatch(/^HTTP\/1\.1 408 /);

@@ -10,9 +10,16 @@ beforeEach(async () => {
   asked = [];
   told = { rules: [] };
   admin = await startAdmin({
-    host: '127.0.0.1', port: 0, onFault: () => {},
+    host: '127.0.0.1',
+    port: 0,
+    onFault: () => {},
     sources: {
-      policy: () => undefined, loading: () => ({ atMs: 0, refusal: undefined }), isDraining: () => false, handlers: () => [], verdicts: () => [], metrics: async () => '',
+      policy: () => undefined,
+      loading: () => ({ atMs: 0, refusal: undefined }),
+      isDraining: () => false,
+      handlers: () => [],
+      verdicts: () => [],
+      metrics: async () => '',
       limits: async (depth, call) => {
         asked.push([depth, call]);
         return told;
@@ -22,26 +29,70 @@ beforeEach(async () => {
 });
 afterEach(async () => admin.close());
 
-async function limits(path: string, body?: string, method = body === undefined ? 'GET' : 'POST'): Promise<{ status: number; json: unknown }> {
-  const answer = await fetch(`http://127.0.0.1:${admin.port}/limits/${path}`, { method, ...(body === undefined ? {} : { body }) });
+async function limits(
+  path: string,
+  body?: string,
+  method = body === undefined ? 'GET' : 'POST',
+): Promise<{ status: number; json: unknown }> {
+  const answer = await fetch(`http://127.0.0.1:${admin.port}/limits/${path}`, {
+    method,
+    ...(body === undefined ? {} : { body }),
+  });
   return { status: answer.status, json: await answer.json() };
 }
 
 describe('what is asked', () => {
   test('a descriptor in the query, entries in order', async () => {
-    expect(await limits('inspect?domain=shop&key=user&value=ann&key=path&value=%2Fa')).toEqual({ status: 200, json: { call: 'limit', rules: [] } });
+    expect(await limits('inspect?domain=shop&key=user&value=ann&key=path&value=%2Fa')).toEqual({
+      status: 200,
+      json: { call: 'limit', rules: [] },
+    });
     await limits('reset?domain=shop&key=user&value=ann', undefined, 'POST');
     expect(asked).toEqual([
-      ['inspect', { call: 'limit', requests: [{ 'ratelimit.domain': 'shop', 'ratelimit.entries': [{ key: 'user', value: 'ann' }, { key: 'path', value: '/a' }] }], carried: {} }],
-      ['reset', { call: 'limit', requests: [{ 'ratelimit.domain': 'shop', 'ratelimit.entries': [{ key: 'user', value: 'ann' }] }], carried: {} }],
+      [
+        'inspect',
+        {
+          call: 'limit',
+          requests: [
+            {
+              'ratelimit.domain': 'shop',
+              'ratelimit.entries': [
+                { key: 'user', value: 'ann' },
+                { key: 'path', value: '/a' },
+              ],
+            },
+          ],
+          carried: {},
+        },
+      ],
+      [
+        'reset',
+        {
+          call: 'limit',
+          requests: [{ 'ratelimit.domain': 'shop', 'ratelimit.entries': [{ key: 'user', value: 'ann' }] }],
+          carried: {},
+        },
+      ],
     ]);
   });
 
   test.each([
     ['attributes', { 'request.path': '/a' }, { call: 'http', requests: [{ 'request.path': '/a' }], carried: {} }],
-    ['attributes and their call', { call: 'tcp', 'source.ip': '1.2.3.4' }, { call: 'tcp', requests: [{ 'source.ip': '1.2.3.4' }], carried: {} }],
-    ['as in cases', { http: { 'request.path': '/a' }, carried: { contextExtension: { tier: 'gold' } } }, { call: 'http', requests: [{ 'request.path': '/a' }], carried: { contextExtension: { tier: 'gold' } } }],
-    ['several descriptors', { limit: [{ 'ratelimit.domain': 'd' }, { 'ratelimit.domain': 'e' }] }, { call: 'limit', requests: [{ 'ratelimit.domain': 'd' }, { 'ratelimit.domain': 'e' }], carried: {} }],
+    [
+      'attributes and their call',
+      { call: 'tcp', 'source.ip': '1.2.3.4' },
+      { call: 'tcp', requests: [{ 'source.ip': '1.2.3.4' }], carried: {} },
+    ],
+    [
+      'as in cases',
+      { http: { 'request.path': '/a' }, carried: { contextExtension: { tier: 'gold' } } },
+      { call: 'http', requests: [{ 'request.path': '/a' }], carried: { contextExtension: { tier: 'gold' } } },
+    ],
+    [
+      'several descriptors',
+      { limit: [{ 'ratelimit.domain': 'd' }, { 'ratelimit.domain': 'e' }] },
+      { call: 'limit', requests: [{ 'ratelimit.domain': 'd' }, { 'ratelimit.domain': 'e' }], carried: {} },
+    ],
   ])('a request as JSON: %s', async (_name, body, call) => {
     expect((await limits('explain', JSON.stringify(body))).status).toBe(200);
     expect(asked).toEqual([['explain', call]]);
@@ -68,7 +119,10 @@ describe('what cannot be asked', () => {
 
   test('what the engine finds wrong with a request', async () => {
     told = { wrong: 'no attribute is named request.pth' };
-    expect(await limits('inspect', '{"request.pth": "/"}')).toEqual({ status: 400, json: { error: 'no attribute is named request.pth' } });
+    expect(await limits('inspect', '{"request.pth": "/"}')).toEqual({
+      status: 400,
+      json: { error: 'no attribute is named request.pth' },
+    });
   });
 
   test('anything, without a policy', async () => {
@@ -77,8 +131,15 @@ describe('what cannot be asked', () => {
   });
 
   test('a reset by the page of a browser', async () => {
-    const answer = await fetch(`http://127.0.0.1:${admin.port}/limits/reset?domain=d`, { method: 'POST', headers: { origin: 'http://elsewhere.example' } });
-    expect([answer.status, await answer.json(), asked]).toEqual([403, { error: 'counters are reset from this machine alone, and not by pages of a browser' }, []]);
+    const answer = await fetch(`http://127.0.0.1:${admin.port}/limits/reset?domain=d`, {
+      method: 'POST',
+      headers: { origin: 'http://elsewhere.example' },
+    });
+    expect([answer.status, await answer.json(), asked]).toEqual([
+      403,
+      { error: 'counters are reset from this machine alone, and not by pages of a browser' },
+      [],
+    ]);
   });
 
   test('a reset by GET, a request without end', async () => {

@@ -9,9 +9,20 @@ import { Duration, Timestamp, type Value } from '../../../src/attributes/values.
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import type { CallKind } from '../../../src/attributes/carrier.ts';
 
-interface Request { given: Record<string, unknown>; carried?: PlainCarried; call?: CallKind; settings?: Partial<AttributeSettings>; own?: Attribute[] }
+interface Request {
+  given: Record<string, unknown>;
+  carried?: PlainCarried;
+  call?: CallKind;
+  settings?: Partial<AttributeSettings>;
+  own?: Attribute[];
+}
 function readerOf({ given, carried, call, settings, own = [] }: Request): (name: string) => Value | undefined {
-  const attributes = new Attributes([...VOCABULARY, ...own], { trustedHops: undefined, path: 'DECODE_AND_MERGE_SLASHES', pathParameters: 'keep', ...settings });
+  const attributes = new Attributes([...VOCABULARY, ...own], {
+    trustedHops: undefined,
+    path: 'DECODE_AND_MERGE_SLASHES',
+    pathParameters: 'keep',
+    ...settings,
+  });
   const bag = new RequestBag(attributes, plainWire(attributes, given, carried, call));
   return (name) => bag.get(attributes.slotOf(name) ?? -1);
 }
@@ -29,27 +40,59 @@ const refusal = (given: Record<string, unknown>, own: Attribute[] = []): Attribu
 
 describe('a request that people write', () => {
   test('converts by declared type', () => {
-    const of = readerOf({ given: {
-      'source.ip': '::ffff:10.0.0.1', 'request.time': '2026-01-02T03:04:05.5Z', 'response.duration': '1.5s', 'response.code': 200, 'connection.mtls': true,
-      'request.headers': { 'X-User': 'ann', 'x-number': 7 }, 'request.raw_body': 'hé', 'response.flags': ['UH'], metadata: { ns: { n: 1, list: [true, null] } },
-    } });
+    const of = readerOf({
+      given: {
+        'source.ip': '::ffff:10.0.0.1',
+        'request.time': '2026-01-02T03:04:05.5Z',
+        'response.duration': '1.5s',
+        'response.code': 200,
+        'connection.mtls': true,
+        'request.headers': { 'X-User': 'ann', 'x-number': 7 },
+        'request.raw_body': 'hé',
+        'response.flags': ['UH'],
+        metadata: { ns: { n: 1, list: [true, null] } },
+      },
+    });
     expect(of('source.ip')).toEqual(parseIp('10.0.0.1'));
     expect(of('request.time')).toEqual(new Timestamp(1767323045, 500_000_000));
     expect(of('response.duration')).toEqual(new Duration(1, 500_000_000));
     expect(of('response.code')).toBe(200);
     expect(of('connection.mtls')).toBe(true);
-    expect(of('request.headers')).toEqual(new Map([['x-user', 'ann'], ['x-number', '7']]));
+    expect(of('request.headers')).toEqual(
+      new Map([
+        ['x-user', 'ann'],
+        ['x-number', '7'],
+      ]),
+    );
     expect(Buffer.from(of('request.raw_body') as Uint8Array).toString()).toBe('hé');
     expect(of('response.flags')).toEqual(['UH']);
-    expect(of('metadata')).toEqual(new Map([['ns', new Map<string, Value>([['n', 1], ['list', [true, null]]])]]));
+    expect(of('metadata')).toEqual(
+      new Map([
+        [
+          'ns',
+          new Map<string, Value>([
+            ['n', 1],
+            ['list', [true, null]],
+          ]),
+        ],
+      ]),
+    );
   });
 
   test.each([
     [{ 'request.pth': '/' }, 'ATTRIBUTE_UNKNOWN', 'no attribute is named request.pth; did you mean request.path?'],
-    [{ 'source.ip': 'nowhere' }, 'ATTRIBUTE_VALUE', 'source.ip is "nowhere", and an address such as 203.0.113.9 is expected'],
+    [
+      { 'source.ip': 'nowhere' },
+      'ATTRIBUTE_VALUE',
+      'source.ip is "nowhere", and an address such as 203.0.113.9 is expected',
+    ],
     [{ 'response.code': '200' }, 'ATTRIBUTE_VALUE', 'response.code is "200", and a whole number is expected'],
     [{ 'response.code': 1.5 }, 'ATTRIBUTE_VALUE', 'response.code is 1.5, and a whole number is expected'],
-    [{ 'response.duration': 2 }, 'ATTRIBUTE_VALUE', 'response.duration is 2, and a span such as 2s or 150ms is expected'],
+    [
+      { 'response.duration': 2 },
+      'ATTRIBUTE_VALUE',
+      'response.duration is 2, and a span such as 2s or 150ms is expected',
+    ],
     [{ 'request.headers': [] }, 'ATTRIBUTE_VALUE', 'request.headers is [], and map(string, string) is expected'],
     [{ 'request.method': null }, 'ATTRIBUTE_VALUE', 'request.method is null, and text is expected'],
   ])('refuses %j', (given, code, message) => {
@@ -58,27 +101,68 @@ describe('a request that people write', () => {
 
   test('refuses what is worked out by the policy or a handler', () => {
     const base = { type: STRING, meaning: 'x.', carriedBy: {}, always: false, secret: false };
-    const own: Attribute[] = [{ ...base, name: 'my.named', source: { kind: 'is', evaluate: () => 'x' } }, { ...base, name: 'my.made', source: { kind: 'filled' } }];
+    const own: Attribute[] = [
+      { ...base, name: 'my.named', source: { kind: 'is', evaluate: () => 'x' } },
+      { ...base, name: 'my.made', source: { kind: 'filled' } },
+    ];
     expect(refusal({ 'my.named': 'y' }, own).message).toContain('named expression');
     expect(refusal({ 'my.made': 'y' }, own).message).toContain('made by a handler');
   });
 
   test('gives what comes from a wire under a name of its own', () => {
-    const tier: Attribute = { name: 'my.tier', type: STRING, meaning: 'x.', carriedBy: {}, always: false, secret: false, source: { kind: 'from', carriers: [{ kind: 'contextExtension', name: 'tier' }, { kind: 'customTag', name: 'tag' }], convert: (raw) => raw } };
+    const tier: Attribute = {
+      name: 'my.tier',
+      type: STRING,
+      meaning: 'x.',
+      carriedBy: {},
+      always: false,
+      secret: false,
+      source: {
+        kind: 'from',
+        carriers: [
+          { kind: 'contextExtension', name: 'tier' },
+          { kind: 'customTag', name: 'tag' },
+        ],
+        convert: (raw) => raw,
+      },
+    };
     expect(read({ given: { 'my.tier': 'gold' }, own: [tier] }, 'my.tier')).toBe('gold');
-    expect(read({ given: {}, carried: { contextExtension: { tier: 'silver' } }, own: [tier] }, 'my.tier')).toBe('silver');
+    expect(read({ given: {}, carried: { contextExtension: { tier: 'silver' } }, own: [tier] }, 'my.tier')).toBe(
+      'silver',
+    );
     expect(read({ given: {}, carried: { customTag: { tag: 'tin' } }, own: [tier] }, 'my.tier')).toBe('tin');
   });
 
   test('a context extension fills a built-in that the wire has not', () => {
-    expect(read({ given: {}, carried: { contextExtension: { 'destination.namespace': 'shop' } } }, 'destination.namespace')).toBe('shop');
+    expect(
+      read({ given: {}, carried: { contextExtension: { 'destination.namespace': 'shop' } } }, 'destination.namespace'),
+    ).toBe('shop');
   });
 
   test('descriptor and entries make each other; a call costs 1', () => {
-    const fromMap = readerOf({ given: { 'ratelimit.domain': 'shop', 'ratelimit.descriptor': { user: 'ann', path: '/a' } } });
-    expect(fromMap('ratelimit.entries')).toEqual([new Map([['key', 'user'], ['value', 'ann']]), new Map([['key', 'path'], ['value', '/a']])]);
+    const fromMap = readerOf({
+      given: { 'ratelimit.domain': 'shop', 'ratelimit.descriptor': { user: 'ann', path: '/a' } },
+    });
+    expect(fromMap('ratelimit.entries')).toEqual([
+      new Map([
+        ['key', 'user'],
+        ['value', 'ann'],
+      ]),
+      new Map([
+        ['key', 'path'],
+        ['value', '/a'],
+      ]),
+    ]);
     expect(fromMap('ratelimit.hits')).toBe(1);
-    const fromList = readerOf({ given: { 'ratelimit.entries': [{ key: 'user', value: 'ann' }, { key: 'user', value: 'bob' }], 'ratelimit.hits': 0 } });
+    const fromList = readerOf({
+      given: {
+        'ratelimit.entries': [
+          { key: 'user', value: 'ann' },
+          { key: 'user', value: 'bob' },
+        ],
+        'ratelimit.hits': 0,
+      },
+    });
     expect(fromList('ratelimit.descriptor')).toEqual(new Map([['user', 'ann']]));
     expect(fromList('ratelimit.hits')).toBe(0);
   });
@@ -108,33 +192,87 @@ describe('what is worked out', () => {
     [0, '::ffff:203.0.113.9', '203.0.113.9'],
     [0, undefined, '10.0.0.1'],
   ])('origin.ip behind %j hops with %j is %s', (trustedHops, forwarded, origin) => {
-    const given = { 'source.ip': '10.0.0.1', 'request.headers': forwarded === undefined ? {} : { 'x-forwarded-for': forwarded } };
+    const given = {
+      'source.ip': '10.0.0.1',
+      'request.headers': forwarded === undefined ? {} : { 'x-forwarded-for': forwarded },
+    };
     expect(read({ given, settings: { trustedHops } }, 'origin.ip')).toEqual(parseIp(origin));
   });
 
   test('from a principal of the mesh', () => {
     const of = readerOf({ given: { 'source.principal': 'cluster.local/ns/shop/sa/web' } });
-    expect([of('source.trustDomain'), of('source.namespace'), of('source.serviceAccount'), of('connection.mtls')]).toEqual(['cluster.local', 'shop', 'web', true]);
+    expect([
+      of('source.trustDomain'),
+      of('source.namespace'),
+      of('source.serviceAccount'),
+      of('connection.mtls'),
+    ]).toEqual(['cluster.local', 'shop', 'web', true]);
     expect(read({ given: { 'source.principal': 'CN=web' } }, 'source.namespace')).toBeUndefined();
     expect(read({ given: {} }, 'connection.mtls')).toBe(false);
   });
 
   test('from headers', () => {
-    const of = readerOf({ given: { 'request.headers': { 'user-agent': 'curl', 'x-request-id': 'r1', 'content-type': 'application/grpc+proto', 'x-api-key': 'k' } } });
-    expect([of('request.useragent'), of('request.id'), of('context.protocol'), of('request.api_key'), of('request.referer')]).toEqual(['curl', 'r1', 'grpc', 'k', undefined]);
+    const of = readerOf({
+      given: {
+        'request.headers': {
+          'user-agent': 'curl',
+          'x-request-id': 'r1',
+          'content-type': 'application/grpc+proto',
+          'x-api-key': 'k',
+        },
+      },
+    });
+    expect([
+      of('request.useragent'),
+      of('request.id'),
+      of('context.protocol'),
+      of('request.api_key'),
+      of('request.referer'),
+    ]).toEqual(['curl', 'r1', 'grpc', 'k', undefined]);
     expect(read({ given: { 'request.path': '/?key=q', 'request.headers': {} } }, 'request.api_key')).toBe('q');
   });
 
   test('from a verified token', () => {
-    const of = readerOf({ given: {}, carried: { metadata: { 'envoy.filters.http.jwt_authn': { my_payload: { iss: 'https://i', sub: 's', aud: ['a', 'b'], azp: 'p', n: 1 } } } } });
-    expect([of('request.auth.principal'), of('request.auth.audiences'), of('request.auth.presenter')]).toEqual(['https://i/s', ['a', 'b'], 'p']);
+    const of = readerOf({
+      given: {},
+      carried: {
+        metadata: {
+          'envoy.filters.http.jwt_authn': {
+            my_payload: { iss: 'https://i', sub: 's', aud: ['a', 'b'], azp: 'p', n: 1 },
+          },
+        },
+      },
+    });
+    expect([of('request.auth.principal'), of('request.auth.audiences'), of('request.auth.presenter')]).toEqual([
+      'https://i/s',
+      ['a', 'b'],
+      'p',
+    ]);
     expect((of('request.auth.claims') as ReadonlyMap<string, Value>).get('n')).toBe(1);
-    expect(JSON.parse(of('request.auth.raw_claims') as string)).toEqual({ iss: 'https://i', sub: 's', aud: ['a', 'b'], azp: 'p', n: 1 });
+    expect(JSON.parse(of('request.auth.raw_claims') as string)).toEqual({
+      iss: 'https://i',
+      sub: 's',
+      aud: ['a', 'b'],
+      azp: 'p',
+      n: 1,
+    });
   });
 
   test('from what the check said', () => {
-    const of = readerOf({ given: {}, carried: { metadata: { 'envoy.filters.http.ext_authz': { sluice: { id: 'v1', rule: 'r', outcome: 'deny' }, ext_authz_duration: 2 } } } });
-    expect([of('verdict.id'), of('verdict.rule'), of('verdict.outcome'), of('verdict.latency')]).toEqual(['v1', 'r', 'deny', new Duration(0, 2_000_000)]);
+    const of = readerOf({
+      given: {},
+      carried: {
+        metadata: {
+          'envoy.filters.http.ext_authz': { sluice: { id: 'v1', rule: 'r', outcome: 'deny' }, ext_authz_duration: 2 },
+        },
+      },
+    });
+    expect([of('verdict.id'), of('verdict.rule'), of('verdict.outcome'), of('verdict.latency')]).toEqual([
+      'v1',
+      'r',
+      'deny',
+      new Duration(0, 2_000_000),
+    ]);
     expect(read({ given: {} }, 'verdict.rule')).toBeUndefined();
   });
 });

@@ -11,14 +11,28 @@ import { ShownRequest } from '../../../src/attributes/shown-request.ts';
 import { shownValue } from '../../../src/attributes/shown-value.ts';
 import { STRING } from '../../../src/attributes/types.ts';
 
-const named = (name: string, evaluate: (bag: RequestBag) => Value | undefined): Attribute =>
-  ({ name, type: STRING, meaning: 'For these tests.', source: { kind: 'is', evaluate }, carriedBy: {}, always: false, secret: false });
+const named = (name: string, evaluate: (bag: RequestBag) => Value | undefined): Attribute => ({
+  name,
+  type: STRING,
+  meaning: 'For these tests.',
+  source: { kind: 'is', evaluate },
+  carriedBy: {},
+  always: false,
+  secret: false,
+});
 const slotIn = ({ attributes }: RequestBag, name: string): number => attributes.slotOf(name) ?? -1;
 
 test('every kind of value is shown as people write it', () => {
   const values: [Value | undefined, unknown][] = [
-    [parseIp('::ffff:192.0.2.1'), '192.0.2.1'], [parseCidr('10.0.0.0/8'), '10.0.0.0/8'], [parseDuration('1500ms'), '1.5s'],
-    [parseTimestamp('2026-01-02T03:04:05Z'), '2026-01-02T03:04:05Z'], [2n ** 60n, '1152921504606846976'], [['a', 1, null], ['a', 1, null]],
+    [parseIp('::ffff:192.0.2.1'), '192.0.2.1'],
+    [parseCidr('10.0.0.0/8'), '10.0.0.0/8'],
+    [parseDuration('1500ms'), '1.5s'],
+    [parseTimestamp('2026-01-02T03:04:05Z'), '2026-01-02T03:04:05Z'],
+    [2n ** 60n, '1152921504606846976'],
+    [
+      ['a', 1, null],
+      ['a', 1, null],
+    ],
     [new Map<Value, Value>([['k', new Map<Value, Value>([[1, true]])]]), { k: { 1: true } }],
   ];
   for (const [value, shown] of values) expect(shownValue(value ?? 'not parsed')).toEqual(shown);
@@ -31,11 +45,24 @@ const bagOf = (given: Record<string, unknown>, own: readonly Attribute[] = []): 
 
 describe('of a request is not shown', () => {
   test('an attribute that is secret, a header or a query parameter that is', () => {
-    const shown = new ShownRequest(bagOf({
-      'request.path': '/a?page=1&api_key=abcd', 'request.headers': { authorization: 'Bearer x', cookie: 'a=b', 'x-user': 'ann', referer: 'https://h/?token=abc#code=d' },
-    }));
+    const shown = new ShownRequest(
+      bagOf({
+        'request.path': '/a?page=1&api_key=abcd',
+        'request.headers': {
+          authorization: 'Bearer x',
+          cookie: 'a=b',
+          'x-user': 'ann',
+          referer: 'https://h/?token=abc#code=d',
+        },
+      }),
+    );
     expect(shown.named('request.api_key')).toBe('(secret)');
-    expect(shown.named('request.headers')).toEqual({ authorization: '(secret)', cookie: '(secret)', 'x-user': 'ann', referer: 'https://h/?token=(secret)#code=(secret)' });
+    expect(shown.named('request.headers')).toEqual({
+      authorization: '(secret)',
+      cookie: '(secret)',
+      'x-user': 'ann',
+      referer: 'https://h/?token=(secret)#code=(secret)',
+    });
     expect(shown.named('request.path')).toBe('/a?page=1&api_key=(secret)');
     expect(shown.named('request.query')).toEqual({ page: '1', api_key: '(secret)' });
     expect(shown.named('request.url_path')).toBe('/a');
@@ -45,22 +72,39 @@ describe('of a request is not shown', () => {
 
   test('what a named expression has made of a secret', () => {
     const bag = bagOf({ 'request.path': '/a?code=abcd', 'request.headers': { authorization: 'Bearer topsecret' } }, [
-      named('my.token', (one) => (one.get(slotIn(one, 'request.headers')) as ReadonlyMap<string, string>).get('authorization')),
+      named('my.token', (one) =>
+        (one.get(slotIn(one, 'request.headers')) as ReadonlyMap<string, string>).get('authorization'),
+      ),
       named('my.code', (one) => (one.get(slotIn(one, 'request.query')) as ReadonlyMap<string, string>).get('code')),
       named('my.plain', (one) => one.get(slotIn(one, 'request.url_path'))),
     ]);
     const shown = new ShownRequest(bag);
-    expect([shown.named('my.token'), shown.named('my.code'), shown.named('my.plain')]).toEqual(['(secret)', '(secret)', '/a']);
-    expect(shown.text('Bearer topsecret and topsecret were refused for /a?code=abcd')).toBe('(secret) and (secret) were refused for /a?code=(secret)');
+    expect([shown.named('my.token'), shown.named('my.code'), shown.named('my.plain')]).toEqual([
+      '(secret)',
+      '(secret)',
+      '/a',
+    ]);
+    expect(shown.text('Bearer topsecret and topsecret were refused for /a?code=abcd')).toBe(
+      '(secret) and (secret) were refused for /a?code=(secret)',
+    );
   });
 });
 
 test.each([
-  ['/a?b=1', '/a?b=1'], ['/a?API_Key=x&b=1', '/a?API_Key=(secret)&b=1'], ['/a?%6bey=x', '/a?%6bey=(secret)'], ['/a??token=x', '/a??token=(secret)'],
-  ['/a?b=1;key=x;y', '/a?b=1;key=(secret)'], ['/a?code=x=y&code=z', '/a?code=(secret)&code=(secret)'], ['/a#access_token=x', '/a#access_token=(secret)'],
-  ['/a?Api-Key=x&apiKey=y', '/a?Api-Key=(secret)&apiKey=(secret)'], ['/a?client_secret=x&id_token=y&page_token=z', '/a?client_secret=(secret)&id_token=(secret)&page_token=z'],
-  ['/a?X-Amz-Signature=x&X-Amz-Date=y', '/a?X-Amz-Signature=(secret)&X-Amz-Date=y'], ['/a?password=x&sig=y&passwords=z', '/a?password=(secret)&sig=(secret)&passwords=z'],
-  ['/key=x', '/key=x'], ['/a?monkey=x', '/a?monkey=x'], ['/a?%zz=1&key=', '/a?%zz=1&key=(secret)'],
+  ['/a?b=1', '/a?b=1'],
+  ['/a?API_Key=x&b=1', '/a?API_Key=(secret)&b=1'],
+  ['/a?%6bey=x', '/a?%6bey=(secret)'],
+  ['/a??token=x', '/a??token=(secret)'],
+  ['/a?b=1;key=x;y', '/a?b=1;key=(secret)'],
+  ['/a?code=x=y&code=z', '/a?code=(secret)&code=(secret)'],
+  ['/a#access_token=x', '/a#access_token=(secret)'],
+  ['/a?Api-Key=x&apiKey=y', '/a?Api-Key=(secret)&apiKey=(secret)'],
+  ['/a?client_secret=x&id_token=y&page_token=z', '/a?client_secret=(secret)&id_token=(secret)&page_token=z'],
+  ['/a?X-Amz-Signature=x&X-Amz-Date=y', '/a?X-Amz-Signature=(secret)&X-Amz-Date=y'],
+  ['/a?password=x&sig=y&passwords=z', '/a?password=(secret)&sig=(secret)&passwords=z'],
+  ['/key=x', '/key=x'],
+  ['/a?monkey=x', '/a?monkey=x'],
+  ['/a?%zz=1&key=', '/a?%zz=1&key=(secret)'],
 ])('of the path %s is shown %s', (path, shown) => {
   expect(withoutSecretParameters(path)).toBe(shown);
 });

@@ -5,7 +5,18 @@ import { CALL_KINDS } from '../../../src/attributes/carrier.ts';
 import { attributesMarkdown } from '../../../src/attributes/document.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 
-const ROOTS = ['request', 'source', 'destination', 'origin', 'connection', 'response', 'context', 'ratelimit', 'metadata', 'verdict'];
+const ROOTS = [
+  'request',
+  'source',
+  'destination',
+  'origin',
+  'connection',
+  'response',
+  'context',
+  'ratelimit',
+  'metadata',
+  'verdict',
+];
 
 describe('the vocabulary', () => {
   test('names each attribute once, under a root of the rule language', () => {
@@ -16,26 +27,44 @@ describe('the vocabulary', () => {
 
   test('no name goes on where another one is a value', () => {
     const names = new Set(VOCABULARY.map(({ name }) => name));
-    expect([...names].filter((name) => name.split('.').some((_, parts, all) => parts > 0 && names.has(all.slice(0, parts).join('.'))))).toEqual([]);
+    expect(
+      [...names].filter((name) =>
+        name.split('.').some((_, parts, all) => parts > 0 && names.has(all.slice(0, parts).join('.'))),
+      ),
+    ).toEqual([]);
   });
 
   test('a context extension, which is text, fills texts of source, destination and context only', () => {
     const filled = VOCABULARY.filter(({ source }) => source.kind === 'built-in' && source.extension === true);
     expect(filled.length).toBeGreaterThan(10);
-    expect(filled.filter(({ name, type }) => type.kind !== 'string' || !/^(source|destination|context)\./.test(name))).toEqual([]);
+    expect(
+      filled.filter(({ name, type }) => type.kind !== 'string' || !/^(source|destination|context)\./.test(name)),
+    ).toEqual([]);
     expect(filled.filter(({ carriedBy }) => carriedBy.http === undefined)).toEqual([]);
   });
 
   test('says where each wire carries it, and hides what is secret', () => {
     for (const { name, carriedBy, meaning } of VOCABULARY) {
       expect(meaning, name).toMatch(/\S\.$/);
-      expect(Object.keys(carriedBy).filter((call) => !(CALL_KINDS as readonly string[]).includes(call)), name).toEqual([]);
+      expect(
+        Object.keys(carriedBy).filter((call) => !(CALL_KINDS as readonly string[]).includes(call)),
+        name,
+      ).toEqual([]);
     }
-    expect(VOCABULARY.filter(({ secret }) => secret).map(({ name }) => name).toSorted()).toEqual(['connection.peer_certificate', 'request.api_key', 'request.auth.raw_claims']);
+    expect(
+      VOCABULARY.filter(({ secret }) => secret)
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(['connection.peer_certificate', 'request.api_key', 'request.auth.raw_claims']);
   });
 
   test('response.* is no attribute of a check', () => {
-    expect(VOCABULARY.filter(({ name, carriedBy }) => name.startsWith('response.') && (carriedBy.http ?? carriedBy.tcp ?? carriedBy.limit) !== undefined)).toEqual([]);
+    expect(
+      VOCABULARY.filter(
+        ({ name, carriedBy }) =>
+          name.startsWith('response.') && (carriedBy.http ?? carriedBy.tcp ?? carriedBy.limit) !== undefined,
+      ),
+    ).toEqual([]);
   });
 
   test('docs/attributes.md is what is generated from it', () => {

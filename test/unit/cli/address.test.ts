@@ -12,11 +12,15 @@ describe('an address', () => {
     expect(parseAddress(text)).toEqual(address);
   });
 
-  test.each(['9091', 'host', 'host:', 'host:99999', 'host:-1', '::1:80', 'a b:80', ''])('%s is refused with what was expected', (text) => {
-    expect(() => parseAddress(text)).toThrow(/HOST:PORT is expected/);
-  });
+  test.each(['9091', 'host', 'host:', 'host:99999', 'host:-1', '::1:80', 'a b:80', ''])(
+    '%s is refused with what was expected',
+    (text) => {
+      expect(() => parseAddress(text)).toThrow(/HOST:PORT is expected/);
+    },
+  );
 
   test('reads back what it writes', () => {
-    for (const text of ['127.0.0.1:1', '[fd00::1]:2', 'unix:/run/sluice.sock']) expect(addressText(parseAddress(text, { unix: true }))).toBe(text);
+    for (const text of ['127.0.0.1:1', '[fd00::1]:2', 'unix:/run/sluice.sock'])
+      expect(addressText(parseAddress(text, { unix: true }))).toBe(text);
   });
 });

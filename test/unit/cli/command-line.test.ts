@@ -11,7 +11,8 @@ describe('the command line', () => {
     expect(version.out.startsWith(VERSION)).toBe(true);
     expect(help.code).toBe(0);
     expect(help.out).toContain(EXIT_CODES_TEXT);
-    for (const command of ['serve', 'lint', 'test', 'explain', 'eval', 'call', 'plugins']) expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'));
+    for (const command of ['serve', 'lint', 'test', 'explain', 'eval', 'call', 'plugins'])
+      expect(help.out).toMatch(new RegExp(`^  ${command} `, 'm'));
     expect(help.out).not.toContain('\u001b');
   });
 
@@ -21,8 +22,14 @@ describe('the command line', () => {
     [['lint', 'examples/start', '--jsn'], /unknown option '--jsn'/],
     [['call', 'chek', '--to', 'x:1', '--request', 'y'], /Allowed choices are check, limit, log/],
     [['explain', 'examples/start'], /required option '--request <file>'/],
-    [['serve', 'examples/start', '--grpc', 'nowhere'], /CLI_ADDRESS "nowhere" is not an address; HOST:PORT or unix:PATH is expected/],
-    [['serve', 'examples/start', '--grpc', 'unix:/tmp/a', '--workers', '2'], /CLI_USAGE .*a unix socket cannot be shared/],
+    [
+      ['serve', 'examples/start', '--grpc', 'nowhere'],
+      /CLI_ADDRESS "nowhere" is not an address; HOST:PORT or unix:PATH is expected/,
+    ],
+    [
+      ['serve', 'examples/start', '--grpc', 'unix:/tmp/a', '--workers', '2'],
+      /CLI_USAGE .*a unix socket cannot be shared/,
+    ],
     [['plugins', 'show', 'quota-rediss'], /CLI_NO_SUCH_ADAPTER no adapter is named "quota-rediss"/],
   ])('%j is a wrong command line: says why on stderr, exits with 2', async (args, why) => {
     const { code, out, err } = await run(args);
@@ -31,10 +38,23 @@ describe('the command line', () => {
   });
 
   test('every command and option has its line of help', async () => {
-    for (const args of [['serve'], ['lint'], ['test'], ['explain'], ['eval'], ['call'], ['plugins'], ['plugins', 'show'], ['limits'], ['limits', 'inspect']]) {
+    for (const args of [
+      ['serve'],
+      ['lint'],
+      ['test'],
+      ['explain'],
+      ['eval'],
+      ['call'],
+      ['plugins'],
+      ['plugins', 'show'],
+      ['limits'],
+      ['limits', 'inspect'],
+    ]) {
       const { code, out } = await run([...args, '--help']);
       expect(code, args.join(' ')).toBe(0);
-      const bare = out.split('\n').filter((line) => /^ {2}(-|<|\[)?\S+.*$/.test(line) && /^ {2}(-\w, )?--\S+( <\S+>)?$/.test(line));
+      const bare = out
+        .split('\n')
+        .filter((line) => /^ {2}(-|<|\[)?\S+.*$/.test(line) && /^ {2}(-\w, )?--\S+( <\S+>)?$/.test(line));
       expect(bare).toEqual([]);
     }
   }, 30_000);

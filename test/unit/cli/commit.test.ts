@@ -7,10 +7,17 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { commitOf } from '../../../src/cli/commit.ts';
 
 let folder: string;
-beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'sluice-commit-')); });
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sluice-commit-'));
+});
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const git = (at: string, ...args: readonly string[]): string => execFileSync('git', ['-c', 'user.name=test', '-c', 'user.email=test@example.com', ...args], { cwd: at, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+const git = (at: string, ...args: readonly string[]): string =>
+  execFileSync('git', ['-c', 'user.name=test', '-c', 'user.email=test@example.com', ...args], {
+    cwd: at,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  }).trim();
 
 function checkout(): string {
   const at = join(folder, 'main');

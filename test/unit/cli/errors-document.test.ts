@@ -17,11 +17,14 @@ beforeAll(async () => {
   tables = await errorTables();
   for (const { rows } of tables) for (const code of Object.keys(rows)) declared.add(code);
   const areas = new Set([...declared].map((code) => code.split('_')[0]));
-  const files = globSync('{src,plugins}/**/*.ts', { cwd: PACKAGE_FOLDER })
-    .filter((file) => !file.endsWith('.test.ts') && !file.endsWith('/errors.ts') && !file.includes('/generated/'));
+  const files = globSync('{src,plugins}/**/*.ts', { cwd: PACKAGE_FOLDER }).filter(
+    (file) => !file.endsWith('.test.ts') && !file.endsWith('/errors.ts') && !file.includes('/generated/'),
+  );
   for (const file of files) {
-    for (const [, code = ''] of withoutComments(readFileSync(join(PACKAGE_FOLDER, file), 'utf8')).matchAll(/['"`]([A-Z]+(?:_[A-Z0-9]+)+)['"`]/g)) {
-      if (areas.has(code.split('_')[0])) used.set(code, [...used.get(code) ?? [], file]);
+    for (const [, code = ''] of withoutComments(readFileSync(join(PACKAGE_FOLDER, file), 'utf8')).matchAll(
+      /['"`]([A-Z]+(?:_[A-Z0-9]+)+)['"`]/g,
+    )) {
+      if (areas.has(code.split('_')[0])) used.set(code, [...(used.get(code) ?? []), file]);
     }
   }
 });
@@ -36,7 +39,9 @@ describe('error codes', () => {
   });
 
   test('each says what it means and what to do, in sentences', () => {
-    const poor = tables.flatMap(({ rows }) => Object.entries(rows)).filter(([, { means, fix }]) => !/^[A-Z`{].*[.!)]$/s.test(means) || !/^[A-Z`{].*[.!)]$/s.test(fix));
+    const poor = tables
+      .flatMap(({ rows }) => Object.entries(rows))
+      .filter(([, { means, fix }]) => !/^[A-Z`{].*[.!)]$/s.test(means) || !/^[A-Z`{].*[.!)]$/s.test(fix));
     expect(poor).toEqual([]);
   });
 
@@ -46,6 +51,11 @@ describe('error codes', () => {
 
   test('one code in two tables is refused', () => {
     const row = { means: 'A.', fix: 'B.' };
-    expect(() => errorsDocument([{ file: 'a', rows: { X_Y: row } }, { file: 'b', rows: { X_Y: row } }])).toThrow('X_Y is declared in a and in b');
+    expect(() =>
+      errorsDocument([
+        { file: 'a', rows: { X_Y: row } },
+        { file: 'b', rows: { X_Y: row } },
+      ]),
+    ).toThrow('X_Y is declared in a and in b');
   });
 });

@@ -3,16 +3,45 @@ import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { answered, type EvalRequest } from '../../../src/cli/eval/evaluation.ts';
 
-const vocabulary = { ai: 'int', au: 'uint', ad: 'double', s: 'string', ab: 'bytes', at: 'timestamp', an: 'duration', ip: 'ip', net: 'cidr', m: 'map(string, string)', mi: 'map(string, int)', li: 'list(int)' };
-const asked = (expr: string, attributes?: Readonly<Record<string, unknown>>, more: Partial<EvalRequest> = {}) => answered({ expr, vocabulary, attributes, ...more });
+const vocabulary = {
+  ai: 'int',
+  au: 'uint',
+  ad: 'double',
+  s: 'string',
+  ab: 'bytes',
+  at: 'timestamp',
+  an: 'duration',
+  ip: 'ip',
+  net: 'cidr',
+  m: 'map(string, string)',
+  mi: 'map(string, int)',
+  li: 'list(int)',
+};
+const asked = (expr: string, attributes?: Readonly<Record<string, unknown>>, more: Partial<EvalRequest> = {}) =>
+  answered({ expr, vocabulary, attributes, ...more });
 
 describe('values', () => {
   test.each([
-    ['ai', { ai: 5 }, 5], ['ai', { ai: '5' }, 5], ['ai', { ai: '9223372036854775807' }, '9223372036854775807'], ['ai', { ai: '-9223372036854775808' }, '-9223372036854775808'],
-    ['au', { au: '18446744073709551615' }, '18446744073709551615'], ['ad', { ad: 1.5 }, 1.5], ['ad / 0.0', { ad: 1 }, 'Infinity'],
-    ['s', { s: 'ü' }, 'ü'], ['ab', { ab: 'AAH/' }, 'AAH/'], ['at', { at: '2026-01-31T12:00:00.5+01:00' }, '2026-01-31T11:00:00.5Z'], ['an', { an: '90s' }, '90s'],
-    ['ip', { ip: '::ffff:10.0.0.1' }, '10.0.0.1'], ['net', { net: '10.0.0.0/8' }, '10.0.0.0/8'], ['m', { m: { a: 'b' } }, { a: 'b' }], ['mi', { mi: { a: '9007199254740993' } }, { a: '9007199254740993' }],
-    ['li', { li: [1, '2'] }, [1, 2]], ['[dyn(1), 2u, "x"]', {}, [1, 2, 'x']], ['optional.none()', {}, null], ['type(1)', {}, 'int'], ['null', {}, null],
+    ['ai', { ai: 5 }, 5],
+    ['ai', { ai: '5' }, 5],
+    ['ai', { ai: '9223372036854775807' }, '9223372036854775807'],
+    ['ai', { ai: '-9223372036854775808' }, '-9223372036854775808'],
+    ['au', { au: '18446744073709551615' }, '18446744073709551615'],
+    ['ad', { ad: 1.5 }, 1.5],
+    ['ad / 0.0', { ad: 1 }, 'Infinity'],
+    ['s', { s: 'ü' }, 'ü'],
+    ['ab', { ab: 'AAH/' }, 'AAH/'],
+    ['at', { at: '2026-01-31T12:00:00.5+01:00' }, '2026-01-31T11:00:00.5Z'],
+    ['an', { an: '90s' }, '90s'],
+    ['ip', { ip: '::ffff:10.0.0.1' }, '10.0.0.1'],
+    ['net', { net: '10.0.0.0/8' }, '10.0.0.0/8'],
+    ['m', { m: { a: 'b' } }, { a: 'b' }],
+    ['mi', { mi: { a: '9007199254740993' } }, { a: '9007199254740993' }],
+    ['li', { li: [1, '2'] }, [1, 2]],
+    ['[dyn(1), 2u, "x"]', {}, [1, 2, 'x']],
+    ['optional.none()', {}, null],
+    ['type(1)', {}, 'int'],
+    ['null', {}, null],
   ])('%s of %j', (expr, attributes, value) => {
     expect(asked(expr, attributes)).toMatchObject({ value });
   });
@@ -25,7 +54,9 @@ describe('values', () => {
     [{ ab: '!' }, 'ab is "!", and base64 is expected (bytes)'],
     [{ nobody: 1 }, 'attributes: nobody is not in the vocabulary'],
   ])('%j is refused', (attributes, message) => {
-    expect(asked('true', attributes)).toEqual({ error: { phase: 'check', code: 'CLI_EVAL', message, line: 1, column: 1 } });
+    expect(asked('true', attributes)).toEqual({
+      error: { phase: 'check', code: 'CLI_EVAL', message, line: 1, column: 1 },
+    });
   });
 });
 
@@ -43,14 +74,23 @@ describe('errors say where', () => {
   });
 
   test('what failed is said in words, without values', () => {
-    const messageOf = (expr: string): unknown => (asked(expr, { ai: 7, m: {}, li: [1], s: 'secret' }) as { error?: { message: string } }).error?.message;
-    expect(['s + m["k"] == ""', 'ad > 1.0', 'li[ai] == 1', '10 % (ai - 7) == 1', 'int(s) == 1'].map(messageOf)).toEqual([
-      'there is no key "k"', 'ad is absent', 'the list has no element of that index', 'divided by zero', 'int() does not go with these values',
-    ]);
+    const messageOf = (expr: string): unknown =>
+      (asked(expr, { ai: 7, m: {}, li: [1], s: 'secret' }) as { error?: { message: string } }).error?.message;
+    expect(['s + m["k"] == ""', 'ad > 1.0', 'li[ai] == 1', '10 % (ai - 7) == 1', 'int(s) == 1'].map(messageOf)).toEqual(
+      [
+        'there is no key "k"',
+        'ad is absent',
+        'the list has no element of that index',
+        'divided by zero',
+        'int() does not go with these values',
+      ],
+    );
   });
 
   test('another type than is wanted', () => {
-    expect(asked('ai', undefined, { type: 'bool' })).toMatchObject({ error: { phase: 'check', code: 'EXPRESSION_TYPE' } });
+    expect(asked('ai', undefined, { type: 'bool' })).toMatchObject({
+      error: { phase: 'check', code: 'EXPRESSION_TYPE' },
+    });
     expect(asked('ai > 1', undefined, { type: 'bool' })).toEqual({ type: 'bool' });
     expect(answered({ expr: 'request.method == "GET"' })).toEqual({ type: 'bool' });
   });
@@ -75,41 +115,93 @@ describe('what was looked at', () => {
 });
 
 const run = (args: readonly string[], input = ''): { code: number | null; out: string; err: string } => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['src/cli/bin.ts', 'eval', ...args], { input, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['src/cli/bin.ts', 'eval', ...args], {
+    input,
+    encoding: 'utf8',
+  });
   return { code: status, out: stdout, err: stderr };
 };
 
 describe('the command', () => {
   test('answers each line in order, and a bad line does not end it', () => {
-    const lines = ['{"id": 1, "expr": "1 + 1", "attributes": {}}', 'junk', '', '{"id": 2}', '{"id": {"a": 3}, "expr": "true"}', '{"id": 4, "expr": "x", "vocabulary": {"x": "strng"}}'];
+    const lines = [
+      '{"id": 1, "expr": "1 + 1", "attributes": {}}',
+      'junk',
+      '',
+      '{"id": 2}',
+      '{"id": {"a": 3}, "expr": "true"}',
+      '{"id": 4, "expr": "x", "vocabulary": {"x": "strng"}}',
+    ];
     const { code, out } = run(['--lines'], `${lines.join('\n')}\n`);
-    const answers = out.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+    const answers = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(code).toBe(0);
     expect(answers.map(({ id }) => id)).toEqual([1, undefined, 2, { a: 3 }, 4]);
     expect(answers[0]).toEqual({ id: 1, type: 'int', value: 2, looked: [] });
-    expect(answers.map(({ error }) => (error as { code?: string } | undefined)?.code)).toEqual([undefined, 'CLI_EVAL', 'CLI_EVAL', undefined, 'CLI_EVAL']);
+    expect(answers.map(({ error }) => (error as { code?: string } | undefined)?.code)).toEqual([
+      undefined,
+      'CLI_EVAL',
+      'CLI_EVAL',
+      undefined,
+      'CLI_EVAL',
+    ]);
   });
 
   test('no line ends the others, and no answer is longer than so much', () => {
     const long = 'a'.repeat(60_000);
     const lines = [
-      { expr: 'valueOf', attributes: {} }, { expr: 'constructor == type(1)', attributes: {} }, { expr: 's', vocabulary: { s: `${'list('.repeat(50_000)}string${')'.repeat(50_000)}` } },
-      { expr: 's.replace("", s)', vocabulary: { s: 'string' }, attributes: { s: long } }, { expr: '[s, s, s, s, s, s, s, s, s, s].map(a, [s, s, s, s, s, s, s, s, s, s])', vocabulary: { s: 'string' }, attributes: { s: long } },
-      { expr: 's.split(",").exists(a, s.split(",").exists(b, a + b == "zz"))', vocabulary: { s: 'string' }, attributes: { s: ','.repeat(12_000) } }, { expr: '1 + 1', attributes: {} },
+      { expr: 'valueOf', attributes: {} },
+      { expr: 'constructor == type(1)', attributes: {} },
+      { expr: 's', vocabulary: { s: `${'list('.repeat(50_000)}string${')'.repeat(50_000)}` } },
+      { expr: 's.replace("", s)', vocabulary: { s: 'string' }, attributes: { s: long } },
+      {
+        expr: '[s, s, s, s, s, s, s, s, s, s].map(a, [s, s, s, s, s, s, s, s, s, s])',
+        vocabulary: { s: 'string' },
+        attributes: { s: long },
+      },
+      {
+        expr: 's.split(",").exists(a, s.split(",").exists(b, a + b == "zz"))',
+        vocabulary: { s: 'string' },
+        attributes: { s: ','.repeat(12_000) },
+      },
+      { expr: '1 + 1', attributes: {} },
     ];
-    const { code, out, err } = run(['--lines'], lines.map((line, id) => `${JSON.stringify({ id, ...line })}\n`).join(''));
-    const answers = out.trimEnd().split('\n').map((line) => JSON.parse(line) as { id: number; value?: unknown; error?: { code: string; message: string } });
+    const { code, out, err } = run(
+      ['--lines'],
+      lines.map((line, id) => `${JSON.stringify({ id, ...line })}\n`).join(''),
+    );
+    const answers = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { id: number; value?: unknown; error?: { code: string; message: string } });
     expect([code, err]).toEqual([0, '']);
     expect(answers.map(({ id }) => id)).toEqual([0, 1, 2, 3, 4, 5, 6]);
-    expect(answers.map(({ error }) => error?.code)).toEqual(['EXPRESSION_UNKNOWN_ATTRIBUTE', 'EXPRESSION_UNKNOWN_ATTRIBUTE', 'CLI_EVAL', 'EXPRESSION_FAILED', 'CLI_EVAL', 'EXPRESSION_FAILED', undefined]);
+    expect(answers.map(({ error }) => error?.code)).toEqual([
+      'EXPRESSION_UNKNOWN_ATTRIBUTE',
+      'EXPRESSION_UNKNOWN_ATTRIBUTE',
+      'CLI_EVAL',
+      'EXPRESSION_FAILED',
+      'CLI_EVAL',
+      'EXPRESSION_FAILED',
+      undefined,
+    ]);
     expect(answers[4]?.error?.message).toMatch(/^the value is longer than 4194304 characters of JSON/);
     expect(out.length).toBeLessThan(400_000);
   });
 
   test('checks, evaluates and explains one', () => {
     expect(run(['request.method == "GET"'])).toEqual({ code: 0, out: 'bool\n', err: '' });
-    expect(run(['request.method', '--attributes', '-'], 'request.method: GET')).toEqual({ code: 0, out: '"GET"\n', err: '' });
-    const { code, out } = run(['request.method == "GET" && request.size > 1', '--attributes', '-', '--explain'], '{"request.method": "GET", "request.size": 3}');
+    expect(run(['request.method', '--attributes', '-'], 'request.method: GET')).toEqual({
+      code: 0,
+      out: '"GET"\n',
+      err: '',
+    });
+    const { code, out } = run(
+      ['request.method == "GET" && request.size > 1', '--attributes', '-', '--explain'],
+      '{"request.method": "GET", "request.size": 3}',
+    );
     expect(code).toBe(0);
     expect(out).toBe(`request.method == "GET" && request.size > 1  bool    true
   request.method == "GET"                    bool    true
@@ -123,13 +215,33 @@ looked at request.method request.size
   });
 
   test('works where code may not be made from text', () => {
-    const { status, stdout } = spawnSync(process.execPath, ['--disallow-code-generation-from-strings', 'src/cli/bin.ts', 'eval', 'request.method == "GET" && request.size in [1, 3]', '--attributes', '-'], { input: '{"request.method": "GET", "request.size": 3}', encoding: 'utf8' });
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [
+        '--disallow-code-generation-from-strings',
+        'src/cli/bin.ts',
+        'eval',
+        'request.method == "GET" && request.size in [1, 3]',
+        '--attributes',
+        '-',
+      ],
+      { input: '{"request.method": "GET", "request.size": 3}', encoding: 'utf8' },
+    );
     expect([status, stdout]).toEqual([0, 'true\n']);
   });
 
   test('exits with 1 where it is wrong or fails, 2 without an expression', () => {
-    expect(run(['request.metod'])).toMatchObject({ code: 1, out: '', err: expect.stringContaining('1:1 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?\n  request.metod\n  ^^^^^^^^^^^^^') as unknown });
-    expect(run(['request.method', '--attributes', '-'], '{}')).toMatchObject({ code: 1, err: expect.stringContaining('request.method is absent') as unknown });
+    expect(run(['request.metod'])).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining(
+        '1:1 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?\n  request.metod\n  ^^^^^^^^^^^^^',
+      ) as unknown,
+    });
+    expect(run(['request.method', '--attributes', '-'], '{}')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('request.method is absent') as unknown,
+    });
     expect(run([]).code).toBe(2);
   });
 });

@@ -6,7 +6,15 @@ import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 
 async function policyOf(trustedHops: number | undefined, name = 'a'): Promise<Policy> {
-  const { policy } = await loadPolicyText(new Map([['policy.yaml', `settings: ${trustedHops === undefined ? '{}' : `{ trustedHops: ${trustedHops} }`}\nrules: [{ name: ${name}, deny: {} }]\n`]]), { adapters: await loadBuiltIns() });
+  const { policy } = await loadPolicyText(
+    new Map([
+      [
+        'policy.yaml',
+        `settings: ${trustedHops === undefined ? '{}' : `{ trustedHops: ${trustedHops} }`}\nrules: [{ name: ${name}, deny: {} }]\n`,
+      ],
+    ]),
+    { adapters: await loadBuiltIns() },
+  );
   if (policy === undefined) throw new Error('the policy has errors');
   return policy;
 }
@@ -19,7 +27,11 @@ beforeEach(() => {
   lines = [];
   shortOnes = 0;
   policy = undefined;
-  check = new ForwardedForCheck({ log: { warn: (message, fields) => void lines.push([message.split(',')[0], fields]) }, policy: () => policy, shortOnes: () => shortOnes });
+  check = new ForwardedForCheck({
+    log: { warn: (message, fields) => void lines.push([message.split(',')[0], fields]) },
+    policy: () => policy,
+    shortOnes: () => shortOnes,
+  });
 });
 afterEach(() => check[Symbol.dispose]());
 

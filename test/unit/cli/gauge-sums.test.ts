@@ -4,8 +4,13 @@ import { GaugeSums } from '../../../src/cli/ratelimit/gauge-sums.ts';
 test('what is so now goes with its worker; what only rises stays, and goes on from there', () => {
   const gauges = new Map<string, () => number>();
   const sums = new GaugeSums(gauges);
-  const shown = (): (number | undefined)[] => ['ratelimit.redis_pool.cx_active', 'ratelimit.redis_pool.trips'].map((name) => gauges.get(name)?.());
-  const told = (worker: number, active: number, trips: number): void => sums.told(worker, [['ratelimit.redis_pool.cx_active', active], ['ratelimit.redis_pool.trips', trips]]);
+  const shown = (): (number | undefined)[] =>
+    ['ratelimit.redis_pool.cx_active', 'ratelimit.redis_pool.trips'].map((name) => gauges.get(name)?.());
+  const told = (worker: number, active: number, trips: number): void =>
+    sums.told(worker, [
+      ['ratelimit.redis_pool.cx_active', active],
+      ['ratelimit.redis_pool.trips', trips],
+    ]);
   told(1, 1, 10);
   told(2, 1, 5);
   told(2, 1, 7);

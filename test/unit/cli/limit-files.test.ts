@@ -7,7 +7,9 @@ import { run } from '../../e2e/command.ts';
 import { checkLimits, holdLimits } from '../../../src/cli/ratelimit/limit-files.ts';
 
 const made: string[] = [];
-afterAll(() => { for (const folder of made) rmSync(folder, { recursive: true, force: true }); });
+afterAll(() => {
+  for (const folder of made) rmSync(folder, { recursive: true, force: true });
+});
 
 function folder(files: Readonly<Record<string, string | Uint8Array>>): string {
   const path = mkdtempSync(join(tmpdir(), 'sluice-limits-'));
@@ -41,7 +43,11 @@ describe('files are told to be limits', () => {
   });
 
   test.each([
-    ['a policy', POLICY], ['cases', 'cases: []\n'], ['a policy that names a domain', 'rules:\n  - name: a\n    description: |\n      domain: edge\n    deny: {}\n'], ['nothing', ''], ['limits after a policy', `${POLICY}---\n${EDGE}`],
+    ['a policy', POLICY],
+    ['cases', 'cases: []\n'],
+    ['a policy that names a domain', 'rules:\n  - name: a\n    description: |\n      domain: edge\n    deny: {}\n'],
+    ['nothing', ''],
+    ['limits after a policy', `${POLICY}---\n${EDGE}`],
   ])('but not %s', async (_what, text) => {
     expect(await holdLimits([folder({ 'a.yaml': text })])).toBe(false);
   });
@@ -54,8 +60,9 @@ describe('files are told to be limits', () => {
 test('each domain and each limit is counted, further ones of a descriptor too, and no end of a lease', async () => {
   const path = folder({
     'edge.yaml': EDGE,
-    'deep/shop.yml': `domain: shop\ndescriptors:\n  - key: user\n    rate_limit: { unit: second, requests_per_unit: 1, sluice: { also: [{ unit: hour, requests_per_unit: 9 }] } }\n`
-      + '    descriptors:\n      - key: request\n        rate_limit: { requests_per_unit: 2, sluice: { algorithm: concurrency, per: 30s } }\n',
+    'deep/shop.yml':
+      `domain: shop\ndescriptors:\n  - key: user\n    rate_limit: { unit: second, requests_per_unit: 1, sluice: { also: [{ unit: hour, requests_per_unit: 9 }] } }\n` +
+      '    descriptors:\n      - key: request\n        rate_limit: { requests_per_unit: 2, sluice: { algorithm: concurrency, per: 30s } }\n',
     '..data': 'is not read',
   });
   expect(await checkLimits([path])).toEqual({ files: 2, domains: 2, limits: 4, findings: [] });
@@ -71,7 +78,11 @@ test('links that lead back to their own folder are not followed for ever', async
 describe('the command', () => {
   test('says how much there is, and exits with 0', async () => {
     const { code, out, err } = await run(['lint', folder({ 'a.yaml': EDGE })]);
-    expect({ code, out, err }).toEqual({ code: 0, out: 'good  for sluice ratelimit: 1 domain and 1 limit in 1 file\n', err: '' });
+    expect({ code, out, err }).toEqual({
+      code: 0,
+      out: 'good  for sluice ratelimit: 1 domain and 1 limit in 1 file\n',
+      err: '',
+    });
   });
 
   test('says every error and warning at its place, of all files, and exits with 1', async () => {
@@ -89,7 +100,10 @@ describe('the command', () => {
 
   test('goes by MERGE_DOMAIN_CONFIG where it is set, and else as the drop-in does without it', async () => {
     const path = folder({ 'a.yaml': EDGE, 'b.yaml': EDGE.replace('user', 'path') });
-    const [strict, merging] = await Promise.all([run(['lint', path]), run(['lint', path, '--json'], { env: { MERGE_DOMAIN_CONFIG: 'true' } })]);
+    const [strict, merging] = await Promise.all([
+      run(['lint', path]),
+      run(['lint', path, '--json'], { env: { MERGE_DOMAIN_CONFIG: 'true' } }),
+    ]);
     expect(strict.out).toMatch(/b\.yaml:1:9 RATELIMIT_DUPLICATE_DOMAIN/);
     expect(strict.code).toBe(1);
     expect(JSON.parse(merging.out)).toEqual({ ok: true, files: 2, domains: 1, limits: 2, findings: [] });

@@ -6,15 +6,28 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { fileTarget, LogOutput, type TextTarget } from '../../../src/cli/log-output.ts';
 import { RepeatLimit } from '../../../src/cli/repeat-limit.ts';
 
-afterEach(() => { vi.useRealTimers(); });
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 /** A reader that takes texts one by one, when told to. */
-function slowReader(): { readonly target: TextTarget; readonly taken: string[]; readonly take: (error?: Error) => void } {
+function slowReader(): {
+  readonly target: TextTarget;
+  readonly taken: string[];
+  readonly take: (error?: Error) => void;
+} {
   const taken: string[] = [];
   const open: { readonly text: string; readonly done: (error?: Error) => void }[] = [];
   return {
     taken,
-    target: { write: (text, done) => { open.push({ text, done }); }, writeLast: (text) => { taken.push(`last: ${text}`); } },
+    target: {
+      write: (text, done) => {
+        open.push({ text, done });
+      },
+      writeLast: (text) => {
+        taken.push(`last: ${text}`);
+      },
+    },
     take(error) {
       const next = open.shift();
       if (next === undefined) throw new Error('nothing is being written');
@@ -28,7 +41,9 @@ test('while the reader stands still, lines wait up to the bound; further ones ar
   const { target, taken, take } = slowReader();
   const output = new LogOutput(target, 40);
   const told: number[] = [];
-  output.onRecovered = (dropped) => { told.push(dropped); };
+  output.onRecovered = (dropped) => {
+    told.push(dropped);
+  };
   for (let nth = 0; nth < 10; nth++) output.write(`line ${nth}..\n`); // 9 bytes each
   take();
   expect([taken, told]).toEqual([['line 0..\n'], []]);
@@ -43,7 +58,9 @@ test('what cannot be written is counted as dropped, and told with the next that 
   const { target, taken, take } = slowReader();
   const output = new LogOutput(target);
   const told: number[] = [];
-  output.onRecovered = (dropped) => { told.push(dropped); };
+  output.onRecovered = (dropped) => {
+    told.push(dropped);
+  };
   output.write('a\n');
   take(new Error('ENOSPC'));
   output.write('b\n');

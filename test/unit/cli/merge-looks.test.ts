@@ -5,21 +5,53 @@ import { mergedLooks, resetLooks } from '../../../src/cli/workers/merge-looks.ts
 import type { QuotaLook } from '../../../src/core/dispatch/quota-look.ts';
 
 const look = (rule: string, more: Partial<QuotaLook> = {}): QuotaLook => ({
-  rule, at: 'p.yaml:1', applies: true, why: 'it has no match', enforced: true, handler: 'q', adapter: 'quota-redis', algorithm: 'fixed', counter: rule, key: [], limit: 9, cost: 1, perMs: 1000, ...more,
+  rule,
+  at: 'p.yaml:1',
+  applies: true,
+  why: 'it has no match',
+  enforced: true,
+  handler: 'q',
+  adapter: 'quota-redis',
+  algorithm: 'fixed',
+  counter: rule,
+  key: [],
+  limit: 9,
+  cost: 1,
+  perMs: 1000,
+  ...more,
 });
 /** Its cost cannot be had. */
 const { cost: _cost, ...uncounted } = look('c');
 const state = { granted: true, used: 2, remaining: 7, resetMs: 500 };
-const rulesOf = (answer: LimitsAnswer | undefined): readonly QuotaLook[] => (answer === undefined || 'wrong' in answer ? [] : answer.rules);
+const rulesOf = (answer: LimitsAnswer | undefined): readonly QuotaLook[] =>
+  answer === undefined || 'wrong' in answer ? [] : answer.rules;
 
 describe('looks', () => {
   test('the holders of all, one that several know of once; the counter as who could be asked saw it', () => {
     const merged = mergedLooks([
-      { rules: [look('a', { holders: [{ who: 'one', units: 3 }, { who: 'two', units: 1 }] }), look('b', { failure: 'away' })] },
+      {
+        rules: [
+          look('a', {
+            holders: [
+              { who: 'one', units: 3 },
+              { who: 'two', units: 1 },
+            ],
+          }),
+          look('b', { failure: 'away' }),
+        ],
+      },
       undefined,
       { rules: [look('a', { holders: [{ who: 'two', units: 4 }] }), look('b', { state })] },
     ]);
-    expect(rulesOf(merged)).toEqual([look('a', { holders: [{ who: 'one', units: 3 }, { who: 'two', units: 4 }] }), look('b', { state })]);
+    expect(rulesOf(merged)).toEqual([
+      look('a', {
+        holders: [
+          { who: 'one', units: 3 },
+          { who: 'two', units: 4 },
+        ],
+      }),
+      look('b', { state }),
+    ]);
   });
 
   test('descriptors are told apart', () => {
@@ -28,7 +60,9 @@ describe('looks', () => {
   });
 
   test('what is wrong with the request all say alike; of nobody there is no answer', () => {
-    expect(mergedLooks([{ wrong: 'no such attribute' }, { wrong: 'no such attribute' }])).toEqual({ wrong: 'no such attribute' });
+    expect(mergedLooks([{ wrong: 'no such attribute' }, { wrong: 'no such attribute' }])).toEqual({
+      wrong: 'no such attribute',
+    });
     expect(mergedLooks([undefined, undefined])).toBeUndefined();
   });
 });
@@ -36,16 +70,25 @@ describe('looks', () => {
 describe('resets', () => {
   const looks = [look('a', { state }), look('b', { applies: false }), uncounted];
   const done: LimitsAnswer = { rules: [look('a', { reset: true }), look('b', { applies: false }), uncounted] };
-  const resets = (...answers: (LimitsAnswer | undefined)[]): unknown[] => rulesOf(resetLooks(looks, answers)).map(({ rule, reset, failure }) => [rule, reset, failure]);
+  const resets = (...answers: (LimitsAnswer | undefined)[]): unknown[] =>
+    rulesOf(resetLooks(looks, answers)).map(({ rule, reset, failure }) => [rule, reset, failure]);
 
   test('done where all say so; what the counter was at stays', () => {
-    expect(resets(done, done)).toEqual([['a', true, undefined], ['b', undefined, undefined], ['c', undefined, undefined]]);
+    expect(resets(done, done)).toEqual([
+      ['a', true, undefined],
+      ['b', undefined, undefined],
+      ['c', undefined, undefined],
+    ]);
     expect(rulesOf(resetLooks(looks, [done]))[0]).toMatchObject({ state });
   });
 
   test('not done where one could not, or did not answer: what it holds would come back', () => {
     expect(resets(done, { rules: [look('a', { reset: false, failure: 'away' })] })[0]).toEqual(['a', false, 'away']);
     expect(resets(done, undefined)[0]).toEqual(['a', false, '1 of 2 workers did not answer']);
-    expect(resets(undefined, undefined)).toEqual([['a', false, '2 of 2 workers did not answer'], ['b', undefined, undefined], ['c', undefined, undefined]]);
+    expect(resets(undefined, undefined)).toEqual([
+      ['a', false, '2 of 2 workers did not answer'],
+      ['b', undefined, undefined],
+      ['c', undefined, undefined],
+    ]);
   });
 });

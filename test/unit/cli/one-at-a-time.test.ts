@@ -10,7 +10,7 @@ describe('work that runs one at a time', () => {
     const ask = oneAtATime(async () => {
       runs += 1;
       const nth = runs;
-      most = Math.max(most, inside += 1);
+      most = Math.max(most, (inside += 1));
       await sleep(5);
       inside -= 1;
       return nth;

@@ -9,13 +9,18 @@ import type { Finding } from '../../../src/core/rules/policy.ts';
 const same = (text: string): string => text;
 const PLAIN: Paint = { strong: same, faint: same, good: same, bad: same, warn: same, name: same };
 const finding = (severity: Finding['severity']): Finding => ({
-  severity, code: 'RULE_SOMETHING', message: 'is wrong; write it right', excerpt: 'match: x\n       ^',
+  severity,
+  code: 'RULE_SOMETHING',
+  message: 'is wrong; write it right',
+  excerpt: 'match: x\n       ^',
   position: { file: `${process.cwd()}/policy/a.yaml`, line: 3, column: 12 },
 });
 
 describe('a finding', () => {
   test('says the place, the code, what is wrong, and shows the line', () => {
-    expect(findingText(finding('error'), PLAIN)).toBe('policy/a.yaml:3:12 RULE_SOMETHING is wrong; write it right\n    match: x\n           ^');
+    expect(findingText(finding('error'), PLAIN)).toBe(
+      'policy/a.yaml:3:12 RULE_SOMETHING is wrong; write it right\n    match: x\n           ^',
+    );
   });
 
   test('says that it is only a warning', () => {
@@ -27,25 +32,50 @@ describe('a finding', () => {
   });
 
   test.each([
-    [['error'], '1 error'], [['error', 'error', 'warning'], '2 errors and 1 warning'], [['warning', 'warning'], '2 warnings'], [[], '0 errors'],
+    [['error'], '1 error'],
+    [['error', 'error', 'warning'], '2 errors and 1 warning'],
+    [['warning', 'warning'], '2 warnings'],
+    [[], '0 errors'],
   ] as const)('%j are counted', (severities, text) => {
     expect(findingsCount(severities.map((severity) => finding(severity)))).toBe(text);
   });
 });
 
 test('a line of the log is read at a glance', () => {
-  const line = JSON.stringify({ level: 'warn', time: '2026-01-02T03:04:05.678Z', handler: 'limits', why: 'gone away', attempt: 3, msg: 'Redis is away' });
+  const line = JSON.stringify({
+    level: 'warn',
+    time: '2026-01-02T03:04:05.678Z',
+    handler: 'limits',
+    why: 'gone away',
+    attempt: 3,
+    msg: 'Redis is away',
+  });
   expect(logText(line, PLAIN)).toBe('03:04:05.678 warn  Redis is away  handler=limits why="gone away" attempt=3');
 });
 
 describe('a log line holds', () => {
-  const logged = (fields: Record<string, unknown>, withStack = false): Record<string, unknown> => JSON.parse(JSON.stringify(loggedFields(fields, withStack))) as Record<string, unknown>;
-  const shown = (fields: Record<string, unknown>, msg = 'it failed'): string => logText(JSON.stringify({ level: 'error', time: '2026-01-02T03:04:05.678Z', ...loggedFields(fields, false), msg }), PLAIN);
+  const logged = (fields: Record<string, unknown>, withStack = false): Record<string, unknown> =>
+    JSON.parse(JSON.stringify(loggedFields(fields, withStack))) as Record<string, unknown>;
+  const shown = (fields: Record<string, unknown>, msg = 'it failed'): string =>
+    logText(
+      JSON.stringify({ level: 'error', time: '2026-01-02T03:04:05.678Z', ...loggedFields(fields, false), msg }),
+      PLAIN,
+    );
 
   test('an error with its name, code and causes', () => {
-    const error = new TypeError('no answer', { cause: Object.assign(new Error('connect failed'), { code: 'ECONNREFUSED' }) });
-    expect(logged({ error })).toEqual({ error: { name: 'TypeError', message: 'no answer', cause: { name: 'Error', message: 'connect failed', code: 'ECONNREFUSED' } } });
-    expect(shown({ error })).toBe('03:04:05.678 error it failed  error="TypeError: no answer, since Error: connect failed (ECONNREFUSED)"');
+    const error = new TypeError('no answer', {
+      cause: Object.assign(new Error('connect failed'), { code: 'ECONNREFUSED' }),
+    });
+    expect(logged({ error })).toEqual({
+      error: {
+        name: 'TypeError',
+        message: 'no answer',
+        cause: { name: 'Error', message: 'connect failed', code: 'ECONNREFUSED' },
+      },
+    });
+    expect(shown({ error })).toBe(
+      '03:04:05.678 error it failed  error="TypeError: no answer, since Error: connect failed (ECONNREFUSED)"',
+    );
   });
 
   test('the stack of an error where it is asked for', () => {
@@ -55,14 +85,19 @@ describe('a log line holds', () => {
 
   test('errors within other values, and an AggregateError with its parts', () => {
     expect(logged({ at: { deep: [new Error('a')] }, all: new AggregateError([new Error('b'), 'c'], 'both') })).toEqual({
-      at: { deep: [{ name: 'Error', message: 'a' }] }, all: { name: 'AggregateError', message: 'both', errors: [{ name: 'Error', message: 'b' }, 'c'] },
+      at: { deep: [{ name: 'Error', message: 'a' }] },
+      all: { name: 'AggregateError', message: 'both', errors: [{ name: 'Error', message: 'b' }, 'c'] },
     });
   });
 
   test('no endless chain of causes, and no failing getter', () => {
     const error: Error = new Error('round');
     error.cause = error;
-    const bad = { get broken(): string { throw new Error('no'); } };
+    const bad = {
+      get broken(): string {
+        throw new Error('no');
+      },
+    };
     expect(() => JSON.stringify(loggedFields({ error, bad }, true))).not.toThrow();
   });
 
@@ -76,14 +111,27 @@ describe('a log line holds', () => {
     ['redis://user:pass@10.0.0.1:6379/1', 'redis://(secret)@10.0.0.1:6379/1'],
     ['rediss://:p@ss@redis.example', 'rediss://(secret)@redis.example'],
     ['redis://:a/b?c@redis.example is away', 'redis://(secret)@redis.example is away'],
-    ['see https://u:p@example.com/x@y and http://example.com/a@b', 'see https://(secret)@example.com/x@y and http://example.com/a@b'],
+    [
+      'see https://u:p@example.com/x@y and http://example.com/a@b',
+      'see https://(secret)@example.com/x@y and http://example.com/a@b',
+    ],
     ['redis://127.0.0.1:6379', 'redis://127.0.0.1:6379'],
   ])('no credentials of %s', (text, safe) => {
-    expect(logged({ text, error: new Error(text, { cause: text }) })).toEqual({ text: safe, error: { name: 'Error', message: safe, cause: safe } });
-    expect(findingText({ ...finding('error'), message: text, excerpt: `url: ${text}` }, PLAIN)).toBe(`policy/a.yaml:3:12 RULE_SOMETHING ${safe}\n    url: ${safe}`);
+    expect(logged({ text, error: new Error(text, { cause: text }) })).toEqual({
+      text: safe,
+      error: { name: 'Error', message: safe, cause: safe },
+    });
+    expect(findingText({ ...finding('error'), message: text, excerpt: `url: ${text}` }, PLAIN)).toBe(
+      `policy/a.yaml:3:12 RULE_SOMETHING ${safe}\n    url: ${safe}`,
+    );
   });
 });
 
 test('columns are as wide as their widest cell, and the last is left as it is', () => {
-  expect(columns([['a', 'bb', 'c'], ['aaa', 'b', '']])).toEqual(['a    bb  c', 'aaa  b']);
+  expect(
+    columns([
+      ['a', 'bb', 'c'],
+      ['aaa', 'b', ''],
+    ]),
+  ).toEqual(['a    bb  c', 'aaa  b']);
 });

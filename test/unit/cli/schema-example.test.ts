@@ -10,23 +10,37 @@ const lines = (schema: z.ZodType): string[] => exampleLines(z.toJSONSchema(schem
 describe('an example from a schema', () => {
   test('a required key is written, one that may be left out is commented', () => {
     const config = z.strictObject({
-      url: z.string().describe('Where it is.').meta({ examples: ['redis://127.0.0.1:6379'] }),
+      url: z
+        .string()
+        .describe('Where it is.')
+        .meta({ examples: ['redis://127.0.0.1:6379'] }),
       prefix: z.string().default('sluice').describe('Before every key.'),
     });
     expect(lines(config)).toEqual([
-      '# Where it is. (required)', 'url: redis://127.0.0.1:6379',
-      '# Before every key. (default sluice)', '# prefix: sluice',
+      '# Where it is. (required)',
+      'url: redis://127.0.0.1:6379',
+      '# Before every key. (default sluice)',
+      '# prefix: sluice',
     ]);
   });
 
   test('a secret says how to give it without writing it down', () => {
-    expect(lines(z.strictObject({ password: z.string().optional().describe('The password.').meta({ secret: true }) }))[0])
-      .toBe('# The password. (may be left out; secret: { $env: NAME } or { $file: PATH })');
+    expect(
+      lines(z.strictObject({ password: z.string().optional().describe('The password.').meta({ secret: true }) }))[0],
+    ).toBe('# The password. (may be left out; secret: { $env: NAME } or { $file: PATH })');
   });
 
   test('nested objects, records, lists and choices are shown whole, as YAML that the schema takes', () => {
     const config = z.strictObject({
-      metrics: z.record(z.string(), z.strictObject({ kind: z.enum(['counter', 'gauge']).describe('What it is.'), labels: z.array(z.string()).describe('Its labels.') })).describe('By name.'),
+      metrics: z
+        .record(
+          z.string(),
+          z.strictObject({
+            kind: z.enum(['counter', 'gauge']).describe('What it is.'),
+            labels: z.array(z.string()).describe('Its labels.'),
+          }),
+        )
+        .describe('By name.'),
       rows: z.array(z.strictObject({ a: z.int().describe('A number.') })).describe('Rows.'),
       either: z.union([z.null(), z.literal('x')]).describe('One of two.'),
     });
@@ -38,15 +52,28 @@ describe('an example from a schema', () => {
 
 test('the page of an adapter is a policy to start from, with its inputs and outputs', () => {
   const adapter = defineAdapter({
-    name: 'check-word', summary: 'Allows one word.', selfContained: true,
+    name: 'check-word',
+    summary: 'Allows one word.',
+    selfContained: true,
     config: z.strictObject({ word: z.string().describe('The word.') }),
-    serves: { check: { params: z.strictObject({ not: z.boolean().describe('The other way round.') }), input: { value: 'string', hint: 'string?' }, output: { length: 'int' } } },
+    serves: {
+      check: {
+        params: z.strictObject({ not: z.boolean().describe('The other way round.') }),
+        input: { value: 'string', hint: 'string?' },
+        output: { length: 'int' },
+      },
+    },
     open: async () => ({ check: () => () => allow() }),
   });
   const page = pluginPage(adapter);
   expect(parse(page)).toEqual({
     handlers: { 'my-handler': { adapter: 'check-word', config: { word: '...' } } },
-    rules: [{ name: 'an-example-of-check', check: { handler: 'my-handler', params: { not: true }, input: { value: 'EXPRESSION', hint: 'EXPRESSION' } } }],
+    rules: [
+      {
+        name: 'an-example-of-check',
+        check: { handler: 'my-handler', params: { not: true }, input: { value: 'EXPRESSION', hint: 'EXPRESSION' } },
+      },
+    ],
   });
   expect(page).toContain('Needs nothing outside the process.');
   expect(page).toContain('out.length (int)');
@@ -54,6 +81,15 @@ test('the page of an adapter is a policy to start from, with its inputs and outp
 });
 
 test('where every key of an item may be left out, the first is shown, so that the item is not null', () => {
-  const config = z.strictObject({ subjects: z.array(z.strictObject({ user: z.string().optional().describe('Who.'), group: z.string().optional().describe('Of what.') })).describe('Who has it.') });
+  const config = z.strictObject({
+    subjects: z
+      .array(
+        z.strictObject({
+          user: z.string().optional().describe('Who.'),
+          group: z.string().optional().describe('Of what.'),
+        }),
+      )
+      .describe('Who has it.'),
+  });
   expect(parse(lines(config).join('\n'))).toEqual({ subjects: [{ user: '...' }] });
 });

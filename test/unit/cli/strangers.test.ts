@@ -5,7 +5,11 @@ import { Strangers } from '../../../src/cli/strangers.ts';
 test('one line a minute for each kind, with how many came since the last; all are counted', () => {
   const lines: unknown[] = [];
   let nowMs = 0;
-  const strangers = new Strangers({ warn: (message, fields) => void lines.push([message.split(':')[0], fields]) }, '--tls-cert and --tls-key', () => nowMs);
+  const strangers = new Strangers(
+    { warn: (message, fields) => void lines.push([message.split(':')[0], fields]) },
+    '--tls-cert and --tls-key',
+    () => nowMs,
+  );
   strangers.take({ kind: 'tls', peer: '10.0.0.1:1' });
   strangers.take({ kind: 'tls', peer: '10.0.0.1:2' });
   strangers.take({ kind: 'handshake', peer: undefined, why: 'no certificate' });
@@ -23,11 +27,17 @@ test('one line a minute for each kind, with how many came since the last; all ar
 
 test('each kind is a row of the metric from the start, so that its rate is known', () => {
   const { family } = new Strangers({ warn: () => {} }, 'GRPC_SERVER_USE_TLS');
-  expect(family.read()).toEqual(['tls', 'http1', 'unknown', 'cleartext', 'handshake'].map((kind) => ({ labels: { kind }, value: 0 })));
+  expect(family.read()).toEqual(
+    ['tls', 'http1', 'unknown', 'cleartext', 'handshake'].map((kind) => ({ labels: { kind }, value: 0 })),
+  );
 });
 
 test('the line says how TLS is turned on, in the words of its command', () => {
   const lines: string[] = [];
-  for (const hint of ['--tls-cert and --tls-key', 'GRPC_SERVER_USE_TLS'] as const) new Strangers({ warn: (message) => void lines.push(message) }, hint).take({ kind: 'tls', peer: 'a:1' });
-  expect(lines.map((line) => line.split(': ')[1]?.split(',')[0])).toEqual(['set --tls-cert and --tls-key', 'set GRPC_SERVER_USE_TLS']);
+  for (const hint of ['--tls-cert and --tls-key', 'GRPC_SERVER_USE_TLS'] as const)
+    new Strangers({ warn: (message) => void lines.push(message) }, hint).take({ kind: 'tls', peer: 'a:1' });
+  expect(lines.map((line) => line.split(': ')[1]?.split(',')[0])).toEqual([
+    'set --tls-cert and --tls-key',
+    'set GRPC_SERVER_USE_TLS',
+  ]);
 });

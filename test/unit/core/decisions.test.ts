@@ -1,7 +1,14 @@
 /** Which rule answers: order, groups, quotas, shares. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { allow, deny, PERMISSION_DENIED, type QuotaAnswer, type QuotaAsk, Unavailable } from '../../../src/adapters/contract.ts';
+import {
+  allow,
+  deny,
+  PERMISSION_DENIED,
+  type QuotaAnswer,
+  type QuotaAsk,
+  Unavailable,
+} from '../../../src/adapters/contract.ts';
 import { plainWire } from '../../../src/attributes/plain-wire.ts';
 import { engineOf, pause, type Script, type Scripts } from './engine-of.ts';
 
@@ -16,24 +23,44 @@ describe('the first deny in rule order is the answer', () => {
   }
 
   test('whichever is first to finish', async () => {
-    await fc.assert(fc.asyncProperty(
-      fc.array(fc.record({ says: fc.constantFrom<Says>('allow', 'deny', 'fails', 'error'), afterMs: fc.constantFrom(-1, 0, 3, 6) }), { minLength: 1, maxLength: 6 }),
-      async (rules) => {
-        const scripts: Scripts = Object.fromEntries(rules.map(({ says, afterMs }, at): [string, Script] => [`h-${at}`, { check: (): never => {
-          const answer = (): unknown => {
-            if (says === 'fails' || says === 'error') throw new Unavailable('away');
-            return says === 'allow' ? allow() : deny(PERMISSION_DENIED, 'no');
-          };
-          return (afterMs < 0 ? answer() : pause(afterMs).then(answer)) as never;
-        } }]));
-        const text = `handlers:\n${rules.map((_, at) => `  h-${at}: { adapter: check-script, config: { script: h-${at} } }\n`).join('')}rules:\n${
-          rules.map(({ says }, at) => `  - { name: r-${at}, check: { handler: h-${at}, input: {} }${says === 'error' ? ', onError: { handler: error }' : ''} }\n`).join('')}`;
-        const { http, engine } = await engineOf(text, scripts);
-        const { outcome, rule } = await http();
-        expect({ outcome, rule }).toEqual(wanted(rules.map(({ says }) => says)));
-        await engine.drain();
-      },
-    ), { numRuns: 40 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.record({
+            says: fc.constantFrom<Says>('allow', 'deny', 'fails', 'error'),
+            afterMs: fc.constantFrom(-1, 0, 3, 6),
+          }),
+          { minLength: 1, maxLength: 6 },
+        ),
+        async (rules) => {
+          const scripts: Scripts = Object.fromEntries(
+            rules.map(({ says, afterMs }, at): [string, Script] => [
+              `h-${at}`,
+              {
+                check: (): never => {
+                  const answer = (): unknown => {
+                    if (says === 'fails' || says === 'error') throw new Unavailable('away');
+                    return says === 'allow' ? allow() : deny(PERMISSION_DENIED, 'no');
+                  };
+                  return (afterMs < 0 ? answer() : pause(afterMs).then(answer)) as never;
+                },
+              },
+            ]),
+          );
+          const text = `handlers:\n${rules.map((_, at) => `  h-${at}: { adapter: check-script, config: { script: h-${at} } }\n`).join('')}rules:\n${rules
+            .map(
+              ({ says }, at) =>
+                `  - { name: r-${at}, check: { handler: h-${at}, input: {} }${says === 'error' ? ', onError: { handler: error }' : ''} }\n`,
+            )
+            .join('')}`;
+          const { http, engine } = await engineOf(text, scripts);
+          const { outcome, rule } = await http();
+          expect({ outcome, rule }).toEqual(wanted(rules.map(({ says }) => says)));
+          await engine.drain();
+        },
+      ),
+      { numRuns: 40 },
+    );
   });
 });
 
@@ -43,12 +70,18 @@ function counting(): Script & { readonly counts: Map<string, number>; readonly a
   const asked: string[][] = [];
   const keyOf = ({ bucket, key }: QuotaAsk<{ counter: string }>): string => `${bucket.counter}/${key}`;
   return {
-    counts, asked,
+    counts,
+    asked,
     charge: (asks): QuotaAnswer[] => {
       asked.push(asks.map((ask) => `${keyOf(ask)} +${ask.cost} of ${ask.limit}`));
       const fits = asks.map((ask) => (counts.get(keyOf(ask)) ?? 0) + ask.cost <= ask.limit);
       if (fits.every(Boolean)) for (const ask of asks) counts.set(keyOf(ask), (counts.get(keyOf(ask)) ?? 0) + ask.cost);
-      return asks.map((ask, at) => ({ granted: fits[at] === true, limit: ask.limit, remaining: Math.max(0, ask.limit - (counts.get(keyOf(ask)) ?? 0)), resetMs: 5000 }));
+      return asks.map((ask, at) => ({
+        granted: fits[at] === true,
+        limit: ask.limit,
+        remaining: Math.max(0, ask.limit - (counts.get(keyOf(ask)) ?? 0)),
+        resetMs: 5000,
+      }));
     },
   };
 }
@@ -65,10 +98,13 @@ ${text}
 
   test('all rules of one handler are one ask, each counter once, with its largest cost and tightest limit', async () => {
     const q = counting();
-    const { http } = await engineOf(rules(`
+    const { http } = await engineOf(
+      rules(`
   - { name: a, quota: { handler: q, counter: c, limit: 9, per: 1m, cost: 2, key: ['"x"'] } }
   - { name: b, quota: { handler: q, counter: c, limit: 5, per: 1m, cost: 3, key: ['"x"'] } }
-  - { name: other, quota: { handler: q, limit: 7, per: 1m, key: ['"x"'] } }`), { q });
+  - { name: other, quota: { handler: q, limit: 7, per: 1m, key: ['"x"'] } }`),
+      { q },
+    );
     expect(await http()).toMatchObject({ outcome: 'allow' });
     expect(q.asked).toEqual([['c/s1:x +3 of 5', 'other/s1:x +1 of 7']]);
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'a', status: 429 });
@@ -77,7 +113,12 @@ ${text}
 
   test('values of unlike types are unlike keys, and absent is a value of its own', async () => {
     const q = counting();
-    const { http } = await engineOf(rules(`  - { name: a, quota: { handler: q, limit: 9, per: 1m, key: ['request.headers["x-a"]', '1', '"1"', '[1, 2]', 'true'] } }`), { q });
+    const { http } = await engineOf(
+      rules(
+        `  - { name: a, quota: { handler: q, limit: 9, per: 1m, key: ['request.headers["x-a"]', '1', '"1"', '[1, 2]', 'true'] } }`,
+      ),
+      { q },
+    );
     await http();
     await http({ 'request.headers': { 'x-a': '-' } });
     expect([...q.counts.keys()]).toEqual(['a/-,i1,s1:1,[i1,i2],t', 'a/s1:-,i1,s1:1,[i1,i2],t']);
@@ -85,47 +126,70 @@ ${text}
 
   test('handlers are asked in rule order, and none after the first refusal', async () => {
     const [q, p] = [counting(), counting()];
-    const { http } = await engineOf(rules(`
+    const { http } = await engineOf(
+      rules(`
   - { name: first, quota: { handler: p, limit: 0, per: 1m, key: [] } }
-  - { name: second, quota: { handler: q, limit: 1, per: 1m, key: [] } }`), { q, p });
+  - { name: second, quota: { handler: q, limit: 1, per: 1m, key: [] } }`),
+      { q, p },
+    );
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'first' });
     expect([p.asked.length, q.asked.length]).toEqual([1, 0]);
   });
 
   test('none is asked where a check has denied', async () => {
     const q = counting();
-    const { http } = await engineOf(rules(`
+    const { http } = await engineOf(
+      rules(`
   - { name: a, quota: { handler: q, limit: 1, per: 1m, key: [] } }
-  - { name: no, deny: {} }`), { q });
+  - { name: no, deny: {} }`),
+      { q },
+    );
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'no' });
     expect(q.asked).toEqual([]);
   });
 
   test('a shadow rule is charged apart, never part of an enforced ask', async () => {
     const q = counting();
-    const { http } = await engineOf(rules(`
+    const { http } = await engineOf(
+      rules(`
   - { name: real, quota: { handler: q, limit: 2, per: 1m, key: [] } }
-  - { name: soon, quota: { handler: q, limit: 1, per: 1m, key: [] }, mode: shadow }`), { q });
+  - { name: soon, quota: { handler: q, limit: 1, per: 1m, key: [] }, mode: shadow }`),
+      { q },
+    );
     expect(await http()).toMatchObject({ outcome: 'allow', shadow: [] });
     expect(await http()).toMatchObject({ outcome: 'allow', shadow: ['soon'] });
     expect(q.asked.map((asks) => asks.length)).toEqual([1, 1, 1, 1]);
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'real' });
   });
 
-  test.each([['a negative cost', '-1'], ['one beyond 2^53', '9007199254740993'], ['one that fails', 'int(request.headers["x-cost"])']])('%s is denied as failed', async (_what, cost) => {
+  test.each([
+    ['a negative cost', '-1'],
+    ['one beyond 2^53', '9007199254740993'],
+    ['one that fails', 'int(request.headers["x-cost"])'],
+  ])('%s is denied as failed', async (_what, cost) => {
     const q = counting();
-    const { http } = await engineOf(rules(`  - { name: a, quota: { handler: q, limit: 9, per: 1m, key: [], cost: '${cost}' } }`), { q });
+    const { http } = await engineOf(
+      rules(`  - { name: a, quota: { handler: q, limit: 9, per: 1m, key: [], cost: '${cost}' } }`),
+      { q },
+    );
     expect(await http()).toMatchObject({ outcome: 'failed', rule: 'a', status: 503 });
     expect(q.asked).toEqual([]);
   });
 
   test('over all descriptors of a request there is one ask, and each descriptor has its status', async () => {
     const q = counting();
-    const { limit } = await engineOf(rules(`
+    const { limit } = await engineOf(
+      rules(`
   - { name: user, quota: { handler: q, limit: 2, per: 1m, key: [ratelimit.descriptor.user] } }
-  - { name: path, quota: { handler: q, limit: 1, per: 1m, key: [ratelimit.descriptor.path] } }`), { q });
+  - { name: path, quota: { handler: q, limit: 1, per: 1m, key: [ratelimit.descriptor.path] } }`),
+      { q },
+    );
     const both = [{ user: 'ann' }, { path: '/a' }, { other: '1' }];
-    expect((await limit(both)).statuses.map(({ over, rule, remaining }) => [over, rule, remaining])).toEqual([[false, 'user', 1], [false, 'path', 0], [false, undefined, expect.anything()]]);
+    expect((await limit(both)).statuses.map(({ over, rule, remaining }) => [over, rule, remaining])).toEqual([
+      [false, 'user', 1],
+      [false, 'path', 0],
+      [false, undefined, expect.anything()],
+    ]);
     expect(q.asked[0]).toEqual(['user/s3:ann +1 of 2', 'path/s2:/a +1 of 1']);
     expect((await limit(both)).statuses.map(({ over }) => over)).toEqual([false, true, false]);
     expect(q.counts.get('user/s3:ann')).toBe(1);
@@ -141,7 +205,8 @@ rules:
   const inside = async (percent: number): Promise<Set<string>> => {
     const { http, engine } = await engineOf(shares(percent), {});
     const found = new Set<string>();
-    for (const user of users) if ((await http({ 'request.headers': { 'x-user': user } })).outcome === 'deny') found.add(user);
+    for (const user of users)
+      if ((await http({ 'request.headers': { 'x-user': user } })).outcome === 'deny') found.add(user);
     await engine.drain();
     return found;
   };
@@ -173,7 +238,10 @@ rules:
   });
 
   test('at 100 % and at 0 % `by` is not looked at', async () => {
-    for (const [percent, outcome] of [[100, 'deny'], [0, 'allow']] as const) {
+    for (const [percent, outcome] of [
+      [100, 'deny'],
+      [0, 'allow'],
+    ] as const) {
       const { http, engine } = await engineOf(shares(percent), {});
       expect(await http()).toMatchObject({ outcome });
       expect(engine.meters.ofRule('part').by).toBe(0);
@@ -188,37 +256,64 @@ handlers: { q: { adapter: quota-script, config: { script: q } } }
 rules:
   - { name: five, match: ratelimit.domain == "d", quota: { handler: q, limit: 5, per: 1m, key: [] } }
 `;
-  const q: Script = { charge: (asks) => {
-    asked.push(...asks);
-    return asks.map(({ cost, limit }) => ({ granted: cost <= limit, limit, remaining: 0, resetMs: 1000 }));
-  } };
+  const q: Script = {
+    charge: (asks) => {
+      asked.push(...asks);
+      return asks.map(({ cost, limit }) => ({ granted: cost <= limit, limit, remaining: 0, resetMs: 1000 }));
+    },
+  };
   const { engine, load } = await engineOf(text, { q });
   const { attributes } = await load(text);
-  const wire = plainWire(attributes, { 'ratelimit.domain': 'd', 'ratelimit.descriptor': {}, 'ratelimit.hits': 2n ** 60n }, {}, 'limit');
-  expect((await engine.limit([wire], { remainingMs: undefined, signal: undefined })).statuses).toMatchObject([{ over: true, rule: 'five' }]);
+  const wire = plainWire(
+    attributes,
+    { 'ratelimit.domain': 'd', 'ratelimit.descriptor': {}, 'ratelimit.hits': 2n ** 60n },
+    {},
+    'limit',
+  );
+  expect((await engine.limit([wire], { remainingMs: undefined, signal: undefined })).statuses).toMatchObject([
+    { over: true, rule: 'five' },
+  ]);
   expect(asked.map(({ cost }) => cost)).toEqual([Number.MAX_SAFE_INTEGER]);
 });
 
 describe('what was sent never passes for what we set', () => {
   test('a rule that failed in any part takes away what it would set', async () => {
-    const { http, engine } = await engineOf(`
+    const { http, engine } = await engineOf(
+      `
 handlers: { h: { adapter: check-script, config: { script: h } } }
 rules:
   - name: text
     onAllow: { request: { set: { x-role: '\${request.headers["x-missing"]}', x-fixed: "1" } }, query: { set: { tier: gold } } }
   - { name: used, match: 'request.path == "/never"', check: { handler: h, input: {} } }
-`, {});
+`,
+      {},
+    );
     const verdict = await http();
-    expect(verdict).toMatchObject({ outcome: 'allow', changes: { request: { set: [], append: [], remove: ['x-role', 'x-fixed'] }, query: { set: [], remove: ['tier'] } } });
+    expect(verdict).toMatchObject({
+      outcome: 'allow',
+      changes: {
+        request: { set: [], append: [], remove: ['x-role', 'x-fixed'] },
+        query: { set: [], remove: ['tier'] },
+      },
+    });
     expect(engine.meters.ofRule('text')).toMatchObject({ failed: 1, texts: 1 });
   });
 });
 
 test('an entry of X-Forwarded-For that is no address is counted, and apart from it a header with too few entries', async () => {
-  const { http, engine } = await engineOf('settings: { trustedHops: 1 }\nrules: [{ name: far, match: origin.ip == ip("203.0.113.9"), deny: {} }]\n', {});
-  const count = (what: string): number => [...engine.families.find(({ name }) => name === `sluice_forwarded_for_${what}_total`)?.read() ?? []][0]?.value ?? NaN;
+  const { http, engine } = await engineOf(
+    'settings: { trustedHops: 1 }\nrules: [{ name: far, match: origin.ip == ip("203.0.113.9"), deny: {} }]\n',
+    {},
+  );
+  const count = (what: string): number =>
+    [...(engine.families.find(({ name }) => name === `sluice_forwarded_for_${what}_total`)?.read() ?? [])][0]?.value ??
+    NaN;
   const before = { unreadable: count('unreadable'), short: count('short') };
-  for (const entries of ['203.0.113.9:80, 10.0.0.1', 'unknown, 10.0.0.1', '203.0.113.9', '10.0.0.1', '']) await http({ 'source.ip': '192.0.2.1', 'request.headers': { 'x-forwarded-for': entries } });
+  for (const entries of ['203.0.113.9:80, 10.0.0.1', 'unknown, 10.0.0.1', '203.0.113.9', '10.0.0.1', ''])
+    await http({ 'source.ip': '192.0.2.1', 'request.headers': { 'x-forwarded-for': entries } });
   await http({ 'source.ip': '192.0.2.1', 'request.headers': {} });
-  expect({ unreadable: count('unreadable') - before.unreadable, short: count('short') - before.short }).toEqual({ unreadable: 1, short: 2 }); // an empty header is none
+  expect({ unreadable: count('unreadable') - before.unreadable, short: count('short') - before.short }).toEqual({
+    unreadable: 1,
+    short: 2,
+  }); // an empty header is none
 });

@@ -1,7 +1,17 @@
 /** An engine in force on a policy whose handlers do what a test says: adapters through the public contract, nothing else replaced. */
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { type Adapter, allow, type Call, type CheckAnswer, defineAdapter, type QuotaAnswer, type QuotaAsk, type QuotaPlace, type ReportEntry } from '../../../src/adapters/contract.ts';
+import {
+  type Adapter,
+  allow,
+  type Call,
+  type CheckAnswer,
+  defineAdapter,
+  type QuotaAnswer,
+  type QuotaAsk,
+  type QuotaPlace,
+  type ReportEntry,
+} from '../../../src/adapters/contract.ts';
 import { openHandler } from '../../../src/adapters/live.ts';
 import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
@@ -22,16 +32,25 @@ import type { Policy } from '../../../src/core/rules/policy.ts';
 export interface Script {
   open?(): void | Promise<void>;
   check?(input: Readonly<Record<string, unknown>>, call: Call): CheckAnswer | Promise<CheckAnswer>;
-  charge?(asks: readonly QuotaAsk<{ counter: string }>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
+  charge?(
+    asks: readonly QuotaAsk<{ counter: string }>[],
+    call: Call,
+  ): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   reset?(asks: readonly QuotaAsk<{ counter: string }>[]): void | Promise<void>;
   look?(asks: readonly QuotaAsk<{ counter: string }>[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   write?(entries: readonly ReportEntry[], call: Call): void | Promise<void>;
-  lookup?(input: Readonly<Record<string, unknown>>, call: Call): Readonly<Record<string, unknown>> | undefined | Promise<Readonly<Record<string, unknown>> | undefined>;
+  lookup?(
+    input: Readonly<Record<string, unknown>>,
+    call: Call,
+  ): Readonly<Record<string, unknown>> | undefined | Promise<Readonly<Record<string, unknown>> | undefined>;
   close?(): void | Promise<void>;
 }
 export type Scripts = Readonly<Record<string, Script>>;
 
-const config = z.strictObject({ version: z.int().default(1).describe('Another one opens the handler anew.'), script: z.string().describe('Which script it follows.') });
+const config = z.strictObject({
+  version: z.int().default(1).describe('Another one opens the handler anew.'),
+  script: z.string().describe('Which script it follows.'),
+});
 
 function adapters(scripts: Scripts): Adapter[] {
   const scriptOf = (name: string): Script => scripts[name] ?? {};
@@ -39,37 +58,62 @@ function adapters(scripts: Scripts): Adapter[] {
     await scriptOf(name).open?.();
     return scriptOf(name);
   };
-  const close = (script: Script): { close?: () => void | Promise<void> } => (script.close === undefined ? {} : { close: () => script.close?.() });
+  const close = (script: Script): { close?: () => void | Promise<void> } =>
+    script.close === undefined ? {} : { close: () => script.close?.() };
   return [
     defineAdapter({
-      name: 'check-script', summary: 'Answers as a test says.', config, serves: { check: { input: { value: 'string?' } } },
+      name: 'check-script',
+      summary: 'Answers as a test says.',
+      config,
+      serves: { check: { input: { value: 'string?' } } },
       open: async ({ script: name }) => {
         const script = await opened(name);
         return { check: () => (input, call) => script.check?.(input, call) ?? allow(), ...close(script) };
       },
     }),
     defineAdapter({
-      name: 'quota-script', summary: 'Charges as a test says.', config, serves: { quota: { algorithms: ['fixed', 'gcra'] } },
+      name: 'quota-script',
+      summary: 'Charges as a test says.',
+      config,
+      serves: { quota: { algorithms: ['fixed', 'gcra'] } },
       open: async ({ script: name }) => {
         const script = await opened(name);
         return {
           bucket: ({ counter }) => ({ counter }),
-          charge: (asks, call) => script.charge?.(asks as never, call) ?? asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 })),
-          ...(script.reset === undefined ? {} : { reset: (asks: readonly QuotaAsk[]) => script.reset?.(asks as never) }),
-          ...(script.look === undefined ? {} : { look: (asks: readonly QuotaAsk[]) => script.look?.(asks as never) ?? [] }),
+          charge: (asks, call) =>
+            script.charge?.(asks as never, call) ??
+            asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 })),
+          ...(script.reset === undefined
+            ? {}
+            : { reset: (asks: readonly QuotaAsk[]) => script.reset?.(asks as never) }),
+          ...(script.look === undefined
+            ? {}
+            : { look: (asks: readonly QuotaAsk[]) => script.look?.(asks as never) ?? [] }),
           ...close(script),
         };
       },
     }),
     defineAdapter({
-      name: 'log-script', summary: 'Writes as a test says.', config, serves: { report: { input: 'any' } },
+      name: 'log-script',
+      summary: 'Writes as a test says.',
+      config,
+      serves: { report: { input: 'any' } },
       open: async ({ script: name }) => {
         const script = await opened(name);
-        return { sink: ({ rule }) => rule, write: async (entries, call) => { await script.write?.(entries, call); }, ...close(script) };
+        return {
+          sink: ({ rule }) => rule,
+          write: async (entries, call) => {
+            await script.write?.(entries, call);
+          },
+          ...close(script),
+        };
       },
     }),
     defineAdapter({
-      name: 'enrich-script', summary: 'Looks up as a test says.', config, serves: { enrich: { input: { key: 'string' }, output: { plan: 'string?', limit: 'int?' } } },
+      name: 'enrich-script',
+      summary: 'Looks up as a test says.',
+      config,
+      serves: { enrich: { input: { key: 'string' }, output: { plan: 'string?', limit: 'int?' } } },
       open: async ({ script: name }) => {
         const script = await opened(name);
         return { lookup: () => (input, call) => script.lookup?.(input, call) as never, ...close(script) };
@@ -85,15 +129,27 @@ export interface TestEngine {
   readonly http: (attributes?: Readonly<Record<string, unknown>>, caller?: Caller) => Verdict | Promise<Verdict>;
   readonly limit: (descriptors: readonly Readonly<Record<string, string>>[]) => LimitVerdict | Promise<LimitVerdict>;
   readonly log: (attributes?: Readonly<Record<string, unknown>>) => undefined | Promise<void>;
-  readonly quotas: (depth: LookDepth, call: CallKind, ...requests: readonly Readonly<Record<string, unknown>>[]) => Promise<readonly QuotaLook[]>;
+  readonly quotas: (
+    depth: LookDepth,
+    call: CallKind,
+    ...requests: readonly Readonly<Record<string, unknown>>[]
+  ) => Promise<readonly QuotaLook[]>;
 }
 
 export const PATIENT: Caller = { remainingMs: undefined, signal: undefined };
 
 /** Handlers are written `h: { adapter: check-script, config: { script: h } }`; the engine ends with the test. */
-export async function engineOf(text: string, scripts: Scripts, options: Partial<EngineOptions> = {}): Promise<TestEngine> {
+export async function engineOf(
+  text: string,
+  scripts: Scripts,
+  options: Partial<EngineOptions> = {},
+): Promise<TestEngine> {
   const logged: LogLine[] = [];
-  const keep = (level: LogLine['level']) => (message: string, fields = {}): void => { logged.push({ level, message, fields }); };
+  const keep =
+    (level: LogLine['level']) =>
+    (message: string, fields = {}): void => {
+      logged.push({ level, message, fields });
+    };
   const log = { debug: keep('debug'), info: keep('info'), warn: keep('warn'), error: keep('error') };
   const registry = createRegistry(adapters(scripts));
   const around = { log, metrics: createPluginMetrics(log), shared: createSharedMemory() };
@@ -103,13 +159,15 @@ export async function engineOf(text: string, scripts: Scripts, options: Partial<
       if (adapter === undefined) throw new Error(`no adapter ${spec.adapter}`);
       return openHandler(adapter, spec, around);
     },
-    log, graceMs: 200, ...options,
+    log,
+    graceMs: 200,
+    ...options,
   });
   let policy: Policy | undefined;
   const load = async (source: string): Promise<Policy> => {
     const loaded = await loadPolicyText(new Map([['p.yaml', source]]), { adapters: registry, env: {} });
     if (loaded.policy === undefined) throw new Error(loaded.findings.map(findingText).join('\n'));
-    return policy = loaded.policy;
+    return (policy = loaded.policy);
   };
   const wire = (given: Readonly<Record<string, unknown>>, call: CallKind): Wire => {
     if (policy === undefined) throw new Error('no policy');
@@ -118,12 +176,27 @@ export async function engineOf(text: string, scripts: Scripts, options: Partial<
   await engine.use(await load(text));
   onTestFinished(() => engine.drain());
   return {
-    engine, logged, load,
-    http: (given = {}, caller = PATIENT) => engine.check('http', wire({ 'request.method': 'GET', 'request.path': '/', ...given }, 'http'), caller),
-    limit: (descriptors) => engine.limit(descriptors.map((descriptor) => wire({ 'ratelimit.domain': 'd', 'ratelimit.descriptor': descriptor }, 'limit')), PATIENT),
-    quotas: async (depth, call, ...requests) => await engine.quotas(depth, call, requests.map((given) => wire(given, call))) ?? [],
+    engine,
+    logged,
+    load,
+    http: (given = {}, caller = PATIENT) =>
+      engine.check('http', wire({ 'request.method': 'GET', 'request.path': '/', ...given }, 'http'), caller),
+    limit: (descriptors) =>
+      engine.limit(
+        descriptors.map((descriptor) => wire({ 'ratelimit.domain': 'd', 'ratelimit.descriptor': descriptor }, 'limit')),
+        PATIENT,
+      ),
+    quotas: async (depth, call, ...requests) =>
+      (await engine.quotas(
+        depth,
+        call,
+        requests.map((given) => wire(given, call)),
+      )) ?? [],
     log: (given = {}) => engine.report('log', wire({ 'request.path': '/', 'response.code': 200, ...given }, 'log')),
   };
 }
 
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
+export const pause = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });

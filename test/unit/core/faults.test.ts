@@ -19,14 +19,20 @@ rules:
   - { name: charged, match: request.path != "/never", quota: { handler: q, limit: 5, per: 1m, key: [request.path] } }
   - { name: told, match: request.path != "/never", report: { handler: out, input: { path: request.path } }, calls: [http, log] }
 `;
-const boom = (): never => { throw new TypeError('boom'); };
+const boom = (): never => {
+  throw new TypeError('boom');
+};
 
 /** The policy with one part of one rule that throws when it is evaluated. */
 function broken(policy: Policy, name: string, change: (rule: Rule) => Rule): Policy {
   const rules = policy.rules.map((rule) => (rule.name === name ? change(rule) : rule));
   return { ...policy, rules, enrich: policy.enrich.map((rule) => rules.find((one) => one.name === rule.name) ?? rule) };
 }
-const thrower = (compiled: Compiled | undefined): Compiled => ({ ...(compiled as Compiled), evaluate: boom, why: boom });
+const thrower = (compiled: Compiled | undefined): Compiled => ({
+  ...(compiled as Compiled),
+  evaluate: boom,
+  why: boom,
+});
 const throwingMatch = (rule: Rule): Rule => ({ ...rule, match: thrower(rule.match) });
 const throwingInput = (rule: Rule): Rule => {
   const { action } = rule;
@@ -60,23 +66,32 @@ test('a plugin that throws for each call is logged once, with the place', async 
   const { http, logged } = await engineOf(POLICY, { h: { check: boom } });
   for (let call = 0; call < 5; call++) expect((await http()).outcome).toBe('failed');
   const lines = logged.filter(({ message }) => message === 'a plugin is at fault');
-  expect(lines.map(({ fields }) => fields)).toEqual([{
-    handler: 'h', adapter: 'check-script', at: expect.stringMatching(/faults\.test\.ts:\d+:\d+$/), why: '[check-script/h] a fault of the plugin: TypeError: boom', times: 1,
-  }]);
+  expect(lines.map(({ fields }) => fields)).toEqual([
+    {
+      handler: 'h',
+      adapter: 'check-script',
+      at: expect.stringMatching(/faults\.test\.ts:\d+:\d+$/),
+      why: '[check-script/h] a fault of the plugin: TypeError: boom',
+      times: 1,
+    },
+  ]);
 });
 
 test('an answer that throws when it is read is a fault of the plugin, now and later', async () => {
   const answer = (): CheckAnswer => Object.defineProperty({}, 'kind', { get: boom }) as CheckAnswer;
   for (const check of [answer, async () => answer()]) {
     const { http } = await engineOf(POLICY, { h: { check } });
-    expect((await http()).reasons[0]?.text).toContain('[check-script/h] a fault of the plugin: its answer cannot be read: boom');
+    expect((await http()).reasons[0]?.text).toContain(
+      '[check-script/h] a fault of the plugin: its answer cannot be read: boom',
+    );
   }
 });
 
 test('what throws outside of any rule is an error, counted, and logged once a minute', async () => {
   const { engine, logged } = await engineOf(POLICY, {});
   const wire = new Proxy({}, { get: boom }) as never;
-  for (let call = 0; call < 3; call += 1) expect(await engine.check('http', wire, PATIENT)).toMatchObject({ outcome: 'error', code: 14 });
+  for (let call = 0; call < 3; call += 1)
+    expect(await engine.check('http', wire, PATIENT)).toMatchObject({ outcome: 'error', code: 14 });
   expect(await engine.limit([wire], PATIENT)).toMatchObject({ outcome: 'error' });
   expect(engine.report('log', wire)).toBeUndefined();
   expect(engine.meters.ofCall('http').outcomes.error).toBe(3);
@@ -86,23 +101,47 @@ test('what throws outside of any rule is an error, counted, and logged once a mi
 describe('the log tells of a backend', () => {
   test('that goes, with the cause, once, and when it is back', async () => {
     let isAway = true;
-    const { http, engine, logged } = await engineOf(POLICY, { h: { check: () => { if (isAway) throw new Unavailable('connection refused'); return { kind: 'allow', validForMs: 0, uses: 1, output: undefined }; } } });
+    const { http, engine, logged } = await engineOf(POLICY, {
+      h: {
+        check: () => {
+          if (isAway) throw new Unavailable('connection refused');
+          return { kind: 'allow', validForMs: 0, uses: 1, output: undefined };
+        },
+      },
+    });
     for (let call = 0; call < 20; call += 1) await http();
     expect(engine.handlers()[0]).toMatchObject({ name: 'h', why: '[check-script/h] connection refused' });
     isAway = false;
     await http();
-    const told = logged.filter(({ fields }) => fields['handler'] === 'h').map(({ level, message, fields }) => [level, message, fields['why']]);
-    expect(told).toEqual([['warn', 'a handler does not answer', '[check-script/h] connection refused'], ['info', 'a handler answers again', undefined]]);
+    const told = logged
+      .filter(({ fields }) => fields['handler'] === 'h')
+      .map(({ level, message, fields }) => [level, message, fields['why']]);
+    expect(told).toEqual([
+      ['warn', 'a handler does not answer', '[check-script/h] connection refused'],
+      ['info', 'a handler answers again', undefined],
+    ]);
     expect(engine.handlers()[0]).toMatchObject({ ready: true, why: undefined });
   });
 
   test('whose breaker opens: it is not ready, and the page says why', async () => {
-    const { http, engine, logged } = await engineOf(POLICY.replace('{ script: h }', '{ script: h }, deadline: 10ms, breaker: { failures: 2, openFor: 5s, window: 1ms }'), { h: { check: () => new Promise(() => {}) } });
+    const { http, engine, logged } = await engineOf(
+      POLICY.replace(
+        '{ script: h }',
+        '{ script: h }, deadline: 10ms, breaker: { failures: 2, openFor: 5s, window: 1ms }',
+      ),
+      { h: { check: () => new Promise(() => {}) } },
+    );
     await http();
     await pause(5);
     await http();
-    expect(engine.handlers()[0]).toMatchObject({ ready: false, breaker: 'open', why: expect.stringMatching(/^its breaker is open: \[check-script\/h\] has not answered within 10 ms$/) as string });
-    expect(logged.map(({ message }) => message)).toContain('a handler does not answer: its breaker is open, and it is not asked for a while');
+    expect(engine.handlers()[0]).toMatchObject({
+      ready: false,
+      breaker: 'open',
+      why: expect.stringMatching(/^its breaker is open: \[check-script\/h\] has not answered within 10 ms$/) as string,
+    });
+    expect(logged.map(({ message }) => message)).toContain(
+      'a handler does not answer: its breaker is open, and it is not asked for a while',
+    );
   });
 });
 
@@ -113,25 +152,41 @@ describe('what is counted', () => {
     await http();
     await limit([{ a: '1' }]);
     await log();
-    expect([engine.meters.ofCall('http').withoutPolicy, engine.meters.ofCall('limit').withoutPolicy, engine.meters.ofCall('log').withoutPolicy]).toEqual([1, 1, 1]);
+    expect([
+      engine.meters.ofCall('http').withoutPolicy,
+      engine.meters.ofCall('limit').withoutPolicy,
+      engine.meters.ofCall('log').withoutPolicy,
+    ]).toEqual([1, 1, 1]);
   });
 
   test('a rule that refuses several descriptors of one call refuses one call', async () => {
-    const { limit, engine } = await engineOf('rules: [{ name: no, deny: {}, calls: [limit] }, { name: maybe, deny: {}, calls: [limit], mode: shadow }]', {});
+    const { limit, engine } = await engineOf(
+      'rules: [{ name: no, deny: {}, calls: [limit] }, { name: maybe, deny: {}, calls: [limit], mode: shadow }]',
+      {},
+    );
     expect(await limit([{ a: '1' }, { a: '2' }, { a: '3' }])).toMatchObject({ outcome: 'deny' });
     expect([engine.meters.ofRule('no').denied, engine.meters.ofRule('maybe').shadow]).toEqual([1, 1]);
   });
 
   test('nothing of a policy that was refused', async () => {
     const { engine, load } = await engineOf(POLICY, { bad: { open: boom } });
-    await expect(engine.use(await load('handlers: { h2: { adapter: check-script, config: { script: h } }, bad: { adapter: check-script, config: { script: bad } } }\nrules: [{ name: new, check: { handler: h2, input: {} } }, { name: newer, check: { handler: bad, input: {} } }]'))).rejects.toThrow('boom');
+    await expect(
+      engine.use(
+        await load(
+          'handlers: { h2: { adapter: check-script, config: { script: h } }, bad: { adapter: check-script, config: { script: bad } } }\nrules: [{ name: new, check: { handler: h2, input: {} } }, { name: newer, check: { handler: bad, input: {} } }]',
+        ),
+      ),
+    ).rejects.toThrow('boom');
     expect([...engine.meters.read().rules.keys()]).not.toContain('new');
     expect([...engine.meters.read().handlers.keys()].toSorted()).toEqual(['e', 'h', 'out', 'q']);
   });
 });
 
 test('a call of many descriptors costs in proportion to them', async () => {
-  const { limit } = await engineOf('handlers: { q: { adapter: quota-script, config: { script: q } } }\nrules: [{ name: each, quota: { handler: q, limit: 5, per: 1m, key: [ratelimit.descriptor.a] } }]', {});
+  const { limit } = await engineOf(
+    'handlers: { q: { adapter: quota-script, config: { script: q } } }\nrules: [{ name: each, quota: { handler: q, limit: 5, per: 1m, key: [ratelimit.descriptor.a] } }]',
+    {},
+  );
   const descriptors = Array.from({ length: 20_000 }, (_, at) => ({ a: String(at) }));
   const beganAtMs = performance.now();
   const { statuses } = await limit(descriptors);

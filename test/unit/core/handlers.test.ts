@@ -1,6 +1,15 @@
 /** What stands between the engine and a handler: time, room, breaker, faults. */
 import { describe, expect, test } from 'vitest';
-import { allow, type Call, type CheckAnswer, deny, PERMISSION_DENIED, type QuotaAsk, Rejected, Unavailable } from '../../../src/adapters/contract.ts';
+import {
+  allow,
+  type Call,
+  type CheckAnswer,
+  deny,
+  PERMISSION_DENIED,
+  type QuotaAsk,
+  Rejected,
+  Unavailable,
+} from '../../../src/adapters/contract.ts';
 import type { Verdict } from '../../../src/core/call.ts';
 import { engineOf, PATIENT, pause, type Script } from './engine-of.ts';
 
@@ -15,7 +24,14 @@ const why = ({ reasons }: Verdict): string => reasons.map(({ text }) => text).jo
 describe('time', () => {
   test('a handler that never answers: denied as failed when its deadline is over, and its signal aborted', async () => {
     let signal: AbortSignal | undefined;
-    const { http, engine } = await engineOf(policy(', deadline: 30ms'), { h: { check: async (_, call) => { signal = call.signal; return never(); } } });
+    const { http, engine } = await engineOf(policy(', deadline: 30ms'), {
+      h: {
+        check: async (_, call) => {
+          signal = call.signal;
+          return never();
+        },
+      },
+    });
     const beganAtMs = performance.now();
     const verdict = await http();
     expect(performance.now() - beganAtMs).toBeLessThan(500);
@@ -25,10 +41,19 @@ describe('time', () => {
     expect(engine.meters.ofHandler('h').failures.late).toBe(1);
   });
 
-  test('it is cut to what is left of the caller\'s own time, less a margin', async () => {
+  test("it is cut to what is left of the caller's own time, less a margin", async () => {
     let remainingMs = 0;
-    const { http } = await engineOf(policy(', deadline: 10s'), { h: { check: (_, call) => { ({ remainingMs } = call); return never(); } } });
-    expect(why(await http({}, { remainingMs: 40, signal: undefined }))).toMatch(/had not answered when the caller's time was over, after \d+ ms/);
+    const { http } = await engineOf(policy(', deadline: 10s'), {
+      h: {
+        check: (_, call) => {
+          ({ remainingMs } = call);
+          return never();
+        },
+      },
+    });
+    expect(why(await http({}, { remainingMs: 40, signal: undefined }))).toMatch(
+      /had not answered when the caller's time was over, after \d+ ms/,
+    );
     expect(remainingMs).toBeGreaterThan(20);
     expect(remainingMs).toBeLessThanOrEqual(35);
   });
@@ -40,15 +65,29 @@ describe('time', () => {
 
   test('nothing is asked for a caller without time', async () => {
     let asked = 0;
-    const { http } = await engineOf(policy(), { h: { check: () => { asked++; return allow(); } } });
-    expect(why(await http({}, { remainingMs: 3, signal: undefined }))).toBe("[check-script/h] was not asked: nothing is left of the caller's time");
+    const { http } = await engineOf(policy(), {
+      h: {
+        check: () => {
+          asked++;
+          return allow();
+        },
+      },
+    });
+    expect(why(await http({}, { remainingMs: 3, signal: undefined }))).toBe(
+      "[check-script/h] was not asked: nothing is left of the caller's time",
+    );
     expect(asked).toBe(0);
   });
 
   test('a caller that goes away aborts the signal, and says nothing against the handler', async () => {
     const gone = new AbortController();
     const { http, engine } = await engineOf(policy(', breaker: { failures: 1, openFor: 1s }'), {
-      h: { check: (_, call) => new Promise((_resolve, reject) => { call.signal.addEventListener('abort', () => reject(new Error('aborted'))); }) },
+      h: {
+        check: (_, call) =>
+          new Promise((_resolve, reject) => {
+            call.signal.addEventListener('abort', () => reject(new Error('aborted')));
+          }),
+      },
     });
     const verdict = http({}, { remainingMs: undefined, signal: gone.signal });
     gone.abort();
@@ -58,7 +97,14 @@ describe('time', () => {
   });
 
   test('an answer after its time is counted and left', async () => {
-    const { http, engine } = await engineOf(policy(', deadline: 10ms'), { h: { check: async () => { await pause(40); return allow(); } } });
+    const { http, engine } = await engineOf(policy(', deadline: 10ms'), {
+      h: {
+        check: async () => {
+          await pause(40);
+          return allow();
+        },
+      },
+    });
     expect((await http()).outcome).toBe('failed');
     await pause(60);
     expect(engine.meters.ofHandler('h').abandoned).toBe(1);
@@ -67,7 +113,8 @@ describe('time', () => {
 
 describe('nothing waits that need not', () => {
   test('where every handler answers at once, so does the engine', async () => {
-    const { http, limit } = await engineOf(`
+    const { http, limit } = await engineOf(
+      `
 handlers:
   h: { adapter: check-script, config: { script: h } }
   q: { adapter: quota-script, config: { script: q } }
@@ -77,7 +124,9 @@ rules:
   - { name: asked, check: { handler: h, input: { value: request.path } } }
   - { name: charged, quota: { handler: q, limit: my.row.limit, per: 1m, key: [] } }
   - { name: descriptor, quota: { handler: q, limit: 1, per: 1m, key: [ratelimit.descriptor.a] } }
-`, { e: { lookup: () => ({ plan: 'gold', limit: 7 }) } });
+`,
+      { e: { lookup: () => ({ plan: 'gold', limit: 7 }) } },
+    );
     expect(http()).not.toBeInstanceOf(Promise);
     expect(http()).toMatchObject({ outcome: 'allow' });
     expect(limit([{ a: '1' }])).not.toBeInstanceOf(Promise);
@@ -87,12 +136,17 @@ rules:
 describe('room', () => {
   test('more than its concurrency wait in its queue, more than that are turned away', async () => {
     const answers: ((answer: CheckAnswer) => void)[] = [];
-    const check: Script['check'] = () => new Promise((resolve) => { answers.push(resolve); });
+    const check: Script['check'] = () =>
+      new Promise((resolve) => {
+        answers.push(resolve);
+      });
     const { http, engine } = await engineOf(policy(', concurrency: 2, queue: 1, deadline: 5s'), { h: { check } });
     const patient = { remainingMs: 5000, signal: undefined };
     const calls = Array.from({ length: 4 }, () => http({}, patient));
     expect(engine.handlers()[0]).toMatchObject({ running: 2, waiting: 1 });
-    expect(why(await (calls[3] as Promise<Verdict>))).toBe('[check-script/h] was not asked: 2 calls run and 1 wait, and no more may');
+    expect(why(await (calls[3] as Promise<Verdict>))).toBe(
+      '[check-script/h] was not asked: 2 calls run and 1 wait, and no more may',
+    );
     expect(answers).toHaveLength(2);
     answers[0]?.(allow());
     expect((await (calls[0] as Promise<Verdict>)).outcome).toBe('allow');
@@ -108,7 +162,9 @@ describe('room', () => {
     const { http } = await engineOf(policy(', concurrency: 1, deadline: 20ms'), { h: { check: never } });
     const calls = await Promise.all([http(), http()]);
     expect(why(calls[0])).toBe('[check-script/h] has not answered within 20 ms');
-    expect(why(calls[1])).toMatch(/^\[check-script\/h\] was not asked: \d+ ms passed in its queue, while the handler answered nobody$/);
+    expect(why(calls[1])).toMatch(
+      /^\[check-script\/h\] was not asked: \d+ ms passed in its queue, while the handler answered nobody$/,
+    );
   });
 });
 
@@ -116,12 +172,16 @@ describe('breaker', () => {
   test('opens after failures in a row, lets one call try, and closes when that succeeds', async () => {
     let isDown = true;
     let asked = 0;
-    const { http, engine } = await engineOf(policy(', breaker: { failures: 3, openFor: 60ms, window: 1ms }'), { h: { check: async () => {
-      await pause(2);
-      asked++;
-      if (isDown) throw new Unavailable('connection refused');
-      return allow();
-    } } });
+    const { http, engine } = await engineOf(policy(', breaker: { failures: 3, openFor: 60ms, window: 1ms }'), {
+      h: {
+        check: async () => {
+          await pause(2);
+          asked++;
+          if (isDown) throw new Unavailable('connection refused');
+          return allow();
+        },
+      },
+    });
     for (let call = 0; call < 3; call++) expect(why(await http())).toBe('[check-script/h] connection refused');
     expect(engine.handlers()[0]?.breaker).toBe('open');
     expect(why(await http())).toMatch(/^\[check-script\/h\] is not asked for \d+ ms: it failed 3 times in a row$/);
@@ -139,10 +199,16 @@ describe('breaker', () => {
   test('while one call tries, the others are turned away', async () => {
     let asked = 0;
     let answer: ((answer: CheckAnswer) => void) | undefined;
-    const { http } = await engineOf(policy(', deadline: 1s, breaker: { failures: 1, openFor: 20ms }'), { h: { check: () => {
-      if (++asked === 1) throw new Unavailable('away');
-      return new Promise((resolve) => { answer = resolve; });
-    } } });
+    const { http } = await engineOf(policy(', deadline: 1s, breaker: { failures: 1, openFor: 20ms }'), {
+      h: {
+        check: () => {
+          if (++asked === 1) throw new Unavailable('away');
+          return new Promise((resolve) => {
+            answer = resolve;
+          });
+        },
+      },
+    });
     await http();
     await pause(30);
     const trying = http({}, { remainingMs: 2000, signal: undefined });
@@ -153,7 +219,13 @@ describe('breaker', () => {
   });
 
   test('inputs that are refused as such do not open it', async () => {
-    const { http, engine } = await engineOf(policy(', breaker: { failures: 1, openFor: 1s }'), { h: { check: () => { throw new Rejected('no such key'); } } });
+    const { http, engine } = await engineOf(policy(', breaker: { failures: 1, openFor: 1s }'), {
+      h: {
+        check: () => {
+          throw new Rejected('no such key');
+        },
+      },
+    });
     await http();
     await http();
     expect(engine.handlers()[0]?.breaker).toBe('closed');
@@ -163,27 +235,62 @@ describe('breaker', () => {
 
 describe('faults of a plugin', () => {
   const faults: readonly (readonly [what: string, check: (input: unknown, call: Call) => unknown, said: string])[] = [
-    ['throws', () => { throw new TypeError('x is undefined'); }, '[check-script/h] a fault of the plugin: TypeError: x is undefined'],
+    [
+      'throws',
+      () => {
+        throw new TypeError('x is undefined');
+      },
+      '[check-script/h] a fault of the plugin: TypeError: x is undefined',
+    ],
     ['rejects', () => Promise.reject(new Error('no')), '[check-script/h] a fault of the plugin: Error: no'],
-    ['throws what is no error', () => { throw 'oh'; }, '[check-script/h] a fault of the plugin: oh'], // eslint-disable-line no-throw-literal
+    [
+      'throws what is no error',
+      () => {
+        throw 'oh';
+      },
+      '[check-script/h] a fault of the plugin: oh',
+    ], // eslint-disable-line no-throw-literal
     ['answers true', () => true, '[check-script/h] a fault of the plugin: a check answers allow() or deny()'],
-    ['answers an empty object', () => ({}), '[check-script/h] a fault of the plugin: a check answers allow() or deny()'],
-    ['denies with code 0', () => deny(0, 'no'), '[check-script/h] a fault of the plugin: deny() takes a gRPC status code from 1 to 16, not 0'],
-    ['denies with 403', () => Promise.resolve(deny(403, 'no')), '[check-script/h] a fault of the plugin: deny() takes a gRPC status code from 1 to 16, not 403'],
+    [
+      'answers an empty object',
+      () => ({}),
+      '[check-script/h] a fault of the plugin: a check answers allow() or deny()',
+    ],
+    [
+      'denies with code 0',
+      () => deny(0, 'no'),
+      '[check-script/h] a fault of the plugin: deny() takes a gRPC status code from 1 to 16, not 0',
+    ],
+    [
+      'denies with 403',
+      () => Promise.resolve(deny(403, 'no')),
+      '[check-script/h] a fault of the plugin: deny() takes a gRPC status code from 1 to 16, not 403',
+    ],
   ];
-  test.each(faults)('%s: the call is denied as failed, and the log names adapter and handler', async (_what, check, said) => {
-    const { http, logged } = await engineOf(policy(), { h: { check: check as Script['check'] & {} } });
-    const verdict = await http();
-    expect([verdict.outcome, why(verdict)]).toEqual(['failed', said]);
-    expect(logged).toContainEqual(expect.objectContaining({ level: 'error', fields: expect.objectContaining({ adapter: 'check-script', handler: 'h' }) }));
-  });
+  test.each(faults)(
+    '%s: the call is denied as failed, and the log names adapter and handler',
+    async (_what, check, said) => {
+      const { http, logged } = await engineOf(policy(), { h: { check: check as Script['check'] & {} } });
+      const verdict = await http();
+      expect([verdict.outcome, why(verdict)]).toEqual(['failed', said]);
+      expect(logged).toContainEqual(
+        expect.objectContaining({
+          level: 'error',
+          fields: expect.objectContaining({ adapter: 'check-script', handler: 'h' }),
+        }),
+      );
+    },
+  );
 
   test('a quota handler that answers too few, or none', async () => {
     for (const answers of [[], undefined, [{}]]) {
-      const { http } = await engineOf(`
+      const { http } = await engineOf(
+        `
 handlers: { q: { adapter: quota-script, config: { script: q } } }
 rules: [{ name: r, quota: { handler: q, limit: 1, per: 1m, key: [] }, onError: { handler: deny } }]
-`, { q: { charge: () => answers as never } });
+`,
+        { q: { charge: () => answers as never } },
+      );
       const verdict = await http();
       if (answers === undefined) expect(verdict.outcome).toBe('allow'); // the script then grants by itself
       else expect(why(verdict)).toMatch(/^\[quota-script\/q\] a fault of the plugin: /);
@@ -202,22 +309,34 @@ rules:
   - { name: own, calls: [limit], quota: { handler: near, counter: one, limit: 3, per: 1m, key: [ratelimit.descriptor.a] } }
 `;
   type Charge = NonNullable<Script['charge']>;
-  const away: Charge = () => { throw new Unavailable('away'); };
-  const granting = (asked: QuotaAsk<{ counter: string }>[]): Charge => (asks) => {
-    asked.push(...asks);
-    return asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 }));
+  const away: Charge = () => {
+    throw new Unavailable('away');
   };
+  const granting =
+    (asked: QuotaAsk<{ counter: string }>[]): Charge =>
+    (asks) => {
+      asked.push(...asks);
+      return asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 }));
+    };
 
   test('each replica has its part, in counters of their own; the rule has not failed', async () => {
     const asked: QuotaAsk<{ counter: string }>[] = [];
     const { http, engine } = await engineOf(quota(), { far: { charge: away }, near: { charge: granting(asked) } });
     expect(await http()).toMatchObject({ outcome: 'allow' });
-    expect(asked.map(({ bucket, limit, burst, cost }) => [bucket.counter, limit, burst, cost])).toEqual([['one#far', 3, 2, 2], ['other#far', 3, 3, 1]]);
+    expect(asked.map(({ bucket, limit, burst, cost }) => [bucket.counter, limit, burst, cost])).toEqual([
+      ['one#far', 3, 2, 2],
+      ['other#far', 3, 3, 1],
+    ]);
     expect(engine.meters.ofRule('one')).toMatchObject({ local: 1, failed: 0 });
   });
 
   test('it refuses as any quota does', async () => {
-    const { http } = await engineOf(quota(), { far: { charge: away }, near: { charge: (asks) => asks.map(({ limit }, at) => ({ granted: at > 0, limit, remaining: 0, resetMs: 7000 })) } });
+    const { http } = await engineOf(quota(), {
+      far: { charge: away },
+      near: {
+        charge: (asks) => asks.map(({ limit }, at) => ({ granted: at > 0, limit, remaining: 0, resetMs: 7000 })),
+      },
+    });
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'one', status: 429 });
   });
 
@@ -230,7 +349,10 @@ rules:
 
   test('one that was late has used up the time of the caller: it is asked all the same', async () => {
     const asked: QuotaAsk<{ counter: string }>[] = [];
-    const { http } = await engineOf(quota('local', ', deadline: 10s'), { far: { charge: never }, near: { charge: granting(asked) } });
+    const { http } = await engineOf(quota('local', ', deadline: 10s'), {
+      far: { charge: never },
+      near: { charge: granting(asked) },
+    });
     expect(await http({}, { remainingMs: 30, signal: undefined })).toMatchObject({ outcome: 'allow' });
     expect(asked).toHaveLength(2);
   });
@@ -245,7 +367,10 @@ rules:
 
   test('a reload that names another part is in force, though the handler stays open', async () => {
     const asked: QuotaAsk<{ counter: string }>[] = [];
-    const { http, engine, load } = await engineOf(quota(), { far: { charge: away }, near: { charge: granting(asked) } });
+    const { http, engine, load } = await engineOf(quota(), {
+      far: { charge: away },
+      near: { charge: granting(asked) },
+    });
     await engine.use(await load(quota().replace('replicas: 4', 'replicas: 2')));
     await http();
     expect(asked.map(({ limit }) => limit)).toEqual([5, 5]);

@@ -20,27 +20,63 @@ test('the newest first, with the reason and what was looked at, secrets hidden',
   await http({ 'request.path': '/no/1' });
   await http({ 'request.path': '/yes', 'request.headers': { authorization: 'x', 'x-a': '1' } });
   const [last, first] = engine.verdicts();
-  expect(first).toMatchObject({ call: 'http', outcome: 'deny', rule: 'no', reasons: [{ rule: 'no', text: 'its match applies', shadow: false }], attributes: { 'request.path': '/no/1' } });
+  expect(first).toMatchObject({
+    call: 'http',
+    outcome: 'deny',
+    rule: 'no',
+    reasons: [{ rule: 'no', text: 'its match applies', shadow: false }],
+    attributes: { 'request.path': '/no/1' },
+  });
   expect(last?.attributes).toMatchObject({ 'request.headers': { authorization: '(secret)', 'x-a': '1' } });
 });
 
 test('with the request that it was about', async () => {
   const { http, engine } = await engineOf(POLICY, {});
-  await http({ 'request.path': '/no/1?token=abc', 'request.method': 'PUT', 'request.host': 'shop', 'request.headers': { 'x-request-id': 'r-1' }, 'source.ip': '10.0.0.1' });
+  await http({
+    'request.path': '/no/1?token=abc',
+    'request.method': 'PUT',
+    'request.host': 'shop',
+    'request.headers': { 'x-request-id': 'r-1' },
+    'source.ip': '10.0.0.1',
+  });
   expect(engine.verdicts()[0]?.request).toEqual({
-    requestId: 'r-1', method: 'PUT', host: 'shop', path: '/no/1?token=(secret)', peer: '10.0.0.1', client: '10.0.0.1', principal: null, domain: null, descriptor: null,
+    requestId: 'r-1',
+    method: 'PUT',
+    host: 'shop',
+    path: '/no/1?token=(secret)',
+    peer: '10.0.0.1',
+    client: '10.0.0.1',
+    principal: null,
+    domain: null,
+    descriptor: null,
   });
 });
 
 test('a refused quota with the key that it counted by', async () => {
-  const { http, engine } = await engineOf(`
+  const { http, engine } = await engineOf(
+    `
 handlers:
   limits: { adapter: quota-script, config: { script: q } }
 rules:
   - { name: once, quota: { handler: limits, limit: 1, per: 1h, key: [request.host, 'request.?api_key.orValue("")'] } }
-`, { q: { charge: (asks) => asks.map(({ limit }) => ({ granted: false, limit, remaining: 0, resetMs: 1000 })) } });
+`,
+    { q: { charge: (asks) => asks.map(({ limit }) => ({ granted: false, limit, remaining: 0, resetMs: 1000 })) } },
+  );
   await http({ 'request.path': '/', 'request.host': 'shop', 'request.headers': { 'x-api-key': 'k-123456' } });
-  expect(engine.verdicts({ outcome: 'deny' })).toMatchObject([{ rule: 'once', quotaKeys: [{ rule: 'once', key: [{ source: 'request.host', value: 'shop' }, { source: 'request.?api_key.orValue("")', value: '(secret)' }] }] }]);
+  expect(engine.verdicts({ outcome: 'deny' })).toMatchObject([
+    {
+      rule: 'once',
+      quotaKeys: [
+        {
+          rule: 'once',
+          key: [
+            { source: 'request.host', value: 'shop' },
+            { source: 'request.?api_key.orValue("")', value: '(secret)' },
+          ],
+        },
+      ],
+    },
+  ]);
   expect(JSON.stringify(engine.verdicts())).not.toContain('k-123456');
 });
 
@@ -49,7 +85,8 @@ test('by id, request id, rule (shadow too), outcome, host and path', async () =>
   await http({ 'request.path': '/no/1?a=b', 'request.host': 'shop', 'request.headers': { 'x-request-id': 'r-1' } });
   await http({ 'request.path': '/perhaps', 'request.host': 'Other' });
   await http({ 'request.path': '/yes', 'request.host': 'shop' });
-  const paths = (filter: Parameters<typeof engine.verdicts>[0]): unknown[] => engine.verdicts(filter).map(({ request }) => request.path);
+  const paths = (filter: Parameters<typeof engine.verdicts>[0]): unknown[] =>
+    engine.verdicts(filter).map(({ request }) => request.path);
   expect(paths({})).toHaveLength(3);
   expect(paths({ id: 'r-1' })).toEqual(['/no/1?a=b']);
   expect(paths({ id: engine.verdicts({ rule: 'perhaps' })[0]?.id ?? '' })).toEqual(['/perhaps']);
@@ -78,7 +115,9 @@ test('of what is allowed, one in 50 ms', async () => {
   const { length } = engine.verdicts();
   expect(length).toBeGreaterThan(0);
   expect(length).toBeLessThanOrEqual(most);
-  await new Promise((resolve) => { setTimeout(resolve, 60); });
+  await new Promise((resolve) => {
+    setTimeout(resolve, 60);
+  });
   await http({ 'request.path': '/yes' });
   expect(engine.verdicts()).toHaveLength(length + 1);
 });
@@ -87,15 +126,21 @@ test('entries outlive their policy with their answers, and hold it no longer', a
   const { http, engine, load } = await engineOf(POLICY, {});
   await http({ 'request.path': '/no/1', 'request.headers': { authorization: 'x' } });
   const before = engine.verdicts();
-  await engine.use(await load('rules:\n  - { name: other, match: \'request.path == "/no/1"\', deny: { body: other } }\n'));
-  await new Promise((resolve) => { setTimeout(resolve, 50); });
+  await engine.use(
+    await load('rules:\n  - { name: other, match: \'request.path == "/no/1"\', deny: { body: other } }\n'),
+  );
+  await new Promise((resolve) => {
+    setTimeout(resolve, 50);
+  });
   expect(engine.verdicts()).toEqual(before);
   expect(engine.verdicts({ rule: 'no' })).toEqual(before);
 });
 
 describe('room', () => {
   const small = { count: 5, bytes: 100, burst: 2, perS: 1, forMs: 10_000 };
-  const offer = (room: VerdictRoom<string>, item: string, atMs: number, { weight = 1, rule = 'a' } = {}): void => { if (room.admits(atMs, weight, rule)) room.add(item, weight, atMs); };
+  const offer = (room: VerdictRoom<string>, item: string, atMs: number, { weight = 1, rule = 'a' } = {}): void => {
+    if (room.admits(atMs, weight, rule)) room.add(item, weight, atMs);
+  };
 
   test('fills no faster than its rate, but for one entry of each rule in ten seconds', () => {
     const room = new VerdictRoom<string>(small);
@@ -123,12 +168,18 @@ test('a refusal is kept for five minutes at least, as docs/verdicts.md says', ()
   const { refused, shadow, allowed } = KEEP;
   expect(refused.burst + refused.perS * 300).toBeLessThanOrEqual(refused.count);
   const page = readFileSync(join(import.meta.dirname, '../../../docs/verdicts.md'), 'utf8');
-  for (const { count, bytes, forMs } of [refused, shadow, allowed]) expect(page).toMatch(new RegExp(`\\| ${count} \\| ${bytes / 1024 / 1024} MiB \\| ${forMs / 60_000} min \\|`));
+  for (const { count, bytes, forMs } of [refused, shadow, allowed])
+    expect(page).toMatch(new RegExp(`\\| ${count} \\| ${bytes / 1024 / 1024} MiB \\| ${forMs / 60_000} min \\|`));
 });
 
 test('not more than 32 MiB of what refused clients sent', async () => {
   const { engine } = await engineOf(POLICY, {});
-  const heavy = (weight: number): Wire => ({ weight, read: (name) => (name === 'request.path' ? '/no' : name === 'request.headers' ? new Map() : undefined), carried: () => undefined, keep() {} });
+  const heavy = (weight: number): Wire => ({
+    weight,
+    read: (name) => (name === 'request.path' ? '/no' : name === 'request.headers' ? new Map() : undefined),
+    carried: () => undefined,
+    keep() {},
+  });
   for (let call = 0; call < 40; call++) await engine.check('http', heavy(1024 * 1024), PATIENT);
   expect(engine.verdicts()).toHaveLength(32);
   await engine.check('http', heavy(33 * 1024 * 1024), PATIENT);

@@ -17,11 +17,17 @@ const REFUSED: QuotaAnswer = { granted: false, limit: 5, remaining: 0, resetMs: 
 const never = (): Promise<never> => new Promise(() => {});
 const patient = { remainingMs: 10_000, signal: undefined };
 const outcomes = (verdicts: readonly Verdict[]): string[] => verdicts.map(({ outcome }) => outcome);
-const busy = (ms: number): void => { for (const endsAtMs = performance.now() + ms; performance.now() < endsAtMs;); };
+const busy = (ms: number): void => {
+  for (const endsAtMs = performance.now() + ms; performance.now() < endsAtMs;);
+};
 
 /** What answers over a socket, as a backend does: whatever is asked, after `ms`. */
 async function echo(ms: number): Promise<() => Promise<void>> {
-  const server = createServer((socket) => socket.on('data', (data) => { setTimeout(() => socket.write(data), ms); })).listen(0, '127.0.0.1');
+  const server = createServer((socket) =>
+    socket.on('data', (data) => {
+      setTimeout(() => socket.write(data), ms);
+    }),
+  ).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const socket = connect((server.address() as { port: number }).port, '127.0.0.1');
   await once(socket, 'connect');
@@ -38,7 +44,14 @@ async function echo(ms: number): Promise<() => Promise<void>> {
 describe('an answer that has arrived is never late', () => {
   test('though this process was busy for longer than the deadline', async () => {
     const ask = await echo(0);
-    const { http, engine } = await engineOf(quota(', deadline: 20ms'), { q: { charge: async () => { await ask(); return [REFUSED]; } } });
+    const { http, engine } = await engineOf(quota(', deadline: 20ms'), {
+      q: {
+        charge: async () => {
+          await ask();
+          return [REFUSED];
+        },
+      },
+    });
     const verdict = http({}, patient);
     await pause(1);
     busy(150);
@@ -48,7 +61,14 @@ describe('an answer that has arrived is never late', () => {
 
   test('though it is the last of many that the handler answers one by one', async () => {
     let last: Promise<void> = Promise.resolve();
-    const { http, engine } = await engineOf(quota(', deadline: 40ms'), { q: { charge: async () => { await (last = last.then(() => pause(10))); return [REFUSED]; } } });
+    const { http, engine } = await engineOf(quota(', deadline: 40ms'), {
+      q: {
+        charge: async () => {
+          await (last = last.then(() => pause(10)));
+          return [REFUSED];
+        },
+      },
+    });
     const verdicts = await Promise.all(Array.from({ length: 20 }, async () => http({}, patient)));
     expect(new Set(outcomes(verdicts))).toEqual(new Set(['deny']));
     expect(engine.meters.ofHandler('q').failures.late).toBe(0);
@@ -57,12 +77,18 @@ describe('an answer that has arrived is never late', () => {
 
 test('an answer to one that was asked later is no excuse for one that was asked before', async () => {
   let asked = 0;
-  const { http } = await engineOf(`
+  const { http } = await engineOf(
+    `
 handlers: { h: { adapter: check-script, config: { script: h }, deadline: 40ms } }
 rules: [{ name: asked, check: { handler: h, input: { value: request.path } } }]
-`, { h: { check: async () => (++asked === 1 ? never() : pause(5).then(() => allow())) } });
+`,
+    { h: { check: async () => (++asked === 1 ? never() : pause(5).then(() => allow())) } },
+  );
   const beganAtMs = performance.now();
-  const hung = Promise.resolve(http({}, patient)).then((verdict) => ({ verdict, tookMs: performance.now() - beganAtMs }));
+  const hung = Promise.resolve(http({}, patient)).then((verdict) => ({
+    verdict,
+    tookMs: performance.now() - beganAtMs,
+  }));
   for (let at = 0; at < 40; at += 1) expect((await http({}, patient)).outcome).toBe('allow');
   const { verdict, tookMs } = await hung;
   expect(verdict.reasons[0]?.text).toBe('[check-script/h] has not answered within 40 ms');
@@ -70,9 +96,19 @@ rules: [{ name: asked, check: { handler: h, input: { value: request.path } } }]
 });
 
 describe('what fails on this side never passes a limit', () => {
-  test.each([['nothing', ''], ['to let pass', ', onError: { handler: allow }']])('a full queue, where the rule says %s', async (_what, rule) => {
+  test.each([
+    ['nothing', ''],
+    ['to let pass', ', onError: { handler: allow }'],
+  ])('a full queue, where the rule says %s', async (_what, rule) => {
     const answers: ((answer: readonly QuotaAnswer[]) => void)[] = [];
-    const { http, engine } = await engineOf(quota(', concurrency: 1, queue: 1', rule), { q: { charge: () => new Promise((resolve) => { answers.push(resolve); }) } });
+    const { http, engine } = await engineOf(quota(', concurrency: 1, queue: 1', rule), {
+      q: {
+        charge: () =>
+          new Promise((resolve) => {
+            answers.push(resolve);
+          }),
+      },
+    });
     const verdicts = [http({}, patient), http({}, patient), http({}, patient)];
     expect(await verdicts[2]).toMatchObject({ outcome: 'error', code: 14, rule: 'limited' });
     expect(engine.meters.ofHandler('q').failures).toMatchObject({ overload: 1, late: 0 });
@@ -84,8 +120,17 @@ describe('what fails on this side never passes a limit', () => {
 
   test('a caller whose time is over while others are answered', async () => {
     let last: Promise<void> = Promise.resolve();
-    const { http, engine } = await engineOf(quota(', concurrency: 1000'), { q: { charge: async () => { await (last = last.then(() => pause(10))); return [REFUSED]; } } });
-    const verdicts = await Promise.all(Array.from({ length: 60 }, async () => http({}, { remainingMs: 205, signal: undefined })));
+    const { http, engine } = await engineOf(quota(', concurrency: 1000'), {
+      q: {
+        charge: async () => {
+          await (last = last.then(() => pause(10)));
+          return [REFUSED];
+        },
+      },
+    });
+    const verdicts = await Promise.all(
+      Array.from({ length: 60 }, async () => http({}, { remainingMs: 205, signal: undefined })),
+    );
     expect(new Set(outcomes(verdicts))).toEqual(new Set(['deny', 'error']));
     expect(engine.meters.ofHandler('q').failures).toMatchObject({ late: 0 });
     expect(engine.handlers()[0]?.breaker).toBe('closed');
@@ -103,7 +148,10 @@ describe('what fails on this side never passes a limit', () => {
 });
 
 test('a handler that hangs comes to what its rule says, and opens the breaker', async () => {
-  const { http, engine } = await engineOf(quota(', deadline: 20ms, breaker: { failures: 3, openFor: 5s, window: 50ms }'), { q: { charge: never } });
+  const { http, engine } = await engineOf(
+    quota(', deadline: 20ms, breaker: { failures: 3, openFor: 5s, window: 50ms }'),
+    { q: { charge: never } },
+  );
   for (let at = 0; at < 4; at += 1) expect((await http({}, patient)).outcome).toBe('allow');
   expect(engine.handlers()[0]?.breaker).toBe('open');
   expect(engine.meters.ofHandler('q').failures.late).toBeGreaterThanOrEqual(3);
@@ -112,7 +160,14 @@ test('a handler that hangs comes to what its rule says, and opens the breaker', 
 describe('a breaker', () => {
   test('does not open by many failures of one instant, but by as many over its window', async () => {
     let isDown = true;
-    const { http, engine } = await engineOf(quota(', breaker: { failures: 10, openFor: 10s, window: 100ms }'), { q: { charge: async () => { if (isDown) throw new Unavailable('away'); return [REFUSED]; } } });
+    const { http, engine } = await engineOf(quota(', breaker: { failures: 10, openFor: 10s, window: 100ms }'), {
+      q: {
+        charge: async () => {
+          if (isDown) throw new Unavailable('away');
+          return [REFUSED];
+        },
+      },
+    });
     await Promise.all(Array.from({ length: 50 }, async () => http({}, patient)));
     expect(engine.handlers()[0]?.breaker).toBe('closed');
     isDown = false;
@@ -145,7 +200,9 @@ describe('a breaker', () => {
 test('a plugin that reads its signal after the call leaves nothing at the caller', () => {
   const { signal } = new AbortController();
   let listeners = 0;
-  signal.addEventListener = () => { listeners += 1; };
+  signal.addEventListener = () => {
+    listeners += 1;
+  };
   const call = new HandlerCall(new CallScope('id', 'http', { remainingMs: 100, signal }), performance.now() + 100);
   call.done();
   expect(call.signal.aborted).toBe(false);
@@ -153,7 +210,14 @@ test('a plugin that reads its signal after the call leaves nothing at the caller
 });
 
 test('a deadline beyond what timers can hold waits, and fires nothing meanwhile', async () => {
-  const { http } = await engineOf(quota(', deadline: 3000000s'), { q: { charge: async () => { await pause(30); return [REFUSED]; } } });
+  const { http } = await engineOf(quota(', deadline: 3000000s'), {
+    q: {
+      charge: async () => {
+        await pause(30);
+        return [REFUSED];
+      },
+    },
+  });
   const warnings: unknown[] = [];
   process.on('warning', (warning) => warnings.push(warning));
   expect((await http({}, patient)).outcome).toBe('deny');

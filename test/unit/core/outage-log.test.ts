@@ -4,7 +4,11 @@ import { OutageLog } from '../../../src/core/dispatch/outage-log.ts';
 
 function logged(): { readonly log: Log; readonly lines: unknown[] } {
   const lines: unknown[] = [];
-  const at = (level: string) => (message: string, fields?: object): void => { lines.push({ level, message, ...fields }); };
+  const at =
+    (level: string) =>
+    (message: string, fields?: object): void => {
+      lines.push({ level, message, ...fields });
+    };
   return { lines, log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') } };
 }
 

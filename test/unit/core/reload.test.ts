@@ -6,22 +6,48 @@ import { SnapshotError } from '../../../src/core/errors.ts';
 import { engineOf, pause, type Script } from './engine-of.ts';
 
 const policy = (handlers: Readonly<Record<string, string>>, more = ''): string =>
-  `handlers:\n${Object.entries(handlers).map(([name, config]) => `  ${name}: { adapter: check-script, config: { script: ${name}${config} } }\n`).join('')}rules:\n${
-    Object.keys(handlers).map((name) => `  - { name: ask-${name}, check: { handler: ${name}, input: {} } }\n`).join('')}${more}`;
+  `handlers:\n${Object.entries(handlers)
+    .map(([name, config]) => `  ${name}: { adapter: check-script, config: { script: ${name}${config} } }\n`)
+    .join('')}rules:\n${Object.keys(handlers)
+    .map((name) => `  - { name: ask-${name}, check: { handler: ${name}, input: {} } }\n`)
+    .join('')}${more}`;
 
-interface Counted extends Script { opened: number; closed: number }
+interface Counted extends Script {
+  opened: number;
+  closed: number;
+}
 function counted(script: Script = {}): Counted {
-  const own: Counted = { ...script, opened: 0, closed: 0, open: () => { own.opened++; }, close: () => { own.closed++; } };
+  const own: Counted = {
+    ...script,
+    opened: 0,
+    closed: 0,
+    open: () => {
+      own.opened++;
+    },
+    close: () => {
+      own.closed++;
+    },
+  };
   return own;
 }
 
 describe('a reload', () => {
   test('keeps a handler whose adapter and config are equal, and opens and closes the others', async () => {
     const [same, changed, gone, added] = [counted(), counted(), counted(), counted()];
-    const { engine, load } = await engineOf(policy({ same: '', changed: '', gone: '' }), { same, changed, gone, added });
+    const { engine, load } = await engineOf(policy({ same: '', changed: '', gone: '' }), {
+      same,
+      changed,
+      gone,
+      added,
+    });
     await engine.use(await load(policy({ same: '', changed: ', version: 2', added: '' })));
     await pause(1);
-    expect([same, changed, gone, added].map(({ opened, closed }) => [opened, closed])).toEqual([[1, 0], [2, 1], [1, 1], [1, 0]]);
+    expect([same, changed, gone, added].map(({ opened, closed }) => [opened, closed])).toEqual([
+      [1, 0],
+      [2, 1],
+      [1, 1],
+      [1, 0],
+    ]);
     await engine.drain();
     expect([same, changed, gone, added].map(({ opened, closed }) => opened - closed)).toEqual([0, 0, 0, 0]);
   });
@@ -34,10 +60,17 @@ describe('a reload', () => {
 
   test('a call in flight ends on the policy it began with, and only then its handler closes', async () => {
     let answer: ((answer: CheckAnswer) => void) | undefined;
-    const old = counted({ check: () => new Promise((resolve) => { answer = resolve; }) });
+    const old = counted({
+      check: () =>
+        new Promise((resolve) => {
+          answer = resolve;
+        }),
+    });
     const { engine, load, http } = await engineOf(policy({ old: '' }), { old });
     const inFlight = http();
-    await engine.use(await load(policy({}, '  - { name: closed, deny: { status: 410 } }\n').replace('handlers:\n', '')));
+    await engine.use(
+      await load(policy({}, '  - { name: closed, deny: { status: 410 } }\n').replace('handlers:\n', '')),
+    );
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'closed' });
     expect(old.closed).toBe(0);
     answer?.(allow());
@@ -48,13 +81,26 @@ describe('a reload', () => {
 
   test('one whose handler cannot be opened says so, closes what it opened, and the last good one stays', async () => {
     const [good, other] = [counted(), counted()];
-    const { engine, load, http } = await engineOf(policy({ good: '' }, '  - { name: first, deny: {} }\n'), { good, other, bad: { open: () => { throw new Error('no such file: offices.txt'); } } });
-    const refused: unknown = await engine.use(await load(policy({ good: '', other: '', bad: '' }))).catch((error: unknown) => error);
+    const { engine, load, http } = await engineOf(policy({ good: '' }, '  - { name: first, deny: {} }\n'), {
+      good,
+      other,
+      bad: {
+        open: () => {
+          throw new Error('no such file: offices.txt');
+        },
+      },
+    });
+    const refused: unknown = await engine
+      .use(await load(policy({ good: '', other: '', bad: '' })))
+      .catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(SnapshotError);
-    expect((refused as SnapshotError).findings.map(({ position: { line }, code, message }) => [line, code, message])).toEqual([
-      [4, 'CORE_HANDLER_OPEN', expect.stringContaining('no such file: offices.txt')],
+    expect(
+      (refused as SnapshotError).findings.map(({ position: { line }, code, message }) => [line, code, message]),
+    ).toEqual([[4, 'CORE_HANDLER_OPEN', expect.stringContaining('no such file: offices.txt')]]);
+    expect([good, other].map(({ opened, closed }) => [opened, closed])).toEqual([
+      [1, 0],
+      [1, 1],
     ]);
-    expect([good, other].map(({ opened, closed }) => [opened, closed])).toEqual([[1, 0], [1, 1]]);
     await load(policy({ good: '' }, '  - { name: first, deny: {} }\n'));
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'first' });
   });
@@ -73,7 +119,22 @@ test('a reload that a drain overtakes closes what it opens, and the drain waits 
   let open: (() => void) | undefined;
   const kept = counted();
   const late = counted();
-  const { engine, load } = await engineOf(policy({ kept: '' }), { kept, late: { ...late, open: () => new Promise<void>((resolve) => { open = () => { late.opened++; resolve(); }; }), close: () => { late.closed++; } } });
+  const { engine, load } = await engineOf(policy({ kept: '' }), {
+    kept,
+    late: {
+      ...late,
+      open: () =>
+        new Promise<void>((resolve) => {
+          open = () => {
+            late.opened++;
+            resolve();
+          };
+        }),
+      close: () => {
+        late.closed++;
+      },
+    },
+  });
   const refused = engine.use(await load(policy({ kept: '', late: '' }))).catch((error: unknown) => error);
   await pause(1);
   const drained = engine.drain();
@@ -81,12 +142,20 @@ test('a reload that a drain overtakes closes what it opens, and the drain waits 
   expect([kept.opened, kept.closed], 'what the reload keeps is closed under it').toEqual([1, 0]);
   open?.();
   await drained;
-  expect([kept, late].map(({ opened, closed }) => [opened, closed])).toEqual([[1, 1], [1, 1]]);
-  expect((await refused as SnapshotError).findings.map(({ code }) => code)).toEqual(['CORE_DRAINED']);
+  expect([kept, late].map(({ opened, closed }) => [opened, closed])).toEqual([
+    [1, 1],
+    [1, 1],
+  ]);
+  expect(((await refused) as SnapshotError).findings.map(({ code }) => code)).toEqual(['CORE_DRAINED']);
 });
 
 test('a hundred reloads while calls wait leave nothing open', async () => {
-  const h = counted({ check: async () => { await pause(Math.random() * 5); return allow(); } });
+  const h = counted({
+    check: async () => {
+      await pause(Math.random() * 5);
+      return allow();
+    },
+  });
   const { engine, load, http } = await engineOf(policy({ h: '' }), { h });
   const outcomes: Promise<Verdict>[] = [];
   for (let version = 2; version < 102; version++) {

@@ -10,11 +10,20 @@ rules:
   - { name: written, report: { handler: out, input: { path: request.path, code: response.code } }, calls: [log] }
 ${more}`;
 
-function sink(write: (batch: number, entries: readonly ReportEntry[]) => void | Promise<void> = () => {}): Script & { readonly batches: (readonly ReportEntry[])[] } {
+function sink(
+  write: (batch: number, entries: readonly ReportEntry[]) => void | Promise<void> = () => {},
+): Script & { readonly batches: (readonly ReportEntry[])[] } {
   const batches: (readonly ReportEntry[])[] = [];
-  return { batches, write: async (entries) => { batches.push(entries); await write(batches.length, entries); } };
+  return {
+    batches,
+    write: async (entries) => {
+      batches.push(entries);
+      await write(batches.length, entries);
+    },
+  };
 }
-const paths = (batches: readonly (readonly ReportEntry[])[]): unknown[][] => batches.map((entries) => entries.map(({ input }) => input['path']));
+const paths = (batches: readonly (readonly ReportEntry[])[]): unknown[][] =>
+  batches.map((entries) => entries.map(({ input }) => input['path']));
 
 describe('a batch goes', () => {
   test('when it holds as many as it may, in order', async () => {
@@ -22,7 +31,10 @@ describe('a batch goes', () => {
     const { log, engine } = await engineOf(policy('{ max: 3, maxAge: 1m }'), { out });
     for (let entry = 0; entry < 7; entry++) void log({ 'request.path': `/${entry}` });
     await pause(5);
-    expect(paths(out.batches.slice(0, 2))).toEqual([['/0', '/1', '/2'], ['/3', '/4', '/5']]);
+    expect(paths(out.batches.slice(0, 2))).toEqual([
+      ['/0', '/1', '/2'],
+      ['/3', '/4', '/5'],
+    ]);
     await engine.flush();
     expect(paths(out.batches).flat()).toEqual(['/0', '/1', '/2', '/3', '/4', '/5', '/6']);
     expect(engine.meters.ofHandler('out').written).toBe(7);
@@ -50,11 +62,18 @@ describe('a batch goes', () => {
 
 describe('a backend', () => {
   test('that is away gets the same entries again, under the same ids, before newer ones', async () => {
-    const out = sink((batch) => { if (batch <= 2) throw new Unavailable('broker is away'); });
+    const out = sink((batch) => {
+      if (batch <= 2) throw new Unavailable('broker is away');
+    });
     const { log, engine, logged } = await engineOf(policy('{ max: 2, maxAge: 10ms }'), { out });
     for (let entry = 0; entry < 4; entry++) void log({ 'request.path': `/${entry}` });
     await engine.flush();
-    expect(paths(out.batches)).toEqual([['/0', '/1'], ['/0', '/1'], ['/0', '/1'], ['/2', '/3']]);
+    expect(paths(out.batches)).toEqual([
+      ['/0', '/1'],
+      ['/0', '/1'],
+      ['/0', '/1'],
+      ['/2', '/3'],
+    ]);
     expect(new Set(out.batches.slice(0, 3).map((entries) => entries.map(({ id }) => id).join())).size).toBe(1);
     expect(engine.meters.ofHandler('out')).toMatchObject({ written: 4, retried: 2, deadLettered: 0, lost: 0 });
     expect(logged.filter(({ level }) => level === 'warn')).toHaveLength(1);
@@ -89,11 +108,15 @@ describe('a backend', () => {
     expect(engine.meters.ofHandler('out')).toMatchObject({ written: 2, deadLettered: 7, retried: 0 });
     const lines = logged.filter(({ message }) => message === 'reports were refused and are put aside'); // at most one a minute
     expect(lines).toHaveLength(1);
-    expect(lines[0]?.fields['why']).toMatch(/too large; 1 of 3, the first: rule written, id \S+, \d+ bytes: path=text of 2, code=200$/);
+    expect(lines[0]?.fields['why']).toMatch(
+      /too large; 1 of 3, the first: rule written, id \S+, \d+ bytes: path=text of 2, code=200$/,
+    );
   });
 
   test('that hangs is given up after its deadline, and asked again', async () => {
-    const out = sink(async (batch) => { if (batch === 1) await new Promise(() => {}); });
+    const out = sink(async (batch) => {
+      if (batch === 1) await new Promise(() => {});
+    });
     const { log, engine } = await engineOf(policy('{ max: 1, maxAge: 10ms }, deadline: 20ms'), { out });
     void log();
     await engine.flush();
@@ -107,8 +130,14 @@ describe('a full queue', () => {
 
   test('makes the log wait, and takes nothing of checks, whose answer never waits', async () => {
     let isAway = true;
-    const out = sink(() => { if (isAway) throw new Unavailable('away'); });
-    const { log, http, engine } = await engineOf(policy('{ max: 10, maxAge: 10ms }', rules), { out }, { reports: { maxWaiting: 3, maxWaitingBytes: 1e9 } });
+    const out = sink(() => {
+      if (isAway) throw new Unavailable('away');
+    });
+    const { log, http, engine } = await engineOf(
+      policy('{ max: 10, maxAge: 10ms }', rules),
+      { out },
+      { reports: { maxWaiting: 3, maxWaitingBytes: 1e9 } },
+    );
     expect([log(), log()]).toEqual([undefined, undefined]);
     const waits = log();
     expect(waits).toBeInstanceOf(Promise);
@@ -122,8 +151,14 @@ describe('a full queue', () => {
   });
 
   test('is also one of too many bytes', async () => {
-    const out = sink(() => { throw new Unavailable('away'); });
-    const { log } = await engineOf(policy('{ max: 100, maxAge: 1m }'), { out }, { reports: { maxWaiting: 1000, maxWaitingBytes: 3000 }, graceMs: 10 });
+    const out = sink(() => {
+      throw new Unavailable('away');
+    });
+    const { log } = await engineOf(
+      policy('{ max: 100, maxAge: 1m }'),
+      { out },
+      { reports: { maxWaiting: 1000, maxWaitingBytes: 3000 }, graceMs: 10 },
+    );
     expect(log({ 'request.path': '/'.padEnd(1000, 'a') })).toBeUndefined();
     expect(log({ 'request.path': '/'.padEnd(3000, 'a') })).toBeInstanceOf(Promise);
   });
@@ -132,7 +167,15 @@ describe('a full queue', () => {
 describe('at the end', () => {
   test('what waits is written before the handler closes', async () => {
     const steps: string[] = [];
-    const out = { write: async () => { await pause(10); steps.push('written'); }, close: () => { steps.push('closed'); } };
+    const out = {
+      write: async () => {
+        await pause(10);
+        steps.push('written');
+      },
+      close: () => {
+        steps.push('closed');
+      },
+    };
     const { log, engine } = await engineOf(policy('{ max: 100, maxAge: 1m }'), { out });
     void log();
     await engine.drain();
@@ -140,19 +183,38 @@ describe('at the end', () => {
   });
 
   test('what cannot be written in time is given up, and it says how much', async () => {
-    const { log, engine, logged } = await engineOf(policy('{ max: 2, maxAge: 1m }'), { out: { write: () => { throw new Unavailable('away'); } } }, { graceMs: 50 });
+    const { log, engine, logged } = await engineOf(
+      policy('{ max: 2, maxAge: 1m }'),
+      {
+        out: {
+          write: () => {
+            throw new Unavailable('away');
+          },
+        },
+      },
+      { graceMs: 50 },
+    );
     for (let entry = 0; entry < 5; entry++) void log();
     const beganAtMs = performance.now();
     await engine.drain();
     expect(performance.now() - beganAtMs).toBeLessThan(2000);
     expect(engine.meters.ofHandler('out').lost).toBe(5);
-    expect(logged.filter(({ level, message }) => level === 'error' && message.startsWith('reports are lost')).map(({ fields }) => fields['entries']).reduce((a, b) => Number(a) + Number(b), 0)).toBe(5);
+    expect(
+      logged
+        .filter(({ level, message }) => level === 'error' && message.startsWith('reports are lost'))
+        .map(({ fields }) => fields['entries'])
+        .reduce((a, b) => Number(a) + Number(b), 0),
+    ).toBe(5);
   });
 });
 
 describe('a hung backend', () => {
   test('does not hold the end up: what waits and what is being written is given up, counted and told in one line', async () => {
-    const { log, engine, logged } = await engineOf(policy('{ max: 2, maxAge: 10ms }, deadline: 60s'), { out: { write: () => new Promise(() => {}) } }, { graceMs: 100 });
+    const { log, engine, logged } = await engineOf(
+      policy('{ max: 2, maxAge: 10ms }, deadline: 60s'),
+      { out: { write: () => new Promise(() => {}) } },
+      { graceMs: 100 },
+    );
     for (let entry = 0; entry < 6; entry++) void log({ 'request.path': `/secret-${entry}` });
     await pause(30); // the first batch is at the backend
     const beganAtMs = performance.now();
@@ -166,7 +228,11 @@ describe('a hung backend', () => {
   });
 
   test('does not hold a reload up that takes its handler away', async () => {
-    const { log, engine, load } = await engineOf(policy('{ max: 1, maxAge: 10ms }, deadline: 60s'), { out: { write: () => new Promise(() => {}) } }, { graceMs: 100 });
+    const { log, engine, load } = await engineOf(
+      policy('{ max: 1, maxAge: 10ms }, deadline: 60s'),
+      { out: { write: () => new Promise(() => {}) } },
+      { graceMs: 100 },
+    );
     void log();
     await engine.use(await load('rules: [{ name: none, deny: {}, match: "false" }]'));
     await pause(1000);
@@ -178,7 +244,11 @@ describe('a hung backend', () => {
 describe('a queue weighs', () => {
   test('what is in maps and lists, so that its bytes are bounded', async () => {
     const headers = Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`x-${at}`, 'v'.repeat(1000)]));
-    const { log } = await engineOf(policy('{ max: 1000, maxAge: 1m }').replace('code: response.code', 'headers: request.headers'), { out: sink() }, { reports: { maxWaiting: 1000, maxWaitingBytes: 100_000 }, graceMs: 10 });
+    const { log } = await engineOf(
+      policy('{ max: 1000, maxAge: 1m }').replace('code: response.code', 'headers: request.headers'),
+      { out: sink() },
+      { reports: { maxWaiting: 1000, maxWaitingBytes: 100_000 }, graceMs: 10 },
+    );
     expect(log({ 'request.headers': headers })).toBeUndefined();
     expect(log({ 'request.headers': headers })).toBeInstanceOf(Promise);
   });
@@ -194,7 +264,7 @@ describe('a queue weighs', () => {
   });
 });
 
-test('batch keys that a reload takes away are the adapter\'s again', async () => {
+test("batch keys that a reload takes away are the adapter's again", async () => {
   const out = sink();
   const { log, engine, load } = await engineOf(policy('{ max: 1, maxAge: 1m }'), { out });
   await engine.use(await load(policy('{ maxAge: 1m }')));
@@ -205,15 +275,26 @@ test('batch keys that a reload takes away are the adapter\'s again', async () =>
 
 test('reports that a full queue drops are told, once', async () => {
   const rules = '  - { name: seen, report: { handler: out, input: { path: request.path } }, calls: [http] }\n';
-  const { http, log, logged } = await engineOf(policy('{ max: 10, maxAge: 1m }', rules), { out: sink() }, { reports: { maxWaiting: 1, maxWaitingBytes: 1e9 } });
+  const { http, log, logged } = await engineOf(
+    policy('{ max: 10, maxAge: 1m }', rules),
+    { out: sink() },
+    { reports: { maxWaiting: 1, maxWaitingBytes: 1e9 } },
+  );
   void log();
   for (let call = 0; call < 5; call++) await http();
-  expect(logged.filter(({ message }) => message === 'reports are dropped: the queue of their handler is full').map(({ fields }) => fields['why'])).toEqual(['rule seen, handler log-script/out']);
+  expect(
+    logged
+      .filter(({ message }) => message === 'reports are dropped: the queue of their handler is full')
+      .map(({ fields }) => fields['why']),
+  ).toEqual(['rule seen, handler log-script/out']);
 });
 
 test('fields that fail are null and counted, the entry is written', async () => {
   const out = sink();
-  const { log, engine } = await engineOf(policy('{ max: 1, maxAge: 10ms }').replace('code: response.code', `code: 'request.headers["x-none"]'`), { out });
+  const { log, engine } = await engineOf(
+    policy('{ max: 1, maxAge: 10ms }').replace('code: response.code', `code: 'request.headers["x-none"]'`),
+    { out },
+  );
   void log();
   await engine.flush();
   expect(out.batches[0]?.[0]?.input).toEqual({ path: '/', code: null });

@@ -12,8 +12,25 @@ import { compile, type Compiled, FAILED } from '../../../src/expression/index.ts
 const RUNS = Number(process.env['RUNS'] ?? 250);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
-const TYPES: Readonly<Record<string, Type>> = { 'a.s': STRING, 'a.t': STRING, 'a.i': INT, 'a.p': BOOL, 'a.ip': IP, 'a.m': STRING_MAP };
-const attributes = new Attributes(Object.entries(TYPES).map(([name, type]) => ({ name, type, meaning: 'Of a test.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false })));
+const TYPES: Readonly<Record<string, Type>> = {
+  'a.s': STRING,
+  'a.t': STRING,
+  'a.i': INT,
+  'a.p': BOOL,
+  'a.ip': IP,
+  'a.m': STRING_MAP,
+};
+const attributes = new Attributes(
+  Object.entries(TYPES).map(([name, type]) => ({
+    name,
+    type,
+    meaning: 'Of a test.',
+    source: { kind: 'filled' },
+    carriedBy: {},
+    always: false,
+    secret: false,
+  })),
+);
 const matchOf = (source: string): Compiled => {
   const { compiled, problems } = compile(source, attributes, { expect: BOOL, withGuards: true });
   if (compiled === undefined) throw new Error(`${source}: ${problems.map(({ message }) => message).join('; ')}`);
@@ -23,61 +40,145 @@ const matchOf = (source: string): Compiled => {
 const TEXTS = ['', '/', '/a', '/a/b', '/b', 'x', 'y'];
 const RANGES = ['10.0.0.0/8', '10.1.0.0/16', '0.0.0.0/0', '192.168.1.128/25', 'fd00::/8', '::/0', '2001:db8::/33'];
 const text = fc.constantFrom(...TEXTS).map((value) => JSON.stringify(value));
-const strings = fc.oneof(fc.constantFrom('a.s', 'a.t', 'a.m["k"]', 'a.m.l'), fc.tuple(fc.constantFrom('a.?s', 'a.m[?"k"]', 'a.?m.l', 'a.m.?l'), text).map(([of, instead]) => `${of}.orValue(${instead})`));
+const strings = fc.oneof(
+  fc.constantFrom('a.s', 'a.t', 'a.m["k"]', 'a.m.l'),
+  fc
+    .tuple(fc.constantFrom('a.?s', 'a.m[?"k"]', 'a.?m.l', 'a.m.?l'), text)
+    .map(([of, instead]) => `${of}.orValue(${instead})`),
+);
 const leaf = fc.oneof(
   fc.tuple(strings, fc.constantFrom('==', '!='), text).map((parts) => parts.join(' ')),
   fc.tuple(text, fc.constantFrom('==', '!='), strings).map((parts) => parts.join(' ')),
   fc.tuple(strings, text).map(([of, part]) => `${of}.startsWith(${part})`),
-  fc.tuple(strings, fc.constantFrom('^/a', '^/a*', '^/a/b$', '^x|y', '^x?', '/a', '(?i)^x')).map(([of, pattern]) => `${of}.matches("${pattern}")`),
+  fc
+    .tuple(strings, fc.constantFrom('^/a', '^/a*', '^/a/b$', '^x|y', '^x?', '/a', '(?i)^x'))
+    .map(([of, pattern]) => `${of}.matches("${pattern}")`),
   fc.tuple(strings, fc.array(text, { maxLength: 3 })).map(([of, list]) => `${of} in [${list.join(', ')}]`),
-  fc.tuple(fc.constantFrom('a.i'), fc.constantFrom('==', '!=', '<'), fc.constantFrom('0', '1', '2', '9223372036854775807')).map((parts) => parts.join(' ')),
-  fc.constantFrom('a.i in [1, 9223372036854775807]', 'a.p', 'a.?p.orValue(true)', 'a.p == true', 'true', 'false', 'has(a.s)', 'has(a.m)', 'has(a.m.k)', '"k" in a.m', '"l" in a.m', 'a.i / 0 == 1', '1 / a.i == 1', 'a.m == {}', 'size(a.m) > 1', 'a.s.endsWith("b")'),
+  fc
+    .tuple(
+      fc.constantFrom('a.i'),
+      fc.constantFrom('==', '!=', '<'),
+      fc.constantFrom('0', '1', '2', '9223372036854775807'),
+    )
+    .map((parts) => parts.join(' ')),
+  fc.constantFrom(
+    'a.i in [1, 9223372036854775807]',
+    'a.p',
+    'a.?p.orValue(true)',
+    'a.p == true',
+    'true',
+    'false',
+    'has(a.s)',
+    'has(a.m)',
+    'has(a.m.k)',
+    '"k" in a.m',
+    '"l" in a.m',
+    'a.i / 0 == 1',
+    '1 / a.i == 1',
+    'a.m == {}',
+    'size(a.m) > 1',
+    'a.s.endsWith("b")',
+  ),
   fc.constantFrom(...RANGES).map((range) => `cidr("${range}").containsIP(a.ip)`),
-  fc.uniqueArray(fc.constantFrom(...RANGES), { minLength: 1, maxLength: 3 }).map((ranges) => `${JSON.stringify(ranges)}.exists(n, cidr(n).containsIP(a.ip))`),
+  fc
+    .uniqueArray(fc.constantFrom(...RANGES), { minLength: 1, maxLength: 3 })
+    .map((ranges) => `${JSON.stringify(ranges)}.exists(n, cidr(n).containsIP(a.ip))`),
   fc.constantFrom('[1, 2].exists(a, a == 1)', '["x"].exists(v, v == a.s)'),
 );
 const { condition } = fc.letrec<{ condition: string }>((tie) => ({
-  condition: fc.oneof({ maxDepth: 4, depthSize: 'small' }, leaf, leaf,
-    fc.tuple(tie('condition'), tie('condition')).map(([a, b]) => `(${a} && ${b})`), fc.tuple(tie('condition'), tie('condition')).map(([a, b]) => `(${a} || ${b})`),
-    tie('condition').map((a) => `!(${a})`), fc.tuple(tie('condition'), tie('condition'), tie('condition')).map(([a, b, c]) => `(${a} ? ${b} : ${c})`)),
+  condition: fc.oneof(
+    { maxDepth: 4, depthSize: 'small' },
+    leaf,
+    leaf,
+    fc.tuple(tie('condition'), tie('condition')).map(([a, b]) => `(${a} && ${b})`),
+    fc.tuple(tie('condition'), tie('condition')).map(([a, b]) => `(${a} || ${b})`),
+    tie('condition').map((a) => `!(${a})`),
+    fc.tuple(tie('condition'), tie('condition'), tie('condition')).map(([a, b, c]) => `(${a} ? ${b} : ${c})`),
+  ),
 }));
 
-const some = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(values, { nil: undefined, freq: 4 });
+const some = <T>(values: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(values, { nil: undefined, freq: 4 });
 const bag = fc.record({
-  'a.s': some(fc.constantFrom(...TEXTS)), 'a.t': some(fc.constantFrom(...TEXTS)), 'a.i': some(fc.constantFrom<Value>(0, 1, 2, 9223372036854775807n)), 'a.p': some(fc.boolean()),
-  'a.ip': some(fc.constantFrom('10.1.2.3', '10.9.0.1', '192.168.1.127', '192.168.1.129', 'fd12::1', '2001:db8::1', '2001:db8:8000::1').map((one) => parseIp(one) as Ip)),
-  'a.m': some(fc.dictionary(fc.constantFrom('k', 'l', 'n'), fc.constantFrom(...TEXTS), { maxKeys: 3 }).map((entries) => new Map(Object.entries(entries)))),
+  'a.s': some(fc.constantFrom(...TEXTS)),
+  'a.t': some(fc.constantFrom(...TEXTS)),
+  'a.i': some(fc.constantFrom<Value>(0, 1, 2, 9223372036854775807n)),
+  'a.p': some(fc.boolean()),
+  'a.ip': some(
+    fc
+      .constantFrom(
+        '10.1.2.3',
+        '10.9.0.1',
+        '192.168.1.127',
+        '192.168.1.129',
+        'fd12::1',
+        '2001:db8::1',
+        '2001:db8:8000::1',
+      )
+      .map((one) => parseIp(one) as Ip),
+  ),
+  'a.m': some(
+    fc
+      .dictionary(fc.constantFrom('k', 'l', 'n'), fc.constantFrom(...TEXTS), { maxKeys: 3 })
+      .map((entries) => new Map(Object.entries(entries))),
+  ),
 });
 
 test(`no rule is missed, and none whose match fails (SEED=${SEED})`, async () => {
   let pairs = 0;
   let spared = 0;
   let failures = 0;
-  await fc.assert(fc.asyncProperty(fc.array(condition, { minLength: 8, maxLength: 16 }), fc.array(bag, { minLength: 8, maxLength: 12 }), async (sources, bags) => {
-    const matches = sources.map(matchOf);
-    const index = await RuleIndex.of(matches.map((match) => ({ item: match, guards: match.guards })), new TimeSlice());
-    for (const values of bags) {
-      const given = { get: (slot: number): Value | undefined => (values as Record<string, Value | undefined>)[attributes.at(slot).name] };
-      const wanted = matches.filter((match) => match.evaluate(given) !== false);
-      const candidates = index.candidates(given);
-      pairs += matches.length;
-      spared += matches.length - candidates.length;
-      failures += wanted.filter((match) => match.evaluate(given) === FAILED).length;
-      const kept = new Set(candidates);
-      expect(wanted.filter((match) => !kept.has(match)).map(({ source }) => source)).toEqual([]);
-      expect(candidates.map((match) => matches.indexOf(match))).toEqual([...kept].map((match) => matches.indexOf(match)).toSorted((a, b) => a - b));
-    }
-  }), { numRuns: RUNS, seed: SEED });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(condition, { minLength: 8, maxLength: 16 }),
+      fc.array(bag, { minLength: 8, maxLength: 12 }),
+      async (sources, bags) => {
+        const matches = sources.map(matchOf);
+        const index = await RuleIndex.of(
+          matches.map((match) => ({ item: match, guards: match.guards })),
+          new TimeSlice(),
+        );
+        for (const values of bags) {
+          const given = {
+            get: (slot: number): Value | undefined =>
+              (values as Record<string, Value | undefined>)[attributes.at(slot).name],
+          };
+          const wanted = matches.filter((match) => match.evaluate(given) !== false);
+          const candidates = index.candidates(given);
+          pairs += matches.length;
+          spared += matches.length - candidates.length;
+          failures += wanted.filter((match) => match.evaluate(given) === FAILED).length;
+          const kept = new Set(candidates);
+          expect(wanted.filter((match) => !kept.has(match)).map(({ source }) => source)).toEqual([]);
+          expect(candidates.map((match) => matches.indexOf(match))).toEqual(
+            [...kept].map((match) => matches.indexOf(match)).toSorted((a, b) => a - b),
+          );
+        }
+      },
+    ),
+    { numRuns: RUNS, seed: SEED },
+  );
   if (process.env['RUNS'] !== undefined) console.log(`${pairs} pairs, ${spared} spared, ${failures} failing`);
   expect(spared / pairs).toBeGreaterThan(0.1);
   expect(failures).toBeGreaterThan(pairs / 100);
 });
 
 describe('what each form is found by', () => {
-  const guardsOf = (source: string): string[] => matchOf(source).guards.map((guard) => guard.map((atom) => {
-    const place = `${attributes.at(atom.place.slot).name}${atom.place.key === undefined ? '' : `[${atom.place.key}]`}`;
-    return atom.kind === 'eq' ? `${place}=${String(atom.value as string)}` : atom.kind === 'prefix' ? `${place}^${atom.prefix}` : atom.kind === 'cidr' ? `${place} in ${atom.range.toString()}` : `${atom.kind} ${place}`;
-  }).join(' or '));
+  const guardsOf = (source: string): string[] =>
+    matchOf(source).guards.map((guard) =>
+      guard
+        .map((atom) => {
+          const place = `${attributes.at(atom.place.slot).name}${atom.place.key === undefined ? '' : `[${atom.place.key}]`}`;
+          return atom.kind === 'eq'
+            ? `${place}=${String(atom.value as string)}`
+            : atom.kind === 'prefix'
+              ? `${place}^${atom.prefix}`
+              : atom.kind === 'cidr'
+                ? `${place} in ${atom.range.toString()}`
+                : `${atom.kind} ${place}`;
+        })
+        .join(' or '),
+    );
 
   test.each([
     ['a.s == "x"', ['a.s=x or absent a.s']],

@@ -4,22 +4,42 @@ import type { Bag } from '../../../src/attributes/bag.ts';
 import { INT, STRING, STRING_MAP, type Type, listOf, mapOf } from '../../../src/attributes/types.ts';
 import type { Value } from '../../../src/attributes/values.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
-import { type Compiled, type CompiledText, type CompileOptions, compile, compileText } from '../../../src/expression/index.ts';
+import {
+  type Compiled,
+  type CompiledText,
+  type CompileOptions,
+  compile,
+  compileText,
+} from '../../../src/expression/index.ts';
 
 const OWN: Readonly<Record<string, Type>> = {
-  'my.tenant.limit': INT, 'my.tenant.plan': STRING, 'my.flags': STRING_MAP, 'my.deep': mapOf(STRING, STRING_MAP), 'my.list': listOf(INT),
+  'my.tenant.limit': INT,
+  'my.tenant.plan': STRING,
+  'my.flags': STRING_MAP,
+  'my.deep': mapOf(STRING, STRING_MAP),
+  'my.list': listOf(INT),
 };
 
-export const ATTRIBUTES = new Attributes(VOCABULARY).extend(Object.entries(OWN).map(([name, type]) => ({
-  name, type, meaning: 'Of a test.', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false,
-})));
+export const ATTRIBUTES = new Attributes(VOCABULARY).extend(
+  Object.entries(OWN).map(([name, type]) => ({
+    name,
+    type,
+    meaning: 'Of a test.',
+    source: { kind: 'filled' },
+    carriedBy: {},
+    always: false,
+    secret: false,
+  })),
+);
 
 export function bagOf(values: Readonly<Record<string, Value>>): Bag {
-  const bySlot = new Map(Object.entries(values).map(([name, value]) => {
-    const slot = ATTRIBUTES.slotOf(name);
-    if (slot === undefined) throw new Error(`no attribute ${name}`);
-    return [slot, value];
-  }));
+  const bySlot = new Map(
+    Object.entries(values).map(([name, value]) => {
+      const slot = ATTRIBUTES.slotOf(name);
+      if (slot === undefined) throw new Error(`no attribute ${name}`);
+      return [slot, value];
+    }),
+  );
   return { get: (slot) => bySlot.get(slot) };
 }
 
@@ -29,7 +49,10 @@ export function compiled(source: string, options?: CompileOptions): Compiled {
   return made;
 }
 
-export const valueOf = (source: string, values: Readonly<Record<string, Value>> = {}): ReturnType<Compiled['evaluate']> => compiled(source).evaluate(bagOf(values));
+export const valueOf = (
+  source: string,
+  values: Readonly<Record<string, Value>> = {},
+): ReturnType<Compiled['evaluate']> => compiled(source).evaluate(bagOf(values));
 
 export function textOf(source: string): CompiledText {
   const { compiled: made, problems } = compileText(source, ATTRIBUTES);
@@ -39,4 +62,6 @@ export function textOf(source: string): CompiledText {
 
 /** The problems as `CODE start-end message`. */
 export const problemsOf = (source: string, options?: CompileOptions): string[] =>
-  compile(source, ATTRIBUTES, options).problems.map(({ code, start, end, message }) => `${code} ${start}-${end} ${message}`);
+  compile(source, ATTRIBUTES, options).problems.map(
+    ({ code, start, end, message }) => `${code} ${start}-${end} ${message}`,
+  );

@@ -6,5 +6,7 @@ import { conformancePage, conformanceResults } from './conformance.ts';
 test('docs/conformance.md tells what of cel-spec passes (`npm run conformance` writes it)', () => {
   const results = conformanceResults();
   const wrong = results.flatMap(({ name, wrong: lines }) => lines.map((line) => `${name}: ${line}`));
-  expect(conformancePage(results), wrong.join('\n')).toBe(readFileSync(join(import.meta.dirname, '../../../docs/conformance.md'), 'utf8'));
+  expect(conformancePage(results), wrong.join('\n')).toBe(
+    readFileSync(join(import.meta.dirname, '../../../docs/conformance.md'), 'utf8'),
+  );
 });

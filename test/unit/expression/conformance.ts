@@ -16,12 +16,20 @@ export interface SpecTest extends SpecJson {
   readonly expr: string;
   readonly container?: string;
   readonly disableCheck?: boolean;
-  readonly typeEnv?: readonly { readonly name: string; readonly ident?: { readonly type: SpecJson }; readonly function?: object }[];
+  readonly typeEnv?: readonly {
+    readonly name: string;
+    readonly ident?: { readonly type: SpecJson };
+    readonly function?: object;
+  }[];
   readonly bindings?: Readonly<Record<string, { readonly value: SpecJson }>>;
   readonly value?: SpecJson;
   readonly typedResult?: { readonly result?: SpecJson; readonly deducedType?: SpecJson };
 }
-interface Suite { readonly name: string; readonly suites?: readonly Suite[]; readonly tests?: readonly { readonly original: unknown }[] }
+interface Suite {
+  readonly name: string;
+  readonly suites?: readonly Suite[];
+  readonly tests?: readonly { readonly original: unknown }[];
+}
 
 export interface FileResult {
   readonly name: string;
@@ -33,31 +41,59 @@ export interface FileResult {
   readonly wrong: readonly string[];
 }
 
-export const MESSAGES = /TestAllTypes|TestRequired|google\.protobuf\.(?!Timestamp\b|Duration\b)\w+|NestedEnum|GlobalEnum|proto\.\w+Ext|\bTestAll|NullValue|\w+Value\{/;
+export const MESSAGES =
+  /TestAllTypes|TestRequired|google\.protobuf\.(?!Timestamp\b|Duration\b)\w+|NestedEnum|GlobalEnum|proto\.\w+Ext|\bTestAll|NullValue|\w+Value\{/;
 
-const testsOf = (suite: Suite): SpecTest[] => [...(suite.tests ?? []).map(({ original }) => original as SpecTest), ...(suite.suites ?? []).flatMap(testsOf)];
+const testsOf = (suite: Suite): SpecTest[] => [
+  ...(suite.tests ?? []).map(({ original }) => original as SpecTest),
+  ...(suite.suites ?? []).flatMap(testsOf),
+];
 
 /** What differs; nothing where it is as the spec says. Throws {@link NeedsMessages}. */
 function difference(one: SpecTest): string | undefined {
-  if (MESSAGES.test(one.expr) || one.typeEnv?.some((declared) => declared.function !== undefined) === true) throw new NeedsMessages(one.expr);
-  const declared = new Map((one.typeEnv ?? []).flatMap(({ name, ident }) => (ident === undefined ? [] : [[name, specType(ident.type)]])));
+  if (MESSAGES.test(one.expr) || one.typeEnv?.some((declared) => declared.function !== undefined) === true)
+    throw new NeedsMessages(one.expr);
+  const declared = new Map(
+    (one.typeEnv ?? []).flatMap(({ name, ident }) => (ident === undefined ? [] : [[name, specType(ident.type)]])),
+  );
   const bindings = Object.entries(one.bindings ?? {});
   for (const [name] of bindings) if (!declared.has(name)) declared.set(name, DYN);
-  const attributes = new Attributes([...declared].map(([name, type]) => ({ name, type, meaning: 'of a test', source: { kind: 'filled' }, carriedBy: {}, always: false, secret: false })));
-  const values = new Map(bindings.map(([name, { value }]) => [attributes.slotOf(name), specBinding(value, declared.get(name) ?? DYN)]));
+  const attributes = new Attributes(
+    [...declared].map(([name, type]) => ({
+      name,
+      type,
+      meaning: 'of a test',
+      source: { kind: 'filled' },
+      carriedBy: {},
+      always: false,
+      secret: false,
+    })),
+  );
+  const values = new Map(
+    bindings.map(([name, { value }]) => [attributes.slotOf(name), specBinding(value, declared.get(name) ?? DYN)]),
+  );
   const wanted = one.value ?? one.typedResult?.result;
-  const expected = wanted === undefined && 'evalError' in one ? undefined : wanted === undefined ? true : specValue(wanted);
-  const { compiled, problems } = compile(one.expr, attributes, { accept: () => true, unchecked: one.disableCheck === true, container: one.container ?? '' });
-  if (compiled === undefined) return expected === undefined ? undefined : `refused: ${problems.map(({ message }) => message).join('; ')}`;
+  const expected =
+    wanted === undefined && 'evalError' in one ? undefined : wanted === undefined ? true : specValue(wanted);
+  const { compiled, problems } = compile(one.expr, attributes, {
+    accept: () => true,
+    unchecked: one.disableCheck === true,
+    container: one.container ?? '',
+  });
+  if (compiled === undefined)
+    return expected === undefined ? undefined : `refused: ${problems.map(({ message }) => message).join('; ')}`;
   const deduced = one.typedResult?.deducedType;
-  if (deduced !== undefined && typeText(compiled.type) !== typeText(specType(deduced))) return `is of type ${typeText(compiled.type)}, wanted ${typeText(specType(deduced))}`;
+  if (deduced !== undefined && typeText(compiled.type) !== typeText(specType(deduced)))
+    return `is of type ${typeText(compiled.type)}, wanted ${typeText(specType(deduced))}`;
   if (deduced !== undefined && wanted === undefined) return undefined;
   const value = compiled.evaluate({ get: (slot) => values.get(slot) as Value | undefined });
-  if (value === FAILED) return expected === undefined ? undefined : `failed: ${compiled.why({ get: (slot) => values.get(slot) })}`;
+  if (value === FAILED)
+    return expected === undefined ? undefined : `failed: ${compiled.why({ get: (slot) => values.get(slot) })}`;
   if (expected === undefined) return `gave ${inspect(value)}, an error is wanted`;
   const boxed = boxer(compiled.type)?.(value) ?? (value as Val);
-  if (typeof boxed === 'number' && Number.isNaN(boxed) && typeof expected === 'number' && Number.isNaN(expected)) return undefined;
-  const isSame = equalDyn(boxed, expected) && (typeof boxed === typeof expected);
+  if (typeof boxed === 'number' && Number.isNaN(boxed) && typeof expected === 'number' && Number.isNaN(expected))
+    return undefined;
+  const isSame = equalDyn(boxed, expected) && typeof boxed === typeof expected;
   return isSame ? undefined : `gave ${inspect(boxed)}, wanted ${inspect(expected)}`;
 }
 
@@ -86,7 +122,8 @@ export function conformanceResults(): FileResult[] {
 export function conformancePage(results: readonly FileResult[]): string {
   const rows = results.filter(({ all }) => all > 0);
   const sum = (pick: (one: FileResult) => number): number => rows.reduce((total, one) => total + pick(one), 0);
-  const row = (name: string, all: number, messages: number, passed: number): string => `| ${name} | ${all} | ${messages} | ${passed} of ${all - messages} |`;
+  const row = (name: string, all: number, messages: number, passed: number): string =>
+    `| ${name} | ${all} | ${messages} | ${passed} of ${all - messages} |`;
   return `# What of CEL's own tests passes
 
 Generated by \`npm run conformance\` from google/cel-spec's simple tests, as the package @bufbuild/cel-spec ships them; a test compares this page with what passes. Tests that need protobuf messages or enums do not apply, since an attribute is never a message; nor do those (five of type_deductions) that declare functions of their own.
@@ -94,11 +131,20 @@ Generated by \`npm run conformance\` from google/cel-spec's simple tests, as the
 | file | tests | do not apply | pass |
 |---|---:|---:|---:|
 ${rows.map(({ name, all, messages, passed }) => row(name, all, messages, passed)).join('\n')}
-${row('**all**', sum(({ all }) => all), sum(({ messages }) => messages), sum(({ passed }) => passed))}
-${rows.some(({ wrong }) => wrong.length > 0) ? `
+${row(
+  '**all**',
+  sum(({ all }) => all),
+  sum(({ messages }) => messages),
+  sum(({ passed }) => passed),
+)}
+${
+  rows.some(({ wrong }) => wrong.length > 0)
+    ? `
 ## What does not
 The language definition compares numbers "as though they exist on a continuous number line"; Sluice does so exactly. These tests expect that an int loses digits beside a double, as it does in cel-go.
 
 ${rows.flatMap(({ name, wrong }) => wrong.map((line) => `- ${name}: ${line}`)).join('\n')}
-` : ''}`;
+`
+    : ''
+}`;
 }

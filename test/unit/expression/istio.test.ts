@@ -3,8 +3,23 @@ import { describe, expect, test } from 'vitest';
 import { answered } from '../../../src/cli/eval/evaluation.ts';
 
 const vocabulary = {
-  ai: 'INT64', bi: 'INT64', ad: 'DOUBLE', as: 'STRING', bs: 'STRING', ab: 'BOOL', bb: 'BOOL', at: 'TIMESTAMP', adur: 'DURATION', aip: 'IP_ADDRESS',
-  ar: 'STRING_MAP', br: 'STRING_MAP', adns: 'DNS_NAME', amail: 'EMAIL_ADDRESS', auri: 'URI', 'request.path': 'STRING', au: 'uint',
+  ai: 'INT64',
+  bi: 'INT64',
+  ad: 'DOUBLE',
+  as: 'STRING',
+  bs: 'STRING',
+  ab: 'BOOL',
+  bb: 'BOOL',
+  at: 'TIMESTAMP',
+  adur: 'DURATION',
+  aip: 'IP_ADDRESS',
+  ar: 'STRING_MAP',
+  br: 'STRING_MAP',
+  adns: 'DNS_NAME',
+  amail: 'EMAIL_ADDRESS',
+  auri: 'URI',
+  'request.path': 'STRING',
+  au: 'uint',
 };
 type Given = Readonly<Record<string, unknown>>;
 const asked = (expr: string, attributes?: Given) => answered({ expr, dialect: 'istio', vocabulary, attributes });
@@ -17,13 +32,28 @@ const problemOf = (expr: string, attributes?: Given): string => {
 
 describe('what it takes', () => {
   test.each<readonly [string, Given, unknown]>([
-    ['1 + 2 + ai', { ai: 3 }, 6], ['as + "b"', { as: 'a' }, 'ab'], ['1.5 + .5', {}, 2], ['`raw\\`', {}, 'raw\\'], ["'a' + \"\\x41\\u00e9\\101\"", {}, 'aAéA'],
-    ['TRUE && !False == ab', {}, undefined], ['True', {}, true], ['010', {}, 10],
-    ['request.path.startsWith("/a")', { 'request.path': '/a/b' }, true], ['"abc".endsWith("bc")', {}, true], ['(as).startsWith("x")', { as: 'xy' }, true],
-    ['toLower(as).startsWith("x")', { as: 'XY' }, true], ['ar["k"].startsWith("v")', { ar: { k: 'v1' } }, true],
-    ['ai == 1 &&\n bi == 2', { ai: 1, bi: 2 }, true], ['size(as)', { as: 'é' }, 2], ['as < "b"', { as: 'a' }, true], ['ad >= 1.0', { ad: 1 }, true],
-    ['conditional(ab, "x", as)', { ab: true }, 'x'], ['emptyStringMap()', {}, {}], ['at == timestamp("2026-01-01T00:00:00Z")', { at: '2026-01-01T01:00:00+01:00' }, true],
-    ['at < timestamp("2026-01-02T00:00:00Z")', { at: '2026-01-01T00:00:00Z' }, true], ['aip == ip("::ffff:10.0.0.1")', { aip: '10.0.0.1' }, true],
+    ['1 + 2 + ai', { ai: 3 }, 6],
+    ['as + "b"', { as: 'a' }, 'ab'],
+    ['1.5 + .5', {}, 2],
+    ['`raw\\`', {}, 'raw\\'],
+    ['\'a\' + "\\x41\\u00e9\\101"', {}, 'aAéA'],
+    ['TRUE && !False == ab', {}, undefined],
+    ['True', {}, true],
+    ['010', {}, 10],
+    ['request.path.startsWith("/a")', { 'request.path': '/a/b' }, true],
+    ['"abc".endsWith("bc")', {}, true],
+    ['(as).startsWith("x")', { as: 'xy' }, true],
+    ['toLower(as).startsWith("x")', { as: 'XY' }, true],
+    ['ar["k"].startsWith("v")', { ar: { k: 'v1' } }, true],
+    ['ai == 1 &&\n bi == 2', { ai: 1, bi: 2 }, true],
+    ['size(as)', { as: 'é' }, 2],
+    ['as < "b"', { as: 'a' }, true],
+    ['ad >= 1.0', { ad: 1 }, true],
+    ['conditional(ab, "x", as)', { ab: true }, 'x'],
+    ['emptyStringMap()', {}, {}],
+    ['at == timestamp("2026-01-01T00:00:00Z")', { at: '2026-01-01T01:00:00+01:00' }, true],
+    ['at < timestamp("2026-01-02T00:00:00Z")', { at: '2026-01-01T00:00:00Z' }, true],
+    ['aip == ip("::ffff:10.0.0.1")', { aip: '10.0.0.1' }, true],
     ['ai + bi', { ai: '9223372036854775807', bi: 1 }, '-9223372036854775808'],
   ])('%s of %j', (expr, attributes, value) => {
     if (value === undefined) expect(problemOf(expr, attributes)).toBe('check: unknown function: NOT');
@@ -42,28 +72,48 @@ describe('what it takes', () => {
     expect(problemOf('as.matches("x")', { as: '(' })).toMatch(/^eval: error parsing regexp: missing closing \)/);
   });
 
-  test.each([['ab*', 'abc', true], ['*bc', 'abc', true], ['*b*', 'abc', false], ['*b*', '*bc', true], ['abc', 'abc', true], ['a', 'abc', false]])('match(as, %j) of %j', (pattern, as, value) => {
+  test.each([
+    ['ab*', 'abc', true],
+    ['*bc', 'abc', true],
+    ['*b*', 'abc', false],
+    ['*b*', '*bc', true],
+    ['abc', 'abc', true],
+    ['a', 'abc', false],
+  ])('match(as, %j) of %j', (pattern, as, value) => {
     expect(asked(`match(as, "${pattern}")`, { as })).toMatchObject({ value });
   });
 });
 
 describe('what is absent', () => {
   test.each<readonly [string, Given, unknown, readonly string[]]>([
-    ['ai | 5', {}, 5, ['-ai']], ['ai | 5', { ai: 1 }, 1, ['ai']], ['ai | bi | 7', { bi: 2 }, 2, ['-ai', 'bi']],
-    ['as | "x" == bs', { bs: 'x' }, true, ['-as', 'bs']], ['as | "a" + "b"', {}, 'ab', ['-as']],
-    ['ar["k"]', { ar: {} }, '', ['-ar[k]']], ['ar["k"] | "d"', { ar: {} }, 'd', ['-ar[k]']], ['ar["k"] | "d"', {}, 'd', ['-ar']],
-    ['ar[as] | "d"', { ar: { k: 'v' } }, 'd', ['-as', 'ar']], ['ar["k"] | br["k"] | "d"', { ar: {}, br: { k: 'v' } }, 'v', ['-ar[k]', 'br[k]']],
-    ['as | ar["k"]', { ar: {} }, '', ['-ar[k]', '-as']], ['(ar | br)["foo"]', { br: { foo: 'bar' } }, 'bar', ['-ar', 'br[foo]']],
-    ['ab || bb', { ab: true }, true, ['ab']], ['ab && bb', { ab: false }, false, ['ab']], ['conditional(ab, ai, bi)', { ab: false, bi: 2 }, 2, ['ab', 'bi']],
+    ['ai | 5', {}, 5, ['-ai']],
+    ['ai | 5', { ai: 1 }, 1, ['ai']],
+    ['ai | bi | 7', { bi: 2 }, 2, ['-ai', 'bi']],
+    ['as | "x" == bs', { bs: 'x' }, true, ['-as', 'bs']],
+    ['as | "a" + "b"', {}, 'ab', ['-as']],
+    ['ar["k"]', { ar: {} }, '', ['-ar[k]']],
+    ['ar["k"] | "d"', { ar: {} }, 'd', ['-ar[k]']],
+    ['ar["k"] | "d"', {}, 'd', ['-ar']],
+    ['ar[as] | "d"', { ar: { k: 'v' } }, 'd', ['-as', 'ar']],
+    ['ar["k"] | br["k"] | "d"', { ar: {}, br: { k: 'v' } }, 'v', ['-ar[k]', 'br[k]']],
+    ['as | ar["k"]', { ar: {} }, '', ['-ar[k]', '-as']],
+    ['(ar | br)["foo"]', { br: { foo: 'bar' } }, 'bar', ['-ar', 'br[foo]']],
+    ['ab || bb', { ab: true }, true, ['ab']],
+    ['ab && bb', { ab: false }, false, ['ab']],
+    ['conditional(ab, ai, bi)', { ab: false, bi: 2 }, 2, ['ab', 'bi']],
     ['conditional(ab | false, ai, 3)', {}, 3, ['-ab']],
   ])('%s of %j', (expr, attributes, value, looked) => {
     expect(asked(expr, attributes)).toMatchObject({ value, looked });
   });
 
   test.each<readonly [string, Given, string]>([
-    ['ai == 1', {}, "eval: lookup failed: 'ai'"], ['ai | bi', {}, "eval: lookup failed: 'bi'"], ['ar["k"]', {}, "eval: lookup failed: 'ar'"],
-    ['ip(as) | ip(bs)', { bs: '1.2.3.4' }, "eval: lookup failed: 'as'"], ['(ai == 1) | ab', { ab: true }, "eval: lookup failed: 'ai'"],
-    ['ab || bb', { ab: false }, "eval: lookup failed: 'bb'"], ['bb || ab', { ab: true }, "eval: lookup failed: 'bb'"],
+    ['ai == 1', {}, "eval: lookup failed: 'ai'"],
+    ['ai | bi', {}, "eval: lookup failed: 'bi'"],
+    ['ar["k"]', {}, "eval: lookup failed: 'ar'"],
+    ['ip(as) | ip(bs)', { bs: '1.2.3.4' }, "eval: lookup failed: 'as'"],
+    ['(ai == 1) | ab', { ab: true }, "eval: lookup failed: 'ai'"],
+    ['ab || bb', { ab: false }, "eval: lookup failed: 'bb'"],
+    ['bb || ab', { ab: true }, "eval: lookup failed: 'bb'"],
     ['conditionalString(ab, as, bs)', { ab: true, as: 'x' }, "eval: lookup failed: 'bs'"],
   ])('%s of %j fails', (expr, attributes, problem) => {
     expect(problemOf(expr, attributes)).toBe(problem);
@@ -72,46 +122,71 @@ describe('what is absent', () => {
 
 describe('what it refuses, and in which words', () => {
   test.each([
-    ['!ab', 'check: unknown function: NOT'], ['ai > -1', 'check: unknown function: SUB'], ['ai - 1', 'check: unknown function: SUB'], ['ai / 2', 'check: unknown function: QUO'],
-    ['ai * 2', 'check: unknown function: MUL'], ['ai % 2', 'check: unknown function: REM'], ['ai & 2', 'check: unknown function: AND'], ['ai ^ 2', 'check: unknown function: XOR'],
+    ['!ab', 'check: unknown function: NOT'],
+    ['ai > -1', 'check: unknown function: SUB'],
+    ['ai - 1', 'check: unknown function: SUB'],
+    ['ai / 2', 'check: unknown function: QUO'],
+    ['ai * 2', 'check: unknown function: MUL'],
+    ['ai % 2', 'check: unknown function: REM'],
+    ['ai & 2', 'check: unknown function: AND'],
+    ['ai ^ 2', 'check: unknown function: XOR'],
     ['+ai', 'check: ADD($ai) arity mismatch. Got 1 arg(s), expected 2 arg(s)'],
-    ['foo == 1', 'check: unknown attribute foo'], ['foo(1)', 'check: unknown function: foo'], ['reverse(as)', 'check: unknown function: reverse'],
-    ['as == 1', 'check: EQ($as, 1) arg 2 (1) typeError got INT64, expected STRING'], ['ai | "x"', 'check: OR($ai, "x") arg 2 ("x") typeError got STRING, expected INT64'],
-    ['ar[1]', 'check: INDEX($ar, 1) arg 2 (1) typeError got INT64, expected STRING'], ['ai.startsWith("x")', 'check: $ai:startsWith("x") target typeError got INT64, expected STRING'],
-    ['startsWith(as, "x")', 'check: invoking instance method without an instance: startsWith'], ['as.toLower()', 'check: invoking regular function on instance method: toLower'],
+    ['foo == 1', 'check: unknown attribute foo'],
+    ['foo(1)', 'check: unknown function: foo'],
+    ['reverse(as)', 'check: unknown function: reverse'],
+    ['as == 1', 'check: EQ($as, 1) arg 2 (1) typeError got INT64, expected STRING'],
+    ['ai | "x"', 'check: OR($ai, "x") arg 2 ("x") typeError got STRING, expected INT64'],
+    ['ar[1]', 'check: INDEX($ar, 1) arg 2 (1) typeError got INT64, expected STRING'],
+    ['ai.startsWith("x")', 'check: $ai:startsWith("x") target typeError got INT64, expected STRING'],
+    ['startsWith(as, "x")', 'check: invoking instance method without an instance: startsWith'],
+    ['as.toLower()', 'check: invoking regular function on instance method: toLower'],
     ['size()', 'check: size() arity mismatch. Got 0 arg(s), expected 1 arg(s)'],
-    ['adur == adur', 'check: internal compiler error -- equality for type not yet implemented: DURATION'], ['ar == br', 'check: internal compiler error -- equality for type not yet implemented: STRING_MAP'],
-    ['ab < bb', 'check: internal compiler error -- comparison for type not yet implemented: BOOL'], ['ab + bb', 'check: internal compiler error -- addition for type not yet implemented: BOOL'],
+    ['adur == adur', 'check: internal compiler error -- equality for type not yet implemented: DURATION'],
+    ['ar == br', 'check: internal compiler error -- equality for type not yet implemented: STRING_MAP'],
+    ['ab < bb', 'check: internal compiler error -- comparison for type not yet implemented: BOOL'],
+    ['ab + bb', 'check: internal compiler error -- addition for type not yet implemented: BOOL'],
     ['au == au', "check: the attribute au is of a type that Istio's language does not have"],
-    ['a().b', 'parse: unexpected expression: a().b'], ['c().e.d()', 'parse: unexpected expression: c().e'], ['0x1f', 'parse: strconv.ParseInt: parsing "0x1f": invalid syntax'],
-    ['9223372036854775808', 'parse: strconv.ParseInt: parsing "9223372036854775808": value out of range'], ["'ab'", "parse: strconv.Unquote: 'ab': invalid syntax"],
-    ['as ==', "parse: unable to parse expression 'as ==': 1:6: expected operand, found 'EOF'"], ['as\n== "x"', `parse: unable to parse expression 'as\n== "x"': 1:3: expected 'EOF', found newline`],
-    ['as ? 1', `parse: unable to parse expression 'as ? 1': 1:4: illegal character "?"`], ['', "parse: unable to parse expression '': 1:1: expected operand, found 'EOF'"],
+    ['a().b', 'parse: unexpected expression: a().b'],
+    ['c().e.d()', 'parse: unexpected expression: c().e'],
+    ['0x1f', 'parse: strconv.ParseInt: parsing "0x1f": invalid syntax'],
+    ['9223372036854775808', 'parse: strconv.ParseInt: parsing "9223372036854775808": value out of range'],
+    ["'ab'", "parse: strconv.Unquote: 'ab': invalid syntax"],
+    ['as ==', "parse: unable to parse expression 'as ==': 1:6: expected operand, found 'EOF'"],
+    ['as\n== "x"', `parse: unable to parse expression 'as\n== "x"': 1:3: expected 'EOF', found newline`],
+    ['as ? 1', `parse: unable to parse expression 'as ? 1': 1:4: illegal character "?"`],
+    ['', "parse: unable to parse expression '': 1:1: expected operand, found 'EOF'"],
     ['('.repeat(1000), 'parse: nested deeper than 250'],
   ])('%s', (expr, problem) => {
     expect(problemOf(expr)).toBe(problem);
   });
 
   test.each([
-    ['ip(as) == aip', 'eval: could not convert x to IP_ADDRESS'], ['timestamp(as) == at', "eval: could not convert 'x' to TIMESTAMP. expected format: '2006-01-02T15:04:05Z07:00'"],
+    ['ip(as) == aip', 'eval: could not convert x to IP_ADDRESS'],
+    ['timestamp(as) == at', "eval: could not convert 'x' to TIMESTAMP. expected format: '2006-01-02T15:04:05Z07:00'"],
     ['email(as) == amail', "eval: error converting 'x' to e-mail: 'mail: missing phrase'"],
   ])('%s of text that is none', (expr, problem) => {
     expect(problemOf(expr, { as: 'x', aip: '::1', at: '2026-01-01T00:00:00Z', amail: 'a@b.c' })).toBe(problem);
   });
   test('dnsName and uri of text that is none', () => {
     expect(problemOf('dnsName("a..b")')).toBe('none'); // known only when evaluated
-    expect(problemOf('dnsName("a..b") == adns', { adns: 'a' })).toMatch(/^eval: error converting 'a\.\.b' to dns name: /);
+    expect(problemOf('dnsName("a..b") == adns', { adns: 'a' })).toMatch(
+      /^eval: error converting 'a\.\.b' to dns name: /,
+    );
     expect(problemOf('uri("") == auri', { auri: 'a' })).toBe('eval: error converting string to uri: empty string');
   });
 });
 
 describe('names are compared by what they mean', () => {
   test.each([
-    ['adns == dnsName("FOO.example.com.")', { adns: 'foo.example.com' }, true], ['adns == dnsName("foo.example.org")', { adns: 'foo.example.com' }, false],
+    ['adns == dnsName("FOO.example.com.")', { adns: 'foo.example.com' }, true],
+    ['adns == dnsName("foo.example.org")', { adns: 'foo.example.com' }, false],
     ['adns == dnsName("münchen.de")', { adns: 'xn--mnchen-3ya.de' }, true],
-    ['amail == email("ann@EXAMPLE.com")', { amail: 'ann@example.com' }, true], ['amail == email("Ann@example.com")', { amail: 'ann@example.com' }, false],
-    ['auri == uri("HTTP://Example.com:/a")', { auri: 'http://example.com/a' }, true], ['auri == uri("http://host")', { auri: 'http://host/' }, false],
-    ['auri == uri("http://host:80/")', { auri: 'http://host/' }, false], ['auri == uri("urn:A")', { auri: 'urn:a' }, false],
+    ['amail == email("ann@EXAMPLE.com")', { amail: 'ann@example.com' }, true],
+    ['amail == email("Ann@example.com")', { amail: 'ann@example.com' }, false],
+    ['auri == uri("HTTP://Example.com:/a")', { auri: 'http://example.com/a' }, true],
+    ['auri == uri("http://host")', { auri: 'http://host/' }, false],
+    ['auri == uri("http://host:80/")', { auri: 'http://host/' }, false],
+    ['auri == uri("urn:A")', { auri: 'urn:a' }, false],
   ])('%s of %j', (expr, attributes, value) => {
     expect(asked(expr, attributes)).toMatchObject({ value });
   });

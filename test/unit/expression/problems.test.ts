@@ -6,48 +6,97 @@ import { compiled, problemsOf, valueOf } from './attributes-of-tests.ts';
 describe('names', () => {
   test.each([
     ['audit', `EXPRESSION_UNKNOWN_ATTRIBUTE 0-5 unknown attribute audit; a constant is written '"audit"'`],
-    ['request.metod == "GET"', 'EXPRESSION_UNKNOWN_ATTRIBUTE 0-13 unknown attribute request.metod; did you mean request.method?'],
-    ['true && requets.method == "GET"', 'EXPRESSION_UNKNOWN_ATTRIBUTE 8-22 unknown attribute requets.method; did you mean request.method?'],
-    ['my.tenant.?limt.orValue(1)', 'EXPRESSION_UNKNOWN_ATTRIBUTE 0-15 unknown attribute my.tenant.limt; did you mean my.tenant.limit?'],
-    ['has(my.tenant.limt)', 'EXPRESSION_UNKNOWN_ATTRIBUTE 4-18 unknown attribute my.tenant.limt; did you mean my.tenant.limit?'],
-    ['my.tenant', 'EXPRESSION_NOT_AN_ATTRIBUTE 0-9 my.tenant is not an attribute, only the beginning of some: my.tenant.limit, my.tenant.plan'],
-    ['request.url_path.startWith("/")', 'EXPRESSION_UNKNOWN_FUNCTION 0-31 unknown function startWith(); did you mean startsWith?'],
-    ['startsWith(request.path, "/")', 'EXPRESSION_UNKNOWN_FUNCTION 0-29 unknown function startsWith(); it is called x.startsWith()'],
+    [
+      'request.metod == "GET"',
+      'EXPRESSION_UNKNOWN_ATTRIBUTE 0-13 unknown attribute request.metod; did you mean request.method?',
+    ],
+    [
+      'true && requets.method == "GET"',
+      'EXPRESSION_UNKNOWN_ATTRIBUTE 8-22 unknown attribute requets.method; did you mean request.method?',
+    ],
+    [
+      'my.tenant.?limt.orValue(1)',
+      'EXPRESSION_UNKNOWN_ATTRIBUTE 0-15 unknown attribute my.tenant.limt; did you mean my.tenant.limit?',
+    ],
+    [
+      'has(my.tenant.limt)',
+      'EXPRESSION_UNKNOWN_ATTRIBUTE 4-18 unknown attribute my.tenant.limt; did you mean my.tenant.limit?',
+    ],
+    [
+      'my.tenant',
+      'EXPRESSION_NOT_AN_ATTRIBUTE 0-9 my.tenant is not an attribute, only the beginning of some: my.tenant.limit, my.tenant.plan',
+    ],
+    [
+      'request.url_path.startWith("/")',
+      'EXPRESSION_UNKNOWN_FUNCTION 0-31 unknown function startWith(); did you mean startsWith?',
+    ],
+    [
+      'startsWith(request.path, "/")',
+      'EXPRESSION_UNKNOWN_FUNCTION 0-29 unknown function startsWith(); it is called x.startsWith()',
+    ],
     ['request.method.size', 'EXPRESSION_NO_FIELD 0-19 string has no field or key; only maps and lists have'],
   ])('%s', (source, problem) => {
     expect(problemsOf(source)).toEqual([problem]);
   });
 
-  test.each(['constructor', 'valueOf', 'toString', '__proto__', 'hasOwnProperty'])('%s, which every object of JavaScript has, is no name and no function', (name) => {
-    expect(problemsOf(`${name} == type("a")`)).toEqual([`EXPRESSION_UNKNOWN_ATTRIBUTE 0-${name.length} unknown attribute ${name}; a constant is written '"${name}"'`]);
-    expect(problemsOf(`${name}("a") == "a"`)[0]).toMatch(/^EXPRESSION_UNKNOWN_FUNCTION/);
-    expect(problemsOf(`request.${name} == "a"`)[0]).toMatch(/^EXPRESSION_UNKNOWN_ATTRIBUTE/);
-    expect(valueOf(`has(my.flags.${name}) || "${name}" in {"a": 1} || my.flags[?"${name}"].hasValue()`, { 'my.flags': new Map() })).toBe(false);
-  });
+  test.each(['constructor', 'valueOf', 'toString', '__proto__', 'hasOwnProperty'])(
+    '%s, which every object of JavaScript has, is no name and no function',
+    (name) => {
+      expect(problemsOf(`${name} == type("a")`)).toEqual([
+        `EXPRESSION_UNKNOWN_ATTRIBUTE 0-${name.length} unknown attribute ${name}; a constant is written '"${name}"'`,
+      ]);
+      expect(problemsOf(`${name}("a") == "a"`)[0]).toMatch(/^EXPRESSION_UNKNOWN_FUNCTION/);
+      expect(problemsOf(`request.${name} == "a"`)[0]).toMatch(/^EXPRESSION_UNKNOWN_ATTRIBUTE/);
+      expect(
+        valueOf(`has(my.flags.${name}) || "${name}" in {"a": 1} || my.flags[?"${name}"].hasValue()`, {
+          'my.flags': new Map(),
+        }),
+      ).toBe(false);
+    },
+  );
 
   test('every problem is told at once', () => {
-    expect(problemsOf('audit == 1 && request.nam == "a" && request.size == "a"').map((problem) => problem.split(' ').slice(0, 2).join(' '))).toEqual([
-      'EXPRESSION_UNKNOWN_ATTRIBUTE 0-5', 'EXPRESSION_UNKNOWN_ATTRIBUTE 14-25', 'EXPRESSION_NO_OVERLOAD 36-55',
+    expect(
+      problemsOf('audit == 1 && request.nam == "a" && request.size == "a"').map((problem) =>
+        problem.split(' ').slice(0, 2).join(' '),
+      ),
+    ).toEqual([
+      'EXPRESSION_UNKNOWN_ATTRIBUTE 0-5',
+      'EXPRESSION_UNKNOWN_ATTRIBUTE 14-25',
+      'EXPRESSION_NO_OVERLOAD 36-55',
     ]);
   });
 });
 
 describe('types', () => {
   test.each([
-    ['request.size == "a"', 'EXPRESSION_NO_OVERLOAD 0-19 there is no int == string; convert one of them: int(x) or string(x)'],
+    [
+      'request.size == "a"',
+      'EXPRESSION_NO_OVERLOAD 0-19 there is no int == string; convert one of them: int(x) or string(x)',
+    ],
     ['origin.ip == "10.0.0.1"', 'EXPRESSION_NO_OVERLOAD 0-23 there is no ip == string; write ip("192.0.2.1")'],
     ['response.duration > "1s"', 'EXPRESSION_NO_OVERLOAD 0-24 there is no duration > string; write duration("1s")'],
-    ['origin.ip in cidr("10.0.0.0/8")', 'EXPRESSION_NO_OVERLOAD 0-31 in goes with lists and maps; write cidr("10.0.0.0/8").containsIP(x)'],
+    [
+      'origin.ip in cidr("10.0.0.0/8")',
+      'EXPRESSION_NO_OVERLOAD 0-31 in goes with lists and maps; write cidr("10.0.0.0/8").containsIP(x)',
+    ],
     ['!request.method', 'EXPRESSION_TYPE 1-15 ! takes bool; this is string'],
     ['true && request.size', 'EXPRESSION_TYPE 8-20 && takes bool; this is int'],
-    ['request.size.startsWith("a")', 'EXPRESSION_NO_OVERLOAD 0-28 there is no int.startsWith(string); there is string.startsWith(string)'],
+    [
+      'request.size.startsWith("a")',
+      'EXPRESSION_NO_OVERLOAD 0-28 there is no int.startsWith(string); there is string.startsWith(string)',
+    ],
   ])('%s', (source, problem) => {
     expect(problemsOf(source)).toEqual([problem]);
   });
 
   test('the type that the place wants', () => {
-    expect(problemsOf('request.method', { expect: BOOL })).toEqual(['EXPRESSION_TYPE 0-14 bool is expected here; this is string']);
-    expect(problemsOf('[request.method]', { accept: ({ kind }) => kind === 'string', wanted: 'text' })).toEqual(['EXPRESSION_TYPE 0-16 text is expected here; this is list(string)']);
+    expect(problemsOf('request.method', { expect: BOOL })).toEqual([
+      'EXPRESSION_TYPE 0-14 bool is expected here; this is string',
+    ]);
+    expect(problemsOf('[request.method]', { accept: ({ kind }) => kind === 'string', wanted: 'text' })).toEqual([
+      'EXPRESSION_TYPE 0-16 text is expected here; this is list(string)',
+    ]);
     expect(compiled('1', { expect: INT }).constant).toBe(1);
     expect(problemsOf('1', { expect: STRING })).toHaveLength(1);
   });
@@ -55,15 +104,33 @@ describe('types', () => {
 
 describe('constants', () => {
   test.each([
-    ['request.method.matches("(")', 'EXPRESSION_CONSTANT 23-26 "(" is no RE2 pattern: error parsing regexp: missing closing ): `(`'],
+    [
+      'request.method.matches("(")',
+      'EXPRESSION_CONSTANT 23-26 "(" is no RE2 pattern: error parsing regexp: missing closing ): `(`',
+    ],
     ['request.method.matches("(?=a)")', 'EXPRESSION_CONSTANT 23-30 "(?=a)" is no RE2 pattern'],
-    ['cidr("10.0.0.0/99").containsIP(origin.ip)', 'EXPRESSION_CONSTANT 5-18 "10.0.0.0/99" is no CIDR range, such as "10.0.0.0/8"'],
+    [
+      'cidr("10.0.0.0/99").containsIP(origin.ip)',
+      'EXPRESSION_CONSTANT 5-18 "10.0.0.0/99" is no CIDR range, such as "10.0.0.0/8"',
+    ],
     ['ip("10.0.0.256") == origin.ip', 'EXPRESSION_CONSTANT 3-15 "10.0.0.256" is no IP address'],
     ['response.duration > duration("1")', 'EXPRESSION_CONSTANT 29-32 "1" is no duration, such as "1.5s" or "1h30m"'],
-    ['timestamp("yesterday") < request.time', 'EXPRESSION_CONSTANT 10-21 "yesterday" is no RFC 3339 time, such as "2026-01-31T12:00:00Z"'],
-    ['request.time.getHours("Mars/North") > 1', 'EXPRESSION_CONSTANT 22-34 "Mars/North" is no time zone, such as "Europe/Berlin" or "+01:00"'],
-    ['9223372036854775807 + 1 == 0', 'EXPRESSION_OVERFLOW 0-23 this constant cannot be worked out: a number is beyond its range, or divided by 0'],
-    ['1 / 0 == 0', 'EXPRESSION_OVERFLOW 0-5 this constant cannot be worked out: a number is beyond its range, or divided by 0'],
+    [
+      'timestamp("yesterday") < request.time',
+      'EXPRESSION_CONSTANT 10-21 "yesterday" is no RFC 3339 time, such as "2026-01-31T12:00:00Z"',
+    ],
+    [
+      'request.time.getHours("Mars/North") > 1',
+      'EXPRESSION_CONSTANT 22-34 "Mars/North" is no time zone, such as "Europe/Berlin" or "+01:00"',
+    ],
+    [
+      '9223372036854775807 + 1 == 0',
+      'EXPRESSION_OVERFLOW 0-23 this constant cannot be worked out: a number is beyond its range, or divided by 0',
+    ],
+    [
+      '1 / 0 == 0',
+      'EXPRESSION_OVERFLOW 0-5 this constant cannot be worked out: a number is beyond its range, or divided by 0',
+    ],
     ['9223372036854775808 > 1', 'EXPRESSION_SYNTAX 0-19 9223372036854775808 is beyond the range of int'],
   ])('%s', (source, problem) => {
     const [first = '', ...rest] = problemsOf(source);
@@ -77,7 +144,10 @@ describe('syntax', () => {
     ['', '0-1 an expression is expected, this is empty'],
     ['request.method = "a"', '15-16 "=" does not belong into an expression; equality is =='],
     ['true & true', '5-6 "&" does not belong into an expression; "and" is &&'],
-    ['${request.method}', '0-1 "$" does not belong into an expression; ${...} is for texts, an expression stands alone'],
+    [
+      '${request.method}',
+      '0-1 "$" does not belong into an expression; ${...} is for texts, an expression stands alone',
+    ],
     ['"a', '0-2 the text that begins here has no closing "'],
     ['(1', '2-3 the expression ends here; ) is expected'],
     ['1 +', '3-4 the expression ends here; a value is expected'],
@@ -98,10 +168,19 @@ describe('syntax', () => {
 });
 
 describe('what may be absent is warned of, with the guard to write', () => {
-  const warningsOf = (source: string): string[] => compiled(source).warnings.map(({ message }) => message.replace(', and the expression then fails; write', ':').replace(' where that is not meant', ''));
+  const warningsOf = (source: string): string[] =>
+    compiled(source).warnings.map(({ message }) =>
+      message.replace(', and the expression then fails; write', ':').replace(' where that is not meant', ''),
+    );
   test.each([
-    ['source.principal == "x"', ['source.principal may be absent: has(source.principal) && ..., or source.?principal.orValue(...)']],
-    ['request.headers["x"] == "a" || request.headers["x"] == "b"', ['request.headers["x"] may be absent: request.headers[?"x"].orValue(...)']],
+    [
+      'source.principal == "x"',
+      ['source.principal may be absent: has(source.principal) && ..., or source.?principal.orValue(...)'],
+    ],
+    [
+      'request.headers["x"] == "a" || request.headers["x"] == "b"',
+      ['request.headers["x"] may be absent: request.headers[?"x"].orValue(...)'],
+    ],
     ['has(source.principal) && source.principal == "x"', []],
     ['source.?principal.orValue("") == "x"', []],
     ['has(source.principal) ? source.principal == "x" : false', []],

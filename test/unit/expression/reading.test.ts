@@ -3,10 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { FAILED } from '../../../src/expression/index.ts';
 import { bagOf, compiled, problemsOf, valueOf } from './attributes-of-tests.ts';
 
-const readsOf = (source: string): string[] => compiled(source).reads.map(({ name, guarded, keys, offset }) => {
-  const shown = keys.map(({ key, guarded: isGuarded }) => `${isGuarded ? '?' : ''}${key}`);
-  return `${name}${guarded ? '?' : ''} at ${offset}${shown.length > 0 ? ` keys ${shown.join(' ')}` : ''}`;
-});
+const readsOf = (source: string): string[] =>
+  compiled(source).reads.map(({ name, guarded, keys, offset }) => {
+    const shown = keys.map(({ key, guarded: isGuarded }) => `${isGuarded ? '?' : ''}${key}`);
+    return `${name}${guarded ? '?' : ''} at ${offset}${shown.length > 0 ? ` keys ${shown.join(' ')}` : ''}`;
+  });
 
 describe('resolution', () => {
   test('the longest declared name wins, then fields of its value', () => {
@@ -17,9 +18,20 @@ describe('resolution', () => {
 
   test('a variable of a macro hides a root of that name', () => {
     expect(valueOf('[{"method": 1}].exists(request, request.method == 1)')).toBe(true);
-    expect(valueOf('ratelimit.entries.map(e, e.key) == ["user", "path"]', {
-      'ratelimit.entries': [new Map([['key', 'user'], ['value', 'ann']]), new Map([['key', 'path'], ['value', '/']])],
-    })).toBe(true);
+    expect(
+      valueOf('ratelimit.entries.map(e, e.key) == ["user", "path"]', {
+        'ratelimit.entries': [
+          new Map([
+            ['key', 'user'],
+            ['value', 'ann'],
+          ]),
+          new Map([
+            ['key', 'path'],
+            ['value', '/'],
+          ]),
+        ],
+      }),
+    ).toBe(true);
   });
 
   test('names of headers are lowered, wherever a constant names one', () => {
@@ -28,8 +40,17 @@ describe('resolution', () => {
     expect(valueOf('"X-Role" in request.headers', values)).toBe(true);
     expect(valueOf('request.headers[?"X-ROLE"].orValue("")', values)).toBe('admin');
     expect(valueOf('has(request.headers["X-Role"])', values)).toBe(true);
-    expect(compiled('request.headers["X-Role"]').reads[0]?.keys).toEqual([{ key: 'x-role', guarded: false, exposed: true }]);
-    expect(valueOf('my.flags["X"]', { 'my.flags': new Map([['X', '1'], ['x', '2']]) })).toBe('1');
+    expect(compiled('request.headers["X-Role"]').reads[0]?.keys).toEqual([
+      { key: 'x-role', guarded: false, exposed: true },
+    ]);
+    expect(
+      valueOf('my.flags["X"]', {
+        'my.flags': new Map([
+          ['X', '1'],
+          ['x', '2'],
+        ]),
+      }),
+    ).toBe('1');
   });
 });
 
@@ -67,9 +88,13 @@ describe('absence', () => {
 
   test('why() names what was absent, and no value', () => {
     const one = compiled('source.principal == "a" && request.headers["x-token"].startsWith(request.host)');
-    expect(one.why(bagOf({ 'request.headers': new Map([['authorization', 'secret']]), 'request.host': 'shop' }))).toBe('source.principal and request.headers["x-token"] are absent');
+    expect(one.why(bagOf({ 'request.headers': new Map([['authorization', 'secret']]), 'request.host': 'shop' }))).toBe(
+      'source.principal and request.headers["x-token"] are absent',
+    );
     expect(one.why(bagOf({ 'source.principal': 'b' }))).toBe('');
-    const conversion = compiled('int(request.headers[?"x-n"].orValue("1")) == 1').why(bagOf({ 'request.headers': new Map([['x-n', 'hunter2']]) }));
+    const conversion = compiled('int(request.headers[?"x-n"].orValue("1")) == 1').why(
+      bagOf({ 'request.headers': new Map([['x-n', 'hunter2']]) }),
+    );
     expect(conversion).toContain('text that cannot be converted');
     expect(conversion).not.toContain('hunter2');
   });
@@ -95,10 +120,15 @@ describe('reads', () => {
   });
 
   test('a key that may be absent earns a warning with the guard to write', () => {
-    expect(compiled('request.headers["x-role"] == "a"').warnings).toEqual([{
-      code: 'EXPRESSION_MAY_BE_ABSENT', start: 0, end: 25,
-      message: 'request.headers["x-role"] may be absent, and the expression then fails; write request.headers[?"x-role"].orValue(...) where that is not meant',
-    }]);
+    expect(compiled('request.headers["x-role"] == "a"').warnings).toEqual([
+      {
+        code: 'EXPRESSION_MAY_BE_ABSENT',
+        start: 0,
+        end: 25,
+        message:
+          'request.headers["x-role"] may be absent, and the expression then fails; write request.headers[?"x-role"].orValue(...) where that is not meant',
+      },
+    ]);
     expect(compiled('has(request.headers.a) && request.headers.a == "1"').warnings).toEqual([]);
     expect(compiled('"A" in request.headers && request.headers["a"] == "1"').warnings).toEqual([]);
   });
@@ -109,6 +139,8 @@ describe('reads', () => {
   });
 
   test('an optional is no answer: it must be said what is meant then', () => {
-    expect(problemsOf('request.headers[?"x"]')).toEqual(['EXPRESSION_TYPE 0-21 this may be absent (optional(string)): say what is meant then with .orValue(...)']);
+    expect(problemsOf('request.headers[?"x"]')).toEqual([
+      'EXPRESSION_TYPE 0-21 this may be absent (optional(string)): say what is meant then with .orValue(...)',
+    ]);
   });
 });

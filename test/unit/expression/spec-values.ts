@@ -1,5 +1,21 @@
 /** Values and types of cel-spec's tests (protobuf JSON) as ours. */
-import { BOOL, BYTES, DOUBLE, DURATION, DYN, INT, NULL, STRING, TIMESTAMP, TYPE, type Type, UINT, listOf, mapOf, optionalOf } from '../../../src/attributes/types.ts';
+import {
+  BOOL,
+  BYTES,
+  DOUBLE,
+  DURATION,
+  DYN,
+  INT,
+  NULL,
+  STRING,
+  TIMESTAMP,
+  TYPE,
+  type Type,
+  UINT,
+  listOf,
+  mapOf,
+  optionalOf,
+} from '../../../src/attributes/types.ts';
 import { parseDuration, parseTimestamp } from '../../../src/attributes/time-text.ts';
 import { Uint, type Value } from '../../../src/attributes/values.ts';
 import { type Val, TypeName, keyOf, unbox } from '../../../src/expression/dynamic.ts';
@@ -24,7 +40,10 @@ export function specType(type: SpecJson): Type {
   }
   if ('type' in type) return TYPE;
   if ('abstractType' in type) {
-    const { name, parameterTypes: [of] = [] } = type['abstractType'] as { name?: string; parameterTypes?: readonly SpecJson[] };
+    const { name, parameterTypes: [of] = [] } = type['abstractType'] as {
+      name?: string;
+      parameterTypes?: readonly SpecJson[];
+    };
     if (name === 'optional_type') return optionalOf(specType(of ?? {}));
   }
   throw new NeedsMessages(JSON.stringify(type));
@@ -34,23 +53,44 @@ export function specType(type: SpecJson): Type {
 export function specValue(value: SpecJson): Val {
   const [[kind, raw] = ['', undefined]] = Object.entries(value);
   switch (kind) {
-    case 'nullValue': return null;
-    case 'boolValue': case 'stringValue': return raw as boolean | string;
-    case 'int64Value': return BigInt(raw as string);
-    case 'uint64Value': return new Uint(BigInt(raw as string));
-    case 'doubleValue': return typeof raw === 'number' ? raw : Number(String(raw));
-    case 'bytesValue': return new Uint8Array(Buffer.from(raw as string, 'base64'));
-    case 'typeValue': return new TypeName(String(raw));
-    case 'listValue': return ((raw as { values?: SpecJson[] }).values ?? []).map(specValue) as Val;
-    case 'mapValue': return new Map(((raw as { entries?: { key: SpecJson; value: SpecJson }[] }).entries ?? []).map(({ key, value: inner }) => [keyOf(specValue(key)), specValue(inner)])) as Val;
-    case 'objectValue': return wellKnown(raw as SpecJson);
-    default: throw new NeedsMessages(kind);
+    case 'nullValue':
+      return null;
+    case 'boolValue':
+    case 'stringValue':
+      return raw as boolean | string;
+    case 'int64Value':
+      return BigInt(raw as string);
+    case 'uint64Value':
+      return new Uint(BigInt(raw as string));
+    case 'doubleValue':
+      return typeof raw === 'number' ? raw : Number(String(raw));
+    case 'bytesValue':
+      return new Uint8Array(Buffer.from(raw as string, 'base64'));
+    case 'typeValue':
+      return new TypeName(String(raw));
+    case 'listValue':
+      return ((raw as { values?: SpecJson[] }).values ?? []).map(specValue) as Val;
+    case 'mapValue':
+      return new Map(
+        ((raw as { entries?: { key: SpecJson; value: SpecJson }[] }).entries ?? []).map(({ key, value: inner }) => [
+          keyOf(specValue(key)),
+          specValue(inner),
+        ]),
+      ) as Val;
+    case 'objectValue':
+      return wellKnown(raw as SpecJson);
+    default:
+      throw new NeedsMessages(kind);
   }
 }
 
 function wellKnown(raw: SpecJson): Val {
-  const found = raw['@type'] === 'type.googleapis.com/google.protobuf.Timestamp' ? parseTimestamp(String(raw['value']))
-    : raw['@type'] === 'type.googleapis.com/google.protobuf.Duration' ? parseDuration(String(raw['value'])) : undefined;
+  const found =
+    raw['@type'] === 'type.googleapis.com/google.protobuf.Timestamp'
+      ? parseTimestamp(String(raw['value']))
+      : raw['@type'] === 'type.googleapis.com/google.protobuf.Duration'
+        ? parseDuration(String(raw['value']))
+        : undefined;
   if (found === undefined) throw new NeedsMessages(String(raw['@type']));
   return found;
 }

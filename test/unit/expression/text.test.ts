@@ -5,7 +5,8 @@ import { Duration, Timestamp } from '../../../src/attributes/values.ts';
 import { compileText } from '../../../src/expression/index.ts';
 import { ATTRIBUTES, bagOf, textOf } from './attributes-of-tests.ts';
 
-const problems = (source: string): string[] => compileText(source, ATTRIBUTES).problems.map(({ start, end, message }) => `${start}-${end} ${message}`);
+const problems = (source: string): string[] =>
+  compileText(source, ATTRIBUTES).problems.map(({ start, end, message }) => `${start}-${end} ${message}`);
 
 describe('texts', () => {
   test('without an expression are constant', () => {
@@ -18,9 +19,18 @@ describe('texts', () => {
   test('take any scalar', () => {
     const ip = parseIp('203.0.113.9');
     if (ip === undefined) throw new Error('an address');
-    const bag = bagOf({ 'origin.ip': ip, 'request.size': 7, 'response.duration': new Duration(1, 500_000_000), 'request.time': new Timestamp(0, 0), 'request.method': 'PUT' });
-    expect(textOf('${request.method} ${request.size} ${origin.ip} ${response.duration} ${request.time} ${1.5} ${true} ${9223372036854775807}').render(bag))
-      .toEqual({ text: 'PUT 7 203.0.113.9 1.5s 1970-01-01T00:00:00Z 1.5 true 9223372036854775807', failed: undefined });
+    const bag = bagOf({
+      'origin.ip': ip,
+      'request.size': 7,
+      'response.duration': new Duration(1, 500_000_000),
+      'request.time': new Timestamp(0, 0),
+      'request.method': 'PUT',
+    });
+    expect(
+      textOf(
+        '${request.method} ${request.size} ${origin.ip} ${response.duration} ${request.time} ${1.5} ${true} ${9223372036854775807}',
+      ).render(bag),
+    ).toEqual({ text: 'PUT 7 203.0.113.9 1.5s 1970-01-01T00:00:00Z 1.5 true 9223372036854775807', failed: undefined });
   });
 
   test('lose control characters of what is put in, not of what was written', () => {
@@ -29,7 +39,9 @@ describe('texts', () => {
   });
 
   test('a part that fails is empty text and named', () => {
-    const { text, failed } = textOf('for <${source.principal}> by ${request.method}').render(bagOf({ 'request.method': 'GET' }));
+    const { text, failed } = textOf('for <${source.principal}> by ${request.method}').render(
+      bagOf({ 'request.method': 'GET' }),
+    );
     expect(text).toBe('for <> by GET');
     expect(failed).toBe('${source.principal}: source.principal is absent');
   });
@@ -40,7 +52,12 @@ describe('texts', () => {
   });
 
   test('all attributes that are read are told', () => {
-    expect(textOf('${request.method} ${source.?principal.orValue("")}').reads.map(({ name, guarded }) => [name, guarded])).toEqual([['request.method', false], ['source.principal', true]]);
+    expect(
+      textOf('${request.method} ${source.?principal.orValue("")}').reads.map(({ name, guarded }) => [name, guarded]),
+    ).toEqual([
+      ['request.method', false],
+      ['source.principal', true],
+    ]);
   });
 
   test('problems and warnings stand at offsets of the whole text', () => {
@@ -48,7 +65,9 @@ describe('texts', () => {
       '7-21 unknown attribute requets.method; did you mean request.method?',
       '28-43 text, a number, a bool, a time or an address is expected here; this is map(string, string)',
     ]);
-    expect(problems('a ${request.method')).toEqual(['2-4 the ${ that begins here has no closing }; write $${ for the two characters themselves']);
+    expect(problems('a ${request.method')).toEqual([
+      '2-4 the ${ that begins here has no closing }; write $${ for the two characters themselves',
+    ]);
     expect(textOf('a ${request.headers["b"]}').warnings[0]).toMatchObject({ start: 4, end: 24 });
   });
 });

@@ -30,7 +30,12 @@ describe('patterns', () => {
 
 describe('the network', () => {
   const inOffices = '["10.0.0.0/8", "fd00::/8"].exists(n, cidr(n).containsIP(origin.ip))';
-  test.each([['10.1.2.3', true], ['11.0.0.1', false], ['fd12::1', true], ['::1', false]])('%s', (address, expected) => {
+  test.each([
+    ['10.1.2.3', true],
+    ['11.0.0.1', false],
+    ['fd12::1', true],
+    ['::1', false],
+  ])('%s', (address, expected) => {
     expect(valueOf(inOffices, origin(address))).toBe(expected);
   });
 
@@ -54,15 +59,28 @@ describe('numbers', () => {
   });
 
   test.each([
-    ['request.size == 9007199254740992.0', false], ['request.size != 9007199254740992.0', true], ['request.size > 9007199254740992.0', true],
-    ['request.size <= 9007199254740992.0', false], ['request.size > 9007199254740992u', true], ['request.size in [9007199254740992.0]', false],
-    ['request.size in [9007199254740992.0, dyn(9007199254740993)]', true], ['9007199254740993 in [9007199254740992.0]', false],
-    ['dyn(request.size) == 9007199254740992.0', false], ['dyn(request.size) > dyn(9007199254740992.0)', true],
-    ['[request.size] == [9007199254740992.0]', false], ['{"a": dyn(request.size)} == {"a": dyn(9007199254740992.0)}', false],
-    ['math.greatest(request.size, 9007199254740992.0) == request.size', true], ['9223372036854775807 < 9223372036854775808.0', true],
-    ['uint(request.size) == 9007199254740992.0', false], ['request.size - 1 == 9007199254740992.0', true], ['double(request.size) == 9007199254740992.0', true],
-    ['9007199254740992.0 in {9007199254740992: "a"}', true], ['9007199254740992.0 in {9007199254740993: "a"}', false],
-    ['request.size < double("NaN")', false], ['request.size == double("NaN")', false], ['request.size < double("Infinity")', true],
+    ['request.size == 9007199254740992.0', false],
+    ['request.size != 9007199254740992.0', true],
+    ['request.size > 9007199254740992.0', true],
+    ['request.size <= 9007199254740992.0', false],
+    ['request.size > 9007199254740992u', true],
+    ['request.size in [9007199254740992.0]', false],
+    ['request.size in [9007199254740992.0, dyn(9007199254740993)]', true],
+    ['9007199254740993 in [9007199254740992.0]', false],
+    ['dyn(request.size) == 9007199254740992.0', false],
+    ['dyn(request.size) > dyn(9007199254740992.0)', true],
+    ['[request.size] == [9007199254740992.0]', false],
+    ['{"a": dyn(request.size)} == {"a": dyn(9007199254740992.0)}', false],
+    ['math.greatest(request.size, 9007199254740992.0) == request.size', true],
+    ['9223372036854775807 < 9223372036854775808.0', true],
+    ['uint(request.size) == 9007199254740992.0', false],
+    ['request.size - 1 == 9007199254740992.0', true],
+    ['double(request.size) == 9007199254740992.0', true],
+    ['9007199254740992.0 in {9007199254740992: "a"}', true],
+    ['9007199254740992.0 in {9007199254740993: "a"}', false],
+    ['request.size < double("NaN")', false],
+    ['request.size == double("NaN")', false],
+    ['request.size < double("Infinity")', true],
   ])('int, uint and double are compared by their exact values: %s', (source, expected) => {
     for (const backEnd of ['generated', 'closures'] as const) {
       expect(compiled(source, { backEnd }).evaluate(bagOf({ 'request.size': 9_007_199_254_740_993n }))).toBe(expected);
@@ -87,10 +105,16 @@ describe('optionals and lists', () => {
   });
 
   test('values of dyn come in the form of the type that is wanted', () => {
-    const { compiled: list, problems } = compile('[dyn(1), dyn(2)]', ATTRIBUTES, { expect: { kind: 'list', of: { kind: 'int' } } });
+    const { compiled: list, problems } = compile('[dyn(1), dyn(2)]', ATTRIBUTES, {
+      expect: { kind: 'list', of: { kind: 'int' } },
+    });
     expect(problems).toEqual([]);
     expect(list?.evaluate(bagOf({}))).toEqual([1, 2]);
-    expect(compile('[dyn("a")]', ATTRIBUTES, { expect: { kind: 'list', of: { kind: 'int' } } }).compiled?.evaluate(bagOf({}))).toBe(FAILED);
+    expect(
+      compile('[dyn("a")]', ATTRIBUTES, { expect: { kind: 'list', of: { kind: 'int' } } }).compiled?.evaluate(
+        bagOf({}),
+      ),
+    ).toBe(FAILED);
   });
 
   test('an expression can be asked again, with another bag, and nothing is left of the first', () => {
@@ -108,9 +132,15 @@ test('text is ordered by code points, not by UTF-16 units', () => {
 
 describe('format()', () => {
   test.each([
-    ['"%.0f %.0f %.0f".format([0.5, 1.5, 2.5])', '0 2 2'], ['"%.2f".format([-1.005])', '-1.00'], ['"%.1f".format([0.25])', '0.2'], ['"%.1f".format([0.35])', '0.3'],
-    ['"%f".format([1e22])', '10000000000000000000000.000000'], ['"%.0e".format([2.5])', '2e+00'], ['"%f".format([3])', '3.000000'],
-    ['"%x %X %b %o".format([-30, b"\\xff", -5, 8u])', '-1e FF -101 10'], ['"%s".format([ip("::1")])', '::1'],
+    ['"%.0f %.0f %.0f".format([0.5, 1.5, 2.5])', '0 2 2'],
+    ['"%.2f".format([-1.005])', '-1.00'],
+    ['"%.1f".format([0.25])', '0.2'],
+    ['"%.1f".format([0.35])', '0.3'],
+    ['"%f".format([1e22])', '10000000000000000000000.000000'],
+    ['"%.0e".format([2.5])', '2e+00'],
+    ['"%f".format([3])', '3.000000'],
+    ['"%x %X %b %o".format([-30, b"\\xff", -5, 8u])', '-1e FF -101 10'],
+    ['"%s".format([ip("::1")])', '::1'],
   ])('%s', (source, text) => {
     expect(valueOf(source)).toBe(text);
   });
@@ -135,22 +165,30 @@ describe('a search takes linear time, whatever a client sends', () => {
 
   test('a long part is found where a short one would be', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 65, maxLength: 90 });
-    fc.assert(fc.property(fc.array(text, { maxLength: 4 }), text, fc.integer({ min: 0, max: 40 }), (parts, part, from) => {
-      const all = parts.join(part) + part.slice(from) + part;
-      expect(search.indexOf(all, part, from)).toBe(all.indexOf(part, from));
-      expect(search.lastIndexOf(all, part)).toBe(all.lastIndexOf(part));
-      expect(search.contains(all, part)).toBe(all.includes(part));
-      const values = { 'request.body': all, 'request.host': part };
-      expect(valueOf('request.body.split(request.host)', values)).toEqual(all.split(part));
-      expect(valueOf('request.body.replace(request.host, "-")', values)).toBe(all.replaceAll(part, '-'));
-      expect(valueOf('request.body.replace(request.host, "-", 1)', values)).toBe(all.replace(part, '-'));
-    }), { numRuns: 300 });
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 4 }), text, fc.integer({ min: 0, max: 40 }), (parts, part, from) => {
+        const all = parts.join(part) + part.slice(from) + part;
+        expect(search.indexOf(all, part, from)).toBe(all.indexOf(part, from));
+        expect(search.lastIndexOf(all, part)).toBe(all.lastIndexOf(part));
+        expect(search.contains(all, part)).toBe(all.includes(part));
+        const values = { 'request.body': all, 'request.host': part };
+        expect(valueOf('request.body.split(request.host)', values)).toEqual(all.split(part));
+        expect(valueOf('request.body.replace(request.host, "-")', values)).toBe(all.replaceAll(part, '-'));
+        expect(valueOf('request.body.replace(request.host, "-", 1)', values)).toBe(all.replace(part, '-'));
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 
 test.each([
-  ['"ab".replace("", "-")', '-a-b-'], ['"ab".replace("", "-", 2)', '-a-b'], ['"ab".replace("", "-", 0)', 'ab'], ['"aaa".replace("a", "$&", 2)', '$&$&a'], ['"aaa".replace("a", "b", 0)', 'aaa'],
-  ['request.host.replace("", "-")', '-a-b-'], ['request.host.replace("b", "bb", -1)', 'abb'],
+  ['"ab".replace("", "-")', '-a-b-'],
+  ['"ab".replace("", "-", 2)', '-a-b'],
+  ['"ab".replace("", "-", 0)', 'ab'],
+  ['"aaa".replace("a", "$&", 2)', '$&$&a'],
+  ['"aaa".replace("a", "b", 0)', 'aaa'],
+  ['request.host.replace("", "-")', '-a-b-'],
+  ['request.host.replace("b", "bb", -1)', 'abb'],
 ])('%s', (source, text) => {
   expect(valueOf(source, { 'request.host': 'ab' })).toBe(text);
 });

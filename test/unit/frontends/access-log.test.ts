@@ -9,7 +9,11 @@ import { HttpEntryWire } from '../../../src/frontends/access-log/http-entry-wire
 import { LogOrigin } from '../../../src/frontends/access-log/log-origin.ts';
 import { TcpEntryWire } from '../../../src/frontends/access-log/tcp-entry-wire.ts';
 import { accessLogMethods, RefusedEntries } from '../../../src/frontends/index.ts';
-import { AccessLogType, HTTPAccessLogEntrySchema, ResponseFlagsSchema } from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import {
+  AccessLogType,
+  HTTPAccessLogEntrySchema,
+  ResponseFlagsSchema,
+} from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { StreamAccessLogsMessageSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
 import { shortFlags } from '../../../src/frontends/access-log/response-flags.ts';
 import { Status } from '../../../src/transport/transport.ts';
@@ -19,12 +23,16 @@ import { httpEntry, identifier, tcpEntry } from './messages.ts';
 
 const ORIGIN = new LogOrigin(identifier());
 const outbound = (entry = httpEntry()): HttpEntryWire => {
-  if (entry.commonProperties !== undefined) entry.commonProperties.upstreamCluster = 'outbound|80||api.other.svc.cluster.local';
+  if (entry.commonProperties !== undefined)
+    entry.commonProperties.upstreamCluster = 'outbound|80||api.other.svc.cluster.local';
   return new HttpEntryWire(entry, ORIGIN);
 };
 
 describe('the bag of a log entry', () => {
-  for (const [kind, wire] of [['log', new HttpEntryWire(httpEntry(), ORIGIN)], ['tcp-log', new TcpEntryWire(tcpEntry(), ORIGIN)]] as const) {
+  for (const [kind, wire] of [
+    ['log', new HttpEntryWire(httpEntry(), ORIGIN)],
+    ['tcp-log', new TcpEntryWire(tcpEntry(), ORIGIN)],
+  ] as const) {
     const read = readerOf(wire);
     const onlyOutbound = new Set(['source.owner']);
     const rows = VOCABULARY.filter(({ name, carriedBy }) => carriedBy[kind] !== undefined && !onlyOutbound.has(name));
@@ -36,36 +44,118 @@ describe('the bag of a log entry', () => {
   test('http, attribute by attribute', () => {
     const read = readerOf(new HttpEntryWire(httpEntry(), ORIGIN));
     const expected: Record<string, Value> = {
-      'request.method': 'POST', 'request.path': '/a//b?x=1', 'request.url_path': '/a/b', 'request.host': 'shop.example', 'request.protocol': 'HTTP/2', 'request.size': 5, 'request.total_size': 105,
-      'request.headers': new Map([['x-api-key', 'k'], ['user-agent', 'curl'], ['referer', 'https://r'], ['x-forwarded-for', '203.0.113.9'], ['x-request-id', 'r-1']]), 'request.id': 'r-1',
-      'response.code': 503, 'response.flags': ['UT', 'UAEX'], 'context.proxy_error_code': 'UT,UAEX', 'context.auth_failure_reason': 'EXTERNAL_SERVICE', 'response.total_size': 42,
-      'response.duration': new Duration(1, 250_000_000), 'response.time': new Timestamp(1_700_000_002, 150_000_000), 'response.backend_latency': new Duration(1, 200_000_000),
-      'response.grpc_status': '14', 'response.grpc_message': 'down', 'source.principal': 'cluster.local/ns/shop/sa/web', 'source.namespace': 'front', 'source.serviceAccount': 'web',
-      'source.workload.name': 'web', 'source.labels': new Map([['app', 'web']]), 'destination.principal': 'cluster.local/ns/shop/sa/shop', 'destination.namespace': 'prod', 'destination.name': 'shop-1',
-      'destination.labels': new Map([['app', 'shop']]), 'destination.service.host': 'shop.prod.svc.cluster.local', 'destination.service.name': 'shop', 'destination.service.namespace': 'prod',
-      'connection.mtls': true, 'connection.tls_version': 'TLSv1.3', 'connection.tls_cipher_suite': 4865, 'connection.id': 'stream-1', 'context.reporter.kind': 'inbound', 'context.reporter.uid': 'edge-1',
-      'context.proxy_version': '1.40.2', 'context.log_name': 'http.inbound', 'context.log_type': 'DownstreamEnd', 'context.node.zone': 'a', 'context.route_name': 'route-1', 'context.upstream.port': 9000,
-      'verdict.id': 'v-1', 'verdict.rule': 'closed', 'verdict.outcome': 'deny', 'verdict.latency': new Duration(0, 3_000_000),
+      'request.method': 'POST',
+      'request.path': '/a//b?x=1',
+      'request.url_path': '/a/b',
+      'request.host': 'shop.example',
+      'request.protocol': 'HTTP/2',
+      'request.size': 5,
+      'request.total_size': 105,
+      'request.headers': new Map([
+        ['x-api-key', 'k'],
+        ['user-agent', 'curl'],
+        ['referer', 'https://r'],
+        ['x-forwarded-for', '203.0.113.9'],
+        ['x-request-id', 'r-1'],
+      ]),
+      'request.id': 'r-1',
+      'response.code': 503,
+      'response.flags': ['UT', 'UAEX'],
+      'context.proxy_error_code': 'UT,UAEX',
+      'context.auth_failure_reason': 'EXTERNAL_SERVICE',
+      'response.total_size': 42,
+      'response.duration': new Duration(1, 250_000_000),
+      'response.time': new Timestamp(1_700_000_002, 150_000_000),
+      'response.backend_latency': new Duration(1, 200_000_000),
+      'response.grpc_status': '14',
+      'response.grpc_message': 'down',
+      'source.principal': 'cluster.local/ns/shop/sa/web',
+      'source.namespace': 'front',
+      'source.serviceAccount': 'web',
+      'source.workload.name': 'web',
+      'source.labels': new Map([['app', 'web']]),
+      'destination.principal': 'cluster.local/ns/shop/sa/shop',
+      'destination.namespace': 'prod',
+      'destination.name': 'shop-1',
+      'destination.labels': new Map([['app', 'shop']]),
+      'destination.service.host': 'shop.prod.svc.cluster.local',
+      'destination.service.name': 'shop',
+      'destination.service.namespace': 'prod',
+      'connection.mtls': true,
+      'connection.tls_version': 'TLSv1.3',
+      'connection.tls_cipher_suite': 4865,
+      'connection.id': 'stream-1',
+      'context.reporter.kind': 'inbound',
+      'context.reporter.uid': 'edge-1',
+      'context.proxy_version': '1.40.2',
+      'context.log_name': 'http.inbound',
+      'context.log_type': 'DownstreamEnd',
+      'context.node.zone': 'a',
+      'context.route_name': 'route-1',
+      'context.upstream.port': 9000,
+      'verdict.id': 'v-1',
+      'verdict.rule': 'closed',
+      'verdict.outcome': 'deny',
+      'verdict.latency': new Duration(0, 3_000_000),
     };
     expect(Object.fromEntries(Object.keys(expected).map((name) => [name, read(name)]))).toEqual(expected);
-    expect(['source.ip', 'origin.ip', 'destination.ip', 'context.upstream.ip'].map(read)).toEqual(['10.0.0.7', '203.0.113.9', '10.0.0.1', '10.0.0.2'].map(parseIp));
+    expect(['source.ip', 'origin.ip', 'destination.ip', 'context.upstream.ip'].map(read)).toEqual(
+      ['10.0.0.7', '203.0.113.9', '10.0.0.1', '10.0.0.2'].map(parseIp),
+    );
   });
 
   test('tcp: totals beyond 2^53 stay exact; the PROXY protocol tells the origin', () => {
     const read = readerOf(new TcpEntryWire(tcpEntry(), ORIGIN));
-    expect([read('connection.received.bytes_total'), read('connection.sent.bytes'), read('connection.event'), read('context.protocol'), read('request.method')]).toEqual([9_007_199_254_740_993n, 7, 'close', 'tcp', undefined]);
-    expect([read('origin.ip'), read('connection.duration')]).toEqual([parseIp('203.0.113.9'), new Duration(1, 250_000_000)]);
+    expect([
+      read('connection.received.bytes_total'),
+      read('connection.sent.bytes'),
+      read('connection.event'),
+      read('context.protocol'),
+      read('request.method'),
+    ]).toEqual([9_007_199_254_740_993n, 7, 'close', 'tcp', undefined]);
+    expect([read('origin.ip'), read('connection.duration')]).toEqual([
+      parseIp('203.0.113.9'),
+      new Duration(1, 250_000_000),
+    ]);
   });
 
   test('an outbound proxy is the source itself', () => {
     const read = readerOf(outbound());
-    expect([read('context.reporter.kind'), read('source.name'), read('source.owner'), read('destination.name'), read('destination.service.name')]).toEqual(['outbound', 'shop-1', 'deployment/shop', undefined, 'api']);
+    expect([
+      read('context.reporter.kind'),
+      read('source.name'),
+      read('source.owner'),
+      read('destination.name'),
+      read('destination.service.name'),
+    ]).toEqual(['outbound', 'shop-1', 'deployment/shop', undefined, 'api']);
   });
 
   test('an empty entry has maps, zeros and no names', () => {
-    const read = readerOf(new HttpEntryWire(create(HTTPAccessLogEntrySchema, { commonProperties: { tlsProperties: { peerCertificateProperties: {} } } }), new LogOrigin(undefined)));
-    expect([read('response.code'), read('response.flags'), read('context.proxy_error_code'), read('request.headers'), read('response.duration'), read('connection.mtls')]).toEqual([0, [], '-', new Map(), undefined, false]);
-    for (const name of ['request.method', 'request.path', 'source.ip', 'source.principal', 'context.log_type', 'verdict.rule', 'context.reporter.kind', 'response.time']) expect(read(name), name).toBeUndefined();
+    const read = readerOf(
+      new HttpEntryWire(
+        create(HTTPAccessLogEntrySchema, { commonProperties: { tlsProperties: { peerCertificateProperties: {} } } }),
+        new LogOrigin(undefined),
+      ),
+    );
+    expect([
+      read('response.code'),
+      read('response.flags'),
+      read('context.proxy_error_code'),
+      read('request.headers'),
+      read('response.duration'),
+      read('connection.mtls'),
+    ]).toEqual([0, [], '-', new Map(), undefined, false]);
+    for (const name of [
+      'request.method',
+      'request.path',
+      'source.ip',
+      'source.principal',
+      'context.log_type',
+      'verdict.rule',
+      'context.reporter.kind',
+      'response.time',
+    ])
+      expect(read(name), name).toBeUndefined();
   });
 
   test('carries what the operator names', () => {
@@ -74,22 +164,39 @@ describe('the bag of a log entry', () => {
     expect(wire.carried({ kind: 'filterState', name: 'word' })).toBe('said');
     expect(wire.carried({ kind: 'filterState', name: 'none' })).toBeUndefined();
     expect(wire.carried({ kind: 'header', name: 'X-Api-Key' })).toBe('k');
-    expect(wire.carried({ kind: 'metadata', namespace: 'envoy.filters.http.ext_authz', path: ['sluice', 'rule'] })).toBe('closed');
+    expect(
+      wire.carried({ kind: 'metadata', namespace: 'envoy.filters.http.ext_authz', path: ['sluice', 'rule'] }),
+    ).toBe('closed');
   });
 
   test('every flag has a short name of its own', () => {
-    const fields = ResponseFlagsSchema.fields.map(({ localName, fieldKind }) => [localName, fieldKind === 'message' ? {} : true]);
-    const all = shortFlags(create(ResponseFlagsSchema, Object.fromEntries(fields) as MessageInitShape<typeof ResponseFlagsSchema>));
+    const fields = ResponseFlagsSchema.fields.map(({ localName, fieldKind }) => [
+      localName,
+      fieldKind === 'message' ? {} : true,
+    ]);
+    const all = shortFlags(
+      create(ResponseFlagsSchema, Object.fromEntries(fields) as MessageInitShape<typeof ResponseFlagsSchema>),
+    );
     expect(new Set(all).size).toBe(ResponseFlagsSchema.fields.length);
   });
 });
 
 describe('a stream of log entries', () => {
   type Message = MessageInitShape<typeof StreamAccessLogsMessageSchema>;
-  const http = (...types: AccessLogType[]): Message => ({ logEntries: { case: 'httpLogs', value: { logEntry: types.map((accessLogType) => ({ commonProperties: { accessLogType } })) } } });
-  const bytes = (message: Message): Uint8Array => toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, message));
+  const http = (...types: AccessLogType[]): Message => ({
+    logEntries: {
+      case: 'httpLogs',
+      value: { logEntry: types.map((accessLogType) => ({ commonProperties: { accessLogType } })) },
+    },
+  });
+  const bytes = (message: Message): Uint8Array =>
+    toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, message));
 
-  async function tell(messages: readonly Uint8Array[], report: Engine['report'], refused = new RefusedEntries(() => {})): Promise<{ answers: number; read: number; error: unknown }> {
+  async function tell(
+    messages: readonly Uint8Array[],
+    report: Engine['report'],
+    refused = new RefusedEntries(() => {}),
+  ): Promise<{ answers: number; read: number; error: unknown }> {
     let read = 0;
     async function* sent(): AsyncGenerator<Uint8Array, void, undefined> {
       for (const message of messages) {
@@ -99,7 +206,13 @@ describe('a stream of log entries', () => {
     }
     let answers = 0;
     try {
-      for await (const answer of stream(accessLogMethods({ check: () => ALLOW, limit: () => GRANT, report }, { onRefusedEntry: (why) => refused.refuse(why) }))(sent())) answers += answer.length === 0 ? 1 : 0;
+      for await (const answer of stream(
+        accessLogMethods(
+          { check: () => ALLOW, limit: () => GRANT, report },
+          { onRefusedEntry: (why) => refused.refuse(why) },
+        ),
+      )(sent()))
+        answers += answer.length === 0 ? 1 : 0;
     } catch (error) {
       return { answers, read, error };
     }
@@ -110,29 +223,45 @@ describe('a stream of log entries', () => {
     const seen: [string, Value | undefined][] = [];
     const note = (call: string, wire: Wire): undefined => void seen.push([call, readerOf(wire)('context.node.id')]);
     const tcp: Message = { logEntries: { case: 'tcpLogs', value: { logEntry: [{}] } } };
-    expect(await tell([bytes({ identifier: identifier(), ...http(6) }), bytes(http(6)), bytes(tcp)], note)).toMatchObject({ answers: 1, error: undefined });
-    expect(seen).toEqual([['log', 'edge-1'], ['log', 'edge-1'], ['tcp-log', 'edge-1']]);
+    expect(
+      await tell([bytes({ identifier: identifier(), ...http(6) }), bytes(http(6)), bytes(tcp)], note),
+    ).toMatchObject({ answers: 1, error: undefined });
+    expect(seen).toEqual([
+      ['log', 'edge-1'],
+      ['log', 'edge-1'],
+      ['tcp-log', 'edge-1'],
+    ]);
   });
 
   test('final entries are reported, others are not', async () => {
     const types: (string | undefined)[] = [];
     const all = Object.values(AccessLogType);
-    await tell([bytes(http(...all))], (_, wire) => void types.push(readerOf(wire)('context.log_type') as string | undefined));
+    await tell(
+      [bytes(http(...all))],
+      (_, wire) => void types.push(readerOf(wire)('context.log_type') as string | undefined),
+    );
     expect(types).toEqual([undefined, 'TcpConnectionEnd', 'DownstreamEnd', 'UpstreamEnd', 'UdpSessionEnd']);
   });
 
   test('an entry that is none is dropped and counted; the others of its message and of the stream are reported', async () => {
     const entry = (...octets: number[]): number[] => [0x0a, octets.length, ...octets];
-    const ended = (route: string): number[] => entry(0x0a, 6 + route.length, 0x9a, 0x01, route.length, ...Buffer.from(route), 0x88, 0x02, 6); // route_name, access_log_type
+    const ended = (route: string): number[] =>
+      entry(0x0a, 6 + route.length, 0x9a, 0x01, route.length, ...Buffer.from(route), 0x88, 0x02, 6); // route_name, access_log_type
     const broken = [entry(0x0a, 0x7f), entry(0x0a, 2, 0x7a, 0x7f), entry(0xff)];
     const logs = [...ended('a'), ...broken.flat(), ...ended('b')];
     const message = Uint8Array.from([0x12, logs.length, ...logs]);
     const warned: unknown[] = [];
     let nowMs = 0;
-    const refused = new RefusedEntries((_, { refused: sofar }) => warned.push(sofar), () => nowMs);
+    const refused = new RefusedEntries(
+      (_, { refused: sofar }) => warned.push(sofar),
+      () => nowMs,
+    );
     const routes: unknown[] = [];
     const note = (_: string, wire: Wire): undefined => void routes.push(readerOf(wire)('context.route_name'));
-    expect(await tell([message, bytes(http(6)), message], note, refused)).toMatchObject({ answers: 1, error: undefined });
+    expect(await tell([message, bytes(http(6)), message], note, refused)).toMatchObject({
+      answers: 1,
+      error: undefined,
+    });
     expect([routes, refused.total, warned]).toEqual([['a', 'b', undefined, 'a', 'b'], 6, [1]]);
     nowMs = 60_000;
     await tell([message], note, refused);
@@ -142,31 +271,46 @@ describe('a stream of log entries', () => {
   test('a message that is none ends the stream and is counted; what came before stays', async () => {
     let reports = 0;
     const refused = new RefusedEntries(() => {});
-    const { read, error, answers } = await tell([bytes(http(6)), new Uint8Array([0x12, 0x7f]), bytes(http(6))], () => void (reports += 1), refused);
+    const { read, error, answers } = await tell(
+      [bytes(http(6)), new Uint8Array([0x12, 0x7f]), bytes(http(6))],
+      () => void (reports += 1),
+      refused,
+    );
     expect(refused.total).toBe(1);
     expect([reports, read, answers]).toEqual([1, 2, 0]);
     expect(error).toMatchObject({ code: Status.INVALID_ARGUMENT });
   });
 
-  test.each(TRANSPORTS)('a drain over %s ends a stream with OK and all that came reported, though nothing is written any more', async (_transport, listen) => {
-    let reports = 0;
-    const methods = accessLogMethods({ check: () => ALLOW, limit: () => GRANT, report: () => {
-      reports++;
-      return new Promise(() => {});
-    } });
-    const serving = await serve(listen, Object.fromEntries(methods));
-    const messages = async function* messages(): AsyncGenerator<Uint8Array> {
-      for (let message = 0; message < 3; message++) yield bytes(http(6, 6));
-      await new Promise(() => {});
-    };
-    const answers = all(serving.client.stream('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', messages()));
-    await waitUntil(() => reports === 1, 'the first entry is reported');
-    await new Promise((resolve) => { setTimeout(resolve, 100); }); // for the others to come
-    await serving.transport.drain(1000);
-    expect([await answers, reports]).toEqual([[''], 6]);
-    serving.client.close();
-    expect(serving.faults).toEqual([]);
-  });
+  test.each(TRANSPORTS)(
+    'a drain over %s ends a stream with OK and all that came reported, though nothing is written any more',
+    async (_transport, listen) => {
+      let reports = 0;
+      const methods = accessLogMethods({
+        check: () => ALLOW,
+        limit: () => GRANT,
+        report: () => {
+          reports++;
+          return new Promise(() => {});
+        },
+      });
+      const serving = await serve(listen, Object.fromEntries(methods));
+      const messages = async function* messages(): AsyncGenerator<Uint8Array> {
+        for (let message = 0; message < 3; message++) yield bytes(http(6, 6));
+        await new Promise(() => {});
+      };
+      const answers = all(
+        serving.client.stream('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs', messages()),
+      );
+      await waitUntil(() => reports === 1, 'the first entry is reported');
+      await new Promise((resolve) => {
+        setTimeout(resolve, 100);
+      }); // for the others to come
+      await serving.transport.drain(1000);
+      expect([await answers, reports]).toEqual([[''], 6]);
+      serving.client.close();
+      expect(serving.faults).toEqual([]);
+    },
+  );
 
   test('a full engine holds the reader back', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -8,16 +8,43 @@ import type { CallContext, Method } from '../../../src/transport/transport.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
 
 export const ALLOW: Verdict = {
-  id: 'v-1', outcome: 'allow', rule: undefined, status: 200, code: 0, body: '', headers: [], changes: NO_CHANGES, shadow: [], reasons: [],
+  id: 'v-1',
+  outcome: 'allow',
+  rule: undefined,
+  status: 200,
+  code: 0,
+  body: '',
+  headers: [],
+  changes: NO_CHANGES,
+  shadow: [],
+  reasons: [],
 };
 export const DENY: Verdict = { ...ALLOW, outcome: 'deny', rule: 'closed', status: 403, code: 7 };
-export const GRANT: LimitVerdict = { id: 'v-2', outcome: 'allow', rule: undefined, statuses: [], response: NO_HEADERS, shadow: [], reasons: [] };
-
-export const CONTEXT: CallContext = {
-  remainingMs: 100, arrivedAtMs: 0, signal: new AbortController().signal, draining: new AbortController().signal, ending: new AbortController().signal, metadata: () => undefined, peer: '127.0.0.1:1',
+export const GRANT: LimitVerdict = {
+  id: 'v-2',
+  outcome: 'allow',
+  rule: undefined,
+  statuses: [],
+  response: NO_HEADERS,
+  shadow: [],
+  reasons: [],
 };
 
-const ATTRIBUTES = new Attributes(VOCABULARY, { trustedHops: 0, path: 'DECODE_AND_MERGE_SLASHES', pathParameters: 'keep' });
+export const CONTEXT: CallContext = {
+  remainingMs: 100,
+  arrivedAtMs: 0,
+  signal: new AbortController().signal,
+  draining: new AbortController().signal,
+  ending: new AbortController().signal,
+  metadata: () => undefined,
+  peer: '127.0.0.1:1',
+};
+
+const ATTRIBUTES = new Attributes(VOCABULARY, {
+  trustedHops: 0,
+  path: 'DECODE_AND_MERGE_SLASHES',
+  pathParameters: 'keep',
+});
 export const bagOf = (wire: Wire): RequestBag => new RequestBag(ATTRIBUTES, wire);
 export const readerOf = (wire: Wire): ((name: string) => Value | undefined) => {
   const bag = bagOf(wire);
@@ -28,13 +55,17 @@ export const readerOf = (wire: Wire): ((name: string) => Value | undefined) => {
   };
 };
 
-export function unary([entry]: [path: string, method: Method][]): (request: Uint8Array) => Uint8Array | Promise<Uint8Array> {
+export function unary([entry]: [path: string, method: Method][]): (
+  request: Uint8Array,
+) => Uint8Array | Promise<Uint8Array> {
   if (entry?.[1].kind !== 'unary') throw new Error('no unary method');
   const { handle } = entry[1];
   return (request) => handle(pieceOf(request), CONTEXT);
 }
 
-export function stream([entry]: [path: string, method: Method][]): (messages: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array> {
+export function stream([entry]: [path: string, method: Method][]): (
+  messages: AsyncIterable<Uint8Array>,
+) => AsyncIterable<Uint8Array> {
   if (entry?.[1].kind !== 'stream') throw new Error('no stream method');
   const { handle } = entry[1];
   return (messages) => handle(messages, CONTEXT);

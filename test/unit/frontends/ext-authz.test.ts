@@ -7,14 +7,20 @@ import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { type Engine, type NetChanges, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import { extAuthzMethods } from '../../../src/frontends/index.ts';
-import { type CheckRequest, CheckRequestSchema, type CheckResponse, CheckResponseSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import {
+  type CheckRequest,
+  CheckRequestSchema,
+  type CheckResponse,
+  CheckResponseSchema,
+} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
 import { ALLOW, DENY, GRANT, readerOf, unary } from './call.ts';
 import { httpCheck, PEM, tcpCheck } from './messages.ts';
 
 const NOW = 1_800_000_000_500;
-const wireOf = (request: CheckRequest): CheckWire => new CheckWire(pieceOf(toBinary(CheckRequestSchema, request)), () => NOW);
+const wireOf = (request: CheckRequest): CheckWire =>
+  new CheckWire(pieceOf(toBinary(CheckRequestSchema, request)), () => NOW);
 
 function engineThat(answer: (call: 'http' | 'tcp', wire: Wire) => Verdict | Promise<Verdict>): Engine {
   return { check: answer, limit: () => GRANT, report: () => undefined };
@@ -43,9 +49,17 @@ const failure = (call: () => unknown): GrpcError => {
 };
 
 describe('the bag of a check', () => {
-  for (const [kind, message] of [['http', httpCheck()], ['tcp', tcpCheck()]] as const) {
+  for (const [kind, message] of [
+    ['http', httpCheck()],
+    ['tcp', tcpCheck()],
+  ] as const) {
     const read = readerOf(wireOf(message));
-    const rows = VOCABULARY.filter(({ carriedBy, source }) => carriedBy[kind] !== undefined && !carriedBy[kind].startsWith('context_extensions') && source.kind === 'built-in');
+    const rows = VOCABULARY.filter(
+      ({ carriedBy, source }) =>
+        carriedBy[kind] !== undefined &&
+        !carriedBy[kind].startsWith('context_extensions') &&
+        source.kind === 'built-in',
+    );
     test.each(rows.map(({ name }) => name))(`${kind} carries %s`, (name) => {
       expect(read(name)).toBeDefined();
     });
@@ -54,43 +68,115 @@ describe('the bag of a check', () => {
   test('http, attribute by attribute', () => {
     const read = readerOf(wireOf(httpCheck()));
     const expected: Record<string, Value> = {
-      'request.method': 'POST', 'request.path': '/a//b?api=1', 'request.url_path': '/a/b', 'request.host': 'shop.example', 'request.port': 80, 'request.authority': 'shop.example:80', 'request.scheme': 'https',
-      'request.protocol': 'HTTP/2', 'request.id': 'r-1', 'request.time': new Timestamp(1_700_000_000, 5), 'request.size': 5, 'request.body': 'hello',
-      'source.principal': 'cluster.local/ns/shop/sa/web', 'source.port': 40000, 'source.namespace': 'shop', 'source.cluster': 'front', 'destination.port': 8080,
-      'destination.principal': 'cluster.local/ns/shop/sa/shop', 'destination.labels': new Map([['app', 'shop']]), 'connection.mtls': true,
-      'connection.requested_server_name': 'shop.example', 'connection.peer_certificate': PEM, 'connection.subject_peer_certificate': 'CN=web,O=Shop,C=NL',
-      'connection.issuer_peer_certificate': 'CN=web,O=Shop,C=NL', 'connection.uri_san_peer_certificate': 'spiffe://cluster.local/ns/shop/sa/web', 'connection.dns_san_peer_certificate': 'web.shop',
-      'connection.sha256_peer_certificate_digest': '1e42c6d909ba81fbf315e84e27e262b5bd6845378e52b53b584c893a7c39a10a', 'request.auth.principal': 'https://issuer/ann',
-      'context.protocol': 'http', 'context.time': Timestamp.fromMs(NOW), 'context.stream_id': '1234', 'context.route_metadata': new Map([['route', new Map([['team', 'shop']])]]),
+      'request.method': 'POST',
+      'request.path': '/a//b?api=1',
+      'request.url_path': '/a/b',
+      'request.host': 'shop.example',
+      'request.port': 80,
+      'request.authority': 'shop.example:80',
+      'request.scheme': 'https',
+      'request.protocol': 'HTTP/2',
+      'request.id': 'r-1',
+      'request.time': new Timestamp(1_700_000_000, 5),
+      'request.size': 5,
+      'request.body': 'hello',
+      'source.principal': 'cluster.local/ns/shop/sa/web',
+      'source.port': 40000,
+      'source.namespace': 'shop',
+      'source.cluster': 'front',
+      'destination.port': 8080,
+      'destination.principal': 'cluster.local/ns/shop/sa/shop',
+      'destination.labels': new Map([['app', 'shop']]),
+      'connection.mtls': true,
+      'connection.requested_server_name': 'shop.example',
+      'connection.peer_certificate': PEM,
+      'connection.subject_peer_certificate': 'CN=web,O=Shop,C=NL',
+      'connection.issuer_peer_certificate': 'CN=web,O=Shop,C=NL',
+      'connection.uri_san_peer_certificate': 'spiffe://cluster.local/ns/shop/sa/web',
+      'connection.dns_san_peer_certificate': 'web.shop',
+      'connection.sha256_peer_certificate_digest': '1e42c6d909ba81fbf315e84e27e262b5bd6845378e52b53b584c893a7c39a10a',
+      'request.auth.principal': 'https://issuer/ann',
+      'context.protocol': 'http',
+      'context.time': Timestamp.fromMs(NOW),
+      'context.stream_id': '1234',
+      'context.route_metadata': new Map([['route', new Map([['team', 'shop']])]]),
     };
     expect(Object.fromEntries(Object.keys(expected).map((name) => [name, read(name)]))).toEqual(expected);
-    expect(['source.ip', 'origin.ip', 'destination.ip'].map(read)).toEqual(['10.0.0.7', '203.0.113.9', '10.0.0.1'].map(parseIp));
+    expect(['source.ip', 'origin.ip', 'destination.ip'].map(read)).toEqual(
+      ['10.0.0.7', '203.0.113.9', '10.0.0.1'].map(parseIp),
+    );
     expect((read('request.headers') as ReadonlyMap<string, string>).get('user-agent')).toBe('curl');
   });
 
   test('tcp has no request; SNI stands in destination.service where the session is not sent', () => {
     const read = readerOf(wireOf(tcpCheck()));
-    expect([read('request.method'), read('request.headers'), read('request.url_path')]).toEqual([undefined, undefined, undefined]);
-    expect([read('context.protocol'), read('connection.event'), read('connection.requested_server_name')]).toEqual(['tcp', 'open', 'db.example']);
+    expect([read('request.method'), read('request.headers'), read('request.url_path')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect([read('context.protocol'), read('connection.event'), read('connection.requested_server_name')]).toEqual([
+      'tcp',
+      'open',
+      'db.example',
+    ]);
     expect(wireOf(tcpCheck()).isHttp).toBe(false);
   });
 
   test('what is empty on the wire is absent', () => {
-    const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { source: {}, destination: {}, request: { http: { method: 'GET', path: '/' } } } })));
-    for (const name of ['source.principal', 'source.ip', 'source.port', 'origin.ip', 'request.host', 'request.body', 'connection.requested_server_name', 'connection.peer_certificate', 'request.time', 'source.namespace']) expect(read(name), name).toBeUndefined();
-    expect([read('connection.mtls'), new Map(read('request.headers') as Map<string, string>), read('metadata'), read('destination.labels')]).toEqual([false, new Map(), new Map(), new Map()]);
+    const read = readerOf(
+      wireOf(
+        create(CheckRequestSchema, {
+          attributes: { source: {}, destination: {}, request: { http: { method: 'GET', path: '/' } } },
+        }),
+      ),
+    );
+    for (const name of [
+      'source.principal',
+      'source.ip',
+      'source.port',
+      'origin.ip',
+      'request.host',
+      'request.body',
+      'connection.requested_server_name',
+      'connection.peer_certificate',
+      'request.time',
+      'source.namespace',
+    ])
+      expect(read(name), name).toBeUndefined();
+    expect([
+      read('connection.mtls'),
+      new Map(read('request.headers') as Map<string, string>),
+      read('metadata'),
+      read('destination.labels'),
+    ]).toEqual([false, new Map(), new Map(), new Map()]);
   });
 
   test('a certificate without a name is still mutual TLS; a broken one has no parts', () => {
     const read = readerOf(wireOf(tcpCheck({ certificate: 'not%20one' })));
-    expect([read('connection.mtls'), read('connection.peer_certificate'), read('connection.subject_peer_certificate')]).toEqual([true, 'not one', undefined]);
+    expect([
+      read('connection.mtls'),
+      read('connection.peer_certificate'),
+      read('connection.subject_peer_certificate'),
+    ]).toEqual([true, 'not one', undefined]);
   });
 
   test('raw headers are joined, lowered and read as UTF-8', () => {
     const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-    const headers = [{ key: 'X-A', rawValue: bytes('one') }, { key: 'x-a', rawValue: bytes('twö') }, { key: 'x-b', value: 'plain' }];
-    const read = readerOf(wireOf(create(CheckRequestSchema, { attributes: { request: { http: { headerMap: { headers } } } } })));
-    expect(read('request.headers')).toEqual(new Map([['x-a', 'one,twö'], ['x-b', 'plain']]));
+    const headers = [
+      { key: 'X-A', rawValue: bytes('one') },
+      { key: 'x-a', rawValue: bytes('twö') },
+      { key: 'x-b', value: 'plain' },
+    ];
+    const read = readerOf(
+      wireOf(create(CheckRequestSchema, { attributes: { request: { http: { headerMap: { headers } } } } })),
+    );
+    expect(read('request.headers')).toEqual(
+      new Map([
+        ['x-a', 'one,twö'],
+        ['x-b', 'plain'],
+      ]),
+    );
   });
 
   test.each([
@@ -124,59 +210,152 @@ describe('the answer to a check', () => {
       ...ALLOW,
       changes: {
         isConstant: false,
-        request: { set: [['x-set', 'a'], ['Host', 'evil'], [':path', '/evil']], append: [['user-agent', 'b'], ['x-new', 'c'], ['x-new', 'd']], remove: ['x-gone', ':method', 'host'] },
-        response: { set: [['x-policy', 'e']], append: [['vary', 'f'], ['set-cookie', 'g=1']], remove: [] },
+        request: {
+          set: [
+            ['x-set', 'a'],
+            ['Host', 'evil'],
+            [':path', '/evil'],
+          ],
+          append: [
+            ['user-agent', 'b'],
+            ['x-new', 'c'],
+            ['x-new', 'd'],
+          ],
+          remove: ['x-gone', ':method', 'host'],
+        },
+        response: {
+          set: [['x-policy', 'e']],
+          append: [
+            ['vary', 'f'],
+            ['set-cookie', 'g=1'],
+          ],
+          remove: [],
+        },
         query: { set: [['tier', 'gold']], remove: ['debug'] },
         metadata: [['team', 'shop']],
       },
       shadow: ['tighter'],
     });
     expect(response.status).toMatchObject({ code: 0 });
-    const { headers, headersToRemove, responseHeadersToAdd, queryParametersToSet, queryParametersToRemove } = ok(response);
-    const short = (options: typeof headers) => options.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]);
-    expect(short(headers)).toEqual([['x-set', 'a', false, 2], ['user-agent', 'b', true, 0], ['x-new', 'c', false, 2], ['x-new', 'd', true, 0]]);
+    const { headers, headersToRemove, responseHeadersToAdd, queryParametersToSet, queryParametersToRemove } =
+      ok(response);
+    const short = (options: typeof headers) =>
+      options.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]);
+    expect(short(headers)).toEqual([
+      ['x-set', 'a', false, 2],
+      ['user-agent', 'b', true, 0],
+      ['x-new', 'c', false, 2],
+      ['x-new', 'd', true, 0],
+    ]);
     expect(headersToRemove).toEqual(['x-gone']);
-    expect(short(responseHeadersToAdd)).toEqual([['x-policy', 'e', false, 2], ['vary', 'f', true, 0], ['set-cookie', 'g=1', undefined, 0]]);
+    expect(short(responseHeadersToAdd)).toEqual([
+      ['x-policy', 'e', false, 2],
+      ['vary', 'f', true, 0],
+      ['set-cookie', 'g=1', undefined, 0],
+    ]);
     expect(queryParametersToSet.map(({ key, value }) => [key, value])).toEqual([['tier', 'gold']]);
     expect(queryParametersToRemove).toEqual(['debug']);
-    expect(response.dynamicMetadata).toEqual({ team: 'shop', sluice: { id: 'v-1', outcome: 'allow', shadow: ['tighter'] } });
+    expect(response.dynamicMetadata).toEqual({
+      team: 'shop',
+      sluice: { id: 'v-1', outcome: 'allow', shadow: ['tighter'] },
+    });
   });
 
-  test('what is the same for many calls is written once; the id is each call\'s own', () => {
+  test("what is the same for many calls is written once; the id is each call's own", () => {
     const free: NetChanges = { ...NO_CHANGES, request: { ...NO_HEADERS, set: [['x-plan', 'free']] }, isConstant: true };
     const paid: NetChanges = { ...free, request: { ...NO_HEADERS, set: [['x-plan', 'paid']] } };
     const asked = (id: string, changes: NetChanges, rest: Partial<Verdict> = {}): unknown[] => {
       const response = ask({ ...ALLOW, id, changes, ...rest });
       return [ok(response).headers[0]?.header?.value, response.dynamicMetadata];
     };
-    const said = (plan: string, id: string, shadow: readonly string[] = []): unknown[] => [plan, { sluice: { id, outcome: 'allow', shadow } }];
+    const said = (plan: string, id: string, shadow: readonly string[] = []): unknown[] => [
+      plan,
+      { sluice: { id, outcome: 'allow', shadow } },
+    ];
     for (const id of ['v-8', 'v-9', 'v-10', 'v-11', 'v-9']) {
       expect(asked(id, free)).toEqual(said('free', id));
       expect(asked(id, paid)).toEqual(said('paid', id));
     }
     expect(asked('v-12', free, { shadow: ['tighter'] })).toEqual(said('free', 'v-12', ['tighter']));
-    expect(asked('v-13', { ...free, isConstant: false, request: { ...NO_HEADERS, set: [['x-plan', 'other']] } })).toEqual(said('other', 'v-13'));
+    expect(
+      asked('v-13', { ...free, isConstant: false, request: { ...NO_HEADERS, set: [['x-plan', 'other']] } }),
+    ).toEqual(said('other', 'v-13'));
   });
 
   test('deny has the status, headers and body of the rule; every set-cookie is kept', () => {
-    const response = ask({ ...DENY, status: 418, headers: [['x-reason', 'r'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2'], [':status', '200']], body: 'no' });
+    const response = ask({
+      ...DENY,
+      status: 418,
+      headers: [
+        ['x-reason', 'r'],
+        ['set-cookie', 'a=1'],
+        ['set-cookie', 'b=2'],
+        [':status', '200'],
+      ],
+      body: 'no',
+    });
     expect(response.status).toMatchObject({ code: 7, message: 'closed' });
     const { status, headers, body } = denied(response);
     expect([status?.code, body]).toEqual([418, 'no']);
-    expect(headers.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction])).toEqual([
-      ['x-reason', 'r', false, 2], ['set-cookie', 'a=1', false, 2], ['set-cookie', 'b=2', undefined, 0],
+    expect(
+      headers.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]),
+    ).toEqual([
+      ['x-reason', 'r', false, 2],
+      ['set-cookie', 'a=1', false, 2],
+      ['set-cookie', 'b=2', undefined, 0],
     ]);
     expect(response.dynamicMetadata).toEqual({ sluice: { id: 'v-1', outcome: 'deny', rule: 'closed', shadow: [] } });
   });
 
   test('names have no case: a later spelling replaces all values of an earlier, and no other value', () => {
-    const short = (options: ReturnType<typeof ok>['headers']) => options.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]);
-    const { headers } = denied(ask({ ...DENY, headers: [['location', '/a'], ['x-a', '1'], ['location', '/b'], ['Location', '/c'], ['x-a', '2'], ['location', '/d'], ['location', '/e']] }));
-    expect(short(headers)).toEqual([['x-a', '1', false, 2], ['x-a', '2', undefined, 0], ['location', '/d', false, 2], ['location', '/e', undefined, 0]]);
-    const set: NetChanges['request']['set'] = [['x-a', '1'], ['X-A', '2'], ['X-A', '3'], ['x-b', '4']];
-    const allowed = ok(ask({ ...ALLOW, changes: { ...NO_CHANGES, isConstant: false, request: { ...NO_HEADERS, set }, response: { ...NO_HEADERS, set } } }));
-    expect(short(allowed.headers)).toEqual([['X-A', '2', false, 2], ['X-A', '3', true, 0], ['x-b', '4', false, 2]]);
-    expect(short(allowed.responseHeadersToAdd)).toEqual([['X-A', '2,3', false, 2], ['x-b', '4', false, 2]]);
+    const short = (options: ReturnType<typeof ok>['headers']) =>
+      options.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]);
+    const { headers } = denied(
+      ask({
+        ...DENY,
+        headers: [
+          ['location', '/a'],
+          ['x-a', '1'],
+          ['location', '/b'],
+          ['Location', '/c'],
+          ['x-a', '2'],
+          ['location', '/d'],
+          ['location', '/e'],
+        ],
+      }),
+    );
+    expect(short(headers)).toEqual([
+      ['x-a', '1', false, 2],
+      ['x-a', '2', undefined, 0],
+      ['location', '/d', false, 2],
+      ['location', '/e', undefined, 0],
+    ]);
+    const set: NetChanges['request']['set'] = [
+      ['x-a', '1'],
+      ['X-A', '2'],
+      ['X-A', '3'],
+      ['x-b', '4'],
+    ];
+    const allowed = ok(
+      ask({
+        ...ALLOW,
+        changes: {
+          ...NO_CHANGES,
+          isConstant: false,
+          request: { ...NO_HEADERS, set },
+          response: { ...NO_HEADERS, set },
+        },
+      }),
+    );
+    expect(short(allowed.headers)).toEqual([
+      ['X-A', '2', false, 2],
+      ['X-A', '3', true, 0],
+      ['x-b', '4', false, 2],
+    ]);
+    expect(short(allowed.responseHeadersToAdd)).toEqual([
+      ['X-A', '2,3', false, 2],
+      ['x-b', '4', false, 2],
+    ]);
   });
 
   test('status 0, which reads as allow, is said of allow alone', () => {

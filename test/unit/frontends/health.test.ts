@@ -1,7 +1,11 @@
 import { listen } from '../../../src/transport/index.ts';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, test } from 'vitest';
-import { HealthCheckRequestSchema, HealthCheckResponse_ServingStatus as Is, HealthCheckResponseSchema } from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus as Is,
+  HealthCheckResponseSchema,
+} from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
 import { healthMethods } from '../../../src/frontends/health.ts';
 import { END_HEADERS, type Frame, frame, head, message, rawPeer, Type } from '../transport/raw-peer.ts';
 import { failureOf, serve, Status, type Serving, waitUntil } from '../transport/serving.ts';
@@ -10,14 +14,18 @@ const CHECK = '/grpc.health.v1.Health/Check';
 const WATCH = '/grpc.health.v1.Health/Watch';
 const SERVICE = 'envoy.service.auth.v3.Authorization';
 
-const asking = (service: string): Uint8Array => toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service }));
+const asking = (service: string): Uint8Array =>
+  toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema, { service }));
 const statusIn = (bytes: Uint8Array): Is => fromBinary(HealthCheckResponseSchema, bytes).status;
 
 let serving: Serving;
 let isServing: boolean;
 const start = async (): Promise<void> => {
   isServing = true;
-  serving = await serve(listen, Object.fromEntries(healthMethods({ services: [SERVICE], isServing: () => isServing, watchEveryMs: 10 })));
+  serving = await serve(
+    listen,
+    Object.fromEntries(healthMethods({ services: [SERVICE], isServing: () => isServing, watchEveryMs: 10 })),
+  );
 };
 afterEach(() => serving.stop());
 
@@ -34,15 +42,22 @@ describe('Check', () => {
 
   test('an unknown service is NOT_FOUND, and half a message INVALID_ARGUMENT', async () => {
     await start();
-    expect(await failureOf(serving.client.unary(CHECK, asking('a.B')))).toMatchObject({ code: Status.NOT_FOUND, message: 'a.B is not served here' });
-    expect((await failureOf(serving.client.unary(CHECK, new Uint8Array([10, 9, 65])))).code).toBe(Status.INVALID_ARGUMENT);
+    expect(await failureOf(serving.client.unary(CHECK, asking('a.B')))).toMatchObject({
+      code: Status.NOT_FOUND,
+      message: 'a.B is not served here',
+    });
+    expect((await failureOf(serving.client.unary(CHECK, new Uint8Array([10, 9, 65])))).code).toBe(
+      Status.INVALID_ARGUMENT,
+    );
     expect(serving.faults).toEqual([]);
   });
 });
 
 describe('Watch', () => {
-  const watching = (service: string): AsyncIterator<Uint8Array> => serving.client.stream(WATCH, [asking(service)])[Symbol.asyncIterator]();
-  const next = async (replies: AsyncIterator<Uint8Array>): Promise<Is> => statusIn((await replies.next()).value as Uint8Array);
+  const watching = (service: string): AsyncIterator<Uint8Array> =>
+    serving.client.stream(WATCH, [asking(service)])[Symbol.asyncIterator]();
+  const next = async (replies: AsyncIterator<Uint8Array>): Promise<Is> =>
+    statusIn((await replies.next()).value as Uint8Array);
 
   test('says how things are, then each change', async () => {
     await start();
@@ -61,7 +76,9 @@ describe('Watch', () => {
     const replies = serving.client.stream(WATCH, [asking('a.B')], { signal: gone.signal })[Symbol.asyncIterator]();
     expect(await next(replies)).toBe(Is.SERVICE_UNKNOWN);
     const more = replies.next();
-    expect(await Promise.race([more, new Promise((resolve) => setTimeout(resolve, 60, 'nothing more'))])).toBe('nothing more');
+    expect(await Promise.race([more, new Promise((resolve) => setTimeout(resolve, 60, 'nothing more'))])).toBe(
+      'nothing more',
+    );
     gone.abort();
     expect((await failureOf(more)).code).toBe(Status.CANCELLED);
     expect(serving.faults).toEqual([]);
@@ -73,8 +90,12 @@ describe('Watch', () => {
     const peer = await rawPeer(serving.transport.port);
     const before = timers();
     const body = message(asking(SERVICE));
-    for (let at = 0; at < 1000; at++) peer.say(frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head(WATCH)), frame(Type.DATA, 0, at * 2 + 1, body));
-    const told = (times: number) => (frames: readonly Frame[]): boolean => frames.filter(({ type }) => type === Type.DATA).length === times * 1000;
+    for (let at = 0; at < 1000; at++)
+      peer.say(frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head(WATCH)), frame(Type.DATA, 0, at * 2 + 1, body));
+    const told =
+      (times: number) =>
+      (frames: readonly Frame[]): boolean =>
+        frames.filter(({ type }) => type === Type.DATA).length === times * 1000;
     await peer.until(told(1), 'each is told how things are', 20_000);
     expect(timers() - before).toBeLessThan(10);
     isServing = false;
@@ -86,7 +107,9 @@ describe('Watch', () => {
   test('a second request ends a watch', async () => {
     await start();
     const replies = serving.client.stream(WATCH, [asking(SERVICE), asking(SERVICE)])[Symbol.asyncIterator]();
-    const failed = async (): Promise<unknown> => { for (;;) if ((await replies.next()).done === true) return undefined; };
+    const failed = async (): Promise<unknown> => {
+      for (;;) if ((await replies.next()).done === true) return undefined;
+    };
     expect((await failureOf(failed())).code).toBe(Status.INVALID_ARGUMENT);
   });
 

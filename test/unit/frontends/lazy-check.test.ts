@@ -5,7 +5,10 @@ import { type Ip, parseIp } from '../../../src/attributes/network.ts';
 import { Timestamp } from '../../../src/attributes/values.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import type { AttributeContext_Peer } from '../../../src/frontends/generated/envoy/service/auth/v3/attribute_context_pb.ts';
-import { type CheckRequest, CheckRequestSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import {
+  type CheckRequest,
+  CheckRequestSchema,
+} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
 import { httpCheck, tcpCheck } from './messages.ts';
@@ -20,7 +23,8 @@ const SHAPE: Shape = { 1: { 1: PEER, 2: PEER, 4: { 1: {}, 2: { 3: {} } }, 11: {}
 // ---------------------------------------------------------------- what a full decode says
 
 const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
-const socketOf = (peer: AttributeContext_Peer | undefined) => (peer?.address?.address.case === 'socketAddress' ? peer.address.address.value : undefined);
+const socketOf = (peer: AttributeContext_Peer | undefined) =>
+  peer?.address?.address.case === 'socketAddress' ? peer.address.address.value : undefined;
 const ipOf = (peer: AttributeContext_Peer | undefined): Ip | undefined => parseIp(socketOf(peer)?.address ?? '');
 const portOf = (peer: AttributeContext_Peer | undefined): number | undefined => {
   const port = socketOf(peer)?.portSpecifier;
@@ -32,12 +36,22 @@ function decodedAnswers({ attributes }: CheckRequest): Record<string, unknown> {
   const [source, destination] = [attributes?.source, attributes?.destination];
   const time = attributes?.request?.time;
   return {
-    'request.method': present(http?.method), 'request.path': present(http?.path), 'request.authority': present(http?.host), 'request.scheme': present(http?.scheme),
-    'request.protocol': present(http?.protocol), 'context.stream_id': present(http?.id), 'request.body': present(http?.body),
+    'request.method': present(http?.method),
+    'request.path': present(http?.path),
+    'request.authority': present(http?.host),
+    'request.scheme': present(http?.scheme),
+    'request.protocol': present(http?.protocol),
+    'context.stream_id': present(http?.id),
+    'request.body': present(http?.body),
     'request.headers': http === undefined ? undefined : new Map(Object.entries(http.headers)),
     'request.time': time === undefined ? undefined : new Timestamp(Number(time.seconds), time.nanos),
-    'source.ip': ipOf(source), 'source.port': portOf(source), 'source.cluster': present(source?.service), 'source.principal': present(source?.principal?.replace('spiffe://', '')),
-    'destination.ip': ipOf(destination), 'destination.port': portOf(destination), 'destination.labels': new Map(Object.entries(destination?.labels ?? {})),
+    'source.ip': ipOf(source),
+    'source.port': portOf(source),
+    'source.cluster': present(source?.service),
+    'source.principal': present(source?.principal?.replace('spiffe://', '')),
+    'destination.ip': ipOf(destination),
+    'destination.port': portOf(destination),
+    'destination.labels': new Map(Object.entries(destination?.labels ?? {})),
     'destination.principal': present(destination?.principal.replace('spiffe://', '')),
     tier: attributes?.contextExtensions['tier'],
     'context.protocol': http === undefined ? 'tcp' : undefined,
@@ -49,8 +63,14 @@ function readAnswers(request: Uint8Array): Record<string, unknown> {
   const bytes = Buffer.concat([Buffer.from([0x0a, 0x80]), request, Buffer.from([0x0a, 0x00])]);
   const wire = new CheckWire({ bytes, from: 2, to: 2 + request.length }, () => 0);
   const headers = wire.headers();
-  const looked = ['user-agent', 'authorization', 'cookie', 'x-api-key'].map((name) => [name, headers?.get(name)] as const);
-  const answers = Object.fromEntries(Object.keys(decodedAnswers(httpCheck())).filter((name) => name !== 'tier').map((name) => [name, wire.read(name)]));
+  const looked = ['user-agent', 'authorization', 'cookie', 'x-api-key'].map(
+    (name) => [name, headers?.get(name)] as const,
+  );
+  const answers = Object.fromEntries(
+    Object.keys(decodedAnswers(httpCheck()))
+      .filter((name) => name !== 'tier')
+      .map((name) => [name, wire.read(name)]),
+  );
   const all = headers === undefined ? undefined : new Map(headers);
   for (const [name, one] of looked) expect(one).toBe(all?.get(name));
   return { ...answers, 'request.headers': all, tier: wire.carried({ kind: 'contextExtension', name: 'tier' }) };
@@ -59,7 +79,11 @@ function readAnswers(request: Uint8Array): Record<string, unknown> {
 /** With headers whose length takes two octets, and three. */
 function longCheck(): CheckRequest {
   const request = httpCheck();
-  Object.assign(request.attributes?.request?.http?.headers ?? {}, { authorization: `Bearer ${'e'.repeat(300)}`, cookie: 'c'.repeat(17_000), 'x-last': 'l' });
+  Object.assign(request.attributes?.request?.http?.headers ?? {}, {
+    authorization: `Bearer ${'e'.repeat(300)}`,
+    cookie: 'c'.repeat(17_000),
+    'x-last': 'l',
+  });
   return request;
 }
 
@@ -67,7 +91,13 @@ describe('as a full decode', () => {
   test(`${RUNS} odd ways to write a request`, () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
-      const bytes = Uint8Array.from(oddly([...toBinary(CheckRequestSchema, random.one([tcpCheck, httpCheck, httpCheck, longCheck])())], SHAPE, random));
+      const bytes = Uint8Array.from(
+        oddly(
+          [...toBinary(CheckRequestSchema, random.one([tcpCheck, httpCheck, httpCheck, longCheck])())],
+          SHAPE,
+          random,
+        ),
+      );
       expect(readAnswers(bytes), `seed ${seed}`).toEqual(decodedAnswers(fromBinary(CheckRequestSchema, bytes)));
     }
   });
@@ -80,19 +110,43 @@ describe('as a full decode', () => {
     const headers = wire.headers();
     wire.keep();
     bytes.fill(0);
-    expect([wire.read('request.method'), headers?.get('user-agent'), wire.headers()?.get('referer')]).toEqual(['POST', 'curl', 'https://r']);
-    expect([...wire.headers() ?? []].length).toBe(Object.keys(httpCheck().attributes?.request?.http?.headers ?? {}).length);
+    expect([wire.read('request.method'), headers?.get('user-agent'), wire.headers()?.get('referer')]).toEqual([
+      'POST',
+      'curl',
+      'https://r',
+    ]);
+    expect([...(wire.headers() ?? [])].length).toBe(
+      Object.keys(httpCheck().attributes?.request?.http?.headers ?? {}).length,
+    );
     expect(wire.weight).toBe(request.length);
   });
 
   test('names in any case, an entry twice, and one that is no ASCII', () => {
-    const entry = (key: string, value: string): number[] => [...written({ number: 1, type: 2, body: [...Buffer.from(key)] }, new Random(1)), ...written({ number: 2, type: 2, body: [...Buffer.from(value)] }, new Random(1))];
+    const entry = (key: string, value: string): number[] => [
+      ...written({ number: 1, type: 2, body: [...Buffer.from(key)] }, new Random(1)),
+      ...written({ number: 2, type: 2, body: [...Buffer.from(value)] }, new Random(1)),
+    ];
     const header = (body: number[]): number[] => written({ number: 3, type: 2, body }, new Random(1));
-    const http = [...header(entry('X-User', 'ann')), ...header(entry('x-user', 'bob')), ...header(entry('x-é', 'ü')), ...header([18, 1, 0x76, 10, 2, 0x78, 0x31])];
+    const http = [
+      ...header(entry('X-User', 'ann')),
+      ...header(entry('x-user', 'bob')),
+      ...header(entry('x-é', 'ü')),
+      ...header([18, 1, 0x76, 10, 2, 0x78, 0x31]),
+    ];
     const wrap = (number: number, body: number[]): number[] => written({ number, type: 2, body }, new Random(1));
     const headers = new CheckWire(pieceOf(Uint8Array.from(wrap(1, wrap(4, wrap(2, http))))), () => 0).headers();
-    expect([headers?.get('x-user'), headers?.get('X-USER'), headers?.get('x1'), headers?.get('x-é'), headers?.has('nope')]).toEqual(['bob', undefined, 'v', 'ü', false]);
-    expect([...(headers ?? [])]).toEqual([['x-user', 'bob'], ['x-é', 'ü'], ['x1', 'v']]);
+    expect([
+      headers?.get('x-user'),
+      headers?.get('X-USER'),
+      headers?.get('x1'),
+      headers?.get('x-é'),
+      headers?.has('nope'),
+    ]).toEqual(['bob', undefined, 'v', 'ü', false]);
+    expect([...(headers ?? [])]).toEqual([
+      ['x-user', 'bob'],
+      ['x-é', 'ü'],
+      ['x1', 'v'],
+    ]);
   });
 });
 
@@ -107,7 +161,8 @@ describe('octets that are no CheckRequest', () => {
   };
 
   test('cut anywhere: INVALID_ARGUMENT, never an attribute', () => {
-    for (let length = 0; length < whole.length; length++) expect(failure(whole.subarray(0, length)), `cut at ${length}`).toBe(Status.INVALID_ARGUMENT);
+    for (let length = 0; length < whole.length; length++)
+      expect(failure(whole.subarray(0, length)), `cut at ${length}`).toBe(Status.INVALID_ARGUMENT);
   });
 
   test(`${RUNS * 10} with an octet changed: INVALID_ARGUMENT, or something that is said`, () => {

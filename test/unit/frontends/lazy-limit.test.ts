@@ -1,7 +1,10 @@
 /** What is read from the octets of a RateLimitRequest is what a full decode reads, however oddly the message is written. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { type RateLimitRequest, RateLimitRequestSchema } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  type RateLimitRequest,
+  RateLimitRequestSchema,
+} from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { DescriptorWire } from '../../../src/frontends/ratelimit/descriptor-wire.ts';
 import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
@@ -12,13 +15,24 @@ const RUNS = Number(process.env['RUNS'] ?? 400);
 const SHAPE: Shape = {};
 const DESCRIPTOR: Shape = { 2: {}, 3: {} };
 
-const request = (): RateLimitRequest => create(RateLimitRequestSchema, {
-  domain: 'shop', hitsAddend: 3,
-  descriptors: [
-    { entries: [{ key: 'user', value: 'ann' }, { key: 'path', value: '/ü' }], limit: { requestsPerUnit: 4_000_000_000, unit: 3 }, hitsAddend: 9_007_199_254_740_993n },
-    { entries: [{ key: '', value: '' }] }, {}, { entries: [{ key: 'k', value: 'v' }], hitsAddend: 0n },
-  ],
-});
+const request = (): RateLimitRequest =>
+  create(RateLimitRequestSchema, {
+    domain: 'shop',
+    hitsAddend: 3,
+    descriptors: [
+      {
+        entries: [
+          { key: 'user', value: 'ann' },
+          { key: 'path', value: '/ü' },
+        ],
+        limit: { requestsPerUnit: 4_000_000_000, unit: 3 },
+        hitsAddend: 9_007_199_254_740_993n,
+      },
+      { entries: [{ key: '', value: '' }] },
+      {},
+      { entries: [{ key: 'k', value: 'v' }], hitsAddend: 0n },
+    ],
+  });
 
 /** Parts of the request are written oddly, then the request is. */
 function octets(random: Random): Uint8Array {
@@ -28,15 +42,30 @@ function octets(random: Random): Uint8Array {
     const inner = oddly([...one.subarray(2)], DESCRIPTOR, random);
     return [18, ...(inner.length < 128 ? [inner.length] : [(inner.length & 0x7f) | 0x80, inner.length >> 7]), ...inner];
   });
-  return Uint8Array.from(oddly([...toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain, hitsAddend })), ...parts.flat()], SHAPE, random));
+  return Uint8Array.from(
+    oddly(
+      [...toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain, hitsAddend })), ...parts.flat()],
+      SHAPE,
+      random,
+    ),
+  );
 }
 
-const decodedAnswers = ({ domain, hitsAddend, descriptors }: RateLimitRequest): unknown => descriptors.map((descriptor) => ({
-  domain,
-  entries: descriptor.entries.map(({ key, value }) => [key, value]),
-  hits: descriptor.hitsAddend === undefined ? hitsAddend || 1 : Number.isSafeInteger(Number(descriptor.hitsAddend)) ? Number(descriptor.hitsAddend) : descriptor.hitsAddend,
-  override: descriptor.limit === undefined ? undefined : { requestsPerUnit: descriptor.limit.requestsPerUnit, unit: descriptor.limit.unit as number },
-}));
+const decodedAnswers = ({ domain, hitsAddend, descriptors }: RateLimitRequest): unknown =>
+  descriptors.map((descriptor) => ({
+    domain,
+    entries: descriptor.entries.map(({ key, value }) => [key, value]),
+    hits:
+      descriptor.hitsAddend === undefined
+        ? hitsAddend || 1
+        : Number.isSafeInteger(Number(descriptor.hitsAddend))
+          ? Number(descriptor.hitsAddend)
+          : descriptor.hitsAddend,
+    override:
+      descriptor.limit === undefined
+        ? undefined
+        : { requestsPerUnit: descriptor.limit.requestsPerUnit, unit: descriptor.limit.unit as number },
+  }));
 
 /** Where it stands among other octets. */
 function readAnswers(request: Uint8Array): unknown {
@@ -44,7 +73,12 @@ function readAnswers(request: Uint8Array): unknown {
   const scan = new LimitScan({ bytes, from: 2, to: 2 + request.length }, 256);
   return scan.descriptors.map((descriptor) => {
     const wire = new DescriptorWire(scan, descriptor, () => 0);
-    return { domain: scan.domain, entries: wire.entries(), hits: wire.read('ratelimit.hits'), override: descriptor.override };
+    return {
+      domain: scan.domain,
+      entries: wire.entries(),
+      hits: wire.read('ratelimit.hits'),
+      override: descriptor.override,
+    };
   });
 }
 
@@ -73,7 +107,10 @@ describe('as a full decode', () => {
     bytes.fill(0);
     scan.keep();
     expect([scan.domain, scan.weight]).toEqual([domain, octets.length]);
-    expect(new DescriptorWire(scan, scan.descriptors[0] as LimitScan['descriptors'][0], () => 0).entries()).toEqual([['user', 'ann'], ['path', '/ü']]);
+    expect(new DescriptorWire(scan, scan.descriptors[0] as LimitScan['descriptors'][0], () => 0).entries()).toEqual([
+      ['user', 'ann'],
+      ['path', '/ü'],
+    ]);
   });
 });
 

@@ -1,8 +1,15 @@
 /** A message that is decoded field by field says what a full decode says, however oddly it is written. */
 import { create, type DescField, type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import { HTTPAccessLogEntrySchema, TCPAccessLogEntrySchema } from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { type StreamAccessLogsMessage, StreamAccessLogsMessage_IdentifierSchema, StreamAccessLogsMessageSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import {
+  HTTPAccessLogEntrySchema,
+  TCPAccessLogEntrySchema,
+} from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import {
+  type StreamAccessLogsMessage,
+  StreamAccessLogsMessage_IdentifierSchema,
+  StreamAccessLogsMessageSchema,
+} from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
 import { scanLog } from '../../../src/frontends/access-log/log-scan.ts';
 import { lazyMessage } from '../../../src/frontends/lazy-message.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
@@ -13,7 +20,19 @@ const RUNS = Number(process.env['RUNS'] ?? 300);
 
 const SPAN: Shape = {};
 const ADDRESS: Shape = { 1: {} };
-const COMMON: Shape = { 2: ADDRESS, 3: ADDRESS, 4: { 4: {}, 5: {} }, 5: {}, 6: SPAN, 7: SPAN, 8: SPAN, 13: ADDRESS, 14: ADDRESS, 16: { 13: {} }, 17: {} };
+const COMMON: Shape = {
+  2: ADDRESS,
+  3: ADDRESS,
+  4: { 4: {}, 5: {} },
+  5: {},
+  6: SPAN,
+  7: SPAN,
+  8: SPAN,
+  13: ADDRESS,
+  14: ADDRESS,
+  16: { 13: {} },
+  17: {},
+};
 const HTTP: Shape = { 1: COMMON, 3: {}, 4: {} };
 const TCP: Shape = { 1: COMMON, 2: {} };
 
@@ -23,28 +42,40 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Every field of a message, those of messages within too: a view has no properties of its own. */
 function allOf(schema: DescMessage, message: Fields): unknown {
-  return Object.fromEntries(schema.members.map((member) => {
-    if (member.kind === 'field') return [member.localName, valueOf(member, message[member.localName])];
-    const chosen = message[member.localName] as { readonly case?: string; readonly value?: unknown };
-    const field = member.fields.find(({ localName }) => localName === chosen.case);
-    return [member.localName, field === undefined ? {} : { case: chosen.case, value: valueOf(field, chosen.value) }];
-  }));
+  return Object.fromEntries(
+    schema.members.map((member) => {
+      if (member.kind === 'field') return [member.localName, valueOf(member, message[member.localName])];
+      const chosen = message[member.localName] as { readonly case?: string; readonly value?: unknown };
+      const field = member.fields.find(({ localName }) => localName === chosen.case);
+      return [member.localName, field === undefined ? {} : { case: chosen.case, value: valueOf(field, chosen.value) }];
+    }),
+  );
 }
 
-const isPlain = ({ typeName }: DescMessage): boolean => typeName === 'google.protobuf.Struct' || /^google\.protobuf\.\w+Value$/.test(typeName);
+const isPlain = ({ typeName }: DescMessage): boolean =>
+  typeName === 'google.protobuf.Struct' || /^google\.protobuf\.\w+Value$/.test(typeName);
 
 function valueOf(field: DescField, value: unknown): unknown {
-  return field.fieldKind === 'message' && value !== undefined && !isPlain(field.message) ? allOf(field.message, value as Fields) : value;
+  return field.fieldKind === 'message' && value !== undefined && !isPlain(field.message)
+    ? allOf(field.message, value as Fields)
+    : value;
 }
 
-const seen = (schema: DescMessage, bytes: Uint8Array): unknown => allOf(schema, lazyMessage(schema, Buffer.from(bytes), 0, bytes.length) as unknown as Fields);
-const told = (schema: DescMessage, bytes: Uint8Array): unknown => allOf(schema, fromBinary(schema, bytes, KNOWN) as unknown as Fields);
+const seen = (schema: DescMessage, bytes: Uint8Array): unknown =>
+  allOf(schema, lazyMessage(schema, Buffer.from(bytes), 0, bytes.length) as unknown as Fields);
+const told = (schema: DescMessage, bytes: Uint8Array): unknown =>
+  allOf(schema, fromBinary(schema, bytes, KNOWN) as unknown as Fields);
 
 describe('as a full decode', () => {
   test.each([
     ['HTTP entries', HTTPAccessLogEntrySchema, toBinary(HTTPAccessLogEntrySchema, httpEntry()), HTTP],
     ['TCP entries', TCPAccessLogEntrySchema, toBinary(TCPAccessLogEntrySchema, tcpEntry()), TCP],
-    ['an identifier', StreamAccessLogsMessage_IdentifierSchema, toBinary(StreamAccessLogsMessage_IdentifierSchema, identifier()), { 1: { 4: {} } }],
+    [
+      'an identifier',
+      StreamAccessLogsMessage_IdentifierSchema,
+      toBinary(StreamAccessLogsMessage_IdentifierSchema, identifier()),
+      { 1: { 4: {} } },
+    ],
   ] as const)(`${RUNS} odd ways to write %s`, (_name, schema, usual, shape) => {
     for (let seed = 0; seed < RUNS; seed++) {
       const bytes = Uint8Array.from(oddly([...usual], shape, new Random(seed)));
@@ -54,14 +85,21 @@ describe('as a full decode', () => {
 
   test('numbers at their ends, a negative enum, and a choice that is made twice', () => {
     const entry = httpEntry();
-    Object.assign(entry.request ?? {}, { requestBodyBytes: 2n ** 64n - 1n, requestHeadersBytes: 2n ** 49n, requestMethod: -1 });
+    Object.assign(entry.request ?? {}, {
+      requestBodyBytes: 2n ** 64n - 1n,
+      requestHeadersBytes: 2n ** 49n,
+      requestMethod: -1,
+    });
     Object.assign(entry.response ?? {}, { responseHeaders: { ['__proto__']: 'x', a: '' } });
-    if (entry.commonProperties !== undefined) entry.commonProperties.startTime = { $typeName: 'google.protobuf.Timestamp', seconds: -(2n ** 63n), nanos: -1 };
+    if (entry.commonProperties !== undefined)
+      entry.commonProperties.startTime = { $typeName: 'google.protobuf.Timestamp', seconds: -(2n ** 63n), nanos: -1 };
     const bytes = toBinary(HTTPAccessLogEntrySchema, entry);
     expect(seen(HTTPAccessLogEntrySchema, bytes)).toEqual(told(HTTPAccessLogEntrySchema, bytes));
     const twice = Uint8Array.from([10, 8, 18, 6, 10, 0, 18, 2, 10, 0]); // downstream_remote_address: a socket, then a pipe
     expect(seen(HTTPAccessLogEntrySchema, twice)).toEqual(told(HTTPAccessLogEntrySchema, twice));
-    expect(seen(HTTPAccessLogEntrySchema, new Uint8Array(0))).toEqual(told(HTTPAccessLogEntrySchema, new Uint8Array(0)));
+    expect(seen(HTTPAccessLogEntrySchema, new Uint8Array(0))).toEqual(
+      told(HTTPAccessLogEntrySchema, new Uint8Array(0)),
+    );
   });
 });
 
@@ -70,30 +108,50 @@ describe('the frame of a message of entries', () => {
     const { identifier: who, kind, entries } = scanLog(Buffer.from(bytes));
     const schema = kind === 'http' ? HTTPAccessLogEntrySchema : TCPAccessLogEntrySchema;
     const found: unknown[] = [];
-    for (let at = 0; at < entries.length; at += 2) found.push(fromBinary<DescMessage>(schema, bytes.subarray(entries[at], entries[at + 1]), KNOWN));
-    return { kind: entries.length === 0 ? undefined : kind, found, who: who === undefined ? undefined : fromBinary(StreamAccessLogsMessage_IdentifierSchema, who, KNOWN) };
+    for (let at = 0; at < entries.length; at += 2)
+      found.push(fromBinary<DescMessage>(schema, bytes.subarray(entries[at], entries[at + 1]), KNOWN));
+    return {
+      kind: entries.length === 0 ? undefined : kind,
+      found,
+      who: who === undefined ? undefined : fromBinary(StreamAccessLogsMessage_IdentifierSchema, who, KNOWN),
+    };
   };
   const decodedFrame = ({ identifier: who, logEntries }: StreamAccessLogsMessage): unknown => {
     const found = logEntries.value?.logEntry ?? [];
     return { kind: found.length === 0 ? undefined : logEntries.case === 'tcpLogs' ? 'tcp' : 'http', found, who };
   };
-  const http = toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, { identifier: identifier(), logEntries: { case: 'httpLogs', value: { logEntry: [httpEntry(), httpEntry()] } } }));
-  const tcp = toBinary(StreamAccessLogsMessageSchema, create(StreamAccessLogsMessageSchema, { logEntries: { case: 'tcpLogs', value: { logEntry: [tcpEntry()] } } }));
+  const http = toBinary(
+    StreamAccessLogsMessageSchema,
+    create(StreamAccessLogsMessageSchema, {
+      identifier: identifier(),
+      logEntries: { case: 'httpLogs', value: { logEntry: [httpEntry(), httpEntry()] } },
+    }),
+  );
+  const tcp = toBinary(
+    StreamAccessLogsMessageSchema,
+    create(StreamAccessLogsMessageSchema, { logEntries: { case: 'tcpLogs', value: { logEntry: [tcpEntry()] } } }),
+  );
 
   test(`${RUNS} odd ways to write one`, () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const bytes = Uint8Array.from(oddly([...http], { 1: { 1: {} }, 2: {} }, new Random(seed)));
-      expect(frameOf(bytes), `seed ${seed}`).toEqual(decodedFrame(fromBinary(StreamAccessLogsMessageSchema, bytes, KNOWN)));
+      expect(frameOf(bytes), `seed ${seed}`).toEqual(
+        decodedFrame(fromBinary(StreamAccessLogsMessageSchema, bytes, KNOWN)),
+      );
     }
   });
 
-  test.each([[[http, tcp]], [[tcp, http]], [[http, tcp, tcp]], [[tcp, http, tcp]], [[http, http]]])('of both kinds the last counts (%#)', (parts) => {
-    const bytes = Buffer.concat(parts);
-    expect(frameOf(bytes)).toEqual(decodedFrame(fromBinary(StreamAccessLogsMessageSchema, bytes, KNOWN)));
-  });
+  test.each([[[http, tcp]], [[tcp, http]], [[http, tcp, tcp]], [[tcp, http, tcp]], [[http, http]]])(
+    'of both kinds the last counts (%#)',
+    (parts) => {
+      const bytes = Buffer.concat(parts);
+      expect(frameOf(bytes)).toEqual(decodedFrame(fromBinary(StreamAccessLogsMessageSchema, bytes, KNOWN)));
+    },
+  );
 
   test('cut anywhere: INVALID_ARGUMENT', () => {
-    for (let length = 1; length < tcp.length; length++) expect(() => scanLog(Buffer.from(tcp.subarray(0, length))), `cut at ${length}`).toThrow(GrpcError);
+    for (let length = 1; length < tcp.length; length++)
+      expect(() => scanLog(Buffer.from(tcp.subarray(0, length))), `cut at ${length}`).toThrow(GrpcError);
   });
 });
 

@@ -9,7 +9,10 @@ import { LogOrigin } from '../../../src/frontends/access-log/log-origin.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import { HTTPAccessLogEntrySchema } from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { StreamAccessLogsMessage_IdentifierSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import { CheckRequestSchema, CheckResponseSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import {
+  CheckRequestSchema,
+  CheckResponseSchema,
+} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { extAuthzMethods } from '../../../src/frontends/index.ts';
 import { lazyMessage } from '../../../src/frontends/lazy-message.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
@@ -24,10 +27,12 @@ const RUNS = Number(process.env['RUNS'] ?? 400);
 const valuesOf = (wire: Wire, call: CallKind): Map<string, unknown> => {
   const value = readerOf(wire);
   const names = VOCABULARY.filter(({ carriedBy }) => carriedBy[call] !== undefined).map(({ name }) => name);
-  return new Map(names.map((name) => {
-    const said = value(name);
-    return [name, said instanceof Map ? new Map(said) : said];
-  }));
+  return new Map(
+    names.map((name) => {
+      const said = value(name);
+      return [name, said instanceof Map ? new Map(said) : said];
+    }),
+  );
 };
 
 /** More than a decoder of protobuf goes down. */
@@ -39,7 +44,11 @@ const deepCheck = (): Uint8Array => {
   return toBinary(CheckRequestSchema, request);
 };
 
-const field = (number: number, body: readonly number[]): number[] => [...varint(number * 8 + 2), ...varint(body.length), ...body];
+const field = (number: number, body: readonly number[]): number[] => [
+  ...varint(number * 8 + 2),
+  ...varint(body.length),
+  ...body,
+];
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)]);
 /** A length that is longer than what follows. */
 const BROKEN = [0x0a, 0x7f];
@@ -69,7 +78,10 @@ describe('metadata nested deeper than a decoder goes', () => {
     const entry = httpEntry();
     Object.assign(entry.commonProperties?.metadata?.filterMetadata ?? {}, { deep: deep(LEVELS) });
     const bytes = Buffer.from(toBinary(HTTPAccessLogEntrySchema, entry));
-    const wire = new HttpEntryWire(lazyMessage(HTTPAccessLogEntrySchema, bytes, 0, bytes.length), new LogOrigin(identifier()));
+    const wire = new HttpEntryWire(
+      lazyMessage(HTTPAccessLogEntrySchema, bytes, 0, bytes.length),
+      new LogOrigin(identifier()),
+    );
     expect(wire.carried({ kind: 'filterState', name: 'word' })).toBe('said');
     expect(readerOf(wire)('verdict.id')).toBe('v-1');
   });
@@ -78,13 +90,27 @@ describe('metadata nested deeper than a decoder goes', () => {
     const who = identifier();
     Object.assign(who, { node: { ...who.node, metadata: { ...who.node?.metadata, deep: deep(LEVELS) } } });
     const bytes = Buffer.from(toBinary(StreamAccessLogsMessage_IdentifierSchema, who));
-    const read = readerOf(new HttpEntryWire(httpEntry(), new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, bytes, 0, bytes.length))));
-    expect([read('context.node.id'), read('context.log_name'), read('context.node.metadata'), read('destination.name')]).toEqual(['edge-1', 'http.inbound', undefined, undefined]);
+    const read = readerOf(
+      new HttpEntryWire(
+        httpEntry(),
+        new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, bytes, 0, bytes.length)),
+      ),
+    );
+    expect([
+      read('context.node.id'),
+      read('context.log_name'),
+      read('context.node.metadata'),
+      read('destination.name'),
+    ]).toEqual(['edge-1', 'http.inbound', undefined, undefined]);
   });
 });
 
 describe('parts of a check that are no messages', () => {
-  const http = (more: readonly number[]): number[] => [...field(2, [...Buffer.from('GET')]), ...field(4, [...Buffer.from('/a')]), ...more];
+  const http = (more: readonly number[]): number[] => [
+    ...field(2, [...Buffer.from('GET')]),
+    ...field(4, [...Buffer.from('/a')]),
+    ...more,
+  ];
   const request = (parts: { readonly http?: readonly number[]; readonly more?: readonly number[] }): Uint8Array =>
     Uint8Array.from(field(1, [...field(4, field(2, http(parts.http ?? []))), ...(parts.more ?? [])]));
   const sound = valuesOf(new CheckWire(pieceOf(request({})), () => 0), 'http');
@@ -100,7 +126,11 @@ describe('parts of a check that are no messages', () => {
     ['the time', Uint8Array.from(field(1, field(4, [...field(1, BROKEN), ...field(2, http([]))]))), []],
     ['an entry of the headers', request({ http: field(3, BROKEN) }), []],
     ['a raw header', request({ http: field(13, field(1, BROKEN)) }), []],
-    ['the raw headers', request({ http: field(13, BROKEN) }), ['request.headers', 'request.size', 'request.body_is_partial', 'context.protocol']],
+    [
+      'the raw headers',
+      request({ http: field(13, BROKEN) }),
+      ['request.headers', 'request.size', 'request.body_is_partial', 'context.protocol'],
+    ],
   ])('%s: only what it would have said is absent', (_name, bytes, absent) => {
     const values = valuesOf(new CheckWire(pieceOf(bytes), () => 0), 'http');
     const expected = new Map(sound);
@@ -109,15 +139,30 @@ describe('parts of a check that are no messages', () => {
   });
 
   test('a part that stands twice beside one that is broken', () => {
-    const bytes = request({ more: [...field(1, field(2, [...Buffer.from('front')])), ...field(1, field(4, [...Buffer.from('ann')])), ...field(11, BROKEN)] });
+    const bytes = request({
+      more: [
+        ...field(1, field(2, [...Buffer.from('front')])),
+        ...field(1, field(4, [...Buffer.from('ann')])),
+        ...field(11, BROKEN),
+      ],
+    });
     const read = readerOf(new CheckWire(pieceOf(bytes), () => 0));
-    expect([read('source.cluster'), read('source.principal'), read('request.path'), read('metadata')]).toEqual(['front', 'ann', '/a', undefined]);
+    expect([read('source.cluster'), read('source.principal'), read('request.path'), read('metadata')]).toEqual([
+      'front',
+      'ann',
+      '/a',
+      undefined,
+    ]);
   });
 
   test('a header beside a broken one is found', () => {
     const entry = field(3, [...field(1, [...Buffer.from('x-a')]), ...field(2, [...Buffer.from('b')])]);
     const wire = new CheckWire(pieceOf(request({ http: [...field(3, BROKEN), ...entry] })), () => 0);
-    expect([wire.headers()?.get('x-a'), wire.carried({ kind: 'header', name: 'x-a' }), [...wire.headers() ?? []]]).toEqual(['b', 'b', [['x-a', 'b']]]);
+    expect([
+      wire.headers()?.get('x-a'),
+      wire.carried({ kind: 'header', name: 'x-a' }),
+      [...(wire.headers() ?? [])],
+    ]).toEqual(['b', 'b', [['x-a', 'b']]]);
   });
 
   test(`${RUNS} with octets changed: INVALID_ARGUMENT at once, or every attribute is read without an error`, () => {
@@ -126,7 +171,8 @@ describe('parts of a check that are no messages', () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
       const bytes = whole.slice();
-      for (let changes = 1 + random.below(3); changes > 0; changes--) bytes[random.below(bytes.length)] = random.below(256);
+      for (let changes = 1 + random.below(3); changes > 0; changes--)
+        bytes[random.below(bytes.length)] = random.below(256);
       let wire: CheckWire;
       try {
         wire = new CheckWire(pieceOf(bytes), () => 0);
@@ -147,16 +193,25 @@ describe('parts of a check that are no messages', () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
       const bytes = Buffer.from(whole);
-      for (let changes = 1 + random.below(3); changes > 0; changes--) bytes[random.below(bytes.length)] = random.below(256);
+      for (let changes = 1 + random.below(3); changes > 0; changes--)
+        bytes[random.below(bytes.length)] = random.below(256);
       let wire: HttpEntryWire;
       try {
-        wire = new HttpEntryWire(lazyMessage(HTTPAccessLogEntrySchema, bytes, 0, bytes.length), new LogOrigin(identifier()));
+        wire = new HttpEntryWire(
+          lazyMessage(HTTPAccessLogEntrySchema, bytes, 0, bytes.length),
+          new LogOrigin(identifier()),
+        );
       } catch (error) {
         expect((error as GrpcError).code, `seed ${seed}: ${String(error)}`).toBe(Status.INVALID_ARGUMENT);
         continue;
       }
       expect(valuesOf(wire, 'log').size, `seed ${seed}`).toBeGreaterThan(30);
-      for (const carrier of [{ kind: 'customTag', name: 'tag' }, { kind: 'filterState', name: 'word' }, { kind: 'metadata', namespace: 'other', path: ['n'] }] as const) wire.carried(carrier);
+      for (const carrier of [
+        { kind: 'customTag', name: 'tag' },
+        { kind: 'filterState', name: 'word' },
+        { kind: 'metadata', namespace: 'other', path: ['n'] },
+      ] as const)
+        wire.carried(carrier);
     }
   });
 });
@@ -168,7 +223,9 @@ describe('tags and lengths beyond 32 bits', () => {
     ['a length', [0x0a, 0x80, 0x80, 0x80, 0x80, 0x10]],
     ['a length within a group', [0x0b, 0x0a, 0x80, 0x80, 0x80, 0x80, 0x10, 0x0c]],
   ])('%s is refused', (_name, octets) => {
-    expect(() => new CheckWire(pieceOf(Uint8Array.from([...octets, ...field(1, field(4, []))])), () => 0)).toThrow(GrpcError);
+    expect(() => new CheckWire(pieceOf(Uint8Array.from([...octets, ...field(1, field(4, []))])), () => 0)).toThrow(
+      GrpcError,
+    );
   });
 
   test('longer than they must be, they mean the same', () => {

@@ -9,9 +9,15 @@ import { HttpEntryWire } from '../../../src/frontends/access-log/http-entry-wire
 import { LogOrigin } from '../../../src/frontends/access-log/log-origin.ts';
 import { TcpEntryWire } from '../../../src/frontends/access-log/tcp-entry-wire.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
-import { HTTPAccessLogEntrySchema, TCPAccessLogEntrySchema } from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import {
+  HTTPAccessLogEntrySchema,
+  TCPAccessLogEntrySchema,
+} from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { CheckRequestSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { type RateLimitRequest, RateLimitRequestSchema } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  type RateLimitRequest,
+  RateLimitRequestSchema,
+} from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { lazyMessage } from '../../../src/frontends/lazy-message.ts';
 import { lenientSchema } from '../../../src/frontends/lenient-schema.ts';
 import { DescriptorWire } from '../../../src/frontends/ratelimit/descriptor-wire.ts';
@@ -31,10 +37,12 @@ function marked(value: unknown, random: Random): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   const isMessage = '$typeName' in value;
   const isChoice = 'case' in value;
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => {
-    if (name === '$typeName' || (isChoice && name === 'case')) return [name, one];
-    return [isMessage || isChoice || random.below(2) === 0 ? name : name + MARK, marked(one, random)];
-  }));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => {
+      if (name === '$typeName' || (isChoice && name === 'case')) return [name, one];
+      return [isMessage || isChoice || random.below(2) === 0 ? name : name + MARK, marked(one, random)];
+    }),
+  );
 }
 
 /** With chance's octets in the place of the marks. */
@@ -47,66 +55,115 @@ function spoilt<D extends DescMessage>(schema: D, message: MessageShape<D>, rand
 }
 
 /** The same message in UTF-8. */
-const mended = <D extends DescMessage>(schema: D, bytes: Uint8Array): Uint8Array => toBinary(schema, fromBinary(lenientSchema(schema), bytes) as MessageShape<D>);
+const mended = <D extends DescMessage>(schema: D, bytes: Uint8Array): Uint8Array =>
+  toBinary(schema, fromBinary(lenientSchema(schema), bytes) as MessageShape<D>);
 
 const OCTETS_OF_BODY = ['request.raw_body', 'request.size'];
 
 const read = (wire: Wire, call: CallKind, except: readonly string[] = []): Record<string, unknown> => {
   const value = readerOf(wire);
-  const names = VOCABULARY.filter(({ name, carriedBy }) => carriedBy[call] !== undefined && !except.includes(name)).map(({ name }) => name);
-  return Object.fromEntries(names.map((name) => {
-    const said = value(name);
-    return [name, said instanceof Map ? new Map(said) : said];
-  }));
+  const names = VOCABULARY.filter(({ name, carriedBy }) => carriedBy[call] !== undefined && !except.includes(name)).map(
+    ({ name }) => name,
+  );
+  return Object.fromEntries(
+    names.map((name) => {
+      const said = value(name);
+      return [name, said instanceof Map ? new Map(said) : said];
+    }),
+  );
 };
 
-test('the lenient decode reads what the platform\'s own decoder reads', () => {
+test("the lenient decode reads what the platform's own decoder reads", () => {
   const octets = Uint8Array.from([0x61, 0xff, 0xc3, 0xa9, 0xf0, 0x9f, 0x98, 0xe2, 0x82]);
   const bytes = Uint8Array.from([10, octets.length, ...octets]);
-  expect(fromBinary(lenientSchema(RateLimitRequestSchema), bytes)).toMatchObject({ domain: new TextDecoder().decode(octets) });
+  expect(fromBinary(lenientSchema(RateLimitRequestSchema), bytes)).toMatchObject({
+    domain: new TextDecoder().decode(octets),
+  });
   expect(() => fromBinary(RateLimitRequestSchema, bytes)).toThrow();
 });
 
 describe('texts that are no UTF-8', () => {
-  test.each([['http', httpCheck], ['tcp', tcpCheck]] as const)(`${RUNS} %s checks`, (call, usual) => {
+  test.each([
+    ['http', httpCheck],
+    ['tcp', tcpCheck],
+  ] as const)(`${RUNS} %s checks`, (call, usual) => {
     const wireOf = (bytes: Uint8Array): CheckWire => new CheckWire(pieceOf(bytes), () => 0);
     for (let seed = 0; seed < RUNS; seed++) {
       const bytes = spoilt(CheckRequestSchema, usual(), new Random(seed));
-      expect(read(wireOf(bytes), call, OCTETS_OF_BODY), `seed ${seed}`).toEqual(read(wireOf(mended(CheckRequestSchema, bytes)), call, OCTETS_OF_BODY));
+      expect(read(wireOf(bytes), call, OCTETS_OF_BODY), `seed ${seed}`).toEqual(
+        read(wireOf(mended(CheckRequestSchema, bytes)), call, OCTETS_OF_BODY),
+      );
     }
   });
 
   test(`${RUNS} checks with raw headers`, () => {
     const wireOf = (bytes: Uint8Array): CheckWire => new CheckWire(pieceOf(bytes), () => 0);
-    const headers = [{ key: 'x-a', value: 'a' }, { key: 'X-A', value: 'b' }, { key: 'x-b', value: 'c' }];
+    const headers = [
+      { key: 'x-a', value: 'a' },
+      { key: 'X-A', value: 'b' },
+      { key: 'x-b', value: 'c' },
+    ];
     for (let seed = 0; seed < RUNS; seed++) {
-      const bytes = spoilt(CheckRequestSchema, create(CheckRequestSchema, { attributes: { request: { http: { path: '/p', headerMap: { headers } } } } }), new Random(seed));
-      expect(read(wireOf(bytes), 'http', OCTETS_OF_BODY), `seed ${seed}`).toEqual(read(wireOf(mended(CheckRequestSchema, bytes)), 'http', OCTETS_OF_BODY));
+      const bytes = spoilt(
+        CheckRequestSchema,
+        create(CheckRequestSchema, { attributes: { request: { http: { path: '/p', headerMap: { headers } } } } }),
+        new Random(seed),
+      );
+      expect(read(wireOf(bytes), 'http', OCTETS_OF_BODY), `seed ${seed}`).toEqual(
+        read(wireOf(mended(CheckRequestSchema, bytes)), 'http', OCTETS_OF_BODY),
+      );
     }
   });
 
   test(`${RUNS} rate limit requests`, () => {
-    const usual = (): RateLimitRequest => create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key: 'user', value: 'ann' }, { key: 'path', value: '/' }] }] });
+    const usual = (): RateLimitRequest =>
+      create(RateLimitRequestSchema, {
+        domain: 'shop',
+        descriptors: [
+          {
+            entries: [
+              { key: 'user', value: 'ann' },
+              { key: 'path', value: '/' },
+            ],
+          },
+        ],
+      });
     const wireOf = (bytes: Uint8Array): DescriptorWire => {
       const scan = new LimitScan(pieceOf(bytes), 1);
       return new DescriptorWire(scan, scan.descriptors[0] as LimitScan['descriptors'][0], () => 0);
     };
     for (let seed = 0; seed < RUNS; seed++) {
       const bytes = spoilt(RateLimitRequestSchema, usual(), new Random(seed));
-      expect(read(wireOf(bytes), 'limit'), `seed ${seed}`).toEqual(read(wireOf(mended(RateLimitRequestSchema, bytes)), 'limit'));
+      expect(read(wireOf(bytes), 'limit'), `seed ${seed}`).toEqual(
+        read(wireOf(mended(RateLimitRequestSchema, bytes)), 'limit'),
+      );
     }
   });
 
   test.each([
-    ['log', HTTPAccessLogEntrySchema, httpEntry, (entry: unknown) => new HttpEntryWire(entry as never, new LogOrigin(identifier()))],
-    ['tcp-log', TCPAccessLogEntrySchema, tcpEntry, (entry: unknown) => new TcpEntryWire(entry as never, new LogOrigin(identifier()))],
+    [
+      'log',
+      HTTPAccessLogEntrySchema,
+      httpEntry,
+      (entry: unknown) => new HttpEntryWire(entry as never, new LogOrigin(identifier())),
+    ],
+    [
+      'tcp-log',
+      TCPAccessLogEntrySchema,
+      tcpEntry,
+      (entry: unknown) => new TcpEntryWire(entry as never, new LogOrigin(identifier())),
+    ],
   ] as const)(`${RUNS} entries of a %s`, (call, schema, usual, wireOf) => {
     for (let seed = 0; seed < RUNS; seed++) {
       const bytes = spoilt<DescMessage>(schema, usual(), new Random(seed));
       const whole = fromBinary<DescMessage>(schema, mended<DescMessage>(schema, bytes));
       const lazy = wireOf(lazyMessage<DescMessage>(schema, Buffer.from(bytes), 0, bytes.length));
       expect(read(lazy, call), `seed ${seed}`).toEqual(read(wireOf(whole), call));
-      for (const carrier of [{ kind: 'customTag', name: 'tag' }, { kind: 'filterState', name: 'word' }] as const) expect(lazy.carried(carrier), `seed ${seed}`).toEqual(wireOf(whole).carried(carrier));
+      for (const carrier of [
+        { kind: 'customTag', name: 'tag' },
+        { kind: 'filterState', name: 'word' },
+      ] as const)
+        expect(lazy.carried(carrier), `seed ${seed}`).toEqual(wireOf(whole).carried(carrier));
     }
   });
 
@@ -114,11 +171,27 @@ describe('texts that are no UTF-8', () => {
     const said = anyPack(StringValueSchema, create(StringValueSchema, { value: 'a~' }));
     said.value[said.value.indexOf(0x7e)] = 0xff;
     const entry = create(HTTPAccessLogEntrySchema, { commonProperties: { filterStateObjects: { word: said } } });
-    expect(new HttpEntryWire(entry, new LogOrigin(undefined)).carried({ kind: 'filterState', name: 'word' })).toBe('a\uFFFD');
+    expect(new HttpEntryWire(entry, new LogOrigin(undefined)).carried({ kind: 'filterState', name: 'word' })).toBe(
+      'a\uFFFD',
+    );
   });
 
   test('a body reads the same as text and as bytes, and its size is that of its octets', () => {
-    const value = readerOf(new CheckWire(pieceOf(toBinary(CheckRequestSchema, create(CheckRequestSchema, { attributes: { request: { http: { rawBody: Uint8Array.of(0x61, 0xff) } } } }))), () => 0));
-    expect([value('request.body'), value('request.raw_body'), value('request.size')]).toEqual(['a\uFFFD', Uint8Array.of(0x61, 0xff), 2]);
+    const value = readerOf(
+      new CheckWire(
+        pieceOf(
+          toBinary(
+            CheckRequestSchema,
+            create(CheckRequestSchema, { attributes: { request: { http: { rawBody: Uint8Array.of(0x61, 0xff) } } } }),
+          ),
+        ),
+        () => 0,
+      ),
+    );
+    expect([value('request.body'), value('request.raw_body'), value('request.size')]).toEqual([
+      'a\uFFFD',
+      Uint8Array.of(0x61, 0xff),
+      2,
+    ]);
   });
 });

@@ -7,7 +7,7 @@ export class Random {
   }
   below(limit: number): number {
     this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
-    return Math.floor(this.#state / 2 ** 32 * limit);
+    return Math.floor((this.#state / 2 ** 32) * limit);
   }
   one<T>(of: readonly T[]): T {
     return of[this.below(of.length)] as T;
@@ -16,7 +16,11 @@ export class Random {
 
 /** Where messages stand within: their fields may be split, reordered, written twice. Maps and lists are repeated: each is one message. */
 export type Shape = { readonly [number: number]: Shape };
-export interface Field { readonly number: number; readonly type: number; readonly body: number[] }
+export interface Field {
+  readonly number: number;
+  readonly type: number;
+  readonly body: number[];
+}
 
 export const varint = (value: number, random?: Random): number[] => {
   const octets: number[] = [];
@@ -49,7 +53,7 @@ function fieldsOf(bytes: readonly number[]): Field[] {
     if (type === 0) read();
     else if (type === 2) {
       const length = read();
-      fields.push({ number: tag >>> 3, type, body: bytes.slice(at, at += length) });
+      fields.push({ number: tag >>> 3, type, body: bytes.slice(at, (at += length)) });
       continue;
     } else at += type === 1 ? 8 : 4;
     fields.push({ number: tag >>> 3, type, body: bytes.slice(begin, at) });
@@ -57,14 +61,24 @@ function fieldsOf(bytes: readonly number[]): Field[] {
   return fields;
 }
 
-export const written = ({ number, type, body }: Field, random: Random): number[] => [...varint(number * 8 + type, random), ...(type === 2 ? varint(body.length, random) : []), ...body];
+export const written = ({ number, type, body }: Field, random: Random): number[] => [
+  ...varint(number * 8 + type, random),
+  ...(type === 2 ? varint(body.length, random) : []),
+  ...body,
+];
 
 const UNKNOWN: readonly ((random: Random) => number[])[] = [
   (random) => [...varint(99 * 8), ...varint(random.below(2 ** 30), random)],
   () => [...varint(98 * 8 + 1), 1, 2, 3, 4, 5, 6, 7, 8],
   (random) => written({ number: 97, type: 2, body: [1, 2, 3] }, random),
   () => [...varint(96 * 8 + 5), 1, 2, 3, 4],
-  (random) => [...varint(95 * 8 + 3), ...written({ number: 2, type: 2, body: [0xff] }, random), ...varint(94 * 8 + 3), ...varint(94 * 8 + 4), ...varint(95 * 8 + 4)],
+  (random) => [
+    ...varint(95 * 8 + 3),
+    ...written({ number: 2, type: 2, body: [0xff] }, random),
+    ...varint(94 * 8 + 3),
+    ...varint(94 * 8 + 4),
+    ...varint(95 * 8 + 4),
+  ],
 ];
 
 /** The same message written in another way: fields of different numbers change places, messages are split in two, unknown fields come in between. */
@@ -75,7 +89,14 @@ export function oddly(bytes: readonly number[], shape: Shape, random: Random): n
     const inner = fieldsOf(field.body);
     if (inner.length > 1 && random.below(6) === 0) {
       const cut = 1 + random.below(inner.length - 1);
-      return [inner.slice(0, cut), inner.slice(cut)].map((half) => ({ ...field, body: oddly(half.flatMap((one) => written(one, random)), within, random) }));
+      return [inner.slice(0, cut), inner.slice(cut)].map((half) => ({
+        ...field,
+        body: oddly(
+          half.flatMap((one) => written(one, random)),
+          within,
+          random,
+        ),
+      }));
     }
     return [{ ...field, body: oddly(field.body, within, random) }];
   });
@@ -83,8 +104,15 @@ export function oddly(bytes: readonly number[], shape: Shape, random: Random): n
     const [a, b] = [random.below(parts.length), random.below(parts.length)];
     const [one, other] = [parts[a] as Field, parts[b] as Field];
     const between = parts.slice(Math.min(a, b), Math.max(a, b) + 1);
-    if (between.some(({ number }, index) => index > 0 && number === between[0]?.number) || between.some(({ number }, index) => index < between.length - 1 && number === between.at(-1)?.number)) continue;
+    if (
+      between.some(({ number }, index) => index > 0 && number === between[0]?.number) ||
+      between.some(({ number }, index) => index < between.length - 1 && number === between.at(-1)?.number)
+    )
+      continue;
     [parts[a], parts[b]] = [other, one];
   }
-  return parts.flatMap((part) => [...(random.below(5) === 0 ? random.one(UNKNOWN)(random) : []), ...written(part, random)]);
+  return parts.flatMap((part) => [
+    ...(random.below(5) === 0 ? random.one(UNKNOWN)(random) : []),
+    ...written(part, random),
+  ]);
 }

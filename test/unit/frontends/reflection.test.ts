@@ -3,13 +3,26 @@ import { listen } from '../../../src/transport/index.ts';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-import { Client, credentials, makeGenericClientConstructor, type ServiceError, type ServiceDefinition } from '@grpc/grpc-js';
+import {
+  Client,
+  credentials,
+  makeGenericClientConstructor,
+  type ServiceError,
+  type ServiceDefinition,
+} from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AccessLogService } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import { Authorization, CheckResponseSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import {
+  Authorization,
+  CheckResponseSchema,
+} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
 import { RateLimitService } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { Health } from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
-import { ServerReflectionRequestSchema, ServerReflectionResponseSchema, type ServerReflectionResponse } from '../../../src/frontends/generated/grpc/reflection/v1/reflection_pb.ts';
+import {
+  ServerReflectionRequestSchema,
+  ServerReflectionResponseSchema,
+  type ServerReflectionResponse,
+} from '../../../src/frontends/generated/grpc/reflection/v1/reflection_pb.ts';
 import { reflectionMethods } from '../../../src/frontends/reflection.ts';
 import { failureOf, all, serve, Status, type Serving } from '../transport/serving.ts';
 
@@ -18,7 +31,12 @@ beforeAll(async () => {
   serving = await serve(listen, {
     ...Object.fromEntries(reflectionMethods([Authorization, RateLimitService, AccessLogService, Health])),
     '/envoy.service.auth.v3.Authorization/Check': {
-      kind: 'unary', handle: () => toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: { code: 7, message: 'learnt by reflection' } })),
+      kind: 'unary',
+      handle: () =>
+        toBinary(
+          CheckResponseSchema,
+          create(CheckResponseSchema, { status: { code: 7, message: 'learnt by reflection' } }),
+        ),
     },
   });
 });
@@ -27,32 +45,54 @@ afterAll(() => serving.stop());
 type Asked = MessageInitShape<typeof ServerReflectionRequestSchema>['messageRequest'];
 
 async function ask(asked: readonly Asked[], version = 'v1'): Promise<ServerReflectionResponse['messageResponse'][]> {
-  const requests = asked.map((messageRequest) => toBinary(ServerReflectionRequestSchema, create(ServerReflectionRequestSchema, { messageRequest: messageRequest ?? { case: undefined } })));
+  const requests = asked.map((messageRequest) =>
+    toBinary(
+      ServerReflectionRequestSchema,
+      create(ServerReflectionRequestSchema, { messageRequest: messageRequest ?? { case: undefined } }),
+    ),
+  );
   const answers: ServerReflectionResponse['messageResponse'][] = [];
-  for await (const bytes of serving.client.stream(`/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`, requests)) {
+  for await (const bytes of serving.client.stream(
+    `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+    requests,
+  )) {
     answers.push(fromBinary(ServerReflectionResponseSchema, bytes).messageResponse);
   }
   return answers;
 }
 
-const fileNames = (answer: ServerReflectionResponse['messageResponse'] | undefined): string[] => (answer?.case === 'fileDescriptorResponse'
-  ? answer.value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes).name) : []);
+const fileNames = (answer: ServerReflectionResponse['messageResponse'] | undefined): string[] =>
+  answer?.case === 'fileDescriptorResponse'
+    ? answer.value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes).name)
+    : [];
 
 describe.each(['v1', 'v1alpha'])('%s', (version) => {
   test('lists the services', async () => {
     const [answer] = await ask([{ case: 'listServices', value: '' }], version);
     expect(answer?.case === 'listServicesResponse' && answer.value.service.map(({ name }) => name)).toEqual([
-      'envoy.service.accesslog.v3.AccessLogService', 'envoy.service.auth.v3.Authorization', 'envoy.service.ratelimit.v3.RateLimitService',
-      'grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection', 'grpc.reflection.v1alpha.ServerReflection',
+      'envoy.service.accesslog.v3.AccessLogService',
+      'envoy.service.auth.v3.Authorization',
+      'envoy.service.ratelimit.v3.RateLimitService',
+      'grpc.health.v1.Health',
+      'grpc.reflection.v1.ServerReflection',
+      'grpc.reflection.v1alpha.ServerReflection',
     ]);
   });
 
   test('gives a file with those it needs, by name and by symbol', async () => {
-    const symbols = ['envoy.service.auth.v3.Authorization', 'envoy.service.auth.v3.Authorization.Check', 'envoy.service.auth.v3.CheckResponse', 'envoy.service.auth.v3.CheckResponse.status'];
-    const answers = await ask([
-      { case: 'fileByFilename', value: 'envoy/service/auth/v3/external_auth.proto' },
-      ...symbols.map((value): Asked => ({ case: 'fileContainingSymbol', value })),
-    ], version);
+    const symbols = [
+      'envoy.service.auth.v3.Authorization',
+      'envoy.service.auth.v3.Authorization.Check',
+      'envoy.service.auth.v3.CheckResponse',
+      'envoy.service.auth.v3.CheckResponse.status',
+    ];
+    const answers = await ask(
+      [
+        { case: 'fileByFilename', value: 'envoy/service/auth/v3/external_auth.proto' },
+        ...symbols.map((value): Asked => ({ case: 'fileContainingSymbol', value })),
+      ],
+      version,
+    );
     expect(answers.length).toBe(5);
     for (const answer of answers) {
       const names = fileNames(answer);
@@ -61,39 +101,68 @@ describe.each(['v1', 'v1alpha'])('%s', (version) => {
       expect(names).toContain('envoy/config/core/v3/address.proto');
       expect(new Set(names).size).toBe(names.length);
     }
-    const [nested] = await ask([{ case: 'fileContainingSymbol', value: 'envoy.service.auth.v3.AttributeContext.Peer' }], version);
+    const [nested] = await ask(
+      [{ case: 'fileContainingSymbol', value: 'envoy.service.auth.v3.AttributeContext.Peer' }],
+      version,
+    );
     expect(fileNames(nested)[0]).toBe('envoy/service/auth/v3/attribute_context.proto');
   });
 
   test('says in band what it does not know, and goes on', async () => {
-    const answers = await ask([
-      { case: 'fileByFilename', value: 'nope.proto' },
-      { case: 'fileContainingSymbol', value: 'a.B' },
-      { case: 'fileContainingExtension', value: { containingType: 'a.B', extensionNumber: 1 } },
-      { case: 'allExtensionNumbersOfType', value: 'a.B' },
-      undefined,
-      { case: 'allExtensionNumbersOfType', value: 'envoy.service.auth.v3.CheckResponse' },
-    ], version);
+    const answers = await ask(
+      [
+        { case: 'fileByFilename', value: 'nope.proto' },
+        { case: 'fileContainingSymbol', value: 'a.B' },
+        { case: 'fileContainingExtension', value: { containingType: 'a.B', extensionNumber: 1 } },
+        { case: 'allExtensionNumbersOfType', value: 'a.B' },
+        undefined,
+        { case: 'allExtensionNumbersOfType', value: 'envoy.service.auth.v3.CheckResponse' },
+      ],
+      version,
+    );
     const said = answers.map((answer) => (answer.case === 'errorResponse' ? answer.value.errorCode : answer.case));
-    expect(said).toEqual([Status.NOT_FOUND, Status.NOT_FOUND, Status.NOT_FOUND, Status.NOT_FOUND, Status.INVALID_ARGUMENT, 'allExtensionNumbersResponse']);
+    expect(said).toEqual([
+      Status.NOT_FOUND,
+      Status.NOT_FOUND,
+      Status.NOT_FOUND,
+      Status.NOT_FOUND,
+      Status.INVALID_ARGUMENT,
+      'allExtensionNumbersResponse',
+    ]);
   });
 });
 
 test('half a message is INVALID_ARGUMENT', async () => {
-  const failure = await failureOf(all(serving.client.stream('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', [new Uint8Array([34, 9, 65])])));
+  const failure = await failureOf(
+    all(
+      serving.client.stream('/grpc.reflection.v1.ServerReflection/ServerReflectionInfo', [new Uint8Array([34, 9, 65])]),
+    ),
+  );
   expect(failure.code).toBe(Status.INVALID_ARGUMENT);
 });
 
 test('a client can call a service with nothing but what reflection tells', async () => {
   const [answer] = await ask([{ case: 'fileContainingSymbol', value: 'envoy.service.auth.v3.Authorization' }]);
   if (answer?.case !== 'fileDescriptorResponse') throw new Error(`the answer is ${answer?.case}`);
-  const file = answer.value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes)).toReversed();
-  const definitions = loadFileDescriptorSetFromBuffer(Buffer.from(toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file }))));
+  const file = answer.value.fileDescriptorProto
+    .map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes))
+    .toReversed();
+  const definitions = loadFileDescriptorSetFromBuffer(
+    Buffer.from(toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file }))),
+  );
   const service = definitions['envoy.service.auth.v3.Authorization'] as ServiceDefinition;
-  const client = new (makeGenericClientConstructor(service, 'Authorization'))(serving.address, credentials.createInsecure()) as unknown as Client & {
-    Check(request: object, callback: (error: ServiceError | null, reply: { status: { message: string } }) => void): void;
+  const client = new (makeGenericClientConstructor(service, 'Authorization'))(
+    serving.address,
+    credentials.createInsecure(),
+  ) as unknown as Client & {
+    Check(
+      request: object,
+      callback: (error: ServiceError | null, reply: { status: { message: string } }) => void,
+    ): void;
   };
-  const reply = await new Promise((resolve, reject) => client.Check({ attributes: {} }, (error, said) => (error === null ? resolve(said) : reject(error))));
+  const reply = await new Promise((resolve, reject) =>
+    client.Check({ attributes: {} }, (error, said) => (error === null ? resolve(said) : reject(error))),
+  );
   expect(reply).toMatchObject({ status: { code: 7, message: 'learnt by reflection' } });
   client.close();
 });

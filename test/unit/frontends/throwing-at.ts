@@ -15,7 +15,8 @@ export function throwingAt<T extends object>(value: T, looks: Looks, known = new
     get(target, name): unknown {
       if (looks.left-- <= 0) throw new Thrown(`looked at ${String(name)}`);
       const found: unknown = Reflect.get(target, name, target);
-      if (typeof found === 'function') return (found as (...args: unknown[]) => unknown).bind(throwingAt(target, looks, known));
+      if (typeof found === 'function')
+        return (found as (...args: unknown[]) => unknown).bind(throwingAt(target, looks, known));
       return typeof found === 'object' && found !== null ? throwingAt(found, looks, known) : found;
     },
   });

@@ -34,24 +34,60 @@ const LONG = 'x'.repeat(200);
 
 describe('a check', () => {
   const request = toBinary(CheckRequestSchema, httpCheck());
-  const asking = (verdict: Verdict): Ask => () => unary(extAuthzMethods({ check: () => verdict, limit: () => GRANT, report: () => undefined }))(request);
-  const asLate = (verdict: Verdict): Ask => () => unary(extAuthzMethods({ check: async () => verdict, limit: () => GRANT, report: () => undefined }))(request);
+  const asking =
+    (verdict: Verdict): Ask =>
+    () =>
+      unary(extAuthzMethods({ check: () => verdict, limit: () => GRANT, report: () => undefined }))(request);
+  const asLate =
+    (verdict: Verdict): Ask =>
+    () =>
+      unary(extAuthzMethods({ check: async () => verdict, limit: () => GRANT, report: () => undefined }))(request);
 
   const changed = (): Verdict => ({
-    ...ALLOW, shadow: ['a', LONG],
+    ...ALLOW,
+    shadow: ['a', LONG],
     changes: {
       isConstant: false,
-      request: { set: [['x-set', LONG]], append: [['user-agent', 'b'], ['x-new', 'c']], remove: ['x-gone'] },
+      request: {
+        set: [['x-set', LONG]],
+        append: [
+          ['user-agent', 'b'],
+          ['x-new', 'c'],
+        ],
+        remove: ['x-gone'],
+      },
       response: { set: [['x-policy', 'e']], append: [['set-cookie', 'g=1']], remove: [] },
-      query: { set: [['tier', 'gold']], remove: ['debug'] }, metadata: [['team', LONG]],
+      query: { set: [['tier', 'gold']], remove: ['debug'] },
+      metadata: [['team', LONG]],
     },
   });
-  const constant = (): Verdict => ({ ...ALLOW, changes: { ...NO_CHANGES, request: { ...NO_HEADERS, set: [['x-plan', 'free']] }, isConstant: true } });
-  const denied = (): Verdict => ({ ...DENY, headers: [['x-reason', LONG], ['set-cookie', 'a'], ['set-cookie', 'b']], body: LONG, shadow: ['s'] });
-  const verdicts = { 'that changes the request': changed, 'that is the same for many calls': constant, 'that denies': denied, 'that failed': () => ({ ...denied(), outcome: 'failed' as const }) };
+  const constant = (): Verdict => ({
+    ...ALLOW,
+    changes: { ...NO_CHANGES, request: { ...NO_HEADERS, set: [['x-plan', 'free']] }, isConstant: true },
+  });
+  const denied = (): Verdict => ({
+    ...DENY,
+    headers: [
+      ['x-reason', LONG],
+      ['set-cookie', 'a'],
+      ['set-cookie', 'b'],
+    ],
+    body: LONG,
+    shadow: ['s'],
+  });
+  const verdicts = {
+    'that changes the request': changed,
+    'that is the same for many calls': constant,
+    'that denies': denied,
+    'that failed': () => ({ ...denied(), outcome: 'failed' as const }),
+  };
 
   const kept = constant();
-  const nexts: Readonly<Record<string, Ask>> = { 'a denial': asking(denied()), 'a lent answer': asking(kept), 'an answer that is written late': asLate(changed()) };
+  const nexts: Readonly<Record<string, Ask>> = {
+    'a denial': asking(denied()),
+    'a lent answer': asking(kept),
+    'an answer that is written late': asLate(changed()),
+  };
   for (const [name, verdict] of Object.entries(verdicts)) {
     test.each(Object.entries(nexts))(`${name}, then %s`, async (_next, next) => {
       expect(await afterEachThrow((looks) => asking(throwingAt(verdict(), looks)), next)).toBeGreaterThan(8);
@@ -85,21 +121,45 @@ describe('a check', () => {
 });
 
 describe('a rate limit', () => {
-  const request = toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{}, {}] }));
+  const request = toBinary(
+    RateLimitRequestSchema,
+    create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{}, {}] }),
+  );
   const status = { over: true, rule: 'per-user', limit: 5, perMs: 60_000, remaining: 0, resetMs: 1500 };
-  const verdict = (): LimitVerdict => ({ ...GRANT, outcome: 'deny', rule: LONG, statuses: [{ ...status }, { ...status }], response: { set: [['x-a', LONG]], append: [['x-b', '2']], remove: [] }, shadow: ['s'] });
-  const asking = (said: LimitVerdict): Ask => () => unary(ratelimitMethods({ check: () => ALLOW, report: () => undefined, limit: () => said }))(request);
+  const verdict = (): LimitVerdict => ({
+    ...GRANT,
+    outcome: 'deny',
+    rule: LONG,
+    statuses: [{ ...status }, { ...status }],
+    response: { set: [['x-a', LONG]], append: [['x-b', '2']], remove: [] },
+    shadow: ['s'],
+  });
+  const asking =
+    (said: LimitVerdict): Ask =>
+    () =>
+      unary(ratelimitMethods({ check: () => ALLOW, report: () => undefined, limit: () => said }))(request);
 
   test('of the rules', async () => {
-    expect(await afterEachThrow((looks) => asking(throwingAt(verdict(), looks)), asking(verdict()))).toBeGreaterThan(20);
+    expect(await afterEachThrow((looks) => asking(throwingAt(verdict(), looks)), asking(verdict()))).toBeGreaterThan(
+      20,
+    );
   });
 
-  const reply = (): RateLimitReply => ({
-    overallCode: 2, statuses: [{ code: 2, currentLimit: { requestsPerUnit: 5, unit: 2, name: LONG }, remaining: 0, resetS: 3 }], headers: [['x-a', LONG]], dynamicMetadata: { a: { b: LONG } },
-  }) as RateLimitReply;
-  const replying = (said: RateLimitReply): Ask => () => unary(rateLimitServiceMethods({ shouldRateLimit: () => said }, () => undefined))(request);
+  const reply = (): RateLimitReply =>
+    ({
+      overallCode: 2,
+      statuses: [{ code: 2, currentLimit: { requestsPerUnit: 5, unit: 2, name: LONG }, remaining: 0, resetS: 3 }],
+      headers: [['x-a', LONG]],
+      dynamicMetadata: { a: { b: LONG } },
+    }) as RateLimitReply;
+  const replying =
+    (said: RateLimitReply): Ask =>
+    () =>
+      unary(rateLimitServiceMethods({ shouldRateLimit: () => said }, () => undefined))(request);
 
   test('of a service that limits by descriptors alone', async () => {
-    expect(await afterEachThrow((looks) => replying(throwingAt(reply(), looks)), replying(reply()))).toBeGreaterThan(10);
+    expect(await afterEachThrow((looks) => replying(throwingAt(reply(), looks)), replying(reply()))).toBeGreaterThan(
+      10,
+    );
   });
 });

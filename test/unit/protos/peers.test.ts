@@ -5,7 +5,14 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { ScalarType, type DescEnum, type DescField, type DescFile, type DescMessage, type DescService } from '@bufbuild/protobuf';
+import {
+  ScalarType,
+  type DescEnum,
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  type DescService,
+} from '@bufbuild/protobuf';
 import protobuf from 'protobufjs';
 import { describe, expect, test } from 'vitest';
 import { file_envoy_service_accesslog_v3_als } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
@@ -27,7 +34,10 @@ const LEFT_OUT: readonly string[] = [];
 
 const OF_GOOGLE = 'google.protobuf.';
 
-interface Known { readonly lines: Set<string>; readonly names: Set<string> }
+interface Known {
+  readonly lines: Set<string>;
+  readonly names: Set<string>;
+}
 
 function ours(files: readonly DescFile[]): Known {
   const lines = new Set<string>();
@@ -42,7 +52,17 @@ function ours(files: readonly DescFile[]): Known {
     file.dependencies.forEach(visit);
   };
   const ofService = ({ typeName, methods }: DescService): void => {
-    for (const { name, input, output, methodKind } of methods) lines.add(methodLine(typeName, name, input.typeName, output.typeName, methodKind === 'client_streaming' || methodKind === 'bidi_streaming', methodKind === 'server_streaming' || methodKind === 'bidi_streaming'));
+    for (const { name, input, output, methodKind } of methods)
+      lines.add(
+        methodLine(
+          typeName,
+          name,
+          input.typeName,
+          output.typeName,
+          methodKind === 'client_streaming' || methodKind === 'bidi_streaming',
+          methodKind === 'server_streaming' || methodKind === 'bidi_streaming',
+        ),
+      );
   };
   const ofEnum = ({ typeName, values }: DescEnum): void => {
     names.add(typeName);
@@ -50,7 +70,8 @@ function ours(files: readonly DescFile[]): Known {
   };
   const ofMessage = (message: DescMessage): void => {
     names.add(message.typeName);
-    for (const field of message.fields) lines.add(fieldLine(message.typeName, field.name, field.number, typeOf(field), field.oneof?.name));
+    for (const field of message.fields)
+      lines.add(fieldLine(message.typeName, field.name, field.number, typeOf(field), field.oneof?.name));
     message.nestedEnums.forEach(ofEnum);
     message.nestedMessages.forEach(ofMessage);
   };
@@ -59,8 +80,11 @@ function ours(files: readonly DescFile[]): Known {
 }
 
 function typeOf(field: DescField): string {
-  const one = (of: { scalar?: ScalarType | undefined; message?: DescMessage | undefined; enum?: DescEnum | undefined }): string =>
-    (of.message ?? of.enum)?.typeName ?? ScalarType[of.scalar ?? 0]?.toLowerCase() ?? 'unknown';
+  const one = (of: {
+    scalar?: ScalarType | undefined;
+    message?: DescMessage | undefined;
+    enum?: DescEnum | undefined;
+  }): string => (of.message ?? of.enum)?.typeName ?? ScalarType[of.scalar ?? 0]?.toLowerCase() ?? 'unknown';
   if (field.fieldKind === 'list') return `repeated ${one(field)}`;
   if (field.fieldKind === 'map') return `map<${ScalarType[field.mapKey]?.toLowerCase()}, ${one(field)}>`;
   return one(field);
@@ -68,17 +92,34 @@ function typeOf(field: DescField): string {
 
 const fieldLine = (message: string, name: string, number: number, type: string, oneof: string | undefined): string =>
   `${message}.${name} = ${number}: ${type}${oneof === undefined ? '' : ` in oneof ${oneof}`}`;
-const methodLine = (service: string, name: string, input: string, output: string, clientStreams: boolean, serverStreams: boolean): string =>
+const methodLine = (
+  service: string,
+  name: string,
+  input: string,
+  output: string,
+  clientStreams: boolean,
+  serverStreams: boolean,
+): string =>
   `${service}.${name}(${clientStreams ? 'stream ' : ''}${input}) returns (${serverStreams ? 'stream ' : ''}${output})`;
 
 /** All that can be reached from their three services. */
 function theirs(): Known {
   const require = createRequire(import.meta.url);
   const deps = join(dirname(require.resolve('@grpc/grpc-js-xds/package.json')), 'deps');
-  const folders = [...['envoy-api', 'googleapis', 'protoc-gen-validate', 'xds'].map((name) => join(deps, name)), dirname(require.resolve('protobufjs/package.json'))];
+  const folders = [
+    ...['envoy-api', 'googleapis', 'protoc-gen-validate', 'xds'].map((name) => join(deps, name)),
+    dirname(require.resolve('protobufjs/package.json')),
+  ];
   const root = new protobuf.Root();
   root.resolvePath = (_origin, target) => folders.map((folder) => join(folder, target)).find(existsSync) ?? target;
-  root.loadSync([file_envoy_service_auth_v3_external_auth, file_envoy_service_ratelimit_v3_rls, file_envoy_service_accesslog_v3_als].map(({ proto }) => proto.name), { keepCase: true });
+  root.loadSync(
+    [
+      file_envoy_service_auth_v3_external_auth,
+      file_envoy_service_ratelimit_v3_rls,
+      file_envoy_service_accesslog_v3_als,
+    ].map(({ proto }) => proto.name),
+    { keepCase: true },
+  );
   root.resolveAll();
   const lines = new Set<string>();
   const names = new Set<string>();
@@ -94,17 +135,33 @@ function theirs(): Known {
     for (const field of thing.fieldsArray) {
       field.resolve();
       const one = field.resolvedType === null ? field.type : nameOf(field.resolvedType);
-      const type = field instanceof protobuf.MapField ? `map<${field.keyType}, ${one}>` : `${field.repeated ? 'repeated ' : ''}${one}`;
+      const type =
+        field instanceof protobuf.MapField
+          ? `map<${field.keyType}, ${one}>`
+          : `${field.repeated ? 'repeated ' : ''}${one}`;
       lines.add(fieldLine(name, field.name, field.id, type, field.partOf?.name));
       visit(field.resolvedType);
     }
   };
-  for (const service of ['envoy.service.auth.v3.Authorization', 'envoy.service.ratelimit.v3.RateLimitService', 'envoy.service.accesslog.v3.AccessLogService']) {
+  for (const service of [
+    'envoy.service.auth.v3.Authorization',
+    'envoy.service.ratelimit.v3.RateLimitService',
+    'envoy.service.accesslog.v3.AccessLogService',
+  ]) {
     for (const method of root.lookupService(service).methodsArray) {
       method.resolve();
       const { resolvedRequestType: input, resolvedResponseType: output } = method;
       if (input === null || output === null) throw new Error(`${method.fullName} has no types`);
-      lines.add(methodLine(service, method.name, nameOf(input), nameOf(output), method.requestStream === true, method.responseStream === true));
+      lines.add(
+        methodLine(
+          service,
+          method.name,
+          nameOf(input),
+          nameOf(output),
+          method.requestStream === true,
+          method.responseStream === true,
+        ),
+      );
       visit(input);
       visit(output);
     }
@@ -112,10 +169,14 @@ function theirs(): Known {
   return { lines, names };
 }
 
-const mine = ours([file_envoy_service_auth_v3_external_auth, file_envoy_service_ratelimit_v3_rls, file_envoy_service_accesslog_v3_als]);
+const mine = ours([
+  file_envoy_service_auth_v3_external_auth,
+  file_envoy_service_ratelimit_v3_rls,
+  file_envoy_service_accesslog_v3_als,
+]);
 const peers = theirs();
 
-describe('our protos and Envoy\'s', () => {
+describe("our protos and Envoy's", () => {
   test('have the messages in common that the services need', () => {
     expect([...mine.names].toSorted()).toEqual([...peers.names].toSorted());
     expect(mine.names.size).toBeGreaterThan(50);

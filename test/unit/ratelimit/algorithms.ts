@@ -4,9 +4,14 @@ import { openForTest } from '../../../src/adapters/testing/open-for-test.ts';
 import { storeOf } from '../../../src/cli/open-algorithms.ts';
 import type { AlgorithmStore, AlgorithmStores } from '../../../src/ratelimit/algorithm-store.ts';
 
-export async function memoryAlgorithms(nowMs: () => number): Promise<AlgorithmStores & { readonly store: AlgorithmStore; readonly local: AlgorithmStore }> {
+export async function memoryAlgorithms(
+  nowMs: () => number,
+): Promise<AlgorithmStores & { readonly store: AlgorithmStore; readonly local: AlgorithmStore }> {
   const open = async (): Promise<AlgorithmStore> => {
-    const { handler } = await openForTest(quotaMemory, { config: {}, clock: { nowMs, monotonicMs: nowMs, advance() {}, set() {}, toNextWindow() {} } });
+    const { handler } = await openForTest(quotaMemory, {
+      config: {},
+      clock: { nowMs, monotonicMs: nowMs, advance() {}, set() {}, toNextWindow() {} },
+    });
     return storeOf(handler, () => undefined);
   };
   const [store, local] = [await open(), await open()];
@@ -15,6 +20,10 @@ export async function memoryAlgorithms(nowMs: () => number): Promise<AlgorithmSt
 
 /** Of files that have no such limit. */
 export const noAlgorithms: AlgorithmStores = {
-  storeOf: () => { throw new Error('no limit of these files has an algorithm'); },
-  get local(): AlgorithmStore { throw new Error('no limit of these files has an algorithm'); },
+  storeOf: () => {
+    throw new Error('no limit of these files has an algorithm');
+  },
+  get local(): AlgorithmStore {
+    throw new Error('no limit of these files has an algorithm');
+  },
 };

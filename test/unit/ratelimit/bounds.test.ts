@@ -13,13 +13,27 @@ setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 const clock = { nowMs: 0 };
 const nowMs = (): number => clock.nowMs;
-const ask = (key: string, group = '', hits = 1): CountAsk => ({ key, group, hits, limit: 5, keptS: 60, endsAtS: 60, usedUntilS: 60 });
+const ask = (key: string, group = '', hits = 1): CountAsk => ({
+  key,
+  group,
+  hits,
+  limit: 5,
+  keptS: 60,
+  endsAtS: 60,
+  usedUntilS: 60,
+});
 const long = (at: number): string => `${at}${'u'.repeat(50_000)}`;
 
 describe('counters in memory', () => {
   test('of a limit push out none of another, and what finds no room fails', () => {
     let full = 0;
-    const store = new MemoryStore({ maxKeys: 1000, nowMs, onFull: () => { full++; } });
+    const store = new MemoryStore({
+      maxKeys: 1000,
+      nowMs,
+      onFull: () => {
+        full++;
+      },
+    });
     for (let at = 0; at < 1000; at++) store.add([ask(`search ${at}`, 'search')]);
     expect(() => store.add([ask('search more', 'search')])).toThrow(ServiceError);
     expect(full).toBe(1);
@@ -27,7 +41,9 @@ describe('counters in memory', () => {
     for (let call = 0; call < 30; call++) {
       try {
         store.add([ask(`search late ${call}`, 'search')]);
-      } catch { /* no room for it */ }
+      } catch {
+        /* no room for it */
+      }
       counts.push(...store.add([ask('login', 'login')]));
     }
     expect(counts).toEqual(Array.from({ length: 30 }, (_, call) => call + 1));
@@ -59,30 +75,46 @@ describe('counters in memory', () => {
 });
 
 test.each<[string, () => (key: string) => unknown]>([
-  ['counters in memory', () => {
-    const store = new MemoryStore({ maxKeys: 1_000_000, nowMs });
-    return (key) => store.add([ask(key)]);
-  }],
-  ['counters while Redis is away', () => {
-    const store = new MemoryStore({ maxKeys: 100_000, nowMs, whenFull: 'evict' });
-    return (key) => store.add([ask(key)]);
-  }],
-  ['windows that are over', () => {
-    const ended = new EndedWindows(nowMs);
-    return (key) => ended.set(key, 1, 60);
-  }],
-  ['units that are held', () => {
-    const store = new EscrowStore(new MemoryStore({ maxKeys: 1_000_000, nowMs }), { nowMs });
-    return (key) => store.add([ask(key)]);
-  }],
-])('%s: 10 000 keys of 50 KB take no more memory than is said', async (_name, make) => {
-  const add = make();
-  collectGarbage();
-  const before = process.memoryUsage().heapUsed;
-  for (let at = 0; at < 10_000; at++) await add(long(at));
-  collectGarbage();
-  expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024); // the keys are half a gigabyte
-}, 60_000);
+  [
+    'counters in memory',
+    () => {
+      const store = new MemoryStore({ maxKeys: 1_000_000, nowMs });
+      return (key) => store.add([ask(key)]);
+    },
+  ],
+  [
+    'counters while Redis is away',
+    () => {
+      const store = new MemoryStore({ maxKeys: 100_000, nowMs, whenFull: 'evict' });
+      return (key) => store.add([ask(key)]);
+    },
+  ],
+  [
+    'windows that are over',
+    () => {
+      const ended = new EndedWindows(nowMs);
+      return (key) => ended.set(key, 1, 60);
+    },
+  ],
+  [
+    'units that are held',
+    () => {
+      const store = new EscrowStore(new MemoryStore({ maxKeys: 1_000_000, nowMs }), { nowMs });
+      return (key) => store.add([ask(key)]);
+    },
+  ],
+])(
+  '%s: 10 000 keys of 50 KB take no more memory than is said',
+  async (_name, make) => {
+    const add = make();
+    collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    for (let at = 0; at < 10_000; at++) await add(long(at));
+    collectGarbage();
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024); // the keys are half a gigabyte
+  },
+  60_000,
+);
 
 test('a look at idle leases goes round them once', () => {
   const looked: number[] = [];
@@ -100,8 +132,17 @@ test('a look at idle leases goes round them once', () => {
 describe('a guard', () => {
   test('whose half-open try throws at once lets another one try', async () => {
     const guard = new Guard({ timeoutMs: 1000 });
-    const fault = (): never => { throw new Error('a fault'); };
-    await expect.poll(async () => Promise.resolve(guard.ask(fault)).then(() => 'closed', () => guard.breaker.state)).toBe('open');
+    const fault = (): never => {
+      throw new Error('a fault');
+    };
+    await expect
+      .poll(async () =>
+        Promise.resolve(guard.ask(fault)).then(
+          () => 'closed',
+          () => guard.breaker.state,
+        ),
+      )
+      .toBe('open');
     await expect.poll(() => guard.breaker.state).toBe('half-open');
     await expect(guard.ask(fault)).rejects.toThrow('a fault');
     await expect.poll(() => guard.breaker.state).toBe('half-open');
@@ -111,8 +152,11 @@ describe('a guard', () => {
 
   test('does not open for what Redis refuses of one key', async () => {
     const guard = new Guard({ timeoutMs: 1000 });
-    const refused = Object.assign(new Error('WRONGTYPE Operation against a key holding the wrong kind of value'), { name: 'ReplyError' });
-    for (let call = 0; call < 20; call++) await expect(guard.ask(async () => Promise.reject(refused))).rejects.toThrow('WRONGTYPE');
+    const refused = Object.assign(new Error('WRONGTYPE Operation against a key holding the wrong kind of value'), {
+      name: 'ReplyError',
+    });
+    for (let call = 0; call < 20; call++)
+      await expect(guard.ask(async () => Promise.reject(refused))).rejects.toThrow('WRONGTYPE');
     expect(guard.breaker.state).toBe('closed');
   });
 });

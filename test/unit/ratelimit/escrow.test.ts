@@ -31,7 +31,8 @@ class FarStore implements CountStore {
   }
   add = async (asks: readonly CountAsk[]): Promise<readonly number[]> => this.#far(() => this.#store.add(asks));
   look = async (keys: readonly string[]): Promise<readonly number[]> => this.#far(() => this.#store.look(keys));
-  addIfAllFit = async (asks: readonly CountAsk[]): Promise<readonly number[]> => this.#far(() => this.#store.addIfAllFit(asks));
+  addIfAllFit = async (asks: readonly CountAsk[]): Promise<readonly number[]> =>
+    this.#far(() => this.#store.addIfAllFit(asks));
   giveBack = async (key: string, units: number): Promise<void> => this.#far(() => this.#store.giveBack(key, units));
   reset = async (keys: readonly string[]): Promise<void> => this.#far(() => this.#store.reset(keys));
   close = async (): Promise<void> => {};
@@ -50,10 +51,19 @@ function fleet(replicas: number, random: Random) {
   stores.push(...own);
   const ask = (key: string, hits: number, limit: number): CountAsk => {
     const window = Math.floor(clock.nowMs / 1000 / WINDOW_S);
-    return { key: `${key}_${window}`, hits, limit, keptS: WINDOW_S, endsAtS: (window + 1) * WINDOW_S, usedUntilS: (window + 1) * WINDOW_S };
+    return {
+      key: `${key}_${window}`,
+      hits,
+      limit,
+      keptS: WINDOW_S,
+      endsAtS: (window + 1) * WINDOW_S,
+      usedUntilS: (window + 1) * WINDOW_S,
+    };
   };
   const trips = (): number => far.reduce((sum, store) => sum + store.trips, 0);
-  const settle = async (): Promise<void> => { for (let turn = 0; turn < 50; turn++) await Promise.resolve(); };
+  const settle = async (): Promise<void> => {
+    for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+  };
   /** Time goes on, and what is idle is given back. */
   const pass = async (ms: number): Promise<void> => {
     clock.nowMs += ms;
@@ -78,7 +88,9 @@ describe('a window', () => {
         if (after <= limit) admitted += hits;
       };
       for (let step = 0; step < 40; step++) {
-        await Promise.all(Array.from({ length: random.below(60) }, async () => one(random.below(8) === 0 ? 1 + random.below(5) : 1)));
+        await Promise.all(
+          Array.from({ length: random.below(60) }, async () => one(random.below(8) === 0 ? 1 + random.below(5) : 1)),
+        );
         if (random.below(4) === 0) await pass(random.below(400));
         expect(admitted, `seed ${seed}`).toBeLessThanOrEqual(limit);
       }
@@ -97,7 +109,13 @@ describe('a window', () => {
   });
 
   test('exactly the limit where all replicas take chunks', async () => {
-    for (const [replicas, limit] of [[1, 1], [1, 1000], [3, 10], [4, 1000], [10, 5000]] as const) {
+    for (const [replicas, limit] of [
+      [1, 1],
+      [1, 1000],
+      [3, 10],
+      [4, 1000],
+      [10, 5000],
+    ] as const) {
       const random = new Random(7);
       const { own, ask, pass, trips } = fleet(replicas, random);
       let admitted = 0;
@@ -120,7 +138,13 @@ describe('a window', () => {
   });
 
   test('a hot key whose limit is far takes few trips; a full one is refused here', async () => {
-    const { own: [store], ask, trips, clock, pass } = fleet(1, new Random(1));
+    const {
+      own: [store],
+      ask,
+      trips,
+      clock,
+      pass,
+    } = fleet(1, new Random(1));
     for (let n = 0; n < 100_000; n++) {
       await store?.add([ask('hot', 1, 10_000_000)]);
       if (n % 100 === 0) clock.nowMs += 1;
@@ -135,7 +159,12 @@ describe('a window', () => {
   });
 
   test('a look takes nothing, and a request that asks for more than there is leaves what there is to others', async () => {
-    const { own: [one, other], ask, pass, counters } = fleet(2, new Random(1));
+    const {
+      own: [one, other],
+      ask,
+      pass,
+      counters,
+    } = fleet(2, new Random(1));
     expect(await one?.add([ask('k', 0, 10)])).toEqual([0]);
     expect(await one?.add([ask('k', 4, 10)])).toEqual([4]);
     expect((await one?.add([ask('k', 7, 10)]))?.[0]).toBeGreaterThan(10);
@@ -146,7 +175,12 @@ describe('a window', () => {
   });
 
   test('what was held when its window ended is said to be stranded, and the next window is whole', async () => {
-    const { own: [store], ask, clock, pass } = fleet(1, new Random(1));
+    const {
+      own: [store],
+      ask,
+      clock,
+      pass,
+    } = fleet(1, new Random(1));
     for (let n = 0; n < 50; n++) await store?.add([ask('k', 1, 1000)]);
     const held = store?.held ?? 0;
     expect(held).toBeGreaterThan(0);
@@ -157,7 +191,11 @@ describe('a window', () => {
   });
 
   test('a store that fails: what is held is still spent, then the failure is told', async () => {
-    const { own: [store], far: [far], ask } = fleet(1, new Random(1));
+    const {
+      own: [store],
+      far: [far],
+      ask,
+    } = fleet(1, new Random(1));
     for (let n = 0; n < 50; n++) await store?.add([ask('k', 1, 1000)]);
     const held = store?.held ?? 0;
     if (far !== undefined) far.fails = true;
@@ -168,7 +206,12 @@ describe('a window', () => {
   });
 
   test('counters that are gone (a flush) are not given back into', async () => {
-    const { own: [store], ask, counters, pass } = fleet(1, new Random(1));
+    const {
+      own: [store],
+      ask,
+      counters,
+      pass,
+    } = fleet(1, new Random(1));
     for (let n = 0; n < 50; n++) await store?.add([ask('k', 1, 1000)]);
     await counters.reset([ask('k', 0, 1000).key]);
     await pass(500);
@@ -196,22 +239,37 @@ describe('clocks that differ', () => {
       /** When, by a clock that is right. */
       const times: number[] = [];
       for (let step = 0; step < 60; step++) {
-        await Promise.all(Array.from({ length: random.below(40) }, async () => {
-          const { store, nowMs } = replicas[random.below(replicas.length)] as (typeof replicas)[0];
-          const window = Math.floor(nowMs() / 1000 / WINDOW_S);
-          const key = `k_${window}`;
-          const [after = Infinity] = await store.add([{ key, hits: 1, limit, keptS: WINDOW_S, endsAtS: (window + 1) * WINDOW_S, usedUntilS: (window + 1) * WINDOW_S }]);
-          if (after > limit) return;
-          admitted.set(key, (admitted.get(key) ?? 0) + 1);
-          times.push(clock.nowMs);
-        }));
+        await Promise.all(
+          Array.from({ length: random.below(40) }, async () => {
+            const { store, nowMs } = replicas[random.below(replicas.length)] as (typeof replicas)[0];
+            const window = Math.floor(nowMs() / 1000 / WINDOW_S);
+            const key = `k_${window}`;
+            const [after = Infinity] = await store.add([
+              {
+                key,
+                hits: 1,
+                limit,
+                keptS: WINDOW_S,
+                endsAtS: (window + 1) * WINDOW_S,
+                usedUntilS: (window + 1) * WINDOW_S,
+              },
+            ]);
+            if (after > limit) return;
+            admitted.set(key, (admitted.get(key) ?? 0) + 1);
+            times.push(clock.nowMs);
+          }),
+        );
         clock.nowMs += 1000;
         for (const { store } of replicas) store.giveBackIdle();
         await settle();
       }
       for (const [key, count] of admitted) expect(count, `seed ${seed}, ${key}`).toBeLessThanOrEqual(limit);
       // By the true clock a minute sees two windows, and with clocks apart no more than two.
-      for (const from of times) expect(times.filter((at) => at >= from && at < from + WINDOW_S * 1000).length, `seed ${seed}`).toBeLessThanOrEqual(2 * limit);
+      for (const from of times)
+        expect(
+          times.filter((at) => at >= from && at < from + WINDOW_S * 1000).length,
+          `seed ${seed}`,
+        ).toBeLessThanOrEqual(2 * limit);
     }
   });
 });
@@ -224,11 +282,15 @@ describe('several limits at once', () => {
       const limits = { a: 1 + random.below(40), b: 1 + random.below(40) };
       const spent = { a: 0, b: 0 };
       for (let step = 0; step < 30; step++) {
-        await Promise.all(Array.from({ length: random.below(8) }, async () => {
-          const asked = ([['a'], ['b'], ['a', 'b']] as const)[random.below(3)] ?? ['a'];
-          const after = await (own[random.below(3)] as EscrowStore).addIfAllFit(asked.map((key) => ask(key, 1, limits[key])));
-          if (asked.every((key, at) => (after[at] ?? Infinity) <= limits[key])) for (const key of asked) spent[key]++;
-        }));
+        await Promise.all(
+          Array.from({ length: random.below(8) }, async () => {
+            const asked = ([['a'], ['b'], ['a', 'b']] as const)[random.below(3)] ?? ['a'];
+            const after = await (own[random.below(3)] as EscrowStore).addIfAllFit(
+              asked.map((key) => ask(key, 1, limits[key])),
+            );
+            if (asked.every((key, at) => (after[at] ?? Infinity) <= limits[key])) for (const key of asked) spent[key]++;
+          }),
+        );
         if (random.below(3) === 0) await pass(300);
       }
       expect(spent.a, `seed ${seed}`).toBeLessThanOrEqual(limits.a);
@@ -237,9 +299,15 @@ describe('several limits at once', () => {
   });
 
   test('what one limit refuses is charged to no other', async () => {
-    const { own: [store], ask } = fleet(1, new Random(1));
+    const {
+      own: [store],
+      ask,
+    } = fleet(1, new Random(1));
     await store?.add([ask('full', 3, 3)]);
-    for (let n = 0; n < 20; n++) expect((await store?.addIfAllFit([ask('full', 1, 3), ask('free', 1, 5)]))?.map((after, at) => after <= [3, 5][at]!)).toEqual([false, true]);
+    for (let n = 0; n < 20; n++)
+      expect(
+        (await store?.addIfAllFit([ask('full', 1, 3), ask('free', 1, 5)]))?.map((after, at) => after <= [3, 5][at]!),
+      ).toEqual([false, true]);
     for (let n = 0; n < 5; n++) expect(await store?.add([ask('free', 1, 5)])).toEqual([n + 1]);
   });
 });
@@ -258,9 +326,21 @@ describe('what is told of what is held', () => {
       charges.push(said.at(-1));
       return add(asks);
     };
-    const store = new EscrowStore(far, { nowMs: () => clock.nowMs, tell: async (...one) => { said.push(one); } });
+    const store = new EscrowStore(far, {
+      nowMs: () => clock.nowMs,
+      tell: async (...one) => {
+        said.push(one);
+      },
+    });
     stores.push(store);
-    const ask = (hits: number, limit = 1000): CountAsk => ({ key: 'k', hits, limit, keptS: WINDOW_S, endsAtS: WINDOW_S, usedUntilS: WINDOW_S });
+    const ask = (hits: number, limit = 1000): CountAsk => ({
+      key: 'k',
+      hits,
+      limit,
+      keptS: WINDOW_S,
+      endsAtS: WINDOW_S,
+      usedUntilS: WINDOW_S,
+    });
     const pass = async (ms: number): Promise<void> => {
       clock.nowMs += ms;
       store.giveBackIdle();
@@ -282,7 +362,9 @@ describe('what is told of what is held', () => {
 
   test('what is given back, forgotten, or spent and left alone is taken back', async () => {
     const { store, said, ask, pass } = telling();
-    const hold = async (): Promise<void> => { while (store.held === 0) await store.add([ask(1)]); };
+    const hold = async (): Promise<void> => {
+      while (store.held === 0) await store.add([ask(1)]);
+    };
     const last = (): Said | undefined => said.at(-1);
     await hold();
     expect(last()?.[1]).toBeGreaterThan(0);
@@ -330,7 +412,9 @@ describe('what is told of what is held', () => {
       const { store, said, charges, ask, pass } = telling();
       const limit = 1 + random.below(400);
       for (let step = 0; step < 40; step++) {
-        await Promise.all(Array.from({ length: random.below(40) }, async () => store.add([ask(1 + random.below(3), limit)])));
+        await Promise.all(
+          Array.from({ length: random.below(40) }, async () => store.add([ask(1 + random.below(3), limit)])),
+        );
         if (random.below(4) === 0) await pass(random.below(400));
       }
       await pass(500);

@@ -7,18 +7,30 @@ import { LimitSource } from '../../../src/ratelimit/limit-source.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
 import { readSettings } from '../../../src/ratelimit/settings.ts';
 
-const limits = (domain: string): string => `domain: ${domain}\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n`;
+const limits = (domain: string): string =>
+  `domain: ${domain}\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n`;
 
 async function following(env: Readonly<Record<string, string>> = {}, hasFolder = true) {
   const root = await mkdtemp(join(tmpdir(), 'sluice-limits-'));
   const folder = join(root, 'now/rl/config');
   if (hasFolder) await mkdir(folder, { recursive: true });
   const said: string[] = [];
-  const log = { info() {}, warn: (message: string) => { said.push(`warn ${message}`); }, error: (message: string) => { said.push(`error ${message}`); } };
+  const log = {
+    info() {},
+    warn: (message: string) => {
+      said.push(`warn ${message}`);
+    },
+    error: (message: string) => {
+      said.push(`error ${message}`);
+    },
+  };
   const inForce: string[][] = [];
   let fails: Error | undefined;
   const source = new LimitSource({
-    settings: readSettings({ RUNTIME_ROOT: join(root, 'now'), RUNTIME_SUBDIRECTORY: 'rl', ...env }).settings, log, metrics: new RatelimitMetrics(), followXds: () => Promise.reject(new Error('there is no control plane')),
+    settings: readSettings({ RUNTIME_ROOT: join(root, 'now'), RUNTIME_SUBDIRECTORY: 'rl', ...env }).settings,
+    log,
+    metrics: new RatelimitMetrics(),
+    followXds: () => Promise.reject(new Error('there is no control plane')),
     use: (_files, domains) => {
       if (fails !== undefined) throw fails;
       inForce.push([...domains.keys()]);
@@ -29,7 +41,17 @@ async function following(env: Readonly<Record<string, string>> = {}, hasFolder =
     await stack.disposeAsync();
     await rm(root, { recursive: true });
   });
-  return { root, folder, said, inForce, source, follow: () => source.follow(stack), fail: (error: Error | undefined) => { fails = error; } };
+  return {
+    root,
+    folder,
+    said,
+    inForce,
+    source,
+    follow: () => source.follow(stack),
+    fail: (error: Error | undefined) => {
+      fails = error;
+    },
+  };
 }
 
 test('what could not be put in force is tried again, said once', async () => {
@@ -77,7 +99,7 @@ test('no folder at the start is no files; one that comes is taken, and one that 
   await vi.waitFor(() => expect(inForce.at(-1)).toEqual(['d']), { timeout: 10_000 });
   await rename(join(root, 'now'), join(root, 'away'));
   expect(await source.reload()).toBe(false);
-  expect([...source.domains?.keys() ?? []]).toEqual(['d']);
+  expect([...(source.domains?.keys() ?? [])]).toEqual(['d']);
 });
 
 test('the folder behind a link that is swapped is in force', async () => {
@@ -94,10 +116,18 @@ test('the folder behind a link that is swapped is in force', async () => {
 });
 
 test('a file beside the folder counts where its name begins so, with RUNTIME_WATCH_ROOT alone', async () => {
-  for (const [isWatched, expected] of [['true', ['d', 'e', 'f']], ['false', ['d']]] as const) {
+  for (const [isWatched, expected] of [
+    ['true', ['d', 'e', 'f']],
+    ['false', ['d']],
+  ] as const) {
     const { folder, inForce, follow } = await following({ RUNTIME_WATCH_ROOT: isWatched });
     await mkdir(join(folder, '../config.d'));
-    await Promise.all([writeFile(join(folder, 'a.yaml'), limits('d')), writeFile(join(folder, '../config.e.yaml'), limits('e')), writeFile(join(folder, '../config.d/f.yaml'), limits('f')), writeFile(join(folder, '../other.yaml'), limits('g'))]);
+    await Promise.all([
+      writeFile(join(folder, 'a.yaml'), limits('d')),
+      writeFile(join(folder, '../config.e.yaml'), limits('e')),
+      writeFile(join(folder, '../config.d/f.yaml'), limits('f')),
+      writeFile(join(folder, '../other.yaml'), limits('g')),
+    ]);
     await follow();
     expect(inForce.map((domains) => domains.toSorted())).toEqual([expected]);
   }
@@ -120,6 +150,17 @@ test('warnings of files that are refused are logged as warnings', async () => {
   await writeFile(join(folder, 'b.yaml'), 'domain: ""');
   await follow();
   await source.reload();
-  const levels = new Set(said.map((line) => /^(?:warn .*RATELIMIT_FURTHER_DOCUMENT|error .*RATELIMIT_EMPTY_DOMAIN|error error loading)/s.exec(line)?.[0].replace(/ .*[ /]/s, ' ') ?? line));
-  expect([...levels].sort()).toEqual(['error RATELIMIT_EMPTY_DOMAIN', 'error loading', 'warn RATELIMIT_FURTHER_DOCUMENT']);
+  const levels = new Set(
+    said.map(
+      (line) =>
+        /^(?:warn .*RATELIMIT_FURTHER_DOCUMENT|error .*RATELIMIT_EMPTY_DOMAIN|error error loading)/s
+          .exec(line)?.[0]
+          .replace(/ .*[ /]/s, ' ') ?? line,
+    ),
+  );
+  expect([...levels].sort()).toEqual([
+    'error RATELIMIT_EMPTY_DOMAIN',
+    'error loading',
+    'warn RATELIMIT_FURTHER_DOCUMENT',
+  ]);
 });

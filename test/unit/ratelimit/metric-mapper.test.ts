@@ -5,21 +5,43 @@ import { PrometheusPage } from '../../../src/ratelimit/prometheus-page.ts';
 
 describe('the built-in mapper', () => {
   test.each([
-    ['ratelimit.service.rate_limit.shop.user_ann.near_limit', 'ratelimit_service_rate_limit_near_limit', { domain: 'shop', key1: 'user_ann' }],
-    ['ratelimit.service.rate_limit.shop.user.path_/a.over_limit', 'ratelimit_service_rate_limit_over_limit', { domain: 'shop', key1: 'user', key2: 'path_/a' }],
-    ['ratelimit.service.rate_limit.shop.a.b.c.d.total_hits', 'ratelimit_service_rate_limit_total_hits', { domain: 'shop', key1: 'a', key2: 'b' }],
-    ['ratelimit.service.call.should_rate_limit.redis_error', 'ratelimit_service_should_rate_limit_error', { err_type: 'redis_error' }],
-    ['ratelimit_server.ShouldRateLimit.total_requests', 'ratelimit_service_total_requests', { grpc_method: 'ShouldRateLimit' }],
+    [
+      'ratelimit.service.rate_limit.shop.user_ann.near_limit',
+      'ratelimit_service_rate_limit_near_limit',
+      { domain: 'shop', key1: 'user_ann' },
+    ],
+    [
+      'ratelimit.service.rate_limit.shop.user.path_/a.over_limit',
+      'ratelimit_service_rate_limit_over_limit',
+      { domain: 'shop', key1: 'user', key2: 'path_/a' },
+    ],
+    [
+      'ratelimit.service.rate_limit.shop.a.b.c.d.total_hits',
+      'ratelimit_service_rate_limit_total_hits',
+      { domain: 'shop', key1: 'a', key2: 'b' },
+    ],
+    [
+      'ratelimit.service.call.should_rate_limit.redis_error',
+      'ratelimit_service_should_rate_limit_error',
+      { err_type: 'redis_error' },
+    ],
+    [
+      'ratelimit_server.ShouldRateLimit.total_requests',
+      'ratelimit_service_total_requests',
+      { grpc_method: 'ShouldRateLimit' },
+    ],
   ])('%s', (path, family, labels) => {
     expect(DEFAULT_MAPPER(path, 'counter')).toEqual({ family, labels });
   });
 
   test('what it does not know', () => {
-    expect(DEFAULT_MAPPER('ratelimit.service.rate_limit.shop.a.b.over_limit_with_local_cache', 'counter')).toBeUndefined();
+    expect(
+      DEFAULT_MAPPER('ratelimit.service.rate_limit.shop.a.b.over_limit_with_local_cache', 'counter'),
+    ).toBeUndefined();
   });
 });
 
-describe('a mapper of one\'s own', () => {
+describe("a mapper of one's own", () => {
   // In the manner of the one that Envoy Gateway mounts.
   const MAPPER = `
 mappings:
@@ -43,8 +65,12 @@ mappings:
     metrics.answered(0.001);
     const page = await new PrometheusPage(metrics, readMapper(MAPPER)).text();
     expect(page.split('\n').filter((line) => !line.startsWith('#') && !line.includes('_bucket'))).toEqual([
-      'rl_over_limit{domain="shop",keys="user.path",zone="a"} 3', 'rl_over_limit{domain="shop",keys="user",zone="a"} 0', 'rl_user_total{domain="shop"} 5',
-      expect.stringMatching(/^rl_seconds_sum 0\.001/) as string, 'rl_seconds_count 1', '',
+      'rl_over_limit{domain="shop",keys="user.path",zone="a"} 3',
+      'rl_over_limit{domain="shop",keys="user",zone="a"} 0',
+      'rl_user_total{domain="shop"} 5',
+      expect.stringMatching(/^rl_seconds_sum 0\.001/) as string,
+      'rl_seconds_count 1',
+      '',
     ]);
   });
 

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
 
-const counted = (metrics: RatelimitMetrics): Record<string, number> => Object.fromEntries([...metrics.counters()].filter(([, value]) => value > 0));
+const counted = (metrics: RatelimitMetrics): Record<string, number> =>
+  Object.fromEntries([...metrics.counters()].filter(([, value]) => value > 0));
 
 test('what threads have counted is added up, each once', () => {
   const [all, one, other] = [new RatelimitMetrics(), new RatelimitMetrics(), new RatelimitMetrics()];
@@ -18,8 +19,10 @@ test('what threads have counted is added up, each once', () => {
   rule.total_hits++;
   all.add(one.take());
   expect(counted(all)).toEqual({
-    'ratelimit_server.ShouldRateLimit.total_requests': 2, 'ratelimit.service.outage.local': 1,
-    'ratelimit.service.rate_limit.shop.user_10_0_0_1.total_hits': 6, 'ratelimit.service.rate_limit.none.domain_not_found': 1,
+    'ratelimit_server.ShouldRateLimit.total_requests': 2,
+    'ratelimit.service.outage.local': 1,
+    'ratelimit.service.rate_limit.shop.user_10_0_0_1.total_hits': 6,
+    'ratelimit.service.rate_limit.none.domain_not_found': 1,
   });
   expect([all.responseTimes[0], all.responseTimes.at(-1), all.responseTimeSumS]).toEqual([1, 1, 20.003]);
   expect(counted(one)).toEqual({});

@@ -4,15 +4,31 @@ import { readSettings } from '../../../src/ratelimit/settings.ts';
 
 /** What one mogrifier, N, makes of a name. */
 function mogrified(name: string, pattern: string, template: string, tags?: string): Mogrified {
-  const { mogrifier, problems } = readMogrifiers('N', { DOG_STATSD_MOGRIFIER_N_PATTERN: pattern, DOG_STATSD_MOGRIFIER_N_NAME: template, DOG_STATSD_MOGRIFIER_N_TAGS: tags });
+  const { mogrifier, problems } = readMogrifiers('N', {
+    DOG_STATSD_MOGRIFIER_N_PATTERN: pattern,
+    DOG_STATSD_MOGRIFIER_N_NAME: template,
+    DOG_STATSD_MOGRIFIER_N_TAGS: tags,
+  });
   expect(problems).toEqual([]);
   return mogrifier(name);
 }
 
 describe('a name that fits', () => {
-  test('is rewritten, and its parts are tags, as the reference\'s README shows', () => {
-    expect(mogrified('ratelimit.service.rate_limit.shop.user.path.total_hits', '^ratelimit\\.service\\.rate_limit\\.([^.]+)\\.(.*)\\.([^.]+)$', 'ratelimit.service.rate_limit.$3', 'domain:$1,descriptor:$2'))
-      .toEqual({ name: 'ratelimit.service.rate_limit.total_hits', tags: [['domain', 'shop'], ['descriptor', 'user.path']] });
+  test("is rewritten, and its parts are tags, as the reference's README shows", () => {
+    expect(
+      mogrified(
+        'ratelimit.service.rate_limit.shop.user.path.total_hits',
+        '^ratelimit\\.service\\.rate_limit\\.([^.]+)\\.(.*)\\.([^.]+)$',
+        'ratelimit.service.rate_limit.$3',
+        'domain:$1,descriptor:$2',
+      ),
+    ).toEqual({
+      name: 'ratelimit.service.rate_limit.total_hits',
+      tags: [
+        ['domain', 'shop'],
+        ['descriptor', 'user.path'],
+      ],
+    });
   });
 
   test.each([
@@ -20,7 +36,7 @@ describe('a name that fits', () => {
     ['$0 is what fits', 'a.b.c', 'b', '<$0>', '<b>'],
     ['a group that took no part is empty', 'a', 'a(b)?', 'x$1y', 'xy'],
     ['a group that there is not stays', 'a', '(a)', '$1$2', 'a$2'],
-    ['all digits are the group\'s', 'a', '(a)', '$10', '$10'],
+    ["all digits are the group's", 'a', '(a)', '$10', '$10'],
     ['a $ before it is a $', 'a', '(a)', '$$1', '$a'],
     ['names of groups are no variables', 'a', '(?P<it>a)', '$it${1}$1', '$it${1}a'],
     ['what a group holds is not looked at again', 'a$1', '^(.*)$', '$1$1', 'a$1a$1'],
@@ -29,29 +45,50 @@ describe('a name that fits', () => {
   });
 
   test('the last of two tags of one name counts', () => {
-    expect(mogrified('a', 'a', 'b', 'k:1,l:2,k:$0').tags).toEqual([['k', 'a'], ['l', '2']]);
+    expect(mogrified('a', 'a', 'b', 'k:1,l:2,k:$0').tags).toEqual([
+      ['k', 'a'],
+      ['l', '2'],
+    ]);
   });
 });
 
 test('the first that fits decides; what none fits stays', () => {
   const { mogrifier } = readMogrifiers('two, one', {
-    DOG_STATSD_MOGRIFIER_ONE_PATTERN: '^a', DOG_STATSD_MOGRIFIER_ONE_NAME: 'one', DOG_STATSD_MOGRIFIER_TWO_PATTERN: 'b$', DOG_STATSD_MOGRIFIER_TWO_NAME: 'two',
+    DOG_STATSD_MOGRIFIER_ONE_PATTERN: '^a',
+    DOG_STATSD_MOGRIFIER_ONE_NAME: 'one',
+    DOG_STATSD_MOGRIFIER_TWO_PATTERN: 'b$',
+    DOG_STATSD_MOGRIFIER_TWO_NAME: 'two',
   });
   expect(['ab', 'ac', 'cb', 'cc'].map((name) => mogrifier(name).name)).toEqual(['two', 'one', 'two', 'cc']);
 });
 
 describe('settings', () => {
   const ON = { USE_DOG_STATSD: 'true', USE_DOG_STATSD_MOGRIFIERS: 'A,b' };
-  const GOOD = { DOG_STATSD_MOGRIFIER_A_PATTERN: 'a', DOG_STATSD_MOGRIFIER_A_NAME: 'a', DOG_STATSD_MOGRIFIER_B_PATTERN: 'b', DOG_STATSD_MOGRIFIER_B_NAME: 'b' };
+  const GOOD = {
+    DOG_STATSD_MOGRIFIER_A_PATTERN: 'a',
+    DOG_STATSD_MOGRIFIER_A_NAME: 'a',
+    DOG_STATSD_MOGRIFIER_B_PATTERN: 'b',
+    DOG_STATSD_MOGRIFIER_B_NAME: 'b',
+  };
 
   test('what is wrong is said all at once, with its variable', () => {
-    const { problems } = readSettings({ ...ON, PORT: 'x', DOG_STATSD_MOGRIFIER_A_NAME: 'a', DOG_STATSD_MOGRIFIER_B_PATTERN: '(', DOG_STATSD_MOGRIFIER_B_TAGS: 'ok:$1,k,:v,k:,a:b:c' });
+    const { problems } = readSettings({
+      ...ON,
+      PORT: 'x',
+      DOG_STATSD_MOGRIFIER_A_NAME: 'a',
+      DOG_STATSD_MOGRIFIER_B_PATTERN: '(',
+      DOG_STATSD_MOGRIFIER_B_TAGS: 'ok:$1,k,:v,k:,a:b:c',
+    });
     expect(problems).toEqual([
       'PORT is "x"; a whole number is expected',
       'DOG_STATSD_MOGRIFIER_A_PATTERN is not set; a regular expression (RE2) is expected',
-      expect.stringMatching(/^DOG_STATSD_MOGRIFIER_B_PATTERN is "\("; a regular expression \(RE2\) is expected: .*missing closing \)/) as string,
+      expect.stringMatching(
+        /^DOG_STATSD_MOGRIFIER_B_PATTERN is "\("; a regular expression \(RE2\) is expected: .*missing closing \)/,
+      ) as string,
       'DOG_STATSD_MOGRIFIER_B_NAME is not set; the name to tell is expected, such as requests.$1',
-      ...['k', ':v', 'k:', 'a:b:c'].map((tag) => `DOG_STATSD_MOGRIFIER_B_TAGS has "${tag}"; TAG:VALUE is expected, with commas between`),
+      ...['k', ':v', 'k:', 'a:b:c'].map(
+        (tag) => `DOG_STATSD_MOGRIFIER_B_TAGS has "${tag}"; TAG:VALUE is expected, with commas between`,
+      ),
     ]);
   });
 
@@ -60,7 +97,14 @@ describe('settings', () => {
     expect([problems, warnings, mogrifier?.('b')]).toEqual([[], [], { name: 'b', tags: [] }]);
   });
 
-  test.each([[{ USE_DOG_STATSD: 'false' }], [{ DISABLE_STATS: 'true' }]])('where DogStatsD is not told anything (%j), none is read, and that is said', (off) => {
-    expect(readSettings({ ...ON, ...off })).toMatchObject({ mogrifier: undefined, problems: [], warnings: ['USE_DOG_STATSD_MOGRIFIERS has no effect: DogStatsD is not told anything'] });
-  });
+  test.each([[{ USE_DOG_STATSD: 'false' }], [{ DISABLE_STATS: 'true' }]])(
+    'where DogStatsD is not told anything (%j), none is read, and that is said',
+    (off) => {
+      expect(readSettings({ ...ON, ...off })).toMatchObject({
+        mogrifier: undefined,
+        problems: [],
+        warnings: ['USE_DOG_STATSD_MOGRIFIERS has no effect: DogStatsD is not told anything'],
+      });
+    },
+  );
 });

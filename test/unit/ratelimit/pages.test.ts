@@ -12,10 +12,16 @@ let answerer: OwnAnswerer;
 let app: FastifyInstance;
 beforeEach(async () => {
   const metrics = new RatelimitMetrics();
-  const { domains } = readConfigs([{ file: 'f', text: 'domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n' }], { mergeDomains: false });
+  const { domains } = readConfigs(
+    [{ file: 'f', text: 'domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n' }],
+    { mergeDomains: false },
+  );
   answerer = await openAnswerer({
-    settings: readSettings({ BACKEND_TYPE: 'memory' }).settings, metrics, openAlgorithms: () => Promise.reject(new Error('no limit needs them')),
-    listenGrpc: () => Promise.reject(new Error('it does not listen')), answerJson: () => Promise.reject(new Error('nobody asks')),
+    settings: readSettings({ BACKEND_TYPE: 'memory' }).settings,
+    metrics,
+    openAlgorithms: () => Promise.reject(new Error('no limit needs them')),
+    listenGrpc: () => Promise.reject(new Error('it does not listen')),
+    answerJson: () => Promise.reject(new Error('nobody asks')),
   });
   await answerer.use([], domains);
   app = fastify();
@@ -27,7 +33,12 @@ afterEach(async () => {
 });
 
 const reset = async (remoteAddress: string, headers: Readonly<Record<string, string>> = {}): Promise<unknown[]> => {
-  const { statusCode, body } = await app.inject({ method: 'POST', url: '/limits/reset?domain=d&key=k&value=v', remoteAddress, headers });
+  const { statusCode, body } = await app.inject({
+    method: 'POST',
+    url: '/limits/reset?domain=d&key=k&value=v',
+    remoteAddress,
+    headers,
+  });
   return [statusCode, JSON.parse(body)];
 };
 const REFUSED = [403, { error: 'counters are reset from this machine alone, and not by pages of a browser' }];
@@ -38,19 +49,32 @@ test.each(['127.0.0.1', '127.9.8.7', '::1', '::ffff:127.0.0.1'])('by a program a
 
 test.each(['10.1.2.3', '::ffff:10.1.2.3', 'fe80::1', '128.0.0.1'])('not from %s, which may look', async (address) => {
   expect(await reset(address)).toEqual(REFUSED);
-  expect((await app.inject({ url: '/limits/inspect?domain=d&key=k&value=v', remoteAddress: address })).statusCode).toBe(200);
+  expect((await app.inject({ url: '/limits/inspect?domain=d&key=k&value=v', remoteAddress: address })).statusCode).toBe(
+    200,
+  );
 });
 
-test.each(['http://elsewhere.example', 'http://127.0.0.1:6070', 'null'])('not by a page of %s in a browser of this machine', async (origin) => {
-  expect(await reset('127.0.0.1', { origin })).toEqual(REFUSED);
-});
+test.each(['http://elsewhere.example', 'http://127.0.0.1:6070', 'null'])(
+  'not by a page of %s in a browser of this machine',
+  async (origin) => {
+    expect(await reset('127.0.0.1', { origin })).toEqual(REFUSED);
+  },
+);
 
 test.each([
   ['a body', 'POST /json HTTP/1.1\r\nhost: h\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{'],
   ['headers', 'GET / HTTP/1.1\r\nhost'],
 ])('%s that do not end: the request is given up', async (_what, sent) => {
   await using stack = new AsyncDisposableStack();
-  const port = await listenHttp('127.0.0.1', 0, stack, (app) => { app.post('/json', async () => 'ok'); }, 100);
+  const port = await listenHttp(
+    '127.0.0.1',
+    0,
+    stack,
+    (app) => {
+      app.post('/json', async () => 'ok');
+    },
+    100,
+  );
   const socket = connect(port, '127.0.0.1');
   socket.write(sent);
   let answer = '';

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
 import { PrometheusPage } from '../../../src/ratelimit/prometheus-page.ts';
 
-const linesOf = (page: string): string[] => page.split('\n').filter((line) => line.startsWith('ratelimit_service_rate_limit') && !line.endsWith(' 0'));
+const linesOf = (page: string): string[] =>
+  page.split('\n').filter((line) => line.startsWith('ratelimit_service_rate_limit') && !line.endsWith(' 0'));
 
 test('the event loop goes round while a page of ten thousand names is made', async () => {
   const metrics = new RatelimitMetrics();
@@ -26,17 +27,26 @@ test('a name of any length is cut, and told from others that begin alike', async
   for (let at = 0; at < 2; at++) metrics.unknownDomain('y'.repeat(50_000));
   const page = await new PrometheusPage(metrics).text();
   expect(page.length).toBeLessThan(20_000);
-  expect(linesOf(page).map((line) => line.slice(line.lastIndexOf(' ') + 1)).toSorted()).toEqual(['1', '2', '2']);
+  expect(
+    linesOf(page)
+      .map((line) => line.slice(line.lastIndexOf(' ') + 1))
+      .toSorted(),
+  ).toEqual(['1', '2', '2']);
 });
 
 test('what is counted later stands on the next page', async () => {
   const metrics = new RatelimitMetrics();
   const page = new PrometheusPage(metrics);
   metrics.rule('shop.user_10.0.0.1').total_hits = 1;
-  expect(linesOf(await page.text())).toEqual(['ratelimit_service_rate_limit_total_hits{domain="shop",key1="user_10_0_0_1"} 1']);
+  expect(linesOf(await page.text())).toEqual([
+    'ratelimit_service_rate_limit_total_hits{domain="shop",key1="user_10_0_0_1"} 1',
+  ]);
   metrics.rule('shop.user_10.0.0.1').total_hits++;
   metrics.rule('shop.path').over_limit = 3;
-  expect(linesOf(await page.text())).toEqual(['ratelimit_service_rate_limit_total_hits{domain="shop",key1="user_10_0_0_1"} 2', 'ratelimit_service_rate_limit_over_limit{domain="shop",key1="path"} 3']);
+  expect(linesOf(await page.text())).toEqual([
+    'ratelimit_service_rate_limit_total_hits{domain="shop",key1="user_10_0_0_1"} 2',
+    'ratelimit_service_rate_limit_over_limit{domain="shop",key1="path"} 3',
+  ]);
 });
 
 test('a text of digits takes no longer than any other', async () => {

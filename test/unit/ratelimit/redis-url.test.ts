@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { safeText } from '../../../src/cli/safe-text.ts';
 import { readRedisUrl, type RedisUrl } from '../../../src/ratelimit/redis-url.ts';
 
-const read = (given: Partial<RedisUrl>) => readRedisUrl({ type: 'SINGLE', socketType: 'tcp', url: '', auth: '', sentinelAuth: '', ...given });
+const read = (given: Partial<RedisUrl>) =>
+  readRedisUrl({ type: 'SINGLE', socketType: 'tcp', url: '', auth: '', sentinelAuth: '', ...given });
 const AT = [{ host: '10.0.0.1', port: 6380 }];
 
 describe('REDIS_URL', () => {
@@ -20,44 +21,79 @@ describe('REDIS_URL', () => {
     expect(read({ url })).toMatchObject({ addresses: AT, credentials, isTls });
   });
 
-  test.each([['[::1]:6380', '::1'], ['redis://u:p@[fe80::1]:6380', 'fe80::1']])('of IPv6: %s', (url, host) => {
+  test.each([
+    ['[::1]:6380', '::1'],
+    ['redis://u:p@[fe80::1]:6380', 'fe80::1'],
+  ])('of IPv6: %s', (url, host) => {
     expect(read({ url }).addresses).toEqual([{ host, port: 6380 }]);
   });
 
   test('REDIS_AUTH is parted by its first colon, and says the same as the URL or stands alone', () => {
-    expect(read({ url: '10.0.0.1:6380', auth: 'default:i>ch:wmz' }).credentials).toEqual({ username: 'default', password: 'i>ch:wmz' });
+    expect(read({ url: '10.0.0.1:6380', auth: 'default:i>ch:wmz' }).credentials).toEqual({
+      username: 'default',
+      password: 'i>ch:wmz',
+    });
     expect(read({ url: 'redis://:pw@10.0.0.1:6380', auth: 'pw' }).credentials).toEqual({ password: 'pw' });
   });
 
   test('sentinels have credentials of their own, and so has the master', () => {
     const url = 'redis://ann:pw@my master,redis://:guard@10.0.0.1:1, redis://:guard@10.0.0.2:2';
     expect(read({ type: 'SENTINEL', url })).toEqual({
-      isTls: false, credentials: { username: 'ann', password: 'pw' }, sentinelCredentials: { password: 'guard' }, path: undefined, master: 'my master',
-      addresses: [{ host: '10.0.0.1', port: 1 }, { host: '10.0.0.2', port: 2 }],
+      isTls: false,
+      credentials: { username: 'ann', password: 'pw' },
+      sentinelCredentials: { password: 'guard' },
+      path: undefined,
+      master: 'my master',
+      addresses: [
+        { host: '10.0.0.1', port: 1 },
+        { host: '10.0.0.2', port: 2 },
+      ],
     });
-    expect(read({ type: 'SENTINEL', url: 'm,10.0.0.1:1', auth: 'a', sentinelAuth: 'u:b' })).toMatchObject({ credentials: { password: 'a' }, sentinelCredentials: { username: 'u', password: 'b' } });
+    expect(read({ type: 'SENTINEL', url: 'm,10.0.0.1:1', auth: 'a', sentinelAuth: 'u:b' })).toMatchObject({
+      credentials: { password: 'a' },
+      sentinelCredentials: { username: 'u', password: 'b' },
+    });
   });
 
   test('nodes of a cluster have the same', () => {
-    expect(read({ type: 'CLUSTER', url: 'rediss://:pw@10.0.0.1:1,rediss://:pw@10.0.0.2:2' })).toMatchObject({ isTls: true, credentials: { password: 'pw' }, addresses: [{ port: 1 }, { port: 2 }] });
+    expect(read({ type: 'CLUSTER', url: 'rediss://:pw@10.0.0.1:1,rediss://:pw@10.0.0.2:2' })).toMatchObject({
+      isTls: true,
+      credentials: { password: 'pw' },
+      addresses: [{ port: 1 }, { port: 2 }],
+    });
   });
 
   test('a unix socket is a path', () => {
-    expect(read({ socketType: 'unix', url: '/run/a b@c:1/redis.sock', auth: 'pw' })).toMatchObject({ path: '/run/a b@c:1/redis.sock', credentials: { password: 'pw' } });
+    expect(read({ socketType: 'unix', url: '/run/a b@c:1/redis.sock', auth: 'pw' })).toMatchObject({
+      path: '/run/a b@c:1/redis.sock',
+      credentials: { password: 'pw' },
+    });
   });
 
   test.each<[string, Partial<RedisUrl>, RegExp]>([
     ['an unknown scheme', { url: 'tcp://:s3cret@10.0.0.1:6380' }, /tcp:\/\/ is not known/],
-    ['a unix socket that is a URL', { socketType: 'unix', url: 'redis://:s3cret@10.0.0.1:6380' }, /SOCKET_TYPE is unix/],
+    [
+      'a unix socket that is a URL',
+      { socketType: 'unix', url: 'redis://:s3cret@10.0.0.1:6380' },
+      /SOCKET_TYPE is unix/,
+    ],
     ['no port', { url: 'redis://:s3cret@redis.example' }, /"redis:\/\/\(secret\)@redis\.example", which is no address/],
     ['a database', { url: 'redis://:s3cret@10.0.0.1:6380/3' }, /without a path or database/],
-    ['credentials without a scheme', { url: 'default:s3cret@10.0.0.1:6380' }, /"\(secret\)@10\.0\.0\.1:6380", which is no address of Redis; redis:\/\/ is expected/],
+    [
+      'credentials without a scheme',
+      { url: 'default:s3cret@10.0.0.1:6380' },
+      /"\(secret\)@10\.0\.0\.1:6380", which is no address of Redis; redis:\/\/ is expected/,
+    ],
     ['the same of a sentinel', { type: 'SENTINEL', url: 'm,:s3cret@10.0.0.1:6380' }, /redis:\/\/ is expected/],
     ['several for one server', { url: 'redis://:s3cret@10.0.0.1:1,10.0.0.2:2' }, /one HOST:PORT/],
     ['no sentinels', { type: 'SENTINEL', url: 'redis://:s3cret@10.0.0.1:1' }, /MASTER,HOST:PORT/],
     ['a percent that is none', { url: 'redis://:s3cret%@10.0.0.1:1' }, /%25/],
     ['two passwords', { url: 'redis://:s3cret@10.0.0.1:1', auth: 'other-s3cret' }, /give them once/],
-    ['two passwords of one cluster', { type: 'CLUSTER', url: 'redis://:s3cret@a:1,redis://:other-s3cret@b:1' }, /give them once/],
+    [
+      'two passwords of one cluster',
+      { type: 'CLUSTER', url: 'redis://:s3cret@a:1,redis://:other-s3cret@b:1' },
+      /give them once/,
+    ],
     ['a user alone', { url: 'redis://s3cret@10.0.0.1:1' }, /without a password/],
     ['both schemes', { type: 'CLUSTER', url: 'redis://:s3cret@a:1,rediss://:s3cret@b:1' }, /mixed/],
   ])('%s is refused, and the password is in no message', (_name, given, says) => {

@@ -2,7 +2,10 @@
 import { expect, test } from 'vitest';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fastify from 'fastify';
-import { RateLimitRequestSchema, RateLimitResponseSchema } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import {
+  RateLimitRequestSchema,
+  RateLimitResponseSchema,
+} from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
 import { rateLimitServiceMethods } from '../../../src/frontends/ratelimit/service-call.ts';
 import { answerJson } from '../../../src/frontends/ratelimit/service-json.ts';
 import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/answerer.ts';
@@ -16,17 +19,28 @@ import { pieceOf } from '../../../src/transport/piece.ts';
 
 const NOW_MS = Date.parse('2026-02-10T12:00:00Z');
 type Entries = readonly (readonly [key: string, value: string])[];
-interface Asked { readonly entries: Entries; readonly hits?: number; readonly limit?: { readonly requestsPerUnit: number; readonly unit: number } }
+interface Asked {
+  readonly entries: Entries;
+  readonly hits?: number;
+  readonly limit?: { readonly requestsPerUnit: number; readonly unit: number };
+}
 
 async function serving(descriptors: string, env: Readonly<Record<string, string>> = {}) {
   const { settings, problems } = readSettings({ BACKEND_TYPE: 'memory', ...env });
   expect(problems).toEqual([]);
-  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false, calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT });
+  const { domains, findings } = readConfigs(
+    [{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }],
+    { mergeDomains: false, calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT },
+  );
   expect(findings.filter(({ severity }) => severity === 'error')).toEqual([]);
   const metrics = new RatelimitMetrics();
   const opened = Promise.withResolvers<RateLimitService>();
   const answerer: OwnAnswerer = await openAnswerer({
-    settings, metrics, nowMs: () => NOW_MS, openAlgorithms: () => Promise.reject(new Error('no limit needs them')), answerJson,
+    settings,
+    metrics,
+    nowMs: () => NOW_MS,
+    openAlgorithms: () => Promise.reject(new Error('no limit needs them')),
+    answerJson,
     listenGrpc: (service) => {
       opened.resolve(service);
       return Promise.resolve({ port: 0, drain: () => Promise.resolve() });
@@ -36,22 +50,49 @@ async function serving(descriptors: string, env: Readonly<Record<string, string>
   await answerer.listen();
   const [[, method] = []] = rateLimitServiceMethods(await opened.promise, () => undefined);
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
-  const send = async (octets: Uint8Array) => fromBinary(RateLimitResponseSchema, await method.handle(pieceOf(octets), {} as never));
-  const ask = async (descriptors: readonly Asked[], domain = 'd') => send(toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, {
-    domain, descriptors: descriptors.map(({ entries, hits, limit }) => ({ entries: entries.map(([key, value]) => ({ key, value })), ...(hits === undefined ? {} : { hitsAddend: BigInt(hits) }), ...(limit === undefined ? {} : { limit }) })) as never,
-  })));
-  const counted = (): Record<string, number> => Object.fromEntries([...metrics.counters()].filter(([name, value]) => value > 0 && name.includes('.rate_limit.')).map(([name, value]) => [name.replace('ratelimit.service.rate_limit.', ''), value]));
+  const send = async (octets: Uint8Array) =>
+    fromBinary(RateLimitResponseSchema, await method.handle(pieceOf(octets), {} as never));
+  const ask = async (descriptors: readonly Asked[], domain = 'd') =>
+    send(
+      toBinary(
+        RateLimitRequestSchema,
+        create(RateLimitRequestSchema, {
+          domain,
+          descriptors: descriptors.map(({ entries, hits, limit }) => ({
+            entries: entries.map(([key, value]) => ({ key, value })),
+            ...(hits === undefined ? {} : { hitsAddend: BigInt(hits) }),
+            ...(limit === undefined ? {} : { limit }),
+          })) as never,
+        }),
+      ),
+    );
+  const counted = (): Record<string, number> =>
+    Object.fromEntries(
+      [...metrics.counters()]
+        .filter(([name, value]) => value > 0 && name.includes('.rate_limit.'))
+        .map(([name, value]) => [name.replace('ratelimit.service.rate_limit.', ''), value]),
+    );
   return { ask, send, counted, answerer, domains, metrics };
 }
 
-const LIMITS = '- { key: open, rate_limit: { unit: day, requests_per_unit: 100 } }\n- { key: shadow, shadow_mode: true, rate_limit: { unit: day, requests_per_unit: 2 } }\n- { key: quota, quota_mode: true, rate_limit: { unit: day, requests_per_unit: 2 } }\n';
-const left = ({ statuses }: { readonly statuses: readonly { readonly limitRemaining: number }[] }): number[] => statuses.map(({ limitRemaining }) => limitRemaining);
+const LIMITS =
+  '- { key: open, rate_limit: { unit: day, requests_per_unit: 100 } }\n- { key: shadow, shadow_mode: true, rate_limit: { unit: day, requests_per_unit: 2 } }\n- { key: quota, quota_mode: true, rate_limit: { unit: day, requests_per_unit: 2 } }\n';
+const left = ({ statuses }: { readonly statuses: readonly { readonly limitRemaining: number }[] }): number[] =>
+  statuses.map(({ limitRemaining }) => limitRemaining);
 
-test.each(['shadow', 'quota'])('STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT: a %s rule that is over leaves the others uncharged', async (key) => {
-  const { ask } = await serving(LIMITS, { STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT: 'true' });
-  const both = [{ entries: [['open', '']] }, { entries: [[key, '']] }] as const;
-  expect([left(await ask(both)), left(await ask(both)), left(await ask(both)), left(await ask(both))]).toEqual([[99, 1], [98, 0], [98, 0], [98, 0]]);
-});
+test.each(['shadow', 'quota'])(
+  'STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT: a %s rule that is over leaves the others uncharged',
+  async (key) => {
+    const { ask } = await serving(LIMITS, { STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT: 'true' });
+    const both = [{ entries: [['open', '']] }, { entries: [[key, '']] }] as const;
+    expect([left(await ask(both)), left(await ask(both)), left(await ask(both)), left(await ask(both))]).toEqual([
+      [99, 1],
+      [98, 0],
+      [98, 0],
+      [98, 0],
+    ]);
+  },
+);
 
 test('what a shadow rule would have refused is counted from the limit on', async () => {
   const { ask, counted } = await serving(LIMITS);
@@ -70,14 +111,20 @@ test('a limit without a unit is an error where it would apply, and nothing where
   const { ask } = await serving(LIMITS);
   const asked = [{ entries: [['k', 'v']], limit: { requestsPerUnit: 3, unit: 0 } }] as const;
   expect((await ask(asked, 'elsewhere')).overallCode).toBe(1);
-  await expect(ask(asked)).rejects.toThrow('the limit of a descriptor has the unit 0, which is none of SECOND (1) to WEEK (7)');
+  await expect(ask(asked)).rejects.toThrow(
+    'the limit of a descriptor has the unit 0, which is none of SECOND (1) to WEEK (7)',
+  );
 });
 
 test.each([
-  [{ requestsPerUnit: 5, unit: 2 }, 'requests_per_unit:5 unit:MINUTE'], [{ requestsPerUnit: 0, unit: 4 }, 'unit:DAY'], [{ requestsPerUnit: 5, unit: 7 }, 'requests_per_unit:5 unit:7'],
+  [{ requestsPerUnit: 5, unit: 2 }, 'requests_per_unit:5 unit:MINUTE'],
+  [{ requestsPerUnit: 0, unit: 4 }, 'unit:DAY'],
+  [{ requestsPerUnit: 5, unit: 7 }, 'requests_per_unit:5 unit:7'],
 ])('%j in dynamic metadata is %s', async (limit, expected) => {
   const { ask } = await serving(LIMITS, { RESPONSE_DYNAMIC_METADATA: 'true' });
-  expect((await ask([{ entries: [['k', 'v']], limit }])).dynamicMetadata).toMatchObject({ descriptors: [{ limit: expected }] });
+  expect((await ask([{ entries: [['k', 'v']], limit }])).dynamicMetadata).toMatchObject({
+    descriptors: [{ limit: expected }],
+  });
 });
 
 test('octets that are no message are INTERNAL', async () => {
@@ -86,21 +133,44 @@ test('octets that are no message are INTERNAL', async () => {
 });
 
 test('metadata that JSON cannot say comes by gRPC, and is an error of /json', async () => {
-  const { ask, answerer } = await serving('- { key: k, metadata: { most: .inf }, rate_limit: { unit: day, requests_per_unit: 9 } }\n', { RESPONSE_DYNAMIC_METADATA: 'true' });
+  const { ask, answerer } = await serving(
+    '- { key: k, metadata: { most: .inf }, rate_limit: { unit: day, requests_per_unit: 9 } }\n',
+    { RESPONSE_DYNAMIC_METADATA: 'true' },
+  );
   expect((await ask([{ entries: [['k', '']] }])).dynamicMetadata).toMatchObject({ metadata: { most: Infinity } });
-  expect(await answerer.answerJson('{"domain":"d","descriptors":[{"entries":[{"key":"k"}]}]}', {})).toEqual({ status: 500, contentType: 'text/plain; charset=utf-8', body: 'Internal Server Error\n' });
+  expect(await answerer.answerJson('{"domain":"d","descriptors":[{"entries":[{"key":"k"}]}]}', {})).toEqual({
+    status: 500,
+    contentType: 'text/plain; charset=utf-8',
+    body: 'Internal Server Error\n',
+  });
 });
 
 test('/rlconfig says what the file says of quotas, whatever QUOTA_MODE says', async () => {
   const { domains } = await serving(LIMITS, { QUOTA_MODE: 'true' });
-  expect(rlconfig(domains).match(/quota_mode: \w+/g)).toEqual(['quota_mode: false', 'quota_mode: false', 'quota_mode: true']);
+  expect(rlconfig(domains).match(/quota_mode: \w+/g)).toEqual([
+    'quota_mode: false',
+    'quota_mode: false',
+    'quota_mode: true',
+  ]);
 });
 
 test.each([
   ['a star in the key', '- { key: "k*", rate_limit: { unit: day, requests_per_unit: 9 } }', 'd.key_k*.total_hits'],
-  ['a star in the key, shared', '- { key: "k*", share_threshold: true, rate_limit: { unit: day, requests_per_unit: 9 } }', 'd.key_k*.total_hits'],
-  ['a star in the middle', '- { key: key, value: "a*.c", rate_limit: { unit: day, requests_per_unit: 9 } }', 'd.key_a*.c.total_hits'],
-  ['a value in the metric', '- { key: key, value_to_metric: true, rate_limit: { unit: day, requests_per_unit: 9 } }', 'd.key_a.b.c.total_hits'],
+  [
+    'a star in the key, shared',
+    '- { key: "k*", share_threshold: true, rate_limit: { unit: day, requests_per_unit: 9 } }',
+    'd.key_k*.total_hits',
+  ],
+  [
+    'a star in the middle',
+    '- { key: key, value: "a*.c", rate_limit: { unit: day, requests_per_unit: 9 } }',
+    'd.key_a*.c.total_hits',
+  ],
+  [
+    'a value in the metric',
+    '- { key: key, value_to_metric: true, rate_limit: { unit: day, requests_per_unit: 9 } }',
+    'd.key_a.b.c.total_hits',
+  ],
 ])('%s: counted as the reference names it', async (_name, limit, expected) => {
   const { ask, counted } = await serving(`${limit}\n`);
   await ask([{ entries: [['key', 'a.b.c']] }]);
@@ -108,17 +178,41 @@ test.each([
 });
 
 test('SANITIZE_DESCRIPTOR_METRIC_DOTS takes points out of keys and values, and no others', async () => {
-  const { ask, counted } = await serving('- { key: key, value_to_metric: true, descriptors: [{ key: in, detailed_metric: true, rate_limit: { unit: day, requests_per_unit: 9 } }], rate_limit: { unit: day, requests_per_unit: 9 } }\n', { SANITIZE_DESCRIPTOR_METRIC_DOTS: 'true' });
-  await ask([{ entries: [['key', 'foo.bar']] }, { entries: [['key', 'foo.bar'], ['in', 'x.y']] }, { entries: [['o.k', 'v.w']], limit: { requestsPerUnit: 3, unit: 4 } }]);
-  expect(Object.keys(counted()).filter((name) => name.endsWith('.total_hits'))).toEqual(['d.key_foo_bar.total_hits', 'd.key_foo_bar.in_x_y.total_hits', 'd.o_k_v_w.total_hits']);
+  const { ask, counted } = await serving(
+    '- { key: key, value_to_metric: true, descriptors: [{ key: in, detailed_metric: true, rate_limit: { unit: day, requests_per_unit: 9 } }], rate_limit: { unit: day, requests_per_unit: 9 } }\n',
+    { SANITIZE_DESCRIPTOR_METRIC_DOTS: 'true' },
+  );
+  await ask([
+    { entries: [['key', 'foo.bar']] },
+    {
+      entries: [
+        ['key', 'foo.bar'],
+        ['in', 'x.y'],
+      ],
+    },
+    { entries: [['o.k', 'v.w']], limit: { requestsPerUnit: 3, unit: 4 } },
+  ]);
+  expect(Object.keys(counted()).filter((name) => name.endsWith('.total_hits'))).toEqual([
+    'd.key_foo_bar.total_hits',
+    'd.key_foo_bar.in_x_y.total_hits',
+    'd.o_k_v_w.total_hits',
+  ]);
 });
 
-test('USE_CALENDAR_MONTH_RATE_LIMIT: a month ends with the calendar\'s, in UTC', async () => {
+test("USE_CALENDAR_MONTH_RATE_LIMIT: a month ends with the calendar's, in UTC", async () => {
   const month = '- { key: k, rate_limit: { unit: month, requests_per_unit: 9 } }\n';
-  const resetS = async (env: Readonly<Record<string, string>>): Promise<number[]> => (await (await serving(month, env)).ask([{ entries: [['k', '']] }, { entries: [['o', '']], limit: { requestsPerUnit: 3, unit: 5 } }])).statuses.map(({ durationUntilReset }) => Number(durationUntilReset?.seconds));
+  const resetS = async (env: Readonly<Record<string, string>>): Promise<number[]> =>
+    (
+      await (
+        await serving(month, env)
+      ).ask([{ entries: [['k', '']] }, { entries: [['o', '']], limit: { requestsPerUnit: 3, unit: 5 } }])
+    ).statuses.map(({ durationUntilReset }) => Number(durationUntilReset?.seconds));
   const untilEndS = (Date.parse('2026-03-01T00:00:00Z') - NOW_MS) / 1000;
   expect(await resetS({ USE_CALENDAR_MONTH_RATE_LIMIT: 'true' })).toEqual([untilEndS, untilEndS]);
-  expect(await resetS({})).toEqual([2_592_000 - NOW_MS / 1000 % 2_592_000, 2_592_000 - NOW_MS / 1000 % 2_592_000]);
+  expect(await resetS({})).toEqual([
+    2_592_000 - ((NOW_MS / 1000) % 2_592_000),
+    2_592_000 - ((NOW_MS / 1000) % 2_592_000),
+  ]);
 });
 
 test('pages: types, methods, and what is not there', async () => {
@@ -130,10 +224,21 @@ test('pages: types, methods, and what is not there', async () => {
     const { statusCode, headers, body } = await app.inject({ method, url });
     return [statusCode, headers['content-type'], body.split('\n')[0]];
   };
-  for (const method of ['GET', 'POST', 'PUT'] as const) expect(await told(service, method, '/healthcheck')).toEqual([200, 'text/plain; charset=utf-8', 'OK']);
-  for (const url of ['/', '/nothing', '/json/']) expect(await told(service, 'GET', url)).toEqual([404, 'text/plain; charset=utf-8', '404 page not found']);
-  for (const url of ['/', '/nothing']) expect(await told(debug, 'GET', url)).toEqual([200, 'text/plain; charset=utf-8', '/rlconfig: print out the currently loaded configuration for debugging']);
-  expect(await told(debug, 'POST', '/rlconfig')).toEqual([200, 'text/plain; charset=utf-8', 'd.open: unit=DAY requests_per_unit=100, shadow_mode: false, quota_mode: false']);
+  for (const method of ['GET', 'POST', 'PUT'] as const)
+    expect(await told(service, method, '/healthcheck')).toEqual([200, 'text/plain; charset=utf-8', 'OK']);
+  for (const url of ['/', '/nothing', '/json/'])
+    expect(await told(service, 'GET', url)).toEqual([404, 'text/plain; charset=utf-8', '404 page not found']);
+  for (const url of ['/', '/nothing'])
+    expect(await told(debug, 'GET', url)).toEqual([
+      200,
+      'text/plain; charset=utf-8',
+      '/rlconfig: print out the currently loaded configuration for debugging',
+    ]);
+  expect(await told(debug, 'POST', '/rlconfig')).toEqual([
+    200,
+    'text/plain; charset=utf-8',
+    'd.open: unit=DAY requests_per_unit=100, shadow_mode: false, quota_mode: false',
+  ]);
 });
 
 test('HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: files about nothing are none', async () => {
@@ -144,5 +249,19 @@ test('HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: files about nothing are none', as
 });
 
 test('settings of the reference that do nothing here are said', () => {
-  expect(readSettings({ REDIS_STARTUP_MAX_INTERVAL: '1s', MEMCACHE_SRV: 'x', PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS: 'true', REDIS_AUTH_FILE: '/x' }).warnings.map((line) => line.split(' ')[0] ?? '').toSorted((a, b) => (a < b ? -1 : 1))).toEqual(['MEMCACHE_SRV', 'PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS', 'REDIS_AUTH_FILE', 'REDIS_STARTUP_MAX_INTERVAL']);
+  expect(
+    readSettings({
+      REDIS_STARTUP_MAX_INTERVAL: '1s',
+      MEMCACHE_SRV: 'x',
+      PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS: 'true',
+      REDIS_AUTH_FILE: '/x',
+    })
+      .warnings.map((line) => line.split(' ')[0] ?? '')
+      .toSorted((a, b) => (a < b ? -1 : 1)),
+  ).toEqual([
+    'MEMCACHE_SRV',
+    'PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS',
+    'REDIS_AUTH_FILE',
+    'REDIS_STARTUP_MAX_INTERVAL',
+  ]);
 });

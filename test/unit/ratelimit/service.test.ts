@@ -11,24 +11,58 @@ import { rateLimitService } from '../../../src/ratelimit/service.ts';
 import { noAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, calendarMonths: false, withoutDots: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
+const SETTINGS: AnswerSettings = {
+  keyPrefix: '',
+  keyStyle: 'compatible',
+  nearLimitRatio: 0.8,
+  charging: 'always',
+  shadowMode: false,
+  quotaMode: false,
+  calendarMonths: false,
+  withoutDots: false,
+  headers: undefined,
+  ietfHeaders: false,
+  dynamicMetadata: false,
+  outage: 'error',
+  replicas: 1,
+};
 
-interface Entries { readonly entries: readonly (readonly [string, string])[]; readonly hits?: number; readonly override?: Descriptor['override'] }
+interface Entries {
+  readonly entries: readonly (readonly [string, string])[];
+  readonly hits?: number;
+  readonly override?: Descriptor['override'];
+}
 
 function serving(descriptors: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
-  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false });
+  const { domains, findings } = readConfigs(
+    [{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }],
+    { mergeDomains: false },
+  );
   expect(findings).toEqual([]);
   const clock = { nowS: NOW_S };
   const store = new MemoryStore({ maxKeys: 20_000, nowMs: () => clock.nowS * 1000 });
   const metrics = new RatelimitMetrics();
-  const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: noAlgorithms, metrics, nowMs: () => clock.nowS * 1000, settings: { ...SETTINGS, ...settings }, localCache });
+  const service = rateLimitService({
+    domains: () => domains,
+    storeOf: () => store,
+    algorithms: noAlgorithms,
+    metrics,
+    nowMs: () => clock.nowS * 1000,
+    settings: { ...SETTINGS, ...settings },
+    localCache,
+  });
   const ask = (descriptor: Entries | readonly Entries[], { domain = 'd', hits = 0 } = {}): RateLimitReply => {
     const asked = (Array.isArray(descriptor) ? descriptor : [descriptor]) as readonly Entries[];
-    const reply = service.shouldRateLimit({ domain, hits, descriptors: asked.map((one) => ({ hits: undefined, override: undefined, ...one })) });
+    const reply = service.shouldRateLimit({
+      domain,
+      hits,
+      descriptors: asked.map((one) => ({ hits: undefined, override: undefined, ...one })),
+    });
     if (reply instanceof Promise) throw new Error('memory waits for nothing');
     return reply;
   };
-  const remaining = (descriptor: Entries | readonly Entries[], options?: { hits?: number }): (number | 'over')[] => ask(descriptor, options).statuses.map(({ code, remaining: left }) => (code === Code.OVER_LIMIT ? 'over' : left));
+  const remaining = (descriptor: Entries | readonly Entries[], options?: { hits?: number }): (number | 'over')[] =>
+    ask(descriptor, options).statuses.map(({ code, remaining: left }) => (code === Code.OVER_LIMIT ? 'over' : left));
   return { ask, remaining, store, metrics, clock };
 }
 const user = (value: string, rest: Partial<Entries> = {}): Entries => ({ entries: [['user', value]], ...rest });
@@ -66,9 +100,23 @@ describe('which limit is meant', () => {
     ['else the first star of the file', [['user', 'abn']], 2],
     ['the other one', [['user', 'ben']], 3],
     ['else the bare key', [['user', 'bob']], 4],
-    ['with an entry below', [['path', '/only/with'], ['user', 'x']], 5],
+    [
+      'with an entry below',
+      [
+        ['path', '/only/with'],
+        ['user', 'x'],
+      ],
+      5,
+    ],
     ['a match without a limit hides the default', [['path', '/only/with']], undefined],
-    ['a request that is deeper than the rule', [['user', 'ann'], ['user', 'ann']], undefined],
+    [
+      'a request that is deeper than the rule',
+      [
+        ['user', 'ann'],
+        ['user', 'ann'],
+      ],
+      undefined,
+    ],
     ['stars in keys', [['xyz', ''], []].slice(0, 1), undefined],
     ['a star in a key spans the value', [['xy', 'z']], 7],
     ['a key with _ is a key and a value', [['a', 'b']], 8],
@@ -83,7 +131,10 @@ describe('which limit is meant', () => {
 
   test('an unknown domain and no limit are OK, and the former is counted', () => {
     const { ask, metrics } = serving(config);
-    expect(ask(user('ann'), { domain: 'other' })).toMatchObject({ overallCode: Code.OK, statuses: [{ code: Code.OK, currentLimit: undefined, remaining: 0, resetS: undefined }] });
+    expect(ask(user('ann'), { domain: 'other' })).toMatchObject({
+      overallCode: Code.OK,
+      statuses: [{ code: Code.OK, currentLimit: undefined, remaining: 0, resetS: undefined }],
+    });
     expect([...metrics.counters()]).toContainEqual(['ratelimit.service.rate_limit.other.domain_not_found', 1]);
   });
 });
@@ -93,8 +144,26 @@ describe('counting', () => {
 
   test('up to the limit, until the window ends', () => {
     const { remaining, ask, clock } = serving(TEN);
-    expect(Array.from({ length: 12 }, () => remaining(user('a'))[0])).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 'over', 'over']);
-    expect(ask(user('a')).statuses[0]).toEqual({ code: Code.OVER_LIMIT, currentLimit: { requestsPerUnit: 10, unit: Unit.MINUTE, name: '' }, remaining: 0, resetS: 60 - (NOW_S % 60) });
+    expect(Array.from({ length: 12 }, () => remaining(user('a'))[0])).toEqual([
+      9,
+      8,
+      7,
+      6,
+      5,
+      4,
+      3,
+      2,
+      1,
+      0,
+      'over',
+      'over',
+    ]);
+    expect(ask(user('a')).statuses[0]).toEqual({
+      code: Code.OVER_LIMIT,
+      currentLimit: { requestsPerUnit: 10, unit: Unit.MINUTE, name: '' },
+      remaining: 0,
+      resetS: 60 - (NOW_S % 60),
+    });
     clock.nowS += 60 - (NOW_S % 60);
     expect(remaining(user('a'))).toEqual([9]);
   });
@@ -116,22 +185,35 @@ describe('counting', () => {
   });
 
   test('under the names of the reference', () => {
-    const { ask, store } = serving('- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10 }\n- key: f\n  value: img/*\n  share_threshold: true\n  rate_limit: { unit: second, requests_per_unit: 1 }\n', { keyPrefix: 'p:' });
+    const { ask, store } = serving(
+      '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10 }\n- key: f\n  value: img/*\n  share_threshold: true\n  rate_limit: { unit: second, requests_per_unit: 1 }\n',
+      { keyPrefix: 'p:' },
+    );
     const windowS = NOW_S - (NOW_S % 60);
     ask([user('a'), { entries: [['f', 'img/1']] }]);
     expect(store.look([`p:d_user_a_${windowS}`, `p:d_f_img/*_${NOW_S}`])).toEqual([1, 1]);
   });
 
   test('shared by all values of a star where told so, each its own where not', () => {
-    const { remaining } = serving('- key: f\n  value: img/*\n  share_threshold: true\n  rate_limit: { unit: day, requests_per_unit: 5 }\n- key: f\n  value: js/*\n  rate_limit: { unit: day, requests_per_unit: 5 }\n');
-    expect(['img/1', 'img/2', 'js/1', 'js/2'].map((value) => remaining({ entries: [['f', value]] })[0])).toEqual([4, 3, 4, 4]);
+    const { remaining } = serving(
+      '- key: f\n  value: img/*\n  share_threshold: true\n  rate_limit: { unit: day, requests_per_unit: 5 }\n- key: f\n  value: js/*\n  rate_limit: { unit: day, requests_per_unit: 5 }\n',
+    );
+    expect(['img/1', 'img/2', 'js/1', 'js/2'].map((value) => remaining({ entries: [['f', value]] })[0])).toEqual([
+      4, 3, 4, 4,
+    ]);
   });
 
-  test('a limit in the request replaces the file\'s, without its shadow', () => {
-    const { remaining, ask } = serving('- key: user\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 1 }\n');
+  test("a limit in the request replaces the file's, without its shadow", () => {
+    const { remaining, ask } = serving(
+      '- key: user\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 1 }\n',
+    );
     const override = { requestsPerUnit: 2, unit: Unit.HOUR };
     expect(Array.from({ length: 3 }, () => remaining(user('a', { override }))[0])).toEqual([1, 0, 'over']);
-    expect(ask({ entries: [['none', 'x']], override }).statuses[0]?.currentLimit).toEqual({ requestsPerUnit: 2, unit: Unit.HOUR, name: '' });
+    expect(ask({ entries: [['none', 'x']], override }).statuses[0]?.currentLimit).toEqual({
+      requestsPerUnit: 2,
+      unit: Unit.HOUR,
+      name: '',
+    });
     expect(ask({ entries: [['none', 'x']], override }, { domain: 'other' }).statuses[0]?.currentLimit).toBeUndefined();
   });
 
@@ -150,8 +232,9 @@ describe('counting', () => {
     expect(remaining([user('a'), user('b')])).toEqual([0, 9]);
   });
 
-  test('safe names tell apart what the reference\'s do not', () => {
-    const config = '- key: a_b\n  rate_limit: { unit: day, requests_per_unit: 3 }\n- key: a\n  rate_limit: { unit: day, requests_per_unit: 3 }\n';
+  test("safe names tell apart what the reference's do not", () => {
+    const config =
+      '- key: a_b\n  rate_limit: { unit: day, requests_per_unit: 3 }\n- key: a\n  rate_limit: { unit: day, requests_per_unit: 3 }\n';
     const asked: Entries[] = [{ entries: [['a_b', 'c']] }, { entries: [['a', 'b_c']] }];
     expect(serving(config).remaining(asked)).toEqual([2, 1]);
     expect(serving(config, { keyStyle: 'safe' }).remaining(asked)).toEqual([2, 2]);
@@ -164,7 +247,12 @@ describe('counting', () => {
     expect(store.look([key])).toEqual([11]);
     expect(remaining(user('a'))).toEqual(['over']);
     expect(store.look([key])).toEqual([11]);
-    expect(metrics.rule('d.user')).toMatchObject({ total_hits: 12, over_limit: 2, over_limit_with_local_cache: 1, near_limit: 2 });
+    expect(metrics.rule('d.user')).toMatchObject({
+      total_hits: 12,
+      over_limit: 2,
+      over_limit_with_local_cache: 1,
+      near_limit: 2,
+    });
   });
 });
 
@@ -172,10 +260,15 @@ describe('what the reference does not have', () => {
   const at = (text: string): number => Date.parse(text) / 1000;
 
   test('any period', () => {
-    const { remaining, ask, clock } = serving('- key: user\n  rate_limit: { requests_per_unit: 2, sluice: { per: 15m } }\n');
+    const { remaining, ask, clock } = serving(
+      '- key: user\n  rate_limit: { requests_per_unit: 2, sluice: { per: 15m } }\n',
+    );
     clock.nowS = at('2026-03-01T10:14:50Z');
     expect([remaining(user('a')), remaining(user('a')), remaining(user('a'))]).toEqual([[1], [0], ['over']]);
-    expect(ask(user('a')).statuses[0]).toMatchObject({ resetS: 10, currentLimit: { requestsPerUnit: 2, unit: undefined } });
+    expect(ask(user('a')).statuses[0]).toMatchObject({
+      resetS: 10,
+      currentLimit: { requestsPerUnit: 2, unit: undefined },
+    });
     clock.nowS += 10;
     expect(remaining(user('a'))).toEqual([1]);
   });
@@ -187,7 +280,9 @@ describe('what the reference does not have', () => {
     ['week', 'UTC', '2026-11-25T00:00:00Z', '2026-11-30T00:00:00Z'], // Monday
     ['year', 'Asia/Tokyo', '2026-12-31T14:59:59Z', '2026-12-31T15:00:00Z'],
   ])('a %s of %s', (per, zone, now, end) => {
-    const { ask, remaining, clock } = serving(`- key: user\n  rate_limit: { requests_per_unit: 1, sluice: { per: ${per}, zone: ${zone} } }\n`);
+    const { ask, remaining, clock } = serving(
+      `- key: user\n  rate_limit: { requests_per_unit: 1, sluice: { per: ${per}, zone: ${zone} } }\n`,
+    );
     clock.nowS = at(now);
     expect(remaining(user('a'))).toEqual([0]);
     expect(ask(user('a')).statuses[0]).toMatchObject({ code: Code.OVER_LIMIT, resetS: at(end) - at(now) });
@@ -196,14 +291,32 @@ describe('what the reference does not have', () => {
   });
 
   test('sliding: the window before counts for as much of it as is within a period of now', async () => {
-    const config = '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10, sluice: { algorithm: sliding } }\n';
-    const { domains } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replaceAll(/^/gm, '  ')}` }], { mergeDomains: false });
+    const config =
+      '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10, sluice: { algorithm: sliding } }\n';
+    const { domains } = readConfigs(
+      [{ file: 'f', text: `domain: d\ndescriptors:\n${config.replaceAll(/^/gm, '  ')}` }],
+      { mergeDomains: false },
+    );
     const clock = { nowS: NOW_S - (NOW_S % 60) };
     const store = new MemoryStore({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
-    const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: noAlgorithms, metrics: new RatelimitMetrics(), nowMs: () => clock.nowS * 1000, settings: SETTINGS, localCache: undefined });
+    const service = rateLimitService({
+      domains: () => domains,
+      storeOf: () => store,
+      algorithms: noAlgorithms,
+      metrics: new RatelimitMetrics(),
+      nowMs: () => clock.nowS * 1000,
+      settings: SETTINGS,
+      localCache: undefined,
+    });
     const left = async (hits: number, who = 'a'): Promise<number | 'over'> => {
-      const { statuses: [status] } = await service.shouldRateLimit({ domain: 'd', hits: 0, descriptors: [{ entries: [['user', who]], hits, override: undefined }] });
-      return status?.code === Code.OVER_LIMIT ? 'over' : status?.remaining ?? -1;
+      const {
+        statuses: [status],
+      } = await service.shouldRateLimit({
+        domain: 'd',
+        hits: 0,
+        descriptors: [{ entries: [['user', who]], hits, override: undefined }],
+      });
+      return status?.code === Code.OVER_LIMIT ? 'over' : (status?.remaining ?? -1);
     };
     expect(await left(10)).toBe(0);
     for (const who of ['b', 'c', 'd']) expect(await left(10, who)).toBe(0);
@@ -219,10 +332,16 @@ describe('what the reference does not have', () => {
   });
 
   test('headers of the IETF draft, and when to come again', () => {
-    const { ask } = serving('- key: user\n  rate_limit: { unit: minute, requests_per_unit: 1, name: per-user }\n- key: path\n  rate_limit: { requests_per_unit: 5, sluice: { per: 10m } }\n- key: soft\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 0 }\n', { ietfHeaders: true });
+    const { ask } = serving(
+      '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 1, name: per-user }\n- key: path\n  rate_limit: { requests_per_unit: 5, sluice: { per: 10m } }\n- key: soft\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 0 }\n',
+      { ietfHeaders: true },
+    );
     const both: Entries[] = [user('a'), { entries: [['path', '/']] }, { entries: [['soft', 'x']] }];
     const [minuteS, tenS] = [60 - (NOW_S % 60), 600 - (NOW_S % 600)];
-    expect(ask(both).headers).toEqual([['ratelimit-policy', '"per-user";q=1;w=60, "d.path";q=5;w=600'], ['ratelimit', `"per-user";r=0;t=${minuteS}, "d.path";r=4;t=${tenS}`]]);
+    expect(ask(both).headers).toEqual([
+      ['ratelimit-policy', '"per-user";q=1;w=60, "d.path";q=5;w=600'],
+      ['ratelimit', `"per-user";r=0;t=${minuteS}, "d.path";r=4;t=${tenS}`],
+    ]);
     expect(ask(both).headers).toContainEqual(['Retry-After', String(minuteS)]);
     expect(ask({ entries: [['nope', 'x']] }).headers).toEqual([]);
   });
@@ -263,7 +382,9 @@ describe('what an answer comes to', () => {
   });
 
   test('unlimited says as much as a uint32 holds', () => {
-    expect(serving(config).ask(of('free')).statuses).toEqual([{ code: Code.OK, currentLimit: undefined, remaining: 4_294_967_295, resetS: undefined }]);
+    expect(serving(config).ask(of('free')).statuses).toEqual([
+      { code: Code.OK, currentLimit: undefined, remaining: 4_294_967_295, resetS: undefined },
+    ]);
   });
 
   test('the global shadow lets all pass, and the statuses say what was over', () => {
@@ -283,13 +404,22 @@ describe('what an answer comes to', () => {
     const headers = { limit: 'L', remaining: 'R', reset: 'S' };
     const { ask } = serving(config, { headers });
     const resetS = String(86_400 - (NOW_S % 86_400));
-    expect(ask(of('better', 'q2')).headers).toEqual([['L', '1'], ['R', '0'], ['S', resetS]]);
-    expect(ask(of('hard', 'better')).headers).toEqual([['L', '0'], ['R', '0'], ['S', resetS]]);
+    expect(ask(of('better', 'q2')).headers).toEqual([
+      ['L', '1'],
+      ['R', '0'],
+      ['S', resetS],
+    ]);
+    expect(ask(of('hard', 'better')).headers).toEqual([
+      ['L', '0'],
+      ['R', '0'],
+      ['S', resetS],
+    ]);
     expect(ask(of('unknown', 'free')).headers).toEqual([]);
   });
 
   test('metadata of rules that let it pass: the first says, parts are merged, and no rule is changed by it', () => {
-    const { ask } = serving(`
+    const { ask } = serving(
+      `
 - key: a
   metadata: { who: a, deep: { x: 1 } }
   rate_limit: { unit: day, requests_per_unit: 9 }
@@ -299,11 +429,24 @@ describe('what an answer comes to', () => {
 - key: c
   metadata: { c: true }
   rate_limit: { unit: day, requests_per_unit: 0 }
-`, { dynamicMetadata: true });
-    const both = ask([...of('a', 'b', 'c').slice(0, 2), { entries: [['c', 'x']], hits: 1, override: undefined }]).dynamicMetadata;
-    expect(both).toEqual({ domain: 'd', descriptors: [{ entries: ['a=x'] }, { entries: ['b=x'] }, { entries: ['c=x'], hitsAddend: 1 }], metadata: { who: 'a', deep: { x: 1, z: [2] } } });
+`,
+      { dynamicMetadata: true },
+    );
+    const both = ask([
+      ...of('a', 'b', 'c').slice(0, 2),
+      { entries: [['c', 'x']], hits: 1, override: undefined },
+    ]).dynamicMetadata;
+    expect(both).toEqual({
+      domain: 'd',
+      descriptors: [{ entries: ['a=x'] }, { entries: ['b=x'] }, { entries: ['c=x'], hitsAddend: 1 }],
+      metadata: { who: 'a', deep: { x: 1, z: [2] } },
+    });
     expect(ask(of('a')).dynamicMetadata).toMatchObject({ metadata: { who: 'a', deep: { x: 1 } } });
-    expect(ask(of('nope'), { hits: 2 }).dynamicMetadata).toEqual({ domain: 'd', descriptors: [{ entries: ['nope=x'] }], hitsAddend: 2 });
+    expect(ask(of('nope'), { hits: 2 }).dynamicMetadata).toEqual({
+      domain: 'd',
+      descriptors: [{ entries: ['nope=x'] }],
+      hitsAddend: 2,
+    });
   });
 });
 
@@ -311,7 +454,14 @@ describe('metrics', () => {
   test('near and over, as hits cross them', () => {
     const { remaining, metrics } = serving('- key: user\n  rate_limit: { unit: day, requests_per_unit: 10 }\n');
     for (const hits of [7, 2, 3, 4]) remaining(user('a'), { hits });
-    expect(metrics.rule('d.user')).toEqual({ total_hits: 16, within_limit: 9, near_limit: 1 + 1, over_limit: 2 + 4, over_limit_with_local_cache: 0, shadow_mode: 0 });
+    expect(metrics.rule('d.user')).toEqual({
+      total_hits: 16,
+      within_limit: 9,
+      near_limit: 1 + 1,
+      over_limit: 2 + 4,
+      over_limit_with_local_cache: 0,
+      shadow_mode: 0,
+    });
   });
 
   test('names: explicit, default, pattern, value and detail', () => {
@@ -338,14 +488,37 @@ describe('metrics', () => {
   value_to_metric: true
   rate_limit: { unit: day, requests_per_unit: 1 }
 `);
-    for (const entries of [[['a', 'v']], [['b', 'x1']], [['c', '1'], ['d', '2']], [['e', '10.0.0.1'], ['f', 'a:b|c']], [['g', 'y1']]] as [string, string][][]) ask({ entries });
-    expect([...metrics.counters()].filter(([name, value]) => name.endsWith('total_hits') && value > 0).map(([name]) => name.replace('ratelimit.service.rate_limit.', ''))).toEqual([
-      'd.a_v.total_hits', 'd.b_x*.total_hits', 'd.c_1.d.total_hits', 'd.e_10_0_0_1.f_a_b_c.total_hits', 'd.g_y*.total_hits',
+    for (const entries of [
+      [['a', 'v']],
+      [['b', 'x1']],
+      [
+        ['c', '1'],
+        ['d', '2'],
+      ],
+      [
+        ['e', '10.0.0.1'],
+        ['f', 'a:b|c'],
+      ],
+      [['g', 'y1']],
+    ] as [string, string][][])
+      ask({ entries });
+    expect(
+      [...metrics.counters()]
+        .filter(([name, value]) => name.endsWith('total_hits') && value > 0)
+        .map(([name]) => name.replace('ratelimit.service.rate_limit.', '')),
+    ).toEqual([
+      'd.a_v.total_hits',
+      'd.b_x*.total_hits',
+      'd.c_1.d.total_hits',
+      'd.e_10_0_0_1.f_a_b_c.total_hits',
+      'd.g_y*.total_hits',
     ]);
   });
 
   test('a caller cannot make more than so many', () => {
-    const { ask, metrics } = serving('- key: user\n  value_to_metric: true\n  rate_limit: { unit: day, requests_per_unit: 1 }\n');
+    const { ask, metrics } = serving(
+      '- key: user\n  value_to_metric: true\n  rate_limit: { unit: day, requests_per_unit: 1 }\n',
+    );
     for (let n = 0; n < 10_100; n++) ask(user(`u${n}`));
     const names = [...metrics.counters()].filter(([name]) => name.endsWith('total_hits'));
     expect(names.length).toBeLessThanOrEqual(10_001);
@@ -357,10 +530,22 @@ describe('a call that cannot be answered', () => {
   test.each([
     ['no domain', { domain: '', hits: 0, descriptors: [] }, 'rate limit domain must not be empty'],
     ['no descriptors', { domain: 'd', hits: 0, descriptors: [] }, 'rate limit descriptor list must not be empty'],
-    ['no files', { domain: 'd', hits: 0, descriptors: [{ entries: [], hits: undefined, override: undefined }] }, 'no rate limit configuration loaded'],
+    [
+      'no files',
+      { domain: 'd', hits: 0, descriptors: [{ entries: [], hits: undefined, override: undefined }] },
+      'no rate limit configuration loaded',
+    ],
   ])('%s', (_name, call, message) => {
     const metrics = new RatelimitMetrics();
-    const service = rateLimitService({ domains: () => undefined, storeOf: () => new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), algorithms: noAlgorithms, metrics, nowMs: () => 0, settings: SETTINGS, localCache: undefined });
+    const service = rateLimitService({
+      domains: () => undefined,
+      storeOf: () => new MemoryStore({ maxKeys: 1, nowMs: () => 0 }),
+      algorithms: noAlgorithms,
+      metrics,
+      nowMs: () => 0,
+      settings: SETTINGS,
+      localCache: undefined,
+    });
     expect(() => service.shouldRateLimit(call)).toThrow(new ServiceError('service_error', message));
     expect(metrics.service.serviceError).toBe(1);
   });
@@ -374,14 +559,31 @@ describe('a store that cannot be asked', () => {
   rate_limit: { unit: day, requests_per_unit: 10 }
 `;
   const failing = (word: string, settings: Partial<AnswerSettings> = {}) => {
-    const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n${config.replace('WORD', word).replaceAll(/^/gm, '  ')}` }], { mergeDomains: false });
+    const { domains, findings } = readConfigs(
+      [{ file: 'f', text: `domain: d\ndescriptors:\n${config.replace('WORD', word).replaceAll(/^/gm, '  ')}` }],
+      { mergeDomains: false },
+    );
     expect(findings).toEqual([]);
     const metrics = new RatelimitMetrics();
-    const store = Object.assign(new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), { add: async () => Promise.reject(new ServiceError('redis_error', 'away')) }) as unknown as CountStore;
+    const store = Object.assign(new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), {
+      add: async () => Promise.reject(new ServiceError('redis_error', 'away')),
+    }) as unknown as CountStore;
     const localCache = new LocalCache(1000);
-    const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: noAlgorithms, metrics, nowMs: () => NOW_S * 1000, settings: { ...SETTINGS, ...settings }, localCache });
+    const service = rateLimitService({
+      domains: () => domains,
+      storeOf: () => store,
+      algorithms: noAlgorithms,
+      metrics,
+      nowMs: () => NOW_S * 1000,
+      settings: { ...SETTINGS, ...settings },
+      localCache,
+    });
     const ask = async (keys: readonly string[], hits = 1): Promise<(number | 'over')[]> => {
-      const { statuses } = await service.shouldRateLimit({ domain: 'd', hits, descriptors: keys.map((key) => ({ entries: [[key, 'x']], hits: undefined, override: undefined })) });
+      const { statuses } = await service.shouldRateLimit({
+        domain: 'd',
+        hits,
+        descriptors: keys.map((key) => ({ entries: [[key, 'x']], hits: undefined, override: undefined })),
+      });
       return statuses.map(({ code, remaining }) => (code === Code.OVER_LIMIT ? 'over' : remaining));
     };
     return { ask, metrics, localCache };
@@ -404,7 +606,12 @@ describe('a store that cannot be asked', () => {
 
   test('local counts here, up to a share of the limit', async () => {
     const { ask } = failing('local', { replicas: 3 });
-    expect([await ask(['user']), await ask(['user'], 2), await ask(['user']), await ask(['user'])]).toEqual([[3], [1], [0], ['over']]);
+    expect([await ask(['user']), await ask(['user'], 2), await ask(['user']), await ask(['user'])]).toEqual([
+      [3],
+      [1],
+      [0],
+      ['over'],
+    ]);
   });
 
   test('the settings say so for all', async () => {
@@ -416,13 +623,15 @@ describe('memory', () => {
   test('is bounded, and forgets what is over first', () => {
     const clock = { nowMs: 0 };
     const store = new MemoryStore({ maxKeys: 100, nowMs: () => clock.nowMs });
-    const add = (key: string, endsAtS: number): void => void store.add([{ key, hits: 1, limit: 5, keptS: 10, endsAtS, usedUntilS: endsAtS }]);
+    const add = (key: string, endsAtS: number): void =>
+      void store.add([{ key, hits: 1, limit: 5, keptS: 10, endsAtS, usedUntilS: endsAtS }]);
     for (let n = 0; n < 90; n++) add(`old ${n}`, 10);
     clock.nowMs = 11_000;
     for (let n = 0; n < 90; n++) add(`new ${n}`, 20);
     expect([store.size, store.evicted]).toEqual([90, 0]);
     for (let n = 0; n < 10; n++) add(`more ${n}`, 20);
-    for (let n = 10; n < 1000; n++) expect(() => add(`more ${n}`, 20)).toThrow('no room for another counter: 100 are in use (SLUICE_MAX_KEYS)');
+    for (let n = 10; n < 1000; n++)
+      expect(() => add(`more ${n}`, 20)).toThrow('no room for another counter: 100 are in use (SLUICE_MAX_KEYS)');
     expect([store.size, store.evicted]).toEqual([100, 0]);
   });
 });

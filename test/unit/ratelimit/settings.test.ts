@@ -7,26 +7,47 @@ import { settingsDocument } from '../../../src/ratelimit/settings-document.ts';
 import { tagsOf } from '../../../src/ratelimit/statsd.ts';
 
 describe('settings', () => {
-  test('defaults are the reference\'s', () => {
+  test("defaults are the reference's", () => {
     const { settings, problems, warnings } = readSettings({ PORT: '' });
     expect([problems, warnings]).toEqual([[], []]);
-    expect(settings).toMatchObject({ PORT: 8080, GRPC_PORT: 8081, DEBUG_PORT: 6070, RUNTIME_ROOT: '/srv/runtime_data/current', EXPIRATION_JITTER_MAX_SECONDS: 300, NEAR_LIMIT_RATIO: 0.8, REDIS_TYPE: 'SINGLE', USE_STATSD: true, GRPC_MAX_CONNECTION_AGE: 86_400_000 });
+    expect(settings).toMatchObject({
+      PORT: 8080,
+      GRPC_PORT: 8081,
+      DEBUG_PORT: 6070,
+      RUNTIME_ROOT: '/srv/runtime_data/current',
+      EXPIRATION_JITTER_MAX_SECONDS: 300,
+      NEAR_LIMIT_RATIO: 0.8,
+      REDIS_TYPE: 'SINGLE',
+      USE_STATSD: true,
+      GRPC_MAX_CONNECTION_AGE: 86_400_000,
+    });
   });
 
   test.each([
-    ['T', true], ['1', true], ['TRUE', true], ['f', false], ['0', false],
+    ['T', true],
+    ['1', true],
+    ['TRUE', true],
+    ['f', false],
+    ['0', false],
   ])('a flag is read as Go reads it: %s', (text, value) => {
     expect(readSettings({ SHADOW_MODE: text }).settings.SHADOW_MODE).toBe(value);
   });
 
   test.each([
-    ['10s', 10_000], ['1h30m', 5_400_000], ['150us', 0.15], ['1.5s', 1500], ['0', 0],
+    ['10s', 10_000],
+    ['1h30m', 5_400_000],
+    ['150us', 0.15],
+    ['1.5s', 1500],
+    ['0', 0],
   ])('a duration is read as Go reads it: %s', (text, value) => {
     expect(readSettings({ STATS_FLUSH_INTERVAL: text }).settings.STATS_FLUSH_INTERVAL).toBe(value);
   });
 
   test('words of a list in any case', () => {
-    expect(readSettings({ REDIS_TYPE: 'sentinel', REDIS_SOCKET_TYPE: 'TCP' }).settings).toMatchObject({ REDIS_TYPE: 'SENTINEL', REDIS_SOCKET_TYPE: 'tcp' });
+    expect(readSettings({ REDIS_TYPE: 'sentinel', REDIS_SOCKET_TYPE: 'TCP' }).settings).toMatchObject({
+      REDIS_TYPE: 'SENTINEL',
+      REDIS_SOCKET_TYPE: 'tcp',
+    });
   });
 
   test.each([
@@ -38,17 +59,25 @@ describe('settings', () => {
     [{ GRPC_SERVER_USE_TLS: 'true' }, 'GRPC_SERVER_USE_TLS needs GRPC_SERVER_TLS_CERT and GRPC_SERVER_TLS_KEY'],
     [{ REDIS_TLS_CLIENT_CERT: 'a.pem' }, 'REDIS_TLS_CLIENT_CERT and REDIS_TLS_CLIENT_KEY go together'],
     [{ SLUICE_WORKERS: '0' }, 'SLUICE_WORKERS is "0"; a whole number from 1 to 256 is expected'],
-    [{ SLUICE_WORKERS: '2', GRPC_UDS: '/run/a.sock' }, 'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, and a unix socket cannot be shared; take GRPC_HOST and GRPC_PORT, or one worker'],
+    [
+      { SLUICE_WORKERS: '2', GRPC_UDS: '/run/a.sock' },
+      'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, and a unix socket cannot be shared; take GRPC_HOST and GRPC_PORT, or one worker',
+    ],
   ])('%j', (env, problem) => {
     expect(readSettings(env).problems).toEqual([problem]);
   });
 
   test('what has no effect is said', () => {
-    expect(readSettings({ REDIS_POOL_SIZE: '10' }).warnings).toEqual(['REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines']);
+    expect(readSettings({ REDIS_POOL_SIZE: '10' }).warnings).toEqual([
+      'REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines',
+    ]);
   });
 
   test('tags', () => {
-    expect([...tagsOf('a:b, c:d:e,nothing')]).toEqual([['a', 'b'], ['c', 'd:e']]);
+    expect([...tagsOf('a:b, c:d:e,nothing')]).toEqual([
+      ['a', 'b'],
+      ['c', 'd:e'],
+    ]);
   });
 
   test('docs/ratelimit-settings.md is up to date (npm run generate)', () => {

@@ -12,11 +12,28 @@ import { rateLimitService } from '../../../src/ratelimit/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000; // 20 s into a minute, 800 s into an hour
-const SETTINGS: AnswerSettings = { keyPrefix: '', keyStyle: 'compatible', nearLimitRatio: 0.8, charging: 'always', shadowMode: false, quotaMode: false, calendarMonths: false, withoutDots: false, headers: undefined, ietfHeaders: false, dynamicMetadata: false, outage: 'error', replicas: 1 };
-const TWO = '{ key: user, rate_limit: { unit: minute, requests_per_unit: 5, sluice: { also: [{ unit: hour, requests_per_unit: 7 }] } } }';
+const SETTINGS: AnswerSettings = {
+  keyPrefix: '',
+  keyStyle: 'compatible',
+  nearLimitRatio: 0.8,
+  charging: 'always',
+  shadowMode: false,
+  quotaMode: false,
+  calendarMonths: false,
+  withoutDots: false,
+  headers: undefined,
+  ietfHeaders: false,
+  dynamicMetadata: false,
+  outage: 'error',
+  replicas: 1,
+};
+const TWO =
+  '{ key: user, rate_limit: { unit: minute, requests_per_unit: 5, sluice: { also: [{ unit: hour, requests_per_unit: 7 }] } } }';
 
 async function serving(descriptor: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
-  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors: [${descriptor}]\n` }], { mergeDomains: false });
+  const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors: [${descriptor}]\n` }], {
+    mergeDomains: false,
+  });
   expect(findings).toEqual([]);
   const clock = { nowS: NOW_S };
   const nowMs = (): number => clock.nowS * 1000;
@@ -25,23 +42,66 @@ async function serving(descriptor: string, settings: Partial<AnswerSettings> = {
   const algorithms = await memoryAlgorithms(nowMs);
   const metrics = new RatelimitMetrics();
   const { keyPrefix, keyStyle } = SETTINGS;
-  const service = rateLimitService({ domains: () => domains, storeOf, algorithms, metrics, nowMs, settings: { ...SETTINGS, ...settings }, localCache });
-  const inspector = limitInspector({ domains: () => domains, storeOf, algorithms, nowMs, keyPrefix, keyStyle, heldOf: () => 0, holdersOf: () => undefined, forget: () => {} });
-  const ask = async (hits = 1, value = 'ann'): Promise<RateLimitReply> => service.shouldRateLimit({ domain: 'd', hits, descriptors: [{ entries: [['user', value]], hits: undefined, override: undefined }] });
+  const service = rateLimitService({
+    domains: () => domains,
+    storeOf,
+    algorithms,
+    metrics,
+    nowMs,
+    settings: { ...SETTINGS, ...settings },
+    localCache,
+  });
+  const inspector = limitInspector({
+    domains: () => domains,
+    storeOf,
+    algorithms,
+    nowMs,
+    keyPrefix,
+    keyStyle,
+    heldOf: () => 0,
+    holdersOf: () => undefined,
+    forget: () => {},
+  });
+  const ask = async (hits = 1, value = 'ann'): Promise<RateLimitReply> =>
+    service.shouldRateLimit({
+      domain: 'd',
+      hits,
+      descriptors: [{ entries: [['user', value]], hits: undefined, override: undefined }],
+    });
   const left = async (hits?: number): Promise<string> => {
     const [status] = (await ask(hits)).statuses;
     return `${status?.code === Code.OVER_LIMIT ? 'over' : status?.remaining} of ${status?.currentLimit?.requestsPerUnit}, ${status?.resetS} s`;
   };
-  return { ask, left, clock, metrics, domains, inspect: () => inspector.inspect('d', [['user', 'ann']]), reset: () => inspector.reset('d', [['user', 'ann']]) };
+  return {
+    ask,
+    left,
+    clock,
+    metrics,
+    domains,
+    inspect: () => inspector.inspect('d', [['user', 'ann']]),
+    reset: () => inspector.reset('d', [['user', 'ann']]),
+  };
 }
 
 describe('several limits of one descriptor', () => {
-  test.each(['compatible', 'safe'] as const)('%s keys: the tightest is told; what one refuses is charged to none', async (keyStyle) => {
-    const { left, clock } = await serving(TWO, { keyStyle });
-    expect([await left(4), await left(1), await left(1)]).toEqual(['1 of 5, 40 s', '0 of 5, 40 s', 'over of 5, 40 s']);
-    clock.nowS += 40;
-    expect([await left(1), await left(2), await left(1), await left(1)], 'the hour had 5, not 6').toEqual(['1 of 7, 2760 s', 'over of 7, 2760 s', '0 of 7, 2760 s', 'over of 7, 2760 s']);
-  });
+  test.each(['compatible', 'safe'] as const)(
+    '%s keys: the tightest is told; what one refuses is charged to none',
+    async (keyStyle) => {
+      const { left, clock } = await serving(TWO, { keyStyle });
+      expect([await left(4), await left(1), await left(1)]).toEqual([
+        '1 of 5, 40 s',
+        '0 of 5, 40 s',
+        'over of 5, 40 s',
+      ]);
+      clock.nowS += 40;
+      expect([await left(1), await left(2), await left(1), await left(1)], 'the hour had 5, not 6').toEqual([
+        '1 of 7, 2760 s',
+        'over of 7, 2760 s',
+        '0 of 7, 2760 s',
+        'over of 7, 2760 s',
+      ]);
+    },
+  );
 
   test('where both refuse, the one that does longest is told', async () => {
     const { left } = await serving(TWO);
@@ -55,7 +115,9 @@ describe('several limits of one descriptor', () => {
   });
 
   test.each(['sliding', 'gcra', 'log'])('a further limit by %s: the same', async (algorithm) => {
-    const { ask } = await serving(`{ key: user, rate_limit: { unit: minute, requests_per_unit: 5, sluice: { also: [{ requests_per_unit: 3, sluice: { algorithm: ${algorithm}, per: 1h } }] } } }`);
+    const { ask } = await serving(
+      `{ key: user, rate_limit: { unit: minute, requests_per_unit: 5, sluice: { also: [{ requests_per_unit: 3, sluice: { algorithm: ${algorithm}, per: 1h } }] } } }`,
+    );
     const codes = [];
     for (let n = 0; n < 8; n++) codes.push((await ask()).overallCode);
     expect(codes.filter((code) => code === Code.OK)).toHaveLength(3);
@@ -63,27 +125,53 @@ describe('several limits of one descriptor', () => {
   });
 
   test('what an algorithm was charged is given back where a window refuses', async () => {
-    const { left, clock } = await serving('{ key: user, rate_limit: { unit: minute, requests_per_unit: 2, sluice: { also: [{ requests_per_unit: 5, sluice: { algorithm: log, per: 1h } }] } } }');
+    const { left, clock } = await serving(
+      '{ key: user, rate_limit: { unit: minute, requests_per_unit: 2, sluice: { also: [{ requests_per_unit: 5, sluice: { algorithm: log, per: 1h } }] } } }',
+    );
     for (let n = 0; n < 6; n++) await left();
     clock.nowS += 40;
     expect([await left(), await left()]).toEqual(['1 of 2, 60 s', '0 of 2, 60 s']); // of 5, 4
   });
 
   test('counted by two stores: what one was charged is given back where the other refuses', async () => {
-    const { left, inspect } = await serving('{ key: user, rate_limit: { unit: second, requests_per_unit: 5, sluice: { also: [{ unit: hour, requests_per_unit: 2 }] } } }');
+    const { left, inspect } = await serving(
+      '{ key: user, rate_limit: { unit: second, requests_per_unit: 5, sluice: { also: [{ unit: hour, requests_per_unit: 2 }] } } }',
+    );
     expect([await left(2), await left(1)]).toEqual(['0 of 2, 2800 s', 'over of 2, 2800 s']);
     expect(await inspect()).toMatchObject({ count: 2, also: [{ count: 2 }] });
   });
 
   test('beside other descriptors each is charged for itself; all or none, all together', async () => {
     const descriptors = `${TWO}, { key: path, rate_limit: { unit: hour, requests_per_unit: 10 } }`;
-    for (const [charging, remaining] of [['always', 9], ['all or none', 10]] as const) {
+    for (const [charging, remaining] of [
+      ['always', 9],
+      ['all or none', 10],
+    ] as const) {
       const { domains } = await serving(descriptors);
       const store = new MemoryStore({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
-      const service = rateLimitService({ domains: () => domains, storeOf: () => store, algorithms: await memoryAlgorithms(() => NOW_S * 1000), metrics: new RatelimitMetrics(), nowMs: () => NOW_S * 1000, settings: { ...SETTINGS, charging }, localCache: undefined });
-      const ask = async (hits: number) => service.shouldRateLimit({ domain: 'd', hits: 0, descriptors: [{ entries: [['user', 'ann']], hits: 6, override: undefined }, { entries: [['path', '/']], hits, override: undefined }] });
+      const service = rateLimitService({
+        domains: () => domains,
+        storeOf: () => store,
+        algorithms: await memoryAlgorithms(() => NOW_S * 1000),
+        metrics: new RatelimitMetrics(),
+        nowMs: () => NOW_S * 1000,
+        settings: { ...SETTINGS, charging },
+        localCache: undefined,
+      });
+      const ask = async (hits: number) =>
+        service.shouldRateLimit({
+          domain: 'd',
+          hits: 0,
+          descriptors: [
+            { entries: [['user', 'ann']], hits: 6, override: undefined },
+            { entries: [['path', '/']], hits, override: undefined },
+          ],
+        });
       await ask(1);
-      expect((await ask(0)).statuses.map(({ code, remaining: left }) => [code, left])).toEqual([[Code.OVER_LIMIT, 0], [Code.OK, remaining]]);
+      expect((await ask(0)).statuses.map(({ code, remaining: left }) => [code, left])).toEqual([
+        [Code.OVER_LIMIT, 0],
+        [Code.OK, remaining],
+      ]);
     }
   });
 
@@ -96,32 +184,70 @@ describe('several limits of one descriptor', () => {
     const { left, clock } = await serving(TWO, {}, new LocalCache(10_000));
     for (let n = 0; n < 9; n++) await left();
     clock.nowS += 40;
-    expect([await left(1), await left(1), await left(1)]).toEqual(['1 of 7, 2760 s', '0 of 7, 2760 s', 'over of 7, 2760 s']);
+    expect([await left(1), await left(1), await left(1)]).toEqual([
+      '1 of 7, 2760 s',
+      '0 of 7, 2760 s',
+      'over of 7, 2760 s',
+    ]);
   });
 
   test('clients are told of each, metrics count each, and so do the pages', async () => {
     const { ask, metrics, domains, inspect, reset } = await serving(TWO, { ietfHeaders: true });
     const { headers } = await ask(2);
-    expect(Object.fromEntries(headers)).toMatchObject({ 'ratelimit-policy': '"d.user";q=5;w=60, "d.user.hour";q=7;w=3600', ratelimit: '"d.user";r=3;t=40, "d.user.hour";r=5;t=2800' });
+    expect(Object.fromEntries(headers)).toMatchObject({
+      'ratelimit-policy': '"d.user";q=5;w=60, "d.user.hour";q=7;w=3600',
+      ratelimit: '"d.user";r=3;t=40, "d.user.hour";r=5;t=2800',
+    });
     expect(new Map(metrics.counters()).get('ratelimit.service.rate_limit.d.user.hour.total_hits')).toBe(2);
-    expect(rlconfig(domains)).toBe('d.user: unit=MINUTE requests_per_unit=5, shadow_mode: false, quota_mode: false\nd.user: unit=HOUR requests_per_unit=7, shadow_mode: false, quota_mode: false\n');
-    expect(await inspect()).toMatchObject({ count: 2, remaining: 3, also: [{ count: 2, remaining: 5, counter: 'sluice:also:d_user_ann_3600_1699999200' }] });
+    expect(rlconfig(domains)).toBe(
+      'd.user: unit=MINUTE requests_per_unit=5, shadow_mode: false, quota_mode: false\nd.user: unit=HOUR requests_per_unit=7, shadow_mode: false, quota_mode: false\n',
+    );
+    expect(await inspect()).toMatchObject({
+      count: 2,
+      remaining: 3,
+      also: [{ count: 2, remaining: 5, counter: 'sluice:also:d_user_ann_3600_1699999200' }],
+    });
     await reset();
     expect(await inspect()).toMatchObject({ count: 0, also: [{ count: 0 }] });
   });
 });
 
 test.each([
-  ['no list', 'unit: day, sluice: { also: { unit: hour } }', 'also is a list of further limits: [{ unit: hour, requests_per_unit: 100 }]'],
-  ['no map', 'unit: day, sluice: { also: [hour] }', 'config error, yaml file contains list of type other than map: hour'],
-  ['a period twice', 'unit: minute, sluice: { also: [{ sluice: { per: 60s } }] }', 'the limits of a descriptor differ in their periods, and this one has the period of another'],
-  ['leases', 'unit: day, sluice: { also: [{ unit: hour, sluice: { algorithm: concurrency, per: 30s } }] }', 'a further limit has no algorithm: concurrency'],
-  ['more of its own', 'unit: day, sluice: { also: [{ unit: hour, sluice: { also: [] } }] }', 'a further limit has no also of its own'],
+  [
+    'no list',
+    'unit: day, sluice: { also: { unit: hour } }',
+    'also is a list of further limits: [{ unit: hour, requests_per_unit: 100 }]',
+  ],
+  [
+    'no map',
+    'unit: day, sluice: { also: [hour] }',
+    'config error, yaml file contains list of type other than map: hour',
+  ],
+  [
+    'a period twice',
+    'unit: minute, sluice: { also: [{ sluice: { per: 60s } }] }',
+    'the limits of a descriptor differ in their periods, and this one has the period of another',
+  ],
+  [
+    'leases',
+    'unit: day, sluice: { also: [{ unit: hour, sluice: { algorithm: concurrency, per: 30s } }] }',
+    'a further limit has no algorithm: concurrency',
+  ],
+  [
+    'more of its own',
+    'unit: day, sluice: { also: [{ unit: hour, sluice: { also: [] } }] }',
+    'a further limit has no also of its own',
+  ],
   ['of an unlimited one', 'unlimited: true, sluice: { also: [{ unit: hour }] }', 'also does not go with unlimited'],
   ['an unknown key', 'unit: day, sluice: { also: [{ unit: hour, shadow_mode: true }] }', /shadow_mode/],
 ])('what is wrong with it is said at its place: %s', (_name, limit, expected) => {
-  const { findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors:\n  - key: k\n    rate_limit: { ${limit} }\n` }], { mergeDomains: false });
+  const { findings } = readConfigs(
+    [{ file: 'f', text: `domain: d\ndescriptors:\n  - key: k\n    rate_limit: { ${limit} }\n` }],
+    { mergeDomains: false },
+  );
   const [finding] = findings;
-  expect(finding?.message).toMatch(expected instanceof RegExp ? expected : new RegExp(expected.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)));
+  expect(finding?.message).toMatch(
+    expected instanceof RegExp ? expected : new RegExp(expected.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)),
+  );
   expect([finding?.position.line, (finding?.position.column ?? 0) > 20]).toEqual([4, true]);
 });

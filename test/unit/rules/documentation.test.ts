@@ -10,10 +10,16 @@ import { loadPolicyText } from '../../../src/core/rules/load.ts';
 
 const adapters = await loadBuiltIns();
 const page = readFileSync(join(import.meta.dirname, '../../../docs/rules.md'), 'utf8');
-const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ''], index) => ({ text, name: `block ${index + 1}: ${text.split('\n')[0]}` }));
+const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ''], index) => ({
+  text,
+  name: `block ${index + 1}: ${text.split('\n')[0]}`,
+}));
 const policies = blocks.filter(({ text }) => /^rules:/m.test(text));
 const [first] = policies;
-const errorsOf = async (text: string): Promise<readonly string[]> => (await loadPolicyText(new Map([['shop.yaml', text]]), { adapters })).findings.filter(({ severity }) => severity === 'error').map(({ message }) => message);
+const errorsOf = async (text: string): Promise<readonly string[]> =>
+  (await loadPolicyText(new Map([['shop.yaml', text]]), { adapters })).findings
+    .filter(({ severity }) => severity === 'error')
+    .map(({ message }) => message);
 
 const cases: unknown[] = [];
 for (const { text } of blocks.filter((block) => /^cases:/m.test(block.text))) {

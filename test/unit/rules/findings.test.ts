@@ -15,7 +15,8 @@ import type { Finding } from '../../../src/core/rules/policy.ts';
 import { EXPRESSION_ERRORS } from '../../../src/expression/errors.ts';
 
 const adapters = await loadBuiltIns();
-const load = async (text: string): Promise<readonly Finding[]> => (await loadPolicyText(new Map([['test/cases/p.yaml', text]]), { adapters, env: {} })).findings;
+const load = async (text: string): Promise<readonly Finding[]> =>
+  (await loadPolicyText(new Map([['test/cases/p.yaml', text]]), { adapters, env: {} })).findings;
 const said = ({ position: { line, column }, code, message }: Finding): string => `${line}:${column} ${code} ${message}`;
 
 const HANDLERS = `handlers:
@@ -35,233 +36,458 @@ const rule = (text: string): string => `${HANDLERS}${USED}  - ${text}\n`;
 const alone = (text: string): string => `rules:\n  - ${text}\n`;
 
 const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
-  ['rules: []\n',
-    '1:1 RULES_NO_RULES there is no rule; write at least one under rules:'],
-  ['rules: [\n',
-    `2:1 RULES_YAML this is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]; an expression that holds any of  : # { } [ ] , " ' & * ! | > % @ \`  must stand in quotes`],
-  [alone('{ name: a, match: !has(request.path), deny: {} }'),
-    `2:23 RULES_QUOTE_IT YAML reads !has(request.path) as a tag and drops it; quote it: the whole value in '...'`],
-  [alone('{ name: a, match: null, deny: {} }'),
-    `2:23 RULES_QUOTE_IT match is an expression; here is nothing. If YAML took something of it for its own, quote it: the whole expression in '...'`],
-  ['- a\n- b\n',
-    '1:1 RULES_DOCUMENT a policy is a map with settings, plugins, attributes, handlers, rules at its top; here is a list'],
-  ['apiVersion: config.istio.io/v1alpha2\nkind: rule\nmetadata: { name: x }\nspec: {}\n',
-    '1:1 RULES_PEER_FORMAT this is the rule x of Istio Mixer (config.istio.io/v1alpha2); reading it comes with a later release, so nothing of it is in force'],
-  ['domain: mongo\ndescriptors:\n  - key: database\n',
-    '1:1 RULES_PEER_FORMAT this is a config of envoyproxy/ratelimit (domain mongo); `sluice ratelimit` answers by it, in a process of its own, so keep it in a folder of its own, which `sluice lint` checks'],
-  [alone('{ name: a, macth: "true", deny: {} }'),
-    '2:16 RULES_UNKNOWN_KEY a rule has no key macth; did you mean match?'],
-  [alone('{ match: "true", deny: {} }'),
-    '2:5 RULES_MISSING_KEY a rule needs name: what verdicts, logs and metrics call it, such as no-path-tricks'],
-  [`${alone('{ name: a, deny: {} }')}  - { name: a, deny: {} }\n`,
-    '3:13 RULES_DUPLICATE a rule named a is there already; rename one'],
-  [alone('{ name: No_Tricks, deny: {} }'),
-    '2:13 RULES_NAME a rule is named in lower case letters, digits and single hyphens, not "No_Tricks"; no-tricks would do'],
-  [alone('{ name: a, deny: { body: "key ${request.api_key}" } }'),
+  ['rules: []\n', '1:1 RULES_NO_RULES there is no rule; write at least one under rules:'],
+  [
+    'rules: [\n',
+    `2:1 RULES_YAML this is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]; an expression that holds any of  : # { } [ ] , " ' & * ! | > % @ \`  must stand in quotes`,
+  ],
+  [
+    alone('{ name: a, match: !has(request.path), deny: {} }'),
+    `2:23 RULES_QUOTE_IT YAML reads !has(request.path) as a tag and drops it; quote it: the whole value in '...'`,
+  ],
+  [
+    alone('{ name: a, match: null, deny: {} }'),
+    `2:23 RULES_QUOTE_IT match is an expression; here is nothing. If YAML took something of it for its own, quote it: the whole expression in '...'`,
+  ],
+  [
+    '- a\n- b\n',
+    '1:1 RULES_DOCUMENT a policy is a map with settings, plugins, attributes, handlers, rules at its top; here is a list',
+  ],
+  [
+    'apiVersion: config.istio.io/v1alpha2\nkind: rule\nmetadata: { name: x }\nspec: {}\n',
+    '1:1 RULES_PEER_FORMAT this is the rule x of Istio Mixer (config.istio.io/v1alpha2); reading it comes with a later release, so nothing of it is in force',
+  ],
+  [
+    'domain: mongo\ndescriptors:\n  - key: database\n',
+    '1:1 RULES_PEER_FORMAT this is a config of envoyproxy/ratelimit (domain mongo); `sluice ratelimit` answers by it, in a process of its own, so keep it in a folder of its own, which `sluice lint` checks',
+  ],
+  [
+    alone('{ name: a, macth: "true", deny: {} }'),
+    '2:16 RULES_UNKNOWN_KEY a rule has no key macth; did you mean match?',
+  ],
+  [
+    alone('{ match: "true", deny: {} }'),
+    '2:5 RULES_MISSING_KEY a rule needs name: what verdicts, logs and metrics call it, such as no-path-tricks',
+  ],
+  [
+    `${alone('{ name: a, deny: {} }')}  - { name: a, deny: {} }\n`,
+    '3:13 RULES_DUPLICATE a rule named a is there already; rename one',
+  ],
+  [
+    alone('{ name: No_Tricks, deny: {} }'),
+    '2:13 RULES_NAME a rule is named in lower case letters, digits and single hyphens, not "No_Tricks"; no-tricks would do',
+  ],
+  [
+    alone('{ name: a, deny: { body: "key ${request.api_key}" } }'),
     '2:30 RULES_SECRET_IN_TEXT body would send request.api_key, which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant',
-    '2:37 EXPRESSION_MAY_BE_ABSENT request.api_key may be absent, and the expression then fails; write has(request.api_key) && ..., or request.?api_key.orValue(...) where that is not meant'],
-  [`attributes:\n  my.auth: { is: 'request.headers[?"authorization"].orValue("")' }\n${alone('{ name: a, onAllow: { response: { set: { x-auth: "${my.auth}" } }, metadata: { q: "${request.query[?\'code\'].orValue(\'\')}" } } }')}`,
+    '2:37 EXPRESSION_MAY_BE_ABSENT request.api_key may be absent, and the expression then fails; write has(request.api_key) && ..., or request.?api_key.orValue(...) where that is not meant',
+  ],
+  [
+    `attributes:\n  my.auth: { is: 'request.headers[?"authorization"].orValue("")' }\n${alone('{ name: a, onAllow: { response: { set: { x-auth: "${my.auth}" } }, metadata: { q: "${request.query[?\'code\'].orValue(\'\')}" } } }')}`,
     '4:54 RULES_SECRET_IN_TEXT set.x-auth would send my.auth (of request.headers["authorization"]), which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant',
-    '4:87 RULES_SECRET_IN_TEXT metadata.q would send request.query["code"], which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant'],
-  [rule('{ name: a, check: { handler: list, input: { value: \'request.?api_key.orValue("")\' } }, onDeny: { body: "${out.reason}" } }'),
-    '11:108 RULES_SECRET_IN_TEXT body would send out.reason, which may hold request.api_key: the handler was given that secret; leave it out, or write reveal(out.reason) where that is meant'],
-  [rule('{ name: a, report: { handler: out, input: { h: request.headers, ok: \'request.headers[?"x-a"].orValue("")\' } } }'),
-    '11:52 RULES_SECRET_HIDDEN h reads request.headers; secrets are written as (secret). Read what the report needs alone, or write reveal(...) where a secret is meant to be written in the clear'],
-  [alone('{ name: a, deny: { status: 200 } }'),
-    '2:32 RULES_VALUE status is the number 200; a whole number from 300 to 599 is expected'],
-  [rule('{ name: a, quota: { handler: mem, limit: 1, per: month, zone: Mars/Base, key: [] } }'),
-    '11:67 RULES_VALUE zone is Mars/Base, which is no time zone; one such as Europe/Amsterdam is expected'],
-  [rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, zone: UTC, key: [] } }'),
-    '11:64 RULES_MISPLACED zone goes with per: day, week, month, year'],
-  [rule('{ name: a, quota: { handler: mem, limit: 1, per: month, key: [], algorithm: gcra } }'),
-    '11:54 RULES_MISPLACED a period of a calendar goes with algorithm: fixed'],
-  [rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], algorithm: concurrency } }'),
-    '11:78 RULES_MISSING_KEY algorithm: concurrency needs once: what a request is known by when its lease ends, such as its x-request-id'],
-  [rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], once: request.path, partial: true } }'),
-    '11:87 RULES_MISPLACED partial does not go with once: what comes again is granted what it was granted before, which is not kept'],
-  [rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], policy: größe } }'),
-    '11:75 RULES_VALUE policy is what clients know the limit by: printable ASCII'],
-  [`handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
-    '4:76 RULES_ON_ERROR local counts in another handler while x cannot be asked, and x names none; give it local: { handler: NAME, replicas: N }'],
-  [`handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' }, local: { handler: xx, replicas: 2 } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
-    '2:78 RULES_UNKNOWN_HANDLER no handler is named xx; did you mean x?'],
-  [`handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' }, local: { handler: x, replicas: 2 } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
-    '2:78 RULES_VALUE x cannot count in its own place; name another handler'],
-  [`plugins: [./mine.ts]\n${alone('{ name: a, deny: {} }')}`,
-    '1:10 RULES_LATER plugins from outside come with a later release; remove plugins'],
-  [`handlers:\n  x: { adapter: check-lst, config: {} }\n${alone('{ name: a, deny: {} }')}`,
+    '4:87 RULES_SECRET_IN_TEXT metadata.q would send request.query["code"], which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant',
+  ],
+  [
+    rule(
+      '{ name: a, check: { handler: list, input: { value: \'request.?api_key.orValue("")\' } }, onDeny: { body: "${out.reason}" } }',
+    ),
+    '11:108 RULES_SECRET_IN_TEXT body would send out.reason, which may hold request.api_key: the handler was given that secret; leave it out, or write reveal(out.reason) where that is meant',
+  ],
+  [
+    rule(
+      '{ name: a, report: { handler: out, input: { h: request.headers, ok: \'request.headers[?"x-a"].orValue("")\' } } }',
+    ),
+    '11:52 RULES_SECRET_HIDDEN h reads request.headers; secrets are written as (secret). Read what the report needs alone, or write reveal(...) where a secret is meant to be written in the clear',
+  ],
+  [
+    alone('{ name: a, deny: { status: 200 } }'),
+    '2:32 RULES_VALUE status is the number 200; a whole number from 300 to 599 is expected',
+  ],
+  [
+    rule('{ name: a, quota: { handler: mem, limit: 1, per: month, zone: Mars/Base, key: [] } }'),
+    '11:67 RULES_VALUE zone is Mars/Base, which is no time zone; one such as Europe/Amsterdam is expected',
+  ],
+  [
+    rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, zone: UTC, key: [] } }'),
+    '11:64 RULES_MISPLACED zone goes with per: day, week, month, year',
+  ],
+  [
+    rule('{ name: a, quota: { handler: mem, limit: 1, per: month, key: [], algorithm: gcra } }'),
+    '11:54 RULES_MISPLACED a period of a calendar goes with algorithm: fixed',
+  ],
+  [
+    rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], algorithm: concurrency } }'),
+    '11:78 RULES_MISSING_KEY algorithm: concurrency needs once: what a request is known by when its lease ends, such as its x-request-id',
+  ],
+  [
+    rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], once: request.path, partial: true } }'),
+    '11:87 RULES_MISPLACED partial does not go with once: what comes again is granted what it was granted before, which is not kept',
+  ],
+  [
+    rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], policy: größe } }'),
+    '11:75 RULES_VALUE policy is what clients know the limit by: printable ASCII',
+  ],
+  [
+    `handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
+    '4:76 RULES_ON_ERROR local counts in another handler while x cannot be asked, and x names none; give it local: { handler: NAME, replicas: N }',
+  ],
+  [
+    `handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' }, local: { handler: xx, replicas: 2 } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
+    '2:78 RULES_UNKNOWN_HANDLER no handler is named xx; did you mean x?',
+  ],
+  [
+    `handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' }, local: { handler: x, replicas: 2 } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
+    '2:78 RULES_VALUE x cannot count in its own place; name another handler',
+  ],
+  [
+    `plugins: [./mine.ts]\n${alone('{ name: a, deny: {} }')}`,
+    '1:10 RULES_LATER plugins from outside come with a later release; remove plugins',
+  ],
+  [
+    `handlers:\n  x: { adapter: check-lst, config: {} }\n${alone('{ name: a, deny: {} }')}`,
     '2:3 RULES_UNUSED no rule uses the handler x; remove it, or name it in a rule',
-    '2:17 RULES_UNKNOWN_ADAPTER no adapter is named check-lst; did you mean check-list?'],
-  [rule('{ name: a, check: { handler: lst, input: { value: request.path } } }'),
-    '11:34 RULES_UNKNOWN_HANDLER no handler is named lst; did you mean list?'],
-  [rule('{ name: a, check: { handler: mem, input: { value: request.path } } }'),
-    '11:34 RULES_CAPABILITY mem is a quota-memory, which serves quota, not check'],
-  [`handlers:\n  x: { adapter: check-list, config: { kind: sidr, values: [] } }\n${alone('{ name: a, check: { handler: x, input: { value: request.path } } }')}`,
-    '2:45 RULES_CONFIG config of check-list, kind: expected one of "string"|"prefix"|"host"|"cidr"|"regex"'],
-  [rule('{ name: a, report: { handler: out, params: { leval: info }, input: { path: request.path } } }'),
-    '11:48 RULES_PARAMS this adapter takes no params'],
-  [`handlers:\n  x: { adapter: quota-redis, config: { url: { $env: NOT_SET } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
-    '2:53 RULES_ENV the environment variable NOT_SET is not set; set it where Sluice is started'],
-  [`handlers:\n  x: { adapter: quota-redis, config: { url: { $file: /does/not/exist } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
-    '2:54 RULES_CONFIG_FILE /does/not/exist cannot be read: there is no such file or folder'],
-  [`attributes:\n  tier: { is: '1' }\n${alone('{ name: a, deny: {} }')}`,
-    `2:3 RULES_ATTRIBUTE_NAME tier is no name for an attribute of a policy's own; they stand under my., such as my.tier`],
-  [`attributes:\n  my.a: { is: my.b }\n  my.b: { is: my.a }\n${alone('{ name: a, match: my.a == 1, deny: {} }')}`,
+    '2:17 RULES_UNKNOWN_ADAPTER no adapter is named check-lst; did you mean check-list?',
+  ],
+  [
+    rule('{ name: a, check: { handler: lst, input: { value: request.path } } }'),
+    '11:34 RULES_UNKNOWN_HANDLER no handler is named lst; did you mean list?',
+  ],
+  [
+    rule('{ name: a, check: { handler: mem, input: { value: request.path } } }'),
+    '11:34 RULES_CAPABILITY mem is a quota-memory, which serves quota, not check',
+  ],
+  [
+    `handlers:\n  x: { adapter: check-list, config: { kind: sidr, values: [] } }\n${alone('{ name: a, check: { handler: x, input: { value: request.path } } }')}`,
+    '2:45 RULES_CONFIG config of check-list, kind: expected one of "string"|"prefix"|"host"|"cidr"|"regex"',
+  ],
+  [
+    rule('{ name: a, report: { handler: out, params: { leval: info }, input: { path: request.path } } }'),
+    '11:48 RULES_PARAMS this adapter takes no params',
+  ],
+  [
+    `handlers:\n  x: { adapter: quota-redis, config: { url: { $env: NOT_SET } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
+    '2:53 RULES_ENV the environment variable NOT_SET is not set; set it where Sluice is started',
+  ],
+  [
+    `handlers:\n  x: { adapter: quota-redis, config: { url: { $file: /does/not/exist } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
+    '2:54 RULES_CONFIG_FILE /does/not/exist cannot be read: there is no such file or folder',
+  ],
+  [
+    `attributes:\n  tier: { is: '1' }\n${alone('{ name: a, deny: {} }')}`,
+    `2:3 RULES_ATTRIBUTE_NAME tier is no name for an attribute of a policy's own; they stand under my., such as my.tier`,
+  ],
+  [
+    `attributes:\n  my.a: { is: my.b }\n  my.b: { is: my.a }\n${alone('{ name: a, match: my.a == 1, deny: {} }')}`,
     '2:3 RULES_ATTRIBUTE_CYCLE my.a is made of my.b, which is made of it again; write one of them without the other',
-    '3:3 RULES_ATTRIBUTE_CYCLE my.b is made of my.a, which is made of it again; write one of them without the other'],
-  [rule(`{ name: a, enrich: { handler: table, input: { key: 'my.y.plan' }, as: my.x } }\n  - { name: b, enrich: { handler: table, input: { key: 'my.x.plan' }, as: my.y } }`),
+    '3:3 RULES_ATTRIBUTE_CYCLE my.b is made of my.a, which is made of it again; write one of them without the other',
+  ],
+  [
+    rule(
+      `{ name: a, enrich: { handler: table, input: { key: 'my.y.plan' }, as: my.x } }\n  - { name: b, enrich: { handler: table, input: { key: 'my.x.plan' }, as: my.y } }`,
+    ),
     '11:5 RULES_ENRICH_CYCLE a needs what b makes, which needs it again; let one of them read only what the proxy sends',
     '11:57 EXPRESSION_MAY_BE_ABSENT my.y.plan may be absent, and the expression then fails; write has(my.y.plan) && ..., or my.y.?plan.orValue(...) where that is not meant',
     '12:5 RULES_ENRICH_CYCLE b needs what a makes, which needs it again; let one of them read only what the proxy sends',
-    '12:57 EXPRESSION_MAY_BE_ABSENT my.x.plan may be absent, and the expression then fails; write has(my.x.plan) && ..., or my.x.?plan.orValue(...) where that is not meant'],
-  [rule('{ name: a, enrich: { handler: table, input: { key: request.path }, as: my.row } }'),
-    '11:76 RULES_ENRICH_OUTPUT my.row.plan is made elsewhere already; give this rule another as'],
-  [rule('{ name: a, check: { handler: list, input: { valeu: request.path, value: request.path } } }'),
-    '11:49 RULES_UNKNOWN_INPUT the adapter has no input valeu; did you mean value?'],
-  [rule('{ name: a, check: { handler: list, input: {} } }'),
-    '11:23 RULES_MISSING_INPUT the adapter needs the input value (string); write input: { value: EXPRESSION }'],
-  [rule('{ name: a, check: { handler: list, input: { value: request.headers } } }'),
-    '11:56 RULES_INPUT_TYPE input value takes a scalar (it becomes text); this is map(string, string)'],
-  [alone('{ name: a, deny: {}, allow: true }'),
-    '2:26 RULES_ACTIONS a rule has one action, this has deny and allow; make a rule of each'],
-  [alone('{ name: a, deny: {}, sample: { percent: 1 } }'),
-    '2:26 RULES_MISPLACED sample goes with report; mode: { percent: ... } is for the others'],
-  [alone('{ name: a, deny: { unlessAllowed: shop } }'),
-    '2:39 RULES_UNKNOWN_GROUP nothing allows the group shop; add a rule with allow: shop'],
-  [alone('{ name: a, match: response.code > 1, deny: {}, calls: [http] }'),
-    '2:60 RULES_CALLS http calls cannot carry response.code, which the rule reads; leave http out, or guard the read: has(response.code) && ...'],
-  [alone('{ name: a, deny: {}, onError: error }'),
-    '2:35 RULES_ON_ERROR onError is the text "error"; input: deny or allow can be said here'],
-  [rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], counter: c } }\n  - { name: b, quota: { handler: mem, limit: 1, per: 2m, key: [], counter: c } }'),
-    '12:23 RULES_COUNTER b shares the counter c with a, but not its per, zone and algorithm; make them equal, or name another counter'],
-  [alone('{ name: a, onAllow: { request: { set: { ":path": x } } } }'),
-    `2:45 RULES_HEADER_NAME ":path" is no header that can be changed; a name has letters, digits and hyphens, and names with : are the proxy's own`],
-  [alone('{ name: a, match: request.path == "/a", deny: {} }'),
-    '2:23 RULES_PATH_AS_SENT request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path'],
-  [`attributes:\n  my.a: { type: string, from: [{ header: x-a }] }\n${alone('{ name: a, match: \'has(my.a) && my.a == "1"\', deny: {} }')}`,
-    `2:32 RULES_HEADER_CARRIER any client can send the header x-a; have the proxy set it and take the client's own out, or use another carrier`],
-  [alone('{ name: a, calls: [http], deny: { unlessAllowed: true } }\n  - { name: b, allow: true }'),
-    '2:5 RULES_TCP_OPEN a closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used'],
-  [`handlers:\n  x: { adapter: quota-memory, config: {} }\n${alone('{ name: a, deny: {} }')}`,
-    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or name it in a rule'],
-  [alone('{ name: a, match: "true" }'),
-    '2:5 RULES_NO_EFFECT the rule a has no action and no onAllow, so it does nothing; write its deny, allow, check, quota, report or enrich, or remove it'],
-  [`settings: { rules: 2 }\n${alone('{ name: a, deny: {} }')}`,
-    '1:20 RULES_COUNT settings say that there are 2 rules; here is 1. Where no file was cut short, write rules: 1'],
-  [`settings: { path: BASE, trustedHops: 1 }\n---\nsettings: { path: NONE, trustedHops: 1 }\n${alone('{ name: a, deny: {} }')}`,
-    '3:19 RULES_DUPLICATE settings.path is the text "NONE" here and the text "BASE" at test/cases/p.yaml:1:19; a policy has one, so remove one of the two'],
-  [alone('{ name: a, match: \'request.host == "Shop.example:80" || "b" == request.host\', deny: {} }'),
-    '2:23 RULES_HOST_FORM request.host is in lower case, without port and dot at the end, so it never is "Shop.example:80"; compare it with "shop.example", and request.port with the port'],
-  [alone('{ name: a, match: \'request.host in ["shop", "Blog"] || request.host.endsWith(".Example.com") || request.host.startsWith("www.")\', deny: {} }'),
+    '12:57 EXPRESSION_MAY_BE_ABSENT my.x.plan may be absent, and the expression then fails; write has(my.x.plan) && ..., or my.x.?plan.orValue(...) where that is not meant',
+  ],
+  [
+    rule('{ name: a, enrich: { handler: table, input: { key: request.path }, as: my.row } }'),
+    '11:76 RULES_ENRICH_OUTPUT my.row.plan is made elsewhere already; give this rule another as',
+  ],
+  [
+    rule('{ name: a, check: { handler: list, input: { valeu: request.path, value: request.path } } }'),
+    '11:49 RULES_UNKNOWN_INPUT the adapter has no input valeu; did you mean value?',
+  ],
+  [
+    rule('{ name: a, check: { handler: list, input: {} } }'),
+    '11:23 RULES_MISSING_INPUT the adapter needs the input value (string); write input: { value: EXPRESSION }',
+  ],
+  [
+    rule('{ name: a, check: { handler: list, input: { value: request.headers } } }'),
+    '11:56 RULES_INPUT_TYPE input value takes a scalar (it becomes text); this is map(string, string)',
+  ],
+  [
+    alone('{ name: a, deny: {}, allow: true }'),
+    '2:26 RULES_ACTIONS a rule has one action, this has deny and allow; make a rule of each',
+  ],
+  [
+    alone('{ name: a, deny: {}, sample: { percent: 1 } }'),
+    '2:26 RULES_MISPLACED sample goes with report; mode: { percent: ... } is for the others',
+  ],
+  [
+    alone('{ name: a, deny: { unlessAllowed: shop } }'),
+    '2:39 RULES_UNKNOWN_GROUP nothing allows the group shop; add a rule with allow: shop',
+  ],
+  [
+    alone('{ name: a, match: response.code > 1, deny: {}, calls: [http] }'),
+    '2:60 RULES_CALLS http calls cannot carry response.code, which the rule reads; leave http out, or guard the read: has(response.code) && ...',
+  ],
+  [
+    alone('{ name: a, deny: {}, onError: error }'),
+    '2:35 RULES_ON_ERROR onError is the text "error"; input: deny or allow can be said here',
+  ],
+  [
+    rule(
+      '{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], counter: c } }\n  - { name: b, quota: { handler: mem, limit: 1, per: 2m, key: [], counter: c } }',
+    ),
+    '12:23 RULES_COUNTER b shares the counter c with a, but not its per, zone and algorithm; make them equal, or name another counter',
+  ],
+  [
+    alone('{ name: a, onAllow: { request: { set: { ":path": x } } } }'),
+    `2:45 RULES_HEADER_NAME ":path" is no header that can be changed; a name has letters, digits and hyphens, and names with : are the proxy's own`,
+  ],
+  [
+    alone('{ name: a, match: request.path == "/a", deny: {} }'),
+    '2:23 RULES_PATH_AS_SENT request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path',
+  ],
+  [
+    `attributes:\n  my.a: { type: string, from: [{ header: x-a }] }\n${alone('{ name: a, match: \'has(my.a) && my.a == "1"\', deny: {} }')}`,
+    `2:32 RULES_HEADER_CARRIER any client can send the header x-a; have the proxy set it and take the client's own out, or use another carrier`,
+  ],
+  [
+    alone('{ name: a, calls: [http], deny: { unlessAllowed: true } }\n  - { name: b, allow: true }'),
+    '2:5 RULES_TCP_OPEN a closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used',
+  ],
+  [
+    `handlers:\n  x: { adapter: quota-memory, config: {} }\n${alone('{ name: a, deny: {} }')}`,
+    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or name it in a rule',
+  ],
+  [
+    alone('{ name: a, match: "true" }'),
+    '2:5 RULES_NO_EFFECT the rule a has no action and no onAllow, so it does nothing; write its deny, allow, check, quota, report or enrich, or remove it',
+  ],
+  [
+    `settings: { rules: 2 }\n${alone('{ name: a, deny: {} }')}`,
+    '1:20 RULES_COUNT settings say that there are 2 rules; here is 1. Where no file was cut short, write rules: 1',
+  ],
+  [
+    `settings: { path: BASE, trustedHops: 1 }\n---\nsettings: { path: NONE, trustedHops: 1 }\n${alone('{ name: a, deny: {} }')}`,
+    '3:19 RULES_DUPLICATE settings.path is the text "NONE" here and the text "BASE" at test/cases/p.yaml:1:19; a policy has one, so remove one of the two',
+  ],
+  [
+    alone('{ name: a, match: \'request.host == "Shop.example:80" || "b" == request.host\', deny: {} }'),
+    '2:23 RULES_HOST_FORM request.host is in lower case, without port and dot at the end, so it never is "Shop.example:80"; compare it with "shop.example", and request.port with the port',
+  ],
+  [
+    alone(
+      '{ name: a, match: \'request.host in ["shop", "Blog"] || request.host.endsWith(".Example.com") || request.host.startsWith("www.")\', deny: {} }',
+    ),
     '2:23 RULES_HOST_FORM request.host is in lower case, without port and dot at the end, so it never is "Blog"; compare it with "blog"',
-    '2:23 RULES_HOST_FORM request.host is in lower case, so no part of it is ".Example.com"; write ".example.com"'],
-  [alone('{ name: a, deny: {}, mode: { percent: 10, by: \'request.headers[?"x-user"].orValue("")\' } }\n  - { name: b, deny: {}, mode: { percent: 100, by: request.url_path } }\n  - { name: c, onAllow: {}, mode: { percent: 10, by: request.url_path } }\n  - { name: d, deny: {}, mode: { percent: 10, by: origin.ip } }'),
-    '2:51 RULES_CLIENT_CHOOSES a client may send what it likes as request.headers[?"x-user"].orValue(""), and so choose to be outside of the 10 %; use what the proxy makes or checks, such as origin.ip or source.principal'],
-  [rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], once: \'request.headers[?"idempotency-key"].orValue("")\' } }\n  - { name: b, quota: { handler: mem, limit: 1, per: 1m, key: [], once: request.?id.orValue("") + request.url_path } }'),
-    '11:73 RULES_CLIENT_CHOOSES a client that sends the same request.headers[?"idempotency-key"].orValue("") each time is charged once; have the proxy make it, or mix in what the charge is for, such as request.url_path'],
-  [alone('{ name: a, match: \'request.?body.orValue("").contains("evil")\', deny: {} }'),
-    '2:23 RULES_PARTIAL_BODY a reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard'],
-  [alone('{ name: a, match: \'request.?body.orValue("").contains("evil")\', deny: {} }\n  - { name: b, match: request.body_is_partial, deny: { status: 413 } }')],
-  [alone('{ name: a, deny: { headers: { x-a: "one\\n", x-b: "a\\r\\nset-cookie: b=1", X-A: "\\ttab", connection: close } } }'),
+    '2:23 RULES_HOST_FORM request.host is in lower case, so no part of it is ".Example.com"; write ".example.com"',
+  ],
+  [
+    alone(
+      '{ name: a, deny: {}, mode: { percent: 10, by: \'request.headers[?"x-user"].orValue("")\' } }\n  - { name: b, deny: {}, mode: { percent: 100, by: request.url_path } }\n  - { name: c, onAllow: {}, mode: { percent: 10, by: request.url_path } }\n  - { name: d, deny: {}, mode: { percent: 10, by: origin.ip } }',
+    ),
+    '2:51 RULES_CLIENT_CHOOSES a client may send what it likes as request.headers[?"x-user"].orValue(""), and so choose to be outside of the 10 %; use what the proxy makes or checks, such as origin.ip or source.principal',
+  ],
+  [
+    rule(
+      '{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], once: \'request.headers[?"idempotency-key"].orValue("")\' } }\n  - { name: b, quota: { handler: mem, limit: 1, per: 1m, key: [], once: request.?id.orValue("") + request.url_path } }',
+    ),
+    '11:73 RULES_CLIENT_CHOOSES a client that sends the same request.headers[?"idempotency-key"].orValue("") each time is charged once; have the proxy make it, or mix in what the charge is for, such as request.url_path',
+  ],
+  [
+    alone('{ name: a, match: \'request.?body.orValue("").contains("evil")\', deny: {} }'),
+    '2:23 RULES_PARTIAL_BODY a reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard',
+  ],
+  [
+    alone(
+      '{ name: a, match: \'request.?body.orValue("").contains("evil")\', deny: {} }\n  - { name: b, match: request.body_is_partial, deny: { status: 413 } }',
+    ),
+  ],
+  [
+    alone(
+      '{ name: a, deny: { headers: { x-a: "one\\n", x-b: "a\\r\\nset-cookie: b=1", X-A: "\\ttab", connection: close } } }',
+    ),
     '2:44 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out',
     '2:56 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out',
-    "2:78 RULES_DUPLICATE headers has x-a already: names of headers have no case; write one list: x-a: [a, b]",
-    `2:92 RULES_HEADER_NAME "connection" is no header that can be changed; connection is the proxy's own: by it a message is routed or delimited`],
-  ['rules:\n  - name: a\n    deny:\n      body: |\n        fine\n      headers:\n        x-reason: |\n          closed for\n          the night\n        x-folded: >-\n          closed for\n          the night\n',
-    '8:21 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out'],
-  ['rules:\n  - name: a\n    onAllow:\n      request: { set: { x-up: "one\\n" } }\n      response: { append: { x-down: ["a", "b\\0"] } }\n      query: { set: { q: "a\\nb", "c\\nd": e } }\n      metadata: { note: "a\\nb" }\n',
+    '2:78 RULES_DUPLICATE headers has x-a already: names of headers have no case; write one list: x-a: [a, b]',
+    `2:92 RULES_HEADER_NAME "connection" is no header that can be changed; connection is the proxy's own: by it a message is routed or delimited`,
+  ],
+  [
+    'rules:\n  - name: a\n    deny:\n      body: |\n        fine\n      headers:\n        x-reason: |\n          closed for\n          the night\n        x-folded: >-\n          closed for\n          the night\n',
+    '8:21 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out',
+  ],
+  [
+    'rules:\n  - name: a\n    onAllow:\n      request: { set: { x-up: "one\\n" } }\n      response: { append: { x-down: ["a", "b\\0"] } }\n      query: { set: { q: "a\\nb", "c\\nd": e } }\n      metadata: { note: "a\\nb" }\n',
     '4:35 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out',
     '5:45 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a control character; take it out',
     '6:28 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out',
-    '6:34 RULES_VALUE "c\\nd" holds a control character, which no name does'],
-  [`handlers:\n  x: { adapter: enrich-table, config: { fil: a.csv } }\n${alone("{ name: a, enrich: { handler: x, input: { key: request.path }, as: my.x } }\n  - { name: b, match: 'my.x.plan == \"a\"', deny: {} }")}`,
+    '6:34 RULES_VALUE "c\\nd" holds a control character, which no name does',
+  ],
+  [
+    `handlers:\n  x: { adapter: enrich-table, config: { fil: a.csv } }\n${alone('{ name: a, enrich: { handler: x, input: { key: request.path }, as: my.x } }\n  - { name: b, match: \'my.x.plan == "a"\', deny: {} }')}`,
     '2:39 RULES_CONFIG config of enrich-table, file: it is missing; expected string',
     '2:39 RULES_CONFIG config of enrich-table, key: it is missing; expected string',
     '2:39 RULES_CONFIG config of enrich-table, columns: it is missing; expected a map',
-    '2:41 RULES_CONFIG config of enrich-table, fil: there is no such key; did you mean file?'],
-  [alone(Array.from({ length: 1001 }, (_, at) => `{ name: a${at}, match: request.path == "/", deny: {} }`).join('\n  - ')),
-    ...Array.from({ length: 1000 }, (_, at) => `${at + 2}:${23 + String(at).length} RULES_PATH_AS_SENT request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path`),
-    '1002:27 RULES_MORE_WARNINGS there are 1000 warnings already; from here on none is shown'],
+    '2:41 RULES_CONFIG config of enrich-table, fil: there is no such key; did you mean file?',
+  ],
+  [
+    alone(
+      Array.from({ length: 1001 }, (_, at) => `{ name: a${at}, match: request.path == "/", deny: {} }`).join('\n  - '),
+    ),
+    ...Array.from(
+      { length: 1000 },
+      (_, at) =>
+        `${at + 2}:${23 + String(at).length} RULES_PATH_AS_SENT request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path`,
+    ),
+    '1002:27 RULES_MORE_WARNINGS there are 1000 warnings already; from here on none is shown',
+  ],
   // expressions: plain, quoted, in block scalars, over several lines
-  [alone('{ name: a, match: request.metod == "GET", deny: {} }'),
-    '2:23 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
-  [alone(`{ name: a, match: 'request.method == ''GET'' && request.metod == "x"', deny: {} }`),
-    '2:53 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
-  [alone(`{ name: a, match: "request.method == \\"GET\\" && request.metod == 'x'", deny: {} }`),
-    '2:53 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
-  ['rules:\n  - name: a\n    match: |\n      request.method == "GET"\n      && request.metod == "x"\n    deny: {}\n',
-    '5:10 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
-  ['rules:\n  - name: a\n    match: >-\n      request.method == "GET"\n      && request.metod == "x"\n    deny: {}\n',
-    '5:10 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
-  [alone('{ name: a, deny: { body: "bad ${request.metod} here" } }'),
-    '2:37 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?'],
-  [alone(`{ name: a, match: 'request.method ==', deny: {} }`),
-    '2:41 EXPRESSION_SYNTAX the expression ends here; a value is expected'],
-  [alone(`{ name: a, match: request, deny: {} }`),
-    '2:23 EXPRESSION_NOT_AN_ATTRIBUTE request is not an attribute, only the beginning of some: request.method, request.path, request.url_path, request.path_is_plain ...'],
-  [alone(`{ name: a, match: 'request.method.x == "a"', deny: {} }`),
-    '2:24 EXPRESSION_NO_FIELD string has no field or key; only maps and lists have'],
-  [alone(`{ name: a, match: 'request.method.startWith("a")', deny: {} }`),
-    '2:24 EXPRESSION_UNKNOWN_FUNCTION unknown function startWith(); did you mean startsWith?'],
-  [alone(`{ name: a, match: 'destination.name | "unknown" == "x"', deny: {} }`),
-    '2:41 EXPRESSION_SYNTAX "|" does not belong into an expression; "or" is ||, and a default for what is absent is destination.?name.orValue("default")'],
-  [alone(`{ name: a, deny: { body: '\${request.headers["x-user"] | "nobody"}' } }`),
-    '2:59 EXPRESSION_SYNTAX "|" does not belong into an expression; "or" is ||, and a default for what is absent is request.headers[?"x-user"].orValue("nobody")'],
-  [alone(`{ name: a, match: 'destination.name || "unknown"', deny: {} }`),
+  [
+    alone('{ name: a, match: request.metod == "GET", deny: {} }'),
+    '2:23 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?',
+  ],
+  [
+    alone(`{ name: a, match: 'request.method == ''GET'' && request.metod == "x"', deny: {} }`),
+    '2:53 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?',
+  ],
+  [
+    alone(`{ name: a, match: "request.method == \\"GET\\" && request.metod == 'x'", deny: {} }`),
+    '2:53 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?',
+  ],
+  [
+    'rules:\n  - name: a\n    match: |\n      request.method == "GET"\n      && request.metod == "x"\n    deny: {}\n',
+    '5:10 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?',
+  ],
+  [
+    'rules:\n  - name: a\n    match: >-\n      request.method == "GET"\n      && request.metod == "x"\n    deny: {}\n',
+    '5:10 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?',
+  ],
+  [
+    alone('{ name: a, deny: { body: "bad ${request.metod} here" } }'),
+    '2:37 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?',
+  ],
+  [
+    alone(`{ name: a, match: 'request.method ==', deny: {} }`),
+    '2:41 EXPRESSION_SYNTAX the expression ends here; a value is expected',
+  ],
+  [
+    alone(`{ name: a, match: request, deny: {} }`),
+    '2:23 EXPRESSION_NOT_AN_ATTRIBUTE request is not an attribute, only the beginning of some: request.method, request.path, request.url_path, request.path_is_plain ...',
+  ],
+  [
+    alone(`{ name: a, match: 'request.method.x == "a"', deny: {} }`),
+    '2:24 EXPRESSION_NO_FIELD string has no field or key; only maps and lists have',
+  ],
+  [
+    alone(`{ name: a, match: 'request.method.startWith("a")', deny: {} }`),
+    '2:24 EXPRESSION_UNKNOWN_FUNCTION unknown function startWith(); did you mean startsWith?',
+  ],
+  [
+    alone(`{ name: a, match: 'destination.name | "unknown" == "x"', deny: {} }`),
+    '2:41 EXPRESSION_SYNTAX "|" does not belong into an expression; "or" is ||, and a default for what is absent is destination.?name.orValue("default")',
+  ],
+  [
+    alone(`{ name: a, deny: { body: '\${request.headers["x-user"] | "nobody"}' } }`),
+    '2:59 EXPRESSION_SYNTAX "|" does not belong into an expression; "or" is ||, and a default for what is absent is request.headers[?"x-user"].orValue("nobody")',
+  ],
+  [
+    alone(`{ name: a, match: 'destination.name || "unknown"', deny: {} }`),
     '2:24 EXPRESSION_TYPE || takes bool, and a default for what is absent is a.?b.orValue("default"); this is string',
-    '2:44 EXPRESSION_TYPE || takes bool, and a default for what is absent is a.?b.orValue("default"); this is string'],
-  [alone(`{ name: a, match: 'match(request.headers["user-agent"], "curl*")', deny: {} }`),
-    '2:24 EXPRESSION_UNKNOWN_FUNCTION unknown function match(); where Istio writes match(x, "a*") or match(x, "*a"), write x.startsWith("a") or x.endsWith("a")'],
-  [alone(`{ name: a, match: 'request.method == 1', deny: {} }`),
-    '2:24 EXPRESSION_NO_OVERLOAD there is no string == int; convert one of them: int(x) or string(x)'],
-  [alone(`{ name: a, match: request.method, deny: {} }`),
-    '2:23 EXPRESSION_TYPE bool is expected here; this is string'],
-  [alone(`{ name: a, match: 'request.method.matches("(")', deny: {} }`),
-    '2:47 EXPRESSION_CONSTANT "(" is no RE2 pattern: error parsing regexp: missing closing ): `(`'],
-  [alone(`{ name: a, match: '1 / 0 == 1', deny: {} }`),
-    '2:24 EXPRESSION_OVERFLOW this constant cannot be worked out: a number is beyond its range, or divided by 0'],
-  [alone(`{ name: a, match: 'request.headers["x-role"] == "a"', deny: {} }`),
-    '2:24 EXPRESSION_MAY_BE_ABSENT request.headers["x-role"] may be absent, and the expression then fails; write request.headers[?"x-role"].orValue(...) where that is not meant'],
+    '2:44 EXPRESSION_TYPE || takes bool, and a default for what is absent is a.?b.orValue("default"); this is string',
+  ],
+  [
+    alone(`{ name: a, match: 'match(request.headers["user-agent"], "curl*")', deny: {} }`),
+    '2:24 EXPRESSION_UNKNOWN_FUNCTION unknown function match(); where Istio writes match(x, "a*") or match(x, "*a"), write x.startsWith("a") or x.endsWith("a")',
+  ],
+  [
+    alone(`{ name: a, match: 'request.method == 1', deny: {} }`),
+    '2:24 EXPRESSION_NO_OVERLOAD there is no string == int; convert one of them: int(x) or string(x)',
+  ],
+  [alone(`{ name: a, match: request.method, deny: {} }`), '2:23 EXPRESSION_TYPE bool is expected here; this is string'],
+  [
+    alone(`{ name: a, match: 'request.method.matches("(")', deny: {} }`),
+    '2:47 EXPRESSION_CONSTANT "(" is no RE2 pattern: error parsing regexp: missing closing ): `(`',
+  ],
+  [
+    alone(`{ name: a, match: '1 / 0 == 1', deny: {} }`),
+    '2:24 EXPRESSION_OVERFLOW this constant cannot be worked out: a number is beyond its range, or divided by 0',
+  ],
+  [
+    alone(`{ name: a, match: 'request.headers["x-role"] == "a"', deny: {} }`),
+    '2:24 EXPRESSION_MAY_BE_ABSENT request.headers["x-role"] may be absent, and the expression then fails; write request.headers[?"x-role"].orValue(...) where that is not meant',
+  ],
 ];
 
-
 describe('one bad policy for each code', () => {
-  test.each(TABLE.map(([policy, ...expected]) => ({ policy, expected, first: expected[0] })))('$first', async ({ policy, expected }) => {
-    expect((await load(policy)).map(said)).toEqual(expected);
-  });
+  test.each(TABLE.map(([policy, ...expected]) => ({ policy, expected, first: expected[0] })))(
+    '$first',
+    async ({ policy, expected }) => {
+      expect((await load(policy)).map(said)).toEqual(expected);
+    },
+  );
 
   test('a file that is not there', async () => {
     const { findings } = await loadPolicy(['/does/not/exist'], { adapters });
-    expect(findings.map(({ position: { file }, code }) => [file, code])).toEqual([['/does/not/exist', 'RULES_FILE_UNREADABLE']]);
+    expect(findings.map(({ position: { file }, code }) => [file, code])).toEqual([
+      ['/does/not/exist', 'RULES_FILE_UNREADABLE'],
+    ]);
   });
 
   test('an adapter that cannot say its outputs', async () => {
     const broken = defineAdapter({
-      name: 'enrich-broken', summary: 'Cannot say what it makes.', config: z.strictObject({}),
-      serves: { enrich: { input: { key: 'string' }, output: () => { throw new Error('no columns'); } } },
+      name: 'enrich-broken',
+      summary: 'Cannot say what it makes.',
+      config: z.strictObject({}),
+      serves: {
+        enrich: {
+          input: { key: 'string' },
+          output: () => {
+            throw new Error('no columns');
+          },
+        },
+      },
       open: () => Promise.resolve({ lookup: () => () => undefined }),
     });
     const text = `handlers:\n  x: { adapter: enrich-broken, config: {} }\n${alone('{ name: a, enrich: { handler: x, input: { key: request.path }, as: my.x } }')}`;
-    const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters: createRegistry([broken]) });
+    const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), {
+      adapters: createRegistry([broken]),
+    });
     expect(found.map(said)).toEqual(['4:24 RULES_ADAPTER_SHAPE enrich-broken: no columns']);
   });
 
   test('an adapter whose plugin cannot be loaded', async () => {
-    const registry = createRegistry([], [{ name: 'check-bent', folder: 'check-bent', problems: [new AdapterError('ADAPTER_LOAD_FAILED', 'adapter.ts:3:7: Unexpected token')] }]);
+    const registry = createRegistry(
+      [],
+      [
+        {
+          name: 'check-bent',
+          folder: 'check-bent',
+          problems: [new AdapterError('ADAPTER_LOAD_FAILED', 'adapter.ts:3:7: Unexpected token')],
+        },
+      ],
+    );
     const text = `handlers:\n  x: { adapter: check-bent, config: {} }\n${alone('{ name: a, check: { handler: x, input: { value: request.path } } }')}`;
     const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters: registry });
-    expect(found.map(said)).toEqual(['2:17 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: ADAPTER_LOAD_FAILED adapter.ts:3:7: Unexpected token; mend the plugin, or name another adapter']);
+    expect(found.map(said)).toEqual([
+      '2:17 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: ADAPTER_LOAD_FAILED adapter.ts:3:7: Unexpected token; mend the plugin, or name another adapter',
+    ]);
   });
 
   test('no code is left out', () => {
     const known = [...Object.keys(RULES_ERRORS), ...Object.keys(EXPRESSION_ERRORS)];
     const met = new Set(TABLE.flatMap(([, ...findings]) => findings.map((one) => one.split(' ')[1])));
-    expect(known.filter((code) => !met.has(code))).toEqual(['RULES_FILE_UNREADABLE', 'RULES_BROKEN_ADAPTER', 'RULES_ADAPTER_SHAPE', 'EXPRESSION_FAILED']); // the last is of `sluice eval`
+    expect(known.filter((code) => !met.has(code))).toEqual([
+      'RULES_FILE_UNREADABLE',
+      'RULES_BROKEN_ADAPTER',
+      'RULES_ADAPTER_SHAPE',
+      'EXPRESSION_FAILED',
+    ]); // the last is of `sluice eval`
   });
 });
 
 test('everything that is wrong is said at once, from top to bottom, with the text under it', async () => {
-  const { findings, policy } = await loadPolicyText(new Map([['shop.yaml', `${alone('{ name: a, match: request.metod == "GET", deny: { status: 99 } }')}  - { name: b, check: { handler: none, input: {} } }\n`]]), { adapters });
+  const { findings, policy } = await loadPolicyText(
+    new Map([
+      [
+        'shop.yaml',
+        `${alone('{ name: a, match: request.metod == "GET", deny: { status: 99 } }')}  - { name: b, check: { handler: none, input: {} } }\n`,
+      ],
+    ]),
+    { adapters },
+  );
   expect(policy).toBeUndefined();
   expect(findings.map(findingText)).toEqual([
     `shop.yaml:2:23 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?
@@ -280,23 +506,57 @@ test('a policy with anything cut out, doubled or swapped never throws, and says 
   const page = readFileSync(join(import.meta.dirname, '../../../examples/mesh/policy.yaml'), 'utf8');
   const codes = new Set([...Object.keys(RULES_ERRORS), ...Object.keys(EXPRESSION_ERRORS)]);
   const at = fc.integer({ min: 0, max: page.length });
-  const piece = fc.constantFrom('', ' ', '\n', ':', '- ', '{', '}', '[', ']', '"', "'", '!', '&a ', '*a', '${', '|', '\t', 'null', '0x', '🜂', '\u0000', 'true', '<<: ');
+  const piece = fc.constantFrom(
+    '',
+    ' ',
+    '\n',
+    ':',
+    '- ',
+    '{',
+    '}',
+    '[',
+    ']',
+    '"',
+    "'",
+    '!',
+    '&a ',
+    '*a',
+    '${',
+    '|',
+    '\t',
+    'null',
+    '0x',
+    '🜂',
+    '\u0000',
+    'true',
+    '<<: ',
+  );
   let broken = 0;
-  await fc.assert(fc.asyncProperty(at, at, piece, async (from, to, put) => {
-    const mutated = page.slice(0, Math.min(from, to)) + put + page.slice(from < to && to - from < 40 ? to : Math.min(from, to));
-    const { policy, findings } = await loadPolicyText(new Map([['p.yaml', mutated]]), { adapters, env: {} });
-    if (policy === undefined) broken++;
-    const errors = findings.filter(({ severity }) => severity === 'error');
-    return (policy === undefined) === (errors.length > 0) && findings.every(({ code, position: { line, column } }) => codes.has(code) && line > 0 && column > 0);
-  }), { numRuns: 1500 });
+  await fc.assert(
+    fc.asyncProperty(at, at, piece, async (from, to, put) => {
+      const mutated =
+        page.slice(0, Math.min(from, to)) + put + page.slice(from < to && to - from < 40 ? to : Math.min(from, to));
+      const { policy, findings } = await loadPolicyText(new Map([['p.yaml', mutated]]), { adapters, env: {} });
+      if (policy === undefined) broken++;
+      const errors = findings.filter(({ severity }) => severity === 'error');
+      return (
+        (policy === undefined) === errors.length > 0 &&
+        findings.every(({ code, position: { line, column } }) => codes.has(code) && line > 0 && column > 0)
+      );
+    }),
+    { numRuns: 1500 },
+  );
   expect(broken).toBeGreaterThan(300);
 }, 600_000);
 
 describe('which calls a rule answers (RULES section 4)', () => {
   const callsOf = async (text: string): Promise<string> => {
-    const { policy, findings } = await loadPolicyText(new Map([['test/cases/p.yaml', rule(text)]]), { adapters, env: {} });
+    const { policy, findings } = await loadPolicyText(new Map([['test/cases/p.yaml', rule(text)]]), {
+      adapters,
+      env: {},
+    });
     if (policy === undefined) throw new Error(findings.map(findingText).join('\n'));
-    return [...policy.rules.at(-1)?.calls ?? []].join(' ');
+    return [...(policy.rules.at(-1)?.calls ?? [])].join(' ');
   };
   test.each([
     ['{ name: a, match: "true", deny: {} }', 'http tcp'],
@@ -326,11 +586,22 @@ describe('which calls a rule answers (RULES section 4)', () => {
 
 test.each([
   ['config: { url: "redis://ann:hunter2@127.0.0.1:6379" }', 'config: { url: "redis://***********@127.0.0.1:6379" }'],
-  ['config: { url: redis://127.0.0.1:6379, password: 8842217 }', 'config: { url: redis://127.0.0.1:6379, password: ******* }'],
-  ['config: { url: "http://127.0.0.1:6379", password: "hunter2, too" }', 'config: { url: "http://127.0.0.1:6379", password: ************** }'],
-  ['config: { url: "http://127.0.0.1:6379", sentinelPassword: { $env: GUARD } }', 'config: { url: "http://127.0.0.1:6379", sentinelPassword: { $env: GUARD } }'],
+  [
+    'config: { url: redis://127.0.0.1:6379, password: 8842217 }',
+    'config: { url: redis://127.0.0.1:6379, password: ******* }',
+  ],
+  [
+    'config: { url: "http://127.0.0.1:6379", password: "hunter2, too" }',
+    'config: { url: "http://127.0.0.1:6379", password: ************** }',
+  ],
+  [
+    'config: { url: "http://127.0.0.1:6379", sentinelPassword: { $env: GUARD } }',
+    'config: { url: "http://127.0.0.1:6379", sentinelPassword: { $env: GUARD } }',
+  ],
 ])('a line is shown without its secrets: %s', async (config, shown) => {
-  const findings = await load(`handlers:\n  limits: { adapter: quota-redis, ${config} }\nrules:\n  - { name: r, quota: { handler: limits, limit: 1, per: 1m, key: [] } }\n`);
+  const findings = await load(
+    `handlers:\n  limits: { adapter: quota-redis, ${config} }\nrules:\n  - { name: r, quota: { handler: limits, limit: 1, per: 1m, key: [] } }\n`,
+  );
   const texts = findings.map(findingText);
   expect(texts.join('\n')).toContain(`limits: { adapter: quota-redis, ${shown} }`);
   expect(texts.join('\n')).not.toMatch(/hunter2|8842217/);

@@ -19,7 +19,10 @@ async function folderWith(files: Readonly<Record<string, string | Uint8Array>>):
 }
 
 test('files that were read survive structuredClone, and load to the same policy after they have changed', async () => {
-  const folder = await folderWith({ 'a.yaml': 'rules: [{ name: a, deny: {} }]\n', 'b.yaml': 'rules: [{ name: b, deny: {} }]\n' });
+  const folder = await folderWith({
+    'a.yaml': 'rules: [{ name: a, deny: {} }]\n',
+    'b.yaml': 'rules: [{ name: b, deny: {} }]\n',
+  });
   const files = structuredClone(await readPolicyFiles([folder]));
   const { policy } = await loadPolicy([folder], { adapters });
   await writeFile(join(folder, 'b.yaml'), 'rules: [\n');
@@ -31,10 +34,15 @@ test('files that were read survive structuredClone, and load to the same policy 
 });
 
 test('what could not be read is found by whoever loads the files', async () => {
-  const folder = await folderWith({ 'a.yaml': 'rules: [{ name: a, deny: {} }]\n', 'b.yaml': Buffer.from('rules: []\n# caf\xe9\n', 'latin1') });
+  const folder = await folderWith({
+    'a.yaml': 'rules: [{ name: a, deny: {} }]\n',
+    'b.yaml': Buffer.from('rules: []\n# caf\xe9\n', 'latin1'),
+  });
   const { policy, findings } = await loadPolicyFiles(structuredClone(await readPolicyFiles([folder])), { adapters });
   expect(policy).toBeUndefined();
-  expect(findings.map(({ position: { file }, code }) => [file, code])).toEqual([[join(folder, 'b.yaml'), 'RULES_FILE_UNREADABLE']]);
+  expect(findings.map(({ position: { file }, code }) => [file, code])).toEqual([
+    [join(folder, 'b.yaml'), 'RULES_FILE_UNREADABLE'],
+  ]);
 });
 
 describe('a file that was cut short', () => {
@@ -51,7 +59,8 @@ describe('a file that was cut short', () => {
 `;
   const cuts = async (text: string): Promise<readonly (Policy | undefined)[]> => {
     const policies: (Policy | undefined)[] = [];
-    for (let end = 0; end < text.length; end++) policies.push((await loadPolicyText(new Map([['p.yaml', text.slice(0, end)]]), { adapters })).policy);
+    for (let end = 0; end < text.length; end++)
+      policies.push((await loadPolicyText(new Map([['p.yaml', text.slice(0, end)]]), { adapters })).policy);
     return policies;
   };
 
@@ -67,7 +76,10 @@ describe('a file that was cut short', () => {
   });
 });
 
-interface Turns { readonly tookMs: number; readonly longestMs: number }
+interface Turns {
+  readonly tookMs: number;
+  readonly longestMs: number;
+}
 
 /** How long work took, and the longest time between two turns of the event loop meanwhile. */
 async function turnsOf(work: () => Promise<unknown>): Promise<Turns> {
@@ -93,24 +105,33 @@ async function turnsOf(work: () => Promise<unknown>): Promise<Turns> {
 const mostOf = ({ tookMs }: Turns): number => Math.max(400, tookMs / 5);
 
 describe('the event loop goes round while ten thousand rules load', () => {
-  const rule = (at: number): string => `{ name: r-${at}, match: 'request.method == "GET" && request.url_path == "/a/${at}"', deny: { status: 403 } }`;
+  const rule = (at: number): string =>
+    `{ name: r-${at}, match: 'request.method == "GET" && request.url_path == "/a/${at}"', deny: { status: 403 } }`;
   const rules = Array.from({ length: 10_000 }, (_, at) => rule(at));
   test.each([
     ['a block', `rules:\n${rules.map((one) => `  - ${one}\n`).join('')}`],
     ['one line', `rules: [${rules.join(', ')}]\n`],
-  ])('written as %s', async (_form, text) => {
-    const loaded: Policy[] = [];
-    const loading = await turnsOf(async () => {
-      const { policy } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters });
-      if (policy !== undefined) loaded.push(policy);
-    });
-    expect(loaded.map((policy) => policy.rules.length)).toEqual([10_000]);
-    expect(loading.longestMs).toBeLessThan(mostOf(loading));
-    const engine = createEngine({ openHandlers: () => { throw new Error('no handler'); } });
-    onTestFinished(() => engine.drain());
-    for (const policy of loaded) {
-      const opening = await turnsOf(() => engine.use(policy));
-      expect(opening.longestMs).toBeLessThan(mostOf(opening));
-    }
-  }, 120_000);
+  ])(
+    'written as %s',
+    async (_form, text) => {
+      const loaded: Policy[] = [];
+      const loading = await turnsOf(async () => {
+        const { policy } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters });
+        if (policy !== undefined) loaded.push(policy);
+      });
+      expect(loaded.map((policy) => policy.rules.length)).toEqual([10_000]);
+      expect(loading.longestMs).toBeLessThan(mostOf(loading));
+      const engine = createEngine({
+        openHandlers: () => {
+          throw new Error('no handler');
+        },
+      });
+      onTestFinished(() => engine.drain());
+      for (const policy of loaded) {
+        const opening = await turnsOf(() => engine.use(policy));
+        expect(opening.longestMs).toBeLessThan(mostOf(opening));
+      }
+    },
+    120_000,
+  );
 });

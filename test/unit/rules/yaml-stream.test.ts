@@ -11,14 +11,20 @@ import { TimeSlice } from '../../../src/core/time-slice.ts';
 const RUNS = Number(process.env['RUNS'] ?? 100);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
-interface Said { readonly values: readonly unknown[]; readonly lines: readonly number[] }
+interface Said {
+  readonly values: readonly unknown[];
+  readonly lines: readonly number[];
+}
 
 /** `undefined`: a key is no text, which is YAML and not allowed in a policy. */
 async function inSlices(text: string): Promise<Said | undefined> {
   const findings = new Findings();
   const { documents, broken } = await parseDocuments(new SourceText('p.yaml', text), findings, new TimeSlice());
   if (findings.sorted([]).some(({ message }) => message.startsWith('a key must be text'))) return undefined;
-  const lines = findings.sorted([]).filter(({ code }) => code === 'RULES_YAML' || code === 'RULES_DUPLICATE').map(({ position: { line } }) => line);
+  const lines = findings
+    .sorted([])
+    .filter(({ code }) => code === 'RULES_YAML' || code === 'RULES_DUPLICATE')
+    .map(({ position: { line } }) => line);
   return { values: broken ? [] : documents.map(({ root }) => plain(root)), lines: [...new Set(lines)] };
 }
 
@@ -26,10 +32,13 @@ async function inSlices(text: string): Promise<Said | undefined> {
 function inOneGo(text: string): Said | undefined {
   const source = new SourceText('p.yaml', text);
   const documents = parseAllDocuments(text, { prettyErrors: false, logLevel: 'silent' });
-  const parsed = 'empty' in documents ? [] : documents as YamlDocument.Parsed[];
+  const parsed = 'empty' in documents ? [] : (documents as YamlDocument.Parsed[]);
   const lines = parsed.flatMap(({ errors }) => errors.map(({ pos }) => source.positionAt(pos[0]).line));
   try {
-    const values = lines.length > 0 ? [] : parsed.map((document) => document.toJS({ maxAliasCount: -1 }) as unknown).filter((value) => value !== null);
+    const values =
+      lines.length > 0
+        ? []
+        : parsed.map((document) => document.toJS({ maxAliasCount: -1 }) as unknown).filter((value) => value !== null);
     return { values, lines: [...new Set(lines)].toSorted((a, b) => a - b) };
   } catch {
     return undefined;
@@ -41,31 +50,67 @@ const LISTS: Readonly<Record<string, (items: readonly string[]) => string>> = {
   'block at the margin': (items) => `before: &b { x: 1 }\nlist:\n${items.map((item) => `- ${item}\n`).join('')}`,
   flow: (items) => `list: [${items.join(', ')}]\nafter: *a\n`.replace(', ', ', &a '),
   json: (items) => `{"list": [\n${items.join(',\n')}\n], "after": 1}\n`,
-  'two documents': (items) => `first:\n${items.map((item) => `  - ${item}\n`).join('')}---\nsecond:\n  # of it\n${items.map((item) => `  - ${item}\n`).join('')}`,
+  'two documents': (items) =>
+    `first:\n${items.map((item) => `  - ${item}\n`).join('')}---\nsecond:\n  # of it\n${items.map((item) => `  - ${item}\n`).join('')}`,
 };
 const item = fc.constantFrom('a', '"b"', '{ x: 1, y: [2, 3] }', '[p, q]', "'it''s'", '12', '{ "name": "n" }');
 
-test(`values and the lines of errors (SEED=${SEED})`, async () => {
-  let broken = 0;
-  await fc.assert(fc.asyncProperty(
-    fc.array(item, { minLength: 60, maxLength: 140 }), fc.constantFrom(...Object.keys(LISTS)), fc.double({ min: 0, max: 1, noNaN: true }),
-    fc.constantFrom('', '', '', '\n', ' # said\n', ',', '- ', '{', '}', '[', ']', '"', ': ', ' &a 1', '*a', '\t', '!x ', '...\n', '---\n', '%YAML 1.1\n'),
-    async (items, form, where, put) => {
-      const text = LISTS[form]?.(items) ?? '';
-      const at = Math.floor(where * text.length);
-      const mutated = text.slice(0, at) + put + text.slice(at);
-      const [sliced, whole] = [await inSlices(mutated), inOneGo(mutated)];
-      if (whole === undefined || sliced === undefined) return;
-      if (whole.lines.length > 0) broken++;
-      expect(sliced.lines, mutated).toEqual(whole.lines);
-      expect(sliced.values, mutated).toEqual(whole.values);
-    },
-  ), { numRuns: RUNS, seed: SEED });
-  expect(broken).toBeGreaterThan(RUNS / 20);
-}, Math.max(60_000, RUNS * 300));
+test(
+  `values and the lines of errors (SEED=${SEED})`,
+  async () => {
+    let broken = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(item, { minLength: 60, maxLength: 140 }),
+        fc.constantFrom(...Object.keys(LISTS)),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.constantFrom(
+          '',
+          '',
+          '',
+          '\n',
+          ' # said\n',
+          ',',
+          '- ',
+          '{',
+          '}',
+          '[',
+          ']',
+          '"',
+          ': ',
+          ' &a 1',
+          '*a',
+          '\t',
+          '!x ',
+          '...\n',
+          '---\n',
+          '%YAML 1.1\n',
+        ),
+        async (items, form, where, put) => {
+          const text = LISTS[form]?.(items) ?? '';
+          const at = Math.floor(where * text.length);
+          const mutated = text.slice(0, at) + put + text.slice(at);
+          const [sliced, whole] = [await inSlices(mutated), inOneGo(mutated)];
+          if (whole === undefined || sliced === undefined) return;
+          if (whole.lines.length > 0) broken++;
+          expect(sliced.lines, mutated).toEqual(whole.lines);
+          expect(sliced.values, mutated).toEqual(whole.values);
+        },
+      ),
+      { numRuns: RUNS, seed: SEED },
+    );
+    expect(broken).toBeGreaterThan(RUNS / 20);
+  },
+  Math.max(60_000, RUNS * 300),
+);
 
 test('an alias stands for what its anchor stood for at that place, however far away', async () => {
-  const rows = Array.from({ length: 100 }, (_, at) => `  - { n: ${at}, x: ${at === 1 ? '&x one' : at === 70 ? '&x two' : '*x'} }\n`).slice(1).join('');
+  const rows = Array.from(
+    { length: 100 },
+    (_, at) => `  - { n: ${at}, x: ${at === 1 ? '&x one' : at === 70 ? '&x two' : '*x'} }\n`,
+  )
+    .slice(1)
+    .join('');
   const text = `all: &m [&x zero]\nlist:\n${rows}again: *m\nlast: *x\n`;
   const values = (await inSlices(text))?.values;
   expect(values).toEqual(inOneGo(text)?.values);

@@ -3,22 +3,47 @@ import { Code, Unit } from '../../../src/ratelimit/call.ts';
 import { replyText, requestText } from '../../../src/tracing/message-text.ts';
 
 test('a request', () => {
-  expect(requestText({
-    domain: 'shop', hits: 0,
-    descriptors: [
-      { entries: [['user', 'a "b"\n'], ['empty', '']], hits: undefined, override: undefined },
-      { entries: [], hits: 0, override: { requestsPerUnit: 5, unit: Unit.DAY } },
-      { entries: [], hits: 3, override: undefined },
-    ],
-  })).toBe('domain:"shop" descriptors:{entries:{key:"user" value:"a \\"b\\"\\n"} entries:{key:"empty"}} descriptors:{limit:{requests_per_unit:5 unit:DAY} hits_addend:{}} descriptors:{hits_addend:{value:3}}');
+  expect(
+    requestText({
+      domain: 'shop',
+      hits: 0,
+      descriptors: [
+        {
+          entries: [
+            ['user', 'a "b"\n'],
+            ['empty', ''],
+          ],
+          hits: undefined,
+          override: undefined,
+        },
+        { entries: [], hits: 0, override: { requestsPerUnit: 5, unit: Unit.DAY } },
+        { entries: [], hits: 3, override: undefined },
+      ],
+    }),
+  ).toBe(
+    'domain:"shop" descriptors:{entries:{key:"user" value:"a \\"b\\"\\n"} entries:{key:"empty"}} descriptors:{limit:{requests_per_unit:5 unit:DAY} hits_addend:{}} descriptors:{hits_addend:{value:3}}',
+  );
 });
 
 test('a reply', () => {
-  expect(replyText({
-    overallCode: Code.OVER_LIMIT,
-    statuses: [{ code: Code.OVER_LIMIT, currentLimit: { requestsPerUnit: 5, unit: undefined, name: 'five' }, remaining: 0, resetS: 60 }, { code: Code.OK, currentLimit: undefined, remaining: 4, resetS: undefined }],
-    headers: [['RateLimit', 'x']], dynamicMetadata: { a: [1, true, null, { b: 'c' }] },
-  })).toBe('overall_code:OVER_LIMIT statuses:{code:OVER_LIMIT current_limit:{name:"five" requests_per_unit:5} duration_until_reset:{seconds:60}} statuses:{code:OK limit_remaining:4} '
-    + 'response_headers_to_add:{key:"RateLimit" value:"x"} '
-    + 'dynamic_metadata:{fields:{key:"a" value:{list_value:{values:{number_value:1} values:{bool_value:true} values:{null_value:NULL_VALUE} values:{struct_value:{fields:{key:"b" value:{string_value:"c"}}}}}}}}');
+  expect(
+    replyText({
+      overallCode: Code.OVER_LIMIT,
+      statuses: [
+        {
+          code: Code.OVER_LIMIT,
+          currentLimit: { requestsPerUnit: 5, unit: undefined, name: 'five' },
+          remaining: 0,
+          resetS: 60,
+        },
+        { code: Code.OK, currentLimit: undefined, remaining: 4, resetS: undefined },
+      ],
+      headers: [['RateLimit', 'x']],
+      dynamicMetadata: { a: [1, true, null, { b: 'c' }] },
+    }),
+  ).toBe(
+    'overall_code:OVER_LIMIT statuses:{code:OVER_LIMIT current_limit:{name:"five" requests_per_unit:5} duration_until_reset:{seconds:60}} statuses:{code:OK limit_remaining:4} ' +
+      'response_headers_to_add:{key:"RateLimit" value:"x"} ' +
+      'dynamic_metadata:{fields:{key:"a" value:{list_value:{values:{number_value:1} values:{bool_value:true} values:{null_value:NULL_VALUE} values:{struct_value:{fields:{key:"b" value:{string_value:"c"}}}}}}}}',
+  );
 });

@@ -13,16 +13,33 @@ import { pieceOf, viewOf } from '../../../src/transport/piece.ts';
 function tracing() {
   const exporter = new InMemorySpanExporter();
   const tracer = new TracerProvider({ spanProcessors: [new SimpleSpanProcessor({ exporter })] }).getTracer('test');
-  return { exporter, tracer, active: new ActiveContext(), names: () => exporter.getFinishedSpans().map(({ name }) => name) };
+  return {
+    exporter,
+    tracer,
+    active: new ActiveContext(),
+    names: () => exporter.getFinishedSpans().map(({ name }) => name),
+  };
 }
 
 const NEVER = new AbortController().signal;
-const call = (peer: string): CallContext => ({ remainingMs: undefined, arrivedAtMs: 0, signal: NEVER, draining: NEVER, ending: NEVER, metadata: () => undefined, peer });
+const call = (peer: string): CallContext => ({
+  remainingMs: undefined,
+  arrivedAtMs: 0,
+  signal: NEVER,
+  draining: NEVER,
+  ending: NEVER,
+  metadata: () => undefined,
+  peer,
+});
 const ask = (hits: number): CountAsk => ({ key: 'k', hits, limit: 100, keptS: 60, endsAtS: 60, usedUntilS: 60 });
 
 test('a trip is traced for a call alone, and each kind of trip with its commands', async () => {
   const { exporter, tracer, active } = tracing();
-  const store = new TracedStore(new MemoryStore({ maxKeys: 10, nowMs: () => 0 }), { tracer, active, isPerSecond: false });
+  const store = new TracedStore(new MemoryStore({ maxKeys: 10, nowMs: () => 0 }), {
+    tracer,
+    active,
+    isPerSecond: false,
+  });
   await store.add([ask(1)]);
   expect(exporter.getFinishedSpans()).toEqual([]);
   await active.within(tracer.startSpan('call'), ROOT_CONTEXT, async () => {
@@ -31,13 +48,22 @@ test('a trip is traced for a call alone, and each kind of trip with its commands
     await store.addIfAllFit([ask(1), ask(1)]);
     await store.giveBack('k', 1);
   });
-  expect(exporter.getFinishedSpans().map(({ name, attributes }) => [name, attributes['pipeline length']])).toEqual([['Redis Pipeline Execution', 4], ['Redis Pipeline Execution', 3], ['Redis Pipeline Execution', 1], ['call', undefined]]);
+  expect(exporter.getFinishedSpans().map(({ name, attributes }) => [name, attributes['pipeline length']])).toEqual([
+    ['Redis Pipeline Execution', 4],
+    ['Redis Pipeline Execution', 3],
+    ['Redis Pipeline Execution', 1],
+    ['call', undefined],
+  ]);
 });
 
 test('what escrow spends without a trip has no span of one', async () => {
   const { tracer, active, names } = tracing();
-  const escrow = new EscrowStore(new TracedStore(new MemoryStore({ maxKeys: 10, nowMs: () => 0 }), { tracer, active, isPerSecond: false }), { nowMs: () => 0 });
-  const spend = async (): Promise<readonly number[]> => active.within(tracer.startSpan('call'), ROOT_CONTEXT, () => escrow.add([ask(1)]));
+  const escrow = new EscrowStore(
+    new TracedStore(new MemoryStore({ maxKeys: 10, nowMs: () => 0 }), { tracer, active, isPerSecond: false }),
+    { nowMs: () => 0 },
+  );
+  const spend = async (): Promise<readonly number[]> =>
+    active.within(tracer.startSpan('call'), ROOT_CONTEXT, () => escrow.add([ask(1)]));
   for (let call = 0; call < 2; call++) await spend();
   expect(escrow.held).toBe(1);
   const before = names().length;
@@ -54,19 +80,38 @@ test.each([
   const { exporter, tracer, active } = tracing();
   const methods = tracedMethods(new Map([['/a.B/C', { kind: 'unary', handle: viewOf }]]), tracer, active);
   const method = methods.get('/a.B/C');
-  expect(method?.kind === 'unary' && method.handle(pieceOf(new Uint8Array([7])), call(peer))).toEqual(new Uint8Array([7]));
-  expect(exporter.getFinishedSpans().map((span) => [span.name, span.attributes])).toEqual([['a.B/C', { 'rpc.system': 'grpc', 'rpc.service': 'a.B', 'rpc.method': 'C', 'rpc.grpc.status_code': 0, ...attributes }]]);
+  expect(method?.kind === 'unary' && method.handle(pieceOf(new Uint8Array([7])), call(peer))).toEqual(
+    new Uint8Array([7]),
+  );
+  expect(exporter.getFinishedSpans().map((span) => [span.name, span.attributes])).toEqual([
+    [
+      'a.B/C',
+      { 'rpc.system': 'grpc', 'rpc.service': 'a.B', 'rpc.method': 'C', 'rpc.grpc.status_code': 0, ...attributes },
+    ],
+  ]);
 });
 
 test.each([
-  ['a caller\'s fault', new GrpcError(Status.INVALID_ARGUMENT, 'no'), { code: 0 }, 3],
-  ['a server\'s', new GrpcError(Status.UNAVAILABLE, 'away'), { code: 2, message: 'away' }, 14],
+  ["a caller's fault", new GrpcError(Status.INVALID_ARGUMENT, 'no'), { code: 0 }, 3],
+  ["a server's", new GrpcError(Status.UNAVAILABLE, 'away'), { code: 2, message: 'away' }, 14],
   ['our own', new TypeError('secret'), { code: 2, message: 'internal error; the log of the server says more' }, 13],
 ])('how a call failed: %s', async (_whose, error, status, code) => {
   const { exporter, tracer, active } = tracing();
   const kinds: Method[] = [
-    { kind: 'unary', handle: () => { throw error; } }, { kind: 'unary', handle: () => Promise.reject(error) },
-    { kind: 'stream', handle: async function* (requests) { yield* requests; throw error; } },
+    {
+      kind: 'unary',
+      handle: () => {
+        throw error;
+      },
+    },
+    { kind: 'unary', handle: () => Promise.reject(error) },
+    {
+      kind: 'stream',
+      handle: async function* (requests) {
+        yield* requests;
+        throw error;
+      },
+    },
   ];
   for (const kind of kinds) {
     const method = tracedMethods(new Map([['/a.B/C', kind]]), tracer, active).get('/a.B/C');
@@ -76,7 +121,11 @@ test.each([
     };
     await expect(failing()).rejects.toBe(error);
   }
-  expect(exporter.getFinishedSpans().map((span) => [span.status, span.attributes['rpc.grpc.status_code']])).toEqual([[status, code], [status, code], [status, code]]);
+  expect(exporter.getFinishedSpans().map((span) => [span.status, span.attributes['rpc.grpc.status_code']])).toEqual([
+    [status, code],
+    [status, code],
+    [status, code],
+  ]);
 });
 
 async function* only(message: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -3,7 +3,19 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listen } from '../../../src/transport/index.ts';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
 import { viewOf } from '../../../src/transport/piece.ts';
-import { call, END_HEADERS, END_STREAM, field, frame, head, message, rawPeer, type RawPeer, Type, uint32 } from './raw-peer.ts';
+import {
+  call,
+  END_HEADERS,
+  END_STREAM,
+  field,
+  frame,
+  head,
+  message,
+  rawPeer,
+  type RawPeer,
+  Type,
+  uint32,
+} from './raw-peer.ts';
 import { bytes, serve, type Serving, text, waitUntil } from './serving.ts';
 
 let serving: Serving;
@@ -15,11 +27,33 @@ beforeEach(async () => {
   asked = 0;
   waiting = [];
   serving = await serve(listen, {
-    '/t.T/Echo': { kind: 'unary', handle: (request) => { asked++; return viewOf(request); } },
-    '/t.T/Waits': { kind: 'unary', handle: (request) => new Promise((resolve) => { waiting.push(() => resolve(viewOf(request))); }) },
+    '/t.T/Echo': {
+      kind: 'unary',
+      handle: (request) => {
+        asked++;
+        return viewOf(request);
+      },
+    },
+    '/t.T/Waits': {
+      kind: 'unary',
+      handle: (request) =>
+        new Promise((resolve) => {
+          waiting.push(() => resolve(viewOf(request)));
+        }),
+    },
     '/t.T/Large': { kind: 'unary', handle: () => new Uint8Array(64 * 1024) },
-    '/t.T/Flood': { kind: 'stream', handle: async function* flood() { for (;;) yield new Uint8Array(16 * 1024); } },
-    '/t.T/Takes': { kind: 'stream', handle: async function* takes(requests) { for await (const request of requests) if (request.length === 0) yield request; } },
+    '/t.T/Flood': {
+      kind: 'stream',
+      handle: async function* flood() {
+        for (;;) yield new Uint8Array(16 * 1024);
+      },
+    },
+    '/t.T/Takes': {
+      kind: 'stream',
+      handle: async function* takes(requests) {
+        for await (const request of requests) if (request.length === 0) yield request;
+      },
+    },
   });
   peer = await rawPeer(serving.transport.port);
 });
@@ -31,7 +65,8 @@ afterEach(async () => {
 const others = async (): Promise<void> => {
   expect(text(await serving.client.unary('/t.T/Echo', bytes('served'), { timeoutMs: 2000 }))).toBe('served');
 };
-const times = (count: number, make: (at: number) => Uint8Array): Buffer => Buffer.concat(Array.from({ length: count }, (_, at) => make(at)));
+const times = (count: number, make: (at: number) => Uint8Array): Buffer =>
+  Buffer.concat(Array.from({ length: count }, (_, at) => make(at)));
 const reset = (stream: number): Buffer => frame(Type.RST_STREAM, 0, stream, uint32(ErrorCode.CANCEL));
 
 /** Says it again and again until the connection is closed; what the server took of it is bounded. */
@@ -48,9 +83,22 @@ async function flood(make: (at: number) => Uint8Array, most = 400_000): Promise<
 describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
   const opaque = Buffer.alloc(8);
   test.each<[string, (at: number) => Uint8Array]>([
-    ['rapid reset (CVE-2023-44487)', (at) => Buffer.concat([frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head('/t.T/Waits')), reset(at * 2 + 1)])],
-    ['rapid reset of whole calls that wait', (at) => Buffer.concat([call(at * 2 + 1, '/t.T/Waits'), reset(at * 2 + 1)])],
-    ['a reset that the server makes (CVE-2025-8671)', (at) => Buffer.concat([frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head('/t.T/Waits')), frame(Type.WINDOW_UPDATE, 0, at * 2 + 1, uint32(0))])],
+    [
+      'rapid reset (CVE-2023-44487)',
+      (at) => Buffer.concat([frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head('/t.T/Waits')), reset(at * 2 + 1)]),
+    ],
+    [
+      'rapid reset of whole calls that wait',
+      (at) => Buffer.concat([call(at * 2 + 1, '/t.T/Waits'), reset(at * 2 + 1)]),
+    ],
+    [
+      'a reset that the server makes (CVE-2025-8671)',
+      (at) =>
+        Buffer.concat([
+          frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head('/t.T/Waits')),
+          frame(Type.WINDOW_UPDATE, 0, at * 2 + 1, uint32(0)),
+        ]),
+    ],
     ['malformed requests', (at) => frame(Type.HEADERS, END_HEADERS | END_STREAM, at * 2 + 1, field(':method', 'GET'))],
     ['PING (CVE-2019-9512)', () => frame(Type.PING, 0, 0, opaque)],
     ['PING answers that nobody asked for', () => frame(Type.PING, 1, 0, opaque)],
@@ -82,7 +130,15 @@ describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
   test('whoever asks for something may ping and update windows as gRPC clients do', async () => {
     for (let round = 0; round < 50; round++) {
       const from = asked;
-      peer.say(times(200, (at) => Buffer.concat([call((round * 200 + at) * 2 + 1, '/t.T/Echo'), frame(Type.PING, 0, 0, Buffer.alloc(8)), frame(Type.WINDOW_UPDATE, 0, 0, uint32(7))])));
+      peer.say(
+        times(200, (at) =>
+          Buffer.concat([
+            call((round * 200 + at) * 2 + 1, '/t.T/Echo'),
+            frame(Type.PING, 0, 0, Buffer.alloc(8)),
+            frame(Type.WINDOW_UPDATE, 0, 0, uint32(7)),
+          ]),
+        ),
+      );
       await waitUntil(() => asked === from + 200, 'the calls are asked');
     }
     await others();
@@ -100,9 +156,27 @@ describe('headers', () => {
 
   test('an HPACK bomb: 4 000 octets in the table, said 2 000 times, are 431 and no memory', async () => {
     const before = process.memoryUsage().heapUsed;
-    peer.say(frame(Type.HEADERS, END_HEADERS | END_STREAM, 1, Buffer.concat([head('/t.T/Echo'), field('x-bomb', 'b'.repeat(4000), true)])));
-    for (let at = 1; at < 50; at++) peer.say(frame(Type.HEADERS, END_HEADERS | END_STREAM, at * 2 + 1, Buffer.concat([head('/t.T/Echo'), Buffer.alloc(2000, 0x80 | 62)])));
-    await peer.until((frames) => frames.filter(({ type, payload }) => type === Type.HEADERS && payload.includes('431')).length === 49, 'each is refused');
+    peer.say(
+      frame(
+        Type.HEADERS,
+        END_HEADERS | END_STREAM,
+        1,
+        Buffer.concat([head('/t.T/Echo'), field('x-bomb', 'b'.repeat(4000), true)]),
+      ),
+    );
+    for (let at = 1; at < 50; at++)
+      peer.say(
+        frame(
+          Type.HEADERS,
+          END_HEADERS | END_STREAM,
+          at * 2 + 1,
+          Buffer.concat([head('/t.T/Echo'), Buffer.alloc(2000, 0x80 | 62)]),
+        ),
+      );
+    await peer.until(
+      (frames) => frames.filter(({ type, payload }) => type === Type.HEADERS && payload.includes('431')).length === 49,
+      'each is refused',
+    );
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024);
     peer.say(call(999, '/t.T/Echo'));
     await waitUntil(() => asked === 1, 'the connection lives on');
@@ -127,21 +201,43 @@ describe('headers', () => {
 describe('memory', () => {
   test('streams that never end: as many as are allowed, then REFUSED_STREAM', async () => {
     peer.say(times(1100, (at) => frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head('/t.T/Waits'))));
-    await peer.until((frames) => frames.filter(({ type, payload }) => type === Type.RST_STREAM && payload.readUInt32BE() === ErrorCode.REFUSED_STREAM).length === 76, 'what is too much is refused');
+    await peer.until(
+      (frames) =>
+        frames.filter(
+          ({ type, payload }) => type === Type.RST_STREAM && payload.readUInt32BE() === ErrorCode.REFUSED_STREAM,
+        ).length === 76,
+      'what is too much is refused',
+    );
     await others();
   });
 
   test('a request that does not come to its end is ended by its deadline', async () => {
-    peer.say(frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Echo', [['grpc-timeout', '50m']])), frame(Type.DATA, 0, 1, message(Buffer.alloc(100)).subarray(0, 50)));
-    await peer.until((frames) => frames.some(({ type, payload }) => type === Type.HEADERS && payload.includes('the deadline has passed')), 'it is told');
-    await peer.until((frames) => frames.some(({ type, stream }) => type === Type.RST_STREAM && stream === 1), 'and reset');
+    peer.say(
+      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Echo', [['grpc-timeout', '50m']])),
+      frame(Type.DATA, 0, 1, message(Buffer.alloc(100)).subarray(0, 50)),
+    );
+    await peer.until(
+      (frames) =>
+        frames.some(({ type, payload }) => type === Type.HEADERS && payload.includes('the deadline has passed')),
+      'it is told',
+    );
+    await peer.until(
+      (frames) => frames.some(({ type, stream }) => type === Type.RST_STREAM && stream === 1),
+      'and reset',
+    );
     expect(asked).toBe(0);
   });
 
   test('more than a window: FLOW_CONTROL_ERROR', async () => {
-    peer.say(frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Waits')), times(5, () => frame(Type.DATA, 0, 1, Buffer.alloc(16_384))));
+    peer.say(
+      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Waits')),
+      times(5, () => frame(Type.DATA, 0, 1, Buffer.alloc(16_384))),
+    );
     // The first four fill a message of no such length: the limit of messages is 64 KiB.
-    await peer.until((frames) => frames.some(({ type, stream }) => type === Type.RST_STREAM && stream === 1), 'the stream is reset');
+    await peer.until(
+      (frames) => frames.some(({ type, stream }) => type === Type.RST_STREAM && stream === 1),
+      'the stream is reset',
+    );
     await others();
   });
 
@@ -155,10 +251,15 @@ describe('memory', () => {
   });
 
   test('a reader that does not read: it is asked nothing more, and a stream of replies stops', async () => {
-    const held = ({ arrayBuffers, heapUsed }: NodeJS.MemoryUsage = process.memoryUsage()): number => arrayBuffers + heapUsed;
+    const held = ({ arrayBuffers, heapUsed }: NodeJS.MemoryUsage = process.memoryUsage()): number =>
+      arrayBuffers + heapUsed;
     const before = held();
     peer.socket.pause();
-    peer.say(frame(Type.WINDOW_UPDATE, 0, 0, uint32(0x7000_0000)), frame(Type.SETTINGS, 0, 0, Buffer.concat([Buffer.from([0, 4]), uint32(0x7000_0000)])), frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Flood')));
+    peer.say(
+      frame(Type.WINDOW_UPDATE, 0, 0, uint32(0x7000_0000)),
+      frame(Type.SETTINGS, 0, 0, Buffer.concat([Buffer.from([0, 4]), uint32(0x7000_0000)])),
+      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Flood')),
+    );
     const fromMs = Date.now();
     for (let look = 0; look < 20; look++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -169,7 +270,18 @@ describe('memory', () => {
   });
 
   test('half messages on many streams: the window of the connection stays shut beyond 16 MiB', async () => {
-    const half = (stream: number): Buffer => Buffer.concat([frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits')), ...[0, 1, 2].map((at) => frame(Type.DATA, 0, stream, at === 0 ? message(Buffer.alloc(60_000)).subarray(0, 16_000) : Buffer.alloc(16_000)))]);
+    const half = (stream: number): Buffer =>
+      Buffer.concat([
+        frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits')),
+        ...[0, 1, 2].map((at) =>
+          frame(
+            Type.DATA,
+            0,
+            stream,
+            at === 0 ? message(Buffer.alloc(60_000)).subarray(0, 16_000) : Buffer.alloc(16_000),
+          ),
+        ),
+      ]);
     let said = 0;
     for (let stream = 1; stream < 1000; stream += 2) {
       peer.say(half(stream));
@@ -177,7 +289,10 @@ describe('memory', () => {
       if (stream % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
-    const given = peer.frames.filter(({ type, stream }) => type === Type.WINDOW_UPDATE && stream === 0).reduce((sum, { payload }) => sum + payload.readUInt32BE(), 0) + 65_535;
+    const given =
+      peer.frames
+        .filter(({ type, stream }) => type === Type.WINDOW_UPDATE && stream === 0)
+        .reduce((sum, { payload }) => sum + payload.readUInt32BE(), 0) + 65_535;
     expect(said).toBeGreaterThan(22_000_000);
     expect(given).toBeLessThan(16 * 1024 * 1024 + 2 * 4 * 1024 * 1024);
     await others();
@@ -187,7 +302,10 @@ describe('memory', () => {
 test('what is not HTTP/2 is told so, and gone', async () => {
   const web = await rawPeer(serving.transport.port);
   web.socket.destroy();
-  const response = await fetch(`http://127.0.0.1:${serving.transport.port}/`).then(() => 'answered', () => 'refused');
+  const response = await fetch(`http://127.0.0.1:${serving.transport.port}/`).then(
+    () => 'answered',
+    () => 'refused',
+  );
   expect(response).toBe('refused');
   await others();
 });

@@ -25,7 +25,8 @@ describe.each(Object.entries(CONVERSATIONS))('%s', (_name, conversation) => {
 
   test('the same octets leave wherever it is cut in two', () => {
     for (let at = 1; at < conversation.length; at++) {
-      if (!saidTo([conversation.subarray(0, at), conversation.subarray(at)]).equals(whole)) throw new Error(`cut at ${at}, it is answered otherwise`);
+      if (!saidTo([conversation.subarray(0, at), conversation.subarray(at)]).equals(whole))
+        throw new Error(`cut at ${at}, it is answered otherwise`);
     }
   });
 
@@ -33,14 +34,21 @@ describe.each(Object.entries(CONVERSATIONS))('%s', (_name, conversation) => {
     expect(saidTo(Array.from(conversation, (octet) => Uint8Array.of(octet))).equals(whole)).toBe(true);
   });
 
-  test('Node\'s HTTP/2 answers alike', async () => {
-    const [own, nodes] = await Promise.all([listen, listenHttp2].map(async (listenAt) => {
-      const transport = await listenAt(METHODS, { host: '127.0.0.1', port: 0, maxMessageBytes: 64 * 1024, onFault: () => {} });
-      const asked = Object.keys(answersOf(framesOf(whole).frames)).length;
-      const answers = await overSocket(transport.port, conversation, asked);
-      await transport.drain(0);
-      return answers;
-    }));
+  test("Node's HTTP/2 answers alike", async () => {
+    const [own, nodes] = await Promise.all(
+      [listen, listenHttp2].map(async (listenAt) => {
+        const transport = await listenAt(METHODS, {
+          host: '127.0.0.1',
+          port: 0,
+          maxMessageBytes: 64 * 1024,
+          onFault: () => {},
+        });
+        const asked = Object.keys(answersOf(framesOf(whole).frames)).length;
+        const answers = await overSocket(transport.port, conversation, asked);
+        await transport.drain(0);
+        return answers;
+      }),
+    );
     expect(own).toEqual(nodes);
   });
 });
@@ -49,7 +57,9 @@ describe.each(Object.entries(CONVERSATIONS))('%s', (_name, conversation) => {
 async function overSocket(port: number, conversation: Buffer, asked: number): Promise<Record<number, Answer>> {
   const socket = connect(port, '127.0.0.1');
   let said = Buffer.alloc(0);
-  socket.on('data', (chunk: Buffer) => { said = Buffer.concat([said, chunk]); });
+  socket.on('data', (chunk: Buffer) => {
+    said = Buffer.concat([said, chunk]);
+  });
   socket.on('error', () => {});
   for (let at = 0; at < conversation.length;) {
     const next = at + 1 + Math.floor(Math.random() * 200);
@@ -60,7 +70,8 @@ async function overSocket(port: number, conversation: Buffer, asked: number): Pr
   const until = Date.now() + 3000;
   for (;;) {
     const answers = answersOf(framesOf(said).frames);
-    const isWhole = ({ grpcStatus, status, body, reset }: Answer): boolean => grpcStatus !== undefined || reset !== undefined || (status !== '200' && body !== '');
+    const isWhole = ({ grpcStatus, status, body, reset }: Answer): boolean =>
+      grpcStatus !== undefined || reset !== undefined || (status !== '200' && body !== '');
     if (Object.values(answers).filter(isWhole).length === asked || Date.now() > until) {
       socket.destroy();
       return answers;

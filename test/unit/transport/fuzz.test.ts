@@ -8,7 +8,18 @@ import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
 import { viewOf } from '../../../src/transport/piece.ts';
 import { answersOf } from './conversations.ts';
-import { END_HEADERS, END_STREAM, type Frame, frame, framesOf, head, message, PREFACE, Type, uint32 } from './raw-peer.ts';
+import {
+  END_HEADERS,
+  END_STREAM,
+  type Frame,
+  frame,
+  framesOf,
+  head,
+  message,
+  PREFACE,
+  Type,
+  uint32,
+} from './raw-peer.ts';
 import { side } from './side.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 2000);
@@ -20,39 +31,99 @@ class Random {
   }
   below(limit: number): number {
     this.#state = (Math.imul(this.#state ^ (this.#state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0;
-    return Math.floor(this.#state / 2 ** 32 * limit);
+    return Math.floor((this.#state / 2 ** 32) * limit);
   }
 }
 
-const blocks = [head('/t.T/Echo'), head('/t.T/Nope'), head('/t.T/Echo', [['x', 'y'.repeat(300)]]), Buffer.from([0x82, 0x86, 0x84]), Buffer.from('418cf1e3c2e5f23a6ba0ab90f4ff', 'hex'), Buffer.from([0x20]), Buffer.from([0x3f, 0xe1, 0x1f])];
+const blocks = [
+  head('/t.T/Echo'),
+  head('/t.T/Nope'),
+  head('/t.T/Echo', [['x', 'y'.repeat(300)]]),
+  Buffer.from([0x82, 0x86, 0x84]),
+  Buffer.from('418cf1e3c2e5f23a6ba0ab90f4ff', 'hex'),
+  Buffer.from([0x20]),
+  Buffer.from([0x3f, 0xe1, 0x1f]),
+];
 function randomFrames(random: Random): Buffer {
   const frames: Buffer[] = [PREFACE, frame(Type.SETTINGS, 0, 0)];
   let id = 1;
   for (let count = 1 + random.below(12); count > 0; count--) {
     const kind = random.below(14);
     const flags = random.below(4) === 0 ? random.below(256) : random.below(2);
-    if (kind < 4) frames.push(frame(Type.HEADERS, END_HEADERS | (random.below(8) === 0 ? flags : 0), id += 2 * random.below(2), blocks[random.below(blocks.length)]));
-    else if (kind < 8) frames.push(frame(Type.DATA, random.below(2) | (random.below(8) === 0 ? flags : 0), id, message(Buffer.alloc(random.below(50), 66)).subarray(random.below(3))));
-    else if (kind === 8) frames.push(frame(Type.HEADERS, END_STREAM, id += 2, blocks[0]), frame(Type.CONTINUATION, END_HEADERS, id, Buffer.alloc(0)));
-    else frames.push(frame(random.below(11), flags, random.below(3) === 0 ? 0 : id, [uint32(random.below(2 ** 31)), Buffer.alloc(8), Buffer.concat([uint32(id), Buffer.from([1])]), Buffer.from([0, 4, ...uint32(random.below(70_000))])][random.below(4)]));
+    if (kind < 4)
+      frames.push(
+        frame(
+          Type.HEADERS,
+          END_HEADERS | (random.below(8) === 0 ? flags : 0),
+          (id += 2 * random.below(2)),
+          blocks[random.below(blocks.length)],
+        ),
+      );
+    else if (kind < 8)
+      frames.push(
+        frame(
+          Type.DATA,
+          random.below(2) | (random.below(8) === 0 ? flags : 0),
+          id,
+          message(Buffer.alloc(random.below(50), 66)).subarray(random.below(3)),
+        ),
+      );
+    else if (kind === 8)
+      frames.push(
+        frame(Type.HEADERS, END_STREAM, (id += 2), blocks[0]),
+        frame(Type.CONTINUATION, END_HEADERS, id, Buffer.alloc(0)),
+      );
+    else
+      frames.push(
+        frame(
+          random.below(11),
+          flags,
+          random.below(3) === 0 ? 0 : id,
+          [
+            uint32(random.below(2 ** 31)),
+            Buffer.alloc(8),
+            Buffer.concat([uint32(id), Buffer.from([1])]),
+            Buffer.from([0, 4, ...uint32(random.below(70_000))]),
+          ][random.below(4)],
+        ),
+      );
   }
   const octets = Buffer.concat(frames);
-  for (let changes = random.below(4) === 0 ? random.below(4) : 0; changes > 0; changes--) octets[24 + random.below(octets.length - 24)] = random.below(256);
+  for (let changes = random.below(4) === 0 ? random.below(4) : 0; changes > 0; changes--)
+    octets[24 + random.below(octets.length - 24)] = random.below(256);
   return octets;
 }
 
 const FOLDER = join(import.meta.dirname, 'corpus');
-const CORPUS = readdirSync(FOLDER).toSorted().map((file) => {
-  const [first = '', ...hex] = readFileSync(join(FOLDER, file), 'utf8').split('\n');
-  return { file, outcome: first.replace('# ', ''), octets: Buffer.from(hex.join(''), 'hex') };
-});
+const CORPUS = readdirSync(FOLDER)
+  .toSorted()
+  .map((file) => {
+    const [first = '', ...hex] = readFileSync(join(FOLDER, file), 'utf8').split('\n');
+    return { file, outcome: first.replace('# ', ''), octets: Buffer.from(hex.join(''), 'hex') };
+  });
 
-interface Outcome { readonly said: string; readonly isSound: boolean }
+interface Outcome {
+  readonly said: string;
+  readonly isSound: boolean;
+}
 
 /** What a server says to an input that comes in pieces, in a line; sound where it did all that it must whatever comes. */
 function outcomeOf(octets: Buffer, pieceBytes: () => number): Outcome {
   let answered = 0;
-  const { connection, said, faults, isClosed } = side(new Map([['/t.T/Echo', { kind: 'unary', handle: (request) => { answered++; return viewOf(request); } }]]));
+  const { connection, said, faults, isClosed } = side(
+    new Map([
+      [
+        '/t.T/Echo',
+        {
+          kind: 'unary',
+          handle: (request) => {
+            answered++;
+            return viewOf(request);
+          },
+        },
+      ],
+    ]),
+  );
   for (let at = 0; at < octets.length;) {
     const next = Math.min(octets.length, at + pieceBytes());
     connection.receive(octets.subarray(at, next));
@@ -63,18 +134,32 @@ function outcomeOf(octets: Buffer, pieceBytes: () => number): Outcome {
   const goAway = frames.find(({ type }) => type === Type.GOAWAY);
   const answers = Object.values(answersOf(frames));
   const good = answers.filter(({ grpcStatus }) => grpcStatus === '0').length;
-  const resets = new Set(frames.filter(({ type }) => type === Type.RST_STREAM).map(({ payload }) => nameOf(payload.readUInt32BE(0))));
+  const resets = new Set(
+    frames.filter(({ type }) => type === Type.RST_STREAM).map(({ payload }) => nameOf(payload.readUInt32BE(0))),
+  );
   const parts = [
     ...(good > 0 ? [`${good} answered well`] : []),
-    ...new Set(answers.flatMap(({ grpcStatus }) => (grpcStatus === undefined || grpcStatus === '0' ? [] : [`grpc-status ${grpcStatus}`]))),
+    ...new Set(
+      answers.flatMap(({ grpcStatus }) =>
+        grpcStatus === undefined || grpcStatus === '0' ? [] : [`grpc-status ${grpcStatus}`],
+      ),
+    ),
     ...[...resets].map((name) => `RST_STREAM ${name}`),
-    ...(goAway === undefined ? [] : [`GOAWAY ${nameOf(goAway.payload.readUInt32BE(4))}: ${goAway.payload.toString('utf8', 8)}`]),
+    ...(goAway === undefined
+      ? []
+      : [`GOAWAY ${nameOf(goAway.payload.readUInt32BE(4))}: ${goAway.payload.toString('utf8', 8)}`]),
   ];
-  const isSound = faults.length === 0 && rest.length === 0 && connection.openStreams === 0 && (goAway !== undefined) === isClosed() && good <= answered;
+  const isSound =
+    faults.length === 0 &&
+    rest.length === 0 &&
+    connection.openStreams === 0 &&
+    (goAway !== undefined) === isClosed() &&
+    good <= answered;
   return { said: parts.length === 0 ? 'nothing' : parts.join('; '), isSound };
 }
 
-const nameOf = (code: number): string => Object.entries(ErrorCode).find(([, number]) => number === code)?.[0] ?? String(code);
+const nameOf = (code: number): string =>
+  Object.entries(ErrorCode).find(([, number]) => number === code)?.[0] ?? String(code);
 
 describe('the corpus', () => {
   test.each(CORPUS)('$file', ({ octets, outcome }) => {
@@ -99,7 +184,10 @@ function mutated(random: Random): Buffer {
   const one = (CORPUS[random.below(CORPUS.length)] as (typeof CORPUS)[0]).octets;
   const other = (CORPUS[random.below(CORPUS.length)] as (typeof CORPUS)[0]).octets.subarray(PREFACE.length);
   const at = PREFACE.length + random.below(Math.max(1, one.length - PREFACE.length));
-  let octets = random.below(3) === 0 ? Buffer.concat([one.subarray(0, at), other, one.subarray(at)]) : Buffer.concat([one, random.below(2) === 0 ? other : Buffer.alloc(0)]);
+  let octets =
+    random.below(3) === 0
+      ? Buffer.concat([one.subarray(0, at), other, one.subarray(at)])
+      : Buffer.concat([one, random.below(2) === 0 ? other : Buffer.alloc(0)]);
   for (let changes = random.below(5); changes > 0; changes--) {
     const from = PREFACE.length + random.below(Math.max(1, octets.length - PREFACE.length));
     const to = Math.min(octets.length, from + 1 + random.below(20));
@@ -128,7 +216,14 @@ describe('inputs made anew', () => {
       const random = new Random(seed);
       const { connection, said, faults } = side();
       const block = Buffer.from(Array.from({ length: random.below(120) }, () => random.below(256)));
-      connection.receive(Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0), frame(Type.HEADERS, END_HEADERS | END_STREAM, 1, block), frame(Type.PING, 0, 0, Buffer.alloc(8))]));
+      connection.receive(
+        Buffer.concat([
+          PREFACE,
+          frame(Type.SETTINGS, 0, 0),
+          frame(Type.HEADERS, END_HEADERS | END_STREAM, 1, block),
+          frame(Type.PING, 0, 0, Buffer.alloc(8)),
+        ]),
+      );
       const { frames } = framesOf(said());
       expect(faults, `seed ${seed}`).toEqual([]);
       const goAway = frames.find(({ type }: Frame) => type === Type.GOAWAY);

@@ -36,13 +36,19 @@ function decoded(octets: readonly number[]): number[] | undefined {
 
 function encoded(symbols: readonly number[], padding = '1'): number[] {
   const bits = symbols.map((symbol) => BY_SYMBOL.get(symbol)).join('');
-  return bits.padEnd(Math.ceil(bits.length / 8) * 8, padding).match(/.{8}/g)?.map((octet) => Number.parseInt(octet, 2)) ?? [];
+  return (
+    bits
+      .padEnd(Math.ceil(bits.length / 8) * 8, padding)
+      .match(/.{8}/g)
+      ?.map((octet) => Number.parseInt(octet, 2)) ?? []
+  );
 }
 
 test('each octet alone, and before and after each kind of length', () => {
   for (let symbol = 0; symbol < 256; symbol++) {
     for (const other of [0x30, 0x33, 0x58, 0x7c, 0x7b, 0, 0x0a, 0xff]) {
-      for (const text of [[symbol], [symbol, other], [other, symbol], [other, symbol, other, symbol, symbol]]) expect(decoded(encoded(text)), String(text)).toEqual(text);
+      for (const text of [[symbol], [symbol, other], [other, symbol], [other, symbol, other, symbol, symbol]])
+        expect(decoded(encoded(text)), String(text)).toEqual(text);
     }
   }
   expect(decoded([])).toEqual([]);
@@ -59,28 +65,43 @@ test(`${RUNS} random octets and texts`, () => {
   const random = new Random(3);
   for (let run = 0; run < RUNS; run++) {
     const length = random.below(40);
-    const octets = random.below(2) === 0
-      ? Array.from({ length }, () => (random.below(3) === 0 ? 0xff : random.below(256)))
-      : encoded(Array.from({ length }, () => (random.below(8) === 0 ? random.below(256) : 0x30 + random.below(0x40))), random.below(8) === 0 ? '0' : '1');
+    const octets =
+      random.below(2) === 0
+        ? Array.from({ length }, () => (random.below(3) === 0 ? 0xff : random.below(256)))
+        : encoded(
+            Array.from({ length }, () => (random.below(8) === 0 ? random.below(256) : 0x30 + random.below(0x40))),
+            random.below(8) === 0 ? '0' : '1',
+          );
     expect(decoded(octets), String(octets)).toEqual(slowly(octets));
   }
 });
 
 test('as nghttp2 encodes', async () => {
   const random = new Random(5);
-  const values = Array.from({ length: 60 }, (_, at) => Array.from({ length: random.below(120) }, () => String.fromCharCode(at % 2 === 0 ? 0x30 + random.below(10) : 0x21 + random.below(94))).join(''));
+  const values = Array.from({ length: 60 }, (_, at) =>
+    Array.from({ length: random.below(120) }, () =>
+      String.fromCharCode(at % 2 === 0 ? 0x30 + random.below(10) : 0x21 + random.below(94)),
+    ).join(''),
+  );
   const chunks: Buffer[] = [];
   const server = createServer((socket) => void socket.on('error', () => {}).on('data', (chunk) => chunks.push(chunk)));
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
   const address = server.address();
   const client = connect(`http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`).on('error', () => {});
   client.request(Object.fromEntries(values.map((value, at) => [`x-${at}`, value]))).on('error', () => {});
   const block = (): Buffer | undefined => {
     const all = Buffer.concat(chunks).subarray(PREFACE.length);
-    for (let at = 0; at + 9 <= all.length; at += 9 + all.readUIntBE(at, 3)) if (all[at + 3] === 1 && all.length >= at + 9 + all.readUIntBE(at, 3)) return all.subarray(at + 9, at + 9 + all.readUIntBE(at, 3));
+    for (let at = 0; at + 9 <= all.length; at += 9 + all.readUIntBE(at, 3))
+      if (all[at + 3] === 1 && all.length >= at + 9 + all.readUIntBE(at, 3))
+        return all.subarray(at + 9, at + 9 + all.readUIntBE(at, 3));
     return undefined;
   };
-  while (block() === undefined) await new Promise((resolve) => { setTimeout(resolve, 5); });
+  while (block() === undefined)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
   client.destroy();
   server.close();
   const octets = block() as Buffer;

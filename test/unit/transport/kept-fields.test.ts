@@ -15,12 +15,19 @@ test('fields keep their values, short and long, however many come after them', (
   const random = new Random(7);
   const decoder = new HpackDecoder(65_536);
   const names = Array.from({ length: 20 }, (_, n) => `x-name-${n}`);
-  const kept: { readonly fields: { name: string; value: string }[]; readonly said: readonly (readonly [string, string])[] }[] = [];
+  const kept: {
+    readonly fields: { name: string; value: string }[];
+    readonly said: readonly (readonly [string, string])[];
+  }[] = [];
   for (let block = 0; block < 300; block++) {
-    const said = Array.from({ length: 1 + random.below(6) }, (): [string, string] =>
-      [names[random.below(names.length)] as string, String.fromCharCode(97 + random.below(26)).repeat(random.below(4) === 0 ? random.below(900) : random.below(60))]);
+    const said = Array.from({ length: 1 + random.below(6) }, (): [string, string] => [
+      names[random.below(names.length)] as string,
+      String.fromCharCode(97 + random.below(26)).repeat(random.below(4) === 0 ? random.below(900) : random.below(60)),
+    ]);
     // A Buffer, whose own slice() would be a view.
-    const octets = Buffer.from(said.flatMap(([name, value]) => [random.below(2) === 0 ? 0x00 : 0x40, ...text(name), ...text(value)]));
+    const octets = Buffer.from(
+      said.flatMap(([name, value]) => [random.below(2) === 0 ? 0x00 : 0x40, ...text(name), ...text(value)]),
+    );
     kept.push({ said, fields: decoder.decode(octets, 0, octets.length) ?? [] });
     octets.fill(0xff);
   }

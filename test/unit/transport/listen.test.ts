@@ -11,9 +11,17 @@ import { rawPeer, Type } from './raw-peer.ts';
 import { TRANSPORTS } from './serving.ts';
 
 /** As a process that was killed does. */
-const leaveSocketAt = async (path: string): Promise<void> => new Promise((resolve) => {
-  execFile(process.execPath, ['-e', `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`], () => resolve());
-});
+const leaveSocketAt = async (path: string): Promise<void> =>
+  new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [
+        '-e',
+        `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`,
+      ],
+      () => resolve(),
+    );
+  });
 
 describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   const started: Serving[] = [];
@@ -33,17 +41,24 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       const other = createServer().listen(0, '127.0.0.1');
       await new Promise((resolve) => other.once('listening', resolve));
       const { port } = other.address() as AddressInfo;
-      await expect(listen(new Map(), { ...options, port })).rejects.toThrow(`127.0.0.1:${port} is taken by another process: stop it, or choose another port`);
+      await expect(listen(new Map(), { ...options, port })).rejects.toThrow(
+        `127.0.0.1:${port} is taken by another process: stop it, or choose another port`,
+      );
       other.close();
     });
 
     test('an address of another machine is named', async () => {
-      await expect(listen(new Map(), { ...options, host: '192.0.2.1' })).rejects.toThrow(/^192\.0\.2\.1:0 is no address of this machine/);
+      await expect(listen(new Map(), { ...options, host: '192.0.2.1' })).rejects.toThrow(
+        /^192\.0\.2\.1:0 is no address of this machine/,
+      );
     });
   });
 
   test('port 0 takes any free one, and IPv6 works', async () => {
-    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), { ...options, host: '::1' });
+    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), {
+      ...options,
+      host: '::1',
+    });
     const client = dialGrpc(`[::1]:${transport.port}`);
     expect(text(await client.unary('/t.T/Echo', bytes('six')))).toBe('six');
     client.close();
@@ -59,7 +74,9 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     const client = dialGrpc(`unix:${path}`);
     expect(text(await client.unary('/t.T/Peer', bytes('')))).toBe('unix:');
     client.close();
-    await expect(listen(methods, at)).rejects.toThrow(`unix:${path} is taken by another process: stop it, or choose another path`);
+    await expect(listen(methods, at)).rejects.toThrow(
+      `unix:${path} is taken by another process: stop it, or choose another path`,
+    );
     await transport.drain(100);
     await leaveSocketAt(path);
     const next = await listen(methods, at);
@@ -75,7 +92,10 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   });
 
   test('a connection that is old enough is asked to go, and its calls are answered on a new one', async () => {
-    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), { ...options, maxConnectionAgeMs: 100 });
+    const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), {
+      ...options,
+      maxConnectionAgeMs: 100,
+    });
     const peer = await rawPeer(transport.port);
     await peer.until((frames) => frames.some(({ type }) => type === Type.GOAWAY), 'it is told to go', 4000);
     const client = dialGrpc(`127.0.0.1:${transport.port}`);
@@ -93,18 +113,23 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       const gate = Promise.withResolvers<void>();
       let began = false;
       const serving = await start({
-        '/t.T/Slow': { kind: 'unary', handle: async (request) => {
-          began = true;
-          await gate.promise;
-          return viewOf(request);
-        } },
+        '/t.T/Slow': {
+          kind: 'unary',
+          handle: async (request) => {
+            began = true;
+            await gate.promise;
+            return viewOf(request);
+          },
+        },
       });
       const slow = serving.client.unary('/t.T/Slow', bytes('slow'));
       await waitUntil(() => began, 'the call has begun');
       const drained = serving.transport.drain(3000);
       await new Promise((resolve) => setTimeout(resolve, 50));
       const late = dialGrpc(serving.address);
-      expect((await failureOf(late.unary('/t.T/Slow', bytes('late'), { timeoutMs: 1000 }))).code).toBe(Status.UNAVAILABLE);
+      expect((await failureOf(late.unary('/t.T/Slow', bytes('late'), { timeoutMs: 1000 }))).code).toBe(
+        Status.UNAVAILABLE,
+      );
       late.close();
       gate.resolve();
       expect(text(await slow)).toBe('slow');
@@ -114,10 +139,13 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     test('a call that never ends is cut off after the grace', async () => {
       let began = false;
       const serving = await start({
-        '/t.T/Hangs': { kind: 'unary', handle: () => {
-          began = true;
-          return new Promise<Uint8Array>(() => {});
-        } },
+        '/t.T/Hangs': {
+          kind: 'unary',
+          handle: () => {
+            began = true;
+            return new Promise<Uint8Array>(() => {});
+          },
+        },
       });
       const call = failureOf(serving.client.unary('/t.T/Hangs', bytes('')));
       await waitUntil(() => began, 'the call has begun');
@@ -127,10 +155,11 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       expect((await call).code).not.toBe(Status.OK);
     });
 
-    const counting = (total: { messages: number }): StreamHandler => async function* count(requests) {
-      for await (const request of requests) total.messages += request.length;
-      yield bytes(String(total.messages));
-    };
+    const counting = (total: { messages: number }): StreamHandler =>
+      async function* count(requests) {
+        for await (const request of requests) total.messages += request.length;
+        yield bytes(String(total.messages));
+      };
 
     test('a stream that is quiet ends at once and well, with everything read', async () => {
       const total = { messages: 0 };
@@ -167,11 +196,14 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     test('a handler that waits is told', async () => {
       let told = false;
       const serving = await start({
-        '/t.T/Watch': { kind: 'stream', handle: async function* watch(_requests, { draining }) {
-          yield bytes('watching');
-          await new Promise((resolve) => draining.addEventListener('abort', resolve));
-          told = true;
-        } },
+        '/t.T/Watch': {
+          kind: 'stream',
+          handle: async function* watch(_requests, { draining }) {
+            yield bytes('watching');
+            await new Promise((resolve) => draining.addEventListener('abort', resolve));
+            told = true;
+          },
+        },
       });
       const replies = serving.client.stream('/t.T/Watch', [])[Symbol.asyncIterator]();
       await replies.next();

@@ -9,10 +9,12 @@ test('messages cut anywhere come out as they went in, whenever they are taken', 
   let seed = 7;
   const below = (limit: number): number => {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return Math.floor(seed / 2 ** 32 * limit);
+    return Math.floor((seed / 2 ** 32) * limit);
   };
   for (let run = 0; run < 300; run++) {
-    const said = Array.from({ length: 1 + below(20) }, () => Buffer.alloc(below(3) === 0 ? 0 : below(MOST), below(256)));
+    const said = Array.from({ length: 1 + below(20) }, () =>
+      Buffer.alloc(below(3) === 0 ? 0 : below(MOST), below(256)),
+    );
     const octets = Buffer.concat(said.map((body) => message(body)));
     const queue = new MessageQueue(MOST, 'identity');
     const taken: Uint8Array[] = [];

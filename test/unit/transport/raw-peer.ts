@@ -1,7 +1,18 @@
 /** A client that says whatever octets it is told to, over a real socket, and reads frames. */
 import { connect, type Socket } from 'node:net';
 
-export const Type = { DATA: 0, HEADERS: 1, PRIORITY: 2, RST_STREAM: 3, SETTINGS: 4, PUSH_PROMISE: 5, PING: 6, GOAWAY: 7, WINDOW_UPDATE: 8, CONTINUATION: 9 } as const;
+export const Type = {
+  DATA: 0,
+  HEADERS: 1,
+  PRIORITY: 2,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PUSH_PROMISE: 5,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+  CONTINUATION: 9,
+} as const;
 export const END_STREAM = 1;
 export const END_HEADERS = 4;
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
@@ -33,11 +44,21 @@ const text = (value: string): Buffer => {
 };
 
 /** HPACK, each field a literal: without indexing, or (`isIndexed`) into the table. */
-export const field = (name: string, value: string, isIndexed = false): Buffer => Buffer.concat([Buffer.from([isIndexed ? 0x40 : 0]), text(name), text(value)]);
+export const field = (name: string, value: string, isIndexed = false): Buffer =>
+  Buffer.concat([Buffer.from([isIndexed ? 0x40 : 0]), text(name), text(value)]);
 
-export const head = (path: string, more: readonly (readonly [string, string])[] = []): Buffer => Buffer.concat([
-  [':method', 'POST'], [':scheme', 'http'], [':path', path], [':authority', 'a'], ['content-type', 'application/grpc'], ['te', 'trailers'], ...more,
-].map(([name, value]) => field(name as string, value as string)));
+export const head = (path: string, more: readonly (readonly [string, string])[] = []): Buffer =>
+  Buffer.concat(
+    [
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':path', path],
+      [':authority', 'a'],
+      ['content-type', 'application/grpc'],
+      ['te', 'trailers'],
+      ...more,
+    ].map(([name, value]) => field(name as string, value as string)),
+  );
 
 export function message(body: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([0]), uint32(body.length), body]);
@@ -45,9 +66,17 @@ export function message(body: Uint8Array): Buffer {
 
 /** One whole call. */
 export const call = (stream: number, path: string, body: Uint8Array = Buffer.from('hi')): Buffer =>
-  Buffer.concat([frame(Type.HEADERS, END_HEADERS, stream, head(path)), frame(Type.DATA, END_STREAM, stream, message(body))]);
+  Buffer.concat([
+    frame(Type.HEADERS, END_HEADERS, stream, head(path)),
+    frame(Type.DATA, END_STREAM, stream, message(body)),
+  ]);
 
-export interface Frame { readonly type: number; readonly flags: number; readonly stream: number; readonly payload: Buffer }
+export interface Frame {
+  readonly type: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly payload: Buffer;
+}
 
 /** Whole frames, and what is left. */
 export function framesOf(bytes: Buffer): { readonly frames: Frame[]; readonly rest: Buffer } {
@@ -56,7 +85,12 @@ export function framesOf(bytes: Buffer): { readonly frames: Frame[]; readonly re
   while (bytes.length - at >= 9) {
     const end = at + 9 + bytes.readUIntBE(at, 3);
     if (end > bytes.length) break;
-    frames.push({ type: bytes[at + 3] as number, flags: bytes[at + 4] as number, stream: bytes.readUInt32BE(at + 5), payload: bytes.subarray(at + 9, end) });
+    frames.push({
+      type: bytes[at + 3] as number,
+      flags: bytes[at + 4] as number,
+      stream: bytes.readUInt32BE(at + 5),
+      payload: bytes.subarray(at + 9, end),
+    });
     at = end;
   }
   return { frames, rest: bytes.subarray(at) };
@@ -84,20 +118,35 @@ export async function rawPeer(port: number, settings: Uint8Array = Buffer.alloc(
     rest = Buffer.from(read.rest);
   });
   socket.on('error', () => {});
-  socket.on('close', () => { isClosed = true; });
-  await new Promise<void>((resolve) => { socket.once('connect', () => resolve()); });
+  socket.on('close', () => {
+    isClosed = true;
+  });
+  await new Promise<void>((resolve) => {
+    socket.once('connect', () => resolve());
+  });
   socket.write(Buffer.concat([PREFACE, frame(Type.SETTINGS, 0, 0, settings)]));
   const until = async (holds: (frames: readonly Frame[]) => boolean, what: string, withinMs = 5000): Promise<void> => {
     const end = Date.now() + withinMs;
     while (!holds(frames)) {
-      if (Date.now() > end) throw new Error(`waited ${withinMs} ms in vain until ${what}; the last frames are ${frames.slice(-5).map(({ type, stream }) => `${type} on ${stream}`).join(', ')}`);
+      if (Date.now() > end)
+        throw new Error(
+          `waited ${withinMs} ms in vain until ${what}; the last frames are ${frames
+            .slice(-5)
+            .map(({ type, stream }) => `${type} on ${stream}`)
+            .join(', ')}`,
+        );
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   };
   return {
-    socket, frames,
-    get isClosed() { return isClosed; },
-    say: (...pieces) => { socket.write(Buffer.concat(pieces)); },
+    socket,
+    frames,
+    get isClosed() {
+      return isClosed;
+    },
+    say: (...pieces) => {
+      socket.write(Buffer.concat(pieces));
+    },
     until,
     goAway: async (withinMs = 5000) => {
       await until(() => isClosed, 'the connection is closed', withinMs);

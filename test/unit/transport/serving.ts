@@ -1,5 +1,15 @@
 /** A real server with methods that misbehave on purpose, and a real client. */
-import { dialGrpc, GrpcError, listen, listenHttp2, type Listen, Status, type GrpcClient, type Method, type Transport } from '../../../src/transport/index.ts';
+import {
+  dialGrpc,
+  GrpcError,
+  listen,
+  listenHttp2,
+  type Listen,
+  Status,
+  type GrpcClient,
+  type Method,
+  type Transport,
+} from '../../../src/transport/index.ts';
 
 export interface Serving {
   readonly transport: Transport;
@@ -10,17 +20,30 @@ export interface Serving {
 }
 
 /** What every transport does is tested on each. */
-export const TRANSPORTS: readonly (readonly [name: string, listen: Listen])[] = [['our own HTTP/2', listen], ['node:http2', listenHttp2]];
+export const TRANSPORTS: readonly (readonly [name: string, listen: Listen])[] = [
+  ['our own HTTP/2', listen],
+  ['node:http2', listenHttp2],
+];
 
-export async function serve(listenAt: Listen, methods: Readonly<Record<string, Method>>, maxMessageBytes = 64 * 1024): Promise<Serving> {
+export async function serve(
+  listenAt: Listen,
+  methods: Readonly<Record<string, Method>>,
+  maxMessageBytes = 64 * 1024,
+): Promise<Serving> {
   const faults: Serving['faults'] = [];
   const transport = await listenAt(new Map(Object.entries(methods)), {
-    host: '127.0.0.1', port: 0, maxMessageBytes, onFault: (path, error) => void faults.push({ path, error }),
+    host: '127.0.0.1',
+    port: 0,
+    maxMessageBytes,
+    onFault: (path, error) => void faults.push({ path, error }),
   });
   const address = `127.0.0.1:${transport.port}`;
   const client = dialGrpc(address);
   return {
-    transport, client, address, faults,
+    transport,
+    client,
+    address,
+    faults,
     stop: async () => {
       client.close();
       await transport.drain(0);

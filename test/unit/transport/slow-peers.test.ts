@@ -7,7 +7,15 @@ import { type Side, side } from './side.ts';
 
 const METHODS: Methods = new Map<string, Method>([
   ['/t.T/Large', { kind: 'unary', handle: () => new Uint8Array(1000) }],
-  ['/t.T/Takes', { kind: 'stream', handle: async function* takes(requests) { for await (const request of requests) if (request.length === 0) yield request; } }],
+  [
+    '/t.T/Takes',
+    {
+      kind: 'stream',
+      handle: async function* takes(requests) {
+        for await (const request of requests) if (request.length === 0) yield request;
+      },
+    },
+  ],
 ]);
 
 const opened = (...said: Uint8Array[]): Side => {
@@ -60,19 +68,27 @@ describe('what comes too slowly', () => {
     ticks(one, 32);
     expect(one.connection.openStreams).toBe(0);
     const { frames } = framesOf(one.said());
-    expect(frames.some(({ type, payload }) => type === Type.HEADERS && payload.includes('the deadline has passed'))).toBe(true);
+    expect(
+      frames.some(({ type, payload }) => type === Type.HEADERS && payload.includes('the deadline has passed')),
+    ).toBe(true);
     expect(frames.some(({ type, stream }) => type === Type.RST_STREAM && stream === 1)).toBe(true);
   });
 
   test('a message of a stream that does not come to its end; a stream that is idle between two lives on', async () => {
     const one = opened(
-      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')), frame(Type.DATA, 0, 1, message(Buffer.alloc(100)).subarray(0, 50)),
-      frame(Type.HEADERS, END_HEADERS, 3, head('/t.T/Takes')), frame(Type.DATA, 0, 3, message(Buffer.alloc(100))),
+      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')),
+      frame(Type.DATA, 0, 1, message(Buffer.alloc(100)).subarray(0, 50)),
+      frame(Type.HEADERS, END_HEADERS, 3, head('/t.T/Takes')),
+      frame(Type.DATA, 0, 3, message(Buffer.alloc(100))),
     );
     await new Promise((resolve) => setImmediate(resolve));
     ticks(one, 40);
     const { frames } = framesOf(one.said());
-    expect(frames.filter(({ type }) => type === Type.HEADERS).map(({ stream, payload }) => [stream, payload.includes('a message takes more than 30 s to come')])).toEqual([[1, true]]);
+    expect(
+      frames
+        .filter(({ type }) => type === Type.HEADERS)
+        .map(({ stream, payload }) => [stream, payload.includes('a message takes more than 30 s to come')]),
+    ).toEqual([[1, true]]);
     expect(one.connection.openStreams).toBe(1);
     one.connection.lost();
   });
@@ -82,22 +98,32 @@ describe('what is never taken', () => {
   test('a reply that no window is opened for: the stream is reset, the connection lives on', () => {
     const one = opened(
       frame(Type.SETTINGS, 0, 0, Buffer.concat([Buffer.from([0, 4]), uint32(10)])),
-      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Large')), frame(Type.DATA, END_STREAM, 1, message(Buffer.alloc(1))),
+      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Large')),
+      frame(Type.DATA, END_STREAM, 1, message(Buffer.alloc(1))),
     );
     ticks(one, 40);
     const { frames } = framesOf(one.said());
-    expect(frames.filter(({ type, stream }) => type === Type.RST_STREAM && stream === 1).map(({ payload }) => payload.readUInt32BE())).toEqual([ErrorCode.FLOW_CONTROL_ERROR]);
+    expect(
+      frames
+        .filter(({ type, stream }) => type === Type.RST_STREAM && stream === 1)
+        .map(({ payload }) => payload.readUInt32BE()),
+    ).toEqual([ErrorCode.FLOW_CONTROL_ERROR]);
     expect([one.connection.openStreams, goAwayOf(one)]).toEqual([0, undefined]);
   });
 
   test('a reply that is taken little by little is said to its end', () => {
     const one = opened(
       frame(Type.SETTINGS, 0, 0, Buffer.concat([Buffer.from([0, 4]), uint32(0)])),
-      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Large')), frame(Type.DATA, END_STREAM, 1, message(Buffer.alloc(1))),
+      frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Large')),
+      frame(Type.DATA, END_STREAM, 1, message(Buffer.alloc(1))),
     );
-    ticks(one, 101, (second) => { if (second % 10 === 0) one.connection.receive(frame(Type.WINDOW_UPDATE, 0, 1, uint32(101))); });
+    ticks(one, 101, (second) => {
+      if (second % 10 === 0) one.connection.receive(frame(Type.WINDOW_UPDATE, 0, 1, uint32(101)));
+    });
     const { frames } = framesOf(one.said());
-    expect(frames.filter(({ type }) => type === Type.DATA).reduce((sum, { payload }) => sum + payload.length, 0)).toBe(1005);
+    expect(frames.filter(({ type }) => type === Type.DATA).reduce((sum, { payload }) => sum + payload.length, 0)).toBe(
+      1005,
+    );
     expect(frames.some(({ type }) => type === Type.RST_STREAM)).toBe(false);
   });
 });

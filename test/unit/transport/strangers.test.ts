@@ -12,12 +12,19 @@ import { anotherTls, TLS } from './tls-of-tests.ts';
 let transport: Transport;
 let strangers: Stranger[];
 let own: string;
-beforeEach(() => { strangers = []; });
+beforeEach(() => {
+  strangers = [];
+});
 afterEach(() => transport?.drain(0));
 
 async function start(tls?: TlsOptions, listenAt = listen): Promise<void> {
   transport = await listenAt(new Map(), {
-    host: '127.0.0.1', port: 0, maxMessageBytes: 1024, onFault: () => {}, onStranger: (stranger) => void strangers.push(stranger), ...(tls === undefined ? {} : { tls }),
+    host: '127.0.0.1',
+    port: 0,
+    maxMessageBytes: 1024,
+    onFault: () => {},
+    onStranger: (stranger) => void strangers.push(stranger),
+    ...(tls === undefined ? {} : { tls }),
   });
 }
 
@@ -29,19 +36,31 @@ const told = async (): Promise<Stranger> => {
 
 /** Says this, and waits until it is cut off. */
 async function say(octets: Uint8Array): Promise<void> {
-  const socket = connectRaw(transport.port, '127.0.0.1').on('error', () => {}).resume();
-  await new Promise((resolve) => { socket.once('connect', resolve); });
+  const socket = connectRaw(transport.port, '127.0.0.1')
+    .on('error', () => {})
+    .resume();
+  await new Promise((resolve) => {
+    socket.once('connect', resolve);
+  });
   own = `127.0.0.1:${socket.localPort}`;
-  const closed = new Promise((resolve) => { socket.once('close', resolve); });
+  const closed = new Promise((resolve) => {
+    socket.once('close', resolve);
+  });
   socket.end(octets);
   await closed;
 }
 
 /** Until the server or the client ends it. */
 async function handshake(options: ConnectionOptions): Promise<void> {
-  const socket = connect({ port: transport.port, host: '127.0.0.1', ca: TLS.cert, ...options }).on('error', () => {}).resume();
-  socket.once('connect', () => { own = `127.0.0.1:${socket.localPort}`; });
-  await new Promise((resolve) => { socket.once('close', resolve); });
+  const socket = connect({ port: transport.port, host: '127.0.0.1', ca: TLS.cert, ...options })
+    .on('error', () => {})
+    .resume();
+  socket.once('connect', () => {
+    own = `127.0.0.1:${socket.localPort}`;
+  });
+  await new Promise((resolve) => {
+    socket.once('close', resolve);
+  });
 }
 
 describe('at a cleartext port', () => {
@@ -54,8 +73,14 @@ describe('at a cleartext port', () => {
 
   test('HTTP/1', async () => {
     const request = get({ port: transport.port, host: '127.0.0.1' }).on('error', () => {});
-    request.on('socket', (socket) => socket.once('connect', () => { own = `127.0.0.1:${socket.localPort}`; }));
-    await new Promise((resolve) => { request.once('close', resolve); });
+    request.on('socket', (socket) =>
+      socket.once('connect', () => {
+        own = `127.0.0.1:${socket.localPort}`;
+      }),
+    );
+    await new Promise((resolve) => {
+      request.once('close', resolve);
+    });
     expect(await told()).toEqual({ kind: 'http1', peer: own });
   });
 
@@ -74,7 +99,11 @@ describe('at a cleartext port', () => {
 });
 
 describe.each(TRANSPORTS)('at a port of TLS, %s', (_name, listenAt) => {
-  test.each([['HTTP/1', 'GET / HTTP/1.1\r\n\r\n'], ['HTTP/2', PREFACE], ['anything else', 'hello there, who is this?']])('%s in cleartext', async (_what, octets) => {
+  test.each([
+    ['HTTP/1', 'GET / HTTP/1.1\r\n\r\n'],
+    ['HTTP/2', PREFACE],
+    ['anything else', 'hello there, who is this?'],
+  ])('%s in cleartext', async (_what, octets) => {
     await start(TLS, listenAt);
     await say(Buffer.from(octets));
     expect(await told()).toEqual({ kind: 'cleartext', peer: own });
@@ -94,8 +123,12 @@ describe.each(TRANSPORTS)('at a port of TLS, %s', (_name, listenAt) => {
 
   test('a client with a certificate of another authority', async () => {
     await start({ ...TLS, ca: TLS.cert }, listenAt);
-    await handshake({ ...await anotherTls(), ca: TLS.cert, ALPNProtocols: ['h2'] });
-    expect(await told()).toEqual({ kind: 'handshake', peer: own, why: 'its certificate is refused: DEPTH_ZERO_SELF_SIGNED_CERT' });
+    await handshake({ ...(await anotherTls()), ca: TLS.cert, ALPNProtocols: ['h2'] });
+    expect(await told()).toEqual({
+      kind: 'handshake',
+      peer: own,
+      why: 'its certificate is refused: DEPTH_ZERO_SELF_SIGNED_CERT',
+    });
   });
 
   test('but no probe that says nothing', async () => {
@@ -113,7 +146,15 @@ test('a client of TLS that does not say that it speaks h2', async () => {
 });
 
 test.each([
-  ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and frames', undefined], ['PRI *', undefined], ['P', undefined], ['POST /json HTTP/1.1\r\n', 'http1'], ['PRINT', 'unknown'], ['\u0016\u0003\u0001', 'tls'], ['\u0016', 'tls'], ['\u0016\u0001', 'unknown'], ['get / HTTP/1.1', 'unknown'],
+  ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and frames', undefined],
+  ['PRI *', undefined],
+  ['P', undefined],
+  ['POST /json HTTP/1.1\r\n', 'http1'],
+  ['PRINT', 'unknown'],
+  ['\u0016\u0003\u0001', 'tls'],
+  ['\u0016', 'tls'],
+  ['\u0016\u0001', 'unknown'],
+  ['get / HTTP/1.1', 'unknown'],
 ])('%j begins as %s', (first, kind) => {
   expect(spokenBy(Buffer.from(first, 'latin1'))).toBe(kind);
 });

@@ -95,7 +95,10 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
 
     test('a GrpcError is its status', async () => {
-      expect(await failureOf(all(serving.client.stream('/t.T/Refuses', [])))).toMatchObject({ code: Status.FAILED_PRECONDITION, message: 'no more' });
+      expect(await failureOf(all(serving.client.stream('/t.T/Refuses', [])))).toMatchObject({
+        code: Status.FAILED_PRECONDITION,
+        message: 'no more',
+      });
     });
 
     test('an unknown method is UNIMPLEMENTED', async () => {
@@ -103,7 +106,9 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
 
     test('a message above the limit is RESOURCE_EXHAUSTED', async () => {
-      expect((await failureOf(all(serving.client.stream('/t.T/Count', [bytes('a'), new Uint8Array(64 * 1024 + 1)])))).code).toBe(Status.RESOURCE_EXHAUSTED);
+      expect(
+        (await failureOf(all(serving.client.stream('/t.T/Count', [bytes('a'), new Uint8Array(64 * 1024 + 1)])))).code,
+      ).toBe(Status.RESOURCE_EXHAUSTED);
     });
 
     test('a deadline ends it', async () => {
@@ -111,7 +116,9 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
         yield bytes('a');
         await new Promise((resolve) => setTimeout(resolve, 1000));
       };
-      expect((await failureOf(all(serving.client.stream('/t.T/Count', waits(), { timeoutMs: 80 })))).code).toBe(Status.DEADLINE_EXCEEDED);
+      expect((await failureOf(all(serving.client.stream('/t.T/Count', waits(), { timeoutMs: 80 })))).code).toBe(
+        Status.DEADLINE_EXCEEDED,
+      );
     });
   });
 
@@ -119,7 +126,12 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     ended = [];
     const session = connect(`http://${serving.address}`);
     const status = await new Promise((resolve, reject) => {
-      const request = session.request({ ':method': 'POST', ':path': '/t.T/Notes', 'content-type': 'application/grpc', 'te': 'trailers' });
+      const request = session.request({
+        ':method': 'POST',
+        ':path': '/t.T/Notes',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
       request.on('response', (headers) => headers['grpc-status'] !== undefined && resolve(headers['grpc-status']));
       request.on('trailers', (headers) => resolve(headers['grpc-status']));
       request.on('error', reject);
@@ -139,7 +151,12 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     const before = serving.faults.length;
     const session = connect(`http://${serving.address}`);
     session.on('error', () => {});
-    const request = session.request({ ':method': 'POST', ':path': '/t.T/Notes', 'content-type': 'application/grpc', 'te': 'trailers' });
+    const request = session.request({
+      ':method': 'POST',
+      ':path': '/t.T/Notes',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
     request.on('error', () => {});
     request.write(sent);
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -154,7 +171,16 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     const warnings: string[] = [];
     const onWarning = (warning: Error): void => void warnings.push(warning.message);
     process.on('warning', onWarning);
-    const said = await Promise.all(Array.from({ length: 60 }, (_, n) => all(serving.client.stream('/t.T/Echo', Array.from({ length: 20 }, () => bytes(String(n)))))));
+    const said = await Promise.all(
+      Array.from({ length: 60 }, (_, n) =>
+        all(
+          serving.client.stream(
+            '/t.T/Echo',
+            Array.from({ length: 20 }, () => bytes(String(n))),
+          ),
+        ),
+      ),
+    );
     await new Promise((resolve) => setImmediate(resolve));
     process.off('warning', onWarning);
     expect(said.map(([first]) => first)).toEqual(Array.from({ length: 60 }, (_, n) => String(n)));
@@ -167,7 +193,12 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       gate = Promise.withResolvers();
       const session = connect(`http://${serving.address}`);
       session.on('error', () => {});
-      const request = session.request({ ':method': 'POST', ':path': '/t.T/Gated', 'content-type': 'application/grpc', 'te': 'trailers' });
+      const request = session.request({
+        ':method': 'POST',
+        ':path': '/t.T/Gated',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
       request.resume();
       const message = new Uint8Array(5 + 32 * 1024);
       new DataView(message.buffer).setUint32(1, 32 * 1024);

@@ -9,12 +9,17 @@ test('an end in ten thousand years sets no timer that fires at once, and others 
   const expired: string[] = [];
   const far = { endsAtMs: performance.now() + 99_999_999 * 3_600_000, expire: () => void expired.push('far') };
   wheel.add(far);
-  await new Promise((resolve) => { setTimeout(resolve, 20); });
+  await new Promise((resolve) => {
+    setTimeout(resolve, 20);
+  });
   await new Promise<void>((resolve) => {
-    wheel.add({ endsAtMs: performance.now() + 30, expire: () => {
-      expired.push('near');
-      resolve();
-    } });
+    wheel.add({
+      endsAtMs: performance.now() + 30,
+      expire: () => {
+        expired.push('near');
+        resolve();
+      },
+    });
   });
   wheel.remove(far);
   process.off('warning', onWarning);

@@ -30,8 +30,30 @@ export const TLS = { cert: CERT, key: KEY } as const;
 /** Another of the same name. */
 export async function anotherTls(): Promise<TlsOptions> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-tls-'));
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', 'key.pem', '-out', 'cert.pem', '-days', '2', '-subj', '/CN=localhost'], { cwd: folder, stdio: 'pipe' });
-  const [cert, key] = await Promise.all(['cert.pem', 'key.pem'].map(async (name) => readFile(join(folder, name), 'utf8')));
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-keyout',
+      'key.pem',
+      '-out',
+      'cert.pem',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=localhost',
+    ],
+    { cwd: folder, stdio: 'pipe' },
+  );
+  const [cert, key] = await Promise.all(
+    ['cert.pem', 'key.pem'].map(async (name) => readFile(join(folder, name), 'utf8')),
+  );
   await rm(folder, { recursive: true });
   return { cert: cert ?? '', key: key ?? '' };
 }

@@ -28,7 +28,14 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       }),
       '/t.T/Context': unary((request, context) => {
         seen = context;
-        return bytes(JSON.stringify({ peer: context.peer, remainingMs: context.remainingMs, who: context.metadata('x-who'), none: context.metadata('x-none') }));
+        return bytes(
+          JSON.stringify({
+            peer: context.peer,
+            remainingMs: context.remainingMs,
+            who: context.metadata('x-who'),
+            none: context.metadata('x-none'),
+          }),
+        );
       }),
       '/t.T/Throws': unary(() => {
         throw new Error('secret detail');
@@ -46,12 +53,15 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       }),
       '/t.T/AnswersNothing': unary(() => undefined as unknown as Uint8Array),
       '/t.T/AnswersNothingLater': unary(() => Promise.resolve(undefined as unknown as Uint8Array)),
-      '/t.T/Hangs': unary((_request, { signal }) => new Promise((_resolve, reject) => {
-        signal.addEventListener('abort', () => {
-          aborted++;
-          reject(signal.reason);
-        });
-      })),
+      '/t.T/Hangs': unary(
+        (_request, { signal }) =>
+          new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => {
+              aborted++;
+              reject(signal.reason);
+            });
+          }),
+      ),
     });
   });
   afterAll(() => serving.stop());
@@ -68,25 +78,35 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
 
     test('a reply that is part of a larger memory', async () => {
       const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3);
-      expect([...await serving.client.unary('/t.T/Echo', part)]).toEqual([2, 3]);
+      expect([...(await serving.client.unary('/t.T/Echo', part))]).toEqual([2, 3]);
     });
 
     test('many at once', async () => {
-      const replies = await Promise.all(Array.from({ length: 500 }, (_, n) => serving.client.unary(n % 2 ? '/t.T/Echo' : '/t.T/Later', bytes(String(n)))));
+      const replies = await Promise.all(
+        Array.from({ length: 500 }, (_, n) =>
+          serving.client.unary(n % 2 ? '/t.T/Echo' : '/t.T/Later', bytes(String(n))),
+        ),
+      );
       expect(replies.map(text)).toEqual(Array.from({ length: 500 }, (_, n) => String(n)));
     });
   });
 
   test('replies whose memory the handler uses again for the next', async () => {
-    const replies = await Promise.all(Array.from({ length: 60 }, (_, n) => serving.client.unary('/t.T/Lends', bytes(`${n} `))));
-    expect(replies.map((reply) => [text(reply.subarray(0, 3)).replaceAll('.', ''), reply.length])).toEqual(Array.from({ length: 60 }, (_, n) => [`${n} `, lent.length]));
+    const replies = await Promise.all(
+      Array.from({ length: 60 }, (_, n) => serving.client.unary('/t.T/Lends', bytes(`${n} `))),
+    );
+    expect(replies.map((reply) => [text(reply.subarray(0, 3)).replaceAll('.', ''), reply.length])).toEqual(
+      Array.from({ length: 60 }, (_, n) => [`${n} `, lent.length]),
+    );
   });
 
   test('the context says who calls, what it sent and how long it waits', async () => {
     const without = JSON.parse(text(await serving.client.unary('/t.T/Context', bytes('')))) as Record<string, unknown>;
     expect(without['peer']).toMatch(/^127\.0\.0\.1:\d+$/);
     expect(without).not.toHaveProperty('remainingMs');
-    const reply = JSON.parse(text(await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 800, metadata: { 'x-who': 'ann' } }))) as Record<string, unknown>;
+    const reply = JSON.parse(
+      text(await serving.client.unary('/t.T/Context', bytes(''), { timeoutMs: 800, metadata: { 'x-who': 'ann' } })),
+    ) as Record<string, unknown>;
     expect(reply['who']).toBe('ann');
     expect(reply).not.toHaveProperty('none');
     expect(reply['remainingMs']).toBeGreaterThan(400);
@@ -120,9 +140,18 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
 
     test('a GrpcError is its status and text, and no fault of ours', async () => {
       const before = serving.faults.length;
-      expect(await failureOf(serving.client.unary('/t.T/Refuses', bytes('')))).toMatchObject({ code: Status.RESOURCE_EXHAUSTED, message: 'too much: 100 % of \u{1F600}' });
-      expect(await failureOf(serving.client.unary('/t.T/RefusesLater', bytes('')))).toMatchObject({ code: Status.NOT_FOUND, message: 'nothing there' });
-      expect(await failureOf(serving.client.unary('/t.T/RefusesOddly', bytes('')))).toMatchObject({ code: Status.NOT_FOUND, message: 'half a pair: \ufffd.' });
+      expect(await failureOf(serving.client.unary('/t.T/Refuses', bytes('')))).toMatchObject({
+        code: Status.RESOURCE_EXHAUSTED,
+        message: 'too much: 100 % of \u{1F600}',
+      });
+      expect(await failureOf(serving.client.unary('/t.T/RefusesLater', bytes('')))).toMatchObject({
+        code: Status.NOT_FOUND,
+        message: 'nothing there',
+      });
+      expect(await failureOf(serving.client.unary('/t.T/RefusesOddly', bytes('')))).toMatchObject({
+        code: Status.NOT_FOUND,
+        message: 'half a pair: \ufffd.',
+      });
       expect(serving.faults.length).toBe(before);
     });
   });
@@ -159,11 +188,19 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   });
 
   /** Frames that no client library would send. */
-  function raw(path: string, body: Uint8Array): Promise<{ readonly status: string | undefined; readonly data: number }> {
+  function raw(
+    path: string,
+    body: Uint8Array,
+  ): Promise<{ readonly status: string | undefined; readonly data: number }> {
     return new Promise((resolve, reject) => {
       const session = connect(`http://${serving.address}`);
       session.on('error', reject);
-      const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', 'te': 'trailers' });
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': path,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
       let status: string | undefined;
       let data = 0;
       const note = (headers: Record<string, unknown>): void => {
@@ -204,7 +241,12 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     const before = aborted;
     const session = connect(`http://${serving.address}`);
     session.on('error', () => {});
-    const stream = session.request({ ':method': 'POST', ':path': '/t.T/Hangs', 'content-type': 'application/grpc', 'te': 'trailers' });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/t.T/Hangs',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
     stream.on('error', () => {});
     stream.end(new Uint8Array([0, 0, 0, 0, 0]));
     await new Promise((resolve) => setTimeout(resolve, 50));
