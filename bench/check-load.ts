@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
-import { CheckResponseSchema } from '../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { CheckResponseSchema } from '../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { dialGrpc } from '../src/transport/index.ts';
 import type { Figures } from './figures.ts';
 import { type Measured, startOnCore } from './process.ts';

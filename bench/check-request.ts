@@ -1,5 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
-import { CheckRequestSchema } from '../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { CheckRequestSchema } from '../gen/envoy/service/auth/v3/external_auth_pb.ts';
 
 export interface RequestOf {
   readonly user?: string;

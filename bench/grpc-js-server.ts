@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
 import { loadBuiltIns } from '../src/adapters/built-in.ts';
 import { load } from '../src/cli/load.ts';
-import { SILENT } from '../src/cli/log.ts';
-import { methodsOf } from '../src/cli/methods.ts';
-import { handlerOpener } from '../src/cli/open-handlers.ts';
+import { SILENT } from '../src/log/log.ts';
+import { methodsOf } from '../src/serve/methods.ts';
+import { handlerOpener } from '../src/serve/open-handlers.ts';
 import { createEngine } from '../src/core/engine.ts';
 import { pieceOf } from '../src/transport/piece.ts';
 

@@ -6,11 +6,8 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import {
   StreamAccessLogsMessage_HTTPAccessLogEntriesSchema,
   StreamAccessLogsMessageSchema,
-} from '../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import {
-  type HTTPAccessLogEntry,
-  HTTPAccessLogEntrySchema,
-} from '../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+} from '../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { type HTTPAccessLogEntry, HTTPAccessLogEntrySchema } from '../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { dialGrpc } from '../src/transport/index.ts';
 import { startOnCore } from './process.ts';
 

@@ -13,7 +13,7 @@ import { Redis } from 'ioredis';
 import { framed } from './check-request.ts';
 import { type Figures, medianRun } from './figures.ts';
 import { type Measured, startOnCore } from './process.ts';
-import { RateLimitRequestSchema } from '../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitRequestSchema } from '../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { freePort } from '../test/parts/free-port.ts';
 import { referenceProgram } from '../test/parts/ratelimits.ts';
 import { startRedis } from '../test/parts/redis.ts';

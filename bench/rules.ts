@@ -8,7 +8,7 @@ import { parseIp } from '../src/attributes/network.ts';
 import type { Bag } from '../src/attributes/bag.ts';
 import type { Value } from '../src/attributes/values.ts';
 import { RuleIndex } from '../src/core/match/rule-index.ts';
-import { TimeSlice } from '../src/core/time-slice.ts';
+import { TimeSlice } from '../src/time/time-slice.ts';
 import { loadPolicyText } from '../src/core/rules/load.ts';
 import type { Policy } from '../src/core/rules/policy.ts';
 import type { Rule } from '../src/core/rules/rule.ts';

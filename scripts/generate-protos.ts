@@ -1,4 +1,4 @@
-/** Writes src/frontends/generated from protos/ (`--check`: only says whether it is up to date, exit 1 where not). */
+/** Writes gen from protos/ (`--check`: only says whether it is up to date, exit 1 where not). */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -6,7 +6,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { tmpdir } from 'node:os';
 
 const ROOT = resolve(import.meta.dirname, '..');
-const OUT = 'src/frontends/generated';
+const OUT = 'gen';
 
 /** Buf's own start script downloads nothing: each platform's program is a package beside it. */
 function bufProgram(): string {

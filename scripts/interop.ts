@@ -7,9 +7,9 @@ import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { SILENT } from '../src/cli/log.ts';
-import { startServer } from '../src/cli/server.ts';
-import { CheckRequestSchema } from '../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { SILENT } from '../src/log/log.ts';
+import { startServer } from '../src/serve/server.ts';
+import { CheckRequestSchema } from '../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { goTool } from './go-tool.ts';
 
 const CHECK = 'envoy.service.auth.v3.Authorization/Check';

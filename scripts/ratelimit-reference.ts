@@ -8,10 +8,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { create, fromBinary, type MessageInitShape, toBinary, toJson } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
-import {
-  RateLimitRequestSchema,
-  RateLimitResponseSchema,
-} from '../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitRequestSchema, RateLimitResponseSchema } from '../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, GrpcError } from '../src/transport/index.ts';
 import {
   type RateLimitPart,

@@ -7,28 +7,39 @@ const ROOT = resolve(import.meta.dirname, '..');
 
 /** For each folder, the folders (or files) of ours that it may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'src/time': [],
   'src/attributes': [],
   'src/expression': ['src/attributes'],
   'src/transport': [],
+  'src/protobuf': ['src/transport', 'gen'],
+  'src/log': ['src/attributes', 'src/adapters/contract.ts', 'src/cli/terminal.ts'],
   'src/adapters': ['src/attributes'],
-  'src/core': ['src/attributes', 'src/expression', 'src/adapters/contract.ts'],
+  'src/core': ['src/time', 'src/attributes', 'src/expression', 'src/adapters/contract.ts'],
   'src/ratelimit': [
+    'src/time',
     'src/adapters/shared-places.ts',
     'src/attributes/nearest.ts',
     'src/core/rules',
-    'src/core/dispatch/breaker.ts',
-    'src/core/dispatch/deadlines.ts',
-    'src/core/dispatch/outage-log.ts',
+    'src/core/handlers/breaker.ts',
+    'src/core/handlers/outage-log.ts',
     'plugins/redis-client/error-reply.ts',
     'plugins/redis-client/run-script.ts',
     'plugins/redis-client/upkeep.ts',
     'src/core/verdict/ratelimit-fields.ts',
     'src/admin/may-reset.ts',
   ],
-  'src/tracing': ['src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/store.ts'],
-  'src/frontends': ['src/transport', 'src/attributes', 'src/core/call.ts', 'src/ratelimit/call.ts'],
+  'src/tracing': ['src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/charge/store.ts'],
+  'src/frontends': [
+    'src/transport',
+    'src/protobuf',
+    'gen',
+    'src/attributes',
+    'src/core/call.ts',
+    'src/ratelimit/call.ts',
+  ],
   'src/admin': ['src/transport', 'src/attributes', 'src/core'],
-  'src/cli': ['src'],
+  'src/serve': ['src'],
+  'src/cli': ['src', 'gen'],
 };
 
 /** Folders of plugins/ that are no plugins: what several of ours need, as an author's own plugins may share a library. */

@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { isDeepStrictEqual } from 'node:util';
-import { cacheKey } from '../../src/ratelimit/cache-key.ts';
+import { cacheKey } from '../../src/ratelimit/walk/cache-key.ts';
 import { unitName } from '../../src/ratelimit/call.ts';
 import { fileText } from '../../src/ratelimit/config/file-text.ts';
 import { readConfigs } from '../../src/ratelimit/config/read.ts';
-import { matchOf } from '../../src/ratelimit/match.ts';
-import { rlconfig } from '../../src/ratelimit/rlconfig.ts';
+import { matchOf } from '../../src/ratelimit/walk/match.ts';
+import { rlconfig } from '../../src/ratelimit/config/config-dump.ts';
 import { type Ask, oddAsks, oddFile } from './odd-files.ts';
 import { Random } from './random.ts';
 

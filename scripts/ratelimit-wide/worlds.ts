@@ -1,6 +1,6 @@
 /** Files, settings and requests that are right, in all the ways that limits can be combined. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { RateLimitRequestSchema } from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import type { RateLimitRequestSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { Random } from './random.ts';
 
 export type Request = MessageInitShape<typeof RateLimitRequestSchema>;

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
 /** The command's first step: says clearly which Node it needs before anything that an older one cannot read is loaded. */
 import module from 'node:module';
-import { holdSignals } from './signals.ts';
+import { holdSignals } from '../serve/signals.ts';
 
 const NEEDED = 24;
 const LEFT_OPEN_MS = 1000;

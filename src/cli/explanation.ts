@@ -9,7 +9,7 @@ import type { LimitVerdict, NetHeaders, Verdict } from '../core/call.ts';
 import type { RunningEngine } from '../core/engine.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
-import { outBag } from '../core/verdict/out-bag.ts';
+import { outBag } from '../core/verdict/denial-bag.ts';
 import { FAILED } from '../expression/index.ts';
 import { ShownRequest } from '../attributes/shown-request.ts';
 

@@ -1,9 +1,9 @@
 /** Findings about a policy, as people read them: `file:line:col CODE message`, the line, and a caret. */
 import { relative } from 'node:path';
 import type { Finding } from '../core/rules/policy.ts';
-import type { LogFormat, OwnLog } from './log.ts';
-import { writeLog } from './log-output.ts';
-import { safeText } from './safe-text.ts';
+import type { LogFormat, OwnLog } from '../log/log.ts';
+import { writeLog } from '../log/log-output.ts';
+import { safeText } from '../log/safe-text.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
 import { type Paint, paintErr } from './terminal.ts';
 

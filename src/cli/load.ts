@@ -9,8 +9,8 @@ import { unopened } from './cases/handlers.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import { findingsCount, findingText } from './findings.ts';
-import { SILENT } from './log.ts';
-import { handlerOpener } from './open-handlers.ts';
+import { SILENT } from '../log/log.ts';
+import { handlerOpener } from '../serve/open-handlers.ts';
 import { paintErr, tell } from './terminal.ts';
 
 export interface Loaded {

@@ -10,7 +10,7 @@ import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import { findingText } from './findings.ts';
 import { makeProgram } from './program.ts';
-import { safeText } from './safe-text.ts';
+import { safeText } from '../log/safe-text.ts';
 import { paintErr, tell } from './terminal.ts';
 
 export async function main(argv: readonly string[]): Promise<number> {

@@ -19,7 +19,7 @@ import {
   ValueSchema,
 } from '@bufbuild/protobuf/wkt';
 import type { Json } from '../attributes/json-value.ts';
-import { lenientSchema } from './lenient-schema.ts';
+import { lenientSchema } from '../protobuf/lenient-schema.ts';
 
 /** Made at its first use: it takes 20 ms, and few policies read filter state. */
 let registry: Registry | undefined;

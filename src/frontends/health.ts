@@ -12,7 +12,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   HealthCheckResponseSchema,
   Health,
-} from './generated/grpc/health/v1/health_pb.ts';
+} from '../../gen/grpc/health/v1/health_pb.ts';
 
 export interface HealthOptions {
   /** Full names: `envoy.service.auth.v3.Authorization`. */

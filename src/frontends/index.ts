@@ -8,9 +8,9 @@ import type { Method } from '../transport/transport.ts';
 import { accessLogMethods } from './access-log/methods.ts';
 import { extAuthzMethods } from './ext-authz/methods.ts';
 import type { FrontendOptions } from './frontend-options.ts';
-import { AccessLogService } from './generated/envoy/service/accesslog/v3/als_pb.ts';
-import { Authorization } from './generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { RateLimitService } from './generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { AccessLogService } from '../../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { Authorization } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { RateLimitService } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { ratelimitMethods } from './ratelimit/methods.ts';
 
 export { accessLogMethods, extAuthzMethods, ratelimitMethods };

@@ -6,8 +6,8 @@
 import { create, fromBinary, toBinary, type DescFile, type DescMessage, type DescService } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { GrpcError, Status, type Method } from '../transport/transport.ts';
-import * as v1 from './generated/grpc/reflection/v1/reflection_pb.ts';
-import * as v1alpha from './generated/grpc/reflection/v1alpha/reflection_pb.ts';
+import * as v1 from '../../gen/grpc/reflection/v1/reflection_pb.ts';
+import * as v1alpha from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
 type Answer = v1.ServerReflectionResponse['messageResponse'];
 

@@ -1,5 +1,5 @@
 import type { CallContext } from '../transport/transport.ts';
-import { HealthCheckResponse_ServingStatus as ServingStatus } from './generated/grpc/health/v1/health_pb.ts';
+import { HealthCheckResponse_ServingStatus as ServingStatus } from '../../gen/grpc/health/v1/health_pb.ts';
 
 interface Watch {
   readonly status: ServingStatus;

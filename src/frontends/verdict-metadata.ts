@@ -1,5 +1,5 @@
 import type { LimitVerdict, NetChanges, Verdict } from '../core/call.ts';
-import { ProtobufWriter } from './protobuf-writer.ts';
+import { ProtobufWriter } from '../protobuf/writer.ts';
 
 /** Of google.protobuf.Value. */
 const STRING_VALUE = 3;

@@ -4,11 +4,11 @@ import type { Carrier } from '../attributes/carrier.ts';
 import { jsonAt, type Json, mapOfJson, valueOfJson } from '../attributes/json-value.ts';
 import { type Ip, parseIp } from '../attributes/network.ts';
 import { Duration, Timestamp, type Value } from '../attributes/values.ts';
-import { lowerAscii } from './header-map.ts';
+import { lowerAscii } from '../protobuf/header-map.ts';
 import { jsonOfAny } from './any-json.ts';
-import { absentWhereMalformed } from './malformed.ts';
-import type { Address } from './generated/envoy/config/core/v3/address_pb.ts';
-import type { Metadata } from './generated/envoy/config/core/v3/base_pb.ts';
+import { absentWhereMalformed } from '../protobuf/malformed.ts';
+import type { Address } from '../../gen/envoy/config/core/v3/address_pb.ts';
+import type { Metadata } from '../../gen/envoy/config/core/v3/base_pb.ts';
 
 export const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 

@@ -22,7 +22,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import type { RateLimitService } from '../ratelimit/call.ts';
-import type { CountStore } from '../ratelimit/store.ts';
+import type { CountStore } from '../ratelimit/charge/store.ts';
 import type { Methods } from '../transport/transport.ts';
 import { ActiveContext } from './active-context.ts';
 import { openExporter, type Protocol } from './exporter.ts';

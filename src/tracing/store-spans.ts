@@ -1,5 +1,5 @@
 import type { Tracer } from '@opentelemetry/api';
-import type { CountAsk, CountStore } from '../ratelimit/store.ts';
+import type { CountAsk, CountStore } from '../ratelimit/charge/store.ts';
 import { type ActiveContext, failedBy } from './active-context.ts';
 
 export interface StoreSpansOptions {

@@ -16,8 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { OwnLog } from '../../src/cli/log.ts';
-import { type Server, startServer } from '../../src/cli/server.ts';
+import type { OwnLog } from '../../src/log/log.ts';
+import { type Server, startServer } from '../../src/serve/server.ts';
 import { until } from './sluice.ts';
 
 let root: string;

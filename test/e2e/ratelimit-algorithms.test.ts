@@ -9,7 +9,7 @@ import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
-} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';

@@ -4,16 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { SILENT } from '../../src/cli/log.ts';
-import { answerInProcess } from '../../src/cli/ratelimit/in-process.ts';
-import { answerByWorkers } from '../../src/cli/ratelimit/supervisor.ts';
+import { SILENT } from '../../src/log/log.ts';
+import { answerInProcess } from '../../src/serve/ratelimit/in-process.ts';
+import { answerByWorkers } from '../../src/serve/ratelimit/supervisor.ts';
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
-} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/server.ts';
-import { readSettings } from '../../src/ratelimit/settings.ts';
+} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/serve/server.ts';
+import { readSettings } from '../../src/ratelimit/serve/settings.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';

@@ -10,7 +10,7 @@ import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
-} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, type GrpcClient } from '../../src/transport/index.ts';
 import { startLink } from '../parts/link.ts';
 import { startSluiceRatelimit } from '../parts/ratelimits.ts';

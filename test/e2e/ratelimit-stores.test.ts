@@ -2,12 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { EscrowStore } from '../../src/ratelimit/escrow-store.ts';
-import { MemoryStore } from '../../src/ratelimit/memory-store.ts';
-import { connectRedis } from '../../src/ratelimit/redis-connect.ts';
-import { RedisStore } from '../../src/ratelimit/redis-store.ts';
-import { sharedCounters, SharedStore } from '../../src/ratelimit/shared-store.ts';
-import type { CountAsk, CountStore } from '../../src/ratelimit/store.ts';
+import { EscrowStore } from '../../src/ratelimit/charge/escrow-store.ts';
+import { MemoryStore } from '../../src/ratelimit/charge/memory-store.ts';
+import { connectRedis } from '../../src/ratelimit/charge/redis-connect.ts';
+import { RedisStore } from '../../src/ratelimit/charge/redis-store.ts';
+import { sharedCounters, SharedStore } from '../../src/ratelimit/charge/shared-store.ts';
+import type { CountAsk, CountStore } from '../../src/ratelimit/charge/store.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type RedisClusterPart, startRedisCluster } from '../parts/redis-kinds.ts';
 import { until } from './sluice.ts';

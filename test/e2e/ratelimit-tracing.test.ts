@@ -8,7 +8,7 @@ import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
-} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';

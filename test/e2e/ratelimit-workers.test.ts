@@ -8,17 +8,17 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { SILENT } from '../../src/cli/log.ts';
-import { controlPlane } from '../../src/cli/ratelimit/control-plane.ts';
-import { answerByWorkers } from '../../src/cli/ratelimit/supervisor.ts';
+import { SILENT } from '../../src/log/log.ts';
+import { controlPlane } from '../../src/serve/ratelimit/control-plane.ts';
+import { answerByWorkers } from '../../src/serve/ratelimit/supervisor.ts';
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
-} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import type { Inspection } from '../../src/ratelimit/inspection.ts';
-import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/server.ts';
-import { readSettings } from '../../src/ratelimit/settings.ts';
+} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import type { Inspection } from '../../src/ratelimit/inspect/inspection.ts';
+import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/serve/server.ts';
+import { readSettings } from '../../src/ratelimit/serve/settings.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { until } from './sluice.ts';

@@ -6,15 +6,9 @@ import {
   type DiscoveryRequest,
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
-} from '../../src/frontends/generated/envoy/service/discovery/v3/discovery_pb.ts';
-import {
-  RateLimitRequestSchema,
-  RateLimitResponseSchema,
-} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import {
-  RateLimitConfigSchema,
-  RateLimitUnit,
-} from '../../src/frontends/generated/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
+} from '../../gen/envoy/service/discovery/v3/discovery_pb.ts';
+import { RateLimitRequestSchema, RateLimitResponseSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitConfigSchema, RateLimitUnit } from '../../gen/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
 import { dialGrpc, listen, type Transport } from '../../src/transport/index.ts';
 import { startSluiceRatelimit } from '../parts/ratelimits.ts';
 import { freePort } from '../parts/free-port.ts';

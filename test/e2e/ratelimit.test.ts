@@ -13,11 +13,8 @@ import {
   type RateLimitResponse,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
-} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import {
-  HealthCheckRequestSchema,
-  HealthCheckResponseSchema,
-} from '../../src/frontends/generated/grpc/health/v1/health_pb.ts';
+} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import { HealthCheckRequestSchema, HealthCheckResponseSchema } from '../../gen/grpc/health/v1/health_pb.ts';
 import { dialGrpc, GrpcError } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RateLimitPart, startSluiceRatelimit } from '../parts/ratelimits.ts';

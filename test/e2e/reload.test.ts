@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { OwnLog } from '../../src/cli/log.ts';
-import { startServer } from '../../src/cli/server.ts';
+import type { OwnLog } from '../../src/log/log.ts';
+import { startServer } from '../../src/serve/server.ts';
 import { serving, type Serving } from './command.ts';
 import { type PeerClient, peerClient } from './peer-client.ts';
 

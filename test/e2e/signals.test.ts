@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { StreamAccessLogsMessageSchema } from '../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import { StreamAccessLogsMessageSchema } from '../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { ROOT } from './command.ts';
 import { until } from './sluice.ts';

@@ -5,12 +5,9 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Server } from '../../src/cli/server.ts';
-import { startWorkers } from '../../src/cli/workers/supervisor.ts';
-import {
-  CheckRequestSchema,
-  CheckResponseSchema,
-} from '../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import type { Server } from '../../src/serve/server.ts';
+import { startWorkers } from '../../src/serve/workers/supervisor.ts';
+import { CheckRequestSchema, CheckResponseSchema } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { startRedis } from '../parts/redis.ts';
 import { run } from './command.ts';

@@ -4,15 +4,12 @@ import { once } from 'node:events';
 import { type IncomingHttpHeaders } from 'node:http';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import {
-  CheckRequestSchema,
-  CheckResponseSchema,
-} from '../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { CheckRequestSchema, CheckResponseSchema } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code,
   RateLimitResponseSchema,
-} from '../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+} from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 
 export interface BurstResult {
   readonly passed: number;

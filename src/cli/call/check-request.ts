@@ -1,10 +1,7 @@
 /** CheckRequest: its own JSON form (known by the key `attributes`) or ours. */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
-import {
-  CheckRequestSchema,
-  type CheckRequest,
-} from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { CheckRequestSchema, type CheckRequest } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import {
   asHeaders,
   asText,

@@ -4,21 +4,18 @@
  * **Fails**: with a CliError where the request is wrong; what the server says, also an error, is an answer.
  */
 import { fromBinary, toBinary, toJson, type DescMessage, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
-import {
-  AccessLogService,
-  StreamAccessLogsMessageSchema,
-} from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import { AccessLogService, StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import {
   Authorization,
   CheckRequestSchema,
   CheckResponseSchema,
-} from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+} from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code,
   RateLimitResponseSchema,
   RateLimitService,
-} from '../../frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+} from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { dialGrpc, GrpcError, Status, type GrpcClient } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { checkRequest } from './check-request.ts';

@@ -4,10 +4,7 @@
  */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import { meant } from '../../attributes/nearest.ts';
-import {
-  RateLimitRequestSchema,
-  type RateLimitRequest,
-} from '../../frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitRequestSchema, type RateLimitRequest } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { asText, flat, isObject, wrong } from './short-form.ts';
 
 const BY_ATTRIBUTE = new Set([

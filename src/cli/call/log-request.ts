@@ -3,8 +3,8 @@ import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
 import {
   StreamAccessLogsMessageSchema,
   type StreamAccessLogsMessage,
-} from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import { ResponseFlagsSchema } from '../../frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+} from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { ResponseFlagsSchema } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import {
   asDuration,
   asHeaders,

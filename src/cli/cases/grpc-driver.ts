@@ -5,16 +5,13 @@
  */
 import { type JsonObject, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Engine, NetHeaders, Outcome } from '../../core/call.ts';
-import {
-  AccessLogService,
-  StreamAccessLogsMessageSchema,
-} from '../../frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+import { AccessLogService, StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import {
   Authorization,
   CheckRequestSchema,
   type CheckResponse,
   CheckResponseSchema,
-} from '../../frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+} from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import {
   type RateLimitRequest,
   RateLimitRequestSchema,
@@ -22,13 +19,13 @@ import {
   RateLimitResponseSchema,
   RateLimitResponse_Code,
   RateLimitService,
-} from '../../frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import type { HeaderValueOption } from '../../frontends/generated/envoy/config/core/v3/base_pb.ts';
+} from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import type { HeaderValueOption } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { GrpcError, type GrpcClient, dialGrpc, listen } from '../../transport/index.ts';
 import { checkRequest } from '../call/check-request.ts';
 import { limitRequest } from '../call/limit-request.ts';
 import { logRequest } from '../call/log-request.ts';
-import { methodsOf } from '../methods.ts';
+import { methodsOf } from '../../serve/methods.ts';
 import type { Driver } from './driver.ts';
 import type { Case } from './schema.ts';
 import type { SeenCheck, SeenLimit } from './seen.ts';

@@ -14,7 +14,7 @@ import {
   allow,
   deny,
 } from '../../adapters/contract.ts';
-import type { OpenHandler, OpenHandlers } from '../../core/open-handler.ts';
+import type { OpenHandler, OpenHandlers } from '../../core/handlers/open-handler.ts';
 import type { HandlerSpec } from '../../core/rules/policy.ts';
 import type { SeenReport } from './seen.ts';
 

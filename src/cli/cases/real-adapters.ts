@@ -2,7 +2,7 @@
 import { openHandler } from '../../adapters/live.ts';
 import { createPluginMetrics } from '../../adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
-import { SILENT } from '../log.ts';
+import { SILENT } from '../../log/log.ts';
 import type { RunOptions } from './run.ts';
 
 export function realAdapters(): RunOptions['open'] {

@@ -4,7 +4,7 @@
  * **Fails**: never; a case that cannot be run is a case that failed, with the reason.
  */
 import type { Adapter } from '../../adapters/contract.ts';
-import type { OpenHandler } from '../../core/open-handler.ts';
+import type { OpenHandler } from '../../core/handlers/open-handler.ts';
 import { createEngine } from '../../core/engine.ts';
 import type { HandlerSpec, Policy } from '../../core/rules/policy.ts';
 import type { Position } from '../../core/rules/rule.ts';

@@ -4,7 +4,7 @@ import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus,
   HealthCheckResponseSchema,
-} from '../../frontends/generated/grpc/health/v1/health_pb.ts';
+} from '../../../gen/grpc/health/v1/health_pb.ts';
 import { addressText, dialGrpc } from '../../transport/index.ts';
 import { parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';

@@ -6,7 +6,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingRow, findingsCount, findingText, shownPath } from '../findings.ts';
 import { loadAndTry } from '../load.ts';
 import type { LintFlags } from '../program.ts';
-import { checkLimits, holdLimits } from '../ratelimit/limit-files.ts';
+import { checkLimits, holdLimits } from '../limits/limit-files.ts';
 import { columns, paintOut, say } from '../terminal.ts';
 
 /** Findings go to stdout: they are what was asked for. */

@@ -3,7 +3,7 @@ import { CAPABILITIES } from '../../adapters/contract.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { pluginPage } from '../plugin-page.ts';
-import { safeText } from '../safe-text.ts';
+import { safeText } from '../../log/safe-text.ts';
 import { columns, paintOut, print, say } from '../terminal.ts';
 
 export async function listPlugins(): Promise<ExitCode> {

@@ -1,20 +1,20 @@
 /** `sluice ratelimit`: in the place of envoyproxy/ratelimit. */
-import type { Answerer } from '../../ratelimit/answerer.ts';
-import type { RatelimitMetrics } from '../../ratelimit/metrics.ts';
-import { startRatelimit } from '../../ratelimit/server.ts';
-import { readSettings } from '../../ratelimit/settings.ts';
+import type { Answerer } from '../../ratelimit/serve/engine.ts';
+import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
+import { startRatelimit } from '../../ratelimit/serve/server.ts';
+import { readSettings } from '../../ratelimit/serve/settings.ts';
 import { addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
-import { containFaults, ESCAPED_GAUGE, SUPERVISOR_ESCAPED_GAUGE } from '../contain.ts';
+import { containFaults, ESCAPED_GAUGE, SUPERVISOR_ESCAPED_GAUGE } from '../../serve/contain.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { RatelimitFlags } from '../program.ts';
-import { controlPlane } from '../ratelimit/control-plane.ts';
-import { whyNotStarted } from '../ratelimit/failure.ts';
-import { grpcAddress } from '../ratelimit/grpc-door.ts';
-import { answerInProcess } from '../ratelimit/in-process.ts';
-import { ownLog } from '../ratelimit/own-log.ts';
-import { ownTracing, tracingEnded } from '../ratelimit/own-tracing.ts';
-import { serveUntilStopped } from '../stopped.ts';
+import { controlPlane } from '../../serve/ratelimit/control-plane.ts';
+import { whyNotStarted } from '../../serve/ratelimit/failure.ts';
+import { grpcAddress } from '../../serve/ratelimit/grpc-door.ts';
+import { answerInProcess } from '../../serve/ratelimit/in-process.ts';
+import { ownLog } from '../../serve/ratelimit/own-log.ts';
+import { ownTracing, tracingEnded } from '../../serve/ratelimit/own-tracing.ts';
+import { serveUntilStopped } from '../../serve/stopped.ts';
 
 export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> {
   const { settings, mogrifier, problems, warnings } = readSettings(
@@ -30,7 +30,7 @@ export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> 
   const openAnswerer = async (metrics: RatelimitMetrics): Promise<Answerer> => {
     metrics.gauges.set(isAlone ? ESCAPED_GAUGE : SUPERVISOR_ESCAPED_GAUGE, () => escaped.total);
     if (isAlone) return answerInProcess(settings, metrics, log, tracing);
-    const { answerByWorkers } = await import('../ratelimit/supervisor.ts');
+    const { answerByWorkers } = await import('../../serve/ratelimit/supervisor.ts');
     return answerByWorkers(settings, metrics, log);
   };
   return serveUntilStopped({

@@ -7,16 +7,16 @@ import type { Finding } from '../../core/rules/policy.ts';
 import { addressText, socketPath } from '../../transport/index.ts';
 import { parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
-import { containFaults } from '../contain.ts';
+import { containFaults } from '../../serve/contain.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { logFindings, shownPath } from '../findings.ts';
-import { makeLog, type OwnLog } from '../log.ts';
-import { logFlushed, writeLog } from '../log-output.ts';
+import { makeLog, type OwnLog } from '../../log/log.ts';
+import { logFlushed, writeLog } from '../../log/log-output.ts';
 import { PACKAGE_FOLDER } from '../own-package.ts';
 import type { ServeFlags } from '../program.ts';
-import { type Server, startServer, type TransportFlags } from '../server.ts';
-import { serveUntilStopped } from '../stopped.ts';
-import { startWorkers } from '../workers/supervisor.ts';
+import { type Server, startServer, type TransportFlags } from '../../serve/server.ts';
+import { serveUntilStopped } from '../../serve/stopped.ts';
+import { startWorkers } from '../../serve/workers/supervisor.ts';
 import { paintErr } from '../terminal.ts';
 
 /** Serves until a signal says stop. In the log's own format it also says why it could not start. */

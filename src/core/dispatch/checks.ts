@@ -6,13 +6,13 @@ import type { RequestBag } from '../../attributes/bag.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
 import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
-import type { PreparedRule } from '../snapshot/prepared-rule.ts';
+import type { PreparedRule } from '../prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, REFUSED, type RuleOutcome, fail } from '../verdict/outcome.ts';
+import { PASSED, REFUSED, type RuleOutcome, fail } from '../outcome.ts';
 import { isDenialCode } from '../verdict/status.ts';
-import type { CallScope } from './call-scope.ts';
-import { Failure } from './failure.ts';
-import { thrown } from './thrown.ts';
+import type { CallScope } from '../handlers/call-scope.ts';
+import { Failure } from '../handlers/failure.ts';
+import { thrown } from '../handlers/thrown.ts';
 
 export function askChecks(
   snapshot: Snapshot,

@@ -7,14 +7,14 @@ import { RequestBag, type Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { HIDDEN } from '../../attributes/secrets.ts';
 import type { QuotaAnswer, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
-import type { LiveHandler } from '../snapshot/live-handler.ts';
+import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { nextId } from '../verdict-id.ts';
-import { CallScope } from './call-scope.ts';
+import { CallScope } from '../handlers/call-scope.ts';
 import { enrichBag } from './enrich.ts';
-import { Failure } from './failure.ts';
+import { Failure } from '../handlers/failure.ts';
 import { type QuotaLook, type SeenQuota, seenQuota, unmetered } from './quota-look.ts';
-import { wrongAnswers } from './quotas.ts';
+import { wrongAnswers } from './charge-quotas.ts';
 
 /** `explain` asks no handler of a quota; `inspect` asks what its counters are at; `reset` then takes away those of the rules that apply. */
 export type LookDepth = 'explain' | 'inspect' | 'reset';

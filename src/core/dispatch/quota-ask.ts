@@ -10,7 +10,7 @@ import { type Compiled, FAILED } from '../../expression/index.ts';
 import { keyPart } from '../match/key-text.ts';
 import type { QuotaAction } from '../rules/rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { type RuleOutcome, fail } from '../verdict/outcome.ts';
+import { type RuleOutcome, fail } from '../outcome.ts';
 
 /** A descriptor that lacks a key the rule reads is not asked at all. */
 export function hasKeys({ slots: { descriptor } }: Snapshot, bag: Bag, keys: readonly string[]): boolean {

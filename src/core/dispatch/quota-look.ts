@@ -12,10 +12,10 @@ import { keyPart } from '../match/key-text.ts';
 import { RuleMeters } from '../meters.ts';
 import { toShape } from '../rules/convert.ts';
 import type { QuotaAction } from '../rules/rule.ts';
-import type { LiveHandler } from '../snapshot/live-handler.ts';
-import { type PreparedRule, shadowCounter } from '../snapshot/prepared-rule.ts';
+import type { LiveHandler } from '../handlers/live-handler.ts';
+import { type PreparedRule, shadowCounter } from '../prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, type RuleOutcome } from '../verdict/outcome.ts';
+import { PASSED, type RuleOutcome } from '../outcome.ts';
 import { hasKeys, quotaAskOf } from './quota-ask.ts';
 
 export interface QuotaLook {

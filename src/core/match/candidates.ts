@@ -4,8 +4,8 @@
  */
 import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
-import type { PreparedRule } from '../snapshot/prepared-rule.ts';
-import type { TimeSlice } from '../time-slice.ts';
+import type { PreparedRule } from '../prepared-rule.ts';
+import type { TimeSlice } from '../../time/time-slice.ts';
 import { RuleIndex } from './rule-index.ts';
 
 type Find = (bag: Bag, call: CallKind) => readonly PreparedRule[];

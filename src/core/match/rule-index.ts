@@ -9,7 +9,7 @@ import type { Bag } from '../../attributes/bag.ts';
 import { Cidr, Ip } from '../../attributes/network.ts';
 import type { Value } from '../../attributes/values.ts';
 import type { Atom, Guard, Place } from '../../expression/index.ts';
-import type { TimeSlice } from '../time-slice.ts';
+import type { TimeSlice } from '../../time/time-slice.ts';
 
 export interface Indexed<T> {
   readonly item: T;

@@ -15,7 +15,7 @@ import type { Node } from './nodes.ts';
 import type { EnrichOutput, Rule } from './rule.ts';
 import type { RuleList, RulesSection } from './rules-section.ts';
 import { Secrecy } from './secrecy.ts';
-import type { TimeSlice } from '../time-slice.ts';
+import type { TimeSlice } from '../../time/time-slice.ts';
 
 /** Adds the attributes of all `enrich` rules; their outputs by the rule's name. Parts of lists without such a rule are not parsed. */
 export async function declareOutputs(

@@ -21,7 +21,7 @@ import type { Position } from './rule.ts';
 import { type RuleList, RulesSection } from './rules-section.ts';
 import { settingsOf } from './settings-section.ts';
 import { SourceText } from './source-text.ts';
-import { TimeSlice } from '../time-slice.ts';
+import { TimeSlice } from '../../time/time-slice.ts';
 
 export interface LoadOptions {
   readonly adapters: Adapters;

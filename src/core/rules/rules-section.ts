@@ -21,7 +21,7 @@ import { type LaterItems, type Node, type Place, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
 import { Secrecy } from './secrecy.ts';
 import type { Action, Changes, EnrichOutput, Mode, QuotaAction, Rule } from './rule.ts';
-import type { TimeSlice } from '../time-slice.ts';
+import type { TimeSlice } from '../../time/time-slice.ts';
 
 const KEYS = [
   'name',

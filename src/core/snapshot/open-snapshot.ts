@@ -7,11 +7,11 @@ import { perCallKind } from '../../attributes/carrier.ts';
 import { messageOf, SnapshotError } from '../errors.ts';
 import { candidatesOf } from '../match/candidates.ts';
 import type { Meters } from '../meters.ts';
-import type { OpenHandlers } from '../open-handler.ts';
+import type { OpenHandlers } from '../handlers/open-handler.ts';
 import type { Finding, HandlerSpec, Policy } from '../rules/policy.ts';
-import { TimeSlice } from '../time-slice.ts';
-import { LiveHandler, type LiveHandlerContext } from './live-handler.ts';
-import { type PreparedRule, prepareRule } from './prepared-rule.ts';
+import { TimeSlice } from '../../time/time-slice.ts';
+import { LiveHandler, type LiveHandlerContext } from '../handlers/live-handler.ts';
+import { type PreparedRule, prepareRule } from '../prepared-rule.ts';
 import { Snapshot } from './snapshot.ts';
 
 export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters'> {

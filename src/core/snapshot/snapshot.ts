@@ -2,8 +2,8 @@ import type { Attributes } from '../../attributes/attributes.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Candidates } from '../match/candidates.ts';
 import type { Policy } from '../rules/policy.ts';
-import type { LiveHandler } from './live-handler.ts';
-import type { PreparedRule } from './prepared-rule.ts';
+import type { LiveHandler } from '../handlers/live-handler.ts';
+import type { PreparedRule } from '../prepared-rule.ts';
 
 /** A policy in force: its rules ready to be asked, its handlers open. Never changes; swapped whole. */
 export class Snapshot {

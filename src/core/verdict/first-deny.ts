@@ -5,7 +5,7 @@
  * counts only where its group is needed and nothing else satisfied it (RULES section 5).
  */
 import type { Action } from '../rules/rule.ts';
-import type { RuleOutcome } from './outcome.ts';
+import type { RuleOutcome } from '../outcome.ts';
 
 export interface Deciding {
   readonly kind: 'deny' | 'failed' | 'error';

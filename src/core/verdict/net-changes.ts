@@ -9,8 +9,8 @@ import { type CallKind, perCallKind } from '../../attributes/carrier.ts';
 import type { CompiledText } from '../../expression/index.ts';
 import { NO_CHANGES, NO_HEADERS, type NetChanges, type NetHeaders } from '../call.ts';
 import type { Changes, HeaderChanges } from '../rules/rule.ts';
-import { outBag } from './out-bag.ts';
-import type { RuleOutcome } from './outcome.ts';
+import { outBag } from './denial-bag.ts';
+import type { RuleOutcome } from '../outcome.ts';
 
 type Pair = readonly [name: string, value: string];
 

@@ -13,8 +13,8 @@ import {
   AccessLogType,
   type AccessLogCommon,
   type TLSProperties_CertificateProperties as CertificateProperties,
-} from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { absentWhereMalformed } from '../malformed.ts';
+} from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { absentWhereMalformed } from '../../protobuf/malformed.ts';
 import {
   anyAt,
   durationOf,

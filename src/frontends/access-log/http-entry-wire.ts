@@ -1,6 +1,6 @@
 import type { Value } from '../../attributes/values.ts';
 import { byNumber } from '../../attributes/vocabulary.ts';
-import type { HTTPAccessLogEntry } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import type { HTTPAccessLogEntry } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { between, durationOf, headerMap, intOf, present, timestampOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
 import type { LogOrigin } from './log-origin.ts';

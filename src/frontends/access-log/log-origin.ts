@@ -1,6 +1,6 @@
 import { jsonAt, type Json } from '../../attributes/json-value.ts';
-import type { Node } from '../generated/envoy/config/core/v3/base_pb.ts';
-import type { StreamAccessLogsMessage_Identifier } from '../generated/envoy/service/accesslog/v3/als_pb.ts';
+import type { Node } from '../../../gen/envoy/config/core/v3/base_pb.ts';
+import type { StreamAccessLogsMessage_Identifier } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { ifSound, present } from '../wire-values.ts';
 
 /** Who writes a stream of log entries. Envoy says so in the first message alone. What is malformed of it is absent. */

@@ -1,4 +1,4 @@
-import { FieldScan, WireType } from '../protobuf-scan.ts';
+import { FieldScan, WireType } from '../../protobuf/scan.ts';
 
 /** Numbers of fields: of envoy.service.accesslog.v3.StreamAccessLogsMessage, and of both kinds of entries in it. */
 const [IDENTIFIER, HTTP_LOGS, TCP_LOGS] = [1, 2, 3];

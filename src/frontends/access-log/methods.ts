@@ -13,13 +13,13 @@ import {
   AccessLogService,
   StreamAccessLogsMessage_IdentifierSchema,
   StreamAccessLogsResponseSchema,
-} from '../generated/envoy/service/accesslog/v3/als_pb.ts';
+} from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import {
   HTTPAccessLogEntrySchema,
   TCPAccessLogEntrySchema,
-} from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { lazyMessage } from '../lazy-message.ts';
-import { Malformed } from '../malformed.ts';
+} from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { lazyMessage } from '../../protobuf/lazy-message.ts';
+import { Malformed } from '../../protobuf/malformed.ts';
 import { isFinal } from './entry-wire.ts';
 import { HttpEntryWire } from './http-entry-wire.ts';
 import { LogOrigin } from './log-origin.ts';

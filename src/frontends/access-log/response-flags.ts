@@ -1,4 +1,4 @@
-import type { ResponseFlags } from '../generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+import type { ResponseFlags } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 
 /** Envoy's %RESPONSE_FLAGS% and the field of each, in the order of the fields. */
 const SHORT: readonly (readonly [field: Exclude<keyof ResponseFlags, '$typeName' | '$unknown'>, short: string])[] = [

@@ -5,7 +5,7 @@
 import type { NetChanges, Verdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import { hasRepeats } from '../header-pairs.ts';
-import { ProtobufWriter } from '../protobuf-writer.ts';
+import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import type { CheckWire } from './check-wire.ts';
 import {

@@ -12,13 +12,13 @@ import { GrpcError, Status } from '../../transport/transport.ts';
 import {
   type AttributeContext_Peer,
   AttributeContext_PeerSchema,
-} from '../generated/envoy/service/auth/v3/attribute_context_pb.ts';
-import { soundEntryOf } from '../header-map.ts';
-import { lazyMessage } from '../lazy-message.ts';
-import { mergedParts } from '../merged-parts.ts';
-import { octetText } from '../octet-text.ts';
-import { endOf, FieldScan, noteFields, wanted, wideValue, WireType } from '../protobuf-scan.ts';
-import type { RecentText } from '../recent-text.ts';
+} from '../../../gen/envoy/service/auth/v3/attribute_context_pb.ts';
+import { soundEntryOf } from '../../protobuf/header-map.ts';
+import { lazyMessage } from '../../protobuf/lazy-message.ts';
+import { mergedParts } from '../../protobuf/merged-parts.ts';
+import { octetText } from '../../protobuf/octet-text.ts';
+import { endOf, FieldScan, noteFields, wanted, wideValue, WireType } from '../../protobuf/scan.ts';
+import type { RecentText } from '../../protobuf/recent-text.ts';
 
 /** Parts of a request, each with a place for where it begins. 0: it is absent, since nothing stands there. */
 export const Part = {

@@ -10,7 +10,7 @@
  */
 import type { NetHeaders } from '../../core/call.ts';
 import { hasRepeats, type HeaderPair, inOneSpelling } from '../header-pairs.ts';
-import type { ProtobufWriter } from '../protobuf-writer.ts';
+import type { ProtobufWriter } from '../../protobuf/writer.ts';
 
 /** envoy.config.core.v3.HeaderValueOption, with an `append` (a BoolValue) that may be absent. */
 export interface HeaderOption {

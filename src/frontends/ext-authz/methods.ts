@@ -6,7 +6,7 @@
 import type { Engine } from '../../core/call.ts';
 import type { Method } from '../../transport/transport.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
-import { Authorization } from '../generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { Authorization } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { checkAnswer } from './check-answer.ts';
 import { CheckWire } from './check-wire.ts';
 

@@ -1,6 +1,6 @@
-import { lowerAscii } from '../header-map.ts';
-import { absentWhereMalformed } from '../malformed.ts';
-import { FieldScan, WireType } from '../protobuf-scan.ts';
+import { lowerAscii } from '../../protobuf/header-map.ts';
+import { absentWhereMalformed } from '../../protobuf/malformed.ts';
+import { FieldScan, WireType } from '../../protobuf/scan.ts';
 import { type CheckScan, Part } from './check-scan.ts';
 
 /** Numbers of fields: of an HttpRequest, of envoy.config.core.v3.HeaderMap and HeaderValue. */

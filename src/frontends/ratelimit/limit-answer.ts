@@ -4,9 +4,9 @@
  */
 import type { LimitStatus, LimitVerdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
-import { RateLimitResponse_Code as Code } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitResponse_Code as Code } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { type HeaderPair, inOneSpelling } from '../header-pairs.ts';
-import { ProtobufWriter } from '../protobuf-writer.ts';
+import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import { unitOfMs } from './units.ts';
 

@@ -6,9 +6,9 @@
 import { asBuffer } from '../../transport/bytes.ts';
 import type { Piece } from '../../transport/piece.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
-import { entryOf } from '../header-map.ts';
-import { octetText } from '../octet-text.ts';
-import { FieldScan, WireType, wideValue } from '../protobuf-scan.ts';
+import { entryOf } from '../../protobuf/header-map.ts';
+import { octetText } from '../../protobuf/octet-text.ts';
+import { FieldScan, WireType, wideValue } from '../../protobuf/scan.ts';
 import { intOf } from '../wire-values.ts';
 
 /** Numbers of fields: of a RateLimitRequest, a RateLimitDescriptor, its override, and google.protobuf.UInt64Value. */

@@ -7,7 +7,7 @@
 import type { Engine } from '../../core/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
-import { RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitService } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { DescriptorWire } from './descriptor-wire.ts';
 import { limitAnswer } from './limit-answer.ts';
 import { LimitScan } from './limit-scan.ts';

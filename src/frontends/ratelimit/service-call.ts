@@ -16,10 +16,10 @@ import {
   ServiceError,
 } from '../../ratelimit/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
-import { RateLimitService } from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitService } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { Piece } from '../../transport/piece.ts';
-import { Malformed } from '../malformed.ts';
-import { ProtobufWriter } from '../protobuf-writer.ts';
+import { Malformed } from '../../protobuf/malformed.ts';
+import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { LimitScan } from './limit-scan.ts';
 
 /** The global one is looked up anew, by a getter, each time that it is named. */

@@ -11,7 +11,7 @@ import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
-} from '../generated/envoy/service/ratelimit/v3/rls_pb.ts';
+} from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { rateLimitServiceMethods } from './service-call.ts';
 
 const BAD_REQUEST: JsonAnswer = { status: 400, contentType: 'text/plain; charset=utf-8', body: 'Bad Request\n' };

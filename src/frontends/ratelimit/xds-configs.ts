@@ -13,13 +13,13 @@ import {
   AggregatedDiscoveryService,
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
-} from '../generated/envoy/service/discovery/v3/discovery_pb.ts';
+} from '../../../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import {
   type RateLimitConfig,
   RateLimitConfigSchema,
   type RateLimitDescriptor,
   RateLimitUnit,
-} from '../generated/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
+} from '../../../gen/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
 
 export const RATELIMIT_CONFIG_TYPE_URL: string = `type.googleapis.com/${RateLimitConfigSchema.typeName}`;
 

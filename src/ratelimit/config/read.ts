@@ -9,7 +9,7 @@ import type { Finding, Severity } from '../../core/rules/policy.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
 import { type JsonObject, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
-import { type Beyond, type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './beyond.ts';
+import { type Beyond, type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './extensions.ts';
 import {
   type GoDocument,
   type GoEntry,

@@ -1,6 +1,6 @@
 /** Files of rate limits, as they are looked through. */
 import type { Position } from '../../core/rules/rule.ts';
-import type { Algorithm } from '../algorithm-store.ts';
+import type { Algorithm } from '../charge/algorithm-store.ts';
 import type { JsonObject, Unit } from '../call.ts';
 import type { Pattern } from './wildcard.ts';
 import type { Window } from './window.ts';

@@ -12,7 +12,7 @@ function errorAt(frames: readonly string[], message = 'it broke', cause?: unknow
   return error;
 }
 const IN_A = 'work (file:///srv/plugins/check-a/lib/work.ts:3:7)';
-const OWN = `ask (${new URL('../../../src/core/dispatch/gate.ts', import.meta.url).href}:10:2)`;
+const OWN = `ask (${new URL('../../../src/core/handlers/gate.ts', import.meta.url).href}:10:2)`;
 
 describe('an error comes from', () => {
   test.each<[string, Error, object]>([

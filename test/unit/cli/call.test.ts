@@ -4,16 +4,13 @@ import { create, fromBinary, toBinary, toJson, type JsonObject } from '@bufbuild
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { callCheck, callLimit, callLog, formatAnswer } from '../../../src/cli/call/index.ts';
-import { StreamAccessLogsMessageSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import {
-  CheckRequestSchema,
-  CheckResponseSchema,
-} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code,
   RateLimitResponseSchema,
-} from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+} from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { GrpcError, serve, Status, type Serving } from '../transport/serving.ts';
 import { viewOf } from '../../../src/transport/piece.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { GaugeSums } from '../../../src/cli/ratelimit/gauge-sums.ts';
+import { GaugeSums } from '../../../src/serve/ratelimit/gauge-sums.ts';
 
 test('what is so now goes with its worker; what only rises stays, and goes on from there', () => {
   const gauges = new Map<string, () => number>();

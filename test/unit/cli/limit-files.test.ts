@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { run } from '../../e2e/command.ts';
-import { checkLimits, holdLimits } from '../../../src/cli/ratelimit/limit-files.ts';
+import { checkLimits, holdLimits } from '../../../src/cli/limits/limit-files.ts';
 
 const made: string[] = [];
 afterAll(() => {

@@ -3,8 +3,8 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { fileTarget, LogOutput, type TextTarget } from '../../../src/cli/log-output.ts';
-import { RepeatLimit } from '../../../src/cli/repeat-limit.ts';
+import { fileTarget, LogOutput, type TextTarget } from '../../../src/log/log-output.ts';
+import { RepeatLimit } from '../../../src/log/repeat-limit.ts';
 
 afterEach(() => {
   vi.useRealTimers();

@@ -1,7 +1,7 @@
 /** What several workers tell of quotas, as one answer. */
 import { describe, expect, test } from 'vitest';
 import type { LimitsAnswer } from '../../../src/admin/sources.ts';
-import { mergedLooks, resetLooks } from '../../../src/cli/workers/merge-looks.ts';
+import { mergedLooks, resetLooks } from '../../../src/serve/crew/merge-looks.ts';
 import type { QuotaLook } from '../../../src/core/dispatch/quota-look.ts';
 
 const look = (rule: string, more: Partial<QuotaLook> = {}): QuotaLook => ({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { supervisorPart, WorkerPages } from '../../../src/cli/workers/merge-metrics.ts';
+import { supervisorPart, WorkerPages } from '../../../src/serve/crew/merge-metrics.ts';
 
 const family = (name: string, type: string, samples: readonly string[]): string =>
   `# HELP ${name} What it is.\n# TYPE ${name} ${type}\n${samples.join('\n')}\n`;

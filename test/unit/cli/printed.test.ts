@@ -1,8 +1,8 @@
 /** What is printed for people: findings and log lines. Vitest's streams are no terminal, so there is no colour. */
 import { describe, expect, test } from 'vitest';
 import { findingsCount, findingText, shownPath } from '../../../src/cli/findings.ts';
-import { logText } from '../../../src/cli/log.ts';
-import { loggedFields } from '../../../src/cli/logged-fields.ts';
+import { logText } from '../../../src/log/log.ts';
+import { loggedFields } from '../../../src/log/logged-fields.ts';
 import { columns, type Paint } from '../../../src/cli/terminal.ts';
 import type { Finding } from '../../../src/core/rules/policy.ts';
 

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { allow, type QuotaAnswer, Unavailable } from '../../../src/adapters/contract.ts';
 import type { Verdict } from '../../../src/core/call.ts';
-import { Breaker } from '../../../src/core/dispatch/breaker.ts';
-import { HandlerCall } from '../../../src/core/dispatch/handler-call.ts';
-import { CallScope } from '../../../src/core/dispatch/call-scope.ts';
+import { Breaker } from '../../../src/core/handlers/breaker.ts';
+import { HandlerCall } from '../../../src/core/handlers/handler-call.ts';
+import { CallScope } from '../../../src/core/handlers/call-scope.ts';
 import { engineOf, pause } from './engine-of.ts';
 
 const quota = (more = '', rule = ''): string => `

@@ -1,7 +1,7 @@
 /** Reports on their way: batches, retries, what is put aside, what waits. */
 import { describe, expect, test } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
-import { reportBytes } from '../../../src/core/batch/report-size.ts';
+import { reportBytes } from '../../../src/core/handlers/report-size.ts';
 import { engineOf, pause, type Script } from './engine-of.ts';
 
 const policy = (batch: string, more = ''): string => `

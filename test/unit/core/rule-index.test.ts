@@ -6,7 +6,7 @@ import { type Ip, parseIp } from '../../../src/attributes/network.ts';
 import { BOOL, INT, IP, STRING, STRING_MAP, type Type } from '../../../src/attributes/types.ts';
 import type { Value } from '../../../src/attributes/values.ts';
 import { RuleIndex } from '../../../src/core/match/rule-index.ts';
-import { TimeSlice } from '../../../src/core/time-slice.ts';
+import { TimeSlice } from '../../../src/time/time-slice.ts';
 import { compile, type Compiled, FAILED } from '../../../src/expression/index.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 250);

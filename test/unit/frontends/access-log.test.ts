@@ -13,8 +13,8 @@ import {
   AccessLogType,
   HTTPAccessLogEntrySchema,
   ResponseFlagsSchema,
-} from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { StreamAccessLogsMessageSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+} from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { shortFlags } from '../../../src/frontends/access-log/response-flags.ts';
 import { Status } from '../../../src/transport/transport.ts';
 import { all, serve, TRANSPORTS, waitUntil } from '../transport/serving.ts';

@@ -12,7 +12,7 @@ import {
   CheckRequestSchema,
   type CheckResponse,
   CheckResponseSchema,
-} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+} from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
 import { ALLOW, DENY, GRANT, readerOf, unary } from './call.ts';

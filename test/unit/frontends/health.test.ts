@@ -5,7 +5,7 @@ import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus as Is,
   HealthCheckResponseSchema,
-} from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
+} from '../../../gen/grpc/health/v1/health_pb.ts';
 import { healthMethods } from '../../../src/frontends/health.ts';
 import { END_HEADERS, type Frame, frame, head, message, rawPeer, Type } from '../transport/raw-peer.ts';
 import { failureOf, serve, Status, type Serving, waitUntil } from '../transport/serving.ts';

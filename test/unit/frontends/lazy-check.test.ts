@@ -4,11 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { type Ip, parseIp } from '../../../src/attributes/network.ts';
 import { Timestamp } from '../../../src/attributes/values.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
-import type { AttributeContext_Peer } from '../../../src/frontends/generated/envoy/service/auth/v3/attribute_context_pb.ts';
-import {
-  type CheckRequest,
-  CheckRequestSchema,
-} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import type { AttributeContext_Peer } from '../../../gen/envoy/service/auth/v3/attribute_context_pb.ts';
+import { type CheckRequest, CheckRequestSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
 import { httpCheck, tcpCheck } from './messages.ts';

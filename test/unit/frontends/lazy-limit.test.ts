@@ -1,10 +1,7 @@
 /** What is read from the octets of a RateLimitRequest is what a full decode reads, however oddly the message is written. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
-import {
-  type RateLimitRequest,
-  RateLimitRequestSchema,
-} from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { type RateLimitRequest, RateLimitRequestSchema } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { DescriptorWire } from '../../../src/frontends/ratelimit/descriptor-wire.ts';
 import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';

@@ -4,14 +4,14 @@ import { describe, expect, test } from 'vitest';
 import {
   HTTPAccessLogEntrySchema,
   TCPAccessLogEntrySchema,
-} from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
+} from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import {
   type StreamAccessLogsMessage,
   StreamAccessLogsMessage_IdentifierSchema,
   StreamAccessLogsMessageSchema,
-} from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
+} from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import { scanLog } from '../../../src/frontends/access-log/log-scan.ts';
-import { lazyMessage } from '../../../src/frontends/lazy-message.ts';
+import { lazyMessage } from '../../../src/protobuf/lazy-message.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { httpEntry, identifier, tcpEntry } from './messages.ts';
 import { oddly, Random, type Shape } from './odd-octets.ts';

@@ -7,14 +7,11 @@ import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { HttpEntryWire } from '../../../src/frontends/access-log/http-entry-wire.ts';
 import { LogOrigin } from '../../../src/frontends/access-log/log-origin.ts';
 import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
-import { HTTPAccessLogEntrySchema } from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { StreamAccessLogsMessage_IdentifierSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import {
-  CheckRequestSchema,
-  CheckResponseSchema,
-} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+import { HTTPAccessLogEntrySchema } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { StreamAccessLogsMessage_IdentifierSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { extAuthzMethods } from '../../../src/frontends/index.ts';
-import { lazyMessage } from '../../../src/frontends/lazy-message.ts';
+import { lazyMessage } from '../../../src/protobuf/lazy-message.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { engineOf } from '../core/engine-of.ts';

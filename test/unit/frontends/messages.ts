@@ -5,10 +5,10 @@ import {
   HTTPAccessLogEntrySchema,
   TCPAccessLogEntrySchema,
   AccessLogType,
-} from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { StreamAccessLogsMessage_IdentifierSchema } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import { AttributeContext_PeerSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/attribute_context_pb.ts';
-import { CheckRequestSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
+} from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { StreamAccessLogsMessage_IdentifierSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { AttributeContext_PeerSchema } from '../../../gen/envoy/service/auth/v3/attribute_context_pb.ts';
+import { CheckRequestSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 
 /** Subject C=NL, O=Shop, CN=web; URI SAN spiffe://cluster.local/ns/shop/sa/web; DNS SAN web.shop. Good until 2126. */
 export const PEM = `-----BEGIN CERTIFICATE-----

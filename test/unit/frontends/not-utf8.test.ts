@@ -12,14 +12,11 @@ import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import {
   HTTPAccessLogEntrySchema,
   TCPAccessLogEntrySchema,
-} from '../../../src/frontends/generated/envoy/data/accesslog/v3/accesslog_pb.ts';
-import { CheckRequestSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
-import {
-  type RateLimitRequest,
-  RateLimitRequestSchema,
-} from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import { lazyMessage } from '../../../src/frontends/lazy-message.ts';
-import { lenientSchema } from '../../../src/frontends/lenient-schema.ts';
+} from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
+import { CheckRequestSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { type RateLimitRequest, RateLimitRequestSchema } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import { lazyMessage } from '../../../src/protobuf/lazy-message.ts';
+import { lenientSchema } from '../../../src/protobuf/lenient-schema.ts';
 import { DescriptorWire } from '../../../src/frontends/ratelimit/descriptor-wire.ts';
 import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';

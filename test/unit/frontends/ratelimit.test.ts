@@ -9,7 +9,7 @@ import {
   RateLimitRequestSchema,
   type RateLimitResponse,
   RateLimitResponseSchema,
-} from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+} from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { ALLOW, GRANT, readerOf, unary } from './call.ts';
 

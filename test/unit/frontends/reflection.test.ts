@@ -11,18 +11,15 @@ import {
   type ServiceDefinition,
 } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AccessLogService } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import {
-  Authorization,
-  CheckResponseSchema,
-} from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { RateLimitService } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
-import { Health } from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
+import { AccessLogService } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { Authorization, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { RateLimitService } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+import { Health } from '../../../gen/grpc/health/v1/health_pb.ts';
 import {
   ServerReflectionRequestSchema,
   ServerReflectionResponseSchema,
   type ServerReflectionResponse,
-} from '../../../src/frontends/generated/grpc/reflection/v1/reflection_pb.ts';
+} from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { reflectionMethods } from '../../../src/frontends/reflection.ts';
 import { failureOf, all, serve, Status, type Serving } from '../transport/serving.ts';
 

@@ -2,8 +2,8 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { type LimitVerdict, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
-import { CheckRequestSchema } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { RateLimitRequestSchema } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { CheckRequestSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { RateLimitRequestSchema } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { extAuthzMethods, ratelimitMethods } from '../../../src/frontends/index.ts';
 import { rateLimitServiceMethods } from '../../../src/frontends/ratelimit/service-call.ts';
 import type { RateLimitReply } from '../../../src/ratelimit/call.ts';

@@ -2,12 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import {
-  Health,
-  HealthCheckResponse_ServingStatus,
-} from '../../../src/frontends/generated/grpc/health/v1/health_pb.ts';
-import * as v1 from '../../../src/frontends/generated/grpc/reflection/v1/reflection_pb.ts';
-import * as v1alpha from '../../../src/frontends/generated/grpc/reflection/v1alpha/reflection_pb.ts';
+import { Health, HealthCheckResponse_ServingStatus } from '../../../gen/grpc/health/v1/health_pb.ts';
+import * as v1 from '../../../gen/grpc/reflection/v1/reflection_pb.ts';
+import * as v1alpha from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 

@@ -15,9 +15,9 @@ import {
 } from '@bufbuild/protobuf';
 import protobuf from 'protobufjs';
 import { describe, expect, test } from 'vitest';
-import { file_envoy_service_accesslog_v3_als } from '../../../src/frontends/generated/envoy/service/accesslog/v3/als_pb.ts';
-import { file_envoy_service_auth_v3_external_auth } from '../../../src/frontends/generated/envoy/service/auth/v3/external_auth_pb.ts';
-import { file_envoy_service_ratelimit_v3_rls } from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { file_envoy_service_accesslog_v3_als } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
+import { file_envoy_service_auth_v3_external_auth } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
+import { file_envoy_service_ratelimit_v3_rls } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 
 /** Newer than the package; the numbers are those of envoyproxy/data-plane-api at 84e84367 (2026-01-29), for WEEK of envoyproxy/ratelimit. */
 const NEWER_THAN_THE_PACKAGE = [

@@ -1,15 +1,15 @@
 /** What gcra, log and concurrency come to in files of envoyproxy/ratelimit: on quota-memory, at a time of the test's own. */
 import { describe, expect, test } from 'vitest';
-import type { AlgorithmStore } from '../../../src/ratelimit/algorithm-store.ts';
-import type { AnswerSettings } from '../../../src/ratelimit/answer-settings.ts';
+import type { AlgorithmStore } from '../../../src/ratelimit/charge/algorithm-store.ts';
+import type { AnswerSettings } from '../../../src/ratelimit/answer/answer-settings.ts';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { limitInspector } from '../../../src/ratelimit/inspection.ts';
-import { LocalCache } from '../../../src/ratelimit/local-cache.ts';
-import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { rlconfig } from '../../../src/ratelimit/rlconfig.ts';
-import { rateLimitService } from '../../../src/ratelimit/service.ts';
+import { limitInspector } from '../../../src/ratelimit/inspect/inspection.ts';
+import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
+import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
+import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
+import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;

@@ -1,8 +1,8 @@
 /** Algorithms counted by quota-memory, at a time of the test's own: opened as `sluice ratelimit` opens it. */
 import quotaMemory from '../../../plugins/quota-memory/adapter.ts';
 import { openForTest } from '../../../src/adapters/testing/open-for-test.ts';
-import { storeOf } from '../../../src/cli/open-algorithms.ts';
-import type { AlgorithmStore, AlgorithmStores } from '../../../src/ratelimit/algorithm-store.ts';
+import { storeOf } from '../../../src/serve/ratelimit/open-algorithms.ts';
+import type { AlgorithmStore, AlgorithmStores } from '../../../src/ratelimit/charge/algorithm-store.ts';
 
 export async function memoryAlgorithms(
   nowMs: () => number,

@@ -3,11 +3,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { ServiceError } from '../../../src/ratelimit/call.ts';
-import { EndedWindows } from '../../../src/ratelimit/ended-windows.ts';
-import { EscrowStore } from '../../../src/ratelimit/escrow-store.ts';
-import { Guard } from '../../../src/ratelimit/guard.ts';
-import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
-import type { CountAsk } from '../../../src/ratelimit/store.ts';
+import { EndedWindows } from '../../../src/ratelimit/charge/ended-windows.ts';
+import { EscrowStore } from '../../../src/ratelimit/charge/escrow-store.ts';
+import { Guard } from '../../../src/ratelimit/charge/guard.ts';
+import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import type { CountAsk } from '../../../src/ratelimit/charge/store.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;

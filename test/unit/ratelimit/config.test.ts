@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type ReadOptions, readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { Unit } from '../../../src/ratelimit/call.ts';
-import { rlconfig } from '../../../src/ratelimit/rlconfig.ts';
+import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
 
 const OPTIONS: ReadOptions = { mergeDomains: false };
 const read = (...texts: string[]) =>

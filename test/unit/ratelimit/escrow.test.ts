@@ -1,8 +1,8 @@
 /** Replicas that take chunks, beside one that counts each hit, on one store: no window admits more than its limit, and little less. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { EscrowStore } from '../../../src/ratelimit/escrow-store.ts';
-import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
-import type { CountAsk, CountStore } from '../../../src/ratelimit/store.ts';
+import { EscrowStore } from '../../../src/ratelimit/charge/escrow-store.ts';
+import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import type { CountAsk, CountStore } from '../../../src/ratelimit/charge/store.ts';
 import { Random } from '../frontends/odd-octets.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 60);

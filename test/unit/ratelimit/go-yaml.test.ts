@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { fileText } from '../../../src/ratelimit/config/file-text.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { rlconfig } from '../../../src/ratelimit/rlconfig.ts';
+import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
 
 const readOctets = (octets: Uint8Array) => {
   const { domains, findings } = readConfigs([fileText('f', octets)], { mergeDomains: false });

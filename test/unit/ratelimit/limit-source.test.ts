@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { LimitSource } from '../../../src/ratelimit/limit-source.ts';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { readSettings } from '../../../src/ratelimit/settings.ts';
+import { LimitSource } from '../../../src/ratelimit/serve/limit-source.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
+import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
 
 const limits = (domain: string): string =>
   `domain: ${domain}\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n`;

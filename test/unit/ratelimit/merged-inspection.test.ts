@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { allHolders } from '../../../src/ratelimit/holders.ts';
-import type { Inspection } from '../../../src/ratelimit/inspection.ts';
-import { mergedInspection } from '../../../src/ratelimit/merged-inspection.ts';
+import { allHolders } from '../../../src/ratelimit/inspect/holders.ts';
+import type { Inspection } from '../../../src/ratelimit/inspect/inspection.ts';
+import { mergedInspection } from '../../../src/ratelimit/inspect/merged-inspection.ts';
 
 const limit = {
   rule: 'd.k',

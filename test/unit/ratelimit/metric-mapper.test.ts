@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_MAPPER, readMapper } from '../../../src/ratelimit/metric-mapper.ts';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { PrometheusPage } from '../../../src/ratelimit/prometheus-page.ts';
+import { DEFAULT_MAPPER, readMapper } from '../../../src/ratelimit/metrics/metric-mapper.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
+import { PrometheusPage } from '../../../src/ratelimit/metrics/prometheus-page.ts';
 
 describe('the built-in mapper', () => {
   test.each([

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 
 const counted = (metrics: RatelimitMetrics): Record<string, number> =>
   Object.fromEntries([...metrics.counters()].filter(([, value]) => value > 0));

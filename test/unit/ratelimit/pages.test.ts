@@ -2,11 +2,11 @@
 import { connect } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/answerer.ts';
+import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/serve/engine.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { addDebug, listenHttp } from '../../../src/ratelimit/pages.ts';
-import { readSettings } from '../../../src/ratelimit/settings.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
+import { addDebug, listenHttp } from '../../../src/ratelimit/serve/pages.ts';
+import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
 
 let answerer: OwnAnswerer;
 let app: FastifyInstance;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { PrometheusPage } from '../../../src/ratelimit/prometheus-page.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
+import { PrometheusPage } from '../../../src/ratelimit/metrics/prometheus-page.ts';
 
 const linesOf = (page: string): string[] =>
   page.split('\n').filter((line) => line.startsWith('ratelimit_service_rate_limit') && !line.endsWith(' 0'));

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { safeText } from '../../../src/cli/safe-text.ts';
-import { readRedisUrl, type RedisUrl } from '../../../src/ratelimit/redis-url.ts';
+import { safeText } from '../../../src/log/safe-text.ts';
+import { readRedisUrl, type RedisUrl } from '../../../src/ratelimit/charge/redis-url.ts';
 
 const read = (given: Partial<RedisUrl>) =>
   readRedisUrl({ type: 'SINGLE', socketType: 'tcp', url: '', auth: '', sentinelAuth: '', ...given });

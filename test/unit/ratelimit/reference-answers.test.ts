@@ -2,19 +2,16 @@
 import { expect, test } from 'vitest';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import fastify from 'fastify';
-import {
-  RateLimitRequestSchema,
-  RateLimitResponseSchema,
-} from '../../../src/frontends/generated/envoy/service/ratelimit/v3/rls_pb.ts';
+import { RateLimitRequestSchema, RateLimitResponseSchema } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { rateLimitServiceMethods } from '../../../src/frontends/ratelimit/service-call.ts';
 import { answerJson } from '../../../src/frontends/ratelimit/service-json.ts';
-import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/answerer.ts';
+import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/serve/engine.ts';
 import type { RateLimitService } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { addDebug, addService } from '../../../src/ratelimit/pages.ts';
-import { rlconfig } from '../../../src/ratelimit/rlconfig.ts';
-import { readSettings } from '../../../src/ratelimit/settings.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
+import { addDebug, addService } from '../../../src/ratelimit/serve/pages.ts';
+import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
+import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
 
 const NOW_MS = Date.parse('2026-02-10T12:00:00Z');

@@ -2,12 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { LocalCache } from '../../../src/ratelimit/local-cache.ts';
-import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import type { CountStore } from '../../../src/ratelimit/store.ts';
-import type { AnswerSettings } from '../../../src/ratelimit/answer-settings.ts';
-import { rateLimitService } from '../../../src/ratelimit/service.ts';
+import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
+import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
+import type { CountStore } from '../../../src/ratelimit/charge/store.ts';
+import type { AnswerSettings } from '../../../src/ratelimit/answer/answer-settings.ts';
+import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
 import { noAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;

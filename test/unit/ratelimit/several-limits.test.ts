@@ -1,14 +1,14 @@
 /** `sluice: { also: [...] }`: several limits of one descriptor, charged all or none. On memory, at a time of the test's own. */
 import { describe, expect, test } from 'vitest';
-import type { AnswerSettings } from '../../../src/ratelimit/answer-settings.ts';
+import type { AnswerSettings } from '../../../src/ratelimit/answer/answer-settings.ts';
 import { Code, type RateLimitReply, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { limitInspector } from '../../../src/ratelimit/inspection.ts';
-import { LocalCache } from '../../../src/ratelimit/local-cache.ts';
-import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
-import { RatelimitMetrics } from '../../../src/ratelimit/metrics.ts';
-import { rlconfig } from '../../../src/ratelimit/rlconfig.ts';
-import { rateLimitService } from '../../../src/ratelimit/service.ts';
+import { limitInspector } from '../../../src/ratelimit/inspect/inspection.ts';
+import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
+import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
+import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
+import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000; // 20 s into a minute, 800 s into an hour

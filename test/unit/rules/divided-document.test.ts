@@ -13,7 +13,7 @@ import { type Document, IndivisibleError, type Node, type Place } from '../../..
 import { plainItems } from '../../../src/core/rules/plain-items.ts';
 import { SourceText } from '../../../src/core/rules/source-text.ts';
 import { yamlDocument } from '../../../src/core/rules/yaml-stream.ts';
-import { TimeSlice } from '../../../src/core/time-slice.ts';
+import { TimeSlice } from '../../../src/time/time-slice.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 300);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));

@@ -6,7 +6,7 @@ import { parseDocuments } from '../../../src/core/rules/document.ts';
 import { Findings } from '../../../src/core/rules/findings.ts';
 import { plain } from '../../../src/core/rules/nodes.ts';
 import { SourceText } from '../../../src/core/rules/source-text.ts';
-import { TimeSlice } from '../../../src/core/time-slice.ts';
+import { TimeSlice } from '../../../src/time/time-slice.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 100);
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));

@@ -1,9 +1,9 @@
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import { expect, test } from 'vitest';
-import { EscrowStore } from '../../../src/ratelimit/escrow-store.ts';
-import { MemoryStore } from '../../../src/ratelimit/memory-store.ts';
-import type { CountAsk } from '../../../src/ratelimit/store.ts';
+import { EscrowStore } from '../../../src/ratelimit/charge/escrow-store.ts';
+import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import type { CountAsk } from '../../../src/ratelimit/charge/store.ts';
 import { ActiveContext } from '../../../src/tracing/active-context.ts';
 import { tracedMethods } from '../../../src/tracing/grpc-spans.ts';
 import { TracedStore } from '../../../src/tracing/store-spans.ts';

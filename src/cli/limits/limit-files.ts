@@ -1,0 +1,89 @@
+/**
+ * Files of `sluice ratelimit`, checked without a server and without its settings.
+ * **In**: paths. **Out**: what the drop-in would say of them, and how much they hold. **Fails**: never for what a file says.
+ */
+import { stat } from 'node:fs/promises';
+import type { Finding } from '../../core/rules/policy.ts';
+import { type PolicyFiles, readPolicyFiles } from '../../core/rules/policy-files.ts';
+import { type ConfigFile, readConfigs } from '../../ratelimit/config/read.ts';
+import type { Node } from '../../ratelimit/config/tree.ts';
+import { unreadableFile } from '../../ratelimit/serve/limit-source.ts';
+import { findRuntimeFiles, type FoundFile, readFiles, type UnreadFile } from '../../ratelimit/serve/runtime-folder.ts';
+import { readSettings } from '../../ratelimit/serve/settings.ts';
+
+export interface CheckedLimits {
+  readonly files: number;
+  readonly domains: number;
+  /** Further limits of a descriptor (`also`) count too. */
+  readonly limits: number;
+  readonly findings: readonly Finding[];
+}
+
+/** A key at the top of a document, in block or flow style; told by the text, since what cannot be parsed has a kind too. */
+const topKey = (names: string): RegExp =>
+  new RegExp(`(?:^|^---[ \\t]+)["']?(?:${names})["']?[ \\t]*:|^\\{\\s*["']?(?:${names})["']?\\s*:`, 'm');
+const OF_POLICY = topKey('settings|plugins|attributes|handlers|rules|policy|cases');
+const OF_LIMITS = topKey('domain|descriptors');
+
+/** Whether these files are limits. Where some are limits and others a policy they are a policy, and reading it refuses the limits by name. */
+export async function holdLimits(paths: readonly string[]): Promise<boolean> {
+  const policy: PolicyFiles = await readPolicyFiles(paths);
+  const told = tellKind(policy.files);
+  if (told !== undefined || policy.files.length > 0) return told === 'limits';
+  const { files } = await read(paths).catch(() => ({ files: [] })); // any extension, any encoding; what cannot be read is said by reading it as a policy
+  return tellKind(files) === 'limits';
+}
+
+function tellKind(files: readonly { readonly text: string }[]): 'policy' | 'limits' | undefined {
+  if (files.some(({ text }) => OF_POLICY.test(text))) return 'policy';
+  return files.some(({ text }) => OF_LIMITS.test(text)) ? 'limits' : undefined;
+}
+
+/** By the settings of the environment, where there are any: MERGE_DOMAIN_CONFIG, RUNTIME_IGNOREDOTFILES and USE_CALENDAR_MONTH_RATE_LIMIT matter. */
+export async function checkLimits(paths: readonly string[]): Promise<CheckedLimits> {
+  const { settings } = readSettings(process.env);
+  const { files, unread } = await read(paths, settings.RUNTIME_IGNOREDOTFILES);
+  const { domains, findings } = readConfigs(files, {
+    mergeDomains: settings.MERGE_DOMAIN_CONFIG,
+    calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT,
+  });
+  return {
+    files: files.length,
+    domains: domains.size,
+    limits: [...domains.values()].reduce((sum, root) => sum + limitsBelow(root), 0),
+    findings: [
+      ...unread.map(({ file, why }) =>
+        unreadableFile(file, `this file is left out, since it cannot be read: ${why}`, 'warning'),
+      ),
+      ...findings,
+    ],
+  };
+}
+
+async function read(
+  paths: readonly string[],
+  ignoresDotFiles = false,
+): Promise<{ readonly files: readonly ConfigFile[]; readonly unread: readonly UnreadFile[] }> {
+  const found: FoundFile[] = [];
+  for (const path of paths) {
+    if ((await stat(path)).isDirectory())
+      found.push(
+        ...(await findRuntimeFiles({
+          RUNTIME_ROOT: path,
+          RUNTIME_SUBDIRECTORY: '',
+          RUNTIME_APPDIRECTORY: '',
+          RUNTIME_IGNOREDOTFILES: ignoresDotFiles,
+          RUNTIME_WATCH_ROOT: false,
+        })),
+      );
+    else found.push({ file: path, mark: '' });
+  }
+  return readFiles([...new Map(found.map((one) => [one.file, one])).values()]);
+}
+
+/** What ends a lease is no limit of its own. */
+function limitsBelow({ limit, children }: Node): number {
+  let sum = limit === undefined || limit.endsLease ? 0 : 1 + limit.also.length;
+  for (const child of children.values()) sum += limitsBelow(child);
+  return sum;
+}

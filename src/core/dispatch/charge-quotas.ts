@@ -1,0 +1,280 @@
+/**
+ * **In**: the quota rules of one call, over all its bags. **Out**: what each came to.
+ * **Fails**: never; a failure is an outcome.
+ *
+ * All enforced asks of one handler are one charge, all granted or none; handlers are asked in rule order, and the first that
+ * refuses ends it. What is not enforced is charged apart, and refuses nothing. What the access log tells of is charged whatever is left.
+ */
+import type { RequestBag } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import { allow, type QuotaAnswer, type QuotaAsk } from '../../adapters/contract.ts';
+import { deadlineOf } from '../capabilities.ts';
+import { isEnforced, matchOf } from '../match/applies.ts';
+import type { LiveHandler } from '../handlers/live-handler.ts';
+import type { PreparedRule } from '../prepared-rule.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+import { PASSED, type RuleOutcome, fail } from '../outcome.ts';
+import { quotaOutput } from '../verdict/quota-output.ts';
+import { type CallScope, scopeOfLocal } from '../handlers/call-scope.ts';
+import { Failure } from '../handlers/failure.ts';
+import { hasKeys, quotaAskOf } from './quota-ask.ts';
+import { thrown } from '../handlers/thrown.ts';
+
+/** A quota rule in one bag; `answer` is there where its handler answered. */
+export interface QuotaEntry {
+  readonly outcome: RuleOutcome;
+  readonly ask: QuotaAsk;
+  readonly handler: LiveHandler;
+  answer: QuotaAnswer | undefined;
+}
+export interface QuotaRun {
+  /** In the order of the bags. */
+  readonly outcomes: readonly RuleOutcome[];
+  readonly entries: readonly QuotaEntry[];
+  /** Of each of several bags: where its outcomes and entries end. Empty for one bag, which has them all. */
+  readonly ends: readonly { readonly outcomes: number; readonly entries: number }[];
+}
+
+export const NO_QUOTAS: QuotaRun = { outcomes: [], entries: [], ends: [] };
+
+export function askQuotas(
+  snapshot: Snapshot,
+  bags: readonly RequestBag[],
+  scope: CallScope,
+): QuotaRun | Promise<QuotaRun> {
+  const outcomes: RuleOutcome[] = [];
+  const entries: QuotaEntry[] = [];
+  const ends: { outcomes: number; entries: number }[] = [];
+  for (const bag of bags) {
+    collect(snapshot, bag, scope, outcomes, entries);
+    if (bags.length > 1) ends.push({ outcomes: outcomes.length, entries: entries.length });
+  }
+  if (outcomes.length === 0) return NO_QUOTAS;
+  const run: QuotaRun = { outcomes, entries, ends };
+  if (entries.length === 1) {
+    // most calls: nothing to group, enforced or not
+    const waits = charge(entries, scope);
+    return waits === undefined ? run : waits.then(() => run);
+  }
+  const apart = entries.filter(({ outcome }) => !outcome.enforced).flatMap((entry) => charge([entry], scope) ?? []);
+  const enforced = chargeInTurn(handlersInOrder(entries), scope);
+  if (enforced === undefined && apart.length === 0) return run;
+  return Promise.all([...apart, enforced]).then(() => run);
+}
+
+function collect(
+  snapshot: Snapshot,
+  bag: RequestBag,
+  scope: CallScope,
+  outcomes: RuleOutcome[],
+  entries: QuotaEntry[],
+): void {
+  const { kind: call } = scope;
+  if (call === undefined) return;
+  for (const prepared of snapshot.candidates.quotas(bag, call)) {
+    try {
+      const outcome = outcomeOf(snapshot, prepared, bag, call, entries);
+      if (outcome !== undefined) outcomes.push(outcome);
+    } catch (error) {
+      outcomes.push(thrown(prepared, bag, error));
+    }
+  }
+}
+
+/** Nothing where the rule does not apply; its ask, where there is one, is put with the others. */
+function outcomeOf(
+  snapshot: Snapshot,
+  prepared: PreparedRule,
+  bag: RequestBag,
+  call: CallKind,
+  entries: QuotaEntry[],
+): RuleOutcome | undefined {
+  const { action } = prepared.rule;
+  if (action?.kind !== 'quota' || prepared.handler === undefined) return undefined;
+  if (call === 'limit' && !hasKeys(snapshot, bag, action.descriptorKeys)) return undefined;
+  const match = matchOf(prepared, bag);
+  if (match === 'does not apply') return undefined;
+  const outcome: RuleOutcome = {
+    prepared,
+    bag,
+    enforced: isEnforced(prepared, bag),
+    result: PASSED,
+    failed: match === 'failed',
+  };
+  prepared.meters.matched++;
+  if (match === 'failed' && !prepared.failedMatchApplies) {
+    fail(outcome, 'match', prepared.inputWord, `match failed: ${prepared.rule.match?.why(bag) ?? ''}`);
+    return outcome;
+  }
+  const ask = quotaAskOf(snapshot, outcome, action, call);
+  if (ask !== undefined) entries.push({ outcome, ask, handler: prepared.handler, answer: undefined });
+  return outcome;
+}
+
+// -------------------------------------------------------------- charging
+
+function handlersInOrder(entries: readonly QuotaEntry[]): QuotaEntry[][] {
+  const groups = new Map<LiveHandler, QuotaEntry[]>();
+  for (const entry of entries) {
+    if (!entry.outcome.enforced) continue;
+    const group = groups.get(entry.handler);
+    if (group === undefined) groups.set(entry.handler, [entry]);
+    else group.push(entry);
+  }
+  return [...groups.values()].toSorted((a, b) => firstIndex(a) - firstIndex(b));
+}
+
+const firstIndex = (group: readonly QuotaEntry[]): number =>
+  Math.min(...group.map(({ outcome }) => outcome.prepared.rule.index));
+
+function chargeInTurn(groups: readonly QuotaEntry[][], scope: CallScope): Promise<void> | undefined {
+  for (const [index, group] of groups.entries()) {
+    const waits = charge(group, scope);
+    if (waits !== undefined)
+      return waits.then(async () => {
+        if (!isRefused(group)) await chargeInTurn(groups.slice(index + 1), scope);
+      });
+    if (isRefused(group)) return undefined;
+  }
+  return undefined;
+}
+
+const isRefused = (group: readonly QuotaEntry[]): boolean =>
+  group.some(
+    ({ outcome: { result } }) => result.kind === 'over' || (result.kind === 'failed' && result.word !== 'allow'),
+  );
+
+function charge(group: readonly QuotaEntry[], scope: CallScope): Promise<void> | undefined {
+  const [first] = group;
+  if (first === undefined) return undefined;
+  const { asks, places } = merged(group);
+  const answers = askHandler(first.handler, asks, scope);
+  return answers instanceof Promise
+    ? answers.then((late) => settle(group, places, late, scope))
+    : settle(group, places, answers, scope);
+}
+
+function settle(
+  group: readonly QuotaEntry[],
+  places: readonly number[],
+  answers: readonly QuotaAnswer[] | Failure,
+  scope: CallScope,
+): Promise<void> | undefined {
+  if (!(answers instanceof Failure)) {
+    take(group, places, answers);
+    return undefined;
+  }
+  const local = group.filter(({ outcome: { prepared } }) => prepared.local !== undefined);
+  for (const { outcome } of group)
+    if (outcome.prepared.local === undefined)
+      fail(outcome, 'handler', answers.comesTo(outcome.prepared.rule.onError.handler), answers.why);
+  return isRefused(group) ? undefined : chargeLocally(local, answers, scope);
+}
+
+/** Each replica admits its part of the limit. All are of one handler, so one other counts for it. */
+function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallScope): Promise<void> | undefined {
+  const local = group[0]?.outcome.prepared.local;
+  if (local === undefined) return undefined;
+  const { handler, replicas } = local;
+  const { asks, places } = merged(group);
+  const buckets = group.map(({ outcome: { prepared } }) => prepared.local?.bucket);
+  const parts = asks.map((ask, at): QuotaAsk => ({
+    ...ask,
+    bucket: buckets[places.indexOf(at)],
+    limit: Math.ceil(ask.limit / replicas),
+    burst: Math.ceil(ask.burst / replicas),
+  }));
+  const settleLocal = (answers: readonly QuotaAnswer[] | Failure): undefined => {
+    if (!(answers instanceof Failure)) {
+      for (const {
+        outcome: { prepared },
+      } of group)
+        prepared.meters.local++;
+      take(group, places, answers);
+    } else
+      for (const { outcome } of group)
+        fail(
+          outcome,
+          'handler',
+          answers.comesTo(away.comesTo(outcome.prepared.rule.onError.handler)),
+          `${away.why}; ${answers.why}`,
+        );
+    return undefined;
+  };
+  const answers = askHandler(handler, parts, scopeOfLocal(scope));
+  return answers instanceof Promise ? answers.then(settleLocal) : settleLocal(answers);
+}
+
+function askHandler(
+  { gate, spec, charge: chargeHandler }: LiveHandler,
+  asks: readonly QuotaAsk[],
+  scope: CallScope,
+): readonly QuotaAnswer[] | Failure | Promise<readonly QuotaAnswer[] | Failure> {
+  return gate.ask(chargeHandler, asks, scope, deadlineOf('quota', spec.deadlineMs), wrongAnswers);
+}
+
+const FIRST: readonly number[] = [0];
+
+/** Each counter once, with its largest cost; where rules that share it differ, the tightest limit. */
+function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; readonly places: readonly number[] } {
+  const [only] = group;
+  if (group.length === 1 && only !== undefined) return { asks: [only.ask], places: FIRST };
+  const known = new Map<string, number>();
+  const asks: QuotaAsk[] = [];
+  const places = group.map(
+    ({
+      ask,
+      outcome: {
+        prepared: {
+          rule: { action },
+        },
+      },
+    }) => {
+      const counter = `${action?.kind === 'quota' ? action.counter : ''}\0${ask.key}\0${ask.perMs}`;
+      const at = known.get(counter);
+      const other = at === undefined ? undefined : asks[at];
+      if (at === undefined || other === undefined) {
+        known.set(counter, asks.length);
+        return asks.push(ask) - 1;
+      }
+      asks[at] = {
+        ...other,
+        cost: Math.max(other.cost, ask.cost),
+        limit: Math.min(other.limit, ask.limit),
+        burst: Math.min(other.burst, ask.burst),
+        partial: other.partial === true && ask.partial === true,
+      };
+      return at;
+    },
+  );
+  return { asks, places };
+}
+
+function take(group: readonly QuotaEntry[], places: readonly number[], answers: readonly QuotaAnswer[]): void {
+  let isRefused = false;
+  for (let at = 0; at < group.length; at++) {
+    const entry = group[at] as QuotaEntry;
+    entry.answer = answers[places[at] ?? 0];
+    if (entry.answer?.granted === false) isRefused = true;
+  }
+  if (!isRefused) {
+    for (const { outcome, ask, answer } of group)
+      if (outcome.prepared.rule.onAllow !== undefined && answer !== undefined)
+        outcome.result = { kind: 'passed', answer: allow({ output: quotaOutput(answer, answer.charged ?? ask.cost) }) };
+    return;
+  }
+  const refused = group.filter(({ answer }) => answer?.granted === false);
+  const least = answers.reduce((one, other) => (other.remaining < one.remaining ? other : one));
+  const retryAfterMs = Math.max(...refused.map(({ answer }) => answer?.resetMs ?? 0));
+  for (const { outcome, answer, ask } of refused)
+    if (answer !== undefined)
+      outcome.result = { kind: 'over', quota: { perMs: ask.perMs, answer, least, retryAfterMs } };
+}
+
+export function wrongAnswers(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
+  if (!Array.isArray(answers) || answers.length !== asks.length)
+    return `charge() answers each of its ${asks.length} asks`;
+  let isRight = true;
+  for (const answer of answers) if (typeof answer?.granted !== 'boolean') isRight = false;
+  return isRight ? undefined : 'each answer of charge() says granted: true or false';
+}

@@ -1,0 +1,105 @@
+import type { Call, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
+import { ReportQueue, type ReportQueueOptions } from './report-queue.ts';
+import type { Deadlines } from '../../time/deadlines.ts';
+import { Gate } from './gate.ts';
+import { messageOf } from '../errors.ts';
+import { HandlerMeters } from '../meters.ts';
+import type { OpenHandler } from './open-handler.ts';
+import type { HandlerSpec } from '../rules/policy.ts';
+
+export interface LiveHandlerContext {
+  readonly deadlines: Deadlines;
+  readonly log: Log;
+  readonly meters: HandlerMeters;
+  readonly reports: ReportQueueOptions;
+  /** How long calls that still run, and reports that still wait, may take when it closes. */
+  readonly graceMs: number;
+}
+
+/** Below Envoy's 200 ms for ext_authz. A limit that passes while its handler is away must not pass since it is asked much at once. */
+const CROWD_SILENCE_MS = 150;
+/** Whoever looks is told what failed. */
+const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
+const NEVER_OPEN = { failures: Infinity, openForMs: 0, windowMs: 0 };
+
+/** An open handler with what stands before it. Kept over reloads while its adapter and config stay equal. */
+export class LiveHandler {
+  readonly open: OpenHandler;
+  readonly gate: Gate;
+  /** For those who look on: it counts nothing, and what comes of it neither opens nor closes the breaker of calls. */
+  readonly looks: Gate;
+  /** Of handlers that serve quota: made once, since calls pass it on. */
+  readonly charge: (asks: readonly QuotaAsk[], call: Call) => readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
+  /** Of handlers that take reports. */
+  readonly reports: ReportQueue | undefined;
+  readonly #context: LiveHandlerContext;
+  #spec: HandlerSpec;
+  #snapshots = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(spec: HandlerSpec, open: OpenHandler, context: LiveHandlerContext) {
+    this.#spec = spec;
+    this.open = open;
+    this.#context = context;
+    const crowdSilenceMs = open.handler.charge === undefined ? 0 : CROWD_SILENCE_MS;
+    this.gate = new Gate(spec, context.meters, context.deadlines, context.log, crowdSilenceMs);
+    this.looks = new Gate({ ...spec, breaker: NEVER_OPEN }, new HandlerMeters(), context.deadlines, SILENT_LOG);
+    const { handler } = open;
+    this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
+    if (handler.write !== undefined) {
+      this.reports = new ReportQueue(
+        this.gate,
+        (entries, call) => handler.write?.(entries, call),
+        spec,
+        context.reports,
+        context.log,
+      );
+    }
+  }
+
+  get spec(): HandlerSpec {
+    return this.#spec;
+  }
+
+  serves(spec: HandlerSpec): boolean {
+    return (
+      this.#closed === undefined &&
+      this.#spec.adapter === spec.adapter &&
+      this.#spec.signature === spec.signature &&
+      this.#spec.folder === spec.folder
+    );
+  }
+
+  configure(spec: HandlerSpec): void {
+    this.#spec = spec;
+    this.gate.configure(spec);
+    this.looks.configure({ ...spec, breaker: NEVER_OPEN });
+    this.reports?.configure(spec);
+  }
+
+  retain(): void {
+    this.#snapshots++;
+  }
+
+  /** Closes it when no snapshot holds it any more: reports first, then what still runs, then the handler itself. */
+  release(): Promise<void> {
+    this.#snapshots--;
+    return this.#snapshots > 0 ? Promise.resolve() : this.close();
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    const { graceMs, log } = this.#context;
+    const endsAtMs = performance.now() + graceMs;
+    await this.reports?.close(graceMs);
+    await this.gate.idle(Math.max(0, endsAtMs - performance.now()));
+    try {
+      await this.open.close();
+    } catch (error) {
+      log.error('closing a handler failed', { handler: this.#spec.name, error: messageOf(error) });
+    }
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * Reports on their way to one handler.
+ * **In**: entries, as calls make them. **Out**: batches, written one after the other, in order.
+ * **Fails**: what the backend cannot take now is tried again; what it refuses is put aside, counted and told. A full queue
+ * makes whoever brings more wait.
+ *
+ * Kept in memory: what waits when the process dies is lost, at most {@link ReportQueueOptions.maxWaiting} entries a handler.
+ */
+import type { BatchDefaults, Call, Log, ReportEntry } from '../../adapters/contract.ts';
+import { deadlineOf } from '../capabilities.ts';
+import { scopeOfOwn } from './call-scope.ts';
+import { Failure } from './failure.ts';
+import type { Gate } from './gate.ts';
+import { OutageLog } from './outage-log.ts';
+import type { HandlerSpec } from '../rules/policy.ts';
+import { nextId } from '../verdict-id.ts';
+import { reportBytes, shownReport } from './report-size.ts';
+
+export interface ReportQueueOptions {
+  /** Entries that may wait for one handler. */
+  readonly maxWaiting: number;
+  /** Their size, as estimated by their texts. */
+  readonly maxWaitingBytes: number;
+}
+export const DEFAULT_REPORT_QUEUE: ReportQueueOptions = { maxWaiting: 10_000, maxWaitingBytes: 16 * 1024 * 1024 };
+
+type Write = (entries: readonly ReportEntry[], call: Call) => void | Promise<void>;
+interface Waiting {
+  readonly entry: ReportEntry;
+  readonly rule: string;
+  readonly bytes: number;
+}
+
+const DEFAULT_BATCH: Required<BatchDefaults> = { max: 100, maxAgeMs: 200, maxBytes: 1024 * 1024 };
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 10_000;
+
+export class ReportQueue {
+  readonly #gate: Gate;
+  readonly #write: Write;
+  readonly #options: ReportQueueOptions;
+  readonly #log: Log;
+  /** At most one line a minute tells of reports that were refused. */
+  readonly #dead: OutageLog;
+  #batch: Required<BatchDefaults>;
+  #deadlineMs: number;
+  readonly #waiting: Waiting[] = [];
+  #bytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> | undefined;
+  #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #wakeRetry: (() => void) | undefined;
+  #givesUpAtMs = Infinity;
+  #isGivenUp = false;
+  #lastWhy = 'it has not answered';
+
+  constructor(gate: Gate, write: Write, spec: HandlerSpec, options: ReportQueueOptions, log: Log) {
+    this.#gate = gate;
+    this.#write = write;
+    this.#options = options;
+    this.#log = log;
+    this.#dead = new OutageLog(log, { handler: gate.label });
+    this.#batch = { ...DEFAULT_BATCH, ...spec.batch };
+    this.#deadlineMs = deadlineOf('report', spec.deadlineMs);
+  }
+
+  /** Entries that wait, or are being written. */
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  get isFull(): boolean {
+    return this.#waiting.length >= this.#options.maxWaiting || this.#bytes >= this.#options.maxWaitingBytes;
+  }
+
+  configure(spec: HandlerSpec): void {
+    this.#batch = { ...DEFAULT_BATCH, ...spec.batch };
+    this.#deadlineMs = deadlineOf('report', spec.deadlineMs);
+  }
+
+  /** Always takes the entry; a promise where the queue is full now, which resolves when there is room again. */
+  push(entry: ReportEntry, rule: string): Promise<void> | undefined {
+    const bytes = reportBytes(entry.input);
+    this.#waiting.push({ entry, rule, bytes });
+    this.#bytes += bytes;
+    if (this.#waiting.length >= this.#batch.max || this.#bytes >= this.#batch.maxBytes) this.#start();
+    else if (this.#timer === undefined && this.#writing === undefined)
+      this.#timer = setTimeout(() => this.#start(), clampedMs(this.#batch.maxAgeMs)).unref();
+    if (!this.isFull) return undefined;
+    if (this.#room === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#room = { promise, resolve };
+    }
+    return this.#room.promise;
+  }
+
+  /** Until all that waits now has been written or put aside. */
+  async flush(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      this.#start();
+      await this.#writing;
+    }
+  }
+
+  /** Writes what waits, for so long; then gives up what is left, a batch that is being written too, and says how much that is. */
+  async close(withinMs: number): Promise<void> {
+    this.#givesUpAtMs = performance.now() + withinMs;
+    this.#wakeRetry?.();
+    let timer: NodeJS.Timeout | undefined;
+    const isOver = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, clampedMs(withinMs));
+    });
+    await Promise.race([this.flush(), isOver]);
+    clearTimeout(timer);
+    clearTimeout(this.#timer);
+    this.#giveUp();
+  }
+
+  #giveUp(): void {
+    this.#isGivenUp = true;
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    this.#gate.meters.lost += this.#waiting.length;
+    this.#log.error('reports are lost: their backend did not take them before the end', {
+      handler: this.#gate.label,
+      entries: this.#waiting.length,
+      bytes: this.#bytes,
+      why: this.#lastWhy,
+      first: shownReport(first.rule, first.entry, first.bytes),
+    });
+    this.#waiting.length = 0;
+    this.#bytes = 0;
+    this.#wakeRetry?.();
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  #start(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = undefined;
+      if (this.#waiting.length > 0) this.#start();
+    });
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#next();
+      await this.#deliver(batch);
+      if (this.#isGivenUp) return;
+      this.#waiting.splice(0, batch.length);
+      for (const { bytes } of batch) this.#bytes -= bytes;
+      if (!this.isFull) this.#makeRoom();
+    }
+  }
+
+  #next(): Waiting[] {
+    const batch: Waiting[] = [];
+    let bytes = 0;
+    for (const one of this.#waiting) {
+      if (batch.length >= this.#batch.max || (batch.length > 0 && bytes + one.bytes > this.#batch.maxBytes)) break;
+      batch.push(one);
+      bytes += one.bytes;
+    }
+    return batch;
+  }
+
+  /** Until it is written, refused or given up. */
+  async #deliver(batch: readonly Waiting[]): Promise<void> {
+    const { meters } = this.#gate;
+    const entries = batch.map(({ entry }) => entry);
+    const id = nextId();
+    for (let tries = 0; ; tries += 1) {
+      const answer = await this.#gate.ask<readonly ReportEntry[], void>(
+        this.#write,
+        entries,
+        scopeOfOwn(id),
+        this.#deadlineMs,
+        () => undefined,
+      );
+      if (this.#isGivenUp) return;
+      if (!(answer instanceof Failure)) {
+        meters.written += entries.length;
+        return;
+      }
+      this.#lastWhy = answer.why;
+      if (answer.kind === 'rejected' || answer.kind === 'fault') {
+        const refused = answer.entries?.length ?? entries.length;
+        meters.deadLettered += refused;
+        meters.written += entries.length - refused;
+        const first = batch[answer.entries?.[0] ?? 0];
+        this.#dead.failed(
+          'reports were refused and are put aside',
+          `${answer.why}; ${refused} of ${entries.length}${first === undefined ? '' : `, the first: ${shownReport(first.rule, first.entry, first.bytes)}`}`,
+        );
+        return;
+      }
+      meters.retried += 1;
+      const pauseMs = Math.max(
+        answer.retryAfterMs,
+        Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 10)),
+      );
+      await this.#pause(
+        clampedMs(Math.min(pauseMs * (0.75 + Math.random() / 2), Math.max(1, this.#givesUpAtMs - performance.now()))),
+      );
+      if (this.#isGivenUp) return;
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#wakeRetry = undefined;
+        resolve();
+      }, ms);
+      this.#wakeRetry = () => {
+        clearTimeout(timer);
+        this.#wakeRetry = undefined;
+        resolve();
+      };
+    });
+  }
+}
+
+/** Beyond 2^31 ms a timer fires at once. */
+const clampedMs = (ms: number): number => Math.min(ms, 2 ** 31 - 1);

@@ -1,0 +1,95 @@
+/**
+ * Sluice's own log: on stderr, since stdout belongs to what was asked for (and to the adapter log-stdout).
+ * A line never waits for whoever reads stderr (see `log-output.ts`), and one that repeats is written so often and then counted.
+ */
+import pino from 'pino';
+import type { Log, LogFields } from '../adapters/contract.ts';
+import { errorText, isLoggedError, loggedFields } from './logged-fields.ts';
+import { safeLine } from './safe-text.ts';
+import { withoutCredentials } from '../attributes/credentials.ts';
+import type { Paint } from '../cli/terminal.ts';
+import { onLogDropped, writeLog } from './log-output.ts';
+import { RepeatLimit } from './repeat-limit.ts';
+import { paintErr } from '../cli/terminal.ts';
+
+export type LogFormat = 'text' | 'json';
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+export interface OwnLog extends Log {
+  /** The same log with these fields on every line. */
+  with(fields: LogFields): OwnLog;
+}
+
+export function makeLog(format: LogFormat, level: LogLevel): OwnLog {
+  const options: pino.LoggerOptions = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  };
+  const write = format === 'json' ? writeLog : (line: string): void => writeLog(`${logText(line, paintErr)}\n`);
+  const logger = pino(options, { write });
+  onLogDropped((dropped) =>
+    logger.warn({ dropped }, 'lines of this log were dropped: stderr was not read in time, or could not be written'),
+  );
+  return limited(logger);
+}
+
+/** Of debug all lines are written: whoever asks for it wants them. */
+function limited(logger: pino.Logger): OwnLog {
+  const repeats = new RepeatLimit({
+    onRepeats(key, times, periodMs) {
+      const [level, handler, message] = key.split('\0') as [LogLevel, string, string];
+      logger[level]({ ...(handler === '' ? {} : { handler }), repeats: times, seconds: periodMs / 1000 }, message);
+    },
+  });
+  return over(
+    logger,
+    ({ handler }, level, message) =>
+      level === 'debug' || repeats.admits(`${level}\0${typeof handler === 'string' ? handler : ''}\0${message}`),
+  );
+}
+
+/** For programs that start a server inside themselves and want nothing on their terminal. */
+export const SILENT: OwnLog = over(pino({ level: 'silent' }));
+
+function over(
+  logger: pino.Logger,
+  admits: (fields: LogFields, level: LogLevel, message: string) => boolean = () => true,
+): OwnLog {
+  const withStack = logger.isLevelEnabled('debug');
+  const line =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}): void => {
+      if (!logger.isLevelEnabled(level)) return;
+      const text = withoutCredentials(message);
+      if (admits(fields, level, text)) logger[level](loggedFields(fields, withStack), text);
+    };
+  return {
+    debug: line('debug'),
+    info: line('info'),
+    warn: line('warn'),
+    error: line('error'),
+    with: (fields) => over(logger.child(loggedFields(fields, withStack)), admits),
+  };
+}
+
+/** `12:01:02.345 warn  limits: Redis is away  attempt=3`, from one of pino's lines. */
+export function logText(line: string, paint: Paint): string {
+  const { level, time, msg, ...fields } = JSON.parse(line) as { level: string; time: string; msg: string } & Record<
+    string,
+    unknown
+  >;
+  const word = level.padEnd(5);
+  const shownLevel = level === 'error' ? paint.bad(word) : level === 'warn' ? paint.warn(word) : paint.faint(word);
+  const rest = Object.entries(fields)
+    .map(([name, value]) => `${paint.faint(`${name}=`)}${fieldText(value)}`)
+    .join(' ');
+  return `${paint.faint(time.slice(11, 23))} ${shownLevel} ${safeLine(msg)}${rest === '' ? '' : `  ${rest}`}`;
+}
+
+function fieldText(value: unknown): string {
+  const text = typeof value === 'string' ? value : isLoggedError(value) ? errorText(value) : undefined;
+  if (text === undefined) return safeLine(JSON.stringify(value) ?? 'undefined');
+  return /[\s"=]/.test(text) ? safeLine(JSON.stringify(text)) : safeLine(text);
+}

@@ -1,0 +1,42 @@
+import { type Descriptor, type Json, type JsonObject, overrideText, type RateLimitCall } from '../call.ts';
+
+/** What Envoy's later filters and its log are told (RESPONSE_DYNAMIC_METADATA): the request, and the metadata of rules that let it pass. */
+export function dynamicMetadataOf(
+  { domain, descriptors, hits }: RateLimitCall,
+  ofRules: readonly (JsonObject | undefined)[],
+): JsonObject {
+  const merged: Record<string, Json> = {};
+  for (const metadata of ofRules) if (metadata !== undefined) mergeInto(merged, metadata);
+  return {
+    descriptors: descriptors.map(shown),
+    domain,
+    ...(hits === 0 ? {} : { hitsAddend: hits }),
+    ...(Object.keys(merged).length === 0 ? {} : { metadata: merged }),
+  };
+}
+
+function shown({ entries, hits, override }: Descriptor): JsonObject {
+  return {
+    entries: entries.map(([key, value]) => `${key}=${value}`),
+    ...(hits === undefined ? {} : { hitsAddend: hits }),
+    ...(override === undefined ? {} : { limit: overrideText(override) }),
+  };
+}
+
+/** The first that says a thing is believed; what is made of parts is merged part by part, lists are not. */
+function mergeInto(target: Record<string, Json>, source: JsonObject): void {
+  for (const [name, value] of Object.entries(source)) {
+    const known = Object.hasOwn(target, name) ? target[name] : undefined;
+    if (known === undefined) target[name] = isObject(value) ? copyOf(value) : value;
+    else if (isObject(known) && isObject(value)) mergeInto(known as Record<string, Json>, value);
+  }
+}
+
+const isObject = (value: Json): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function copyOf(value: JsonObject): JsonObject {
+  const copy: Record<string, Json> = {};
+  mergeInto(copy, value);
+  return copy;
+}

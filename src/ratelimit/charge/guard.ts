@@ -1,0 +1,120 @@
+/**
+ * What Redis is asked is answered in time, or has failed; one that fails is spared.
+ * **In**: an ask. **Out**: its answer. **Fails**: with a ServiceError of kind `redis_error`.
+ */
+import { isOfServer } from '../../../plugins/redis-client/error-reply.ts';
+import { reasonOf } from '../../../plugins/redis-client/upkeep.ts';
+import { Breaker, type Turn } from '../../core/handlers/breaker.ts';
+import { Deadlines } from '../../time/deadlines.ts';
+import type { OutageLog } from '../../core/handlers/outage-log.ts';
+import { ServiceError } from '../call.ts';
+
+/** So many answers that fail in a row, over so long, and it is spared for a while; then one tries. */
+const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
+
+const deadlines = new Deadlines();
+
+export interface GuardOptions {
+  /** How long it may be silent: while it answers what was asked before, the answer is on its way. */
+  readonly timeoutMs: number;
+  readonly onLate?: () => void;
+  /** Told when the breaker opens or the connection goes, and when an answer comes again. */
+  readonly outage?: OutageLog | undefined;
+}
+
+export class Guard {
+  readonly breaker: Breaker = new Breaker(SPARES);
+  readonly #options: GuardOptions;
+  #answeredAtLoopMs = 0;
+
+  constructor(options: GuardOptions) {
+    this.#options = options;
+  }
+
+  /** What is answered at once is passed on at once. */
+  ask<T>(ask: () => T | Promise<T>): T | Promise<T> {
+    const turn = this.breaker.admits();
+    if (turn === undefined) return Promise.reject(redisError('it did not answer of late, and is spared'));
+    let answer: T | Promise<T>;
+    try {
+      answer = ask();
+    } catch (error) {
+      return Promise.reject(this.#failed(error, turn));
+    }
+    if (answer instanceof Promise) return this.#inTime(answer, turn);
+    this.#succeeded();
+    return answer;
+  }
+
+  /** The connection stands: it can be asked, though nothing was asked yet. */
+  connected(): void {
+    this.#options.outage?.succeeded(ANSWERS_AGAIN);
+  }
+
+  disconnected(why: string): void {
+    this.#options.outage?.failed(STOPPED, why);
+  }
+
+  #inTime<T>(answer: Promise<T>, turn: Turn): Promise<T> {
+    const { timeoutMs, onLate } = this.#options;
+    return new Promise((resolve, reject) => {
+      const nowMs = performance.now();
+      const sentAtLoopMs = deadlines.loopMsAt(nowMs);
+      const silentSinceLoopMs = (): number => Math.max(sentAtLoopMs, this.#answeredAtLoopMs);
+      const asked = {
+        endsAtMs: Infinity,
+        get lateAtLoopMs(): number {
+          return silentSinceLoopMs() + timeoutMs;
+        },
+        expire: (): void => {
+          onLate?.();
+          reject(this.#failed(redisError(`no answer for ${timeoutMs} ms`), turn));
+          isOver = true;
+        },
+      };
+      let isOver = false;
+      const ended = (): boolean => {
+        this.#answeredAtLoopMs = deadlines.loopMsAt(performance.now());
+        deadlines.remove(asked);
+        return !isOver;
+      };
+      deadlines.add(asked, nowMs);
+      answer.then(
+        (value) => {
+          if (!ended()) return;
+          this.#succeeded();
+          resolve(value);
+        },
+        (error: unknown) => {
+          if (ended()) reject(this.#failed(error, turn));
+        },
+      );
+    });
+  }
+
+  #succeeded(): void {
+    this.breaker.succeeded();
+    this.#options.outage?.succeeded(ANSWERS_AGAIN);
+  }
+
+  #failed(error: unknown, turn: Turn): ServiceError {
+    const failure = error instanceof ServiceError ? error : redisError(reasonOf(error), error);
+    if (isOfKey(error)) this.#succeeded();
+    else {
+      this.breaker.failed(turn);
+      if (this.breaker.state !== 'closed') this.#options.outage?.failed(STOPPED, failure.message);
+    }
+    return failure;
+  }
+}
+
+const STOPPED = 'Redis does not answer';
+const ANSWERS_AGAIN = 'Redis answers again';
+
+/** The server has answered: it refuses one key or script, or the adapter says so. */
+const isOfKey = (error: unknown): boolean =>
+  error instanceof Error && (error.name === 'Rejected' || (error.name === 'ReplyError' && !isOfServer(error.message)));
+
+/** What a plugin says begins with where Redis is. */
+const redisError = (why: string, cause?: unknown): ServiceError =>
+  new ServiceError('redis_error', why.startsWith('Redis') ? why : `Redis: ${why}`, { cause });

@@ -1,0 +1,125 @@
+/**
+ * What the reference does not have: `rate_limit: { ..., sluice: { ... } }`.
+ * **In**: the map. **Out**: what it says. **Fails**: with findings at their place; the rest is read on.
+ */
+import { CALENDAR, calendarOf, isZone } from '../../core/rules/calendar.ts';
+import { ALGORITHMS } from '../charge/algorithm-store.ts';
+import type { RatelimitErrorCode } from '../errors.ts';
+import type { GoMap, GoNode, Place } from './go-yaml.ts';
+import { type Limit, OUTAGES, type Outage } from './tree.ts';
+import { spanWindow, type Window } from './window.ts';
+
+export interface Beyond {
+  readonly outage: Outage | undefined;
+  readonly algorithm: Limit['algorithm'];
+  readonly period: Window | undefined;
+  /** Also where that is wrong. */
+  readonly hasPeriod: boolean;
+  /** `undefined`: as much as the limit. */
+  readonly burst: number | undefined;
+  /** The key of the entry that ends a lease. */
+  readonly endedBy: string;
+  /** Further limits, unread. */
+  readonly also: GoNode | undefined;
+}
+
+export type Fields = ReadonlyMap<string, GoNode>;
+
+/** How fields of a file are read, and what is wrong with them is said. */
+export interface FieldReader {
+  fields(map: GoMap, own: readonly string[], where: string): Fields;
+  text(node: GoNode | undefined): string;
+  errorAt(place: Place, code: RatelimitErrorCode, message: string): void;
+}
+
+export const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone', 'burst', 'ended_by', 'also'];
+const WORDS = ['fixed', 'sliding', ...ALGORITHMS] as const;
+const SPAN_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+const NOTHING: Beyond = {
+  outage: undefined,
+  algorithm: 'fixed',
+  period: undefined,
+  hasPeriod: false,
+  burst: undefined,
+  endedBy: 'stream_done',
+  also: undefined,
+};
+
+/** How large a limit may be: a counter that remembers each request is read whole with each. */
+export const mostOf = (algorithm: Limit['algorithm']): number =>
+  algorithm === 'log' || algorithm === 'concurrency' ? 10_000 : Infinity;
+
+export function readBeyond(map: GoNode | undefined, reader: FieldReader): Beyond {
+  if (map === undefined || (map.kind === 'scalar' && map.value === null)) return NOTHING;
+  if (map.kind !== 'map') {
+    reader.errorAt(map, 'RATELIMIT_SLUICE', `sluice is a map of ${SLUICE_KEYS.join(', ')}`);
+    return NOTHING;
+  }
+  const fields = reader.fields(map, SLUICE_KEYS, 'sluice');
+  const error = (key: string, message: string): void =>
+    reader.errorAt(fields.get(key) ?? map, 'RATELIMIT_SLUICE', message);
+  const word = <T extends string>(key: string, words: readonly T[]): T | undefined => {
+    const text = reader.text(fields.get(key));
+    const known = words.find((one) => one === text);
+    if (known === undefined && fields.has(key)) error(key, `${key} is '${text}'; write ${words.join(', ')}`);
+    return known;
+  };
+
+  const algorithm = word('algorithm', WORDS) ?? 'fixed';
+  if (fields.has('burst') && algorithm !== 'gcra') error('burst', 'burst goes with algorithm: gcra');
+  if (fields.has('ended_by') && algorithm !== 'concurrency')
+    error('ended_by', 'ended_by goes with algorithm: concurrency');
+  if (algorithm === 'concurrency' && !fields.has('per'))
+    error('algorithm', 'algorithm: concurrency needs per: how long a lease lasts at most, such as 30s');
+  const endedBy = reader.text(fields.get('ended_by'));
+  if (fields.has('ended_by') && endedBy === '')
+    error('ended_by', 'ended_by is empty; write the key of the entry that ends a lease');
+  return {
+    outage: word('outage', OUTAGES),
+    algorithm,
+    period: periodOf(fields, reader, error, algorithm),
+    hasPeriod: fields.has('per'),
+    burst: burstOf(fields.get('burst'), error),
+    endedBy: endedBy === '' ? NOTHING.endedBy : endedBy,
+    also: fields.get('also'),
+  };
+}
+
+function burstOf(node: GoNode | undefined, error: (key: string, message: string) => void): number | undefined {
+  if (node === undefined) return undefined;
+  if (
+    node.kind === 'scalar' &&
+    typeof node.value === 'bigint' &&
+    node.value >= 1n &&
+    node.value <= Number.MAX_SAFE_INTEGER
+  )
+    return Number(node.value);
+  error('burst', 'burst is a whole number from 1 (without quotes): how many may come at once');
+  return undefined;
+}
+
+/** `per: 15m`, or `per: month` of a calendar. */
+function periodOf(
+  fields: Fields,
+  reader: FieldReader,
+  error: (key: string, message: string) => void,
+  algorithm: Beyond['algorithm'],
+): Window | undefined {
+  const [per, zone] = [fields.get('per'), fields.get('zone')];
+  const text = reader.text(per);
+  const calendar = CALENDAR.find((word) => word === text);
+  if (calendar === undefined && zone !== undefined) error('zone', 'zone goes with per: day, week, month or year');
+  if (per === undefined) return undefined;
+  if (calendar !== undefined) {
+    const name = zone === undefined ? 'UTC' : reader.text(zone);
+    if (!isZone(name)) error('zone', `zone is '${name}', which is no time zone; write one such as Europe/Amsterdam`);
+    else if (ALGORITHMS.some((one) => one === algorithm))
+      error('per', `per is '${text}', whose length differs; algorithm: ${algorithm} takes a span such as 15m or 2h`);
+    else return calendarOf(calendar, name);
+    return undefined;
+  }
+  const [, amount = '', unit = ''] = /^([1-9]\d{0,8})(s|m|h|d)$/.exec(text) ?? [];
+  if (amount !== '') return spanWindow(Number(amount) * (SPAN_S[unit] ?? 1));
+  error('per', `per is '${text}'; write a span such as 15m or 2h, or ${CALENDAR.join(', ')}`);
+  return undefined;
+}

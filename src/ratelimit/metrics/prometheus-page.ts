@@ -1,0 +1,91 @@
+/**
+ * What is counted, as a page for Prometheus: names and labels are a mapper's, by default those of envoyproxy/ratelimit.
+ * **In**: metrics. **Out**: the page, made in slices, so that calls are answered meanwhile. **Fails**: never.
+ */
+import { DEFAULT_MAPPER, type Mapper, plainName } from './metric-mapper.ts';
+import { RESPONSE_TIME_BUCKETS_S, type RatelimitMetrics } from './metrics.ts';
+import { slices } from '../serve/slices.ts';
+
+const RESPONSE_TIME = 'ratelimit_server.ShouldRateLimit.response_time';
+
+type Kind = 'counter' | 'gauge';
+/** What a path is on the page; `undefined`: it is dropped. */
+type Place = { readonly family: string; readonly labels: string } | undefined;
+
+/** More than there can be, with all counters of all names: beyond it they are mapped anew. */
+const MOST_PLACES = 100_000;
+
+export class PrometheusPage {
+  readonly #metrics: RatelimitMetrics;
+  readonly #mapper: Mapper;
+  /** Patterns are tried once for a path, not each time that the page is asked for. */
+  readonly #places = new Map<string, Place>();
+
+  constructor(metrics: RatelimitMetrics, mapper: Mapper = DEFAULT_MAPPER) {
+    this.#metrics = metrics;
+    this.#mapper = mapper;
+  }
+
+  async text(): Promise<string> {
+    const pause = slices();
+    const families = new Map<string, { readonly kind: Kind; readonly samples: Map<string, number> }>();
+    const add = (kind: Kind, path: string, value: number): void => {
+      const place = this.#placeOf(kind, path);
+      if (place === undefined) return;
+      const family = families.get(place.family) ?? { kind, samples: new Map<string, number>() };
+      families.set(place.family, family);
+      family.samples.set(place.labels, (family.samples.get(place.labels) ?? 0) + value);
+    };
+    for (const [path, value] of this.#metrics.counters()) {
+      add('counter', path, value);
+      const turn = pause();
+      if (turn !== undefined) await turn;
+    }
+    for (const [path, read] of this.#metrics.gauges) add('gauge', path, read());
+    let page = '';
+    for (const [name, { kind, samples }] of families) {
+      page += `# TYPE ${name} ${kind}\n`;
+      for (const [labels, value] of samples) {
+        page += `${name}${labels} ${value}\n`;
+        const turn = pause();
+        if (turn !== undefined) await turn;
+      }
+    }
+    for (const line of responseTimes(this.#metrics, this.#mapper)) page += `${line}\n`;
+    return page;
+  }
+
+  #placeOf(kind: Kind, path: string): Place {
+    const known = this.#places.get(path);
+    if (known !== undefined || this.#places.has(path)) return known;
+    const mapped = this.#mapper(path, kind) ?? { family: plainName(path), labels: {} };
+    const place = mapped === 'dropped' ? undefined : { family: mapped.family, labels: labelText(mapped.labels) };
+    if (this.#places.size >= MOST_PLACES) this.#places.clear();
+    this.#places.set(path, place);
+    return place;
+  }
+}
+
+function* responseTimes(
+  { responseTimes: counts, responseTimeSumS, service }: RatelimitMetrics,
+  mapper: Mapper,
+): Generator<string> {
+  const mapped = mapper(RESPONSE_TIME, 'observer') ?? { family: plainName(RESPONSE_TIME), labels: {} };
+  if (mapped === 'dropped') return;
+  const { family, labels } = mapped;
+  yield `# TYPE ${family} histogram`;
+  let sum = 0;
+  for (const [at, most] of [...RESPONSE_TIME_BUCKETS_S, '+Inf'].entries()) {
+    sum += counts[at] ?? 0;
+    yield `${family}_bucket${labelText({ ...labels, le: String(most) })} ${sum}`;
+  }
+  yield `${family}_sum${labelText(labels)} ${responseTimeSumS}`;
+  yield `${family}_count${labelText(labels)} ${service.totalRequests}`;
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  const texts = Object.entries(labels).map(
+    ([name, value]) => `${name}="${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`,
+  );
+  return texts.length === 0 ? '' : `{${texts.join(',')}}`;
+}

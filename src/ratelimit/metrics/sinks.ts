@@ -1,0 +1,67 @@
+/**
+ * Who is told what is counted: statsd, DogStatsD, or a page for Prometheus.
+ * **In**: settings, metrics. **Out**: the port of the page, where there is one. **Fails**: with a SettingError, or where the port cannot be had.
+ */
+import { readFile } from 'node:fs/promises';
+import type { Answerer } from '../serve/engine.ts';
+import { type Mapper, readMapper } from './metric-mapper.ts';
+import type { RatelimitMetrics } from './metrics.ts';
+import type { Mogrifier } from './mogrifiers.ts';
+import { listenHttp, sayNotFound } from '../serve/pages.ts';
+import { PrometheusPage } from './prometheus-page.ts';
+import { SettingError } from '../serve/setting-error.ts';
+import type { Settings } from '../serve/settings.ts';
+import { Statsd, tagsOf } from './statsd.ts';
+
+export interface SinksOptions {
+  readonly settings: Settings;
+  /** Of names that DogStatsD is told. */
+  readonly mogrifier: Mogrifier | undefined;
+  readonly answerer: Answerer;
+  readonly metrics: RatelimitMetrics;
+}
+
+export async function openSinks(
+  { settings, mogrifier, answerer, metrics }: SinksOptions,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly prometheusPort: number | undefined }> {
+  if (settings.DISABLE_STATS) return { prometheusPort: undefined };
+  const statsd = (kind: 'statsd' | 'dogstatsd'): void => {
+    const sink = new Statsd(metrics, {
+      host: settings.STATSD_HOST,
+      port: settings.STATSD_PORT,
+      kind,
+      everyMs: settings.STATS_FLUSH_INTERVAL,
+      tags: tagsOf(settings.EXTRA_TAGS),
+      mogrifier,
+    });
+    stack.defer(() => sink.close());
+  };
+  if (settings.USE_DOG_STATSD) statsd('dogstatsd');
+  else if (settings.USE_STATSD && !settings.USE_PROMETHEUS) statsd('statsd');
+  if (!settings.USE_PROMETHEUS) return { prometheusPort: undefined };
+  const mapper = settings.PROMETHEUS_MAPPER_YAML === '' ? undefined : await mapperOf(settings.PROMETHEUS_MAPPER_YAML);
+  const [, host, port] = /^(.*):(\d{1,5})$/.exec(settings.PROMETHEUS_ADDR) ?? [];
+  if (host === undefined || port === undefined)
+    throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; HOST:PORT or :PORT is expected`);
+  const page = new PrometheusPage(metrics, mapper);
+  const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
+    sayNotFound(app);
+    app.get(settings.PROMETHEUS_PATH, async (_request, reply) => {
+      await answerer.counted();
+      return reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await page.text());
+    });
+  });
+  return { prometheusPort };
+}
+
+async function mapperOf(path: string): Promise<Mapper> {
+  try {
+    return readMapper(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new SettingError(
+      `PROMETHEUS_MAPPER_YAML: ${path}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The pages for people, probes and programs: /json and /healthcheck at one port, what is in force and counted at another.
+ * **In**: what answers. **Out**: two ports. **Fails**: where a port cannot be had.
+ */
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { mayReset, RESET_REFUSED } from '../../admin/may-reset.ts';
+import type { Answerer } from './engine.ts';
+import type { Domains } from '../config/tree.ts';
+import type { LimitInspector } from '../inspect/inspection.ts';
+import type { RatelimitMetrics } from '../metrics/metrics.ts';
+import { rlconfig } from '../config/config-dump.ts';
+import { slices } from './slices.ts';
+
+export function addService(app: FastifyInstance, answerer: Answerer): void {
+  sayNotFound(app);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  app.all('/json', async ({ body, headers }, reply) => {
+    const answer = await answerer.answerJson(typeof body === 'string' ? body : '', headers);
+    if (answer.status >= 400 && answer.status !== 429) reply.header('x-content-type-options', 'nosniff');
+    return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // of text fastify would say the charset
+  });
+  app.all('/healthcheck', async (_request, reply) => {
+    const why = await answerer.unhealthyWhy();
+    return reply
+      .code(why === undefined ? 200 : 500)
+      .type(TEXT)
+      .send(why ?? 'OK');
+  });
+}
+
+/** As Go's net/http says them. */
+const TEXT = 'text/plain; charset=utf-8';
+const notFound = (reply: FastifyReply): FastifyReply =>
+  reply.code(404).header('x-content-type-options', 'nosniff').type(TEXT).send('404 page not found\n');
+
+export function sayNotFound(app: FastifyInstance): void {
+  app.setNotFoundHandler((_request, reply) => notFound(reply));
+}
+
+const DEBUG_HELP =
+  '/rlconfig: print out the currently loaded configuration for debugging\n/stats: print out stats\n/limits/explain, /limits/inspect, and /limits/reset (POST, from this machine): ?domain=D&key=K&value=V&key=K&value=V\n';
+
+export function addDebug(
+  app: FastifyInstance,
+  answerer: Answerer,
+  metrics: RatelimitMetrics,
+  domains: () => Domains | undefined,
+): void {
+  // Whatever it does not know is answered by the help, as by the reference.
+  app.setNotFoundHandler((request, reply) =>
+    request.url.startsWith('/limits') ? notFound(reply) : reply.code(200).type(TEXT).send(DEBUG_HELP),
+  );
+  app.all('/rlconfig', (_request, reply) => {
+    const inForce = domains();
+    return reply.type(TEXT).send(inForce === undefined ? '' : rlconfig(inForce));
+  });
+  app.all('/stats', async (_request, reply) => {
+    await answerer.counted();
+    return reply.type(TEXT).send(await statsOf(metrics));
+  });
+  addInspection(app, answerer.limits);
+}
+
+/** Every counter and gauge, a line each. */
+async function statsOf(metrics: RatelimitMetrics): Promise<string> {
+  const pause = slices();
+  let page = '';
+  for (const [name, value] of metrics.counters()) {
+    page += `${name}: ${value}\n`;
+    const turn = pause();
+    if (turn !== undefined) await turn;
+  }
+  for (const [name, read] of metrics.gauges) page += `${name}: ${read()}\n`;
+  return page;
+}
+
+function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
+  const asked = (query: unknown): { readonly domain: string; readonly entries: (readonly [string, string])[] } => {
+    const {
+      domain = '',
+      key = [],
+      value = [],
+    } = query as { domain?: string; key?: string | string[]; value?: string | string[] };
+    const values = [value].flat();
+    return { domain: String(domain), entries: [key].flat().map((name, at) => [name, values[at] ?? '']) };
+  };
+  app.get('/limits/explain', async ({ query }) => inspector.explain(asked(query).domain, asked(query).entries));
+  app.get('/limits/inspect', async ({ query }) => inspector.inspect(asked(query).domain, asked(query).entries));
+  app.post('/limits/reset', async (request, reply) =>
+    mayReset(request)
+      ? inspector.reset(asked(request.query).domain, asked(request.query).entries)
+      : reply.code(403).send(RESET_REFUSED),
+  );
+}
+
+/** A client that never ends its request keeps no connection and no descriptor. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+export async function listenHttp(
+  host: string,
+  port: number,
+  stack: AsyncDisposableStack,
+  add: (app: FastifyInstance) => void,
+  requestTimeoutMs = REQUEST_TIMEOUT_MS,
+): Promise<number> {
+  // Node looks for requests that are over time every 30 s unless told otherwise, and gives headers a minute.
+  const http = { connectionsCheckingInterval: Math.min(1000, requestTimeoutMs), headersTimeout: requestTimeoutMs };
+  const app = fastify({ forceCloseConnections: true, requestTimeout: requestTimeoutMs, http });
+  add(app);
+  await app.listen({ host, port });
+  stack.defer(() => app.close());
+  const bound = app.server.address();
+  return typeof bound === 'object' && bound !== null ? bound.port : port;
+}

@@ -1,0 +1,82 @@
+/**
+ * Where envoyproxy/ratelimit's files are: RUNTIME_ROOT/RUNTIME_SUBDIRECTORY/RUNTIME_APPDIRECTORY, as lyft/goruntime reads it.
+ * **In**: the settings. **Out**: the files with their texts, in name order, sub-folders too, of any extension; with RUNTIME_WATCH_ROOT
+ * also what stands beside the folder and begins with its name and a dot. **Fails**: with ENOENT where there is no folder. A file that
+ * cannot be read is left out, and said.
+ */
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
+import { fileText } from '../config/file-text.ts';
+import type { ConfigFile } from '../config/read.ts';
+import type { Settings } from './settings.ts';
+
+type Place = Pick<
+  Settings,
+  'RUNTIME_ROOT' | 'RUNTIME_SUBDIRECTORY' | 'RUNTIME_APPDIRECTORY' | 'RUNTIME_IGNOREDOTFILES' | 'RUNTIME_WATCH_ROOT'
+>;
+
+export const configFolder = ({ RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDIRECTORY }: Place): string =>
+  join(RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDIRECTORY);
+
+export interface FoundFile {
+  readonly file: string;
+  /** Differs whenever the file does. */ readonly mark: string;
+}
+
+export interface UnreadFile {
+  readonly file: string;
+  readonly why: string;
+}
+
+/** Links are followed: Kubernetes mounts a ConfigMap as links. Its own folders (`..data`) are not read twice. */
+export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile[]> {
+  const root = configFolder(place);
+  const parent = dirname(root);
+  const files: FoundFile[] = [];
+  /** `above`: real paths of the folders on the way here, since a link may lead back. */
+  const add = async (path: string, above: ReadonlySet<string>): Promise<void> => {
+    const info = await stat(path, { bigint: true }).catch(() => undefined); // a link to nothing: reading it says why
+    if (info?.isDirectory() === true) await walk(path, above);
+    else
+      files.push({
+        file: path,
+        mark: info === undefined ? 'none' : `${info.dev} ${info.ino} ${info.size} ${info.mtimeNs} ${info.ctimeNs}`,
+      });
+  };
+  const walk = async (folder: string, above: ReadonlySet<string>): Promise<void> => {
+    const real = await realpath(folder);
+    if (above.has(real)) return;
+    const below = new Set([...above, real]);
+    for (const name of (await readdir(folder)).toSorted()) {
+      if (name.startsWith('..') || (place.RUNTIME_IGNOREDOTFILES && name.startsWith('.'))) continue;
+      await add(join(folder, name), below);
+    }
+  };
+  const beside = place.RUNTIME_WATCH_ROOT
+    ? (await readdir(parent)).filter((name) => name.startsWith(`${basename(root)}.`))
+    : [];
+  await walk(root, new Set()).catch((error: unknown) => {
+    if (beside.length === 0) throw error;
+  });
+  for (const name of beside) await add(join(parent, name), new Set());
+  return files.toSorted((a, b) => (relative(parent, a.file) < relative(parent, b.file) ? -1 : 1));
+}
+
+/** How a swap file of vim begins; it lies beside the file that is edited, and is none. */
+const VIM_SWAP = Buffer.from('b0VIM ');
+
+export async function readFiles(
+  found: readonly FoundFile[],
+): Promise<{ readonly files: readonly ConfigFile[]; readonly unread: readonly UnreadFile[] }> {
+  const files: ConfigFile[] = [];
+  const unread: UnreadFile[] = [];
+  for (const { file } of found) {
+    try {
+      const octets = await readFile(file);
+      if (!octets.subarray(0, VIM_SWAP.length).equals(VIM_SWAP)) files.push(fileText(file, octets));
+    } catch (error) {
+      unread.push({ file, why: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return { files, unread };
+}

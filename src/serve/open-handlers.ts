@@ -1,0 +1,42 @@
+/** Opens handlers for real, for whatever runs an engine: a server, an explanation. */
+import { openHandler } from '../adapters/live.ts';
+import { createPluginMetrics, type PluginMetrics } from '../adapters/plugin-metrics.ts';
+import type { Registry } from '../adapters/registry.ts';
+import type { Host } from '../adapters/contract.ts';
+import { createSharedMemory, type SharedMemory } from '../adapters/shared-memory.ts';
+import type { OpenHandlers } from '../core/handlers/open-handler.ts';
+import type { OwnLog } from '../log/log.ts';
+
+export interface HandlerOpener {
+  readonly openHandlers: OpenHandlers;
+  /** What the open handlers publish. */
+  readonly metrics: PluginMetrics;
+}
+
+/** What a handler has for its own `close`, which may hang, after reports and calls have ended. */
+export const MOST_CLOSE_MS = 5000;
+
+/** `worker`: which of several this is, and the memory that they share. `closeWithinMs`: of each handler, its background work included. */
+export function handlerOpener(
+  registry: Registry,
+  log: OwnLog,
+  worker?: { readonly place: Host['worker']; readonly shared: SharedMemory },
+  closeWithinMs: number = MOST_CLOSE_MS,
+): HandlerOpener {
+  const metrics = createPluginMetrics(log);
+  const environment = {
+    log,
+    metrics,
+    shared: worker?.shared ?? createSharedMemory(),
+    closeWithinMs,
+    ...(worker === undefined ? {} : { worker: worker.place }),
+  };
+  return {
+    metrics,
+    openHandlers: (spec) => {
+      const adapter = registry.get(spec.adapter);
+      if (adapter === undefined) return Promise.reject(new Error(`no adapter is named ${spec.adapter}`)); // the loader has looked
+      return openHandler(adapter, spec, environment);
+    },
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * Where the policy of a server comes from.
+ * **In**: paths, and who puts a policy in force. **Out**: the policy in force, and how loading has gone. **Fails**: at the start, with a
+ * {@link CliError}; later never: what is wrong is told and kept, and the last good policy stays in force.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Registry } from '../adapters/registry.ts';
+import { messageOf, SnapshotError } from '../core/errors.ts';
+import { loadPolicyFiles } from '../core/rules/load.ts';
+import { type PolicyFiles, readPolicyFiles } from '../core/rules/policy-files.ts';
+import type { Finding, Policy } from '../core/rules/policy.ts';
+import { CliError } from '../cli/cli-error.ts';
+import { EXIT } from '../cli/exit-codes.ts';
+import { findingsCount } from '../cli/findings.ts';
+import { Loads } from './loads.ts';
+import type { OwnLog } from '../log/log.ts';
+import { oneAtATime } from './one-at-a-time.ts';
+import { type PolicyWatch, watchPolicy } from './policy-watch.ts';
+
+/** All texts that a policy is made of: plain data, so that each worker loads the very same. */
+export interface PolicyTexts {
+  readonly files: PolicyFiles;
+  /** By path, what stands behind each `$file`. */
+  readonly named: ReadonlyMap<string, string>;
+}
+
+export interface PolicySourceOptions {
+  readonly configs: readonly string[];
+  readonly registry: Registry;
+  readonly log: OwnLog;
+  readonly onFindings: ((findings: readonly Finding[]) => void) | undefined;
+  /** Rejects with why it cannot be in force; then the last one still is. */
+  readonly use: (policy: Policy, texts: PolicyTexts) => Promise<void>;
+  /** For the line that says what was loaded. */
+  readonly fields?: () => Readonly<Record<string, unknown>>;
+}
+
+/** A handler that could not be opened may open later with the same texts: its own files are not watched here. */
+const AGAIN_MS = 30_000;
+
+export class PolicySource {
+  readonly loads = new Loads();
+  readonly #options: PolicySourceOptions;
+  readonly #paths: readonly string[];
+  /** Of the texts that were read last, whatever came of them. */
+  #read = '';
+  /** Of `$file`, by path. */
+  #named: ReadonlyMap<string, string> = new Map();
+  #isForced = false;
+  #isClosed = false;
+  #again: NodeJS.Timeout | undefined;
+  #watch: PolicyWatch | undefined;
+  readonly #next: () => Promise<boolean>;
+
+  constructor(options: PolicySourceOptions) {
+    this.#options = options;
+    this.#paths = options.configs.map((path) => resolve(path));
+    this.#next = oneAtATime(() => this.#reload());
+  }
+
+  /** The first policy. Rejects where there is none. */
+  async start(): Promise<Policy> {
+    const files = await readPolicyFiles(this.#paths);
+    try {
+      return await this.#take(files);
+    } catch (error) {
+      throw error instanceof CliError ? error : new CliError('CLI_HANDLER_OPEN', messageOf(error), { cause: error });
+    }
+  }
+
+  /** Loads what is on disk now, also where it is what was read last. True where it is in force afterwards. */
+  reload(): Promise<boolean> {
+    this.#isForced = true;
+    return this.#next();
+  }
+
+  /** Loads each change, until it is closed. */
+  follow(lookMs?: number): void {
+    const { log } = this.#options;
+    this.#watch = watchPolicy({
+      roots: this.#paths,
+      files: () => this.#named.keys(),
+      log,
+      onChange: () => this.#look(),
+      ...(lookMs === undefined ? {} : { lookMs }),
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#again);
+    await this.#watch?.close();
+  }
+
+  #look(): void {
+    this.#next().catch((error: unknown) =>
+      this.#options.log.error('internal error while reloading the policy', { error }),
+    );
+  }
+
+  async #reload(): Promise<boolean> {
+    if (this.#isClosed) return false;
+    const { log, fields } = this.#options;
+    const isForced = this.#isForced;
+    this.#isForced = false;
+    clearTimeout(this.#again);
+    const files = await readPolicyFiles(this.#paths);
+    if (!isForced && this.#digest(files) === this.#read) return this.loads.refusal === undefined;
+    try {
+      const policy = await this.#take(files);
+      log.info('policy loaded', {
+        revision: policy.revision,
+        rules: policy.rules.length,
+        handlers: policy.handlers.size,
+        ...fields?.(),
+      });
+      return true;
+    } catch (error) {
+      if (this.#isClosed) return false; // it came too late, and nobody waits for it
+      this.loads.refused(messageOf(error), findingsOf(error));
+      log.error('the policy has errors; the last good one stays in force', {
+        why: messageOf(error),
+        revision: this.loads.policy?.revision,
+      });
+      if (error instanceof PolicyError) return false;
+      this.#again = setTimeout(() => {
+        this.#read = '';
+        this.#look();
+      }, AGAIN_MS).unref();
+      return false;
+    }
+  }
+
+  async #take(files: PolicyFiles): Promise<Policy> {
+    const { registry, onFindings, use } = this.#options;
+    const named = new Map<string, string>();
+    const { policy, findings } = await loadPolicyFiles(files, {
+      adapters: registry,
+      readText: (file) => {
+        named.set(file, ''); // followed also where it is missing
+        const text = readFileSync(file, 'utf8');
+        named.set(file, text);
+        return text;
+      },
+    });
+    if (this.#isClosed) throw new Error('the server is told to stop');
+    this.#named = named;
+    this.#read = this.#digest(files);
+    onFindings?.(findings);
+    if (policy === undefined) throw new PolicyError(findings);
+    await use(policy, { files, named });
+    this.loads.took(policy);
+    return policy;
+  }
+
+  /** What `$file` stands for is read anew. */
+  #digest(files: PolicyFiles): string {
+    const hash = createHash('sha256');
+    const add = (file: string, text: string): void => void hash.update(`${file.length} ${text.length} ${file}${text}`);
+    for (const { file, text } of files.files) add(file, text);
+    for (const {
+      position: { file },
+      message,
+    } of files.findings)
+      add(file, message);
+    for (const file of this.#named.keys()) add(file, textOf(file));
+    return hash.digest('hex');
+  }
+}
+
+/** Has its findings with it, for the page that shows them. */
+class PolicyError extends CliError {
+  readonly findings: readonly Finding[];
+
+  constructor(findings: readonly Finding[]) {
+    super('CLI_POLICY', `the policy has ${findingsCount(findings)}`, { exit: EXIT.findings });
+    this.findings = findings;
+  }
+}
+
+function findingsOf(error: unknown): readonly Finding[] {
+  return error instanceof PolicyError || error instanceof SnapshotError ? error.findings : [];
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Loads texts that were read and found right by another thread. Rejects where they are not right here. */
+export async function loadTexts({ files, named }: PolicyTexts, registry: Registry): Promise<Policy> {
+  const { policy, findings } = await loadPolicyFiles(files, {
+    adapters: registry,
+    readText: (file) => named.get(file) ?? readFileSync(file, 'utf8'),
+  });
+  if (policy === undefined) throw new PolicyError(findings);
+  return policy;
+}

@@ -1,0 +1,38 @@
+/** Spans of this thread, where the settings want them. */
+import { messageOf } from '../../core/errors.ts';
+import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Tracing } from '../../tracing/index.ts';
+import { CliError } from '../../cli/cli-error.ts';
+import { EXIT } from '../../cli/exit-codes.ts';
+import type { OwnLog } from '../../log/log.ts';
+
+/** Of a drain: what a collector of traces may take. */
+const SPANS_GRACE_MS = 2000;
+
+export async function ownTracing(settings: Settings, log: OwnLog): Promise<Tracing | undefined> {
+  if (!settings.TRACING_ENABLED) return undefined;
+  const { openTracing } = await import('../../tracing/index.ts');
+  return openTracing({
+    serviceName: settings.TRACING_SERVICE_NAME,
+    serviceNamespace: settings.TRACING_SERVICE_NAMESPACE,
+    serviceInstanceId: settings.TRACING_SERVICE_INSTANCE_ID,
+    protocol: settings.TRACING_EXPORTER_PROTOCOL === 'grpc' ? 'grpc' : 'http',
+    samplingRate: settings.TRACING_SAMPLING_RATE,
+    log,
+  }).catch((error: unknown) => {
+    throw new CliError('CLI_SETTING', `OTEL_EXPORTER_OTLP_...: ${messageOf(error)}`, {
+      exit: EXIT.usage,
+      cause: error,
+    });
+  });
+}
+
+/** False where the last spans are lost: what still tries to send them would keep the thread for as long as it tries. */
+export async function tracingEnded(tracing: Tracing | undefined, log: OwnLog): Promise<boolean> {
+  const isTold = (await tracing?.close(SPANS_GRACE_MS)) ?? true;
+  if (!isTold)
+    log.warn('the last spans are lost: the collector of traces did not take them in time', {
+      waitedMs: SPANS_GRACE_MS,
+    });
+  return isTold;
+}

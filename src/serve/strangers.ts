@@ -1,0 +1,80 @@
+/**
+ * Peers that cannot be served, since they speak something else than the gRPC port.
+ * **In**: each of them, as the transport tells. **Out**: counts by kind, and at most one line a minute for each kind. **Fails**: never.
+ */
+import type { MetricFamily } from '../core/metric-families.ts';
+import type { Stranger, StrangerKind } from '../transport/index.ts';
+import type { OwnLog } from '../log/log.ts';
+
+const WARN_EVERY_MS = 60_000;
+
+/** How TLS is turned on, in the words of the command that serves. */
+export type TlsHint = '--tls-cert and --tls-key' | 'GRPC_SERVER_USE_TLS';
+
+const messages = (hint: TlsHint): Readonly<Record<StrangerKind, string>> => ({
+  tls: `a peer speaks TLS, and this port is cleartext: set ${hint}, or take the TLS transport_socket off the cluster in Envoy`,
+  http1:
+    'a peer speaks HTTP/1, and this port speaks HTTP/2 with prior knowledge: set http2_protocol_options on the cluster in Envoy; for pages and probes ask the HTTP port',
+  unknown: 'a peer does not begin as HTTP/2 does: see what connects to the gRPC port from its address',
+  cleartext: `a peer speaks cleartext, and this port speaks TLS: give the cluster in Envoy a TLS transport_socket, or start without ${hint}`,
+  handshake:
+    'a TLS handshake failed: see that the peer trusts the authority of this certificate, shows one itself where that is asked for, and offers h2 by ALPN',
+});
+
+interface Seen {
+  count: number;
+  sinceLine: number;
+  loggedAtMs: number;
+}
+
+export class Strangers {
+  readonly #log: Pick<OwnLog, 'warn'>;
+  readonly #messages: Readonly<Record<StrangerKind, string>>;
+  readonly #nowMs: () => number;
+  readonly #seen: Readonly<Record<StrangerKind, Seen>> = {
+    tls: unseen(),
+    http1: unseen(),
+    unknown: unseen(),
+    cleartext: unseen(),
+    handshake: unseen(),
+  };
+
+  /** `nowMs` is monotonic. */
+  constructor(log: Pick<OwnLog, 'warn'>, hint: TlsHint, nowMs: () => number = () => performance.now()) {
+    this.#log = log;
+    this.#messages = messages(hint);
+    this.#nowMs = nowMs;
+  }
+
+  get total(): number {
+    return Object.values(this.#seen).reduce((sum, { count }) => sum + count, 0);
+  }
+
+  take({ kind, peer, why }: Stranger): void {
+    const seen = this.#seen[kind];
+    seen.count++;
+    seen.sinceLine++;
+    const nowMs = this.#nowMs();
+    if (nowMs - seen.loggedAtMs < WARN_EVERY_MS) return;
+    this.#log.warn(this.#messages[kind], {
+      peer: peer ?? 'unknown',
+      ...(why === undefined ? {} : { why }),
+      connections: seen.sinceLine,
+    });
+    seen.loggedAtMs = nowMs;
+    seen.sinceLine = 0;
+  }
+
+  readonly family: MetricFamily = {
+    kind: 'counter',
+    name: 'sluice_refused_connections_total',
+    labels: ['kind'],
+    help: 'Connections to the gRPC port that speak something else: TLS, HTTP/1 or unknown at a cleartext port; cleartext, or a failed handshake, at a port of TLS.',
+    read: () => Object.entries(this.#seen).map(([kind, { count }]) => ({ labels: { kind }, value: count })),
+  };
+}
+
+const unseen = (): Seen => ({ count: 0, sinceLine: 0, loggedAtMs: -Infinity });
+
+/** The same number on the pages of `sluice ratelimit`. */
+export const REFUSED_CONNECTIONS_GAUGE = 'ratelimit.service.refused_connections';
