@@ -7,18 +7,20 @@ const ROOT = resolve(import.meta.dirname, '..');
 
 /** For each folder, the folders (or files) of ours that it may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'src/text': [],
   'src/time': [],
-  'src/attributes': [],
-  'src/expression': ['src/attributes'],
+  'src/attributes': ['src/text'],
+  'src/expression': ['src/text', 'src/attributes'],
   'src/transport': [],
-  'src/protobuf': ['src/transport', 'gen'],
+  'src/protobuf': ['src/text', 'src/transport', 'gen'],
   'src/log': ['src/attributes', 'src/adapters/contract.ts', 'src/cli/terminal.ts'],
-  'src/adapters': ['src/attributes'],
-  'src/core': ['src/time', 'src/attributes', 'src/expression', 'src/adapters/contract.ts'],
+  'src/adapters': ['src/text', 'src/time', 'src/attributes'],
+  'src/core': ['src/text', 'src/time', 'src/attributes', 'src/expression', 'src/adapters/contract.ts'],
   'src/ratelimit': [
+    'src/text',
     'src/time',
     'src/adapters/shared-places.ts',
-    'src/attributes/nearest.ts',
+    'src/text/nearest.ts',
     'src/core/rules',
     'src/core/handlers/breaker.ts',
     'src/core/handlers/outage-log.ts',
@@ -28,8 +30,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core/verdict/ratelimit-fields.ts',
     'src/admin/may-reset.ts',
   ],
-  'src/tracing': ['src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/charge/store.ts'],
+  'src/tracing': ['src/text', 'src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/charge/store.ts'],
   'src/frontends': [
+    'src/text',
+    'src/time',
+
     'src/transport',
     'src/protobuf',
     'gen',
@@ -37,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core/call.ts',
     'src/ratelimit/call.ts',
   ],
-  'src/admin': ['src/transport', 'src/attributes', 'src/core'],
+  'src/admin': ['src/text', 'src/transport', 'src/attributes', 'src/core'],
   'src/serve': ['src'],
   'src/cli': ['src', 'gen'],
 };

@@ -1,6 +1,7 @@
 /** Work of a handler that goes on beside calls: restarted when it fails, waited for at the end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from './contract.ts';
+import { messageOf } from '../text/message-of.ts';
 
 export interface Background {
   start(name: string, work: (signal: AbortSignal) => Promise<void>): void;
@@ -32,7 +33,7 @@ export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs:
         return;
       } catch (error) {
         if (signal.aborted) return;
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         failures.set(id, `${name} failed: ${why}`);
         log.error('background work failed and is started again', { work: name, error, pauseMs });
       } finally {

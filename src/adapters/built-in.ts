@@ -6,6 +6,7 @@ import { AdapterError } from './errors.ts';
 import { importAdapter } from './import-adapter.ts';
 import { resolveOwnModules } from './own-modules.ts';
 import { type BrokenPlugin, createRegistry, type Registry } from './registry.ts';
+import { messageOf } from '../text/message-of.ts';
 
 const FOLDER = new URL('../../plugins/', import.meta.url);
 const EXTENSIONS = import.meta.filename.endsWith('.ts') ? ['ts', 'js'] : ['js'];
@@ -59,7 +60,7 @@ function problemsOf(adapter: Adapter): readonly AdapterError[] {
     return [
       new AdapterError(
         'ADAPTER_LOAD_FAILED',
-        `adapter ${adapter.name}: its description cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+        `adapter ${adapter.name}: its description cannot be read: ${messageOf(error)}`,
         { cause: error },
       ),
     ];

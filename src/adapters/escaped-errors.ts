@@ -4,9 +4,9 @@
  * **Fails**: never; the process goes on.
  */
 import type { Log } from './contract.ts';
+import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './plugin-places.ts';
 
-const AT_MOST_EVERY_MS = 60_000;
 /** Messages may differ each time; beyond so many causes further ones are logged as one. */
 const MOST_CAUSES = 200;
 
@@ -17,15 +17,10 @@ export interface EscapedCount {
   readonly count: number;
 }
 
-interface Cause {
-  loggedAtMs: number;
-  sinceLogged: number;
-}
-
 export class EscapedErrors {
   readonly #log: Log;
   readonly #nowMs: () => number;
-  readonly #causes = new Map<string, Cause>();
+  readonly #causes = new Map<string, Throttle>();
   readonly #counts = new Map<string, { readonly origin: Origin['kind']; readonly plugin: string; count: number }>();
 
   /** `nowMs` is monotonic. */
@@ -38,13 +33,8 @@ export class EscapedErrors {
     const origin = originOf(error);
     const plugin = origin.kind === 'plugin' ? origin.plugin : '';
     this.#countOf(origin.kind, plugin).count++;
-    const cause = this.#causeOf(causeKey(error, origin));
-    cause.sinceLogged++;
-    const nowMs = this.#nowMs();
-    if (nowMs - cause.loggedAtMs < AT_MOST_EVERY_MS) return;
-    const times = cause.sinceLogged;
-    cause.loggedAtMs = nowMs;
-    cause.sinceLogged = 0;
+    const times = this.#linesOf(causeKey(error, origin)).admit();
+    if (times === 0) return;
     try {
       this.#say(error, kind, origin, times);
     } catch {
@@ -96,10 +86,10 @@ export class EscapedErrors {
     return known;
   }
 
-  #causeOf(key: string): Cause {
+  #linesOf(key: string): Throttle {
     const bounded = this.#causes.has(key) || this.#causes.size < MOST_CAUSES ? key : 'others';
     let known = this.#causes.get(bounded);
-    if (known === undefined) this.#causes.set(bounded, (known = { loggedAtMs: -Infinity, sinceLogged: 0 }));
+    if (known === undefined) this.#causes.set(bounded, (known = new Throttle({ nowMs: this.#nowMs })));
     return known;
   }
 }

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Adapter } from './contract.ts';
 import { AdapterError } from './errors.ts';
 import { notePlace } from './plugin-places.ts';
+import { messageOf } from '../text/message-of.ts';
 
 const WITHIN_MS = 10_000;
 /** Of the source, above the message of a syntax error. */
@@ -56,7 +57,7 @@ async function imported(url: string, withinMs: number): Promise<{ readonly defau
 
 /** `FILE:LINE:COLUMN: message`, and what to do where that is known. */
 function whyNotImported(url: string, error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const missing = /Cannot find package '([^']+)'/.exec(message)?.[1];
   const hint = missing === undefined ? '' : `; install it: npm install ${missing}`;
   return `${placeIn(url, error) ?? pathOf(url)}: ${message}${hint}`;

@@ -16,6 +16,7 @@ import {
 import { AdapterError } from './errors.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
+import { messageOf } from '../text/message-of.ts';
 
 /** What the process gives all its handlers. */
 export interface HandlerEnvironment {
@@ -175,11 +176,7 @@ async function opened(
   } catch (error) {
     isGivenUp = true;
     if (error instanceof AdapterError) throw error;
-    throw new AdapterError(
-      'ADAPTER_OPEN_FAILED',
-      `[${adapter.name}/${name}] ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] ${messageOf(error)}`, { cause: error });
   } finally {
     over.abort();
   }

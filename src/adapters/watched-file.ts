@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './contract.ts';
+import { messageOf } from '../text/message-of.ts';
 
 export interface WatchedFile<T> {
   /** Of the last good reading. */
@@ -86,7 +87,7 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
         if ((await stampOf(path)) !== stamp) continue;
         seen = stamp;
         isBad = true;
-        const why = error instanceof Error ? error.message : String(error);
+        const why = messageOf(error);
         bad.add();
         say(host, path, `${why}; the last good reading is kept`);
         host.log.warn('a file has turned bad; the last good reading is kept', { file: path, error: why });
@@ -109,7 +110,7 @@ async function readWith<T>(
     if (text.trim() === '') throw new Error('it is empty; if that is meant, write a comment into it');
     return { text, value: await parse(text, turns()) };
   } catch (error) {
-    throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -144,5 +145,4 @@ async function stampOf(path: string): Promise<string> {
   }
 }
 
-const codeOf = (error: unknown): string =>
-  (error as NodeJS.ErrnoException).code ?? (error instanceof Error ? error.message : String(error));
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? messageOf(error);

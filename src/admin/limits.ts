@@ -8,6 +8,7 @@ import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
 import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
 import { mayReset, RESET_REFUSED } from './may-reset.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
+import { messageOf } from '../text/message-of.ts';
 
 /** Requests that people write are small. */
 const MOST_BYTES = 64 * 1024;
@@ -109,7 +110,7 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   try {
     body = JSON.parse(text);
   } catch (error) {
-    throw new BadRequest(`the body is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new BadRequest(`the body is no JSON: ${messageOf(error)}`);
   }
   if (!isMap(body)) throw new BadRequest('the body is a JSON object, such as {"http": {"request.path": "/a"}}');
   return body;

@@ -3,7 +3,7 @@
  * **In**: filters in the query. **Out**: those kept that pass, the newest first. **Fails**: with a sentence that says what is allowed.
  */
 import { CALL_KINDS } from '../attributes/carrier.ts';
-import { meant } from '../attributes/nearest.ts';
+import { meant } from '../text/nearest.ts';
 import type { Outcome } from '../core/call.ts';
 import type { KeptVerdict, VerdictFilter } from '../core/kept-verdicts.ts';
 import type { Policy } from '../core/rules/policy.ts';

@@ -8,7 +8,7 @@ import type { Wire } from './bag.ts';
 import type { CallKind, Carrier } from './carrier.ts';
 import { AttributeError } from './errors.ts';
 import { type Json, jsonAt, valueOfJson } from './json-value.ts';
-import { meant } from './nearest.ts';
+import { meant } from '../text/nearest.ts';
 import { valueOfPlain, wantedForm } from './plain-value.ts';
 import type { Value } from './values.ts';
 

@@ -8,6 +8,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
 import { CliError } from './cli-error.ts';
+import { messageOf } from '../text/message-of.ts';
 
 export interface RequestFile {
   /** The file's name, for messages. */
@@ -32,7 +33,7 @@ export function readRequestFile(path: string): RequestFile {
   try {
     text = readFileSync(path === '-' ? 0 : path, 'utf8');
   } catch (error) {
-    throw wrong(` cannot be read: ${error instanceof Error ? error.message : String(error)}`, error);
+    throw wrong(` cannot be read: ${messageOf(error)}`, error);
   }
   const document = parseDocument(text);
   const [problem] = document.errors;

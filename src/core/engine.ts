@@ -17,7 +17,7 @@ import { type LookDepth, lookAtQuotas } from './dispatch/look-at-quotas.ts';
 import { OutageLog } from './handlers/outage-log.ts';
 import type { QuotaLook } from './dispatch/quota-look.ts';
 import { askQuotas, NO_QUOTAS, type QuotaRun } from './dispatch/charge-quotas.ts';
-import { CORE_ERRORS, messageOf, SnapshotError } from './errors.ts';
+import { CORE_ERRORS, SnapshotError } from './errors.ts';
 import { type KeptVerdict, KeptVerdicts, type VerdictFilter } from './kept-verdicts.ts';
 import { isEnforced, isSampled, matchOf } from './match/applies.ts';
 import { type MetricFamily, metricFamilies } from './metric-families.ts';
@@ -32,6 +32,7 @@ import { decidingOf, refusalOf, settleGroups } from './verdict/first-deny.ts';
 import { limitVerdict } from './verdict/limit-verdict.ts';
 import type { RuleOutcome } from './outcome.ts';
 import { nextId } from './verdict-id.ts';
+import { messageOf } from '../text/message-of.ts';
 
 /** The global one is looked up anew, by a getter, each time that it is named. */
 const monotonic = performance;

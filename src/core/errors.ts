@@ -31,5 +31,3 @@ export class SnapshotError extends Error {
     this.findings = findings;
   }
 }
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,11 +1,11 @@
 import type { CheckFunction, LookupFunction } from '../adapters/contract.ts';
 import type { Compiled } from '../expression/index.ts';
-import { messageOf } from './errors.ts';
 import type { RuleMeters } from './meters.ts';
 import { shareSeed } from './match/percentage.ts';
 import type { HandlerSpec, Policy } from './rules/policy.ts';
 import type { ErrorWord, QuotaAction, Rule } from './rules/rule.ts';
 import type { LiveHandler } from './handlers/live-handler.ts';
+import { messageOf } from '../text/message-of.ts';
 
 /** A rule with what its handler made of it, once: a call only looks things up. */
 export interface PreparedRule {

@@ -1,6 +1,7 @@
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
 import { lenientSchema } from './lenient-schema.ts';
 import { Malformed } from './malformed.ts';
+import { messageOf } from '../text/message-of.ts';
 
 const OPTIONS = { readUnknownFields: false } as const;
 
@@ -17,9 +18,6 @@ function leniently<D extends DescMessage>(schema: D, bytes: Uint8Array): Message
   try {
     return fromBinary(lenientSchema(schema), bytes, OPTIONS);
   } catch (error) {
-    throw new Malformed(
-      `the request is no ${schema.typeName}: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    throw new Malformed(`the request is no ${schema.typeName}: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Registry } from '../adapters/registry.ts';
-import { messageOf, SnapshotError } from '../core/errors.ts';
+import { SnapshotError } from '../core/errors.ts';
 import { loadPolicyFiles } from '../core/rules/load.ts';
 import { type PolicyFiles, readPolicyFiles } from '../core/rules/policy-files.ts';
 import type { Finding, Policy } from '../core/rules/policy.ts';
@@ -18,6 +18,7 @@ import { Loads } from './loads.ts';
 import type { OwnLog } from '../log/log.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { type PolicyWatch, watchPolicy } from './policy-watch.ts';
+import { messageOf } from '../text/message-of.ts';
 
 /** All texts that a policy is made of: plain data, so that each worker loads the very same. */
 export interface PolicyTexts {

@@ -5,8 +5,7 @@
 import type { MetricFamily } from '../core/metric-families.ts';
 import type { Stranger, StrangerKind } from '../transport/index.ts';
 import type { OwnLog } from '../log/log.ts';
-
-const WARN_EVERY_MS = 60_000;
+import { Throttle } from '../time/throttle.ts';
 
 /** How TLS is turned on, in the words of the command that serves. */
 export type TlsHint = '--tls-cert and --tls-key' | 'GRPC_SERVER_USE_TLS';
@@ -23,27 +22,20 @@ const messages = (hint: TlsHint): Readonly<Record<StrangerKind, string>> => ({
 
 interface Seen {
   count: number;
-  sinceLine: number;
-  loggedAtMs: number;
+  readonly lines: Throttle;
 }
 
 export class Strangers {
   readonly #log: Pick<OwnLog, 'warn'>;
   readonly #messages: Readonly<Record<StrangerKind, string>>;
-  readonly #nowMs: () => number;
-  readonly #seen: Readonly<Record<StrangerKind, Seen>> = {
-    tls: unseen(),
-    http1: unseen(),
-    unknown: unseen(),
-    cleartext: unseen(),
-    handshake: unseen(),
-  };
+  readonly #seen: Readonly<Record<StrangerKind, Seen>>;
 
   /** `nowMs` is monotonic. */
   constructor(log: Pick<OwnLog, 'warn'>, hint: TlsHint, nowMs: () => number = () => performance.now()) {
     this.#log = log;
     this.#messages = messages(hint);
-    this.#nowMs = nowMs;
+    const unseen = (): Seen => ({ count: 0, lines: new Throttle({ nowMs }) });
+    this.#seen = { tls: unseen(), http1: unseen(), unknown: unseen(), cleartext: unseen(), handshake: unseen() };
   }
 
   get total(): number {
@@ -53,16 +45,13 @@ export class Strangers {
   take({ kind, peer, why }: Stranger): void {
     const seen = this.#seen[kind];
     seen.count++;
-    seen.sinceLine++;
-    const nowMs = this.#nowMs();
-    if (nowMs - seen.loggedAtMs < WARN_EVERY_MS) return;
+    const connections = seen.lines.admit();
+    if (connections === 0) return;
     this.#log.warn(this.#messages[kind], {
       peer: peer ?? 'unknown',
       ...(why === undefined ? {} : { why }),
-      connections: seen.sinceLine,
+      connections,
     });
-    seen.loggedAtMs = nowMs;
-    seen.sinceLine = 0;
   }
 
   readonly family: MetricFamily = {
@@ -73,8 +62,6 @@ export class Strangers {
     read: () => Object.entries(this.#seen).map(([kind, { count }]) => ({ labels: { kind }, value: count })),
   };
 }
-
-const unseen = (): Seen => ({ count: 0, sinceLine: 0, loggedAtMs: -Infinity });
 
 /** The same number on the pages of `sluice ratelimit`. */
 export const REFUSED_CONNECTIONS_GAUGE = 'ratelimit.service.refused_connections';

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Context, ROOT_CONTEXT, type Span, SpanStatusCode, type TextMapGetter, trace } from '@opentelemetry/api';
 import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { B3Propagator } from '@opentelemetry/propagator-b3';
+import { messageOf } from '../text/message-of.ts';
 
 /** The span that a step is part of, also after it has waited. Not the library's global one: several servers may stand in one process. */
 export class ActiveContext {
@@ -45,7 +46,7 @@ export const failedBy =
   (error: unknown): void =>
     void span.setStatus({
       code: SpanStatusCode.ERROR,
-      message: error instanceof Error ? error.message : String(error),
+      message: messageOf(error),
     });
 
 /** The last that finds something decides: W3C's before b3. */

@@ -21,6 +21,7 @@ import { CliError } from '../cli-error.ts';
 import { checkRequest } from './check-request.ts';
 import { limitRequest } from './limit-request.ts';
 import { logRequest } from './log-request.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export { formatAnswer } from './format-answer.ts';
 
@@ -114,11 +115,9 @@ function encoded<Desc extends DescMessage>(schema: Desc, make: () => MessageShap
     return toBinary(schema, make());
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError(
-      'CLI_REQUEST_FILE',
-      `the request is no ${schema.typeName}: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    throw new CliError('CLI_REQUEST_FILE', `the request is no ${schema.typeName}: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

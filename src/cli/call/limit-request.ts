@@ -3,7 +3,7 @@
  * by our attributes: `{ ratelimit.domain: shop, ratelimit.descriptor: { user: ann } }`.
  */
 import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf';
-import { meant } from '../../attributes/nearest.ts';
+import { meant } from '../../text/nearest.ts';
 import { RateLimitRequestSchema, type RateLimitRequest } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { asText, flat, isObject, wrong } from './short-form.ts';
 

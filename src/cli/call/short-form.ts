@@ -6,7 +6,7 @@
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { parseDuration, parseTimestamp } from '../../attributes/time-text.ts';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
-import { meant } from '../../attributes/nearest.ts';
+import { meant } from '../../text/nearest.ts';
 import { CliError } from '../cli-error.ts';
 
 export type Write = (value: JsonValue, name: string) => JsonValue;

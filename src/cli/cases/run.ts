@@ -14,6 +14,7 @@ import { type Driver, inProcess } from './driver.ts';
 import { caseHandlers } from './handlers.ts';
 import type { Case, Want } from './schema.ts';
 import type { Seen, SeenReport } from './seen.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface CaseResult {
   readonly name: string;
@@ -67,7 +68,7 @@ export async function runCase(one: Case, policy: Policy, options: RunOptions): P
       await end();
     }
   } catch (error) {
-    return [error instanceof Error ? error.message : String(error)];
+    return [messageOf(error)];
   } finally {
     await engine.drain();
   }

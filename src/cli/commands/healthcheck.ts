@@ -1,5 +1,4 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { messageOf } from '../../core/errors.ts';
 import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus,
@@ -11,6 +10,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { HealthcheckFlags } from '../program.ts';
 import { say } from '../terminal.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** Asks a running server whether it takes calls. Both servers answer: `serve` and `ratelimit`. */
 export async function healthcheck({ to, timeout }: HealthcheckFlags): Promise<ExitCode> {

@@ -6,11 +6,11 @@
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
-import { messageOf } from '../../core/errors.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspection.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { RequestFile } from '../request-file.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export type Question =
   | { readonly kind: 'descriptor'; readonly domain: string; readonly entries: readonly string[] }

@@ -1,13 +1,11 @@
 import type { Log, LogFields } from '../../adapters/contract.ts';
-
-const AT_MOST_EVERY_MS = 60_000;
+import { Throttle } from '../../time/throttle.ts';
 
 /** Logs faults of a handler's plugin, at most one a minute: a plugin that throws does so for each call. */
 export class FaultLog {
   readonly #log: Log;
   readonly #fields: LogFields;
-  #loggedAtMs = -Infinity;
-  #sinceLogged = 0;
+  readonly #lines = new Throttle();
 
   /** `fields` name the handler on each line. */
   constructor(log: Log, fields: LogFields) {
@@ -17,12 +15,8 @@ export class FaultLog {
 
   /** `thrown`: by the plugin; its first frame is logged. */
   tell(why: string, thrown: unknown): void {
-    this.#sinceLogged++;
-    const nowMs = performance.now();
-    if (nowMs - this.#loggedAtMs < AT_MOST_EVERY_MS) return;
-    const times = this.#sinceLogged;
-    this.#loggedAtMs = nowMs;
-    this.#sinceLogged = 0;
+    const times = this.#lines.admit();
+    if (times === 0) return;
     const at = frameOf(thrown);
     this.#log.error('a plugin is at fault', { ...this.#fields, ...(at === undefined ? {} : { at }), why, times });
   }

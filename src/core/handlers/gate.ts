@@ -4,7 +4,6 @@
  * once. **Fails**: never by throwing; with a {@link Failure} where it is late, down, turned away or at fault.
  */
 import type { Call, Log } from '../../adapters/contract.ts';
-import { messageOf } from '../errors.ts';
 import type { HandlerMeters } from '../meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
@@ -17,6 +16,7 @@ import { OutageLog } from './outage-log.ts';
 import { PendingCall } from './pending-call.ts';
 import { Progress } from './progress.ts';
 import { WaitingCalls } from './waiting-calls.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export type HandlerFunction<I, T> = (input: I, call: Call) => T | Promise<T>;
 export type GateSpec = Pick<HandlerSpec, 'name' | 'adapter' | 'concurrency' | 'queue' | 'breaker'>;

@@ -2,10 +2,10 @@ import type { Call, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.t
 import { ReportQueue, type ReportQueueOptions } from './report-queue.ts';
 import type { Deadlines } from '../../time/deadlines.ts';
 import { Gate } from './gate.ts';
-import { messageOf } from '../errors.ts';
 import { HandlerMeters } from '../meters.ts';
 import type { OpenHandler } from './open-handler.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface LiveHandlerContext {
   readonly deadlines: Deadlines;

@@ -1,6 +1,5 @@
 import type { Log, LogFields } from '../../adapters/contract.ts';
-
-const AT_MOST_EVERY_MS = 60_000;
+import { Throttle } from '../../time/throttle.ts';
 
 /**
  * Logs that a backend stopped answering and that it answers again.
@@ -14,7 +13,7 @@ export class OutageLog {
   #isDown = false;
   #isLogged = false;
   #downSinceMs = 0;
-  #loggedAtMs = -Infinity;
+  readonly #lines: Throttle;
   #failures = 0;
 
   /** `fields` name the backend on each line; `nowMs` is monotonic. */
@@ -22,6 +21,7 @@ export class OutageLog {
     this.#log = log;
     this.#fields = fields;
     this.#nowMs = nowMs;
+    this.#lines = new Throttle({ nowMs });
   }
 
   failed(message: string, why: string): void {
@@ -33,8 +33,7 @@ export class OutageLog {
       this.#failures = 0;
     }
     this.#failures++;
-    if (nowMs - this.#loggedAtMs < AT_MOST_EVERY_MS) return;
-    this.#loggedAtMs = nowMs;
+    if (this.#lines.admit() === 0) return;
     this.#isLogged = true;
     this.#log.warn(message, {
       ...this.#fields,

@@ -1,7 +1,7 @@
 import type { RequestBag } from '../../attributes/bag.ts';
-import { messageOf } from '../errors.ts';
 import type { PreparedRule } from '../prepared-rule.ts';
 import { PASSED, type RuleOutcome, fail } from '../outcome.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** What a rule comes to whose evaluation threw: it has failed, as by an input that cannot be had. */
 export function thrown(prepared: PreparedRule, bag: RequestBag, error: unknown): RuleOutcome {

@@ -13,11 +13,12 @@ import { Fields, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import { type HandlersSection, type LoadedHandler, parsedBy } from './handlers-section.ts';
 import { type Inputs, fieldsMaker, inputMaker, inputsOf } from './inputs.ts';
-import { meant } from '../../attributes/nearest.ts';
+import { meant } from '../../text/nearest.ts';
 import { type Node, type Place, nodeText, plain } from './nodes.ts';
 import type { Action, Ask, EnrichOutput } from './rule.ts';
 import { digested, masked, type Secrecy } from './secrecy.ts';
 import { fromShape } from './convert.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface ReadAction {
   readonly action: Action;
@@ -424,11 +425,7 @@ export class ActionReader {
     try {
       return (spec as (config: unknown, params: unknown) => Shape)(config, params);
     } catch (error) {
-      this.#findings.error(
-        'RULES_ADAPTER_SHAPE',
-        place,
-        `${adapter}: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      this.#findings.error('RULES_ADAPTER_SHAPE', place, `${adapter}: ${messageOf(error)}`);
       return undefined;
     }
   }

@@ -1,5 +1,5 @@
 import type { Findings } from './findings.ts';
-import { meant } from '../../attributes/nearest.ts';
+import { meant } from '../../text/nearest.ts';
 import { nodeText, type Document, type MapNode } from './nodes.ts';
 
 const POLICY_KEYS = ['settings', 'plugins', 'attributes', 'handlers', 'rules'];

@@ -1,5 +1,5 @@
 import type { Findings } from './findings.ts';
-import { meant } from '../../attributes/nearest.ts';
+import { meant } from '../../text/nearest.ts';
 import {
   nodeText,
   type ListNode,

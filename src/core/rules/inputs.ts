@@ -10,7 +10,7 @@ import { type Compiled, FAILED } from '../../expression/index.ts';
 import { isTaken, toShape, wantedBy } from './convert.ts';
 import { expressionOf } from './expressions.ts';
 import type { Findings } from './findings.ts';
-import { meant } from '../../attributes/nearest.ts';
+import { meant } from '../../text/nearest.ts';
 import type { MapNode, Node, Place } from './nodes.ts';
 import type { FieldsMaker, InputMaker } from './rule.ts';
 

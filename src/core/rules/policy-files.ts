@@ -6,6 +6,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Findings } from './findings.ts';
 import type { Finding } from './policy.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** Plain data, so that one thread can read a policy and others load the very same texts (`structuredClone`). */
 export interface PolicyFiles {
@@ -94,5 +95,5 @@ export function systemReason(error: unknown): string {
     EISDIR: 'it is a folder',
     ENOTDIR: 'a part of the path is not a folder',
   };
-  return words[code] ?? (error instanceof Error ? error.message : String(error));
+  return words[code] ?? messageOf(error);
 }

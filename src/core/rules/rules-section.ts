@@ -16,7 +16,7 @@ import { isBareToken, isClientChosen } from './client-chosen.ts';
 import { type Fields, checkName, fieldsOf, listOfNodes } from './fields.ts';
 import type { Findings } from './findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
-import { meant } from '../../attributes/nearest.ts';
+import { meant } from '../../text/nearest.ts';
 import { type LaterItems, type Node, type Place, nodeText } from './nodes.ts';
 import { onErrorOf } from './on-error.ts';
 import { Secrecy } from './secrecy.ts';

@@ -4,7 +4,7 @@
  * everything newly opened is closed then, and nothing has changed.
  */
 import { perCallKind } from '../../attributes/carrier.ts';
-import { messageOf, SnapshotError } from '../errors.ts';
+import { SnapshotError } from '../errors.ts';
 import { candidatesOf } from '../match/candidates.ts';
 import type { Meters } from '../meters.ts';
 import type { OpenHandlers } from '../handlers/open-handler.ts';
@@ -13,6 +13,7 @@ import { TimeSlice } from '../../time/time-slice.ts';
 import { LiveHandler, type LiveHandlerContext } from '../handlers/live-handler.ts';
 import { type PreparedRule, prepareRule } from '../prepared-rule.ts';
 import { Snapshot } from './snapshot.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters'> {
   readonly openHandlers: OpenHandlers;

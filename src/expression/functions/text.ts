@@ -5,6 +5,7 @@ import { spendCharacters } from '../budget.ts';
 import { type Overload, fn, method } from './overload.ts';
 import { automatonOf } from './pattern.ts';
 import * as search from './search.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** Characters are code points, as in cel-go. Most text has one unit for each. */
 const SURROGATE = /[\ud800-\udfff]/;
@@ -48,7 +49,7 @@ function wrongPattern(text: unknown): string | undefined {
     RE2JS.compile(text);
     return undefined;
   } catch (error) {
-    return `${JSON.stringify(text)} is no RE2 pattern: ${error instanceof Error ? error.message : String(error)}`;
+    return `${JSON.stringify(text)} is no RE2 pattern: ${messageOf(error)}`;
   }
 }
 

@@ -5,6 +5,7 @@ import { parseTimestamp } from '../../attributes/time-text.ts';
 import type { Value } from '../../attributes/values.ts';
 import { dnsProblem, emailProblem, uriProblem } from './names.ts';
 import type { IstioType } from './tree.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** `T`: any type, the same wherever it stands. */
 export type Parameter = IstioType | 'T';
@@ -35,7 +36,7 @@ function matches(pattern: string, text: string): boolean {
   try {
     return RE2JS.compile(pattern).test(text);
   } catch (error) {
-    throw new EvaluationFailure(error instanceof Error ? error.message : String(error));
+    throw new EvaluationFailure(messageOf(error));
   }
 }
 

@@ -20,6 +20,7 @@ import {
   type RateLimitDescriptor,
   RateLimitUnit,
 } from '../../../gen/ratelimit/config/ratelimit/v3/rls_conf_pb.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export const RATELIMIT_CONFIG_TYPE_URL: string = `type.googleapis.com/${RateLimitConfigSchema.typeName}`;
 
@@ -45,7 +46,7 @@ export function followXds(options: XdsOptions): { close(): Promise<void> } {
         for await (const _ of follow(options, over.signal)) pauseMs = options.firstPauseMs;
         if (!over.signal.aborted) options.onTrouble('the control plane ended the stream');
       } catch (error) {
-        if (!over.signal.aborted) options.onTrouble(error instanceof Error ? error.message : String(error));
+        if (!over.signal.aborted) options.onTrouble(messageOf(error));
       }
       await sleep(pauseMs * (0.75 + Math.random() / 2), undefined, { signal: over.signal }).catch(() => undefined); // told to close
       pauseMs = Math.min(pauseMs * 2, options.mostPauseMs);
@@ -90,7 +91,7 @@ async function* follow(
       try {
         refusal = await take(resources.map(({ value }) => fileOf(fromBinary(RateLimitConfigSchema, value))));
       } catch (error) {
-        refusal = error instanceof Error ? error.message : String(error);
+        refusal = messageOf(error);
         onTrouble(`a configuration cannot be read: ${refusal}`);
       }
       if (refusal === undefined) version = versionInfo;

@@ -14,6 +14,7 @@ import { SettingError } from '../serve/setting-error.ts';
 import type { Settings } from '../serve/settings.ts';
 import { type SharedCounts, SharedStore } from './shared-store.ts';
 import type { CountStore } from './store.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface Stores {
   readonly storeOf: (unit: Unit | undefined) => CountStore;
@@ -150,7 +151,7 @@ function openAtPlace(pool: string, place: RedisPlace, options: Omit<RedisStoreOp
       readyWithinMs: place.connectTimeoutMs,
     });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const setting = pool === 'redis_pool' ? 'REDIS' : 'REDIS_PERSECOND';
     throw new SettingError(/^[A-Z_]+ /.test(message) ? `${setting}_${message}` : `${setting}_...: ${message}`, {
       cause: error,

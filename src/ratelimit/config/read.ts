@@ -4,7 +4,7 @@
  * place; the texts of the asserted ones are the reference's (src/config/config_impl.go), with what to do after them. What the reference
  * drops in silence is a warning.
  */
-import { meant } from '../../attributes/nearest.ts';
+import { meant } from '../../text/nearest.ts';
 import type { Finding, Severity } from '../../core/rules/policy.ts';
 import { SourceText } from '../../core/rules/source-text.ts';
 import { type JsonObject, Unit, unitOfName } from '../call.ts';
@@ -25,6 +25,7 @@ import { metadataOf } from './metadata.ts';
 import type { Limit, Node } from './tree.ts';
 import { patternOf } from './wildcard.ts';
 import { windowOf } from './window.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface ConfigFile {
   readonly file: string;
@@ -476,11 +477,7 @@ class FileReader {
       try {
         return metadataOf(node);
       } catch (error) {
-        this.#errorAt(
-          node,
-          'RATELIMIT_VALUE_TYPE',
-          `error parsing metadata: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        this.#errorAt(node, 'RATELIMIT_VALUE_TYPE', `error parsing metadata: ${messageOf(error)}`);
         return undefined;
       }
     }

@@ -8,6 +8,7 @@
 import { RE2JS } from 're2js';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { messageOf } from '../../text/message-of.ts';
 
 const mapping = z.looseObject({
   match: z.string().min(1),
@@ -64,7 +65,7 @@ export function readMapper(text: string): Mapper {
         isDropped: action === 'drop',
       };
     } catch (problem) {
-      throw new Error(`mappings.${at}: ${match}: ${problem instanceof Error ? problem.message : String(problem)}`, {
+      throw new Error(`mappings.${at}: ${match}: ${messageOf(problem)}`, {
         cause: problem,
       });
     }

@@ -4,6 +4,7 @@
  * **Fails**: never; what is wrong with a variable is a problem that names it.
  */
 import { RE2JS } from 're2js';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface Mogrified {
   readonly name: string;
@@ -53,9 +54,7 @@ function patternOf(variable: string, env: Environment, problems: string[]): RE2J
   try {
     return RE2JS.compile(text);
   } catch (error) {
-    problems.push(
-      `${variable} is "${text}"; a regular expression (RE2) is expected: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    problems.push(`${variable} is "${text}"; a regular expression (RE2) is expected: ${messageOf(error)}`);
     return RE2JS.compile('');
   }
 }

@@ -12,6 +12,7 @@ import { PrometheusPage } from './prometheus-page.ts';
 import { SettingError } from '../serve/setting-error.ts';
 import type { Settings } from '../serve/settings.ts';
 import { Statsd, tagsOf } from './statsd.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface SinksOptions {
   readonly settings: Settings;
@@ -59,9 +60,6 @@ async function mapperOf(path: string): Promise<Mapper> {
   try {
     return readMapper(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new SettingError(
-      `PROMETHEUS_MAPPER_YAML: ${path}: ${error instanceof Error ? error.message : String(error)}`,
-      { cause: error },
-    );
+    throw new SettingError(`PROMETHEUS_MAPPER_YAML: ${path}: ${messageOf(error)}`, { cause: error });
   }
 }

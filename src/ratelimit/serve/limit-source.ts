@@ -11,6 +11,7 @@ import type { RatelimitErrorCode } from '../errors.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { configFolder, findRuntimeFiles, type FoundFile, readFiles } from './runtime-folder.ts';
 import type { Settings } from './settings.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface RatelimitLog {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -39,8 +40,6 @@ export function unreadableFile(file: string, message: string, severity: Severity
   const code: RatelimitErrorCode = 'RATELIMIT_FILE';
   return { severity, position: { file, line: 1, column: 1 }, code, message, excerpt: undefined };
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Links are swapped and files written in place, on file systems that tell of neither: so they are looked at. */
 const LOOK_EVERY_MS = 500;

@@ -9,6 +9,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { fileText } from '../config/file-text.ts';
 import type { ConfigFile } from '../config/read.ts';
 import type { Settings } from './settings.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 type Place = Pick<
   Settings,
@@ -75,7 +76,7 @@ export async function readFiles(
       const octets = await readFile(file);
       if (!octets.subarray(0, VIM_SWAP.length).equals(VIM_SWAP)) files.push(fileText(file, octets));
     } catch (error) {
-      unread.push({ file, why: error instanceof Error ? error.message : String(error) });
+      unread.push({ file, why: messageOf(error) });
     }
   }
   return { files, unread };

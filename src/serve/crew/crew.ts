@@ -4,10 +4,10 @@
  * later one that ends by itself is started again, ever more slowly, and counted, and the others work on.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../../core/errors.ts';
 import type { OwnLog } from '../../log/log.ts';
 import type { RunningWorker } from './running-worker.ts';
 import type { Answer, Given, Talk } from './protocol.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface CrewOptions<T extends Talk> {
   readonly count: number;

@@ -4,10 +4,10 @@
  * **Fails**: to start, and says why; a question that cannot be answered is refused with why.
  */
 import { type MessagePort, parentPort } from 'node:worker_threads';
-import { messageOf } from '../../core/errors.ts';
 import { CliError } from '../../cli/cli-error.ts';
 import { sendLogTo } from '../../log/log-output.ts';
 import type { Answer, FromWorker, Given, Talk, ToWorker } from './protocol.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface Work<T extends Talk> {
   readonly ready: T['ready'];

@@ -1,7 +1,7 @@
-import { messageOf } from '../../core/errors.ts';
 import { SettingError } from '../../ratelimit/serve/setting-error.ts';
 import { CliError } from '../../cli/cli-error.ts';
 import { EXIT } from '../../cli/exit-codes.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** Why it does not start: what is neither a setting nor said already is a port. */
 export function whyNotStarted(error: unknown): CliError {

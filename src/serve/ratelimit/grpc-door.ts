@@ -1,5 +1,4 @@
 /** The port that Envoy calls: rate limits, health by the name that envoyproxy/ratelimit has, reflection. */
-import { messageOf } from '../../core/errors.ts';
 import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../frontends/index.ts';
 import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
 import type { RateLimitService } from '../../ratelimit/call.ts';
@@ -9,6 +8,7 @@ import type { Tracing } from '../../tracing/index.ts';
 import { type Address, listen, type TlsOptions, type Transport } from '../../transport/index.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { REFUSED_CONNECTIONS_GAUGE, Strangers } from '../strangers.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface GrpcDoorOptions {
   readonly service: RateLimitService;

@@ -1,12 +1,12 @@
 /** The certificate that Envoy is shown: files that the settings name, and those that follow them on disk. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { messageOf } from '../../core/errors.ts';
 import type { Settings } from '../../ratelimit/serve/settings.ts';
 import type { TlsOptions } from '../../transport/index.ts';
 import { CliError } from '../../cli/cli-error.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { type FileWatch, watchFiles } from '../watch.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** `undefined`: cleartext. */
 export async function grpcTls({

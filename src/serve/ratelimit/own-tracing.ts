@@ -1,10 +1,10 @@
 /** Spans of this thread, where the settings want them. */
-import { messageOf } from '../../core/errors.ts';
 import type { Settings } from '../../ratelimit/serve/settings.ts';
 import type { Tracing } from '../../tracing/index.ts';
 import { CliError } from '../../cli/cli-error.ts';
 import { EXIT } from '../../cli/exit-codes.ts';
 import type { OwnLog } from '../../log/log.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** Of a drain: what a collector of traces may take. */
 const SPANS_GRACE_MS = 2000;

@@ -5,7 +5,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../../core/errors.ts';
 import { SharedLock } from '../../adapters/shared-lock.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import type { Answerer } from '../../ratelimit/serve/engine.ts';
@@ -25,6 +24,7 @@ import { GaugeSums } from './gauge-sums.ts';
 import { GRACE_MS, grpcAddress } from './grpc-door.ts';
 import { followGrpcTls, grpcTls } from './grpc-tls.ts';
 import type { RatelimitTalk, WorkerData } from './messages.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** What a worker that dies had counted since then is lost. */
 const COUNT_EVERY_MS = 1000;

@@ -11,7 +11,6 @@ import { startAdmin } from '../../admin/server.ts';
 import type { AdminSources, LimitsAnswer } from '../../admin/sources.ts';
 import { LOOK_MS, type LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { HandlerState } from '../../core/engine.ts';
-import { messageOf } from '../../core/errors.ts';
 import type { MetricFamily } from '../../core/metric-families.ts';
 import type { Address } from '../../transport/index.ts';
 import { escapedFamily } from '../contain.ts';
@@ -25,6 +24,7 @@ import { mergedLooks, resetLooks } from '../crew/merge-looks.ts';
 import { supervisorPart, WorkerPages } from '../crew/merge-metrics.ts';
 import type { ServeTalk, WorkerData, WorkerView } from './messages.ts';
 import { RunningWorker } from '../crew/running-worker.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 export interface SupervisorOptions extends Pick<
   ServerOptions,
