@@ -6,7 +6,7 @@
  * The numbers are kept as plain fields by those who count, since a call must not pay for labels; they are put in
  * Prometheus' words here, when the page is asked for.
  */
-import type { MetricFamily } from '../core/metric-families.ts';
+import type { MetricFamily } from '../core/metrics/families.ts';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 
 export interface MetricsPage {

@@ -5,7 +5,7 @@
 import { CALL_KINDS } from '../attributes/carrier.ts';
 import { meant } from '../text/nearest.ts';
 import type { Outcome } from '../core/call.ts';
-import type { KeptVerdict, VerdictFilter } from '../core/kept-verdicts.ts';
+import type { KeptVerdict, VerdictFilter } from '../core/history/kept-verdicts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 
 const OUTCOMES: readonly Outcome[] = ['allow', 'deny', 'failed', 'error'];

@@ -1,11 +1,11 @@
 /** Findings about a policy, as people read them: `file:line:col CODE message`, the line, and a caret. */
 import { relative } from 'node:path';
-import type { Finding } from '../core/rules/policy.ts';
 import type { LogFormat, OwnLog } from '../log/log.ts';
 import { writeLog } from '../log/log-output.ts';
 import { safeText } from '../log/safe-text.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
 import { type Paint, paintErr } from './terminal.ts';
+import type { Finding } from '../core/rules/yaml/findings.ts';
 
 /** Paths below the working directory are shown relative to it, so that a terminal can open them. */
 export function shownPath(file: string, from: string = process.cwd()): string {

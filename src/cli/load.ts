@@ -2,9 +2,9 @@
 import { resolve } from 'node:path';
 import type { Registry } from '../adapters/registry.ts';
 import { createEngine } from '../core/engine.ts';
-import { SnapshotError } from '../core/errors.ts';
+import { SnapshotError } from '../core/snapshot/errors.ts';
 import { loadPolicy } from '../core/rules/load.ts';
-import type { Finding, Policy } from '../core/rules/policy.ts';
+import type { Policy } from '../core/rules/policy.ts';
 import { unopened } from './cases/handlers.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
@@ -12,6 +12,7 @@ import { findingsCount, findingText } from './findings.ts';
 import { SILENT } from '../log/log.ts';
 import { handlerOpener } from '../serve/open-handlers.ts';
 import { paintErr, tell } from './terminal.ts';
+import type { Finding } from '../core/rules/yaml/findings.ts';
 
 export interface Loaded {
   /** `undefined` where there are errors. */

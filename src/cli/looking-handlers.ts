@@ -3,7 +3,7 @@
  * Checks and lookups are asked as in a call: their answers are what is to be explained.
  */
 import type { AnyHandler, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
-import type { OpenHandlers } from '../core/handlers/open-handler.ts';
+import type { OpenHandlers } from '../core/handlers/live-handler.ts';
 
 export function lookingOnly(openHandlers: OpenHandlers): OpenHandlers {
   return async (spec) => {

@@ -5,7 +5,7 @@
  */
 import { CommanderError } from 'commander';
 import { ADAPTER_ERRORS, AdapterError } from '../adapters/errors.ts';
-import { SnapshotError } from '../core/errors.ts';
+import { SnapshotError } from '../core/snapshot/errors.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import { findingText } from './findings.ts';

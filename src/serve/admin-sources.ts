@@ -1,6 +1,6 @@
 /** What the admin port shows of a running server. */
 import { metricsPage } from '../admin/metrics.ts';
-import type { MetricFamily, MetricSample } from '../core/metric-families.ts';
+import type { MetricFamily, MetricSample } from '../core/metrics/families.ts';
 import type { AdminSources, AskedCall } from '../admin/sources.ts';
 import { AttributeError } from '../attributes/errors.ts';
 import type { Wire } from '../attributes/bag.ts';

@@ -1,6 +1,6 @@
 import { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { Log } from '../adapters/contract.ts';
-import type { MetricFamily } from '../core/metric-families.ts';
+import type { MetricFamily } from '../core/metrics/families.ts';
 
 /**
  * From now on an error that nobody catches is logged and counted, and this thread goes on: one plugin's forgotten `await` must not

@@ -1,4 +1,5 @@
-import type { Finding, Policy } from '../core/rules/policy.ts';
+import type { Policy } from '../core/rules/policy.ts';
+import type { Finding } from '../core/rules/yaml/findings.ts';
 
 /** Why the last policy that was read is not in force. */
 export interface Refusal {

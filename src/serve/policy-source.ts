@@ -7,10 +7,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Registry } from '../adapters/registry.ts';
-import { SnapshotError } from '../core/errors.ts';
+import { SnapshotError } from '../core/snapshot/errors.ts';
 import { loadPolicyFiles } from '../core/rules/load.ts';
 import { type PolicyFiles, readPolicyFiles } from '../core/rules/policy-files.ts';
-import type { Finding, Policy } from '../core/rules/policy.ts';
+import type { Policy } from '../core/rules/policy.ts';
 import { CliError } from '../cli/cli-error.ts';
 import { EXIT } from '../cli/exit-codes.ts';
 import { findingsCount } from '../cli/findings.ts';
@@ -19,6 +19,7 @@ import type { OwnLog } from '../log/log.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { type PolicyWatch, watchPolicy } from './policy-watch.ts';
 import { messageOf } from '../text/message-of.ts';
+import type { Finding } from '../core/rules/yaml/findings.ts';
 
 /** All texts that a policy is made of: plain data, so that each worker loads the very same. */
 export interface PolicyTexts {

@@ -13,7 +13,7 @@ import { startAdmin } from '../admin/server.ts';
 import type { AdminSources } from '../admin/sources.ts';
 import { createEngine, type PreparedPolicy } from '../core/engine.ts';
 import { unreadable } from '../attributes/unreadable.ts';
-import type { Finding, Policy } from '../core/rules/policy.ts';
+import type { Policy } from '../core/rules/policy.ts';
 import { RefusedEntries } from '../frontends/index.ts';
 import { type Address, addressText, listen, listenHttp2, type TlsOptions } from '../transport/index.ts';
 import { adminSources } from './admin-sources.ts';
@@ -26,6 +26,7 @@ import { handlerOpener, MOST_CLOSE_MS } from './open-handlers.ts';
 import { Strangers } from './strangers.ts';
 import { loadTexts, PolicySource, type PolicyTexts } from './policy-source.ts';
 import { messageOf } from '../text/message-of.ts';
+import type { Finding } from '../core/rules/yaml/findings.ts';
 
 /** How Envoy's calls come in. */
 export interface TransportFlags {

@@ -2,7 +2,7 @@
  * Peers that cannot be served, since they speak something else than the gRPC port.
  * **In**: each of them, as the transport tells. **Out**: counts by kind, and at most one line a minute for each kind. **Fails**: never.
  */
-import type { MetricFamily } from '../core/metric-families.ts';
+import type { MetricFamily } from '../core/metrics/families.ts';
 import type { Stranger, StrangerKind } from '../transport/index.ts';
 import type { OwnLog } from '../log/log.ts';
 import { Throttle } from '../time/throttle.ts';

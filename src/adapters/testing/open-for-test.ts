@@ -1,7 +1,7 @@
 /** A handler opened as the host does it, with a clock that stands still and a log that is kept. */
 import { randomUUID } from 'node:crypto';
 import type { Adapter, AnyHandler, Call, Log, LogFields } from '../contract.ts';
-import { openHandler } from '../live.ts';
+import { openHandler } from '../open-handler.ts';
 import { createPluginMetrics } from '../plugin-metrics.ts';
 import { createSharedMemory } from '../shared-memory.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';

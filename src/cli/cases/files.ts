@@ -6,10 +6,11 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Registry } from '../../adapters/registry.ts';
 import { type CasesDocument, type LoadedPolicy, loadPolicy } from '../../core/rules/load.ts';
-import type { Finding, Policy } from '../../core/rules/policy.ts';
-import type { Position } from '../../core/rules/rule.ts';
+import type { Policy } from '../../core/rules/policy.ts';
 import type { CliErrorCode } from '../errors.ts';
 import { type Case, parseCase } from './schema.ts';
+import type { Position } from '../../core/rules/yaml/source-text.ts';
+import type { Finding } from '../../core/rules/yaml/findings.ts';
 
 export interface FoundCase {
   readonly case: Case;

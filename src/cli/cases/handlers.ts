@@ -14,9 +14,10 @@ import {
   allow,
   deny,
 } from '../../adapters/contract.ts';
-import type { OpenHandler, OpenHandlers } from '../../core/handlers/open-handler.ts';
 import type { HandlerSpec } from '../../core/rules/policy.ts';
 import type { SeenReport } from './seen.ts';
+import type { OpenHandler } from '../../adapters/open-handler.ts';
+import type { OpenHandlers } from '../../core/handlers/live-handler.ts';
 
 export interface CaseHandlersOptions {
   readonly adapters: { get(name: string): Adapter | undefined };

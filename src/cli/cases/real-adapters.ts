@@ -1,5 +1,5 @@
 /** Opens the adapters that a case runs as they are, by the case's clock, with nothing published. */
-import { openHandler } from '../../adapters/live.ts';
+import { openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics } from '../../adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import { SILENT } from '../../log/log.ts';

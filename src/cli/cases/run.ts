@@ -4,10 +4,8 @@
  * **Fails**: never; a case that cannot be run is a case that failed, with the reason.
  */
 import type { Adapter } from '../../adapters/contract.ts';
-import type { OpenHandler } from '../../core/handlers/open-handler.ts';
 import { createEngine } from '../../core/engine.ts';
 import type { HandlerSpec, Policy } from '../../core/rules/policy.ts';
-import type { Position } from '../../core/rules/rule.ts';
 import { type CaseClock, caseClock, spanMs } from './clock.ts';
 import { differences } from './compare.ts';
 import { type Driver, inProcess } from './driver.ts';
@@ -15,6 +13,8 @@ import { caseHandlers } from './handlers.ts';
 import type { Case, Want } from './schema.ts';
 import type { Seen, SeenReport } from './seen.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { Position } from '../../core/rules/yaml/source-text.ts';
+import type { OpenHandler } from '../../adapters/open-handler.ts';
 
 export interface CaseResult {
   readonly name: string;

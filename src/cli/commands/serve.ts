@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import type { Finding } from '../../core/rules/policy.ts';
 import { addressText, socketPath } from '../../transport/index.ts';
 import { parseAddress } from '../address.ts';
 import { CliError } from '../cli-error.ts';
@@ -18,6 +17,7 @@ import { serveUntilStopped } from '../../serve/stopped.ts';
 import { startWorkers } from '../../serve/workers/supervisor.ts';
 import { paintErr } from '../terminal.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { Finding } from '../../core/rules/yaml/findings.ts';
 
 /** Serves until a signal says stop. In the log's own format it also says why it could not start. */
 export async function serve(configs: readonly string[], flags: ServeFlags): Promise<ExitCode> {

@@ -3,13 +3,13 @@
  * **In**: paths. **Out**: what the drop-in would say of them, and how much they hold. **Fails**: never for what a file says.
  */
 import { stat } from 'node:fs/promises';
-import type { Finding } from '../../core/rules/policy.ts';
 import { type PolicyFiles, readPolicyFiles } from '../../core/rules/policy-files.ts';
 import { type ConfigFile, readConfigs } from '../../ratelimit/config/read.ts';
 import type { Node } from '../../ratelimit/config/tree.ts';
 import { unreadableFile } from '../../ratelimit/serve/limit-source.ts';
 import { findRuntimeFiles, type FoundFile, readFiles, type UnreadFile } from '../../ratelimit/serve/runtime-folder.ts';
 import { readSettings } from '../../ratelimit/serve/settings.ts';
+import type { Finding } from '../../core/rules/yaml/findings.ts';
 
 export interface CheckedLimits {
   readonly files: number;

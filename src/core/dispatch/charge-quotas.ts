@@ -11,22 +11,20 @@ import { allow, type QuotaAnswer, type QuotaAsk } from '../../adapters/contract.
 import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
-import type { PreparedRule } from '../prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, type RuleOutcome, fail } from '../outcome.ts';
-import { quotaOutput } from '../verdict/quota-output.ts';
+import {
+  PASSED,
+  type RuleOutcome,
+  fail,
+  type PreparedRule,
+  quotaOutput,
+  outcomeOfThrow,
+  type QuotaEntry,
+} from '../outcome.ts';
 import { type CallScope, scopeOfLocal } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
 import { hasKeys, quotaAskOf } from './quota-ask.ts';
-import { thrown } from '../handlers/thrown.ts';
 
-/** A quota rule in one bag; `answer` is there where its handler answered. */
-export interface QuotaEntry {
-  readonly outcome: RuleOutcome;
-  readonly ask: QuotaAsk;
-  readonly handler: LiveHandler;
-  answer: QuotaAnswer | undefined;
-}
 export interface QuotaRun {
   /** In the order of the bags. */
   readonly outcomes: readonly RuleOutcome[];
@@ -76,7 +74,7 @@ function collect(
       const outcome = outcomeOf(snapshot, prepared, bag, call, entries);
       if (outcome !== undefined) outcomes.push(outcome);
     } catch (error) {
-      outcomes.push(thrown(prepared, bag, error));
+      outcomes.push(outcomeOfThrow(prepared, bag, error));
     }
   }
 }

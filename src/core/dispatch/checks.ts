@@ -6,13 +6,11 @@ import type { RequestBag } from '../../attributes/bag.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
 import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
-import type { PreparedRule } from '../prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, REFUSED, type RuleOutcome, fail } from '../outcome.ts';
-import { isDenialCode } from '../verdict/status.ts';
+import { PASSED, REFUSED, type RuleOutcome, fail, type PreparedRule, outcomeOfThrow } from '../outcome.ts';
+import { isDenialCode } from '../status.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
-import { thrown } from '../handlers/thrown.ts';
 
 export function askChecks(
   snapshot: Snapshot,
@@ -31,7 +29,7 @@ export function askChecks(
       const waits = ask(outcome, scope);
       if (waits !== undefined) (pending ??= []).push(waits);
     } catch (error) {
-      outcome = thrown(prepared, bag, error);
+      outcome = outcomeOfThrow(prepared, bag, error);
     }
     // A list of one takes less memory than one that has room for more.
     if (outcomes === NONE) outcomes = [outcome];

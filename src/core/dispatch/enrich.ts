@@ -5,9 +5,9 @@
 import type { RequestBag } from '../../attributes/bag.ts';
 import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
-import type { PreparedRule } from '../prepared-rule.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
+import type { PreparedRule } from '../outcome.ts';
 
 type Values = Readonly<Record<string, unknown>> | undefined;
 

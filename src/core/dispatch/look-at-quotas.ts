@@ -9,7 +9,7 @@ import { HIDDEN } from '../../attributes/secrets.ts';
 import type { QuotaAnswer, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { nextId } from '../verdict-id.ts';
+import { nextId } from '../call-id.ts';
 import { CallScope } from '../handlers/call-scope.ts';
 import { enrichBag } from './enrich.ts';
 import { Failure } from '../handlers/failure.ts';

@@ -7,7 +7,7 @@ import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { QuotaAsk } from '../../adapters/contract.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';
-import { keyPart } from '../match/key-text.ts';
+import { keyPart } from '../key-text.ts';
 import type { QuotaAction } from '../rules/rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { type RuleOutcome, fail } from '../outcome.ts';

@@ -8,14 +8,13 @@ import { HIDDEN, SecretlessBag } from '../../attributes/secrets.ts';
 import type { Algorithm, QuotaAsk } from '../../adapters/contract.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
-import { keyPart } from '../match/key-text.ts';
-import { RuleMeters } from '../meters.ts';
+import { keyPart } from '../key-text.ts';
+import { RuleMeters } from '../metrics/meters.ts';
 import { toShape } from '../rules/convert.ts';
 import type { QuotaAction } from '../rules/rule.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
-import { type PreparedRule, shadowCounter } from '../prepared-rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, type RuleOutcome } from '../outcome.ts';
+import { PASSED, type RuleOutcome, type PreparedRule, shadowCounter } from '../outcome.ts';
 import { hasKeys, quotaAskOf } from './quota-ask.ts';
 
 export interface QuotaLook {

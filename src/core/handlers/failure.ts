@@ -1,5 +1,5 @@
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
-import type { FailureKind } from '../meters.ts';
+import type { FailureKind } from '../metrics/meters.ts';
 import type { ErrorWord } from '../rules/rule.ts';
 
 /** A call of a handler that came to nothing. A value, not thrown: it is one of the two ways that a call ends. */

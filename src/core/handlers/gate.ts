@@ -4,7 +4,7 @@
  * once. **Fails**: never by throwing; with a {@link Failure} where it is late, down, turned away or at fault.
  */
 import type { Call, Log } from '../../adapters/contract.ts';
-import type { HandlerMeters } from '../meters.ts';
+import type { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
 import type { CallScope } from './call-scope.ts';

@@ -2,10 +2,13 @@ import type { Call, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.t
 import { ReportQueue, type ReportQueueOptions } from './report-queue.ts';
 import type { Deadlines } from '../../time/deadlines.ts';
 import { Gate } from './gate.ts';
-import { HandlerMeters } from '../meters.ts';
-import type { OpenHandler } from './open-handler.ts';
+import { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { OpenHandler } from '../../adapters/open-handler.ts';
+
+/** Opens a handler of a policy: adapters in a server, canned answers in cases. */
+export type OpenHandlers = (spec: HandlerSpec) => Promise<OpenHandler>;
 
 export interface LiveHandlerContext {
   readonly deadlines: Deadlines;

@@ -13,7 +13,7 @@ import { Failure } from './failure.ts';
 import type { Gate } from './gate.ts';
 import { OutageLog } from './outage-log.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
-import { nextId } from '../verdict-id.ts';
+import { nextId } from '../call-id.ts';
 import { reportBytes, shownReport } from './report-size.ts';
 
 export interface ReportQueueOptions {

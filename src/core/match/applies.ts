@@ -1,7 +1,7 @@
 import type { Bag } from '../../attributes/bag.ts';
 import { FAILED } from '../../expression/index.ts';
-import type { PreparedRule } from '../prepared-rule.ts';
 import { isInside } from './percentage.ts';
+import type { PreparedRule } from '../outcome.ts';
 
 export type Match = 'applies' | 'does not apply' | 'failed';
 

@@ -4,9 +4,9 @@
  */
 import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
-import type { PreparedRule } from '../prepared-rule.ts';
 import type { TimeSlice } from '../../time/time-slice.ts';
 import { RuleIndex } from './rule-index.ts';
+import type { PreparedRule } from '../outcome.ts';
 
 type Find = (bag: Bag, call: CallKind) => readonly PreparedRule[];
 

@@ -3,7 +3,7 @@
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';
-import { valueText } from './key-text.ts';
+import { valueText } from '../key-text.ts';
 
 const PRIME = 0x0100_0193;
 

@@ -12,8 +12,8 @@ import { FAILED } from '../../expression/index.ts';
 import type { Carriage } from './carriage.ts';
 import { expressionOf } from './expressions.ts';
 import { type Fields, fieldsOf, listOfNodes } from './fields.ts';
-import type { Findings } from './findings.ts';
-import { type MapNode, type Node, type Place, nodeText, plain } from './nodes.ts';
+import type { Findings } from './yaml/findings.ts';
+import { type MapNode, type Node, type Place, nodeText, plain } from './yaml/nodes.ts';
 
 interface Named {
   readonly name: string;

@@ -3,8 +3,8 @@ import type { Attributes } from '../../attributes/attributes.ts';
 import type { CompiledText } from '../../expression/index.ts';
 import { textOfNode } from './expressions.ts';
 import { Fields, fieldsOf, listOfNodes } from './fields.ts';
-import type { Findings } from './findings.ts';
-import { type Node, type Place, nodeText } from './nodes.ts';
+import type { Findings } from './yaml/findings.ts';
+import { type Node, type Place, nodeText } from './yaml/nodes.ts';
 import type { Secrecy } from './secrecy.ts';
 import type { Changes, DenyAnswer, HeaderChanges } from './rule.ts';
 

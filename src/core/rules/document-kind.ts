@@ -1,6 +1,6 @@
-import type { Findings } from './findings.ts';
+import type { Findings } from './yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
-import { nodeText, type Document, type MapNode } from './nodes.ts';
+import { nodeText, type Document, type MapNode } from './yaml/nodes.ts';
 
 const POLICY_KEYS = ['settings', 'plugins', 'attributes', 'handlers', 'rules'];
 const CASES_KEYS = ['policy', 'cases'];

@@ -1,4 +1,4 @@
-import type { Findings } from './findings.ts';
+import type { Findings } from './yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
 import {
   nodeText,
@@ -8,7 +8,7 @@ import {
   type Node,
   type Place,
   type ScalarNode,
-} from './nodes.ts';
+} from './yaml/nodes.ts';
 
 /** Reads plain values out of a map: what is not as expected becomes a finding and reads as `undefined`. */
 export class Fields {

@@ -9,9 +9,9 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import type { Adapter } from '../../adapters/contract.ts';
 import { type Fields, checkName, fieldsOf } from './fields.ts';
-import type { Findings } from './findings.ts';
+import type { Findings } from './yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
-import { type MapNode, type Node, type Place, nodeAt } from './nodes.ts';
+import { type MapNode, type Node, type Place, nodeAt } from './yaml/nodes.ts';
 import { systemReason } from './policy-files.ts';
 import type { HandlerSpec } from './policy.ts';
 

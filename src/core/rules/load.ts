@@ -8,19 +8,18 @@ import { dirname, resolve } from 'node:path';
 import { AttributesSection } from './attributes-section.ts';
 import { Carriage } from './carriage.ts';
 import { documentKind } from './document-kind.ts';
-import { parseDivided } from './divided-document.ts';
-import { type ParsedFile, parseDocuments } from './document.ts';
+import { parseDivided } from './yaml/divided-document.ts';
+import { type ParsedFile, parseDocuments } from './yaml/document.ts';
 import { declareOutputs, enrichOrder } from './enrich-outputs.ts';
 import { fieldsOf } from './fields.ts';
-import { Findings } from './findings.ts';
+import { Findings, type Finding } from './yaml/findings.ts';
 import { type Adapters, type Environment, HandlersSection } from './handlers-section.ts';
-import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from './nodes.ts';
+import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from './yaml/nodes.ts';
 import { type PolicyFile, type PolicyFiles, readPolicyFiles } from './policy-files.ts';
-import type { Finding, Policy } from './policy.ts';
-import type { Position } from './rule.ts';
+import type { Policy } from './policy.ts';
 import { type RuleList, RulesSection } from './rules-section.ts';
 import { settingsOf } from './settings-section.ts';
-import { SourceText } from './source-text.ts';
+import { SourceText, type Position } from './yaml/source-text.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
 export interface LoadOptions {

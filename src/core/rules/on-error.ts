@@ -1,8 +1,8 @@
 /** `onError` by action: which parts of a rule can fail, and what a failure may come to (RULES section 6). */
 import type { ActionKind } from './actions.ts';
 import { fieldsOf } from './fields.ts';
-import type { Findings } from './findings.ts';
-import { type Node, nodeText } from './nodes.ts';
+import type { Findings } from './yaml/findings.ts';
+import { type Node, nodeText } from './yaml/nodes.ts';
 import type { ErrorWord, Rule } from './rule.ts';
 
 type Part = 'input' | 'handler';

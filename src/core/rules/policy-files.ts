@@ -4,8 +4,7 @@
  */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Findings } from './findings.ts';
-import type { Finding } from './policy.ts';
+import { Findings, type Finding } from './yaml/findings.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 /** Plain data, so that one thread can read a policy and others load the very same texts (`structuredClone`). */

@@ -1,5 +1,6 @@
 import type { Attributes } from '../../attributes/attributes.ts';
-import type { Position, Rule } from './rule.ts';
+import type { Rule } from './rule.ts';
+import type { Position } from './yaml/source-text.ts';
 
 /** A handler as the policy names it, its config parsed. Nothing is open yet. */
 export interface HandlerSpec {
@@ -34,16 +35,4 @@ export interface Policy {
   readonly enrich: readonly Rule[];
   /** Files and folders to watch: those read, and those that configs name. */
   readonly watched: readonly string[];
-}
-
-export type Severity = 'error' | 'warning';
-
-/** One thing to say about a policy: `file:line:col CODE message`, and the line with a caret under it. */
-export interface Finding {
-  readonly severity: Severity;
-  readonly position: Position;
-  readonly code: string;
-  readonly message: string;
-  /** The source line and a caret line, where there is something to point at. */
-  readonly excerpt: string | undefined;
 }

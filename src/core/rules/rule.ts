@@ -2,17 +2,11 @@
  * What a rule is once it is loaded: typed, compiled, frozen. Written by `core/rules`, read by match, dispatch and verdict.
  */
 import type { Calendar } from './calendar.ts';
+import type { Position } from './yaml/source-text.ts';
 import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Algorithm, Shape } from '../../adapters/contract.ts';
 import type { Compiled, CompiledText } from '../../expression/index.ts';
-
-/** Where something stands, for people: 1-based. */
-export interface Position {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
 
 /** What a failure comes to (RULES section 6). `deny`: as failed, 503. `allow`: as if it did not apply. `error`: gRPC UNAVAILABLE. */
 export type ErrorWord = 'deny' | 'allow' | 'error';

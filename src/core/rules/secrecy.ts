@@ -10,7 +10,7 @@ import { RequestBag, type Bag } from '../../attributes/bag.ts';
 import { HEADER_MAPS, isSecretEntry, isSecretHeader, MaskedBag, QUERY_MAPS } from '../../attributes/secrets.ts';
 import { STRING } from '../../attributes/types.ts';
 import { type Compiled, FAILED, type Read } from '../../expression/index.ts';
-import { keyPart } from '../match/key-text.ts';
+import { keyPart } from '../key-text.ts';
 
 /** Shared by replicas that count in one backend, so that one caller has one counter. */
 const DIGEST_KEY = process.env['SLUICE_DIGEST_KEY'] ?? 'sluice';

@@ -4,8 +4,8 @@
  */
 import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../attributes/attributes.ts';
 import { type Fields, fieldsOf } from './fields.ts';
-import type { Findings } from './findings.ts';
-import { type Node, nodeText } from './nodes.ts';
+import type { Findings } from './yaml/findings.ts';
+import { type Node, nodeText } from './yaml/nodes.ts';
 
 const KEYS = ['trustedHops', 'path', 'pathParameters', 'rules'] as const;
 type Key = (typeof KEYS)[number];

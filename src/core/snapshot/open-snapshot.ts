@@ -4,16 +4,17 @@
  * everything newly opened is closed then, and nothing has changed.
  */
 import { perCallKind } from '../../attributes/carrier.ts';
-import { SnapshotError } from '../errors.ts';
+import { SnapshotError } from './errors.ts';
 import { candidatesOf } from '../match/candidates.ts';
-import type { Meters } from '../meters.ts';
-import type { OpenHandlers } from '../handlers/open-handler.ts';
-import type { Finding, HandlerSpec, Policy } from '../rules/policy.ts';
+import type { Meters } from '../metrics/meters.ts';
+import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
-import { LiveHandler, type LiveHandlerContext } from '../handlers/live-handler.ts';
-import { type PreparedRule, prepareRule } from '../prepared-rule.ts';
+import { LiveHandler, type LiveHandlerContext, type OpenHandlers } from '../handlers/live-handler.ts';
+import { prepareRule } from './prepare-rule.ts';
 import { Snapshot } from './snapshot.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { Finding } from '../rules/yaml/findings.ts';
+import type { PreparedRule } from '../outcome.ts';
 
 export interface SnapshotContext extends Omit<LiveHandlerContext, 'meters'> {
   readonly openHandlers: OpenHandlers;

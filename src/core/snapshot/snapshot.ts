@@ -3,7 +3,7 @@ import type { CallKind } from '../../attributes/carrier.ts';
 import type { Candidates } from '../match/candidates.ts';
 import type { Policy } from '../rules/policy.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
-import type { PreparedRule } from '../prepared-rule.ts';
+import type { PreparedRule } from '../outcome.ts';
 
 /** A policy in force: its rules ready to be asked, its handlers open. Never changes; swapped whole. */
 export class Snapshot {

@@ -1,5 +1,5 @@
-import type { QuotaEntry } from '../dispatch/charge-quotas.ts';
 import { ratelimitFields } from './ratelimit-fields.ts';
+import type { QuotaEntry } from '../outcome.ts';
 
 type Fields = ReturnType<typeof ratelimitFields>;
 const NONE: Fields = [];

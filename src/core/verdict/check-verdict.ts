@@ -4,15 +4,13 @@
 import { allow } from '../../adapters/contract.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { type NetChanges, NO_CHANGES, type Reason, type Verdict } from '../call.ts';
-import type { QuotaEntry } from '../dispatch/charge-quotas.ts';
 import type { DenyAnswer } from '../rules/rule.ts';
 import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
-import { quotaOutput } from './quota-output.ts';
 import { toldLimits } from './advertised-limits.ts';
 import { outBag } from './denial-bag.ts';
-import type { QuotaRefusal, RuleOutcome } from '../outcome.ts';
-import { Code, codeOfHttp, httpOfCode } from './status.ts';
+import { type QuotaRefusal, type RuleOutcome, type QuotaEntry, quotaOutput } from '../outcome.ts';
+import { Code, codeOfHttp, httpOfCode } from '../status.ts';
 
 type Pair = readonly [name: string, value: string];
 

@@ -2,11 +2,10 @@
  * **In**: for each descriptor what its rules came to. **Out**: the answer to a rate limit call. **Fails**: never.
  */
 import { type LimitStatus, type LimitVerdict, NO_HEADERS } from '../call.ts';
-import type { QuotaEntry } from '../dispatch/charge-quotas.ts';
 import { reasonsOf, shadowOf } from './check-verdict.ts';
 import { type Deciding, decidingOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
-import type { RuleOutcome } from '../outcome.ts';
+import type { RuleOutcome, QuotaEntry } from '../outcome.ts';
 import { toldLimits } from './advertised-limits.ts';
 
 const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 };

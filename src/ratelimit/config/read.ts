@@ -5,8 +5,7 @@
  * drops in silence is a warning.
  */
 import { meant } from '../../text/nearest.ts';
-import type { Finding, Severity } from '../../core/rules/policy.ts';
-import { SourceText } from '../../core/rules/source-text.ts';
+import { SourceText } from '../../core/rules/yaml/source-text.ts';
 import { type JsonObject, Unit, unitOfName } from '../call.ts';
 import type { RatelimitErrorCode } from '../errors.ts';
 import { type Beyond, type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './extensions.ts';
@@ -26,6 +25,7 @@ import type { Limit, Node } from './tree.ts';
 import { patternOf } from './wildcard.ts';
 import { windowOf } from './window.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { Finding, Severity } from '../../core/rules/yaml/findings.ts';
 
 export interface ConfigFile {
   readonly file: string;

@@ -1,9 +1,9 @@
 /** Files of rate limits, as they are looked through. */
-import type { Position } from '../../core/rules/rule.ts';
 import type { Algorithm } from '../charge/algorithm-store.ts';
 import type { JsonObject, Unit } from '../call.ts';
 import type { Pattern } from './wildcard.ts';
 import type { Window } from './window.ts';
+import type { Position } from '../../core/rules/yaml/source-text.ts';
 
 export const OUTAGES = ['error', 'open', 'closed', 'local'] as const;
 export type Outage = (typeof OUTAGES)[number];

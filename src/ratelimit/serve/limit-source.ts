@@ -3,8 +3,7 @@
  * **In**: settings. **Out**: each state of the world that is right, put in force; `domains` is the last. **Fails**: never; what is
  * wrong is said once and counted, and what was in force stays.
  */
-import type { Finding, Severity } from '../../core/rules/policy.ts';
-import { findingText } from '../../core/rules/findings.ts';
+import { findingText, type Finding, type Severity } from '../../core/rules/yaml/findings.ts';
 import { type ConfigFile, readConfigs } from '../config/read.ts';
 import type { Domains } from '../config/tree.ts';
 import type { RatelimitErrorCode } from '../errors.ts';

@@ -5,7 +5,7 @@
  */
 import { loadBuiltIn } from '../../adapters/built-in.ts';
 import type { AnyHandler, Call, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
-import { type HandlerEnvironment, openHandler } from '../../adapters/live.ts';
+import { type HandlerEnvironment, openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics } from '../../adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import {

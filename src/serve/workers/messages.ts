@@ -2,7 +2,7 @@
 import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { HandlerState } from '../../core/engine.ts';
-import type { KeptVerdict, VerdictFilter } from '../../core/kept-verdicts.ts';
+import type { KeptVerdict, VerdictFilter } from '../../core/history/kept-verdicts.ts';
 import type { Address } from '../../transport/index.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { PolicyTexts } from '../policy-source.ts';

@@ -11,7 +11,7 @@ import { startAdmin } from '../../admin/server.ts';
 import type { AdminSources, LimitsAnswer } from '../../admin/sources.ts';
 import { LOOK_MS, type LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { HandlerState } from '../../core/engine.ts';
-import type { MetricFamily } from '../../core/metric-families.ts';
+import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { Address } from '../../transport/index.ts';
 import { escapedFamily } from '../contain.ts';
 import { type LogFormat, type LogLevel, makeLog } from '../../log/log.ts';

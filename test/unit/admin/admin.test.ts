@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { startAdmin, type Admin } from '../../../src/admin/server.ts';
 import type { AdminSources } from '../../../src/admin/sources.ts';
-import type { KeptVerdict } from '../../../src/core/kept-verdicts.ts';
+import type { KeptVerdict } from '../../../src/core/history/kept-verdicts.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 import { Attributes } from '../../../src/attributes/attributes.ts';
 

@@ -4,7 +4,7 @@ import { findingsCount, findingText, shownPath } from '../../../src/cli/findings
 import { logText } from '../../../src/log/log.ts';
 import { loggedFields } from '../../../src/log/logged-fields.ts';
 import { columns, type Paint } from '../../../src/cli/terminal.ts';
-import type { Finding } from '../../../src/core/rules/policy.ts';
+import type { Finding } from '../../../src/core/rules/yaml/findings.ts';
 
 const same = (text: string): string => text;
 const PLAIN: Paint = { strong: same, faint: same, good: same, bad: same, warn: same, name: same };

@@ -12,7 +12,7 @@ import {
   type QuotaPlace,
   type ReportEntry,
 } from '../../../src/adapters/contract.ts';
-import { openHandler } from '../../../src/adapters/live.ts';
+import { openHandler } from '../../../src/adapters/open-handler.ts';
 import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
 import { createSharedMemory } from '../../../src/adapters/shared-memory.ts';
@@ -24,7 +24,7 @@ import type { Caller, LimitVerdict, Verdict } from '../../../src/core/call.ts';
 import type { LookDepth } from '../../../src/core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../../../src/core/dispatch/quota-look.ts';
 import { createEngine, type EngineOptions, type RunningEngine } from '../../../src/core/engine.ts';
-import { findingText } from '../../../src/core/rules/findings.ts';
+import { findingText } from '../../../src/core/rules/yaml/findings.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 

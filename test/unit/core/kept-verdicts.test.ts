@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Wire } from '../../../src/attributes/bag.ts';
-import { KEEP } from '../../../src/core/kept-verdicts.ts';
-import { VerdictRoom } from '../../../src/core/verdict-room.ts';
+import { KEEP } from '../../../src/core/history/kept-verdicts.ts';
+import { VerdictRoom } from '../../../src/core/history/verdict-buffer.ts';
 import { engineOf, PATIENT } from './engine-of.ts';
 
 const POLICY = `

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { allow, type CheckAnswer } from '../../../src/adapters/contract.ts';
 import type { Verdict } from '../../../src/core/call.ts';
-import { SnapshotError } from '../../../src/core/errors.ts';
+import { SnapshotError } from '../../../src/core/snapshot/errors.ts';
 import { engineOf, pause, type Script } from './engine-of.ts';
 
 const policy = (handlers: Readonly<Record<string, string>>, more = ''): string =>

@@ -9,9 +9,8 @@ import { defineAdapter } from '../../../src/adapters/contract.ts';
 import { AdapterError } from '../../../src/adapters/errors.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
 import { RULES_ERRORS } from '../../../src/core/rules/errors.ts';
-import { findingText } from '../../../src/core/rules/findings.ts';
+import { findingText, type Finding } from '../../../src/core/rules/yaml/findings.ts';
 import { loadPolicy, loadPolicyText } from '../../../src/core/rules/load.ts';
-import type { Finding } from '../../../src/core/rules/policy.ts';
 import { EXPRESSION_ERRORS } from '../../../src/expression/errors.ts';
 
 const adapters = await loadBuiltIns();

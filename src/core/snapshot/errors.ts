@@ -1,5 +1,5 @@
+import type { Finding } from '../rules/yaml/findings.ts';
 /** What can go wrong when a policy that loaded is put in force. docs/errors.md is made from this table. */
-import type { Finding } from './rules/policy.ts';
 
 export const CORE_ERRORS = {
   CORE_HANDLER_OPEN: {

@@ -1,4 +1,9 @@
-import type { Position } from './rule.ts';
+/** A position in a file, as shown to people: lines and columns count from 1. */
+export interface Position {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
 
 /** `password: hunter2`, in block or flow style; what is read from elsewhere (`{ $env: NAME }`) is none. */
 const SECRET_VALUE =

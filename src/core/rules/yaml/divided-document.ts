@@ -5,7 +5,7 @@
  * it is short, a line of it is unusual, it has anchors in its rules, or YAML has anything to say about it.
  */
 import { isSeq } from 'yaml';
-import type { TimeSlice } from '../../time/time-slice.ts';
+import type { TimeSlice } from '../../../time/time-slice.ts';
 import { TreeBuilder, rootOf } from './document.ts';
 import { Findings } from './findings.ts';
 import { type Document, IndivisibleError, type LaterItems, type Node } from './nodes.ts';

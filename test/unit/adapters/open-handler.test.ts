@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Adapter, allow, defineAdapter, type Host } from '../../../src/adapters/contract.ts';
-import { type HandlerEnvironment, openHandler } from '../../../src/adapters/live.ts';
+import { type HandlerEnvironment, openHandler } from '../../../src/adapters/open-handler.ts';
 import { createPluginMetrics } from '../../../src/adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../../src/adapters/shared-memory.ts';
 import { eventually, type LogLine } from '../../../src/adapters/testing/index.ts';

@@ -37,21 +37,13 @@ export interface HandlerEnvironment {
   readonly restartAfterMs?: number;
 }
 
-/** Has the form of the core's `OpenHandler`. */
-export interface LiveHandler {
+/** A handler that is open. */
+export interface OpenHandler {
   readonly handler: AnyHandler;
   /** Whether its backend can be asked now, and why not. */
   readonly readiness: () => { readonly ready: boolean; readonly why: string | undefined };
-  /** Aborts its signal, waits for its background work, closes it. Harmless when repeated; never fails: what goes wrong is logged. */
+  /** Aborts the host's signal, waits for background work, then closes the handler. Idempotent; never rejects: errors are logged. */
   readonly close: () => Promise<void>;
-}
-
-export interface HandlerToOpen {
-  readonly name: string;
-  /** Parsed by the adapter's schema. */
-  readonly config: unknown;
-  /** Of the file that names the handler. */
-  readonly folder: string;
 }
 
 const PROCESS_CLOCK: Host['clock'] = { nowMs: () => Date.now(), monotonicMs: () => performance.now() };
@@ -63,11 +55,12 @@ const METHODS: Readonly<Record<Capability, readonly (keyof AnyHandler)[]>> = {
   report: ['sink', 'write'],
 };
 
+/** `config` is parsed by the adapter's schema; `folder` is that of the file that declares the handler. */
 export async function openHandler(
   adapter: Adapter,
-  { name, config, folder }: HandlerToOpen,
+  { name, config, folder }: { readonly name: string; readonly config: unknown; readonly folder: string },
   environment: HandlerEnvironment,
-): Promise<LiveHandler> {
+): Promise<OpenHandler> {
   const log = boundLog(environment.log, { handler: name, adapter: adapter.name });
   const closing = new AbortController();
   const signal =

@@ -2,8 +2,8 @@
  * What happened, in plain numbers: a call pays an addition, words are put to them when the admin port asks.
  * **In**: additions by whoever counts. **Out**: {@link MetersRead}, and families for a metrics page. **Fails**: never.
  */
-import { CALL_KINDS, type CallKind, perCallKind } from '../attributes/carrier.ts';
-import type { Outcome } from './call.ts';
+import { CALL_KINDS, type CallKind, perCallKind } from '../../attributes/carrier.ts';
+import type { Outcome } from '../call.ts';
 
 /** Upper bounds of the histograms, in milliseconds; the last bucket is without one. */
 export const LATENCY_BOUNDS_MS: readonly number[] = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250];

@@ -4,7 +4,7 @@
  * earlier ones are composed when {@link YamlDocument.earlier} is asked. **Fails**: never; each document holds its errors.
  */
 import { Composer, type CST, type Document, Lexer, Parser, type YAMLSeq } from 'yaml';
-import type { TimeSlice } from '../../time/time-slice.ts';
+import type { TimeSlice } from '../../../time/time-slice.ts';
 
 export interface YamlDocument {
   readonly yaml: Document.Parsed;

@@ -3,13 +3,13 @@
  * a sample of allowed calls displaces neither. A call pays for keeping a reference; what it looked at is worked out again from
  * the kept bag when somebody asks, or when its policy is replaced, since a bag holds the whole policy.
  */
-import { RecordingBag, type RequestBag } from '../attributes/bag.ts';
-import type { CallKind } from '../attributes/carrier.ts';
-import { ShownRequest } from '../attributes/shown-request.ts';
-import type { LimitVerdict, Outcome, Reason, Verdict } from './call.ts';
-import { keyForPeople } from './dispatch/quota-look.ts';
-import { type KeepRoom, VerdictRoom } from './verdict-room.ts';
-import type { Snapshot } from './snapshot/snapshot.ts';
+import { RecordingBag, type RequestBag } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import { ShownRequest } from '../../attributes/shown-request.ts';
+import type { LimitVerdict, Outcome, Reason, Verdict } from '../call.ts';
+import { keyForPeople } from '../dispatch/quota-look.ts';
+import { type KeepRoom, VerdictRoom } from './verdict-buffer.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
 
 const MIB = 1024 * 1024;
 /**

@@ -1,5 +1,5 @@
 /** The engine's numbers as a metrics page names them. Read when the page is asked for. */
-import { unreadable } from '../attributes/unreadable.ts';
+import { unreadable } from '../../attributes/unreadable.ts';
 import type { HandlerMeters, Latency, Meters, RuleMeters } from './meters.ts';
 import { FAILURE_KINDS, LATENCY_BOUNDS_MS } from './meters.ts';
 

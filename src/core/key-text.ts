@@ -2,9 +2,9 @@
  * **In**: values of one rule's key, with their types. **Out**: one canonical text; equal keys make equal texts, unlike keys
  * unlike ones: each value carries its type, and text its length. **Fails**: never.
  */
-import { Cidr, Ip } from '../../attributes/network.ts';
-import type { Type } from '../../attributes/types.ts';
-import { Duration, Timestamp, Uint, type Value } from '../../attributes/values.ts';
+import { Cidr, Ip } from '../attributes/network.ts';
+import type { Type } from '../attributes/types.ts';
+import { Duration, Timestamp, Uint, type Value } from '../attributes/values.ts';
 
 /** Of a value that could not be had: a value of its own. */
 const ABSENT = '-';

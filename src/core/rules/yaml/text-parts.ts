@@ -8,7 +8,7 @@
  * indented deeper. A `- ` in that column therefore begins an item. Two conditions are left to the caller, who sees them when
  * parsing: the list stands where it seems to stand in the trunk, and nothing is open at the end of a part.
  */
-import type { TimeSlice } from '../../time/time-slice.ts';
+import type { TimeSlice } from '../../../time/time-slice.ts';
 
 /** Whole items. */
 export interface TextPart {

@@ -1,7 +1,18 @@
+import type { Position } from './source-text.ts';
 import type { Place } from './nodes.ts';
-import type { Finding, Severity } from './policy.ts';
-import type { Position } from './rule.ts';
-import type { RulesErrorCode } from './errors.ts';
+import type { RulesErrorCode } from '../errors.ts';
+
+export type Severity = 'error' | 'warning';
+
+/** One thing to say about a policy: `file:line:col CODE message`, and the line with a caret under it. */
+export interface Finding {
+  readonly severity: Severity;
+  readonly position: Position;
+  readonly code: string;
+  readonly message: string;
+  /** The source line and a caret line, where there is something to point at. */
+  readonly excerpt: string | undefined;
+}
 
 /** Errors are all said; of a policy of many thousand rules nobody reads as many warnings, and each is kept with its excerpt. */
 const MOST_WARNINGS = 1000;

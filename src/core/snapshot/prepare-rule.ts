@@ -1,43 +1,10 @@
-import type { CheckFunction, LookupFunction } from '../adapters/contract.ts';
-import type { Compiled } from '../expression/index.ts';
-import type { RuleMeters } from './meters.ts';
-import { shareSeed } from './match/percentage.ts';
-import type { HandlerSpec, Policy } from './rules/policy.ts';
-import type { ErrorWord, QuotaAction, Rule } from './rules/rule.ts';
-import type { LiveHandler } from './handlers/live-handler.ts';
-import { messageOf } from '../text/message-of.ts';
-
-/** A rule with what its handler made of it, once: a call only looks things up. */
-export interface PreparedRule {
-  readonly rule: Rule;
-  readonly meters: RuleMeters;
-  /** The rule's, held here: of thousands of rules each further object in between is one more cache miss. Nothing: always. */
-  readonly match: Compiled['evaluate'] | undefined;
-  /** Whether it does something in a check: false for enrich and report. */
-  readonly handler: LiveHandler | undefined;
-  readonly check: CheckFunction | undefined;
-  readonly lookup: LookupFunction | undefined;
-  readonly bucket: unknown;
-  /** What counts while the handler of a quota cannot be asked. */
-  readonly local: LocalCounts | undefined;
-  readonly sink: unknown;
-  /** Of `by`, for mode and for sample. */
-  readonly seed: number;
-  readonly sampleSeed: number;
-  /** A match that fails counts as matched. */
-  readonly failedMatchApplies: boolean;
-  readonly inputWord: ErrorWord;
-}
-
-export interface LocalCounts {
-  readonly handler: LiveHandler;
-  readonly bucket: unknown;
-  /** How many share a limit. */
-  readonly replicas: number;
-}
-
-/** What a shadow rule charges is apart from what any enforced rule does; no rule's name holds a `#`. */
-export const shadowCounter = (counter: string): string => `${counter}#shadow`;
+import { type LocalCounts, type PreparedRule, shadowCounter } from '../outcome.ts';
+import type { RuleMeters } from '../metrics/meters.ts';
+import { shareSeed } from '../match/percentage.ts';
+import type { HandlerSpec, Policy } from '../rules/policy.ts';
+import type { QuotaAction, Rule } from '../rules/rule.ts';
+import type { LiveHandler } from '../handlers/live-handler.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** Throws what the handler throws, as an Error that says what was asked of it. */
 export function prepareRule(
