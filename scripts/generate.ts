@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { attributesMarkdown } from '../src/attributes/document.ts';
 import { errorsDocument, errorTables } from '../src/cli/errors-document.ts';
-import { settingsDocument } from '../src/ratelimit/serve/settings-document.ts';
+import { settingsDocument } from '../src/ratelimit/settings/document.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 

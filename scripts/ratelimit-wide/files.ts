@@ -7,7 +7,7 @@ import { unitName } from '../../src/ratelimit/call.ts';
 import { fileText } from '../../src/ratelimit/config/file-text.ts';
 import { readConfigs } from '../../src/ratelimit/config/read.ts';
 import { matchOf } from '../../src/ratelimit/walk/match.ts';
-import { rlconfig } from '../../src/ratelimit/config/config-dump.ts';
+import { configDump } from '../../src/ratelimit/config/config-dump.ts';
 import { type Ask, oddAsks, oddFile } from './odd-files.ts';
 import { Random } from './random.ts';
 
@@ -37,7 +37,7 @@ function own(octets: Uint8Array, asks: readonly Ask[]): Answer {
     return { Error: `${error.position.line}:${error.position.column} ${error.message}`, Dump: null, Limits: null };
   return {
     Error: '',
-    Dump: rlconfig(domains).trim().split('\n').toSorted(),
+    Dump: configDump(domains).trim().split('\n').toSorted(),
     Limits: asks.map(({ Domain, Entries }) => {
       const root = domains.get(Domain);
       const match = root === undefined ? undefined : matchOf(root, Domain, Entries);

@@ -13,7 +13,7 @@ import {
   RateLimitResponseSchema,
 } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/serve/server.ts';
-import { readSettings } from '../../src/ratelimit/serve/settings.ts';
+import { readSettings } from '../../src/ratelimit/settings/settings.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
@@ -58,7 +58,7 @@ async function serving(env: Readonly<Record<string, string>>): Promise<Ratelimit
     settings,
     log: SILENT,
     followXds: () => Promise.reject(new Error('there is no control plane')),
-    openAnswerer: (metrics) =>
+    openEngine: (metrics) =>
       settings.SLUICE_WORKERS > 1
         ? answerByWorkers(settings, metrics, SILENT)
         : answerInProcess(settings, metrics, SILENT, undefined),

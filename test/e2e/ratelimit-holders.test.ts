@@ -12,12 +12,12 @@ import { answerInProcess } from '../../src/serve/ratelimit/in-process.ts';
 import { answerByWorkers } from '../../src/serve/ratelimit/supervisor.ts';
 import { RateLimitRequestSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { EscrowStore } from '../../src/ratelimit/charge/escrow-store.ts';
-import { Holders } from '../../src/ratelimit/inspect/holders.ts';
-import type { Inspection } from '../../src/ratelimit/inspect/inspection.ts';
+import { Holders } from '../../src/ratelimit/charge/holders.ts';
+import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
 import { connectRedis } from '../../src/ratelimit/charge/redis-connect.ts';
 import { RedisStore } from '../../src/ratelimit/charge/redis-store.ts';
 import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/serve/server.ts';
-import { readSettings } from '../../src/ratelimit/serve/settings.ts';
+import { readSettings } from '../../src/ratelimit/settings/settings.ts';
 import type { CountAsk } from '../../src/ratelimit/charge/store.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
@@ -191,7 +191,7 @@ describe('an operator', () => {
       settings,
       log: SILENT,
       followXds: controlPlane(settings, SILENT),
-      openAnswerer: async (metrics) =>
+      openEngine: async (metrics) =>
         settings.SLUICE_WORKERS > 1
           ? answerByWorkers(settings, metrics, SILENT)
           : answerInProcess(settings, metrics, SILENT, undefined),

@@ -16,9 +16,9 @@ import {
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
 } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import type { Inspection } from '../../src/ratelimit/inspect/inspection.ts';
+import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
 import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/serve/server.ts';
-import { readSettings } from '../../src/ratelimit/serve/settings.ts';
+import { readSettings } from '../../src/ratelimit/settings/settings.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { until } from './sluice.ts';
@@ -90,7 +90,7 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Rateli
     settings,
     log: SILENT,
     followXds: controlPlane(settings, SILENT),
-    openAnswerer: async (metrics) => answerByWorkers(settings, metrics, SILENT),
+    openEngine: async (metrics) => answerByWorkers(settings, metrics, SILENT),
   });
   servers.push(server);
   await until('it is healthy', async () =>

@@ -1,8 +1,8 @@
 /** `sluice ratelimit`: in the place of envoyproxy/ratelimit. */
-import type { Answerer } from '../../ratelimit/serve/engine.ts';
+import type { RatelimitEngine } from '../../ratelimit/serve/engine.ts';
 import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
 import { startRatelimit } from '../../ratelimit/serve/server.ts';
-import { readSettings } from '../../ratelimit/serve/settings.ts';
+import { readSettings } from '../../ratelimit/settings/settings.ts';
 import { addressText } from '../../transport/index.ts';
 import { CliError } from '../cli-error.ts';
 import { containFaults, ESCAPED_GAUGE, SUPERVISOR_ESCAPED_GAUGE } from '../../serve/contain.ts';
@@ -27,7 +27,7 @@ export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> 
   for (const warning of warnings) log.warn(warning);
   const isAlone = settings.SLUICE_WORKERS === 1;
   const tracing = isAlone ? await ownTracing(settings, log) : undefined; // each worker has its own
-  const openAnswerer = async (metrics: RatelimitMetrics): Promise<Answerer> => {
+  const openEngine = async (metrics: RatelimitMetrics): Promise<RatelimitEngine> => {
     metrics.gauges.set(isAlone ? ESCAPED_GAUGE : SUPERVISOR_ESCAPED_GAUGE, () => escaped.total);
     if (isAlone) return answerInProcess(settings, metrics, log, tracing);
     const { answerByWorkers } = await import('../../serve/ratelimit/supervisor.ts');
@@ -41,7 +41,7 @@ export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> 
         mogrifier,
         log,
         followXds: controlPlane(settings, log),
-        openAnswerer,
+        openEngine,
       }).catch((error: unknown) => {
         throw whyNotStarted(error);
       });

@@ -6,7 +6,7 @@
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
-import type { Inspection } from '../../ratelimit/inspect/inspection.ts';
+import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { RequestFile } from '../request-file.ts';

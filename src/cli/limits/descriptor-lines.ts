@@ -1,6 +1,6 @@
 /** What `sluice ratelimit` tells of one descriptor, as lines for people. */
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
-import type { Inspection } from '../../ratelimit/inspect/inspection.ts';
+import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { shownPath } from '../findings.ts';
 import { paintOut } from '../terminal.ts';
 

@@ -8,7 +8,7 @@ import { type ConfigFile, readConfigs } from '../../ratelimit/config/read.ts';
 import type { Node } from '../../ratelimit/config/tree.ts';
 import { unreadableFile } from '../../ratelimit/serve/limit-source.ts';
 import { findRuntimeFiles, type FoundFile, readFiles, type UnreadFile } from '../../ratelimit/serve/runtime-folder.ts';
-import { readSettings } from '../../ratelimit/serve/settings.ts';
+import { readSettings } from '../../ratelimit/settings/settings.ts';
 import type { Finding } from '../../core/rules/yaml/findings.ts';
 
 export interface CheckedLimits {

@@ -3,7 +3,7 @@
  */
 import { ratelimitFields } from '../../core/verdict/ratelimit-fields.ts';
 import type { AnswerSettings } from './answer-settings.ts';
-import { type Applied, flattened } from '../walk/applied.ts';
+import { type Applied, flattened } from '../walk/walk.ts';
 import { Code, type DescriptorStatus, type RateLimitCall, type RateLimitReply } from '../call.ts';
 import { dynamicMetadataOf } from './dynamic-metadata.ts';
 import type { LocalCache } from '../charge/local-cache.ts';

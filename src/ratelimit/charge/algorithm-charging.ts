@@ -5,7 +5,7 @@
  * What is refused is not charged.
  */
 import type { AlgorithmAnswer, AlgorithmAsk, AlgorithmStore, AlgorithmStores } from './algorithm-store.ts';
-import type { Applied } from '../walk/applied.ts';
+import type { Applied } from '../walk/walk.ts';
 import { both, type Done, unlessFailed } from './done.ts';
 
 export const isRefused = ({ after, ask: { limit } }: Applied): boolean => after > limit;

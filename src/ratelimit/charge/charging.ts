@@ -5,7 +5,7 @@
 import { AlgorithmCharging, isRefused } from './algorithm-charging.ts';
 import type { AlgorithmStores } from './algorithm-store.ts';
 import type { AnswerSettings } from '../answer/answer-settings.ts';
-import { type Applied, stops } from '../walk/applied.ts';
+import { type Applied, stops } from '../walk/walk.ts';
 import { type Unit, ServiceError } from '../call.ts';
 import { andThen, both, type Done, unlessFailed } from './done.ts';
 import { EndedWindows } from './ended-windows.ts';

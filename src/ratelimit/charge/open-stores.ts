@@ -5,13 +5,13 @@
 import { OutageLog } from '../../core/handlers/outage-log.ts';
 import { Unit } from '../call.ts';
 import { EscrowStore } from './escrow-store.ts';
-import { Holders, replicaName } from '../inspect/holders.ts';
+import { Holders, replicaName } from './holders.ts';
 import { MemoryStore } from './memory-store.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { connectRedis, type RedisPlace } from './redis-connect.ts';
 import { RedisStore, type RedisStoreOptions } from './redis-store.ts';
-import { SettingError } from '../serve/setting-error.ts';
-import type { Settings } from '../serve/settings.ts';
+import { SettingError } from '../settings/setting-error.ts';
+import type { Settings } from '../settings/settings.ts';
 import { type SharedCounts, SharedStore } from './shared-store.ts';
 import type { CountStore } from './store.ts';
 import { messageOf } from '../../text/message-of.ts';

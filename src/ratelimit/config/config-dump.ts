@@ -2,7 +2,7 @@ import { unitName } from '../call.ts';
 import type { Domains, Node } from './tree.ts';
 
 /** The limits in force, a line each, as envoyproxy/ratelimit's /rlconfig says them; in the order of the files. */
-export function rlconfig(domains: Domains): string {
+export function configDump(domains: Domains): string {
   const lines: string[] = [];
   const walk = ({ limit, children }: Node): void => {
     for (const one of limit === undefined || limit.endsLease ? [] : [limit, ...limit.also])

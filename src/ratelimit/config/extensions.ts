@@ -4,7 +4,7 @@
  */
 import { CALENDAR, calendarOf, isZone } from '../../core/rules/calendar.ts';
 import { ALGORITHMS } from '../charge/algorithm-store.ts';
-import type { RatelimitErrorCode } from '../errors.ts';
+import type { RatelimitErrorCode } from './errors.ts';
 import type { GoMap, GoNode, Place } from './go-yaml.ts';
 import { type Limit, OUTAGES, type Outage } from './tree.ts';
 import { spanWindow, type Window } from './window.ts';

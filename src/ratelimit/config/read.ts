@@ -7,7 +7,7 @@
 import { meant } from '../../text/nearest.ts';
 import { SourceText } from '../../core/rules/yaml/source-text.ts';
 import { type JsonObject, Unit, unitOfName } from '../call.ts';
-import type { RatelimitErrorCode } from '../errors.ts';
+import type { RatelimitErrorCode } from './errors.ts';
 import { type Beyond, type FieldReader, type Fields, mostOf, readBeyond, SLUICE_KEYS } from './extensions.ts';
 import {
   type GoDocument,

@@ -1,5 +1,5 @@
-import { allHolders } from './holders.ts';
-import type { Inspection } from './inspection.ts';
+import { allHolders } from '../charge/holders.ts';
+import type { Inspection } from './inspector.ts';
 
 /**
  * What several threads say of one counter, as one. Each takes off only what it holds itself, so what it holds is put back before all

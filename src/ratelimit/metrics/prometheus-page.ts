@@ -4,7 +4,7 @@
  */
 import { DEFAULT_MAPPER, type Mapper, plainName } from './metric-mapper.ts';
 import { RESPONSE_TIME_BUCKETS_S, type RatelimitMetrics } from './metrics.ts';
-import { slices } from '../serve/slices.ts';
+import { TimeSlice } from '../../time/time-slice.ts';
 
 const RESPONSE_TIME = 'ratelimit_server.ShouldRateLimit.response_time';
 
@@ -27,7 +27,7 @@ export class PrometheusPage {
   }
 
   async text(): Promise<string> {
-    const pause = slices();
+    const slice = new TimeSlice();
     const families = new Map<string, { readonly kind: Kind; readonly samples: Map<string, number> }>();
     const add = (kind: Kind, path: string, value: number): void => {
       const place = this.#placeOf(kind, path);
@@ -38,8 +38,7 @@ export class PrometheusPage {
     };
     for (const [path, value] of this.#metrics.counters()) {
       add('counter', path, value);
-      const turn = pause();
-      if (turn !== undefined) await turn;
+      if (slice.isOver) await slice.next();
     }
     for (const [path, read] of this.#metrics.gauges) add('gauge', path, read());
     let page = '';
@@ -47,8 +46,7 @@ export class PrometheusPage {
       page += `# TYPE ${name} ${kind}\n`;
       for (const [labels, value] of samples) {
         page += `${name}${labels} ${value}\n`;
-        const turn = pause();
-        if (turn !== undefined) await turn;
+        if (slice.isOver) await slice.next();
       }
     }
     for (const line of responseTimes(this.#metrics, this.#mapper)) page += `${line}\n`;

@@ -1,6 +1,6 @@
 /**
  * What answers calls, apart from where limits come from and who looks: stores, service and the door for gRPC.
- * **In**: settings, doors. **Out**: an {@link Answerer}: of this thread, or (the command's) of several workers that look like one.
+ * **In**: settings, doors. **Out**: an {@link RatelimitEngine}: of this thread, or (the command's) of several workers that look like one.
  * **Fails**: with a SettingError before anything listens, and with nothing left open.
  */
 import type { OpenAlgorithms } from '../charge/algorithm-store.ts';
@@ -8,16 +8,16 @@ import { Algorithms } from '../charge/algorithms.ts';
 import type { JsonAnswer, RateLimitService, RequestHeaders } from '../call.ts';
 import type { ConfigFile } from '../config/read.ts';
 import type { Domains } from '../config/tree.ts';
-import { type LimitInspector, limitInspector, type OwnLimitInspector } from '../inspect/inspection.ts';
+import { type LimitInspector, limitInspector, type ThreadLimitInspector } from '../inspect/inspector.ts';
 import { LocalCache } from '../charge/local-cache.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { type AroundRedis, openStores, type OutageTarget } from '../charge/open-stores.ts';
 import { rateLimitService } from './service.ts';
-import { answerSettings, type Settings } from './settings.ts';
+import { answerSettings, type Settings } from '../settings/settings.ts';
 import { type SharedCounts, SharedStore } from '../charge/shared-store.ts';
 
 /** What is no rate limit's own business: the command gives it. */
-export interface AnswererDoors {
+export interface EngineHost {
   /** What counts limits that are no windows; asked for when the first is read. */
   openAlgorithms(): Promise<OpenAlgorithms>;
   listenGrpc(
@@ -28,7 +28,7 @@ export interface AnswererDoors {
   answerJson(service: RateLimitService, body: string, headers: RequestHeaders): Promise<JsonAnswer>;
 }
 
-export interface Answerer {
+export interface RatelimitEngine {
   /** Puts limits in force: afterwards every call is answered by them. Rejects where what counts them cannot be opened; then nothing changes. */
   use(files: readonly ConfigFile[], domains: Domains): void | Promise<void>;
   /** The port that gRPC is at from now on. */
@@ -38,7 +38,7 @@ export interface Answerer {
   answerJson(body: string, headers: RequestHeaders): Promise<JsonAnswer>;
   readonly limits: LimitInspector;
   /** Afterwards the metrics hold all that has been counted. */
-  counted(): void | Promise<void>;
+  flushMetrics(): void | Promise<void>;
   /** Unhealthy from now on; calls in flight end. */
   drain(): Promise<void>;
   /** Gives back what it holds of others' counters. */
@@ -46,13 +46,13 @@ export interface Answerer {
 }
 
 /** Of one thread. */
-export interface OwnAnswerer extends Answerer {
+export interface ThreadEngine extends RatelimitEngine {
   /** As unhealthyWhy, whether or not it listens. */
   notAnsweringWhy(): string | undefined;
-  readonly limits: OwnLimitInspector;
+  readonly limits: ThreadLimitInspector;
 }
 
-export interface AnswererOptions extends AnswererDoors {
+export interface EngineOptions extends EngineHost {
   readonly settings: Settings;
   readonly metrics: RatelimitMetrics;
   /** Told when Redis stops answering. */
@@ -63,7 +63,7 @@ export interface AnswererOptions extends AnswererDoors {
   readonly shared?: SharedCounts;
 }
 
-export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswerer> {
+export async function openEngine(options: EngineOptions): Promise<ThreadEngine> {
   const { settings, metrics, log, aroundRedis, nowMs = Date.now, shared } = options;
   let domains: Domains | undefined;
   /** Some are in force later: what counts them has to be opened. */
@@ -141,7 +141,7 @@ export async function openAnswerer(options: AnswererOptions): Promise<OwnAnswere
     notAnsweringWhy,
     limits,
     answerJson: (body, headers) => options.answerJson(service, body, headers),
-    counted() {},
+    flushMetrics() {},
     async drain() {
       isDraining = true;
       await grpc?.drain();

@@ -6,10 +6,10 @@
 import { findingText, type Finding, type Severity } from '../../core/rules/yaml/findings.ts';
 import { type ConfigFile, readConfigs } from '../config/read.ts';
 import type { Domains } from '../config/tree.ts';
-import type { RatelimitErrorCode } from '../errors.ts';
+import type { RatelimitErrorCode } from '../config/errors.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { configFolder, findRuntimeFiles, type FoundFile, readFiles } from './runtime-folder.ts';
-import type { Settings } from './settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 export interface RatelimitLog {

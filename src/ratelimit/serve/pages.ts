@@ -4,24 +4,24 @@
  */
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { mayReset, RESET_REFUSED } from '../../admin/may-reset.ts';
-import type { Answerer } from './engine.ts';
+import type { RatelimitEngine } from './engine.ts';
 import type { Domains } from '../config/tree.ts';
-import type { LimitInspector } from '../inspect/inspection.ts';
+import type { LimitInspector } from '../inspect/inspector.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
-import { rlconfig } from '../config/config-dump.ts';
-import { slices } from './slices.ts';
+import { configDump } from '../config/config-dump.ts';
+import { TimeSlice } from '../../time/time-slice.ts';
 
-export function addService(app: FastifyInstance, answerer: Answerer): void {
+export function addService(app: FastifyInstance, engine: RatelimitEngine): void {
   sayNotFound(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   app.all('/json', async ({ body, headers }, reply) => {
-    const answer = await answerer.answerJson(typeof body === 'string' ? body : '', headers);
+    const answer = await engine.answerJson(typeof body === 'string' ? body : '', headers);
     if (answer.status >= 400 && answer.status !== 429) reply.header('x-content-type-options', 'nosniff');
     return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // of text fastify would say the charset
   });
   app.all('/healthcheck', async (_request, reply) => {
-    const why = await answerer.unhealthyWhy();
+    const why = await engine.unhealthyWhy();
     return reply
       .code(why === undefined ? 200 : 500)
       .type(TEXT)
@@ -43,7 +43,7 @@ const DEBUG_HELP =
 
 export function addDebug(
   app: FastifyInstance,
-  answerer: Answerer,
+  engine: RatelimitEngine,
   metrics: RatelimitMetrics,
   domains: () => Domains | undefined,
 ): void {
@@ -53,23 +53,22 @@ export function addDebug(
   );
   app.all('/rlconfig', (_request, reply) => {
     const inForce = domains();
-    return reply.type(TEXT).send(inForce === undefined ? '' : rlconfig(inForce));
+    return reply.type(TEXT).send(inForce === undefined ? '' : configDump(inForce));
   });
   app.all('/stats', async (_request, reply) => {
-    await answerer.counted();
+    await engine.flushMetrics();
     return reply.type(TEXT).send(await statsOf(metrics));
   });
-  addInspection(app, answerer.limits);
+  addInspection(app, engine.limits);
 }
 
 /** Every counter and gauge, a line each. */
 async function statsOf(metrics: RatelimitMetrics): Promise<string> {
-  const pause = slices();
+  const slice = new TimeSlice();
   let page = '';
   for (const [name, value] of metrics.counters()) {
     page += `${name}: ${value}\n`;
-    const turn = pause();
-    if (turn !== undefined) await turn;
+    if (slice.isOver) await slice.next();
   }
   for (const [name, read] of metrics.gauges) page += `${name}: ${read()}\n`;
   return page;

@@ -8,7 +8,7 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileText } from '../config/file-text.ts';
 import type { ConfigFile } from '../config/read.ts';
-import type { Settings } from './settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 type Place = Pick<

@@ -3,13 +3,13 @@
  * **In**: settings, what answers. **Out**: a service that answers, its files watched; pages for people and probes.
  * **Fails**: with one sentence where it cannot listen or a setting is wrong, and with nothing left open. Bad files never end it.
  */
-import type { Answerer } from './engine.ts';
+import type { RatelimitEngine } from './engine.ts';
 import { type FollowXds, LimitSource, type RatelimitLog } from './limit-source.ts';
 import { RatelimitMetrics } from '../metrics/metrics.ts';
 import type { Mogrifier } from '../metrics/mogrifiers.ts';
 import { addDebug, addService, listenHttp } from './pages.ts';
-import type { Settings } from './settings.ts';
-import { openSinks } from '../metrics/sinks.ts';
+import type { Settings } from '../settings/settings.ts';
+import { openSinks } from './sinks.ts';
 
 export interface RatelimitOptions {
   readonly settings: Settings;
@@ -18,7 +18,7 @@ export interface RatelimitOptions {
   readonly log: RatelimitLog;
   readonly followXds: FollowXds;
   /** In this thread, or in several; what it counts goes into these metrics. */
-  readonly openAnswerer: (metrics: RatelimitMetrics) => Promise<Answerer>;
+  readonly openEngine: (metrics: RatelimitMetrics) => Promise<RatelimitEngine>;
 }
 
 export interface RatelimitServer {
@@ -36,23 +36,23 @@ export async function startRatelimit(options: RatelimitOptions): Promise<Ratelim
   const metrics = new RatelimitMetrics();
   // Taken down in the opposite order: calls end first, sinks are told the last, what is held is given back.
   await using stack = new AsyncDisposableStack();
-  const answerer = await options.openAnswerer(metrics);
-  stack.defer(() => answerer.close());
+  const engine = await options.openEngine(metrics);
+  stack.defer(() => engine.close());
   const source = new LimitSource({
     settings,
     log,
     metrics,
     followXds,
-    use: (files, domains) => answerer.use(files, domains),
+    use: (files, domains) => engine.use(files, domains),
   });
   await source.follow(stack);
-  const { prometheusPort } = await openSinks({ settings, mogrifier, answerer, metrics }, stack);
-  const httpPort = await listenHttp(settings.HOST, settings.PORT, stack, (app) => addService(app, answerer));
+  const { prometheusPort } = await openSinks({ settings, mogrifier, engine, metrics }, stack);
+  const httpPort = await listenHttp(settings.HOST, settings.PORT, stack, (app) => addService(app, engine));
   const debugPort = await listenHttp(settings.DEBUG_HOST, settings.DEBUG_PORT, stack, (app) =>
-    addDebug(app, answerer, metrics, () => source.domains),
+    addDebug(app, engine, metrics, () => source.domains),
   );
-  stack.defer(() => answerer.drain());
-  const grpcPort = await answerer.listen();
+  stack.defer(() => engine.drain());
+  const grpcPort = await engine.listen();
 
   const open = stack.move();
   let drained: Promise<void> | undefined;

@@ -6,7 +6,7 @@
  * Source: src/service/ratelimit.go, src/limiter/base_limiter.go, src/redis/fixed_cache_impl.go.
  */
 import { replyOf, statusOf } from '../answer/answer.ts';
-import { AppliedLimits, flattened } from '../walk/applied.ts';
+import { AppliedLimits, flattened } from '../walk/walk.ts';
 import { type RateLimitCall, type RateLimitReply, type RateLimitService, ServiceError } from '../call.ts';
 import { Charging, type ChargingOptions } from '../charge/charging.ts';
 import type { Domains } from '../config/tree.ts';

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { followXds } from '../../frontends/ratelimit/xds-configs.ts';
 import type { FollowXds } from '../../ratelimit/serve/limit-source.ts';
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import { dialGrpc } from '../../transport/index.ts';
 import type { OwnLog } from '../../log/log.ts';
 

@@ -1,4 +1,4 @@
-import type { Inspection, LimitInspector } from '../../ratelimit/inspect/inspection.ts';
+import type { Inspection, LimitInspector } from '../../ratelimit/inspect/inspector.ts';
 import { mergedInspection } from '../../ratelimit/inspect/merged-inspection.ts';
 import type { Crew } from '../crew/crew.ts';
 import type { RatelimitTalk } from './messages.ts';

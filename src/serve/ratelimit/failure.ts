@@ -1,4 +1,4 @@
-import { SettingError } from '../../ratelimit/serve/setting-error.ts';
+import { SettingError } from '../../ratelimit/settings/setting-error.ts';
 import { CliError } from '../../cli/cli-error.ts';
 import { EXIT } from '../../cli/exit-codes.ts';
 import { messageOf } from '../../text/message-of.ts';

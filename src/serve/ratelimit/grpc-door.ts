@@ -3,7 +3,7 @@ import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../fron
 import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
 import type { RateLimitService } from '../../ratelimit/call.ts';
 import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { Tracing } from '../../tracing/index.ts';
 import { type Address, listen, type TlsOptions, type Transport } from '../../transport/index.ts';
 import type { OwnLog } from '../../log/log.ts';

@@ -1,7 +1,7 @@
 /** The certificate that Envoy is shown: files that the settings name, and those that follow them on disk. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { TlsOptions } from '../../transport/index.ts';
 import { CliError } from '../../cli/cli-error.ts';
 import type { OwnLog } from '../../log/log.ts';

@@ -1,8 +1,8 @@
 /** What answers calls in this thread alone: no other is started. */
 import { answerJson } from '../../frontends/ratelimit/service-json.ts';
-import { type Answerer, openAnswerer } from '../../ratelimit/serve/engine.ts';
+import { type RatelimitEngine, openEngine } from '../../ratelimit/serve/engine.ts';
 import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { Tracing } from '../../tracing/index.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { GRACE_MS, grpcAddress, openGrpcDoor } from './grpc-door.ts';
@@ -13,9 +13,9 @@ export async function answerInProcess(
   metrics: RatelimitMetrics,
   log: OwnLog,
   tracing: Tracing | undefined,
-): Promise<Answerer> {
+): Promise<RatelimitEngine> {
   const tls = await grpcTls(settings);
-  return openAnswerer({
+  return openEngine({
     settings,
     metrics,
     log,

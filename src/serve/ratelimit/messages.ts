@@ -1,9 +1,9 @@
 /** What the supervisor of `sluice ratelimit` and a worker say to each other. */
 import type { JsonAnswer, RequestHeaders } from '../../ratelimit/call.ts';
 import type { ConfigFile } from '../../ratelimit/config/read.ts';
-import type { Entries, Explanation, Inspection } from '../../ratelimit/inspect/inspection.ts';
+import type { Entries, Explanation, Inspection } from '../../ratelimit/inspect/inspector.ts';
 import type { Counts } from '../../ratelimit/metrics/metrics.ts';
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { SharedCounts } from '../../ratelimit/charge/shared-store.ts';
 import type { Address, TlsOptions } from '../../transport/index.ts';
 import type { MemoryWish } from '../crew/shared-memory-request.ts';

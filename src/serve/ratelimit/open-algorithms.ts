@@ -15,7 +15,7 @@ import {
   nameOf,
   type OpenAlgorithms,
 } from '../../ratelimit/charge/algorithm-store.ts';
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { redisConfig } from './redis-config.ts';
 

@@ -1,4 +1,4 @@
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import { type LogLevel, makeLog, type OwnLog } from '../../log/log.ts';
 
 const LEVELS: ReadonlyMap<string, LogLevel> = new Map([

@@ -1,5 +1,5 @@
 /** Spans of this thread, where the settings want them. */
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { Tracing } from '../../tracing/index.ts';
 import { CliError } from '../../cli/cli-error.ts';
 import { EXIT } from '../../cli/exit-codes.ts';

@@ -2,7 +2,7 @@
 import { perSecondPlaceOf, placeOf } from '../../ratelimit/charge/open-stores.ts';
 import type { RedisPlace } from '../../ratelimit/charge/redis-connect.ts';
 import { type HostPort, readRedisUrl, type RedisAddresses } from '../../ratelimit/charge/redis-url.ts';
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 
 type Pool = 'REDIS' | 'REDIS_PERSECOND';
 

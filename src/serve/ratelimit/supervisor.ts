@@ -1,18 +1,18 @@
 /**
  * What answers calls in several threads at one port: the kernel shares connections out among them (SO_REUSEPORT).
- * **In**: settings. **Out**: what looks like one answerer: what they count is summed, what they hold too. **Fails**: where one cannot
+ * **In**: settings. **Out**: what looks like one engine: what they count is summed, what they hold too. **Fails**: where one cannot
  * start, with nothing left running; one that ends by itself is started again and counted, and the others serve on.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SharedLock } from '../../adapters/shared-lock.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
-import type { Answerer } from '../../ratelimit/serve/engine.ts';
+import type { RatelimitEngine } from '../../ratelimit/serve/engine.ts';
 import { LOCAL_KEYS } from '../../ratelimit/charge/charging.ts';
 import type { ConfigFile } from '../../ratelimit/config/read.ts';
-import { replicaName } from '../../ratelimit/inspect/holders.ts';
+import { replicaName } from '../../ratelimit/charge/holders.ts';
 import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
-import type { Settings } from '../../ratelimit/serve/settings.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
 import { sharedCounters, SharedStore } from '../../ratelimit/charge/shared-store.ts';
 import type { TlsOptions } from '../../transport/index.ts';
 import type { OwnLog } from '../../log/log.ts';
@@ -36,7 +36,11 @@ const LOOK_MS = 20;
 /** Beside those of the workers, which are from 1. */
 const OWN_NUMBER = -1;
 
-export async function answerByWorkers(settings: Settings, metrics: RatelimitMetrics, log: OwnLog): Promise<Answerer> {
+export async function answerByWorkers(
+  settings: Settings,
+  metrics: RatelimitMetrics,
+  log: OwnLog,
+): Promise<RatelimitEngine> {
   const memory = {
     counts: sharedCounters(settings.BACKEND_TYPE === 'memory' ? settings.SLUICE_MAX_KEYS : 1),
     local: sharedCounters(LOCAL_KEYS),
@@ -167,7 +171,7 @@ export async function answerByWorkers(settings: Settings, metrics: RatelimitMetr
     },
     answerJson: async (body, headers) => crew.askOne('json', { body, headers }),
     limits: limitsOfCrew(crew, replica),
-    async counted() {
+    async flushMetrics() {
       await crew.askAll('count', undefined, ANSWER_MS);
     },
     drain,

@@ -1,7 +1,7 @@
 /** One of several threads that answer rate limits at one port. */
 import { workerData } from 'node:worker_threads';
 import { answerJson } from '../../frontends/ratelimit/service-json.ts';
-import { openAnswerer } from '../../ratelimit/serve/engine.ts';
+import { openEngine } from '../../ratelimit/serve/engine.ts';
 import { readConfigs } from '../../ratelimit/config/read.ts';
 import { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
 import type { TlsOptions, Transport } from '../../transport/index.ts';
@@ -25,7 +25,7 @@ await work<RatelimitTalk>(async () => {
   let address = grpcAddress(settings);
   let tls: TlsOptions | undefined;
   let transport: Transport | undefined;
-  const answerer = await openAnswerer({
+  const engine = await openEngine({
     settings,
     metrics,
     log,
@@ -54,7 +54,7 @@ await work<RatelimitTalk>(async () => {
   }).catch((error: unknown) => {
     throw whyNotStarted(error);
   });
-  const { limits } = answerer;
+  const { limits } = engine;
   let listening: Promise<number> | undefined;
   const count = (): true => {
     tell<RatelimitTalk>({ counts: metrics.take(), gauges: [...metrics.gauges].map(([name, read]) => [name, read()]) });
@@ -64,7 +64,7 @@ await work<RatelimitTalk>(async () => {
     ready: undefined,
     answers: {
       async use(files): Promise<true> {
-        await answerer.use(
+        await engine.use(
           files,
           readConfigs(files, {
             mergeDomains: settings.MERGE_DOMAIN_CONFIG,
@@ -80,10 +80,10 @@ await work<RatelimitTalk>(async () => {
       },
       listen(given) {
         address = given;
-        return (listening ??= answerer.listen());
+        return (listening ??= engine.listen());
       },
-      health: () => ({ listens: transport !== undefined, why: answerer.notAnsweringWhy() }),
-      json: ({ body, headers }) => answerer.answerJson(body, headers),
+      health: () => ({ listens: transport !== undefined, why: engine.notAnsweringWhy() }),
+      json: ({ body, headers }) => engine.answerJson(body, headers),
       explain: ({ domain, entries }) => limits.explain(domain, entries),
       inspect: ({ domain, entries }) => limits.inspect(domain, entries),
       reset: ({ domain, entries }) => limits.reset(domain, entries),
@@ -94,8 +94,8 @@ await work<RatelimitTalk>(async () => {
       count,
     },
     async drain() {
-      await answerer.drain();
-      await answerer.close();
+      await engine.drain();
+      await engine.close();
       count();
       if (!(await tracingEnded(tracing, log))) process.exit(); // of this thread
     },

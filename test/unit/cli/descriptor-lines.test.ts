@@ -1,7 +1,7 @@
 /** What operators read of a limit of `sluice ratelimit`. */
 import { expect, test } from 'vitest';
 import { descriptorLines } from '../../../src/cli/limits/descriptor-lines.ts';
-import type { Inspection } from '../../../src/ratelimit/inspect/inspection.ts';
+import type { Inspection } from '../../../src/ratelimit/inspect/inspector.ts';
 
 const limit = {
   rule: 'd.k',

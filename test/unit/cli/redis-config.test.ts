@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { configSchema } from '../../../plugins/quota-redis/config.ts';
 import { connectionOptions } from '../../../plugins/redis-client/config.ts';
 import { redisConfig } from '../../../src/serve/ratelimit/redis-config.ts';
-import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
+import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 
 const config = (env: Readonly<Record<string, string>>, pool: 'REDIS' | 'REDIS_PERSECOND' = 'REDIS') =>
   configSchema.parse(redisConfig(readSettings(env).settings, pool));

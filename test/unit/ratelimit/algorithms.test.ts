@@ -4,11 +4,11 @@ import type { AlgorithmStore } from '../../../src/ratelimit/charge/algorithm-sto
 import type { AnswerSettings } from '../../../src/ratelimit/answer/answer-settings.ts';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { limitInspector } from '../../../src/ratelimit/inspect/inspection.ts';
+import { limitInspector } from '../../../src/ratelimit/inspect/inspector.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
 import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
-import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
+import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
@@ -261,7 +261,7 @@ describe('concurrency', () => {
 
   test('the entry that ends it is no limit to /rlconfig, and costs and counts nothing', async () => {
     const { ask, domains, metrics } = await serving(LEASES);
-    expect(rlconfig(domains)).toBe(
+    expect(configDump(domains)).toBe(
       'd.tenant.request: unit=UNKNOWN requests_per_unit=2, shadow_mode: false, quota_mode: false\n',
     );
     await ask(held('t', '1'));

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type ReadOptions, readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { Unit } from '../../../src/ratelimit/call.ts';
-import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
+import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 
 const OPTIONS: ReadOptions = { mergeDomains: false };
 const read = (...texts: string[]) =>
@@ -310,7 +310,7 @@ descriptors:
 
   test('/rlconfig says what is in force', () => {
     expect(
-      rlconfig(
+      configDump(
         read(
           below(
             'key: k\nvalue: v\nrate_limit: { unit: minute, requests_per_unit: 10 }\ndescriptors:\n  - key: in\n    shadow_mode: true\n    rate_limit: { unit: day, requests_per_unit: 2 }',

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { fileText } from '../../../src/ratelimit/config/file-text.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
+import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 
 const readOctets = (octets: Uint8Array) => {
   const { domains, findings } = readConfigs([fileText('f', octets)], { mergeDomains: false });
@@ -12,7 +12,7 @@ const readOctets = (octets: Uint8Array) => {
       ({ position: { line, column }, severity, code, message }) => `${line}:${column} ${severity} ${code} ${message}`,
     ),
     errors: findings.filter(({ severity }) => severity === 'error').map(({ message }) => message),
-    loads: rlconfig(domains)
+    loads: configDump(domains)
       .replaceAll(/ requests_per_unit=|, shadow_mode: false, quota_mode: false/g, ' ')
       .replaceAll('unit=', '')
       .trimEnd()

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { LimitSource } from '../../../src/ratelimit/serve/limit-source.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
-import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
+import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 
 const limits = (domain: string): string =>
   `domain: ${domain}\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n`;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { allHolders } from '../../../src/ratelimit/inspect/holders.ts';
-import type { Inspection } from '../../../src/ratelimit/inspect/inspection.ts';
+import { allHolders } from '../../../src/ratelimit/charge/holders.ts';
+import type { Inspection } from '../../../src/ratelimit/inspect/inspector.ts';
 import { mergedInspection } from '../../../src/ratelimit/inspect/merged-inspection.ts';
 
 const limit = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type Mogrified, readMogrifiers } from '../../../src/ratelimit/metrics/mogrifiers.ts';
-import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
+import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 
 /** What one mogrifier, N, makes of a name. */
 function mogrified(name: string, pattern: string, template: string, tags?: string): Mogrified {

@@ -2,13 +2,13 @@
 import { connect } from 'node:net';
 import fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/serve/engine.ts';
+import { type ThreadEngine, openEngine } from '../../../src/ratelimit/serve/engine.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import { addDebug, listenHttp } from '../../../src/ratelimit/serve/pages.ts';
-import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
+import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 
-let answerer: OwnAnswerer;
+let engine: ThreadEngine;
 let app: FastifyInstance;
 beforeEach(async () => {
   const metrics = new RatelimitMetrics();
@@ -16,20 +16,20 @@ beforeEach(async () => {
     [{ file: 'f', text: 'domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 5 }\n' }],
     { mergeDomains: false },
   );
-  answerer = await openAnswerer({
+  engine = await openEngine({
     settings: readSettings({ BACKEND_TYPE: 'memory' }).settings,
     metrics,
     openAlgorithms: () => Promise.reject(new Error('no limit needs them')),
     listenGrpc: () => Promise.reject(new Error('it does not listen')),
     answerJson: () => Promise.reject(new Error('nobody asks')),
   });
-  await answerer.use([], domains);
+  await engine.use([], domains);
   app = fastify();
-  addDebug(app, answerer, metrics, () => domains);
+  addDebug(app, engine, metrics, () => domains);
 });
 afterEach(async () => {
   await app.close();
-  await answerer.close();
+  await engine.close();
 });
 
 const reset = async (remoteAddress: string, headers: Readonly<Record<string, string>> = {}): Promise<unknown[]> => {

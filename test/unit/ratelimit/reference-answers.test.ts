@@ -5,13 +5,13 @@ import fastify from 'fastify';
 import { RateLimitRequestSchema, RateLimitResponseSchema } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { rateLimitServiceMethods } from '../../../src/frontends/ratelimit/service-call.ts';
 import { answerJson } from '../../../src/frontends/ratelimit/service-json.ts';
-import { type OwnAnswerer, openAnswerer } from '../../../src/ratelimit/serve/engine.ts';
+import { type ThreadEngine, openEngine } from '../../../src/ratelimit/serve/engine.ts';
 import type { RateLimitService } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import { addDebug, addService } from '../../../src/ratelimit/serve/pages.ts';
-import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
-import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
+import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
+import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 import { pieceOf } from '../../../src/transport/piece.ts';
 
 const NOW_MS = Date.parse('2026-02-10T12:00:00Z');
@@ -32,7 +32,7 @@ async function serving(descriptors: string, env: Readonly<Record<string, string>
   expect(findings.filter(({ severity }) => severity === 'error')).toEqual([]);
   const metrics = new RatelimitMetrics();
   const opened = Promise.withResolvers<RateLimitService>();
-  const answerer: OwnAnswerer = await openAnswerer({
+  const engine: ThreadEngine = await openEngine({
     settings,
     metrics,
     nowMs: () => NOW_MS,
@@ -43,8 +43,8 @@ async function serving(descriptors: string, env: Readonly<Record<string, string>
       return Promise.resolve({ port: 0, drain: () => Promise.resolve() });
     },
   });
-  await answerer.use([], domains);
-  await answerer.listen();
+  await engine.use([], domains);
+  await engine.listen();
   const [[, method] = []] = rateLimitServiceMethods(await opened.promise, () => undefined);
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
   const send = async (octets: Uint8Array) =>
@@ -69,7 +69,7 @@ async function serving(descriptors: string, env: Readonly<Record<string, string>
         .filter(([name, value]) => value > 0 && name.includes('.rate_limit.'))
         .map(([name, value]) => [name.replace('ratelimit.service.rate_limit.', ''), value]),
     );
-  return { ask, send, counted, answerer, domains, metrics };
+  return { ask, send, counted, engine, domains, metrics };
 }
 
 const LIMITS =
@@ -130,12 +130,12 @@ test('octets that are no message are INTERNAL', async () => {
 });
 
 test('metadata that JSON cannot say comes by gRPC, and is an error of /json', async () => {
-  const { ask, answerer } = await serving(
+  const { ask, engine } = await serving(
     '- { key: k, metadata: { most: .inf }, rate_limit: { unit: day, requests_per_unit: 9 } }\n',
     { RESPONSE_DYNAMIC_METADATA: 'true' },
   );
   expect((await ask([{ entries: [['k', '']] }])).dynamicMetadata).toMatchObject({ metadata: { most: Infinity } });
-  expect(await answerer.answerJson('{"domain":"d","descriptors":[{"entries":[{"key":"k"}]}]}', {})).toEqual({
+  expect(await engine.answerJson('{"domain":"d","descriptors":[{"entries":[{"key":"k"}]}]}', {})).toEqual({
     status: 500,
     contentType: 'text/plain; charset=utf-8',
     body: 'Internal Server Error\n',
@@ -144,7 +144,7 @@ test('metadata that JSON cannot say comes by gRPC, and is an error of /json', as
 
 test('/rlconfig says what the file says of quotas, whatever QUOTA_MODE says', async () => {
   const { domains } = await serving(LIMITS, { QUOTA_MODE: 'true' });
-  expect(rlconfig(domains).match(/quota_mode: \w+/g)).toEqual([
+  expect(configDump(domains).match(/quota_mode: \w+/g)).toEqual([
     'quota_mode: false',
     'quota_mode: false',
     'quota_mode: true',
@@ -213,10 +213,10 @@ test("USE_CALENDAR_MONTH_RATE_LIMIT: a month ends with the calendar's, in UTC", 
 });
 
 test('pages: types, methods, and what is not there', async () => {
-  const { answerer, metrics, domains } = await serving(LIMITS);
+  const { engine, metrics, domains } = await serving(LIMITS);
   const [service, debug] = [fastify(), fastify()];
-  addService(service, answerer);
-  addDebug(debug, answerer, metrics, () => domains);
+  addService(service, engine);
+  addDebug(debug, engine, metrics, () => domains);
   const told = async (app: typeof service, method: 'GET' | 'POST' | 'PUT', url: string): Promise<unknown[]> => {
     const { statusCode, headers, body } = await app.inject({ method, url });
     return [statusCode, headers['content-type'], body.split('\n')[0]];
@@ -239,10 +239,10 @@ test('pages: types, methods, and what is not there', async () => {
 });
 
 test('HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: files about nothing are none', async () => {
-  const { answerer } = await serving(LIMITS, { HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: 'true' });
-  expect(await answerer.unhealthyWhy()).toBeUndefined();
-  await answerer.use([], new Map());
-  expect(await answerer.unhealthyWhy()).toBe('no limits have been loaded');
+  const { engine } = await serving(LIMITS, { HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: 'true' });
+  expect(await engine.unhealthyWhy()).toBeUndefined();
+  await engine.use([], new Map());
+  expect(await engine.unhealthyWhy()).toBe('no limits have been loaded');
 });
 
 test('settings of the reference that do nothing here are said', () => {

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PACKAGE_FOLDER } from '../../../src/cli/own-package.ts';
-import { readSettings } from '../../../src/ratelimit/serve/settings.ts';
-import { settingsDocument } from '../../../src/ratelimit/serve/settings-document.ts';
+import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
+import { settingsDocument } from '../../../src/ratelimit/settings/document.ts';
 import { tagsOf } from '../../../src/ratelimit/metrics/statsd.ts';
 
 describe('settings', () => {

@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import type { AnswerSettings } from '../../../src/ratelimit/answer/answer-settings.ts';
 import { Code, type RateLimitReply, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
-import { limitInspector } from '../../../src/ratelimit/inspect/inspection.ts';
+import { limitInspector } from '../../../src/ratelimit/inspect/inspector.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
 import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
-import { rlconfig } from '../../../src/ratelimit/config/config-dump.ts';
+import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
@@ -199,7 +199,7 @@ describe('several limits of one descriptor', () => {
       ratelimit: '"d.user";r=3;t=40, "d.user.hour";r=5;t=2800',
     });
     expect(new Map(metrics.counters()).get('ratelimit.service.rate_limit.d.user.hour.total_hits')).toBe(2);
-    expect(rlconfig(domains)).toBe(
+    expect(configDump(domains)).toBe(
       'd.user: unit=MINUTE requests_per_unit=5, shadow_mode: false, quota_mode: false\nd.user: unit=HOUR requests_per_unit=7, shadow_mode: false, quota_mode: false\n',
     );
     expect(await inspect()).toMatchObject({

@@ -8,7 +8,7 @@ import { type AlgorithmAsk, type AlgorithmStores, nameOf } from '../charge/algor
 import type { KeyStyle } from '../walk/cache-key.ts';
 import { type Unit, unitName } from '../call.ts';
 import type { Domains, Limit } from '../config/tree.ts';
-import { allHolders, type Holder, type Holders } from './holders.ts';
+import { allHolders, type Holder, type Holders } from '../charge/holders.ts';
 import { type Match, matchOf, type Step } from '../walk/match.ts';
 import { matchOfAlso, windowKey } from '../walk/several-limits.ts';
 import type { CountStore } from '../charge/store.ts';
@@ -78,7 +78,7 @@ export interface LimitInspector {
 }
 
 /** Of one thread. */
-export interface OwnLimitInspector extends LimitInspector {
+export interface ThreadLimitInspector extends LimitInspector {
   /** Lets go of what this thread holds and remembers of that counter, which another has taken away. */
   forget(domain: string, entries: Entries): void;
 }
@@ -103,7 +103,7 @@ export function limitInspector({
   keyPrefix,
   keyStyle,
   withoutDots,
-}: InspectionOptions): OwnLimitInspector {
+}: InspectionOptions): ThreadLimitInspector {
   function found(domain: string, entries: Entries): Found {
     const root = domains()?.get(domain);
     const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };

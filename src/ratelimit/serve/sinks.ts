@@ -3,27 +3,27 @@
  * **In**: settings, metrics. **Out**: the port of the page, where there is one. **Fails**: with a SettingError, or where the port cannot be had.
  */
 import { readFile } from 'node:fs/promises';
-import type { Answerer } from '../serve/engine.ts';
-import { type Mapper, readMapper } from './metric-mapper.ts';
-import type { RatelimitMetrics } from './metrics.ts';
-import type { Mogrifier } from './mogrifiers.ts';
-import { listenHttp, sayNotFound } from '../serve/pages.ts';
-import { PrometheusPage } from './prometheus-page.ts';
-import { SettingError } from '../serve/setting-error.ts';
-import type { Settings } from '../serve/settings.ts';
-import { Statsd, tagsOf } from './statsd.ts';
+import type { RatelimitEngine } from './engine.ts';
+import { type Mapper, readMapper } from '../metrics/metric-mapper.ts';
+import type { RatelimitMetrics } from '../metrics/metrics.ts';
+import type { Mogrifier } from '../metrics/mogrifiers.ts';
+import { listenHttp, sayNotFound } from './pages.ts';
+import { PrometheusPage } from '../metrics/prometheus-page.ts';
+import { SettingError } from '../settings/setting-error.ts';
+import type { Settings } from '../settings/settings.ts';
+import { Statsd, tagsOf } from '../metrics/statsd.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 export interface SinksOptions {
   readonly settings: Settings;
   /** Of names that DogStatsD is told. */
   readonly mogrifier: Mogrifier | undefined;
-  readonly answerer: Answerer;
+  readonly engine: RatelimitEngine;
   readonly metrics: RatelimitMetrics;
 }
 
 export async function openSinks(
-  { settings, mogrifier, answerer, metrics }: SinksOptions,
+  { settings, mogrifier, engine, metrics }: SinksOptions,
   stack: AsyncDisposableStack,
 ): Promise<{ readonly prometheusPort: number | undefined }> {
   if (settings.DISABLE_STATS) return { prometheusPort: undefined };
@@ -49,7 +49,7 @@ export async function openSinks(
   const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
     sayNotFound(app);
     app.get(settings.PROMETHEUS_PATH, async (_request, reply) => {
-      await answerer.counted();
+      await engine.flushMetrics();
       return reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await page.text());
     });
   });

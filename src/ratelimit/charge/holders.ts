@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { RedisStore } from '../charge/redis-store.ts';
+import type { RedisStore } from './redis-store.ts';
 
 export interface Holder {
   readonly who: string;

@@ -3,7 +3,7 @@ import { NOT_HONOURED, SETTINGS } from './settings.ts';
 
 export function settingsDocument(): string {
   return [
-    '<!-- Written by `npm run generate` from src/ratelimit/serve/settings.ts; a test says when it is stale. -->',
+    '<!-- Written by `npm run generate` from src/ratelimit/settings/settings.ts; a test says when it is stale. -->',
     '# Settings of `sluice ratelimit`',
     '',
     'From the environment, by the names of envoyproxy/ratelimit; those that begin with `SLUICE_` are ours. Durations are written as Go does (`150ms`, `24h`).',
