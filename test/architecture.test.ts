@@ -38,6 +38,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/time': [],
   'src/attributes': ['src/text'],
   'src/expression': ['src/text', 'src/attributes'],
+  'src/importers': ['src/text', 'src/attributes', 'src/expression/index.ts'],
   'src/transport': [],
   'src/protobuf': ['src/text', 'src/transport', 'gen'],
   'src/log': ['src/attributes', 'src/adapters/contract.ts', 'src/cli/terminal.ts'],

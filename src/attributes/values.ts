@@ -66,6 +66,12 @@ export class Duration {
   }
 }
 
+/** An int or a uint as it is held: a number where it is a safe integer, else a bigint. */
+export type Int = number | bigint;
+
+export const canonicalInt = (value: bigint): Int =>
+  value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value;
+
 /** A uint inside a `dyn` value. */
 export class Uint {
   readonly value: bigint;

@@ -2,7 +2,7 @@
 import { BOOL } from '../attributes/types.ts';
 import type { Bag } from '../attributes/bag.ts';
 import type { Value } from '../attributes/values.ts';
-import { Optional, type Val, keyOf } from './dynamic.ts';
+import { Optional, type Val, keyOf } from './values/dynamic.ts';
 import type { Plan } from './planned.ts';
 
 export const elementAt = (list: Val, index: Val): Val | undefined =>

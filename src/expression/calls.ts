@@ -1,6 +1,6 @@
 /** Calling an overload: directly where the types say which, by the values of each evaluation where they do not. */
 import { DYN, type Type, sameType } from '../attributes/types.ts';
-import { type Val, boxer, unbox } from './dynamic.ts';
+import { type Val, boxer, unbox } from './values/dynamic.ts';
 import type { Overload } from './functions/index.ts';
 import { emitBinary, emitUnary } from './generate.ts';
 import { type Plan, boxed, heldAs, isPartlyDyn, joinTypes, WRONG } from './planned.ts';

@@ -18,16 +18,16 @@ import {
   type TextOptions,
   type Traceable,
 } from './compiled.ts';
-import type { Node } from './ast.ts';
-import { SyntaxProblem } from './lexer.ts';
-import { parse } from './parser.ts';
+import type { Node } from './parse/ast.ts';
+import { SyntaxProblem } from './parse/lexer.ts';
+import { parse } from './parse/parser.ts';
 import { evaluateBy, generated } from './generate.ts';
 import { guardsOf } from './guards.ts';
 import { necessaryFor } from './necessary.ts';
 import { Planner } from './plan.ts';
 import { sharedReads } from './shared-reads.ts';
 import type { Plan } from './planned.ts';
-import { textOf } from './scalar-text.ts';
+import { textOf } from './values/scalar-text.ts';
 import { Trace } from './trace.ts';
 
 export function compile(source: string, attributes: Attributes, options: CompileOptions = {}): Compilation<Compiled> {

@@ -2,7 +2,7 @@ import type { Bag } from '../attributes/bag.ts';
 import type { Type } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
 import type { Budget } from './budget.ts';
-import type { Val } from './dynamic.ts';
+import type { Val } from './values/dynamic.ts';
 import type { Guard } from './necessary.ts';
 import type { Failing, TracedPart } from './trace.ts';
 

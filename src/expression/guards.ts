@@ -1,5 +1,5 @@
 /** Names and guards: which attribute a node names, and what a condition shows to be there (RULES section 4). */
-import type { Node } from './ast.ts';
+import type { Node } from './parse/ast.ts';
 import { keyFor } from './keys.ts';
 
 /** `absolute`: written with a leading dot, so it is never a macro's variable. */

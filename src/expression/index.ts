@@ -15,10 +15,8 @@ export type {
   TextOptions,
   Traceable,
 } from './compiled.ts';
-export { textOf } from './scalar-text.ts';
+export { textOf } from './values/scalar-text.ts';
 export type { Failing, TracedPart } from './trace.ts';
-export { Optional, TypeName, type Val } from './dynamic.ts';
-export { compileIstio, type IstioCompiled, istioTypeOf } from './istio/compile.ts';
-export { ISTIO_TYPES, type IstioType } from './istio/tree.ts';
+export { Optional, TypeName, type Val } from './values/dynamic.ts';
 export type { Atom, Guard, Place } from './necessary.ts';
 export { FAILED } from './compiled.ts';

@@ -1,8 +1,8 @@
 /** The macros that go over a list or the keys of a map. */
 import type { Bag } from '../attributes/bag.ts';
-import type { Node } from './ast.ts';
+import type { Node } from './parse/ast.ts';
 import { spendSteps } from './budget.ts';
-import { type Val, keyOf } from './dynamic.ts';
+import { type Val, keyOf } from './values/dynamic.ts';
 import type { Plan, Run } from './planned.ts';
 
 export type Items<T> = (bag: Bag) => Iterable<T> | undefined;

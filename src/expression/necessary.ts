@@ -11,7 +11,7 @@ import type { Attributes } from '../attributes/attributes.ts';
 import { type Cidr, parseCidr } from '../attributes/network.ts';
 import type { Type } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
-import type { Node } from './ast.ts';
+import type { Node } from './parse/ast.ts';
 import { type Chain, chainOf } from './guards.ts';
 import { keyFor } from './keys.ts';
 

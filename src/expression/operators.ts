@@ -14,12 +14,22 @@ import {
   sameType,
   typeText,
 } from '../attributes/types.ts';
-import { Duration, type Timestamp } from '../attributes/values.ts';
-import { type Val, boxer, compareDyn, compareText, equalDyn, equalObjects, keyOf, kindOf, unbox } from './dynamic.ts';
+import { Duration, type Int, type Timestamp } from '../attributes/values.ts';
+import {
+  type Val,
+  boxer,
+  compareDyn,
+  compareText,
+  equalDyn,
+  equalObjects,
+  keyOf,
+  kindOf,
+  unbox,
+} from './values/dynamic.ts';
 import { addSpan, addSpans, between, subtractSpans } from './functions/time.ts';
 import { emitBinary, emitUnary } from './generate.ts';
 import { READ_PER_STEP, spendCharacters, spendSteps } from './budget.ts';
-import * as ints from './integers.ts';
+import * as ints from './values/integers.ts';
 import { type Plan, heldAs, joinTypes } from './planned.ts';
 
 type Operation = (a: never, b: never) => Val | undefined;
@@ -141,7 +151,7 @@ function equality(left: Plan, right: Plan, wants: boolean): Made {
       left,
       right,
       BOOL,
-      (x: ints.Int, y: ints.Int) => (x == y) === wants,
+      (x: Int, y: Int) => (x == y) === wants,
       (x, y) => `${x} ${wants ? '==' : '!='} ${y}`,
     ); // eslint-disable-line eqeqeq
   if (a === b && ['bytes', 'timestamp', 'duration', 'ip', 'cidr', 'type'].includes(a))
@@ -258,7 +268,7 @@ function ordering(sign: '<' | '<=' | '>' | '>=', left: Plan, right: Plan): Made 
           left,
           right,
           BOOL,
-          (x: ints.Int, y: ints.Int) => x < y,
+          (x: Int, y: Int) => x < y,
           (x, y) => `${x} < ${y}`,
         );
       case '<=':
@@ -266,7 +276,7 @@ function ordering(sign: '<' | '<=' | '>' | '>=', left: Plan, right: Plan): Made 
           left,
           right,
           BOOL,
-          (x: ints.Int, y: ints.Int) => x <= y,
+          (x: Int, y: Int) => x <= y,
           (x, y) => `${x} <= ${y}`,
         );
       case '>':
@@ -274,7 +284,7 @@ function ordering(sign: '<' | '<=' | '>' | '>=', left: Plan, right: Plan): Made 
           left,
           right,
           BOOL,
-          (x: ints.Int, y: ints.Int) => x > y,
+          (x: Int, y: Int) => x > y,
           (x, y) => `${x} > ${y}`,
         );
       case '>=':
@@ -282,7 +292,7 @@ function ordering(sign: '<' | '<=' | '>' | '>=', left: Plan, right: Plan): Made 
           left,
           right,
           BOOL,
-          (x: ints.Int, y: ints.Int) => x >= y,
+          (x: Int, y: Int) => x >= y,
           (x, y) => `${x} >= ${y}`,
         );
     }
@@ -349,7 +359,7 @@ export function negate(plan: Plan): Plan | undefined {
   });
   switch (plan.type.kind) {
     case 'int':
-      return one(INT, (value) => ints.negateInt(value as ints.Int));
+      return one(INT, (value) => ints.negateInt(value as Int));
     case 'double':
       return one(DOUBLE, (value) => -(value as number));
     case 'duration':

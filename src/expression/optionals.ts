@@ -1,8 +1,8 @@
 /** The methods of optional values (cel-spec, optional types). */
 import type { Bag } from '../attributes/bag.ts';
 import { BOOL, DYN, typeText } from '../attributes/types.ts';
-import type { Node } from './ast.ts';
-import { Optional } from './dynamic.ts';
+import type { Node } from './parse/ast.ts';
+import { Optional } from './values/dynamic.ts';
 import type { Planner } from './plan.ts';
 import { FREE, type Plan, joinTypes } from './planned.ts';
 

@@ -1,7 +1,7 @@
 /** Plans of what has variables: macros over lists and maps, `optMap`, `cel.bind`. */
 import { BOOL, DYN, INT, type Type, listOf, mapOf, optionalOf, typeText } from '../attributes/types.ts';
-import type { Node } from './ast.ts';
-import { NONE, Optional, type Val } from './dynamic.ts';
+import type { Node } from './parse/ast.ts';
+import { NONE, Optional, type Val } from './values/dynamic.ts';
 import { type Items, itemsOf, macroRun, pairsOf } from './macros.ts';
 import type { Planner } from './plan.ts';
 import { type Plan, type Run, WRONG } from './planned.ts';

@@ -22,13 +22,13 @@ import {
   sameType,
   typeText,
 } from '../attributes/types.ts';
-import type { Node } from './ast.ts';
+import type { Node } from './parse/ast.ts';
 import { READ_PER_STEP, spendSteps } from './budget.ts';
 import type { CompileOptions, Problem, Read } from './compiled.ts';
-import { NONE, Optional, type Val, keyOf, typeNameOf } from './dynamic.ts';
+import { NONE, Optional, type Val, keyOf, typeNameOf } from './values/dynamic.ts';
 import { binaryOperator, negate } from './operators.ts';
 import { overloadsOf, hasFunction, functionNames } from './functions/index.ts';
-import { nearestOf } from './nearest.ts';
+import { nearestOf } from './check/nearest.ts';
 import { anyOf, elementAt, entryOf, hasField, isZero, sizeOf } from './access.ts';
 import { direct, dispatched, mayBe } from './calls.ts';
 import { type Chain, attributeOf, chainOf, guardsOf } from './guards.ts';

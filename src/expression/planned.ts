@@ -2,7 +2,7 @@
 import type { Bag } from '../attributes/bag.ts';
 import { DYN, type Type, listOf, mapOf, optionalOf } from '../attributes/types.ts';
 import { DEFAULT_BUDGET, withinBudget } from './budget.ts';
-import { type Val, boxer, unbox } from './dynamic.ts';
+import { type Val, boxer, unbox } from './values/dynamic.ts';
 import { type Emitter, emitUnary } from './generate.ts';
 
 export type Run = (bag: Bag) => Val | undefined;

@@ -4,10 +4,10 @@
  * part; and, where it failed, the part that did and why. **Fails**: never.
  */
 import type { Type } from '../attributes/types.ts';
-import type { Node } from './ast.ts';
-import type { Val } from './dynamic.ts';
+import type { Node } from './parse/ast.ts';
+import type { Val } from './values/dynamic.ts';
 import { attributeOf } from './guards.ts';
-import { partsOf } from './parser.ts';
+import { partsOf } from './parse/parser.ts';
 import type { Plan } from './planned.ts';
 
 export interface TracedPart {

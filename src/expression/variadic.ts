@@ -1,7 +1,7 @@
 /** math.greatest() and math.least(): of any number of numbers, or of a list of them (cel-go, math extension). */
 import { DYN, type Type, typeText } from '../attributes/types.ts';
-import type { Node } from './ast.ts';
-import { type Val, compareDyn } from './dynamic.ts';
+import type { Node } from './parse/ast.ts';
+import { type Val, compareDyn } from './values/dynamic.ts';
 import type { Planner } from './plan.ts';
 import { type Plan, WRONG, boxed, constantOf } from './planned.ts';
 

@@ -20,17 +20,9 @@ import {
 } from '../../attributes/types.ts';
 import type { Value } from '../../attributes/values.ts';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
-import {
-  compile,
-  compileIstio,
-  type CompileOptions,
-  FAILED,
-  ISTIO_TYPES,
-  type IstioType,
-  istioTypeOf,
-  type Problem,
-  traceable,
-} from '../../expression/index.ts';
+import { compile, type CompileOptions, FAILED, type Problem, traceable } from '../../expression/index.ts';
+import { compileIstio, istioTypeOf } from '../../importers/mixer/expression/compile.ts';
+import { ISTIO_TYPES, type IstioType } from '../../importers/mixer/expression/tree.ts';
 import { CliError } from '../cli-error.ts';
 import { jsonOf, valueFor } from './values.ts';
 

@@ -13,10 +13,10 @@ import {
   TYPE,
   UINT,
 } from '../../attributes/types.ts';
-import { Duration, Timestamp } from '../../attributes/values.ts';
+import { Duration, type Int, Timestamp } from '../../attributes/values.ts';
 import { formatDuration, formatTimestamp, parseDuration, parseTimestamp } from '../../attributes/time-text.ts';
-import { type Int, doubleToInt, doubleToUint, toInt, toUint } from '../integers.ts';
-import { type Val, kindOf, typeNameOf } from '../dynamic.ts';
+import { doubleToInt, doubleToUint, toInt, toUint } from '../values/integers.ts';
+import { type Val, kindOf, typeNameOf } from '../values/dynamic.ts';
 import { type Overload, fn } from './overload.ts';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -4,7 +4,7 @@ import { Cidr, Ip } from '../../attributes/network.ts';
 import { DYN, STRING, listOf } from '../../attributes/types.ts';
 import { Duration, Timestamp, Uint } from '../../attributes/values.ts';
 import { spendCharacters } from '../budget.ts';
-import { TypeName, type Val } from '../dynamic.ts';
+import { TypeName, type Val } from '../values/dynamic.ts';
 import { type Overload, fn, method } from './overload.ts';
 
 type Clause = { readonly verb: string; readonly precision: number | undefined };

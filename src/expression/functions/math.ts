@@ -1,6 +1,7 @@
 /** cel-go's math extension, but greatest() and least(), which take any number of arguments (variadic.ts). */
 import { BOOL, DOUBLE, INT, UINT } from '../../attributes/types.ts';
-import { type Int, canonicalInt, negateInt } from '../integers.ts';
+import { type Int, canonicalInt } from '../../attributes/values.ts';
+import { negateInt } from '../values/integers.ts';
 import { type Overload, fn } from './overload.ts';
 
 const signed = (value: bigint): Int => canonicalInt(BigInt.asIntN(64, value));

@@ -1,5 +1,5 @@
 import type { Type } from '../../attributes/types.ts';
-import type { Val } from '../dynamic.ts';
+import type { Val } from '../values/dynamic.ts';
 
 /** One way to call a function. Arguments come in the static form of `params`; `undefined` out: the call failed. */
 export interface Overload {

@@ -3,7 +3,7 @@ import { RE2JS } from 're2js';
 import { BOOL, BYTES, INT, STRING, listOf } from '../../attributes/types.ts';
 import { spendCharacters } from '../budget.ts';
 import { type Overload, fn, method } from './overload.ts';
-import { automatonOf } from './pattern.ts';
+import { automatonOf } from './regex/automaton.ts';
 import * as search from './search.ts';
 import { messageOf } from '../../text/message-of.ts';
 

@@ -7,7 +7,7 @@ import { tests as conformance } from '@bufbuild/cel-spec/testdata/conformance.js
 import { Attributes } from '../../../src/attributes/attributes.ts';
 import { DYN, typeText } from '../../../src/attributes/types.ts';
 import type { Value } from '../../../src/attributes/values.ts';
-import { type Val, boxer, equalDyn } from '../../../src/expression/dynamic.ts';
+import { type Val, boxer, equalDyn } from '../../../src/expression/values/dynamic.ts';
 import { FAILED, compile } from '../../../src/expression/index.ts';
 import { NeedsMessages, type SpecJson, specBinding, specType, specValue } from './spec-values.ts';
 

@@ -5,9 +5,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Attributes } from '../../../src/attributes/attributes.ts';
 import { BOOL, DOUBLE, INT, STRING, type Type, UINT, listOf } from '../../../src/attributes/types.ts';
-import { Uint, type Value } from '../../../src/attributes/values.ts';
-import { type Val, boxer } from '../../../src/expression/dynamic.ts';
-import { canonicalInt } from '../../../src/expression/integers.ts';
+import { Uint, type Value, canonicalInt } from '../../../src/attributes/values.ts';
+import { type Val, boxer } from '../../../src/expression/values/dynamic.ts';
 import { FAILED, compile, compileText, traceable } from '../../../src/expression/index.ts';
 import { ATTRIBUTES, bagOf } from './attributes-of-tests.ts';
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';
-import { automatonOf } from '../../../src/expression/functions/pattern.ts';
+import { automatonOf } from '../../../src/expression/functions/regex/automaton.ts';
 import { valueOf } from './attributes-of-tests.ts';
 
 const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));

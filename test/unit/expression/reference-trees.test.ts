@@ -7,9 +7,9 @@ import { expect, test } from 'vitest';
 import { Attributes } from '../../../src/attributes/attributes.ts';
 import { typeText } from '../../../src/attributes/types.ts';
 import { compile } from '../../../src/expression/index.ts';
-import type { Node } from '../../../src/expression/ast.ts';
-import { SyntaxProblem } from '../../../src/expression/lexer.ts';
-import { parse } from '../../../src/expression/parser.ts';
+import type { Node } from '../../../src/expression/parse/ast.ts';
+import { SyntaxProblem } from '../../../src/expression/parse/lexer.ts';
+import { parse } from '../../../src/expression/parse/parser.ts';
 import { MESSAGES, type SpecTest } from './conformance.ts';
 import { NeedsMessages, specType } from './spec-values.ts';
 

@@ -18,7 +18,7 @@ import {
 } from '../../../src/attributes/types.ts';
 import { parseDuration, parseTimestamp } from '../../../src/attributes/time-text.ts';
 import { Uint, type Value } from '../../../src/attributes/values.ts';
-import { type Val, TypeName, keyOf, unbox } from '../../../src/expression/dynamic.ts';
+import { type Val, TypeName, keyOf, unbox } from '../../../src/expression/values/dynamic.ts';
 
 export type SpecJson = Readonly<Record<string, unknown>>;
 

@@ -2,10 +2,9 @@
  * Values whose type is known only at run time. In `dyn` an int is a bigint and a uint a {@link Uint}, so that a number
  * is a double; `boxer` and `unboxer` go between that and the static form (values.ts).
  */
-import { Cidr, Ip } from '../attributes/network.ts';
-import type { Type } from '../attributes/types.ts';
-import { Duration, Timestamp, Uint, type Value } from '../attributes/values.ts';
-import { type Int, canonicalInt } from './integers.ts';
+import { Cidr, Ip } from '../../attributes/network.ts';
+import type { Type } from '../../attributes/types.ts';
+import { Duration, type Int, Timestamp, Uint, type Value, canonicalInt } from '../../attributes/values.ts';
 
 /** A value that may be there (cel-spec, optional values). */
 export class Optional {

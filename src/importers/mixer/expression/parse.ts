@@ -1,31 +1,14 @@
 /**
- * Mixer's expression language, which is what of Go's expressions `mixer/pkg/lang/ast/expr.go` takes.
- * **In**: text. **Out**: a tree. **Fails**: with a {@link SyntaxProblem}.
+ * Mixer's expression language: the subset of Go's expressions that `mixer/pkg/lang/ast/expr.go` accepts.
+ * **In**: text. **Out**: a tree. **Fails**: with a {@link MixerSyntaxError}.
  */
-import { parseDuration } from '../../attributes/time-text.ts';
-import { canonicalInt } from '../integers.ts';
-import { SyntaxProblem } from '../lexer.ts';
+import { parseDuration } from '../../../attributes/time-text.ts';
+import { canonicalInt } from '../../../attributes/values.ts';
+import { MixerSyntaxError, positionOf, type Token, tokensOf, unescaped } from './tokens.ts';
 import type { Tree } from './tree.ts';
 
-interface Token {
-  readonly kind: 'name' | 'int' | 'float' | 'string' | 'char' | 'sign' | 'newline' | 'end';
-  readonly text: string;
-  readonly start: number;
-  readonly end: number;
-}
-
-const PATTERNS: readonly (readonly [Token['kind'], RegExp])[] = [
-  ['float', /(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+/y],
-  ['int', /0[xX][0-9a-fA-F]+|\d+/y],
-  ['name', /[\p{L}_][\p{L}\p{Nd}_]*/uy],
-  ['string', /"(?:[^"\\\n]|\\.)*"|`[^`]*`/y],
-  ['char', /'(?:[^'\\\n]|\\[^\n])+'/y],
-  ['sign', /&&|\|\||==|!=|<=|>=|<<|>>|&\^|[-+*/%&|^!<>().,[\]]/y],
-];
-const SPACE = /(?:[ \t\r]|\/\/[^\n]*|\/\*[^*]*\*\/)+/y;
-
 const MAX_DEPTH = 250;
-/** Go's precedences, and Mixer's names. What Mixer does not have is told by the checker, under these names. */
+/** Go's precedences and Mixer's names. The checker rejects the operators that Mixer does not have, by these names. */
 const BINARY: ReadonlyMap<string, readonly [precedence: number, name: string]> = new Map([
   ['||', [1, 'LOR']],
   ['&&', [2, 'LAND']],
@@ -58,49 +41,11 @@ const UNARY: ReadonlyMap<string, string> = new Map([
 
 export function parseIstio(text: string): Tree {
   if (text.trim() === '')
-    throw new SyntaxProblem(`unable to parse expression '${text}': 1:1: expected operand, found 'EOF'`, 0, 1);
+    throw new MixerSyntaxError(`unable to parse expression '${text}': 1:1: expected operand, found 'EOF'`, 0, 1);
   return new Parser(text, tokensOf(text)).whole();
 }
 
-function tokensOf(text: string): Token[] {
-  const tokens: Token[] = [];
-  let at = 0;
-  for (;;) {
-    SPACE.lastIndex = at;
-    at += SPACE.exec(text)?.[0].length ?? 0;
-    if (at >= text.length) break;
-    if (text[at] === '\n') {
-      // Go ends a statement where a line ends after an operand.
-      const last = tokens.at(-1);
-      if (last !== undefined && (last.kind !== 'sign' || last.text === ')' || last.text === ']'))
-        tokens.push({ kind: 'newline', text: 'newline', start: at, end: at + 1 });
-      at += 1;
-      continue;
-    }
-    const found = PATTERNS.map(([kind, pattern]) => {
-      pattern.lastIndex = at;
-      return { kind, text: pattern.exec(text)?.[0] };
-    }).find((one) => one.text !== undefined);
-    if (found?.text === undefined)
-      throw new SyntaxProblem(
-        `unable to parse expression '${text}': ${placeOf(text, at)}: illegal character ${JSON.stringify(text[at])}`,
-        at,
-        at + 1,
-      );
-    tokens.push({ kind: found.kind, text: found.text, start: at, end: at + found.text.length });
-    at += found.text.length;
-  }
-  while (tokens.at(-1)?.kind === 'newline') tokens.pop();
-  tokens.push({ kind: 'end', text: 'EOF', start: text.length, end: text.length });
-  return tokens;
-}
-
-function placeOf(text: string, at: number): string {
-  const lines = text.slice(0, at).split('\n');
-  return `${lines.length}:${(lines.at(-1)?.length ?? 0) + 1}`;
-}
-
-/** A variable still to be completed: `a.b.c` may go on as a name, or end as a method. */
+/** `selector`: the last `.field` of `a.b.c`, which is part of the name unless a `(` follows. */
 type Primary = { readonly tree: Tree; readonly selector?: { readonly of: Primary; readonly field: string } };
 
 class Parser {
@@ -117,7 +62,7 @@ class Parser {
   whole(): Tree {
     const tree = this.#binary(1);
     const rest = this.#peek();
-    if (rest.kind !== 'end') throw this.#wrong(rest, "expected 'EOF'");
+    if (rest.kind !== 'end') throw this.#unexpected(rest, "expected 'EOF'");
     return tree;
   }
 
@@ -140,13 +85,13 @@ class Parser {
 
   #expect(sign: string): Token {
     const token = this.#peek();
-    if (!this.#take(sign)) throw this.#wrong(token, `expected '${sign}'`);
+    if (!this.#take(sign)) throw this.#unexpected(token, `expected '${sign}'`);
     return token;
   }
 
-  #wrong({ text, kind, start, end }: Token, expected: string): SyntaxProblem {
-    return new SyntaxProblem(
-      `unable to parse expression '${this.#text}': ${placeOf(this.#text, start)}: ${expected}, found ${kind === 'end' || kind === 'sign' ? `'${text}'` : text}`,
+  #unexpected({ text, kind, start, end }: Token, expected: string): MixerSyntaxError {
+    return new MixerSyntaxError(
+      `unable to parse expression '${this.#text}': ${positionOf(this.#text, start)}: ${expected}, found ${kind === 'end' || kind === 'sign' ? `'${text}'` : text}`,
       start,
       Math.max(end, start + 1),
     );
@@ -155,7 +100,7 @@ class Parser {
   #deeper<T>(parse: () => T): T {
     this.#depth += 1;
     if (this.#depth > MAX_DEPTH)
-      throw new SyntaxProblem(`nested deeper than ${MAX_DEPTH}`, this.#peek().start, this.#peek().end);
+      throw new MixerSyntaxError(`nested deeper than ${MAX_DEPTH}`, this.#peek().start, this.#peek().end);
     const parsed = parse();
     this.#depth -= 1;
     return parsed;
@@ -190,12 +135,11 @@ class Parser {
       const { start } = primary.tree;
       if (this.#take('.')) {
         const field = this.#next();
-        if (field.kind !== 'name') throw this.#wrong(field, 'expected selector or type assertion');
+        if (field.kind !== 'name') throw this.#unexpected(field, 'expected selector or type assertion');
         primary = {
           tree: { kind: 'variable', name: field.text, start, end: field.end },
           selector: { of: primary, field: field.text },
         };
-        // Whether `a.b` is a name or the beginning of a method is known by what follows.
         if (this.#peek().text !== '(' || this.#peek().kind !== 'sign') primary = this.#selected(primary);
       } else if (this.#take('[')) {
         const of = primary.tree;
@@ -212,11 +156,15 @@ class Parser {
     }
   }
 
-  /** `a.b`: names only; nothing has fields. */
+  /** `a.b` is one name; no value has fields. */
   #selected({ tree, selector }: Primary): Primary {
     const below = selector?.of.tree;
     if (below?.kind !== 'variable')
-      throw new SyntaxProblem(`unexpected expression: ${this.#text.slice(tree.start, tree.end)}`, tree.start, tree.end);
+      throw new MixerSyntaxError(
+        `unexpected expression: ${this.#text.slice(tree.start, tree.end)}`,
+        tree.start,
+        tree.end,
+      );
     return {
       tree: { kind: 'variable', name: `${below.name}.${selector?.field ?? ''}`, start: tree.start, end: tree.end },
     };
@@ -227,7 +175,7 @@ class Parser {
     if (selector !== undefined)
       return { kind: 'function', name: selector.field, target: selector.of.tree, args, start, end };
     if (tree.kind !== 'variable' || tree.name.includes('.'))
-      throw new SyntaxProblem(`unexpected expression: ${this.#text.slice(start, end)}`, start, end);
+      throw new MixerSyntaxError(`unexpected expression: ${this.#text.slice(start, end)}`, start, end);
     return { kind: 'function', name: tree.name, target: undefined, args, start, end };
   }
 
@@ -265,63 +213,30 @@ class Parser {
           const close = this.#expect(')');
           return { tree: { ...inner, start, end: close.end } };
         }
-        throw this.#wrong(token, 'expected operand');
+        throw this.#unexpected(token, 'expected operand');
       case 'newline':
       case 'end':
-        throw this.#wrong(token, 'expected operand');
+        throw this.#unexpected(token, 'expected operand');
     }
   }
 
   #int({ text, start, end }: Token): Tree {
     if (/^0[xX]/.test(text))
-      throw new SyntaxProblem(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`, start, end);
+      throw new MixerSyntaxError(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`, start, end);
     const value = BigInt(text.replace(/^0+(?=\d)/, ''));
     if (value > 0x7fff_ffff_ffff_ffffn)
-      throw new SyntaxProblem(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`, start, end);
+      throw new MixerSyntaxError(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`, start, end);
     return { kind: 'constant', type: 'INT64', value: canonicalInt(value), text, start, end };
   }
 
-  /** Text that Go reads as a duration is one, also `"0"`. */
+  /** Text that Go parses as a duration is a duration, `"0"` included. */
   #string({ text, kind, start, end }: Token): Tree {
     const inner = text.slice(1, -1);
     const value = text.startsWith('`') ? inner.replaceAll('\r', '') : unescaped(inner);
     if (value === undefined || (kind === 'char' && Array.from(value).length !== 1))
-      throw new SyntaxProblem(`strconv.Unquote: ${text}: invalid syntax`, start, end);
+      throw new MixerSyntaxError(`strconv.Unquote: ${text}: invalid syntax`, start, end);
     const span = parseDuration(value);
     const isSpan = span !== undefined && Math.abs(span.seconds) < 9_223_372_036;
     return { kind: 'constant', type: isSpan ? 'DURATION' : 'STRING', value: isSpan ? span : value, text, start, end };
   }
-}
-
-const SIMPLE: Readonly<Record<string, string>> = {
-  a: '\u0007',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-  v: '\v',
-  '\\': '\\',
-  '"': '"',
-  "'": "'",
-};
-
-/** Go's escapes; nothing where one is none. */
-function unescaped(text: string): string | undefined {
-  const bytes: Buffer[] = [];
-  const escape = /\\(?:([abfnrtv\\"'])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3}))|[^\\]+/y;
-  for (let at = 0; at < text.length; at = escape.lastIndex) {
-    escape.lastIndex = at;
-    const found = escape.exec(text);
-    if (found === null) return undefined;
-    const [all, simple, hex, short, long, octal] = found;
-    const point = Number.parseInt(short ?? long ?? '0', 16);
-    if (point > 0x10ffff || Number.parseInt(octal ?? '0', 8) > 255) return undefined;
-    if (simple !== undefined) bytes.push(Buffer.from(SIMPLE[simple] ?? ''));
-    else if (hex !== undefined) bytes.push(Buffer.from([Number.parseInt(hex, 16)]));
-    else if (octal !== undefined) bytes.push(Buffer.from([Number.parseInt(octal, 8)]));
-    else if (short !== undefined || long !== undefined) bytes.push(Buffer.from(String.fromCodePoint(point)));
-    else bytes.push(Buffer.from(all));
-  }
-  return Buffer.concat(bytes).toString('utf8');
 }

@@ -1,10 +1,10 @@
 /**
- * DNS names, e-mail addresses and URIs as Mixer checks and compares them (`mixer/pkg/lang/externs.go`).
- * **In**: text. **Out**: why it is none, or whether two are equal. **Fails**: never.
+ * DNS names, e-mail addresses and URIs as Mixer validates and compares them (`mixer/pkg/lang/externs.go`).
+ * **In**: text. **Out**: the reason why it is invalid, or whether two are equal. **Fails**: never.
  */
 import { domainToASCII } from 'node:url';
 
-/** Labels of letters, digits and inner hyphens, after IDNA; one trailing dot may stand. */
+/** Labels of letters, digits and inner hyphens after IDNA; one trailing dot is allowed. */
 export function dnsProblem(text: string): string | undefined {
   const ascii = asciiOf(text);
   if (ascii === '') return 'idna: invalid label';
@@ -43,7 +43,7 @@ interface Uri {
   readonly rest: string;
 }
 
-/** RFC 3986's parts; nothing where Go's url.Parse would refuse it. */
+/** The parts of RFC 3986; `undefined` if Go's url.Parse would refuse the text. */
 function uriOf(text: string): Uri | undefined {
   // eslint-disable-next-line no-control-regex
   if (text === '' || /[\u0000-\u001f\u007f]/.test(text) || /%(?![0-9a-fA-F]{2})/.test(text)) return undefined;
@@ -66,7 +66,7 @@ export function uriProblem(text: string): string | undefined {
     : undefined;
 }
 
-/** Of http and https the host is compared as a DNS name, and an empty port is none; all else as text. */
+/** For http and https, hosts are compared as DNS names and an empty port equals no port; everything else is compared as text. */
 export function equalUri(a: string, b: string): boolean {
   const [one, other] = [uriOf(a), uriOf(b)];
   if (one === undefined || other === undefined || one.scheme !== other.scheme || one.rest !== other.rest) return false;

@@ -1,17 +1,12 @@
 /**
- * int64 and uint64 as numbers where they fit and bigints where not, in one canonical form (research: a hybrid is several
- * times faster than bigint alone). Overflow, and division by zero, is `undefined`: the expression fails.
+ * Arithmetic of int64 and uint64 over their canonical form (attributes/values.ts), which is several times faster than
+ * bigint alone. Overflow and division by zero give `undefined`; the expression then fails.
  */
-export type Int = number | bigint;
+import { type Int, canonicalInt } from '../../attributes/values.ts';
 
 const MIN_INT = -0x8000_0000_0000_0000n;
 const MAX_INT = 0x7fff_ffff_ffff_ffffn;
 const MAX_UINT = 0xffff_ffff_ffff_ffffn;
-
-/** A number where it is a safe integer, else the bigint. */
-export function canonicalInt(value: bigint): Int {
-  return value >= -9007199254740991n && value <= 9007199254740991n ? Number(value) : value;
-}
 
 const inInt = (value: bigint): Int | undefined =>
   value < MIN_INT || value > MAX_INT ? undefined : canonicalInt(value);
@@ -41,7 +36,7 @@ export function multiplyInt(a: Int, b: Int): Int | undefined {
   }
   return inInt(BigInt(a) * BigInt(b));
 }
-/** Towards zero, as in Go and C. */
+/** Truncates towards zero, as in Go and C. */
 export function divideInt(a: Int, b: Int): Int | undefined {
   if (b === 0) return undefined;
   return inInt(BigInt(a) / BigInt(b));
@@ -64,7 +59,7 @@ export const multiplyUint = (a: Int, b: Int): Int | undefined => inUint(BigInt(a
 export const divideUint = (a: Int, b: Int): Int | undefined => (b === 0 ? undefined : inUint(BigInt(a) / BigInt(b)));
 export const remainderUint = (a: Int, b: Int): Int | undefined => (b === 0 ? undefined : inUint(BigInt(a) % BigInt(b)));
 
-/** Towards zero; beyond int64, or no number, is `undefined`. */
+/** Truncates towards zero; `undefined` for NaN and beyond int64. */
 export function doubleToInt(value: number): Int | undefined {
   if (!(value > -9223372036854775808 && value < 9223372036854775808)) return undefined;
   return canonicalInt(BigInt(Math.trunc(value)));

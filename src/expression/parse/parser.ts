@@ -4,7 +4,7 @@
  */
 import type { MacroKind, Node } from './ast.ts';
 import { SyntaxProblem, type Token, tokensOf } from './lexer.ts';
-import { canonicalInt } from './integers.ts';
+import { canonicalInt } from '../../attributes/values.ts';
 
 const MAX_DEPTH = 250;
 /** Of the tree, where `a || b || c` is one deeper for each sign: planning and evaluating go down by calls. */

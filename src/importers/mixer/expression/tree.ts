@@ -1,7 +1,7 @@
 /** The tree of an expression in Mixer's language: constants, variables, functions (`mixer/pkg/lang/ast/expr.go`). */
-import type { Value } from '../../attributes/values.ts';
+import type { Value } from '../../../attributes/values.ts';
 
-/** Istio's value types (`policy/v1beta1/value_type.proto`), those that expressions have. */
+/** The value types of `policy/v1beta1/value_type.proto` that expressions use. */
 export const ISTIO_TYPES = [
   'STRING',
   'INT64',
@@ -17,16 +17,16 @@ export const ISTIO_TYPES = [
 ] as const;
 export type IstioType = (typeof ISTIO_TYPES)[number];
 
-interface Place {
+interface Span {
   readonly start: number;
   readonly end: number;
 }
 
-export type Tree = Place &
+export type Tree = Span &
   (
     | { readonly kind: 'constant'; readonly type: IstioType; readonly value: Value; readonly text: string }
     | { readonly kind: 'variable'; readonly name: string }
-    /** Operators are functions by Mixer's names for them: EQ, LAND, INDEX ... */
+    /** Operators are functions with Mixer's names: EQ, LAND, INDEX ... */
     | {
         readonly kind: 'function';
         readonly name: string;

@@ -1,6 +1,6 @@
 /** Mixer's language: what it takes, what it means, what it refuses and in which words (mixer/pkg/lang). */
 import { describe, expect, test } from 'vitest';
-import { answered } from '../../../src/cli/eval/evaluation.ts';
+import { answered } from '../../../../src/cli/eval/evaluation.ts';
 
 const vocabulary = {
   ai: 'INT64',

@@ -1,5 +1,5 @@
 /** The tree of an expression as written, macros expanded. Every node knows where it stands (UTF-16 offsets of the text). */
-import type { Value } from '../attributes/values.ts';
+import type { Value } from '../../attributes/values.ts';
 
 export type LiteralKind = 'bool' | 'int' | 'uint' | 'double' | 'string' | 'bytes' | 'null';
 /** Of one variable, or of two (index and element, or key and value); the last two are of two only. */

@@ -1,5 +1,5 @@
 /** **In**: text. **Out**: tokens. **Fails**: with a {@link SyntaxProblem} at the first character that begins none. */
-import type { Value } from '../attributes/values.ts';
+import type { Value } from '../../attributes/values.ts';
 
 export class SyntaxProblem extends Error {
   readonly start: number;

@@ -1,25 +1,25 @@
 /** Mixer's functions and operators: signatures of `mixer/pkg/lang/ast/func.go`, meaning of `mixer/pkg/lang/externs.go`. */
 import { RE2JS } from 're2js';
-import { parseIp } from '../../attributes/network.ts';
-import { parseTimestamp } from '../../attributes/time-text.ts';
-import type { Value } from '../../attributes/values.ts';
+import { parseIp } from '../../../attributes/network.ts';
+import { parseTimestamp } from '../../../attributes/time-text.ts';
+import type { Value } from '../../../attributes/values.ts';
 import { dnsProblem, emailProblem, uriProblem } from './names.ts';
 import type { IstioType } from './tree.ts';
-import { messageOf } from '../../text/message-of.ts';
+import { messageOf } from '../../../text/message-of.ts';
 
-/** `T`: any type, the same wherever it stands. */
+/** `T` is a type variable: one type for all its places in a signature. */
 export type Parameter = IstioType | 'T';
 
 export interface Signature {
   readonly result: Parameter;
   readonly params: readonly Parameter[];
-  /** Of methods. */
+  /** The type of a method's target. */
   readonly target?: IstioType;
-  /** Nothing for those that the compiler itself knows. Throws an {@link EvaluationFailure}. */
+  /** Throws an {@link EvaluationFailure}. Absent for operators, which compile.ts implements. */
   readonly run?: (...args: never[]) => Value;
 }
 
-/** An evaluation came to nothing; the message is Mixer's. */
+/** The message is Mixer's. */
 export class EvaluationFailure extends Error {}
 
 function converted(text: string, problem: string | undefined, what: string): string {

@@ -1,4 +1,4 @@
-import { nearest } from '../text/nearest.ts';
+import { nearest } from '../../text/nearest.ts';
 
 /** The one or two known names that someone most likely meant: of the same family where there is one, else any. */
 export function nearestOf(written: string, known: Iterable<string>): string[] {
