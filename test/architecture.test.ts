@@ -39,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/attributes': ['src/text'],
   'src/expression': ['src/text', 'src/attributes'],
   'src/importers': ['src/text', 'src/attributes', 'src/expression/index.ts'],
-  'src/transport': [],
+  'src/transport': ['src/time'],
   'src/protobuf': ['src/text', 'src/transport', 'gen'],
   'src/log': ['src/attributes', 'src/adapters/contract.ts', 'src/cli/terminal.ts'],
   'src/adapters': ['src/text', 'src/time', 'src/attributes'],

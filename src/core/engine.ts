@@ -10,7 +10,7 @@ import { DEFAULT_REPORT_QUEUE, type ReportQueueOptions } from './handlers/report
 import { type Caller, type Engine, type LimitVerdict, NO_CHANGES, type Reason, type Verdict } from './call.ts';
 import { CallScope } from './handlers/call-scope.ts';
 import { askChecks } from './dispatch/checks.ts';
-import { Deadlines } from '../time/deadlines.ts';
+import { TimerWheel } from '../time/timer-wheel.ts';
 import { enrichBag } from './dispatch/enrich.ts';
 import type { Gate } from './handlers/gate.ts';
 import { type LookDepth, lookAtQuotas } from './dispatch/look-at-quotas.ts';
@@ -103,7 +103,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     nowMs: () => clock.nowMs(),
     openHandlers: options.openHandlers,
     meters,
-    deadlines: new Deadlines(),
+    deadlines: new TimerWheel(),
     log,
     reports: options.reports ?? DEFAULT_REPORT_QUEUE,
     graceMs: options.graceMs ?? 5000,

@@ -8,7 +8,7 @@ import type { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
 import type { CallScope } from './call-scope.ts';
-import type { Deadlines } from '../../time/deadlines.ts';
+import type { TimerWheel } from '../../time/timer-wheel.ts';
 import { Failure, failureOf } from './failure.ts';
 import { FaultLog } from './fault-log.ts';
 import { HandlerCall } from './handler-call.ts';
@@ -29,7 +29,7 @@ export class Gate {
   readonly label: string;
   readonly breaker: Breaker;
   readonly meters: HandlerMeters;
-  readonly deadlines: Deadlines;
+  readonly deadlines: TimerWheel;
   /** Of calls that were answered in time. */
   readonly progress: Progress = new Progress();
   readonly #faults: FaultLog;
@@ -49,7 +49,7 @@ export class Gate {
   readonly #crowdSilenceMs: number;
 
   /** `crowdSilenceMs`: how long a handler that answers in order may be silent to a crowd; 0 for one that does not. */
-  constructor(spec: GateSpec, meters: HandlerMeters, deadlines: Deadlines, log: Log, crowdSilenceMs = 0) {
+  constructor(spec: GateSpec, meters: HandlerMeters, deadlines: TimerWheel, log: Log, crowdSilenceMs = 0) {
     this.#crowdSilenceMs = crowdSilenceMs;
     this.label = `${spec.adapter}/${spec.name}`;
     this.meters = meters;
@@ -169,7 +169,7 @@ export class Gate {
     }
     if (isPromise(answer)) {
       this.#follow(pending, call, answer, nowMs, input, wrong);
-      this.deadlines.changed(pending);
+      this.deadlines.changed(pending, nowMs);
     } else {
       call.done();
       const problem = problemOf(answer, input, wrong);

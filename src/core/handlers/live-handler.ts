@@ -1,6 +1,6 @@
 import type { Call, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { ReportQueue, type ReportQueueOptions } from './report-queue.ts';
-import type { Deadlines } from '../../time/deadlines.ts';
+import type { TimerWheel } from '../../time/timer-wheel.ts';
 import { Gate } from './gate.ts';
 import { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
@@ -11,7 +11,7 @@ import type { OpenHandler } from '../../adapters/open-handler.ts';
 export type OpenHandlers = (spec: HandlerSpec) => Promise<OpenHandler>;
 
 export interface LiveHandlerContext {
-  readonly deadlines: Deadlines;
+  readonly deadlines: TimerWheel;
   readonly log: Log;
   readonly meters: HandlerMeters;
   readonly reports: ReportQueueOptions;

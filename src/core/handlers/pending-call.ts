@@ -1,7 +1,7 @@
 import { CALLER_WAITS_MS } from '../capabilities.ts';
 import type { Turn } from './breaker.ts';
 import type { CallScope } from './call-scope.ts';
-import type { Expiring } from '../../time/deadlines.ts';
+import { type Expiring, NOT_IN_WHEEL } from '../../time/timer-wheel.ts';
 import { Failure } from './failure.ts';
 import type { Gate } from './gate.ts';
 import type { HandlerCall } from './handler-call.ts';
@@ -14,6 +14,7 @@ export class PendingCall implements Expiring {
   readonly promise: Promise<unknown>;
   /** The caller's time. */
   readonly endsAtMs: number;
+  wheelAtMs = NOT_IN_WHEEL;
   readonly turn: Turn;
   readonly #gate: Gate;
   readonly #scope: CallScope;

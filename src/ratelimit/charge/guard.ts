@@ -5,14 +5,14 @@
 import { isOfServer } from '../../../plugins/redis-client/error-reply.ts';
 import { reasonOf } from '../../../plugins/redis-client/upkeep.ts';
 import { Breaker, type Turn } from '../../core/handlers/breaker.ts';
-import { Deadlines } from '../../time/deadlines.ts';
+import { NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
 import type { OutageLog } from '../../core/handlers/outage-log.ts';
 import { ServiceError } from '../call.ts';
 
 /** So many answers that fail in a row, over so long, and it is spared for a while; then one tries. */
 const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
 
-const deadlines = new Deadlines();
+const deadlines = new TimerWheel();
 
 export interface GuardOptions {
   /** How long it may be silent: while it answers what was asked before, the answer is on its way. */
@@ -63,6 +63,7 @@ export class Guard {
       const silentSinceLoopMs = (): number => Math.max(sentAtLoopMs, this.#answeredAtLoopMs);
       const asked = {
         endsAtMs: Infinity,
+        wheelAtMs: NOT_IN_WHEEL,
         get lateAtLoopMs(): number {
           return silentSinceLoopMs() + timeoutMs;
         },

@@ -3,7 +3,7 @@ import type { Exchange, Head } from '../exchange.ts';
 import { type CallContext, GrpcError, Status } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
 import { isOurFault, statusOf } from './status.ts';
-import type { Expiring, TimerWheel } from './timer-wheel.ts';
+import { type Expiring, NOT_IN_WHEEL, type TimerWheel } from '../../time/timer-wheel.ts';
 import type { Unpacker } from './unpacker.ts';
 
 /** What calls need of their server. */
@@ -22,11 +22,10 @@ export abstract class Call implements CallContext, Expiring {
   readonly exchange: Exchange;
   readonly host: CallHost;
   /** By `performance.now()`; Infinity where the caller waits for ever. */
-  endsAtMs: number;
-  readonly arrivedAtMs: number;
+  readonly endsAtMs: number;
+  wheelAtMs = NOT_IN_WHEEL;
   isOver = false;
   isGone = false;
-  #isTimed = false;
   #controller: AbortController | undefined;
 
   constructor(exchange: Exchange, head: Head, callHead: CallHead, host: CallHost) {
@@ -34,11 +33,14 @@ export abstract class Call implements CallContext, Expiring {
     this.#head = head;
     this.callHead = callHead;
     this.host = host;
-    this.arrivedAtMs = exchange.arrivedAtMs;
-    this.endsAtMs = callHead.timeoutMs === undefined ? Infinity : this.arrivedAtMs + callHead.timeoutMs;
+    this.endsAtMs = callHead.timeoutMs === undefined ? Infinity : exchange.arrivedAtMs + callHead.timeoutMs;
   }
 
   // ---------------------------------------------------------- for handlers
+
+  get arrivedAtMs(): number {
+    return this.exchange.arrivedAtMs;
+  }
 
   get peer(): string {
     return this.exchange.peer;
@@ -68,6 +70,10 @@ export abstract class Call implements CallContext, Expiring {
 
   // ---------------------------------------------------------- its end
 
+  get lateAtLoopMs(): number {
+    return Infinity;
+  }
+
   gone(): void {
     if (this.isOver) return;
     this.isGone = true;
@@ -95,14 +101,11 @@ export abstract class Call implements CallContext, Expiring {
 
   /** From here on its deadline is watched: calls that are answered at once need no watching. */
   timed(): void {
-    if (this.#isTimed || this.endsAtMs === Infinity) return;
-    this.#isTimed = true;
-    this.host.wheel.add(this);
+    if (this.endsAtMs === Infinity || this.wheelAtMs !== NOT_IN_WHEEL) return;
+    this.host.wheel.add(this, performance.now());
   }
 
   untimed(): void {
-    if (!this.#isTimed) return;
-    this.#isTimed = false;
     this.host.wheel.remove(this);
   }
 

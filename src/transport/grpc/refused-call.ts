@@ -1,13 +1,15 @@
 import type { Exchange, Receiver } from '../exchange.ts';
 import type { Refusal } from './call-head.ts';
-import type { Expiring, TimerWheel } from './timer-wheel.ts';
+import { type Expiring, NOT_IN_WHEEL, type TimerWheel } from '../../time/timer-wheel.ts';
 
 /** How long the body of what is no gRPC is waited for. */
 const BODY_MS = 10_000;
 
 /** A request that is no gRPC, answered in words once it has come: plain HTTP clients read no answer before. */
 export class RefusedCall implements Receiver, Expiring {
-  readonly endsAtMs = performance.now() + BODY_MS;
+  readonly endsAtMs: number;
+  readonly lateAtLoopMs = Infinity;
+  wheelAtMs = NOT_IN_WHEEL;
   readonly #exchange: Exchange;
   readonly #refusal: Extract<Refusal, { kind: 'http' }>;
   readonly #wheel: TimerWheel;
@@ -16,7 +18,9 @@ export class RefusedCall implements Receiver, Expiring {
     this.#exchange = exchange;
     this.#refusal = refusal;
     this.#wheel = wheel;
-    wheel.add(this);
+    const nowMs = performance.now();
+    this.endsAtMs = nowMs + BODY_MS;
+    wheel.add(this, nowMs);
   }
 
   data(_bytes: Uint8Array, from: number, to: number, isEnd: boolean): void {

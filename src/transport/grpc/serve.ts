@@ -8,7 +8,7 @@ import { type CallHead, callHead, type Refusal } from './call-head.ts';
 import type { CallHost } from './call.ts';
 import { RefusedCall } from './refused-call.ts';
 import { StreamCall } from './stream-call.ts';
-import { TimerWheel } from './timer-wheel.ts';
+import { TimerWheel } from '../../time/timer-wheel.ts';
 import { UnaryCall } from './unary-call.ts';
 import { Unpacker } from './unpacker.ts';
 

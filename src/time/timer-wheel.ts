@@ -1,0 +1,171 @@
+/** Something that ends at a time, unless it is removed before. */
+export interface Expiring {
+  /** By `performance.now()`; Infinity where the clock does not end it. */
+  readonly endsAtMs: number;
+  /** By {@link TimerWheel.loopMsAt}; Infinity where loop time does not end it. May be later each time it is read. */
+  readonly lateAtLoopMs: number;
+  /** Belongs to the wheel; begins as {@link NOT_IN_WHEEL}. By `performance.now()`: it cannot expire before. */
+  wheelAtMs: number;
+  /** `nowMs` by `performance.now()`, `loopMs` by {@link TimerWheel.loopMsAt}. */
+  expire(nowMs: number, loopMs: number): void;
+}
+
+export const NOT_IN_WHEEL = Infinity;
+
+const SLOTS = 512;
+const SLOT_MS = 4;
+/** Bounds of a pause while loop time is watched; within them, a quarter of what is left. */
+const SHORTEST_PAUSE_MS = 4;
+const LONGEST_PAUSE_MS = 100;
+/** Node's timers fire at once where they are set for later than this. */
+const MOST_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * One timer for any number of calls that wait: each stands in the slot of its time, and a slot is looked at when its time has come.
+ * Nothing expires early, and by the clock nothing more than a slot's width late.
+ *
+ * There are two times. A caller's deadline runs by the clock. Whether a backend is late is measured in loop time, in which the event loop
+ * was free to see its answer: a pause that takes longer than it was set for, since the loop or the machine was busy, counts as long as it
+ * was set for. So neither a burst of our own nor a process without CPU makes a backend look slow. Loop time never runs faster than the clock,
+ * so a slot by the clock is early enough for both. Sockets are read once more before anything expires, since timers run before them in a
+ * turn of the loop.
+ */
+export class TimerWheel {
+  readonly #slots: Set<Expiring>[] = Array.from({ length: SLOTS }, () => new Set());
+  #size = 0;
+  /** Whether any of its entries has ever run by loop time; if none has, the timer sleeps until the next end. */
+  #watchesLoop = false;
+  #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
+  #firesAtMs = Infinity;
+  #pauseMs = 0;
+  /** From here on the loop's time is not in `#loopMs` yet. */
+  #sinceMs = 0;
+  #loopMs = 0;
+  /** No entry expires before; entries that were removed may still count. */
+  #nextMs = Infinity;
+
+  /** Milliseconds in which the event loop was free to see answers. It advances only while something waits. */
+  loopMsAt(nowMs: number): number {
+    return this.#timer === undefined ? this.#loopMs : this.#loopMs + Math.min(nowMs - this.#sinceMs, this.#pauseMs);
+  }
+
+  add(one: Expiring, nowMs: number): void {
+    this.#put(one, nowMs, this.#dueAtMs(one, nowMs, this.loopMsAt(nowMs)));
+  }
+
+  /** Its times may be earlier than they were when it was added. */
+  changed(one: Expiring, nowMs: number): void {
+    if (one.wheelAtMs === NOT_IN_WHEEL) return;
+    const atMs = this.#dueAtMs(one, nowMs, this.loopMsAt(nowMs));
+    if (atMs >= one.wheelAtMs) return;
+    this.#take(one);
+    this.#put(one, nowMs, atMs);
+  }
+
+  remove(one: Expiring): void {
+    if (one.wheelAtMs === NOT_IN_WHEEL) return;
+    this.#take(one);
+    if (this.#size === 0) this.#timer?.unref(); // a wheel with nothing in it keeps no process alive
+  }
+
+  /** The earliest time at which it can expire. */
+  #dueAtMs({ endsAtMs, lateAtLoopMs }: Expiring, nowMs: number, loopMs: number): number {
+    if (lateAtLoopMs === Infinity) return endsAtMs;
+    this.#watchesLoop = true;
+    return Math.min(endsAtMs, nowMs + Math.max(0, lateAtLoopMs - loopMs));
+  }
+
+  #put(one: Expiring, nowMs: number, atMs: number): void {
+    if (atMs === Infinity) return;
+    one.wheelAtMs = atMs;
+    this.#slotAt(atMs).add(one);
+    this.#size++;
+    if (atMs < this.#nextMs) this.#nextMs = atMs;
+    if (this.#isLooking) return; // the timer is set when that is done
+    const pauseMs = this.#pauseAt(nowMs);
+    if (this.#timer === undefined) this.#arm(nowMs, pauseMs);
+    else if (nowMs + pauseMs < this.#firesAtMs) {
+      this.#count(nowMs);
+      clearTimeout(this.#timer);
+      this.#arm(nowMs, pauseMs);
+    } else if (this.#size === 1) this.#timer.ref();
+  }
+
+  #take(one: Expiring): void {
+    this.#slotAt(one.wheelAtMs).delete(one);
+    one.wheelAtMs = NOT_IN_WHEEL;
+    this.#size--;
+  }
+
+  #slotAt(atMs: number): Set<Expiring> {
+    return this.#slots[Math.floor(atMs / SLOT_MS) % SLOTS] as Set<Expiring>;
+  }
+
+  #pauseAt(nowMs: number): number {
+    const leftMs = this.#nextMs - nowMs;
+    const mostMs = this.#watchesLoop
+      ? Math.max(SHORTEST_PAUSE_MS, Math.min(LONGEST_PAUSE_MS, leftMs / 4))
+      : MOST_TIMER_MS;
+    return Math.max(1, Math.ceil(Math.min(mostMs, leftMs)));
+  }
+
+  #arm(nowMs: number, pauseMs: number): void {
+    this.#sinceMs = nowMs;
+    this.#pauseMs = pauseMs;
+    this.#firesAtMs = nowMs + pauseMs;
+    this.#timer = setTimeout(() => this.#fire(), pauseMs);
+  }
+
+  /** A timer of n ms may fire up to one later. */
+  #count(nowMs: number): void {
+    this.#loopMs += Math.min(nowMs - this.#sinceMs, this.#pauseMs + 1);
+    this.#sinceMs = nowMs;
+  }
+
+  #fire(): void {
+    const nowMs = performance.now();
+    this.#count(nowMs);
+    this.#timer = undefined;
+    if (this.#size === 0) this.#nextMs = Infinity;
+    else if (this.#nextMs > nowMs) this.#arm(nowMs, this.#pauseAt(nowMs));
+    else {
+      this.#isLooking = true;
+      setImmediate(() => this.#look());
+    }
+  }
+
+  /** Looks at the slots up to now's; an entry whose time has moved on changes its slot. */
+  #look(): void {
+    const nowMs = performance.now();
+    const loopMs = this.#loopMs;
+    const nowSlot = Math.floor(nowMs / SLOT_MS);
+    const first = Math.floor(this.#nextMs / SLOT_MS);
+    const last = Math.min(nowSlot, first + SLOTS - 1);
+    this.#nextMs = Infinity;
+    for (let slot = first; slot <= last; slot++) {
+      for (const one of this.#slots[slot % SLOTS] as Set<Expiring>) {
+        if (one.wheelAtMs > nowMs) continue;
+        this.#take(one);
+        const dueAtMs = this.#dueAtMs(one, nowMs, loopMs);
+        if (dueAtMs <= nowMs) one.expire(nowMs, loopMs);
+        else this.#put(one, nowMs, dueAtMs);
+      }
+    }
+    this.#isLooking = false;
+    if (this.#size === 0) return;
+    this.#nextMs = Math.min(this.#nextMs, this.#earliestFrom(nowSlot));
+    this.#arm(nowMs, this.#pauseAt(nowMs));
+  }
+
+  /** The earliest time in the turn of the wheel that begins at a slot; the turn's end where there is none. */
+  #earliestFrom(first: number): number {
+    for (let slot = first; slot < first + SLOTS; slot++) {
+      let earliestMs = Infinity;
+      for (const { wheelAtMs } of this.#slots[slot % SLOTS] as Set<Expiring>)
+        if (wheelAtMs < (slot + 1) * SLOT_MS) earliestMs = Math.min(earliestMs, wheelAtMs);
+      if (earliestMs < Infinity) return earliestMs;
+    }
+    return (first + SLOTS) * SLOT_MS;
+  }
+}
