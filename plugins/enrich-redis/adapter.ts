@@ -1,8 +1,8 @@
 /** Facts about a key, from Redis: changed there, they are in force without a reload. */
 import { z } from 'zod';
+import { checkRedis, openRedis, redisShape } from 'sluice/counting';
 import { defineAdapter, Unavailable } from 'sluice/plugin';
 import { COLUMN_TYPES } from '../columns/cell.ts';
-import { checkRedis, connectionOptions, redisShape } from '../redis-client/config.ts';
 import { Cache } from './cache.ts';
 import { rowOf, weightOf } from './row.ts';
 
@@ -75,16 +75,7 @@ export default defineAdapter({
   },
   async open(options, host) {
     const { prefix, columns, cacheMs, cacheKeys, cacheBytes, staleMs } = options;
-    const [address, { openConnection }] = await Promise.all([
-      connectionOptions(options, host.folder),
-      import('../redis-client/connection.ts'),
-    ]);
-    const connection = openConnection({
-      redis: address,
-      timeoutMs: options.timeoutMs,
-      onReady: (isReady, why) => host.ready(isReady, why),
-    });
-    await connection.firstTry(AbortSignal.any([host.signal, AbortSignal.timeout(options.connectTimeoutMs)]));
+    const connection = await openRedis(options, host);
     const names = Object.keys(columns);
     const cache = new Cache({
       forMs: cacheMs,

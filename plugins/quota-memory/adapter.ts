@@ -1,12 +1,7 @@
 /** Counts in the memory of this process, which its workers share: exact, answered at once, gone when the process ends. */
 import { z } from 'zod';
-import { defineAdapter, quota } from 'sluice/plugin';
-import { Counters } from './counters.ts';
-import { Room } from './room.ts';
-import { SharedCounters } from './shared-counters.ts';
-
-/** Of each name; while there is no room, once a second. */
-const SWEPT_AT_ONCE = 10_000;
+import { openMemoryStore } from 'sluice/counting';
+import { defineAdapter } from 'sluice/plugin';
 
 export default defineAdapter({
   name: 'quota-memory',
@@ -31,53 +26,5 @@ export default defineAdapter({
   }),
   serves: { quota: { algorithms: ['fixed', 'gcra', 'sliding', 'log', 'concurrency'] } },
   selfContained: true,
-  async open({ maxKeys, maxEntries }, host) {
-    const evicted = host.metrics.counter(
-      'quota_memory_evicted',
-      'Counters forgotten while in use, because maxKeys was reached.',
-    );
-    if (host.worker.count > 1) {
-      const entriesEvicted = host.metrics.counter(
-        'quota_memory_entries_evicted',
-        'Charges forgotten before they were over, because maxEntries was reached.',
-      );
-      const shared = new SharedCounters({
-        maxKeys,
-        maxEntries,
-        host,
-        onEvicted: () => evicted.add(),
-        onEntryEvicted: () => entriesEvicted.add(),
-      });
-      return quota({
-        bucket: (rule) => shared.bucket(rule),
-        charge: (asks) => shared.charge(asks),
-        reset: (asks) => shared.reset(asks),
-      });
-    }
-    const counters = new Counters({
-      maxKeys,
-      clock: host.clock,
-      onEvicted: () => evicted.add(),
-      onFull: () => room.full(),
-    });
-    const room = new Room({
-      host,
-      why: `all ${maxKeys} counters are in use (maxKeys); calls with a new key come to their rule's onError`,
-      hasRoom: () => {
-        counters.sweep(SWEPT_AT_ONCE);
-        return !counters.isFull;
-      },
-    });
-    return {
-      ...quota({
-        bucket: (rule) => counters.bucket(rule),
-        charge: (asks) => counters.charge(asks),
-        reset: (asks) => counters.reset(asks),
-      }),
-      close() {
-        room.close();
-        counters.clear();
-      },
-    };
-  },
+  open: async (config, host) => openMemoryStore(config, host),
 });

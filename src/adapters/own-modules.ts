@@ -1,9 +1,10 @@
-/** Plugins, ours and others', import `sluice/plugin` and get the very modules that this process runs. */
+/** Plugins, ours and others', import `sluice/plugin` and `sluice/counting` and get the very modules that this process runs. */
 import { registerHooks } from 'node:module';
 
 const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
 const OWN: ReadonlyMap<string, string> = new Map([
   ['sluice/plugin', new URL(`./index.${extension}`, import.meta.url).href],
+  ['sluice/counting', new URL(`../counting/index.${extension}`, import.meta.url).href],
   ['sluice/plugin/testing', new URL(`./testing/index.${extension}`, import.meta.url).href],
 ]);
 

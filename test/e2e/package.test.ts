@@ -110,10 +110,10 @@ describe('the package, installed elsewhere', () => {
         [
           '--input-type=module',
           '-e',
-          'const { defineAdapter } = await import("sluice/plugin"); console.log(typeof defineAdapter)',
+          'const [{ defineAdapter }, { openMemoryStore }] = await Promise.all([import("sluice/plugin"), import("sluice/counting")]); console.log(typeof defineAdapter, typeof openMemoryStore)',
         ],
         folder,
       ),
-    ).toBe('function\n');
+    ).toBe('function function\n');
   }, 60_000);
 });

@@ -8,8 +8,8 @@ import { type Link, startLink } from '../parts/link.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import enrich from '../../plugins/enrich-redis/adapter.ts';
 import quota from '../../plugins/quota-redis/adapter.ts';
-import { connectionOptions, redisShape } from '../../plugins/redis-client/config.ts';
-import { openConnection } from '../../plugins/redis-client/connection.ts';
+import { connectionOptions, redisShape } from '../../src/counting/redis/config.ts';
+import { openConnection } from '../../src/counting/redis/connection.ts';
 
 const ends: (() => Promise<unknown> | void)[] = [];
 afterEach(async () => {

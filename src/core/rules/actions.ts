@@ -3,7 +3,7 @@
  * **In**: the fields of a rule, the handlers. **Out**: the action, what it reads, what its handler puts out.
  * **Fails**: with findings; the action is then `undefined`.
  */
-import { CALENDAR, type Calendar, calendarOf, isZone } from './calendar.ts';
+import { CALENDAR, type Calendar, calendarOf, isZone } from '../../counting/calendar.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Algorithm, Capability, Shape } from '../../adapters/contract.ts';
 import type { Compiled } from '../../expression/index.ts';

@@ -1,7 +1,7 @@
 /**
  * What a rule is once it is loaded: typed, compiled, frozen. Written by `core/rules`, read by match, dispatch and verdict.
  */
-import type { Calendar } from './calendar.ts';
+import type { Calendar } from '../../counting/calendar.ts';
 import type { Position } from './yaml/source-text.ts';
 import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';

@@ -2,8 +2,8 @@
  * What Redis is asked is answered in time, or has failed; one that fails is spared.
  * **In**: an ask. **Out**: its answer. **Fails**: with a ServiceError of kind `redis_error`.
  */
-import { isOfServer } from '../../../plugins/redis-client/error-reply.ts';
-import { reasonOf } from '../../../plugins/redis-client/upkeep.ts';
+import { isOfServer } from '../../counting/redis/error-reply.ts';
+import { reasonOf } from '../../counting/redis/upkeep.ts';
 import { Breaker, type Turn } from '../../core/handlers/breaker.ts';
 import { NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
 import type { OutageLog } from '../../core/handlers/outage-log.ts';

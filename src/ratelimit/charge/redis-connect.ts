@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis } from 'ioredis';
-import type { ReconnectOptions } from '../../../plugins/redis-client/upkeep.ts';
+import type { ReconnectOptions } from '../../counting/redis/upkeep.ts';
 import { type HostPort, readRedisUrl, type RedisUrl } from './redis-url.ts';
 
 export interface RedisPlace extends RedisUrl {

@@ -8,9 +8,9 @@
 import { createHash } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
 import { Cluster, type Redis, ReplyError } from 'ioredis';
-import { isOfServer } from '../../../plugins/redis-client/error-reply.ts';
-import { runScript } from '../../../plugins/redis-client/run-script.ts';
-import { type ReconnectOptions, Upkeep } from '../../../plugins/redis-client/upkeep.ts';
+import { isOfServer } from '../../counting/redis/error-reply.ts';
+import { runScript } from '../../counting/redis/run-script.ts';
+import { type ReconnectOptions, Upkeep } from '../../counting/redis/upkeep.ts';
 import type { Breaker } from '../../core/handlers/breaker.ts';
 import type { OutageLog } from '../../core/handlers/outage-log.ts';
 import { ServiceError } from '../call.ts';

@@ -2,7 +2,7 @@
  * What the reference does not have: `rate_limit: { ..., sluice: { ... } }`.
  * **In**: the map. **Out**: what it says. **Fails**: with findings at their place; the rest is read on.
  */
-import { CALENDAR, calendarOf, isZone } from '../../core/rules/calendar.ts';
+import { CALENDAR, calendarOf, isZone } from '../../counting/calendar.ts';
 import { ALGORITHMS } from '../charge/algorithm-store.ts';
 import type { RatelimitErrorCode } from './errors.ts';
 import type { GoMap, GoNode, Place } from './go-yaml.ts';

@@ -1,5 +1,5 @@
 /** When a limit begins anew: after a span of time, or with a calendar's period. */
-import { type Calendar, calendarOf } from '../../core/rules/calendar.ts';
+import { type Calendar, calendarOf } from '../../counting/calendar.ts';
 import { secondsOf, Unit } from '../call.ts';
 
 export type Window = Calendar;

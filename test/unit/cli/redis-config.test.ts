@@ -1,12 +1,13 @@
 /** REDIS_... of `sluice ratelimit`, read by the schema of quota-redis and made a connection's address: what its own connection is made of too. */
 import { expect, test } from 'vitest';
-import { configSchema } from '../../../plugins/quota-redis/config.ts';
-import { connectionOptions } from '../../../plugins/redis-client/config.ts';
+import quotaRedis from '../../../plugins/quota-redis/adapter.ts';
+import type { RedisStoreConfig } from '../../../src/counting/index.ts';
+import { connectionOptions } from '../../../src/counting/redis/config.ts';
 import { redisConfig } from '../../../src/serve/ratelimit/redis-config.ts';
 import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 
 const config = (env: Readonly<Record<string, string>>, pool: 'REDIS' | 'REDIS_PERSECOND' = 'REDIS') =>
-  configSchema.parse(redisConfig(readSettings(env).settings, pool));
+  quotaRedis.config.parse(redisConfig(readSettings(env).settings, pool)) as RedisStoreConfig;
 const TCP = { REDIS_SOCKET_TYPE: 'tcp' };
 
 test.each([

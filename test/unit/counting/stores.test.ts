@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import memory from '../../../plugins/quota-memory/adapter.ts';
-import { windowEnd } from '../../../plugins/quota-memory/windows.ts';
+import { windowEnd } from '../../../src/counting/algorithms.ts';
 import redis from '../../../plugins/quota-redis/adapter.ts';
 import type { Algorithm, QuotaAsk } from '../../../src/adapters/contract.ts';
 import { fakeClock, type OpenedForTest, openForTest, testCall } from '../../../src/adapters/testing/index.ts';

@@ -4,9 +4,9 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { type Algorithm, type QuotaAsk, SharedLock } from 'sluice/plugin';
 import { expect, test } from 'vitest';
-import { type Bucket, Counters } from './counters.ts';
-import { SharedCounters } from './shared-counters.ts';
-import { windowEnd } from './windows.ts';
+import { type Bucket, Counters } from '../../../src/counting/memory/counters.ts';
+import { SharedCounters } from '../../../src/counting/memory/shared-counters.ts';
+import { windowEnd } from '../../../src/counting/algorithms.ts';
 
 const NOW = 1_767_225_600_000;
 const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'];
@@ -196,10 +196,7 @@ function threadOf(memory: ReadonlyMap<string, SharedArrayBuffer>, number: number
   return new Worker(
     `
     const { parentPort, workerData: { memory, number } } = require('node:worker_threads');
-    require('node:module').registerHooks({
-      resolve: (name, context, next) => (name === 'sluice/plugin' ? { url: ${JSON.stringify(new URL('../../src/adapters/index.ts', import.meta.url).href)}, shortCircuit: true } : next(name, context)),
-    });
-    import(${JSON.stringify(new URL('shared-counters.ts', import.meta.url).href)}).then(({ SharedCounters }) => {
+    import(${JSON.stringify(new URL('../../../src/counting/memory/shared-counters.ts', import.meta.url).href)}).then(({ SharedCounters }) => {
       const host = { clock: { nowMs: () => ${NOW} }, shared: (name) => memory.get(name), worker: { number, count: 4 } };
       const counters = new SharedCounters({ maxKeys: 10_000, maxEntries: 1000, host, onEvicted() {}, onEntryEvicted() {} });
       const bucket = counters.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });

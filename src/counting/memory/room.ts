@@ -1,5 +1,5 @@
 /** Tells operators that there is no room for new counters, and when there is again. */
-import type { Host } from 'sluice/plugin';
+import type { Host } from '../../adapters/contract.ts';
 
 const LOOK_EVERY_MS = 1000;
 const AT_MOST_EVERY_MS = 60_000;

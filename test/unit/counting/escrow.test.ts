@@ -2,11 +2,11 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { QuotaAnswer, QuotaAsk } from '../../../src/adapters/contract.ts';
 import { fakeClock } from '../../../src/adapters/testing/fake-clock.ts';
-import { Counters } from '../../../plugins/quota-memory/counters.ts';
-import { windowEnd } from '../../../plugins/quota-memory/windows.ts';
-import type { Bucket } from '../../../plugins/quota-redis/bucket.ts';
-import { Escrow } from '../../../plugins/quota-redis/escrow.ts';
-import type { Told } from '../../../plugins/quota-redis/script.ts';
+import { Counters } from '../../../src/counting/memory/counters.ts';
+import { windowEnd } from '../../../src/counting/algorithms.ts';
+import type { Bucket } from '../../../src/counting/redis/bucket.ts';
+import { Escrow } from '../../../src/counting/escrow.ts';
+import type { Told } from '../../../src/counting/redis/script.ts';
 import { Random } from '../frontends/odd-octets.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 60);

@@ -6,9 +6,9 @@
  * has ended. For the other algorithms what is spent was charged at most {@link HELD_MS} before, so in any time t no more passes than they let
  * pass in t and HELD_MS. What is held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
  */
-import type { QuotaAnswer, QuotaAsk } from 'sluice/plugin';
-import type { Bucket } from './bucket.ts';
-import type { Told } from './script.ts';
+import type { QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
+import type { Bucket } from './redis/bucket.ts';
+import type { Told } from './redis/script.ts';
 
 /** Of what is left, a chunk is at most one part in so many. */
 const SHARE = 4;

@@ -1,8 +1,8 @@
 /** Lists in shared memory: what is written is read, no slot is lost, whoever dies in between. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SharedEntries } from './shared-entries.ts';
-import type { Entry } from './windows.ts';
+import { SharedEntries } from '../../../src/counting/memory/shared-entries.ts';
+import type { Entry } from '../../../src/counting/algorithms.ts';
 
 const [LISTS, SLOTS] = [5, 40];
 

@@ -2,9 +2,9 @@
  * Who was charged once. Of `log` and `concurrency` the charges themselves say so, and are gone together with it; of the others a mark does,
  * which is kept as a counter of its own, by a name that no rule's counter has.
  */
-import type { Algorithm, QuotaAsk } from 'sluice/plugin';
-import { boundedKey } from './bounded-key.ts';
-import type { Entry, Who } from './windows.ts';
+import type { Algorithm, QuotaAsk } from '../../adapters/contract.ts';
+import { boundedKey } from '../bounded-key.ts';
+import type { Entry, Who } from '../algorithms.ts';
 
 export const isListed = (algorithm: Algorithm): boolean => algorithm === 'log' || algorithm === 'concurrency';
 export const isLook = ({ cost, release = false }: Pick<QuotaAsk, 'cost' | 'release'>): boolean =>

@@ -3,7 +3,7 @@
  * given back where one refuses or fails. Until then others see less than there is, for as long as two trips take.
  */
 import { createHash } from 'node:crypto';
-import type { QuotaAsk } from 'sluice/plugin';
+import type { QuotaAsk } from '../../adapters/contract.ts';
 import type { Told } from './script.ts';
 
 /** What Redis reckons a key's slot by: the same for all counters of one key. */

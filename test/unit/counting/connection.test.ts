@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventually } from 'sluice/plugin/testing';
-import { type RedisClusterPart, startRedisCluster } from '../../test/parts/redis-kinds.ts';
-import { type RedisPart, startRedis } from '../../test/parts/redis.ts';
-import { connectionOptions, redisShape } from './config.ts';
-import { openConnection } from './connection.ts';
+import { type RedisClusterPart, startRedisCluster } from '../../parts/redis-kinds.ts';
+import { type RedisPart, startRedis } from '../../parts/redis.ts';
+import { connectionOptions, redisShape } from '../../../src/counting/redis/config.ts';
+import { openConnection } from '../../../src/counting/redis/connection.ts';
 
 let single: RedisPart;
 let cluster: RedisClusterPart;

@@ -1,5 +1,5 @@
-import type { Algorithm } from 'sluice/plugin';
-import type { Lease } from './escrow.ts';
+import type { Algorithm } from '../../adapters/contract.ts';
+import type { Lease } from '../escrow.ts';
 
 /** The counters of one rule. */
 export interface Bucket {

@@ -1,6 +1,6 @@
 /** Counters of one name, algorithm and period, in the order in which their windows began: what is over stands in front. */
-import type { Algorithm } from 'sluice/plugin';
-import type { Counter } from './windows.ts';
+import type { Algorithm } from '../../adapters/contract.ts';
+import type { Counter } from '../algorithms.ts';
 
 /** A counter in its place. Linked by hand: a Map that is emptied from the front is slow to find its first entry. */
 export interface Placed extends Counter {

@@ -1,5 +1,5 @@
 /** What a counter holds and how an ask is reckoned, for each algorithm. Pure: the time is given. */
-import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
+import type { Algorithm, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
 
 /**
  * One counter. `fixed`: `a` is the window's end, `b` what was used in it. `gcra`: the bucket is full again `b` ms before `a`.

@@ -1,6 +1,6 @@
 /** The script that answers all asks of one call in one step of Redis, and what it is told and tells. */
 import { createHash } from 'node:crypto';
-import type { Algorithm, QuotaAnswer, QuotaAsk } from 'sluice/plugin';
+import type { Algorithm, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { counterKey, holderName, markKey } from './counter-key.ts';
 
 /**

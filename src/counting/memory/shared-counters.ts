@@ -1,10 +1,11 @@
 /** The counters of one handler for several workers: one table in shared memory, exact because one worker at a time is inside. */
 import { hash } from 'node:crypto';
-import { type Algorithm, type Host, type QuotaAnswer, type QuotaAsk, SharedPlaces } from 'sluice/plugin';
+import type { Algorithm, Host, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
+import { SharedPlaces } from '../../adapters/shared-places.ts';
 import type { Bucket } from './counters.ts';
 import { chargedBefore, isListed, isLook, isOnList, markKey, markName } from './once.ts';
 import { SharedEntries } from './shared-entries.ts';
-import { askCounter, type Counter, type Entry, settleAfterSetBack, type Who } from './windows.ts';
+import { askCounter, type Counter, type Entry, settleAfterSetBack, type Who } from '../algorithms.ts';
 
 /** `a`, `b` and `c` of a counter, and a number for its name. */
 const PER_PLACE = 4;

@@ -1,7 +1,7 @@
 /** The algorithms against a model that counts in whole numbers and forgets nothing. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { askCounter, askFixed, askGcra, type Counter } from './windows.ts';
+import { askCounter, askFixed, askGcra, type Counter } from '../../../src/counting/algorithms.ts';
 
 const ask = (cost: number, limit: number, burst: number, perMs: number) => ({
   bucket: undefined,

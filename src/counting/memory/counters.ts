@@ -1,9 +1,9 @@
 /** All counters of one handler, bounded. */
-import { Rejected, type Algorithm, type Host, type QuotaAnswer, type QuotaAsk } from 'sluice/plugin';
-import { boundedKey } from './bounded-key.ts';
-import { type Placed, Shelf } from './shelf.ts';
+import { Rejected, type Algorithm, type Host, type QuotaAnswer, type QuotaAsk } from '../../adapters/contract.ts';
+import { boundedKey } from '../bounded-key.ts';
+import { type Placed, Shelf } from './expiry-list.ts';
 import { chargedBefore, isListed, isLook, isOnList, markKey, markName } from './once.ts';
-import { askCounter, type Counter, type Entry, settleAfterSetBack } from './windows.ts';
+import { askCounter, type Counter, type Entry, settleAfterSetBack } from '../algorithms.ts';
 
 /** The counters of one name, algorithm and period, by key; those that end first stand in front of the shelf. */
 interface Drawer {

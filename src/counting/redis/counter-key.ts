@@ -1,6 +1,6 @@
 /** Where a counter stands in Redis. */
 import { createHash } from 'node:crypto';
-import type { Algorithm } from 'sluice/plugin';
+import type { Algorithm } from '../../adapters/contract.ts';
 
 /** A longer key is kept as its SHA-256, so that no client decides how much memory a counter takes. */
 const MOST_CHARACTERS = 512;

@@ -1,7 +1,7 @@
 /** Periods of a calendar in zones whose clocks are set at midnight, set back over it, or skip a day. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { CALENDAR, calendarOf } from '../../../src/core/rules/calendar.ts';
+import { CALENDAR, calendarOf } from '../../../src/counting/calendar.ts';
 
 const atS = (iso: string): number => Date.parse(iso) / 1000;
 const HOUR = 3600;

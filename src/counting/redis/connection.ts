@@ -1,7 +1,7 @@
 /** A connection to Redis that never makes anybody wait for a dead one, and comes back by itself. */
 import { once } from 'node:events';
 import { Cluster, Redis, ReplyError } from 'ioredis';
-import { Rejected, Unavailable } from 'sluice/plugin';
+import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { RedisAddress } from './config.ts';
 import { isOfServer } from './error-reply.ts';
 import { InFlight } from './in-flight.ts';

@@ -5,10 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Host, QuotaAsk, QuotaPlace } from 'sluice/plugin';
-import type { Connection } from '../redis-client/connection.ts';
+import type { Host, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
+import type { Connection } from './connection.ts';
 import type { Bucket } from './bucket.ts';
-import { Escrow, type EscrowStore } from './escrow.ts';
+import { Escrow, type EscrowStore } from '../escrow.ts';
 
 const LOOK_EVERY_MS = 50;
 const MAX_LEASES = 100_000;

@@ -1,0 +1,20 @@
+/** What every store of counters does: the quota methods of an adapter, without its rules' params. */
+import type { Algorithm, QuotaAnswer, QuotaAsk, QuotaPlace } from '../adapters/contract.ts';
+
+export interface BucketSpec {
+  /** Buckets with equal names, algorithms and periods share their counters. */
+  readonly counter: string;
+  readonly algorithm: Algorithm;
+  readonly perMs: number;
+}
+
+export interface CounterStore<B = unknown> {
+  bucket(spec: BucketSpec): B;
+  /** Charges all asks, or none where one is refused; answers each, at once where the store can. */
+  charge(asks: readonly QuotaAsk<B>[]): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
+  /** Deletes the counters of these asks. */
+  reset(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
+  /** Where the counters of these asks are, ask by ask. */
+  look?(asks: readonly QuotaAsk<B>[]): Promise<readonly QuotaPlace[]>;
+  close(): void | Promise<void>;
+}
