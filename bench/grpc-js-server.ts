@@ -5,7 +5,7 @@ import { loadBuiltIns } from '../src/adapters/built-in.ts';
 import { load } from '../src/cli/load.ts';
 import { SILENT } from '../src/log/log.ts';
 import { methodsOf } from '../src/serve/methods.ts';
-import { handlerOpener } from '../src/serve/open-handlers.ts';
+import { handlerOpener } from '../src/serve/handler-opener.ts';
 import { createEngine } from '../src/core/engine.ts';
 import { pieceOf } from '../src/transport/piece.ts';
 

@@ -48,7 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/importers': ['src/text', 'src/attributes', 'src/expression/index.ts'],
   'src/transport': ['src/time'],
   'src/protobuf': ['src/text', 'src/transport', 'gen'],
-  'src/log': ['src/attributes', 'src/adapters/contract.ts', 'src/cli/terminal.ts'],
+  'src/log': ['src/text', 'src/attributes', 'src/adapters/contract.ts'],
   'src/adapters': ['src/text', 'src/time', 'src/attributes'],
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
   'src/core': [...GROUND, 'src/adapters/open-handler.ts'],
@@ -63,7 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/core/handlers/outage-log.ts',
     'src/counting',
     'src/core/verdict/ratelimit-fields.ts',
-    'src/admin/may-reset.ts',
+    'src/admin/reset-access.ts',
   ],
   'src/tracing': ['src/text', 'src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/charge/store.ts'],
   'src/frontends': [
@@ -78,7 +78,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/ratelimit/call.ts',
   ],
   'src/admin': ['src/text', 'src/transport', 'src/attributes', 'src/core'],
-  'src/serve': ['src'],
+  'src/serve': [
+    'src/text',
+    'src/time',
+    'src/attributes',
+    'src/transport',
+    'src/log',
+    'src/adapters',
+    'src/core',
+    'src/ratelimit',
+    'src/tracing',
+    'src/frontends',
+    'src/admin',
+  ],
   'src/cli': ['src', 'gen'],
 };
 

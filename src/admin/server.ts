@@ -6,7 +6,7 @@
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { addLimits } from './limits.ts';
-import { HOST_REFUSED, isOwnHost } from './own-host.ts';
+import { HOST_REFUSED, isOwnHost } from './host-check.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
 import type { AdminSources } from './sources.ts';
 import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';

@@ -1,6 +1,5 @@
 import type { Address } from '../transport/index.ts';
 import { CliError } from './cli-error.ts';
-import { EXIT } from './exit-codes.ts';
 
 /** Reads `127.0.0.1:9091`, `[::1]:9091`, `:9091` (this machine only) and, where `unix` allows it, `unix:/run/sluice.sock`. Fails with CLI_ADDRESS. */
 export function parseAddress(text: string, { unix = false } = {}): Address {
@@ -11,7 +10,6 @@ export function parseAddress(text: string, { unix = false } = {}): Address {
     throw new CliError(
       'CLI_ADDRESS',
       `"${text}" is not an address; HOST:PORT${unix ? ' or unix:PATH' : ''} is expected, such as 127.0.0.1:9091`,
-      { exit: EXIT.usage },
     );
   return { host: bracketed ?? (plain === undefined || plain === '' ? '127.0.0.1' : plain), port };
 }

@@ -4,7 +4,7 @@
  */
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { PACKAGE_FOLDER } from './own-package.ts';
+import { PACKAGE_FOLDER } from './package.ts';
 
 export interface ErrorRow {
   readonly means: string;

@@ -8,27 +8,6 @@ export const CLI_ERRORS = {
     means: 'An address is not of the form HOST:PORT.',
     fix: 'Write `127.0.0.1:9091`, `[::1]:9091`, or `0.0.0.0:9091` for all interfaces; port 0 takes any free one.',
   },
-  CLI_PORT_TAKEN: {
-    means:
-      'The address to listen at cannot be had: another process holds the port, or the host is not one of this machine.',
-    fix: 'Stop the other process, or choose another address with --grpc or --admin.',
-  },
-  CLI_TLS_FILE: {
-    means: 'A certificate or key for TLS could not be read, or the two do not belong together.',
-    fix: 'Name PEM files that this user may read: the chain with --tls-cert, its key with --tls-key.',
-  },
-  CLI_SETTING: {
-    means: 'A setting in the environment has a value that it cannot have, or two of them contradict each other.',
-    fix: 'The message says what is expected; docs/ratelimit.md lists the settings.',
-  },
-  CLI_POLICY: {
-    means: 'The policy has errors, so there is nothing to serve.',
-    fix: 'Each error says where it is and what to do. `sluice lint` shows the same list without starting anything.',
-  },
-  CLI_HANDLER_OPEN: {
-    means: 'A handler of the policy could not be opened: its adapter refused its config.',
-    fix: 'Correct the config of that handler; `sluice plugins show ADAPTER` shows an example of it.',
-  },
   CLI_REQUEST_FILE: {
     means: 'The file given with --request cannot be read, or holds no attributes.',
     fix: 'Give a YAML or JSON file of attributes: `request.method: GET`, one a line, and `call: http` where it is another kind of call.',

@@ -1,11 +1,11 @@
 /** Findings about a policy, as people read them: `file:line:col CODE message`, the line, and a caret. */
 import { relative } from 'node:path';
+import { type Finding, findingsCount } from '../core/rules/yaml/findings.ts';
 import type { LogFormat, OwnLog } from '../log/log.ts';
 import { writeLog } from '../log/log-output.ts';
 import { safeText } from '../log/safe-text.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
-import { type Paint, paintErr } from './terminal.ts';
-import type { Finding } from '../core/rules/yaml/findings.ts';
+import { type Paint, paintErr } from '../text/paint.ts';
 
 /** Paths below the working directory are shown relative to it, so that a terminal can open them. */
 export function shownPath(file: string, from: string = process.cwd()): string {
@@ -51,16 +51,4 @@ export function logFindings(findings: readonly Finding[], format: LogFormat, log
     if (severity === 'error') log.error(text, fields);
     else log.warn(text, fields);
   }
-}
-
-/** `2 errors and 1 warning`. */
-export function findingsCount(findings: readonly Finding[]): string {
-  const count = (severity: Finding['severity'], word: string): string => {
-    const { length } = findings.filter((finding) => finding.severity === severity);
-    return `${length} ${word}${length === 1 ? '' : 's'}`;
-  };
-  const errors = findings.some(({ severity }) => severity === 'error');
-  const warnings = findings.some(({ severity }) => severity === 'warning');
-  if (errors && warnings) return `${count('error', 'error')} and ${count('warning', 'warning')}`;
-  return errors || !warnings ? count('error', 'error') : count('warning', 'warning');
 }

@@ -3,16 +3,16 @@ import { resolve } from 'node:path';
 import type { Registry } from '../adapters/registry.ts';
 import { createEngine } from '../core/engine.ts';
 import { SnapshotError } from '../core/snapshot/errors.ts';
+import { type Finding, findingsCount } from '../core/rules/yaml/findings.ts';
 import { loadPolicy } from '../core/rules/load.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import { unopened } from './cases/handlers.ts';
-import { CliError } from './cli-error.ts';
-import { EXIT } from './exit-codes.ts';
-import { findingsCount, findingText } from './findings.ts';
+import { StartError } from '../serve/errors.ts';
+import { findingText } from './findings.ts';
 import { SILENT } from '../log/log.ts';
-import { handlerOpener } from '../serve/open-handlers.ts';
-import { paintErr, tell } from './terminal.ts';
-import type { Finding } from '../core/rules/yaml/findings.ts';
+import { handlerOpener } from '../serve/handler-opener.ts';
+import { paintErr } from '../text/paint.ts';
+import { tell } from './terminal.ts';
 
 export interface Loaded {
   /** `undefined` where there are errors. */
@@ -54,7 +54,6 @@ export async function loadAndTry(configs: readonly string[], registry: Registry)
 export async function loadOrStop(configs: readonly string[], registry: Registry): Promise<Policy> {
   const { policy, findings } = await load(configs, registry);
   for (const finding of findings) tell(findingText(finding, paintErr));
-  if (policy === undefined)
-    throw new CliError('CLI_POLICY', `the policy has ${findingsCount(findings)}`, { exit: EXIT.findings });
+  if (policy === undefined) throw new StartError('CLI_POLICY', `the policy has ${findingsCount(findings)}`);
   return policy;
 }

@@ -6,12 +6,13 @@
 import { CommanderError } from 'commander';
 import { ADAPTER_ERRORS, AdapterError } from '../adapters/errors.ts';
 import { SnapshotError } from '../core/snapshot/errors.ts';
-import { CliError } from './cli-error.ts';
+import { exitOf, isExpected } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 import { findingText } from './findings.ts';
 import { makeProgram } from './program.ts';
 import { safeText } from '../log/safe-text.ts';
-import { paintErr, tell } from './terminal.ts';
+import { paintErr } from '../text/paint.ts';
+import { tell } from './terminal.ts';
 
 export async function main(argv: readonly string[]): Promise<number> {
   let exit: number = EXIT.ok;
@@ -28,10 +29,10 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 function explainFault(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage; // it has said why
-  if (error instanceof CliError) {
+  if (isExpected(error)) {
     tell(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
     tell(`  ${error.fix}`);
-    return error.exit;
+    return exitOf(error);
   }
   if (error instanceof SnapshotError) {
     // of a command that opens handlers itself

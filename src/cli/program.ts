@@ -1,8 +1,8 @@
 /** What the command line looks like. The actions are loaded when they run, so that `--help` needs none of them. */
 import { Argument, Command, Option } from 'commander';
 import { EXIT_CODES_TEXT, type ExitCode } from './exit-codes.ts';
-import { versionText } from './own-package.ts';
-import { paintOut } from './terminal.ts';
+import { versionText } from './package.ts';
+import { paintOut } from '../text/paint.ts';
 
 type Done = (code: ExitCode) => void;
 

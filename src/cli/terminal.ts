@@ -1,35 +1,6 @@
-/** Words on a terminal: coloured where the stream is one (and NO_COLOR is not set), plain everywhere else. */
-import { styleText } from 'node:util';
+/** Lines on stdout and stderr. */
 
-type Format = Parameters<typeof styleText>[0];
 type Stream = NodeJS.WritableStream;
-
-export interface Paint {
-  readonly strong: (text: string) => string;
-  readonly faint: (text: string) => string;
-  readonly good: (text: string) => string;
-  readonly bad: (text: string) => string;
-  readonly warn: (text: string) => string;
-  readonly name: (text: string) => string;
-}
-
-function paintFor(stream: Stream): Paint {
-  const as =
-    (format: Format) =>
-    (text: string): string =>
-      styleText(format, text, { stream });
-  return {
-    strong: as('bold'),
-    faint: as('dim'),
-    good: as('green'),
-    bad: as('red'),
-    warn: as('yellow'),
-    name: as('cyan'),
-  };
-}
-
-export const paintOut: Paint = paintFor(process.stdout);
-export const paintErr: Paint = paintFor(process.stderr);
 
 /** A line on stdout: what was asked for. */
 export function say(text = ''): void {

@@ -7,10 +7,9 @@ import type { Log, LogFields } from '../adapters/contract.ts';
 import { errorText, isLoggedError, loggedFields } from './logged-fields.ts';
 import { safeLine } from './safe-text.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
-import type { Paint } from '../cli/terminal.ts';
 import { onLogDropped, writeLog } from './log-output.ts';
 import { RepeatLimit } from './repeat-limit.ts';
-import { paintErr } from '../cli/terminal.ts';
+import { type Paint, paintErr } from '../text/paint.ts';
 
 export type LogFormat = 'text' | 'json';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

@@ -9,9 +9,8 @@ import type { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../adapters/plugin-metrics.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Loads } from './loads.ts';
-import { CliError } from '../cli/cli-error.ts';
-import { escapedFamily } from './contain.ts';
-import { plainRequest } from '../cli/plain-request.ts';
+import { escapedFamily } from './contain-errors.ts';
+import { plainRequest } from '../attributes/plain-request.ts';
 
 /** What is asked of an engine that runs. */
 export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;
@@ -67,7 +66,7 @@ function wiresOf(
   try {
     return requests.map((values) => plainRequest(attributes, values, call, carried));
   } catch (error) {
-    if (error instanceof AttributeError || error instanceof CliError) return { wrong: error.message };
+    if (error instanceof AttributeError) return { wrong: error.message };
     throw error;
   }
 }

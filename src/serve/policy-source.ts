@@ -1,7 +1,7 @@
 /**
  * Where the policy of a server comes from.
  * **In**: paths, and who puts a policy in force. **Out**: the policy in force, and how loading has gone. **Fails**: at the start, with a
- * {@link CliError}; later never: what is wrong is told and kept, and the last good policy stays in force.
+ * {@link StartError}; later never: what is wrong is told and kept, and the last good policy stays in force.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -11,15 +11,13 @@ import { SnapshotError } from '../core/snapshot/errors.ts';
 import { loadPolicyFiles } from '../core/rules/load.ts';
 import { type PolicyFiles, readPolicyFiles } from '../core/rules/policy-files.ts';
 import type { Policy } from '../core/rules/policy.ts';
-import { CliError } from '../cli/cli-error.ts';
-import { EXIT } from '../cli/exit-codes.ts';
-import { findingsCount } from '../cli/findings.ts';
+import { type Finding, findingsCount } from '../core/rules/yaml/findings.ts';
+import { StartError } from './errors.ts';
 import { Loads } from './loads.ts';
 import type { OwnLog } from '../log/log.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { type PolicyWatch, watchPolicy } from './policy-watch.ts';
 import { messageOf } from '../text/message-of.ts';
-import type { Finding } from '../core/rules/yaml/findings.ts';
 
 /** All texts that a policy is made of: plain data, so that each worker loads the very same. */
 export interface PolicyTexts {
@@ -68,7 +66,9 @@ export class PolicySource {
     try {
       return await this.#take(files);
     } catch (error) {
-      throw error instanceof CliError ? error : new CliError('CLI_HANDLER_OPEN', messageOf(error), { cause: error });
+      throw error instanceof StartError
+        ? error
+        : new StartError('CLI_HANDLER_OPEN', messageOf(error), { cause: error });
     }
   }
 
@@ -173,11 +173,11 @@ export class PolicySource {
 }
 
 /** Has its findings with it, for the page that shows them. */
-class PolicyError extends CliError {
+class PolicyError extends StartError {
   readonly findings: readonly Finding[];
 
   constructor(findings: readonly Finding[]) {
-    super('CLI_POLICY', `the policy has ${findingsCount(findings)}`, { exit: EXIT.findings });
+    super('CLI_POLICY', `the policy has ${findingsCount(findings)}`);
     this.findings = findings;
   }
 }

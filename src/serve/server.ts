@@ -1,7 +1,7 @@
 /**
  * A whole server: policy, handlers, engine, frontends, transport and admin port, put together in one place.
  * **In**: paths of a policy, addresses, a log. **Out**: a server that answers, reloads and drains.
- * **Fails**: with a {@link CliError} before anything listens, and with nothing left open.
+ * **Fails**: with a {@link StartError} before anything listens, and with nothing left open.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadBuiltIns } from '../adapters/built-in.ts';
@@ -17,13 +17,13 @@ import type { Policy } from '../core/rules/policy.ts';
 import { RefusedEntries } from '../frontends/index.ts';
 import { type Address, addressText, listen, listenHttp2, type TlsOptions } from '../transport/index.ts';
 import { adminSources } from './admin-sources.ts';
-import { CliError } from '../cli/cli-error.ts';
+import { StartError } from './errors.ts';
 import { ForwardedForCheck } from './forwarded-for.ts';
 import { Loads } from './loads.ts';
 import type { OwnLog } from '../log/log.ts';
 import { methodsOf } from './methods.ts';
-import { handlerOpener, MOST_CLOSE_MS } from './open-handlers.ts';
-import { Strangers } from './strangers.ts';
+import { handlerOpener, MOST_CLOSE_MS } from './handler-opener.ts';
+import { Strangers } from './refused-connections.ts';
 import { loadTexts, PolicySource, type PolicyTexts } from './policy-source.ts';
 import { messageOf } from '../text/message-of.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
@@ -226,7 +226,7 @@ export async function atAddress<T>(address: Address, listenAt: (address: Address
   try {
     return await listenAt(address);
   } catch (error) {
-    throw new CliError('CLI_PORT_TAKEN', `cannot listen at ${addressText(address)}: ${messageOf(error)}`, {
+    throw new StartError('CLI_PORT_TAKEN', `cannot listen at ${addressText(address)}: ${messageOf(error)}`, {
       cause: error,
     });
   }

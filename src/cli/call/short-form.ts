@@ -5,6 +5,7 @@
  */
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf';
 import { parseDuration, parseTimestamp } from '../../attributes/time-text.ts';
+import { flatRequest } from '../../attributes/plain-request.ts';
 import { VOCABULARY } from '../../attributes/vocabulary.ts';
 import { meant } from '../../text/nearest.ts';
 import { CliError } from '../cli-error.ts';
@@ -26,18 +27,11 @@ export const at = (path: string, write?: Write): Place => ({
 
 const VOCABULARY_NAMES = new Set(VOCABULARY.map(({ name }) => name));
 
-/** Names and values, with nested maps (`request: { method: GET }`) made flat as far as a name is known for it. */
-export function flat(request: unknown, known: ReadonlySet<string>, prefix = ''): [name: string, value: JsonValue][] {
+/** Names and values, with nested maps (`request: { method: GET }`) flattened to the names that are known. */
+export function flat(request: unknown, known: ReadonlySet<string>): (readonly [name: string, value: JsonValue])[] {
   if (!isObject(request))
     throw wrong('the request is no map of names and values: write `request.method: GET`, one a line');
-  return Object.entries(request).flatMap(([key, value]): [string, JsonValue][] => {
-    const name = prefix + key;
-    const isPrefix =
-      isObject(value) &&
-      !known.has(name) &&
-      [...known, ...VOCABULARY_NAMES].some((other) => other.startsWith(`${name}.`));
-    return isPrefix ? flat(value, known, `${name}.`) : [[name, value]];
-  });
+  return flatRequest(request, known) as (readonly [string, JsonValue])[];
 }
 
 export interface ShortForm {

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { NetHeaders } from '../../core/call.ts';
 import type { Want, WantCheck, WantLimit, WantLog } from './schema.ts';
-import type { Seen, SeenCheck, SeenLimit, SeenLog, SeenReport } from './seen.ts';
+import type { Seen, SeenCheck, SeenLimit, SeenLog, SeenReport } from './observed.ts';
 
 export function differences(want: Want, seen: Seen): string[] {
   switch (seen.kind) {

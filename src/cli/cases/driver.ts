@@ -4,7 +4,7 @@ import type { Wire } from '../../attributes/bag.ts';
 import type { Caller, Engine, LimitVerdict, Verdict } from '../../core/call.ts';
 import { carriedByCase, caseWire } from './wire.ts';
 import type { Case } from './schema.ts';
-import type { SeenCheck, SeenLimit } from './seen.ts';
+import type { SeenCheck, SeenLimit } from './observed.ts';
 
 /** Makes the call of a case once. What a report came to is told by its handlers, not by the driver. */
 export type Driver = (one: Case) => Promise<SeenCheck | SeenLimit | undefined>;

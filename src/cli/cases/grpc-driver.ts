@@ -28,7 +28,7 @@ import { logRequest } from '../call/log-request.ts';
 import { methodsOf } from '../../serve/methods.ts';
 import type { Driver } from './driver.ts';
 import type { Case } from './schema.ts';
-import type { SeenCheck, SeenLimit } from './seen.ts';
+import type { SeenCheck, SeenLimit } from './observed.ts';
 
 const NO_CHANGES: NetHeaders = { set: [], append: [], remove: [] };
 

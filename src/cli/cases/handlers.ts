@@ -15,7 +15,7 @@ import {
   deny,
 } from '../../adapters/contract.ts';
 import type { HandlerSpec } from '../../core/rules/policy.ts';
-import type { SeenReport } from './seen.ts';
+import type { SeenReport } from './observed.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
 import type { OpenHandlers } from '../../core/handlers/live-handler.ts';
 

@@ -11,7 +11,7 @@ import { differences } from './compare.ts';
 import { type Driver, inProcess } from './driver.ts';
 import { caseHandlers } from './handlers.ts';
 import type { Case, Want } from './schema.ts';
-import type { Seen, SeenReport } from './seen.ts';
+import type { Seen, SeenReport } from './observed.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Position } from '../../core/rules/yaml/source-text.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';

@@ -3,6 +3,7 @@
  * **In**: plain values of a YAML document. **Out**: typed cases. **Fails**: with every problem, each at a path of the document.
  */
 import { z } from 'zod';
+import { carriedSchema } from '../../attributes/plain-request.ts';
 import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
 
 const attributes = z.record(z.string(), z.unknown());
@@ -75,13 +76,6 @@ const WANTS: Readonly<Record<CallKind, Readonly<Record<string, z.ZodType>>>> = {
 };
 
 /** What a proxy sends under names of the operator's choosing. */
-export const carriedSchema = z.strictObject({
-  contextExtension: texts.optional(),
-  customTag: texts.optional(),
-  filterState: attributes.optional(),
-  metadata: attributes.optional(),
-});
-
 const frame = z.strictObject({
   name: z.string().min(1),
   description: z.string().optional(),

@@ -5,16 +5,15 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { CallFlags } from '../program.ts';
 import { readRequestFile } from '../request-file.ts';
-import { paintOut, say } from '../terminal.ts';
+import { paintOut } from '../../text/paint.ts';
+import { say } from '../terminal.ts';
 
 const CALLS = { check: callCheck, limit: callLimit, log: callLog } as const;
 
 export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<ExitCode> {
   const timeoutMs = Number(flags.timeout);
   if (!(timeoutMs > 0))
-    throw new CliError('CLI_USAGE', `--timeout is "${flags.timeout}"; milliseconds are expected, such as 1000`, {
-      exit: EXIT.usage,
-    });
+    throw new CliError('CLI_USAGE', `--timeout is "${flags.timeout}"; milliseconds are expected, such as 1000`);
   const to = addressText(parseAddress(flags.to, { unix: true }));
   const { values } = readRequestFile(flags.request);
   const answer = await CALLS[kind](to, values, { timeoutMs });

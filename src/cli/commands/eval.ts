@@ -9,12 +9,12 @@ import { jsonOf } from '../eval/values.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { EvalFlags } from '../program.ts';
 import { readRequestFile } from '../request-file.ts';
-import { columns, paintOut, say, tell } from '../terminal.ts';
+import { paintOut } from '../../text/paint.ts';
+import { columns, say, tell } from '../terminal.ts';
 
 export async function evaluate(expression: string | undefined, flags: EvalFlags): Promise<ExitCode> {
   if (flags.lines === true) return evaluateLines();
-  if (expression === undefined)
-    throw new CliError('CLI_USAGE', 'an expression is expected, or --lines', { exit: EXIT.usage });
+  if (expression === undefined) throw new CliError('CLI_USAGE', 'an expression is expected, or --lines');
   return evaluateOne(expression, flags);
 }
 

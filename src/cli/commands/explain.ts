@@ -8,13 +8,14 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { explained, type Explanation } from '../explanation.ts';
 import { loadOrStop } from '../load.ts';
-import { lookingOnly } from '../looking-handlers.ts';
+import { lookingOnly } from '../inspection-handlers.ts';
 import { makeLog } from '../../log/log.ts';
-import { handlerOpener } from '../../serve/open-handlers.ts';
-import { plainRequest } from '../plain-request.ts';
+import { handlerOpener } from '../../serve/handler-opener.ts';
+import { plainRequest } from '../../attributes/plain-request.ts';
 import type { ExplainFlags } from '../program.ts';
 import { readRequestFile, type RequestFile } from '../request-file.ts';
-import { columns, paintOut, say } from '../terminal.ts';
+import { paintOut } from '../../text/paint.ts';
+import { columns, say } from '../terminal.ts';
 
 export async function explain(configs: readonly string[], flags: ExplainFlags): Promise<ExitCode> {
   const request = readRequestFile(flags.request);

@@ -16,9 +16,7 @@ import { messageOf } from '../../text/message-of.ts';
 export async function healthcheck({ to, timeout }: HealthcheckFlags): Promise<ExitCode> {
   const timeoutMs = Number(timeout);
   if (!(timeoutMs > 0))
-    throw new CliError('CLI_USAGE', `--timeout is "${timeout}"; milliseconds are expected, such as 1000`, {
-      exit: EXIT.usage,
-    });
+    throw new CliError('CLI_USAGE', `--timeout is "${timeout}"; milliseconds are expected, such as 1000`);
   const address = addressText(parseAddress(to, { unix: true }));
   const client = dialGrpc(address);
   try {

@@ -30,7 +30,7 @@ export async function limits(
 }
 
 function questionOf(domain: string | undefined, entries: readonly string[], { request, call }: LimitsFlags): Question {
-  const wrong = (why: string): CliError => new CliError('CLI_USAGE', why, { exit: EXIT.usage });
+  const wrong = (why: string): CliError => new CliError('CLI_USAGE', why);
   if (request !== undefined) {
     if (domain !== undefined) throw wrong('a descriptor or --request is expected, not both');
     return { kind: 'request', request: ofCall(readRequestFile(request), call) };

@@ -1,14 +1,15 @@
 import { resolve } from 'node:path';
 import { loadBuiltIns } from '../../adapters/built-in.ts';
 import { CALL_KINDS } from '../../attributes/carrier.ts';
+import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
 import type { Policy } from '../../core/rules/policy.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingRow, findingsCount, findingText, shownPath } from '../findings.ts';
+import { findingRow, findingText, shownPath } from '../findings.ts';
 import { loadAndTry } from '../load.ts';
 import type { LintFlags } from '../program.ts';
 import { checkLimits, holdLimits } from '../limits/limit-files.ts';
-import { columns, paintOut, say } from '../terminal.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
+import { paintOut } from '../../text/paint.ts';
+import { columns, say } from '../terminal.ts';
 
 /** Findings go to stdout: they are what was asked for. */
 export async function lint(configs: readonly string[], flags: LintFlags): Promise<ExitCode> {

@@ -4,7 +4,8 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { pluginPage } from '../plugin-page.ts';
 import { safeText } from '../../log/safe-text.ts';
-import { columns, paintOut, print, say } from '../terminal.ts';
+import { paintOut } from '../../text/paint.ts';
+import { columns, print, say } from '../terminal.ts';
 
 export async function listPlugins(): Promise<ExitCode> {
   const registry = await loadBuiltIns();
@@ -33,7 +34,6 @@ export async function showPlugin(name: string): Promise<ExitCode> {
     throw new CliError(
       'CLI_NO_SUCH_ADAPTER',
       `no adapter is named "${name}"; there are ${registry.names().join(', ')}`,
-      { exit: EXIT.usage },
     );
   print(process.stdout, pluginPage(adapter));
   return EXIT.ok;

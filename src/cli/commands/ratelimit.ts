@@ -4,9 +4,9 @@ import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
 import { startRatelimit } from '../../ratelimit/serve/server.ts';
 import { readSettings } from '../../ratelimit/settings/settings.ts';
 import { addressText } from '../../transport/index.ts';
-import { CliError } from '../cli-error.ts';
-import { containFaults, ESCAPED_GAUGE, SUPERVISOR_ESCAPED_GAUGE } from '../../serve/contain.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { StartError } from '../../serve/errors.ts';
+import { containFaults, ESCAPED_GAUGE, SUPERVISOR_ESCAPED_GAUGE } from '../../serve/contain-errors.ts';
+import type { ExitCode } from '../exit-codes.ts';
 import type { RatelimitFlags } from '../program.ts';
 import { controlPlane } from '../../serve/ratelimit/control-plane.ts';
 import { whyNotStarted } from '../../serve/ratelimit/failure.ts';
@@ -14,14 +14,14 @@ import { grpcAddress } from '../../serve/ratelimit/grpc-door.ts';
 import { answerInProcess } from '../../serve/ratelimit/in-process.ts';
 import { ownLog } from '../../serve/ratelimit/own-log.ts';
 import { ownTracing, tracingEnded } from '../../serve/ratelimit/own-tracing.ts';
-import { serveUntilStopped } from '../../serve/stopped.ts';
+import { serveUntilStopped } from '../../serve/process-life.ts';
 
 export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> {
   const { settings, mogrifier, problems, warnings } = readSettings(
     workers === undefined ? process.env : { ...process.env, SLUICE_WORKERS: workers },
   );
   const [problem, ...others] = problems;
-  if (problem !== undefined) throw new CliError('CLI_SETTING', [problem, ...others].join('\n'), { exit: EXIT.usage });
+  if (problem !== undefined) throw new StartError('CLI_SETTING', [problem, ...others].join('\n'));
   const log = ownLog(settings);
   const escaped = containFaults(log);
   for (const warning of warnings) log.warn(warning);

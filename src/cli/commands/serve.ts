@@ -4,18 +4,19 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { addressText, socketPath } from '../../transport/index.ts';
 import { parseAddress } from '../address.ts';
-import { CliError } from '../cli-error.ts';
-import { containFaults } from '../../serve/contain.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { CliError, exitOf, isExpected } from '../cli-error.ts';
+import { StartError } from '../../serve/errors.ts';
+import { containFaults } from '../../serve/contain-errors.ts';
+import type { ExitCode } from '../exit-codes.ts';
 import { logFindings, shownPath } from '../findings.ts';
 import { makeLog, type OwnLog } from '../../log/log.ts';
 import { logFlushed, writeLog } from '../../log/log-output.ts';
-import { PACKAGE_FOLDER } from '../own-package.ts';
+import { PACKAGE_FOLDER } from '../package.ts';
 import type { ServeFlags } from '../program.ts';
 import { type Server, startServer, type TransportFlags } from '../../serve/server.ts';
-import { serveUntilStopped } from '../../serve/stopped.ts';
+import { serveUntilStopped } from '../../serve/process-life.ts';
 import { startWorkers } from '../../serve/workers/supervisor.ts';
-import { paintErr } from '../terminal.ts';
+import { paintErr } from '../../text/paint.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Finding } from '../../core/rules/yaml/findings.ts';
 
@@ -26,31 +27,26 @@ export async function serve(configs: readonly string[], flags: ServeFlags): Prom
     return await servePolicy(configs, flags, log);
   } catch (error) {
     await logFlushed(FLUSH_MS); // what is wrong with the policy is read before what follows from it
-    if (flags.logFormat !== 'json' || !(error instanceof CliError)) throw error;
+    if (flags.logFormat !== 'json' || !isExpected(error)) throw error;
     log.error(error.message, { code: error.code, fix: error.fix });
-    return error.exit;
+    return exitOf(error);
   }
 }
 
 async function servePolicy(configs: readonly string[], flags: ServeFlags, log: OwnLog): Promise<ExitCode> {
   const graceMs = Number(flags.grace) * 1000;
-  if (!(graceMs >= 0))
-    throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`, {
-      exit: EXIT.usage,
-    });
+  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`);
   const workers = Number(flags.workers);
   if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS))
     throw new CliError(
       'CLI_USAGE',
       `--workers is "${flags.workers}"; a whole number from 1 to ${MOST_WORKERS} is expected`,
-      { exit: EXIT.usage },
     );
   const grpc = parseAddress(flags.grpc, { unix: true });
   if (workers > 1 && socketPath(grpc) !== undefined)
     throw new CliError(
       'CLI_USAGE',
       '--workers share a port, and a unix socket cannot be shared: use one worker, or a port',
-      { exit: EXIT.usage },
     );
   const escaped = containFaults(log);
   const common = {
@@ -96,17 +92,16 @@ async function transportOf({
     throw new CliError(
       'CLI_USAGE',
       `--max-connection-age is "${maxConnectionAge}"; a number of seconds, at least 1, is expected`,
-      { exit: EXIT.usage },
     );
   const common: TransportFlags = { kind: transport, ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }) };
   if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return common;
   if (tlsCert === undefined || tlsKey === undefined)
-    throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key', { exit: EXIT.usage });
+    throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key');
   const read = async (path: string): Promise<string> => {
     try {
       return await readFile(path, 'utf8');
     } catch (error) {
-      throw new CliError('CLI_TLS_FILE', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+      throw new StartError('CLI_TLS_FILE', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
     }
   };
   const tls = {
@@ -117,9 +112,13 @@ async function transportOf({
   try {
     createSecureContext(tls);
   } catch (error) {
-    throw new CliError('CLI_TLS_FILE', `${tlsCert} and ${tlsKey} are no certificate and its key: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new StartError(
+      'CLI_TLS_FILE',
+      `${tlsCert} and ${tlsKey} are no certificate and its key: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
   return { ...common, tls };
 }

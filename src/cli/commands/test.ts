@@ -7,7 +7,8 @@ import { runCase } from '../cases/run.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingText, shownPath } from '../findings.ts';
 import type { TestFlags } from '../program.ts';
-import { paintErr, paintOut, say, tell } from '../terminal.ts';
+import { paintErr, paintOut } from '../../text/paint.ts';
+import { say, tell } from '../terminal.ts';
 
 export async function test(paths: readonly string[], flags: TestFlags): Promise<ExitCode> {
   const registry = await loadBuiltIns();
@@ -17,7 +18,6 @@ export async function test(paths: readonly string[], flags: TestFlags): Promise<
     throw new CliError(
       'CLI_NO_CASES',
       `no cases in ${paths.join(', ')}; a file of cases has cases: at its top (docs/rules.md, section 9)`,
-      { exit: EXIT.findings },
     );
   const options = {
     adapters: registry,

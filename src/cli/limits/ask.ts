@@ -8,7 +8,6 @@ import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { CliError } from '../cli-error.ts';
-import { EXIT } from '../exit-codes.ts';
 import type { RequestFile } from '../request-file.ts';
 import { messageOf } from '../../text/message-of.ts';
 
@@ -75,7 +74,7 @@ function descriptorRequest(depth: LookDepth, domain: string, entries: readonly s
   const query = new URLSearchParams({ domain });
   for (const entry of entries) {
     const at = entry.indexOf('=');
-    if (at <= 0) throw new CliError('CLI_USAGE', `"${entry}" is no entry; KEY=VALUE is expected`, { exit: EXIT.usage });
+    if (at <= 0) throw new CliError('CLI_USAGE', `"${entry}" is no entry; KEY=VALUE is expected`);
     query.append('key', entry.slice(0, at));
     query.append('value', entry.slice(at + 1));
   }

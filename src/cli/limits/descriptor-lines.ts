@@ -2,7 +2,7 @@
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { shownPath } from '../findings.ts';
-import { paintOut } from '../terminal.ts';
+import { paintOut } from '../../text/paint.ts';
 
 export function* descriptorLines(depth: LookDepth, told: Inspection): Generator<string> {
   yield* limitLines(depth, told);

@@ -5,7 +5,8 @@
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
 import { shownPath } from '../findings.ts';
-import { columns, paintOut } from '../terminal.ts';
+import { paintOut } from '../../text/paint.ts';
+import { columns } from '../terminal.ts';
 import type { RulesTold } from './ask.ts';
 
 export function* ruleLines(depth: LookDepth, { call, rules }: RulesTold): Generator<string> {

@@ -3,7 +3,7 @@
  * **In**: what answers. **Out**: two ports. **Fails**: where a port cannot be had.
  */
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { mayReset, RESET_REFUSED } from '../../admin/may-reset.ts';
+import { mayReset, RESET_REFUSED } from '../../admin/reset-access.ts';
 import type { RatelimitEngine } from './engine.ts';
 import type { Domains } from '../config/tree.ts';
 import type { LimitInspector } from '../inspect/inspector.ts';

@@ -1,5 +1,5 @@
 /** What a supervisor and its workers say to each other, whatever they are for. */
-import type { CliError } from '../../cli/cli-error.ts';
+import type { StartError } from '../errors.ts';
 
 /** The words of one kind of worker. */
 export interface Talk {
@@ -14,8 +14,8 @@ export interface Talk {
 export type Given<T extends Talk, K extends keyof T['asks']> = T['asks'][K]['given'];
 export type Answer<T extends Talk, K extends keyof T['asks']> = T['asks'][K]['answer'];
 
-/** The parts of a CliError, or whatever else it was. */
-export type Failure = Pick<CliError, 'code' | 'message' | 'exit'> | string;
+/** The parts of a {@link StartError}, or the message of any other error. */
+export type Failure = Pick<StartError, 'code' | 'message'> | string;
 
 export type ToWorker =
   | { readonly kind: 'ask'; readonly id: number; readonly what: string; readonly given: unknown }

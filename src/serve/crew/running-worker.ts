@@ -1,7 +1,7 @@
 /** A worker, as its supervisor knows it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { CliError } from '../../cli/cli-error.ts';
+import { StartError } from '../errors.ts';
 import { writeLog } from '../../log/log-output.ts';
 import type { Answer, Failure, FromWorker, Given, Talk, ToWorker } from './protocol.ts';
 
@@ -124,6 +124,4 @@ export class RunningWorker<T extends Talk> {
 }
 
 const errorOf = (failure: Failure): Error =>
-  typeof failure === 'string'
-    ? new Error(failure)
-    : new CliError(failure.code, failure.message, { exit: failure.exit });
+  typeof failure === 'string' ? new Error(failure) : new StartError(failure.code, failure.message);

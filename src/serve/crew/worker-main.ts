@@ -4,7 +4,7 @@
  * **Fails**: to start, and says why; a question that cannot be answered is refused with why.
  */
 import { type MessagePort, parentPort } from 'node:worker_threads';
-import { CliError } from '../../cli/cli-error.ts';
+import { StartError } from '../errors.ts';
 import { sendLogTo } from '../../log/log-output.ts';
 import type { Answer, FromWorker, Given, Talk, ToWorker } from './protocol.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -38,8 +38,7 @@ export async function work<T extends Talk>(start: () => Promise<Work<T>>): Promi
   } catch (error) {
     say({
       kind: 'failed',
-      failure:
-        error instanceof CliError ? { code: error.code, message: error.message, exit: error.exit } : messageOf(error),
+      failure: error instanceof StartError ? { code: error.code, message: error.message } : messageOf(error),
     });
     parentPort?.close();
   }

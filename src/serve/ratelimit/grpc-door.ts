@@ -7,7 +7,7 @@ import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { Tracing } from '../../tracing/index.ts';
 import { type Address, listen, type TlsOptions, type Transport } from '../../transport/index.ts';
 import type { OwnLog } from '../../log/log.ts';
-import { REFUSED_CONNECTIONS_GAUGE, Strangers } from '../strangers.ts';
+import { REFUSED_CONNECTIONS_GAUGE, Strangers } from '../refused-connections.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 export interface GrpcDoorOptions {

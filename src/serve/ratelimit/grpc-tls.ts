@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { TlsOptions } from '../../transport/index.ts';
-import { CliError } from '../../cli/cli-error.ts';
+import { StartError } from '../errors.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { type FileWatch, watchFiles } from '../watch.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -27,7 +27,7 @@ export async function grpcTls({
     if (cert === undefined || key === undefined) throw new Error('a certificate and its key are needed');
     return { cert, key, ...(ca === undefined ? {} : { ca }) };
   } catch (error) {
-    throw new CliError('CLI_TLS_FILE', messageOf(error), { cause: error });
+    throw new StartError('CLI_TLS_FILE', messageOf(error), { cause: error });
   }
 }
 

@@ -1,8 +1,7 @@
 /** Spans of this thread, where the settings want them. */
 import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { Tracing } from '../../tracing/index.ts';
-import { CliError } from '../../cli/cli-error.ts';
-import { EXIT } from '../../cli/exit-codes.ts';
+import { StartError } from '../errors.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { messageOf } from '../../text/message-of.ts';
 
@@ -20,8 +19,7 @@ export async function ownTracing(settings: Settings, log: OwnLog): Promise<Traci
     samplingRate: settings.TRACING_SAMPLING_RATE,
     log,
   }).catch((error: unknown) => {
-    throw new CliError('CLI_SETTING', `OTEL_EXPORTER_OTLP_...: ${messageOf(error)}`, {
-      exit: EXIT.usage,
+    throw new StartError('CLI_SETTING', `OTEL_EXPORTER_OTLP_...: ${messageOf(error)}`, {
       cause: error,
     });
   });

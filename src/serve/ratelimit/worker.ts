@@ -5,7 +5,7 @@ import { openEngine } from '../../ratelimit/serve/engine.ts';
 import { readConfigs } from '../../ratelimit/config/read.ts';
 import { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
 import type { TlsOptions, Transport } from '../../transport/index.ts';
-import { containFaults, ESCAPED_GAUGE } from '../contain.ts';
+import { containFaults, ESCAPED_GAUGE } from '../contain-errors.ts';
 import { memoryOfAll } from '../crew/shared-memory-request.ts';
 import { tell, work } from '../crew/worker-main.ts';
 import { whyNotStarted } from './failure.ts';

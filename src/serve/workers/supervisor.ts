@@ -13,7 +13,7 @@ import { LOOK_MS, type LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { HandlerState } from '../../core/engine.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { Address } from '../../transport/index.ts';
-import { escapedFamily } from '../contain.ts';
+import { escapedFamily } from '../contain-errors.ts';
 import { type LogFormat, type LogLevel, makeLog } from '../../log/log.ts';
 import { policyFamilies } from '../admin-sources.ts';
 import { PolicySource, type PolicyTexts } from '../policy-source.ts';

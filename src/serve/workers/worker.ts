@@ -1,6 +1,6 @@
 /** One of several servers in a process, each in a thread of its own, all at the same port. */
 import { workerData } from 'node:worker_threads';
-import { containFaults } from '../contain.ts';
+import { containFaults } from '../contain-errors.ts';
 import type { PreparedPolicy } from '../../core/engine.ts';
 import { makeLog } from '../../log/log.ts';
 import { startServer } from '../server.ts';

@@ -1,7 +1,7 @@
 /** The command line itself: help, usage, exit codes. */
 import { describe, expect, test } from 'vitest';
 import { EXIT_CODES_TEXT } from '../../../src/cli/exit-codes.ts';
-import { VERSION, versionText } from '../../../src/cli/own-package.ts';
+import { VERSION, versionText } from '../../../src/cli/package.ts';
 import { run } from '../../e2e/command.ts';
 
 describe('the command line', () => {

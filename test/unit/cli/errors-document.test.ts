@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type ErrorTable, errorsDocument, errorTables } from '../../../src/cli/errors-document.ts';
-import { PACKAGE_FOLDER } from '../../../src/cli/own-package.ts';
+import { PACKAGE_FOLDER } from '../../../src/cli/package.ts';
 
 /** A comment may say what codes look like. */
 const withoutComments = (source: string): string => source.replaceAll(/\/\*[\s\S]*?\*\//g, '');

@@ -1,10 +1,11 @@
 /** What is printed for people: findings and log lines. Vitest's streams are no terminal, so there is no colour. */
 import { describe, expect, test } from 'vitest';
-import { findingsCount, findingText, shownPath } from '../../../src/cli/findings.ts';
+import { findingText, shownPath } from '../../../src/cli/findings.ts';
+import { type Finding, findingsCount } from '../../../src/core/rules/yaml/findings.ts';
 import { logText } from '../../../src/log/log.ts';
 import { loggedFields } from '../../../src/log/logged-fields.ts';
-import { columns, type Paint } from '../../../src/cli/terminal.ts';
-import type { Finding } from '../../../src/core/rules/yaml/findings.ts';
+import { columns } from '../../../src/cli/terminal.ts';
+import type { Paint } from '../../../src/text/paint.ts';
 
 const same = (text: string): string => text;
 const PLAIN: Paint = { strong: same, faint: same, good: same, bad: same, warn: same, name: same };

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PACKAGE_FOLDER } from '../../../src/cli/own-package.ts';
+import { PACKAGE_FOLDER } from '../../../src/cli/package.ts';
 import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
 import { settingsDocument } from '../../../src/ratelimit/settings/document.ts';
 import { tagsOf } from '../../../src/ratelimit/metrics/statsd.ts';

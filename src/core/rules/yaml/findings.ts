@@ -99,3 +99,15 @@ export function findingText({ severity, position: { file, line, column }, code, 
   const head = `${file}:${line}:${column} ${code} ${severity === 'warning' ? 'warning: ' : ''}${message}`;
   return excerpt === undefined ? head : `${head}\n${excerpt.replaceAll(/^/gm, '  ')}`;
 }
+
+/** `2 errors and 1 warning`. */
+export function findingsCount(findings: readonly Finding[]): string {
+  const count = (severity: Finding['severity'], word: string): string => {
+    const { length } = findings.filter((finding) => finding.severity === severity);
+    return `${length} ${word}${length === 1 ? '' : 's'}`;
+  };
+  const errors = findings.some(({ severity }) => severity === 'error');
+  const warnings = findings.some(({ severity }) => severity === 'warning');
+  if (errors && warnings) return `${count('error', 'error')} and ${count('warning', 'warning')}`;
+  return errors || !warnings ? count('error', 'error') : count('warning', 'warning');
+}

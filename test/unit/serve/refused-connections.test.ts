@@ -1,6 +1,6 @@
 /** What is said of peers that speak something else than the gRPC port. */
 import { expect, test } from 'vitest';
-import { Strangers } from '../../../src/serve/strangers.ts';
+import { Strangers } from '../../../src/serve/refused-connections.ts';
 
 test('one line a minute for each kind, with how many came since the last; all are counted', () => {
   const lines: unknown[] = [];

@@ -4,7 +4,6 @@
  * **Fails**: where it cannot start.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { EXIT } from '../cli/exit-codes.ts';
 import type { OwnLog } from '../log/log.ts';
 import { logFlushed } from '../log/log-output.ts';
 import { followSignals, type ServerSignal } from './signals.ts';
@@ -71,5 +70,5 @@ export async function serveUntilStopped<S extends Stoppable>({
   await running.server?.drain();
   log.info('stopped');
   await logFlushed(FLUSH_MS);
-  process.exit(EXIT.ok); // at once: a signal that comes while the process is taken down would change how it ends
+  process.exit(0); // at once: a signal that comes while the process is taken down would change how it ends
 }

@@ -1,0 +1,61 @@
+/**
+ * A request by attribute names, as people write it for `sluice explain`, `sluice call` and the admin port.
+ * **In**: values by name, flat or nested, and what a proxy carries (apart, or among them). **Out**: a wire.
+ * **Fails**: with an {@link AttributeError} that names the attribute.
+ */
+import { z } from 'zod';
+import { AttributeError } from './errors.ts';
+import type { Attributes } from './attributes.ts';
+import type { Wire } from './bag.ts';
+import type { CallKind } from './carrier.ts';
+import { plainWire } from './plain-wire.ts';
+import { VOCABULARY } from './vocabulary.ts';
+
+const texts = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String));
+const values = z.record(z.string(), z.unknown());
+
+/** What a proxy carries under names of the operator's choosing. */
+export const carriedSchema = z.strictObject({
+  contextExtension: texts.optional(),
+  customTag: texts.optional(),
+  filterState: values.optional(),
+  metadata: values.optional(),
+});
+
+/** Keys of a request that are no attributes; `metadata` is both. */
+const CARRIED = new Set(['contextExtension', 'customTag', 'filterState', 'call']);
+
+export function plainRequest(
+  attributes: Attributes,
+  given: Readonly<Record<string, unknown>>,
+  call: CallKind,
+  carriedApart: Readonly<Record<string, unknown>> = {},
+): Wire {
+  const all = flatRequest(given, new Set([...attributes.names(), ...CARRIED]));
+  const carriedAmong = Object.fromEntries(all.filter(([name]) => CARRIED.has(name) && name !== 'call'));
+  const carried = carriedSchema.safeParse({ ...carriedAmong, ...carriedApart });
+  if (!carried.success) {
+    const problems = carried.error.issues.map(({ message, path }) => `${path.join('.') || 'carried'}: ${message}`);
+    throw new AttributeError('ATTRIBUTE_VALUE', 'carried', problems.join('; '));
+  }
+  return plainWire(attributes, Object.fromEntries(all.filter(([name]) => !CARRIED.has(name))), carried.data, call);
+}
+
+const VOCABULARY_NAMES = VOCABULARY.map(({ name }) => name);
+
+/** Flattens nested maps (`request: { method: GET }`) down to the names that are known. */
+export function flatRequest(
+  request: Readonly<Record<string, unknown>>,
+  known: ReadonlySet<string>,
+  prefix = '',
+): (readonly [name: string, value: unknown])[] {
+  return Object.entries(request).flatMap(([key, value]): (readonly [string, unknown])[] => {
+    const name = prefix + key;
+    const isPrefix =
+      isMap(value) && !known.has(name) && [...known, ...VOCABULARY_NAMES].some((other) => other.startsWith(`${name}.`));
+    return isPrefix ? flatRequest(value, known, `${name}.`) : [[name, value]];
+  });
+}
+
+const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

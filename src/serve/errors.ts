@@ -1,0 +1,41 @@
+/** Errors that stop the start of a server; docs/errors.md is generated from tables like this. */
+export const START_ERRORS = {
+  CLI_PORT_TAKEN: {
+    means:
+      'The server cannot listen at an address: another process holds the port, or the host is not one of this machine.',
+    fix: 'Stop the other process, or choose another address with --grpc or --admin.',
+  },
+  CLI_TLS_FILE: {
+    means: 'A certificate or key for TLS cannot be read, or the two do not belong together.',
+    fix: 'Name PEM files that this user may read: the chain with --tls-cert, its key with --tls-key.',
+  },
+  CLI_SETTING: {
+    means: 'A setting in the environment has an invalid value, or two settings contradict each other.',
+    fix: 'The message says what is expected; docs/ratelimit.md lists the settings.',
+  },
+  CLI_POLICY: {
+    means: 'The policy has errors, so there is nothing to serve.',
+    fix: 'Each error says where it is and what to do. `sluice lint` shows the same list without starting anything.',
+  },
+  CLI_HANDLER_OPEN: {
+    means: 'A handler of the policy could not be opened: its adapter refused its config.',
+    fix: 'Correct the config of that handler; `sluice plugins show ADAPTER` shows an example of it.',
+  },
+} as const;
+export type StartErrorCode = keyof typeof START_ERRORS;
+
+/** A server cannot start. The command line prints it, with the next step, and turns the code into an exit code. */
+export class StartError extends Error {
+  readonly code: StartErrorCode;
+
+  constructor(code: StartErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options);
+    this.name = 'StartError';
+    this.code = code;
+  }
+
+  /** The next step. */
+  get fix(): string {
+    return START_ERRORS[this.code].fix;
+  }
+}
