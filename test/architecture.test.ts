@@ -43,7 +43,7 @@ const stagesOfCore = Object.fromEntries(
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/text': [],
   'src/time': [],
-  'src/attributes': ['src/text'],
+  'src/attributes': ['src/text', 'src/time'],
   'src/expression': ['src/text', 'src/attributes'],
   'src/importers': ['src/text', 'src/attributes', 'src/expression/index.ts'],
   'src/transport': ['src/time'],

@@ -1,5 +1,6 @@
 /** A cell -> a value of its column's type. */
 import { isIP } from 'node:net';
+import { goDurationMs } from 'sluice/plugin';
 
 export const COLUMN_TYPES = ['string', 'int', 'double', 'bool', 'timestamp', 'duration', 'ip'] as const;
 export type ColumnType = (typeof COLUMN_TYPES)[number];
@@ -36,18 +37,6 @@ const READ: Readonly<Record<Exclude<ColumnType, 'string'>, (text: string) => unk
     const time = new Date(text);
     return Number.isNaN(time.getTime()) ? undefined : time;
   },
-  duration: durationMs,
+  duration: goDurationMs,
   ip: (text) => (isIP(text) === 0 ? undefined : text),
 };
-
-const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 1e-3, ns: 1e-6 };
-
-/** `1h30m`, `1.5s`, `-2ms`: milliseconds. */
-function durationMs(text: string): number | undefined {
-  const [, sign, parts = ''] = /^(-?)((?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+)$/.exec(text) ?? [];
-  if (sign === undefined) return text === '0' ? 0 : undefined;
-  let total = 0;
-  for (const [, amount, unit = ''] of parts.matchAll(/([\d.]+)(h|ms|m|s|us|ns)/g))
-    total += Number(amount) * (UNIT_MS[unit] ?? 0);
-  return sign === '-' ? -total : total;
-}

@@ -3,3 +3,4 @@ export * from './contract.ts';
 export { type Turn, type WatchedFile, type WatchedFileOptions, watchedFile } from './watched-file.ts';
 export { SharedLock } from './shared-lock.ts';
 export { SharedPlaces, type SharedPlacesOptions } from './shared-places.ts';
+export { goDurationMs } from '../time/duration.ts';

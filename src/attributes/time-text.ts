@@ -1,4 +1,5 @@
 /** Points and spans of time as text: RFC 3339 and CEL's durations (`1h30m`, `1.5s`), exact to the nanosecond. */
+import { goDurationNanos } from '../time/duration.ts';
 import { Duration, Timestamp } from './values.ts';
 
 /** CEL's range: years 0001 to 9999. */
@@ -45,28 +46,10 @@ export function formatTimestamp(timestamp: Timestamp): string {
   return `${new Date(timestamp.seconds * 1000).toISOString().slice(0, -5)}${fraction(timestamp.nanos)}Z`;
 }
 
-const UNIT_NANOS: Readonly<Record<string, bigint>> = {
-  h: 3_600_000_000_000n,
-  m: 60_000_000_000n,
-  s: 1_000_000_000n,
-  ms: 1_000_000n,
-  us: 1_000n,
-  µs: 1_000n,
-  μs: 1_000n,
-  ns: 1n,
-};
-
-/** Reads Go's form, as CEL does: `1h30m`, `-1.5s`, `100ms`, `0`; nothing where it is not, or out of range. */
+/** Reads CEL's form, which is Go's: `1h30m`, `-1.5s`, `100ms`, `0`; nothing where it is not, or out of range. */
 export function parseDuration(text: string): Duration | undefined {
-  const match = /^([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|us|µs|μs|ns|m|s))+$/.exec(text);
-  if (match === null) return /^[+-]?0$/.test(text) ? new Duration(0, 0) : undefined;
-  let nanos = 0n;
-  for (const [, whole = '', part = '', unit = ''] of text.matchAll(/(\d*)(?:\.(\d*))?(h|ms|us|µs|μs|ns|m|s)/g)) {
-    const size = UNIT_NANOS[unit] ?? 0n;
-    nanos +=
-      BigInt(whole === '' ? 0 : whole) * size + (BigInt(part === '' ? 0 : part) * size) / 10n ** BigInt(part.length);
-  }
-  if (match[1] === '-') nanos = -nanos;
+  const nanos = goDurationNanos(text);
+  if (nanos === undefined) return undefined;
   const seconds = Number(nanos / 1_000_000_000n);
   return Math.abs(seconds) > MOST_SECONDS ? undefined : new Duration(seconds, Number(nanos % 1_000_000_000n));
 }

@@ -17,9 +17,3 @@ export function caseClock(): CaseClock {
     },
   };
 }
-
-/** `1s`, `500ms`, `1m`, `1h`: milliseconds. The form is checked by the schema. */
-export function spanMs(text: string): number {
-  const [, amount = '0', unit = 'ms'] = /^([\d.]+)(ms|s|m|h)$/.exec(text) ?? [];
-  return Number(amount) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit as 'ms' | 's' | 'm' | 'h'];
-}

@@ -5,8 +5,9 @@
  */
 import type { Adapter } from '../../adapters/contract.ts';
 import { createEngine } from '../../core/engine.ts';
+import { durationMs } from '../../time/duration.ts';
 import type { HandlerSpec, Policy } from '../../core/rules/policy.ts';
-import { type CaseClock, caseClock, spanMs } from './clock.ts';
+import { type CaseClock, caseClock } from './clock.ts';
 import { differences } from './compare.ts';
 import { type Driver, inProcess } from './driver.ts';
 import { caseHandlers } from './handlers.ts';
@@ -89,7 +90,7 @@ async function callInTurn(
   const wants = inTurn(one);
   const failures: string[] = [];
   for (const [index, want] of wants.entries()) {
-    if (index > 0 && one.every !== undefined) clock.advance(spanMs(one.every));
+    if (index > 0 && one.every !== undefined) clock.advance(durationMs(one.every) ?? 0);
     let seen: Seen | undefined = await driver(one);
     if (seen === undefined) {
       await flush();

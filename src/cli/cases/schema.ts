@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { carriedSchema } from '../../attributes/plain-request.ts';
+import { durationMs } from '../../time/duration.ts';
 import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
 
 const attributes = z.record(z.string(), z.unknown());
@@ -84,7 +85,7 @@ const frame = z.strictObject({
   times,
   every: z
     .string()
-    .regex(/^\d+(\.\d+)?(ms|s|m|h)$/, 'a span such as 500ms, 1s or 1m is expected')
+    .refine((text) => durationMs(text) !== undefined, 'a span such as 500ms, 1s or 1m is expected')
     .optional(),
 });
 

@@ -289,7 +289,7 @@ export class ActionReader {
     if (period === undefined) {
       if (zone !== undefined)
         this.#findings.error('RULES_MISPLACED', zonePlace, `zone goes with per: ${CALENDAR.join(', ')}`);
-      return { perMs: fields.spanMs('per', ['s', 'm', 'h', 'd', 'ms']), calendar: undefined, zone: '' };
+      return { perMs: fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms']), calendar: undefined, zone: '' };
     }
     const name = zone ?? 'UTC';
     if (!isZone(name)) {

@@ -1,5 +1,6 @@
 import type { Findings } from './yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
+import { durationMs, type DurationUnit } from '../../time/duration.ts';
 import {
   nodeText,
   type ListNode,
@@ -82,13 +83,10 @@ export class Fields {
     return this.#scalar(key, `one of ${words.join(', ')}`, (value) => words.find((word) => word === value));
   }
 
-  /** A span of time in ms, of one number and one unit. */
-  spanMs(key: string, units: readonly SpanUnit[]): number | undefined {
-    return this.#scalar(
-      key,
-      `a span such as ${units.map((unit) => `${SPAN_EXAMPLES[unit]}${unit}`).join(', ')}`,
-      (value) => spanMs(value, units),
-    );
+  /** A duration in ms, of one number and one of these units. */
+  durationMs(key: string, units: readonly DurationUnit[]): number | undefined {
+    const wanted = `a span such as ${units.map((unit) => `${EXAMPLES[unit]}${unit}`).join(', ')}`;
+    return this.#scalar(key, wanted, (value) => (typeof value === 'string' ? durationMs(value, units) : undefined));
   }
 
   map(key: string, what: string): Fields | undefined {
@@ -106,17 +104,7 @@ export class Fields {
   }
 }
 
-export type SpanUnit = 'ms' | 's' | 'm' | 'h' | 'd';
-const SPAN_EXAMPLES: Readonly<Record<SpanUnit, number>> = { ms: 50, s: 30, m: 1, h: 1, d: 1 };
-const UNIT_MS: Readonly<Record<SpanUnit, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-function spanMs(value: unknown, units: readonly SpanUnit[]): number | undefined {
-  const parts = typeof value === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value) : null;
-  const unit = units.find((known) => known === parts?.[2]);
-  if (parts === null || unit === undefined) return undefined;
-  const ms = Math.round(Number(parts[1]) * UNIT_MS[unit]);
-  return ms > 0 && Number.isSafeInteger(ms) ? ms : undefined;
-}
+const EXAMPLES: Readonly<Record<DurationUnit, number>> = { ms: 50, s: 30, m: 1, h: 1, d: 1 };
 
 /** The map that a node must be. */
 export function fieldsOf(node: Node, what: string, findings: Findings): Fields | undefined {

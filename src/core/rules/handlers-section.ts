@@ -113,7 +113,7 @@ export class HandlersSection {
     const batch = fields.map('batch', 'batch')?.only(['max', 'maxAge', 'maxBytes']);
     const batchSpec = {
       max: batch?.wholeNumber('max', 1),
-      maxAgeMs: batch?.spanMs('maxAge', ['ms', 's', 'm']),
+      maxAgeMs: batch?.durationMs('maxAge', ['ms', 's', 'm']),
       maxBytes: batch?.wholeNumber('maxBytes', 1),
     };
     if (adapterName === undefined) return;
@@ -158,13 +158,13 @@ export class HandlersSection {
       shown: withoutSecrets(written.shown, adapter.config),
       folder,
       position: fields.place.source.positionAt(fields.place.start),
-      deadlineMs: fields.spanMs('deadline', ['ms', 's']),
+      deadlineMs: fields.durationMs('deadline', ['ms', 's']),
       concurrency: fields.wholeNumber('concurrency', 1) ?? 256,
       queue: fields.wholeNumber('queue', 0) ?? 16_384,
       breaker: {
         failures: breaker?.wholeNumber('failures', 1) ?? 10,
-        openForMs: breaker?.spanMs('openFor', ['ms', 's', 'm']) ?? 1000,
-        windowMs: breaker?.spanMs('window', ['ms', 's', 'm']) ?? 250,
+        openForMs: breaker?.durationMs('openFor', ['ms', 's', 'm']) ?? 1000,
+        windowMs: breaker?.durationMs('window', ['ms', 's', 'm']) ?? 250,
       },
       local,
       batch: Object.fromEntries(

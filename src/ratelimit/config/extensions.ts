@@ -4,6 +4,7 @@
  */
 import { CALENDAR, calendarOf, isZone } from '../../counting/calendar.ts';
 import { ALGORITHMS } from '../charge/algorithm-store.ts';
+import { durationMs } from '../../time/duration.ts';
 import type { RatelimitErrorCode } from './errors.ts';
 import type { GoMap, GoNode, Place } from './go-yaml.ts';
 import { type Limit, OUTAGES, type Outage } from './tree.ts';
@@ -34,7 +35,6 @@ export interface FieldReader {
 
 export const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone', 'burst', 'ended_by', 'also'];
 const WORDS = ['fixed', 'sliding', ...ALGORITHMS] as const;
-const SPAN_S: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 const NOTHING: Beyond = {
   outage: undefined,
   algorithm: 'fixed',
@@ -118,8 +118,8 @@ function periodOf(
     else return calendarOf(calendar, name);
     return undefined;
   }
-  const [, amount = '', unit = ''] = /^([1-9]\d{0,8})(s|m|h|d)$/.exec(text) ?? [];
-  if (amount !== '') return spanWindow(Number(amount) * (SPAN_S[unit] ?? 1));
+  const ms = durationMs(text, ['s', 'm', 'h', 'd']);
+  if (ms !== undefined && ms % 1000 === 0) return spanWindow(ms / 1000);
   error('per', `per is '${text}'; write a span such as 15m or 2h, or ${CALENDAR.join(', ')}`);
   return undefined;
 }

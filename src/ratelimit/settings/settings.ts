@@ -6,6 +6,7 @@ import type { KeyStyle } from '../walk/cache-key.ts';
 import { OUTAGES } from '../config/tree.ts';
 import type { AnswerSettings } from '../answer/answer-settings.ts';
 import { type Mogrifier, readMogrifiers } from '../metrics/mogrifiers.ts';
+import { goDurationMs } from '../../time/duration.ts';
 
 interface Setting {
   readonly name: string;
@@ -437,7 +438,7 @@ function valueOf(kind: Setting['kind'], text: string): string | number | boolean
     case 'ratio':
       return /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
     case 'duration':
-      return durationMs(text);
+      return text.startsWith('-') ? undefined : goDurationMs(text);
     default:
       return kind.find((word) => word.toUpperCase() === text.toUpperCase());
   }
@@ -459,23 +460,3 @@ const EXPECTED = (kind: Setting['kind']): string => {
       return `one of ${kind.join(', ')}`;
   }
 };
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-};
-
-/** As Go's time.ParseDuration, without a sign. */
-function durationMs(text: string): number | undefined {
-  if (text === '0') return 0;
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
-  return [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)].reduce(
-    (sum, [, number, unit]) => sum + Number(number) * (UNIT_MS[unit ?? ''] ?? 0),
-    0,
-  );
-}

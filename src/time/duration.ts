@@ -1,0 +1,44 @@
+/** Durations as text: in our own form, and in Go's. */
+
+export const DURATION_UNITS = ['ms', 's', 'm', 'h', 'd'] as const;
+export type DurationUnit = (typeof DURATION_UNITS)[number];
+const UNIT_MS: Readonly<Record<DurationUnit, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Ours: one number and one unit, such as `50ms` or `1.5h`, in whole milliseconds from 1; `undefined` for anything else. */
+export function durationMs(text: string, units: readonly DurationUnit[] = DURATION_UNITS): number | undefined {
+  const [, amount, word] = /^(\d+(?:\.\d+)?)([a-z]+)$/.exec(text) ?? [];
+  const unit = units.find((known) => known === word);
+  if (unit === undefined) return undefined;
+  const ms = Math.round(Number(amount) * UNIT_MS[unit]);
+  return ms > 0 && Number.isSafeInteger(ms) ? ms : undefined;
+}
+
+const UNIT_NANOS: Readonly<Record<string, bigint>> = {
+  h: 3_600_000_000_000n,
+  m: 60_000_000_000n,
+  s: 1_000_000_000n,
+  ms: 1_000_000n,
+  us: 1_000n,
+  µs: 1_000n,
+  μs: 1_000n,
+  ns: 1n,
+};
+
+/** Go's (time.ParseDuration), exact: `1h30m`, `-1.5s`, `100us`, `0`; `undefined` for anything else. Without Go's range of 292 years. */
+export function goDurationNanos(text: string): bigint | undefined {
+  const match = /^([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|us|µs|μs|ns|m|s))+$/.exec(text);
+  if (match === null) return /^[+-]?0$/.test(text) ? 0n : undefined;
+  let nanos = 0n;
+  for (const [, whole = '', part = '', unit = ''] of text.matchAll(/(\d*)(?:\.(\d*))?(h|ms|us|µs|μs|ns|m|s)/g)) {
+    const size = UNIT_NANOS[unit] ?? 0n;
+    nanos +=
+      BigInt(whole === '' ? 0 : whole) * size + (BigInt(part === '' ? 0 : part) * size) / 10n ** BigInt(part.length);
+  }
+  return match[1] === '-' ? -nanos : nanos;
+}
+
+/** Go's, in milliseconds, within Go's range. */
+export function goDurationMs(text: string): number | undefined {
+  const nanos = goDurationNanos(text);
+  return nanos === undefined || BigInt.asIntN(64, nanos) !== nanos ? undefined : Number(nanos) / 1e6;
+}
