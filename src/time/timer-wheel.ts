@@ -10,7 +10,7 @@ export interface Expiring {
   expire(nowMs: number, loopMs: number): void;
 }
 
-export const NOT_IN_WHEEL = Infinity;
+export const NOT_IN_WHEEL: number = Infinity;
 
 const SLOTS = 512;
 const SLOT_MS = 4;
@@ -18,7 +18,7 @@ const SLOT_MS = 4;
 const SHORTEST_PAUSE_MS = 4;
 const LONGEST_PAUSE_MS = 100;
 /** Node's timers fire at once where they are set for later than this. */
-const MOST_TIMER_MS = 2 ** 31 - 1;
+export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
 
 /**
  * One timer for any number of calls that wait: each stands in the slot of its time, and a slot is looked at when its time has come.
@@ -106,7 +106,7 @@ export class TimerWheel {
     const leftMs = this.#nextMs - nowMs;
     const mostMs = this.#watchesLoop
       ? Math.max(SHORTEST_PAUSE_MS, Math.min(LONGEST_PAUSE_MS, leftMs / 4))
-      : MOST_TIMER_MS;
+      : LONGEST_TIMER_MS;
     return Math.max(1, Math.ceil(Math.min(mostMs, leftMs)));
   }
 

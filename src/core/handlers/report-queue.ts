@@ -6,6 +6,8 @@
  *
  * Kept in memory: what waits when the process dies is lost, at most {@link ReportQueueOptions.maxWaiting} entries a handler.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
 import type { BatchDefaults, Call, Log, ReportEntry } from '../../adapters/contract.ts';
 import { deadlineOf } from '../capabilities.ts';
 import { scopeOfOwn } from './call-scope.ts';
@@ -49,7 +51,8 @@ export class ReportQueue {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
-  #wakeRetry: (() => void) | undefined;
+  /** Of the pause before a batch is tried again. */
+  #retry = new AbortController();
   #givesUpAtMs = Infinity;
   #isGivenUp = false;
   #lastWhy = 'it has not answered';
@@ -85,7 +88,7 @@ export class ReportQueue {
     this.#bytes += bytes;
     if (this.#waiting.length >= this.#batch.max || this.#bytes >= this.#batch.maxBytes) this.#start();
     else if (this.#timer === undefined && this.#writing === undefined)
-      this.#timer = setTimeout(() => this.#start(), clampedMs(this.#batch.maxAgeMs)).unref();
+      this.#timer = setTimeout(() => this.#start(), Math.min(this.#batch.maxAgeMs, LONGEST_TIMER_MS)).unref();
     if (!this.isFull) return undefined;
     if (this.#room === undefined) {
       const { promise, resolve } = Promise.withResolvers<void>();
@@ -105,13 +108,10 @@ export class ReportQueue {
   /** Writes what waits, for so long; then gives up what is left, a batch that is being written too, and says how much that is. */
   async close(withinMs: number): Promise<void> {
     this.#givesUpAtMs = performance.now() + withinMs;
-    this.#wakeRetry?.();
-    let timer: NodeJS.Timeout | undefined;
-    const isOver = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, clampedMs(withinMs));
-    });
-    await Promise.race([this.flush(), isOver]);
-    clearTimeout(timer);
+    this.#retry.abort();
+    const flushed = new AbortController();
+    await Promise.race([this.flush(), pause(withinMs, flushed.signal)]);
+    flushed.abort();
     clearTimeout(this.#timer);
     this.#giveUp();
   }
@@ -130,7 +130,7 @@ export class ReportQueue {
     });
     this.#waiting.length = 0;
     this.#bytes = 0;
-    this.#wakeRetry?.();
+    this.#retry.abort();
     this.#makeRoom();
   }
 
@@ -205,27 +205,16 @@ export class ReportQueue {
         answer.retryAfterMs,
         Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 10)),
       );
-      await this.#pause(
-        clampedMs(Math.min(pauseMs * (0.75 + Math.random() / 2), Math.max(1, this.#givesUpAtMs - performance.now()))),
+      this.#retry = new AbortController();
+      await pause(
+        Math.min(pauseMs * (0.75 + Math.random() / 2), Math.max(1, this.#givesUpAtMs - performance.now())),
+        this.#retry.signal,
       );
       if (this.#isGivenUp) return;
     }
   }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#wakeRetry = undefined;
-        resolve();
-      }, ms);
-      this.#wakeRetry = () => {
-        clearTimeout(timer);
-        this.#wakeRetry = undefined;
-        resolve();
-      };
-    });
-  }
 }
 
-/** Beyond 2^31 ms a timer fires at once. */
-const clampedMs = (ms: number): number => Math.min(ms, 2 ** 31 - 1);
+/** Until it has passed or is aborted. */
+const pause = async (ms: number, signal: AbortSignal): Promise<void> =>
+  sleep(Math.min(ms, LONGEST_TIMER_MS), undefined, { signal }).catch(() => undefined);
