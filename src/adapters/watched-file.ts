@@ -1,7 +1,8 @@
 /** A file that a handler's config names: read when it opens, read again when it changes, never worse than the last good reading. */
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as immediate } from 'node:timers/promises';
+import { stampOf, watchFiles } from '../files/watch.ts';
 import type { Host } from './contract.ts';
 import { messageOf } from '../text/message-of.ts';
 
@@ -47,9 +48,6 @@ function say(host: Host, path: string, why: string | undefined): void {
  *
  * A file that is being written is left until it stands still for two looks, and an empty one is bad: it is what a writer
  * leaves that was stopped, or found the disk full. Writers that take longer write aside and rename.
- *
- * It is looked at, not waited for: notifications miss files that are replaced behind a link (Kubernetes ConfigMaps) or
- * stand on a network file system.
  */
 export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>): Promise<WatchedFile<T>> {
   const path = resolve(host.folder, options.path);
@@ -58,42 +56,43 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
     'Readings of a watched file that were bad, so that the last good one is kept.',
   );
 
-  let seen = await stampOf(path); // before reading: what changes meanwhile is seen as changed
+  const known = await stampOf(path); // before reading: what changes meanwhile counts as a change
   let { text, value } = await readWith(path, options);
+  let isBad = false;
 
-  host.background(`watching ${options.path}`, async (signal) => {
-    let isBad = false;
-    let waitedFor: string | undefined;
-    for (;;) {
-      await sleep(options.everyMs ?? EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
-      if (signal.aborted) return;
-      const stamp = await stampOf(path);
-      const standsStill = stamp === waitedFor;
-      waitedFor = stamp;
-      if (stamp === seen || !standsStill) continue;
-      try {
-        const next = await readWith(path, options);
-        if ((await stampOf(path)) !== stamp) continue; // it was written meanwhile
-        seen = stamp;
-        say(host, path, undefined);
-        const wasBad = isBad;
-        isBad = false;
-        if (next.text === text && !wasBad) continue;
-        ({ text, value } = next);
-        host.log.info(wasBad ? 'a file that was bad is good again and is read' : 'a file has changed and is read', {
-          file: path,
-        });
-      } catch (error) {
-        if ((await stampOf(path)) !== stamp) continue;
-        seen = stamp;
-        isBad = true;
-        const why = messageOf(error);
-        bad.add();
-        say(host, path, `${why}; the last good reading is kept`);
-        host.log.warn('a file has turned bad; the last good reading is kept', { file: path, error: why });
-      }
+  async function readAgain(stamp: string): Promise<boolean> {
+    const isWrittenMeanwhile = async (): Promise<boolean> => (await stampOf(path)) !== stamp;
+    try {
+      const next = await readWith(path, options);
+      if (await isWrittenMeanwhile()) return false;
+      say(host, path, undefined);
+      const wasBad = isBad;
+      isBad = false;
+      if (next.text === text && !wasBad) return true;
+      ({ text, value } = next);
+      host.log.info(wasBad ? 'a file that was bad is good again and is read' : 'a file has changed and is read', {
+        file: path,
+      });
+    } catch (error) {
+      if (await isWrittenMeanwhile()) return false;
+      isBad = true;
+      const why = messageOf(error);
+      bad.add();
+      say(host, path, `${why}; the last good reading is kept`);
+      host.log.warn('a file has turned bad; the last good reading is kept', { file: path, error: why });
     }
-  });
+    return true;
+  }
+
+  host.background(`watching ${options.path}`, (signal) =>
+    watchFiles({
+      stamp: () => stampOf(path),
+      known,
+      onChange: readAgain,
+      everyMs: options.everyMs ?? EVERY_MS,
+      signal,
+    }),
+  );
   return {
     get current() {
       return value;
@@ -133,16 +132,6 @@ function turns(): Turn {
       startedMs = performance.now();
     });
   };
-}
-
-/** Differs whenever the file may: written, replaced, gone. */
-async function stampOf(path: string): Promise<string> {
-  try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
-  } catch (error) {
-    return codeOf(error);
-  }
 }
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? messageOf(error);

@@ -79,14 +79,14 @@ export class PolicySource {
   }
 
   /** Loads each change, until it is closed. */
-  follow(lookMs?: number): void {
+  follow(everyMs?: number): void {
     const { log } = this.#options;
     this.#watch = watchPolicy({
       roots: this.#paths,
       files: () => this.#named.keys(),
       log,
       onChange: () => this.#look(),
-      ...(lookMs === undefined ? {} : { lookMs }),
+      ...(everyMs === undefined ? {} : { everyMs }),
     });
   }
 

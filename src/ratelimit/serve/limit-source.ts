@@ -10,6 +10,7 @@ import type { RatelimitErrorCode } from '../config/errors.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { configFolder, findRuntimeFiles, type FoundFile, readFiles } from './runtime-folder.ts';
 import type { Settings } from '../settings/settings.ts';
+import { watchFiles } from '../../files/watch.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 export interface RatelimitLog {
@@ -40,8 +41,10 @@ export function unreadableFile(file: string, message: string, severity: Severity
   return { severity, position: { file, line: 1, column: 1 }, code, message, excerpt: undefined };
 }
 
-/** Links are swapped and files written in place, on file systems that tell of neither: so they are looked at. */
-const LOOK_EVERY_MS = 500;
+/** A change is taken after two polls, so within half a second. */
+const LOOK_EVERY_MS = 250;
+
+const marksOf = (found: readonly FoundFile[]): string => found.map(({ file, mark }) => `${file} ${mark}`).join('\n');
 
 export class LimitSource {
   /** In force; `undefined` until the first have come. */
@@ -63,10 +66,19 @@ export class LimitSource {
     const { settings, log } = this.#options;
     if (settings.CONFIG_TYPE !== 'GRPC_XDS_SOTW') {
       await this.#look();
-      const looking = setInterval(() => {
-        void this.#look();
-      }, LOOK_EVERY_MS);
-      stack.defer(() => clearInterval(looking));
+      const over = new AbortController();
+      const watching = watchFiles({
+        stamp: () => this.#stamp(),
+        known: this.#settled,
+        onChange: async (stamp) => {
+          await this.#look();
+          return this.#settled === stamp; // else they are tried again
+        },
+        everyMs: LOOK_EVERY_MS,
+        signal: over.signal,
+      });
+      watching.catch((error: unknown) => log.error('limit files are no longer watched', { error }));
+      stack.defer(() => over.abort());
       return;
     }
     const first = Promise.withResolvers<void>();
@@ -93,13 +105,21 @@ export class LimitSource {
     await this.#load((marks) => marks === this.#settled);
   }
 
+  async #stamp(): Promise<string> {
+    try {
+      return marksOf(await this.#found());
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
   async #load(isSettled: (marks: string) => boolean): Promise<boolean> {
     const { settings } = this.#options;
     let files: readonly ConfigFile[];
     let marks: string;
     try {
       const found = await this.#found();
-      marks = found.map(({ file, mark }) => `${file} ${mark}`).join('\n');
+      marks = marksOf(found);
       if (isSettled(marks)) return true;
       const read = await readFiles(found);
       files = read.files;

@@ -9,6 +9,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { fileText } from '../config/file-text.ts';
 import type { ConfigFile } from '../config/read.ts';
 import type { Settings } from '../settings/settings.ts';
+import { stampOfStats } from '../../files/watch.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 type Place = Pick<
@@ -41,7 +42,7 @@ export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile
     else
       files.push({
         file: path,
-        mark: info === undefined ? 'none' : `${info.dev} ${info.ino} ${info.size} ${info.mtimeNs} ${info.ctimeNs}`,
+        mark: info === undefined ? 'none' : stampOfStats(info),
       });
   };
   const walk = async (folder: string, above: ReadonlySet<string>): Promise<void> => {

@@ -1,11 +1,10 @@
 /** The certificate that Envoy is shown: files that the settings name, and those that follow them on disk. */
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { TlsOptions } from '../../transport/index.ts';
 import { StartError } from '../errors.ts';
 import type { OwnLog } from '../../log/log.ts';
-import { type FileWatch, watchFiles } from '../watch.ts';
+import { stampOf, watchFiles } from '../../files/watch.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 /** `undefined`: cleartext. */
@@ -36,25 +35,21 @@ export function followGrpcTls(
   settings: Settings,
   renew: (tls: TlsOptions) => void | Promise<void>,
   log: OwnLog,
-): FileWatch {
-  const renewed = async (): Promise<void> => {
-    const tls = await grpcTls(settings);
-    if (tls !== undefined) await renew(tls);
+): { close(): void } {
+  const paths = [settings.GRPC_SERVER_TLS_CERT, settings.GRPC_SERVER_TLS_KEY, settings.GRPC_CLIENT_TLS_CACERT].filter(
+    (path) => path !== '',
+  );
+  const stamp = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join('\n');
+  const over = new AbortController();
+  const onChange = async (): Promise<void> => {
+    try {
+      const tls = await grpcTls(settings);
+      if (tls !== undefined) await renew(tls);
+      log.info('the certificate is renewed');
+    } catch (error) {
+      log.error('the certificate cannot be renewed; the last good one stays', { why: messageOf(error) });
+    }
   };
-  const watch = watchFiles(
-    () => {
-      renewed().then(
-        () => log.info('the certificate is renewed'),
-        (error: unknown) =>
-          log.error('the certificate cannot be renewed; the last good one stays', { why: messageOf(error) }),
-      );
-    },
-    (error) => log.warn('watching the certificate failed', { error: messageOf(error) }),
-  );
-  watch.watchOnly(
-    [settings.GRPC_SERVER_TLS_CERT, settings.GRPC_SERVER_TLS_KEY, settings.GRPC_CLIENT_TLS_CACERT]
-      .filter((path) => path !== '')
-      .map((path) => resolve(path)),
-  );
-  return watch;
+  void stamp().then((known) => watchFiles({ stamp, known, onChange, signal: over.signal }));
+  return { close: () => over.abort() };
 }
