@@ -7,7 +7,7 @@ import { SILENT } from '../src/log/log.ts';
 import { methodsOf } from '../src/serve/methods.ts';
 import { handlerOpener } from '../src/serve/handler-opener.ts';
 import { createEngine } from '../src/core/engine.ts';
-import { pieceOf } from '../src/transport/piece.ts';
+import { rangeOf } from '../src/transport/byte-range.ts';
 
 const registry = await loadBuiltIns();
 const engine = createEngine({ openHandlers: handlerOpener(registry, SILENT).openHandlers });
@@ -24,7 +24,7 @@ for (const [path, method] of methodsOf(engine, () => true)) {
     callback: sendUnaryData<Uint8Array>,
   ): Promise<void> => {
     const deadlineMs = Number(call.getDeadline());
-    const reply = method.handle(pieceOf(call.request), {
+    const reply = method.handle(rangeOf(call.request), {
       peer: call.getPeer(),
       arrivedAtMs: performance.now(),
       signal: new AbortController().signal,

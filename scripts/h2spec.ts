@@ -3,7 +3,7 @@
  */
 import { spawn } from 'node:child_process';
 import { listen } from '../src/transport/index.ts';
-import { viewOf } from '../src/transport/piece.ts';
+import { viewOf } from '../src/transport/byte-range.ts';
 import { goTool } from './go-tool.ts';
 
 const h2spec = goTool('h2spec', 'github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible');

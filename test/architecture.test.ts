@@ -48,7 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/expression': ['src/text', 'src/attributes'],
   'src/importers': ['src/text', 'src/attributes', 'src/expression/index.ts'],
   'src/transport': ['src/time'],
-  'src/protobuf': ['src/text', 'src/transport', 'gen'],
+  'src/protobuf': ['src/text', 'src/transport/transport.ts'],
   'src/log': ['src/text', 'src/attributes', 'src/adapters/contract.ts'],
   'src/adapters': ['src/text', 'src/time', 'src/files', 'src/attributes'],
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],

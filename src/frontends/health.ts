@@ -4,7 +4,7 @@
  * **Fails**: Check with NOT_FOUND for a service that is not served; Watch says SERVICE_UNKNOWN and goes on, as the protocol wants.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { viewOf } from '../transport/piece.ts';
+import { viewOf } from '../transport/byte-range.ts';
 import { GrpcError, Status, type CallContext, type Method, type UnaryHandler } from '../transport/transport.ts';
 import { StatusWatches } from './status-watches.ts';
 import {

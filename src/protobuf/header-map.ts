@@ -1,5 +1,5 @@
 import { absentWhereMalformed } from './malformed.ts';
-import { octetText } from './octet-text.ts';
+import { utf8Text } from './utf8-text.ts';
 import { FieldScan, isPlain, MANY, WireType } from './scan.ts';
 
 /** So many headers are looked for one by one; after that all are read. */
@@ -110,7 +110,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
       valueFrom = entry.valueFrom;
       valueTo = entry.valueTo;
     }
-    return valueFrom < 0 ? undefined : octetText(bytes, valueFrom, valueTo);
+    return valueFrom < 0 ? undefined : utf8Text(bytes, valueFrom, valueTo);
   }
 
   #all(): Map<string, string> {

@@ -1,8 +1,8 @@
 import { GrpcError, Status } from '../transport/transport.ts';
 
 /**
- * Octets of a peer that are no message of the type they should be. Where they are the frame of a request, the call ends with it.
- * Where they are a part that is decoded when a rule asks for it, the part's attributes are absent: the rule's own onError decides.
+ * Bytes of a peer that are no message of the type they should be. A malformed request ends its call with this status; a malformed part
+ * that is decoded on demand reads as absent.
  */
 export class Malformed extends GrpcError {
   constructor(message: string, options?: ErrorOptions) {
@@ -11,7 +11,7 @@ export class Malformed extends GrpcError {
   }
 }
 
-/** Absent where a part is malformed; any other error is a fault of ours and is thrown on. */
+/** Absent where a part is malformed; any other error is an internal fault and is rethrown. */
 export function absentWhereMalformed(error: unknown): undefined {
   if (!(error instanceof Malformed)) throw error;
 }

@@ -1,6 +1,6 @@
 /** A small client with bytes in and bytes out, for `sluice call` and for tests. */
 import type { Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
-import { asBuffer, asBytes } from './bytes.ts';
+import { asBuffer } from './byte-range.ts';
 import { GrpcError } from './transport.ts';
 
 export interface UnaryOptions {
@@ -30,6 +30,8 @@ export interface DialTls {
   readonly serverName?: string;
 }
 
+const asIs = (bytes: Buffer): Buffer => bytes;
+
 /**
  * Connects when first used; a server that is away fails the call with UNAVAILABLE. Cleartext without `tls`.
  * grpc-js is imported with the first call: a server that calls nobody does not pay for it.
@@ -45,7 +47,7 @@ export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = 
         const call = client.makeUnaryRequest(
           path,
           asBuffer,
-          asBytes,
+          asIs,
           request,
           metadataOf(options),
           deadlineOf(options),
@@ -61,7 +63,7 @@ export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = 
     stream: async function* stream(path, requests, options = {}) {
       const { client, metadataOf } = await opened();
       yield* exchange(
-        client.makeBidiStreamRequest(path, asBuffer, asBytes, metadataOf(options), deadlineOf(options)),
+        client.makeBidiStreamRequest(path, asBuffer, asIs, metadataOf(options), deadlineOf(options)),
         requests,
         options,
       );

@@ -1,7 +1,7 @@
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { addressText } from './address.ts';
-import type { Stranger, TransportOptions } from './transport.ts';
+import type { Stranger } from './transport.ts';
 
 /** How often connections are looked after. */
 export const TICK_MS = 1000;
@@ -9,10 +9,6 @@ export const TICK_MS = 1000;
 export const MOST_AFTER_AGE_MS = 60_000;
 /** How long a TLS handshake may take, however many octets of it come. */
 const HANDSHAKE_MS = 10_000;
-
-/** What a server emits once a socket is ready to be spoken on. */
-export const tlsEvent = ({ tls }: TransportOptions): 'secureConnection' | undefined =>
-  tls === undefined ? undefined : 'secureConnection';
 
 /**
  * The sockets of a server, from before their TLS handshake: a server that closes waits for each of them, and nobody else knows those

@@ -4,8 +4,8 @@
  */
 
 import type { Address } from './address.ts';
-import type { Limits } from './h2/limits.ts';
-import type { Piece } from './piece.ts';
+import type { Limits } from './limits.ts';
+import type { ByteRange } from './byte-range.ts';
 
 /** google.rpc.Code, the ones we say. */
 export const Status = {
@@ -56,7 +56,7 @@ export interface CallContext {
  * One request message in, one reply out: at once where it can be, else by promise. The request's bytes are the handler's to keep
  * only until it answers; those of a reply that it returns at once are the transport's only until it calls the handler again.
  */
-export type UnaryHandler = (request: Piece, context: CallContext) => Uint8Array | Promise<Uint8Array>;
+export type UnaryHandler = (request: ByteRange, context: CallContext) => Uint8Array | Promise<Uint8Array>;
 
 /**
  * Messages in, messages out. What is not read is not acknowledged (HTTP/2 flow control): a handler that waits holds the

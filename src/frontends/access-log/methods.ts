@@ -5,7 +5,7 @@
  * is dropped and counted, and the others of its message are reported.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
-import { asBuffer } from '../../transport/bytes.ts';
+import { asBuffer } from '../../transport/byte-range.ts';
 import type { Engine } from '../../core/call.ts';
 import type { CallContext, Method } from '../../transport/transport.ts';
 import type { FrontendOptions } from '../frontend-options.ts';

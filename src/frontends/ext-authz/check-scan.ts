@@ -6,8 +6,8 @@
  * A singular message that stands twice has to be merged. No sender writes that; where one does, the message is written anew first.
  */
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
-import { asBuffer } from '../../transport/bytes.ts';
-import type { Piece } from '../../transport/piece.ts';
+import { asBuffer } from '../../transport/byte-range.ts';
+import type { ByteRange } from '../../transport/byte-range.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import {
   type AttributeContext_Peer,
@@ -16,9 +16,9 @@ import {
 import { soundEntryOf } from '../../protobuf/header-map.ts';
 import { lazyMessage } from '../../protobuf/lazy-message.ts';
 import { mergedParts } from '../../protobuf/merged-parts.ts';
-import { octetText } from '../../protobuf/octet-text.ts';
+import { utf8Text } from '../../protobuf/utf8-text.ts';
 import { endOf, FieldScan, noteFields, wanted, wideValue, WireType } from '../../protobuf/scan.ts';
-import type { RecentText } from '../../protobuf/recent-text.ts';
+import type { CachedText } from '../../protobuf/utf8-text.ts';
 
 /** Parts of a request, each with a place for where it begins. 0: it is absent, since nothing stands there. */
 export const Part = {
@@ -83,7 +83,7 @@ export class CheckScan {
   #from: number;
   #to: number;
 
-  constructor(request: Piece) {
+  constructor(request: ByteRange) {
     this.bytes = asBuffer(request.bytes);
     this.#from = request.from;
     this.#to = request.to;
@@ -114,11 +114,11 @@ export class CheckScan {
   }
 
   /** `undefined` where it is absent or empty. */
-  text(part: Part, recent?: RecentText): string | undefined {
+  text(part: Part, recent?: CachedText): string | undefined {
     const from = this.from(part);
     const to = this.to(part);
     if (from === to) return undefined;
-    return recent === undefined ? octetText(this.bytes, from, to) : recent.of(this.bytes, from, to);
+    return recent === undefined ? utf8Text(this.bytes, from, to) : recent.of(this.bytes, from, to);
   }
 
   /** Decoded field by field, as each is asked for. */

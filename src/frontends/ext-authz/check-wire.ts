@@ -9,12 +9,12 @@ import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { type Ip, parseIp } from '../../attributes/network.ts';
-import type { Piece } from '../../transport/piece.ts';
+import type { ByteRange } from '../../transport/byte-range.ts';
 import { MetadataSchema } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { AttributeContext_PeerSchema } from '../../../gen/envoy/service/auth/v3/attribute_context_pb.ts';
 import { HeaderMap, lowerAscii } from '../../protobuf/header-map.ts';
 import { absentWhereMalformed } from '../../protobuf/malformed.ts';
-import { RecentText } from '../../protobuf/recent-text.ts';
+import { CachedText } from '../../protobuf/utf8-text.ts';
 import { intOf, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
 import { PeerCertificate } from './certificate.ts';
 import { CheckScan, Part, type Socket } from './check-scan.ts';
@@ -24,10 +24,10 @@ import { rawHeaders } from './raw-headers.ts';
 const BODY_WAS_SENT = 'x-envoy-auth-partial-body';
 
 const recent = {
-  method: new RecentText(),
-  host: new RecentText(),
-  scheme: new RecentText(),
-  protocol: new RecentText(),
+  method: new CachedText(),
+  host: new CachedText(),
+  scheme: new CachedText(),
+  protocol: new CachedText(),
 };
 
 export class CheckWire implements Wire {
@@ -36,7 +36,7 @@ export class CheckWire implements Wire {
   #headers: ReadonlyMap<string, string> | undefined;
   #certificate: PeerCertificate | undefined;
 
-  constructor(request: Piece, nowMs: () => number) {
+  constructor(request: ByteRange, nowMs: () => number) {
     this.scan = new CheckScan(request);
     this.nowMs = nowMs;
   }

@@ -3,11 +3,11 @@
  * when it is asked for, with U+FFFD for what is no UTF-8. **Fails**: INVALID_ARGUMENT where the octets are no such message, or it has
  * more descriptors than are allowed.
  */
-import { asBuffer } from '../../transport/bytes.ts';
-import type { Piece } from '../../transport/piece.ts';
+import { asBuffer } from '../../transport/byte-range.ts';
+import type { ByteRange } from '../../transport/byte-range.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import { entryOf } from '../../protobuf/header-map.ts';
-import { octetText } from '../../protobuf/octet-text.ts';
+import { utf8Text } from '../../protobuf/utf8-text.ts';
 import { FieldScan, WireType, wideValue } from '../../protobuf/scan.ts';
 import { intOf } from '../wire-values.ts';
 
@@ -35,7 +35,7 @@ export class LimitScan {
   hits = 0;
   readonly descriptors: DescriptorScan[] = [];
 
-  constructor(request: Piece, maxDescriptors: number) {
+  constructor(request: ByteRange, maxDescriptors: number) {
     const bytes = asBuffer(request.bytes);
     this.#bytes = bytes;
     this.#from = request.from;
@@ -61,7 +61,7 @@ export class LimitScan {
   }
 
   text(from: number, to: number): string {
-    return octetText(this.#bytes, from - this.#moved, to - this.#moved);
+    return utf8Text(this.#bytes, from - this.#moved, to - this.#moved);
   }
 
   /** Copies what it reads from. */

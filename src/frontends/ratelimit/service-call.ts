@@ -17,7 +17,7 @@ import {
 } from '../../ratelimit/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
 import { RateLimitService } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import type { Piece } from '../../transport/piece.ts';
+import type { ByteRange } from '../../transport/byte-range.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { LimitScan } from './limit-scan.ts';
@@ -62,7 +62,7 @@ export function rateLimitServiceMethods(
 }
 
 /** What is no message is INTERNAL, as of any gRPC server in Go. */
-function scanOf(octets: Piece): LimitScan {
+function scanOf(octets: ByteRange): LimitScan {
   try {
     return new LimitScan(octets, MAX_DESCRIPTORS);
   } catch (error) {

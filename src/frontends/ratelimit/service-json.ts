@@ -5,7 +5,7 @@
  */
 import { fromBinary, fromJsonString, type JsonObject, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
 import { type JsonAnswer, type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
-import { pieceOf } from '../../transport/piece.ts';
+import { rangeOf } from '../../transport/byte-range.ts';
 import { GrpcError } from '../../transport/transport.ts';
 import {
   RateLimitRequestSchema,
@@ -43,7 +43,7 @@ export async function answerJson(service: RateLimitService, body: string): Promi
   try {
     const response = fromBinary(
       RateLimitResponseSchema,
-      await method.handle(pieceOf(octets), { ...NO_CONTEXT, arrivedAtMs: performance.now() }),
+      await method.handle(rangeOf(octets), { ...NO_CONTEXT, arrivedAtMs: performance.now() }),
     );
     if (!isJson(response.dynamicMetadata)) return SERVER_ERROR;
     return {

@@ -1,7 +1,7 @@
 import { type Exchange, type Head, type Receiver, REQUEST_MS } from '../exchange.ts';
 import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status, type UnaryHandler } from '../transport.ts';
-import type { Piece } from '../piece.ts';
+import type { ByteRange } from '../byte-range.ts';
 import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
 import { lengthAt, MessageQueue } from './message-queue.ts';
@@ -9,7 +9,7 @@ import { lengthAt, MessageQueue } from './message-queue.ts';
 const NOTHING = new Uint8Array(0);
 
 /** One message in, one out: in the turn in which the request has come, where its handler answers at once. */
-export class UnaryCall extends Call implements Receiver, Piece {
+export class UnaryCall extends Call implements Receiver, ByteRange {
   readonly #handle: UnaryHandler;
   /** What has come of a request that comes in parts. */
   #queue: MessageQueue | undefined;

@@ -18,7 +18,8 @@ import {
   Setting,
 } from './frames.ts';
 import { type HeaderBlock, HeadReader } from './head-reader.ts';
-import { type Limits, Patience } from './limits.ts';
+import type { Limits } from '../limits.ts';
+import { IdleBudget } from './idle-budget.ts';
 import { Output } from './output.ts';
 import { ReplyHeaders } from './reply-headers.ts';
 import { Stream } from './stream.ts';
@@ -70,7 +71,7 @@ export class Connection implements FrameTaker {
   readonly #outlet: Outlet;
   readonly #serve: Serve;
   readonly #onFault: (error: unknown) => void;
-  readonly #patience: Patience;
+  readonly #patience: IdleBudget;
   readonly #heads: HeadReader;
   /** Streams that wait for room in the outlet. */
   readonly #waiters = new Set<Stream>();
@@ -104,7 +105,7 @@ export class Connection implements FrameTaker {
     this.limits = limits;
     this.peer = peer;
     this.#onFault = onFault;
-    this.#patience = new Patience(limits, nowMs);
+    this.#patience = new IdleBudget(limits, nowMs);
     this.#heads = new HeadReader(limits);
     this.#reader = new FrameReader(this);
     this.#sayHello();
@@ -404,8 +405,7 @@ export class Connection implements FrameTaker {
   }
 
   #spend(): void {
-    if (!this.#patience.spend())
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'too many frames that ask for nothing');
+    this.#patience.spend();
   }
 
   #endStreams(): void {

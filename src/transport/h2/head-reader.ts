@@ -5,7 +5,7 @@
 import { ConnectionError, ErrorCode } from './frames.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { copyOf } from './kept-octets.ts';
-import type { Limits } from './limits.ts';
+import type { Limits } from '../limits.ts';
 import { requestHead, type RequestHead, trailersProblem } from './request-head.ts';
 
 /** Heads that are recognised by their octets: a client calls few methods. */

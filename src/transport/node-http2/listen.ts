@@ -8,11 +8,11 @@ import {
 } from 'node:http2';
 import type { Server } from 'node:net';
 import { bound, listening } from '../address.ts';
-import { MIN_TLS, renewTls } from '../renew-tls.ts';
+import { MIN_TLS, renewTls, tlsEvent } from '../tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
-import { DEFAULT_LIMITS } from '../h2/limits.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
 import type { Receiver } from '../exchange.ts';
-import { MOST_AFTER_AGE_MS, RawSockets, TICK_MS, tlsEvent } from '../raw-sockets.ts';
+import { MOST_AFTER_AGE_MS, RawSockets, TICK_MS } from '../raw-sockets.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
 import { NodeExchange, NodeHead } from './exchange.ts';
 

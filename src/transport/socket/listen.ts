@@ -2,13 +2,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { bound, listening } from '../address.ts';
-import { MIN_TLS, renewTls } from '../renew-tls.ts';
+import { MIN_TLS, renewTls, tlsEvent } from '../tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
-import { DEFAULT_LIMITS } from '../h2/limits.ts';
-import { peerText, RawSockets, TICK_MS, tlsEvent } from '../raw-sockets.ts';
-import type { Listen, Stranger, Transport, TransportOptions } from '../transport.ts';
+import { DEFAULT_LIMITS } from '../limits.ts';
+import { peerText, RawSockets, TICK_MS } from '../raw-sockets.ts';
+import type { Listen, Transport, TransportOptions } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
-import { spokenBy } from './spoken.ts';
+import { reportStranger } from './strangers.ts';
 
 /** How long a peer may take to say that it knows of the drain. */
 const ANNOUNCE_MS = 500;
@@ -26,7 +26,7 @@ export const listen: Listen = async (methods, options) => {
     });
     connections.add(connection);
     if (options.onStranger !== undefined && options.tls === undefined)
-      tellStranger(socket, connection.peer, options.onStranger);
+      reportStranger(socket, connection.peer, options.onStranger);
   };
   const server = serverOf(options, take);
   const raw = new RawSockets(server, tlsEvent(options), options.onStranger);
@@ -67,14 +67,6 @@ export const listen: Listen = async (methods, options) => {
   };
   return transport;
 };
-
-/** Looks at what comes first alone: later octets cost nothing. */
-function tellStranger(socket: Socket, peer: string, onStranger: (stranger: Stranger) => void): void {
-  socket.once('data', (first: Buffer) => {
-    const kind = spokenBy(first);
-    if (kind !== undefined) onStranger({ kind, peer });
-  });
-}
 
 function serverOf({ tls, onStranger }: TransportOptions, take: (socket: Socket) => void): Server {
   if (tls === undefined) return createServer({ noDelay: true }, take);

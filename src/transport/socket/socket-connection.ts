@@ -3,7 +3,7 @@ import { addressText } from '../address.ts';
 import type { Serve } from '../exchange.ts';
 import { Connection, type Outlet } from '../h2/connection.ts';
 import { ErrorCode, PREFACE } from '../h2/frames.ts';
-import type { Limits } from '../h2/limits.ts';
+import type { Limits } from '../limits.ts';
 import { MOST_AFTER_AGE_MS } from '../raw-sockets.ts';
 
 export interface SocketConnectionOptions {

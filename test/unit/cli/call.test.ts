@@ -12,7 +12,7 @@ import {
   RateLimitResponseSchema,
 } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { GrpcError, serve, Status, type Serving } from '../transport/serving.ts';
-import { viewOf } from '../../../src/transport/piece.ts';
+import { viewOf } from '../../../src/transport/byte-range.ts';
 
 let serving: Serving;
 let got: JsonObject[] = [];

@@ -5,7 +5,7 @@ import type { Value } from '../../../src/attributes/values.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import { type LimitVerdict, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import type { CallContext, Method } from '../../../src/transport/transport.ts';
-import { pieceOf } from '../../../src/transport/piece.ts';
+import { rangeOf } from '../../../src/transport/byte-range.ts';
 
 export const ALLOW: Verdict = {
   id: 'v-1',
@@ -60,7 +60,7 @@ export function unary([entry]: [path: string, method: Method][]): (
 ) => Uint8Array | Promise<Uint8Array> {
   if (entry?.[1].kind !== 'unary') throw new Error('no unary method');
   const { handle } = entry[1];
-  return (request) => handle(pieceOf(request), CONTEXT);
+  return (request) => handle(rangeOf(request), CONTEXT);
 }
 
 export function stream([entry]: [path: string, method: Method][]): (

@@ -14,13 +14,13 @@ import {
   CheckResponseSchema,
 } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
-import { pieceOf } from '../../../src/transport/piece.ts';
+import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { ALLOW, DENY, GRANT, readerOf, unary } from './call.ts';
 import { httpCheck, PEM, tcpCheck } from './messages.ts';
 
 const NOW = 1_800_000_000_500;
 const wireOf = (request: CheckRequest): CheckWire =>
-  new CheckWire(pieceOf(toBinary(CheckRequestSchema, request)), () => NOW);
+  new CheckWire(rangeOf(toBinary(CheckRequestSchema, request)), () => NOW);
 
 function engineThat(answer: (call: 'http' | 'tcp', wire: Wire) => Verdict | Promise<Verdict>): Engine {
   return { check: answer, limit: () => GRANT, report: () => undefined };

@@ -7,7 +7,7 @@ import { CheckWire } from '../../../src/frontends/ext-authz/check-wire.ts';
 import type { AttributeContext_Peer } from '../../../gen/envoy/service/auth/v3/attribute_context_pb.ts';
 import { type CheckRequest, CheckRequestSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
-import { pieceOf } from '../../../src/transport/piece.ts';
+import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { httpCheck, tcpCheck } from './messages.ts';
 import { oddly, Random, type Shape, written } from './odd-octets.ts';
 
@@ -131,7 +131,7 @@ describe('as a full decode', () => {
       ...header([18, 1, 0x76, 10, 2, 0x78, 0x31]),
     ];
     const wrap = (number: number, body: number[]): number[] => written({ number, type: 2, body }, new Random(1));
-    const headers = new CheckWire(pieceOf(Uint8Array.from(wrap(1, wrap(4, wrap(2, http))))), () => 0).headers();
+    const headers = new CheckWire(rangeOf(Uint8Array.from(wrap(1, wrap(4, wrap(2, http))))), () => 0).headers();
     expect([
       headers?.get('x-user'),
       headers?.get('X-USER'),

@@ -12,7 +12,7 @@ import { StreamAccessLogsMessage_IdentifierSchema } from '../../../gen/envoy/ser
 import { CheckRequestSchema, CheckResponseSchema } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { extAuthzMethods } from '../../../src/frontends/index.ts';
 import { lazyMessage } from '../../../src/protobuf/lazy-message.ts';
-import { pieceOf } from '../../../src/transport/piece.ts';
+import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { engineOf } from '../core/engine-of.ts';
 import { readerOf, unary } from './call.ts';
@@ -52,7 +52,7 @@ const BROKEN = [0x0a, 0x7f];
 
 describe('metadata nested deeper than a decoder goes', () => {
   test('its namespace is absent, the others are read', () => {
-    const wire = new CheckWire(pieceOf(deepCheck()), () => 0);
+    const wire = new CheckWire(rangeOf(deepCheck()), () => 0);
     const metadata = readerOf(wire)('metadata') as ReadonlyMap<string, unknown>;
     expect([...metadata.keys()].toSorted()).toEqual(['envoy.filters.http.jwt_authn', 'other']);
     expect(wire.carried({ kind: 'metadata', namespace: 'deep', path: ['in'] })).toBeUndefined();
@@ -110,7 +110,7 @@ describe('parts of a check that are no messages', () => {
   ];
   const request = (parts: { readonly http?: readonly number[]; readonly more?: readonly number[] }): Uint8Array =>
     Uint8Array.from(field(1, [...field(4, field(2, http(parts.http ?? []))), ...(parts.more ?? [])]));
-  const sound = valuesOf(new CheckWire(pieceOf(request({})), () => 0), 'http');
+  const sound = valuesOf(new CheckWire(rangeOf(request({})), () => 0), 'http');
 
   test.each<[string, Uint8Array, string[]]>([
     ['source', request({ more: field(1, BROKEN) }), []],
@@ -129,7 +129,7 @@ describe('parts of a check that are no messages', () => {
       ['request.headers', 'request.size', 'request.body_is_partial', 'context.protocol'],
     ],
   ])('%s: only what it would have said is absent', (_name, bytes, absent) => {
-    const values = valuesOf(new CheckWire(pieceOf(bytes), () => 0), 'http');
+    const values = valuesOf(new CheckWire(rangeOf(bytes), () => 0), 'http');
     const expected = new Map(sound);
     for (const name of absent) expected.set(name, undefined);
     expect(values).toEqual(expected);
@@ -143,7 +143,7 @@ describe('parts of a check that are no messages', () => {
         ...field(11, BROKEN),
       ],
     });
-    const read = readerOf(new CheckWire(pieceOf(bytes), () => 0));
+    const read = readerOf(new CheckWire(rangeOf(bytes), () => 0));
     expect([read('source.cluster'), read('source.principal'), read('request.path'), read('metadata')]).toEqual([
       'front',
       'ann',
@@ -154,7 +154,7 @@ describe('parts of a check that are no messages', () => {
 
   test('a header beside a broken one is found', () => {
     const entry = field(3, [...field(1, [...Buffer.from('x-a')]), ...field(2, [...Buffer.from('b')])]);
-    const wire = new CheckWire(pieceOf(request({ http: [...field(3, BROKEN), ...entry] })), () => 0);
+    const wire = new CheckWire(rangeOf(request({ http: [...field(3, BROKEN), ...entry] })), () => 0);
     expect([
       wire.headers()?.get('x-a'),
       wire.carried({ kind: 'header', name: 'x-a' }),
@@ -172,7 +172,7 @@ describe('parts of a check that are no messages', () => {
         bytes[random.below(bytes.length)] = random.below(256);
       let wire: CheckWire;
       try {
-        wire = new CheckWire(pieceOf(bytes), () => 0);
+        wire = new CheckWire(rangeOf(bytes), () => 0);
       } catch (error) {
         expect((error as GrpcError).code, `seed ${seed}: ${String(error)}`).toBe(Status.INVALID_ARGUMENT);
         refused++;
@@ -220,13 +220,13 @@ describe('tags and lengths beyond 32 bits', () => {
     ['a length', [0x0a, 0x80, 0x80, 0x80, 0x80, 0x10]],
     ['a length within a group', [0x0b, 0x0a, 0x80, 0x80, 0x80, 0x80, 0x10, 0x0c]],
   ])('%s is refused', (_name, octets) => {
-    expect(() => new CheckWire(pieceOf(Uint8Array.from([...octets, ...field(1, field(4, []))])), () => 0)).toThrow(
+    expect(() => new CheckWire(rangeOf(Uint8Array.from([...octets, ...field(1, field(4, []))])), () => 0)).toThrow(
       GrpcError,
     );
   });
 
   test('longer than they must be, they mean the same', () => {
     const bytes = Uint8Array.from([0x8a, 0x80, 0x80, 0x80, 0x00, 0x82, 0x80, 0x80, 0x80, 0x80, 0x00, 0x22, 0x00]);
-    expect(new CheckWire(pieceOf(bytes), () => 0).isHttp).toBe(false);
+    expect(new CheckWire(rangeOf(bytes), () => 0).isHttp).toBe(false);
   });
 });

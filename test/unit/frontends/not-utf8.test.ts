@@ -19,7 +19,7 @@ import { lazyMessage } from '../../../src/protobuf/lazy-message.ts';
 import { lenientSchema } from '../../../src/protobuf/lenient-schema.ts';
 import { DescriptorWire } from '../../../src/frontends/ratelimit/descriptor-wire.ts';
 import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
-import { pieceOf } from '../../../src/transport/piece.ts';
+import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { readerOf } from './call.ts';
 import { httpCheck, httpEntry, identifier, tcpCheck, tcpEntry } from './messages.ts';
 import { Random } from './odd-octets.ts';
@@ -84,7 +84,7 @@ describe('texts that are no UTF-8', () => {
     ['http', httpCheck],
     ['tcp', tcpCheck],
   ] as const)(`${RUNS} %s checks`, (call, usual) => {
-    const wireOf = (bytes: Uint8Array): CheckWire => new CheckWire(pieceOf(bytes), () => 0);
+    const wireOf = (bytes: Uint8Array): CheckWire => new CheckWire(rangeOf(bytes), () => 0);
     for (let seed = 0; seed < RUNS; seed++) {
       const bytes = spoilt(CheckRequestSchema, usual(), new Random(seed));
       expect(read(wireOf(bytes), call, OCTETS_OF_BODY), `seed ${seed}`).toEqual(
@@ -94,7 +94,7 @@ describe('texts that are no UTF-8', () => {
   });
 
   test(`${RUNS} checks with raw headers`, () => {
-    const wireOf = (bytes: Uint8Array): CheckWire => new CheckWire(pieceOf(bytes), () => 0);
+    const wireOf = (bytes: Uint8Array): CheckWire => new CheckWire(rangeOf(bytes), () => 0);
     const headers = [
       { key: 'x-a', value: 'a' },
       { key: 'X-A', value: 'b' },
@@ -126,7 +126,7 @@ describe('texts that are no UTF-8', () => {
         ],
       });
     const wireOf = (bytes: Uint8Array): DescriptorWire => {
-      const scan = new LimitScan(pieceOf(bytes), 1);
+      const scan = new LimitScan(rangeOf(bytes), 1);
       return new DescriptorWire(scan, scan.descriptors[0] as LimitScan['descriptors'][0], () => 0);
     };
     for (let seed = 0; seed < RUNS; seed++) {
@@ -176,7 +176,7 @@ describe('texts that are no UTF-8', () => {
   test('a body reads the same as text and as bytes, and its size is that of its octets', () => {
     const value = readerOf(
       new CheckWire(
-        pieceOf(
+        rangeOf(
           toBinary(
             CheckRequestSchema,
             create(CheckRequestSchema, { attributes: { request: { http: { rawBody: Uint8Array.of(0x61, 0xff) } } } }),

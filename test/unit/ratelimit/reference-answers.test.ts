@@ -12,7 +12,7 @@ import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import { addDebug, addService } from '../../../src/ratelimit/serve/pages.ts';
 import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 import { readSettings } from '../../../src/ratelimit/settings/settings.ts';
-import { pieceOf } from '../../../src/transport/piece.ts';
+import { rangeOf } from '../../../src/transport/byte-range.ts';
 
 const NOW_MS = Date.parse('2026-02-10T12:00:00Z');
 type Entries = readonly (readonly [key: string, value: string])[];
@@ -48,7 +48,7 @@ async function serving(descriptors: string, env: Readonly<Record<string, string>
   const [[, method] = []] = rateLimitServiceMethods(await opened.promise, () => undefined);
   if (method?.kind !== 'unary') throw new Error('a rate limit service has one unary method');
   const send = async (octets: Uint8Array) =>
-    fromBinary(RateLimitResponseSchema, await method.handle(pieceOf(octets), {} as never));
+    fromBinary(RateLimitResponseSchema, await method.handle(rangeOf(octets), {} as never));
   const ask = async (descriptors: readonly Asked[], domain = 'd') =>
     send(
       toBinary(

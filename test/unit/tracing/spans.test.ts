@@ -8,7 +8,7 @@ import { ActiveContext } from '../../../src/tracing/active-context.ts';
 import { tracedMethods } from '../../../src/tracing/grpc-spans.ts';
 import { TracedStore } from '../../../src/tracing/store-spans.ts';
 import { type CallContext, GrpcError, Status, type Method } from '../../../src/transport/transport.ts';
-import { pieceOf, viewOf } from '../../../src/transport/piece.ts';
+import { rangeOf, viewOf } from '../../../src/transport/byte-range.ts';
 
 function tracing() {
   const exporter = new InMemorySpanExporter();
@@ -80,7 +80,7 @@ test.each([
   const { exporter, tracer, active } = tracing();
   const methods = tracedMethods(new Map([['/a.B/C', { kind: 'unary', handle: viewOf }]]), tracer, active);
   const method = methods.get('/a.B/C');
-  expect(method?.kind === 'unary' && method.handle(pieceOf(new Uint8Array([7])), call(peer))).toEqual(
+  expect(method?.kind === 'unary' && method.handle(rangeOf(new Uint8Array([7])), call(peer))).toEqual(
     new Uint8Array([7]),
   );
   expect(exporter.getFinishedSpans().map((span) => [span.name, span.attributes])).toEqual([
@@ -116,7 +116,7 @@ test.each([
   for (const kind of kinds) {
     const method = tracedMethods(new Map([['/a.B/C', kind]]), tracer, active).get('/a.B/C');
     const failing = async (): Promise<void> => {
-      if (method?.kind === 'unary') await method.handle(pieceOf(new Uint8Array()), call('x'));
+      if (method?.kind === 'unary') await method.handle(rangeOf(new Uint8Array()), call('x'));
       else for await (const _ of method?.handle(only(new Uint8Array()), call('x')) ?? []);
     };
     await expect(failing()).rejects.toBe(error);

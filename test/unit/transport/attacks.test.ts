@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listen } from '../../../src/transport/index.ts';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
-import { viewOf } from '../../../src/transport/piece.ts';
+import { viewOf } from '../../../src/transport/byte-range.ts';
 import {
   call,
   END_HEADERS,

@@ -2,7 +2,7 @@
 import { HpackDecoder } from '../../../src/transport/h2/hpack-decoder.ts';
 import type { Methods } from '../../../src/transport/index.ts';
 import { GrpcError, Status } from '../../../src/transport/index.ts';
-import { viewOf } from '../../../src/transport/piece.ts';
+import { viewOf } from '../../../src/transport/byte-range.ts';
 import {
   call,
   END_HEADERS,

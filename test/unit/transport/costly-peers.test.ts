@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
 import { listen, type Method, Status } from '../../../src/transport/index.ts';
-import { viewOf } from '../../../src/transport/piece.ts';
+import { viewOf } from '../../../src/transport/byte-range.ts';
 import {
   END_HEADERS,
   END_STREAM,

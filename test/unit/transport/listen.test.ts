@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { dialGrpc, type Methods, type StreamHandler } from '../../../src/transport/index.ts';
-import { viewOf } from '../../../src/transport/piece.ts';
+import { viewOf } from '../../../src/transport/byte-range.ts';
 import { all, bytes, failureOf, serve, Status, text, waitUntil, type Serving } from './serving.ts';
 import { rawPeer, Type } from './raw-peer.ts';
 import { TRANSPORTS } from './serving.ts';

@@ -1,7 +1,7 @@
 /** A head that is like the last one is not read anew: it must say the same as where it is. */
 import { expect, test } from 'vitest';
 import { HeadReader } from '../../../src/transport/h2/head-reader.ts';
-import { DEFAULT_LIMITS } from '../../../src/transport/h2/limits.ts';
+import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
 import type { RequestHead } from '../../../src/transport/h2/request-head.ts';
 import { Random } from '../frontends/odd-octets.ts';
 

@@ -1,7 +1,7 @@
 /** A server's side of a connection without a socket. */
 import { grpcServer } from '../../../src/transport/grpc/serve.ts';
 import { Connection } from '../../../src/transport/h2/connection.ts';
-import { DEFAULT_LIMITS } from '../../../src/transport/h2/limits.ts';
+import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
 import type { Methods } from '../../../src/transport/index.ts';
 import { METHODS } from './conversations.ts';
 

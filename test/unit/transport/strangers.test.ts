@@ -4,7 +4,7 @@ import { connect as connectRaw } from 'node:net';
 import { connect, type ConnectionOptions } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listen, type Stranger, type TlsOptions, type Transport } from '../../../src/transport/index.ts';
-import { spokenBy } from '../../../src/transport/socket/spoken.ts';
+import { strangerKind } from '../../../src/transport/socket/strangers.ts';
 import { PREFACE, rawPeer } from './raw-peer.ts';
 import { TRANSPORTS, waitUntil } from './serving.ts';
 import { anotherTls, TLS } from './tls-of-tests.ts';
@@ -156,5 +156,5 @@ test.each([
   ['\u0016\u0001', 'unknown'],
   ['get / HTTP/1.1', 'unknown'],
 ])('%j begins as %s', (first, kind) => {
-  expect(spokenBy(Buffer.from(first, 'latin1'))).toBe(kind);
+  expect(strangerKind(Buffer.from(first, 'latin1'))).toBe(kind);
 });

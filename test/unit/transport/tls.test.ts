@@ -4,7 +4,7 @@ import { type AddressInfo, connect as connectRaw } from 'node:net';
 import { connect, createServer } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { TlsOptions, Transport } from '../../../src/transport/index.ts';
-import { viewOf } from '../../../src/transport/piece.ts';
+import { viewOf } from '../../../src/transport/byte-range.ts';
 import { RawSockets } from '../../../src/transport/raw-sockets.ts';
 import { bytes, text, TRANSPORTS } from './serving.ts';
 import { anotherTls, TLS } from './tls-of-tests.ts';

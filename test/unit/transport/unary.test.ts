@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { connect, constants } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CallContext, UnaryHandler } from '../../../src/transport/index.ts';
-import { viewOf } from '../../../src/transport/piece.ts';
+import { viewOf } from '../../../src/transport/byte-range.ts';
 import { bytes, failureOf, GrpcError, serve, Status, text, waitUntil, type Serving } from './serving.ts';
 import { TRANSPORTS } from './serving.ts';
 

@@ -16,7 +16,7 @@ export interface Limits {
   readonly maxUnpackedBytes: number;
   /** Of replies that the peer gives us no window for; beyond it the connection is closed. */
   readonly maxBlockedBytes: number;
-  /** Frames that carry nothing (see {@link Patience}) at once, and how many more each second. */
+  /** Frames that carry nothing at once, and how many more each second. */
   readonly idleFrames: number;
   readonly idleFramesPerSecond: number;
 }
@@ -32,42 +32,3 @@ export const DEFAULT_LIMITS: Limits = {
   idleFrames: 1000,
   idleFramesPerSecond: 100,
 };
-
-/** What an answered call earns back: gRPC clients ping and update windows as they go. */
-const EARNED_BY_ANSWER = 4;
-
-/**
- * How much a peer may make us do for nothing: reset streams, SETTINGS, PING, GOAWAY, PRIORITY, window updates, unknown and empty
- * frames, malformed requests. A bucket that refills with time and with every call that was answered.
- */
-export class Patience {
-  readonly #most: number;
-  readonly #perMs: number;
-  readonly #nowMs: () => number;
-  #left: number;
-  #atMs: number;
-
-  constructor({ idleFrames, idleFramesPerSecond }: Limits, nowMs: () => number) {
-    this.#most = idleFrames;
-    this.#perMs = idleFramesPerSecond / 1000;
-    this.#nowMs = nowMs;
-    this.#left = idleFrames;
-    this.#atMs = nowMs();
-  }
-
-  answered(): void {
-    if (this.#left < this.#most) this.#left += EARNED_BY_ANSWER;
-  }
-
-  /** False: it is over. */
-  spend(): boolean {
-    if (this.#left < 1) {
-      const nowMs = this.#nowMs();
-      this.#left = Math.min(this.#most, this.#left + (nowMs - this.#atMs) * this.#perMs);
-      this.#atMs = nowMs;
-      if (this.#left < 1) return false;
-    }
-    this.#left -= 1;
-    return true;
-  }
-}

@@ -1,0 +1,30 @@
+import type { Socket } from 'node:net';
+import { PREFACE } from '../h2/frames.ts';
+import type { Stranger, StrangerKind } from '../transport.ts';
+
+const TLS_HANDSHAKE = 0x16;
+const TLS_MAJOR = 0x03;
+const REQUEST_LINE = /^[A-Z]{3,16} [^ ]/;
+const MOST_READ = 32;
+
+/** The protocol of a peer at a cleartext port, by its first bytes; `undefined` while they are those of HTTP/2. */
+export function strangerKind(first: Uint8Array): StrangerKind | undefined {
+  const length = Math.min(first.length, PREFACE.length);
+  let same = 0;
+  while (same < length && first[same] === PREFACE[same]) same++;
+  if (same === length) return undefined;
+  if (first[0] === TLS_HANDSHAKE && (first.length < 2 || first[1] === TLS_MAJOR)) return 'tls';
+  return REQUEST_LINE.test(
+    Buffer.from(first.buffer, first.byteOffset, Math.min(first.length, MOST_READ)).toString('latin1'),
+  )
+    ? 'http1'
+    : 'unknown';
+}
+
+/** Reports a peer that does not speak HTTP/2. It reads the first chunk alone, so that later ones cost nothing. */
+export function reportStranger(socket: Socket, peer: string, onStranger: (stranger: Stranger) => void): void {
+  socket.once('data', (first: Buffer) => {
+    const kind = strangerKind(first);
+    if (kind !== undefined) onStranger({ kind, peer });
+  });
+}

@@ -1,0 +1,15 @@
+import type { Server } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
+import type { TlsOptions, TransportOptions } from './transport.ts';
+
+export const MIN_TLS = 'TLSv1.2';
+
+/** Gives new connections this certificate. Throws, and changes nothing, where certificate and key do not fit. */
+export function renewTls(server: Server, tls: TlsOptions): void {
+  if (!('setSecureContext' in server)) throw new Error('this server speaks cleartext: it has no certificate to renew');
+  (server as TlsServer).setSecureContext({ ...tls, minVersion: MIN_TLS });
+}
+
+/** The event by which a server hands out a socket after its TLS handshake; `undefined` in cleartext. */
+export const tlsEvent = ({ tls }: TransportOptions): 'secureConnection' | undefined =>
+  tls === undefined ? undefined : 'secureConnection';
