@@ -1,7 +1,8 @@
 /** The parts of a request's target: `request.url_path`, `request.query`, `request.host`, `request.port`. */
 import type { AttributeSettings } from './attributes.ts';
+import { QueryMap } from './query-map.ts';
 
-const [QUESTION, HASH, PERCENT, BACKSLASH, SLASH, DOT] = [0x3f, 0x23, 0x25, 0x5c, 0x2f, 0x2e];
+const [QUESTION, HASH, PERCENT, PLUS, BACKSLASH, SLASH, DOT] = [0x3f, 0x23, 0x25, 0x2b, 0x5c, 0x2f, 0x2e];
 
 /** The path before `?` or `#`, normalised as Istio's MeshConfig.ProxyPathNormalization says, and without parameters where wanted. */
 export function urlPathOf(
@@ -41,28 +42,26 @@ const isAscii = (text: string): boolean => text.search(BEYOND_ASCII) < 0;
 
 /** The parameters of a path's query, decoded; of a repeated one the first value, as Envoy reads them. */
 export function queryOf(path: string): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
   const start = path.indexOf('?');
-  if (start < 0) return found;
-  const fragment = path.indexOf('#', start);
-  const query = path.slice(start + 1, fragment < 0 ? undefined : fragment);
-  if (!NEEDS_DECODING.test(query)) {
-    // Most queries: names and values are slices.
-    for (let from = 0; from < query.length;) {
-      const ampersand = query.indexOf('&', from);
-      const end = ampersand < 0 ? query.length : ampersand;
-      if (end > from) {
-        const parameter = query.slice(from, end); // what follows is not searched again for each parameter
-        const equals = parameter.indexOf('=');
-        const name = equals < 0 ? parameter : parameter.slice(0, equals);
-        if (!found.has(name)) found.set(name, equals < 0 ? '' : parameter.slice(equals + 1));
-      }
-      from = end + 1;
-    }
-    return found;
+  if (start < 0) return NO_PARAMETERS;
+  let end = start + 1;
+  let needsDecoding = false;
+  for (; end < path.length; end++) {
+    const unit = path.charCodeAt(end);
+    if (unit === HASH) break;
+    if (unit === PERCENT || unit === PLUS || unit >= 0x80) needsDecoding = true;
   }
-  // URLSearchParams takes a leading question mark off its text: of `??a=1` the first parameter is named `?a`. And Node's reads
-  // characters beyond ASCII wrongly where a percent sign begins no escape; escaped ones it reads right.
+  return needsDecoding ? decodedQuery(path.slice(start + 1, end)) : new QueryMap(path, start + 1, end);
+}
+
+const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
+
+/**
+ * URLSearchParams takes a leading question mark off its text: of `??a=1` the first parameter is named `?a`. And Node's reads
+ * characters beyond ASCII wrongly where a percent sign begins no escape; escaped ones it reads right.
+ */
+function decodedQuery(query: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(
     `&${isAscii(query) ? query : query.toWellFormed().replaceAll(BEYOND_ASCII, encodeURIComponent)}`,
   )) {
@@ -70,8 +69,6 @@ export function queryOf(path: string): ReadonlyMap<string, string> {
   }
   return found;
 }
-
-const NEEDS_DECODING = /[%+]|[^\0-\x7f]/;
 
 /**
  * The name in an authority, by which hosts are compared: in lower case, without the port and the dot of the root (RFC 9110

@@ -31,8 +31,23 @@ export function doubleText(value: number): string {
 /** Zeros in front are no digits; more than 20 digits are beyond 64 bits, and would take BigInt long. */
 const WHOLE = /^([+-]?)0*(\d{1,20})$/;
 function textToInt(text: string): Int | undefined {
+  return fewDigits(text) ?? signedOrLong(text);
+}
+function signedOrLong(text: string): Int | undefined {
   const [, sign, digits = ''] = WHOLE.exec(text) ?? [];
   return sign === undefined ? undefined : toInt(sign === '-' ? -BigInt(digits) : BigInt(digits));
+}
+/** As nearly all are written; `undefined` for all else. Fifteen digits are a safe integer. */
+function fewDigits(text: string): number | undefined {
+  const { length } = text;
+  if (length === 0 || length > 15) return undefined;
+  let value = 0;
+  for (let at = 0; at < length; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return undefined;
+    value = value * 10 + digit;
+  }
+  return value;
 }
 function textToUint(text: string): Int | undefined {
   const [, sign = '-', digits = ''] = WHOLE.exec(text) ?? [];

@@ -51,6 +51,10 @@ test('a query is read as new URL() reads it', () => {
       for (const [name, value] of new URL(`http://h/a?${text}`).searchParams)
         if (!wanted.has(name)) wanted.set(name, value);
       expect([...queryOf(`/a?${text}`)]).toEqual([...wanted]);
+      for (const name of ['', 'a', 'b', 'a=', 'b&a', '?a', ...wanted.keys()]) {
+        const value = wanted.get(name);
+        expect([name, queryOf(`/a?${text}`).get(name)]).toEqual([name, value]);
+      }
     }),
     { numRuns: 2000 },
   );
