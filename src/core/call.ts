@@ -6,6 +6,8 @@ export interface Caller {
   /** Milliseconds until it gives up; `undefined` where it does not say. */
   readonly remainingMs: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** When it gives up, by `performance.now()`; Infinity where it does not say. Absent: as `remainingMs` says, which looks at the clock. */
+  readonly endsAtMs?: number;
   /** When its request came, by `performance.now()`. Absent: as the engine is asked. */
   readonly arrivedAtMs?: number;
 }

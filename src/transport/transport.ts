@@ -38,6 +38,8 @@ export class GrpcError extends Error {
 export interface CallContext {
   /** Milliseconds until the caller gives up (grpc-timeout), as of now; `undefined` where it set none. */
   readonly remainingMs: number | undefined;
+  /** The same as a time by `performance.now()`; Infinity where it set none. */
+  readonly endsAtMs?: number;
   /** Aborted when the caller is gone or its deadline has passed. Made when first read. */
   readonly signal: AbortSignal;
   /** Aborted when the server begins to drain: a handler that waits for something to change ends its stream then. */

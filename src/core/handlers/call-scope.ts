@@ -2,6 +2,9 @@ import { CALLER_QUEUES_MS, CALLER_WAITS_MS, LOCAL_MS, MARGIN_MS } from '../capab
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Caller } from '../call.ts';
 
+/** The global one is found by a getter each time that it is named. */
+const monotonic = performance;
+
 /** One call of the engine, as its handlers see it: who asks, how long there is. */
 export class CallScope {
   readonly id: string;
@@ -10,6 +13,8 @@ export class CallScope {
   /** Somebody looks at what a call would do: handlers are asked by their gate for looks. */
   readonly isLook: boolean;
   #endsAtMs = 0;
+  #nowMs = 0;
+  #hasWaited = false;
 
   constructor(id: string, kind: CallKind | undefined, caller: Caller, isLook = false) {
     this.id = id;
@@ -20,16 +25,34 @@ export class CallScope {
 
   /** When it must be answered, by `performance.now()`. Worked out when first read: most calls wait for nothing. */
   get endsAtMs(): number {
-    if (this.#endsAtMs === 0) {
-      const { remainingMs } = this.caller;
-      this.#endsAtMs = performance.now() + (remainingMs === undefined ? CALLER_QUEUES_MS : remainingMs - MARGIN_MS);
-    }
+    if (this.#endsAtMs === 0) this.#endsAtMs = this.#whenItEnds();
     return this.#endsAtMs;
+  }
+
+  #whenItEnds(): number {
+    const { endsAtMs } = this.caller;
+    if (endsAtMs !== undefined && endsAtMs !== Infinity) return endsAtMs - MARGIN_MS;
+    const remainingMs = endsAtMs === Infinity ? undefined : this.caller.remainingMs;
+    return this.nowMs + (remainingMs === undefined ? CALLER_QUEUES_MS : remainingMs - MARGIN_MS);
+  }
+
+  /** By `performance.now()`. Handlers that answer at once are asked in one go: the clock is read once until one makes the call wait. */
+  get nowMs(): number {
+    if (this.#hasWaited) return monotonic.now();
+    if (this.#nowMs === 0) this.#nowMs = monotonic.now();
+    return this.#nowMs;
+  }
+
+  /** Its handlers are not asked in one go. */
+  waits(): void {
+    this.#hasWaited = true;
   }
 
   /** How long a handler may be silent, that may by itself be so for `deadlineMs`. */
   silenceMs(deadlineMs: number): number {
-    return this.caller.remainingMs === undefined ? Math.min(deadlineMs, CALLER_WAITS_MS) : deadlineMs;
+    const { endsAtMs } = this.caller;
+    const saysHowLong = endsAtMs === undefined ? this.caller.remainingMs !== undefined : endsAtMs !== Infinity;
+    return saysHowLong ? deadlineMs : Math.min(deadlineMs, CALLER_WAITS_MS);
   }
 }
 

@@ -39,6 +39,8 @@ export class Gate {
   #concurrency: number;
   #queue: number;
   #sent = 0;
+  /** Its last answer was a promise: the time of its calls counts from when each is asked. */
+  #answersLater = false;
   /** Calls whose promise has not settled, those that were given up among them: the backend still works for them. */
   #running = 0;
   /** Since when those have had no answer, none of them, in the loop's time. */
@@ -104,7 +106,7 @@ export class Gate {
         ),
       );
     }
-    const nowMs = performance.now();
+    const nowMs = this.#answersLater ? performance.now() : scope.nowMs;
     const silenceMs = scope.silenceMs(deadlineMs);
     if (scope.endsAtMs <= nowMs) {
       return this.settled(
@@ -112,23 +114,7 @@ export class Gate {
         turn,
       );
     }
-    if (this.#running >= this.#concurrency) {
-      if (this.#waiting.size >= this.#queue) {
-        return this.settled(
-          new Failure(
-            'overload',
-            `[${this.label}] was not asked: ${this.#running} calls run and ${this.#waiting.size} wait, and no more may`,
-          ),
-          turn,
-        );
-      }
-      const pending = new PendingCall(this, scope, turn, nowMs, silenceMs, (started) =>
-        this.#start(started, ask, input, scope, silenceMs, wrong),
-      );
-      this.#waiting.add(pending);
-      this.deadlines.add(pending, nowMs);
-      return pending.promise as Promise<T | Failure>;
-    }
+    if (this.#running >= this.#concurrency) return this.#enqueue(turn, nowMs, ask, input, scope, silenceMs, wrong);
     const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;
     try {
@@ -140,10 +126,41 @@ export class Gate {
     if (!isPromise(answer)) {
       call.done();
       const problem = problemOf(answer, input, wrong);
+      this.#answersLater = false;
       return this.settled(problem === undefined ? answer : this.#fault(problem), turn);
     }
+    this.#answersLater = true;
+    scope.waits();
     const pending = new PendingCall(this, scope, turn, nowMs, silenceMs);
     this.#follow(pending, call, answer, nowMs, input, wrong);
+    this.deadlines.add(pending, nowMs);
+    return pending.promise as Promise<T | Failure>;
+  }
+
+  /** A function of its own: what its closure holds would be allocated for each call that is asked. */
+  #enqueue<I, T>(
+    turn: Turn,
+    nowMs: number,
+    ask: HandlerFunction<I, T>,
+    input: I,
+    scope: CallScope,
+    silenceMs: number,
+    wrong: (answer: T, input: I) => string | undefined,
+  ): T | Failure | Promise<T | Failure> {
+    if (this.#waiting.size >= this.#queue) {
+      return this.settled(
+        new Failure(
+          'overload',
+          `[${this.label}] was not asked: ${this.#running} calls run and ${this.#waiting.size} wait, and no more may`,
+        ),
+        turn,
+      );
+    }
+    scope.waits();
+    const pending = new PendingCall(this, scope, turn, nowMs, silenceMs, (started) =>
+      this.#start(started, ask, input, scope, silenceMs, wrong),
+    );
+    this.#waiting.add(pending);
     this.deadlines.add(pending, nowMs);
     return pending.promise as Promise<T | Failure>;
   }
