@@ -1,12 +1,12 @@
 import { type Descriptor, type Json, type JsonObject, overrideText, type RateLimitCall } from '../call.ts';
 
-/** What Envoy's later filters and its log are told (RESPONSE_DYNAMIC_METADATA): the request, and the metadata of rules that let it pass. */
+/** Dynamic metadata for Envoy's later filters and access log (RESPONSE_DYNAMIC_METADATA): the request, and the metadata of the rules that admit it. */
 export function dynamicMetadataOf(
   { domain, descriptors, hits }: RateLimitCall,
-  ofRules: readonly (JsonObject | undefined)[],
+  ofRules: readonly JsonObject[],
 ): JsonObject {
   const merged: Record<string, Json> = {};
-  for (const metadata of ofRules) if (metadata !== undefined) mergeInto(merged, metadata);
+  for (const metadata of ofRules) mergeInto(merged, metadata);
   return {
     descriptors: descriptors.map(shown),
     domain,
@@ -23,7 +23,7 @@ function shown({ entries, hits, override }: Descriptor): JsonObject {
   };
 }
 
-/** The first that says a thing is believed; what is made of parts is merged part by part, lists are not. */
+/** The first value of a name stays. Objects are merged deeply; lists are not. */
 function mergeInto(target: Record<string, Json>, source: JsonObject): void {
   for (const [name, value] of Object.entries(source)) {
     const known = Object.hasOwn(target, name) ? target[name] : undefined;

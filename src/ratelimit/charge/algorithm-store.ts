@@ -1,29 +1,6 @@
 /** Limits that no window of one counter can keep: who starts the server gives what counts them. */
 import type { Unit } from '../call.ts';
-
-export const ALGORITHMS = ['gcra', 'log', 'concurrency'] as const;
-/** As the plugin contract means them. */
-export type Algorithm = (typeof ALGORITHMS)[number];
-
-export interface AlgorithmAsk {
-  readonly algorithm: Algorithm;
-  readonly perMs: number;
-  readonly domain: string;
-  /** Of the counter, in its domain. */
-  readonly key: string;
-  /** 0 looks; less than 0 gives so much back. */
-  readonly hits: number;
-  readonly limit: number;
-  /** `gcra`: what may come at once. */
-  readonly burst: number;
-  /** `concurrency`: who has the lease; one that has it already has one still. */
-  readonly holder: string | undefined;
-  /** `concurrency`: the holder's lease ends, and nothing is charged. */
-  readonly isEnd: boolean;
-}
-
-/** What a counter is known by, wherever it is. */
-export const nameOf = ({ algorithm, domain, key }: AlgorithmAsk): string => `${algorithm} ${domain} ${key}`;
+import type { AlgorithmAsk } from '../walk/asks.ts';
 
 export interface AlgorithmAnswer {
   readonly isGranted: boolean;

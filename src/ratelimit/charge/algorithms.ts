@@ -4,9 +4,9 @@
  * `redis_error`; opening, with why.
  */
 import type { OutageLog } from '../../core/handlers/outage-log.ts';
-import { ALGORITHMS, type AlgorithmStore, type AlgorithmStores, type OpenAlgorithms } from './algorithm-store.ts';
+import { type AlgorithmStore, type AlgorithmStores, type OpenAlgorithms } from './algorithm-store.ts';
 import { ServiceError, Unit } from '../call.ts';
-import type { Domains, Node } from '../config/tree.ts';
+import { ALGORITHMS, type Domains, type Node } from '../config/tree.ts';
 import { Guard } from './guard.ts';
 
 export class Algorithms implements AlgorithmStores {

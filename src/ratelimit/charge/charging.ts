@@ -1,27 +1,47 @@
 /**
- * **In**: limits that descriptors came to. **Out**: what each one's counter is at after this call (`after`); at once where the stores
- * can tell. **Fails**: with a ServiceError of kind `redis_error`.
+ * **In**: the limits that a call's descriptors came to. **Out**: a charge for each limit that is counted, further limits of a descriptor
+ * right after its first; at once where the stores answer at once. **Fails**: with a ServiceError of kind `redis_error` where a store
+ * cannot be asked and a limit has no policy for that but the error.
  */
-import { AlgorithmCharging, isRefused } from './algorithm-charging.ts';
-import type { AlgorithmStores } from './algorithm-store.ts';
-import type { AnswerSettings } from '../answer/answer-settings.ts';
-import { type Applied, stops } from '../walk/walk.ts';
 import { type Unit, ServiceError } from '../call.ts';
+import type { RatelimitMetrics } from '../metrics/metrics.ts';
+import type { CountAsk } from '../walk/asks.ts';
+import { type CountedLimit, isCounted, type LimitFound } from '../walk/limit-found.ts';
+import { AlgorithmCharging } from './algorithm-charging.ts';
+import type { AlgorithmStores } from './algorithm-store.ts';
+import {
+  type AlgorithmCharge,
+  askOf,
+  Charge,
+  type ChargeMade,
+  isOfAlgorithm,
+  isOfWindow,
+  type WindowCharge,
+} from './charge-made.ts';
 import { andThen, both, type Done, unlessFailed } from './done.ts';
 import { EndedWindows } from './ended-windows.ts';
+import type { LocalCache } from './local-cache.ts';
 import { MemoryStore } from './memory-store.ts';
-import type { RatelimitMetrics } from '../metrics/metrics.ts';
-import type { CountAsk, CountStore } from './store.ts';
+import type { CountStore } from './store.ts';
 
 type Told = readonly number[] | Promise<readonly number[]>;
+
+export interface ChargeSettings {
+  /** Whether a request that one limit refuses is charged to the others: as the reference does, as its STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT does, never. */
+  readonly charging: 'always' | 'unless seen over' | 'all or none';
+  /** How many processes share a limit while it is counted locally. */
+  readonly replicas: number;
+}
 
 export interface ChargingOptions {
   /** Of windows of a second, and of all others. */
   readonly storeOf: (unit: Unit | undefined) => CountStore;
   readonly algorithms: AlgorithmStores;
-  readonly settings: AnswerSettings;
+  readonly settings: ChargeSettings;
   readonly metrics: RatelimitMetrics;
   readonly nowMs: () => number;
+  /** Limits that are over in their fixed window. */
+  readonly localCache: LocalCache | undefined;
   /** Counts while the store is away; of this thread alone where none are given. */
   readonly local?: LocalCounts;
 }
@@ -42,82 +62,136 @@ export class Charging {
     this.#algorithms = new AlgorithmCharging(options.algorithms);
   }
 
-  /** Takes off a sliding limit what the window before still counts for. What that came to does not change any more: it is asked for once. */
-  weighed(sliding: readonly Applied[], nowS: number): Done {
-    const unknown = sliding.filter(({ before }) => before !== undefined && !this.#ended.has(before.key));
+  charge(found: readonly LimitFound[], nowS: number): readonly ChargeMade[] | Promise<readonly ChargeMade[]> {
+    const charges = this.#begun(found, nowS);
+    const weighing = charges.some(isSliding)
+      ? this.#weighed(charges.filter(isOfWindow).filter(isSliding), nowS)
+      : undefined;
+    const done = andThen(weighing, () => this.#charged(charges));
+    if (done === undefined) return this.#cached(charges);
+    return done.then(
+      () => this.#cached(charges),
+      (error: unknown) => {
+        const decided = this.#withoutStore(charges, error); // what is not known to be over is not remembered
+        return decided === undefined ? charges : decided.then(() => charges);
+      },
+    );
+  }
+
+  #begun(found: readonly LimitFound[], nowS: number): readonly Charge[] {
+    const charges: Charge[] = [];
+    for (const one of found) {
+      if (!isCounted(one)) continue;
+      charges.push(this.#beginning(one, nowS));
+      for (const further of one.also) charges.push(this.#beginning(further, nowS));
+    }
+    return charges;
+  }
+
+  #beginning(found: CountedLimit, nowS: number): Charge {
+    found.metrics.total_hits += found.hits;
+    return new Charge(found, found.kind === 'window' && this.#options.localCache?.isOver(found.ask.key, nowS) === true);
+  }
+
+  /** Remembers what is over until its window ends; a limit that grows as time goes on is never over for the rest of it. */
+  #cached(charges: readonly Charge[]): readonly ChargeMade[] {
+    const { localCache } = this.#options;
+    if (localCache !== undefined)
+      for (const { isCachedOver, isOver, found } of charges)
+        if (!isCachedOver && isOver && found.kind === 'window' && found.previous === undefined)
+          localCache.markOver(found.ask.key, found.endsAtS);
+    return charges;
+  }
+
+  /** Takes off a sliding limit what the previous window still counts for. That window's count is final: it is asked for once. */
+  #weighed(sliding: readonly WindowCharge[], nowS: number): Done {
+    const unknown = sliding.filter(
+      ({ found: { previous } }) => previous !== undefined && !this.#ended.has(previous.key),
+    );
     const weigh = (): void => {
       for (const one of sliding) {
-        const { limit, endsAtS } = one.ask;
-        const counted = Math.min(limit, this.#ended.get(one.before?.key ?? '') ?? 0);
-        const left = Math.max(0, Math.floor(limit - (counted * (endsAtS - nowS)) / (endsAtS - one.startS)));
-        one.ask = { ...one.ask, limit: left };
+        const { capacity, endsAtS, startS, previous } = one.found;
+        const counted = Math.min(capacity, this.#ended.get(previous?.key ?? '') ?? 0);
+        one.capacity = Math.max(0, Math.floor(capacity - (counted * (endsAtS - nowS)) / (endsAtS - startS)));
       }
     };
     if (unknown.length === 0) {
       weigh();
       return undefined;
     }
-    const looks = unknown.map(async ({ before, unit }) => {
-      const [count = 0] = await this.#options.storeOf(unit).look([before?.key ?? '']);
-      this.#ended.set(before?.key ?? '', count, before?.endsAtS ?? 0);
+    const looks = unknown.map(async ({ found: { previous, currentLimit } }) => {
+      const [count = 0] = await this.#options.storeOf(currentLimit.unit).look([previous?.key ?? '']);
+      this.#ended.set(previous?.key ?? '', count, previous?.endsAtS ?? 0);
     });
     return Promise.all(looks).then(weigh);
   }
 
   /** Several limits of one descriptor are charged together whatever the settings say of those of a call. */
-  counted(limited: readonly Applied[]): Done {
-    if (this.#options.settings.charging === 'all or none' || limited.every(({ also }) => also.length === 0))
-      return this.#counted(limited);
-    const groups = limited.filter(({ also }) => also.length > 0).map((one) => [one, ...one.also]);
-    const others = limited.filter((one) => !groups.some((group) => group.includes(one)));
-    return groups.reduce((done, group) => both(done, this.#together(group)), this.#counted(others));
+  #charged(charges: readonly Charge[]): Done {
+    if (this.#options.settings.charging === 'all or none' || !charges.some(({ found }) => found.also.length > 0))
+      return this.#chargedByCall(charges);
+    const groups: Charge[][] = [];
+    const others: Charge[] = [];
+    for (let at = 0; at < charges.length;) {
+      const one = charges[at] as Charge;
+      const size = 1 + one.found.also.length;
+      if (size > 1) groups.push(charges.slice(at, at + size));
+      else others.push(one);
+      at += size;
+    }
+    return groups.reduce((done, group) => both(done, this.#together(group)), this.#chargedByCall(others));
   }
 
-  #together(group: readonly Applied[]): Done {
-    return this.#allOrNone(
-      group.filter(({ algorithm }) => algorithm !== undefined),
-      group.filter(({ algorithm }) => algorithm === undefined),
-      'all or none',
-    );
+  #together(group: readonly Charge[]): Done {
+    return this.#allOrNone(group.filter(isOfAlgorithm), group.filter(isOfWindow), 'all or none');
   }
 
-  #counted(limited: readonly Applied[]): Done {
+  #chargedByCall(charges: readonly Charge[]): Done {
     const { charging } = this.#options.settings;
-    const algorithmic = limited.filter(({ algorithm }) => algorithm !== undefined);
-    if (algorithmic.length === 0) return this.#windows(limited, charging);
-    const ending = algorithmic.filter(({ algorithm }) => algorithm?.isEnd === true);
+    if (charges.every(isOfWindow)) return this.#windows(charges, charging);
+    const algorithmic = charges.filter(isOfAlgorithm);
+    const ending = algorithmic.filter(({ found }) => found.ask.isEnd);
     if (ending.length > 0)
-      return both(this.#algorithms.each(ending), this.#counted(limited.filter((one) => !ending.includes(one))));
-    const windows = limited.filter(({ algorithm }) => algorithm === undefined);
+      return both(
+        this.#algorithms.each(ending),
+        this.#chargedByCall(charges.filter(({ found }) => found.kind === 'window' || !found.ask.isEnd)),
+      );
+    const windows = charges.filter(isOfWindow);
     return charging === 'always'
       ? both(this.#algorithms.each(algorithmic), this.#windows(windows, charging))
       : this.#allOrNone(algorithmic, windows, charging);
   }
 
   /** First what may refuse without a charge; it is given back where a window refuses, or cannot be asked. */
-  #allOrNone(algorithmic: readonly Applied[], windows: readonly Applied[], charging: AnswerSettings['charging']): Done {
-    if (windows.some((one) => one.isCached && stops(one)))
+  #allOrNone(
+    algorithmic: readonly AlgorithmCharge[],
+    windows: readonly WindowCharge[],
+    charging: ChargeSettings['charging'],
+  ): Done {
+    if (windows.some((one) => one.isCachedOver && one.stops))
       return both(this.#algorithms.look(algorithmic), this.#windows(windows, charging));
-    const stopping = algorithmic.filter(stops);
+    const stopping = algorithmic.filter(({ stops }) => stops);
     const charged = andThen(this.#algorithms.together(stopping), () => {
-      if (stopping.some(isRefused)) return this.#windows(windows, charging, true);
+      if (stopping.some(({ isOver }) => isOver)) return this.#windows(windows, charging, true);
       const giveBack = (): Done => this.#algorithms.giveBack(stopping);
       return unlessFailed(
         this.#windows(windows, charging),
-        () => (windows.some((one) => stops(one) && isRefused(one)) ? giveBack() : undefined),
+        () => (windows.some(({ stops, isOver }) => stops && isOver) ? giveBack() : undefined),
         giveBack,
       );
     });
-    return both(this.#algorithms.each(algorithmic.filter((one) => !stops(one))), charged);
+    return both(this.#algorithms.each(algorithmic.filter(({ stops }) => !stops)), charged);
   }
 
-  /** What is over in the local cache is not asked for, and not counted. `isRefusedElsewhere`: by a limit that is no window. */
-  #windows(limited: readonly Applied[], charging: AnswerSettings['charging'], isRefusedElsewhere = false): Done {
-    const asked = limited.some(({ isCached }) => isCached) ? limited.filter(({ isCached }) => !isCached) : limited;
+  /** What is over in the local cache is not asked for, and not counted. `isRefusedElsewhere`: by a limit of an algorithm. */
+  #windows(windows: readonly WindowCharge[], charging: ChargeSettings['charging'], isRefusedElsewhere = false): Done {
+    const asked = windows.some(({ isCachedOver }) => isCachedOver)
+      ? windows.filter(({ isCachedOver }) => !isCachedOver)
+      : windows;
     if (asked.length === 0) return undefined;
     const isStopped =
       isRefusedElsewhere ||
-      (asked !== limited && (charging === 'unless seen over' || limited.some((one) => one.isCached && stops(one))));
+      (asked !== windows && (charging === 'unless seen over' || windows.some((one) => one.isCachedOver && one.stops)));
     switch (charging) {
       case 'always':
         return this.#ask(asked, add);
@@ -125,31 +199,33 @@ export class Charging {
         if (isStopped) return this.#ask(asked, look);
         // What refuses nothing is charged for itself.
         return both(
-          this.#addAllOrNone(asked.filter(stops)),
+          this.#addAllOrNone(asked.filter(({ stops }) => stops)),
           this.#ask(
-            asked.filter((one) => !stops(one)),
+            asked.filter(({ stops }) => !stops),
             add,
           ),
         );
       case 'unless seen over': {
-        if (isStopped) return this.#ask(asked.map(withoutHits), add);
-        const seen = this.#ask(asked, look);
-        const charge = (): Done => {
-          const isAnyOver = asked.some(isRefused); // as in the reference, also one that only counts (shadow, quota)
-          return this.#ask(isAnyOver ? asked.map((one) => (isRefused(one) ? one : withoutHits(one))) : asked, add);
-        };
-        return andThen(seen, charge);
+        if (isStopped) {
+          for (const one of asked) one.hits = 0;
+          return this.#ask(asked, add);
+        }
+        return andThen(this.#ask(asked, look), () => {
+          // As in the reference, also one that only counts (shadow, quota).
+          if (asked.some(({ isOver }) => isOver)) for (const one of asked) if (!one.isOver) one.hits = 0;
+          return this.#ask(asked, add);
+        });
       }
     }
   }
 
   /** Where two stores count them, what one was charged is given back when the other refuses. */
-  #addAllOrNone(asked: readonly Applied[]): Done {
-    const groups = [...Map.groupBy(asked, ({ unit }) => this.#options.storeOf(unit)).values()];
-    const charged: Applied[] = [];
+  #addAllOrNone(asked: readonly WindowCharge[]): Done {
+    const groups = [...Map.groupBy(asked, ({ found }) => this.#storeOf(found)).values()];
+    const charged: WindowCharge[] = [];
     const giveBack = (): Done =>
-      charged.reduce<Done>((done, { unit, ask: { key, hits } }) => {
-        const given = hits > 0 ? this.#options.storeOf(unit).giveBack(key, hits) : undefined;
+      charged.reduce<Done>((done, { found, hits }) => {
+        const given = hits > 0 ? this.#storeOf(found).giveBack(found.ask.key, hits) : undefined;
         return given instanceof Promise
           ? both(
               done,
@@ -163,7 +239,7 @@ export class Charging {
       return unlessFailed(
         this.#ask(group, addIfAllFit),
         () => {
-          if (group.some(isRefused)) return both(giveBack(), this.#ask(groups.flat(), look));
+          if (group.some(({ isOver }) => isOver)) return both(giveBack(), this.#ask(groups.flat(), look));
           charged.push(...group);
           return next();
         },
@@ -174,53 +250,62 @@ export class Charging {
   }
 
   /** What each limit's policy answers when the store cannot be asked. One that wants an error fails the request. */
-  withoutStore(limited: readonly Applied[], error: unknown): Done {
+  #withoutStore(charges: readonly Charge[], error: unknown): Done {
     if (!(error instanceof ServiceError)) throw error;
-    const {
-      metrics,
-      settings: { replicas },
-    } = this.#options;
+    const { metrics, settings } = this.#options;
     metrics.service.redisError++;
-    const asked = limited.filter(({ isCached }) => !isCached);
-    if (asked.some(({ outage }) => outage === 'error')) throw error;
-    const local = asked.filter(({ algorithm, outage }) => algorithm !== undefined && outage === 'local');
+    const asked = charges.filter(({ isCachedOver }) => !isCachedOver);
+    if (asked.some(({ found }) => found.outage === 'error')) throw error;
+    const local: AlgorithmCharge[] = [];
     for (const one of asked) {
       const {
-        ask: { hits, limit },
-        outage,
+        hits,
+        capacity,
+        found: { outage },
       } = one;
       if (outage !== 'error') metrics.outages[outage]++;
       switch (outage) {
         case 'open':
         case 'error':
-          one.after = Math.min(hits, limit);
+          one.count = Math.min(hits, capacity);
           break;
         case 'closed':
-          one.after = limit + Math.max(1, hits);
+          one.count = capacity + Math.max(1, hits);
           break;
-        case 'local': {
-          if (one.algorithm !== undefined) continue;
-          const share = Math.ceil(limit / replicas);
-          const [after = 0] = this.#local.add([one.ask]);
-          one.after = after > share ? limit + hits : limit - (share - after);
-        }
+        case 'local':
+          if (isOfAlgorithm(one)) local.push(one);
+          if (isOfWindow(one)) one.count = this.#localCount(one);
       }
     }
-    return this.#algorithms.locally(local, replicas);
+    return this.#algorithms.locally(local, settings.replicas);
   }
 
-  #ask(asked: readonly Applied[], how: (store: CountStore, asked: readonly Applied[]) => Told): Done {
+  /** Counted in this process, up to a share of the limit. */
+  #localCount(one: WindowCharge): number {
+    const { hits, capacity } = one;
+    const share = Math.ceil(capacity / this.#options.settings.replicas);
+    const [count = 0] = this.#local.add([askOf(one)]);
+    return count > share ? capacity + hits : capacity - (share - count);
+  }
+
+  #storeOf({ currentLimit: { unit } }: CountedLimit): CountStore {
+    return this.#options.storeOf(unit);
+  }
+
+  #ask(asked: readonly WindowCharge[], how: (store: CountStore, asked: readonly WindowCharge[]) => Told): Done {
     const [first] = asked;
     if (first === undefined) return undefined;
-    const store = this.#options.storeOf(first.unit);
-    const others = asked.filter(({ unit }) => this.#options.storeOf(unit) !== store);
-    if (others.length > 0)
+    const store = this.#storeOf(first.found);
+    if (asked.some(({ found }) => this.#storeOf(found) !== store))
       return both(
         this.#ask(
-          asked.filter((one) => !others.includes(one)),
+          asked.filter(({ found }) => this.#storeOf(found) === store),
           how,
         ),
-        this.#ask(others, how),
+        this.#ask(
+          asked.filter(({ found }) => this.#storeOf(found) !== store),
+          how,
+        ),
       );
     let told: Told;
     try {
@@ -234,24 +319,20 @@ export class Charging {
   }
 }
 
-function take(asked: readonly Applied[], counts: readonly number[]): void {
-  for (let at = 0; at < asked.length; at++) (asked[at] as Applied).after = counts[at] as number;
+const isSliding = ({ found }: Charge): boolean => found.kind === 'window' && found.previous !== undefined;
+
+function take(asked: readonly WindowCharge[], counts: readonly number[]): void {
+  for (let at = 0; at < asked.length; at++) (asked[at] as Charge).count = counts[at] as number;
 }
 
-const asksOf = (asked: readonly Applied[]): readonly CountAsk[] => asked.map(({ ask }) => ask);
-const add = (store: CountStore, asked: readonly Applied[]): Told => store.add(asksOf(asked));
-const addIfAllFit = (store: CountStore, asked: readonly Applied[]): Told => store.addIfAllFit(asksOf(asked));
+const asksOf = (asked: readonly WindowCharge[]): readonly CountAsk[] => asked.map(askOf);
+const add = (store: CountStore, asked: readonly WindowCharge[]): Told => store.add(asksOf(asked));
+const addIfAllFit = (store: CountStore, asked: readonly WindowCharge[]): Told => store.addIfAllFit(asksOf(asked));
 
 /** What each would be at. */
-function look(store: CountStore, asked: readonly Applied[]): Told {
-  const told = store.look(asked.map(({ ask: { key } }) => key));
+function look(store: CountStore, asked: readonly WindowCharge[]): Told {
+  const told = store.look(asked.map(({ found }) => found.ask.key));
   const more = (counts: readonly number[]): readonly number[] =>
-    counts.map((count, at) => count + (asked[at]?.hits ?? 0));
+    counts.map((count, at) => count + (asked[at]?.found.hits ?? 0));
   return told instanceof Promise ? told.then(more) : more(told);
-}
-
-/** It is asked, and not charged. */
-function withoutHits(one: Applied): Applied {
-  one.ask = { ...one.ask, hits: 0 };
-  return one;
 }

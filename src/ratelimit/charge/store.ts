@@ -1,19 +1,8 @@
 /** Where windows are counted. */
 
-export interface CountAsk {
-  /** The whole name of the counter, with its window. */
-  readonly key: string;
-  readonly hits: number;
-  /** Of one limit; where counters are in this process, none pushes out those of another. */
-  readonly group?: string;
-  readonly limit: number;
-  /** How long its counter is kept. */
-  readonly keptS: number;
-  /** When the window ends, in seconds since 1970. */
-  readonly endsAtS: number;
-  /** Until when its counter is of use, in seconds since 1970: a sliding limit looks at it for one window more. */
-  readonly usedUntilS: number;
-}
+import type { CountAsk } from '../walk/asks.ts';
+
+export type { CountAsk };
 
 /** More than any limit (uint32 on the wire), and so few that a counter never comes to the end of what Redis can count. */
 const MOST_HITS = 2 ** 32;

@@ -3,11 +3,10 @@
  * **In**: the map. **Out**: what it says. **Fails**: with findings at their place; the rest is read on.
  */
 import { CALENDAR, calendarOf, isZone } from '../../counting/calendar.ts';
-import { ALGORITHMS } from '../charge/algorithm-store.ts';
 import { durationMs } from '../../time/duration.ts';
 import type { RatelimitErrorCode } from './errors.ts';
 import type { GoMap, GoNode, Place } from './go-yaml.ts';
-import { type Limit, OUTAGES, type Outage } from './tree.ts';
+import { ALGORITHMS, type Limit, OUTAGES, type Outage } from './tree.ts';
 import { spanWindow, type Window } from './window.ts';
 
 export interface Beyond {

@@ -1,9 +1,12 @@
 /** Files of rate limits, as they are looked through. */
-import type { Algorithm } from '../charge/algorithm-store.ts';
 import type { JsonObject, Unit } from '../call.ts';
 import type { Pattern } from './wildcard.ts';
 import type { Window } from './window.ts';
 import type { Position } from '../../core/rules/yaml/source-text.ts';
+
+/** Algorithms without windows; as the plugin contract means them. */
+export const ALGORITHMS = ['gcra', 'log', 'concurrency'] as const;
+export type Algorithm = (typeof ALGORITHMS)[number];
 
 export const OUTAGES = ['error', 'open', 'closed', 'local'] as const;
 export type Outage = (typeof OUTAGES)[number];

@@ -2,15 +2,15 @@
  * What is to be said about one descriptor: which limit is meant and why, what its counter is at, what is held here.
  * **In**: a domain and entries. **Out**: an object for people and programs. **Fails**: with a ServiceError where the store cannot be asked.
  */
-import { algorithmAsk } from '../walk/algorithm-ask.ts';
+import { type AlgorithmAsk, algorithmAsk, nameOf } from '../walk/asks.ts';
 import { lookAt } from '../charge/algorithm-charging.ts';
-import { type AlgorithmAsk, type AlgorithmStores, nameOf } from '../charge/algorithm-store.ts';
+import type { AlgorithmStores } from '../charge/algorithm-store.ts';
 import type { KeyStyle } from '../walk/cache-key.ts';
 import { type Unit, unitName } from '../call.ts';
 import type { Domains, Limit } from '../config/tree.ts';
 import { allHolders, type Holder, type Holders } from '../charge/holders.ts';
 import { type Match, matchOf, type Step } from '../walk/match.ts';
-import { matchOfAlso, windowKey } from '../walk/several-limits.ts';
+import { matchOfAlso, windowKey } from '../walk/window-key.ts';
 import type { CountStore } from '../charge/store.ts';
 
 export interface Explanation {

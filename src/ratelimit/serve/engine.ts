@@ -13,7 +13,8 @@ import { LocalCache } from '../charge/local-cache.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { type AroundRedis, openStores, type OutageTarget } from '../charge/open-stores.ts';
 import { rateLimitService } from './service.ts';
-import { answerSettings, type Settings } from '../settings/settings.ts';
+import { serviceSettings } from './service-settings.ts';
+import type { Settings } from '../settings/settings.ts';
 import { type SharedCounts, SharedStore } from '../charge/shared-store.ts';
 
 /** What is no rate limit's own business: the command gives it. */
@@ -84,7 +85,7 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
     metrics.gauges.set('ratelimit.localcache.missCount', () => localCache.lookups - localCache.hits);
   }
   const { storeOf } = stores;
-  const answers = answerSettings(settings);
+  const answers = serviceSettings(settings);
   const local =
     shared === undefined ? undefined : new SharedStore({ memory: shared.local, worker: shared.worker, nowMs });
   const service = rateLimitService({

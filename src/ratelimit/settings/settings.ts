@@ -2,9 +2,7 @@
  * The environment, as envoyproxy/ratelimit reads it (src/settings/settings.go), and our own settings beside it.
  * **In**: environment variables. **Out**: settings. **Fails**: with every variable that is wrong, and what was expected.
  */
-import type { KeyStyle } from '../walk/cache-key.ts';
 import { OUTAGES } from '../config/tree.ts';
-import type { AnswerSettings } from '../answer/answer-settings.ts';
 import { type Mogrifier, readMogrifiers } from '../metrics/mogrifiers.ts';
 import { goDurationMs } from '../../time/duration.ts';
 
@@ -390,35 +388,6 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     };
   const mogrifiers = readMogrifiers(settings.USE_DOG_STATSD_MOGRIFIERS, env);
   return { settings, mogrifier: mogrifiers.mogrifier, problems: [...problems, ...mogrifiers.problems], warnings };
-}
-
-export function answerSettings(settings: Settings): AnswerSettings {
-  const keyStyle: KeyStyle = settings.SLUICE_SAFE ? 'safe' : 'compatible';
-  return {
-    keyPrefix: settings.CACHE_KEY_PREFIX,
-    keyStyle,
-    nearLimitRatio: settings.NEAR_LIMIT_RATIO,
-    shadowMode: settings.SHADOW_MODE,
-    quotaMode: settings.QUOTA_MODE,
-    calendarMonths: settings.USE_CALENDAR_MONTH_RATE_LIMIT,
-    withoutDots: settings.SANITIZE_DESCRIPTOR_METRIC_DOTS,
-    charging: settings.SLUICE_SAFE
-      ? 'all or none'
-      : settings.STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT
-        ? 'unless seen over'
-        : 'always',
-    ietfHeaders: settings.SLUICE_IETF_HEADERS,
-    headers: settings.LIMIT_RESPONSE_HEADERS_ENABLED
-      ? {
-          limit: settings.LIMIT_LIMIT_HEADER,
-          remaining: settings.LIMIT_REMAINING_HEADER,
-          reset: settings.LIMIT_RESET_HEADER,
-        }
-      : undefined,
-    dynamicMetadata: settings.RESPONSE_DYNAMIC_METADATA,
-    outage: OUTAGES.find((word) => word === settings.SLUICE_OUTAGE) ?? 'error',
-    replicas: Math.max(1, settings.SLUICE_REPLICAS),
-  };
 }
 
 /** As Go's strconv.ParseBool. */

@@ -8,13 +8,8 @@ import type { AnyHandler, Call, QuotaAnswer, QuotaAsk } from '../../adapters/con
 import { type HandlerEnvironment, openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics } from '../../adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';
-import {
-  type AlgorithmAnswer,
-  type AlgorithmAsk,
-  type AlgorithmStore,
-  nameOf,
-  type OpenAlgorithms,
-} from '../../ratelimit/charge/algorithm-store.ts';
+import type { AlgorithmAnswer, AlgorithmStore, OpenAlgorithms } from '../../ratelimit/charge/algorithm-store.ts';
+import { type AlgorithmAsk, nameOf } from '../../ratelimit/walk/asks.ts';
 import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { redisConfig } from './redis-config.ts';

@@ -1,7 +1,7 @@
 /** What gcra, log and concurrency come to in files of envoyproxy/ratelimit: on quota-memory, at a time of the test's own. */
 import { describe, expect, test } from 'vitest';
 import type { AlgorithmStore } from '../../../src/ratelimit/charge/algorithm-store.ts';
-import type { AnswerSettings } from '../../../src/ratelimit/answer/answer-settings.ts';
+import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { limitInspector } from '../../../src/ratelimit/inspect/inspector.ts';
@@ -13,7 +13,7 @@ import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: AnswerSettings = {
+const SETTINGS: ServiceSettings = {
   keyPrefix: '',
   keyStyle: 'compatible',
   nearLimitRatio: 0.8,
@@ -36,7 +36,7 @@ interface Asked {
   readonly override?: Descriptor['override'];
 }
 
-async function serving(descriptors: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
+async function serving(descriptors: string, settings: Partial<ServiceSettings> = {}, localCache?: LocalCache) {
   const { domains, findings } = readConfigs(
     [{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }],
     { mergeDomains: false },

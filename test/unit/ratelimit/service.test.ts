@@ -6,12 +6,12 @@ import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
 import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import type { CountStore } from '../../../src/ratelimit/charge/store.ts';
-import type { AnswerSettings } from '../../../src/ratelimit/answer/answer-settings.ts';
+import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
 import { noAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;
-const SETTINGS: AnswerSettings = {
+const SETTINGS: ServiceSettings = {
   keyPrefix: '',
   keyStyle: 'compatible',
   nearLimitRatio: 0.8,
@@ -33,7 +33,7 @@ interface Entries {
   readonly override?: Descriptor['override'];
 }
 
-function serving(descriptors: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
+function serving(descriptors: string, settings: Partial<ServiceSettings> = {}, localCache?: LocalCache) {
   const { domains, findings } = readConfigs(
     [{ file: 'f', text: `domain: d\ndescriptors:\n${descriptors.replaceAll(/^/gm, '  ')}` }],
     { mergeDomains: false },
@@ -558,7 +558,7 @@ describe('a store that cannot be asked', () => {
 - key: plain
   rate_limit: { unit: day, requests_per_unit: 10 }
 `;
-  const failing = (word: string, settings: Partial<AnswerSettings> = {}) => {
+  const failing = (word: string, settings: Partial<ServiceSettings> = {}) => {
     const { domains, findings } = readConfigs(
       [{ file: 'f', text: `domain: d\ndescriptors:\n${config.replace('WORD', word).replaceAll(/^/gm, '  ')}` }],
       { mergeDomains: false },

@@ -1,6 +1,6 @@
 /** `sluice: { also: [...] }`: several limits of one descriptor, charged all or none. On memory, at a time of the test's own. */
 import { describe, expect, test } from 'vitest';
-import type { AnswerSettings } from '../../../src/ratelimit/answer/answer-settings.ts';
+import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';
 import { Code, type RateLimitReply, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { limitInspector } from '../../../src/ratelimit/inspect/inspector.ts';
@@ -12,7 +12,7 @@ import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
 import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000; // 20 s into a minute, 800 s into an hour
-const SETTINGS: AnswerSettings = {
+const SETTINGS: ServiceSettings = {
   keyPrefix: '',
   keyStyle: 'compatible',
   nearLimitRatio: 0.8,
@@ -30,7 +30,7 @@ const SETTINGS: AnswerSettings = {
 const TWO =
   '{ key: user, rate_limit: { unit: minute, requests_per_unit: 5, sluice: { also: [{ unit: hour, requests_per_unit: 7 }] } } }';
 
-async function serving(descriptor: string, settings: Partial<AnswerSettings> = {}, localCache?: LocalCache) {
+async function serving(descriptor: string, settings: Partial<ServiceSettings> = {}, localCache?: LocalCache) {
   const { domains, findings } = readConfigs([{ file: 'f', text: `domain: d\ndescriptors: [${descriptor}]\n` }], {
     mergeDomains: false,
   });

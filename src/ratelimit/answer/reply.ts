@@ -1,0 +1,72 @@
+/**
+ * **In**: limits found and charges made. **Out**: the reply, and what the metrics count of it. **Fails**: never.
+ */
+import { Code, type DescriptorStatus, type RateLimitCall, type RateLimitReply } from '../call.ts';
+import type { ChargeMade } from '../charge/charge-made.ts';
+import type { RatelimitMetrics } from '../metrics/metrics.ts';
+import { isCounted, type LimitFound } from '../walk/limit-found.ts';
+import type { AnswerSettings } from './answer-settings.ts';
+import { dynamicMetadataOf } from './dynamic-metadata.ts';
+import { ietfHeaders, referenceHeaders } from './headers.ts';
+import { statusOf, tightestOf, UNLIMITED_REMAINING } from './status.ts';
+
+const OK: DescriptorStatus = { code: Code.OK, currentLimit: undefined, remaining: 0, resetS: undefined };
+const UNLIMITED: DescriptorStatus = { ...OK, remaining: UNLIMITED_REMAINING };
+
+/** `charges`: those of the limits that are counted, in order, further limits of a descriptor right after its first. */
+export function replyOf(
+  call: RateLimitCall,
+  found: readonly LimitFound[],
+  charges: readonly ChargeMade[],
+  nowS: number,
+  settings: AnswerSettings,
+  metrics: RatelimitMetrics,
+): RateLimitReply {
+  const answered = charges.map((charge) => statusOf(charge, nowS, settings.nearLimitRatio));
+  const statuses = statusesOf(found, answered);
+  const isOver = refuses(found, statuses);
+  const isRefused = isOver && !settings.shadowMode;
+  if (isOver && !isRefused) metrics.service.globalShadowMode++;
+  return {
+    overallCode: isRefused ? Code.OVER_LIMIT : Code.OK,
+    statuses,
+    headers: [
+      ...(settings.headers === undefined ? [] : referenceHeaders(found, statuses, settings.headers)),
+      ...(settings.ietfHeaders ? ietfHeaders(charges, answered, isRefused) : []),
+    ],
+    dynamicMetadata: settings.dynamicMetadata
+      ? dynamicMetadataOf(
+          call,
+          found.flatMap((one, at) =>
+            isCounted(one) && statuses[at]?.code === Code.OK && one.metadata !== undefined ? [one.metadata] : [],
+          ),
+        )
+      : undefined,
+  };
+}
+
+/** One for each descriptor. */
+function statusesOf(found: readonly LimitFound[], answered: readonly DescriptorStatus[]): readonly DescriptorStatus[] {
+  if (found.every((one) => isCounted(one) && one.also.length === 0)) return answered;
+  let at = 0;
+  return found.map((one) => {
+    if (!isCounted(one)) return one.kind === 'none' ? OK : UNLIMITED;
+    return one.also.length === 0
+      ? (answered[at++] as DescriptorStatus)
+      : tightestOf(answered.slice(at, (at += 1 + one.also.length)));
+  });
+}
+
+/** Where a limit is over, or every quota is. */
+function refuses(found: readonly LimitFound[], statuses: readonly DescriptorStatus[]): boolean {
+  let quotas = 0;
+  let quotasOver = 0;
+  for (let at = 0; at < found.length; at++) {
+    const isOver = statuses[at]?.code === Code.OVER_LIMIT;
+    if (found[at]?.isQuota === true) {
+      quotas++;
+      if (isOver) quotasOver++;
+    } else if (isOver) return true;
+  }
+  return quotas > 0 && quotasOver === quotas;
+}

@@ -1,0 +1,50 @@
+import type { CountAsk } from '../walk/asks.ts';
+import type { AlgorithmLimit, CountedLimit, WindowLimit } from '../walk/limit-found.ts';
+
+/** What charging a limit came to. */
+export interface ChargeMade {
+  readonly found: CountedLimit;
+  /** What the counter may reach in this call: less than the limit's capacity where a sliding limit still counts the previous window. */
+  readonly capacity: number;
+  /** The counter with this call; beyond the capacity where the limit is over. */
+  readonly count: number;
+  /** Over by the local cache; no store was asked. */
+  readonly isCachedOver: boolean;
+  /** Seconds, as the algorithm says; `undefined`: until the window ends. */
+  readonly resetS: number | undefined;
+}
+
+/** A charge while it is made; only this folder writes it. */
+export class Charge implements ChargeMade {
+  readonly found: CountedLimit;
+  readonly isCachedOver: boolean;
+  hits: number;
+  capacity: number;
+  count = 0;
+  resetS: number | undefined = undefined;
+
+  constructor(found: CountedLimit, isCachedOver: boolean) {
+    this.found = found;
+    this.isCachedOver = isCachedOver;
+    this.hits = found.hits;
+    this.capacity = found.capacity;
+  }
+
+  get isOver(): boolean {
+    return this.count > this.capacity;
+  }
+
+  /** Whether the request is refused where this limit is over. */
+  get stops(): boolean {
+    return !this.found.isShadow && !this.found.isQuota;
+  }
+}
+
+export type WindowCharge = Charge & { readonly found: WindowLimit };
+export type AlgorithmCharge = Charge & { readonly found: AlgorithmLimit };
+export const isOfWindow = (charge: Charge): charge is WindowCharge => charge.found.kind === 'window';
+export const isOfAlgorithm = (charge: Charge): charge is AlgorithmCharge => charge.found.kind === 'algorithm';
+
+/** The ask of the walk, unless this call charges or allows less. */
+export const askOf = ({ found: { ask }, hits, capacity }: WindowCharge): CountAsk =>
+  ask.hits === hits && ask.limit === capacity ? ask : { ...ask, hits, limit: capacity };

@@ -1,0 +1,50 @@
+/** The first of three records of a descriptor's way: limit found (here), charge made (charge), answer (a DescriptorStatus). Each is read-only for the stages after it. */
+import type { CurrentLimit, JsonObject } from '../call.ts';
+import type { Outage } from '../config/tree.ts';
+import type { RuleMetrics } from '../metrics/metrics.ts';
+import type { AlgorithmAsk, CountAsk } from './asks.ts';
+
+export type LimitFound = UncountedLimit | CountedLimit;
+export type CountedLimit = WindowLimit | AlgorithmLimit;
+
+/** No limit was found, or an unlimited one. */
+export interface UncountedLimit {
+  readonly kind: 'none' | 'unlimited';
+  readonly hits: number;
+  /** With QUOTA_MODE a descriptor without a limit is a quota that is never used up. */
+  readonly isQuota: boolean;
+}
+
+interface Counted {
+  readonly hits: number;
+  readonly isQuota: boolean;
+  readonly isShadow: boolean;
+  readonly metadata: JsonObject | undefined;
+  readonly currentLimit: CurrentLimit;
+  readonly metrics: RuleMetrics;
+  /** Name of the limit in RateLimit-Policy. */
+  readonly policy: string;
+  readonly outage: Outage;
+  /** What the counter may reach: the limit, or the burst of `gcra`. */
+  readonly capacity: number;
+  /** Of the window, in seconds since 1970; of an algorithm: now, and a period later. */
+  readonly startS: number;
+  readonly endsAtS: number;
+  /** Further limits of the same descriptor: all of them are charged, or none. They have none of their own. */
+  readonly also: readonly CountedLimit[];
+}
+
+export interface WindowLimit extends Counted {
+  readonly kind: 'window';
+  readonly ask: CountAsk;
+  /** `sliding`: the counter of the previous window. */
+  readonly previous: { readonly key: string; readonly endsAtS: number } | undefined;
+}
+
+export interface AlgorithmLimit extends Counted {
+  readonly kind: 'algorithm';
+  readonly ask: AlgorithmAsk;
+}
+
+export const isCounted = (found: LimitFound): found is CountedLimit =>
+  found.kind === 'window' || found.kind === 'algorithm';
