@@ -16,10 +16,16 @@ const GROUND = [
 
 /** The stages of the core, each of which may import those before it. */
 const STAGES_OF_CORE: readonly (readonly string[])[] = [
-  ['src/core/call.ts', 'src/core/call-id.ts', 'src/core/status.ts', 'src/core/key-text.ts', 'src/core/metrics'],
+  [
+    'src/core/call.ts',
+    'src/core/call-id.ts',
+    'src/core/actions.ts',
+    'src/core/status.ts',
+    'src/core/key-text.ts',
+    'src/core/metrics',
+  ],
   ['src/core/rules/yaml', 'src/core/rules/errors.ts'],
   ['src/core/rules'],
-  ['src/core/capabilities.ts'],
   ['src/core/handlers'],
   ['src/core/outcome.ts'],
   ['src/core/match'],

@@ -57,9 +57,9 @@ function actionRow(action: Action): object {
     case 'deny':
       return { kind: 'deny', unlessAllowed: action.unlessAllowed ?? null };
     case 'allow':
-      return { kind: 'allow', group: action.group, handler: action.ask?.handler ?? null };
+      return { kind: 'allow', group: action.group, handler: action.handler ?? null };
     case 'check':
-      return { kind: 'check', handler: action.ask.handler };
+      return { kind: 'check', handler: action.handler };
     case 'quota':
       return {
         kind: 'quota',

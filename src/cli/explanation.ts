@@ -110,17 +110,14 @@ function lookAtInputs({ action }: Rule, bag: RecordingBag): void {
   if (action === undefined || action.kind === 'deny') return;
   if (action.kind === 'quota') {
     for (const part of [...action.key, action.limit, action.cost, action.burst, action.once]) part?.evaluate(bag);
-  } else if (action.kind === 'allow' || action.kind === 'check') action.ask?.input(bag);
-  else action.input(bag);
+  } else action.input?.(bag);
 }
 
 /** Looks at all texts; those of `onAllow` that fail are told. What reads `out.*` is known to the call alone, and left to its answer. */
 function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
-  const { onAllow, onDeny, action } = rule;
+  const { onAllow, onDeny } = rule;
   const own = outBag(rule, bag, undefined);
-  for (const answer of [onDeny, action?.kind === 'deny' ? action.answer : undefined]) {
-    for (const text of [answer?.body, ...(answer?.headers ?? []).map(([, value]) => value)]) text?.render(own);
-  }
+  for (const text of [onDeny?.body, ...(onDeny?.headers ?? []).map(([, value]) => value)]) text?.render(own);
   if (onAllow === undefined) return [];
   const { request, response, query, metadata } = onAllow;
   const texts = [

@@ -28,7 +28,7 @@ import type { Snapshot } from './snapshot/snapshot.ts';
 import { checkVerdict } from './verdict/check-verdict.ts';
 import { decidingOf, refusalOf, settleGroups } from './verdict/first-deny.ts';
 import { limitVerdict } from './verdict/limit-verdict.ts';
-import type { RuleOutcome, PreparedRule } from './outcome.ts';
+import type { RuleOutcome, PreparedReport, PreparedRule } from './outcome.ts';
 import { nextId } from './call-id.ts';
 import { messageOf } from '../text/message-of.ts';
 import type { OpenHandler } from '../adapters/open-handler.ts';
@@ -319,14 +319,14 @@ export function createEngine(options: EngineOptions): RunningEngine {
     return call === 'log' || call === 'tcp-log' ? waits : undefined;
   }
 
-  function writeReport(prepared: PreparedRule, call: CallKind, bag: RequestBag): Promise<void> | undefined {
+  function writeReport(prepared: PreparedReport, call: CallKind, bag: RequestBag): Promise<void> | undefined {
     const {
-      rule: { action, name },
+      rule: { name },
+      action,
       handler,
       sink,
       meters: own,
     } = prepared;
-    if (action?.kind !== 'report' || handler?.reports === undefined) return undefined;
     const match = matchOf(prepared, bag);
     if (match === 'failed') own.failed++;
     if (match !== 'applies') return undefined;

@@ -5,29 +5,53 @@ import type { Compiled } from '../expression/index.ts';
 import { messageOf } from '../text/message-of.ts';
 import type { LiveHandler } from './handlers/live-handler.ts';
 import type { RuleMeters } from './metrics/meters.ts';
-import type { ErrorWord, Rule } from './rules/rule.ts';
+import type { Action, EnrichAction, InputMaker, QuotaAction, ReportAction, Rule } from './rules/rule.ts';
+import type { ReportQueue } from './handlers/report-queue.ts';
+import type { ErrorWord } from './actions.ts';
 
-/** A rule with what its handler made of it, once: a call only looks things up. */
+/** A rule ready for calls: what its handler made of it, and what the table of actions says, resolved once. */
 export interface PreparedRule {
   readonly rule: Rule;
+  readonly action: Action | undefined;
+  readonly refuses: boolean;
   readonly meters: RuleMeters;
-  /** The rule's, held here: of thousands of rules each further object in between is one more cache miss. Nothing: always. */
+  /** The rule's own, copied here: among thousands of rules each object in between is a cache miss. `undefined`: always. */
   readonly match: Compiled['evaluate'] | undefined;
-  /** Whether it does something in a check: false for enrich and report. */
   readonly handler: LiveHandler | undefined;
+  /** Of check and allow rules that ask a handler. */
   readonly check: CheckFunction | undefined;
+  readonly input: InputMaker | undefined;
+  /** Of an allow rule: the group that it lets in; of a deny rule: the group that it lets pass. */
+  readonly allows: string | undefined;
+  readonly unlessAllowed: string | undefined;
+  /** Its result when its match applies, before a handler is asked. */
+  readonly whenMatched: RuleResult;
+  /** Its result when its handler refuses. */
+  readonly whenRefused: 'refused' | 'not allowed';
   readonly lookup: LookupFunction | undefined;
   readonly bucket: unknown;
   /** What counts while the handler of a quota cannot be asked. */
   readonly local: LocalCounts | undefined;
   readonly sink: unknown;
-  /** Of `by`, for mode and for sample. */
+  /** Hash seeds of the percentages of mode and sample. */
   readonly seed: number;
   readonly sampleSeed: number;
   /** A match that fails counts as matched. */
   readonly failedMatchApplies: boolean;
   readonly inputWord: ErrorWord;
 }
+
+/** Prepared rules of one stage, whose action and handler are known. */
+export type PreparedLookup = PreparedRule & {
+  readonly action: EnrichAction;
+  readonly handler: LiveHandler;
+  readonly lookup: LookupFunction;
+};
+export type PreparedQuota = PreparedRule & { readonly action: QuotaAction; readonly handler: LiveHandler };
+export type PreparedReport = PreparedRule & {
+  readonly action: ReportAction;
+  readonly handler: LiveHandler & { readonly reports: ReportQueue };
+};
 
 export interface LocalCounts {
   readonly handler: LiveHandler;
@@ -66,8 +90,8 @@ export interface QuotaRefusal {
 }
 
 /** Of a rule that applies, or whose match failed. */
-export interface RuleOutcome {
-  readonly prepared: PreparedRule;
+export interface RuleOutcome<P extends PreparedRule = PreparedRule> {
+  readonly prepared: P;
   readonly bag: Bag;
   /** False: it is worked out and counted, and nothing is done. */
   readonly enforced: boolean;
@@ -87,23 +111,21 @@ export function fail(outcome: RuleOutcome, part: 'match' | 'input' | 'handler', 
 
 /** The outcome of a rule whose evaluation threw: as if its input had failed. */
 export function outcomeOfThrow(prepared: PreparedRule, bag: Bag, error: unknown): RuleOutcome {
-  const {
-    rule: { action, mode },
-    inputWord,
-  } = prepared;
-  const outcome: RuleOutcome = { prepared, bag, enforced: mode.kind !== 'shadow', result: PASSED, failed: true };
-  fail(
-    outcome,
-    'match',
-    action?.kind === 'allow' ? 'deny' : inputWord,
-    `internal error while evaluating the rule: ${messageOf(error)}`,
-  );
+  const { rule, inputWord } = prepared;
+  const outcome: RuleOutcome = {
+    prepared,
+    bag,
+    enforced: rule.mode.kind !== 'shadow',
+    result: PASSED,
+    failed: true,
+  };
+  fail(outcome, 'match', inputWord, `internal error while evaluating the rule: ${messageOf(error)}`);
   return outcome;
 }
 
 /** A quota rule in one bag; `answer` is there where its handler answered. */
 export interface QuotaEntry {
-  readonly outcome: RuleOutcome;
+  readonly outcome: RuleOutcome<PreparedQuota>;
   readonly ask: QuotaAsk;
   readonly handler: LiveHandler;
   answer: QuotaAnswer | undefined;

@@ -8,7 +8,6 @@
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { allow, type QuotaAnswer, type QuotaAsk } from '../../adapters/contract.ts';
-import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
@@ -16,7 +15,7 @@ import {
   PASSED,
   type RuleOutcome,
   fail,
-  type PreparedRule,
+  type PreparedQuota,
   quotaOutput,
   outcomeOfThrow,
   type QuotaEntry,
@@ -82,17 +81,16 @@ function collect(
 /** Nothing where the rule does not apply; its ask, where there is one, is put with the others. */
 function outcomeOf(
   snapshot: Snapshot,
-  prepared: PreparedRule,
+  prepared: PreparedQuota,
   bag: RequestBag,
   call: CallKind,
   entries: QuotaEntry[],
 ): RuleOutcome | undefined {
-  const { action } = prepared.rule;
-  if (action?.kind !== 'quota' || prepared.handler === undefined) return undefined;
+  const { action } = prepared;
   if (call === 'limit' && !hasKeys(snapshot, bag, action.descriptorKeys)) return undefined;
   const match = matchOf(prepared, bag);
   if (match === 'does not apply') return undefined;
-  const outcome: RuleOutcome = {
+  const outcome: RuleOutcome<PreparedQuota> = {
     prepared,
     bag,
     enforced: isEnforced(prepared, bag),
@@ -204,11 +202,11 @@ function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallS
 }
 
 function askHandler(
-  { gate, spec, charge: chargeHandler }: LiveHandler,
+  { gate, deadlinesMs, charge: chargeHandler }: LiveHandler,
   asks: readonly QuotaAsk[],
   scope: CallScope,
 ): readonly QuotaAnswer[] | Failure | Promise<readonly QuotaAnswer[] | Failure> {
-  return gate.ask(chargeHandler, asks, scope, deadlineOf('quota', spec.deadlineMs), wrongAnswers);
+  return gate.ask(chargeHandler, asks, scope, deadlinesMs.quota, wrongAnswers);
 }
 
 const FIRST: readonly number[] = [0];
@@ -223,12 +221,10 @@ function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; read
     ({
       ask,
       outcome: {
-        prepared: {
-          rule: { action },
-        },
+        prepared: { action },
       },
     }) => {
-      const counter = `${action?.kind === 'quota' ? action.counter : ''}\0${ask.key}\0${ask.perMs}`;
+      const counter = `${action.counter}\0${ask.key}\0${ask.perMs}`;
       const at = known.get(counter);
       const other = at === undefined ? undefined : asks[at];
       if (at === undefined || other === undefined) {

@@ -4,10 +4,9 @@
  */
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
-import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, REFUSED, type RuleOutcome, fail, type PreparedRule, outcomeOfThrow } from '../outcome.ts';
+import { PASSED, type RuleOutcome, fail, type PreparedRule, outcomeOfThrow } from '../outcome.ts';
 import { isDenialCode } from '../status.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
@@ -45,43 +44,25 @@ const NONE: RuleOutcome[] = [];
 function outcomeOf(prepared: PreparedRule, bag: RequestBag): RuleOutcome | undefined {
   const match = matchOf(prepared, bag);
   if (match === 'does not apply') return undefined;
-  const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: false };
-  if (match === 'failed') failedMatch(outcome);
-  else {
-    prepared.meters.matched++;
-    if (prepared.rule.action?.kind === 'deny') outcome.result = REFUSED;
-  }
+  const enforced = isEnforced(prepared, bag);
+  const outcome: RuleOutcome = { prepared, bag, enforced, result: prepared.whenMatched, failed: false };
+  if (match === 'failed')
+    fail(outcome, 'match', prepared.inputWord, `match failed: ${prepared.rule.match?.why(bag) ?? ''}`);
+  else prepared.meters.matched++;
   return outcome;
 }
 
-function failedMatch(outcome: RuleOutcome): void {
-  const {
-    prepared: { rule, inputWord },
-    bag,
-  } = outcome;
-  const word = rule.action === undefined ? 'allow' : rule.action.kind === 'allow' ? 'deny' : inputWord;
-  fail(outcome, 'match', word, `match failed: ${rule.match?.why(bag) ?? ''}`);
-}
-
-/** A rule of a handler that applies; of another one there is nothing to ask. */
+/** Asks the handler of a rule that applies, if it has one. */
 function ask(outcome: RuleOutcome, scope: CallScope): Promise<void> | undefined {
   const { prepared, bag } = outcome;
-  const { handler, check, rule, inputWord } = prepared;
-  const { action } = rule;
-  const asked = outcome.failed || (action?.kind !== 'check' && action?.kind !== 'allow') ? undefined : action.ask;
-  if (asked === undefined || handler === undefined || check === undefined) return undefined;
-  const input = asked.input(bag);
+  const { handler, check, input: inputOf } = prepared;
+  if (outcome.failed || handler === undefined || check === undefined || inputOf === undefined) return undefined;
+  const input = inputOf(bag);
   if (!input.ok) {
-    fail(outcome, 'input', rule.action?.kind === 'allow' ? 'deny' : inputWord, input.why);
+    fail(outcome, 'input', prepared.inputWord, input.why);
     return undefined;
   }
-  const answer = handler.gate.ask(
-    check,
-    input.values,
-    scope,
-    deadlineOf('check', handler.spec.deadlineMs),
-    wrongAnswer,
-  );
+  const answer = handler.gate.ask(check, input.values, scope, handler.deadlinesMs.check, problemOf);
   if (!(answer instanceof Promise)) {
     take(outcome, answer);
     return undefined;
@@ -90,18 +71,17 @@ function ask(outcome: RuleOutcome, scope: CallScope): Promise<void> | undefined 
 }
 
 function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
-  const { rule } = outcome.prepared;
-  const isWayIn = rule.action?.kind === 'allow';
+  const { prepared } = outcome;
   if (answer instanceof Failure) {
-    const word = answer.comesTo(rule.onError.handler);
+    const word = answer.comesTo(prepared.rule.onError.handler);
     fail(outcome, 'handler', word, answer.why);
-    if (isWayIn && word === 'allow') outcome.result = PASSED;
+    if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it lets its group in
   } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
-  else outcome.result = { kind: isWayIn ? 'not allowed' : 'refused', answer };
+  else outcome.result = { kind: prepared.whenRefused, answer };
 }
 
-/** There is no empty answer, and no denial without a code. */
-function wrongAnswer(answer: CheckAnswer): string | undefined {
+/** What is wrong with an answer: there is no empty one, and no denial without a code. */
+function problemOf(answer: CheckAnswer): string | undefined {
   if (typeof answer !== 'object' || answer === null || (answer.kind !== 'allow' && answer.kind !== 'deny'))
     return 'a check answers allow() or deny()';
   return answer.kind === 'deny' && !isDenialCode(answer.code)

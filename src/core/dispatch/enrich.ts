@@ -3,16 +3,15 @@
  * answer at once. **Fails**: never; what could not be had is absent.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
-import { deadlineOf } from '../capabilities.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
-import type { PreparedRule } from '../outcome.ts';
+import type { PreparedLookup } from '../outcome.ts';
 
 type Values = Readonly<Record<string, unknown>> | undefined;
 
 export function enrichBag(
-  rules: readonly PreparedRule[],
+  rules: readonly PreparedLookup[],
   bag: RequestBag,
   scope: CallScope,
   from = 0,
@@ -36,14 +35,8 @@ export function enrichBag(
   return undefined;
 }
 
-function enrichOne(prepared: PreparedRule, bag: RequestBag, scope: CallScope): Promise<void> | undefined {
-  const {
-    rule: { action },
-    handler,
-    lookup,
-    meters,
-  } = prepared;
-  if (action?.kind !== 'enrich' || handler === undefined || lookup === undefined) return undefined;
+function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope): Promise<void> | undefined {
+  const { action, handler, lookup, meters } = prepared;
   const match = matchOf(prepared, bag);
   if (match === 'failed') meters.failed++;
   if (match !== 'applies') return undefined;
@@ -59,7 +52,7 @@ function enrichOne(prepared: PreparedRule, bag: RequestBag, scope: CallScope): P
       for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
   };
   const gate = scope.isLook ? handler.looks : handler.gate;
-  const answer = gate.ask(lookup, input.values, scope, deadlineOf('enrich', handler.spec.deadlineMs), wrongAnswer);
+  const answer = gate.ask(lookup, input.values, scope, handler.deadlinesMs.enrich, problemOf);
   if (!(answer instanceof Promise)) {
     take(answer);
     return undefined;
@@ -67,7 +60,7 @@ function enrichOne(prepared: PreparedRule, bag: RequestBag, scope: CallScope): P
   return answer.then(take);
 }
 
-const wrongAnswer = (values: Values): string | undefined =>
+const problemOf = (values: Values): string | undefined =>
   values === undefined || (typeof values === 'object' && values !== null)
     ? undefined
     : 'a lookup answers with values by name, or nothing';

@@ -33,7 +33,7 @@ export async function lookAtQuotas(
   const enriching = snapshot.enrich(call).map(unmetered);
   await Promise.all(bags.map(async (bag) => enrichBag(enriching, bag, scope)));
   const seen = bags.flatMap((bag, at) =>
-    snapshot.quotas.flatMap((prepared) => seenQuota(snapshot, prepared, bag, call, at) ?? []),
+    snapshot.quotas.map((prepared) => seenQuota(snapshot, prepared, bag, call, at)),
   );
   if (depth === 'explain') return seen.map(({ look }) => look);
   const looks = await Promise.all(seen.map((one) => inspected(one, scope)));

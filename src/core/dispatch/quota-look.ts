@@ -14,7 +14,7 @@ import { toShape } from '../rules/convert.ts';
 import type { QuotaAction } from '../rules/rule.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, type RuleOutcome, type PreparedRule, shadowCounter } from '../outcome.ts';
+import { PASSED, type PreparedQuota, type PreparedRule, type RuleOutcome, shadowCounter } from '../outcome.ts';
 import { hasKeys, quotaAskOf } from './quota-ask.ts';
 
 export interface QuotaLook {
@@ -71,19 +71,18 @@ export interface SeenQuota {
 }
 
 /** Looked at by somebody: what it comes to is not counted. */
-export const unmetered = (prepared: PreparedRule): PreparedRule => ({ ...prepared, meters: new RuleMeters() });
+export const unmetered = <P extends PreparedRule>(prepared: P): P => ({ ...prepared, meters: new RuleMeters() });
 
 export function seenQuota(
   snapshot: Snapshot,
-  metered: PreparedRule,
+  metered: PreparedQuota,
   bag: RequestBag,
   call: CallKind,
   at: number,
-): SeenQuota | undefined {
+): SeenQuota {
   const prepared = unmetered(metered);
-  const { rule, handler } = prepared;
-  const { action, mode, position } = rule;
-  if (action?.kind !== 'quota' || handler === undefined) return undefined;
+  const { rule, action, handler } = prepared;
+  const { mode, position } = rule;
   const outcome: RuleOutcome = { prepared, bag, enforced: isEnforced(prepared, bag), result: PASSED, failed: false };
   const { applies, why } = applicationOf(snapshot, prepared, action, bag, call);
   const ask = quotaAskOf(snapshot, outcome, action, call);

@@ -1,6 +1,6 @@
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { FailureKind } from '../metrics/meters.ts';
-import type { ErrorWord } from '../rules/rule.ts';
+import type { ErrorWord } from '../actions.ts';
 
 /** A call of a handler that came to nothing. A value, not thrown: it is one of the two ways that a call ends. */
 export class Failure {

@@ -1,4 +1,5 @@
-import type { Call, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
+import { deadlinesOf } from '../actions.ts';
+import type { Call, Capability, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { ReportQueue, type ReportQueueOptions } from './report-queue.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
 import { Gate } from './gate.ts';
@@ -35,6 +36,8 @@ export class LiveHandler {
   readonly charge: (asks: readonly QuotaAsk[], call: Call) => readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Of handlers that take reports. */
   readonly reports: ReportQueue | undefined;
+  /** Deadline of one call, by capability. */
+  deadlinesMs: Readonly<Record<Capability, number>>;
   readonly #context: LiveHandlerContext;
   #spec: HandlerSpec;
   #snapshots = 0;
@@ -42,6 +45,7 @@ export class LiveHandler {
 
   constructor(spec: HandlerSpec, open: OpenHandler, context: LiveHandlerContext) {
     this.#spec = spec;
+    this.deadlinesMs = deadlinesOf(spec.deadlineMs);
     this.open = open;
     this.#context = context;
     const crowdSilenceMs = open.handler.charge === undefined ? 0 : CROWD_SILENCE_MS;
@@ -75,6 +79,7 @@ export class LiveHandler {
 
   configure(spec: HandlerSpec): void {
     this.#spec = spec;
+    this.deadlinesMs = deadlinesOf(spec.deadlineMs);
     this.gate.configure(spec);
     this.looks.configure({ ...spec, breaker: NEVER_OPEN });
     this.reports?.configure(spec);

@@ -1,6 +1,5 @@
-import { CALLER_WAITS_MS } from '../capabilities.ts';
 import type { Turn } from './breaker.ts';
-import type { CallScope } from './call-scope.ts';
+import { CALLER_WAITS_MS, type CallScope } from './call-scope.ts';
 import { type Expiring, NOT_IN_WHEEL } from '../../time/timer-wheel.ts';
 import { Failure } from './failure.ts';
 import type { Gate } from './gate.ts';

@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
 import type { BatchDefaults, Call, Log, ReportEntry } from '../../adapters/contract.ts';
-import { deadlineOf } from '../capabilities.ts';
+import { deadlinesOf } from '../actions.ts';
 import { scopeOfOwn } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import type { Gate } from './gate.ts';
@@ -64,7 +64,7 @@ export class ReportQueue {
     this.#log = log;
     this.#dead = new OutageLog(log, { handler: gate.label });
     this.#batch = { ...DEFAULT_BATCH, ...spec.batch };
-    this.#deadlineMs = deadlineOf('report', spec.deadlineMs);
+    this.#deadlineMs = deadlinesOf(spec.deadlineMs).report;
   }
 
   /** Entries that wait, or are being written. */
@@ -78,7 +78,7 @@ export class ReportQueue {
 
   configure(spec: HandlerSpec): void {
     this.#batch = { ...DEFAULT_BATCH, ...spec.batch };
-    this.#deadlineMs = deadlineOf('report', spec.deadlineMs);
+    this.#deadlineMs = deadlinesOf(spec.deadlineMs).report;
   }
 
   /** Always takes the entry; a promise where the queue is full now, which resolves when there is room again. */

@@ -204,11 +204,9 @@ function quotaKeysOf(
   call: CallKind,
   rules: ReadonlySet<string | undefined>,
 ): KeptVerdict['quotaKeys'] {
-  return snapshot.quotas.flatMap(({ rule: { name, calls, action } }) =>
-    action?.kind === 'quota' && calls.has(call) && rules.has(name)
-      ? [{ rule: name, key: keyForPeople(action.key, bag) }]
-      : [],
-  );
+  return snapshot.quotas
+    .filter(({ rule: { name, calls } }) => calls.has(call) && rules.has(name))
+    .map(({ rule, action }) => ({ rule: rule.name, key: keyForPeople(action.key, bag) }));
 }
 
 function lookedAt(

@@ -1,7 +1,7 @@
 import type { Bag } from '../../attributes/bag.ts';
 import { FAILED } from '../../expression/index.ts';
-import { isInside } from './percentage.ts';
 import type { PreparedRule } from '../outcome.ts';
+import { isInside } from './percentage.ts';
 
 export type Match = 'applies' | 'does not apply' | 'failed';
 
@@ -13,15 +13,15 @@ export function matchOf({ match }: PreparedRule, bag: Bag): Match {
 }
 
 /**
- * Whether what it comes to counts; else it is shadow for this call. Where `by` fails, a rule that may refuse is enforced: whoever
- * leaves out what `by` reads would choose to be outside.
+ * Whether the rule's result counts; otherwise the rule is in shadow mode for this call. Where `by` fails, a rule that may refuse
+ * is enforced; else a client that leaves out what `by` reads could choose to be outside.
  */
-export function isEnforced({ rule: { mode, action }, seed, meters }: PreparedRule, bag: Bag): boolean {
+export function isEnforced({ rule: { mode }, refuses, seed, meters }: PreparedRule, bag: Bag): boolean {
   if (mode.kind !== 'percent') return mode.kind === 'enforce';
   const inside = isInside(mode.percent, mode.by, seed, bag);
   if (inside !== undefined) return inside;
   meters.by++;
-  return action?.kind === 'deny' || action?.kind === 'check' || action?.kind === 'quota';
+  return refuses;
 }
 
 export function isSampled({ rule: { sample }, sampleSeed, meters }: PreparedRule, bag: Bag): boolean {

@@ -6,39 +6,50 @@ import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { TimeSlice } from '../../time/time-slice.ts';
 import { RuleIndex } from './rule-index.ts';
-import type { PreparedRule } from '../outcome.ts';
+import { ACTIONS, type Stage } from '../actions.ts';
+import type { PreparedLookup, PreparedQuota, PreparedReport, PreparedRule } from '../outcome.ts';
 
-type Find = (bag: Bag, call: CallKind) => readonly PreparedRule[];
+type Find<P extends PreparedRule> = (bag: Bag, call: CallKind) => readonly P[];
 
 export interface Candidates {
-  /** Those that decide before quotas are asked, and those that only change what passes. */
-  readonly checks: Find;
-  readonly quotas: Find;
-  readonly reports: Find;
+  /** Rules that decide before quotas are asked, and those that only change what passes. */
+  readonly checks: Find<PreparedRule>;
+  readonly quotas: Find<PreparedQuota>;
+  readonly reports: Find<PreparedReport>;
+}
+
+/** The rules of a stage; its type says what their actions are. */
+export function rulesOf(rules: readonly PreparedRule[], stage: 'enrich'): readonly PreparedLookup[];
+export function rulesOf(rules: readonly PreparedRule[], stage: 'check'): readonly PreparedRule[];
+export function rulesOf(rules: readonly PreparedRule[], stage: 'quota'): readonly PreparedQuota[];
+export function rulesOf(rules: readonly PreparedRule[], stage: 'report'): readonly PreparedReport[];
+export function rulesOf(rules: readonly PreparedRule[], stage: Stage): readonly PreparedRule[] {
+  return rules.filter(({ action }) => ACTIONS[action?.kind ?? 'none'].stage === stage);
 }
 
 export async function candidatesOf(rules: readonly PreparedRule[], slice: TimeSlice): Promise<Candidates> {
   const inOrder = rules.toSorted((one, other) => one.rule.index - other.rule.index);
-  const find = async (wanted: (kind: string | undefined) => boolean): Promise<Find> => {
-    const indexOf = (call: CallKind): Promise<RuleIndex<PreparedRule>> =>
-      RuleIndex.of(
-        inOrder
-          .filter(({ rule }) => rule.calls.has(call) && wanted(rule.action?.kind))
-          .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })),
-        slice,
-      );
-    const perCall = {
-      http: await indexOf('http'),
-      tcp: await indexOf('tcp'),
-      limit: await indexOf('limit'),
-      log: await indexOf('log'),
-      'tcp-log': await indexOf('tcp-log'),
-    };
-    return (bag, call) => perCall[call].candidates(bag);
-  };
   return {
-    checks: await find((kind) => kind !== 'enrich' && kind !== 'report' && kind !== 'quota'),
-    quotas: await find((kind) => kind === 'quota'),
-    reports: await find((kind) => kind === 'report'),
+    checks: await findIn(rulesOf(inOrder, 'check'), slice),
+    quotas: await findIn(rulesOf(inOrder, 'quota'), slice),
+    reports: await findIn(rulesOf(inOrder, 'report'), slice),
   };
+}
+
+async function findIn<P extends PreparedRule>(rules: readonly P[], slice: TimeSlice): Promise<Find<P>> {
+  const indexOf = (call: CallKind): Promise<RuleIndex<P>> =>
+    RuleIndex.of(
+      rules
+        .filter(({ rule }) => rule.calls.has(call))
+        .map((prepared) => ({ item: prepared, guards: prepared.rule.match?.guards ?? [] })),
+      slice,
+    );
+  const perCall = {
+    http: await indexOf('http'),
+    tcp: await indexOf('tcp'),
+    limit: await indexOf('limit'),
+    log: await indexOf('log'),
+    'tcp-log': await indexOf('tcp-log'),
+  };
+  return (bag, call) => perCall[call].candidates(bag);
 }

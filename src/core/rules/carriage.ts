@@ -1,9 +1,9 @@
 /**
- * Which calls can bring what a rule reads (RULES section 4).
+ * Which calls carry what a rule reads (docs/rules.md, section 4).
  * **In**: reads of compiled expressions. **Out**: for a call, the first attribute that it cannot carry and no guard covers.
  */
 import type { Attributes } from '../../attributes/attributes.ts';
-import { CALL_KINDS, CARRIED_BY, type CallKind } from '../../attributes/carrier.ts';
+import { CARRIED_BY, type CallKind } from '../../attributes/carrier.ts';
 import type { Read } from '../../expression/index.ts';
 
 type Reads = readonly Read[];
@@ -57,16 +57,3 @@ export class Carriage {
     return seen;
   }
 }
-
-/** `may`: only where the rule says so. */
-type Row = Partial<Readonly<Record<CallKind, 'default' | 'may'>>>;
-const DECIDES: Row = { http: 'default', tcp: 'default', limit: 'may' };
-export const CALLS_OF: Readonly<Record<'deny' | 'allow' | 'check' | 'quota' | 'report' | 'enrich' | 'none', Row>> = {
-  deny: DECIDES,
-  allow: DECIDES,
-  check: DECIDES,
-  none: { http: 'default', tcp: 'default', limit: 'default' },
-  quota: { http: 'default', tcp: 'default', limit: 'default', log: 'may', 'tcp-log': 'may' },
-  report: { http: 'may', tcp: 'may', limit: 'may', log: 'default', 'tcp-log': 'default' },
-  enrich: Object.fromEntries(CALL_KINDS.map((call) => [call, 'default'])) as Row,
-};

@@ -3,10 +3,10 @@
  */
 import type { Attribute, Attributes } from '../../attributes/attributes.ts';
 import type { Shape } from '../../adapters/contract.ts';
-import { ActionReader, outputConvert } from './actions.ts';
+import { HandlerUses } from './handler-uses.ts';
+import { outputConvert } from './outputs.ts';
 import type { AttributesSection } from './attributes-section.ts';
 import type { Carriage } from './carriage.ts';
-import { ChangesReader } from './changes.ts';
 import { TYPE_OF } from './convert.ts';
 import { Fields } from './fields.ts';
 import type { Findings } from './yaml/findings.ts';
@@ -14,7 +14,6 @@ import type { HandlersSection } from './handlers-section.ts';
 import type { Node } from './yaml/nodes.ts';
 import type { EnrichOutput, Rule } from './rule.ts';
 import type { RuleList, RulesSection } from './rules-section.ts';
-import { Secrecy } from './secrecy.ts';
 import type { TimeSlice } from '../../time/time-slice.ts';
 
 /** Adds the attributes of all `enrich` rules; their outputs by the rule's name. Parts of lists without such a rule are not parsed. */
@@ -49,7 +48,7 @@ function declareOf(
   // What is wrong in here is told when the rule itself is read.
   const fields = new Fields(enrich, 'enrich', findings);
   const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
-  const serves = handler?.adapter.serves.enrich;
+  const serves = handler === undefined ? undefined : handlers.servedBy(handler).enrich;
   const asNode = fields.required('as', 'where its outputs stand, such as my.tenant');
   const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
   if (as === undefined || asNode === undefined) return;
@@ -61,19 +60,10 @@ function declareOf(
     findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `outputs stand under my., such as my.tenant; here is ${as}`);
     return;
   }
-  const secrecy = new Secrecy(
-    () => section.attributes,
-    () => [],
-  ); // no text and no field of a report is read here
-  const reader = new ActionReader(
-    section.attributes,
-    handlers,
-    new ChangesReader(section.attributes, findings, secrecy),
-    findings,
-    secrecy,
-  );
-  const params = reader.params(fields, serves.params);
-  const shape = params === undefined ? undefined : reader.shape(serves.output, handler, params.value, fields.place);
+  const uses = new HandlerUses(handlers, findings);
+  const params = uses.params(fields, serves.params);
+  const shape =
+    params === undefined ? undefined : uses.shape(serves.output, { spec: handler, params: params.value }, fields.place);
   if (shape === undefined || shape === 'any') {
     findings.undeclared.add(as);
     return;

@@ -4,15 +4,14 @@
  * **Fails**: with a finding at the very value that the adapter's schema refuses.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import type { z } from 'zod';
+import { dirname } from 'node:path';
 import type { Adapter } from '../../adapters/contract.ts';
 import { type Fields, checkName, fieldsOf } from './fields.ts';
 import type { Findings } from './yaml/findings.ts';
 import { meant } from '../../text/nearest.ts';
-import { type MapNode, type Node, type Place, nodeAt } from './yaml/nodes.ts';
-import { systemReason } from './policy-files.ts';
+import type { MapNode, Node, Place } from './yaml/nodes.ts';
+import { ConfigValues, type ValueSources } from './config-values.ts';
+import { parsedBy, withoutSecrets } from './schema-findings.ts';
 import type { HandlerSpec } from './policy.ts';
 
 export interface Adapters {
@@ -20,57 +19,37 @@ export interface Adapters {
   names(): Iterable<string>;
   whyBroken?(name: string): string | undefined;
 }
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run'];
 
-interface Resolved {
-  readonly value: unknown;
-  readonly shown: unknown;
-  readonly failed: boolean;
-}
-
-export interface HandlerSources {
+export interface HandlerSources extends ValueSources {
   readonly adapters: Adapters;
-  readonly env: Environment;
-  readonly readText?: ((file: string) => string) | undefined;
-  readonly unsetEnv?: 'error' | 'warning' | undefined;
-}
-
-/** Of these the first that the adapter's schema takes stands for a variable that is not set. */
-const STAND_INS = ['unset', '127.0.0.1:1', 'http://127.0.0.1:1', 'redis://127.0.0.1:1', '1'];
-
-export interface LoadedHandler {
-  readonly spec: HandlerSpec;
-  readonly adapter: Adapter;
 }
 
 export class HandlersSection {
-  readonly handlers = new Map<string, LoadedHandler>();
-  /** Also those that have errors: a rule that names one is not told that it does not exist. */
+  readonly handlers = new Map<string, HandlerSpec>();
+  /** Handlers with errors too, so that a rule that names one is not told that it does not exist. */
   readonly names = new Map<string, Place>();
-  /** Those that a rule has named. */
+  /** Those that a rule names. */
   readonly used = new Set<string>();
-  readonly files: string[] = [];
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
-  /** What stands after `$env` or `$file` and could not be had: told once, not by the schema again. */
-  readonly #unresolved = new Set<Node>();
-  /** Variables that something stands in for: told once. */
-  readonly #standsIn = new Set<Node>();
   readonly #adapters: Adapters;
-  readonly #environment: Environment;
-  readonly #readText: (file: string) => string;
-  readonly #mayLackEnv: boolean;
-  /** In place of a variable that is not set, where that is no error. */
-  #standIn: string | undefined;
+  readonly #values: ConfigValues;
   readonly #findings: Findings;
 
-  constructor({ adapters, env, readText, unsetEnv }: HandlerSources, findings: Findings) {
+  constructor({ adapters, ...sources }: HandlerSources, findings: Findings) {
     this.#adapters = adapters;
-    this.#environment = env;
-    this.#readText = readText ?? ((file) => readFileSync(file, 'utf8'));
-    this.#mayLackEnv = unsetEnv === 'warning';
+    this.#values = new ConfigValues(sources, findings);
     this.#findings = findings;
+  }
+
+  /** Files that configs name. */
+  get files(): readonly string[] {
+    return this.#values.files;
+  }
+
+  servedBy({ adapter }: HandlerSpec): Adapter['serves'] {
+    return this.#adapters.get(adapter)?.serves ?? {};
   }
 
   read(section: MapNode): void {
@@ -136,7 +115,7 @@ export class HandlersSection {
     }
     const configNode: Node = fields.node('config') ?? { kind: 'map', place: fields.place, entries: new Map() };
     const before = this.#findings.hasErrors;
-    const written = this.#resolveFor(adapter, configNode);
+    const written = this.#values.resolvedFor(adapter, configNode);
     const config = parsedBy(
       adapter.config,
       written.value,
@@ -144,7 +123,7 @@ export class HandlersSection {
       'RULES_CONFIG',
       `config of ${adapterName}`,
       this.#findings,
-      this.#unresolved,
+      this.#values.unresolved,
     );
     if (config === undefined || (!before && this.#findings.hasErrors && written.failed)) return;
     const folder = dirname(fields.place.source.file);
@@ -174,7 +153,7 @@ export class HandlersSection {
         }).filter(([, value]) => value !== undefined),
       ),
     };
-    this.handlers.set(name, { spec, adapter });
+    this.handlers.set(name, spec);
   }
 
   #local(name: string, fields: Fields): HandlerSpec['local'] {
@@ -203,173 +182,11 @@ export class HandlersSection {
     const handler = this.handlers.get(name);
     if (name === of)
       this.#findings.error('RULES_VALUE', place, `${name} cannot count in its own place; name another handler`);
-    else if (handler !== undefined && handler.adapter.serves.quota === undefined)
+    else if (handler !== undefined && this.servedBy(handler).quota === undefined)
       this.#findings.error(
         'RULES_CAPABILITY',
         place,
-        `${name} is a ${handler.spec.adapter}, which serves ${Object.keys(handler.adapter.serves).join(', ')}, not quota`,
+        `${name} is a ${handler.adapter}, which serves ${Object.keys(this.servedBy(handler)).join(', ')}, not quota`,
       );
   }
-
-  /** `{ $env: NAME }` and `{ $file: PATH }` anywhere in a config; `shown` keeps them as they are written. */
-  #resolve(node: Node): Resolved {
-    if (node.kind === 'scalar') return { value: node.value, shown: node.value, failed: false };
-    if (node.kind === 'list') {
-      const items = node.items.map((item) => this.#resolve(item));
-      return {
-        value: items.map(({ value }) => value),
-        shown: items.map(({ shown }) => shown),
-        failed: items.some(({ failed }) => failed),
-      };
-    }
-    const [only, ...more] = node.entries.values();
-    if (
-      only !== undefined &&
-      more.length === 0 &&
-      (only.key === '$env' || only.key === '$file') &&
-      only.value.kind === 'scalar'
-    ) {
-      const name = String(only.value.value);
-      const value = only.key === '$env' ? this.#fromEnvironment(name, only.value) : this.#fromFile(name, only.value);
-      return { value, shown: { [only.key]: name }, failed: value === undefined };
-    }
-    const entries = [...node.entries.values()].map(({ key, value }) => ({ key, ...this.#resolve(value) }));
-    return {
-      value: Object.fromEntries(entries.map(({ key, value }) => [key, value])),
-      shown: Object.fromEntries(entries.map(({ key, shown }) => [key, shown])),
-      failed: entries.some(({ failed }) => failed),
-    };
-  }
-
-  #resolveFor(adapter: Adapter, node: Node): Resolved {
-    for (const standIn of this.#mayLackEnv ? STAND_INS : []) {
-      this.#standIn = standIn;
-      const written = this.#resolve(node);
-      if (adapter.config.safeParse(written.value).success) return written;
-    }
-    this.#standIn = undefined;
-    return this.#resolve(node);
-  }
-
-  #fromEnvironment(name: string, node: Node): string | undefined {
-    const value = this.#environment[name];
-    if (value !== undefined) return value;
-    if (this.#standIn !== undefined) {
-      if (!this.#standsIn.has(node))
-        this.#findings.warn(
-          'RULES_ENV',
-          node.place,
-          `the environment variable ${name} is not set here; what depends on its value is not checked`,
-        );
-      this.#standsIn.add(node);
-      return this.#standIn;
-    }
-    if (!this.#unresolved.has(node) && !this.#standsIn.has(node))
-      this.#findings.error(
-        'RULES_ENV',
-        node.place,
-        `the environment variable ${name} is not set; set it where Sluice is started`,
-      );
-    this.#unresolved.add(node);
-    return undefined;
-  }
-
-  #fromFile(path: string, node: Node): string | undefined {
-    const file = resolve(dirname(node.place.source.file), path);
-    this.files.push(file);
-    try {
-      return this.#readText(file).trimEnd();
-    } catch (error) {
-      if (!this.#unresolved.has(node))
-        this.#findings.error('RULES_CONFIG_FILE', node.place, `${file} cannot be read: ${systemReason(error)}`);
-      this.#unresolved.add(node);
-      return undefined;
-    }
-  }
-}
-
-/** What a schema makes of a value; each of its issues is a finding at its path. */
-export function parsedBy(
-  schema: z.ZodType,
-  value: unknown,
-  node: Node,
-  code: 'RULES_CONFIG' | 'RULES_PARAMS',
-  what: string,
-  findings: Findings,
-  told: ReadonlySet<Node> = new Set(),
-): { readonly value: unknown } | undefined {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return { value: parsed.data };
-  for (const issue of parsed.error.issues) {
-    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
-    for (const path of keys.length > 0 ? keys.map((key) => [...issue.path, key]) : [issue.path]) {
-      const { node: at, entry, whole } = nodeAt(node, path);
-      if (at.kind === 'map' && [...at.entries.values()].some((one) => told.has(one.value))) continue;
-      const place = keys.length > 0 ? (entry?.keyPlace ?? at.place) : at.place;
-      const name = path.length === 0 ? what : `${what}, ${path.map(String).join('.')}`;
-      findings.error(
-        code,
-        place,
-        `${name}: ${keys.length > 0 ? `there is no such key${meant(String(path.at(-1)), keysAt(schema, issue.path))}` : said(issue, whole)}`,
-      );
-    }
-  }
-  return undefined;
-}
-
-/** Which keys a schema has at a path, where it is made of objects and lists alone. */
-function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
-  let at: unknown = schema;
-  for (const step of path) {
-    const { shape, element, innerType } = partsOf(at);
-    at = shape?.[String(step)] ?? element ?? innerType;
-    if (at === undefined) return [];
-  }
-  const { shape, innerType } = partsOf(at);
-  return Object.keys(shape ?? (innerType === undefined ? {} : partsOf(innerType).shape) ?? {});
-}
-
-/** In the words of YAML; schemas have those of JavaScript. */
-const WORDS: ReadonlyMap<string, string> = new Map([
-  ['record', 'a map'],
-  ['object', 'a map'],
-  ['array', 'a list'],
-]);
-
-/** Schemas say `Invalid input: expected string, received undefined` where a key is missing. */
-function said({ code, message }: z.core.$ZodIssue, isThere: boolean): string {
-  const text =
-    code === 'invalid_type' || code === 'invalid_value'
-      ? message
-          .replace(/^Invalid (input|option): /, '')
-          .replaceAll(/(?<=(?:expected|received) )(?:record|object|array)\b/g, (word) => WORDS.get(word) ?? word)
-      : message;
-  return isThere ? text : `it is missing; ${text.replace(/, received undefined$/, '')}`;
-}
-
-/** For people: what the schema marks secret reads `(secret)`. */
-function withoutSecrets(shown: unknown, schema: unknown): unknown {
-  const { shape, meta, innerType, element } = partsOf(schema);
-  if (meta?.['secret'] === true) return typeof shown === 'object' ? shown : '(secret)';
-  if (innerType !== undefined) return withoutSecrets(shown, innerType);
-  if (Array.isArray(shown))
-    return element === undefined ? shown : shown.map((item: unknown) => withoutSecrets(item, element));
-  if (shape === undefined || typeof shown !== 'object' || shown === null) return shown;
-  return Object.fromEntries(
-    Object.entries(shown).map(([key, value]) => [key, key in shape ? withoutSecrets(value, shape[key]) : value]),
-  );
-}
-
-interface SchemaParts {
-  readonly shape?: Readonly<Record<string, unknown>>;
-  readonly meta?: Readonly<Record<string, unknown>> | undefined;
-  readonly innerType?: unknown;
-  readonly element?: unknown;
-}
-function partsOf(schema: unknown): SchemaParts {
-  const { _zod: zod, meta } = schema as {
-    _zod?: { def: SchemaParts };
-    meta?: () => Readonly<Record<string, unknown>> | undefined;
-  };
-  return { ...zod?.def, meta: typeof meta === 'function' ? meta.call(schema) : undefined };
 }

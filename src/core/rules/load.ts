@@ -13,7 +13,8 @@ import { type ParsedFile, parseDocuments } from './yaml/document.ts';
 import { declareOutputs, enrichOrder } from './enrich-outputs.ts';
 import { fieldsOf } from './fields.ts';
 import { Findings, type Finding } from './yaml/findings.ts';
-import { type Adapters, type Environment, HandlersSection } from './handlers-section.ts';
+import type { Environment } from './config-values.ts';
+import { type Adapters, HandlersSection } from './handlers-section.ts';
 import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from './yaml/nodes.ts';
 import { type PolicyFile, type PolicyFiles, readPolicyFiles } from './policy-files.ts';
 import type { Policy } from './policy.ts';
@@ -162,7 +163,7 @@ async function loadBy(
     ? {
         revision: revisionOf(files.files),
         attributes: attributes.attributes,
-        handlers: new Map([...handlers.handlers].map(([name, { spec }]) => [name, spec])),
+        handlers: handlers.handlers,
         rules: rules.rules,
         enrich,
         watched: [...files.watched, ...handlers.files],

@@ -1,15 +1,14 @@
 /**
- * What a rule is once it is loaded: typed, compiled, frozen. Written by `core/rules`, read by match, dispatch and verdict.
+ * What a rule is once it is loaded: typed, compiled, read-only. Written by `core/rules`, read by match, dispatch and verdict.
  */
 import type { Calendar } from '../../counting/calendar.ts';
 import type { Position } from './yaml/source-text.ts';
 import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { Algorithm, Shape } from '../../adapters/contract.ts';
+import type { Value } from '../../attributes/values.ts';
+import type { ErrorWord } from '../actions.ts';
 import type { Compiled, CompiledText } from '../../expression/index.ts';
-
-/** What a failure comes to (RULES section 6). `deny`: as failed, 503. `allow`: as if it did not apply. `error`: gRPC UNAVAILABLE. */
-export type ErrorWord = 'deny' | 'allow' | 'error';
 
 /** Makes an adapter's input from a bag: every part or, where a part failed, the reason. */
 export type InputMaker = (
@@ -23,13 +22,6 @@ export type FieldsMaker = (bag: Bag) => {
   readonly values: Readonly<Record<string, unknown>>;
   readonly failed: readonly string[];
 };
-
-/** A question to a check handler. */
-export interface Ask {
-  readonly handler: string;
-  readonly params: unknown;
-  readonly input: InputMaker;
-}
 
 /** An HTTP answer of a rule's own. */
 export interface DenyAnswer {
@@ -83,33 +75,52 @@ export interface QuotaAction {
   readonly descriptorKeys: readonly string[];
 }
 
-export type Action =
-  | { readonly kind: 'deny'; readonly answer: DenyAnswer; readonly unlessAllowed: string | undefined }
-  /** The group without a name is `''`. */
-  | { readonly kind: 'allow'; readonly group: string; readonly ask: Ask | undefined }
-  | { readonly kind: 'check'; readonly ask: Ask }
-  | QuotaAction
-  | {
-      readonly kind: 'report';
-      readonly handler: string;
-      readonly params: unknown;
-      readonly input: FieldsMaker;
-      readonly shape: Shape;
-    }
-  | {
-      readonly kind: 'enrich';
-      readonly handler: string;
-      readonly params: unknown;
-      readonly input: InputMaker;
-      readonly outputs: readonly EnrichOutput[];
-    };
+export interface DenyAction {
+  readonly kind: 'deny';
+  readonly handler?: undefined;
+  /** It refuses only what no allow rule of this group let in. The group without a name is `''`. */
+  readonly unlessAllowed: string | undefined;
+}
+
+/** An allow rule may ask a handler; a check asks one. */
+export interface CheckAction {
+  readonly kind: 'check';
+  readonly handler: string;
+  readonly params: unknown;
+  readonly input: InputMaker;
+}
+export interface AllowAction {
+  readonly kind: 'allow';
+  readonly group: string;
+  readonly handler: string | undefined;
+  readonly params: unknown;
+  readonly input: InputMaker | undefined;
+}
+
+export interface ReportAction {
+  readonly kind: 'report';
+  readonly handler: string;
+  readonly params: unknown;
+  readonly input: FieldsMaker;
+  readonly shape: Shape;
+}
+
+export interface EnrichAction {
+  readonly kind: 'enrich';
+  readonly handler: string;
+  readonly params: unknown;
+  readonly input: InputMaker;
+  readonly outputs: readonly EnrichOutput[];
+}
+
+export type Action = DenyAction | AllowAction | CheckAction | QuotaAction | ReportAction | EnrichAction;
 
 export interface EnrichOutput {
   /** As the adapter names it. */
   readonly name: string;
   readonly slot: number;
   /** From the adapter's JavaScript value to the attribute's; `undefined` where it is not of the declared type. */
-  readonly convert: (value: unknown) => import('../../attributes/values.ts').Value | undefined;
+  readonly convert: (value: unknown) => Value | undefined;
 }
 
 export type Mode =
@@ -128,13 +139,13 @@ export interface Rule {
   readonly match: Compiled | undefined;
   readonly action: Action | undefined;
   readonly onAllow: Changes | undefined;
-  /** For check and quota. `out.*` of it are slots from `outFirstSlot` on. */
+  /** The HTTP answer where it refuses: of a deny its own, of check and quota `onDeny`. */
   readonly onDeny: DenyAnswer | undefined;
   /**
-   * `input` is `undefined` where a quota rule says nothing of it: each part then has its own default (match: as if it matched;
-   * key: "absent" is a value of its own; limit, cost, burst: `deny`). For all other rules the word is there.
+   * `input` is `undefined` where a quota rule does not set it; each part then has its own default (match: as if it matched;
+   * key: "absent" is a value of its own; limit, cost, burst: `deny`). All other rules have a word.
+   * `local`: another handler counts while the rule's own fails; `handler` applies if that fails, too.
    */
-  /** `local`: another handler counts in the place of one that fails; `handler` is for when that fails, too. */
   readonly onError: { readonly input: ErrorWord | undefined; readonly handler: ErrorWord; readonly local: boolean };
   readonly mode: Mode;
   /** Of reports; `undefined`: all. */
@@ -143,6 +154,6 @@ export interface Rule {
   readonly out: {
     readonly firstSlot: number;
     readonly names: readonly string[];
-    readonly converts: readonly ((value: unknown) => import('../../attributes/values.ts').Value | undefined)[];
+    readonly converts: readonly ((value: unknown) => Value | undefined)[];
   };
 }

@@ -5,7 +5,7 @@
  */
 import { perCallKind } from '../../attributes/carrier.ts';
 import { SnapshotError } from './errors.ts';
-import { candidatesOf } from '../match/candidates.ts';
+import { candidatesOf, rulesOf } from '../match/candidates.ts';
 import type { Meters } from '../metrics/meters.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
@@ -56,17 +56,10 @@ export async function openSnapshot(
   }
   const candidates = await candidatesOf(rules, slice);
   for (const handler of handlers.values()) handler.retain();
-  const byIndex = new Map(rules.map((prepared) => [prepared.rule.index, prepared]));
+  const byIndex = new Map(rulesOf(rules, 'enrich').map((prepared) => [prepared.rule.index, prepared]));
   const inNeed = policy.enrich.flatMap(({ index }) => byIndex.get(index) ?? []);
   const enrich = perCallKind((call) => inNeed.filter(({ rule }) => rule.calls.has(call)));
-  return new Snapshot(
-    policy,
-    handlers,
-    candidates,
-    rules.filter(({ rule }) => rule.action?.kind === 'quota'),
-    enrich,
-    context.nowMs,
-  );
+  return new Snapshot(policy, handlers, candidates, rulesOf(rules, 'quota'), enrich, context.nowMs);
 }
 
 async function openAll(

@@ -1,12 +1,14 @@
-import { type LocalCounts, type PreparedRule, shadowCounter } from '../outcome.ts';
-import type { RuleMeters } from '../metrics/meters.ts';
+/** **In**: a rule, open handlers. **Out**: the rule ready for calls. **Fails**: by throwing what its handler throws, with the handler's name. */
+import type { CheckFunction, LookupFunction } from '../../adapters/contract.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { ACTIONS } from '../actions.ts';
+import type { LiveHandler } from '../handlers/live-handler.ts';
 import { shareSeed } from '../match/percentage.ts';
+import type { RuleMeters } from '../metrics/meters.ts';
+import { type LocalCounts, PASSED, type PreparedRule, REFUSED, shadowCounter } from '../outcome.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
 import type { QuotaAction, Rule } from '../rules/rule.ts';
-import type { LiveHandler } from '../handlers/live-handler.ts';
-import { messageOf } from '../../text/message-of.ts';
 
-/** Throws what the handler throws, as an Error that says what was asked of it. */
 export function prepareRule(
   rule: Rule,
   { handlers: specs }: Pick<Policy, 'handlers'>,
@@ -14,20 +16,28 @@ export function prepareRule(
   meters: RuleMeters,
 ): PreparedRule {
   const { action, onError } = rule;
-  const name = handlerOf(rule);
+  const { refuses } = ACTIONS[action?.kind ?? 'none'];
+  const name = action?.handler;
   const handler = name === undefined ? undefined : handlers.get(name);
   if (name !== undefined && handler === undefined) throw new Error(`the policy has no handler ${name}`);
-  const made = handler === undefined ? NOTHING : prepared(rule, handler);
+  const made = handler === undefined ? NOTHING : madeByHandler(rule, handler);
   return {
     rule,
+    action,
+    refuses,
     meters,
     match: rule.match?.evaluate,
     handler,
     ...made,
+    input: action?.kind === 'check' || action?.kind === 'allow' ? action.input : undefined,
+    allows: action?.kind === 'allow' ? action.group : undefined,
+    unlessAllowed: action?.kind === 'deny' ? action.unlessAllowed : undefined,
+    whenMatched: action?.kind === 'deny' ? REFUSED : PASSED,
+    whenRefused: refuses ? 'refused' : 'not allowed',
     local: name === undefined ? undefined : localOf(rule, specs.get(name), handlers),
     seed: shareSeed(rule.name),
     sampleSeed: shareSeed(`${rule.name}#sample`),
-    failedMatchApplies: action?.kind === 'quota' && onError.input === undefined,
+    failedMatchApplies: onError.input === undefined,
     inputWord: onError.input ?? 'deny',
   };
 }
@@ -55,36 +65,22 @@ function localOf(
   };
 }
 
-const NOTHING = { check: undefined, lookup: undefined, bucket: undefined, sink: undefined };
-
-function handlerOf({ action }: Rule): string | undefined {
-  switch (action?.kind) {
-    case 'check':
-      return action.ask.handler;
-    case 'allow':
-      return action.ask?.handler;
-    case 'quota':
-    case 'report':
-    case 'enrich':
-      return action.handler;
-    case 'deny':
-    case undefined:
-      return undefined;
-  }
+interface Made {
+  readonly check: CheckFunction | undefined;
+  readonly lookup: LookupFunction | undefined;
+  readonly bucket: unknown;
+  readonly sink: unknown;
 }
+const NOTHING: Made = { check: undefined, lookup: undefined, bucket: undefined, sink: undefined };
 
-function prepared(
-  { name, action, mode }: Rule,
-  live: LiveHandler,
-): Pick<PreparedRule, 'check' | 'lookup' | 'bucket' | 'sink'> {
-  const { handler } = live.open;
-  const { label } = live.gate;
+/** Tells the handler once what the rule says. */
+function madeByHandler({ name, action, mode }: Rule, { open: { handler }, gate: { label } }: LiveHandler): Made {
   try {
     switch (action?.kind) {
       case 'check':
       case 'allow': {
         if (handler.check === undefined) throw new Error('it does not serve check');
-        return { ...NOTHING, check: handler.check({ rule: name, params: action.ask?.params }) };
+        return { ...NOTHING, check: handler.check({ rule: name, params: action.params }) };
       }
       case 'enrich': {
         if (handler.lookup === undefined) throw new Error('it does not serve enrich');
@@ -93,10 +89,8 @@ function prepared(
       case 'quota': {
         if (handler.bucket === undefined) throw new Error('it does not serve quota');
         const { params, algorithm, perMs } = action;
-        return {
-          ...NOTHING,
-          bucket: handler.bucket({ rule: name, params, counter: counterOf(action, mode), algorithm, perMs }),
-        };
+        const counter = counterOf(action, mode);
+        return { ...NOTHING, bucket: handler.bucket({ rule: name, params, counter, algorithm, perMs }) };
       }
       case 'report': {
         if (handler.sink === undefined) throw new Error('it does not serve report');

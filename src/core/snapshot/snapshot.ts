@@ -3,7 +3,7 @@ import type { CallKind } from '../../attributes/carrier.ts';
 import type { Candidates } from '../match/candidates.ts';
 import type { Policy } from '../rules/policy.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
-import type { PreparedRule } from '../outcome.ts';
+import type { PreparedLookup, PreparedQuota } from '../outcome.ts';
 
 /** A policy in force: its rules ready to be asked, its handlers open. Never changes; swapped whole. */
 export class Snapshot {
@@ -11,8 +11,8 @@ export class Snapshot {
   readonly handlers: ReadonlyMap<string, LiveHandler>;
   readonly candidates: Candidates;
   /** All of them, in rule order. */
-  readonly quotas: readonly PreparedRule[];
-  readonly #enrich: Readonly<Record<CallKind, readonly PreparedRule[]>>;
+  readonly quotas: readonly PreparedQuota[];
+  readonly #enrich: Readonly<Record<CallKind, readonly PreparedLookup[]>>;
   /** Of `ratelimit.*`, looked up once. */
   readonly slots: {
     readonly descriptor: number | undefined;
@@ -29,8 +29,8 @@ export class Snapshot {
     policy: Policy,
     handlers: ReadonlyMap<string, LiveHandler>,
     candidates: Candidates,
-    quotas: readonly PreparedRule[],
-    enrich: Readonly<Record<CallKind, readonly PreparedRule[]>>,
+    quotas: readonly PreparedQuota[],
+    enrich: Readonly<Record<CallKind, readonly PreparedLookup[]>>,
     nowMs: () => number,
   ) {
     this.policy = policy;
@@ -51,7 +51,7 @@ export class Snapshot {
     return this.policy.attributes;
   }
 
-  enrich(call: CallKind): readonly PreparedRule[] {
+  enrich(call: CallKind): readonly PreparedLookup[] {
     return this.#enrich[call];
   }
 

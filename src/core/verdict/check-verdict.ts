@@ -4,17 +4,16 @@
 import { allow } from '../../adapters/contract.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { type NetChanges, NO_CHANGES, type Reason, type Verdict } from '../call.ts';
-import type { DenyAnswer } from '../rules/rule.ts';
 import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
-import { toldLimits } from './advertised-limits.ts';
+import { advertisedLimits } from './advertised-limits.ts';
 import { outBag } from './denial-bag.ts';
 import { type QuotaRefusal, type RuleOutcome, type QuotaEntry, quotaOutput } from '../outcome.ts';
 import { Code, codeOfHttp, httpOfCode } from '../status.ts';
 
 type Pair = readonly [name: string, value: string];
 
-const NOBODY: readonly string[] = [];
+const NO_NAMES: readonly string[] = [];
 const NO_REASONS: readonly Reason[] = [];
 const NO_PAIRS: readonly Pair[] = [];
 
@@ -27,9 +26,10 @@ export function checkVerdict(
 ): Verdict {
   const shadow = shadowOf(outcomes);
   const reasons = reasonsOf(outcomes);
-  const told = call === 'http' && quotas.length > 0 ? toldLimits(quotas) : NO_PAIRS;
+  const advertised = call === 'http' && quotas.length > 0 ? advertisedLimits(quotas) : NO_PAIRS;
   if (deciding === undefined) {
-    const changes = told.length === 0 ? netChanges(outcomes, call) : withFields(netChanges(outcomes, call), told);
+    const changes =
+      advertised.length === 0 ? netChanges(outcomes, call) : withFields(netChanges(outcomes, call), advertised);
     return {
       id,
       outcome: 'allow',
@@ -65,16 +65,16 @@ export function checkVerdict(
     status,
     code,
     body,
-    headers: told.length === 0 ? headers : [...headers, ...told],
+    headers: advertised.length === 0 ? headers : [...headers, ...advertised],
     changes: NO_CHANGES,
     shadow,
     reasons,
   };
 }
 
-const withFields = (changes: NetChanges, told: readonly Pair[]): NetChanges => ({
+const withFields = (changes: NetChanges, advertised: readonly Pair[]): NetChanges => ({
   ...changes,
-  response: { ...changes.response, set: [...changes.response.set, ...told] },
+  response: { ...changes.response, set: [...changes.response.set, ...advertised] },
   isConstant: false,
 });
 
@@ -85,7 +85,7 @@ function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'heade
     bag,
     result,
   } = outcome;
-  const answer: DenyAnswer | undefined = rule.action?.kind === 'deny' ? rule.action.answer : rule.onDeny;
+  const answer = rule.onDeny;
   const said =
     result.kind === 'refused'
       ? result.answer
@@ -137,7 +137,7 @@ export function shadowOf(outcomes: readonly RuleOutcome[]): readonly string[] {
     names ??= [];
     if (!names.includes(name)) names.push(name);
   }
-  return names ?? NOBODY;
+  return names ?? NO_NAMES;
 }
 
 /** Why, of all that refused or failed; nothing is worded for what passed. */
@@ -151,17 +151,13 @@ export function reasonsOf(outcomes: readonly RuleOutcome[]): readonly Reason[] {
   return reasons ?? NO_REASONS;
 }
 
-function reasonText({ prepared: { rule }, result }: RuleOutcome): string | undefined {
+function reasonText({ prepared: { handler, unlessAllowed }, result }: RuleOutcome): string | undefined {
   switch (result.kind) {
     case 'passed':
       return undefined;
-    case 'refused': {
-      if (result.answer?.kind === 'deny' && rule.action?.kind === 'check')
-        return `${rule.action.ask.handler} refused: ${result.answer.reason}`;
-      return rule.action?.kind === 'deny' && rule.action.unlessAllowed !== undefined
-        ? 'nothing allowed it'
-        : 'its match applies';
-    }
+    case 'refused':
+      if (result.answer?.kind === 'deny') return `${handler?.spec.name} refused: ${result.answer.reason}`;
+      return unlessAllowed === undefined ? 'its match applies' : 'nothing allowed it';
     case 'over':
       return overText(result.quota);
     case 'not allowed':

@@ -1,44 +1,32 @@
 /**
- * **In**: what each rule came to, in rule order. **Out**: the one that decides, if any does. **Fails**: never.
+ * **In**: the outcome of each rule, in rule order. **Out**: the deciding one, if any. **Fails**: never.
  *
  * The first deny in rule order is the answer; a deny by any rule beats an error, an error beats allowing. An allow rule's error
- * counts only where its group is needed and nothing else satisfied it (RULES section 5).
+ * counts only where its group is needed and nothing else satisfied it (docs/rules.md, section 5).
  */
-import type { Action } from '../rules/rule.ts';
-import type { RuleOutcome } from '../outcome.ts';
+import { PASSED, type RuleOutcome } from '../outcome.ts';
 
 export interface Deciding {
   readonly kind: 'deny' | 'failed' | 'error';
   readonly outcome: RuleOutcome;
 }
 
-type AllowAction = Extract<Action, { kind: 'allow' }>;
-
 /**
- * Before this, a deny that waits for a group has the result `refused` (or `failed`, by its match): here it passes where the
- * group is satisfied. A shadow deny is satisfied by shadow allows too: both are tried out together.
+ * Until now a deny rule that waits for a group has the result `refused` (or `failed`, if its match failed); it passes where the
+ * group is satisfied. A shadow deny is satisfied by shadow allows too, since both are tried out together.
  */
 export function settleGroups(outcomes: readonly RuleOutcome[]): void {
   for (const outcome of outcomes) {
-    const { action } = outcome.prepared.rule;
-    if (action?.kind !== 'deny' || action.unlessAllowed === undefined) continue;
+    const { unlessAllowed } = outcome.prepared;
+    if (unlessAllowed === undefined) continue;
     const isSatisfied = outcomes.some(
-      (other) => isAllowing(other, action.unlessAllowed) && (other.enforced || !outcome.enforced),
+      (other) =>
+        other.prepared.allows === unlessAllowed &&
+        other.result.kind === 'passed' &&
+        (other.enforced || !outcome.enforced),
     );
-    if (isSatisfied) outcome.result = { kind: 'passed', answer: undefined };
+    if (isSatisfied) outcome.result = PASSED;
   }
-}
-
-function isAllowing(
-  {
-    prepared: {
-      rule: { action },
-    },
-    result,
-  }: RuleOutcome,
-  group: string | undefined,
-): boolean {
-  return action?.kind === 'allow' && action.group === group && result.kind === 'passed';
 }
 
 export function decidingOf(outcomes: readonly RuleOutcome[]): Deciding | undefined {
@@ -54,14 +42,9 @@ export function decidingOf(outcomes: readonly RuleOutcome[]): Deciding | undefin
   return error === undefined ? undefined : { kind: 'error', outcome: error };
 }
 
-/** What the rule by itself comes to; `undefined`: it lets pass. An allow rule never denies. */
-export function refusalOf({
-  prepared: {
-    rule: { action },
-  },
-  result,
-}: RuleOutcome): Deciding['kind'] | undefined {
-  if (action?.kind === 'allow') return undefined;
+/** How the rule by itself refuses the call; `undefined` if it does not. An allow rule never denies. */
+export function refusalOf({ prepared: { refuses }, result }: RuleOutcome): Deciding['kind'] | undefined {
+  if (!refuses) return undefined;
   switch (result.kind) {
     case 'refused':
     case 'over':
@@ -74,24 +57,14 @@ export function refusalOf({
   }
 }
 
-/** Of a deny whose group nothing satisfied: the allow rule that could not be asked, and whose failure is an error. */
+/** For a deny rule whose group nothing satisfied: the allow rule that could not be asked, and whose failure is an error. */
 function errorInGroup(
   outcomes: readonly RuleOutcome[],
-  {
-    prepared: {
-      rule: { action },
-    },
-  }: RuleOutcome,
+  { prepared: { unlessAllowed } }: RuleOutcome,
 ): RuleOutcome | undefined {
-  if (action?.kind !== 'deny' || action.unlessAllowed === undefined) return undefined;
-  return outcomes.find((other) => {
-    const { action: allow } = other.prepared.rule;
-    return (
-      allow?.kind === 'allow' &&
-      (allow satisfies AllowAction).group === action.unlessAllowed &&
-      other.enforced &&
-      other.result.kind === 'failed' &&
-      other.result.word === 'error'
-    );
-  });
+  if (unlessAllowed === undefined) return undefined;
+  return outcomes.find(
+    ({ prepared, enforced, result }) =>
+      prepared.allows === unlessAllowed && enforced && result.kind === 'failed' && result.word === 'error',
+  );
 }

@@ -6,7 +6,7 @@ import { reasonsOf, shadowOf } from './check-verdict.ts';
 import { type Deciding, decidingOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
 import type { RuleOutcome, QuotaEntry } from '../outcome.ts';
-import { toldLimits } from './advertised-limits.ts';
+import { advertisedLimits } from './advertised-limits.ts';
 
 const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 };
 
@@ -19,12 +19,12 @@ export interface DescriptorOutcomes {
 export function limitVerdict(id: string, descriptors: readonly DescriptorOutcomes[]): LimitVerdict {
   const deciding = descriptors.map(({ outcomes }) => decidingOf(outcomes));
   const all = descriptors.flatMap(({ outcomes }) => outcomes);
-  const told = toldLimits(descriptors.flatMap(({ entries }) => entries));
+  const advertised = advertisedLimits(descriptors.flatMap(({ entries }) => entries));
   const common = {
     id,
     shadow: shadowOf(all),
     reasons: reasonsOf(all),
-    response: told.length === 0 ? NO_HEADERS : { ...NO_HEADERS, set: told },
+    response: advertised.length === 0 ? NO_HEADERS : { ...NO_HEADERS, set: advertised },
   };
   const first =
     deciding.find((one) => one?.kind === 'deny') ??
@@ -40,7 +40,7 @@ export function limitVerdict(id: string, descriptors: readonly DescriptorOutcome
     outcome: 'allow',
     rule: undefined,
     statuses,
-    response: told.length === 0 ? response : { ...response, set: [...response.set, ...told] },
+    response: advertised.length === 0 ? response : { ...response, set: [...response.set, ...advertised] },
   };
 }
 

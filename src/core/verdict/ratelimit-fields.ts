@@ -3,18 +3,20 @@
  * **In**: limits. **Out**: two fields, or none. **Fails**: never.
  */
 
-export interface ToldLimit {
-  /** What clients know it by. */
+export interface AdvertisedLimit {
+  /** Its name for clients. */
   readonly policy: string;
   readonly limit: number;
   readonly perMs: number;
   readonly remaining: number;
   readonly resetMs: number;
-  /** It is about requests at the same time. */
+  /** It limits requests at the same time. */
   readonly isConcurrency?: boolean;
 }
 
-export function ratelimitFields(limits: readonly ToldLimit[]): readonly (readonly [name: string, value: string])[] {
+export function ratelimitFields(
+  limits: readonly AdvertisedLimit[],
+): readonly (readonly [name: string, value: string])[] {
   if (limits.length === 0) return [];
   return [
     [

@@ -36,8 +36,8 @@ const thrower = (compiled: Compiled | undefined): Compiled => ({
 const throwingMatch = (rule: Rule): Rule => ({ ...rule, match: thrower(rule.match) });
 const throwingInput = (rule: Rule): Rule => {
   const { action } = rule;
-  if (action?.kind === 'check') return { ...rule, action: { ...action, ask: { ...action.ask, input: boom } } };
-  if (action?.kind === 'enrich' || action?.kind === 'report') return { ...rule, action: { ...action, input: boom } };
+  if (action?.kind === 'check' || action?.kind === 'enrich' || action?.kind === 'report')
+    return { ...rule, action: { ...action, input: boom } };
   return action?.kind === 'quota' ? { ...rule, action: { ...action, limit: thrower(action.limit) } } : rule;
 };
 

@@ -6,7 +6,9 @@ import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
 import { realAdapters } from '../../../src/cli/cases/real-adapters.ts';
 import { runCase } from '../../../src/cli/cases/run.ts';
 import { parseCase } from '../../../src/cli/cases/schema.ts';
+import { ACTIONS, type RuleKind } from '../../../src/core/actions.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
+import { CALL_KINDS } from '../../../src/attributes/carrier.ts';
 
 const adapters = await loadBuiltIns();
 const page = readFileSync(join(import.meta.dirname, '../../../docs/rules.md'), 'utf8');
@@ -37,6 +39,29 @@ describe('docs/rules.md', () => {
     const { policy } = await loadPolicyText(new Map([['shop.yaml', first?.text ?? '']]), { adapters });
     if (one === undefined || policy === undefined) throw new Error('neither loaded');
     expect(await runCase(one, policy, { adapters, open: realAdapters() })).toEqual([]);
+  });
+
+  test('its table of calls says what the table of actions says', () => {
+    const table = /^\| action \| http .*\n\|[-|]+\n((?:\|.*\n)+)/m.exec(page)?.[1] ?? '';
+    const written = Object.fromEntries(
+      table
+        .trim()
+        .split('\n')
+        .flatMap((line) => {
+          const [names = '', ...cells] = line
+            .split('|')
+            .slice(1, -1)
+            .map((cell) => cell.trim());
+          const calls = Object.fromEntries(
+            cells.flatMap((cell, at) =>
+              cell === 'no' ? [] : [[CALL_KINDS[at], cell === 'if named' ? 'named' : 'default']],
+            ),
+          );
+          return names.split(', ').map((name) => [name === 'onAllow alone' ? 'none' : name, calls]);
+        }),
+    );
+    const kinds = Object.keys(ACTIONS) as RuleKind[];
+    expect(written).toEqual(Object.fromEntries(kinds.map((kind) => [kind, ACTIONS[kind].calls])));
   });
 
   test('there is something to keep true', () => {

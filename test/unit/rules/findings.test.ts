@@ -96,7 +96,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     rule(
       '{ name: a, report: { handler: out, input: { h: request.headers, ok: \'request.headers[?"x-a"].orValue("")\' } } }',
     ),
-    '11:52 RULES_SECRET_HIDDEN h reads request.headers; secrets are written as (secret). Read what the report needs alone, or write reveal(...) where a secret is meant to be written in the clear',
+    '11:52 RULES_SECRET_HIDDEN h reads request.headers; secrets are written as (secret). Read only what the report needs, or write reveal(...) where a secret is meant to be written in the clear',
   ],
   [
     alone('{ name: a, deny: { status: 200 } }'),

@@ -1,0 +1,117 @@
+/**
+ * The kinds of action: the one place where they differ.
+ * Loading a policy and preparing its rules read this table; a call reads only what was prepared. Sections 4 and 6 of
+ * docs/rules.md say the same to operators; a test compares the calls.
+ */
+import type { Capability } from '../adapters/contract.ts';
+import type { CallKind } from '../attributes/carrier.ts';
+
+export const ACTION_KINDS = ['deny', 'allow', 'check', 'quota', 'report', 'enrich'] as const;
+export type ActionKind = (typeof ACTION_KINDS)[number];
+/** `none`: a rule that only changes what passes. */
+export type RuleKind = ActionKind | 'none';
+
+/** When a call asks its rules: all of one stage, then those of the next. */
+export type Stage = 'enrich' | 'check' | 'quota' | 'report';
+
+/** The result of a failure. `deny`: denied as failed, 503. `allow`: as if the rule did not apply. `error`: gRPC UNAVAILABLE. */
+export type ErrorWord = 'deny' | 'allow' | 'error';
+
+/** `local`: another handler counts in its place. */
+export type HandlerErrorWord = ErrorWord | 'local';
+
+export interface ActionTraits {
+  readonly stage: Stage;
+  /** What its handler must serve; `undefined` where it has none. */
+  readonly capability: Capability | undefined;
+  /** Calls that ask it by default, and those that ask it only if `calls` names them. */
+  readonly calls: Partial<Readonly<Record<CallKind, 'default' | 'named'>>>;
+  /** Whether it can refuse a call. Such a rule stays enforced where its percentage cannot be computed. */
+  readonly refuses: boolean;
+  /** Parts of a rule that go with it. */
+  readonly takes: readonly ('onAllow' | 'onDeny' | 'sample')[];
+  /** For each part of a rule that can fail: the result by default, and what `onError` may say instead. */
+  readonly onError: {
+    /** Match and input. Default `undefined`: a failed match counts as matched, and each input has its own default. */
+    readonly input: { readonly default: ErrorWord | undefined; readonly words: readonly ErrorWord[] };
+    /** Only where the rule asks a handler. */
+    readonly handler: { readonly default: ErrorWord; readonly words: readonly HandlerErrorWord[] };
+  };
+}
+
+const DECIDING_CALLS: ActionTraits['calls'] = { http: 'default', tcp: 'default', limit: 'named' };
+const DENIED = { default: 'deny', words: [] } as const;
+const SKIPPED = { default: 'allow', words: [] } as const;
+
+export const ACTIONS: Readonly<Record<RuleKind, ActionTraits>> = {
+  enrich: {
+    stage: 'enrich',
+    capability: 'enrich',
+    calls: { http: 'default', tcp: 'default', limit: 'default', log: 'default', 'tcp-log': 'default' },
+    refuses: false,
+    takes: [],
+    onError: { input: SKIPPED, handler: SKIPPED },
+  },
+  deny: {
+    stage: 'check',
+    capability: undefined,
+    calls: DECIDING_CALLS,
+    refuses: true,
+    takes: ['onAllow'],
+    onError: { input: { default: 'deny', words: ['deny', 'allow'] }, handler: SKIPPED },
+  },
+  allow: {
+    stage: 'check',
+    capability: 'check',
+    calls: DECIDING_CALLS,
+    refuses: false,
+    takes: ['onAllow'],
+    onError: { input: DENIED, handler: { default: 'deny', words: ['deny', 'allow', 'error'] } },
+  },
+  check: {
+    stage: 'check',
+    capability: 'check',
+    calls: DECIDING_CALLS,
+    refuses: true,
+    takes: ['onAllow', 'onDeny'],
+    onError: {
+      input: { default: 'deny', words: ['deny', 'allow'] },
+      handler: { default: 'deny', words: ['deny', 'allow', 'error'] },
+    },
+  },
+  none: {
+    stage: 'check',
+    capability: undefined,
+    calls: { http: 'default', tcp: 'default', limit: 'default' },
+    refuses: false,
+    takes: ['onAllow'],
+    onError: { input: SKIPPED, handler: SKIPPED },
+  },
+  quota: {
+    stage: 'quota',
+    capability: 'quota',
+    calls: { http: 'default', tcp: 'default', limit: 'default', log: 'named', 'tcp-log': 'named' },
+    refuses: true,
+    takes: ['onAllow', 'onDeny'],
+    onError: {
+      input: { default: undefined, words: ['deny', 'allow'] },
+      handler: { default: 'allow', words: ['deny', 'allow', 'error', 'local'] },
+    },
+  },
+  report: {
+    stage: 'report',
+    capability: 'report',
+    calls: { http: 'named', tcp: 'named', limit: 'named', log: 'default', 'tcp-log': 'default' },
+    refuses: false,
+    takes: ['sample'],
+    onError: { input: SKIPPED, handler: SKIPPED },
+  },
+};
+
+/** For one call of a handler that sets no deadline; the caller's own time may be shorter. */
+const DEADLINE_MS: Readonly<Record<Capability, number>> = { enrich: 50, check: 50, quota: 50, report: 30_000 };
+
+export const deadlinesOf = (configuredMs: number | undefined): Readonly<Record<Capability, number>> =>
+  configuredMs === undefined
+    ? DEADLINE_MS
+    : { enrich: configuredMs, check: configuredMs, quota: configuredMs, report: configuredMs };

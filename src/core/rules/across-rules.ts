@@ -1,0 +1,120 @@
+/** Checks of a policy that need more than one rule. */
+import type { Read } from '../../expression/index.ts';
+import { meant } from '../../text/nearest.ts';
+import { isBareToken } from './client-chosen.ts';
+import type { HandlersSection } from './handlers-section.ts';
+import type { QuotaAction, Rule } from './rule.ts';
+import type { Findings } from './yaml/findings.ts';
+import type { Node, Place } from './yaml/nodes.ts';
+
+const BODY: ReadonlySet<string> = new Set(['request.body', 'request.raw_body']);
+
+interface RulePlaces {
+  readonly rule: Place;
+  readonly match: Place | undefined;
+  readonly action: Node | undefined;
+  readonly onError: Place | undefined;
+}
+
+export class AcrossRules {
+  readonly #handlers: HandlersSection;
+  readonly #findings: Findings;
+  readonly #groups = new Set<string>();
+  readonly #needed: { readonly group: string; readonly place: Place }[] = [];
+  /** By handler and counter, of the first rule that names it. */
+  readonly #counters = new Map<string, { readonly action: QuotaAction; readonly rule: string }>();
+  /** Rules that refuse, and read the body behind a guard. */
+  readonly #bodies: { readonly rule: string; readonly place: Place }[] = [];
+  #refusesPartialBodies = false;
+
+  constructor(handlers: HandlersSection, findings: Findings) {
+    this.#handlers = handlers;
+    this.#findings = findings;
+  }
+
+  add({ name, action, calls, onError }: Rule, reads: readonly Read[], places: RulePlaces): void {
+    if (reads.some((one) => one.name === 'request.body_is_partial')) this.#refusesPartialBodies = true;
+    if ((action?.kind === 'deny' || action?.kind === 'check') && reads.some((one) => BODY.has(one.name) && one.guarded))
+      this.#bodies.push({ rule: name, place: places.match ?? places.rule });
+    if (action?.kind === 'allow') this.#groups.add(action.group);
+    if (action?.kind === 'deny' && action.unlessAllowed !== undefined) {
+      this.#needed.push({ group: action.unlessAllowed, place: placeAt(places.action, 'unlessAllowed') ?? places.rule });
+      if (calls.has('http') && !calls.has('tcp'))
+        this.#findings.warn(
+          'RULES_TCP_OPEN',
+          places.rule,
+          `${name} closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used`,
+        );
+    }
+    if (action?.kind === 'quota' && places.action !== undefined) {
+      this.#checkCounter(name, action, places.action);
+      this.#checkOnce(action, places.action);
+      if (onError.local) this.#checkLocal(action, places.onError ?? places.rule);
+    }
+  }
+
+  /** After all documents: a rule may name a group that a later one fills. */
+  end(): void {
+    if (!this.#refusesPartialBodies)
+      for (const { rule, place } of this.#bodies)
+        this.#findings.warn(
+          'RULES_PARTIAL_BODY',
+          place,
+          `${rule} reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard`,
+        );
+    for (const { group, place } of this.#needed) {
+      if (this.#groups.has(group)) continue;
+      const what = group === '' ? 'true' : group;
+      this.#findings.error(
+        'RULES_UNKNOWN_GROUP',
+        place,
+        `nothing allows the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`,
+      );
+    }
+  }
+
+  #checkCounter(rule: string, action: QuotaAction, node: Node): void {
+    const { counter, handler, perMs, zone, algorithm } = action;
+    const id = `${handler} ${counter}`;
+    const first = this.#counters.get(id);
+    if (first === undefined) this.#counters.set(id, { action, rule });
+    else if (first.action.perMs !== perMs || first.action.zone !== zone || first.action.algorithm !== algorithm)
+      this.#findings.error(
+        'RULES_COUNTER',
+        node.place,
+        `${rule} shares the counter ${counter} with ${first.rule}, but not its per, zone and algorithm; make them equal, or name another counter`,
+      );
+  }
+
+  #checkOnce({ once }: QuotaAction, node: Node): void {
+    if (once === undefined || !isBareToken(once.reads)) return;
+    this.#findings.warn(
+      'RULES_CLIENT_CHOOSES',
+      placeAt(node, 'once') ?? node.place,
+      `a client that sends the same ${once.source} each time is charged once; have the proxy make it, or mix in what the charge is for, such as request.url_path`,
+    );
+  }
+
+  #checkLocal({ handler: name, algorithm }: QuotaAction, place: Place): void {
+    const { handlers } = this.#handlers;
+    const own = handlers.get(name);
+    if (own === undefined) return;
+    if (own.local === undefined)
+      return this.#findings.error(
+        'RULES_ON_ERROR',
+        place,
+        `local counts in another handler while ${name} cannot be asked, and ${name} names none; give it local: { handler: NAME, replicas: N }`,
+      );
+    const other = handlers.get(own.local.handler);
+    const algorithms = other === undefined ? undefined : this.#handlers.servedBy(other).quota?.algorithms;
+    if (other !== undefined && algorithms?.includes(algorithm) === false)
+      this.#findings.error(
+        'RULES_CAPABILITY',
+        place,
+        `${own.local.handler} counts in the place of ${name}; it is a ${other.adapter}, which counts by ${algorithms.join(', ')}, not ${algorithm}`,
+      );
+  }
+}
+
+const placeAt = (node: Node | undefined, key: string): Place | undefined =>
+  node?.kind === 'map' ? node.entries.get(key)?.value.place : undefined;

@@ -1,0 +1,158 @@
+/**
+ * The action of a rule.
+ * **In**: the fields of a rule, the handlers. **Out**: the action, what it reads, what its handler puts out.
+ * **Fails**: with findings; the action is then `undefined`.
+ */
+import type { Shape } from '../../adapters/contract.ts';
+import type { ActionKind } from '../actions.ts';
+import { Fields, fieldsOf } from './fields.ts';
+import { type Inputs, fieldsMaker, inputMaker, inputsOf } from './inputs.ts';
+import { quotaOf } from './quota-reader.ts';
+import type { ActionContext, ReadAction } from './read-action.ts';
+import type { CheckAction, EnrichOutput } from './rule.ts';
+import { masked } from './secrecy.ts';
+import { type Node, nodeText } from './yaml/nodes.ts';
+
+export class ActionReader {
+  readonly #context: ActionContext;
+  /** What the rule's match proves to be present. */
+  #given: ReadonlySet<string> = new Set();
+
+  constructor(context: ActionContext) {
+    this.#context = context;
+  }
+
+  read(
+    kind: ActionKind,
+    node: Node,
+    ruleName: string,
+    enrichOutputs: ReadonlyMap<string, readonly EnrichOutput[]>,
+    given: ReadonlySet<string> = new Set(),
+  ): ReadAction | undefined {
+    this.#given = given;
+    switch (kind) {
+      case 'deny':
+        return this.#deny(node);
+      case 'allow':
+        return this.#allow(node);
+      case 'check': {
+        const fields = fieldsOf(node, 'check', this.#context.findings)?.only(['handler', 'params', 'input']);
+        return fields === undefined ? undefined : this.#check(fields);
+      }
+      case 'quota':
+        return quotaOf(node, ruleName, given, this.#context);
+      case 'report':
+        return this.#report(node);
+      case 'enrich':
+        return this.#enrich(node, enrichOutputs.get(ruleName) ?? []);
+    }
+  }
+
+  #deny(node: Node): ReadAction | undefined {
+    const { findings, changes } = this.#context;
+    const fields = fieldsOf(node, 'deny', findings)?.only(['status', 'headers', 'body', 'unlessAllowed']);
+    if (fields === undefined) return undefined;
+    const answer = changes.denyAnswer(fields);
+    const group = fields.node('unlessAllowed');
+    const unlessAllowed = group === undefined ? undefined : this.#group(group, 'unlessAllowed');
+    return {
+      action: { kind: 'deny', unlessAllowed },
+      answer: { ...answer, status: answer.status ?? 403 },
+      compiled: [],
+      output: {},
+    };
+  }
+
+  #group(node: Node, what: string): string | undefined {
+    if (node.kind === 'scalar' && node.value === true) return '';
+    if (node.kind === 'scalar' && typeof node.value === 'string' && node.value !== '') return node.value;
+    this.#context.findings.error(
+      'RULES_VALUE',
+      node.place,
+      `${what} is true or the name of a group; here is ${nodeText(node)}`,
+    );
+    return undefined;
+  }
+
+  #allow(node: Node): ReadAction | undefined {
+    const asksNothing = { handler: undefined, params: undefined, input: undefined };
+    if (node.kind !== 'map') {
+      const group = this.#group(node, 'allow');
+      return group === undefined
+        ? undefined
+        : { action: { kind: 'allow', group, ...asksNothing }, compiled: [], output: {} };
+    }
+    const fields = new Fields(node, 'allow', this.#context.findings).only(['group', 'handler', 'params', 'input']);
+    const groupNode = fields.node('group');
+    const group = groupNode === undefined ? '' : this.#group(groupNode, 'group');
+    const asks = fields.has('handler') ? this.#check(fields) : undefined;
+    if (group === undefined || (fields.has('handler') && asks === undefined)) return undefined;
+    return {
+      action: { ...(asks?.action ?? asksNothing), kind: 'allow', group },
+      compiled: asks?.compiled ?? [],
+      output: asks?.output ?? {},
+    };
+  }
+
+  #check(fields: Fields): (ReadAction & { readonly action: CheckAction }) | undefined {
+    const use = this.#context.handlers.read(fields, 'check');
+    const shape = use === undefined ? undefined : this.#context.handlers.shape(use.serves.input, use, fields.place);
+    if (use === undefined || shape === undefined) return undefined;
+    const inputs = this.#inputs(fields, shape);
+    return {
+      action: { kind: 'check', handler: use.handler, params: use.params, input: inputMaker(inputs) },
+      compiled: inputs.compiled,
+      output: use.serves.output ?? {},
+    };
+  }
+
+  #inputs(fields: Fields, shape: Shape | 'any'): Inputs {
+    const { attributes, findings } = this.#context;
+    return inputsOf(fields.node('input'), fields.place, shape, attributes, findings, this.#given);
+  }
+
+  #report(node: Node): ReadAction | undefined {
+    const fields = fieldsOf(node, 'report', this.#context.findings)?.only(['handler', 'params', 'input']);
+    const use = fields === undefined ? undefined : this.#context.handlers.read(fields, 'report');
+    if (fields === undefined || use === undefined) return undefined;
+    const shape = this.#context.handlers.shape(use.serves.input, use, fields.node('params')?.place ?? fields.place);
+    if (shape === undefined) return undefined;
+    const inputs = this.#masked(this.#inputs(fields, shape));
+    const { handler, params } = use;
+    return {
+      action: { kind: 'report', handler, params, input: fieldsMaker(inputs), shape: inputs.shape },
+      compiled: inputs.compiled,
+      output: {},
+    };
+  }
+
+  /** Secrets are written as `(secret)`. */
+  #masked(inputs: Inputs): Inputs {
+    const parts = inputs.parts.map((part) => {
+      const secrets = this.#context.secrecy.exposedBy(part.compiled.reads);
+      if (secrets.length === 0) return part;
+      this.#context.findings.warn(
+        'RULES_SECRET_HIDDEN',
+        part.place,
+        `${part.name} reads ${secrets.join(', ')}; secrets are written as (secret). Read only what the report needs, or write reveal(...) where a secret is meant to be written in the clear`,
+      );
+      return { ...part, compiled: masked(part.compiled) };
+    });
+    return { ...inputs, parts };
+  }
+
+  #enrich(node: Node, outputs: readonly EnrichOutput[]): ReadAction | undefined {
+    const fields = fieldsOf(node, 'enrich', this.#context.findings)?.only(['handler', 'params', 'input', 'as']);
+    const use = fields === undefined ? undefined : this.#context.handlers.read(fields, 'enrich');
+    if (fields === undefined || use === undefined) return undefined;
+    const shape = this.#context.handlers.shape(use.serves.input, use, fields.place);
+    if (shape === undefined) return undefined;
+    const inputs = this.#inputs(fields, shape);
+    const { handler, params } = use;
+    return {
+      action: { kind: 'enrich', handler, params, input: inputMaker(inputs), outputs },
+      compiled: inputs.compiled,
+      output: {},
+    };
+  }
+}

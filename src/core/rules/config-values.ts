@@ -1,0 +1,124 @@
+/**
+ * `{ $env: NAME }` and `{ $file: PATH }` in a handler's config.
+ * **In**: a config as written. **Out**: its values, and the same for people. **Fails**: with a finding at the reference.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { Adapter } from '../../adapters/contract.ts';
+import { systemReason } from './policy-files.ts';
+import type { Findings } from './yaml/findings.ts';
+import type { Node } from './yaml/nodes.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface ValueSources {
+  readonly env: Environment;
+  readonly readText?: ((file: string) => string) | undefined;
+  readonly unsetEnv?: 'error' | 'warning' | undefined;
+}
+
+interface Resolved {
+  readonly value: unknown;
+  /** As written: references stay references. */
+  readonly shown: unknown;
+  readonly failed: boolean;
+}
+
+/** Stand-ins for a variable that is not set; the first that the adapter's schema accepts is used. */
+const STAND_INS = ['unset', '127.0.0.1:1', 'http://127.0.0.1:1', 'redis://127.0.0.1:1', '1'];
+
+export class ConfigValues {
+  /** Files that configs name. */
+  readonly files: string[] = [];
+  /** References that could not be resolved; the schema need not complain of them again. */
+  readonly unresolved: Set<Node> = new Set();
+  readonly #withStandIn = new Set<Node>();
+  readonly #environment: Environment;
+  readonly #readText: (file: string) => string;
+  readonly #mayLackEnv: boolean;
+  /** Used for a variable that is not set, where that is no error. */
+  #standIn: string | undefined;
+  readonly #findings: Findings;
+
+  constructor({ env, readText, unsetEnv }: ValueSources, findings: Findings) {
+    this.#environment = env;
+    this.#readText = readText ?? ((file) => readFileSync(file, 'utf8'));
+    this.#mayLackEnv = unsetEnv === 'warning';
+    this.#findings = findings;
+  }
+
+  #resolve(node: Node): Resolved {
+    if (node.kind === 'scalar') return { value: node.value, shown: node.value, failed: false };
+    if (node.kind === 'list') {
+      const items = node.items.map((item) => this.#resolve(item));
+      return {
+        value: items.map(({ value }) => value),
+        shown: items.map(({ shown }) => shown),
+        failed: items.some(({ failed }) => failed),
+      };
+    }
+    const [only, ...more] = node.entries.values();
+    if (
+      only !== undefined &&
+      more.length === 0 &&
+      (only.key === '$env' || only.key === '$file') &&
+      only.value.kind === 'scalar'
+    ) {
+      const name = String(only.value.value);
+      const value = only.key === '$env' ? this.#fromEnvironment(name, only.value) : this.#fromFile(name, only.value);
+      return { value, shown: { [only.key]: name }, failed: value === undefined };
+    }
+    const entries = [...node.entries.values()].map(({ key, value }) => ({ key, ...this.#resolve(value) }));
+    return {
+      value: Object.fromEntries(entries.map(({ key, value }) => [key, value])),
+      shown: Object.fromEntries(entries.map(({ key, shown }) => [key, shown])),
+      failed: entries.some(({ failed }) => failed),
+    };
+  }
+
+  resolvedFor(adapter: Adapter, node: Node): Resolved {
+    for (const standIn of this.#mayLackEnv ? STAND_INS : []) {
+      this.#standIn = standIn;
+      const written = this.#resolve(node);
+      if (adapter.config.safeParse(written.value).success) return written;
+    }
+    this.#standIn = undefined;
+    return this.#resolve(node);
+  }
+
+  #fromEnvironment(name: string, node: Node): string | undefined {
+    const value = this.#environment[name];
+    if (value !== undefined) return value;
+    if (this.#standIn !== undefined) {
+      if (!this.#withStandIn.has(node))
+        this.#findings.warn(
+          'RULES_ENV',
+          node.place,
+          `the environment variable ${name} is not set here; what depends on its value is not checked`,
+        );
+      this.#withStandIn.add(node);
+      return this.#standIn;
+    }
+    if (!this.unresolved.has(node) && !this.#withStandIn.has(node))
+      this.#findings.error(
+        'RULES_ENV',
+        node.place,
+        `the environment variable ${name} is not set; set it where Sluice is started`,
+      );
+    this.unresolved.add(node);
+    return undefined;
+  }
+
+  #fromFile(path: string, node: Node): string | undefined {
+    const file = resolve(dirname(node.place.source.file), path);
+    this.files.push(file);
+    try {
+      return this.#readText(file).trimEnd();
+    } catch (error) {
+      if (!this.unresolved.has(node))
+        this.#findings.error('RULES_CONFIG_FILE', node.place, `${file} cannot be read: ${systemReason(error)}`);
+      this.unresolved.add(node);
+      return undefined;
+    }
+  }
+}

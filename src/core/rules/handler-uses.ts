@@ -1,0 +1,98 @@
+/**
+ * What a rule says of the handler it names.
+ * **In**: `handler` and `params` of an action. **Out**: the handler, its params parsed, the shapes it takes and puts out.
+ * **Fails**: with findings, and `undefined`.
+ */
+import type { Adapter, Capability, Shape } from '../../adapters/contract.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { meant } from '../../text/nearest.ts';
+import type { Fields } from './fields.ts';
+import type { HandlersSection } from './handlers-section.ts';
+import type { HandlerSpec } from './policy.ts';
+import { parsedBy } from './schema-findings.ts';
+import type { Findings } from './yaml/findings.ts';
+import { type Place, plain } from './yaml/nodes.ts';
+
+type Served = Adapter['serves'];
+
+export interface HandlerUse<C extends Capability> {
+  readonly handler: string;
+  readonly params: unknown;
+  readonly serves: NonNullable<Served[C]>;
+  readonly spec: HandlerSpec;
+}
+
+export class HandlerUses {
+  readonly #handlers: HandlersSection;
+  readonly #findings: Findings;
+
+  constructor(handlers: HandlersSection, findings: Findings) {
+    this.#handlers = handlers;
+    this.#findings = findings;
+  }
+
+  read<C extends Capability>(fields: Fields, capability: C): HandlerUse<C> | undefined {
+    const named = this.named(fields, capability);
+    const params = named === undefined ? undefined : this.params(fields, named.serves.params);
+    return named === undefined || params === undefined ? undefined : { ...named, params: params.value };
+  }
+
+  /** The handler alone; its params are read later. */
+  named<C extends Capability>(fields: Fields, capability: C): Omit<HandlerUse<C>, 'params'> | undefined {
+    fields.required('handler', 'the name of a handler');
+    const name = fields.text('handler');
+    const place = fields.node('handler')?.place ?? fields.place;
+    if (name === undefined) return undefined;
+    if (!this.#handlers.names.has(name)) {
+      this.#findings.error(
+        'RULES_UNKNOWN_HANDLER',
+        place,
+        `no handler is named ${name}${meant(name, this.#handlers.names.keys())}`,
+      );
+      return undefined;
+    }
+    this.#handlers.used.add(name);
+    const spec = this.#handlers.handlers.get(name);
+    if (spec === undefined) return undefined; // its own error is reported
+    const serves = this.#handlers.servedBy(spec);
+    const served = serves[capability];
+    if (served !== undefined) return { handler: name, serves: served, spec };
+    this.#findings.error(
+      'RULES_CAPABILITY',
+      place,
+      `${name} is a ${spec.adapter}, which serves ${Object.keys(serves).join(', ')}, not ${capability}`,
+    );
+    return undefined;
+  }
+
+  params(fields: Fields, schema: Parameters<typeof parsedBy>[0] | undefined): { readonly value: unknown } | undefined {
+    const node = fields.node('params');
+    if (schema === undefined) {
+      if (node !== undefined) this.#findings.error('RULES_PARAMS', node.place, 'this adapter takes no params');
+      return { value: undefined };
+    }
+    return parsedBy(
+      schema,
+      node === undefined ? {} : plain(node),
+      node ?? { kind: 'map', place: fields.place, entries: new Map() },
+      'RULES_PARAMS',
+      'params',
+      this.#findings,
+    );
+  }
+
+  /** A shape may be a function of config and params, which is the plugin's code and may throw. */
+  shape(
+    shape: unknown,
+    { spec: { config, adapter }, params }: Pick<HandlerUse<Capability>, 'spec' | 'params'>,
+    place: Place,
+  ): Shape | 'any' | undefined {
+    if (typeof shape !== 'function') return shape as Shape | 'any';
+    try {
+      return (shape as (config: unknown, params: unknown) => Shape)(config, params);
+    } catch (error) {
+      this.#findings.error('RULES_ADAPTER_SHAPE', place, `${adapter}: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,50 @@
+/** `mode` and `sample` of a rule: which of the calls that match it are enforced, or written. */
+import type { Attributes } from '../../attributes/attributes.ts';
+import type { Compiled } from '../../expression/index.ts';
+import { ACTIONS, type RuleKind } from '../actions.ts';
+import { isClientChosen } from './client-chosen.ts';
+import { expressionOf } from './expressions.ts';
+import type { Fields } from './fields.ts';
+import type { Mode, Rule } from './rule.ts';
+import type { Findings } from './yaml/findings.ts';
+import { nodeText } from './yaml/nodes.ts';
+
+const ENFORCE: Mode = { kind: 'enforce' };
+const SHADOW: Mode = { kind: 'shadow' };
+
+export function modeOf(fields: Fields, kind: RuleKind, attributes: Attributes, findings: Findings): Mode {
+  const node = fields.node('mode');
+  if (node === undefined || (node.kind === 'scalar' && node.value === 'enforce')) return ENFORCE;
+  if (node.kind === 'scalar' && node.value === 'shadow') return SHADOW;
+  const percentage = node.kind === 'map' ? fields.map('mode', 'mode')?.only(['percent', 'by']) : undefined;
+  if (percentage === undefined) {
+    findings.error(
+      'RULES_VALUE',
+      node.place,
+      `mode is enforce, shadow, or { percent: 10, by: EXPRESSION }; here is ${nodeText(node)}`,
+    );
+    return ENFORCE;
+  }
+  percentage.required('percent', 'a number from 0 to 100');
+  const percent = percentage.number('percent', 0, 100);
+  const by = keyExpression(percentage, attributes, findings);
+  if (by !== undefined && ACTIONS[kind].refuses && percent !== undefined && percent < 100 && isClientChosen(by.reads))
+    findings.warn(
+      'RULES_CLIENT_CHOOSES',
+      percentage.node('by')?.place ?? node.place,
+      `a client may send what it likes as ${by.source}, and so choose to be outside of the ${percent} %; use what the proxy makes or checks, such as origin.ip or source.principal`,
+    );
+  return { kind: 'percent', percent: percent ?? 0, by };
+}
+
+export function sampleOf(fields: Fields, attributes: Attributes, findings: Findings): Rule['sample'] {
+  const sample = fields.map('sample', 'sample')?.only(['percent', 'by']);
+  if (sample === undefined) return undefined;
+  sample.required('percent', 'a number from 0 to 100');
+  return { percent: sample.number('percent', 0, 100) ?? 100, by: keyExpression(sample, attributes, findings) };
+}
+
+function keyExpression(fields: Fields, attributes: Attributes, findings: Findings): Compiled | undefined {
+  const node = fields.node('by');
+  return node === undefined ? undefined : expressionOf(node, 'by', attributes, findings);
+}

@@ -1,0 +1,209 @@
+/**
+ * A quota action.
+ * **In**: the fields under `quota`, the handlers. **Out**: the action, what it reads, its `out.*`.
+ * **Fails**: with findings; the action is then `undefined`.
+ */
+import type { Algorithm, Shape } from '../../adapters/contract.ts';
+import type { Compiled } from '../../expression/index.ts';
+import { CALENDAR, type Calendar, calendarOf, isZone } from '../../counting/calendar.ts';
+import { expressionOf } from './expressions.ts';
+import { type Fields, fieldsOf, listOfNodes } from './fields.ts';
+import type { ActionContext, ReadAction } from './read-action.ts';
+import { digested, type Secrecy } from './secrecy.ts';
+import type { Findings } from './yaml/findings.ts';
+import type { Node } from './yaml/nodes.ts';
+
+const KEYS = [
+  'handler',
+  'key',
+  'limit',
+  'per',
+  'cost',
+  'algorithm',
+  'burst',
+  'counter',
+  'once',
+  'override',
+  'params',
+  'partial',
+  'policy',
+  'zone',
+];
+const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'];
+const NUMBERS: ReadonlySet<string> = new Set(['int', 'uint', 'double', 'dyn']);
+const KEY_TYPES: ReadonlySet<string> = new Set(['string', 'int', 'uint', 'dyn']);
+/** A string of RFC 9651. */
+const POLICY_NAME = /^[\x20-\x7e]+$/;
+
+/** `out.*` of a quota; whole numbers, rounded down. */
+const OUTPUT: Shape = { granted: 'int', limit: 'int', remaining: 'int', reset: 'duration' };
+
+/** `given`: what the rule's match proves to be present. */
+export function quotaOf(
+  node: Node,
+  ruleName: string,
+  given: ReadonlySet<string>,
+  { attributes, handlers, findings, secrecy }: ActionContext,
+): ReadAction | undefined {
+  const fields = fieldsOf(node, 'quota', findings)?.only(KEYS);
+  if (fields === undefined) return undefined;
+  const use = handlers.named(fields, 'quota');
+  fields.required('per', 'the period, such as 1m');
+  const { perMs, calendar, zone } = periodOf(fields, findings);
+  const limitNode = fields.required('limit', 'how much may pass in a period, such as 100');
+  const keyNode = fields.required(
+    'key',
+    'a list of expressions, each value of which has a count of its own; [] is one for all',
+  );
+  const algorithm = algorithmOf(fields, findings);
+  if (use !== undefined && algorithm !== undefined && !use.serves.algorithms.includes(algorithm))
+    findings.error(
+      'RULES_CAPABILITY',
+      fields.node('algorithm')?.place ?? fields.place,
+      `${use.handler} is a ${use.spec.adapter}, which counts by ${use.serves.algorithms.join(', ')}, not ${algorithm}`,
+    );
+  const number = (what: string, value: Node | undefined): Compiled | undefined =>
+    value === undefined
+      ? undefined
+      : expressionOf(value, what, attributes, findings, {
+          given,
+          isQuota: true,
+          accept: ({ kind }) => NUMBERS.has(kind),
+          wanted: 'a number',
+        });
+  const limit = number('limit', limitNode);
+  const cost = number('cost', fields.node('cost'));
+  const burst = number('burst', fields.node('burst'));
+  const key = (keyNode === undefined ? [] : (listOfNodes(keyNode, 'key', findings)?.items ?? []))
+    .flatMap((item) => expressionOf(item, 'key', attributes, findings, { given, isQuota: true }) ?? [])
+    .map((part) => withoutSecrets(part, secrecy));
+  const onceNode = fields.node('once');
+  const once =
+    onceNode === undefined
+      ? undefined
+      : expressionOf(onceNode, 'once', attributes, findings, {
+          given,
+          isQuota: true,
+          accept: ({ kind }) => KEY_TYPES.has(kind),
+          wanted: 'a text or a number',
+        });
+  const partial = fields.flag('partial') ?? false;
+  checkTogether(fields, { algorithm, isCalendar: calendar !== undefined, partial }, findings);
+  const policy = policyNameOf(fields, findings);
+  const params = use === undefined ? undefined : handlers.params(fields, use.serves.params);
+  const counter = fields.text('counter') ?? ruleName;
+  const override = fields.flag('override') ?? true;
+  if (
+    use === undefined ||
+    perMs === undefined ||
+    limit === undefined ||
+    algorithm === undefined ||
+    params === undefined
+  )
+    return undefined;
+  return {
+    action: {
+      kind: 'quota',
+      handler: use.handler,
+      params: params.value,
+      counter,
+      algorithm,
+      perMs,
+      calendar,
+      zone,
+      key,
+      limit,
+      cost,
+      burst,
+      once: once === undefined ? undefined : withoutSecrets(once, secrecy),
+      partial,
+      policy,
+      override,
+      descriptorKeys: [],
+    },
+    compiled: [...key, limit, cost, burst, once].filter((part) => part !== undefined),
+    output: OUTPUT,
+  };
+}
+
+/** A counter's name reaches the backend and operators, so secrets in it are digests. */
+const withoutSecrets = (compiled: Compiled, secrecy: Secrecy): Compiled =>
+  secrecy.exposedBy(compiled.reads).length === 0 ? compiled : digested(compiled);
+
+/** `per: 15m`, or `per: month` with the time zone of its calendar. */
+function periodOf(
+  fields: Fields,
+  findings: Findings,
+): { readonly perMs: number | undefined; readonly calendar: Calendar | undefined; readonly zone: string } {
+  const per = fields.node('per');
+  const period = per?.kind === 'scalar' ? CALENDAR.find((word) => word === per.value) : undefined;
+  const zone = fields.text('zone');
+  const zonePlace = fields.node('zone')?.place ?? fields.place;
+  if (period === undefined) {
+    if (zone !== undefined) findings.error('RULES_MISPLACED', zonePlace, `zone goes with per: ${CALENDAR.join(', ')}`);
+    return { perMs: fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms']), calendar: undefined, zone: '' };
+  }
+  const name = zone ?? 'UTC';
+  if (!isZone(name)) {
+    findings.error(
+      'RULES_VALUE',
+      zonePlace,
+      `zone is ${name}, which is no time zone; one such as Europe/Amsterdam is expected`,
+    );
+    return { perMs: undefined, calendar: undefined, zone: name };
+  }
+  const calendar = calendarOf(period, name);
+  return { perMs: calendar.lengthS * 1000, calendar, zone: `${period} ${name}` };
+}
+
+function algorithmOf(fields: Fields, findings: Findings): Algorithm | undefined {
+  const word = fields.word('algorithm', ALGORITHMS);
+  if (word === 'concurrency' && !fields.has('once'))
+    findings.error(
+      'RULES_MISSING_KEY',
+      fields.node('algorithm')?.place ?? fields.place,
+      'algorithm: concurrency needs once: what a request is known by when its lease ends, such as its x-request-id',
+    );
+  return word ?? (fields.has('algorithm') ? undefined : 'fixed');
+}
+
+/** Keys that exclude each other. */
+function checkTogether(
+  fields: Fields,
+  {
+    algorithm,
+    isCalendar,
+    partial,
+  }: { readonly algorithm: Algorithm | undefined; readonly isCalendar: boolean; readonly partial: boolean },
+  findings: Findings,
+): void {
+  if (fields.has('burst') && algorithm !== 'gcra')
+    findings.error(
+      'RULES_MISPLACED',
+      fields.entry('burst')?.keyPlace ?? fields.place,
+      'burst goes with algorithm: gcra',
+    );
+  if (isCalendar && algorithm !== 'fixed')
+    findings.error(
+      'RULES_MISPLACED',
+      fields.node('per')?.place ?? fields.place,
+      'a period of a calendar goes with algorithm: fixed',
+    );
+  if (partial && fields.has('once'))
+    findings.error(
+      'RULES_MISPLACED',
+      fields.entry('partial')?.keyPlace ?? fields.place,
+      'partial does not go with once: what comes again is granted what it was granted before, which is not kept',
+    );
+}
+
+function policyNameOf(fields: Fields, findings: Findings): string | undefined {
+  const policy = fields.text('policy');
+  if (policy !== undefined && !POLICY_NAME.test(policy))
+    findings.error(
+      'RULES_VALUE',
+      fields.node('policy')?.place ?? fields.place,
+      'policy is what clients know the limit by: printable ASCII',
+    );
+  return policy;
+}

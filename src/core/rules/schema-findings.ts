@@ -1,0 +1,94 @@
+/**
+ * A value from YAML, parsed by the zod schema of an adapter.
+ * **In**: schema, value, the node it stands in. **Out**: the parsed value. **Fails**: with a finding at the path of each issue.
+ */
+import type { z } from 'zod';
+import { meant } from '../../text/nearest.ts';
+import type { Findings } from './yaml/findings.ts';
+import { type Node, nodeAt } from './yaml/nodes.ts';
+
+/** `reported`: nodes whose fault is reported already. */
+export function parsedBy(
+  schema: z.ZodType,
+  value: unknown,
+  node: Node,
+  code: 'RULES_CONFIG' | 'RULES_PARAMS',
+  what: string,
+  findings: Findings,
+  reported: ReadonlySet<Node> = new Set(),
+): { readonly value: unknown } | undefined {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return { value: parsed.data };
+  for (const issue of parsed.error.issues) {
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys : [];
+    for (const path of keys.length > 0 ? keys.map((key) => [...issue.path, key]) : [issue.path]) {
+      const { node: at, entry, whole } = nodeAt(node, path);
+      if (at.kind === 'map' && [...at.entries.values()].some((one) => reported.has(one.value))) continue;
+      const place = keys.length > 0 ? (entry?.keyPlace ?? at.place) : at.place;
+      const name = path.length === 0 ? what : `${what}, ${path.map(String).join('.')}`;
+      findings.error(
+        code,
+        place,
+        `${name}: ${keys.length > 0 ? `there is no such key${meant(String(path.at(-1)), keysAt(schema, issue.path))}` : issueText(issue, whole)}`,
+      );
+    }
+  }
+  return undefined;
+}
+
+/** The keys that a schema has at a path, if it consists of objects and lists only. */
+function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[] {
+  let at: unknown = schema;
+  for (const step of path) {
+    const { shape, element, innerType } = partsOf(at);
+    at = shape?.[String(step)] ?? element ?? innerType;
+    if (at === undefined) return [];
+  }
+  const { shape, innerType } = partsOf(at);
+  return Object.keys(shape ?? (innerType === undefined ? {} : partsOf(innerType).shape) ?? {});
+}
+
+/** YAML's words for JavaScript's. */
+const WORDS: ReadonlyMap<string, string> = new Map([
+  ['record', 'a map'],
+  ['object', 'a map'],
+  ['array', 'a list'],
+]);
+
+/** Zod says `Invalid input: expected string, received undefined` where a key is missing. */
+function issueText({ code, message }: z.core.$ZodIssue, isThere: boolean): string {
+  const text =
+    code === 'invalid_type' || code === 'invalid_value'
+      ? message
+          .replace(/^Invalid (input|option): /, '')
+          .replaceAll(/(?<=(?:expected|received) )(?:record|object|array)\b/g, (word) => WORDS.get(word) ?? word)
+      : message;
+  return isThere ? text : `it is missing; ${text.replace(/, received undefined$/, '')}`;
+}
+
+/** The value with `(secret)` wherever the schema marks a secret. */
+export function withoutSecrets(shown: unknown, schema: unknown): unknown {
+  const { shape, meta, innerType, element } = partsOf(schema);
+  if (meta?.['secret'] === true) return typeof shown === 'object' ? shown : '(secret)';
+  if (innerType !== undefined) return withoutSecrets(shown, innerType);
+  if (Array.isArray(shown))
+    return element === undefined ? shown : shown.map((item: unknown) => withoutSecrets(item, element));
+  if (shape === undefined || typeof shown !== 'object' || shown === null) return shown;
+  return Object.fromEntries(
+    Object.entries(shown).map(([key, value]) => [key, key in shape ? withoutSecrets(value, shape[key]) : value]),
+  );
+}
+
+interface SchemaParts {
+  readonly shape?: Readonly<Record<string, unknown>>;
+  readonly meta?: Readonly<Record<string, unknown>> | undefined;
+  readonly innerType?: unknown;
+  readonly element?: unknown;
+}
+function partsOf(schema: unknown): SchemaParts {
+  const { _zod: zod, meta } = schema as {
+    _zod?: { def: SchemaParts };
+    meta?: () => Readonly<Record<string, unknown>> | undefined;
+  };
+  return { ...zod?.def, meta: typeof meta === 'function' ? meta.call(schema) : undefined };
+}
