@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 const ROOT = resolve(import.meta.dirname, '../..');
 const COPIED = [
   'src',
+  'gen',
   'plugins',
   'package.json',
   'tsconfig.json',
