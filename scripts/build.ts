@@ -1,24 +1,102 @@
 /**
- * Makes `dist`: JavaScript and declarations of src and plugins, and the files beside them that are read at run time.
- * Node strips types in a project but not below node_modules, so an installed package needs this.
+ * Makes `dist`, from which the package runs: Node strips no types below node_modules, and starts faster from some large modules than from
+ * a thousand small ones (docs/decisions/0021-the-package-is-a-bundle.md).
  */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, extname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
+import { build, type Plugin } from 'rolldown';
+import { minify } from 'rolldown/utils';
 import { commitOf } from '../src/cli/commit.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const DIST = join(ROOT, 'dist');
 
-function compilerPath(): string {
-  const manifest = createRequire(import.meta.url).resolve('typescript/package.json');
-  const { bin } = JSON.parse(readFileSync(manifest, 'utf8')) as { bin: { tsc: string } };
-  return join(dirname(manifest), bin.tsc);
+/** The command, what plugins import, the modules that are started as threads, and what is loaded by its path. */
+const ENTRY_POINTS = [
+  'src/cli/bin.ts',
+  'src/adapters/index.ts',
+  'src/adapters/testing/index.ts',
+  'src/counting/index.ts',
+  'src/serve/workers/worker.ts',
+  'src/serve/ratelimit/worker.ts',
+  ...globSync('plugins/*/adapter.ts', { cwd: ROOT }),
+];
+
+interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly license?: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+}
+const manifestOf = (folder: string): Manifest =>
+  JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
+
+/** Loaded from node_modules at run time, when it is first used. `zod` is a dependency for authors of plugins; the bundle has its own. */
+const OUTSIDE = Object.keys(manifestOf(ROOT).dependencies ?? {}).filter((name) => name !== 'zod');
+
+async function bundle(): Promise<void> {
+  await build({
+    cwd: ROOT,
+    input: Object.fromEntries(ENTRY_POINTS.map((file) => [file.replace(/\.ts$/, ''), file])),
+    platform: 'node',
+    external: (id) => OUTSIDE.some((name) => id === name || id.startsWith(`${name}/`)),
+    plugins: [smallDependencies, licenses],
+    output: {
+      dir: DIST,
+      entryFileNames: '[name].js',
+      chunkFileNames: ({ moduleIds }) => `${chunkFolder(moduleIds)}/chunks/[name]-[hash].js`,
+      minify: 'dce-only', // names and lines stay, for stack traces
+      comments: false,
+      sourcemap: true,
+      sourcemapExcludeSources: true,
+    },
+  });
 }
 
-function compile(): void {
-  const { status, error } = spawnSync(process.execPath, [compilerPath(), '-p', join(ROOT, 'tsconfig.build.json')], {
+/** A chunk with modules of one plugin lies in that plugin's folder, so that errors in it are attributed to the plugin. */
+function chunkFolder(moduleIds: readonly string[]): string {
+  const folders = moduleIds.filter(isOurs).map((id) => /^plugins\/[^/]+/.exec(relative(ROOT, id))?.[0] ?? 'src');
+  const [first = 'src', ...others] = new Set(folders);
+  return others.length === 0 ? first : 'src';
+}
+
+const isOurs = (id: string): boolean => id.startsWith(ROOT) && !id.includes('/node_modules/');
+
+/** The text of a module stays in memory while it is loaded; nobody reads that of dependencies. */
+const smallDependencies: Plugin = {
+  name: 'small-dependencies',
+  transform: {
+    filter: { id: /\/node_modules\/.*\.[cm]?js$/ },
+    async handler(code, id) {
+      return { code: (await minify(id, code, { sourcemap: false })).code, map: null };
+    },
+  },
+};
+
+/** The licence texts of all packages that the bundle holds; of a package without such a file, what stands at the top of its modules. */
+const licenses: Plugin = {
+  name: 'licenses',
+  generateBundle(_options, chunks) {
+    const ids = Object.values(chunks).flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : []));
+    const packages = Map.groupBy(ids, (id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0]);
+    packages.delete(undefined); // our own
+    const texts = [...packages].map(([folder = '', modules]) => {
+      const { name, version, license } = manifestOf(folder);
+      const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+      const own = file === undefined ? modules.map(headerOf) : [readFileSync(join(folder, file), 'utf8').trim()];
+      return `# ${[name, version, license].join(' ')}\n\n${[...new Set(own)].join('\n\n')}\n`;
+    });
+    this.emitFile({ type: 'asset', fileName: 'LICENSES.md', source: texts.toSorted().join('\n') });
+  },
+};
+const headerOf = (file: string): string => /^(?:\/\/.*\n)*/.exec(readFileSync(file, 'utf8'))?.[0].trim() ?? '';
+
+/** Declarations of the public entry points, and of what they name. */
+function declare(): void {
+  const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
+  const { status, error } = spawnSync(process.execPath, [compiler, '-p', join(ROOT, 'tsconfig.build.json')], {
     cwd: ROOT,
     stdio: 'inherit',
   });
@@ -26,18 +104,9 @@ function compile(): void {
   if (status !== 0) throw new Error(`the compiler found errors (exit code ${status})`);
 }
 
-/** What is not TypeScript (a Lua script, a descriptor set) is read beside the code that needs it. */
-function copyData(folder: string): void {
-  cpSync(join(ROOT, folder), join(DIST, folder), {
-    recursive: true,
-    filter: (path) => !['.ts', '.md'].includes(extname(path)) && !basename(path).startsWith('.'),
-  });
-}
-
 rmSync(DIST, { recursive: true, force: true });
-compile();
-copyData('src');
-copyData('plugins');
+declare();
+await bundle();
 const commit = commitOf(ROOT);
 if (commit !== undefined) writeFileSync(join(DIST, 'commit'), `${commit}\n`); // for `sluice --version`
 chmodSync(join(DIST, 'src/cli/bin.js'), 0o755);

@@ -196,6 +196,16 @@ describe('imports', () => {
     expect(wrong).toEqual([]);
   });
 
+  test('paths of our own files are built in one module, since the bundle moves the others', () => {
+    const wrong = [...sourceFiles('src'), ...sourceFiles('plugins')].filter(
+      (file) =>
+        file !== 'src/files/program.ts' &&
+        !file.endsWith('.test.ts') &&
+        readFileSync(join(ROOT, file), 'utf8').includes('import.meta'),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   test('a name says what is in a file', () => {
     const ours = [...sourceFiles('src'), ...sourceFiles('plugins')].filter((file) => !file.includes('/generated/')); // named by the peers
     const vague = ours.filter((file) => /(^|\/)(utils?|common|helpers?|manager|impl|misc|base)(\.ts|\/)/.test(file));

@@ -1,20 +1,22 @@
 /** The plugins that come with Sluice: each folder of `plugins/` with an `adapter` module. */
 import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import type { Adapter } from './contract.ts';
 import { descriptionProblems } from './description.ts';
 import { AdapterError } from './errors.ts';
 import { importAdapter } from './import-adapter.ts';
 import { resolveOwnModules } from './own-modules.ts';
 import { type BrokenPlugin, createRegistry, type Registry } from './registry.ts';
+import { RUNS_FROM_SOURCE, SOURCE_FOLDER } from '../files/program.ts';
 import { messageOf } from '../text/message-of.ts';
 
-const FOLDER = new URL('../../plugins/', import.meta.url);
-const EXTENSIONS = import.meta.filename.endsWith('.ts') ? ['ts', 'js'] : ['js'];
+const FOLDER = pathToFileURL(join(SOURCE_FOLDER, '../plugins/'));
+const EXTENSIONS = RUNS_FROM_SOURCE ? ['ts', 'js'] : ['js'];
 const moduleOf = (name: string): URL | undefined =>
   EXTENSIONS.map((extension) => new URL(`${name}/adapter.${extension}`, FOLDER)).find((url) => existsSync(url));
 
 /**
- * Works from source and from the built package: both have `plugins` two folders above this one.
  * A plugin that cannot be loaded is in `broken`: it costs those policies alone that name its adapter.
  */
 export async function loadBuiltIns(): Promise<Registry> {

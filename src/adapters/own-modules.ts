@@ -1,11 +1,11 @@
 /** Plugins, ours and others', import `sluice/plugin` and `sluice/counting` and get the very modules that this process runs. */
 import { registerHooks } from 'node:module';
+import { moduleUrl, RUNS_FROM_SOURCE } from '../files/program.ts';
 
-const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
 const OWN: ReadonlyMap<string, string> = new Map([
-  ['sluice/plugin', new URL(`./index.${extension}`, import.meta.url).href],
-  ['sluice/counting', new URL(`../counting/index.${extension}`, import.meta.url).href],
-  ['sluice/plugin/testing', new URL(`./testing/index.${extension}`, import.meta.url).href],
+  ['sluice/plugin', moduleUrl('adapters/index').href],
+  ['sluice/counting', moduleUrl('counting/index').href],
+  ['sluice/plugin/testing', moduleUrl('adapters/testing/index').href],
 ]);
 
 let isInstalled = false;
@@ -19,7 +19,7 @@ export function resolveOwnModules(): void {
       const url = OWN.get(specifier);
       return url === undefined
         ? next(specifier, context)
-        : { url, format: extension === 'ts' ? 'module-typescript' : 'module', shortCircuit: true };
+        : { url, format: RUNS_FROM_SOURCE ? 'module-typescript' : 'module', shortCircuit: true };
     },
   });
 }

@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { SOURCE_FOLDER } from '../files/program.ts';
 
 interface PluginPlace {
   /** As stack frames name it: a file URL (ESM) or a path (CommonJS), each with its slash. */
@@ -10,8 +11,7 @@ interface PluginPlace {
 }
 
 const places = new Map<string, PluginPlace>();
-/** `src` or `dist/src`. */
-const OWN = prefixesOf(fileURLToPath(new URL('..', import.meta.url)));
+const OWN = prefixesOf(SOURCE_FOLDER);
 
 /** Called before the module is imported: what runs while it is imported can fail too. */
 export function notePlace(moduleUrl: string, name: string): void {

@@ -1,6 +1,7 @@
 /** Where this program lies, whether run from source or built: the nearest folder above with our package.json. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { SOURCE_FOLDER } from '../files/program.ts';
 import { commitOf } from './commit.ts';
 
 function findRoot(folder: string): string {
@@ -11,13 +12,13 @@ function findRoot(folder: string): string {
 }
 
 /** `dist` holds no package.json of its own, so from there too this is the package's folder. */
-export const PACKAGE_FOLDER: string = findRoot(import.meta.dirname);
+export const PACKAGE_FOLDER: string = findRoot(SOURCE_FOLDER);
 export const VERSION: string = (
   JSON.parse(readFileSync(join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }
 ).version;
 
 /** Written by the build, beside the sources that it compiled. */
-const BUILT_FROM = join(import.meta.dirname, '../../commit');
+const BUILT_FROM = join(SOURCE_FOLDER, '../commit');
 
 /** `0.1.0 (commit 1f6bd3c0a2e4)`; the version alone where it is not known what it was built from. */
 export function versionText(): string {

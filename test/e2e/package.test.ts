@@ -1,6 +1,16 @@
 /** What `npm pack` makes works where it is installed: the command, the server, and the types of `sluice/plugin`. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -49,6 +59,31 @@ describe('the package, installed elsewhere', () => {
     const [built, source] = await Promise.all([run(['plugins'], { bin: bin(), cwd: folder }), run(['plugins'])]);
     expect(built).toEqual(source);
     expect(built.out.split('\n').length).toBeGreaterThan(8);
+  });
+
+  test('a chunk that holds code of a plugin lies in the folder of that plugin, where errors are attributed to it', () => {
+    const dist = join(folder, 'node_modules/sluice/dist');
+    const plugins = globSync('**/*.js.map', { cwd: dist }).map((map) => {
+      const { sources } = JSON.parse(readFileSync(join(dist, map), 'utf8')) as { sources: string[] };
+      const ofPlugins = sources
+        .map((source) => /(?:^|\/)(plugins\/[^/]+)\//.exec(source)?.[1])
+        .filter((one) => one !== undefined);
+      return { map, folders: [...new Set(ofPlugins)] };
+    });
+    expect(plugins.filter(({ folders }) => folders.length > 0).length).toBeGreaterThan(8);
+    expect(plugins.filter(({ map, folders }) => folders.some((one) => !map.startsWith(`${one}/`)))).toEqual([]);
+  });
+
+  test('the licences of what is bundled come with it, and each entry point of its manifest exists', () => {
+    const own = join(folder, 'node_modules/sluice');
+    const { exports } = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')) as {
+      exports: Record<string, string | Record<string, string>>;
+    };
+    expect(readFileSync(join(own, 'dist/LICENSES.md'), 'utf8')).toMatch(
+      /^# zod .* MIT$[\s\S]*Permission is hereby granted/m,
+    );
+    const files = Object.values(exports).flatMap((one) => (typeof one === 'string' ? one : Object.values(one)));
+    expect(files.filter((file) => !existsSync(join(own, file)))).toEqual([]);
   });
 
   test('it serves the example that it carries', async () => {

@@ -12,6 +12,7 @@ import { logFindings, shownPath } from '../findings.ts';
 import { makeLog, type OwnLog } from '../../log/log.ts';
 import { logFlushed, writeLog } from '../../log/log-output.ts';
 import { PACKAGE_FOLDER } from '../package.ts';
+import { RUNS_FROM_SOURCE } from '../../files/program.ts';
 import type { ServeFlags } from '../program.ts';
 import { type Server, startServer, type TransportFlags } from '../../serve/server.ts';
 import { serveUntilStopped } from '../../serve/process-life.ts';
@@ -133,7 +134,7 @@ function greet(server: Server): void {
       `  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for people and Prometheus: /metrics /readyz /rules /handlers /verdicts`,
     );
   const request = join(PACKAGE_FOLDER, 'examples/requests/get.yaml');
-  const command = import.meta.filename.endsWith('.ts') ? 'npm run -s sluice --' : 'npx sluice';
+  const command = RUNS_FROM_SOURCE ? 'npm run -s sluice --' : 'npx sluice';
   if (existsSync(request))
     line(
       `  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`,

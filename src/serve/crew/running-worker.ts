@@ -2,14 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { StartError } from '../errors.ts';
+import { moduleUrl } from '../../files/program.ts';
 import { writeLog } from '../../log/log-output.ts';
 import type { Answer, Failure, FromWorker, Given, Talk, ToWorker } from './protocol.ts';
 
 export interface RunningWorkerOptions<T extends Talk> {
-  /** Beside the file that names it: `import.meta.url`. */
-  readonly beside: string;
-  /** Without its ending: sources are TypeScript, a package is JavaScript. */
-  readonly file: string;
+  /** Its module, as `moduleUrl` takes it. */
+  readonly module: string;
   readonly number: number;
   /** Its `workerData`. */
   readonly data: unknown;
@@ -32,9 +31,9 @@ export class RunningWorker<T extends Talk> {
   #hasEnded = false;
   #nextId = 1;
 
-  constructor({ beside, file, number, data, onTold }: RunningWorkerOptions<T>) {
+  constructor({ module, number, data, onTold }: RunningWorkerOptions<T>) {
     this.number = number;
-    const thread = new Worker(new URL(`${file}${beside.endsWith('.ts') ? '.ts' : '.js'}`, beside), {
+    const thread = new Worker(moduleUrl(module), {
       workerData: data,
       name: `sluice ${number}`,
     });

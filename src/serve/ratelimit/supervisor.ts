@@ -65,8 +65,7 @@ export async function answerByWorkers(
         shared: { worker: number, replica, ...memory },
       };
       return new RunningWorker<RatelimitTalk>({
-        beside: import.meta.url,
-        file: './worker',
+        module: 'serve/ratelimit/worker',
         number,
         data,
         onTold(told) {

@@ -71,8 +71,7 @@ export async function startWorkers(options: SupervisorOptions): Promise<Server> 
         log: options.log,
       };
       const worker = new RunningWorker<ServeTalk>({
-        beside: import.meta.url,
-        file: './worker',
+        module: 'serve/workers/worker',
         number,
         data,
         onTold: (wish) => fulfil(wish, shared),
