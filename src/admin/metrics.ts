@@ -3,17 +3,17 @@
  * **In**: families, each with a function that reads its numbers where they are kept. **Out**: Prometheus text format.
  * **Fails**: never by itself; a family that cannot be read fails the page, and the admin port says so.
  *
- * The numbers are kept as plain fields by those who count, since a call must not pay for labels; they are put in
- * Prometheus' words here, when the page is asked for.
+ * The numbers are plain fields where they are counted, since a call must not pay for labels; they become Prometheus text
+ * here, when the page is requested.
  */
 import type { MetricFamily } from '../core/metrics/families.ts';
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 
 export interface MetricsPage {
   render(): Promise<string>;
 }
 
-/** Some families alone. */
+/** A page of these families only. */
 export async function familiesPage(families: readonly MetricFamily[]): Promise<string> {
   const registry = new Registry();
   addFamilies(registry, families);
@@ -23,7 +23,7 @@ export async function familiesPage(families: readonly MetricFamily[]): Promise<s
 export function metricsPage(families: readonly MetricFamily[], plugins: () => Promise<string>): MetricsPage {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  // Gauges named as if they were counters, which promtool complains of; nodejs_active_handles and the like tell the same by type.
+  // promtool rejects gauges with names of counters; nodejs_active_handles and its like say the same by type.
   for (const what of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${what}_total`);
   addFamilies(registry, families);
   return {
@@ -34,35 +34,12 @@ export function metricsPage(families: readonly MetricFamily[], plugins: () => Pr
   };
 }
 
+/** prom-client asks a metric for its values when the page is rendered; nothing is copied into counters of its own before. */
 function addFamilies(registry: Registry, families: readonly MetricFamily[]): void {
-  for (const family of families) {
-    if (family.kind === 'counter') addCounter(registry, family);
-    else addGauge(registry, family);
+  for (const { kind: type, name, help, read } of families) {
+    const values = (): object[] =>
+      Array.from(read(), ({ suffix = '', labels, value }) => ({ metricName: `${name}${suffix}`, labels, value }));
+    const metric = { name, get: async () => ({ name, help, type, values: values(), aggregator: 'sum' }) };
+    registry.registerMetric(metric as unknown as Metric);
   }
-}
-
-function addCounter(registry: Registry, { name, help, labels, read }: MetricFamily): void {
-  new Counter({
-    name,
-    help,
-    labelNames: [...labels],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const sample of read()) this.inc(sample.labels, sample.value);
-    },
-  });
-}
-
-function addGauge(registry: Registry, { name, help, labels, read }: MetricFamily): void {
-  new Gauge({
-    name,
-    help,
-    labelNames: [...labels],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const sample of read()) this.set(sample.labels, sample.value);
-    },
-  });
 }

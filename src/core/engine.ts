@@ -446,7 +446,6 @@ export function createEngine(options: EngineOptions): RunningEngine {
       {
         kind: 'counter',
         name: 'sluice_verdicts_skipped_total',
-        labels: [],
         help: 'Refusals and shadow hits that /verdicts does not keep, since too many came at once.',
         read: () => [{ labels: {}, value: kept.skipped }],
       },

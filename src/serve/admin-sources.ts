@@ -77,7 +77,6 @@ export function policyFamilies(loads: Loads): MetricFamily[] {
     {
       kind: 'counter',
       name: 'sluice_policy_reloads_total',
-      labels: ['result'],
       help: 'Policies loaded since the start, and those refused because they had errors.',
       read: () => [
         { labels: { result: 'loaded' }, value: loads.loadedCount },
@@ -87,28 +86,24 @@ export function policyFamilies(loads: Loads): MetricFamily[] {
     {
       kind: 'gauge',
       name: 'sluice_policy_info',
-      labels: ['revision'],
       help: 'The policy in force; always 1.',
       read: () => (loads.policy === undefined ? [] : [{ labels: { revision: loads.policy.revision }, value: 1 }]),
     },
     {
       kind: 'gauge',
       name: 'sluice_policy_loaded_timestamp_seconds',
-      labels: [],
       help: 'When the policy in force was loaded, in seconds since 1970.',
       read: () => one(loads.atMs / 1000),
     },
     {
       kind: 'gauge',
       name: 'sluice_policy_last_load_successful',
-      labels: [],
       help: 'Whether the policy that was read last is in force: 1, or 0 where it had errors and the one before it still is (/policy says which).',
       read: () => one(Number(loads.refusal === undefined)),
     },
     {
       kind: 'gauge',
       name: 'sluice_policy_rules',
-      labels: [],
       help: 'Rules in force.',
       read: () => one(loads.policy?.rules.length ?? 0),
     },
@@ -118,7 +113,6 @@ export function policyFamilies(loads: Loads): MetricFamily[] {
 const refusedFamily = (refused: { readonly total: number }): MetricFamily => ({
   kind: 'counter',
   name: 'sluice_log_entries_refused_total',
-  labels: [],
   help: 'Access log entries dropped because they could not be read, and messages that were none.',
   read: () => [{ labels: {}, value: refused.total }],
 });
@@ -128,7 +122,6 @@ function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[
     kind: 'gauge',
     name,
     help,
-    labels: ['handler'],
     read: () => handlers().map((state) => ({ labels: { handler: state.name }, value: value(state) })),
   });
   return [

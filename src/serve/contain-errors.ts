@@ -22,7 +22,6 @@ export const SUPERVISOR_ESCAPED_GAUGE = 'ratelimit.supervisor.escaped_errors';
 export const escapedFamily = (escaped: EscapedErrors): MetricFamily => ({
   kind: 'counter',
   name: 'sluice_escaped_errors_total',
-  labels: ['origin', 'plugin'],
   help: 'Errors that nobody caught: of a plugin, of Sluice itself, or unattributed.',
   read: () => escaped.counts().map(({ origin, plugin, count }) => ({ labels: { origin, plugin }, value: count })),
 });

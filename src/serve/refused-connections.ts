@@ -57,7 +57,6 @@ export class Strangers {
   readonly family: MetricFamily = {
     kind: 'counter',
     name: 'sluice_refused_connections_total',
-    labels: ['kind'],
     help: 'Connections to the gRPC port that speak something else: TLS, HTTP/1 or unknown at a cleartext port; cleartext, or a failed handshake, at a port of TLS.',
     read: () => Object.entries(this.#seen).map(([kind, { count }]) => ({ labels: { kind }, value: count })),
   };

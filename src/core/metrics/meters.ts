@@ -1,17 +1,17 @@
 /**
- * What happened, in plain numbers: a call pays an addition, words are put to them when the admin port asks.
- * **In**: additions by whoever counts. **Out**: {@link MetersRead}, and families for a metrics page. **Fails**: never.
+ * Counters as plain fields: a call pays an addition; names and labels are added when the metrics page is requested.
+ * **In**: additions. **Out**: {@link MetersRead}, and families for a metrics page. **Fails**: never.
  */
 import { CALL_KINDS, type CallKind, perCallKind } from '../../attributes/carrier.ts';
 import type { Outcome } from '../call.ts';
 
-/** Upper bounds of the histograms, in milliseconds; the last bucket is without one. */
+/** Upper bounds of the histogram buckets, in ms; one more bucket has none. */
 export const LATENCY_BOUNDS_MS: readonly number[] = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250];
 
 export class Latency {
   count = 0;
   sumMs = 0;
-  /** Not cumulative; one more than there are bounds. */
+  /** Not cumulative. */
   readonly buckets: number[] = Array.from({ length: LATENCY_BOUNDS_MS.length + 1 }, () => 0);
 
   add(ms: number): void {
@@ -24,29 +24,29 @@ export class Latency {
 }
 
 export class RuleMeters {
-  /** Its match applied. */
+  /** Calls that its match applied to. */
   matched = 0;
-  /** It refused, enforced. */
+  /** Calls that it denied. */
   denied = 0;
-  /** It would have refused (shadow). */
+  /** Calls that it would have denied (shadow mode). */
   shadow = 0;
-  /** A part of it failed: match, input, action. */
+  /** Calls in which a part of it failed: match, input, action. */
   failed = 0;
-  /** Counted in the place of its handler, which failed. */
+  /** Calls counted by the fallback handler while its own failed. */
   local = 0;
-  /** Its failure was answered as an error. */
+  /** Calls answered with an error because it failed. */
   errors = 0;
-  /** Texts and fields that failed. */
+  /** Texts and report fields that failed. */
   texts = 0;
-  /** A `by` that failed. */
+  /** Failures of `by`, the key expression of a percentage. */
   by = 0;
-  /** Reports of http, tcp and limit calls that a full queue did not take. */
+  /** Reports of http, tcp and limit calls dropped by a full queue. */
   dropped = 0;
 }
 
 /**
- * `overload` failed on this side, and says nothing of the backend: too many calls wait for it, or the caller's time was over in the queue
- * or while answers were still coming.
+ * `overload`: the call failed on this side and says nothing of the backend; too many calls wait for it, or the caller's time ran out
+ * in the queue or while the backend was still answering. `gone`: the caller disconnected.
  */
 export type FailureKind = 'late' | 'unavailable' | 'rejected' | 'fault' | 'breaker' | 'overload' | 'gone';
 export const FAILURE_KINDS: readonly FailureKind[] = [
@@ -70,25 +70,25 @@ export class HandlerMeters {
     overload: 0,
     gone: 0,
   };
-  /** Of calls that were waited for. */
+  /** Of asynchronous calls. */
   readonly latency = new Latency();
-  /** Answers that came after their call was given up. */
+  /** Answers that arrived after their call was abandoned. */
   abandoned = 0;
   written = 0;
   retried = 0;
   deadLettered = 0;
-  /** Given up when the process ended. */
+  /** Reports lost when the handler closed. */
   lost = 0;
 }
 
 export class CallMeters {
   readonly outcomes: Record<Outcome, number> = { allow: 0, deny: 0, failed: 0, error: 0 };
   readonly latency = new Latency();
-  /** Calls answered with an error, and log entries dropped, since no policy was in force. */
+  /** Calls answered with an error and log entries dropped because no policy was in force. */
   withoutPolicy = 0;
 }
 
-/** As of now; the numbers go on counting in the objects that are named. */
+/** A live view: the objects go on counting. */
 export interface MetersRead {
   readonly calls: ReadonlyMap<CallKind, Readonly<CallMeters>>;
   readonly rules: ReadonlyMap<string, Readonly<RuleMeters>>;
@@ -113,7 +113,7 @@ export class Meters {
     return ofName(this.#handlers, name, () => new HandlerMeters());
   }
 
-  /** Forgets rules and handlers that are not in force any more. */
+  /** Drops the meters of rules and handlers that are no longer in force. */
   keepOnly(rules: ReadonlySet<string>, handlers: ReadonlySet<string>): void {
     for (const name of this.#rules.keys()) if (!rules.has(name)) this.#rules.delete(name);
     for (const name of this.#handlers.keys()) if (!handlers.has(name)) this.#handlers.delete(name);

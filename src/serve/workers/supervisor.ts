@@ -237,14 +237,12 @@ function crewFamilies(crew: Crew<ServeTalk>): MetricFamily[] {
       kind: 'gauge',
       name: 'sluice_workers',
       help: 'Workers that serve now.',
-      labels: [],
       read: () => [{ labels: {}, value: crew.running.size }],
     },
     {
       kind: 'counter',
       name: 'sluice_worker_restarts_total',
       help: 'Workers that ended by themselves and were started again.',
-      labels: [],
       read: () => [{ labels: {}, value: crew.restarts }],
     },
   ];
