@@ -49,3 +49,6 @@ export const REQUEST_MS = 30_000;
 
 /** Who answers requests. `isEnd`: it has no body. */
 export type Serve = (exchange: Exchange, head: Head, isEnd: boolean) => Receiver;
+
+/** For an exchange that is over: nothing of its request matters any more. */
+export const NO_RECEIVER: Receiver = { data() {}, writable() {}, gone() {}, tick() {}, drain() {} };

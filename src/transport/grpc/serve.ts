@@ -2,7 +2,7 @@
  * gRPC over any HTTP/2.
  * **In**: requests. **Out**: calls of methods, and their replies. **Fails**: with a status; what is no gRPC gets an answer in words.
  */
-import type { Exchange, Head, Receiver, Serve } from '../exchange.ts';
+import { type Exchange, type Head, NO_RECEIVER, type Receiver, type Serve } from '../exchange.ts';
 import type { Methods } from '../transport.ts';
 import { type CallHead, callHead, type Refusal } from './call-head.ts';
 import type { CallHost } from './call.ts';
@@ -42,7 +42,7 @@ export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessage
       if (made.kind === 'grpc') exchange.end(made.code, made.details);
       else if (isEnd) exchange.refuse(made.status, made.text);
       else return new RefusedCall(exchange, made, host.wheel);
-      return NOBODY;
+      return NO_RECEIVER;
     }
     const { method } = made;
     const call =
@@ -71,4 +71,3 @@ export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessage
 }
 
 const NO_BYTES = new Uint8Array(0);
-const NOBODY: Receiver = { data() {}, writable() {}, gone() {}, tick() {}, drain() {} };

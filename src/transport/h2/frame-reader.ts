@@ -1,25 +1,20 @@
+import type { FrameHandler } from './frame-handler.ts';
 import { ConnectionError, ErrorCode, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, PREFACE } from './frames.ts';
-
-/** Whoever takes frames: their head begins at `head`, their payload at `from`. */
-export interface FrameTaker {
-  frame(bytes: Uint8Array, head: number, from: number, to: number): void;
-  /** It takes no more. */
-  readonly isOver: boolean;
-}
 
 /**
  * **In**: octets as they come, split anywhere. **Out**: frames, whole, after the client's preface (RFC 9113 sections 3.4 and 4.1).
  * **Fails**: with a {@link ConnectionError} at another preface and at a frame that is too long.
  */
 export class FrameReader {
-  readonly #taker: FrameTaker;
+  readonly #handler: FrameHandler;
+  #isStopped = false;
   #prefaceAt = 0;
   /** A frame whose end has not come. */
   #partial: Uint8Array | undefined;
   #partialLength = 0;
 
-  constructor(taker: FrameTaker) {
-    this.#taker = taker;
+  constructor(handler: FrameHandler) {
+    this.#handler = handler;
   }
 
   /** The frame whose end has not come: another object for another frame. */
@@ -27,12 +22,17 @@ export class FrameReader {
     return this.#partial;
   }
 
+  /** The connection is over: the rest of the chunk is dropped. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   read(chunk: Uint8Array): void {
     let from = this.#prefaceAt < PREFACE.length ? this.#preface(chunk) : 0;
     if (this.#partial !== undefined) from = this.#complete(chunk, from);
     if (this.#partial !== undefined) return;
     from = this.#frames(chunk, from);
-    if (from < chunk.length && !this.#taker.isOver) this.#stash(chunk, from);
+    if (from < chunk.length && !this.#isStopped) this.#stash(chunk, from);
   }
 
   #preface(chunk: Uint8Array): number {
@@ -48,16 +48,16 @@ export class FrameReader {
   }
 
   #frames(bytes: Uint8Array, from: number): number {
-    const taker = this.#taker;
+    const handler = this.#handler;
     const to = bytes.length;
     let at = from;
     while (to - at >= FRAME_HEAD_BYTES) {
       const payload = at + FRAME_HEAD_BYTES;
       const end = payload + payloadBytes(bytes, at);
       if (end > to) break;
-      taker.frame(bytes, at, payload, end);
+      handler.frame(bytes, at, payload, end);
       at = end;
-      if (taker.isOver) return to;
+      if (this.#isStopped) return to;
     }
     return at;
   }
@@ -78,7 +78,7 @@ export class FrameReader {
         this.#partial.set(partial);
       } else {
         this.#partial = undefined;
-        this.#taker.frame(partial, 0, FRAME_HEAD_BYTES, whole);
+        this.#handler.frame(partial, 0, FRAME_HEAD_BYTES, whole);
       }
     }
     return at;
@@ -99,7 +99,7 @@ function payloadBytes(bytes: Uint8Array, head: number): number {
   if (length > MAX_FRAME_BYTES)
     throw new ConnectionError(
       ErrorCode.FRAME_SIZE_ERROR,
-      `a frame of ${length} octets where ${MAX_FRAME_BYTES} are allowed`,
+      `a frame of ${length} bytes, where ${MAX_FRAME_BYTES} are allowed`,
     );
   return length;
 }

@@ -15,15 +15,6 @@ export const FrameType = {
 
 export const Flag = { END_STREAM: 0x1, ACK: 0x1, END_HEADERS: 0x4, PADDED: 0x8, PRIORITY: 0x20 } as const;
 
-export const Setting = {
-  HEADER_TABLE_SIZE: 1,
-  ENABLE_PUSH: 2,
-  MAX_CONCURRENT_STREAMS: 3,
-  INITIAL_WINDOW_SIZE: 4,
-  MAX_FRAME_SIZE: 5,
-  MAX_HEADER_LIST_SIZE: 6,
-} as const;
-
 /** RFC 9113 section 7. */
 export const ErrorCode = {
   NO_ERROR: 0,
@@ -41,7 +32,7 @@ export const ErrorCode = {
 } as const;
 
 export const FRAME_HEAD_BYTES = 9;
-/** What we take in one frame: the least that RFC 9113 allows, so that an incomplete frame holds little memory. */
+/** The largest frame that we accept: the least that RFC 9113 allows, so that an incomplete frame holds little memory. */
 export const MAX_FRAME_BYTES = 16_384;
 export const DEFAULT_WINDOW_BYTES = 65_535;
 export const MAX_WINDOW_BYTES = 0x7fff_ffff;
@@ -49,7 +40,7 @@ export const MAX_WINDOW_BYTES = 0x7fff_ffff;
 /** `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n` */
 export const PREFACE: Uint8Array = Uint8Array.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', (char) => char.charCodeAt(0));
 
-/** Ends the connection with a GOAWAY that says so. */
+/** Ends the connection with a GOAWAY of this code and message. */
 export class ConnectionError extends Error {
   readonly code: number;
   constructor(code: number, message: string) {
@@ -58,3 +49,13 @@ export class ConnectionError extends Error {
     this.code = code;
   }
 }
+
+export const protocolError = (why: string): ConnectionError => new ConnectionError(ErrorCode.PROTOCOL_ERROR, why);
+export const frameSizeError = (frame: string): ConnectionError =>
+  new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${frame} has a wrong length`);
+
+export const uint32At = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] as number) << 24) |
+  ((bytes[at + 1] as number) << 16) |
+  ((bytes[at + 2] as number) << 8) |
+  (bytes[at + 3] as number);

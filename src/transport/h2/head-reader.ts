@@ -36,7 +36,7 @@ export class HeaderBlock {
   add(bytes: Uint8Array, from: number, to: number): void {
     const length = this.length + to - from;
     if (length > this.#mostBytes)
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `a header block of more than ${this.#mostBytes} octets`);
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `a header block of more than ${this.#mostBytes} bytes`);
     if (length > this.bytes.length) {
       const larger = new Uint8Array(Math.min(this.#mostBytes, Math.max(length, this.bytes.length * 2)));
       larger.set(this.bytes);

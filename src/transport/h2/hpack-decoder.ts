@@ -66,7 +66,7 @@ export class HpackDecoder {
     while (this.#at < to) {
       const octet = block[this.#at] as number;
       if (octet >= 0x20 && octet < 0x40) {
-        if (!mayResize) throw broken('changes the size of the table after its first field');
+        if (!mayResize) throw broken('resizes the table after its first field');
         this.#resize(this.#integer(5));
         continue;
       }
@@ -93,7 +93,7 @@ export class HpackDecoder {
     }
     const entries = this.#entries;
     const at = entries.length - (index - STATIC.length);
-    if (at < this.#first) throw broken(`has the index ${index}, which no field has`);
+    if (at < this.#first) throw broken(`has the index ${index}, which is not in the table`);
     return entries[at] as Field;
   }
 
@@ -108,7 +108,7 @@ export class HpackDecoder {
     const kept = this.#kept;
     if (!this.#isHuffman) kept.copy(this.#block, this.#textFrom, this.#textTo);
     else if (!kept.decode(this.#block, this.#textFrom, this.#textTo))
-      throw broken('has a text that is not Huffman code');
+      throw broken('has a string that is not Huffman code');
     return new Field(name, kind, kept.bytes, kept.from, kept.to, kept.hasLow);
   }
 
@@ -146,8 +146,8 @@ export class HpackDecoder {
     let value = (this.#block[this.#at++] as number) & most;
     if (value < most) return value;
     for (let shift = 0; ; shift += 7) {
-      if (this.#at >= this.#end) throw broken('ends inside a number');
-      if (shift > 21) throw broken('has a number of more than 28 bits');
+      if (this.#at >= this.#end) throw broken('ends inside an integer');
+      if (shift > 21) throw broken('has an integer of more than 28 bits');
       const octet = this.#block[this.#at++] as number;
       value += (octet & 0x7f) << shift;
       if (octet < 0x80) return value;
@@ -155,12 +155,12 @@ export class HpackDecoder {
   }
 
   #findText(): void {
-    if (this.#at >= this.#end) throw broken('ends before a text');
+    if (this.#at >= this.#end) throw broken('ends before a string');
     this.#isHuffman = (this.#block[this.#at] as number) >= 0x80;
     const length = this.#integer(7);
     this.#textFrom = this.#at;
     this.#textTo = this.#at + length;
-    if (this.#textTo > this.#end) throw broken('ends inside a text');
+    if (this.#textTo > this.#end) throw broken('ends inside a string');
     this.#at = this.#textTo;
   }
 
@@ -174,7 +174,7 @@ export class HpackDecoder {
   }
 
   #resize(limit: number): void {
-    if (limit > TABLE_BYTES) throw broken(`makes the table ${limit} octets large where ${TABLE_BYTES} are allowed`);
+    if (limit > TABLE_BYTES) throw broken(`resizes the table to ${limit} bytes, where ${TABLE_BYTES} are allowed`);
     this.epoch++;
     this.#limit = limit;
     this.#evict(limit);

@@ -1,5 +1,5 @@
 /** The frames of one turn, in one piece of memory: however many replies a read brings about, they leave in one write. */
-import { FRAME_HEAD_BYTES } from './frames.ts';
+import { FRAME_HEAD_BYTES, FrameType } from './frames.ts';
 
 const FIRST_BYTES = 16 * 1024;
 /** A buffer that grew beyond this for one large reply is not kept. */
@@ -39,6 +39,24 @@ export class Output {
     bytes[at + 7] = streamId >>> 8;
     bytes[at + 8] = streamId;
     this.length = at + FRAME_HEAD_BYTES;
+  }
+
+  reset(streamId: number, code: number): void {
+    this.frameHead(FrameType.RST_STREAM, 0, streamId, 4, 4);
+    this.uint32(code);
+  }
+
+  windowUpdate(streamId: number, more: number): void {
+    this.frameHead(FrameType.WINDOW_UPDATE, 0, streamId, 4, 4);
+    this.uint32(more);
+  }
+
+  goAway(lastStreamId: number, code: number, why: string): void {
+    const words = new TextEncoder().encode(why);
+    this.frameHead(FrameType.GOAWAY, 0, 0, 8 + words.length, 8 + words.length);
+    this.uint32(lastStreamId);
+    this.uint32(code);
+    this.append(words);
   }
 
   uint32(value: number): void {

@@ -1,20 +1,20 @@
 import type { Stream } from './stream.ts';
 
-/** Of streams that are over: what still comes for one that we ended is no error. */
+/** How many ended streams are remembered: a frame that arrives for one that we ended is no error. */
 const REMEMBERED = 256;
 
-/** The streams of a connection: those that are open, and how the last ones ended. */
+/** The open streams of a connection, and how the last ones ended. */
 export class StreamTable {
   readonly #streams = new Map<number, Stream>();
-  /** Most streams are over before the next one comes: the last one is not in the map. */
+  /** Kept outside the map, since most streams end before the next one opens. */
   #newest: Stream | undefined;
-  /** How many are open. */
+  /** Open streams. */
   size = 0;
-  /** The highest that the peer has opened. */
+  /** The highest id that the peer has opened. */
   lastId = 0;
-  /** Ids of streams that are over, negative where we ended them before the peer had. */
-  readonly #over = new Int32Array(REMEMBERED);
-  #overAt = 0;
+  /** A ring of ids of ended streams, negative where we ended them before the peer did. */
+  readonly #ended = new Int32Array(REMEMBERED);
+  #endedAt = 0;
 
   get(id: number): Stream | undefined {
     const newest = this.#newest;
@@ -25,7 +25,7 @@ export class StreamTable {
     return this.#newest === undefined ? [...this.#streams.values()] : [...this.#streams.values(), this.#newest];
   }
 
-  /** Those that are open; what `visit` closes is left out, what it opens too. */
+  /** Visits the open streams; those that `visit` closes or opens are left out. */
   each(visit: (stream: Stream) => void): void {
     const newest = this.#newest;
     for (const stream of this.#streams.values()) visit(stream);
@@ -46,12 +46,12 @@ export class StreamTable {
   }
 
   remember(id: number, byUs: boolean): void {
-    this.#over[this.#overAt] = byUs ? -id : id;
-    this.#overAt = (this.#overAt + 1) % REMEMBERED;
+    this.#ended[this.#endedAt] = byUs ? -id : id;
+    this.#endedAt = (this.#endedAt + 1) % REMEMBERED;
   }
 
-  howOver(id: number): 'ended by us' | 'over' | 'unknown' {
-    if (this.#over.includes(-id)) return 'ended by us';
-    return this.#over.includes(id) ? 'over' : 'unknown';
+  endingOf(id: number): 'by us' | 'by the peer' | 'unknown' {
+    if (this.#ended.includes(-id)) return 'by us';
+    return this.#ended.includes(id) ? 'by the peer' : 'unknown';
   }
 }

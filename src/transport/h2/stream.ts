@@ -1,48 +1,47 @@
-/**
- * One stream of a connection, our side of it: what is said of a reply leaves as far as the windows allow, the rest waits.
- */
-import type { Exchange, Receiver } from '../exchange.ts';
+/** Our side of one stream: replies are sent as far as the flow-control windows allow, the rest waits. */
+import { type Exchange, NO_RECEIVER, type Receiver } from '../exchange.ts';
 import { framed, PREFIX_BYTES } from '../framed.ts';
-import type { Connection } from './connection.ts';
 import { Flag, FrameType, MAX_FRAME_BYTES } from './frames.ts';
+import type { Streams } from './streams.ts';
 
 const NO_BYTES = new Uint8Array(0);
 const NOTHING: Uint8Array[] = [];
 
-/** How a reply ends: a status in trailers, or (what is no gRPC) the end of the body. */
+/** How a reply ends: with a status in trailers, or (a plain HTTP reply) with the end of its body. */
 type Ending = { readonly code: number; readonly details: string } | 'body';
 
 export class Stream implements Exchange {
   readonly id: number;
-  readonly #connection: Connection;
-  receiver: Receiver = NOBODY;
-  /** The peer has said all. */
+  readonly #streams: Streams;
+  receiver: Receiver = NO_RECEIVER;
+  /** The peer has ended its side. */
   isRemoteEnded: boolean;
   isClosed = false;
-  /** What the peer may still send, and of its body, where it said how long that is. */
+  /** What the peer may still send. */
   receiveWindow: number;
+  /** What is left of its content-length; negative where it has none. */
   bodyLeft: number;
-  /** What we may still send. May be negative, after the peer made its window smaller. */
+  /** What we may still send. Negative after the peer has made its window smaller. */
   sendWindow: number;
   #credit = 0;
   #held = 0;
   #hasHead = false;
   #isEnded = false;
-  /** Waits for the windows. */
+  /** Framed messages that wait for a window. */
   #waiting: Uint8Array[] | undefined;
   #ending: Ending | undefined;
   #lastWaiting: Uint8Array | undefined;
-  #vainTicks = 0;
+  #stalledTicks = 0;
 
   constructor(
-    connection: Connection,
+    streams: Streams,
     id: number,
     isRemoteEnded: boolean,
     receiveWindow: number,
     sendWindow: number,
     bodyLeft: number,
   ) {
-    this.#connection = connection;
+    this.#streams = streams;
     this.id = id;
     this.isRemoteEnded = isRemoteEnded;
     this.receiveWindow = receiveWindow;
@@ -51,24 +50,24 @@ export class Stream implements Exchange {
   }
 
   get arrivedAtMs(): number {
-    return this.#connection.turnAtMs;
+    return this.#streams.turnAtMs;
   }
 
   get peer(): string {
-    return this.#connection.peer;
+    return this.#streams.peer;
   }
 
   reply(message: Uint8Array): void {
     if (this.isClosed || this.#isEnded) return;
-    const connection = this.#connection;
+    const streams = this.#streams;
     const bytes = PREFIX_BYTES + message.length;
-    if (this.#hasHead || bytes > MAX_FRAME_BYTES || bytes > this.sendWindow || bytes > connection.sendWindow) {
+    if (this.#hasHead || bytes > MAX_FRAME_BYTES || bytes > this.sendWindow || bytes > streams.sendWindow) {
       this.send(message);
       this.end(0, '');
       return;
     }
-    const { output, headers } = connection;
-    connection.sendWindow -= bytes;
+    const { output, headers } = streams;
+    streams.sendWindow -= bytes;
     this.#isEnded = true;
     output.frame(FrameType.HEADERS, Flag.END_HEADERS, this.id, headers.head());
     output.frameHead(FrameType.DATA, 0, this.id, bytes, bytes);
@@ -78,15 +77,15 @@ export class Stream implements Exchange {
     output.uint32(message.length);
     output.append(message);
     output.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, this.id, headers.ok());
-    connection.answered(this);
+    streams.answered(this);
   }
 
   send(message: Uint8Array): boolean {
     if (this.isClosed || this.#isEnded) return true;
-    this.#sayHead();
+    this.#sendHead();
     this.#queue(framed(message));
-    this.#connection.touched();
-    return this.#connection.hasRoom(this);
+    this.#streams.host.touched();
+    return this.#streams.hasRoom(this);
   }
 
   end(code: number, details: string): void {
@@ -94,7 +93,7 @@ export class Stream implements Exchange {
     this.#isEnded = true;
     this.#ending = { code, details };
     this.pump();
-    this.#connection.touched();
+    this.#streams.host.touched();
   }
 
   refuse(httpStatus: number, text: string): void {
@@ -102,101 +101,99 @@ export class Stream implements Exchange {
     const body = new TextEncoder().encode(text);
     this.#hasHead = true;
     this.#isEnded = true;
-    this.#connection.output.frame(
+    this.#streams.output.frame(
       FrameType.HEADERS,
       Flag.END_HEADERS,
       this.id,
-      this.#connection.headers.plain(httpStatus, body.length),
+      this.#streams.headers.plain(httpStatus, body.length),
     );
     this.#ending = 'body';
     this.#queue(body);
-    this.#connection.touched();
+    this.#streams.host.touched();
   }
 
   credit(bytes: number): void {
     if (this.isRemoteEnded || this.isClosed) return;
     this.#credit += bytes;
-    if (this.#credit < this.#connection.limits.streamWindowBytes / 2) return;
+    if (this.#credit < this.#streams.limits.streamWindowBytes / 2) return;
     this.receiveWindow += this.#credit;
-    this.#connection.windowUpdate(this.id, this.#credit);
+    this.#streams.windowUpdate(this.id, this.#credit);
     this.#credit = 0;
   }
 
   hold(bytes: number): boolean {
     if (this.isClosed) return true;
     this.#held += bytes;
-    return this.#connection.hold(bytes);
+    return this.#streams.hold(bytes);
   }
 
-  /** How many times in a row it was asked while nothing of its reply could be sent. */
-  ticksInVain(): number {
+  /** For how many calls in a row its reply has waited without progress. */
+  stalledTicks(): number {
     const left = this.#waiting?.[0];
-    this.#vainTicks = left === undefined || left !== this.#lastWaiting ? 0 : this.#vainTicks + 1;
+    this.#stalledTicks = left === undefined || left !== this.#lastWaiting ? 0 : this.#stalledTicks + 1;
     this.#lastWaiting = left;
-    return this.#vainTicks;
+    return this.#stalledTicks;
   }
 
   get isWaiting(): boolean {
     return this.#waiting !== undefined && this.#waiting.length > 0;
   }
 
-  /** Writes what the windows allow. */
+  /** Sends what the windows allow. */
   pump(): void {
-    const connection = this.#connection;
+    const streams = this.#streams;
     const waiting = this.#waiting ?? NOTHING;
     while (waiting.length > 0) {
       const piece = waiting[0] as Uint8Array;
-      const bytes = Math.min(piece.length, MAX_FRAME_BYTES, this.sendWindow, connection.sendWindow);
+      const bytes = Math.min(piece.length, MAX_FRAME_BYTES, this.sendWindow, streams.sendWindow);
       if (bytes <= 0) {
-        connection.blocked.add(this);
+        streams.blocked.add(this);
         return;
       }
-      connection.output.frame(FrameType.DATA, 0, this.id, piece.subarray(0, bytes));
+      streams.output.frame(FrameType.DATA, 0, this.id, piece.subarray(0, bytes));
       this.sendWindow -= bytes;
-      connection.sendWindow -= bytes;
-      connection.waits(-bytes);
+      streams.sendWindow -= bytes;
+      streams.waits(-bytes);
       if (bytes === piece.length) waiting.shift();
       else waiting[0] = piece.subarray(bytes);
     }
-    connection.blocked.delete(this);
+    streams.blocked.delete(this);
     if (this.#ending === undefined) return;
     const ending = this.#ending;
     this.#ending = undefined;
-    const { output, headers } = connection;
+    const { output, headers } = streams;
     if (ending === 'body') output.frame(FrameType.DATA, Flag.END_STREAM, this.id, NO_BYTES);
     else {
       const block =
         ending.code === 0 && this.#hasHead ? headers.ok() : headers.failed(ending.code, ending.details, !this.#hasHead);
       output.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, this.id, block);
     }
-    connection.answered(this);
+    streams.answered(this);
   }
 
-  /** By the connection alone: from here on nothing is said or held. */
+  /** Only {@link Streams} calls it: from here on nothing is sent or held. */
   close(): void {
     this.isClosed = true;
     if (this.#waiting !== undefined) {
       let waiting = 0;
       for (const { length } of this.#waiting) waiting += length;
       this.#waiting = undefined;
-      if (waiting > 0) this.#connection.waits(-waiting);
+      if (waiting > 0) this.#streams.waits(-waiting);
     }
     this.#ending = undefined;
-    if (this.#held > 0) this.#connection.hold(-this.#held);
+    if (this.#held > 0) this.#streams.hold(-this.#held);
     this.#held = 0;
   }
 
-  #sayHead(): void {
+  #sendHead(): void {
     if (this.#hasHead) return;
     this.#hasHead = true;
-    this.#connection.output.frame(FrameType.HEADERS, Flag.END_HEADERS, this.id, this.#connection.headers.head());
+    this.#streams.output.frame(FrameType.HEADERS, Flag.END_HEADERS, this.id, this.#streams.headers.head());
   }
 
   #queue(piece: Uint8Array): void {
     (this.#waiting ??= []).push(piece);
-    this.#connection.waits(piece.length);
+    this.#streams.waits(piece.length);
     this.pump();
   }
 }
-
-const NOBODY: Receiver = { data() {}, writable() {}, gone() {}, tick() {}, drain() {} };

@@ -150,7 +150,7 @@ describe('headers', () => {
   test('a CONTINUATION flood ends at the limit of a block (CVE-2024-27316)', async () => {
     peer.say(frame(Type.HEADERS, 0, 1, head('/t.T/Echo')));
     const { code, why } = await flood(() => frame(Type.CONTINUATION, 0, 1, field('x', 'y'.repeat(100))));
-    expect([code, why]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, 'a header block of more than 32768 octets']);
+    expect([code, why]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, 'a header block of more than 32768 bytes']);
     await others();
   });
 

@@ -34,7 +34,7 @@ const goAwayOf = (one: Side): [code: number, why: string] | undefined => {
   const found = framesOf(one.said()).frames.find(({ type }) => type === Type.GOAWAY);
   return found === undefined ? undefined : [found.payload.readUInt32BE(4), found.payload.toString('utf8', 8)];
 };
-const TOO_SLOW = [ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to come'];
+const TOO_SLOW = [ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to arrive'];
 
 describe('what comes too slowly', () => {
   test('a header block whose CONTINUATIONs trickle', () => {
@@ -126,4 +126,13 @@ describe('what is never taken', () => {
     );
     expect(frames.some(({ type }) => type === Type.RST_STREAM)).toBe(false);
   });
+});
+
+test('a connection that drains ends when the peer cancels its last stream', () => {
+  const one = opened(frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')));
+  one.connection.drain();
+  one.connection.finishDrain();
+  expect(one.isClosed()).toBe(false);
+  one.connection.receive(frame(Type.RST_STREAM, 0, 1, uint32(ErrorCode.CANCEL)));
+  expect([one.connection.openStreams, one.isClosed()]).toEqual([0, true]);
 });
