@@ -45,6 +45,34 @@ const stagesOfCore = Object.fromEntries(
   ),
 );
 
+/** The stages of a call to `sluice ratelimit`: each may import those before it, and places outside that are its own. */
+const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly string[]])[] = [
+  ['src/ratelimit/call.ts', []],
+  ['src/ratelimit/config', ['src/core/rules/yaml', 'src/counting/calendar.ts']],
+  ['src/ratelimit/metrics', []],
+  ['src/ratelimit/settings', []],
+  ['src/ratelimit/walk', []],
+  [
+    'src/ratelimit/charge',
+    [
+      'src/counting',
+      'src/adapters/shared-places.ts',
+      'src/core/handlers/breaker.ts',
+      'src/core/handlers/outage-log.ts',
+    ],
+  ],
+  ['src/ratelimit/answer', ['src/core/verdict/ratelimit-fields.ts']],
+  ['src/ratelimit/inspect', []],
+  ['src/ratelimit/serve', ['src/files', 'src/core/rules/yaml', 'src/admin/reset-access.ts']],
+];
+
+const stagesOfRatelimit = Object.fromEntries(
+  STAGES_OF_RATELIMIT.map(([stage, places], at) => [
+    stage,
+    ['src/text', 'src/time', ...places, ...STAGES_OF_RATELIMIT.slice(0, at).map(([earlier]) => earlier)],
+  ]),
+);
+
 /** For each folder, the folders (or files) of ours that it may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/text': [],
@@ -60,19 +88,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
   'src/core': [...GROUND, 'src/adapters/open-handler.ts'],
   ...stagesOfCore,
-  'src/ratelimit': [
-    'src/text',
-    'src/time',
-    'src/files',
-    'src/adapters/shared-places.ts',
-    'src/text/nearest.ts',
-    'src/core/rules',
-    'src/core/handlers/breaker.ts',
-    'src/core/handlers/outage-log.ts',
-    'src/counting',
-    'src/core/verdict/ratelimit-fields.ts',
-    'src/admin/reset-access.ts',
-  ],
+  'src/ratelimit': ['src/text', 'src/time', ...STAGES_OF_RATELIMIT.flatMap(([, places]) => places)],
+  ...stagesOfRatelimit,
   'src/tracing': ['src/text', 'src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/charge/store.ts'],
   'src/frontends': [
     'src/text',

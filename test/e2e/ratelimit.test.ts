@@ -278,7 +278,9 @@ describe('its settings', () => {
 
   test('what has no effect here is said', async () => {
     const part = await start({ REDIS_POOL_SIZE: '50' });
-    expect(part.printed()).toContain('REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines');
+    expect(part.printed()).toContain(
+      'REDIS_POOL_SIZE has no effect: there is no pool; one connection carries all commands, pipelined',
+    );
   });
 
   test.each(['1', '2'])(

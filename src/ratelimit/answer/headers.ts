@@ -3,16 +3,21 @@ import { ratelimitFields } from '../../core/verdict/ratelimit-fields.ts';
 import { Code, type DescriptorStatus, type RateLimitReply } from '../call.ts';
 import type { ChargeMade } from '../charge/charge-made.ts';
 import type { LimitFound } from '../walk/limit-found.ts';
-import type { AnswerSettings } from './answer-settings.ts';
 import { UNLIMITED_REMAINING } from './status.ts';
 
 type Headers = RateLimitReply['headers'];
+
+export interface HeaderNames {
+  readonly limit: string;
+  readonly remaining: string;
+  readonly reset: string;
+}
 
 /** Shows the first descriptor with the least remaining; a refusal (not a quota's) goes before, the last one of several. */
 export function referenceHeaders(
   found: readonly LimitFound[],
   statuses: readonly DescriptorStatus[],
-  names: NonNullable<AnswerSettings['headers']>,
+  names: HeaderNames,
 ): Headers {
   let shown: DescriptorStatus | undefined;
   let least = UNLIMITED_REMAINING;

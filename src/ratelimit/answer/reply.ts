@@ -5,10 +5,20 @@ import { Code, type DescriptorStatus, type RateLimitCall, type RateLimitReply } 
 import type { ChargeMade } from '../charge/charge-made.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { isCounted, type LimitFound } from '../walk/limit-found.ts';
-import type { AnswerSettings } from './answer-settings.ts';
 import { dynamicMetadataOf } from './dynamic-metadata.ts';
-import { ietfHeaders, referenceHeaders } from './headers.ts';
+import { type HeaderNames, ietfHeaders, referenceHeaders } from './headers.ts';
 import { statusOf, tightestOf, UNLIMITED_REMAINING } from './status.ts';
+
+export interface AnswerSettings {
+  /** Hits beyond this part of a limit count as near_limit. */
+  readonly nearLimitRatio: number;
+  /** Refuse nothing, only count. */
+  readonly shadowMode: boolean;
+  /** RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers-10), and Retry-After with a refusal. */
+  readonly ietfHeaders: boolean;
+  readonly headers: HeaderNames | undefined;
+  readonly dynamicMetadata: boolean;
+}
 
 const OK: DescriptorStatus = { code: Code.OK, currentLimit: undefined, remaining: 0, resetS: undefined };
 const UNLIMITED: DescriptorStatus = { ...OK, remaining: UNLIMITED_REMAINING };

@@ -10,7 +10,7 @@ import { MemoryStore } from './memory-store.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import { connectRedis, type RedisPlace } from './redis-connect.ts';
 import { RedisStore, type RedisStoreOptions } from './redis-store.ts';
-import { SettingError } from '../settings/setting-error.ts';
+import { SettingError } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type SharedCounts, SharedStore } from './shared-store.ts';
 import type { CountStore } from './store.ts';

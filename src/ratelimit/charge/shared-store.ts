@@ -1,6 +1,6 @@
 import { SharedPlaces } from '../../adapters/shared-places.ts';
 import { allFit } from './all-or-none.ts';
-import { SettingError } from '../settings/setting-error.ts';
+import { SettingError } from '../settings/setting.ts';
 import { cappedHits, type CountAsk, type CountStore } from './store.ts';
 
 /** Of a counter: until when it is of use, in ms, and what it is at. */

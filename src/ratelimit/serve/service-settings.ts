@@ -1,4 +1,4 @@
-import type { AnswerSettings } from '../answer/answer-settings.ts';
+import type { AnswerSettings } from '../answer/reply.ts';
 import type { ChargeSettings } from '../charge/charging.ts';
 import { OUTAGES } from '../config/tree.ts';
 import type { Settings } from '../settings/settings.ts';

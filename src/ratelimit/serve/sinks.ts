@@ -9,7 +9,7 @@ import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import type { Mogrifier } from '../metrics/mogrifiers.ts';
 import { listenHttp, sayNotFound } from './pages.ts';
 import { PrometheusPage } from '../metrics/prometheus-page.ts';
-import { SettingError } from '../settings/setting-error.ts';
+import { SettingError } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
 import { Statsd, tagsOf } from '../metrics/statsd.ts';
 import { messageOf } from '../../text/message-of.ts';

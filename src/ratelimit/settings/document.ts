@@ -1,29 +1,37 @@
 /** docs/ratelimit-settings.md, from the tables of settings. */
-import { NOT_HONOURED, SETTINGS } from './settings.ts';
+import { IGNORED_SETTINGS } from './ignored-settings.ts';
+import type { Setting } from './setting.ts';
+import { SETTING_GROUPS } from './settings.ts';
 
 export function settingsDocument(): string {
   return [
-    '<!-- Written by `npm run generate` from src/ratelimit/settings/settings.ts; a test says when it is stale. -->',
+    '<!-- Written by `npm run generate` from src/ratelimit/settings; a test says when it is stale. -->',
     '# Settings of `sluice ratelimit`',
     '',
-    'From the environment, by the names of envoyproxy/ratelimit; those that begin with `SLUICE_` are ours. Durations are written as Go does (`150ms`, `24h`).',
+    'Environment variables, with the names of envoyproxy/ratelimit; those that begin with `SLUICE_` are ours. Durations are written as in Go (`150ms`, `24h`); flags as `true` or `false`.',
     '',
-    '| name | default | means |',
-    '|---|---|---|',
-    ...SETTINGS.map(({ name, kind, is, means }) => `| \`${name}\` | ${shown(kind, is)} | ${means} |`),
+    ...SETTING_GROUPS.flatMap(([title, settings]) => [
+      `## ${title}`,
+      '',
+      '| name | default | meaning |',
+      '|---|---|---|',
+      ...settings.map((setting: Setting) => `| \`${setting.name}\` | ${defaultText(setting)} | ${setting.means} |`),
+      '',
+    ]),
+    '## Settings without effect',
     '',
-    'Known, and without effect here; where one is set, the log says so:',
+    'Settings of envoyproxy/ratelimit that are accepted and ignored; a warning in the log names each that is set.',
     '',
-    '| name | why |',
+    '| name | reason |',
     '|---|---|',
-    ...[...NOT_HONOURED].map(([name, why]) => `| \`${name}\` | ${why} |`),
+    ...[...IGNORED_SETTINGS].map(([name, why]) => `| \`${name}\` | ${why} |`),
     '',
   ].join('\n');
 }
 
-function shown(kind: (typeof SETTINGS)[number]['kind'], is: string | number | boolean): string {
-  if (is === '') return '';
-  return `\`${kind === 'duration' && typeof is === 'number' ? durationText(is) : String(is)}\``;
+function defaultText({ kind, default: initial }: Setting): string {
+  if (initial === '') return '';
+  return `\`${kind === 'duration' && typeof initial === 'number' ? durationText(initial) : String(initial)}\``;
 }
 
 function durationText(ms: number): string {

@@ -1,4 +1,4 @@
-import { SettingError } from '../../ratelimit/settings/setting-error.ts';
+import { SettingError } from '../../ratelimit/settings/setting.ts';
 import { StartError } from '../errors.ts';
 import { messageOf } from '../../text/message-of.ts';
 

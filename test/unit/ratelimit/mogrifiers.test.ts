@@ -98,12 +98,12 @@ describe('settings', () => {
   });
 
   test.each([[{ USE_DOG_STATSD: 'false' }], [{ DISABLE_STATS: 'true' }]])(
-    'where DogStatsD is not told anything (%j), none is read, and that is said',
+    'where nothing is sent to DogStatsD (%j), none is read, with a warning',
     (off) => {
       expect(readSettings({ ...ON, ...off })).toMatchObject({
         mogrifier: undefined,
         problems: [],
-        warnings: ['USE_DOG_STATSD_MOGRIFIERS has no effect: DogStatsD is not told anything'],
+        warnings: ['USE_DOG_STATSD_MOGRIFIERS has no effect: nothing is sent to DogStatsD'],
       });
     },
   );

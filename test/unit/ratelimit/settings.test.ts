@@ -43,7 +43,7 @@ describe('settings', () => {
     expect(readSettings({ STATS_FLUSH_INTERVAL: text }).settings.STATS_FLUSH_INTERVAL).toBe(value);
   });
 
-  test('words of a list in any case', () => {
+  test('a word of a list is read in any case', () => {
     expect(readSettings({ REDIS_TYPE: 'sentinel', REDIS_SOCKET_TYPE: 'TCP' }).settings).toMatchObject({
       REDIS_TYPE: 'SENTINEL',
       REDIS_SOCKET_TYPE: 'tcp',
@@ -61,19 +61,19 @@ describe('settings', () => {
     [{ SLUICE_WORKERS: '0' }, 'SLUICE_WORKERS is "0"; a whole number from 1 to 256 is expected'],
     [
       { SLUICE_WORKERS: '2', GRPC_UDS: '/run/a.sock' },
-      'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, and a unix socket cannot be shared; take GRPC_HOST and GRPC_PORT, or one worker',
+      'SLUICE_WORKERS and GRPC_UDS do not go together: workers share a port, but cannot share a unix socket; set GRPC_HOST and GRPC_PORT, or one worker',
     ],
-  ])('%j', (env, problem) => {
+  ])('%j is a problem that says what is expected', (env, problem) => {
     expect(readSettings(env).problems).toEqual([problem]);
   });
 
-  test('what has no effect is said', () => {
+  test('a setting without effect is a warning', () => {
     expect(readSettings({ REDIS_POOL_SIZE: '10' }).warnings).toEqual([
-      'REDIS_POOL_SIZE has no effect: one connection carries all, in pipelines',
+      'REDIS_POOL_SIZE has no effect: there is no pool; one connection carries all commands, pipelined',
     ]);
   });
 
-  test('tags', () => {
+  test('tags are separated by commas, a name from its value by the first colon', () => {
     expect([...tagsOf('a:b, c:d:e,nothing')]).toEqual([
       ['a', 'b'],
       ['c', 'd:e'],

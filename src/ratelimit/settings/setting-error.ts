@@ -1,2 +1,0 @@
-/** What a setting names cannot be used. */
-export class SettingError extends Error {}

@@ -1,0 +1,57 @@
+/** One environment variable: how its text is read, its default, and its line in docs/ratelimit-settings.md. */
+import { goDurationMs } from '../../time/duration.ts';
+
+export interface Setting {
+  readonly name: string;
+  /** Words of a list are read in any case. A duration is Go's (`150ms`, `1h30m`), kept in milliseconds. */
+  readonly kind: 'text' | 'flag' | 'count' | 'ratio' | 'duration' | readonly string[];
+  readonly default: string | number | boolean;
+  readonly means: string;
+}
+
+/** Keeps the names and kinds as literal types. */
+export const table = <const T extends readonly Setting[]>(...settings: T): T => settings;
+
+/** A setting that cannot be used: its message names it and says what is expected. */
+export class SettingError extends Error {}
+
+/** As Go's strconv.ParseBool. */
+const FLAGS: ReadonlyMap<string, boolean> = new Map([
+  ...['1', 't', 'T', 'true', 'TRUE', 'True'].map((text) => [text, true] as const),
+  ...['0', 'f', 'F', 'false', 'FALSE', 'False'].map((text) => [text, false] as const),
+]);
+
+/** `undefined` where the text is not of the kind. */
+export function settingValue(kind: Setting['kind'], text: string): string | number | boolean | undefined {
+  switch (kind) {
+    case 'text':
+      return text;
+    case 'flag':
+      return FLAGS.get(text);
+    case 'count':
+      return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+    case 'ratio':
+      return /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
+    case 'duration':
+      return text.startsWith('-') ? undefined : goDurationMs(text);
+    default:
+      return kind.find((word) => word.toUpperCase() === text.toUpperCase());
+  }
+}
+
+export function expectedText(kind: Setting['kind']): string {
+  switch (kind) {
+    case 'text':
+      return 'text';
+    case 'flag':
+      return 'true or false';
+    case 'count':
+      return 'a whole number';
+    case 'ratio':
+      return 'a number such as 0.8';
+    case 'duration':
+      return 'a duration such as 150ms or 24h';
+    default:
+      return `one of ${kind.join(', ')}`;
+  }
+}
