@@ -1,6 +1,6 @@
 /**
- * **In**: a verdict over the descriptors of a request. **Out**: a RateLimitResponse. **Fails**: an `error` is a gRPC
- * error; code 0 (UNKNOWN) is never said, since Envoy lets it pass.
+ * **In**: a verdict over the descriptors of a request. **Out**: a RateLimitResponse. **Fails**: with a gRPC error for the outcome `error`;
+ * code 0 (UNKNOWN) is never sent, since Envoy reads it as OK.
  */
 import type { LimitStatus, LimitVerdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
@@ -8,14 +8,10 @@ import { RateLimitResponse_Code as Code } from '../../../gen/envoy/service/ratel
 import { type HeaderPair, inOneSpelling } from '../header-pairs.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
+import { RESPONSE, writeHeader, writeStatus } from './response-fields.ts';
 import { unitOfMs } from './units.ts';
 
-/** Numbers of envoy.service.ratelimit.v3.RateLimitResponse, its DescriptorStatus and its RateLimit. */
-const RESPONSE = { overallCode: 1, statuses: 2, responseHeadersToAdd: 3, dynamicMetadata: 6 } as const;
-const STATUS = { code: 1, currentLimit: 2, limitRemaining: 3, durationUntilReset: 4 } as const;
-const LIMIT = { requestsPerUnit: 1, unit: 2, name: 3 } as const;
-
-/** Used within one turn only. */
+/** Shared by all calls: one message must be begun and finished without awaiting. */
 const writer = new ProtobufWriter();
 
 const MOST = 0xffff_ffff;
@@ -31,41 +27,34 @@ export function limitAnswer(verdict: LimitVerdict, descriptors: number): Uint8Ar
   const headers = headersOf(verdict, over);
   writer.start();
   writer.varint(RESPONSE.overallCode, codeOf(over));
-  for (const status of statuses) writeStatus(status);
-  for (const [name, value] of headers) {
-    const header = writer.begin(RESPONSE.responseHeadersToAdd);
-    writer.text(1, name);
-    writer.text(2, value);
-    writer.end(header);
-  }
+  for (const status of statuses) writeStatusOf(status);
+  for (const [name, value] of headers) writeHeader(writer, name, value);
   writeVerdictMetadata(writer, RESPONSE.dynamicMetadata, verdict);
   return writer.finish();
 }
 
 const codeOf = (over: boolean): number => (over ? Code.OVER_LIMIT : Code.OK);
 
-function writeStatus({ over, rule, limit, perMs, remaining, resetMs }: LimitStatus): void {
-  const status = writer.begin(RESPONSE.statuses);
-  writer.varint(STATUS.code, codeOf(over));
-  if (rule !== undefined) {
-    const current = writer.begin(STATUS.currentLimit);
-    writer.varint(LIMIT.requestsPerUnit, uint32(limit));
-    writer.varint(LIMIT.unit, unitOfMs(perMs));
-    writer.text(LIMIT.name, rule);
-    writer.end(current);
-    writer.varint(STATUS.limitRemaining, uint32(remaining));
-    const until = writer.begin(STATUS.durationUntilReset);
-    writer.varint(1, uint32(secondsOf(resetMs))); // Envoy reads whole seconds; a part of one is one
-    writer.end(until);
-  }
-  writer.end(status);
+function writeStatusOf({ over, rule, limit, perMs, remaining, resetMs }: LimitStatus): void {
+  if (rule === undefined) writeStatus(writer, codeOf(over), undefined, 0, 0, 0, undefined);
+  else
+    writeStatus(
+      writer,
+      codeOf(over),
+      rule,
+      uint32(limit),
+      unitOfMs(perMs),
+      uint32(remaining),
+      uint32(secondsOf(resetMs)),
+    );
 }
 
+/** Rounded up, since Envoy reads whole seconds. */
 const secondsOf = (ms: number): number => Math.max(0, Math.ceil(ms / 1000));
 
 /**
- * Envoy makes x-ratelimit-* from the statuses where it is told to (enable_x_ratelimit_headers), so they are not sent twice;
- * it never makes retry-after. The message has no way to say set or remove: what is set is added.
+ * Envoy itself makes x-ratelimit-* headers from the statuses (enable_x_ratelimit_headers), but never retry-after. The message can only
+ * add headers, so those to set are added too.
  */
 function headersOf({ response, statuses }: LimitVerdict, over: boolean): HeaderPair[] {
   const headers = [...inOneSpelling(response.set), ...response.append].filter(

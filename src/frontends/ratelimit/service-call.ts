@@ -21,11 +21,12 @@ import type { ByteRange } from '../../transport/byte-range.ts';
 import { Malformed } from '../../protobuf/malformed.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { LimitScan } from './limit-scan.ts';
+import { RESPONSE, writeHeader, writeStatus } from './response-fields.ts';
 
-/** The global one is looked up anew, by a getter, each time that it is named. */
+/** `globalThis.performance` is a getter; a local reference is faster on the hot path. */
 const monotonic = performance;
 
-/** Far more than a proxy sends. The work grows with their number, which envoyproxy/ratelimit bounds by the message's size alone. */
+/** Far more than a proxy sends; the cost of a request grows with them. envoyproxy/ratelimit bounds them by the message's size alone. */
 const MAX_DESCRIPTORS = 10_000;
 
 export function rateLimitServiceMethods(
@@ -89,25 +90,15 @@ export function callOf(scan: LimitScan): RateLimitCall {
   };
 }
 
-/** Numbers of envoy.service.ratelimit.v3.RateLimitResponse, its DescriptorStatus and its RateLimit. */
-const RESPONSE = { overallCode: 1, statuses: 2, responseHeadersToAdd: 3, dynamicMetadata: 6 } as const;
-const STATUS = { code: 1, currentLimit: 2, limitRemaining: 3, durationUntilReset: 4 } as const;
-const LIMIT = { requestsPerUnit: 1, unit: 2, name: 3 } as const;
-
-/** Used within one turn only. */
+/** Shared by all calls: one message must be begun and finished without awaiting. */
 const writer = new ProtobufWriter();
 
 function written({ overallCode, statuses, headers, dynamicMetadata }: RateLimitReply): Uint8Array {
   const metadata = dynamicMetadata === undefined ? undefined : toBinary(StructSchema, structOf(dynamicMetadata));
   writer.start();
   writer.varint(RESPONSE.overallCode, overallCode);
-  for (const status of statuses) writeStatus(status);
-  for (const [name, value] of headers) {
-    const header = writer.begin(RESPONSE.responseHeadersToAdd);
-    writer.text(1, name);
-    writer.text(2, value);
-    writer.end(header);
-  }
+  for (const status of statuses) writeStatusOf(status);
+  for (const [name, value] of headers) writeHeader(writer, name, value);
   if (metadata !== undefined) writer.message(RESPONSE.dynamicMetadata, metadata);
   return writer.finish();
 }
@@ -139,21 +130,8 @@ function valueOf(value: Json): Value {
 
 const isList = (value: readonly Json[] | JsonObject): value is readonly Json[] => Array.isArray(value);
 
-function writeStatus({ code, currentLimit, remaining, resetS }: DescriptorStatus): void {
-  const status = writer.begin(RESPONSE.statuses);
-  writer.varint(STATUS.code, code);
-  if (currentLimit !== undefined) {
-    const limit = writer.begin(STATUS.currentLimit);
-    writer.varint(LIMIT.requestsPerUnit, currentLimit.requestsPerUnit);
-    writer.varint(LIMIT.unit, currentLimit.unit ?? 0);
-    writer.text(LIMIT.name, currentLimit.name);
-    writer.end(limit);
-  }
-  writer.varint(STATUS.limitRemaining, remaining);
-  if (resetS !== undefined) {
-    const until = writer.begin(STATUS.durationUntilReset);
-    writer.varint(1, resetS);
-    writer.end(until);
-  }
-  writer.end(status);
+function writeStatusOf({ code, currentLimit, remaining, resetS }: DescriptorStatus): void {
+  if (currentLimit === undefined) return writeStatus(writer, code, undefined, 0, 0, remaining, resetS);
+  const { name, requestsPerUnit, unit = 0 } = currentLimit;
+  writeStatus(writer, code, name, requestsPerUnit, unit, remaining, resetS);
 }
