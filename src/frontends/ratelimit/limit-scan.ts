@@ -1,7 +1,7 @@
 /**
- * **In**: the octets of a RateLimitRequest. **Out**: where the texts of its descriptors stand, and its numbers; a text is made
- * when it is asked for, with U+FFFD for what is no UTF-8. **Fails**: INVALID_ARGUMENT where the octets are no such message, or it has
- * more descriptors than are allowed.
+ * **In**: the bytes of a RateLimitRequest. **Out**: its numbers, and the ranges of its texts; a text is decoded when it is asked for, with
+ * U+FFFD for what is not UTF-8. **Fails**: INVALID_ARGUMENT where the bytes are no such message, or it has more descriptors or entries
+ * than are allowed.
  */
 import { asBuffer } from '../../transport/byte-range.ts';
 import type { ByteRange } from '../../transport/byte-range.ts';
@@ -11,11 +11,14 @@ import { utf8Text } from '../../protobuf/utf8-text.ts';
 import { FieldScan, WireType, wideValue } from '../../protobuf/scan.ts';
 import { intOf } from '../wire-values.ts';
 
-/** Numbers of fields: of a RateLimitRequest, a RateLimitDescriptor, its override, and google.protobuf.UInt64Value. */
+/** Field numbers of a RateLimitRequest, a RateLimitDescriptor, its override, and google.protobuf.UInt64Value. */
 const REQUEST = { domain: 1, descriptors: 2, hitsAddend: 3 } as const;
 const DESCRIPTOR = { entries: 1, limit: 2, hitsAddend: 3 } as const;
 const LIMIT = { requestsPerUnit: 1, unit: 2 } as const;
 const VALUE = 1;
+
+/** In all descriptors of a request together, far more than a proxy sends; the cost of a request grows with them. */
+const MAX_ENTRIES = 10_000;
 
 export interface Override {
   readonly requestsPerUnit: number;
@@ -24,14 +27,14 @@ export interface Override {
 
 export class LimitScan {
   #bytes: Buffer;
-  /** Where the message stands in the octets. */
+  /** The message's range in `#bytes`. */
   readonly #from: number;
   readonly #to: number;
-  /** So many places before they were the octets stand now. */
+  /** By how many bytes the message was moved to the front, by {@link keep}. */
   #moved = 0;
   #domainFrom = 0;
   #domainTo = 0;
-  /** As sent; 0 where it says none. */
+  /** As sent; 0 where it was not. */
   hits = 0;
   readonly descriptors: DescriptorScan[] = [];
 
@@ -40,6 +43,7 @@ export class LimitScan {
     this.#bytes = bytes;
     this.#from = request.from;
     this.#to = request.to;
+    let entries = 0;
     const fields = new FieldScan(bytes, request.from, request.to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field === REQUEST.domain && fields.type === WireType.LEN)
@@ -47,7 +51,9 @@ export class LimitScan {
       else if (field === REQUEST.descriptors && fields.type === WireType.LEN) {
         if (this.descriptors.length === maxDescriptors)
           throw new GrpcError(Status.INVALID_ARGUMENT, `the request has more than ${maxDescriptors} descriptors`);
-        this.descriptors.push(new DescriptorScan(bytes, fields.from, fields.to));
+        const descriptor = new DescriptorScan(bytes, fields.from, fields.to, MAX_ENTRIES - entries);
+        entries += descriptor.entries.length / 4;
+        this.descriptors.push(descriptor);
       } else if (field === REQUEST.hitsAddend && fields.type === WireType.VARINT) this.hits = fields.value;
     }
   }
@@ -64,7 +70,7 @@ export class LimitScan {
     return utf8Text(this.#bytes, from - this.#moved, to - this.#moved);
   }
 
-  /** Copies what it reads from. */
+  /** Copies the message, so that it outlives the transport's buffer. */
   keep(): void {
     this.#bytes = Buffer.from(this.#bytes.subarray(this.#from - this.#moved, this.#to - this.#moved));
     this.#moved = this.#from;
@@ -72,18 +78,24 @@ export class LimitScan {
 }
 
 export class DescriptorScan {
-  /** Of each entry four places: where its key begins and ends, where its value does. */
+  /** Four positions for each entry: the begin and end of its key, then of its value. */
   readonly entries: number[] = [];
-  /** `undefined` where the descriptor says none. */
+  /** `undefined` where it was not sent. */
   hits: number | bigint | undefined;
   override: Override | undefined;
 
-  constructor(bytes: Buffer, from: number, to: number) {
+  /** `maxEntries`: what is left of {@link MAX_ENTRIES} for the request. */
+  constructor(bytes: Buffer, from: number, to: number, maxEntries: number) {
     const fields = new FieldScan(bytes, from, to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (fields.type !== WireType.LEN) continue;
       switch (field) {
         case DESCRIPTOR.entries: {
+          if (this.entries.length === 4 * maxEntries)
+            throw new GrpcError(
+              Status.INVALID_ARGUMENT,
+              `the descriptors of the request have more than ${MAX_ENTRIES} entries`,
+            );
           const { keyFrom, keyTo, valueFrom, valueTo } = entryOf(bytes, fields.from, fields.to);
           this.entries.push(keyFrom, keyTo, valueFrom, valueTo);
           break;
@@ -99,7 +111,7 @@ export class DescriptorScan {
   }
 }
 
-/** A message that stands twice is merged: what the second does not say, the first does. */
+/** A message that is sent twice is merged: fields that the second lacks come from the first. */
 function overrideOf(bytes: Buffer, { from, to }: FieldScan, before: Override | undefined): Override {
   const fields = new FieldScan(bytes, from, to);
   let { requestsPerUnit, unit } = before ?? { requestsPerUnit: 0, unit: 0 };

@@ -4,6 +4,7 @@ import type { Wire } from '../../../src/attributes/bag.ts';
 import { VOCABULARY } from '../../../src/attributes/vocabulary.ts';
 import type { LimitStatus, LimitVerdict } from '../../../src/core/call.ts';
 import { ratelimitMethods } from '../../../src/frontends/index.ts';
+import type { RateLimitReply } from '../../../src/ratelimit/call.ts';
 import { rateLimitServiceMethods } from '../../../src/frontends/ratelimit/service-call.ts';
 import {
   RateLimitRequestSchema,
@@ -14,6 +15,7 @@ import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { ALLOW, GRANT, readerOf, unary } from './call.ts';
 
 const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 };
+const NO_LIMITS: RateLimitReply = { overallCode: 1, statuses: [], headers: [], dynamicMetadata: undefined };
 type Request = MessageInitShape<typeof RateLimitRequestSchema>;
 const REQUEST: Request = { domain: 'shop', descriptors: [{ entries: [{ key: 'user', value: 'ann' }] }] };
 
@@ -223,7 +225,7 @@ describe('the answer to a limit call', () => {
         {
           shouldRateLimit: ({ descriptors }) => {
             asked.push(descriptors.length);
-            return { overallCode: 1, statuses: [], headers: [], dynamicMetadata: undefined };
+            return NO_LIMITS;
           },
         },
         () => undefined,
@@ -245,6 +247,38 @@ describe('the answer to a limit call', () => {
       }) as GrpcError,
     );
     expect(asked).toEqual([10_000]);
+  });
+
+  test.each([
+    [
+      'of rules',
+      () =>
+        unary(
+          ratelimitMethods({
+            check: () => ALLOW,
+            report: () => undefined,
+            limit: (asked) => ({ ...GRANT, statuses: asked.map(() => FREE) }),
+          }),
+        ),
+    ],
+    ['of files', () => unary(rateLimitServiceMethods({ shouldRateLimit: () => NO_LIMITS }, () => undefined))],
+  ])('the service %s takes 10 000 entries in all descriptors together', (_name, open) => {
+    const request = (...entries: number[]): Uint8Array =>
+      toBinary(
+        RateLimitRequestSchema,
+        create(RateLimitRequestSchema, {
+          domain: 'shop',
+          descriptors: entries.map((length) => ({ entries: Array.from({ length }, () => ({ key: 'a', value: 'b' })) })),
+        }),
+      );
+    const call = open();
+    expect(call(request(10_000))).toBeInstanceOf(Uint8Array);
+    const refusal = expect.objectContaining({
+      code: Status.INVALID_ARGUMENT,
+      message: 'the descriptors of the request have more than 10000 entries',
+    }) as GrpcError;
+    expect(() => call(request(10_001))).toThrow(refusal);
+    expect(() => call(request(6000, 4001))).toThrow(refusal);
   });
 
   test('an error is a gRPC error; what is no request is told so', () => {
