@@ -4,8 +4,6 @@
  * **In**: what a macro or function is about to do. **Out**: nothing. **Fails**: with {@link OverBudget}, caught where the
  * evaluation began. Expressions without macros and built text are not metered; what they spend is not counted.
  */
-import type { Evaluate } from './compiled.ts';
-
 export interface Budget {
   /** One for each element that a macro visits, and for each {@link READ_PER_STEP} characters or elements that a call in its body reads. */
   readonly steps: number;
@@ -60,11 +58,6 @@ export function withinBudget<A extends readonly unknown[], T>(
     left.characters = outerCharacters;
   }
 }
-
-export const metered =
-  (evaluate: Evaluate, budget: Budget): Evaluate =>
-  (bag, onFault) =>
-    withinBudget(budget, evaluate, bag, onFault);
 
 /** One sentence, without values: they may be secret. */
 export function faultText(fault: unknown, budget: Budget): string {

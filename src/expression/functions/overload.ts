@@ -1,23 +1,26 @@
 import type { Type } from '../../attributes/types.ts';
 import type { Val } from '../values/dynamic.ts';
 
-/** One way to call a function. Arguments come in the static form of `params`; `undefined` out: the call failed. */
+/** One way to call a function or an operator. */
 export interface Overload {
   readonly name: string;
-  /** Called as `target.name(...)`: the target is the first of `params`. */
+  /** Called as `target.name(...)`; the target is the first of `params`. */
   readonly method: boolean;
   readonly params: readonly Type[];
   readonly result: Type;
+  /** Arguments are in the static form of `params`; `undefined`: the call failed. */
   readonly run: (...args: never[]) => Val | undefined;
-  /** Spends characters of the evaluation's budget: its text may be longer than all that it is given. */
+  /** An operator, whose constants fail by their range. */
+  readonly isOperator?: boolean;
+  /** Spends the evaluation's budget: the result may be longer than the arguments. */
   readonly builds?: boolean;
-  /** Says what is wrong with a constant argument, at load. */
+  /** What is wrong with a constant argument, if anything; called at load. */
   readonly checkConstant?: (args: readonly (Val | undefined)[]) => string | undefined;
-  /** The same as JavaScript over the codes of its arguments, where that is shorter than calling it. */
+  /** `run` as JavaScript over the code of the arguments, where that is faster than a call. */
   readonly code?: (...args: readonly string[]) => string;
-  /** The same, where its arguments after the first are constant. */
+  /** The same, if all arguments after the first are constant. */
   readonly constantCode?: (...args: readonly string[]) => string;
-  /** Makes the function once where its arguments after the first are constant. */
+  /** Makes a function of the first argument, if all others are constant. */
   readonly specialise?: (args: readonly Val[]) => ((first: never) => Val | undefined) | undefined;
 }
 

@@ -1,16 +1,16 @@
-/** The tree of an expression as written, macros expanded. Every node knows where it stands (UTF-16 offsets of the text). */
+/** The syntax tree: calls of macros are nodes of their own. Positions are UTF-16 offsets into the text. */
 import type { Value } from '../../attributes/values.ts';
 
 export type LiteralKind = 'bool' | 'int' | 'uint' | 'double' | 'string' | 'bytes' | 'null';
-/** Of one variable, or of two (index and element, or key and value); the last two are of two only. */
+/** With one variable, or with two (index and element, or key and value); the last two have two always. */
 export type MacroKind = 'all' | 'exists' | 'exists_one' | 'map' | 'filter' | 'transformMap' | 'transformMapEntry';
 
-interface Place {
+interface Span {
   readonly start: number;
   readonly end: number;
 }
 
-export type Node = Place &
+export type Node = Span &
   (
     | { readonly kind: 'literal'; readonly type: LiteralKind; readonly value: Value }
     /** `absolute`: written with a leading dot. */
@@ -25,7 +25,7 @@ export type Node = Place &
       }
     | { readonly kind: 'index'; readonly of: Node; readonly key: Node; readonly optional: boolean }
     | { readonly kind: 'has'; readonly of: Node }
-    /** A function, or a method where there is a target. Operators are functions by their sign. */
+    /** A function, or a method if there is a target. Operators are functions named by their sign. */
     | {
         readonly kind: 'call';
         readonly name: string;
@@ -60,3 +60,60 @@ export type Node = Place &
     /** `cel.bind(v, value, body)`. */
     | { readonly kind: 'bind'; readonly variable: string; readonly value: Node; readonly body: Node }
   );
+
+export type NodeOf<K extends Node['kind']> = Node & { readonly kind: K };
+
+/** Children in the order in which they are written. */
+export function partsOf(node: Node): readonly Node[] {
+  switch (node.kind) {
+    case 'literal':
+    case 'name':
+      return [];
+    case 'select':
+    case 'has':
+      return [node.of];
+    case 'index':
+      return [node.of, node.key];
+    case 'call':
+      return node.target === undefined ? node.args : [node.target, ...node.args];
+    case 'and':
+    case 'or':
+      return [node.left, node.right];
+    case 'if':
+      return [node.test, node.yes, node.no];
+    case 'list':
+      return node.items.map((item) => item.node);
+    case 'map':
+      return node.entries.flatMap(({ key, value }) => [key, value]);
+    case 'optMap':
+      return [node.over, node.body];
+    case 'bind':
+      return [node.value, node.body];
+    case 'macro':
+      return node.filter === undefined ? [node.over, node.body] : [node.over, node.body, node.filter];
+  }
+}
+
+/** The names of `a.b.?c`. `absolute`: written with a leading dot, so that it is never a macro's variable. */
+export interface Chain {
+  readonly names: readonly string[];
+  readonly optional: readonly boolean[];
+  readonly absolute: boolean;
+}
+
+/** `undefined` where it does not begin with a name. */
+export function chainOf(node: Node): Chain | undefined {
+  const names: string[] = [];
+  const optional: boolean[] = [];
+  let at = node;
+  for (; at.kind === 'select'; at = at.of) {
+    names.push(at.field);
+    optional.push(at.optional);
+  }
+  if (at.kind !== 'name') return undefined;
+  names.push(at.name);
+  optional.push(false);
+  return { names: names.reverse(), optional: optional.reverse(), absolute: at.absolute === true };
+}
+
+export const attributeNameOf = (node: Node): string | undefined => chainOf(node)?.names.join('.');

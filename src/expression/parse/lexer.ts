@@ -1,15 +1,6 @@
-/** **In**: text. **Out**: tokens. **Fails**: with a {@link SyntaxProblem} at the first character that begins none. */
+/** **In**: text. **Out**: tokens. **Fails**: with a {@link SyntaxProblem} at the first character that begins no token. */
 import type { Value } from '../../attributes/values.ts';
-
-export class SyntaxProblem extends Error {
-  readonly start: number;
-  readonly end: number;
-  constructor(message: string, start: number, end: number) {
-    super(message);
-    this.start = start;
-    this.end = end;
-  }
-}
+import { SyntaxProblem } from './problem.ts';
 
 export interface Token {
   readonly kind: 'name' | 'quoted-name' | 'sign' | 'int' | 'uint' | 'double' | 'string' | 'bytes' | 'end';
@@ -27,8 +18,8 @@ const STRING = /([rR]?[bB]?|[bB][rR])("""|'''|"|')/y;
 const PLAIN = /[^"'\\\n\r]+/y;
 const SIGN = /&&|\|\||==|!=|<=|>=|[-+*/%!<>?:.,()[\]{}]/y;
 
-/** What people of other languages write. */
-const MEANT: Readonly<Record<string, string>> = {
+/** Hints for those who write another language. */
+const HINTS: Readonly<Record<string, string>> = {
   '=': '; equality is ==',
   '&': '; "and" is &&',
   $: '; ${...} is for texts, an expression stands alone',
@@ -48,7 +39,7 @@ export function tokensOf(text: string): Token[] {
   }
 }
 
-/** Of what matches there; 0 where nothing does. */
+/** Of the match at `at`; 0 if there is none. */
 function lengthOf(pattern: RegExp, text: string, at: number): number {
   pattern.lastIndex = at;
   return pattern.test(text) ? pattern.lastIndex - at : 0;
@@ -77,14 +68,14 @@ function tokenAt(text: string, start: number): Token {
   const backticked = lengthOf(QUOTED_NAME, text, start);
   if (backticked > 0) return of('quoted-name', backticked, text.slice(start + 1, start + backticked - 1));
   throw new SyntaxProblem(
-    `${JSON.stringify(text[start])} does not belong into an expression${text[start] === '|' ? `; "or" is ||, and a default for what is absent is ${defaultMeant(text, start)}` : (MEANT[text[start] ?? ''] ?? '')}`,
+    `${JSON.stringify(text[start])} is not part of any expression${text[start] === '|' ? `; "or" is ||, and a default for what is absent is ${defaultForm(text, start)}` : (HINTS[text[start] ?? ''] ?? '')}`,
     start,
     start + 1,
   );
 }
 
-/** What Istio writes `a.b | "default"`, as CEL has it. */
-function defaultMeant(text: string, at: number): string {
+/** The CEL form of Istio's `a.b | "default"`. */
+function defaultForm(text: string, at: number): string {
   const [, of = 'a', last = '.b'] = /([A-Za-z_][\w.]*?)(\.\w+|\["[^"]*"\])\s*$/.exec(text.slice(0, at)) ?? [];
   const [, value = '"default"'] = /^\|\s*("[^"]*"|'[^']*'|-?[\d.]+|true|false)\s*$/.exec(text.slice(at)) ?? [];
   return `${of}${last.startsWith('.') ? `.?${last.slice(1)}` : `[?${last.slice(1)}`}.orValue(${value})`;
@@ -96,9 +87,9 @@ function numberToken(text: string, start: number): Token {
   const digits = isUint ? text.slice(0, -1) : text;
   if (/^\d*\.|^\d+[eE]/.test(digits) && !/^0[xX]/.test(digits)) return of('double', Number(digits));
   const whole = BigInt(digits);
-  // -9223372036854775808 is a minus sign and 2^63: the parser looks at both.
+  // -9223372036854775808 is a minus sign and 2^63; the parser checks the two together.
   if (whole > (isUint ? 0xffff_ffff_ffff_ffffn : 0x8000_0000_0000_0000n))
-    throw new SyntaxProblem(`${text} is beyond the range of ${isUint ? 'uint' : 'int'}`, start, start + text.length);
+    throw new SyntaxProblem(`${text} is out of the range of ${isUint ? 'uint' : 'int'}`, start, start + text.length);
   return of(isUint ? 'uint' : 'int', whole);
 }
 
@@ -135,9 +126,9 @@ function quoted(
     if (text.startsWith(quote, at)) break;
     if (char !== '\\' || isRaw) {
       const end = Math.max(at + 1, at + lengthOf(PLAIN, text, at));
-      const piece = text.slice(at, end);
-      if (isBytes) bytes.push(...Buffer.from(piece));
-      else out += piece;
+      const plain = text.slice(at, end);
+      if (isBytes) bytes.push(...Buffer.from(plain));
+      else out += plain;
       at = end;
       continue;
     }
@@ -165,8 +156,11 @@ function quoted(
     else out += String.fromCodePoint(point);
     at += all.length;
   }
-  return { end: at + quote.length, value: isBytes ? Uint8Array.from(bytes) : ownText(out), isBytes };
+  return { end: at + quote.length, value: isBytes ? Uint8Array.from(bytes) : notSliced(out), isBytes };
 }
 
-/** V8 calls into its runtime to compare a slice of a longer text; two texts joined become one of their own when they are first compared. */
-const ownText = (text: string): string => (text.length < 2 ? text : text.slice(0, 1) + text.slice(1));
+/**
+ * V8 calls into its runtime to compare a slice of a longer string. A concatenation is flattened into a string of its own
+ * by the first comparison.
+ */
+const notSliced = (text: string): string => (text.length < 2 ? text : text.slice(0, 1) + text.slice(1));

@@ -1,34 +1,18 @@
 /**
- * The grammar of CEL (google/cel-spec, doc/langdef.md), macros expanded on the way.
+ * The grammar of CEL (google/cel-spec, doc/langdef.md).
  * **In**: text. **Out**: a tree. **Fails**: with a {@link SyntaxProblem}.
  */
-import type { MacroKind, Node } from './ast.ts';
-import { SyntaxProblem, type Token, tokensOf } from './lexer.ts';
+import { type Node, partsOf } from './ast.ts';
+import { type Token, tokensOf } from './lexer.ts';
+import { macroNode } from './macros.ts';
+import { SyntaxProblem } from './problem.ts';
 import { canonicalInt } from '../../attributes/values.ts';
 
 const MAX_DEPTH = 250;
-/** Of the tree, where `a || b || c` is one deeper for each sign: planning and evaluating go down by calls. */
+/** Of the tree, where `a || b || c` is one deeper for each sign; the checker and the back ends recurse. */
 const MAX_TREE_DEPTH = 1000;
 const MAX_LENGTH = 100_000;
-interface MacroForm {
-  readonly macro: MacroKind;
-  readonly variables: 1 | 2;
-  readonly hasFilter: boolean;
-}
-/** By name and number of arguments. */
-const MACROS = new Map<string, MacroForm>();
-for (const variables of [1, 2] as const) {
-  for (const macro of ['all', 'exists', 'exists_one'] as const)
-    MACROS.set(`${macro}/${variables + 1}`, { macro, variables, hasFilter: false });
-  MACROS.set(`existsOne/${variables + 1}`, { macro: 'exists_one', variables, hasFilter: false });
-}
-MACROS.set('filter/2', { macro: 'filter', variables: 1, hasFilter: false });
-for (const hasFilter of [false, true]) {
-  MACROS.set(`map/${2 + Number(hasFilter)}`, { macro: 'map', variables: 1, hasFilter });
-  MACROS.set(`transformList/${3 + Number(hasFilter)}`, { macro: 'map', variables: 2, hasFilter });
-  for (const macro of ['transformMap', 'transformMapEntry'] as const)
-    MACROS.set(`${macro}/${3 + Number(hasFilter)}`, { macro, variables: 2, hasFilter });
-}
+
 const RESERVED: ReadonlySet<string> = new Set([
   'as',
   'break',
@@ -69,37 +53,6 @@ function refuseDeep(root: Node): void {
   }
 }
 
-/** What a node is made of, in the order it was written. */
-export function partsOf(node: Node): readonly Node[] {
-  switch (node.kind) {
-    case 'literal':
-    case 'name':
-      return [];
-    case 'select':
-    case 'has':
-      return [node.of];
-    case 'index':
-      return [node.of, node.key];
-    case 'call':
-      return node.target === undefined ? node.args : [node.target, ...node.args];
-    case 'and':
-    case 'or':
-      return [node.left, node.right];
-    case 'if':
-      return [node.test, node.yes, node.no];
-    case 'list':
-      return node.items.map((item) => item.node);
-    case 'map':
-      return node.entries.flatMap(({ key, value }) => [key, value]);
-    case 'optMap':
-      return [node.over, node.body];
-    case 'bind':
-      return [node.value, node.body];
-    case 'macro':
-      return node.filter === undefined ? [node.over, node.body] : [node.over, node.body, node.filter];
-  }
-}
-
 class Parser {
   readonly #tokens: readonly Token[];
   #at = 0;
@@ -113,13 +66,13 @@ class Parser {
     const node = this.#expression();
     const rest = this.#peek();
     if (rest.kind !== 'end') throw this.#unexpected(rest, 'an operator or the end is expected');
-    if (this.#tokens.length > MAX_TREE_DEPTH) refuseDeep(node); // each level takes a token at least
+    if (this.#tokens.length > MAX_TREE_DEPTH) refuseDeep(node); // each level has one token at least
     return node;
   }
 
   #peek(): Token {
     const token = this.#tokens[Math.min(this.#at, this.#tokens.length - 1)];
-    if (token === undefined) throw new Error('there is always an end token');
+    if (token === undefined) throw new Error('the lexer gave no end token');
     return token;
   }
 
@@ -246,7 +199,7 @@ class Parser {
       const operand = this.#unary();
       node = {
         kind: 'call',
-        name: sign.text === '-' ? 'neg' : '!',
+        name: sign.text,
         target: undefined,
         args: [operand],
         nameStart: sign.start,
@@ -274,7 +227,7 @@ class Parser {
         if (!optional && field.kind === 'name' && this.#take('(')) {
           const args = this.#arguments(')');
           const end = this.#tokens[this.#at - 1]?.end ?? field.end;
-          node = this.#macro(node, field, args, end) ?? {
+          node = macroNode(node, field, args, end) ?? {
             kind: 'call',
             name,
             target: node,
@@ -314,71 +267,13 @@ class Parser {
     return args;
   }
 
-  #macro(over: Node, name: Token, args: readonly Node[], end: number): Node | undefined {
-    const { start } = over;
-    if (over.kind === 'name' && over.name === 'cel') return this.#celMacro(name.text, args, start, end);
-    const variable = (at: number): string => {
-      const node = args[at];
-      if (node?.kind === 'name') return node.name;
-      throw new SyntaxProblem(
-        `${name.text}() takes a name ${at === 0 ? 'first' : 'as its second argument'}, such as ${name.text}(${at === 0 ? 'x' : 'i, x'}, ...)`,
-        node?.start ?? name.start,
-        node?.end ?? name.end,
-      );
-    };
-    const [, body] = args;
-    if ((name.text === 'optMap' || name.text === 'optFlatMap') && args.length === 2 && body !== undefined) {
-      return { kind: 'optMap', over, variable: variable(0), body, flat: name.text === 'optFlatMap', start, end };
-    }
-    const form = MACROS.get(`${name.text}/${args.length}`);
-    const last = args.at(-1);
-    if (form === undefined || last === undefined) return undefined;
-    const { macro, variables, hasFilter } = form;
-    const second = variables === 2 ? variable(1) : undefined;
-    if (second !== undefined && second === variable(0))
-      throw new SyntaxProblem(`${name.text}() takes two different names`, args[1]?.start ?? start, args[1]?.end ?? end);
-    return {
-      kind: 'macro',
-      macro,
-      over,
-      variable: variable(0),
-      second,
-      body: last,
-      filter: hasFilter ? args[variables] : undefined,
-      start,
-      end,
-    };
-  }
-
-  /** `cel.bind`, and what optimisers of other implementations write: `cel.block`, `cel.index`, `cel.iterVar`. */
-  #celMacro(name: string, args: readonly Node[], start: number, end: number): Node | undefined {
-    const [first, second, third] = args;
-    if (name === 'bind' && args.length === 3 && first?.kind === 'name' && second !== undefined && third !== undefined) {
-      return { kind: 'bind', variable: first.name, value: second, body: third, start, end };
-    }
-    if (name === 'block' && args.length === 2 && first?.kind === 'list' && second !== undefined) {
-      return first.items.reduceRight<Node>((body, { node, optional }, index) => {
-        if (optional) throw new SyntaxProblem('cel.block() takes plain elements', node.start, node.end);
-        return { kind: 'bind', variable: `@index${index}`, value: node, body, start, end };
-      }, second);
-    }
-    const numbers = args.map((arg) =>
-      arg.kind === 'literal' && arg.type === 'int' ? String(arg.value as number | bigint) : undefined,
-    );
-    if (numbers.includes(undefined)) return undefined;
-    if (name === 'index' && args.length === 1) return { kind: 'name', name: `@index${numbers[0]}`, start, end };
-    return name === 'iterVar' && args.length === 2
-      ? { kind: 'name', name: `@it:${numbers.join(':')}`, start, end }
-      : undefined;
-  }
-
   #primary(): Node {
     const token = this.#next();
     const { start, end } = token;
     switch (token.kind) {
       case 'int':
         if (token.value === 0x8000_0000_0000_0000n)
-          throw new SyntaxProblem(`${token.text} is beyond the range of int`, start, end);
+          throw new SyntaxProblem(`${token.text} is out of the range of int`, start, end);
         return { kind: 'literal', type: 'int', value: canonicalInt(token.value as bigint), start, end };
       case 'uint':
         return { kind: 'literal', type: 'uint', value: canonicalInt(token.value as bigint), start, end };
@@ -409,8 +304,7 @@ class Parser {
     if (text === 'true' || text === 'false')
       return { kind: 'literal', type: 'bool', value: text === 'true', start, end };
     if (text === 'null') return { kind: 'literal', type: 'null', value: null, start, end };
-    if (text === 'in' || RESERVED.has(text))
-      throw new SyntaxProblem(`${text} is a word of the language and names nothing`, start, end);
+    if (text === 'in' || RESERVED.has(text)) throw new SyntaxProblem(`${text} is a reserved word`, start, end);
     if (!this.#take('(')) return { kind: 'name', name: text, ...(absolute ? { absolute } : {}), start, end };
     const args = this.#arguments(')');
     const close = this.#tokens[this.#at - 1]?.end ?? end;

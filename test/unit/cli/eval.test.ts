@@ -82,7 +82,7 @@ describe('errors say where', () => {
         'ad is absent',
         'the list has no element of that index',
         'divided by zero',
-        'int() does not go with these values',
+        'int() does not accept these values',
       ],
     );
   });

@@ -125,13 +125,13 @@ describe('constants', () => {
     ],
     [
       '9223372036854775807 + 1 == 0',
-      'EXPRESSION_OVERFLOW 0-23 this constant cannot be worked out: a number is beyond its range, or divided by 0',
+      'EXPRESSION_OVERFLOW 0-23 this constant cannot be computed: a number is out of range, or divided by 0',
     ],
     [
       '1 / 0 == 0',
-      'EXPRESSION_OVERFLOW 0-5 this constant cannot be worked out: a number is beyond its range, or divided by 0',
+      'EXPRESSION_OVERFLOW 0-5 this constant cannot be computed: a number is out of range, or divided by 0',
     ],
-    ['9223372036854775808 > 1', 'EXPRESSION_SYNTAX 0-19 9223372036854775808 is beyond the range of int'],
+    ['9223372036854775808 > 1', 'EXPRESSION_SYNTAX 0-19 9223372036854775808 is out of the range of int'],
   ])('%s', (source, problem) => {
     const [first = '', ...rest] = problemsOf(source);
     expect(first.slice(0, problem.length)).toBe(problem);
@@ -142,19 +142,16 @@ describe('constants', () => {
 describe('syntax', () => {
   test.each([
     ['', '0-1 an expression is expected, this is empty'],
-    ['request.method = "a"', '15-16 "=" does not belong into an expression; equality is =='],
-    ['true & true', '5-6 "&" does not belong into an expression; "and" is &&'],
-    [
-      '${request.method}',
-      '0-1 "$" does not belong into an expression; ${...} is for texts, an expression stands alone',
-    ],
+    ['request.method = "a"', '15-16 "=" is not part of any expression; equality is =='],
+    ['true & true', '5-6 "&" is not part of any expression; "and" is &&'],
+    ['${request.method}', '0-1 "$" is not part of any expression; ${...} is for texts, an expression stands alone'],
     ['"a', '0-2 the text that begins here has no closing "'],
     ['(1', '2-3 the expression ends here; ) is expected'],
     ['1 +', '3-4 the expression ends here; a value is expected'],
     ['true ? 1', '8-9 the expression ends here; : is expected'],
     ['"\\d"', '1-3 \\d is no escape; write \\\\ for a backslash, or r"..." for raw text'],
     ['has(1)', '0-6 has() takes one attribute or field, such as has(source.principal)'],
-    ['while', '0-5 while is a word of the language and names nothing'],
+    ['while', '0-5 while is a reserved word'],
   ])('%s', (source, problem) => {
     expect(problemsOf(source)).toEqual([`EXPRESSION_SYNTAX ${problem}`]);
   });

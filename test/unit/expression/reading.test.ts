@@ -140,7 +140,7 @@ describe('reads', () => {
 
   test('an optional is no answer: it must be said what is meant then', () => {
     expect(problemsOf('request.headers[?"x"]')).toEqual([
-      'EXPRESSION_TYPE 0-21 this may be absent (optional(string)): say what is meant then with .orValue(...)',
+      'EXPRESSION_TYPE 0-21 this may be absent (optional(string)); give the value for that case with .orValue(...)',
     ]);
   });
 });

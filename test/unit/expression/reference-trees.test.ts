@@ -8,7 +8,7 @@ import { Attributes } from '../../../src/attributes/attributes.ts';
 import { typeText } from '../../../src/attributes/types.ts';
 import { compile } from '../../../src/expression/index.ts';
 import type { Node } from '../../../src/expression/parse/ast.ts';
-import { SyntaxProblem } from '../../../src/expression/parse/lexer.ts';
+import { SyntaxProblem } from '../../../src/expression/parse/problem.ts';
 import { parse } from '../../../src/expression/parse/parser.ts';
 import { MESSAGES, type SpecTest } from './conformance.ts';
 import { NeedsMessages, specType } from './spec-values.ts';
@@ -54,7 +54,7 @@ function shown(node: Node): string {
       return `{${node.entries.map(({ key, value, optional }) => `${optional ? '?' : ''}${shown(key)}:${shown(value)}`).join(',')}}`;
     case 'call': {
       if (node.target !== undefined) return `${shown(node.target)}.${node.name}(${all(node.args)})`;
-      if (node.name === 'neg') return `-_(${all(node.args)})`;
+      if (node.name === '-' && node.args.length === 1) return `-_(${all(node.args)})`;
       if (node.name === '!') return `!_(${all(node.args)})`;
       if (node.name === 'in') return `@in(${all(node.args)})`;
       return `${/^\W/.test(node.name) ? `_${node.name}_` : node.name}(${all(node.args)})`;

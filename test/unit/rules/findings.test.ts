@@ -376,11 +376,11 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     alone(`{ name: a, match: 'destination.name | "unknown" == "x"', deny: {} }`),
-    '2:41 EXPRESSION_SYNTAX "|" does not belong into an expression; "or" is ||, and a default for what is absent is destination.?name.orValue("default")',
+    '2:41 EXPRESSION_SYNTAX "|" is not part of any expression; "or" is ||, and a default for what is absent is destination.?name.orValue("default")',
   ],
   [
     alone(`{ name: a, deny: { body: '\${request.headers["x-user"] | "nobody"}' } }`),
-    '2:59 EXPRESSION_SYNTAX "|" does not belong into an expression; "or" is ||, and a default for what is absent is request.headers[?"x-user"].orValue("nobody")',
+    '2:59 EXPRESSION_SYNTAX "|" is not part of any expression; "or" is ||, and a default for what is absent is request.headers[?"x-user"].orValue("nobody")',
   ],
   [
     alone(`{ name: a, match: 'destination.name || "unknown"', deny: {} }`),
@@ -402,7 +402,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     alone(`{ name: a, match: '1 / 0 == 1', deny: {} }`),
-    '2:24 EXPRESSION_OVERFLOW this constant cannot be worked out: a number is beyond its range, or divided by 0',
+    '2:24 EXPRESSION_OVERFLOW this constant cannot be computed: a number is out of range, or divided by 0',
   ],
   [
     alone(`{ name: a, match: 'request.headers["x-role"] == "a"', deny: {} }`),

@@ -1,15 +1,15 @@
-/** The macros that go over a list or the keys of a map. */
-import type { Bag } from '../attributes/bag.ts';
-import type { Node } from './parse/ast.ts';
-import { spendSteps } from './budget.ts';
-import { type Val, keyOf } from './values/dynamic.ts';
-import type { Plan, Run } from './planned.ts';
+/** Closures of macros over lists and maps, of `optMap` and `cel.bind`. */
+import type { Bag } from '../../attributes/bag.ts';
+import { spendSteps } from '../budget.ts';
+import type { MacroKind } from '../parse/ast.ts';
+import { NONE, Optional, type Val, keyOf } from '../values/dynamic.ts';
+import type { Run } from './runs.ts';
 
 export type Items<T> = (bag: Bag) => Iterable<T> | undefined;
 
-/** `T`: an element or key; or, of two variables, a pair. */
+/** `T`: an element or a key; with two variables, a pair. */
 export function macroRun<T>(
-  macro: (Node & { kind: 'macro' })['macro'],
+  macro: MacroKind,
   itemsOf: Items<T>,
   body: Run,
   filter: Run | undefined,
@@ -63,7 +63,7 @@ export function macroRun<T>(
           const value = body(bag);
           if (value === undefined) return undefined;
           if (macro === 'map') made.push(value);
-          else if (value === true) made.push(item as Val); // of one variable only
+          else if (value === true) made.push(item as Val); // filter() has one variable
         }
         return made as Val;
       };
@@ -94,18 +94,17 @@ export function macroRun<T>(
 }
 
 /** The elements of a list, or the keys of a map. */
-export function itemsOf({ type, run }: Plan): Items<Val> {
+export function itemsOf(run: Run, isDyn: boolean): Items<Val> {
   return (bag) => {
     const value = run(bag);
     if (Array.isArray(value)) return value as readonly Val[];
     if (!(value instanceof Map)) return undefined;
-    return type.kind === 'dyn' ? boxedKeys(value as ReadonlyMap<Val, Val>) : (value.keys() as Iterable<Val>);
+    return isDyn ? boxedKeys(value as ReadonlyMap<Val, Val>) : (value.keys() as Iterable<Val>);
   };
 }
 
 /** Index and element of a list, or key and value of a map. */
-export function pairsOf({ type, run }: Plan): Items<readonly [Val, Val]> {
-  const isDyn = type.kind === 'dyn';
+export function pairsOf(run: Run, isDyn: boolean): Items<readonly [Val, Val]> {
   return (bag) => {
     const value = run(bag);
     if (Array.isArray(value))
@@ -117,10 +116,31 @@ export function pairsOf({ type, run }: Plan): Items<readonly [Val, Val]> {
 
 const boxedKey = (key: Val): Val => (typeof key === 'number' ? BigInt(key) : key);
 
-// One at a time, since a macro may end at the first.
+// Generators, since a macro may end at the first element.
 function* boxedKeys(map: ReadonlyMap<Val, Val>): Generator<Val> {
   for (const key of map.keys()) yield boxedKey(key);
 }
 function* boxedPairs(pairs: Iterable<readonly [Val, Val]>): Generator<readonly [Val, Val]> {
   for (const [key, item] of pairs) yield [boxedKey(key), item];
+}
+
+type Setter = (value: Val | undefined) => void;
+
+export function optMapRun(over: Run, set: Setter, body: Run, isFlat: boolean): Run {
+  return (bag) => {
+    const value = over(bag);
+    if (!(value instanceof Optional)) return undefined;
+    if (value.value === undefined) return NONE;
+    set(value.value);
+    const made = body(bag);
+    return made === undefined || isFlat ? made : new Optional(made);
+  };
+}
+
+/** A value that failed fails the parts of the body that read it, and no others. */
+export function bindRun(value: Run, set: Setter, body: Run): Run {
+  return (bag) => {
+    set(value(bag));
+    return body(bag);
+  };
 }

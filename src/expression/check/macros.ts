@@ -1,0 +1,100 @@
+/** Macros over lists and maps, `optMap`, `optFlatMap` and `cel.bind`. */
+import { BOOL, DYN, INT, type Type, listOf, mapOf, optionalOf, typeText } from '../../attributes/types.ts';
+import type { NodeOf } from '../parse/ast.ts';
+import type { Scope } from './scope.ts';
+import { type Typed, type TypedMacro, isInvalid } from './typed.ts';
+
+type Macro = NodeOf<'macro'>;
+
+export function checkMacro(node: Macro, scope: Scope): Typed {
+  const over = scope.check(node.over);
+  if (isInvalid(over)) return over;
+  const { type } = over;
+  if (type.kind !== 'list' && type.kind !== 'map' && type.kind !== 'dyn')
+    return scope.problem(
+      'EXPRESSION_TYPE',
+      `${node.macro}() goes over a list or the keys of a map, this is ${typeText(type)}`,
+      node.over,
+    );
+  const { variable, second } = node;
+  const [key, element] = type.kind === 'list' ? [INT, type.of] : type.kind === 'map' ? [type.key, type.of] : [DYN, DYN];
+  if (second !== undefined)
+    return scope.withVariable(variable, key, (place) =>
+      scope.withVariable(second, element, (secondPlace) =>
+        checkBody(node, over, [place, secondPlace], { key, element }, scope),
+      ),
+    );
+  const one = type.kind === 'map' ? key : element;
+  return scope.withVariable(variable, one, (place) => checkBody(node, over, [place], { key, element: one }, scope));
+}
+
+function checkBody(
+  node: Macro,
+  over: Typed,
+  places: TypedMacro['places'],
+  { key, element }: { readonly key: Type; readonly element: Type },
+  scope: Scope,
+): Typed {
+  const { macro } = node;
+  const filter =
+    node.filter === undefined
+      ? undefined
+      : scope.fit(scope.check(node.filter), BOOL, 'the filter is bool', node.filter);
+  const checked = scope.check(node.body);
+  const isCondition = macro !== 'map' && macro !== 'transformMap' && macro !== 'transformMapEntry';
+  const body = isCondition ? scope.fit(checked, BOOL, `${macro}() takes a condition`, node.body) : checked;
+  if (macro === 'transformMapEntry' && !isInvalid(body) && body.type.kind !== 'map')
+    return scope.problem(
+      'EXPRESSION_TYPE',
+      `transformMapEntry() takes a map of new entries, this is ${typeText(body.type)}`,
+      node.body,
+    );
+  return { kind: 'macro', node, type: resultType(macro, body.type, key, element), macro, over, places, filter, body };
+}
+
+function resultType(macro: Macro['macro'], body: Type, key: Type, element: Type): Type {
+  switch (macro) {
+    case 'map':
+      return listOf(body);
+    case 'filter':
+      return listOf(element);
+    case 'transformMap':
+      return mapOf(key, body);
+    case 'transformMapEntry':
+      return body;
+    case 'all':
+    case 'exists':
+    case 'exists_one':
+      return BOOL;
+  }
+}
+
+export function checkOptMap(node: NodeOf<'optMap'>, scope: Scope): Typed {
+  const over = scope.check(node.over);
+  if (isInvalid(over)) return over;
+  const { flat: isFlat } = node;
+  if (over.type.kind !== 'optional' && over.type.kind !== 'dyn')
+    return scope.problem(
+      'EXPRESSION_TYPE',
+      `${isFlat ? 'optFlatMap' : 'optMap'}() goes with optional values, this is ${typeText(over.type)}`,
+      node.over,
+    );
+  return scope.withVariable(node.variable, over.type.kind === 'optional' ? over.type.of : DYN, (place) => {
+    const body = scope.check(node.body);
+    if (isFlat && !isInvalid(body) && body.type.kind !== 'optional' && body.type.kind !== 'dyn')
+      return scope.problem(
+        'EXPRESSION_TYPE',
+        `optFlatMap() takes an optional value, this is ${typeText(body.type)}`,
+        node.body,
+      );
+    return { kind: 'optMap', node, type: isFlat ? body.type : optionalOf(body.type), over, place, body, isFlat };
+  });
+}
+
+export function checkBind(node: NodeOf<'bind'>, scope: Scope): Typed {
+  const value = scope.check(node.value);
+  return scope.withVariable(node.variable, value.type, (place) => {
+    const body = scope.check(node.body);
+    return { kind: 'bind', node, type: body.type, place, value, body };
+  });
+}

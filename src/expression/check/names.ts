@@ -1,0 +1,183 @@
+/** Names, fields, keys and `has()`. */
+import type { Attributes } from '../../attributes/attributes.ts';
+import { HEADER_MAPS } from '../../attributes/secrets.ts';
+import { BOOL, DYN, INT, STRING, TYPE, type Type, optionalOf, typeText } from '../../attributes/types.ts';
+import { type Chain, type Node, type NodeOf, chainOf } from '../parse/ast.ts';
+import { type Val, typeNameOf } from '../values/dynamic.ts';
+import { nearestOf } from './nearest.ts';
+import type { Scope } from './scope.ts';
+import { type Typed, constantOf, isInvalid } from './typed.ts';
+
+const TYPE_NAMES: ReadonlyMap<string, Val> = new Map([
+  ...(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'list', 'map', 'type'] as const).map(
+    (kind) => [kind, typeNameOf(kind)] as const,
+  ),
+  ['null_type', typeNameOf('null')],
+  ['optional_type', typeNameOf('optional')],
+  ['google.protobuf.Timestamp', typeNameOf('timestamp')],
+  ['google.protobuf.Duration', typeNameOf('duration')],
+] as const);
+
+/** The longest declared name along `a.b.c`, then fields of its value; a variable hides attributes of its name. */
+export function checkName(node: NodeOf<'name' | 'select'>, scope: Scope): Typed {
+  const chain = chainOf(node);
+  if (chain === undefined) {
+    const { of, field, optional } = node as NodeOf<'select'>;
+    return lookup(scope.check(of), stringKey(field, node), optional, node, scope);
+  }
+  const [first = ''] = chain.names;
+  const variable = chain.absolute ? undefined : scope.variable(first);
+  if (variable === undefined) {
+    const attribute = checkAttribute(chain, node, scope);
+    if (attribute !== undefined) return attribute;
+    const typeName = TYPE_NAMES.get(chain.names.join('.'));
+    if (typeName !== undefined) return { kind: 'constant', node, type: TYPE, value: typeName };
+    return unknown(chain.names.join('.'), node, scope);
+  }
+  if (node.kind === 'select')
+    return lookup(scope.check(node.of), stringKey(node.field, node), node.optional, node, scope);
+  return { kind: 'variable', node, type: variable.type, place: variable.place };
+}
+
+/** `undefined` where no part of the name is declared. */
+function checkAttribute(chain: Chain, node: Node, scope: Scope): Typed | undefined {
+  const { names, optional, absolute } = chain;
+  for (let length = names.length; length > 0; length -= 1) {
+    const slot = scope.slotOf(beginning(names, length), absolute);
+    if (slot === undefined) continue;
+    const { type } = scope.attributes.at(slot);
+    const isOptional = optional.slice(0, length).includes(true);
+    let typed: Typed = { kind: 'attribute', node, type: isOptional ? optionalOf(type) : type, slot, isOptional };
+    for (let at = length; at < names.length; at += 1)
+      typed = lookup(typed, stringKey(names[at] ?? '', node), optional[at] === true, node, scope);
+    return typed;
+  }
+  const prefixes = prefixesOf(scope.attributes);
+  const whole = names.join('.');
+  if (prefixes.has(whole))
+    return scope.problem(
+      'EXPRESSION_NOT_AN_ATTRIBUTE',
+      `${whole} is not an attribute, only the beginning of some: ${namesUnder(whole, scope.attributes)}`,
+      node,
+    );
+  return names.length > 1 && prefixes.has(names[0] ?? '') ? unknown(whole, node, scope) : undefined;
+}
+
+/** The commonest names have one part or use all parts. */
+const beginning = (names: readonly string[], length: number): string =>
+  (length === names.length ? names : names.slice(0, length)).join('.');
+
+const stringKey = (value: string, node: Node): Typed => ({ kind: 'constant', node, type: STRING, value });
+
+function namesUnder(prefix: string, attributes: Attributes): string {
+  const names = [...attributes.names()].filter((name) => name.startsWith(`${prefix}.`));
+  return names.length > 4 ? `${names.slice(0, 4).join(', ')} ...` : names.join(', ');
+}
+
+function unknown(name: string, node: Node, scope: Scope): Typed {
+  const near = nearestOf(name, scope.attributes.names());
+  const hint =
+    near.length > 0
+      ? `did you mean ${near.join(' or ')}?`
+      : name.includes('.')
+        ? 'docs/attributes.md lists all attributes'
+        : `a constant is written '"${name}"'`;
+  const constant = near.length > 0 && !name.includes('.') ? `; a constant is written '"${name}"'` : '';
+  return scope.problem('EXPRESSION_UNKNOWN_ATTRIBUTE', `unknown attribute ${name}; ${hint}${constant}`, node);
+}
+
+/** `a`, `a.b` of `a.b.c`; computed once for each vocabulary. */
+const prefixes = new WeakMap<Attributes, ReadonlySet<string>>();
+function prefixesOf(attributes: Attributes): ReadonlySet<string> {
+  const known = prefixes.get(attributes);
+  if (known !== undefined) return known;
+  const found = new Set<string>();
+  for (const name of attributes.names()) {
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) found.add(name.slice(0, dot));
+  }
+  prefixes.set(attributes, found);
+  return found;
+}
+
+// ------------------------------------------------------------ fields and keys
+
+export function checkIndex(node: NodeOf<'index'>, scope: Scope): Typed {
+  const of = scope.check(node.of);
+  const key = scope.check(node.key);
+  return lookup(of, key, node.optional, node, scope);
+}
+
+/** An absent key fails, or is none where the lookup is optional. Through an optional value the result is optional. */
+function lookup(of: Typed, key: Typed, optional: boolean, node: Node, scope: Scope): Typed {
+  if (isInvalid(of) || isInvalid(key)) return { kind: 'invalid', node, type: DYN };
+  const container = of.type.kind === 'optional' ? of.type.of : of.type;
+  const isOptional = optional || of.type.kind === 'optional';
+  const at = node.kind === 'index' ? node.key : node;
+  let result: Type = DYN;
+  let fitted: Typed;
+  switch (container.kind) {
+    case 'list':
+      // A whole double or uint in dyn is an index as well.
+      fitted = scope.fit(key, key.type.kind === 'dyn' ? DYN : INT, 'a list is read by int', at);
+      result = container.of;
+      break;
+    case 'map':
+      fitted = scope.fit(
+        lowered(of, key, scope.attributes),
+        container.key,
+        `the keys are ${typeText(container.key)}`,
+        at,
+      );
+      result = container.of;
+      break;
+    case 'dyn':
+      fitted = scope.fit(key, DYN, '', at);
+      break;
+    default:
+      return scope.problem(
+        'EXPRESSION_NO_FIELD',
+        `${typeText(of.type)} has no field or key; only maps and lists have`,
+        node,
+      );
+  }
+  const type = isOptional && result.kind !== 'optional' ? optionalOf(result) : result;
+  return { kind: 'lookup', node, type, of, key: fitted, isOptional };
+}
+
+/** Header names are lower case on every wire: a constant is lowered at load, a computed name in each evaluation. */
+export function lowered(of: Typed, key: Typed, attributes: Attributes): Typed {
+  if (of.kind !== 'attribute' || !HEADER_MAPS.has(attributes.at(of.slot).name)) return key;
+  const constant = constantOf(key);
+  if (typeof constant === 'string') {
+    const lower = constant.toLowerCase();
+    return lower === constant ? key : { kind: 'constant', node: key.node, type: STRING, value: lower };
+  }
+  return key.type.kind === 'string' || key.type.kind === 'dyn'
+    ? { kind: 'convert', node: key.node, type: key.type, of: key, convert: lowerCase }
+    : key;
+}
+
+const lowerCase = (name: Val): Val => (typeof name === 'string' ? name.toLowerCase() : name);
+
+// ------------------------------------------------------------ has()
+
+/** Checked as a read of the attribute, field or key, of which only the presence is asked. */
+export function checkHas(node: NodeOf<'has'>, scope: Scope): Typed {
+  const { of } = node;
+  if (of.kind === 'index') {
+    const value = lookup(scope.check(of.of), scope.check(of.key), true, of, scope);
+    return isInvalid(value) ? value : { kind: 'hasValue', node, type: BOOL, of: value };
+  }
+  const read = scope.check(of);
+  if (isInvalid(read)) return read;
+  if (read.kind === 'attribute') return { kind: 'hasAttribute', node, type: BOOL, slot: read.slot };
+  if (read.kind !== 'lookup') return scope.problem('EXPRESSION_SYNTAX', 'has() takes one attribute or field', of);
+  const field = constantOf(read.key) as string;
+  const slot = chainOf(of) === undefined ? undefined : rootSlotOf(read);
+  return { kind: 'hasField', node, type: BOOL, of: read.of, field, slot };
+}
+
+function rootSlotOf(typed: Typed): number | undefined {
+  if (typed.kind === 'attribute') return typed.slot;
+  return typed.kind === 'lookup' ? rootSlotOf(typed.of) : undefined;
+}

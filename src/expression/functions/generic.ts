@@ -1,0 +1,60 @@
+/**
+ * Overloads whose parameter types the checker knows itself, since they depend on each other or on the number of
+ * arguments: `size` of containers, optional values, `math.greatest` and `math.least`.
+ */
+import { BOOL, DYN, INT } from '../../attributes/types.ts';
+import { NONE, Optional, type Val, compareDyn } from '../values/dynamic.ts';
+import { type Overload, fn, method } from './overload.ts';
+
+const sizeOf = (value: Val): number | undefined =>
+  Array.isArray(value) ? value.length : value instanceof Map ? value.size : undefined;
+
+export const SIZE_OF_CONTAINER = fn('size', [DYN], INT, sizeOf);
+
+function isZero(value: Val): boolean {
+  if (value === false || value === 0 || value === 0n || value === '' || value === null) return true;
+  return sizeOf(value) === 0 || (value instanceof Uint8Array && value.length === 0);
+}
+
+export const OPTIONAL_OF = fn('optional.of', [DYN], DYN, (value: Val) => new Optional(value));
+export const OPTIONAL_OF_NON_ZERO = fn('optional.ofNonZeroValue', [DYN], DYN, (value: Val) =>
+  isZero(value) ? NONE : new Optional(value),
+);
+// null is assignable to an optional type (types.ts), and is none.
+export const HAS_VALUE = method('hasValue', [DYN], BOOL, (value: Val) =>
+  value instanceof Optional ? value.value !== undefined : undefined,
+);
+export const VALUE = method('value', [DYN], DYN, (value: Val) => (value instanceof Optional ? value.value : undefined));
+
+/** The first of the greatest (`sign` 1) or least; `undefined` where one is no number, or there is none. */
+function extreme(values: readonly Val[], sign: 1 | -1): Val | undefined {
+  let [found] = values;
+  if (found === undefined || compareDyn(found, 0n) === undefined) return undefined;
+  for (const value of values) {
+    const order = compareDyn(value, found);
+    if (order === undefined) return undefined;
+    if (order * sign > 0) found = value;
+  }
+  return found;
+}
+
+type Extreme = 'math.greatest' | 'math.least';
+const extremes = (make: (name: Extreme, sign: 1 | -1) => Overload): Readonly<Record<Extreme, Overload>> => ({
+  'math.greatest': make('math.greatest', 1),
+  'math.least': make('math.least', -1),
+});
+
+/** Of any number of arguments. */
+export const EXTREMES = extremes((name, sign) =>
+  fn(name, [], DYN, (...values: readonly Val[]) => extreme(values, sign)),
+);
+/** Of one argument: a list, or a value in `dyn` that may be one. */
+export const EXTREMES_OF_LIST = extremes((name, sign) =>
+  fn(name, [DYN], DYN, (value: Val) =>
+    Array.isArray(value)
+      ? extreme(value as readonly Val[], sign)
+      : typeof value === 'string'
+        ? undefined
+        : extreme([value], sign),
+  ),
+);

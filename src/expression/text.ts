@@ -1,0 +1,149 @@
+/**
+ * Text with `${expression}` in it.
+ * **In**: text and attributes. **Out**: a {@link CompiledText}. **Fails**: with the problems, at offsets into the text.
+ */
+import type { Attributes } from '../attributes/attributes.ts';
+import type { Type } from '../attributes/types.ts';
+import { compile } from './compile.ts';
+import type { Compilation, Compiled, CompiledText, TextOptions } from './compiled.ts';
+import { FAILED } from './closures/evaluate.ts';
+import type { Problem } from './parse/problem.ts';
+import { textOf } from './values/scalar-text.ts';
+
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
+const SCALARS: ReadonlySet<Type['kind']> = new Set([
+  'bool',
+  'int',
+  'uint',
+  'double',
+  'string',
+  'timestamp',
+  'duration',
+  'ip',
+  'cidr',
+  'dyn',
+]);
+
+/** Text in which `${expression}` is replaced by its value; `$${` is a literal `${`. */
+export function compileText(
+  source: string,
+  attributes: Attributes,
+  { oneLine = false }: TextOptions = {},
+): Compilation<CompiledText> {
+  const parts: (string | Compiled)[] = [];
+  const problems: Problem[] = [];
+  const warnings: Problem[] = [];
+  let literal = '';
+  for (let at = 0; at < source.length;) {
+    if (source.startsWith('$${', at)) {
+      literal += '${';
+      at += 3;
+      continue;
+    }
+    if (!source.startsWith('${', at)) {
+      const char = source[at] ?? '';
+      if (oneLine && char !== '\t' && /\p{Cc}/u.test(char) && !problems.some(({ code }) => code === CONTROL_CHARACTER))
+        problems.push(controlCharacter(source, at));
+      literal += char;
+      at += 1;
+      continue;
+    }
+    const from = at + 2;
+    const end = closingBraceOf(source, from);
+    if (end === undefined) return { compiled: undefined, problems: [unclosed(at)] };
+    const { compiled, problems: found } = compile(source.slice(from, end), attributes, SCALAR);
+    problems.push(...found.map((problem) => shifted(problem, from)));
+    if (compiled !== undefined) {
+      warnings.push(...compiled.warnings.map((warning) => shifted(warning, from)));
+      if (literal !== '') parts.push(literal);
+      literal = '';
+      parts.push(compiled);
+    }
+    at = end + 1;
+  }
+  if (literal !== '') parts.push(literal);
+  if (problems.length > 0) return { compiled: undefined, problems };
+  return { compiled: textOfParts(source, parts, warnings), problems: [] };
+}
+
+const SCALAR = {
+  accept: ({ kind }: Type): boolean => SCALARS.has(kind),
+  wanted: 'text, a number, a bool, a time or an address',
+} as const;
+
+const shifted = (problem: Problem, by: number): Problem => ({
+  ...problem,
+  start: problem.start + by,
+  end: problem.end + by,
+});
+
+const unclosed = (at: number): Problem => ({
+  code: 'EXPRESSION_SYNTAX',
+  message: 'the ${ that begins here has no closing }; write $${ for the two characters themselves',
+  start: at,
+  end: at + 2,
+});
+
+const CONTROL_CHARACTER = 'EXPRESSION_CONTROL_CHARACTER';
+
+function controlCharacter(source: string, at: number): Problem {
+  const isEnd = /^[\r\n]+$/.test(source.slice(at));
+  const what = isEnd
+    ? 'this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out'
+    : `this text holds ${/[\r\n]/.test(source[at] ?? '') ? 'a line break' : 'a control character'}; take it out`;
+  return {
+    code: CONTROL_CHARACTER,
+    message: `a header and a parameter are one line, and ${what}`,
+    start: at,
+    end: at + 1,
+  };
+}
+
+/** The offset of the } that closes a ${, past those in quotes and of maps. */
+function closingBraceOf(source: string, from: number): number | undefined {
+  let depth = 0;
+  let quote: string | undefined;
+  for (let at = from; at < source.length; at += 1) {
+    const char = source[at] ?? '';
+    if (quote !== undefined) {
+      if (char === '\\') at += 1;
+      else if (char === quote) quote = undefined;
+    } else if (char === '"' || char === "'") quote = char;
+    else if (char === '{') depth += 1;
+    else if (char === '}' && depth === 0) return at;
+    else if (char === '}') depth -= 1;
+  }
+  return undefined;
+}
+
+function textOfParts(
+  source: string,
+  parts: readonly (string | Compiled)[],
+  warnings: readonly Problem[],
+): CompiledText {
+  const constant = parts.every((part) => typeof part === 'string') ? parts.join('') : undefined;
+  const constantAnswer = { text: constant ?? '', failed: undefined };
+  return {
+    source,
+    warnings,
+    constant,
+    reads: parts.flatMap((part) => (typeof part === 'string' ? [] : part.reads)),
+    render: (bag) => {
+      if (constant !== undefined) return constantAnswer;
+      let text = '';
+      let failed: string | undefined;
+      for (const part of parts) {
+        if (typeof part === 'string') {
+          text += part;
+          continue;
+        }
+        const value = part.evaluate(bag);
+        const shown = value === FAILED ? undefined : textOf(value);
+        if (shown === undefined) failed ??= `\${${part.source}}: ${part.why(bag) || 'its value has no text form'}`;
+        else text += shown.replace(CONTROL, '');
+      }
+      return { text, failed };
+    },
+  };
+}
