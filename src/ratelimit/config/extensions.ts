@@ -1,40 +1,31 @@
 /**
- * What the reference does not have: `rate_limit: { ..., sluice: { ... } }`.
- * **In**: the map. **Out**: what it says. **Fails**: with findings at their place; the rest is read on.
+ * Extensions of the format of envoyproxy/ratelimit: `rate_limit: { ..., sluice: { ... } }`.
+ * **In**: the map. **Out**: its fields. **Fails**: with findings at their places; the rest is read on.
  */
 import { CALENDAR, calendarOf, isZone } from '../../counting/calendar.ts';
 import { durationMs } from '../../time/duration.ts';
-import type { RatelimitErrorCode } from './errors.ts';
-import type { GoMap, GoNode, Place } from './go-yaml.ts';
+import type { FieldReader, Fields } from './field-reader.ts';
+import type { GoNode } from './go-yaml.ts';
+import { SLUICE_KEYS } from './known-keys.ts';
 import { ALGORITHMS, type Limit, OUTAGES, type Outage } from './tree.ts';
 import { spanWindow, type Window } from './window.ts';
 
-export interface Beyond {
+export interface Extensions {
   readonly outage: Outage | undefined;
   readonly algorithm: Limit['algorithm'];
   readonly period: Window | undefined;
-  /** Also where that is wrong. */
+  /** True also where the period is wrong, so that it is not reported again as missing. */
   readonly hasPeriod: boolean;
-  /** `undefined`: as much as the limit. */
+  /** `undefined`: equal to the limit. */
   readonly burst: number | undefined;
   /** The key of the entry that ends a lease. */
   readonly endedBy: string;
-  /** Further limits, unread. */
+  /** Further limits, not read yet. */
   readonly also: GoNode | undefined;
 }
 
-export type Fields = ReadonlyMap<string, GoNode>;
-
-/** How fields of a file are read, and what is wrong with them is said. */
-export interface FieldReader {
-  fields(map: GoMap, own: readonly string[], where: string): Fields;
-  text(node: GoNode | undefined): string;
-  errorAt(place: Place, code: RatelimitErrorCode, message: string): void;
-}
-
-export const SLUICE_KEYS = ['outage', 'algorithm', 'per', 'zone', 'burst', 'ended_by', 'also'];
-const WORDS = ['fixed', 'sliding', ...ALGORITHMS] as const;
-const NOTHING: Beyond = {
+const ALGORITHM_WORDS = ['fixed', 'sliding', ...ALGORITHMS] as const;
+const NONE: Extensions = {
   outage: undefined,
   algorithm: 'fixed',
   period: undefined,
@@ -44,19 +35,19 @@ const NOTHING: Beyond = {
   also: undefined,
 };
 
-/** How large a limit may be: a counter that remembers each request is read whole with each. */
-export const mostOf = (algorithm: Limit['algorithm']): number =>
+/** The largest limit: a counter that remembers each request is read whole for each. */
+export const mostRequests = (algorithm: Limit['algorithm']): number =>
   algorithm === 'log' || algorithm === 'concurrency' ? 10_000 : Infinity;
 
-export function readBeyond(map: GoNode | undefined, reader: FieldReader): Beyond {
-  if (map === undefined || (map.kind === 'scalar' && map.value === null)) return NOTHING;
+export function readExtensions(map: GoNode | undefined, reader: FieldReader): Extensions {
+  if (map === undefined || (map.kind === 'scalar' && map.value === null)) return NONE;
   if (map.kind !== 'map') {
-    reader.errorAt(map, 'RATELIMIT_SLUICE', `sluice is a map of ${SLUICE_KEYS.join(', ')}`);
-    return NOTHING;
+    reader.findings.error(map, 'RATELIMIT_SLUICE', `sluice is a map of ${SLUICE_KEYS.join(', ')}`);
+    return NONE;
   }
   const fields = reader.fields(map, SLUICE_KEYS, 'sluice');
   const error = (key: string, message: string): void =>
-    reader.errorAt(fields.get(key) ?? map, 'RATELIMIT_SLUICE', message);
+    reader.findings.error(fields.get(key) ?? map, 'RATELIMIT_SLUICE', message);
   const word = <T extends string>(key: string, words: readonly T[]): T | undefined => {
     const text = reader.text(fields.get(key));
     const known = words.find((one) => one === text);
@@ -64,7 +55,7 @@ export function readBeyond(map: GoNode | undefined, reader: FieldReader): Beyond
     return known;
   };
 
-  const algorithm = word('algorithm', WORDS) ?? 'fixed';
+  const algorithm = word('algorithm', ALGORITHM_WORDS) ?? 'fixed';
   if (fields.has('burst') && algorithm !== 'gcra') error('burst', 'burst goes with algorithm: gcra');
   if (fields.has('ended_by') && algorithm !== 'concurrency')
     error('ended_by', 'ended_by goes with algorithm: concurrency');
@@ -79,7 +70,7 @@ export function readBeyond(map: GoNode | undefined, reader: FieldReader): Beyond
     period: periodOf(fields, reader, error, algorithm),
     hasPeriod: fields.has('per'),
     burst: burstOf(fields.get('burst'), error),
-    endedBy: endedBy === '' ? NOTHING.endedBy : endedBy,
+    endedBy: endedBy === '' ? NONE.endedBy : endedBy,
     also: fields.get('also'),
   };
 }
@@ -102,7 +93,7 @@ function periodOf(
   fields: Fields,
   reader: FieldReader,
   error: (key: string, message: string) => void,
-  algorithm: Beyond['algorithm'],
+  algorithm: Extensions['algorithm'],
 ): Window | undefined {
   const [per, zone] = [fields.get('per'), fields.get('zone')];
   const text = reader.text(per);
@@ -111,7 +102,7 @@ function periodOf(
   if (per === undefined) return undefined;
   if (calendar !== undefined) {
     const name = zone === undefined ? 'UTC' : reader.text(zone);
-    if (!isZone(name)) error('zone', `zone is '${name}', which is no time zone; write one such as Europe/Amsterdam`);
+    if (!isZone(name)) error('zone', `zone is '${name}', which is not a time zone; write one such as Europe/Amsterdam`);
     else if (ALGORITHMS.some((one) => one === algorithm))
       error('per', `per is '${text}', whose length differs; algorithm: ${algorithm} takes a span such as 15m or 2h`);
     else return calendarOf(calendar, name);

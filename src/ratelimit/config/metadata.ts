@@ -1,12 +1,12 @@
-/** `metadata` of a descriptor: whatever it holds, as the reference makes a google.protobuf.Struct of it. */
+/** `metadata` of a descriptor, converted as the reference converts it to a google.protobuf.Struct. */
 import type { Json, JsonObject } from '../call.ts';
 import type { GoMap, GoNode, GoScalar } from './go-yaml.ts';
 
-/** Throws a sentence for people where a Struct cannot hold it. */
+/** Throws where a Struct cannot hold it; the message is for people. */
 export const metadataOf = (map: GoMap): JsonObject | undefined =>
   map.entries.length === 0 ? undefined : objectOf(map, topName);
 
-/** Of a name that stands twice, the last. */
+/** The last value of a repeated name wins. */
 function objectOf({ entries }: GoMap, named: (key: GoScalar) => string): JsonObject {
   const last = new Map(entries.map(({ key, value }) => [named(key as GoScalar), value]));
   return Object.fromEntries([...last].map(([name, value]) => [wellFormed(name), jsonOf(value)]));
@@ -25,7 +25,7 @@ function wellFormed(text: string): string {
   return text;
 }
 
-/** At the top a key is text as it is written; below it is what the key means, printed by Go's `%v`. */
+/** At the top a key is its text as written; below, its value as Go's `%v` prints it. */
 const topName = ({ value, text }: GoScalar): string => (value === null ? '' : text);
 
 function nameOf({ value }: GoScalar): string {

@@ -124,7 +124,7 @@ describe('those that its code has beside', () => {
     [
       'a zone that is none',
       below('key: k\nrate_limit: { sluice: { per: month, zone: Mars/Base } }'),
-      /zone is 'Mars\/Base', which is no time zone/,
+      /zone is 'Mars\/Base', which is not a time zone/,
     ],
     [
       'a zone without a calendar',
@@ -191,7 +191,7 @@ describe('algorithms', () => {
     [
       'leases with no entry above',
       sluice('algorithm: concurrency, per: 30s', ''),
-      'f1.yaml:4:17 RATELIMIT_SLUICE algorithm: concurrency counts by the entries before the last one, which says who has a lease; put it below another descriptor',
+      'f1.yaml:4:17 RATELIMIT_SLUICE algorithm: concurrency counts by the entries before the last one, which names the holder of a lease; put it below another descriptor',
     ],
     [
       'leases with a unit',

@@ -270,22 +270,22 @@ describe('what the reference drops in silence is a warning', () => {
     [
       'descriptors twice',
       `${withLimit('requests_per_unit: 1')}descriptors:\n  - { key: k, rate_limit: { unit: day, requests_per_unit: 1 } }\n`,
-      '5:1 warning RATELIMIT_REPEATED_KEY descriptors stands twice in one map; this one takes the place of the one above, which is ignored',
+      '5:1 warning RATELIMIT_REPEATED_KEY descriptors stands twice in one map; this one replaces the one above, which is ignored',
     ],
     [
       'requests_per_unit twice',
       withLimit('requests_per_unit: 9, requests_per_unit: 1'),
-      '4:52 warning RATELIMIT_REPEATED_KEY requests_per_unit stands twice in one map; this one takes the place of the one above, which is ignored',
+      '4:52 warning RATELIMIT_REPEATED_KEY requests_per_unit stands twice in one map; this one replaces the one above, which is ignored',
     ],
     [
       'rate_limit twice',
       withLimit('requests_per_unit: 9', '    rate_limit: { requests_per_unit: 1 }\n'),
-      '5:5 warning RATELIMIT_REPEATED_KEY rate_limit stands twice in one map; this one adds to the one above, and what both say is taken from here',
+      '5:5 warning RATELIMIT_REPEATED_KEY rate_limit stands twice in one map; this one adds to the one above, and wins where both set a key',
     ],
     [
       'a merge that puts a key away',
       'domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unit: day, requests_per_unit: 9, <<: { requests_per_unit: 1 } }\n',
-      '4:52 warning RATELIMIT_REPEATED_KEY << brings another requests_per_unit, which takes the place of the one above, which is ignored; put << first',
+      '4:52 warning RATELIMIT_REPEATED_KEY << brings another requests_per_unit, which replaces the one above, which is ignored; put << first',
     ],
   ])('%s', (_name, text, expected) => {
     const { said, loads } = read(text);
@@ -307,7 +307,7 @@ describe('what the reference drops in silence is a warning', () => {
     expect(read('domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unlimited: true, unit: foo }\n')).toMatchObject(
       {
         loads: ['d.k: UNKNOWN 0'],
-        said: ["4:42 warning RATELIMIT_UNIT 'foo' is no unit; unlimited needs none, so take it away"],
+        said: ["4:42 warning RATELIMIT_UNIT 'foo' is not a unit; unlimited needs none, so take it away"],
       },
     );
   });
