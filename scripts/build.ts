@@ -33,16 +33,20 @@ interface Manifest {
 const manifestOf = (folder: string): Manifest =>
   JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 
-/** Loaded from node_modules at run time, when it is first used. `zod` is a dependency for authors of plugins; the bundle has its own. */
-const OUTSIDE = Object.keys(manifestOf(ROOT).dependencies ?? {}).filter((name) => name !== 'zod');
+/** Bundled, and installed too: authors of plugins import zod, and OpenTelemetry's packages look for their API. */
+const BOTH = ['zod', '@opentelemetry/api'];
+/** Loaded from node_modules at run time, when it is first used. */
+const OUTSIDE = Object.keys(manifestOf(ROOT).dependencies ?? {}).filter((name) => !BOTH.includes(name));
+/** What fastify loads for schemas of routes; our routes have none (`src/admin/http-app.ts`). */
+const NEVER_LOADED = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'];
 
 async function bundle(): Promise<void> {
   await build({
     cwd: ROOT,
     input: Object.fromEntries(ENTRY_POINTS.map((file) => [file.replace(/\.ts$/, ''), file])),
     platform: 'node',
-    external: (id) => OUTSIDE.some((name) => id === name || id.startsWith(`${name}/`)),
-    plugins: [smallDependencies, licenses],
+    external: (id) => [...OUTSIDE, ...NEVER_LOADED].some((name) => id === name || id.startsWith(`${name}/`)),
+    plugins: [smallDependencies, asciiText, licenses],
     output: {
       dir: DIST,
       entryFileNames: '[name].js',
@@ -72,6 +76,19 @@ const smallDependencies: Plugin = {
     async handler(code, id) {
       return { code: (await minify(id, code, { sourcemap: false })).code, map: null };
     },
+  },
+};
+
+/** One character beyond Latin-1 makes V8 keep the text of its whole chunk in two bytes a character. */
+const asciiText: Plugin = {
+  name: 'ascii-text',
+  generateBundle(_options, chunks) {
+    for (const chunk of Object.values(chunks))
+      if (chunk.type === 'chunk')
+        chunk.code = chunk.code.replaceAll(
+          /[^\0-\x7f]/g,
+          (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+        );
   },
 };
 

@@ -3,8 +3,9 @@
  * **In**: HTTP on an address of its own (this machine only, unless told otherwise). **Out**: JSON, and metrics as text.
  * **Fails**: with a JSON error and a status; never touches what answers Envoy.
  */
-import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { FastifyError, FastifyInstance } from 'fastify';
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
+import { makeHttpApp } from './http-app.ts';
 import { addLimits } from './limits.ts';
 import { HOST_REFUSED, isOwnHost } from './host-check.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
@@ -41,23 +42,9 @@ const PAGES = {
   '/limits/reset': 'the same, and takes those counters away: POST, from this machine',
 } as const;
 
-const REQUEST_TIMEOUT_MS = 10_000;
-
 /** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) where it cannot listen. */
-export async function startAdmin({
-  host,
-  port,
-  sources,
-  onFault,
-  requestTimeoutMs = REQUEST_TIMEOUT_MS,
-}: AdminOptions): Promise<Admin> {
-  // Node looks for requests that are over time every 30 s unless told otherwise.
-  const app = fastify({
-    forceCloseConnections: true,
-    bodyLimit: 1024,
-    requestTimeout: requestTimeoutMs,
-    http: { connectionsCheckingInterval: Math.min(1000, requestTimeoutMs), headersTimeout: requestTimeoutMs },
-  });
+export async function startAdmin({ host, port, sources, onFault, requestTimeoutMs }: AdminOptions): Promise<Admin> {
+  const app = makeHttpApp({ bodyLimit: 1024, requestTimeoutMs });
   app.addHook('onRequest', async (request, reply) => {
     if (!isOwnHost(request.headers.host, host)) return reply.code(403).send(HOST_REFUSED);
     return undefined;

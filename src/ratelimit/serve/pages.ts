@@ -2,7 +2,8 @@
  * The pages for people, probes and programs: /json and /healthcheck at one port, what is in force and counted at another.
  * **In**: what answers. **Out**: two ports. **Fails**: where a port cannot be had.
  */
-import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { makeHttpApp } from '../../admin/http-app.ts';
 import { mayReset, RESET_REFUSED } from '../../admin/reset-access.ts';
 import type { RatelimitEngine } from './engine.ts';
 import type { Domains } from '../config/tree.ts';
@@ -93,19 +94,14 @@ function addInspection(app: FastifyInstance, inspector: LimitInspector): void {
   );
 }
 
-/** A client that never ends its request keeps no connection and no descriptor. */
-const REQUEST_TIMEOUT_MS = 10_000;
-
 export async function listenHttp(
   host: string,
   port: number,
   stack: AsyncDisposableStack,
   add: (app: FastifyInstance) => void,
-  requestTimeoutMs = REQUEST_TIMEOUT_MS,
+  requestTimeoutMs?: number,
 ): Promise<number> {
-  // Node looks for requests that are over time every 30 s unless told otherwise, and gives headers a minute.
-  const http = { connectionsCheckingInterval: Math.min(1000, requestTimeoutMs), headersTimeout: requestTimeoutMs };
-  const app = fastify({ forceCloseConnections: true, requestTimeout: requestTimeoutMs, http });
+  const app = makeHttpApp({ requestTimeoutMs });
   add(app);
   await app.listen({ host, port });
   stack.defer(() => app.close());
