@@ -11,6 +11,7 @@ const GROUND = [
   'src/attributes',
   'src/expression',
   'src/adapters/contract.ts',
+  'src/counting/ask.ts',
   'src/counting/calendar.ts',
 ];
 

@@ -39,7 +39,10 @@ test('several workers remember no more than maxEntries charges, and count what t
   const { handler, metrics } = await openForTest(ofTwoWorkers, { config: { maxEntries: 1000 } });
   const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm: 'log', perMs: 60_000, params: undefined });
   for (let key = 0; key < 1007; key++)
-    await handler.charge?.([{ bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 60_000 }], testCall());
+    await handler.charge?.(
+      [{ kind: 'spend', bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 60_000 }],
+      testCall(),
+    );
   const forgotten = (await metrics()).matchAll(/^sluice_plugin_quota_memory_entries_evicted_total\{.*\} (\d+)$/gm);
   expect([...forgotten].reduce((sum, [, count]) => sum + Number(count), 0)).toBe(7);
 });
@@ -53,37 +56,42 @@ describe.each([
     async (algorithm) => {
       const { handler, metrics } = await openForTest(store, { config: { maxKeys: 1 } });
       const bucket = handler.bucket?.({ rule: 'r', counter: 'r', algorithm, perMs: 60_000, params: undefined });
-      const ask = (key: string, more: Partial<QuotaAsk> = {}): QuotaAsk => ({
+      const counter = (key: string, idempotencyKey?: string) => ({
         bucket,
         key,
-        cost: 1,
         limit: 1,
         burst: 1,
         perMs: 60_000,
-        ...more,
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
       });
+      const spend = (key: string, cost = 1, once?: string): QuotaAsk => ({
+        ...counter(key, once),
+        kind: 'spend',
+        cost,
+      });
+      const look = (key: string, once?: string): QuotaAsk => ({ ...counter(key, once), kind: 'look' });
+      const giveBack = (key: string, once?: string): QuotaAsk => ({ ...counter(key, once), kind: 'giveBack', cost: 1 });
       const charge = async (...asks: readonly QuotaAsk[]) =>
         (await handler.charge?.(asks, testCall()))?.map(({ granted }) => granted);
-      expect(await charge(ask('mine'))).toEqual([true]);
+      expect(await charge(spend('mine'))).toEqual([true]);
       for (let at = 0; at < 100; at++) {
         const key = `unknown ${at}`;
-        expect(await charge(ask(key, { cost: 0 }))).toEqual([true]);
-        expect(
-          await charge(ask(key, { cost: -1 }), ask(key, { cost: 0, once: 'ann' }), ask(key, { cost: -1, once: 'ann' })),
-        ).toEqual([true, true, true]);
-        expect(await charge(ask(key, { cost: 2, once: 'ann' }))).toEqual([false]);
+        expect(await charge(look(key))).toEqual([true]);
+        expect(await charge(giveBack(key), look(key, 'ann'), giveBack(key, 'ann'))).toEqual([true, true, true]);
+        expect(await charge(spend(key, 2, 'ann'))).toEqual([false]);
         if (algorithm === 'concurrency')
-          expect(await charge(ask(key, { cost: 0, once: 'ann', release: true }))).toEqual([true]);
-        await handler.reset?.([ask(key)]);
+          expect(await charge({ ...counter(key, 'ann'), kind: 'release' })).toEqual([true]);
+        await handler.reset?.([look(key)]);
       }
-      expect(await charge(ask('mine'))).toEqual([false]);
+      expect(await charge(spend('mine'))).toEqual([false]);
       expect((await metrics()).match(/evicted_total\{.*\} [1-9]/g)).toBeNull();
     },
   );
 });
 
 describe('quota-memory', () => {
-  const ask = (bucket: unknown, key: string, of: { cost?: number; limit?: number; perMs?: number } = {}) => ({
+  const ask = (bucket: unknown, key: string, of: { cost?: number; limit?: number; perMs?: number } = {}): QuotaAsk => ({
+    kind: of.cost === 0 ? 'look' : 'spend',
     bucket,
     key,
     cost: 1,
@@ -146,8 +154,9 @@ describe('quota-memory', () => {
     const [login, search] = [bucket('login', 60_000), bucket('search', 86_400_000)];
     const granted = async (of: unknown, key: string, limit: number, perMs: number): Promise<unknown> => {
       try {
-        return (await handler.charge?.([{ bucket: of, key, cost: 1, limit, burst: limit, perMs }], testCall()))?.[0]
-          ?.granted;
+        return (
+          await handler.charge?.([{ kind: 'spend', bucket: of, key, cost: 1, limit, burst: limit, perMs }], testCall())
+        )?.[0]?.granted;
       } catch (error) {
         return error instanceof Rejected ? 'rejected' : error;
       }
@@ -229,7 +238,7 @@ describe('quota-memory', () => {
   test('a debt is remembered for ten periods beyond what may come at once, and refuses until then', async () => {
     const { bucket, charge, granted, clock } = await open(10);
     const mine = bucket(60_000, 'gcra');
-    await charge({ ...ask(mine, 'a', { cost: Number.MAX_SAFE_INTEGER }), owed: true } as never);
+    await charge({ ...ask(mine, 'a', { cost: Number.MAX_SAFE_INTEGER }), kind: 'owe' } as QuotaAsk);
     clock.advance(600_000);
     expect(granted(ask(mine, 'a'))).toBe(false);
     clock.advance(60_001);
@@ -244,7 +253,7 @@ describe('quota-memory', () => {
     const before = process.memoryUsage().heapUsed;
     for (let at = 0; at < 10_000; at++) {
       const mine = buckets[at % buckets.length];
-      void charge({ ...ask(mine, long(at, 'u')), once: long(at, 'm') } as never);
+      void charge({ ...ask(mine, long(at, 'u')), idempotencyKey: long(at, 'm') });
     }
     collectGarbage();
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024); // the keys are a gigabyte

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type AnyHandler, type QuotaAnswer, Unavailable } from 'sluice/plugin';
+import { type AnyHandler, type QuotaAnswer, type QuotaAsk, Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { freePort } from '../../test/parts/free-port.ts';
 import { startLink } from '../../test/parts/link.ts';
@@ -60,7 +60,7 @@ describe('in escrow', () => {
   const DAY_MS = 86_400_000;
   const asks = (handler: AnyHandler, counter: string, limit: number, algorithm: 'fixed' | 'gcra' = 'fixed') => {
     const bucket = handler.bucket?.({ rule: 'r', counter, algorithm, perMs: DAY_MS, params: undefined });
-    return { bucket, key: 'k', cost: 1, limit, burst: limit, perMs: DAY_MS };
+    return { kind: 'spend' as const, bucket, key: 'k', cost: 1, limit, burst: limit, perMs: DAY_MS };
   };
 
   test('most asks are answered at once, replicas together admit the limit, and operators see who holds what', async () => {
@@ -102,7 +102,7 @@ describe('in escrow', () => {
     const watching = await openForTest(adapter, { config: { url: redis.url } });
     const counter = `returned ${Math.random()}`;
     const left = async (): Promise<number | undefined> =>
-      (await watching.handler.charge?.([{ ...asks(watching.handler, counter, 10_000), cost: 0 }], testCall()))?.[0]
+      (await watching.handler.charge?.([{ ...asks(watching.handler, counter, 10_000), kind: 'look' }], testCall()))?.[0]
         ?.remaining;
     const ask = asks(handler, counter, 10_000);
     for (let times = 0; times < 200; times++) await handler.charge?.([ask], testCall());
@@ -137,7 +137,10 @@ async function openOn(url: string, config: object = {}) {
   ): Promise<QuotaAnswer> => {
     const limit = ask.limit ?? 1_000_000;
     const [answer] =
-      (await opened.handler.charge?.([{ key: 'k', cost: 1, burst: limit, ...of, ...ask, limit }], testCall())) ?? [];
+      (await opened.handler.charge?.(
+        [{ kind: ask.cost === 0 ? 'look' : 'spend', key: 'k', cost: 1, burst: limit, ...of, ...ask, limit }],
+        testCall(),
+      )) ?? [];
     if (answer === undefined) throw new Error('no answer');
     return answer;
   };
@@ -371,14 +374,15 @@ describe('on a cluster of three masters', () => {
       perMs: 86_400_000,
       params: undefined,
     });
-    const ask = (key: string, limit: number, more: object = {}) => ({
+    const ask = (key: string, limit: number, more: Partial<QuotaAsk> = {}): QuotaAsk => ({
+      kind: 'spend',
       bucket,
       key,
       cost: 1,
       limit,
       burst: limit,
       perMs: 86_400_000,
-      ...more,
+      ...(more as object),
     });
     const charge = async (...asks: ReturnType<typeof ask>[]): Promise<(number | string)[]> =>
       ((await opened.handler.charge?.(asks, testCall())) ?? []).map(({ granted, remaining }) =>
@@ -387,14 +391,18 @@ describe('on a cluster of three masters', () => {
     const keys = Array.from({ length: 8 }, (_, n) => `user ${n}`);
     expect(await charge(...keys.map((key) => ask(key, 5)))).toEqual(keys.map(() => 4));
     expect(await charge(...keys.map((key) => ask(key, 5)), ask('full', 0))).toEqual([...keys.map(() => 4), 'refused']);
-    expect(await charge(...keys.map((key) => ask(key, 5, { cost: 0 })))).toEqual(keys.map(() => 4));
+    expect(await charge(...keys.map((key) => ask(key, 5, { kind: 'look' })))).toEqual(keys.map(() => 4));
     // What is charged once, and given back, is not known as charged.
-    expect(await charge(ask('user 1', 5, { once: 'id' }), ask('full', 0))).toEqual([4, 'refused']);
-    expect(await charge(ask('user 1', 5, { once: 'id' }), ask('user 2', 5, { once: 'id' }))).toEqual([3, 3]);
-    expect(await charge(ask('user 1', 5, { once: 'id' }), ask('user 2', 5, { once: 'id' }))).toEqual([3, 3]);
+    expect(await charge(ask('user 1', 5, { idempotencyKey: 'id' }), ask('full', 0))).toEqual([4, 'refused']);
+    expect(
+      await charge(ask('user 1', 5, { idempotencyKey: 'id' }), ask('user 2', 5, { idempotencyKey: 'id' })),
+    ).toEqual([3, 3]);
+    expect(
+      await charge(ask('user 1', 5, { idempotencyKey: 'id' }), ask('user 2', 5, { idempotencyKey: 'id' })),
+    ).toEqual([3, 3]);
     // Charged before: it is not given back a second time.
-    expect(await charge(ask('user 1', 5, { once: 'id' }), ask('full', 0))).toEqual([3, 'refused']);
-    expect(await charge(ask('user 1', 5, { cost: 0 }))).toEqual([3]);
+    expect(await charge(ask('user 1', 5, { idempotencyKey: 'id' }), ask('full', 0))).toEqual([3, 'refused']);
+    expect(await charge(ask('user 1', 5, { kind: 'look' }))).toEqual([3]);
     await opened.close();
   });
 
@@ -414,14 +422,22 @@ describe('on a cluster of three masters', () => {
       perMs: 86_400_000,
       params: undefined,
     });
-    const ask = (key: string, cost = 1) => ({ bucket, key, cost, limit: 5, burst: 5, perMs: 86_400_000 });
+    const ask = (key: string, kind: 'spend' | 'look' = 'spend') => ({
+      kind,
+      bucket,
+      key,
+      cost: 1,
+      limit: 5,
+      burst: 5,
+      perMs: 86_400_000,
+    });
     const charge = async (...asks: ReturnType<typeof ask>[]) => opened.handler.charge?.(asks, testCall());
     const keys = Array.from({ length: 12 }, (_, n) => `user ${n}`);
     await charge(...keys.map((key) => ask(key)));
     await own.nodes[2]?.kill();
     await expect(charge(...keys.map((key) => ask(key)))).rejects.toThrow(Unavailable);
     const left = await Promise.all(
-      keys.map(async (key) => (await charge(ask(key, 0)).catch(() => undefined))?.[0]?.remaining),
+      keys.map(async (key) => (await charge(ask(key, 'look')).catch(() => undefined))?.[0]?.remaining),
     );
     expect(new Set(left)).toEqual(new Set([4, undefined]));
     await opened.close();

@@ -97,33 +97,62 @@ export function deny(
   return { kind: 'deny', code, reason, validForMs: options.validForMs ?? 0, output: options.output };
 }
 
-/** One counter asked of a quota handler. All asks of one call are granted, or none is charged. */
-export interface QuotaAsk<B = unknown> {
+/** What every ask of a quota handler names: one counter, and its limit. */
+interface AskOfCounter<B> {
   readonly bucket: B;
   /** The typed values of the rule's `key`, as one canonical text; unlike keys never make the same text. */
   readonly key: string;
-  /** 0 looks, and changes nothing. Less than 0 gives so much back of what was charged; that is always granted. */
-  readonly cost: number;
-  /** Less than the cost will do: where that is more than is left, what is left is charged and granted, at least 1. Not with `once` or `owed`. */
-  readonly partial?: boolean;
   readonly limit: number;
   /** Bucket size of `gcra`; equals `limit` where the rule says nothing. */
   readonly burst: number;
-  /** It has happened already: it is charged beyond the limit too, and always granted. */
-  readonly owed?: boolean;
-  /** `concurrency`: the lease that `once` names ends; nothing is charged, and it is granted. */
-  readonly release?: boolean;
-  /** `fixed`: when its window ends, in ms since 1970, where that is not a multiple of `perMs` (a month). With a cost below 0, also of `sliding`: the window that it is given back to; a later one is not credited. */
+  /** The period; the rule's, unless the request overrides it (RateLimitOverride). */
+  readonly perMs: number;
+  /**
+   * `fixed`: end of the window in ms since 1970, where that is no multiple of `perMs` (a month). `giveBack`, also of `sliding`: the window that
+   * was charged; a later window is not credited.
+   */
   readonly endsAtMs?: number;
   /**
-   * Who says the same within a period of its first charge is not charged again: granted, and told what is left. What a call before has
-   * charged counts, so asks of one call are each charged. It is over when the charge is given back or released; of `log` and `concurrency`
-   * also when it is forgotten, by a reset, or for a debt: where more than the limit is owed, the oldest that change nothing are not kept.
+   * A repeated ask with the same key within a period of the first charge is granted without a charge. Asks of one call are each charged.
+   * The key is forgotten
+   * - after the period;
+   * - when all of the charge is given back, or the lease is released;
+   * - of `log` and `concurrency`, by a reset, and where a debt above the limit drops the oldest entries.
    */
-  readonly once?: string;
-  /** The period where the request overrides the rule's own (RateLimitOverride); else the rule's. */
-  readonly perMs: number;
+  readonly idempotencyKey?: string;
 }
+
+/** Charges `cost`, or is refused. */
+export interface Spend<B = unknown> extends AskOfCounter<B> {
+  readonly kind: 'spend';
+  /** More than 0. */
+  readonly cost: number;
+  /** Best effort: if less than `cost` is left, charges what is left, at least 1. Not with an idempotency key. */
+  readonly partial?: boolean;
+}
+/** Says what is left; changes nothing. Granted unless the counter is in debt. */
+export interface Look<B = unknown> extends AskOfCounter<B> {
+  readonly kind: 'look';
+}
+/** Gives back `cost` of what was charged; always granted. */
+export interface GiveBack<B = unknown> extends AskOfCounter<B> {
+  readonly kind: 'giveBack';
+  /** More than 0. */
+  readonly cost: number;
+}
+/** `concurrency`: ends the lease that was taken with this idempotency key; always granted. */
+export interface Release<B = unknown> extends AskOfCounter<B> {
+  readonly kind: 'release';
+}
+/** Charges what has happened already: beyond the limit too; always granted. */
+export interface Owe<B = unknown> extends AskOfCounter<B> {
+  readonly kind: 'owe';
+  /** At least 0. */
+  readonly cost: number;
+}
+/** One ask of a quota handler. All asks of one call are granted, or none is charged. */
+export type QuotaAsk<B = unknown> = Spend<B> | Look<B> | GiveBack<B> | Release<B> | Owe<B>;
+
 export interface QuotaAnswer {
   /** Whether this ask could pass. Nothing is charged unless every ask of the call could, so the first that is false names the refusal. */
   readonly granted: boolean;
@@ -132,7 +161,7 @@ export interface QuotaAnswer {
   readonly remaining: number;
   /** At least 0: until the counter is full again (`fixed`: the window's end; `sliding`: the end of the next), or, where refused, at least 1: until this ask could pass. */
   readonly resetMs: number;
-  /** Of a `partial` ask that was granted: how much of its cost. */
+  /** Of a partial spend that was granted: how much of its cost was charged. */
   readonly charged?: number;
 }
 

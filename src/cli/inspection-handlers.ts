@@ -2,6 +2,7 @@
  * Handlers that only look, for `sluice explain`: a quota is asked what is left and charged nothing, a report is not written.
  * Checks and lookups are asked as in a call: their answers are what is to be explained.
  */
+import { changeOf, fits, lookOf } from '../counting/ask.ts';
 import type { AnyHandler, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
 import type { OpenHandlers } from '../core/handlers/live-handler.ts';
 
@@ -23,7 +24,7 @@ function looking(handler: AnyHandler): AnyHandler {
       ? {}
       : {
           charge: (asks, call) => {
-            const told = charge(asks.map(withoutCost), call);
+            const told = charge(asks.map(lookOf), call);
             return told instanceof Promise
               ? told.then((answers) => asIfCharged(asks, answers))
               : asIfCharged(asks, told);
@@ -34,16 +35,12 @@ function looking(handler: AnyHandler): AnyHandler {
   };
 }
 
-function withoutCost({ partial: _partial, owed: _owed, release: _release, once: _once, ...ask }: QuotaAsk): QuotaAsk {
-  return { ...ask, cost: 0 };
-}
-
 const asIfCharged = (asks: readonly QuotaAsk[], answers: readonly QuotaAnswer[]): readonly QuotaAnswer[] =>
   answers.map((answer, at) => {
-    const { cost = 0, partial, owed, release } = asks[at] ?? {};
-    const granted =
-      owed === true || release === true || answer.remaining >= (partial === true ? Math.min(1, cost) : cost);
+    const ask = asks[at] as QuotaAsk;
+    const granted = fits(ask, answer.remaining);
     if (!granted) return { ...answer, granted, resetMs: Math.max(1, answer.resetMs) };
-    const charged = Math.min(cost, answer.remaining);
-    return { ...answer, granted, remaining: answer.remaining - charged, ...(partial === true ? { charged } : {}) };
+    const charged = Math.min(Math.max(0, changeOf(ask)), answer.remaining);
+    const isPartial = ask.kind === 'spend' && ask.partial === true;
+    return { ...answer, granted, remaining: answer.remaining - charged, ...(isPartial ? { charged } : {}) };
   });

@@ -1,80 +1,132 @@
-/** What a counter holds and how an ask is reckoned, for each algorithm. Pure: the time is given. */
-import type { Algorithm, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
+/**
+ * What a counter holds and how an ask changes it, for each algorithm. Pure: the time is a parameter.
+ * **In**: a counter, an ask, the time. **Out**: the answer; the counter is changed in place where the ask is granted. **Fails**: never.
+ */
+import type { Algorithm, QuotaAnswer } from '../adapters/contract.ts';
+import { type AnyAsk, changeOf, isForced, lookOf } from './ask.ts';
+import { windowEnd } from './window.ts';
 
 /**
- * One counter. `fixed`: `a` is the window's end, `b` what was used in it. `gcra`: the bucket is full again `b` ms before `a`.
- * `sliding`: `a` is the end of the next window, `b` what was used in this one, `c` in the one before. Over once `a` has come.
+ * The algorithms of rules, and `window`: a plain count under a key that names its window, as envoyproxy/ratelimit counts. Such a counter is
+ * never rolled to the next window; that one has a key of its own.
  */
+export type CounterAlgorithm = Algorithm | 'window';
+
+/** One counter. It is over, and may be forgotten, once `endsAtMs` has come. */
 export interface Counter {
-  a: number;
-  b: number;
-  c: number;
-  /** `log` and `concurrency`: each charge, in the order they end; `a` is when the last does. */
+  /**
+   * `fixed`: end of the window. `sliding`: end of the next window. `gcra`: the theoretical arrival time, rounded up to a whole millisecond.
+   * `log`, `concurrency`: when the last entry ends. `window`: until when the count is of use.
+   */
+  endsAtMs: number;
+  /** `fixed`, `sliding`, `window`: used in this window. */
+  used: number;
+  /** `sliding`: used in the window before. */
+  usedBefore: number;
+  /**
+   * `gcra`: what rounding added to the arrival time. Kept apart, since beside a date of today a double keeps only a few digits of a fraction,
+   * and thirds would not add up.
+   */
+  roundedUpMs: number;
+  /** `log`, `concurrency`: each charge, in the order in which they end. */
   entries?: readonly Entry[];
 }
 
-/** Who was charged: what the ask's `once` says, or what is kept in its place. */
-export type Who = string | number | undefined;
+export const NO_ENTRIES: readonly Entry[] = [];
+export const BLANK: Readonly<Required<Counter>> = {
+  endsAtMs: 0,
+  used: 0,
+  usedBefore: 0,
+  roundedUpMs: 0,
+  entries: NO_ENTRIES,
+};
+
+/** Who was charged: the idempotency key, or what a store keeps in its place. */
+export type Owner = string | number | undefined;
 export interface Entry {
   readonly untilMs: number;
   readonly cost: number;
-  readonly who: Who;
+  readonly owner: Owner;
 }
 
-/** Charges by the counter's algorithm, or leaves it as it is and refuses. */
+/** An answer, with the count of a `window` after the ask; uncharged where it is refused. */
+export interface CounterAnswer extends QuotaAnswer {
+  readonly used?: number;
+}
+
+/** `log` and `concurrency` keep each charge. */
+export const keepsEntries = (algorithm: CounterAlgorithm): boolean =>
+  algorithm === 'log' || algorithm === 'concurrency';
+
+/** Charges by the counter's algorithm, or leaves the counter as it is and refuses. */
 export function askCounter(
   counter: Counter,
-  algorithm: Algorithm,
-  ask: QuotaAsk,
+  algorithm: CounterAlgorithm,
+  ask: AnyAsk,
   nowMs: number,
-  who: Who = ask.once,
-): QuotaAnswer {
-  return ask.partial === true && ask.cost > 0
-    ? askPart(counter, algorithm, ask, nowMs, who)
-    : askWhole(counter, algorithm, ask, nowMs, who);
+  owner: Owner = ask.idempotencyKey,
+): CounterAnswer {
+  return ask.kind === 'spend' && ask.partial === true
+    ? askPart(counter, algorithm, ask, nowMs, owner)
+    : askWhole(counter, algorithm, ask, nowMs, owner);
 }
 
-function askPart(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number, who: Who): QuotaAnswer {
-  const { remaining } = askWhole(counter, algorithm, { ...ask, cost: 0 }, nowMs, who);
+function askPart(
+  counter: Counter,
+  algorithm: CounterAlgorithm,
+  ask: Extract<AnyAsk, { kind: 'spend' }>,
+  nowMs: number,
+  owner: Owner,
+): CounterAnswer {
+  const { remaining } = askWhole(counter, algorithm, lookOf(ask), nowMs, owner);
   const charged = Math.min(ask.cost, Math.max(1, remaining));
-  const answer = askWhole(counter, algorithm, { ...ask, cost: charged }, nowMs, who);
+  const answer = askWhole(counter, algorithm, { ...ask, cost: charged }, nowMs, owner);
   return answer.granted ? { ...answer, charged } : answer;
 }
 
-function askWhole(counter: Counter, algorithm: Algorithm, ask: QuotaAsk, nowMs: number, who: Who): QuotaAnswer {
+function askWhole(
+  counter: Counter,
+  algorithm: CounterAlgorithm,
+  ask: AnyAsk,
+  nowMs: number,
+  owner: Owner,
+): CounterAnswer {
   switch (algorithm) {
     case 'fixed':
       return askFixed(counter, ask, nowMs);
+    case 'window':
+      return askWindow(counter, ask, nowMs);
     case 'gcra':
       return askGcra(counter, ask, nowMs);
     case 'sliding':
       return askSliding(counter, ask, nowMs);
     case 'log':
     case 'concurrency':
-      return askLog(counter, ask, nowMs, who);
+      return askLog(counter, ask, nowMs, owner);
   }
 }
 
 /**
- * Where the clock was set back, a counter can end later than any charge of now would make it. What was used stays; it ends as if it had been
- * used now, so nobody is refused for as long as the clock was ahead.
+ * After the clock was set back, a counter can end later than any charge of now would make it. What was used stays; the counter ends as if it
+ * had been used now, so nobody is refused for as long as the clock was ahead.
  */
 export function settleAfterSetBack(
   counter: Counter,
-  algorithm: Algorithm,
-  { limit, burst, perMs, endsAtMs }: QuotaAsk,
+  algorithm: CounterAlgorithm,
+  { limit, burst, perMs, endsAtMs }: AnyAsk,
   nowMs: number,
 ): void {
-  if (endsAtMs !== undefined || counter.a - nowMs <= perMs) return;
+  if (endsAtMs !== undefined || counter.endsAtMs - nowMs <= perMs) return;
   switch (algorithm) {
     case 'fixed':
-      counter.a = windowEnd(nowMs, perMs);
+      counter.endsAtMs = windowEnd(nowMs, perMs);
       break;
     case 'sliding':
-      if (counter.a - nowMs > 2 * perMs) counter.a = windowEnd(nowMs, perMs) + perMs;
+      if (counter.endsAtMs - nowMs > 2 * perMs) counter.endsAtMs = windowEnd(nowMs, perMs) + perMs;
       break;
     case 'gcra':
-      if (limit > 0 && counter.a - nowMs > (perMs / limit) * burst + (MOST_DEBT_PERIODS + 1) * perMs) counter.a = nowMs;
+      if (limit > 0 && counter.endsAtMs - nowMs > (perMs / limit) * burst + (MAX_DEBT_PERIODS + 1) * perMs)
+        counter.endsAtMs = nowMs;
       break;
     case 'log':
     case 'concurrency':
@@ -82,140 +134,153 @@ export function settleAfterSetBack(
         counter.entries?.map((entry) =>
           entry.untilMs - nowMs > perMs ? { ...entry, untilMs: nowMs + perMs } : entry,
         ) ?? [];
-      counter.a = Math.min(counter.a, nowMs + perMs);
+      counter.endsAtMs = Math.min(counter.endsAtMs, nowMs + perMs);
+      break;
+    case 'window':
   }
 }
 
-/** End of the window that holds `nowMs`. Windows begin at multiples of their length since 1970-01-01T00:00Z, so days are days of UTC. */
-export function windowEnd(nowMs: number, perMs: number): number {
-  return (Math.floor(nowMs / perMs) + 1) * perMs;
-}
-
-/** Charges a fixed window, or leaves it as it is and refuses. */
-export function askFixed(
-  counter: Counter,
-  { cost, limit, perMs, endsAtMs, owed = false }: QuotaAsk,
-  nowMs: number,
-): QuotaAnswer {
-  if (cost < 0 && endsAtMs !== undefined && endsAtMs <= nowMs) return lookAtFixed(counter, limit, nowMs); // that window is nobody's any more
+/** A fixed window. */
+export function askFixed(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
+  const { limit, perMs, endsAtMs } = ask;
+  const change = changeOf(ask);
+  if (change < 0 && endsAtMs !== undefined && endsAtMs <= nowMs) return lookAtFixed(counter, limit, nowMs); // that window is over
   const end = endsAtMs ?? windowEnd(nowMs, perMs);
-  if (counter.a < end) {
+  if (counter.endsAtMs < end) {
     // not `!==`: a clock set back must not forget what was used
-    counter.a = end;
-    counter.b = 0;
+    counter.endsAtMs = end;
+    counter.used = 0;
   }
-  const granted = owed || cost < 0 || counter.b + cost <= limit;
-  if (granted && !(cost < 0 && endsAtMs !== undefined && counter.a > endsAtMs))
-    counter.b = Math.max(0, counter.b + cost);
+  const granted = isForced(ask) || counter.used + change <= limit;
+  if (granted && !(change < 0 && endsAtMs !== undefined && counter.endsAtMs > endsAtMs))
+    counter.used = Math.max(0, counter.used + change);
   return {
     granted,
     limit,
-    remaining: Math.max(0, limit - counter.b),
-    resetMs: Math.max(granted ? 0 : 1, counter.a - nowMs),
-  }; // a caller's clock may be behind
-}
-
-const lookAtFixed = ({ a, b }: Counter, limit: number, nowMs: number): QuotaAnswer =>
-  a > nowMs && b > 0
-    ? { granted: true, limit, remaining: Math.max(0, limit - b), resetMs: a - nowMs }
-    : { granted: true, limit, remaining: limit, resetMs: 0 };
-
-/**
- * Sliding window counter: what was used in the window before counts for the part of it that lies within a period of now, as if it had
- * been used evenly. In any period less than twice the limit passes, and at a window's boundary nothing is given twice.
- */
-export function askSliding(
-  counter: Counter,
-  { cost, limit, perMs, endsAtMs, owed = false }: QuotaAsk,
-  nowMs: number,
-): QuotaAnswer {
-  const end = windowEnd(nowMs, perMs);
-  if (counter.a < end + perMs) {
-    // not `!==`: a clock set back must not forget what was used
-    counter.c = counter.a === end ? counter.b : 0;
-    counter.b = 0;
-    counter.a = end + perMs;
-  }
-  const thisEnd = counter.a - perMs;
-  const before = counter.c * Math.min(1, (thisEnd - nowMs) / perMs);
-  const granted = owed || cost < 0 || before + counter.b + cost <= limit + ROUNDING;
-  if (granted && !(cost < 0 && endsAtMs !== undefined && endsAtMs !== thisEnd))
-    counter.b = Math.max(0, counter.b + cost);
-  else if (granted && endsAtMs === thisEnd - perMs) counter.c = Math.max(0, counter.c + cost);
-  return {
-    granted,
-    limit,
-    remaining: Math.max(0, Math.floor(limit - before - counter.b + ROUNDING)),
-    resetMs: granted ? untilUnused(counter, thisEnd, nowMs) : untilFits(counter, cost, limit, perMs, thisEnd, nowMs),
+    remaining: Math.max(0, limit - counter.used),
+    resetMs: Math.max(granted ? 0 : 1, counter.endsAtMs - nowMs), // a caller's clock may be behind
   };
 }
 
-function untilUnused({ a, b, c }: Counter, thisEnd: number, nowMs: number): number {
-  return b > 0 ? a - nowMs : c > 0 ? thisEnd - nowMs : 0;
+const lookAtFixed = ({ endsAtMs, used }: Counter, limit: number, nowMs: number): CounterAnswer =>
+  endsAtMs > nowMs && used > 0
+    ? { granted: true, limit, remaining: Math.max(0, limit - used), resetMs: endsAtMs - nowMs }
+    : { granted: true, limit, remaining: limit, resetMs: 0 };
+
+/** A window that its key names. Units are given back only to a counter that has them: another may have been made after a reset. */
+export function askWindow(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
+  const { limit, perMs, endsAtMs } = ask;
+  const change = changeOf(ask);
+  if (counter.endsAtMs === 0) counter.endsAtMs = endsAtMs ?? nowMs + perMs;
+  const granted = isForced(ask) || counter.used + change <= limit;
+  if (granted && counter.used + change >= 0) counter.used += Math.min(change, MAX_HITS);
+  return {
+    granted,
+    limit,
+    remaining: Math.max(0, limit - counter.used),
+    resetMs: Math.max(granted ? 0 : 1, (endsAtMs ?? counter.endsAtMs) - nowMs),
+    used: counter.used,
+  };
 }
 
-/** In this window, while the one before goes out of sight, or in the next, while this one does; never, for a cost beyond the limit: then the next. */
+/** More than any limit (uint32 on the wire), and so few that a counter never reaches the end of what Redis or a double can count. */
+export const MAX_HITS = 2 ** 32;
+
+/**
+ * Sliding window counter: the window before counts for the part of it that lies within a period of now, as if it had been used evenly. In
+ * any period less than twice the limit passes, and at a window's boundary nothing is given twice.
+ */
+export function askSliding(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
+  const { limit, perMs, endsAtMs } = ask;
+  const change = changeOf(ask);
+  const end = windowEnd(nowMs, perMs);
+  if (counter.endsAtMs < end + perMs) {
+    // not `!==`: a clock set back must not forget what was used
+    counter.usedBefore = counter.endsAtMs === end ? counter.used : 0;
+    counter.used = 0;
+    counter.endsAtMs = end + perMs;
+  }
+  const thisEnd = counter.endsAtMs - perMs;
+  const before = counter.usedBefore * Math.min(1, (thisEnd - nowMs) / perMs);
+  const granted = isForced(ask) || before + counter.used + change <= limit + ROUNDING;
+  if (granted && !(change < 0 && endsAtMs !== undefined && endsAtMs !== thisEnd))
+    counter.used = Math.max(0, counter.used + change);
+  else if (granted && endsAtMs === thisEnd - perMs) counter.usedBefore = Math.max(0, counter.usedBefore + change);
+  return {
+    granted,
+    limit,
+    remaining: Math.max(0, Math.floor(limit - before - counter.used + ROUNDING)),
+    resetMs: granted ? untilUnused(counter, thisEnd, nowMs) : untilFits(counter, change, limit, perMs, thisEnd, nowMs),
+  };
+}
+
+function untilUnused({ endsAtMs, used, usedBefore }: Counter, thisEnd: number, nowMs: number): number {
+  return used > 0 ? endsAtMs - nowMs : usedBefore > 0 ? thisEnd - nowMs : 0;
+}
+
+/** In this window, while the one before fades, or in the next, while this one does; for a cost above the limit, never: then the next. */
 function untilFits(
-  { a, b, c }: Counter,
+  { endsAtMs, used, usedBefore }: Counter,
   cost: number,
   limit: number,
   perMs: number,
   thisEnd: number,
   nowMs: number,
 ): number {
-  if (b + cost <= limit && c > 0) return Math.max(1, Math.ceil(thisEnd - ((limit - b - cost) * perMs) / c - nowMs));
-  if (cost <= limit && b > 0) return Math.max(1, Math.ceil(a - ((limit - cost) * perMs) / b - nowMs));
-  return a - nowMs;
+  if (used + cost <= limit && usedBefore > 0)
+    return Math.max(1, Math.ceil(thisEnd - ((limit - used - cost) * perMs) / usedBefore - nowMs));
+  if (cost <= limit && used > 0) return Math.max(1, Math.ceil(endsAtMs - ((limit - cost) * perMs) / used - nowMs));
+  return endsAtMs - nowMs;
 }
 
-/** Each charge counts for a period after it, or until it is released. */
-export function askLog(
-  counter: Counter,
-  { cost, limit, perMs, owed = false, release = false }: QuotaAsk,
-  nowMs: number,
-  who: Who,
-): QuotaAnswer {
-  let entries = (counter.entries ?? []).filter((entry) => entry.untilMs > nowMs && !(release && entry.who === who));
+/** Each charge counts for a period, or until it is released. */
+export function askLog(counter: Counter, ask: AnyAsk, nowMs: number, owner: Owner): CounterAnswer {
+  const { limit, perMs } = ask;
+  const change = changeOf(ask);
+  const releases = ask.kind === 'release';
+  let entries = (counter.entries ?? []).filter(
+    (entry) => entry.untilMs > nowMs && !(releases && entry.owner === owner),
+  );
   let used = entries.reduce((sum, entry) => sum + entry.cost, 0);
-  const granted = owed || release || cost < 0 || used + cost <= limit;
-  if (cost < 0) {
-    entries = withLess(entries, -cost, who);
+  const granted = isForced(ask) || used + change <= limit;
+  if (change < 0) {
+    entries = withLess(entries, -change, owner);
     used = entries.reduce((sum, entry) => sum + entry.cost, 0);
-  } else if (granted && cost > 0) {
-    entries = [...entries, { untilMs: nowMs + perMs, cost, who }];
-    used += cost;
-    // What is owed may be more than the limit; as long as the rest is, the oldest changes nothing, and is not kept.
+  } else if (granted && change > 0) {
+    entries = [...entries, { untilMs: nowMs + perMs, cost: change, owner }];
+    used += change;
+    // A debt may exceed the limit. While what is left exceeds it too, the oldest entry decides nothing, and is dropped.
     while (used - (entries[0]?.cost ?? Infinity) > limit) {
       used -= entries[0]?.cost ?? 0;
       entries = entries.slice(1);
     }
   }
   counter.entries = entries;
-  counter.a = entries.reduce((last, { untilMs }) => Math.max(last, untilMs), 0);
+  counter.endsAtMs = entries.reduce((last, { untilMs }) => Math.max(last, untilMs), 0);
   return {
     granted,
     limit,
     remaining: Math.max(0, limit - used),
     resetMs: granted
-      ? Math.max(0, counter.a - nowMs)
-      : (untilFree(entries, used + cost - limit, nowMs) ?? Math.max(perMs, counter.a - nowMs)),
+      ? Math.max(0, counter.endsAtMs - nowMs)
+      : (untilFree(entries, used + change - limit, nowMs) ?? Math.max(perMs, counter.endsAtMs - nowMs)),
   };
 }
 
-/** So much of what one has charged is gone, the latest first. */
-function withLess(entries: readonly Entry[], amount: number, who: Who): Entry[] {
+/** Takes units off the entries of one owner, the latest first. */
+function withLess(entries: readonly Entry[], amount: number, owner: Owner): Entry[] {
   let left = amount;
   return entries
     .toReversed()
     .flatMap((entry): Entry[] => {
-      const taken = entry.who === who ? Math.min(left, entry.cost) : 0;
+      const taken = entry.owner === owner ? Math.min(left, entry.cost) : 0;
       left -= taken;
       return taken === entry.cost ? [] : [{ ...entry, cost: entry.cost - taken }];
     })
     .toReversed();
 }
 
-/** Until so much is over; `undefined` for more than there is. */
+/** Until this many units have ended; `undefined` where there are fewer. */
 function untilFree(entries: readonly Entry[], wanted: number, nowMs: number): number | undefined {
   let freed = 0;
   for (const { untilMs, cost } of entries) {
@@ -226,38 +291,36 @@ function untilFree(entries: readonly Entry[], wanted: number, nowMs: number): nu
 }
 
 /**
- * Generic cell rate algorithm (ITU-T I.371, virtual scheduling): one unit of cost lasts `perMs / limit`; the theoretical
- * arrival time (TAT) may run ahead of now by `burst` units. It is kept as a whole millisecond and the fraction before it:
- * beside a date of today, a fraction in one number would be cut after a few digits, and thirds would not add up.
+ * Generic cell rate algorithm (ITU-T I.371, virtual scheduling): one unit of cost lasts `perMs / limit`; the theoretical arrival time may run
+ * ahead of now by `burst` units.
  */
-export function askGcra(
-  counter: Counter,
-  { cost, limit, burst, perMs, owed = false }: QuotaAsk,
-  nowMs: number,
-): QuotaAnswer {
-  if (limit <= 0 || burst <= 0) return { granted: owed || cost <= 0, limit, remaining: 0, resetMs: perMs };
+export function askGcra(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
+  const { limit, burst, perMs } = ask;
+  const change = changeOf(ask);
+  const forced = isForced(ask);
+  if (limit <= 0 || burst <= 0) return { granted: forced || change <= 0, limit, remaining: 0, resetMs: perMs };
   const unitMs = perMs / limit;
   const sizeMs = unitMs * burst;
   const roundingMs = unitMs * ROUNDING;
-  const mostMs = sizeMs + MOST_DEBT_PERIODS * perMs;
-  const aheadMs = Math.min(mostMs, Math.max(0, counter.a - nowMs - counter.b));
-  const nextMs = Math.min(mostMs, Math.max(0, aheadMs + unitMs * cost));
-  const granted = owed || cost < 0 || nextMs <= sizeMs + roundingMs;
+  const maxMs = sizeMs + MAX_DEBT_PERIODS * perMs;
+  const aheadMs = Math.min(maxMs, Math.max(0, counter.endsAtMs - nowMs - counter.roundedUpMs));
+  const nextMs = Math.min(maxMs, Math.max(0, aheadMs + unitMs * change));
+  const granted = forced || nextMs <= sizeMs + roundingMs;
   if (granted) {
     const wholeMs = Math.ceil(nextMs);
-    counter.a = nowMs + wholeMs;
-    counter.b = wholeMs - nextMs;
+    counter.endsAtMs = nowMs + wholeMs;
+    counter.roundedUpMs = wholeMs - nextMs;
   }
   const untilFullMs = granted ? nextMs : aheadMs;
-  const remaining = Math.max(0, Math.floor((sizeMs - untilFullMs) / unitMs + ROUNDING));
   return {
     granted,
     limit,
-    remaining,
+    remaining: Math.max(0, Math.floor((sizeMs - untilFullMs) / unitMs + ROUNDING)),
     resetMs: Math.max(0, Math.ceil((granted ? nextMs : nextMs - sizeMs) - roundingMs)),
   };
 }
 
-/** What is owed beyond is not remembered; quota-redis does the same. */
-const MOST_DEBT_PERIODS = 10;
-const ROUNDING = 1e-6; // of a unit: more than all rounding of a day's asks, less than anybody could spend
+/** A larger debt is not remembered. The Redis script has the same number. */
+export const MAX_DEBT_PERIODS = 10;
+/** Of a unit: more than the rounding errors of a day's asks add up to, less than anybody could spend. */
+const ROUNDING = 1e-6;

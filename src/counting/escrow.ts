@@ -1,106 +1,142 @@
 /**
- * Takes units of a counter ahead, in chunks, and spends them here: most asks are answered at once, without a trip to Redis.
+ * Takes units of a counter ahead, in chunks, and spends them here: most asks are answered at once, without a round trip.
  * **In**: asks. **Out**: answers, at once where enough is held. **Fails**: as the store does, where units have to be fetched.
  *
- * What is held was charged when it was taken, so a fixed window never admits more than its limit: what is held of it is not spent after it
- * has ended. For the other algorithms what is spent was charged at most {@link HELD_MS} before, so in any time t no more passes than they let
- * pass in t and HELD_MS. What is held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
+ * Units that are held were charged when they were taken, so a window never admits more than its limit: units that outlive it are not spent.
+ * With `gcra` and `sliding`, what is spent was charged at most {@link HELD_MS} before, so in any time t no more passes than they let pass in
+ * t and HELD_MS. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
+ *
+ * `owe` of a `window` spends as `spend` does, each ask for itself: an ask beyond the limit is refused and not charged.
  */
-import type { QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
-import type { Bucket } from './redis/bucket.ts';
-import type { Told } from './redis/script.ts';
+import type { QuotaAsk } from '../adapters/contract.ts';
+import type { CounterAnswer } from './algorithms.ts';
+import { type AnyAsk, changeOf, lookOf } from './ask.ts';
+import type { BucketSpec, CounterStore } from './store.ts';
 
-/** Of what is left, a chunk is at most one part in so many. */
+/** A chunk is at most this fraction of what is left: 1 / SHARE. */
 const SHARE = 4;
 /** A chunk that lasted less than this is followed by one twice as large, another by one half as large. */
 const FAST_MS = 100;
-/** What has not been spent from for so long is given back. */
+/** A lease that was not spent from for this long is given back. */
 const IDLE_MS = 200;
 const HELD_MS = 1000;
-/** A counter that refused is asked again after so long: others may have given back. */
+/** Pause before a counter that refused is asked again; others may have given back. */
 const FULL_MS = 100;
+export const LOOK_EVERY_MS = 50;
 const LOOKED_AT = 1000;
-/** Of a key of which units are held; so a lease takes at most 2 KB. */
-const MOST_CHARACTERS = 512;
+const MAX_LEASES = 100_000;
+/** Of a key under which units are held, so that a lease takes at most 2 KB. */
+const MAX_CHARACTERS = 512;
+/** How long what is told of holders of a counter without windows stays valid. */
+const TOLD_FOR_MS = 5000;
 
-export interface EscrowStore {
-  charge(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]>;
-  /** Says who holds how much, for operators; nobody waits for it. */
-  tell(ask: QuotaAsk<Bucket>, units: number): void;
+export interface EscrowBucket extends BucketSpec {
+  /** By key. A bucket without is charged ask by ask; leases of `window`s are found by the key alone. */
+  readonly leases?: Map<string, Lease>;
 }
 
 export interface EscrowOptions {
-  readonly store: EscrowStore;
-  /** Ms of a clock that is never set. */
+  readonly store: Pick<CounterStore, 'charge'>;
+  /** Tells operators how many units are held here, for `forMs` at most; nobody waits for it. */
+  readonly tell: (ask: AnyAsk, units: number, forMs: number) => void;
+  /** Milliseconds of a clock that is never set; where there are `window`s, the time of day. */
   readonly nowMs: () => number;
-  /** Of units: taken ahead, given back, and lost, since their window ended before anybody asked for them. */
+  /** Units: taken ahead, given back, and lost, since their window ended first or the store could not be told. */
   readonly count: { taken(units: number): void; returned(units: number): void; stranded(units: number): void };
-  /** Counters of which units are held, at most; others are asked for one by one. */
-  readonly maxLeases: number;
+  /** Further counters are charged ask by ask. */
+  readonly maxLeases?: number;
 }
 
-/** Of one counter, what of it is held here. */
+/** What is held here of one counter. */
 export interface Lease {
-  /** What units are asked for with; its cost says nothing. */
-  readonly ask: QuotaAsk<Bucket>;
+  /** What units are taken with; its verb and cost say nothing. */
+  ask: QuotaAsk<EscrowBucket>;
   /** Charged and not spent. */
   held: number;
-  /** What the counter had left, and when it said that it is full again. */
+  /** Of the counter, when it was last asked; and when it said that it is full again. */
   left: number;
   resetAtMs: number;
-  /** Of the window in Redis that units are held of. */
+  /** End of the window that the units were charged to. */
   endsAtMs: number;
-  /** When the oldest of what is held was taken. */
+  /** When the oldest unit was taken. */
   heldSinceMs: number;
   spendableUntilMs: number;
   chunk: number;
   takenAtMs: number;
   spentAtMs: number;
-  /** Until then it refuses what is not held. */
+  /** Until then, what is not held is refused. */
   fullUntilMs: number;
-  /** Of those that wait for the next chunk. */
+  /** Units that asks wait for. */
   wanted: number;
   taking: Promise<void> | undefined;
+  /** Units that operators were last told of. */
+  told: number;
 }
 
 const NEVER = -Infinity;
+type Ask = QuotaAsk<EscrowBucket>;
+type Answers = readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
 
 export class Escrow {
-  readonly #store: EscrowStore;
+  readonly #store: EscrowOptions['store'];
+  readonly #tellOperators: EscrowOptions['tell'];
   readonly #nowMs: () => number;
   readonly #count: EscrowOptions['count'];
   readonly #maxLeases: number;
   readonly #leases = new Set<Lease>();
-  /** Where the look at all leases stands. */
+  readonly #windows = new Map<string, Lease>();
+  /** Position of the look at all leases. */
   #round = this.#leases.values();
+  /** Calls, and those that were answered without the store. */
+  asked = 0;
+  local = 0;
 
-  constructor({ store, nowMs, count, maxLeases }: EscrowOptions) {
+  constructor({ store, tell, nowMs, count, maxLeases = MAX_LEASES }: EscrowOptions) {
     this.#store = store;
+    this.#tellOperators = tell;
     this.#nowMs = nowMs;
     this.#count = count;
     this.#maxLeases = maxLeases;
   }
 
-  charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]> {
+  charge(asks: readonly Ask[]): Answers {
+    if (asks.length > 1 && asks.every(isCount)) {
+      const answers = asks.map((ask) => this.charge([ask]));
+      return answers.every((one): one is readonly CounterAnswer[] => !(one instanceof Promise))
+        ? answers.flat()
+        : Promise.all(answers.map(async (one) => one)).then((each) => each.flat());
+    }
     const nowMs = this.#nowMs();
     const leases: Lease[] = [];
+    this.asked++;
     for (const ask of asks) {
       const lease = isForEscrow(ask) ? this.#leaseOf(ask, nowMs) : undefined;
-      if (lease === undefined || leases.includes(lease)) return this.#directly(asks);
+      const isUnknown = lease?.takenAtMs === NEVER && changeOf(ask) === 0;
+      if (lease === undefined || isUnknown || leases.includes(lease)) return this.#directly(asks);
       leases.push(lease);
     }
-    return canSpend(leases, asks) ? this.#spend(leases, asks, nowMs) : this.#chargeLater(leases, asks);
+    if (canSpend(leases, asks) || leases.some((lease, at) => isRefused(lease, changeOf(asks[at] as Ask), nowMs))) {
+      this.local++;
+      return this.#answers(leases, asks, nowMs);
+    }
+    return this.#chargeLater(leases, asks);
   }
 
   /** Units that are held now. */
-  heldOf(ask: QuotaAsk<Bucket>): number {
-    const lease = ask.bucket.leases.get(ask.key);
+  get held(): number {
+    let sum = 0;
+    for (const { held } of this.#leases) sum += held;
+    return sum;
+  }
+
+  heldOf(ask: Ask): number {
+    const lease = this.#leasesOf(ask.bucket)?.get(ask.key);
     return lease === undefined || lease.spendableUntilMs <= this.#nowMs() ? 0 : lease.held;
   }
 
-  /** What is held of it is nobody's any more. */
-  forget({ bucket, key }: QuotaAsk<Bucket>): void {
-    const lease = bucket.leases.get(key);
+  /** Drops units of a counter that was reset. */
+  forget({ bucket, key }: Ask): void {
+    const lease = this.#leasesOf(bucket)?.get(key);
     if (lease === undefined) return;
     lease.held = 0;
     this.#drop(lease);
@@ -113,55 +149,61 @@ export class Escrow {
 
   // ---------------------------------------------------------- spending
 
-  #spend(leases: readonly Lease[], asks: readonly QuotaAsk<Bucket>[], nowMs: number): readonly QuotaAnswer[] {
+  /** Where all can be spent, they are; else those that are held say what is left. */
+  #answers(leases: readonly Lease[], asks: readonly Ask[], nowMs: number): readonly CounterAnswer[] {
+    const isGranted = canSpend(leases, asks);
     return leases.map((lease, at) => {
-      lease.held -= asks[at]?.cost ?? 0;
-      lease.spentAtMs = nowMs;
+      const cost = changeOf(asks[at] as Ask);
+      const granted = isGranted || isHeld(lease, cost);
+      if (isGranted) {
+        lease.held -= cost;
+        lease.spentAtMs = nowMs;
+      }
+      const { limit } = lease.ask;
+      const remaining = Math.max(0, Math.floor(lease.left + lease.held));
+      if (!granted && isOfWindow(lease.ask) && lease.held > lease.chunk && lease.wanted === 0)
+        void this.#giveBack(lease); // others may ask for less
       return {
-        granted: true,
-        limit: lease.ask.limit,
-        remaining: leftOf(lease),
-        resetMs: Math.max(0, lease.resetAtMs - nowMs),
+        granted,
+        limit,
+        remaining,
+        resetMs: Math.max(isGranted ? 0 : 1, lease.resetAtMs - nowMs),
+        used: limit - remaining,
       };
     });
   }
 
-  async #chargeLater(leases: readonly Lease[], asks: readonly QuotaAsk<Bucket>[]): Promise<readonly QuotaAnswer[]> {
+  async #chargeLater(leases: readonly Lease[], asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
     for (;;) {
+      await Promise.all(leases.map((lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask))));
       const nowMs = this.#nowMs();
-      const lacks = leases.filter((lease, at) => lease.held < (asks[at]?.cost ?? 0));
-      if (lacks.length === 0) return this.#spend(leases, asks, nowMs);
-      if (lacks.some(({ fullUntilMs }) => fullUntilMs > nowMs)) {
-        return leases.map((lease) => ({
-          granted: !lacks.includes(lease),
-          limit: lease.ask.limit,
-          remaining: leftOf(lease),
-          resetMs: Math.max(1, lease.resetAtMs - nowMs),
-        }));
-      }
-      await Promise.all(leases.map((lease, at) => this.#refilled(lease, asks[at]?.cost ?? 0)));
-      for (const lease of leases) this.#expire(lease, this.#nowMs());
+      for (const lease of leases) if (!isOfWindow(lease.ask)) this.#expire(lease, nowMs);
+      if (canSpend(leases, asks) || leases.some((lease, at) => isRefused(lease, changeOf(asks[at] as Ask), nowMs)))
+        return this.#answers(leases, asks, nowMs);
     }
   }
 
   async #refilled(lease: Lease, units: number): Promise<void> {
-    if (lease.held >= units) return;
+    if (isHeld(lease, units)) return;
     if (lease.taking !== undefined) {
-      await lease.taking.catch(() => undefined); // whoever asked for that one says why
-      if (lease.held >= units || lease.fullUntilMs > this.#nowMs()) return;
+      await lease.taking.catch(() => undefined); // the ask that began it fails with the reason
+      if (isHeld(lease, units) || lease.fullUntilMs > this.#nowMs()) return;
     }
     lease.wanted += units;
     await (lease.taking ??= this.#take(lease));
   }
 
-  /** What is not for escrow is asked for one by one, and what is held here counts as left. */
-  async #directly(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly QuotaAnswer[]> {
-    const answers = await this.#store.charge(asks);
+  /** Asks that escrow is not for go to the store; units that are held here count as left. */
+  async #directly(asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
+    const answers = await this.#store.charge(asks.map((ask) => (isCount(ask) ? asSpend(ask) : ask)));
     return answers.map((answer, at) => {
-      const held = this.heldOf(asks[at] as QuotaAsk<Bucket>);
-      return held === 0
-        ? answer
-        : { ...answer, remaining: Math.min(answer.limit, answer.remaining + Math.floor(held)) };
+      const ask = asks[at] as Ask;
+      const held = this.heldOf(ask);
+      if (held === 0) return answer;
+      const remaining = Math.min(answer.limit, answer.remaining + Math.floor(held));
+      return answer.used === undefined
+        ? { ...answer, remaining }
+        : { ...answer, remaining, used: Math.min(answer.used, answer.limit) - held };
     });
   }
 
@@ -171,65 +213,77 @@ export class Escrow {
     await Promise.resolve(); // all that this turn brings is wanted together
     const { ask } = lease;
     const sentAtMs = this.#nowMs();
-    const wanted = Math.max(0, lease.wanted - lease.held);
+    const asked = isOfWindow(ask) ? Math.min(lease.wanted, ask.limit + 1) : lease.wanted;
+    const wanted = Math.max(0, asked - lease.held);
     lease.wanted = 0;
     const isFirst = lease.takenAtMs === NEVER;
     if (!isFirst)
       lease.chunk = sentAtMs - lease.takenAtMs < FAST_MS ? lease.chunk * 2 : Math.max(1, Math.floor(lease.chunk / 2));
     lease.chunk = Math.max(1, Math.min(lease.chunk, Math.floor((lease.left + lease.held) / SHARE)));
     lease.takenAtMs = sentAtMs;
+    const cost = isFirst ? wanted : Math.max(wanted, lease.chunk);
+    this.#tell(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
     try {
-      await this.#ask(
-        lease,
-        { ...ask, cost: isFirst ? wanted : Math.max(wanted, lease.chunk), partial: true },
-        sentAtMs,
-      );
-      // A part of what is wanted was there: the counter says when the rest will be.
+      await this.#ask(lease, cost, true, sentAtMs);
+      // Less than what is wanted was left: the counter says when the rest will be.
       if (lease.held < wanted && lease.fullUntilMs <= sentAtMs)
-        await this.#ask(lease, { ...ask, cost: wanted - lease.held }, this.#nowMs());
+        await this.#ask(lease, wanted - lease.held, false, this.#nowMs());
+      if (lease.fullUntilMs > sentAtMs) this.#tell(lease, lease.held - asked, this.#nowMs());
+    } catch (error) {
+      this.#tell(lease, lease.held, this.#nowMs());
+      throw error;
     } finally {
       lease.taking = undefined;
     }
   }
 
-  async #ask(lease: Lease, ask: QuotaAsk<Bucket>, sentAtMs: number): Promise<void> {
-    const [told] = await this.#store.charge([ask]);
-    if (told === undefined) return;
-    const { granted, charged, remaining, resetMs, endsAtMs } = told;
+  async #ask(lease: Lease, cost: number, partial: boolean, sentAtMs: number): Promise<void> {
+    const { ask } = lease;
+    const [answer] = await this.#store.charge([
+      cost > 0 ? { ...lookOf(ask), kind: 'spend', cost, ...(partial ? { partial } : {}) } : lookOf(ask),
+    ]);
+    if (answer === undefined) return;
+    const { granted, charged = 0, remaining, resetMs, endsAtMs = 0 } = answer as CounterAnswer & { endsAtMs?: number };
     lease.left = remaining;
-    lease.resetAtMs = sentAtMs + resetMs;
-    lease.fullUntilMs = granted ? NEVER : this.#nowMs() + Math.min(FULL_MS, resetMs);
+    lease.resetAtMs = isOfWindow(ask) ? (ask.endsAtMs ?? sentAtMs + resetMs) : sentAtMs + resetMs;
+    const isWindow = isOfWindow(ask);
+    const isFull = !granted || (isWindow && charged < cost);
+    lease.fullUntilMs = isFull ? this.#nowMs() + Math.min(FULL_MS, resetMs) : NEVER;
     if (!granted) return;
     const isFixed = ask.bucket.algorithm === 'fixed';
     if (isFixed && lease.endsAtMs !== endsAtMs) this.#strand(lease);
     if (lease.held === 0) lease.heldSinceMs = sentAtMs;
-    lease.spendableUntilMs = isFixed ? sentAtMs + resetMs : lease.heldSinceMs + HELD_MS;
+    lease.spendableUntilMs = isWindow
+      ? (ask.endsAtMs ?? Infinity)
+      : isFixed
+        ? sentAtMs + resetMs
+        : lease.heldSinceMs + HELD_MS;
     lease.endsAtMs = endsAtMs;
     lease.held += charged;
-    this.#count.taken(charged);
-    if (charged > 1) this.#store.tell(ask, lease.held);
+    if (charged > 0) this.#count.taken(charged);
   }
 
-  #leaseOf(ask: QuotaAsk<Bucket>, nowMs: number): Lease | undefined {
-    const {
-      bucket: { leases },
-      key,
-      limit,
-      burst,
-      endsAtMs,
-    } = ask;
+  #leasesOf(bucket: EscrowBucket): Map<string, Lease> | undefined {
+    return bucket.algorithm === 'window' ? this.#windows : bucket.leases;
+  }
+
+  #leaseOf(ask: Ask, nowMs: number): Lease | undefined {
+    const { bucket, key, limit, burst, endsAtMs } = ask;
+    const leases = this.#leasesOf(bucket);
+    if (leases === undefined) return undefined;
     const known = leases.get(key);
-    if (
-      known !== undefined &&
-      known.ask.limit === limit &&
-      known.ask.burst === burst &&
-      known.ask.endsAtMs === endsAtMs
-    ) {
-      this.#expire(known, nowMs);
-      return known;
-    }
     if (known !== undefined) {
-      // its limit changes, or its calendar's period is over
+      if (isOfWindow(ask)) {
+        // its limit may change from call to call, its window is in its key
+        known.left += limit - known.ask.limit;
+        known.ask = ask;
+        return known;
+      }
+      if (known.ask.limit === limit && known.ask.burst === burst && known.ask.endsAtMs === endsAtMs) {
+        this.#expire(known, nowMs);
+        return known;
+      }
+      // its limit has changed, or the calendar's period is over
       void this.#giveBack(known);
       this.#drop(known);
     }
@@ -248,13 +302,14 @@ export class Escrow {
       fullUntilMs: NEVER,
       wanted: 0,
       taking: undefined,
+      told: 0,
     };
     leases.set(key, lease);
     this.#leases.add(lease);
     return lease;
   }
 
-  /** What is held is not spent after its time. */
+  /** Units are not spent after their time. */
   #expire(lease: Lease, nowMs: number): void {
     if (lease.spendableUntilMs > nowMs) return;
     if (lease.ask.bucket.algorithm !== 'fixed') return void this.#giveBack(lease);
@@ -270,7 +325,7 @@ export class Escrow {
 
   // ---------------------------------------------------------- giving back
 
-  /** To be called twenty times a second: goes on where it stopped, and all are looked at within a second. */
+  /** To be called every {@link LOOK_EVERY_MS}: goes on where it stopped, and looks at all leases within a second. */
   giveBackIdle(): void {
     const nowMs = this.#nowMs();
     for (let looked = Math.min(this.#leases.size, Math.max(LOOKED_AT, this.#leases.size >> 4)); looked > 0; looked--) {
@@ -279,6 +334,11 @@ export class Escrow {
       const lease = next.value;
       if (lease === undefined) return;
       if (lease.taking !== undefined) continue;
+      if (isOfWindow(lease.ask) && windowLeftMs(lease, nowMs) <= 0) {
+        this.#strand(lease);
+        this.#drop(lease);
+        continue;
+      }
       this.#expire(lease, nowMs);
       if (nowMs - lease.spentAtMs <= IDLE_MS) continue;
       if (lease.held > 0) void this.#giveBack(lease);
@@ -287,71 +347,86 @@ export class Escrow {
   }
 
   #drop(lease: Lease): void {
+    this.#tell(lease, 0, this.#nowMs());
     this.#leases.delete(lease);
     const { bucket, key } = lease.ask;
-    if (bucket.leases.get(key) === lease) bucket.leases.delete(key);
+    const leases = this.#leasesOf(bucket);
+    if (leases?.get(key) === lease) leases.delete(key);
   }
 
-  /** Where it cannot be said, nobody spends it: less is admitted, never more. */
+  /** Where the store cannot be told, nobody spends the units: less is admitted, never more. */
   async #giveBack(lease: Lease): Promise<void> {
     const { ask, held, endsAtMs } = lease;
+    const nowMs = this.#nowMs();
+    this.#tell(lease, 0, nowMs);
     if (held === 0) return;
-    const units = returnable(lease, this.#nowMs());
+    const isWindow = isOfWindow(ask);
+    const units = isWindow && windowLeftMs(lease, nowMs) <= 0 ? 0 : returnable(lease, nowMs);
     lease.held = 0;
     lease.chunk = 1;
     lease.spendableUntilMs = Infinity;
-    this.#store.tell(ask, 0);
     if (units < held) this.#count.stranded(held - units);
     if (units === 0) return;
     try {
-      await this.#store.charge([{ ...ask, cost: -units, ...(ask.bucket.algorithm === 'gcra' ? {} : { endsAtMs }) }]);
+      await this.#store.charge([
+        {
+          ...lookOf(ask),
+          kind: 'giveBack',
+          cost: units,
+          ...(ask.bucket.algorithm === 'gcra' || isWindow ? {} : { endsAtMs }),
+        },
+      ]);
       lease.left += units;
       this.#count.returned(units);
     } catch {
       this.#count.stranded(units);
     }
   }
+
+  /** Only what is new, and nothing of a window that is over: what was told of it expires. */
+  #tell(lease: Lease, units: number, nowMs: number): void {
+    const held = Math.max(0, units);
+    const isWindow = isOfWindow(lease.ask);
+    const forMs = isWindow ? windowLeftMs(lease, nowMs) : TOLD_FOR_MS;
+    if (forMs <= 0 || (held === lease.told && (isWindow || held === 0))) return;
+    lease.told = held;
+    this.#tellOperators(lease.ask, held, forMs);
+  }
 }
 
-/** What is charged after the fact, once, in part, by a long key, or by another period than the rule's is asked for itself, and a look tells the truth. */
-const isForEscrow = ({
-  bucket: { algorithm, perMs: own },
-  key,
-  cost,
-  owed = false,
-  release = false,
-  partial = false,
-  once,
-  perMs,
-}: QuotaAsk<Bucket>): boolean =>
-  cost > 0 &&
-  key.length <= MOST_CHARACTERS &&
-  !owed &&
-  !release &&
-  !partial &&
-  once === undefined &&
-  perMs === own &&
-  (algorithm === 'fixed' || algorithm === 'gcra' || algorithm === 'sliding');
+const windowLeftMs = ({ ask: { endsAtMs = Infinity } }: Lease, nowMs: number): number => endsAtMs - nowMs;
 
-const canSpend = (leases: readonly Lease[], asks: readonly QuotaAsk<Bucket>[]): boolean =>
-  leases.every(({ held }, at) => held >= (asks[at]?.cost ?? 0));
-const leftOf = ({ left, held }: Lease): number => Math.floor(left + held);
+const isOfWindow = ({ bucket }: Ask): boolean => bucket.algorithm === 'window';
+const isCount = (ask: Ask): boolean => ask.kind === 'owe' && isOfWindow(ask);
+const asSpend = (ask: Ask): Ask =>
+  ask.kind === 'owe' && ask.cost > 0 ? { ...lookOf(ask), kind: 'spend', cost: ask.cost } : lookOf(ask);
+const isHeld = ({ held, left }: Lease, cost: number): boolean => held >= cost && left + held >= cost;
+const canSpend = (leases: readonly Lease[], asks: readonly Ask[]): boolean =>
+  leases.every((lease, at) => isHeld(lease, changeOf(asks[at] as Ask)));
+
+/** Partial, repeated or late charges, long keys and periods that the request brings go to the store; and a look tells the truth. */
+function isForEscrow(ask: Ask): boolean {
+  const { bucket, key, perMs, idempotencyKey } = ask;
+  const { algorithm } = bucket;
+  return (
+    (isCount(ask) || (ask.kind === 'spend' && ask.partial !== true)) &&
+    key.length <= MAX_CHARACTERS &&
+    idempotencyKey === undefined &&
+    perMs === bucket.perMs &&
+    algorithm !== 'log' &&
+    algorithm !== 'concurrency'
+  );
+}
+
+function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
+  if (isHeld(lease, cost)) return false;
+  return lease.fullUntilMs > nowMs || (isOfWindow(lease.ask) && (cost > lease.ask.limit || lease.held >= cost));
+}
 
 /**
- * A bucket of `gcra` fills while its units are held. What has come since they were taken may have been lost to a full bucket, and is not
- * theirs to give back.
+ * A bucket of `gcra` fills while its units are held. What has come since they were taken may have been lost to a full bucket, and cannot be
+ * given back.
  */
-function returnable(
-  {
-    ask: {
-      bucket: { algorithm },
-      limit,
-      perMs,
-    },
-    held,
-    heldSinceMs,
-  }: Lease,
-  nowMs: number,
-): number {
-  return algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;
+function returnable({ ask: { bucket, limit, perMs }, held, heldSinceMs }: Lease, nowMs: number): number {
+  return bucket.algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;
 }

@@ -1,17 +1,18 @@
 /** What every store of counters does: the quota methods of an adapter, without its rules' params. */
-import type { Algorithm, QuotaAnswer, QuotaAsk, QuotaPlace } from '../adapters/contract.ts';
+import type { QuotaAsk, QuotaPlace } from '../adapters/contract.ts';
+import type { CounterAlgorithm, CounterAnswer } from './algorithms.ts';
 
 export interface BucketSpec {
   /** Buckets with equal names, algorithms and periods share their counters. */
   readonly counter: string;
-  readonly algorithm: Algorithm;
+  readonly algorithm: CounterAlgorithm;
   readonly perMs: number;
 }
 
-export interface CounterStore<B = unknown> {
+export interface CounterStore<B extends BucketSpec = BucketSpec> {
   bucket(spec: BucketSpec): B;
   /** Charges all asks, or none where one is refused; answers each, at once where the store can. */
-  charge(asks: readonly QuotaAsk<B>[]): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
+  charge(asks: readonly QuotaAsk<B>[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
   /** Deletes the counters of these asks. */
   reset(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
   /** Where the counters of these asks are, ask by ask. */

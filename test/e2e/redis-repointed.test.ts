@@ -59,7 +59,10 @@ describe.each(Object.entries(CHARGES))('quota-redis, %s', (name, config) => {
     const bucket = handler.bucket?.({ rule: 'r', counter: 'c', algorithm, perMs: 86_400_000, params: undefined });
     let key = 0;
     return async (): Promise<unknown> =>
-      handler.charge?.([{ bucket, key: `k${key++}`, cost: 1, limit: 10, burst: 10, perMs: 86_400_000 }], testCall());
+      handler.charge?.(
+        [{ kind: 'spend', bucket, key: `k${key++}`, cost: 1, limit: 10, burst: 10, perMs: 86_400_000 }],
+        testCall(),
+      );
   };
 
   test('a master that becomes a replica: Unavailable and not ready, then counted where the address leads to', async () => {
@@ -91,7 +94,9 @@ test('quota-redis: while the address leads to a replica it is not ready, and new
   ends.push(close);
   const bucket = handler.bucket?.({ rule: 'r', counter: 'c', algorithm: 'fixed', perMs: 60_000, params: undefined });
   const charge = async (): Promise<unknown> =>
-    failure(handler.charge?.([{ bucket, key: 'k', cost: 1, limit: 10, burst: 10, perMs: 60_000 }], testCall()));
+    failure(
+      handler.charge?.([{ kind: 'spend', bucket, key: 'k', cost: 1, limit: 10, burst: 10, perMs: 60_000 }], testCall()),
+    );
   await eventually(async () => expect(await charge()).toBeUndefined());
   await told(old.url, replicaOf(renewed));
   await eventually(async () => expect(await charge()).toBeInstanceOf(Unavailable));

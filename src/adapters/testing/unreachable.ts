@@ -56,7 +56,7 @@ async function callOnce(adapter: Adapter, subject: AdapterSubject, handler: AnyH
       perMs: 60_000,
       params: paramsOf(adapter, 'quota', subject.quota?.params),
     });
-    return handler.charge([{ bucket, key: 'ann', cost: 1, limit: 1, burst: 1, perMs: 60_000 }], call);
+    return handler.charge([{ kind: 'spend', bucket, key: 'ann', cost: 1, limit: 1, burst: 1, perMs: 60_000 }], call);
   }
   if (handler.write !== undefined) {
     const input = subject.report?.input(0) ?? {};

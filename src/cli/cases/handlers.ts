@@ -4,6 +4,7 @@
  * case's clock, reports kept, adapters that need nothing outside as they are, the others as given.
  * **Fails**: a handler that is asked and was not given is noted, and its call fails as if its backend were away.
  */
+import { changeOf } from '../../counting/ask.ts';
 import {
   type Adapter,
   type AnyHandler,
@@ -117,10 +118,10 @@ function answering(given: unknown): AnyHandler {
     check: () => () => answer,
     bucket: () => undefined,
     charge: (asks) =>
-      asks.map(({ limit, cost }) => ({
+      asks.map((ask) => ({
         granted: given !== 'refuses',
-        limit,
-        remaining: given === 'refuses' ? 0 : Math.max(0, limit - cost),
+        limit: ask.limit,
+        remaining: given === 'refuses' ? 0 : Math.max(0, ask.limit - changeOf(ask)),
         resetMs: 1000,
       })),
     lookup: () => () => values,

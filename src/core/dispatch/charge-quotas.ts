@@ -22,7 +22,7 @@ import {
 } from '../outcome.ts';
 import { type CallScope, scopeOfLocal } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
-import { hasKeys, quotaAskOf } from './quota-ask.ts';
+import { costOf, hasKeys, quotaAskOf } from './quota-ask.ts';
 
 export interface QuotaRun {
   /** In the order of the bags. */
@@ -231,17 +231,20 @@ function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; read
         known.set(counter, asks.length);
         return asks.push(ask) - 1;
       }
-      asks[at] = {
-        ...other,
-        cost: Math.max(other.cost, ask.cost),
-        limit: Math.min(other.limit, ask.limit),
-        burst: Math.min(other.burst, ask.burst),
-        partial: other.partial === true && ask.partial === true,
-      };
+      asks[at] = tighter(other, ask);
       return at;
     },
   );
   return { asks, places };
+}
+
+/** Of two asks of one counter: the larger cost, the tighter limit, and part of the cost only where both take it. */
+function tighter(one: QuotaAsk, other: QuotaAsk): QuotaAsk {
+  const larger = costOf(other) > costOf(one) ? other : one;
+  const bounds = { limit: Math.min(one.limit, other.limit), burst: Math.min(one.burst, other.burst) };
+  return larger.kind === 'spend'
+    ? { ...larger, ...bounds, partial: [one, other].every((ask) => ask.kind !== 'spend' || ask.partial === true) }
+    : { ...larger, ...bounds };
 }
 
 function take(group: readonly QuotaEntry[], places: readonly number[], answers: readonly QuotaAnswer[]): void {
@@ -254,7 +257,10 @@ function take(group: readonly QuotaEntry[], places: readonly number[], answers: 
   if (!isRefused) {
     for (const { outcome, ask, answer } of group)
       if (outcome.prepared.rule.onAllow !== undefined && answer !== undefined)
-        outcome.result = { kind: 'passed', answer: allow({ output: quotaOutput(answer, answer.charged ?? ask.cost) }) };
+        outcome.result = {
+          kind: 'passed',
+          answer: allow({ output: quotaOutput(answer, answer.charged ?? costOf(ask)) }),
+        };
     return;
   }
   const refused = group.filter(({ answer }) => answer?.granted === false);

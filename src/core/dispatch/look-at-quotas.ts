@@ -7,6 +7,7 @@ import { RequestBag, type Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { HIDDEN } from '../../attributes/secrets.ts';
 import type { QuotaAnswer, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
+import { fits, lookOf } from '../../counting/ask.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { nextId } from '../call-id.ts';
@@ -45,7 +46,7 @@ const scopeOfLook = (call: CallKind): CallScope =>
 
 async function inspected({ look, ask, handler }: SeenQuota, scope: CallScope): Promise<QuotaLook> {
   if (ask === undefined) return look;
-  const asks = [looking(ask)];
+  const asks = [lookOf(ask)];
   const { handler: own } = handler.open;
   const [answers, places] = await Promise.all([
     handler.looks.ask(handler.charge, asks, scope, LOOK_MS, wrongAnswers),
@@ -58,27 +59,11 @@ async function inspected({ look, ask, handler }: SeenQuota, scope: CallScope): P
   return { ...look, ...stateOf(look, ask, answers[0]), ...placeOf(look, places[0]) };
 }
 
-/** What decides whether it passes, and what is a matter of one request alone, is no matter of the counter. */
-function looking({ partial: _partial, owed: _owed, release: _release, once: _once, ...ask }: QuotaAsk): QuotaAsk {
-  return { ...ask, cost: 0 };
-}
-
-function stateOf(
-  { algorithm }: QuotaLook,
-  { cost, limit, burst, partial, owed, release }: QuotaAsk,
-  answer: QuotaAnswer | undefined,
-): Pick<QuotaLook, 'state'> {
+function stateOf({ algorithm }: QuotaLook, ask: QuotaAsk, answer: QuotaAnswer | undefined): Pick<QuotaLook, 'state'> {
   if (answer === undefined) return {};
   const { remaining, resetMs } = answer;
-  const wanted = partial === true ? Math.min(1, cost) : cost;
-  return {
-    state: {
-      granted: owed === true || release === true || remaining >= wanted,
-      used: Math.max(0, (algorithm === 'gcra' ? burst : limit) - remaining),
-      remaining,
-      resetMs,
-    },
-  };
+  const size = algorithm === 'gcra' ? ask.burst : ask.limit;
+  return { state: { granted: fits(ask, remaining), used: Math.max(0, size - remaining), remaining, resetMs } };
 }
 
 /** The backend's name for a counter holds its key. */
@@ -113,7 +98,7 @@ async function reset(
             handler,
             await resetBy(
               handler,
-              group.flatMap(({ ask }) => (ask === undefined ? [] : [looking(ask)])),
+              group.flatMap(({ ask }) => (ask === undefined ? [] : [lookOf(ask)])),
               scope,
             ),
           ] as const,

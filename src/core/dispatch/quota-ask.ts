@@ -19,24 +19,19 @@ export function hasKeys({ slots: { descriptor } }: Snapshot, bag: Bag, keys: rea
   return map instanceof Map && keys.every((key) => map.has(key));
 }
 
+/** What an ask charges. */
+export const costOf = (ask: QuotaAsk): number => (ask.kind === 'spend' || ask.kind === 'owe' ? ask.cost : 0);
+
 export function quotaAskOf(
   snapshot: Snapshot,
   outcome: RuleOutcome,
   action: QuotaAction,
   call: CallKind,
 ): QuotaAsk | undefined {
-  const ask = askOf(snapshot, outcome, action, call === 'limit');
-  return ask !== undefined && (call === 'log' || call === 'tcp-log') ? happened(ask, action) : ask;
-}
-
-/** What the access log tells of: a lease has ended, or a cost is owed. */
-const happened = (ask: QuotaAsk, { algorithm }: QuotaAction): QuotaAsk =>
-  algorithm === 'concurrency' ? { ...ask, cost: 0, release: true } : { ...ask, owed: true, partial: false };
-
-function askOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, isLimit: boolean): QuotaAsk | undefined {
   const { prepared, bag } = outcome;
   const key = keyOf(outcome, action);
   if (key === undefined) return undefined;
+  const isLimit = call === 'limit';
   const override = isLimit && action.override ? overrideOf(snapshot, bag) : undefined;
   const limit = override?.limit ?? amount(outcome, 'limit', action.limit, bag);
   const cost =
@@ -44,17 +39,21 @@ function askOf(snapshot: Snapshot, outcome: RuleOutcome, action: QuotaAction, is
   const burst = action.burst === undefined ? limit : amount(outcome, 'burst', action.burst, bag);
   if (limit === undefined || cost === undefined || burst === undefined) return undefined;
   const perMs = override?.perMs ?? action.perMs;
-  const ask: QuotaAsk = { bucket: prepared.bucket, key, limit, cost, burst, perMs };
-  if (action.once === undefined && !action.partial && action.calendar === undefined) return ask;
-  const once = onceOf(outcome, action.once, bag);
-  return {
+  const ask: QuotaAsk = { kind: 'spend', bucket: prepared.bucket, key, limit, cost, burst, perMs };
+  const isLog = call === 'log' || call === 'tcp-log';
+  if (cost > 0 && !isLog && action.once === undefined && !action.partial && action.calendar === undefined) return ask;
+  const idempotencyKey = onceOf(outcome, action.once, bag);
+  const counter = {
     ...ask,
-    ...(action.partial ? { partial: true } : {}),
-    ...(once === undefined ? {} : { once }),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(override === undefined && action.calendar !== undefined
       ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 }
       : {}),
   };
+  // The access log tells of what has happened: a lease has ended, or a cost is owed.
+  if (isLog) return { ...counter, kind: action.algorithm === 'concurrency' ? 'release' : 'owe' };
+  if (cost === 0) return { ...counter, kind: 'look' };
+  return action.partial ? { ...counter, partial: true } : counter;
 }
 
 /** A part that fails is a value of its own, unless the rule's `onError.input` says what it comes to. */

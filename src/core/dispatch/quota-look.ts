@@ -15,7 +15,7 @@ import type { QuotaAction } from '../rules/rule.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, type PreparedQuota, type PreparedRule, type RuleOutcome, shadowCounter } from '../outcome.ts';
-import { hasKeys, quotaAskOf } from './quota-ask.ts';
+import { costOf, hasKeys, quotaAskOf } from './quota-ask.ts';
 
 export interface QuotaLook {
   readonly rule: string;
@@ -102,7 +102,7 @@ export function seenQuota(
     key: keyForPeople(action.key, bag),
     ...(ask === undefined
       ? {}
-      : { limit: ask.limit, cost: ask.cost, ...(action.algorithm === 'gcra' ? { burst: ask.burst } : {}) }),
+      : { limit: ask.limit, cost: costOf(ask), ...(action.algorithm === 'gcra' ? { burst: ask.burst } : {}) }),
     perMs: ask?.perMs ?? action.perMs,
     ...(action.calendar === undefined ? {} : { calendar: action.zone }),
     ...(applies && result.kind === 'failed' ? { failure: `${result.why}; ${COMES_TO[result.word]}` } : {}),

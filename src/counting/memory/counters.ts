@@ -1,45 +1,58 @@
-/** All counters of one handler, bounded. */
-import { Rejected, type Algorithm, type Host, type QuotaAnswer, type QuotaAsk } from '../../adapters/contract.ts';
+/**
+ * Counters in the memory of one thread, bounded.
+ * **In**: asks. **Out**: answers, at once. **Fails**: with {@link Rejected} where there is no room for a new counter.
+ */
+import { type Host, type QuotaAnswer, type QuotaAsk, Rejected } from '../../adapters/contract.ts';
+import {
+  askCounter,
+  BLANK,
+  type Counter,
+  type CounterAlgorithm,
+  type CounterAnswer,
+  keepsEntries,
+  NO_ENTRIES,
+  settleAfterSetBack,
+} from '../algorithms.ts';
+import { changeOf, isLook, repeated, uncharged } from '../ask.ts';
 import { boundedKey } from '../bounded-key.ts';
-import { type Placed, Shelf } from './expiry-list.ts';
-import { chargedBefore, isListed, isLook, isOnList, markKey, markName } from './once.ts';
-import { askCounter, type Counter, type Entry, settleAfterSetBack } from '../algorithms.ts';
+import type { BucketSpec } from '../store.ts';
+import { ExpiryList, type Slot } from './expiry-list.ts';
+import { changesMark, isOnList, markKey, markName } from './idempotency.ts';
 
-/** The counters of one name, algorithm and period, by key; those that end first stand in front of the shelf. */
-interface Drawer {
-  readonly algorithm: Algorithm;
-  readonly shelf: Shelf;
-  readonly counters: Map<string, Placed>;
+/** The counters of one name, algorithm and period; where all are in use, each group has a share. */
+interface Group {
+  readonly algorithm: CounterAlgorithm;
+  readonly list: ExpiryList;
+  /** By key: of this group alone, or of all `window`s, whose keys name them wholly. */
+  readonly index: Map<string, Slot>;
 }
 
-export interface Bucket {
-  readonly counter: string;
-  readonly algorithm: Algorithm;
-  readonly perMs: number;
-  /** Where the counters are, in the memory of one process. */
-  readonly drawer: Drawer | undefined;
+export interface Bucket extends BucketSpec {
+  /** Spares the search for it. */
+  readonly group?: Group;
 }
 
 export interface CountersOptions {
   readonly maxKeys: number;
   readonly clock: Pick<Host['clock'], 'nowMs' | 'monotonicMs'>;
-  /** A counter in use was forgotten for one of a name that has less than its share. */
+  /** Where all counters are in use: a new one is rejected, unless its group has less than its share; or the oldest of its group goes. */
+  readonly whenFull?: 'reject' | 'evict';
+  /** A counter in use was forgotten for one of another group. */
   readonly onEvicted: () => void;
   /** There was no room for a counter. */
   readonly onFull: () => void;
 }
 
-const NONE: readonly Entry[] = [];
-const BLANK: Readonly<Required<Counter>> = { a: 0, b: 0, c: 0, entries: NONE };
 const SWEPT_PER_NEW_KEY = 2; // more than one, so that what is over goes faster than new keys come
 
 export class Counters {
   readonly #options: CountersOptions;
-  readonly #drawers = new Map<string, Drawer>();
-  /** Where the sweep stands, which goes round all drawers. */
-  #round = this.#drawers.values();
+  readonly #groups = new Map<string, Group>();
+  readonly #windows = new Map<string, Slot>();
+  /** Position of the sweep, which goes round all groups. */
+  #round = this.#groups.values();
   #size = 0;
-  /** Adds to the monotonic clock what makes it the time of the start: it is never set back. */
+  /** Makes a time of day of the monotonic clock, which is never set back. */
   readonly #startedAtMs: number;
 
   constructor(options: CountersOptions) {
@@ -47,175 +60,223 @@ export class Counters {
     this.#startedAtMs = options.clock.nowMs() - options.clock.monotonicMs();
   }
 
+  get size(): number {
+    return this.#size;
+  }
+
   get isFull(): boolean {
     return this.#size >= this.#options.maxKeys;
   }
 
-  bucket({ counter, algorithm, perMs }: Omit<Bucket, 'drawer'>): Bucket {
-    return { counter, algorithm, perMs, drawer: this.#drawerOf(counter, algorithm, perMs) };
+  bucket({ counter, algorithm, perMs }: BucketSpec): Bucket {
+    return { counter, algorithm, perMs, group: this.#groupOf(counter, algorithm, perMs) };
   }
 
-  /** Takes away what is over, looking at up to so many counters of each name. */
-  sweep(most: number): void {
-    for (const drawer of this.#drawers.values()) this.#sweep(drawer, most);
+  /** Removes what is over, looking at up to `limit` counters of each group. */
+  sweep(limit: number): void {
+    for (const group of this.#groups.values()) this.#sweep(group, limit);
   }
 
-  /** Answers each ask; charges all, or none where one is refused. */
-  charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[] {
+  charge(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
     const [first] = asks;
-    if (asks.length === 1 && first !== undefined && first.once === undefined) return [this.#ask(first)];
-    const asked = asks.map((given) => (this.#wasCharged(given) ? chargedBefore(given) : given));
-    const done: { readonly ask: QuotaAsk<Bucket>; readonly before: Counter; readonly answer: QuotaAnswer }[] = [];
+    if (asks.length === 1 && first !== undefined && first.idempotencyKey === undefined) return [this.#ask(first)];
+    if (asks.every(isPlainCount)) {
+      for (const ask of asks) this.#slotFor(ask); // all have room before one is counted
+      return asks.map((ask) => this.#ask(ask));
+    }
+    return this.#allOrNone(asks.map((ask) => (this.#wasCharged(ask) ? repeated(ask) : ask)));
+  }
+
+  reset(asks: readonly QuotaAsk<Bucket>[]): void {
+    for (const ask of asks) {
+      const slot = this.#find(ask);
+      if (slot !== undefined) restore(slot, BLANK);
+    }
+  }
+
+  clear(): void {
+    this.#groups.clear();
+    this.#windows.clear();
+    this.#size = 0;
+  }
+
+  #allOrNone(asks: readonly QuotaAsk<Bucket>[]): readonly CounterAnswer[] {
+    const done: { readonly ask: QuotaAsk<Bucket>; readonly before: Readonly<Counter>; readonly answer: QuotaAnswer }[] =
+      [];
     try {
-      for (const ask of asked) {
-        const { a, b, c, entries = NONE } = this.#find(ask) ?? BLANK;
-        done.push({ ask, before: { a, b, c, entries }, answer: this.#ask(ask) });
-      }
+      for (const ask of asks) done.push({ ask, before: copyOf(this.#find(ask) ?? BLANK), answer: this.#ask(ask) });
     } catch (error) {
       for (const { ask, before } of done.toReversed()) this.#restore(ask, before);
       throw error;
     }
     if (done.every(({ answer }) => answer.granted)) {
-      for (const { ask } of done)
-        if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#mark(ask);
+      for (const { ask } of done) if (changesMark(ask) && !keepsEntries(ask.bucket.algorithm)) this.#mark(ask);
       return done.map(({ answer }) => answer);
     }
     for (const { ask, before } of done.toReversed()) this.#restore(ask, before);
     // Those that could pass say what is left, uncharged.
-    return done.map(({ ask, answer }) =>
-      answer.granted ? { ...this.#ask({ ...ask, cost: 0, release: false }), granted: true } : answer,
-    );
+    return done.map(({ ask, answer }) => (answer.granted ? { ...this.#ask(uncharged(ask)), granted: true } : answer));
   }
 
-  reset(asks: readonly QuotaAsk<Bucket>[]): void {
-    for (const ask of asks) Object.assign(this.#find(ask) ?? {}, BLANK);
-  }
-
-  clear(): void {
-    this.#drawers.clear();
-    this.#size = 0;
-  }
-
-  /** Windows stand where the calendar has them; what lasts for a while after it was charged is not to last longer where the clock is set back. */
-  #nowMs(algorithm: Algorithm): number {
+  /** Windows are the calendar's; what lasts for a period after its charge must not last longer where the clock is set back. */
+  #nowMs(algorithm: CounterAlgorithm): number {
     const { clock } = this.#options;
-    return algorithm === 'fixed' || algorithm === 'sliding' ? clock.nowMs() : this.#startedAtMs + clock.monotonicMs();
+    return isOfCalendar(algorithm) ? clock.nowMs() : this.#startedAtMs + clock.monotonicMs();
   }
 
   #wasCharged(ask: QuotaAsk<Bucket>): boolean {
-    if (ask.once === undefined || ask.release === true) return false;
-    if (isListed(ask.bucket.algorithm))
-      return isOnList(this.#find(ask)?.entries ?? NONE, boundedKey(ask.once), this.#nowMs(ask.bucket.algorithm));
-    const drawer = this.#markDrawer(ask);
-    return (drawer.counters.get(markKey(ask))?.a ?? 0) > this.#nowMs(drawer.algorithm);
+    const { idempotencyKey, bucket } = ask;
+    if (idempotencyKey === undefined || ask.kind === 'release') return false;
+    if (keepsEntries(bucket.algorithm))
+      return isOnList(
+        this.#find(ask)?.entries ?? NO_ENTRIES,
+        boundedKey(idempotencyKey),
+        this.#nowMs(bucket.algorithm),
+      );
+    const marks = this.#marksOf(ask);
+    return (marks.index.get(markKey(ask))?.endsAtMs ?? 0) > this.#nowMs(marks.algorithm);
   }
 
-  /** That it was charged, or no longer is. Where there is no room, it is charged again when it comes again. */
+  /** Where there is no room for a mark, a repeated ask is charged again. */
   #mark(ask: QuotaAsk<Bucket>): void {
-    const drawer = this.#markDrawer(ask);
-    const known = drawer.counters.get(markKey(ask));
-    if (ask.cost > 0) {
-      const mark = known ?? this.#add(drawer, markKey(ask));
-      if (mark !== undefined) mark.a = this.#nowMs(drawer.algorithm) + ask.perMs;
-    } else if (known !== undefined) known.a = 0;
+    const marks = this.#marksOf(ask);
+    const known = marks.index.get(markKey(ask));
+    if (changeOf(ask) > 0) {
+      const mark = known ?? this.#add(marks, markKey(ask));
+      if (mark !== undefined) mark.endsAtMs = this.#nowMs(marks.algorithm) + ask.perMs;
+    } else if (known !== undefined) known.endsAtMs = 0;
   }
 
-  /** A mark is in use as long as nothing is charged for it again. Kept like a counter of `gcra`, which ends at any time. */
-  #markDrawer(ask: QuotaAsk<Bucket>): Drawer {
-    return this.#drawerOf(markName(ask), 'gcra', ask.perMs);
+  /** Kept like counters of `gcra`, which may end at any time. */
+  #marksOf(ask: QuotaAsk<Bucket>): Group {
+    return this.#groupOf(markName(ask), 'gcra', ask.perMs);
   }
 
-  /**
-   * Looking changes nothing, nor does what is refused; what charges nothing makes no counter and keeps none that is over: it takes nobody's
-   * room. Throws {@link Rejected} where there is no room for a new counter.
-   */
-  #ask(ask: QuotaAsk<Bucket>): QuotaAnswer {
+  /** A look changes nothing, nor does what is refused. What charges nothing makes no counter and keeps none that is over. */
+  #ask(ask: QuotaAsk<Bucket>): CounterAnswer {
     const { algorithm } = ask.bucket;
     const nowMs = this.#nowMs(algorithm);
-    const drawer = this.#drawerFor(ask);
-    const key = boundedKey(ask.key);
-    const who = ask.once === undefined ? undefined : boundedKey(ask.once);
-    const known = drawer.counters.get(key);
-    if (known !== undefined && (ask.cost > 0 || known.a > nowMs)) {
+    const group = this.#groupFor(ask);
+    const owner = ask.idempotencyKey === undefined ? undefined : boundedKey(ask.idempotencyKey);
+    const charges = changeOf(ask) > 0;
+    const known = group.index.get(boundedKey(ask.key));
+    if (known !== undefined && (charges || known.endsAtMs > nowMs)) {
       settleAfterSetBack(known, algorithm, ask, nowMs);
-      if (isLook(ask)) return askCounter({ ...known }, algorithm, ask, nowMs, who);
-      const { a, b, c, entries } = known;
-      const answer = askCounter(known, algorithm, ask, nowMs, who);
-      if (!answer.granted) Object.assign(known, entries === undefined ? { a, b, c } : { a, b, c, entries });
-      else if (a <= nowMs) drawer.shelf.toBack(known); // a new window
+      if (isLook(ask)) return askCounter(copyOf(known), algorithm, ask, nowMs, owner);
+      const { endsAtMs, used, usedBefore, roundedUpMs, entries } = known;
+      const answer = askCounter(known, algorithm, ask, nowMs, owner);
+      if (!answer.granted) restore(known, { endsAtMs, used, usedBefore, roundedUpMs, entries: entries ?? NO_ENTRIES });
+      else if (endsAtMs <= nowMs) known.list.moveToEnd(known); // a new window
       return answer;
     }
     const fresh: Counter = { ...BLANK };
-    const answer = askCounter(fresh, algorithm, ask, nowMs, who);
-    if (ask.cost > 0 && answer.granted) {
-      const added = this.#add(drawer, key);
-      if (added === undefined)
-        throw new Rejected(`no room for another counter: ${this.#options.maxKeys} are in use (maxKeys)`);
-      Object.assign(added, fresh);
-    }
+    const answer = askCounter(fresh, algorithm, ask, nowMs, owner);
+    if (charges && answer.granted) restore(this.#addOrReject(group, boundedKey(ask.key)), fresh);
     return answer;
   }
 
-  /** To what it was. What was given back for a moment was over, and may have been swept. */
-  #restore(ask: QuotaAsk<Bucket>, before: Counter): void {
-    const counter =
+  #slotFor(ask: QuotaAsk<Bucket>): Slot {
+    const group = this.#groupFor(ask);
+    const key = boundedKey(ask.key);
+    return group.index.get(key) ?? this.#addOrReject(group, key);
+  }
+
+  /** Brings a counter back to a state before. One whose units were given back for a moment was over, and may have been swept. */
+  #restore(ask: QuotaAsk<Bucket>, before: Readonly<Counter>): void {
+    const slot =
       this.#find(ask) ??
-      (before.a > this.#nowMs(ask.bucket.algorithm) ? this.#add(this.#drawerFor(ask), boundedKey(ask.key)) : undefined);
-    if (counter !== undefined) Object.assign(counter, before);
+      (before.endsAtMs > this.#nowMs(ask.bucket.algorithm)
+        ? this.#add(this.#groupFor(ask), boundedKey(ask.key))
+        : undefined);
+    if (slot !== undefined) restore(slot, before);
   }
 
-  #find(ask: QuotaAsk<Bucket>): Placed | undefined {
-    return this.#drawerFor(ask).counters.get(boundedKey(ask.key));
+  #find(ask: QuotaAsk<Bucket>): Slot | undefined {
+    return this.#groupFor(ask).index.get(boundedKey(ask.key));
   }
 
-  #add(drawer: Drawer, key: string): Placed | undefined {
-    if (!this.#makeRoom(drawer)) {
+  #addOrReject(group: Group, key: string): Slot {
+    const added = this.#add(group, key);
+    if (added === undefined) throw new Rejected(`no room for another counter: all ${this.#options.maxKeys} are in use`);
+    return added;
+  }
+
+  #add(group: Group, key: string): Slot | undefined {
+    if (!this.#makeRoom(group)) {
       this.#options.onFull();
       return undefined;
     }
     this.#size++;
-    return drawer.shelf.add(drawer.counters, key);
+    return group.list.add(group.index, key);
   }
 
-  #drawerFor({ bucket, perMs }: QuotaAsk<Bucket>): Drawer {
+  #groupFor({ bucket, perMs }: QuotaAsk<Bucket>): Group {
     return (
-      (perMs === bucket.perMs ? bucket.drawer : undefined) ?? this.#drawerOf(bucket.counter, bucket.algorithm, perMs)
+      (perMs === bucket.perMs ? bucket.group : undefined) ?? this.#groupOf(bucket.counter, bucket.algorithm, perMs)
     );
   }
 
-  #drawerOf(counter: string, algorithm: Algorithm, perMs: number): Drawer {
+  #groupOf(counter: string, algorithm: CounterAlgorithm, perMs: number): Group {
     const name = `${algorithm} ${perMs} ${counter}`;
-    let drawer = this.#drawers.get(name);
-    if (drawer === undefined)
-      this.#drawers.set(name, (drawer = { algorithm, shelf: new Shelf(algorithm), counters: new Map() }));
-    return drawer;
+    let group = this.#groups.get(name);
+    if (group === undefined) {
+      const list = new ExpiryList(algorithm === 'fixed' || algorithm === 'sliding');
+      group = { algorithm, list, index: algorithm === 'window' ? this.#windows : new Map<string, Slot>() };
+      this.#groups.set(name, group);
+    }
+    return group;
   }
 
-  #sweep({ algorithm, shelf }: Drawer, most: number): void {
-    this.#size -= shelf.sweep(this.#nowMs(algorithm), most);
+  #sweep({ algorithm, list }: Group, limit: number): void {
+    this.#size -= list.sweep(this.#nowMs(algorithm), limit);
   }
 
-  #nextInRound(): Drawer | undefined {
+  #nextInRound(): Group | undefined {
     let next = this.#round.next();
-    if (next.done === true) next = (this.#round = this.#drawers.values()).next();
+    if (next.done === true) next = (this.#round = this.#groups.values()).next();
     return next.value;
   }
 
-  /** Nobody pushes another name's counters out: where all are in use, one of the name that has most goes for one that has less than its share. */
-  #makeRoom(drawer: Drawer): boolean {
-    this.#sweep(drawer, SWEPT_PER_NEW_KEY);
+  /** No group pushes out another's counters, unless that one has most of all and this one less than its share. */
+  #makeRoom(group: Group): boolean {
+    this.#sweep(group, SWEPT_PER_NEW_KEY);
     const other = this.#nextInRound();
-    if (other !== undefined && other !== drawer) this.#sweep(other, SWEPT_PER_NEW_KEY);
+    if (other !== undefined && other !== group) this.#sweep(other, SWEPT_PER_NEW_KEY);
     if (!this.isFull) return true;
-    let [names, largest] = [drawer.counters.size === 0 ? 1 : 0, drawer];
-    for (const one of this.#drawers.values()) {
-      if (one.counters.size > 0) names++;
-      if (one.counters.size > largest.counters.size) largest = one;
+    let [inUse, largest] = [group.list.size === 0 ? 1 : 0, group];
+    for (const one of this.#groups.values()) {
+      if (one.list.size > 0) inUse++;
+      if (one.list.size > largest.list.size) largest = one;
     }
-    if (drawer.counters.size >= Math.floor(this.#options.maxKeys / names) || largest === drawer) return false;
-    largest.shelf.dropFirst();
+    const hasItsShare = largest === group || group.list.size >= Math.floor(this.#options.maxKeys / inUse);
+    if (hasItsShare && this.#options.whenFull !== 'evict') return false;
+    const giving = hasItsShare && group.list.size > 0 ? group : largest;
+    if (!giving.list.removeFirst()) return false;
     this.#size--;
     this.#options.onEvicted();
     return true;
   }
+}
+
+/** It cannot be refused, and leaves no mark. */
+const isPlainCount = ({ kind, bucket, idempotencyKey }: QuotaAsk<Bucket>): boolean =>
+  kind === 'owe' && bucket.algorithm === 'window' && idempotencyKey === undefined;
+
+const isOfCalendar = (algorithm: CounterAlgorithm): boolean =>
+  algorithm === 'fixed' || algorithm === 'sliding' || algorithm === 'window';
+
+const copyOf = ({ endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter): Required<Counter> => ({
+  endsAtMs,
+  used,
+  usedBefore,
+  roundedUpMs,
+  entries,
+});
+
+function restore(counter: Counter, { endsAtMs, used, usedBefore, roundedUpMs, entries = NO_ENTRIES }: Counter): void {
+  counter.endsAtMs = endsAtMs;
+  counter.used = used;
+  counter.usedBefore = usedBefore;
+  counter.roundedUpMs = roundedUpMs;
+  counter.entries = entries;
 }

@@ -1,75 +1,85 @@
-/** Counters of one name, algorithm and period, in the order in which their windows began: what is over stands in front. */
-import type { Algorithm } from '../../adapters/contract.ts';
-import type { Counter } from '../algorithms.ts';
+/** The counters of one group in the order in which they end, as far as that is known: what is over stands in front. */
+import { BLANK, type Counter } from '../algorithms.ts';
 
 /** A counter in its place. Linked by hand: a Map that is emptied from the front is slow to find its first entry. */
-export interface Placed extends Counter {
+export interface Slot extends Counter {
   readonly key: string;
+  readonly list: ExpiryList;
   /** Where it is found by its key. */
-  readonly home: Map<string, Placed>;
-  before: Placed | undefined;
-  after: Placed | undefined;
+  readonly index: Map<string, Slot>;
+  previous: Slot | undefined;
+  next: Slot | undefined;
 }
 
-export class Shelf {
-  readonly algorithm: Algorithm;
-  #first: Placed | undefined;
-  #last: Placed | undefined;
+export class ExpiryList {
+  /** Counters that begin later end later; others may end at any time. */
+  readonly #isOrdered: boolean;
+  #first: Slot | undefined;
+  #last: Slot | undefined;
+  #size = 0;
 
-  constructor(algorithm: Algorithm) {
-    this.algorithm = algorithm;
+  constructor(isOrdered: boolean) {
+    this.#isOrdered = isOrdered;
   }
 
-  add(home: Map<string, Placed>, key: string): Placed {
-    const placed: Placed = { a: 0, b: 0, c: 0, key, home, before: undefined, after: undefined };
-    home.set(key, placed);
-    this.#append(placed);
-    return placed;
+  get size(): number {
+    return this.#size;
   }
 
-  toBack(placed: Placed): void {
-    if (this.#last === placed) return;
-    this.#unlink(placed);
-    this.#append(placed);
+  add(index: Map<string, Slot>, key: string): Slot {
+    const slot: Slot = { ...BLANK, key, index, list: this, previous: undefined, next: undefined };
+    index.set(key, slot);
+    this.#append(slot);
+    return slot;
   }
 
-  /** Takes the one in front away; false where there is none. */
-  dropFirst(): boolean {
-    const first = this.#first;
-    if (first === undefined) return false;
-    this.#unlink(first);
-    first.home.delete(first.key);
+  moveToEnd(slot: Slot): void {
+    if (this.#last === slot) return;
+    this.#unlink(slot);
+    this.#append(slot);
+  }
+
+  remove(slot: Slot): void {
+    this.#unlink(slot);
+    slot.index.delete(slot.key);
+  }
+
+  removeFirst(): boolean {
+    if (this.#first === undefined) return false;
+    this.remove(this.#first);
     return true;
   }
 
-  /** Looks at up to `most` in front and takes away those that are over; how many. */
-  sweep(nowMs: number, most: number): number {
-    let dropped = 0;
-    for (let looked = 0; looked < most && this.#first !== undefined; looked++) {
-      if (this.#first.a <= nowMs) {
-        this.dropFirst();
-        dropped++;
-      } else if (this.algorithm === 'fixed' || this.algorithm === 'sliding') {
+  /** Looks at up to `limit` counters in front and removes those that are over; returns how many. */
+  sweep(nowMs: number, limit: number): number {
+    let removed = 0;
+    for (let looked = 0; looked < limit && this.#first !== undefined; looked++) {
+      if (this.#first.endsAtMs <= nowMs) {
+        this.remove(this.#first);
+        removed++;
+      } else if (this.#isOrdered) {
         break; // those behind end no earlier
       } else {
-        this.toBack(this.#first); // one in steady use must not hide those behind it
+        this.moveToEnd(this.#first); // a counter in steady use must not hide those behind it
       }
     }
-    return dropped;
+    return removed;
   }
 
-  #append(placed: Placed): void {
-    placed.before = this.#last;
-    placed.after = undefined;
-    if (this.#last === undefined) this.#first = placed;
-    else this.#last.after = placed;
-    this.#last = placed;
+  #append(slot: Slot): void {
+    slot.previous = this.#last;
+    slot.next = undefined;
+    if (this.#last === undefined) this.#first = slot;
+    else this.#last.next = slot;
+    this.#last = slot;
+    this.#size++;
   }
 
-  #unlink({ before, after }: Placed): void {
-    if (before === undefined) this.#first = after;
-    else before.after = after;
-    if (after === undefined) this.#last = before;
-    else after.before = before;
+  #unlink({ previous, next }: Slot): void {
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next === undefined) this.#last = previous;
+    else next.previous = previous;
+    this.#size--;
   }
 }

@@ -1,17 +1,26 @@
-/** The counters of one handler for several workers: one table in shared memory, exact because one worker at a time is inside. */
+/** Counters in memory that all workers of the process see: exact, because one worker at a time is inside. */
 import { hash } from 'node:crypto';
-import type { Algorithm, Host, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
+import type { Host, QuotaAsk } from '../../adapters/contract.ts';
 import { SharedPlaces } from '../../adapters/shared-places.ts';
-import type { Bucket } from './counters.ts';
-import { chargedBefore, isListed, isLook, isOnList, markKey, markName } from './once.ts';
+import {
+  askCounter,
+  BLANK,
+  type Counter,
+  type CounterAlgorithm,
+  type CounterAnswer,
+  keepsEntries,
+  NO_ENTRIES,
+  type Owner,
+  settleAfterSetBack,
+} from '../algorithms.ts';
+import { changeOf, isLook, repeated, uncharged } from '../ask.ts';
+import type { BucketSpec } from '../store.ts';
+import { changesMark, isOnList, markKey, markName } from './idempotency.ts';
 import { SharedEntries } from './shared-entries.ts';
-import { askCounter, type Counter, type Entry, settleAfterSetBack, type Who } from '../algorithms.ts';
 
-/** `a`, `b` and `c` of a counter, and a number for its name. */
+/** Numbers of a place: the end, what was used (or the rounding of `gcra`), what was used before, and a number for the counter's name. */
 const PER_PLACE = 4;
 const GROUP_AT = 3;
-const NONE: readonly Entry[] = [];
-const BLANK: Readonly<Required<Counter>> = { a: 0, b: 0, c: 0, entries: NONE };
 
 export interface SharedCountersOptions {
   readonly maxKeys: number;
@@ -22,14 +31,14 @@ export interface SharedCountersOptions {
 }
 
 /** A counter as it was read, or is to be written. */
-type Copy = Required<Counter>;
+type State = Required<Counter>;
 /** `at` is undefined where nothing is kept of it. */
 interface Done {
-  readonly ask: QuotaAsk<Bucket>;
+  readonly ask: QuotaAsk<BucketSpec>;
   readonly at: number | undefined;
-  readonly before: Copy;
-  readonly after: Copy;
-  readonly answer: QuotaAnswer;
+  readonly before: State;
+  readonly after: State;
+  readonly answer: CounterAnswer;
 }
 
 export class SharedCounters {
@@ -60,34 +69,32 @@ export class SharedCounters {
     );
   }
 
-  bucket({ counter, algorithm, perMs }: Omit<Bucket, 'drawer'>): Bucket {
-    return { counter, algorithm, perMs, drawer: undefined };
+  bucket({ counter, algorithm, perMs }: BucketSpec): BucketSpec {
+    return { counter, algorithm, perMs };
   }
 
-  /** Answers each ask; charges all, or none where one is refused. */
-  charge(asks: readonly QuotaAsk<Bucket>[]): readonly QuotaAnswer[] {
+  charge(asks: readonly QuotaAsk<BucketSpec>[]): readonly CounterAnswer[] {
     const nowMs = this.#clock.nowMs();
     return this.#places.within(() => {
-      this.#entries.mend();
-      const asked = asks.map((given) => (this.#wasCharged(given, nowMs) ? chargedBefore(given) : given));
-      this.#entries.makeRoom(mostEntries(asked), nowMs);
+      this.#entries.repair();
+      const asked = asks.map((ask) => (this.#wasCharged(ask, nowMs) ? repeated(ask) : ask));
+      this.#entries.makeRoom(newEntries(asked), nowMs);
       const done = asked.map((ask) => this.#ask(ask, nowMs));
       if (done.every(({ answer }) => answer.granted)) {
-        for (const { ask } of done)
-          if (ask.once !== undefined && ask.cost !== 0 && !isListed(ask.bucket.algorithm)) this.#mark(ask, nowMs);
+        for (const { ask } of done) if (changesMark(ask) && !keepsEntries(ask.bucket.algorithm)) this.#mark(ask, nowMs);
         return done.map(({ answer }) => answer);
       }
       for (const one of done.toReversed()) this.#restore(one, done.length === 1, nowMs);
       // Those that could pass say what is left, uncharged.
       return done.map(({ ask, answer }) =>
-        answer.granted ? { ...this.#ask({ ...ask, cost: 0, release: false }, nowMs).answer, granted: true } : answer,
+        answer.granted ? { ...this.#ask(uncharged(ask), nowMs).answer, granted: true } : answer,
       );
     });
   }
 
-  reset(asks: readonly QuotaAsk<Bucket>[]): void {
+  reset(asks: readonly QuotaAsk<BucketSpec>[]): void {
     this.#places.within(() => {
-      this.#entries.mend();
+      this.#entries.repair();
       for (const at of asks.map((ask) => this.#places.find(nameOf(ask)))) {
         if (at === undefined) continue;
         this.#entries.clear(at / PER_PLACE);
@@ -96,51 +103,56 @@ export class SharedCounters {
     });
   }
 
-  #wasCharged(ask: QuotaAsk<Bucket>, nowMs: number): boolean {
-    if (ask.once === undefined || ask.release === true) return false;
-    const isInList = isListed(ask.bucket.algorithm);
+  /** Counters in use now; looks at the whole memory. */
+  get size(): number {
+    const nowMs = this.#clock.nowMs();
+    let size = 0;
+    for (let at = 0; at < this.#values.length; at += PER_PLACE) if ((this.#values[at] as number) > nowMs) size++;
+    return size;
+  }
+
+  #wasCharged(ask: QuotaAsk<BucketSpec>, nowMs: number): boolean {
+    if (ask.idempotencyKey === undefined || ask.kind === 'release') return false;
+    const isInList = keepsEntries(ask.bucket.algorithm);
     const at = this.#places.find(isInList ? nameOf(ask) : nameOf(markOf(ask)));
     if (at === undefined) return false;
     return isInList
-      ? isOnList(this.#entries.read(at / PER_PLACE), this.#whoOf(ask), nowMs)
+      ? isOnList(this.#entries.read(at / PER_PLACE), this.#ownerOf(ask), nowMs)
       : (this.#values[at] as number) > nowMs;
   }
 
-  /** That it was charged, or no longer is. */
-  #mark(ask: QuotaAsk<Bucket>, nowMs: number): void {
-    const name = nameOf(markOf(ask));
-    const at = ask.cost > 0 ? this.#placeOf(markOf(ask), nowMs) : this.#places.find(name);
-    if (at !== undefined) this.#values[at] = ask.cost > 0 ? nowMs + ask.perMs : 0;
+  #mark(ask: QuotaAsk<BucketSpec>, nowMs: number): void {
+    const charges = changeOf(ask) > 0;
+    const at = charges ? this.#placeOf(markOf(ask), nowMs) : this.#places.find(nameOf(markOf(ask)));
+    if (at !== undefined) this.#values[at] = charges ? nowMs + ask.perMs : 0;
   }
 
-  /** Looking changes nothing, and what charges nothing takes no place and keeps none that is over. */
-  #ask(ask: QuotaAsk<Bucket>, nowMs: number): Done {
+  /** A look changes nothing. What charges nothing takes no place and keeps none that is over. */
+  #ask(ask: QuotaAsk<BucketSpec>, nowMs: number): Done {
     const { algorithm } = ask.bucket;
+    const charges = changeOf(ask) > 0;
     const found = this.#places.find(nameOf(ask));
-    const known = found !== undefined && (ask.cost > 0 || (this.#values[found] as number) > nowMs) ? found : undefined;
-    const before = known === undefined ? BLANK : this.#read(known, algorithm);
+    const known = found !== undefined && (charges || (this.#values[found] as number) > nowMs) ? found : undefined;
+    const before: State = known === undefined ? { ...BLANK } : this.#read(known, algorithm);
     if (known !== undefined) settleAfterSetBack(before, algorithm, ask, nowMs);
-    const after: Copy = { a: before.a, b: before.b, c: before.c, entries: before.entries };
-    const answer = askCounter(after, algorithm, ask, nowMs, this.#whoOf(ask));
-    const at = isLook(ask)
-      ? undefined
-      : (known ?? (ask.cost > 0 && answer.granted ? this.#placeOf(ask, nowMs) : undefined));
-    if (at !== undefined) this.#write(at, before, after);
+    const after: State = { ...before };
+    const answer = askCounter(after, algorithm, ask, nowMs, this.#ownerOf(ask));
+    const at = isLook(ask) ? undefined : (known ?? (charges && answer.granted ? this.#placeOf(ask, nowMs) : undefined));
+    if (at !== undefined) this.#write(at, algorithm, before, after);
     return { ask, at, before, after, answer };
   }
 
-  /** To what it was. What was given back for a moment was over, and a later ask may have taken its place. */
+  /** Brings a counter back to its state before. One whose units were given back for a moment was over, and a later ask may have its place. */
   #restore({ ask, at, before, after }: Done, isAlone: boolean, nowMs: number): void {
     if (at === undefined) return;
-    const name = nameOf(ask);
     const place = isAlone
       ? at
-      : (this.#places.find(name) ?? (before.a > nowMs ? this.#placeOf(ask, nowMs) : undefined));
-    if (place !== undefined) this.#write(place, after, before);
+      : (this.#places.find(nameOf(ask)) ?? (before.endsAtMs > nowMs ? this.#placeOf(ask, nowMs) : undefined));
+    if (place !== undefined) this.#write(place, ask.bucket.algorithm, after, before);
   }
 
-  /** Nobody pushes another name's counters out. */
-  #placeOf(ask: QuotaAsk<Bucket>, nowMs: number): number {
+  /** The groups of a full set have equal shares of it. */
+  #placeOf(ask: QuotaAsk<BucketSpec>, nowMs: number): number {
     const { counter } = ask.bucket;
     let group = this.#groups.get(counter);
     if (group === undefined)
@@ -150,40 +162,45 @@ export class SharedCounters {
     return at;
   }
 
-  #read(at: number, algorithm: Algorithm): Copy {
+  #read(at: number, algorithm: CounterAlgorithm): State {
+    const second = this.#values[at + 1] as number;
     return {
-      a: this.#values[at] as number,
-      b: this.#values[at + 1] as number,
-      c: this.#values[at + 2] as number,
-      entries: isListed(algorithm) ? this.#entries.read(at / PER_PLACE) : NONE,
+      endsAtMs: this.#values[at] as number,
+      used: algorithm === 'gcra' ? 0 : second,
+      usedBefore: this.#values[at + 2] as number,
+      roundedUpMs: algorithm === 'gcra' ? second : 0,
+      entries: keepsEntries(algorithm) ? this.#entries.read(at / PER_PLACE) : NO_ENTRIES,
     };
   }
 
-  #write(at: number, was: Copy, is: Copy): void {
+  #write(at: number, algorithm: CounterAlgorithm, was: State, is: State): void {
     if (was.entries !== is.entries) this.#entries.write(at / PER_PLACE, was.entries, is.entries);
-    this.#values[at] = is.a;
-    this.#values[at + 1] = is.b;
-    this.#values[at + 2] = is.c;
+    this.#values[at] = is.endsAtMs;
+    this.#values[at + 1] = algorithm === 'gcra' ? is.roundedUpMs : is.used;
+    this.#values[at + 2] = is.usedBefore;
   }
 
-  #whoOf({ bucket, once }: QuotaAsk<Bucket>): Who {
-    return once !== undefined && isListed(bucket.algorithm) ? this.#entries.whoOf(once) : undefined;
+  #ownerOf({ bucket, idempotencyKey }: QuotaAsk<BucketSpec>): Owner {
+    return idempotencyKey !== undefined && keepsEntries(bucket.algorithm)
+      ? this.#entries.ownerOf(idempotencyKey)
+      : undefined;
   }
 }
 
-const nameOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string =>
-  `${bucket.algorithm} ${perMs} ${bucket.counter} ${key}`;
+/** The key of a `window` names it wholly. */
+const nameOf = ({ bucket, key, perMs }: QuotaAsk<BucketSpec>): string =>
+  bucket.algorithm === 'window' ? key : `${bucket.algorithm} ${perMs} ${bucket.counter} ${key}`;
 
-/** That a call may add. */
-function mostEntries(asks: readonly QuotaAsk<Bucket>[]): number {
+/** How many entries a call may add. */
+function newEntries(asks: readonly QuotaAsk<BucketSpec>[]): number {
   let count = 0;
-  for (const { bucket, cost } of asks) if (cost > 0 && isListed(bucket.algorithm)) count++;
+  for (const ask of asks) if (keepsEntries(ask.bucket.algorithm) && changeOf(ask) > 0) count++;
   return count;
 }
 
-/** As if it were a counter. */
-const markOf = (ask: QuotaAsk<Bucket>): QuotaAsk<Bucket> => ({
+/** The mark of an idempotency key, as if it were a counter. */
+const markOf = (ask: QuotaAsk<BucketSpec>): QuotaAsk<BucketSpec> => ({
   ...ask,
-  bucket: { ...ask.bucket, counter: markName(ask) },
+  bucket: { counter: markName(ask), algorithm: ask.bucket.algorithm, perMs: ask.bucket.perMs },
   key: markKey(ask),
 });

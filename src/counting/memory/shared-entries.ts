@@ -1,10 +1,10 @@
 /**
- * The charges that `log` and `concurrency` remember, in memory that all workers see: a list for each place of the counters, all from one
+ * The charges that `log` and `concurrency` keep, in memory that all workers see: a list for each place of the counters, all from one
  * pool of slots. **In** and **out**: lists as arrays, in their order. **Fails**: never; where all slots are in use, one of the entries that
  * end first goes, and that is told. Only one worker at a time may be inside (the lock of the places).
  *
  * A worker can be ended between any two steps. It says before that it changes something, and after that it has; the next that finds it
- * said so {@link mend}s: entries that a list leads to stay, all other slots are free.
+ * said so {@link repair}s: entries that a list leads to stay, all other slots are free.
  */
 import { hash } from 'node:crypto';
 import type { Entry } from '../algorithms.ts';
@@ -58,7 +58,7 @@ export class SharedEntries {
   }
 
   /** 52 bits of a text; the secret, so that nobody outside can find two with the same. */
-  whoOf(text: string): number {
+  ownerOf(text: string): number {
     return (
       Number.parseInt(hash('sha256', `${this.#get(SECRET)} ${this.#get(SECRET_MORE)} ${text}`).slice(0, 13), 16) || 1
     );
@@ -70,7 +70,7 @@ export class SharedEntries {
       entries.push({
         untilMs: this.#number(slot, 0),
         cost: this.#number(slot, 1),
-        who: this.#number(slot, 2) || undefined,
+        owner: this.#number(slot, 2) || undefined,
       });
     }
     return entries;
@@ -117,7 +117,7 @@ export class SharedEntries {
   }
 
   /** To be called before anything else by whoever has come inside. */
-  mend(): void {
+  repair(): void {
     if (Atomics.load(this.#head, CHANGING) === 0) return;
     const touched = this.#get(TOUCHED);
     const seen = new Uint8Array(touched + 1);
@@ -157,7 +157,7 @@ export class SharedEntries {
     Atomics.store(this.#head, CHANGING, 0);
   }
 
-  #append(list: number, last: number, { untilMs, cost, who }: Entry): number {
+  #append(list: number, last: number, { untilMs, cost, owner }: Entry): number {
     const free = this.#get(FREE);
     const slot = free === 0 ? this.#get(TOUCHED) + 1 : free;
     if (slot > this.#maxEntries) {
@@ -171,7 +171,7 @@ export class SharedEntries {
     const at = (slot - 1) * NUMBERS;
     this.#numbers[at] = untilMs;
     this.#numbers[at + 1] = cost;
-    this.#numbers[at + 2] = Number(who ?? 0);
+    this.#numbers[at + 2] = Number(owner ?? 0);
     this.#links[(slot - 1) * LINKS] = 0;
     this.#links[(slot - 1) * LINKS + 1] = list + 1;
     this.#link(list, last, slot);

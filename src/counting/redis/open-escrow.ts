@@ -1,62 +1,53 @@
 /**
- * Escrow over Redis, and who holds what told there for operators.
- * **In**: what charges, a connection. **Out**: an escrow whose idle units go back. **Fails**: as what charges does; never where it tells.
+ * Escrow over Redis, whose holders are told in a hash beside the counter, for operators.
+ * **In**: what charges, a connection. **Out**: an escrow that gives back idle units. **Fails**: as what charges does; never where it tells.
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
+import { Escrow, type EscrowBucket, type EscrowOptions, LOOK_EVERY_MS } from '../escrow.ts';
 import type { Connection } from './connection.ts';
-import type { Bucket } from './bucket.ts';
-import { Escrow, type EscrowStore } from '../escrow.ts';
-
-const LOOK_EVERY_MS = 50;
-const MAX_LEASES = 100_000;
-/** Who holds what is told anew within this time, or nobody holds it. */
-const TOLD_FOR_MS = 5000;
 
 export interface OpenEscrow {
   readonly escrow: Escrow;
-  /** This process as it is now, others as each told last. */
-  holdersOf(ask: QuotaAsk<Bucket>): Promise<NonNullable<QuotaPlace['holders']>>;
+  /** This process as it is now; others as each told last. */
+  holdersOf(ask: QuotaAsk<EscrowBucket>): Promise<NonNullable<QuotaPlace['holders']>>;
 }
 
-export interface EscrowPlace {
+export interface OpenEscrowOptions {
   readonly host: Host;
   readonly connection: Connection;
-  readonly charge: EscrowStore['charge'];
-  readonly holdersKeyOf: (ask: QuotaAsk<Bucket>) => string;
+  readonly charge: EscrowOptions['store']['charge'];
+  readonly holdersKeyOf: (ask: QuotaAsk<EscrowBucket>) => string;
 }
 
-export function openEscrow({ host, connection, charge, holdersKeyOf }: EscrowPlace): OpenEscrow {
+export function openEscrow({ host, connection, charge, holdersKeyOf }: OpenEscrowOptions): OpenEscrow {
   const who = `${hostname()}-${randomUUID().slice(0, 8)}`;
   const count = (what: string, help: string): ((units: number) => void) => {
     const counter = host.metrics.counter(`quota_redis_escrow_${what}`, help);
     return (units) => counter.add(units);
   };
   const escrow = new Escrow({
-    maxLeases: MAX_LEASES,
     nowMs: () => host.clock.monotonicMs(),
     count: {
       taken: count('taken', 'Units taken from Redis to be spent here.'),
       returned: count('returned', 'Units given back unspent.'),
       stranded: count('stranded', 'Units that nobody could spend before their time was over.'),
     },
-    store: {
-      charge,
-      tell(ask, units) {
-        const key = holdersKeyOf(ask);
-        connection
-          .ask(async (redis) =>
-            units === 0
-              ? redis.hdel(key, who)
-              : Promise.all([redis.hset(key, who, units), redis.pexpire(key, TOLD_FOR_MS)]),
-          )
-          .catch(() => undefined); // for operators alone
-      },
+    store: { charge },
+    tell(ask, units, forMs) {
+      const key = holdersKeyOf(ask as QuotaAsk<EscrowBucket>);
+      connection
+        .ask(async (redis) =>
+          units === 0
+            ? redis.hdel(key, who)
+            : Promise.all([redis.hset(key, who, units), redis.pexpire(key, Math.ceil(forMs))]),
+        )
+        .catch(() => undefined); // for operators only
     },
   });
-  host.background('giving back what is idle', async (signal) => {
+  host.background('giving back idle units', async (signal) => {
     while (!signal.aborted) {
       await sleep(LOOK_EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
       escrow.giveBackIdle();

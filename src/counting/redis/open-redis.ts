@@ -4,14 +4,14 @@
  * `connectTimeoutMs`; a charge fails as {@link Connection.ask} does.
  */
 import type { Host, QuotaAsk } from '../../adapters/contract.ts';
+import type { EscrowBucket as Bucket } from '../escrow.ts';
 import type { CounterStore } from '../store.ts';
-import type { Bucket } from './bucket.ts';
 import { chargeBySlot, slotTag } from './by-slot.ts';
 import { connectionOptions, type RedisConfig } from './config.ts';
 import type { Connection } from './connection.ts';
 import { counterKey, holdersKey } from './counter-key.ts';
 import { openEscrow } from './open-escrow.ts';
-import { answersOf, argumentsOf, keysOf, SCRIPT, SCRIPT_SHA1, type Told } from './script.ts';
+import { answersOf, argumentsOf, keysOf, SCRIPT, SCRIPT_SHA1, type RedisAnswer } from './script.ts';
 
 /** Connects in the background; waits for the first attempt, at most `connectTimeoutMs`. ioredis is loaded when the first is opened. */
 export async function openRedis(config: RedisConfig, host: Host): Promise<Connection> {
@@ -42,7 +42,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
   const [connection, { runScript }] = await Promise.all([openRedis(config, host), import('./run-script.ts')]);
   const prefixOf = (key: string): string =>
     config.cluster === undefined ? config.prefix : `${config.prefix}${slotTag(key)}`;
-  async function run(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> {
+  async function run(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly RedisAnswer[]> {
     const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
     return connection.ask(
       (redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keysOf(asks, prefixOf), argumentsOf(asks, nowMs)),
@@ -53,7 +53,7 @@ export async function openRedisStore(config: RedisStoreConfig, host: Host): Prom
   const keyOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string => counterKey(prefixOf(key), bucket, perMs, key);
   const holdersKeyOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string =>
     holdersKey(prefixOf(key), bucket, perMs, key);
-  const charge = (asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> =>
+  const charge = (asks: readonly QuotaAsk<Bucket>[]): Promise<readonly RedisAnswer[]> =>
     config.cluster === undefined ? run(asks) : chargeBySlot(asks, run);
   const opened = config.escrow ? openEscrow({ host, connection, charge, holdersKeyOf }) : undefined;
 

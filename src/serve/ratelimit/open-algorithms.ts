@@ -87,16 +87,17 @@ export function storeOf(handler: AnyHandler, notReady: () => string | undefined)
   };
   const quotaAsk = (ask: AlgorithmAsk): QuotaAsk => {
     const { key, hits, limit, burst, perMs, holder, isEnd } = ask;
-    return {
+    const counter = {
       bucket: bucketOf(ask),
       key,
-      cost: hits,
       limit,
       burst,
       perMs,
-      ...(holder === undefined ? {} : { once: holder }),
-      ...(isEnd ? { release: true } : {}),
+      ...(holder === undefined ? {} : { idempotencyKey: holder }),
     };
+    if (isEnd) return { ...counter, kind: 'release' };
+    if (hits === 0) return { ...counter, kind: 'look' };
+    return { ...counter, kind: hits < 0 ? 'giveBack' : 'spend', cost: Math.abs(hits) };
   };
   return {
     charge(asks) {

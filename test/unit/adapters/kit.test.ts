@@ -1,4 +1,5 @@
 /** The test kit finds what is wrong: each adapter here breaks one promise, and the sentence about it fails. */
+import { changeOf } from '../../../src/counting/ask.ts';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
@@ -214,17 +215,11 @@ describe('quota', () => {
         const counts = new Map<string, { end: number; used: number }>();
         const own = fakeClock();
         const charged = new Map<string, number>();
-        const one = ({
-          bucket,
-          key,
-          cost: asked,
-          limit,
-          perMs,
-          endsAtMs,
-          once,
-          partial = false,
-          owed: owes = false,
-        }: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
+        const one = (ask: QuotaAsk<string>): { answer: QuotaAnswer; charge: () => void } => {
+          const { bucket, key, limit, perMs, endsAtMs, idempotencyKey: once } = ask;
+          const asked = changeOf(ask);
+          const partial = ask.kind === 'spend' && ask.partial === true;
+          const owes = ask.kind === 'owe';
           const nowMs = fault.ownClock === true ? own.nowMs() : host.clock.nowMs();
           const name = [fault.oneCounter === true ? '' : bucket, perMs, fault.oneKey === true ? '' : key].join('\n');
           let count = counts.get(name);
@@ -277,7 +272,9 @@ describe('quota', () => {
             if (fault.waits === true) await new Promise((resolve) => setTimeout(resolve, 1)); // read, wait, write: the race
             for (const { answer, charge } of answers) if (all || (fault.partly === true && answer.granted)) charge();
             return answers.map(({ answer }, at) =>
-              all || !answer.granted ? answer : { ...answer, remaining: answer.remaining + (asks[at]?.cost ?? 0) },
+              all || !answer.granted
+                ? answer
+                : { ...answer, remaining: answer.remaining + changeOf(asks[at] as QuotaAsk) },
             );
           },
         });

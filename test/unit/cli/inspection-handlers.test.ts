@@ -4,15 +4,7 @@ import { lookingOnly } from '../../../src/cli/inspection-handlers.ts';
 import type { HandlerSpec } from '../../../src/core/rules/policy.ts';
 
 const CALL: Call = { signal: new AbortController().signal, remainingMs: 1000, id: 'c' };
-const ask = (more: Partial<QuotaAsk>): QuotaAsk => ({
-  bucket: 'b',
-  key: 'k',
-  cost: 1,
-  limit: 10,
-  burst: 10,
-  perMs: 1000,
-  ...more,
-});
+const counter = { bucket: 'b', key: 'k', limit: 10, burst: 10, perMs: 1000 };
 
 async function looking(handler: AnyHandler): Promise<AnyHandler> {
   const open = lookingOnly(async () => ({
@@ -23,7 +15,7 @@ async function looking(handler: AnyHandler): Promise<AnyHandler> {
   return (await open({} as HandlerSpec)).handler;
 }
 
-test('asks a quota at no cost, and answers as if it had been charged', async () => {
+test('looks at a quota, and answers as if it had been charged', async () => {
   const asked: QuotaAsk[] = [];
   const left: QuotaAnswer = { granted: true, limit: 10, remaining: 3, resetMs: 0 };
   const handler = await looking({
@@ -35,17 +27,15 @@ test('asks a quota at no cost, and answers as if it had been charged', async () 
   });
   const answers = await handler.charge?.(
     [
-      ask({ cost: 3, once: 'r-1' }),
-      ask({ cost: 4 }),
-      ask({ cost: 4, partial: true }),
-      ask({ cost: 99, owed: true }),
-      ask({ cost: 0, release: true }),
+      { ...counter, kind: 'spend', cost: 3, idempotencyKey: 'r-1' },
+      { ...counter, kind: 'spend', cost: 4 },
+      { ...counter, kind: 'spend', cost: 4, partial: true },
+      { ...counter, kind: 'owe', cost: 99 },
+      { ...counter, kind: 'release' },
     ],
     CALL,
   );
-  expect(asked).toEqual(
-    [1, 2, 3, 4, 5].map(() => ({ bucket: 'b', key: 'k', cost: 0, limit: 10, burst: 10, perMs: 1000 })),
-  );
+  expect(asked).toEqual([1, 2, 3, 4, 5].map(() => ({ ...counter, kind: 'look' })));
   expect(answers?.map(({ granted, remaining, resetMs, charged }) => [granted, remaining, resetMs, charged])).toEqual([
     [true, 0, 0, undefined],
     [false, 3, 1, undefined],

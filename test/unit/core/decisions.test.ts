@@ -1,4 +1,5 @@
 /** Which rule answers: order, groups, quotas, shares. */
+import { changeOf } from '../../../src/counting/ask.ts';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -73,9 +74,10 @@ function counting(): Script & { readonly counts: Map<string, number>; readonly a
     counts,
     asked,
     charge: (asks): QuotaAnswer[] => {
-      asked.push(asks.map((ask) => `${keyOf(ask)} +${ask.cost} of ${ask.limit}`));
-      const fits = asks.map((ask) => (counts.get(keyOf(ask)) ?? 0) + ask.cost <= ask.limit);
-      if (fits.every(Boolean)) for (const ask of asks) counts.set(keyOf(ask), (counts.get(keyOf(ask)) ?? 0) + ask.cost);
+      asked.push(asks.map((ask) => `${keyOf(ask)} +${changeOf(ask)} of ${ask.limit}`));
+      const fits = asks.map((ask) => (counts.get(keyOf(ask)) ?? 0) + changeOf(ask) <= ask.limit);
+      if (fits.every(Boolean))
+        for (const ask of asks) counts.set(keyOf(ask), (counts.get(keyOf(ask)) ?? 0) + changeOf(ask));
       return asks.map((ask, at) => ({
         granted: fits[at] === true,
         limit: ask.limit,
@@ -259,7 +261,12 @@ rules:
   const q: Script = {
     charge: (asks) => {
       asked.push(...asks);
-      return asks.map(({ cost, limit }) => ({ granted: cost <= limit, limit, remaining: 0, resetMs: 1000 }));
+      return asks.map((ask) => ({
+        granted: changeOf(ask) <= ask.limit,
+        limit: ask.limit,
+        remaining: 0,
+        resetMs: 1000,
+      }));
     },
   };
   const { engine, load } = await engineOf(text, { q });
@@ -273,7 +280,7 @@ rules:
   expect((await engine.limit([wire], { remainingMs: undefined, signal: undefined })).statuses).toMatchObject([
     { over: true, rule: 'five' },
   ]);
-  expect(asked.map(({ cost }) => cost)).toEqual([Number.MAX_SAFE_INTEGER]);
+  expect(asked.map(changeOf)).toEqual([Number.MAX_SAFE_INTEGER]);
 });
 
 describe('what was sent never passes for what we set', () => {

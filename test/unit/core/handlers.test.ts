@@ -1,4 +1,5 @@
 /** What stands between the engine and a handler: time, room, breaker, faults. */
+import { changeOf } from '../../../src/counting/ask.ts';
 import { describe, expect, test } from 'vitest';
 import {
   allow,
@@ -323,7 +324,7 @@ rules:
     const asked: QuotaAsk<{ counter: string }>[] = [];
     const { http, engine } = await engineOf(quota(), { far: { charge: away }, near: { charge: granting(asked) } });
     expect(await http()).toMatchObject({ outcome: 'allow' });
-    expect(asked.map(({ bucket, limit, burst, cost }) => [bucket.counter, limit, burst, cost])).toEqual([
+    expect(asked.map((ask) => [ask.bucket.counter, ask.limit, ask.burst, changeOf(ask)])).toEqual([
       ['one#far', 3, 2, 2],
       ['other#far', 3, 3, 1],
     ]);

@@ -1,4 +1,5 @@
 /** What operators are told of quota rules: which apply and why, what their counters are at; and that looking leaves no trace. */
+import { changeOf } from '../../../src/counting/ask.ts';
 import { describe, expect, test } from 'vitest';
 import { type QuotaAnswer, type QuotaAsk, Unavailable } from '../../../src/adapters/contract.ts';
 import { createEngine } from '../../../src/core/engine.ts';
@@ -17,7 +18,7 @@ function counting(): Script & { readonly asked: QuotaAsk[][] } {
     charge: (asks) => {
       asked.push([...asks]);
       return asks.map((ask): QuotaAnswer => {
-        const used = (counts.get(nameOf(ask)) ?? 0) + ask.cost;
+        const used = (counts.get(nameOf(ask)) ?? 0) + changeOf(ask);
         counts.set(nameOf(ask), used);
         return {
           granted: used <= ask.limit,
@@ -132,9 +133,9 @@ describe('a look at the quota rules', () => {
       state: { used: 0, remaining: 3 },
     });
     await quotas('reset', 'http', request);
-    expect(q.asked.flat().map(({ cost, once }) => [cost, once])).toEqual([
-      [0, undefined],
-      [0, undefined],
+    expect(q.asked.flat().map(({ kind, idempotencyKey }) => [kind, idempotencyKey])).toEqual([
+      ['look', undefined],
+      ['look', undefined],
     ]);
     expect(engine.families.map((family) => JSON.stringify(family.read()))).toEqual(before);
     expect(engine.verdicts()).toEqual([]);

@@ -1,9 +1,12 @@
 /** The algorithms against a model that counts in whole numbers and forgets nothing. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { askCounter, askFixed, askGcra, type Counter } from '../../../src/counting/algorithms.ts';
+import type { QuotaAsk } from '../../../src/adapters/contract.ts';
+import { askCounter, askFixed, askGcra, BLANK, type Counter } from '../../../src/counting/algorithms.ts';
+import { drawnAsk, verbs } from './drawn-ask.ts';
 
-const ask = (cost: number, limit: number, burst: number, perMs: number) => ({
+const ask = (cost: number, limit: number, burst: number, perMs: number): QuotaAsk => ({
+  kind: cost === 0 ? 'look' : 'spend',
   bucket: undefined,
   key: 'k',
   cost,
@@ -19,7 +22,7 @@ describe('fixed', () => {
     fc.assert(
       fc.property(asks, fc.nat(6), (given, limit) => {
         const perMs = 100;
-        const counter: Counter = { a: 0, b: 0, c: 0 };
+        const counter: Counter = { ...BLANK };
         const used = new Map<number, number>();
         let nowMs = 1_767_225_600_037;
         for (const [cost, passed] of given) {
@@ -47,7 +50,7 @@ describe('gcra', () => {
     fc.assert(
       fc.property(asks, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 5 }), (given, limit, burst) => {
         const perMs = 100;
-        const counter: Counter = { a: 0, b: 0, c: 0 };
+        const counter: Counter = { ...BLANK };
         const full = BigInt(burst * perMs);
         let level = full;
         let nowMs = 1_767_225_600_000;
@@ -75,13 +78,10 @@ describe('gcra', () => {
 test('whatever is asked, and whenever a window ends, no answer says less than nothing, and a refusal says when', () => {
   const any = fc.record({
     passed: fc.oneof(fc.nat(40), fc.nat(400)),
-    cost: fc.integer({ min: -3, max: 3 }),
+    ...verbs,
     limit: fc.nat(6),
     burst: fc.nat(6),
     endsIn: fc.option(fc.integer({ min: -250, max: 250 }), { nil: undefined }),
-    owed: fc.boolean(),
-    partial: fc.boolean(),
-    release: fc.boolean(),
     once: fc.option(fc.constantFrom('one', 'other'), { nil: undefined }),
   });
   fc.assert(
@@ -89,23 +89,20 @@ test('whatever is asked, and whenever a window ends, no answer says less than no
       fc.constantFrom('fixed', 'gcra', 'sliding', 'log', 'concurrency'),
       fc.array(any, { minLength: 1, maxLength: 40 }),
       (algorithm, given) => {
-        const counter: Counter = { a: 0, b: 0, c: 0 };
+        const counter: Counter = { ...BLANK };
         let nowMs = 1_767_225_600_000;
-        for (const { passed, endsIn, once, ...more } of given) {
+        for (const { passed, endsIn, once, limit, burst, ...verb } of given) {
           nowMs += passed;
-          const { granted, remaining, resetMs } = askCounter(
-            counter,
-            algorithm,
-            {
-              bucket: undefined,
-              key: 'k',
-              perMs: 100,
-              ...more,
-              ...(once === undefined ? {} : { once }),
-              ...(endsIn === undefined ? {} : { endsAtMs: nowMs + endsIn }),
-            },
-            nowMs,
-          );
+          const counted = {
+            bucket: undefined,
+            key: 'k',
+            perMs: 100,
+            limit,
+            burst,
+            ...(once === undefined ? {} : { idempotencyKey: once }),
+            ...(endsIn === undefined ? {} : { endsAtMs: nowMs + endsIn }),
+          };
+          const { granted, remaining, resetMs } = askCounter(counter, algorithm, drawnAsk(counted, verb), nowMs);
           expect(remaining).toBeGreaterThanOrEqual(0);
           expect(resetMs).toBeGreaterThanOrEqual(granted ? 0 : 1);
         }

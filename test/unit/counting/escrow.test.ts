@@ -3,10 +3,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { QuotaAnswer, QuotaAsk } from '../../../src/adapters/contract.ts';
 import { fakeClock } from '../../../src/adapters/testing/fake-clock.ts';
 import { Counters } from '../../../src/counting/memory/counters.ts';
-import { windowEnd } from '../../../src/counting/algorithms.ts';
-import type { Bucket } from '../../../src/counting/redis/bucket.ts';
-import { Escrow } from '../../../src/counting/escrow.ts';
-import type { Told } from '../../../src/counting/redis/script.ts';
+import { changeOf } from '../../../src/counting/ask.ts';
+import { Escrow, type EscrowBucket } from '../../../src/counting/escrow.ts';
+import type { RedisAnswer } from '../../../src/counting/redis/script.ts';
+import { windowEnd } from '../../../src/counting/window.ts';
 import { Random } from '../frontends/odd-octets.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 60);
@@ -25,7 +25,7 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
   let trips = 0;
   /** Some way off: an answer, or the ask itself, may be lost, and time goes on meanwhile. */
   let isLossy = false;
-  const charge = async (asks: readonly QuotaAsk<Bucket>[]): Promise<readonly Told[]> => {
+  const charge = async (asks: readonly QuotaAsk<EscrowBucket>[]): Promise<readonly RedisAnswer[]> => {
     trips++;
     for (let turns = random.below(4); turns > 0; turns--) await Promise.resolve();
     if (isLossy && random.below(4) === 0) throw new Error('away');
@@ -35,8 +35,9 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
     if (isLossy && random.below(4) === 0) throw new Error('no answer');
     return told.map((answer, at) => ({
       ...answer,
-      charged: answer.granted ? (answer.charged ?? asks[at]?.cost ?? 0) : 0,
+      charged: answer.granted ? (answer.charged ?? Math.max(0, changeOf(asks[at] as QuotaAsk))) : 0,
       endsAtMs,
+      used: 0,
     }));
   };
   const replicas = Array.from({ length: 1 + random.below(5) }, () => {
@@ -44,7 +45,8 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
     const escrow = new Escrow({
       maxLeases: 100,
       nowMs: () => clock.nowMs() + skewMs,
-      store: { charge, tell: () => {} },
+      store: { charge: charge as (asks: readonly QuotaAsk<EscrowBucket>[]) => Promise<readonly RedisAnswer[]> },
+      tell: () => {},
       count: {
         taken: (units) => {
           counts.taken += units;
@@ -58,7 +60,7 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
       },
     });
     open.push(escrow);
-    return { escrow, bucket: { counter: 'c', algorithm, perMs, leases: new Map() } satisfies Bucket };
+    return { escrow, bucket: { counter: 'c', algorithm, perMs, leases: new Map() } satisfies EscrowBucket };
   });
   const ask = async (
     limit: number,
@@ -68,7 +70,7 @@ function fleet(random: Random, algorithm: 'fixed' | 'gcra' | 'sliding', perMs: n
   ): Promise<QuotaAnswer | undefined> => {
     const { escrow, bucket } = replicas[at] as (typeof replicas)[number];
     try {
-      return (await escrow.charge([{ bucket, key: 'k', cost, limit, burst, perMs }]))[0];
+      return (await escrow.charge([{ kind: 'spend', bucket, key: 'k', cost, limit, burst, perMs }]))[0];
     } catch {
       return undefined;
     }
@@ -170,7 +172,7 @@ describe('units that are taken ahead', () => {
           await pass(random.below(180));
           const held = replicas.reduce(
             (sum, { escrow, bucket }) =>
-              sum + escrow.heldOf({ bucket, key: 'k', cost: 0, limit, burst: limit, perMs: 10_000 }),
+              sum + escrow.heldOf({ kind: 'look', bucket, key: 'k', limit, burst: limit, perMs: 10_000 }),
             0,
           );
           const [, before = 0] = taken.findLast(([atMs]) => atMs < clock.monotonicMs() - HELD_MS) ?? [];

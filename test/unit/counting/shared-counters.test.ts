@@ -2,11 +2,13 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import { type Algorithm, type QuotaAsk, SharedLock } from 'sluice/plugin';
+import { type Algorithm, type QuotaAsk, SharedLock, type Spend } from 'sluice/plugin';
 import { expect, test } from 'vitest';
-import { type Bucket, Counters } from '../../../src/counting/memory/counters.ts';
+import { Counters } from '../../../src/counting/memory/counters.ts';
 import { SharedCounters } from '../../../src/counting/memory/shared-counters.ts';
-import { windowEnd } from '../../../src/counting/algorithms.ts';
+import type { BucketSpec } from '../../../src/counting/store.ts';
+import { windowEnd } from '../../../src/counting/window.ts';
+import { drawnAsk, verbs } from './drawn-ask.ts';
 
 const NOW = 1_767_225_600_000;
 const ALGORITHMS: readonly Algorithm[] = ['fixed', 'gcra', 'sliding', 'log', 'concurrency'];
@@ -50,12 +52,9 @@ const askOf = fc.record({
   algorithm: fc.constantFrom(...ALGORITHMS),
   key: fc.constantFrom('a', 'b'),
   perMs: fc.constantFrom(1000, 300),
-  cost: fc.integer({ min: -2, max: 3 }),
+  ...verbs,
   limit: fc.nat(8),
   once: fc.option(fc.constantFrom('one', 'other', 'third'), { nil: undefined }),
-  owed: fc.boolean(),
-  partial: fc.boolean(),
-  release: fc.boolean(),
   isLate: fc.boolean(),
 });
 const charges = fc.array(
@@ -75,18 +74,22 @@ test('two workers that take turns answer as one process does', () => {
       for (const { worker, passed, reset, asks } of given) {
         advance(passed);
         const of = (store: Counters | SharedCounters) => {
-          const mine = asks.map(({ algorithm, once: who, release, partial, isLate, ...ask }) => ({
-            ...ask,
-            bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }),
-            burst: 5,
-            ...(isLate && ask.cost < 0
-              ? { endsAtMs: now() - ask.perMs }
-              : ask.key === 'b'
-                ? { endsAtMs: windowEnd(now(), 700) }
-                : {}),
-            ...(who === undefined ? { partial: partial && !ask.owed } : { once: who }),
-            ...(release && algorithm === 'concurrency' ? { cost: 0, release } : {}),
-          }));
+          const mine = asks.map(
+            ({ algorithm, key, perMs, limit, once: idempotencyKey, isLate, isReleased, ...verb }) => {
+              const endsAtMs =
+                isLate && verb.cost < 0 ? now() - perMs : key === 'b' ? windowEnd(now(), 700) : undefined;
+              const counter = {
+                bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }),
+                key,
+                perMs,
+                limit,
+                burst: 5,
+                ...(endsAtMs === undefined ? {} : { endsAtMs }),
+                ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+              };
+              return drawnAsk(counter, { ...verb, isReleased: isReleased && algorithm === 'concurrency' });
+            },
+          );
           if (reset === 1) store.reset(mine);
           return store.charge(mine);
         };
@@ -105,16 +108,17 @@ test.each(['gcra', 'log'] as const)(
     } = both(1); // few places
     for (const store of [one, both(100).alone]) {
       const ask = {
+        kind: 'spend' as const,
         bucket: store.bucket({ counter: 'c', algorithm, perMs: 1000 }),
         cost: 1,
         limit: 1,
         burst: 1,
         perMs: 1000,
       };
-      const granted = (...asks: readonly QuotaAsk<Bucket>[]) => store.charge(asks).map((answer) => answer.granted);
+      const granted = (...asks: readonly QuotaAsk<BucketSpec>[]) => store.charge(asks).map((answer) => answer.granted);
       for (let key = 0; key < 40; key++) granted({ ...ask, key: String(key) });
       expect(granted({ ...ask, key: 'a' })).toEqual([true]);
-      expect(granted({ ...ask, key: 'a', cost: -1 }, { ...ask, key: 'b', cost: 2 })).toEqual([true, false]);
+      expect(granted({ ...ask, key: 'a', kind: 'giveBack' }, { ...ask, key: 'b', cost: 2 })).toEqual([true, false]);
       expect(granted({ ...ask, key: 'a' })).toEqual([false]);
     }
   },
@@ -127,7 +131,7 @@ test('more keys than there is room for: what ends first starts anew, and is coun
   } = both(16);
   const bucket = one.bucket({ counter: 'c', algorithm: 'fixed', perMs: 1000 });
   for (let key = 0; key < 100; key++)
-    one.charge([{ bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 1000 }]);
+    one.charge([{ kind: 'spend', bucket, key: String(key), cost: 1, limit: 1, burst: 1, perMs: 1000 }]);
   expect(evicted.counters).toBeGreaterThan(60);
 });
 
@@ -138,7 +142,15 @@ test('a counter that takes the place of another takes none of its charges', () =
   } = both(1); // few places
   const bucket = one.bucket({ counter: 'c', algorithm: 'log', perMs: 1000 });
   for (let key = 0; key < 200; key++) {
-    const ask = { bucket, key: String(key), cost: 1, limit: 3, burst: 3, perMs: 1000 };
+    const ask: Spend<BucketSpec> = {
+      kind: 'spend',
+      bucket,
+      key: String(key),
+      cost: 1,
+      limit: 3,
+      burst: 3,
+      perMs: 1000,
+    };
     expect(
       [one.charge([ask, ask]), one.charge([ask, ask])].map((answers) => answers.map(({ granted }) => granted)),
     ).toEqual([
@@ -151,13 +163,11 @@ test('a counter that takes the place of another takes none of its charges', () =
 
 test('what is over makes room, nothing in use is forgotten', () => {
   const { workers, evicted, advance } = both(10_000);
-  const [bucket] = workers.map((worker) => worker.bucket({ counter: 'c', algorithm: 'log', perMs: 1000 }));
+  const bucket = workers[0].bucket({ counter: 'c', algorithm: 'log', perMs: 1000 });
   for (let second = 0; second < 30; second++) {
     for (let key = 0; key < 300; key++)
       for (const worker of workers)
-        worker.charge([
-          { bucket, key: `${second} ${key}`, cost: 1, limit: 5, burst: 5, perMs: 1000 } as QuotaAsk<never>,
-        ]);
+        worker.charge([{ kind: 'spend', bucket, key: `${second} ${key}`, cost: 1, limit: 5, burst: 5, perMs: 1000 }]);
     advance(1000);
   }
   expect(evicted).toEqual({ counters: 0, entries: 0 });
@@ -172,7 +182,16 @@ test('more charges than there is room for: some are forgotten, and counted', () 
   for (let lease = 0; lease < 1200; lease++)
     expect(
       one.charge([
-        { bucket, key: String(lease % 2), cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(lease) },
+        {
+          kind: 'spend',
+          bucket,
+          key: String(lease % 2),
+          cost: 1,
+          limit: 1000,
+          burst: 1000,
+          perMs: 1000,
+          idempotencyKey: String(lease),
+        },
       ])[0]?.granted,
     ).toBe(true);
   expect(evicted.entries).toBe(200);
@@ -185,7 +204,9 @@ test('who has a lease has it still where there is no room for another', () => {
   } = both(10_000);
   const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
   const take = (key: string, who: number) =>
-    one.charge([{ bucket, key, cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(who) }])[0];
+    one.charge([
+      { kind: 'spend', bucket, key, cost: 1, limit: 1000, burst: 1000, perMs: 1000, idempotencyKey: String(who) },
+    ])[0];
   for (let lease = 0; lease < 1000; lease++) take('a', lease);
   for (let lease = 0; lease < 1000; lease++) expect(take('a', lease)).toMatchObject({ granted: true, remaining: 0 });
   expect(evicted.entries).toBe(0);
@@ -202,10 +223,10 @@ function threadOf(memory: ReadonlyMap<string, SharedArrayBuffer>, number: number
       const bucket = counters.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
       let granted = 0;
       for (let round = 0; round < ${rounds}; round++) {
-        const ask = { bucket, key: String(round % 3), cost: 1, limit: 50, burst: 50, perMs: 1000, once: number + ' ' + round };
+        const ask = { kind: 'spend', bucket, key: String(round % 3), cost: 1, limit: 50, burst: 50, perMs: 1000, idempotencyKey: number + ' ' + round };
         if (counters.charge([ask])[0].granted) granted++;
         if (round === 1000) parentPort.postMessage('busy');
-        if (${rounds === Infinity} && round % 2) counters.charge([{ ...ask, cost: 0, release: true }]);
+        if (${rounds === Infinity} && round % 2) counters.charge([{ ...ask, kind: 'release' }]);
       }
       parentPort.postMessage(granted);
     });`,
@@ -230,7 +251,8 @@ test('a worker that is ended at any moment leaves the others exact', async () =>
   } = both(10_000);
   const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
   const take = (key: string, who: string): boolean | undefined =>
-    one.charge([{ bucket, key, cost: 1, limit: 50, burst: 50, perMs: 1000, once: who }])[0]?.granted;
+    one.charge([{ kind: 'spend', bucket, key, cost: 1, limit: 50, burst: 50, perMs: 1000, idempotencyKey: who }])[0]
+      ?.granted;
   for (let death = 0; death < 4; death++) {
     const threads = [3, 4].map((number) => threadOf(memory, number, Infinity));
     await Promise.all(threads.map((thread) => once(thread, 'message')));
@@ -242,7 +264,18 @@ test('a worker that is ended at any moment leaves the others exact', async () =>
     expect(Array.from({ length: 60 }, (_, at) => take(key, `mine ${at}`)).filter(Boolean)).toHaveLength(50);
   advance(1001);
   for (let lease = 0; lease < 1000; lease++)
-    one.charge([{ bucket, key: 'all', cost: 1, limit: 1000, burst: 1000, perMs: 1000, once: String(lease) }]);
+    one.charge([
+      {
+        kind: 'spend',
+        bucket,
+        key: 'all',
+        cost: 1,
+        limit: 1000,
+        burst: 1000,
+        perMs: 1000,
+        idempotencyKey: String(lease),
+      },
+    ]);
   expect(evicted.entries, 'a slot is lost').toBe(0);
 });
 
@@ -254,7 +287,8 @@ test.each(['charge', 'reset'] as const)(
       memory,
     } = both(10);
     const bucket = one.bucket({ counter: 'c', algorithm: 'concurrency', perMs: 1000 });
-    const ask = (key: string, who: string) => ({ bucket, key, cost: 1, limit: 2, burst: 2, perMs: 1000, once: who });
+    const ask = (key: string, who: string) =>
+      ({ kind: 'spend', bucket, key, cost: 1, limit: 2, burst: 2, perMs: 1000, idempotencyKey: who }) as const;
     const take = (key: string, who: string) => one.charge([ask(key, who)])[0]?.granted;
     expect([take('a', 'ann'), take('a', 'bob')]).toEqual([true, true]);
     const [changing, free, used] = [1, 3, 4];
@@ -262,7 +296,7 @@ test.each(['charge', 'reset'] as const)(
     [head[changing], head[free], head[used]] = [1, 1, 1]; // the slot of ann is free, and still in the list
     if (what === 'reset') one.reset([ask('a', 'ann')]);
     expect([take('b', 'cid'), take('b', 'dan'), take('a', 'eve')]).toEqual([true, true, what === 'reset']);
-    one.charge([{ ...ask('b', 'dan'), cost: 0, release: true }]);
+    one.charge([{ ...ask('b', 'dan'), kind: 'release' }]);
     expect([take('a', 'fay'), take('b', 'gil'), take('b', 'hal')]).toEqual([what === 'reset', true, false]);
   },
 );

@@ -27,7 +27,7 @@ function pool() {
   };
   return { memory, entries, open, all, change, evicted: () => evicted };
 }
-const entry = (untilMs: number, cost = 1): Entry => ({ untilMs, cost, who: untilMs });
+const entry = (untilMs: number, cost = 1): Entry => ({ untilMs, cost, owner: untilMs });
 const count = (lists: readonly (readonly Entry[])[]): number => lists.reduce((sum, list) => sum + list.length, 0);
 
 /** Every slot that is not in a list can be used. */
@@ -69,7 +69,7 @@ test('whoever dies while it writes leaves whole lists, and no slot is lost', () 
       const before = mine.all();
       const dying: Entry = {
         untilMs: 1,
-        who: undefined,
+        owner: undefined,
         get cost(): number {
           throw new Error('dead');
         },
@@ -77,7 +77,7 @@ test('whoever dies while it writes leaves whole lists, and no slot is lost', () 
       expect(() =>
         mine.change(list, gone, ...Array.from({ length: written }, (_, at) => entry(900 + at)), dying),
       ).toThrow('dead');
-      mine.open().mend();
+      mine.open().repair();
       const after = before.with(list, [
         ...(before[list] ?? []).slice(gone),
         ...Array.from({ length: written }, (_, at) => entry(900 + at)),
@@ -100,7 +100,7 @@ test('whatever stands in its links, they are whole when they have been mended', 
           if (mine.entries.used < SLOTS) mine.change(list, gone, ...(come ? [entry(at + 1)] : []));
         for (const [at, word] of scribbled) new Int32Array(mine.memory, links)[at] = word;
         new Int32Array(mine.memory)[changing] = 1;
-        mine.entries.mend();
+        mine.entries.repair();
         expectNoneLost(mine);
       },
     ),
@@ -132,7 +132,7 @@ test('where all are in use, one that ends soon goes for each that comes', () => 
 
 test('who is kept by a secret of the memory', () => {
   const [one, other] = [pool(), pool()];
-  expect(one.entries.whoOf('ann')).toBe(one.open().whoOf('ann'));
-  expect(one.entries.whoOf('ann')).not.toBe(one.entries.whoOf('bob'));
-  expect(one.entries.whoOf('ann')).not.toBe(other.entries.whoOf('ann'));
+  expect(one.entries.ownerOf('ann')).toBe(one.open().ownerOf('ann'));
+  expect(one.entries.ownerOf('ann')).not.toBe(one.entries.ownerOf('bob'));
+  expect(one.entries.ownerOf('ann')).not.toBe(other.entries.ownerOf('ann'));
 });

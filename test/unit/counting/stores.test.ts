@@ -2,11 +2,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import memory from '../../../plugins/quota-memory/adapter.ts';
-import { windowEnd } from '../../../src/counting/algorithms.ts';
+import { windowEnd } from '../../../src/counting/window.ts';
 import redis from '../../../plugins/quota-redis/adapter.ts';
 import type { Algorithm, QuotaAsk } from '../../../src/adapters/contract.ts';
 import { fakeClock, type OpenedForTest, openForTest, testCall } from '../../../src/adapters/testing/index.ts';
 import { type RedisPart, startRedis } from '../../parts/redis.ts';
+import { drawnAsk, verbs } from './drawn-ask.ts';
 
 const PER_MS = 840; // so many limits divide it that the stores have nothing to round
 const clock = fakeClock();
@@ -26,13 +27,10 @@ afterAll(async () => {
 
 const askOf = fc.record({
   key: fc.constantFrom('a', 'b'),
-  cost: fc.integer({ min: -2, max: 3 }),
+  ...verbs,
   limit: fc.nat(8),
   isLate: fc.boolean(),
   once: fc.option(fc.constantFrom('one', 'other', 'a:b,c \ud800'), { nil: undefined }),
-  owed: fc.boolean(),
-  partial: fc.boolean(),
-  release: fc.boolean(),
 });
 const charges = fc.array(
   fc.record({
@@ -51,12 +49,12 @@ const B = {
   limit: 0,
   isLate: false,
   once: undefined,
-  owed: false,
-  partial: false,
-  release: false,
+  isOwed: false,
+  isPartial: false,
+  isReleased: false,
 };
 const REFUSED_AFTER_RESET = [
-  { passed: 0, reset: 2, asks: [{ ...B, owed: true }] },
+  { passed: 0, reset: 2, asks: [{ ...B, isOwed: true }] },
   { passed: 0, reset: 1, asks: [{ ...B, cost: 0, limit: 1 }] },
   { passed: 0, reset: 2, asks: [B] },
   {
@@ -80,20 +78,25 @@ test.each<Algorithm>(['fixed', 'gcra', 'sliding', 'log', 'concurrency'])('%s', a
         clock.advance(passed);
         const told = await Promise.all(
           stores.map(async ({ handler }, at) => {
-            const mine = asks.map(({ once, release, partial, isLate, ...ask }): QuotaAsk => ({
-              ...ask,
-              bucket: buckets[at],
-              burst: 5,
-              perMs: PER_MS,
+            const mine = asks.map(({ key, limit, once, isLate, isReleased, ...verb }): QuotaAsk => {
               // The windows of one key are a calendar's; what is given back may come when its window is over.
-              ...(isLate && ask.cost < 0
-                ? { endsAtMs: clock.nowMs() - PER_MS }
-                : ask.key === 'b'
-                  ? { endsAtMs: windowEnd(clock.nowMs(), 700) }
-                  : {}),
-              ...(once === undefined ? { partial: partial && !ask.owed } : { once }),
-              ...(release && algorithm === 'concurrency' ? { cost: 0, owed: false, release } : {}),
-            }));
+              const endsAtMs =
+                isLate && verb.cost < 0
+                  ? clock.nowMs() - PER_MS
+                  : key === 'b'
+                    ? windowEnd(clock.nowMs(), 700)
+                    : undefined;
+              const counted = {
+                bucket: buckets[at],
+                key,
+                limit,
+                burst: 5,
+                perMs: PER_MS,
+                ...(endsAtMs === undefined ? {} : { endsAtMs }),
+                ...(once === undefined ? {} : { idempotencyKey: once }),
+              };
+              return drawnAsk(counted, { ...verb, isReleased: isReleased && algorithm === 'concurrency' });
+            });
             if (reset === 1) await handler.reset?.(mine);
             return (await handler.charge?.(mine, testCall()))?.map(({ granted, limit, remaining, resetMs }) => ({
               granted,
