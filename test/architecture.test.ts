@@ -21,6 +21,7 @@ const STAGES_OF_CORE: readonly (readonly string[])[] = [
     'src/core/call.ts',
     'src/core/call-id.ts',
     'src/core/actions.ts',
+    'src/core/when-done.ts',
     'src/core/status.ts',
     'src/core/key-text.ts',
     'src/core/metrics',

@@ -2,8 +2,8 @@
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
-import type { HandlerState } from '../core/engine.ts';
 import type { PolicyLoading } from './sources.ts';
+import type { HandlerState } from '../core/handlers/live-handler.ts';
 
 export function rulesPage(policy: Policy | undefined): object {
   return { revision: policy?.revision ?? null, rules: policy?.rules.map(ruleRow) ?? [] };

@@ -2,10 +2,10 @@
 import type { CallKind } from '../attributes/carrier.ts';
 import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../core/dispatch/quota-look.ts';
-import type { HandlerState } from '../core/engine.ts';
 import type { KeptVerdict, VerdictFilter } from '../core/history/kept-verdicts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
+import type { HandlerState } from '../core/handlers/live-handler.ts';
 
 /** A call that somebody asks about: attributes by name, in `limit` of each descriptor. */
 export interface AskedCall {

@@ -5,7 +5,7 @@
  */
 import { RecordingBag, RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
-import type { LimitVerdict, NetHeaders, Verdict } from '../core/call.ts';
+import { type LimitVerdict, type NetHeaders, NO_CALLER, type Verdict } from '../core/call.ts';
 import type { RunningEngine } from '../core/engine.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
@@ -49,8 +49,6 @@ export interface Explanation {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-const NOBODY = { remainingMs: undefined, signal: undefined };
-
 /** `isForReal`: the engine's handlers charge and write. */
 export async function explained(
   policy: Policy,
@@ -86,8 +84,8 @@ export async function explained(
 }
 
 async function asked(engine: RunningEngine, call: CallKind, wire: Wire): Promise<Verdict | LimitVerdict | undefined> {
-  if (call === 'http' || call === 'tcp') return engine.check(call, wire, NOBODY);
-  if (call === 'limit') return engine.limit([wire], NOBODY);
+  if (call === 'http' || call === 'tcp') return engine.check(call, wire, NO_CALLER);
+  if (call === 'limit') return engine.limit([wire], NO_CALLER);
   await engine.report(call, wire);
   return undefined;
 }

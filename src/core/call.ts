@@ -12,6 +12,8 @@ export interface Caller {
   readonly arrivedAtMs?: number;
 }
 
+export const NO_CALLER: Caller = { remainingMs: undefined, signal: undefined };
+
 export type Outcome = 'allow' | 'deny' | 'failed' | 'error';
 
 /** Net changes, in the order to apply: per name at most one of set, append, remove; a list keeps its order. */

@@ -141,3 +141,19 @@ export const quotaOutput = (
   remaining: Math.floor(remaining),
   reset: resetMs,
 });
+
+/** Merges two lists that are each in the order of rules. */
+export function inRuleOrder(one: readonly RuleOutcome[], other: readonly RuleOutcome[]): readonly RuleOutcome[] {
+  if (one.length === 0) return other;
+  if (other.length === 0) return one;
+  const all: RuleOutcome[] = [];
+  let at = 0;
+  for (const outcome of one) {
+    while (at < other.length && indexOf(other[at]) < indexOf(outcome)) all.push(other[at++] as RuleOutcome);
+    all.push(outcome);
+  }
+  while (at < other.length) all.push(other[at++] as RuleOutcome);
+  return all;
+}
+
+const indexOf = (outcome: RuleOutcome | undefined): number => outcome?.prepared.rule.index ?? Infinity;

@@ -4,13 +4,14 @@ import type { MetricFamily, MetricSample } from '../core/metrics/families.ts';
 import type { AdminSources, AskedCall } from '../admin/sources.ts';
 import { AttributeError } from '../attributes/errors.ts';
 import type { Wire } from '../attributes/bag.ts';
-import type { HandlerState, RunningEngine } from '../core/engine.ts';
+import type { RunningEngine } from '../core/engine.ts';
 import type { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../adapters/plugin-metrics.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Loads } from './loads.ts';
 import { escapedFamily } from './contain-errors.ts';
 import { plainRequest } from '../attributes/plain-request.ts';
+import type { HandlerState } from '../core/handlers/live-handler.ts';
 
 /** What is asked of an engine that runs. */
 export type EngineView = Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;

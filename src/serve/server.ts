@@ -11,7 +11,7 @@ import type { EscapedErrors } from '../adapters/escaped-errors.ts';
 import type { SharedMemory } from '../adapters/shared-memory.ts';
 import { startAdmin } from '../admin/server.ts';
 import type { AdminSources } from '../admin/sources.ts';
-import { createEngine, type PreparedPolicy } from '../core/engine.ts';
+import { createEngine } from '../core/engine.ts';
 import { unreadable } from '../attributes/unreadable.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import { RefusedEntries } from '../frontends/index.ts';
@@ -27,6 +27,7 @@ import { Strangers } from './refused-connections.ts';
 import { loadTexts, PolicySource, type PolicyTexts } from './policy-source.ts';
 import { messageOf } from '../text/message-of.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
+import type { PreparedPolicy } from '../core/snapshot/in-force.ts';
 
 /** How Envoy's calls come in. */
 export interface TransportFlags {

@@ -1,15 +1,13 @@
 /** How a case reaches the engine: in process, or by a real gRPC call. */
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Wire } from '../../attributes/bag.ts';
-import type { Caller, Engine, LimitVerdict, Verdict } from '../../core/call.ts';
+import { type Engine, type LimitVerdict, NO_CALLER, type Verdict } from '../../core/call.ts';
 import { carriedByCase, caseWire } from './wire.ts';
 import type { Case } from './schema.ts';
 import type { SeenCheck, SeenLimit } from './observed.ts';
 
 /** Makes the call of a case once. What a report came to is told by its handlers, not by the driver. */
 export type Driver = (one: Case) => Promise<SeenCheck | SeenLimit | undefined>;
-
-const NOBODY: Caller = { remainingMs: undefined, signal: undefined };
 
 export function inProcess(engine: Engine, attributes: Attributes): Driver {
   return async (one) => {
@@ -19,9 +17,9 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
     switch (one.call) {
       case 'http':
       case 'tcp':
-        return seenCheck(await engine.check(one.call, wire, NOBODY));
+        return seenCheck(await engine.check(one.call, wire, NO_CALLER));
       case 'limit':
-        return seenLimit(await engine.limit(wires, NOBODY));
+        return seenLimit(await engine.limit(wires, NO_CALLER));
       case 'log':
       case 'tcp-log':
         await engine.report(one.call, wire);

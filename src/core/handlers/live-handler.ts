@@ -11,6 +11,18 @@ import type { OpenHandler } from '../../adapters/open-handler.ts';
 /** Opens a handler of a policy: adapters in a server, canned answers in cases. */
 export type OpenHandlers = (spec: HandlerSpec) => Promise<OpenHandler>;
 
+/** A handler as operators see it. */
+export interface HandlerState {
+  readonly name: string;
+  readonly adapter: string;
+  readonly ready: boolean;
+  readonly why: string | undefined;
+  readonly breaker: 'closed' | 'open' | 'half-open';
+  readonly running: number;
+  readonly waiting: number;
+  readonly queued: number;
+}
+
 export interface LiveHandlerContext {
   readonly deadlines: TimerWheel;
   readonly log: Log;
@@ -21,7 +33,7 @@ export interface LiveHandlerContext {
 }
 
 /** Below Envoy's 200 ms for ext_authz. A limit that passes while its handler is away must not pass since it is asked much at once. */
-const CROWD_SILENCE_MS = 150;
+const BURST_SILENCE_MS = 150;
 /** Whoever looks is told what failed. */
 const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const NEVER_OPEN = { failures: Infinity, openForMs: 0, windowMs: 0 };
@@ -48,8 +60,8 @@ export class LiveHandler {
     this.deadlinesMs = deadlinesOf(spec.deadlineMs);
     this.open = open;
     this.#context = context;
-    const crowdSilenceMs = open.handler.charge === undefined ? 0 : CROWD_SILENCE_MS;
-    this.gate = new Gate(spec, context.meters, context.deadlines, context.log, crowdSilenceMs);
+    const burstSilenceMs = open.handler.charge === undefined ? 0 : BURST_SILENCE_MS;
+    this.gate = new Gate(spec, context.meters, context.deadlines, context.log, burstSilenceMs);
     this.looks = new Gate({ ...spec, breaker: NEVER_OPEN }, new HandlerMeters(), context.deadlines, SILENT_LOG);
     const { handler } = open;
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
@@ -83,6 +95,23 @@ export class LiveHandler {
     this.gate.configure(spec);
     this.looks.configure({ ...spec, breaker: NEVER_OPEN });
     this.reports?.configure(spec);
+  }
+
+  /** A handler whose breaker is open is not ready; one whose last call failed is, and says why that failed. */
+  state(): HandlerState {
+    const { ready, why } = this.open.readiness();
+    const { health, running, waiting } = this.gate;
+    const { openWhy } = health;
+    return {
+      name: this.#spec.name,
+      adapter: this.#spec.adapter,
+      ready: ready && openWhy === undefined,
+      why: why ?? openWhy ?? health.downWhy,
+      breaker: health.breaker.state,
+      running,
+      waiting,
+      queued: this.reports?.size ?? 0,
+    };
   }
 
   retain(): void {

@@ -1,48 +1,58 @@
+import { type Expiring, NOT_IN_WHEEL, type TimerWheel } from '../../time/timer-wheel.ts';
+import type { AnswerTimes } from './answer-times.ts';
 import type { Turn } from './breaker.ts';
 import { CALLER_WAITS_MS, type CallScope } from './call-scope.ts';
-import { type Expiring, NOT_IN_WHEEL } from '../../time/timer-wheel.ts';
 import { Failure } from './failure.ts';
-import type { Gate } from './gate.ts';
 import type { HandlerCall } from './handler-call.ts';
+import type { Health } from './health.ts';
 
-/** So much of a time must have passed in the loop's own time; the rest is what timers are inexact by. */
+/** The part of a deadline that must have passed in loop time; the rest allows for inexact timers. */
 const NEARLY = 0.75;
 
-/** A call that is waited for: it ends once, by its answer, by its deadline or by its caller's; what comes later is counted and left. */
+/** What the calls of one handler share. */
+export interface CallsOfHandler {
+  readonly health: Health;
+  readonly answerTimes: AnswerTimes;
+  readonly deadlines: TimerWheel;
+  /** A call left the queue without its turn. */
+  leftQueue(): void;
+}
+
+/** A call that waits for its turn or its answer. It ends once: by the answer, its deadline or its caller's; a later answer is counted and dropped. */
 export class PendingCall implements Expiring {
   readonly promise: Promise<unknown>;
-  /** The caller's time. */
+  /** The end of the caller's time. */
   readonly endsAtMs: number;
   wheelAtMs = NOT_IN_WHEEL;
   readonly turn: Turn;
-  readonly #gate: Gate;
+  readonly #calls: CallsOfHandler;
   readonly #scope: CallScope;
   readonly #beganAtMs: number;
   readonly #deadlineMs: number;
-  /** Absent in the queue. */
+  /** `undefined` in the queue. */
   #call: HandlerCall | undefined;
-  /** In the order in which the gate has sent calls. */
+  /** Position among the calls sent to the handler. */
   #order = 0;
-  /** Since when it is in the queue, then since when it is at the handler. */
+  /** When it entered the queue, then when it was sent. */
   #sinceLoopMs: number;
   #resolve: ((answer: unknown) => void) | undefined;
   #start: ((pending: PendingCall) => void) | undefined;
 
   constructor(
-    gate: Gate,
+    calls: CallsOfHandler,
     scope: CallScope,
     turn: Turn,
     beganAtMs: number,
     deadlineMs: number,
     start?: (pending: PendingCall) => void,
   ) {
-    this.#gate = gate;
+    this.#calls = calls;
     this.#scope = scope;
     this.turn = turn;
     this.#beganAtMs = beganAtMs;
     this.#deadlineMs = deadlineMs;
     this.endsAtMs = scope.endsAtMs;
-    this.#sinceLoopMs = gate.deadlines.loopMsAt(beganAtMs);
+    this.#sinceLoopMs = calls.deadlines.loopMsAt(beganAtMs);
     this.#start = start;
     const { promise, resolve } = Promise.withResolvers<unknown>();
     this.promise = promise;
@@ -61,30 +71,29 @@ export class PendingCall implements Expiring {
   }
 
   /**
-   * While the handler answers calls that were sent before this one, the answer is on its way; in a crowd, and in the queue, it is while it
-   * answers anybody.
+   * While the handler answers calls sent before this one, the answer is on its way; during a burst, and in the queue, any answer
+   * shows that.
    */
   get lateAtLoopMs(): number {
     if (this.#call === undefined) return this.#silentSinceLoopMs + Math.max(this.#deadlineMs, CALLER_WAITS_MS);
-    return Math.max(this.#silentSinceLoopMs + this.#deadlineMs, this.#gate.crowdLateAtLoopMs);
+    return Math.max(this.#silentSinceLoopMs + this.#deadlineMs, this.#calls.answerTimes.burstLateAtMs);
   }
 
   get #silentSinceLoopMs(): number {
+    const { answerTimes } = this.#calls;
     return Math.max(
       this.#sinceLoopMs,
-      this.#call === undefined ? this.#gate.silentSinceLoopMs : this.#gate.progress.lastBefore(this.#order),
+      this.#call === undefined ? answerTimes.silentSinceMs : answerTimes.lastBefore(this.#order),
     );
   }
 
+  /** Whether the handler was silent for its deadline while the event loop could have seen an answer. */
   #isLate(loopMs: number): boolean {
-    if (loopMs < this.#gate.crowdLateAtLoopMs) return false;
-    return (
-      loopMs - this.#silentSinceLoopMs >= this.#deadlineMs * NEARLY ||
-      loopMs - this.#gate.silentSinceLoopMs >= this.#deadlineMs
-    );
+    const { burstLateAtMs, silentSinceMs } = this.#calls.answerTimes;
+    if (loopMs < burstLateAtMs) return false;
+    return loopMs - this.#silentSinceLoopMs >= this.#deadlineMs * NEARLY || loopMs - silentSinceMs >= this.#deadlineMs;
   }
 
-  /** Neither answered nor given up. */
   get isOpen(): boolean {
     return this.#resolve !== undefined;
   }
@@ -94,23 +103,24 @@ export class PendingCall implements Expiring {
     const start = this.#start;
     this.#start = undefined;
     if (this.#scope.caller.signal?.aborted === true)
-      this.end(new Failure('gone', `[${this.#gate.label}] was not asked: the caller has gone`));
+      this.end(new Failure('gone', `[${this.#calls.health.label}] was not asked: the caller has gone`));
     else start?.(this);
   }
 
-  /** False where it had ended before. */
+  /** `false` if it had ended before. */
   end(answer: unknown): boolean {
+    const { health, deadlines } = this.#calls;
     const resolve = this.#resolve;
     if (resolve === undefined) {
-      this.#gate.meters.abandoned++;
+      health.meters.abandoned++;
       return false;
     }
     this.#resolve = undefined;
-    this.#gate.deadlines.remove(this);
-    this.#gate.meters.latency.add(performance.now() - this.#beganAtMs);
+    deadlines.remove(this);
+    health.meters.latency.add(performance.now() - this.#beganAtMs);
     this.#call?.done();
-    const isGone = answer instanceof Failure && this.#scope.caller.signal?.aborted === true; // it ended because the caller had
-    resolve(this.#gate.settled(isGone ? new Failure('gone', answer.why) : answer, this.turn));
+    const isGone = answer instanceof Failure && this.#scope.caller.signal?.aborted === true; // it failed because the caller left
+    resolve(health.settled(isGone ? new Failure('gone', answer.why) : answer, this.turn));
     return true;
   }
 
@@ -118,16 +128,16 @@ export class PendingCall implements Expiring {
     const resolve = this.#resolve;
     if (resolve === undefined) return;
     this.#resolve = undefined;
-    this.#gate.meters.latency.add(nowMs - this.#beganAtMs);
+    const { health } = this.#calls;
+    health.meters.latency.add(nowMs - this.#beganAtMs);
     const waitedMs = Math.round(nowMs - this.#beganAtMs);
     const isLate = this.#isLate(loopMs);
     const why =
-      this.#call === undefined ? this.#leaveQueue(waitedMs, isLate) : this.#giveUp(this.#call, waitedMs, isLate);
-    resolve(this.#gate.settled(new Failure(isLate ? 'late' : 'overload', `[${this.#gate.label}] ${why}`), this.turn));
+      this.#call === undefined ? this.#leaveQueue(waitedMs, isLate) : this.#abort(this.#call, waitedMs, isLate);
+    resolve(health.settled(new Failure(isLate ? 'late' : 'overload', `[${health.label}] ${why}`), this.turn));
   }
 
-  /** `isLate`: the handler was silent for its deadline while the loop could have seen an answer. Else it is by the caller's time. */
-  #giveUp(call: HandlerCall, waitedMs: number, isLate: boolean): string {
+  #abort(call: HandlerCall, waitedMs: number, isLate: boolean): string {
     const why = isLate
       ? `has not answered within ${Math.min(this.#deadlineMs, waitedMs)} ms`
       : `had not answered when the caller's time was over, after ${waitedMs} ms`;
@@ -136,7 +146,7 @@ export class PendingCall implements Expiring {
   }
 
   #leaveQueue(waitedMs: number, isLate: boolean): string {
-    this.#gate.leavesQueue();
-    return `was not asked: ${waitedMs} ms passed in its queue, ${isLate ? 'while the handler answered nobody' : "then the caller's time was over"}`;
+    this.#calls.leftQueue();
+    return `was not asked: ${waitedMs} ms passed in its queue, ${isLate ? 'while the handler answered no call' : "then the caller's time was over"}`;
   }
 }

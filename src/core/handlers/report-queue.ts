@@ -13,7 +13,7 @@ import { deadlinesOf } from '../actions.ts';
 import { scopeOfOwn } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import type { Gate } from './gate.ts';
-import { OutageLog } from './outage-log.ts';
+import { ThrottledLine } from './throttled-line.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { nextId } from '../call-id.ts';
 import { reportBytes, shownReport } from './report-size.ts';
@@ -42,8 +42,7 @@ export class ReportQueue {
   readonly #write: Write;
   readonly #options: ReportQueueOptions;
   readonly #log: Log;
-  /** At most one line a minute tells of reports that were refused. */
-  readonly #dead: OutageLog;
+  readonly #rejections: ThrottledLine;
   #batch: Required<BatchDefaults>;
   #deadlineMs: number;
   readonly #waiting: Waiting[] = [];
@@ -62,7 +61,9 @@ export class ReportQueue {
     this.#write = write;
     this.#options = options;
     this.#log = log;
-    this.#dead = new OutageLog(log, { handler: gate.label });
+    this.#rejections = new ThrottledLine(log, 'warn', 'reports were rejected and are discarded', {
+      handler: gate.label,
+    });
     this.#batch = { ...DEFAULT_BATCH, ...spec.batch };
     this.#deadlineMs = deadlinesOf(spec.deadlineMs).report;
   }
@@ -120,7 +121,7 @@ export class ReportQueue {
     this.#isGivenUp = true;
     const [first] = this.#waiting;
     if (first === undefined) return;
-    this.#gate.meters.lost += this.#waiting.length;
+    this.#gate.health.meters.lost += this.#waiting.length;
     this.#log.error('reports are lost: their backend did not take them before the end', {
       handler: this.#gate.label,
       entries: this.#waiting.length,
@@ -172,7 +173,7 @@ export class ReportQueue {
 
   /** Until it is written, refused or given up. */
   async #deliver(batch: readonly Waiting[]): Promise<void> {
-    const { meters } = this.#gate;
+    const { meters } = this.#gate.health;
     const entries = batch.map(({ entry }) => entry);
     const id = nextId();
     for (let tries = 0; ; tries += 1) {
@@ -194,10 +195,12 @@ export class ReportQueue {
         meters.deadLettered += refused;
         meters.written += entries.length - refused;
         const first = batch[answer.entries?.[0] ?? 0];
-        this.#dead.failed(
-          'reports were refused and are put aside',
-          `${answer.why}; ${refused} of ${entries.length}${first === undefined ? '' : `, the first: ${shownReport(first.rule, first.entry, first.bytes)}`}`,
-        );
+        this.#rejections.write(() => ({
+          why: answer.why,
+          rejected: refused,
+          written: entries.length - refused,
+          ...(first === undefined ? {} : { first: shownReport(first.rule, first.entry, first.bytes) }),
+        }));
         return;
       }
       meters.retried += 1;

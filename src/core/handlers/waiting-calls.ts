@@ -1,11 +1,9 @@
-import type { PendingCall } from './pending-call.ts';
-
-/** So many places of calls that have left are given back at once. */
+/** Empty places at the head of the list are removed this many at a time. */
 const COMPACT_AT = 1024;
 
-/** Calls that wait for room at a handler, in order. Those that were given up stay in the list until their turn, and do not count. */
-export class WaitingCalls {
-  readonly #calls: (PendingCall | undefined)[] = [];
+/** A queue of calls. Those that ended stay in the list until their turn, and do not count. */
+export class WaitingCalls<C extends { readonly isOpen: boolean }> {
+  readonly #calls: (C | undefined)[] = [];
   #head = 0;
   #size = 0;
 
@@ -13,18 +11,18 @@ export class WaitingCalls {
     return this.#size;
   }
 
-  add(call: PendingCall): void {
+  add(call: C): void {
     this.#calls.push(call);
     this.#size++;
   }
 
-  /** One was given up. */
+  /** One of them ended. */
   left(): void {
     this.#size--;
     if (this.#size === 0) this.#clear();
   }
 
-  next(): PendingCall | undefined {
+  next(): C | undefined {
     while (this.#head < this.#calls.length) {
       const call = this.#calls[this.#head];
       this.#calls[this.#head++] = undefined;

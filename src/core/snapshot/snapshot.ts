@@ -55,12 +55,14 @@ export class Snapshot {
     return this.#enrich[call];
   }
 
-  /** A call that waits for something begins; one that is answered at once needs not say so. */
-  enter(): void {
+  /** Keeps the handlers open until `value` settles, if it is a promise. */
+  hold<V>(value: V): V {
+    if (!(value instanceof Promise)) return value;
     this.#calls++;
+    return value.finally(() => this.#leave()) as V;
   }
 
-  leave(): void {
+  #leave(): void {
     this.#calls--;
     if (this.#isRetired && this.#calls === 0) this.#whenFree?.();
   }

@@ -1,13 +1,13 @@
 /** What the supervisor of `sluice serve` and a worker say to each other. */
 import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
-import type { HandlerState } from '../../core/engine.ts';
 import type { KeptVerdict, VerdictFilter } from '../../core/history/kept-verdicts.ts';
 import type { Address } from '../../transport/index.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
 import type { PolicyTexts } from '../policy-source.ts';
 import type { TransportFlags } from '../server.ts';
 import type { MemoryWish } from '../crew/shared-memory-request.ts';
+import type { HandlerState } from '../../core/handlers/live-handler.ts';
 
 /** Given to a worker when it starts. */
 export interface WorkerData {

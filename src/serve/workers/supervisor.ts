@@ -10,7 +10,6 @@ import { familiesPage, metricsPage } from '../../admin/metrics.ts';
 import { startAdmin } from '../../admin/server.ts';
 import type { AdminSources, LimitsAnswer } from '../../admin/sources.ts';
 import { LOOK_MS, type LookDepth } from '../../core/dispatch/look-at-quotas.ts';
-import type { HandlerState } from '../../core/engine.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { Address } from '../../transport/index.ts';
 import { escapedFamily } from '../contain-errors.ts';
@@ -25,6 +24,7 @@ import { supervisorPart, WorkerPages } from '../crew/merge-metrics.ts';
 import type { ServeTalk, WorkerData, WorkerView } from './messages.ts';
 import { RunningWorker } from '../crew/running-worker.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { HandlerState } from '../../core/handlers/live-handler.ts';
 
 export interface SupervisorOptions extends Pick<
   ServerOptions,

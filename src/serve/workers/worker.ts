@@ -1,12 +1,12 @@
 /** One of several servers in a process, each in a thread of its own, all at the same port. */
 import { workerData } from 'node:worker_threads';
 import { containFaults } from '../contain-errors.ts';
-import type { PreparedPolicy } from '../../core/engine.ts';
 import { makeLog } from '../../log/log.ts';
 import { startServer } from '../server.ts';
 import { memoryOfAll } from '../crew/shared-memory-request.ts';
 import type { ServeTalk, WorkerData } from './messages.ts';
 import { tell, work } from '../crew/worker-main.ts';
+import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
 
 const data = workerData as WorkerData;
 const log = makeLog(data.log.format, data.log.level);

@@ -164,7 +164,7 @@ describe('room', () => {
     const calls = await Promise.all([http(), http()]);
     expect(why(calls[0])).toBe('[check-script/h] has not answered within 20 ms');
     expect(why(calls[1])).toMatch(
-      /^\[check-script\/h\] was not asked: \d+ ms passed in its queue, while the handler answered nobody$/,
+      /^\[check-script\/h\] was not asked: \d+ ms passed in its queue, while the handler answered no call$/,
     );
   });
 });

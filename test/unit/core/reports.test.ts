@@ -106,11 +106,17 @@ describe('a backend', () => {
     await engine.flush();
     expect(out.batches).toHaveLength(3);
     expect(engine.meters.ofHandler('out')).toMatchObject({ written: 2, deadLettered: 7, retried: 0 });
-    const lines = logged.filter(({ message }) => message === 'reports were refused and are put aside'); // at most one a minute
-    expect(lines).toHaveLength(1);
-    expect(lines[0]?.fields['why']).toMatch(
-      /too large; 1 of 3, the first: rule written, id \S+, \d+ bytes: path=text of 2, code=200$/,
-    );
+    const lines = logged.filter(({ message }) => message === 'reports were rejected and are discarded'); // at most one a minute
+    expect(lines.map(({ fields }) => fields)).toEqual([
+      {
+        handler: 'log-script/out',
+        why: expect.stringContaining('too large'),
+        rejected: 1,
+        written: 2,
+        first: expect.stringMatching(/^rule written, id \S+, \d+ bytes: path=text of 2, code=200$/),
+        times: 1,
+      },
+    ]);
   });
 
   test('that hangs is given up after its deadline, and asked again', async () => {
@@ -285,8 +291,8 @@ test('reports that a full queue drops are told, once', async () => {
   expect(
     logged
       .filter(({ message }) => message === 'reports are dropped: the queue of their handler is full')
-      .map(({ fields }) => fields['why']),
-  ).toEqual(['rule seen, handler log-script/out']);
+      .map(({ level, fields }) => ({ level, fields })),
+  ).toEqual([{ level: 'warn', fields: { rule: 'seen', handler: 'log-script/out', times: 1 } }]);
 });
 
 test('fields that fail are null and counted, the entry is written', async () => {

@@ -1,0 +1,65 @@
+/**
+ * **In**: the report rules of a call, in one bag. **Out**: entries in the queues of their handlers.
+ * **Fails**: never; a rule that fails is counted, and a report that finds a full queue makes its call wait or is dropped.
+ */
+import type { Log } from '../../adapters/contract.ts';
+import type { RequestBag } from '../../attributes/bag.ts';
+import type { CallKind } from '../../attributes/carrier.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { nextId } from '../call-id.ts';
+import { frameOf, ThrottledLine } from '../handlers/throttled-line.ts';
+import { isEnforced, isSampled, matchOf } from '../match/applies.ts';
+import type { PreparedReport } from '../outcome.ts';
+import type { Snapshot } from '../snapshot/snapshot.ts';
+
+export class ReportWriter {
+  readonly #samples: boolean;
+  readonly #nowMs: () => number;
+  readonly #errors: ThrottledLine;
+  readonly #drops: ThrottledLine;
+
+  /** `samples` false: every report is written, whatever its rule says. */
+  constructor(log: Log, samples: boolean, nowMs: () => number) {
+    this.#samples = samples;
+    this.#nowMs = nowMs;
+    this.#errors = new ThrottledLine(log, 'error', 'internal error while making a report');
+    this.#drops = new ThrottledLine(log, 'warn', 'reports are dropped: the queue of their handler is full');
+  }
+
+  /** A promise for room if a queue is full. Checks and limits never wait for room: their reports are dropped, and counted. */
+  write(snapshot: Snapshot, call: CallKind, bag: RequestBag): Promise<void> | undefined {
+    const isLog = call === 'log' || call === 'tcp-log';
+    let room: Promise<void> | undefined;
+    for (const prepared of snapshot.candidates.reports(bag, call)) {
+      try {
+        room = this.#writeOne(prepared, bag, isLog) ?? room;
+      } catch (error) {
+        prepared.meters.failed++;
+        this.#errors.write(() => ({ rule: prepared.rule.name, error: messageOf(error), at: frameOf(error) }));
+      }
+    }
+    return isLog ? room : undefined;
+  }
+
+  #writeOne(prepared: PreparedReport, bag: RequestBag, mayWait: boolean): Promise<void> | undefined {
+    const { rule, action, handler, sink, meters } = prepared;
+    const { reports } = handler;
+    const match = matchOf(prepared, bag);
+    if (match === 'failed') meters.failed++;
+    if (match !== 'applies') return undefined;
+    meters.matched++;
+    if (!isEnforced(prepared, bag)) {
+      meters.shadow++;
+      return undefined;
+    }
+    if (this.#samples && !isSampled(prepared, bag)) return undefined;
+    if (!mayWait && reports.isFull) {
+      meters.dropped++;
+      this.#drops.write(() => ({ rule: rule.name, handler: handler.gate.label }));
+      return undefined;
+    }
+    const { values, failed } = action.input(bag);
+    meters.texts += failed.length;
+    return reports.push({ sink, id: nextId(), timeMs: this.#nowMs(), input: values }, rule.name);
+  }
+}

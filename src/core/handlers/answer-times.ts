@@ -1,0 +1,53 @@
+/** How many calls are remembered; answers before those change nothing that is asked. */
+const REMEMBERED = 32;
+const GRAIN_MS = 1;
+/** This many calls at once are a burst. */
+const BURST = 32;
+
+/**
+ * When a handler answered, which tells a slow backend from a busy one. A backend that answers in order owes nothing to a call while it
+ * answers calls sent before it; a call that later ones overtake has been passed over. All times are loop time (see `TimerWheel`).
+ */
+export class AnswerTimes {
+  /** Since when no call has been answered, while any runs. */
+  silentSinceMs = 0;
+  /** Calls that are with the handler or queued for it. */
+  pending = 0;
+  readonly #burstSilenceMs: number;
+  /** Orders of answered calls, and when they were answered; both ascending. */
+  readonly #orders: number[] = [];
+  readonly #atMs: number[] = [];
+
+  /** `burstSilenceMs`: how long a handler that answers in order may be silent during a burst; 0 if it does not answer in order. */
+  constructor(burstSilenceMs: number) {
+    this.#burstSilenceMs = burstSilenceMs;
+  }
+
+  /** A backend takes a burst of commands at once and answers none of them before it has. 0 where there is no burst. */
+  get burstLateAtMs(): number {
+    return this.pending < BURST ? 0 : this.silentSinceMs + this.#burstSilenceMs;
+  }
+
+  /** `order`: the position of the call among those sent. */
+  answered(order: number, atMs: number): void {
+    let last = this.#orders.length - 1;
+    if (last >= 0 && (this.#orders[last] as number) <= order && atMs - (this.#atMs[last] as number) < GRAIN_MS) return;
+    for (; last >= 0 && (this.#orders[last] as number) >= order; last--) {
+      this.#orders.pop();
+      this.#atMs.pop();
+    }
+    this.#orders.push(order);
+    this.#atMs.push(atMs);
+    if (this.#orders.length > REMEMBERED) {
+      this.#orders.shift();
+      this.#atMs.shift();
+    }
+  }
+
+  /** When a call sent before this one was last answered; `-Infinity` if that is not known. */
+  lastBefore(order: number): number {
+    for (let at = this.#orders.length - 1; at >= 0; at--)
+      if ((this.#orders[at] as number) < order) return this.#atMs[at] as number;
+    return -Infinity;
+  }
+}

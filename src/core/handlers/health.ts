@@ -1,0 +1,93 @@
+/**
+ * Whether a handler's backend answers.
+ * **In**: how each call ended. **Out**: the breaker's state, metrics, log lines. **Fails**: never.
+ */
+import type { Log } from '../../adapters/contract.ts';
+import type { HandlerMeters } from '../metrics/meters.ts';
+import type { HandlerSpec } from '../rules/policy.ts';
+import { Breaker, type Turn } from './breaker.ts';
+import { Failure } from './failure.ts';
+import { OutageLog } from './outage-log.ts';
+import { frameOf, ThrottledLine } from './throttled-line.ts';
+
+export class Health {
+  /** `adapter/handler`, in all messages. */
+  readonly label: string;
+  readonly breaker: Breaker;
+  readonly meters: HandlerMeters;
+  readonly #faults: ThrottledLine;
+  readonly #outage: OutageLog;
+  /** Why the last call failed, until one is answered. */
+  #downWhy: string | undefined;
+
+  constructor(
+    { name, adapter, breaker }: Pick<HandlerSpec, 'name' | 'adapter' | 'breaker'>,
+    meters: HandlerMeters,
+    log: Log,
+  ) {
+    const fields = { handler: name, adapter };
+    this.label = `${adapter}/${name}`;
+    this.breaker = new Breaker(breaker);
+    this.meters = meters;
+    this.#faults = new ThrottledLine(log, 'error', 'a plugin is at fault', fields);
+    this.#outage = new OutageLog(log, fields);
+  }
+
+  get downWhy(): string | undefined {
+    return this.#downWhy;
+  }
+
+  /** Why no call is sent, while the breaker is open. */
+  get openWhy(): string | undefined {
+    return this.breaker.state === 'open' ? `its breaker is open: ${this.#downWhy ?? 'it failed'}` : undefined;
+  }
+
+  /** The failure of a call that the breaker turned away. */
+  refused(): Failure {
+    const { waitMs, spec } = this.breaker;
+    const why = `[${this.label}] is not asked for ${Math.ceil(waitMs)} ms: it failed ${spec.failures} times in a row`;
+    return this.#counted(new Failure('breaker', why, { retryAfterMs: waitMs }));
+  }
+
+  /** Call it once for each call that the breaker admitted, with its turn. */
+  settled<T>(answer: T | Failure, turn: Turn): T | Failure {
+    if (!(answer instanceof Failure)) {
+      this.#answered();
+      return answer;
+    }
+    // A rejected input proves that the backend answers; an overload here, or a caller that has gone, says nothing of it.
+    if (answer.kind === 'rejected') this.#answered();
+    else if (answer.kind === 'gone' || answer.kind === 'overload') this.breaker.unknown(turn);
+    else this.#unanswered(answer, this.breaker.failed(turn));
+    return this.#counted(answer);
+  }
+
+  #answered(): void {
+    this.breaker.succeeded();
+    if (this.#downWhy === undefined) return;
+    this.#downWhy = undefined;
+    this.#outage.succeeded('a handler answers again');
+  }
+
+  /** One late call says little; an unavailable backend, or a breaker that opens, says that it is down. */
+  #unanswered({ kind, why }: Failure, hasOpened: boolean): void {
+    if (kind !== 'unavailable' && !hasOpened && this.#downWhy === undefined) return;
+    this.#downWhy = why;
+    this.#outage.failed(
+      hasOpened
+        ? 'a handler does not answer: its breaker is open, and it is not asked for a while'
+        : 'a handler does not answer',
+      why,
+    );
+  }
+
+  #counted(failure: Failure): Failure {
+    this.meters.failures[failure.kind]++;
+    if (failure.kind === 'fault')
+      this.#faults.write(() => {
+        const at = frameOf(failure.cause);
+        return { ...(at === undefined ? {} : { at }), why: failure.why };
+      });
+    return failure;
+  }
+}

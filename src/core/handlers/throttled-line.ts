@@ -1,0 +1,25 @@
+import type { Log, LogFields } from '../../adapters/contract.ts';
+import { Throttle } from '../../time/throttle.ts';
+
+/** A log line for what may happen with every call: at most one a minute; `times` counts the events since the last one. */
+export class ThrottledLine {
+  readonly #write: (fields: LogFields) => void;
+  readonly #throttle = new Throttle();
+
+  /** `fields` stand on each line. */
+  constructor(log: Log, level: 'warn' | 'error', message: string, fields: LogFields = {}) {
+    this.#write = (more) => log[level](message, { ...fields, ...more });
+  }
+
+  /** `fields` is called only if the line is written. */
+  write(fields: () => LogFields): void {
+    const times = this.#throttle.admit();
+    if (times > 0) this.#write({ ...fields(), times });
+  }
+}
+
+/** `PATH:LINE:COLUMN` of the first stack frame; `undefined` without a stack. */
+export function frameOf(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || typeof thrown.stack !== 'string') return undefined;
+  return /^ +at (?:.*\()?(?:file:\/\/)?(.+?:\d+:\d+)\)?$/m.exec(thrown.stack)?.[1];
+}

@@ -1,0 +1,107 @@
+/**
+ * Which policy is in force, from the first to the last.
+ * **In**: policies that loaded. **Out**: the snapshot that calls use. **Fails**: with a {@link SnapshotError}; the last good one stays.
+ */
+import type { Policy } from '../rules/policy.ts';
+import { CORE_ERRORS, SnapshotError } from './errors.ts';
+import { openSnapshot, type SnapshotContext } from './open-snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** Call one of the two, once. */
+export interface PreparedPolicy {
+  /** Puts it in force, from the next call on. */
+  commit(): void;
+  /** Closes what was opened for it; the policy in force stays. */
+  abandon(): Promise<void>;
+}
+
+export class PolicyInForce {
+  /** `undefined` before the first policy and after draining. */
+  current: Snapshot | undefined;
+  readonly #context: SnapshotContext;
+  readonly #onCommit: (snapshot: Snapshot) => void;
+  /** Prepared, neither committed nor abandoned. */
+  readonly #prepared = new Set<Snapshot>();
+  /** Replaced, with calls that still run. */
+  readonly #retiring = new Set<Promise<void>>();
+  #lastOpening: Promise<unknown> | undefined;
+  #isDraining = false;
+  #drained: Promise<void> | undefined;
+
+  /** `onCommit` is told of each snapshot that comes into force. */
+  constructor(context: SnapshotContext, onCommit: (snapshot: Snapshot) => void) {
+    this.#context = context;
+    this.#onCommit = onCommit;
+  }
+
+  /** One at a time. */
+  async use(policy: Policy): Promise<void> {
+    const prepared = await this.prepare(policy);
+    if (this.#isDraining) throw drainedError(policy); // draining closes it
+    prepared.commit();
+  }
+
+  /** One at a time. */
+  prepare(policy: Policy): Promise<PreparedPolicy> {
+    const opening = this.#open(policy);
+    this.#lastOpening = opening.catch(() => undefined);
+    return opening;
+  }
+
+  async #open(policy: Policy): Promise<PreparedPolicy> {
+    if (this.#isDraining) throw drainedError(policy);
+    const next = await openSnapshot(policy, this.#context, this.current);
+    if (this.#isDraining) {
+      await next.retire();
+      throw drainedError(policy);
+    }
+    this.#prepared.add(next);
+    return {
+      commit: () => {
+        if (this.#prepared.delete(next)) this.#commit(next);
+      },
+      abandon: async () => {
+        if (this.#prepared.delete(next)) await next.retire();
+      },
+    };
+  }
+
+  #commit(next: Snapshot): void {
+    const last = this.current;
+    const { policy, handlers } = next;
+    this.current = next;
+    for (const handler of handlers.values()) handler.configure(policy.handlers.get(handler.spec.name) ?? handler.spec);
+    this.#context.meters.keepOnly(new Set(policy.rules.map(({ name }) => name)), new Set(policy.handlers.keys()));
+    this.#onCommit(next);
+    if (last === undefined) return;
+    const retired = last.retire().finally(() => this.#retiring.delete(retired));
+    this.#retiring.add(retired);
+  }
+
+  /** Closes everything, reports first. Idempotent. */
+  drain(): Promise<void> {
+    this.#isDraining = true;
+    return (this.#drained ??= this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    await this.#lastOpening; // closes what it opens, and must find open what it keeps
+    const last = this.current;
+    this.current = undefined;
+    const unused = [...this.#prepared];
+    this.#prepared.clear();
+    await Promise.all([last?.retire(), ...this.#retiring, ...unused.map((next) => next.retire())]);
+  }
+}
+
+function drainedError({ watched: [file = 'policy'] }: Policy): SnapshotError {
+  return new SnapshotError([
+    {
+      severity: 'error',
+      position: { file, line: 1, column: 1 },
+      code: 'CORE_DRAINED',
+      message: CORE_ERRORS.CORE_DRAINED.means,
+      excerpt: undefined,
+    },
+  ]);
+}
