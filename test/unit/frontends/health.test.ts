@@ -6,6 +6,8 @@ import {
   HealthCheckResponse_ServingStatus as Is,
   HealthCheckResponseSchema,
 } from '../../../gen/grpc/health/v1/health_pb.ts';
+import { ErrorCode } from '../../../src/transport/h2/frames.ts';
+import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
 import { healthMethods } from '../../../src/frontends/health.ts';
 import { END_HEADERS, type Frame, frame, head, message, rawPeer, Type } from '../transport/raw-peer.ts';
 import { failureOf, serve, Status, type Serving, waitUntil } from '../transport/serving.ts';
@@ -102,6 +104,20 @@ describe('Watch', () => {
     await peer.until(told(2), 'each is told of the change', 20_000);
     peer.socket.destroy();
     await waitUntil(() => timers() <= before, 'nobody watches any more', 20_000);
+  });
+
+  test('a connection may watch as often as it may have streams, and no more', async () => {
+    await start();
+    const peer = await rawPeer(serving.transport.port);
+    const body = message(asking(SERVICE));
+    for (let at = 0; at <= DEFAULT_LIMITS.maxStreams; at++)
+      peer.say(frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head(WATCH)), frame(Type.DATA, 0, at * 2 + 1, body));
+    await peer.until((some) => some.some(({ type }) => type === Type.RST_STREAM), 'one is refused', 20_000);
+    const refused = peer.frames.filter(({ type }) => type === Type.RST_STREAM);
+    expect(refused.map(({ stream, payload }) => [stream, payload.readUInt32BE()])).toEqual([
+      [DEFAULT_LIMITS.maxStreams * 2 + 1, ErrorCode.REFUSED_STREAM],
+    ]);
+    peer.socket.destroy();
   });
 
   test('a second request ends a watch', async () => {
