@@ -1,4 +1,4 @@
-const MOST_CACHED_BYTES = 64;
+const MAX_CACHED_BYTES = 64;
 
 /** UTF-8 bytes as text. For short ASCII text, building the string here is about 4x faster than calling Buffer.toString. */
 export function utf8Text(bytes: Buffer, from: number, to: number): string {
@@ -32,13 +32,13 @@ export function utf8Text(bytes: Buffer, from: number, to: number): string {
 
 /** A cache of one text, for a field that rarely changes between calls (a method, a host). */
 export class CachedText {
-  readonly #bytes = new Uint8Array(MOST_CACHED_BYTES);
+  readonly #bytes = new Uint8Array(MAX_CACHED_BYTES);
   #length = -1;
   #text = '';
 
   of(bytes: Buffer, from: number, to: number): string {
     const length = to - from;
-    if (length > MOST_CACHED_BYTES) return bytes.toString('utf8', from, to);
+    if (length > MAX_CACHED_BYTES) return bytes.toString('utf8', from, to);
     const cached = this.#bytes;
     let at = 0;
     if (length === this.#length) while (at < length && cached[at] === bytes[from + at]) at++;

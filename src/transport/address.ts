@@ -18,19 +18,18 @@ export function addressText({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** One sentence for people. */
 function whyNotListening(at: Address, cause: string): string {
   const address = addressText(at);
   if (cause.includes('EADDRINUSE'))
     return `${address} is taken by another process: stop it, or choose another ${socketPath(at) === undefined ? 'port' : 'path'}`;
   if (cause.includes('EADDRNOTAVAIL'))
-    return `${address} is no address of this machine: listen at 127.0.0.1, 0.0.0.0 or one that it has`;
+    return `${address} is not an address of this machine: listen at 127.0.0.1, 0.0.0.0 or one that it has`;
   if (cause.includes('EACCES'))
     return `${address} is not allowed to this user: choose ${socketPath(at) === undefined ? 'a port above 1023' : 'a folder that it may write to'}`;
   return `cannot listen at ${address}: ${cause}`;
 }
 
-/** Rejects with one sentence for people where the address cannot be had. */
+/** Rejects with what to do where the address cannot be bound. */
 export async function listening(server: Server, at: Address & { readonly reusePort?: boolean }): Promise<void> {
   const path = socketPath(at);
   if (path !== undefined) await removeStale(path);
@@ -42,7 +41,7 @@ export async function listening(server: Server, at: Address & { readonly reusePo
   });
 }
 
-/** A socket's file outlives a process that was killed; then nobody answers there. */
+/** Removes the socket file of a process that was killed: it outlives it, and refuses connections. */
 async function removeStale(path: string): Promise<void> {
   const isStale = await new Promise<boolean>((resolve) => {
     const socket = connect({ path });
@@ -53,7 +52,7 @@ async function removeStale(path: string): Promise<void> {
   if (isStale) await rm(path, { force: true });
 }
 
-/** Where it listens: the port is known only now where any was asked for. */
+/** The address in use, with the port that the system chose for port 0. */
 export const bound = (server: Server, at: Address): Address => ({
   host: at.host,
   port: socketPath(at) === undefined ? (server.address() as AddressInfo).port : 0,

@@ -1,10 +1,10 @@
-/** A small client with bytes in and bytes out, for `sluice call` and for tests. */
+/** A small client that sends and receives bytes, for `sluice call`, control planes and tests. */
 import type { Client, ClientDuplexStream, Metadata, ServiceError } from '@grpc/grpc-js';
 import { asBuffer } from './byte-range.ts';
 import { GrpcError } from './transport.ts';
 
 export interface UnaryOptions {
-  /** Sent as grpc-timeout; without it the call may take for ever. */
+  /** Sent as grpc-timeout; no timeout without it. */
   readonly timeoutMs?: number;
   readonly metadata?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -22,7 +22,7 @@ export interface GrpcClient {
   close(): void;
 }
 
-/** PEM. `serverName`: the name that the server's certificate must have, where it is not the host of the address. */
+/** In PEM. `serverName`: the name in the server's certificate, where it is not the host of the address. */
 export interface DialTls {
   readonly ca?: Buffer;
   readonly cert?: Buffer;
@@ -34,7 +34,7 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 
 /**
  * Connects when first used; a server that is away fails the call with UNAVAILABLE. Cleartext without `tls`.
- * grpc-js is imported with the first call: a server that calls nobody does not pay for it.
+ * grpc-js is imported with the first call, so that a server that makes none does not load it.
  */
 export function dialGrpc(address: string, { tls }: { readonly tls?: DialTls } = {}): GrpcClient {
   let opening: Promise<OpenClient> | undefined;

@@ -1,53 +1,56 @@
-/** One request and its reply as gRPC sees it, whoever speaks HTTP/2: the seam between the two. */
+/** One request and its reply: the seam between gRPC and the HTTP/2 stacks. */
 
-/** The head of a request, well-formed. The same one may serve many requests. */
+/** A well-formed request head. Several requests may share one. */
 export interface Head {
   readonly method: string;
   readonly path: string;
   readonly contentType: string | undefined;
   /** The first value of a name in lower case. */
   header(name: string): string | undefined;
-  /** What gRPC made of it: of the method, path, content-type, grpc-timeout and grpc-encoding alone, since heads that are alike in these may share it. */
-  memo: unknown;
+  /**
+   * A cache for gRPC's parsed form. It may depend on method, path, content-type, grpc-timeout and grpc-encoding only, since heads that are
+   * equal in these share it.
+   */
+  cached: unknown;
 }
 
-/** Where the reply goes. After `reply`, `end`, `refuse` and `reset` there is nothing more to say, and to say it is harmless. */
+/** Sends the reply. Calls after `reply`, `end` or `refuse` do nothing. */
 export interface Exchange {
   readonly peer: string;
-  /** When the head came, by `performance.now()`. To be read in the turn in which it did. */
+  /** When the head arrived, by `performance.now()`. Valid only in the turn of its arrival. */
   readonly arrivedAtMs: number;
-  /** A message and the status OK: all that there is to say. */
+  /** Sends a message and the status OK. */
   reply(message: Uint8Array): void;
-  /** One of several messages. False: wait for `Receiver.writable` before the next. */
+  /** Sends one of several messages. False: wait for `Receiver.writable` before the next. */
   send(message: Uint8Array): boolean;
-  /** The status, after what was sent. */
+  /** Sends the status, after the messages. */
   end(code: number, details: string): void;
-  /** An answer in words to what is no gRPC. */
+  /** Sends a plain HTTP reply to a request that is not gRPC. */
   refuse(httpStatus: number, text: string): void;
-  /** So many octets of the body are done with: as many more may come. */
+  /** Gives the sender flow-control credit for bytes of the body that are consumed. */
   credit(bytes: number): void;
-  /** So many octets for the request wait in memory (fewer, where negative). False: it is more than its connection may hold. */
+  /** Counts bytes that are held in memory for the request; negative releases them. False: more than its connection may hold. */
   hold(bytes: number): boolean;
 }
 
-/** What is told of the request. */
+/** Takes the events of a request. */
 export interface Receiver {
-  /** Octets of the body. They stay as they are for as long as they are kept. */
+  /** Bytes of the body. They do not change, so they may be kept. */
   data(bytes: Uint8Array, from: number, to: number, isEnd: boolean): void;
-  /** There is room for another message. */
+  /** There is room for another message after `send` returned false. */
   writable(): void;
-  /** The caller reset it, or its connection is gone: nothing can be said any more. */
+  /** The caller has reset it, or its connection is gone: nothing more can be sent. */
   gone(): void;
-  /** Now and then, by `performance.now()`: ends what has been on its way for too long. */
+  /** Once a second, by `performance.now()`: ends requests that take too long to arrive. */
   tick(nowMs: number): void;
-  /** Its connection is to end: streams end once their clients are quiet. */
+  /** Its connection drains: streams end once their clients are quiet. */
   drain(): void;
 }
 
-/** How long a request, or a message of a stream, may take to come, whatever deadline its caller sets. */
+/** How long a request, or a message of a stream, may take to arrive, whatever deadline its caller sets. */
 export const REQUEST_MS = 30_000;
 
-/** Who answers requests. `isEnd`: it has no body. */
+/** Answers requests. `isEnd`: the request has no body. */
 export type Serve = (exchange: Exchange, head: Head, isEnd: boolean) => Receiver;
 
 /** For an exchange that is over: nothing of its request matters any more. */

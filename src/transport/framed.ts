@@ -1,7 +1,7 @@
-/** Before each gRPC message: whether it is compressed (one octet), and its length (four). */
+/** In front of each gRPC message: one byte that says whether it is compressed, and four of its length. */
 export const PREFIX_BYTES = 5;
 
-/** A message as gRPC sends it, not compressed. */
+/** A message with its prefix, not compressed. */
 export function framed(message: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(PREFIX_BYTES + message.length);
   new DataView(bytes.buffer).setUint32(1, message.length);

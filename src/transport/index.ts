@@ -1,7 +1,7 @@
 /**
- * The door of the transport.
- * **In**: methods by path, an address. **Out**: a server that calls them, and a client to call one with.
- * **Fails**: calls end with a gRPC status, never an empty OK; {@link listen} rejects where the address cannot be had.
+ * The transport's public entry.
+ * **In**: methods by path, and an address. **Out**: a server that calls them, and a client.
+ * **Fails**: calls end with a gRPC status, never with an empty OK; {@link listen} rejects where the address cannot be bound.
  */
 export { listen } from './socket/listen.ts';
 export { listenHttp2 } from './node-http2/listen.ts';

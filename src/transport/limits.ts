@@ -1,22 +1,20 @@
-/**
- * What one connection may cost us. Each bound is on what a peer can make us hold or do without asking anything of use.
- */
+/** What one connection may cost: bounds on the memory and work that a peer causes without asking anything useful. */
 export interface Limits {
-  /** Open at once; told to the peer, who may not have more. */
+  /** Open at once; announced to the peer. */
   readonly maxStreams: number;
-  /** Of names, values and 32 for each field; told to the peer. A larger one is refused, and the connection lives on. */
+  /** The sum of names, values and 32 bytes per field; announced to the peer. A larger one is refused, and the connection lives on. */
   readonly maxHeaderListBytes: number;
-  /** Of one header block as it is encoded, CONTINUATION frames included; a larger one ends the connection. */
+  /** Of one encoded header block, CONTINUATION frames included; a larger one ends the connection. */
   readonly maxHeaderBlockBytes: number;
-  /** What a stream may send before its reader has taken it. */
+  /** What a stream may send before its handler reads it. */
   readonly streamWindowBytes: number;
-  /** Of all streams together that wait for the rest of their message or for their reader: beyond it the connection's window stays shut. */
+  /** Of all streams together, unread or incomplete; beyond it the connection's window stays closed. */
   readonly maxHeldBytes: number;
-  /** The same with what is unpacked for them: beyond it a request is refused. */
+  /** The same with the decompressed messages of running calls; beyond it a request is refused. */
   readonly maxUnpackedBytes: number;
-  /** Of replies that the peer gives us no window for; beyond it the connection is closed. */
+  /** Of replies that wait for a window; beyond it the connection is closed. */
   readonly maxBlockedBytes: number;
-  /** Frames that carry nothing at once, and how many more each second. */
+  /** Frames that ask for nothing: how many at once, and how many more each second. */
   readonly idleFrames: number;
   readonly idleFramesPerSecond: number;
 }

@@ -1,15 +1,13 @@
-const MOST_DETAILS = 1024;
+const MAX_DETAILS = 1024;
 
-/** As gRPC over HTTP/2 wants a status' message: UTF-8, with everything but printable ASCII, and the percent sign, as `%XX`. */
+/** The encoding of grpc-message: UTF-8, with `%XX` for the percent sign and everything that is not printable ASCII. Long text is cut. */
 export function percentEncoded(text: string): string {
   let encoded = '';
-  for (const octet of new TextEncoder().encode(
-    text.length > MOST_DETAILS ? `${text.slice(0, MOST_DETAILS)}...` : text,
-  )) {
+  for (const byte of new TextEncoder().encode(text.length > MAX_DETAILS ? `${text.slice(0, MAX_DETAILS)}...` : text)) {
     encoded +=
-      octet >= 0x20 && octet <= 0x7e && octet !== 0x25
-        ? String.fromCharCode(octet)
-        : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }
   return encoded;
 }

@@ -3,23 +3,23 @@ import type { TLSSocket } from 'node:tls';
 import { addressText } from './address.ts';
 import type { Stranger } from './transport.ts';
 
-/** How often connections are looked after. */
+/** How often connections are checked for timeouts. */
 export const TICK_MS = 1000;
-/** How long what is left of a connection may live, at most, once it is drained for its age. */
-export const MOST_AFTER_AGE_MS = 60_000;
-/** How long a TLS handshake may take, however many octets of it come. */
+/** How long a connection that is drained for its age may live on, at most. */
+export const MAX_AFTER_AGE_MS = 60_000;
+/** Timeout of a TLS handshake, however many bytes of it arrive. */
 const HANDSHAKE_MS = 10_000;
 
 /**
- * The sockets of a server, from before their TLS handshake: a server that closes waits for each of them, and nobody else knows those
+ * All sockets of a server, also before their TLS handshake: a server that closes waits for each of them, and only this class knows those
  * whose handshake never ends.
  */
 export class RawSockets {
   readonly #all = new Set<Socket>();
-  /** By the address of their peer: those whose handshake is not done, and by when it has to be. Peers at a unix socket have none, and no limit. */
+  /** Sockets in their handshake and its deadline, by the address of the peer. Peers at a unix socket have no address, and no deadline. */
   readonly #handshakes = new Map<string, { readonly socket: Socket; readonly untilMs: number }>();
 
-  /** Closed within their handshake, and not yet told of by the TLS socket, which no longer knows its peer then. */
+  /** Sockets closed during their handshake; by the time the TLS socket reports it, it no longer knows its peer. */
   readonly #cut: { readonly peer: string | undefined; readonly hasSpoken: boolean }[] = [];
   #isDraining = false;
 
@@ -46,7 +46,7 @@ export class RawSockets {
     });
   }
 
-  /** The TLS socket tells of it within this turn of the event loop, or never. */
+  /** The TLS socket reports it within this turn of the event loop, or never. */
   #wasCut(peer: string | undefined, hasSpoken: boolean): void {
     const cut = { peer, hasSpoken };
     this.#cut.push(cut);
@@ -76,7 +76,7 @@ export class RawSockets {
     for (const { socket, untilMs } of this.#handshakes.values()) if (nowMs > untilMs) socket.destroy();
   }
 
-  /** Whoever has not finished its handshake has asked for nothing. */
+  /** A peer that has not finished its handshake has no calls to finish. */
   drain(): void {
     this.#isDraining = true;
     for (const { socket } of this.#handshakes.values()) socket.destroy();
@@ -89,7 +89,7 @@ export class RawSockets {
 
 type TlsFailure = Error & { readonly code?: string; /** In OpenSSL's words. */ readonly reason?: string };
 
-/** How OpenSSL calls what does not begin as TLS does. */
+/** OpenSSL's codes for a first byte that is not TLS. */
 const OF_CLEARTEXT: ReadonlySet<string> = new Set([
   'ERR_SSL_HTTP_REQUEST',
   'ERR_SSL_HTTPS_PROXY_REQUEST',

@@ -6,7 +6,8 @@ export const MIN_TLS = 'TLSv1.2';
 
 /** Gives new connections this certificate. Throws, and changes nothing, where certificate and key do not fit. */
 export function renewTls(server: Server, tls: TlsOptions): void {
-  if (!('setSecureContext' in server)) throw new Error('this server speaks cleartext: it has no certificate to renew');
+  if (!('setSecureContext' in server))
+    throw new Error('this server speaks cleartext, so it has no certificate to renew');
   (server as TlsServer).setSecureContext({ ...tls, minVersion: MIN_TLS });
 }
 

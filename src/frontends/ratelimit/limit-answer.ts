@@ -14,8 +14,8 @@ import { unitOfMs } from './units.ts';
 /** Shared by all calls: one message must be begun and finished without awaiting. */
 const writer = new ProtobufWriter();
 
-const MOST = 0xffff_ffff;
-const uint32 = (number: number): number => Math.min(MOST, Math.max(0, Math.floor(number)));
+const MAX_UINT32 = 0xffff_ffff;
+const uint32 = (number: number): number => Math.min(MAX_UINT32, Math.max(0, Math.floor(number)));
 
 export function limitAnswer(verdict: LimitVerdict, descriptors: number): Uint8Array {
   const { id, outcome, rule, statuses } = verdict;

@@ -1,5 +1,5 @@
 /**
- * What gRPC reads of a request's headers (gRPC over HTTP/2).
+ * Parses the headers of a gRPC request.
  * **In**: a head. **Out**: the call that it asks for, or how it is refused. **Fails**: never by throwing.
  */
 import type { Head } from '../exchange.ts';
@@ -8,7 +8,7 @@ import { type Method, type Methods, Status } from '../transport.ts';
 export interface CallHead {
   readonly path: string;
   readonly method: Method;
-  /** `undefined`: the caller waits for ever. */
+  /** `undefined` where there is none. */
   readonly timeoutMs: number | undefined;
   readonly encoding: 'identity' | 'gzip';
 }
@@ -25,13 +25,13 @@ const UNITS_MS: ReadonlyMap<string, number> = new Map([
   ['u', 1e-3],
   ['n', 1e-6],
 ]);
-const MOST_DIGITS = 8;
+const MAX_DIGITS = 8;
 
-/** `undefined` where it is no timeout. Each call has one: an expression would make an array for each. */
+/** `undefined` where it is not a timeout. No regular expression, since its match would be allocated for each call. */
 export function timeoutMsOf(text: string): number | undefined {
   const digits = text.length - 1;
   const unitMs = UNITS_MS.get(text.charAt(digits));
-  if (unitMs === undefined || digits < 1 || digits > MOST_DIGITS) return undefined;
+  if (unitMs === undefined || digits < 1 || digits > MAX_DIGITS) return undefined;
   let value = 0;
   for (let at = 0; at < digits; at++) {
     const digit = text.charCodeAt(at) - 0x30;
@@ -41,14 +41,13 @@ export function timeoutMsOf(text: string): number | undefined {
   return value * unitMs;
 }
 
-const NO_GRPC =
-  'This port speaks gRPC (POST, content-type: application/grpc); Envoy, grpcurl and `sluice call` know how.\n';
+const NOT_GRPC = 'This port speaks gRPC (POST, content-type: application/grpc): use Envoy, grpcurl or `sluice call`.\n';
 
 export function callHead(head: Head, methods: Methods): CallHead | Refusal {
   const { method: verb, path, contentType } = head;
   if (contentType === undefined || !/^application\/grpc(?:$|[+;])/.test(contentType))
-    return { kind: 'http', status: 415, text: NO_GRPC };
-  if (verb !== 'POST') return { kind: 'http', status: 405, text: NO_GRPC };
+    return { kind: 'http', status: 415, text: NOT_GRPC };
+  if (verb !== 'POST') return { kind: 'http', status: 405, text: NOT_GRPC };
   const method = methods.get(path);
   if (method === undefined)
     return { kind: 'grpc', code: Status.UNIMPLEMENTED, details: `this server has no method ${path}` };
@@ -58,14 +57,14 @@ export function callHead(head: Head, methods: Methods): CallHead | Refusal {
     return {
       kind: 'grpc',
       code: Status.INVALID_ARGUMENT,
-      details: `grpc-timeout is ${JSON.stringify(timeout)}, which is no timeout`,
+      details: `grpc-timeout is ${JSON.stringify(timeout)}, which is not a timeout`,
     };
   const encoding = head.header('grpc-encoding') ?? 'identity';
   if (encoding !== 'identity' && encoding !== 'gzip')
     return {
       kind: 'grpc',
       code: Status.UNIMPLEMENTED,
-      details: `grpc-encoding ${encoding} is not known here; send identity or gzip`,
+      details: `grpc-encoding ${encoding} is not supported; send identity or gzip`,
     };
   return { path, method, timeoutMs, encoding };
 }

@@ -1,16 +1,16 @@
-/** What unary and streaming calls have in common: a deadline, a signal, an end. */
+/** What unary and streaming calls share: a deadline, a signal, an end. */
 import type { Exchange, Head } from '../exchange.ts';
 import { type CallContext, GrpcError, Status } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
-import { isOurFault, statusOf } from './status.ts';
+import { isInternal, statusOf } from './status.ts';
 import { type Expiring, NOT_IN_WHEEL, type TimerWheel } from '../../time/timer-wheel.ts';
-import type { Unpacker } from './unpacker.ts';
+import type { Decompressor } from './decompressor.ts';
 
-/** What calls need of their server. */
+/** What calls need from their server. */
 export interface CallHost {
   readonly maxMessageBytes: number;
   readonly wheel: TimerWheel;
-  readonly unpacker: Unpacker;
+  readonly decompressor: Decompressor;
   readonly draining: AbortSignal;
   readonly ending: AbortSignal;
   readonly onFault: (path: string, error: unknown) => void;
@@ -21,7 +21,7 @@ export abstract class Call implements CallContext, Expiring {
   readonly callHead: CallHead;
   readonly exchange: Exchange;
   readonly host: CallHost;
-  /** By `performance.now()`; Infinity where the caller waits for ever. */
+  /** By `performance.now()`; Infinity without a timeout. */
   readonly endsAtMs: number;
   wheelAtMs = NOT_IN_WHEEL;
   isOver = false;
@@ -88,31 +88,31 @@ export abstract class Call implements CallContext, Expiring {
     this.over(late);
   }
 
-  /** Where the handler threw, or the request is wrong. */
+  /** The handler threw, or the request is invalid. */
   fail(error: unknown): void {
-    // Where nobody waits any more, these are a handler's ways to stop; a fault of our own is told all the same.
+    // A handler whose caller is gone may stop by these; any other error is still an internal one.
     const isStop = this.isGone && error instanceof Error && (error.name === 'AbortError' || error instanceof GrpcError);
-    if (isOurFault(error) && !isStop) this.host.onFault(this.callHead.path, error);
+    if (isInternal(error) && !isStop) this.host.onFault(this.callHead.path, error);
     if (this.isOver) return;
     const { code, details } = statusOf(error);
     this.over(undefined);
     this.exchange.end(code, details);
   }
 
-  /** From here on its deadline is watched: calls that are answered at once need no watching. */
-  timed(): void {
+  /** Starts its deadline; a call that is answered at once needs none. */
+  startTimer(): void {
     if (this.endsAtMs === Infinity || this.wheelAtMs !== NOT_IN_WHEEL) return;
     this.host.wheel.add(this, performance.now());
   }
 
-  untimed(): void {
+  stopTimer(): void {
     this.host.wheel.remove(this);
   }
 
-  /** `why`: the handler is told, since it may still be at work. */
+  /** `why`: aborts the handler, which may still be running. */
   over(why: GrpcError | undefined): void {
     this.isOver = true;
-    this.untimed();
+    this.stopTimer();
     if (why !== undefined) this.#controller?.abort(why);
   }
 }

@@ -1,9 +1,7 @@
 /**
- * **In**: a request's body, in pieces. **Out**: its messages, one each time that one is asked for. **Fails**: with a {@link GrpcError};
- * nothing is read after that.
+ * **In**: a request's body, in pieces. **Out**: its messages, on demand. **Fails**: with a {@link GrpcError}; nothing is read after that.
  *
- * Octets wait as they came: memory grows with what has come, not with what a prefix announces, and a message is made when its
- * reader takes it.
+ * The buffer grows with what arrives, not with the length that a prefix announces.
  */
 import { PREFIX_BYTES } from '../framed.ts';
 import { GrpcError, Status } from '../transport.ts';
@@ -35,7 +33,7 @@ export class MessageQueue {
         have + more > this.#bytes.length
           ? new Uint8Array(Math.max(FIRST_BYTES, 2 * this.#bytes.length, have + more))
           : this.#bytes;
-      room.set(this.#bytes.subarray(this.#from, this.#to)); // may overlap: it is moved as if by way of a copy
+      room.set(this.#bytes.subarray(this.#from, this.#to)); // `set` allows the ranges to overlap
       this.#bytes = room;
       this.#from = 0;
       this.#to = have;
@@ -44,7 +42,7 @@ export class MessageQueue {
     this.#to += more;
   }
 
-  /** How many octets the first message has with its prefix, as it came; `undefined` while the prefix is not whole. Throws where it may not be. */
+  /** The size of the first message with its prefix, as sent; `undefined` while the prefix is incomplete. Throws where it is invalid. */
   nextBytes(): number | undefined {
     const at = this.#from;
     if (this.#to - at < PREFIX_BYTES) return undefined;
@@ -53,22 +51,22 @@ export class MessageQueue {
     if (flag !== 0 && flag !== 1)
       throw new GrpcError(Status.INTERNAL, `a message begins with the flag ${flag}, which is neither 0 nor 1`);
     if (flag === 1 && this.#encoding === 'identity')
-      throw new GrpcError(Status.INTERNAL, 'a message says that it is compressed, but grpc-encoding does not say how');
+      throw new GrpcError(Status.INTERNAL, 'a message is marked as compressed, but grpc-encoding does not say how');
     const length = lengthAt(bytes, at + 1);
     if (length > this.#maxBytes) throw tooLarge(`${length} bytes`, this.#maxBytes);
     return PREFIX_BYTES + length;
   }
 
-  /** Whether more has come than the first message. Throws where that may not be. */
+  /** Whether more has arrived than the first message. Throws where that is invalid. */
   get hasMoreThanOne(): boolean {
     return this.#to - this.#from > (this.nextBytes() ?? Infinity);
   }
 
-  get isNextPacked(): boolean {
+  get isNextCompressed(): boolean {
     return this.#bytes[this.#from] === 1;
   }
 
-  /** The first message as it came, in memory that is the reader's; `undefined` where it is not whole. */
+  /** The first message as sent, in memory that the reader may keep; `undefined` while it is incomplete. */
   next(): Uint8Array | undefined {
     const length = this.nextBytes();
     const at = this.#from;
@@ -98,4 +96,4 @@ export const lengthAt = (bytes: Uint8Array, at: number): number =>
   0;
 
 export const tooLarge = (is: string, maxBytes: number): GrpcError =>
-  new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is} where ${maxBytes} are allowed`);
+  new GrpcError(Status.RESOURCE_EXHAUSTED, `a message has ${is}, where ${maxBytes} are allowed`);

@@ -1,6 +1,7 @@
 /**
- * gRPC over any HTTP/2.
- * **In**: requests. **Out**: calls of methods, and their replies. **Fails**: with a status; what is no gRPC gets an answer in words.
+ * gRPC over any HTTP/2 stack.
+ * **In**: requests. **Out**: calls of methods, and their replies. **Fails**: with a gRPC status; a request that is not gRPC gets a plain
+ * HTTP reply.
  */
 import { type Exchange, type Head, NO_RECEIVER, type Receiver, type Serve } from '../exchange.ts';
 import type { Methods } from '../transport.ts';
@@ -10,16 +11,16 @@ import { RefusedCall } from './refused-call.ts';
 import { StreamCall } from './stream-call.ts';
 import { TimerWheel } from '../../time/timer-wheel.ts';
 import { UnaryCall } from './unary-call.ts';
-import { Unpacker } from './unpacker.ts';
+import { Decompressor } from './decompressor.ts';
 
-/** Of a drain's grace: what busy streams may use before they are ended, so that their handlers have the rest. */
+/** The share of a drain's grace after which busy streams are ended, so that their handlers have the rest to finish. */
 export const STREAMS_SHARE = 0.8;
 
 export interface GrpcServer {
   readonly serve: Serve;
   /** Streams end once their clients are quiet. */
   drain(): void;
-  /** Streams read what has come, and end. */
+  /** Streams read the messages that have arrived, and end. */
   endStreams(): void;
 }
 
@@ -29,7 +30,7 @@ export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessage
   const host: CallHost = {
     ...options,
     wheel: new TimerWheel(),
-    unpacker: new Unpacker(options.maxMessageBytes),
+    decompressor: new Decompressor(options.maxMessageBytes),
     draining: draining.signal,
     ending: ending.signal,
   };
@@ -37,18 +38,18 @@ export function grpcServer(methods: Methods, options: Pick<CallHost, 'maxMessage
   const forget = (call: StreamCall): void => void streams.delete(call);
 
   function serve(exchange: Exchange, head: Head, isEnd: boolean): Receiver {
-    const made = (head.memo ??= callHead(head, methods)) as CallHead | Refusal;
-    if ('kind' in made) {
-      if (made.kind === 'grpc') exchange.end(made.code, made.details);
-      else if (isEnd) exchange.refuse(made.status, made.text);
-      else return new RefusedCall(exchange, made, host.wheel);
+    const parsed = (head.cached ??= callHead(head, methods)) as CallHead | Refusal;
+    if ('kind' in parsed) {
+      if (parsed.kind === 'grpc') exchange.end(parsed.code, parsed.details);
+      else if (isEnd) exchange.refuse(parsed.status, parsed.text);
+      else return new RefusedCall(exchange, parsed, host.wheel);
       return NO_RECEIVER;
     }
-    const { method } = made;
+    const { method } = parsed;
     const call =
       method.kind === 'unary'
-        ? new UnaryCall(exchange, head, made, method.handle, host)
-        : new StreamCall(exchange, head, made, host, forget);
+        ? new UnaryCall(exchange, head, parsed, method.handle, host)
+        : new StreamCall(exchange, head, parsed, host, forget);
     if (isEnd) call.data(NO_BYTES, 0, 0, true);
     if (method.kind === 'stream' && call instanceof StreamCall && !call.isOver) {
       streams.add(call);

@@ -5,14 +5,14 @@ export interface GrpcStatus {
   readonly details: string;
 }
 
-/** The caller learns that the fault is ours, not what it is: that is for our log. */
-const OUR_FAULT: GrpcStatus = { code: Status.INTERNAL, details: 'internal error; the log of the server says more' };
+/** The caller is not told what failed; the log is. */
+const INTERNAL: GrpcStatus = { code: Status.INTERNAL, details: 'internal error; see the log of the server' };
 
-/** How a call ends whose handler threw. A status of OK is no way to fail. */
+/** The status of a call whose handler threw. OK does not count as a failure's status. */
 export function statusOf(error: unknown): GrpcStatus {
-  if (!(error instanceof GrpcError) || error.code === Status.OK) return OUR_FAULT;
-  // Half a surrogate pair has no octets.
+  if (!(error instanceof GrpcError) || error.code === Status.OK) return INTERNAL;
+  // A lone surrogate has no UTF-8 encoding.
   return { code: error.code, details: error.message.toWellFormed() };
 }
 
-export const isOurFault = (error: unknown): boolean => statusOf(error) === OUR_FAULT;
+export const isInternal = (error: unknown): boolean => statusOf(error) === INTERNAL;

@@ -4,44 +4,45 @@ import type { CallHead } from './call-head.ts';
 import { Call, type CallHost } from './call.ts';
 import { MessageQueue } from './message-queue.ts';
 
-/** How long a client has to be quiet before a draining server ends its stream: nothing that is under way is cut off. */
+/** How long a client must be quiet before a draining server ends its stream, so that nothing in flight is cut off. */
 const QUIET_MS = 100;
 
 type Result = IteratorResult<Uint8Array, undefined>;
 const DONE: Result = { done: true, value: undefined };
 
-/** Messages in, messages out. What the handler has not asked for holds the sender back: its window is not opened. */
+/** Messages in, messages out. The sender gets no flow-control credit for messages that the handler has not read. */
 export class StreamCall
   extends Call
   implements Receiver, AsyncIterable<Uint8Array>, AsyncIterator<Uint8Array, undefined>
 {
   readonly #queue: MessageQueue;
-  /** Octets that the sender was not given room for again. */
+  /** Received bytes that the sender was not given credit for yet. */
   #uncredited = 0;
-  /** Octets in memory: those that wait, and the unpacked message that the handler has. */
-  #held = 0;
-  /** How much of them is that message. */
-  #unpackedBytes = 0;
-  /** Since when the handler waits for the end of a message that has begun to come. */
+  /** Bytes in memory: the queue, and the decompressed message that the handler is reading. */
+  #heldBytes = 0;
+  /** The size of that message. */
+  #decompressedBytes = 0;
+  /** When the handler began to wait for the rest of a message. */
   #partialSinceMs: number | undefined;
   /** The handler reads no more. */
-  #isDeaf = false;
+  #isUnread = false;
   #isDraining = false;
-  /** How the requests end, once those that wait are read. Cut: by us, so that a message may be there in part. */
-  #end: 'well' | 'cut' | GrpcError | undefined;
-  #asked: { resolve(result: Result): void; reject(error: GrpcError): void } | undefined;
-  #quiet: NodeJS.Timeout | undefined;
+  /** How the requests end, once the queue is read. `cut`: by us, so that the last message may be incomplete. */
+  #end: 'complete' | 'cut' | GrpcError | undefined;
+  /** The read of the handler that waits for a message. */
+  #pendingRead: { resolve(result: Result): void; reject(error: GrpcError): void } | undefined;
+  #quietTimer: NodeJS.Timeout | undefined;
   #wake: (() => void) | undefined;
   readonly #isOneRequest: boolean;
   readonly #onOver: (call: StreamCall) => void;
 
-  /** `onOver`: it needs not be told of anything any more. */
+  /** `onOver`: it is over, and needs no more events. */
   constructor(exchange: Exchange, head: Head, callHead: CallHead, host: CallHost, onOver: (call: StreamCall) => void) {
     super(exchange, head, callHead, host);
     this.#isOneRequest = callHead.method.kind === 'stream' && callHead.method.oneRequest === true;
     this.#queue = new MessageQueue(host.maxMessageBytes, callHead.encoding);
     this.#onOver = onOver;
-    this.timed();
+    this.startTimer();
   }
 
   async run(handle: StreamHandler): Promise<void> {
@@ -58,11 +59,11 @@ export class StreamCall
     }
   }
 
-  // ---------------------------------------------------------- what comes
+  // ---------------------------------------------------------- requests in
 
   data(bytes: Uint8Array, from: number, to: number, isEnd: boolean): void {
     if (this.isOver || this.#end !== undefined) return;
-    if (this.#isDeaf && to > from) return this.#unheard();
+    if (this.#isUnread && to > from) return this.#unread();
     this.#uncredited += to - from;
     try {
       this.#hold(to - from);
@@ -71,8 +72,8 @@ export class StreamCall
       this.fail(error);
       return;
     }
-    if (isEnd) this.#end = 'well';
-    if (this.#asked === undefined) return;
+    if (isEnd) this.#end = 'complete';
+    if (this.#pendingRead === undefined) return;
     const result = this.#nextOrError();
     if (result !== undefined) return this.#answer(result);
     this.#creditAll();
@@ -81,7 +82,7 @@ export class StreamCall
 
   tick(nowMs: number): void {
     if (this.#partialSinceMs !== undefined && nowMs - this.#partialSinceMs > REQUEST_MS)
-      this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, `a message takes more than ${REQUEST_MS / 1000} s to come`));
+      this.fail(new GrpcError(Status.DEADLINE_EXCEEDED, `a message takes more than ${REQUEST_MS / 1000} s to arrive`));
   }
 
   writable(): void {
@@ -92,12 +93,12 @@ export class StreamCall
 
   override over(why: GrpcError | undefined): void {
     super.over(why);
-    clearTimeout(this.#quiet);
+    clearTimeout(this.#quietTimer);
     this.#queue.clear();
-    this.#hold(-this.#held);
-    this.#unpackedBytes = 0;
+    this.#hold(-this.#heldBytes);
+    this.#decompressedBytes = 0;
     this.#end = why ?? new GrpcError(Status.CANCELLED, 'the call is over');
-    if (this.#asked !== undefined) this.#answer(this.#end);
+    if (this.#pendingRead !== undefined) this.#answer(this.#end);
     this.writable();
     this.#onOver(this);
   }
@@ -105,16 +106,16 @@ export class StreamCall
   /** The server drains: the stream ends once the client is quiet. */
   drain(): void {
     this.#isDraining = true;
-    if (this.#asked !== undefined) this.#beginQuiet();
+    if (this.#pendingRead !== undefined) this.#beginQuiet();
   }
 
-  /** What has come is read, and no more. */
+  /** The handler reads what has arrived, and no more. */
   endRequests(): void {
     this.#end ??= 'cut';
-    if (this.#asked !== undefined) this.#answer(this.#nextOrError() ?? DONE);
+    if (this.#pendingRead !== undefined) this.#answer(this.#nextOrError() ?? DONE);
   }
 
-  // ---------------------------------------------------------- what the handler reads
+  // ---------------------------------------------------------- reads of the handler
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
     return this;
@@ -127,25 +128,25 @@ export class StreamCall
     this.#creditAll();
     if (!this.#queue.isEmpty) this.#partialSinceMs = performance.now();
     return new Promise((resolve, reject) => {
-      this.#asked = { resolve, reject };
+      this.#pendingRead = { resolve, reject };
       if (this.#isDraining || this.draining.aborted) this.#beginQuiet();
     });
   }
 
-  /** The handler reads no more: what waits is dropped, and what still comes is not kept. */
+  /** The handler reads no more: the queue is dropped, and later messages are not kept. */
   return(): Promise<Result> {
-    this.#isDeaf = true;
+    this.#isUnread = true;
     this.#release();
     if (!this.#queue.isEmpty) {
       this.#queue.clear();
-      this.#hold(-this.#held);
-      this.#unheard();
+      this.#hold(-this.#heldBytes);
+      this.#unread();
     }
     return Promise.resolve(DONE);
   }
 
-  /** No room is given for it again, so the sender comes to its window's end. */
-  #unheard(): void {
+  /** A message that nobody reads gets no credit, so the sender runs out of window. */
+  #unread(): void {
     if (this.#isOneRequest)
       this.fail(new GrpcError(Status.INVALID_ARGUMENT, 'the method takes one request; there is another'));
   }
@@ -159,45 +160,45 @@ export class StreamCall
     }
   }
 
-  /** Throws where the message may not be. */
+  /** Throws where the message is invalid. */
   #next(): Result | GrpcError | undefined {
     this.#release();
     const bytes = this.#queue.nextBytes();
-    const { isNextPacked } = this.#queue;
+    const { isNextCompressed } = this.#queue;
     const message = this.#queue.next();
     if (message === undefined || bytes === undefined) {
-      if (this.#end === 'well' && !this.#queue.isEmpty)
+      if (this.#end === 'complete' && !this.#queue.isEmpty)
         throw new GrpcError(Status.INTERNAL, 'the stream ended inside a message');
-      return this.#end === 'well' || this.#end === 'cut' ? DONE : this.#end;
+      return this.#end === 'complete' || this.#end === 'cut' ? DONE : this.#end;
     }
     this.#partialSinceMs = undefined;
     this.#hold(-bytes);
     this.#credit(Math.min(this.#uncredited, bytes));
-    if (!isNextPacked) return { done: false, value: message };
-    const whole = this.host.unpacker.unpack(message);
-    this.#unpackedBytes = whole.length;
+    if (!isNextCompressed) return { done: false, value: message };
+    const whole = this.host.decompressor.decompress(message);
+    this.#decompressedBytes = whole.length;
     this.#hold(whole.length);
     return { done: false, value: whole };
   }
 
-  /** The handler asks for more, so it is done with the message before. */
+  /** The handler asks for the next message, so it is done with the one before. */
   #release(): void {
-    if (this.#unpackedBytes === 0) return;
-    this.#hold(-this.#unpackedBytes);
-    this.#unpackedBytes = 0;
+    if (this.#decompressedBytes === 0) return;
+    this.#hold(-this.#decompressedBytes);
+    this.#decompressedBytes = 0;
   }
 
   #hold(bytes: number): void {
     if (bytes === 0) return;
-    this.#held += bytes;
+    this.#heldBytes += bytes;
     if (!this.exchange.hold(bytes) && bytes > 0)
       throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'the requests of this connection hold too much memory');
   }
 
   #answer(result: Result | GrpcError): void {
-    const asked = this.#asked;
-    this.#asked = undefined;
-    clearTimeout(this.#quiet);
+    const asked = this.#pendingRead;
+    this.#pendingRead = undefined;
+    clearTimeout(this.#quietTimer);
     if (result instanceof GrpcError) asked?.reject(result);
     else asked?.resolve(result);
   }
@@ -213,8 +214,8 @@ export class StreamCall
   }
 
   #beginQuiet(): void {
-    clearTimeout(this.#quiet);
-    this.#quiet = setTimeout(() => this.endRequests(), QUIET_MS);
+    clearTimeout(this.#quietTimer);
+    this.#quietTimer = setTimeout(() => this.endRequests(), QUIET_MS);
   }
 
   async #room(): Promise<void> {

@@ -8,13 +8,13 @@ import { lengthAt, MessageQueue } from './message-queue.ts';
 
 const NOTHING = new Uint8Array(0);
 
-/** One message in, one out: in the turn in which the request has come, where its handler answers at once. */
+/** One message in, one out: within the turn of the request's arrival where its handler answers at once. */
 export class UnaryCall extends Call implements Receiver, ByteRange {
   readonly #handle: UnaryHandler;
-  /** What has come of a request that comes in parts. */
+  /** For a request that arrives in parts. */
   #queue: MessageQueue | undefined;
-  #isWhole = false;
-  #held = 0;
+  #isComplete = false;
+  #heldBytes = 0;
   /** The request's message. */
   bytes: Uint8Array = NOTHING;
   from = 0;
@@ -40,14 +40,14 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
   drain(): void {}
 
   tick(nowMs: number): void {
-    if (!this.#isWhole && nowMs - this.arrivedAtMs > REQUEST_MS) this.expire();
+    if (!this.#isComplete && nowMs - this.arrivedAtMs > REQUEST_MS) this.expire();
   }
 
   override over(why: GrpcError | undefined): void {
     super.over(why);
     this.#queue = undefined;
-    if (this.#held > 0) this.exchange.hold(-this.#held);
-    this.#held = 0;
+    if (this.#heldBytes > 0) this.exchange.hold(-this.#heldBytes);
+    this.#heldBytes = 0;
   }
 
   #collect(bytes: Uint8Array, from: number, to: number, isEnd: boolean): void {
@@ -56,37 +56,38 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
     try {
       queue.push(bytes, from, to);
       this.#hold(to - from);
-      if (queue.hasMoreThanOne) throw new GrpcError(Status.INTERNAL, 'the request has two messages where one is due');
-      if (isEnd) message = this.#taken(queue);
+      if (queue.hasMoreThanOne)
+        throw new GrpcError(Status.INTERNAL, 'the request has two messages, where one is expected');
+      if (isEnd) message = this.#take(queue);
     } catch (error) {
       this.fail(error);
       return;
     }
     if (message !== undefined) return this.#ask(message, 0, message.length);
     this.exchange.credit(to - from);
-    this.timed();
+    this.startTimer();
   }
 
-  /** Unpacked only now: until its end has come, a request costs what was sent of it. */
-  #taken(queue: MessageQueue): Uint8Array {
+  /** Decompresses only now, so that an incomplete request costs no more memory than was sent. */
+  #take(queue: MessageQueue): Uint8Array {
     if (queue.isEmpty) throw new GrpcError(Status.INTERNAL, 'the request has no message');
-    const { isNextPacked } = queue;
+    const { isNextCompressed } = queue;
     const message = queue.next();
     if (message === undefined) throw new GrpcError(Status.INTERNAL, 'the request ends inside its message');
-    if (!isNextPacked) return message;
-    const whole = this.host.unpacker.unpack(message);
+    if (!isNextCompressed) return message;
+    const whole = this.host.decompressor.decompress(message);
     this.#hold(whole.length);
     return whole;
   }
 
   #hold(bytes: number): void {
-    this.#held += bytes;
+    this.#heldBytes += bytes;
     if (!this.exchange.hold(bytes))
       throw new GrpcError(Status.RESOURCE_EXHAUSTED, 'the requests of this connection hold too much memory');
   }
 
   #ask(bytes: Uint8Array, from: number, to: number): void {
-    this.#isWhole = true;
+    this.#isComplete = true;
     this.bytes = bytes;
     this.from = from;
     this.to = to;
@@ -98,7 +99,7 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
       return;
     }
     if (!(reply instanceof Promise)) return this.#answer(reply);
-    this.timed();
+    this.startTimer();
     reply.then(
       (late) => this.#answer(late),
       (error: unknown) => this.fail(error),
@@ -108,7 +109,7 @@ export class UnaryCall extends Call implements Receiver, ByteRange {
   #answer(reply: Uint8Array): void {
     if (this.isOver) return;
     if (!(reply instanceof Uint8Array))
-      return this.fail(new TypeError(`a handler answered with ${typeof reply} where bytes are due`));
+      return this.fail(new TypeError(`a handler answered with ${typeof reply}, where bytes are expected`));
     this.over(undefined);
     this.exchange.reply(reply);
   }

@@ -40,7 +40,7 @@ export interface ConnectionOptions {
 }
 
 /** For how many ticks, of a second each, a frame or a header block may take to arrive. */
-const MOST_TICKS = 30;
+const MAX_TICKS = 30;
 
 export class Connection implements StreamsHost {
   readonly #output = new Output();
@@ -124,7 +124,7 @@ export class Connection implements StreamsHost {
     const partial = this.#handler.partial ?? this.#reader.partial;
     this.#partialTicks = partial === undefined || partial !== this.#partial ? 0 : this.#partialTicks + 1;
     this.#partial = partial;
-    if (this.#partialTicks >= MOST_TICKS)
+    if (this.#partialTicks >= MAX_TICKS)
       return this.end(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to arrive');
     this.#streams.tick(nowMs);
     this.flush();

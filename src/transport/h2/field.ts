@@ -1,6 +1,6 @@
-/** A header field, classified once: a connection meets the same ones over and over. */
+/** A header field, classified once, since a connection repeats the same ones. */
 
-/** What a request's reader asks of a name. What is OTHER decides nothing of how a request is taken. */
+/** What a field is to a request. OTHER fields do not affect how a request is handled. */
 export const FieldKind = {
   OTHER: 0,
   METHOD: 1,
@@ -26,13 +26,13 @@ const KINDS: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
   ['te', FieldKind.TE],
   ['grpc-timeout', FieldKind.GRPC],
   ['grpc-encoding', FieldKind.GRPC],
-  // RFC 9113 section 8.2.2: of HTTP/1.1 connections, and malformed here.
+  // RFC 9113 section 8.2.2: connection-specific fields are malformed.
   ...['connection', 'proxy-connection', 'keep-alive', 'transfer-encoding', 'upgrade'].map(
     (name) => [name, FieldKind.FORBIDDEN] as const,
   ),
 ]);
 
-/** RFC 9113 section 8.2.1, as strict as RFC 9110 has tokens: lower case only. */
+/** A token (RFC 9110 section 5.6.2) in lower case (RFC 9113 section 8.2.1). */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
 export function kindOf(name: string): FieldKind {
@@ -42,10 +42,10 @@ export function kindOf(name: string): FieldKind {
   return NAME.test(name) ? FieldKind.OTHER : FieldKind.FORBIDDEN;
 }
 
-/** Below it, what no value may have is among other octets that hardly any has. */
-export const LOW_OCTETS = 0x0e;
+/** Bytes below it are rare in values, and include those that no value may have. */
+export const LOW_BYTES = 0x0e;
 
-/** Neither NUL, CR nor LF, and no blank at either end (RFC 9113 section 8.2.1). `hasLow`: whether there are {@link LOW_OCTETS}. */
+/** No NUL, CR or LF, and no blank at either end (RFC 9113 section 8.2.1). `hasLow`: it may contain {@link LOW_BYTES}. */
 function isValue(bytes: Uint8Array, from: number, to: number, hasLow: boolean): boolean {
   if (from === to) return true;
   const first = bytes[from];
@@ -59,7 +59,7 @@ function isValue(bytes: Uint8Array, from: number, to: number, hasLow: boolean): 
   return true;
 }
 
-/** Octets of a header as text: one character each. */
+/** One character per byte. */
 function latin1(bytes: Uint8Array, from: number, to: number): string {
   let text = '';
   for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at] as number);
@@ -69,32 +69,32 @@ function latin1(bytes: Uint8Array, from: number, to: number): string {
 export class Field {
   readonly name: string;
   readonly kind: FieldKind;
-  readonly isSound: boolean;
+  readonly isValid: boolean;
   /** RFC 7541 section 4.1. */
   readonly size: number;
-  /** Of the value. */
+  /** The range of the value. */
   readonly #bytes: Uint8Array;
   readonly #from: number;
   readonly #to: number;
   #value: string | undefined;
 
-  /** The octets of its value stay as they are. `hasLow`: there are {@link LOW_OCTETS} among them. */
+  /** The bytes of the value must not change. `hasLow`: it may contain {@link LOW_BYTES}. */
   constructor(name: string, kind: FieldKind, bytes: Uint8Array, from: number, to: number, hasLow: boolean) {
     this.name = name;
     this.kind = kind;
     this.#bytes = bytes;
     this.#from = from;
     this.#to = to;
-    this.isSound = isValue(bytes, from, to, hasLow);
+    this.isValid = isValue(bytes, from, to, hasLow);
     this.size = name.length + to - from + 32;
   }
 
-  /** As text, made when first asked for. */
+  /** Decoded when first read. */
   get value(): string {
     return (this.#value ??= latin1(this.#bytes, this.#from, this.#to));
   }
 
-  /** The same name and the same octets. */
+  /** The same name and the same bytes. */
   isSame(other: Field): boolean {
     if (this === other) return true;
     if (this.size !== other.size || this.name !== other.name) return false;

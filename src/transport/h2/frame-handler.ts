@@ -18,7 +18,7 @@ export class FrameHandler {
   readonly #heads: HeadReader;
   readonly #onPong: () => void;
   #hasSettings = false;
-  /** A header block whose end has not come. */
+  /** A header block whose end has not arrived. */
   #block: HeaderBlock | undefined;
 
   /** `onPong`: the peer has answered a PING of ours. */
@@ -29,7 +29,7 @@ export class FrameHandler {
     this.#heads = new HeadReader(streams.limits);
   }
 
-  /** The header block whose end has not come: another object for another block. */
+  /** The header block whose end has not arrived; a different object for each block. */
   get partial(): unknown {
     return this.#block;
   }

@@ -2,14 +2,14 @@ import type { FrameHandler } from './frame-handler.ts';
 import { ConnectionError, ErrorCode, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, PREFACE } from './frames.ts';
 
 /**
- * **In**: octets as they come, split anywhere. **Out**: frames, whole, after the client's preface (RFC 9113 sections 3.4 and 4.1).
+ * **In**: bytes as they come, split anywhere. **Out**: frames, whole, after the client's preface (RFC 9113 sections 3.4 and 4.1).
  * **Fails**: with a {@link ConnectionError} at another preface and at a frame that is too long.
  */
 export class FrameReader {
   readonly #handler: FrameHandler;
   #isStopped = false;
   #prefaceAt = 0;
-  /** A frame whose end has not come. */
+  /** A frame whose end has not arrived. */
   #partial: Uint8Array | undefined;
   #partialLength = 0;
 
@@ -17,7 +17,7 @@ export class FrameReader {
     this.#handler = handler;
   }
 
-  /** The frame whose end has not come: another object for another frame. */
+  /** The frame whose end has not arrived; a different object for each frame. */
   get partial(): unknown {
     return this.#partial;
   }
@@ -41,7 +41,7 @@ export class FrameReader {
       if (chunk[from++] !== PREFACE[this.#prefaceAt++])
         throw new ConnectionError(
           ErrorCode.PROTOCOL_ERROR,
-          'this port speaks HTTP/2 with prior knowledge; the connection does not begin with its preface',
+          'this port speaks HTTP/2 with prior knowledge; the connection does not begin with the preface',
         );
     }
     return from;
@@ -62,7 +62,7 @@ export class FrameReader {
     return at;
   }
 
-  /** Fills the frame that was cut, and takes it where it is whole. Its memory is not used again: its reader may keep it. */
+  /** Completes the frame that was cut, and hands it on. Its buffer is not reused, so its reader may keep it. */
   #complete(chunk: Uint8Array, from: number): number {
     let at = from;
     while (this.#partial !== undefined && at < chunk.length) {

@@ -4,11 +4,11 @@
  */
 import { ConnectionError, ErrorCode } from './frames.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import { copyOf } from './kept-octets.ts';
+import { copyOf } from './byte-arena.ts';
 import type { Limits } from '../limits.ts';
 import { requestHead, type RequestHead, trailersProblem } from './request-head.ts';
 
-/** Heads that are recognised by their octets: a client calls few methods. */
+/** How many heads are recognised by the bytes of their block; a client calls few methods. */
 const KNOWN = 8;
 
 interface Known {
@@ -17,7 +17,7 @@ interface Known {
   readonly head: RequestHead;
 }
 
-/** A block in parts: HEADERS and its CONTINUATIONs. */
+/** A header block that arrives in several frames: HEADERS and its CONTINUATIONs. */
 export class HeaderBlock {
   readonly id: number;
   readonly isEnd: boolean;
@@ -63,16 +63,16 @@ export class HeadReader {
     return new HeaderBlock(id, isEnd, dependsOnItself, this.#mostBlockBytes);
   }
 
-  /** `undefined`: larger than allowed. Text: what is malformed. */
+  /** `undefined` where it is larger than allowed; text says why it is malformed. */
   head(bytes: Uint8Array, from: number, to: number): RequestHead | string | undefined {
     const { epoch } = this.#decoder;
     for (const known of this.#known)
       if (known.epoch === epoch && isSame(known.bytes, bytes, from, to)) return known.head;
     const fields = this.#decoder.decode(bytes, from, to);
     if (fields === undefined) return undefined;
-    const head = this.#last?.alike(fields) ?? requestHead(fields);
+    const head = this.#last?.withFields(fields) ?? requestHead(fields);
     if (typeof head !== 'string') this.#last = head;
-    // Where it changed the table, the same octets will mean something else.
+    // A block that changes the table means something else the next time.
     if (typeof head !== 'string' && this.#decoder.epoch === epoch) {
       this.#known[this.#nextKnown] = { epoch, bytes: copyOf(bytes, from, to), head };
       this.#nextKnown = (this.#nextKnown + 1) % KNOWN;

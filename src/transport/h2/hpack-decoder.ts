@@ -1,21 +1,21 @@
 /**
- * HPACK (RFC 7541), the receiving side.
- * **In**: whole header blocks of one connection, in order. **Out**: their fields. **Fails**: with COMPRESSION_ERROR, after
- * which the connection cannot go on: both sides would have different tables.
+ * The decoder of HPACK (RFC 7541).
+ * **In**: whole header blocks of one connection, in order. **Out**: their fields. **Fails**: with COMPRESSION_ERROR, which
+ * ends the connection, since the tables of both sides would differ.
  */
 import { ConnectionError, ErrorCode } from './frames.ts';
 import { Field, FieldKind, kindOf } from './field.ts';
-import { copyOf, KeptOctets } from './kept-octets.ts';
+import { copyOf, ByteArena } from './byte-arena.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
-const octets = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
+const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
 const STATIC: readonly Field[] = STATIC_TABLE.map(
-  ([name, value]) => new Field(name, kindOf(name), octets(value), 0, value.length, false),
+  ([name, value]) => new Field(name, kindOf(name), bytesOf(value), 0, value.length, false),
 );
-/** What we let the peer's table hold: RFC 7541's default, which we leave as it is. */
+/** The size of the peer's table: RFC 7541's default, since we announce no other. */
 export const TABLE_BYTES = 4096;
 
-/** Names that stand in blocks as octets, again and again, where a client does not index them: so many are recognised. */
+/** How many literal names are recognised by their encoding; a client that does not index a name repeats it in each block. */
 const KNOWN_NAMES = 32;
 const LONGEST_KNOWN_NAME = 64;
 interface KnownName {
@@ -29,33 +29,33 @@ const broken = (what: string): ConnectionError =>
   new ConnectionError(ErrorCode.COMPRESSION_ERROR, `a header block ${what}`);
 
 export class HpackDecoder {
-  /** The newest last; those before `#first` are gone. */
+  /** The dynamic table, newest last; entries before `#first` are evicted. */
   #entries: Field[] = [];
   #first = 0;
   #size = 0;
   #limit = TABLE_BYTES;
-  /** How often the table changed: the same octets mean the same fields while it stays. */
+  /** Counts changes of the table; while it stays the same, equal blocks mean equal fields. */
   epoch = 0;
   readonly #maxListBytes: number;
-  readonly #kept = new KeptOctets();
+  readonly #arena = new ByteArena();
   readonly #names: KnownName[] = [];
   #nextName = 0;
-  /** After the one that was recognised last. */
+  /** The index after the name that was recognised last. */
   #nextKnown = 0;
-  /** The text that was found last, as it stands in the block. */
+  /** The string that was read last: its encoding and its range in the block. */
   #isHuffman = false;
-  #textFrom = 0;
-  #textTo = 0;
+  #stringFrom = 0;
+  #stringTo = 0;
   #block: Uint8Array = NOTHING;
   #at = 0;
   #end = 0;
 
-  /** `maxListBytes`: of names, values and 32 for each field. */
+  /** `maxListBytes`: the sum of names, values and 32 bytes per field. */
   constructor(maxListBytes: number) {
     this.#maxListBytes = maxListBytes;
   }
 
-  /** `undefined` where the list is larger than allowed: it was read to its end all the same, so the table is right. */
+  /** `undefined` where the list is larger than allowed; it is decoded to its end all the same, to keep the table in step. */
   decode(block: Uint8Array, from: number, to: number): Field[] | undefined {
     this.#block = block;
     this.#at = from;
@@ -64,19 +64,19 @@ export class HpackDecoder {
     let listBytes = 0;
     let mayResize = true;
     while (this.#at < to) {
-      const octet = block[this.#at] as number;
-      if (octet >= 0x20 && octet < 0x40) {
+      const first = block[this.#at] as number;
+      if (first >= 0x20 && first < 0x40) {
         if (!mayResize) throw broken('resizes the table after its first field');
         this.#resize(this.#integer(5));
         continue;
       }
       mayResize = false;
       let field: Field;
-      if (octet > 0x80 && octet < 0xff) {
+      if (first > 0x80 && first < 0xff) {
         this.#at++;
-        field = this.#indexed(octet & 0x7f);
-      } else if (octet >= 0x80) field = this.#indexed(this.#integer(7));
-      else if (octet >= 0x40) this.#insert((field = this.#literal(this.#integer(6))));
+        field = this.#indexed(first & 0x7f);
+      } else if (first >= 0x80) field = this.#indexed(this.#integer(7));
+      else if (first >= 0x40) this.#insert((field = this.#literal(this.#integer(6))));
       else field = this.#literal(this.#integer(4));
       listBytes += field.size;
       if (listBytes <= this.#maxListBytes) fields.push(field);
@@ -99,26 +99,26 @@ export class HpackDecoder {
 
   #literal(nameIndex: number): Field {
     const { name, kind } = nameIndex > 0 ? this.#indexed(nameIndex) : this.#name();
-    this.#findText();
+    this.#readString();
     return this.#field(name, kind);
   }
 
-  /** With the text that was found last as its value. */
+  /** Its value is the string that was read last. */
   #field(name: string, kind: FieldKind): Field {
-    const kept = this.#kept;
-    if (!this.#isHuffman) kept.copy(this.#block, this.#textFrom, this.#textTo);
-    else if (!kept.decode(this.#block, this.#textFrom, this.#textTo))
+    const arena = this.#arena;
+    if (!this.#isHuffman) arena.copy(this.#block, this.#stringFrom, this.#stringTo);
+    else if (!arena.decode(this.#block, this.#stringFrom, this.#stringTo))
       throw broken('has a string that is not Huffman code');
-    return new Field(name, kind, kept.bytes, kept.from, kept.to, kept.hasLow);
+    return new Field(name, kind, arena.bytes, arena.from, arena.to, arena.hasLow);
   }
 
   #name(): Pick<Field, 'name' | 'kind'> {
-    this.#findText();
+    this.#readString();
     const block = this.#block;
-    const from = this.#textFrom;
-    const length = this.#textTo - from;
+    const from = this.#stringFrom;
+    const length = this.#stringTo - from;
     const names = this.#names;
-    // They mostly come in the same order.
+    // Blocks mostly repeat names in the same order.
     let index = this.#nextKnown;
     for (let looked = 0; looked < names.length; looked++) {
       if (index >= names.length) index = 0;
@@ -140,7 +140,7 @@ export class HpackDecoder {
     return known;
   }
 
-  /** Prefixed integers (RFC 7541 section 5.1); those that nothing here can need are errors. */
+  /** A prefixed integer (RFC 7541 section 5.1); larger ones than any field needs are errors. */
   #integer(prefixBits: number): number {
     const most = (1 << prefixBits) - 1;
     let value = (this.#block[this.#at++] as number) & most;
@@ -148,20 +148,20 @@ export class HpackDecoder {
     for (let shift = 0; ; shift += 7) {
       if (this.#at >= this.#end) throw broken('ends inside an integer');
       if (shift > 21) throw broken('has an integer of more than 28 bits');
-      const octet = this.#block[this.#at++] as number;
-      value += (octet & 0x7f) << shift;
-      if (octet < 0x80) return value;
+      const byte = this.#block[this.#at++] as number;
+      value += (byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
     }
   }
 
-  #findText(): void {
+  #readString(): void {
     if (this.#at >= this.#end) throw broken('ends before a string');
     this.#isHuffman = (this.#block[this.#at] as number) >= 0x80;
     const length = this.#integer(7);
-    this.#textFrom = this.#at;
-    this.#textTo = this.#at + length;
-    if (this.#textTo > this.#end) throw broken('ends inside a string');
-    this.#at = this.#textTo;
+    this.#stringFrom = this.#at;
+    this.#stringTo = this.#at + length;
+    if (this.#stringTo > this.#end) throw broken('ends inside a string');
+    this.#at = this.#stringTo;
   }
 
   #insert(field: Field): void {

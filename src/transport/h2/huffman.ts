@@ -1,11 +1,11 @@
 /**
- * The Huffman code of HPACK (RFC 7541 appendix B), decoded twelve bits at a time: what tracing headers are made of has codes
- * of five and six, so a step mostly yields two octets.
- * **In**: encoded octets. **Out**: what they stand for. **Fails**: with -1: a code that is none, EOS, or padding that is not
- * the beginning of EOS or longer than seven bits.
+ * The Huffman code of HPACK (RFC 7541 appendix B), decoded twelve bits at a time: the characters of tracing headers have codes of five
+ * and six bits, so a step mostly yields two bytes.
+ * **In**: encoded bytes. **Out**: decoded bytes. **Fails**: with -1 at an unknown code, EOS, or padding that is not a prefix of EOS or is
+ * longer than seven bits.
  */
 
-/** Length in bits of the code of each octet, and of EOS. The code is canonical: lengths are all there is to know. */
+/** The length in bits of the code of each byte, and of EOS. The code is canonical, so the lengths define it. */
 const CODE_BITS = [
   13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
   28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
@@ -23,7 +23,7 @@ const LONGEST_BITS = 30;
 const TWO_BITS_SHIFT = 16;
 const COUNT_SHIFT = 24;
 
-/** Codes from the shortest to the longest: each is the next number of its length. */
+/** Codes from the shortest to the longest; each is the next number of its length. */
 export interface Code {
   readonly symbol: number;
   readonly bits: number;
@@ -44,7 +44,7 @@ export const CODES: readonly Code[] = ((): Code[] => {
 
 const STEP_BITS = 12;
 const STEP = (1 << STEP_BITS) - 1;
-/** By the next twelve bits: an octet that they begin with, and the bits of its code. 0: its code is longer. */
+/** By the next twelve bits: the byte whose code they begin with, and the length of that code; 0 where the code is longer. */
 const ONE = new Uint16Array(STEP + 1);
 const BITS_SHIFT = 8;
 for (const { symbol, bits, code } of CODES) {
@@ -52,7 +52,7 @@ for (const { symbol, bits, code } of CODES) {
   const spare = STEP_BITS - bits;
   ONE.fill(symbol | (bits << BITS_SHIFT), code << spare, (code + 1) << spare);
 }
-/** The same for as many octets as there are whole codes of, two at most: the first, the second, the bits of both, how many. */
+/** By the next twelve bits: up to two bytes whose whole codes they contain, the bits of both, and how many bytes there are. */
 const TWO = Uint32Array.from(ONE, (one, bits) => {
   const length = one >> BITS_SHIFT;
   const other = ONE[(bits << length) & STEP] as number;
@@ -111,7 +111,7 @@ export function decodeHuffman(bytes: Uint8Array, from: number, to: number, out: 
     read = bytes[at++] as number;
     bits = 8 - rest;
   }
-  // What is left is filled up as its padding is.
+  // The rest is filled with ones, as padding is.
   for (;;) {
     const one = ONE[((read << (STEP_BITS - bits)) | (STEP >> bits)) & STEP] as number;
     const length = one >> BITS_SHIFT;
@@ -123,10 +123,10 @@ export function decodeHuffman(bytes: Uint8Array, from: number, to: number, out: 
   return bits < 8 && (read & padding) === padding ? end : -1;
 }
 
-/** Of the code that {@link longCode} has found. */
+/** The length of the code that {@link longCode} has found. */
 let longBits = 0;
 
-/** The octet of a code that begins at a bit and is longer than a step. -1: there is none. */
+/** Decodes a code that begins at this bit and is longer than a step; -1 where there is none. */
 function longCode(bytes: Uint8Array, begin: number, end: number): number {
   const at = begin >> 3;
   let window = 0;

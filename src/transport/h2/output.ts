@@ -1,15 +1,15 @@
-/** The frames of one turn, in one piece of memory: however many replies a read brings about, they leave in one write. */
+/** The frames of one turn in one buffer, so that all replies to one read leave in one write. */
 import { FRAME_HEAD_BYTES, FrameType } from './frames.ts';
 
 const FIRST_BYTES = 16 * 1024;
-/** A buffer that grew beyond this for one large reply is not kept. */
-const MOST_KEPT_BYTES = 256 * 1024;
+/** A buffer that grew larger than this for a large reply is not reused. */
+const MAX_KEPT_BYTES = 256 * 1024;
 
 export class Output {
   bytes = new Uint8Array(0);
   length = 0;
 
-  /** Makes room; returns where to write. What is written is counted by the caller, in `length`. */
+  /** Makes room and returns the position to write at; the caller advances `length`. */
   reserve(more: number): number {
     if (this.length + more > this.bytes.length) {
       const larger = new Uint8Array(Math.max(FIRST_BYTES, this.bytes.length * 2, this.length + more));
@@ -25,7 +25,7 @@ export class Output {
     this.length += payload.length;
   }
 
-  /** `room`: for what follows at once. */
+  /** `room`: bytes to reserve after the head. */
   frameHead(type: number, flags: number, streamId: number, payloadBytes: number, room: number): void {
     const at = this.reserve(FRAME_HEAD_BYTES + room);
     const { bytes } = this;
@@ -71,21 +71,21 @@ export class Output {
 
   append(piece: Uint8Array): void {
     const at = this.reserve(piece.length);
-    // For so few bytes a loop is faster than the call.
+    // For few bytes a loop is faster than calling `set`.
     if (piece.length < 32)
       for (let index = 0; index < piece.length; index++) this.bytes[at + index] = piece[index] as number;
     else this.bytes.set(piece, at);
     this.length = at + piece.length;
   }
 
-  /** What there is; {@link clear} follows. */
+  /** The bytes to write; call {@link clear} afterwards. */
   taken(): Uint8Array {
     return this.bytes.subarray(0, this.length);
   }
 
-  /** `isFree`: the memory of what was taken may be written to again. */
+  /** `isFree`: the buffer that was taken may be reused. */
   clear(isFree: boolean): void {
     this.length = 0;
-    if (!isFree || this.bytes.length > MOST_KEPT_BYTES) this.bytes = new Uint8Array(0);
+    if (!isFree || this.bytes.length > MAX_KEPT_BYTES) this.bytes = new Uint8Array(0);
   }
 }

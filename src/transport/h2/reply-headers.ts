@@ -1,15 +1,15 @@
 /**
- * HPACK, the sending side: the few header blocks that a gRPC server says.
+ * Encodes the few header blocks that a gRPC server sends (HPACK, RFC 7541).
  *
- * Two fields go into the peer's table with the first reply, `content-type: application/grpc` and `grpc-status: 0`, and are one
- * octet each from then on. Where the peer's table is smaller than the default, nothing goes into it.
+ * The first reply puts two fields into the peer's table, `content-type: application/grpc` and `grpc-status: 0`, which take one byte each
+ * from then on. A peer whose table is smaller than the default gets nothing put into it.
  */
 import { percentEncoded } from '../percent.ts';
 
-const octets = (text: string): number[] => Array.from(text, (char) => char.charCodeAt(0));
-/** RFC 7541 section 5.2, not Huffman; up to 16 511 octets. */
-function textOf(text: string): number[] {
-  const bytes = octets(text);
+const bytesOf = (text: string): number[] => Array.from(text, (char) => char.charCodeAt(0));
+/** A string literal without Huffman code (RFC 7541 section 5.2), of up to 16 511 bytes. */
+function stringOf(text: string): number[] {
+  const bytes = bytesOf(text);
   if (bytes.length < 127) return [bytes.length, ...bytes];
   const rest = bytes.length - 127;
   return rest < 128 ? [127, rest, ...bytes] : [127, (rest & 0x7f) | 0x80, rest >> 7, ...bytes];
@@ -20,39 +20,39 @@ const WITH_INDEXING = 0x40;
 const WITHOUT_INDEXING_NEW_NAME = 0x00;
 const STATUS_200 = INDEXED | 8;
 const CONTENT_TYPE = 31;
-/** The static table has 61 entries; the newest of the dynamic one follows. */
+/** The newest entry of the dynamic table follows the 61 of the static one. */
 const NEWEST = INDEXED | 62;
 const OLDER = INDEXED | 63;
 
 const literal = (name: string, value: string): number[] => [
   WITHOUT_INDEXING_NEW_NAME,
-  ...textOf(name),
-  ...textOf(value),
+  ...stringOf(name),
+  ...stringOf(value),
 ];
-const GRPC = textOf('application/grpc');
+const GRPC = stringOf('application/grpc');
 
 const PLAIN_HEAD = Uint8Array.from([STATUS_200, 0x0f, CONTENT_TYPE - 0x0f, ...GRPC]);
 const PLAIN_OK = Uint8Array.from(literal('grpc-status', '0'));
 const FIRST_HEAD = Uint8Array.from([STATUS_200, WITH_INDEXING | CONTENT_TYPE, ...GRPC]);
-const FIRST_OK = Uint8Array.from([WITH_INDEXING, ...textOf('grpc-status'), ...textOf('0')]);
+const FIRST_OK = Uint8Array.from([WITH_INDEXING, ...stringOf('grpc-status'), ...stringOf('0')]);
 const ONLY_HEAD = Uint8Array.from([STATUS_200, NEWEST]);
 const LATER_HEAD = Uint8Array.from([STATUS_200, OLDER]);
 const LATER_OK = Uint8Array.from([NEWEST]);
-/** RFC 7541 section 6.3: a table of no size. */
+/** A table size update to 0 (RFC 7541 section 6.3). */
 const EMPTY_TABLE = 0x20;
 const DEFAULT_TABLE_BYTES = 4096;
 
 export class ReplyHeaders {
-  /** Which of the two the peer's table has: the head comes before the status. */
+  /** Which of the two fields the peer's table has. */
   #inTable: 'nothing' | 'head' | 'both' = 'nothing';
   #mayIndex = true;
-  #mustSayEmpty = false;
+  #owesTableUpdate = false;
 
-  /** SETTINGS_HEADER_TABLE_SIZE of the peer. */
+  /** Takes SETTINGS_HEADER_TABLE_SIZE of the peer. */
   tableBytes(bytes: number): void {
     if (bytes >= DEFAULT_TABLE_BYTES || !this.#mayIndex) return;
     this.#mayIndex = false;
-    this.#mustSayEmpty = true;
+    this.#owesTableUpdate = true;
   }
 
   /** `:status: 200`, `content-type: application/grpc`. */
@@ -72,7 +72,7 @@ export class ReplyHeaders {
     return FIRST_OK;
   }
 
-  /** As trailers, or with a head in front of it as the whole reply. */
+  /** A status as trailers; with a head, as a reply of headers alone. */
   failed(code: number, details: string, withHead: boolean): Uint8Array {
     return this.#after(
       Uint8Array.from([
@@ -84,26 +84,26 @@ export class ReplyHeaders {
     );
   }
 
-  /** Of a request that is no gRPC. */
+  /** The head of a plain HTTP reply. */
   plain(status: number, contentLength: number): Uint8Array {
     return this.#after(
       Uint8Array.from([
         0x08,
-        ...textOf(String(status)),
+        ...stringOf(String(status)),
         0x0f,
         CONTENT_TYPE - 0x0f,
-        ...textOf('text/plain; charset=utf-8'),
+        ...stringOf('text/plain; charset=utf-8'),
         0x0f,
         28 - 0x0f,
-        ...textOf(String(contentLength)),
+        ...stringOf(String(contentLength)),
       ]),
     );
   }
 
   /** A smaller table is acknowledged in the first block after it (RFC 7541 section 4.2). */
   #after(block: Uint8Array): Uint8Array {
-    if (!this.#mustSayEmpty) return block;
-    this.#mustSayEmpty = false;
+    if (!this.#owesTableUpdate) return block;
+    this.#owesTableUpdate = false;
     return Uint8Array.from([EMPTY_TABLE, ...block]);
   }
 }

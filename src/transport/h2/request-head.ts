@@ -1,51 +1,51 @@
 /**
- * **In**: the fields of a header block. **Out**: a request's head, or what is malformed of it (RFC 9113 section 8.1.1).
+ * **In**: the fields of a header block. **Out**: a request's head, or why it is malformed (RFC 9113 section 8.1.1).
  * **Fails**: never by throwing.
  */
 import type { Head } from '../exchange.ts';
 import { type Field, FieldKind } from './field.ts';
 
-/** What decides how a request is taken: the same for many that differ in other fields. */
-interface Gist {
+/** The fields that decide how a request is handled; shared by requests that differ only in other fields. */
+interface HeadSummary {
   readonly method: string;
   readonly path: string;
   readonly contentType: string | undefined;
   readonly contentLength: number | undefined;
-  /** What a reader made of it. */
-  memo: unknown;
+  /** See {@link Head.cached}. */
+  cached: unknown;
 }
 
 export class RequestHead implements Head {
-  readonly #gist: Gist;
+  readonly #summary: HeadSummary;
   readonly #fields: readonly Field[];
 
-  constructor(gist: Gist, fields: readonly Field[]) {
-    this.#gist = gist;
+  constructor(summary: HeadSummary, fields: readonly Field[]) {
+    this.#summary = summary;
     this.#fields = fields;
   }
 
   get method(): string {
-    return this.#gist.method;
+    return this.#summary.method;
   }
 
   get path(): string {
-    return this.#gist.path;
+    return this.#summary.path;
   }
 
   get contentType(): string | undefined {
-    return this.#gist.contentType;
+    return this.#summary.contentType;
   }
 
   get contentLength(): number | undefined {
-    return this.#gist.contentLength;
+    return this.#summary.contentLength;
   }
 
-  get memo(): unknown {
-    return this.#gist.memo;
+  get cached(): unknown {
+    return this.#summary.cached;
   }
 
-  set memo(memo: unknown) {
-    this.#gist.memo = memo;
+  set cached(cached: unknown) {
+    this.#summary.cached = cached;
   }
 
   /** The first value of a name in lower case. */
@@ -54,22 +54,22 @@ export class RequestHead implements Head {
     return undefined;
   }
 
-  /** A head of other fields that is taken as this one is; `undefined` where they may decide otherwise. */
-  alike(fields: readonly Field[]): RequestHead | undefined {
+  /** A head of these fields that shares the summary of this one; `undefined` where they may lead to another. */
+  withFields(fields: readonly Field[]): RequestHead | undefined {
     const own = this.#fields;
     if (fields.length !== own.length) return undefined;
     for (let at = 0; at < fields.length; at++) {
       const field = fields[at] as Field;
       const before = own[at] as Field;
-      if (field === before || (field.kind === FieldKind.OTHER && before.kind === FieldKind.OTHER && field.isSound))
+      if (field === before || (field.kind === FieldKind.OTHER && before.kind === FieldKind.OTHER && field.isValid))
         continue;
       if (!field.isSame(before)) return undefined;
     }
-    return new RequestHead(this.#gist, fields);
+    return new RequestHead(this.#summary, fields);
   }
 }
 
-/** Text: what is malformed. */
+/** Text: why it is malformed. */
 export function requestHead(fields: readonly Field[]): RequestHead | string {
   let method: Field | undefined;
   let scheme: Field | undefined;
@@ -79,7 +79,7 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
   let contentLength: number | undefined;
   let isRegular = false;
   for (const field of fields) {
-    if (!field.isSound) return `the value of ${field.name} has an octet that none may have`;
+    if (!field.isValid) return `the value of ${field.name} has a byte that is not allowed`;
     const { kind } = field;
     if (kind >= FieldKind.METHOD && kind <= FieldKind.AUTHORITY && isRegular)
       return `${field.name} stands after other fields`;
@@ -101,11 +101,11 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
         authority = field;
         continue;
       case FieldKind.UNKNOWN_PSEUDO:
-        return `a request has no ${field.name}`;
+        return `${field.name} is not allowed in a request`;
       case FieldKind.FORBIDDEN:
-        return `no request of HTTP/2 has a field ${JSON.stringify(field.name)}`;
+        return `the field ${JSON.stringify(field.name)} is not allowed in HTTP/2`;
       case FieldKind.TE:
-        if (field.value !== 'trailers') return 'te says something other than trailers';
+        if (field.value !== 'trailers') return 'te is not trailers';
         break;
       case FieldKind.CONTENT_TYPE:
         contentType ??= field;
@@ -113,7 +113,7 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
       case FieldKind.CONTENT_LENGTH: {
         const length = /^\d{1,15}$/.test(field.value) ? Number(field.value) : -1;
         if (length < 0 || (contentLength !== undefined && contentLength !== length))
-          return 'content-length is no number, or two';
+          return 'content-length is not one number';
         contentLength = length;
         break;
       }
@@ -123,21 +123,21 @@ export function requestHead(fields: readonly Field[]): RequestHead | string {
     isRegular = true;
   }
   if (method === undefined) return ':method is missing';
-  if (method.value === 'CONNECT') return 'CONNECT is not for this server';
+  if (method.value === 'CONNECT') return 'CONNECT is not supported';
   if (scheme === undefined) return ':scheme is missing';
   if (path === undefined || path.value === '') return ':path is missing';
   return new RequestHead(
-    { method: method.value, path: path.value, contentType: contentType?.value, contentLength, memo: undefined },
+    { method: method.value, path: path.value, contentType: contentType?.value, contentLength, cached: undefined },
     fields,
   );
 }
 
-/** What is malformed of trailers; `undefined` where nothing is. */
+/** Why trailers are malformed; `undefined` where they are not. */
 export function trailersProblem(fields: readonly Field[]): string | undefined {
   for (const field of fields) {
-    if (!field.isSound) return `the value of ${field.name} has an octet that none may have`;
-    if (field.name.startsWith(':')) return `trailers have no ${field.name}`;
-    if (field.kind === FieldKind.FORBIDDEN) return `no request of HTTP/2 has a field ${JSON.stringify(field.name)}`;
+    if (!field.isValid) return `the value of ${field.name} has a byte that is not allowed`;
+    if (field.name.startsWith(':')) return `${field.name} is not allowed in trailers`;
+    if (field.kind === FieldKind.FORBIDDEN) return `the field ${JSON.stringify(field.name)} is not allowed in HTTP/2`;
   }
   return undefined;
 }

@@ -34,9 +34,9 @@ export interface StreamsOptions {
 }
 
 /** For how many ticks, of a second each, a reply may wait for a window. */
-const MOST_TICKS = 30;
+const MAX_TICKS = 30;
 /** Output of one turn; streams that send more wait for the next turn. */
-const MOST_OUTPUT_BYTES = 64 * 1024;
+const MAX_OUTPUT_BYTES = 64 * 1024;
 
 export class Streams {
   readonly host: StreamsHost;
@@ -231,7 +231,7 @@ export class Streams {
 
   /** False: the stream's receiver is told by `writable` when there is room. */
   hasRoom(stream: Stream): boolean {
-    if (stream.isClosed || (!stream.isWaiting && !this.host.isFull && this.output.length < MOST_OUTPUT_BYTES))
+    if (stream.isClosed || (!stream.isWaiting && !this.host.isFull && this.output.length < MAX_OUTPUT_BYTES))
       return true;
     this.#waiters.add(stream);
     return false;
@@ -248,7 +248,7 @@ export class Streams {
   tick(nowMs: number): void {
     this.#table.each((stream) => {
       stream.receiver.tick(nowMs);
-      if (stream.stalledTicks() < MOST_TICKS) return;
+      if (stream.stalledTicks() < MAX_TICKS) return;
       this.output.reset(stream.id, ErrorCode.FLOW_CONTROL_ERROR);
       this.#abort(stream, true);
     });

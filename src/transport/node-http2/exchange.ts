@@ -4,7 +4,7 @@ import type { Exchange, Head, Receiver } from '../exchange.ts';
 import { framed } from '../framed.ts';
 import { percentEncoded } from '../percent.ts';
 
-/** Taken off the wire and not yet by the handler: beyond it the stream is not read. */
+/** When more than this is received and not yet read by the handler, the stream is paused. */
 const WINDOW_BYTES = 32 * 1024;
 const HEAD = { ':status': 200, 'content-type': 'application/grpc' } as const;
 
@@ -13,7 +13,7 @@ export class NodeHead implements Head {
   readonly path: string;
   readonly contentType: string | undefined;
   readonly #headers: IncomingHttpHeaders;
-  memo: unknown;
+  cached: unknown;
 
   constructor(headers: IncomingHttpHeaders) {
     this.#headers = headers;
@@ -28,7 +28,7 @@ export class NodeHead implements Head {
   }
 }
 
-/** A stream of node:http2 behind the seam. */
+/** A stream of node:http2 as an exchange. */
 export class NodeExchange implements Exchange {
   readonly peer: string;
   readonly arrivedAtMs = performance.now();
@@ -42,7 +42,7 @@ export class NodeExchange implements Exchange {
     this.peer = addressText({ host: remoteAddress, port: remotePort });
   }
 
-  /** Tells the receiver of what comes. */
+  /** Passes events on to the receiver. */
   attach(receiver: Receiver): void {
     const stream = this.#stream;
     stream.on('data', (chunk: Buffer) => {
@@ -80,12 +80,12 @@ export class NodeExchange implements Exchange {
     };
     if (!stream.headersSent) {
       stream.respond({ ...HEAD, ...status }, { endStream: true });
-      this.#resetUnlessWhole();
+      this.#resetUnlessEnded();
       return;
     }
     stream.once('wantTrailers', () => {
       stream.sendTrailers(status);
-      this.#resetUnlessWhole();
+      this.#resetUnlessEnded();
     });
     stream.end();
   }
@@ -102,13 +102,13 @@ export class NodeExchange implements Exchange {
     if (this.#uncredited <= WINDOW_BYTES && this.#stream.isPaused()) this.#stream.resume();
   }
 
-  /** Held memory is bounded by the session's (maxSessionMemory). */
+  /** Memory is bounded by Node (maxSessionMemory). */
   hold(): boolean {
     return true;
   }
 
-  /** All is said: what is still to come of the request is of no use. */
-  #resetUnlessWhole(): void {
+  /** The reply is complete: the rest of the request is of no use. */
+  #resetUnlessEnded(): void {
     const stream = this.#stream;
     if (!stream.readableEnded)
       setImmediate(() => {

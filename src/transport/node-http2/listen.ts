@@ -1,4 +1,4 @@
-/** The fallback, and what our own HTTP/2 is compared with: Node's, which is nghttp2. */
+/** Node's HTTP/2 (nghttp2): the fallback, and what our own is compared with. */
 import {
   createSecureServer,
   createServer,
@@ -12,13 +12,13 @@ import { MIN_TLS, renewTls, tlsEvent } from '../tls.ts';
 import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import type { Receiver } from '../exchange.ts';
-import { MOST_AFTER_AGE_MS, RawSockets, TICK_MS } from '../raw-sockets.ts';
+import { MAX_AFTER_AGE_MS, RawSockets, TICK_MS } from '../raw-sockets.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
 import { NodeExchange, NodeHead } from './exchange.ts';
 
 export const listenHttp2: Listen = async (methods, options) => {
   const grpc = grpcServer(methods, options);
-  /** With the streams that are open on each. */
+  /** The open streams of each. */
   const sessions = new Map<ServerHttp2Session, Set<Receiver>>();
   const server = serverOf(options);
   server.on('session', (session) => {
@@ -34,7 +34,7 @@ export const listenHttp2: Listen = async (methods, options) => {
         session.close();
         for (const receiver of receivers) receiver.drain();
       }, ageMs),
-      setTimeout(() => session.destroy(), ageMs + Math.min(maxConnectionAgeMs, MOST_AFTER_AGE_MS)),
+      setTimeout(() => session.destroy(), ageMs + Math.min(maxConnectionAgeMs, MAX_AFTER_AGE_MS)),
     ];
     session.on('close', () => {
       for (const timer of timers) clearTimeout(timer);

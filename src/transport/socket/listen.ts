@@ -10,7 +10,7 @@ import type { Listen, Transport, TransportOptions } from '../transport.ts';
 import { SocketConnection } from './socket-connection.ts';
 import { reportStranger } from './strangers.ts';
 
-/** How long a peer may take to say that it knows of the drain. */
+/** How long a peer may take to acknowledge the drain. */
 const ANNOUNCE_MS = 500;
 
 export const listen: Listen = async (methods, options) => {

@@ -4,28 +4,28 @@ import type { Serve } from '../exchange.ts';
 import { Connection, type Outlet } from '../h2/connection.ts';
 import { ErrorCode, PREFACE } from '../h2/frames.ts';
 import type { Limits } from '../limits.ts';
-import { MOST_AFTER_AGE_MS } from '../raw-sockets.ts';
+import { MAX_AFTER_AGE_MS } from '../raw-sockets.ts';
 
 export interface SocketConnectionOptions {
   readonly serve: Serve;
   readonly limits: Limits;
   readonly onFault: (error: unknown) => void;
   readonly onClose: () => void;
-  /** After it the connection is drained: its peer connects anew, perhaps to another server. After as long again it is closed. */
+  /** After it the connection is drained, so that its peer reconnects, perhaps to another server. After as long again it is closed. */
   readonly maxAgeMs?: number;
 }
 
-/** Written and not yet read by the peer: beyond it nothing more is read of what it asks. */
+/** When more than this waits to be sent, nothing more is read from the peer. */
 const FULL_BYTES = 256 * 1024;
-/** How long a peer may read nothing of what is written. */
+/** How long the peer may leave our output unread. */
 const STALL_MS = 20_000;
-/** How long a connection may take to say its first request's worth. */
+/** Time allowed to receive the HTTP/2 preface. */
 const PREFACE_MS = 10_000;
-/** After so long without a word it is asked whether it is there, and closed where it says nothing. */
+/** A connection that is silent this long gets a PING, and is closed where no answer comes. */
 const KEEPALIVE_MS = 60_000;
 const KEEPALIVE_ANSWER_MS = 20_000;
 
-/** One connection of a socket: reads, writes once a turn, and looks after those that fell silent. */
+/** One connection on a socket: reads, writes once a turn, and closes silent or stalled peers. */
 export class SocketConnection implements Outlet {
   readonly peer: string;
   readonly #socket: Socket;
@@ -33,16 +33,16 @@ export class SocketConnection implements Outlet {
   readonly #maxAtMs: number;
   readonly #endsAtMs: number;
   readonly #openedAtMs = performance.now();
-  #heardAtMs = performance.now();
-  #heardBytes = 0;
+  #receivedAtMs = performance.now();
+  #receivedBytes = 0;
   #pingedAtMs: number | undefined;
   #fullSinceMs: number | undefined;
 
   constructor(socket: Socket, { serve, limits, onFault, onClose, maxAgeMs = Infinity }: SocketConnectionOptions) {
     this.#socket = socket;
-    // Spread by a tenth, so that those which came together do not go together.
+    // 5 % jitter either way, so that connections opened together do not all close together.
     this.#maxAtMs = this.#openedAtMs + maxAgeMs * (0.95 + Math.random() / 10);
-    this.#endsAtMs = this.#maxAtMs + Math.min(maxAgeMs, MOST_AFTER_AGE_MS);
+    this.#endsAtMs = this.#maxAtMs + Math.min(maxAgeMs, MAX_AFTER_AGE_MS);
     const { remoteAddress = 'unix:', remotePort = 0 } = socket;
     this.peer = addressText({ host: remoteAddress, port: remotePort });
     this.#connection = new Connection({
@@ -90,7 +90,7 @@ export class SocketConnection implements Outlet {
 
   close(): void {
     this.#socket.end();
-    // Whoever does not close its side keeps ours open no longer than this.
+    // A peer that does not close its side keeps the socket open no longer than this.
     const timer = setTimeout(() => this.#socket.destroy(), 1000);
     timer.unref();
     this.#socket.once('close', () => clearTimeout(timer));
@@ -119,22 +119,23 @@ export class SocketConnection implements Outlet {
     this.#socket.destroy();
   }
 
-  /** Now and then. */
+  /** Once a second. */
   tick(nowMs: number): void {
     const { bytesRead } = this.#socket;
-    if (bytesRead > this.#heardBytes) {
-      this.#heardBytes = bytesRead;
-      this.#heardAtMs = nowMs;
+    if (bytesRead > this.#receivedBytes) {
+      this.#receivedBytes = bytesRead;
+      this.#receivedAtMs = nowMs;
       this.#pingedAtMs = undefined;
     }
     if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs > STALL_MS) return this.destroy();
     if (bytesRead < PREFACE.length && nowMs - this.#openedAtMs > PREFACE_MS)
-      return this.#connection.end(ErrorCode.SETTINGS_TIMEOUT, 'the connection says nothing');
+      return this.#connection.end(ErrorCode.SETTINGS_TIMEOUT, 'no HTTP/2 preface was received in time');
     if (this.#pingedAtMs !== undefined && nowMs - this.#pingedAtMs > KEEPALIVE_ANSWER_MS) return this.destroy();
-    if (nowMs > this.#endsAtMs) return this.#connection.end(ErrorCode.NO_ERROR, 'the connection is too old');
+    if (nowMs > this.#endsAtMs)
+      return this.#connection.end(ErrorCode.NO_ERROR, 'the connection has reached its maximum age');
     if (nowMs > this.#maxAtMs) this.#connection.retire();
     this.#connection.tick(nowMs);
-    if (nowMs - this.#heardAtMs > KEEPALIVE_MS && this.#pingedAtMs === undefined) {
+    if (nowMs - this.#receivedAtMs > KEEPALIVE_MS && this.#pingedAtMs === undefined) {
       this.#pingedAtMs = nowMs;
       this.#connection.ping();
     }

@@ -94,7 +94,7 @@ test.each([
 test.each([
   ["a caller's fault", new GrpcError(Status.INVALID_ARGUMENT, 'no'), { code: 0 }, 3],
   ["a server's", new GrpcError(Status.UNAVAILABLE, 'away'), { code: 2, message: 'away' }, 14],
-  ['our own', new TypeError('secret'), { code: 2, message: 'internal error; the log of the server says more' }, 13],
+  ['our own', new TypeError('secret'), { code: 2, message: 'internal error; see the log of the server' }, 13],
 ])('how a call failed: %s', async (_whose, error, status, code) => {
   const { exporter, tracer, active } = tracing();
   const kinds: Method[] = [

@@ -49,7 +49,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
 
     test('an address of another machine is named', async () => {
       await expect(listen(new Map(), { ...options, host: '192.0.2.1' })).rejects.toThrow(
-        /^192\.0\.2\.1:0 is no address of this machine/,
+        /^192\.0\.2\.1:0 is not an address of this machine/,
       );
     });
   });

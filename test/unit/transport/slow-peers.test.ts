@@ -87,7 +87,7 @@ describe('what comes too slowly', () => {
     expect(
       frames
         .filter(({ type }) => type === Type.HEADERS)
-        .map(({ stream, payload }) => [stream, payload.includes('a message takes more than 30 s to come')]),
+        .map(({ stream, payload }) => [stream, payload.includes('a message takes more than 30 s to arrive')]),
     ).toEqual([[1, true]]);
     expect(one.connection.openStreams).toBe(1);
     one.connection.lost();

@@ -1,24 +1,24 @@
-/** Octets that outlive the block they came in: small ones share a piece of memory, since a piece for each costs more than its copying. */
-import { LOW_OCTETS } from './field.ts';
+/** Copies of bytes that outlive their header block. Small ones share a buffer: one buffer each costs more than the copying. */
+import { LOW_BYTES } from './field.ts';
 import { decodeHuffman, hadLongCodes, mostDecoded } from './huffman.ts';
 
-/** A field that is kept keeps its whole piece; the entries of a table are 128 at most, so they keep little. */
-const PIECE_BYTES = 1024;
+/** A kept field keeps its whole buffer alive; a table has at most 128 entries, so they keep little. */
+const BUFFER_BYTES = 1024;
 const SMALL_BYTES = 256;
 
-/** Never a view: a Buffer's own slice is one. */
+/** A copy, whatever the type: `slice` of a Buffer is a view. */
 export const copyOf = (bytes: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> =>
   new Uint8Array(bytes.subarray(from, to));
 
-export class KeptOctets {
-  /** Where the last copy is. */
-  bytes = new Uint8Array(PIECE_BYTES);
+export class ByteArena {
+  /** The range of the last copy. */
+  bytes = new Uint8Array(BUFFER_BYTES);
   from = 0;
   to = 0;
-  /** Whether there may be {@link LOW_OCTETS} in it. */
+  /** Whether it may contain {@link LOW_BYTES}. */
   hasLow = false;
 
-  /** Copies; the place is in `bytes`, `from` and `to` until the next. */
+  /** Copies a range; the copy's range is in `bytes`, `from` and `to` until the next call. */
   copy(bytes: Uint8Array, from: number, to: number): void {
     const length = to - from;
     if (length > SMALL_BYTES) return this.#take(copyOf(bytes, from, to));
@@ -27,15 +27,15 @@ export class KeptOctets {
     let end = this.from;
     let hasLow = false;
     for (let at = from; at < to; at++) {
-      const octet = bytes[at] as number;
-      if (octet < LOW_OCTETS) hasLow = true;
-      kept[end++] = octet;
+      const byte = bytes[at] as number;
+      if (byte < LOW_BYTES) hasLow = true;
+      kept[end++] = byte;
     }
     this.to = end;
     this.hasLow = hasLow;
   }
 
-  /** The same of Huffman code. False: it is none. */
+  /** Decodes Huffman code; false where it is not valid. */
   decode(bytes: Uint8Array, from: number, to: number): boolean {
     const most = mostDecoded(to - from);
     if (most > SMALL_BYTES) {
@@ -53,16 +53,17 @@ export class KeptOctets {
 
   #room(length: number): void {
     if (this.to + length > this.bytes.length) {
-      this.bytes = new Uint8Array(PIECE_BYTES);
+      this.bytes = new Uint8Array(BUFFER_BYTES);
       this.to = 0;
     }
     this.from = this.to;
   }
 
-  #take(octets: Uint8Array<ArrayBuffer>): void {
-    this.bytes = octets;
+  /** A large one has a buffer of its own. */
+  #take(copy: Uint8Array<ArrayBuffer>): void {
+    this.bytes = copy;
     this.from = 0;
-    this.to = octets.length;
-    this.hasLow = true; // or not: whoever looks will see
+    this.to = copy.length;
+    this.hasLow = true; // not known; whoever reads it will check
   }
 }

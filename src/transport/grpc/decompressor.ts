@@ -3,16 +3,16 @@ import { gunzipSync } from 'node:zlib';
 import { GrpcError, Status } from '../transport.ts';
 import { tooLarge } from './message-queue.ts';
 
-/** Up to this many times its packed size a message may always have: whoever sends as much pays for the work. Texts seldom pack better. */
+/** A message may always decompress to this many times its size: the sender pays for the work by the bytes it sends. Text rarely compresses better. */
 const FREE_RATIO = 16;
-/** Of what messages have beyond that: at once, and in each second that follows. gzip packs zeros a thousandfold, and 4 MiB take 20 ms. */
+/** The budget for what exceeds that ratio, refilled once a second: gzip compresses zeros a thousandfold, and 4 MiB take 20 ms. */
 const EXCESS_BYTES = 8 * 1024 * 1024;
 
 /**
- * Unpacks the messages of all connections of a server, since one connection more costs a peer next to nothing.
- * **Fails**: with a {@link GrpcError} where a message is no gzip, or is larger than it may be.
+ * Decompresses the messages of all connections of a server; the budget is shared, since another connection costs a peer next to nothing.
+ * **Fails**: with a {@link GrpcError} where a message is not gzip, or is larger than allowed.
  */
-export class Unpacker {
+export class Decompressor {
   readonly #maxBytes: number;
   readonly #nowMs: () => number;
   #excess = EXCESS_BYTES;
@@ -24,7 +24,7 @@ export class Unpacker {
     this.#atMs = nowMs();
   }
 
-  unpack(message: Uint8Array): Uint8Array {
+  decompress(message: Uint8Array): Uint8Array {
     this.#refill();
     const free = FREE_RATIO * message.length;
     const most = Math.max(1, Math.floor(Math.min(this.#maxBytes, free + this.#excess)));
@@ -34,12 +34,12 @@ export class Unpacker {
       return whole;
     } catch (error) {
       if (!(error instanceof RangeError))
-        throw new GrpcError(Status.INTERNAL, 'a message says that it is gzip, and is not', { cause: error });
+        throw new GrpcError(Status.INTERNAL, 'a message is marked as gzip, and is not', { cause: error });
       this.#spend(most - free);
-      if (most === this.#maxBytes) throw tooLarge('more when it is unpacked', most);
+      if (most === this.#maxBytes) throw tooLarge('more bytes when decompressed', most);
       throw new GrpcError(
         Status.RESOURCE_EXHAUSTED,
-        `a message is more than ${FREE_RATIO} times as large when it is unpacked, and many were`,
+        `a message is more than ${FREE_RATIO} times as large when decompressed, and too many were`,
       );
     }
   }
