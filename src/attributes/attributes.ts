@@ -45,7 +45,7 @@ export interface Attribute {
   readonly secret: boolean;
 }
 
-/** Of a policy: what changes how built-in attributes are read (RULES section 3). */
+/** Of a policy: what changes how built-in attributes are read (docs/rules.md, section 3). */
 export interface AttributeSettings {
   /** Proxies in front of Envoy whose X-Forwarded-For entry is believed; `undefined`: none is configured. */
   readonly trustedHops: number | undefined;

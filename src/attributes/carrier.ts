@@ -1,4 +1,4 @@
-/** Where a proxy may put a fact of the operator's own (RULES section 3, `from`). */
+/** Where a proxy may put a fact of the operator's own (docs/rules.md, section 3, `from`). */
 export type Carrier =
   | { readonly kind: 'contextExtension'; readonly name: string }
   | { readonly kind: 'metadata'; readonly namespace: string; readonly path: readonly string[] }
@@ -6,7 +6,7 @@ export type Carrier =
   | { readonly kind: 'customTag'; readonly name: string }
   | { readonly kind: 'header'; readonly name: string };
 
-/** The kinds of calls that reach the engine (RULES section 4). */
+/** The kinds of calls that reach the engine (docs/rules.md, section 4). */
 export type CallKind = 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log';
 
 export const CALL_KINDS: readonly CallKind[] = ['http', 'tcp', 'limit', 'log', 'tcp-log'];

@@ -1,5 +1,5 @@
 /**
- * IP addresses and CIDR ranges as values. IPv4-mapped IPv6 addresses (`::ffff:192.0.2.1`) are IPv4 (RULES section 3).
+ * IP addresses and CIDR ranges as values. IPv4-mapped IPv6 addresses (`::ffff:192.0.2.1`) are IPv4 (docs/rules.md, section 3).
  * Text is RFC 4291 in, RFC 5952 out.
  */
 

@@ -1,4 +1,4 @@
-/** What is shown nowhere without asking (RULES section 3): attributes that are secret, some headers and query parameters whoever looks at them. */
+/** What is shown nowhere without asking (docs/rules.md, section 3): attributes that are secret, some headers and query parameters whoever looks at them. */
 import type { Attributes } from './attributes.ts';
 import { RequestBag, type Wire } from './bag.ts';
 import type { Value } from './values.ts';

@@ -12,7 +12,7 @@ import type { Metadata } from '../../gen/envoy/config/core/v3/base_pb.ts';
 
 export const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 
-/** Principals are named without their scheme (RULES section 3). */
+/** Principals are named without their scheme (docs/rules.md, section 3). */
 export function principalOf(text: string | undefined): string | undefined {
   return present(text?.startsWith('spiffe://') === true ? text.slice('spiffe://'.length) : text);
 }

@@ -52,7 +52,7 @@ const PLACES: Places = {
   contextExtension: at('attributes.contextExtensions', asTextMap),
 };
 
-/** Filled from a context extension of their name where ext_authz has no field for them (RULES section 3). */
+/** Filled from a context extension of their name where ext_authz has no field for them (docs/rules.md, section 3). */
 const BY_EXTENSION = new Set(
   VOCABULARY.filter(({ source }) => source.kind === 'built-in' && source.extension === true).map(({ name }) => name),
 );

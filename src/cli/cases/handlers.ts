@@ -1,5 +1,5 @@
 /**
- * The handlers of a case: nothing leaves the process (RULES section 9).
+ * The handlers of a case: nothing leaves the process (docs/rules.md, section 9).
  * **In**: handlers as the policy names them, and what the case gives. **Out**: open handlers: quotas on memory by the
  * case's clock, reports kept, adapters that need nothing outside as they are, the others as given.
  * **Fails**: a handler that is asked and was not given is noted, and its call fails as if its backend were away.

@@ -1,5 +1,5 @@
 /**
- * What stands under `cases` (RULES section 9).
+ * What stands under `cases` (docs/rules.md, section 9).
  * **In**: plain values of a YAML document. **Out**: typed cases. **Fails**: with every problem, each at a path of the document.
  */
 import { z } from 'zod';

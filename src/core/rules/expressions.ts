@@ -15,7 +15,7 @@ import { oddHosts } from './host-form.ts';
 import { type Node, type Place, type ScalarNode, nodeText } from './yaml/nodes.ts';
 import { scalarOffset } from './yaml/scalar-offsets.ts';
 
-/** A YAML number or boolean is itself, text is an expression; anything else must be quoted (RULES section 1). */
+/** A YAML number or boolean is itself, text is an expression; anything else must be quoted (docs/rules.md, section 1). */
 export function expressionOf(
   node: Node,
   what: string,

@@ -1,5 +1,5 @@
 /**
- * Which secrets an expression would let out (RULES section 3, "Secrets").
+ * Which secrets an expression would let out (docs/rules.md, section 3, "Secrets").
  * **In**: what it reads. **Out**: their names; expressions that let none out although they read some. **Fails**: never.
  *
  * A secret goes out in the clear only where the policy says `reveal(...)` at that place.

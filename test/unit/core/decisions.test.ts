@@ -15,7 +15,7 @@ import { engineOf, pause, type Script, type Scripts } from './engine-of.ts';
 
 describe('the first deny in rule order is the answer', () => {
   type Says = 'allow' | 'deny' | 'fails' | 'error';
-  /** What RULES section 5 says of rules that say this, in order. */
+  /** What docs/rules.md, section 5 says of rules that say this, in order. */
   function wanted(says: readonly Says[]): { outcome: string; rule: string | undefined } {
     const denied = says.findIndex((one) => one === 'deny' || one === 'fails');
     if (denied >= 0) return { outcome: says[denied] === 'deny' ? 'deny' : 'failed', rule: `r-${denied}` };

@@ -1,4 +1,4 @@
-/** How expressions read attributes: resolution, absence, guards (RULES sections 3 and 4). */
+/** How expressions read attributes: resolution, absence, guards (docs/rules.md, sections 3 and 4). */
 import { describe, expect, test } from 'vitest';
 import { FAILED } from '../../../src/expression/index.ts';
 import { bagOf, compiled, problemsOf, valueOf } from './attributes-of-tests.ts';

@@ -1,4 +1,4 @@
-/** Texts with `${expression}` in them (RULES section 2, "Two ways to write a value"). */
+/** Texts with `${expression}` in them (docs/rules.md, section 2, "Two ways to write a value"). */
 import { describe, expect, test } from 'vitest';
 import { parseIp } from '../../../src/attributes/network.ts';
 import { Duration, Timestamp } from '../../../src/attributes/values.ts';

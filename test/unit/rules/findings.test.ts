@@ -548,7 +548,7 @@ test('a policy with anything cut out, doubled or swapped never throws, and says 
   expect(broken).toBeGreaterThan(300);
 }, 600_000);
 
-describe('which calls a rule answers (RULES section 4)', () => {
+describe('which calls a rule answers (docs/rules.md, section 4)', () => {
   const callsOf = async (text: string): Promise<string> => {
     const { policy, findings } = await loadPolicyText(new Map([['test/cases/p.yaml', rule(text)]]), {
       adapters,
