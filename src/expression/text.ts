@@ -11,7 +11,9 @@ import type { Problem } from './parse/problem.ts';
 import { textOf } from './values/scalar-text.ts';
 
 // eslint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+// eslint-disable-next-line no-control-regex
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/g;
 const SCALARS: ReadonlySet<Type['kind']> = new Set([
   'bool',
   'int',
@@ -123,6 +125,7 @@ function textOfParts(
   warnings: readonly Problem[],
 ): CompiledText {
   const constant = parts.every((part) => typeof part === 'string') ? parts.join('') : undefined;
+  const hasControls = parts.some((part) => typeof part === 'string' && CONTROL.test(part));
   const constantAnswer = { text: constant ?? '', failed: undefined };
   return {
     source,
@@ -133,17 +136,19 @@ function textOfParts(
       if (constant !== undefined) return constantAnswer;
       let text = '';
       let failed: string | undefined;
-      for (const part of parts) {
+      for (let at = 0; at < parts.length; at++) {
+        const part = parts[at] as string | Compiled;
         if (typeof part === 'string') {
           text += part;
           continue;
         }
         const value = part.evaluate(bag);
-        const shown = value === FAILED ? undefined : textOf(value);
+        const shown = typeof value === 'string' ? value : value === FAILED ? undefined : textOf(value);
         if (shown === undefined) failed ??= `\${${part.source}}: ${part.why(bag) || 'its value has no text form'}`;
-        else text += shown.replace(CONTROL, '');
+        else text += hasControls ? shown.replaceAll(CONTROLS, '') : shown;
       }
-      return { text, failed };
+      // One search of the whole text where only a value can hold one.
+      return { text: !hasControls && CONTROL.test(text) ? text.replaceAll(CONTROLS, '') : text, failed };
     },
   };
 }

@@ -10,12 +10,23 @@ const SLAB_BYTES = 16 * 1024;
 const LEN = 2;
 /** Up to so many are copied by a loop: the call of a builtin costs more. */
 const FEW_OCTETS = 24;
+const FEW_CHARACTERS = 12;
+const MOST_LENGTH_BYTES = 5;
+const LONGEST_VIEW_KEPT = 1024;
+
+function lengthBytes(length: number): number {
+  let bytes = 1;
+  for (let rest = length >>> 7; rest > 0; rest >>>= 7) bytes++;
+  return bytes;
+}
 
 export class ProtobufWriter {
   #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
   /** Of the message that is being written. */
   #from = 0;
   #at = 0;
+  /** Of the memory's beginning, by length: a view takes longer to make than a short message to write. */
+  readonly #views: (Uint8Array | undefined)[] = [];
 
   /** Begins a message. What a message that was given up had written is dropped. */
   start(): void {
@@ -40,7 +51,7 @@ export class ProtobufWriter {
   item(field: number, text: string): void {
     const { length } = text;
     this.#tag(field, LEN);
-    if (length >= 0x80) return this.#longText(text);
+    if (length > FEW_CHARACTERS) return this.#longText(text);
     this.#room(1 + length);
     const bytes = this.#bytes;
     const at = this.#at + 1;
@@ -110,11 +121,24 @@ export class ProtobufWriter {
     return message;
   }
 
+  /** All that was written, lent: the next message is written over it. */
+  lend(): Uint8Array {
+    const length = this.#at - this.#from;
+    if (this.#from > 0 || length > LONGEST_VIEW_KEPT) return this.#bytes.subarray(this.#from, this.#at);
+    return (this.#views[length] ??= this.#bytes.subarray(0, length));
+  }
+
+  /** Written first, behind room for a length as that of ASCII is. */
   #longText(text: string): void {
-    const length = Buffer.byteLength(text);
-    this.#varint(length);
-    this.#room(length);
-    this.#at += this.#bytes.write(text, this.#at);
+    const { length } = text;
+    this.#room(MOST_LENGTH_BYTES + 3 * length);
+    const room = lengthBytes(length);
+    const from = this.#at + room;
+    const octets = this.#bytes.write(text, from);
+    const needed = lengthBytes(octets);
+    if (needed !== room) this.#bytes.copyWithin(this.#at + needed, from, from + octets);
+    this.#varint(octets);
+    this.#at += octets;
   }
 
   #tag(field: number, type: number): void {
@@ -139,6 +163,7 @@ export class ProtobufWriter {
     const next = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, 2 * (written + more)));
     next.set(this.#bytes.subarray(this.#from, this.#at));
     this.#bytes = next;
+    this.#views.length = 0;
     this.#from = 0;
     this.#at = written;
   }

@@ -51,7 +51,7 @@ const changes = ({
 class Renderer {
   hasFailed = false;
   readonly #outcomes: readonly RuleOutcome[];
-  readonly #bags: Bag[] = [];
+  #bags: Bag[] | undefined;
 
   constructor(outcomes: readonly RuleOutcome[]) {
     this.#outcomes = outcomes;
@@ -65,18 +65,19 @@ class Renderer {
   pairs(planned: readonly PlannedPair[]): readonly Pair[] {
     if (planned.length === 0) return NO_HEADERS.set;
     const pairs: Pair[] = [];
-    for (const { name, texts } of planned) {
-      let value = '';
-      for (let at = 0; at < texts.length; at++)
-        value = at === 0 ? this.#text(texts[at] as PlannedText) : `${value},${this.#text(texts[at] as PlannedText)}`;
-      pairs.push([name, value]);
-    }
+    for (const pair of planned) pairs.push(pair.constant ?? this.#pair(pair));
     return pairs;
+  }
+
+  #pair({ name, texts }: PlannedPair): Pair {
+    let value = this.#text(texts[0] as PlannedText);
+    for (let at = 1; at < texts.length; at++) value = `${value},${this.#text(texts[at] as PlannedText)}`;
+    return [name, value];
   }
 
   #text({ rule, text }: PlannedText): string {
     if (text.constant !== undefined) return text.constant;
-    const { text: value, failed } = text.render((this.#bags[rule] ??= this.#bagOf(rule)));
+    const { text: value, failed } = text.render(this.#bagOf(rule));
     const outcome = this.#outcomes[rule] as RuleOutcome;
     if (failed !== undefined && !outcome.failed) {
       this.hasFailed = true;
@@ -92,7 +93,9 @@ class Renderer {
       bag,
       result,
     } = this.#outcomes[at] as RuleOutcome;
-    return rule.action === undefined ? bag : outBag(rule, bag, result.kind === 'passed' ? result.answer : undefined);
+    if (rule.out.names.length === 0) return bag;
+    const bags = (this.#bags ??= []);
+    return (bags[at] ??= outBag(rule, bag, result.kind === 'passed' ? result.answer : undefined));
   }
 }
 
@@ -107,6 +110,8 @@ interface PlannedText {
 interface PlannedPair {
   readonly name: string;
   readonly texts: readonly PlannedText[];
+  /** Where no text holds an expression. */
+  readonly constant: Pair | undefined;
 }
 interface PlannedHeaders {
   readonly set: readonly PlannedPair[];
@@ -184,7 +189,7 @@ function newPlan(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
       if (failed) return;
       if (call !== 'tcp') response.add(onAllow.response, rule, failed);
       if (call !== 'limit')
-        for (const [name, text] of onAllow.metadata) metadata.set(name, { name, texts: [{ rule, text }] });
+        for (const [name, text] of onAllow.metadata) metadata.set(name, pairOf(name, [{ rule, text }]));
     },
   );
   const { set, remove } = query.result();
@@ -202,13 +207,22 @@ function newPlan(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
     plan.query.set,
     plan.metadata,
   ].flat();
-  const isConstant = planned.every(({ texts }) => texts.every(({ text }) => text.constant !== undefined));
+  const isConstant = planned.every((pair) => pair.constant !== undefined);
   return { ...plan, constant: isConstant ? constantOf(plan) : undefined };
+}
+
+function pairOf(name: string, texts: readonly PlannedText[]): PlannedPair {
+  const isConstant = texts.every(({ text }) => text.constant !== undefined);
+  return {
+    name,
+    texts,
+    constant: isConstant ? [name, texts.map(({ text }) => text.constant ?? '').join(',')] : undefined,
+  };
 }
 
 function constantOf({ request, response, query, metadata }: Omit<Plan, 'constant'>): NetChanges {
   const pairs = (planned: readonly PlannedPair[]): Pair[] =>
-    planned.map(({ name, texts }) => [name, texts.map(({ text }) => text.constant ?? '').join(',')]);
+    planned.flatMap((pair) => (pair.constant === undefined ? [] : [pair.constant]));
   const headers = ({ set, append, remove }: PlannedHeaders): NetHeaders => ({
     set: pairs(set),
     append: pairs(append),
@@ -250,12 +264,12 @@ class NetNames {
     const append: PlannedPair[] = [];
     const remove: string[] = [];
     const apart = (name: string, texts: readonly PlannedText[]): PlannedPair[] =>
-      texts.map((text) => ({ name, texts: [text] }));
+      texts.map((text) => pairOf(name, [text]));
     for (const [key, { name, replaces, texts }] of this.#names) {
       if (!replaces) append.push(...apart(name, texts));
       else if (texts.length === 0) remove.push(name);
       else if (key === 'set-cookie') set.push(...apart(name, texts)); // the one header that may not be joined
-      else set.push({ name, texts });
+      else set.push(pairOf(name, texts));
     }
     return { set, append, remove };
   }

@@ -75,7 +75,7 @@ function written(verdict: Verdict, wire: CheckWire): Uint8Array {
       );
   }
   writeVerdictMetadata(writer, RESPONSE.dynamicMetadata, verdict, verdict.changes.metadata);
-  return writer.finish();
+  return writer.lend();
 }
 
 /** google.rpc.Status. */
