@@ -102,9 +102,16 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function check(call: CheckKind, wire: Wire, caller: Caller): Verdict | Promise<Verdict> {
     try {
       const verdict = checked(call, wire, caller);
-      return verdict instanceof Promise
-        ? verdict.catch((error: unknown) => errorVerdict(internalError(call, error)))
-        : verdict;
+      return verdict instanceof Promise ? caught(verdict, call) : verdict;
+    } catch (error) {
+      return errorVerdict(internalError(call, error));
+    }
+  }
+
+  // What a check that waits goes on with are functions of their own: a closure's variables are allocated where their function is entered.
+  async function caught(verdict: Promise<Verdict>, call: CheckKind): Promise<Verdict> {
+    try {
+      return await verdict;
     } catch (error) {
       return errorVerdict(internalError(call, error));
     }
@@ -132,7 +139,19 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const enriched = enrichBag(current.enrich(call), bag, scope);
     return enriched === undefined
       ? decide(current, bag, scope, call, beganAtMs)
-      : current.hold(enriched.then(async () => decide(current, bag, scope, call, beganAtMs)));
+      : current.hold(decideLater(enriched, current, bag, scope, call, beganAtMs));
+  }
+
+  async function decideLater(
+    enriched: Promise<void>,
+    current: Snapshot,
+    bag: RequestBag,
+    scope: CallScope,
+    call: CheckKind,
+    beganAtMs: number,
+  ): Promise<Verdict> {
+    await enriched;
+    return decide(current, bag, scope, call, beganAtMs);
   }
 
   function decide(
@@ -144,8 +163,19 @@ export function createEngine(options: EngineOptions): RunningEngine {
   ): Verdict | Promise<Verdict> {
     const checks = askChecks(current, bag, scope);
     return checks instanceof Promise
-      ? current.hold(checks.then(async (late) => charge(current, bag, scope, call, late, beganAtMs)))
+      ? current.hold(chargeLater(checks, current, bag, scope, call, beganAtMs))
       : charge(current, bag, scope, call, checks, beganAtMs);
+  }
+
+  async function chargeLater(
+    checks: Promise<readonly RuleOutcome[]>,
+    current: Snapshot,
+    bag: RequestBag,
+    scope: CallScope,
+    call: CheckKind,
+    beganAtMs: number,
+  ): Promise<Verdict> {
+    return charge(current, bag, scope, call, await checks, beganAtMs);
   }
 
   function charge(
@@ -158,14 +188,45 @@ export function createEngine(options: EngineOptions): RunningEngine {
   ): Verdict | Promise<Verdict> {
     settleGroups(checks);
     const deciding = decidingOf(checks);
+    const bags = [bag];
     if (deciding !== undefined || current.quotas.length === 0)
-      return concluded(current, [bag], call, checkVerdict(scope.id, call, checks, deciding, []), checks, beganAtMs);
-    const conclude = ({ outcomes, entries }: QuotaRun): Verdict => {
-      const all = inRuleOrder(checks, outcomes);
-      const verdict = checkVerdict(scope.id, call, all, decidingOf(all), entries);
-      return concluded(current, [bag], call, verdict, all, beganAtMs);
-    };
-    return current.hold(whenDone(askQuotas(current, [bag], scope), conclude));
+      return concluded(
+        current,
+        bags,
+        call,
+        checkVerdict(scope.id, call, checks, deciding, NO_QUOTAS.entries),
+        checks,
+        beganAtMs,
+      );
+    const run = askQuotas(current, bags, scope);
+    return run instanceof Promise
+      ? current.hold(concludeLater(run, current, bags, scope, call, checks, beganAtMs))
+      : concludeWith(run, current, bags, scope, call, checks, beganAtMs);
+  }
+
+  async function concludeLater(
+    run: Promise<QuotaRun>,
+    current: Snapshot,
+    bags: readonly RequestBag[],
+    scope: CallScope,
+    call: CheckKind,
+    checks: readonly RuleOutcome[],
+    beganAtMs: number,
+  ): Promise<Verdict> {
+    return concludeWith(await run, current, bags, scope, call, checks, beganAtMs);
+  }
+
+  function concludeWith(
+    { outcomes, entries }: QuotaRun,
+    current: Snapshot,
+    bags: readonly RequestBag[],
+    scope: CallScope,
+    call: CheckKind,
+    checks: readonly RuleOutcome[],
+    beganAtMs: number,
+  ): Verdict {
+    const all = inRuleOrder(checks, outcomes);
+    return concluded(current, bags, call, checkVerdict(scope.id, call, all, decidingOf(all), entries), all, beganAtMs);
   }
 
   // ---------------------------------------------------------- limit

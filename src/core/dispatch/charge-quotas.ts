@@ -29,7 +29,12 @@ export interface QuotaRun {
   readonly outcomes: readonly RuleOutcome[];
   readonly entries: readonly QuotaEntry[];
   /** Of each of several bags: where its outcomes and entries end. Empty for one bag, which has them all. */
-  readonly ends: readonly { readonly outcomes: number; readonly entries: number }[];
+  readonly ends: readonly QuotaEnds[];
+}
+
+interface QuotaEnds {
+  readonly outcomes: number;
+  readonly entries: number;
 }
 
 export const NO_QUOTAS: QuotaRun = { outcomes: [], entries: [], ends: [] };
@@ -41,22 +46,29 @@ export function askQuotas(
 ): QuotaRun | Promise<QuotaRun> {
   const outcomes: RuleOutcome[] = [];
   const entries: QuotaEntry[] = [];
-  const ends: { outcomes: number; entries: number }[] = [];
+  let ends: QuotaEnds[] | undefined;
   for (const bag of bags) {
     collect(snapshot, bag, scope, outcomes, entries);
-    if (bags.length > 1) ends.push({ outcomes: outcomes.length, entries: entries.length });
+    if (bags.length > 1) (ends ??= []).push({ outcomes: outcomes.length, entries: entries.length });
   }
   if (outcomes.length === 0) return NO_QUOTAS;
-  const run: QuotaRun = { outcomes, entries, ends };
-  if (entries.length === 1) {
-    // most calls: nothing to group, enforced or not
-    const waits = charge(entries, scope);
-    return waits === undefined ? run : waits.then(() => run);
-  }
+  const run: QuotaRun = { outcomes, entries, ends: ends ?? NO_QUOTAS.ends };
+  if (entries.length > 1) return chargeGroups(run, scope);
+  const waits = charge(entries, scope);
+  return waits === undefined ? run : after(waits, run);
+}
+
+async function after(waits: Promise<unknown>, run: QuotaRun): Promise<QuotaRun> {
+  await waits;
+  return run;
+}
+
+function chargeGroups(run: QuotaRun, scope: CallScope): QuotaRun | Promise<QuotaRun> {
+  const { entries } = run;
   const apart = entries.filter(({ outcome }) => !outcome.enforced).flatMap((entry) => charge([entry], scope) ?? []);
   const enforced = chargeInTurn(handlersInOrder(entries), scope);
   if (enforced === undefined && apart.length === 0) return run;
-  return Promise.all([...apart, enforced]).then(() => run);
+  return after(Promise.all([...apart, enforced]), run);
 }
 
 function collect(
@@ -143,11 +155,21 @@ const isRefused = (group: readonly QuotaEntry[]): boolean =>
 function charge(group: readonly QuotaEntry[], scope: CallScope): Promise<void> | undefined {
   const [first] = group;
   if (first === undefined) return undefined;
-  const { asks, places } = merged(group);
+  // Of most calls there is one: nothing to merge.
+  const { asks, places } = group.length === 1 ? { asks: [first.ask], places: FIRST } : merged(group);
   const answers = askHandler(first.handler, asks, scope);
   return answers instanceof Promise
-    ? answers.then((late) => settle(group, places, late, scope))
+    ? settleLater(group, places, answers, scope)
     : settle(group, places, answers, scope);
+}
+
+async function settleLater(
+  group: readonly QuotaEntry[],
+  places: readonly number[],
+  answers: Promise<readonly QuotaAnswer[] | Failure>,
+  scope: CallScope,
+): Promise<void> {
+  await settle(group, places, await answers, scope);
 }
 
 function settle(
@@ -213,8 +235,6 @@ const FIRST: readonly number[] = [0];
 
 /** Each counter once, with its largest cost; where rules that share it differ, the tightest limit. */
 function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; readonly places: readonly number[] } {
-  const [only] = group;
-  if (group.length === 1 && only !== undefined) return { asks: [only.ask], places: FIRST };
   const known = new Map<string, number>();
   const asks: QuotaAsk[] = [];
   const places = group.map(
