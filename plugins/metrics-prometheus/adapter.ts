@@ -78,8 +78,9 @@ export default defineAdapter({
       write(entries) {
         const refused: number[] = [];
         let why = '';
+        const nowMs = host.clock.monotonicMs();
         entries.forEach(({ sink, input }, at) => {
-          const problem = sink.take(input);
+          const problem = sink.take(input, nowMs);
           if (problem === undefined) return;
           refused.push(at);
           why ||= problem;

@@ -10,7 +10,7 @@ import { type Series, labelsText, seriesOf } from './series.ts';
 
 export interface Family {
   /** Counts one report; says what is wrong with it where it cannot be counted. */
-  take(input: Readonly<Record<string, unknown>>): string | undefined;
+  take(input: Readonly<Record<string, unknown>>, nowMs: number): string | undefined;
   /** HELP and TYPE, then the lines of each series. */
   lines(): Generator<string>;
 }
@@ -37,8 +37,10 @@ const OVERFLOWN = 'other';
 /** Of a full family, which is gone through whole. */
 const LOOKED_FOR_EXPIRED_EVERY_MS = 1000;
 
-/** Of the values of labels: unlike lists make unlike keys, since each value carries its length. */
+/** Of the values of labels: unlike lists make unlike keys, since each of several values carries its length. */
 function keyOf(values: readonly string[]): string {
+  const [only] = values;
+  if (values.length === 1 && only !== undefined) return only;
   let key = '';
   for (const value of values) key += `${value.length}:${value}`;
   return key;
@@ -60,9 +62,8 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
     for (const [key, { fedAtMs }] of all) if (nowMs - fedAtMs >= expireAfterMs) all.delete(key);
   }
 
-  function seriesFor(values: readonly string[]): Series {
+  function seriesFor(values: readonly string[], nowMs: number): Series {
     const key = keyOf(values);
-    const nowMs = monotonicMs();
     const known = all.get(key);
     if (known !== undefined) {
       known.fedAtMs = Math.max(known.fedAtMs, nowMs);
@@ -86,14 +87,17 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
   }
 
   return {
-    take(input) {
+    take(input, nowMs) {
       const value = input['value'] === undefined && kind === 'counter' ? 1 : input['value'];
       if (typeof value !== 'number' || !Number.isFinite(value))
         return `${name}: the value is ${String(value)}; expected a finite number`;
       if (kind !== 'gauge' && value < 0) return `${name}: the value is ${value}; a ${kind} never goes down`;
       if (kind !== 'gauge' && value > Number.MAX_SAFE_INTEGER)
         return `${name}: the value is ${value}; beyond 2^53 a ${kind} would count nothing else any more`;
-      seriesFor(inputNames.map((inputName) => labelText(input[inputName], maxLabelLength))).put(value);
+      seriesFor(
+        inputNames.map((inputName) => labelText(input[inputName], maxLabelLength)),
+        nowMs,
+      ).put(value);
       return undefined;
     },
     *lines() {

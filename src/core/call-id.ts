@@ -4,6 +4,16 @@ import { randomInt } from 'node:crypto';
 const PREFIX = randomInt(36 ** 6)
   .toString(36)
   .padStart(6, '0');
-let count = 0;
+/** The last two digits: a number is written to the base 36 once in so many ids, which takes longer than all else. */
+const LAST_DIGITS = Array.from({ length: 36 ** 2 }, (_, number) => number.toString(36).padStart(2, '0'));
+let head = `${PREFIX}-`;
+let heads = 0;
+let last = 0;
 
-export const nextId = (): string => `${PREFIX}-${(++count).toString(36)}`;
+export function nextId(): string {
+  if (++last === LAST_DIGITS.length) {
+    last = 0;
+    head = `${PREFIX}-${(++heads).toString(36)}`;
+  }
+  return head + (LAST_DIGITS[last] as string);
+}

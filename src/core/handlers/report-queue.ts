@@ -27,11 +27,6 @@ export interface ReportQueueOptions {
 export const DEFAULT_REPORT_QUEUE: ReportQueueOptions = { maxWaiting: 10_000, maxWaitingBytes: 16 * 1024 * 1024 };
 
 type Write = (entries: readonly ReportEntry[], call: Call) => void | Promise<void>;
-interface Waiting {
-  readonly entry: ReportEntry;
-  readonly rule: string;
-  readonly bytes: number;
-}
 
 const DEFAULT_BATCH: Required<BatchDefaults> = { max: 100, maxAgeMs: 200, maxBytes: 1024 * 1024 };
 const FIRST_RETRY_MS = 100;
@@ -45,7 +40,10 @@ export class ReportQueue {
   readonly #rejections: ThrottledLine;
   #batch: Required<BatchDefaults>;
   #deadlineMs: number;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: ReportEntry[] = [];
+  /** Of what waits, at equal places: an object around each would be one more for every report. */
+  readonly #rules: string[] = [];
+  readonly #sizes: number[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
@@ -85,7 +83,9 @@ export class ReportQueue {
   /** Always takes the entry; a promise where the queue is full now, which resolves when there is room again. */
   push(entry: ReportEntry, rule: string): Promise<void> | undefined {
     const bytes = reportBytes(entry.input);
-    this.#waiting.push({ entry, rule, bytes });
+    this.#waiting.push(entry);
+    this.#rules.push(rule);
+    this.#sizes.push(bytes);
     this.#bytes += bytes;
     if (this.#waiting.length >= this.#batch.max || this.#bytes >= this.#batch.maxBytes) this.#start();
     else if (this.#timer === undefined && this.#writing === undefined)
@@ -119,17 +119,16 @@ export class ReportQueue {
 
   #giveUp(): void {
     this.#isGivenUp = true;
-    const [first] = this.#waiting;
-    if (first === undefined) return;
+    if (this.#waiting.length === 0) return;
     this.#gate.health.meters.lost += this.#waiting.length;
     this.#log.error('reports are lost: their backend did not take them before the end', {
       handler: this.#gate.label,
       entries: this.#waiting.length,
       bytes: this.#bytes,
       why: this.#lastWhy,
-      first: shownReport(first.rule, first.entry, first.bytes),
+      first: this.#shown(0),
     });
-    this.#waiting.length = 0;
+    this.#waiting.length = this.#rules.length = this.#sizes.length = 0;
     this.#bytes = 0;
     this.#retry.abort();
     this.#makeRoom();
@@ -151,30 +150,36 @@ export class ReportQueue {
 
   async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const batch = this.#next();
-      await this.#deliver(batch);
+      const length = this.#batchLength();
+      await this.#deliver(this.#waiting.slice(0, length));
       if (this.#isGivenUp) return;
-      this.#waiting.splice(0, batch.length);
-      for (const { bytes } of batch) this.#bytes -= bytes;
+      this.#waiting.splice(0, length);
+      this.#rules.splice(0, length);
+      for (const bytes of this.#sizes.splice(0, length)) this.#bytes -= bytes;
       if (!this.isFull) this.#makeRoom();
     }
   }
 
-  #next(): Waiting[] {
-    const batch: Waiting[] = [];
+  #batchLength(): number {
     let bytes = 0;
-    for (const one of this.#waiting) {
-      if (batch.length >= this.#batch.max || (batch.length > 0 && bytes + one.bytes > this.#batch.maxBytes)) break;
-      batch.push(one);
-      bytes += one.bytes;
+    let length = 0;
+    for (const size of this.#sizes) {
+      if (length >= this.#batch.max || (length > 0 && bytes + size > this.#batch.maxBytes)) break;
+      length++;
+      bytes += size;
     }
-    return batch;
+    return length;
+  }
+
+  /** Of what waits, for a log line. */
+  #shown(at: number): string {
+    const entry = this.#waiting[at];
+    return entry === undefined ? '' : shownReport(this.#rules[at] ?? '', entry, this.#sizes[at] ?? 0);
   }
 
   /** Until it is written, refused or given up. */
-  async #deliver(batch: readonly Waiting[]): Promise<void> {
+  async #deliver(entries: readonly ReportEntry[]): Promise<void> {
     const { meters } = this.#gate.health;
-    const entries = batch.map(({ entry }) => entry);
     const id = nextId();
     for (let tries = 0; ; tries += 1) {
       const answer = await this.#gate.ask<readonly ReportEntry[], void>(
@@ -194,12 +199,12 @@ export class ReportQueue {
         const refused = answer.entries?.length ?? entries.length;
         meters.deadLettered += refused;
         meters.written += entries.length - refused;
-        const first = batch[answer.entries?.[0] ?? 0];
+        const first = answer.entries?.[0] ?? 0;
         this.#rejections.write(() => ({
           why: answer.why,
           rejected: refused,
           written: entries.length - refused,
-          ...(first === undefined ? {} : { first: shownReport(first.rule, first.entry, first.bytes) }),
+          ...(first < entries.length ? { first: this.#shown(first) } : {}),
         }));
         return;
       }

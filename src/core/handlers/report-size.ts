@@ -11,8 +11,15 @@ const DEEPEST = 32;
 
 /** About what an entry weighs: its texts, those in its maps and lists too, and something for each field. */
 export function reportBytes(input: Readonly<Record<string, unknown>>): number {
-  const left = { values: MOST_LOOKED_AT };
-  return ENTRY_BYTES + fieldsBytes(input, left, 0);
+  let bytes = ENTRY_BYTES;
+  let looked = 0;
+  for (const name in input) {
+    const value = input[name];
+    if ((typeof value === 'object' && value !== null) || ++looked > MOST_LOOKED_AT)
+      return ENTRY_BYTES + fieldsBytes(input, { values: MOST_LOOKED_AT }, 0);
+    bytes += FIELD_BYTES + name.length + (typeof value === 'string' ? value.length : 8);
+  }
+  return bytes;
 }
 
 interface Left {

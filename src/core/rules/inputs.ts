@@ -113,15 +113,17 @@ export function inputMaker({ parts }: Inputs): InputMaker {
 export function fieldsMaker({ parts }: Inputs): FieldsMaker {
   return (bag) => {
     const values: Record<string, unknown> = {};
-    const failed: string[] = [];
+    let failed: string[] | undefined;
     for (const part of parts) {
       const value = valueOf(part, bag);
       values[part.name] = value ?? null;
-      if (value === undefined) failed.push(part.name);
+      if (value === undefined) (failed ??= []).push(part.name);
     }
-    return { values, failed };
+    return { values, failed: failed ?? NONE };
   };
 }
+
+const NONE: readonly string[] = [];
 
 function valueOf({ compiled, shape }: Part, bag: Bag): unknown {
   const value = compiled.evaluate(bag);
