@@ -1,4 +1,4 @@
-/** Chance that can be had again: a seed gives the same. */
+/** A seeded random number generator (mulberry32): the same seed gives the same numbers. */
 export class Random {
   #state: number;
   constructor(seed: number) {
@@ -16,7 +16,7 @@ export class Random {
     return of[this.below(of.length)] as T;
   }
 
-  /** Once in so many times. */
+  /** True once in `times`, on average. */
   chance(times: number): boolean {
     return this.below(times) === 0;
   }

@@ -1,9 +1,6 @@
-/** Files, settings and requests that are right, in all the ways that limits can be combined. */
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { RateLimitRequestSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
+/** Random files, settings and requests, all valid, that combine limits in all ways. */
+import type { Request } from './pair.ts';
 import type { Random } from './random.ts';
-
-export type Request = MessageInitShape<typeof RateLimitRequestSchema>;
 
 export interface World {
   readonly files: Readonly<Record<string, string>>;
@@ -14,7 +11,7 @@ const KEYS = ['user', 'path', 'a', 'a_b', 'tenant'];
 const VALUES = ['', 'ann', 'bob', '/x/1', '/x/y/z', 'b', '10.0.0.1', 'a:b|c', 'é'];
 const PATTERNS = ['*', '/x/*', '/x/*/z', '*n', 'a*n', '*/*'];
 const NAMES = ['one', 'two', 'three', ''];
-/** Of windows that do not end while it runs. */
+/** Long enough that no window ends during a run. */
 const UNITS = ['hour', 'day', 'WEEK', 'month', 'Year'];
 
 function descriptors(random: Random, depth: number, ids: { next: number }): object[] {
@@ -32,7 +29,7 @@ function descriptors(random: Random, depth: number, ids: { next: number }): obje
       const id = ids.next++;
       const unlimited = random.chance(10);
       const name = random.one(NAMES);
-      // The reference loses metadata where it makes the limit anew, and alters that of a rule by merging into it: such are left out.
+      // The reference loses metadata where it rebuilds the limit, and merges into a rule's own metadata; those cases are left out.
       const hasMetadata = !isDetailed && !hasValueInMetric && !isStarInKey && depth === 0 && random.chance(2);
       return [
         {

@@ -1,8 +1,11 @@
 import { boundedKey } from './bounded-key.ts';
 
-/** What windows that are over came to, by the name of their counter: looked up once, kept as long as the next window lasts. */
 const MOST_KEYS = 100_000;
 
+/**
+ * Final counts of ended windows by the name of their counter: looked up once, kept while the next window lasts. A plain Map, as in
+ * local-cache.ts: each call of a sliding limit reads it.
+ */
 export class EndedWindows {
   readonly #kept = new Map<string, { readonly count: number; readonly untilS: number }>();
   readonly #nowMs: () => number;
@@ -22,7 +25,7 @@ export class EndedWindows {
   set(key: string, count: number, untilS: number): void {
     this.#kept.set(boundedKey(key), { count, untilS });
     const nowS = this.#nowMs() / 1000;
-    // Those that were asked for first are the first to be over.
+    // The oldest entries expire first.
     for (const [oldest, one] of this.#kept) {
       if (this.#kept.size <= MOST_KEYS && one.untilS > nowS) return;
       this.#kept.delete(oldest);

@@ -1,9 +1,9 @@
 /**
- * From paths to Prometheus' names and labels, as statsd_exporter maps them (PROMETHEUS_MAPPER_YAML; pkg/mapper of prometheus/statsd_exporter).
- * **In**: a mapping in YAML. **Out**: for a path its family and labels, or that it is dropped. **Fails**: with what is wrong with the file.
+ * Maps metric paths to Prometheus names and labels, as statsd_exporter does (PROMETHEUS_MAPPER_YAML; pkg/mapper of prometheus/statsd_exporter).
+ * **In**: a mapping in YAML. **Out**: the family and labels of a path, or `dropped`. **Fails**: with what is wrong with the file.
  *
- * Globs are tried before regexes, each in their order; what none fits is named by its path. What such a file says of how timers are kept
- * (timer_type, buckets, quantiles, ttl) has no effect: response times have the buckets of the reference.
+ * Globs are tried before regular expressions, each in file order; a path that none matches keeps its own name. Options of timers
+ * (timer_type, buckets, quantiles, ttl) have no effect: response times have the buckets of the reference.
  */
 import { RE2JS } from 're2js';
 import { parse } from 'yaml';
@@ -29,7 +29,7 @@ export interface Mapped {
   readonly family: string;
   readonly labels: Readonly<Record<string, string>>;
 }
-/** `undefined`: no mapping fits. */
+/** `undefined`: no mapping matches. */
 export type Mapper = (path: string, kind: 'counter' | 'gauge' | 'observer') => Mapped | 'dropped' | undefined;
 
 const KINDS: ReadonlyMap<string, string> = new Map([
@@ -40,7 +40,7 @@ const KINDS: ReadonlyMap<string, string> = new Map([
   ['histogram', 'observer'],
 ]);
 
-/** Throws a sentence for people. */
+/** Throws with a message for people. */
 export function readMapper(text: string): Mapper {
   const { data, error } = file.safeParse(parse(text) ?? {});
   if (error !== undefined)
@@ -90,13 +90,13 @@ export function readMapper(text: string): Mapper {
   };
 }
 
-/** As statsd_exporter makes a name of a path. */
+/** A path as a metric name, escaped as statsd_exporter does. */
 export const plainName = (path: string): string => path.replaceAll(/[^a-zA-Z0-9_:]/g, '_').replace(/^\d/, '_$&');
 
 const COUNTERS = ['near_limit', 'over_limit', 'total_hits', 'within_limit', 'shadow_mode'];
 /**
- * The reference's own (src/stats/prom/default_mapper.yaml): a domain, the first key and the second are labels, what is below is added up.
- * Its pattern for two keys has no end, so that over_limit_with_local_cache is added to over_limit; here it has one.
+ * The reference's mapping (src/stats/prom/default_mapper.yaml): domain, first and second key are labels; deeper keys are summed. Its
+ * pattern for two keys has no `$`, so it adds over_limit_with_local_cache to over_limit; this one has.
  */
 export const DEFAULT_MAPPER: Mapper = readMapper(
   [

@@ -1,4 +1,4 @@
-/** What is counted, by the names of envoyproxy/ratelimit (src/stats/manager_impl.go). */
+/** Counters of the rate-limit server, named as in envoyproxy/ratelimit (src/stats/manager_impl.go). */
 import { hash } from 'node:crypto';
 
 export const RULE_COUNTERS = [
@@ -22,23 +22,23 @@ export const SERVICE_COUNTERS = {
 } as const;
 export type ServiceCounter = keyof typeof SERVICE_COUNTERS;
 
-/** What was counted, as one thread tells it to another. */
+/** A delta of all counters, as one thread sends it to another. */
 export interface Counts extends Readonly<
   Pick<RatelimitMetrics, 'service' | 'outages' | 'responseTimes' | 'responseTimeSumS'>
 > {
-  /** By name; those that did not change are left out. */
+  /** By name, without rules whose counters are all 0. */
   readonly rules: readonly (readonly [name: string, metrics: RuleMetrics])[];
   readonly unknownDomains: readonly (readonly [domain: string, count: number])[];
 }
 
-/** Keys that a caller's values make: beyond so many, further ones are counted together. */
+/** Names come from callers' values; beyond this many, further ones are counted as one. */
 const MOST_RULES = 10_000;
 const OTHER = 'other';
-/** Characters of a name: callers' values make them, and a page has them all. */
+/** Longest name, in characters; a longer one is cut and hashed, since pages hold every name. */
 const MOST_NAME = 256;
 const KEPT_OF_NAME = 200;
 
-/** Seconds: Prometheus' own default buckets, as the reference's mapper takes them. */
+/** Upper bounds in seconds: Prometheus' default buckets, as in the reference's mapper. */
 export const RESPONSE_TIME_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 
 export class RatelimitMetrics {
@@ -50,16 +50,16 @@ export class RatelimitMetrics {
     globalShadowMode: 0,
     totalRequests: 0,
   };
-  /** How many calls took at most so long; the last: all. */
+  /** Calls by bucket, not cumulative; the last bucket has no bound. */
   readonly responseTimes: number[] = [...RESPONSE_TIME_BUCKETS_S.map(() => 0), 0];
   responseTimeSumS = 0;
-  /** As they are asked for, and by the names that they are told under. */
+  /** By the name as asked for, and by the sanitized name under which they are exported. */
   readonly #rules = new Map<string, RuleMetrics>();
   readonly #named = new Map<string, RuleMetrics>();
   readonly #unknownDomains = new Map<string, number>();
-  /** Descriptors that were answered by a policy because the store was not there. */
+  /** Descriptors answered by an outage policy, since the store was away. */
   readonly outages: Record<'open' | 'closed' | 'local', number> = { open: 0, closed: 0, local: 0 };
-  /** Other things that this process counts, by their full name. */
+  /** By full name. */
   readonly gauges: Map<string, () => number> = new Map();
 
   /** By `domain.key_value`. */
@@ -85,7 +85,7 @@ export class RatelimitMetrics {
     this.responseTimes[bucket] = (this.responseTimes[bucket] ?? 0) + 1;
   }
 
-  /** All that has been counted since it was last taken: another thread adds it to its own. */
+  /** Returns all counts and resets them; another thread adds them to its own. */
   take(): Counts {
     const counts = {
       service: { ...this.service },
@@ -148,7 +148,7 @@ export class RatelimitMetrics {
   }
 }
 
-/** Its beginning, and what tells it from others that begin so. */
+/** The beginning of the name, and a hash that keeps names with the same beginning apart. */
 const shortened = (name: string): string => `${name.slice(0, KEPT_OF_NAME).toWellFormed()}_${hash('sha1', name)}`;
 
 const otherOf = (key: string): string => `${key.slice(0, key.indexOf('.'))}.${OTHER}`;
@@ -161,7 +161,7 @@ function addTo<K extends string>(record: Record<K, number>, more: Readonly<Recor
   for (const name of Object.keys(record) as K[]) record[name] += more[name];
 }
 
-/** Statsd's separators, and the dots of an IPv4 address, which are no levels (src/utils/utilities.go SanitizeStatName). */
+/** Replaces statsd's separators, and the dots of IPv4 addresses, which separate no levels (src/utils/utilities.go SanitizeStatName). */
 const sanitized = (key: string): string =>
   key
     .replaceAll(/[:|]/g, '_')

@@ -1,7 +1,7 @@
 /**
- * Names that DogStatsD is told, rewritten, and tags taken from them (USE_DOG_STATSD_MOGRIFIERS; src/godogstats/mogrifier_map.go).
- * **In**: names of mogrifiers, and the environment. **Out**: for a name what is told in its place; the first that fits decides.
- * **Fails**: never; what is wrong with a variable is a problem that names it.
+ * Rewrites metric names for DogStatsD and takes tags from them (USE_DOG_STATSD_MOGRIFIERS; src/godogstats/mogrifier_map.go).
+ * **In**: names of mogrifiers, and the environment. **Out**: the name and tags sent in place of a name, by the first mogrifier whose
+ * pattern matches. **Fails**: never; a wrong variable is a problem that names it.
  */
 import { RE2JS } from 're2js';
 import { messageOf } from '../../text/message-of.ts';
@@ -13,7 +13,7 @@ export interface Mogrified {
 export type Mogrifier = (name: string) => Mogrified;
 
 type Environment = Readonly<Record<string, string | undefined>>;
-/** What it makes of a name's groups; `undefined`: it does not fit. */
+/** `undefined`: the pattern does not match. */
 type Row = (name: string) => Mogrified | undefined;
 
 export function readMogrifiers(
@@ -33,12 +33,12 @@ function firstOf(rows: readonly Row[], name: string): Mogrified | undefined {
   return undefined;
 }
 
-/** Names of variables are in upper case, however the mogrifier is written. */
+/** Variables are in upper case, whatever the case of the mogrifier's name. */
 function rowOf(mogrifier: string, env: Environment, problems: string[]): Row {
   const prefix = `DOG_STATSD_MOGRIFIER_${mogrifier.toUpperCase()}`;
   const pattern = patternOf(`${prefix}_PATTERN`, env, problems);
   const template = env[`${prefix}_NAME`] ?? '';
-  if (template === '') problems.push(`${prefix}_NAME is not set; the name to tell is expected, such as requests.$1`);
+  if (template === '') problems.push(`${prefix}_NAME is not set; the new name is expected, such as requests.$1`);
   const tags = tagsOf(`${prefix}_TAGS`, env, problems);
   return (name) => {
     const matcher = pattern.matcher(name);
@@ -59,7 +59,7 @@ function patternOf(variable: string, env: Environment, problems: string[]): RE2J
   }
 }
 
-/** Of a tag that stands there twice, the last counts. */
+/** The last of a repeated tag wins. */
 function tagsOf(
   variable: string,
   env: Environment,
@@ -75,6 +75,6 @@ function tagsOf(
   return [...new Map(pairs.map(([name = '', value = '']) => [name, value]))];
 }
 
-/** `$0`, `$1`, ...: a group; one that the pattern does not have stays as it is written. Nothing else is special: `$$1` is a `$` and the group. */
+/** `$0`, `$1`, ... are groups; an unknown group stays as written. `$$1` is a `$` and a group: nothing is escaped. */
 const filled = (template: string, groups: readonly string[]): string =>
   template.replaceAll(/\$(\d+)/g, (written, group: string) => groups[Number(group)] ?? written);

@@ -1,6 +1,6 @@
 /**
- * What is counted, as a page for Prometheus: names and labels are a mapper's, by default those of envoyproxy/ratelimit.
- * **In**: metrics. **Out**: the page, made in slices, so that calls are answered meanwhile. **Fails**: never.
+ * Metrics as a page for Prometheus, with the names and labels of a mapper (by default that of envoyproxy/ratelimit).
+ * **In**: metrics. **Out**: the page, rendered in time slices, so that calls are answered meanwhile. **Fails**: never.
  */
 import { DEFAULT_MAPPER, type Mapper, plainName } from './metric-mapper.ts';
 import { RESPONSE_TIME_BUCKETS_S, type RatelimitMetrics } from './metrics.ts';
@@ -9,16 +9,16 @@ import { TimeSlice } from '../../time/time-slice.ts';
 const RESPONSE_TIME = 'ratelimit_server.ShouldRateLimit.response_time';
 
 type Kind = 'counter' | 'gauge';
-/** What a path is on the page; `undefined`: it is dropped. */
+/** Where a path is on the page; `undefined`: dropped. */
 type Place = { readonly family: string; readonly labels: string } | undefined;
 
-/** More than there can be, with all counters of all names: beyond it they are mapped anew. */
+/** Above the number of names that there can be; when it is reached, the cache is emptied. */
 const MOST_PLACES = 100_000;
 
 export class PrometheusPage {
   readonly #metrics: RatelimitMetrics;
   readonly #mapper: Mapper;
-  /** Patterns are tried once for a path, not each time that the page is asked for. */
+  /** Each path is mapped once, not for each page. */
   readonly #places = new Map<string, Place>();
 
   constructor(metrics: RatelimitMetrics, mapper: Mapper = DEFAULT_MAPPER) {

@@ -1,6 +1,9 @@
 /**
- * Tells statsd what was counted since it was last told: over TCP, or DogStatsD over UDP.
- * **In**: counters. **Out**: lines, every `everyMs`. **Fails**: never; what nobody takes is told the next time, with what came since.
+ * Exports metrics to statsd over TCP, or to DogStatsD over UDP.
+ * **In**: counters. **Out**: at each interval, a line for each counter that has grown. **Fails**: never; while statsd is away, counters
+ * add up and the next flush sends the sum.
+ *
+ * docs/decisions/0022-our-own-statsd-client.md says why no library does this.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
@@ -13,20 +16,20 @@ export interface StatsdOptions {
   readonly kind: 'statsd' | 'dogstatsd';
   readonly everyMs: number;
   readonly tags: ReadonlyMap<string, string>;
-  /** Of names that DogStatsD is told. */
+  /** Rewrites names for DogStatsD. */
   readonly mogrifier?: Mogrifier | undefined;
 }
 
-/** Of one UDP packet, so that it is not cut on its way. */
+/** Fits one UDP packet of an Ethernet network without fragmentation. */
 const MOST_PACKET_BYTES = 1400;
 
-export class Statsd {
+export class StatsdClient {
   readonly #metrics: RatelimitMetrics;
   readonly #options: StatsdOptions;
-  readonly #told = new Map<string, number>();
-  /** Patterns are tried once for a name, not each time it is told. */
+  readonly #flushed = new Map<string, number>();
+  /** Each name is rewritten once, not at each flush. */
   readonly #mogrified = new Map<string, Mogrified>();
-  #timesTold: readonly number[] = [];
+  #flushedTimes: readonly number[] = [];
   #tcp: Socket | undefined;
   #udp: UdpSocket | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -34,7 +37,7 @@ export class Statsd {
   constructor(metrics: RatelimitMetrics, options: StatsdOptions) {
     this.#metrics = metrics;
     this.#options = options;
-    this.#timer = setInterval(() => this.#tell(), options.everyMs);
+    this.#timer = setInterval(() => this.#flush(), options.everyMs);
     this.#timer.unref();
     if (options.kind === 'dogstatsd')
       this.#udp = createSocket('udp4')
@@ -45,7 +48,7 @@ export class Statsd {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#tell();
+    this.#flush();
     this.#udp?.close();
     await new Promise<void>((resolve) => {
       if (this.#tcp === undefined || this.#tcp.readyState !== 'open') return resolve();
@@ -57,14 +60,14 @@ export class Statsd {
   #connect(): void {
     const { host, port } = this.#options;
     const socket = connect({ host, port }).unref();
-    socket.on('error', () => {}); // close follows
+    socket.on('error', () => {}); // 'close' follows, and the next flush reconnects
     socket.on('close', () => {
       this.#tcp = undefined;
     });
     this.#tcp = socket;
   }
 
-  #tell(): void {
+  #flush(): void {
     if (this.#options.kind === 'statsd') {
       if (this.#tcp === undefined) return this.#connect();
       if (this.#tcp.readyState !== 'open' || this.#tcp.writableLength > 0) return;
@@ -90,31 +93,31 @@ export class Statsd {
   #lines(): string[] {
     const lines: string[] = [];
     for (const [name, value] of this.#metrics.counters()) {
-      const more = value - (this.#told.get(name) ?? 0);
-      if (more === 0) continue;
-      this.#told.set(name, value);
-      lines.push(this.#line(name, `${more}|c`));
+      const grown = value - (this.#flushed.get(name) ?? 0);
+      if (grown === 0) continue;
+      this.#flushed.set(name, value);
+      lines.push(this.#line(name, `${grown}|c`));
     }
     for (const [name, read] of this.#metrics.gauges) lines.push(this.#line(name, `${read()}|g`));
     const times = [...this.#metrics.responseTimes];
     for (const [at, count] of times.entries()) {
-      const more = count - (this.#timesTold[at] ?? 0);
-      // One line for all that took about as long: statsd counts it as often as the rate says.
-      if (more > 0)
+      const grown = count - (this.#flushedTimes[at] ?? 0);
+      // One line for each bucket; the sample rate tells statsd how many calls it stands for.
+      if (grown > 0)
         lines.push(
           this.#line(
             'ratelimit_server.ShouldRateLimit.response_time',
-            `${(RESPONSE_TIME_BUCKETS_S[at] ?? RESPONSE_TIME_BUCKETS_S.at(-1) ?? 0) * 1000}|ms${more > 1 ? `|@${1 / more}` : ''}`,
+            `${(RESPONSE_TIME_BUCKETS_S[at] ?? RESPONSE_TIME_BUCKETS_S.at(-1) ?? 0) * 1000}|ms${grown > 1 ? `|@${1 / grown}` : ''}`,
           ),
         );
     }
-    this.#timesTold = times;
+    this.#flushedTimes = times;
     return lines;
   }
 
   #line(path: string, value: string): string {
     const { kind, tags: own } = this.#options;
-    if (kind === 'statsd') return `${path}${[...own].map(([tag, text]) => `.__${tag}=${text}`).join('')}:${value}`; // as lyft/gostats writes tags
+    if (kind === 'statsd') return `${path}${[...own].map(([tag, text]) => `.__${tag}=${text}`).join('')}:${value}`; // tags as lyft/gostats writes them
     const { name, tags: more } = this.#named(path);
     const tags = [...own, ...more];
     return `${name}:${value}${tags.length === 0 ? '' : `|#${tags.map(([tag, text]) => `${tag}:${text}`).join(',')}`}`;
@@ -129,7 +132,7 @@ export class Statsd {
   }
 }
 
-/** `NAME:VALUE,NAME:VALUE`. */
+/** From `NAME:VALUE,NAME:VALUE`; a part without a colon is ignored. */
 export function tagsOf(text: string): ReadonlyMap<string, string> {
   return new Map(
     text

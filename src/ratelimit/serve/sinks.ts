@@ -1,6 +1,6 @@
 /**
- * Who is told what is counted: statsd, DogStatsD, or a page for Prometheus.
- * **In**: settings, metrics. **Out**: the port of the page, where there is one. **Fails**: with a SettingError, or where the port cannot be had.
+ * Exports metrics to statsd or DogStatsD, or as a page for Prometheus.
+ * **In**: settings, metrics. **Out**: the port of the page, where there is one. **Fails**: with a SettingError, or where it cannot listen.
  */
 import { readFile } from 'node:fs/promises';
 import type { RatelimitEngine } from './engine.ts';
@@ -11,12 +11,12 @@ import { listenHttp, sayNotFound } from './pages.ts';
 import { PrometheusPage } from '../metrics/prometheus-page.ts';
 import { SettingError } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
-import { Statsd, tagsOf } from '../metrics/statsd.ts';
+import { StatsdClient, tagsOf } from '../metrics/statsd.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 export interface SinksOptions {
   readonly settings: Settings;
-  /** Of names that DogStatsD is told. */
+  /** Rewrites names for DogStatsD. */
   readonly mogrifier: Mogrifier | undefined;
   readonly engine: RatelimitEngine;
   readonly metrics: RatelimitMetrics;
@@ -28,7 +28,7 @@ export async function openSinks(
 ): Promise<{ readonly prometheusPort: number | undefined }> {
   if (settings.DISABLE_STATS) return { prometheusPort: undefined };
   const statsd = (kind: 'statsd' | 'dogstatsd'): void => {
-    const sink = new Statsd(metrics, {
+    const sink = new StatsdClient(metrics, {
       host: settings.STATSD_HOST,
       port: settings.STATSD_PORT,
       kind,

@@ -85,7 +85,7 @@ describe('settings', () => {
       expect.stringMatching(
         /^DOG_STATSD_MOGRIFIER_B_PATTERN is "\("; a regular expression \(RE2\) is expected: .*missing closing \)/,
       ) as string,
-      'DOG_STATSD_MOGRIFIER_B_NAME is not set; the name to tell is expected, such as requests.$1',
+      'DOG_STATSD_MOGRIFIER_B_NAME is not set; the new name is expected, such as requests.$1',
       ...['k', ':v', 'k:', 'a:b:c'].map(
         (tag) => `DOG_STATSD_MOGRIFIER_B_TAGS has "${tag}"; TAG:VALUE is expected, with commas between`,
       ),
