@@ -16,8 +16,8 @@ import { loadBuiltIns } from '../src/adapters/built-in.ts';
 import { load } from '../src/cli/load.ts';
 import { createEngine } from '../src/core/engine.ts';
 import { SILENT } from '../src/log/log.ts';
-import { handlerOpener } from '../src/serve/handler-opener.ts';
-import { methodsOf } from '../src/serve/methods.ts';
+import { handlerOpener } from '../src/serve/policy/handler-opener.ts';
+import { methodsOf } from '../src/serve/policy/methods.ts';
 import type { CallContext, UnaryHandler } from '../src/transport/transport.ts';
 import { checkRequest } from './check-request.ts';
 

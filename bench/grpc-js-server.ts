@@ -4,8 +4,8 @@ import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } f
 import { loadBuiltIns } from '../src/adapters/built-in.ts';
 import { load } from '../src/cli/load.ts';
 import { SILENT } from '../src/log/log.ts';
-import { methodsOf } from '../src/serve/methods.ts';
-import { handlerOpener } from '../src/serve/handler-opener.ts';
+import { methodsOf } from '../src/serve/policy/methods.ts';
+import { handlerOpener } from '../src/serve/policy/handler-opener.ts';
 import { createEngine } from '../src/core/engine.ts';
 import { rangeOf } from '../src/transport/byte-range.ts';
 

@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { SILENT } from '../src/log/log.ts';
-import { startServer } from '../src/serve/server.ts';
+import { startServer } from '../src/serve/policy/server.ts';
 import { CheckRequestSchema } from '../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { goTool } from './go-tool.ts';
 

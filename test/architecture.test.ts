@@ -52,7 +52,7 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
   ['src/ratelimit/call.ts', []],
   ['src/ratelimit/config', ['src/core/rules/yaml', 'src/counting/calendar.ts']],
   ['src/ratelimit/metrics', []],
-  ['src/ratelimit/settings', []],
+  ['src/ratelimit/settings', ['src/adapters/shared-memory.ts']],
   ['src/ratelimit/walk', []],
   [
     'src/ratelimit/charge',

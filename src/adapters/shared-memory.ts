@@ -1,3 +1,6 @@
+/** Workers of one process; more threads than any machine has cores are a typing error. */
+export const MOST_WORKERS = 256;
+
 /** Memory that outlives a handler: by handler, name and size. */
 export interface SharedMemory {
   get(handler: string, name: string, bytes: number): SharedArrayBuffer;

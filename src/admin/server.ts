@@ -73,7 +73,11 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
       ready,
       why: withoutCredentialsIn(why ?? null),
     }));
-    const why = sources.isDraining() ? 'stopping' : policy === undefined ? 'no policy is in force' : undefined;
+    const why = sources.isDraining()
+      ? 'stopping'
+      : policy === undefined
+        ? (sources.startingWhy?.() ?? 'no policy is in force')
+        : undefined;
     return reply
       .code(why === undefined ? 200 : 503)
       .send({ ready: why === undefined, why: why ?? null, revision: policy?.revision ?? null, handlers });

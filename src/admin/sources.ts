@@ -30,6 +30,8 @@ export interface AdminSources {
   policy(): Policy | undefined;
   /** How loading has gone; times in milliseconds since 1970. */
   loading(): PolicyLoading;
+  /** While workers start: how many serve. */
+  startingWhy?(): string | undefined;
   /** Told to stop: no longer ready for new calls. */
   isDraining(): boolean;
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;

@@ -10,7 +10,7 @@ import { unopened } from './cases/handlers.ts';
 import { StartError } from '../serve/errors.ts';
 import { findingText } from './findings.ts';
 import { SILENT } from '../log/log.ts';
-import { handlerOpener } from '../serve/handler-opener.ts';
+import { handlerOpener } from '../serve/policy/handler-opener.ts';
 import { paintErr } from '../text/paint.ts';
 import { tell } from './terminal.ts';
 

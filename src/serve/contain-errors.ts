@@ -6,7 +6,7 @@ import type { MetricFamily } from '../core/metrics/families.ts';
  * From now on an error that nobody catches is logged and counted, and this thread goes on: one plugin's forgotten `await` must not
  * end the answers of all others. Called by commands that serve, once, before a plugin is loaded.
  */
-export function containFaults(log: Log): EscapedErrors {
+export function containErrors(log: Log): EscapedErrors {
   const escaped = new EscapedErrors(log);
   // Rejections come here as well, since no listener of `unhandledRejection` takes them.
   process.on('uncaughtException', (error, origin) =>

@@ -25,7 +25,7 @@ interface Seen {
   readonly lines: Throttle;
 }
 
-export class Strangers {
+export class RefusedConnections {
   readonly #log: Pick<OwnLog, 'warn'>;
   readonly #messages: Readonly<Record<StrangerKind, string>>;
   readonly #seen: Readonly<Record<StrangerKind, Seen>>;

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { OwnLog } from '../../src/log/log.ts';
-import { type Server, startServer } from '../../src/serve/server.ts';
+import { type Server, startServer } from '../../src/serve/policy/server.ts';
 import { until } from './sluice.ts';
 
 let root: string;

@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
-import { answerInProcess } from '../../src/serve/ratelimit/in-process.ts';
-import { answerByWorkers } from '../../src/serve/ratelimit/supervisor.ts';
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
 } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/serve/server.ts';
+import type { RatelimitServer } from '../../src/ratelimit/serve/server.ts';
+import { startRatelimitServer } from '../../src/serve/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings/settings.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { freePort } from '../parts/free-port.ts';
@@ -54,15 +53,7 @@ async function serving(env: Readonly<Record<string, string>>): Promise<Ratelimit
     ...env,
   });
   expect(problems).toEqual([]);
-  const server = await startRatelimit({
-    settings,
-    log: SILENT,
-    followXds: () => Promise.reject(new Error('there is no control plane')),
-    openEngine: (metrics) =>
-      settings.SLUICE_WORKERS > 1
-        ? answerByWorkers(settings, metrics, SILENT)
-        : answerInProcess(settings, metrics, SILENT, undefined),
-  });
+  const server = await startRatelimitServer({ settings, log: SILENT });
   onTestFinished(async () => {
     await server.drain();
     await rm(folder, { recursive: true });

@@ -7,16 +7,14 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
-import { controlPlane } from '../../src/serve/ratelimit/control-plane.ts';
-import { answerInProcess } from '../../src/serve/ratelimit/in-process.ts';
-import { answerByWorkers } from '../../src/serve/ratelimit/supervisor.ts';
 import { RateLimitRequestSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { EscrowStore } from '../../src/ratelimit/charge/escrow-store.ts';
 import { Holders } from '../../src/ratelimit/charge/holders.ts';
 import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
 import { connectRedis } from '../../src/ratelimit/charge/redis-connect.ts';
 import { RedisStore } from '../../src/ratelimit/charge/redis-store.ts';
-import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/serve/server.ts';
+import type { RatelimitServer } from '../../src/ratelimit/serve/server.ts';
+import { startRatelimitServer } from '../../src/serve/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings/settings.ts';
 import type { CountAsk } from '../../src/ratelimit/charge/store.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
@@ -187,15 +185,7 @@ describe('an operator', () => {
       GRPC_PORT: '0',
       ...env,
     });
-    const server = await startRatelimit({
-      settings,
-      log: SILENT,
-      followXds: controlPlane(settings, SILENT),
-      openEngine: async (metrics) =>
-        settings.SLUICE_WORKERS > 1
-          ? answerByWorkers(settings, metrics, SILENT)
-          : answerInProcess(settings, metrics, SILENT, undefined),
-    });
+    const server = await startRatelimitServer({ settings, log: SILENT });
     closing.push(() => server.drain());
     await until('it is healthy', async () =>
       (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined,

@@ -9,15 +9,14 @@ import type { Worker } from 'node:worker_threads';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
-import { controlPlane } from '../../src/serve/ratelimit/control-plane.ts';
-import { answerByWorkers } from '../../src/serve/ratelimit/supervisor.ts';
 import {
   RateLimitRequestSchema,
   RateLimitResponse_Code as Code,
   RateLimitResponseSchema,
 } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
-import { type RatelimitServer, startRatelimit } from '../../src/ratelimit/serve/server.ts';
+import type { RatelimitServer } from '../../src/ratelimit/serve/server.ts';
+import { startRatelimitServer } from '../../src/serve/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings/settings.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
@@ -86,12 +85,7 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Rateli
     ...env,
   });
   expect(problems).toEqual([]);
-  const server = await startRatelimit({
-    settings,
-    log: SILENT,
-    followXds: controlPlane(settings, SILENT),
-    openEngine: async (metrics) => answerByWorkers(settings, metrics, SILENT),
-  });
+  const server = await startRatelimitServer({ settings, log: SILENT });
   servers.push(server);
   await until('it is healthy', async () =>
     (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 200 ? true : undefined,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OwnLog } from '../../src/log/log.ts';
-import { startServer } from '../../src/serve/server.ts';
+import { startServer } from '../../src/serve/policy/server.ts';
 import { serving, type Serving } from './command.ts';
 import { type PeerClient, peerClient } from './peer-client.ts';
 
@@ -62,7 +62,7 @@ describe('a reload', () => {
     });
     for (let nth = 1; nth <= 10; nth += 1) {
       write(policy(nth));
-      await expect.poll(body, { timeout: 10_000, interval: 20 }).toBe(`policy ${nth}`);
+      await expect.poll(body, { timeout: 50_000, interval: 20 }).toBe(`policy ${nth}`);
     }
     isOver = true;
     await Promise.all(traffic);
@@ -78,7 +78,7 @@ describe('a reload', () => {
     const metrics = await (await fetch(`http://${server.admin}/metrics`)).text();
     expect(metrics).toMatch(/^sluice_policy_reloads_total\{result="refused"\} 1$/m);
     write(policy(2));
-    await expect.poll(body, { timeout: 10_000 }).toBe('policy 2');
+    await expect.poll(body, { timeout: 50_000 }).toBe('policy 2');
   });
 
   test('SIGHUP loads it anew, also where nothing has changed', async () => {
@@ -94,7 +94,7 @@ describe('a reload', () => {
     await server.said(/"msg":"the policy has errors/, before);
     expect(await body()).toBe('policy 0');
     write(policy(3));
-    await expect.poll(body, { timeout: 10_000 }).toBe('policy 3');
+    await expect.poll(body, { timeout: 50_000 }).toBe('policy 3');
   });
 
   test.each(['changed', 'with errors'])(

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Server } from '../../src/serve/server.ts';
-import { startWorkers } from '../../src/serve/workers/supervisor.ts';
+import { makeLog } from '../../src/log/log.ts';
+import { type Server, startServer } from '../../src/serve/policy/server.ts';
 import { CheckRequestSchema, CheckResponseSchema } from '../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { startRedis } from '../parts/redis.ts';
@@ -49,12 +49,12 @@ beforeEach(async () => {
   process.on('worker', onWorker);
   folder = await mkdtemp(join(tmpdir(), 'sluice-workers-'));
   await writeFile(join(folder, 'policy.yaml'), POLICY);
-  server = await startWorkers({
+  server = await startServer({
     configs: [folder],
-    workers: 3,
+    workers: { count: 3, log: { format: 'text', level: 'error' } },
+    watch: true,
     graceMs: 1000,
-    transport: { kind: 'own' },
-    log: { format: 'text', level: 'error' },
+    log: makeLog('text', 'error'),
     grpc: { host: '127.0.0.1', port: 0 },
     admin: { host: '127.0.0.1', port: 0 },
   });

@@ -25,7 +25,7 @@ import { GrpcError, type GrpcClient, dialGrpc, listen } from '../../transport/in
 import { checkRequest } from '../call/check-request.ts';
 import { limitRequest } from '../call/limit-request.ts';
 import { logRequest } from '../call/log-request.ts';
-import { methodsOf } from '../../serve/methods.ts';
+import { methodsOf } from '../../serve/policy/methods.ts';
 import type { Driver } from './driver.ts';
 import type { Case } from './schema.ts';
 import type { SeenCheck, SeenLimit } from './observed.ts';

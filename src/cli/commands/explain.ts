@@ -10,7 +10,7 @@ import { explained, type Explanation } from '../explanation.ts';
 import { loadOrStop } from '../load.ts';
 import { lookingOnly } from '../inspection-handlers.ts';
 import { makeLog } from '../../log/log.ts';
-import { handlerOpener } from '../../serve/handler-opener.ts';
+import { handlerOpener } from '../../serve/policy/handler-opener.ts';
 import { plainRequest } from '../../attributes/plain-request.ts';
 import type { ExplainFlags } from '../program.ts';
 import { readRequestFile, type RequestFile } from '../request-file.ts';

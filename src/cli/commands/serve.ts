@@ -1,12 +1,9 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createSecureContext } from 'node:tls';
 import { addressText, socketPath } from '../../transport/index.ts';
 import { parseAddress } from '../address.ts';
 import { CliError, exitOf, isExpected } from '../cli-error.ts';
-import { StartError } from '../../serve/errors.ts';
-import { containFaults } from '../../serve/contain-errors.ts';
+import { containErrors } from '../../serve/contain-errors.ts';
 import type { ExitCode } from '../exit-codes.ts';
 import { logFindings, shownPath } from '../findings.ts';
 import { makeLog, type OwnLog } from '../../log/log.ts';
@@ -14,12 +11,12 @@ import { logFlushed, writeLog } from '../../log/log-output.ts';
 import { PACKAGE_FOLDER } from '../package.ts';
 import { RUNS_FROM_SOURCE } from '../../files/program.ts';
 import type { ServeFlags } from '../program.ts';
-import { type Server, startServer, type TransportFlags } from '../../serve/server.ts';
+import { type Server, startServer } from '../../serve/policy/server.ts';
+import type { TransportFlags } from '../../serve/policy/thread.ts';
+import type { TlsFiles } from '../../serve/tls-files.ts';
+import { MOST_WORKERS } from '../../adapters/shared-memory.ts';
 import { serveUntilStopped } from '../../serve/process-life.ts';
-import { startWorkers } from '../../serve/workers/supervisor.ts';
 import { paintErr } from '../../text/paint.ts';
-import { messageOf } from '../../text/message-of.ts';
-import type { Finding } from '../../core/rules/yaml/findings.ts';
 
 /** Serves until a signal says stop. In the log's own format it also says why it could not start. */
 export async function serve(configs: readonly string[], flags: ServeFlags): Promise<ExitCode> {
@@ -49,22 +46,28 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
       'CLI_USAGE',
       '--workers share a port, and a unix socket cannot be shared: use one worker, or a port',
     );
-  const escaped = containFaults(log);
-  const common = {
-    configs,
-    graceMs,
-    escaped,
-    transport: await transportOf(flags),
-    grpc,
-    admin: parseAddress(flags.admin),
-    onFindings: (findings: readonly Finding[]) => logFindings(findings, flags.logFormat, log),
-  };
+  const transport = transportOf(flags);
+  const tls = tlsFilesOf(flags);
+  const admin = parseAddress(flags.admin);
+  const escaped = containErrors(log);
   return serveUntilStopped<Server>({
     log,
-    start: async () =>
-      workers === 1
-        ? startServer({ ...common, log, watch: true })
-        : startWorkers({ ...common, workers, log: { format: flags.logFormat, level: flags.logLevel } }),
+    start: () =>
+      startServer({
+        configs,
+        grpc,
+        admin,
+        log,
+        ...(workers === 1
+          ? {}
+          : { workers: { count: workers, log: { format: flags.logFormat, level: flags.logLevel } } }),
+        transport,
+        tls,
+        watch: true,
+        graceMs,
+        escaped,
+        onFindings: (findings) => logFindings(findings, flags.logFormat, log),
+      }),
     onServing(server) {
       if (flags.logFormat === 'text') greet(server);
       else
@@ -78,50 +81,21 @@ async function servePolicy(configs: readonly string[], flags: ServeFlags, log: O
 
 const FLUSH_MS = 1000;
 
-/** Threads beyond the cores of any machine are a slip of the finger. */
-const MOST_WORKERS = 256;
-
-async function transportOf({
-  transport,
-  maxConnectionAge,
-  tlsCert,
-  tlsKey,
-  tlsClientCa,
-}: ServeFlags): Promise<TransportFlags> {
+function transportOf({ transport, maxConnectionAge }: ServeFlags): TransportFlags {
   const ageS = Number(maxConnectionAge ?? Infinity);
   if (!(ageS >= 1))
     throw new CliError(
       'CLI_USAGE',
       `--max-connection-age is "${maxConnectionAge}"; a number of seconds, at least 1, is expected`,
     );
-  const common: TransportFlags = { kind: transport, ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }) };
-  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return common;
+  return { kind: transport, ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }) };
+}
+
+function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ServeFlags): TlsFiles | undefined {
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined)
     throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key');
-  const read = async (path: string): Promise<string> => {
-    try {
-      return await readFile(path, 'utf8');
-    } catch (error) {
-      throw new StartError('CLI_TLS_FILE', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
-    }
-  };
-  const tls = {
-    cert: await read(tlsCert),
-    key: await read(tlsKey),
-    ...(tlsClientCa === undefined ? {} : { ca: await read(tlsClientCa) }),
-  };
-  try {
-    createSecureContext(tls);
-  } catch (error) {
-    throw new StartError(
-      'CLI_TLS_FILE',
-      `${tlsCert} and ${tlsKey} are no certificate and its key: ${messageOf(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return { ...common, tls };
+  return { cert: tlsCert, key: tlsKey, ...(tlsClientCa === undefined ? {} : { ca: tlsClientCa }) };
 }
 
 function greet(server: Server): void {

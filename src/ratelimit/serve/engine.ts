@@ -46,8 +46,16 @@ export interface RatelimitEngine {
   close(): Promise<void>;
 }
 
+/** Limits that are ready to be put in force. */
+export interface PreparedLimits {
+  commit(): void;
+  abandon(): void;
+}
+
 /** Of one thread. */
 export interface ThreadEngine extends RatelimitEngine {
+  /** Opens what counts these limits. Rejects where it cannot be opened; what is in force stays then. */
+  prepare(domains: Domains): Promise<PreparedLimits>;
   /** As unhealthyWhy, whether or not it listens. */
   notAnsweringWhy(): string | undefined;
   readonly limits: ThreadLimitInspector;
@@ -67,8 +75,6 @@ export interface EngineOptions extends EngineHost {
 export async function openEngine(options: EngineOptions): Promise<ThreadEngine> {
   const { settings, metrics, log, aroundRedis, nowMs = Date.now, shared } = options;
   let domains: Domains | undefined;
-  /** Some are in force later: what counts them has to be opened. */
-  let newest: Domains | undefined;
   let isDraining = false;
   let grpc: { drain(): Promise<void> } | undefined;
 
@@ -122,17 +128,24 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
       : undefined;
   };
 
+  async function prepare(next: Domains): Promise<PreparedLimits> {
+    const opened = algorithms.opened(next);
+    if (opened !== undefined) {
+      await opened;
+      metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (algorithms.isSpared ? 1 : 0));
+    }
+    return {
+      commit() {
+        domains = next;
+      },
+      abandon() {},
+    };
+  }
+
   const open = stack.move();
   return {
-    async use(_files, read) {
-      newest = read;
-      const opened = algorithms.opened(read);
-      if (opened !== undefined) {
-        await opened;
-        metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (algorithms.isSpared ? 1 : 0));
-      }
-      if (newest === read) domains = read;
-    },
+    prepare,
+    use: async (_files, next) => (await prepare(next)).commit(),
     async listen() {
       const listening = await options.listenGrpc(service, metrics, () => notAnsweringWhy() === undefined);
       grpc = listening;

@@ -2,6 +2,7 @@
  * The environment, as envoyproxy/ratelimit reads it (src/settings/settings.go), and settings of our own (`SLUICE_...`).
  * **In**: environment variables. **Out**: settings. **Fails**: with every variable that is wrong, and what was expected.
  */
+import { MOST_WORKERS } from '../../adapters/shared-memory.ts';
 import { type Mogrifier, readMogrifiers } from '../metrics/mogrifiers.ts';
 import { ANSWERS, COUNTING, REDIS } from './limit-settings.ts';
 import { IGNORED_SETTINGS } from './ignored-settings.ts';
@@ -38,9 +39,6 @@ export interface ReadSettings {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-/** No machine has more cores; a larger number is a typing error. */
-const MOST_WORKERS = 256;
 
 export function readSettings(env: Environment): ReadSettings {
   const problems: string[] = [];

@@ -1,59 +1,152 @@
 /**
- * Workers that are there all the time.
- * **In**: how one is started, and how many. **Out**: those that run now, asked together. **Fails**: where one cannot start at first;
- * later one that ends by itself is started again, ever more slowly, and counted, and the others work on.
+ * A crew of workers that look like one server.
+ * **In**: what a worker runs, and how many. **Out**: all of them with the same texts in force, at one port: the kernel shares
+ * connections out among them (SO_REUSEPORT). **Fails**: where one cannot start at first; later, one that ends by itself is
+ * started again with increasing back-off and counted, and the others serve on.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SharedLock } from '../../adapters/shared-lock.ts';
+import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import type { OwnLog } from '../../log/log.ts';
-import type { RunningWorker } from './running-worker.ts';
-import type { Answer, Given, Talk } from './protocol.ts';
 import { messageOf } from '../../text/message-of.ts';
+import type { Address, TlsOptions } from '../../transport/index.ts';
+import type { Answer, Given, Protocol } from './protocol.ts';
+import { RunningWorker } from './running-worker.ts';
 
-export interface CrewOptions<T extends Talk> {
+export interface CrewOptions<P extends Protocol> {
   readonly count: number;
   readonly graceMs: number;
   readonly log: OwnLog;
-  readonly start: (number: number) => RunningWorker<T>;
-  /** Until a worker that has started does what the others do. */
-  readonly prepare: (worker: RunningWorker<T>, ready: T['ready']) => void | Promise<void>;
-  /** What it held is to be let go. */
-  readonly onEnded: (number: number) => void;
+  /** The worker's main module: `serve/policy/worker`. */
+  readonly module: string;
+  readonly address: Address;
+  /** Absent: cleartext. */
+  readonly tls?: TlsOptions | undefined;
+  readonly dataOf: (number: number) => P['data'];
+  readonly onEvent?: (number: number, event: P['event']) => void;
+  /** Awaited before a worker listens beside others that serve already. */
+  readonly beforeListen?: (worker: RunningWorker<P>) => Promise<void>;
+  readonly onEnded?: (number: number) => void;
+  /** Memory beside that of plugins in which a worker that dies may leave a lock. */
+  readonly lockedMemory?: readonly SharedArrayBuffer[];
 }
 
-/** The pause before a worker is started again; it doubles while they end before they have lived for the longest. */
+/** First pause before a worker is started again; it doubles while workers live shorter than the longest pause. */
 const RESTART_MS = 200;
-const MOST_RESTART_MS = 10_000;
+const LONGEST_RESTART_MS = 10_000;
 
-export class Crew<T extends Talk> {
-  /** By number. */
-  readonly running = new Map<number, RunningWorker<T>>();
+export class Crew<P extends Protocol> {
   restarts = 0;
-  readonly #options: CrewOptions<T>;
-  #turn = 0;
-  readonly #draining = new AbortController();
+  readonly #options: CrewOptions<P>;
+  /** By number: open, and taking requests. */
+  readonly #running = new Map<number, RunningWorker<P>>();
+  readonly #serving = new Set<RunningWorker<P>>();
+  readonly #starting = new Set<RunningWorker<P>>();
   readonly #restarting = new Set<Promise<void>>();
-  readonly #starting = new Set<RunningWorker<T>>();
+  readonly #memory = createSharedMemory();
+  readonly #draining = new AbortController();
+  #address: Address;
+  #tls: TlsOptions | undefined;
+  #inForce: P['texts'] | undefined;
+  #isListening = false;
+  #turn = 0;
 
-  constructor(options: CrewOptions<T>) {
+  constructor(options: CrewOptions<P>) {
     this.#options = options;
+    this.#address = options.address;
+    this.#tls = options.tls;
+  }
+
+  get count(): number {
+    return this.#options.count;
+  }
+
+  /** How many listen and answer now. */
+  get servingCount(): number {
+    return this.#serving.size;
+  }
+
+  /** Where they listen; port 0 until the first does. */
+  get address(): Address {
+    return this.#address;
   }
 
   async start(): Promise<void> {
     for (let number = 1; number <= this.#options.count; number++) await this.#start(number, RESTART_MS);
   }
 
-  /** `undefined` of one that has ended, or does not answer in time. */
-  askAll<const K extends keyof T['asks'] & string>(
-    what: K,
-    given: Given<T, K>,
-    withinMs?: number,
-  ): Promise<readonly (Answer<T, K> | undefined)[]> {
-    return Promise.all([...this.running.values()].map((worker) => worker.ask(what, given, withinMs)));
+  /**
+   * Puts texts in force in all workers, or in none: rejects with the reasons of those that refuse. A worker that ends
+   * meanwhile is started again with what is in force then.
+   */
+  async use(texts: P['texts']): Promise<void> {
+    const workers = [...this.#running.values()];
+    const results = await Promise.allSettled(workers.map((worker) => worker.prepare(texts)));
+    const refusals = results.flatMap((result, at) =>
+      result.status === 'rejected' ? [{ number: workers[at]?.number, why: messageOf(result.reason) }] : [],
+    );
+    if (refusals.length > 0 || this.#draining.signal.aborted) {
+      await Promise.allSettled(workers.map((worker) => worker.abandon()));
+      if (this.#draining.signal.aborted) throw new Error('the server is stopping');
+      const reasons = new Set(refusals.map(({ why }) => why));
+      throw new Error(
+        refusals.length === workers.length && reasons.size === 1
+          ? [...reasons].join('')
+          : refusals.map(({ number, why }) => `worker ${number}: ${why}`).join('\n'),
+      );
+    }
+    this.#inForce = texts;
+    const commits = workers.map((worker) => worker.commit());
+    for (const worker of this.#running.values()) if (!workers.includes(worker)) commits.push(worker.use(texts)); // it started while the others prepared
+    await Promise.allSettled(commits);
   }
 
-  /** By turns. Rejects where none answers. */
-  async askOne<const K extends keyof T['asks'] & string>(what: K, given: Given<T, K>): Promise<Answer<T, K>> {
-    const workers = [...this.running.values()];
+  /** Workers that run now listen, and those that start later. */
+  async listen(): Promise<Address> {
+    this.#isListening = true;
+    for (const worker of this.#running.values()) await this.#listen(worker);
+    return this.#address;
+  }
+
+  /** For new connections. Rejects where they are no certificate and its key; the old ones stay then. */
+  async renewTls(tls: TlsOptions): Promise<void> {
+    const before = this.#tls;
+    this.#tls = tls;
+    try {
+      await Promise.all([...this.#running.values()].map((worker) => worker.renewTls(tls)));
+    } catch (error) {
+      this.#tls = before;
+      throw error;
+    }
+  }
+
+  /** Asks each worker that serves, or that runs where none serves yet. `undefined` of one that ended or does not answer in time. */
+  askAll<const K extends keyof P['requests'] & string>(
+    what: K,
+    given: Given<P, K>,
+    withinMs?: number,
+  ): Promise<readonly (Answer<P, K> | undefined)[]> {
+    return Promise.all(this.#asked().map((worker) => worker.ask(what, given, withinMs)));
+  }
+
+  /** As {@link askAll}, without those that give no answer. */
+  async answersOf<const K extends keyof P['requests'] & string>(
+    what: K,
+    given: Given<P, K>,
+    withinMs?: number,
+  ): Promise<readonly { readonly worker: number; readonly answer: Answer<P, K> }[]> {
+    const workers = this.#asked();
+    const results = await Promise.allSettled(workers.map((worker) => worker.ask(what, given, withinMs)));
+    return results.flatMap((result, at) =>
+      result.status === 'fulfilled' && result.value !== undefined
+        ? [{ worker: workers[at]?.number ?? 0, answer: result.value }]
+        : [],
+    );
+  }
+
+  /** Asks one worker, by turns. Rejects where none answers. */
+  async askOne<const K extends keyof P['requests'] & string>(what: K, given: Given<P, K>): Promise<Answer<P, K>> {
+    const workers = this.#asked();
     const answer = await workers[this.#turn++ % workers.length]?.ask(what, given);
     if (answer === undefined) throw new Error('no worker answers now');
     return answer;
@@ -63,51 +156,84 @@ export class Crew<T extends Talk> {
     this.#draining.abort();
     await Promise.all([...this.#starting].map((worker) => worker.terminate())); // it serves nobody yet, and may never
     await Promise.all(this.#restarting);
-    await Promise.all([...this.running.values()].map((worker) => worker.drain(this.#options.graceMs)));
+    await Promise.all([...this.#running.values()].map((worker) => worker.drain(this.#options.graceMs)));
+  }
+
+  #asked(): readonly RunningWorker<P>[] {
+    return this.#serving.size > 0 ? [...this.#serving] : [...this.#running.values()];
   }
 
   async #start(number: number, pauseMs: number): Promise<void> {
-    const { start, prepare, onEnded } = this.#options;
-    const worker = start(number);
+    const { module, count, dataOf, onEvent } = this.#options;
+    const worker = new RunningWorker<P>({
+      module,
+      data: { number, count, data: dataOf(number) },
+      memory: this.#memory,
+      onEvent: (event) => onEvent?.(number, event),
+    });
     this.#starting.add(worker);
     try {
-      const ready = await worker.ready.finally(() => this.#starting.delete(worker));
-      this.running.set(number, worker);
-      await prepare(worker, ready);
+      await worker.ready.finally(() => this.#starting.delete(worker));
+      this.#running.set(number, worker);
+      await this.#bringUp(worker);
     } catch (error) {
-      this.running.delete(number);
       await worker.terminate();
-      onEnded(number);
+      this.#ended(worker);
       throw error;
     }
     const startedAtMs = performance.now();
     void worker.ended.then((why) => {
-      this.running.delete(number);
-      onEnded(number);
+      this.#ended(worker);
       if (this.#draining.signal.aborted) return;
       const again = this.#startAgain(
         number,
         why,
-        performance.now() - startedAtMs < MOST_RESTART_MS ? pauseMs : RESTART_MS,
+        performance.now() - startedAtMs < LONGEST_RESTART_MS ? pauseMs : RESTART_MS,
       ).finally(() => this.#restarting.delete(again));
       this.#restarting.add(again);
     });
   }
 
+  /** Until it has what the others have: texts may come, and listening may begin, while it prepares. */
+  async #bringUp(worker: RunningWorker<P>): Promise<void> {
+    let texts: P['texts'] | undefined;
+    const isBehind = (): boolean => this.#inForce !== texts;
+    while (isBehind()) await worker.use((texts = this.#inForce));
+    if (!this.#isListening) return;
+    if (this.#serving.size > 0) await this.#options.beforeListen?.(worker);
+    await this.#listen(worker);
+    while (isBehind()) await worker.use((texts = this.#inForce));
+  }
+
+  async #listen(worker: RunningWorker<P>): Promise<void> {
+    const { port } = await worker.listen({ address: this.#address, tls: this.#tls });
+    this.#address = { ...this.#address, port };
+    this.#serving.add(worker);
+  }
+
+  #ended(worker: RunningWorker<P>): void {
+    const { number } = worker;
+    this.#running.delete(number);
+    this.#serving.delete(worker);
+    for (const memory of [...(this.#options.lockedMemory ?? []), ...this.#memory.all])
+      SharedLock.releaseOf(memory, number);
+    this.#options.onEnded?.(number);
+  }
+
   async #startAgain(number: number, why: string, firstPauseMs: number): Promise<void> {
     const { log } = this.#options;
     const { signal } = this.#draining;
-    log.error('a worker ended by itself; it is started again, the others serve on', { worker: number, why });
+    log.error('a worker ended unexpectedly and is restarted; the others serve on', { worker: number, why });
     for (let pauseMs = firstPauseMs; !signal.aborted;) {
       this.restarts++;
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
-      pauseMs = Math.min(pauseMs * 2, MOST_RESTART_MS);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_RESTART_MS);
       try {
         await this.#start(number, pauseMs);
         return;
       } catch (error) {
-        log.error('a worker could not be started again', { worker: number, why: messageOf(error) });
+        log.error('a worker could not be restarted', { worker: number, why: messageOf(error) });
       }
     }
   }

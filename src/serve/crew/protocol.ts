@@ -1,32 +1,73 @@
-/** What a supervisor and its workers say to each other, whatever they are for. */
-import type { StartError } from '../errors.ts';
+/** The messages between a supervisor and its workers, whatever the workers are for. */
+import type { Address, TlsOptions } from '../../transport/index.ts';
+import { StartError } from '../errors.ts';
+import { messageOf } from '../../text/message-of.ts';
+import type { MemoryRequest } from './shared-memory-request.ts';
 
-/** The words of one kind of worker. */
-export interface Talk {
-  /** By kind of question: what goes with it, and what is answered. */
-  readonly asks: Readonly<Record<string, { readonly given: unknown; readonly answer: unknown }>>;
-  /** What a worker says when it has started. */
-  readonly ready: unknown;
-  /** What it says unasked. */
-  readonly told: unknown;
+/** What one kind of worker says beside what all kinds say. */
+export interface Protocol {
+  /** Given to a worker when it starts. */
+  readonly data: unknown;
+  /** The texts that it puts in force. */
+  readonly texts: unknown;
+  /** By kind of request: what is given with it, and what is answered. */
+  readonly requests: Readonly<Record<string, { readonly given: unknown; readonly answer: unknown }>>;
+  /** Sent by a worker unasked. */
+  readonly event: unknown;
 }
 
-export type Given<T extends Talk, K extends keyof T['asks']> = T['asks'][K]['given'];
-export type Answer<T extends Talk, K extends keyof T['asks']> = T['asks'][K]['answer'];
+export type Given<P extends Protocol, K extends keyof P['requests']> = P['requests'][K]['given'];
+export type Answer<P extends Protocol, K extends keyof P['requests']> = P['requests'][K]['answer'];
+
+/** Which of several workers this is. */
+export interface WorkerPlace {
+  readonly number: number;
+  readonly count: number;
+}
+
+export interface WorkerData<P extends Protocol> extends WorkerPlace {
+  readonly data: P['data'];
+}
+
+/** Where a worker listens: all workers of a process at the same port. */
+export interface ListenAt {
+  readonly address: Address;
+  readonly tls: TlsOptions | undefined;
+}
+
+/** Requests that every kind of worker answers. */
+export interface LifeRequests<Texts> {
+  /** Opens what the texts need; refused where they cannot be in force. `commit` or `abandon` follows. */
+  readonly prepare: { readonly given: Texts; readonly answer: void };
+  readonly commit: { readonly given: undefined; readonly answer: void };
+  readonly abandon: { readonly given: undefined; readonly answer: void };
+  /** Prepares and commits. */
+  readonly use: { readonly given: Texts; readonly answer: void };
+  /** Answers where it listens. */
+  readonly listen: { readonly given: ListenAt; readonly answer: Address };
+  readonly renewTls: { readonly given: TlsOptions; readonly answer: void };
+}
 
 /** The parts of a {@link StartError}, or the message of any other error. */
 export type Failure = Pick<StartError, 'code' | 'message'> | string;
 
+export const failureOf = (error: unknown): Failure =>
+  error instanceof StartError ? { code: error.code, message: error.message } : messageOf(error);
+export const errorOf = (failure: Failure): Error =>
+  typeof failure === 'string' ? new Error(failure) : new StartError(failure.code, failure.message);
+
 export type ToWorker =
-  | { readonly kind: 'ask'; readonly id: number; readonly what: string; readonly given: unknown }
+  | { readonly kind: 'request'; readonly id: number; readonly what: string; readonly given: unknown }
   | { readonly kind: 'drain' };
 
-export type FromWorker<T extends Talk> =
-  | { readonly kind: 'ready'; readonly ready: T['ready'] }
+export type FromWorker =
+  /** It is open, and takes requests. */
+  | { readonly kind: 'ready' }
   /** It could not start. */
   | { readonly kind: 'failed'; readonly failure: Failure }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
-  | { readonly kind: 'refused'; readonly id: number; readonly why: string }
-  | { readonly kind: 'told'; readonly told: T['told'] }
-  /** For the log of the process. */
+  | { readonly kind: 'refusal'; readonly id: number; readonly failure: Failure }
+  | { readonly kind: 'event'; readonly event: unknown }
+  | { readonly kind: 'memory'; readonly request: MemoryRequest }
+  /** A line for the log of the process. */
   | { readonly kind: 'log'; readonly line: string };

@@ -1,42 +1,55 @@
-/** A worker, as its supervisor knows it. */
+/** A worker thread, as its supervisor sees it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { StartError } from '../errors.ts';
+import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import { moduleUrl } from '../../files/program.ts';
 import { writeLog } from '../../log/log-output.ts';
-import type { Answer, Failure, FromWorker, Given, Talk, ToWorker } from './protocol.ts';
+import type { Address, TlsOptions } from '../../transport/index.ts';
+import {
+  type Answer,
+  errorOf,
+  type FromWorker,
+  type Given,
+  type LifeRequests,
+  type ListenAt,
+  type Protocol,
+  type ToWorker,
+  type WorkerData,
+} from './protocol.ts';
+import { answerMemoryRequest } from './shared-memory-request.ts';
 
-export interface RunningWorkerOptions<T extends Talk> {
-  /** Its module, as `moduleUrl` takes it. */
+export interface RunningWorkerOptions<P extends Protocol> {
+  /** Its main module, as {@link moduleUrl} takes it. */
   readonly module: string;
-  readonly number: number;
-  /** Its `workerData`. */
-  readonly data: unknown;
-  readonly onTold: (told: T['told']) => void;
+  readonly data: WorkerData<P>;
+  readonly memory: SharedMemory;
+  readonly onEvent: (event: P['event']) => void;
 }
 
-interface Asked {
-  answered(answer: unknown): void;
-  refused(why: string): void;
+interface Pending {
+  resolve(answer: unknown): void;
+  reject(error: Error): void;
 }
 
-export class RunningWorker<T extends Talk> {
+/** Loading 100 000 rules takes half a minute on a busy machine. */
+const PREPARE_MS = 120_000;
+/** Of a drain, beyond the grace. */
+const SLACK_MS = 2000;
+
+export class RunningWorker<P extends Protocol> {
   readonly number: number;
   /** Rejects where it could not start. */
-  readonly ready: Promise<T['ready']>;
-  /** Why. */
+  readonly ready: Promise<void>;
+  /** Resolves with the reason. */
   readonly ended: Promise<string>;
   readonly #thread: Worker;
-  readonly #asked = new Map<number, Asked>();
+  readonly #pending = new Map<number, Pending>();
   #hasEnded = false;
   #nextId = 1;
 
-  constructor({ module, number, data, onTold }: RunningWorkerOptions<T>) {
-    this.number = number;
-    const thread = new Worker(moduleUrl(module), {
-      workerData: data,
-      name: `sluice ${number}`,
-    });
+  constructor({ module, data, memory, onEvent }: RunningWorkerOptions<P>) {
+    this.number = data.number;
+    const thread = new Worker(moduleUrl(module), { workerData: data, name: `sluice ${data.number}` });
     this.#thread = thread;
     let why = 'it ended';
     thread.on('error', (error) => {
@@ -45,67 +58,70 @@ export class RunningWorker<T extends Talk> {
     this.ended = new Promise((resolve) => {
       thread.on('exit', () => {
         this.#hasEnded = true;
-        for (const asked of this.#asked.values()) asked.answered(undefined);
+        for (const pending of this.#pending.values()) pending.resolve(undefined);
         resolve(why);
       });
     });
     this.ready = new Promise((resolve, reject) => {
-      thread.on('message', (message: FromWorker<T>) => {
+      thread.on('message', (message: FromWorker) => {
         switch (message.kind) {
           case 'ready':
-            return resolve(message.ready);
+            return resolve();
           case 'failed':
             return reject(errorOf(message.failure));
-          case 'told':
-            return onTold(message.told);
+          case 'event':
+            return onEvent(message.event);
+          case 'memory':
+            return answerMemoryRequest(message.request, memory);
           case 'log':
             return writeLog(message.line);
           case 'answer':
-            return this.#asked.get(message.id)?.answered(message.answer);
-          case 'refused':
-            return this.#asked.get(message.id)?.refused(message.why);
+            return this.#pending.get(message.id)?.resolve(message.answer);
+          case 'refusal':
+            return this.#pending.get(message.id)?.reject(errorOf(message.failure));
         }
       });
       void this.ended.then((end) => reject(new Error(end)));
     });
   }
 
-  /** `undefined` where it has ended, or does not answer in time. Rejects with why where it refuses. */
-  ask<const K extends keyof T['asks'] & string>(
+  /** Resolves with `undefined` where it has ended, or does not answer in time. Rejects with the reason where it refuses. */
+  ask<const K extends keyof P['requests'] & string>(
     what: K,
-    given: Given<T, K>,
+    given: Given<P, K>,
     withinMs?: number,
-  ): Promise<Answer<T, K> | undefined> {
-    if (this.#hasEnded) return Promise.resolve(undefined);
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      const over = (): void => {
-        clearTimeout(timer);
-        this.#asked.delete(id);
-      };
-      const asked: Asked = {
-        answered: (answer) => {
-          over();
-          resolve(answer as Answer<T, K>);
-        },
-        refused: (why) => {
-          over();
-          reject(new Error(why));
-        },
-      };
-      const timer = withinMs === undefined ? undefined : setTimeout(() => asked.answered(undefined), withinMs);
-      this.#asked.set(id, asked);
-      this.#say({ kind: 'ask', id, what, given });
-    });
+  ): Promise<Answer<P, K> | undefined> {
+    return this.#request(what, given, withinMs) as Promise<Answer<P, K> | undefined>;
   }
 
-  /** Until it has ended; by force where it takes too long. */
+  async prepare(texts: P['texts']): Promise<void> {
+    await this.#life('prepare', texts, PREPARE_MS);
+  }
+  async commit(): Promise<void> {
+    await this.#life('commit', undefined, PREPARE_MS);
+  }
+  async abandon(): Promise<void> {
+    await this.#life('abandon', undefined, PREPARE_MS);
+  }
+  async use(texts: P['texts']): Promise<void> {
+    await this.#life('use', texts, PREPARE_MS);
+  }
+  async renewTls(tls: TlsOptions): Promise<void> {
+    await this.#life('renewTls', tls);
+  }
+  async listen(at: ListenAt): Promise<Address> {
+    const address = await this.#life('listen', at);
+    if (address === undefined) throw new Error('the worker ended before it listened');
+    return address;
+  }
+
+  /** Resolves when it has ended; it is terminated where that takes longer than the grace. */
   async drain(graceMs: number): Promise<void> {
-    this.#say({ kind: 'drain' });
+    this.#send({ kind: 'drain' });
     const over = new AbortController();
     await Promise.race([
       this.ended,
-      sleep(graceMs + 2000, undefined, { signal: over.signal }).then(
+      sleep(graceMs + SLACK_MS, undefined, { signal: over.signal }).then(
         () => this.#thread.terminate(),
         () => undefined,
       ),
@@ -117,10 +133,38 @@ export class RunningWorker<T extends Talk> {
     await this.#thread.terminate();
   }
 
-  #say(message: ToWorker): void {
+  #life<const K extends keyof LifeRequests<P['texts']>>(
+    what: K,
+    given: LifeRequests<P['texts']>[K]['given'],
+    withinMs?: number,
+  ): Promise<LifeRequests<P['texts']>[K]['answer'] | undefined> {
+    return this.#request(what, given, withinMs) as Promise<LifeRequests<P['texts']>[K]['answer'] | undefined>;
+  }
+
+  #request(what: string, given: unknown, withinMs?: number): Promise<unknown> {
+    if (this.#hasEnded) return Promise.resolve(undefined);
+    const id = this.#nextId++;
+    return new Promise<unknown>((resolve, reject) => {
+      const timer = withinMs === undefined ? undefined : setTimeout(resolve, withinMs);
+      const settled = (): void => {
+        clearTimeout(timer);
+        this.#pending.delete(id);
+      };
+      this.#pending.set(id, {
+        resolve(answer) {
+          settled();
+          resolve(answer);
+        },
+        reject(error) {
+          settled();
+          reject(error);
+        },
+      });
+      this.#send({ kind: 'request', id, what, given });
+    });
+  }
+
+  #send(message: ToWorker): void {
     this.#thread.postMessage(message);
   }
 }
-
-const errorOf = (failure: Failure): Error =>
-  typeof failure === 'string' ? new Error(failure) : new StartError(failure.code, failure.message);

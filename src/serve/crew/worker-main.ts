@@ -1,45 +1,127 @@
 /**
- * A worker's own side.
- * **In**: what it starts, and an answer to each kind of question. **Out**: nothing; it works until it is drained.
- * **Fails**: to start, and says why; a question that cannot be answered is refused with why.
+ * The main function of a worker.
+ * **In**: how its server opens. **Out**: a thread that answers its supervisor until it is drained.
+ * **Fails**: to start, with the reason sent to the supervisor; a request that cannot be answered is refused with the reason.
  */
-import { type MessagePort, parentPort } from 'node:worker_threads';
-import { StartError } from '../errors.ts';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
+import type { SharedMemory } from '../../adapters/shared-memory.ts';
+import type { OwnLog } from '../../log/log.ts';
 import { sendLogTo } from '../../log/log-output.ts';
-import type { Answer, FromWorker, Given, Talk, ToWorker } from './protocol.ts';
-import { messageOf } from '../../text/message-of.ts';
+import type { Transport } from '../../transport/index.ts';
+import { containErrors } from '../contain-errors.ts';
+import {
+  type Answer,
+  failureOf,
+  type FromWorker,
+  type Given,
+  type LifeRequests,
+  type ListenAt,
+  type Protocol,
+  type ToWorker,
+  type WorkerData,
+  type WorkerPlace,
+} from './protocol.ts';
+import { requestedMemory } from './shared-memory-request.ts';
 
-export interface Work<T extends Talk> {
-  readonly ready: T['ready'];
-  readonly answers: { readonly [K in keyof T['asks']]: (given: Given<T, K>) => Answer<T, K> | Promise<Answer<T, K>> };
-  /** Afterwards nothing keeps the thread. */
+/** Texts that are ready to be put in force. */
+export interface Prepared {
+  commit(): void;
+  abandon(): void | Promise<void>;
+}
+
+/** What one kind of worker does. */
+export interface WorkerServer<P extends Protocol> {
+  /** Rejects where the texts cannot be in force; what is in force stays then. */
+  prepare(texts: P['texts']): Promise<Prepared>;
+  listen(at: ListenAt): Promise<Pick<Transport, 'host' | 'port' | 'renewTls'>>;
+  readonly answers: {
+    readonly [K in keyof P['requests']]: (given: Given<P, K>) => Answer<P, K> | Promise<Answer<P, K>>;
+  };
+  /** Afterwards nothing keeps the thread alive. */
   drain(): Promise<void>;
 }
 
-const say = (message: FromWorker<Talk>, moved: MessagePort[] = []): void => parentPort?.postMessage(message, moved);
+export interface WorkerEnvironment<P extends Protocol> {
+  readonly data: P['data'];
+  readonly place: WorkerPlace;
+  readonly log: OwnLog;
+  readonly escaped: EscapedErrors;
+  readonly shared: SharedMemory;
+}
 
-export const tell = <T extends Talk>(told: T['told'], moved?: MessagePort[]): void =>
-  say({ kind: 'told', told }, moved);
+const send = (message: FromWorker, moved: MessagePort[] = []): void => parentPort?.postMessage(message, moved);
 
-export async function work<T extends Talk>(start: () => Promise<Work<T>>): Promise<void> {
-  sendLogTo((line) => say({ kind: 'log', line }));
+export const sendEvent = <P extends Protocol>(event: P['event']): void => send({ kind: 'event', event });
+
+export async function runWorker<P extends Protocol>(
+  logOf: (data: P['data'], place: WorkerPlace) => OwnLog,
+  open: (environment: WorkerEnvironment<P>) => Promise<WorkerServer<P>>,
+): Promise<void> {
+  const { data, ...place } = workerData as WorkerData<P>;
+  sendLogTo((line) => send({ kind: 'log', line }));
+  const log = logOf(data, place);
+  const escaped = containErrors(log);
+  const shared = requestedMemory((request, moved) => send({ kind: 'memory', request }, moved));
   try {
-    const started = await start();
+    const server = await open({ data, place, log, escaped, shared });
+    const answers: Readonly<Record<string, (given: never) => unknown>> = { ...server.answers, ...lifeOf(server) };
     parentPort?.on('message', (message: ToWorker) => {
-      if (message.kind === 'drain') return void started.drain().finally(() => parentPort?.close());
+      if (message.kind === 'drain') return void server.drain().finally(() => parentPort?.close());
       const { id, what, given } = message;
-      const answer = async (): Promise<unknown> => started.answers[what]?.(given);
+      const answer = async (): Promise<unknown> => answers[what]?.(given as never);
       answer().then(
-        (told) => say({ kind: 'answer', id, answer: told }),
-        (error: unknown) => say({ kind: 'refused', id, why: messageOf(error) }),
+        (value) => send({ kind: 'answer', id, answer: value }),
+        (error: unknown) => send({ kind: 'refusal', id, failure: failureOf(error) }),
       );
     });
-    say({ kind: 'ready', ready: started.ready });
+    send({ kind: 'ready' });
   } catch (error) {
-    say({
-      kind: 'failed',
-      failure: error instanceof StartError ? { code: error.code, message: error.message } : messageOf(error),
-    });
+    send({ kind: 'failed', failure: failureOf(error) });
     parentPort?.close();
   }
+}
+
+type LifeAnswers<Texts> = {
+  readonly [K in keyof LifeRequests<Texts>]: (
+    given: LifeRequests<Texts>[K]['given'],
+  ) => Promise<LifeRequests<Texts>[K]['answer']>;
+};
+
+function lifeOf<P extends Protocol>(server: WorkerServer<P>): LifeAnswers<P['texts']> {
+  let prepared: Prepared | undefined;
+  let listening: ReturnType<typeof server.listen> | undefined;
+  /** One after the other: texts that come while others are prepared are prepared after them. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = (step: () => Promise<void> | void): Promise<void> => {
+    const done = last.then(step);
+    last = done.catch(() => undefined);
+    return done;
+  };
+  const abandon = async (): Promise<void> => {
+    const abandoned = prepared;
+    prepared = undefined;
+    await abandoned?.abandon();
+  };
+  return {
+    prepare: (texts) =>
+      inTurn(async () => {
+        await abandon();
+        prepared = await server.prepare(texts);
+      }),
+    commit: () =>
+      inTurn(() => {
+        prepared?.commit();
+        prepared = undefined;
+      }),
+    abandon: () => inTurn(abandon),
+    use: (texts) => inTurn(async () => (await server.prepare(texts)).commit()),
+    async listen(at) {
+      const { host, port } = await (listening ??= server.listen(at));
+      return { host, port };
+    },
+    async renewTls(tls) {
+      (await listening)?.renewTls(tls); // before it listens nothing is to be renewed: it is told the newest then
+    },
+  };
 }

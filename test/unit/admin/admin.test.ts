@@ -114,6 +114,11 @@ describe('the admin port', () => {
     expect((await get('/healthz')).status).toBe(200);
   });
 
+  test('is not ready while workers start, and says how many serve', async () => {
+    const get = await started({ policy: () => undefined, startingWhy: () => 'workers are starting: 1 of 4 serve' });
+    expect((await get('/readyz')).json()).toMatchObject({ ready: false, why: 'workers are starting: 1 of 4 serve' });
+  });
+
   test('a handler that is away is listed with the reason, and leaves the whole ready', async () => {
     const get = await started({
       handlers: () => [

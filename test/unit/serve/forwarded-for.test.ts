@@ -1,7 +1,7 @@
 /** A policy that trusts more proxies than there are is told of, once. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
-import { ForwardedForCheck } from '../../../src/serve/forwarded-for.ts';
+import { ForwardedForCheck } from '../../../src/serve/policy/forwarded-for.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
 

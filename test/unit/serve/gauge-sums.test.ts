@@ -7,7 +7,7 @@ test('what is so now goes with its worker; what only rises stays, and goes on fr
   const shown = (): (number | undefined)[] =>
     ['ratelimit.redis_pool.cx_active', 'ratelimit.redis_pool.trips'].map((name) => gauges.get(name)?.());
   const told = (worker: number, active: number, trips: number): void =>
-    sums.told(worker, [
+    sums.seen(worker, [
       ['ratelimit.redis_pool.cx_active', active],
       ['ratelimit.redis_pool.trips', trips],
     ]);

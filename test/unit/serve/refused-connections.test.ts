@@ -1,11 +1,11 @@
 /** What is said of peers that speak something else than the gRPC port. */
 import { expect, test } from 'vitest';
-import { Strangers } from '../../../src/serve/refused-connections.ts';
+import { RefusedConnections } from '../../../src/serve/refused-connections.ts';
 
 test('one line a minute for each kind, with how many came since the last; all are counted', () => {
   const lines: unknown[] = [];
   let nowMs = 0;
-  const strangers = new Strangers(
+  const strangers = new RefusedConnections(
     { warn: (message, fields) => void lines.push([message.split(':')[0], fields]) },
     '--tls-cert and --tls-key',
     () => nowMs,
@@ -26,7 +26,7 @@ test('one line a minute for each kind, with how many came since the last; all ar
 });
 
 test('each kind is a row of the metric from the start, so that its rate is known', () => {
-  const { family } = new Strangers({ warn: () => {} }, 'GRPC_SERVER_USE_TLS');
+  const { family } = new RefusedConnections({ warn: () => {} }, 'GRPC_SERVER_USE_TLS');
   expect(family.read()).toEqual(
     ['tls', 'http1', 'unknown', 'cleartext', 'handshake'].map((kind) => ({ labels: { kind }, value: 0 })),
   );
@@ -35,7 +35,7 @@ test('each kind is a row of the metric from the start, so that its rate is known
 test('the line says how TLS is turned on, in the words of its command', () => {
   const lines: string[] = [];
   for (const hint of ['--tls-cert and --tls-key', 'GRPC_SERVER_USE_TLS'] as const)
-    new Strangers({ warn: (message) => void lines.push(message) }, hint).take({ kind: 'tls', peer: 'a:1' });
+    new RefusedConnections({ warn: (message) => void lines.push(message) }, hint).take({ kind: 'tls', peer: 'a:1' });
   expect(lines.map((line) => line.split(': ')[1]?.split(',')[0])).toEqual([
     'set --tls-cert and --tls-key',
     'set GRPC_SERVER_USE_TLS',

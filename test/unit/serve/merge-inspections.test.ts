@@ -1,7 +1,7 @@
 /** What several workers tell of quotas, as one answer. */
 import { describe, expect, test } from 'vitest';
 import type { LimitsAnswer } from '../../../src/admin/sources.ts';
-import { mergedLooks, resetLooks } from '../../../src/serve/crew/merge-looks.ts';
+import { mergedInspections, resetInspections } from '../../../src/serve/policy/merge-inspections.ts';
 import type { QuotaLook } from '../../../src/core/dispatch/quota-look.ts';
 
 const look = (rule: string, more: Partial<QuotaLook> = {}): QuotaLook => ({
@@ -28,7 +28,7 @@ const rulesOf = (answer: LimitsAnswer | undefined): readonly QuotaLook[] =>
 
 describe('looks', () => {
   test('the holders of all, one that several know of once; the counter as who could be asked saw it', () => {
-    const merged = mergedLooks([
+    const merged = mergedInspections([
       {
         rules: [
           look('a', {
@@ -56,14 +56,14 @@ describe('looks', () => {
 
   test('descriptors are told apart', () => {
     const rules = [look('a', { descriptor: 1, holders: [{ who: 'one', units: 3 }] }), look('a', { descriptor: 2 })];
-    expect(rulesOf(mergedLooks([{ rules }, { rules }]))).toEqual(rules);
+    expect(rulesOf(mergedInspections([{ rules }, { rules }]))).toEqual(rules);
   });
 
   test('what is wrong with the request all say alike; of nobody there is no answer', () => {
-    expect(mergedLooks([{ wrong: 'no such attribute' }, { wrong: 'no such attribute' }])).toEqual({
+    expect(mergedInspections([{ wrong: 'no such attribute' }, { wrong: 'no such attribute' }])).toEqual({
       wrong: 'no such attribute',
     });
-    expect(mergedLooks([undefined, undefined])).toBeUndefined();
+    expect(mergedInspections([undefined, undefined])).toBeUndefined();
   });
 });
 
@@ -71,7 +71,7 @@ describe('resets', () => {
   const looks = [look('a', { state }), look('b', { applies: false }), uncounted];
   const done: LimitsAnswer = { rules: [look('a', { reset: true }), look('b', { applies: false }), uncounted] };
   const resets = (...answers: (LimitsAnswer | undefined)[]): unknown[] =>
-    rulesOf(resetLooks(looks, answers)).map(({ rule, reset, failure }) => [rule, reset, failure]);
+    rulesOf(resetInspections(looks, answers)).map(({ rule, reset, failure }) => [rule, reset, failure]);
 
   test('done where all say so; what the counter was at stays', () => {
     expect(resets(done, done)).toEqual([
@@ -79,7 +79,7 @@ describe('resets', () => {
       ['b', undefined, undefined],
       ['c', undefined, undefined],
     ]);
-    expect(rulesOf(resetLooks(looks, [done]))[0]).toMatchObject({ state });
+    expect(rulesOf(resetInspections(looks, [done]))[0]).toMatchObject({ state });
   });
 
   test('not done where one could not, or did not answer: what it holds would come back', () => {

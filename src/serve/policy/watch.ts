@@ -5,8 +5,8 @@
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Log } from '../adapters/contract.ts';
-import { stampOfStats, watchFiles } from '../files/watch.ts';
+import type { Log } from '../../adapters/contract.ts';
+import { stampOfStats, watchFiles } from '../../files/watch.ts';
 
 export interface PolicyWatchOptions {
   /** Files and folders, absolute. */

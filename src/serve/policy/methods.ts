@@ -1,4 +1,4 @@
-import type { Engine } from '../core/call.ts';
+import type { Engine } from '../../core/call.ts';
 import {
   FRONTEND_SERVICE_NAMES,
   FRONTEND_SERVICES,
@@ -6,8 +6,8 @@ import {
   type FrontendOptions,
   healthMethods,
   reflectionMethods,
-} from '../frontends/index.ts';
-import type { Methods } from '../transport/index.ts';
+} from '../../frontends/index.ts';
+import type { Methods } from '../../transport/index.ts';
 
 /** Everything that the gRPC port answers: Envoy's three protocols, health and reflection. */
 export function methodsOf(engine: Engine, isServing: () => boolean, options: FrontendOptions = {}): Methods {

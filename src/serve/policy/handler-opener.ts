@@ -1,11 +1,11 @@
 /** Opens handlers for real, for whatever runs an engine: a server, an explanation. */
-import { openHandler } from '../adapters/open-handler.ts';
-import { createPluginMetrics, type PluginMetrics } from '../adapters/plugin-metrics.ts';
-import type { Registry } from '../adapters/registry.ts';
-import type { Host } from '../adapters/contract.ts';
-import { createSharedMemory, type SharedMemory } from '../adapters/shared-memory.ts';
-import type { OwnLog } from '../log/log.ts';
-import type { OpenHandlers } from '../core/handlers/live-handler.ts';
+import { openHandler } from '../../adapters/open-handler.ts';
+import { createPluginMetrics, type PluginMetrics } from '../../adapters/plugin-metrics.ts';
+import type { Registry } from '../../adapters/registry.ts';
+import type { Host } from '../../adapters/contract.ts';
+import { createSharedMemory, type SharedMemory } from '../../adapters/shared-memory.ts';
+import type { OwnLog } from '../../log/log.ts';
+import type { OpenHandlers } from '../../core/handlers/live-handler.ts';
 
 export interface HandlerOpener {
   readonly openHandlers: OpenHandlers;

@@ -6,18 +6,18 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Registry } from '../adapters/registry.ts';
-import { SnapshotError } from '../core/snapshot/errors.ts';
-import { loadPolicyFiles } from '../core/rules/load.ts';
-import { type PolicyFiles, readPolicyFiles } from '../core/rules/policy-files.ts';
-import type { Policy } from '../core/rules/policy.ts';
-import { type Finding, findingsCount } from '../core/rules/yaml/findings.ts';
-import { StartError } from './errors.ts';
-import { Loads } from './loads.ts';
-import type { OwnLog } from '../log/log.ts';
+import type { Registry } from '../../adapters/registry.ts';
+import { SnapshotError } from '../../core/snapshot/errors.ts';
+import { loadPolicyFiles } from '../../core/rules/load.ts';
+import { type PolicyFiles, readPolicyFiles } from '../../core/rules/policy-files.ts';
+import type { Policy } from '../../core/rules/policy.ts';
+import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
+import { StartError } from '../errors.ts';
+import type { Loads } from './loads.ts';
+import type { OwnLog } from '../../log/log.ts';
 import { oneAtATime } from './one-at-a-time.ts';
-import { type PolicyWatch, watchPolicy } from './policy-watch.ts';
-import { messageOf } from '../text/message-of.ts';
+import { type PolicyWatch, watchPolicy } from './watch.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 /** All texts that a policy is made of: plain data, so that each worker loads the very same. */
 export interface PolicyTexts {
@@ -30,6 +30,7 @@ export interface PolicySourceOptions {
   readonly configs: readonly string[];
   readonly registry: Registry;
   readonly log: OwnLog;
+  readonly loads: Loads;
   readonly onFindings: ((findings: readonly Finding[]) => void) | undefined;
   /** Rejects with why it cannot be in force; then the last one still is. */
   readonly use: (policy: Policy, texts: PolicyTexts) => Promise<void>;
@@ -41,8 +42,8 @@ export interface PolicySourceOptions {
 const AGAIN_MS = 30_000;
 
 export class PolicySource {
-  readonly loads = new Loads();
   readonly #options: PolicySourceOptions;
+  readonly #loads: Loads;
   readonly #paths: readonly string[];
   /** Of the texts that were read last, whatever came of them. */
   #read = '';
@@ -56,6 +57,7 @@ export class PolicySource {
 
   constructor(options: PolicySourceOptions) {
     this.#options = options;
+    this.#loads = options.loads;
     this.#paths = options.configs.map((path) => resolve(path));
     this.#next = oneAtATime(() => this.#reload());
   }
@@ -109,7 +111,7 @@ export class PolicySource {
     this.#isForced = false;
     clearTimeout(this.#again);
     const files = await readPolicyFiles(this.#paths);
-    if (!isForced && this.#digest(files) === this.#read) return this.loads.refusal === undefined;
+    if (!isForced && this.#digest(files) === this.#read) return this.#loads.refusal === undefined;
     try {
       const policy = await this.#take(files);
       log.info('policy loaded', {
@@ -121,10 +123,10 @@ export class PolicySource {
       return true;
     } catch (error) {
       if (this.#isClosed) return false; // it came too late, and nobody waits for it
-      this.loads.refused(messageOf(error), findingsOf(error));
+      this.#loads.refused(messageOf(error), findingsOf(error));
       log.error('the policy has errors; the last good one stays in force', {
         why: messageOf(error),
-        revision: this.loads.policy?.revision,
+        revision: this.#loads.policy?.revision,
       });
       if (error instanceof PolicyError) return false;
       this.#again = setTimeout(() => {
@@ -147,13 +149,13 @@ export class PolicySource {
         return text;
       },
     });
-    if (this.#isClosed) throw new Error('the server is told to stop');
+    if (this.#isClosed) throw new Error('the server is stopping');
     this.#named = named;
     this.#read = this.#digest(files);
     onFindings?.(findings);
     if (policy === undefined) throw new PolicyError(findings);
     await use(policy, { files, named });
-    this.loads.took(policy);
+    this.#loads.took(policy);
     return policy;
   }
 

@@ -7,7 +7,7 @@ import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
 
 type Holders = NonNullable<QuotaLook['holders']>;
 
-export function mergedLooks(answers: readonly (LimitsAnswer | undefined)[]): LimitsAnswer | undefined {
+export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]): LimitsAnswer | undefined {
   const given = answers.filter((answer) => answer !== undefined);
   const [first] = given;
   if (first === undefined || 'wrong' in first) return first;
@@ -23,7 +23,10 @@ export function mergedLooks(answers: readonly (LimitsAnswer | undefined)[]): Lim
 }
 
 /** Reset where every worker says so: what one of them holds would come back. */
-export function resetLooks(looks: readonly QuotaLook[], answers: readonly (LimitsAnswer | undefined)[]): LimitsAnswer {
+export function resetInspections(
+  looks: readonly QuotaLook[],
+  answers: readonly (LimitsAnswer | undefined)[],
+): LimitsAnswer {
   const silent = answers.filter((answer) => answer === undefined || 'wrong' in answer).length;
   const all = rowsOf(answers);
   return {

@@ -4,8 +4,8 @@
  *
  * Nothing is looked at per call: the counts are looked at now and then.
  */
-import type { Policy } from '../core/rules/policy.ts';
-import type { OwnLog } from '../log/log.ts';
+import type { Policy } from '../../core/rules/policy.ts';
+import type { OwnLog } from '../../log/log.ts';
 
 const LOOK_EVERY_MS = 5000;
 /** A few may be probes that come another way. */

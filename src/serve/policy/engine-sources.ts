@@ -1,0 +1,100 @@
+/** What the admin port shows of one engine. */
+import { metricsPage } from '../../admin/metrics.ts';
+import type { MetricFamily } from '../../core/metrics/families.ts';
+import type { AskedCall } from '../../admin/sources.ts';
+import { AttributeError } from '../../attributes/errors.ts';
+import type { Wire } from '../../attributes/bag.ts';
+import type { RunningEngine } from '../../core/engine.ts';
+import type { HandlerState } from '../../core/handlers/live-handler.ts';
+import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
+import type { PluginMetrics } from '../../adapters/plugin-metrics.ts';
+import type { Policy } from '../../core/rules/policy.ts';
+import { escapedFamily } from '../contain-errors.ts';
+import type { EngineSources } from './thread.ts';
+import { plainRequest } from '../../attributes/plain-request.ts';
+
+export interface EngineSourcesOptions {
+  readonly engine: Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;
+  /** The one in force. */
+  readonly policy: () => Policy | undefined;
+  /** Further families for the metrics page. */
+  readonly families: readonly MetricFamily[];
+  readonly refusedEntries: { readonly total: number };
+  readonly refused: { readonly family: MetricFamily };
+  readonly plugins: PluginMetrics;
+  readonly escaped: EscapedErrors | undefined;
+}
+
+export function engineSources({
+  engine,
+  policy,
+  families,
+  refusedEntries,
+  refused,
+  plugins,
+  escaped,
+}: EngineSourcesOptions): EngineSources {
+  const all = [
+    ...families,
+    ...handlerFamilies(() => engine.handlers()),
+    refusedEntriesFamily(refusedEntries),
+    refused.family,
+    ...engine.families,
+    ...(escaped === undefined ? [] : [escapedFamily(escaped)]),
+  ];
+  const page = metricsPage(all, () => plugins.render());
+  return {
+    handlers: () => engine.handlers(),
+    verdicts: (filter) => engine.verdicts(filter),
+    async limits(depth, asked) {
+      const inForce = policy();
+      if (inForce === undefined) return undefined;
+      const wires = wiresOf(inForce, asked);
+      if ('wrong' in wires) return wires;
+      const rules = await engine.quotas(depth, asked.call, wires);
+      return rules === undefined ? undefined : { rules };
+    },
+    metrics: () => page.render(),
+  };
+}
+
+function wiresOf(
+  { attributes }: Policy,
+  { call, requests, carried }: AskedCall,
+): readonly Wire[] | { readonly wrong: string } {
+  try {
+    return requests.map((values) => plainRequest(attributes, values, call, carried));
+  } catch (error) {
+    if (error instanceof AttributeError) return { wrong: error.message };
+    throw error;
+  }
+}
+
+const refusedEntriesFamily = (refused: { readonly total: number }): MetricFamily => ({
+  kind: 'counter',
+  name: 'sluice_log_entries_refused_total',
+  help: 'Access log entries dropped because they could not be read, and messages that were none.',
+  read: () => [{ labels: {}, value: refused.total }],
+});
+
+function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[] {
+  const gauge = (name: string, help: string, value: (state: HandlerState) => number): MetricFamily => ({
+    kind: 'gauge',
+    name,
+    help,
+    read: () => handlers().map((state) => ({ labels: { handler: state.name }, value: value(state) })),
+  });
+  return [
+    gauge('sluice_handler_ready', "Whether the handler's backend can be asked now: 1 or 0.", ({ ready }) =>
+      Number(ready),
+    ),
+    gauge(
+      'sluice_handler_breaker_open',
+      'Whether the handler is not asked for a while because it failed too often: 1 or 0.',
+      ({ breaker }) => Number(breaker === 'open'),
+    ),
+    gauge('sluice_handler_running', 'Calls to the handler that run now.', ({ running }) => running),
+    gauge('sluice_handler_waiting', 'Calls to the handler that wait for their turn.', ({ waiting }) => waiting),
+    gauge('sluice_handler_queued_reports', 'Reports that wait to be written by the handler.', ({ queued }) => queued),
+  ];
+}

@@ -1,0 +1,73 @@
+import type { MetricFamily, MetricSample } from '../../core/metrics/families.ts';
+import type { Policy } from '../../core/rules/policy.ts';
+import type { Finding } from '../../core/rules/yaml/findings.ts';
+
+/** Why the last policy that was read is not in force. */
+export interface Refusal {
+  readonly atMs: number;
+  readonly why: string;
+  readonly findings: readonly Finding[];
+}
+
+/** The policy in force, and counts of loads. */
+export class Loads {
+  /** In force. */
+  policy: Policy | undefined;
+  loadedCount = 0;
+  refusedCount = 0;
+  /** When the policy in force was loaded; milliseconds since 1970. */
+  atMs = 0;
+  /** `undefined` where what was read last is in force. */
+  refusal: Refusal | undefined;
+
+  took(policy: Policy): void {
+    this.policy = policy;
+    this.loadedCount += 1;
+    this.atMs = Date.now();
+    this.refusal = undefined;
+  }
+
+  refused(why: string, findings: readonly Finding[]): void {
+    this.refusedCount += 1;
+    this.refusal = { atMs: Date.now(), why, findings };
+  }
+}
+
+export function policyFamilies(loads: Loads): MetricFamily[] {
+  const one = (value: number): MetricSample[] => [{ labels: {}, value }];
+  return [
+    {
+      kind: 'counter',
+      name: 'sluice_policy_reloads_total',
+      help: 'Policies loaded since the start, and those refused because they had errors.',
+      read: () => [
+        { labels: { result: 'loaded' }, value: loads.loadedCount },
+        { labels: { result: 'refused' }, value: loads.refusedCount },
+      ],
+    },
+    {
+      kind: 'gauge',
+      name: 'sluice_policy_info',
+      help: 'The policy in force; always 1.',
+      read: () => (loads.policy === undefined ? [] : [{ labels: { revision: loads.policy.revision }, value: 1 }]),
+    },
+    {
+      kind: 'gauge',
+      name: 'sluice_policy_loaded_timestamp_seconds',
+      help: 'When the policy in force was loaded, in seconds since 1970.',
+      read: () => one(loads.atMs / 1000),
+    },
+    {
+      kind: 'gauge',
+      name: 'sluice_policy_last_load_successful',
+      help: 'Whether the policy that was read last is in force: 1, or 0 where it had errors and the one before it still is (/policy says which).',
+      read: () => one(Number(loads.refusal === undefined)),
+    },
+    {
+      kind: 'gauge',
+      name: 'sluice_policy_rules',
+      help: 'Rules in force.',
+      read: () => one(loads.policy?.rules.length ?? 0),
+    },
+  ];
+}

@@ -1,0 +1,146 @@
+/**
+ * The server of `sluice serve`: a policy that is followed on disk, an engine that answers by it, the admin port.
+ * **In**: paths of a policy, addresses, a log. **Out**: a server that answers, reloads and drains.
+ * **Fails**: with a {@link StartError}, and with nothing left open.
+ */
+import { loadBuiltIns } from '../../adapters/built-in.ts';
+import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
+import type { Registry } from '../../adapters/registry.ts';
+import { startAdmin } from '../../admin/server.ts';
+import type { AdminSources } from '../../admin/sources.ts';
+import type { Policy } from '../../core/rules/policy.ts';
+import type { Finding } from '../../core/rules/yaml/findings.ts';
+import type { LogFormat, LogLevel, OwnLog } from '../../log/log.ts';
+import { messageOf } from '../../text/message-of.ts';
+import type { Address } from '../../transport/index.ts';
+import { atAddress } from '../grpc-listener.ts';
+import { readTls, type TlsFiles, watchTls } from '../tls-files.ts';
+import { Loads, policyFamilies } from './loads.ts';
+import { PolicySource } from './source.ts';
+import { serveByCrew } from './supervisor.ts';
+import { serveInThread, type TransportFlags } from './thread.ts';
+
+export interface ServerOptions {
+  readonly configs: readonly string[];
+  /** Port 0: any free one. */
+  readonly grpc: Address;
+  /** `undefined`: no admin port. */
+  readonly admin: Address | undefined;
+  readonly log: OwnLog;
+  /** Several threads that serve at the same port; each makes a log of its own. Absent: this thread alone. */
+  readonly workers?: {
+    readonly count: number;
+    readonly log: { readonly format: LogFormat; readonly level: LogLevel };
+  };
+  /** Our own HTTP/2 where absent. */
+  readonly transport?: TransportFlags;
+  /** Cleartext where absent. */
+  readonly tls?: TlsFiles | undefined;
+  /** Load the policy anew when one of its files changes. */
+  readonly watch?: boolean;
+  /** How long stopping may take: calls in flight end, reports are written, handlers close. 10 s where absent. */
+  readonly graceMs?: number;
+  /** Counted on the metrics page. */
+  readonly escaped?: EscapedErrors;
+  /** Called with the findings of each load, at the start and at each reload. */
+  readonly onFindings?: (findings: readonly Finding[]) => void;
+}
+
+export interface Server {
+  readonly grpc: Address;
+  readonly admin: Address | undefined;
+  readonly grpcPort: number;
+  readonly adminPort: number | undefined;
+  /** The one in force. */
+  policy(): Policy;
+  /** True where the policy as it is now on disk is in force afterwards; else the last good one still is. */
+  reload(): Promise<boolean>;
+  /** Health says NOT_SERVING, calls in flight end, reports are written, handlers close. Harmless when repeated. */
+  drain(): Promise<void>;
+}
+
+const GRACE_MS = 10_000;
+
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { log, escaped, graceMs = GRACE_MS, transport = { kind: 'own' }, workers } = options;
+  const tls = options.tls === undefined ? undefined : await readTls(options.tls);
+  const registry = await loadBuiltIns();
+  warnOfBroken(registry, log);
+  const loads = new Loads();
+  const common = {
+    at: { address: options.grpc, tls },
+    transport,
+    graceMs,
+    log,
+    escaped,
+    families: policyFamilies(loads),
+  };
+  const service = workers === undefined ? serveInThread({ ...common, registry }) : serveByCrew({ ...common, workers });
+  const source = new PolicySource({
+    configs: options.configs,
+    registry,
+    log,
+    loads,
+    onFindings: options.onFindings,
+    use: (policy, texts) => service.use(policy, texts),
+    fields: () => service.fields?.() ?? {},
+  });
+  let isDraining = false;
+  const sources: AdminSources = {
+    ...service.sources,
+    policy: () => loads.policy,
+    loading: () => loads,
+    isDraining: () => isDraining,
+  };
+
+  // Taken down in the opposite order: the admin port shows to the end what goes on.
+  await using stack = new AsyncDisposableStack();
+  const admin =
+    options.admin === undefined
+      ? undefined
+      : await atAddress(options.admin, (at) =>
+          startAdmin({
+            ...at,
+            onFault: (path, error) => log.error('an admin page failed', { path, error: messageOf(error) }),
+            sources,
+          }),
+        );
+  stack.defer(() => admin?.close());
+  stack.defer(async () => {
+    await Promise.all([source.close(), service.drain()]);
+  });
+  await source.start();
+  const grpc = await service.listen();
+  if (options.watch === true) source.follow();
+  if (options.tls !== undefined) {
+    const watching = watchTls(options.tls, (renewed) => service.renewTls(renewed), log);
+    stack.defer(() => watching.close());
+  }
+
+  const open = stack.move();
+  let drained: Promise<void> | undefined;
+  return {
+    grpc,
+    grpcPort: grpc.port,
+    admin: admin === undefined ? undefined : { host: admin.host, port: admin.port },
+    adminPort: admin?.port,
+    policy() {
+      if (loads.policy === undefined) throw new Error('no policy is in force');
+      return loads.policy;
+    },
+    reload: async () => (isDraining ? false : source.reload()),
+    drain() {
+      isDraining = true;
+      return (drained ??= open.disposeAsync());
+    },
+  };
+}
+
+/** A policy that names none of them works. */
+function warnOfBroken({ broken }: Registry, log: OwnLog): void {
+  for (const { name, problems } of broken)
+    log.warn('a plugin cannot be loaded; policies that name it are refused', {
+      plugin: name,
+      why: problems.map(({ code, message }) => `${code} ${message}`).join('; '),
+    });
+}

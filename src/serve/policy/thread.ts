@@ -1,0 +1,166 @@
+/**
+ * The policy engine of one thread: its handlers, its gRPC port, and what the admin port shows of it.
+ * **In**: policies. **Out**: calls answered by the one in force. **Fails**: to prepare a policy, and to listen.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
+import type { Registry } from '../../adapters/registry.ts';
+import type { SharedMemory } from '../../adapters/shared-memory.ts';
+import type { AdminSources } from '../../admin/sources.ts';
+import { unreadable } from '../../attributes/unreadable.ts';
+import { createEngine } from '../../core/engine.ts';
+import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
+import type { MetricFamily } from '../../core/metrics/families.ts';
+import type { Policy } from '../../core/rules/policy.ts';
+import { RefusedEntries } from '../../frontends/index.ts';
+import type { OwnLog } from '../../log/log.ts';
+import type { Address, TlsOptions, Transport } from '../../transport/index.ts';
+import type { ListenAt, WorkerPlace } from '../crew/protocol.ts';
+import { listenGrpc } from '../grpc-listener.ts';
+import { RefusedConnections } from '../refused-connections.ts';
+import { engineSources } from './engine-sources.ts';
+import { ForwardedForCheck } from './forwarded-for.ts';
+import { handlerOpener, MOST_CLOSE_MS } from './handler-opener.ts';
+import { methodsOf } from './methods.ts';
+import type { PolicyTexts } from './source.ts';
+
+/** How Envoy's calls come in. */
+export interface TransportFlags {
+  /** Our own HTTP/2, or Node's. */
+  readonly kind: 'own' | 'http2';
+  /** Afterwards a connection is drained, so that its proxy connects anew. */
+  readonly maxConnectionAgeMs?: number;
+}
+
+/** What the admin port shows of an engine, or of several as one. */
+export type EngineSources = Pick<AdminSources, 'handlers' | 'verdicts' | 'limits' | 'metrics' | 'startingWhy'>;
+
+/** An engine that serves: in this thread, or in a crew of workers. */
+export interface PolicyService {
+  /** Rejects where the policy cannot be in force; the last one stays in force then. */
+  use(policy: Policy, texts: PolicyTexts): Promise<void>;
+  listen(): Promise<Address>;
+  renewTls(tls: TlsOptions): void | Promise<void>;
+  readonly sources: EngineSources;
+  /** For the log line of a reload. */
+  fields?(): Readonly<Record<string, unknown>>;
+  drain(): Promise<void>;
+}
+
+export interface PolicyThreadOptions {
+  readonly registry: Registry;
+  readonly log: OwnLog;
+  readonly transport: TransportFlags;
+  /** How long a drain may take: calls in flight end, reports are written, handlers close. */
+  readonly graceMs: number;
+  readonly escaped?: EscapedErrors | undefined;
+  /** Absent: the only thread that serves. */
+  readonly worker?: { readonly place: WorkerPlace; readonly shared: SharedMemory };
+  /** Further families for the metrics page. */
+  readonly families?: readonly MetricFamily[];
+}
+
+export interface PolicyThread {
+  /** Opens what the policy needs. Rejects where it cannot be in force. */
+  prepare(policy: Policy): Promise<PreparedPolicy>;
+  listen(at: ListenAt): Promise<Transport>;
+  readonly sources: EngineSources;
+  /** Health says NOT_SERVING, calls in flight end, reports are written, handlers close. */
+  drain(): Promise<void>;
+}
+
+/** Parts of the grace: for handlers that close after it, and for calls in flight; the rest is for reports and for closing. */
+const CLOSE_SHARE = 0.25;
+const CALLS_SHARE = 0.6;
+/** What does not close in its time is left to the end of the process after this. */
+const SLACK_MS = 500;
+
+export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
+  const { registry, log, graceMs, worker, transport: flags } = options;
+  const callsMs = graceMs * CALLS_SHARE;
+  const handlersMs = graceMs - callsMs;
+  const handlers = handlerOpener(registry, log, worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE));
+  const engine = createEngine({ openHandlers: handlers.openHandlers, log, graceMs: handlersMs });
+  const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
+  const refused = new RefusedConnections(log, '--tls-cert and --tls-key');
+  let policy: Policy | undefined;
+  let isDraining = false;
+  let transport: Transport | undefined;
+  let forwardedFor: ForwardedForCheck | undefined;
+
+  async function drain(): Promise<void> {
+    isDraining = true;
+    const endsAtMs = performance.now() + graceMs;
+    engine.flush().catch(() => undefined); // reports that wait are written while calls end
+    forwardedFor?.[Symbol.dispose]();
+    // Each has its own time, whatever the one before it did.
+    if (transport !== undefined)
+      await within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log);
+    const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
+    await within(leftMs + SLACK_MS, engine.drain(), 'handlers did not close in time', log);
+  }
+
+  return {
+    async prepare(next) {
+      const prepared = await engine.prepare(next);
+      return {
+        commit() {
+          prepared.commit();
+          policy = next;
+        },
+        abandon: () => prepared.abandon(),
+      };
+    },
+    async listen({ address, tls }) {
+      transport = await listenGrpc({
+        methods: methodsOf(engine, () => !isDraining, { onRefusedEntry: (why) => refusedEntries.refuse(why) }),
+        address,
+        tls,
+        ...flags,
+        reusePort: worker !== undefined,
+        refused,
+        log,
+      });
+      forwardedFor = new ForwardedForCheck({
+        log,
+        policy: () => policy,
+        shortOnes: () => unreadable.forwardedForShort,
+      });
+      return transport;
+    },
+    sources: engineSources({
+      engine,
+      policy: () => policy,
+      families: options.families ?? [],
+      refusedEntries,
+      refused,
+      plugins: handlers.metrics,
+      escaped: options.escaped,
+    }),
+    drain,
+  };
+}
+
+/** The engine in this thread alone. */
+export function serveInThread(options: PolicyThreadOptions & { readonly at: ListenAt }): PolicyService {
+  const thread = openPolicyThread(options);
+  let transport: Transport | undefined;
+  return {
+    use: async (policy) => (await thread.prepare(policy)).commit(),
+    async listen() {
+      transport = await thread.listen(options.at);
+      return { host: transport.host, port: transport.port };
+    },
+    renewTls: (tls) => transport?.renewTls(tls),
+    sources: thread.sources,
+    drain: () => thread.drain(),
+  };
+}
+
+/** Goes on after `ms`, whatever became of the work. */
+async function within(ms: number, work: Promise<void>, late: string, log: OwnLog): Promise<void> {
+  const over = new AbortController();
+  const timer = sleep(ms, 'late' as const, { signal: over.signal }).catch(() => undefined);
+  if ((await Promise.race([work, timer])) === 'late') log.warn(late, { waitedMs: ms });
+  over.abort();
+}

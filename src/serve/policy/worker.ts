@@ -1,0 +1,27 @@
+/** A worker of `sluice serve`. */
+import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { runWorker } from '../crew/worker-main.ts';
+import { makeLog } from '../../log/log.ts';
+import { loadTexts } from './source.ts';
+import { openPolicyThread } from './thread.ts';
+import type { PolicyProtocol } from './worker-protocol.ts';
+
+await runWorker<PolicyProtocol>(
+  ({ log }) => makeLog(log.format, log.level),
+  async ({ data, place, log, escaped, shared }) => {
+    const registry = await loadBuiltIns();
+    const { transport, graceMs } = data;
+    const thread = openPolicyThread({ registry, log, transport, graceMs, escaped, worker: { place, shared } });
+    const { sources } = thread;
+    return {
+      prepare: async (texts) => thread.prepare(await loadTexts(texts, registry)),
+      listen: (at) => thread.listen(at),
+      answers: {
+        limits: ({ depth, asked }) => sources.limits(depth, asked),
+        verdicts: (filter) => sources.verdicts(filter),
+        view: async () => ({ handlers: await sources.handlers(), metrics: await sources.metrics() }),
+      },
+      drain: () => thread.drain(),
+    };
+  },
+);

@@ -1,0 +1,84 @@
+/**
+ * The rate-limit engine of one thread, with its gRPC port: rate limits, health by the name that envoyproxy/ratelimit has, reflection.
+ * **In**: settings. **Out**: an engine, and where it listens. **Fails**: as {@link openEngine}, with nothing left open.
+ */
+import type { SharedMemory } from '../../adapters/shared-memory.ts';
+import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../frontends/index.ts';
+import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
+import { answerJson } from '../../frontends/ratelimit/service-json.ts';
+import type { OwnLog } from '../../log/log.ts';
+import type { SharedCounts } from '../../ratelimit/charge/shared-store.ts';
+import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
+import { openEngine, type ThreadEngine } from '../../ratelimit/serve/engine.ts';
+import type { Settings } from '../../ratelimit/settings/settings.ts';
+import type { Tracing } from '../../tracing/index.ts';
+import type { Transport } from '../../transport/index.ts';
+import type { ListenAt, WorkerPlace } from '../crew/protocol.ts';
+import { listenGrpc } from '../grpc-listener.ts';
+import { REFUSED_CONNECTIONS_GAUGE, RefusedConnections } from '../refused-connections.ts';
+import { GRACE_MS } from './from-settings.ts';
+
+export interface RatelimitThreadOptions {
+  readonly settings: Settings;
+  readonly metrics: RatelimitMetrics;
+  readonly log: OwnLog;
+  readonly tracing: Tracing | undefined;
+  /** Absent: the only thread that serves. */
+  readonly worker?: { readonly place: WorkerPlace; readonly shared: SharedMemory; readonly counts: SharedCounts };
+}
+
+export interface RatelimitThread {
+  readonly engine: ThreadEngine;
+  listen(at: ListenAt): Promise<Transport>;
+}
+
+/** In envoyproxy/ratelimit's health service; '' is always SERVING there. */
+const HEALTH_NAME = 'ratelimit';
+
+export async function openRatelimitThread(options: RatelimitThreadOptions): Promise<RatelimitThread> {
+  const { settings, metrics, log, tracing, worker } = options;
+  const listening = Promise.withResolvers<Transport>();
+  const refused = new RefusedConnections(log, 'GRPC_SERVER_USE_TLS');
+  let listenAt: ListenAt | undefined;
+  const engine = await openEngine({
+    settings,
+    metrics,
+    log,
+    ...(worker === undefined ? {} : { shared: worker.counts }),
+    aroundRedis: tracing?.store,
+    answerJson: tracing?.json(answerJson) ?? answerJson,
+    openAlgorithms: async () =>
+      (await import('./open-algorithms.ts')).openAlgorithms(
+        settings,
+        log,
+        worker === undefined ? undefined : { worker: worker.place, shared: worker.shared },
+      ),
+    async listenGrpc(service, counting, isHealthy) {
+      if (listenAt === undefined) throw new Error('no address is given');
+      const methods = new Map([
+        ...rateLimitServiceMethods(tracing?.service(service) ?? service, (tookMs) => counting.answered(tookMs / 1000)),
+        ...healthMethods({ services: [HEALTH_NAME], isServing: (name) => name !== HEALTH_NAME || isHealthy() }),
+        ...reflectionMethods(RATELIMIT_SERVICES),
+      ]);
+      counting.gauges.set(REFUSED_CONNECTIONS_GAUGE, () => refused.total);
+      const transport = await listenGrpc({
+        methods: tracing?.methods(methods) ?? methods,
+        ...listenAt,
+        maxConnectionAgeMs: settings.GRPC_MAX_CONNECTION_AGE,
+        reusePort: worker !== undefined,
+        refused,
+        log,
+      });
+      listening.resolve(transport);
+      return { port: transport.port, drain: () => transport.drain(GRACE_MS) };
+    },
+  });
+  return {
+    engine,
+    async listen(at) {
+      listenAt = at;
+      await engine.listen();
+      return listening.promise;
+    },
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * The certificate that callers are shown.
+ * **In**: paths of PEM files. **Out**: their texts, again whenever one of them changes. **Fails**: at the start with a
+ * {@link StartError}; later never: the last good certificate stays.
+ */
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import { stampOf, watchFiles } from '../files/watch.ts';
+import type { OwnLog } from '../log/log.ts';
+import { messageOf } from '../text/message-of.ts';
+import type { TlsOptions } from '../transport/index.ts';
+import { StartError } from './errors.ts';
+
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  /** Callers have to show a certificate of this authority. */
+  readonly ca?: string;
+}
+
+export async function readTls({ cert, key, ca }: TlsFiles): Promise<TlsOptions> {
+  const tls = {
+    cert: await readPem(cert),
+    key: await readPem(key),
+    ...(ca === undefined ? {} : { ca: await readPem(ca) }),
+  };
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    throw new StartError('CLI_TLS_FILE', `${cert} and ${key} are no certificate and its key: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  return tls;
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new StartError('CLI_TLS_FILE', `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** New connections are served with what the files hold now. */
+export function watchTls(
+  files: TlsFiles,
+  renew: (tls: TlsOptions) => void | Promise<void>,
+  log: OwnLog,
+): { close(): void } {
+  const paths = [files.cert, files.key, ...(files.ca === undefined ? [] : [files.ca])];
+  const stamp = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join('\n');
+  const over = new AbortController();
+  const onChange = async (): Promise<void> => {
+    try {
+      await renew(await readTls(files));
+      log.info('the certificate is renewed');
+    } catch (error) {
+      log.error('the certificate cannot be renewed; the last good one stays', { why: messageOf(error) });
+    }
+  };
+  void stamp().then((known) => watchFiles({ stamp, known, onChange, signal: over.signal }));
+  return { close: () => over.abort() };
+}
