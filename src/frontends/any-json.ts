@@ -1,4 +1,4 @@
-/** What stands in a google.protobuf.Any, where its type is one of protobuf's own: Envoy's and Istio's filter state is. */
+/** The content of a google.protobuf.Any as JSON, for protobuf's own types, which Envoy's and Istio's filter state use. */
 import { createRegistry, type Registry, toJson } from '@bufbuild/protobuf';
 import {
   type Any,
@@ -21,7 +21,7 @@ import {
 import type { Json } from '../attributes/json-value.ts';
 import { lenientSchema } from '../protobuf/lenient-schema.ts';
 
-/** Made at its first use: it takes 20 ms, and few policies read filter state. */
+/** Built at its first use: it takes 20 ms, and few policies read filter state. */
 let registry: Registry | undefined;
 const known = (): Registry =>
   (registry ??= createRegistry(
@@ -48,6 +48,6 @@ export function jsonOfAny(any: Any | undefined): Json | undefined {
     const json = toJson(schema, message) as Json;
     return WIDE.has(message.$typeName) ? Number(json) : json;
   } catch {
-    return undefined; // half a message, or JSON cannot say it (NaN)
+    return undefined; // malformed, or not expressible in JSON (NaN)
   }
 }

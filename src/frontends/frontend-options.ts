@@ -1,7 +1,7 @@
 export interface FrontendOptions {
-  /** For `context.time`; the system's clock where not given. */
+  /** For `context.time`; the system's clock by default. */
   readonly nowMs?: () => number;
-  /** Told of each access log entry that is dropped because it cannot be read, and of each message that is none. */
+  /** Called for each access log entry, and each message of entries, that is dropped since it is malformed. */
   readonly onRefusedEntry?: (why: string) => void;
 }
 

@@ -1,7 +1,7 @@
-/** A header of an answer. The same name again, spelt alike, is another value of it. */
+/** A header of a response. The same name again, in the same spelling, is another value of it. */
 export type HeaderPair = readonly [name: string, value: string];
 
-/** Names have no case: where one stands in two spellings, the later one replaces all values of the earlier. */
+/** Header names are case-insensitive: where one occurs in two spellings, the later replaces all values of the earlier. */
 export function inOneSpelling(pairs: readonly HeaderPair[]): readonly HeaderPair[] {
   if (!hasRepeats(pairs)) return pairs;
   const spellings = new Map<string, string>();
@@ -17,7 +17,7 @@ export function inOneSpelling(pairs: readonly HeaderPair[]): readonly HeaderPair
   return kept;
 }
 
-/** Whether a name is there twice, in any case. Answers set few headers, of unlike lengths. */
+/** Whether a name occurs twice, in any case. Quadratic, since responses set few headers. */
 export function hasRepeats(pairs: readonly HeaderPair[]): boolean {
   for (let at = 1; at < pairs.length; at++) {
     const [name] = pairs[at] as HeaderPair;

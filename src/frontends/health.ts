@@ -1,7 +1,8 @@
 /**
- * grpc.health.v1.Health: whether this server can be asked now.
+ * grpc.health.v1.Health: whether this server takes calls now.
  * **In**: a service's name ('' is the server as a whole). **Out**: SERVING or NOT_SERVING.
- * **Fails**: Check with NOT_FOUND for a service that is not served; Watch says SERVICE_UNKNOWN and goes on, as the protocol wants.
+ * **Fails**: Check with NOT_FOUND for a service that is not served; Watch sends SERVICE_UNKNOWN and goes on, as
+ * the protocol requires.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { viewOf } from '../transport/byte-range.ts';
@@ -17,9 +18,9 @@ import {
 export interface HealthOptions {
   /** Full names: `envoy.service.auth.v3.Authorization`. */
   readonly services: Iterable<string>;
-  /** Asked at each Check, and every {@link HealthOptions.watchEveryMs} for Watch. */
+  /** Called at each Check, and every {@link HealthOptions.watchEveryMs} for watches. */
   readonly isServing: (service: string) => boolean;
-  /** How soon Watch tells of a change; 250 ms where not given. */
+  /** How often watches are compared with the state; 250 ms by default. */
   readonly watchEveryMs?: number;
 }
 
@@ -42,13 +43,13 @@ export function healthMethods({
     context: CallContext,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const asked = await firstOf(requests);
-    const service = known.has(asked) ? asked : undefined; // of others the name is of no more use
-    let said: ServingStatus | undefined;
+    const service = known.has(asked) ? asked : undefined;
+    let sent: ServingStatus | undefined;
     for (;;) {
       const isDraining = context.draining.aborted;
       const status = isDraining && service !== undefined ? ServingStatus.NOT_SERVING : watches.now(service);
-      if (status !== said) yield answer(status);
-      said = status;
+      if (status !== sent) yield answer(status);
+      sent = status;
       if (isDraining || context.signal.aborted) return;
       await watches.change(service, status, context);
     }
@@ -66,7 +67,7 @@ function serviceOf(request: Uint8Array): string {
   try {
     return fromBinary(HealthCheckRequestSchema, request).service;
   } catch (error) {
-    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is no grpc.health.v1.HealthCheckRequest', {
+    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is not a grpc.health.v1.HealthCheckRequest', {
       cause: error,
     });
   }

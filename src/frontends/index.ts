@@ -1,6 +1,6 @@
 /**
- * What Envoy calls. **In**: messages of its protocols. **Out**: bags for the engine, and its verdicts as Envoy reads them;
- * nothing is decided here. **Fails**: with a gRPC status, never with an empty answer, which Envoy reads as *allow*.
+ * The services that Envoy calls. **In**: messages of its protocols. **Out**: attributes for the engine, and its verdicts as responses;
+ * nothing is decided here. **Fails**: with a gRPC status, never with an empty response, which Envoy reads as *allow*.
  */
 import type { DescService } from '@bufbuild/protobuf';
 import type { Engine } from '../core/call.ts';
@@ -19,16 +19,16 @@ export { healthMethods, type HealthOptions } from './health.ts';
 export { reflectionMethods } from './reflection.ts';
 export type { FrontendOptions } from './frontend-options.ts';
 
-/** Of what answers rate limits alone. */
+/** The services of `sluice ratelimit`. */
 export const RATELIMIT_SERVICES: readonly DescService[] = [RateLimitService];
 
 /** For server reflection. */
 export const FRONTEND_SERVICES: readonly DescService[] = [Authorization, RateLimitService, AccessLogService];
 
-/** For health: `envoy.service.auth.v3.Authorization` and so on. */
+/** For the health service: `envoy.service.auth.v3.Authorization` and so on. */
 export const FRONTEND_SERVICE_NAMES: readonly string[] = FRONTEND_SERVICES.map(({ typeName }) => typeName);
 
-/** Everything that Envoy calls, by full path. */
+/** All methods that Envoy calls, by full path. */
 export function frontendMethods(engine: Engine, options: FrontendOptions = {}): [path: string, method: Method][] {
   return [
     ...extAuthzMethods(engine, options),

@@ -1,7 +1,7 @@
 /**
- * Server reflection, v1 and v1alpha: what grpcurl, ghz and the like ask to learn our services without our files.
- * **In**: the descriptors of the services served. **Out**: their files and those they need.
- * **Fails**: in band, as the protocol wants: an error_response, and the stream goes on.
+ * Server reflection, v1 and v1alpha: grpcurl, ghz and others learn the services from it.
+ * **In**: the descriptors of the services. **Out**: their files and the files that these import.
+ * **Fails**: by an error_response on the stream, which goes on, as the protocol requires.
  */
 import { create, fromBinary, toBinary, type DescFile, type DescMessage, type DescService } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
@@ -11,9 +11,9 @@ import * as v1alpha from '../../gen/grpc/reflection/v1alpha/reflection_pb.ts';
 
 type Answer = v1.ServerReflectionResponse['messageResponse'];
 
-/** For the services given and for reflection itself. */
+/** Describes the given services and reflection itself. */
 export function reflectionMethods(services: readonly DescService[]): [path: string, method: Method][] {
-  // The two versions differ in the package alone: the same bytes mean the same.
+  // The two versions differ only in their package, so the same bytes mean the same.
   const versions = [v1.ServerReflection, v1alpha.ServerReflection];
   const index = new Index([...services, ...versions]);
   async function* handle(requests: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
@@ -37,7 +37,7 @@ function decode(bytes: Uint8Array): v1.ServerReflectionRequest {
   try {
     return fromBinary(v1.ServerReflectionRequestSchema, bytes);
   } catch (error) {
-    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is no grpc.reflection ServerReflectionRequest', {
+    throw new GrpcError(Status.INVALID_ARGUMENT, 'the request is not a grpc.reflection ServerReflectionRequest', {
       cause: error,
     });
   }
@@ -48,7 +48,7 @@ const failed = (errorCode: number, errorMessage: string): Answer => ({
   value: create(v1.ErrorResponseSchema, { errorCode, errorMessage }),
 });
 
-/** All files that the services need, by name and by the symbols they declare. */
+/** All files that the services import, by name and by the symbols they declare. */
 class Index {
   readonly #services: readonly string[];
   readonly #files = new Map<string, DescFile>();
@@ -86,7 +86,7 @@ class Index {
             }
           : failed(Status.NOT_FOUND, `no message ${request.value}`);
       case undefined:
-        return failed(Status.INVALID_ARGUMENT, 'the request asks for nothing that is known here');
+        return failed(Status.INVALID_ARGUMENT, 'the request asks for nothing that this server knows');
     }
   }
 
@@ -113,7 +113,7 @@ class Index {
   }
 }
 
-/** The file first, then what it needs, each once. */
+/** The file first, then its imports, each once. */
 function withDependencies(file: DescFile, seen = new Set<DescFile>()): Set<DescFile> {
   if (!seen.has(file)) {
     seen.add(file);

@@ -7,14 +7,14 @@ interface Watch {
 }
 
 /**
- * Watches of the health of services: one timer looks after all of them, each service once, and it runs only while somebody watches.
- * `undefined` stands for every service that is not known.
+ * All health watches of a server. One timer polls each watched service once, and runs only while there are watches.
+ * `undefined` stands for every unknown service.
  */
 export class StatusWatches {
   readonly #statusOf: (service: string) => ServingStatus;
   readonly #everyMs: number;
   readonly #watches = new Map<string | undefined, Set<Watch>>();
-  /** Signals that wake everybody, once each. */
+  /** The drain signals that are listened to. */
   readonly #draining = new WeakSet<AbortSignal>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -27,7 +27,7 @@ export class StatusWatches {
     return service === undefined ? ServingStatus.SERVICE_UNKNOWN : this.#statusOf(service);
   }
 
-  /** Until the status is another one, or the caller is gone, or the server drains. */
+  /** Resolves when the status has changed, the caller is gone, or the server drains. */
   async change(service: string | undefined, status: ServingStatus, { signal, draining }: CallContext): Promise<void> {
     if (!this.#draining.has(draining)) {
       this.#draining.add(draining);
@@ -40,7 +40,7 @@ export class StatusWatches {
     const watch = { status, wake };
     watches.add(watch);
     signal.addEventListener('abort', wake, { once: true });
-    this.#timer ??= setInterval(() => this.#look(), this.#everyMs).unref();
+    this.#timer ??= setInterval(() => this.#poll(), this.#everyMs).unref();
     if (signal.aborted || draining.aborted) wake();
     await promise;
     signal.removeEventListener('abort', wake);
@@ -52,7 +52,7 @@ export class StatusWatches {
     this.#timer = undefined;
   }
 
-  #look(): void {
+  #poll(): void {
     for (const [service, watches] of this.#watches) {
       const status = this.now(service);
       for (const watch of watches) if (watch.status !== status) watch.wake();

@@ -1,15 +1,15 @@
 import type { LimitVerdict, NetChanges, Verdict } from '../core/call.ts';
 import { ProtobufWriter } from '../protobuf/writer.ts';
 
-/** Of google.protobuf.Value. */
+/** Field numbers of google.protobuf.Value. */
 const STRING_VALUE = 3;
 const STRUCT_VALUE = 5;
 const LIST_VALUE = 6;
 
 /**
- * What goes to the proxy as dynamic metadata under the filter's namespace (docs/rules.md, section 5), a google.protobuf.Struct: the
- * rules' own, and `sluice: { outcome, shadow, rule, id }`; access logs bring it back. The id is the last of all: the octets before it
- * are the same for many calls.
+ * Writes the dynamic metadata of a verdict (docs/rules.md, section 5), a google.protobuf.Struct: the rules' own, and
+ * `sluice: { outcome, shadow, rule, id }`, which access logs bring back. The id comes last, since the bytes before it are the same for many
+ * calls.
  */
 export function writeVerdictMetadata(
   writer: ProtobufWriter,
@@ -34,9 +34,9 @@ export function writeVerdictMetadata(
   writer.ascii(id);
 }
 
-/** Ids are shorter. */
+/** Verdict ids are shorter. */
 const LONG_ID = 64;
-/** Of an allowed call without more to say: all but the id. By the field and the id's length. */
+/** A cache for allowed calls without a rule: all but the id, by field and length of the id. */
 const ALLOWED: (Uint8Array | undefined)[] = [];
 
 function writeStruct(
@@ -50,12 +50,12 @@ function writeStruct(
   const entry = writer.begin(1);
   writer.text(1, 'sluice');
   const value = writer.begin(2);
-  const said = writer.begin(STRUCT_VALUE);
+  const ours = writer.begin(STRUCT_VALUE);
   writeText(writer, 'outcome', outcome);
   writeShadow(writer, shadow);
   if (rule !== undefined) writeText(writer, 'rule', rule);
   writeText(writer, 'id', id);
-  writer.end(said);
+  writer.end(ours);
   writer.end(value);
   writer.end(entry);
   writer.end(struct);

@@ -1,4 +1,4 @@
-/** From what protobuf decodes to what attributes are. What is empty on the wire is absent. */
+/** Decoded protobuf values -> values of attributes. An empty field is an absent attribute. */
 import type { Any, Duration as WireDuration, Timestamp as WireTimestamp } from '@bufbuild/protobuf/wkt';
 import type { Carrier } from '../attributes/carrier.ts';
 import { jsonAt, type Json, mapOfJson, valueOfJson } from '../attributes/json-value.ts';
@@ -17,7 +17,7 @@ export function principalOf(text: string | undefined): string | undefined {
   return present(text?.startsWith('spiffe://') === true ? text.slice('spiffe://'.length) : text);
 }
 
-/** The one canonical form of an int. */
+/** The canonical form of an int: a bigint only beyond 54 bits. */
 export const intOf = (wide: bigint): number | bigint => (BigInt.asIntN(54, wide) === wide ? Number(wide) : wide);
 
 export function ipOf(address: Address | undefined): Ip | undefined {
@@ -57,26 +57,26 @@ export function headerMap(object: Readonly<Record<string, string>>): Map<string,
   return map;
 }
 
-/** Every namespace that can be read; a typed one where its type is known and no plain one has the name. */
+/** Every namespace that can be decoded; a typed one counts where its type is known and no plain one has its name. */
 export function metadataMap(metadata: Metadata | undefined): ReadonlyMap<string, Value> {
   const map = new Map<string, Value>();
   if (metadata === undefined) return map;
   const { filterMetadata, typedFilterMetadata } = metadata;
   for (const namespace of Object.keys(filterMetadata)) {
-    const json = ifSound(() => filterMetadata[namespace] ?? {});
+    const json = ifWellFormed(() => filterMetadata[namespace] ?? {});
     if (json !== undefined) map.set(namespace, mapOfJson(json));
   }
   for (const namespace of Object.keys(typedFilterMetadata)) {
     const json = Object.hasOwn(filterMetadata, namespace)
       ? undefined
-      : ifSound(() => jsonOfAny(typedFilterMetadata[namespace]));
+      : ifWellFormed(() => jsonOfAny(typedFilterMetadata[namespace]));
     if (json !== undefined) map.set(namespace, valueOfJson(json));
   }
   return map;
 }
 
-/** `undefined` where it is malformed: what stands beside it can be read. */
-export function ifSound<T>(read: () => T): T | undefined {
+/** `undefined` where it is malformed, so that its neighbours can be read. */
+export function ifWellFormed<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {

@@ -5,7 +5,7 @@ import { messageOf } from '../text/message-of.ts';
 
 const OPTIONS = { readUnknownFields: false } as const;
 
-/** A message of a peer, with U+FFFD for what is no UTF-8 in its texts. Throws {@link Malformed} where the bytes are none. */
+/** Decodes a message of a peer; bytes that are not UTF-8 in its strings become U+FFFD. Throws {@link Malformed} where it is not such a message. */
 export function decoded<D extends DescMessage>(schema: D, bytes: Uint8Array): MessageShape<D> {
   try {
     return fromBinary(schema, bytes, OPTIONS);
@@ -18,6 +18,6 @@ function leniently<D extends DescMessage>(schema: D, bytes: Uint8Array): Message
   try {
     return fromBinary(lenientSchema(schema), bytes, OPTIONS);
   } catch (error) {
-    throw new Malformed(`the request is no ${schema.typeName}: ${messageOf(error)}`, { cause: error });
+    throw new Malformed(`the request is not a ${schema.typeName}: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -1,22 +1,22 @@
 import { absentWhereMalformed } from './malformed.ts';
 import { utf8Text } from './utf8-text.ts';
-import { FieldScan, isPlain, MANY, WireType } from './scan.ts';
+import { FieldScan, isPlain, LONG, WireType } from './scan.ts';
 
-/** So many headers are looked for one by one; after that all are read. */
-const FEW = 6;
+/** How many lookups scan the bytes; after that all headers are decoded. */
+const MAX_SCANS = 6;
 
 /**
- * A protobuf `map<string, string>` of header fields, as a Map with names in lower case: a header that a rule asks for is
- * found in the octets, the others are never made. It is a `Map` to `instanceof`, below; a table it has once all are read.
+ * A protobuf `map<string, string>` of header fields, as a Map with names in lower case. A header is looked up in the bytes, so that the
+ * others are never decoded. For `instanceof` it is a `Map`; it builds a table once all headers are read.
  */
 export class HeaderMap implements ReadonlyMap<string, string> {
-  /** Of the message that holds the map. */
+  /** The range of the message that holds the map. */
   #bytes: Buffer;
   #from: number;
   #to: number;
   readonly #field: number;
-  #looks = 0;
-  /** Rules mostly ask for the same header one after another. */
+  #scans = 0;
+  /** A cache of the last lookup: rules mostly read the same header one after another. */
   #lastName = '';
   #lastValue: string | undefined;
   #table: Map<string, string> | undefined;
@@ -28,7 +28,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     this.#field = field;
   }
 
-  /** Reads from other memory, where the same octets stand so many places before. */
+  /** Reads from a copy, in which the bytes stand `by` positions earlier. */
   move(bytes: Buffer, by: number): void {
     if (this.#table !== undefined) return;
     this.#bytes = bytes;
@@ -39,7 +39,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
   get(name: string): string | undefined {
     if (this.#table !== undefined) return this.#table.get(name);
     if (name === this.#lastName && name !== '') return this.#lastValue;
-    if (this.#looks++ >= FEW || !isAscii(name)) return this.#all().get(name);
+    if (this.#scans++ >= MAX_SCANS || !isAscii(name)) return this.#all().get(name);
     this.#lastName = name;
     return (this.#lastValue = this.#find(this.#bytes, name));
   }
@@ -72,7 +72,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     for (const [name, value] of this.#all()) visit(value, name, this);
   }
 
-  /** The last of that name, as protobuf's maps have it. */
+  /** Finds the last entry of that name, which counts in a protobuf map. */
   #find(bytes: Buffer, name: string): string | undefined {
     const to = this.#to;
     const tag = (this.#field << 3) | WireType.LEN;
@@ -80,14 +80,14 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     let valueTo = -1;
     let end = 0;
     for (let at = this.#from; at < to; at = end) {
-      const octet = bytes[at] as number;
+      const first = bytes[at] as number;
       let begin = at + 2;
-      let length = begin <= to ? (bytes[at + 1] as number) : MANY;
+      let length = begin <= to ? (bytes[at + 1] as number) : LONG;
       if (length >= 0x80 && begin < to) length = (length & 0x7f) | ((bytes[begin++] as number) << 7);
       end = begin + length;
-      if (isPlain(octet) && length < MANY && end <= to) {
-        if (octet !== tag) continue;
-        // As every sender writes an entry: the key, then the value.
+      if (isPlain(first) && length < LONG && end <= to) {
+        if (first !== tag) continue;
+        // The form in which every encoder writes an entry: the key, then the value.
         const value = begin + 2 + (bytes[begin + 1] as number);
         if (value + 1 < end && bytes[begin] === KEY && value < begin + 2 + 0x80 && bytes[value] === VALUE) {
           let from = value + 2;
@@ -105,7 +105,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
       const field = fields.next();
       end = fields.at;
       if (field !== this.#field || fields.type !== WireType.LEN) continue;
-      const entry = soundEntryOf(bytes, fields.from, fields.to);
+      const entry = wellFormedEntryOf(bytes, fields.from, fields.to);
       if (entry === undefined || !isNamed(bytes, entry.keyFrom, entry.keyTo, name)) continue;
       valueFrom = entry.valueFrom;
       valueTo = entry.valueTo;
@@ -120,7 +120,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     const fields = new FieldScan(bytes, this.#from, this.#to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== this.#field || fields.type !== WireType.LEN) continue;
-      const entry = soundEntryOf(bytes, fields.from, fields.to);
+      const entry = wellFormedEntryOf(bytes, fields.from, fields.to);
       if (entry === undefined) continue;
       table.set(
         lowerAscii(bytes.toString('utf8', entry.keyFrom, entry.keyTo)),
@@ -132,7 +132,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
   }
 }
 
-/** Maps are known by their prototype. To extend Map would make a table for each call that nothing is put in. */
+/** `instanceof` looks at the prototype. To extend Map would allocate an empty hash table for each call. */
 Object.setPrototypeOf(HeaderMap.prototype, Map.prototype);
 
 const NOTHING = Buffer.alloc(0);
@@ -146,7 +146,7 @@ interface Entry {
   readonly valueTo: number;
 }
 
-/** Where the key and the value of a map's entry stand; the last of each counts, and what is not there is empty. */
+/** The ranges of the key and the value of a map's entry; the last of each counts, and an absent one is empty. */
 export function entryOf(bytes: Uint8Array, from: number, to: number): Entry {
   const fields = new FieldScan(bytes, from, to);
   let keyFrom = from;
@@ -166,8 +166,8 @@ export function entryOf(bytes: Uint8Array, from: number, to: number): Entry {
   return { keyFrom, keyTo, valueFrom, valueTo };
 }
 
-/** The same; `undefined` for an entry that is no message, so that the other entries of its map can be read. */
-export function soundEntryOf(bytes: Uint8Array, from: number, to: number): Entry | undefined {
+/** The same; `undefined` for a malformed entry, so that the other entries of its map can be read. */
+export function wellFormedEntryOf(bytes: Uint8Array, from: number, to: number): Entry | undefined {
   try {
     return entryOf(bytes, from, to);
   } catch (error) {
@@ -180,14 +180,14 @@ const isAscii = (text: string): boolean => {
   return true;
 };
 
-/** Header names are ASCII (RFC 9110 section 5.1); what is not stays as it is. */
+/** Header names are ASCII (RFC 9110 section 5.1); others stay as they are. */
 export const lowerAscii = (name: string): string => (isAscii(name) ? name.toLowerCase() : name);
 
 function isNamed(bytes: Uint8Array, from: number, to: number, name: string): boolean {
   if (to - from !== name.length) return false;
   for (let at = 0; at < name.length; at++) {
-    const octet = bytes[from + at] as number;
-    if ((octet >= 0x41 && octet <= 0x5a ? octet | 0x20 : octet) !== name.charCodeAt(at)) return false;
+    const byte = bytes[from + at] as number;
+    if ((byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte) !== name.charCodeAt(at)) return false;
   }
   return true;
 }

@@ -1,31 +1,31 @@
 /**
- * A protobuf message that is decoded field by field, when asked, in the type of a full decode.
- * **In**: octets. **Out**: an object with the fields of the generated type: texts, numbers and messages within are read from
- * the octets each time they are asked for. What is no UTF-8 in a text is U+FFFD. **Fails**: with a `Malformed`, when what is asked
- * for is broken; a field that is not asked for fails nothing, and an entry of a map fails no other.
+ * A protobuf message that is decoded field by field, on demand, in the type of a full decode.
+ * **In**: bytes. **Out**: an object with the fields of the generated type; strings, numbers and nested messages are read from the bytes at
+ * each access. Bytes that are not UTF-8 in a string become U+FFFD. **Fails**: with a `Malformed` when a malformed field is read; the other
+ * fields, and the other entries of a map, can still be read.
  *
- * What no sender writes (a message that stands twice and has to be merged) and what is seldom asked for (lists, values of maps of
- * messages) is decoded by the library, once, from the octets of that field alone.
+ * Rare forms (a message that is sent twice and has to be merged) and rare reads (lists, maps of messages) are decoded by the library, once,
+ * from the bytes of that field alone.
  */
 import { type DescField, type DescMessage, type DescOneof, type MessageShape, ScalarType } from '@bufbuild/protobuf';
 import { FieldDescriptorProto_Label, isWrapperDesc, StructSchema } from '@bufbuild/protobuf/wkt';
 import { decoded } from './decode.ts';
-import { soundEntryOf } from './header-map.ts';
+import { wellFormedEntryOf } from './header-map.ts';
 import { FieldScan, WireType, wideValue } from './scan.ts';
 
-/** What stands at the last place of a field, as its value. */
+/** Decodes the last occurrence of a field. */
 type Reading = (bytes: Buffer, last: FieldScan) => unknown;
 
 const VIEWS = new Map<DescMessage, typeof View>();
 
-/** Of the octets from one place up to another; they must not change as long as it is used. */
+/** The bytes must not change while the message is in use. */
 export function lazyMessage<D extends DescMessage>(
   schema: D,
   bytes: Buffer,
   from: number,
   to: number,
 ): MessageShape<D> {
-  const Known = VIEWS.get(schema) ?? viewOf(schema);
+  const Known = VIEWS.get(schema) ?? viewClassOf(schema);
   return new Known(bytes, from, to) as unknown as MessageShape<D>;
 }
 
@@ -33,7 +33,7 @@ class View {
   readonly #bytes: Buffer;
   readonly #from: number;
   readonly #to: number;
-  /** By name: what the library has decoded. */
+  /** Members that the library has decoded, by name. */
   #decoded: Map<string, unknown> | undefined;
 
   constructor(bytes: Buffer, from: number, to: number) {
@@ -42,7 +42,7 @@ class View {
     this.#to = to;
   }
 
-  /** A member, from the fields of these numbers alone. */
+  /** Decodes a member from the fields of these numbers alone. */
   decoded(schema: DescMessage, localName: string, numbers: ReadonlySet<number>): unknown {
     const known = this.#decoded?.get(localName);
     if (known !== undefined) return known;
@@ -54,7 +54,7 @@ class View {
     return this.#keep(localName, decodedMember(schema, localName, records));
   }
 
-  /** A map whose values are messages: each is decoded when it is asked for. */
+  /** A map of messages; each value is decoded when it is read. */
   messageMap(schema: DescMessage, { number, localName }: DescField): unknown {
     const known = this.#decoded?.get(localName);
     if (known !== undefined) return known;
@@ -63,7 +63,7 @@ class View {
     for (let begin = this.#from, field = fields.next(); field !== 0; begin = fields.at, field = fields.next()) {
       const entry =
         field === number && fields.type === WireType.LEN
-          ? soundEntryOf(this.#bytes, fields.from, fields.to)
+          ? wellFormedEntryOf(this.#bytes, fields.from, fields.to)
           : undefined;
       if (entry === undefined) continue;
       const key = this.#bytes.toString('utf8', entry.keyFrom, entry.keyTo);
@@ -91,11 +91,11 @@ class View {
     const bytes = this.#bytes;
     const fields = new FieldScan(bytes, this.#from, this.#to);
     let value = absent;
-    let isThere = false;
+    let isPresent = false;
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== number || fields.type !== type) continue;
-      if (isThere && fieldKind === 'message') return this.decoded(schema, localName, new Set([number]));
-      isThere = true;
+      if (isPresent && fieldKind === 'message') return this.decoded(schema, localName, new Set([number]));
+      isPresent = true;
       value = reading(bytes, fields);
     }
     return value;
@@ -106,7 +106,7 @@ class View {
     const fields = new FieldScan(this.#bytes, this.#from, this.#to);
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== number || fields.type !== WireType.LEN) continue;
-      const entry = soundEntryOf(this.#bytes, fields.from, fields.to);
+      const entry = wellFormedEntryOf(this.#bytes, fields.from, fields.to);
       if (entry === undefined) continue;
       const key = this.#bytes.toString('utf8', entry.keyFrom, entry.keyTo);
       const value = this.#bytes.toString('utf8', entry.valueFrom, entry.valueTo);
@@ -117,7 +117,7 @@ class View {
     return map;
   }
 
-  /** The member that stands there; where more do, a full decode tells which counts. */
+  /** The member of a oneof that is set; where several are, a full decode decides. */
   choice(schema: DescMessage, localName: string, members: ReadonlyMap<number, Member>): unknown {
     const fields = new FieldScan(this.#bytes, this.#from, this.#to);
     let found: { readonly case: string; readonly value: unknown } | undefined;
@@ -132,7 +132,7 @@ class View {
   }
 }
 
-/** Of a message that has these fields and no others. */
+/** Decodes a message that has these fields and no others. */
 function decodedMember(schema: DescMessage, localName: string, records: readonly Uint8Array[]): unknown {
   const { buffer, byteOffset, length } = Buffer.concat(records);
   return (decoded(schema, new Uint8Array(buffer, byteOffset, length)) as unknown as Readonly<Record<string, unknown>>)[
@@ -146,7 +146,7 @@ interface Member {
   readonly reading: Reading | undefined;
 }
 
-function viewOf(schema: DescMessage): typeof View {
+function viewClassOf(schema: DescMessage): typeof View {
   const Own = class extends View {};
   for (const member of schema.members) {
     Object.defineProperty(Own.prototype, member.localName, {
@@ -160,8 +160,8 @@ function viewOf(schema: DescMessage): typeof View {
 function choiceGetter(schema: DescMessage, { localName, fields }: DescOneof): (this: View) => unknown {
   const members = new Map(
     fields.map((field): [number, Member] => {
-      const way = wayOf(field);
-      return [field.number, { name: field.localName, type: way?.type ?? WireType.LEN, reading: way?.reading }];
+      const inPlace = inPlaceReading(field);
+      return [field.number, { name: field.localName, type: inPlace?.type ?? WireType.LEN, reading: inPlace?.reading }];
     }),
   );
   return function choice(this: View): unknown {
@@ -185,24 +185,24 @@ function fieldGetter(schema: DescMessage, field: DescField): (this: View) => unk
       return this.messageMap(schema, field);
     };
   }
-  const way = wayOf(field);
-  if (way === undefined) {
+  const inPlace = inPlaceReading(field);
+  if (inPlace === undefined) {
     const numbers = new Set([field.number]);
     return function alone(this: View): unknown {
       return this.decoded(schema, field.localName, numbers);
     };
   }
-  const { type, absent, reading } = way;
+  const { type, absent, reading } = inPlace;
   return function singular(this: View): unknown {
     return this.singular(schema, field, type, absent, reading);
   };
 }
 
-/** How a field is read where it stands; `undefined` for what the library decodes. */
-function wayOf(
+/** How a field is read in place; `undefined` where the library decodes it. */
+function inPlaceReading(
   field: DescField,
 ): { readonly type: number; readonly absent: unknown; readonly reading: Reading } | undefined {
-  // An optional scalar can be absent, which is not its zero.
+  // An optional scalar may be absent, which differs from its zero.
   if (
     field.fieldKind !== 'message' &&
     field.oneof === undefined &&

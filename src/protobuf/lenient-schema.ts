@@ -1,8 +1,8 @@
 /**
- * **In**: a message's schema. **Out**: the same schema, whose texts need not be UTF-8: a decoder reads U+FFFD for what is not.
+ * **In**: a message's schema. **Out**: the same schema without UTF-8 validation: a decoder reads U+FFFD for invalid bytes.
  * **Fails**: never.
  *
- * protobuf-es has no option for it; it goes by the feature `utf8_validation` of a field's file, so the files are built anew without it.
+ * protobuf-es has no option for it, but honours the feature `utf8_validation` of a field's file, so the files are rebuilt without it.
  */
 import {
   clone,
@@ -23,7 +23,7 @@ import {
 
 const REGISTRIES = new Map<DescFile, FileRegistry>();
 
-/** Built at the first use of its file, since nearly all messages are decoded without it. */
+/** Built at the first use of a file, since nearly all messages are decoded without it. */
 export function lenientSchema<D extends DescMessage>(schema: D): D {
   let registry = REGISTRIES.get(schema.file);
   if (registry === undefined) {
@@ -39,7 +39,7 @@ export function lenientSchema<D extends DescMessage>(schema: D): D {
   return found as D;
 }
 
-/** Dependencies first, as a registry wants them. */
+/** Dependencies first, as a registry requires. */
 function withDependencies(file: DescFile, seen = new Set<DescFile>()): Set<DescFile> {
   for (const dependency of file.dependencies) if (!seen.has(dependency)) withDependencies(dependency, seen);
   return seen.add(file);

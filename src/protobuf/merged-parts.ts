@@ -2,14 +2,14 @@ import { Buffer } from 'node:buffer';
 import { FieldScan, WireType } from './scan.ts';
 import { ProtobufWriter } from './writer.ts';
 
-/** The singular messages of a message by their field numbers, with those within; a leaf is taken as it is. */
+/** The singular messages of a message by field number, with those nested in them; a leaf is copied as it is. */
 export interface SingularParts {
   readonly [field: number]: SingularParts | 'leaf';
 }
 
 /**
- * The same message with each of its singular messages in one piece, however often it stands there. Protobuf merges them, and
- * their octets one after the other say the same, so nothing is decoded. Throws a `Malformed` where the frame is broken.
+ * The same message with one occurrence of each singular message, however often it was sent. Protobuf merges repeated ones, which equals
+ * concatenating their bytes, so nothing is decoded. Throws a `Malformed` where the message is malformed.
  */
 export function mergedParts(bytes: Uint8Array, from: number, to: number, parts: SingularParts): Buffer {
   const rest: Uint8Array[] = [];

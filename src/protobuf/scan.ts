@@ -1,28 +1,28 @@
 /**
- * Protobuf's wire format, walked without making anything of it (protobuf.dev/programming-guides/encoding).
- * **In**: octets of a message. **Out**: where its fields stand. **Fails**: with {@link Malformed} where they are no message.
+ * Walks the fields of a protobuf message without decoding them (protobuf.dev/programming-guides/encoding).
+ * **In**: the bytes of a message. **Out**: the ranges of its fields. **Fails**: with {@link Malformed} where it is not a message.
  */
 import { Malformed } from './malformed.ts';
 
 export const WireType = { VARINT: 0, I64: 1, LEN: 2, SGROUP: 3, EGROUP: 4, I32: 5 } as const;
 
-/** Groups within groups, at most. Nobody sends any. */
+/** How deep groups may be nested; no sender uses them. */
 const MAX_DEPTH = 16;
 
-const malformed = (what: string): Malformed => new Malformed(`the request is no protobuf message: ${what}`);
+const malformed = (what: string): Malformed => new Malformed(`the request is not a protobuf message: ${what}`);
 
-/** Walks the fields of one message: after {@link next} its place is in `from` and `to` (LEN, VARINT), its value in `value` (VARINT). */
+/** A cursor over the fields of one message: after {@link next}, the field's range is in `from` and `to` (LEN, VARINT), its value in `value` (VARINT). */
 export class FieldScan {
   readonly bytes: Uint8Array;
-  /** Where the next field begins. */
+  /** The position of the next field. */
   at: number;
   readonly #end: number;
-  /** 0: no more. */
+  /** 0 at the end. */
   field = 0;
   type = 0;
   from = 0;
   to = 0;
-  /** Of a varint, the low 32 bits, unsigned. */
+  /** The low 32 bits of a varint, unsigned. */
   value = 0;
 
   constructor(bytes: Uint8Array, from: number, to: number) {
@@ -35,7 +35,7 @@ export class FieldScan {
   next(): number {
     const at = this.at;
     if (at >= this.#end) return 0;
-    // As nearly all stand there: their tag and their length in an octet each.
+    // The common form: a tag and a length of one byte each.
     if (at + 1 < this.#end) {
       const tag = this.bytes[at] as number;
       const to = at + 2 + (this.bytes[at + 1] as number);
@@ -110,15 +110,15 @@ export class FieldScan {
           this.#group(tag >>> 3, depth + 1);
           break;
         case WireType.EGROUP:
-          if (tag >>> 3 !== field) throw malformed('a group ends that did not begin');
+          if (tag >>> 3 !== field) throw malformed('a group ends that was not begun');
           return;
         default:
-          throw malformed('a field has a wire type that is none');
+          throw malformed('a field has an unknown wire type');
       }
     }
   }
 
-  /** A tag or a length: more than 32 bits are an error, since they would stand for another field or another place here than elsewhere. */
+  /** A tag or a length; more than 32 bits are an error, since other decoders would read another field or length from them. */
   #varint32(): number {
     const from = this.at;
     const value = this.#varint();
@@ -132,57 +132,62 @@ export class FieldScan {
   /** The low 32 bits, unsigned. */
   #varint(): number {
     const { bytes } = this;
-    let octet = this.at < this.#end ? (bytes[this.at++] as number) : ENDS;
-    if (octet < 0x80) return octet;
-    let value = octet & 0x7f;
+    let byte = this.at < this.#end ? (bytes[this.at++] as number) : ENDS;
+    if (byte < 0x80) return byte;
+    let value = byte & 0x7f;
     for (let shift = 7; shift < 70; shift += 7) {
-      octet = this.at < this.#end ? (bytes[this.at++] as number) : ENDS;
-      if (octet === ENDS) break;
-      if (shift < 32) value |= (octet & 0x7f) << shift;
-      if (octet < 0x80) return value >>> 0;
+      byte = this.at < this.#end ? (bytes[this.at++] as number) : ENDS;
+      if (byte === ENDS) break;
+      if (shift < 32) value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 0;
     }
-    throw malformed(octet === ENDS ? 'it ends inside a number' : 'a number has more than ten octets');
+    throw malformed(byte === ENDS ? 'it ends inside a varint' : 'a varint has more than ten bytes');
   }
 }
 
 const ENDS = 0x100;
 
-/** Of a field of type LEN whose number is below 16: nearly all are. */
+/** Whether a tag is of type LEN with a field number below 16, as nearly all are. */
 export const isPlain = (tag: number): boolean => (tag & 0x87) === WireType.LEN && tag > 7;
-/** A length that two octets do not say; what they make where a third one follows is not less. */
-export const MANY = 0x4000;
+/** The least length that takes more than two bytes. Two bytes of such a length read as no less than it. */
+export const LONG = 0x4000;
 
 /**
- * Notes where the fields of a message begin that are wanted: those of type LEN whose number `wanted` has a place for; where
- * they end tells {@link endOf}. Where `once` is true a place may be taken once, else the answer is false.
- * What {@link FieldScan} does, in one loop: each call goes over some thirty fields.
+ * Records where the wanted fields of type LEN begin; {@link endOf} tells where they end. False: `once` is set, and a field occurs twice.
+ * It does what {@link FieldScan} does in one loop, since each call walks some thirty fields.
  */
-export function noteFields(bytes: Uint8Array, from: number, to: number, wanted: Wanted, places: number[]): boolean {
-  const { placeOf, once } = wanted;
+export function locateFields(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  wanted: Wanted,
+  positions: number[],
+): boolean {
+  const { slotOf, once } = wanted;
   let end = 0;
   for (let at = from; at < to; at = end) {
     const tag = bytes[at] as number;
     let number = tag >>> 3;
     let begin = at + 2;
-    let length = begin <= to ? (bytes[at + 1] as number) : MANY;
+    let length = begin <= to ? (bytes[at + 1] as number) : LONG;
     if (length >= 0x80 && begin < to) length = (length & 0x7f) | ((bytes[begin++] as number) << 7);
     end = begin + length;
-    if (!isPlain(tag) || length >= MANY || end > to) {
+    if (!isPlain(tag) || length >= LONG || end > to) {
       const fields = new FieldScan(bytes, at, to);
       number = fields.next();
       begin = fields.from;
       end = fields.at;
       if (fields.type !== WireType.LEN) continue;
     }
-    const place = number < placeOf.length ? (placeOf[number] as number) : NOWHERE;
-    if (place === NOWHERE) continue;
-    if (once && places[place] !== 0) return false;
-    places[place] = begin;
+    const slot = number < slotOf.length ? (slotOf[number] as number) : NO_SLOT;
+    if (slot === NO_SLOT) continue;
+    if (once && positions[slot] !== 0) return false;
+    positions[slot] = begin;
   }
   return true;
 }
 
-/** Of a field of type LEN that begins there: its length stands before it, and before that the tag, whose last octet is below 0x80. */
+/** The end of a field of type LEN that begins there. Its length precedes it, and before that the tag, whose last byte is below 0x80. */
 export function endOf(bytes: Uint8Array, begin: number): number {
   let at = begin - 1;
   let length = bytes[at] as number;
@@ -190,21 +195,21 @@ export function endOf(bytes: Uint8Array, begin: number): number {
   return begin + length;
 }
 
-const NOWHERE = -1;
+const NO_SLOT = -1;
 
-/** For {@link noteFields}: places by field number, which is below 16. */
+/** For {@link locateFields}: the slot for each field number, which is below 16. */
 export interface Wanted {
-  readonly placeOf: Int8Array;
+  readonly slotOf: Int8Array;
   readonly once: boolean;
 }
 
-export function wanted(placeByNumber: Readonly<Record<number, number>>, { once }: { readonly once: boolean }): Wanted {
-  return { placeOf: Int8Array.from({ length: 16 }, (_, number) => placeByNumber[number] ?? NOWHERE), once };
+export function wanted(slotByNumber: Readonly<Record<number, number>>, { once }: { readonly once: boolean }): Wanted {
+  return { slotOf: Int8Array.from({ length: 16 }, (_, number) => slotByNumber[number] ?? NO_SLOT), once };
 }
 
-/** All the bits of a varint that stands there. */
+/** A varint with all its bits. */
 export function wideValue(bytes: Uint8Array, from: number, to: number): bigint {
-  // Seven octets are 49 bits, which a number has.
+  // Seven bytes are 49 bits, which a number holds exactly.
   if (to - from <= 7) {
     let value = 0;
     for (let at = to - 1; at >= from; at--) value = value * 128 + ((bytes[at] as number) & 0x7f);

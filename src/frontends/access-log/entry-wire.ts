@@ -1,6 +1,6 @@
 /**
- * What HTTP and TCP entries of the access log have in common.
- * **In**: the common properties of an entry, and who writes it. **Out**: values of attributes, absent where their part is malformed.
+ * What HTTP and TCP entries of the access log share.
+ * **In**: the common properties of an entry, and its origin. **Out**: values of attributes, absent where their part is malformed.
  * **Fails**: never.
  */
 import type { Wire } from '../../attributes/bag.ts';
@@ -32,7 +32,7 @@ import type { LogOrigin } from './log-origin.ts';
 import { shortFlags } from './response-flags.ts';
 
 export abstract class EntryWire implements Wire {
-  /** Entries are kept by nobody. */
+  /** Entries are not retained. */
   readonly weight = 0;
   readonly common: AccessLogCommon | undefined;
   readonly origin: LogOrigin;
@@ -83,15 +83,15 @@ export abstract class EntryWire implements Wire {
     }
   }
 
-  /** Whether the proxy stands before the destination or behind the client: Istio's clusters say so, else the log's name. */
+  /** Whether the proxy is on the side of the destination or of the client: by the name of Istio's cluster, else by the log's name. */
   get reporter(): 'inbound' | 'outbound' | undefined {
-    const told =
+    const match =
       /^(inbound|outbound)\|/.exec(this.common?.upstreamCluster ?? '') ??
       /inbound|outbound/.exec(this.origin.logName ?? '');
-    return (told?.[1] ?? told?.[0]) as 'inbound' | 'outbound' | undefined;
+    return (match?.[1] ?? match?.[0]) as 'inbound' | 'outbound' | undefined;
   }
 
-  /** Of Istio's proxies: what the proxy knows of the other side, or, of an outbound proxy, of itself. */
+  /** In Istio: what an inbound proxy knows of its peer, or an outbound proxy of itself. */
   sourceFact(ofPeer: string | undefined, ofNode: string): Json | undefined {
     if (this.reporter === 'outbound') return this.origin.fact(ofNode);
     return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().downstream, [ofPeer]);
@@ -102,7 +102,7 @@ export abstract class EntryWire implements Wire {
     return ofPeer === undefined ? undefined : jsonAt(this.#knownPeers().upstream, [ofPeer]);
   }
 
-  /** From the first byte of the request to the end; older Envoys have no field for it. `undefined` where the entry has no time at all. */
+  /** From the first byte of the request to the end, by the last time in the entry where it has no duration (older Envoys). */
   get duration(): Duration | undefined {
     const { common } = this;
     if (common === undefined) return undefined;
@@ -115,7 +115,7 @@ export abstract class EntryWire implements Wire {
     );
   }
 
-  /** The start where the entry does not say how long it took. */
+  /** The start, where the entry has no duration. */
   get end(): Timestamp | undefined {
     const start = timestampOf(this.common?.startTime);
     return start === undefined ? undefined : later(start, this.duration ?? NO_TIME);

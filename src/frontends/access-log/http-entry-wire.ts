@@ -5,7 +5,7 @@ import { between, durationOf, headerMap, intOf, present, timestampOf } from '../
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
 import type { LogOrigin } from './log-origin.ts';
 
-/** A request, as the access log tells of it. */
+/** The access log entry of a request. */
 export class HttpEntryWire extends EntryWire {
   readonly entry: HTTPAccessLogEntry;
   #headers: Map<string, string> | undefined;
@@ -23,7 +23,7 @@ export class HttpEntryWire extends EntryWire {
     return this.headers().get(name);
   }
 
-  /** Those that Envoy is told to log, and those that it always does. */
+  /** The headers that Envoy is configured to log, and those that it always logs. */
   headers(): Map<string, string> {
     if (this.#headers !== undefined) return this.#headers;
     const { request } = this.entry;
@@ -44,7 +44,7 @@ export class HttpEntryWire extends EntryWire {
 const METHODS = [undefined, 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 const PROTOCOLS = [undefined, 'HTTP/1.0', 'HTTP/1.1', 'HTTP/2', 'HTTP/3'];
 
-/** In the trailers, else (a response of headers alone) in the headers. */
+/** From the trailers, or from the headers of a response without a body. */
 function grpcTrailer({ entry: { response } }: HttpEntryWire, name: string): string | undefined {
   return (
     present(headerMap(response?.responseTrailers ?? {}).get(name)) ??

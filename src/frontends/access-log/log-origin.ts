@@ -1,21 +1,21 @@
 import { jsonAt, type Json } from '../../attributes/json-value.ts';
 import type { Node } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import type { StreamAccessLogsMessage_Identifier } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
-import { ifSound, present } from '../wire-values.ts';
+import { ifWellFormed, present } from '../wire-values.ts';
 
-/** Who writes a stream of log entries. Envoy says so in the first message alone. What is malformed of it is absent. */
+/** The proxy that sends a stream of log entries, which Envoy names in the first message only. Malformed parts of it are absent. */
 export class LogOrigin {
   readonly node: Node | undefined;
   readonly logName: string | undefined;
   readonly proxyVersion: string | undefined;
 
   constructor(identifier: StreamAccessLogsMessage_Identifier | undefined) {
-    this.node = ifSound(() => identifier?.node);
-    this.logName = ifSound(() => present(identifier?.logName));
-    this.proxyVersion = ifSound(() => versionOf(this.node));
+    this.node = ifWellFormed(() => identifier?.node);
+    this.logName = ifWellFormed(() => present(identifier?.logName));
+    this.proxyVersion = ifWellFormed(() => versionOf(this.node));
   }
 
-  /** Of the node's metadata, as Istio fills it. */
+  /** A value of the node's metadata, as Istio fills it. */
   fact(name: string): Json | undefined {
     return jsonAt(this.node?.metadata as Json | undefined, [name]);
   }

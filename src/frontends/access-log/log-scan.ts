@@ -1,18 +1,18 @@
 import { FieldScan, WireType } from '../../protobuf/scan.ts';
 
-/** Numbers of fields: of envoy.service.accesslog.v3.StreamAccessLogsMessage, and of both kinds of entries in it. */
+/** Field numbers of envoy.service.accesslog.v3.StreamAccessLogsMessage, and of both its lists of entries. */
 const [IDENTIFIER, HTTP_LOGS, TCP_LOGS] = [1, 2, 3];
 const LOG_ENTRY = 1;
 
 export interface LogScan {
-  /** Who writes the stream, encoded; parts that have to be merged stand one after the other, which does just that. */
+  /** The encoded identifier; occurrences that have to be merged are concatenated, which merges them. */
   readonly identifier: Buffer | undefined;
   readonly kind: 'http' | 'tcp';
-  /** Where each entry begins and ends. */
+  /** Two positions for each entry: its begin and its end. */
   readonly entries: readonly number[];
 }
 
-/** Where the entries of a StreamAccessLogsMessage stand. INVALID_ARGUMENT where the frame of the message is broken. */
+/** The ranges of the entries of a StreamAccessLogsMessage. Throws a `Malformed` where the message is malformed. */
 export function scanLog(bytes: Buffer): LogScan {
   let identifier: Buffer | undefined;
   let kind: 'http' | 'tcp' = 'http';
@@ -25,7 +25,7 @@ export function scanLog(bytes: Buffer): LogScan {
       identifier = identifier === undefined ? part : Buffer.concat([identifier, part]);
     } else if (field === HTTP_LOGS || field === TCP_LOGS) {
       const own = field === HTTP_LOGS ? 'http' : 'tcp';
-      if (own !== kind) entries = []; // one or the other: the last counts
+      if (own !== kind) entries = []; // a oneof: the last counts
       kind = own;
       const logs = new FieldScan(bytes, top.from, top.to);
       for (let inner = logs.next(); inner !== 0; inner = logs.next())

@@ -1,8 +1,8 @@
 /**
- * envoy.service.accesslog.v3.AccessLogService: this happened.
+ * envoy.service.accesslog.v3.AccessLogService: what has happened.
  * **In**: messages of log entries. **Out**: each final entry to the engine; an empty message when Envoy ends the stream.
- * **Fails**: INVALID_ARGUMENT ends the stream at a message that is none; what came before it stays reported. An entry that is none
- * is dropped and counted, and the others of its message are reported.
+ * **Fails**: a malformed message ends the stream with INVALID_ARGUMENT; entries before it stay reported. A malformed entry is dropped and
+ * counted, and the others of its message are reported.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { asBuffer } from '../../transport/byte-range.ts';
@@ -26,7 +26,7 @@ import { LogOrigin } from './log-origin.ts';
 import { type LogScan, scanLog } from './log-scan.ts';
 import { TcpEntryWire } from './tcp-entry-wire.ts';
 
-/** Of its own memory: it is kept as long as the stream, its message is not. */
+/** A copy, since the origin lives as long as the stream, and its message does not. */
 function originOf(identifier: Buffer): LogOrigin {
   const own = Buffer.from(identifier);
   return new LogOrigin(lazyMessage(StreamAccessLogsMessage_IdentifierSchema, own, 0, own.length));
@@ -41,7 +41,7 @@ export function accessLogMethods(
     onRefusedEntry?.(error.message);
   }
 
-  /** A promise where the sender should wait. Throws a {@link Malformed} where it is no entry. */
+  /** A promise where the sender should wait. Throws a {@link Malformed} where the entry is malformed. */
   function report(
     kind: 'http' | 'tcp',
     bytes: Buffer,
@@ -90,7 +90,7 @@ export function accessLogMethods(
   return [[`/${AccessLogService.typeName}/StreamAccessLogs`, { kind: 'stream', handle }]];
 }
 
-/** A full queue has taken the entry that it holds the sender back for, so a stream that is to end need not wait for it. */
+/** A full queue has taken the entry for which it delays the sender, so a stream that ends need not wait. */
 async function settledOr(waiting: Promise<void>, ending: AbortSignal): Promise<void> {
   if (ending.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();

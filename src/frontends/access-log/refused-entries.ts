@@ -1,8 +1,8 @@
 import { Throttle } from '../../time/throttle.ts';
 
-/** Entries of an access log stream that cannot be decoded; the others are reported. */
+/** Counts the access log entries that are dropped since they are malformed. */
 export class RefusedEntries {
-  /** Entries, and messages that are none. */
+  /** Malformed entries, and malformed messages of entries. */
   total = 0;
   readonly #warn: (message: string, fields: { readonly why: string; readonly refused: number }) => void;
   readonly #lines: Throttle;
@@ -18,7 +18,6 @@ export class RefusedEntries {
 
   refuse(why: string): void {
     this.total++;
-    if (this.#lines.admit() > 0)
-      this.#warn('access log entries cannot be read and are dropped', { why, refused: this.total });
+    if (this.#lines.admit() > 0) this.#warn('malformed access log entries are dropped', { why, refused: this.total });
   }
 }

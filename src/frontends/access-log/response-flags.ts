@@ -1,6 +1,6 @@
 import type { ResponseFlags } from '../../../gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 
-/** Envoy's %RESPONSE_FLAGS% and the field of each, in the order of the fields. */
+/** The fields of Envoy's response flags with their short forms (%RESPONSE_FLAGS%), in the order of the fields. */
 const SHORT: readonly (readonly [field: Exclude<keyof ResponseFlags, '$typeName' | '$unknown'>, short: string])[] = [
   ['failedLocalHealthcheck', 'LH'],
   ['noHealthyUpstream', 'UH'],

@@ -5,7 +5,7 @@ import { intOf, ipOf } from '../wire-values.ts';
 import { COMMON_READERS, EntryWire } from './entry-wire.ts';
 import type { LogOrigin } from './log-origin.ts';
 
-/** A connection, as the access log tells of its end. */
+/** The access log entry of a connection that has ended. */
 export class TcpEntryWire extends EntryWire {
   readonly entry: TCPAccessLogEntry;
 
@@ -27,7 +27,7 @@ const sent: Reader = ({ entry }) => intOf(entry.connectionProperties?.sentBytes 
 
 const READERS = byNumber<Reader>({
   ...COMMON_READERS,
-  // What the PROXY protocol says, where it is spoken; else the peer.
+  // The address of the PROXY protocol where it is in use, else the peer's.
   'origin.ip': ({ common }) => ipOf(common?.downstreamRemoteAddress),
   'connection.event': () => 'close',
   'connection.duration': ({ duration }) => duration,

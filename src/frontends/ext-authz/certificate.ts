@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 
-/** What a client's certificate says. Parsed only where a rule asks. */
+/** A client's certificate; parsed only when a rule reads it. */
 export class PeerCertificate {
   readonly pem: string;
   readonly #parsed: X509Certificate | undefined;
 
-  /** As Envoy sends it: PEM, URL-encoded. */
+  /** `encoded`: URL-encoded PEM, as Envoy sends it. */
   constructor(encoded: string) {
     this.pem = unescaped(encoded);
     this.#parsed = parsed(this.pem);
@@ -42,7 +42,7 @@ function unescaped(encoded: string): string {
   }
 }
 
-/** Node quotes a name that holds a comma or a quote; `undefined` where that is no JSON. */
+/** Node quotes a name that contains a comma or a quote; `undefined` where it is not JSON. */
 function unquoted(name: string): string | undefined {
   try {
     return JSON.parse(name) as string;
@@ -59,7 +59,7 @@ function parsed(pem: string): X509Certificate | undefined {
   }
 }
 
-/** Node writes one part a line, outermost first; RFC 2253 has them innermost first, with commas. */
+/** Node writes one attribute per line, outermost first; RFC 2253 has them innermost first, separated by commas. */
 function rfc2253(lines: string | undefined): string | undefined {
   const name = lines?.split('\n').toReversed().join(',');
   return name === '' ? undefined : name;

@@ -1,6 +1,6 @@
 /**
- * **In**: a verdict. **Out**: the CheckResponse that says it to Envoys of all versions.
- * **Fails**: an `error` is a gRPC error, so that Envoy's own failure mode decides; status code 0 is said of `allow` alone.
+ * **In**: a verdict. **Out**: a CheckResponse that has the same effect in all versions of Envoy.
+ * **Fails**: with a gRPC error for the outcome `error`, so that Envoy's failure mode decides. Status code 0 is sent for `allow` alone.
  */
 import type { NetChanges, Verdict } from '../../core/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
@@ -14,10 +14,10 @@ import {
   requestHeaders,
   responseHeaders,
   writeHeaderOptions,
-  writeSettings,
+  writeOverwrites,
 } from './header-options.ts';
 
-/** Numbers of envoy.service.auth.v3: CheckResponse, OkHttpResponse, DeniedHttpResponse. */
+/** Field numbers of envoy.service.auth.v3: CheckResponse, OkHttpResponse, DeniedHttpResponse. */
 const RESPONSE = { status: 1, denied: 2, ok: 3, dynamicMetadata: 4 } as const;
 const OK = {
   headers: 2,
@@ -28,38 +28,38 @@ const OK = {
 } as const;
 const DENIED = { status: 1, headers: 2, body: 3 } as const;
 
-/** Used within one turn only. */
+/** Shared by all calls: one message must be begun and finished without awaiting. */
 const writer = new ProtobufWriter();
 
-/** The answer to allowed calls that change the same: all but the id, which stands at its end. As long as ids are so long. */
-const known = new WeakMap<NetChanges, { readonly answer: Uint8Array; readonly idLength: number }>();
+/** The encoded response per set of changes. Only the id at its end differs, so it is patched in place. Valid while ids keep this length. */
+const allowedAnswers = new WeakMap<NetChanges, { readonly answer: Uint8Array; readonly idLength: number }>();
 
-/** Lent: the next call may write its own answer over it. */
+/** The returned bytes are reused by the next call; copy them to keep them. */
 export function checkAnswer(verdict: Verdict, wire: CheckWire): Uint8Array {
   const { id, outcome, changes, shadow } = verdict;
   if (outcome !== 'allow' || !changes.isConstant || changes.request.append.length > 0 || shadow.length > 0)
-    return written(verdict, wire);
+    return encoded(verdict, wire);
   const { length } = id;
-  const same = known.get(changes);
-  if (same?.idLength !== length) {
-    const answer = new Uint8Array(written(verdict, wire));
-    known.set(changes, { answer, idLength: length });
+  const cached = allowedAnswers.get(changes);
+  if (cached?.idLength !== length) {
+    const answer = new Uint8Array(encoded(verdict, wire));
+    allowedAnswers.set(changes, { answer, idLength: length });
     return answer;
   }
-  const { answer } = same;
+  const { answer } = cached;
   const from = answer.length - length;
   for (let at = 0; at < length; at++) answer[from + at] = id.charCodeAt(at);
   return answer;
 }
 
-function written(verdict: Verdict, wire: CheckWire): Uint8Array {
+function encoded(verdict: Verdict, wire: CheckWire): Uint8Array {
   const { request } = verdict.changes;
-  const seen = request.append.length === 0 ? undefined : wire.headers();
+  const sentHeaders = request.append.length === 0 ? undefined : wire.headers();
   writer.start();
   switch (verdict.outcome) {
     case 'allow': {
       writeStatus(Status.OK, '');
-      writeOk(verdict, seen);
+      writeOk(verdict, sentHeaders);
       break;
     }
     case 'deny':
@@ -86,14 +86,14 @@ function writeStatus(code: number, message: string): void {
   writer.end(status);
 }
 
-/** `seen`: the headers of the request, where a rule appends to one. */
+/** `sentHeaders`: those of the request, where a rule appends to one. */
 function writeOk(
   { changes: { request, response, query } }: Verdict,
-  seen: ReadonlyMap<string, string> | undefined,
+  sentHeaders: ReadonlyMap<string, string> | undefined,
 ): void {
   const ok = writer.begin(RESPONSE.ok);
-  if (request.append.length === 0 && !hasRepeats(request.set)) writeSettings(writer, OK.headers, request.set);
-  else writeHeaderOptions(writer, OK.headers, requestHeaders(request, seen));
+  if (request.append.length === 0 && !hasRepeats(request.set)) writeOverwrites(writer, OK.headers, request.set);
+  else writeHeaderOptions(writer, OK.headers, requestHeaders(request, sentHeaders));
   if (request.remove.length > 0) for (const name of removedHeaders(request)) writer.item(OK.headersToRemove, name);
   writeHeaderOptions(writer, OK.responseHeadersToAdd, responseHeaders(response));
   for (const [key, value] of query.set) {

@@ -1,9 +1,9 @@
 /**
- * **In**: the octets of a CheckRequest. **Out**: where its parts stand; a part is decoded, and a text made, when it is asked for.
- * What is no UTF-8 in a text is U+FFFD. **Fails**: with a `Malformed`, at once where the frame of the message is broken, else when
- * the broken part is asked for.
+ * **In**: the bytes of a CheckRequest. **Out**: the ranges of its parts; a part or a string is decoded when it is read. Bytes that are not
+ * UTF-8 in a string become U+FFFD. **Fails**: with a `Malformed`, at once where the outer messages are malformed, else when the malformed
+ * part is read.
  *
- * A singular message that stands twice has to be merged. No sender writes that; where one does, the message is written anew first.
+ * A singular message that is sent twice has to be merged. No sender does that; if one does, the request is rewritten first.
  */
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { asBuffer } from '../../transport/byte-range.ts';
@@ -13,14 +13,14 @@ import {
   type AttributeContext_Peer,
   AttributeContext_PeerSchema,
 } from '../../../gen/envoy/service/auth/v3/attribute_context_pb.ts';
-import { soundEntryOf } from '../../protobuf/header-map.ts';
+import { wellFormedEntryOf } from '../../protobuf/header-map.ts';
 import { lazyMessage } from '../../protobuf/lazy-message.ts';
 import { mergedParts } from '../../protobuf/merged-parts.ts';
 import { utf8Text } from '../../protobuf/utf8-text.ts';
-import { endOf, FieldScan, noteFields, wanted, wideValue, WireType } from '../../protobuf/scan.ts';
+import { endOf, FieldScan, locateFields, wanted, wideValue, WireType } from '../../protobuf/scan.ts';
 import type { CachedText } from '../../protobuf/utf8-text.ts';
 
-/** Parts of a request, each with a place for where it begins. 0: it is absent, since nothing stands there. */
+/** The parts of a request: indices into the positions at which they begin. Position 0 means absent. */
 export const Part = {
   ATTRIBUTES: 0,
   SOURCE: 1,
@@ -40,23 +40,23 @@ export const Part = {
   RAW_HEADERS: 15,
 } as const;
 export type Part = (typeof Part)[keyof typeof Part];
-const nowhere = (): number[] => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const noPositions = (): number[] => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 const OF_CHECK_REQUEST = wanted({ 1: Part.ATTRIBUTES }, { once: true });
-/** By field number, of envoy.service.auth.v3.AttributeContext. */
+/** By field number of envoy.service.auth.v3.AttributeContext. */
 const OF_ATTRIBUTES = wanted(
   { 1: Part.SOURCE, 2: Part.DESTINATION, 4: Part.REQUEST, 11: Part.METADATA, 12: Part.TLS, 13: Part.ROUTE_METADATA },
   { once: true },
 );
 const CONTEXT_EXTENSIONS = 10;
-/** Of its Request. */
+/** By field number of its Request. */
 const OF_REQUEST = wanted({ 1: Part.TIME, 2: Part.HTTP }, { once: true });
-/** Of its HttpRequest: of texts the last counts. `header_map` stands beside the plain headers or instead of them. */
+/** By field number of its HttpRequest; the last occurrence of a string counts. `header_map` is sent beside the plain headers or instead of them. */
 const OF_HTTP = wanted(
   { 1: Part.ID, 2: Part.METHOD, 4: Part.PATH, 5: Part.HOST, 6: Part.SCHEME, 10: Part.PROTOCOL, 13: Part.RAW_HEADERS },
   { once: false },
 );
-/** The messages that {@link noteFields} takes once, for the request where one stands twice. */
+/** The messages that may occur once, for {@link mergedParts} where one occurs twice. */
 const SINGULAR = {
   1: { 1: 'leaf', 2: 'leaf', 4: { 1: 'leaf', 2: 'leaf' }, 11: 'leaf', 12: 'leaf', 13: 'leaf' },
 } as const;
@@ -77,9 +77,9 @@ function decodedSocket(peer: AttributeContext_Peer | undefined): Socket | undefi
 
 export class CheckScan {
   bytes: Buffer;
-  #places = nowhere();
+  #positions = noPositions();
 
-  /** Where the message stands in the octets. */
+  /** The range of the message in `bytes`. */
   #from: number;
   #to: number;
 
@@ -91,48 +91,48 @@ export class CheckScan {
     this.bytes = mergedParts(this.bytes, this.#from, this.#to, SINGULAR);
     this.#from = 0;
     this.#to = this.bytes.length;
-    this.#places = nowhere();
+    this.#positions = noPositions();
     this.#scan();
   }
 
-  /** Of the message. */
+  /** The size of the message in bytes. */
   get length(): number {
     return this.#to - this.#from;
   }
 
   has(part: Part): boolean {
-    return this.#places[part] !== 0;
+    return this.#positions[part] !== 0;
   }
 
   from(part: Part): number {
-    return this.#places[part] as number;
+    return this.#positions[part] as number;
   }
 
   to(part: Part): number {
-    const from = this.#places[part] as number;
+    const from = this.#positions[part] as number;
     return from === 0 ? 0 : endOf(this.bytes, from);
   }
 
   /** `undefined` where it is absent or empty. */
-  text(part: Part, recent?: CachedText): string | undefined {
+  text(part: Part, cache?: CachedText): string | undefined {
     const from = this.from(part);
     const to = this.to(part);
     if (from === to) return undefined;
-    return recent === undefined ? utf8Text(this.bytes, from, to) : recent.of(this.bytes, from, to);
+    return cache === undefined ? utf8Text(this.bytes, from, to) : cache.of(this.bytes, from, to);
   }
 
-  /** Decoded field by field, as each is asked for. */
+  /** Decoded field by field, on demand. */
   message<D extends DescMessage>(part: Part, schema: D): MessageShape<D> | undefined {
     return this.has(part) ? lazyMessage(schema, this.bytes, this.from(part), this.to(part)) : undefined;
   }
 
-  /** A text of a part; `undefined` where it is absent or empty. */
+  /** A string of a part; `undefined` where it is absent or empty. */
   textIn(part: Part, number: number): string | undefined {
-    return this.octetsIn(part, number)?.toString('utf8');
+    return this.bytesIn(part, number)?.toString('utf8');
   }
 
-  /** A text or bytes of a part where they stand; `undefined` where they are absent or empty. */
-  octetsIn(part: Part, number: number): Buffer | undefined {
+  /** A view of a string or bytes of a part; `undefined` where it is absent or empty. */
+  bytesIn(part: Part, number: number): Buffer | undefined {
     if (!this.has(part)) return undefined;
     const fields = this.fieldsOf(part);
     let [from, to] = [0, 0];
@@ -157,20 +157,20 @@ export class CheckScan {
     return new FieldScan(this.bytes, this.from(part), this.to(part));
   }
 
-  /** An entry of context_extensions. */
+  /** A value of context_extensions. */
   extension(name: string): string | undefined {
     const fields = this.fieldsOf(Part.ATTRIBUTES);
     let found: string | undefined;
     for (let field = fields.next(); field !== 0; field = fields.next()) {
       if (field !== CONTEXT_EXTENSIONS || fields.type !== WireType.LEN) continue;
-      const entry = soundEntryOf(this.bytes, fields.from, fields.to);
+      const entry = wellFormedEntryOf(this.bytes, fields.from, fields.to);
       if (entry !== undefined && this.bytes.toString('utf8', entry.keyFrom, entry.keyTo) === name)
         found = this.bytes.toString('utf8', entry.valueFrom, entry.valueTo);
     }
     return found;
   }
 
-  /** Of a peer that has a socket address; a port that has a name has no number. */
+  /** The socket address of a peer, if it has one; a named port has no number. */
   socket(part: typeof Part.SOURCE | typeof Part.DESTINATION): Socket | undefined {
     const address = this.#only(this.from(part), this.to(part), PEER_ADDRESS);
     if (address === undefined) return undefined;
@@ -179,17 +179,17 @@ export class CheckScan {
     return socket === undefined ? undefined : this.#socket(socket.from, socket.to);
   }
 
-  /** Copies what it reads from, so that nothing else is kept with it. Returns how many places before its octets stand then. */
+  /** Copies the message, so that it outlives the transport's buffer. Returns by how many bytes it moved to the front. */
   keep(): number {
     const by = this.#from;
     this.bytes = Buffer.from(this.bytes.subarray(by, this.#to));
-    this.#places = this.#places.map((place) => (place === 0 ? 0 : place - by));
+    this.#positions = this.#positions.map((position) => (position === 0 ? 0 : position - by));
     this.#from = 0;
     this.#to -= by;
     return by;
   }
 
-  /** The one message of a number. Unusual: there are more, or (where `isChoice`) others beside it. */
+  /** The only message of a field number. `unusual`: it occurs again, or (in a oneof: `isChoice`) with others. */
   #only(
     from: number,
     to: number,
@@ -219,17 +219,16 @@ export class CheckScan {
     return { address, port };
   }
 
-  /** False: a message stands twice. */
+  /** False: a singular message occurs twice. */
   #scan(): boolean {
     const { bytes } = this;
-    const places = this.#places;
-    if (!noteFields(bytes, this.#from, this.#to, OF_CHECK_REQUEST, places)) return false;
-    if (!this.has(Part.ATTRIBUTES))
-      throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes: there is nothing to decide by');
+    const positions = this.#positions;
+    if (!locateFields(bytes, this.#from, this.#to, OF_CHECK_REQUEST, positions)) return false;
+    if (!this.has(Part.ATTRIBUTES)) throw new GrpcError(Status.INVALID_ARGUMENT, 'the CheckRequest has no attributes');
     return (
-      noteFields(bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES), OF_ATTRIBUTES, places) &&
-      noteFields(bytes, this.from(Part.REQUEST), this.to(Part.REQUEST), OF_REQUEST, places) &&
-      noteFields(bytes, this.from(Part.HTTP), this.to(Part.HTTP), OF_HTTP, places)
+      locateFields(bytes, this.from(Part.ATTRIBUTES), this.to(Part.ATTRIBUTES), OF_ATTRIBUTES, positions) &&
+      locateFields(bytes, this.from(Part.REQUEST), this.to(Part.REQUEST), OF_REQUEST, positions) &&
+      locateFields(bytes, this.from(Part.HTTP), this.to(Part.HTTP), OF_HTTP, positions)
     );
   }
 }

@@ -1,7 +1,7 @@
 /**
- * **In**: the octets of a CheckRequest. **Out**: the value of an attribute, worked out when asked; absent where its part is malformed.
- * **Fails**: when it is made, INVALID_ARGUMENT where the octets are no such message.
- * What Envoy really puts into each field is told in its check_request_utils.cc.
+ * **In**: the bytes of a CheckRequest. **Out**: the value of an attribute, decoded when it is read; absent where its part is malformed.
+ * **Fails**: the constructor, with INVALID_ARGUMENT where the bytes are no such message.
+ * Envoy fills the fields in its check_request_utils.cc.
  */
 import type { Wire } from '../../attributes/bag.ts';
 import type { Carrier } from '../../attributes/carrier.ts';
@@ -20,10 +20,11 @@ import { PeerCertificate } from './certificate.ts';
 import { CheckScan, Part, type Socket } from './check-scan.ts';
 import { rawHeaders } from './raw-headers.ts';
 
-/** Says that the body was sent along, if empty, and whether it is whole. */
+/** Present where the body was sent, even an empty one; `true` where it is incomplete. */
 const BODY_WAS_SENT = 'x-envoy-auth-partial-body';
 
-const recent = {
+/** These rarely change between the calls of a proxy. */
+const cache = {
   method: new CachedText(),
   host: new CachedText(),
   scheme: new CachedText(),
@@ -102,57 +103,54 @@ export class CheckWire implements Wire {
   }
 }
 
-/** Numbers of fields: of an HttpRequest, a Peer and a TLSSession. */
+/** Field numbers of an HttpRequest, a Peer and a TLSSession. */
 const [HEADERS, SIZE, BODY, RAW_BODY] = [3, 9, 11, 12];
 const [SERVICE, PRINCIPAL, CERTIFICATE] = [2, 4, 5];
 const SNI = 1;
 
 /**
- * The octets of the body as Envoy sends it; empty where Envoy was told to send it and there is none. Nothing where only the
- * beginning was sent: a rule would decide by what the client chose to send first.
+ * The body as Envoy sends it; empty where Envoy was told to send it and there is none. `undefined` where only a part was sent: a rule
+ * would decide by what the client chose to send first.
  */
-function bodyOctets(wire: CheckWire): Buffer | undefined {
+function bodyBytesOf(wire: CheckWire): Buffer | undefined {
   const { scan } = wire;
   const wasSent = wire.headers()?.get(BODY_WAS_SENT);
   if (wasSent === 'true') return undefined;
-  const octets = scan.octetsIn(Part.HTTP, BODY) ?? scan.octetsIn(Part.HTTP, RAW_BODY);
-  return octets ?? (wasSent === undefined ? undefined : NOTHING);
+  const body = scan.bytesIn(Part.HTTP, BODY) ?? scan.bytesIn(Part.HTTP, RAW_BODY);
+  return body ?? (wasSent === undefined ? undefined : NOTHING);
 }
 
 const NOTHING = Buffer.alloc(0);
 
-/** A copy: the value may outlive the call's memory. */
-function bodyBytes(wire: CheckWire): Uint8Array | undefined {
-  const octets = bodyOctets(wire);
-  return octets === undefined ? undefined : new Uint8Array(octets);
+/** A copy, since the value may outlive the transport's buffer. */
+function bodyCopy(wire: CheckWire): Uint8Array | undefined {
+  const body = bodyBytesOf(wire);
+  return body === undefined ? undefined : new Uint8Array(body);
 }
 
-/** `size` counts what has arrived so far; older Envoys say -1 where they do not know. */
+/** `size` counts what Envoy has received so far; older Envoys send -1 where they do not know. */
 function bodySize(wire: CheckWire): Value | undefined {
   const { scan, isHttp } = wire;
   if (!isHttp) return undefined;
   const length = wire.headers()?.get('content-length') ?? '';
   if (/^\d{1,15}$/.test(length)) return Number(length);
-  const received = Math.max(
-    scan.octetsIn(Part.HTTP, BODY)?.length ?? 0,
-    scan.octetsIn(Part.HTTP, RAW_BODY)?.length ?? 0,
-  );
+  const received = Math.max(scan.bytesIn(Part.HTTP, BODY)?.length ?? 0, scan.bytesIn(Part.HTTP, RAW_BODY)?.length ?? 0);
   const size = scan.int64In(Part.HTTP, SIZE);
   return received > 0 || size < 0n ? received : intOf(size);
 }
 
 type Reader = (wire: CheckWire) => Value | undefined;
 const READERS = byNumber<Reader>({
-  'request.method': ({ scan }) => scan.text(Part.METHOD, recent.method),
+  'request.method': ({ scan }) => scan.text(Part.METHOD, cache.method),
   'request.path': ({ scan }) => scan.text(Part.PATH),
-  'request.authority': ({ scan }) => scan.text(Part.HOST, recent.host),
-  'request.scheme': ({ scan }) => scan.text(Part.SCHEME, recent.scheme),
-  'request.protocol': ({ scan }) => scan.text(Part.PROTOCOL, recent.protocol),
+  'request.authority': ({ scan }) => scan.text(Part.HOST, cache.host),
+  'request.scheme': ({ scan }) => scan.text(Part.SCHEME, cache.scheme),
+  'request.protocol': ({ scan }) => scan.text(Part.PROTOCOL, cache.protocol),
   'request.headers': (wire) => wire.headers(),
   'request.time': ({ scan }) => timestampOf(scan.message(Part.TIME, TimestampSchema)),
   'request.size': bodySize,
-  'request.body': (wire) => bodyOctets(wire)?.toString('utf8'),
-  'request.raw_body': bodyBytes,
+  'request.body': (wire) => bodyBytesOf(wire)?.toString('utf8'),
+  'request.raw_body': bodyCopy,
   'source.ip': ({ scan }) => addressOf(scan.socket(Part.SOURCE)),
   'source.port': ({ scan }) => scan.socket(Part.SOURCE)?.port,
   'source.principal': ({ scan }) => principalOf(scan.textIn(Part.SOURCE, PRINCIPAL)),

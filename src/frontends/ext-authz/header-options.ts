@@ -1,12 +1,12 @@
 /**
- * Header changes in a form that Envoys of all versions take alike.
+ * Header changes in a form that has the same effect in all versions of Envoy.
  *
- * The trap: older Envoys read only the bool `append` of request headers and of a denial's headers (unset is *set*), and
- * append only to a header that is there already; newer ones take `append` where it is present, else `append_action`,
- * whose default *adds*. With `append: true` newer Envoys join values by a comma, without it they add a line.
+ * Older versions read only the bool `append` of request headers and of a denial's headers (unset means *set*), and append only to a
+ * header that is already present. Newer ones read `append` where it is present, else `append_action`, whose default *adds*; with
+ * `append: true` they join values by a comma, without it they add a line.
  *
- * What no form can say: appending to a request header which the filter is told not to show us (`allowed_headers`,
- * `disallowed_headers`). We take it for absent, and set it.
+ * No form can append to a request header that the filter does not send us (`allowed_headers`, `disallowed_headers`): it looks absent to us,
+ * so it is set.
  */
 import type { NetHeaders } from '../../core/call.ts';
 import { hasRepeats, type HeaderPair, inOneSpelling } from '../header-pairs.ts';
@@ -19,7 +19,7 @@ export interface HeaderOption {
   readonly append: boolean | undefined;
   readonly action: typeof APPEND | typeof OVERWRITE;
 }
-/** Its HeaderAppendAction: APPEND_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS_OR_ADD. */
+/** HeaderAppendAction: APPEND_IF_EXISTS_OR_ADD and OVERWRITE_IF_EXISTS_OR_ADD. */
 const APPEND = 0;
 const OVERWRITE = 2;
 
@@ -41,70 +41,70 @@ export function writeHeaderOptions(writer: ProtobufWriter, field: number, option
   }
 }
 
-/** Each name once, and nothing appended: written without making options first. */
-export function writeSettings(writer: ProtobufWriter, field: number, pairs: readonly HeaderPair[]): void {
+/** For names that occur once, with nothing to append: writes without allocating options. */
+export function writeOverwrites(writer: ProtobufWriter, field: number, pairs: readonly HeaderPair[]): void {
   for (let at = 0; at < pairs.length; at++) {
     const [name, value] = pairs[at] as HeaderPair;
-    if (!isOurs(name)) continue;
+    if (!mayChange(name)) continue;
     const option = writer.begin(field);
     const header = writer.begin(1);
     writer.text(1, name);
     writer.text(2, value);
     writer.end(header);
-    writer.encoded(SETTING);
+    writer.encoded(OVERWRITE_FIELDS);
     writer.end(option);
   }
 }
 
 /** append: false, append_action: OVERWRITE_IF_EXISTS_OR_ADD, keep_empty_value: true. */
-const SETTING = new Uint8Array([0x12, 0, 0x18, 2, 0x20, 1]);
+const OVERWRITE_FIELDS = new Uint8Array([0x12, 0, 0x18, 2, 0x20, 1]);
 
 const setting = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: false, action: OVERWRITE });
 const appending = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: true, action: APPEND });
-/** A line of its own on newer Envoys; of a denial's headers on all. */
+/** A separate line: in newer Envoys, and in a denial in all. */
 const adding = ([name, value]: HeaderPair): HeaderOption => ({ name, value, append: undefined, action: APPEND });
 
-/** Envoy refuses changes of pseudo headers; Host decides about routing and is not ours to change. */
-const isOurs = (name: string): boolean =>
+/** Envoy refuses changes of pseudo headers, and a change of Host would change routing. */
+const mayChange = (name: string): boolean =>
   name !== '' && !name.startsWith(':') && (name.length !== 4 || name.toLowerCase() !== 'host');
 
-/** For the request that goes on. `seen`: the headers that it has, as far as Envoy shows them. */
+/** For the request to the upstream. `present`: its headers, as far as Envoy sends them. */
 export function requestHeaders(
   { set, append }: NetHeaders,
-  seen: ReadonlyMap<string, string> | undefined,
+  present: ReadonlyMap<string, string> | undefined,
 ): readonly HeaderOption[] {
   if (set.length === 0 && append.length === 0) return NONE;
   const options: HeaderOption[] = [];
-  const there = new Set<string>();
+  const written = new Set<string>();
   for (const pair of inOneSpelling(set)) {
     const name = pair[0].toLowerCase();
-    if (isOurs(name)) options.push(there.has(name) ? appending(pair) : setting(pair));
-    there.add(name);
+    if (mayChange(name)) options.push(written.has(name) ? appending(pair) : setting(pair));
+    written.add(name);
   }
   for (const pair of append) {
     const name = pair[0].toLowerCase();
-    if (!isOurs(name)) continue;
-    options.push(there.has(name) || seen?.has(name) === true ? appending(pair) : setting(pair));
-    there.add(name);
+    if (!mayChange(name)) continue;
+    options.push(written.has(name) || present?.has(name) === true ? appending(pair) : setting(pair));
+    written.add(name);
   }
   return options;
 }
 
 const NONE: readonly HeaderOption[] = [];
 
-export const removedHeaders = ({ remove }: NetHeaders): string[] => remove.filter(isOurs);
+export const removedHeaders = ({ remove }: NetHeaders): string[] => remove.filter(mayChange);
 
 /**
- * For the response of a request that passes. Envoy adds first and sets then, whatever stands first, so several values that are set
- * are one value, joined by a comma. A set-cookie may not be joined to another: several are added to those of the upstream.
+ * For the response to an allowed request. Envoy first adds and then sets, in whatever order they are sent, so several values to set are
+ * joined by a comma. A set-cookie must not be joined: several are added to those of the upstream.
  */
 export function responseHeaders({ set, append }: NetHeaders): readonly HeaderOption[] {
   if (set.length === 0 && append.length === 0) return NONE;
   const options: HeaderOption[] = [];
   if (hasRepeats(set)) setLists(options, set);
-  else for (const pair of set) if (isOurs(pair[0])) options.push(setting(pair));
+  else for (const pair of set) if (mayChange(pair[0])) options.push(setting(pair));
   for (const pair of append)
-    if (isOurs(pair[0])) options.push(pair[0].toLowerCase() === 'set-cookie' ? adding(pair) : appending(pair));
+    if (mayChange(pair[0])) options.push(pair[0].toLowerCase() === 'set-cookie' ? adding(pair) : appending(pair));
   return options;
 }
 
@@ -118,7 +118,7 @@ function setLists(options: HeaderOption[], pairs: readonly HeaderPair[]): void {
 function valuesByName(pairs: readonly HeaderPair[]): ReadonlyMap<string, readonly string[]> {
   const byName = new Map<string, string[]>();
   for (const [name, value] of inOneSpelling(pairs)) {
-    if (!isOurs(name)) continue;
+    if (!mayChange(name)) continue;
     const values = byName.get(name);
     if (values === undefined) byName.set(name, [value]);
     else values.push(value);
@@ -126,14 +126,14 @@ function valuesByName(pairs: readonly HeaderPair[]): ReadonlyMap<string, readonl
   return byName;
 }
 
-/** For the answer of a request that is denied: every value of a name (set-cookie) is kept, a line each. */
+/** For a denial: every value of a repeated name (set-cookie) is kept, as a line of its own. */
 export function denialHeaders(headers: readonly HeaderPair[]): HeaderOption[] {
   const options: HeaderOption[] = [];
-  const there = new Set<string>();
+  const written = new Set<string>();
   for (const pair of inOneSpelling(headers)) {
     const name = pair[0].toLowerCase();
-    if (isOurs(name)) options.push(there.has(name) ? adding(pair) : setting(pair));
-    there.add(name);
+    if (mayChange(name)) options.push(written.has(name) ? adding(pair) : setting(pair));
+    written.add(name);
   }
   return options;
 }

@@ -3,12 +3,12 @@ import { absentWhereMalformed } from '../../protobuf/malformed.ts';
 import { FieldScan, WireType } from '../../protobuf/scan.ts';
 import { type CheckScan, Part } from './check-scan.ts';
 
-/** Numbers of fields: of an HttpRequest, of envoy.config.core.v3.HeaderMap and HeaderValue. */
+/** Field numbers of an HttpRequest, and of envoy.config.core.v3.HeaderMap and HeaderValue. */
 const HEADER_MAP = 13;
 const HEADERS = 1;
 const [KEY, VALUE, RAW_VALUE] = [1, 2, 3];
 
-/** With encode_raw_headers: values are bytes, and a repeated header is repeated; its values are joined by a comma. Names are in lower case. */
+/** The headers of encode_raw_headers, with names in lower case. The values of a repeated header are joined by a comma. */
 export function rawHeaders(scan: CheckScan): ReadonlyMap<string, string> {
   const map = new Map<string, string>();
   const http = scan.fieldsOf(Part.HTTP);
@@ -26,7 +26,7 @@ export function rawHeaders(scan: CheckScan): ReadonlyMap<string, string> {
   return map;
 }
 
-/** `undefined` where it is malformed: the others can be read. */
+/** `undefined` where it is malformed, so that the others can be read. */
 function headerOf(
   bytes: Buffer,
   from: number,

@@ -4,7 +4,7 @@ import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import type { DescriptorScan, LimitScan } from './limit-scan.ts';
 import { msOfUnit } from './units.ts';
 
-/** One descriptor of a request, as a wire. The unit of its override is known to be one of Envoy's. */
+/** The attributes of one descriptor. The unit of its override must be one of Envoy's. */
 export class DescriptorWire implements Wire {
   readonly request: LimitScan;
   readonly descriptor: DescriptorScan;
@@ -28,7 +28,7 @@ export class DescriptorWire implements Wire {
     return this.request.weight;
   }
 
-  /** This wire brings nothing under names of the operator's choosing. */
+  /** A descriptor carries no headers, metadata or tags. */
   carried(): undefined {}
 
   /** In order. */

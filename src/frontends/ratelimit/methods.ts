@@ -1,8 +1,8 @@
 /**
- * envoy.service.ratelimit.v3.RateLimitService: how much of this.
- * **In**: a RateLimitRequest, one bag for each of its descriptors. **Out**: a RateLimitResponse with a status for each, in order.
- * **Fails**: INVALID_ARGUMENT for what is no such request, for one without domain or descriptors or with more than
- * {@link MAX_DESCRIPTORS}, and for an override in an unknown unit; UNAVAILABLE for the outcome `error`.
+ * envoy.service.ratelimit.v3.RateLimitService, answered by rules.
+ * **In**: a RateLimitRequest, with attributes for each of its descriptors. **Out**: a RateLimitResponse with a status for each, in order.
+ * **Fails**: INVALID_ARGUMENT for a malformed request, one without domain or descriptors, one with too many descriptors or entries, and an
+ * override in an unknown unit; UNAVAILABLE for the outcome `error`.
  */
 import type { Engine } from '../../core/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
@@ -13,7 +13,7 @@ import { limitAnswer } from './limit-answer.ts';
 import { LimitScan } from './limit-scan.ts';
 import { msOfUnit } from './units.ts';
 
-/** Of one request; Envoy sends one for each action of a route's limits. */
+/** Per request; Envoy sends one for each list of actions of a route. */
 const MAX_DESCRIPTORS = 256;
 
 export function ratelimitMethods(
@@ -37,7 +37,7 @@ export function ratelimitMethods(
   ];
 }
 
-/** The texts of the first two refusals are envoyproxy/ratelimit's. */
+/** The first two messages are envoyproxy/ratelimit's. */
 function wiresOf(request: LimitScan, nowMs: () => number): DescriptorWire[] {
   if (request.domain === '') throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit domain must not be empty');
   if (request.descriptors.length === 0)
@@ -47,7 +47,7 @@ function wiresOf(request: LimitScan, nowMs: () => number): DescriptorWire[] {
     if (override !== undefined && msOfUnit(override.unit) === undefined) {
       throw new GrpcError(
         Status.INVALID_ARGUMENT,
-        `the limit of a descriptor has the unit ${override.unit}, which is none of SECOND (1) to WEEK (7)`,
+        `the limit of a descriptor has the unit ${override.unit}, which is not one of SECOND (1) to WEEK (7)`,
       );
     }
     return new DescriptorWire(request, descriptor, nowMs);

@@ -1,4 +1,4 @@
-/** The units of envoy.type.v3.RateLimitUnit and of a RateLimitResponse, which have the same numbers. Months and years as envoyproxy/ratelimit counts them. */
+/** The units of envoy.type.v3.RateLimitUnit and of RateLimitResponse, which have the same numbers. Months and years as in envoyproxy/ratelimit. */
 const DAY_MS = 86_400_000;
 const MS_OF_UNIT: ReadonlyMap<number, number> = new Map([
   [1, 1000],
@@ -13,5 +13,5 @@ const UNIT_OF_MS: ReadonlyMap<number, number> = new Map([...MS_OF_UNIT].map(([un
 
 export const msOfUnit = (unit: number): number | undefined => MS_OF_UNIT.get(unit);
 
-/** 0, which is UNKNOWN, where the period is none of Envoy's. */
+/** 0 (UNKNOWN) where the period is not one of Envoy's. */
 export const unitOfMs = (ms: number): number => UNIT_OF_MS.get(ms) ?? 0;

@@ -1,8 +1,8 @@
 /**
- * Rate limits from a control plane: ADS, state of the world (xDS protocol; the type URL and messages are envoyproxy/ratelimit's,
- * api/ratelimit/config/ratelimit/v3).
- * **In**: who we are, a client of the control plane. **Out**: the configurations, each as the text of a file. **Fails**: never: a
- * response that is refused is answered with why; a stream that ends is begun again, ever more slowly.
+ * Rate limits from a control plane, by ADS in its state-of-the-world form. The type URL and messages are envoyproxy/ratelimit's
+ * (api/ratelimit/config/ratelimit/v3).
+ * **In**: a client of the control plane, and our node. **Out**: the configurations, each as the text of a file. **Fails**: never; a refused
+ * response is answered by a NACK with the reason, and a stream that ends is reopened with back-off.
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,11 +28,11 @@ export interface XdsOptions {
   readonly client: GrpcClient;
   readonly nodeId: string;
   readonly nodeMetadata: Readonly<Record<string, string>>;
-  /** Sent as metadata of the stream. */
+  /** Sent as gRPC metadata of the stream. */
   readonly headers: Readonly<Record<string, string>>;
   readonly firstPauseMs: number;
-  readonly mostPauseMs: number;
-  /** Why these are refused; `undefined`: they are in force. */
+  readonly maxPauseMs: number;
+  /** Puts them in force; resolves with why they are refused, if they are. */
   readonly take: (files: readonly { readonly file: string; readonly text: string }[]) => Promise<string | undefined>;
   readonly onTrouble: (why: string) => void;
 }
@@ -48,8 +48,8 @@ export function followXds(options: XdsOptions): { close(): Promise<void> } {
       } catch (error) {
         if (!over.signal.aborted) options.onTrouble(messageOf(error));
       }
-      await sleep(pauseMs * (0.75 + Math.random() / 2), undefined, { signal: over.signal }).catch(() => undefined); // told to close
-      pauseMs = Math.min(pauseMs * 2, options.mostPauseMs);
+      await sleep(pauseMs * (0.75 + Math.random() / 2), undefined, { signal: over.signal }).catch(() => undefined);
+      pauseMs = Math.min(pauseMs * 2, options.maxPauseMs);
     }
   })();
   return {
@@ -60,12 +60,12 @@ export function followXds(options: XdsOptions): { close(): Promise<void> } {
   };
 }
 
-/** One stream; a step for each response that is taken. */
+/** One stream; yields for each response that is accepted. */
 async function* follow(
   { client, nodeId, nodeMetadata, headers, take, onTrouble }: XdsOptions,
   signal: AbortSignal,
 ): AsyncGenerator<void> {
-  const toSay = new Outbox();
+  const outbox = new Outbox();
   let version = '';
   const request = (nonce: string, refusal?: string): Uint8Array =>
     toBinary(
@@ -78,11 +78,11 @@ async function* follow(
         ...(refusal === undefined ? {} : { errorDetail: { code: INVALID_ARGUMENT, message: refusal } }),
       }),
     );
-  toSay.say(request(''));
+  outbox.send(request(''));
   try {
     for await (const bytes of client.stream(
       `/${AggregatedDiscoveryService.typeName}/StreamAggregatedResources`,
-      toSay.messages(),
+      outbox.messages(),
       { metadata: headers, signal },
     )) {
       const { resources, typeUrl, versionInfo, nonce } = fromBinary(DiscoveryResponseSchema, bytes);
@@ -92,20 +92,20 @@ async function* follow(
         refusal = await take(resources.map(({ value }) => fileOf(fromBinary(RateLimitConfigSchema, value))));
       } catch (error) {
         refusal = messageOf(error);
-        onTrouble(`a configuration cannot be read: ${refusal}`);
+        onTrouble(`a configuration is malformed: ${refusal}`);
       }
       if (refusal === undefined) version = versionInfo;
-      toSay.say(request(nonce, refusal));
+      outbox.send(request(nonce, refusal));
       if (refusal === undefined) yield;
     }
   } finally {
-    toSay.end();
+    outbox.end();
   }
 }
 
 const INVALID_ARGUMENT = 3;
 
-/** Texts in quotes, so that YAML takes none for anything else. */
+/** Strings are quoted, so that YAML reads none as another type. */
 const fileOf = (config: RateLimitConfig): { readonly file: string; readonly text: string } => ({
   file: config.name,
   text: stringify(
@@ -148,13 +148,13 @@ function descriptorOf({
   };
 }
 
-/** Messages that are said when there is something to say. */
+/** The messages to send on a stream, as they are added. */
 class Outbox {
   readonly #waiting: Uint8Array[] = [];
   #wake: () => void = () => {};
   #isOver = false;
 
-  say(message: Uint8Array): void {
+  send(message: Uint8Array): void {
     this.#waiting.push(message);
     this.#wake();
   }

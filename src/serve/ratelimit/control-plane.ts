@@ -47,7 +47,7 @@ export const controlPlane =
       nodeMetadata: pairs(settings.CONFIG_GRPC_XDS_NODE_METADATA, '='),
       headers: pairs(settings.CONFIG_GRPC_XDS_CLIENT_ADDITIONAL_HEADERS, ':'),
       firstPauseMs: settings.XDS_CLIENT_BACKOFF_INITIAL_INTERVAL,
-      mostPauseMs: settings.XDS_CLIENT_BACKOFF_MAX_INTERVAL,
+      maxPauseMs: settings.XDS_CLIENT_BACKOFF_MAX_INTERVAL,
       onTrouble: (why) =>
         log.warn('the control plane is away; what was in force stays', {
           at: settings.CONFIG_GRPC_XDS_SERVER_URL,

@@ -71,10 +71,10 @@ for (const [index, { bits, code }] of CODES.entries()) {
 }
 for (let bits = STEP_BITS + 1; bits <= LONGEST_BITS; bits++) LIMIT[bits] ||= LIMIT[bits - 1] as number;
 
-/** The room that decoding so many octets takes: the shortest code has five bits, and two octets are written at a time. */
+/** Bytes that decoding may write: the shortest code has five bits, and two bytes are written at a time. */
 export const mostDecoded = (encoded: number): number => Math.ceil((encoded * 8) / 5) + 1;
 
-/** Whether what was decoded last has octets that hardly any text has: their codes are long, those below 0x0e among them. */
+/** Whether the last decoded string has bytes with long codes, which are rare in text; those below 0x0e are among them. */
 export let hadLongCodes = false;
 
 /** Writes to `out`, which has room for {@link mostDecoded} from `outFrom` on; returns where that ends, or -1. */
