@@ -1,4 +1,4 @@
-/** Allows only the values on a list, or refuses them. */
+/** Allows only the values on a list, or denies them. */
 import { z } from 'zod';
 import { allow, defineAdapter, deny, PERMISSION_DENIED, type Turn, watchedFile } from 'sluice/plugin';
 import { type Kind, type List, makeList, shownValue, valueProblem } from './list.ts';
@@ -9,7 +9,7 @@ const config = z
       .enum(['string', 'prefix', 'host', 'cidr', 'regex'])
       .default('string')
       .describe(
-        'How a value is compared: equal; beginning with; a host, whatever its case, port and final dot (`*.example.com`: all names below it); an IP address in a network; a pattern of RE2 found anywhere in it (anchor with ^ and $).',
+        'How values match. string: equal. prefix: the value begins with it. host: the same host, ignoring case, port and trailing dot; `*.example.com` is all names below it. cidr: an IP address in the network. regex: an RE2 pattern found anywhere in the value (anchor with ^ and $).',
       ),
     values: z
       .array(z.string().min(1))
@@ -21,7 +21,7 @@ const config = z
       .min(1)
       .optional()
       .describe(
-        'A file of more values, one a line; empty lines and those that begin with # are skipped. Watched: a file that turns bad, empty, or is gone keeps the last good list. It is read when it has stood still for a second; who takes longer to write it writes aside and renames.',
+        'A file with more values, one per line; empty lines and lines that begin with # are skipped. The file is watched; the last good list stays in force while it is invalid, empty or missing. It is read one second after its last change; to replace a large file, write a new one and rename it.',
       )
       .meta({ examples: ['offices.txt'] }),
     maxFileBytes: z
@@ -29,20 +29,20 @@ const config = z
       .min(1)
       .max(64 * 1024 * 1024)
       .default(4 * 1024 * 1024)
-      .describe('A larger file is bad.'),
+      .describe('A larger file is invalid.'),
     maxLength: z
       .int()
       .min(1)
       .max(1024 * 1024)
       .default(4096)
       .describe(
-        'Of kind regex: the longest value that is matched, in characters. A longer one fails the rule (its onError decides), since a client chooses the value and matching takes time in proportion to it.',
+        'For kind regex: the longest value that is matched, in characters. A longer value fails the rule (its onError decides), since clients choose the value and matching takes time in proportion to its length.',
       ),
-    ignoreCase: z.boolean().default(false).describe('Whether upper and lower case are the same.'),
+    ignoreCase: z.boolean().default(false).describe('Match without regard to case.'),
     blocks: z
       .boolean()
       .default(false)
-      .describe('Refuse the listed values instead of allowing only them; a rule may say otherwise in its params.'),
+      .describe('Deny the listed values instead of allowing only them. A rule may override this in its params.'),
   })
   .superRefine(({ kind, values, file, ignoreCase, maxLength }, context) => {
     if (values.length === 0 && file === undefined)
@@ -65,7 +65,7 @@ const config = z
 
 export default defineAdapter({
   name: 'check-list',
-  summary: 'Allows only the values on a list, or refuses them.',
+  summary: 'Allows only the values on a list, or denies them.',
   config,
   serves: {
     check: {
@@ -74,7 +74,7 @@ export default defineAdapter({
           blocks: z
             .boolean()
             .optional()
-            .describe("Refuse the listed values instead of allowing only them; as the handler's config where absent."),
+            .describe("Deny the listed values instead of allowing only them. Default: the handler's config."),
         })
         .optional(),
       input: { value: 'string' },

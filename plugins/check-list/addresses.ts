@@ -1,13 +1,13 @@
-/** Networks as sorted ranges: a lookup is one binary search, however many there are. */
+/** Networks as sorted ranges, found by binary search. */
 import { isIPv6 } from 'node:net';
 
 /**
- * An address as text that sorts as the address does: four characters of 0..255 for IPv4, eight of 16 bits for IPv6,
- * whatever its spelling. IPv4-mapped IPv6 is IPv4. `undefined` where the text is no address.
+ * An address as a string that sorts like the address, independent of its spelling: four characters of 0..255 for IPv4, eight of 16 bits
+ * for IPv6. An IPv4-mapped IPv6 address is IPv4. `undefined` for anything else.
  */
 export function sortableAddress(text: string): string | undefined {
   if (!text.includes(':')) return sortableIpv4(text);
-  if (!isIPv6(text) || text.includes('%')) return undefined; // a zone means something on one machine only
+  if (!isIPv6(text) || text.includes('%')) return undefined; // a zone has a meaning on one machine only
   const groups = groupsOf(text);
   const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
   if (!isMapped) return String.fromCharCode(...groups);
@@ -15,7 +15,7 @@ export function sortableAddress(text: string): string | undefined {
   return String.fromCharCode(high >> 8, high & 0xff, low >> 8, low & 0xff);
 }
 
-/** Digit by digit: each call brings an address, and splitting the text costs several times as much. */
+/** Reads digit by digit, since each call has an address and splitting the text would take several times as long. */
 function sortableIpv4(text: string): string | undefined {
   let sortable = '';
   let value = -1;
@@ -28,7 +28,7 @@ function sortableIpv4(text: string): string | undefined {
       continue;
     }
     const digit = code - 0x30;
-    if (digit < 0 || digit > 9 || value === 0) return undefined; // a leading zero is octal to some readers
+    if (digit < 0 || digit > 9 || value === 0) return undefined; // some parsers read a leading zero as octal
     value = value < 0 ? digit : value * 10 + digit;
     if (value > 255) return undefined;
   }
@@ -37,7 +37,7 @@ function sortableIpv4(text: string): string | undefined {
 
 const DOT = 0x2e;
 
-/** Of valid IPv6 text, the eight groups. */
+/** The eight groups of a valid IPv6 address. */
 function groupsOf(text: string): number[] {
   const dotted = /[\d.]+$/.exec(text)?.[0] ?? '';
   const plain = dotted.includes('.')
@@ -87,7 +87,7 @@ export function parseNetwork(text: string): Range {
   return { first, last };
 }
 
-/** Whether an address (as of {@link sortableAddress}) lies in one of the ranges. */
+/** Whether an address (from {@link sortableAddress}) lies in one of the networks. */
 export function rangesOf(networks: readonly Range[]): (address: string) => boolean {
   const families = [4, 8].map((length) => merged(networks.filter(({ first }) => first.length === length)));
   return (address) => {
@@ -105,7 +105,7 @@ export function rangesOf(networks: readonly Range[]): (address: string) => boole
   };
 }
 
-/** In order, none within or across another. */
+/** Sorted and disjoint. */
 function merged(ranges: readonly Range[]): Range[] {
   const result: { first: string; last: string }[] = [];
   for (const { first, last } of ranges.toSorted((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0))) {

@@ -1,23 +1,23 @@
 /** A list of values, compared in one of five ways. */
 import { Rejected } from 'sluice/plugin';
 import { RE2JS, RE2Set } from 're2js';
-import { hostName } from '../host-names/host-name.ts';
+import { hostName } from '../values/host-name.ts';
 import { parseNetwork, rangesOf, sortableAddress } from './addresses.ts';
 
 export type Kind = 'string' | 'prefix' | 'host' | 'cidr' | 'regex';
 
 export interface List {
-  /** Throws {@link Rejected} where the value is not of the kind (no address), or too long for patterns. */
+  /** Throws {@link Rejected} for a value that is not of the kind (not an address), or too long for patterns. */
   has(value: string): boolean;
 }
 
 export interface ListOptions {
   readonly ignoreCase: boolean;
-  /** Of a value that patterns are tried on, in characters. */
+  /** Longest value that patterns are matched with, in characters. */
   readonly maxLength: number;
 }
 
-/** Throws with the first value that is bad. */
+/** Throws with the first invalid value. */
 export function makeList(kind: Kind, values: readonly string[], { ignoreCase, maxLength }: ListOptions): List {
   const folded = (value: string): string => (ignoreCase ? value.toLowerCase() : value);
   switch (kind) {
@@ -48,7 +48,7 @@ export function makeList(kind: Kind, values: readonly string[], { ignoreCase, ma
   }
 }
 
-/** `example.com`, or `*.example.com` for all names below it. Throws with the first that is neither. */
+/** Hosts are `example.com`, or `*.example.com` for all names below it. Throws with the first that is neither. */
 function hostsOf(hosts: readonly string[]): (name: string) => boolean {
   const names = new Set<string>();
   const parents = new Set<string>();
@@ -74,11 +74,11 @@ function hostsOf(hosts: readonly string[]): (name: string) => boolean {
 
 const SHOWN_CHARACTERS = 200;
 
-/** A reason is for people; a value may be a whole header. */
+/** A value in a denial's reason, cut: it may be a whole header. */
 export const shownValue = (value: string): string =>
   value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}...` : value;
 
-/** What is wrong with a value, or nothing. */
+/** The problem with a value of the list, or `undefined`. */
 export function valueProblem(kind: Kind, value: string): string | undefined {
   try {
     makeList(kind, [value], { ignoreCase: false, maxLength: 1 });
@@ -89,8 +89,8 @@ export function valueProblem(kind: Kind, value: string): string | undefined {
 }
 
 /**
- * Sorted, and without those that begin with another: then the last one that is not after a value is the only one that
- * the value can begin with.
+ * Binary search over the sorted prefixes, without those that another one covers: then only the last prefix that sorts before a value, or
+ * equals it, can be a prefix of it.
  */
 function withPrefix(prefixes: readonly string[]): (value: string) => boolean {
   const kept: string[] = [];
@@ -112,12 +112,12 @@ function withPrefix(prefixes: readonly string[]): (value: string) => boolean {
 }
 
 /**
- * An automaton takes about 3 to 30 ns for each of its instructions and each character of a value, so that the longest
- * value takes about 25 to 250 ms of one core. A client chooses the value, and everybody waits.
+ * An automaton takes about 3 to 30 ns per instruction and character, so this bound is 25 to 250 ms of one core for the longest value.
+ * Clients choose the value, and all other calls wait meanwhile.
  */
-const MOST_STEPS = 8_000_000;
+const MAX_STEPS = 8_000_000;
 
-/** All patterns in one automaton: one pass over the value, in time that grows with the patterns times the value. */
+/** All patterns in one automaton: one pass over the value, in time proportional to patterns times characters. */
 function patterns(values: readonly string[], ignoreCase: boolean, maxLength: number): List {
   let instructions = 0;
   const flags = ignoreCase ? RE2JS.CASE_INSENSITIVE : 0;
@@ -133,9 +133,9 @@ function patterns(values: readonly string[], ignoreCase: boolean, maxLength: num
     }
   }
   if (values.length === 0) return { has: () => false };
-  if (instructions * maxLength > MOST_STEPS) {
+  if (instructions * maxLength > MAX_STEPS) {
     throw new Error(
-      `the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; set maxLength to at most ${Math.floor(MOST_STEPS / instructions)}, or write fewer or simpler patterns`,
+      `the patterns have ${instructions} instructions, too many for values of ${maxLength} characters; set maxLength to at most ${Math.floor(MAX_STEPS / instructions)}, or write fewer or simpler patterns`,
     );
   }
   set.compile();

@@ -1,4 +1,4 @@
-/** What a role allows. */
+/** The actions that a role allows. */
 import { ownValue } from './bindings.ts';
 import type { AccessRule } from './config.ts';
 import { anyHostOf, anyOf } from './pattern.ts';
@@ -11,28 +11,29 @@ export interface Action {
   readonly actionProperties?: Readonly<Record<string, string>>;
 }
 
-/** What an action lacks for one rule: how far it came, and what did not fit, for people. */
-export interface Lack {
+/** Why a rule does not allow an action. */
+export interface Mismatch {
+  /** How far the rule matched; the mismatch of the nearest rule is reported. */
   readonly order: number;
   readonly text: string;
 }
 
-/** Nothing where one of the rules allows the action; else what the nearest one lacked. */
-export function accessOf(rules: readonly AccessRule[]): (action: Action) => Lack | undefined {
+/** `undefined` if one of the rules allows the action; otherwise the mismatch of the nearest rule. */
+export function accessOf(rules: readonly AccessRule[]): (action: Action) => Mismatch | undefined {
   const compiled = rules.map(compile);
   return (action) => {
-    let nearest: Lack | undefined;
-    for (const lackOf of compiled) {
-      const lack = lackOf(action);
-      if (lack === undefined) return undefined;
-      if (nearest === undefined || lack.order > nearest.order) nearest = lack;
+    let nearest: Mismatch | undefined;
+    for (const mismatchOf of compiled) {
+      const mismatch = mismatchOf(action);
+      if (mismatch === undefined) return undefined;
+      if (nearest === undefined || mismatch.order > nearest.order) nearest = mismatch;
     }
     return nearest;
   };
 }
 
-interface Part {
-  /** Of the parts, whatever a rule leaves open: what fails later was nearer. */
+interface Condition {
+  /** Fixed per kind of condition: a rule that fails at a later one was nearer. */
   readonly order: number;
   readonly what: string;
   readonly wanted: readonly string[];
@@ -40,17 +41,17 @@ interface Part {
   readonly read: (action: Action) => string | undefined;
 }
 
-/** Where, then what: a reason then names the method that is missing on the path, not the path of another rule. */
-function compile(rule: AccessRule): (action: Action) => Lack | undefined {
-  const parts: Part[] = [];
+/** Place before action: a reason then names the method that the path does not allow, rather than the path of another rule. */
+function compile(rule: AccessRule): (action: Action) => Mismatch | undefined {
+  const conditions: Condition[] = [];
   const add = (
     order: number,
     what: string,
     wanted: readonly string[] | undefined,
-    read: Part['read'],
+    read: Condition['read'],
     fitting = anyOf,
   ): void => {
-    if (wanted !== undefined) parts.push({ order, what, wanted, fits: fitting(wanted), read });
+    if (wanted !== undefined) conditions.push({ order, what, wanted, fits: fitting(wanted), read });
   };
   add(0, 'service', rule.services, ({ service }) => service);
   add(1, 'host', rule.hosts, ({ host }) => host, anyHostOf);
@@ -60,7 +61,7 @@ function compile(rule: AccessRule): (action: Action) => Lack | undefined {
     add(4 + at, name, wanted, ({ actionProperties }) => ownValue(actionProperties, name));
   }
   return (action) => {
-    for (const { order, what, wanted, fits, read } of parts) {
+    for (const { order, what, wanted, fits, read } of conditions) {
       const value = read(action);
       if (value === undefined || !fits(value)) {
         return {
@@ -73,5 +74,5 @@ function compile(rule: AccessRule): (action: Action) => Lack | undefined {
   };
 }
 
-/** A path may be as long as a client likes. */
+/** Cut for reasons: clients choose the length of a path. */
 export const shown = (value: string): string => (value.length > 200 ? `${value.slice(0, 200)}...` : value);

@@ -1,12 +1,13 @@
-/** Roles say what may be done, bindings who may; everything else is denied. */
+/** Roles name allowed actions and bindings the callers that have a role; everything else is denied. */
 import { allow, defineAdapter, deny, PERMISSION_DENIED } from 'sluice/plugin';
-import { accessOf, type Lack, shown } from './access.ts';
+import { accessOf, type Mismatch, shown } from './access.ts';
 import { type Principal, rolesOf } from './bindings.ts';
 import { rbacConfig } from './config.ts';
 
 export default defineAdapter({
   name: 'check-rbac',
-  summary: 'Allows what a role of the caller allows, by method, path, service, host and constraints; denies all else.',
+  summary:
+    "Allows the actions of the caller's roles (by method, path, service, host and constraints) and denies all others.",
   config: rbacConfig,
   serves: {
     check: {
@@ -31,15 +32,15 @@ export default defineAdapter({
     return {
       check: () => (input) => {
         const held = rolesHeld(input);
-        let nearest: { readonly role: string; readonly lack: Lack } | undefined;
+        let nearest: { readonly role: string; readonly mismatch: Mismatch } | undefined;
         for (const role of held) {
-          const lack = access.get(role)?.(input);
-          if (lack === undefined) return allowed.get(role) ?? allow();
-          if (nearest === undefined || lack.order > nearest.lack.order) nearest = { role, lack };
+          const mismatch = access.get(role)?.(input);
+          if (mismatch === undefined) return allowed.get(role) ?? allow();
+          if (nearest === undefined || mismatch.order > nearest.mismatch.order) nearest = { role, mismatch };
         }
         return deny(
           PERMISSION_DENIED,
-          nearest === undefined ? `no role is bound to ${named(input)}` : lacking(input, held, nearest),
+          nearest === undefined ? `no role is bound to ${named(input)}` : mismatchText(input, held, nearest),
         );
       },
     };
@@ -48,10 +49,10 @@ export default defineAdapter({
 
 const named = ({ user }: Principal): string => (user === undefined ? 'a caller without a name' : `"${shown(user)}"`);
 
-function lacking(
-  who: Principal,
+function mismatchText(
+  caller: Principal,
   held: readonly string[],
-  { role, lack }: { readonly role: string; readonly lack: Lack },
+  { role, mismatch }: { readonly role: string; readonly mismatch: Mismatch },
 ): string {
-  return `${named(who)} has ${held.join(', ')}; nearest, ${role}: ${lack.text}`;
+  return `${named(caller)} has ${held.join(', ')}; nearest, ${role}: ${mismatch.text}`;
 }

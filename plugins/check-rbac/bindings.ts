@@ -1,4 +1,4 @@
-/** Which roles somebody has. */
+/** The roles of a caller. */
 import type { RbacConfig, Subject } from './config.ts';
 import { isOpen, patternOf } from './pattern.ts';
 
@@ -9,63 +9,63 @@ export interface Principal {
 }
 
 interface Binding {
-  /** Its place in the config: roles are tried in that order. */
+  /** Position in the config, which is the order in which roles are tried. */
   readonly at: number;
   readonly role: string;
-  fits(who: Principal): boolean;
+  matches(caller: Principal): boolean;
 }
 
-/** Found by exact user or exact group, so that a thousand people with a role each cost what one does. */
-export function rolesOf(bindings: RbacConfig['bindings']): (who: Principal) => readonly string[] {
+/** Indexed by exact user and exact group, so that the cost of a call does not grow with the number of users. */
+export function rolesOf(bindings: RbacConfig['bindings']): (caller: Principal) => readonly string[] {
   const byUser = new Map<string, Binding[]>();
   const byGroup = new Map<string, Binding[]>();
   const others: Binding[] = [];
   for (const [at, { role, subjects }] of bindings.entries()) {
     for (const subject of subjects) {
-      const binding: Binding = { at, role, fits: fitting(subject) };
-      if (subject.user !== undefined && !isOpen(subject.user)) listUnder(byUser, subject.user, binding);
-      else if (subject.group !== undefined && !isOpen(subject.group)) listUnder(byGroup, subject.group, binding);
+      const binding: Binding = { at, role, matches: matcherOf(subject) };
+      if (subject.user !== undefined && !isOpen(subject.user)) addTo(byUser, subject.user, binding);
+      else if (subject.group !== undefined && !isOpen(subject.group)) addTo(byGroup, subject.group, binding);
       else others.push(binding);
     }
   }
-  return (who) => {
+  return (caller) => {
     const candidates = [
       ...others,
-      ...(byUser.get(who.user ?? '') ?? []),
-      ...(who.groups ?? []).flatMap((group) => byGroup.get(group) ?? []),
+      ...(byUser.get(caller.user ?? '') ?? []),
+      ...(caller.groups ?? []).flatMap((group) => byGroup.get(group) ?? []),
     ];
-    const fitting = candidates.filter((binding) => binding.fits(who)).toSorted((a, b) => a.at - b.at);
-    return [...new Set(fitting.map(({ role }) => role))];
+    const matching = candidates.filter((binding) => binding.matches(caller)).toSorted((a, b) => a.at - b.at);
+    return [...new Set(matching.map(({ role }) => role))];
   };
 }
 
-function listUnder(index: Map<string, Binding[]>, key: string, binding: Binding): void {
+function addTo(index: Map<string, Binding[]>, key: string, binding: Binding): void {
   const listed = index.get(key);
   if (listed === undefined) index.set(key, [binding]);
   else listed.push(binding);
 }
 
-function fitting({ user, group, properties }: Subject): (who: Principal) => boolean {
-  const tests: ((who: Principal) => boolean)[] = [];
+function matcherOf({ user, group, properties }: Subject): (caller: Principal) => boolean {
+  const tests: ((caller: Principal) => boolean)[] = [];
   if (user !== undefined && user !== '*') {
-    const fits = patternOf(user);
-    tests.push((who) => who.user !== undefined && fits(who.user));
+    const matches = patternOf(user);
+    tests.push((caller) => caller.user !== undefined && matches(caller.user));
   }
   if (group !== undefined) {
-    const fits = patternOf(group);
-    tests.push((who) => who.groups?.some(fits) === true);
+    const matches = patternOf(group);
+    tests.push((caller) => caller.groups?.some(matches) === true);
   }
   for (const [name, value] of Object.entries(properties ?? {})) {
-    const fits = patternOf(value);
-    tests.push((who) => {
-      const actual = ownValue(who.properties, name);
-      return actual !== undefined && fits(actual);
+    const matches = patternOf(value);
+    tests.push((caller) => {
+      const actual = ownValue(caller.properties, name);
+      return actual !== undefined && matches(actual);
     });
   }
-  return (who) => tests.every((test) => test(who));
+  return (caller) => tests.every((test) => test(caller));
 }
 
-/** Never one that every object has by birth (`constructor`). */
+/** Own properties only; `constructor` is not one. */
 export function ownValue(values: Readonly<Record<string, string>> | undefined, name: string): string | undefined {
   return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
 }

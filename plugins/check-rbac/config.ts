@@ -1,7 +1,7 @@
-/** What an operator writes about roles. */
+/** Config of check-rbac. */
 import { z } from 'zod';
 
-const PATTERNS = 'Each exact, `*`, a beginning `abc*` or an end `*abc`.';
+const PATTERNS = 'Each is exact, `*`, a prefix `abc*` or a suffix `*abc`.';
 
 const pattern = z
   .string()
@@ -17,35 +17,37 @@ const patterns = z.array(pattern).min(1);
 export const accessRule = z.strictObject({
   methods: patterns
     .optional()
-    .describe(`HTTP methods; any where absent. ${PATTERNS}`)
+    .describe(`HTTP methods. Default: any. ${PATTERNS}`)
     .meta({ examples: [['GET', 'HEAD']] }),
   paths: patterns
     .optional()
-    .describe(`Paths; any where absent. ${PATTERNS}`)
+    .describe(`Paths. Default: any. ${PATTERNS}`)
     .meta({ examples: [['/ratings/*', '/health']] }),
-  services: patterns.optional().describe(`Services asked; any where absent. ${PATTERNS}`),
+  services: patterns.optional().describe(`Requested services. Default: any. ${PATTERNS}`),
   hosts: patterns
     .optional()
     .describe(
-      `Hosts asked; any where absent. ${PATTERNS} Case and a final dot do not count, a port only where one is written: \`*.example.com\` is all names below example.com, at any port.`,
+      `Requested hosts. Default: any. ${PATTERNS} Case and a trailing dot are ignored, and so is the port unless the pattern has one: \`*.example.com\` is all names below example.com, at any port.`,
     ),
   constraints: z
     .record(z.string().min(1), patterns)
     .optional()
-    .describe(`Properties of the action: each named one must be there with one of its values. ${PATTERNS}`),
+    .describe(`Properties that the action must have, each with one of these values. ${PATTERNS}`),
 });
 
 export const subject = z
   .strictObject({
     user: pattern
       .optional()
-      .describe('Who asks: exact, a beginning `abc*` or an end `*abc`; `*` is everybody, also one without a name.')
+      .describe(
+        'The user: exact, a prefix `abc*` or a suffix `*abc`; `*` is every caller, including one without a user.',
+      )
       .meta({ examples: ['cluster.local/ns/shop/*'] }),
-    group: pattern.optional().describe('A group that who asks is in; `*` is any group.'),
+    group: pattern.optional().describe('A group of the caller; `*` is any group.'),
     properties: z
       .record(z.string().min(1), pattern)
       .optional()
-      .describe('Properties of who asks: each named one must be there and fit.'),
+      .describe('Properties that the caller must have, each with a matching value.'),
   })
   .refine((one) => one.user !== undefined || one.group !== undefined || Object.keys(one.properties ?? {}).length > 0, {
     message: 'expected a user, a group or properties; everybody is { user: "*" }',
@@ -55,18 +57,20 @@ export const rbacConfig = z
   .strictObject({
     roles: z
       .record(z.string().min(1), z.array(accessRule).min(1))
-      .describe('For each role, what it may do: one rule that fits is enough.'),
+      .describe('The rules of each role; one matching rule allows the action.'),
     bindings: z
       .array(
         z.strictObject({
-          role: z.string().min(1).describe('The role that is given.'),
+          role: z.string().min(1).describe('The role that the subjects get.'),
           subjects: z
             .array(subject)
             .min(1)
-            .describe('Who has it: one that fits is enough; all that a subject names must fit.'),
+            .describe(
+              'The callers with this role: one matching subject is enough; everything in a subject must match.',
+            ),
         }),
       )
-      .describe('Who has which role.'),
+      .describe('The subjects of each role.'),
   })
   .superRefine(({ roles, bindings }, context) => {
     for (const [at, { role }] of bindings.entries()) {

@@ -1,8 +1,6 @@
-import { hostName } from '../host-names/host-name.ts';
+import { hostName } from '../values/host-name.ts';
 
-/** How names are compared in roles and bindings: as Istio RBAC v1alpha1 does (exact, `*`, `abc*`, `*abc`). */
-
-/** Of one text. `*` is anything that is there; `absent` is not. */
+/** Matching of names in roles and bindings, as in Istio RBAC v1alpha1: exact, `*`, `abc*`, `*abc`. `*` matches any value, but not an absent one. */
 export function patternOf(text: string): (value: string) => boolean {
   if (text === '*') return () => true;
   if (text.endsWith('*')) {
@@ -17,8 +15,8 @@ export function patternOf(text: string): (value: string) => boolean {
 }
 
 /**
- * Of several hosts, as Istio compares them: without case, `*.example.com` is all names below. A port counts only where the
- * pattern has one; a final dot never does.
+ * Matches any of several hosts, as Istio does: without case; `*.example.com` is all names below. The port matters only to a pattern with a
+ * port, a trailing dot never.
  */
 export function anyHostOf(hosts: readonly string[]): (host: string) => boolean {
   const hasPort = (host: string): boolean => /[^:]:\d+\.?$|\]:\d+$/.test(host);
@@ -33,11 +31,11 @@ function portedHost(host: string): string {
   return hostName(host) + port;
 }
 
-/** Of several: one that fits is enough. */
+/** Matches any of several patterns. */
 export function anyOf(texts: readonly string[]): (value: string) => boolean {
   const exact = new Set(texts.filter((text) => !isOpen(text)));
   const open = texts.filter(isOpen).map(patternOf);
-  return (value) => exact.has(value) || open.some((fits) => fits(value));
+  return (value) => exact.has(value) || open.some((matches) => matches(value));
 }
 
 export const isOpen = (text: string): boolean => text.startsWith('*') || text.endsWith('*');

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { checkRedis, openRedis, redisShape } from 'sluice/counting';
 import { defineAdapter, Unavailable } from 'sluice/plugin';
-import { COLUMN_TYPES } from '../columns/cell.ts';
+import { COLUMN_TYPES } from '../values/cell.ts';
 import { Cache } from './cache.ts';
 import { rowOf, weightOf } from './row.ts';
 

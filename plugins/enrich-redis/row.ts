@@ -1,5 +1,5 @@
 import { Rejected } from 'sluice/plugin';
-import { type ColumnType, valueOf } from '../columns/cell.ts';
+import { type ColumnType, valueOf } from '../values/cell.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 

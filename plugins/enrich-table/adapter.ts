@@ -1,7 +1,7 @@
-/** Facts about a key, from a file of rows. */
+/** Attributes of a key, from a file of rows. */
 import { z } from 'zod';
 import { defineAdapter, watchedFile } from 'sluice/plugin';
-import { COLUMN_TYPES } from '../columns/cell.ts';
+import { COLUMN_TYPES } from '../values/cell.ts';
 import { formatOf } from './rows.ts';
 import { readTable } from './table.ts';
 
@@ -11,20 +11,20 @@ const config = z
       .string()
       .min(1)
       .describe(
-        'A file of rows: CSV with a header, JSON or YAML (a list of rows, or a map from keys to rows). Watched: a file that turns bad, empty, or is gone keeps the last good rows. It is read when it has stood still for a second; who takes longer to write it writes aside and renames.',
+        'A file of rows: CSV with a header, or JSON or YAML (a list of rows, or a map from keys to rows). The file is watched; the last good rows stay in force while it is invalid, empty or missing. It is read one second after its last change; to replace a large file, write a new one and rename it.',
       )
       .meta({ examples: ['tenants.csv'] }),
-    format: z.enum(['csv', 'json', 'yaml']).optional().describe('How the file is written; by its ending where absent.'),
+    format: z.enum(['csv', 'json', 'yaml']).optional().describe('Format of the file. Default: by its extension.'),
     maxFileBytes: z
       .int()
       .min(1)
       .max(64 * 1024 * 1024)
       .default(4 * 1024 * 1024)
-      .describe('A larger file is bad.'),
+      .describe('A larger file is invalid.'),
     key: z
       .string()
       .min(1)
-      .describe('The column that a key is looked up in. Each key stands there once.')
+      .describe('The column with the keys, each of which occurs once.')
       .meta({ examples: ['tenant'] }),
     columns: z
       .record(
@@ -32,7 +32,9 @@ const config = z
         z.enum(COLUMN_TYPES),
       )
       .refine((columns) => Object.keys(columns).length > 0, 'expected at least one column')
-      .describe(`The columns that a row gives, with their types: ${COLUMN_TYPES.join(', ')}. An empty cell is absent.`)
+      .describe(
+        `The columns that become attributes, with their types: ${COLUMN_TYPES.join(', ')}. An empty cell is absent.`,
+      )
       .meta({ examples: [{ plan: 'string', limit: 'int' }] }),
   })
   .superRefine(({ file, format }, context) => {
@@ -47,7 +49,7 @@ const config = z
 
 export default defineAdapter({
   name: 'enrich-table',
-  summary: "Looks a key up in a file of rows and gives the row's columns.",
+  summary: "Looks up a key in a file of rows and returns that row's columns.",
   config,
   serves: {
     enrich: {

@@ -1,18 +1,18 @@
-/** CSV of RFC 4180, read by csv-parse in slices. */
+/** CSV as in RFC 4180, parsed in slices so that the event loop is not held. */
 import type { CsvError, Info } from 'csv-parse';
 import type { Turn } from 'sluice/plugin';
 
 export interface CsvRow {
-  /** Where the row begins, from 1. */
+  /** First line of the row, from 1. */
   readonly line: number;
   readonly fields: readonly string[];
 }
 
 const SLICE_CHARACTERS = 64 * 1024;
 
-/** Rows without empty lines. Throws with the line where quotes are wrong. */
+/** The rows, without empty lines. Throws with the line of a wrong quote. */
 export async function parseCsv(text: string, turn: Turn): Promise<CsvRow[]> {
-  const { parse } = await import('csv-parse'); // a policy without a table of CSV does not load it
+  const { parse } = await import('csv-parse'); // loaded only by policies with a CSV table
   const parser = parse({
     bom: true,
     info: true,
@@ -35,7 +35,7 @@ export async function parseCsv(text: string, turn: Turn): Promise<CsvRow[]> {
   const ended = new Promise<void>((resolve, reject) => {
     parser.once('end', resolve).once('error', reject);
   });
-  ended.catch(() => undefined); // told below, after the slice
+  ended.catch(() => undefined); // reported below, after the slice
   for (let at = 0; at < text.length && !parser.destroyed; at += SLICE_CHARACTERS) {
     parser.write(text.slice(at, at + SLICE_CHARACTERS));
     await turn();
@@ -44,12 +44,12 @@ export async function parseCsv(text: string, turn: Turn): Promise<CsvRow[]> {
   try {
     await ended;
   } catch (error) {
-    throw new Error(wrongText(error as CsvError), { cause: error });
+    throw new Error(problemOf(error as CsvError), { cause: error });
   }
   return rows;
 }
 
-function wrongText({ code, message, ...context }: CsvError): string {
+function problemOf({ code, message, ...context }: CsvError): string {
   const { lines } = context as unknown as { lines?: number };
   const at = `line ${lines ?? '?'}: `;
   switch (code) {

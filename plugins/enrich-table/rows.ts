@@ -1,4 +1,4 @@
-/** A file's text -> rows of named cells. Throws with the line, or the row, that is bad. */
+/** Text of a file -> rows of named cells. Throws with the line or row that is invalid. */
 import { parse as parseYaml } from 'yaml';
 import type { Turn } from 'sluice/plugin';
 import { parseCsv } from './csv.ts';
@@ -6,7 +6,7 @@ import { parseCsv } from './csv.ts';
 export type Format = 'csv' | 'json' | 'yaml';
 
 export interface Row {
-  /** Where it stands, for people: `line 3`, `row 2`. */
+  /** Its position for error messages: `line 3`, `row 2`. */
   readonly at: string;
   readonly cell: (column: string) => unknown;
 }
@@ -28,10 +28,10 @@ export async function rowsOf(
   }
 }
 
-/** By the file's end; `undefined` where it tells nothing. */
+/** By the file's extension; `undefined` for an unknown one. */
 export function formatOf(path: string): Format | undefined {
-  const [, end = ''] = /\.([a-z]+)$/i.exec(path) ?? [];
-  return FORMATS.get(end.toLowerCase());
+  const [, extension = ''] = /\.([a-z]+)$/i.exec(path) ?? [];
+  return FORMATS.get(extension.toLowerCase());
 }
 
 const FORMATS: ReadonlyMap<string, Format> = new Map([

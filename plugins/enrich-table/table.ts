@@ -1,11 +1,11 @@
-/** Rows by key, every cell in its type: a lookup finds what it gives back ready. */
+/** Rows by key, with typed cells: a lookup returns a row that was built when the file was read. */
 import type { Turn } from 'sluice/plugin';
-import { type ColumnType, valueOf } from '../columns/cell.ts';
+import { type ColumnType, valueOf } from '../values/cell.ts';
 import { type Format, rowsOf } from './rows.ts';
 
 export type Table = ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 
-/** Throws with the line or row, and the column, that is bad. */
+/** Throws with the line or row, and the column, that is invalid. */
 export async function readTable(
   text: string,
   format: Format,
@@ -30,7 +30,7 @@ export async function readTable(
         });
       }
     }
-    // Without a prototype: a column may be named as what every object has, and its cell may be empty.
+    // No prototype: a column may be named like a property of every object (constructor), and its cell may be empty.
     table.set(
       name,
       Object.freeze(

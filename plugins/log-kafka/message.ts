@@ -1,5 +1,6 @@
 /** One report as one Kafka message. */
 import type { ReportEntry } from 'sluice/plugin';
+import { reportJson } from '../values/json.ts';
 import type { KafkaConfig } from './config.ts';
 
 export interface Message {
@@ -11,7 +12,7 @@ export interface Message {
   readonly partition?: number;
 }
 
-/** Value: the fields as JSON. Headers: the report's id (stable over retries), the rule, and those of the config. Time: the report's own. */
+/** The value is the rule's fields as JSON; headers carry the report's id (the same in each retry), its rule, and those of the config. */
 export function messageMaker({
   topic,
   key,
@@ -22,20 +23,14 @@ export function messageMaker({
     const keyValue = key === undefined ? undefined : input[key];
     return {
       topic,
-      value: Buffer.from(JSON.stringify(input, readable)),
+      value: Buffer.from(reportJson(input)),
       headers: { ...fixed, 'sluice-id': Buffer.from(id), 'sluice-rule': Buffer.from(sink) },
       timestamp: BigInt(Math.trunc(timeMs)),
       ...(keyValue === undefined || keyValue === null
         ? {}
-        : { key: Buffer.from(typeof keyValue === 'string' ? keyValue : JSON.stringify(keyValue, readable)) }),
+        : { key: Buffer.from(typeof keyValue === 'string' ? keyValue : reportJson(keyValue)) }),
     };
   };
 }
 
-/** Timestamps become ISO 8601 by themselves; bytes are base64; what JSON has no number for is text. */
-function readable(_: string, value: unknown): unknown {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
-  if (typeof value === 'bigint') return String(value);
-  if (typeof value === 'number' && !Number.isFinite(value)) return String(value);
-  return value;
-}
+export const bytesOf = ({ value, key }: Message): number => value.length + (key?.length ?? 0);

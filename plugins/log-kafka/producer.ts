@@ -1,25 +1,25 @@
-/** The client: an idempotent producer that tries on as long as the broker may have a message. */
+/** The Kafka client: an idempotent producer that retries while the broker may have a message. */
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { Producer } from '@platformatic/kafka';
 import type { KafkaConfig } from './config.ts';
-import type { Outcome } from './courier.ts';
+import type { Outcome } from './batch-sender.ts';
 import type { Message } from './message.ts';
 
 export interface KafkaProducer {
   readonly send: (messages: readonly Message[], slice: number) => Promise<Outcome>;
-  /** Looks for the broker once, so that the handler says soon whether it is there. */
-  look(): void;
-  /** Whether the last that was heard of the broker was an answer. */
+  /** Asks the broker for the topic once, so that the handler's readiness is known before the first report. */
+  probe(): void;
+  /** Whether the last exchange with the broker succeeded. */
   isWorking(): boolean;
-  /** Something has waited for so long: not ready until something is written. Says why. */
+  /** Marks the handler as not ready until a message is written, since one has waited this long; returns the reason. */
   readonly late: (waitedMs: number) => string;
   close(withinMs: number): Promise<void>;
 }
 
 const CONNECT_TIMEOUT_MS = 3000;
-/** Past it the same slice is sent again, on a new connection, under its old sequence number. */
+/** After this the slice is sent again on a new connection, with its old sequence number. */
 const REQUEST_TIMEOUT_MS = 5000;
-/** Errors of Kafka that the same message would meet again. */
+/** Kafka's errors that a retry of the same message would get again. */
 const REFUSED = new Set([
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',
@@ -34,19 +34,19 @@ export function openProducer(
   onReady: (isReady: boolean, why?: string) => void,
 ): KafkaProducer {
   const shown = `Kafka at ${config.brokers.join(', ')}`;
-  let trouble: string | undefined = `${shown}: not reached yet`;
+  let problem: string | undefined = `${shown}: not reached yet`;
   const secrets = config.sasl === undefined ? [] : [config.sasl.password];
   const reasonOf = (error: unknown): string => withoutSecrets(innermostReason(error), secrets);
   const failing = (error: unknown): string => {
-    trouble = `${shown}, topic ${config.topic}: ${reasonOf(error)}`;
-    onReady(false, trouble);
-    return trouble;
+    problem = `${shown}, topic ${config.topic}: ${reasonOf(error)}`;
+    onReady(false, problem);
+    return problem;
   };
   const working = (): void => {
-    trouble = undefined;
+    problem = undefined;
     onReady(true);
   };
-  onReady(false, trouble);
+  onReady(false, problem);
 
   const producer = new Producer<Buffer, Buffer, string, Buffer>({
     clientId: config.clientId,
@@ -54,7 +54,7 @@ export function openProducer(
     idempotent: true,
     acks: -1,
     retries: true,
-    // The client keeps every error of a row of tries: after some time, fewer tries.
+    // The client keeps the error of every attempt in memory, so attempts become rarer.
     retryDelay: (_client, _operation, attempt, _retries, error) => {
       failing(error);
       return attempt < 8 ? Math.min(50 * 2 ** attempt, 1000) : attempt < 300 ? 1000 : 5000;
@@ -71,7 +71,7 @@ export function openProducer(
 
   async function send(messages: readonly Message[], slice: number): Promise<Outcome> {
     try {
-      // Without a key a slice goes to one partition: fewer and larger batches. The client takes it modulo the partitions.
+      // Without a key a whole slice goes to one partition: fewer and larger batches. The client takes the number modulo the partitions.
       await producer.send({
         messages: messages.map((message) => (message.key === undefined ? { ...message, partition: slice } : message)),
       });
@@ -86,11 +86,11 @@ export function openProducer(
 
   return {
     send,
-    look: () => {
+    probe: () => {
       producer.metadata({ topics: [config.topic] }).then(working, failing);
     },
-    isWorking: () => trouble === undefined,
-    late: (waitedMs) => trouble ?? failing(new Error(`no answer for ${waitedMs} ms`)),
+    isWorking: () => problem === undefined,
+    late: (waitedMs) => problem ?? failing(new Error(`no answer for ${waitedMs} ms`)),
     async close(withinMs) {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
@@ -119,7 +119,7 @@ function innermostReason(error: unknown): string {
   return innermost?.message ?? String(error);
 }
 
-/** A broker, and what stands before it, may repeat what it was sent. */
+/** Error texts of a broker or a proxy before it may repeat credentials. */
 export const withoutSecrets = (text: string, secrets: readonly string[]): string =>
   secrets.reduce(
     (shown, secret) => shown.replaceAll(secret, '***').replaceAll(Buffer.from(secret).toString('base64'), '***'),

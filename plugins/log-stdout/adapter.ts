@@ -4,32 +4,29 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Adapter, defineAdapter, report, Unavailable } from 'sluice/plugin';
 import { Lines } from './lines.ts';
-import { appendTo } from './taken.ts';
+import { appendTo } from './append.ts';
 
-const TRIED_AGAIN_AFTER_MS = 1000;
-const CLOSE_WITHIN_MS = 1000;
+const RETRY_AFTER_MS = 1000;
+const CLOSE_MS = 1000;
 
 interface Streams {
   readonly stdout: Writable;
   readonly stderr: Writable;
 }
 
-/**
- * Takes the streams, so that a test can give others; they are read when a handler opens. `fds`: their file descriptors;
- * where one is a file it is written to by itself.
- */
+/** The adapter on other streams, for tests. `fds`: their file descriptors; one that is a file is written to directly. */
 export function logTo(streams: Streams, fds: Readonly<Partial<Record<keyof Streams, number>>> = {}): Adapter {
   return defineAdapter({
     name: 'log-stdout',
-    summary: 'Writes each report as a line of JSON on stdout or stderr.',
+    summary: 'Writes each report as a line of JSON to stdout or stderr.',
     config: z.strictObject({
       stream: z.enum(['stdout', 'stderr']).default('stdout').describe('Where the lines go.'),
     }),
-    serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 256 * 1024 } } }, // soon enough to be watched
+    serves: { report: { input: 'any', batch: { max: 500, maxAgeMs: 200, maxBytes: 256 * 1024 } } }, // fast enough for somebody who watches
     async open({ stream: name }, host) {
       const stream = streams[name];
-      const heard = (): void => undefined; // a write says so itself; unheard, the error would end the process
-      stream.on('error', heard);
+      const ignore = (): void => undefined; // the write reports the error; without a listener it would end the process
+      stream.on('error', ignore);
       const lines = new Lines(appendTo(stream, fds[name]));
       return {
         ...report({
@@ -41,7 +38,7 @@ export function logTo(streams: Streams, fds: Readonly<Partial<Record<keyof Strea
             } catch (error) {
               const why = `${name} cannot be written: ${error instanceof Error ? error.message : String(error)}`;
               host.ready(false, why);
-              throw new Unavailable(why, TRIED_AGAIN_AFTER_MS, { cause: error });
+              throw new Unavailable(why, RETRY_AFTER_MS, { cause: error });
             }
           },
         }),
@@ -49,15 +46,14 @@ export function logTo(streams: Streams, fds: Readonly<Partial<Record<keyof Strea
           const late = new AbortController();
           await Promise.race([
             lines.flush(),
-            sleep(CLOSE_WITHIN_MS, undefined, { signal: late.signal }).catch(() => undefined),
+            sleep(CLOSE_MS, undefined, { signal: late.signal }).catch(() => undefined),
           ]);
           late.abort();
-          if (lines.waiting > 0)
-            host.log.error(`${name} was closed before its reader had taken everything; what it has not read is lost`, {
-              batches: lines.waiting,
+          if (lines.pending > 0)
+            host.log.error(`${name} was closed before its reader had read everything; unread lines are lost`, {
+              batches: lines.pending,
             });
-          stream.off('error', heard);
-          if (lines.waiting > 0) stream.on('error', () => undefined); // of what is still under way
+          if (lines.pending === 0) stream.off('error', ignore); // pending writes can still fail
         },
       };
     },

@@ -1,23 +1,27 @@
 /**
- * Reports as lines, each whole or not counted as written.
- * **In**: batches; one that failed or took too long comes again with the same ids. **Out**: lines, each once.
- * **Fails**: with the system's error; what was taken before it is remembered until the next batch.
+ * Reports as lines, each written whole or not counted as written.
+ * **In**: batches; one that failed or timed out is retried with the same ids. **Out**: lines, each once.
+ * **Fails**: with the system's error; entries written before it are remembered until the next batch.
  */
 import type { ReportEntry } from 'sluice/plugin';
-import { lineOf } from './line.ts';
-import type { Append } from './taken.ts';
+import { reportJson } from '../values/json.ts';
+import type { Append } from './append.ts';
 
-/** Rendered and written at a time, so that the event loop is not held long by a batch of large reports. */
+/** Rendered and written at a time, so that a batch of large reports does not hold the event loop. */
 const CHUNK_CHARACTERS = 256 * 1024;
+
+/** `time`, `rule` and `id`, then the rule's fields in their order; a field with one of these names replaces it. */
+export const lineOf = ({ sink, id, timeMs, input }: ReportEntry<string>): string =>
+  `${reportJson({ time: new Date(timeMs).toISOString(), rule: sink, id, ...input })}\n`;
 
 export class Lines {
   readonly #append: Append;
-  /** One batch after the other: a batch that comes again waits for itself. */
+  /** Batches are written one after the other; a retried batch waits for its first attempt. */
   #last: Promise<void> = Promise.resolve();
-  /** Of the last batch. */
+  /** Ids of the last batch. */
   #written: ReadonlySet<string> = new Set();
-  #waiting = 0;
-  /** The last line is cut; it is ended before the next one. */
+  #pending = 0;
+  /** The last line is incomplete; a line end is written before the next one. */
   #isTorn = false;
 
   constructor(append: Append) {
@@ -25,22 +29,22 @@ export class Lines {
   }
 
   /** Batches that are not settled. */
-  get waiting(): number {
-    return this.#waiting;
+  get pending(): number {
+    return this.#pending;
   }
 
   write(entries: readonly ReportEntry<string>[]): Promise<void> {
-    this.#waiting += 1;
+    this.#pending += 1;
     const written = this.#last
       .then(() => this.#writeBatch(entries))
       .finally(() => {
-        this.#waiting -= 1;
+        this.#pending -= 1;
       });
     this.#last = written.catch(() => undefined);
     return written;
   }
 
-  /** Resolves when no batch waits. */
+  /** Resolves when no batch is pending. */
   flush(): Promise<void> {
     return this.#last;
   }
@@ -56,15 +60,15 @@ export class Lines {
 
   async #writeChunk(lines: readonly Line[], written: Set<string>): Promise<void> {
     let end = this.#isTorn ? 1 : 0;
-    const { octets, error } = await this.#append(
+    const { bytes, error } = await this.#append(
       Buffer.from((this.#isTorn ? '\n' : '') + lines.map(({ text }) => text).join('')),
     );
-    if (octets >= end) this.#isTorn = false;
+    if (bytes >= end) this.#isTorn = false;
     for (const { id, text } of lines) {
       const start = end;
       end += Buffer.byteLength(text);
-      if (octets >= end) written.add(id);
-      else if (octets > start) this.#isTorn = true;
+      if (bytes >= end) written.add(id);
+      else if (bytes > start) this.#isTorn = true;
     }
     if (error !== undefined) throw error;
   }

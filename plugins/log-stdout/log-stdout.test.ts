@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Unavailable } from 'sluice/plugin';
 import { eventually, openForTest, testAdapter, testCall } from 'sluice/plugin/testing';
 import { logTo } from './adapter.ts';
-import { lineOf } from './line.ts';
+import { lineOf } from './lines.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'log-stdout-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -128,7 +128,7 @@ describe('log-stdout', () => {
     expect(logged).toMatchObject([
       {
         level: 'error',
-        message: expect.stringContaining('stdout was closed before its reader had taken everything') as string,
+        message: expect.stringContaining('stdout was closed before its reader had read everything') as string,
         fields: { batches: 1 },
       },
     ]);

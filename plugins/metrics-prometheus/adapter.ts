@@ -1,21 +1,21 @@
-/** Counters, gauges and histograms that rules feed, on Sluice's own page /metrics. */
+/** Counters, gauges and histograms from reports, on Sluice's /metrics page. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { defineAdapter, Rejected, report, type Shape } from 'sluice/plugin';
 import { configSchema, type MetricConfig, type MetricsConfig } from './config.ts';
 import { type Family, openFamily } from './family.ts';
 
-/** Series that are written in one turn of the event loop: about a millisecond's work. */
-const SERIES_A_TURN = 500;
+/** Series rendered in one turn of the event loop, in about a millisecond. */
+const SERIES_PER_TURN = 500;
 
-/** In slices: a page may have a million lines, and calls wait for the event loop. */
+/** Rendered in slices: a page may have a million lines, and calls wait for the event loop. */
 async function pageOf(families: readonly Family[]): Promise<string> {
   let page = '';
   let written = 0;
   for (const family of families) {
     for (const lines of family.lines()) {
       page += lines;
-      if (++written % SERIES_A_TURN === 0) await nextTurn();
+      if (++written % SERIES_PER_TURN === 0) await nextTurn();
     }
   }
   return page;
@@ -30,7 +30,7 @@ function metricOf({ metrics }: MetricsConfig, name: string): MetricConfig {
   return metric;
 }
 
-/** A counter without a value counts 1; what a gauge or a histogram should show must be said. */
+/** A counter's value defaults to 1; gauges and histograms need one. */
 function inputOf(config: MetricsConfig, params: { readonly metric: string }): Shape {
   const { kind, labels } = metricOf(config, params.metric);
   return {
@@ -41,20 +41,20 @@ function inputOf(config: MetricsConfig, params: { readonly metric: string }): Sh
 
 export default defineAdapter({
   name: 'metrics-prometheus',
-  summary: 'Counts and measures reports as Prometheus metrics, served at /metrics.',
+  summary: 'Turns reports into Prometheus counters, gauges and histograms, served at /metrics.',
   config: configSchema,
   serves: {
     report: {
-      params: z.strictObject({ metric: z.string().describe("Which of the handler's metrics this rule feeds.") }),
+      params: z.strictObject({ metric: z.string().describe("The handler's metric that this rule updates.") }),
       input: inputOf,
-      batch: { max: 1000, maxAgeMs: 200 }, // soon enough to be seen on the next look at the page
+      batch: { max: 1000, maxAgeMs: 200 }, // shorter than any scrape interval
     },
   },
   selfContained: true,
   async open(config, host) {
     const overflow = host.metrics.counter(
       'metrics_prometheus_overflow',
-      'Reports counted under labels "other", because maxSeries was reached.',
+      'Reports counted in the series with labels "other", because maxSeries was reached.',
     );
     const families = new Map(
       Object.entries(config.metrics).map(([name, metric]) => [
@@ -63,7 +63,7 @@ export default defineAdapter({
           maxSeries: config.maxSeries,
           maxLabelLength: config.maxLabelLength,
           expireAfterMs: config.expireAfterMs,
-          expiresOnlyForRoom: host.worker.count > 1,
+          expiresOnlyWhenFull: host.worker.count > 1,
           monotonicMs: () => host.clock.monotonicMs(),
           onOverflow: () => overflow.add(),
         }),
@@ -80,7 +80,7 @@ export default defineAdapter({
         let why = '';
         const nowMs = host.clock.monotonicMs();
         entries.forEach(({ sink, input }, at) => {
-          const problem = sink.take(input, nowMs);
+          const problem = sink.count(input, nowMs);
           if (problem === undefined) return;
           refused.push(at);
           why ||= problem;

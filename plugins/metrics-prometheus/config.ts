@@ -1,4 +1,4 @@
-/** What an operator writes about metrics, and what is wrong with it. */
+/** Config of metrics-prometheus. */
 import { z } from 'zod';
 
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
@@ -8,19 +8,19 @@ const metricSchema = z
   .strictObject({
     kind: z
       .enum(['counter', 'gauge', 'histogram'])
-      .describe('counter: adds the value; gauge: is set to the value; histogram: observes the value.'),
-    help: z.string().min(1).default('Reported by rules.').describe('What it means, for those who read the page.'),
+      .describe('A counter adds the value, a gauge is set to it, a histogram observes it.'),
+    help: z.string().min(1).default('Reported by rules.').describe('The HELP text of the metric.'),
     labels: z
       .array(z.string().regex(LABEL_NAME, 'a label is letters, digits and _, begins with no digit and not with __'))
       .max(32)
       .default([])
-      .describe('The names of its labels; a rule gives each a value under input.labels.'),
+      .describe('Label names; rules give each a value under input.labels.'),
     buckets: z
       .array(z.number())
       .min(1)
       .max(200)
       .optional()
-      .describe('histogram: the upper bounds, ascending, without +Inf. Default: 0.005 to 10, made for seconds.'),
+      .describe('For histograms: upper bounds, ascending, without +Inf. Default: 0.005 to 10, for seconds.'),
   })
   .check(({ value: { kind, labels, buckets }, issues }) => {
     const wrong = (path: string, message: string, input: unknown): void => {
@@ -38,14 +38,14 @@ const metricSchema = z
 
 export const configSchema = z
   .strictObject({
-    metrics: z.record(z.string(), metricSchema).describe('The metrics by name.'),
+    metrics: z.record(z.string(), metricSchema).describe('Metrics by name.'),
     maxSeries: z
       .int()
       .min(1)
       .max(1_000_000)
       .default(2000)
       .describe(
-        'How many sets of label values each metric may have. Past it a new set counts in the series whose labels are all "other", and in sluice_plugin_metrics_prometheus_overflow_total.',
+        'Maximum number of series per metric. Beyond it, reports with new label values count in one series whose labels are all "other", and in sluice_plugin_metrics_prometheus_overflow_total.',
       ),
     expireAfterMs: z
       .int()
@@ -53,14 +53,14 @@ export const configSchema = z
       .max(30 * 86_400_000)
       .default(3_600_000)
       .describe(
-        'A series that nobody has fed for so long ends; fed again it begins at 0, which Prometheus takes as a restart. 0: never. With --workers a series ends only where its room is needed, so that the sum of the workers does not fall.',
+        'A series without updates for this long is removed; a later update starts it at 0, which Prometheus reads as a counter reset. 0: never. With --workers a series is removed only when maxSeries is reached, so that the sum over the workers does not fall.',
       ),
     maxLabelLength: z
       .int()
       .min(8)
       .max(10_000)
       .default(256)
-      .describe("Characters of a label's value; what is longer is cut, and ends in an ellipsis."),
+      .describe("Maximum length of a label's value in characters; longer values are cut and end in an ellipsis."),
   })
   .check(({ value: { metrics }, issues }) => {
     const wrong = (name: string, message: string): void => {

@@ -1,16 +1,16 @@
 /**
- * One metric and its series, bounded.
- * **In**: reports. **Out**: lines of Prometheus' text format. **Fails**: by saying what is wrong with a report.
+ * One metric and its bounded number of series.
+ * **In**: reports. **Out**: lines of Prometheus' text format. **Fails**: returns the problem with a report.
  *
- * prom-client is not used here: it keeps series under a text in which label sets with commas meet, forgets none, and makes
- * its page in one go, which holds calls up.
+ * prom-client is not used here: its series keys collide when label values contain commas, it never removes a series, and it renders its
+ * page in one turn of the event loop, which delays calls.
  */
 import type { MetricConfig } from './config.ts';
 import { type Series, labelsText, seriesOf } from './series.ts';
 
 export interface Family {
-  /** Counts one report; says what is wrong with it where it cannot be counted. */
-  take(input: Readonly<Record<string, unknown>>, nowMs: number): string | undefined;
+  /** Counts one report; returns the problem with one that cannot be counted. */
+  count(input: Readonly<Record<string, unknown>>, nowMs: number): string | undefined;
   /** HELP and TYPE, then the lines of each series. */
   lines(): Generator<string>;
 }
@@ -18,26 +18,27 @@ export interface Family {
 export interface FamilyOptions {
   readonly maxSeries: number;
   readonly maxLabelLength: number;
-  /** A series that nobody has fed for so long ends; 0: never. */
+  /** A series without updates for this long is removed; 0: never. */
   readonly expireAfterMs: number;
-  /** Whether series end only where their room is needed: workers' pages are summed, and a sum must not fall. */
-  readonly expiresOnlyForRoom: boolean;
+  /** Whether series are removed only at `maxSeries`: the pages of workers are summed, and a sum must not fall. */
+  readonly expiresOnlyWhenFull: boolean;
   readonly monotonicMs: () => number;
   readonly onOverflow: () => void;
 }
 
-interface Fed {
+interface Entry {
   readonly series: Series;
-  fedAtMs: number;
+  updatedAtMs: number;
 }
 
-/** What a label is whose expression failed (the rule language's word), and where there are too many series. */
+/** Label value whose expression failed. */
 const FAILED = 'unknown';
-const OVERFLOWN = 'other';
-/** Of a full family, which is gone through whole. */
-const LOOKED_FOR_EXPIRED_EVERY_MS = 1000;
+/** Value of all labels in the series for reports beyond `maxSeries`. */
+const OVERFLOW = 'other';
+/** A sweep visits every series of a full family. */
+const SWEEP_INTERVAL_MS = 1000;
 
-/** Of the values of labels: unlike lists make unlike keys, since each of several values carries its length. */
+/** Unique for each list of label values: each of several values is preceded by its length. */
 function keyOf(values: readonly string[]): string {
   const [only] = values;
   if (values.length === 1 && only !== undefined) return only;
@@ -48,46 +49,46 @@ function keyOf(values: readonly string[]): string {
 
 export function openFamily(name: string, config: MetricConfig, options: FamilyOptions): Family {
   const { kind, labels, help } = config;
-  const { maxSeries, maxLabelLength, expireAfterMs, expiresOnlyForRoom, monotonicMs, onOverflow } = options;
+  const { maxSeries, maxLabelLength, expireAfterMs, expiresOnlyWhenFull, monotonicMs, onOverflow } = options;
   const inputNames = labels.map((label) => `labels.${label}`);
   const make = (values: readonly string[]): Series => seriesOf(name, config, labelsText(labels, values));
-  const all = new Map<string, Fed>();
-  let overflown: Series | undefined;
-  let lookedAtMs = -Infinity;
-  if (labels.length === 0) all.set(keyOf([]), { series: make([]), fedAtMs: Infinity }); // 0 is a value; it never ends
+  const all = new Map<string, Entry>();
+  let overflow: Series | undefined;
+  let sweptAtMs = -Infinity;
+  if (labels.length === 0) all.set(keyOf([]), { series: make([]), updatedAtMs: Infinity }); // shown at 0 from the start, and never removed
 
   function dropExpired(nowMs: number): void {
-    if (expireAfterMs === 0 || nowMs - lookedAtMs < LOOKED_FOR_EXPIRED_EVERY_MS) return;
-    lookedAtMs = nowMs;
-    for (const [key, { fedAtMs }] of all) if (nowMs - fedAtMs >= expireAfterMs) all.delete(key);
+    if (expireAfterMs === 0 || nowMs - sweptAtMs < SWEEP_INTERVAL_MS) return;
+    sweptAtMs = nowMs;
+    for (const [key, { updatedAtMs }] of all) if (nowMs - updatedAtMs >= expireAfterMs) all.delete(key);
   }
 
   function seriesFor(values: readonly string[], nowMs: number): Series {
     const key = keyOf(values);
     const known = all.get(key);
     if (known !== undefined) {
-      known.fedAtMs = Math.max(known.fedAtMs, nowMs);
+      known.updatedAtMs = Math.max(known.updatedAtMs, nowMs);
       return known.series;
     }
     if (all.size >= maxSeries) dropExpired(nowMs);
     if (all.size >= maxSeries) {
       onOverflow();
-      const others = labels.map(() => OVERFLOWN);
-      // A report that says "other" itself counts in the same series: a page must not have one twice.
-      const saying = all.get(keyOf(others));
-      if (saying === undefined) return (overflown ??= make(others));
-      saying.fedAtMs = nowMs;
-      return saying.series;
+      const others = labels.map(() => OVERFLOW);
+      // A report whose labels are really "other" shares that series: a page must not have it twice.
+      const reported = all.get(keyOf(others));
+      if (reported === undefined) return (overflow ??= make(others));
+      reported.updatedAtMs = nowMs;
+      return reported.series;
     }
     let series: Series | undefined;
-    if (values.every((value) => value === OVERFLOWN)) [series, overflown] = [overflown, undefined];
+    if (values.every((value) => value === OVERFLOW)) [series, overflow] = [overflow, undefined];
     series ??= make(values);
-    all.set(key, { series, fedAtMs: nowMs });
+    all.set(key, { series, updatedAtMs: nowMs });
     return series;
   }
 
   return {
-    take(input, nowMs) {
+    count(input, nowMs) {
       const value = input['value'] === undefined && kind === 'counter' ? 1 : input['value'];
       if (typeof value !== 'number' || !Number.isFinite(value))
         return `${name}: the value is ${String(value)}; expected a finite number`;
@@ -97,14 +98,14 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
       seriesFor(
         inputNames.map((inputName) => labelText(input[inputName], maxLabelLength)),
         nowMs,
-      ).put(value);
+      ).update(value);
       return undefined;
     },
     *lines() {
       yield `# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n# TYPE ${name} ${kind}\n`;
-      if (!expiresOnlyForRoom) dropExpired(monotonicMs());
+      if (!expiresOnlyWhenFull) dropExpired(monotonicMs());
       for (const { series } of all.values()) yield series.text();
-      if (overflown !== undefined) yield overflown.text();
+      if (overflow !== undefined) yield overflow.text();
     },
   };
 }

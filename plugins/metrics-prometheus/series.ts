@@ -1,12 +1,13 @@
-/** One set of labels: its numbers, and its lines in Prometheus' text format. */
+/** The numbers of one set of labels, and their lines in Prometheus' text format. */
 import type { MetricConfig } from './config.ts';
 
 export interface Series {
-  put(value: number): void;
+  /** Adds to a counter, sets a gauge, or is observed by a histogram. */
+  update(value: number): void;
   text(): string;
 }
 
-/** Made for seconds (those of Prometheus' own clients). */
+/** For seconds; the defaults of Prometheus' client libraries. */
 const DEFAULT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** `labels` as {@link labelsText} writes them. */
@@ -19,7 +20,7 @@ export function seriesOf(
   const head = `${name}${labels === '' ? '' : `{${labels}}`} `;
   let total = 0;
   return {
-    put:
+    update:
       kind === 'counter'
         ? (value) => {
             total += value;
@@ -38,7 +39,7 @@ function histogram(name: string, bounds: readonly number[], labels: string): Ser
   let count = 0;
   let sum = 0;
   return {
-    put(value) {
+    update(value) {
       count += 1;
       sum += value;
       const at = bounds.findIndex((bound) => value <= bound);

@@ -1,11 +1,11 @@
-/** A cell -> a value of its column's type. */
+/** Cells of tables -> values of attribute types. */
 import { isIP } from 'node:net';
 import { goDurationMs } from 'sluice/plugin';
 
 export const COLUMN_TYPES = ['string', 'int', 'double', 'bool', 'timestamp', 'duration', 'ip'] as const;
 export type ColumnType = (typeof COLUMN_TYPES)[number];
 
-/** `undefined` for an empty cell. Throws with what was expected. */
+/** The cell's value in the type of its column; `undefined` for an empty cell. Throws with what was expected. */
 export function valueOf(cell: unknown, type: ColumnType): unknown {
   if (cell === undefined || cell === null || cell === '') return undefined;
   if (typeof cell === 'object' && !(cell instanceof Date))
@@ -33,7 +33,7 @@ const READ: Readonly<Record<Exclude<ColumnType, 'string'>, (text: string) => unk
   double: (text) => (NUMBER.test(text) ? Number(text) : undefined),
   bool: (text) => (/^true$/i.test(text) ? true : /^false$/i.test(text) ? false : undefined),
   timestamp(text) {
-    if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) return undefined; // a time without a zone is a guess
+    if (!/^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text)) return undefined; // without a zone the time would be ambiguous
     const time = new Date(text);
     return Number.isNaN(time.getTime()) ? undefined : time;
   },

@@ -1,6 +1,7 @@
-/** Hosts as requests name them: `SHOP.example.com:443` and `shop.example.com.` are `shop.example.com`. */
-
-/** In lower case, without the port and the dot that ends a fully qualified name. An IPv6 address keeps its brackets. */
+/**
+ * The host of an authority, in lower case, without port and trailing dot: `SHOP.example.com:443` and `shop.example.com.` are both
+ * `shop.example.com`. An IPv6 address keeps its brackets.
+ */
 export function hostName(host: string): string {
   const end = host.lastIndexOf(':');
   const isPort = (end > 0 && host.indexOf(':') === end) || host[end - 1] === ']';
