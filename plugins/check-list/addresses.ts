@@ -15,15 +15,24 @@ export function sortableAddress(text: string): string | undefined {
   return String.fromCharCode(high >> 8, high & 0xff, low >> 8, low & 0xff);
 }
 
-/** Reads digit by digit, since each call has an address and splitting the text would take several times as long. */
 function sortableIpv4(text: string): string | undefined {
-  let sortable = '';
+  const address = ipv4Number(text);
+  return address === undefined
+    ? undefined
+    : String.fromCharCode(address >>> 24, (address >>> 16) & 0xff, (address >>> 8) & 0xff, address & 0xff);
+}
+
+/** Reads digit by digit, since each call has an address and splitting the text would take several times as long. */
+function ipv4Number(text: string): number | undefined {
+  let address = 0;
+  let parts = 0;
   let value = -1;
   for (let at = 0; at <= text.length; at++) {
     const code = at === text.length ? DOT : text.charCodeAt(at);
     if (code === DOT) {
-      if (value < 0 || sortable.length === 4) return undefined;
-      sortable += String.fromCharCode(value);
+      if (value < 0 || parts === 4) return undefined;
+      address = address * 256 + value;
+      parts++;
       value = -1;
       continue;
     }
@@ -32,7 +41,7 @@ function sortableIpv4(text: string): string | undefined {
     value = value < 0 ? digit : value * 10 + digit;
     if (value > 255) return undefined;
   }
-  return sortable.length === 4 ? sortable : undefined;
+  return parts === 4 ? address : undefined;
 }
 
 const DOT = 0x2e;
@@ -103,6 +112,38 @@ export function rangesOf(networks: readonly Range[]): (address: string) => boole
     }
     return false;
   };
+}
+
+/** Whether an address lies in one of the networks; `undefined` where the text is no address. */
+export function networksOf(networks: readonly Range[]): (text: string) => boolean | undefined {
+  const contains = rangesOf(networks);
+  // IPv4 addresses are compared as numbers; making and comparing sortable texts takes several times as long.
+  const ranges = merged(networks.filter(({ first }) => first.length === 4));
+  const firsts = ranges.map(({ first }) => numberOf(first));
+  const lasts = ranges.map(({ last }) => numberOf(last));
+  return (text) => {
+    const address = ipv4Number(text);
+    if (address === undefined) {
+      const sortable = sortableAddress(text);
+      return sortable === undefined ? undefined : contains(sortable);
+    }
+    let low = 0;
+    let high = firsts.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      if (address < (firsts[middle] as number)) high = middle - 1;
+      else if (address > (lasts[middle] as number)) low = middle + 1;
+      else return true;
+    }
+    return false;
+  };
+}
+
+/** An IPv4 address in the form of {@link sortableAddress} as a number. */
+function numberOf(sortable: string): number {
+  let number = 0;
+  for (let at = 0; at < sortable.length; at++) number = number * 256 + sortable.charCodeAt(at);
+  return number;
 }
 
 /** Sorted and disjoint. */

@@ -2,7 +2,7 @@
 import { Rejected } from 'sluice/plugin';
 import { RE2JS, RE2Set } from 're2js';
 import { hostName } from '../values/host-name.ts';
-import { parseNetwork, rangesOf, sortableAddress } from './addresses.ts';
+import { networksOf, parseNetwork } from './addresses.ts';
 
 export type Kind = 'string' | 'prefix' | 'host' | 'cidr' | 'regex';
 
@@ -34,12 +34,12 @@ export function makeList(kind: Kind, values: readonly string[], { ignoreCase, ma
       return { has: (value) => contains(hostName(value)) };
     }
     case 'cidr': {
-      const contains = rangesOf(values.map(parseNetwork));
+      const contains = networksOf(values.map(parseNetwork));
       return {
         has(value) {
-          const address = sortableAddress(value);
-          if (address === undefined) throw new Rejected(`"${shownValue(value)}" is not an IP address`);
-          return contains(address);
+          const isContained = contains(value);
+          if (isContained === undefined) throw new Rejected(`"${shownValue(value)}" is not an IP address`);
+          return isContained;
         },
       };
     }

@@ -49,3 +49,35 @@ export class CachedText {
     return this.#text;
   }
 }
+
+const SLOTS = 256;
+
+/** A cache of what short texts were parsed to, by their bytes: the calls of a proxy come from few peers. */
+export class ParsedTextCache<T> {
+  readonly #parse: (text: string) => T;
+  readonly #bytes = new Uint8Array(SLOTS * MAX_CACHED_BYTES);
+  readonly #lengths = new Int32Array(SLOTS).fill(-1);
+  readonly #values: T[] = [];
+
+  constructor(parse: (text: string) => T) {
+    this.#parse = parse;
+  }
+
+  of(bytes: Buffer, from: number, to: number): T {
+    const length = to - from;
+    if (length > MAX_CACHED_BYTES) return this.#parse(bytes.toString('utf8', from, to));
+    let hash = length;
+    for (let at = from; at < to; at++) hash = (Math.imul(hash, 31) + (bytes[at] as number)) | 0;
+    const slot = (hash ^ (hash >>> 8) ^ (hash >>> 16)) & (SLOTS - 1);
+    const cached = this.#bytes;
+    const start = slot * MAX_CACHED_BYTES;
+    let at = 0;
+    if (length === this.#lengths[slot]) while (at < length && cached[start + at] === bytes[from + at]) at++;
+    if (at === length && length === this.#lengths[slot]) return this.#values[slot] as T;
+    const value = this.#parse(utf8Text(bytes, from, to));
+    this.#values[slot] = value;
+    this.#lengths[slot] = length;
+    for (at = 0; at < length; at++) cached[start + at] = bytes[from + at] as number;
+    return value;
+  }
+}

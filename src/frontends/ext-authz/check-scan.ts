@@ -16,9 +16,8 @@ import {
 import { wellFormedEntryOf } from '../../protobuf/header-map.ts';
 import { lazyMessage } from '../../protobuf/lazy-message.ts';
 import { mergedParts } from '../../protobuf/merged-parts.ts';
-import { utf8Text } from '../../protobuf/utf8-text.ts';
+import { type CachedText, type ParsedTextCache, utf8Text } from '../../protobuf/utf8-text.ts';
 import { endOf, FieldScan, locateFields, wanted, wideValue, WireType } from '../../protobuf/scan.ts';
-import type { CachedText } from '../../protobuf/utf8-text.ts';
 
 /** The parts of a request: indices into the positions at which they begin. Position 0 means absent. */
 export const Part = {
@@ -62,6 +61,8 @@ const SINGULAR = {
 } as const;
 const PEER_ADDRESS = 1;
 const SOCKET_ADDRESS = 1;
+
+type PeerPart = typeof Part.SOURCE | typeof Part.DESTINATION;
 
 export interface Socket {
   readonly address: string;
@@ -171,12 +172,38 @@ export class CheckScan {
   }
 
   /** The socket address of a peer, if it has one; a named port has no number. */
-  socket(part: typeof Part.SOURCE | typeof Part.DESTINATION): Socket | undefined {
-    const address = this.#only(this.from(part), this.to(part), PEER_ADDRESS);
-    if (address === undefined) return undefined;
-    const socket = address === 'unusual' ? address : this.#only(address.from, address.to, SOCKET_ADDRESS, true);
+  socket(part: PeerPart): Socket | undefined {
+    const socket = this.#socketRange(part);
     if (socket === 'unusual') return decodedSocket(this.message(part, AttributeContext_PeerSchema));
     return socket === undefined ? undefined : this.#socket(socket.from, socket.to);
+  }
+
+  /** The address of {@link socket}, parsed. */
+  socketAddress<T>(part: PeerPart, addresses: ParsedTextCache<T>): T | undefined {
+    const socket = this.#socketRange(part);
+    if (socket === undefined) return undefined;
+    if (socket === 'unusual') {
+      const decoded = decodedSocket(this.message(part, AttributeContext_PeerSchema));
+      if (decoded === undefined) return undefined;
+      const text = Buffer.from(decoded.address);
+      return addresses.of(text, 0, text.length);
+    }
+    const fields = new FieldScan(this.bytes, socket.from, socket.to);
+    let from = 0;
+    let to = 0;
+    for (let field = fields.next(); field !== 0; field = fields.next()) {
+      if (field !== 2 || fields.type !== WireType.LEN) continue;
+      from = fields.from;
+      to = fields.to;
+    }
+    return addresses.of(this.bytes, from, to);
+  }
+
+  #socketRange(part: PeerPart): { readonly from: number; readonly to: number } | 'unusual' | undefined {
+    const address = this.#only(this.from(part), this.to(part), PEER_ADDRESS);
+    return address === undefined || address === 'unusual'
+      ? address
+      : this.#only(address.from, address.to, SOCKET_ADDRESS, true);
   }
 
   /** Copies the message, so that it outlives the transport's buffer. Returns by how many bytes it moved to the front. */

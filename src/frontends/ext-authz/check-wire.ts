@@ -8,16 +8,16 @@ import type { Carrier } from '../../attributes/carrier.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
 import { TimestampSchema } from '@bufbuild/protobuf/wkt';
-import { type Ip, parseIp } from '../../attributes/network.ts';
+import { parseIp } from '../../attributes/network.ts';
 import type { ByteRange } from '../../transport/byte-range.ts';
 import { MetadataSchema } from '../../../gen/envoy/config/core/v3/base_pb.ts';
 import { AttributeContext_PeerSchema } from '../../../gen/envoy/service/auth/v3/attribute_context_pb.ts';
 import { HeaderMap, lowerAscii } from '../../protobuf/header-map.ts';
 import { absentWhereMalformed } from '../../protobuf/malformed.ts';
-import { CachedText } from '../../protobuf/utf8-text.ts';
+import { CachedText, ParsedTextCache } from '../../protobuf/utf8-text.ts';
 import { intOf, metadataAt, metadataMap, principalOf, stringMap, timestampOf } from '../wire-values.ts';
 import { PeerCertificate } from './certificate.ts';
-import { CheckScan, Part, type Socket } from './check-scan.ts';
+import { CheckScan, Part } from './check-scan.ts';
 import { rawHeaders } from './raw-headers.ts';
 
 /** Present where the body was sent, even an empty one; `true` where it is incomplete. */
@@ -30,6 +30,9 @@ const cache = {
   scheme: new CachedText(),
   protocol: new CachedText(),
 };
+
+/** The addresses of peers. */
+const addresses = new ParsedTextCache(parseIp);
 
 export class CheckWire implements Wire {
   readonly scan: CheckScan;
@@ -151,11 +154,11 @@ const READERS = byNumber<Reader>({
   'request.size': bodySize,
   'request.body': (wire) => bodyBytesOf(wire)?.toString('utf8'),
   'request.raw_body': bodyCopy,
-  'source.ip': ({ scan }) => addressOf(scan.socket(Part.SOURCE)),
+  'source.ip': ({ scan }) => scan.socketAddress(Part.SOURCE, addresses),
   'source.port': ({ scan }) => scan.socket(Part.SOURCE)?.port,
   'source.principal': ({ scan }) => principalOf(scan.textIn(Part.SOURCE, PRINCIPAL)),
   'source.cluster': ({ scan }) => scan.textIn(Part.SOURCE, SERVICE),
-  'destination.ip': ({ scan }) => addressOf(scan.socket(Part.DESTINATION)),
+  'destination.ip': ({ scan }) => scan.socketAddress(Part.DESTINATION, addresses),
   'destination.port': ({ scan }) => scan.socket(Part.DESTINATION)?.port,
   'destination.principal': ({ scan }) => principalOf(scan.textIn(Part.DESTINATION, PRINCIPAL)),
   'destination.labels': ({ scan }) =>
@@ -177,6 +180,3 @@ const READERS = byNumber<Reader>({
     isHttp ? metadataMap(scan.message(Part.ROUTE_METADATA, MetadataSchema)) : undefined,
   metadata: ({ scan }) => metadataMap(scan.message(Part.METADATA, MetadataSchema)),
 });
-
-const addressOf = (socket: Socket | undefined): Ip | undefined =>
-  socket === undefined ? undefined : parseIp(socket.address);
