@@ -1,19 +1,21 @@
 /**
- * Writes protobuf messages straight to octets: the few that answer each call.
- * **In**: fields in ascending order of their numbers, after a start. **Out**: the message. **Fails**: never; what is empty is left out,
- * as proto3 has it.
+ * Encodes protobuf messages field by field, for the responses of each call.
+ * **In**: fields in ascending order of their numbers, after {@link ProtobufWriter.start}. **Out**: the message. **Fails**: never; empty
+ * scalars are left out, as in proto3.
  */
-import { Buffer } from 'node:buffer'; // the global one is looked up anew each time that it is named
+import { Buffer } from 'node:buffer'; // `globalThis.Buffer` is a getter; a local reference is faster on the hot path
 
-/** Messages stand one after the other in memory of this size: one of their own each would be asked for, filled and freed for each call. */
+/** Messages share slabs of this size; a buffer per message would be allocated, filled and freed for each call. */
 const SLAB_BYTES = 16 * 1024;
 const LEN = 2;
-/** Up to so many are copied by a loop: the call of a builtin costs more. */
-const FEW_OCTETS = 24;
+/** Up to these lengths a loop is faster than calling a builtin. */
+const FEW_BYTES = 24;
 const FEW_CHARACTERS = 12;
-const MOST_LENGTH_BYTES = 5;
-const LONGEST_VIEW_KEPT = 1024;
+const MAX_VARINT_BYTES = 5;
+/** The longest message whose view is cached. */
+const MAX_CACHED_VIEW_BYTES = 1024;
 
+/** The size of a length as a varint. */
 function lengthBytes(length: number): number {
   let bytes = 1;
   for (let rest = length >>> 7; rest > 0; rest >>>= 7) bytes++;
@@ -22,13 +24,13 @@ function lengthBytes(length: number): number {
 
 export class ProtobufWriter {
   #bytes = Buffer.allocUnsafeSlow(SLAB_BYTES);
-  /** Of the message that is being written. */
+  /** Where the current message begins and where it is written next. */
   #from = 0;
   #at = 0;
-  /** Of the memory's beginning, by length: a view takes longer to make than a short message to write. */
+  /** Views of the slab's beginning by length; allocating a view takes longer than writing a short message. */
   readonly #views: (Uint8Array | undefined)[] = [];
 
-  /** Begins a message. What a message that was given up had written is dropped. */
+  /** Begins a message; drops one that was not finished. */
   start(): void {
     this.#at = this.#from;
   }
@@ -47,7 +49,7 @@ export class ProtobufWriter {
     if (text !== '') this.item(field, text);
   }
 
-  /** Of a repeated field or a oneof: there also where it is empty. */
+  /** A string of a repeated field or a oneof, which is written even if it is empty. */
   item(field: number, text: string): void {
     const { length } = text;
     this.#tag(field, LEN);
@@ -64,16 +66,16 @@ export class ProtobufWriter {
     this.#at = at + length;
   }
 
-  /** Whole fields, encoded before. */
-  encoded(octets: Uint8Array): void {
-    const { length } = octets;
+  /** Whole fields that are encoded already. */
+  encoded(bytes: Uint8Array): void {
+    const { length } = bytes;
     this.#room(length);
-    if (length > FEW_OCTETS) this.#bytes.set(octets, this.#at);
-    else for (let at = 0; at < length; at++) this.#bytes[this.#at + at] = octets[at] as number;
+    if (length > FEW_BYTES) this.#bytes.set(bytes, this.#at);
+    else for (let at = 0; at < length; at++) this.#bytes[this.#at + at] = bytes[at] as number;
     this.#at += length;
   }
 
-  /** The octets of an ASCII text alone, without tag and length. */
+  /** The bytes of ASCII text, without tag and length. */
   ascii(text: string): void {
     const { length } = text;
     this.#room(length);
@@ -81,16 +83,16 @@ export class ProtobufWriter {
     this.#at += length;
   }
 
-  /** A message within that is written already. */
-  message(field: number, octets: Uint8Array): void {
+  /** A nested message that is encoded already. */
+  message(field: number, bytes: Uint8Array): void {
     this.#tag(field, LEN);
-    this.#varint(octets.length);
-    this.#room(octets.length);
-    this.#bytes.set(octets, this.#at);
-    this.#at += octets.length;
+    this.#varint(bytes.length);
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
   }
 
-  /** Begins a message within; what it returns is for {@link end}. */
+  /** Begins a nested message; pass the result to {@link end}. */
   begin(field: number): number {
     this.#tag(field, LEN);
     this.#room(1);
@@ -114,38 +116,38 @@ export class ProtobufWriter {
     this.#at = end;
   }
 
-  /** All that was written, in memory that is no longer the writer's, which begins anew. */
+  /** The message, in memory that the caller may keep. */
   finish(): Uint8Array {
     const message = this.#bytes.subarray(this.#from, this.#at);
     this.#from = this.#at;
     return message;
   }
 
-  /** All that was written, lent: the next message is written over it. */
+  /** The message, in memory that the next message reuses; copy it to keep it. */
   lend(): Uint8Array {
     const length = this.#at - this.#from;
-    if (this.#from > 0 || length > LONGEST_VIEW_KEPT) return this.#bytes.subarray(this.#from, this.#at);
+    if (this.#from > 0 || length > MAX_CACHED_VIEW_BYTES) return this.#bytes.subarray(this.#from, this.#at);
     return (this.#views[length] ??= this.#bytes.subarray(0, length));
   }
 
-  /** Written first, behind room for a length as that of ASCII is. */
+  /** Written first, after room for the length that ASCII would have. */
   #longText(text: string): void {
     const { length } = text;
-    this.#room(MOST_LENGTH_BYTES + 3 * length);
+    this.#room(MAX_VARINT_BYTES + 3 * length);
     const room = lengthBytes(length);
     const from = this.#at + room;
-    const octets = this.#bytes.write(text, from);
-    const needed = lengthBytes(octets);
-    if (needed !== room) this.#bytes.copyWithin(this.#at + needed, from, from + octets);
-    this.#varint(octets);
-    this.#at += octets;
+    const written = this.#bytes.write(text, from);
+    const needed = lengthBytes(written);
+    if (needed !== room) this.#bytes.copyWithin(this.#at + needed, from, from + written);
+    this.#varint(written);
+    this.#at += written;
   }
 
   #tag(field: number, type: number): void {
     this.#varint((field << 3) | type);
   }
 
-  /** Of what is not negative, up to 32 bits. */
+  /** An unsigned number of up to 32 bits. */
   #varint(value: number): void {
     this.#room(5);
     const bytes = this.#bytes;
