@@ -1,17 +1,17 @@
-/** Work of a handler that goes on beside calls: restarted when it fails, waited for at the end. */
+/** Background work of a handler: restarted when it fails, awaited at the end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from './contract.ts';
 import { messageOf } from '../text/message-of.ts';
 
 export interface Background {
   start(name: string, work: (signal: AbortSignal) => Promise<void>): void;
-  /** What fails now, for people; `undefined` where all works. */
+  /** The current failure, for operators; `undefined` if all work runs. */
   failing(): string | undefined;
-  /** Settles when all work has ended, or `withinMs` after the signal; then says which still runs. */
+  /** Settles when all work has ended, at the latest after `withinMs`; logs work that still runs. */
   ended(withinMs: number): Promise<void>;
 }
 
-const FIRST_PAUSE_MS = 500; // a broken pipe is back by then; a broken config does not fill the log
+const FIRST_PAUSE_MS = 500; // long enough that a permanent failure does not fill the log
 const LONGEST_PAUSE_MS = 30_000;
 
 export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs: number = FIRST_PAUSE_MS): Background {
@@ -21,7 +21,7 @@ export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs:
   async function supervise(id: symbol, name: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     let pauseMs = firstPauseMs;
     while (!signal.aborted) {
-      // Work that has lasted as long as the last pause works again.
+      // Work that has run as long as the last pause counts as recovered.
       const settled = setTimeout(() => {
         failures.delete(id);
         pauseMs = firstPauseMs;

@@ -1,4 +1,4 @@
-/** The plugins that come with Sluice: each folder of `plugins/` with an `adapter` module. */
+/** Built-in plugins: each folder of `plugins/` with an `adapter` module. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,7 +17,7 @@ const moduleOf = (name: string): URL | undefined =>
   EXTENSIONS.map((extension) => new URL(`${name}/adapter.${extension}`, FOLDER)).find((url) => existsSync(url));
 
 /**
- * A plugin that cannot be loaded is in `broken`: it costs those policies alone that name its adapter.
+ * A plugin that cannot be loaded is listed in `broken`; only policies that use its adapter are affected.
  */
 export async function loadBuiltIns(): Promise<Registry> {
   resolveOwnModules();
@@ -54,7 +54,7 @@ async function loadedFrom(folder: string): Promise<Loaded | undefined> {
   }
 }
 
-/** What an adapter says of itself is a plugin's code: it may be of any shape. */
+/** The description is a plugin's value and may have any shape. */
 function problemsOf(adapter: Adapter): readonly AdapterError[] {
   try {
     return descriptionProblems(adapter);
@@ -69,7 +69,7 @@ function problemsOf(adapter: Adapter): readonly AdapterError[] {
   }
 }
 
-/** Of two with one name neither is taken: which one was meant is not known. */
+/** Adapters with the same name are both refused, since the intended one is unknown. */
 function registryOf(loaded: readonly Loaded[]): Registry {
   const good = loaded.filter((one) => 'adapter' in one);
   const taken = Map.groupBy(good, ({ adapter }) => adapter.name);

@@ -1,4 +1,4 @@
-/** What an adapter says of itself, checked before anybody relies on it. */
+/** Validates the description of an adapter. */
 import { z } from 'zod';
 import { type Adapter, type Capability, CAPABILITIES, type Shape } from './contract.ts';
 import { AdapterError } from './errors.ts';
@@ -31,7 +31,7 @@ interface JsonSchema {
   readonly $defs?: Readonly<Record<string, JsonSchema>>;
 }
 
-/** Everything that is wrong with the description, or nothing. */
+/** All problems of the description. */
 export function descriptionProblems(adapter: Adapter): AdapterError[] {
   const name = typeof adapter.name === 'string' ? adapter.name : '';
   const problems: AdapterError[] = [];
@@ -83,7 +83,7 @@ function servesProblems(name: string, serves: Adapter['serves'] | undefined): Ad
   return problems;
 }
 
-/** Problems of a shape; one that is a function of the config is known only when a rule is. */
+/** Problems of a shape. A function is checked when a rule uses it. */
 export function shapeProblems(what: string, shape: unknown): string[] {
   if (shape === 'any' || typeof shape === 'function') return [];
   if (typeof shape !== 'object' || shape === null)
@@ -143,7 +143,7 @@ function schemaProblems(name: string, what: string, schema: unknown): AdapterErr
   return problems;
 }
 
-/** The tag of a discriminated union says itself what it is. */
+/** The tag of a discriminated union needs no description. */
 function isDescribed(node: JsonSchema): boolean {
   return (node.description ?? '').trim() !== '' || 'const' in node || '$ref' in node;
 }

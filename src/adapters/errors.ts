@@ -38,7 +38,7 @@ export const ADAPTER_ERRORS = {
     fix: "`open` must not wait for a backend; report it to the plugin's author.",
   },
   ADAPTER_METHOD_MISSING: {
-    means: "The handler that `open` returned lacks a method of a served capability, or has one of another.",
+    means: 'The handler that `open` returned lacks a method of a served capability, or has one of another.',
     fix: 'Return `check`, `bucket` and `charge`, `sink` and `write`, or `lookup`, as `serves` says.',
   },
 } as const;

@@ -1,6 +1,6 @@
 /**
- * **In**: the URL of a plugin's module. **Out**: its adapter. **Fails**: with an {@link AdapterError} that says what the module
- * says, and where in it; never by waiting for a module that does not end to load.
+ * **In**: the URL of a plugin's module. **Out**: its adapter. **Fails**: with an {@link AdapterError} with the error and its place
+ * in the module; a module that never finishes loading is abandoned.
  */
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ import { notePlace } from './plugin-places.ts';
 import { messageOf } from '../text/message-of.ts';
 
 const WITHIN_MS = 10_000;
-/** Of the source, above the message of a syntax error. */
+/** The source line above the message of a syntax error. */
 const MOST_EXCERPT_LINES = 8;
 
 /** The adapter that a module exports as default. */
@@ -55,7 +55,7 @@ async function imported(url: string, withinMs: number): Promise<{ readonly defau
   }
 }
 
-/** `FILE:LINE:COLUMN: message`, and what to do where that is known. */
+/** `FILE:LINE:COLUMN: message`, with advice where there is some. */
 function whyNotImported(url: string, error: unknown): string {
   const message = messageOf(error);
   const missing = /Cannot find package '([^']+)'/.exec(message)?.[1];
@@ -63,7 +63,7 @@ function whyNotImported(url: string, error: unknown): string {
   return `${placeIn(url, error) ?? pathOf(url)}: ${message}${hint}`;
 }
 
-/** Syntax errors name their place above the message, with the line and a caret; others in their first frame beside the module. */
+/** Syntax errors name their place above the message; others in the first stack frame. */
 function placeIn(url: string, error: unknown): string | undefined {
   const stack = error instanceof Error && typeof error.stack === 'string' ? error.stack : '';
   const [first = '', ...below] = stack.split('\n');

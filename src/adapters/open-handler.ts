@@ -1,6 +1,6 @@
 /**
- * **In**: an adapter, a parsed config, the process around it. **Out**: an open handler with its host.
- * **Fails**: with an {@link AdapterError} that names the adapter and the handler; nothing of it stays open then.
+ * **In**: an adapter, a parsed config, the environment of the process. **Out**: an open handler.
+ * **Fails**: with an {@link AdapterError} that names adapter and handler; nothing stays open.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { superviseBackground } from './background.ts';
@@ -18,22 +18,22 @@ import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import { messageOf } from '../text/message-of.ts';
 
-/** What the process gives all its handlers. */
+/** What all handlers of a process share. */
 export interface HandlerEnvironment {
   readonly log: Log;
   readonly metrics: PluginMetrics;
   readonly shared: SharedMemory;
-  /** Alone where absent. */
+  /** Default: one worker. */
   readonly worker?: Host['worker'];
-  /** The process's own where absent. */
+  /** Default: the system clocks. */
   readonly clock?: Host['clock'];
-  /** Given up while opening, and afterwards as if closed. */
+  /** Aborts opening; afterwards closes. */
   readonly signal?: AbortSignal;
-  /** 10 s where absent: opening needs no backend. */
+  /** Default 10 s; opening needs no backend. */
   readonly openWithinMs?: number;
-  /** How long closing waits for background work that ignores its signal, and for the handler's own `close`, which has a quarter of it at least; 5 s where absent. */
+  /** Time for background work to end and for the handler's `close`, which gets at least a quarter of it. Default 5 s. */
   readonly closeWithinMs?: number;
-  /** Before background work that failed is started again, doubled each time; 500 ms where absent. */
+  /** First back-off of failed background work, doubled each time. Default 500 ms. */
   readonly restartAfterMs?: number;
 }
 
@@ -88,7 +88,7 @@ export async function openHandler(
     const withinMs = environment.closeWithinMs ?? 5000;
     const endsAtMs = performance.now() + withinMs;
     await background.ended(withinMs);
-    // Work that took all the time must not keep the handler from flushing.
+    // The handler needs time to flush even if background work used all of it.
     await closed(handler, Math.max(withinMs * LEAST_SHARE, endsAtMs - performance.now()), log);
     metrics.withdraw();
   }
@@ -117,7 +117,7 @@ export async function openHandler(
   };
 }
 
-/** Never fails: what goes wrong is logged. */
+/** Never rejects; errors are logged. */
 async function closed(handler: AnyHandler | undefined, withinMs: number, log: Log): Promise<void> {
   const over = new AbortController();
   const late = sleep(withinMs, 'late' as const, { signal: over.signal }).catch(() => 'closed' as const);
@@ -135,7 +135,7 @@ async function closed(handler: AnyHandler | undefined, withinMs: number, log: Lo
   over.abort();
 }
 
-/** What opens after it was given up is closed. */
+/** A handler that opens after the timeout is closed. */
 async function opened(
   adapter: Adapter,
   name: string,
@@ -145,7 +145,7 @@ async function opened(
   end: (handler: AnyHandler) => Promise<void>,
 ): Promise<AnyHandler> {
   const over = new AbortController();
-  const opening = Promise.resolve().then(() => adapter.open(config, host)); // also where open throws at once
+  const opening = Promise.resolve().then(() => adapter.open(config, host)); // also if open throws synchronously
   const late = sleep(withinMs, undefined, { signal: AbortSignal.any([over.signal, host.signal]) }).then(
     () => {
       throw new AdapterError(

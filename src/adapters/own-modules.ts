@@ -1,4 +1,4 @@
-/** Plugins, ours and others', import `sluice/plugin` and `sluice/counting` and get the very modules that this process runs. */
+/** Resolves `sluice/plugin` and `sluice/counting`, imported by any plugin, to the modules of this process. */
 import { registerHooks } from 'node:module';
 import { moduleUrl, RUNS_FROM_SOURCE } from '../files/program.ts';
 
@@ -10,7 +10,7 @@ const OWN: ReadonlyMap<string, string> = new Map([
 
 let isInstalled = false;
 
-/** Once per thread, before the first plugin is imported. Runners that resolve modules themselves (vitest) do so by an alias. */
+/** Call it once per thread, before the first plugin is imported. Runners with their own resolver (vitest) use an alias. */
 export function resolveOwnModules(): void {
   if (isInstalled) return;
   isInstalled = true;

@@ -1,10 +1,10 @@
-/** Counters and pages that plugins publish, gathered for /metrics. */
+/** Counters and metrics pages of plugins, for /metrics. */
 import type { Counter, Host, Log } from './contract.ts';
 
 export interface PluginMetrics {
-  /** The metrics of one open handler; `withdraw` takes its pages away, its counters stay (a reload must not reset them). */
+  /** The metrics of one open handler; `withdraw` removes its pages but keeps its counters, which a reload must not reset. */
   forHandler(handler: string): Host['metrics'] & { withdraw(): void };
-  /** Prometheus text format; a page that fails is left out and logged. */
+  /** Prometheus text format; a page that fails is omitted and logged. */
   render(): Promise<string>;
 }
 
@@ -14,7 +14,7 @@ const NAME = /^[a-z][a-z0-9_]*$/;
 
 export function createPluginMetrics(log: Log): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
-  /** By handler: the pages of each opening, the newest last. Two are open at once during a reload; the newest speaks. */
+  /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
   const openings = new Map<string, Render[][]>();
 
   function counter(handler: string, name: string, help: string): Counter {

@@ -1,11 +1,11 @@
-/** Where plugins lie on disk, so that an error can be traced to one by its stack. Of the process, as imported modules are. */
+/** Locations of plugins on disk, to attribute an error by its stack. Global, as imported modules are. */
 import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SOURCE_FOLDER } from '../files/program.ts';
 
 interface PluginPlace {
-  /** As stack frames name it: a file URL (ESM) or a path (CommonJS), each with its slash. */
+  /** As in stack frames: a file URL (ESM) or a path (CommonJS), each with a trailing slash. */
   readonly prefixes: readonly string[];
   name: string;
 }
@@ -13,7 +13,7 @@ interface PluginPlace {
 const places = new Map<string, PluginPlace>();
 const OWN = prefixesOf(SOURCE_FOLDER);
 
-/** Called before the module is imported: what runs while it is imported can fail too. */
+/** Call it before the module is imported, which may fail already. */
 export function notePlace(moduleUrl: string, name: string): void {
   if (!moduleUrl.startsWith('file:')) return;
   const folder = dirname(fileURLToPath(moduleUrl));
@@ -27,7 +27,7 @@ export type Origin =
   | { readonly kind: 'sluice'; readonly frame: string }
   | { readonly kind: 'unattributed' };
 
-/** By the first frame that lies in a plugin's folder or in Sluice's own source, of the error or of its causes. */
+/** By the first stack frame, of the error or its causes, in a plugin's folder or in Sluice's source. */
 export function originOf(error: unknown, depth = 0): Origin {
   const unattributed: Origin = { kind: 'unattributed' };
   if (!(error instanceof Error) || depth > 5) return unattributed;

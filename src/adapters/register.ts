@@ -1,4 +1,4 @@
-/** `node --import ./src/adapters/register.ts --test FILE`: an author's tests find `sluice/plugin` in a checkout without vitest. */
+/** `node --import ./src/adapters/register.ts --test FILE`: resolves `sluice/plugin` for tests of plugins without vitest. */
 import { resolveOwnModules } from './own-modules.ts';
 
 resolveOwnModules();

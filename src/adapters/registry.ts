@@ -1,18 +1,18 @@
 /**
- * **In**: adapters. **Out**: the adapter of a name. **Fails**: with every problem of every adapter at once, when made.
+ * **In**: adapters. **Out**: adapters by name. **Fails**: on creation, with all problems of all adapters.
  */
 import type { Adapter } from './contract.ts';
 import { descriptionProblems } from './description.ts';
 import { AdapterError } from './errors.ts';
 
-/** The adapters that one process knows: a value, made where it is needed; nothing registers itself. */
+/** The adapters of a process. A value, not a global; nothing registers itself. */
 export interface Registry {
   get(name: string): Adapter | undefined;
   /** In alphabetical order. */
   names(): readonly string[];
-  /** Those that could not be loaded, by their folder or, where it is known, their adapter's name. */
+  /** Plugins that could not be loaded, by adapter name if it is known, else by folder. */
   readonly broken: readonly BrokenPlugin[];
-  /** Why the plugin of this adapter could not be loaded: code, place, message. `undefined` where it could, or where there is none. */
+  /** Why the plugin of this adapter could not be loaded: code, place, message. `undefined` if it is loaded or unknown. */
   whyBroken(name: string): string | undefined;
 }
 
@@ -23,7 +23,7 @@ export interface BrokenPlugin {
   readonly problems: readonly AdapterError[];
 }
 
-/** Throws an {@link AdapterError}, or an AggregateError of several. `broken`: known not to work. */
+/** Throws an {@link AdapterError}, or an AggregateError of several. */
 export function createRegistry(adapters: Iterable<Adapter>, broken: readonly BrokenPlugin[] = []): Registry {
   const byName = new Map<string, Adapter>();
   const problems: AdapterError[] = [];

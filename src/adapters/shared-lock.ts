@@ -1,10 +1,10 @@
-/** How long a worker that finds the lock held tries before it sleeps. */
+/** Spins before a worker that finds the lock held sleeps. */
 const TRIES = 2000;
 const SLEEP_MS = 1;
 
 /**
- * One at a time among the workers, over the first 32 bits of shared memory: they hold the number of the worker that is inside.
- * For a few microseconds at a time: whoever waits does nothing else. Where a worker dies inside, the supervisor lets the others in.
+ * A mutex among workers in the first 32 bits of shared memory, which hold the number of the owner.
+ * Hold it for microseconds: waiting blocks the thread. If a worker dies while it holds the lock, the supervisor releases it.
  */
 export class SharedLock {
   readonly #word: Int32Array;
@@ -26,7 +26,7 @@ export class SharedLock {
     }
   }
 
-  /** Of a worker that is gone, if it was inside. */
+  /** Releases the lock of a worker that died, if it held it. */
   static releaseOf(memory: SharedArrayBuffer, worker: number): void {
     if (memory.byteLength >= 4) SharedLock.release(new Int32Array(memory, 0, 1), worker);
   }

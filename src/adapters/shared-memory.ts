@@ -1,7 +1,7 @@
-/** Workers of one process; more threads than any machine has cores are a typing error. */
+/** Most workers of one process; more is taken for a typing error. */
 export const MOST_WORKERS = 256;
 
-/** Memory that outlives a handler: by handler, name and size. */
+/** Shared memory by handler, name and size; it outlives the handler. */
 export interface SharedMemory {
   get(handler: string, name: string, bytes: number): SharedArrayBuffer;
   readonly all: Iterable<SharedArrayBuffer>;

@@ -1,12 +1,12 @@
-/** Numbers by name in memory that all workers see: a hash table of fixed places, bounded, under one lock. */
+/** A bounded hash table of numbers by name, in memory shared by all workers, under one lock. */
 import { SharedLock } from './shared-lock.ts';
 
-/** A name has its place in one set; where a set is full of places in use, the one that ends first is taken. */
+/** Set-associative: a name belongs to one set; in a full set, the place that expires first is evicted. */
 const SET = 16;
-/** The lock and the seeds of the hash, then the values of each place, then the hash of each (two words). */
+/** Layout: the lock and hash seeds, then the values of each place, then its hash (two words). */
 const HEAD_BYTES = 16;
 const [SEED_ONE, SEED_OTHER] = [1, 2];
-/** Places beyond those asked for: sets fill unevenly. */
+/** Spare places, since sets fill unevenly. */
 const SPARE = 1.5;
 
 const setsFor = (places: number): number => Math.ceil((places * SPARE) / SET);
@@ -17,11 +17,11 @@ export interface SharedPlacesOptions {
   readonly memory: SharedArrayBuffer;
   /** `host.worker.number`. */
   readonly worker: number;
-  /** How many values a place has, at least 1; all workers say the same. */
+  /** Values per place, at least 1; equal in all workers. */
   readonly perPlace: number;
-  /** A name that was in use has lost its place to a new one. */
+  /** Called when a name that was in use is evicted. */
   readonly onEvicted: () => void;
-  /** A name, in use or not, loses the place with its first value at this index: what the values stand for is nobody's now. */
+  /** Called when a place, in use or expired, is reused; `at` is the index of its first value. */
   readonly onTaken?: (at: number) => void;
 }
 

@@ -1,4 +1,4 @@
-/** A file that a handler's config names: read when it opens, read again when it changes, never worse than the last good reading. */
+/** A file named in a handler's config: read on open and on change; a bad file keeps the last good content. */
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
@@ -7,29 +7,29 @@ import type { Host } from './contract.ts';
 import { messageOf } from '../text/message-of.ts';
 
 export interface WatchedFile<T> {
-  /** Of the last good reading. */
+  /** From the last good reading. */
   readonly current: T;
 }
 
 export interface WatchedFileOptions<T> {
-  /** As the config says it: relative to the folder of the policy. */
+  /** As in the config, relative to the folder of the policy. */
   readonly path: string;
-  /** Throws where the text is bad; the message says the line. A long text is read in slices: `await turn()` where that is a promise. */
+  /** Throws if the text is bad, naming the line. Parse long texts in slices: await `turn()` where it returns a promise. */
   readonly parse: (text: string, turn: Turn) => T | Promise<T>;
-  /** How often the file is looked at; 1 s where absent. A changed file is read when two looks in a row see the same. */
+  /** Polling interval, default 1 s. A changed file is read when two polls in a row see the same. */
   readonly everyMs?: number;
-  /** A larger file is bad; 4 MiB where absent. */
+  /** A larger file is bad; default 4 MiB. */
   readonly maxBytes?: number;
 }
 
-/** A promise of the event loop's next turn where the current one has lasted 5 ms; else nothing. */
+/** A promise for the next turn of the event loop if the current one has lasted 5 ms; else nothing. */
 export type Turn = () => Promise<void> | undefined;
 
 const EVERY_MS = 1000;
 const MOST_BYTES = 4 * 1024 * 1024;
 const TURN_MS = 5;
 
-/** A handler may watch several: it is ready when none is bad. */
+/** A handler may watch several files; it is ready when none is bad. */
 const badFiles = new WeakMap<Host, Map<string, string>>();
 
 function say(host: Host, path: string, why: string | undefined): void {
@@ -42,12 +42,11 @@ function say(host: Host, path: string, why: string | undefined): void {
 }
 
 /**
- * Fails where the file cannot be read, is empty, too large or bad when it opens. Afterwards such a file keeps the last good
- * reading, warns once for each change, makes the handler not ready, and counts in `sluice_plugin_bad_file_total`.
- * Ends with the handler.
+ * Rejects if the file cannot be read, is empty, too large or bad on open. Later, such a file keeps the last good content, logs a
+ * warning per change, makes the handler not ready, and counts in `sluice_plugin_bad_file_total`. Ends with the handler.
  *
- * A file that is being written is left until it stands still for two looks, and an empty one is bad: it is what a writer
- * leaves that was stopped, or found the disk full. Writers that take longer write aside and rename.
+ * A file is read once it is stable for two polls. An empty file is bad, since an interrupted writer or a full disk leaves one. Slow
+ * writers should write to another file and rename it.
  */
 export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>): Promise<WatchedFile<T>> {
   const path = resolve(host.folder, options.path);

@@ -46,9 +46,14 @@ function ruleRow(rule: Rule): object {
     action: rule.action === undefined ? null : actionRow(rule.action),
     changes: rule.onAllow !== undefined,
     mode:
-      rule.mode.kind === 'percent' ? { percent: rule.mode.percent, by: rule.mode.by?.source ?? null } : rule.mode.kind,
+      rule.mode.kind === 'percent'
+        ? { percent: rule.mode.percent, by: rule.mode.keyExpression?.source ?? null }
+        : rule.mode.kind,
     onError: rule.onError,
-    sample: rule.sample === undefined ? null : { percent: rule.sample.percent, by: rule.sample.by?.source ?? null },
+    sample:
+      rule.sample === undefined
+        ? null
+        : { percent: rule.sample.percent, by: rule.sample.keyExpression?.source ?? null },
   };
 }
 

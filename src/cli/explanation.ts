@@ -9,7 +9,7 @@ import { type LimitVerdict, type NetHeaders, NO_CALLER, type Verdict } from '../
 import type { RunningEngine } from '../core/engine.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
-import { outBag } from '../core/verdict/denial-bag.ts';
+import { bagWithOutputs } from '../core/verdict/denial-bag.ts';
 import { FAILED } from '../expression/index.ts';
 import { ShownRequest } from '../attributes/shown-request.ts';
 
@@ -114,7 +114,7 @@ function lookAtInputs({ action }: Rule, bag: RecordingBag): void {
 /** Looks at all texts; those of `onAllow` that fail are told. What reads `out.*` is known to the call alone, and left to its answer. */
 function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
   const { onAllow, onDeny } = rule;
-  const own = outBag(rule, bag, undefined);
+  const own = bagWithOutputs(rule, bag, undefined);
   for (const text of [onDeny?.body, ...(onDeny?.headers ?? []).map(([, value]) => value)]) text?.render(own);
   if (onAllow === undefined) return [];
   const { request, response, query, metadata } = onAllow;

@@ -1,14 +1,14 @@
-/** What frontends hand the engine, and what they get back. */
+/** The engine as frontends see it: calls in, verdicts out. */
 import type { Wire } from '../attributes/bag.ts';
 
-/** Of the caller: how long it waits, and whether it is still there. */
+/** How long the caller waits, and whether it is still connected. */
 export interface Caller {
-  /** Milliseconds until it gives up; `undefined` where it does not say. */
+  /** Milliseconds until the caller's timeout; `undefined` if it states none. */
   readonly remainingMs: number | undefined;
   readonly signal: AbortSignal | undefined;
-  /** When it gives up, by `performance.now()`; Infinity where it does not say. Absent: as `remainingMs` says, which looks at the clock. */
+  /** The caller's timeout by `performance.now()`; Infinity if it states none. If absent, `remainingMs` counts from the first read of the clock. */
   readonly endsAtMs?: number;
-  /** When its request came, by `performance.now()`. Absent: as the engine is asked. */
+  /** Arrival of its request by `performance.now()`; if absent, the time of the engine's call. */
   readonly arrivedAtMs?: number;
 }
 
@@ -24,7 +24,7 @@ export interface NetHeaders {
 }
 export const NO_HEADERS: NetHeaders = { set: [], append: [], remove: [] };
 
-/** What a call that is allowed changes on its way. */
+/** Changes to an allowed call. */
 export interface NetChanges {
   readonly request: NetHeaders;
   readonly response: NetHeaders;
@@ -34,7 +34,7 @@ export interface NetChanges {
   };
   /** For the proxy, beside `sluice: { id, rule, outcome, shadow }`. */
   readonly metadata: readonly (readonly [name: string, value: string])[];
-  /** This very object stands for every call that comes to it: what is made of it once may be kept. */
+  /** The same object is returned for every such call, so results derived from it may be cached. */
   readonly isConstant: boolean;
 }
 export const NO_CHANGES: NetChanges = {
@@ -45,16 +45,16 @@ export const NO_CHANGES: NetChanges = {
   isConstant: true,
 };
 
-/** Why, for people. */
+/** Why a rule refused or failed, for operators. */
 export interface Reason {
   readonly rule: string;
-  /** Finished sentence without a final stop: `offices refused 203.0.113.9: not on the list`. */
+  /** A sentence without its full stop: `offices refused 203.0.113.9: not on the list`. */
   readonly text: string;
-  /** Whether it had a say (enforced) or would have had one (shadow). */
+  /** The rule is in shadow mode: it would have refused. */
   readonly shadow: boolean;
 }
 
-/** Never `error` without being said as gRPC UNAVAILABLE; never a status without a rule that meant it. */
+/** `error` is always answered with gRPC UNAVAILABLE; any other status comes from a rule. */
 export interface Verdict {
   readonly id: string;
   readonly outcome: Outcome;
@@ -65,19 +65,19 @@ export interface Verdict {
   /** google.rpc.Code: 0 for allow only. */
   readonly code: number;
   readonly body: string;
-  /** Of the answer, where denied. */
+  /** Headers of the denial. */
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** Of what passes, where allowed. */
+  /** Changes to the call, if allowed. */
   readonly changes: NetChanges;
   /** Names of shadow rules that would have refused. */
   readonly shadow: readonly string[];
   readonly reasons: readonly Reason[];
 }
 
-/** Of one descriptor. */
+/** Result of one descriptor. */
 export interface LimitStatus {
   readonly over: boolean;
-  /** The rule that the numbers are of: the refusing one, else the one with least remaining; `undefined` where no quota applied. */
+  /** The rule whose numbers these are: the refusing one, else the one with the least remaining; `undefined` if no quota applied. */
   readonly rule: string | undefined;
   readonly limit: number;
   readonly perMs: number;
@@ -88,18 +88,18 @@ export interface LimitVerdict {
   readonly id: string;
   readonly outcome: Outcome;
   readonly rule: string | undefined;
-  /** One for each descriptor, in order. Empty where the outcome is `error`. */
+  /** One per descriptor, in order; empty if the outcome is `error`. */
   readonly statuses: readonly LimitStatus[];
   readonly response: NetHeaders;
   readonly shadow: readonly string[];
   readonly reasons: readonly Reason[];
 }
 
-/** What the frontends know of the engine. */
+/** The part of the engine that frontends use. */
 export interface Engine {
   check(call: 'http' | 'tcp', wire: Wire, caller: Caller): Verdict | Promise<Verdict>;
-  /** One wire for each descriptor of the request. */
+  /** One wire per descriptor of the request. */
   limit(descriptors: readonly Wire[], caller: Caller): LimitVerdict | Promise<LimitVerdict>;
-  /** Returns nothing where the entry is taken; a promise where the caller must wait before it reads on (a full queue). */
+  /** A promise if a queue is full: back-pressure, the caller must wait for it before it reads on. */
   report(call: 'log' | 'tcp-log', wire: Wire): undefined | Promise<void>;
 }

@@ -1,15 +1,15 @@
 /**
- * **In**: values of one rule's key, with their types. **Out**: one canonical text; equal keys make equal texts, unlike keys
- * unlike ones: each value carries its type, and text its length. **Fails**: never.
+ * **In**: values of a rule's key, with their types. **Out**: one canonical text: equal for equal keys, different for different ones,
+ * since each value carries its type, and text its length. **Fails**: never.
  */
 import { Cidr, Ip } from '../attributes/network.ts';
 import type { Type } from '../attributes/types.ts';
 import { Duration, Timestamp, Uint, type Value } from '../attributes/values.ts';
 
-/** Of a value that could not be had: a value of its own. */
+/** Stands for a value that is not available. */
 const ABSENT = '-';
 
-/** Of one value; `undefined` where it could not be had. */
+/** `undefined`: the value is not available. */
 export const keyPart = (value: Value | undefined, type: Type): string =>
   value === undefined ? ABSENT : valueText(value, type);
 

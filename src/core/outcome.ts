@@ -60,18 +60,18 @@ export interface LocalCounts {
   readonly replicas: number;
 }
 
-/** What a shadow rule charges is apart from what any enforced rule does; no rule's name holds a `#`. */
+/** The counter of a shadow rule, apart from those of enforced rules; no rule name contains `#`. */
 export const shadowCounter = (counter: string): string => `${counter}#shadow`;
 
 export type RuleResult =
-  /** Its action let it pass, or it has none. */
+  /** Its action passed, or it has none. */
   | { readonly kind: 'passed'; readonly answer: CheckAnswer | undefined }
   /** A deny rule applies, or its handler refused. */
   | { readonly kind: 'refused'; readonly answer: CheckAnswer | undefined }
   | { readonly kind: 'over'; readonly quota: QuotaRefusal }
-  /** The handler of an allow rule said no. */
+  /** The handler of an allow rule denied. */
   | { readonly kind: 'not allowed'; readonly answer: CheckAnswer | undefined }
-  /** `word`: what that comes to. */
+  /** `word`: the result of the failure. */
   | {
       readonly kind: 'failed';
       readonly part: 'match' | 'input' | 'handler';
@@ -80,12 +80,12 @@ export type RuleResult =
     };
 
 export interface QuotaRefusal {
-  /** Of the rule that refused. */
+  /** Period of the rule that refused. */
   readonly perMs: number;
   readonly answer: QuotaAnswer;
-  /** Of what was asked in that call, what has least left. */
+  /** The answer with the least remaining in that call. */
   readonly least: QuotaAnswer;
-  /** Until all that refused could pass. */
+  /** Time until all that refused could pass. */
   readonly retryAfterMs: number;
 }
 
@@ -93,17 +93,17 @@ export interface QuotaRefusal {
 export interface RuleOutcome<P extends PreparedRule = PreparedRule> {
   readonly prepared: P;
   readonly bag: Bag;
-  /** False: it is worked out and counted, and nothing is done. */
+  /** False: evaluated and counted, but without effect. */
   readonly enforced: boolean;
   result: RuleResult;
-  /** Some part failed, whatever came of it: what it would set is taken away. */
+  /** A part failed, whatever the result; headers that the rule would set are removed. */
   failed: boolean;
 }
 
 export const PASSED: RuleResult = Object.freeze({ kind: 'passed', answer: undefined });
 export const REFUSED: RuleResult = Object.freeze({ kind: 'refused', answer: undefined });
 
-/** Put on record where the rule failed. */
+/** Records the failure of a part of the rule. */
 export function fail(outcome: RuleOutcome, part: 'match' | 'input' | 'handler', word: ErrorWord, why: string): void {
   outcome.result = { kind: 'failed', part, word, why };
   outcome.failed = true;

@@ -1,4 +1,4 @@
-/** HTTP statuses of gRPC codes, as google.rpc.Code says them. */
+/** gRPC codes and their HTTP statuses, by google.rpc.Code. */
 export const Code = {
   OK: 0,
   PERMISSION_DENIED: 7,
@@ -11,12 +11,12 @@ const HTTP_OF_CODE: readonly number[] = [
   200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401,
 ];
 
-/** For what a check handler denies with. */
+/** HTTP status of a handler's denial. */
 export const httpOfCode = (code: number): number => HTTP_OF_CODE[code] ?? 403;
 
 export const isDenialCode = (code: unknown): code is number =>
   Number.isInteger(code) && (code as number) > 0 && (code as number) < HTTP_OF_CODE.length;
 
-/** For a deny rule's own status: what says who is asking is told apart, all else is a refusal. */
+/** gRPC code of a deny rule's status. */
 export const codeOfHttp = (status: number): number =>
   status === 401 ? Code.UNAUTHENTICATED : status === 429 ? Code.RESOURCE_EXHAUSTED : Code.PERMISSION_DENIED;

@@ -1,16 +1,16 @@
-/** What the lists of behaviours are made of. */
+/** Building blocks of the lists of behaviours. */
 import assert from 'node:assert/strict';
 import type { Adapter } from '../contract.ts';
 import { type OpenedForTest, openForTest } from './open-for-test.ts';
 import type { AdapterSubject } from './subject.ts';
 
-/** A sentence, and what shows that it holds. */
+/** A sentence, and its test. */
 export interface Behaviour {
   readonly says: string;
   readonly show: () => void | Promise<void>;
 }
 
-/** A behaviour of an open handler, which is closed afterwards whatever happens. */
+/** A behaviour of an open handler, which is always closed afterwards. */
 export function ofOpen(
   adapter: Adapter,
   subject: AdapterSubject,
@@ -44,7 +44,7 @@ export async function openSubject(
   });
 }
 
-/** Tries until `show` does not throw; then, or after the time, its last word counts. */
+/** Retries until `show` does not throw, or until the timeout. */
 export async function eventually(show: () => void | Promise<void>, withinMs = 15_000): Promise<void> {
   const until = performance.now() + withinMs;
   for (;;) {

@@ -1,4 +1,4 @@
-/** What holds for every adapter that serves `check`. */
+/** Behaviours of every adapter that serves `check`. */
 import assert from 'node:assert/strict';
 import type { Adapter, CheckAnswer } from '../contract.ts';
 import { type Behaviour, ofOpen, paramsOf } from './behaviours.ts';
@@ -58,7 +58,7 @@ export function checkBehaviours(adapter: Adapter, subject: AdapterSubject, examp
   ];
 }
 
-/** Only declared names, each of its type; any may be absent. */
+/** Only declared names, with values of their types; any may be absent. */
 export function assertTypes(values: Values, shape: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(values)) {
     const type = shape[name]?.replace(/\?$/, '');

@@ -1,4 +1,4 @@
-/** What holds for every adapter that serves `enrich`. */
+/** Behaviours of every adapter that serves `enrich`. */
 import assert from 'node:assert/strict';
 import type { Adapter } from '../contract.ts';
 import { type Behaviour, ofOpen, paramsOf } from './behaviours.ts';

@@ -1,15 +1,15 @@
-/** A clock that stands still until it is told to go on. */
+/** A clock that moves only when told to. */
 export interface FakeClock {
   nowMs(): number;
-  /** Goes on with `advance` and `toNextWindow`, never back. */
+  /** Moves by `advance` and `toNextWindow`; never back. */
   monotonicMs(): number;
   advance(ms: number): void;
   set(nowMs: number): void;
-  /** To the next beginning of a window of that length. */
+  /** Moves to the start of the next window of this length. */
   toNextWindow(perMs: number): void;
 }
 
-/** Starts at the beginning of a day of UTC where nothing is said. */
+/** Starts at midnight UTC by default. */
 export function fakeClock(startsAtMs: number = Date.UTC(2026, 0, 1)): FakeClock {
   let nowMs = startsAtMs;
   let monotonicMs = 0;

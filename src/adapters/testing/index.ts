@@ -1,7 +1,7 @@
 /**
- * `sluice/plugin/testing`: the behaviours that every adapter must show, and what an author's own tests need.
- * **In**: an adapter, and examples of its use. **Out**: one test for each sentence of the lists, declared with the
- * author's own runner (vitest, node:test). **Fails**: where an example for something that is served is missing.
+ * `sluice/plugin/testing`: the behaviours required of every adapter, and tools for an author's own tests.
+ * **In**: an adapter, and examples of its use. **Out**: one test per behaviour, declared with the author's test runner (vitest,
+ * node:test). **Fails**: if an example for a served capability is missing.
  */
 import type { Adapter, Capability } from '../contract.ts';
 import type { Behaviour } from './behaviours.ts';

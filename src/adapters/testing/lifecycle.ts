@@ -1,4 +1,4 @@
-/** What holds for every adapter. */
+/** Behaviours of every adapter. */
 import assert from 'node:assert/strict';
 import type { Adapter } from '../contract.ts';
 import { descriptionProblems } from '../description.ts';

@@ -1,4 +1,4 @@
-/** A handler opened as the host does it, with a clock that stands still and a log that is kept. */
+/** Opens a handler as the host does, with a fake clock and a recorded log. */
 import { randomUUID } from 'node:crypto';
 import type { Adapter, AnyHandler, Call, Log, LogFields } from '../contract.ts';
 import { openHandler } from '../open-handler.ts';
@@ -16,21 +16,21 @@ export interface OpenedForTest {
   readonly handler: AnyHandler;
   readonly clock: FakeClock;
   readonly logged: readonly LogLine[];
-  /** What the handler publishes for /metrics: its counters and pages. */
+  /** The handler's counters and pages for /metrics. */
   readonly metrics: () => Promise<string>;
   readonly readiness: () => { readonly ready: boolean; readonly why: string | undefined };
   readonly close: () => Promise<void>;
 }
 
 export interface OpenForTestOptions {
-  /** As an operator writes it: parsed by the adapter's schema. */
+  /** As an operator writes it, before the adapter's schema parses it. */
   readonly config: unknown;
-  /** Relative paths of the config are resolved against it; the working directory where absent. */
+  /** Base of relative paths in the config; default: the working directory. */
   readonly folder?: string;
   readonly handlerName?: string;
   readonly clock?: FakeClock;
   readonly signal?: AbortSignal;
-  /** Before background work that failed is started again. */
+  /** First back-off of failed background work. */
   readonly restartAfterMs?: number;
 }
 
@@ -69,7 +69,7 @@ export async function openForTest(adapter: Adapter, options: OpenForTestOptions)
   };
 }
 
-/** A call with time enough, or with what is said. */
+/** A call with enough time, unless overridden. */
 export function testCall(remainingMs = 5000): Call {
   let signal: AbortSignal | undefined;
   return {

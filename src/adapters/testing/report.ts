@@ -1,4 +1,4 @@
-/** What holds for every adapter that serves `report`. */
+/** Behaviours of every adapter that serves `report`. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type Adapter, type ReportEntry, type Shape, Unavailable } from '../contract.ts';
@@ -101,7 +101,7 @@ export function reportBehaviours(adapter: Adapter, subject: AdapterSubject, exam
 
 const inOrder = (values: readonly unknown[]): string[] => values.map(canonical).toSorted();
 
-/** Equal texts for equal values, whatever the order of names. */
+/** Canonical text: independent of the order of names. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)

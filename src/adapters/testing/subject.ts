@@ -1,11 +1,11 @@
-/** What an author says of the adapter under test. */
+/** An author's description of the adapter under test. */
 import type { ReportEntry, Shape } from '../contract.ts';
 import type { FakeClock } from './fake-clock.ts';
 import type { OpenedForTest } from './open-for-test.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** vitest's and node:test's `describe` and `test` both do. */
+/** Those of vitest and node:test both fit. */
 export interface Runner {
   readonly describe: (name: string, declare: () => void) => unknown;
   readonly test: (name: string, run: () => Promise<void>) => unknown;
@@ -13,21 +13,21 @@ export interface Runner {
 
 export interface AdapterSubject {
   readonly runner: Runner;
-  /** As an operator writes it, or a function that makes it (an address known once a server runs). */
+  /** As an operator writes it, or a function that returns it (for an address that is known once a server runs). */
   readonly config: unknown;
-  /** Relative paths of the config are resolved against it. */
+  /** Base of relative paths in the config. */
   readonly folder?: string;
-  /** Configs that must be refused, by the schema or by `open`, and what the message says. */
+  /** Configs that the schema or `open` must reject, with the expected message. */
   readonly badConfigs?: readonly { readonly config: unknown; readonly says: RegExp }[];
-  /** A config whose backend nobody can reach, for adapters that have one. */
+  /** A config with an unreachable backend, for adapters that have one. */
   readonly unreachable?: unknown;
-  /** Makes the clock of each handler: where the backend has a clock of its own, one that starts now. */
+  /** Creates the clock of each handler; if the backend has its own clock, one that starts now. */
   readonly clock?: () => FakeClock;
   readonly check?: CheckSubject;
   readonly quota?: QuotaSubject;
   readonly report?: ReportSubject;
   readonly enrich?: EnrichSubject;
-  /** Sentences that do not hold, each with the reason. A sentence that is not in the list is an error. */
+  /** Behaviours that do not hold, each with the reason. An unknown sentence is an error. */
   readonly skip?: Readonly<Record<string, string>>;
 }
 
@@ -43,15 +43,15 @@ export interface QuotaSubject {
 
 export interface ReportSubject {
   readonly params?: unknown;
-  /** The names and types of `input`; each is `any` where absent. */
+  /** Names and types of `input`; default: `any`. */
   readonly shape?: Shape;
-  /** The input of entry `n`; different for each `n`. */
+  /** The input of entry `n`; distinct for each `n`. */
   readonly input: (n: number) => Values;
-  /** What has arrived at the backend since this handler was opened, in any order. Asked again until it fits, for some seconds. */
+  /** Entries at the backend since this handler was opened, in any order. Polled for some seconds. */
   readonly read: (opened: OpenedForTest) => readonly unknown[] | Promise<readonly unknown[]>;
-  /** What `read` must come to for these entries; their inputs where absent. */
+  /** The expected result of `read` for these entries; default: their inputs. */
   readonly expected?: (entries: readonly ReportEntry[]) => readonly unknown[];
-  /** Takes the backend away, and brings it back. */
+  /** Stops the backend, and starts it again. */
   readonly away?: { readonly begin: () => Promise<void>; readonly end: () => Promise<void> };
 }
 

@@ -1,4 +1,4 @@
-/** What holds for every adapter with a backend, while that backend cannot be reached. */
+/** Behaviours of every adapter whose backend is unreachable. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { type Adapter, type AnyHandler, Unavailable } from '../contract.ts';
@@ -44,7 +44,7 @@ export function unreachableBehaviours(adapter: Adapter, subject: AdapterSubject)
   ];
 }
 
-/** One call of the first capability that is served, with its example. */
+/** One call of the first served capability, with its example. */
 async function callOnce(adapter: Adapter, subject: AdapterSubject, handler: AnyHandler): Promise<unknown> {
   const call = testCall(CALL_MS);
   const rule = 'example';

@@ -20,7 +20,7 @@ import {
   outcomeOfThrow,
   type QuotaEntry,
 } from '../outcome.ts';
-import { type CallScope, scopeOfLocal } from '../handlers/call-scope.ts';
+import { type CallScope, fallbackScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
 import { costOf, hasKeys, quotaAskOf } from './quota-ask.ts';
 
@@ -219,7 +219,7 @@ function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallS
         );
     return undefined;
   };
-  const answers = askHandler(handler, parts, scopeOfLocal(scope));
+  const answers = askHandler(handler, parts, fallbackScope(scope));
   return answers instanceof Promise ? answers.then(settleLocal) : settleLocal(answers);
 }
 

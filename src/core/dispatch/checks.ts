@@ -1,6 +1,6 @@
 /**
- * **In**: the deciding rules of one bag. **Out**: what each of those that apply came to, at once where every handler answers
- * at once. **Fails**: never; a failure is an outcome. Handlers are asked in parallel.
+ * **In**: the deciding rules of one bag. **Out**: the outcome of each that applies, synchronously if every handler answers
+ * synchronously. **Fails**: never; a failure is an outcome. Handlers are asked in parallel.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
@@ -30,14 +30,14 @@ export function askChecks(
     } catch (error) {
       outcome = outcomeOfThrow(prepared, bag, error);
     }
-    // A list of one takes less memory than one that has room for more.
+    // An array literal of one element allocates less than a push to an empty array.
     if (outcomes === NONE) outcomes = [outcome];
     else outcomes.push(outcome);
   }
   return pending === undefined ? outcomes : Promise.all(pending).then(() => outcomes);
 }
 
-/** Nothing is ever put in. */
+/** Shared; never pushed to. */
 const NONE: RuleOutcome[] = [];
 
 /** Nothing where the rule does not apply. */

@@ -1,6 +1,6 @@
 /**
- * **In**: the enrich rules of a call, in the order of need. **Out**: their outputs, put in the bag; at once where handlers
- * answer at once. **Fails**: never; what could not be had is absent.
+ * **In**: the enrich rules of a call, ordered by dependency. **Out**: their outputs, added to the bag; synchronously if handlers
+ * answer synchronously. **Fails**: never; outputs that are not available are absent.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
@@ -23,7 +23,7 @@ export function enrichBag(
     try {
       waits = enrichOne(prepared, bag, scope);
     } catch {
-      prepared.meters.failed++; // as any part of it that fails: its attributes are absent
+      prepared.meters.failed++; // its attributes stay absent
     }
     if (waits !== undefined)
       return waits

@@ -1,29 +1,29 @@
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
-/** Names one call to its breaker: {@link ORDINARY}, or the number of a try. */
+/** Identifies a call to its breaker: {@link ORDINARY}, or the number of a probe. */
 export type Turn = number;
 const ORDINARY: Turn = 1;
 
 export interface BreakerSpec {
-  /** So many in a row, without a success between them. */
+  /** Consecutive failures that open the breaker. */
   readonly failures: number;
   readonly openForMs: number;
-  /** The first and the last of them are at least so far apart: calls of one burst that fail together are one sign, not many. */
+  /** Least time between the first and the last of them; failures of one burst count as one sign. */
   readonly windowMs: number;
 }
 
 /**
- * Spares a backend that fails, and its callers the wait: after failures in a row over a window it is not asked for a while;
- * then one call tries, and the others are turned away until it is known how that went.
+ * A circuit breaker: after consecutive failures over a window the backend is not called for a while; then one probe is admitted,
+ * and other calls are refused until its result is known.
  */
 export class Breaker {
   spec: BreakerSpec;
   #inARow = 0;
-  /** Of the failures in a row, by `performance.now()`. */
+  /** First of the consecutive failures, by `performance.now()`. */
   #firstFailedAtMs = 0;
-  /** By `performance.now()`; `undefined` while closed. */
+  /** When the next probe is admitted, by `performance.now()`; `undefined` while closed. */
   #triesAtMs: number | undefined;
-  /** The try that runs; 0: none. */
+  /** The running probe; 0: none. */
   #trying: Turn = 0;
   #lastTurn = ORDINARY;
 
@@ -36,19 +36,19 @@ export class Breaker {
     return this.#trying !== 0 || performance.now() >= this.#triesAtMs ? 'half-open' : 'open';
   }
 
-  /** Until it may be asked again. */
+  /** Time until the next probe. */
   get waitMs(): number {
     return this.#triesAtMs === undefined ? 0 : Math.max(0, this.#triesAtMs - performance.now());
   }
 
-  /** The turn of a call that may be made now; it must be told of by `succeeded`, `failed` or `unknown`. `undefined`: it may not. */
+  /** Admits a call, which must end in `succeeded`, `failed` or `unknown`. `undefined`: refused. */
   admits(): Turn | undefined {
     if (this.#triesAtMs === undefined) return ORDINARY;
     if (this.#trying !== 0 || performance.now() < this.#triesAtMs) return undefined;
     return (this.#trying = ++this.#lastTurn);
   }
 
-  /** Whether it was open. */
+  /** Closes the breaker; returns whether it was open. */
   succeeded(): boolean {
     if (this.#inARow === 0 && this.#triesAtMs === undefined) return false;
     const wasOpen = this.#triesAtMs !== undefined;
@@ -58,12 +58,12 @@ export class Breaker {
     return wasOpen;
   }
 
-  /** Whether it opened by that. */
+  /** Returns whether this failure opened the breaker. */
   failed(turn: Turn): boolean {
     const nowMs = performance.now();
     const { failures, openForMs, windowMs } = this.spec;
     if (this.#triesAtMs !== undefined) {
-      if (turn !== this.#trying) return false; // it was asked before the breaker opened
+      if (turn !== this.#trying) return false; // admitted before the breaker opened
       this.#trying = 0;
       this.#triesAtMs = nowMs + openForMs;
       return false;
@@ -74,7 +74,7 @@ export class Breaker {
     return true;
   }
 
-  /** It ended without saying anything of the backend: its caller had gone, or it was never sent. */
+  /** The call says nothing of the backend: its caller had gone, or it was never sent. */
   unknown(turn: Turn): void {
     if (turn === this.#trying) this.#trying = 0;
   }

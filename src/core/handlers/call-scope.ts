@@ -4,20 +4,20 @@ import type { Caller } from '../call.ts';
 /** `globalThis.performance` is a getter; keep a local reference on the hot path. */
 const monotonic = performance;
 
-/** Part of the caller's time that is left for our answer to reach it. */
+/** Part of the caller's time reserved for our answer to reach it. */
 const MARGIN_MS = 5;
-/** Part of that margin for the handler that counts in place of a late one; it is near and answers at once. */
+/** Part of that margin for the fallback handler of a late one; it is local and answers fast. */
 const LOCAL_MS = 2;
-/** Where the caller does not say how long it waits: for a handler that is silent, and for one that answers other calls. */
+/** Timeouts for a caller that states none: while the handler is silent, and while it answers other calls. */
 export const CALLER_WAITS_MS = 150;
 const CALLER_QUEUES_MS = 5000;
 
-/** One call of the engine, as its handlers see it: who asks, how long there is. */
+/** One call of the engine: its caller, and the time that is left. */
 export class CallScope {
   readonly id: string;
   readonly kind: CallKind | undefined;
   readonly caller: Caller;
-  /** Somebody looks at what a call would do: handlers are asked by their gate for looks. */
+  /** An operator inspects a call: handlers are asked through their inspection gate. */
   readonly isLook: boolean;
   #endsAtMs = 0;
   #nowMs = 0;
@@ -30,7 +30,7 @@ export class CallScope {
     this.isLook = isLook;
   }
 
-  /** When it must be answered, by `performance.now()`. Worked out when first read: most calls wait for nothing. */
+  /** When it must be answered, by `performance.now()`. Computed when first read, since most calls wait for nothing. */
   get endsAtMs(): number {
     if (this.#endsAtMs === 0) this.#endsAtMs = this.#whenItEnds();
     return this.#endsAtMs;
@@ -43,19 +43,19 @@ export class CallScope {
     return this.nowMs + (remainingMs === undefined ? CALLER_QUEUES_MS : remainingMs - MARGIN_MS);
   }
 
-  /** By `performance.now()`. Handlers that answer at once are asked in one go: the clock is read once until one makes the call wait. */
+  /** By `performance.now()`. The clock is read once until a handler makes the call wait. */
   get nowMs(): number {
     if (this.#hasWaited) return monotonic.now();
     if (this.#nowMs === 0) this.#nowMs = monotonic.now();
     return this.#nowMs;
   }
 
-  /** Its handlers are not asked in one go. */
+  /** The call waits, so its clock moves on. */
   waits(): void {
     this.#hasWaited = true;
   }
 
-  /** How long a handler may be silent, that may by itself be so for `deadlineMs`. */
+  /** How long a handler with this deadline may be silent. */
   silenceMs(deadlineMs: number): number {
     const { endsAtMs } = this.caller;
     const saysHowLong = endsAtMs === undefined ? this.caller.remainingMs !== undefined : endsAtMs !== Infinity;
@@ -63,11 +63,11 @@ export class CallScope {
   }
 }
 
-/** For what is asked in the place of a handler that has failed, perhaps with all the time that there was. */
-export function scopeOfLocal({ id, kind, caller: { signal }, endsAtMs }: CallScope): CallScope {
+/** For the fallback of a handler that failed, perhaps after using up the call's time. */
+export function fallbackScope({ id, kind, caller: { signal }, endsAtMs }: CallScope): CallScope {
   return new CallScope(id, kind, { remainingMs: Math.max(LOCAL_MS, endsAtMs - performance.now()) + MARGIN_MS, signal });
 }
 
-/** Of work that nobody waits for: writing reports. */
-const NOBODY: Caller = { remainingMs: Infinity, signal: undefined };
-export const scopeOfOwn = (id: string): CallScope => new CallScope(id, undefined, NOBODY);
+/** For work without a caller, such as writing reports. */
+export const backgroundScope = (id: string): CallScope =>
+  new CallScope(id, undefined, { remainingMs: Infinity, signal: undefined });

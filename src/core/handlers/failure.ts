@@ -2,15 +2,15 @@ import { Rejected, Unavailable } from '../../adapters/contract.ts';
 import type { FailureKind } from '../metrics/meters.ts';
 import type { ErrorWord } from '../actions.ts';
 
-/** A call of a handler that came to nothing. A value, not thrown: it is one of the two ways that a call ends. */
+/** The failure of a handler's call; returned, not thrown. */
 export class Failure {
   readonly kind: FailureKind;
-  /** For people: names adapter and handler. */
+  /** Names adapter and handler, for operators. */
   readonly why: string;
   readonly retryAfterMs: number;
-  /** Of a batch of reports: the indexes of those refused, all if absent. */
+  /** Rejected reports of a batch, by index; all if absent. */
   readonly entries: readonly number[] | undefined;
-  /** Of a fault of the plugin: what was thrown. */
+  /** The error that the plugin threw. */
   readonly cause: unknown;
 
   constructor(
@@ -29,13 +29,13 @@ export class Failure {
     this.cause = options.cause;
   }
 
-  /** `word`: the rule's own. What failed on this side never passes: the backend answers, and a burst must not open what it guards. */
+  /** Applies the rule's `onError`. An overload here never passes: the backend works, and a burst must not open what it guards. */
   comesTo(word: ErrorWord): ErrorWord {
     return word === 'allow' && (this.kind === 'overload' || this.kind === 'gone') ? 'error' : word;
   }
 }
 
-/** By name too: a plugin from outside may bring the contract in an instance of its own. */
+/** Also by name, since a plugin may bundle its own copy of the contract. */
 export function failureOf(thrown: unknown, label: string): Failure {
   if (thrown instanceof Unavailable || isNamed(thrown, 'Unavailable')) {
     const { message, retryAfterMs } = thrown as Unavailable;

@@ -1,7 +1,7 @@
 import type { Call } from '../../adapters/contract.ts';
 import type { CallScope } from './call-scope.ts';
 
-/** What a plugin sees of one call. Its signal is made when first read. */
+/** The {@link Call} of a plugin. Its signal is created when first read. */
 export class HandlerCall implements Call {
   readonly #scope: CallScope;
   readonly #endsAtMs: number;
@@ -36,13 +36,13 @@ export class HandlerCall implements Call {
     return controller.signal;
   }
 
-  /** Answered: nothing more to listen for. */
+  /** The call was answered; removes the listener. */
   done(): void {
     this.#isDone = true;
     if (this.#onCallerGone !== undefined) this.#scope.caller.signal?.removeEventListener('abort', this.#onCallerGone);
   }
 
-  /** Given up: work for it may stop. */
+  /** The call was abandoned; the plugin may stop working on it. */
   abort(why: string): void {
     this.done();
     this.#whyEnded = new Error(why);

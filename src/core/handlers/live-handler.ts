@@ -28,25 +28,25 @@ export interface LiveHandlerContext {
   readonly log: Log;
   readonly meters: HandlerMeters;
   readonly reports: ReportQueueOptions;
-  /** How long calls that still run, and reports that still wait, may take when it closes. */
+  /** Time for running calls and queued reports when the handler closes. */
   readonly graceMs: number;
 }
 
-/** Below Envoy's 200 ms for ext_authz. A limit that passes while its handler is away must not pass since it is asked much at once. */
+/** Below Envoy's 200 ms for ext_authz; a burst must not look like an outage, which lets limits pass. */
 const BURST_SILENCE_MS = 150;
-/** Whoever looks is told what failed. */
+/** Inspections return their failures instead. */
 const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const NEVER_OPEN = { failures: Infinity, openForMs: 0, windowMs: 0 };
 
-/** An open handler with what stands before it. Kept over reloads while its adapter and config stay equal. */
+/** An open handler behind its gate. Kept over reloads while adapter and config stay equal. */
 export class LiveHandler {
   readonly open: OpenHandler;
   readonly gate: Gate;
-  /** For those who look on: it counts nothing, and what comes of it neither opens nor closes the breaker of calls. */
+  /** For admin inspection: not metered, and with its own breaker, so that it cannot affect traffic. */
   readonly looks: Gate;
-  /** Of handlers that serve quota: made once, since calls pass it on. */
+  /** `charge` of a quota handler; one closure, since calls pass it on. */
   readonly charge: (asks: readonly QuotaAsk[], call: Call) => readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
-  /** Of handlers that take reports. */
+  /** Only if the handler serves report. */
   readonly reports: ReportQueue | undefined;
   /** Deadline of one call, by capability. */
   deadlinesMs: Readonly<Record<Capability, number>>;
@@ -118,7 +118,7 @@ export class LiveHandler {
     this.#snapshots++;
   }
 
-  /** Closes it when no snapshot holds it any more: reports first, then what still runs, then the handler itself. */
+  /** Closes the handler when no snapshot uses it: drains reports, then running calls, then closes it. */
   release(): Promise<void> {
     this.#snapshots--;
     return this.#snapshots > 0 ? Promise.resolve() : this.close();

@@ -1,16 +1,16 @@
 /**
- * Reports on their way to one handler.
- * **In**: entries, as calls make them. **Out**: batches, written one after the other, in order.
- * **Fails**: what the backend cannot take now is tried again; what it refuses is put aside, counted and told. A full queue
- * makes whoever brings more wait.
+ * The queue of reports to one handler.
+ * **In**: entries. **Out**: batches, written in order, one at a time.
+ * **Fails**: a batch is retried while the backend is unavailable; rejected entries are discarded, counted and logged. A full queue
+ * applies back-pressure.
  *
- * Kept in memory: what waits when the process dies is lost, at most {@link ReportQueueOptions.maxWaiting} entries a handler.
+ * It is in memory: a crash loses at most {@link ReportQueueOptions.maxWaiting} entries per handler.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LONGEST_TIMER_MS } from '../../time/timer-wheel.ts';
 import type { BatchDefaults, Call, Log, ReportEntry } from '../../adapters/contract.ts';
 import { deadlinesOf } from '../actions.ts';
-import { scopeOfOwn } from './call-scope.ts';
+import { backgroundScope } from './call-scope.ts';
 import { Failure } from './failure.ts';
 import type { Gate } from './gate.ts';
 import { ThrottledLine } from './throttled-line.ts';
@@ -21,7 +21,7 @@ import { reportBytes, shownReport } from './report-size.ts';
 export interface ReportQueueOptions {
   /** Entries that may wait for one handler. */
   readonly maxWaiting: number;
-  /** Their size, as estimated by their texts. */
+  /** Their estimated size. */
   readonly maxWaitingBytes: number;
 }
 export const DEFAULT_REPORT_QUEUE: ReportQueueOptions = { maxWaiting: 10_000, maxWaitingBytes: 16 * 1024 * 1024 };
@@ -48,7 +48,7 @@ export class ReportQueue {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
-  /** Of the pause before a batch is tried again. */
+  /** Aborts the back-off before a retry. */
   #retry = new AbortController();
   #givesUpAtMs = Infinity;
   #isGivenUp = false;
@@ -66,7 +66,7 @@ export class ReportQueue {
     this.#deadlineMs = deadlinesOf(spec.deadlineMs).report;
   }
 
-  /** Entries that wait, or are being written. */
+  /** Entries queued or being written. */
   get size(): number {
     return this.#waiting.length;
   }
@@ -80,7 +80,7 @@ export class ReportQueue {
     this.#deadlineMs = deadlinesOf(spec.deadlineMs).report;
   }
 
-  /** Always takes the entry; a promise where the queue is full now, which resolves when there is room again. */
+  /** Always accepts the entry; returns a promise for room if the queue is now full. */
   push(entry: ReportEntry, rule: string): Promise<void> | undefined {
     const bytes = reportBytes(entry.input);
     this.#waiting.push(entry);
@@ -98,7 +98,7 @@ export class ReportQueue {
     return this.#room.promise;
   }
 
-  /** Until all that waits now has been written or put aside. */
+  /** Settles when all that is queued now is written or discarded. */
   async flush(): Promise<void> {
     while (this.#waiting.length > 0) {
       this.#start();
@@ -106,7 +106,7 @@ export class ReportQueue {
     }
   }
 
-  /** Writes what waits, for so long; then gives up what is left, a batch that is being written too, and says how much that is. */
+  /** Drains the queue within that time; then drops what is left, the batch being written included, and logs how much. */
   async close(withinMs: number): Promise<void> {
     this.#givesUpAtMs = performance.now() + withinMs;
     this.#retry.abort();
@@ -171,13 +171,13 @@ export class ReportQueue {
     return length;
   }
 
-  /** Of what waits, for a log line. */
+  /** Summary of a queued entry, for a log line. */
   #shown(at: number): string {
     const entry = this.#waiting[at];
     return entry === undefined ? '' : shownReport(this.#rules[at] ?? '', entry, this.#sizes[at] ?? 0);
   }
 
-  /** Until it is written, refused or given up. */
+  /** Retries until the batch is written, rejected or dropped. */
   async #deliver(entries: readonly ReportEntry[]): Promise<void> {
     const { meters } = this.#gate.health;
     const id = nextId();
@@ -185,7 +185,7 @@ export class ReportQueue {
       const answer = await this.#gate.ask<readonly ReportEntry[], void>(
         this.#write,
         entries,
-        scopeOfOwn(id),
+        backgroundScope(id),
         this.#deadlineMs,
         () => undefined,
       );
@@ -223,6 +223,6 @@ export class ReportQueue {
   }
 }
 
-/** Until it has passed or is aborted. */
+/** Settles after the pause, or when it is aborted. */
 const pause = async (ms: number, signal: AbortSignal): Promise<void> =>
   sleep(Math.min(ms, LONGEST_TIMER_MS), undefined, { signal }).catch(() => undefined);

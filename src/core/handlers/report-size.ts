@@ -1,15 +1,15 @@
-/** How much memory a report takes, and what a log line may show of it. */
+/** The size of a report in memory, and its summary for log lines. */
 import type { ReportEntry } from '../../adapters/contract.ts';
 
-/** Of a field; what a string, a number or a reference takes beside its text. */
+/** Overhead of a field beside its text. */
 const FIELD_BYTES = 16;
 const ENTRY_BYTES = 64;
-/** So many values of an entry are looked at; the others are taken to be like them. */
+/** Values of an entry that are measured; the rest is extrapolated. */
 const MOST_LOOKED_AT = 1000;
-/** Deeper than JSON of a request may be nested; what is below is not looked at. */
+/** Deeper than JSON of a request may nest; deeper values are not measured. */
 const DEEPEST = 32;
 
-/** About what an entry weighs: its texts, those in its maps and lists too, and something for each field. */
+/** Estimated size of an entry: its texts, nested ones included, and an overhead per field. */
 export function reportBytes(input: Readonly<Record<string, unknown>>): number {
   let bytes = ENTRY_BYTES;
   let looked = 0;
@@ -64,7 +64,7 @@ const rest = (bytes: number, looked: number, all: number): number =>
 
 const SHOWN_FIELDS = 8;
 
-/** `rule audit, id 3hzda0-1, 4180 bytes: path=text of 12, code=200`. Of texts, lists and maps only the size: they may hold secrets. */
+/** `rule audit, id 3hzda0-1, 4180 bytes: path=text of 12, code=200`. Texts, lists and maps show only their size, since they may hold secrets. */
 export function shownReport(rule: string, { id, input }: ReportEntry, bytes: number): string {
   const fields = Object.entries(input);
   const shown = fields.slice(0, SHOWN_FIELDS).map(([name, value]) => `${name}=${shownValue(value)}`);

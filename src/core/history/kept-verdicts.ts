@@ -1,31 +1,31 @@
 /**
- * Recent verdicts with why. Refusals have room of their own, and so have allowed calls that a shadow rule would have refused:
- * a sample of allowed calls displaces neither. A call pays for keeping a reference; what it looked at is worked out again from
- * the kept bag when somebody asks, or when its policy is replaced, since a bag holds the whole policy.
+ * Recent verdicts with their reasons, in three buffers: refusals, shadow hits, and a sample of allowed calls, which displaces neither.
+ * A call only stores a reference; the attributes it read are evaluated again from the kept bag when an operator asks, or when
+ * its policy is replaced, since a bag references the whole policy.
  */
 import { RecordingBag, type RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { ShownRequest } from '../../attributes/shown-request.ts';
 import type { LimitVerdict, Outcome, Reason, Verdict } from '../call.ts';
 import { keyForPeople } from '../dispatch/quota-look.ts';
-import { type KeepRoom, VerdictRoom } from './verdict-buffer.ts';
+import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 
 const MIB = 1024 * 1024;
 /**
- * `burst` and `perS` bound how fast a room fills, so that what is in it stays for some time whatever clients send: a refusal for at least
- * five minutes. All go after a quarter of an hour. docs/verdicts.md says these numbers; a test holds the two together.
+ * `burst` and `perS` bound how fast a buffer fills, so that a refusal stays for at least five minutes whatever clients send. Sampling
+ * allowed calls also keeps their requests out of the old generation of the heap. docs/verdicts.md has these numbers; a test compares them.
  */
-export const KEEP: Readonly<Record<'refused' | 'shadow' | 'allowed', KeepRoom>> = {
+export const KEEP: Readonly<Record<'refused' | 'shadow' | 'allowed', BufferLimits>> = {
   refused: { count: 4096, bytes: 32 * MIB, burst: 1024, perS: 10, forMs: 900_000 },
   shadow: { count: 512, bytes: 4 * MIB, burst: 256, perS: 1, forMs: 900_000 },
   allowed: { count: 256, bytes: 4 * MIB, burst: 1, perS: 20, forMs: 900_000 },
 };
-/** Working out what was kept goes on in slices, so that calls are answered in between. */
+/** Detaching kept verdicts runs in slices, so that calls are answered in between. */
 const SLICE_MS = 5;
 
 export interface KeptVerdict {
-  /** Of the verdict. */
+  /** Id of the verdict. */
   readonly id: string;
   readonly timeMs: number;
   readonly call: CallKind;
@@ -33,14 +33,14 @@ export interface KeptVerdict {
   readonly rule: string | undefined;
   readonly reasons: readonly Reason[];
   readonly shadow: readonly string[];
-  /** Of the request; null where its call has none, `(secret)` where not to be shown. In `limit` of the first descriptor. */
+  /** Fields of the request: null if absent, `(secret)` if hidden. For `limit` those of the first descriptor. */
   readonly request: Readonly<Record<RequestField, unknown>>;
-  /** Of the quota rules among those that it came to. */
+  /** Keys of the quota rules that refused, failed or hit in shadow mode. */
   readonly quotaKeys: readonly {
     readonly rule: string;
     readonly key: readonly { readonly source: string; readonly value: unknown }[];
   }[];
-  /** What the rules' matches looked at, by name; null where absent, `(secret)` where not to be shown. */
+  /** Attributes that the matches read, by name: null if absent, `(secret)` if hidden. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
@@ -58,39 +58,39 @@ const FIELDS = {
 export type RequestField = keyof typeof FIELDS;
 
 export interface VerdictFilter {
-  /** Of the verdict or of the request (x-request-id). */
+  /** Id of the verdict or the request (x-request-id). */
   readonly id?: string;
-  /** It decided, or it would have refused in shadow mode. */
+  /** The rule that decided, or would have refused in shadow mode. */
   readonly rule?: string;
   readonly outcome?: Outcome;
   readonly call?: CallKind;
   readonly host?: string;
-  /** Without its query; one that ends in `*` stands for all that begin so. */
+  /** Without the query; a trailing `*` matches any suffix. */
   readonly path?: string;
-  /** 100 where absent. */
+  /** Default 100. */
   readonly limit?: number;
 }
 
-interface Live {
+interface LiveEntry {
   readonly snapshot: Snapshot;
   readonly bag: RequestBag;
   readonly call: CallKind;
   readonly verdict: Verdict | LimitVerdict;
   readonly timeMs: number;
 }
-/** What stays of an entry whose policy is no longer in force is its answer. */
-type Answer = { live: Live; told: undefined } | { live: undefined; told: KeptVerdict };
-/** `number` runs: many calls end in one millisecond. */
-type Kept = Answer & { readonly number: number };
+/** An entry whose policy is no longer in force is kept as its summary. */
+type Entry = { live: LiveEntry; summary: undefined } | { live: undefined; summary: KeptVerdict };
+/** `number` orders entries, since many calls end in one millisecond. */
+type Kept = Entry & { readonly number: number };
 
 export class KeptVerdicts {
   #inForce: Snapshot | undefined;
   #next = 0;
-  readonly #refused = new VerdictRoom<Kept>(KEEP.refused);
-  readonly #shadow = new VerdictRoom<Kept>(KEEP.shadow);
-  readonly #allowed = new VerdictRoom<Kept>(KEEP.allowed);
+  readonly #refused = new VerdictBuffer<Kept>(KEEP.refused);
+  readonly #shadow = new VerdictBuffer<Kept>(KEEP.shadow);
+  readonly #allowed = new VerdictBuffer<Kept>(KEEP.allowed);
 
-  /** `atMs`: by `performance.now()`; `timeMs` tells the time of day. */
+  /** `atMs`: by `performance.now()`; `timeMs`: wall clock. */
   offer(
     snapshot: Snapshot,
     bag: RequestBag | undefined,
@@ -100,48 +100,49 @@ export class KeptVerdicts {
     timeMs: () => number,
   ): void {
     if (bag === undefined) return;
-    const room = verdict.outcome !== 'allow' ? this.#refused : verdict.shadow.length > 0 ? this.#shadow : this.#allowed;
+    const buffer =
+      verdict.outcome !== 'allow' ? this.#refused : verdict.shadow.length > 0 ? this.#shadow : this.#allowed;
     const { weight } = bag.wire;
-    if (!room.admits(atMs, weight, verdict.rule)) return;
+    if (!buffer.admits(atMs, weight, verdict.rule)) return;
     bag.wire.keep();
     const live = { snapshot, bag, call, verdict, timeMs: timeMs() };
-    // A call that its policy's replacement overtook must not hold that policy.
+    // A call that ended after its policy was replaced must not retain that policy.
     const number = this.#next++;
-    room.add(
+    buffer.add(
       snapshot === this.#inForce
-        ? { number, live, told: undefined }
-        : { number, live: undefined, told: toldOf({ live, told: undefined }) },
+        ? { number, live, summary: undefined }
+        : { number, live: undefined, summary: summaryOf({ live, summary: undefined }) },
       weight,
       atMs,
     );
   }
 
-  /** Refusals and shadow hits that were not kept, since too many came. */
+  /** Refusals and shadow hits that were not kept because too many came at once. */
   get skipped(): number {
     return this.#refused.skipped + this.#shadow.skipped;
   }
 
-  /** The newest first. */
+  /** Newest first. */
   list(filter: VerdictFilter = {}, nowMs: number = performance.now()): readonly KeptVerdict[] {
     const { limit = 100 } = filter;
     const found: KeptVerdict[] = [];
-    const all = [this.#refused, this.#shadow, this.#allowed].flatMap((room) => room.entries(nowMs));
+    const all = [this.#refused, this.#shadow, this.#allowed].flatMap((buffer) => buffer.entries(nowMs));
     for (const kept of all.toSorted((a, b) => b.number - a.number)) {
       if (found.length >= limit) break;
-      if (passes(kept, filter)) found.push(toldOf(kept));
+      if (passes(kept, filter)) found.push(summaryOf(kept));
     }
     return found;
   }
 
-  /** Lets go of all policies but this one. Settles when that is done. */
+  /** Detaches entries from all policies but this one. */
   async settle(inForce: Snapshot): Promise<void> {
     this.#inForce = inForce;
     let sliceEndsAtMs = performance.now() + SLICE_MS;
-    for (const room of [this.#refused, this.#shadow, this.#allowed]) {
-      for (const kept of room.entries(performance.now())) {
+    for (const buffer of [this.#refused, this.#shadow, this.#allowed]) {
+      for (const kept of buffer.entries(performance.now())) {
         if (kept.live === undefined || kept.live.snapshot === inForce) continue;
-        const told = toldOf(kept);
-        Object.assign(kept, { live: undefined, told });
+        const summary = summaryOf(kept);
+        Object.assign(kept, { live: undefined, summary });
         if (performance.now() < sliceEndsAtMs) continue;
         await new Promise((resolve) => {
           setImmediate(resolve);
@@ -152,15 +153,15 @@ export class KeptVerdicts {
   }
 }
 
-/** What needs no working out first: filters are tried on all that is kept. */
+/** Filters apply to all entries, so the test needs no summary. */
 function passes(kept: Kept, { id, rule, outcome, call, host, path }: VerdictFilter): boolean {
-  const { live, told } = kept;
-  const { verdict, call: own } = live ?? { verdict: told, call: told.call };
+  const { live, summary } = kept;
+  const { verdict, call: own } = live ?? { verdict: summary, call: summary.call };
   if (outcome !== undefined && verdict.outcome !== outcome) return false;
   if (call !== undefined && own !== call) return false;
   if (rule !== undefined && verdict.rule !== rule && !verdict.shadow.includes(rule)) return false;
   if (id === undefined && host === undefined && path === undefined) return true;
-  const request = live === undefined ? told.request : fieldsOf(new ShownRequest(live.bag));
+  const request = live === undefined ? summary.request : fieldsOf(new ShownRequest(live.bag));
   if (id !== undefined && verdict.id !== id && request.requestId !== id) return false;
   if (host !== undefined && String(request.host).toLowerCase() !== host.toLowerCase()) return false;
   if (path === undefined) return true;
@@ -174,8 +175,8 @@ const fieldsOf = (shown: ShownRequest): KeptVerdict['request'] =>
     unknown
   >;
 
-function toldOf({ live, told }: Answer): KeptVerdict {
-  if (live === undefined) return told;
+function summaryOf({ live, summary }: Entry): KeptVerdict {
+  if (live === undefined) return summary;
   const {
     snapshot,
     bag,
@@ -194,7 +195,7 @@ function toldOf({ live, told }: Answer): KeptVerdict {
     reasons: reasons.map((reason) => ({ ...reason, text: shown.text(reason.text) })),
     request: fieldsOf(shown),
     quotaKeys: quotaKeysOf(snapshot, bag, call, new Set([rule, ...shadow, ...reasons.map((reason) => reason.rule)])),
-    attributes: lookedAt(snapshot, bag, call, shown),
+    attributes: attributesRead(snapshot, bag, call, shown),
   };
 }
 
@@ -209,7 +210,7 @@ function quotaKeysOf(
     .map(({ rule, action }) => ({ rule: rule.name, key: keyForPeople(action.key, bag) }));
 }
 
-function lookedAt(
+function attributesRead(
   { candidates, attributes }: Snapshot,
   bag: RequestBag,
   call: CallKind,

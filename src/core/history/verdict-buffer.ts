@@ -1,16 +1,16 @@
-/** Room for recent things that is bounded by count, by bytes, by age, and by how fast it fills. */
+/** A buffer of recent items, bounded by count, bytes, age and rate. */
 
-export interface KeepRoom {
+export interface BufferLimits {
   readonly count: number;
-  /** Of all that is kept together: a client that is refused must not fill the memory with what it sends. */
+  /** Of all items together; a client that is refused must not fill the memory. */
   readonly bytes: number;
-  /** So many at once, then so many a second. */
+  /** A token bucket: items at once, and items a second. */
   readonly burst: number;
   readonly perS: number;
   readonly forMs: number;
 }
 
-/** Beyond the rate one of each rule is let in so often: a flood that one rule refuses does not hide the others. */
+/** Beyond the rate one item per rule and period is admitted, so that a flood refused by one rule does not hide the others. */
 const RULE_EVERY_MS = 10_000;
 const MOST_RULES = 1024;
 
@@ -20,11 +20,11 @@ interface Entry<T> {
   readonly atMs: number;
 }
 
-export class VerdictRoom<T> {
-  /** Let in too fast, or too heavy. */
+export class VerdictBuffer<T> {
+  /** Items beyond the rate, or too large. */
   skipped = 0;
-  readonly #room: KeepRoom;
-  /** By a running number: the first is the oldest. */
+  readonly #limits: BufferLimits;
+  /** By sequence number; the first is the oldest. */
   readonly #entries = new Map<number, Entry<T>>();
   readonly #byRule = new Map<string, number>();
   #next = 0;
@@ -32,14 +32,14 @@ export class VerdictRoom<T> {
   #tokens: number;
   #filledAtMs = -Infinity;
 
-  constructor(room: KeepRoom) {
-    this.#room = room;
-    this.#tokens = room.burst;
+  constructor(limits: BufferLimits) {
+    this.#limits = limits;
+    this.#tokens = limits.burst;
   }
 
-  /** To be asked before {@link add}; it counts as let in. */
+  /** Takes a token; call it before {@link add}. */
   admits(atMs: number, weight: number, rule: string | undefined): boolean {
-    const { bytes, burst, perS } = this.#room;
+    const { bytes, burst, perS } = this.#limits;
     if (this.#tokens < burst)
       this.#tokens = Math.min(burst, this.#tokens + (Math.max(0, atMs - this.#filledAtMs) * perS) / 1000);
     this.#filledAtMs = atMs;
@@ -64,14 +64,14 @@ export class VerdictRoom<T> {
     this.#trim(atMs);
   }
 
-  /** The oldest first. */
+  /** Oldest first. */
   entries(nowMs: number): readonly T[] {
     this.#trim(nowMs);
     return [...this.#entries.values()].map(({ item }) => item);
   }
 
   #trim(nowMs: number): void {
-    const { count, bytes, forMs } = this.#room;
+    const { count, bytes, forMs } = this.#limits;
     for (const [number, { weight, atMs }] of this.#entries) {
       if (this.#entries.size <= count && this.#weight <= bytes && nowMs - atMs <= forMs) break;
       this.#entries.delete(number);

@@ -1,7 +1,7 @@
 import type { Bag } from '../../attributes/bag.ts';
 import { FAILED } from '../../expression/index.ts';
 import type { PreparedRule } from '../outcome.ts';
-import { isInside } from './percentage.ts';
+import { isInPercentage } from './percentage.ts';
 
 export type Match = 'applies' | 'does not apply' | 'failed';
 
@@ -18,15 +18,15 @@ export function matchOf({ match }: PreparedRule, bag: Bag): Match {
  */
 export function isEnforced({ rule: { mode }, refuses, seed, meters }: PreparedRule, bag: Bag): boolean {
   if (mode.kind !== 'percent') return mode.kind === 'enforce';
-  const inside = isInside(mode.percent, mode.by, seed, bag);
+  const inside = isInPercentage(mode.percent, mode.keyExpression, seed, bag);
   if (inside !== undefined) return inside;
-  meters.by++;
+  meters.keyFailures++;
   return refuses;
 }
 
 export function isSampled({ rule: { sample }, sampleSeed, meters }: PreparedRule, bag: Bag): boolean {
   if (sample === undefined) return true;
-  const inside = isInside(sample.percent, sample.by, sampleSeed, bag);
-  if (inside === undefined) meters.by++;
+  const inside = isInPercentage(sample.percent, sample.keyExpression, sampleSeed, bag);
+  if (inside === undefined) meters.keyFailures++;
   return inside === true;
 }

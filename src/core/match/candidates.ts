@@ -1,6 +1,6 @@
 /**
  * **In**: the rules of a snapshot. **Out**: for a bag and a call, the rules that may apply, in rule order.
- * **Fails**: never; a rule whose match cannot be known to be false is a candidate, so that a match that fails is seen.
+ * **Fails**: never; a rule is a candidate unless its match is known to be false, so that a failing match is noticed.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';

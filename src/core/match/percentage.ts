@@ -18,7 +18,7 @@ function hash(text: string, seed: number): number {
   return state >>> 0;
 }
 
-/** FNV spreads its last bytes badly over the high bits; murmur3's last step does. */
+/** FNV does not mix its last bytes into the high bits; murmur3's finalizer does. */
 function spread(state: number): number {
   let mixed = state ^ (state >>> 16);
   mixed = Math.imul(mixed, 0x85eb_ca6b);
@@ -26,16 +26,21 @@ function spread(state: number): number {
   return (mixed ^ (mixed >>> 16)) >>> 0;
 }
 
-/** Of a name, once. */
-export const shareSeed = (name: string): number => hash(`${name}\0`, 0x811c_9dc5);
+/** Hash seed of a name. */
+export const percentageSeed = (name: string): number => hash(`${name}\0`, 0x811c_9dc5);
 
-/** In 0 (included) to 100 (excluded). */
-export const shareOf = (seed: number, text: string): number => (spread(hash(text, seed)) / 0x1_0000_0000) * 100;
+/** From 0 (included) to 100 (excluded). */
+export const percentOf = (seed: number, text: string): number => (spread(hash(text, seed)) / 0x1_0000_0000) * 100;
 
-/** Whether a call is inside; `undefined` where that depends on `by`, and `by` failed. */
-export function isInside(percent: number, by: Compiled | undefined, seed: number, bag: Bag): boolean | undefined {
+/** Whether a call is inside; `undefined` if the key expression failed. */
+export function isInPercentage(
+  percent: number,
+  keyExpression: Compiled | undefined,
+  seed: number,
+  bag: Bag,
+): boolean | undefined {
   if (percent >= 100 || percent <= 0) return percent > 0;
-  if (by === undefined) return Math.random() * 100 < percent;
-  const value = by.evaluate(bag);
-  return value === FAILED ? undefined : shareOf(seed, valueText(value, by.type)) < percent;
+  if (keyExpression === undefined) return Math.random() * 100 < percent;
+  const value = keyExpression.evaluate(bag);
+  return value === FAILED ? undefined : percentOf(seed, valueText(value, keyExpression.type)) < percent;
 }

@@ -1,9 +1,10 @@
 /**
- * **In**: items in order, each with guards of its condition. **Out**: for a bag, those that may apply, in their order.
- * **Fails**: never; an item without a guard is always among them.
+ * An index of rules by necessary conditions.
+ * **In**: items in order, each with guards of its condition. **Out**: for a bag, the items that may apply, in order.
+ * **Fails**: never; an item without a guard is always a candidate.
  *
- * Of an item's guards the most selective one is taken: the one whose values the fewest items mention. For each place that an
- * atom names there is a map of values, one map for each length of prefix and range, and lists of who wants it there or absent.
+ * Each item is indexed by its most selective guard: the one whose values the fewest items mention. Each place that an atom names
+ * has a map of values, one map per length of prefix and of CIDR range, and lists of the items that need it present or absent.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { Cidr, Ip } from '../../attributes/network.ts';
@@ -17,16 +18,16 @@ export interface Indexed<T> {
   readonly guards: readonly Guard[];
 }
 
-/** Below so many, asking all is as fast. */
+/** Below this number of items a scan is as fast. */
 const FEW = 8;
-/** Whatever many rules ask for is likely met: many requests have a place, few lack it. */
+/** Assumed costs: most requests have a place, few lack it. */
 const PRESENT_COST = 64;
 const ABSENT_COST = 1;
 
 export class RuleIndex<T> {
   readonly #items: readonly T[];
   readonly #isFew: boolean;
-  /** By position. */
+  /** Positions of items without a guard. */
   readonly #always: number[] = [];
   readonly #places: PlaceIndex[] = [];
 
@@ -49,7 +50,7 @@ export class RuleIndex<T> {
     return index;
   }
 
-  /** The very array where all of them may apply. */
+  /** The array of all items itself, if all may apply. */
   candidates(bag: Bag): readonly T[] {
     if (this.#isFew || this.#places.length === 0) return this.#items;
     const found: number[] = [];
@@ -80,7 +81,7 @@ export class RuleIndex<T> {
 const NONE: readonly never[] = [];
 const placeText = ({ slot, key }: Place): string => (key === undefined ? String(slot) : `${slot}[${key}`);
 
-/** Each once. */
+/** Sorted, without duplicates. */
 function inOrder(positions: number[]): number[] {
   positions.sort((a, b) => a - b);
   let last = -1;
@@ -91,7 +92,7 @@ function inOrder(positions: number[]): number[] {
   });
 }
 
-// ---------------------------------------------------------------- which guard
+// ---------------------------------------------------------------- choosing a guard
 
 function atomText(atom: Atom): string {
   const place = placeText(atom.place);
@@ -206,7 +207,7 @@ class PlaceIndex {
   }
 }
 
-/** Ranges of one family and length: the masked address is their key. */
+/** CIDR ranges of one family and length, by masked address. */
 class RangesOfLength {
   readonly family: 4 | 6;
   readonly length: number;
@@ -246,7 +247,7 @@ function listAt<K>(map: Map<K, Positions>, key: K): Positions {
   return list;
 }
 
-/** Positions come in order, and one item may mention an atom twice. */
+/** Positions come in order; an item may mention an atom twice. */
 function put(list: Positions, position: number): void {
   if (list.at(-1) !== position) list.push(position);
 }

@@ -40,7 +40,7 @@ const RULE_COUNTERS: readonly (readonly [name: string, help: string, read: (mete
   [
     'sluice_rule_by_failures_total',
     "Failures of the rule's `by`; such a call is inside the percentage if the rule may refuse, else outside.",
-    ({ by }) => by,
+    ({ keyFailures }) => keyFailures,
   ],
   [
     'sluice_rule_dropped_reports_total',

@@ -39,7 +39,7 @@ export class RuleMeters {
   /** Texts and report fields that failed. */
   texts = 0;
   /** Failures of `by`, the key expression of a percentage. */
-  by = 0;
+  keyFailures = 0;
   /** Reports of http, tcp and limit calls dropped by a full queue. */
   dropped = 0;
 }

@@ -200,7 +200,7 @@ export class AttributesSection {
   }
 }
 
-/** Which of the names still to be compiled stand in the text. */
+/** Names in the text that are not compiled yet. */
 function usesOf({ node }: Named, left: ReadonlyMap<string, Named>): string[] {
   const text = node.kind === 'scalar' ? String(node.value) : '';
   const found = new Set(

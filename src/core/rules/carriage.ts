@@ -10,7 +10,7 @@ type Reads = readonly Read[];
 
 export class Carriage {
   readonly #attributes: () => Attributes;
-  /** What an attribute of the policy's own is made of: the reads of its `is`, or of the enrich rule that fills it. */
+  /** By attribute of the policy: the reads of its `is`, or of the enrich rule that fills it. */
   readonly #madeOf = new Map<string, Reads>();
 
   constructor(attributes: () => Attributes) {
@@ -21,12 +21,12 @@ export class Carriage {
     this.#madeOf.set(name, reads);
   }
 
-  /** What a named expression reads; nothing of others. */
+  /** The reads of a named expression; empty for other attributes. */
   readsOf(name: string): Reads {
     return this.#madeOf.get(name) ?? [];
   }
 
-  /** The attribute that keeps the reads from working in this call. */
+  /** The first attribute that this call does not carry. */
   missing(reads: Reads, call: CallKind): string | undefined {
     return reads.find(({ name, guarded }) => !guarded && !this.#isCarried(name, call))?.name;
   }

@@ -8,7 +8,7 @@ import { type Node, type Place, nodeText } from './yaml/nodes.ts';
 import type { Secrecy } from './secrecy.ts';
 import type { Changes, DenyAnswer, HeaderChanges } from './rule.ts';
 
-/** Of a connection (RFC 9110 section 7.6.1) or of how long a body is: another value makes two messages of one, or none. */
+/** Headers that route or delimit a message (RFC 9110 section 7.6.1); changing them could split it in two. */
 const OF_THE_PROXY: ReadonlySet<string> = new Set([
   'host',
   'connection',
@@ -23,7 +23,7 @@ const OF_THE_PROXY: ReadonlySet<string> = new Set([
 
 interface TextsOptions {
   readonly areHeaders?: boolean;
-  /** Several values of one name. */
+  /** A name may have several values. */
   readonly mayBeLists?: boolean;
   readonly mayBreakLines?: boolean;
 }
@@ -34,10 +34,10 @@ export class ChangesReader {
   readonly #attributes: Attributes;
   readonly #findings: Findings;
   readonly #secrecy: Secrecy;
-  /** What the handler of the rule was given, and may say again. */
+  /** Secrets passed to the handler of the rule, which its answer may repeat. */
   readonly #given: readonly string[];
 
-  /** `given`: secrets that the handler was given, which `out.*` may hold. */
+  /** `given`: secrets passed to the handler, which `out.*` may contain. */
   constructor(attributes: Attributes, findings: Findings, secrecy: Secrecy, given: readonly string[] = []) {
     this.#attributes = attributes;
     this.#findings = findings;
@@ -146,7 +146,7 @@ export class ChangesReader {
     });
   }
 
-  /** Lower case; RFC 9110's token, and not what only the proxy may set. */
+  /** In lower case: an RFC 9110 token that is not reserved for the proxy. */
   #header(written: string, place: Place): string | undefined {
     const name = written.toLowerCase();
     if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !OF_THE_PROXY.has(name)) return name;

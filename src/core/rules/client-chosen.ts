@@ -1,4 +1,4 @@
-/** What any client can send as it likes, and so must not be what decides whether it is refused or charged. */
+/** Values that a client chooses freely, which must not decide whether it is refused or charged. */
 import type { Read } from '../../expression/index.ts';
 
 const SENT = new Set([
@@ -21,15 +21,15 @@ const TARGET = new Set([
   'request.host',
   'request.port',
 ]);
-/** Envoy takes them away or writes them anew where a client from outside sends them. */
+/** Envoy removes or overwrites these in requests from outside. */
 const OF_THE_PROXY = /^x-(?:envoy-|forwarded-client-cert$)/;
 
 const isSent = ({ name, keys }: Read): boolean =>
   SENT.has(name) && !(name === 'request.headers' && keys.length > 0 && keys.every(({ key }) => OF_THE_PROXY.test(key)));
 
-/** Whether a client alone makes the value of an expression. */
+/** Whether only the client determines the value of an expression. */
 export const isClientChosen = (reads: readonly Read[]): boolean =>
   reads.length > 0 && reads.every((read) => isSent(read) || TARGET.has(read.name));
 
-/** Whether a client makes it, and may send the same with whatever it asks for. */
+/** Whether the client determines the value independently of what it requests. */
 export const isBareToken = (reads: readonly Read[]): boolean => reads.length > 0 && reads.every(isSent);

@@ -1,6 +1,6 @@
 /**
- * Between values of expressions and what adapters see (contract.ts, `ShapeValues`).
- * **In**: a value and the type wanted. **Out**: the value there. **Fails**: with `undefined`.
+ * Conversion between values of expressions and of adapters (`ShapeValues` of the contract).
+ * **In**: a value and the type wanted. **Out**: the converted value. **Fails**: with `undefined`.
  */
 import { Cidr, Ip, parseIp } from '../../attributes/network.ts';
 import { formatDuration } from '../../attributes/time-text.ts';
@@ -60,7 +60,7 @@ const TAKES: Readonly<Record<ShapeType, { readonly wanted: string; readonly acce
 export const isTaken = (shape: ShapeType, type: Type): boolean => TAKES[shape].accepts(type);
 export const wantedBy = (shape: ShapeType): string => TAKES[shape].wanted;
 
-/** The type that expressions see of an adapter's output. */
+/** The expression type of an adapter's output. */
 export const TYPE_OF: Readonly<Record<ShapeType, Type>> = {
   string: STRING,
   int: INT,
@@ -123,7 +123,7 @@ export function wholeNumber(value: Value): number | undefined {
   return number !== undefined && Number.isSafeInteger(number) ? number : undefined;
 }
 
-/** As JSON has it, but for dates; a duration is text like `1.5s`. */
+/** As in JSON, but with dates; a duration is text like `1.5s`. */
 function plainOf(value: Value): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (typeof value !== 'object' || value === null) return value;
@@ -138,7 +138,7 @@ function plainOf(value: Value): unknown {
   );
 }
 
-/** From what an adapter put out to the value of the attribute. */
+/** From an adapter's output to the value of the attribute. */
 export function fromShape(shape: ShapeType, given: unknown): Value | undefined {
   switch (shape) {
     case 'string':

@@ -11,7 +11,7 @@ export type DocumentKind =
   | { readonly kind: 'refused' };
 const REFUSED: DocumentKind = { kind: 'refused' };
 
-/** What a document is, told by its keys. What is neither a policy nor cases is refused by name. */
+/** The kind of a document, by its keys. Anything but a policy or cases is refused by name. */
 export function documentKind({ root }: Document, findings: Findings): DocumentKind {
   if (root.kind !== 'map') {
     findings.error(

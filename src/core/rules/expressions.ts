@@ -1,4 +1,4 @@
-/** An expression or a text of a policy, compiled; its problems become findings at the right character of the file. */
+/** Compiles expressions and texts of a policy; problems become findings at the exact character in the file. */
 import type { Attributes } from '../../attributes/attributes.ts';
 import {
   type Compilation,
@@ -23,7 +23,7 @@ export function expressionOf(
   findings: Findings,
   options: CompileOptions & { readonly isQuota?: boolean } = {},
 ): Compiled | undefined {
-  if (node.kind === 'scalar' && node.value === '' && node.style === 'plain') return undefined; // a tag, which has been told
+  if (node.kind === 'scalar' && node.value === '' && node.style === 'plain') return undefined; // a tag, which is reported already
   if (node.kind !== 'scalar' || node.value === null || node.value === '') {
     findings.error(
       'RULES_QUOTE_IT',
@@ -32,7 +32,7 @@ export function expressionOf(
     );
     return undefined;
   }
-  const { compiled } = told(compile(String(node.value), attributes, options), node, findings, options.isQuota);
+  const { compiled } = reported(compile(String(node.value), attributes, options), node, findings, options.isQuota);
   if (compiled !== undefined && /\brequest\.path\s*==|==\s*request\.path\b(?!\.)/.test(compiled.source)) {
     findings.warn(
       'RULES_PATH_AS_SENT',
@@ -58,16 +58,16 @@ export function textOfNode(
     return undefined;
   }
   const text = typeof node.value === 'string' ? node.value : node.written;
-  const { compiled } = told(compileText(text, attributes, options), node, findings);
+  const { compiled } = reported(compileText(text, attributes, options), node, findings);
   return compiled === undefined ? undefined : withoutWarnings(compiled);
 }
 
-/** They have been told, and need not be held for as long as the policy. */
+/** Warnings are reported already; the policy need not retain them. */
 const withoutWarnings = <C extends Compiled | CompiledText>(compiled: C): C =>
   compiled.warnings.length === 0 ? compiled : { ...compiled, warnings: NONE };
 const NONE: readonly never[] = [];
 
-function told<C extends { readonly warnings: readonly Problem[] }>(
+function reported<C extends { readonly warnings: readonly Problem[] }>(
   compilation: Compilation<C>,
   node: ScalarNode,
   findings: Findings,

@@ -11,7 +11,7 @@ import {
   type ScalarNode,
 } from './yaml/nodes.ts';
 
-/** Reads plain values out of a map: what is not as expected becomes a finding and reads as `undefined`. */
+/** Reads plain values from a map; an unexpected value becomes a finding and reads as `undefined`. */
 export class Fields {
   readonly place: Place;
   readonly #entries: ReadonlyMap<string, MapEntry>;
@@ -26,7 +26,7 @@ export class Fields {
     this.#what = what;
   }
 
-  /** Every key that is not in `known` is an error that names the nearest. */
+  /** Reports keys that are not in `known`, with the nearest known one. */
   only(known: readonly string[]): this {
     for (const { key, keyPlace } of this.#entries.values()) {
       if (!known.includes(key))
@@ -47,7 +47,7 @@ export class Fields {
     return this.#entries.get(key)?.value;
   }
 
-  /** As `node`, and an error where it is not there. */
+  /** As `node`; reports a missing key. */
   required(key: string, like: string): Node | undefined {
     const node = this.node(key);
     if (node === undefined)
@@ -106,14 +106,14 @@ export class Fields {
 
 const EXAMPLES: Readonly<Record<DurationUnit, number>> = { ms: 50, s: 30, m: 1, h: 1, d: 1 };
 
-/** The map that a node must be. */
+/** The node as a map, or a finding. */
 export function fieldsOf(node: Node, what: string, findings: Findings): Fields | undefined {
   if (node.kind === 'map') return new Fields(node, what, findings);
   findings.error('RULES_VALUE', node.place, `${what} is a map of keys and values; here is ${nodeText(node)}`);
   return undefined;
 }
 
-/** The list that a node must be. */
+/** The node as a list, or a finding. */
 export function listOfNodes(node: Node, what: string, findings: Findings): ListNode | undefined {
   if (node.kind === 'list') return node;
   findings.error('RULES_VALUE', node.place, `${what} is a list; here is ${nodeText(node)}`);
@@ -122,7 +122,7 @@ export function listOfNodes(node: Node, what: string, findings: Findings): ListN
 
 const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
-/** Whether it is a name as names are written: lower case words with hyphens. */
+/** Reports a name that is not lower-case words with hyphens. */
 export function checkName(name: string, place: Place, what: string, findings: Findings): boolean {
   if (KEBAB.test(name)) return true;
   const better = name

@@ -1,7 +1,7 @@
 /**
  * `handlers:` of a policy.
  * **In**: the map of handlers, the adapters there are. **Out**: handlers with their config parsed, nothing open.
- * **Fails**: with a finding at the very value that the adapter's schema refuses.
+ * **Fails**: with a finding at the value that the adapter's schema rejects.
  */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';

@@ -1,4 +1,4 @@
-/** Constant texts that an expression compares `request.host` with, and that no host equals. */
+/** Constants compared with `request.host` that no host equals. */
 import { hostOf } from '../../attributes/url.ts';
 
 const TEXT = `"[^"]*"|'[^']*'`;
@@ -7,7 +7,7 @@ const LISTED = /\brequest\.host\s+in\s+\[([^\]]*)\]/g;
 const PART = new RegExp(`\\brequest\\.host\\.(?:startsWith|endsWith|contains)\\(\\s*(${TEXT})`, 'g');
 const QUOTED = new RegExp(TEXT, 'g');
 
-/** What to say of each. */
+/** A message per constant. */
 export function oddHosts(source: string): readonly string[] {
   if (!source.includes('request.host')) return [];
   const whole = [

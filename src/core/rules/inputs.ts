@@ -1,6 +1,6 @@
 /**
- * What a rule passes to its handler: expressions, checked once against what the adapter takes.
- * **In**: the `input` of an action, the adapter's shape. **Out**: functions that make the values of one call.
+ * Inputs of a handler: expressions, checked once against the shape of the adapter.
+ * **In**: the `input` of an action, the adapter's shape. **Out**: functions that evaluate the inputs of one call.
  */
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Bag } from '../../attributes/bag.ts';

@@ -1,7 +1,7 @@
 /**
  * Loads a policy.
- * **In**: paths of files and folders, or their text. **Out**: a {@link Policy}, whole, or none; everything there is to say;
- * the documents of cases beside it. **Fails**: never by throwing.
+ * **In**: paths of files and folders, or their text. **Out**: a complete {@link Policy} or none; all findings; documents with
+ * cases. **Fails**: never by throwing.
  */
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
@@ -25,22 +25,22 @@ import { TimeSlice } from '../../time/time-slice.ts';
 
 export interface LoadOptions {
   readonly adapters: Adapters;
-  /** For `{ $env: NAME }`; the process's own where not given. */
+  /** For `{ $env: NAME }`; default: `process.env`. */
   readonly env?: Environment;
-  /** For `{ $file: PATH }`; throws the system's error. From the disk where not given. */
+  /** For `{ $file: PATH }`; throws the system's error. Default: from disk. */
   readonly readText?: (file: string) => string;
-  /** Of `{ $env: NAME }` where NAME is not set: for who looks at a policy elsewhere than where it is served, a warning. An error where not given. */
+  /** Severity of `{ $env: NAME }` if NAME is not set: a warning where a policy is only checked, not served. Default: error. */
   readonly unsetEnv?: 'error' | 'warning';
 }
 
-/** A document of cases, not looked into: who runs cases knows their form. */
+/** A document with cases, not parsed further; the test runner knows their form. */
 export interface CasesDocument {
   readonly file: string;
   readonly position: Position;
-  /** As written, relative to the file; `undefined`: the policy that it was loaded with. */
+  /** As written, relative to the file; `undefined`: the policy it was loaded with. */
   readonly policy: string | undefined;
   readonly cases: unknown;
-  /** Where a value of `cases` stands. */
+  /** Position of a value in `cases`. */
   positionOf(path: readonly PropertyKey[]): Position;
 }
 
@@ -55,7 +55,7 @@ export async function loadPolicy(paths: readonly string[], options: LoadOptions)
   return loadPolicyFiles(await readPolicyFiles(paths), options);
 }
 
-/** The same from memory: file names and their text. */
+/** As {@link loadPolicy}, from file names and texts in memory. */
 export async function loadPolicyText(files: ReadonlyMap<string, string>, options: LoadOptions): Promise<LoadedPolicy> {
   return loadPolicyFiles(
     { files: [...files].map(([file, text]) => ({ file, text })), found: new Set(), watched: [], findings: [] },
@@ -63,7 +63,7 @@ export async function loadPolicyText(files: ReadonlyMap<string, string>, options
   );
 }
 
-/** The values of a policy's sections, document by document; what stands around them is let go. */
+/** The sections of a policy, document by document; the rest of the documents is released. */
 interface Sections {
   readonly of: Readonly<Record<'plugins' | 'handlers' | 'settings' | 'attributes', readonly Node[]>>;
   readonly rules: RuleList[];
@@ -112,7 +112,7 @@ async function sectionsOf(files: PolicyFiles, parse: Parse, findings: Findings, 
   };
 }
 
-/** The same of files that were read before. The event loop goes round every few milliseconds meanwhile. */
+/** As {@link loadPolicy}, from files already read. Yields to the event loop every few milliseconds. */
 export async function loadPolicyFiles(files: PolicyFiles, options: LoadOptions): Promise<LoadedPolicy> {
   try {
     return await loadBy(parseByParts, files, options);
@@ -143,7 +143,7 @@ async function loadBy(
   const carriage = new Carriage(() => attributes.attributes);
   attributes.compileNamed(carriage);
   const rules = new RulesSection({ attributes: attributes.attributes, handlers, carriage, enrichOutputs, findings });
-  // Each list is let go once it is read: the trees of many rules are larger than what is made of them.
+  // Each list is released once read: the trees of many rules are larger than the compiled rules.
   for (let list = ruleLists.shift(); list !== undefined; list = ruleLists.shift()) await rules.read(list, slice);
   rules.end();
   settings.checkCount(rules.rules.length);
@@ -176,7 +176,7 @@ function isMap(node: Node, what: string, findings: Findings): node is MapNode {
   return fieldsOf(node, what, findings) !== undefined;
 }
 
-/** A file that a handler's config names is data, also where it is YAML and lies in the policy's folder. */
+/** A file that a handler's config names is data, even if it is YAML in the policy's folder. */
 function dataFiles(roots: readonly Node[]): ReadonlySet<string> {
   const found = new Set<string>();
   const walk = (node: Node): void => {

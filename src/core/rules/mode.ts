@@ -27,24 +27,34 @@ export function modeOf(fields: Fields, kind: RuleKind, attributes: Attributes, f
   }
   percentage.required('percent', 'a number from 0 to 100');
   const percent = percentage.number('percent', 0, 100);
-  const by = keyExpression(percentage, attributes, findings);
-  if (by !== undefined && ACTIONS[kind].refuses && percent !== undefined && percent < 100 && isClientChosen(by.reads))
+  const keyExpression = keyExpressionOf(percentage, attributes, findings);
+  if (
+    keyExpression !== undefined &&
+    ACTIONS[kind].refuses &&
+    percent !== undefined &&
+    percent < 100 &&
+    isClientChosen(keyExpression.reads)
+  )
     findings.warn(
       'RULES_CLIENT_CHOOSES',
       percentage.node('by')?.place ?? node.place,
-      `a client may send what it likes as ${by.source}, and so choose to be outside of the ${percent} %; use what the proxy makes or checks, such as origin.ip or source.principal`,
+      `a client may send what it likes as ${keyExpression.source}, and so choose to be outside of the ${percent} %; use what the proxy makes or checks, such as origin.ip or source.principal`,
     );
-  return { kind: 'percent', percent: percent ?? 0, by };
+  return { kind: 'percent', percent: percent ?? 0, keyExpression };
 }
 
 export function sampleOf(fields: Fields, attributes: Attributes, findings: Findings): Rule['sample'] {
   const sample = fields.map('sample', 'sample')?.only(['percent', 'by']);
   if (sample === undefined) return undefined;
   sample.required('percent', 'a number from 0 to 100');
-  return { percent: sample.number('percent', 0, 100) ?? 100, by: keyExpression(sample, attributes, findings) };
+  return {
+    percent: sample.number('percent', 0, 100) ?? 100,
+    keyExpression: keyExpressionOf(sample, attributes, findings),
+  };
 }
 
-function keyExpression(fields: Fields, attributes: Attributes, findings: Findings): Compiled | undefined {
+/** `by`: its value decides who is inside. */
+function keyExpressionOf(fields: Fields, attributes: Attributes, findings: Findings): Compiled | undefined {
   const node = fields.node('by');
   return node === undefined ? undefined : expressionOf(node, 'by', attributes, findings);
 }

@@ -7,13 +7,13 @@ import { join } from 'node:path';
 import { Findings, type Finding } from './yaml/findings.ts';
 import { messageOf } from '../../text/message-of.ts';
 
-/** Plain data, so that one thread can read a policy and others load the very same texts (`structuredClone`). */
+/** Plain data, so that one thread can read a policy and others load the same texts (`structuredClone`). */
 export interface PolicyFiles {
   readonly files: readonly PolicyFile[];
-  /** Files found in a folder: one of them may be a handler's data (named in its config), then it is no part of the policy. */
+  /** Files found in a folder, of which some may turn out to be data that a handler's config names. */
   readonly found: ReadonlySet<string>;
   readonly watched: readonly string[];
-  /** One for each file and folder that could not be read. */
+  /** One per file or folder that could not be read. */
   readonly findings: readonly Finding[];
 }
 
@@ -85,7 +85,7 @@ class FolderReader {
   }
 }
 
-/** The operating system's refusal in words. */
+/** The operating system's error in words. */
 export function systemReason(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const words: Readonly<Record<string, string>> = {

@@ -2,37 +2,37 @@ import type { Attributes } from '../../attributes/attributes.ts';
 import type { Rule } from './rule.ts';
 import type { Position } from './yaml/source-text.ts';
 
-/** A handler as the policy names it, its config parsed. Nothing is open yet. */
+/** A handler as the policy declares it, its config parsed; not open. */
 export interface HandlerSpec {
   readonly name: string;
   readonly adapter: string;
   /** Parsed by the adapter's schema; secrets resolved. */
   readonly config: unknown;
-  /** Equal texts mean an equal adapter and config: the open handler is kept on reload. Holds no secret in the clear. */
+  /** A hash of adapter and config; a reload keeps the open handler if it is equal. */
   readonly signature: string;
-  /** For people: the config as written, secrets hidden. */
+  /** The config as written, secrets hidden, for operators. */
   readonly shown: unknown;
   readonly folder: string;
   readonly position: Position;
   readonly deadlineMs: number | undefined;
   readonly concurrency: number;
   readonly queue: number;
-  /** It opens after so many failures in a row, the first and the last of them at least `windowMs` apart. */
+  /** Opens after `failures` consecutive failures that span at least `windowMs`. */
   readonly breaker: { readonly failures: number; readonly openForMs: number; readonly windowMs: number };
-  /** What counts in its place while it cannot be asked, for rules that say so: each of the replicas has its part of a limit. */
+  /** The fallback that counts while this handler is unavailable, for rules that allow it; each replica has its part of a limit. */
   readonly local: { readonly handler: string; readonly replicas: number } | undefined;
   readonly batch: { readonly max?: number; readonly maxAgeMs?: number; readonly maxBytes?: number };
 }
 
-/** A policy that loaded whole: every rule compiled, every handler's config parsed. Frozen. */
+/** A complete policy: every rule compiled, every handler's config parsed. Read-only. */
 export interface Policy {
   /** First 12 hex digits of a SHA-256 over the files read. */
   readonly revision: string;
   readonly attributes: Attributes;
   readonly handlers: ReadonlyMap<string, HandlerSpec>;
-  /** In order of files and documents; enrich rules are in `enrich` too, in the order of need. */
+  /** In order of files and documents; enrich rules are also in `enrich`, ordered by dependency. */
   readonly rules: readonly Rule[];
   readonly enrich: readonly Rule[];
-  /** Files and folders to watch: those read, and those that configs name. */
+  /** Files and folders to watch: those read, and files named in configs. */
   readonly watched: readonly string[];
 }

@@ -10,22 +10,22 @@ import type { Value } from '../../attributes/values.ts';
 import type { ErrorWord } from '../actions.ts';
 import type { Compiled, CompiledText } from '../../expression/index.ts';
 
-/** Makes an adapter's input from a bag: every part or, where a part failed, the reason. */
+/** Evaluates an adapter's input in a bag: all parts or, if one failed, the reason. */
 export type InputMaker = (
   bag: Bag,
 ) =>
   | { readonly ok: true; readonly values: Readonly<Record<string, unknown>> }
   | { readonly ok: false; readonly why: string };
 
-/** Makes a report's fields: a part that failed is null (or what the loader put for it) and named in `failed`. */
+/** Evaluates the fields of a report; a failed field is null and named in `failed`. */
 export type FieldsMaker = (bag: Bag) => {
   readonly values: Readonly<Record<string, unknown>>;
   readonly failed: readonly string[];
 };
 
-/** An HTTP answer of a rule's own. */
+/** The HTTP answer of a denial. */
 export interface DenyAnswer {
-  /** `undefined`: by the handler's code, or 429 for a quota. */
+  /** `undefined`: from the handler's gRPC code, or 429 for a quota. */
   readonly status: number | undefined;
   readonly headers: readonly (readonly [name: string, value: CompiledText])[];
   readonly body: CompiledText | undefined;
@@ -52,7 +52,7 @@ export interface QuotaAction {
   readonly params: unknown;
   readonly counter: string;
   readonly algorithm: Algorithm;
-  /** About, of a calendar's. */
+  /** Approximate for calendar periods. */
   readonly perMs: number;
   readonly calendar: Calendar | undefined;
   /** `month Europe/Amsterdam`; empty without a calendar. */
@@ -63,15 +63,15 @@ export interface QuotaAction {
   readonly cost: Compiled | undefined;
   /** `undefined`: as `limit`. */
   readonly burst: Compiled | undefined;
-  /** What a request is known by, so that it is charged once in a period. */
+  /** Idempotency key: a request is charged once per period. */
   readonly once: Compiled | undefined;
-  /** Less than the cost will do. */
+  /** Best effort: charges what is left if that is less than the cost. */
   readonly partial: boolean;
-  /** What clients know the limit by: answers then carry RateLimit-Policy and RateLimit. */
+  /** Name of the limit in the headers RateLimit-Policy and RateLimit; `undefined`: not advertised. */
   readonly policy: string | undefined;
   /** Whether a limit in the request (RateLimitOverride) replaces limit and per. */
   readonly override: boolean;
-  /** Keys of `ratelimit.descriptor` that it reads: a descriptor without one of them is not asked. */
+  /** Keys of `ratelimit.descriptor` that it reads; a descriptor without one of them is skipped. */
   readonly descriptorKeys: readonly string[];
 }
 
@@ -119,17 +119,17 @@ export interface EnrichOutput {
   /** As the adapter names it. */
   readonly name: string;
   readonly slot: number;
-  /** From the adapter's JavaScript value to the attribute's; `undefined` where it is not of the declared type. */
+  /** Converts the adapter's value; `undefined` if it is not of the declared type. */
   readonly convert: (value: unknown) => Value | undefined;
 }
 
 export type Mode =
   | { readonly kind: 'enforce' }
   | { readonly kind: 'shadow' }
-  | { readonly kind: 'percent'; readonly percent: number; readonly by: Compiled | undefined };
+  | { readonly kind: 'percent'; readonly percent: number; readonly keyExpression: Compiled | undefined };
 
 export interface Rule {
-  /** Its place in the policy: the order of all rules of all files. */
+  /** Position among all rules of all files. */
   readonly index: number;
   readonly name: string;
   readonly description: string | undefined;
@@ -148,8 +148,8 @@ export interface Rule {
    */
   readonly onError: { readonly input: ErrorWord | undefined; readonly handler: ErrorWord; readonly local: boolean };
   readonly mode: Mode;
-  /** Of reports; `undefined`: all. */
-  readonly sample: { readonly percent: number; readonly by: Compiled | undefined } | undefined;
+  /** Sampling of reports; `undefined`: all are written. */
+  readonly sample: { readonly percent: number; readonly keyExpression: Compiled | undefined } | undefined;
   /** `out.*` as this rule's texts see it: names in slot order, `reason` first. */
   readonly out: {
     readonly firstSlot: number;

@@ -1,8 +1,8 @@
 /**
- * Which secrets an expression would let out (docs/rules.md, section 3, "Secrets").
- * **In**: what it reads. **Out**: their names; expressions that let none out although they read some. **Fails**: never.
+ * Secrets that an expression exposes (docs/rules.md, section 3, "Secrets").
+ * **In**: its reads. **Out**: names of exposed secrets; expressions with digests or masks in their place. **Fails**: never.
  *
- * A secret goes out in the clear only where the policy says `reveal(...)` at that place.
+ * A secret is sent in the clear only where the policy writes `reveal(...)`.
  */
 import { createHmac } from 'node:crypto';
 import type { Attributes } from '../../attributes/attributes.ts';
@@ -12,7 +12,7 @@ import { STRING } from '../../attributes/types.ts';
 import { type Compiled, FAILED, type Read } from '../../expression/index.ts';
 import { keyPart } from '../key-text.ts';
 
-/** Shared by replicas that count in one backend, so that one caller has one counter. */
+/** Replicas that share a backend must share this key, so that a caller has one counter. */
 const DIGEST_KEY = process.env['SLUICE_DIGEST_KEY'] ?? 'sluice';
 
 export class Secrecy {
@@ -25,7 +25,7 @@ export class Secrecy {
     this.#madeOf = madeOf;
   }
 
-  /** As they are written: `request.api_key`, `request.headers["cookie"]`, or `request.headers`, which holds some. */
+  /** As written: `request.api_key`, `request.headers["cookie"]`, or `request.headers`, which contains some. */
   exposedBy(reads: readonly Read[], seen: ReadonlySet<string> = new Set()): readonly string[] {
     return [...new Set(reads.flatMap((read) => this.#exposed(read, seen)))];
   }
@@ -53,7 +53,7 @@ export class Secrecy {
   }
 }
 
-/** Equal values make equal digests; what the value was does not come out of it. */
+/** Replaces the value by its HMAC; equal values have equal digests. */
 export function digested(compiled: Compiled): Compiled {
   return {
     ...compiled,
@@ -70,7 +70,7 @@ export function digested(compiled: Compiled): Compiled {
   };
 }
 
-/** Sees `(secret)` in the place of each secret. */
+/** Evaluates with `(secret)` in place of each secret. */
 export function masked(compiled: Compiled): Compiled {
   return {
     ...compiled,
@@ -83,6 +83,6 @@ export function masked(compiled: Compiled): Compiled {
 
 function evaluateMasked(compiled: Compiled, bag: Bag): ReturnType<Compiled['evaluate']> {
   if (bag instanceof RequestBag) return compiled.evaluate(new MaskedBag(bag));
-  compiled.evaluate(bag); // whoever looks on is told what is read
+  compiled.evaluate(bag); // for a recording bag
   return FAILED;
 }

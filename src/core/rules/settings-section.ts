@@ -12,7 +12,7 @@ type Key = (typeof KEYS)[number];
 
 export interface Settings {
   readonly attributes: AttributeSettings;
-  /** Says so where a policy has not as many rules as it is said to have: a file that was cut short is often still a policy. */
+  /** Reports a wrong number of rules; a truncated file is often still a valid policy. */
   checkCount(rules: number): void;
 }
 
@@ -45,7 +45,7 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
   };
 }
 
-/** The settings of a policy are one thing: of two values in two documents, neither can be meant for half of it. */
+/** Settings hold for the whole policy, so two documents must not disagree. */
 function checkSame(fields: Fields, said: Map<Key, Node>, findings: Findings): void {
   for (const key of KEYS) {
     const node = fields.node(key);

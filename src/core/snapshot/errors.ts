@@ -3,7 +3,8 @@ import type { Finding } from '../rules/yaml/findings.ts';
 
 export const CORE_ERRORS = {
   CORE_HANDLER_OPEN: {
-    means: 'A handler of the policy could not be opened, so the policy did not come into force; the last good one stays.',
+    means:
+      'A handler of the policy could not be opened, so the policy did not come into force; the last good one stays.',
     fix: "Correct the handler's config as the message says, or provide what it needs on this machine.",
   },
   CORE_RULE_PREPARE: {

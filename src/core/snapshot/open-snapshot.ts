@@ -1,7 +1,7 @@
 /**
- * **In**: a policy, how handlers are opened, the snapshot in force. **Out**: a snapshot ready to be swapped in: new handlers
- * open, those with an equal adapter and config kept. **Fails**: with a {@link SnapshotError} that says all that is wrong;
- * everything newly opened is closed then, and nothing has changed.
+ * **In**: a policy, how to open handlers, the snapshot in force. **Out**: a snapshot ready to be swapped in; handlers with an equal
+ * adapter and config are kept, others opened. **Fails**: with a {@link SnapshotError} with all findings; what was opened is closed
+ * again. (Buckets and sinks that kept handlers made for rules of a refused policy stay; the contract has no verb to release them.)
  */
 import { perCallKind } from '../../attributes/carrier.ts';
 import { SnapshotError } from './errors.ts';

@@ -3,7 +3,7 @@ import type { CheckFunction, LookupFunction } from '../../adapters/contract.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { ACTIONS } from '../actions.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
-import { shareSeed } from '../match/percentage.ts';
+import { percentageSeed } from '../match/percentage.ts';
 import type { RuleMeters } from '../metrics/meters.ts';
 import { type LocalCounts, PASSED, type PreparedRule, REFUSED, shadowCounter } from '../outcome.ts';
 import type { HandlerSpec, Policy } from '../rules/policy.ts';
@@ -35,8 +35,8 @@ export function prepareRule(
     whenMatched: action?.kind === 'deny' ? REFUSED : PASSED,
     whenRefused: refuses ? 'refused' : 'not allowed',
     local: name === undefined ? undefined : localOf(rule, specs.get(name), handlers),
-    seed: shareSeed(rule.name),
-    sampleSeed: shareSeed(`${rule.name}#sample`),
+    seed: percentageSeed(rule.name),
+    sampleSeed: percentageSeed(`${rule.name}#sample`),
     failedMatchApplies: onError.input === undefined,
     inputWord: onError.input ?? 'deny',
   };

@@ -5,15 +5,15 @@ import type { Policy } from '../rules/policy.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { PreparedLookup, PreparedQuota } from '../outcome.ts';
 
-/** A policy in force: its rules ready to be asked, its handlers open. Never changes; swapped whole. */
+/** A policy in force: rules prepared, handlers open. Immutable; replaced as a whole. */
 export class Snapshot {
   readonly policy: Policy;
   readonly handlers: ReadonlyMap<string, LiveHandler>;
   readonly candidates: Candidates;
-  /** All of them, in rule order. */
+  /** In rule order. */
   readonly quotas: readonly PreparedQuota[];
   readonly #enrich: Readonly<Record<CallKind, readonly PreparedLookup[]>>;
-  /** Of `ratelimit.*`, looked up once. */
+  /** Slots of `ratelimit.*` attributes. */
   readonly slots: {
     readonly descriptor: number | undefined;
     readonly hits: number | undefined;
@@ -67,7 +67,7 @@ export class Snapshot {
     if (this.#isRetired && this.#calls === 0) this.#whenFree?.();
   }
 
-  /** No new calls come: when the last has ended, handlers that no other snapshot holds are closed. */
+  /** Waits for the last call, then closes the handlers that no other snapshot uses. */
   async retire(): Promise<void> {
     this.#isRetired = true;
     if (this.#calls > 0)

@@ -1,5 +1,5 @@
 /**
- * **In**: what each rule of a check came to, in rule order. **Out**: the verdict. **Fails**: never.
+ * **In**: the outcomes of the rules of a check, in rule order. **Out**: the verdict. **Fails**: never.
  */
 import { allow } from '../../adapters/contract.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
@@ -7,7 +7,7 @@ import { type NetChanges, NO_CHANGES, type Reason, type Verdict } from '../call.
 import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
 import { advertisedLimits } from './advertised-limits.ts';
-import { outBag } from './denial-bag.ts';
+import { bagWithOutputs } from './denial-bag.ts';
 import { type QuotaRefusal, type RuleOutcome, type QuotaEntry, quotaOutput } from '../outcome.ts';
 import { Code, codeOfHttp, httpOfCode } from '../status.ts';
 
@@ -78,7 +78,7 @@ const withFields = (changes: NetChanges, advertised: readonly Pair[]): NetChange
   isConstant: false,
 });
 
-/** In the rule's words, where it has some. A text that fails is empty, and counted. */
+/** The rule's own answer where it has one. A text that fails is empty, and counted. */
 function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'headers' | 'body'> {
   const {
     prepared: { rule, meters },
@@ -92,7 +92,7 @@ function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'heade
       : result.kind === 'over'
         ? allow({ output: quotaOutput(result.quota.answer, 0) })
         : undefined;
-  const texts = outBag(rule, bag, said, result.kind === 'over' ? overText(result.quota) : undefined);
+  const texts = bagWithOutputs(rule, bag, said, result.kind === 'over' ? overText(result.quota) : undefined);
   const render = (text: {
     render(bag: RuleOutcome['bag']): { readonly text: string; readonly failed: string | undefined };
   }): string => {
@@ -116,7 +116,7 @@ function refusal(outcome: RuleOutcome): Pick<Verdict, 'status' | 'code' | 'heade
 
 const seconds = (ms: number): string => String(Math.max(0, Math.ceil(ms / 1000)));
 
-/** `retry-after` and `x-ratelimit-*`, where the rule says nothing else of them. */
+/** Adds `retry-after` and `x-ratelimit-*`, unless the rule sets them. */
 function withLimits(headers: readonly Pair[], { answer, least, retryAfterMs }: QuotaRefusal): readonly Pair[] {
   const named = new Set(headers.map(([name]) => name));
   const own: readonly Pair[] = [
@@ -128,7 +128,7 @@ function withLimits(headers: readonly Pair[], { answer, least, retryAfterMs }: Q
   return [...headers, ...own.filter(([name]) => !named.has(name))];
 }
 
-/** Names of rules that would have refused, were they enforced. */
+/** Names of rules that would have refused if they were enforced. */
 export function shadowOf(outcomes: readonly RuleOutcome[]): readonly string[] {
   let names: string[] | undefined;
   for (const outcome of outcomes) {
@@ -140,7 +140,7 @@ export function shadowOf(outcomes: readonly RuleOutcome[]): readonly string[] {
   return names ?? NO_NAMES;
 }
 
-/** Why, of all that refused or failed; nothing is worded for what passed. */
+/** Reasons of the rules that refused or failed. */
 export function reasonsOf(outcomes: readonly RuleOutcome[]): readonly Reason[] {
   let reasons: Reason[] | undefined;
   for (const outcome of outcomes) {

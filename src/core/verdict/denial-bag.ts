@@ -3,8 +3,8 @@ import type { Value } from '../../attributes/values.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
 import type { Rule } from '../rules/rule.ts';
 
-/** The bag as a rule's own texts see it: with `out.*` of what its handler answered. */
-export function outBag({ out }: Rule, bag: Bag, answer: CheckAnswer | undefined, reason?: string): Bag {
+/** The bag that a rule's own texts read: with `out.*` from the answer of its handler. */
+export function bagWithOutputs({ out }: Rule, bag: Bag, answer: CheckAnswer | undefined, reason?: string): Bag {
   if (out.names.length === 0) return bag;
   const values = out.names.map((name, at): Value | undefined => {
     if (name === 'reason') return reason ?? (answer?.kind === 'deny' ? answer.reason : undefined);

@@ -1,5 +1,5 @@
 /**
- * **In**: for each descriptor what its rules came to. **Out**: the answer to a rate limit call. **Fails**: never.
+ * **In**: the outcomes of each descriptor. **Out**: the answer to a rate limit call. **Fails**: never.
  */
 import { type LimitStatus, type LimitVerdict, NO_HEADERS } from '../call.ts';
 import { reasonsOf, shadowOf } from './check-verdict.ts';
@@ -10,7 +10,7 @@ import { advertisedLimits } from './advertised-limits.ts';
 
 const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 };
 
-/** Of one descriptor: its outcomes, its quota answers, and what decides. */
+/** Outcomes and quota answers of one descriptor. */
 export interface DescriptorOutcomes {
   readonly outcomes: readonly RuleOutcome[];
   readonly entries: readonly QuotaEntry[];

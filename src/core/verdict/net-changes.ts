@@ -1,15 +1,15 @@
 /**
- * **In**: the rules that change what passes, in order, with those that failed. **Out**: the net result per name.
- * **Fails**: never; a text that fails fails its rule, and what the rule would set is removed instead.
+ * **In**: the rules that change a call, in order, failed ones included. **Out**: the net result per name.
+ * **Fails**: never; a text that fails fails its rule, and headers that the rule would set are removed instead.
  *
- * The net result of a sequence of rules is planned once, over texts that are not rendered yet; a call renders them.
+ * The net result of a sequence of rules is planned once, over unrendered texts; a call renders them.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { type CallKind, perCallKind } from '../../attributes/carrier.ts';
 import type { CompiledText } from '../../expression/index.ts';
 import { NO_CHANGES, NO_HEADERS, type NetChanges, type NetHeaders } from '../call.ts';
 import type { Changes, HeaderChanges } from '../rules/rule.ts';
-import { outBag } from './denial-bag.ts';
+import { bagWithOutputs } from './denial-bag.ts';
 import type { RuleOutcome } from '../outcome.ts';
 
 type Pair = readonly [name: string, value: string];
@@ -95,18 +95,18 @@ class Renderer {
     } = this.#outcomes[at] as RuleOutcome;
     if (rule.out.names.length === 0) return bag;
     const bags = (this.#bags ??= []);
-    return (bags[at] ??= outBag(rule, bag, result.kind === 'passed' ? result.answer : undefined));
+    return (bags[at] ??= bagWithOutputs(rule, bag, result.kind === 'passed' ? result.answer : undefined));
   }
 }
 
-// ---------------------------------------------------------------- plans, kept
+// ---------------------------------------------------------------- cached plans
 
 interface PlannedText {
-  /** Index of the rule among those that change something. */
+  /** Index of its rule among the rules that change the call. */
   readonly rule: number;
   readonly text: CompiledText;
 }
-/** Several texts are joined by a comma. */
+/** Values joined by commas. */
 interface PlannedPair {
   readonly name: string;
   readonly texts: readonly PlannedText[];
@@ -123,21 +123,21 @@ interface Plan {
   readonly response: PlannedHeaders;
   readonly query: { readonly set: readonly PlannedPair[]; readonly remove: readonly string[] };
   readonly metadata: readonly PlannedPair[];
-  /** The net result itself where no text holds an expression. */
+  /** The net result, if no text contains an expression. */
   readonly constant: NetChanges | undefined;
 }
 
-/** The rules of a sequence, one after the other; the plan of those up to here. */
+/** A node of the trie of rule sequences, with the plan of the sequence that ends here. */
 class PlanNode {
   plan: Plan | undefined;
   readonly next = new Map<Changes, PlanNode>();
   readonly nextFailed = new Map<Changes, PlanNode>();
 }
-/** By call and by the first rule's changes: plans go with the policy. */
+/** By call and the first rule's changes, so that plans are freed with the policy. */
 const roots = perCallKind(
   () => new WeakMap<Changes, { readonly ok: PlanNode; readonly failed: PlanNode; nodes: number }>(),
 );
-/** Which rules apply together is up to clients. */
+/** Clients choose which rules apply together, so the number of plans is bounded. */
 const MAX_NODES = 1000;
 
 function planOf(outcomes: readonly RuleOutcome[], call: CallKind): Plan {
@@ -245,13 +245,13 @@ interface NetName {
 
 const NO_PLANNED_HEADERS: PlannedHeaders = { set: [], append: [], remove: [] };
 
-/** Per name, in any case: texts that replace its value (none: it is removed), or texts that are added. */
+/** Per lower-case name: texts that replace the value (none: removed), or texts to append. */
 class NetNames {
   readonly #names = new Map<string, NetName>();
 
-  /** Within a rule: remove, set, append. */
+  /** Order within a rule: remove, set, append. */
   add({ set, append, remove }: HeaderChanges, rule: number, failed: boolean): void {
-    if (failed) for (const [name] of set) this.#replace(name, []); // a client's own must not pass for ours
+    if (failed) for (const [name] of set) this.#replace(name, []); // a client's own header must not pass for ours
     for (const name of remove) this.#replace(name, []);
     if (failed) return;
     for (const [name, text] of set) this.#replace(name, [{ rule, text }]);
@@ -268,7 +268,7 @@ class NetNames {
     for (const [key, { name, replaces, texts }] of this.#names) {
       if (!replaces) append.push(...apart(name, texts));
       else if (texts.length === 0) remove.push(name);
-      else if (key === 'set-cookie') set.push(...apart(name, texts)); // the one header that may not be joined
+      else if (key === 'set-cookie') set.push(...apart(name, texts)); // the one header whose values may not be joined
       else set.push(pairOf(name, texts));
     }
     return { set, append, remove };

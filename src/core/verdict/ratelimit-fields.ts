@@ -1,5 +1,5 @@
 /**
- * `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): which limits there are, and what is left of each.
+ * `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
  * **In**: limits. **Out**: two fields, or none. **Fails**: never.
  */
 

@@ -236,7 +236,7 @@ rules:
   test('where `by` fails a rule that refuses is enforced, and the failure is counted', async () => {
     const { http, engine } = await engineOf(shares(1), {});
     expect(await http()).toMatchObject({ outcome: 'deny', shadow: [] });
-    expect(engine.meters.ofRule('part').by).toBe(1);
+    expect(engine.meters.ofRule('part').keyFailures).toBe(1);
   });
 
   test('at 100 % and at 0 % `by` is not looked at', async () => {
@@ -246,7 +246,7 @@ rules:
     ] as const) {
       const { http, engine } = await engineOf(shares(percent), {});
       expect(await http()).toMatchObject({ outcome });
-      expect(engine.meters.ofRule('part').by).toBe(0);
+      expect(engine.meters.ofRule('part').keyFailures).toBe(0);
     }
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Wire } from '../../../src/attributes/bag.ts';
 import { KEEP } from '../../../src/core/history/kept-verdicts.ts';
-import { VerdictRoom } from '../../../src/core/history/verdict-buffer.ts';
+import { VerdictBuffer } from '../../../src/core/history/verdict-buffer.ts';
 import { engineOf, PATIENT } from './engine-of.ts';
 
 const POLICY = `
@@ -138,12 +138,12 @@ test('entries outlive their policy with their answers, and hold it no longer', a
 
 describe('room', () => {
   const small = { count: 5, bytes: 100, burst: 2, perS: 1, forMs: 10_000 };
-  const offer = (room: VerdictRoom<string>, item: string, atMs: number, { weight = 1, rule = 'a' } = {}): void => {
+  const offer = (room: VerdictBuffer<string>, item: string, atMs: number, { weight = 1, rule = 'a' } = {}): void => {
     if (room.admits(atMs, weight, rule)) room.add(item, weight, atMs);
   };
 
   test('fills no faster than its rate, but for one entry of each rule in ten seconds', () => {
-    const room = new VerdictRoom<string>(small);
+    const room = new VerdictBuffer<string>(small);
     for (let nth = 0; nth < 50; nth++) offer(room, `a${nth}`, 0);
     offer(room, 'b', 1, { rule: 'b' });
     expect(room.entries(1)).toEqual(['a0', 'a1', 'a2', 'b']);
@@ -153,7 +153,7 @@ describe('room', () => {
   });
 
   test('is bounded by count, weight and age', () => {
-    const room = new VerdictRoom<string>({ ...small, burst: 100 });
+    const room = new VerdictBuffer<string>({ ...small, burst: 100 });
     for (let nth = 0; nth < 7; nth++) offer(room, String(nth), 0);
     expect(room.entries(0)).toEqual(['2', '3', '4', '5', '6']);
     offer(room, 'heavy', 0, { weight: 98 });

@@ -1,8 +1,8 @@
 /**
- * The documents of a file whose lists of rules are long, without holding the nodes of all rules at once.
- * **In**: the text of a file. **Out**: its documents; most rules of each are parsed when they are asked for.
- * **Fails**: with `undefined`, or an `IndivisibleError` when rules are asked for, where the file is to be parsed as a whole:
- * it is short, a line of it is unusual, it has anchors in its rules, or YAML has anything to say about it.
+ * Documents with long lists of rules, without retaining the nodes of all rules at once.
+ * **In**: the text of a file. **Out**: its documents; most rules are parsed on request.
+ * **Fails**: with `undefined`, or with an `IndivisibleError` on request, if the file must be parsed as a whole: it is short, a line
+ * is unusual, its rules have anchors, or YAML reports an error or a warning.
  */
 import { isSeq } from 'yaml';
 import type { TimeSlice } from '../../../time/time-slice.ts';
@@ -24,7 +24,7 @@ export async function parseDivided(
   if (divided === undefined) return undefined;
   const { trunk, lists } = divided;
   const documents: Document[] = [];
-  const ofTrunk = new Findings(); // told again where the text is parsed as a whole
+  const ofTrunk = new Findings(); // reported again when the text is parsed as a whole
   let isSound = true;
   let found = 0;
   for await (const document of yamlDocuments(trunk, slice)) {
@@ -60,7 +60,7 @@ interface Said {
 }
 const hasNothingToSay = ({ errors, warnings }: Said): boolean => errors.length === 0 && warnings.length === 0;
 
-/** Of a key in double quotes, which may be written otherwise. */
+/** A key in double quotes, which may be escaped. */
 const ESCAPED = /\\(?:[xuU]|\r?\n)/;
 
 class PartItems implements LaterItems {
@@ -87,7 +87,7 @@ class PartItems implements LaterItems {
     if (document === undefined || !hasNothingToSay(document) || !isSeq(document.contents)) throw new IndivisibleError();
     const builder = new TreeBuilder(this.#source, this.#findings, (offset) => start + offset);
     const items = builder.items(document);
-    // What an anchor of another part stands for is not known here.
+    // Anchors of other parts are not known here.
     if (builder.hasAnchors || document.contents.anchor !== undefined || items.length !== count)
       throw new IndivisibleError();
     return items;

@@ -1,6 +1,6 @@
 /**
- * **In**: the text of a YAML file. **Out**: its documents as trees in which everything knows where it stands.
- * **Fails**: with a finding for each YAML error; a document that has one is left out.
+ * **In**: the text of a YAML file. **Out**: its documents as trees of nodes with their places.
+ * **Fails**: with a finding per YAML error; a document with one is omitted.
  */
 import {
   isAlias,
@@ -19,12 +19,12 @@ import type { Document, ListNode, MapEntry, MapNode, Node, Place, ScalarNode } f
 import type { SourceText } from './source-text.ts';
 import { type YamlDocument as StreamedDocument, yamlDocuments } from './yaml-stream.ts';
 
-/** Nodes that aliases may stand for in one file: a few kilobytes of nested aliases can name billions. */
+/** Bound on nodes from aliases in one file; a few kilobytes of nested aliases can expand to billions. */
 const MAX_ALIASED_NODES = 100_000;
 
 export interface ParsedFile {
   readonly documents: readonly Document[];
-  /** Whether a document was left out. */ readonly broken: boolean;
+  /** A document was omitted. */ readonly broken: boolean;
 }
 
 export async function parseDocuments(source: SourceText, findings: Findings, slice: TimeSlice): Promise<ParsedFile> {
@@ -33,7 +33,7 @@ export async function parseDocuments(source: SourceText, findings: Findings, sli
   for await (const document of yamlDocuments(source.text, slice)) {
     const lines = new Set<number>();
     let sound = reportYaml(document.yaml, source, findings, lines);
-    const builder = new TreeBuilder(source, sound ? findings : new Findings()); // what a YAML error leads to is not told
+    const builder = new TreeBuilder(source, sound ? findings : new Findings()); // consequences of a YAML error are not reported
     const root = await rootOf(
       document,
       builder,
@@ -48,7 +48,7 @@ export async function parseDocuments(source: SourceText, findings: Findings, sli
   return { documents, broken };
 }
 
-/** `undefined`: the document is empty. `onPart` sees the parts of its lists as they are composed. */
+/** `undefined`: the document is empty. `onPart` is called with each part of its lists as it is composed. */
 export async function rootOf(
   { yaml: { contents }, earlier }: StreamedDocument,
   builder: TreeBuilder,
@@ -70,11 +70,11 @@ export async function rootOf(
 
 const QUOTE_HINT = 'an expression that holds any of  : # { } [ ] , " \' & * ! | > % @ `  must stand in quotes';
 
-/** `lines`: of the document that have been told to be wrong. */
+/** `lines`: lines with a reported error. */
 function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Findings, lines: Set<number>): boolean {
   for (const { code, pos, message } of yaml.errors) {
     const { line } = source.positionAt(pos[0]);
-    if (lines.has(line)) continue; // one slip makes several errors on its line
+    if (lines.has(line)) continue; // one mistake causes several errors on its line
     lines.add(line);
     const place = { source, start: pos[0], end: pos[1] };
     if (code === 'DUPLICATE_KEY')
@@ -104,25 +104,25 @@ const STYLES: Readonly<Record<string, ScalarNode['style']>> = {
 };
 
 export class TreeBuilder {
-  /** Whether there was an anchor or an alias. */
+  /** An anchor or alias was found. */
   hasAnchors = false;
   readonly #source: SourceText;
   readonly #findings: Findings;
   readonly #inText: (offset: number) => number;
   readonly #anchors = new Map<string, YamlNode>();
-  /** What each alias stood for where it was met: the anchor may be given anew before it is met again. */
+  /** The node of each alias where it was found; anchors may be redefined. */
   readonly #targets = new Map<Alias, YamlNode | undefined>();
   readonly #open = new Set<unknown>();
   #aliased = 0;
 
-  /** `inText`: where an offset that the library gives stands in the source, where it was given another text. */
+  /** `inText`: maps an offset of the library's text to the source, if they differ. */
   constructor(source: SourceText, findings: Findings, inText: (offset: number) => number = (offset) => offset) {
     this.#source = source;
     this.#findings = findings;
     this.#inText = inText;
   }
 
-  /** `earlier`: the items of a list at the top that stand before those in it. */
+  /** `earlier`: the earlier items of a top-level list. */
   async root(node: YamlNode, earlier: (list: YAMLSeq) => Promise<Node[]>): Promise<Node> {
     if (!isMap<YamlNode, YamlNode | null>(node)) return this.build(node, undefined);
     const place = this.#place(node, undefined);
@@ -143,7 +143,7 @@ export class TreeBuilder {
     return isSeq<YamlNode>(contents) ? contents.items.map((item) => this.build(item, undefined)) : [];
   }
 
-  /** `key`: of the entry that it is the value of, to point at where the value is empty. */
+  /** `key`: the entry's key, to point at if the value is empty. */
   build(node: YamlNode | null, key: Place | undefined): Node {
     if (isAlias(node)) return this.#resolve(node, key);
     this.#anchored(node);

@@ -4,24 +4,24 @@ import type { RulesErrorCode } from '../errors.ts';
 
 export type Severity = 'error' | 'warning';
 
-/** One thing to say about a policy: `file:line:col CODE message`, and the line with a caret under it. */
+/** An error or warning about a policy: `file:line:col CODE message`, and the source line with a caret. */
 export interface Finding {
   readonly severity: Severity;
   readonly position: Position;
   readonly code: string;
   readonly message: string;
-  /** The source line and a caret line, where there is something to point at. */
+  /** The source line and a caret line, if there is a position to point at. */
   readonly excerpt: string | undefined;
 }
 
-/** Errors are all said; of a policy of many thousand rules nobody reads as many warnings, and each is kept with its excerpt. */
+/** Errors are all reported; warnings are bounded, since each is retained with its excerpt. */
 const MOST_WARNINGS = 1000;
 
-/** Collects everything that is to be said about a policy. */
+/** Collects the findings about a policy. */
 export class Findings {
   readonly #found: Finding[] = [];
   readonly #seen = new Set<string>();
-  /** Attributes whose declaration is wrong, and said to be: that they are unknown is not said of each use. */
+  /** Attributes whose declaration has an error; their uses are not reported again. */
   readonly undeclared: Set<string> = new Set();
   #errors = 0;
   #warnings = 0;
@@ -30,7 +30,7 @@ export class Findings {
     return this.#errors > 0;
   }
 
-  /** Of all files, in the order they were read; within a file from top to bottom. */
+  /** In the order of files; within a file from top to bottom. */
   sorted(files: readonly string[]): readonly Finding[] {
     const order = new Map(files.map((file, index) => [file, index]));
     const place = (file: string): number => order.get(file) ?? -1;
@@ -50,7 +50,7 @@ export class Findings {
     this.add('warning', code, place, message);
   }
 
-  /** Also for codes of other areas: an expression's problems keep theirs. */
+  /** Also for codes of other areas, such as expressions. */
   add(severity: Severity, code: string, { source, start, end }: Place, message: string): void {
     if (severity === 'warning' && ++this.#warnings > MOST_WARNINGS) {
       if (this.#warnings === MOST_WARNINGS + 1)
@@ -72,12 +72,12 @@ export class Findings {
     this.#push({ severity: 'error', position, code, message, excerpt: undefined });
   }
 
-  /** What was found elsewhere. */
+  /** Adds findings of another reader. */
   take(findings: readonly Finding[]): void {
     for (const finding of findings) this.#push(finding);
   }
 
-  /** The same thing about the same place is said once (an alias repeats what it stands for). */
+  /** A finding is reported once per position; aliases repeat their nodes. */
   #push(finding: Finding): void {
     const {
       position: { file, line, column },

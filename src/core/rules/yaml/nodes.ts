@@ -1,6 +1,6 @@
 import type { SourceText } from './source-text.ts';
 
-/** A stretch of a file, in UTF-16 units. */
+/** A range of a file, in UTF-16 units. */
 export interface Place {
   readonly source: SourceText;
   readonly start: number;
@@ -31,7 +31,7 @@ export interface ScalarNode {
   /** `plain` text may be a number, a word, or (by mistake) a tag; the others are always text. */
   readonly style: 'plain' | 'single' | 'double' | 'literal' | 'folded';
 }
-/** A YAML document whose every value knows where it stands. */
+/** A node of a YAML document, with its place in the file. */
 export type Node = MapNode | ListNode | ScalarNode;
 
 export interface Document {
@@ -41,7 +41,7 @@ export interface Document {
   readonly laterRules: readonly LaterItems[];
 }
 
-/** Some items of a list. They are parsed each time they are asked for, so that their nodes need not be held. */
+/** Items of a list, parsed again on each request so that their nodes need not be retained. */
 export interface LaterItems {
   /** Whether one of them may be a map that has the key. */
   mayHave(key: string): boolean;
@@ -49,10 +49,10 @@ export interface LaterItems {
   items(): readonly Node[];
 }
 
-/** A text that seemed to be divisible has to be parsed as a whole. */
+/** The text must be parsed as a whole after all. */
 export class IndivisibleError extends Error {}
 
-/** As JavaScript has it: what params, configs and cases are made of. */
+/** The node as a JavaScript value, for params, configs and cases. */
 export function plain(node: Node): unknown {
   switch (node.kind) {
     case 'scalar':
@@ -64,7 +64,7 @@ export function plain(node: Node): unknown {
   }
 }
 
-/** The node at a path, or the nearest one above it that is there. `whole` says whether the path was followed to its end. */
+/** The node at a path, or its nearest existing ancestor. `whole`: the path was followed to its end. */
 export function nodeAt(
   node: Node,
   path: readonly PropertyKey[],
@@ -85,7 +85,7 @@ export function nodeAt(
   return { node: current, entry, whole: true };
 }
 
-/** What a node is, for messages. */
+/** A description of a node, for messages. */
 export function nodeText(node: Node): string {
   if (node.kind === 'map') return 'a map';
   if (node.kind === 'list') return 'a list';

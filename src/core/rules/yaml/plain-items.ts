@@ -1,8 +1,8 @@
 /**
- * Reads the YAML that most rules are written in, several times as fast as the library: maps of plain keys, with words, whole
- * numbers, quoted texts of one line, and flow collections of one line as values, all in printable ASCII.
- * **In**: a part of a text that holds whole items of a block list. **Out**: their nodes, as the library makes them.
- * **Fails**: with `undefined` for whatever else there is; the library then reads it, and tells what is wrong.
+ * A fast path for the YAML of most rules, several times as fast as the library: maps of plain keys, with words, whole numbers,
+ * quoted one-line texts and one-line flow collections as values, all in printable ASCII.
+ * **In**: a part of a text with whole items of a block list. **Out**: their nodes, equal to the library's.
+ * **Fails**: with `undefined` for anything else; the library then reads it and reports errors.
  */
 import type { MapEntry, MapNode, Node, Place, ScalarNode } from './nodes.ts';
 import type { SourceText } from './source-text.ts';
@@ -72,7 +72,7 @@ function linesOf(text: string, start: number, end: number): Line[] | undefined {
   return lines;
 }
 
-/** What YAML reads as something else than text. */
+/** Words that YAML does not read as text. */
 const WORDS_OF_YAML: ReadonlySet<string> = new Set([
   'null',
   'Null',
@@ -95,7 +95,7 @@ const FLOW_KEY = /([A-Za-z_][A-Za-z0-9_-]{0,99}): +/y;
 
 const MAX_DEPTH = 20;
 
-/** Thrown where the library has to read the text; caught in here. */
+/** Thrown where the library has to read the text; caught in this file. */
 const UNUSUAL = new Error('not plain');
 
 class PlainReader {
@@ -143,7 +143,7 @@ class PlainReader {
       this.#line++;
       const next = this.#lines[this.#line];
       const isDeeper = next !== undefined && !next.isItem && next.column > column;
-      if (isDeeper !== (line.valueStart === line.valueEnd)) throw UNUSUAL; // a value that goes on, or none
+      if (isDeeper !== (line.valueStart === line.valueEnd)) throw UNUSUAL; // a value over several lines, or none
       const value = isDeeper ? this.#map(next.column) : this.#value(line);
       end = value.place.end;
       entries.set(key, { key, keyPlace: this.#place(keyStart, keyStart + key.length), value });

@@ -1,10 +1,10 @@
 /**
- * Where each character of a YAML scalar's value stands in the file: quotes, escapes, indentation and folded lines
- * make the two differ, and an error inside an expression must point at the right character.
+ * Maps offsets in a YAML scalar's value to offsets in the file, which differ by quotes, escapes, indentation and folded lines;
+ * an error inside an expression must point at the right character.
  */
 import type { ScalarNode } from './nodes.ts';
 
-/** The offset in the file of an offset in the scalar's text; the scalar's beginning where it cannot be told. */
+/** The file offset of an offset in the scalar's value; the start of the scalar if it cannot be mapped. */
 export function scalarOffset(node: ScalarNode, offset: number): number {
   const { source, start, end } = node.place;
   const raw = source.text.slice(start, end);

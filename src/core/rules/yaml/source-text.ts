@@ -5,20 +5,20 @@ export interface Position {
   readonly column: number;
 }
 
-/** `password: hunter2`, in block or flow style; what is read from elsewhere (`{ $env: NAME }`) is none. */
+/** `password: hunter2`, in block or flow style; a reference (`{ $env: NAME }`) is not a secret. */
 const SECRET_VALUE =
   /\b(\w*(?:password|secret|token)\w*["']?\s*:\s+)(?!(?:true|false)\b)("[^"]*"?|'[^']*'?|[^\s{[&*!|>,}"'][^\s,}]*)/gi;
 
 /** `redis://user:password@host`. */
 const URL_CREDENTIALS = /(:\/\/)([^\s/"']+)(?=@)/g;
 
-/** As long as before, so that carets under it stay right. */
+/** Keeps the length, so that carets stay aligned. */
 function withoutSecrets(line: string): string {
   const hidden = (_: string, before: string, value: string): string => `${before}${'*'.repeat(value.length)}`;
   return line.replaceAll(SECRET_VALUE, hidden).replaceAll(URL_CREDENTIALS, hidden);
 }
 
-/** The text of one file, and where in it an offset stands. */
+/** The text of a file, with offsets mapped to lines and columns. */
 export class SourceText {
   readonly file: string;
   readonly text: string;

@@ -1,8 +1,8 @@
 /**
- * Divides the lists of rules in a file by their lines, before YAML is parsed: a part is small, and is let go before the next
- * one is parsed.
- * **In**: the text of a file. **Out**: the trunk, which is the text without most items of these lists, and the items as parts.
- * **Fails**: with `undefined` where nothing is worth dividing or a line is unusual; the file is then parsed in one go.
+ * Divides the lists of rules in a file by lines, before YAML is parsed, so that each small part is released before the next one
+ * is parsed.
+ * **In**: the text of a file. **Out**: the trunk (the text without most items of these lists), and the items as parts.
+ * **Fails**: with `undefined` if the file is short or a line is unusual; the file is then parsed as a whole.
  *
  * In a block list whose items begin in column n, no line of a scalar or a flow collection begins in column n: such lines are
  * indented deeper. A `- ` in that column therefore begins an item. Two conditions are left to the caller, who sees them when
@@ -10,7 +10,7 @@
  */
 import type { TimeSlice } from '../../../time/time-slice.ts';
 
-/** Whole items. */
+/** Complete items of a list. */
 export interface TextPart {
   readonly start: number;
   readonly end: number;
@@ -18,7 +18,7 @@ export interface TextPart {
 }
 
 export interface DividedList {
-  /** Where its first item begins; that item stays in the trunk. */
+  /** Start of the first item, which stays in the trunk. */
   readonly start: number;
   readonly parts: readonly TextPart[];
 }
@@ -29,9 +29,9 @@ export interface DividedText {
   readonly lists: readonly DividedList[];
 }
 
-/** In UTF-16 units. Few enough that the rules of a part load within a slice; many enough that the cost of a parser is small. */
+/** In UTF-16 units: small enough to load within a time slice, large enough to amortize a parser. */
 export const PART_LENGTH = 4096;
-/** A longer item would hold the event loop. */
+/** A longer item would block the event loop. */
 const LONGEST_PART = 65_536;
 const LINES_BETWEEN_LOOKS = 256;
 const RULES_KEY = /rules: *(?:#.*)?\r?(?:\n|$)/y;
@@ -59,7 +59,7 @@ export async function dividedText(
     )
       continue;
     const column = at - start;
-    if (char === TAB || (char === PERCENT && column === 0)) return undefined; // a directive would hold for the parts, too
+    if (char === TAB || (char === PERCENT && column === 0)) return undefined; // a directive would apply to the parts, too
     const line = open?.take(text, start, column) ?? 'ends';
     if (line === 'unusual') return undefined;
     if (line === 'taken') continue;
@@ -72,7 +72,7 @@ export async function dividedText(
   return { trunk: trunkOf(text, lists), lists };
 }
 
-/** Where an offset of the trunk stands in the text. */
+/** Maps an offset of the trunk to the text. */
 export function offsetInText(offset: number, lists: readonly DividedList[]): number {
   let inText = offset;
   for (const list of lists) {
@@ -88,7 +88,7 @@ class OpenList {
   readonly #parts: TextPart[] = [];
   #column: number | undefined;
   #start = 0;
-  /** Of the part that is being read; none while the first item is. */
+  /** The current part; none during the first item. */
   #partStart: number | undefined;
   #items = 0;
 

@@ -1,14 +1,14 @@
 /**
- * YAML in slices: the library composes a whole document in one go, which for ten thousand rules takes a second.
- * **In**: the text of a file. **Out**: its documents; of a long list at the top of one only the last items are in it, and the
- * earlier ones are composed when {@link YamlDocument.earlier} is asked. **Fails**: never; each document holds its errors.
+ * YAML in time slices: the library composes a document at once, which takes a second for ten thousand rules.
+ * **In**: the text of a file. **Out**: its documents. A long top-level list contains only its last items; {@link YamlDocument.earlier}
+ * composes the others on request. **Fails**: never; each document has its errors.
  */
 import { Composer, type CST, type Document, Lexer, Parser, type YAMLSeq } from 'yaml';
 import type { TimeSlice } from '../../../time/time-slice.ts';
 
 export interface YamlDocument {
   readonly yaml: Document.Parsed;
-  /** The items of a list that stand before those in it: documents that are each a list of some, in order. */
+  /** The earlier items of a list, in order, as documents that each are a list. */
   readonly earlier: (list: YAMLSeq) => Iterable<Document.Parsed>;
 }
 
@@ -16,9 +16,9 @@ type List = CST.BlockSequence | CST.FlowCollection;
 type Item = List['items'][number];
 
 const OPTIONS = { prettyErrors: false, logLevel: 'silent' } as const;
-/** Few enough to be composed within a slice, many enough that a composer for them costs nothing beside. */
+/** Few enough to compose within a slice, many enough to amortize a composer. */
 const ITEMS_OF_PART = 32;
-/** Lexemes are so small that a look at the clock after each would show. */
+/** Reading the clock after each lexeme would cost too much. */
 const LEXEMES_BETWEEN_LOOKS = 64;
 
 export async function* yamlDocuments(text: string, slice: TimeSlice): AsyncGenerator<YamlDocument> {
@@ -30,7 +30,7 @@ export async function* yamlDocuments(text: string, slice: TimeSlice): AsyncGener
   };
   let hasDirectives = false;
   for await (const token of tokensOf(text, slice)) {
-    hasDirectives ||= token.type === 'directive'; // which parts would be composed without
+    hasDirectives ||= token.type === 'directive'; // parts would be composed without them
     if (token.type === 'document') divided.push(hasDirectives ? new Map() : divide(token));
     for (const yaml of composer.next(token)) yield documentOf(yaml as Document.Parsed);
     if (slice.isOver) await slice.next();
@@ -38,7 +38,7 @@ export async function* yamlDocuments(text: string, slice: TimeSlice): AsyncGener
   for (const yaml of composer.end()) yield documentOf(yaml as Document.Parsed);
 }
 
-/** A text that holds one document, in one go; `undefined` where it holds more or fewer. */
+/** The single document of a text, composed at once; `undefined` if there are more or none. */
 export function yamlDocument(text: string): Document.Parsed | undefined {
   const [document, ...more] = new Composer(OPTIONS).compose(new Parser().parse(text)) as Iterable<Document.Parsed>;
   return more.length === 0 ? document : undefined;
@@ -48,7 +48,7 @@ async function* tokensOf(text: string, slice: TimeSlice): AsyncGenerator<CST.Tok
   const parser = new Parser();
   let lexemes = 0;
   for (const lexeme of new Lexer().lex(text)) {
-    for (const token of parser.next(lexeme)) yield token; // yield* of an async generator would wait for each lexeme
+    for (const token of parser.next(lexeme)) yield token; // yield* of an async generator would await each lexeme
     if (++lexemes % LEXEMES_BETWEEN_LOOKS === 0 && slice.isOver) await slice.next();
   }
   for (const token of parser.end()) yield token;
@@ -61,12 +61,12 @@ function* composed(lists: readonly List[]): Generator<Document.Parsed> {
   }
 }
 
-/** Takes the earlier items out of the long lists at the top of a document: lists of them, by the offset of the list. */
+/** Removes the earlier items from long top-level lists; returns them by offset of the list. */
 function divide({ value: top }: CST.Document): ReadonlyMap<number, readonly List[]> {
   const divided = new Map<number, readonly List[]>();
   if (top?.type !== 'block-map' && top?.type !== 'flow-collection') return divided;
   for (const { sep, value } of top.items) {
-    if (!isList(value) || sep?.some(({ type }) => type === 'anchor') === true) continue; // an alias means all of it
+    if (!isList(value) || sep?.some(({ type }) => type === 'anchor') === true) continue; // an alias refers to all of it
     const parts = partsOf(value);
     const last = parts.pop();
     if (last === undefined || parts.length === 0) continue;
@@ -86,7 +86,7 @@ function partsOf({ type, items }: List): Item[][] {
   const parts: Item[][] = [];
   let part: Item[] = [];
   for (const item of items) {
-    // Only between two whole items: what is wrong between others is told where they stand beside each other.
+    // Only between two complete items, so that errors between items are reported in their context.
     if (
       part.length >= ITEMS_OF_PART &&
       item.value !== undefined &&
