@@ -1,4 +1,4 @@
-/** Prints what of cel-spec's tests passes, and writes docs/conformance.md. `--wrong [FILE]` also prints what does not. */
+/** `npm run conformance`: runs cel-spec's tests and writes the results to docs/conformance.md. `--wrong [FILE]` also prints failures. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { conformancePage, conformanceResults } from '../test/unit/expression/conformance.ts';

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: Redis, Kafka, Envoy, an upstream and Sluice together, on free ports of this machine.
- * Sends traffic through Envoy and shows what was allowed, denied and limited, and why. Ctrl-C ends all of it.
+ * `npm run demo [ROUNDS]`: Redis, Kafka, Envoy, an upstream and Sluice on free local ports.
+ * Sends traffic through Envoy and prints each verdict with its reason. Ctrl-C stops everything.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +30,7 @@ interface Request {
   readonly path: string;
 }
 
-/** What goes through Envoy, over and over. */
+/** One round of traffic. */
 const TRAFFIC: readonly Request[] = [
   { user: 'ann', method: 'GET', path: '/ratings/1' },
   { user: 'bob', method: 'GET', path: '/ratings/2' },
@@ -41,7 +41,7 @@ const TRAFFIC: readonly Request[] = [
   { user: 'eve', method: 'GET', path: '/limited/report' },
   { user: 'eve', method: 'GET', path: '/limited/report' },
   { user: 'ann', method: 'GET', path: '/hello?file=..%2f..%2fetc' },
-  { user: 'eve', method: 'GET', path: '/hello/..;/etc' }, // a plain /../ is resolved before it leaves the client
+  { user: 'eve', method: 'GET', path: '/hello/..;/etc' }, // fetch() resolves a plain /../ before it sends the path
   { user: 'ann', method: 'GET', path: '/hello' },
 ];
 
@@ -95,7 +95,7 @@ async function startSluice(env: Readonly<Record<string, string>>): Promise<{ grp
     if (child.exitCode !== null) break;
     await pause(50);
   }
-  throw new Error('sluice serve did not come up; its lines stand above');
+  throw new Error('sluice serve did not become ready; its log is above');
 }
 
 const pause = async (ms: number): Promise<void> => {
@@ -144,10 +144,10 @@ async function lastReason(adminPort: number): Promise<string | undefined> {
 }
 
 let stopped: Promise<void> | undefined;
-/** Once: the guard of the parts sends a signal again, and whoever asks a second time waits for the same end. */
-const stopAll = (): Promise<void> => (stopped ??= stopInTurn());
+/** Idempotent, since the guard of the parts sends the signal a second time. */
+const stopAll = (): Promise<void> => (stopped ??= stopInReverse());
 
-async function stopInTurn(): Promise<void> {
+async function stopInReverse(): Promise<void> {
   isStopping = true;
   say('\nstopping ...');
   for (const { name, stop } of stops.toReversed()) {
@@ -160,7 +160,6 @@ async function stopInTurn(): Promise<void> {
   say('everything that the demo started has stopped');
 }
 
-/** Ends by itself after so many rounds, where a number is given. */
 const rounds = Number(process.argv[2] ?? Number.POSITIVE_INFINITY);
 process.on('SIGINT', () => {
   void stopAll().then(() => process.exit(0));
@@ -170,7 +169,7 @@ process.on('SIGTERM', () => {
 });
 
 try {
-  say(paint('bold', 'Sluice demo: Envoy asks, Sluice answers, Redis counts, Kafka and Prometheus are told'));
+  say(paint('bold', 'Sluice demo: Envoy asks, Sluice decides, Redis counts, Kafka and Prometheus get the reports'));
   const redis = await startRedis();
   stops.push({ name: 'redis', stop: async () => redis.stop() });
   say(`  redis   127.0.0.1:${redis.port}`);

@@ -1,4 +1,4 @@
-/** Writes gen from protos/ (`--check`: only says whether it is up to date, exit 1 where not). */
+/** Generates gen/ from protos/. `--check` writes nothing and exits with 1 if gen/ is stale. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 const ROOT = resolve(import.meta.dirname, '..');
 const OUT = 'gen';
 
-/** Buf's own start script downloads nothing: each platform's program is a package beside it. */
+/** buf's program for this platform, from the package that npm installs for it. */
 function bufProgram(): string {
   const require = createRequire(join(ROOT, 'package.json'));
   const name = `@bufbuild/buf-${process.platform}-${process.arch}`;
@@ -54,7 +54,7 @@ function staleFiles(): string[] {
 if (process.argv.includes('--check')) {
   const stale = staleFiles();
   if (stale.length > 0) {
-    console.error(`${OUT} does not agree with protos/: ${stale.join(', ')}. Run: node scripts/generate-protos.ts`);
+    console.error(`${OUT} is stale against protos/: ${stale.join(', ')}. Run: node scripts/generate-protos.ts`);
     process.exit(1);
   }
 } else {

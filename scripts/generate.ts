@@ -1,4 +1,4 @@
-/** Writes everything that comes from code: message types from protos/, and the pages of docs/ that tables declare. */
+/** `npm run generate`: writes all generated files: message types from protos/, and the pages of docs/ that come from tables in the code. */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

@@ -1,6 +1,4 @@
-/**
- * h2spec (generic, http2, hpack) against our own HTTP/2. It builds h2spec with Go, into .cache. `npm run h2spec`.
- */
+/** `npm run h2spec`: h2spec (generic, http2, hpack) against our own HTTP/2 server. h2spec is built with Go into .cache. */
 import { spawn } from 'node:child_process';
 import { listen } from '../src/transport/index.ts';
 import { viewOf } from '../src/transport/byte-range.ts';

@@ -1,6 +1,6 @@
 /**
- * Clients that are not ours against a running server: grpcurl and ghz (grpc-go), h2load and curl (nghttp2). It builds the first two
- * with Go, into .cache; the others are packages of the system. `npm run interop`.
+ * `npm run interop`: third-party clients against a running server: grpcurl and ghz (grpc-go), h2load and curl (nghttp2). The first two
+ * are built with Go into .cache; the others must be installed.
  */
 import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
@@ -26,9 +26,9 @@ if (!isMainThread) {
 } else await main();
 
 async function main(): Promise<void> {
-  const grpcurl = goTool('grpcurl', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@latest');
-  const ghz = goTool('ghz', 'github.com/bojand/ghz/cmd/ghz@latest');
-  // The server has a thread of its own: these programs are waited for.
+  const grpcurl = goTool('grpcurl', 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4');
+  const ghz = goTool('ghz', 'github.com/bojand/ghz/cmd/ghz@v0.93.0');
+  // In its own thread, since execFileSync blocks this one.
   const server = new Worker(new URL(import.meta.url), { workerData: { config: 'bench/policy/three-rules.yaml' } });
   const port = await new Promise<number>((resolvePort, reject) => {
     server.once('message', resolvePort).once('error', reject);
@@ -40,7 +40,7 @@ async function main(): Promise<void> {
     create(CheckRequestSchema, { attributes: { request: { http: { method: 'GET', path: '/' } } } }),
   );
   await writeFile(frame, Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]));
-  const said = (program: string, ...args: string[]): string => execFileSync(program, args, { encoding: 'utf8' });
+  const outputOf = (program: string, ...args: string[]): string => execFileSync(program, args, { encoding: 'utf8' });
   const expect = (what: string, text: string, holds: RegExp): void => {
     if (!holds.test(text)) throw new Error(`${what}: ${text}`);
     console.log(`ok  ${what}`);
@@ -48,23 +48,23 @@ async function main(): Promise<void> {
   try {
     expect(
       'grpcurl lists services by reflection',
-      said(grpcurl, '-plaintext', at, 'list'),
+      outputOf(grpcurl, '-plaintext', at, 'list'),
       /envoy\.service\.auth\.v3\.Authorization/,
     );
-    expect('grpcurl checks', said(grpcurl, '-plaintext', '-d', REQUEST, at, CHECK), /"okResponse"/);
+    expect('grpcurl checks', outputOf(grpcurl, '-plaintext', '-d', REQUEST, at, CHECK), /"okResponse"/);
     for (const [what, args] of [
       ['20 000 calls, 50 at once', ['-n', '20000', '-c', '50']],
       ['over 10 connections', ['-n', '20000', '-c', '50', '--connections', '10']],
     ] as const) {
       expect(
         `ghz: ${what}`,
-        said(ghz, '--insecure', '--call', CHECK.replace('/', '.'), '-d', REQUEST, ...args, at),
+        outputOf(ghz, '--insecure', '--call', CHECK.replace('/', '.'), '-d', REQUEST, ...args, at),
         /\[OK\]\s+20000 responses/,
       );
     }
     expect(
       'h2load: 50 000 calls',
-      said(
+      outputOf(
         'h2load',
         '-n',
         '50000',
@@ -83,8 +83,8 @@ async function main(): Promise<void> {
       /50000 succeeded, 0 failed/,
     );
     expect(
-      'curl is told that this is gRPC',
-      said('curl', '-s', '--http2-prior-knowledge', '-w', ' %{http_code}', `http://${at}/`),
+      'curl gets a 415 that names gRPC',
+      outputOf('curl', '-s', '--http2-prior-knowledge', '-w', ' %{http_code}', `http://${at}/`),
       /gRPC[^]* 415$/,
     );
   } finally {

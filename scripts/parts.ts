@@ -1,4 +1,4 @@
-/** `npm run parts`: gets the real parts that the tests and the demo use, and says where they are. */
+/** `npm run parts`: downloads the real servers that tests and the demo run, and prints where they are. */
 import { delimiter, dirname } from 'node:path';
 import { fetchAll } from '../test/parts/fetch.ts';
 

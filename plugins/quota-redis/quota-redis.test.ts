@@ -332,7 +332,7 @@ describe('quota-redis without Redis', () => {
     await expect(far.charge(far.bucket())).rejects.toThrow(Unavailable);
     link.mend();
     await eventually(async () => expect((await far.charge(far.bucket())).granted).toBe(true), 8000);
-    link.slow(5);
+    link.delay(5);
     expect((await far.charge(far.bucket())).granted).toBe(true);
     await far.close();
     await link.stop();

@@ -219,11 +219,11 @@ describe.each(MODES)('%s', (mode, settings) => {
     );
     const { ask } = await start({ REDIS_URL: `127.0.0.1:${link.port}`, ...settings });
     await ask(['ann']);
-    link.slow(400);
+    link.delay(400);
     await expect(ask(['bob'])).rejects.toThrow(/Redis: no answer for 300 ms/);
-    link.slow(0);
+    link.delay(0);
     expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
-    link.slow(20); // slower than it was, and in time
+    link.delay(20); // slower than it was, and in time
     expect(await until('an answer', async () => ask(['dan']).catch(() => undefined))).toEqual([19]);
   });
 

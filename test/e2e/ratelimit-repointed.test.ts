@@ -82,7 +82,7 @@ test.each([
       (await ask(part, key)).body.includes('READONLY') ? true : undefined,
     );
     await until('health says why', async () => (/^500 Redis.*READONLY/.test(await health(part)) ? true : undefined));
-    link.leadTo(renewed.port);
+    link.repoint(renewed.port);
     await until('it is counted again', async () => ((await ask(part, key)).status === 200 ? true : undefined));
     expect(await health(part)).toBe('200 OK');
 

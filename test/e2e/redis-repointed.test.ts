@@ -79,7 +79,7 @@ describe.each(Object.entries(CHARGES))('quota-redis, %s', (name, config) => {
       ready: false,
       why: expect.stringMatching(/Redis at .*READONLY (?!.*script: )/) as unknown,
     });
-    link.leadTo(renewed.port);
+    link.repoint(renewed.port);
     await eventually(async () => expect(await failure(charge())).toBeUndefined());
     expect(readiness().ready).toBe(true);
     const counted = new Redis(renewed.url);
@@ -129,7 +129,7 @@ test('enrich-redis: a replica that has lost its master and gives nothing stale i
   await told(old.url, ['REPLICAOF', '127.0.0.1', '1']); // where nobody is
   await eventually(async () => expect(String(await failure(look()))).toMatch(/MASTERDOWN/));
   expect(readiness().why).toMatch(/Redis at .*MASTERDOWN/);
-  link.leadTo(renewed.port);
+  link.repoint(renewed.port);
   await eventually(async () => expect(await failure(look())).toBeUndefined());
   expect(await look()).toEqual({ plan: 'gold' });
   expect(readiness().ready).toBe(true);
@@ -168,7 +168,7 @@ describe('a connection', () => {
     await eventually(async () => expect(await get()).toBeUndefined());
     old.freeze();
     await eventually(async () => expect(await get()).toBeInstanceOf(Unavailable));
-    link.leadTo(renewed.port);
+    link.repoint(renewed.port);
     await eventually(async () => expect(await get()).toBeUndefined());
     old.thaw();
   }, 20_000);

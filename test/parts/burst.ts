@@ -1,4 +1,4 @@
-/** Many calls in one instant, over a few HTTP/2 connections: as gRPC to a server, or as requests to a proxy. */
+/** Many calls at once over a few HTTP/2 connections: gRPC to a server, or requests to a proxy. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type IncomingHttpHeaders } from 'node:http';
@@ -13,9 +13,9 @@ import {
 
 export interface BurstResult {
   readonly passed: number;
-  /** By a limit or a rule. */
+  /** Denied by a limit or a rule. */
   readonly refused: number;
-  /** Everything else: `grpc 14`, `HTTP 503`. */
+  /** All other results: `grpc 14`, `HTTP 503`. */
   readonly failed: Readonly<Record<string, number>>;
 }
 
@@ -28,10 +28,10 @@ interface Came {
   readonly grpcStatus: string;
   readonly body: Buffer;
 }
-/** `passed`, `refused`, or what failed. */
+/** `passed`, `refused`, or the failure. */
 type Word = string;
 
-/** As many streams as a server lets open on one connection. */
+/** Streams that a server allows on one connection. */
 const STREAMS = 1000;
 
 async function burst(port: number, calls: number, sent: () => Sent, read: (came: Came) => Word): Promise<BurstResult> {
@@ -102,11 +102,11 @@ const answered = ({ grpcStatus, body }: Came, read: (message: Uint8Array) => Wor
 
 export interface GrpcBurst {
   readonly calls: number;
-  /** How long the caller waits; absent: it does not say. */
+  /** Sent as grpc-timeout; absent: not sent. */
   readonly timeoutMs?: number;
 }
 
-/** All of one user, each request with an id of its own. */
+/** All by one user, each with its own request id. */
 export function burstOfChecks(port: number, user: string, { calls, timeoutMs }: GrpcBurst): Promise<BurstResult> {
   const message = (): Uint8Array =>
     toBinary(
@@ -160,7 +160,7 @@ export function burstOfLimits(
   );
 }
 
-/** To a proxy that speaks HTTP/2 in cleartext. */
+/** To a proxy with cleartext HTTP/2. */
 export function burstOfRequests(
   port: number,
   path: string,

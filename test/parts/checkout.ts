@@ -1,4 +1,4 @@
-/** A checkout of its own, so that a test may put plugins into it: what plugins are written beside is copied, packages are linked. */
+/** A copy of the checkout into which a test can put plugins; node_modules is linked. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -18,7 +18,7 @@ const COPIED = [
 
 export interface Checkout {
   readonly folder: string;
-  /** Of its command, for `run` and `serving`. */
+  /** Its command, for `run` and `serving`. */
   readonly bin: string;
   path(file: string): string;
   write(file: string, text: string): string;

@@ -1,34 +1,34 @@
-/** A program that a test or the demo started: frozen, thawed, killed and stopped by its pid, never by name. */
+/** A child process of a test or the demo, signalled by pid and never by name. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 export interface Part {
   readonly pid: number;
-  /** What it has printed so far. */
+  /** Output so far. */
   printed(): string;
-  /** True until it has ended. */
+  /** Whether it has not exited. */
   isRunning(): boolean;
   freeze(): void;
   thaw(): void;
-  /** SIGKILL, and waits for its end. */
+  /** Sends SIGKILL and waits for the exit. */
   kill(): Promise<void>;
-  /** SIGTERM, after `graceMs` SIGKILL, and waits for its end. Harmless when repeated. */
+  /** Sends SIGTERM, then SIGKILL after `graceMs`, and waits for the exit. Idempotent. */
   stop(graceMs?: number): Promise<void>;
 }
 
-/** SIGKILL for each that still runs. */
+/** Kill functions of the children that run. */
 const killers = new Set<() => void>();
 let isGuarded = false;
 
-/** Who starts parts is itself ended by signals, Ctrl-C in a terminal first of all; the parts have process groups of their own and would stay. */
-function endWithUs(): void {
+/** Children have their own process groups, so a Ctrl-C in the terminal would leave them running. */
+function killChildrenAtExit(): void {
   if (isGuarded) return;
   isGuarded = true;
   const killAll = (): void => {
     for (const kill of killers) kill();
   };
   process.once('exit', killAll);
-  process.once('disconnect', killAll); // of a worker of the test runner
+  process.once('disconnect', killAll); // in a worker of the test runner
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       killAll();
@@ -58,7 +58,7 @@ export function startChild(
   const killLast = (): void => {
     if (isRunning()) child.kill('SIGKILL');
   };
-  endWithUs();
+  killChildrenAtExit();
   killers.add(killLast);
   child.once('exit', () => killers.delete(killLast));
   const ended = async (): Promise<void> => {
@@ -80,7 +80,7 @@ export function startChild(
     },
     stop: async (graceMs = 5000) => {
       if (!isRunning()) return;
-      child.kill('SIGCONT'); // a frozen one cannot end
+      child.kill('SIGCONT'); // a frozen process cannot exit
       child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
       await ended();
@@ -89,7 +89,7 @@ export function startChild(
   };
 }
 
-/** Waits until `look` answers true; fails with what the part printed when it ends or time is over. */
+/** Waits until `look` returns true; fails with the output if the process exits or the time is over. */
 export async function untilReady(
   name: string,
   part: Part,
@@ -98,11 +98,11 @@ export async function untilReady(
 ): Promise<void> {
   const endAt = Date.now() + timeoutMs;
   for (;;) {
-    if (!part.isRunning()) throw new Error(`${name} ended before it was ready. It printed:\n${part.printed()}`);
+    if (!part.isRunning()) throw new Error(`${name} exited before it was ready. Its output:\n${part.printed()}`);
     if (await look().catch(() => false)) return;
     if (Date.now() > endAt) {
       await part.kill();
-      throw new Error(`${name} was not ready after ${timeoutMs} ms. It printed:\n${part.printed()}`);
+      throw new Error(`${name} was not ready after ${timeoutMs} ms. Its output:\n${part.printed()}`);
     }
     await new Promise((resolve) => {
       setTimeout(resolve, 25);

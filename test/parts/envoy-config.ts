@@ -1,6 +1,6 @@
 /**
- * An Envoy that asks Sluice everything: ext_authz on HTTP and TCP, ratelimit by route actions, access logs of both.
- * What each field is for: Envoy's docs of the filters; numbers and traps: docs/envoy.md.
+ * An Envoy config with all of Sluice's frontends: ext_authz on HTTP and TCP, ratelimit by route actions, access logs of both.
+ * Fields are explained in Envoy's docs of the filters, numbers and traps in docs/envoy.md.
  */
 const type = (name: string): { '@type': string } => ({ '@type': `type.googleapis.com/${name}` });
 const address = (port: number): object => ({ socket_address: { address: '127.0.0.1', port_value: port } });
@@ -14,11 +14,11 @@ export interface EnvoyConfigOptions {
   readonly httpPort: number;
   readonly tcpPort: number;
   readonly sluicePort: number;
-  /** Of what answers rate limits, where that is another server; on its answer alone it hangs then whether a request passes. */
+  /** Port of the rate-limit server, if it is another one; it alone then decides about requests. */
   readonly ratelimitPort?: number;
   readonly upstreamPort: number;
   readonly tcpUpstreamPort: number;
-  /** How long ext_authz and ratelimit wait; a test machine is slower than a mesh. */
+  /** Timeout of ext_authz and ratelimit; a test machine is slower than a mesh. */
   readonly timeout?: string;
 }
 
@@ -51,7 +51,7 @@ export function envoyConfig(options: EnvoyConfigOptions): object {
   };
 }
 
-/** Envoy's own bound of 1024 requests at once would answer the rest of a burst by itself. */
+/** Above Envoy's default circuit breaker of 1024 requests, which would answer the rest of a burst itself. */
 const UNBOUNDED = {
   circuit_breakers: { thresholds: [{ max_requests: 100_000, max_pending_requests: 100_000, max_connections: 10_000 }] },
 };

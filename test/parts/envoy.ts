@@ -9,7 +9,7 @@ export interface EnvoyPart extends Part {
   stats(): Promise<Record<string, number>>;
 }
 
-/** A real Envoy with a bootstrap of one's own, whose admin port is told. */
+/** A real Envoy with the given bootstrap config; `adminPort` is the admin port in it. */
 export async function startEnvoy(options: { readonly config: object; readonly adminPort: number }): Promise<EnvoyPart> {
   const program = await envoyProgram();
   const folder = await mkdtemp(join(tmpdir(), 'sluice-envoy-'));

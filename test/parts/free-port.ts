@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** Below the ports that a system gives to connections of its own accord: one of those may be taken between the look and the use. */
+/** Below the ephemeral ports, which a connection of another process may take between check and use. */
 const [FIRST, LAST] = [10_000, 22_000];
 
-/** A port of 127.0.0.1 that is free now, and so is that 10 000 above it (the bus of a Redis cluster). At random: other processes look, too. */
+/** A free port of 127.0.0.1 whose port + 10 000 is free, too (the bus of a Redis cluster). Random, since other processes pick ports as well. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FIRST + Math.floor(Math.random() * (LAST - FIRST));

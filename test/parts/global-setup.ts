@@ -1,4 +1,4 @@
-/** Before any test: the real parts are there, or the run fails with what could not be got. */
+/** Runs before all tests: downloads the real servers, or fails with the one that is missing. */
 import { fetchAll } from './fetch.ts';
 
 export default async function setup(): Promise<void> {

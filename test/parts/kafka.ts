@@ -22,17 +22,17 @@ export interface KafkaPart {
   readonly broker: string;
   freeze(): void;
   thaw(): void;
-  /** SIGKILL; its data stay. */
+  /** SIGKILL; keeps its data. */
   kill(): Promise<void>;
-  /** Up again on its port and data, after a kill or `down`. */
+  /** Starts it on the same port and data after `kill` or `down`. */
   restart(): Promise<void>;
-  /** SIGTERM; its data stay. */
+  /** SIGTERM; keeps its data. */
   down(): Promise<void>;
-  /** Down, and its data removed. */
+  /** SIGTERM; removes its data. */
   stop(): Promise<void>;
 }
 
-/** A real Kafka (KRaft, one broker) on free ports; topics are made by the admin client. `isAbsent`: its place is made, it is not started. */
+/** A real Kafka (KRaft, one broker) on free ports; topics are created by the admin client. `isAbsent`: its data folder is prepared, but it is not started. */
 export async function startKafka(options: { readonly isAbsent?: boolean } = {}): Promise<KafkaPart> {
   const [program, classPath] = [await java(), await kafkaClassPath()];
   const [port, controllerPort] = [await freePort(), await freePort()];
@@ -78,7 +78,7 @@ export async function startKafka(options: { readonly isAbsent?: boolean } = {}):
   };
 }
 
-/** ApiVersions v0, correlation id 7; the answer repeats the id and says error 0. */
+/** Sends ApiVersions v0 with correlation id 7; a ready broker echoes the id with error code 0. */
 function answersApiVersions(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' }, () =>

@@ -3,18 +3,18 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export interface Link {
   readonly port: number;
-  /** New connections go there; those that stand stay where they are. */
-  leadTo(port: number): void;
-  /** Each octet takes so much longer, in both directions. */
-  slow(ms: number): void;
-  /** Nothing comes through, ends of connections neither; what is sent waits, as TCP's does. */
+  /** Forwards new connections to this port; existing ones keep theirs. */
+  repoint(port: number): void;
+  /** Delays all bytes by this much, in both directions. */
+  delay(ms: number): void;
+  /** Holds back all bytes and closes, as a network partition does. */
   cut(): void;
-  /** All that waits comes through. */
+  /** Delivers everything held back. */
   mend(): void;
   stop(): Promise<void>;
 }
 
-/** The way to a server on this machine, which can be slow or cut. */
+/** A TCP proxy to a local server that can be slow, cut or repointed. */
 export async function startLink(toPort: number): Promise<Link> {
   let delayMs = 0;
   let isCut = false;
@@ -56,10 +56,10 @@ export async function startLink(toPort: number): Promise<Link> {
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    leadTo: (port) => {
+    repoint: (port) => {
       farPort = port;
     },
-    slow: (ms) => {
+    delay: (ms) => {
       delayMs = ms;
     },
     cut: () => {

@@ -1,4 +1,4 @@
-/** `sluice ratelimit` and envoyproxy/ratelimit itself, as an operator starts them: by the same environment. */
+/** `sluice ratelimit` and envoyproxy/ratelimit itself, started with the same environment. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir } from 'node:fs/promises';
@@ -15,10 +15,10 @@ export interface RateLimitPart extends Part {
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** The version that the module proxy has; the research reads a later one, which differs in quota mode, stars within a value and metadata. */
+/** The version in Go's module proxy; later ones differ in quota mode, wildcards within a value and metadata. */
 const REFERENCE = 'github.com/envoyproxy/ratelimit/src/service_cmd@v1.4.1-0.20260122083618-3fb702589d36';
 
-/** Builds it with Go, into .cache; `undefined` where there is no Go. */
+/** Built with Go into .cache; `undefined` without Go. */
 export async function referenceProgram(): Promise<string | undefined> {
   const bin = resolve(ROOT, '.cache/go/bin');
   const program = join(bin, 'ratelimit-reference');
@@ -34,7 +34,7 @@ export async function referenceProgram(): Promise<string | undefined> {
   return program;
 }
 
-/** `health`: the status of /healthcheck that is waited for. */
+/** `health`: the status of /healthcheck to wait for. */
 export const startSluiceRatelimit = async (env: NodeJS.ProcessEnv, health = 200): Promise<RateLimitPart> =>
   startRateLimit('sluice ratelimit', process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'ratelimit'], env, health);
 export const startReference = async (program: string, env: NodeJS.ProcessEnv): Promise<RateLimitPart> =>

@@ -1,4 +1,4 @@
-/** Redis as it is run in earnest: a cluster of three masters, one behind sentinels, one over TLS. All real, all on this machine. */
+/** Redis as in production: a cluster of three masters, one behind a sentinel, one over TLS; all real and local. */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,11 +17,11 @@ export interface RedisClusterPart {
   stop(): Promise<void>;
 }
 
-/** Three masters without replicas, the slots shared out. */
+/** Three masters without replicas that share the slots. */
 export async function startRedisCluster(): Promise<RedisClusterPart> {
   const nodes: RedisPart[] = [];
   for (let node = 0; node < 3; node++) {
-    const port = await freePort(); // the bus listens at 10 000 more
+    const port = await freePort(); // the cluster bus listens on port + 10 000
     nodes.push(
       await startRedis({
         port,
@@ -56,12 +56,12 @@ export async function startRedisCluster(): Promise<RedisClusterPart> {
 export interface SentinelPart {
   readonly master: RedisPart;
   readonly replica: RedisPart;
-  /** As REDIS_URL wants it. */ readonly url: string;
-  /** By the sentinel. */ printed(): string;
+  /** In the form of REDIS_URL. */ readonly url: string;
+  /** Output of the sentinel. */ printed(): string;
   stop(): Promise<void>;
 }
 
-/** A master, a replica of it, and one sentinel that promotes the replica within about two seconds. */
+/** A master, its replica, and a sentinel that promotes the replica within about two seconds. */
 export async function startRedisSentinel(): Promise<SentinelPart> {
   const master = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] });
   const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] });
@@ -81,7 +81,7 @@ export async function startRedisSentinel(): Promise<SentinelPart> {
     ].join('\n'),
   );
   const sentinel = startChild(await redisServer(), [config, '--sentinel']);
-  const connection = new Redis(port, '127.0.0.1').on('error', () => {}); // until it is there
+  const connection = new Redis(port, '127.0.0.1').on('error', () => {}); // refused until the server listens
   await untilReady(
     'the sentinel',
     sentinel,
@@ -110,7 +110,7 @@ export interface TlsRedisPart extends RedisPart {
   readonly key: string;
 }
 
-/** Over TLS alone; whoever calls has to show a certificate of the same authority. */
+/** TLS only, with client certificates of the same authority. */
 export async function startRedisTls(): Promise<TlsRedisPart> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-redis-tls-'));
   const file = (name: string): string => join(folder, name);

@@ -11,7 +11,7 @@ export interface RedisPart extends Part {
   readonly url: string;
 }
 
-/** A real Redis on a free port (or the given one, to come back after a kill), that keeps nothing on disk. */
+/** A real Redis without persistence, on a free port or the given one (to restart after a kill). */
 export async function startRedis(
   options: { readonly port?: number; readonly args?: readonly string[] } = {},
 ): Promise<RedisPart> {
@@ -43,7 +43,7 @@ export async function startRedis(
   };
 }
 
-/** Any answer will do: one that asks for a password is up as well. */
+/** Any reply counts: a server that wants a password is ready, too. */
 function answersPing(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' }, () => socket.write('PING\r\n'));

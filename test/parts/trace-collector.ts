@@ -1,4 +1,4 @@
-/** A collector of traces: takes OTLP over HTTP or gRPC, and reads its protobuf by its own copy of the schema (opentelemetry-proto 1.x). */
+/** A trace collector for OTLP over HTTP or gRPC, with its own copy of the schema (opentelemetry-proto 1.x). */
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -11,7 +11,7 @@ export interface CollectedSpan {
   readonly kind: number;
   readonly traceId: string;
   readonly spanId: string;
-  /** '': it begins the trace. */
+  /** Empty for the root span. */
   readonly parentSpanId: string;
   readonly attributes: Readonly<Record<string, string | number>>;
   readonly resource: Readonly<Record<string, string | number>>;
@@ -23,12 +23,12 @@ export interface CollectedSpan {
 export interface TraceCollector {
   readonly url: string;
   readonly spans: readonly CollectedSpan[];
-  /** How often it was asked to take some. */
+  /** Export requests so far. */
   readonly asked: () => number;
   stop(): Promise<void>;
 }
 
-/** `answers`: an HTTP status; `never`: it takes the request and says nothing. */
+/** `answers`: an HTTP status; `never`: it reads the request and does not respond. */
 export async function startTraceCollector(
   protocol: 'http' | 'grpc' = 'http',
   answers: number | 'never' = 200,

@@ -1,4 +1,4 @@
-/** What stands behind Envoy: an HTTP server that says what reached it, and a TCP server that echoes. */
+/** The upstream behind Envoy: an HTTP server that returns the request it got, and a TCP echo server. */
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
@@ -9,7 +9,7 @@ export interface Upstream {
   stop(): Promise<void>;
 }
 
-/** What the HTTP server answers: the request as it arrived, as JSON. `?status=503` chooses the status, `?ms=50` the delay. */
+/** The response: the request as JSON. `?status=503` sets the status, `?ms=50` the delay. */
 export interface Arrived {
   readonly method: string;
   readonly url: string;
