@@ -1,9 +1,10 @@
-/** All functions but the operators and macros, by name. */
+/** The functions by name: all but the operators, the macros and the generic ones (generic.ts). */
 import { CONVERSIONS } from './conversions.ts';
 import { ENCODERS } from './encoders.ts';
 import { FORMAT_FUNCTIONS } from './format.ts';
 import { MATH_FUNCTIONS } from './math.ts';
 import { NETWORK_FUNCTIONS } from './network.ts';
+import { PATTERN_FUNCTIONS } from './regex/matches.ts';
 import type { Overload } from './overload.ts';
 import { TEXT_FUNCTIONS } from './text.ts';
 import { TIME_FUNCTIONS } from './time.ts';
@@ -13,6 +14,7 @@ export type { Overload } from './overload.ts';
 const byName = new Map<string, Overload[]>();
 for (const overload of [
   ...TEXT_FUNCTIONS,
+  ...PATTERN_FUNCTIONS,
   ...CONVERSIONS,
   ...TIME_FUNCTIONS,
   ...NETWORK_FUNCTIONS,

@@ -1,13 +1,10 @@
-/** The string functions: cel-spec's standard ones, and those of cel-go's string extension. */
-import { RE2JS } from 're2js';
+/** The string functions of cel-spec and of cel-go's string extension, `matches` (regex/matches.ts) apart. */
 import { BOOL, BYTES, INT, STRING, listOf } from '../../attributes/types.ts';
 import { spendCharacters } from '../budget.ts';
 import { type Overload, fn, method } from './overload.ts';
-import { automatonOf } from './regex/automaton.ts';
 import * as search from './search.ts';
-import { messageOf } from '../../text/message-of.ts';
 
-/** Characters are code points, as in cel-go. Most text has one unit for each. */
+/** Characters are code points, as in cel-go. Most text has one UTF-16 unit for each. */
 const SURROGATE = /[\ud800-\udfff]/;
 const pointsOf = (text: string): readonly string[] | string => (SURROGATE.test(text) ? Array.from(text) : text);
 const lengthOf = (text: string): number => pointsOf(text).length;
@@ -27,44 +24,6 @@ function lastIndexOf(text: string, part: string, upTo: number): number {
   return at < 0 ? -1 : lengthOf(text.slice(0, at));
 }
 
-/** Dynamic patterns are kept compiled, so many at most. */
-const MOST_PATTERNS = 256;
-const patterns = new Map<string, RE2JS | undefined>();
-function patternOf(text: string): RE2JS | undefined {
-  if (patterns.has(text)) return patterns.get(text);
-  if (patterns.size >= MOST_PATTERNS) patterns.delete(patterns.keys().next().value ?? '');
-  let pattern: RE2JS | undefined;
-  try {
-    pattern = RE2JS.compile(text);
-  } catch {
-    pattern = undefined;
-  }
-  patterns.set(text, pattern);
-  return pattern;
-}
-
-function wrongPattern(text: unknown): string | undefined {
-  if (typeof text !== 'string') return undefined;
-  try {
-    RE2JS.compile(text);
-    return undefined;
-  } catch (error) {
-    return `${JSON.stringify(text)} is no RE2 pattern: ${messageOf(error)}`;
-  }
-}
-
-const matches = (text: string, pattern: string): boolean | undefined => patternOf(pattern)?.test(text);
-const matching = {
-  checkConstant: ([, pattern]: readonly unknown[]) => wrongPattern(pattern),
-  specialise: ([pattern]: readonly unknown[]) => {
-    const test = automatonOf(String(pattern));
-    const compiled = RE2JS.compile(String(pattern));
-    return test === undefined
-      ? (text: string) => compiled.test(text)
-      : (text: string) => test(text) ?? compiled.test(text);
-  },
-} as Partial<Overload>;
-
 export const TEXT_FUNCTIONS: readonly Overload[] = [
   method('contains', [STRING, STRING], BOOL, search.contains, { constantCode: (x, y) => `${x}.includes(${y})` }),
   method('startsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.startsWith(part), {
@@ -73,8 +32,6 @@ export const TEXT_FUNCTIONS: readonly Overload[] = [
   method('endsWith', [STRING, STRING], BOOL, (text: string, part: string) => text.endsWith(part), {
     code: (x, y) => `${x}.endsWith(${y})`,
   }),
-  method('matches', [STRING, STRING], BOOL, matches, matching),
-  fn('matches', [STRING, STRING], BOOL, matches, matching),
   fn('size', [STRING], INT, lengthOf),
   method('size', [STRING], INT, lengthOf),
   fn('size', [BYTES], INT, (bytes: Uint8Array) => bytes.length),
@@ -155,7 +112,7 @@ function joined(parts: readonly string[], by: string): string {
   return parts.join(by);
 }
 
-/** All where `most` is negative. An empty part is found around each character. */
+/** All occurrences where `most` is negative. An empty part occurs around each character. */
 function replaceSome(text: string, part: string, by: string, most: number): string {
   const limit = most < 0 ? Number.POSITIVE_INFINITY : most;
   if (part !== '') {

@@ -3,6 +3,7 @@
  * **In**: text. **Out**: a tree. **Fails**: with a {@link SyntaxProblem}.
  */
 import { type Node, partsOf } from './ast.ts';
+import { TokenCursor } from './cursor.ts';
 import { type Token, tokensOf } from './lexer.ts';
 import { macroNode } from './macros.ts';
 import { SyntaxProblem } from './problem.ts';
@@ -53,59 +54,15 @@ function refuseDeep(root: Node): void {
   }
 }
 
-class Parser {
-  readonly #tokens: readonly Token[];
-  #at = 0;
+class Parser extends TokenCursor {
   #depth = 0;
-
-  constructor(tokens: readonly Token[]) {
-    this.#tokens = tokens;
-  }
 
   whole(): Node {
     const node = this.#expression();
-    const rest = this.#peek();
-    if (rest.kind !== 'end') throw this.#unexpected(rest, 'an operator or the end is expected');
-    if (this.#tokens.length > MAX_TREE_DEPTH) refuseDeep(node); // each level has one token at least
+    const rest = this.peek();
+    if (rest.kind !== 'end') throw this.unexpected(rest, 'an operator or the end is expected');
+    if (this.tokens.length > MAX_TREE_DEPTH) refuseDeep(node); // each level has one token at least
     return node;
-  }
-
-  #peek(): Token {
-    const token = this.#tokens[Math.min(this.#at, this.#tokens.length - 1)];
-    if (token === undefined) throw new Error('the lexer gave no end token');
-    return token;
-  }
-
-  #next(): Token {
-    const token = this.#peek();
-    this.#at += 1;
-    return token;
-  }
-
-  #is(sign: string): boolean {
-    const token = this.#peek();
-    return token.text === sign && (token.kind === 'sign' || (sign === 'in' && token.kind === 'name'));
-  }
-
-  #take(sign: string): boolean {
-    if (!this.#is(sign)) return false;
-    this.#at += 1;
-    return true;
-  }
-
-  #expect(sign: string): Token {
-    const token = this.#peek();
-    if (!this.#take(sign)) throw this.#unexpected(token, `${sign} is expected`);
-    return token;
-  }
-
-  #unexpected(token: Token, expected: string): SyntaxProblem {
-    const what = token.kind === 'end' ? 'the expression ends here' : `${token.text} does not fit here`;
-    return new SyntaxProblem(
-      `${what}; ${expected}${token.text === '&' || token.text === '|' ? ` (and is &&, or is ||)` : ''}`,
-      token.start,
-      Math.max(token.end, token.start + 1),
-    );
   }
 
   #expression(): Node {
@@ -113,14 +70,14 @@ class Parser {
     if (this.#depth > MAX_DEPTH)
       throw new SyntaxProblem(
         `nested deeper than ${MAX_DEPTH}; split it with named expressions (attributes: my.name: { is: ... })`,
-        this.#peek().start,
-        this.#peek().end,
+        this.peek().start,
+        this.peek().end,
       );
     const test = this.#or();
     let node = test;
-    if (this.#take('?')) {
+    if (this.take('?')) {
       const yes = this.#or();
-      this.#expect(':');
+      this.expect(':');
       const no = this.#expression();
       node = { kind: 'if', test, yes, no, start: test.start, end: no.end };
     }
@@ -130,7 +87,7 @@ class Parser {
 
   #or(): Node {
     let left = this.#and();
-    while (this.#take('||')) {
+    while (this.take('||')) {
       const right = this.#and();
       left = { kind: 'or', left, right, start: left.start, end: right.end };
     }
@@ -139,7 +96,7 @@ class Parser {
 
   #and(): Node {
     let left = this.#relation();
-    while (this.#take('&&')) {
+    while (this.take('&&')) {
       const right = this.#relation();
       left = { kind: 'and', left, right, start: left.start, end: right.end };
     }
@@ -149,9 +106,9 @@ class Parser {
   #relation(): Node {
     let left = this.#sum();
     while (
-      RELATIONS.has(this.#peek().text) &&
-      (this.#peek().kind === 'sign' || this.#peek().text === 'in') &&
-      this.#peek().kind !== 'string'
+      RELATIONS.has(this.peek().text) &&
+      (this.peek().kind === 'sign' || this.peek().text === 'in') &&
+      this.peek().kind !== 'string'
     )
       left = this.#binary(left, () => this.#sum());
     return left;
@@ -159,18 +116,18 @@ class Parser {
 
   #sum(): Node {
     let left = this.#product();
-    while (this.#is('+') || this.#is('-')) left = this.#binary(left, () => this.#product());
+    while (this.is('+') || this.is('-')) left = this.#binary(left, () => this.#product());
     return left;
   }
 
   #product(): Node {
     let left = this.#unary();
-    while (this.#is('*') || this.#is('/') || this.#is('%')) left = this.#binary(left, () => this.#unary());
+    while (this.is('*') || this.is('/') || this.is('%')) left = this.#binary(left, () => this.#unary());
     return left;
   }
 
   #binary(left: Node, operand: () => Node): Node {
-    const sign = this.#next();
+    const sign = this.next();
     const right = operand();
     return {
       kind: 'call',
@@ -184,15 +141,15 @@ class Parser {
   }
 
   #unary(): Node {
-    const sign = this.#peek();
-    if (!this.#is('!') && !this.#is('-')) return this.#member();
+    const sign = this.peek();
+    if (!this.is('!') && !this.is('-')) return this.#member();
     this.#depth += 1;
     if (this.#depth > MAX_DEPTH) throw new SyntaxProblem(`nested deeper than ${MAX_DEPTH}`, sign.start, sign.end);
-    this.#at += 1;
-    const number = this.#peek();
+    this.next();
+    const number = this.peek();
     let node: Node;
     if (sign.text === '-' && (number.kind === 'int' || number.kind === 'double')) {
-      this.#at += 1;
+      this.next();
       const value = typeof number.value === 'bigint' ? canonicalInt(-number.value) : -(number.value as number);
       node = this.#members({ kind: 'literal', type: number.kind, value, start: sign.start, end: number.end });
     } else {
@@ -218,15 +175,15 @@ class Parser {
   #members(first: Node): Node {
     let node = first;
     for (;;) {
-      if (this.#take('.')) {
-        const optional = this.#take('?');
-        const field = this.#next();
+      if (this.take('.')) {
+        const optional = this.take('?');
+        const field = this.next();
         if (field.kind !== 'name' && field.kind !== 'quoted-name')
-          throw this.#unexpected(field, 'a name is expected after the dot');
+          throw this.unexpected(field, 'a name is expected after the dot');
         const name = field.kind === 'quoted-name' ? field.text.slice(1, -1) : field.text;
-        if (!optional && field.kind === 'name' && this.#take('(')) {
+        if (!optional && field.kind === 'name' && this.take('(')) {
           const args = this.#arguments(')');
-          const end = this.#tokens[this.#at - 1]?.end ?? field.end;
+          const end = this.previous()?.end ?? field.end;
           node = macroNode(node, field, args, end) ?? {
             kind: 'call',
             name,
@@ -247,10 +204,10 @@ class Parser {
             end: field.end,
           };
         }
-      } else if (this.#take('[')) {
-        const optional = this.#take('?');
+      } else if (this.take('[')) {
+        const optional = this.take('?');
         const key = this.#expression();
-        const end = this.#expect(']').end;
+        const end = this.expect(']').end;
         node = { kind: 'index', of: node, key, optional, start: node.start, end };
       } else {
         return node;
@@ -260,15 +217,15 @@ class Parser {
 
   #arguments(close: string): Node[] {
     const args: Node[] = [];
-    if (this.#take(close)) return args;
+    if (this.take(close)) return args;
     do args.push(this.#expression());
-    while (this.#take(','));
-    this.#expect(close);
+    while (this.take(','));
+    this.expect(close);
     return args;
   }
 
   #primary(): Node {
-    const token = this.#next();
+    const token = this.next();
     const { start, end } = token;
     switch (token.kind) {
       case 'int':
@@ -286,16 +243,16 @@ class Parser {
       case 'sign':
         if (token.text === '(') {
           const inner = this.#expression();
-          const close = this.#expect(')');
+          const close = this.expect(')');
           return { ...inner, start, end: close.end };
         }
         if (token.text === '[') return this.#list(start);
         if (token.text === '{') return this.#map(start);
-        if (token.text === '.' && this.#peek().kind === 'name') return this.#named(this.#next(), true);
-        throw this.#unexpected(token, 'a value is expected');
+        if (token.text === '.' && this.peek().kind === 'name') return this.#named(this.next(), true);
+        throw this.unexpected(token, 'a value is expected');
       case 'quoted-name':
       case 'end':
-        throw this.#unexpected(token, 'a value is expected');
+        throw this.unexpected(token, 'a value is expected');
     }
   }
 
@@ -305,9 +262,9 @@ class Parser {
       return { kind: 'literal', type: 'bool', value: text === 'true', start, end };
     if (text === 'null') return { kind: 'literal', type: 'null', value: null, start, end };
     if (text === 'in' || RESERVED.has(text)) throw new SyntaxProblem(`${text} is a reserved word`, start, end);
-    if (!this.#take('(')) return { kind: 'name', name: text, ...(absolute ? { absolute } : {}), start, end };
+    if (!this.take('(')) return { kind: 'name', name: text, ...(absolute ? { absolute } : {}), start, end };
     const args = this.#arguments(')');
-    const close = this.#tokens[this.#at - 1]?.end ?? end;
+    const close = this.previous()?.end ?? end;
     if (text !== 'has')
       return { kind: 'call', name: text, target: undefined, args, nameStart: start, start, end: close };
     const [of] = args;
@@ -318,23 +275,23 @@ class Parser {
 
   #list(start: number): Node {
     const items: { node: Node; optional: boolean }[] = [];
-    while (!this.#is(']')) {
-      const optional = this.#take('?');
+    while (!this.is(']')) {
+      const optional = this.take('?');
       items.push({ node: this.#expression(), optional });
-      if (!this.#take(',')) break;
+      if (!this.take(',')) break;
     }
-    return { kind: 'list', items, start, end: this.#expect(']').end };
+    return { kind: 'list', items, start, end: this.expect(']').end };
   }
 
   #map(start: number): Node {
     const entries: { key: Node; value: Node; optional: boolean }[] = [];
-    while (!this.#is('}')) {
-      const optional = this.#take('?');
+    while (!this.is('}')) {
+      const optional = this.take('?');
       const key = this.#expression();
-      this.#expect(':');
+      this.expect(':');
       entries.push({ key, value: this.#expression(), optional });
-      if (!this.#take(',')) break;
+      if (!this.take(',')) break;
     }
-    return { kind: 'map', entries, start, end: this.#expect('}').end };
+    return { kind: 'map', entries, start, end: this.expect('}').end };
   }
 }

@@ -106,9 +106,9 @@ describe('constants', () => {
   test.each([
     [
       'request.method.matches("(")',
-      'EXPRESSION_CONSTANT 23-26 "(" is no RE2 pattern: error parsing regexp: missing closing ): `(`',
+      'EXPRESSION_CONSTANT 23-26 "(" is not an RE2 pattern: error parsing regexp: missing closing ): `(`',
     ],
-    ['request.method.matches("(?=a)")', 'EXPRESSION_CONSTANT 23-30 "(?=a)" is no RE2 pattern'],
+    ['request.method.matches("(?=a)")', 'EXPRESSION_CONSTANT 23-30 "(?=a)" is not an RE2 pattern'],
     [
       'cidr("10.0.0.0/99").containsIP(origin.ip)',
       'EXPRESSION_CONSTANT 5-18 "10.0.0.0/99" is no CIDR range, such as "10.0.0.0/8"',

@@ -398,7 +398,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   [alone(`{ name: a, match: request.method, deny: {} }`), '2:23 EXPRESSION_TYPE bool is expected here; this is string'],
   [
     alone(`{ name: a, match: 'request.method.matches("(")', deny: {} }`),
-    '2:47 EXPRESSION_CONSTANT "(" is no RE2 pattern: error parsing regexp: missing closing ): `(`',
+    '2:47 EXPRESSION_CONSTANT "(" is not an RE2 pattern: error parsing regexp: missing closing ): `(`',
   ],
   [
     alone(`{ name: a, match: '1 / 0 == 1', deny: {} }`),
