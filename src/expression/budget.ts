@@ -1,13 +1,13 @@
 /**
- * How much one evaluation may cost. A client chooses the texts and lists of a request, so what a macro does with them, or
- * builds from them, may grow with the square of what was sent.
- * **In**: what a macro or function is about to do. **Out**: nothing. **Fails**: with {@link OverBudget}, caught where the
- * evaluation began. Expressions without macros and built text are not metered; what they spend is not counted.
+ * The budget of one evaluation. A client chooses the texts and lists of a request, so the work of a macro, or the text that
+ * a function builds, may grow with the square of what was sent.
+ * **In**: the cost of the next step of a macro or function. **Out**: nothing. **Fails**: with {@link OverBudget}, caught
+ * where the evaluation began. Expressions without macros and built text are not metered.
  */
 export interface Budget {
-  /** One for each element that a macro visits, and for each {@link READ_PER_STEP} characters or elements that a call in its body reads. */
+  /** One for each element that a macro visits, and one for each {@link READ_PER_STEP} characters or elements that a call in its body reads. */
   readonly steps: number;
-  /** Of all texts that `+`, `replace`, `join` and `format` build, in UTF-16 units; of bytes, in octets. */
+  /** The length of all texts that `+`, `replace`, `join` and `format` build, in UTF-16 units; of bytes, in octets. */
   readonly characters: number;
 }
 
@@ -24,11 +24,11 @@ export class OverBudget extends Error {
   }
 }
 
-// Made once: an evaluation that goes over is a client's doing, and a stack trace for each would cost more than the evaluation.
+// Made once: a client can cause them, and a stack trace for each would cost more than the evaluation.
 const OVER_STEPS = new OverBudget('steps');
 const OVER_CHARACTERS = new OverBudget('characters');
 
-/** One for the thread: evaluations are synchronous. An attribute that is itself an expression brings its own budget. */
+/** Of the running evaluation: evaluations are synchronous. An attribute that is itself an expression has its own budget. */
 const left = { steps: Number.POSITIVE_INFINITY, characters: Number.POSITIVE_INFINITY };
 
 export function spendSteps(steps: number): void {
@@ -36,13 +36,13 @@ export function spendSteps(steps: number): void {
   if (left.steps < 0) throw OVER_STEPS;
 }
 
-/** Called before the text is built: the longest text that JavaScript can hold is 512 MiB, and building it takes long. */
+/** Called before the text is built, since building a very long one takes long. */
 export function spendCharacters(characters: number): void {
   left.characters -= characters;
   if (left.characters < 0) throw OVER_CHARACTERS;
 }
 
-/** Runs with a budget of its own. */
+/** Runs with the given budget, and restores the outer one. */
 export function withinBudget<A extends readonly unknown[], T>(
   { steps, characters }: Budget,
   run: (...args: A) => T,
@@ -62,8 +62,8 @@ export function withinBudget<A extends readonly unknown[], T>(
 /** One sentence, without values: they may be secret. */
 export function faultText(fault: unknown, budget: Budget): string {
   if (fault === OVER_STEPS)
-    return `it took more than ${budget.steps} steps, the budget of an evaluation: its macros go over too many elements or read texts that are too long`;
+    return `it took more than ${budget.steps} steps, the budget of an evaluation: its macros visit too many elements or read texts that are too long`;
   if (fault === OVER_CHARACTERS)
     return `it built more than ${budget.characters} characters of text, the budget of an evaluation`;
-  return `a fault of Sluice itself (${fault instanceof Error ? fault.name : typeof fault})`;
+  return `internal error (${fault instanceof Error ? fault.name : typeof fault})`;
 }

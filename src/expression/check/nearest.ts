@@ -1,6 +1,6 @@
 import { nearest } from '../../text/nearest.ts';
 
-/** The one or two known names that someone most likely meant: of the same family where there is one, else any. */
+/** The one or two known names nearest to a misspelt one; of the same family (`request.`) if one of it is near. */
 export function nearestOf(written: string, known: Iterable<string>): string[] {
   const names = [...known];
   const family = written.slice(0, written.lastIndexOf('.') + 1);

@@ -1,4 +1,4 @@
-/** From one type to another (cel-spec, "Type conversions"). */
+/** Conversions between types (cel-spec, "Type conversions"). */
 import {
   BOOL,
   BYTES,
@@ -28,7 +28,7 @@ export function doubleText(value: number): string {
   return String(value);
 }
 
-/** Zeros in front are no digits; more than 20 digits are beyond 64 bits, and would take BigInt long. */
+/** More than 20 digits after leading zeros are beyond 64 bits, and BigInt takes long for many. */
 const WHOLE = /^([+-]?)0*(\d{1,20})$/;
 function textToInt(text: string): Int | undefined {
   return fewDigits(text) ?? signedOrLong(text);
@@ -53,7 +53,7 @@ function textToUint(text: string): Int | undefined {
   const [, sign = '-', digits = ''] = WHOLE.exec(text) ?? [];
   return sign === '-' ? undefined : toUint(BigInt(digits));
 }
-// Each digit can be taken in one way only: \d+\.?\d* would take the square of the length to refuse "111...x".
+// Unambiguous, so that it is linear: \d+\.?\d* takes the square of the length to refuse "111...x".
 function textToDouble(text: string): number | undefined {
   if (/^[+-]?(inf|infinity)$/i.test(text))
     return text.startsWith('-') ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
@@ -74,7 +74,7 @@ function bytesToText(bytes: Uint8Array): string | undefined {
 
 const constant = (parse: (text: string) => unknown, what: string): Partial<Overload> => ({
   checkConstant: ([text]) =>
-    typeof text === 'string' && parse(text) === undefined ? `${JSON.stringify(text)} is no ${what}` : undefined,
+    typeof text === 'string' && parse(text) === undefined ? `${JSON.stringify(text)} is not ${what}` : undefined,
 });
 const same = (value: Val): Val => value;
 
@@ -82,17 +82,17 @@ export const CONVERSIONS: readonly Overload[] = [
   fn('int', [INT], INT, same),
   fn('int', [UINT], INT, (value: Int) => toInt(BigInt(value))),
   fn('int', [DOUBLE], INT, doubleToInt),
-  fn('int', [STRING], INT, textToInt, constant(textToInt, 'whole number')),
+  fn('int', [STRING], INT, textToInt, constant(textToInt, 'a whole number')),
   fn('int', [TIMESTAMP], INT, (time: Timestamp) => time.seconds),
   fn('int', [DURATION], INT, (span: Duration) => toInt(BigInt(span.seconds) * 1_000_000_000n + BigInt(span.nanos))),
   fn('uint', [UINT], UINT, same),
   fn('uint', [INT], UINT, (value: Int) => toUint(BigInt(value))),
   fn('uint', [DOUBLE], UINT, doubleToUint),
-  fn('uint', [STRING], UINT, textToUint, constant(textToUint, 'whole number from 0')),
+  fn('uint', [STRING], UINT, textToUint, constant(textToUint, 'a whole number from 0')),
   fn('double', [DOUBLE], DOUBLE, same),
   fn('double', [INT], DOUBLE, Number),
   fn('double', [UINT], DOUBLE, Number),
-  fn('double', [STRING], DOUBLE, textToDouble, constant(textToDouble, 'number')),
+  fn('double', [STRING], DOUBLE, textToDouble, constant(textToDouble, 'a number')),
   fn('string', [STRING], STRING, same),
   fn('string', [INT], STRING, String),
   fn('string', [UINT], STRING, String),
@@ -113,7 +113,7 @@ export const CONVERSIONS: readonly Overload[] = [
     [STRING],
     TIMESTAMP,
     parseTimestamp,
-    constant(parseTimestamp, 'RFC 3339 time, such as "2026-01-31T12:00:00Z"'),
+    constant(parseTimestamp, 'an RFC 3339 time, such as "2026-01-31T12:00:00Z"'),
   ),
   fn('timestamp', [INT], TIMESTAMP, (seconds: Int) =>
     typeof seconds === 'number' && seconds >= -62_135_596_800 && seconds <= 253_402_300_799
@@ -121,6 +121,6 @@ export const CONVERSIONS: readonly Overload[] = [
       : undefined,
   ),
   fn('duration', [DURATION], DURATION, same),
-  fn('duration', [STRING], DURATION, parseDuration, constant(parseDuration, 'duration, such as "1.5s" or "1h30m"')),
+  fn('duration', [STRING], DURATION, parseDuration, constant(parseDuration, 'a duration, such as "1.5s" or "1h30m"')),
   fn('type', [DYN], TYPE, (value: Val) => typeNameOf(kindOf(value))),
 ];

@@ -2,7 +2,7 @@
 import { BYTES, STRING } from '../../attributes/types.ts';
 import { type Overload, fn } from './overload.ts';
 
-/** With or without padding, as cel-go takes it; nothing where it is no base64. */
+/** With or without padding, as in cel-go; `undefined` for text that is not base64. */
 function decoded(text: string): Uint8Array | undefined {
   const bare = text.replace(/={0,2}$/, '');
   return /^[A-Za-z0-9+/]*$/.test(bare) && bare.length % 4 !== 1
@@ -16,6 +16,6 @@ export const ENCODERS: readonly Overload[] = [
   ),
   fn('base64.decode', [STRING], BYTES, decoded, {
     checkConstant: ([text]) =>
-      typeof text === 'string' && decoded(text) === undefined ? `${JSON.stringify(text)} is no base64` : undefined,
+      typeof text === 'string' && decoded(text) === undefined ? `${JSON.stringify(text)} is not base64` : undefined,
   }),
 ];

@@ -10,7 +10,7 @@ import { type Overload, fn, method } from './overload.ts';
 type Clause = { readonly verb: string; readonly precision: number | undefined };
 const CLAUSE = /%(?:%|(?:\.(\d+))?([sdfebxXo]))|%/g;
 
-/** Literal text and clauses in turn; the text that is no clause where there is one. */
+/** Literal text and clauses; or the text of the first invalid clause. */
 function parsed(format: string): readonly (string | Clause)[] | { readonly wrong: string } {
   const parts: (string | Clause)[] = [];
   let from = 0;
@@ -84,7 +84,7 @@ function decimal(value: Val, show: (number: number) => string): string | undefin
   return Number.isFinite(number) ? show(number) : textOf(number);
 }
 
-/** As many as JavaScript shows; a number that lies between two shorter ones has fewer. */
+/** The most that JavaScript shows. A tie between two shorter decimals has fewer digits. */
 const MOST_DIGITS = 100;
 
 function fixed(number: number, precision: number): string {
@@ -92,11 +92,11 @@ function fixed(number: number, precision: number): string {
   return String(BigInt(number)) + (precision > 0 ? `.${'0'.repeat(precision)}` : '');
 }
 
-/** JavaScript rounds a tie away from zero, Go to the even digit. `exact`: the same number with 100 digits, which are all it has. */
+/** JavaScript rounds a tie away from zero, Go to the even digit. `exact`: the number with 100 digits, which is exact for a tie. */
 function rounded(text: string, exact: string): string {
   const [digits = ''] = text.split('e');
   const [all = ''] = exact.split('e');
-  const isTie = /^\.?50*$/.test(all.slice(digits.length)); // the digits before may differ by the carry, their number does not where the last is odd
+  const isTie = /^\.?50*$/.test(all.slice(digits.length)); // rounding up may change digits by a carry, but not their number where the last is odd
   const last = Number(digits.at(-1));
   if (!isTie || last % 2 === 0) return text;
   return digits.slice(0, -1) + String(last - 1) + text.slice(digits.length);
@@ -130,7 +130,7 @@ function textOf(value: Val): string | undefined {
   }
 }
 
-/** Counted within as well: a list may hold one list many times. */
+/** Elements are counted as well: a list may hold one list many times. */
 function listText(list: readonly Val[]): string | undefined {
   const parts = list.map(spentTextOf);
   return parts.includes(undefined) ? undefined : `[${parts.join(', ')}]`;
@@ -142,7 +142,7 @@ function spentTextOf(value: Val): string | undefined {
   return text;
 }
 
-/** In the order of the keys' texts, so that equal maps read equal. */
+/** Sorted by the text of the keys, so that equal maps have equal texts. */
 function mapText(map: ReadonlyMap<Val, Val>): string | undefined {
   const entries = [...map].map(([key, value]) => [spentTextOf(key), spentTextOf(value)] as const);
   if (entries.some(([key, value]) => key === undefined || value === undefined)) return undefined;
@@ -173,7 +173,7 @@ export const FORMAT_FUNCTIONS: readonly Overload[] = [
     checkConstant: ([format]) => {
       const parts = typeof format === 'string' ? parsed(format) : [];
       return 'wrong' in parts
-        ? `${parts.wrong} is no formatting clause; %s %d %f %e %b %x %X %o are, and %% is a percent sign`
+        ? `${parts.wrong} is not a formatting clause; write %s %d %f %e %b %x %X %o, or %% for a percent sign`
         : undefined;
     },
   }),

@@ -1,4 +1,4 @@
-/** cel-go's math extension, but greatest() and least(), which take any number of arguments (variadic.ts). */
+/** cel-go's math extension; greatest() and least() take any number of arguments (generic.ts). */
 import { BOOL, DOUBLE, INT, UINT } from '../../attributes/types.ts';
 import { type Int, canonicalInt } from '../../attributes/values.ts';
 import { negateInt } from '../values/integers.ts';
@@ -7,21 +7,21 @@ import { type Overload, fn } from './overload.ts';
 const signed = (value: bigint): Int => canonicalInt(BigInt.asIntN(64, value));
 const unsigned = (value: bigint): Int => canonicalInt(BigInt.asUintN(64, value));
 
-/** Both kinds of whole numbers, by bits. */
+/** Of int and of uint. */
 const bitwise = (name: string, run: (a: bigint, b: bigint) => bigint): Overload[] => [
   fn(`math.${name}`, [INT, INT], INT, (a: Int, b: Int) => signed(run(BigInt(a), BigInt(b)))),
   fn(`math.${name}`, [UINT, UINT], UINT, (a: Int, b: Int) => unsigned(run(BigInt(a), BigInt(b)))),
 ];
 
-/** By 64 and more everything is shifted out; to the right zeros come in, also for negative ints (cel-go). */
-const shift = (name: string, run: (bits: bigint, by: bigint) => bigint): Overload[] => {
-  const shifted = (value: Int, by: Int): bigint | undefined =>
-    by < 0 ? undefined : by > 63 ? 0n : run(BigInt.asUintN(64, BigInt(value)), BigInt(by));
-  const held = (hold: (bits: bigint) => Int) => (value: Int, by: Int) => {
-    const bits = shifted(value, by);
-    return bits === undefined ? undefined : hold(bits);
+/** A shift by 64 or more gives 0; a shift to the right fills with zeros, also for negative ints (cel-go). */
+const shift = (name: string, run: (bits: bigint, count: bigint) => bigint): Overload[] => {
+  const shifted = (value: Int, count: Int): bigint | undefined =>
+    count < 0 ? undefined : count > 63 ? 0n : run(BigInt.asUintN(64, BigInt(value)), BigInt(count));
+  const typed = (toType: (bits: bigint) => Int) => (value: Int, count: Int) => {
+    const bits = shifted(value, count);
+    return bits === undefined ? undefined : toType(bits);
   };
-  return [fn(`math.${name}`, [INT, INT], INT, held(signed)), fn(`math.${name}`, [UINT, INT], UINT, held(unsigned))];
+  return [fn(`math.${name}`, [INT, INT], INT, typed(signed)), fn(`math.${name}`, [UINT, INT], UINT, typed(unsigned))];
 };
 
 const onDouble = (name: string, run: (value: number) => number): Overload => fn(`math.${name}`, [DOUBLE], DOUBLE, run);
@@ -49,6 +49,6 @@ export const MATH_FUNCTIONS: readonly Overload[] = [
   ...bitwise('bitXor', (a, b) => a ^ b),
   fn('math.bitNot', [INT], INT, (value: Int) => signed(~BigInt(value))),
   fn('math.bitNot', [UINT], UINT, (value: Int) => unsigned(~BigInt(value))),
-  ...shift('bitShiftLeft', (bits, by) => bits << by),
-  ...shift('bitShiftRight', (bits, by) => bits >> by),
+  ...shift('bitShiftLeft', (bits, count) => bits << count),
+  ...shift('bitShiftRight', (bits, count) => bits >> count),
 ];

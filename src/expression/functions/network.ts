@@ -10,17 +10,17 @@ const ip = (text: string): Ip | undefined => parseIp(text);
 const cidr = (text: string): Cidr | undefined => parseCidr(text);
 const constantIp: Partial<Overload> = {
   checkConstant: ([text]) =>
-    typeof text === 'string' && ip(text) === undefined ? `${JSON.stringify(text)} is no IP address` : undefined,
+    typeof text === 'string' && ip(text) === undefined ? `${JSON.stringify(text)} is not an IP address` : undefined,
 };
 const constantCidr: Partial<Overload> = {
   checkConstant: ([text]) =>
     typeof text === 'string' && cidr(text) === undefined
-      ? `${JSON.stringify(text)} is no CIDR range, such as "10.0.0.0/8"`
+      ? `${JSON.stringify(text)} is not a CIDR range, such as "10.0.0.0/8"`
       : undefined,
 };
 const secondIp: Partial<Overload> = {
   checkConstant: ([, text]) =>
-    typeof text === 'string' && ip(text) === undefined ? `${JSON.stringify(text)} is no IP address` : undefined,
+    typeof text === 'string' && ip(text) === undefined ? `${JSON.stringify(text)} is not an IP address` : undefined,
 };
 
 export const NETWORK_FUNCTIONS: readonly Overload[] = [

@@ -60,24 +60,30 @@ export const TEXT_FUNCTIONS: readonly Overload[] = [
     'replace',
     [STRING, STRING, STRING],
     STRING,
-    (text: string, part: string, by: string) => replaceSome(text, part, by, -1),
+    (text: string, part: string, replacement: string) => replaceSome(text, part, replacement, -1),
     { builds: true },
   ),
   method(
     'replace',
     [STRING, STRING, STRING, INT],
     STRING,
-    (text: string, part: string, by: string, most: number) => replaceSome(text, part, by, most),
+    (text: string, part: string, replacement: string, most: number) => replaceSome(text, part, replacement, most),
     { builds: true },
   ),
-  method('split', [STRING, STRING], listOf(STRING), (text: string, by: string) => splitAt(text, by)),
-  method('split', [STRING, STRING, INT], listOf(STRING), (text: string, by: string, most: number) =>
-    splitSome(text, by, most),
+  method('split', [STRING, STRING], listOf(STRING), (text: string, separator: string) => splitAt(text, separator)),
+  method('split', [STRING, STRING, INT], listOf(STRING), (text: string, separator: string, most: number) =>
+    splitSome(text, separator, most),
   ),
   method('join', [listOf(STRING)], STRING, (parts: readonly string[]) => joined(parts, ''), { builds: true }),
-  method('join', [listOf(STRING), STRING], STRING, (parts: readonly string[], by: string) => joined(parts, by), {
-    builds: true,
-  }),
+  method(
+    'join',
+    [listOf(STRING), STRING],
+    STRING,
+    (parts: readonly string[], separator: string) => joined(parts, separator),
+    {
+      builds: true,
+    },
+  ),
   method('reverse', [STRING], STRING, (text: string) => Array.from(text).toReversed().join('')),
 ];
 
@@ -90,42 +96,44 @@ function trim(text: string): string {
   return text.slice(from, to);
 }
 
-function splitAt(text: string, by: string): readonly string[] {
-  if (by === '') return Array.from(text);
-  if (by.length <= search.MOST_SEARCHED_NATIVELY) return text.split(by);
-  const places = search.placesOf(text, by);
-  return [...places, text.length].map((end, index) =>
-    text.slice(index === 0 ? 0 : (places[index - 1] ?? 0) + by.length, end),
+function splitAt(text: string, separator: string): readonly string[] {
+  if (separator === '') return Array.from(text);
+  if (separator.length <= search.MOST_SEARCHED_NATIVELY) return text.split(separator);
+  const found = search.occurrencesOf(text, separator);
+  return [...found, text.length].map((end, index) =>
+    text.slice(index === 0 ? 0 : (found[index - 1] ?? 0) + separator.length, end),
   );
 }
 
-function splitSome(text: string, by: string, most: number): readonly string[] {
+function splitSome(text: string, separator: string, most: number): readonly string[] {
   if (most === 0) return [];
-  const parts = splitAt(text, by);
-  return most < 0 || parts.length <= most ? parts : [...parts.slice(0, most - 1), parts.slice(most - 1).join(by)];
+  const parts = splitAt(text, separator);
+  return most < 0 || parts.length <= most
+    ? parts
+    : [...parts.slice(0, most - 1), parts.slice(most - 1).join(separator)];
 }
 
-function joined(parts: readonly string[], by: string): string {
-  let length = by.length * Math.max(0, parts.length - 1);
+function joined(parts: readonly string[], separator: string): string {
+  let length = separator.length * Math.max(0, parts.length - 1);
   for (const part of parts) length += part.length;
   spendCharacters(length);
-  return parts.join(by);
+  return parts.join(separator);
 }
 
 /** All occurrences where `most` is negative. An empty part occurs around each character. */
-function replaceSome(text: string, part: string, by: string, most: number): string {
+function replaceSome(text: string, part: string, replacement: string, most: number): string {
   const limit = most < 0 ? Number.POSITIVE_INFINITY : most;
   if (part !== '') {
-    const places = search.placesOf(text, part, limit);
-    spendCharacters(text.length + places.length * (by.length - part.length));
-    return [...places, text.length]
-      .map((end, index) => text.slice(index === 0 ? 0 : (places[index - 1] ?? 0) + part.length, end))
-      .join(by);
+    const found = search.occurrencesOf(text, part, limit);
+    spendCharacters(text.length + found.length * (replacement.length - part.length));
+    return [...found, text.length]
+      .map((end, index) => text.slice(index === 0 ? 0 : (found[index - 1] ?? 0) + part.length, end))
+      .join(replacement);
   }
-  spendCharacters(text.length + Math.min(limit, text.length + 1) * by.length);
+  spendCharacters(text.length + Math.min(limit, text.length + 1) * replacement.length);
   let left = limit;
-  return text.replaceAll(part, (found) => {
+  return text.replaceAll(part, (match) => {
     left -= 1;
-    return left >= 0 ? by : found;
+    return left >= 0 ? replacement : match;
   });
 }

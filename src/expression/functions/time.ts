@@ -30,8 +30,8 @@ export const addSpans = (a: Duration, b: Duration): Duration | undefined => span
 export const subtractSpans = (a: Duration, b: Duration): Duration | undefined => spanOf(nanosOf(a) - nanosOf(b));
 export const between = (a: Timestamp, b: Timestamp): Duration | undefined => spanOf(nanosOf(a) - nanosOf(b));
 
-/** The time as a clock in the zone shows it, as if it were UTC; a zone is a name, or an offset such as `+05:30`. */
-function shown(time: Timestamp, zone: string): Date | undefined {
+/** The wall-clock time of a zone, as a Date whose UTC fields show it. A zone is a name, or an offset such as `+05:30`. */
+function wallClock(time: Timestamp, zone: string): Date | undefined {
   const offset = /^([+-]?)(\d{1,2}):(\d{2})$/.exec(zone);
   if (offset !== null)
     return new Date(
@@ -106,13 +106,13 @@ export const TIME_FUNCTIONS: readonly Overload[] = [
       [TIMESTAMP, STRING],
       INT,
       (time: Timestamp, zone: string) => {
-        const date = shown(time, zone);
+        const date = wallClock(time, zone);
         return date === undefined ? undefined : part(date, time);
       },
       {
         checkConstant: ([, zone]) =>
-          typeof zone === 'string' && shown(new Timestamp(0, 0), zone) === undefined
-            ? `${JSON.stringify(zone)} is no time zone, such as "Europe/Berlin" or "+01:00"`
+          typeof zone === 'string' && wallClock(new Timestamp(0, 0), zone) === undefined
+            ? `${JSON.stringify(zone)} is not a time zone, such as "Europe/Berlin" or "+01:00"`
             : undefined,
       },
     ),

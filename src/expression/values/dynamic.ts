@@ -1,12 +1,12 @@
 /**
  * Values whose type is known only at run time. In `dyn` an int is a bigint and a uint a {@link Uint}, so that a number
- * is a double; `boxer` and `unboxer` go between that and the static form (values.ts).
+ * is a double; `boxer` and `unbox` convert between that and the static form (attributes/values.ts).
  */
 import { Cidr, Ip } from '../../attributes/network.ts';
 import type { Type } from '../../attributes/types.ts';
 import { Duration, type Int, Timestamp, Uint, type Value, canonicalInt } from '../../attributes/values.ts';
 
-/** A value that may be there (cel-spec, optional values). */
+/** An optional value (cel-spec, optional values); `undefined`: it has none. */
 export class Optional {
   readonly value: Val | undefined;
   constructor(value: Val | undefined) {
@@ -15,7 +15,7 @@ export class Optional {
 }
 export const NONE = new Optional(undefined);
 
-/** What `type(x)` gives. */
+/** The value of `type(x)`. */
 export class TypeName {
   readonly name: string;
   constructor(name: string) {
@@ -25,10 +25,10 @@ export class TypeName {
 
 export type Val = Value | Optional | TypeName | readonly Val[] | ReadonlyMap<Val, Val>;
 
-type Change = (value: Val) => Val;
+type Convert = (value: Val) => Val;
 
-/** From the static form of a type to the form in `dyn`; `undefined` where both are the same. */
-export function boxer(type: Type): Change | undefined {
+/** Converts the static form of a type to the form in `dyn`; `undefined` if both are the same. */
+export function boxer(type: Type): Convert | undefined {
   switch (type.kind) {
     case 'int':
       return (value) => BigInt(value as Int);
@@ -55,7 +55,7 @@ export function boxer(type: Type): Change | undefined {
   }
 }
 
-/** Keys of maps are canonical: an int, a uint and a whole double that are equal are one key, kept as an int. */
+/** The canonical form of a map's key: equal int, uint and whole double are one key, held as an int. */
 export function keyOf(value: Val): Val {
   if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof value === 'bigint') return canonicalInt(value);
@@ -63,7 +63,7 @@ export function keyOf(value: Val): Val {
   return value;
 }
 
-/** From the form in `dyn` to the static form; `undefined` where the value is not of the type. */
+/** Converts the form in `dyn` to the static form; `undefined` if the value is not of the type. */
 export function unbox(type: Type, value: Val): Val | undefined {
   switch (type.kind) {
     case 'dyn':
@@ -142,7 +142,7 @@ export const typeNameOf = (kind: Type['kind']): TypeName => new TypeName(TYPE_NA
 const numeric = (value: Val): Int | undefined =>
   typeof value === 'number' || typeof value === 'bigint' ? value : value instanceof Uint ? value.value : undefined;
 
-/** CEL's equality over values in `dyn` form: numbers by value across types, other types never equal. */
+/** CEL's equality of values in `dyn` form: numbers by value across types; other types are never equal to each other. */
 export function equalDyn(a: Val, b: Val): boolean {
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined || y !== undefined) {
@@ -163,7 +163,7 @@ export function equalDyn(a: Val, b: Val): boolean {
   return equalObjects(a as object, b as object);
 }
 
-/** Equality of the types that are objects and hold nothing of `dyn`. */
+/** Equality of values that are objects but no lists and maps. */
 export function equalObjects(a: object, b: object): boolean {
   if (a instanceof Uint8Array && b instanceof Uint8Array)
     return a.length === b.length && a.every((byte, index) => byte === b[index]);
@@ -177,7 +177,7 @@ export function equalObjects(a: object, b: object): boolean {
   return false;
 }
 
-/** Below 0, 0, above 0; `undefined` where the two have no order. Values in `dyn` form. */
+/** Below 0, 0 or above 0; `undefined` if the two have no order. Values are in `dyn` form. */
 export function compareDyn(a: Val, b: Val): number | undefined {
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined && y !== undefined) {
@@ -191,7 +191,7 @@ export function compareDyn(a: Val, b: Val): number | undefined {
   return undefined;
 }
 
-/** By code points, as CEL orders text (UTF-16 units differ beyond the basic plane). */
+/** Orders text by code points, as CEL does; UTF-16 units are in another order beyond the basic plane. */
 export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   const length = Math.min(a.length, b.length);

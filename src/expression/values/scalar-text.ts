@@ -2,7 +2,7 @@ import { Cidr, Ip } from '../../attributes/network.ts';
 import { formatDuration, formatTimestamp } from '../../attributes/time-text.ts';
 import { Duration, Timestamp, Uint, type Value } from '../../attributes/values.ts';
 
-/** A scalar as text; `undefined` for lists, maps, bytes and null. */
+/** The text of a scalar; `undefined` for lists, maps, bytes and null. */
 export function textOf(value: Value): string | undefined {
   switch (typeof value) {
     case 'string':

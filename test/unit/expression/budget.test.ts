@@ -44,7 +44,7 @@ function answersOf(source: string, values: Readonly<Record<string, Value>>): { v
 }
 
 const LONG = 'a,'.repeat(15_000);
-const STEPS = `it took more than ${DEFAULT_BUDGET.steps} steps, the budget of an evaluation: its macros go over too many elements or read texts that are too long`;
+const STEPS = `it took more than ${DEFAULT_BUDGET.steps} steps, the budget of an evaluation: its macros visit too many elements or read texts that are too long`;
 const CHARACTERS = `it built more than ${DEFAULT_BUDGET.characters} characters of text, the budget of an evaluation`;
 
 describe('an evaluation beyond its budget fails and says so, in every back end', () => {
@@ -163,9 +163,9 @@ test('what a bag throws fails the evaluation, without its text', () => {
   for (const source of ['x == "a"', 'x + y == "a"', 'has(m.k) || l.exists(v, v == x)']) {
     for (const backEnd of ['generated', 'closures'] as const) {
       const { compiled } = compile(source, attributes, { backEnd });
-      expect([compiled?.evaluate(bag), compiled?.why(bag)]).toEqual([FAILED, 'a fault of Sluice itself (RangeError)']);
+      expect([compiled?.evaluate(bag), compiled?.why(bag)]).toEqual([FAILED, 'internal error (RangeError)']);
     }
     const traced = traceable(source, attributes).compiled?.evaluate(bag);
-    expect([traced?.value, traced?.failing?.message]).toEqual([FAILED, 'a fault of Sluice itself (RangeError)']);
+    expect([traced?.value, traced?.failing?.message]).toEqual([FAILED, 'internal error (RangeError)']);
   }
 });

@@ -111,17 +111,17 @@ describe('constants', () => {
     ['request.method.matches("(?=a)")', 'EXPRESSION_CONSTANT 23-30 "(?=a)" is not an RE2 pattern'],
     [
       'cidr("10.0.0.0/99").containsIP(origin.ip)',
-      'EXPRESSION_CONSTANT 5-18 "10.0.0.0/99" is no CIDR range, such as "10.0.0.0/8"',
+      'EXPRESSION_CONSTANT 5-18 "10.0.0.0/99" is not a CIDR range, such as "10.0.0.0/8"',
     ],
-    ['ip("10.0.0.256") == origin.ip', 'EXPRESSION_CONSTANT 3-15 "10.0.0.256" is no IP address'],
-    ['response.duration > duration("1")', 'EXPRESSION_CONSTANT 29-32 "1" is no duration, such as "1.5s" or "1h30m"'],
+    ['ip("10.0.0.256") == origin.ip', 'EXPRESSION_CONSTANT 3-15 "10.0.0.256" is not an IP address'],
+    ['response.duration > duration("1")', 'EXPRESSION_CONSTANT 29-32 "1" is not a duration, such as "1.5s" or "1h30m"'],
     [
       'timestamp("yesterday") < request.time',
-      'EXPRESSION_CONSTANT 10-21 "yesterday" is no RFC 3339 time, such as "2026-01-31T12:00:00Z"',
+      'EXPRESSION_CONSTANT 10-21 "yesterday" is not an RFC 3339 time, such as "2026-01-31T12:00:00Z"',
     ],
     [
       'request.time.getHours("Mars/North") > 1',
-      'EXPRESSION_CONSTANT 22-34 "Mars/North" is no time zone, such as "Europe/Berlin" or "+01:00"',
+      'EXPRESSION_CONSTANT 22-34 "Mars/North" is not a time zone, such as "Europe/Berlin" or "+01:00"',
     ],
     [
       '9223372036854775807 + 1 == 0',

@@ -1,5 +1,5 @@
 /**
- * `matches()`: RE2 patterns (docs/decisions/0023-two-engines-for-patterns.md). re2js says which patterns are valid and tests those that only a
+ * `matches()`: RE2 patterns (docs/decisions/0024-two-engines-for-patterns.md). re2js says which patterns are valid and tests those that only a
  * request knows; constant patterns are tested by an automaton of our own where it supports them.
  */
 import { RE2JS } from 're2js';

@@ -115,7 +115,7 @@ function attempt<T>(run: Run, bag: Bag, done: (value: Value) => T, fail: (messag
     return fail(
       error instanceof EvaluationFailure
         ? error.message
-        : `a fault of Sluice itself (${error instanceof Error ? error.name : typeof error})`,
+        : `internal error (${error instanceof Error ? error.name : typeof error})`,
     );
   }
 }
