@@ -1,6 +1,6 @@
 /**
- * `sluice ratelimit` beside envoyproxy/ratelimit itself: the same files, settings and requests, a Redis each. Answers, keys, counts and
- * metrics have to be the same. Then both on one Redis, as while a fleet is moved. It needs Go. `npm run ratelimit:reference`.
+ * Compares `sluice ratelimit` with envoyproxy/ratelimit: the same file, settings and requests, a Redis each. Answers, keys, counts and
+ * metrics must be equal. Then both share one Redis, as during a migration. Needs Go. `npm run ratelimit:reference`.
  */
 import { referenceProgram } from '../test/parts/ratelimits.ts';
 import { startRedis } from '../test/parts/redis.ts';

@@ -1,7 +1,6 @@
 /**
- * `sluice ratelimit` beside envoyproxy/ratelimit itself, on files, settings and requests made at random: odd files by the reference's own
- * reader (whether they load, every limit, what descriptors come to), then both servers on files that are right (answers, counts, metrics,
- * pages). It needs Go, and a checkout of the reference; each seed that is printed makes the same again. `npm run ratelimit:wide`.
+ * Compares `sluice ratelimit` with envoyproxy/ratelimit on random files, settings and requests: first the two readers on odd files, then
+ * the two servers on valid ones. Needs Go and a checkout of the reference. A printed seed repeats its case. `npm run ratelimit:wide`.
  */
 import { spawnSync } from 'node:child_process';
 import { copyFile, mkdir } from 'node:fs/promises';
@@ -9,11 +8,11 @@ import { join, resolve } from 'node:path';
 import { compareAnswers } from './ratelimit-wide/answers.ts';
 import { compareFiles } from './ratelimit-wide/files.ts';
 
-/** f2fb157 (July 2026) is what this project follows; the module proxy has an older one, without metadata and stars within a value. */
+/** This project follows f2fb157 (July 2026); the module proxy has an older version, without metadata and stars within a value. */
 const source = process.env['REFERENCE'];
 if (source === undefined)
   throw new Error(
-    'REFERENCE is a checkout of github.com/envoyproxy/ratelimit at f2fb157: git clone it, and name its folder',
+    'REFERENCE is not set; clone github.com/envoyproxy/ratelimit at f2fb157 and set REFERENCE to its folder',
   );
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise);
 

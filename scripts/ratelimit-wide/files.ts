@@ -1,4 +1,4 @@
-/** What the reference's own reader makes of a file, and what ours does: whether it loads, every limit, and what descriptors come to. */
+/** The reference's own reader beside ours, on odd files: whether a file loads, every limit, and the limits that descriptors match. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { isDeepStrictEqual } from 'node:util';
@@ -69,7 +69,7 @@ function own(octets: Uint8Array, asks: readonly Ask[]): Answer {
   };
 }
 
-/** Starts it, and asks it one thing after the other. */
+/** Starts the reader and asks it one question after the other. */
 async function* answersOf(program: string, questions: Iterable<string>): AsyncGenerator<Answer> {
   const reader = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: reader.stdout })[Symbol.asyncIterator]();
@@ -82,7 +82,7 @@ async function* answersOf(program: string, questions: Iterable<string>): AsyncGe
   reader.stdin.end();
 }
 
-/** Says each difference, at most so many; how many there are. */
+/** Prints the first differences, `most` of them; returns how many there are. */
 export async function compareFiles(program: string, firstSeed: number, count: number, most: number): Promise<number> {
   const seeds: readonly number[] = Array.from({ length: count }, (_, at) => firstSeed + at);
   const made = (seed: number): { octets: Uint8Array; asks: readonly Ask[] } => {
@@ -133,7 +133,7 @@ function hasRepeatedKey(octets: Uint8Array): boolean {
 function difference(ours: Answer, reference: Answer, asks: readonly Ask[], octets: Uint8Array): string | undefined {
   if (ours.Error !== '' || reference.Error !== '') {
     if (ours.Error.startsWith('THROWN')) return ours.Error;
-    // Meant: of a repeated key ours looks at the last alone, and YAML that libyaml's scanner does not know loads.
+    // Intended: ours reads only the last of a repeated key, and loads YAML that libyaml's scanner rejects.
     if (
       ours.Error === '' &&
       (hasRepeatedKey(octets) ||
@@ -156,7 +156,7 @@ function difference(ours: Answer, reference: Answer, asks: readonly Ask[], octet
             (name) =>
               name === 'Detailed' ||
               (name === 'Metadata' &&
-                (b.Metadata === null || JSON.stringify(b.Metadata).startsWith('"proto: google.protobuf.Value'))) ||
+                (b.Metadata === null || /^"proto:\sgoogle\.protobuf\.Value/.test(JSON.stringify(b.Metadata)))) ||
               isDeepStrictEqual(a[name as keyof Limit], b[name as keyof Limit]),
           );
     if (!isSame) return `${JSON.stringify(ask)}\n  sluice:    ${JSON.stringify(a)}\n  reference: ${JSON.stringify(b)}`;

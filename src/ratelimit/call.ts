@@ -1,6 +1,6 @@
-/** What a rate limit service is asked and answers, in envoy.service.ratelimit.v3's words, without its octets. */
+/** Requests and replies of envoy.service.ratelimit.v3, apart from their encoding. */
 
-/** envoy.type.v3.RateLimitUnit and RateLimitResponse.RateLimit.Unit, which have the same numbers. */
+/** envoy.type.v3.RateLimitUnit and RateLimitResponse.RateLimit.Unit; both have the same numbers. */
 export const Unit = { SECOND: 1, MINUTE: 2, HOUR: 3, DAY: 4, MONTH: 5, YEAR: 6, WEEK: 7 } as const;
 export type Unit = (typeof Unit)[keyof typeof Unit];
 
@@ -24,13 +24,13 @@ export const unitName = (unit: Unit | undefined): string =>
 export const unitOfName = (name: string): Unit | undefined =>
   Object.hasOwn(Unit, name.toUpperCase()) ? Unit[name.toUpperCase() as keyof typeof Unit] : undefined;
 
-/** The unit is any number that was sent: it is looked at where the limit applies. */
+/** A limit in the request. Its unit is any number; it is checked when the limit applies. */
 export interface Override {
   readonly requestsPerUnit: number;
   readonly unit: number;
 }
 
-/** In protobuf's text form: what is zero is left out, and a unit that envoy.type.v3.RateLimitUnit does not have (WEEK) is a number. */
+/** In protobuf's text format: zero fields are omitted, and a unit unknown to envoy.type.v3.RateLimitUnit (WEEK) is a number. */
 export function overrideText({ requestsPerUnit, unit }: Override): string {
   const named = unit >= Unit.SECOND && unit <= Unit.YEAR ? unitName(unit as Unit) : String(unit);
   return [
@@ -42,23 +42,23 @@ export function overrideText({ requestsPerUnit, unit }: Override): string {
 export interface Descriptor {
   /** In order. */
   readonly entries: readonly (readonly [key: string, value: string])[];
-  /** What it costs; 0 looks without charging. `undefined`: what the request says. */
+  /** 0 looks without charging; `undefined`: the hits of the request. */
   readonly hits: number | undefined;
-  /** A limit that the caller brings; it takes the place of the file's. */
+  /** Replaces the limit of the files. */
   readonly override: Override | undefined;
 }
 
 export interface RateLimitCall {
   readonly domain: string;
   readonly descriptors: readonly Descriptor[];
-  /** For descriptors that say nothing of their own; 0 is 1. */
+  /** For descriptors without hits of their own; 0 means 1. */
   readonly hits: number;
 }
 
 export const Code = { OK: 1, OVER_LIMIT: 2 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
-/** A limit whose period is none of the units has none. */
+/** Without a unit where the limit's period is none. */
 export interface CurrentLimit {
   readonly requestsPerUnit: number;
   readonly unit: Unit | undefined;
@@ -84,9 +84,9 @@ export interface RateLimitReply {
   readonly dynamicMetadata: JsonObject | undefined;
 }
 
-/** The call cannot be answered; its text is for the caller. */
+/** The call cannot be answered; the message is for the caller. */
 export class ServiceError extends Error {
-  /** Which counter of `call.should_rate_limit` tells of it. */
+  /** The counter below `call.should_rate_limit` that counts it. */
   readonly kind: 'service_error' | 'redis_error';
   constructor(kind: 'service_error' | 'redis_error', message: string, options?: ErrorOptions) {
     super(message, options);
@@ -95,12 +95,12 @@ export class ServiceError extends Error {
   }
 }
 
-/** Answers at once where nothing has to be waited for. Fails with a {@link ServiceError}. */
+/** Answers synchronously where no store has to be awaited. Fails with a {@link ServiceError}. */
 export interface RateLimitService {
   shouldRateLimit(call: RateLimitCall): RateLimitReply | Promise<RateLimitReply>;
 }
 
-/** What /json answers. */
+/** The response of /json. */
 export interface JsonAnswer {
   readonly status: number;
   readonly contentType: string;

@@ -417,7 +417,7 @@ describe('sluice limits', () => {
     expect(explained.code).toBe(0);
     expect(explained.out).toMatch(
       new RegExp(
-        `user_ann: "user" fits, after "user_ann", and has a limit\\nshop\\.user  3 per day  \\S+config\\.shop\\.yaml:5:17\\n  counter    ${key}\\n  ends in    \\d+ s\\n$`,
+        `user_ann: matches "user", after "user_ann", which has a limit\\nshop\\.user  3 per day  \\S+config\\.shop\\.yaml:5:17\\n  counter    ${key}\\n  ends in    \\d+ s\\n$`,
       ),
     );
     expect((await limits('inspect', 'shop', 'user=ann')).out).toContain('  is at      2, 1 left');
@@ -434,10 +434,10 @@ describe('sluice limits', () => {
     const none = await limits('explain', 'shop', 'user=ann', 'path=/a');
     expect([none.code, none.out]).toEqual([
       1,
-      '  user_ann: "user" fits, after "user_ann", but nothing is below it: the request has an entry too many\nno limit: it passes\n',
+      '  user_ann: matches "user", after "user_ann", which has nothing below; the request has one entry too many\nno limit: it passes\n',
     ]);
     expect((await limits('explain', 'other', 'user=ann')).out).toContain(
-      'no file is about the domain other; there are shop',
+      'no file has the domain other; loaded are shop',
     );
     expect((await limits('inspect', 'shop', 'user')).err).toContain('"user" is no entry; KEY=VALUE is expected');
   });

@@ -76,7 +76,7 @@ async function read(
           RUNTIME_WATCH_ROOT: false,
         })),
       );
-    else found.push({ file: path, mark: '' });
+    else found.push({ file: path, stamp: '' });
   }
   return readFiles([...new Map(found.map((one) => [one.file, one])).values()]);
 }

@@ -1,7 +1,7 @@
 import { unitName } from '../call.ts';
 import type { Domains, Node } from './tree.ts';
 
-/** The limits in force, a line each, as envoyproxy/ratelimit's /rlconfig says them; in the order of the files. */
+/** The limits in force, one per line and in file order, as envoyproxy/ratelimit's /rlconfig prints them. */
 export function configDump(domains: Domains): string {
   const lines: string[] = [];
   const walk = ({ limit, children }: Node): void => {

@@ -1,8 +1,8 @@
-/** The text of a file, in an encoding that YAML may have: UTF-8, or UTF-16 with a byte order mark. */
+/** Decodes a file in an encoding of YAML: UTF-8, or UTF-16 with a byte order mark. */
 import { isUtf8 } from 'node:buffer';
 import type { ConfigFile } from './read.ts';
 
-/** What cannot be read as text has a flaw; then `text` ends before it. */
+/** Bytes that cannot be decoded are a flaw; `text` ends before it. */
 export function fileText(file: string, octets: Uint8Array): ConfigFile {
   const bytes = Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);
   const [first, second] = bytes;
@@ -48,7 +48,7 @@ function checked(file: string, text: string): ConfigFile {
       };
 }
 
-/** How many octets from the start are whole characters of UTF-8. */
+/** Length in bytes of the longest valid UTF-8 prefix. */
 function bytesOfText(bytes: Buffer): number {
   let [low, high] = [0, bytes.length];
   while (low < high) {

@@ -1,4 +1,4 @@
-/** What yaml.v2 takes the text of a scalar for: resolve.go. */
+/** Resolves the text of a scalar as yaml.v2 does (resolve.go). */
 import { isUtf8 } from 'node:buffer';
 
 export interface Resolved {
@@ -24,7 +24,7 @@ const WORDS = new Map<string, readonly [kind: Kind, value: Resolved['value']]>([
   ...['-.inf', '-.Inf', '-.INF'].map((word) => [word, ['float', -Infinity]] as const),
 ]);
 
-/** `tag`: '' where none is written. */
+/** `tag`: '' for none. */
 export function resolveScalar(tag: string, text: string): Resolved {
   const name = tag.startsWith(PREFIX) ? tag.slice(PREFIX.length) : undefined;
   if (name === 'binary') return binary(text);
@@ -43,7 +43,7 @@ function binary(text: string): Resolved {
   return { value: isUtf8(bytes) ? bytes.toString('utf8') : NO_TEXT };
 }
 
-/** Octets that are no UTF-8 equal no text of a request, and metadata cannot hold them. */
+/** Stands for bytes that are not UTF-8: it equals no text of a request, and metadata rejects it. */
 const NO_TEXT = '\uD800';
 
 function guessed(text: string, tag: string | undefined): readonly [Kind, Resolved['value']] {
@@ -54,7 +54,7 @@ function guessed(text: string, tag: string | undefined): readonly [Kind, Resolve
     return Number.isFinite(float) ? ['float', float] : ['str', text];
   }
   if (!/^[-+\d]/.test(text)) return ['str', text];
-  if (tag === 'timestamp' && isTime(text)) return ['timestamp', text]; // a field that is no time gets the text of one
+  if (tag === 'timestamp' && isTime(text)) return ['timestamp', text]; // decoded into a field of another type, a timestamp is its text
   const plain = text.replaceAll('_', '');
   const int = wholeNumber(plain);
   if (int !== undefined) return ['int', int];
@@ -66,7 +66,7 @@ const MOST_UINT64 = 2n ** 64n - 1n;
 
 /** As Go's strconv.ParseInt with base 0, else ParseUint. */
 function wholeNumber(text: string): bigint | undefined {
-  if (/^0b[-+][01]+$/.test(text)) return text[2] === '-' ? -BigInt(`0b${text.slice(3)}`) : BigInt(`0b${text.slice(3)}`); // its own way with binary numbers
+  if (/^0b[-+][01]+$/.test(text)) return text[2] === '-' ? -BigInt(`0b${text.slice(3)}`) : BigInt(`0b${text.slice(3)}`); // yaml.v2 accepts a sign after 0b
   const [, sign = '', hex, binaryDigits, octal, decimal] =
     /^([-+]?)(?:0[xX]([\da-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9]\d*))$/.exec(text) ?? [];
   const digits =
@@ -83,7 +83,7 @@ function wholeNumber(text: string): bigint | undefined {
   return value < -(2n ** 63n) || value > (sign === '' ? MOST_UINT64 : 2n ** 63n - 1n) ? undefined : value;
 }
 
-/** As one of the formats that yaml.v2 has for a time. */
+/** Whether the text has one of yaml.v2's formats for timestamps. */
 function isTime(text: string): boolean {
   const [, year, month, day, hour = '0', minute = '0', second = '0'] =
     /^(\d{4})-(\d\d?)-(\d\d?)(?:[Tt](\d\d?):(\d\d?):(\d\d?)(?:\.\d+)?(?:Z|[-+]\d\d:\d\d)| (\d\d?):(\d\d?):(\d\d?)(?:\.\d+)?)?$/.exec(

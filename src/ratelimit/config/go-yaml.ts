@@ -1,7 +1,7 @@
 /**
- * YAML as gopkg.in/yaml.v2 reads it into Go, which is how envoyproxy/ratelimit reads its files.
- * **In**: the text of a file. **Out**: the first document, with aliases followed and merge keys expanded. **Fails**: with the first
- * problem and its place, where yaml.v2 fails too.
+ * Reads YAML as gopkg.in/yaml.v2 does, with which envoyproxy/ratelimit reads its files.
+ * **In**: the text of a file. **Out**: the first document, with aliases resolved and merge keys expanded. **Fails**: where yaml.v2 fails,
+ * with the first problem and its place.
  *
  * Source: decode.go and resolve.go of gopkg.in/yaml.v2 2.4.0.
  */
@@ -28,18 +28,18 @@ export interface Place {
 
 export interface GoScalar extends Place {
   readonly kind: 'scalar';
-  /** As it is written, without quotes; of `!!binary` what it stands for. A field of text takes this, whatever the type. */
+  /** As written, without quotes; `!!binary` decoded. A text field takes this, whatever the type of the value. */
   readonly text: string;
-  /** A whole number is a bigint; a time is text. */
+  /** Integers are bigint; timestamps are text. */
   readonly value: string | bigint | number | boolean | null;
-  /** Written as `null`, `~` or nothing. `Null` and `NULL` have no value either, but make an empty struct of a pointer. */
+  /** Written as `null`, `~` or nothing. `Null` and `NULL` are null, too, but decode a pointer to an empty struct. */
   readonly isNothing: boolean;
 }
 export interface GoList extends Place {
   readonly kind: 'list';
   readonly items: readonly GoNode[];
 }
-/** A key may stand more than once: the later entry is in force. */
+/** A key may be repeated; the last entry is in force. */
 export interface GoMap extends Place {
   readonly kind: 'map';
   readonly entries: readonly GoEntry[];
@@ -49,7 +49,7 @@ export type GoNode = GoScalar | GoList | GoMap;
 export interface GoEntry {
   readonly key: GoNode;
   readonly value: GoNode;
-  /** The `<<` that brings it from another map. */
+  /** The `<<` that merged it from another map. */
   readonly mergedAt: Place | undefined;
 }
 
@@ -65,7 +65,7 @@ export class GoYamlError extends Error {
 export interface GoDocument {
   /** `undefined`: the file is empty. */
   readonly root: GoNode | undefined;
-  /** The documents that yaml.v2 does not read. */
+  /** Later documents, which yaml.v2 does not read. */
   readonly further: readonly Place[];
 }
 
@@ -81,7 +81,7 @@ export function readGoYaml(text: string): GoDocument {
     }).compose(goParser().parse(withPlainBreaks(text))),
   ];
   const [first, ...others] = documents;
-  const problem = first?.errors.find((error) => !isTaken(error));
+  const problem = first?.errors.find((error) => !isTolerated(error));
   if (problem !== undefined) throw new GoYamlError(problem.message, { start: problem.pos[0], end: problem.pos[1] });
   const { contents } = first ?? {};
   if (contents === undefined || contents === null) return { root: undefined, further: others.flatMap(placesOf) };
@@ -90,7 +90,7 @@ export function readGoYaml(text: string): GoDocument {
   return { root, further: others.flatMap(placesOf) };
 }
 
-/** What is used of the library's lexer, which it does not publish; the tests of this file tell when it changes. */
+/** The part of the library's unpublished lexer that is used here; a test fails when it changes. */
 interface LexerWithin {
   flowLevel: number;
   indentNext: number;
@@ -98,7 +98,7 @@ interface LexerWithin {
   parseQuotedScalar(): Generator<string, string | undefined>;
 }
 
-/** Within `{`, `[` and quotes yaml.v2 does not look at indentation, where YAML 1.2 and the library do. */
+/** yaml.v2 ignores indentation within `{`, `[` and quotes, unlike YAML 1.2 and the library. */
 function goParser(): Parser {
   const parser = new Parser();
   const { lexer } = parser as unknown as { readonly lexer: LexerWithin };
@@ -118,12 +118,12 @@ function goParser(): Parser {
   return parser;
 }
 
-/** A lone CR, NEL and the separators of Unicode end a line, too. Nothing changes its place. */
+/** A lone CR, NEL and Unicode's separators end a line, too. Offsets stay the same. */
 const withPlainBreaks = (text: string): string =>
   /[\r\u0085\u2028\u2029]/.test(text) ? text.replaceAll(/\r(?!\n)|[\u0085\u2028\u2029]/g, '\n') : text;
 
-/** A bracket that begins a line, and a comment right after a bracket or a quote. */
-const isTaken = ({ code, message }: YAMLParseError): boolean =>
+/** Errors that yaml.v2 does not raise: a bracket that begins a line, and a comment right after a bracket or a quote. */
+const isTolerated = ({ code, message }: YAMLParseError): boolean =>
   (code === 'BAD_INDENT' && message.startsWith('Flow ')) ||
   (code === 'MISSING_CHAR' && message.startsWith('Comments '));
 
@@ -134,7 +134,7 @@ function placesOf({ contents, range }: Document): readonly Place[] {
 }
 
 const EXCESSIVE = 'document contains excessive aliasing';
-/** A map of that many entries is no file of limits, but a bomb of merge keys. */
+/** More merged entries than any file of limits has; guards against a bomb of merge keys. */
 const MOST_MERGED = 1_000_000;
 
 class Reader {
@@ -186,7 +186,7 @@ class Reader {
       pair.key.value === '<<' &&
       (isPlain(pair.key) || pair.key.tag === 'tag:yaml.org,2002:merge');
     const written = this.#nodeOrNothing(pair.key, place);
-    // Within { a question mark needs no blank after it.
+    // In a flow map a question mark needs no blank after it.
     const key =
       written.kind === 'scalar' && isFlow && isScalar(pair.key) && isPlain(pair.key) && written.text.startsWith('?')
         ? { ...written, ...resolveScalar('', written.text.slice(1)), text: written.text.slice(1) }
@@ -196,7 +196,7 @@ class Reader {
       if (key.kind !== 'scalar') throw new GoYamlError('invalid map key: a map or a list', key);
       return [{ key, value, mergedAt: undefined }];
     }
-    const maps = value.kind === 'list' ? value.items.toReversed() : [value]; // the first of a list wins, so it is put in last
+    const maps = value.kind === 'list' ? value.items.toReversed() : [value]; // the first of a list wins, so it comes last
     return maps.flatMap((map) => {
       if (map.kind !== 'map') throw new GoYamlError('map merge requires map or sequence of maps as the value', value);
       if ((this.#merged += map.entries.length) > MOST_MERGED) throw new GoYamlError(EXCESSIVE, value);
@@ -233,7 +233,7 @@ function scalarOf(node: Scalar, place: Place): GoScalar {
 const FEW = 400_000;
 const MANY = 4_000_000;
 
-/** yaml.v2 takes so many nodes by way of aliases, and no more: few lines can stand for billions. */
+/** As in yaml.v2: bounds the share of nodes that come from aliases, since a few lines can expand to billions. */
 function countExpanded(root: GoNode): void {
   const seen = new Set<GoNode>();
   let count = 0;

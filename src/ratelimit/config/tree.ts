@@ -1,4 +1,4 @@
-/** Files of rate limits, as they are looked through. */
+/** Limit files as a tree in which descriptors are looked up. */
 import type { JsonObject, Unit } from '../call.ts';
 import type { Pattern } from './wildcard.ts';
 import type { Window } from './window.ts';
@@ -16,26 +16,26 @@ export interface Limit {
   /** `domain.key1_value1.key2`, as /rlconfig and the metrics name it. */
   readonly fullKey: string;
   readonly requestsPerUnit: number;
-  /** `undefined` where it has a period of its own. */
+  /** `undefined` where the period is not a unit. */
   readonly unit: Unit | undefined;
   readonly unlimited: boolean;
-  /** '' where it has none. */
+  /** '' for none. */
   readonly name: string;
   readonly replaces: readonly string[];
   readonly shadow: boolean;
   readonly quota: boolean;
   readonly metadata: JsonObject | undefined;
-  /** Its unit, or the period under `sluice`. */
+  /** Of the unit, or of `per` under `sluice`. */
   readonly window: Window;
-  /** `sliding`: the window before counts in part. `fixed` where nothing is said. */
+  /** By default `fixed`; `sliding` counts the previous window in part. */
   readonly algorithm: 'fixed' | 'sliding' | Algorithm;
-  /** Of `gcra`: what may come at once. */
+  /** `gcra`: how many hits may come at once. */
   readonly burst: number;
-  /** Of `concurrency`: a descriptor that comes here ends the lease. */
+  /** `concurrency`: a descriptor that matches here ends the lease. */
   readonly endsLease: boolean;
-  /** What to answer when the store cannot be asked; `undefined`: as the settings say. Ours: the reference refuses a file that has it. */
+  /** The answer while the store is away; `undefined`: SLUICE_OUTAGE. */
   readonly outage: Outage | undefined;
-  /** Further limits of the same descriptor, each of another period: all of them are charged, or none. They have none of their own. */
+  /** Further limits of the same descriptor, each with another period; charged all or none. They have no `also` themselves. */
   readonly also: readonly Limit[];
   readonly position: Position;
 }
@@ -44,16 +44,16 @@ export interface Node {
   /** As in the file: `key`, `key_value`, or `key_pattern`. */
   readonly text: string;
   readonly limit: Limit | undefined;
-  /** By `key_value` or `key`; patterns stand here too, under their own text. */
+  /** By `key_value`, `key`, or the text of a pattern. */
   readonly children: Map<string, Node>;
-  /** Those with a `*`, in the order of the file. */
+  /** Children with a `*`, in file order. */
   readonly patterns: Node[];
   readonly pattern: Pattern | undefined;
   readonly isDetailed: boolean;
   readonly hasValueInMetric: boolean;
-  /** All values of the pattern share a counter. */
+  /** All values that match the pattern share one counter (share_threshold). */
   readonly isShared: boolean;
 }
 
-/** By domain; the root of each has no limit. */
+/** By domain; a root has no limit. */
 export type Domains = ReadonlyMap<string, Node>;

@@ -1,6 +1,6 @@
 /**
- * A pattern over `key_value`, in which `*` is any text, none too. The earliest place of each part
- * is the best one (nothing is tried again), so it takes linear time.
+ * A pattern over `key_value`; `*` matches any text, also none. Each part is matched at its earliest place without backtracking, so
+ * matching takes linear time.
  */
 export function patternOf(text: string): Pattern {
   const parts = text.split('*');

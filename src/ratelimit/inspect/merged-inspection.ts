@@ -2,8 +2,8 @@ import { allHolders } from '../charge/holders.ts';
 import type { Inspection } from './inspector.ts';
 
 /**
- * What several threads say of one counter, as one. Each takes off only what it holds itself, so what it holds is put back before all
- * of it is taken off; one that holds a chunk knows that what is beyond the limit was given back. To others they are one `replica`.
+ * Merges the inspections of one counter by several worker threads. Each subtracts only the units that it holds itself, so they are added
+ * back before the sum is subtracted. All workers appear as one `replica`.
  */
 export function mergedInspection(
   [first, ...others]: readonly [Inspection, ...Inspection[]],

@@ -1,6 +1,6 @@
 /**
- * What answers calls, apart from where limits come from and who looks: stores, service and the door for gRPC.
- * **In**: settings, doors. **Out**: an {@link RatelimitEngine}: of this thread, or (the command's) of several workers that look like one.
+ * The engine of the rate-limit server: stores, service and gRPC listener, without the source of limits or the admin pages.
+ * **In**: settings, a host. **Out**: a {@link RatelimitEngine} of this thread; a supervisor of workers implements the same interface.
  * **Fails**: with a SettingError before anything listens, and with nothing left open.
  */
 import type { OpenAlgorithms } from '../charge/algorithm-store.ts';
@@ -17,9 +17,9 @@ import { serviceSettings } from './service-settings.ts';
 import type { Settings } from '../settings/settings.ts';
 import { type SharedCounts, SharedStore } from '../charge/shared-store.ts';
 
-/** What is no rate limit's own business: the command gives it. */
+/** Provided by the command, so that this folder knows neither gRPC nor the plugins. */
 export interface EngineHost {
-  /** What counts limits that are no windows; asked for when the first is read. */
+  /** Stores of non-window algorithms (gcra, log, concurrency); called when the first such limit is loaded. */
   openAlgorithms(): Promise<OpenAlgorithms>;
   listenGrpc(
     service: RateLimitService,
@@ -30,33 +30,33 @@ export interface EngineHost {
 }
 
 export interface RatelimitEngine {
-  /** Puts limits in force: afterwards every call is answered by them. Rejects where what counts them cannot be opened; then nothing changes. */
+  /** Puts limits in force for all calls that follow. Rejects where their stores cannot be opened; then nothing changes. */
   use(files: readonly ConfigFile[], domains: Domains): void | Promise<void>;
-  /** The port that gRPC is at from now on. */
+  /** Starts the gRPC listener; returns its port. */
   listen(): Promise<number>;
-  /** Why it does not listen or its stores cannot be asked, for people; `undefined` while it is healthy. */
+  /** For people; `undefined` while it listens and its stores can be asked. */
   unhealthyWhy(): string | undefined | Promise<string | undefined>;
   answerJson(body: string, headers: RequestHeaders): Promise<JsonAnswer>;
   readonly limits: LimitInspector;
-  /** Afterwards the metrics hold all that has been counted. */
+  /** Afterwards the metrics include everything counted so far, also by workers. */
   flushMetrics(): void | Promise<void>;
-  /** Unhealthy from now on; calls in flight end. */
+  /** Reports unhealthy from now on; resolves when calls in flight have ended. */
   drain(): Promise<void>;
-  /** Gives back what it holds of others' counters. */
+  /** Gives back leased units and closes the stores. */
   close(): Promise<void>;
 }
 
-/** Limits that are ready to be put in force. */
+/** Limits whose stores are open, ready to be put in force. */
 export interface PreparedLimits {
   commit(): void;
   abandon(): void;
 }
 
-/** Of one thread. */
+/** The engine of one thread. */
 export interface ThreadEngine extends RatelimitEngine {
-  /** Opens what counts these limits. Rejects where it cannot be opened; what is in force stays then. */
+  /** Opens the stores of these limits. Rejects where one cannot be opened; the limits in force stay. */
   prepare(domains: Domains): Promise<PreparedLimits>;
-  /** As unhealthyWhy, whether or not it listens. */
+  /** As `unhealthyWhy`, but independent of the listener. */
   notAnsweringWhy(): string | undefined;
   readonly limits: ThreadLimitInspector;
 }
@@ -64,11 +64,11 @@ export interface ThreadEngine extends RatelimitEngine {
 export interface EngineOptions extends EngineHost {
   readonly settings: Settings;
   readonly metrics: RatelimitMetrics;
-  /** Told when Redis stops answering. */
+  /** Logs outages of Redis. */
   readonly log?: OutageTarget | undefined;
   readonly aroundRedis?: AroundRedis | undefined;
   readonly nowMs?: () => number;
-  /** It is one of several, which count in the same memory. */
+  /** Memory shared with other workers. */
   readonly shared?: SharedCounts;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Where limits come from: files that are looked at, or a control plane that is followed.
- * **In**: settings. **Out**: each state of the world that is right, put in force; `domains` is the last. **Fails**: never; what is
- * wrong is said once and counted, and what was in force stays.
+ * Loads limits from watched files, or from a control plane.
+ * **In**: settings. **Out**: every valid set of limits, put in force; `domains` is the last one. **Fails**: never; an invalid set is logged
+ * once and counted, and the limits in force stay.
  */
 import { findingText, type Finding, type Severity } from '../../core/rules/yaml/findings.ts';
 import { type ConfigFile, readConfigs } from '../config/read.ts';
@@ -19,7 +19,7 @@ export interface RatelimitLog {
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Follows a control plane until it is closed: each state of the world is taken, or refused with why. */
+/** Subscribes to a control plane until closed. `take` returns why a state of the world is rejected; `undefined` accepts it. */
 export type FollowXds = (
   take: (files: readonly ConfigFile[]) => Promise<string | undefined>,
 ) => Promise<{ close(): Promise<void> }>;
@@ -29,52 +29,53 @@ export interface LimitSourceOptions {
   readonly log: RatelimitLog;
   readonly metrics: RatelimitMetrics;
   readonly followXds: FollowXds;
-  /** Puts them in force. */
+  /** Puts the limits in force. */
   readonly use: (files: readonly ConfigFile[], domains: Domains) => void | Promise<void>;
 }
 
-type Taken = { readonly kind: 'in force' } | { readonly kind: 'refused' | 'not put in force'; readonly why: string };
-const IN_FORCE: Taken = { kind: 'in force' };
+/** `failed`: the limits are valid, but their stores cannot be opened; they are tried again. */
+type Loading = { readonly kind: 'in force' } | { readonly kind: 'refused' | 'failed'; readonly why: string };
+const IN_FORCE: Loading = { kind: 'in force' };
 
 export function unreadableFile(file: string, message: string, severity: Severity = 'error'): Finding {
   const code: RatelimitErrorCode = 'RATELIMIT_FILE';
   return { severity, position: { file, line: 1, column: 1 }, code, message, excerpt: undefined };
 }
 
-/** A change is taken after two polls, so within half a second. */
-const LOOK_EVERY_MS = 250;
+/** The watcher waits for two equal polls, so a change is loaded within half a second. */
+const POLL_EVERY_MS = 250;
 
-const marksOf = (found: readonly FoundFile[]): string => found.map(({ file, mark }) => `${file} ${mark}`).join('\n');
+const stampOf = (found: readonly FoundFile[]): string => found.map(({ file, stamp }) => `${file} ${stamp}`).join('\n');
 
 export class LimitSource {
-  /** In force; `undefined` until the first have come. */
+  /** The limits in force; `undefined` until the first set has been loaded. */
   domains: Domains | undefined;
   readonly #options: LimitSourceOptions;
-  /** The files that are in force, or were refused for what they say. */
+  /** Stamp of the files that are in force, or were refused for their content. */
   #settled: string | undefined;
-  /** What was said last of what is not settled: it is not said again each time it is tried. */
-  #said = '';
-  /** Settles when what was read last is in force, or refused; it never rejects. */
+  /** The last failure in the log; a repeated try does not log it again. */
+  #logged = '';
+  /** The last load; loads run one after the other. Never rejects. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: LimitSourceOptions) {
     this.#options = options;
   }
 
-  /** Until the first look has been had, or the first state of the world where that is waited for. */
+  /** Resolves after the first load; with FORCE_START_WITHOUT_INITIAL_CONFIG it does not wait for the control plane. */
   async follow(stack: AsyncDisposableStack): Promise<void> {
     const { settings, log } = this.#options;
     if (settings.CONFIG_TYPE !== 'GRPC_XDS_SOTW') {
-      await this.#look();
+      await this.#loadChanged();
       const over = new AbortController();
       const watching = watchFiles({
         stamp: () => this.#stamp(),
         known: this.#settled,
         onChange: async (stamp) => {
-          await this.#look();
-          return this.#settled === stamp; // else they are tried again
+          await this.#loadChanged();
+          return this.#settled === stamp; // a failed load is tried again
         },
-        everyMs: LOOK_EVERY_MS,
+        everyMs: POLL_EVERY_MS,
         signal: over.signal,
       });
       watching.catch((error: unknown) => log.error('limit files are no longer watched', { error }));
@@ -83,44 +84,44 @@ export class LimitSource {
     }
     const first = Promise.withResolvers<void>();
     const following = await this.#options.followXds(async (files) => {
-      const taken = await this.#take(files);
-      if (taken.kind === 'in force') first.resolve();
-      return taken.kind === 'in force' ? undefined : taken.why;
+      const loading = await this.#take(files);
+      if (loading.kind === 'in force') first.resolve();
+      return loading.kind === 'in force' ? undefined : loading.why;
     });
     stack.defer(() => following.close());
     if (settings.FORCE_START_WITHOUT_INITIAL_CONFIG) return;
-    log.info('waits for the control plane', { at: settings.CONFIG_GRPC_XDS_SERVER_URL });
+    log.info('waiting for the first limits of the control plane', { at: settings.CONFIG_GRPC_XDS_SERVER_URL });
     await first.promise;
   }
 
-  /** Takes the files as they are now, also where they have not changed. True where they are in force afterwards. */
+  /** Loads the files, changed or not. True where they are in force afterwards. */
   async reload(): Promise<boolean> {
-    if (this.#options.settings.CONFIG_TYPE !== 'FILE') return true; // the control plane says when
-    this.#said = '';
+    if (this.#options.settings.CONFIG_TYPE !== 'FILE') return true; // the control plane pushes changes
+    this.#logged = '';
     return this.#load(() => false);
   }
 
-  /** Takes the files where they have changed, or could not be put in force. */
-  async #look(): Promise<void> {
-    await this.#load((marks) => marks === this.#settled);
+  /** Loads the files if they have changed, or have failed to load. */
+  async #loadChanged(): Promise<void> {
+    await this.#load((stamp) => stamp === this.#settled);
   }
 
   async #stamp(): Promise<string> {
     try {
-      return marksOf(await this.#found());
+      return stampOf(await this.#found());
     } catch (error) {
       return messageOf(error);
     }
   }
 
-  async #load(isSettled: (marks: string) => boolean): Promise<boolean> {
+  async #load(isSettled: (stamp: string) => boolean): Promise<boolean> {
     const { settings } = this.#options;
     let files: readonly ConfigFile[];
-    let marks: string;
+    let stamp: string;
     try {
       const found = await this.#found();
-      marks = marksOf(found);
-      if (isSettled(marks)) return true;
+      stamp = stampOf(found);
+      if (isSettled(stamp)) return true;
       const read = await readFiles(found);
       files = read.files;
       for (const { file, why } of read.unread)
@@ -129,18 +130,18 @@ export class LimitSource {
         );
     } catch (error) {
       const why = messageOf(error);
-      if (this.#said !== why)
-        this.#refuse([unreadableFile(configFolder(settings), `the files of limits cannot be read: ${why}`)]);
-      this.#said = why;
+      if (this.#logged !== why)
+        this.#refuse([unreadableFile(configFolder(settings), `limit files cannot be read: ${why}`)]);
+      this.#logged = why;
       this.#settled = undefined;
       return false;
     }
-    const taken = await this.#take(files);
-    if (taken.kind !== 'not put in force') this.#settled = marks;
-    return taken.kind === 'in force';
+    const { kind } = await this.#take(files);
+    if (kind !== 'failed') this.#settled = stamp;
+    return kind === 'in force';
   }
 
-  /** At the start no folder is no files, as in the reference; later it is a failure, since it may be on its way. */
+  /** At the start a missing folder holds no files, as in the reference; later it is a failure, since a swap may be under way. */
   async #found(): Promise<readonly FoundFile[]> {
     try {
       return await findRuntimeFiles(this.#options.settings);
@@ -151,13 +152,13 @@ export class LimitSource {
     }
   }
 
-  #take(files: readonly ConfigFile[]): Promise<Taken> {
-    const taken = this.#last.then(() => this.#takeNext(files));
-    this.#last = taken.catch(() => undefined);
-    return taken.catch((error: unknown) => this.#notPutInForce(error));
+  #take(files: readonly ConfigFile[]): Promise<Loading> {
+    const loading = this.#last.then(() => this.#takeNext(files));
+    this.#last = loading.catch(() => undefined);
+    return loading.catch((error: unknown) => this.#failed(error));
   }
 
-  async #takeNext(files: readonly ConfigFile[]): Promise<Taken> {
+  async #takeNext(files: readonly ConfigFile[]): Promise<Loading> {
     const { settings, log, metrics } = this.#options;
     const { domains, findings } = readConfigs(files, {
       mergeDomains: settings.MERGE_DOMAIN_CONFIG,
@@ -174,28 +175,29 @@ export class LimitSource {
     try {
       await this.#options.use(files, domains);
     } catch (error) {
-      return this.#notPutInForce(error);
+      return this.#failed(error);
     }
     for (const finding of findings) log.warn(findingText(finding));
-    this.#said = '';
+    this.#logged = '';
     this.domains = domains;
     metrics.service.configLoadSuccess++;
     if (files.length === 0 && settings.CONFIG_TYPE === 'FILE')
-      log.warn('there are no files of limits; until one comes each request is OK', { folder: configFolder(settings) });
+      log.warn('no limit files found; until there is one, every request is OK', { folder: configFolder(settings) });
     log.info('limits loaded', { domains: domains.size, files: files.length });
     return IN_FORCE;
   }
 
-  /** Nothing is wrong with them; they are tried again. */
-  #notPutInForce(error: unknown): Taken {
+  #failed(error: unknown): Loading {
     const { log, metrics } = this.#options;
     const why = messageOf(error);
-    if (this.#said !== why) {
+    if (this.#logged !== why) {
       metrics.service.configLoadError++;
-      log.error('what counts these limits cannot be opened; what was in force stays, and it is tried again', { why });
+      log.error('the stores of these limits cannot be opened; the limits in force stay, and it is tried again', {
+        why,
+      });
     }
-    this.#said = why;
-    return { kind: 'not put in force', why };
+    this.#logged = why;
+    return { kind: 'failed', why };
   }
 
   #refuse(findings: readonly Finding[]): void {

@@ -1,6 +1,6 @@
 /**
- * The pages for people, probes and programs: /json and /healthcheck at one port, what is in force and counted at another.
- * **In**: what answers. **Out**: two ports. **Fails**: where a port cannot be had.
+ * HTTP pages: /json and /healthcheck at one port; limits in force, counters and inspection at another.
+ * **In**: the engine. **Out**: two ports. **Fails**: where it cannot listen.
  */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { makeHttpApp } from '../../admin/http-app.ts';
@@ -13,13 +13,13 @@ import { configDump } from '../config/config-dump.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
 export function addService(app: FastifyInstance, engine: RatelimitEngine): void {
-  sayNotFound(app);
+  answerNotFound(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
   app.all('/json', async ({ body, headers }, reply) => {
     const answer = await engine.answerJson(typeof body === 'string' ? body : '', headers);
     if (answer.status >= 400 && answer.status !== 429) reply.header('x-content-type-options', 'nosniff');
-    return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // of text fastify would say the charset
+    return reply.code(answer.status).header('content-type', answer.contentType).send(Buffer.from(answer.body)); // for text fastify would add a charset
   });
   app.all('/healthcheck', async (_request, reply) => {
     const why = await engine.unhealthyWhy();
@@ -30,12 +30,12 @@ export function addService(app: FastifyInstance, engine: RatelimitEngine): void 
   });
 }
 
-/** As Go's net/http says them. */
+/** As Go's net/http answers. */
 const TEXT = 'text/plain; charset=utf-8';
 const notFound = (reply: FastifyReply): FastifyReply =>
   reply.code(404).header('x-content-type-options', 'nosniff').type(TEXT).send('404 page not found\n');
 
-export function sayNotFound(app: FastifyInstance): void {
+export function answerNotFound(app: FastifyInstance): void {
   app.setNotFoundHandler((_request, reply) => notFound(reply));
 }
 
@@ -48,7 +48,7 @@ export function addDebug(
   metrics: RatelimitMetrics,
   domains: () => Domains | undefined,
 ): void {
-  // Whatever it does not know is answered by the help, as by the reference.
+  // An unknown path gets the help page, as in the reference.
   app.setNotFoundHandler((request, reply) =>
     request.url.startsWith('/limits') ? notFound(reply) : reply.code(200).type(TEXT).send(DEBUG_HELP),
   );
@@ -63,7 +63,7 @@ export function addDebug(
   addInspection(app, engine.limits);
 }
 
-/** Every counter and gauge, a line each. */
+/** Every counter and gauge, one per line. */
 async function statsOf(metrics: RatelimitMetrics): Promise<string> {
   const slice = new TimeSlice();
   let page = '';

@@ -1,8 +1,8 @@
 /**
- * Where envoyproxy/ratelimit's files are: RUNTIME_ROOT/RUNTIME_SUBDIRECTORY/RUNTIME_APPDIRECTORY, as lyft/goruntime reads it.
- * **In**: the settings. **Out**: the files with their texts, in name order, sub-folders too, of any extension; with RUNTIME_WATCH_ROOT
- * also what stands beside the folder and begins with its name and a dot. **Fails**: with ENOENT where there is no folder. A file that
- * cannot be read is left out, and said.
+ * The files below RUNTIME_ROOT/RUNTIME_SUBDIRECTORY/RUNTIME_APPDIRECTORY, as lyft/goruntime finds them.
+ * **In**: settings. **Out**: files of any extension, sub-folders included, in name order, with their texts; with RUNTIME_WATCH_ROOT
+ * also entries beside the folder whose names begin with its name and a dot. **Fails**: with ENOENT where there is no folder. A file that
+ * cannot be read is in `unread`.
  */
 import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
@@ -22,7 +22,8 @@ export const configFolder = ({ RUNTIME_ROOT, RUNTIME_SUBDIRECTORY, RUNTIME_APPDI
 
 export interface FoundFile {
   readonly file: string;
-  /** Differs whenever the file does. */ readonly mark: string;
+  /** Differs whenever the file does. */
+  readonly stamp: string;
 }
 
 export interface UnreadFile {
@@ -30,19 +31,19 @@ export interface UnreadFile {
   readonly why: string;
 }
 
-/** Links are followed: Kubernetes mounts a ConfigMap as links. Its own folders (`..data`) are not read twice. */
+/** Links are followed, since Kubernetes mounts a ConfigMap as links; its hidden folders (`..data`) are skipped. */
 export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile[]> {
   const root = configFolder(place);
   const parent = dirname(root);
   const files: FoundFile[] = [];
-  /** `above`: real paths of the folders on the way here, since a link may lead back. */
+  /** `above`: real paths of the folders above; a link may lead back to one. */
   const add = async (path: string, above: ReadonlySet<string>): Promise<void> => {
-    const info = await stat(path, { bigint: true }).catch(() => undefined); // a link to nothing: reading it says why
+    const info = await stat(path, { bigint: true }).catch(() => undefined); // a dangling link; reading it reports why
     if (info?.isDirectory() === true) await walk(path, above);
     else
       files.push({
         file: path,
-        mark: info === undefined ? 'none' : stampOfStats(info),
+        stamp: info === undefined ? 'none' : stampOfStats(info),
       });
   };
   const walk = async (folder: string, above: ReadonlySet<string>): Promise<void> => {
@@ -64,7 +65,7 @@ export async function findRuntimeFiles(place: Place): Promise<readonly FoundFile
   return files.toSorted((a, b) => (relative(parent, a.file) < relative(parent, b.file) ? -1 : 1));
 }
 
-/** How a swap file of vim begins; it lies beside the file that is edited, and is none. */
+/** First bytes of a swap file of vim, which lies beside the edited file. */
 const VIM_SWAP = Buffer.from('b0VIM ');
 
 export async function readFiles(

@@ -1,7 +1,7 @@
 /**
- * A server that behaves as envoyproxy/ratelimit's: its files, its settings, its counts in Redis.
- * **In**: settings, what answers. **Out**: a service that answers, its files watched; pages for people and probes.
- * **Fails**: with one sentence where it cannot listen or a setting is wrong, and with nothing left open. Bad files never end it.
+ * A drop-in for the server of envoyproxy/ratelimit: the same files, settings and counters in Redis.
+ * **In**: settings, an engine. **Out**: a running service with watched files, and pages for people and probes.
+ * **Fails**: where it cannot listen or a setting is wrong, with nothing left open. Invalid files do not stop it.
  */
 import type { RatelimitEngine } from './engine.ts';
 import { type FollowXds, LimitSource, type RatelimitLog } from './limit-source.ts';
@@ -13,11 +13,11 @@ import { openSinks } from './sinks.ts';
 
 export interface RatelimitOptions {
   readonly settings: Settings;
-  /** Of names that DogStatsD is told. */
+  /** Rewrites names for DogStatsD. */
   readonly mogrifier?: Mogrifier | undefined;
   readonly log: RatelimitLog;
   readonly followXds: FollowXds;
-  /** In this thread, or in several; what it counts goes into these metrics. */
+  /** Of this thread, or of several workers; it counts into these metrics. */
   readonly openEngine: (metrics: RatelimitMetrics) => Promise<RatelimitEngine>;
 }
 
@@ -26,7 +26,7 @@ export interface RatelimitServer {
   readonly httpPort: number;
   readonly debugPort: number;
   readonly prometheusPort: number | undefined;
-  /** True where the files as they are now are in force afterwards. */
+  /** Loads the files, changed or not. True where they are in force afterwards. */
   reload(): Promise<boolean>;
   drain(): Promise<void>;
 }
@@ -34,7 +34,7 @@ export interface RatelimitServer {
 export async function startRatelimit(options: RatelimitOptions): Promise<RatelimitServer> {
   const { settings, mogrifier, log, followXds } = options;
   const metrics = new RatelimitMetrics();
-  // Taken down in the opposite order: calls end first, sinks are told the last, what is held is given back.
+  // Disposed in reverse order: calls end, sinks flush, leased units are given back.
   await using stack = new AsyncDisposableStack();
   const engine = await options.openEngine(metrics);
   stack.defer(() => engine.close());

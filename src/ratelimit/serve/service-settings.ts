@@ -4,7 +4,7 @@ import { OUTAGES } from '../config/tree.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { WalkSettings } from '../walk/walk.ts';
 
-/** What a call depends on, stage by stage. */
+/** The settings that a call reads, stage by stage. */
 export interface ServiceSettings extends WalkSettings, ChargeSettings, AnswerSettings {}
 
 export function serviceSettings(settings: Settings): ServiceSettings {

@@ -7,7 +7,7 @@ import type { RatelimitEngine } from './engine.ts';
 import { type Mapper, readMapper } from '../metrics/metric-mapper.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
 import type { Mogrifier } from '../metrics/mogrifiers.ts';
-import { listenHttp, sayNotFound } from './pages.ts';
+import { listenHttp, answerNotFound } from './pages.ts';
 import { PrometheusPage } from '../metrics/prometheus-page.ts';
 import { SettingError } from '../settings/setting.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -47,7 +47,7 @@ export async function openSinks(
     throw new SettingError(`PROMETHEUS_ADDR is "${settings.PROMETHEUS_ADDR}"; HOST:PORT or :PORT is expected`);
   const page = new PrometheusPage(metrics, mapper);
   const prometheusPort = await listenHttp(host === '' ? '0.0.0.0' : host, Number(port), stack, (app) => {
-    sayNotFound(app);
+    answerNotFound(app);
     app.get(settings.PROMETHEUS_PATH, async (_request, reply) => {
       await engine.flushMetrics();
       return reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8').send(await page.text());

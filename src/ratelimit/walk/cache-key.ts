@@ -1,9 +1,9 @@
 /**
- * Under which name a window is counted.
+ * Style of a counter's name.
  *
- * `compatible` names are those of envoyproxy/ratelimit (src/limiter/cache_key.go), so that replicas of both share their counts:
- * nothing in a part is escaped, and neither limit nor unit is part of it, so unlike descriptors can meet in one counter.
- * `safe` names tell every part and period apart.
+ * `compatible`: as in envoyproxy/ratelimit (src/limiter/cache_key.go), so that replicas of both share counters. Nothing is escaped and
+ * the unit is not part of the name, so different descriptors can share a counter by accident.
+ * `safe`: parts are escaped and the period is part of the name, so names are unambiguous.
  */
 export type KeyStyle = 'compatible' | 'safe';
 
@@ -34,7 +34,7 @@ export function cacheKey(
   return `${prefix}${escaped(domain)}_${entriesKey(entries, sharedValues)}${windowS}_${windowStartS}`;
 }
 
-/** Of entries alone: where an algorithm counts that the reference does not have, all parts are told apart. */
+/** Escaped entries, for algorithms that the reference does not have. */
 export function entriesKey(entries: Entries, sharedValues: SharedValues): string {
   let text = '';
   for (let at = 0; at < entries.length; at++)
@@ -42,7 +42,7 @@ export function entriesKey(entries: Entries, sharedValues: SharedValues): string
   return text;
 }
 
-/** The value of the last entry says who has a lease, and is no part of the counter's name. */
+/** The value of the last entry names the holder of a lease, so it is not part of the counter's name. */
 export function leaseKey(entries: Entries, sharedValues: SharedValues): string {
   return `${entriesKey(entries.slice(0, -1), sharedValues)}${escaped(entries.at(-1)?.[0] ?? '')}`;
 }

@@ -1,26 +1,26 @@
 /**
- * **In**: a domain and the entries of a descriptor. **Out**: the limit that is meant, if any. **Fails**: never.
+ * **In**: the tree of a domain and the entries of a descriptor. **Out**: the limit that they match, if any. **Fails**: never.
  *
- * As envoyproxy/ratelimit walks (src/config/config_impl.go, GetLimit): at each level the exact `key_value`, else the first pattern of the
- * file that fits, else `key`. There is no way back: what matched but leads nowhere hides what would have. A limit counts only at the
- * last entry.
+ * As in envoyproxy/ratelimit (src/config/config_impl.go, GetLimit): at each level the exact `key_value`, else the first pattern in file
+ * order that matches, else `key`. There is no backtracking: a match that leads nowhere hides others. A limit applies only at the last
+ * entry.
  */
 import type { Limit, Node } from '../config/tree.ts';
 
 export interface Match {
   readonly limit: Limit;
-  /** What its metrics are called by: `domain.key_value.key`. */
+  /** Name of the limit in metrics: `domain.key_value.key`. */
   readonly metricKey: string;
-  /** For each entry the value that its counter is known by, where that is not its own: the pattern that shares one. */
+  /** By entry: the pattern whose values share a counter, in place of the value. */
   readonly sharedValues: readonly (string | undefined)[] | undefined;
-  /** Of a further limit of the descriptor: what clients know it by. */
+  /** Name of a further limit in RateLimit-Policy; `undefined` for the first. */
   readonly policy?: string;
 }
 
-/** One level of the walk, for people. */
+/** One level of the walk, for `sluice limits explain`. */
 export interface Step {
   readonly entry: string;
-  /** What was looked for, in order, up to what was found. */
+  /** Texts tried, in order, up to the one found. */
   readonly tried: readonly string[];
   readonly found: string | undefined;
   readonly hasLimit: boolean;
@@ -68,11 +68,11 @@ export function matchOf(
   return undefined;
 }
 
-/** What a pattern is of the value; where its key has the star, the whole pattern. */
+/** The value part of a pattern; the whole pattern where the star is in its key. */
 const valueOf = ({ text }: Node, key: string): string =>
   text.startsWith(key) && text[key.length] === '_' ? text.slice(key.length + 1) : text;
 
-/** What a level is called in metrics. */
+/** Name of a level in metrics. */
 function nameOf(
   key: string,
   value: string,

@@ -2,7 +2,8 @@
 import type { JsonAnswer, RequestHeaders } from '../../ratelimit/call.ts';
 import type { SharedCounts } from '../../ratelimit/charge/shared-store.ts';
 import type { ConfigFile } from '../../ratelimit/config/read.ts';
-import type { Entries, Explanation, Inspection } from '../../ratelimit/inspect/inspector.ts';
+import type { Entries, Explanation } from '../../ratelimit/inspect/explanation.ts';
+import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import type { Counts } from '../../ratelimit/metrics/metrics.ts';
 import type { Settings } from '../../ratelimit/settings/settings.ts';
 

@@ -93,7 +93,7 @@ test('a failure that nobody foresaw does not end the following', async () => {
 test('no folder at the start is no files; one that comes is taken, and one that goes leaves what was in force', async () => {
   const { root, folder, said, inForce, source, follow } = await following({}, false);
   await follow();
-  expect([inForce, said]).toEqual([[[]], ['warn there are no files of limits; until one comes each request is OK']]);
+  expect([inForce, said]).toEqual([[[]], ['warn no limit files found; until there is one, every request is OK']]);
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'a.yaml'), limits('d'));
   await vi.waitFor(() => expect(inForce.at(-1)).toEqual(['d']), { timeout: 10_000 });

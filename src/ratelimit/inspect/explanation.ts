@@ -1,0 +1,137 @@
+/**
+ * Explains which limit a descriptor matches, and why; asks no store.
+ * **In**: a domain and entries. **Out**: an explanation, and what to ask the counter. **Fails**: never.
+ */
+import { type Unit, unitName } from '../call.ts';
+import { lookAt } from '../charge/algorithm-charging.ts';
+import type { Domains, Limit } from '../config/tree.ts';
+import { type AlgorithmAsk, algorithmAsk, nameOf } from '../walk/asks.ts';
+import type { KeyStyle } from '../walk/cache-key.ts';
+import { type Match, matchOf, type Step } from '../walk/match.ts';
+import { matchOfAlso, windowKey } from '../walk/window-key.ts';
+
+export type Entries = readonly (readonly [key: string, value: string])[];
+
+export interface Explanation {
+  readonly domain: string;
+  readonly entries: readonly (readonly [key: string, value: string])[];
+  /** One line per level of the walk. */
+  readonly why: readonly string[];
+  readonly limit:
+    | {
+        readonly rule: string;
+        readonly at: string;
+        readonly requestsPerUnit: number;
+        readonly unit: string;
+        readonly unlimited: boolean;
+        readonly name: string;
+        readonly shadow: boolean;
+        readonly quota: boolean;
+        readonly replaces: readonly string[];
+        readonly metric: string;
+        readonly algorithm: Limit['algorithm'];
+        /** `gcra` only. */
+        readonly burst: number | undefined;
+      }
+    | undefined;
+  /** Name of the current window's counter; for an algorithm without windows its name, or its place in the store after `inspect`. */
+  readonly counter: string | undefined;
+  /** Until the window ends; for an algorithm without windows until everything is free again, known after `inspect`. */
+  readonly resetS: number | undefined;
+  /** Further limits of the descriptor; absent for none. */
+  readonly also?: readonly Explanation[];
+}
+
+/** A limit explained, with what reads its counter: the key of a window, or the ask of an algorithm. */
+export interface Explained {
+  readonly explanation: Omit<Explanation, 'also'>;
+  readonly unit?: Unit | undefined;
+  readonly windowKey?: string;
+  readonly ask?: AlgorithmAsk;
+  readonly also?: readonly Explained[];
+}
+
+export interface ExplainOptions {
+  readonly domains: () => Domains | undefined;
+  readonly nowMs: () => number;
+  readonly keyPrefix: string;
+  readonly keyStyle: KeyStyle;
+  readonly withoutDots?: boolean;
+}
+
+export function explained(options: ExplainOptions, domain: string, entries: Entries): Explained {
+  const domains = options.domains();
+  const root = domains?.get(domain);
+  const nothing = { domain, entries, limit: undefined, counter: undefined, resetS: undefined };
+  if (root === undefined) {
+    const known = [...(domains?.keys() ?? [])];
+    const why = `no file has the domain ${domain}${known.length === 0 ? '; no domain is loaded' : `; loaded are ${known.join(', ')}`}`;
+    return { explanation: { ...nothing, why: [why] } };
+  }
+  const steps: Step[] = [];
+  const match = matchOf(root, domain, entries, options.withoutDots, steps);
+  const why = steps.map((step, at) => lineOf(step, at === entries.length - 1));
+  if (match === undefined) return { explanation: { ...nothing, why } };
+  const one = explainedLimit(options, match, domain, entries, why);
+  const { also } = match.limit;
+  return also.length === 0
+    ? one
+    : {
+        ...one,
+        also: also.map((further) => explainedLimit(options, matchOfAlso(match, further), domain, entries, [])),
+      };
+}
+
+function explainedLimit(
+  { nowMs, keyPrefix, keyStyle }: ExplainOptions,
+  match: Match,
+  domain: string,
+  entries: Entries,
+  why: readonly string[],
+): Explained {
+  const { limit, metricKey } = match;
+  const { position, unit, window, algorithm } = limit;
+  const explanation = {
+    domain,
+    entries,
+    why,
+    limit: {
+      rule: limit.fullKey,
+      at: `${position.file}:${position.line}:${position.column}`,
+      requestsPerUnit: limit.requestsPerUnit,
+      unit: unit === undefined ? `${window.lengthS} s` : unitName(unit),
+      unlimited: limit.unlimited,
+      name: limit.name,
+      shadow: limit.shadow,
+      quota: limit.quota,
+      replaces: limit.replaces,
+      metric: metricKey,
+      algorithm,
+      burst: algorithm === 'gcra' ? limit.burst : undefined,
+    },
+    counter: undefined,
+    resetS: undefined,
+  };
+  if (limit.unlimited) return { explanation };
+  const ask = algorithmAsk(match, domain, entries, 0);
+  if (ask !== undefined) return { explanation: { ...explanation, counter: nameOf(ask) }, unit, ask: lookAt(ask) };
+  const nowS = Math.floor(nowMs() / 1000);
+  const { startS, endsAtS } = window.at(nowS);
+  const counter = windowKey({ keyStyle, keyPrefix }, match, domain, entries, startS);
+  return { explanation: { ...explanation, counter, resetS: endsAtS - nowS }, unit, windowKey: counter };
+}
+
+function lineOf({ entry, tried, found, hasLimit, hasMore }: Step, isLast: boolean): string {
+  const others = tried
+    .slice(0, -1)
+    .filter((text) => text !== found)
+    .map((text) => `"${text}"`)
+    .join(', ');
+  if (found === undefined) return `${entry}: no match; tried ${tried.map((text) => `"${text}"`).join(', ')}`;
+  const match = `${entry}: matches "${found}"${others === '' ? '' : `, after ${others}`}`;
+  if (isLast)
+    return hasLimit
+      ? `${match}, which has a limit`
+      : `${match}, which has no limit${hasMore ? '; the request needs one more entry' : ''}`;
+  return hasMore ? match : `${match}, which has nothing below; the request has one entry too many`;
+}
