@@ -323,7 +323,7 @@ describe('a stream of log entries', () => {
       done = true;
       return told;
     });
-    await new Promise((later) => void setTimeout(later, 5));
+    await new Promise((later) => void setImmediate(later));
     expect([reports, done]).toEqual([1, false]);
     resolve();
     expect(await telling).toMatchObject({ read: 2, answers: 1 });

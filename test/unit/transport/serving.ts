@@ -79,4 +79,18 @@ export const waitUntil = async (holds: () => boolean, what: string, withinMs = 3
   }
 };
 
+/** Waits until what `read` returns has been the same for 100 ms. */
+export const settled = async (read: () => number, withinMs = 5000): Promise<number> => {
+  const end = Date.now() + withinMs;
+  let value = read();
+  for (let sinceMs = Date.now(); Date.now() - sinceMs < 100;) {
+    if (Date.now() > end) throw new Error(`after ${withinMs} ms it still changes: ${value}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    if (read() === value) continue;
+    value = read();
+    sinceMs = Date.now();
+  }
+  return value;
+};
+
 export { GrpcError, Status };

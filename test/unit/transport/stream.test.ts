@@ -1,8 +1,8 @@
 import { connect } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { StreamHandler } from '../../../src/transport/index.ts';
-import { all, bytes, failureOf, GrpcError, serve, Status, text, waitUntil, type Serving } from './serving.ts';
-import { TRANSPORTS } from './serving.ts';
+import { all, bytes, failureOf, GrpcError, serve, type Serving, settled, Status, text } from './serving.ts';
+import { TRANSPORTS, waitUntil } from './serving.ts';
 
 describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   let serving: Serving;
@@ -32,7 +32,10 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       '/t.T/Notes': stream(async function* notes(requests) {
         let said = 'ended well';
         try {
-          for await (const request of requests) if (request.length === 0) yield request;
+          for await (const request of requests) {
+            read++;
+            if (request.length === 0) yield request;
+          }
         } catch (error) {
           said = error instanceof GrpcError ? `GrpcError ${error.code}` : String(error);
           throw error;
@@ -148,6 +151,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     ['inside a message', new Uint8Array([0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 9, 1])],
   ])('a client that disconnects %s ends its handler with CANCELLED, and is no fault of ours', async (_name, sent) => {
     ended = [];
+    read = 0;
     const before = serving.faults.length;
     const session = connect(`http://${serving.address}`);
     session.on('error', () => {});
@@ -159,7 +163,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
     request.on('error', () => {});
     request.write(sent);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await waitUntil(() => read === 1, 'the handler has read the first message');
     session.destroy();
     await waitUntil(() => ended.length === 1, 'the handler has ended');
     expect(ended).toEqual([`GrpcError ${Status.CANCELLED}`]);
@@ -204,7 +208,8 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       new DataView(message.buffer).setUint32(1, 32 * 1024);
       for (let n = 0; n < 100; n++) request.write(message);
       request.end();
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await waitUntil(() => read === 1, 'the handler has read the first message');
+      await settled(() => session.socket.bytesWritten);
       expect(read).toBe(1);
       // The handler's message, one ahead, one in the decoder; 64 KiB in Node's stream, and the HTTP/2 window of 64 KiB.
       expect(session.socket.bytesWritten).toBeLessThan(3 * 33 * 1024 + 2 * 65 * 1024);
@@ -218,11 +223,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       read = 0;
       const replies = serving.client.stream('/t.T/Flood', [])[Symbol.asyncIterator]();
       await replies.next();
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      expect(read).toBeLessThan(500);
-      const held = read;
-      await new Promise((resolve) => setTimeout(resolve, 150));
-      expect(read).toBe(held);
+      expect(await settled(() => read)).toBeLessThan(500);
       await replies.return?.(undefined);
     });
   });

@@ -11,6 +11,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   let seen: CallContext | undefined;
   let aborted = 0;
   /** For all replies of a method. Long, so that some wait for their window. */
+  let begun = 0;
   const lent = new Uint8Array(30_000);
 
   const unary = (handle: UnaryHandler) => ({ kind: 'unary', handle }) as const;
@@ -56,6 +57,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       '/t.T/Hangs': unary(
         (_request, { signal }) =>
           new Promise((_resolve, reject) => {
+            begun++;
             signal.addEventListener('abort', () => {
               aborted++;
               reject(signal.reason);
@@ -161,17 +163,18 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       const before = { aborted, faults: serving.faults.length };
       const failure = await failureOf(serving.client.unary('/t.T/Hangs', bytes(''), { timeoutMs: 80 }));
       expect(failure.code).toBe(Status.DEADLINE_EXCEEDED);
-      await waitUntil(() => aborted === before.aborted + 1, 'the handler is told');
+      await waitUntil(() => aborted === before.aborted + 1, 'the handler is aborted');
       expect(serving.faults.length).toBe(before.faults);
     });
 
     test('its cancellation aborts the handler', async () => {
-      const before = aborted;
+      const before = { aborted, begun };
       const cancel = new AbortController();
       const call = failureOf(serving.client.unary('/t.T/Hangs', bytes(''), { signal: cancel.signal }));
-      setTimeout(() => cancel.abort(), 30);
+      await waitUntil(() => begun === before.begun + 1, 'the handler is called');
+      cancel.abort();
       expect((await call).code).toBe(Status.CANCELLED);
-      await waitUntil(() => aborted === before + 1, 'the handler is told');
+      await waitUntil(() => aborted === before.aborted + 1, 'the handler is aborted');
     });
   });
 
@@ -238,7 +241,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   });
 
   test('a client whose connection breaks stops nothing', async () => {
-    const before = aborted;
+    const before = { aborted, begun };
     const session = connect(`http://${serving.address}`);
     session.on('error', () => {});
     const stream = session.request({
@@ -249,9 +252,9 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
     stream.on('error', () => {});
     stream.end(new Uint8Array([0, 0, 0, 0, 0]));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await waitUntil(() => begun === before.begun + 1, 'the handler is called');
     session.destroy(new Error('gone'), constants.NGHTTP2_CANCEL);
-    await waitUntil(() => aborted === before + 1, 'the handler is told');
+    await waitUntil(() => aborted === before.aborted + 1, 'the handler is aborted');
     expect(text(await serving.client.unary('/t.T/Echo', bytes('still here')))).toBe('still here');
   });
 });
