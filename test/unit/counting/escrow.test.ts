@@ -7,7 +7,7 @@ import { changeOf } from '../../../src/counting/ask.ts';
 import { Escrow, type EscrowBucket } from '../../../src/counting/escrow.ts';
 import type { RedisAnswer } from '../../../src/counting/redis/script.ts';
 import { windowEnd } from '../../../src/counting/window.ts';
-import { Random } from '../frontends/odd-octets.ts';
+import { Random } from '../../parts/random.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 60);
 const HELD_MS = 1000;

@@ -28,7 +28,7 @@ const outbound = (entry = httpEntry()): HttpEntryWire => {
   return new HttpEntryWire(entry, ORIGIN);
 };
 
-describe('the bag of a log entry', () => {
+describe('the attributes of a log entry', () => {
   for (const [kind, wire] of [
     ['log', new HttpEntryWire(httpEntry(), ORIGIN)],
     ['tcp-log', new TcpEntryWire(tcpEntry(), ORIGIN)],
@@ -219,7 +219,7 @@ describe('a stream of log entries', () => {
     return { answers, read, error: undefined };
   }
 
-  test('who writes is said once and holds for the stream; one answer at its end', async () => {
+  test('the origin is sent once and holds for the stream; one answer at its end', async () => {
     const seen: [string, Value | undefined][] = [];
     const note = (call: string, wire: Wire): undefined => void seen.push([call, readerOf(wire)('context.node.id')]);
     const tcp: Message = { logEntries: { case: 'tcpLogs', value: { logEntry: [{}] } } };
@@ -243,7 +243,7 @@ describe('a stream of log entries', () => {
     expect(types).toEqual([undefined, 'TcpConnectionEnd', 'DownstreamEnd', 'UpstreamEnd', 'UdpSessionEnd']);
   });
 
-  test('an entry that is none is dropped and counted; the others of its message and of the stream are reported', async () => {
+  test('a malformed entry is dropped and counted; the others of its message and of the stream are reported', async () => {
     const entry = (...octets: number[]): number[] => [0x0a, octets.length, ...octets];
     const ended = (route: string): number[] =>
       entry(0x0a, 6 + route.length, 0x9a, 0x01, route.length, ...Buffer.from(route), 0x88, 0x02, 6); // route_name, access_log_type
@@ -268,7 +268,7 @@ describe('a stream of log entries', () => {
     expect([refused.total, warned]).toEqual([9, [1, 7]]);
   });
 
-  test('a message that is none ends the stream and is counted; what came before stays', async () => {
+  test('a malformed message ends the stream and is counted; entries before it stay reported', async () => {
     let reports = 0;
     const refused = new RefusedEntries(() => {});
     const { read, error, answers } = await tell(
@@ -282,7 +282,7 @@ describe('a stream of log entries', () => {
   });
 
   test.each(TRANSPORTS)(
-    'a drain over %s ends a stream with OK and all that came reported, though nothing is written any more',
+    'a drain over %s ends a stream with OK and reports all that has arrived, though the queue is full',
     async (_transport, listen) => {
       let reports = 0;
       const methods = accessLogMethods({
@@ -312,7 +312,7 @@ describe('a stream of log entries', () => {
     },
   );
 
-  test('a full engine holds the reader back', async () => {
+  test('a full engine delays the sender', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     let reports = 0;
     let done = false;

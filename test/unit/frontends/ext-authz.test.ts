@@ -48,7 +48,7 @@ const failure = (call: () => unknown): GrpcError => {
   throw new Error('it answered');
 };
 
-describe('the bag of a check', () => {
+describe('the attributes of a check', () => {
   for (const [kind, message] of [
     ['http', httpCheck()],
     ['tcp', tcpCheck()],
@@ -123,7 +123,7 @@ describe('the bag of a check', () => {
     expect(wireOf(tcpCheck()).isHttp).toBe(false);
   });
 
-  test('what is empty on the wire is absent', () => {
+  test('an empty field is an absent attribute', () => {
     const read = readerOf(
       wireOf(
         create(CheckRequestSchema, {
@@ -152,7 +152,7 @@ describe('the bag of a check', () => {
     ]).toEqual([false, new Map(), new Map(), new Map()]);
   });
 
-  test('a certificate without a name is still mutual TLS; a broken one has no parts', () => {
+  test('a certificate without a name is still mutual TLS; a malformed one has no parts', () => {
     const read = readerOf(wireOf(tcpCheck({ certificate: 'not%20one' })));
     expect([
       read('connection.mtls'),
@@ -205,7 +205,7 @@ describe('the bag of a check', () => {
 });
 
 describe('the answer to a check', () => {
-  test('allow changes what passes, in a form that all Envoys take alike', () => {
+  test('allow changes the request, in a form that has the same effect in all versions of Envoy', () => {
     const response = ask({
       ...ALLOW,
       changes: {
@@ -261,7 +261,7 @@ describe('the answer to a check', () => {
     });
   });
 
-  test("what is the same for many calls is written once; the id is each call's own", () => {
+  test("the answer of many calls is encoded once; the id is each call's own", () => {
     const free: NetChanges = { ...NO_CHANGES, request: { ...NO_HEADERS, set: [['x-plan', 'free']] }, isConstant: true };
     const paid: NetChanges = { ...free, request: { ...NO_HEADERS, set: [['x-plan', 'paid']] } };
     const asked = (id: string, changes: NetChanges, rest: Partial<Verdict> = {}): unknown[] => {
@@ -307,7 +307,7 @@ describe('the answer to a check', () => {
     expect(response.dynamicMetadata).toEqual({ sluice: { id: 'v-1', outcome: 'deny', rule: 'closed', shadow: [] } });
   });
 
-  test('names have no case: a later spelling replaces all values of an earlier, and no other value', () => {
+  test('names are case-insensitive: a later spelling replaces all values of an earlier one, and nothing else', () => {
     const short = (options: ReturnType<typeof ok>['headers']) =>
       options.map(({ header, append, appendAction }) => [header?.key, header?.value, append, appendAction]);
     const { headers } = denied(
@@ -358,7 +358,7 @@ describe('the answer to a check', () => {
     ]);
   });
 
-  test('status 0, which reads as allow, is said of allow alone', () => {
+  test('status 0, which means allow, is sent for allow alone', () => {
     expect(ask({ ...DENY, code: 0 }).status?.code).toBe(Status.PERMISSION_DENIED);
     const failed = ask({ ...DENY, outcome: 'failed', code: 0, status: 200 });
     expect([failed.status?.code, denied(failed).status?.code]).toEqual([Status.UNAVAILABLE, 503]);
@@ -368,7 +368,7 @@ describe('the answer to a check', () => {
     expect(failure(() => ask({ ...DENY, outcome: 'error', code: 14 }))).toMatchObject({ code: Status.UNAVAILABLE });
   });
 
-  test('what is no CheckRequest is told so', () => {
+  test('anything but a CheckRequest is INVALID_ARGUMENT', () => {
     const call = unary(extAuthzMethods(engineThat(() => ALLOW)));
     expect(failure(() => call(new Uint8Array([0x0a, 0x05, 0x01])))).toMatchObject({ code: Status.INVALID_ARGUMENT });
     expect(failure(() => call(new Uint8Array(0)))).toMatchObject({ code: Status.INVALID_ARGUMENT });

@@ -32,7 +32,7 @@ const start = async (): Promise<void> => {
 afterEach(() => serving.stop());
 
 describe('Check', () => {
-  test('the server and each service follow what the server says of itself', async () => {
+  test('the server and each service have the status that the server reports', async () => {
     await start();
     for (const service of ['', SERVICE, 'grpc.health.v1.Health']) {
       isServing = true;
@@ -61,7 +61,7 @@ describe('Watch', () => {
   const next = async (replies: AsyncIterator<Uint8Array>): Promise<Is> =>
     statusIn((await replies.next()).value as Uint8Array);
 
-  test('says how things are, then each change', async () => {
+  test('sends the status, then each change', async () => {
     await start();
     const replies = watching(SERVICE);
     expect(await next(replies)).toBe(Is.SERVING);
@@ -86,7 +86,7 @@ describe('Watch', () => {
     expect(serving.faults).toEqual([]);
   });
 
-  test('a thousand watches have one timer, are told of a change, and leave none behind', async () => {
+  test('a thousand watches share one timer, get each change, and leave no timer behind', async () => {
     await start();
     const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
     const peer = await rawPeer(serving.transport.port);
@@ -129,7 +129,7 @@ describe('Watch', () => {
     expect((await failureOf(failed())).code).toBe(Status.INVALID_ARGUMENT);
   });
 
-  test('a server that drains says NOT_SERVING and ends the watch at once', async () => {
+  test('a server that drains sends NOT_SERVING and ends the watch at once', async () => {
     await start();
     const replies = watching('');
     expect(await next(replies)).toBe(Is.SERVING);

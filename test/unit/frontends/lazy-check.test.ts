@@ -1,4 +1,4 @@
-/** What is read from the octets of a CheckRequest is what a full decode reads, however oddly the message is written. */
+/** Lazy reading of a CheckRequest equals a full decode, however oddly the message is encoded. */
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { type Ip, parseIp } from '../../../src/attributes/network.ts';
@@ -9,7 +9,8 @@ import { type CheckRequest, CheckRequestSchema } from '../../../gen/envoy/servic
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { httpCheck, tcpCheck } from './messages.ts';
-import { oddly, Random, type Shape, written } from './odd-octets.ts';
+import { Random } from '../../parts/random.ts';
+import { oddly, type Shape, written } from './odd-encodings.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 400);
 
@@ -55,7 +56,7 @@ function decodedAnswers({ attributes }: CheckRequest): Record<string, unknown> {
   };
 }
 
-/** Where it stands among other octets. */
+/** In the middle of a larger buffer. */
 function readAnswers(request: Uint8Array): Record<string, unknown> {
   const bytes = Buffer.concat([Buffer.from([0x0a, 0x80]), request, Buffer.from([0x0a, 0x00])]);
   const wire = new CheckWire({ bytes, from: 2, to: 2 + request.length }, () => 0);
@@ -73,7 +74,7 @@ function readAnswers(request: Uint8Array): Record<string, unknown> {
   return { ...answers, 'request.headers': all, tier: wire.carried({ kind: 'contextExtension', name: 'tier' }) };
 }
 
-/** With headers whose length takes two octets, and three. */
+/** With headers whose length takes two bytes, and three. */
 function longCheck(): CheckRequest {
   const request = httpCheck();
   Object.assign(request.attributes?.request?.http?.headers ?? {}, {
@@ -118,7 +119,7 @@ describe('as a full decode', () => {
     expect(wire.weight).toBe(request.length);
   });
 
-  test('names in any case, an entry twice, and one that is no ASCII', () => {
+  test('names in any case, an entry twice, and one that is not ASCII', () => {
     const entry = (key: string, value: string): number[] => [
       ...written({ number: 1, type: 2, body: [...Buffer.from(key)] }, new Random(1)),
       ...written({ number: 2, type: 2, body: [...Buffer.from(value)] }, new Random(1)),
@@ -147,7 +148,7 @@ describe('as a full decode', () => {
   });
 });
 
-describe('octets that are no CheckRequest', () => {
+describe('bytes that are not a CheckRequest', () => {
   const whole = toBinary(CheckRequestSchema, httpCheck());
   const failure = (bytes: Uint8Array): unknown => {
     try {
@@ -162,7 +163,7 @@ describe('octets that are no CheckRequest', () => {
       expect(failure(whole.subarray(0, length)), `cut at ${length}`).toBe(Status.INVALID_ARGUMENT);
   });
 
-  test(`${RUNS * 10} with an octet changed: INVALID_ARGUMENT, or something that is said`, () => {
+  test(`${RUNS * 10} with a byte changed: INVALID_ARGUMENT, or an answer`, () => {
     for (let seed = 0; seed < RUNS * 10; seed++) {
       const random = new Random(seed);
       const bytes = whole.slice();
@@ -173,7 +174,7 @@ describe('octets that are no CheckRequest', () => {
   });
 
   test.each([
-    ['a number of eleven octets', [8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0]],
+    ['a number of eleven bytes', [8, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0]],
     ['the field number 0', [0, 1]],
     ['a wire type that is none', [0x0f, 1]],
     ['a group that does not end', [0x0b, 8, 1]],

@@ -1,11 +1,12 @@
-/** What is read from the octets of a RateLimitRequest is what a full decode reads, however oddly the message is written. */
+/** Lazy reading of a RateLimitRequest equals a full decode, however oddly the message is encoded. */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { type RateLimitRequest, RateLimitRequestSchema } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { DescriptorWire } from '../../../src/frontends/ratelimit/descriptor-wire.ts';
 import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
-import { oddly, Random, type Shape } from './odd-octets.ts';
+import { Random } from '../../parts/random.ts';
+import { oddly, type Shape } from './odd-encodings.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 400);
 /** A descriptor's limit and hits are singular messages, which may stand twice; its entries are a list. */
@@ -64,7 +65,7 @@ const decodedAnswers = ({ domain, hitsAddend, descriptors }: RateLimitRequest): 
         : { requestsPerUnit: descriptor.limit.requestsPerUnit, unit: descriptor.limit.unit as number },
   }));
 
-/** Where it stands among other octets. */
+/** In the middle of a larger buffer. */
 function readAnswers(request: Uint8Array): unknown {
   const bytes = Buffer.concat([Buffer.from([0x0a, 0x80]), request, Buffer.from([0x0a, 0x00])]);
   const scan = new LimitScan({ bytes, from: 2, to: 2 + request.length }, 256);
@@ -111,10 +112,10 @@ describe('as a full decode', () => {
   });
 });
 
-describe('octets that are no RateLimitRequest', () => {
+describe('bytes that are not a RateLimitRequest', () => {
   const whole = toBinary(RateLimitRequestSchema, request());
 
-  test(`${RUNS * 10} with an octet changed: INVALID_ARGUMENT, or something that is said`, () => {
+  test(`${RUNS * 10} with a byte changed: INVALID_ARGUMENT, or an answer`, () => {
     for (let seed = 0; seed < RUNS * 10; seed++) {
       const random = new Random(seed);
       const bytes = whole.slice();

@@ -14,7 +14,8 @@ import { scanLog } from '../../../src/frontends/access-log/log-scan.ts';
 import { lazyMessage } from '../../../src/protobuf/lazy-message.ts';
 import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { httpEntry, identifier, tcpEntry } from './messages.ts';
-import { oddly, Random, type Shape } from './odd-octets.ts';
+import { Random } from '../../parts/random.ts';
+import { oddly, type Shape } from './odd-encodings.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 300);
 
@@ -83,7 +84,7 @@ describe('as a full decode', () => {
     }
   });
 
-  test('numbers at their ends, a negative enum, and a choice that is made twice', () => {
+  test('extreme numbers, a negative enum, and a oneof that is set twice', () => {
     const entry = httpEntry();
     Object.assign(entry.request ?? {}, {
       requestBodyBytes: 2n ** 64n - 1n,
@@ -103,7 +104,7 @@ describe('as a full decode', () => {
   });
 });
 
-describe('the frame of a message of entries', () => {
+describe('a message of entries', () => {
   const frameOf = (bytes: Uint8Array): unknown => {
     const { identifier: who, kind, entries } = scanLog(Buffer.from(bytes));
     const schema = kind === 'http' ? HTTPAccessLogEntrySchema : TCPAccessLogEntrySchema;
@@ -155,10 +156,10 @@ describe('the frame of a message of entries', () => {
   });
 });
 
-describe('octets that are no entry', () => {
+describe('bytes that are not an entry', () => {
   const usual = toBinary(HTTPAccessLogEntrySchema, httpEntry());
 
-  test(`${RUNS * 10} with an octet changed: INVALID_ARGUMENT, or something that is said`, () => {
+  test(`${RUNS * 10} with a byte changed: INVALID_ARGUMENT, or an answer`, () => {
     for (let seed = 0; seed < RUNS * 10; seed++) {
       const random = new Random(seed);
       const bytes = usual.slice();

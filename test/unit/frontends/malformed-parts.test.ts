@@ -17,7 +17,7 @@ import { GrpcError, Status } from '../../../src/transport/transport.ts';
 import { engineOf } from '../core/engine-of.ts';
 import { readerOf, unary } from './call.ts';
 import { httpCheck, httpEntry, identifier } from './messages.ts';
-import { Random } from './odd-octets.ts';
+import { Random } from '../../parts/random.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 400);
 
@@ -102,7 +102,7 @@ describe('metadata nested deeper than a decoder goes', () => {
   });
 });
 
-describe('parts of a check that are no messages', () => {
+describe('malformed parts of a check', () => {
   const http = (more: readonly number[]): number[] => [
     ...field(2, [...Buffer.from('GET')]),
     ...field(4, [...Buffer.from('/a')]),
@@ -135,7 +135,7 @@ describe('parts of a check that are no messages', () => {
     expect(values).toEqual(expected);
   });
 
-  test('a part that stands twice beside one that is broken', () => {
+  test('a part that is sent twice beside a malformed one', () => {
     const bytes = request({
       more: [
         ...field(1, field(2, [...Buffer.from('front')])),
@@ -152,7 +152,7 @@ describe('parts of a check that are no messages', () => {
     ]);
   });
 
-  test('a header beside a broken one is found', () => {
+  test('a header beside a malformed one is found', () => {
     const entry = field(3, [...field(1, [...Buffer.from('x-a')]), ...field(2, [...Buffer.from('b')])]);
     const wire = new CheckWire(rangeOf(request({ http: [...field(3, BROKEN), ...entry] })), () => 0);
     expect([
@@ -216,7 +216,7 @@ describe('parts of a check that are no messages', () => {
 describe('tags and lengths beyond 32 bits', () => {
   test.each([
     ['a tag', [0x82 | 8, 0x80, 0x80, 0x80, 0x10, 0]],
-    ['a tag of six octets', [0x8a, 0x80, 0x80, 0x80, 0x80, 0x01, 0]],
+    ['a tag of six bytes', [0x8a, 0x80, 0x80, 0x80, 0x80, 0x01, 0]],
     ['a length', [0x0a, 0x80, 0x80, 0x80, 0x80, 0x10]],
     ['a length within a group', [0x0b, 0x0a, 0x80, 0x80, 0x80, 0x80, 0x10, 0x0c]],
   ])('%s is refused', (_name, octets) => {
@@ -225,7 +225,7 @@ describe('tags and lengths beyond 32 bits', () => {
     );
   });
 
-  test('longer than they must be, they mean the same', () => {
+  test('longer encodings than necessary mean the same', () => {
     const bytes = Uint8Array.from([0x8a, 0x80, 0x80, 0x80, 0x00, 0x82, 0x80, 0x80, 0x80, 0x80, 0x00, 0x22, 0x00]);
     expect(new CheckWire(rangeOf(bytes), () => 0).isHttp).toBe(false);
   });

@@ -22,7 +22,7 @@ import { LimitScan } from '../../../src/frontends/ratelimit/limit-scan.ts';
 import { rangeOf } from '../../../src/transport/byte-range.ts';
 import { readerOf } from './call.ts';
 import { httpCheck, httpEntry, identifier, tcpCheck, tcpEntry } from './messages.ts';
-import { Random } from './odd-octets.ts';
+import { Random } from '../../parts/random.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 100);
 const MARK = '~~~~';
@@ -42,7 +42,7 @@ function marked(value: unknown, random: Random): unknown {
   );
 }
 
-/** With chance's octets in the place of the marks. */
+/** With random bytes in place of the marks. */
 function spoilt<D extends DescMessage>(schema: D, message: MessageShape<D>, random: Random): Uint8Array {
   const bytes = Buffer.from(toBinary(schema, marked(message, random) as MessageShape<D>));
   for (let at = bytes.indexOf(MARK); at >= 0; at = bytes.indexOf(MARK, at)) {
@@ -79,7 +79,7 @@ test("the lenient decode reads what the platform's own decoder reads", () => {
   expect(() => fromBinary(RateLimitRequestSchema, bytes)).toThrow();
 });
 
-describe('texts that are no UTF-8', () => {
+describe('strings that are not UTF-8', () => {
   test.each([
     ['http', httpCheck],
     ['tcp', tcpCheck],
@@ -173,7 +173,7 @@ describe('texts that are no UTF-8', () => {
     );
   });
 
-  test('a body reads the same as text and as bytes, and its size is that of its octets', () => {
+  test('a body reads the same as text and as bytes, and its size is that in bytes', () => {
     const value = readerOf(
       new CheckWire(
         rangeOf(

@@ -60,7 +60,7 @@ test('an error is the status of the call', async () => {
   await expect(client.check({ path: '/error' })).rejects.toMatchObject({ code: Status.UNAVAILABLE });
 });
 
-test('a limit is told with its numbers', async () => {
+test('a limit is answered with its numbers', async () => {
   expect(await client.limit('shop', { user: 'ann' })).toMatchObject({
     overall_code: 'OVER_LIMIT',
     statuses: [
@@ -77,7 +77,7 @@ test('a limit is told with its numbers', async () => {
 test.each([
   '/envoy.service.auth.v3.Authorization/Check',
   '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-])('no bytes, or half a message, to %s is no empty OK', async (path) => {
+])('no bytes, or half a message, to %s is not an empty OK', async (path) => {
   expect(await client.raw(path, Buffer.alloc(0))).toBe(Status.INVALID_ARGUMENT);
   expect(await client.raw(path, Buffer.from([0x0a, 0x7f, 0x01]))).toBe(Status.INVALID_ARGUMENT);
   expect(faults).toEqual([]);

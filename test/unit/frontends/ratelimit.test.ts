@@ -47,7 +47,7 @@ const failure = (request: Request, verdict?: Partial<LimitVerdict>): GrpcError =
   throw new Error('it answered');
 };
 
-describe('the bags of a limit call', () => {
+describe('the attributes of a limit call', () => {
   test('every row that says limit is read', () => {
     const { wires } = ask({
       domain: 'shop',
@@ -151,7 +151,7 @@ describe('the answer to a limit call', () => {
     expect(told({ statuses: [quota({ perMs })] }).statuses[0]?.currentLimit?.unit).toBe(unit);
   });
 
-  test('code 0 is never said, and numbers fit the wire', () => {
+  test('code 0 is never sent, and numbers fit their fields', () => {
     const response = told({ statuses: [quota({ limit: 2 ** 40, remaining: 2 ** 40 })] });
     expect([response.overallCode, response.statuses[0]?.code, response.statuses[0]?.limitRemaining]).toEqual([
       1, 1, 0xffff_ffff,
@@ -182,7 +182,7 @@ describe('the answer to a limit call', () => {
     ]);
   });
 
-  test('a name in two spellings is said once', () => {
+  test('a name in two spellings is sent once', () => {
     const response = told({
       statuses: [quota({})],
       response: {
@@ -281,7 +281,7 @@ describe('the answer to a limit call', () => {
     expect(() => call(request(6000, 4001))).toThrow(refusal);
   });
 
-  test('an error is a gRPC error; what is no request is told so', () => {
+  test('an error is a gRPC error, and so is a malformed request', () => {
     expect(failure(REQUEST, { outcome: 'error', statuses: [] }).code).toBe(Status.UNAVAILABLE);
     const call = unary(ratelimitMethods({ check: () => ALLOW, report: () => undefined, limit: () => GRANT }));
     expect(() => call(new Uint8Array([0x0a, 0x05]))).toThrow(GrpcError);

@@ -76,7 +76,7 @@ describe.each(['v1', 'v1alpha'])('%s', (version) => {
     ]);
   });
 
-  test('gives a file with those it needs, by name and by symbol', async () => {
+  test('returns a file with its imports, by name and by symbol', async () => {
     const symbols = [
       'envoy.service.auth.v3.Authorization',
       'envoy.service.auth.v3.Authorization.Check',
@@ -105,7 +105,7 @@ describe.each(['v1', 'v1alpha'])('%s', (version) => {
     expect(fileNames(nested)[0]).toBe('envoy/service/auth/v3/attribute_context.proto');
   });
 
-  test('says in band what it does not know, and goes on', async () => {
+  test('reports unknown names on the stream, which goes on', async () => {
     const answers = await ask(
       [
         { case: 'fileByFilename', value: 'nope.proto' },

@@ -94,7 +94,7 @@ describe('a check', () => {
     });
   }
 
-  test('the same changes again, whose answer was not written to its end', async () => {
+  test('the same changes again, after their answer failed half-written', async () => {
     const { changes } = constant();
     const fresh = Buffer.from(await asking({ ...ALLOW, changes: { ...changes } })());
     for (let at = 0, isThrown = true; isThrown; at++) {
@@ -111,7 +111,7 @@ describe('a check', () => {
     }
   });
 
-  test('a header entry that is no message, where a rule appends: no octet of it in the next answer', async () => {
+  test('a malformed header entry, where a rule appends: no byte of it in the next answer', async () => {
     const broken = Uint8Array.from([0x0a, 8, 0x22, 6, 0x12, 4, 0x1a, 2, 0x0a, 0x7f]);
     const next = asking(denied());
     const fresh = Buffer.from(await next());

@@ -8,11 +8,11 @@ import * as v1alpha from '../../../gen/grpc/reflection/v1alpha/reflection_pb.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 
-test('the generated code is what protos/ gives now', () => {
+test('the generated code is up to date with protos/', () => {
   execFileSync(process.execPath, ['scripts/generate-protos.ts', '--check'], { cwd: ROOT, stdio: 'pipe' });
 });
 
-test('protos/ need no annotations of others', () => {
+test('protos/ import no annotations', () => {
   const files = readdirSync(join(ROOT, 'protos'), { recursive: true, encoding: 'utf8' }).filter((file) =>
     file.endsWith('.proto'),
   );

@@ -177,7 +177,7 @@ const mine = ours([
 const peers = theirs();
 
 describe("our protos and Envoy's", () => {
-  test('have the messages in common that the services need', () => {
+  test('share the messages that the services need', () => {
     expect([...mine.names].toSorted()).toEqual([...peers.names].toSorted());
     expect(mine.names.size).toBeGreaterThan(50);
   });

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { EscrowStore } from '../../../src/ratelimit/charge/escrow-store.ts';
 import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
 import type { CountAsk, CountStore } from '../../../src/ratelimit/charge/store.ts';
-import { Random } from '../frontends/odd-octets.ts';
+import { Random } from '../../parts/random.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 60);
 const WINDOW_S = 60;

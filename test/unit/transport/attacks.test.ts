@@ -127,7 +127,7 @@ describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
     await others();
   });
 
-  test('whoever asks for something may ping and update windows as gRPC clients do', async () => {
+  test('a client that makes calls may ping and update windows as gRPC clients do', async () => {
     for (let round = 0; round < 50; round++) {
       const from = asked;
       peer.say(
@@ -154,7 +154,7 @@ describe('headers', () => {
     await others();
   });
 
-  test('an HPACK bomb: 4 000 octets in the table, said 2 000 times, are 431 and no memory', async () => {
+  test('an HPACK bomb: 4 000 bytes in the table, referenced 2 000 times, get 431 and take no memory', async () => {
     const before = process.memoryUsage().heapUsed;
     peer.say(
       frame(
@@ -211,7 +211,7 @@ describe('memory', () => {
     await others();
   });
 
-  test('a request that does not come to its end is ended by its deadline', async () => {
+  test('an incomplete request is ended by its deadline', async () => {
     peer.say(
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Echo', [['grpc-timeout', '50m']])),
       frame(Type.DATA, 0, 1, message(Buffer.alloc(100)).subarray(0, 50)),
@@ -241,7 +241,7 @@ describe('memory', () => {
     await others();
   });
 
-  test('replies that no window is given for: closed beyond 8 MiB', async () => {
+  test('replies that get no window: closed beyond 8 MiB', async () => {
     peer.socket.destroy();
     peer = await rawPeer(serving.transport.port, Buffer.concat([Buffer.from([0, 4]), uint32(0)]));
     peer.say(times(200, (at) => call(at * 2 + 1, '/t.T/Large')));
@@ -250,7 +250,7 @@ describe('memory', () => {
     await others();
   });
 
-  test('a reader that does not read: it is asked nothing more, and a stream of replies stops', async () => {
+  test('a peer that does not read: nothing more is read from it, and a stream of replies stops', async () => {
     const held = ({ arrayBuffers, heapUsed }: NodeJS.MemoryUsage = process.memoryUsage()): number =>
       arrayBuffers + heapUsed;
     const before = held();
@@ -269,7 +269,7 @@ describe('memory', () => {
     await others();
   });
 
-  test('half messages on many streams: the window of the connection stays shut beyond 16 MiB', async () => {
+  test('half messages on many streams: the window of the connection stays closed beyond 16 MiB', async () => {
     const half = (stream: number): Buffer =>
       Buffer.concat([
         frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits')),
@@ -299,7 +299,7 @@ describe('memory', () => {
   });
 });
 
-test('what is not HTTP/2 is told so, and gone', async () => {
+test('a client that does not speak HTTP/2 is closed', async () => {
   const web = await rawPeer(serving.transport.port);
   web.socket.destroy();
   const response = await fetch(`http://127.0.0.1:${serving.transport.port}/`).then(

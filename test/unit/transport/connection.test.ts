@@ -1,4 +1,4 @@
-/** The core of HTTP/2 without a socket: octets in, octets out. */
+/** HTTP/2 without a socket: bytes in, bytes out. */
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { listen, listenHttp2 } from '../../../src/transport/index.ts';
@@ -23,18 +23,18 @@ describe.each(Object.entries(CONVERSATIONS))('%s', (_name, conversation) => {
     expect(answers).toMatchSnapshot();
   });
 
-  test('the same octets leave wherever it is cut in two', () => {
+  test('the reply is the same wherever the input is cut in two', () => {
     for (let at = 1; at < conversation.length; at++) {
       if (!saidTo([conversation.subarray(0, at), conversation.subarray(at)]).equals(whole))
         throw new Error(`cut at ${at}, it is answered otherwise`);
     }
   });
 
-  test('and octet by octet', () => {
+  test('the reply is the same byte by byte', () => {
     expect(saidTo(Array.from(conversation, (octet) => Uint8Array.of(octet))).equals(whole)).toBe(true);
   });
 
-  test("Node's HTTP/2 answers alike", async () => {
+  test("Node's HTTP/2 gives the same answers", async () => {
     const [own, nodes] = await Promise.all(
       [listen, listenHttp2].map(async (listenAt) => {
         const transport = await listenAt(METHODS, {

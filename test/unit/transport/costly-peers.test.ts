@@ -127,7 +127,7 @@ const settled = async (): Promise<void> => {
 };
 
 describe('memory', () => {
-  test('messages that unpack to 4 MiB, on calls whose end does not come: none is unpacked', async () => {
+  test('messages of 4 MiB compressed, on incomplete calls: none is decompressed', async () => {
     const before = memory();
     for (let stream = 1; stream < 300; stream += 2)
       peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', GZIP)), frame(Type.DATA, 0, stream, bomb));
@@ -136,7 +136,7 @@ describe('memory', () => {
     await others();
   });
 
-  test('whole calls that wait hold 32 MiB unpacked: further ones are refused', async () => {
+  test('running calls hold 32 MiB decompressed; further ones are refused', async () => {
     for (let stream = 1; stream < 120; stream += 2) peer.say(...call(stream, '/t.T/Waits', dense, END_STREAM));
     await settled();
     expect(waiting).toBeGreaterThan(30);
@@ -148,7 +148,7 @@ describe('memory', () => {
     await others();
   });
 
-  test('streams unpack a message when it is read, one each, and 32 MiB of them', async () => {
+  test('streams decompress a message when it is read, one each, and 32 MiB of them', async () => {
     const before = memory();
     for (let stream = 1; stream < 120; stream += 2) peer.say(...call(stream, '/t.T/ReadsOne', dense, 0));
     await settled();
@@ -158,7 +158,7 @@ describe('memory', () => {
     await others();
   });
 
-  test('empty messages that nobody reads cost their octets', async () => {
+  test('empty messages that nobody reads count with their bytes', async () => {
     const before = memory();
     const empty = Buffer.concat(Array.from({ length: 3200 }, () => message(Buffer.alloc(0))));
     for (let stream = 1; stream < 200; stream += 2)
@@ -171,7 +171,7 @@ describe('memory', () => {
     await others();
   });
 
-  test('prefixes that announce 4 MiB and bring nothing', async () => {
+  test('prefixes that announce 4 MiB without a message', async () => {
     const before = memory();
     for (let stream = 1; stream < 2000; stream += 2)
       peer.say(
@@ -202,7 +202,7 @@ describe('memory', () => {
 });
 
 describe('work', () => {
-  test('messages that unpack a thousandfold are refused after a few, by whatever connection they come', async () => {
+  test('messages that decompress a thousandfold are refused after a few, on whatever connection', async () => {
     const other = await rawPeer(serving.transport.port);
     for (const one of [peer, other]) {
       for (let stream = 1; stream < 200; stream += 2) one.say(...call(stream, '/t.T/Takes', bomb, END_STREAM));
@@ -227,7 +227,7 @@ describe('work', () => {
 describe('SETTINGS', () => {
   const window = (bytes: number): Buffer => Buffer.concat([Buffer.from([0, 4]), uint32(bytes)]);
 
-  test('full frames over a thousand streams end at the patience of the connection', async () => {
+  test('full frames with a thousand streams open use up the budget of the connection', async () => {
     for (let stream = 1; stream < 2000; stream += 2)
       peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', PATIENT)));
     const full = frame(
@@ -241,7 +241,7 @@ describe('SETTINGS', () => {
     await others();
   });
 
-  test('of a window that a frame says twice, the last one counts', async () => {
+  test('a window that is set twice in a frame has its last value', async () => {
     peer.say(
       frame(Type.SETTINGS, 0, 0, Buffer.concat([window(100_000), window(3)])),
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Echo')),
@@ -259,7 +259,7 @@ describe('SETTINGS', () => {
     );
   });
 
-  test('each value of a frame has to be one', async () => {
+  test('each value of a frame has to be valid', async () => {
     peer.say(frame(Type.SETTINGS, 0, 0, Buffer.concat([window(0x8000_0000), window(1)])));
     expect((await peer.goAway()).code).toBe(ErrorCode.FLOW_CONTROL_ERROR);
   });

@@ -14,7 +14,7 @@ const statusOf = (unpack: () => unknown): number => {
   }
 };
 
-test('8 MiB of what messages have beyond 16 times their packed size, and 8 MiB more after a second', () => {
+test('the budget is 8 MiB beyond 16 times the compressed size, and is refilled within a second', () => {
   let nowMs = 0;
   const decompressor = new Decompressor(4 * MIB, () => nowMs);
   const three = (): number[] => [1, 2, 3].map(() => statusOf(() => decompressor.decompress(zeros)));
@@ -25,14 +25,14 @@ test('8 MiB of what messages have beyond 16 times their packed size, and 8 MiB m
   expect(three()).toEqual([Status.OK, Status.OK, Status.RESOURCE_EXHAUSTED]);
 });
 
-test('a message that is refused has cost the work up to there', () => {
+test('a refused message uses the budget for the work that it took', () => {
   const decompressor = new Decompressor(MIB, () => 0);
   for (let at = 0; at < 9; at++) expect(statusOf(() => decompressor.decompress(zeros))).toBe(Status.RESOURCE_EXHAUSTED);
   expect(statusOf(() => decompressor.decompress(gzipSync(Buffer.alloc(MIB))))).toBe(Status.RESOURCE_EXHAUSTED);
   expect(decompressor.decompress(gzipSync(Buffer.from('as small as most')))).toEqual(Buffer.from('as small as most'));
 });
 
-test('what is no gzip, or is cut, is a fault of the call', () => {
+test('a message that is not gzip, or is cut, fails its call', () => {
   const decompressor = new Decompressor(MIB);
   expect(statusOf(() => decompressor.decompress(Buffer.from('no gzip')))).toBe(Status.INTERNAL);
   expect(statusOf(() => decompressor.decompress(gzipSync(Buffer.from('cut')).subarray(0, -9)))).toBe(Status.INTERNAL);

@@ -202,7 +202,7 @@ function mutated(random: Random): Buffer {
   return octets;
 }
 
-describe('inputs made anew', () => {
+describe('random inputs', () => {
   test(`${RUNS} sequences of frames: no fault, whole frames, and no good answer that no handler gave`, () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { HpackDecoder } from '../../../src/transport/h2/hpack-decoder.ts';
 import { CODES, decodeHuffman, mostDecoded } from '../../../src/transport/h2/huffman.ts';
-import { Random } from '../frontends/odd-octets.ts';
+import { Random } from '../../parts/random.ts';
 import { PREFACE } from './raw-peer.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 3000);
@@ -44,7 +44,7 @@ function encoded(symbols: readonly number[], padding = '1'): number[] {
   );
 }
 
-test('each octet alone, and before and after each kind of length', () => {
+test('each byte alone, and before and after each length of code', () => {
   for (let symbol = 0; symbol < 256; symbol++) {
     for (const other of [0x30, 0x33, 0x58, 0x7c, 0x7b, 0, 0x0a, 0xff]) {
       for (const text of [[symbol], [symbol, other], [other, symbol], [other, symbol, other, symbol, symbol]])
@@ -54,7 +54,7 @@ test('each octet alone, and before and after each kind of length', () => {
   expect(decoded([])).toEqual([]);
 });
 
-test('what is no code: EOS, padding of zeros, padding that is too long', () => {
+test('invalid code: EOS, padding of zeros, padding that is too long', () => {
   expect(decoded([0xff, 0xff, 0xff, 0xff])).toBeUndefined();
   expect(decoded(encoded([0x61, 256, 0x61]))).toBeUndefined();
   expect(decoded(encoded([0x61], '0'))).toBeUndefined();

@@ -1,7 +1,7 @@
 /** What a decoder hands out is read later, when the memory of its block has been used for others. */
 import { expect, test } from 'vitest';
 import { HpackDecoder } from '../../../src/transport/h2/hpack-decoder.ts';
-import { Random } from '../frontends/odd-octets.ts';
+import { Random } from '../../parts/random.ts';
 
 /** A literal without indexing, or with, whose name is new: lengths up to 16 383. */
 const text = (value: string): number[] => {

@@ -36,7 +36,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
 
   const options = { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, onFault: () => {} };
 
-  describe('an address that cannot be had', () => {
+  describe('an address that cannot be bound', () => {
     test('a port that is taken is named', async () => {
       const other = createServer().listen(0, '127.0.0.1');
       await new Promise((resolve) => other.once('listening', resolve));
@@ -91,7 +91,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     client.close();
   });
 
-  test('a connection that is old enough is asked to go, and its calls are answered on a new one', async () => {
+  test('a connection of the maximum age is drained, and its calls are answered on a new one', async () => {
     const transport = await listen(new Map([['/t.T/Echo', { kind: 'unary', handle: viewOf }]]), {
       ...options,
       maxConnectionAgeMs: 100,
@@ -192,7 +192,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       expect(total.messages).toBeGreaterThan(before);
     });
 
-    test('a handler that waits is told', async () => {
+    test('a handler that waits is notified', async () => {
       let told = false;
       const serving = await start({
         '/t.T/Watch': {

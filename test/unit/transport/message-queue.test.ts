@@ -33,7 +33,7 @@ test('messages cut anywhere come out as they went in, whenever they are taken', 
   }
 });
 
-describe('a prefix that may not be', () => {
+describe('an invalid prefix', () => {
   test.each([
     ['another flag', [2, 0, 0, 0, 0], Status.INTERNAL],
     ['compressed without an encoding', [1, 0, 0, 0, 0], Status.INTERNAL],

@@ -1,4 +1,4 @@
-/** A client that says whatever octets it is told to, over a real socket, and reads frames. */
+/** A client that sends any bytes over a real socket, and reads frames. */
 import { connect, type Socket } from 'node:net';
 
 export const Type = {

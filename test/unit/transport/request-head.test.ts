@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { HeadReader } from '../../../src/transport/h2/head-reader.ts';
 import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
 import type { RequestHead } from '../../../src/transport/h2/request-head.ts';
-import { Random } from '../frontends/odd-octets.ts';
+import { Random } from '../../parts/random.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 4000);
 const NAMES = [

@@ -1,4 +1,4 @@
-/** What comes too slowly, or is never taken, is ended by the tick of its connection; time is what the tick is told. */
+/** The tick of a connection ends what is too slow to arrive or never taken; the tests set its time. */
 import { describe, expect, test } from 'vitest';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
 import type { Method, Methods } from '../../../src/transport/index.ts';
@@ -36,21 +36,21 @@ const goAwayOf = (one: Side): [code: number, why: string] | undefined => {
 };
 const TOO_SLOW = [ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block takes too long to arrive'];
 
-describe('what comes too slowly', () => {
+describe('requests that arrive too slowly', () => {
   test('a header block whose CONTINUATIONs trickle', () => {
     const one = opened(frame(Type.HEADERS, 0, 1, head('/t.T/Large')));
     ticks(one, 40, () => one.connection.receive(frame(Type.CONTINUATION, 0, 1, Buffer.from([0]))));
     expect([goAwayOf(one), one.isClosed()]).toEqual([TOO_SLOW, true]);
   });
 
-  test('a frame whose octets trickle', () => {
+  test('a frame whose bytes trickle', () => {
     const whole = frame(Type.DATA, 0, 1, Buffer.alloc(1000));
     const one = opened(frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')), whole.subarray(0, 20));
     ticks(one, 40, (second) => one.connection.receive(whole.subarray(19 + second, 20 + second)));
     expect([goAwayOf(one), one.isClosed()]).toEqual([TOO_SLOW, true]);
   });
 
-  test('frames that are cut, one after the other, are no reason', () => {
+  test('frames that are cut, one after the other, do not count as slow', () => {
     const ping = frame(Type.WINDOW_UPDATE, 0, 0, uint32(1));
     const one = opened(ping.subarray(0, 5));
     ticks(one, 60, () => one.connection.receive(Buffer.concat([ping.subarray(5), ping.subarray(0, 5)])));
@@ -74,7 +74,7 @@ describe('what comes too slowly', () => {
     expect(frames.some(({ type, stream }) => type === Type.RST_STREAM && stream === 1)).toBe(true);
   });
 
-  test('a message of a stream that does not come to its end; a stream that is idle between two lives on', async () => {
+  test('an incomplete message of a stream; a stream that is idle between messages lives on', async () => {
     const one = opened(
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')),
       frame(Type.DATA, 0, 1, message(Buffer.alloc(100)).subarray(0, 50)),
@@ -94,8 +94,8 @@ describe('what comes too slowly', () => {
   });
 });
 
-describe('what is never taken', () => {
-  test('a reply that no window is opened for: the stream is reset, the connection lives on', () => {
+describe('replies that are never taken', () => {
+  test('a reply that gets no window: the stream is reset, the connection lives on', () => {
     const one = opened(
       frame(Type.SETTINGS, 0, 0, Buffer.concat([Buffer.from([0, 4]), uint32(10)])),
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Large')),
@@ -111,7 +111,7 @@ describe('what is never taken', () => {
     expect([one.connection.openStreams, goAwayOf(one)]).toEqual([0, undefined]);
   });
 
-  test('a reply that is taken little by little is said to its end', () => {
+  test('a reply that is taken little by little is sent to its end', () => {
     const one = opened(
       frame(Type.SETTINGS, 0, 0, Buffer.concat([Buffer.from([0, 4]), uint32(0)])),
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Large')),

@@ -89,7 +89,7 @@ describe('at a cleartext port', () => {
     expect(await told()).toEqual({ kind: 'unknown', peer: own });
   });
 
-  test('but neither HTTP/2 nor a probe that says nothing', async () => {
+  test('but neither HTTP/2 nor a probe that sends nothing', async () => {
     const peer = await rawPeer(transport.port);
     await peer.until((frames) => frames.length > 0, 'it is answered');
     peer.socket.destroy();
@@ -98,7 +98,7 @@ describe('at a cleartext port', () => {
   });
 });
 
-describe.each(TRANSPORTS)('at a port of TLS, %s', (_name, listenAt) => {
+describe.each(TRANSPORTS)('at a TLS port, %s', (_name, listenAt) => {
   test.each([
     ['HTTP/1', 'GET / HTTP/1.1\r\n\r\n'],
     ['HTTP/2', PREFACE],
@@ -131,7 +131,7 @@ describe.each(TRANSPORTS)('at a port of TLS, %s', (_name, listenAt) => {
     });
   });
 
-  test('but no probe that says nothing', async () => {
+  test('but no probe that sends nothing', async () => {
     await start(TLS, listenAt);
     await say(Buffer.alloc(0));
     await say(Buffer.alloc(0));
@@ -139,7 +139,7 @@ describe.each(TRANSPORTS)('at a port of TLS, %s', (_name, listenAt) => {
   });
 });
 
-test('a client of TLS that does not say that it speaks h2', async () => {
+test('a TLS client that does not offer h2', async () => {
   await start(TLS);
   await handshake({});
   expect(await told()).toEqual({ kind: 'handshake', peer: own, why: 'the client does not offer h2 by ALPN' });

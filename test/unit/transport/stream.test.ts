@@ -87,7 +87,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   });
 
   describe('failures', () => {
-    test('what a handler throws is INTERNAL after what it said, and is told', async () => {
+    test('an error of the handler is INTERNAL after its replies, and is reported', async () => {
       const before = serving.faults.length;
       const replies = serving.client.stream('/t.T/Throws', [bytes('a')])[Symbol.asyncIterator]();
       expect(text((await replies.next()).value as Uint8Array)).toBe('a');
@@ -125,7 +125,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
   });
 
-  test('a stream that ends inside a message is no good end', async () => {
+  test('a stream that ends inside a message fails', async () => {
     ended = [];
     const session = connect(`http://${serving.address}`);
     const status = await new Promise((resolve, reject) => {
@@ -149,27 +149,30 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   test.each([
     ['between two messages', new Uint8Array([0, 0, 0, 0, 1, 7])],
     ['inside a message', new Uint8Array([0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 9, 1])],
-  ])('a client that disconnects %s ends its handler with CANCELLED, and is no fault of ours', async (_name, sent) => {
-    ended = [];
-    read = 0;
-    const before = serving.faults.length;
-    const session = connect(`http://${serving.address}`);
-    session.on('error', () => {});
-    const request = session.request({
-      ':method': 'POST',
-      ':path': '/t.T/Notes',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    });
-    request.on('error', () => {});
-    request.write(sent);
-    await waitUntil(() => read === 1, 'the handler has read the first message');
-    session.destroy();
-    await waitUntil(() => ended.length === 1, 'the handler has ended');
-    expect(ended).toEqual([`GrpcError ${Status.CANCELLED}`]);
-    expect(serving.faults.length).toBe(before);
-    expect(await all(serving.client.stream('/t.T/Echo', [bytes('still here')]))).toEqual(['still here']);
-  });
+  ])(
+    'a client that disconnects %s ends its handler with CANCELLED, and is not reported as an error',
+    async (_name, sent) => {
+      ended = [];
+      read = 0;
+      const before = serving.faults.length;
+      const session = connect(`http://${serving.address}`);
+      session.on('error', () => {});
+      const request = session.request({
+        ':method': 'POST',
+        ':path': '/t.T/Notes',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      request.on('error', () => {});
+      request.write(sent);
+      await waitUntil(() => read === 1, 'the handler has read the first message');
+      session.destroy();
+      await waitUntil(() => ended.length === 1, 'the handler has ended');
+      expect(ended).toEqual([`GrpcError ${Status.CANCELLED}`]);
+      expect(serving.faults.length).toBe(before);
+      expect(await all(serving.client.stream('/t.T/Echo', [bytes('still here')]))).toEqual(['still here']);
+    },
+  );
 
   test('many streams at once, without a warning about listeners', async () => {
     const warnings: string[] = [];
@@ -192,7 +195,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   });
 
   describe('back-pressure', () => {
-    test('what the handler has not asked for is not taken off the wire', async () => {
+    test('messages that the handler has not read give the sender no credit', async () => {
       read = 0;
       gate = Promise.withResolvers();
       const session = connect(`http://${serving.address}`);
@@ -219,7 +222,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       expect(read).toBe(100);
     });
 
-    test('a handler that says more than its client reads is held back', async () => {
+    test('a handler that sends more than its client reads is slowed down', async () => {
       read = 0;
       const replies = serving.client.stream('/t.T/Flood', [])[Symbol.asyncIterator]();
       await replies.next();

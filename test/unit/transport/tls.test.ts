@@ -16,7 +16,7 @@ afterEach(async () => {
   await transport?.drain(0);
 });
 
-test('a handshake has 10 s; who has done it stays', async () => {
+test('a TLS handshake has 10 s; a socket that has finished it stays', async () => {
   const server = createServer({ cert: CERT, key: KEY });
   const raw = new RawSockets(server, 'secureConnection');
   await new Promise<void>((resolve) => {
@@ -96,7 +96,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     expect(await shown()).not.toBe(before);
   });
 
-  test('cleartext has none to renew', async () => {
+  test('a cleartext server has no certificate to renew', async () => {
     transport = await listen(new Map(), { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, onFault: () => {} });
     expect(() => transport?.renewTls({ cert: CERT, key: KEY })).toThrow('cleartext');
   });
@@ -116,7 +116,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
 
   test.each([
     ['nothing', []],
-    ['one octet', [0x16]],
+    ['one byte', [0x16]],
     ['half a ClientHello', [0x16, 3, 1, 1, 0, 1, 0, 0, 0xfc, 3, 3]],
   ])('a drain does not wait for a peer that says %s', async (_said, octets) => {
     const { port } = await start({ cert: CERT, key: KEY });
@@ -133,7 +133,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     expect(await closed).toBe('closed');
   });
 
-  test('what is no TLS is closed', async () => {
+  test('a client that does not speak TLS is closed', async () => {
     const { port } = await start({ cert: CERT, key: KEY });
     const socket = connectRaw(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'));
     socket.on('error', () => {}).resume();
@@ -142,7 +142,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
   });
 
-  test('who does not speak h2 is turned away', async () => {
+  test('a client that does not offer h2 is refused', async () => {
     const { port } = await start({ cert: CERT, key: KEY });
     const socket = connect({ port, host: '127.0.0.1', ca: CERT, ALPNProtocols: ['http/1.1'] });
     const end = await new Promise((resolve) => {

@@ -78,7 +78,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       expect((await serving.client.unary('/t.T/Echo', new Uint8Array())).length).toBe(0);
     });
 
-    test('a reply that is part of a larger memory', async () => {
+    test('a reply that is a view of a larger buffer', async () => {
       const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3);
       expect([...(await serving.client.unary('/t.T/Echo', part))]).toEqual([2, 3]);
     });
@@ -93,7 +93,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
   });
 
-  test('replies whose memory the handler uses again for the next', async () => {
+  test('replies whose buffer the handler reuses for the next', async () => {
     const replies = await Promise.all(
       Array.from({ length: 60 }, (_, n) => serving.client.unary('/t.T/Lends', bytes(`${n} `))),
     );
@@ -140,7 +140,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
       });
     }
 
-    test('a GrpcError is its status and text, and no fault of ours', async () => {
+    test('a GrpcError is its status and message, and is not reported', async () => {
       const before = serving.faults.length;
       expect(await failureOf(serving.client.unary('/t.T/Refuses', bytes('')))).toMatchObject({
         code: Status.RESOURCE_EXHAUSTED,
@@ -158,7 +158,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
   });
 
-  describe('a caller that does not wait', () => {
+  describe('a caller that stops waiting', () => {
     test('its deadline ends the call and aborts the handler', async () => {
       const before = { aborted, faults: serving.faults.length };
       const failure = await failureOf(serving.client.unary('/t.T/Hangs', bytes(''), { timeoutMs: 80 }));
@@ -178,7 +178,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     });
   });
 
-  test('a signal that outlives its calls is let go by each', async () => {
+  test('a signal that outlives its calls keeps no listeners of them', async () => {
     const { signal } = new AbortController();
     for (let call = 0; call < 3; call++) await serving.client.unary('/t.T/Echo', bytes(''), { signal });
     expect(getEventListeners(signal, 'abort')).toEqual([]);
@@ -240,7 +240,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     }
   });
 
-  test('a client whose connection breaks stops nothing', async () => {
+  test('a client whose connection breaks affects no others', async () => {
     const before = { aborted, begun };
     const session = connect(`http://${serving.address}`);
     session.on('error', () => {});

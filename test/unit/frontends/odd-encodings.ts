@@ -1,20 +1,7 @@
-/** Messages as no sender writes them, which mean what the usual octets mean. */
+/** Unusual encodings of messages, equal in meaning to the usual ones. */
+import type { Random } from '../../parts/random.ts';
 
-export class Random {
-  #state: number;
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-  below(limit: number): number {
-    this.#state = (Math.imul(this.#state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((this.#state / 2 ** 32) * limit);
-  }
-  one<T>(of: readonly T[]): T {
-    return of[this.below(of.length)] as T;
-  }
-}
-
-/** Where messages stand within: their fields may be split, reordered, written twice. Maps and lists are repeated: each is one message. */
+/** The nested messages, whose fields may be split, reordered and sent twice; of maps and lists, each entry is one message. */
 export type Shape = { readonly [number: number]: Shape };
 export interface Field {
   readonly number: number;
@@ -29,7 +16,7 @@ export const varint = (value: number, random?: Random): number[] => {
   octets.push(rest);
   if (random?.below(8) === 0) {
     octets[octets.length - 1] = (octets.at(-1) as number) | 0x80;
-    octets.push(0); // longer than it must be
+    octets.push(0); // longer than necessary
   }
   return octets;
 };
