@@ -1,9 +1,9 @@
 /**
- * What each kind of rule adds to a check: the ext_authz method over a loaded policy, without sockets, CPU time of the process with its
- * collector. Each policy has a process of its own, all take turns in short runs, and the least of a process' runs counts: what else
- * runs on the machine only adds.
+ * Cost of each kind of rule in a check: the ext_authz method with a loaded policy, without sockets, in CPU time including garbage
+ * collection. Each policy has its own process; they take turns in short runs, and the minimum of a process counts, since other load on the
+ * machine can only add time.
  *
- *   node bench/check-cost.ts [RUNS] [CHECKOUT]    CHECKOUT: another one of this repository, measured in the same turns
+ *   node bench/check-cost.ts [RUNS] [CHECKOUT]    CHECKOUT: another checkout to compare with, in the same turns
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -22,7 +22,7 @@ import type { CallContext, UnaryHandler } from '../src/transport/transport.ts';
 import { checkRequest } from './check-request.ts';
 
 const CALLS_A_RUN = 16_384;
-/** As many as come in one turn of the event loop at 64 calls at once. */
+/** Calls in one turn of the event loop at a concurrency of 64. */
 const CALLS_A_TURN = 64;
 const MESSAGES = 256;
 const WARM_RUNS = 12;
@@ -34,7 +34,7 @@ const own = resolve(import.meta.dirname, '..');
 const three = await readFile(join(own, 'bench/policy/three-rules.yaml'), 'utf8');
 const operators = await readFile(join(own, 'bench/policy/operators.yaml'), 'utf8');
 const HANDLERS = operators.slice(operators.indexOf('handlers:'), operators.indexOf('rules:'));
-/** A rule of the operators' policy. */
+/** A rule of policy/operators.yaml. */
 function rule(name: string): string {
   const found = new RegExp(`^ {2}- name: ${name}\n(?: {4}.*\n)+`, 'm').exec(operators);
   if (found === null) throw new Error(`bench/policy/operators.yaml has no rule ${name}`);
@@ -54,7 +54,7 @@ const POLICIES: Readonly<Record<string, string>> = {
   'as operators write it': operators,
 };
 
-// ---------------------------------------------------------- one policy, in a process of its own
+// ---------------------------------------------------------- one policy, in its own process
 
 async function serveRuns(policyFile: string): Promise<void> {
   const registry = await loadBuiltIns();
@@ -99,7 +99,7 @@ async function serveRuns(policyFile: string): Promise<void> {
   }
 }
 
-/** Of a caller that waits for a second, as the transport has it. */
+/** A call with a timeout of one second, as the transport passes it. */
 class Context implements CallContext {
   readonly peer = '127.0.0.1:40000';
   readonly signal = new AbortController().signal;
@@ -125,7 +125,7 @@ interface Measured {
   readonly ns: number[];
 }
 
-/** What the process says next: that it is ready, or the nanoseconds of a run. */
+/** The next message of a process: ready, or the nanoseconds of a run. */
 async function next({ process }: Measured): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const ended = (): void => reject(new Error('a measured process has ended'));

@@ -1,4 +1,4 @@
-/** What benches of checks share: servers on one core, the load and a TCP echo on the other. */
+/** Shared by benches of checks: servers on one core, the load generator and a TCP echo on the other. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
@@ -22,7 +22,7 @@ export async function start(name: string, args: readonly string[], program?: str
   return { name, process, port: Number(process.match[1]) };
 }
 
-/** `sluice serve` by a policy, with the flags of the command itself. */
+/** `sluice serve` with a policy and the command's own V8 flags. */
 export const startSluice = (name: string, policy: string, flags: readonly string[] = []): Promise<Server> =>
   start(name, [
     '--max-semi-space-size=4',
@@ -38,7 +38,7 @@ export const startSluice = (name: string, policy: string, flags: readonly string
     ...flags,
   ]);
 
-/** grpc-go, where there is Go to build it. */
+/** grpc-go, if Go is installed. */
 export async function startGo(folder: string): Promise<Server[]> {
   const program = join(folder, 'go-server');
   const { status, error, stderr } = spawnSync('go', ['build', '-o', program, '.'], {
@@ -50,7 +50,7 @@ export async function startGo(folder: string): Promise<Server[]> {
   return [await start('grpc-go', [], program)];
 }
 
-/** A server that answers something else quickly would be a fine figure of nothing. */
+/** Checks the answer first: a fast wrong answer would give a meaningless figure. */
 export async function expectAllowed({ name, port }: Server, message: Uint8Array): Promise<void> {
   const client = dialGrpc(`127.0.0.1:${port}`);
   const { status, httpResponse } = fromBinary(
@@ -83,7 +83,7 @@ export function load(
 ): Figures {
   const cpuBefore = server.process.cpuUs();
   const figures = onLoadCore(['bench/load-client.ts', server.port, frames, connections, streams, forSeconds, rate]);
-  const share = forSeconds / (forSeconds + 1.5); // the client warms up for as long
+  const share = forSeconds / (forSeconds + 1.5); // the client warms up for 1.5 s
   return { ...figures, cpuUs: ((server.process.cpuUs() - cpuBefore) * share) / figures.requests };
 }
 

@@ -7,7 +7,7 @@ export interface RequestOf {
   readonly requestId?: string;
 }
 
-/** As Envoy sends it for a request of a browser behind two proxies. */
+/** As Envoy sends it for a browser's request through two proxies. */
 export function checkRequest({
   user = 'ann',
   path = '/ratings/42?page=3&sort=recent',
@@ -60,7 +60,7 @@ export function checkRequest({
   );
 }
 
-/** As gRPC sends a message. */
+/** The message with gRPC's length prefix. */
 export function framed(message: Uint8Array): Buffer {
   const frame = Buffer.alloc(5 + message.length);
   frame.writeUInt32BE(message.length, 1);

@@ -1,6 +1,6 @@
 /**
- * What a check costs: a realistic CheckRequest (1.3 KB, 15 headers) against three rules that read five attributes, with headers that
- * vary from call to call, beside a TCP echo of as many bytes and other servers on the same core. Prints tables of medians.
+ * Cost of a check: a realistic CheckRequest (1.3 KB, 15 headers that vary between calls) against three rules that read five attributes,
+ * compared with a TCP echo of the same size and with other servers on the same core. Prints tables of medians.
  *
  *   node bench/check.ts [SECONDS] [REPEATS] [SECONDS OF EACH OPEN LOOP]
  */

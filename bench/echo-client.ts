@@ -1,4 +1,4 @@
-/** Drives the echo: no load generator speaks it. Prints one line of JSON: requests and microseconds of each. */
+/** Load generator for the echo. Prints one line of JSON: the number of requests and their latencies in microseconds. */
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import { percentile } from './figures.ts';

@@ -1,4 +1,4 @@
-/** What the machine can do at most from Node: as many bytes in, a short answer out, no protocol. */
+/** Upper bound for a Node server: the same number of bytes in, a short answer out, no protocol. */
 import { createServer, type AddressInfo } from 'node:net';
 
 const [requestBytes = 1300, answerBytes = 100] = process.argv.slice(2).map(Number);

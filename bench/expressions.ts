@@ -1,6 +1,6 @@
 /**
- * What an expression costs, beside hand-written JavaScript that reads the same bag, and beside other implementations of CEL.
- * `npm run bench:expressions`: medians of rounds that take turns in one process.
+ * Cost of an expression, compared with hand-written JavaScript over the same bag and with other implementations of CEL.
+ * `npm run bench:expressions`: medians of rounds that alternate in one process.
  */
 import { spawnSync } from 'node:child_process';
 import { parse as bufbuildParse, plan as bufbuildPlan, celEnv } from '@bufbuild/cel';
@@ -23,7 +23,7 @@ const [METHOD, PATH, HEADERS, PRINCIPAL, SIZE] = [
 ].map(slot) as [number, number, number, number, number];
 const PATTERN = /^\/api\/v[0-9]+\/users\/[^/]+$/;
 
-/** Text as a decoder makes it: not interned. */
+/** A string as a decoder creates it: not internalized. */
 const flat = (text: string): string => Buffer.from(text).toString('latin1');
 
 const REFERENCE: readonly {
@@ -124,7 +124,7 @@ function measured(evaluate: (at: number) => unknown, ms = 60): number {
 
 function inTurns(ways: Readonly<Record<string, (at: number) => unknown>>, rounds = 7): Record<string, number> {
   const taken = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
-  for (const evaluate of Object.values(ways)) measured(evaluate, 200); // warm
+  for (const evaluate of Object.values(ways)) measured(evaluate, 200); // warm-up
   for (let round = 0; round < rounds; round++)
     for (const [name, evaluate] of Object.entries(ways)) taken.get(name)?.push(measured(evaluate));
   return Object.fromEntries([...taken].map(([name, values]) => [name, median(values)]));
@@ -136,7 +136,7 @@ function compiled(source: string, backEnd: 'generated' | 'closures'): (bag: Bag)
   return made.evaluate;
 }
 
-/** cel-go's ns for each expression by name (cel-go/main.go, which takes the median of as many rounds), or nothing where there is no Go. */
+/** cel-go's ns by expression (cel-go/main.go, medians of as many rounds); `undefined` without Go. */
 function byCelGo(): Record<string, number> {
   const expressions = Object.fromEntries(REFERENCE.map(({ name, source }) => [name, source]));
   const { status, stdout, stderr, error } = spawnSync('go', ['run', '.'], {
@@ -162,7 +162,7 @@ for (const { name, source, byHand } of REFERENCE) {
     generated: (at) => generated(bags[at] as Bag),
     closures: (at) => closures(bags[at] as Bag),
   };
-  const isPlain = !source.includes('[?'); // optional syntax is not everyone's
+  const isPlain = !source.includes('[?'); // other implementations lack optional syntax
   if (isPlain) {
     const bufbuild = bufbuildPlan(celEnv(), bufbuildParse(source));
     ways['bufbuild'] = (at) => bufbuild(objects[at] as never);

@@ -1,4 +1,4 @@
-/** Latencies and rates of one run, and how they are printed. */
+/** Latencies and rates of one run, as rows of a table. */
 export interface Figures {
   readonly requests: number;
   readonly failed: number;
@@ -6,11 +6,11 @@ export interface Figures {
   readonly p50Us: number;
   readonly p99Us: number;
   readonly p999Us?: number;
-  /** Of an open loop: calls that were due while too many waited. */
+  /** Open loop: calls that were skipped because too many were pending. */
   readonly notSent?: number;
-  /** How long after they were due calls were sent. */
+  /** Open loop: delay between the due time of a call and its sending. */
   readonly lateP99Us?: number;
-  /** Of the server, per call. */
+  /** CPU time of the server per call. */
   readonly cpuUs: number;
 }
 
@@ -18,7 +18,7 @@ export function percentile(sorted: Float64Array, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-/** The run whose rate is the middle one. */
+/** The run with the median rate. */
 export function medianRun(runs: readonly Figures[]): Figures {
   const middle = runs.toSorted((a, b) => a.perSecond - b.perSecond)[Math.floor(runs.length / 2)];
   if (middle === undefined) throw new Error('no run to take the median of');

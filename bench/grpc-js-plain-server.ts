@@ -1,6 +1,6 @@
 /**
- * ext_authz on grpc-js as one writes it with its own loader, for check.ts: what go-server/ does, in JavaScript. Every request is decoded
- * by protobufjs, what the three rules read is read, and it is allowed.
+ * ext_authz on grpc-js with its own proto loader, for check.ts; the equivalent of go-server/. protobufjs decodes every request, the
+ * attributes of the three rules are read, and the request is allowed.
  */
 import {
   loadPackageDefinition,

@@ -1,4 +1,4 @@
-/** The same engine, rules and frontends behind @grpc/grpc-js: what the transport alone makes of a call. `POLICY [CERT KEY]`, for check.ts and tls.ts. */
+/** The same engine, rules and frontends behind @grpc/grpc-js, to compare transports. `POLICY [CERT KEY]`, for check.ts and tls.ts. */
 import { readFileSync } from 'node:fs';
 import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
 import { loadBuiltIns } from '../src/adapters/built-in.ts';
@@ -35,7 +35,7 @@ for (const [path, method] of methodsOf(engine, () => true)) {
         return deadlineMs - Date.now();
       },
     });
-    callback(null, reply instanceof Promise ? await reply : new Uint8Array(reply)); // which is ours until the next call alone
+    callback(null, reply instanceof Promise ? await reply : new Uint8Array(reply)); // copied, since the engine reuses the bytes for its next answer
   };
   server.register<Buffer, Uint8Array>(
     path,

@@ -1,12 +1,12 @@
 /**
- * A gRPC client that costs little: HTTP/2 written by hand, so that one core can keep a fast server busy, and headers that vary
- * from call to call as Envoy's do (x-request-id and traceparent, new each time and put into the table). Prints figures as JSON.
+ * A cheap gRPC client: hand-written HTTP/2, so that one core can saturate a fast server, with headers that vary between calls as Envoy's
+ * do (x-request-id and traceparent, new each time and inserted into the HPACK table). Prints figures as JSON.
  *
  *   node bench/load-client.ts PORT FRAMES CONNECTIONS STREAMS SECONDS [CALLS_PER_SECOND] [PATH]
  *
- * FRAMES is a file of messages as gRPC frames them, sent in turn.
+ * FRAMES is a file of messages with gRPC's length prefix, which are sent in turn.
  *
- * Without a rate each answer brings about the next call; with one, calls are sent when they are due, and timed from then.
+ * Without a rate (closed loop) each answer triggers the next call; with one (open loop) calls are timed from when they are due.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -30,7 +30,7 @@ const FIXED: readonly (readonly [name: string, value: string])[] = [
   ['user-agent', 'envoy'],
 ];
 
-/** As Envoy writes it: in Huffman code where that is shorter. Short ones alone: a length is one octet here. */
+/** Huffman-coded if that is shorter, as Envoy does. Only for short strings: the length is one byte here. */
 function text(plain: string): Buffer {
   const bits = [...Buffer.from(plain)].map((octet) => CODE_OF[octet] ?? '').join('');
   const encoded = Buffer.from(
@@ -55,13 +55,13 @@ const ids = Array.from({ length: 4096 }, () => {
 });
 const IDS_SIZE = sizeOf('x-request-id', 'a'.repeat(36)) + sizeOf('traceparent', 'a'.repeat(55));
 
-/** HPACK, so far as this client needs it: what stands in the table is named by its place, the rest is a literal that goes into it. */
+/** A minimal HPACK encoder: indexed fields for entries of the table, literals with indexing for all others. */
 class Headers {
   #inserted = 0;
   #bytes = 0;
   readonly #known = fixed.map(() => ({ number: 0, before: -TABLE_BYTES - 1 }));
 
-  /** Writes a block; returns where it ends. */
+  /** Writes a header block; returns its end. */
   write(out: Buffer, from: number, varying: Buffer): number {
     let at = from;
     out[at++] = 0x83; // :method POST
@@ -91,10 +91,10 @@ class Headers {
   }
 }
 
-/** More streams are never open at once. */
+/** Maximum number of open streams. */
 const OPEN_STREAMS = 1 << 16;
 const times: number[] = [];
-/** Of an open loop: how long after it was due a call was sent. What the machine takes of the load's own core is in every figure. */
+/** Open loop: delays between due time and sending. Interference on the load's own core is part of every figure. */
 const lates: number[] = [];
 let failed = 0;
 let isMeasuring = false;
@@ -103,7 +103,7 @@ let nextId = 0;
 class Caller {
   readonly #socket: Socket;
   readonly #headers = new Headers();
-  /** By stream, as many as can be open: when it was due (0: it is not open), and whether a message has come. */
+  /** Per open stream: its due time (0: not open), and whether a message has arrived. */
   readonly #dueMs = new Float64Array(OPEN_STREAMS);
   readonly #isAnswered = new Uint8Array(OPEN_STREAMS);
   waiting = 0;
@@ -142,7 +142,7 @@ class Caller {
   flush(): void {
     if (this.#length === 0) return;
     this.#socket.write(this.#out.subarray(0, this.#length));
-    if (this.#socket.writableLength > 0) this.#out = Buffer.allocUnsafeSlow(OUT_BYTES); // it is kept
+    if (this.#socket.writableLength > 0) this.#out = Buffer.allocUnsafeSlow(OUT_BYTES); // the socket still holds the old buffer
     this.#length = 0;
   }
 
@@ -241,7 +241,7 @@ const callers = await Promise.all(
     return new Caller(socket);
   }),
 );
-/** A server that cannot keep up is asked no more than it allows. */
+/** Respects the server's limit of streams when it cannot keep up. */
 const MOST_WAITING = 90;
 let notSent = 0;
 const WARM_MS = 1500;

@@ -1,6 +1,6 @@
 /**
- * What an entry of the access log costs: messages of 100 HTTP entries into one counter and one histogram, on one core.
- * `node bench/log.ts [SECONDS]`; the sender (grpc-js) is on the other core, and the page is read to see that all arrived.
+ * Cost of an access log entry: messages of 100 HTTP entries into one counter and one histogram, on one core.
+ * `node bench/log.ts [SECONDS]`; the sender (grpc-js) runs on the other core, and the metrics page proves that all entries arrived.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
@@ -80,7 +80,7 @@ try {
       if (reply.length > 0) throw new Error('the reply should be empty');
     return sent - from;
   };
-  await send(3); // warm
+  await send(3); // warm-up
   const [cpuBefore, beganAtMs] = [server.cpuUs(), performance.now()];
   const entries = await send(seconds);
   const tookS = (performance.now() - beganAtMs) / 1000;

@@ -1,6 +1,6 @@
 /**
- * What a policy as operators write it costs (a text that changes with the request, a list, a quota, a shadow rule, a report of each
- * check) beside three rules that read little, a bare grpc-go and a TCP echo; users, paths and request ids vary from call to call.
+ * Cost of a realistic policy (a text with interpolation, a list, a quota, a shadow rule, a report of each check), compared with three small
+ * rules, a bare grpc-go server and a TCP echo. Users, paths and request ids vary between calls.
  *
  *   node bench/operators.ts [SECONDS] [REPEATS]
  */

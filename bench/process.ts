@@ -20,7 +20,7 @@ export async function startOnCore(
   program: string = process.execPath,
 ): Promise<Measured & { readonly match: RegExpExecArray }> {
   const child = spawn('taskset', ['-c', String(core), program, ...args], {
-    // One core is what is measured: Go would take what it sees.
+    // One core is measured; Go would use all that it sees.
     env: { ...process.env, GOMAXPROCS: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,6 +1,6 @@
 /**
- * What a rate limit costs: decisions per second and per core, trips to Redis for each, beside envoyproxy/ratelimit on the same Redis.
- * Each server has core 0; Redis and the load share core 1, so what a server saves Redis is the load's. Needs Go and redis-server.
+ * Cost of a rate limit: decisions per second and core, and round trips to Redis, compared with envoyproxy/ratelimit on the same Redis.
+ * Servers run on core 0; Redis and the load share core 1, so that load saved on Redis benefits the load generator. Needs Go and redis-server.
  *
  *   node bench/ratelimit.ts [SECONDS] [REPEATS]
  */
@@ -28,7 +28,7 @@ const redis = await startRedis();
 execFileSync('taskset', ['-cp', '1', String(redis.pid)]);
 const admin = new Redis(redis.url);
 
-/** Limits for keys k0 to kN-1, each with a rule of its own where there are many rules; all far from their limit. */
+/** Limits for keys k0 to kN-1, with one rule per key if there are many rules; no limit is reached. */
 async function runtime(rules: number): Promise<string> {
   const root = join(folder, `rules-${rules}`);
   await mkdir(join(root, 'config'), { recursive: true });
@@ -92,7 +92,7 @@ async function start(name: string, root: string, env: Readonly<Record<string, st
     isReference ? program : undefined,
   );
   for (const key of Object.keys(env)) delete process.env[key];
-  // The reference says nothing when it serves.
+  // The reference prints nothing when it is ready.
   for (
     let wait = 0;
     (await fetch(`http://127.0.0.1:${httpPort}/healthcheck`).catch(() => undefined))?.status !== 200;
@@ -106,7 +106,7 @@ async function start(name: string, root: string, env: Readonly<Record<string, st
   return { name, process: await measured, port: grpcPort };
 }
 
-/** Commands that Redis has carried out, and writes that brought them are one to many: a trip is a read of its. */
+/** A round trip is a read of Redis: several commands of one write count once. */
 async function trips(): Promise<number> {
   return Number(/total_reads_processed:(\d+)/.exec(await admin.info('stats'))?.[1] ?? 0);
 }
@@ -137,7 +137,7 @@ async function load(
       { encoding: 'utf8', maxBuffer: 1 << 26 },
     ),
   ) as Omit<Figures, 'cpuUs'>;
-  const share = seconds / (seconds + 1.5); // it warms up for as long
+  const share = seconds / (seconds + 1.5); // the client warms up for 1.5 s
   if (figures.failed > 0) throw new Error(`${figures.failed} calls failed`);
   return {
     ...figures,

@@ -1,6 +1,6 @@
 /**
- * What many rules cost: loading them, and finding those that may apply to a request, beside asking each of them.
- * `node bench/rules.ts` prints a table; each line comes from a process of its own, medians of rounds that take turns in it.
+ * Cost of many rules: loading them, and finding the rules that may apply to a request, compared with evaluating each rule.
+ * `node bench/rules.ts` prints a table; each row comes from its own process, as medians of alternating rounds.
  */
 import { execFileSync } from 'node:child_process';
 import { loadBuiltIns } from '../src/adapters/built-in.ts';
@@ -27,7 +27,7 @@ const MIXED: readonly Form[] = [
 ];
 const mixed: Form = (at) => (MIXED[at % MIXED.length] ?? SIMPLE)(at);
 
-/** Files of 1000 rules, as people cut them. */
+/** Files of 1000 rules. */
 const policyOf = (count: number, form: Form): Map<string, string> => {
   const files = new Map<string, string>();
   for (let from = 0; from < count; from += 1000) {
@@ -41,7 +41,7 @@ const policyOf = (count: number, form: Form): Map<string, string> => {
   return files;
 };
 
-/** Four in five name a service, path and tenant that some rule knows. */
+/** Four in five match the service, path and tenant of a rule. */
 function bags(policy: Policy, count: number): Bag[] {
   const slot = (name: string): number => policy.attributes.slotOf(name) ?? -1;
   const names = [
@@ -84,7 +84,7 @@ function nsPerRequest(requests: readonly Bag[], matching: (bag: Bag) => number, 
   return 0;
 }
 
-/** What a prepared rule holds of a match. */
+/** The match of a prepared rule. */
 type Matches = NonNullable<Rule['match']>['evaluate'];
 
 const applying = (rules: readonly Matches[], bag: Bag): number => {
@@ -109,7 +109,7 @@ const heapMb = (): number => {
 
 async function rowOf(count: number, form: Form): Promise<Row> {
   const adapters = await loadBuiltIns();
-  await loadPolicyText(policyOf(1000, form), { adapters }); // warm
+  await loadPolicyText(policyOf(1000, form), { adapters }); // warm-up
   const files = policyOf(count, form);
   const before = heapMb();
   const beganAtMs = performance.now();
@@ -128,7 +128,7 @@ async function rowOf(count: number, form: Form): Promise<Row> {
     new TimeSlice(),
   );
   const indexMs = performance.now() - indexAtMs;
-  const peakMb = process.resourceUsage().maxRSS / 1024; // it is told in KiB
+  const peakMb = process.resourceUsage().maxRSS / 1024; // maxRSS is in KiB
   const keptMb = heapMb() - before;
   const all = policy.rules.flatMap(({ match }) => (match === undefined ? [] : [match.evaluate]));
   const requests = bags(policy, count);

@@ -1,6 +1,6 @@
 /**
- * What TLS adds to a check: Sluice and grpc-js (the same engine) over TLS, loaded by h2load (nghttp2), which sends the same headers each
- * time. `node bench/tls.ts [SECONDS]`; it needs h2load, openssl and taskset.
+ * Cost of TLS in a check: Sluice and grpc-js (with the same engine) over TLS, with load by h2load (nghttp2), which repeats the same headers.
+ * `node bench/tls.ts [SECONDS]` needs h2load, openssl and taskset.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -101,7 +101,7 @@ try {
       if (connections !== 4)
         console.log(
           `| ${name} ${connections}x${streams} | ${Math.round(done / seconds)} | ${((running.cpuUs() - before) / done).toFixed(1)} |`,
-        ); // the first is to warm up
+        ); // the first run is the warm-up
     }
   }
 } finally {

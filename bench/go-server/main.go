@@ -1,4 +1,4 @@
-// ext_authz on grpc-go, for ../check.ts: decodes every request as generated code does, reads what the three rules read, and allows.
+// ext_authz on grpc-go, for ../check.ts: decodes every request with generated code, reads the attributes of the three rules, and allows.
 package main
 
 import (

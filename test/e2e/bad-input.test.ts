@@ -1,4 +1,4 @@
-/** What is wrong gets one clear message, and never stops what works. */
+/** Invalid input gets one clear message and never stops what works. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
@@ -24,7 +24,7 @@ function file(text: string): string {
 
 const GOOD = 'rules:\n  - name: closed\n    match: request.path == "/closed"\n    deny: { status: 403 }\n';
 
-describe('a policy that is wrong', () => {
+describe('an invalid policy', () => {
   test.each([
     ['broken YAML', 'rules:\n  - name: [a\n', /:\d+:\d+ [A-Z]+_[A-Z_]+ /],
     [
@@ -63,7 +63,7 @@ describe('a policy that is wrong', () => {
     expect(serve.code).toBe(1);
   });
 
-  test('every error is said at once, in the order of the file', async () => {
+  test('all errors are reported at once, in the order of the file', async () => {
     const { code, out, err } = await run([
       'lint',
       file(
@@ -75,7 +75,7 @@ describe('a policy that is wrong', () => {
     expect(code).toBe(1);
   });
 
-  test('a path that is not there, and a file that cannot be read', async () => {
+  test('a missing path, and a file that cannot be read', async () => {
     const missing = await run([
       'serve',
       join(folder, 'nowhere.yaml'),
@@ -89,14 +89,14 @@ describe('a policy that is wrong', () => {
     expect([1, 3]).toContain(missing.code);
     const loop = join(folder, 'loop');
     mkdirSync(loop);
-    symlinkSync(join(loop, 'a.yaml'), join(loop, 'a.yaml')); // cannot be read, whoever asks
+    symlinkSync(join(loop, 'a.yaml'), join(loop, 'a.yaml')); // unreadable, even for root
     const unreadable = await run(['lint', loop]);
     expect(`${unreadable.out}${unreadable.err}`).toMatch(/a\.yaml/);
     expect([1, 3]).toContain(unreadable.code);
   });
 });
 
-describe('an address that cannot be had', () => {
+describe('an address that cannot be bound', () => {
   let holder: Server;
   let port = 0;
   beforeAll(async () => {
@@ -120,7 +120,7 @@ describe('an address that cannot be had', () => {
   );
 });
 
-describe('a server that is asked nonsense', () => {
+describe('a server that receives invalid requests', () => {
   let server: Serving;
   let client: PeerClient;
   beforeAll(async () => {
@@ -136,19 +136,19 @@ describe('a server that is asked nonsense', () => {
   test.each([
     ['malformed protobuf', CHECK, Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), [3, 13]],
     ['an empty message', CHECK, Buffer.alloc(0), [3, 13]],
-    ['a message too large', CHECK, Buffer.alloc(32 * 1024 * 1024), [8]],
-    ['a method that is not there', '/envoy.service.auth.v3.Authorization/Chek', Buffer.alloc(0), [12]],
+    ['an oversized message', CHECK, Buffer.alloc(32 * 1024 * 1024), [8]],
+    ['an unknown method', '/envoy.service.auth.v3.Authorization/Chek', Buffer.alloc(0), [12]],
   ])('%s is a gRPC error, never an empty OK', async (_what, path, bytes, codes) => {
     expect(codes).toContain(await client.raw(path, bytes));
     expect((await client.check({ path: '/closed' })).denied_response?.status.code).toBe('Forbidden');
   });
 
-  test('a client that goes away in the middle of a stream', async () => {
+  test('a client that disconnects in the middle of a stream', async () => {
     await client.breakOffLog();
     expect((await client.check({ path: '/open' })).http_response).toBe('ok_response');
   });
 
-  test('a request file that is wrong: call and explain say so', async () => {
+  test('call and explain report an invalid request file', async () => {
     const request = file('call: http\nrequest.path: [not, text]\n');
     const explained = await run(['explain', file(GOOD), '--request', request]);
     expect(explained.err).toMatch(/request\.path/);
@@ -158,7 +158,7 @@ describe('a server that is asked nonsense', () => {
     expect(missing.code).toBe(3);
   });
 
-  test('a server that is not there: call says so', async () => {
+  test('call reports an unreachable server', async () => {
     const { code, err } = await run([
       'call',
       'check',
@@ -174,7 +174,7 @@ describe('a server that is asked nonsense', () => {
   });
 });
 
-test("Redis and Kafka absent at start: it starts, says that they are away, and each rule's onError holds", async () => {
+test("without Redis and Kafka it starts, logs that they are away, and each rule's onError applies", async () => {
   const server = await serving([
     file(`
 handlers:
@@ -211,8 +211,8 @@ rules:
   }
 }, 40_000);
 
-describe('what lies outside a policy', () => {
-  test('a list whose file is missing: lint says where, serve cannot start', async () => {
+describe('files and variables outside the policy', () => {
+  test('a list whose file is missing: lint reports its place, serve does not start', async () => {
     const path = file(
       'handlers: { office: { adapter: check-list, config: { kind: cidr, file: nowhere.txt } } }\nrules: [{ name: a, check: { handler: office, input: { value: source.ip } } }]\n',
     );
@@ -227,7 +227,7 @@ describe('what lies outside a policy', () => {
     expect(serve).toMatchObject({ code: 3, err: expect.stringContaining('CLI_HANDLER_OPEN') as unknown });
   });
 
-  test('a variable that is not set: a warning for lint and test, an error for serve', async () => {
+  test('an unset variable is a warning in lint and test, and an error in serve', async () => {
     const path = file(`handlers:
   limits: { adapter: quota-redis, config: { url: { $env: SLUICE_NOT_SET } } }
 rules:

@@ -1,4 +1,4 @@
-/** A burst never opens a limit: ten thousand calls in one instant over a limit of five pass five, whatever counts. */
+/** A burst never exceeds a limit: of ten thousand simultaneous calls over a limit of five, five pass in every store. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

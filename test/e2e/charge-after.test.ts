@@ -1,4 +1,4 @@
-/** What is done when a request has been answered, by its access log entry: its cost is charged, and its place is free again. */
+/** Effects of a request's access log entry: its cost is charged, and its lease is released. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis, type RedisPart } from '../parts/redis.ts';
 import { run } from './command.ts';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(async () => redis.stop());
 
-test.each(['memory', 'redis'])('%s: a debt is a debt, though it is more than was left', async (kind) => {
+test.each(['memory', 'redis'])('%s: a cost is charged in full, though it exceeds what was left', async (kind) => {
   const sluice: ServedSluice = await serveSluice(
     policy(
       kind === 'memory'
@@ -49,7 +49,7 @@ test.each(['memory', 'redis'])('%s: a debt is a debt, though it is more than was
   expect(await check('ann')).toBe(0);
   await answered('ann', 60);
   expect(await check('ann')).toBe(0);
-  await answered('ann', 60); // 120 of 100: it was let in, and is charged
+  await answered('ann', 60); // 120 of 100: the request was allowed, so it is charged
   await until('she is refused', async () => ((await check('ann')) === 1 ? true : undefined));
   expect(await check('bob')).toBe(0);
   await sluice.stop();
@@ -66,31 +66,35 @@ rules:
     quota: { handler: limits, counter: places, algorithm: concurrency, limit: 2, per: 60s, key: [], once: 'request.headers["x-request-id"]' }
 `;
 
-test.each(['memory', 'redis'])('%s: so many at once, and the next when one has been answered', async (kind) => {
-  const sluice: ServedSluice = await serveSluice(
-    AT_ONCE(
-      kind === 'memory'
-        ? '{ adapter: quota-memory, config: {} }'
-        : `{ adapter: quota-redis, config: { url: "${redis.url}" } }`,
-    ),
-  );
-  const to = `127.0.0.1:${sluice.grpcPort}`;
-  const of = (id: string): string => JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-request-id': id } });
-  const passes = async (id: string): Promise<boolean> =>
-    (await run(['call', 'check', '--to', to, '--request', '-'], { stdin: of(id) })).code === 0;
-  expect([await passes('a'), await passes('b'), await passes('c'), await passes('a')]).toEqual([
-    true,
-    true,
-    false,
-    true,
-  ]);
-  expect((await run(['call', 'log', '--to', to, '--request', '-'], { stdin: of('a') })).code).toBe(0);
-  await until('a place is free', async () => ((await passes('c')) ? true : undefined));
-  expect(await passes('d')).toBe(false);
-  await sluice.stop();
-});
+test.each(['memory', 'redis'])(
+  '%s: limits concurrent requests, and admits the next when one has been answered',
+  async (kind) => {
+    const sluice: ServedSluice = await serveSluice(
+      AT_ONCE(
+        kind === 'memory'
+          ? '{ adapter: quota-memory, config: {} }'
+          : `{ adapter: quota-redis, config: { url: "${redis.url}" } }`,
+      ),
+    );
+    const to = `127.0.0.1:${sluice.grpcPort}`;
+    const of = (id: string): string =>
+      JSON.stringify({ 'request.path': '/', 'request.headers': { 'x-request-id': id } });
+    const passes = async (id: string): Promise<boolean> =>
+      (await run(['call', 'check', '--to', to, '--request', '-'], { stdin: of(id) })).code === 0;
+    expect([await passes('a'), await passes('b'), await passes('c'), await passes('a')]).toEqual([
+      true,
+      true,
+      false,
+      true,
+    ]);
+    expect((await run(['call', 'log', '--to', to, '--request', '-'], { stdin: of('a') })).code).toBe(0);
+    await until('a place is free', async () => ((await passes('c')) ? true : undefined));
+    expect(await passes('d')).toBe(false);
+    await sluice.stop();
+  },
+);
 
-/** As docs/rules.md writes it. */
+/** The example of docs/rules.md. */
 const PENALTY = `
 handlers:
   limits: { adapter: quota-memory, config: {} }
@@ -105,7 +109,7 @@ rules:
     quota: { handler: limits, counter: excess, algorithm: log, limit: 2, per: 10m, key: ['request.headers[?"x-user"].orValue("nobody")'] }
 `;
 
-test('a penalty for who comes again and again though refused', async () => {
+test('a penalty for callers that retry although they are denied', async () => {
   const sluice = await serveSluice(PENALTY);
   const to = `127.0.0.1:${sluice.grpcPort}`;
   const of = (more: object = {}): string =>

@@ -1,4 +1,4 @@
-/** The real command, spawned as people spawn it. */
+/** Spawns the real command. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
@@ -17,11 +17,11 @@ export interface SpawnOptions {
   readonly stdin?: string;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Another program file than the sources: that of an installed package. */
+  /** Another program than the sources: that of an installed package. */
   readonly bin?: string;
 }
 
-/** Runs a command to its end. */
+/** Runs a command until it exits. */
 export async function run(args: readonly string[], options: SpawnOptions = {}): Promise<Ran> {
   const child = spawn(process.execPath, [options.bin ?? BIN, ...args], {
     cwd: options.cwd ?? ROOT,
@@ -41,15 +41,15 @@ export interface Serving {
   readonly pid: number;
   out(): string;
   err(): string;
-  /** Until stderr holds this, from `after` characters on. */
+  /** Waits until stderr matches, from character `after` on. */
   said(pattern: RegExp, after?: number): Promise<void>;
   signal(signal: NodeJS.Signals): void;
-  /** Sends SIGTERM where it still runs; its exit code. */
+  /** Sends SIGTERM if it runs; resolves with the exit code. */
   stop(): Promise<number | null>;
   readonly ended: Promise<number | null>;
 }
 
-/** `sluice serve` on free ports; ready when it says where it listens. */
+/** `sluice serve` on free ports; resolves when it logs its addresses. */
 export async function serving(
   configs: readonly string[],
   options: SpawnOptions & { readonly args?: readonly string[] } = {},
@@ -114,7 +114,7 @@ export async function serving(
   };
 }
 
-/** Not a terminal, and no colour forced by the test runner. */
+/** Without the test runner's colours. */
 function plainEnv(): NodeJS.ProcessEnv {
   const { FORCE_COLOR: _forced, ...env } = process.env;
   return { ...env, NO_COLOR: '1' };

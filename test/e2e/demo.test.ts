@@ -1,4 +1,4 @@
-/** `npm run demo`: everything together, shown live, and gone after Ctrl-C. */
+/** `npm run demo`: all parts together, until Ctrl-C. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -17,14 +17,14 @@ const isListening = (port: number): Promise<boolean> =>
     socket.once('error', () => resolve(false));
   });
 
-test('it shows what was allowed, denied and limited, and why; and Ctrl-C leaves nothing behind', async () => {
+test('it prints verdicts with their reasons, and Ctrl-C leaves no process behind', async () => {
   const demo = spawn(process.execPath, [DEMO], { stdio: ['ignore', 'pipe', 'pipe'] });
   let shown = '';
   for (const stream of [demo.stdout, demo.stderr])
     stream.on('data', (chunk: Buffer) => {
       shown += chunk.toString();
     });
-  const ended = once(demo, 'close'); // exit comes before the last of what it prints has been read
+  const ended = once(demo, 'close'); // exit comes before its output has been read to the end
   try {
     await until(
       'a line of each kind',

@@ -1,4 +1,4 @@
-/** A limit of each tenant's own, read from Redis: changed there, it is in force without a reload. */
+/** Limits per tenant, read from Redis: a change there takes effect without a reload. */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
@@ -32,7 +32,7 @@ const passes = async (tenant: string): Promise<boolean> =>
     })
   ).code === 0;
 
-test('the default, then one that is written to Redis', async () => {
+test('the default applies until a limit is written to Redis', async () => {
   expect([await passes('ann'), await passes('ann')]).toEqual([true, false]);
   const admin = new Redis(redis.url);
   await admin.hset('tenant:ann', { limit: '3' });

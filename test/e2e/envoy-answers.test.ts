@@ -1,4 +1,4 @@
-/** What a real Envoy makes of the frontends' answers, and what its messages hold: verdicts are given, no policy is in between. */
+/** A real Envoy and the frontends, with fixed verdicts in place of a policy: the effect of answers, and the content of messages. */
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -183,7 +183,7 @@ afterAll(async () => {
 const get = (path: string, init?: RequestInit): Promise<Response> => fetch(`http://127.0.0.1:${httpPort}${path}`, init);
 
 describe('a real Envoy', () => {
-  test('sets, appends where there is something and where there is nothing, and removes', async () => {
+  test('sets headers, appends to present and absent ones, and removes', async () => {
     const response = await get('/change?debug=1&keep=2', {
       headers: { 'x-set': 'theirs', 'x-there': 'one', 'x-gone': 'secret' },
     });
@@ -202,7 +202,7 @@ describe('a real Envoy', () => {
     ]).toEqual(['text/plain', 'a', ['a=1', 'b=2']]);
   });
 
-  test('denies with status, body, and every set-cookie', async () => {
+  test('denies with status, body and every set-cookie', async () => {
     const response = await get('/no');
     expect([
       response.status,
@@ -212,7 +212,7 @@ describe('a real Envoy', () => {
     ]).toEqual([451, 'not here', 'law', ['a=1', 'b=2']]);
   });
 
-  test('a later spelling of a name replaces an earlier, and a list keeps all its values', async () => {
+  test('a later spelling of a header name replaces an earlier one, and a list keeps all its values', async () => {
     const denied = await get('/spelt', { redirect: 'manual' });
     expect([denied.headers.get('location'), denied.headers.getSetCookie()]).toEqual(['/b', ['c=3', 'd=4']]);
     const passed = await get('/list', { headers: { 'x-list': 'theirs' } });
@@ -224,7 +224,7 @@ describe('a real Envoy', () => {
     ]).toEqual(['a,b', ['a=1', 'b=2'], 'c,d', 'text/a']);
   });
 
-  test('tells a failed rule from an error, which is its own to decide', async () => {
+  test('distinguishes a failed rule from an error, for which its own failure mode decides', async () => {
     const before = (await envoy.stats())['cluster.app.ext_authz.error'] ?? 0;
     expect((await get('/failed')).status).toBe(503);
     expect((await envoy.stats())['cluster.app.ext_authz.error'] ?? 0).toBe(before);
@@ -232,7 +232,7 @@ describe('a real Envoy', () => {
     expect((await envoy.stats())['cluster.app.ext_authz.error']).toBe(before + 1);
   });
 
-  test('makes its x-ratelimit headers of our statuses, and passes on ours', async () => {
+  test('builds its x-ratelimit headers from our statuses, and forwards our headers', async () => {
     const { status, headers } = await get('/limited', { headers: { 'x-user': 'ann' } });
     expect([
       status,
@@ -244,7 +244,7 @@ describe('a real Envoy', () => {
     ]).toEqual([429, '5, 5;w=60;name="per-user"', '0', '2', '2', 'seven']);
   });
 
-  test('carries at the check and in the log what the vocabulary says of any request', async () => {
+  test('sends in checks and log entries the attributes that the vocabulary has for every request', async () => {
     await get('/carried?x=1', { method: 'POST', body: 'hello', headers: { 'x-user': 'ann' } });
     await until('the entry', () => CARRIED.log.get('/carried'));
     const [check, log] = [CARRIED.http.get('/carried'), CARRIED.log.get('/carried')];
@@ -290,7 +290,7 @@ describe('a real Envoy', () => {
     ]).toEqual([200, 'edge-1', 'inbound', 'DownstreamEnd', []]);
   });
 
-  test('brings the verdict back in the log, also of a denial', async () => {
+  test('returns the verdict in the log, also for a denial', async () => {
     await get('/no');
     const log = await until('the entry', () => CARRIED.log.get('/no'));
     expect([
@@ -304,7 +304,7 @@ describe('a real Envoy', () => {
     expect([read(passed, 'verdict.outcome'), read(passed, 'verdict.latency') === undefined]).toEqual(['allow', false]);
   });
 
-  test('asks and tells of connections', async () => {
+  test('checks and logs connections', async () => {
     const socket = connect({ port: tcpPort, host: '127.0.0.1' });
     await once(socket, 'connect');
     socket.write('echo');

@@ -1,4 +1,4 @@
-/** A real Envoy asks, and does what the rules say. */
+/** ext_authz of a real Envoy. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Mesh, startMesh } from './mesh.ts';
 import { until } from './sluice.ts';
@@ -45,7 +45,7 @@ afterAll(async () => {
 });
 
 describe('ext_authz behind a real Envoy', () => {
-  test('what is allowed passes, changed as the rules say', async () => {
+  test('an allowed request passes with the changes of the rules', async () => {
     const answer = await mesh.get('/a?debug=1&b=2', {
       headers: { 'x-user': 'ann', 'x-internal': 'spoofed', 'x-many': 'one' },
     });
@@ -61,7 +61,7 @@ describe('ext_authz behind a real Envoy', () => {
     expect(answer.headers.get('x-policy')).toBe('shop-7');
   });
 
-  test("what is denied is answered in the rule's words", async () => {
+  test("a denied request gets the rule's answer", async () => {
     const answer = await mesh.get('/a/b?c=d', { method: 'DELETE', headers: { 'x-user': 'ann' } });
     expect(answer.status).toBe(418);
     expect(answer.text).toBe('not /a/b, says ann');
@@ -69,24 +69,24 @@ describe('ext_authz behind a real Envoy', () => {
     expect(answer.headers.get('set-cookie')).toBe('a=1');
   });
 
-  test('a body is looked into, and a good one reaches the upstream whole', async () => {
+  test('rules read the body, and an allowed one reaches the upstream whole', async () => {
     expect((await mesh.get('/post', { method: 'POST', body: 'something forbidden' })).status).toBe(422);
     const good = await mesh.get('/post', { method: 'POST', body: 'something good' });
     expect(good.status).toBe(200);
     expect(good.arrived().body).toBe('something good');
   });
 
-  test("origin.ip is the client that Envoy's own reckoning finds", async () => {
+  test('origin.ip is the client address that Envoy determines', async () => {
     expect((await mesh.get('/a', { headers: { 'x-forwarded-for': '203.0.113.9' } })).status).toBe(451);
     expect((await mesh.get('/a', { headers: { 'x-forwarded-for': '203.0.113.9, 198.51.100.2' } })).status).toBe(200);
   });
 
-  test('a failure reads as 503, not as a refusal', async () => {
+  test('a failure is a 503, not a denial', async () => {
     expect((await mesh.get('/failing')).status).toBe(503);
     expect((await mesh.get('/failing', { headers: { 'x-absent': 'a' } })).status).toBe(403);
   });
 
-  test('the verdict comes back in the access log, on allow and on deny', async () => {
+  test('the verdict is in the access log entry, for allowed and denied requests', async () => {
     await mesh.get('/logged/allow');
     await mesh.get('/logged/deny', { method: 'DELETE' });
     const lines = await until('both entries', () => {
@@ -115,8 +115,8 @@ describe('ext_authz behind a real Envoy', () => {
   });
 });
 
-describe('Sluice is gone', () => {
-  test('Envoy answers with status_on_error, which no rule of ours says', async () => {
+describe('without Sluice', () => {
+  test('Envoy answers with its status_on_error', async () => {
     const gone = await startMesh(POLICY.replace('status: 418', 'status: 403'));
     try {
       expect((await gone.get('/a', { method: 'DELETE' })).status).toBe(403);

@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 describe('ratelimit behind a real Envoy', () => {
-  test('the fourth call of a user is one too many, with the numbers in headers', async () => {
+  test('the fourth call of a user is over the limit, and headers have the numbers', async () => {
     const statuses: number[] = [];
     for (let call = 0; call < 4; call += 1) {
       const answer = await mesh.get('/limited/a', { headers: { 'x-user': 'ann' } });
@@ -54,7 +54,7 @@ describe('ratelimit behind a real Envoy', () => {
     expect(statuses).toEqual([200, 200, 200, 429]);
   });
 
-  test('another user has a count of its own, and the tighter descriptor decides', async () => {
+  test('each user has its own count, and the tighter descriptor decides', async () => {
     expect((await mesh.get('/limited/tight', { headers: { 'x-user': 'bob' } })).status).toBe(200);
     expect((await mesh.get('/limited/tight', { headers: { 'x-user': 'bob' } })).status).toBe(429);
     expect((await mesh.get('/limited/a', { headers: { 'x-user': 'bob' } })).status).toBe(200);
@@ -67,7 +67,7 @@ describe('ratelimit behind a real Envoy', () => {
 });
 
 describe('access logs behind a real Envoy', () => {
-  test('an HTTP entry arrives with what the rule asks for', async () => {
+  test('an HTTP entry arrives with the fields of the rule', async () => {
     await mesh.get('/entry?status=503&ms=30', { headers: { 'x-user': 'eve' } });
     const line = await until('the entry', () =>
       mesh.sluice.written.find((one) => String(one['path']).startsWith('/entry')),
@@ -77,13 +77,13 @@ describe('access logs behind a real Envoy', () => {
     expect(Number(line['bytes'])).toBeGreaterThan(0);
   });
 
-  test('a TCP connection arrives when it has ended', async () => {
+  test('a TCP connection is logged when it has ended', async () => {
     expect(await mesh.tcp('hello')).toBe('hello');
     const line = await until('the entry', () => mesh.sluice.written.find((one) => one['kind'] === 'tcp'));
     expect(line).toMatchObject({ event: 'close', received: 5, sent: 5, zone: 'test-zone' });
   });
 
-  test('what happened stands on the metrics page', async () => {
+  test('the metrics page counts the requests', async () => {
     await until('the count', async () => {
       const page = await (await mesh.sluice.admin('/metrics')).text();
       return /e2e_requests_total\{[^}]*code="429"[^}]*\} [1-9]/.test(page) ? true : undefined;

@@ -1,4 +1,4 @@
-/** docs/envoy.md is kept true: the real Envoy runs its file, word for word but for the ports. */
+/** A real Envoy runs the config of docs/envoy.md; only the ports are changed. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -29,7 +29,7 @@ async function validated(config: object): Promise<string> {
   );
 }
 
-test('Envoy refuses a field that it does not know, so the check can fail', async () => {
+test('Envoy rejects unknown fields, so that this test can fail', async () => {
   expect(snippets).toHaveLength(1);
   const text = (snippets[0] ?? '').replace('failure_mode_allow', 'failure_mode_permit');
   expect(await validated(parse(text) as object)).toContain('failure_mode_permit');
@@ -63,7 +63,7 @@ rules:
     report: { handler: lines, input: { path: request.path, user: 'request.headers["x-user"]', code: response.code } }
 `;
 
-describe('the file of the page', () => {
+describe('the config of the page', () => {
   let upstream: Awaited<ReturnType<typeof startUpstream>>;
   let sluice: ServedSluice;
   let envoy: EnvoyPart;
@@ -80,7 +80,7 @@ describe('the file of the page', () => {
         snippets[0] ?? '',
       )
       .replace('timeout: 0.2s', 'timeout: 5s')
-      .replace('timeout: 0.02s', 'timeout: 5s'); // the machine of a test is slower than a mesh
+      .replace('timeout: 0.02s', 'timeout: 5s'); // a test machine is slower than a mesh
     envoy = await startEnvoy({ config: parse(text) as object, adminPort });
   });
   afterAll(async () => {
@@ -122,7 +122,7 @@ describe('the file of the page', () => {
     });
   });
 
-  test('a body is seen whole or refused as too long, and not held back where the route says so', async () => {
+  test('a body is read whole or denied as too long, and not buffered on routes that say so', async () => {
     const post = async (path: string, body: string): Promise<number> =>
       (await get(path, { method: 'POST', body })).status;
     expect(await post('/a', 'good')).toBe(200);
@@ -131,7 +131,7 @@ describe('the file of the page', () => {
     expect(await post('/upload', 'a'.repeat(20_000))).toBe(200);
   });
 
-  test('facts of a route, limits by descriptor, and the log reach the rules', async () => {
+  test('route attributes, descriptors and log entries reach the rules', async () => {
     expect((await get('/tier')).text).toBe('gold');
     const user = { headers: { 'x-user': 'ann' } };
     expect([(await get('/r', user)).status, (await get('/r', user)).status, (await get('/r', user)).status]).toEqual([
@@ -143,7 +143,7 @@ describe('the file of the page', () => {
     expect(JSON.parse((await get('/other')).text) as Arrived).toBeDefined();
   });
 
-  test('TCP passes by its own rules', async () => {
+  test('TCP connections have their own rules', async () => {
     const socket = connect({ host: '127.0.0.1', port: ports.tcp });
     await once(socket, 'connect');
     socket.end('GET /tcp HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n');
@@ -152,7 +152,7 @@ describe('the file of the page', () => {
     expect(answer).toContain('200');
   });
 
-  test('while Sluice is away, requests are answered with 503', async () => {
+  test('while Sluice is away, requests get a 503', async () => {
     await sluice.stop();
     expect((await get('/a')).status).toBe(503);
   });

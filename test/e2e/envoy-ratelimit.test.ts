@@ -1,4 +1,4 @@
-/** A real Envoy whose rate limits are answered by `sluice ratelimit`, on a real Redis, by a file of envoyproxy/ratelimit. */
+/** A real Envoy with `sluice ratelimit` as its rate-limit service, on a real Redis, with a config file of envoyproxy/ratelimit. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,7 +52,7 @@ afterAll(async () => {
 
 const get = async (path: string, user: string) => mesh.get(path, { headers: { 'x-user': user } });
 
-test('the fourth call of a user is one too many, with the numbers in headers of both', async () => {
+test('the fourth call of a user is over the limit, and the headers of both have the numbers', async () => {
   const statuses: number[] = [];
   for (let call = 0; call < 4; call++) {
     const { status, headers } = await get('/limited/a', 'ann');
@@ -66,13 +66,13 @@ test('the fourth call of a user is one too many, with the numbers in headers of 
   expect(statuses).toEqual([200, 200, 200, 429]);
 });
 
-test('the tighter descriptor decides, and each user has counts of its own', async () => {
+test('the tighter descriptor decides, and each user has its own counts', async () => {
   expect((await get('/limited/tight', 'bob')).status).toBe(200);
   expect((await get('/limited/tight', 'bob')).status).toBe(429);
   expect((await get('/limited/tight', 'cid')).status).toBe(200);
 });
 
-test('a lease ends with the stream: answered, or given up by its caller', async () => {
+test('a lease ends with its stream, whether answered or cancelled', async () => {
   const leases = async (): Promise<number> => {
     const query = new URLSearchParams([
       ['domain', 'edge'],
@@ -113,7 +113,7 @@ test('a lease ends with the stream: answered, or given up by its caller', async 
   await Promise.all([one.ended, other.ended]);
 });
 
-test('Redis dies: Envoy is told, and its failure mode decides; it comes back, and so do answers', async () => {
+test('when Redis dies, Envoy gets an error and its failure mode decides; answers return with Redis', async () => {
   await redis.kill();
   await until('Envoy refuses', async () => ((await get('/limited/a', 'dan')).status === 500 ? true : undefined));
   const again = await startRedis({ port: redis.port });

@@ -1,4 +1,4 @@
-/** A rule holds however a client writes what it asks for: tried through a real Envoy. */
+/** Rules hold for every spelling of a request, tried through a real Envoy. */
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -64,7 +64,7 @@ test.each([
   expect(await statusOf('/', { host })).toBe(403);
 });
 
-test('one count for all ways to write a host', async () => {
+test('all spellings of a host share one count', async () => {
   expect(await statusOf('/counted', { host: 'shop.example' })).toBe(200);
   for (const host of ['SHOP.example', 'shop.example:80', 'Shop.Example.'])
     expect(await statusOf('/counted', { host }), host).toBe(429);
@@ -76,7 +76,7 @@ test('a second question mark hides no parameter', async () => {
   ]);
 });
 
-test('a body that Envoy cuts is no body: a rule of its own refuses it, and a rule that reads it fails', async () => {
+test('a body that Envoy cuts is absent: a rule can deny it, and a rule that reads it fails', async () => {
   const long = `${'a'.repeat(9000)}evil`;
   expect([
     await statusOf('/p', {}, 'evil'),
@@ -86,11 +86,11 @@ test('a body that Envoy cuts is no body: a rule of its own refuses it, and a rul
   ]).toEqual([422, 200, 413, 503]);
 });
 
-test('octets that are not UTF-8 hide nothing of a body', async () => {
+test('bytes that are not UTF-8 hide nothing of a body', async () => {
   expect(await statusOf('/p', {}, Buffer.from('\xffevil\xc3', 'latin1'))).toBe(422);
 });
 
-test('a refusal sets two cookies', async () => {
+test('a denial sets two cookies', async () => {
   const { status, headers } = await mesh.get('/login');
   expect([status, headers.getSetCookie()]).toEqual([401, ['a=1', 'b=2']]);
 });

@@ -1,4 +1,4 @@
-/** `sluice explain`, as an operator asks it: it looks and leaves no trace, unless told otherwise. */
+/** `sluice explain` has no effects, unless --for-real is given. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,20 +50,20 @@ describe('sluice explain', () => {
     expect(out).not.toMatch(/^\{/m);
   });
 
-  test('does it for real where it is told to', async () => {
+  test('has effects with --for-real', async () => {
     const { code, out } = await run(['explain', policy, '--request', request, '--for-real']);
     expect(code).toBe(0);
-    expect(out).toMatch(/^\{.*"path":"\/a\?token=t-12345".*\}$/m); // what log-stdout has written
+    expect(out).toMatch(/^\{.*"path":"\/a\?token=t-12345".*\}$/m); // written by log-stdout
     expect(out).not.toContain('not done');
   });
 
-  test('says why what a rule sets was taken away', async () => {
+  test('explains why a change of a rule was discarded', async () => {
     const { out } = await run(['explain', policy, '--request', request]);
     expect(out).toMatch(/known: request x-list could not be made, so all that this rule sets is taken away: \S+/);
     expect(out).toContain('request loses x-a');
   });
 
-  test('lists what texts alone read, and shows no secret', async () => {
+  test('lists attributes that only texts read, and shows no secret', async () => {
     const { out } = await run(['explain', policy, '--request', request, '--json']);
     const { attributes, notDone, failedTexts } = JSON.parse(out) as {
       attributes: Record<string, unknown>;
@@ -84,7 +84,7 @@ describe('sluice explain', () => {
     expect(out).not.toMatch(/topsecret|t-12345/);
   });
 
-  test('refuses by a quota as the call would, and names no charge where another rule has refused', async () => {
+  test('denies by a quota as the call would, and lists no charge if another rule has denied', async () => {
     const big = await run([
       'explain',
       policy,
@@ -106,7 +106,7 @@ describe('sluice explain', () => {
     });
   });
 
-  test('says which handler could not be opened, and exits with 3', async () => {
+  test('names the handler that cannot be opened, and exits with 3', async () => {
     const missing = file(
       'missing.yaml',
       'handlers:\n  l: { adapter: check-list, config: { kind: cidr, file: gone.txt } }\nrules:\n  - { name: a, check: { handler: l, input: { value: request.path } } }\n',

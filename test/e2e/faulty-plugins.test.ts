@@ -1,10 +1,10 @@
-/** `sluice serve` beside plugins with faults: each costs its own policy at most, never the process. */
+/** `sluice serve` with faulty plugins: a fault affects the policies that use the plugin, never the process. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Checkout, makeCheckout } from '../parts/checkout.ts';
 import { type Ran, run, serving, type Serving } from './command.ts';
 import { peerClient } from './peer-client.ts';
 
-/** A check that allows all, and lets errors escape as the path asks. */
+/** A check that allows everything, and lets an error escape that the path selects. */
 const FAULTY = `
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -88,7 +88,7 @@ describe.each([
   ['one process', []],
   ['two workers', ['--workers', '2']],
 ])('an error that a plugin lets escape, in %s', (_, args) => {
-  test('is logged once with its plugin and place, counted each time, and calls are answered on', async () => {
+  test('is logged once with its plugin and position, counted each time, and calls are answered', async () => {
     const server = await serving([checkout.path('policies/faulty.yaml')], { bin: checkout.bin, args });
     const client = peerClient(server.grpc);
     try {
@@ -125,7 +125,7 @@ describe.each([
 });
 
 describe('a handler', () => {
-  test('whose close hangs is named in one line, and SIGTERM ends the process', async () => {
+  test('whose close hangs is logged once, and SIGTERM ends the process', async () => {
     const server = await serving([checkout.path('policies/close.yaml')], { bin: checkout.bin });
     expect(await server.stop()).toBe(0);
     expect(lines(server).filter(({ msg }) => msg.startsWith('close() does not return'))).toEqual([
@@ -134,7 +134,7 @@ describe('a handler', () => {
     expect(lines(server).at(-1)).toMatchObject({ msg: 'stopped' });
   });
 
-  test('whose open hangs is refused by name, and the command ends', async () => {
+  test('whose open hangs is rejected by name, and the command exits', async () => {
     const { code, err } = await run(
       ['serve', checkout.path('policies/open.yaml'), '--grpc', '127.0.0.1:0', '--admin', '127.0.0.1:0'],
       { bin: checkout.bin },
@@ -144,7 +144,7 @@ describe('a handler', () => {
   }, 40_000);
 });
 
-test('a worker that is started again and whose handler hangs in open does not keep SIGTERM', async () => {
+test('a restarted worker whose handler hangs in open does not delay SIGTERM', async () => {
   const marker = checkout.path('opens-no-more');
   const policy = checkout.write(
     'policies/second.yaml',
@@ -202,7 +202,7 @@ describe.each<[string, string, RegExp]>([
   afterAll(() => bent?.remove());
   const command = (...args: string[]): Promise<Ran> => run(args, { bin: bent.bin, cwd: bent.folder });
 
-  test('is listed as broken, and refuses the policy that names it alone', async () => {
+  test('is listed as broken, and only policies that name it are rejected', async () => {
     const [listed, good, refused] = await Promise.all([
       command('plugins'),
       command('lint', 'policies/good.yaml'),
@@ -222,7 +222,7 @@ describe.each<[string, string, RegExp]>([
   });
 });
 
-test('a server whose policy names no broken plugin serves, and logs that one is broken', async () => {
+test('a server whose policy uses no broken plugin serves, and logs the broken one', async () => {
   const bent = makeCheckout({ 'plugins/check-bent/adapter.ts': 'export default 1 +;', 'policies/good.yaml': GOOD });
   try {
     const server = await serving([bent.path('policies/good.yaml')], { bin: bent.bin });

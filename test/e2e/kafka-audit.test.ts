@@ -1,4 +1,4 @@
-/** What Envoy says that happened arrives in a real Kafka, entry by entry, also when the broker goes away in between. */
+/** Access log entries of Envoy arrive in a real Kafka, although the broker goes away in between. */
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type KafkaPart, startKafka } from '../parts/kafka.ts';
@@ -31,7 +31,7 @@ interface Entry {
 let kafka: KafkaPart;
 let mesh: Mesh;
 const client = (): Kafka => new Kafka({ clientId: 'reader', brokers: [kafka.broker], logLevel: logLevel.NOTHING });
-/** By the id that log-kafka gives each entry: what the client sends anew comes twice under one. */
+/** By id: a message that the client repeats has the same id. */
 const arrived = new Map<string, Entry>();
 let stopReading: () => Promise<void>;
 
@@ -68,7 +68,7 @@ const of = (prefix: string): Entry[] =>
     .filter(({ path }) => path.startsWith(prefix))
     .toSorted((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }));
 
-test('each request is one entry, with what Envoy and the verdict say of it', async () => {
+test('each request is one message, with fields of Envoy and of the verdict', async () => {
   const sent: Entry[] = [];
   for (let number = 0; number < 12; number += 1) {
     const method = number % 3 === 0 ? 'DELETE' : 'GET';
@@ -85,7 +85,7 @@ test('each request is one entry, with what Envoy and the verdict say of it', asy
   expect(of('/plain/')).toEqual(sent);
 });
 
-test('nothing is lost while the broker is killed and started again under traffic', async () => {
+test('nothing is lost while the broker is killed and restarted under traffic', async () => {
   let number = 0;
   const send = async (count: number): Promise<void> => {
     for (let left = count; left > 0; left -= 1, number += 1)

@@ -1,4 +1,4 @@
-/** `sluice limits` and a running `sluice serve`: what its quotas mean for a call, in memory and in a real Redis. */
+/** `sluice limits` against a running `sluice serve`, with quotas in memory and in a real Redis. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
@@ -63,7 +63,7 @@ const used = (told: RulesTold['rules']): unknown[] =>
 const TEN = ALGORITHMS.length * 2;
 
 describe('the quotas of an http call', () => {
-  test('are seen as calls leave them, by every algorithm; looking changes nothing; a reset begins anew, for that key alone', async () => {
+  test('show the state of every algorithm; inspection changes nothing; a reset affects that key only', async () => {
     for (const host of ['a', 'a', 'b']) expect(await check(host)).toBe(0);
     for (let look = 0; look < 4; look++)
       expect(used(await looks('inspect', { 'request.host': 'a' }))).toEqual(Array(TEN).fill(2));
@@ -79,7 +79,7 @@ describe('the quotas of an http call', () => {
     expect(await check('a')).toBe(1);
   });
 
-  test('explain asks no backend: Redis is left as it is, and nobody is missed', async () => {
+  test('explain contacts no backend, not even one that is away', async () => {
     const commands = async (): Promise<number> =>
       Number(/cmdstat_evalsha:calls=(\d+)/.exec(await asking.info('commandstats'))?.[1] ?? 0);
     const before = await commands();
@@ -96,7 +96,7 @@ describe('the quotas of an http call', () => {
     expect(await commands()).toBe(before);
   });
 
-  test('where a counter is: the key of Redis', async () => {
+  test('show the Redis key of a counter', async () => {
     await check('where');
     const place =
       (await looks('inspect', { 'request.host': 'where' })).find(({ rule }) => rule === 'redis-fixed')?.place ?? '';
@@ -106,7 +106,7 @@ describe('the quotas of an http call', () => {
     expect(await asking.exists(place)).toBe(0);
   });
 
-  test('a backend that is away is told of its rule; the others are looked at, and the exit code says it', async () => {
+  test('a backend that is away is reported for its rule; the others are inspected, and the exit code tells', async () => {
     const { code, out } = await limits('reset', { 'request.host': 'away' });
     expect(code).toBe(1);
     expect(out).toMatch(
@@ -117,7 +117,7 @@ describe('the quotas of an http call', () => {
 });
 
 describe('for people', () => {
-  test('a call: what applies with its counters, then what does not', async () => {
+  test('a call: the quotas that apply with their counters, then those that do not', async () => {
     const { code, out } = await limits('inspect', { 'request.host': 'people' });
     expect(code).toBe(0);
     expect(out).toMatch(
@@ -129,7 +129,7 @@ describe('for people', () => {
     );
   });
 
-  test('a descriptor, in the words that `sluice ratelimit` is asked in', async () => {
+  test('a descriptor, with the arguments of `sluice ratelimit`', async () => {
     const asked = async (depth: string, ...entries: string[]): Promise<Ran> =>
       run(['limits', depth, 'shop', ...entries, '--to', `127.0.0.1:${sluice.adminPort}`]);
     expect((await asked('inspect', 'user=ann')).out).toMatch(
@@ -146,7 +146,7 @@ describe('for people', () => {
   });
 });
 
-describe('what goes wrong', () => {
+describe('errors', () => {
   let stranger: Server;
   beforeAll(async () => {
     stranger = createServer((request, response) => {
@@ -159,7 +159,7 @@ describe('what goes wrong', () => {
   });
   afterAll(() => stranger.close());
 
-  test('with the request: it is named as the file', async () => {
+  test('in the request name its file', async () => {
     const unknown = await limits('inspect', { 'request.pth': '/' });
     expect([unknown.code, unknown.err]).toEqual([
       3,
@@ -173,7 +173,7 @@ describe('what goes wrong', () => {
     );
   });
 
-  test('with the command line', async () => {
+  test('in the command line', async () => {
     const usage = async (...args: string[]): Promise<unknown[]> => {
       const { code, err } = await run(['limits', 'explain', ...args]);
       return [code, err.split('\n')[0]];
@@ -193,7 +193,7 @@ describe('what goes wrong', () => {
     ]);
   });
 
-  test('with the address: nobody, a server that is neither, one that has no such path', async () => {
+  test('at the address: no server, another kind of server, a server without that path', async () => {
     const port = (stranger.address() as AddressInfo).port;
     const nobody = await freePort();
     const said = async (to: number, ...args: string[]): Promise<unknown[]> => {

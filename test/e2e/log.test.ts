@@ -1,4 +1,4 @@
-/** The log of a server whose stderr nobody reads, is closed, or cannot be written: the server goes on answering and ends when told to. */
+/** A server whose stderr is not read, closed, or not writable answers calls and stops on SIGTERM. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { until } from './sluice.ts';
 
 const BIN = join(ROOT, 'src/cli/bin.ts');
 const POLICY = 'rules: [{ name: closed, match: \'request.path == "/closed"\', deny: {} }]\n';
-/** Each is a finding of some 200 bytes: together more than a pipe and the buffer hold. */
+/** Each is a finding of some 200 bytes; together they exceed a pipe and the buffer. */
 const ERRORS = 6000;
 const WRONG = `rules:\n${Array.from({ length: ERRORS }, (_, nth) => `  - { name: r${nth}, match: request.pth == "${nth}", deny: {} }\n`).join('')}`;
 
@@ -37,7 +37,7 @@ interface Unread {
   readonly own: ChildProcess;
 }
 
-/** `stderr`: a pipe that nobody reads, or a descriptor. */
+/** `stderr`: an unread pipe, or a descriptor. */
 async function serve(args: readonly string[], stderr: 'pipe' | number = 'pipe'): Promise<Unread> {
   const [grpcPort, adminPort] = [await freePort(), await freePort()];
   const own = (child = spawn(
@@ -69,7 +69,7 @@ const refusedLoads = async (admin: string): Promise<number> =>
     )?.[1] ?? 0,
   );
 
-/** A policy with so many errors that stderr is full. */
+/** A policy with enough errors to fill stderr. */
 async function fill({ admin, own }: Unread): Promise<void> {
   const before = await refusedLoads(admin);
   writeFileSync(join(folder, 'policy.yaml'), WRONG);
@@ -77,7 +77,7 @@ async function fill({ admin, own }: Unread): Promise<void> {
   await until('the policy is refused', async () => ((await refusedLoads(admin)) > before ? true : undefined), 60_000);
 }
 
-/** The code of a call that the policy refuses; `undefined` where there was no answer in time. */
+/** The code of a call that the policy denies; `undefined` without an answer in time. */
 async function answers({ grpc }: Pick<Unread, 'grpc'>): Promise<number | undefined> {
   const client = peerClient(grpc);
   try {
@@ -125,13 +125,13 @@ describe.each([['text'], ['json']])('in %s', (format) => {
   );
 });
 
-test('with a pipe that nobody reads it still ends when told to', async () => {
+test('with an unread pipe it stops on SIGTERM', async () => {
   const server = await serve([]);
   await fill(server);
   expect(await stopped(server.own)).toBe(0);
 }, 90_000);
 
-test('a second signal ends it at once, also while nobody reads', async () => {
+test('a second signal ends it at once, also with an unread pipe', async () => {
   const server = await serve(['--grace', '60']);
   await fill(server);
   const ended = once(server.own, 'exit');
@@ -146,7 +146,7 @@ test('a second signal ends it at once, also while nobody reads', async () => {
   client.close();
 }, 90_000);
 
-test('a reader that is gone ends nothing', async () => {
+test('a closed pipe ends nothing', async () => {
   const server = await serve([]);
   server.own.stderr?.destroy();
   await fill(server);
@@ -200,7 +200,7 @@ test.each([[[]], [['--workers', '2']]])(
       );
     await new Promise((resolve) => {
       setTimeout(resolve, 3000);
-    }); // they are looked at each half second
+    }); // files are polled every half second
     const client = peerClient(`127.0.0.1:${grpc}`);
     expect((await client.limit('d', { k: 'v' })).overall_code).toBe('OK');
     client.close();
@@ -209,7 +209,7 @@ test.each([[[]], [['--workers', '2']]])(
   60_000,
 );
 
-test('a reader of stdout that has seen enough is no fault', async () => {
+test('a reader that closes stdout is no fault', async () => {
   const own = spawn('bash', ['-c', `"${process.execPath}" "${BIN}" plugins | head -1; exit \${PIPESTATUS[0]}`], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -221,7 +221,7 @@ test('a reader of stdout that has seen enough is no fault', async () => {
   expect([code, err]).toEqual([0, '']);
 });
 
-test('in JSON it says why it could not start, and what is wrong with the policy, as lines of JSON', async () => {
+test('with the JSON log, failures to start and findings of the policy are lines of JSON', async () => {
   writeFileSync(join(folder, 'policy.yaml'), 'rules: [{ name: a, match: request.pth == "/", deny: {} }]\n');
   const { code, err } = await run([
     'serve',

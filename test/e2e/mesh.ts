@@ -11,17 +11,17 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** What reached the upstream, where it answered. */
+  /** The request as the upstream got it, if it answered. */
   arrived(): Arrived;
 }
 
 export interface Mesh {
   readonly sluice: ServedSluice;
-  /** Envoy's, for requests that fetch() does not send. */
+  /** Envoy's port, for requests that fetch() cannot send. */
   readonly httpPort: number;
-  /** A request through Envoy. */
+  /** Sends a request through Envoy. */
   get(path: string, init?: RequestInit): Promise<Answer>;
-  /** Sends text through Envoy's TCP listener; what came back, empty where the connection was closed. */
+  /** Sends text through Envoy's TCP listener and returns the answer; empty if the connection was closed. */
   tcp(text: string): Promise<string>;
   stats(): Promise<Record<string, number>>;
   stop(): Promise<void>;

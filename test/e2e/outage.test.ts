@@ -1,4 +1,4 @@
-/** Redis hangs, Redis dies: each rule's onError holds behind a real Envoy, within its deadline, and it recovers by itself. */
+/** Redis hangs or dies: each rule's onError applies behind a real Envoy, within its deadline, until Redis is back. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type Mesh, startMesh } from './mesh.ts';
@@ -57,7 +57,7 @@ async function ask(path: string, headers: Record<string, string> = {}): Promise<
   return { status, ms: performance.now() - began };
 }
 
-/** Envoy's count of errors (not denials) of its ext_authz filter. */
+/** Errors (not denials) that Envoy's ext_authz filter counted. */
 async function errors(): Promise<number> {
   return (await mesh.stats())['http.in.ext_authz.error'] ?? 0;
 }
@@ -74,7 +74,7 @@ async function limits(): Promise<HandlerRow> {
   return row;
 }
 
-/** Counts are enforced: of three calls one is refused. */
+/** Limits are enforced: of three calls one is denied. */
 async function enforcedAgain(path: string): Promise<void> {
   await until(`${path} to be limited again`, async () => {
     const { status } = await ask(path);
@@ -82,7 +82,7 @@ async function enforcedAgain(path: string): Promise<void> {
   });
 }
 
-/** While Redis cannot answer, each rule comes to what its onError says, and none waits long. `leftHere`: of what is counted locally. */
+/** While Redis cannot answer, each rule's onError applies, and no call waits long. `leftHere`: what is left of the local count. */
 async function holdsWithout(leftHere: number): Promise<void> {
   const local = await Promise.all(Array.from({ length: 9 }, async () => (await ask('/local')).status));
   expect([local.filter((status) => status === 200).length, local.filter((status) => status === 429).length]).toEqual([
@@ -104,7 +104,7 @@ async function holdsWithout(leftHere: number): Promise<void> {
   }
   expect(Math.max(...seen.map(({ ms }) => ms))).toBeLessThan(500);
   expect((await errors()) - began).toBe(6); // the errs rule alone: a denial by failure is Sluice's own answer
-  expect((await ask('/limited/a', { 'x-user': 'ann' })).status).toBe(200); // and a rate limit passes by default
+  expect((await ask('/limited/a', { 'x-user': 'ann' })).status).toBe(200); // a failed rate limit grants by default
   await until('the breaker to open', async () => {
     // by failures over its window: a refused connection fails faster than that
     await ask('/open');
@@ -113,14 +113,14 @@ async function holdsWithout(leftHere: number): Promise<void> {
 }
 
 describe('Redis behind quotas', () => {
-  test('limits are enforced while it is there', async () => {
+  test('limits are enforced while Redis answers', async () => {
     await enforcedAgain('/open');
     await enforcedAgain('/shut');
     await enforcedAgain('/error');
     expect((await limits()).breaker).toBe('closed');
   });
 
-  test('hung: each onError holds within the deadline; then it recovers by itself', async () => {
+  test('hung: each onError applies within the deadline, until Redis goes on', async () => {
     redis.freeze();
     try {
       await holdsWithout(3); // of 5, this replica's part
@@ -132,7 +132,7 @@ describe('Redis behind quotas', () => {
     await until('the breaker to close', async () => ((await limits()).breaker === 'closed' ? true : undefined));
   });
 
-  test('killed: the same; started again, it counts anew', async () => {
+  test('killed: the same, until a new Redis counts from 0', async () => {
     await redis.kill();
     await holdsWithout(0);
     redis = await startRedis({ port: redis.port });

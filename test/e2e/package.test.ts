@@ -1,4 +1,4 @@
-/** What `npm pack` makes works where it is installed: the command, the server, and the types of `sluice/plugin`. */
+/** The package of `npm pack`, installed: the command, the server, and the types of `sluice/plugin`. */
 import { execFileSync } from 'node:child_process';
 import {
   cpSync,
@@ -38,7 +38,7 @@ afterAll(() => rmSync(dirname(folder), { recursive: true, force: true }));
 const bin = (): string => join(folder, 'node_modules/sluice/dist/src/cli/bin.js');
 
 describe('the package, installed elsewhere', () => {
-  test('npx sluice runs, and says what it was built from', () => {
+  test('npx sluice --version prints the commit of the build', () => {
     const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
     const commit = commitOf(ROOT);
     expect(sh('npx', ['sluice', '--version'], folder)).toBe(
@@ -46,7 +46,7 @@ describe('the package, installed elsewhere', () => {
     );
   });
 
-  test('what its README links to comes with it', () => {
+  test('has all files that its README links to', () => {
     const own = join(folder, 'node_modules/sluice');
     const links = [...readFileSync(join(own, 'README.md'), 'utf8').matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)]
       .map(([, to = '']) => to)
@@ -55,13 +55,13 @@ describe('the package, installed elsewhere', () => {
     expect(links.filter((to) => !existsSync(join(own, to)))).toEqual([]);
   });
 
-  test('all built-in adapters come with it', async () => {
+  test('has all built-in adapters', async () => {
     const [built, source] = await Promise.all([run(['plugins'], { bin: bin(), cwd: folder }), run(['plugins'])]);
     expect(built).toEqual(source);
     expect(built.out.split('\n').length).toBeGreaterThan(8);
   });
 
-  test('a chunk that holds code of a plugin lies in the folder of that plugin, where errors are attributed to it', () => {
+  test('has chunks with code of a plugin in the folder of that plugin, where errors are attributed to it', () => {
     const dist = join(folder, 'node_modules/sluice/dist');
     const plugins = globSync('**/*.js.map', { cwd: dist }).map((map) => {
       const { sources } = JSON.parse(readFileSync(join(dist, map), 'utf8')) as { sources: string[] };
@@ -74,7 +74,7 @@ describe('the package, installed elsewhere', () => {
     expect(plugins.filter(({ map, folders }) => folders.some((one) => !map.startsWith(`${one}/`)))).toEqual([]);
   });
 
-  test('the licences of what is bundled come with it, and each entry point of its manifest exists', () => {
+  test('has the licences of bundled packages, and all entry points of its manifest', () => {
     const own = join(folder, 'node_modules/sluice');
     const { exports } = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')) as {
       exports: Record<string, string | Record<string, string>>;
@@ -86,7 +86,7 @@ describe('the package, installed elsewhere', () => {
     expect(files.filter((file) => !existsSync(join(own, file)))).toEqual([]);
   });
 
-  test('it serves the example that it carries', async () => {
+  test('serves its example', async () => {
     cpSync(join(folder, 'node_modules/sluice/examples/start'), join(folder, 'policy'), { recursive: true });
     const server = await serving(['policy'], { bin: bin(), cwd: folder });
     const client = peerClient(server.grpc);
@@ -99,13 +99,13 @@ describe('the package, installed elsewhere', () => {
     }
   });
 
-  test("a plugin of one's own type-checks against sluice/plugin, and a wrong one does not", () => {
+  test("type-checks an author's plugin against sluice/plugin, and rejects a wrong one", () => {
     const plugin = (returned: string): string => `
       import { allow, defineAdapter, deny, PERMISSION_DENIED } from 'sluice/plugin';
       import { z } from 'zod';
       export default defineAdapter({
         name: 'check-length', summary: 'Refuses values that are too long.',
-        config: z.strictObject({ max: z.int().describe('The longest that passes.') }),
+        config: z.strictObject({ max: z.int().describe('Maximum length.') }),
         serves: { check: { input: { value: 'string' } } },
         open: async ({ max }) => ({ check: () => ({ value }) => ${returned} }),
       });`;

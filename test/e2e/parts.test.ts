@@ -1,4 +1,4 @@
-/** What a test has started ends with it, also where the test is interrupted. */
+/** Processes that a test starts end with it, also when it is interrupted. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

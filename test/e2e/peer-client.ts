@@ -1,4 +1,4 @@
-/** Calls as Envoy makes them, by code that is not ours: grpc-js on the protos that grpc-js-xds ships. */
+/** Calls as Envoy makes them, by third-party code: grpc-js with the protos of grpc-js-xds. */
 import { dirname, join } from 'node:path';
 import { createRequire } from 'node:module';
 import {
@@ -52,14 +52,14 @@ export interface LimitAnswer {
 export interface PeerClient {
   check(http: Readonly<Record<string, unknown>>, deadlineMs?: number): Promise<CheckAnswer>;
   limit(domain: string, entries: Readonly<Record<string, string>>): Promise<LimitAnswer>;
-  /** Any bytes to any path; resolves with the gRPC status code. */
+  /** Sends any bytes to any path; resolves with the gRPC status code. */
   raw(path: string, bytes: Buffer): Promise<number>;
-  /** Opens an access log stream, sends entries, and breaks the connection off. */
+  /** Opens an access log stream, sends entries, and resets the connection. */
   breakOffLog(): Promise<void>;
   close(): void;
 }
 
-/** Each client has a connection of its own. */
+/** Each client has its own connection. */
 export function peerClient(address: string): PeerClient {
   const options = { 'grpc.use_local_subchannel_pool': 1 };
   const make = (name: string): Client => new (service(name))(address, credentials.createInsecure(), options);
@@ -129,7 +129,7 @@ export function peerClient(address: string): PeerClient {
           () => resolve(),
         );
         stream.on('error', () => undefined);
-        stream.write(Buffer.from([0x12, 0x00]), () => stream.cancel()); // an empty http_logs, then gone
+        stream.write(Buffer.from([0x12, 0x00]), () => stream.cancel()); // an empty http_logs, then a cancel
       }),
     close() {
       for (const client of [authorization, limits, logs]) client.close();

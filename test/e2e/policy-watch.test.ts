@@ -1,4 +1,4 @@
-/** Ways in which people and tools change a policy's files: each change is seen, and those after it. */
+/** Ways in which people and tools change a policy's files: each change is noticed, and later ones, too. */
 import {
   appendFileSync,
   cpSync,
@@ -67,7 +67,7 @@ const inForce = (): string =>
 const comes = async (names: string): Promise<void> =>
   void (await until(`${names} in force`, () => (inForce() === names ? true : undefined), 15_000));
 
-test('a folder that is moved away and another moved into its place, and later edits', async () => {
+test('a folder that is replaced by a move, and later edits', async () => {
   const pol = folder('pol', 'one');
   folder('next', 'two');
   await serve(pol);
@@ -80,7 +80,7 @@ test('a folder that is moved away and another moved into its place, and later ed
   await comes('four three');
 });
 
-test('a folder that is removed and copied anew, at once or after a while', async () => {
+test('a folder that is removed and copied again, at once or later', async () => {
   const pol = folder('pol', 'one');
   folder('next', 'two');
   await serve(pol);
@@ -97,7 +97,7 @@ test('a folder that is removed and copied anew, at once or after a while', async
   expect(said.filter((line) => line.includes('errors'))).toEqual([]);
 });
 
-test('a link that is given as the policy and leads elsewhere afterwards, made anew or moved over', async () => {
+test('a link as the policy that is repointed, by a new link or a rename', async () => {
   folder('r1', 'one');
   folder('r2', 'two');
   folder('r3', 'three');
@@ -113,7 +113,7 @@ test('a link that is given as the policy and leads elsewhere afterwards, made an
   await comes('four');
 });
 
-test('a volume of Kubernetes: files are links into a folder that is swapped', async () => {
+test('a Kubernetes volume, whose files link into a folder that is swapped', async () => {
   mkdirSync(at('pol'));
   folder('pol/..v1', 'one');
   folder('pol/..v2', 'two');
@@ -133,7 +133,7 @@ test('a single file that is replaced, as editors do', async () => {
   await comes('two');
 });
 
-test('nothing is loaded anew where texts stay the same: a file that is touched, a log that a handler writes beside them', async () => {
+test('nothing is reloaded if texts stay the same: a touched file, a log that a handler writes next to them', async () => {
   const pol = folder('pol', 'one');
   await serve(pol);
   for (let nth = 0; nth < 8; nth++) {
@@ -147,7 +147,7 @@ test('nothing is loaded anew where texts stay the same: a file that is touched, 
   await comes('two');
 });
 
-test('a file that is written in two steps is loaded when it stands still, not before', async () => {
+test('a file that is written in two steps is loaded after the second', async () => {
   const pol = folder('pol', 'one');
   await serve(pol);
   const text = rules('first', 'second');

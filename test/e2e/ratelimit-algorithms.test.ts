@@ -1,4 +1,4 @@
-/** gcra, log and concurrency in files of `sluice ratelimit`: on memory, on Redis alone, at a unix socket and as a cluster, and when it goes away. */
+/** gcra, log and concurrency in configs of `sluice ratelimit`: in memory, in a single Redis, over a unix socket, in a cluster, and during outages. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -107,7 +107,7 @@ const PLACES: readonly (readonly [string, () => NodeJS.ProcessEnv])[] = [
   ['a cluster', () => ({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url })],
 ];
 
-test('/json answers alike', async () => {
+test('/json gives the same answers', async () => {
   const { httpPort } = await start({ BACKEND_TYPE: 'memory' });
   const ask = async (...entries: readonly (readonly [key: string, value: string])[]) => {
     const response = await fetch(`http://127.0.0.1:${httpPort}/json`, {
@@ -141,7 +141,7 @@ test('/json answers alike', async () => {
 describe.each(PLACES)('%s', (name, env) => {
   const own = name.replaceAll(' ', '-');
 
-  test('each admits what it is to, and says what is left', async () => {
+  test('each admits its limit and reports what is left', async () => {
     const { ask } = await start(env());
     const answers = [];
     for (let n = 0; n < 4; n++) answers.push(await ask(`user=${own}`, `pay=${own}`));
@@ -150,7 +150,7 @@ describe.each(PLACES)('%s', (name, env) => {
       [1, 3],
       [0, 2],
       ['over', 1],
-    ]); // each charged for itself, as by the reference
+    ]); // each charged separately, as in the reference
     const leases = [
       await ask(`tenant=${own},request=1`),
       await ask(`tenant=${own},request=2`),
@@ -162,7 +162,7 @@ describe.each(PLACES)('%s', (name, env) => {
     expect(await ask('fast=x')).toEqual([999]);
   });
 
-  test('the limit, and no more, of many that come at once to two replicas', async () => {
+  test('exactly the limit is admitted of many concurrent calls to two replicas', async () => {
     const replicas = [await start(env()), ...(name === 'memory' ? [] : [await start(env())])];
     const answers = await Promise.all(
       Array.from({ length: 60 }, async (_, n) =>
@@ -176,7 +176,7 @@ describe.each(PLACES)('%s', (name, env) => {
     expect([0, 1, 2].map((at) => answers.filter((statuses) => statuses[at] !== 'over').length)).toEqual([3, 5, 2]);
   });
 
-  test('SLUICE_SAFE: what one limit refuses is charged to none, of either kind', async () => {
+  test('SLUICE_SAFE: a call that one limit denies is charged to no limit of either kind', async () => {
     const { ask, look } = await start({ ...env(), SLUICE_SAFE: 'true' });
     const [user, pay, lease, path] = [
       `user=${own}-safe`,
@@ -218,7 +218,7 @@ describe.each(PLACES)('%s', (name, env) => {
   });
 });
 
-test('opened by the reload that brings the first such limit, and not before; under names of its own', async () => {
+test('stores open with the reload that adds the first such limit, under their own key names', async () => {
   const admin = new Redis(redis.url);
   ends.push(() => admin.disconnect());
   const clients = async (): Promise<number> =>
@@ -240,7 +240,7 @@ test('opened by the reload that brings the first such limit, and not before; und
   ]);
 });
 
-test('limits of a second in a Redis of their own', async () => {
+test('limits per second in their own Redis', async () => {
   const other = await startRedis();
   ends.push(() => other.stop());
   const admin = new Redis(other.url);
@@ -255,7 +255,7 @@ test('limits of a second in a Redis of their own', async () => {
   expect(await admin.keys('*')).toEqual(['sluice:limits:g:1000:shop:=fast_own_']);
 });
 
-describe('Redis goes away', () => {
+describe('an outage of Redis', () => {
   let own: RedisPart;
   let started: Started;
   const begin = async (env: NodeJS.ProcessEnv = {}): Promise<void> => {
@@ -264,7 +264,7 @@ describe('Redis goes away', () => {
     started = await start({ REDIS_URL: `127.0.0.1:${own.port}`, SLUICE_REPLICAS: '4', ...env });
   };
 
-  test('dead: an error at once, or counted locally up to a share; back by itself, and health follows', async () => {
+  test('dead: errors at once, or local counts up to a share; it reconnects by itself, and health follows', async () => {
     await begin();
     expect(await started.ask('user=a', 'soft=a')).toEqual([2, 7]);
     await own.kill();
@@ -288,7 +288,7 @@ describe('Redis goes away', () => {
     );
   });
 
-  test('hung: the deadline is kept, it is spared, and answers come when it goes on', async () => {
+  test('hung: the deadline holds, the breaker opens, and answers return when it goes on', async () => {
     await begin();
     await started.ask('user=a');
     own.freeze();

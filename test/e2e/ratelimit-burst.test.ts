@@ -1,4 +1,4 @@
-/** A burst of ten thousand calls over a limit of five passes five, wherever it is counted, and whatever is loaded meanwhile. */
+/** Of a burst of ten thousand calls over a limit of five, five pass, in every store and during reloads. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

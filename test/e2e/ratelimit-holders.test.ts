@@ -1,4 +1,4 @@
-/** Who holds chunks of a window, as replicas tell each other on a real Redis, alone and as a cluster; and what an operator sees of it. */
+/** Holders of leased chunks of a window, which replicas share through a real Redis or cluster, and their display for operators. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -41,7 +41,7 @@ afterEach(async () => {
   for (const close of closing.splice(0)) await close();
 });
 
-/** Nothing is idle but when the test says so. */
+/** Leases are idle only when the test says so. */
 async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, auth = '' } = {}) {
   const clock = { nowMs: 0 };
   let client!: ReturnType<typeof connectRedis>;
@@ -73,7 +73,7 @@ async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, a
     escrow,
     holders,
     client,
-    /** What it holds, and has told, once it holds so much. */
+    /** The lease that it has published, once it is this large. */
     hold: async (key: string, units: number): Promise<number> => {
       let trips = store.trips;
       while (escrow.heldOf(key) < units || store.trips === trips) {
@@ -119,7 +119,7 @@ describe.each(['SINGLE', 'CLUSTER'] as const)('two replicas of a %s', (type) => 
     },
   );
 
-  test('threads of one process are one; what it closes with is taken back', async () => {
+  test('threads of one process are one holder; its leases are returned on close', async () => {
     const key = `pre:threads_${randomUUID()}`;
     const [one, two, other] = [
       await replica('a host', type, { worker: 1 }),
@@ -136,7 +136,7 @@ describe.each(['SINGLE', 'CLUSTER'] as const)('two replicas of a %s', (type) => 
   });
 });
 
-test('telling goes out with charges: never more writes than without it, and none for what is spent here', async () => {
+test('leases are published together with charges: no additional writes, and none for local spending', async () => {
   await asking.config('RESETSTAT');
   const { store, escrow, ask } = await replica('one', 'SINGLE');
   const key = `pre:trips_${randomUUID()}`;
@@ -147,7 +147,7 @@ test('telling goes out with charges: never more writes than without it, and none
   expect([calls('hset') > 5, calls('hset') < store.trips, store.trips < 30]).toEqual([true, true, true]);
 });
 
-test('Redis that refuses hashes: counts are exact, nothing is given up, and others are not known', async () => {
+test('a Redis that rejects hashes: counts stay exact, the connection stays, and other holders are unknown', async () => {
   const { store, escrow, holders, ask, hold, idle } = await replica('one', 'SINGLE', { auth: 'plain:word' });
   const key = `pre:acl_${randomUUID()}`;
   const held = await hold(key, 20);
@@ -208,7 +208,7 @@ describe('an operator', () => {
       create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key: 'many', value: 'ann' }] }] }),
     );
     const isOver = new AbortController();
-    /** Calls that do not end keep chunks from lying idle. */
+    /** Ongoing calls keep leases from becoming idle. */
     const calling = [alone, crew].flatMap(({ grpcPort }) =>
       Array.from({ length: 6 }, async () => {
         const client = dialGrpc(`127.0.0.1:${grpcPort}`);

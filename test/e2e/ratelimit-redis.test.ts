@@ -1,4 +1,4 @@
-/** `sluice ratelimit` on every kind of Redis, and what it does when that goes away: real servers, killed, frozen and flushed. */
+/** `sluice ratelimit` on every kind of Redis and in its outages: real servers that are killed, frozen and flushed. */
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -85,7 +85,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     const cluster = await startRedisCluster();
     ends.push(async () => cluster.stop());
     const { ask } = await start({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url, ...settings });
-    const users = Array.from({ length: 40 }, (_, n) => createHash('sha1').update(String(n)).digest('hex')); // names that are alike have slots that are;
+    const users = Array.from({ length: 40 }, (_, n) => createHash('sha1').update(String(n)).digest('hex')); // similar names have similar slots
     for (let call = 1; call <= 20; call++) expect(await ask(users)).toEqual(users.map(() => 20 - call));
     expect(await ask(users)).toEqual(users.map(() => 'over'));
     const keys = await Promise.all(
@@ -128,7 +128,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     },
   );
 
-  test('a cluster, all or none: what one limit refuses is charged to no other, whatever slots they are in', async () => {
+  test('a cluster, all or none: a call that one limit denies is charged to no other, in any slots', async () => {
     const cluster = await startRedisCluster();
     ends.push(async () => cluster.stop());
     const { ask } = await start({ REDIS_TYPE: 'CLUSTER', REDIS_URL: cluster.url, SLUICE_SAFE: 'true', ...settings });
@@ -142,7 +142,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     ).toEqual([20, 20, 20]);
   });
 
-  test('one behind a sentinel: the master dies, its replica is promoted, and counting goes on', async () => {
+  test('behind a sentinel: the master dies, its replica is promoted, and counting continues', async () => {
     const sentinel = await startRedisSentinel();
     ends.push(async () => sentinel.stop());
     const { ask } = await start({ REDIS_TYPE: 'SENTINEL', REDIS_URL: sentinel.url, ...settings });
@@ -150,7 +150,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(await ask(['ann'])).toEqual([18]);
     await new Promise((resolve) => {
       setTimeout(resolve, 500);
-    }); // the replica has it
+    }); // replicated
     await sentinel.master.kill();
     let why: unknown;
     const left = await until(
@@ -161,7 +161,7 @@ describe.each(MODES)('%s', (mode, settings) => {
       throw new Error(`${String(error)}; last: ${String(why)}; the sentinel printed:\n${sentinel.printed()}`);
     });
     expect(left[0]).toBeLessThan(18);
-  }, 90_000); // a sentinel that finds no good replica tries again later
+  }, 90_000); // a sentinel without a good replica retries later
 
   test('over TLS, with a certificate of our own', async () => {
     const redis = await startRedisTls();
@@ -176,7 +176,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect([await ask(['ann']), await ask(['ann'])]).toEqual([[19], [18]]);
   });
 
-  test('Redis restarts: errors at once while it is away, answers when it is back', async () => {
+  test('a restart of Redis: errors at once while it is away, answers when it is back', async () => {
     const redis = await startRedis();
     const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...settings });
     await ask(['ann']);
@@ -197,7 +197,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(await until('an answer', async () => ask(['dan']).catch(() => undefined))).toEqual([19]);
   });
 
-  test('Redis hangs: the deadline is kept, and nothing waits behind it when it goes on', async () => {
+  test('a hung Redis: the deadline holds, and no backlog is left when it goes on', async () => {
     const redis = await startRedis();
     ends.push(async () => redis.stop());
     const { ask } = await start({ REDIS_URL: `127.0.0.1:${redis.port}`, ...settings });
@@ -210,7 +210,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
   });
 
-  test('a slow Redis: what is late has failed in time, and nothing waits behind it when it is quick again', async () => {
+  test('a slow Redis: late calls fail in time, and no backlog is left when it is fast again', async () => {
     const redis = await startRedis();
     const link = await startLink(redis.port);
     ends.push(
@@ -223,11 +223,11 @@ describe.each(MODES)('%s', (mode, settings) => {
     await expect(ask(['bob'])).rejects.toThrow(/Redis: no answer for 300 ms/);
     link.delay(0);
     expect(await until('an answer', async () => ask(['cid']).catch(() => undefined))).toEqual([19]);
-    link.delay(20); // slower than it was, and in time
+    link.delay(20); // slower, but within the timeout
     expect(await until('an answer', async () => ask(['dan']).catch(() => undefined))).toEqual([19]);
   });
 
-  test('a partition: the replica that is cut off answers as its limits say, the other goes on, and together they admit the limit', async () => {
+  test('a partition: the isolated replica answers as its limits say, the other continues, and together they admit the limit', async () => {
     const redis = await startRedis();
     const link = await startLink(redis.port);
     ends.push(
@@ -244,7 +244,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     };
     for (let n = 0; n < 3; n++) expect([await spend(cutOff), await spend(other)]).toEqual([true, true]);
     link.cut();
-    for (let n = 0; n < 12; n++) await spend(cutOff); // in escrow what it holds; then its limit is closed
+    for (let n = 0; n < 12; n++) await spend(cutOff); // with escrow its lease is spent first, then the limit denies
     expect(await spend(cutOff)).toBe(false);
     for (let n = 0; n < 5; n++) expect(await spend(other)).toBe(true);
     link.mend();
@@ -256,7 +256,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(admitted).toBeGreaterThan(10);
   });
 
-  test('Redis is gone, and a limit that says so is counted locally until it is back', async () => {
+  test('without Redis, a limit with a local fallback is counted locally until Redis is back', async () => {
     const redis = await startRedis();
     const { ask } = await start({
       REDIS_URL: `127.0.0.1:${redis.port}`,
@@ -274,7 +274,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     await until('Redis counts again', async () => ((await ask(['bob']))[0] === 19 ? true : undefined));
   });
 
-  test('FLUSHALL: it counts anew, and never more than what was held is admitted beyond', async () => {
+  test('FLUSHALL: counts restart, and at most the leased amount is admitted in excess', async () => {
     const redis = await startRedis();
     ends.push(async () => redis.stop());
     const admin = new Redis(redis.url);
@@ -292,7 +292,7 @@ describe.each(MODES)('%s', (mode, settings) => {
     expect(admitted).toBe(20);
   });
 
-  test('many at once, on two replicas: exactly the limit', async () => {
+  test('many concurrent calls on two replicas: exactly the limit', async () => {
     const redis = await startRedis();
     ends.push(async () => redis.stop());
     const replicas = [

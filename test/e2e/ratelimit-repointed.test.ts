@@ -1,4 +1,4 @@
-/** An address that leads to another Redis from now on, while the old one lives on as a replica and keeps its connections. */
+/** An address that is repointed to another Redis, while the old one lives on as a replica with open connections. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -63,7 +63,7 @@ test.each([
       () => renewed.stop(),
       () => old.kill(),
       () => link.stop(),
-    ); // a master waits for its replica before it ends
+    ); // a master waits for its replica before it exits
     const part = await startSluiceRatelimit({
       RUNTIME_ROOT: folder,
       REDIS_SOCKET_TYPE: 'tcp',

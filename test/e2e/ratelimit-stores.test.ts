@@ -1,4 +1,4 @@
-/** Each behaviour named once, run on every store: memory, memory that workers share, Redis alone and as a cluster, and escrow over each. */
+/** The behaviours of a store, run on each: memory, shared memory, a single Redis, a cluster, and escrow over each. */
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -75,26 +75,26 @@ describe.each(STORES)('%s', (_name, make) => {
   const one = async (store: CountStore, asked: CountAsk): Promise<boolean> =>
     ((await store.add([asked]))[0] ?? Infinity) <= asked.limit;
 
-  test('says what a counter is at, ask by ask', async () => {
+  test('returns the count after each charge', async () => {
     const store = await open();
     expect(await store.add([ask('a', 1, 100), ask('b', 2, 100), ask('a', 3, 100)])).toEqual([1, 2, 4]);
     expect(await store.add([ask('a', 0, 100)])).toEqual([4]);
   });
 
-  test('admits the limit, and no more', async () => {
+  test('admits exactly the limit', async () => {
     const store = await open();
     const answers = [];
     for (let n = 0; n < 8; n++) answers.push(await one(store, ask('k', 1, 5)));
     expect(answers).toEqual([true, true, true, true, true, false, false, false]);
   });
 
-  test('admits the limit, and no more, of 500 that come at once', async () => {
+  test('admits exactly the limit of 500 concurrent charges', async () => {
     const store = await open();
     const answers = await Promise.all(Array.from({ length: 500 }, async () => one(store, ask('k', 1, 123))));
     expect(answers.filter(Boolean)).toHaveLength(123);
   });
 
-  test('admits the limit, and no more, of two that count in one place', async () => {
+  test('admits exactly the limit of two clients with one counter', async () => {
     const first = await open();
     const second = first instanceof MemoryStore || _name === 'escrow over memory' ? first : await open();
     let admitted = 0;
@@ -105,7 +105,7 @@ describe.each(STORES)('%s', (_name, make) => {
       admitted += answers.filter(Boolean).length;
     }
     expect(admitted).toBeLessThanOrEqual(300);
-    // What either held is given back, and admitted by whoever asks.
+    // Returned leases are admitted by either.
     await until('all of it is admitted', async () => {
       if (await one(first, ask('k', 1, 300))) admitted++;
       return admitted === 300 ? true : undefined;
@@ -113,7 +113,7 @@ describe.each(STORES)('%s', (_name, make) => {
     expect(await one(second, ask('k', 1, 300))).toBe(false);
   });
 
-  test('a request of several hits is admitted whole or not', async () => {
+  test('a request with several hits is admitted whole or not at all', async () => {
     const store = await open();
     expect([
       await one(store, ask('k', 4, 10)),
@@ -122,13 +122,13 @@ describe.each(STORES)('%s', (_name, make) => {
     ]).toEqual([true, true, false]);
   });
 
-  test('keys are apart, and of any text', async () => {
+  test('keys are independent, and may be any text', async () => {
     const store = await open();
     for (const key of ['a', 'b', 'a b', 'a\r\nb', '{a}', 'ü\0', 'x'.repeat(1000)])
       expect([key, await one(store, ask(key, 1, 1)), await one(store, ask(key, 1, 1))]).toEqual([key, true, false]);
   });
 
-  test('all or none: what one refuses is charged to none', async () => {
+  test('all or none: a request that one limit denies is charged to none', async () => {
     const store = await open();
     expect(await store.addIfAllFit([ask('full', 2, 2), ask('free', 1, 5)])).toEqual([2, 1]);
     for (let n = 0; n < 5; n++) {
@@ -140,14 +140,14 @@ describe.each(STORES)('%s', (_name, make) => {
     );
   });
 
-  test('a look sees what was counted, and counts nothing', async () => {
+  test('inspection returns the count and charges nothing', async () => {
     const store = await open();
     expect(await store.look([ask('k', 0, 9).key, ask('other', 0, 9).key])).toEqual([0, 0]);
     await store.add([ask('k', 3, 9)]);
     for (let n = 0; n < 3; n++) expect(await store.look([ask('k', 0, 9).key])).toEqual([3]);
   });
 
-  test('what is given back is there again; more than there is cannot be', async () => {
+  test('a refund is available again, and never exceeds the count', async () => {
     const store = await open();
     await store.add([ask('k', 5, 5)]);
     await store.giveBack(ask('k', 0, 5).key, 2);
@@ -159,7 +159,7 @@ describe.each(STORES)('%s', (_name, make) => {
     expect(await store.look([ask('k', 0, 5).key, ask('never', 0, 5).key])).toEqual([3, 0]);
   });
 
-  test('what is reset begins anew', async () => {
+  test('a reset counter starts at 0', async () => {
     const store = await open();
     await store.add([ask('k', 5, 5)]);
     expect(await one(store, ask('k', 1, 5))).toBe(false);
@@ -168,7 +168,7 @@ describe.each(STORES)('%s', (_name, make) => {
   });
 });
 
-test('the text of a script goes to Redis once, and again where Redis has forgotten it', async () => {
+test('a script is sent to Redis once, and again after Redis has lost it', async () => {
   const store = await redisStore('SINGLE', `127.0.0.1:${redis.port}`);
   opened.push(store);
   const client = new Redis(redis.port, '127.0.0.1');
@@ -202,7 +202,7 @@ test.each([
   });
   opened.push(store);
   await until('Redis is there', () => (store.isHealthy ? true : undefined));
-  client?.disconnect(); // as it does itself where a sentinel tells of a failover while it connects
+  client?.disconnect(); // as ioredis does when a sentinel reports a failover during a connect
   await until('it is away', () => (store.isHealthy ? undefined : true));
   await until('it is there again', () => (store.isHealthy ? true : undefined));
   expect(await store.look(['k'])).toEqual([0]);

@@ -1,4 +1,4 @@
-/** Spans of `sluice ratelimit`, as a collector gets them: over OTLP, from real calls with the headers that callers send. */
+/** Spans of `sluice ratelimit` at an OTLP collector, from real calls with trace headers. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -55,7 +55,7 @@ async function collector(...as: Parameters<typeof startTraceCollector>): Promise
   return one;
 }
 
-/** Spans wait for the drain, unless `env` says otherwise. */
+/** Spans are exported at the drain, unless `env` says otherwise. */
 async function start(url: string, env: NodeJS.ProcessEnv = {}): Promise<RateLimitPart> {
   const part = await startSluiceRatelimit({
     RUNTIME_ROOT: folder,
@@ -153,7 +153,7 @@ describe('a call', () => {
     },
   );
 
-  test("a caller that traces nothing is followed too, in its words or in b3's", async () => {
+  test('an unsampled caller is followed, too, by traceparent or b3', async () => {
     const { url, spans } = await collector();
     const part = await start(url);
     await ask(part, user('w3c'), { traceparent: `00-${TRACE}-${SPAN}-00` });
@@ -173,7 +173,7 @@ describe('a call', () => {
     ]);
   });
 
-  test('where both are said, traceparent decides', async () => {
+  test('traceparent takes precedence over b3', async () => {
     const { url, spans } = await collector();
     const part = await start(url);
     await ask(part, user('both'), {
@@ -184,7 +184,7 @@ describe('a call', () => {
     expect(named(spans, CALL).traceId).toBe(TRACE);
   });
 
-  test('TRACING_SAMPLING_RATE is for traces that begin here', async () => {
+  test('TRACING_SAMPLING_RATE applies to new traces', async () => {
     const { url, spans } = await collector();
     const part = await start(url, { TRACING_SAMPLING_RATE: '0' });
     await ask(part, user('own'));
@@ -193,7 +193,7 @@ describe('a call', () => {
     expect(named(spans, EXECUTION).attributes['request string']).toContain('followed');
   });
 
-  test("without a caller's it begins a trace; what fails is said", async () => {
+  test("without a caller's trace it starts one; errors are recorded", async () => {
     const { url, spans } = await collector();
     const part = await start(url);
     await expect(ask(part, { domain: '' })).rejects.toThrow('rate limit domain must not be empty');
@@ -208,7 +208,7 @@ describe('a call', () => {
     expect(call.resource['service.instance.id']).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4/);
   });
 
-  test('windows of a second in a Redis of their own', async () => {
+  test('windows of a second in their own Redis', async () => {
     const own = await startRedis();
     running.push(own);
     const { url, spans } = await collector();
@@ -235,7 +235,7 @@ describe('a call', () => {
   });
 });
 
-test('/json is one trace, of its headers where they say one', async () => {
+test('a call of /json is one trace, continued from its headers', async () => {
   const { url, spans } = await collector();
   const part = await start(url);
   const body = JSON.stringify({ domain: 'shop', descriptors: [{ entries: [{ key: 'user', value: 'json' }] }] });
@@ -263,7 +263,7 @@ test('/json is one trace, of its headers where they say one', async () => {
   );
 });
 
-test('each worker tells of its own calls, and all are one instance', async () => {
+test('each worker exports its own calls, and all are one instance', async () => {
   const { url, spans } = await collector();
   const part = await start(url, { SLUICE_WORKERS: '2' });
   const calls = Array.from({ length: 16 }, async (_, at) =>
@@ -293,7 +293,7 @@ test('each worker tells of its own calls, and all are one instance', async () =>
 });
 
 describe('a collector', () => {
-  test('that refuses hurts no answer, and is said once in a while', async () => {
+  test('that rejects spans affects no answer, and is logged now and then', async () => {
     const { url, asked } = await collector('http', 400);
     const part = await start(url, { OTEL_BSP_SCHEDULE_DELAY: '10' });
     for (let batch = 1; batch <= 3; batch++) {
@@ -305,7 +305,7 @@ describe('a collector', () => {
     expect(part.printed().split('the collector of traces takes no spans; they are lost')).toHaveLength(2);
   });
 
-  test('that is not there is said too', async () => {
+  test('that is unreachable is logged, too', async () => {
     const part = await start(`http://127.0.0.1:${await freePort()}`, {
       OTEL_BSP_SCHEDULE_DELAY: '10',
       OTEL_EXPORTER_OTLP_TIMEOUT: '200',
@@ -324,13 +324,13 @@ describe('a collector', () => {
     const url = how === 'hangs' ? (await collector('http', 'never')).url : `http://127.0.0.1:${await freePort()}`;
     const part = await start(url, { SLUICE_WORKERS: workers, OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
     await ask(part, user(`held-${how}-${workers}`));
-    await part.stop(60_000); // longer than a test may take: it ends by itself
+    await part.stop(60_000); // longer than a test may take, since it exits by itself
     expect(part.printed()).toContain('the last spans are lost: the collector of traces did not take them in time');
   });
 });
 
 describe('an environment', () => {
-  test('that is not as expected is said at the start', async () => {
+  test('with unexpected values is logged at the start', async () => {
     const part = await start('no url', { OTEL_EXPORTER_OTLP_TIMEOUT: 'soon', OTEL_BSP_SCHEDULE_DELAY: 'later' });
     for (const why of [
       /Could not parse environment-provided export URL: 'no url'/,
@@ -340,7 +340,7 @@ describe('an environment', () => {
       expect(part.printed()).toMatch(why);
   });
 
-  test('that makes no exporter ends it', async () => {
+  test('without a usable exporter ends the process', async () => {
     await expect(start('http://[x', { TRACING_EXPORTER_PROTOCOL: 'grpc' })).rejects.toThrow(
       /CLI_SETTING OTEL_EXPORTER_OTLP_\.\.\.: Invalid URL/,
     );

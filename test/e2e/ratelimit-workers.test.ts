@@ -1,4 +1,4 @@
-/** Several workers of `sluice ratelimit` look like one: counts exact, pages summed, files and resets in all, one that dies is replaced. */
+/** Several workers of `sluice ratelimit` behave as one: exact counts, summed pages, common configs and resets, restarts. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -100,7 +100,7 @@ const requestOf = (key: string, value: string): Uint8Array =>
     create(RateLimitRequestSchema, { domain: 'shop', descriptors: [{ entries: [{ key, value }] }] }),
   );
 
-/** How many of so many calls pass, over connections of their own. */
+/** The number of calls that pass, each over its own connection. */
 async function passing(
   server: RatelimitServer,
   key: string,
@@ -162,11 +162,11 @@ test.each([
   else expect(valueOf(text, 'ratelimit_redis_pool_cx_active')).toBe(3);
 });
 
-test('escrow in each worker: never more than the limit, and in the end all of it', async () => {
+test('escrow in each worker admits never more than the limit, and finally all of it', async () => {
   const server = await start({ SLUICE_ESCROW: 'true' });
   let passed = await passing(server, 'user', 'ann', 600);
   expect(passed).toBeLessThanOrEqual(100);
-  // What lies in one worker's chunk is given back, and admitted by whoever is asked.
+  // The rest of a worker's lease is returned, and admitted by any worker.
   await until('all of it is admitted', async () => {
     passed += await passing(server, 'user', 'ann', 12);
     return passed >= 100 ? true : undefined;
@@ -174,7 +174,7 @@ test('escrow in each worker: never more than the limit, and in the end all of it
   expect([passed, await passing(server, 'user', 'ann', 120)]).toEqual([100, 0]);
 });
 
-test('files are in force in all soon; bad ones change nothing, and count once', async () => {
+test('configs reach all workers soon; invalid ones change nothing, and are counted once', async () => {
   const server = await start();
   await writeFile(file, CONFIG.replace('requests_per_unit: 100 ', 'requests_per_unit: 30 '));
   expect(await server.reload()).toBe(true);
@@ -190,7 +190,7 @@ test('files are in force in all soon; bad ones change nothing, and count once', 
   ]).toEqual([2, 1]);
 });
 
-test('a worker that dies is started again with what is in force; the others serve on, and no counter falls', async () => {
+test('a dead worker is restarted with the config in force; the others serve, and no counter falls', async () => {
   const server = await start();
   await writeFile(file, CONFIG.replace('requests_per_unit: 100 ', 'requests_per_unit: 200 '));
   await server.reload();
@@ -243,7 +243,7 @@ test.each([
   expect([await passing(server, 'log', 'ann', 120), await passing(server, 'burst', 'ann', 12)]).toEqual([30, 0]);
 });
 
-test('a limit that is counted locally while Redis is away is one limit for all workers', async () => {
+test('a limit that is counted locally without Redis is one limit for all workers', async () => {
   const own = await startRedis();
   const server = await start({ REDIS_URL: `127.0.0.1:${own.port}`, SLUICE_REPLICAS: '3' });
   await own.stop();
@@ -263,7 +263,7 @@ test.each([
       await fetch(`http://127.0.0.1:${server.debugPort}/limits/${what}?domain=shop&key=${key}&value=ann`, { method })
     ).json() as Promise<Inspection>;
   expect(await passing(server, 'many', 'ann', 1200)).toBe(1200);
-  // Workers read the counter one after another: a sum may miss or double a chunk until idle leases are given back.
+  // Workers read the counter one after the other: a sum may miss or double a lease until idle leases are returned.
   await until('nothing is held', async () => ((await about('inspect', 'many')).heldHere === 0 ? true : undefined));
   expect(await about('inspect', 'many')).toMatchObject({ count: 1200, remaining: 998_800 });
   expect(await about('reset', 'many', 'POST')).toMatchObject({ count: 1200 });
@@ -271,13 +271,13 @@ test.each([
   for (let round = 0; round < 3; round++) {
     expect(await passing(server, 'user', 'ann', 360)).toBeLessThanOrEqual(100);
     await about('reset', 'user', 'POST');
-    expect(await passing(server, 'user', 'ann', 24)).toBe(24); // of none that remembers that it was over
+    expect(await passing(server, 'user', 'ann', 24)).toBe(24); // no worker has a cached denial
     await about('reset', 'user', 'POST');
   }
   expect((await about('explain', 'user')).limit?.requestsPerUnit).toBe(100);
 });
 
-test('while it drains it is unhealthy, and calls in flight are answered', async () => {
+test('a draining server is unhealthy, and answers calls in flight', async () => {
   const server = await start();
   const session = connect(`http://127.0.0.1:${server.grpcPort}`);
   const call = session.request({
@@ -290,7 +290,7 @@ test('while it drains it is unhealthy, and calls in flight are answered', async 
   call.resume();
   await new Promise((resolve) => {
     session.ping(resolve);
-  }); // what came before it has been read
+  }); // earlier frames have been read
   const draining = server.drain();
   await until('it is unhealthy', async () =>
     (await fetch(`http://127.0.0.1:${server.httpPort}/healthcheck`)).status === 500 ? true : undefined,
@@ -302,7 +302,7 @@ test('while it drains it is unhealthy, and calls in flight are answered', async 
   await draining;
 });
 
-test('DogStatsD is told by one: each hit once, and gauges of all', async () => {
+test('one worker sends to DogStatsD: each hit once, and gauges of all', async () => {
   const dog = createSocket('udp4');
   const lines: string[] = [];
   dog.on('message', (packet) => {
@@ -320,7 +320,7 @@ test('DogStatsD is told by one: each hit once, and gauges of all', async () => {
   });
   expect(await passing(server, 'many', 'ann', 120)).toBe(120);
   await until('gauges are told', () => (lines.includes('ratelimit.redis_pool.cx_active:3|g') ? true : undefined));
-  await server.drain(); // the last is told at the end
+  await server.drain(); // the last counts are sent at the end
   const sumOf = (name: string): number =>
     lines
       .filter((line) => line.startsWith(`${name}:`))
@@ -334,7 +334,7 @@ test('DogStatsD is told by one: each hit once, and gauges of all', async () => {
   dog.close();
 });
 
-test('/json is answered, and counted', async () => {
+test('/json is answered and counted', async () => {
   const server = await start();
   const json = async (): Promise<Response> =>
     fetch(`http://127.0.0.1:${server.httpPort}/json`, {

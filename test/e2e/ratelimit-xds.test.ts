@@ -1,4 +1,4 @@
-/** `sluice ratelimit` told by a control plane (ADS, state of the world): what it takes, what it refuses and why, and that it comes back. */
+/** `sluice ratelimit` with a control plane (ADS, state of the world): accepted and rejected configs, and reconnects. */
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { anyPack } from '@bufbuild/protobuf/wkt';
 import { afterEach, expect, test } from 'vitest';
@@ -196,7 +196,7 @@ test.each(['1', '2'])(
   },
 );
 
-test('a control plane that goes leaves what was in force, and is followed again when it is back', async () => {
+test('a lost control plane leaves the config in force, and is followed again when it is back', async () => {
   const port = await freePort();
   const plane = await controlPlane(port);
   plane.send('1', [shop(7)]);
@@ -211,7 +211,7 @@ test('a control plane that goes leaves what was in force, and is followed again 
   expect(again.heard[0]?.versionInfo).toBe('');
 });
 
-test('without a control plane it waits, or starts where it is told to', async () => {
+test('without a control plane it waits, or starts if it is told to', async () => {
   const port = await freePort();
   const { limitOf } = await started({
     CONFIG_GRPC_XDS_SERVER_URL: `127.0.0.1:${port}`,

@@ -1,4 +1,4 @@
-/** `sluice ratelimit` as an operator of envoyproxy/ratelimit starts it: by its environment, its folder, on a real Redis, over its ports. */
+/** `sluice ratelimit` as a drop-in for envoyproxy/ratelimit: its environment, its folder, its ports, on a real Redis. */
 import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -136,10 +136,10 @@ describe('its ports', () => {
       const answer = await json(part, bad);
       expect([answer.status, await answer.text()], bad).toEqual([400, 'Bad Request\n']);
     }
-    expect((await json(part, user('json-still-there'))).status).toBe(200); // a unit that is none stops nothing
+    expect((await json(part, user('json-still-there'))).status).toBe(200); // an unknown unit stops nothing
   });
 
-  test('/healthcheck and gRPC health follow Redis, and "" does not', async () => {
+  test('/healthcheck and gRPC health follow Redis, and the service "" does not', async () => {
     const own = await startRedis();
     const part = await start({ REDIS_URL: `127.0.0.1:${own.port}` });
     const healthy = async (): Promise<number> => (await fetch(`http://127.0.0.1:${part.httpPort}/healthcheck`)).status;
@@ -162,7 +162,7 @@ describe('its ports', () => {
     await expect(ask(part.grpcPort, user('gone'))).rejects.toThrow(/Redis: /);
   });
 
-  test('a unix socket in place of the port', async () => {
+  test('a unix socket in place of the gRPC port', async () => {
     const path = join(folder, 'grpc.sock');
     await start({ GRPC_UDS: path });
     expect((await ask(`unix:${path}`, user('uds'))).overallCode).toBe(Code.OK);
@@ -210,7 +210,7 @@ describe('its files', () => {
     },
   );
 
-  test('RUNTIME_ROOT is a link that is swapped', async () => {
+  test('RUNTIME_ROOT as a link that is swapped', async () => {
     const base = await mkdtemp(join(folder, 'swap-'));
     for (const [version, limit] of [
       ['v1', 3],
@@ -233,7 +233,7 @@ describe('its files', () => {
     await until('the new limit', async () => ((await limit()) === 5 ? true : undefined));
   });
 
-  test('bad files at the start: it serves, says so to callers, and takes good ones later', async () => {
+  test('with invalid files at the start it serves, tells callers, and loads valid ones later', async () => {
     const part = await start({}, 'domain: ""');
     await expect(ask(part.grpcPort, user('bad'))).rejects.toThrow(
       new GrpcError(2, 'no rate limit configuration loaded'),
@@ -244,7 +244,7 @@ describe('its files', () => {
 });
 
 describe('its settings', () => {
-  test('what is wrong is named, all at once, and it does not start', async () => {
+  test('all invalid settings are named at once, and it does not start', async () => {
     await expect(start({ REDIS_TYPE: 'RING', NEAR_LIMIT_RATIO: 'much' })).rejects.toThrow(
       /CLI_SETTING .*NEAR_LIMIT_RATIO is "much"; a number such as 0.8 is expected[^]*REDIS_TYPE is "RING"; one of SINGLE, SENTINEL, CLUSTER is expected/,
     );
@@ -262,13 +262,13 @@ describe('its settings', () => {
     await expect(start(env)).rejects.toThrow(says);
   });
 
-  test('so are mogrifiers', async () => {
+  test('invalid mogrifiers are named as well', async () => {
     await expect(
       start({ USE_DOG_STATSD: 'true', USE_DOG_STATSD_MOGRIFIERS: 'N', DOG_STATSD_MOGRIFIER_N_PATTERN: '(' }),
     ).rejects.toThrow(/CLI_SETTING DOG_STATSD_MOGRIFIER_N_PATTERN is "\("; [^]*DOG_STATSD_MOGRIFIER_N_NAME is not set/);
   });
 
-  test('--workers says what SLUICE_WORKERS does', async () => {
+  test('--workers is the same as SLUICE_WORKERS', async () => {
     const { code, err } = await run(['ratelimit', '--workers', 'all'], { env: { SLUICE_WORKERS: '2' } });
     expect([code, err]).toEqual([
       2,
@@ -276,7 +276,7 @@ describe('its settings', () => {
     ]);
   });
 
-  test('what has no effect here is said', async () => {
+  test('settings without effect are logged', async () => {
     const part = await start({ REDIS_POOL_SIZE: '50' });
     expect(part.printed()).toContain(
       'REDIS_POOL_SIZE has no effect: there is no pool; one connection carries all commands, pipelined',
@@ -342,7 +342,7 @@ describe('its settings', () => {
     },
   );
 
-  test('windows of a second in a Redis of their own', async () => {
+  test('windows of a second in their own Redis', async () => {
     await admin.flushall();
     const own = await startRedis();
     const { grpcPort } = await start({
@@ -384,7 +384,7 @@ describe('its settings', () => {
     expect((await ask(grpcPort, user('bob'))).statuses[0]?.limitRemaining).toBe(2);
   });
 
-  test('Redis with a user of its own and a password', async () => {
+  test('Redis with a user and a password', async () => {
     const own = await startRedis();
     const setup = new Redis(own.url);
     await setup.call('ACL', 'SETUSER', 'app', 'on', '>word', '~*', '+@all');
@@ -442,7 +442,7 @@ describe('sluice limits', () => {
     expect((await limits('inspect', 'shop', 'user')).err).toContain('"user" is no entry; KEY=VALUE is expected');
   });
 
-  test('says where nobody answers', async () => {
+  test('reports an unreachable server', async () => {
     const to = `127.0.0.1:${await freePort()}`;
     const { code, err } = await run(['limits', 'inspect', '--to', to, 'shop', 'user=ann']);
     expect([code, err]).toEqual([
@@ -505,7 +505,7 @@ describe('its counters', () => {
     dog.close();
   });
 
-  test('to DogStatsD, with names rewritten and tags taken from them', async () => {
+  test('to DogStatsD, with rewritten names and tags from them', async () => {
     const dog = createSocket('udp4');
     let told = '';
     dog.on('message', (packet) => {

@@ -1,4 +1,4 @@
-/** Credentials of Redis: those of the URL are used, and none is ever printed. */
+/** Redis credentials from a URL are used, and never printed. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,7 +94,7 @@ test.each(['tcp://:s3cret@127.0.0.1:1', 'redis://:s3cret@redis.example', 'redis:
 test.each([
   ['a wrong password', () => `redis://:wr0ng@127.0.0.1:${redis.port}`, /WRONGPASS/],
   ['no password', () => `redis://127.0.0.1:${redis.port}`, /NOAUTH/],
-  ['nobody there', async () => `127.0.0.1:${await freePort()}`, /ECONNREFUSED/],
+  ['no server', async () => `127.0.0.1:${await freePort()}`, /ECONNREFUSED/],
 ])(
   '%s: one line in the log, and the cause in /healthcheck and /json',
   async (_name, url, cause) => {
@@ -115,7 +115,7 @@ test.each([
   30_000,
 );
 
-test('killed while it serves: one line when it goes, one when it is back', async () => {
+test('killed while it serves: one log line when it goes, one when it is back', async () => {
   const own = await startRedis();
   ends.push(() => own.stop());
   const part = await start({ REDIS_URL: `127.0.0.1:${own.port}`, LOG_LEVEL: 'info' });

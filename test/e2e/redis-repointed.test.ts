@@ -1,4 +1,4 @@
-/** Connections that stay open and are of no use: the server has become a replica, or wants a password. Real servers, an address that can be led elsewhere. */
+/** Connections that stay open but are useless: the server has become a replica, or wants a password. Real servers behind an address that is repointed. */
 import { z } from 'zod';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ async function startPair(oldArgs: readonly string[] = []): Promise<Pair> {
     () => renewed.stop(),
     () => old.kill(),
     () => link.stop(),
-  ); // a master waits for its replica before it ends
+  ); // a master waits for its replica before it exits
   return { old, renewed, link, url: `redis://127.0.0.1:${link.port}` };
 }
 
@@ -65,7 +65,7 @@ describe.each(Object.entries(CHARGES))('quota-redis, %s', (name, config) => {
       );
   };
 
-  test('a master that becomes a replica: Unavailable and not ready, then counted where the address leads to', async () => {
+  test('a master that becomes a replica: Unavailable and not ready, then counted at the repointed address', async () => {
     const { old, renewed, link, url } = await startPair();
     const { handler, readiness, close } = await openForTest(quota, { config: { url, ...config } });
     ends.push(close);
@@ -88,7 +88,7 @@ describe.each(Object.entries(CHARGES))('quota-redis, %s', (name, config) => {
   }, 30_000);
 });
 
-test('quota-redis: while the address leads to a replica it is not ready, and new connections are tried with pauses', async () => {
+test('quota-redis: while the address points to a replica it is not ready, and reconnects back off', async () => {
   const { old, renewed, url } = await startPair();
   const { handler, readiness, close } = await openForTest(quota, { config: { url } });
   ends.push(close);
@@ -109,13 +109,13 @@ test('quota-redis: while the address leads to a replica it is not ready, and new
     expect(await charge()).toBeInstanceOf(Unavailable);
     expect(readiness().ready).toBe(false);
   }
-  expect((await connections()) - before).toBeLessThanOrEqual(12); // a pause grows from 25 ms to a second
+  expect((await connections()) - before).toBeLessThanOrEqual(12); // the back-off grows from 25 ms to a second
   await admin.replicaof('NO', 'ONE');
   admin.disconnect();
   await eventually(async () => expect(await charge()).toBeUndefined());
 }, 30_000);
 
-test('enrich-redis: a replica that has lost its master and gives nothing stale is left for where the address leads to', async () => {
+test('enrich-redis: a replica without its master that serves no stale data is left for the repointed address', async () => {
   const { old, renewed, link, url } = await startPair(['--replica-serve-stale-data', 'no']);
   await told(renewed.url, ['HSET', 'ann', 'plan', 'gold']);
   await told(old.url, ['HSET', 'ann', 'plan', 'old']);
@@ -126,7 +126,7 @@ test('enrich-redis: a replica that has lost its master and gives nothing stale i
   const lookup = handler.lookup?.({ rule: 'r', params: undefined });
   const look = async (): Promise<unknown> => lookup?.({ key: 'ann' }, testCall());
   expect(await look()).toEqual({ plan: 'old' });
-  await told(old.url, ['REPLICAOF', '127.0.0.1', '1']); // where nobody is
+  await told(old.url, ['REPLICAOF', '127.0.0.1', '1']); // no server there
   await eventually(async () => expect(String(await failure(look()))).toMatch(/MASTERDOWN/));
   expect(readiness().why).toMatch(/Redis at .*MASTERDOWN/);
   link.repoint(renewed.port);
@@ -148,7 +148,7 @@ describe('a connection', () => {
     return { connection, why, get: async () => failure(connection.ask(async (client) => client.get('k'))) };
   };
 
-  test('says that the server wants another password, and is made anew when it takes ours', async () => {
+  test('reports that the server wants another password, and is replaced when it accepts ours', async () => {
     const redis = await startRedis();
     ends.push(() => redis.stop());
     const { get, why } = await open({ url: redis.url, password: 'right' });
@@ -162,7 +162,7 @@ describe('a connection', () => {
     await eventually(async () => expect(await get()).toBeUndefined());
   }, 20_000);
 
-  test('at a server that hangs is made anew, through the address', async () => {
+  test('to a hung server is replaced, through the address', async () => {
     const { old, renewed, link, url } = await startPair();
     const { get } = await open({ url });
     await eventually(async () => expect(await get()).toBeUndefined());
@@ -173,7 +173,7 @@ describe('a connection', () => {
     old.thaw();
   }, 20_000);
 
-  test('what Redis refuses of one key is Rejected, and the connection stays', async () => {
+  test('stays when Redis rejects one key, which is Rejected', async () => {
     const redis = await startRedis();
     ends.push(() => redis.stop());
     await told(redis.url, ['LPUSH', 'k', 'v']);

@@ -1,4 +1,4 @@
-/** A policy that changes while it is asked. */
+/** Reloads of a policy under traffic. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ afterEach(async () => {
 const body = async (): Promise<string | undefined> => (await client.check({ path: '/closed' })).denied_response?.body;
 
 describe('a reload', () => {
-  test('ten of them under traffic lose no call, and every answer is of one policy', async () => {
+  test('ten of them lose no call, and every answer is of one policy', async () => {
     let isOver = false;
     const failures: string[] = [];
     let answered = 0;
@@ -70,7 +70,7 @@ describe('a reload', () => {
     expect(answered).toBeGreaterThan(100);
   }, 60_000);
 
-  test('a policy with errors is explained, and the last good one stays in force until it is mended', async () => {
+  test('an invalid policy is reported, and the last good one stays in force until it is fixed', async () => {
     const before = server.err().length;
     write(policy(1).replace('request.path == "/closed"', 'request.pth == "/closed"'));
     await server.said(/policy\.yaml:6:\d+ EXPRESSION_\w+/, before);
@@ -81,14 +81,14 @@ describe('a reload', () => {
     await expect.poll(body, { timeout: 50_000 }).toBe('policy 2');
   });
 
-  test('SIGHUP loads it anew, also where nothing has changed', async () => {
+  test('SIGHUP reloads, even without a change', async () => {
     const before = server.err().length;
     server.signal('SIGHUP');
     await server.said(/"msg":"policy loaded"/, before);
     expect(await body()).toBe('policy 0');
   });
 
-  test('a file that is taken away is an error like another: what was loaded stays', async () => {
+  test('a removed file is an error like any other; the policy in force stays', async () => {
     const before = server.err().length;
     rmSync(join(folder, 'policy.yaml'));
     await server.said(/"msg":"the policy has errors/, before);
@@ -120,7 +120,7 @@ describe('a reload', () => {
         log,
         watch: true,
       });
-      // Reading them takes longer than closing a port that nobody has called.
+      // Reading them takes longer than closing an idle port.
       for (let nth = 0; nth < 200; nth++)
         writeFileSync(
           join(folder, `rule-${nth}.yaml`),

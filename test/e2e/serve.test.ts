@@ -1,4 +1,4 @@
-/** `sluice serve` on its embedded default, asked by a client that is not ours. */
+/** `sluice serve` with the example policy, called by a third-party client. */
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run, serving, type Serving } from './command.ts';
@@ -24,8 +24,8 @@ const page = async (path: string): Promise<{ status: number; text: string }> => 
   return { status: answer.status, text: await answer.text() };
 };
 
-describe('the embedded default', () => {
-  test('allows, changes and refuses by its rules', async () => {
+describe('the example policy', () => {
+  test('allows, changes and denies by its rules', async () => {
     const allowed = await client.check({ path: '/other' });
     expect(allowed.status?.code ?? 0).toBe(0);
     expect(allowed.http_response).toBe('ok_response');
@@ -53,7 +53,7 @@ describe('the embedded default', () => {
     expect(codes).toEqual(['OK', 'OK', 'OK', 'OK', 'OK', 'OVER_LIMIT']);
   });
 
-  test('its own command can ask it: the exit code says allowed or refused', async () => {
+  test('sluice call reports the verdict by its exit code', async () => {
     const allowed = await run(['call', 'check', '--to', server.grpc, '--request', 'examples/requests/get.yaml']);
     expect(allowed.err).toBe('');
     expect(allowed.code).toBe(0);
@@ -75,7 +75,7 @@ describe('the embedded default', () => {
     expect(limited.code).toBe(0);
   });
 
-  test('an access log entry becomes a line on stdout and a number for Prometheus', async () => {
+  test('an access log entry becomes a line on stdout and a count on the metrics page', async () => {
     const sent = await run(['call', 'log', '--to', server.grpc, '--request', 'examples/requests/log.yaml']);
     expect(sent.err).toBe('');
     expect(sent.code).toBe(0);
@@ -85,7 +85,7 @@ describe('the embedded default', () => {
       .toMatch(/^shop_requests_total\{.*code="200".*\} 1$/m);
   });
 
-  test('the admin port tells what is in force and what was refused, with the reason', async () => {
+  test('the admin port shows the policy in force, and denials with their reasons', async () => {
     expect(await page('/healthz')).toMatchObject({ status: 200 });
     expect(JSON.parse((await page('/readyz')).text)).toMatchObject({ ready: true });
     const { rules } = JSON.parse((await page('/rules')).text) as { rules: { name: string; calls: string[] }[] };
@@ -104,7 +104,7 @@ describe('the embedded default', () => {
     expect((await page('/metrics')).text).toMatch(/^sluice_calls_total\{.*\} \d+$/m);
   });
 
-  test('a probe asks whether it takes calls: the exit code says so', async () => {
+  test('sluice healthcheck reports the health by its exit code', async () => {
     expect(await run(['healthcheck', '--to', server.grpc])).toMatchObject({ code: 0, out: 'SERVING\n' });
     expect(await run(['healthcheck', '--to', `127.0.0.1:${await freePort()}`])).toMatchObject({
       code: 3,
@@ -112,7 +112,7 @@ describe('the embedded default', () => {
     });
   });
 
-  test('a probe of a server that says NOT_SERVING exits with 1', async () => {
+  test('sluice healthcheck exits with 1 for a server that is NOT_SERVING', async () => {
     const stopping = await listen(new Map(healthMethods({ services: [], isServing: () => false })), {
       host: '127.0.0.1',
       port: 0,
@@ -130,21 +130,21 @@ describe('the embedded default', () => {
     }
   });
 
-  test('a metrics page that Prometheus can read', async () => {
+  test('Prometheus can read the metrics page', async () => {
     const { text } = await page('/metrics');
     const checked = spawnSync(await promtool(), ['check', 'metrics'], { input: text, encoding: 'utf8' });
     expect([checked.status, checked.stdout, checked.stderr]).toEqual([0, '', '']);
   });
 });
 
-test('told to stop, it says NOT_SERVING, ends calls in flight and exits with 0', async () => {
+test('on SIGTERM it reports NOT_SERVING, finishes calls in flight and exits with 0', async () => {
   const other = await serving(['examples/start']);
   const code = await other.stop();
   expect(code).toBe(0);
   expect(other.err()).toContain('"msg":"stopped"');
 });
 
-test('both signals of a terminal end it, and SIGINT too exits with 0', async () => {
+test('both signals of a terminal end it, and SIGINT exits with 0 as well', async () => {
   const other = await serving(['examples/start']);
   other.signal('SIGINT');
   expect(await other.ended).toBe(0);

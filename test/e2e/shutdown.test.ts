@@ -1,4 +1,4 @@
-/** SIGTERM keeps its grace, and calls their answers, while a backend is away or hangs. */
+/** SIGTERM respects the grace period, and calls get answers, while a backend is away or hangs. */
 import { writeFile } from 'node:fs/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { burstOfChecks } from '../parts/burst.ts';
@@ -6,10 +6,10 @@ import { freePort } from '../parts/free-port.ts';
 import { startRedis } from '../parts/redis.ts';
 import { serveSluice, until } from './sluice.ts';
 
-/** `serveSluice` gives 3 s; the rest is what a busy machine takes. */
+/** `serveSluice` has a grace of 3 s; the rest is for a busy machine. */
 const SOON_MS = 15_000;
 
-test('Kafka is away: what waits is given up in time, and told', async () => {
+test('without Kafka, queued reports are given up in time, and logged', async () => {
   const sluice = await serveSluice(`
 handlers: { audit: { adapter: log-kafka, config: { brokers: ["127.0.0.1:${await freePort()}"], topic: audit } } }
 rules: [{ name: written, calls: [http], report: { handler: audit, input: { path: request.path } } }]
@@ -26,7 +26,7 @@ rules: [{ name: written, calls: [http], report: { handler: audit, input: { path:
   );
 }, 60_000);
 
-test('Redis hangs: calls end by their rule, a reload in the middle too, the log tells, and SIGTERM ends it', async () => {
+test('with a hung Redis, calls end by their onError, reloads work, the outage is logged, and SIGTERM ends the process', async () => {
   const redis = await startRedis();
   onTestFinished(() => redis.stop());
   const policy = (limit: number): string => `

@@ -1,4 +1,4 @@
-/** Signals at moments when they are easily missed: while the server starts, and while it ends. */
+/** Signals while the server starts and while it stops, when they are easily missed. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -54,7 +54,7 @@ function start(args: readonly string[] = [], stdout: 'ignore' | 'pipe' = 'ignore
   });
 }
 
-/** The first moment at which a signal can be heard: the kernel's list of signals that the process catches holds it. */
+/** Waits until the kernel's list of caught signals of the process contains it. */
 async function hears(): Promise<void> {
   await until('it hears SIGHUP', () => {
     const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? '0';
@@ -89,7 +89,7 @@ test.each([[[]], [['--workers', '2']]])(
   },
 );
 
-test('a stream that never ends does not keep reports from being written, nor the server from ending in its grace', async () => {
+test('an endless stream delays neither the writing of reports nor the end of the server after its grace', async () => {
   writeFileSync(
     join(folder, 'policy.yaml'),
     `handlers: { out: { adapter: log-stdout, batch: { maxAge: 10m } } }
@@ -137,7 +137,7 @@ rules: [{ name: told, report: { handler: out, input: { path: request.path } } }]
   await streaming;
 }, 60_000);
 
-test('a SIGHUP at its very end does not change how it ends', async () => {
+test('a SIGHUP at the end does not change the exit', async () => {
   start();
   await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
   child.kill('SIGTERM');

@@ -1,4 +1,4 @@
-/** Whoever reads slowly what a command prints gets all of it. */
+/** A slow reader of a command's output gets all of it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,9 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT } from './command.ts';
 
-/** Longer than a command waits for what plugins have left open. */
+/** Longer than a command waits for resources that plugins left open. */
 const ASLEEP_MS = 2500;
-/** Far more text than a pipe holds. */
+/** Far more output than a pipe holds. */
 const RULES = 4000;
 
 let folder: string;

@@ -1,4 +1,4 @@
-/** `sluice serve` as an operator runs it: a process of its own, its lines read, ended by pid. */
+/** `sluice serve` as a child process, with its output as lines. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -11,11 +11,11 @@ const BIN = join(import.meta.dirname, '../../src/cli/bin.ts');
 export interface ServedSluice {
   readonly child: ChildProcess;
   readonly folder: string;
-  /** The policy's file: write it to reload. */
+  /** The policy's file; a write reloads it. */
   readonly policyFile: string;
   readonly grpcPort: number;
   readonly adminPort: number;
-  /** Lines of stdout: what log-stdout wrote, one JSON object each. */
+  /** Lines of stdout, one JSON object each, written by log-stdout. */
   readonly written: readonly Readonly<Record<string, unknown>>[];
   /** Lines of stderr. */
   readonly log: readonly string[];
@@ -102,7 +102,7 @@ function portIn(pattern: RegExp, line: string): number | undefined {
   return port === undefined ? undefined : Number(port);
 }
 
-/** Waits until something is so; fails with what it was waiting for. */
+/** Waits until `look` returns a value; fails with the name of the condition. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,

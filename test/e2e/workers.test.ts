@@ -1,4 +1,4 @@
-/** Several workers at one port look like one server: quotas exact, pages summed, one that dies is replaced. */
+/** Several workers on one port behave as one server: exact quotas, summed pages, restarts. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,7 +65,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** How many of so many calls pass, over connections of their own; `idOf`: each has an id, by its number. */
+/** The number of calls that pass, each over its own connection; `idOf`: the request id by number. */
 async function passing(
   host: string,
   calls: number,
@@ -100,7 +100,7 @@ const valueOf = (metrics: string, series: string): number =>
       .at(-1),
   );
 
-test('a quota in memory is exact across workers, and the pages tell of all of them', async () => {
+test('a quota in memory is exact across workers, and the pages include all of them', async () => {
   expect(await passing('a.example', 600)).toBe(100);
   expect(await passing('b.example', 60)).toBe(60);
   const metrics = await page('/metrics');
@@ -119,7 +119,7 @@ test('a quota in memory is exact across workers, and the pages tell of all of th
   expect(await passing('log.example', 60)).toBe(30);
 });
 
-test('so many at once are let in by all workers together, and the next when one has been answered', async () => {
+test('all workers together limit concurrent requests, and admit the next when one has been answered', async () => {
   expect(await passing('a.example', 60, { idOf: (call) => `id ${call}` })).toBe(20);
   expect(await passing('b.example', 12, { idOf: () => 'one' })).toBe(12);
   const places = async (from: string): Promise<number> =>
@@ -139,7 +139,7 @@ test('so many at once are let in by all workers together, and the next when one 
   expect(await places('more')).toBe(0);
 });
 
-test('a worker that dies is started again and counted; the counts live on', async () => {
+test('a dead worker is restarted and counted; the counts survive', async () => {
   expect(await passing('a.example', 60)).toBe(60);
   const dead = threads[1];
   await dead?.terminate();
@@ -152,7 +152,7 @@ test('a worker that dies is started again and counted; the counts live on', asyn
   expect(await passing('a.example', 600)).toBe(40);
 });
 
-test('a changed policy is taken by all, one with errors by none', async () => {
+test('a changed policy is loaded by all workers, one with errors by none', async () => {
   await writeFile(join(folder, 'policy.yaml'), POLICY.replace('limit: 100', 'limit: "many"'));
   expect(await server.reload()).toBe(false);
   await writeFile(
@@ -164,7 +164,7 @@ test('a changed policy is taken by all, one with errors by none', async () => {
   expect(await page('/rules')).toContain('thirty');
 });
 
-test('quotas are looked at and reset as those of one server, in memory and in Redis', async () => {
+test('quotas are inspected and reset as in one server, in memory and in Redis', async () => {
   const limits = async (depth: string, host: string): Promise<unknown> => {
     const answer = await fetch(`http://127.0.0.1:${server.adminPort}/limits/${depth}`, {
       method: 'POST',
@@ -213,7 +213,7 @@ test('quotas are looked at and reset as those of one server, in memory and in Re
   }
 });
 
-test('what cannot be asked of a worker is answered as by one server', async () => {
+test('invalid requests are answered as by one server', async () => {
   const answer = await fetch(`http://127.0.0.1:${server.adminPort}/limits/inspect`, {
     method: 'POST',
     body: '{"request.pth": "/"}',
@@ -224,7 +224,7 @@ test('what cannot be asked of a worker is answered as by one server', async () =
   ]);
 });
 
-test('recent verdicts of all workers are one list, filtered as that of one server is', async () => {
+test('recent verdicts of all workers are one list, with the filters of one server', async () => {
   await writeFile(
     join(folder, 'policy.yaml'),
     `rules:
@@ -260,7 +260,7 @@ test('recent verdicts of all workers are one list, filtered as that of one serve
   expect((await fetch(`http://127.0.0.1:${server.adminPort}/verdicts?rule=clsed`)).status).toBe(400);
 });
 
-// ---------------------------------------------------------- all have one policy, or the one before it
+// ---------------------------------------------------------- all workers have the same policy
 
 const rule = (name: string): string =>
   `rules: [{ name: ${name}, match: 'request.url_path == "/"', deny: { status: 403, body: ${name} } }]\n`;
@@ -270,7 +270,7 @@ const writePolicy = async (name: string): Promise<void> =>
     name === '' ? 'rules: [{ name: x, match: request.pth, deny: {} }]\n' : rule(name),
   );
 
-/** What calls over connections of their own are answered: each worker gets some. */
+/** Answers of calls over separate connections, so that each worker gets some. */
 async function bodies(connections = 24): Promise<string[]> {
   const seen = await Promise.all(
     Array.from({ length: connections }, async () => {
@@ -291,7 +291,7 @@ async function bodies(connections = 24): Promise<string[]> {
 const restarts = async (): Promise<number> => valueOf(await page('/metrics'), 'sluice_worker_restarts_total');
 const serving = async (): Promise<number> => valueOf(await page('/metrics'), 'sluice_workers');
 
-test('a worker that dies after a bad edit is started again with the policy in force, not with what is on disk', async () => {
+test('a worker that dies after an invalid edit is restarted with the policy in force, not with the files on disk', async () => {
   await writePolicy('good');
   expect(await server.reload()).toBe(true);
   await writePolicy('');
@@ -309,7 +309,7 @@ test('a worker that dies after a bad edit is started again with the policy in fo
   });
 }, 60_000);
 
-test('a policy that comes while a worker starts reaches it too', async () => {
+test('a policy that arrives while a worker starts reaches it, too', async () => {
   await writePolicy('first');
   expect(await server.reload()).toBe(true);
   const before = threads.length;
@@ -321,7 +321,7 @@ test('a policy that comes while a worker starts reaches it too', async () => {
   expect(await bodies()).toEqual(['second']);
 }, 60_000);
 
-test('where one worker cannot take a policy, none does, and why is told', async () => {
+test('a policy that one worker cannot load is loaded by none, and the reason is logged', async () => {
   await writePolicy('first');
   expect(await server.reload()).toBe(true);
   const [, one] = threads;
@@ -333,7 +333,7 @@ test('where one worker cannot take a policy, none does, and why is told', async 
       file,
       text: text.replace('second', 'second]'),
     }));
-    send({ ...message, given: { ...message.given, files: { ...message.given.files, files } } }); // damaged on the way
+    send({ ...message, given: { ...message.given, files: { ...message.given.files, files } } }); // damaged in transit
   };
   await writePolicy('second');
   expect(await server.reload()).toBe(false);
@@ -346,7 +346,7 @@ test('where one worker cannot take a policy, none does, and why is told', async 
   expect(await bodies()).toEqual(['second']);
 }, 60_000);
 
-test('what the process says of itself is said once, and counts do not fall when a worker dies', async () => {
+test('process metrics appear once, and counts do not fall when a worker dies', async () => {
   const before = await passing('a.example', 60);
   expect(before).toBe(60);
   const calls = async (): Promise<number> =>

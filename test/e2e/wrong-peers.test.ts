@@ -1,4 +1,4 @@
-/** What the real command says of peers that are not as it was told: they speak something else, nothing at all, or come past a proxy. */
+/** Log lines about unexpected peers: another protocol, silence, or a path around a proxy. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -34,7 +34,7 @@ async function connected(address: string, octets?: Uint8Array): Promise<Socket> 
   return socket;
 }
 
-/** The head of a ClientHello of 512 octets. */
+/** The first bytes of a ClientHello of 512 bytes. */
 const HALF_A_HELLO = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
 
 test.each([
@@ -133,7 +133,7 @@ test.each([
   40_000,
 );
 
-test('requests that come through fewer proxies than settings.trustedHops says are warned of', async () => {
+test('requests through fewer proxies than settings.trustedHops are logged as a warning', async () => {
   const policy = join(folder, 'two-hops.yml');
   writeFileSync(
     policy,
