@@ -1,8 +1,7 @@
 /** A list of values, compared in one of five ways. */
-import { Rejected } from 'sluice/plugin';
+import { Cidr, IpRanges, parseCidr, parseIp, Rejected } from 'sluice/plugin';
 import { RE2JS, RE2Set } from 're2js';
 import { hostName } from '../values/host-name.ts';
-import { networksOf, parseNetwork } from './addresses.ts';
 
 export type Kind = 'string' | 'prefix' | 'host' | 'cidr' | 'regex';
 
@@ -34,10 +33,10 @@ export function makeList(kind: Kind, values: readonly string[], { ignoreCase, ma
       return { has: (value) => contains(hostName(value)) };
     }
     case 'cidr': {
-      const contains = networksOf(values.map(parseNetwork));
+      const ranges = new IpRanges(values.map(parseNetwork));
       return {
         has(value) {
-          const isContained = contains(value);
+          const isContained = ranges.has(value);
           if (isContained === undefined) throw new Rejected(`"${shownValue(value)}" is not an IP address`);
           return isContained;
         },
@@ -46,6 +45,22 @@ export function makeList(kind: Kind, values: readonly string[], { ignoreCase, ma
     case 'regex':
       return patterns(values, ignoreCase, maxLength);
   }
+}
+
+/** `10.0.0.0/8`, `fd00::/8`, or one address. Throws with the reason. */
+export function parseNetwork(text: string): Cidr {
+  const [address = '', length, ...more] = text.split('/');
+  const ip = parseIp(address);
+  if (ip === undefined || more.length > 0)
+    throw new Error(`"${text}" is not a network; expected an address or one like 10.0.0.0/8 or fd00::/8`);
+  const bits = ip.bytes.length * 8;
+  if (length === undefined) return new Cidr(ip, bits);
+  const range = parseCidr(text);
+  if (range !== undefined) return range;
+  const isMapped = ip.family === 4 && address.includes(':');
+  throw new Error(
+    `"${text}" is not a network; expected a prefix length of ${isMapped ? '96 to 128' : `0 to ${bits}`} after the slash`,
+  );
 }
 
 /** Hosts are `example.com`, or `*.example.com` for all names below it. Throws with the first that is neither. */

@@ -103,27 +103,39 @@ export function parseCidr(text: string): Cidr | undefined {
   return new Cidr(new Ip(bytes), Number(length));
 }
 
-/** Digit by digit: requests bring one address each, and taking the text apart costs five times as much. */
-function parseIpv4(text: string): Uint8Array | undefined {
+/** The 32 bits of an IPv4 address, read digit by digit; taking the text apart would take five times as long. */
+export function ipv4Number(text: string): number | undefined {
   const { length } = text;
   if (length > 15) return undefined;
-  const bytes = new Uint8Array(4);
-  let part = 0;
+  let address = 0;
+  let parts = 0;
   let value = -1;
   for (let at = 0; at <= length; at++) {
     const code = at === length ? DOT : text.charCodeAt(at);
     if (code === DOT) {
-      if (value < 0 || part === 4) return undefined;
-      bytes[part++] = value;
+      if (value < 0 || parts === 4) return undefined;
+      address = address * 256 + value;
+      parts++;
       value = -1;
       continue;
     }
     const digit = code - 0x30;
-    if (digit < 0 || digit > 9 || value === 0) return undefined; // a leading zero is octal to some readers
+    if (digit < 0 || digit > 9 || value === 0) return undefined; // some readers take a leading zero for octal
     value = value < 0 ? digit : value * 10 + digit;
     if (value > 255) return undefined;
   }
-  return part === 4 ? bytes : undefined;
+  return parts === 4 ? address : undefined;
+}
+
+function parseIpv4(text: string): Uint8Array | undefined {
+  const address = ipv4Number(text);
+  if (address === undefined) return undefined;
+  const bytes = new Uint8Array(4);
+  bytes[0] = address >>> 24;
+  bytes[1] = address >>> 16;
+  bytes[2] = address >>> 8;
+  bytes[3] = address;
+  return bytes;
 }
 
 const DOT = 0x2e;
