@@ -142,17 +142,26 @@ export const quotaOutput = (
   reset: resetMs,
 });
 
+/** The list with one item more; the list given is not used again. A call has few; pushing to a short list allocates room for 16. */
+export function withItem<T>(list: T[], item: T): T[] {
+  if (list.length === 0) return [item];
+  if (list.length === 1) return [list[0] as T, item];
+  list.push(item);
+  return list;
+}
+
 /** Merges two lists that are each in the order of rules. */
 export function inRuleOrder(one: readonly RuleOutcome[], other: readonly RuleOutcome[]): readonly RuleOutcome[] {
   if (one.length === 0) return other;
   if (other.length === 0) return one;
-  const all: RuleOutcome[] = [];
+  const all = one.concat(other); // of the right length; pushing would allocate room for more
+  let to = 0;
   let at = 0;
   for (const outcome of one) {
-    while (at < other.length && indexOf(other[at]) < indexOf(outcome)) all.push(other[at++] as RuleOutcome);
-    all.push(outcome);
+    while (at < other.length && indexOf(other[at]) < indexOf(outcome)) all[to++] = other[at++] as RuleOutcome;
+    all[to++] = outcome;
   }
-  while (at < other.length) all.push(other[at++] as RuleOutcome);
+  while (at < other.length) all[to++] = other[at++] as RuleOutcome;
   return all;
 }
 

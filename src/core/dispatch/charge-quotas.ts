@@ -19,6 +19,7 @@ import {
   quotaOutput,
   outcomeOfThrow,
   type QuotaEntry,
+  withItem,
 } from '../outcome.ts';
 import { type CallScope, fallbackScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
@@ -37,22 +38,30 @@ interface QuotaEnds {
   readonly entries: number;
 }
 
-export const NO_QUOTAS: QuotaRun = { outcomes: [], entries: [], ends: [] };
+/** The same while it is collected; the lists below are shared, and never pushed to. */
+interface CollectedQuotas {
+  outcomes: RuleOutcome[];
+  entries: QuotaEntry[];
+  ends: QuotaEnds[];
+}
+
+const NO_OUTCOMES: RuleOutcome[] = [];
+const NO_ENTRIES: QuotaEntry[] = [];
+const NO_ENDS: QuotaEnds[] = [];
+export const NO_QUOTAS: QuotaRun = { outcomes: NO_OUTCOMES, entries: NO_ENTRIES, ends: NO_ENDS };
 
 export function askQuotas(
   snapshot: Snapshot,
   bags: readonly RequestBag[],
   scope: CallScope,
 ): QuotaRun | Promise<QuotaRun> {
-  const outcomes: RuleOutcome[] = [];
-  const entries: QuotaEntry[] = [];
-  let ends: QuotaEnds[] | undefined;
+  const run = { outcomes: NO_OUTCOMES, entries: NO_ENTRIES, ends: NO_ENDS };
   for (const bag of bags) {
-    collect(snapshot, bag, scope, outcomes, entries);
-    if (bags.length > 1) (ends ??= []).push({ outcomes: outcomes.length, entries: entries.length });
+    collect(snapshot, bag, scope, run);
+    if (bags.length > 1) run.ends = withItem(run.ends, { outcomes: run.outcomes.length, entries: run.entries.length });
   }
-  if (outcomes.length === 0) return NO_QUOTAS;
-  const run: QuotaRun = { outcomes, entries, ends: ends ?? NO_QUOTAS.ends };
+  if (run.outcomes.length === 0) return NO_QUOTAS;
+  const { entries } = run;
   if (entries.length > 1) return chargeGroups(run, scope);
   const waits = charge(entries, scope);
   return waits === undefined ? run : after(waits, run);
@@ -71,21 +80,15 @@ function chargeGroups(run: QuotaRun, scope: CallScope): QuotaRun | Promise<Quota
   return after(Promise.all([...apart, enforced]), run);
 }
 
-function collect(
-  snapshot: Snapshot,
-  bag: RequestBag,
-  scope: CallScope,
-  outcomes: RuleOutcome[],
-  entries: QuotaEntry[],
-): void {
+function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, run: CollectedQuotas): void {
   const { kind: call } = scope;
   if (call === undefined) return;
   for (const prepared of snapshot.candidates.quotas(bag, call)) {
     try {
-      const outcome = outcomeOf(snapshot, prepared, bag, call, entries);
-      if (outcome !== undefined) outcomes.push(outcome);
+      const outcome = outcomeOf(snapshot, prepared, bag, call, run);
+      if (outcome !== undefined) run.outcomes = withItem(run.outcomes, outcome);
     } catch (error) {
-      outcomes.push(outcomeOfThrow(prepared, bag, error));
+      run.outcomes = withItem(run.outcomes, outcomeOfThrow(prepared, bag, error));
     }
   }
 }
@@ -96,7 +99,7 @@ function outcomeOf(
   prepared: PreparedQuota,
   bag: RequestBag,
   call: CallKind,
-  entries: QuotaEntry[],
+  run: CollectedQuotas,
 ): RuleOutcome | undefined {
   const { action } = prepared;
   if (call === 'limit' && !hasKeys(snapshot, bag, action.descriptorKeys)) return undefined;
@@ -115,7 +118,8 @@ function outcomeOf(
     return outcome;
   }
   const ask = quotaAskOf(snapshot, outcome, action, call);
-  if (ask !== undefined) entries.push({ outcome, ask, handler: prepared.handler, answer: undefined });
+  if (ask !== undefined)
+    run.entries = withItem(run.entries, { outcome, ask, handler: prepared.handler, answer: undefined });
   return outcome;
 }
 

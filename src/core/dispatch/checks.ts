@@ -6,7 +6,7 @@ import type { RequestBag } from '../../attributes/bag.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
-import { PASSED, type RuleOutcome, fail, type PreparedRule, outcomeOfThrow } from '../outcome.ts';
+import { PASSED, type RuleOutcome, fail, type PreparedRule, outcomeOfThrow, withItem } from '../outcome.ts';
 import { isDenialCode } from '../status.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
@@ -30,9 +30,7 @@ export function askChecks(
     } catch (error) {
       outcome = outcomeOfThrow(prepared, bag, error);
     }
-    // An array literal of one element allocates less than a push to an empty array.
-    if (outcomes === NONE) outcomes = [outcome];
-    else outcomes.push(outcome);
+    outcomes = withItem(outcomes, outcome);
   }
   return pending === undefined ? outcomes : Promise.all(pending).then(() => outcomes);
 }

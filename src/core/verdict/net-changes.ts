@@ -64,8 +64,12 @@ class Renderer {
 
   pairs(planned: readonly PlannedPair[]): readonly Pair[] {
     if (planned.length === 0) return NO_HEADERS.set;
-    const pairs: Pair[] = [];
-    for (const pair of planned) pairs.push(pair.constant ?? this.#pair(pair));
+    // oxlint-disable-next-line unicorn/no-new-array -- pushing to an empty array allocates room for 17
+    const pairs = new Array<Pair>(planned.length);
+    for (let at = 0; at < planned.length; at++) {
+      const pair = planned[at] as PlannedPair;
+      pairs[at] = pair.constant ?? this.#pair(pair);
+    }
     return pairs;
   }
 
