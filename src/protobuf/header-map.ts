@@ -28,7 +28,7 @@ export class HeaderMap implements ReadonlyMap<string, string> {
     this.#field = field;
   }
 
-  /** Reads from a copy, in which the bytes stand `by` positions earlier. */
+  /** Reads from a copy, in which the bytes are `by` positions earlier. */
   move(bytes: Buffer, by: number): void {
     if (this.#table !== undefined) return;
     this.#bytes = bytes;

@@ -1,7 +1,7 @@
 import { GrpcError, Status } from '../transport/transport.ts';
 
 /**
- * Bytes of a peer that are no message of the type they should be. A malformed request ends its call with this status; a malformed part
+ * Bytes of a peer that are not a message of the expected type. A malformed request ends its call with this status; a malformed part
  * that is decoded on demand reads as absent.
  */
 export class Malformed extends GrpcError {

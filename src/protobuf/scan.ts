@@ -1,5 +1,7 @@
 /**
- * Walks the fields of a protobuf message without decoding them (protobuf.dev/programming-guides/encoding).
+ * The ground of this folder: what reads and writes protobuf messages of any type, and knows none of them.
+ *
+ * Walks the fields of a message without decoding them (protobuf.dev/programming-guides/encoding).
  * **In**: the bytes of a message. **Out**: the ranges of its fields. **Fails**: with {@link Malformed} where it is not a message.
  */
 import { Malformed } from './malformed.ts';

@@ -4,7 +4,7 @@ export const DURATION_UNITS = ['ms', 's', 'm', 'h', 'd'] as const;
 export type DurationUnit = (typeof DURATION_UNITS)[number];
 const UNIT_MS: Readonly<Record<DurationUnit, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** Ours: one number and one unit, such as `50ms` or `1.5h`, in whole milliseconds from 1; `undefined` for anything else. */
+/** Our form: one number and one unit, such as `50ms` or `1.5h`, in whole milliseconds from 1; `undefined` for anything else. */
 export function durationMs(text: string, units: readonly DurationUnit[] = DURATION_UNITS): number | undefined {
   const [, amount, word] = /^(\d+(?:\.\d+)?)([a-z]+)$/.exec(text) ?? [];
   const unit = units.find((known) => known === word);
@@ -24,7 +24,7 @@ const UNIT_NANOS: Readonly<Record<string, bigint>> = {
   ns: 1n,
 };
 
-/** Go's (time.ParseDuration), exact: `1h30m`, `-1.5s`, `100us`, `0`; `undefined` for anything else. Without Go's range of 292 years. */
+/** Go's form (time.ParseDuration), in exact nanoseconds: `1h30m`, `-1.5s`, `100us`, `0`; `undefined` for anything else. Not limited to Go's range of 292 years. */
 export function goDurationNanos(text: string): bigint | undefined {
   const match = /^([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|us|µs|μs|ns|m|s))+$/.exec(text);
   if (match === null) return /^[+-]?0$/.test(text) ? 0n : undefined;
@@ -37,7 +37,7 @@ export function goDurationNanos(text: string): bigint | undefined {
   return match[1] === '-' ? -nanos : nanos;
 }
 
-/** Go's, in milliseconds, within Go's range. */
+/** Go's form in milliseconds, within Go's range. */
 export function goDurationMs(text: string): number | undefined {
   const nanos = goDurationNanos(text);
   return nanos === undefined || BigInt.asIntN(64, nanos) !== nanos ? undefined : Number(nanos) / 1e6;

@@ -1,6 +1,6 @@
 const PERIOD_MS = 60_000;
 
-/** Admits one event a period, for log lines of what may happen with every call. */
+/** Admits one event per period, for log lines about errors that may occur in every call. */
 export class Throttle {
   readonly #periodMs: number;
   readonly #nowMs: () => number;

@@ -1,9 +1,9 @@
-/** How long work that nobody waits for may hold the event loop at a time. */
+/** How long background work may block the event loop at a time. */
 const SLICE_MS = 5;
 
 /**
- * Divides long work into slices, so that calls are answered meanwhile: `if (slice.isOver) await slice.next()` after each
- * step, which costs a reading of the clock where the slice is not over. What one step takes is up to the caller.
+ * Divides long work into slices, so that calls are answered in between: `if (slice.isOver) await slice.next()` after each step, which reads
+ * the clock once. The caller chooses how long a step takes.
  */
 export class TimeSlice {
   #endsAtMs = performance.now() + SLICE_MS;
@@ -12,7 +12,7 @@ export class TimeSlice {
     return performance.now() >= this.#endsAtMs;
   }
 
-  /** Resolves after the event loop has gone round: sockets are read and timers fire before. */
+  /** Resolves in the next turn of the event loop, after sockets are read and timers have fired. */
   async next(): Promise<void> {
     await new Promise<void>((resolve) => {
       setImmediate(resolve);

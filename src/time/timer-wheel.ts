@@ -1,4 +1,4 @@
-/** Something that ends at a time, unless it is removed before. */
+/** An entry of a {@link TimerWheel}: it expires at its time, unless it is removed before. */
 export interface Expiring {
   /** By `performance.now()`; Infinity where the clock does not end it. */
   readonly endsAtMs: number;
@@ -14,21 +14,21 @@ export const NOT_IN_WHEEL: number = Infinity;
 
 const SLOTS = 512;
 const SLOT_MS = 4;
-/** Bounds of a pause while loop time is watched; within them, a quarter of what is left. */
+/** Bounds of a timer while loop time is in use; within them, it is set to a quarter of what is left. */
 const SHORTEST_PAUSE_MS = 4;
 const LONGEST_PAUSE_MS = 100;
 /** Node's timers fire at once where they are set for later than this. */
 export const LONGEST_TIMER_MS: number = 2 ** 31 - 1;
 
 /**
- * One timer for any number of calls that wait: each stands in the slot of its time, and a slot is looked at when its time has come.
- * Nothing expires early, and by the clock nothing more than a slot's width late.
+ * One timer for any number of waiting calls: each is in the slot of its time, and a slot is visited when its time has come. No entry expires
+ * early, and by the clock none expires more than a slot's width late.
  *
- * There are two times. A caller's deadline runs by the clock. Whether a backend is late is measured in loop time, in which the event loop
- * was free to see its answer: a pause that takes longer than it was set for, since the loop or the machine was busy, counts as long as it
- * was set for. So neither a burst of our own nor a process without CPU makes a backend look slow. Loop time never runs faster than the clock,
- * so a slot by the clock is early enough for both. Sockets are read once more before anything expires, since timers run before them in a
- * turn of the loop.
+ * It keeps two times. A caller's deadline runs by the clock. A backend's deadline runs in loop time, the time in which the event loop was free
+ * to see an answer: a pause that lasts longer than its timer, since the loop or the machine was busy, counts only as long as its timer. So
+ * neither a burst of our own work nor a process without CPU makes a backend look slow. Loop time never runs faster than the clock, so a slot
+ * by the clock is early enough for both. Sockets are read once more before an entry expires, since timers run before them in a turn of the
+ * loop.
  */
 export class TimerWheel {
   readonly #slots: Set<Expiring>[] = Array.from({ length: SLOTS }, () => new Set());
@@ -36,13 +36,13 @@ export class TimerWheel {
   /** Whether any of its entries has ever run by loop time; if none has, the timer sleeps until the next end. */
   #watchesLoop = false;
   #timer: NodeJS.Timeout | undefined;
-  #isLooking = false;
+  #isVisiting = false;
   #firesAtMs = Infinity;
   #pauseMs = 0;
-  /** From here on the loop's time is not in `#loopMs` yet. */
+  /** The time since which loop time is not in `#loopMs` yet. */
   #sinceMs = 0;
   #loopMs = 0;
-  /** No entry expires before; entries that were removed may still count. */
+  /** A lower bound of the time at which an entry expires. */
   #nextMs = Infinity;
 
   /** Milliseconds in which the event loop was free to see answers. It advances only while something waits. */
@@ -82,7 +82,7 @@ export class TimerWheel {
     this.#slotAt(atMs).add(one);
     this.#size++;
     if (atMs < this.#nextMs) this.#nextMs = atMs;
-    if (this.#isLooking) return; // the timer is set when that is done
+    if (this.#isVisiting) return; // the timer is set when that is done
     const pauseMs = this.#pauseAt(nowMs);
     if (this.#timer === undefined) this.#arm(nowMs, pauseMs);
     else if (nowMs + pauseMs < this.#firesAtMs) {
@@ -130,13 +130,13 @@ export class TimerWheel {
     if (this.#size === 0) this.#nextMs = Infinity;
     else if (this.#nextMs > nowMs) this.#arm(nowMs, this.#pauseAt(nowMs));
     else {
-      this.#isLooking = true;
-      setImmediate(() => this.#look());
+      this.#isVisiting = true;
+      setImmediate(() => this.#visit());
     }
   }
 
-  /** Looks at the slots up to now's; an entry whose time has moved on changes its slot. */
-  #look(): void {
+  /** Visits the slots up to now's; an entry whose time has moved on changes its slot. */
+  #visit(): void {
     const nowMs = performance.now();
     const loopMs = this.#loopMs;
     const nowSlot = Math.floor(nowMs / SLOT_MS);
@@ -152,7 +152,7 @@ export class TimerWheel {
         else this.#put(one, nowMs, dueAtMs);
       }
     }
-    this.#isLooking = false;
+    this.#isVisiting = false;
     if (this.#size === 0) return;
     this.#nextMs = Math.min(this.#nextMs, this.#earliestFrom(nowSlot));
     this.#arm(nowMs, this.#pauseAt(nowMs));

@@ -140,7 +140,7 @@ const FINAL: ReadonlySet<number> = new Set([
   AccessLogType.UdpSessionEnd,
 ]);
 
-/** Whether the entry tells of an end (docs/rules.md, section 4). Older Envoys do not say what kind of entry it is. */
+/** Whether the entry is final (docs/rules.md, section 4). Older Envoys do not send the kind of an entry. */
 export function isFinal(common: AccessLogCommon | undefined): boolean {
   if (common === undefined) return true;
   if (common.accessLogType === AccessLogType.NotSet) return !common.intermediateLogEntry;

@@ -1,6 +1,6 @@
 /**
  * **In**: the bytes of a CheckRequest. **Out**: the value of an attribute, decoded when it is read; absent where its part is malformed.
- * **Fails**: the constructor, with INVALID_ARGUMENT where the bytes are no such message.
+ * **Fails**: the constructor, with INVALID_ARGUMENT where the request is malformed.
  * Envoy fills the fields in its check_request_utils.cc.
  */
 import type { Wire } from '../../attributes/bag.ts';

@@ -1,6 +1,6 @@
 /**
  * **In**: the bytes of a RateLimitRequest. **Out**: its numbers, and the ranges of its texts; a text is decoded when it is asked for, with
- * U+FFFD for what is not UTF-8. **Fails**: INVALID_ARGUMENT where the bytes are no such message, or it has more descriptors or entries
+ * U+FFFD for what is not UTF-8. **Fails**: with INVALID_ARGUMENT where the request is malformed, or has more descriptors or entries
  * than are allowed.
  */
 import { asBuffer } from '../../transport/byte-range.ts';

@@ -64,6 +64,6 @@ export class ByteArena {
     this.bytes = copy;
     this.from = 0;
     this.to = copy.length;
-    this.hasLow = true; // not known; whoever reads it will check
+    this.hasLow = true; // not known, so readers have to check
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The server's side of one HTTP/2 connection (RFC 9113): its beginning, its turns, its drain and its end.
- * **In**: bytes as they come, split anywhere. **Out**: requests to `serve`, and bytes to write, those of one turn in one write.
+ * **In**: received bytes, split anywhere. **Out**: requests to `serve`, and bytes to write, those of one turn in one write.
  * **Fails**: a stream by RST_STREAM, the connection by GOAWAY; never by throwing.
  *
  * It imports no Node module, so it fits any socket, and tests need none.

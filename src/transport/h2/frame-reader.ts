@@ -2,7 +2,7 @@ import type { FrameHandler } from './frame-handler.ts';
 import { ConnectionError, ErrorCode, FRAME_HEAD_BYTES, MAX_FRAME_BYTES, PREFACE } from './frames.ts';
 
 /**
- * **In**: bytes as they come, split anywhere. **Out**: frames, whole, after the client's preface (RFC 9113 sections 3.4 and 4.1).
+ * **In**: received bytes, split anywhere. **Out**: frames, whole, after the client's preface (RFC 9113 sections 3.4 and 4.1).
  * **Fails**: with a {@link ConnectionError} at another preface and at a frame that is too long.
  */
 export class FrameReader {

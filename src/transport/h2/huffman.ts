@@ -81,7 +81,7 @@ export let hadLongCodes = false;
 export function decodeHuffman(bytes: Uint8Array, from: number, to: number, out: Uint8Array, outFrom: number): number {
   let at = from;
   let end = outFrom;
-  /** Bits that were read and not yet decoded: the lowest so many. */
+  /** The lowest `bits` bits of `read` are not decoded yet. */
   let read = 0;
   let bits = 0;
   hadLongCodes = false;

@@ -4,7 +4,7 @@ import type { Output } from './output.ts';
 
 export const CONNECTION_WINDOW_BYTES: number = 4 * 1024 * 1024;
 
-/** What the peer may send on all streams together. It is not opened again while too much of what came is held in memory. */
+/** The receive window of a connection. It gives no more credit while too many received bytes are held in memory. */
 export class ReceiveWindow {
   readonly #limits: Limits;
   readonly #output: Output;
@@ -26,7 +26,7 @@ export class ReceiveWindow {
     this.#creditBytes += bytes;
   }
 
-  /** Counts bytes that a stream holds in memory, negative where it lets go of them. False: more than the connection may hold. */
+  /** Counts bytes that a stream holds in memory, negative when it releases them. False: more than the connection may hold. */
   hold(bytes: number): boolean {
     this.#heldBytes += bytes;
     return this.#heldBytes <= this.#limits.maxUnpackedBytes;

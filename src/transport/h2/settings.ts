@@ -1,4 +1,4 @@
-/** SETTINGS: what we announce, and what the peer may say (RFC 9113 section 6.5). */
+/** SETTINGS (RFC 9113 section 6.5): ours, and the check of the peer's. */
 import type { Limits } from '../limits.ts';
 import { ConnectionError, ErrorCode, MAX_FRAME_BYTES, MAX_WINDOW_BYTES, protocolError } from './frames.ts';
 

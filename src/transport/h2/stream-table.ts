@@ -1,6 +1,6 @@
 import type { Stream } from './stream.ts';
 
-/** How many ended streams are remembered: a frame that arrives for one that we ended is no error. */
+/** How many ended streams are remembered: frames that arrive for one that we ended are not an error. */
 const REMEMBERED = 256;
 
 /** The open streams of a connection, and how the last ones ended. */

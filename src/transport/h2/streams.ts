@@ -81,7 +81,7 @@ export class Streams {
     return this.#table.lastId;
   }
 
-  /** More waits for a window than a connection may keep waiting. */
+  /** More replies wait for a window than a connection may hold. */
   get isOverBlocked(): boolean {
     return this.#blockedBytes > this.limits.maxBlockedBytes;
   }
@@ -104,7 +104,7 @@ export class Streams {
     else opened.receiver = this.#serve(opened, head, isEnd);
   }
 
-  /** `problem`: why they are malformed. */
+  /** `problem`: why they are malformed, if they are. */
   trailers(id: number, isEnd: boolean, problem: string | undefined): void {
     const stream = this.#table.get(id);
     if (stream === undefined) {
@@ -159,7 +159,7 @@ export class Streams {
     if (stream !== undefined) this.#abort(stream, false);
   }
 
-  /** The peer lets us send more, on all streams together. */
+  /** WINDOW_UPDATE of the connection. */
   widen(more: number): void {
     this.sendWindow += more;
     if (this.sendWindow > MAX_WINDOW_BYTES)
@@ -167,7 +167,7 @@ export class Streams {
     this.pumpBlocked();
   }
 
-  /** The peer lets us send more on one stream. */
+  /** WINDOW_UPDATE of a stream. */
   widenStream(id: number, more: number): void {
     const stream = this.#table.get(id);
     if (stream === undefined) {
@@ -229,7 +229,7 @@ export class Streams {
     if (bytes < 0) this.#budget.answered(); // a peer that takes replies may send window updates for them
   }
 
-  /** False: the stream's receiver is told by `writable` when there is room. */
+  /** False: the stream's receiver gets `writable` when there is room. */
   hasRoom(stream: Stream): boolean {
     if (stream.isClosed || (!stream.isWaiting && !this.host.isFull && this.output.length < MAX_OUTPUT_BYTES))
       return true;
