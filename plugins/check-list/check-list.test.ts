@@ -62,20 +62,20 @@ async function listed(config: unknown, params?: unknown) {
 }
 
 describe('check-list', () => {
-  test('equal text, with case or without', async () => {
+  test('strings match with or without case', async () => {
     const exact = await listed({ values: ['Ann'] });
     expect([exact.has('Ann'), exact.has('ann'), exact.has('Anna')]).toEqual([true, false, false]);
     const folded = await listed({ values: ['Ann'], ignoreCase: true });
     expect([folded.has('ANN'), folded.has('bob')]).toEqual([true, false]);
   });
 
-  test('prefixes, also where one begins with another', async () => {
+  test('prefixes match, including nested ones', async () => {
     const { has } = await listed({ kind: 'prefix', values: ['/a', '/a/b', '/c/', 'ä'] });
     expect(['/a', '/a/z', '/ab', '/c/d', 'äh'].map(has)).toEqual([true, true, true, true, true]);
     expect(['/', '/c', '/b', '', 'a'].map(has)).toEqual([false, false, false, false, false]);
   });
 
-  test('prefixes agree with trying each', () => {
+  test('the search for prefixes agrees with trying each', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 1, maxLength: 4 });
     return fc.assert(
       fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 8 }), text, async (values, value) => {
@@ -85,18 +85,18 @@ describe('check-list', () => {
     );
   });
 
-  test('patterns are found anywhere, with case or without', async () => {
+  test('patterns match anywhere, with or without case', async () => {
     const { has } = await listed({ kind: 'regex', values: ['^/v[0-9]+/', 'admin$'] });
     expect([has('/v2/x'), has('the-admin'), has('/vx/'), has('admins')]).toEqual([true, true, false, false]);
     expect((await listed({ kind: 'regex', values: ['^bot'], ignoreCase: true })).has('BOTx')).toBe(true);
   });
 
-  test('a pattern that would stall a backtracking engine answers at once', async () => {
+  test('a pattern that would stall a backtracking engine is answered at once', async () => {
     const { has } = await listed({ kind: 'regex', values: ['^(a+)+$'], maxLength: 100_000 });
     expect(has(`${'a'.repeat(20_000)}!`)).toBe(false);
   });
 
-  test('hosts, whatever their case, port and final dot', async () => {
+  test('hosts match regardless of case, port and trailing dot', async () => {
     const { has } = await listed({
       kind: 'host',
       values: ['Admin.example.com', '*.shop.example.com', '[2001:DB8::1]'],
@@ -127,7 +127,7 @@ describe('check-list', () => {
     ).toEqual([]);
   });
 
-  test('a value too long for patterns is on no list', async () => {
+  test('a value too long for patterns fails', async () => {
     for (const params of [{ blocks: true }, { blocks: false }]) {
       const { ask } = await listed({ kind: 'regex', values: ['^bot'], maxLength: 10 }, params);
       expect(ask('0123456789').kind).toBe(params.blocks ? 'allow' : 'deny');
@@ -140,7 +140,7 @@ describe('check-list', () => {
     expect(() => ask('x'.repeat(50_000))).toThrow(/^"x{200}\.\.\." is not an IP address$/);
   });
 
-  test('a rule may block what the handler allows, and the reason says which', async () => {
+  test('a rule may override blocks, and the reason tells', async () => {
     const { ask } = await listed({ values: ['ann'] }, { blocks: true });
     expect(ask('ann')).toMatchObject({ kind: 'deny', code: 7, reason: 'ann is on the list' });
     expect(ask('bob').kind).toBe('allow');
@@ -148,14 +148,14 @@ describe('check-list', () => {
     expect(other.ask('bob')).toMatchObject({ kind: 'deny', reason: 'bob is not on the list' });
   });
 
-  test('what is no address is neither on a list of networks nor off it', async () => {
+  test('a value that is no address fails on a list of networks', async () => {
     for (const params of [{ blocks: true }, { blocks: false }]) {
       const { ask } = await listed({ kind: 'cidr', values: ['10.0.0.0/8'] }, params);
       for (const value of ['', '10.0.0.1:80', 'fe80::1%eth0', '10.0.0.256']) expect(() => ask(value)).toThrow(Rejected);
     }
   });
 
-  test('a file is read again when it changes; one that turns bad keeps the last good list and says so', async () => {
+  test('a changed file is read again; an invalid one keeps the last good list and makes the handler not ready', async () => {
     const file = join(folder, 'offices.txt');
     writeFileSync(file, '# offices\n10.0.0.0/8\r\n\n');
     const { has, logged, metrics, readiness, close } = await listed({
@@ -165,7 +165,7 @@ describe('check-list', () => {
     });
     expect([has('10.0.0.1'), has('192.0.2.1'), has('172.16.0.1')]).toEqual([true, true, false]);
 
-    writeFileSync(`${file}.new`, '172.16.0.0/12\n'); // replaced, as editors do
+    writeFileSync(`${file}.new`, '172.16.0.0/12\n'); // replaced by a rename, as editors do
     renameSync(`${file}.new`, file);
     await eventually(() => expect([has('172.16.0.1'), has('10.0.0.1'), has('192.0.2.1')]).toEqual([true, false, true]));
 
@@ -188,7 +188,7 @@ describe('check-list', () => {
 });
 
 describe('a file that is written while it is watched', () => {
-  test('is not read before it stands still', async () => {
+  test('is read only after the last write', async () => {
     const file = join(folder, 'growing.txt');
     writeFileSync(file, 'ann\n');
     const { has, logged, close } = await listed({ file: 'growing.txt' });
@@ -204,7 +204,7 @@ describe('a file that is written while it is watched', () => {
     await close();
   }, 30_000);
 
-  test('keeps the last good list where it turns empty, huge, a folder, or unreadable; each is one line, and so is its end', async () => {
+  test('keeps the last good list when it becomes empty, huge, a folder or unreadable, with one log line for each problem and its end', async () => {
     const file = join(folder, 'trouble.txt');
     writeFileSync(file, 'ann\n');
     const { has, logged, readiness, close } = await listed({ file: 'trouble.txt', maxFileBytes: 1000 });

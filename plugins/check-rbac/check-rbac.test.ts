@@ -64,7 +64,7 @@ async function asking(config: unknown = shop) {
 }
 
 describe('check-rbac', () => {
-  test('answers at once and says which role it was', async () => {
+  test('answers at once and outputs the role', async () => {
     const ask = await asking();
     expect(ask({ user: 'ann', method: 'HEAD', path: '/health' })).toMatchObject({
       kind: 'allow',
@@ -72,7 +72,7 @@ describe('check-rbac', () => {
     });
   });
 
-  test('hosts are compared without case and final dot, at any port where none is written', async () => {
+  test('hosts match without case and trailing dot, at any port unless the pattern has one', async () => {
     const ask = await asking({
       roles: { shop: [{ hosts: ['*.Example.com', 'admin.test', 'api.test:8443', 'www.*', '[2001:DB8::1]'] }] },
       bindings: [{ role: 'shop', subjects: [{ user: '*' }] }],
@@ -105,7 +105,7 @@ describe('check-rbac', () => {
     ).toEqual([]);
   });
 
-  test('a denial names what was missing, of the nearest role', async () => {
+  test('a denial names the mismatch of the nearest role', async () => {
     const ask = await asking();
     const reason = (input: Record<string, unknown>) => (ask(input) as { reason?: string }).reason;
     expect(reason({ user: 'mallory', method: 'GET', path: '/health' })).toBe('no role is bound to "mallory"');
@@ -124,7 +124,7 @@ describe('check-rbac', () => {
     );
   });
 
-  test('all that a subject names must fit', async () => {
+  test('everything in a subject must match', async () => {
     const ask = await asking();
     const kind = (input: Record<string, unknown>) => ask({ method: 'DELETE', path: '/', ...input }).kind;
     expect(kind({ user: 'root', groups: ['users', 'wheel'] })).toBe('allow');
@@ -133,7 +133,7 @@ describe('check-rbac', () => {
     expect(kind({ user: 'ann', groups: ['wheel'] })).toBe('deny');
   });
 
-  test('a group alone, a property alone, a suffix', async () => {
+  test('subjects of a group, of a property, and with a suffix', async () => {
     const ask = await asking({
       roles: { any: [{}] },
       bindings: [
@@ -154,7 +154,7 @@ describe('check-rbac', () => {
     ]).toEqual(['deny', 'deny', 'deny', 'deny']);
   });
 
-  test('everybody is *, also one without a name; a beginning wants a name', async () => {
+  test('* is every caller, even without a user; a prefix needs a user', async () => {
     const everybody = await asking({ roles: { any: [{}] }, bindings: [{ role: 'any', subjects: [{ user: '*' }] }] });
     expect([everybody({}).kind, everybody({ user: 'x' }).kind]).toEqual(['allow', 'allow']);
     const anyGroup = await asking({ roles: { any: [{}] }, bindings: [{ role: 'any', subjects: [{ group: '*' }] }] });
@@ -165,7 +165,7 @@ describe('check-rbac', () => {
     ]);
   });
 
-  test('what a rule restricts must be there', async () => {
+  test('an attribute that a rule restricts must be present', async () => {
     const ask = await asking({
       roles: { any: [{ methods: ['*'] }] },
       bindings: [{ role: 'any', subjects: [{ user: '*' }] }],
@@ -173,7 +173,7 @@ describe('check-rbac', () => {
     expect([ask({}).kind, ask({ method: 'GET' }).kind]).toEqual(['deny', 'allow']);
   });
 
-  test('names that every object has are no properties', async () => {
+  test('inherited names of objects are no properties', async () => {
     const ask = await asking({
       roles: { any: [{ constraints: { constructor: ['*'] } }] },
       bindings: [{ role: 'any', subjects: [{ user: '*' }] }],
@@ -186,7 +186,7 @@ describe('check-rbac', () => {
     expect(other({ properties: {} }).kind).toBe('deny');
   });
 
-  test('nobody bound is nobody allowed', async () => {
+  test('without bindings nobody is allowed', async () => {
     const ask = await asking({ roles: { any: [{}] }, bindings: [] });
     expect(ask({ user: 'root' }).kind).toBe('deny');
   });

@@ -143,7 +143,7 @@ describe('enrich-table', () => {
     });
   }
 
-  test('an empty cell of a column named as what every object has is absent', async () => {
+  test('an empty cell is absent in a column named like an inherited property', async () => {
     const { find } = await table({
       file: file('names.csv', 'id,constructor,valueOf\na,,x\n'),
       key: 'id',
@@ -153,7 +153,7 @@ describe('enrich-table', () => {
     expect([row['constructor'], row['valueOf'], row['toString']]).toEqual([undefined, 'x', undefined]);
   });
 
-  test('a file that changes is read again; a bad one keeps the rows', async () => {
+  test('a changed file is read again; an invalid one keeps the rows', async () => {
     file('watched.csv', 'id,n\na,1\n');
     const { find, readiness, close } = await table({ file: 'watched.csv', key: 'id', columns: { n: 'int' } });
     expect(find('a')).toEqual({ n: 1 });
@@ -168,7 +168,7 @@ describe('enrich-table', () => {
 });
 
 describe('csv', () => {
-  test('what is written by RFC 4180 is read back', () => {
+  test('text written as in RFC 4180 is read back', () => {
     const cell = fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r', ' ', 'ü') });
     return fc.assert(
       fc.asyncProperty(

@@ -9,9 +9,9 @@ import { withoutSecrets } from './producer.ts';
 const TOPIC = 'audit';
 let kafka: KafkaPart;
 let consumer: Consumer;
-/** All that has arrived on the topic, read by another client than the one that wrote it. */
+/** All messages of the topic, read by another client library. */
 const arrived: (KafkaMessage & { partition: number })[] = [];
-/** A consumer may be handed a place of the log twice; a message that was written twice has two places. */
+/** By offset: a consumer may get an offset twice, while a message that was written twice has two offsets. */
 const places = new Set<string>();
 const fields = (message: KafkaMessage): unknown => JSON.parse(message.value?.toString() ?? 'null');
 
@@ -74,7 +74,7 @@ testAdapter(adapter, {
   },
 });
 
-test('a reason never repeats the password, plain or in base64', () => {
+test('a reason never contains the password, plain or in base64', () => {
   expect(withoutSecrets('denied: user:s3cret (czNjcmV0)', ['s3cret'])).toBe('denied: user:*** (***)');
 });
 
@@ -100,7 +100,7 @@ describe('log-kafka', () => {
       .map((one) => (one as { n: number }).n)
       .toSorted((a, b) => a - b);
   const counted = (count: number) => Array.from({ length: count }, (_, n) => n);
-  /** As the host does: the same entries again as long as they are Unavailable. */
+  /** Retries the same entries while they are Unavailable, as the host does. */
   const writeUntilTaken = async (opened: Opened, entries: readonly ReportEntry[]): Promise<number> => {
     for (let refusals = 0; ; refusals++) {
       try {
@@ -164,7 +164,7 @@ describe('log-kafka', () => {
     await Promise.all([keyed.close(), plain.close()]);
   });
 
-  test('a message that the broker will never take is refused alone', async () => {
+  test('a message that the broker refuses for good does not affect others', async () => {
     const opened = await open();
     const [before, large, after] = entriesOf(opened, 'large', 0, 3);
     if (before === undefined || large === undefined || after === undefined) throw new Error('no entries');
@@ -189,7 +189,7 @@ describe('log-kafka', () => {
     await opened.close();
   });
 
-  test('a broker that takes less at a time gets less; only what is too large for itself is refused', async () => {
+  test('a broker with a lower limit gets smaller batches; only messages above its limit are refused', async () => {
     const admin = new Kafka({ brokers: [kafka.broker], logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
     await admin.createTopics({
@@ -217,7 +217,7 @@ describe('log-kafka', () => {
         kafka.freeze();
         await new Promise((resolve) => {
           setTimeout(resolve, 8000);
-        }); // longer than a request may take: the client sends again
+        }); // longer than the request timeout, so that the client retries
         kafka.thaw();
       },
     ],
@@ -257,7 +257,7 @@ describe('log-kafka', () => {
         wasNotReady: true,
         ready: true,
       });
-      // What the client itself sends anew after the broker has forgotten its sequence numbers comes twice, under one sluice-id.
+      // A retry of the client after the broker has lost its sequence numbers arrives twice, with one sluice-id.
       const came = (): { lost: number[]; twiceById: number[] } => {
         const byId = new Map(
           arrived
@@ -277,7 +277,7 @@ describe('log-kafka', () => {
     120_000,
   );
 
-  test('absent when it opens: opens at once, says so, and delivers once when it comes', async () => {
+  test('without a broker it opens at once, is not ready, and delivers once when the broker comes', async () => {
     const late = await startKafka({ isAbsent: true });
     const beganMs = performance.now();
     const opened = await openForTest(adapter, {

@@ -13,7 +13,7 @@ import { lineOf } from './lines.ts';
 const folder = mkdtempSync(join(tmpdir(), 'log-stdout-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Each handler under test writes to a file of its own; what it has written is what stands there. */
+/** Each handler under test writes to its own file. */
 let file = '';
 const opened: WriteStream[] = [];
 const fresh = (): WriteStream => {
@@ -58,7 +58,7 @@ testAdapter(logTo(toFile), {
 describe('log-stdout', () => {
   const entry = { sink: 'slow', id: 'id-1', timeMs: Date.UTC(2026, 0, 1), input: {} };
 
-  test('a line says when, which rule, and the fields in their order', () => {
+  test('a line has time, rule, id, and the fields in their order', () => {
     const input = {
       zebra: 1,
       apple: 'a',
@@ -74,11 +74,11 @@ describe('log-stdout', () => {
     );
   });
 
-  test('a value with line ends stays on its line', () => {
+  test('a value with line ends stays on one line', () => {
     expect(lineOf({ ...entry, input: { a: 'x\ny\u2028' } }).split('\n')).toHaveLength(2);
   });
 
-  test('a reader that is gone is Unavailable, and ends nothing', async () => {
+  test('a closed reader is Unavailable, and the process lives on', async () => {
     const reader = spawn(process.execPath, ['-e', ''], { stdio: ['pipe', 'ignore', 'ignore'] });
     await new Promise((resolve) => reader.once('exit', resolve));
     const { handler, readiness, close } = await openForTest(logTo({ stdout: reader.stdin, stderr: reader.stdin }), {
@@ -92,7 +92,7 @@ describe('log-stdout', () => {
     await close();
   });
 
-  test('a batch that comes again while it is under way is written once', async () => {
+  test('a batch that is retried while it is written is written once', async () => {
     const held: { readonly text: string; readonly take: (error?: Error) => void }[] = [];
     const pipe = new Writable({ write: (chunk: Buffer, _, take) => void held.push({ text: chunk.toString(), take }) });
     const { handler, close } = await openForTest(logTo({ stdout: pipe, stderr: pipe }), { config: {} });
@@ -120,7 +120,7 @@ describe('log-stdout', () => {
     await close();
   });
 
-  test('closes although nobody reads, and says so', async () => {
+  test('closes although the stream is not read, and logs the loss', async () => {
     const pipe = new Writable({ write: () => undefined });
     const { handler, logged, close } = await openForTest(logTo({ stdout: pipe, stderr: pipe }), { config: {} });
     void handler.write?.([{ ...entry, input: {} }], testCall());
@@ -134,7 +134,7 @@ describe('log-stdout', () => {
     ]);
   });
 
-  test('on a full disk an entry is whole or not written, and follows when there is room', async () => {
+  test('on a full disk an entry is written whole or not at all, and follows when there is room', async () => {
     const path = join(folder, 'full.jsonl');
     const module = (at: string): string => JSON.stringify(new URL(at, import.meta.url).href);
     const script = `
@@ -152,7 +152,7 @@ describe('log-stdout', () => {
         }
       }
       await close();`;
-    // A file may grow to 64 KiB; the system then writes short, and after that fails, as on a full disk.
+    // The file may grow to 64 KiB; then one write is short and the next fails, as on a full disk.
     const child = spawn(
       'bash',
       ['-c', 'ulimit -S -f 64; exec "$0" "$@" >> "$FILE"', process.execPath, '--input-type=module', '-e', script],
@@ -194,7 +194,7 @@ describe('log-stdout', () => {
     expect(lines.length - whole.length).toBeLessThan(rounds.length);
   }, 120_000);
 
-  test('a reader that stands still holds back the writer, not the process, and gets every line', async () => {
+  test('a stalled reader delays the writer, not the process, and gets every line', async () => {
     const module = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
     const script = `
       const { loadBuiltIns } = await import(${module('../../src/adapters/built-in.ts')});
@@ -215,7 +215,7 @@ describe('log-stdout', () => {
     child.stderr.on('data', (chunk: Buffer) => {
       said += chunk.toString();
     });
-    await eventually(() => expect(said).not.toBe(''), 30_000); // nobody reads: 2 MB do not fit in a pipe
+    await eventually(() => expect(said).not.toBe(''), 30_000); // unread: 2 MB do not fit in a pipe
     const numbers: number[] = [];
     for await (const line of createInterface({ input: child.stdout }))
       numbers.push((JSON.parse(line) as { n: number }).n);

@@ -94,7 +94,7 @@ export function openFamily(name: string, config: MetricConfig, options: FamilyOp
         return `${name}: the value is ${String(value)}; expected a finite number`;
       if (kind !== 'gauge' && value < 0) return `${name}: the value is ${value}; a ${kind} never goes down`;
       if (kind !== 'gauge' && value > Number.MAX_SAFE_INTEGER)
-        return `${name}: the value is ${value}; beyond 2^53 a ${kind} would count nothing else any more`;
+        return `${name}: the value is ${value}; above 2^53 a ${kind} loses smaller increments`;
       seriesFor(
         inputNames.map((inputName) => labelText(input[inputName], maxLabelLength)),
         nowMs,

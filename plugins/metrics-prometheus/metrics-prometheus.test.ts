@@ -110,7 +110,7 @@ describe('metrics-prometheus', () => {
     expect(page).toContain(`{method="${'x'.repeat(9)}…",code="${'y'.repeat(10)}"} 1`);
   });
 
-  test('past maxSeries a new set of labels counts under "other", known ones go on', async () => {
+  test('beyond maxSeries new label values count under "other", known ones in their series', async () => {
     const { write, metrics } = await open({ maxSeries: 2 });
     for (const code of ['a', 'b', 'c', 'd', 'a']) await write('shop_requests_total', labels('GET', code));
     const page = await metrics();
@@ -120,7 +120,7 @@ describe('metrics-prometheus', () => {
     expect(page).toContain('sluice_plugin_metrics_prometheus_overflow_total{handler="tested"} 2');
   });
 
-  test('a series that nobody feeds ends, and its room is given to others', async () => {
+  test('a series without updates is removed, and its place is free', async () => {
     const { write, metrics, clock } = await open({ maxSeries: 3, expireAfterMs: 60_000 });
     await write('shop_requests_total', labels('GET', 'kept'), labels('SCAN', '1'), labels('SCAN', '2'));
     await write('shop_requests_total', labels('POD', 'early'));
@@ -146,14 +146,14 @@ describe('metrics-prometheus', () => {
     expect(await metrics()).toContain('shop_bare_total 0');
   });
 
-  test('with expireAfterMs 0 no series ends', async () => {
+  test('with expireAfterMs 0 no series is removed', async () => {
     const { write, metrics, clock } = await open({ expireAfterMs: 0 });
     await write('shop_requests_total', labels('GET', '1'));
     clock.advance(30 * 86_400_000);
     expect(await metrics()).toContain('shop_requests_total{method="GET",code="1"} 1');
   });
 
-  test('a set that says "other" itself shares the series of those that find no room', async () => {
+  test('labels that are really "other" share the overflow series', async () => {
     const { write, metrics } = await open({ maxSeries: 1, expireAfterMs: 0 });
     await write('shop_requests_total', labels('other', 'other'), labels('a', 'b'));
     await write(
@@ -170,7 +170,7 @@ describe('metrics-prometheus', () => {
     ]);
   });
 
-  test('a long page is made in slices', async () => {
+  test('a long page is rendered in slices', async () => {
     const { write, metrics } = await open({ maxSeries: 100_000 });
     await write('shop_requests_total', ...Array.from({ length: 60_000 }, (_, n) => labels('GET', String(n))));
     let turns = 0;
@@ -184,7 +184,7 @@ describe('metrics-prometheus', () => {
     expect(turns).toBeGreaterThan(2);
   });
 
-  test('no value takes from a histogram, or makes a count stand still', async () => {
+  test('negative and huge values are refused', async () => {
     const { write, metrics } = await open();
     const of = (value: unknown) => ({ value, 'labels.route': 'r' });
     const refused: unknown = await write(
@@ -199,12 +199,12 @@ describe('metrics-prometheus', () => {
     expect((refused as Rejected).entries).toEqual([0, 1, 2, 3, 4]);
     expect((refused as Rejected).message).toBe('shop_seconds: the value is -1; a histogram never goes down');
     await expect(write('shop_bare_total', { value: 1e300 })).rejects.toThrow(
-      'shop_bare_total: the value is 1e+300; beyond 2^53 a counter would count nothing else any more',
+      'shop_bare_total: the value is 1e+300; above 2^53 a counter loses smaller increments',
     );
     expect(await metrics()).toContain('shop_seconds_count{route="r"} 1\n');
   });
 
-  test('what is no number, or takes from a counter, is refused alone', async () => {
+  test('an invalid value is refused without affecting others', async () => {
     const { write, metrics } = await open();
     const refused: unknown = await write(
       'shop_requests_total',
@@ -220,7 +220,7 @@ describe('metrics-prometheus', () => {
     expect([...page.matchAll(/method="(.)"/g)].map(([, method]) => method)).toEqual(['A', 'E']);
   });
 
-  test('the page is one that promtool takes, whatever stands in a label', async () => {
+  test('promtool accepts the page with any text in labels', async () => {
     const { write, metrics } = await open();
     await write('shop_requests_total', labels('a"b\\c\nd', 'ü\u0000'), labels('GET', '200'));
     await write('shop_seconds', { value: 1, 'labels.route': '/' });
@@ -229,7 +229,7 @@ describe('metrics-prometheus', () => {
     expect({ status: checked.status, printed: checked.stdout + checked.stderr }).toEqual({ status: 0, printed: '' });
   });
 
-  test('sets of labels that differ only in where one ends are apart', async () => {
+  test('label values with the same concatenation are separate series', async () => {
     const { write, metrics } = await open();
     await write(
       'shop_requests_total',

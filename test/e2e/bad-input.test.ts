@@ -50,7 +50,7 @@ describe('an invalid policy', () => {
     ],
     ['no rule at all', 'handlers: {}\n', /[A-Z_]+ .*rule/],
     ['an empty file', '', /[A-Z_]+ .*rule/],
-  ])('%s: lint says where and what, exits with 1; serve does not start', async (_what, text, said) => {
+  ])('%s: lint reports position and problem and exits with 1; serve does not start', async (_what, text, said) => {
     const path = file(text);
     const [lint, serve] = await Promise.all([
       run(['lint', path]),
@@ -108,16 +108,13 @@ describe('an address that cannot be bound', () => {
     holder.close();
   });
 
-  test.each(['--grpc', '--admin'])(
-    '%s on a port that another holds: one message, exit 3, nothing left running',
-    async (option) => {
-      const other = option === '--grpc' ? '--admin' : '--grpc';
-      const { code, err } = await run(['serve', file(GOOD), option, `127.0.0.1:${port}`, other, '127.0.0.1:0']);
-      expect(err).toMatch(new RegExp(`CLI_PORT_TAKEN .*127\\.0\\.0\\.1:${port}`));
-      expect(err).not.toMatch(/\n {4}at /);
-      expect(code).toBe(3);
-    },
-  );
+  test.each(['--grpc', '--admin'])('%s on a port in use: one message, exit 3, no process left', async (option) => {
+    const other = option === '--grpc' ? '--admin' : '--grpc';
+    const { code, err } = await run(['serve', file(GOOD), option, `127.0.0.1:${port}`, other, '127.0.0.1:0']);
+    expect(err).toMatch(new RegExp(`CLI_PORT_TAKEN .*127\\.0\\.0\\.1:${port}`));
+    expect(err).not.toMatch(/\n {4}at /);
+    expect(code).toBe(3);
+  });
 });
 
 describe('a server that receives invalid requests', () => {

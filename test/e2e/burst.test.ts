@@ -78,7 +78,7 @@ async function eachPassesFive(sluice: ServedSluice, rules: readonly string[]): P
 
 describe('sluice serve', () => {
   test(
-    'one process: each algorithm, in memory, in Redis and with escrow',
+    'one process: each algorithm in memory, in Redis and with escrow',
     async () => {
       await eachPassesFive(await served(), RULES);
     },
@@ -117,7 +117,7 @@ describe('sluice serve', () => {
   );
 
   test(
-    'a caller that waits 200 ms, or does not say: none passes that should not, and Redis is not taken for away',
+    'with a timeout of 200 ms, or without one: no call passes in excess, and Redis does not count as away',
     async () => {
       const sluice = await served();
       for (const [user, timeoutMs] of [
@@ -145,7 +145,7 @@ describe('sluice serve', () => {
 });
 
 test(
-  'through Envoy, of ext_authz and of its rate limit filter',
+  'through Envoy, by ext_authz and by its rate limit filter',
   async () => {
     const mesh = await startMesh(
       `${POLICY}

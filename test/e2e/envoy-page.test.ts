@@ -105,7 +105,7 @@ describe('the config of the page', () => {
   });
 
   test.each(['/admin', '//admin', '/x/../admin', '/%61dmin', '/.//admin/'])(
-    '%s is what rules and service take it for',
+    '%s is the same path for rules and upstream',
     async (path) => {
       const socket = connect({ host: '127.0.0.1', port: ports.http });
       socket.write(`GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`);

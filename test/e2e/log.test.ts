@@ -100,7 +100,7 @@ describe.each([['text'], ['json']])('in %s', (format) => {
     ['one server', []],
     ['workers', ['--workers', '2']],
   ])(
-    '%s: a pipe that nobody reads holds nobody up; what was dropped is told when it is read again',
+    '%s: an unread pipe delays nothing; the number of dropped lines is logged when it is read again',
     async (_, more) => {
       const server = await serve(['--log-format', format, ...more]);
       await fill(server);
@@ -164,7 +164,7 @@ test('a file on a full disk ends nothing', async () => {
 }, 90_000);
 
 test.each([[[]], [['--workers', '2']]])(
-  'sluice ratelimit %j answers while nobody reads its log',
+  'sluice ratelimit %j answers while its log is not read',
   async (more) => {
     const config = join(folder, 'ratelimit', 'config');
     mkdirSync(config, { recursive: true });

@@ -68,11 +68,11 @@ test.each<[string, () => Promise<Record<string, string>>]>([
     async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'workers:', SLUICE_WORKERS: '2' }),
   ],
   [
-    'Redis, in chunks',
+    'Redis with escrow',
     async () => ({ REDIS_URL: `127.0.0.1:${redis.port}`, CACHE_KEY_PREFIX: 'escrow:', SLUICE_ESCROW: 'true' }),
   ],
   [
-    'Redis, in chunks, by two workers',
+    'Redis with escrow, by two workers',
     async () => ({
       REDIS_URL: `127.0.0.1:${redis.port}`,
       CACHE_KEY_PREFIX: 'escrows:',
@@ -87,11 +87,11 @@ test.each<[string, () => Promise<Record<string, string>>]>([
   ['memory', async () => ({ BACKEND_TYPE: 'memory' })],
   ['memory, by two workers', async () => ({ BACKEND_TYPE: 'memory', SLUICE_WORKERS: '2', SLUICE_MAX_KEYS: '1000' })],
   [
-    'this process, since Redis is away',
+    'one process without Redis',
     async () => ({ REDIS_URL: `127.0.0.1:${await freePort()}`, SLUICE_OUTAGE: 'local', SLUICE_REDIS_DEADLINE: '15ms' }),
   ],
   [
-    'two workers, since Redis is away',
+    'two workers without Redis',
     async () => ({
       REDIS_URL: `127.0.0.1:${await freePort()}`,
       SLUICE_OUTAGE: 'local',

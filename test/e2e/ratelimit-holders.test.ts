@@ -92,7 +92,7 @@ async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, a
 
 describe.each(['SINGLE', 'CLUSTER'] as const)('two replicas of a %s', (type) => {
   test.each(['shop_user_ann_0', 'shop_{user}_ann_0'])(
-    'each sees what the other took with its last chunk of %s, until that is given back',
+    'each sees the last lease of %s of the other, until it is returned',
     async (name) => {
       const key = `pre:${name}_${randomUUID()}`;
       const [one, other] = [await replica('one', type), await replica('other', type)];
@@ -200,7 +200,7 @@ describe('an operator', () => {
   test.each([
     ['SINGLE', () => `127.0.0.1:${redis.port}`],
     ['CLUSTER', () => cluster.url],
-  ])('sees at any replica who holds how much, workers as one: %s', async (type, url) => {
+  ])('sees the leases of all holders at any replica, with workers as one: %s', async (type, url) => {
     const place = { REDIS_TYPE: type, REDIS_URL: url(), CACHE_KEY_PREFIX: randomUUID() };
     const [alone, crew] = [await start(place), await start({ ...place, SLUICE_WORKERS: '2' })];
     const request = toBinary(

@@ -104,7 +104,7 @@ describe.each(MODES)('%s', (mode, settings) => {
   });
 
   test.each(['SINGLE', 'CLUSTER'])(
-    '%s: several limits of one descriptor, and what one refuses is charged to none',
+    '%s: several limits of one descriptor; a call that one denies is charged to none',
     async (type) => {
       const redis = type === 'CLUSTER' ? await startRedisCluster() : await startRedis();
       ends.push(async () => redis.stop());

@@ -55,7 +55,7 @@ test.each([
   ['fixed', { SLUICE_ESCROW: 'true' }],
   ['fixed', { SLUICE_SAFE: 'true' }],
 ] as const)(
-  '%s %o: it is counted where the address leads to, with one line in the log each way',
+  '%s %o: it counts at the repointed address, with one log line for the loss and one for the return',
   async (key, env) => {
     const [old, renewed] = await Promise.all([startRedis(), startRedis()]);
     const link = await startLink(old.port);

@@ -193,7 +193,7 @@ test('a script is sent to Redis once, and again after Redis has lost it', async 
 test.each([
   ['SINGLE', () => `127.0.0.1:${redis.port}`],
   ['CLUSTER', () => cluster.url],
-])('%s: a client that has ended, though nobody closed it, is started again', async (type, url) => {
+])('%s: a client that ended without close() is reconnected', async (type, url) => {
   let client: ReturnType<typeof connectRedis> | undefined;
   const store = new RedisStore((reconnect) => (client = connectRedis({ ...PLACE, type, url: url() }, reconnect)), {
     jitterMaxS: 0,

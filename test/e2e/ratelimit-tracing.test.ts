@@ -320,7 +320,7 @@ describe('a collector', () => {
     ['hangs', '1'],
     ['is not there', '1'],
     ['hangs', '2'],
-  ])('that %s does not hold the drain: %s workers', async (how, workers) => {
+  ])('that %s does not delay the drain: %s workers', async (how, workers) => {
     const url = how === 'hangs' ? (await collector('http', 'never')).url : `http://127.0.0.1:${await freePort()}`;
     const part = await start(url, { SLUICE_WORKERS: workers, OTEL_EXPORTER_OTLP_TIMEOUT: '600000' });
     await ask(part, user(`held-${how}-${workers}`));

@@ -221,7 +221,7 @@ test('counts in memory outlive a worker', async () => {
 test.each([
   ['in Redis', {}],
   ['in memory', { BACKEND_TYPE: 'memory' }],
-])('limits that are no windows come with a reload, and are those of one server: %s', async (_mode, env) => {
+])('limits of other algorithms come with a reload, and are shared by all workers: %s', async (_mode, env) => {
   const server = await start(env);
   await writeFile(file, ALGORITHMS);
   expect(await server.reload()).toBe(true);
@@ -256,7 +256,7 @@ test('a limit that is counted locally without Redis is one limit for all workers
 test.each([
   ['each hit counted', {}],
   ['escrow', { SLUICE_ESCROW: 'true' }],
-])('what all count and hold is told as one, and a reset takes it away in all: %s', async (_mode, env) => {
+])('counts and leases of all workers are shown as one, and a reset clears all: %s', async (_mode, env) => {
   const server = await start({ LOCAL_CACHE_SIZE_IN_BYTES: '100000', ...env });
   const about = async (what: string, key: string, method = 'GET'): Promise<Inspection> =>
     (

@@ -143,7 +143,7 @@ async function started(env: NodeJS.ProcessEnv) {
 }
 
 test.each(['1', '2'])(
-  'what the control plane sends is in force; what is wrong is refused with why, and changes nothing: %s workers, one stream',
+  'valid configs of the control plane take effect; invalid ones are rejected with the reason and change nothing: %s workers, one stream',
   async (workers) => {
     const plane = await controlPlane(0);
     ends.push(async () => plane.transport.drain(100));

@@ -185,7 +185,7 @@ describe('its ports', () => {
 
 describe('its files', () => {
   test.each(['1', '2'])(
-    'a file that is written anew is in force soon; a bad one is refused, counted, and changes nothing: %s workers',
+    'a changed file takes effect soon; an invalid one is rejected, counted, and changes nothing: %s workers',
     async (workers) => {
       const part = await start({ RUNTIME_WATCH_ROOT: 'false', SLUICE_WORKERS: workers });
       const file = join(part.root, 'config', 'config.shop.yaml');
@@ -258,7 +258,7 @@ describe('its settings', () => {
     [{ REDIS_TLS: 'true', REDIS_TLS_CACERT: '/not/there.pem' }, /CLI_SETTING REDIS_\.\.\.: .*\/not\/there\.pem/],
     [{ PROMETHEUS_ADDR: '9090' }, /CLI_SETTING PROMETHEUS_ADDR is "9090"; HOST:PORT or :PORT is expected/],
     [{ PROMETHEUS_MAPPER_YAML: '/not/there.yaml' }, /CLI_SETTING PROMETHEUS_MAPPER_YAML: \/not\/there\.yaml: /],
-  ])('%j: so is what they name', async (env, says) => {
+  ])('%j: invalid targets of settings are named as well', async (env, says) => {
     await expect(start(env)).rejects.toThrow(says);
   });
 
@@ -283,64 +283,61 @@ describe('its settings', () => {
     );
   });
 
-  test.each(['1', '2'])(
-    'gRPC over TLS, with a certificate that is renewed while it serves: %s workers',
-    async (workers) => {
-      const certificate = async (): Promise<void> => {
-        execFileSync(
-          'openssl',
-          [
-            'req',
-            '-x509',
-            '-newkey',
-            'ec',
-            '-pkeyopt',
-            'ec_paramgen_curve:prime256v1',
-            '-nodes',
-            '-keyout',
-            'grpc.key',
-            '-out',
-            'grpc.pem',
-            '-days',
-            '2',
-            '-subj',
-            '/CN=localhost',
-            '-addext',
-            'subjectAltName=DNS:localhost',
-          ],
-          { cwd: folder, stdio: 'pipe' },
-        );
-      };
-      await certificate();
-      const part = await start({
-        SLUICE_WORKERS: workers,
-        GRPC_SERVER_USE_TLS: 'true',
-        GRPC_SERVER_TLS_CERT: join(folder, 'grpc.pem'),
-        GRPC_SERVER_TLS_KEY: join(folder, 'grpc.key'),
+  test.each(['1', '2'])('gRPC over TLS, with a certificate renewed while it serves: %s workers', async (workers) => {
+    const certificate = async (): Promise<void> => {
+      execFileSync(
+        'openssl',
+        [
+          'req',
+          '-x509',
+          '-newkey',
+          'ec',
+          '-pkeyopt',
+          'ec_paramgen_curve:prime256v1',
+          '-nodes',
+          '-keyout',
+          'grpc.key',
+          '-out',
+          'grpc.pem',
+          '-days',
+          '2',
+          '-subj',
+          '/CN=localhost',
+          '-addext',
+          'subjectAltName=DNS:localhost',
+        ],
+        { cwd: folder, stdio: 'pipe' },
+      );
+    };
+    await certificate();
+    const part = await start({
+      SLUICE_WORKERS: workers,
+      GRPC_SERVER_USE_TLS: 'true',
+      GRPC_SERVER_TLS_CERT: join(folder, 'grpc.pem'),
+      GRPC_SERVER_TLS_KEY: join(folder, 'grpc.key'),
+    });
+    const asked = async (): Promise<Code> => {
+      const client = dialGrpc(`localhost:${part.grpcPort}`, {
+        tls: { ca: await readFile(join(folder, 'grpc.pem')) },
       });
-      const asked = async (): Promise<Code> => {
-        const client = dialGrpc(`localhost:${part.grpcPort}`, {
-          tls: { ca: await readFile(join(folder, 'grpc.pem')) },
-        });
-        try {
-          return fromBinary(
-            RateLimitResponseSchema,
-            await client.unary(
-              '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
-              toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, user('tls', 'fast'))),
-              { timeoutMs: 2000 },
-            ),
-          ).overallCode;
-        } finally {
-          client.close();
-        }
-      };
-      expect(await asked()).toBe(Code.OK);
-      await certificate();
-      await until('it is renewed', () => (part.printed().includes('the certificate is renewed') ? true : undefined));
-      for (let call = 0; call < 8; call++) expect(await asked()).toBe(Code.OK);
-    },
-  );
+      try {
+        return fromBinary(
+          RateLimitResponseSchema,
+          await client.unary(
+            '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit',
+            toBinary(RateLimitRequestSchema, create(RateLimitRequestSchema, user('tls', 'fast'))),
+            { timeoutMs: 2000 },
+          ),
+        ).overallCode;
+      } finally {
+        client.close();
+      }
+    };
+    expect(await asked()).toBe(Code.OK);
+    await certificate();
+    await until('it is renewed', () => (part.printed().includes('the certificate is renewed') ? true : undefined));
+    for (let call = 0; call < 8; call++) expect(await asked()).toBe(Code.OK);
+  });
 
   test('windows of a second in their own Redis', async () => {
     await admin.flushall();

@@ -79,7 +79,7 @@ test('rediss:// to a server without TLS is never answered in plain text', async 
 }, 30_000);
 
 test.each(['tcp://:s3cret@127.0.0.1:1', 'redis://:s3cret@redis.example', 'redis://ann:s3cret@127.0.0.1:1/3'])(
-  '%s ends the start, and the password is in no line',
+  '%s: the start fails, and no line contains the password',
   async (url) => {
     const { code, out, err } = await run(['ratelimit'], {
       env: { RUNTIME_ROOT: folder, ...ENV, REDIS_URL: url, GRPC_PORT: '0', PORT: '0', DEBUG_PORT: '0' },
@@ -96,7 +96,7 @@ test.each([
   ['no password', () => `redis://127.0.0.1:${redis.port}`, /NOAUTH/],
   ['no server', async () => `127.0.0.1:${await freePort()}`, /ECONNREFUSED/],
 ])(
-  '%s: one line in the log, and the cause in /healthcheck and /json',
+  '%s: one log line, and the cause in /healthcheck and /json',
   async (_name, url, cause) => {
     const part = await start({ REDIS_URL: await url(), LOG_LEVEL: 'warn' }, 500);
     await until('health says why', async () =>

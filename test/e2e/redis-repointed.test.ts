@@ -185,7 +185,7 @@ describe('a connection', () => {
   });
 
   test.each(["OOM command not allowed when used memory > 'maxmemory'."])(
-    '%s concerns every key: Unavailable',
+    '%s affects every key: Unavailable',
     async (reply) => {
       const redis = await startRedis({ args: ['--maxmemory', '1'] });
       ends.push(() => redis.stop());

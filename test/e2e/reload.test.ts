@@ -98,7 +98,7 @@ describe('a reload', () => {
   });
 
   test.each(['changed', 'with errors'])(
-    'a policy (%s) that is read when the server is told to stop comes too late, and no error is told',
+    'a policy (%s) that loads while the server stops is ignored, without an error',
     async (how) => {
       const said: string[] = [];
       const keep =

@@ -65,29 +65,23 @@ async function hears(): Promise<void> {
 const ended = async (): Promise<unknown[]> =>
   child.exitCode === null && child.signalCode === null ? once(child, 'exit') : [child.exitCode, child.signalCode];
 
-test.each([[[]], [['--workers', '2']]])(
-  '%j: a SIGHUP before it serves loads the policy anew once it does',
-  async (args) => {
-    start(args);
-    await hears();
-    child.kill('SIGHUP');
-    await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
-    await until('it has loaded anew', () => (said.includes('"msg":"policy loaded"') ? true : undefined));
-    child.kill('SIGTERM');
-    expect(await ended()).toEqual([0, null]);
-  },
-);
+test.each([[[]], [['--workers', '2']]])('%j: a SIGHUP before it serves reloads once it does', async (args) => {
+  start(args);
+  await hears();
+  child.kill('SIGHUP');
+  await until('it serves', () => (said.includes('"msg":"serving"') ? true : undefined), 30_000);
+  await until('it has loaded anew', () => (said.includes('"msg":"policy loaded"') ? true : undefined));
+  child.kill('SIGTERM');
+  expect(await ended()).toEqual([0, null]);
+});
 
-test.each([[[]], [['--workers', '2']]])(
-  '%j: a SIGTERM before it serves ends it as one afterwards does',
-  async (args) => {
-    start(args);
-    await hears();
-    child.kill('SIGTERM');
-    expect(await ended()).toEqual([0, null]);
-    expect(said).toContain('"msg":"stopped"');
-  },
-);
+test.each([[[]], [['--workers', '2']]])('%j: a SIGTERM before it serves ends it like a later one', async (args) => {
+  start(args);
+  await hears();
+  child.kill('SIGTERM');
+  expect(await ended()).toEqual([0, null]);
+  expect(said).toContain('"msg":"stopped"');
+});
 
 test('an endless stream delays neither the writing of reports nor the end of the server after its grace', async () => {
   writeFileSync(

@@ -27,7 +27,7 @@ test.each([
   ['all the rest', 0],
   ['in pieces', 5],
 ])(
-  'a reader that sleeps first and then reads %s sees every line, and the exit code',
+  'a reader that sleeps and then reads %s gets every line and the exit code',
   async (_how, pauseMs) => {
     const child = spawn(process.execPath, [join(ROOT, 'src/cli/bin.ts'), 'lint', folder], {
       env: { ...process.env, NO_COLOR: '1' },
