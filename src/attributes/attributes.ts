@@ -7,15 +7,15 @@ import type { CallKind, Carrier } from './carrier.ts';
 import type { Type } from './types.ts';
 import type { Value } from './values.ts';
 
-/** How the value of an attribute is come by. */
+/** Where the value of an attribute comes from. */
 export type Source =
-  /** Read off the wire; where the wire has none, worked out from others (`derive`), else from a context extension of that name. */
+  /** Read from the wire; else derived from other attributes; else read from a context extension of the same name. */
   | {
       readonly kind: 'built-in';
       readonly derive?: (bag: RequestBag, attributes: Attributes) => Value | undefined;
       readonly extension?: boolean;
     }
-  /** Sent by the proxy under a name of the operator's choosing; the first carrier that holds something wins. */
+  /** Sent by the proxy under a name that the operator chose; the first carrier with a value wins. */
   | {
       readonly kind: 'from';
       readonly carriers: readonly Carrier[];
@@ -23,34 +23,34 @@ export type Source =
     }
   /** A named expression. */
   | { readonly kind: 'is'; readonly evaluate: (bag: RequestBag) => Value | undefined }
-  /** Put there by the engine: outputs of enrich rules, `out.*`. */
+  /** Filled in by the engine: outputs of enrich rules, `out.*`. */
   | { readonly kind: 'filled' };
 
 export interface Attribute {
   readonly name: string;
-  /** Of a built-in one: its place in the vocabulary, by which wires find how to read it. */
+  /** The index of a built-in attribute in the vocabulary; wires find their reader by it. */
   readonly number?: number;
   readonly type: Type;
-  /** One sentence for people. */
+  /** One sentence for docs/attributes.md. */
   readonly meaning: string;
   readonly source: Source;
-  /** The calls whose wire can bring it, with the field that does; a call that is not named cannot. */
+  /** The calls whose wire can carry it, with the field that does. */
   readonly carriedBy: Partial<Readonly<Record<CallKind, string>>>;
   /**
    * There on every ordinary request of a call that carries it, so that a bare read of it earns no warning (the maps of the
    * wire are there, if empty). A listener on a Unix socket has no addresses: no promise for the compiler to build on.
    */
   readonly always: boolean;
-  /** Shown nowhere without asking. */
+  /** Redacted wherever it would be shown. */
   readonly secret: boolean;
 }
 
-/** Of a policy: what changes how built-in attributes are read (docs/rules.md, section 3). */
+/** The settings of a policy that change how built-in attributes are read (docs/rules.md, section 3). */
 export interface AttributeSettings {
-  /** Proxies in front of Envoy whose X-Forwarded-For entry is believed; `undefined`: none is configured. */
+  /** The number of trusted proxies in front of Envoy (X-Forwarded-For); `undefined`: not configured. */
   readonly trustedHops: number | undefined;
   readonly path: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
-  /** What `;` begins in a segment of the path: a part of it, or (as Tomcat and Spring read it) a parameter, which is taken out. */
+  /** Whether the text after `;` in a segment of the path is part of it, or a parameter that is removed (as in Tomcat and Spring). */
   readonly pathParameters: 'keep' | 'strip';
 }
 
@@ -64,39 +64,39 @@ export class Attributes {
   readonly settings: AttributeSettings;
   readonly #rows: Attribute[];
   readonly #slots = new Map<string, number>();
-  /** Of the slots that are ever read, in the order in which they first were: a bag has room for these alone. */
-  readonly #places: Int32Array;
-  #placed = 0;
+  /** The index in a bag of each slot that was ever read, else -1; a bag has room for these alone. */
+  readonly #bagIndexes: Int32Array;
+  #bagSize = 0;
   readonly #secretCarriers = new Set<string>();
 
   constructor(rows: Iterable<Attribute>, settings: AttributeSettings = DEFAULT_ATTRIBUTE_SETTINGS) {
     this.settings = settings;
     this.#rows = [];
     for (const row of rows) this.#add(row);
-    this.#places = new Int32Array(this.#rows.length).fill(-1);
+    this.#bagIndexes = new Int32Array(this.#rows.length).fill(-1);
   }
 
-  /** Where a bag keeps the value of a slot. Policies read a handful of the hundred and more that there are. */
-  placeOf(slot: number): number {
-    const place = this.#places[slot] as number;
-    return place < 0 ? (this.#places[slot] = this.#placed++) : place;
+  /** The index of a slot in a bag, given at its first read. Policies read a handful of the hundred and more slots. */
+  bagIndexOf(slot: number): number {
+    const index = this.#bagIndexes[slot] as number;
+    return index < 0 ? (this.#bagIndexes[slot] = this.#bagSize++) : index;
   }
 
-  /** How many slots have a place by now. */
-  get placed(): number {
-    return this.#placed;
+  /** The number of slots that were read so far. */
+  get bagSize(): number {
+    return this.#bagSize;
   }
 
   get size(): number {
     return this.#rows.length;
   }
 
-  /** The slot of a name; `undefined` where it is not declared. */
+  /** `undefined` for a name that is not declared. */
   slotOf(name: string): number | undefined {
     return this.#slots.get(name);
   }
 
-  /** Headers, in lower case, that carry a secret attribute: they are as secret as it is. */
+  /** The lower-case names of headers that carry a secret attribute, and are secret for that. */
   get secretCarriers(): ReadonlySet<string> {
     return this.#secretCarriers;
   }
@@ -111,7 +111,7 @@ export class Attributes {
     return this.#slots.keys();
   }
 
-  /** A larger set: slots of this one stay as they are, the new rows follow. A name that is declared already is an error of the caller's. */
+  /** A larger set; existing slots keep their numbers. Throws for a name that is declared already. */
   extend(rows: Iterable<Attribute>): Attributes {
     return new Attributes([...this.#rows, ...rows], this.settings);
   }

@@ -1,63 +1,64 @@
 /**
- * **In**: the declared attributes and what one wire carries. **Out**: the value of an attribute, read when first asked
- * and kept. **Fails**: never; what cannot be had is absent (`undefined`).
+ * The attributes of one request.
+ * **In**: the declared attributes and one wire. **Out**: the value of an attribute, read at the first access and cached.
+ * **Fails**: never; a value that cannot be read is absent (`undefined`).
  */
 import type { Attributes } from './attributes.ts';
 import type { Carrier } from './carrier.ts';
 import type { Value } from './values.ts';
 
-/** What expressions read from. Slots are those of the {@link Attributes} that the expression was compiled with. */
+/** The attributes that an expression reads, by the slots of the {@link Attributes} that it was compiled with. */
 export interface Bag {
-  /** The value, or `undefined` where the attribute is absent (also: its named expression failed). */
+  /** `undefined` for an absent attribute, and for a named expression that failed. */
   get(slot: number): Value | undefined;
 }
 
-/** One request as a frontend received it. Implemented once per wire; read at most once per attribute and request. */
+/** One request as a frontend received it. Implemented once per wire; each attribute is read at most once per request. */
 export interface Wire {
-  /** The value of a built-in attribute in its declared type, or `undefined` where this wire or request has none. `number`: the attribute's. */
+  /** A built-in attribute in its declared type; `undefined` if the wire or the request lacks it. `number`: {@link Attribute.number}. */
   read(attribute: string, number?: number): Value | undefined;
-  /** What a proxy sent under a name of the operator's choosing: text, or a JSON-like value (maps as Map, numbers as double). */
+  /** A value under a name that the operator chose: text, or a JSON-like value (maps as Map, numbers as double). */
   carried(carrier: Carrier): Value | undefined;
-  /** About how many bytes are held by whoever keeps it. */
+  /** The approximate number of bytes that it retains. */
   readonly weight: number;
-  /** It outlives its call: memory that it shares with others is copied. */
+  /** Called before it outlives its call: it copies the memory that it shares. */
   keep(): void;
 }
 
-/** Stands where an attribute was looked for in vain; what was not looked for is a hole. */
+/** Caches that an attribute is absent; a slot that was not read yet is a hole. */
 const ABSENT: unique symbol = Symbol('absent');
 
-/** The bag of one request: lazy, and unchanged from outside but for what enrich rules add before matching. */
+/** The bag of one request. Only the outputs of enrich rules change it, before matching. */
 export class RequestBag implements Bag {
   readonly attributes: Attributes;
   readonly wire: Wire;
-  /** By place. */
+  /** By {@link Attributes.bagIndexOf}. */
   readonly #values: (Value | undefined | typeof ABSENT)[];
 
   constructor(attributes: Attributes, wire: Wire) {
     this.attributes = attributes;
     this.wire = wire;
-    // oxlint-disable-next-line unicorn/no-new-array -- of holes: what is not there costs nothing
-    this.#values = new Array<Value | undefined>(attributes.placed);
+    // oxlint-disable-next-line unicorn/no-new-array -- an array of holes takes no time to fill
+    this.#values = new Array<Value | undefined>(attributes.bagSize);
   }
 
   get(slot: number): Value | undefined {
-    const place = this.attributes.placeOf(slot);
-    const known = this.#values[place];
+    const index = this.attributes.bagIndexOf(slot);
+    const known = this.#values[index];
     if (known !== undefined) return known === ABSENT ? undefined : known;
-    this.#values[place] = ABSENT; // a definition that reads itself finds itself absent
+    this.#values[index] = ABSENT; // a named expression that reads itself finds itself absent
     const value = this.attributes.resolve(slot, this);
-    if (value !== undefined) this.#values[place] = value;
+    if (value !== undefined) this.#values[index] = value;
     return value;
   }
 
-  /** Called by the engine alone, for the outputs of enrich rules, before any rule is matched. */
+  /** Called by the engine for the outputs of enrich rules, before any rule is matched. */
   fill(slot: number, value: Value | undefined): void {
-    this.#values[this.attributes.placeOf(slot)] = value ?? ABSENT;
+    this.#values[this.attributes.bagIndexOf(slot)] = value ?? ABSENT;
   }
 }
 
-/** A bag with the values of a rule's `out.*` after those of the request. */
+/** A bag with the values of a rule's `out.*` in the slots after those of the request. */
 export class OverlayBag implements Bag {
   readonly #below: Bag;
   readonly #firstSlot: number;
@@ -74,7 +75,7 @@ export class OverlayBag implements Bag {
   }
 }
 
-/** Notes what is looked at, for explanations: worked out again from a kept bag, so that live calls pay nothing. */
+/** Records what is read, for explanations. They evaluate again on a retained bag, so that live calls pay nothing. */
 export class RecordingBag implements Bag {
   readonly looked: Map<number, Value | undefined> = new Map();
   readonly #below: Bag;

@@ -1,4 +1,4 @@
-/** Where a proxy may put a fact of the operator's own (docs/rules.md, section 3, `from`). */
+/** Where a proxy can send an attribute of the policy's own (docs/rules.md, section 3, `from`). */
 export type Carrier =
   | { readonly kind: 'contextExtension'; readonly name: string }
   | { readonly kind: 'metadata'; readonly namespace: string; readonly path: readonly string[] }
@@ -11,7 +11,7 @@ export type CallKind = 'http' | 'tcp' | 'limit' | 'log' | 'tcp-log';
 
 export const CALL_KINDS: readonly CallKind[] = ['http', 'tcp', 'limit', 'log', 'tcp-log'];
 
-/** Something for each kind of call. */
+/** A record with one entry for each kind of call. */
 export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallKind, T>> => ({
   http: of('http'),
   tcp: of('tcp'),
@@ -20,7 +20,7 @@ export const perCallKind = <T>(of: (call: CallKind) => T): Readonly<Record<CallK
   'tcp-log': of('tcp-log'),
 });
 
-/** Which calls can bring what a carrier holds. */
+/** The calls that can have each carrier. */
 export const CARRIED_BY: Readonly<Record<Carrier['kind'], readonly CallKind[]>> = {
   contextExtension: ['http'],
   metadata: ['http', 'tcp', 'log', 'tcp-log'],

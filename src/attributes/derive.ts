@@ -1,13 +1,20 @@
 /**
- * Attributes that are worked out from others where the wire has none.
+ * Attributes that are derived from others if the wire lacks them.
  * **In**: a bag. **Out**: a value, or `undefined`. **Fails**: never.
  */
 import type { Attributes } from './attributes.ts';
 import type { RequestBag } from './bag.ts';
 import { parseIpOfPeer } from './network.ts';
 import { hostOf, isPlainPath, portOf, queryOf, urlPathOf } from './url.ts';
-import { unreadable } from './unreadable.ts';
 import { Duration, type Value } from './values.ts';
+
+/** The number of values that could not be read since this thread began, for metrics. The attribute then has another value. */
+export const unreadable = {
+  /** Entries of X-Forwarded-For at `settings.trustedHops` that are not an address. */
+  forwardedFor: 0,
+  /** X-Forwarded-For headers with fewer entries than `settings.trustedHops` needs. */
+  forwardedForShort: 0,
+};
 
 export type Derive = (bag: RequestBag, attributes: Attributes) => Value | undefined;
 
@@ -52,7 +59,7 @@ export const port: Derive = (bag, attributes) => {
   return authority === undefined ? undefined : portOf(authority);
 };
 
-/** Envoy takes a client's own header of this name away. */
+/** Envoy removes a client's own header of this name. */
 export const bodyIsPartial: Derive = (bag, attributes) => {
   if (valueOf(bag, attributes, 'request.headers') === undefined) return undefined;
   return headerOf(bag, attributes, 'x-envoy-auth-partial-body') === 'true';
@@ -72,7 +79,10 @@ export const apiKey: Derive = (bag, attributes) => {
   return parameters.get('api_key') ?? parameters.get('key');
 };
 
-/** As Envoy's getLastAddressFromXFF, and with a port: the (N+1)-th entry from the right; the peer where there are fewer or it is no address. */
+/**
+ * As Envoy's getLastAddressFromXFF: the (N+1)-th entry from the right, which may have a port; the peer if there are fewer
+ * entries or it is not an address.
+ */
 export const originIp: Derive = (bag, attributes) => {
   const { trustedHops } = attributes.settings;
   const forwarded = trustedHops === undefined ? undefined : headerOf(bag, attributes, 'x-forwarded-for');
@@ -108,7 +118,7 @@ export const protocolOfHeaders: Derive = (bag, attributes) => {
 type Claims = ReadonlyMap<string, Value>;
 const JWT = { kind: 'metadata', namespace: 'envoy.filters.http.jwt_authn', path: [] } as const;
 
-/** Envoy's filter stores the payload under a name of the operator's choosing; it is the first that looks like one. */
+/** Envoy's filter stores the payload under a name that the operator chose; the first entry with claims of a token is taken. */
 const claimsOf = (bag: RequestBag): Claims | undefined => {
   const stored = bag.wire.carried(JWT);
   if (!(stored instanceof Map)) return undefined;
@@ -145,7 +155,7 @@ export const jwtRawClaims: Derive = (bag) => {
   return claims === undefined ? undefined : JSON.stringify(jsonOf(claims));
 };
 
-/** Values that came out of JSON, back to it. */
+/** Back to JSON, for values that come from JSON. */
 function jsonOf(value: Value): unknown {
   if (Array.isArray(value)) return (value as readonly Value[]).map(jsonOf);
   return value instanceof Map
@@ -154,7 +164,7 @@ function jsonOf(value: Value): unknown {
 }
 
 const EXT_AUTHZ = ['envoy.filters.http.ext_authz', 'envoy.filters.network.ext_authz'] as const;
-const saidByCheck = (path: readonly string[]): ((bag: RequestBag) => Value | undefined) => {
+const metadataOfCheck = (path: readonly string[]): ((bag: RequestBag) => Value | undefined) => {
   const carriers = EXT_AUTHZ.map((namespace) => ({ kind: 'metadata', namespace, path }) as const);
   return (bag) => {
     for (const carrier of carriers) {
@@ -165,18 +175,18 @@ const saidByCheck = (path: readonly string[]): ((bag: RequestBag) => Value | und
   };
 };
 
-/** Of what the check said as dynamic metadata, `sluice: { id, rule, outcome }`. */
+/** From the dynamic metadata of the check, `sluice: { id, rule, outcome }`. */
 export const verdictFact = (fact: 'id' | 'rule' | 'outcome'): Derive => {
-  const said = saidByCheck(['sluice', fact]);
+  const said = metadataOfCheck(['sluice', fact]);
   return (bag) => {
     const value = said(bag);
     return typeof value === 'string' && value !== '' ? value : undefined;
   };
 };
 
-/** Envoy's `ext_authz_duration`: milliseconds. */
-const waited = saidByCheck(['ext_authz_duration']);
+/** In milliseconds. */
+const durationOfCheck = metadataOfCheck(['ext_authz_duration']);
 export const verdictLatency: Derive = (bag) => {
-  const ms = waited(bag);
+  const ms = durationOfCheck(bag);
   return typeof ms === 'number' ? Duration.fromMs(ms) : undefined;
 };

@@ -4,33 +4,35 @@ import { typeText } from './types.ts';
 import { VOCABULARY } from './vocabulary.ts';
 
 const ROOTS: Readonly<Record<string, string>> = {
-  request: 'What the client asks.',
+  request: 'The request of the client.',
   source: "The peer of Envoy's connection.",
   origin: 'The client behind that peer.',
   destination:
-    "Where the request is going. `destination.ip` is the local address of the client's connection, at the check and in the log alike; where Envoy itself connected to stands under `context.upstream`.",
+    "Where the request is going. `destination.ip` is the local address of the client's connection, at the check and in the log alike; the address that Envoy connected to is under `context.upstream`.",
   connection: 'The connection between the client and Envoy.',
-  response: 'What came back; known in the access log only.',
-  context: 'The proxy that asks or tells, and its way to the upstream.',
+  response: 'The response; in the access log only.',
+  context: 'The proxy that sends the call, and its connection to the upstream.',
   ratelimit: 'One descriptor of a rate limit call.',
-  metadata: "What Envoy's filters said of the request.",
-  verdict: "What Sluice said at the check, read back from the access log. Envoy's TCP filter drops it where it denied.",
+  metadata: "Dynamic metadata of Envoy's filters.",
+  verdict:
+    "The verdict of the check, read back from the access log. Envoy's TCP filter drops it for denied connections.",
 };
 
 const HEAD = `# Attributes
 
 <!-- Generated from src/attributes/vocabulary by \`npm run generate\`: change it there. -->
 
-What a rule may read. The names are Istio's, and Envoy's where Istio has none; a policy's own stand under \`my.\`.
-An attribute is *carried* by the calls that can bring it (\`http\` and \`tcp\` ask for authorization, \`limit\` for a rate limit,
-\`log\` and \`tcp-log\` tell what happened), each with the field of Envoy's message that does. Where it stands in none, no wire
-of Envoy's has it. Reading what is absent fails the expression: guard what *may be absent* by \`has(…)\` or \`.?\`.
-*Hidden* ones are shown nowhere without asking. *Extension*: an \`http\` call has it where Envoy is told to send a context
-extension of that name (\`check_settings\`), and the wire itself has none.
+The attributes that a rule may read. The names are Istio's, or Envoy's where Istio has none; a policy's own begin with \`my.\`.
+The last column names the calls that can carry an attribute, each with the field of Envoy's message: \`http\` and \`tcp\` are
+authorization checks, \`limit\` is a rate limit, \`log\` and \`tcp-log\` are access logs. *nothing*: Envoy sends it in no call.
 
-Octets that are no UTF-8 read as U+FFFD (the replacement character), in every text of every call, names of headers and keys included.
-A part of a message that cannot be read (metadata nested deeper than 100 messages, an entry cut short) is absent: a rule that reads it
-unguarded fails, and its \`onError\` decides. A part that no rule reads fails nothing.
+- *may be absent*: reading an absent attribute fails the expression; guard it with \`has(…)\` or \`.?\`.
+- *hidden*: redacted wherever it would be shown.
+- *extension*: an \`http\` call has it if Envoy is configured to send a context extension of that name (\`check_settings\`).
+
+Bytes that are not UTF-8 read as U+FFFD (the replacement character) in every text of every call, names of headers and keys included.
+A part of a message that cannot be decoded (metadata nested deeper than 100 messages, a truncated entry) is absent. A rule that reads it
+unguarded fails, and its \`onError\` decides; other rules are not affected.
 `;
 
 /** docs/attributes.md. */

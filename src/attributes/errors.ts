@@ -1,4 +1,4 @@
-/** What can be wrong with attributes that people write by hand (cases, `sluice explain`, `sluice call`). */
+/** Errors in attributes that are written by hand (cases, `sluice explain`, `sluice call`). */
 export const ATTRIBUTE_ERRORS = {
   ATTRIBUTE_UNKNOWN: {
     means: 'A request names an attribute that is neither in the vocabulary nor declared by the policy.',
@@ -12,7 +12,7 @@ export const ATTRIBUTE_ERRORS = {
 
 export type AttributeErrorCode = keyof typeof ATTRIBUTE_ERRORS;
 
-/** Thrown for a request that people wrote; the message names the attribute. */
+/** Thrown for a request that is written by hand; the message names the attribute. */
 export class AttributeError extends Error {
   readonly code: AttributeErrorCode;
   readonly attribute: string;

@@ -1,4 +1,4 @@
-/** JSON as values of type dyn: objects as maps, numbers as doubles. */
+/** Converts JSON to values of type dyn: objects are maps, numbers are doubles. */
 import type { Value } from './values.ts';
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
@@ -18,7 +18,7 @@ export function mapOfJson(json: Readonly<Record<string, Json>>): ReadonlyMap<str
   return map;
 }
 
-/** What stands at a path of names; `undefined` where nothing does. */
+/** The value at a path of names; `undefined` if there is none. */
 export function jsonAt(json: Json | undefined, path: readonly string[]): Json | undefined {
   let at = json;
   for (const name of path) {

@@ -3,12 +3,12 @@
  * Text is RFC 4291 in, RFC 5952 out.
  */
 
-/** An address: 4 or 16 bytes, and the same as numbers for comparing. */
+/** An address of 4 or 16 bytes. */
 export class Ip {
   readonly bytes: Uint8Array;
   #text: string | undefined;
 
-  /** `bytes`: 4 or 16 of them; 16 that map an IPv4 address become 4. `text`: the canonical one, where it is known. */
+  /** `bytes`: 4 or 16; an IPv4-mapped address becomes 4. `text`: the canonical text, if it is known. */
   constructor(bytes: Uint8Array, text?: string) {
     this.bytes = isMapped(bytes) ? bytes.subarray(12) : bytes;
     this.#text = text;
@@ -77,23 +77,23 @@ function isMapped(bytes: Uint8Array): boolean {
   return true;
 }
 
-/** Reads `192.0.2.1` or `2001:db8::1`; nothing for zones, leading zeros in IPv4, or anything else. */
+/** Parses `192.0.2.1` or `2001:db8::1`; `undefined` for zones, leading zeros in IPv4, and other text. */
 export function parseIp(text: string): Ip | undefined {
   if (!text.includes(':')) {
     const bytes = parseIpv4(text);
-    return bytes === undefined ? undefined : new Ip(bytes, text); // only the canonical spelling is read
+    return bytes === undefined ? undefined : new Ip(bytes, text); // only the canonical text is accepted
   }
   const bytes = parseIpv6(text);
   return bytes === undefined ? undefined : new Ip(bytes);
 }
 
-/** As {@link parseIp}, and with a port, as some proxies write their peers: `192.0.2.1:443`, `[2001:db8::1]:443`, `[2001:db8::1]`. */
+/** As {@link parseIp}; also with a port, as some proxies write peers: `192.0.2.1:443`, `[2001:db8::1]:443`, `[2001:db8::1]`. */
 export function parseIpOfPeer(text: string): Ip | undefined {
   const parts = /^(?:\[([^\]]*)\]|([^:]*))(?::\d{1,5})?$/.exec(text);
   return parseIp(parts?.[1] ?? parts?.[2] ?? text);
 }
 
-/** Reads `10.0.0.0/8`; nothing where the address or the length is none. */
+/** Parses `10.0.0.0/8`; `undefined` if the address or the length is invalid. */
 export function parseCidr(text: string): Cidr | undefined {
   const [address = '', length, ...more] = text.split('/');
   if (length === undefined || more.length > 0 || !/^(0|[1-9]\d{0,2})$/.test(length)) return undefined;

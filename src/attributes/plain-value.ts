@@ -1,6 +1,7 @@
 /**
- * **In**: a value as YAML or JSON has it, and the type that it should have. **Out**: the value.
- * **Fails**: with `undefined` where it is not of that type; {@link wantedForm} says what would be.
+ * Converts values of YAML and JSON.
+ * **In**: a plain value and the declared type. **Out**: the value.
+ * **Fails**: with `undefined` for a value of another type; {@link wantedForm} names the expected form.
  */
 import { type Json, valueOfJson } from './json-value.ts';
 import { parseCidr, parseIp } from './network.ts';
@@ -60,7 +61,7 @@ const FORMS: Partial<Readonly<Record<Type['kind'], string>>> = {
   bool: 'true or false',
 };
 
-/** How a value of the type is written. */
+/** How a value of the type is written, for messages. */
 export const wantedForm = (type: Type): string => FORMS[type.kind] ?? typeText(type);
 
 function intOf(plain: unknown, unsigned: boolean): Value | undefined {
@@ -74,7 +75,7 @@ function listOfPlain(plain: readonly unknown[], of: Type): Value | undefined {
   return values.includes(undefined) ? undefined : (values as Value[]);
 }
 
-/** A key is text in YAML's and JSON's objects, whatever its type; a string value of a map may be written as a number or boolean. */
+/** Keys of YAML and JSON objects are text, whatever their type. A number or boolean is taken for a string value. */
 function mapOfPlain(plain: unknown, key: Type, of: Type): Value | undefined {
   if (typeof plain !== 'object' || plain === null || Array.isArray(plain)) return undefined;
   const map = new Map<Value, Value>();

@@ -1,7 +1,7 @@
 /**
- * A request that people wrote: attributes by name, as YAML or JSON has them.
+ * A request that is written by hand: attributes by name, in YAML or JSON.
  * **In**: plain values by attribute name, and what a proxy would carry. **Out**: a wire.
- * **Fails**: with an {@link AttributeError} that names the attribute: unknown, or its value of a wrong type.
+ * **Fails**: with an {@link AttributeError} that names the attribute: it is unknown, or its value has another type.
  */
 import type { Attribute, Attributes } from './attributes.ts';
 import type { Wire } from './bag.ts';
@@ -12,7 +12,7 @@ import { meant } from '../text/nearest.ts';
 import { valueOfPlain, wantedForm } from './plain-value.ts';
 import type { Value } from './values.ts';
 
-/** What a proxy sends under names of the operator's choosing. */
+/** What a proxy sends under names that the operator chose. */
 export interface PlainCarried {
   readonly contextExtension?: Readonly<Record<string, string>> | undefined;
   readonly customTag?: Readonly<Record<string, string>> | undefined;
@@ -22,9 +22,9 @@ export interface PlainCarried {
 }
 
 /**
- * Values may be given for built-in attributes, and for those of the policy that come `from` a wire. `ratelimit.entries`
- * is made from `ratelimit.descriptor` or the other way round, `ratelimit.hits` is 1, and the maps that `call` always
- * carries are there, if empty; `request.host` is taken for the authority; the rest that can be worked out the attributes work out themselves.
+ * Values may be given for built-in attributes, and for those of the policy that come `from` a wire. Defaults:
+ * `ratelimit.entries` and `ratelimit.descriptor` are made from each other, `ratelimit.hits` is 1, the maps that `call`
+ * always carries are empty, and `request.host` is the authority. Derived attributes are derived as usual.
  */
 export function plainWire(
   attributes: Attributes,
@@ -96,7 +96,7 @@ const shown = (plain: unknown): string =>
 const lowered = (headers: Value): Value =>
   new Map([...(headers as ReadonlyMap<string, Value>)].map(([name, value]) => [name.toLowerCase(), value]));
 
-/** As over the wire: of a body that was cut there is nothing. */
+/** As over the wire: a partial body is absent. */
 function completeBody(values: Map<string, Value>): void {
   const headers = values.get('request.headers') as ReadonlyMap<string, string> | undefined;
   if (headers?.get('x-envoy-auth-partial-body') !== 'true') return;
@@ -121,7 +121,7 @@ function completeLimit(values: Map<string, Value>, given: Readonly<Record<string
       ),
     );
   if (descriptor === undefined && entries !== undefined) {
-    // Of a repeated key the first: a Map keeps the last that it is given.
+    // The first of a repeated key wins: a Map keeps the last, so the order is reversed.
     values.set(
       'ratelimit.descriptor',
       new Map(entries.toReversed().map((entry) => [entry.get('key') ?? '', entry.get('value') ?? ''])),
@@ -138,7 +138,7 @@ function completeMetadata(values: Map<string, Value>, carried: PlainCarried): vo
 }
 
 class PlainWire implements Wire {
-  /** People write small ones. */
+  /** Small, since it is written by hand. */
   readonly weight = 0;
   readonly #values: ReadonlyMap<string, Value>;
   readonly #sent: ReadonlyMap<string, Value>;

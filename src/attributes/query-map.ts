@@ -1,13 +1,13 @@
-/** Looked up one by one so many times; then all parameters are read. */
+/** After this number of lookups all parameters are read into a table. */
 const FEW = 6;
 const [AMPERSAND, EQUALS] = [0x26, 0x3d];
 
 /**
- * The parameters of a query that has nothing to decode, as a Map: one that a rule asks for is found in the text, and a table is made
- * for rules that ask for many. It is a `Map` to `instanceof`, below. Of a repeated name the first value counts.
+ * The parameters of a query that needs no decoding, as a Map. The first lookups search the text; later ones use a table.
+ * `instanceof Map` is true (see below). The first value of a repeated name wins.
  */
 export class QueryMap implements ReadonlyMap<string, string> {
-  /** The text that holds the query, and where. */
+  /** The query is the part of the text from `from` to `to`. */
   readonly #text: string;
   readonly #from: number;
   readonly #to: number;
@@ -22,7 +22,7 @@ export class QueryMap implements ReadonlyMap<string, string> {
 
   get(name: string): string | undefined {
     if (this.#table !== undefined) return this.#table.get(name);
-    // No name of a parameter holds what ends one; the empty name is the table's.
+    // A name with a separator is not in the text, and the table handles the empty name.
     if (this.#looks++ >= FEW || name === '' || name.includes('=') || name.includes('&')) return this.#all().get(name);
     const text = this.#text;
     for (let from = this.#from; from < this.#to; from = this.#endFrom(from) + 1) {
@@ -63,7 +63,7 @@ export class QueryMap implements ReadonlyMap<string, string> {
     for (const [name, value] of this.#all()) visit(value, name, this);
   }
 
-  /** Where the parameter ends that stands there. */
+  /** The end of the parameter at `at`. */
   #endFrom(at: number): number {
     let end = at;
     while (end < this.#to && this.#text.charCodeAt(end) !== AMPERSAND) end++;
@@ -87,5 +87,5 @@ export class QueryMap implements ReadonlyMap<string, string> {
   }
 }
 
-/** Maps are known by their prototype; to extend Map would make a table for each request. */
+/** Makes `instanceof Map` true; a subclass of Map would allocate a table for each request. */
 Object.setPrototypeOf(QueryMap.prototype, Map.prototype);

@@ -1,9 +1,9 @@
-/** What is shown nowhere without asking (docs/rules.md, section 3): attributes that are secret, some headers and query parameters whoever looks at them. */
+/** Redaction (docs/rules.md, section 3): secret attributes, and the values of some headers and query parameters. */
 import type { Attributes } from './attributes.ts';
 import { RequestBag, type Wire } from './bag.ts';
 import type { Value } from './values.ts';
 
-/** Stands where it would be shown. */
+/** Replaces a secret. */
 export const HIDDEN = '(secret)';
 export const SECRET_HEADERS: ReadonlySet<string> = new Set([
   'authorization',
@@ -12,7 +12,7 @@ export const SECRET_HEADERS: ReadonlySet<string> = new Set([
   'set-cookie',
   'x-api-key',
 ]);
-/** In lower case and without what joins words: `api_key`, `Api-Key` and `apiKey` are one name. */
+/** In lower case and without separators: `api_key`, `Api-Key` and `apiKey` are one name. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
   'apikey',
   'key',
@@ -39,7 +39,7 @@ const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
 const isSecretParameter = (name: string): boolean => SECRET_PARAMETERS.has(name.toLowerCase().replaceAll(/[-_.]/g, ''));
 export const HEADER_MAPS: ReadonlySet<string> = new Set(['request.headers', 'response.headers', 'response.trailers']);
 export const QUERY_MAPS: ReadonlySet<string> = new Set(['request.query', 'request.query_params']);
-/** Texts that may hold a URL. */
+/** Attributes whose text may be a URL. */
 const URL_TEXTS: ReadonlySet<string> = new Set(['request.path', 'request.referer']);
 
 export function isSecretHeader(attributes: Attributes, name: string): boolean {
@@ -47,13 +47,13 @@ export function isSecretHeader(attributes: Attributes, name: string): boolean {
   return SECRET_HEADERS.has(lower) || attributes.secretCarriers.has(lower);
 }
 
-/** Of the maps above: whether the value of a key is secret. */
+/** Whether the value of a key of the maps above is secret. */
 export const isSecretEntry = (attributes: Attributes, attribute: string, key: string): boolean =>
   HEADER_MAPS.has(attribute) ? isSecretHeader(attributes, key) : QUERY_MAPS.has(attribute) && isSecretParameter(key);
 
 /**
- * A path or URL in which the values of secret parameters read `(secret)`, those of a fragment too. Names are read as any server may
- * read them: percent-encoded, in any case, after a second `?`, or with `;` between parameters.
+ * Replaces the values of secret parameters in a path or URL by `(secret)`, those in the fragment too. Names are matched as any
+ * server may read them: percent-encoded, in any case, after a second `?`, or with `;` as the separator.
  */
 export function withoutSecretParameters(url: string): string {
   if (!url.includes('=')) return url;
@@ -81,7 +81,7 @@ function decoded(name: string): string {
   }
 }
 
-/** A request without its secrets, those that named expressions read included: what comes out the same from it tells none of them. */
+/** A request without its secrets, also for named expressions. A value that is the same on it reveals no secret. */
 export class SecretlessBag extends RequestBag {
   constructor(bag: RequestBag) {
     super(bag.attributes, secretless(bag.attributes, bag.wire));
@@ -112,7 +112,7 @@ export class SecretlessBag extends RequestBag {
   }
 }
 
-/** A request that reads `(secret)` in the place of each secret: what is worked out from it may go out. */
+/** A request with `(secret)` in place of each secret, so that values derived from it may be shown. */
 export class MaskedBag extends RequestBag {
   constructor(bag: RequestBag) {
     super(bag.attributes, maskedWire(bag.attributes, bag.wire));
@@ -153,7 +153,7 @@ const secretless = (attributes: Attributes, wire: Wire): Wire => ({
     carrier.kind === 'header' && isSecretHeader(attributes, carrier.name) ? undefined : wire.carried(carrier),
 });
 
-/** Values of the request's secrets, longest first; shorter than four characters they would hide half a sentence. */
+/** The values of the request's secrets, longest first. Shorter ones would match by chance. */
 export function secretTextsOf(bag: RequestBag): readonly string[] {
   const { attributes } = bag;
   const texts = new Set<string>();
@@ -176,7 +176,7 @@ export function secretTextsOf(bag: RequestBag): readonly string[] {
 
 const SHORTEST = 4;
 
-/** What enrich rules have put there. */
+/** The outputs of enrich rules. */
 function filledOf(bag: RequestBag): (readonly [slot: number, value: Value | undefined])[] {
   const { attributes } = bag;
   return slotsOf(attributes)

@@ -1,6 +1,6 @@
 /**
- * A request as people may see it.
- * **In**: its bag. **Out**: values of attributes for JSON, and texts, both without secrets. **Fails**: never.
+ * A request with its secrets redacted.
+ * **In**: its bag. **Out**: values of attributes for JSON, and texts, both redacted. **Fails**: never.
  */
 import { withoutCredentials } from './credentials.ts';
 import type { Bag, RequestBag } from './bag.ts';
@@ -16,7 +16,7 @@ import {
 import { shownValue } from './shown-value.ts';
 import type { Value } from './values.ts';
 
-/** Read off the wire, and no secret can stand in them. */
+/** Attributes that are read from the wire and cannot contain a secret. */
 const PLAIN: ReadonlySet<string> = new Set([
   'request.id',
   'request.method',
@@ -28,7 +28,7 @@ const PLAIN: ReadonlySet<string> = new Set([
   'ratelimit.domain',
 ]);
 
-/** Descriptor entries have names of the operator's choosing; these stand for credentials. */
+/** Names of descriptor entries that carry credentials. */
 const SECRET_ENTRIES: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
@@ -63,16 +63,16 @@ export class ShownRequest {
     this.#bag = bag;
   }
 
-  /** Made when it is first needed: most of what is shown is plainly no secret. */
+  /** Made on demand: most attributes that are shown cannot be secret. */
   get secretless(): SecretlessBag {
     return (this.#secretless ??= new SecretlessBag(this.#bag));
   }
 
-  /** `null` where it is absent. A value that would be another one without the request's secrets reads `(secret)`. */
+  /** `null` for an absent one; `(secret)` for a value that depends on a secret of the request. */
   attribute(slot: number): unknown {
     const { attributes } = this.#bag;
     const { name, secret, source } = attributes.at(slot);
-    // Read past the bag: what only people look at must not get a place in the bags of all later calls.
+    // Resolved without the bag: a read for display must not enlarge the bags of all later calls.
     const value = source.kind === 'filled' ? this.#bag.get(slot) : attributes.resolve(slot, this.#bag);
     if (value === undefined) return null;
     if (secret) return HIDDEN;
@@ -97,19 +97,19 @@ export class ShownRequest {
     return without !== undefined && JSON.stringify(shownValue(without)) === JSON.stringify(shown) ? shown : HIDDEN;
   }
 
-  /** Of something that is worked out from the request. */
+  /** A value that `out` computes from the request; `(secret)` if it depends on a secret. */
   worked<T>(out: (bag: Bag) => T): T | typeof HIDDEN {
     const value = out(this.#bag);
     return JSON.stringify(value) === JSON.stringify(out(this.secretless)) ? value : HIDDEN;
   }
 
-  /** The attribute of a name; `null` also where it is not declared. */
+  /** By name; `null` also for a name that is not declared. */
   named(name: string): unknown {
     const slot = this.#bag.attributes.slotOf(name);
     return slot === undefined ? null : this.attribute(slot);
   }
 
-  /** A sentence of a handler, or a text that goes out: the values of the request's secrets in it are replaced. */
+  /** A message of a handler, or a text that is sent; the request's secrets in it are replaced. */
   text(text: string): string {
     this.#secretTexts ??= secretTextsOf(this.#bag);
     return this.#secretTexts.reduce(

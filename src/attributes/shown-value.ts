@@ -1,4 +1,4 @@
-/** Values of attributes as people read them in JSON: spans and times as text. Secrets are hidden by `ShownRequest`. */
+/** Values of attributes as JSON for people: durations and times as text. `ShownRequest` redacts secrets. */
 import { Cidr, Ip } from './network.ts';
 import { formatDuration, formatTimestamp } from './time-text.ts';
 import { Duration, Timestamp, Uint, type Value } from './values.ts';

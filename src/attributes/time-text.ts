@@ -1,4 +1,4 @@
-/** Points and spans of time as text: RFC 3339 and CEL's durations (`1h30m`, `1.5s`), exact to the nanosecond. */
+/** Timestamps and durations as text: RFC 3339 and CEL's durations (`1h30m`, `1.5s`), exact to the nanosecond. */
 import { goDurationNanos } from '../time/duration.ts';
 import { Duration, Timestamp } from './values.ts';
 
@@ -10,7 +10,7 @@ const MOST_SECONDS = 315_576_000_000;
 
 const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
 
-/** Reads RFC 3339; nothing where it is not, or beyond the years 0001 to 9999. */
+/** Parses RFC 3339; `undefined` for other text, and for years other than 0001 to 9999. */
 export function parseTimestamp(text: string): Timestamp | undefined {
   const match = RFC_3339.exec(text);
   if (match === null) return undefined;
@@ -41,12 +41,12 @@ const daysIn = (year: number, month: number): number => {
   return date.getUTCDate();
 };
 
-/** RFC 3339 in UTC, with as many digits of the fraction as are needed. */
+/** RFC 3339 in UTC, without trailing zeros of the fraction. */
 export function formatTimestamp(timestamp: Timestamp): string {
   return `${new Date(timestamp.seconds * 1000).toISOString().slice(0, -5)}${fraction(timestamp.nanos)}Z`;
 }
 
-/** Reads CEL's form, which is Go's: `1h30m`, `-1.5s`, `100ms`, `0`; nothing where it is not, or out of range. */
+/** Parses CEL's form, which is Go's: `1h30m`, `-1.5s`, `100ms`, `0`; `undefined` for other text and out of range. */
 export function parseDuration(text: string): Duration | undefined {
   const nanos = goDurationNanos(text);
   if (nanos === undefined) return undefined;
@@ -54,7 +54,7 @@ export function parseDuration(text: string): Duration | undefined {
   return Math.abs(seconds) > MOST_SECONDS ? undefined : new Duration(seconds, Number(nanos % 1_000_000_000n));
 }
 
-/** `1.5s`, as protobuf's JSON has it. */
+/** `1.5s`, as in protobuf's JSON. */
 export function formatDuration(duration: Duration): string {
   const sign = duration.seconds < 0 || duration.nanos < 0 ? '-' : '';
   return `${sign}${Math.abs(duration.seconds)}${fraction(Math.abs(duration.nanos))}s`;

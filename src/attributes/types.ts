@@ -1,6 +1,6 @@
 /**
- * The types that attributes and expressions have: CEL's, and `ip` and `cidr` of its network extension.
- * How each is held at run time is said in `values.ts`.
+ * The types of attributes and expressions: CEL's, and `ip` and `cidr` of its network extension. `values.ts` says how values of
+ * each are held at run time.
  */
 export type SimpleKind =
   | 'bool'
@@ -45,7 +45,7 @@ export const optionalOf = (of: Type): Type => Object.freeze({ kind: 'optional', 
 
 export const STRING_MAP: Type = mapOf(STRING, STRING);
 
-/** The type as people write it: `map(string, int)`. */
+/** The type in its written form: `map(string, int)`. */
 export function typeText(type: Type): string {
   if (type.kind === 'list' || type.kind === 'optional') return `${type.kind}(${typeText(type.of)})`;
   return type.kind === 'map' ? `map(${typeText(type.key)}, ${typeText(type.of)})` : type.kind;
@@ -58,7 +58,7 @@ const SIMPLE_KINDS: ReadonlyMap<string, Type> = new Map(
   ]),
 );
 
-/** Reads `map(string, list(int))`; nothing where the text names no type. */
+/** Parses `map(string, list(int))`; `undefined` for text that is not a type. */
 export function parseType(text: string): Type | undefined {
   const trimmed = text.trim();
   const known = SIMPLE_KINDS.get(trimmed);

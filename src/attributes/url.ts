@@ -4,12 +4,12 @@ import { QueryMap } from './query-map.ts';
 
 const [QUESTION, HASH, PERCENT, PLUS, BACKSLASH, SLASH, DOT] = [0x3f, 0x23, 0x25, 0x2b, 0x5c, 0x2f, 0x2e];
 
-/** The path before `?` or `#`, normalised as Istio's MeshConfig.ProxyPathNormalization says, and without parameters where wanted. */
+/** The path before `?` or `#`, normalised as in Istio's MeshConfig.ProxyPathNormalization; `strip` removes parameters. */
 export function urlPathOf(
   path: string,
   { path: normalization, pathParameters }: Pick<AttributeSettings, 'path' | 'pathParameters'>,
 ): string {
-  // In one go: where it ends, and whether normalisation could change it. Each call asks for it, and nearly no path is changed.
+  // One pass finds the end and whether normalisation could change the path. Each call needs it, and hardly any path changes.
   let end = 0;
   let isUnusual = false;
   let before = 0;
@@ -40,7 +40,7 @@ export function urlPathOf(
 const BEYOND_ASCII = /[^\0-\x7f]+/g;
 const isAscii = (text: string): boolean => text.search(BEYOND_ASCII) < 0;
 
-/** The parameters of a path's query, decoded; of a repeated one the first value, as Envoy reads them. */
+/** The parameters of a path's query, decoded. The first value of a repeated name wins, as in Envoy. */
 export function queryOf(path: string): ReadonlyMap<string, string> {
   const start = path.indexOf('?');
   if (start < 0) return NO_PARAMETERS;
@@ -57,8 +57,8 @@ export function queryOf(path: string): ReadonlyMap<string, string> {
 const NO_PARAMETERS: ReadonlyMap<string, string> = new Map();
 
 /**
- * URLSearchParams takes a leading question mark off its text: of `??a=1` the first parameter is named `?a`. And Node's reads
- * characters beyond ASCII wrongly where a percent sign begins no escape; escaped ones it reads right.
+ * Two quirks of URLSearchParams: it removes a leading question mark, although the first parameter of `??a=1` is named `?a`;
+ * and Node's decodes unescaped characters beyond ASCII wrongly beside an invalid escape, so they are escaped first.
  */
 function decodedQuery(query: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
@@ -71,15 +71,15 @@ function decodedQuery(query: string): ReadonlyMap<string, string> {
 }
 
 /**
- * The name in an authority, by which hosts are compared: in lower case, without the port and the dot of the root (RFC 9110
- * section 4.2.3, RFC 3986 section 3.2.2). `undefined` where there is none.
+ * The host of an authority in the form for comparisons: lower case, without the port and the trailing dot (RFC 9110 section
+ * 4.2.3, RFC 3986 section 3.2.2). `undefined` if there is none.
  */
 export function hostOf(authority: string): string | undefined {
   if (authority !== recent.authority) recent = { authority, host: nameIn(authority) };
   return recent.host;
 }
 
-/** Calls of one proxy name few hosts, often the same one in a row. */
+/** A cache of one: consecutive calls often have the same host. */
 let recent: { readonly authority: string; readonly host: string | undefined } = { authority: '', host: undefined };
 
 function nameIn(authority: string): string | undefined {
@@ -91,35 +91,35 @@ function nameIn(authority: string): string | undefined {
   return /[A-Z]/.test(name) ? name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name;
 }
 
-/** The port that an authority names. */
+/** The port of an authority. */
 export function portOf(authority: string): number | undefined {
   const port = authority.slice(nameEnd(authority) + 1);
   return /^\d{1,5}$/.test(port) && Number(port) <= 65_535 ? Number(port) : undefined;
 }
 
-/** Where the name ends: no name holds a colon but an IPv6 address, which stands in brackets. */
+/** The end of the host: only an IPv6 address, which is in brackets, contains a colon. */
 function nameEnd(authority: string): number {
   const from = authority.startsWith('[') ? Math.max(0, authority.indexOf(']')) : 0;
   const colon = authority.indexOf(':', from);
   return colon < 0 ? authority.length : colon;
 }
 
-/** Of a path before its query: an empty segment, one of dots, a parameter, a backslash, a control character, or an escape of one of these. */
-const READ_IN_MANY_WAYS = /\/\/|\/\.{1,2}(?:\/|$)|[;\\\p{Cc}]|%(?:2e|2f|5c|3b|25|[01][0-9a-f]|7f)/iu;
+/** An empty segment, a segment of dots, a parameter, a backslash, a control character, or an escape of one of these. */
+const AMBIGUOUS = /\/\/|\/\.{1,2}(?:\/|$)|[;\\\p{Cc}]|%(?:2e|2f|5c|3b|25|[01][0-9a-f]|7f)/iu;
 
-/** Whether all who read the path take it for the same. */
+/** Whether all servers read the path (before its query) alike. */
 export function isPlainPath(path: string): boolean {
   const end = path.search(/[?#]/);
-  return !READ_IN_MANY_WAYS.test(end < 0 ? path : path.slice(0, end));
+  return !AMBIGUOUS.test(end < 0 ? path : path.slice(0, end));
 }
 
-/** RFC 3986 section 6.2.2.2: an escape of an unreserved character is that character; the digits of others are upper case. */
+/** RFC 3986 section 6.2.2.2: unescapes unreserved characters, and writes the digits of other escapes in upper case. */
 function plainCharacter(escape: string): string {
   const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
   return /[\w.~-]/.test(character) ? character : escape.toUpperCase();
 }
 
-/** RFC 3986 section 5.2.4. An empty segment is a segment: `/a//..` is `/a/`. */
+/** RFC 3986 section 5.2.4. An empty segment counts: `/a//..` is `/a/`. */
 function withoutDots(path: string): string {
   const kept: string[] = [];
   const segments = path.slice(1).split('/');

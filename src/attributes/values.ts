@@ -1,5 +1,5 @@
 /**
- * How a value of each type is held at run time. The tag lives in the static type, not in the value:
+ * How values of each type are held at run time. The static type says which it is; values have no tags:
  *
  * | type | held as |
  * |---|---|
@@ -9,11 +9,11 @@
  * | bytes | Uint8Array |
  * | timestamp, duration | {@link Timestamp}, {@link Duration} (nanosecond exact) |
  * | ip, cidr | `Ip`, `Cidr` of `network.ts` |
- * | list, map | a frozen-by-custom array, a Map (keys: string, bool, or int as above) |
+ * | list, map | an array that is never changed, a Map (keys: string, bool, or int as above) |
  * | null | null |
  * | dyn | as above, but an int is always a bigint and a uint a {@link Uint}, so that a number is a double |
  *
- * `undefined` is never a value: it means absent.
+ * `undefined` is not a value: it means absent.
  */
 import type { Cidr, Ip } from './network.ts';
 
@@ -32,7 +32,7 @@ export type Value =
   | readonly Value[]
   | ReadonlyMap<Value, Value>;
 
-/** A point in time: seconds since 1970-01-01T00:00:00Z (may be negative) and 0..999999999 nanoseconds after them. */
+/** Seconds since 1970-01-01T00:00:00Z (may be negative) and 0..999999999 nanoseconds after them. */
 export class Timestamp {
   readonly seconds: number;
   readonly nanos: number;
@@ -49,7 +49,7 @@ export class Timestamp {
   }
 }
 
-/** A span of time: whole seconds and nanoseconds, both of one sign, |nanos| < 1e9 (google.protobuf.Duration). */
+/** Whole seconds and nanoseconds of the same sign, |nanos| < 1e9 (google.protobuf.Duration). */
 export class Duration {
   readonly seconds: number;
   readonly nanos: number;
@@ -66,7 +66,7 @@ export class Duration {
   }
 }
 
-/** An int or a uint as it is held: a number where it is a safe integer, else a bigint. */
+/** The canonical form of an int or a uint: a number if it is a safe integer, else a bigint. */
 export type Int = number | bigint;
 
 export const canonicalInt = (value: bigint): Int =>

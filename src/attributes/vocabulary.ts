@@ -29,10 +29,10 @@ export const VOCABULARY: readonly Attribute[] = Object.freeze(
 
 const NUMBERS: ReadonlyMap<string, number> = new Map(VOCABULARY.map(({ name }, number) => [name, number]));
 
-/** `undefined` where no built-in attribute has the name. */
+/** `undefined` for a name that is not a built-in attribute. */
 export const numberOf = (name: string): number | undefined => NUMBERS.get(name);
 
-/** What is said of attributes by name, by their numbers. Throws where a name is none of theirs. */
+/** Turns a record by attribute name into an array by attribute number. Throws for an unknown name. */
 export function byNumber<T>(byName: Readonly<Record<string, T>>): readonly (T | undefined)[] {
   const unknown = Object.keys(byName).find((name) => !NUMBERS.has(name));
   if (unknown !== undefined) throw new RangeError(`no attribute is named ${unknown}`);

@@ -11,7 +11,7 @@ export const CONNECTION = [
   row(
     'connection.mtls',
     BOOL,
-    'Whether the peer showed a certificate.',
+    'Whether the peer presented a certificate.',
     { ...onChecks('source.principal or source.certificate'), ...onLogs(PEER) },
     { always: true, derive: peerIsKnown },
   ),
@@ -31,14 +31,14 @@ export const CONNECTION = [
   row(
     'connection.duration',
     DURATION,
-    'How long the connection was open; absent from an entry that has no time.',
+    'The time that the connection was open; absent from an entry without a duration.',
     { 'tcp-log': 'common_properties.duration' },
     { always: true },
   ),
   row(
     'connection.received.bytes',
     INT,
-    'Bytes received since the entry before; with final entries only, all of them.',
+    'Bytes received since the previous entry; all of them if there are final entries only.',
     { 'tcp-log': 'connection_properties.received_bytes' },
     { always: true },
   ),
@@ -52,7 +52,7 @@ export const CONNECTION = [
   row(
     'connection.sent.bytes',
     INT,
-    'Bytes sent since the entry before; with final entries only, all of them.',
+    'Bytes sent since the previous entry; all of them if there are final entries only.',
     { 'tcp-log': 'connection_properties.sent_bytes' },
     { always: true },
   ),

@@ -1,4 +1,4 @@
-/** `context.*`: the proxy that asks or tells, and its way to the upstream (`context.upstream.*`: Envoy's `upstream.*`). */
+/** `context.*`: the proxy that sends the call, and its connection to the upstream (`context.upstream.*`: Envoy's `upstream.*`). */
 import { protocolOfHeaders } from '../derive.ts';
 import { DURATION, DYN, INT, IP, mapOf, STRING, TIMESTAMP } from '../types.ts';
 import { onLogs, row } from './row.ts';
@@ -14,7 +14,7 @@ export const CONTEXT = [
     {
       http: 'header content-type',
       tcp: 'the call itself',
-      log: 'request header content-type, where Envoy is told to log it',
+      log: 'request header content-type, if Envoy is configured to log it',
       'tcp-log': 'the entry itself',
     },
     { always: true, derive: protocolOfHeaders },
@@ -22,7 +22,7 @@ export const CONTEXT = [
   row(
     'context.time',
     TIMESTAMP,
-    'At a check and a limit when Sluice took the call; in the log when the request or connection ended.',
+    'For checks and limits, when Sluice received the call; for logs, when the request or connection ended.',
     {
       http: 'the clock of Sluice',
       tcp: 'the clock of Sluice',
@@ -34,7 +34,7 @@ export const CONTEXT = [
   row(
     'context.reporter.kind',
     STRING,
-    'inbound where the proxy stands before the destination, outbound where it stands behind the client.',
+    'inbound for a proxy in front of the destination, outbound for a proxy of the client.',
     onLogs("direction in Istio's upstream_cluster, else the word in identifier.log_name"),
     { extension: true },
   ),
@@ -49,17 +49,17 @@ export const CONTEXT = [
   row(
     'context.proxy_error_code',
     STRING,
-    "Envoy's short names of what went wrong, joined by a comma; - where nothing did.",
+    "Envoy's response flags, joined by a comma; - if there are none.",
     COMMON('response_flags'),
     { always: true },
   ),
   row(
     'context.auth_failure_reason',
     STRING,
-    'What Envoy says of a refusal by ext_authz (of the flag UAEX).',
+    'The reason of a denial by ext_authz (flag UAEX).',
     COMMON('response_flags.unauthorized_details.reason'),
   ),
-  row('context.log_name', STRING, 'The name of the access log, as Envoy is told.', onLogs('identifier.log_name')),
+  row('context.log_name', STRING, 'The configured name of the access log.', onLogs('identifier.log_name')),
   row(
     'context.log_type',
     STRING,
@@ -71,13 +71,9 @@ export const CONTEXT = [
   row('context.node.region', STRING, 'Where the proxy runs.', NODE('locality.region')),
   row('context.node.zone', STRING, 'Where the proxy runs.', NODE('locality.zone')),
   row('context.node.sub_zone', STRING, 'Where the proxy runs.', NODE('locality.sub_zone')),
-  row(
-    'context.node.metadata',
-    mapOf(STRING, DYN),
-    'What the operator says about the proxy in its bootstrap.',
-    NODE('metadata'),
-    { always: true },
-  ),
+  row('context.node.metadata', mapOf(STRING, DYN), 'The node metadata of the proxy bootstrap.', NODE('metadata'), {
+    always: true,
+  }),
   row('context.route_name', STRING, "The name of the route in Envoy's configuration.", COMMON('route_name'), {
     extension: true,
   }),

@@ -1,6 +1,6 @@
 /**
  * `destination.*`: where the request is going. `destination.ip` is the local address of the client's connection, at the
- * check and in the log alike; where Envoy itself connected to stands under `context.upstream.*`.
+ * check and in the log alike; the address that Envoy connected to is under `context.upstream.*`.
  */
 import { INT, IP, STRING, STRING_MAP } from '../types.ts';
 import { onChecks, onLogs, row } from './row.ts';
@@ -40,38 +40,38 @@ export const DESTINATION = [
   row(
     'destination.service.host',
     STRING,
-    'The host name of the service asked for. Never guessed from Host.',
+    'The host name of the requested service. It is not derived from the Host header.',
     onLogs(CLUSTER),
     { extension: true },
   ),
-  row('destination.service.name', STRING, 'The name of the service asked for.', onLogs(CLUSTER), { extension: true }),
-  row('destination.service.namespace', STRING, 'The namespace of the service asked for.', onLogs(CLUSTER), {
+  row('destination.service.name', STRING, 'The name of the requested service.', onLogs(CLUSTER), { extension: true }),
+  row('destination.service.namespace', STRING, 'The namespace of the requested service.', onLogs(CLUSTER), {
     extension: true,
   }),
   row('destination.service.uid', STRING, 'The identity of the service on its platform.', {}, { extension: true }),
-  row('destination.namespace', STRING, 'The namespace of the instance asked for.', self('NAMESPACE', 'namespace'), {
+  row('destination.namespace', STRING, 'The namespace of the requested instance.', self('NAMESPACE', 'namespace'), {
     extension: true,
   }),
-  row('destination.name', STRING, 'The name of the instance asked for, such as a pod.', self('NAME', 'name'), {
+  row('destination.name', STRING, 'The name of the requested instance, such as a pod.', self('NAME', 'name'), {
     extension: true,
   }),
   row('destination.uid', STRING, 'The identity of the instance on its platform.', {}, { extension: true }),
-  row('destination.owner', STRING, 'Who owns the instance asked for.', self('OWNER'), { extension: true }),
-  row('destination.serviceAccount', STRING, 'The service account of the instance asked for.', self('SERVICE_ACCOUNT'), {
+  row('destination.owner', STRING, 'The owner of the requested instance.', self('OWNER'), { extension: true }),
+  row('destination.serviceAccount', STRING, 'The service account of the requested instance.', self('SERVICE_ACCOUNT'), {
     extension: true,
   }),
-  row('destination.workload.name', STRING, 'The name of the workload asked for.', self('WORKLOAD_NAME', 'workload'), {
+  row('destination.workload.name', STRING, 'The name of the requested workload.', self('WORKLOAD_NAME', 'workload'), {
     extension: true,
   }),
   row(
     'destination.workload.namespace',
     STRING,
-    'The namespace of the workload asked for.',
+    'The namespace of the requested workload.',
     self('NAMESPACE', 'namespace'),
     { extension: true },
   ),
   row('destination.workload.uid', STRING, 'The identity of the workload on its platform.', {}, { extension: true }),
-  row('destination.container.name', STRING, 'The name of the container asked for.', self('APP_CONTAINERS'), {
+  row('destination.container.name', STRING, 'The name of the requested container.', self('APP_CONTAINERS'), {
     extension: true,
   }),
 ];

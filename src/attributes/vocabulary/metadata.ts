@@ -1,4 +1,4 @@
-/** `metadata`: what Envoy's filters said of the request; and `verdict.*`: what Sluice said at the check, read back from there. */
+/** `metadata`: dynamic metadata of Envoy's filters; and `verdict.*`: the check's verdict, read back from it. */
 import { verdictFact, verdictLatency } from '../derive.ts';
 import { DURATION, DYN, mapOf, STRING } from '../types.ts';
 import { onChecks, onLogs, row } from './row.ts';
@@ -11,7 +11,7 @@ export const METADATA = [
   row(
     'metadata',
     mapOf(STRING, DYN),
-    'Dynamic metadata by namespace of the filter; at a check the namespaces that the filter is told to send.',
+    'Dynamic metadata by namespace of the filter; for a check, the namespaces that the filter is configured to send.',
     { ...onChecks('metadata_context.filter_metadata'), ...onLogs('common_properties.metadata.filter_metadata') },
     { always: true },
   ),
@@ -19,15 +19,11 @@ export const METADATA = [
 
 export const VERDICT = [
   row('verdict.id', STRING, "The id of the check's verdict.", SAID, { derive: verdictFact('id') }),
-  row('verdict.rule', STRING, 'The rule that decided the check; absent where nothing denied.', SAID, {
+  row('verdict.rule', STRING, 'The rule that decided the check; absent if no rule denied.', SAID, {
     derive: verdictFact('rule'),
   }),
   row('verdict.outcome', STRING, 'allow, deny or failed.', SAID, { derive: verdictFact('outcome') }),
-  row(
-    'verdict.latency',
-    DURATION,
-    'How long Envoy waited for the check; it says so where the request was allowed.',
-    SAID,
-    { derive: verdictLatency },
-  ),
+  row('verdict.latency', DURATION, 'The time that Envoy waited for the check; present for allowed requests.', SAID, {
+    derive: verdictLatency,
+  }),
 ];

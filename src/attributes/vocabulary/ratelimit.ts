@@ -7,7 +7,7 @@ export const RATELIMIT = [
   row(
     'ratelimit.descriptor',
     STRING_MAP,
-    'The entries of the descriptor by key; of a repeated key the first.',
+    'The entries of the descriptor by key; the first of a repeated key.',
     { limit: 'descriptors[].entries' },
     { always: true },
   ),
@@ -21,14 +21,14 @@ export const RATELIMIT = [
   row(
     'ratelimit.hits',
     INT,
-    "What the call costs: the descriptor's own hits_addend (0 looks without charging), else that of the request, else 1.",
+    'The cost of the call: hits_addend of the descriptor (0 inspects without charging), else of the request, else 1.',
     { limit: 'descriptors[].hits_addend, else hits_addend' },
     { always: true },
   ),
   row(
     'ratelimit.override',
     mapOf(STRING, INT),
-    "A limit that the proxy sends, which replaces the rule's: { limit, per_ms }.",
+    "A limit sent by the proxy, which replaces the rule's: { limit, per_ms }.",
     { limit: 'descriptors[].limit' },
   ),
 ];

@@ -1,4 +1,4 @@
-/** `request.*`: what the client asks. Names are Istio's, then Envoy's. */
+/** `request.*`: the request of the client. Names are Istio's, then Envoy's. */
 import {
   apiKey,
   bodyIsPartial,
@@ -20,7 +20,7 @@ import { row } from './row.ts';
 const JWT = 'metadata_context, namespace envoy.filters.http.jwt_authn';
 const JWT_LOG = 'common_properties.metadata, namespace envoy.filters.http.jwt_authn';
 const FROM_JWT = { http: JWT, log: JWT_LOG };
-const LOGGED = 'request.request_headers, where Envoy is told to log it';
+const LOGGED = 'request.request_headers, if Envoy is configured to log it';
 
 export const REQUEST = [
   row(
@@ -41,42 +41,42 @@ export const REQUEST = [
     'request.url_path',
     STRING,
     'The path without the query, normalised as settings.path and settings.pathParameters say.',
-    { http: 'worked out from request.path', log: 'worked out from request.path' },
+    { http: 'derived from request.path', log: 'derived from request.path' },
     { always: true, derive: urlPath },
   ),
   row(
     'request.path_is_plain',
     BOOL,
     'Whether proxies and servers cannot differ about the path: it has no empty segment, no segment of dots, no ;, no backslash, no control character, and no escape of one of these or of %.',
-    { http: 'worked out from request.path', log: 'worked out from request.path' },
+    { http: 'derived from request.path', log: 'derived from request.path' },
     { always: true, derive: pathIsPlain },
   ),
   row(
     'request.query',
     STRING_MAP,
-    'The query parameters, decoded; of a repeated one the first value.',
-    { http: 'worked out from request.path', log: 'worked out from request.path' },
+    'The query parameters, decoded; the first value of a repeated name.',
+    { http: 'derived from request.path', log: 'derived from request.path' },
     { always: true, derive: queryMap },
   ),
   row(
     'request.query_params',
     STRING_MAP,
     "Istio's name for request.query.",
-    { http: 'worked out from request.path', log: 'worked out from request.path' },
+    { http: 'derived from request.path', log: 'derived from request.path' },
     { always: true, derive: queryMap },
   ),
   row(
     'request.host',
     STRING,
-    'The host that the client asked for, as hosts are compared: in lower case, without the port and without a dot at the end.',
-    { http: 'worked out from request.authority', log: 'worked out from request.authority' },
+    'The requested host in the form for comparisons: lower case, without the port and the trailing dot.',
+    { http: 'derived from request.authority', log: 'derived from request.authority' },
     { always: true, derive: host },
   ),
   row(
     'request.port',
     INT,
-    'The port that the client named beside the host.',
-    { http: 'worked out from request.authority', log: 'worked out from request.authority' },
+    'The port of the requested authority.',
+    { http: 'derived from request.authority', log: 'derived from request.authority' },
     { derive: port },
   ),
   row(
@@ -103,7 +103,7 @@ export const REQUEST = [
   row(
     'request.headers',
     STRING_MAP,
-    'The headers; names are lower case, values of a repeated header joined by a comma. The access log carries the names that Envoy is told to log, and user-agent, referer, x-forwarded-for, x-request-id.',
+    'The headers; names are lower case, values of a repeated header joined by a comma. The access log has those that Envoy is configured to log, and user-agent, referer, x-forwarded-for, x-request-id.',
     { http: 'request.http.headers or header_map', log: 'request.request_headers' },
     { always: true },
   ),
@@ -138,7 +138,7 @@ export const REQUEST = [
   row(
     'request.size',
     INT,
-    'Bytes of the body: at the check what content-length says, else what Envoy has received.',
+    'Bytes of the body: at the check by content-length, else the bytes that Envoy has received.',
     { http: 'header content-length, else request.http.size', log: 'request.request_body_bytes' },
     { always: true },
   ),
@@ -159,13 +159,13 @@ export const REQUEST = [
   row(
     'request.body',
     STRING,
-    'The body as text, where the filter is told to send it (with_request_body) and sends all of it; bytes that are not UTF-8 read as U+FFFD.',
+    'The body as text, if the filter is configured to send it (with_request_body) and sends all of it; bytes that are not UTF-8 read as U+FFFD.',
     { http: 'request.http.body, else raw_body' },
   ),
   row(
     'request.raw_body',
     BYTES,
-    'The body as bytes, where the filter is told to send it (with_request_body) and sends all of it.',
+    'The body as bytes, if the filter is configured to send it (with_request_body) and sends all of it.',
     { http: 'request.http.raw_body, else body' },
   ),
   row(
@@ -185,10 +185,10 @@ export const REQUEST = [
   row('request.auth.principal', STRING, 'Issuer and subject of the verified token: iss/sub.', FROM_JWT, {
     derive: jwtPrincipal,
   }),
-  row('request.auth.audiences', listOf(STRING), 'Whom the verified token is meant for (aud).', FROM_JWT, {
+  row('request.auth.audiences', listOf(STRING), 'The audience of the verified token (aud).', FROM_JWT, {
     derive: jwtAudiences,
   }),
-  row('request.auth.presenter', STRING, 'To whom the verified token was issued (azp).', FROM_JWT, {
+  row('request.auth.presenter', STRING, 'The party to which the verified token was issued (azp).', FROM_JWT, {
     derive: jwtClaimText('azp'),
   }),
   row('request.auth.claims', mapOf(STRING, DYN), 'All claims of the verified token.', FROM_JWT, { derive: jwtClaims }),

@@ -1,4 +1,4 @@
-/** `response.*`: what came back; known in the access log only. */
+/** `response.*`: the response; in the access log only. */
 import { DURATION, INT, listOf, STRING, STRING_MAP, TIMESTAMP } from '../types.ts';
 import { row } from './row.ts';
 

@@ -9,11 +9,11 @@ export interface RowOptions {
   readonly always?: true;
   readonly secret?: true;
   readonly derive?: Derive;
-  /** A context extension of the attribute's name fills it where the wire has none: for names of type string only. */
+  /** A context extension of the same name is the fallback; for attributes of type string only. */
   readonly extension?: true;
 }
 
-/** One row of the vocabulary. `carriedBy` names the field in the words of the peer's proto, or what it is worked out from. */
+/** `carriedBy`: the field in Envoy's proto, or the attribute from which it is derived. */
 export function row(
   name: string,
   type: Type,
@@ -23,7 +23,7 @@ export function row(
 ): Attribute {
   const { always = false, secret = false, derive, extension } = options;
   if (extension === true && type.kind !== 'string')
-    throw new TypeError(`${name} is no string: a context extension cannot fill it`);
+    throw new TypeError(`${name} is not a string; a context extension cannot carry it`);
   return Object.freeze({
     name,
     type,
@@ -42,6 +42,6 @@ export function row(
   });
 }
 
-/** The same field on both kinds of a frontend. */
+/** The same field in http and tcp calls. */
 export const onChecks = (field: string): CarriedBy => ({ http: field, tcp: field });
 export const onLogs = (field: string): CarriedBy => ({ log: field, 'tcp-log': field });

@@ -3,11 +3,11 @@ import { originIp, spiffeNamespace, spiffeServiceAccount, spiffeTrustDomain } fr
 import { INT, IP, STRING, STRING_MAP } from '../types.ts';
 import { onChecks, onLogs, row } from './row.ts';
 
-/** Istio's proxies say who the peer is in the filter state; who they are themselves, in the node's metadata. */
+/** Istio's proxies describe the peer in the filter state, and themselves in the node's metadata. */
 const peer = (key: string, ofNode: string) =>
   onLogs(`filter_state_objects["downstream_peer"].${key}; of an outbound proxy node.metadata.${ofNode}`);
 const CERTIFICATE = 'tls_properties.peer_certificate_properties';
-const SPIFFE = 'worked out from source.principal';
+const SPIFFE = 'derived from source.principal';
 
 export const SOURCE = [
   row(
@@ -54,7 +54,7 @@ export const SOURCE = [
   row(
     'source.cluster',
     STRING,
-    'What the calling Envoy says its own cluster is (header x-envoy-downstream-service-cluster).',
+    'The cluster that the calling Envoy names as its own (header x-envoy-downstream-service-cluster).',
     { http: 'source.service' },
     { extension: true },
   ),
@@ -65,7 +65,7 @@ export const SOURCE = [
   row(
     'source.owner',
     STRING,
-    "Who owns the peer's instance, such as a deployment.",
+    "The owner of the peer's instance, such as a deployment.",
     onLogs('of an outbound proxy node.metadata.OWNER'),
     { extension: true },
   ),

@@ -1,10 +1,10 @@
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import { LookingBag } from '../../attributes/looking-bag.ts';
+import { DependencyBag } from '../../attributes/dependency-bag.ts';
 import { typeText } from '../../attributes/types.ts';
 import { FAILED, type Problem, traceable, type TracedPart, type Val } from '../../expression/index.ts';
 import { CliError } from '../cli-error.ts';
-import { answered, bagOf, type EvalAnswer, optionsOf, placeOf, vocabularyOf } from '../eval/evaluation.ts';
+import { answerOf, bagOf, type EvalAnswer, optionsOf, placeOf, vocabularyOf } from '../eval/evaluation.ts';
 import { jsonOf } from '../eval/values.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import type { EvalFlags } from '../program.ts';
@@ -33,9 +33,9 @@ function evaluateOne(expression: string, { attributes: file, type, explain, dial
     say(typeText(compiled.type));
     return EXIT.ok;
   }
-  const bag = new LookingBag(vocabulary, bagOf(vocabulary, givenBy(file)));
+  const bag = new DependencyBag(vocabulary, bagOf(vocabulary, givenBy(file)));
   const { value, tree, failing } = compiled.evaluate(bag);
-  const looked = bag.looked();
+  const looked = bag.dependencies();
   if (explain === true) {
     say(columns(treeRows(tree, '')).join('\n'));
     say(`${paintOut.faint('looked at')} ${looked.join(' ')}`);
@@ -57,7 +57,7 @@ function evaluateOneInIstio(
     explain,
   }: { readonly file: string | undefined; readonly type: string | undefined; readonly explain: true | undefined },
 ): ExitCode {
-  const answer = answered({ expr, dialect: 'istio', type, attributes: file === undefined ? undefined : givenBy(file) });
+  const answer = answerOf({ expr, dialect: 'istio', type, attributes: file === undefined ? undefined : givenBy(file) });
   if ('error' in answer) {
     const { line, column, code, message } = answer.error;
     tell(`${line}:${column} ${code} ${message}`);
@@ -138,7 +138,7 @@ function lineOf(line: string): string {
     if (typeof json === 'object' && json !== null && 'id' in json) id = { id: json.id };
     const parsed = LINE.safeParse(json);
     const answer = parsed.success
-      ? answered(parsed.data)
+      ? answerOf(parsed.data)
       : wrongLine(id, parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '));
     return JSON.stringify(answer);
   } catch (error) {

@@ -1,10 +1,10 @@
 /**
- * One expression, checked or evaluated, as `sluice eval` answers it.
- * **In**: a request as JSON has it. **Out**: an answer as JSON. **Fails**: never; what is wrong is in the answer.
+ * Checks or evaluates one expression, for `sluice eval`.
+ * **In**: a request as JSON. **Out**: an answer as JSON. **Fails**: never; an error is in the answer.
  */
 import { type Attribute, Attributes } from '../../attributes/attributes.ts';
 import type { Bag } from '../../attributes/bag.ts';
-import { LookingBag } from '../../attributes/looking-bag.ts';
+import { DependencyBag } from '../../attributes/dependency-bag.ts';
 import {
   BOOL,
   DOUBLE,
@@ -30,11 +30,11 @@ export interface EvalRequest {
   readonly id?: unknown;
   readonly expr: string;
   readonly dialect?: 'cel' | 'istio' | undefined;
-  /** Names and types, Istio's names of them too under its dialect; the built-in vocabulary where absent. */
+  /** Types by name, in the dialect's words; absent: the built-in vocabulary. */
   readonly vocabulary?: Readonly<Record<string, string>> | undefined;
-  /** Only checked where absent. */
+  /** Absent: the expression is checked and not evaluated. */
   readonly attributes?: Readonly<Record<string, unknown>> | undefined;
-  /** What it must come to. */
+  /** The expected type. */
   readonly type?: string | undefined;
 }
 
@@ -52,25 +52,25 @@ export type EvalAnswer =
 
 export interface Vocabulary {
   readonly attributes: Attributes;
-  /** Of attributes whose type only Istio has. */
+  /** Types of attributes in the Istio dialect. */
   readonly istioTypes: ReadonlyMap<string, IstioType>;
 }
 
 const BUILT_IN: Vocabulary = { attributes: new Attributes(VOCABULARY), istioTypes: new Map() };
-/** Lines usually share one vocabulary. */
+/** By its JSON, since lines usually share one. */
 const known = new Map<string, Vocabulary>();
 const MOST_KNOWN = 100;
 
 export function vocabularyOf({ vocabulary, dialect }: Pick<EvalRequest, 'vocabulary' | 'dialect'>): Vocabulary {
   if (vocabulary === undefined) return BUILT_IN;
   const key = `${dialect ?? 'cel'} ${JSON.stringify(vocabulary)}`;
-  const found = known.get(key) ?? madeOf(vocabulary, dialect);
+  const found = known.get(key) ?? declaredVocabulary(vocabulary, dialect);
   if (known.size >= MOST_KNOWN) known.clear();
   known.set(key, found);
   return found;
 }
 
-function madeOf(vocabulary: Readonly<Record<string, string>>, dialect: EvalRequest['dialect']): Vocabulary {
+function declaredVocabulary(vocabulary: Readonly<Record<string, string>>, dialect: EvalRequest['dialect']): Vocabulary {
   const istioTypes = new Map<string, IstioType>();
   const rows = Object.entries(vocabulary).map(([name, text]): Attribute => {
     const istio = dialect === 'istio' ? istioTypeNamed(text) : undefined;
@@ -79,7 +79,7 @@ function madeOf(vocabulary: Readonly<Record<string, string>>, dialect: EvalReque
     if (type === undefined)
       throw new CliError(
         'CLI_EVAL',
-        `vocabulary: ${name} is ${JSON.stringify(text)}, which is no type; ${dialect === 'istio' ? ISTIO_TYPES.join(', ') : 'string, int, list(string), map(string, int)'} are some`,
+        `vocabulary: ${name} is ${JSON.stringify(text)}, which is not a type; ${dialect === 'istio' ? ISTIO_TYPES.join(', ') : 'string, int, list(string), map(string, int)'} are some`,
       );
     return {
       name,
@@ -94,7 +94,7 @@ function madeOf(vocabulary: Readonly<Record<string, string>>, dialect: EvalReque
   return { attributes: new Attributes(rows), istioTypes };
 }
 
-/** How values of Istio's types are held. */
+/** The type that holds the values of each of Istio's. */
 const HELD_AS: Readonly<Record<IstioType, Type>> = {
   STRING,
   INT64: INT,
@@ -109,8 +109,8 @@ const HELD_AS: Readonly<Record<IstioType, Type>> = {
   URI: STRING,
 };
 const istioTypeNamed = (text: string): IstioType | undefined => ISTIO_TYPES.find((name) => name === text);
-/** In our words where there are some. */
-const shownType = (type: IstioType): string =>
+/** CEL's name of the type, if it has one. */
+const typeName = (type: IstioType): string =>
   ['DNS_NAME', 'EMAIL_ADDRESS', 'URI'].includes(type) ? type : typeText(HELD_AS[type]);
 
 export function bagOf(attributes: Attributes, given: Readonly<Record<string, unknown>>): Bag {
@@ -126,30 +126,30 @@ export function bagOf(attributes: Attributes, given: Readonly<Record<string, unk
 export function optionsOf({ type }: EvalRequest): CompileOptions {
   if (type === undefined) return { accept: () => true };
   const expect: Type | undefined = parseType(type);
-  if (expect === undefined) throw new CliError('CLI_EVAL', `type: ${JSON.stringify(type)} is no type`);
+  if (expect === undefined) throw new CliError('CLI_EVAL', `type: ${JSON.stringify(type)} is not a type`);
   return { expect };
 }
 
-export function answered(request: EvalRequest): EvalAnswer {
+export function answerOf(request: EvalRequest): EvalAnswer {
   const id = 'id' in request ? { id: request.id } : {};
   try {
-    return { ...id, ...(request.dialect === 'istio' ? answeredInIstio(request) : answeredInCel(request)) };
+    return { ...id, ...(request.dialect === 'istio' ? istioAnswer(request) : celAnswer(request)) };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     return { ...id, error: { phase: 'check', code: error.code, message: error.message, line: 1, column: 1 } };
   }
 }
 
-function answeredInCel(request: EvalRequest): EvalAnswer {
+function celAnswer(request: EvalRequest): EvalAnswer {
   const { attributes } = vocabularyOf(request);
   const options = optionsOf(request);
   const { compiled, problems } = compile(request.expr, attributes, options);
   if (compiled === undefined) return { error: problemOf(request.expr, problems) };
   const type = typeText(compiled.type);
   if (request.attributes === undefined) return { type };
-  const bag = new LookingBag(attributes, bagOf(attributes, request.attributes));
+  const bag = new DependencyBag(attributes, bagOf(attributes, request.attributes));
   const value = compiled.evaluate(bag);
-  if (value !== FAILED) return { type, value: jsonOf(value), looked: bag.looked() };
+  if (value !== FAILED) return { type, value: jsonOf(value), looked: bag.dependencies() };
   const failing = traceable(request.expr, attributes, options).compiled?.evaluate(bag).failing;
   return {
     error: {
@@ -161,16 +161,16 @@ function answeredInCel(request: EvalRequest): EvalAnswer {
   };
 }
 
-function answeredInIstio(request: EvalRequest): EvalAnswer {
+function istioAnswer(request: EvalRequest): EvalAnswer {
   const { attributes, istioTypes } = vocabularyOf(request);
   const made = compileIstio(request.expr, attributes, { types: istioTypes, expect: istioExpected(request) });
   if (made.compiled === undefined) return { error: problemOf(request.expr, made.problems) };
   const { compiled } = made;
-  const type = shownType(compiled.type);
+  const type = typeName(compiled.type);
   if (request.attributes === undefined) return { type };
-  const bag = new LookingBag(attributes, bagOf(attributes, request.attributes));
+  const bag = new DependencyBag(attributes, bagOf(attributes, request.attributes));
   const value = compiled.evaluate(bag);
-  if (value !== FAILED) return { type, value: jsonOf(value), looked: bag.looked() };
+  if (value !== FAILED) return { type, value: jsonOf(value), looked: bag.dependencies() };
   return { error: { phase: 'eval', code: 'EXPRESSION_FAILED', message: compiled.why(bag), line: 1, column: 1 } };
 }
 
@@ -181,12 +181,12 @@ function istioExpected({ type }: EvalRequest): IstioType | undefined {
   if (expected === undefined)
     throw new CliError(
       'CLI_EVAL',
-      `type: ${JSON.stringify(type)} is no type of Istio's language; ${ISTIO_TYPES.join(', ')} are`,
+      `type: ${JSON.stringify(type)} is not a type of Istio's language; its types are ${ISTIO_TYPES.join(', ')}`,
     );
   return expected;
 }
 
-/** The first, where there are several. */
+/** Of the first problem. */
 function problemOf(source: string, problems: readonly Problem[]): EvalError {
   const [{ code, message, start } = { code: 'EXPRESSION_SYNTAX', message: 'no expression', start: 0 }] = problems;
   return { phase: code === 'EXPRESSION_SYNTAX' ? 'parse' : 'check', code, message, ...placeOf(source, start) };

@@ -1,4 +1,4 @@
-/** Values between JSON and expressions: exact in both directions (int64 as decimal text where a number would lose digits). */
+/** Converts values between JSON and expressions, exactly: an int64 is decimal text if a number would lose digits. */
 import { type Type, typeText } from '../../attributes/types.ts';
 import { valueOfPlain, wantedForm } from '../../attributes/plain-value.ts';
 import { Uint, type Value } from '../../attributes/values.ts';
@@ -6,9 +6,9 @@ import { Optional, TypeName, type Val } from '../../expression/index.ts';
 import { shownValue } from '../../attributes/shown-value.ts';
 import { CliError } from '../cli-error.ts';
 
-/** Throws CLI_EVAL with the attribute's name. */
+/** Throws CLI_EVAL that names the attribute. */
 export function valueFor(name: string, plain: unknown, type: Type): Value {
-  const value = valueOfPlain(exact(plain, type), type);
+  const value = valueOfPlain(fromJson(plain, type), type);
   if (value === undefined)
     throw new CliError(
       'CLI_EVAL',
@@ -17,15 +17,15 @@ export function valueFor(name: string, plain: unknown, type: Type): Value {
   return value;
 }
 
-/** JSON's forms that YAML's do not have: whole numbers as decimal text, bytes as base64. */
-function exact(plain: unknown, type: Type): unknown {
+/** The forms that YAML does not have: whole numbers as decimal text, bytes as base64. */
+function fromJson(plain: unknown, type: Type): unknown {
   if ((type.kind === 'int' || type.kind === 'uint') && typeof plain === 'string')
     return /^-?\d{1,20}$/.test(plain) && isIn64(BigInt(plain), type.kind) ? BigInt(plain) : plain;
   if (type.kind === 'bytes' && typeof plain === 'string')
     return isBase64(plain) ? Buffer.from(plain, 'base64') : undefined;
-  if (type.kind === 'list' && Array.isArray(plain)) return plain.map((item) => exact(item, type.of));
+  if (type.kind === 'list' && Array.isArray(plain)) return plain.map((item) => fromJson(item, type.of));
   if (type.kind === 'map' && typeof plain === 'object' && plain !== null && !Array.isArray(plain))
-    return Object.fromEntries(Object.entries(plain).map(([key, item]) => [key, exact(item, type.of)]));
+    return Object.fromEntries(Object.entries(plain).map(([key, item]) => [key, fromJson(item, type.of)]));
   return plain;
 }
 
@@ -33,12 +33,12 @@ const isIn64 = (value: bigint, kind: 'int' | 'uint'): boolean =>
   (kind === 'int' ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) === value;
 const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text);
 
-/** A list may hold one long text many times, so JSON of a value can be far longer than the value. */
+/** A list may hold one long text many times, so the JSON can be far longer than the value. */
 export const MOST_JSON_CHARACTERS = 4 * 1024 * 1024;
 
 /**
- * As JSON: int and uint as a number where that is exact, else as decimal text; bytes as base64; times, spans, addresses as text.
- * Throws CLI_EVAL where it would be longer than so many characters, about.
+ * As JSON: int and uint as a number if that is exact, else as decimal text; bytes as base64; times, durations and addresses as
+ * text. Throws CLI_EVAL if it would be longer than about `mostCharacters`.
  */
 export function jsonOf(value: Val, mostCharacters: number = MOST_JSON_CHARACTERS): unknown {
   let left = mostCharacters;

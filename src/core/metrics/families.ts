@@ -1,5 +1,5 @@
 /** The engine's metrics, read when the page is requested. */
-import { unreadable } from '../../attributes/unreadable.ts';
+import { unreadable } from '../../attributes/derive.ts';
 import type { HandlerMeters, Latency, Meters, RuleMeters } from './meters.ts';
 import { FAILURE_KINDS, LATENCY_BOUNDS_MS } from './meters.ts';
 

@@ -7,7 +7,7 @@ import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import type { AdminSources } from '../../admin/sources.ts';
-import { unreadable } from '../../attributes/unreadable.ts';
+import { unreadable } from '../../attributes/derive.ts';
 import { createEngine } from '../../core/engine.ts';
 import type { PreparedPolicy } from '../../core/snapshot/in-force.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';

@@ -12,7 +12,7 @@ const text = fc
   .oneof({ weight: 4, arbitrary: fc.tuple(part, part, part, part) }, fc.array(part, { maxLength: 6 }))
   .map((parts) => parts.join('.'));
 
-test('an IPv4 address is read as Node reads it, and keeps its text', () => {
+test('IPv4 addresses are those that Node accepts, and keep their text', () => {
   fc.assert(
     fc.property(text, (address) => {
       const ip = parseIp(address);

@@ -38,7 +38,7 @@ const refusal = (given: Record<string, unknown>, own: Attribute[] = []): Attribu
   throw new Error('it was taken');
 };
 
-describe('a request that people write', () => {
+describe('a request that is written by hand', () => {
   test('converts by declared type', () => {
     const of = readerOf({
       given: {
@@ -99,7 +99,7 @@ describe('a request that people write', () => {
     expect(refusal(given)).toMatchObject({ code, message, attribute: Object.keys(given)[0] });
   });
 
-  test('refuses what is worked out by the policy or a handler', () => {
+  test('refuses attributes that the policy or a handler computes', () => {
     const base = { type: STRING, meaning: 'x.', carriedBy: {}, always: false, secret: false };
     const own: Attribute[] = [
       { ...base, name: 'my.named', source: { kind: 'is', evaluate: () => 'x' } },
@@ -109,7 +109,7 @@ describe('a request that people write', () => {
     expect(refusal({ 'my.made': 'y' }, own).message).toContain('made by a handler');
   });
 
-  test('gives what comes from a wire under a name of its own', () => {
+  test('has the attributes of the policy that come from a wire', () => {
     const tier: Attribute = {
       name: 'my.tier',
       type: STRING,
@@ -133,13 +133,13 @@ describe('a request that people write', () => {
     expect(read({ given: {}, carried: { customTag: { tag: 'tin' } }, own: [tier] }, 'my.tier')).toBe('tin');
   });
 
-  test('a context extension fills a built-in that the wire has not', () => {
+  test('a context extension is the fallback of a built-in attribute', () => {
     expect(
       read({ given: {}, carried: { contextExtension: { 'destination.namespace': 'shop' } } }, 'destination.namespace'),
     ).toBe('shop');
   });
 
-  test('descriptor and entries make each other; a call costs 1', () => {
+  test('descriptor and entries are made from each other; hits are 1', () => {
     const fromMap = readerOf({
       given: { 'ratelimit.domain': 'shop', 'ratelimit.descriptor': { user: 'ann', path: '/a' } },
     });
@@ -167,14 +167,14 @@ describe('a request that people write', () => {
     expect(fromList('ratelimit.hits')).toBe(0);
   });
 
-  test('the maps of a call are there, if empty', () => {
+  test('the maps that a call carries are present, if empty', () => {
     expect(read({ given: {}, call: 'http' }, 'request.headers')).toEqual(new Map());
     expect(read({ given: {}, call: 'limit' }, 'request.headers')).toBeUndefined();
     expect(read({ given: {}, call: 'log' }, 'response.headers')).toEqual(new Map());
   });
 });
 
-describe('what is worked out', () => {
+describe('derived attributes', () => {
   test('from the path', () => {
     const of = readerOf({ given: { 'request.path': '/a//b%2Fc?x=1' } });
     expect(of('request.url_path')).toBe('/a/b/c');
@@ -258,7 +258,7 @@ describe('what is worked out', () => {
     });
   });
 
-  test('from what the check said', () => {
+  test('from the verdict of the check', () => {
     const of = readerOf({
       given: {},
       carried: {

@@ -22,7 +22,7 @@ const named = (name: string, evaluate: (bag: RequestBag) => Value | undefined): 
 });
 const slotIn = ({ attributes }: RequestBag, name: string): number => attributes.slotOf(name) ?? -1;
 
-test('every kind of value is shown as people write it', () => {
+test('every type of value has its written form', () => {
   const values: [Value | undefined, unknown][] = [
     [parseIp('::ffff:192.0.2.1'), '192.0.2.1'],
     [parseCidr('10.0.0.0/8'), '10.0.0.0/8'],
@@ -43,8 +43,8 @@ const bagOf = (given: Record<string, unknown>, own: readonly Attribute[] = []): 
   return new RequestBag(attributes, plainWire(attributes, given, {}, 'http'));
 };
 
-describe('of a request is not shown', () => {
-  test('an attribute that is secret, a header or a query parameter that is', () => {
+describe('redacted are', () => {
+  test('secret attributes, headers and query parameters', () => {
     const shown = new ShownRequest(
       bagOf({
         'request.path': '/a?page=1&api_key=abcd',
@@ -70,7 +70,7 @@ describe('of a request is not shown', () => {
     expect(shown.named('no.such')).toBeNull();
   });
 
-  test('what a named expression has made of a secret', () => {
+  test('named expressions that depend on a secret', () => {
     const bag = bagOf({ 'request.path': '/a?code=abcd', 'request.headers': { authorization: 'Bearer topsecret' } }, [
       named('my.token', (one) =>
         (one.get(slotIn(one, 'request.headers')) as ReadonlyMap<string, string>).get('authorization'),

@@ -38,7 +38,7 @@ describe('request.query', () => {
   });
 });
 
-test('a query is read as new URL() reads it', () => {
+test('a query is parsed as new URL() does', () => {
   const query = fc
     .array(
       fc.constantFrom('?', '&', '=', 'a', 'b', '1', '+', '%', '%20', '%3F', '%26', ';', '/', '.', 'ä', '\u{1f702}'),

@@ -25,7 +25,7 @@ describe('the vocabulary', () => {
     expect(names.filter((name) => !ROOTS.includes(name.split('.')[0] ?? ''))).toEqual([]);
   });
 
-  test('no name goes on where another one is a value', () => {
+  test('no name is the beginning of another', () => {
     const names = new Set(VOCABULARY.map(({ name }) => name));
     expect(
       [...names].filter((name) =>
@@ -34,7 +34,7 @@ describe('the vocabulary', () => {
     ).toEqual([]);
   });
 
-  test('a context extension, which is text, fills texts of source, destination and context only', () => {
+  test('context extensions carry only string attributes of source, destination and context', () => {
     const filled = VOCABULARY.filter(({ source }) => source.kind === 'built-in' && source.extension === true);
     expect(filled.length).toBeGreaterThan(10);
     expect(
@@ -43,7 +43,7 @@ describe('the vocabulary', () => {
     expect(filled.filter(({ carriedBy }) => carriedBy.http === undefined)).toEqual([]);
   });
 
-  test('says where each wire carries it, and hides what is secret', () => {
+  test('has the field of each wire, and marks secret attributes', () => {
     for (const { name, carriedBy, meaning } of VOCABULARY) {
       expect(meaning, name).toMatch(/\S\.$/);
       expect(
@@ -58,7 +58,7 @@ describe('the vocabulary', () => {
     ).toEqual(['connection.peer_certificate', 'request.api_key', 'request.auth.raw_claims']);
   });
 
-  test('response.* is no attribute of a check', () => {
+  test('no check carries response.*', () => {
     expect(
       VOCABULARY.filter(
         ({ name, carriedBy }) =>
@@ -67,7 +67,7 @@ describe('the vocabulary', () => {
     ).toEqual([]);
   });
 
-  test('docs/attributes.md is what is generated from it', () => {
+  test('docs/attributes.md is up to date', () => {
     expect(readFileSync(join(import.meta.dirname, '../../../docs/attributes.md'), 'utf8')).toBe(attributesMarkdown());
   });
 });

@@ -1,7 +1,7 @@
 /** `sluice eval`: one expression for people, lines for scripts. */
 import { spawnSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { answered, type EvalRequest } from '../../../src/cli/eval/evaluation.ts';
+import { answerOf, type EvalRequest } from '../../../src/cli/eval/evaluation.ts';
 
 const vocabulary = {
   ai: 'int',
@@ -18,7 +18,7 @@ const vocabulary = {
   li: 'list(int)',
 };
 const asked = (expr: string, attributes?: Readonly<Record<string, unknown>>, more: Partial<EvalRequest> = {}) =>
-  answered({ expr, vocabulary, attributes, ...more });
+  answerOf({ expr, vocabulary, attributes, ...more });
 
 describe('values', () => {
   test.each([
@@ -92,7 +92,7 @@ describe('errors say where', () => {
       error: { phase: 'check', code: 'EXPRESSION_TYPE' },
     });
     expect(asked('ai > 1', undefined, { type: 'bool' })).toEqual({ type: 'bool' });
-    expect(answered({ expr: 'request.method == "GET"' })).toEqual({ type: 'bool' });
+    expect(answerOf({ expr: 'request.method == "GET"' })).toEqual({ type: 'bool' });
   });
 });
 

@@ -1,4 +1,4 @@
-/** Generated code, closures and traced closures come to the same, also for what the peer of differential.test.ts does not have. RUNS and SEED may be set. */
+/** Generated code, closures and traced closures agree, also on functions that @bufbuild/cel lacks. RUNS and SEED may be set. */
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

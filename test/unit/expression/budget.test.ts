@@ -47,7 +47,7 @@ const LONG = 'a,'.repeat(15_000);
 const STEPS = `it took more than ${DEFAULT_BUDGET.steps} steps, the budget of an evaluation: its macros visit too many elements or read texts that are too long`;
 const CHARACTERS = `it built more than ${DEFAULT_BUDGET.characters} characters of text, the budget of an evaluation`;
 
-describe('an evaluation beyond its budget fails and says so, in every back end', () => {
+describe('an evaluation that exceeds its budget fails with that reason in every back end', () => {
   test.each([
     ['a macro in a macro', 'x.split(",").exists(a, x.split(",").exists(b, a + b == "zz"))', STEPS],
     ['a failure that || would absorb', 'l.exists(a, l.all(b, a == b)) || true', STEPS],
@@ -69,7 +69,7 @@ describe('an evaluation beyond its budget fails and says so, in every back end',
     ['map and filter', 'l.filter(v, l.map(w, w + v).size() > 0).size() > 0', STEPS],
     ['a replacement of each character', 'x.replace("a", y).size() > 0', CHARACTERS],
     ['a replacement around each character', 'x.replace("", y).size() > 0', CHARACTERS],
-    ['a replacement of so many', 'x.replace("a", y, 1000).size() > 0', CHARACTERS],
+    ['a replacement of a limited number', 'x.replace("a", y, 1000).size() > 0', CHARACTERS],
     ['elements joined by a long text', 'l.join(x).size() > 0', CHARACTERS],
     [
       'a text that doubles',
@@ -98,7 +98,7 @@ describe('an evaluation beyond its budget fails and says so, in every back end',
     expect(whys).toEqual([why, why, why]);
   });
 
-  test('the trace points at the part that spent it', () => {
+  test('the trace points at the part that exceeded it', () => {
     const source = 'm["k"] == "v" && x.replace("a", y) == ""';
     const { failing } =
       traceable(source, attributes).compiled?.evaluate(bagOf({ x: LONG, y: LONG, m: new Map([['k', 'v']]) })) ?? {};
@@ -108,7 +108,7 @@ describe('an evaluation beyond its budget fails and says so, in every back end',
 
 describe('an evaluation within its budget', () => {
   test.each([
-    ['one pass over as long a header as a proxy lets in', 'x.split(",").all(v, v == "a" || v == "")', true],
+    ['one pass over the longest header that a proxy accepts', 'x.split(",").all(v, v == "a" || v == "")', true],
     ['a pattern on each element', 'x.split(",").all(v, v.matches("^a?$"))', true],
     ['a replacement that makes a text shorter', 'x.replace("a", "").size()', 15_000],
     ['pairs of a list, of which the first decides', 'l.exists(a, l.exists(i, v, i == 0))', true],
@@ -118,7 +118,7 @@ describe('an evaluation within its budget', () => {
     expect(values).toEqual([expected, expected, expected]);
   });
 
-  test('is not charged for the one before it', () => {
+  test('has a budget of its own each time', () => {
     const { compiled } = compile('l.exists(a, l.exists(b, a + b == "zz"))', attributes);
     const [long, short] = [bagOf({ l: LONG.split(',') }), bagOf({ l: Array.from({ length: 200 }, () => 'a') })];
     expect(Array.from({ length: 10 }, () => [compiled?.evaluate(long), compiled?.evaluate(short)])).toEqual(
@@ -126,7 +126,7 @@ describe('an evaluation within its budget', () => {
     );
   });
 
-  test('is not charged for an attribute that is an expression itself', () => {
+  test('does not pay for an attribute that is an expression itself', () => {
     const [inner, outer] = ['l.all(a, l.all(b, true))', 'l.all(v, x != "") && l.all(a, l.all(b, true))'].map(
       (source) => compile(source, attributes).compiled,
     );
@@ -139,7 +139,7 @@ describe('an evaluation within its budget', () => {
     ).toBe(true);
   });
 
-  test('the budget can be given', () => {
+  test('has the budget that an option sets', () => {
     const one = compile('l.all(v, v == "a")', attributes, { budget: { steps: 2, characters: 10 } }).compiled;
     expect([one?.evaluate(bagOf({ l: ['a', 'a'] })), one?.evaluate(bagOf({ l: ['a', 'a', 'a'] }))]).toEqual([
       true,
@@ -149,12 +149,12 @@ describe('an evaluation within its budget', () => {
   });
 });
 
-test('a constant that is too long is refused when it is compiled', () => {
+test('a constant that exceeds the budget is a problem at load', () => {
   const { problems } = compile(`"aaaaaaaaaa"${'.replace("a", "aaaaaaaaaa")'.repeat(9)}`, attributes);
   expect(problems.map(({ code }) => code)).toEqual(['EXPRESSION_CONSTANT']);
 });
 
-test('what a bag throws fails the evaluation, without its text', () => {
+test('an exception of the bag fails the evaluation; its text is not shown', () => {
   const bag = {
     get: () => {
       throw new RangeError('secret octets');

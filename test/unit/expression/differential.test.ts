@@ -176,7 +176,7 @@ const held = (name: string, value: unknown): Value =>
       ? canonicalInt(value)
       : value) as Value;
 
-test(`answers are those of the peer (SEED=${SEED})`, () => {
+test(`values are those of @bufbuild/cel (SEED=${SEED})`, () => {
   let refused = 0;
   let failed = 0;
   fc.assert(

@@ -1,4 +1,4 @@
-/** Automata of constant patterns answer as re2js does, in linear time. RUNS and SEED may be set. */
+/** The automaton for constant patterns gives the answers of re2js, in linear time. RUNS and SEED may be set. */
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';
@@ -49,7 +49,7 @@ const text = fc
   })
   .map((parts) => parts.join(''));
 
-test(`they answer as re2js does (SEED=${SEED})`, () => {
+test(`the automaton agrees with re2js (SEED=${SEED})`, () => {
   let supported = 0;
   let matched = 0;
   fc.assert(
@@ -75,7 +75,7 @@ test(`they answer as re2js does (SEED=${SEED})`, () => {
   expect(matched).toBeGreaterThan(RUNS / 4);
 });
 
-describe('what is supported', () => {
+describe('supported patterns', () => {
   test.each([
     '^[a-z]+-[0-9]{1,4}$',
     '^/api/v[0-9]+/users/[^/]+$',
@@ -89,7 +89,7 @@ describe('what is supported', () => {
     expect(dfaTestOf(source)).toBeDefined();
   });
   test.each(['(?i)get', '\\bword\\b', '\\pL+', '[[:alpha:]]', 'é', 'a{100}', '\\x41', '\\z'])(
-    '%j is left to re2js',
+    '%j is tested by re2js',
     (source) => {
       expect(dfaTestOf(source)).toBeUndefined();
       expect(valueOf(`"get word é A".matches(${JSON.stringify(source)}) || true`)).toBe(true);
@@ -97,7 +97,7 @@ describe('what is supported', () => {
   );
 });
 
-test('a pattern that would make too many states is left to re2js when it does', () => {
+test('re2js takes over when a text leads to too many states', () => {
   const automaton = dfaTestOf('(a|b)*a(a|b){12}$');
   const texts = Array.from({ length: 3000 }, (_, at) =>
     at.toString(2).padStart(16, '0').replaceAll('0', 'a').replaceAll('1', 'b'),
@@ -112,7 +112,7 @@ test('a pattern that would make too many states is left to re2js when it does', 
   ).toBe(true);
 });
 
-test('time is linear: what backtracks for hours elsewhere ends', () => {
+test('matching takes linear time where backtracking takes hours', () => {
   expect(valueOf('my.tenant.plan.matches("^(a+)+$")', { 'my.tenant.plan': `${'a'.repeat(1_000_000)}!` })).toBe(false);
   expect(valueOf('"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!".matches(my.tenant.plan)', { 'my.tenant.plan': '^(a+)+$' })).toBe(
     false,

@@ -1,4 +1,4 @@
-/** What is said of an expression that is wrong, and where. */
+/** Problems of an expression and their positions. */
 import { describe, expect, test } from 'vitest';
 import { BOOL, INT, STRING } from '../../../src/attributes/types.ts';
 import { compiled, problemsOf, valueOf } from './attributes-of-tests.ts';
@@ -40,7 +40,7 @@ describe('names', () => {
   });
 
   test.each(['constructor', 'valueOf', 'toString', '__proto__', 'hasOwnProperty'])(
-    '%s, which every object of JavaScript has, is no name and no function',
+    '%s, a property of every JavaScript object, is neither an attribute nor a function',
     (name) => {
       expect(problemsOf(`${name} == type("a")`)).toEqual([
         `EXPRESSION_UNKNOWN_ATTRIBUTE 0-${name.length} unknown attribute ${name}; a constant is written '"${name}"'`,
@@ -55,7 +55,7 @@ describe('names', () => {
     },
   );
 
-  test('every problem is told at once', () => {
+  test('all problems are reported at once', () => {
     expect(
       problemsOf('audit == 1 && request.nam == "a" && request.size == "a"').map((problem) =>
         problem.split(' ').slice(0, 2).join(' '),
@@ -90,7 +90,7 @@ describe('types', () => {
     expect(problemsOf(source)).toEqual([problem]);
   });
 
-  test('the type that the place wants', () => {
+  test('the expected type', () => {
     expect(problemsOf('request.method', { expect: BOOL })).toEqual([
       'EXPRESSION_TYPE 0-14 bool is expected here; this is string',
     ]);
@@ -156,7 +156,7 @@ describe('syntax', () => {
     expect(problemsOf(source)).toEqual([`EXPRESSION_SYNTAX ${problem}`]);
   });
 
-  test('depth and length have an end, told before the stack has one', () => {
+  test('depth and length are limited before the stack overflows', () => {
     expect(problemsOf(`${'('.repeat(400)}1${')'.repeat(400)}`)[0]).toContain('nested deeper than 250');
     expect(problemsOf(`1${' + 1'.repeat(5000)}`)[0]).toContain('more than 1000 operators in a row');
     expect(problemsOf(`true${' || request.method == "a"'.repeat(900)}`)).toEqual([]);
@@ -164,7 +164,7 @@ describe('syntax', () => {
   });
 });
 
-describe('what may be absent is warned of, with the guard to write', () => {
+describe('a warning for an attribute that may be absent shows the guard', () => {
   const warningsOf = (source: string): string[] =>
     compiled(source).warnings.map(({ message }) =>
       message.replace(', and the expression then fails; write', ':').replace(' where that is not meant', ''),

@@ -34,7 +34,7 @@ describe('resolution', () => {
     ).toBe(true);
   });
 
-  test('names of headers are lowered, wherever a constant names one', () => {
+  test('header names are case-insensitive', () => {
     const values = { 'request.headers': new Map([['x-role', 'admin']]) };
     expect(valueOf('request.headers["X-Role"]', values)).toBe('admin');
     expect(valueOf('"X-Role" in request.headers', values)).toBe(true);
@@ -71,7 +71,7 @@ describe('absence', () => {
     expect(valueOf('source.?principal.hasValue()')).toBe(false);
   });
 
-  test('inside a map it is as in CEL: only the last part may be absent', () => {
+  test('inside a map only the last part may be absent, as in CEL', () => {
     expect(valueOf('has(my.deep.a.b)', { 'my.deep': new Map([['a', new Map()]]) })).toBe(false);
     expect(valueOf('has(my.deep.a.b)', { 'my.deep': new Map() })).toBe(FAILED);
   });
@@ -86,7 +86,7 @@ describe('absence', () => {
     expect(valueOf('[0, 1].all(n, 1 / n == 1)')).toBe(FAILED);
   });
 
-  test('why() names what was absent, and no value', () => {
+  test('why() names absent attributes and keys, and shows no value', () => {
     const one = compiled('source.principal == "a" && request.headers["x-token"].startsWith(request.host)');
     expect(one.why(bagOf({ 'request.headers': new Map([['authorization', 'secret']]), 'request.host': 'shop' }))).toBe(
       'source.principal and request.headers["x-token"] are absent',
@@ -119,7 +119,7 @@ describe('reads', () => {
     expect(readsOf(source)).toEqual(reads);
   });
 
-  test('a key that may be absent earns a warning with the guard to write', () => {
+  test('the warning for a key that may be absent shows the guard', () => {
     expect(compiled('request.headers["x-role"] == "a"').warnings).toEqual([
       {
         code: 'EXPRESSION_MAY_BE_ABSENT',
@@ -133,12 +133,12 @@ describe('reads', () => {
     expect(compiled('"A" in request.headers && request.headers["a"] == "1"').warnings).toEqual([]);
   });
 
-  test('a constant is worked out at load', () => {
+  test('constants are folded at load', () => {
     expect(compiled('2 * 3 + 1').constant).toBe(7);
     expect(compiled('request.size + 1').constant).toBeUndefined();
   });
 
-  test('an optional is no answer: it must be said what is meant then', () => {
+  test('an expression must not have an optional type', () => {
     expect(problemsOf('request.headers[?"x"]')).toEqual([
       'EXPRESSION_TYPE 0-21 this may be absent (optional(string)); give the value for that case with .orValue(...)',
     ]);

@@ -9,14 +9,14 @@ const problems = (source: string): string[] =>
   compileText(source, ATTRIBUTES).problems.map(({ start, end, message }) => `${start}-${end} ${message}`);
 
 describe('texts', () => {
-  test('without an expression are constant', () => {
+  test('are constant without an expression', () => {
     expect(textOf('offices only').constant).toBe('offices only');
     expect(textOf('costs $5, $${not} {x}').constant).toBe('costs $5, ${not} {x}');
     expect(textOf('').constant).toBe('');
     expect(textOf('${request.method}').constant).toBeUndefined();
   });
 
-  test('take any scalar', () => {
+  test('accept every scalar type', () => {
     const ip = parseIp('203.0.113.9');
     if (ip === undefined) throw new Error('an address');
     const bag = bagOf({
@@ -33,7 +33,7 @@ describe('texts', () => {
     ).toEqual({ text: 'PUT 7 203.0.113.9 1.5s 1970-01-01T00:00:00Z 1.5 true 9223372036854775807', failed: undefined });
   });
 
-  test('lose control characters of what is put in, not of what was written', () => {
+  test('control characters of values are removed, those of the text itself are kept', () => {
     const bag = bagOf({ 'request.method': 'a\r\nset-cookie: x\u0000\u007f\u0085b' });
     expect(textOf('1\n${request.method}').render(bag).text).toBe('1\naset-cookie: xb');
   });
@@ -51,7 +51,7 @@ describe('texts', () => {
     expect(textOf("${'it\\'s }'}").render(bagOf({})).text).toBe("it's }");
   });
 
-  test('all attributes that are read are told', () => {
+  test('list all attributes that they read', () => {
     expect(
       textOf('${request.method} ${source.?principal.orValue("")}').reads.map(({ name, guarded }) => [name, guarded]),
     ).toEqual([
@@ -60,7 +60,7 @@ describe('texts', () => {
     ]);
   });
 
-  test('problems and warnings stand at offsets of the whole text', () => {
+  test('problems and warnings have offsets into the whole text', () => {
     expect(problems('from ${requets.method} to ${request.headers}')).toEqual([
       '7-21 unknown attribute requets.method; did you mean request.method?',
       '28-43 text, a number, a bool, a time or an address is expected here; this is map(string, string)',

@@ -1,4 +1,4 @@
-/** Functions and numbers beyond what cel-spec's own tests say. */
+/** Functions and numbers that the tests of cel-spec do not cover. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseIp } from '../../../src/attributes/network.ts';
@@ -13,7 +13,7 @@ const origin = (text: string): { 'origin.ip': NonNullable<ReturnType<typeof pars
 };
 
 describe('patterns', () => {
-  test('are searched in linear time', () => {
+  test('are matched in linear time', () => {
     const values = { 'request.path': `${'a'.repeat(50_000)}!` };
     const before = performance.now();
     expect(valueOf('request.path.matches("^(a+)+$")', values)).toBe(false);
@@ -21,14 +21,14 @@ describe('patterns', () => {
     expect(performance.now() - before).toBeLessThan(2000);
   });
 
-  test('match anywhere, as RE2 does; a wrong one of the request fails', () => {
+  test('match anywhere, as in RE2; an invalid pattern of the request fails the evaluation', () => {
     expect(valueOf('"abc".matches("b")')).toBe(true);
     expect(valueOf('"abc".matches("^b")')).toBe(false);
     expect(valueOf('"abc".matches(request.path)', { 'request.path': '(' })).toBe(FAILED);
   });
 });
 
-describe('the network', () => {
+describe('addresses', () => {
   const inOffices = '["10.0.0.0/8", "fd00::/8"].exists(n, cidr(n).containsIP(origin.ip))';
   test.each([
     ['10.1.2.3', true],
@@ -104,7 +104,7 @@ describe('optionals and lists', () => {
     expect(valueOf(source, { 'my.list': [1, 2, 3] })).toBe(expected);
   });
 
-  test('values of dyn come in the form of the type that is wanted', () => {
+  test('values of dyn are converted to the expected type', () => {
     const { compiled: list, problems } = compile('[dyn(1), dyn(2)]', ATTRIBUTES, {
       expect: { kind: 'list', of: { kind: 'int' } },
     });
@@ -117,7 +117,7 @@ describe('optionals and lists', () => {
     ).toBe(FAILED);
   });
 
-  test('an expression can be asked again, with another bag, and nothing is left of the first', () => {
+  test('an evaluation leaves nothing behind for the next one', () => {
     const one = compiled('my.list.exists(n, n == request.size)');
     expect(one.evaluate(bagOf({ 'my.list': [1, 2], 'request.size': 2 }))).toBe(true);
     expect(one.evaluate(bagOf({ 'my.list': [1], 'request.size': 2 }))).toBe(false);
@@ -163,7 +163,7 @@ describe('a search takes linear time, whatever a client sends', () => {
     expect(valueOf(source, { 'request.body': body, 'request.host': host })).toBe(expected);
   });
 
-  test('a long part is found where a short one would be', () => {
+  test('long and short substrings are found alike', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 65, maxLength: 90 });
     fc.assert(
       fc.property(fc.array(text, { maxLength: 4 }), text, fc.integer({ min: 0, max: 40 }), (parts, part, from) => {
@@ -193,7 +193,7 @@ test.each([
   expect(valueOf(source, { 'request.host': 'ab' })).toBe(text);
 });
 
-test('whole numbers are read with zeros in front, and nothing beyond 64 bits', () => {
+test('whole numbers may have leading zeros and are at most 64 bits', () => {
   expect(valueOf('int(request.host)', { 'request.host': '-0000000000000000000000000000007' })).toBe(-7);
   expect(valueOf('int(request.host)', { 'request.host': '+9223372036854775807' })).toBe(9_223_372_036_854_775_807n);
   expect(valueOf('int(request.host)', { 'request.host': '9223372036854775808' })).toBe(FAILED);

@@ -1,6 +1,6 @@
-/** Mixer's language: what it takes, what it means, what it refuses and in which words (mixer/pkg/lang). */
+/** Mixer's expression language: syntax, values and error messages (mixer/pkg/lang). */
 import { describe, expect, test } from 'vitest';
-import { answered } from '../../../../src/cli/eval/evaluation.ts';
+import { answerOf } from '../../../../src/cli/eval/evaluation.ts';
 
 const vocabulary = {
   ai: 'INT64',
@@ -22,7 +22,7 @@ const vocabulary = {
   au: 'uint',
 };
 type Given = Readonly<Record<string, unknown>>;
-const asked = (expr: string, attributes?: Given) => answered({ expr, dialect: 'istio', vocabulary, attributes });
+const asked = (expr: string, attributes?: Given) => answerOf({ expr, dialect: 'istio', vocabulary, attributes });
 const problemOf = (expr: string, attributes?: Given): string => {
   const answer = asked(expr, attributes);
   if (!('error' in answer)) return 'none';
@@ -30,7 +30,7 @@ const problemOf = (expr: string, attributes?: Given): string => {
   return `${phase}: ${message}`;
 };
 
-describe('what it takes', () => {
+describe('values', () => {
   test.each<readonly [string, Given, unknown]>([
     ['1 + 2 + ai', { ai: 3 }, 6],
     ['as + "b"', { as: 'a' }, 'ab'],
@@ -60,7 +60,7 @@ describe('what it takes', () => {
     else expect(asked(expr, attributes)).toMatchObject({ value });
   });
 
-  test('text that Go reads as a duration is one', () => {
+  test('text that Go parses as a duration is a duration', () => {
     expect(asked('"19ms"')).toEqual({ type: 'duration' });
     expect(asked('"0"')).toEqual({ type: 'duration' });
     expect(asked('"19 ms"')).toEqual({ type: 'string' });
@@ -84,7 +84,7 @@ describe('what it takes', () => {
   });
 });
 
-describe('what is absent', () => {
+describe('absent attributes', () => {
   test.each<readonly [string, Given, unknown, readonly string[]]>([
     ['ai | 5', {}, 5, ['-ai']],
     ['ai | 5', { ai: 1 }, 1, ['ai']],
@@ -120,7 +120,7 @@ describe('what is absent', () => {
   });
 });
 
-describe('what it refuses, and in which words', () => {
+describe('problems have the messages of Mixer', () => {
   test.each([
     ['!ab', 'check: unknown function: NOT'],
     ['ai > -1', 'check: unknown function: SUB'],
@@ -167,7 +167,7 @@ describe('what it refuses, and in which words', () => {
   ])('%s of text that is none', (expr, problem) => {
     expect(problemOf(expr, { as: 'x', aip: '::1', at: '2026-01-01T00:00:00Z', amail: 'a@b.c' })).toBe(problem);
   });
-  test('dnsName and uri of text that is none', () => {
+  test('dnsName and uri of invalid text', () => {
     expect(problemOf('dnsName("a..b")')).toBe('none'); // known only when evaluated
     expect(problemOf('dnsName("a..b") == adns', { adns: 'a' })).toMatch(
       /^eval: error converting 'a\.\.b' to dns name: /,
@@ -176,7 +176,7 @@ describe('what it refuses, and in which words', () => {
   });
 });
 
-describe('names are compared by what they mean', () => {
+describe('DNS names, addresses and URIs are compared by meaning', () => {
   test.each([
     ['adns == dnsName("FOO.example.com.")', { adns: 'foo.example.com' }, true],
     ['adns == dnsName("foo.example.org")', { adns: 'foo.example.com' }, false],

@@ -3,16 +3,15 @@ import type { Bag } from './bag.ts';
 import type { Value } from './values.ts';
 
 /**
- * Notes what an evaluation depends on, so that a decision can be kept under it: two requests that agree in all that is
- * named are answered alike.
+ * Records the attributes that an evaluation depends on: two requests that agree in them have the same value.
  *
- * Named as Mixer names its referenced attributes: `name`, `-name` where it was absent; of a map only the keys that were
- * looked up, `name[key]` and `-name[key]`, and `name` itself where it was gone through whole.
+ * They have the names of Mixer's referenced attributes: `name`, or `-name` if it was absent; for a map the keys that were
+ * looked up, `name[key]` and `-name[key]`, and `name` itself if it was iterated.
  */
-export class LookingBag implements Bag {
+export class DependencyBag implements Bag {
   readonly #attributes: Attributes;
   readonly #below: Bag;
-  readonly #looked = new Map<number, Value | undefined | LookedMap>();
+  readonly #read = new Map<number, Value | undefined | RecordingMap>();
 
   constructor(attributes: Attributes, below: Bag) {
     this.#attributes = attributes;
@@ -20,33 +19,33 @@ export class LookingBag implements Bag {
   }
 
   get(slot: number): Value | undefined {
-    if (this.#looked.has(slot)) return this.#looked.get(slot);
+    if (this.#read.has(slot)) return this.#read.get(slot);
     const value = this.#below.get(slot);
-    const looked = value instanceof Map ? new LookedMap(value as ReadonlyMap<Value, Value>) : value;
-    this.#looked.set(slot, looked);
-    return looked;
+    const recorded = value instanceof Map ? new RecordingMap(value as ReadonlyMap<Value, Value>) : value;
+    this.#read.set(slot, recorded);
+    return recorded;
   }
 
   /** Sorted. */
-  looked(): string[] {
+  dependencies(): string[] {
     const names: string[] = [];
-    for (const [slot, value] of this.#looked) {
+    for (const [slot, value] of this.#read) {
       const { name } = this.#attributes.at(slot);
       if (value === undefined) names.push(`-${name}`);
-      else if (!(value instanceof LookedMap)) names.push(name);
+      else if (!(value instanceof RecordingMap)) names.push(name);
       else {
         if (value.isWhole || value.byKey.size === 0) names.push(name);
-        for (const [key, isThere] of value.byKey)
-          names.push(`${isThere ? '' : '-'}${name}[${String(key as string | number | bigint | boolean)}]`);
+        for (const [key, isPresent] of value.byKey)
+          names.push(`${isPresent ? '' : '-'}${name}[${String(key as string | number | bigint | boolean)}]`);
       }
     }
     return names.toSorted();
   }
 }
 
-/** A map that notes how it is read. A copy: it is made for explanations, never for a live call. */
-class LookedMap extends Map<Value, Value> {
-  /** Whether each key that was looked up is there. */
+/** A map that records how it is read. It is a copy, since it is made for explanations and never for a live call. */
+class RecordingMap extends Map<Value, Value> {
+  /** Whether each key that was looked up is present. */
   readonly byKey: Map<Value, boolean>;
   isWhole: boolean;
 
@@ -63,9 +62,9 @@ class LookedMap extends Map<Value, Value> {
   }
 
   override has(key: Value): boolean {
-    const isThere = super.has(key);
-    this.byKey.set(key, isThere);
-    return isThere;
+    const isPresent = super.has(key);
+    this.byKey.set(key, isPresent);
+    return isPresent;
   }
 
   override get size(): number {
