@@ -25,7 +25,7 @@ export function enrichBehaviours(adapter: Adapter, subject: AdapterSubject, exam
         example.known.map(({ output }) => output),
       );
     }),
-    ofOpen(adapter, subject, 'what is not known gives nothing', async (opened) => {
+    ofOpen(adapter, subject, 'an unknown key has no values', async (opened) => {
       assert.ok(example.unknown.length > 0, 'the example has no input that is unknown');
       for (const values of await look(opened, example.unknown)) {
         const given = Object.entries(values ?? {}).filter(([, value]) => value !== undefined);

@@ -23,7 +23,7 @@ export function unreachableBehaviours(adapter: Adapter, subject: AdapterSubject)
     },
   });
   return [
-    of('it opens and closes though its backend is away', async () => {}),
+    of('it opens and closes although its backend is unavailable', async () => {}),
     of('without its backend a call is Unavailable, within its time', async ({ handler }) => {
       const startedMs = performance.now();
       await assert.rejects(

@@ -34,7 +34,7 @@ describe('an error comes from', () => {
     ],
     ['nobody known', errorAt(['node:internal:1:1']), { kind: 'unattributed' }],
     [
-      'nobody known, where only its message names a plugin',
+      'nobody, if only its message names a plugin',
       errorAt([], 'at /srv/plugins/check-a/x.ts:1:1'),
       { kind: 'unattributed' },
     ],
@@ -47,7 +47,7 @@ describe('an error comes from', () => {
   });
 });
 
-describe('errors that nobody caught', () => {
+describe('uncaught errors', () => {
   let nowMs = 0;
   function started(): { readonly logged: LogLine[]; readonly escaped: EscapedErrors } {
     const logged: LogLine[] = [];
@@ -65,7 +65,7 @@ describe('errors that nobody caught', () => {
     };
   }
 
-  test('are logged once a minute for each cause, with how often, and all are counted', () => {
+  test('are logged once a minute per cause with their number, and all are counted', () => {
     nowMs = 0;
     const { logged, escaped } = started();
     for (let nth = 0; nth < 100; nth++) escaped.take(errorAt([IN_A], `try ${nth}`), 'rejection');
@@ -80,7 +80,7 @@ describe('errors that nobody caught', () => {
     expect(escaped.counts()).toEqual([{ origin: 'plugin', plugin: 'check-a', count: 102 }]);
   });
 
-  test('of Sluice itself are heard as such, with their stack', () => {
+  test('of Sluice itself are logged as such, with their stack', () => {
     const { logged, escaped } = started();
     escaped.take(errorAt([OWN]), 'throw');
     expect(logged).toMatchObject([
@@ -92,14 +92,14 @@ describe('errors that nobody caught', () => {
     ]);
   });
 
-  test('of ever new causes are bounded in the log, not in the count', () => {
+  test('with ever new causes are bounded in the log, not in the count', () => {
     const { logged, escaped } = started();
     for (let nth = 0; nth < 5000; nth++) escaped.take(`cause ${nth}`, 'rejection');
     expect(logged.length).toBeLessThanOrEqual(201);
     expect(escaped.total).toBe(5000);
   });
 
-  test('do not end the process where the log itself fails', () => {
+  test('do not end the process even if the log fails', () => {
     const broken = (): never => {
       throw new Error('EPIPE');
     };

@@ -62,7 +62,7 @@ describe('lifecycle', () => {
     expect(await failing(adapter(), subject)).toEqual([]);
   });
 
-  test('an undescribed field, a config that takes a typo', async () => {
+  test('an undescribed field, a config that accepts a typo', async () => {
     expect(await failing(adapter({ config: z.object({ a: z.string().optional() }) }), subject)).toEqual([
       'its description is complete, every field of its config described',
       'a misspelt key of the config is refused',
@@ -81,13 +81,13 @@ describe('lifecycle', () => {
     ).toContain('closing twice is harmless');
   });
 
-  test('a bad config that is taken', async () => {
+  test('a bad config that is accepted', async () => {
     expect(await failing(adapter(), { ...subject, badConfigs: [{ config: { a: 'x' }, says: /a/ }] })).toEqual([
       'a bad config is refused: a',
     ]);
   });
 
-  test('an open that does not end when it is given up is given up for it', async () => {
+  test('an open that ignores its abort is abandoned', async () => {
     const hanging = adapter({ open: () => new Promise(() => {}) });
     const failed: string[] = [];
     const runner = {
@@ -121,13 +121,13 @@ describe('lifecycle', () => {
     ]);
   });
 
-  test('something for what is unknown', async () => {
+  test('a value for an unknown key', async () => {
     expect(await failing(adapter({ open: async () => ({ lookup: () => () => ({ one: 1 }) }) }), subject)).toEqual([
-      'what is not known gives nothing',
+      'an unknown key has no values',
     ]);
   });
 
-  test('a skip that names no sentence; an example that is missing', async () => {
+  test('a skip of an unknown behaviour; a missing example', async () => {
     expect(await failing(adapter(), { ...subject, skip: { 'it flies': 'no wings' } })).toEqual([
       'enrich-one skips only sentences that there are',
     ]);
@@ -284,7 +284,7 @@ describe('quota', () => {
   test.each<[string, Fault, readonly string[]]>([
     ['a good one', {}, []],
     [
-      'one that reads and writes apart',
+      'one that reads and writes separately',
       { waits: true },
       [
         'fixed: never grants more than the limit under 50 concurrent asks',
@@ -301,7 +301,7 @@ describe('quota', () => {
       { zeroCharges: true },
       [
         'fixed: grants all of several asks or charges none',
-        'fixed: a cost of 0 looks without charging',
+        'fixed: a look charges nothing',
         'fixed: stays all or none under concurrent asks',
       ],
     ],
@@ -338,7 +338,7 @@ describe('quota', () => {
     [
       'one that takes nothing back',
       { keepsAll: true },
-      ['fixed: a cost below 0 gives back, and nothing below nothing'],
+      ['fixed: gives back what was charged, and no more'],
     ],
     [
       'one that takes back into a window that is over',
@@ -385,7 +385,7 @@ describe('without its backend', () => {
       },
     });
   const sentences = [
-    'it opens and closes though its backend is away',
+    'it opens and closes although its backend is unavailable',
     'without its backend a call is Unavailable, within its time',
     'without its backend it says that it is not ready, and why',
   ];
@@ -408,7 +408,7 @@ describe('without its backend', () => {
     ).toEqual(sentences);
   });
 
-  test('one whose calls fail as a bug does, or hang', async () => {
+  test('one whose calls fail like a bug, or hang', async () => {
     expect(
       await failingOf(
         away({
@@ -478,7 +478,7 @@ describe('report', () => {
     ).toEqual([]);
   });
 
-  test('away without a word', async () => {
+  test('unavailable without an error', async () => {
     expect(
       await failing(
         writing(

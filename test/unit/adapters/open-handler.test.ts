@@ -65,7 +65,7 @@ describe('an open handler', () => {
     expect(host?.signal.aborted).toBe(true);
   });
 
-  test('is ready or not as it says', async () => {
+  test('is ready or not as it sets', async () => {
     let host: Host | undefined;
     const { readiness } = await openHandler(
       adapterOf({
@@ -104,7 +104,7 @@ describe('an open handler', () => {
     expect(steps).toEqual(['background ended', 'closed']);
   });
 
-  test('whose close fails is closed, and it is logged', async () => {
+  test('whose close fails counts as closed, and the error is logged', async () => {
     const around = environment();
     const { close } = await openHandler(
       adapterOf({
@@ -119,7 +119,7 @@ describe('an open handler', () => {
     expect(around.logged).toMatchObject([{ level: 'error', message: 'closing failed' }]);
   });
 
-  test('is not held up by background work that ignores its signal', async () => {
+  test('closes in time although background work ignores its signal', async () => {
     const around = environment({ closeWithinMs: 20 });
     const { close } = await openHandler(
       adapterOf({ open: (host) => host.background('deaf', () => new Promise(() => {})) }),
@@ -130,7 +130,7 @@ describe('an open handler', () => {
     expect(around.logged).toMatchObject([{ level: 'warn', fields: { work: ['deaf'], waitedMs: 20 } }]);
   });
 
-  test('whose close does not end is left behind, and named', async () => {
+  test('whose close does not end is abandoned, and logged by name', async () => {
     const around = environment({ closeWithinMs: 20 });
     const { close } = await openHandler(adapterOf({ close: () => new Promise(() => {}) }), named(), around);
     await close();
@@ -161,7 +161,7 @@ describe('an open handler', () => {
 });
 
 describe('background work', () => {
-  test('that fails is started again, and until it lasts the handler is not ready', async () => {
+  test('that fails is restarted; until it runs the handler is not ready', async () => {
     let times = 0;
     const around = environment();
     const { readiness, close } = await openHandler(
@@ -181,7 +181,7 @@ describe('background work', () => {
     await close();
   });
 
-  test('that ends by itself is not started again', async () => {
+  test('that ends by itself is not restarted', async () => {
     let times = 0;
     const { close } = await openHandler(
       adapterOf({
@@ -240,7 +240,7 @@ describe('opening', () => {
     expect(host?.signal.aborted).toBe(true);
   });
 
-  test('that takes too long is given up; what opens later is closed', async () => {
+  test('that takes too long is abandoned; a handler that opens later is closed', async () => {
     let closed = 0;
     const opening = openHandler(
       adapterOf({
@@ -256,7 +256,7 @@ describe('opening', () => {
     await eventually(() => expect(closed).toBe(1));
   });
 
-  test('is given up with the process', async () => {
+  test('is aborted with the process', async () => {
     const over = new AbortController();
     const opening = openHandler(
       adapterOf({ open: () => new Promise(() => {}) }),
@@ -320,7 +320,7 @@ describe('metrics', () => {
     expect(await text()).toContain('{handler="one"} 4');
   });
 
-  test('a page that fails is left out and logged; the others are there', async () => {
+  test('a page that fails is omitted and logged; the others are shown', async () => {
     const around = environment();
     await openHandler(
       adapterOf({
@@ -338,7 +338,7 @@ describe('metrics', () => {
   });
 });
 
-test('shared memory is of a handler, a name and a size, and outlives the handler', async () => {
+test('shared memory belongs to a handler, a name and a size, and outlives the handler', async () => {
   const around = environment();
   const seen: SharedArrayBuffer[] = [];
   const open = (name: string, part: string, bytes: number) =>

@@ -49,7 +49,7 @@ async function inCheckout(...args: readonly string[]): Promise<string> {
 const tool = (path: string): string => join('node_modules', path);
 
 describe('the examples of docs/plugins.md, in a checkout', () => {
-  test('are those that it promises', () => {
+  test('are the expected files', () => {
     expect(blocks.map(({ file }) => file)).toEqual(
       NAMES.flatMap((name) => [`${name}/adapter.ts`, `${name}/adapter.test.ts`]),
     );
@@ -114,7 +114,7 @@ describe('the examples of docs/plugins.md, in a checkout', () => {
 });
 
 describe('docs/plugins.md', () => {
-  test('names only what there is', async () => {
+  test('names only things that exist', async () => {
     const contract = await import('sluice/plugin');
     const testing = await import('sluice/plugin/testing');
     const imported = blocks.flatMap(({ text }) =>
@@ -126,7 +126,7 @@ describe('docs/plugins.md', () => {
       expect(Object.keys(from === 'sluice/plugin' ? contract : testing), from).toContain(name);
   });
 
-  test('says to run what these tests run', () => {
+  test('gives the commands that these tests run', () => {
     for (const command of [
       'npx vitest run plugins/check-hours',
       'node --import ./src/adapters/register.ts --test plugins/check-hours/adapter.test.ts',

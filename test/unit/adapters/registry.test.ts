@@ -40,7 +40,7 @@ describe('a registry', () => {
     expect(registry.get('constructor')).toBeUndefined();
   });
 
-  test('is a value: two know nothing of each other', () => {
+  test('is a value: two are independent', () => {
     createRegistry([good]);
     expect(createRegistry([]).get('check-nothing')).toBeUndefined();
   });
@@ -119,7 +119,7 @@ describe('a registry', () => {
     expect(problemsOf(like({ config }))).toEqual([]);
   });
 
-  test('says all that is wrong with all at once', () => {
+  test('reports all problems of all adapters at once', () => {
     expect(problemsOf(like({ summary: '' }), like({ name: 'X' }), good).map((text) => text.split(' ')[0])).toEqual([
       'ADAPTER_NO_SUMMARY',
       'ADAPTER_BAD_NAME',
@@ -146,7 +146,7 @@ describe('the plugins that come with Sluice', () => {
     expect(Unavailable).toBe(own.Unavailable);
   });
 
-  test('a module that is none is refused by name', async () => {
+  test('a module without an adapter is refused by name', async () => {
     await expect(importAdapter(new URL('registry.test.ts.missing', import.meta.url).href)).rejects.toMatchObject({
       code: 'ADAPTER_LOAD_FAILED',
     });

@@ -21,7 +21,7 @@ function table(places = 1000, memory = new SharedArrayBuffer(SharedPlaces.bytesF
   return { memory, one: of(1), other: of(2), evicted: () => evicted };
 }
 
-test('every worker finds what any has written under a name', () => {
+test('every worker reads what any worker has written under a name', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.boolean(), fc.string({ maxLength: 3 }), fc.nat(9))), (given) => {
       const { one, other } = table();
@@ -40,7 +40,7 @@ test('every worker finds what any has written under a name', () => {
   );
 });
 
-test('threads are inside one at a time', async () => {
+test('one thread at a time holds the lock', async () => {
   const { memory, one } = table();
   const file = new URL('../../../src/adapters/shared-places.ts', import.meta.url).href;
   const counting = `
@@ -61,7 +61,7 @@ test('threads are inside one at a time', async () => {
     expect(one.within(() => one.values[one.placeOf(`name ${name}`, NOW) + 1])).toBe(6000);
 });
 
-test('a new name takes what is over; where nothing is, what ends first, and that is told', () => {
+test('a new name takes an expired place; without one it evicts the place that expires first, and reports it', () => {
   const { one, evicted } = table(1); // one set
   const write = (name: string, untilMs: number, nowMs = NOW): number => {
     const at = one.placeOf(name, nowMs);
@@ -77,7 +77,7 @@ test('a new name takes what is over; where nothing is, what ends first, and that
   expect(evicted()).toBe(1);
 });
 
-test("looking for a name takes nobody's place", () => {
+test("looking up a name evicts nobody's place", () => {
   const { one, other, evicted } = table(1); // one set
   const places = Array.from({ length: 16 }, (_, name) => {
     const at = one.placeOf(`name ${name}`, NOW);

@@ -80,7 +80,7 @@ describe('the admin port', () => {
     expect(ready.json()).toEqual({ ready: true, why: null, revision: 'abc123', handlers: [] });
   });
 
-  test('tells what is in force, and what is wrong with what was read since', async () => {
+  test('shows the policy in force, and what is wrong with the one read since', async () => {
     const finding = {
       severity: 'error',
       position: { file: '/p/a.yaml', line: 3, column: 7 },
@@ -103,7 +103,7 @@ describe('the admin port', () => {
     expect((await (await started({}))('/policy')).json()).toMatchObject({ pending: null });
   });
 
-  test('is not ready without a policy, nor while stopping, but lives', async () => {
+  test('is live but not ready without a policy and while stopping', async () => {
     let isDraining = false;
     const get = await started({ policy: () => undefined, isDraining: () => isDraining });
     expect((await get('/readyz')).json()).toMatchObject({ ready: false, why: 'no policy is in force' });
@@ -119,7 +119,7 @@ describe('the admin port', () => {
     expect((await get('/readyz')).json()).toMatchObject({ ready: false, why: 'workers are starting: 1 of 4 serve' });
   });
 
-  test('a handler that is away is listed with the reason, and leaves the whole ready', async () => {
+  test('an unavailable handler is listed with the reason, and the server stays ready', async () => {
     const get = await started({
       handlers: () => [
         {
@@ -178,7 +178,7 @@ describe('the admin port', () => {
     expect(metrics.text).toBe('x 1\n');
   });
 
-  test('verdicts are told flat, by the filters of the query', async () => {
+  test('verdicts are listed flat, by the filters of the query', async () => {
     const filters: unknown[] = [];
     const get = await started({
       verdicts: (filter) => {
@@ -233,7 +233,7 @@ describe('the admin port', () => {
     expect((answer.json() as { error: string }).error).toMatch(says);
   });
 
-  test('a page that is not there lists those that are; one that fails says so and shows nothing of the fault', async () => {
+  test('an unknown page lists the known ones; one that fails says so without details', async () => {
     const get = await started({
       metrics: async () => {
         throw new Error('secret inside');
@@ -249,7 +249,7 @@ describe('the admin port', () => {
   });
 });
 
-describe('by which name it is called', () => {
+describe('the host by which it is addressed', () => {
   const status = async (host: string | undefined): Promise<number | undefined> => {
     await started({});
     const { port } = admin ?? { port: 0 };
@@ -279,7 +279,7 @@ describe('by which name it is called', () => {
   );
 });
 
-test('a request that does not end is given up', async () => {
+test('an endless request is aborted', async () => {
   admin = await startAdmin({
     host: '127.0.0.1',
     port: 0,

@@ -41,7 +41,7 @@ async function limits(
   return { status: answer.status, json: await answer.json() };
 }
 
-describe('what is asked', () => {
+describe('valid requests', () => {
   test('a descriptor in the query, entries in order', async () => {
     expect(await limits('inspect?domain=shop&key=user&value=ann&key=path&value=%2Fa')).toEqual({
       status: 200,
@@ -99,7 +99,7 @@ describe('what is asked', () => {
   });
 });
 
-describe('what cannot be asked', () => {
+describe('invalid requests', () => {
   test.each([
     ['explain', undefined, /^one domain is expected: \?domain=D&key=K&value=V/],
     ['explain?domain=a&domain=b', undefined, /^one domain is expected/],
@@ -117,7 +117,7 @@ describe('what cannot be asked', () => {
     expect(asked).toEqual([]);
   });
 
-  test('what the engine finds wrong with a request', async () => {
+  test('requests that the engine refuses', async () => {
     told = { wrong: 'no attribute is named request.pth' };
     expect(await limits('inspect', '{"request.pth": "/"}')).toEqual({
       status: 400,
@@ -130,7 +130,7 @@ describe('what cannot be asked', () => {
     expect(await limits('inspect', '{}')).toEqual({ status: 503, json: { error: 'no policy is in force' } });
   });
 
-  test('a reset by the page of a browser', async () => {
+  test("a reset from a browser's page", async () => {
     const answer = await fetch(`http://127.0.0.1:${admin.port}/limits/reset?domain=d`, {
       method: 'POST',
       headers: { origin: 'http://elsewhere.example' },

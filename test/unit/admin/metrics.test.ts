@@ -3,7 +3,7 @@ import { familiesPage, metricsPage } from '../../../src/admin/metrics.ts';
 import { metricFamilies } from '../../../src/core/metrics/families.ts';
 import { Meters } from '../../../src/core/metrics/meters.ts';
 
-test("a page shows the numbers as they are when it is asked for, and plugins' pages after them", async () => {
+test("a page shows the numbers at the time of the request, and plugins' pages after them", async () => {
   const counts = { allow: 1 };
   const page = metricsPage(
     [

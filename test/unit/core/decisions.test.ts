@@ -23,7 +23,7 @@ describe('the first deny in rule order is the answer', () => {
     return error >= 0 ? { outcome: 'error', rule: `r-${error}` } : { outcome: 'allow', rule: undefined };
   }
 
-  test('whichever is first to finish', async () => {
+  test('whichever handler finishes first', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -113,7 +113,7 @@ ${text}
     expect(Object.fromEntries(q.counts)).toEqual({ 'c/s1:x': 3, 'other/s1:x': 1 });
   });
 
-  test('values of unlike types are unlike keys, and absent is a value of its own', async () => {
+  test('values of different types are different keys, and absent is a value of its own', async () => {
     const q = counting();
     const { http } = await engineOf(
       rules(
@@ -138,7 +138,7 @@ ${text}
     expect([p.asked.length, q.asked.length]).toEqual([1, 0]);
   });
 
-  test('none is asked where a check has denied', async () => {
+  test('none is asked if a check has denied', async () => {
     const q = counting();
     const { http } = await engineOf(
       rules(`
@@ -150,7 +150,7 @@ ${text}
     expect(q.asked).toEqual([]);
   });
 
-  test('a shadow rule is charged apart, never part of an enforced ask', async () => {
+  test('a shadow rule is charged separately, never as part of an enforced ask', async () => {
     const q = counting();
     const { http } = await engineOf(
       rules(`
@@ -198,7 +198,7 @@ ${text}
   });
 });
 
-describe('shares', () => {
+describe('percentages', () => {
   const shares = (percent: number): string => `
 rules:
   - { name: part, deny: {}, mode: { percent: ${percent}, by: 'request.headers["x-user"]' } }
@@ -283,8 +283,8 @@ rules:
   expect(asked.map(changeOf)).toEqual([Number.MAX_SAFE_INTEGER]);
 });
 
-describe('what was sent never passes for what we set', () => {
-  test('a rule that failed in any part takes away what it would set', async () => {
+describe("a client's header never passes for ours", () => {
+  test('a rule that failed in any part removes the headers that it would set', async () => {
     const { http, engine } = await engineOf(
       `
 handlers: { h: { adapter: check-script, config: { script: h } } }

@@ -53,7 +53,7 @@ const STAGES: readonly (readonly [what: string, rule: string, change: (rule: Rul
 ];
 
 describe.each(STAGES)('%s that throws', (_what, name, change, outcome) => {
-  test('comes to what a failure of that rule comes to, and is counted', async () => {
+  test('has the result of a failure of that rule, and is counted', async () => {
     const { http, log, engine, load } = await engineOf(POLICY, {});
     await engine.use(broken(await load(POLICY), name, change));
     expect((await http()).outcome).toBe(outcome);
@@ -87,7 +87,7 @@ test('an answer that throws when it is read is a fault of the plugin, now and la
   }
 });
 
-test('what throws outside of any rule is an error, counted, and logged once a minute', async () => {
+test('an error outside of any rule is an error of the call, counted, and logged once a minute', async () => {
   const { engine, logged } = await engineOf(POLICY, {});
   const wire = new Proxy({}, { get: boom }) as never;
   for (let call = 0; call < 3; call += 1)
@@ -99,7 +99,7 @@ test('what throws outside of any rule is an error, counted, and logged once a mi
 });
 
 describe('the log tells of a backend', () => {
-  test('that goes, with the cause, once, and when it is back', async () => {
+  test('that goes down, with the cause, once, and when it is back', async () => {
     let isAway = true;
     const { http, engine, logged } = await engineOf(POLICY, {
       h: {
@@ -145,7 +145,7 @@ describe('the log tells of a backend', () => {
   });
 });
 
-describe('what is counted', () => {
+describe('the metrics', () => {
   test('calls and entries without a policy', async () => {
     const { engine, http, limit, log } = await engineOf(POLICY, {});
     await engine.drain();

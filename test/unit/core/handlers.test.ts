@@ -23,7 +23,7 @@ const never = (): Promise<never> => new Promise(() => {});
 const why = ({ reasons }: Verdict): string => reasons.map(({ text }) => text).join('; ');
 
 describe('time', () => {
-  test('a handler that never answers: denied as failed when its deadline is over, and its signal aborted', async () => {
+  test('a handler that never answers is denied as failed at its deadline, and its signal aborted', async () => {
     let signal: AbortSignal | undefined;
     const { http, engine } = await engineOf(policy(', deadline: 30ms'), {
       h: {
@@ -59,12 +59,12 @@ describe('time', () => {
     expect(remainingMs).toBeLessThanOrEqual(35);
   });
 
-  test('a caller that says nothing waits 150 ms', async () => {
+  test('a caller without a timeout waits 150 ms', async () => {
     const { http } = await engineOf(policy(', deadline: 10s'), { h: { check: never } });
     expect(why(await http())).toBe('[check-script/h] has not answered within 150 ms');
   });
 
-  test('nothing is asked for a caller without time', async () => {
+  test('no handler is asked for a caller without time', async () => {
     let asked = 0;
     const { http } = await engineOf(policy(), {
       h: {
@@ -80,7 +80,7 @@ describe('time', () => {
     expect(asked).toBe(0);
   });
 
-  test('a caller that goes away aborts the signal, and says nothing against the handler', async () => {
+  test('a caller that disconnects aborts the signal, and does not count against the handler', async () => {
     const gone = new AbortController();
     const { http, engine } = await engineOf(policy(', breaker: { failures: 1, openFor: 1s }'), {
       h: {
@@ -97,7 +97,7 @@ describe('time', () => {
     expect(engine.handlers()[0]?.breaker).toBe('closed');
   });
 
-  test('an answer after its time is counted and left', async () => {
+  test('an answer after its timeout is counted and dropped', async () => {
     const { http, engine } = await engineOf(policy(', deadline: 10ms'), {
       h: {
         check: async () => {
@@ -112,8 +112,8 @@ describe('time', () => {
   });
 });
 
-describe('nothing waits that need not', () => {
-  test('where every handler answers at once, so does the engine', async () => {
+describe('no call waits without need', () => {
+  test('if every handler answers synchronously, so does the engine', async () => {
     const { http, limit } = await engineOf(
       `
 handlers:
@@ -135,7 +135,7 @@ rules:
 });
 
 describe('room', () => {
-  test('more than its concurrency wait in its queue, more than that are turned away', async () => {
+  test('calls beyond its concurrency wait in its queue, calls beyond that are refused', async () => {
     const answers: ((answer: CheckAnswer) => void)[] = [];
     const check: Script['check'] = () =>
       new Promise((resolve) => {
@@ -159,7 +159,7 @@ describe('room', () => {
     expect(engine.handlers()[0]).toMatchObject({ running: 0, waiting: 0 });
   });
 
-  test('time goes by in the queue too', async () => {
+  test("the caller's time runs in the queue, too", async () => {
     const { http } = await engineOf(policy(', concurrency: 1, deadline: 20ms'), { h: { check: never } });
     const calls = await Promise.all([http(), http()]);
     expect(why(calls[0])).toBe('[check-script/h] has not answered within 20 ms');
@@ -170,7 +170,7 @@ describe('room', () => {
 });
 
 describe('breaker', () => {
-  test('opens after failures in a row, lets one call try, and closes when that succeeds', async () => {
+  test('opens after consecutive failures, admits one probe, and closes when that succeeds', async () => {
     let isDown = true;
     let asked = 0;
     const { http, engine } = await engineOf(policy(', breaker: { failures: 3, openFor: 60ms, window: 1ms }'), {
@@ -197,7 +197,7 @@ describe('breaker', () => {
     expect(engine.handlers()[0]?.breaker).toBe('closed');
   });
 
-  test('while one call tries, the others are turned away', async () => {
+  test('while a probe runs, other calls are refused', async () => {
     let asked = 0;
     let answer: ((answer: CheckAnswer) => void) | undefined;
     const { http } = await engineOf(policy(', deadline: 1s, breaker: { failures: 1, openFor: 20ms }'), {
@@ -219,7 +219,7 @@ describe('breaker', () => {
     expect(asked).toBe(2);
   });
 
-  test('inputs that are refused as such do not open it', async () => {
+  test('rejected inputs do not open it', async () => {
     const { http, engine } = await engineOf(policy(', breaker: { failures: 1, openFor: 1s }'), {
       h: {
         check: () => {
@@ -299,7 +299,7 @@ rules: [{ name: r, quota: { handler: q, limit: 1, per: 1m, key: [] }, onError: {
   });
 });
 
-describe('a quota that is counted locally while its handler cannot be asked', () => {
+describe('a quota that is counted locally while its handler is unavailable', () => {
   const quota = (word = 'local', deadline = ''): string => `
 handlers:
   near: { adapter: quota-script, config: { script: near } }
@@ -320,7 +320,7 @@ rules:
       return asks.map(({ limit }) => ({ granted: true, limit, remaining: limit, resetMs: 1000 }));
     };
 
-  test('each replica has its part, in counters of their own; the rule has not failed', async () => {
+  test('each replica has its part, in separate counters; the rule has not failed', async () => {
     const asked: QuotaAsk<{ counter: string }>[] = [];
     const { http, engine } = await engineOf(quota(), { far: { charge: away }, near: { charge: granting(asked) } });
     expect(await http()).toMatchObject({ outcome: 'allow' });
@@ -341,14 +341,14 @@ rules:
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'one', status: 429 });
   });
 
-  test('what another rule refuses, since its handler failed, is counted by nobody', async () => {
+  test('a call that another rule refuses because its handler failed is not counted', async () => {
     const asked: QuotaAsk<{ counter: string }>[] = [];
     const { http } = await engineOf(quota('deny'), { far: { charge: away }, near: { charge: granting(asked) } });
     expect(await http()).toMatchObject({ outcome: 'failed', rule: 'other' });
     expect(asked).toEqual([]);
   });
 
-  test('one that was late has used up the time of the caller: it is asked all the same', async () => {
+  test("the fallback of a late handler is asked although the caller's time is used up", async () => {
     const asked: QuotaAsk<{ counter: string }>[] = [];
     const { http } = await engineOf(quota('local', ', deadline: 10s'), {
       far: { charge: never },
@@ -358,7 +358,7 @@ rules:
     expect(asked).toHaveLength(2);
   });
 
-  test('where both fail it passes, and both are named', async () => {
+  test('if both fail the call passes, and both are named', async () => {
     const { http, engine } = await engineOf(quota(), { far: { charge: away }, near: { charge: () => [] } });
     const verdict = await http();
     expect(verdict.outcome).toBe('allow');
@@ -366,7 +366,7 @@ rules:
     expect(engine.meters.ofRule('one')).toMatchObject({ local: 0, failed: 1 });
   });
 
-  test('a reload that names another part is in force, though the handler stays open', async () => {
+  test('a reload with another part takes effect although the handler stays open', async () => {
     const asked: QuotaAsk<{ counter: string }>[] = [];
     const { http, engine, load } = await engineOf(quota(), {
       far: { charge: away },
@@ -378,7 +378,7 @@ rules:
   });
 });
 
-test('without a policy everything is an error, never an empty yes', async () => {
+test('without a policy every call is an error, never allowed', async () => {
   const { engine, http, limit } = await engineOf(policy(), {});
   await engine.drain();
   expect(await http({}, PATIENT)).toMatchObject({ outcome: 'error', code: 14 });

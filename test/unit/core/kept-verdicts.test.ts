@@ -15,7 +15,7 @@ rules:
   - { name: perhaps, match: 'request.path.startsWith("/perhaps")', deny: { body: no }, mode: shadow }
 `;
 
-test('the newest first, with the reason and what was looked at, secrets hidden', async () => {
+test('newest first, with the reason and the attributes read, secrets hidden', async () => {
   const { http, engine } = await engineOf(POLICY, {});
   await http({ 'request.path': '/no/1' });
   await http({ 'request.path': '/yes', 'request.headers': { authorization: 'x', 'x-a': '1' } });
@@ -30,7 +30,7 @@ test('the newest first, with the reason and what was looked at, secrets hidden',
   expect(last?.attributes).toMatchObject({ 'request.headers': { authorization: '(secret)', 'x-a': '1' } });
 });
 
-test('with the request that it was about', async () => {
+test('with its request', async () => {
   const { http, engine } = await engineOf(POLICY, {});
   await http({
     'request.path': '/no/1?token=abc',
@@ -52,7 +52,7 @@ test('with the request that it was about', async () => {
   });
 });
 
-test('a refused quota with the key that it counted by', async () => {
+test('a refused quota with its key', async () => {
   const { http, engine } = await engineOf(
     `
 handlers:
@@ -99,7 +99,7 @@ test('by id, request id, rule (shadow too), outcome, host and path', async () =>
   expect(paths({ limit: 1 })).toHaveLength(1);
 });
 
-test('a refusal stays, however many calls are allowed or hit a shadow rule after it', async () => {
+test('a refusal is kept however many allowed calls and shadow hits follow', async () => {
   const { http, engine } = await engineOf(POLICY, {});
   await http({ 'request.path': '/no/1' });
   for (let call = 0; call < 3000; call++) await http({ 'request.path': call % 2 === 0 ? '/perhaps' : '/yes' });
@@ -107,7 +107,7 @@ test('a refusal stays, however many calls are allowed or hit a shadow rule after
   expect(engine.verdicts({ rule: 'perhaps', limit: 500 }).length).toBeGreaterThanOrEqual(256);
 });
 
-test('of what is allowed, one in 50 ms', async () => {
+test('one allowed call in 50 ms', async () => {
   const { http, engine } = await engineOf(POLICY, {});
   const beganAtMs = performance.now();
   for (let call = 0; call < 1000; call++) await http({ 'request.path': '/yes' });
@@ -122,7 +122,7 @@ test('of what is allowed, one in 50 ms', async () => {
   expect(engine.verdicts()).toHaveLength(length + 1);
 });
 
-test('entries outlive their policy with their answers, and hold it no longer', async () => {
+test('entries outlive their policy as summaries, and do not retain it', async () => {
   const { http, engine, load } = await engineOf(POLICY, {});
   await http({ 'request.path': '/no/1', 'request.headers': { authorization: 'x' } });
   const before = engine.verdicts();
@@ -142,7 +142,7 @@ describe('room', () => {
     if (room.admits(atMs, weight, rule)) room.add(item, weight, atMs);
   };
 
-  test('fills no faster than its rate, but for one entry of each rule in ten seconds', () => {
+  test('fills no faster than its rate, except for one entry per rule in ten seconds', () => {
     const room = new VerdictBuffer<string>(small);
     for (let nth = 0; nth < 50; nth++) offer(room, `a${nth}`, 0);
     offer(room, 'b', 1, { rule: 'b' });
@@ -172,7 +172,7 @@ test('a refusal is kept for five minutes at least, as docs/verdicts.md says', ()
     expect(page).toMatch(new RegExp(`\\| ${count} \\| ${bytes / 1024 / 1024} MiB \\| ${forMs / 60_000} min \\|`));
 });
 
-test('not more than 32 MiB of what refused clients sent', async () => {
+test('at most 32 MiB of requests of refused clients', async () => {
   const { engine } = await engineOf(POLICY, {});
   const heavy = (weight: number): Wire => ({
     weight,

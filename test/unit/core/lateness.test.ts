@@ -41,8 +41,8 @@ async function echo(ms: number): Promise<() => Promise<void>> {
   };
 }
 
-describe('an answer that has arrived is never late', () => {
-  test('though this process was busy for longer than the deadline', async () => {
+describe('an answer that has arrived is not late', () => {
+  test('although this process was busy for longer than the deadline', async () => {
     const ask = await echo(0);
     const { http, engine } = await engineOf(quota(', deadline: 20ms'), {
       q: {
@@ -59,7 +59,7 @@ describe('an answer that has arrived is never late', () => {
     expect(engine.meters.ofHandler('q').failures.late).toBe(0);
   });
 
-  test('though it is the last of many that the handler answers one by one', async () => {
+  test('although it is the last of many that the handler answers one by one', async () => {
     let last: Promise<void> = Promise.resolve();
     const { http, engine } = await engineOf(quota(', deadline: 40ms'), {
       q: {
@@ -75,7 +75,7 @@ describe('an answer that has arrived is never late', () => {
   });
 });
 
-test('an answer to one that was asked later is no excuse for one that was asked before', async () => {
+test('answers to later calls do not excuse an earlier one', async () => {
   let asked = 0;
   const { http } = await engineOf(
     `
@@ -95,7 +95,7 @@ rules: [{ name: asked, check: { handler: h, input: { value: request.path } } }]
   expect(tookMs).toBeLessThan(5000);
 });
 
-describe('what fails on this side never passes a limit', () => {
+describe('an overload never passes a limit', () => {
   test.each([
     ['nothing', ''],
     ['to let pass', ', onError: { handler: allow }'],
@@ -118,7 +118,7 @@ describe('what fails on this side never passes a limit', () => {
     expect((await verdicts[1])?.outcome).toBe('deny');
   });
 
-  test('a caller whose time is over while others are answered', async () => {
+  test('a caller whose time runs out while others are answered', async () => {
     let last: Promise<void> = Promise.resolve();
     const { http, engine } = await engineOf(quota(', concurrency: 1000'), {
       q: {
@@ -136,7 +136,7 @@ describe('what fails on this side never passes a limit', () => {
     expect(engine.handlers()[0]?.breaker).toBe('closed');
   });
 
-  test('a caller without time is an error, though the handler would answer at once', async () => {
+  test('a caller without time is an error although the handler would answer at once', async () => {
     const { http } = await engineOf(quota(), {});
     expect(await http({}, { remainingMs: 2, signal: undefined })).toMatchObject({ outcome: 'error' });
   });
@@ -147,7 +147,7 @@ describe('what fails on this side never passes a limit', () => {
   });
 });
 
-test('a handler that hangs comes to what its rule says, and opens the breaker', async () => {
+test("a handler that hangs has the result of its rule's onError, and opens the breaker", async () => {
   const { http, engine } = await engineOf(
     quota(', deadline: 20ms, breaker: { failures: 3, openFor: 5s, window: 50ms }'),
     { q: { charge: never } },
@@ -158,7 +158,7 @@ test('a handler that hangs comes to what its rule says, and opens the breaker', 
 });
 
 describe('a breaker', () => {
-  test('does not open by many failures of one instant, but by as many over its window', async () => {
+  test('does not open by many failures at once, but by as many over its window', async () => {
     let isDown = true;
     const { http, engine } = await engineOf(quota(', breaker: { failures: 10, openFor: 10s, window: 100ms }'), {
       q: {
@@ -181,7 +181,7 @@ describe('a breaker', () => {
     expect(engine.handlers()[0]?.breaker).toBe('open');
   });
 
-  test('lets one try at a time: an older call that ends says nothing of it', async () => {
+  test('admits one probe at a time; an older call does not end it', async () => {
     const breaker = new Breaker({ failures: 1, openForMs: 1, windowMs: 0 });
     const [older, other] = [breaker.admits(), breaker.admits()] as [number, number];
     breaker.failed(other);
@@ -197,7 +197,7 @@ describe('a breaker', () => {
   });
 });
 
-test('a plugin that reads its signal after the call leaves nothing at the caller', () => {
+test("a plugin that reads its signal after the call leaves no listener on the caller's", () => {
   const { signal } = new AbortController();
   let listeners = 0;
   signal.addEventListener = () => {
@@ -209,7 +209,7 @@ test('a plugin that reads its signal after the call leaves nothing at the caller
   expect(listeners).toBe(0);
 });
 
-test('a deadline beyond what timers can hold waits, and fires nothing meanwhile', async () => {
+test('a deadline beyond the range of timers does not fire early', async () => {
   const { http } = await engineOf(quota(', deadline: 3000000s'), {
     q: {
       charge: async () => {

@@ -12,7 +12,7 @@ function logged(): { readonly log: Log; readonly lines: unknown[] } {
   return { lines, log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') } };
 }
 
-test('an outage is one warning with its cause, and one line when it is over', () => {
+test('an outage is logged as one warning with its cause, and one line when it is over', () => {
   const { log, lines } = logged();
   let nowMs = 1000;
   const outage = new OutageLog(log, { handler: 'limits' }, () => nowMs);

@@ -35,8 +35,8 @@ function counting(): Script & { readonly asked: QuotaAsk[][] } {
   };
 }
 
-describe('a look at the quota rules', () => {
-  test('tells of every rule whether it applies, and why', async () => {
+describe('an inspection of the quota rules', () => {
+  test('shows for every rule whether it applies, and why', async () => {
     const { quotas } = await engineOf(
       `${HANDLERS}rules:
   - { name: always, quota: { handler: q, key: [], limit: 3, per: 1h } }
@@ -72,7 +72,7 @@ describe('a look at the quota rules', () => {
     ]);
   });
 
-  test('says what it would charge: key, limit, cost, counter, mode', async () => {
+  test('shows what it would charge: key, limit, cost, counter, mode', async () => {
     const { quotas } = await engineOf(
       `${HANDLERS}rules:
   - { name: enforced, quota: { handler: q, key: [request.host, 'size(request.path)', request.protocol], limit: 'request.host == "a" ? 10 : 5', cost: 2, per: 1m, algorithm: gcra, burst: 20, counter: shared } }
@@ -207,7 +207,7 @@ ${HANDLERS}rules:
     expect(JSON.stringify(looks)).not.toContain('s3cret');
   });
 
-  test('a part that fails, and a handler that fails or is at fault, are told of that rule', async () => {
+  test('a failed part or handler is shown at its rule', async () => {
     const { quotas, engine } = await engineOf(
       `${HANDLERS}rules:
   - { name: no-cost, quota: { handler: q, key: [], limit: 3, cost: 'int(request.headers["x-cost"])', per: 1h } }
@@ -245,7 +245,7 @@ ${HANDLERS}rules:
 });
 
 describe('a reset', () => {
-  test('takes away the counters of the rules that apply, once for each handler, and says what they were at', async () => {
+  test('clears the counters of the rules that apply, once per handler, and shows their last state', async () => {
     const [q, other] = [counting(), counting()];
     const resets: string[] = [];
     const noting = (name: string, script: Script): Script => ({
@@ -279,7 +279,7 @@ describe('a reset', () => {
     expect(await used('y')).toEqual([1, 1, 1, undefined]);
   });
 
-  test('without a policy there is nothing to tell', async () => {
+  test('without a policy there is nothing to show', async () => {
     const engine = createEngine({
       openHandlers: () => {
         throw new Error('no handler is opened');

@@ -52,13 +52,13 @@ describe('a reload', () => {
     expect([same, changed, gone, added].map(({ opened, closed }) => opened - closed)).toEqual([0, 0, 0, 0]);
   });
 
-  test('a kept handler takes its new limits', async () => {
+  test('a kept handler gets its new limits', async () => {
     const { engine, load, http } = await engineOf(policy({ h: '' }), { h: { check: () => new Promise(() => {}) } });
     await engine.use(await load(policy({ h: '' }).replace('{ script: h }', '{ script: h }, deadline: 10ms')));
     expect((await http()).reasons[0]?.text).toBe('[check-script/h] has not answered within 10 ms');
   });
 
-  test('a call in flight ends on the policy it began with, and only then its handler closes', async () => {
+  test('a call in flight ends on the policy it began with; its handler closes after it', async () => {
     let answer: ((answer: CheckAnswer) => void) | undefined;
     const old = counted({
       check: () =>
@@ -79,7 +79,7 @@ describe('a reload', () => {
     expect(old.closed).toBe(1);
   });
 
-  test('one whose handler cannot be opened says so, closes what it opened, and the last good one stays', async () => {
+  test('one whose handler cannot be opened is refused, closes what it opened, and the last good one stays', async () => {
     const [good, other] = [counted(), counted()];
     const { engine, load, http } = await engineOf(policy({ good: '' }, '  - { name: first, deny: {} }\n'), {
       good,
@@ -105,7 +105,7 @@ describe('a reload', () => {
     expect(await http()).toMatchObject({ outcome: 'deny', rule: 'first' });
   });
 
-  test('counts of rules that stay go on, those of rules that are gone are forgotten', async () => {
+  test('counters of rules that stay go on, those of removed rules are dropped', async () => {
     const { engine, load, http } = await engineOf('rules: [{ name: a, deny: {} }, { name: b, deny: {} }]\n', {});
     await http();
     await engine.use(await load('rules: [{ name: a, deny: {} }]\n'));
@@ -115,7 +115,7 @@ describe('a reload', () => {
   });
 });
 
-test('a reload that a drain overtakes closes what it opens, and the drain waits for that', async () => {
+test('a drain waits for a reload in progress, which closes what it opened', async () => {
   let open: (() => void) | undefined;
   const kept = counted();
   const late = counted();

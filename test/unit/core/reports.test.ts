@@ -26,7 +26,7 @@ const paths = (batches: readonly (readonly ReportEntry[])[]): unknown[][] =>
   batches.map((entries) => entries.map(({ input }) => input['path']));
 
 describe('a batch goes', () => {
-  test('when it holds as many as it may, in order', async () => {
+  test('when it is full, in order', async () => {
     const out = sink();
     const { log, engine } = await engineOf(policy('{ max: 3, maxAge: 1m }'), { out });
     for (let entry = 0; entry < 7; entry++) void log({ 'request.path': `/${entry}` });
@@ -40,7 +40,7 @@ describe('a batch goes', () => {
     expect(engine.meters.ofHandler('out').written).toBe(7);
   });
 
-  test('when its oldest entry is old enough', async () => {
+  test('when its oldest entry reaches the maximum age', async () => {
     const out = sink();
     const { log } = await engineOf(policy('{ max: 100, maxAge: 30ms }'), { out });
     void log({ 'request.path': '/a' });
@@ -50,7 +50,7 @@ describe('a batch goes', () => {
     expect(paths(out.batches)).toEqual([['/a']]);
   });
 
-  test('when it is big enough', async () => {
+  test('when it reaches the maximum size', async () => {
     const out = sink();
     const { log } = await engineOf(policy('{ max: 100, maxAge: 1m, maxBytes: 4000 }'), { out });
     for (let entry = 0; entry < 4; entry++) void log({ 'request.path': '/'.padEnd(1500, String(entry)) });
@@ -61,7 +61,7 @@ describe('a batch goes', () => {
 });
 
 describe('a backend', () => {
-  test('that is away gets the same entries again, under the same ids, before newer ones', async () => {
+  test('that was unavailable gets the same entries again, with the same ids, before newer ones', async () => {
     const out = sink((batch) => {
       if (batch <= 2) throw new Unavailable('broker is away');
     });
@@ -79,7 +79,7 @@ describe('a backend', () => {
     expect(logged.filter(({ level }) => level === 'warn')).toHaveLength(1);
   });
 
-  test('that says when to come again is not asked before', async () => {
+  test('that sets a retry time is not asked before it', async () => {
     let firstAtMs = 0;
     let secondAtMs = 0;
     const out = sink((batch) => {
@@ -95,7 +95,7 @@ describe('a backend', () => {
     expect(secondAtMs - firstAtMs).toBeGreaterThan(220); // 300 ms, spread by a quarter
   });
 
-  test('that refuses entries gets them once: they are put aside, counted and told', async () => {
+  test('that rejects entries gets them once; they are discarded, counted and logged', async () => {
     const out = sink((batch) => {
       if (batch === 1) throw new Rejected('too large', [1]);
       if (batch === 2) throw new Rejected('no such topic');
@@ -119,7 +119,7 @@ describe('a backend', () => {
     ]);
   });
 
-  test('that hangs is given up after its deadline, and asked again', async () => {
+  test('that hangs is abandoned at its deadline, and retried', async () => {
     const out = sink(async (batch) => {
       if (batch === 1) await new Promise(() => {});
     });
@@ -134,7 +134,7 @@ describe('a backend', () => {
 describe('a full queue', () => {
   const rules = `  - { name: seen, report: { handler: out, input: { path: request.path } }, calls: [http] }\n`;
 
-  test('makes the log wait, and takes nothing of checks, whose answer never waits', async () => {
+  test('applies back-pressure to the log, and drops reports of checks, whose answers never wait', async () => {
     let isAway = true;
     const out = sink(() => {
       if (isAway) throw new Unavailable('away');
@@ -156,7 +156,7 @@ describe('a full queue', () => {
     expect(out.batches.at(-1)).toHaveLength(3);
   });
 
-  test('is also one of too many bytes', async () => {
+  test('may be full by bytes', async () => {
     const out = sink(() => {
       throw new Unavailable('away');
     });
@@ -171,7 +171,7 @@ describe('a full queue', () => {
 });
 
 describe('at the end', () => {
-  test('what waits is written before the handler closes', async () => {
+  test('queued reports are written before the handler closes', async () => {
     const steps: string[] = [];
     const out = {
       write: async () => {
@@ -188,7 +188,7 @@ describe('at the end', () => {
     expect(steps).toEqual(['written', 'closed']);
   });
 
-  test('what cannot be written in time is given up, and it says how much', async () => {
+  test('reports that cannot be written in time are dropped, and their number is logged', async () => {
     const { log, engine, logged } = await engineOf(
       policy('{ max: 2, maxAge: 1m }'),
       {
@@ -215,7 +215,7 @@ describe('at the end', () => {
 });
 
 describe('a hung backend', () => {
-  test('does not hold the end up: what waits and what is being written is given up, counted and told in one line', async () => {
+  test('does not delay the end: queued and unfinished reports are dropped, counted and logged in one line', async () => {
     const { log, engine, logged } = await engineOf(
       policy('{ max: 2, maxAge: 10ms }, deadline: 60s'),
       { out: { write: () => new Promise(() => {}) } },
@@ -233,7 +233,7 @@ describe('a hung backend', () => {
     expect(JSON.stringify(lines)).not.toContain('secret');
   });
 
-  test('does not hold a reload up that takes its handler away', async () => {
+  test('does not delay a reload that removes its handler', async () => {
     const { log, engine, load } = await engineOf(
       policy('{ max: 1, maxAge: 10ms }, deadline: 60s'),
       { out: { write: () => new Promise(() => {}) } },
@@ -247,8 +247,8 @@ describe('a hung backend', () => {
   });
 });
 
-describe('a queue weighs', () => {
-  test('what is in maps and lists, so that its bytes are bounded', async () => {
+describe('a queue measures', () => {
+  test('nested maps and lists, so that its bytes are bounded', async () => {
     const headers = Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`x-${at}`, 'v'.repeat(1000)]));
     const { log } = await engineOf(
       policy('{ max: 1000, maxAge: 1m }').replace('code: response.code', 'headers: request.headers'),
@@ -259,7 +259,7 @@ describe('a queue weighs', () => {
     expect(log({ 'request.headers': headers })).toBeInstanceOf(Promise);
   });
 
-  test('lists of many, maps in maps and octets by about their size', () => {
+  test('long lists, nested maps and bytes approximately', () => {
     expect(reportBytes({ a: 'x'.repeat(1000) })).toBeGreaterThan(1000);
     expect(reportBytes({ a: { b: { c: ['x'.repeat(500), 'x'.repeat(500)] } } })).toBeGreaterThan(1000);
     expect(reportBytes({ a: Array.from({ length: 100_000 }, () => 'x'.repeat(100)) })).toBeGreaterThan(10_000_000);
@@ -279,7 +279,7 @@ test("batch keys that a reload takes away are the adapter's again", async () => 
   expect(out.batches).toHaveLength(0);
 });
 
-test('reports that a full queue drops are told, once', async () => {
+test('dropped reports are logged once', async () => {
   const rules = '  - { name: seen, report: { handler: out, input: { path: request.path } }, calls: [http] }\n';
   const { http, log, logged } = await engineOf(
     policy('{ max: 10, maxAge: 1m }', rules),
@@ -295,7 +295,7 @@ test('reports that a full queue drops are told, once', async () => {
   ).toEqual([{ level: 'warn', fields: { rule: 'seen', handler: 'log-script/out', times: 1 } }]);
 });
 
-test('fields that fail are null and counted, the entry is written', async () => {
+test('failed fields are null and counted, the entry is written', async () => {
   const out = sink();
   const { log, engine } = await engineOf(
     policy('{ max: 1, maxAge: 10ms }').replace('code: response.code', `code: 'request.headers["x-none"]'`),

@@ -124,7 +124,7 @@ const bag = fc.record({
   ),
 });
 
-test(`no rule is missed, and none whose match fails (SEED=${SEED})`, async () => {
+test(`no rule is missed, not even one whose match fails (SEED=${SEED})`, async () => {
   let pairs = 0;
   let spared = 0;
   let failures = 0;
@@ -163,7 +163,7 @@ test(`no rule is missed, and none whose match fails (SEED=${SEED})`, async () =>
   expect(failures).toBeGreaterThan(pairs / 100);
 });
 
-describe('what each form is found by', () => {
+describe('the atoms of each form of match', () => {
   const guardsOf = (source: string): string[] =>
     matchOf(source).guards.map((guard) =>
       guard

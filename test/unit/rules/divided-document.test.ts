@@ -290,14 +290,14 @@ describe('a policy of many rules', () => {
     };
   };
 
-  test('has them all, in order, at their lines', async () => {
+  test('has all rules, in order, at their lines', async () => {
     expect(await load(`rules:\n${many(500, plain)}`)).toEqual({
       rules: Array.from({ length: 500 }, (_, at) => `${at + 2} r-${at}`),
       said: [],
     });
   });
 
-  test('has what follows them', async () => {
+  test('has the keys after its rules', async () => {
     const { policy } = await loadPolicyText(
       new Map([
         [
@@ -319,7 +319,7 @@ describe('a policy of many rules', () => {
     expect(rules).toHaveLength(500);
   });
 
-  test('is refused with what is wrong in it, from top to bottom', async () => {
+  test('is refused with all errors, from top to bottom', async () => {
     expect(
       await load(
         `rules:\n${many(500, (at) => (at === 200 ? '{ name: r-200, deny: {}' : at === 300 ? '{ name: r-300, name: x, deny: {} }' : plain(at)))}`,

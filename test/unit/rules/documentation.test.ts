@@ -64,7 +64,7 @@ describe('docs/rules.md', () => {
     expect(written).toEqual(Object.fromEntries(kinds.map((kind) => [kind, ACTIONS[kind].calls])));
   });
 
-  test('there is something to keep true', () => {
+  test('it has the expected number of examples', () => {
     expect([policies.length, cases.length]).toEqual([10, 4]);
   });
 });

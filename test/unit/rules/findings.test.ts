@@ -418,14 +418,14 @@ describe('one bad policy for each code', () => {
     },
   );
 
-  test('a file that is not there', async () => {
+  test('a missing file', async () => {
     const { findings } = await loadPolicy(['/does/not/exist'], { adapters });
     expect(findings.map(({ position: { file }, code }) => [file, code])).toEqual([
       ['/does/not/exist', 'RULES_FILE_UNREADABLE'],
     ]);
   });
 
-  test('an adapter that cannot say its outputs', async () => {
+  test('an adapter whose outputs cannot be computed', async () => {
     const broken = defineAdapter({
       name: 'enrich-broken',
       summary: 'Cannot say what it makes.',
@@ -465,7 +465,7 @@ describe('one bad policy for each code', () => {
     ]);
   });
 
-  test('no code is left out', () => {
+  test('every code is tested', () => {
     const known = [...Object.keys(RULES_ERRORS), ...Object.keys(EXPRESSION_ERRORS)];
     const met = new Set(TABLE.flatMap(([, ...findings]) => findings.map((one) => one.split(' ')[1])));
     expect(known.filter((code) => !met.has(code))).toEqual([
@@ -477,7 +477,7 @@ describe('one bad policy for each code', () => {
   });
 });
 
-test('everything that is wrong is said at once, from top to bottom, with the text under it', async () => {
+test('all errors are reported at once, from top to bottom, with the source line', async () => {
   const { findings, policy } = await loadPolicyText(
     new Map([
       [

@@ -33,7 +33,7 @@ test('files that were read survive structuredClone, and load to the same policy 
   expect(later.policy?.watched).toEqual([folder, join(folder, 'a.yaml'), join(folder, 'b.yaml')]);
 });
 
-test('what could not be read is found by whoever loads the files', async () => {
+test('unreadable files become findings when the files are loaded', async () => {
   const folder = await folderWith({
     'a.yaml': 'rules: [{ name: a, deny: {} }]\n',
     'b.yaml': Buffer.from('rules: []\n# caf\xe9\n', 'latin1'),
@@ -45,7 +45,7 @@ test('what could not be read is found by whoever loads the files', async () => {
   ]);
 });
 
-describe('a file that was cut short', () => {
+describe('a truncated file', () => {
   const RULES = `rules:
   - name: first
     match: request.url_path == "/a"
@@ -64,13 +64,13 @@ describe('a file that was cut short', () => {
     return policies;
   };
 
-  test('holds no rule without its action', async () => {
+  test('has no rule without its action', async () => {
     const loaded = (await cuts(RULES)).filter((policy) => policy !== undefined);
     expect(loaded.length).toBeGreaterThan(0);
     expect(loaded.flatMap(({ rules }) => rules).filter(({ action }) => action === undefined)).toEqual([]);
   });
 
-  test('is refused until all rules are there, where the policy says how many there are', async () => {
+  test('is refused until it has as many rules as its settings say', async () => {
     const loaded = (await cuts(`settings: { rules: 2 }\n${RULES}`)).filter((policy) => policy !== undefined);
     expect(new Set(loaded.map(({ rules }) => rules.length))).toEqual(new Set([2]));
   });
@@ -104,7 +104,7 @@ async function turnsOf(work: () => Promise<unknown>): Promise<Turns> {
 /** In one go the longest turn is most of the time; in slices some 20 ms, or as long as the machine gives the time to others. */
 const mostOf = ({ tookMs }: Turns): number => Math.max(400, tookMs / 5);
 
-describe('the event loop goes round while ten thousand rules load', () => {
+describe('the event loop is not blocked while ten thousand rules load', () => {
   const rule = (at: number): string =>
     `{ name: r-${at}, match: 'request.method == "GET" && request.url_path == "/a/${at}"', deny: { status: 403 } }`;
   const rules = Array.from({ length: 10_000 }, (_, at) => rule(at));

@@ -50,13 +50,13 @@ rules:
     },
   );
 
-  test('one that tells no secret, or is meant to, stands as it is', async () => {
+  test('one without secrets, or with reveal, is written as it is', async () => {
     expect(await keysOf('\'request.headers["x-user"]\', reveal(request.api_key)', withKey('ann'))).toEqual([
       's3:ann,s3:ann',
     ]);
   });
 
-  test('one that is absent is absent', async () => {
+  test('an absent one is absent', async () => {
     expect(await keysOf('request.api_key', { 'request.headers': {} })).toEqual(['-']);
   });
 });

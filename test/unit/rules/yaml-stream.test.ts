@@ -104,7 +104,7 @@ test(
   Math.max(60_000, RUNS * 300),
 );
 
-test('an alias stands for what its anchor stood for at that place, however far away', async () => {
+test('an alias refers to the last definition of its anchor, however far away', async () => {
   const rows = Array.from(
     { length: 100 },
     (_, at) => `  - { n: ${at}, x: ${at === 1 ? '&x one' : at === 70 ? '&x two' : '*x'} }\n`,
@@ -117,7 +117,7 @@ test('an alias stands for what its anchor stood for at that place, however far a
   expect(values).toHaveProperty('0.list.98', { n: 99, x: 'two' });
 });
 
-test('a list that an alias stands for is whole', async () => {
+test('a list behind an alias is complete', async () => {
   const text = `list: &l\n${'  - a\n'.repeat(100)}again: *l\n`;
   expect((await inSlices(text))?.values).toEqual([{ list: Array(100).fill('a'), again: Array(100).fill('a') }]);
 });
