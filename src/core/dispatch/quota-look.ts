@@ -10,7 +10,7 @@ import { type Compiled, FAILED } from '../../expression/index.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import { keyPart } from '../key-text.ts';
 import { RuleMeters } from '../metrics/meters.ts';
-import { toShape } from '../rules/convert.ts';
+import { toShape } from '../rules/actions/convert.ts';
 import type { QuotaAction } from '../rules/rule.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';

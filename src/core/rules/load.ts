@@ -5,21 +5,21 @@
  */
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
-import { AttributesSection } from './attributes-section.ts';
+import { AttributesSection } from './sections/attributes-section.ts';
 import { Carriage } from './carriage.ts';
 import { documentKind } from './document-kind.ts';
 import { parseDivided } from './yaml/divided-document.ts';
 import { type ParsedFile, parseDocuments } from './yaml/document.ts';
-import { declareOutputs, enrichOrder } from './enrich-outputs.ts';
+import { declareOutputs, enrichOrder } from './sections/enrich-outputs.ts';
 import { fieldsOf } from './fields.ts';
 import { Findings, type Finding } from './yaml/findings.ts';
-import type { Environment } from './config-values.ts';
-import { type Adapters, HandlersSection } from './handlers-section.ts';
+import type { Environment } from './sections/config-values.ts';
+import { type Adapters, HandlersSection } from './sections/handlers-section.ts';
 import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from './yaml/nodes.ts';
 import { type PolicyFile, type PolicyFiles, readPolicyFiles } from './policy-files.ts';
 import type { Policy } from './policy.ts';
-import { type RuleList, RulesSection } from './rules-section.ts';
-import { settingsOf } from './settings-section.ts';
+import { type RuleList, RulesSection } from './sections/rules-section.ts';
+import { settingsOf } from './sections/settings-section.ts';
 import { SourceText, type Position } from './yaml/source-text.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 

@@ -335,11 +335,7 @@ describe('quota', () => {
       { wholeOnly: true },
       ['fixed: where a part of the cost will do, what is left is granted, and all or none holds'],
     ],
-    [
-      'one that takes nothing back',
-      { keepsAll: true },
-      ['fixed: gives back what was charged, and no more'],
-    ],
+    ['one that takes nothing back', { keepsAll: true }, ['fixed: gives back what was charged, and no more']],
     [
       'one that takes back into a window that is over',
       { takesLate: true },

@@ -1,20 +1,20 @@
 /**
  * What enrich rules add to the attributes, before any expression is compiled, and the order in which they are asked.
  */
-import type { Attribute, Attributes } from '../../attributes/attributes.ts';
-import type { Shape } from '../../adapters/contract.ts';
-import { HandlerUses } from './handler-uses.ts';
-import { outputConvert } from './outputs.ts';
+import type { Attribute, Attributes } from '../../../attributes/attributes.ts';
+import type { Shape } from '../../../adapters/contract.ts';
+import { HandlerUses } from '../actions/handler-uses.ts';
+import { outputConvert } from '../actions/outputs.ts';
 import type { AttributesSection } from './attributes-section.ts';
-import type { Carriage } from './carriage.ts';
-import { TYPE_OF } from './convert.ts';
-import { Fields } from './fields.ts';
-import type { Findings } from './yaml/findings.ts';
+import type { Carriage } from '../carriage.ts';
+import { TYPE_OF } from '../actions/convert.ts';
+import { Fields } from '../fields.ts';
+import type { Findings } from '../yaml/findings.ts';
 import type { HandlersSection } from './handlers-section.ts';
-import type { Node } from './yaml/nodes.ts';
-import type { EnrichOutput, Rule } from './rule.ts';
+import type { Node } from '../yaml/nodes.ts';
+import type { EnrichOutput, Rule } from '../rule.ts';
 import type { RuleList, RulesSection } from './rules-section.ts';
-import type { TimeSlice } from '../../time/time-slice.ts';
+import type { TimeSlice } from '../../../time/time-slice.ts';
 
 /** Adds the attributes of all `enrich` rules; their outputs by the rule's name. Parts of lists without such a rule are not parsed. */
 export async function declareOutputs(

@@ -3,15 +3,15 @@
  * **In**: the fields under `quota`, the handlers. **Out**: the action, what it reads, its `out.*`.
  * **Fails**: with findings; the action is then `undefined`.
  */
-import type { Algorithm, Shape } from '../../adapters/contract.ts';
-import type { Compiled } from '../../expression/index.ts';
-import { CALENDAR, type Calendar, calendarOf, isZone } from '../../counting/calendar.ts';
-import { expressionOf } from './expressions.ts';
-import { type Fields, fieldsOf, listOfNodes } from './fields.ts';
+import type { Algorithm, Shape } from '../../../adapters/contract.ts';
+import type { Compiled } from '../../../expression/index.ts';
+import { CALENDAR, type Calendar, calendarOf, isZone } from '../../../counting/calendar.ts';
+import { expressionOf } from '../expressions.ts';
+import { type Fields, fieldsOf, listOfNodes } from '../fields.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
 import { digested, type Secrecy } from './secrecy.ts';
-import type { Findings } from './yaml/findings.ts';
-import type { Node } from './yaml/nodes.ts';
+import type { Findings } from '../yaml/findings.ts';
+import type { Node } from '../yaml/nodes.ts';
 
 const KEYS = [
   'handler',

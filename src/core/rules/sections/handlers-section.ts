@@ -5,14 +5,15 @@
  */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
-import type { Adapter } from '../../adapters/contract.ts';
-import { type Fields, checkName, fieldsOf } from './fields.ts';
-import type { Findings } from './yaml/findings.ts';
-import { meant } from '../../text/nearest.ts';
-import type { MapNode, Node, Place } from './yaml/nodes.ts';
+import type { Adapter } from '../../../adapters/contract.ts';
+import { type Fields, checkName, fieldsOf } from '../fields.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { meant } from '../../../text/nearest.ts';
+import type { MapNode, Node, Place } from '../yaml/nodes.ts';
+import type { DeclaredHandlers } from '../actions/handler-uses.ts';
 import { ConfigValues, type ValueSources } from './config-values.ts';
-import { parsedBy, withoutSecrets } from './schema-findings.ts';
-import type { HandlerSpec } from './policy.ts';
+import { parsedBy, withoutSecrets } from '../schema-findings.ts';
+import type { HandlerSpec } from '../policy.ts';
 
 export interface Adapters {
   get(name: string): Adapter | undefined;
@@ -26,11 +27,9 @@ export interface HandlerSources extends ValueSources {
   readonly adapters: Adapters;
 }
 
-export class HandlersSection {
+export class HandlersSection implements DeclaredHandlers {
   readonly handlers = new Map<string, HandlerSpec>();
-  /** Handlers with errors too, so that a rule that names one is not told that it does not exist. */
   readonly names = new Map<string, Place>();
-  /** Those that a rule names. */
   readonly used = new Set<string>();
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
   readonly #adapters: Adapters;

@@ -2,17 +2,17 @@
  * Inputs of a handler: expressions, checked once against the shape of the adapter.
  * **In**: the `input` of an action, the adapter's shape. **Out**: functions that evaluate the inputs of one call.
  */
-import type { Attributes } from '../../attributes/attributes.ts';
-import type { Bag } from '../../attributes/bag.ts';
-import { typeText } from '../../attributes/types.ts';
-import type { Shape, ShapeType } from '../../adapters/contract.ts';
-import { type Compiled, FAILED } from '../../expression/index.ts';
+import type { Attributes } from '../../../attributes/attributes.ts';
+import type { Bag } from '../../../attributes/bag.ts';
+import { typeText } from '../../../attributes/types.ts';
+import type { Shape, ShapeType } from '../../../adapters/contract.ts';
+import { type Compiled, FAILED } from '../../../expression/index.ts';
 import { isTaken, toShape, wantedBy } from './convert.ts';
-import { expressionOf } from './expressions.ts';
-import type { Findings } from './yaml/findings.ts';
-import { meant } from '../../text/nearest.ts';
-import type { MapNode, Node, Place } from './yaml/nodes.ts';
-import type { FieldsMaker, InputMaker } from './rule.ts';
+import { expressionOf } from '../expressions.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { meant } from '../../../text/nearest.ts';
+import type { MapNode, Node, Place } from '../yaml/nodes.ts';
+import type { FieldsMaker, InputMaker } from '../rule.ts';
 
 interface Part {
   readonly name: string;

@@ -3,14 +3,14 @@
  * **In**: the rule's `calls`, its kind, what it reads. **Out**: a set of calls, one object for all rules with equal sets.
  * **Fails**: with findings.
  */
-import { CALL_KINDS, type CallKind } from '../../attributes/carrier.ts';
-import type { Read } from '../../expression/index.ts';
-import { ACTIONS, type RuleKind } from '../actions.ts';
-import type { Carriage } from './carriage.ts';
-import { type Fields, listOfNodes } from './fields.ts';
-import type { Changes } from './rule.ts';
-import type { Findings } from './yaml/findings.ts';
-import { type Node, nodeText } from './yaml/nodes.ts';
+import { CALL_KINDS, type CallKind } from '../../../attributes/carrier.ts';
+import type { Read } from '../../../expression/index.ts';
+import { ACTIONS, type RuleKind } from '../../actions.ts';
+import type { Carriage } from '../carriage.ts';
+import { type Fields, listOfNodes } from '../fields.ts';
+import type { Changes } from '../rule.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { type Node, nodeText } from '../yaml/nodes.ts';
 
 export class CallSets {
   readonly #carriage: Carriage;

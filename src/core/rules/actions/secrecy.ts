@@ -5,12 +5,12 @@
  * A secret is sent in the clear only where the policy writes `reveal(...)`.
  */
 import { createHmac } from 'node:crypto';
-import type { Attributes } from '../../attributes/attributes.ts';
-import { RequestBag, type Bag } from '../../attributes/bag.ts';
-import { HEADER_MAPS, isSecretEntry, isSecretHeader, MaskedBag, QUERY_MAPS } from '../../attributes/secrets.ts';
-import { STRING } from '../../attributes/types.ts';
-import { type Compiled, FAILED, type Read } from '../../expression/index.ts';
-import { keyPart } from '../key-text.ts';
+import type { Attributes } from '../../../attributes/attributes.ts';
+import { RequestBag, type Bag } from '../../../attributes/bag.ts';
+import { HEADER_MAPS, isSecretEntry, isSecretHeader, MaskedBag, QUERY_MAPS } from '../../../attributes/secrets.ts';
+import { STRING } from '../../../attributes/types.ts';
+import { type Compiled, FAILED, type Read } from '../../../expression/index.ts';
+import { keyPart } from '../../key-text.ts';
 
 /** Replicas that share a backend must share this key, so that a caller has one counter. */
 const DIGEST_KEY = process.env['SLUICE_DIGEST_KEY'] ?? 'sluice';

@@ -2,18 +2,18 @@
  * `attributes:` of a policy: facts that a proxy sends, and named expressions.
  * **In**: the maps of all documents. **Out**: the attributes with these added. **Fails**: with findings.
  */
-import { type Attribute, Attributes, type AttributeSettings } from '../../attributes/attributes.ts';
-import { CALL_KINDS, CARRIED_BY, type CallKind, type Carrier } from '../../attributes/carrier.ts';
-import { valueOfPlain } from '../../attributes/plain-value.ts';
-import { type Type, parseType } from '../../attributes/types.ts';
-import type { Value } from '../../attributes/values.ts';
-import { VOCABULARY } from '../../attributes/vocabulary.ts';
-import { FAILED } from '../../expression/index.ts';
-import type { Carriage } from './carriage.ts';
-import { expressionOf } from './expressions.ts';
-import { type Fields, fieldsOf, listOfNodes } from './fields.ts';
-import type { Findings } from './yaml/findings.ts';
-import { type MapNode, type Node, type Place, nodeText, plain } from './yaml/nodes.ts';
+import { type Attribute, Attributes, type AttributeSettings } from '../../../attributes/attributes.ts';
+import { CALL_KINDS, CARRIED_BY, type CallKind, type Carrier } from '../../../attributes/carrier.ts';
+import { valueOfPlain } from '../../../attributes/plain-value.ts';
+import { type Type, parseType } from '../../../attributes/types.ts';
+import type { Value } from '../../../attributes/values.ts';
+import { VOCABULARY } from '../../../attributes/vocabulary.ts';
+import { FAILED } from '../../../expression/index.ts';
+import type { Carriage } from '../carriage.ts';
+import { expressionOf } from '../expressions.ts';
+import { type Fields, fieldsOf, listOfNodes } from '../fields.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { type MapNode, type Node, type Place, nodeText, plain } from '../yaml/nodes.ts';
 
 interface Named {
   readonly name: string;

@@ -2,10 +2,10 @@
  * `settings:` of a policy.
  * **In**: the maps of all documents. **Out**: how attributes are read, and how many rules are expected. **Fails**: with findings.
  */
-import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../attributes/attributes.ts';
-import { type Fields, fieldsOf } from './fields.ts';
-import type { Findings } from './yaml/findings.ts';
-import { type Node, nodeText } from './yaml/nodes.ts';
+import { type AttributeSettings, DEFAULT_ATTRIBUTE_SETTINGS } from '../../../attributes/attributes.ts';
+import { type Fields, fieldsOf } from '../fields.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { type Node, nodeText } from '../yaml/nodes.ts';
 
 const KEYS = ['trustedHops', 'path', 'pathParameters', 'rules'] as const;
 type Key = (typeof KEYS)[number];

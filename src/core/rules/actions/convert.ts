@@ -2,8 +2,8 @@
  * Conversion between values of expressions and of adapters (`ShapeValues` of the contract).
  * **In**: a value and the type wanted. **Out**: the converted value. **Fails**: with `undefined`.
  */
-import { Cidr, Ip, parseIp } from '../../attributes/network.ts';
-import { formatDuration } from '../../attributes/time-text.ts';
+import { Cidr, Ip, parseIp } from '../../../attributes/network.ts';
+import { formatDuration } from '../../../attributes/time-text.ts';
 import {
   BOOL,
   BYTES,
@@ -17,10 +17,10 @@ import {
   TIMESTAMP,
   type Type,
   listOf,
-} from '../../attributes/types.ts';
-import { Duration, Timestamp, Uint, type Value } from '../../attributes/values.ts';
-import type { ShapeType } from '../../adapters/contract.ts';
-import { textOf } from '../../expression/index.ts';
+} from '../../../attributes/types.ts';
+import { Duration, Timestamp, Uint, type Value } from '../../../attributes/values.ts';
+import type { ShapeType } from '../../../adapters/contract.ts';
+import { textOf } from '../../../expression/index.ts';
 
 const SCALARS: ReadonlySet<Type['kind']> = new Set([
   'bool',

@@ -1,13 +1,13 @@
 /** `mode` and `sample` of a rule: which of the calls that match it are enforced, or written. */
-import type { Attributes } from '../../attributes/attributes.ts';
-import type { Compiled } from '../../expression/index.ts';
-import { ACTIONS, type RuleKind } from '../actions.ts';
-import { isClientChosen } from './client-chosen.ts';
-import { expressionOf } from './expressions.ts';
-import type { Fields } from './fields.ts';
-import type { Mode, Rule } from './rule.ts';
-import type { Findings } from './yaml/findings.ts';
-import { nodeText } from './yaml/nodes.ts';
+import type { Attributes } from '../../../attributes/attributes.ts';
+import type { Compiled } from '../../../expression/index.ts';
+import { ACTIONS, type RuleKind } from '../../actions.ts';
+import { isClientChosen } from '../client-chosen.ts';
+import { expressionOf } from '../expressions.ts';
+import type { Fields } from '../fields.ts';
+import type { Mode, Rule } from '../rule.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { nodeText } from '../yaml/nodes.ts';
 
 const ENFORCE: Mode = { kind: 'enforce' };
 const SHADOW: Mode = { kind: 'shadow' };

@@ -1,9 +1,9 @@
 /** `out.*`: what a rule's texts read of the answer of its handler. */
-import type { Shape, ShapeType } from '../../adapters/contract.ts';
-import type { Attribute, Attributes } from '../../attributes/attributes.ts';
-import { STRING, type Type } from '../../attributes/types.ts';
+import type { Shape, ShapeType } from '../../../adapters/contract.ts';
+import type { Attribute, Attributes } from '../../../attributes/attributes.ts';
+import { STRING, type Type } from '../../../attributes/types.ts';
 import { fromShape, TYPE_OF } from './convert.ts';
-import type { EnrichOutput, Rule } from './rule.ts';
+import type { EnrichOutput, Rule } from '../rule.ts';
 
 /** The attributes with `out.*` added, and the slots of those. */
 export interface Outputs {

@@ -1,12 +1,12 @@
 /** `onAllow`, `onDeny` and the answer of a deny: texts and header names, checked when the policy loads. */
-import type { Attributes } from '../../attributes/attributes.ts';
-import type { CompiledText } from '../../expression/index.ts';
-import { textOfNode } from './expressions.ts';
-import { Fields, fieldsOf, listOfNodes } from './fields.ts';
-import type { Findings } from './yaml/findings.ts';
-import { type Node, type Place, nodeText } from './yaml/nodes.ts';
+import type { Attributes } from '../../../attributes/attributes.ts';
+import type { CompiledText } from '../../../expression/index.ts';
+import { textOfNode } from '../expressions.ts';
+import { Fields, fieldsOf, listOfNodes } from '../fields.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { type Node, type Place, nodeText } from '../yaml/nodes.ts';
 import type { Secrecy } from './secrecy.ts';
-import type { Changes, DenyAnswer, HeaderChanges } from './rule.ts';
+import type { Changes, DenyAnswer, HeaderChanges } from '../rule.ts';
 
 /** Headers that route or delimit a message (RFC 9110 section 7.6.1); changing them could split it in two. */
 const OF_THE_PROXY: ReadonlySet<string> = new Set([

@@ -3,15 +3,15 @@
  * **In**: the fields of a rule, the handlers. **Out**: the action, what it reads, what its handler puts out.
  * **Fails**: with findings; the action is then `undefined`.
  */
-import type { Shape } from '../../adapters/contract.ts';
-import type { ActionKind } from '../actions.ts';
-import { Fields, fieldsOf } from './fields.ts';
+import type { Shape } from '../../../adapters/contract.ts';
+import type { ActionKind } from '../../actions.ts';
+import { Fields, fieldsOf } from '../fields.ts';
 import { type Inputs, fieldsMaker, inputMaker, inputsOf } from './inputs.ts';
 import { quotaOf } from './quota-reader.ts';
 import type { ActionContext, ReadAction } from './read-action.ts';
-import type { CheckAction, EnrichOutput } from './rule.ts';
+import type { CheckAction, EnrichOutput } from '../rule.ts';
 import { masked } from './secrecy.ts';
-import { type Node, nodeText } from './yaml/nodes.ts';
+import { type Node, nodeText } from '../yaml/nodes.ts';
 
 export class ActionReader {
   readonly #context: ActionContext;

@@ -2,28 +2,28 @@
  * `rules:` of a policy.
  * **In**: the lists of all documents, attributes and handlers. **Out**: rules, compiled, in order. **Fails**: with findings.
  */
-import type { Attributes } from '../../attributes/attributes.ts';
-import { BOOL } from '../../attributes/types.ts';
-import type { Read } from '../../expression/index.ts';
-import type { TimeSlice } from '../../time/time-slice.ts';
-import { ACTION_KINDS, ACTIONS, type ActionKind } from '../actions.ts';
+import type { Attributes } from '../../../attributes/attributes.ts';
+import { BOOL } from '../../../attributes/types.ts';
+import type { Read } from '../../../expression/index.ts';
+import type { TimeSlice } from '../../../time/time-slice.ts';
+import { ACTION_KINDS, ACTIONS, type ActionKind } from '../../actions.ts';
 import { AcrossRules } from './across-rules.ts';
-import { ActionReader } from './action-reader.ts';
+import { ActionReader } from '../actions/action-reader.ts';
 import { CallSets } from './call-sets.ts';
-import type { Carriage } from './carriage.ts';
-import { ChangesReader } from './changes.ts';
-import { expressionOf } from './expressions.ts';
-import { type Fields, checkName, fieldsOf, listOfNodes } from './fields.ts';
-import { HandlerUses } from './handler-uses.ts';
+import type { Carriage } from '../carriage.ts';
+import { ChangesReader } from '../actions/changes.ts';
+import { expressionOf } from '../expressions.ts';
+import { type Fields, checkName, fieldsOf, listOfNodes } from '../fields.ts';
+import { HandlerUses } from '../actions/handler-uses.ts';
 import type { HandlersSection } from './handlers-section.ts';
 import { modeOf, sampleOf } from './mode.ts';
 import { onErrorOf } from './on-error.ts';
-import { OutputSets } from './outputs.ts';
-import type { ReadAction } from './read-action.ts';
-import type { Action, Changes, DenyAnswer, EnrichOutput, Rule } from './rule.ts';
-import { Secrecy } from './secrecy.ts';
-import type { Findings } from './yaml/findings.ts';
-import type { LaterItems, Node, Place } from './yaml/nodes.ts';
+import { OutputSets } from '../actions/outputs.ts';
+import type { ReadAction } from '../actions/read-action.ts';
+import type { Action, Changes, DenyAnswer, EnrichOutput, Rule } from '../rule.ts';
+import { Secrecy } from '../actions/secrecy.ts';
+import type { Findings } from '../yaml/findings.ts';
+import type { LaterItems, Node, Place } from '../yaml/nodes.ts';
 
 const KEYS = [
   'name',

@@ -3,17 +3,26 @@
  * **In**: `handler` and `params` of an action. **Out**: the handler, its params parsed, the shapes it takes and puts out.
  * **Fails**: with findings, and `undefined`.
  */
-import type { Adapter, Capability, Shape } from '../../adapters/contract.ts';
-import { messageOf } from '../../text/message-of.ts';
-import { meant } from '../../text/nearest.ts';
-import type { Fields } from './fields.ts';
-import type { HandlersSection } from './handlers-section.ts';
-import type { HandlerSpec } from './policy.ts';
-import { parsedBy } from './schema-findings.ts';
-import type { Findings } from './yaml/findings.ts';
-import { type Place, plain } from './yaml/nodes.ts';
+import type { Adapter, Capability, Shape } from '../../../adapters/contract.ts';
+import { messageOf } from '../../../text/message-of.ts';
+import { meant } from '../../../text/nearest.ts';
+import type { Fields } from '../fields.ts';
+import type { HandlerSpec } from '../policy.ts';
+import { parsedBy } from '../schema-findings.ts';
+import type { Findings } from '../yaml/findings.ts';
+import { type Place, plain } from '../yaml/nodes.ts';
 
 type Served = Adapter['serves'];
+
+/** The handlers of a policy. */
+export interface DeclaredHandlers {
+  readonly handlers: ReadonlyMap<string, HandlerSpec>;
+  /** All names, those of handlers with errors too, so that a rule that names one is not told that it does not exist. */
+  readonly names: ReadonlyMap<string, Place>;
+  /** Names that rules use. */
+  readonly used: Set<string>;
+  servedBy(handler: HandlerSpec): Served;
+}
 
 export interface HandlerUse<C extends Capability> {
   readonly handler: string;
@@ -23,10 +32,10 @@ export interface HandlerUse<C extends Capability> {
 }
 
 export class HandlerUses {
-  readonly #handlers: HandlersSection;
+  readonly #handlers: DeclaredHandlers;
   readonly #findings: Findings;
 
-  constructor(handlers: HandlersSection, findings: Findings) {
+  constructor(handlers: DeclaredHandlers, findings: Findings) {
     this.#handlers = handlers;
     this.#findings = findings;
   }

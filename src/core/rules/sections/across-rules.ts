@@ -1,11 +1,11 @@
 /** Checks of a policy that need more than one rule. */
-import type { Read } from '../../expression/index.ts';
-import { meant } from '../../text/nearest.ts';
-import { isBareToken } from './client-chosen.ts';
+import type { Read } from '../../../expression/index.ts';
+import { meant } from '../../../text/nearest.ts';
+import { isBareToken } from '../client-chosen.ts';
 import type { HandlersSection } from './handlers-section.ts';
-import type { QuotaAction, Rule } from './rule.ts';
-import type { Findings } from './yaml/findings.ts';
-import type { Node, Place } from './yaml/nodes.ts';
+import type { QuotaAction, Rule } from '../rule.ts';
+import type { Findings } from '../yaml/findings.ts';
+import type { Node, Place } from '../yaml/nodes.ts';
 
 const BODY: ReadonlySet<string> = new Set(['request.body', 'request.raw_body']);
 

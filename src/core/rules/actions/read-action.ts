@@ -1,11 +1,11 @@
-import type { Shape } from '../../adapters/contract.ts';
-import type { Attributes } from '../../attributes/attributes.ts';
-import type { Compiled } from '../../expression/index.ts';
+import type { Shape } from '../../../adapters/contract.ts';
+import type { Attributes } from '../../../attributes/attributes.ts';
+import type { Compiled } from '../../../expression/index.ts';
 import type { ChangesReader } from './changes.ts';
 import type { HandlerUses } from './handler-uses.ts';
-import type { Action, DenyAnswer } from './rule.ts';
+import type { Action, DenyAnswer } from '../rule.ts';
 import type { Secrecy } from './secrecy.ts';
-import type { Findings } from './yaml/findings.ts';
+import type { Findings } from '../yaml/findings.ts';
 
 /** An action as read from YAML, with what the rest of its rule needs to know. */
 export interface ReadAction {
