@@ -151,7 +151,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...stagesOfCore,
   'src/ratelimit': ['src/text', 'src/time', ...STAGES_OF_RATELIMIT.flatMap(([, places]) => places)],
   ...stagesOfRatelimit,
-  'src/tracing': ['src/text', 'src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/charge/store.ts'],
+  'src/tracing': ['src/text', 'src/time', 'src/transport', 'src/ratelimit/call.ts', 'src/ratelimit/charge/store.ts'],
   'src/frontends': FRONTENDS_MAY,
   // No frontend imports another; what several need stands beside them.
   ...Object.fromEntries(

@@ -4,16 +4,16 @@ import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } 
 import { B3Propagator } from '@opentelemetry/propagator-b3';
 import { messageOf } from '../text/message-of.ts';
 
-/** The span that a step is part of, also after it has waited. Not the library's global one: several servers may stand in one process. */
+/** The active span, kept across awaits. Not the library's global context manager, since one process may run several servers. */
 export class ActiveContext {
   readonly #storage = new AsyncLocalStorage<Context>();
 
-  /** `undefined`: nobody's call. */
+  /** `undefined` outside a call. */
   get(): Context | undefined {
     return this.#storage.getStore();
   }
 
-  /** Does the work as part of the span, which ends with it: at once, or later. */
+  /** Runs the work with the span active, and ends the span when the work settles. */
   within<T>(span: Span, parent: Context, work: () => T | Promise<T>, ends: SpanEnds<T> = {}): T | Promise<T> {
     const succeeded = (value: T): T => {
       ends.succeeded?.(value);
@@ -35,7 +35,7 @@ export class ActiveContext {
   }
 }
 
-/** What is said of a span before it ends. */
+/** Called before the span ends. */
 export interface SpanEnds<T> {
   readonly succeeded?: (value: T) => void;
   readonly failed?: (error: unknown) => void;
@@ -49,7 +49,7 @@ export const failedBy =
       message: messageOf(error),
     });
 
-/** The last that finds something decides: W3C's before b3. */
+/** The last propagator that finds a context wins: W3C over b3. */
 const PROPAGATOR = new CompositePropagator({
   propagators: [new B3Propagator(), new W3CTraceContextPropagator(), new W3CBaggagePropagator()],
 });
@@ -57,5 +57,5 @@ const PROPAGATOR = new CompositePropagator({
 type Headers = (name: string) => string | undefined;
 const GETTER: TextMapGetter<Headers> = { get: (header, name) => header(name), keys: () => [] };
 
-/** The trace that a caller says, in `traceparent` or b3; none, where it says none. */
+/** The caller's context from `traceparent` or b3; empty for none. */
 export const callerOf = (header: Headers): Context => PROPAGATOR.extract(ROOT_CONTEXT, header, GETTER);

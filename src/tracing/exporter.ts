@@ -1,28 +1,47 @@
 /**
- * Where spans go: a collector, by OTLP.
- * **In**: a protocol; all else is the environment's (OTEL_EXPORTER_OTLP_...). **Out**: an exporter that tries again for a while.
- * **Fails**: with the library's words where the environment makes none; a collector that takes nothing is said, once in a while.
+ * Exports spans to a collector, by OTLP.
+ * **In**: a protocol; the rest is configured by OTEL_EXPORTER_OTLP_... **Out**: an exporter that retries for a while. **Fails**: with the
+ * library's message where the environment is invalid; spans that a collector does not accept are lost, with a line in the log.
  */
+import { diag, DiagLogLevel } from '@opentelemetry/api';
 import { ExportResultCode } from '@opentelemetry/core';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
-import type { TracingLog } from './said-at-start.ts';
+import { Throttle } from '../time/throttle.ts';
 
 export type Protocol = 'http' | 'grpc';
 
-const SAID_EVERY_MS = 60_000;
+export interface TracingLog {
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** Logs what the libraries warn of while `open` runs: variables of the environment for which a default is used. */
+export async function withStartupWarnings<T>(log: TracingLog, open: () => Promise<T>): Promise<T> {
+  const warn = (why: string): void =>
+    log.warn('a variable of tracing (OTEL_...) is not as expected; its default is used', { why });
+  diag.setLogger(
+    { error: warn, warn, info() {}, debug() {}, verbose() {} },
+    { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
+  );
+  try {
+    return await open();
+  } finally {
+    diag.disable();
+  }
+}
 
 export async function openExporter(protocol: Protocol, log: TracingLog): Promise<SpanExporter> {
   const { OTLPTraceExporter } =
     protocol === 'grpc'
       ? await import('@opentelemetry/exporter-trace-otlp-grpc')
       : await import('@opentelemetry/exporter-trace-otlp-proto');
-  return new SayingExporter(new OTLPTraceExporter(), log);
+  return new LoggedExporter(new OTLPTraceExporter(), log);
 }
 
-class SayingExporter implements SpanExporter {
+/** Logs lost spans, at most one line a minute. */
+class LoggedExporter implements SpanExporter {
   readonly #exporter: SpanExporter;
   readonly #log: TracingLog;
-  #saidAtMs = -Infinity;
+  readonly #throttle = new Throttle();
   #lost = 0;
 
   constructor(exporter: SpanExporter, log: TracingLog) {
@@ -47,10 +66,8 @@ class SayingExporter implements SpanExporter {
 
   #failed(count: number, error: Error | undefined): void {
     this.#lost += count;
-    const nowMs = performance.now();
-    if (nowMs - this.#saidAtMs < SAID_EVERY_MS) return;
-    this.#saidAtMs = nowMs;
-    this.#log.warn('the collector of traces takes no spans; they are lost', {
+    if (this.#throttle.admit() === 0) return;
+    this.#log.warn('the trace collector does not accept spans; they are lost', {
       lost: this.#lost,
       why: error?.message ?? 'no reason given',
     });

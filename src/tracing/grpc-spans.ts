@@ -1,6 +1,6 @@
 /**
- * **In**: gRPC methods. **Out**: the same, each call with a server span of the caller's trace (names and attributes: RPC conventions 1.17,
- * as otelgrpc of the reference has them). **Fails**: as the methods do.
+ * **In**: gRPC methods. **Out**: the same, with a server span for each call in the caller's trace (names and attributes of the RPC
+ * conventions 1.17, as otelgrpc writes them for the reference). **Fails**: as the methods do.
  */
 import { isIP } from 'node:net';
 import { type Attributes, type Context, type Span, SpanKind, SpanStatusCode, type Tracer } from '@opentelemetry/api';
@@ -67,7 +67,7 @@ function peerOf({ peer }: CallContext): Attributes {
   return isIP(host) === 0 ? {} : { 'net.sock.peer.addr': host, 'net.sock.peer.port': Number(port) };
 }
 
-/** google.rpc.Code that tell of a server's fault, not a caller's. */
+/** Values of google.rpc.Code that are the server's fault, not the caller's. */
 const FAULTS: ReadonlySet<number> = new Set([
   Status.UNKNOWN,
   Status.DEADLINE_EXCEEDED,

@@ -1,9 +1,10 @@
 /**
- * The door of tracing: spans of what `sluice ratelimit` does, by OpenTelemetry, named as envoyproxy/ratelimit names them.
- * **In**: who we are, and what is to be traced. **Out**: the same, wrapped; spans go to a collector in batches.
- * **Fails**: where the environment makes no exporter; never a call. What a collector does not take is lost, and said.
+ * OpenTelemetry spans of `sluice ratelimit`, named as in envoyproxy/ratelimit.
+ * **In**: resource attributes; methods, service and stores to trace. **Out**: the same, wrapped; spans are exported in batches.
+ * **Fails**: where the environment of the exporter is invalid; never a call. Spans that the collector does not accept are lost, with a
+ * line in the log.
  *
- * Its libraries are heavy, so this folder is loaded only where tracing is on; where it is off, nothing is wrapped.
+ * The libraries are heavy, so this folder is imported only when tracing is on; otherwise nothing is wrapped.
  */
 import { randomUUID } from 'node:crypto';
 import { getNumberFromEnv } from '@opentelemetry/core';
@@ -25,42 +26,41 @@ import type { RateLimitService } from '../ratelimit/call.ts';
 import type { CountStore } from '../ratelimit/charge/store.ts';
 import type { Methods } from '../transport/transport.ts';
 import { ActiveContext } from './active-context.ts';
-import { openExporter, type Protocol } from './exporter.ts';
+import { openExporter, type Protocol, type TracingLog, withStartupWarnings } from './exporter.ts';
 import { tracedMethods } from './grpc-spans.ts';
-import { saidAtStart, type TracingLog } from './said-at-start.ts';
 import { type AnswerJson, tracedJson, tracedService } from './service-spans.ts';
 import { TracedStore } from './store-spans.ts';
 
 export interface TracingOptions {
   readonly serviceName: string;
   readonly serviceNamespace: string;
-  /** '': a uuid. */
+  /** '': a random UUID. */
   readonly serviceInstanceId: string;
   readonly protocol: Protocol;
-  /** Of traces that begin here; one that a caller has begun is traced if the caller traces it. */
+  /** Part of the traces that begin here; a caller's trace keeps the caller's decision. */
   readonly samplingRate: number;
   readonly log: TracingLog;
 }
 
 export interface Tracing {
-  /** A span for each call. */
+  /** Adds a server span to each call. */
   methods(methods: Methods): Methods;
   service(service: RateLimitService): RateLimitService;
-  /** A span for each trip of a call that is traced. */
+  /** Adds a span to each round trip of a traced call. */
   readonly store: (store: CountStore, pool: 'others' | 'per second') => CountStore;
   json<Answer>(answer: AnswerJson<Answer>): AnswerJson<Answer>;
-  /** Sends what is left. False where the collector has not taken it in so long: what still tries then goes on in the background. */
+  /** Flushes the last spans. False where that takes longer; retries then go on in the background. */
   close(withinMs: number): Promise<boolean>;
 }
 
-/** No attribute is longer: what a caller sends stands in one. */
+/** Attributes hold what callers send, so their length is bounded. */
 const MOST_ATTRIBUTE_CHARACTERS = 16_384;
 
-/** Rejects where the environment (OTEL_EXPORTER_OTLP_...) makes no exporter. */
+/** Rejects where OTEL_EXPORTER_OTLP_... is invalid. */
 export async function openTracing(options: TracingOptions): Promise<Tracing> {
-  const provider = await saidAtStart(options.log, () => openProvider(options));
+  const provider = await withStartupWarnings(options.log, () => openProvider(options));
   const active = new ActiveContext();
-  // Named as in the reference, but for the calls themselves, whose spans are made by a library there.
+  // Named as in the reference, except `sluice`: the reference leaves the spans of calls to a library.
   const tracers = {
     calls: provider.getTracer('sluice'),
     service: provider.getTracer('ratelimit'),
@@ -101,7 +101,7 @@ async function openProvider(options: TracingOptions): Promise<TracerProvider> {
   });
 }
 
-/** OTEL_RESOURCE_ATTRIBUTES add to what the settings say. */
+/** The settings override OTEL_RESOURCE_ATTRIBUTES. */
 function resourceOf({ serviceName, serviceNamespace, serviceInstanceId }: TracingOptions): Resource {
   return defaultResource()
     .merge(detectResources({ detectors: [resourceAttributesEnvDetector] }))
@@ -114,7 +114,7 @@ function resourceOf({ serviceName, serviceNamespace, serviceInstanceId }: Tracin
     );
 }
 
-/** As Go's SDK reads it, which the reference uses; here the library does not. */
+/** OTEL_BSP_..., which Go's SDK reads by itself and this one does not. */
 function batching(): Omit<BatchSpanProcessorOptions, 'exporter'> {
   const read = {
     scheduledDelayMillis: 'OTEL_BSP_SCHEDULE_DELAY',

@@ -1,4 +1,4 @@
-/** Requests and responses of envoy.service.ratelimit.v3 as text (protobuf's text format, on one line), as Go's String() writes them. */
+/** Requests and responses of envoy.service.ratelimit.v3 in protobuf's text format, on one line, as Go's String() prints them. */
 import {
   Code,
   type DescriptorStatus,

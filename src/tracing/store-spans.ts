@@ -8,7 +8,7 @@ export interface StoreSpansOptions {
   readonly isPerSecond: boolean;
 }
 
-/** A span for each trip that a call takes, with how many commands go out. What no call waits for (units given back) has none. */
+/** Adds a span with the number of commands to each round trip of a call. Work that no call awaits (giving back units) has none. */
 export class TracedStore implements CountStore {
   readonly #store: CountStore;
   readonly #options: StoreSpansOptions;
@@ -22,7 +22,7 @@ export class TracedStore implements CountStore {
     return this.#store.isHealthy;
   }
 
-  /** INCRBY and EXPIRE for each. */
+  /** INCRBY and EXPIRE for each ask. */
   add(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]> {
     return this.#traced(asks.length * 2, () => this.#store.add(asks));
   }

@@ -300,9 +300,9 @@ describe('a collector', () => {
       expect(await ask(part, user(`refused-${batch}`))).toBe(Code.OK);
       await until('a batch', () => (asked() >= batch ? true : undefined));
     }
-    await until('it is said', () => (part.printed().includes('takes no spans') ? true : undefined));
+    await until('it is said', () => (part.printed().includes('does not accept spans') ? true : undefined));
     await part.stop();
-    expect(part.printed().split('the collector of traces takes no spans; they are lost')).toHaveLength(2);
+    expect(part.printed().split('the trace collector does not accept spans; they are lost')).toHaveLength(2);
   });
 
   test('that is unreachable is logged, too', async () => {
@@ -312,7 +312,7 @@ describe('a collector', () => {
     });
     expect(await ask(part, user('away'))).toBe(Code.OK);
     await until('it is said', () =>
-      /takes no spans; they are lost.*ECONNREFUSED/.test(part.printed()) ? true : undefined,
+      /does not accept spans; they are lost.*ECONNREFUSED/.test(part.printed()) ? true : undefined,
     );
   });
 

@@ -1,8 +1,7 @@
 /**
- * A rate limit service behind gRPC, for those that answer by descriptors alone (src/ratelimit).
- * **In**: a RateLimitRequest. **Out**: a RateLimitResponse. **Fails**: with UNKNOWN and the service's words, as envoyproxy/ratelimit does
- * (Envoy reads any status as failure); INTERNAL for what is no message, INVALID_ARGUMENT for numbers that
- * are not counted exactly.
+ * gRPC methods of a rate limit service that answers by descriptors (src/ratelimit).
+ * **In**: a RateLimitRequest. **Out**: a RateLimitResponse. **Fails**: with UNKNOWN and the service's message, as envoyproxy/ratelimit does
+ * (Envoy reads any status as failure); INTERNAL for bytes that are not a message; INVALID_ARGUMENT for hits beyond 2^53.
  */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { ListValueSchema, type Struct, StructSchema, type Value, ValueSchema } from '@bufbuild/protobuf/wkt';
@@ -62,7 +61,7 @@ export function rateLimitServiceMethods(
   ];
 }
 
-/** What is no message is INTERNAL, as of any gRPC server in Go. */
+/** Bytes that are not a message are INTERNAL, as in grpc-go. */
 function scanOf(octets: ByteRange): LimitScan {
   try {
     return new LimitScan(octets, MAX_DESCRIPTORS);
@@ -103,7 +102,7 @@ function written({ overallCode, statuses, headers, dynamicMetadata }: RateLimitR
   return writer.finish();
 }
 
-/** Holds numbers that JSON cannot say, too. */
+/** Not by fromJson, which rejects infinity and NaN. */
 const structOf = (object: JsonObject): Struct =>
   create(StructSchema, {
     fields: Object.fromEntries(Object.entries(object).map(([name, value]) => [name, valueOf(value)])),

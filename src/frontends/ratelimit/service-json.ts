@@ -1,7 +1,7 @@
 /**
- * The same service behind HTTP, as envoyproxy/ratelimit's /json (src/server/server_impl.go): JSON as protojson reads and writes it.
- * **In**: a body. **Out**: 200 for OK, 429 for OVER_LIMIT. **Fails**: 500 for metadata that JSON cannot say, 400 for a body that is no request and for what the service
- * cannot answer; where Redis cannot be asked, the body says why.
+ * The same service behind HTTP, as /json of envoyproxy/ratelimit (src/server/server_impl.go), with JSON as protojson maps it.
+ * **In**: a body. **Out**: 200 for OK, 429 for OVER_LIMIT. **Fails**: 400 for a body that is not a request and for an error of the service,
+ * with the cause where that is Redis; 500 for metadata that JSON cannot represent.
  */
 import { fromBinary, fromJsonString, type JsonObject, type JsonValue, toBinary, toJson } from '@bufbuild/protobuf';
 import { type JsonAnswer, type RateLimitService, ServiceError } from '../../ratelimit/call.ts';
@@ -22,7 +22,7 @@ const SERVER_ERROR: JsonAnswer = {
   body: 'Internal Server Error\n',
 };
 
-/** JSON has no infinity and no NaN, which metadata of a rule may hold. */
+/** Metadata of a rule may hold infinity or NaN, which JSON has not. */
 function isJson(metadata: JsonObject | undefined): boolean {
   const holds = (value: JsonValue): boolean =>
     typeof value === 'number'

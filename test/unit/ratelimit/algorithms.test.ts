@@ -114,7 +114,7 @@ const done = (tenant: string, request: string): Asked => ({
 });
 
 describe('gcra', () => {
-  test('a burst at once, then one at a time, with the time until it is full again or could pass', async () => {
+  test('admits a burst, then one hit at a time, and says when it is full again or could pass', async () => {
     const { ask, left, clock } = await serving(GCRA);
     expect([await left(user('a')), await left(user('a')), await left(user('a')), await left(user('a'))]).toEqual([
       [2],
@@ -135,14 +135,14 @@ describe('gcra', () => {
     expect(await left(user('b'))).toEqual([2]);
   });
 
-  test('the burst is the limit where nothing else is said', async () => {
+  test('the burst is the limit by default', async () => {
     const { left } = await serving(
       '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 7, sluice: { algorithm: gcra } }\n',
     );
     expect(await left(user('a'))).toEqual([6]);
   });
 
-  test('hits: several, none, and more than ever fit', async () => {
+  test('charges several hits, none, and refuses more than fit at all', async () => {
     const { left } = await serving(GCRA);
     expect(await left(user('a', { hits: 2 }))).toEqual([1]);
     expect(await left(user('a', { hits: 0 }))).toEqual([1]);
@@ -153,7 +153,7 @@ describe('gcra', () => {
 });
 
 describe('log', () => {
-  test('in no period more than the limit, wherever it begins', async () => {
+  test('admits no more than the limit in any period, wherever it begins', async () => {
     const { ask, left, clock } = await serving(LOG);
     const pay: Asked = { entries: [['pay', 'x']] };
     expect(await left(pay)).toEqual([1]);
@@ -169,7 +169,7 @@ describe('log', () => {
 });
 
 describe('concurrency', () => {
-  test('so many at once for each of the entries before the last; the end of a stream makes room', async () => {
+  test('admits the limit at once for the entries before the last; the end of a stream frees a lease', async () => {
     const { left } = await serving(LEASES);
     expect([
       await left(held('t', '1')),
@@ -184,7 +184,7 @@ describe('concurrency', () => {
     expect([await left(held('t', '4')), await left(held('t', '5'))]).toEqual([[0], ['over']]);
   });
 
-  test('a lease ends after its period at the latest', async () => {
+  test('a lease expires after its period', async () => {
     const { ask, left, clock } = await serving(LEASES);
     await left(held('t', '1'));
     clock.nowMs += 10_000;
@@ -194,7 +194,7 @@ describe('concurrency', () => {
     expect(await left(held('t', '3'))).toEqual([0]);
   });
 
-  test('who has one has it still, and is not charged again', async () => {
+  test('a holder keeps its lease, and is not charged again', async () => {
     const { left } = await serving(LEASES);
     expect([
       await left(held('t', '1')),
@@ -204,7 +204,7 @@ describe('concurrency', () => {
     ]).toEqual([[1], [1], [0], [0]]);
   });
 
-  test('a look takes none; a lease of nobody ends by its period alone', async () => {
+  test('a look takes no lease; a lease without a holder ends by its period alone', async () => {
     const { left, clock } = await serving(LEASES);
     expect(await left(held('t', '1', { hits: 0 }))).toEqual([2]);
     expect([
@@ -217,7 +217,7 @@ describe('concurrency', () => {
     expect(await left(held('t', ''))).toEqual([1]);
   });
 
-  test('another entry ends it where the file says so', async () => {
+  test('ended_by names the entry that ends a lease', async () => {
     const { left } = await serving(LEASES.replace('per: 30s', 'per: 30s, ended_by: over'));
     await left(held('t', '1'));
     expect(
@@ -231,7 +231,7 @@ describe('concurrency', () => {
     ).toEqual([2]);
   });
 
-  test('two kinds of requests below one entry have counts of their own', async () => {
+  test('two keys below one entry are counted apart', async () => {
     const { left } = await serving(
       `${LEASES}    - key: upload\n      rate_limit: { requests_per_unit: 2, sluice: { algorithm: concurrency, per: 30s } }\n`,
     );
@@ -246,7 +246,7 @@ describe('concurrency', () => {
     ).toEqual([1]);
   });
 
-  test('all tenants of a pattern share one where told so', async () => {
+  test('share_threshold counts all tenants of a pattern together', async () => {
     const shared = (flag: boolean): string =>
       `- key: tenant\n  value: free-*\n  share_threshold: ${flag}\n  descriptors:\n    - key: request\n      rate_limit: { requests_per_unit: 2, sluice: { algorithm: concurrency, per: 30s } }\n`;
     const [one, each] = [await serving(shared(true)), await serving(shared(false))];
@@ -259,7 +259,7 @@ describe('concurrency', () => {
     expect([await each.left(held('free-a', '1')), await each.left(held('free-b', '2'))]).toEqual([[1], [1]]);
   });
 
-  test('the entry that ends it is no limit to /rlconfig, and costs and counts nothing', async () => {
+  test('the entry that ends a lease is not in /rlconfig, costs nothing and is in no metric', async () => {
     const { ask, domains, metrics } = await serving(LEASES);
     expect(configDump(domains)).toBe(
       'd.tenant.request: unit=UNKNOWN requests_per_unit=2, shadow_mode: false, quota_mode: false\n',
@@ -276,7 +276,7 @@ describe('concurrency', () => {
   });
 });
 
-describe('as for windows', () => {
+describe('non-window algorithms, as windows', () => {
   test('metrics: near, over, within, shadow', async () => {
     const { left, metrics } = await serving(
       '- key: user\n  rate_limit: { unit: hour, requests_per_unit: 10, sluice: { algorithm: log } }\n- key: soft\n  shadow_mode: true\n  rate_limit: { unit: hour, requests_per_unit: 1, sluice: { algorithm: gcra } }\n',
@@ -295,7 +295,7 @@ describe('as for windows', () => {
     expect(metrics.rule('d.soft')).toMatchObject({ total_hits: 2, within_limit: 1, over_limit: 1, shadow_mode: 1 });
   });
 
-  test('quotas refuse only together, and a limit that is replaced is not asked', async () => {
+  test('quotas refuse only together, and a replaced limit is not asked', async () => {
     const { ask, left } = await serving(
       `- key: q1\n  quota_mode: true\n  rate_limit: { unit: hour, requests_per_unit: 1, name: one, sluice: { algorithm: log } }\n- key: q2\n  quota_mode: true\n  rate_limit: { unit: hour, requests_per_unit: 2, sluice: { algorithm: gcra } }\n- key: better\n  rate_limit: { unit: hour, requests_per_unit: 9, replaces: [{ name: one }], sluice: { algorithm: gcra } }\n`,
     );
@@ -310,13 +310,13 @@ describe('as for windows', () => {
     expect(await left(q1 as Asked, better as Asked)).toEqual([0, 8]);
   });
 
-  test("a limit in the request takes the place of the file's, and is a window", async () => {
+  test("a limit in the request replaces the file's, and counts by windows", async () => {
     const { left } = await serving(GCRA);
     expect(await left(user('a', { override: { requestsPerUnit: 10, unit: Unit.HOUR } }))).toEqual([9]);
     expect(await left(user('a'))).toEqual([2]);
   });
 
-  test("the local cache is not asked: what is over now is not for a window's time", async () => {
+  test('the local cache is not used, since an algorithm may admit again at any time', async () => {
     const { left, clock } = await serving(GCRA, {}, new LocalCache(10_000));
     await left(user('a', { hits: 3 }));
     expect(await left(user('a'))).toEqual(['over']);
@@ -324,7 +324,7 @@ describe('as for windows', () => {
     expect(await left(user('a'))).toEqual([0]);
   });
 
-  test('headers of both kinds', async () => {
+  test('headers of the reference and of the IETF draft', async () => {
     const { ask } = await serving(GCRA + LEASES, {
       ietfHeaders: true,
       headers: { limit: 'L', remaining: 'R', reset: 'S' },
@@ -341,7 +341,7 @@ describe('as for windows', () => {
     ]);
   });
 
-  test('explained, inspected and reset', async () => {
+  test('can be explained, inspected and reset', async () => {
     const { left, inspector } = await serving(GCRA + LEASES);
     expect(inspector.explain('d', [['user', 'a']])).toMatchObject({
       counter: 'gcra d user_a_',
@@ -370,7 +370,7 @@ describe.each(['all or none', 'unless seen over'] as const)(
     const WINDOW = '- key: path\n  rate_limit: { unit: day, requests_per_unit: 2 }\n';
     const path = (hits: number): Asked => ({ entries: [['path', '/']], hits });
 
-    test('where an algorithm refuses', async () => {
+    test('an algorithm refuses: no window is charged', async () => {
       const { left } = await serving(GCRA + LOG + WINDOW, { charging });
       const pay: Asked = { entries: [['pay', 'x']] };
       await left(user('a', { hits: 3 }));
@@ -378,7 +378,7 @@ describe.each(['all or none', 'unless seen over'] as const)(
       expect(await left({ ...pay, hits: 0 }, path(0))).toEqual([2, 2]);
     });
 
-    test('where a window refuses: it is given back', async () => {
+    test('a window refuses: the charge of the algorithm is given back', async () => {
       const { left } = await serving(GCRA + LOG + LEASES + WINDOW, { charging });
       const pay: Asked = { entries: [['pay', 'x']] };
       await left(path(2));
@@ -387,7 +387,7 @@ describe.each(['all or none', 'unless seen over'] as const)(
       expect(await left(user('a', { hits: 0 }), { ...pay, hits: 0 }, held('t', '1', { hits: 0 }))).toEqual([3, 2, 2]);
     });
 
-    test('where the local cache knows that a window is over: nothing is charged at all', async () => {
+    test('the local cache knows that a window is over: nothing is charged', async () => {
       const { left } = await serving(GCRA + WINDOW, { charging }, new LocalCache(10_000));
       await left(path(3));
       await left(path(3));
@@ -395,7 +395,7 @@ describe.each(['all or none', 'unless seen over'] as const)(
       expect(await left(user('a', { hits: 0 }))).toEqual([3]);
     });
 
-    test('where another store cannot be asked: it is given back', async () => {
+    test('another store is away: the charge of the algorithm is given back', async () => {
       const { left, store } = await serving(
         `${GCRA}${LEASES}- key: fast\n  rate_limit: { unit: second, requests_per_unit: 9, sluice: { algorithm: gcra } }\n`,
         { charging },
@@ -405,7 +405,7 @@ describe.each(['all or none', 'unless seen over'] as const)(
       expect(await left(user('a', { hits: 0 }), held('t', '1', { hits: 0 }))).toEqual([3, 2]);
     });
 
-    test('a lease ends all the same, and what only counts is counted', async () => {
+    test('a refused request still ends a lease, and shadow limits are still charged', async () => {
       const { left } = await serving(
         `${GCRA}${LEASES}- key: soft\n  shadow_mode: true\n  rate_limit: { unit: hour, requests_per_unit: 9, sluice: { algorithm: log } }\n`,
         { charging },
@@ -419,11 +419,11 @@ describe.each(['all or none', 'unless seen over'] as const)(
   },
 );
 
-describe('a store that cannot be asked', () => {
+describe('a store that is away', () => {
   const config = (outage: string): string =>
     GCRA.replace('gcra,', `gcra, outage: ${outage},`) + LEASES.replace('per:', `outage: ${outage}, per:`);
 
-  test('error fails the request, open lets pass, closed refuses', async () => {
+  test('error fails the request, open admits, closed refuses', async () => {
     const [error, open, closed] = [
       await serving(config('error')),
       await serving(config('open')),
@@ -436,7 +436,7 @@ describe('a store that cannot be asked', () => {
     expect([open.metrics.outages.open, closed.metrics.outages.closed]).toEqual([2, 2]);
   });
 
-  test("local: counted here by the same algorithm, up to this replica's share", async () => {
+  test("local counts by the same algorithm, up to this replica's share", async () => {
     const { left, store, clock } = await serving(config('local'), { replicas: 2 });
     store.isAway = true;
     expect([await left(user('a')), await left(user('a')), await left(user('a'))]).toEqual([[1], [0], ['over']]); // a burst of 2 of 3, 30 a minute

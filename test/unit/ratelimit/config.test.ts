@@ -20,7 +20,7 @@ const errors = (...texts: string[]): string[] =>
     .map(({ message }) => message);
 const below = (descriptor: string): string => `domain: d\ndescriptors:\n  - ${descriptor.replaceAll('\n', '\n    ')}\n`;
 
-describe('the thirteen that the reference asserts', () => {
+describe('errors that the reference asserts', () => {
   test.each([
     [
       'an empty domain',
@@ -86,7 +86,7 @@ describe('the thirteen that the reference asserts', () => {
   });
 });
 
-describe('those that its code has beside', () => {
+describe('other errors of the reference', () => {
   test.each([
     [
       'share_threshold without a star',
@@ -142,11 +142,11 @@ describe('those that its code has beside', () => {
     expect(errors(text)[0]).toMatch(expected);
   });
 
-  test('every error at once, over all files', () => {
+  test('every error of all files is reported at once', () => {
     expect(said('domain: ""', below('value: v'), below('key: k\nnope: 1'))).toHaveLength(3);
   });
 
-  test('a known key at a wrong place is a warning, and the file loads', () => {
+  test('a misplaced key is a warning, and the file loads', () => {
     const { domains, findings } = read(
       below('key: k\nrate_limit: { unit: day, requests_per_unit: 1, shadow_mode: true }'),
     );
@@ -222,7 +222,7 @@ describe('algorithms', () => {
     expect(said(text)).toEqual([expected]);
   });
 
-  test('what they mean', () => {
+  test('each key has its effect on the limit', () => {
     const limitOf = (text: string) => {
       const { domains, findings } = read(text);
       expect(findings).toEqual([]);
@@ -247,8 +247,8 @@ describe('algorithms', () => {
   });
 });
 
-describe('as yaml.v2 reads', () => {
-  test('all sixteen keys', () => {
+describe('reading as yaml.v2 does', () => {
+  test('all sixteen keys are read', () => {
     const { domains, findings } = read(
       below(`key: k
 value: v*
@@ -279,7 +279,7 @@ descriptors:
     expect([...(node?.children.keys() ?? [])]).toEqual(['in']);
   });
 
-  test('text stays as it is written', () => {
+  test('text stays as written', () => {
     const { domains, findings } = read(
       'domain: d\ndescriptors:\n  - key: a\n    value: yes\n  - key: b\n    value: 010\n',
     );
@@ -287,7 +287,7 @@ descriptors:
     expect([...(domains.get('d')?.children.keys() ?? [])]).toEqual(['a_yes', 'b_010']);
   });
 
-  test('files may add to one domain where they are told to', () => {
+  test('with MERGE_DOMAIN_CONFIG files add to one domain', () => {
     const { domains, findings } = readConfigs(
       [
         { file: 'a', text: below('key: one') },
@@ -308,7 +308,7 @@ descriptors:
     ).toMatch(/duplicate descriptor composite key 'd.one'/);
   });
 
-  test('/rlconfig says what is in force', () => {
+  test('/rlconfig prints the limits in force', () => {
     expect(
       configDump(
         read(

@@ -105,7 +105,7 @@ describe('text', () => {
     expect([...(domains.get('d')?.children.keys() ?? [])]).toEqual([`k_${expected}`]);
   });
 
-  test.each([['null'], ['~'], ['NULL'], [''], ['!!null ""']])('value: %s is no value', (written) => {
+  test.each([['null'], ['~'], ['NULL'], [''], ['!!null ""']])('value: %s is null', (written) => {
     expect([
       ...(read(`domain: d\ndescriptors:\n  - key: k\n    value: ${written}\n`).domains.get('d')?.children.keys() ?? []),
     ]).toEqual(['k']);
@@ -146,7 +146,7 @@ describe('aliases and merge keys', () => {
     expect(loads).toEqual(['d.a: DAY 5', expected]);
   });
 
-  test('whole descriptors', () => {
+  test('a merge key brings whole descriptors', () => {
     const { errors, loads } = read(
       'domain: d\ndescriptors:\n  - &one\n    key: a\n    rate_limit: { unit: day, requests_per_unit: 5 }\n  - <<: *one\n    key: b\n  - key: c\n    descriptors: [ *one ]\n',
     );
@@ -176,7 +176,7 @@ describe('aliases and merge keys', () => {
   });
 });
 
-test('metadata holds what a Struct can, with keys as Go prints them', () => {
+test('metadata holds what a Struct can hold, with keys as Go prints them', () => {
   const { errors, domains } = read(
     withLimit(
       'requests_per_unit: 1',
@@ -205,13 +205,13 @@ test('metadata holds what a Struct can, with keys as Go prints them', () => {
   });
 });
 
-test('octets in metadata that are no UTF-8 are refused', () => {
+test('bytes in metadata that are not UTF-8 are refused', () => {
   expect(read(withLimit('requests_per_unit: 1', '    metadata: { a: !!binary /w== }\n')).errors).toEqual([
     'error parsing metadata: invalid UTF-8 in a text',
   ]);
 });
 
-test('within brackets and quotes indentation is not looked at', () => {
+test('indentation is ignored within brackets and quotes', () => {
   const { errors, loads } = read(
     'domain: d\ndescriptors:\n  - key: "a\nb"\n    rate_limit: { unit: day,\n# so many\nrequests_per_unit: 5\n}# done\n  - { key: c, rate_limit: {\n?unit: hour, requests_per_unit: 2 } }\n',
   );
@@ -260,7 +260,7 @@ describe('encodings', () => {
   });
 });
 
-describe('what the reference drops in silence is a warning', () => {
+describe('what the reference ignores silently is a warning', () => {
   test.each([
     [
       'a further document',
@@ -293,7 +293,7 @@ describe('what the reference drops in silence is a warning', () => {
     expect(loads).toEqual(['d.k: DAY 1']);
   });
 
-  test('requests_per_unit left out', () => {
+  test('requests_per_unit is missing', () => {
     expect(read(withLimit('name: one'))).toMatchObject({
       loads: ['d.k: DAY 0'],
       said: [
@@ -303,7 +303,7 @@ describe('what the reference drops in silence is a warning', () => {
     expect(read(withLimit('requests_per_unit: 0')).said).toEqual([]);
   });
 
-  test('a unit that is none beside unlimited', () => {
+  test('an unknown unit beside unlimited', () => {
     expect(read('domain: d\ndescriptors:\n  - key: k\n    rate_limit: { unlimited: true, unit: foo }\n')).toMatchObject(
       {
         loads: ['d.k: UNKNOWN 0'],
@@ -313,7 +313,7 @@ describe('what the reference drops in silence is a warning', () => {
   });
 });
 
-test('share_threshold takes a star in the key', () => {
+test('share_threshold accepts a star in the key', () => {
   const { said, domains } = read(
     'domain: d\ndescriptors:\n  - key: k*\n    value: x\n    share_threshold: true\n    rate_limit: { unit: day, requests_per_unit: 1 }\n',
   );
@@ -321,7 +321,7 @@ test('share_threshold takes a star in the key', () => {
   expect(domains.get('d')?.patterns).toHaveLength(1);
 });
 
-test('NULL makes an empty limit where null makes none', () => {
+test('NULL makes an empty limit, null makes none', () => {
   expect(read('domain: d\ndescriptors:\n  - key: k\n    rate_limit: null\n').errors).toEqual([]);
   expect(read('domain: d\ndescriptors:\n  - key: k\n    rate_limit: NULL\n').errors).toEqual([
     "invalid rate limit unit ''; write second, minute, hour, day, week, month or year",

@@ -54,7 +54,7 @@ async function following(env: Readonly<Record<string, string>> = {}, hasFolder =
   };
 }
 
-test('what could not be put in force is tried again, said once', async () => {
+test('limits whose stores cannot be opened are tried again, and logged once', async () => {
   const { folder, said, inForce, source, follow, fail } = await following();
   await writeFile(join(folder, 'a.yaml'), limits('d'));
   fail(new Error('a worker refuses'));
@@ -67,7 +67,7 @@ test('what could not be put in force is tried again, said once', async () => {
   expect(said).toHaveLength(saidBefore);
 });
 
-test('a reload that is asked for takes the files also where they have not changed, and tells whether they are in force', async () => {
+test('reload loads unchanged files too, and says whether they are in force', async () => {
   const { folder, inForce, source, follow } = await following();
   await writeFile(join(folder, 'a.yaml'), limits('d'));
   await follow();
@@ -79,7 +79,7 @@ test('a reload that is asked for takes the files also where they have not change
   expect(inForce).toHaveLength(2);
 });
 
-test('a failure that nobody foresaw does not end the following', async () => {
+test('an unexpected failure does not end the watch', async () => {
   const { folder, inForce, source, follow, fail } = await following();
   await writeFile(join(folder, 'a.yaml'), limits('d'));
   fail({ message: 'no Error at all' } as Error);
@@ -90,7 +90,7 @@ test('a failure that nobody foresaw does not end the following', async () => {
   expect(inForce.at(-1)).toEqual(['d']);
 });
 
-test('no folder at the start is no files; one that comes is taken, and one that goes leaves what was in force', async () => {
+test('a missing folder is empty at the start, is loaded once it is there, and leaves the limits in force when it goes', async () => {
   const { root, folder, said, inForce, source, follow } = await following({}, false);
   await follow();
   expect([inForce, said]).toEqual([[[]], ['warn no limit files found; until there is one, every request is OK']]);
@@ -102,7 +102,7 @@ test('no folder at the start is no files; one that comes is taken, and one that 
   expect([...(source.domains?.keys() ?? [])]).toEqual(['d']);
 });
 
-test('the folder behind a link that is swapped is in force', async () => {
+test('after a link is swapped, the folder behind it is in force', async () => {
   const { root, inForce, follow } = await following({}, false);
   for (const revision of ['one', 'two']) {
     await mkdir(join(root, revision, 'rl/config'), { recursive: true });
@@ -115,7 +115,7 @@ test('the folder behind a link that is swapped is in force', async () => {
   await vi.waitFor(() => expect(inForce).toEqual([['one'], ['two']]), { timeout: 10_000 });
 });
 
-test('a file beside the folder counts where its name begins so, with RUNTIME_WATCH_ROOT alone', async () => {
+test("with RUNTIME_WATCH_ROOT a file beside the folder counts if its name begins with the folder's", async () => {
   for (const [isWatched, expected] of [
     ['true', ['d', 'e', 'f']],
     ['false', ['d']],
@@ -133,7 +133,7 @@ test('a file beside the folder counts where its name begins so, with RUNTIME_WAT
   }
 });
 
-test('a link to nothing is left out and said, and a swap file of vim is left out', async () => {
+test('a dangling link is skipped with a warning, a swap file of vim without', async () => {
   const { folder, said, inForce, follow } = await following();
   await writeFile(join(folder, 'a.yaml'), limits('d'));
   await symlink('user@host.1234', join(folder, '.#a.yaml'));
@@ -144,7 +144,7 @@ test('a link to nothing is left out and said, and a swap file of vim is left out
   expect(said[0]).toMatch(/RATELIMIT_FILE[^]*this file is left out, since it cannot be read: ENOENT/);
 });
 
-test('warnings of files that are refused are logged as warnings', async () => {
+test('warnings of refused files are logged as warnings', async () => {
   const { folder, said, source, follow } = await following();
   await writeFile(join(folder, 'a.yaml'), `${limits('d')}---\n${limits('e')}`);
   await writeFile(join(folder, 'b.yaml'), 'domain: ""');

@@ -45,18 +45,18 @@ test.each([
   expect(mergedInspection([first, ...others], HERE)).toEqual({ ...said(count, heldHere), remaining });
 });
 
-test('who holds most comes first; who holds nothing is not named', () => {
+test('holders are in descending order, without those that hold nothing', () => {
   expect(mergedInspection([said(90, 5), said(90, 10)], HERE).holders).toEqual([{ who: HERE, units: 15 }, elsewhere]);
   expect(mergedInspection([said(95, 3), said(95, 0)], HERE).holders).toEqual([elsewhere, { who: HERE, units: 3 }]);
   expect(mergedInspection([said(100, 0), said(100, 0)], HERE).holders).toEqual([elsewhere]);
 });
 
-test('what is left of a burst stays what it is', () => {
+test('the remaining burst is not summed', () => {
   const told: Inspection = { ...said(2, 0), limit: { ...limit, algorithm: 'gcra', burst: 5 }, remaining: 3 };
   expect(mergedInspection([told, told], HERE)).toEqual(told);
 });
 
-test('without a limit there is nothing to add up', () => {
+test('without a limit nothing is summed', () => {
   const none = { ...said(undefined, undefined), limit: undefined };
   expect(mergedInspection([none, none], HERE)).toEqual(none);
 });

@@ -34,14 +34,14 @@ describe('the built-in mapper', () => {
     expect(DEFAULT_MAPPER(path, 'counter')).toEqual({ family, labels });
   });
 
-  test('what it does not know', () => {
+  test('a path that it does not know keeps its name', () => {
     expect(
       DEFAULT_MAPPER('ratelimit.service.rate_limit.shop.a.b.over_limit_with_local_cache', 'counter'),
     ).toBeUndefined();
   });
 });
 
-describe("a mapper of one's own", () => {
+describe('a mapper from a file', () => {
   // In the manner of the one that Envoy Gateway mounts.
   const MAPPER = `
 mappings:
@@ -58,7 +58,7 @@ mappings:
   - { match: ".", match_type: regex, action: drop }
 `;
 
-  test('names, labels, and drops', async () => {
+  test('maps names and labels, and drops paths', async () => {
     const metrics = new RatelimitMetrics();
     metrics.rule('shop.user.path').over_limit = 3;
     metrics.rule('shop.user').total_hits = 5;
@@ -83,7 +83,7 @@ mappings:
     expect(() => readMapper(text)).toThrow(says);
   });
 
-  test('an empty one maps nothing', () => {
+  test('an empty file maps nothing', () => {
     expect(readMapper('')('a.b', 'counter')).toBeUndefined();
   });
 });

@@ -4,7 +4,7 @@ import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 const counted = (metrics: RatelimitMetrics): Record<string, number> =>
   Object.fromEntries([...metrics.counters()].filter(([, value]) => value > 0));
 
-test('what threads have counted is added up, each once', () => {
+test('deltas of threads are summed, each once', () => {
   const [all, one, other] = [new RatelimitMetrics(), new RatelimitMetrics(), new RatelimitMetrics()];
   const rule = one.rule('shop.user_10.0.0.1'); // as the service holds it
   rule.total_hits += 2;
@@ -28,7 +28,7 @@ test('what threads have counted is added up, each once', () => {
   expect(counted(one)).toEqual({});
 });
 
-test('keys that callers make are bounded in the sum too', () => {
+test('the sum of threads bounds the number of names, too', () => {
   const all = new RatelimitMetrics();
   for (let thread = 0; thread < 2; thread++) {
     const metrics = new RatelimitMetrics();

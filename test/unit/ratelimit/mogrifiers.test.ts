@@ -13,8 +13,8 @@ function mogrified(name: string, pattern: string, template: string, tags?: strin
   return mogrifier(name);
 }
 
-describe('a name that fits', () => {
-  test("is rewritten, and its parts are tags, as the reference's README shows", () => {
+describe('a name that matches', () => {
+  test("is rewritten and tagged as in the reference's README", () => {
     expect(
       mogrified(
         'ratelimit.service.rate_limit.shop.user.path.total_hits',
@@ -44,7 +44,7 @@ describe('a name that fits', () => {
     expect(mogrified(name, pattern, template)).toEqual({ name: becomes, tags: [] });
   });
 
-  test('the last of two tags of one name counts', () => {
+  test('takes the last of a repeated tag', () => {
     expect(mogrified('a', 'a', 'b', 'k:1,l:2,k:$0').tags).toEqual([
       ['k', 'a'],
       ['l', '2'],
@@ -52,7 +52,7 @@ describe('a name that fits', () => {
   });
 });
 
-test('the first that fits decides; what none fits stays', () => {
+test('the first mogrifier that matches decides; a name that none matches stays', () => {
   const { mogrifier } = readMogrifiers('two, one', {
     DOG_STATSD_MOGRIFIER_ONE_PATTERN: '^a',
     DOG_STATSD_MOGRIFIER_ONE_NAME: 'one',
@@ -71,7 +71,7 @@ describe('settings', () => {
     DOG_STATSD_MOGRIFIER_B_NAME: 'b',
   };
 
-  test('what is wrong is said all at once, with its variable', () => {
+  test('all problems are reported at once, with their variables', () => {
     const { problems } = readSettings({
       ...ON,
       PORT: 'x',
@@ -92,7 +92,7 @@ describe('settings', () => {
     ]);
   });
 
-  test('names of variables are in upper case', () => {
+  test('variables are in upper case', () => {
     const { mogrifier, problems, warnings } = readSettings({ ...ON, ...GOOD });
     expect([problems, warnings, mogrifier?.('b')]).toEqual([[], [], { name: 'b', tags: [] }]);
   });

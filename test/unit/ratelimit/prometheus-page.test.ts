@@ -6,7 +6,7 @@ import { PrometheusPage } from '../../../src/ratelimit/metrics/prometheus-page.t
 const linesOf = (page: string): string[] =>
   page.split('\n').filter((line) => line.startsWith('ratelimit_service_rate_limit') && !line.endsWith(' 0'));
 
-test('the event loop goes round while a page of ten thousand names is made', async () => {
+test('the event loop keeps turning while a page of ten thousand names is rendered', async () => {
   const metrics = new RatelimitMetrics();
   for (let at = 0; at < 10_000; at++) metrics.rule(`shop.user_${at}_${'x'.repeat(200)}`).total_hits = 1;
   let longestMs = 0;
@@ -21,7 +21,7 @@ test('the event loop goes round while a page of ten thousand names is made', asy
   expect(longestMs).toBeLessThan(1000); // in one go it takes three seconds of a core
 });
 
-test('a name of any length is cut, and told from others that begin alike', async () => {
+test('a long name is cut, and stays distinct from others with the same beginning', async () => {
   const metrics = new RatelimitMetrics();
   for (const end of ['a', 'b', 'a']) metrics.rule(`shop.user_${'x'.repeat(50_000)}${end}`).total_hits++;
   for (let at = 0; at < 2; at++) metrics.unknownDomain('y'.repeat(50_000));
@@ -34,7 +34,7 @@ test('a name of any length is cut, and told from others that begin alike', async
   ).toEqual(['1', '2', '2']);
 });
 
-test('what is counted later stands on the next page', async () => {
+test('later counts are on the next page', async () => {
   const metrics = new RatelimitMetrics();
   const page = new PrometheusPage(metrics);
   metrics.rule('shop.user_10.0.0.1').total_hits = 1;
@@ -49,7 +49,7 @@ test('what is counted later stands on the next page', async () => {
   ]);
 });
 
-test('a text of digits takes no longer than any other', async () => {
+test('a name of digits takes no longer than any other', async () => {
   const metrics = new RatelimitMetrics();
   const beganAtMs = performance.now();
   for (let at = 0; at < 50; at++) metrics.rule(`shop.user_${'1'.repeat(50_000)}${at}`);

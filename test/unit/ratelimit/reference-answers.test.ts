@@ -91,20 +91,20 @@ test.each(['shadow', 'quota'])(
   },
 );
 
-test('what a shadow rule would have refused is counted from the limit on', async () => {
+test('shadow_mode counts the hits beyond the limit', async () => {
   const { ask, counted } = await serving(LIMITS);
   await ask([{ entries: [['shadow', '']], hits: 5 }]);
   await ask([{ entries: [['shadow', '']], hits: 4 }]);
   expect(counted()).toMatchObject({ 'd.shadow.shadow_mode': 3 + 4, 'd.shadow.over_limit': 3 + 4 });
 });
 
-test('a limit that comes with no entries is counted below an empty name', async () => {
+test('a limit in a request without entries is counted under an empty name', async () => {
   const { ask, counted } = await serving(LIMITS);
   await ask([{ entries: [], limit: { requestsPerUnit: 3, unit: 4 } }]);
   expect(counted()).toMatchObject({ 'd..total_hits': 1 });
 });
 
-test('a limit without a unit is an error where it would apply, and nothing where no file is about the domain', async () => {
+test('a limit in the request without a unit is an error where it applies, and ignored for an unknown domain', async () => {
   const { ask } = await serving(LIMITS);
   const asked = [{ entries: [['k', 'v']], limit: { requestsPerUnit: 3, unit: 0 } }] as const;
   expect((await ask(asked, 'elsewhere')).overallCode).toBe(1);
@@ -124,12 +124,12 @@ test.each([
   });
 });
 
-test('octets that are no message are INTERNAL', async () => {
+test('bytes that are not a message are INTERNAL', async () => {
   const { send } = await serving(LIMITS);
   await expect(send(Uint8Array.of(0x0a, 0x05, 0x41))).rejects.toMatchObject({ code: 13 });
 });
 
-test('metadata that JSON cannot say comes by gRPC, and is an error of /json', async () => {
+test('metadata that JSON cannot represent is sent by gRPC, and is an error of /json', async () => {
   const { ask, engine } = await serving(
     '- { key: k, metadata: { most: .inf }, rate_limit: { unit: day, requests_per_unit: 9 } }\n',
     { RESPONSE_DYNAMIC_METADATA: 'true' },
@@ -142,7 +142,7 @@ test('metadata that JSON cannot say comes by gRPC, and is an error of /json', as
   });
 });
 
-test('/rlconfig says what the file says of quotas, whatever QUOTA_MODE says', async () => {
+test('/rlconfig prints quota_mode of the file, whatever QUOTA_MODE is', async () => {
   const { domains } = await serving(LIMITS, { QUOTA_MODE: 'true' });
   expect(configDump(domains).match(/quota_mode: \w+/g)).toEqual([
     'quota_mode: false',
@@ -174,7 +174,7 @@ test.each([
   expect(counted()).toMatchObject({ [expected]: 1 });
 });
 
-test('SANITIZE_DESCRIPTOR_METRIC_DOTS takes points out of keys and values, and no others', async () => {
+test('SANITIZE_DESCRIPTOR_METRIC_DOTS replaces the dots of keys and values only', async () => {
   const { ask, counted } = await serving(
     '- { key: key, value_to_metric: true, descriptors: [{ key: in, detailed_metric: true, rate_limit: { unit: day, requests_per_unit: 9 } }], rate_limit: { unit: day, requests_per_unit: 9 } }\n',
     { SANITIZE_DESCRIPTOR_METRIC_DOTS: 'true' },
@@ -196,7 +196,7 @@ test('SANITIZE_DESCRIPTOR_METRIC_DOTS takes points out of keys and values, and n
   ]);
 });
 
-test("USE_CALENDAR_MONTH_RATE_LIMIT: a month ends with the calendar's, in UTC", async () => {
+test('USE_CALENDAR_MONTH_RATE_LIMIT: a month ends with the calendar month in UTC', async () => {
   const month = '- { key: k, rate_limit: { unit: month, requests_per_unit: 9 } }\n';
   const resetS = async (env: Readonly<Record<string, string>>): Promise<number[]> =>
     (
@@ -212,7 +212,7 @@ test("USE_CALENDAR_MONTH_RATE_LIMIT: a month ends with the calendar's, in UTC", 
   ]);
 });
 
-test('pages: types, methods, and what is not there', async () => {
+test('pages have the content types, methods and 404 of the reference', async () => {
   const { engine, metrics, domains } = await serving(LIMITS);
   const [service, debug] = [fastify(), fastify()];
   addService(service, engine);
@@ -238,14 +238,14 @@ test('pages: types, methods, and what is not there', async () => {
   ]);
 });
 
-test('HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: files about nothing are none', async () => {
+test('HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: files without a domain do not count', async () => {
   const { engine } = await serving(LIMITS, { HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED: 'true' });
   expect(await engine.unhealthyWhy()).toBeUndefined();
   await engine.use([], new Map());
   expect(await engine.unhealthyWhy()).toBe('no limits have been loaded');
 });
 
-test('settings of the reference that do nothing here are said', () => {
+test('ignored settings of the reference are warnings', () => {
   expect(
     readSettings({
       REDIS_STARTUP_MAX_INTERVAL: '1s',

@@ -67,7 +67,7 @@ function serving(descriptors: string, settings: Partial<ServiceSettings> = {}, l
 }
 const user = (value: string, rest: Partial<Entries> = {}): Entries => ({ entries: [['user', value]], ...rest });
 
-describe('which limit is meant', () => {
+describe('the walk to a limit', () => {
   const config = `
 - key: user
   value: ann
@@ -142,7 +142,7 @@ describe('which limit is meant', () => {
 describe('counting', () => {
   const TEN = '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10 }\n';
 
-  test('up to the limit, until the window ends', () => {
+  test('admits up to the limit, until the window ends', () => {
     const { remaining, ask, clock } = serving(TEN);
     expect(Array.from({ length: 12 }, () => remaining(user('a'))[0])).toEqual([
       9,
@@ -168,7 +168,7 @@ describe('counting', () => {
     expect(remaining(user('a'))).toEqual([9]);
   });
 
-  test('hits of the request, of the descriptor, and none', () => {
+  test('takes hits of the request, of the descriptor, or 0 for a look', () => {
     const { remaining } = serving(TEN);
     expect(remaining(user('a'), { hits: 3 })).toEqual([7]);
     expect(remaining(user('a', { hits: 2 }), { hits: 3 })).toEqual([5]);
@@ -177,14 +177,14 @@ describe('counting', () => {
     expect(remaining(user('a', { hits: 0 }))).toEqual(['over']);
   });
 
-  test('each descriptor is charged for itself, though another is over', () => {
+  test('each descriptor is charged, even if another is over', () => {
     const { remaining } = serving(TEN);
     remaining(user('a'), { hits: 10 });
     expect(remaining([user('a'), user('b')])).toEqual(['over', 9]);
     expect(remaining(user('b'))).toEqual([8]);
   });
 
-  test('under the names of the reference', () => {
+  test('uses the key names of the reference', () => {
     const { ask, store } = serving(
       '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10 }\n- key: f\n  value: img/*\n  share_threshold: true\n  rate_limit: { unit: second, requests_per_unit: 1 }\n',
       { keyPrefix: 'p:' },
@@ -194,7 +194,7 @@ describe('counting', () => {
     expect(store.look([`p:d_user_a_${windowS}`, `p:d_f_img/*_${NOW_S}`])).toEqual([1, 1]);
   });
 
-  test('shared by all values of a star where told so, each its own where not', () => {
+  test('values of a star share a counter with share_threshold only', () => {
     const { remaining } = serving(
       '- key: f\n  value: img/*\n  share_threshold: true\n  rate_limit: { unit: day, requests_per_unit: 5 }\n- key: f\n  value: js/*\n  rate_limit: { unit: day, requests_per_unit: 5 }\n',
     );
@@ -217,14 +217,14 @@ describe('counting', () => {
     expect(ask({ entries: [['none', 'x']], override }, { domain: 'other' }).statuses[0]?.currentLimit).toBeUndefined();
   });
 
-  test('STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT: the one that is over is charged, the others are not', () => {
+  test('STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT charges the limit that is over, not the others', () => {
     const { remaining } = serving(TEN, { charging: 'unless seen over' });
     remaining(user('a'), { hits: 10 });
     expect(remaining([user('a'), user('b')])).toEqual(['over', 10]);
     expect(remaining(user('b'))).toEqual([9]);
   });
 
-  test('all or none: what is refused is charged to none', () => {
+  test('all or none: a refused request is charged to no limit', () => {
     const { remaining } = serving(TEN, { charging: 'all or none', keyStyle: 'safe' });
     expect(remaining(user('a'), { hits: 9 })).toEqual([1]);
     expect(remaining(user('a'), { hits: 2 })).toEqual(['over']);
@@ -232,7 +232,7 @@ describe('counting', () => {
     expect(remaining([user('a'), user('b')])).toEqual([0, 9]);
   });
 
-  test("safe names tell apart what the reference's do not", () => {
+  test('safe names are unambiguous', () => {
     const config =
       '- key: a_b\n  rate_limit: { unit: day, requests_per_unit: 3 }\n- key: a\n  rate_limit: { unit: day, requests_per_unit: 3 }\n';
     const asked: Entries[] = [{ entries: [['a_b', 'c']] }, { entries: [['a', 'b_c']] }];
@@ -240,7 +240,7 @@ describe('counting', () => {
     expect(serving(config, { keyStyle: 'safe' }).remaining(asked)).toEqual([2, 2]);
   });
 
-  test('the local cache refuses what was over, without asking', () => {
+  test('the local cache refuses without asking the store', () => {
     const { remaining, metrics, store } = serving(TEN, {}, new LocalCache(10_000));
     remaining(user('a'), { hits: 11 });
     const key = `d_user_a_${NOW_S - (NOW_S % 60)}`;
@@ -256,10 +256,10 @@ describe('counting', () => {
   });
 });
 
-describe('what the reference does not have', () => {
+describe('extensions of the reference', () => {
   const at = (text: string): number => Date.parse(text) / 1000;
 
-  test('any period', () => {
+  test('per is any period', () => {
     const { remaining, ask, clock } = serving(
       '- key: user\n  rate_limit: { requests_per_unit: 2, sluice: { per: 15m } }\n',
     );
@@ -290,7 +290,7 @@ describe('what the reference does not have', () => {
     expect(remaining(user('a'))).toEqual([0]);
   });
 
-  test('sliding: the window before counts for as much of it as is within a period of now', async () => {
+  test('sliding counts the part of the previous window that lies within a period of now', async () => {
     const config =
       '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 10, sluice: { algorithm: sliding } }\n';
     const { domains } = readConfigs(
@@ -331,7 +331,7 @@ describe('what the reference does not have', () => {
     expect(await left(0)).toBe(9); // 10 - 1 * 1/2, in whole hits
   });
 
-  test('headers of the IETF draft, and when to come again', () => {
+  test('headers of the IETF draft, and Retry-After', () => {
     const { ask } = serving(
       '- key: user\n  rate_limit: { unit: minute, requests_per_unit: 1, name: per-user }\n- key: path\n  rate_limit: { requests_per_unit: 5, sluice: { per: 10m } }\n- key: soft\n  shadow_mode: true\n  rate_limit: { unit: day, requests_per_unit: 0 }\n',
       { ietfHeaders: true },
@@ -347,7 +347,7 @@ describe('what the reference does not have', () => {
   });
 });
 
-describe('what an answer comes to', () => {
+describe('the answer', () => {
   const config = `
 - key: soft
   shadow_mode: true
@@ -381,26 +381,26 @@ describe('what an answer comes to', () => {
     expect([overallCode, statuses.map(({ code }) => code)]).toEqual([overall, codes]);
   });
 
-  test('unlimited says as much as a uint32 holds', () => {
+  test('unlimited is the largest uint32', () => {
     expect(serving(config).ask(of('free')).statuses).toEqual([
       { code: Code.OK, currentLimit: undefined, remaining: 4_294_967_295, resetS: undefined },
     ]);
   });
 
-  test('the global shadow lets all pass, and the statuses say what was over', () => {
+  test('SHADOW_MODE admits every request, and the statuses show which limits are over', () => {
     const { ask, metrics } = serving(config, { shadowMode: true });
     expect(ask(of('hard'))).toMatchObject({ overallCode: Code.OK, statuses: [{ code: Code.OVER_LIMIT }] });
     expect(metrics.service.globalShadowMode).toBe(1);
   });
 
-  test('the global quota: what no rule is about is a quota that is not used up', () => {
+  test('QUOTA_MODE: a descriptor without a limit is a quota that is never used up', () => {
     const { ask } = serving(config, { quotaMode: true });
     expect(ask(of('hard')).overallCode).toBe(Code.OVER_LIMIT);
     expect(ask(of('hard', 'unknown')).overallCode).toBe(Code.OK);
     expect(ask(of('hard', 'free')).overallCode).toBe(Code.OVER_LIMIT);
   });
 
-  test('headers tell of the least remaining, and of a refusal before it', () => {
+  test('headers show the least remaining, or a refusal', () => {
     const headers = { limit: 'L', remaining: 'R', reset: 'S' };
     const { ask } = serving(config, { headers });
     const resetS = String(86_400 - (NOW_S % 86_400));
@@ -417,7 +417,7 @@ describe('what an answer comes to', () => {
     expect(ask(of('unknown', 'free')).headers).toEqual([]);
   });
 
-  test('metadata of rules that let it pass: the first says, parts are merged, and no rule is changed by it', () => {
+  test('dynamic metadata merges that of the admitting rules, the first value wins, and no rule is changed', () => {
     const { ask } = serving(
       `
 - key: a
@@ -451,7 +451,7 @@ describe('what an answer comes to', () => {
 });
 
 describe('metrics', () => {
-  test('near and over, as hits cross them', () => {
+  test('near_limit and over_limit split hits that cross them', () => {
     const { remaining, metrics } = serving('- key: user\n  rate_limit: { unit: day, requests_per_unit: 10 }\n');
     for (const hits of [7, 2, 3, 4]) remaining(user('a'), { hits });
     expect(metrics.rule('d.user')).toEqual({
@@ -464,7 +464,7 @@ describe('metrics', () => {
     });
   });
 
-  test('names: explicit, default, pattern, value and detail', () => {
+  test('names show the exact value, the key, the pattern or all values', () => {
     const { ask, metrics } = serving(`
 - key: a
   value: v
@@ -515,7 +515,7 @@ describe('metrics', () => {
     ]);
   });
 
-  test('a caller cannot make more than so many', () => {
+  test('the number of names from callers is bounded', () => {
     const { ask, metrics } = serving(
       '- key: user\n  value_to_metric: true\n  rate_limit: { unit: day, requests_per_unit: 1 }\n',
     );
@@ -526,7 +526,7 @@ describe('metrics', () => {
   });
 });
 
-describe('a call that cannot be answered', () => {
+describe('an invalid call', () => {
   test.each([
     ['no domain', { domain: '', hits: 0, descriptors: [] }, 'rate limit domain must not be empty'],
     ['no descriptors', { domain: 'd', hits: 0, descriptors: [] }, 'rate limit descriptor list must not be empty'],
@@ -551,7 +551,7 @@ describe('a call that cannot be answered', () => {
   });
 });
 
-describe('a store that cannot be asked', () => {
+describe('a store that is away', () => {
   const config = `
 - key: user
   rate_limit: { unit: day, requests_per_unit: 10, sluice: { outage: WORD } }
@@ -589,14 +589,14 @@ describe('a store that cannot be asked', () => {
     return { ask, metrics, localCache };
   };
 
-  test('is an error where nothing else is said, as in the reference', async () => {
+  test('is an error by default, as in the reference', async () => {
     const { ask, metrics } = failing('open');
     await expect(ask(['user', 'plain'])).rejects.toThrow('away');
     await expect(ask(['plain'])).rejects.toThrow('away');
     expect(metrics.service.redisError).toBe(2);
   });
 
-  test('open lets pass, closed refuses, and neither is remembered', async () => {
+  test('open admits, closed refuses, and neither is cached', async () => {
     expect(await failing('open').ask(['user'], 50)).toEqual([0]);
     expect(await failing('open').ask(['user'])).toEqual([9]);
     const closed = failing('closed');
@@ -604,7 +604,7 @@ describe('a store that cannot be asked', () => {
     expect([closed.localCache.size, closed.metrics.outages.closed]).toEqual([0, 1]);
   });
 
-  test('local counts here, up to a share of the limit', async () => {
+  test('local counts in this process, up to a share of the limit', async () => {
     const { ask } = failing('local', { replicas: 3 });
     expect([await ask(['user']), await ask(['user'], 2), await ask(['user']), await ask(['user'])]).toEqual([
       [3],
@@ -614,13 +614,13 @@ describe('a store that cannot be asked', () => {
     ]);
   });
 
-  test('the settings say so for all', async () => {
+  test('SLUICE_OUTAGE is the default of all limits', async () => {
     expect(await failing('closed', { outage: 'open' }).ask(['user', 'plain'])).toEqual(['over', 9]);
   });
 });
 
 describe('memory', () => {
-  test('is bounded, and forgets what is over first', () => {
+  test('is bounded, and evicts ended windows first', () => {
     const clock = { nowMs: 0 };
     const store = new MemoryStore({ maxKeys: 100, nowMs: () => clock.nowMs });
     const add = (key: string, endsAtS: number): void =>

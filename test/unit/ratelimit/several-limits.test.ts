@@ -103,12 +103,12 @@ describe('several limits of one descriptor', () => {
     },
   );
 
-  test('where both refuse, the one that does longest is told', async () => {
+  test('where both refuse, the status is that of the longer refusal', async () => {
     const { left } = await serving(TWO);
     expect(await left(9)).toBe('over of 7, 2800 s');
   });
 
-  test('windows that begin together have counters of their own', async () => {
+  test('windows that begin at the same second have separate counters', async () => {
     const { left, clock } = await serving(TWO);
     clock.nowS = 1_700_002_800; // a full hour
     expect([await left(3), await left(1)]).toEqual(['2 of 5, 60 s', '1 of 5, 60 s']);
@@ -124,7 +124,7 @@ describe('several limits of one descriptor', () => {
     expect((await ask(1, 'bob')).statuses[0]?.remaining).toBe(2);
   });
 
-  test('what an algorithm was charged is given back where a window refuses', async () => {
+  test('the charge of an algorithm is given back where a window refuses', async () => {
     const { left, clock } = await serving(
       '{ key: user, rate_limit: { unit: minute, requests_per_unit: 2, sluice: { also: [{ requests_per_unit: 5, sluice: { algorithm: log, per: 1h } }] } } }',
     );
@@ -133,7 +133,7 @@ describe('several limits of one descriptor', () => {
     expect([await left(), await left()]).toEqual(['1 of 2, 60 s', '0 of 2, 60 s']); // of 5, 4
   });
 
-  test('counted by two stores: what one was charged is given back where the other refuses', async () => {
+  test('with two stores, the charge of one is given back where the other refuses', async () => {
     const { left, inspect } = await serving(
       '{ key: user, rate_limit: { unit: second, requests_per_unit: 5, sluice: { also: [{ unit: hour, requests_per_unit: 2 }] } } }',
     );
@@ -141,7 +141,7 @@ describe('several limits of one descriptor', () => {
     expect(await inspect()).toMatchObject({ count: 2, also: [{ count: 2 }] });
   });
 
-  test('beside other descriptors each is charged for itself; all or none, all together', async () => {
+  test('limits of one descriptor are charged together, other descriptors each for itself, unless all or none', async () => {
     const descriptors = `${TWO}, { key: path, rate_limit: { unit: hour, requests_per_unit: 10 } }`;
     for (const [charging, remaining] of [
       ['always', 9],
@@ -175,12 +175,12 @@ describe('several limits of one descriptor', () => {
     }
   });
 
-  test('in shadow each is counted, and none refuses', async () => {
+  test('in shadow mode each limit is counted, and none refuses', async () => {
     const { left } = await serving(TWO.replace('{ key: user,', '{ key: user, shadow_mode: true,'));
     expect((await left(9)).startsWith('0 of')).toBe(true);
   });
 
-  test('known to be over, none is charged', async () => {
+  test('a limit that is over in the local cache: none is charged', async () => {
     const { left, clock } = await serving(TWO, {}, new LocalCache(10_000));
     for (let n = 0; n < 9; n++) await left();
     clock.nowS += 40;
@@ -191,7 +191,7 @@ describe('several limits of one descriptor', () => {
     ]);
   });
 
-  test('clients are told of each, metrics count each, and so do the pages', async () => {
+  test('headers, metrics and pages show each limit', async () => {
     const { ask, metrics, domains, inspect, reset } = await serving(TWO, { ietfHeaders: true });
     const { headers } = await ask(2);
     expect(Object.fromEntries(headers)).toMatchObject({
@@ -240,7 +240,7 @@ test.each([
   ],
   ['of an unlimited one', 'unlimited: true, sluice: { also: [{ unit: hour }] }', 'also does not go with unlimited'],
   ['an unknown key', 'unit: day, sluice: { also: [{ unit: hour, shadow_mode: true }] }', /shadow_mode/],
-])('what is wrong with it is said at its place: %s', (_name, limit, expected) => {
+])('an error in also is reported at its place: %s', (_name, limit, expected) => {
   const { findings } = readConfigs(
     [{ file: 'f', text: `domain: d\ndescriptors:\n  - key: k\n    rate_limit: { ${limit} }\n` }],
     { mergeDomains: false },

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Code, Unit } from '../../../src/ratelimit/call.ts';
 import { replyText, requestText } from '../../../src/tracing/message-text.ts';
 
-test('a request', () => {
+test('a request is in the text format of protobuf', () => {
   expect(
     requestText({
       domain: 'shop',
@@ -25,7 +25,7 @@ test('a request', () => {
   );
 });
 
-test('a reply', () => {
+test('a reply is in the text format of protobuf', () => {
   expect(
     replyText({
       overallCode: Code.OVER_LIMIT,

@@ -33,7 +33,7 @@ const call = (peer: string): CallContext => ({
 });
 const ask = (hits: number): CountAsk => ({ key: 'k', hits, limit: 100, keptS: 60, endsAtS: 60, usedUntilS: 60 });
 
-test('a trip is traced for a call alone, and each kind of trip with its commands', async () => {
+test('a round trip of a call has a span with its number of commands; others have none', async () => {
   const { exporter, tracer, active } = tracing();
   const store = new TracedStore(new MemoryStore({ maxKeys: 10, nowMs: () => 0 }), {
     tracer,
@@ -56,7 +56,7 @@ test('a trip is traced for a call alone, and each kind of trip with its commands
   ]);
 });
 
-test('what escrow spends without a trip has no span of one', async () => {
+test('spending leased units makes no span', async () => {
   const { tracer, active, names } = tracing();
   const escrow = new EscrowStore(
     new TracedStore(new MemoryStore({ maxKeys: 10, nowMs: () => 0 }), { tracer, active, isPerSecond: false }),
