@@ -244,7 +244,7 @@ describe('a stream of log entries', () => {
   });
 
   test('a malformed entry is dropped and counted; the others of its message and of the stream are reported', async () => {
-    const entry = (...octets: number[]): number[] => [0x0a, octets.length, ...octets];
+    const entry = (...encoded: number[]): number[] => [0x0a, encoded.length, ...encoded];
     const ended = (route: string): number[] =>
       entry(0x0a, 6 + route.length, 0x9a, 0x01, route.length, ...Buffer.from(route), 0x88, 0x02, 6); // route_name, access_log_type
     const broken = [entry(0x0a, 0x7f), entry(0x0a, 2, 0x7a, 0x7f), entry(0xff)];

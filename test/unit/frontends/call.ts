@@ -1,4 +1,4 @@
-/** Calls a frontend's methods as the transport does, with an engine that gives the verdict it is told and keeps what it was asked. */
+/** Calls a frontend's methods as the transport does, with an engine that returns a given verdict and records its calls. */
 import { Attributes } from '../../../src/attributes/attributes.ts';
 import { RequestBag, type Wire } from '../../../src/attributes/bag.ts';
 import type { Value } from '../../../src/attributes/values.ts';

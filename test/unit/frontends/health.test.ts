@@ -93,7 +93,7 @@ describe('Watch', () => {
     const before = timers();
     const body = message(asking(SERVICE));
     for (let at = 0; at < 1000; at++)
-      peer.say(frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head(WATCH)), frame(Type.DATA, 0, at * 2 + 1, body));
+      peer.send(frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head(WATCH)), frame(Type.DATA, 0, at * 2 + 1, body));
     const told =
       (times: number) =>
       (frames: readonly Frame[]): boolean =>
@@ -111,7 +111,7 @@ describe('Watch', () => {
     const peer = await rawPeer(serving.transport.port);
     const body = message(asking(SERVICE));
     for (let at = 0; at <= DEFAULT_LIMITS.maxStreams; at++)
-      peer.say(frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head(WATCH)), frame(Type.DATA, 0, at * 2 + 1, body));
+      peer.send(frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head(WATCH)), frame(Type.DATA, 0, at * 2 + 1, body));
     await peer.until((some) => some.some(({ type }) => type === Type.RST_STREAM), 'one is refused', 20_000);
     const refused = peer.frames.filter(({ type }) => type === Type.RST_STREAM);
     expect(refused.map(({ stream, payload }) => [stream, payload.readUInt32BE()])).toEqual([

@@ -18,7 +18,7 @@ const SOCKET: Shape = {};
 const PEER: Shape = { 1: { 1: SOCKET } };
 const SHAPE: Shape = { 1: { 1: PEER, 2: PEER, 4: { 1: {}, 2: { 3: {} } }, 11: {}, 12: {}, 13: {} } };
 
-// ---------------------------------------------------------------- what a full decode says
+// ---------------------------------------------------------------- the full decode
 
 const present = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 const socketOf = (peer: AttributeContext_Peer | undefined) =>

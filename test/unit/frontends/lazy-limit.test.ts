@@ -9,7 +9,7 @@ import { Random } from '../../parts/random.ts';
 import { oddly, type Shape } from './odd-encodings.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 400);
-/** A descriptor's limit and hits are singular messages, which may stand twice; its entries are a list. */
+/** A descriptor's limit and hits are singular messages, which may be sent twice; its entries are a list. */
 const SHAPE: Shape = {};
 const DESCRIPTOR: Shape = { 2: {}, 3: {} };
 
@@ -32,7 +32,7 @@ const request = (): RateLimitRequest =>
     ],
   });
 
-/** Parts of the request are written oddly, then the request is. */
+/** First the parts of the request get odd encodings, then the request. */
 function octets(random: Random): Uint8Array {
   const { descriptors, domain, hitsAddend } = request();
   const parts = descriptors.map((descriptor) => {

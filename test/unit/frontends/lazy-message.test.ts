@@ -1,4 +1,4 @@
-/** A message that is decoded field by field says what a full decode says, however oddly it is written. */
+/** Decoding field by field equals a full decode, however oddly the message is encoded. */
 import { create, type DescField, type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import {
@@ -41,7 +41,7 @@ const KNOWN = { readUnknownFields: false } as const;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Every field of a message, those of messages within too: a view has no properties of its own. */
+/** Every field of a message, nested ones too, since a lazy message has no own properties. */
 function allOf(schema: DescMessage, message: Fields): unknown {
   return Object.fromEntries(
     schema.members.map((member) => {

@@ -1,4 +1,4 @@
-/** A part of a message that cannot be read is absent. It fails no attribute that stands elsewhere, and no call: rules decide by their onError. */
+/** A malformed part of a message is absent. It fails no other attribute and no call; rules decide by their onError. */
 import { fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import type { Wire } from '../../../src/attributes/bag.ts';
@@ -32,7 +32,7 @@ const valuesOf = (wire: Wire, call: CallKind): Map<string, unknown> => {
   );
 };
 
-/** More than a decoder of protobuf goes down. */
+/** Deeper than a protobuf decoder goes. */
 const LEVELS = 200;
 const deep = (levels: number): JsonObject => (levels === 0 ? { end: true } : { in: deep(levels - 1) });
 const deepCheck = (): Uint8Array => {
@@ -47,7 +47,7 @@ const field = (number: number, body: readonly number[]): number[] => [
   ...body,
 ];
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)]);
-/** A length that is longer than what follows. */
+/** A length beyond the end of the message. */
 const BROKEN = [0x0a, 0x7f];
 
 describe('metadata nested deeper than a decoder goes', () => {
@@ -162,7 +162,7 @@ describe('malformed parts of a check', () => {
     ]).toEqual(['b', 'b', [['x-a', 'b']]]);
   });
 
-  test(`${RUNS} with octets changed: INVALID_ARGUMENT at once, or every attribute is read without an error`, () => {
+  test(`${RUNS} with bytes changed: INVALID_ARGUMENT at once, or every attribute is read without an error`, () => {
     const whole = toBinary(CheckRequestSchema, httpCheck());
     let refused = 0;
     for (let seed = 0; seed < RUNS; seed++) {
@@ -185,7 +185,7 @@ describe('malformed parts of a check', () => {
     expect(refused).toBeLessThan(RUNS / 2);
   });
 
-  test(`${RUNS} log entries with octets changed: refused when they are made, or every attribute is read without an error`, () => {
+  test(`${RUNS} log entries with bytes changed: refused when they are made, or every attribute is read without an error`, () => {
     const whole = toBinary(HTTPAccessLogEntrySchema, httpEntry());
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
@@ -219,8 +219,8 @@ describe('tags and lengths beyond 32 bits', () => {
     ['a tag of six bytes', [0x8a, 0x80, 0x80, 0x80, 0x80, 0x01, 0]],
     ['a length', [0x0a, 0x80, 0x80, 0x80, 0x80, 0x10]],
     ['a length within a group', [0x0b, 0x0a, 0x80, 0x80, 0x80, 0x80, 0x10, 0x0c]],
-  ])('%s is refused', (_name, octets) => {
-    expect(() => new CheckWire(rangeOf(Uint8Array.from([...octets, ...field(1, field(4, []))])), () => 0)).toThrow(
+  ])('%s is refused', (_name, encoded) => {
+    expect(() => new CheckWire(rangeOf(Uint8Array.from([...encoded, ...field(1, field(4, []))])), () => 0)).toThrow(
       GrpcError,
     );
   });

@@ -1,4 +1,4 @@
-/** Octets that are no UTF-8 are U+FFFD in every attribute of every frontend: as in the message that a lenient decode makes of them. */
+/** Bytes that are not UTF-8 are U+FFFD in every attribute of every frontend, as in a lenient decode. */
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { anyPack, StringValueSchema } from '@bufbuild/protobuf/wkt';
 import { describe, expect, test } from 'vitest';
@@ -27,7 +27,7 @@ import { Random } from '../../parts/random.ts';
 const RUNS = Number(process.env['RUNS'] ?? 100);
 const MARK = '~~~~';
 
-/** Every text of a message, names in its maps too, with a mark at its end where chance says so. */
+/** Marks the end of random strings of a message, keys of its maps included. */
 function marked(value: unknown, random: Random): unknown {
   if (typeof value === 'string') return random.below(2) === 0 ? value : value + MARK;
   if (Array.isArray(value)) return value.map((one) => marked(one, random));
@@ -71,10 +71,10 @@ const read = (wire: Wire, call: CallKind, except: readonly string[] = []): Recor
 };
 
 test("the lenient decode reads what the platform's own decoder reads", () => {
-  const octets = Uint8Array.from([0x61, 0xff, 0xc3, 0xa9, 0xf0, 0x9f, 0x98, 0xe2, 0x82]);
-  const bytes = Uint8Array.from([10, octets.length, ...octets]);
+  const encoded = Uint8Array.from([0x61, 0xff, 0xc3, 0xa9, 0xf0, 0x9f, 0x98, 0xe2, 0x82]);
+  const bytes = Uint8Array.from([10, encoded.length, ...encoded]);
   expect(fromBinary(lenientSchema(RateLimitRequestSchema), bytes)).toMatchObject({
-    domain: new TextDecoder().decode(octets),
+    domain: new TextDecoder().decode(encoded),
   });
   expect(() => fromBinary(RateLimitRequestSchema, bytes)).toThrow();
 });

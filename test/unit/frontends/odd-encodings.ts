@@ -10,15 +10,15 @@ export interface Field {
 }
 
 export const varint = (value: number, random?: Random): number[] => {
-  const octets: number[] = [];
+  const encoded: number[] = [];
   let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 128)) octets.push((rest % 128) | 0x80);
-  octets.push(rest);
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) encoded.push((rest % 128) | 0x80);
+  encoded.push(rest);
   if (random?.below(8) === 0) {
-    octets[octets.length - 1] = (octets.at(-1) as number) | 0x80;
-    octets.push(0); // longer than necessary
+    encoded[encoded.length - 1] = (encoded.at(-1) as number) | 0x80;
+    encoded.push(0); // longer than necessary
   }
-  return octets;
+  return encoded;
 };
 
 function fieldsOf(bytes: readonly number[]): Field[] {
@@ -27,10 +27,10 @@ function fieldsOf(bytes: readonly number[]): Field[] {
   const read = (): number => {
     let [value, shift] = [0, 1];
     for (;;) {
-      const octet = bytes[at++] as number;
-      value += (octet & 0x7f) * shift;
+      const byte = bytes[at++] as number;
+      value += (byte & 0x7f) * shift;
       shift *= 128;
-      if (octet < 0x80) return value;
+      if (byte < 0x80) return value;
     }
   };
   while (at < bytes.length) {
@@ -68,7 +68,7 @@ const UNKNOWN: readonly ((random: Random) => number[])[] = [
   ],
 ];
 
-/** The same message written in another way: fields of different numbers change places, messages are split in two, unknown fields come in between. */
+/** Another encoding of the same message: fields of different numbers are reordered, messages split in two, unknown fields inserted. */
 export function oddly(bytes: readonly number[], shape: Shape, random: Random): number[] {
   const parts: Field[] = fieldsOf(bytes).flatMap((field) => {
     const within = field.type === 2 ? shape[field.number] : undefined;

@@ -1,4 +1,4 @@
-/** The same, through the real transport, by a client on the protos that grpc-js-xds ships. */
+/** The frontends over the real transport, with a client on the protos of grpc-js-xds. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
 import { frontendMethods } from '../../../src/frontends/index.ts';

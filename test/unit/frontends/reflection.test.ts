@@ -1,4 +1,4 @@
-/** Asked by a client that has no files of ours: grpc-js with what proto-loader makes of the answers. */
+/** The client has no proto files: grpc-js with descriptors that proto-loader makes of the answers. */
 import { listen } from '../../../src/transport/index.ts';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { create, fromBinary, toBinary, type MessageInitShape } from '@bufbuild/protobuf';

@@ -1,13 +1,13 @@
-/** A value that stands for another, all of it within too, and throws when it is looked at for the nth time. */
+/** A deep proxy of a value that throws at the nth property access. */
 
 export class Thrown extends Error {}
 
 export interface Looks {
-  /** So many looks are left before one throws. */
+  /** Accesses left before one throws. */
   left: number;
 }
 
-/** The same value comes to the same stand-in, so that what is known by its object stays known. */
+/** The same value has the same proxy, so that caches by identity still work. */
 export function throwingAt<T extends object>(value: T, looks: Looks, known = new WeakMap<object, object>()): T {
   const before = known.get(value);
   if (before !== undefined) return before as T;

@@ -1,4 +1,4 @@
-/** An error while an answer is written leaves nothing behind: the next answer of the process is what it would have been. */
+/** An error while an answer is encoded does not affect the next answer of the process. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from 'vitest';
 import { type LimitVerdict, NO_CHANGES, NO_HEADERS, type Verdict } from '../../../src/core/call.ts';
@@ -13,7 +13,7 @@ import { type Looks, Thrown, throwingAt } from './throwing-at.ts';
 
 type Ask = () => Uint8Array | Promise<Uint8Array>;
 
-/** Throws at each look in turn, and asks for another answer in between. Returns at how many it threw. */
+/** Throws at each property access in turn, with another answer in between. Returns how often it threw. */
 async function afterEachThrow(spoilt: (looks: Looks) => Ask, next: Ask): Promise<number> {
   const fresh = Buffer.from(await next());
   for (let at = 0; ; at++) {

@@ -19,7 +19,7 @@ import { file_envoy_service_accesslog_v3_als } from '../../../gen/envoy/service/
 import { file_envoy_service_auth_v3_external_auth } from '../../../gen/envoy/service/auth/v3/external_auth_pb.ts';
 import { file_envoy_service_ratelimit_v3_rls } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 
-/** Newer than the package; the numbers are those of envoyproxy/data-plane-api at 84e84367 (2026-01-29), for WEEK of envoyproxy/ratelimit. */
+/** Newer than the package, with the numbers of envoyproxy/data-plane-api at 84e84367 (2026-01-29), for WEEK of envoyproxy/ratelimit. */
 const NEWER_THAN_THE_PACKAGE = [
   'envoy.config.core.v3.SocketAddress.network_namespace_filepath = 7: string',
   'envoy.data.accesslog.v3.AccessLogType.TcpConnectionStart = 14',
@@ -29,7 +29,7 @@ const NEWER_THAN_THE_PACKAGE = [
   'envoy.type.v3.RateLimitUnit.WEEK = 7',
 ];
 
-/** What the package has and we leave out. Nothing so far: unknown fields would be lost without a word. */
+/** Left out of our protos. Nothing so far, since unknown fields are dropped silently. */
 const LEFT_OUT: readonly string[] = [];
 
 const OF_GOOGLE = 'google.protobuf.';
@@ -102,7 +102,7 @@ const methodLine = (
 ): string =>
   `${service}.${name}(${clientStreams ? 'stream ' : ''}${input}) returns (${serverStreams ? 'stream ' : ''}${output})`;
 
-/** All that can be reached from their three services. */
+/** Everything reachable from their three services. */
 function theirs(): Known {
   const require = createRequire(import.meta.url);
   const deps = join(dirname(require.resolve('@grpc/grpc-js-xds/package.json')), 'deps');

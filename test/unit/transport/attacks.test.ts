@@ -1,4 +1,4 @@
-/** What a hostile or broken peer may do: its connection ends with the right error, in bounded memory, and others are served. */
+/** Attacks: the connection ends with the right error, in bounded memory, and others are served. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listen } from '../../../src/transport/index.ts';
 import { ErrorCode } from '../../../src/transport/h2/frames.ts';
@@ -69,11 +69,11 @@ const times = (count: number, make: (at: number) => Uint8Array): Buffer =>
   Buffer.concat(Array.from({ length: count }, (_, at) => make(at)));
 const reset = (stream: number): Buffer => frame(Type.RST_STREAM, 0, stream, uint32(ErrorCode.CANCEL));
 
-/** Says it again and again until the connection is closed; what the server took of it is bounded. */
+/** Repeats it until the connection is closed, and bounds what the server has read. */
 async function flood(make: (at: number) => Uint8Array, most = 400_000): Promise<{ code: number; why: string }> {
   let at = 0;
   while (!peer.isClosed && at < most) {
-    peer.say(times(2000, (index) => make(at + index)));
+    peer.send(times(2000, (index) => make(at + index)));
     at += 2000;
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -116,13 +116,13 @@ describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
   });
 
   test('empty DATA (CVE-2019-9518)', async () => {
-    peer.say(frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')));
+    peer.send(frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')));
     expect((await flood(() => frame(Type.DATA, 0, 1))).code).toBe(ErrorCode.ENHANCE_YOUR_CALM);
     await others();
   });
 
   test('empty CONTINUATION', async () => {
-    peer.say(frame(Type.HEADERS, 0, 1, head('/t.T/Echo')));
+    peer.send(frame(Type.HEADERS, 0, 1, head('/t.T/Echo')));
     expect((await flood(() => frame(Type.CONTINUATION, 0, 1))).code).toBe(ErrorCode.ENHANCE_YOUR_CALM);
     await others();
   });
@@ -130,7 +130,7 @@ describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
   test('a client that makes calls may ping and update windows as gRPC clients do', async () => {
     for (let round = 0; round < 50; round++) {
       const from = asked;
-      peer.say(
+      peer.send(
         times(200, (at) =>
           Buffer.concat([
             call((round * 200 + at) * 2 + 1, '/t.T/Echo'),
@@ -148,7 +148,7 @@ describe('frames that ask for nothing: ENHANCE_YOUR_CALM', () => {
 
 describe('headers', () => {
   test('a CONTINUATION flood ends at the limit of a block (CVE-2024-27316)', async () => {
-    peer.say(frame(Type.HEADERS, 0, 1, head('/t.T/Echo')));
+    peer.send(frame(Type.HEADERS, 0, 1, head('/t.T/Echo')));
     const { code, why } = await flood(() => frame(Type.CONTINUATION, 0, 1, field('x', 'y'.repeat(100))));
     expect([code, why]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, 'a header block of more than 32768 bytes']);
     await others();
@@ -156,7 +156,7 @@ describe('headers', () => {
 
   test('an HPACK bomb: 4 000 bytes in the table, referenced 2 000 times, get 431 and take no memory', async () => {
     const before = process.memoryUsage().heapUsed;
-    peer.say(
+    peer.send(
       frame(
         Type.HEADERS,
         END_HEADERS | END_STREAM,
@@ -165,7 +165,7 @@ describe('headers', () => {
       ),
     );
     for (let at = 1; at < 50; at++)
-      peer.say(
+      peer.send(
         frame(
           Type.HEADERS,
           END_HEADERS | END_STREAM,
@@ -178,7 +178,7 @@ describe('headers', () => {
       'each is refused',
     );
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * 1024 * 1024);
-    peer.say(call(999, '/t.T/Echo'));
+    peer.send(call(999, '/t.T/Echo'));
     await waitUntil(() => asked === 1, 'the connection lives on');
     await others();
   });
@@ -192,7 +192,7 @@ describe('headers', () => {
     ['a text longer than the block', Buffer.from([0x40, 0x05, 0x61])],
     ['padding of Huffman code that is not EOS', Buffer.from([0x44, 0x81, 0x00])],
   ])('%s: COMPRESSION_ERROR', async (_name, block) => {
-    peer.say(frame(Type.HEADERS, END_HEADERS, 1, block));
+    peer.send(frame(Type.HEADERS, END_HEADERS, 1, block));
     expect((await peer.goAway()).code).toBe(ErrorCode.COMPRESSION_ERROR);
     await others();
   });
@@ -200,7 +200,7 @@ describe('headers', () => {
 
 describe('memory', () => {
   test('streams that never end: as many as are allowed, then REFUSED_STREAM', async () => {
-    peer.say(times(1100, (at) => frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head('/t.T/Waits'))));
+    peer.send(times(1100, (at) => frame(Type.HEADERS, END_HEADERS, at * 2 + 1, head('/t.T/Waits'))));
     await peer.until(
       (frames) =>
         frames.filter(
@@ -212,7 +212,7 @@ describe('memory', () => {
   });
 
   test('an incomplete request is ended by its deadline', async () => {
-    peer.say(
+    peer.send(
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Echo', [['grpc-timeout', '50m']])),
       frame(Type.DATA, 0, 1, message(Buffer.alloc(100)).subarray(0, 50)),
     );
@@ -229,11 +229,11 @@ describe('memory', () => {
   });
 
   test('more than a window: FLOW_CONTROL_ERROR', async () => {
-    peer.say(
+    peer.send(
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Waits')),
       times(5, () => frame(Type.DATA, 0, 1, Buffer.alloc(16_384))),
     );
-    // The first four fill a message of no such length: the limit of messages is 64 KiB.
+    // The first four fill a message of 64 KiB, the limit.
     await peer.until(
       (frames) => frames.some(({ type, stream }) => type === Type.RST_STREAM && stream === 1),
       'the stream is reset',
@@ -244,7 +244,7 @@ describe('memory', () => {
   test('replies that get no window: closed beyond 8 MiB', async () => {
     peer.socket.destroy();
     peer = await rawPeer(serving.transport.port, Buffer.concat([Buffer.from([0, 4]), uint32(0)]));
-    peer.say(times(200, (at) => call(at * 2 + 1, '/t.T/Large')));
+    peer.send(times(200, (at) => call(at * 2 + 1, '/t.T/Large')));
     const { code, why } = await peer.goAway();
     expect([code, why]).toEqual([ErrorCode.ENHANCE_YOUR_CALM, 'too much waits for a window']);
     await others();
@@ -255,7 +255,7 @@ describe('memory', () => {
       arrayBuffers + heapUsed;
     const before = held();
     peer.socket.pause();
-    peer.say(
+    peer.send(
       frame(Type.WINDOW_UPDATE, 0, 0, uint32(0x7000_0000)),
       frame(Type.SETTINGS, 0, 0, Buffer.concat([Buffer.from([0, 4]), uint32(0x7000_0000)])),
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Flood')),
@@ -284,7 +284,7 @@ describe('memory', () => {
       ]);
     let said = 0;
     for (let stream = 1; stream < 1000; stream += 2) {
-      peer.say(half(stream));
+      peer.send(half(stream));
       said += 48_000;
       if (stream % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 1));
     }

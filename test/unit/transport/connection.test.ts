@@ -6,7 +6,7 @@ import { type Answer, answersOf, CONVERSATIONS, METHODS } from './conversations.
 import { framesOf } from './raw-peer.ts';
 import { side } from './side.ts';
 
-/** All that a server says to a conversation that comes in these pieces. */
+/** The output for an input that arrives in these pieces. */
 function saidTo(pieces: readonly Uint8Array[]): Buffer {
   const { connection, said, faults } = side();
   for (const piece of pieces) connection.receive(piece);
@@ -31,7 +31,7 @@ describe.each(Object.entries(CONVERSATIONS))('%s', (_name, conversation) => {
   });
 
   test('the reply is the same byte by byte', () => {
-    expect(saidTo(Array.from(conversation, (octet) => Uint8Array.of(octet))).equals(whole)).toBe(true);
+    expect(saidTo(Array.from(conversation, (byte) => Uint8Array.of(byte))).equals(whole)).toBe(true);
   });
 
   test("Node's HTTP/2 gives the same answers", async () => {
@@ -53,7 +53,7 @@ describe.each(Object.entries(CONVERSATIONS))('%s', (_name, conversation) => {
   });
 });
 
-/** Sent in random pieces, until all is answered. */
+/** Sends it in random pieces, and waits until all is answered. */
 async function overSocket(port: number, conversation: Buffer, asked: number): Promise<Record<number, Answer>> {
   const socket = connect(port, '127.0.0.1');
   let said = Buffer.alloc(0);

@@ -1,4 +1,4 @@
-/** Things a client may say, whole: for tests that cut them up, change them, or say them to two servers. */
+/** Whole inputs of a client, for tests that cut them, change them, or send them to two servers. */
 import { HpackDecoder } from '../../../src/transport/h2/hpack-decoder.ts';
 import type { Methods } from '../../../src/transport/index.ts';
 import { GrpcError, Status } from '../../../src/transport/index.ts';
@@ -144,7 +144,7 @@ export interface Answer {
   readonly reset: number | undefined;
 }
 
-/** What a server's frames say of each stream. A status of gRPC may come with NO_ERROR, which says nothing. */
+/** The answer on each stream. A gRPC status may be followed by a reset with NO_ERROR, which is left out. */
 export function answersOf(frames: readonly Frame[]): Record<number, Answer> {
   const decoder = new HpackDecoder(64 * 1024);
   const answers = new Map<

@@ -1,4 +1,4 @@
-/** What a peer may make the server hold, or work, by the rules of HTTP/2: it is bounded, whatever is sent for it, and others are served meanwhile. */
+/** The memory and work that a peer can cause by valid HTTP/2 are bounded, and others are served meanwhile. */
 import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -90,7 +90,7 @@ const PATIENT = [['grpc-timeout', '99999999H']] as const;
 const GZIP = [...PATIENT, ['grpc-encoding', 'gzip']] as const;
 const packed = gzipSync(Buffer.alloc(MAX_MESSAGE_BYTES - 16), { level: 9 });
 const bomb = Buffer.concat([Buffer.from([1]), uint32(packed.length), packed]);
-/** Packs as well as texts do at best, so that nothing but the memory that it takes bounds it. */
+/** Compresses as well as text at best, so that only the memory bound applies. */
 const DENSE_BYTES = 800 * 1024;
 const densePacked = gzipSync(Buffer.concat([randomBytes(52 * 1024), Buffer.alloc(DENSE_BYTES - 52 * 1024)]));
 const dense = Buffer.concat([Buffer.from([1]), uint32(densePacked.length), densePacked]);
@@ -117,7 +117,7 @@ const statusOf = (frames: readonly Frame[], stream: number): string | undefined 
   )?.[1];
 const settled = async (): Promise<void> => {
   const before = peer.frames.length;
-  peer.say(frame(Type.PING, 0, 0, Buffer.alloc(8, 9)));
+  peer.send(frame(Type.PING, 0, 0, Buffer.alloc(8, 9)));
   await peer.until(
     (frames) =>
       frames.slice(before).some(({ type, flags, payload }) => type === Type.PING && flags === 1 && payload[0] === 9),
@@ -130,14 +130,14 @@ describe('memory', () => {
   test('messages of 4 MiB compressed, on incomplete calls: none is decompressed', async () => {
     const before = memory();
     for (let stream = 1; stream < 300; stream += 2)
-      peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', GZIP)), frame(Type.DATA, 0, stream, bomb));
+      peer.send(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', GZIP)), frame(Type.DATA, 0, stream, bomb));
     await settled();
     expect(memory() - before).toBeLessThan(64 * MIB);
     await others();
   });
 
   test('running calls hold 32 MiB decompressed; further ones are refused', async () => {
-    for (let stream = 1; stream < 120; stream += 2) peer.say(...call(stream, '/t.T/Waits', dense, END_STREAM));
+    for (let stream = 1; stream < 120; stream += 2) peer.send(...call(stream, '/t.T/Waits', dense, END_STREAM));
     await settled();
     expect(waiting).toBeGreaterThan(30);
     expect(waiting * DENSE_BYTES).toBeLessThanOrEqual(32 * MIB);
@@ -150,7 +150,7 @@ describe('memory', () => {
 
   test('streams decompress a message when it is read, one each, and 32 MiB of them', async () => {
     const before = memory();
-    for (let stream = 1; stream < 120; stream += 2) peer.say(...call(stream, '/t.T/ReadsOne', dense, 0));
+    for (let stream = 1; stream < 120; stream += 2) peer.send(...call(stream, '/t.T/ReadsOne', dense, 0));
     await settled();
     expect(read).toBeGreaterThan(24 * MIB);
     expect(read).toBeLessThanOrEqual(32 * MIB);
@@ -162,7 +162,7 @@ describe('memory', () => {
     const before = memory();
     const empty = Buffer.concat(Array.from({ length: 3200 }, () => message(Buffer.alloc(0))));
     for (let stream = 1; stream < 200; stream += 2)
-      peer.say(
+      peer.send(
         frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/ReadsOne', PATIENT)),
         ...[0, 1, 2].map(() => frame(Type.DATA, 0, stream, empty)),
       );
@@ -174,7 +174,7 @@ describe('memory', () => {
   test('prefixes that announce 4 MiB without a message', async () => {
     const before = memory();
     for (let stream = 1; stream < 2000; stream += 2)
-      peer.say(
+      peer.send(
         frame(Type.HEADERS, END_HEADERS, stream, head(stream % 4 === 1 ? '/t.T/Waits' : '/t.T/ReadsOne', PATIENT)),
         frame(Type.DATA, 0, stream, Buffer.from([0, 0, 0x40, 0, 0])),
       );
@@ -185,14 +185,14 @@ describe('memory', () => {
 
   test('a second message, where a method takes one: INVALID_ARGUMENT, also while it answers', async () => {
     const opened = frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Watch'));
-    peer.say(opened, frame(Type.DATA, 0, 1, message(Buffer.from('a'))));
+    peer.send(opened, frame(Type.DATA, 0, 1, message(Buffer.from('a'))));
     await peer.until(
       (frames) => frames.some(({ type, stream }) => type === Type.DATA && stream === 1),
       'it is answered',
     );
-    peer.say(frame(Type.DATA, 0, 1, message(Buffer.from('b'))));
+    peer.send(frame(Type.DATA, 0, 1, message(Buffer.from('b'))));
     await peer.until((frames) => statusOf(frames, 1) === String(Status.INVALID_ARGUMENT), 'it is told');
-    peer.say(
+    peer.send(
       frame(Type.HEADERS, END_HEADERS, 3, head('/t.T/Watch')),
       frame(Type.DATA, 0, 3, Buffer.concat([message(Buffer.from('a')), message(Buffer.from('b'))])),
     );
@@ -205,7 +205,7 @@ describe('work', () => {
   test('messages that decompress a thousandfold are refused after a few, on whatever connection', async () => {
     const other = await rawPeer(serving.transport.port);
     for (const one of [peer, other]) {
-      for (let stream = 1; stream < 200; stream += 2) one.say(...call(stream, '/t.T/Takes', bomb, END_STREAM));
+      for (let stream = 1; stream < 200; stream += 2) one.send(...call(stream, '/t.T/Takes', bomb, END_STREAM));
       await one.until(
         (frames) => statusOf(frames, 199) === String(Status.RESOURCE_EXHAUSTED),
         'the last one is refused',
@@ -215,7 +215,7 @@ describe('work', () => {
     other.socket.destroy();
     expect(taken).toBeGreaterThan(0);
     expect(taken).toBeLessThan(100); // of 200
-    peer.say(...call(201, '/t.T/Takes', dense, END_STREAM));
+    peer.send(...call(201, '/t.T/Takes', dense, END_STREAM));
     await peer.until(
       (frames) => frames.some(({ type, stream }) => type === Type.DATA && stream === 201),
       'one that packs as texts do is taken',
@@ -229,20 +229,20 @@ describe('SETTINGS', () => {
 
   test('full frames with a thousand streams open use up the budget of the connection', async () => {
     for (let stream = 1; stream < 2000; stream += 2)
-      peer.say(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', PATIENT)));
+      peer.send(frame(Type.HEADERS, END_HEADERS, stream, head('/t.T/Waits', PATIENT)));
     const full = frame(
       Type.SETTINGS,
       0,
       0,
       Buffer.concat(Array.from({ length: 1365 }, () => Buffer.concat([window(0xffff), window(0xfffe)]))),
     );
-    for (let at = 0; at < 30 && !peer.isClosed; at++) peer.say(full);
+    for (let at = 0; at < 30 && !peer.isClosed; at++) peer.send(full);
     expect((await peer.goAway()).code).toBe(ErrorCode.ENHANCE_YOUR_CALM);
     await others();
   });
 
   test('a window that is set twice in a frame has its last value', async () => {
-    peer.say(
+    peer.send(
       frame(Type.SETTINGS, 0, 0, Buffer.concat([window(100_000), window(3)])),
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Echo')),
       frame(Type.DATA, END_STREAM, 1, message(Buffer.from('four'))),
@@ -252,7 +252,7 @@ describe('SETTINGS', () => {
       'a part is answered',
     );
     expect(peer.frames.find(({ type }) => type === Type.DATA)?.payload.length).toBe(3);
-    peer.say(frame(Type.SETTINGS, 0, 0, Buffer.concat([window(0), window(1000)])));
+    peer.send(frame(Type.SETTINGS, 0, 0, Buffer.concat([window(0), window(1000)])));
     await peer.until(
       (frames) => frames.some(({ type, flags }) => type === Type.HEADERS && (flags & END_STREAM) !== 0),
       'the rest follows',
@@ -260,7 +260,7 @@ describe('SETTINGS', () => {
   });
 
   test('each value of a frame has to be valid', async () => {
-    peer.say(frame(Type.SETTINGS, 0, 0, Buffer.concat([window(0x8000_0000), window(1)])));
+    peer.send(frame(Type.SETTINGS, 0, 0, Buffer.concat([window(0x8000_0000), window(1)])));
     expect((await peer.goAway()).code).toBe(ErrorCode.FLOW_CONTROL_ERROR);
   });
 });
@@ -298,7 +298,7 @@ test.each(TRANSPORTS)(
       { host: '127.0.0.1', port: 0, maxMessageBytes: 1024, maxConnectionAgeMs: 1500, onFault: () => {} },
     );
     peer = await rawPeer(transport.port);
-    peer.say(
+    peer.send(
       frame(Type.HEADERS, END_HEADERS, 1, head('/t.T/Takes')),
       frame(Type.DATA, 0, 1, message(Buffer.from('a'))),
       frame(Type.HEADERS, END_HEADERS, 3, head('/t.T/Stays')),

@@ -1,6 +1,6 @@
 /**
- * The core of HTTP/2 under octets that nobody sends well. Each file of `corpus/` is an input (hex) under the outcome that it has to
- * have; what a run finds is added there. `npm run fuzz:transport` tries a million of each.
+ * HTTP/2 fed with malformed and random bytes. Each file of `corpus/` is an input (hex) under its expected outcome; inputs that a run finds are
+ * added there. `npm run fuzz:transport` tries a million of each.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -88,10 +88,10 @@ function randomFrames(random: Random): Buffer {
         ),
       );
   }
-  const octets = Buffer.concat(frames);
+  const bytes = Buffer.concat(frames);
   for (let changes = random.below(4) === 0 ? random.below(4) : 0; changes > 0; changes--)
-    octets[24 + random.below(octets.length - 24)] = random.below(256);
-  return octets;
+    bytes[24 + random.below(bytes.length - 24)] = random.below(256);
+  return bytes;
 }
 
 const FOLDER = join(import.meta.dirname, 'corpus');
@@ -99,7 +99,7 @@ const CORPUS = readdirSync(FOLDER)
   .toSorted()
   .map((file) => {
     const [first = '', ...hex] = readFileSync(join(FOLDER, file), 'utf8').split('\n');
-    return { file, outcome: first.replace('# ', ''), octets: Buffer.from(hex.join(''), 'hex') };
+    return { file, outcome: first.replace('# ', ''), bytes: Buffer.from(hex.join(''), 'hex') };
   });
 
 interface Outcome {
@@ -107,8 +107,8 @@ interface Outcome {
   readonly isSound: boolean;
 }
 
-/** What a server says to an input that comes in pieces, in a line; sound where it did all that it must whatever comes. */
-function outcomeOf(octets: Buffer, pieceBytes: () => number): Outcome {
+/** The outcome of an input that arrives in pieces, in one line; sound where the invariants of any input hold. */
+function outcomeOf(bytes: Buffer, pieceBytes: () => number): Outcome {
   let answered = 0;
   const { connection, said, faults, isClosed } = side(
     new Map([
@@ -124,9 +124,9 @@ function outcomeOf(octets: Buffer, pieceBytes: () => number): Outcome {
       ],
     ]),
   );
-  for (let at = 0; at < octets.length;) {
-    const next = Math.min(octets.length, at + pieceBytes());
-    connection.receive(octets.subarray(at, next));
+  for (let at = 0; at < bytes.length;) {
+    const next = Math.min(bytes.length, at + pieceBytes());
+    connection.receive(bytes.subarray(at, next));
     at = next;
   }
   connection.lost();
@@ -162,9 +162,9 @@ const nameOf = (code: number): string =>
   Object.entries(ErrorCode).find(([, number]) => number === code)?.[0] ?? String(code);
 
 describe('the corpus', () => {
-  test.each(CORPUS)('$file', ({ octets, outcome }) => {
-    expect(outcomeOf(octets, () => octets.length)).toEqual({ said: outcome, isSound: true });
-    expect(outcomeOf(octets, () => 1)).toEqual({ said: outcome, isSound: true });
+  test.each(CORPUS)('$file', ({ bytes, outcome }) => {
+    expect(outcomeOf(bytes, () => bytes.length)).toEqual({ said: outcome, isSound: true });
+    expect(outcomeOf(bytes, () => 1)).toEqual({ said: outcome, isSound: true });
   });
 
   test(`${RUNS} inputs made of it: no fault, whole frames, and no good answer that no handler gave`, () => {
@@ -179,27 +179,27 @@ describe('the corpus', () => {
   });
 });
 
-/** Two inputs, one after the other or one within the other, with octets changed, taken out and said twice. */
+/** Two inputs, one after or within the other, with bytes changed, removed and repeated. */
 function mutated(random: Random): Buffer {
-  const one = (CORPUS[random.below(CORPUS.length)] as (typeof CORPUS)[0]).octets;
-  const other = (CORPUS[random.below(CORPUS.length)] as (typeof CORPUS)[0]).octets.subarray(PREFACE.length);
+  const one = (CORPUS[random.below(CORPUS.length)] as (typeof CORPUS)[0]).bytes;
+  const other = (CORPUS[random.below(CORPUS.length)] as (typeof CORPUS)[0]).bytes.subarray(PREFACE.length);
   const at = PREFACE.length + random.below(Math.max(1, one.length - PREFACE.length));
-  let octets =
+  let bytes =
     random.below(3) === 0
       ? Buffer.concat([one.subarray(0, at), other, one.subarray(at)])
       : Buffer.concat([one, random.below(2) === 0 ? other : Buffer.alloc(0)]);
   for (let changes = random.below(5); changes > 0; changes--) {
-    const from = PREFACE.length + random.below(Math.max(1, octets.length - PREFACE.length));
-    const to = Math.min(octets.length, from + 1 + random.below(20));
+    const from = PREFACE.length + random.below(Math.max(1, bytes.length - PREFACE.length));
+    const to = Math.min(bytes.length, from + 1 + random.below(20));
     const cut = random.below(4);
-    if (cut === 0) octets = Buffer.concat([octets.subarray(0, from), octets.subarray(to)]);
-    else if (cut === 1) octets = Buffer.concat([octets.subarray(0, to), octets.subarray(from)]);
-    else if (from < octets.length) {
-      octets = Buffer.from(octets);
-      octets[from] = random.below(256);
+    if (cut === 0) bytes = Buffer.concat([bytes.subarray(0, from), bytes.subarray(to)]);
+    else if (cut === 1) bytes = Buffer.concat([bytes.subarray(0, to), bytes.subarray(from)]);
+    else if (from < bytes.length) {
+      bytes = Buffer.from(bytes);
+      bytes[from] = random.below(256);
     }
   }
-  return octets;
+  return bytes;
 }
 
 describe('random inputs', () => {
@@ -211,7 +211,7 @@ describe('random inputs', () => {
     }
   });
 
-  test(`${RUNS} header blocks of random octets: fields, or COMPRESSION_ERROR`, () => {
+  test(`${RUNS} header blocks of random bytes: fields, or COMPRESSION_ERROR`, () => {
     for (let seed = 0; seed < RUNS; seed++) {
       const random = new Random(seed);
       const { connection, said, faults } = side();

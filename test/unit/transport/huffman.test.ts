@@ -1,4 +1,4 @@
-/** The Huffman code of HPACK, beside a decoder that goes bit by bit, and what nghttp2 (behind node:http2) makes of texts. */
+/** The Huffman code of HPACK, compared with a bitwise decoder, and with nghttp2 (of node:http2). */
 import { connect } from 'node:http2';
 import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
@@ -13,10 +13,10 @@ const BY_BITS = new Map(CODES.map(({ symbol, bits, code }) => [bitsOf(code, bits
 const BY_SYMBOL = new Map(CODES.map(({ symbol, bits, code }) => [symbol, bitsOf(code, bits)]));
 
 /** RFC 7541 section 5.2, word for word. */
-function slowly(octets: readonly number[]): number[] | undefined {
+function slowly(bytes: readonly number[]): number[] | undefined {
   const decoded: number[] = [];
   let code = '';
-  for (const bit of octets.map((octet) => bitsOf(octet, 8)).join('')) {
+  for (const bit of bytes.map((byte) => bitsOf(byte, 8)).join('')) {
     code += bit;
     const symbol = BY_BITS.get(code);
     if (symbol === 256) return undefined;
@@ -27,9 +27,9 @@ function slowly(octets: readonly number[]): number[] | undefined {
   return code.length < 8 && !code.includes('0') ? decoded : undefined;
 }
 
-function decoded(octets: readonly number[]): number[] | undefined {
-  const out = new Uint8Array(mostDecoded(octets.length) + 5).fill(0xee);
-  const end = decodeHuffman(Uint8Array.from([9, ...octets, 9]), 1, 1 + octets.length, out, 5);
+function decoded(bytes: readonly number[]): number[] | undefined {
+  const out = new Uint8Array(mostDecoded(bytes.length) + 5).fill(0xee);
+  const end = decodeHuffman(Uint8Array.from([9, ...bytes, 9]), 1, 1 + bytes.length, out, 5);
   expect([...out.subarray(0, 5)]).toEqual([0xee, 0xee, 0xee, 0xee, 0xee]);
   return end < 0 ? undefined : [...out.subarray(5, end)];
 }
@@ -40,7 +40,7 @@ function encoded(symbols: readonly number[], padding = '1'): number[] {
     bits
       .padEnd(Math.ceil(bits.length / 8) * 8, padding)
       .match(/.{8}/g)
-      ?.map((octet) => Number.parseInt(octet, 2)) ?? []
+      ?.map((byte) => Number.parseInt(byte, 2)) ?? []
   );
 }
 
@@ -61,18 +61,18 @@ test('invalid code: EOS, padding of zeros, padding that is too long', () => {
   expect(decoded([...encoded([0x61]), 0xff])).toBeUndefined();
 });
 
-test(`${RUNS} random octets and texts`, () => {
+test(`${RUNS} random bytes and texts`, () => {
   const random = new Random(3);
   for (let run = 0; run < RUNS; run++) {
     const length = random.below(40);
-    const octets =
+    const bytes =
       random.below(2) === 0
         ? Array.from({ length }, () => (random.below(3) === 0 ? 0xff : random.below(256)))
         : encoded(
             Array.from({ length }, () => (random.below(8) === 0 ? random.below(256) : 0x30 + random.below(0x40))),
             random.below(8) === 0 ? '0' : '1',
           );
-    expect(decoded(octets), String(octets)).toEqual(slowly(octets));
+    expect(decoded(bytes), String(bytes)).toEqual(slowly(bytes));
   }
 });
 
@@ -104,7 +104,7 @@ test('as nghttp2 encodes', async () => {
     });
   client.destroy();
   server.close();
-  const octets = block() as Buffer;
-  const fields = new HpackDecoder(1 << 20).decode(octets, 0, octets.length) ?? [];
+  const bytes = block() as Buffer;
+  const fields = new HpackDecoder(1 << 20).decode(bytes, 0, bytes.length) ?? [];
   expect(fields.filter(({ name }) => name.startsWith('x-')).map(({ value }) => value)).toEqual(values);
 });

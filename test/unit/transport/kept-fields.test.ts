@@ -1,14 +1,14 @@
-/** What a decoder hands out is read later, when the memory of its block has been used for others. */
+/** Decoded fields stay the same when the buffer of their block is reused. */
 import { expect, test } from 'vitest';
 import { HpackDecoder } from '../../../src/transport/h2/hpack-decoder.ts';
 import { Random } from '../../parts/random.ts';
 
 /** A literal without indexing, or with, whose name is new: lengths up to 16 383. */
 const text = (value: string): number[] => {
-  const octets = [...Buffer.from(value, 'latin1')];
-  if (octets.length < 127) return [octets.length, ...octets];
-  const rest = octets.length - 127;
-  return [127, ...(rest < 128 ? [rest] : [(rest & 127) | 128, rest >> 7]), ...octets];
+  const bytes = [...Buffer.from(value, 'latin1')];
+  if (bytes.length < 127) return [bytes.length, ...bytes];
+  const rest = bytes.length - 127;
+  return [127, ...(rest < 128 ? [rest] : [(rest & 127) | 128, rest >> 7]), ...bytes];
 };
 
 test('fields keep their values, short and long, however many come after them', () => {
@@ -25,11 +25,11 @@ test('fields keep their values, short and long, however many come after them', (
       String.fromCharCode(97 + random.below(26)).repeat(random.below(4) === 0 ? random.below(900) : random.below(60)),
     ]);
     // A Buffer, whose own slice() would be a view.
-    const octets = Buffer.from(
+    const bytes = Buffer.from(
       said.flatMap(([name, value]) => [random.below(2) === 0 ? 0x00 : 0x40, ...text(name), ...text(value)]),
     );
-    kept.push({ said, fields: decoder.decode(octets, 0, octets.length) ?? [] });
-    octets.fill(0xff);
+    kept.push({ said, fields: decoder.decode(bytes, 0, bytes.length) ?? [] });
+    bytes.fill(0xff);
   }
   for (const { fields, said } of kept) expect(fields.map(({ name, value }) => [name, value])).toEqual(said);
 });

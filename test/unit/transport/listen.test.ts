@@ -10,7 +10,7 @@ import { all, bytes, failureOf, serve, Status, text, waitUntil, type Serving } f
 import { rawPeer, Type } from './raw-peer.ts';
 import { TRANSPORTS } from './serving.ts';
 
-/** As a process that was killed does. */
+/** Leaves a socket file behind, as a killed process does. */
 const leaveSocketAt = async (path: string): Promise<void> =>
   new Promise((resolve) => {
     execFile(

@@ -15,12 +15,12 @@ test('messages cut anywhere come out as they went in, whenever they are taken', 
     const said = Array.from({ length: 1 + below(20) }, () =>
       Buffer.alloc(below(3) === 0 ? 0 : below(MOST), below(256)),
     );
-    const octets = Buffer.concat(said.map((body) => message(body)));
+    const bytes = Buffer.concat(said.map((body) => message(body)));
     const queue = new MessageQueue(MOST, 'identity');
     const taken: Uint8Array[] = [];
-    for (let at = 0; at < octets.length;) {
-      const to = Math.min(octets.length, at + 1 + below(400));
-      queue.push(octets, at, to);
+    for (let at = 0; at < bytes.length;) {
+      const to = Math.min(bytes.length, at + 1 + below(400));
+      queue.push(bytes, at, to);
       at = to;
       for (let most = below(4); most > 0; most--) {
         const next = queue.next();
@@ -29,7 +29,7 @@ test('messages cut anywhere come out as they went in, whenever they are taken', 
     }
     for (let next = queue.next(); next !== undefined; next = queue.next()) taken.push(next);
     expect(queue.isEmpty, `run ${run}`).toBe(true);
-    expect(Buffer.concat(taken.map((body) => message(body))).equals(octets), `run ${run}`).toBe(true);
+    expect(Buffer.concat(taken.map((body) => message(body))).equals(bytes), `run ${run}`).toBe(true);
   }
 });
 
@@ -38,9 +38,9 @@ describe('an invalid prefix', () => {
     ['another flag', [2, 0, 0, 0, 0], Status.INTERNAL],
     ['compressed without an encoding', [1, 0, 0, 0, 0], Status.INTERNAL],
     ['a length above the limit', [0, 0, 0, 0x10, 0], Status.RESOURCE_EXHAUSTED],
-  ])('%s', (_name, octets, code) => {
+  ])('%s', (_name, bytes, code) => {
     const queue = new MessageQueue(MOST, 'identity');
-    queue.push(Uint8Array.from(octets), 0, octets.length);
+    queue.push(Uint8Array.from(bytes), 0, bytes.length);
     expect(() => queue.next()).toThrow(expect.objectContaining({ code }) as GrpcError);
   });
 });

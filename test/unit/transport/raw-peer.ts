@@ -43,7 +43,7 @@ const text = (value: string): Buffer => {
   return Buffer.concat([Buffer.from(length), bytes]);
 };
 
-/** HPACK, each field a literal: without indexing, or (`isIndexed`) into the table. */
+/** An HPACK literal: without indexing, or (`isIndexed`) with. */
 export const field = (name: string, value: string, isIndexed = false): Buffer =>
   Buffer.concat([Buffer.from([isIndexed ? 0x40 : 0]), text(name), text(value)]);
 
@@ -78,7 +78,7 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
-/** Whole frames, and what is left. */
+/** Complete frames, and the rest. */
 export function framesOf(bytes: Buffer): { readonly frames: Frame[]; readonly rest: Buffer } {
   const frames: Frame[] = [];
   let at = 0;
@@ -100,13 +100,13 @@ export interface RawPeer {
   readonly socket: Socket;
   readonly frames: readonly Frame[];
   readonly isClosed: boolean;
-  say(...pieces: Uint8Array[]): void;
-  /** The code of the GOAWAY that ended the connection; rejects where it lives on. */
+  send(...pieces: Uint8Array[]): void;
+  /** The GOAWAY that ended the connection; rejects where it lives on. */
   goAway(withinMs?: number): Promise<{ readonly code: number; readonly why: string }>;
   until(holds: (frames: readonly Frame[]) => boolean, what: string, withinMs?: number): Promise<void>;
 }
 
-/** Connected, and its preface and settings said. */
+/** Connects, and sends the preface and SETTINGS. */
 export async function rawPeer(port: number, settings: Uint8Array = Buffer.alloc(0)): Promise<RawPeer> {
   const socket = connect(port, '127.0.0.1');
   const frames: Frame[] = [];
@@ -144,7 +144,7 @@ export async function rawPeer(port: number, settings: Uint8Array = Buffer.alloc(
     get isClosed() {
       return isClosed;
     },
-    say: (...pieces) => {
+    send: (...pieces) => {
       socket.write(Buffer.concat(pieces));
     },
     until,

@@ -1,4 +1,4 @@
-/** A head that is like the last one is not read anew: it must say the same as where it is. */
+/** A head that shares the summary of the last one equals one that is parsed in full. */
 import { expect, test } from 'vitest';
 import { HeadReader } from '../../../src/transport/h2/head-reader.ts';
 import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
@@ -40,10 +40,10 @@ const SOUND: readonly (readonly [string, string])[] = [
 ];
 const OTHERS = ['1', '2', 'a\0b', ' blank'] as const;
 
-const octets = (text: string): number[] => [text.length, ...Buffer.from(text, 'latin1')];
-/** Literals without indexing: a block means the same whatever came before. */
+const encoded = (text: string): number[] => [text.length, ...Buffer.from(text, 'latin1')];
+/** Literals without indexing, so that a block means the same whatever precedes it. */
 const block = (fields: readonly (readonly [string, string])[]): Buffer =>
-  Buffer.from(fields.flatMap(([name, value]) => [0x00, ...octets(name), ...octets(value)]));
+  Buffer.from(fields.flatMap(([name, value]) => [0x00, ...encoded(name), ...encoded(value)]));
 
 const said = (head: RequestHead | string | undefined): unknown =>
   typeof head === 'object'

@@ -19,7 +19,7 @@ export interface Serving {
   stop(): Promise<void>;
 }
 
-/** What every transport does is tested on each. */
+/** Both transports, for tests of what they share. */
 export const TRANSPORTS: readonly (readonly [name: string, listen: Listen])[] = [
   ['our own HTTP/2', listen],
   ['node:http2', listenHttp2],
@@ -54,7 +54,7 @@ export async function serve(
 export const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 export const bytes = (said: string): Uint8Array => new TextEncoder().encode(said);
 
-/** What a call ended with: its GrpcError; anything else is a failure of the test. */
+/** The GrpcError that ended a call; any other end fails the test. */
 export async function failureOf(call: Promise<unknown>): Promise<GrpcError> {
   try {
     await call;

@@ -1,4 +1,4 @@
-/** Peers that speak something else than the port are told of, over real sockets. */
+/** Peers that speak another protocol than the port are reported, over real sockets. */
 import { get } from 'node:http';
 import { connect as connectRaw } from 'node:net';
 import { connect, type ConnectionOptions } from 'node:tls';
@@ -34,8 +34,8 @@ const told = async (): Promise<Stranger> => {
   return strangers[0] as Stranger;
 };
 
-/** Says this, and waits until it is cut off. */
-async function say(octets: Uint8Array): Promise<void> {
+/** Sends this, and waits until the connection is closed. */
+async function send(bytes: Uint8Array): Promise<void> {
   const socket = connectRaw(transport.port, '127.0.0.1')
     .on('error', () => {})
     .resume();
@@ -46,7 +46,7 @@ async function say(octets: Uint8Array): Promise<void> {
   const closed = new Promise((resolve) => {
     socket.once('close', resolve);
   });
-  socket.end(octets);
+  socket.end(bytes);
   await closed;
 }
 
@@ -85,7 +85,7 @@ describe('at a cleartext port', () => {
   });
 
   test('anything else', async () => {
-    await say(Buffer.from('\u0001\u0002 hello there'));
+    await send(Buffer.from('\u0001\u0002 hello there'));
     expect(await told()).toEqual({ kind: 'unknown', peer: own });
   });
 
@@ -93,7 +93,7 @@ describe('at a cleartext port', () => {
     const peer = await rawPeer(transport.port);
     await peer.until((frames) => frames.length > 0, 'it is answered');
     peer.socket.destroy();
-    await say(Buffer.alloc(0));
+    await send(Buffer.alloc(0));
     expect(strangers).toEqual([]);
   });
 });
@@ -103,9 +103,9 @@ describe.each(TRANSPORTS)('at a TLS port, %s', (_name, listenAt) => {
     ['HTTP/1', 'GET / HTTP/1.1\r\n\r\n'],
     ['HTTP/2', PREFACE],
     ['anything else', 'hello there, who is this?'],
-  ])('%s in cleartext', async (_what, octets) => {
+  ])('%s in cleartext', async (_what, bytes) => {
     await start(TLS, listenAt);
-    await say(Buffer.from(octets));
+    await send(Buffer.from(bytes));
     expect(await told()).toEqual({ kind: 'cleartext', peer: own });
   });
 
@@ -133,8 +133,8 @@ describe.each(TRANSPORTS)('at a TLS port, %s', (_name, listenAt) => {
 
   test('but no probe that sends nothing', async () => {
     await start(TLS, listenAt);
-    await say(Buffer.alloc(0));
-    await say(Buffer.alloc(0));
+    await send(Buffer.alloc(0));
+    await send(Buffer.alloc(0));
     expect(strangers).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TlsOptions } from '../../../src/transport/index.ts';
 
-/** CN=localhost, 127.0.0.1; good until 2126. Of no use but here. */
+/** CN=localhost, 127.0.0.1; valid until 2126, and only for tests. */
 const KEY = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg9gYHCOtTlgwKag48
 wxOwllm1xG7RVDC52WSoxtABsvehRANCAASsuB9LgSta1Mi3aMaU1/cieSwb2T+W
@@ -27,7 +27,7 @@ GOery4lG1yCV9yvcZlYQVj1hFeqE9AT0Cg53WUls8A==
 
 export const TLS = { cert: CERT, key: KEY } as const;
 
-/** Another of the same name. */
+/** Another one of the same name. */
 export async function anotherTls(): Promise<TlsOptions> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-tls-'));
   execFileSync(

@@ -1,4 +1,4 @@
-/** gRPC over TLS, and callers that have to say who they are. */
+/** gRPC over TLS, with and without client certificates. */
 import { Client, credentials } from '@grpc/grpc-js';
 import { type AddressInfo, connect as connectRaw } from 'node:net';
 import { connect, createServer } from 'node:tls';
@@ -118,7 +118,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     ['nothing', []],
     ['one byte', [0x16]],
     ['half a ClientHello', [0x16, 3, 1, 1, 0, 1, 0, 0, 0xfc, 3, 3]],
-  ])('a drain does not wait for a peer that says %s', async (_said, octets) => {
+  ])('a drain does not wait for a peer that says %s', async (_said, encoded) => {
     const { port } = await start({ cert: CERT, key: KEY });
     const socket = connectRaw(port, '127.0.0.1');
     const closed = new Promise((resolve) => {
@@ -128,7 +128,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
     await new Promise((resolve) => {
       socket.once('connect', resolve);
     });
-    socket.write(Uint8Array.from(octets));
+    socket.write(Uint8Array.from(encoded));
     await transport?.drain(60_000);
     expect(await closed).toBe('closed');
   });

@@ -10,7 +10,7 @@ describe.each(TRANSPORTS)('%s', (_transport, listen) => {
   let serving: Serving;
   let seen: CallContext | undefined;
   let aborted = 0;
-  /** For all replies of a method. Long, so that some wait for their window. */
+  /** Shared by all replies of a method. Long, so that some wait for their window. */
   let begun = 0;
   const lent = new Uint8Array(30_000);
 
