@@ -1,5 +1,5 @@
 /**
- * The stages in their order: parse, check, fold, the passes, a back end.
+ * Compiles an expression: parse, check, fold, the other passes, a back end.
  * **In**: text and attributes. **Out**: a {@link Compiled}. **Fails**: with the problems, never by throwing.
  */
 import type { Attributes } from '../attributes/attributes.ts';
@@ -17,8 +17,8 @@ import type { Node } from './parse/ast.ts';
 import { parse } from './parse/parser.ts';
 import { type Problem, SyntaxProblem } from './parse/problem.ts';
 import { fold } from './passes/fold.ts';
-import { necessaryFor } from './passes/necessary.ts';
-import { provenBy } from './passes/proven.ts';
+import { indexGuards } from './passes/index-guards.ts';
+import { presenceProvenBy } from './passes/presence.ts';
 import { type Read, readsOf, sharedReads } from './passes/reads.ts';
 import { Trace } from './passes/trace.ts';
 
@@ -33,8 +33,8 @@ export function compile(source: string, attributes: Attributes, options: Compile
     type: tree.type,
     reads: sharedReads(found.reads, attributes),
     warnings: inOrder(warnings, found.warnings),
-    proves: provenBy(tree, true, attributes),
-    guards: options.withGuards === true ? orShared(necessaryFor(tree, attributes)) : NONE,
+    proves: presenceProvenBy(tree, true, attributes),
+    guards: options.withGuards === true ? orShared(indexGuards(tree, attributes)) : NONE,
     constant: constantOf(tree) as Value | undefined,
     evaluate: (isMetered(tree) ? metered(evaluate, budget) : evaluate) as Compiled['evaluate'],
     why: budget === DEFAULT_BUDGET ? whyByDefault : whyWithin(budget),
@@ -42,7 +42,7 @@ export function compile(source: string, attributes: Attributes, options: Compile
   return { compiled, problems: [] };
 }
 
-/** The same, with a trace of each evaluation. */
+/** As {@link compile}, with a trace of each evaluation. */
 export function traceable(
   source: string,
   attributes: Attributes,
@@ -97,7 +97,7 @@ function parsed(source: string): Node | { readonly problem: Problem } {
   }
 }
 
-/** Shared: most of many thousand expressions have none, and an empty array of each would take memory. */
+/** Shared, since most expressions have none and an empty array for each would take memory. */
 const NONE: readonly never[] = [];
 const orShared = <T>(items: readonly T[]): readonly T[] => (items.length === 0 ? NONE : items);
 
@@ -117,7 +117,7 @@ const whyWithin = (budget: Budget): Compiled['why'] =>
   };
 const whyByDefault = whyWithin(DEFAULT_BUDGET);
 
-/** What an expression that failed was missing. Values are not shown: they may be secret. */
+/** Names the absent attributes and keys of a failed evaluation; not their values, which may be secret. */
 function missing(reads: readonly Read[], bag: Bag): string {
   const absent = reads.flatMap(({ name, slot, keys, guarded }) => {
     const value = bag.get(slot);

@@ -1,4 +1,4 @@
-/** What the compiler gives, and what it is asked for. */
+/** The options and the results of the compiler. */
 import type { Bag } from '../attributes/bag.ts';
 import type { Type } from '../attributes/types.ts';
 import type { Value } from '../attributes/values.ts';
@@ -14,15 +14,15 @@ export interface Compiled {
   readonly type: Type;
   readonly reads: readonly Read[];
   readonly warnings: readonly Problem[];
-  /** What is present where it is true, for {@link CompileOptions.given} of expressions that are evaluated after it. */
+  /** The names that are present if it is true, for {@link CompileOptions.given} of expressions that are evaluated after it. */
   readonly proves: ReadonlySet<string>;
-  /** For an index, see `passes/necessary.ts`; empty unless {@link CompileOptions.withGuards} asks for it. */
+  /** For an index, see `passes/index-guards.ts`; empty unless {@link CompileOptions.withGuards} asks for it. */
   readonly guards: readonly Guard[];
   /** The value of an expression that reads nothing and cannot fail; else `undefined`. */
   readonly constant: Value | undefined;
-  /** Never throws; fails beyond its budget. It does not use `this`, so that it can be held without the rest. */
+  /** Never throws; fails if it exceeds its budget. It does not use `this`, so that it can be kept alone. */
   readonly evaluate: (bag: Bag) => Value | typeof FAILED;
-  /** Why `evaluate` fails on this bag, in words; it evaluates again. Empty where it does not fail. */
+  /** The reason why `evaluate` fails on this bag; it evaluates again. Empty if it does not fail. */
   why(bag: Bag): string;
 }
 
@@ -58,9 +58,9 @@ export interface CompileOptions {
   readonly unchecked?: boolean;
   /** Names are looked up under it first, then under each shorter one (cel-spec, "Name resolution"). */
   readonly container?: string;
-  /** What is present before the expression is evaluated ({@link Compiled.proves}): reads of it count as guarded. */
+  /** Names that are known to be present ({@link Compiled.proves}); reads of them count as guarded. */
   readonly given?: ReadonlySet<string>;
-  /** `closures`: no code is generated; for comparisons, and where code may not be generated anyway. */
+  /** `closures`: no code is generated; for comparisons. */
   readonly backEnd?: 'generated' | 'closures';
   /** The limits of an evaluation; `DEFAULT_BUDGET` if absent. */
   readonly budget?: Budget;

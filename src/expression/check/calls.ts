@@ -1,4 +1,4 @@
-/** Calls of functions and methods, and operators: which overload the types of the arguments select. */
+/** Resolves calls of functions, methods and operators to overloads, by the types of the arguments. */
 import { BOOL, DYN, INT, type Type, sameType, typeText } from '../../attributes/types.ts';
 import { functionNames, hasFunction, overloadsOf } from '../functions/index.ts';
 import { EXTREMES, EXTREMES_OF_LIST, SIZE_OF_CONTAINER } from '../functions/generic.ts';
@@ -9,7 +9,7 @@ import { lowered } from './names.ts';
 import { checkNegation, checkOperator } from './operators.ts';
 import { checkOptionalConstructor, checkOptionalMethod } from './optionals.ts';
 import type { Scope } from './scope.ts';
-import { adapted, isAssignable, toDyn } from './types.ts';
+import { argumentFor, isAssignable, toDyn } from './types.ts';
 import { type Typed, isInvalid } from './typed.ts';
 
 type Call = NodeOf<'call'>;
@@ -43,7 +43,7 @@ export function checkCall(node: Call, scope: Scope): Typed {
     if (name === '!') return { kind: 'not', node, type: BOOL, of: scope.fit(first, BOOL, '! takes bool') };
     if (name === '-') return checkNegation(node, first, scope);
     if (name === 'dyn' && checked.length === 1)
-      return { kind: 'same', node, type: DYN, of: toDyn(first), isRevealed: false };
+      return { kind: 'passthrough', node, type: DYN, of: toDyn(first), isRevealed: false };
   }
   if (first !== undefined && target !== undefined && first.type.kind === 'optional') {
     const method = checkOptionalMethod(node, first, first.type.of, second, scope);
@@ -54,13 +54,13 @@ export function checkCall(node: Call, scope: Scope): Typed {
   return checkOverloads(name, target !== undefined, checked, node, scope);
 }
 
-/** Its argument; the name says that a secret is meant to go out (`Read.exposed`). */
+/** The value of its argument; it permits that a secret in it is sent (`Read.exposed`). */
 function checkReveal(node: Call, scope: Scope): Typed {
   const [arg] = node.args;
   if (arg === undefined || node.args.length > 1)
     return scope.problem('EXPRESSION_NO_OVERLOAD', 'reveal() takes one value, such as reveal(request.api_key)', node);
   const of = scope.check(arg);
-  return isInvalid(of) ? of : { kind: 'same', node, type: of.type, of, isRevealed: true };
+  return isInvalid(of) ? of : { kind: 'passthrough', node, type: of.type, of, isRevealed: true };
 }
 
 /** math.greatest() and math.least(): any number of numbers, or a list of them (cel-go, math extension). */
@@ -109,7 +109,7 @@ function checkOverloads(name: string, isMethod: boolean, args: readonly Typed[],
     node,
     type: first.result,
     overload: first,
-    args: args.map((arg, at) => adapted(arg, first.params[at] ?? DYN)),
+    args: args.map((arg, at) => argumentFor(first.params[at] ?? DYN, arg)),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * **In**: a syntax tree and the attributes that it may read. **Out**: the typed tree. **Fails**: with all problems at
- * once; a part with a problem is `invalid`, which suppresses the problems that would follow from it.
+ * The type checker. **In**: a syntax tree and the attributes that it may read. **Out**: the typed tree. **Fails**: with all
+ * problems at once; a part with a problem is `invalid`, which suppresses follow-on problems.
  */
 import type { Attributes } from '../../attributes/attributes.ts';
 import {
@@ -24,7 +24,7 @@ import { checkCall } from './calls.ts';
 import { checkBind, checkMacro, checkOptMap } from './macros.ts';
 import { checkHas, checkIndex, checkName } from './names.ts';
 import { Scope } from './scope.ts';
-import { heldAs, joinAll } from './types.ts';
+import { convertTo, joinAll } from './types.ts';
 import { type Typed, isInvalid } from './typed.ts';
 
 export interface CheckOptions {
@@ -128,7 +128,7 @@ class Checker extends Scope {
     const test = this.fit(this.check(node.test), BOOL, 'the condition of ?: is bool', node.test);
     const [yes, no] = [this.check(node.yes), this.check(node.no)];
     const type = joinAll([yes.type, no.type]);
-    return { kind: 'if', node, type, test, yes: heldAs(yes, type), no: heldAs(no, type) };
+    return { kind: 'if', node, type, test, yes: convertTo(yes, type), no: convertTo(no, type) };
   }
 
   #list(node: NodeOf<'list'>): Typed {
@@ -141,7 +141,7 @@ class Checker extends Scope {
       kind: 'list',
       node,
       type: listOf(type),
-      items: items.map((item) => ({ ...item, value: itemHeldAs(item, type) })),
+      items: items.map((item) => ({ ...item, value: itemConvertedTo(item, type) })),
     };
   }
 
@@ -161,8 +161,8 @@ class Checker extends Scope {
       type: mapOf(key, of),
       entries: entries.map((entry, at) => ({
         ...entry,
-        key: heldAs(keys[at] as Typed, key),
-        value: itemHeldAs(entry, of),
+        key: convertTo(keys[at] as Typed, key),
+        value: itemConvertedTo(entry, of),
       })),
     };
   }
@@ -181,5 +181,5 @@ interface Item {
 
 const itemType = ({ value, isOptional }: Item): Type =>
   !isOptional ? value.type : value.type.kind === 'optional' ? value.type.of : DYN;
-const itemHeldAs = ({ value, isOptional }: Item, type: Type): Typed =>
-  isInvalid(value) ? value : heldAs(value, isOptional && value.type.kind === 'optional' ? optionalOf(type) : type);
+const itemConvertedTo = ({ value, isOptional }: Item, type: Type): Typed =>
+  isInvalid(value) ? value : convertTo(value, isOptional && value.type.kind === 'optional' ? optionalOf(type) : type);

@@ -19,19 +19,17 @@ export function checkMacro(node: Macro, scope: Scope): Typed {
   const { variable, second } = node;
   const [key, element] = type.kind === 'list' ? [INT, type.of] : type.kind === 'map' ? [type.key, type.of] : [DYN, DYN];
   if (second !== undefined)
-    return scope.withVariable(variable, key, (place) =>
-      scope.withVariable(second, element, (secondPlace) =>
-        checkBody(node, over, [place, secondPlace], { key, element }, scope),
-      ),
+    return scope.withVariable(variable, key, (first) =>
+      scope.withVariable(second, element, (other) => checkBody(node, over, [first, other], { key, element }, scope)),
     );
   const one = type.kind === 'map' ? key : element;
-  return scope.withVariable(variable, one, (place) => checkBody(node, over, [place], { key, element: one }, scope));
+  return scope.withVariable(variable, one, (index) => checkBody(node, over, [index], { key, element: one }, scope));
 }
 
 function checkBody(
   node: Macro,
   over: Typed,
-  places: TypedMacro['places'],
+  variables: TypedMacro['variables'],
   { key, element }: { readonly key: Type; readonly element: Type },
   scope: Scope,
 ): Typed {
@@ -49,7 +47,16 @@ function checkBody(
       `transformMapEntry() takes a map of new entries, this is ${typeText(body.type)}`,
       node.body,
     );
-  return { kind: 'macro', node, type: resultType(macro, body.type, key, element), macro, over, places, filter, body };
+  return {
+    kind: 'macro',
+    node,
+    type: resultType(macro, body.type, key, element),
+    macro,
+    over,
+    variables,
+    filter,
+    body,
+  };
 }
 
 function resultType(macro: Macro['macro'], body: Type, key: Type, element: Type): Type {
@@ -79,7 +86,7 @@ export function checkOptMap(node: NodeOf<'optMap'>, scope: Scope): Typed {
       `${isFlat ? 'optFlatMap' : 'optMap'}() goes with optional values, this is ${typeText(over.type)}`,
       node.over,
     );
-  return scope.withVariable(node.variable, over.type.kind === 'optional' ? over.type.of : DYN, (place) => {
+  return scope.withVariable(node.variable, over.type.kind === 'optional' ? over.type.of : DYN, (variable) => {
     const body = scope.check(node.body);
     if (isFlat && !isInvalid(body) && body.type.kind !== 'optional' && body.type.kind !== 'dyn')
       return scope.problem(
@@ -87,14 +94,14 @@ export function checkOptMap(node: NodeOf<'optMap'>, scope: Scope): Typed {
         `optFlatMap() takes an optional value, this is ${typeText(body.type)}`,
         node.body,
       );
-    return { kind: 'optMap', node, type: isFlat ? body.type : optionalOf(body.type), over, place, body, isFlat };
+    return { kind: 'optMap', node, type: isFlat ? body.type : optionalOf(body.type), over, variable, body, isFlat };
   });
 }
 
 export function checkBind(node: NodeOf<'bind'>, scope: Scope): Typed {
   const value = scope.check(node.value);
-  return scope.withVariable(node.variable, value.type, (place) => {
+  return scope.withVariable(node.variable, value.type, (variable) => {
     const body = scope.check(node.body);
-    return { kind: 'bind', node, type: body.type, place, value, body };
+    return { kind: 'bind', node, type: body.type, variable, value, body };
   });
 }

@@ -36,10 +36,10 @@ export function checkName(node: NodeOf<'name' | 'select'>, scope: Scope): Typed 
   }
   if (node.kind === 'select')
     return lookup(scope.check(node.of), stringKey(node.field, node), node.optional, node, scope);
-  return { kind: 'variable', node, type: variable.type, place: variable.place };
+  return { kind: 'variable', node, type: variable.type, index: variable.index };
 }
 
-/** `undefined` where no part of the name is declared. */
+/** `undefined` if no part of the name is declared. */
 function checkAttribute(chain: Chain, node: Node, scope: Scope): Typed | undefined {
   const { names, optional, absolute } = chain;
   for (let length = names.length; length > 0; length -= 1) {
@@ -63,7 +63,7 @@ function checkAttribute(chain: Chain, node: Node, scope: Scope): Typed | undefin
   return names.length > 1 && prefixes.has(names[0] ?? '') ? unknown(whole, node, scope) : undefined;
 }
 
-/** The commonest names have one part or use all parts. */
+/** Most often all names; their array is then not copied. */
 const beginning = (names: readonly string[], length: number): string =>
   (length === names.length ? names : names.slice(0, length)).join('.');
 
@@ -107,7 +107,7 @@ export function checkIndex(node: NodeOf<'index'>, scope: Scope): Typed {
   return lookup(of, key, node.optional, node, scope);
 }
 
-/** An absent key fails, or is none where the lookup is optional. Through an optional value the result is optional. */
+/** An absent key fails; an optional lookup has no value then. A lookup in an optional value is optional. */
 function lookup(of: Typed, key: Typed, optional: boolean, node: Node, scope: Scope): Typed {
   if (isInvalid(of) || isInvalid(key)) return { kind: 'invalid', node, type: DYN };
   const container = of.type.kind === 'optional' ? of.type.of : of.type;
@@ -161,7 +161,7 @@ const lowerCase = (name: Val): Val => (typeof name === 'string' ? name.toLowerCa
 
 // ------------------------------------------------------------ has()
 
-/** Checked as a read of the attribute, field or key, of which only the presence is asked. */
+/** Checks the operand as a read, and turns it into a test of presence. */
 export function checkHas(node: NodeOf<'has'>, scope: Scope): Typed {
   const { of } = node;
   if (of.kind === 'index') {

@@ -21,21 +21,21 @@ import {
 import type { Overload } from '../functions/overload.ts';
 import type { NodeOf } from '../parse/ast.ts';
 import type { Scope } from './scope.ts';
-import { heldAs, joinTypes, toDyn } from './types.ts';
+import { convertTo, joinTypes, toDyn } from './types.ts';
 import type { Typed } from './typed.ts';
 
 type Kinds = ReadonlySet<Type['kind']>;
 const NUMERIC: Kinds = new Set(['int', 'uint', 'double']);
-/** Values of these types are equal where `===` says so. */
+/** Types whose equality is `===`. */
 const IDENTICAL: Kinds = new Set(['bool', 'string', 'null']);
-/** The same, with {@link IDENTICAL}: the canonical form of whole numbers. */
+/** The equality of two values of one of these types is `===` as well, thanks to their canonical form. */
 const WHOLE: Kinds = new Set(['int', 'uint']);
 const OBJECTS: Kinds = new Set(['bytes', 'timestamp', 'duration', 'ip', 'cidr', 'type']);
 const ORDERED: Kinds = new Set(['bool', 'int', 'uint', 'double', 'string', 'bytes', 'timestamp', 'duration']);
 
 type Call = NodeOf<'call'>;
 
-/** `undefined` where the name is not that of a binary operator. */
+/** `undefined` for a name that is not a binary operator. */
 export function checkOperator(node: Call, left: Typed, right: Typed, scope: Scope): Typed | undefined {
   switch (node.name) {
     case '==':
@@ -137,7 +137,7 @@ function arithmetic(node: Call, left: Typed, right: Typed, scope: Scope): Typed 
   if (exact !== undefined) return call(node, exact, left, right);
   if (node.name === '+' && a === 'list' && b === 'list') {
     const type = joinTypes(left.type, right.type) ?? listOf(DYN);
-    return call(node, JOIN_LISTS, heldAs(left, type), heldAs(right, type), type);
+    return call(node, JOIN_LISTS, convertTo(left, type), convertTo(right, type), type);
   }
   const isPossible =
     (a === 'dyn' || b === 'dyn') &&

@@ -1,4 +1,4 @@
-/** `optional.of(x)` and its kin, and the methods of optional values (cel-spec, optional types). */
+/** Constructors (`optional.of(x)`) and methods of optional values (cel-spec, optional types). */
 import { BOOL, type Type, optionalOf, typeText } from '../../attributes/types.ts';
 import { HAS_VALUE, OPTIONAL_OF, OPTIONAL_OF_NON_ZERO, VALUE } from '../functions/generic.ts';
 import type { NodeOf } from '../parse/ast.ts';
@@ -23,7 +23,7 @@ export function checkOptionalConstructor(node: NodeOf<'call'>, scope: Scope): Ty
   return { kind: 'call', node, type: optionalOf(of.type), overload, args: [of] };
 }
 
-/** `undefined` where it is no method of optional values. */
+/** `undefined` for a name that is not a method of optional values. */
 export function checkOptionalMethod(
   node: NodeOf<'call'>,
   target: Typed,

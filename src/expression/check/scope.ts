@@ -1,15 +1,15 @@
-/** What the parts of the checker share: declared names, variables in scope, and the problems found so far. */
+/** The state of the checker: declared names, variables in scope, and the problems found so far. */
 import type { Attributes } from '../../attributes/attributes.ts';
 import { DYN, type Type, sameType, typeText } from '../../attributes/types.ts';
 import type { Node } from '../parse/ast.ts';
 import type { Problem } from '../parse/problem.ts';
-import { fitsFreely, heldAs, isPartlyDyn, joinTypes, toDyn } from './types.ts';
+import { fitsFreely, convertTo, isPartlyDyn, joinTypes, toDyn } from './types.ts';
 import { type Typed, isInvalid } from './typed.ts';
 
 export interface Variable {
   readonly name: string;
   readonly type: Type;
-  readonly place: number;
+  readonly index: number;
 }
 
 export interface ScopeOptions {
@@ -26,7 +26,7 @@ export abstract class Scope {
   /** `a.b.`, `a.` and the empty text, for the container `a.b`. */
   readonly #containers: readonly string[];
   readonly #variables: Variable[] = [];
-  #places = 0;
+  #variableCount = 0;
 
   constructor(attributes: Attributes, { isUnchecked, container }: ScopeOptions) {
     this.attributes = attributes;
@@ -58,23 +58,23 @@ export abstract class Scope {
     return this.#variables.findLast((variable) => variable.name === name);
   }
 
-  withVariable(name: string, type: Type, check: (place: number) => Typed): Typed {
-    const place = this.#places++;
-    this.#variables.push({ name, type, place });
+  withVariable(name: string, type: Type, check: (index: number) => Typed): Typed {
+    const index = this.#variableCount++;
+    this.#variables.push({ name, type, index });
     try {
-      return check(place);
+      return check(index);
     } finally {
       this.#variables.pop();
     }
   }
 
-  /** Converts to the wanted type, in each evaluation where the static type is `dyn`; else reports `why`. */
+  /** Converts to the wanted type; reports `why` if no value of the static type can be of it. */
   fit(typed: Typed, wanted: Type, why: string, at: Node = typed.node): Typed {
     if (wanted.kind === 'dyn') return toDyn(typed);
     if (isInvalid(typed) || sameType(typed.type, wanted)) return typed;
     if (fitsFreely(typed.type, wanted)) return { ...typed, type: wanted };
     if (isPartlyDyn(typed.type) || (isPartlyDyn(wanted) && joinTypes(typed.type, wanted) !== undefined))
-      return heldAs(typed, wanted);
+      return convertTo(typed, wanted);
     return this.problem('EXPRESSION_TYPE', `${why}; this is ${typeText(typed.type)}`, at);
   }
 }

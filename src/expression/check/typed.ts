@@ -1,7 +1,7 @@
 /**
  * The checked tree of an expression: every node has its type, names are slots or variables, calls are resolved to
  * overloads, and conversions are nodes of their own. Passes rewrite and read it; the back ends evaluate it.
- * An evaluation gives `undefined` where it fails (an absent attribute, an overflow ...), without an exception.
+ * The value of a part is `undefined` if its evaluation failed (an absent attribute, an overflow ...); nothing is thrown.
  */
 import type { Type } from '../../attributes/types.ts';
 import type { Overload } from '../functions/overload.ts';
@@ -9,7 +9,7 @@ import type { MacroKind, Node } from '../parse/ast.ts';
 import type { Val } from '../values/dynamic.ts';
 
 interface Base {
-  /** The part of the syntax tree that it was made from. A conversion has the node of its operand. */
+  /** The node of the syntax tree that it was made from. A conversion has the node of its operand. */
   readonly node: Node;
   readonly type: Type;
 }
@@ -17,15 +17,15 @@ interface Base {
 export type Typed = Base &
   (
     | { readonly kind: 'constant'; readonly value: Val }
-    /** `isOptional`: an optional value, none where the attribute is absent (`a.?b`). */
+    /** `isOptional`: an optional value, which has none if the attribute is absent (`a.?b`). */
     | { readonly kind: 'attribute'; readonly slot: number; readonly isOptional: boolean }
-    /** The variable of a macro or of `cel.bind`; `place` is unique within the expression. */
-    | { readonly kind: 'variable'; readonly place: number }
+    /** A variable of a macro or of `cel.bind`; `index` is unique within the expression. */
+    | { readonly kind: 'variable'; readonly index: number }
     /** `of[key]`, `of.key`; `isOptional`: `of[?key]`, or through an optional value. */
     | { readonly kind: 'lookup'; readonly of: Typed; readonly key: Typed; readonly isOptional: boolean }
     /** `has(a.b)` of an attribute. */
     | { readonly kind: 'hasAttribute'; readonly slot: number }
-    /** `has(of.field)`; `slot`: the attribute that `of` is read from; false where it is absent. */
+    /** `has(of.field)`; `slot`: the attribute that `of` is read from; false if it is absent. */
     | { readonly kind: 'hasField'; readonly of: Typed; readonly field: string; readonly slot: number | undefined }
     /** `has(m[key])`; `of` is the optional lookup. */
     | { readonly kind: 'hasValue'; readonly of: Typed }
@@ -33,7 +33,7 @@ export type Typed = Base &
     /** The side that decides absorbs a failure of the other. */
     | { readonly kind: 'and' | 'or'; readonly left: Typed; readonly right: Typed }
     | { readonly kind: 'if'; readonly test: Typed; readonly yes: Typed; readonly no: Typed }
-    /** `==` and `!=` of types whose values are equal where `===` says so. */
+    /** `==` and `!=` of types whose equality is `===`. */
     | { readonly kind: 'identical'; readonly left: Typed; readonly right: Typed; readonly isNegated: boolean }
     /** `in` a constant list of such a type. */
     | { readonly kind: 'inSet'; readonly item: Typed; readonly values: ReadonlySet<Val> }
@@ -42,8 +42,8 @@ export type Typed = Base &
     | { readonly kind: 'dispatch'; readonly overloads: readonly Overload[]; readonly args: readonly Typed[] }
     /** Between a static type and `dyn`, or to a lower-case header name. Inserted by the checker. */
     | { readonly kind: 'convert'; readonly of: Typed; readonly convert: (value: Val) => Val | undefined }
-    /** `reveal(x)` and `dyn(x)`: the value of the argument. */
-    | { readonly kind: 'same'; readonly of: Typed; readonly isRevealed: boolean }
+    /** `reveal(x)` and `dyn(x)`: the value of the operand. */
+    | { readonly kind: 'passthrough'; readonly of: Typed; readonly isRevealed: boolean }
     /** `of.orValue(instead)`; `isOptional`: `of.or(instead)`. */
     | { readonly kind: 'orElse'; readonly of: Typed; readonly instead: Typed; readonly isOptional: boolean }
     | { readonly kind: 'list'; readonly items: readonly TypedItem[] }
@@ -52,16 +52,16 @@ export type Typed = Base &
     | {
         readonly kind: 'optMap';
         readonly over: Typed;
-        readonly place: number;
+        readonly variable: number;
         readonly body: Typed;
         readonly isFlat: boolean;
       }
-    | { readonly kind: 'bind'; readonly place: number; readonly value: Typed; readonly body: Typed }
+    | { readonly kind: 'bind'; readonly variable: number; readonly value: Typed; readonly body: Typed }
     /** A node with a problem, which has been reported; it always fails. */
     | { readonly kind: 'invalid' }
   );
 
-/** `isOptional`: `?x`; the value is left out where the optional has none. */
+/** `isOptional`: `?x`, an optional value, which is left out if it has none. */
 export interface TypedItem {
   readonly value: Typed;
   readonly isOptional: boolean;
@@ -75,7 +75,7 @@ export interface TypedMacro {
   readonly macro: MacroKind;
   readonly over: Typed;
   /** One variable: an element, or a key of a map. Two: index and element, or key and value. */
-  readonly places: readonly [number] | readonly [number, number];
+  readonly variables: readonly [number] | readonly [number, number];
   readonly filter: Typed | undefined;
   readonly body: Typed;
 }
@@ -102,7 +102,7 @@ export function childrenOf(typed: Typed): readonly Typed[] {
     case 'hasValue':
     case 'not':
     case 'convert':
-    case 'same':
+    case 'passthrough':
       return [typed.of];
     case 'and':
     case 'or':

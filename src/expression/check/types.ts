@@ -1,4 +1,4 @@
-/** How types relate: joining the types of several branches, assignability, and conversion to and from `dyn`. */
+/** Joins of types, assignability, and conversions to and from `dyn`. */
 import { DYN, type Type, listOf, mapOf, optionalOf, sameType } from '../../attributes/types.ts';
 import { boxer, unbox } from '../values/dynamic.ts';
 import type { Typed, TypedOf } from './typed.ts';
@@ -9,7 +9,7 @@ import type { Typed, TypedOf } from './typed.ts';
  */
 export const FREE: Type = Object.freeze({ kind: 'dyn' });
 
-/** Whether the types differ only where one of them is {@link FREE}; the values are then held alike. */
+/** Whether the types are equal but for {@link FREE}; their values then have the same form. */
 export function fitsFreely(type: Type, wanted: Type): boolean {
   if (type === FREE) return true;
   if (type.kind === 'map')
@@ -61,8 +61,8 @@ export function toDyn(typed: Typed): Typed {
     : { kind: 'convert', node: typed.node, type: DYN, of: typed, convert: box };
 }
 
-/** The same value in the static form of `type`; fails in evaluations whose value is of another type. */
-export function heldAs(typed: Typed, type: Type): Typed {
+/** Converts to the static form of `type`; an evaluation fails if the value is of another type. */
+export function convertTo(typed: Typed, type: Type): Typed {
   if (type.kind === 'dyn') return toDyn(typed);
   if (typed.type === type) return typed;
   if (fitsFreely(typed.type, type)) return { ...typed, type };
@@ -78,8 +78,8 @@ export function heldAs(typed: Typed, type: Type): Typed {
 const unboxer = (type: Type, box: ReturnType<typeof boxer>): TypedOf<'convert'>['convert'] =>
   box === undefined ? (value) => unbox(type, value) : (value) => unbox(type, box(value));
 
-/** As {@link heldAs}, for an argument of an overload. */
-export function adapted(typed: Typed, param: Type): Typed {
+/** An argument in the form of the overload's parameter. */
+export function argumentFor(param: Type, typed: Typed): Typed {
   if (param.kind === 'dyn') return toDyn(typed);
-  return isPartlyDyn(typed.type) || isPartlyDyn(param) ? heldAs(typed, param) : typed;
+  return isPartlyDyn(typed.type) || isPartlyDyn(param) ? convertTo(typed, param) : typed;
 }

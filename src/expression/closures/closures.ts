@@ -1,13 +1,13 @@
 /**
- * The back end of closures. **In**: a typed tree. **Out**: a function of a bag. **Fails**: never; `undefined` where the
- * evaluation fails, except for {@link OverBudget}, which is thrown.
+ * The closure back end. **In**: a typed tree. **Out**: a function of a bag. **Fails**: never; the function gives `undefined` if
+ * the evaluation fails, and throws only {@link OverBudget}.
  */
 import type { Type } from '../../attributes/types.ts';
 import type { Overload } from '../functions/overload.ts';
 import { constantOf, type Typed, type TypedMacro, type TypedOf } from '../check/typed.ts';
 import type { Val } from '../values/dynamic.ts';
 import { bindRun, itemsOf, macroRun, optMapRun, pairsOf } from './macros.ts';
-import { isWeighed, weighedRun } from './metering.ts';
+import { isMeteredType, meteredRun } from './metering.ts';
 import {
   type Lookup,
   type Run,
@@ -20,7 +20,7 @@ import {
   elementAt,
   elementOrEntry,
   entryOf,
-  failing,
+  failingRun,
   hasAttributeRun,
   hasFieldRun,
   hasValueRun,
@@ -39,14 +39,14 @@ import {
   variableRun,
 } from './runs.ts';
 
-/** Wraps the closure of a node; for traces. */
+/** Wraps the closure of a node, for traces. */
 export type Decorate = (typed: Typed, run: Run) => Run;
 
 export const closureOf = (typed: Typed, decorate?: Decorate): Run => new Builder(decorate).run(typed);
 
 class Builder {
   readonly #decorate: Decorate | undefined;
-  /** Values of variables by place. Evaluations are synchronous and never enter themselves, so one array serves all. */
+  /** Values of variables by index. Evaluations are synchronous and not reentrant, so they share one array. */
   readonly #values: (Val | undefined)[] = [];
   /** The number of macro bodies around the node. */
   #loops = 0;
@@ -67,7 +67,7 @@ class Builder {
       case 'attribute':
         return typed.isOptional ? optionalAttributeRun(typed.slot) : attributeRun(typed.slot);
       case 'variable':
-        return variableRun(this.#values, typed.place);
+        return variableRun(this.#values, typed.index);
       case 'lookup': {
         const [of, key, lookup] = [this.run(typed.of), this.run(typed.key), lookupOf(typed)];
         return typed.isOptional ? optionalLookupRun(of, key, lookup) : lookupRun(of, key, lookup);
@@ -102,7 +102,7 @@ class Builder {
       }
       case 'convert':
         return unaryRun(this.run(typed.of), typed.convert);
-      case 'same':
+      case 'passthrough':
         return this.run(typed.of);
       case 'orElse':
         return orElseRun(this.run(typed.of), this.run(typed.instead), typed.isOptional);
@@ -119,18 +119,18 @@ class Builder {
       case 'macro':
         return this.#macro(typed);
       case 'optMap':
-        return optMapRun(this.run(typed.over), this.#setter(typed.place), this.run(typed.body), typed.isFlat);
+        return optMapRun(this.run(typed.over), this.#setter(typed.variable), this.run(typed.body), typed.isFlat);
       case 'bind':
-        return bindRun(this.run(typed.value), this.#setter(typed.place), this.run(typed.body));
+        return bindRun(this.run(typed.value), this.#setter(typed.variable), this.run(typed.body));
       case 'invalid':
-        return failing;
+        return failingRun;
     }
   }
 
   /** An argument of a call. In a macro's body, what the call reads is metered, since it is read for each element. */
   #argument(typed: Typed, name: string): Run {
     const run = this.run(typed);
-    return this.#loops > 0 && typed.kind !== 'constant' && isWeighed(typed.type) ? weighedRun(run, name) : run;
+    return this.#loops > 0 && typed.kind !== 'constant' && isMeteredType(typed.type) ? meteredRun(run, name) : run;
   }
 
   #identical({ left, right, isNegated }: TypedOf<'identical'>): Run {
@@ -159,29 +159,29 @@ class Builder {
     );
   }
 
-  #macro({ macro, over, places, filter, body }: TypedMacro): Run {
-    const [place, second] = places;
+  #macro({ macro, over, variables, filter, body }: TypedMacro): Run {
+    const [first, second] = variables;
     const items = this.run(over);
     this.#loops += 1;
     const [keeps, made] = [filter === undefined ? undefined : this.run(filter), this.run(body)];
     this.#loops -= 1;
     const isDyn = over.type.kind === 'dyn';
-    const set = this.#setter(place);
+    const set = this.#setter(first);
     return second === undefined
       ? macroRun(macro, itemsOf(items, isDyn), made, keeps, set, itself)
       : macroRun(macro, pairsOf(items, isDyn), made, keeps, pairSetter(set, this.#setter(second)), firstOf);
   }
 
-  #setter(place: number): Setter {
-    return setterOf(this.#values, place);
+  #setter(variable: number): Setter {
+    return setterOf(this.#values, variable);
   }
 }
 
 type Setter = (value: Val | undefined) => void;
 const setterOf =
-  (values: (Val | undefined)[], place: number): Setter =>
+  (values: (Val | undefined)[], index: number): Setter =>
   (value) => {
-    values[place] = value;
+    values[index] = value;
   };
 const pairSetter =
   (setKey: Setter, setElement: Setter) =>
@@ -198,7 +198,7 @@ function lookupOf({ of, key }: TypedOf<'lookup'>): Lookup {
   return container.kind === 'list' && key.type.kind !== 'dyn' ? elementAt : elementOrEntry;
 }
 
-/** The function that the overload makes where its arguments after the first are constant: a compiled pattern, say. */
+/** The function that the overload makes for constant arguments, such as a compiled pattern. */
 export function specialised(
   { specialise }: Overload,
   args: readonly Typed[],

@@ -3,7 +3,7 @@ import type { Val } from '../values/dynamic.ts';
 import { type Budget, withinBudget } from '../budget.ts';
 import type { Run } from './runs.ts';
 
-/** The result of an evaluation that failed. Never a value, never "no": the caller decides what a failure means. */
+/** The result of a failed evaluation. It is neither a value nor "no"; the caller decides what a failure means. */
 export const FAILED: unique symbol = Symbol('failed');
 
 /** Never throws: an exception of a function or of the bag fails the evaluation and is passed to `onFault`. */

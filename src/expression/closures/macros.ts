@@ -137,7 +137,7 @@ export function optMapRun(over: Run, set: Setter, body: Run, isFlat: boolean): R
   };
 }
 
-/** A value that failed fails the parts of the body that read it, and no others. */
+/** A failed value fails only the parts of the body that read it. */
 export function bindRun(value: Run, set: Setter, body: Run): Run {
   return (bag) => {
     set(value(bag));

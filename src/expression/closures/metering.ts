@@ -1,10 +1,10 @@
-/** What counts against the budget of an evaluation (budget.ts), beside what functions count themselves. */
+/** Counts the values that calls in macro bodies read (budget.ts); macros and functions count the rest themselves. */
 import type { Type } from '../../attributes/types.ts';
 import { READ_PER_STEP, spendSteps } from '../budget.ts';
 import { childrenOf, type Typed } from '../check/typed.ts';
 import type { Run } from './runs.ts';
 
-/** Whether anything in the tree is counted: a macro, or a function that builds text. */
+/** Whether the tree has anything that counts: a macro, or a function that builds text. */
 export function isMetered(typed: Typed): boolean {
   switch (typed.kind) {
     case 'constant':
@@ -24,11 +24,11 @@ export function isMetered(typed: Typed): boolean {
   }
 }
 
-const WEIGHED: ReadonlySet<Type['kind']> = new Set(['string', 'bytes', 'list', 'map', 'dyn']);
-export const isWeighed = ({ kind }: Type): boolean => WEIGHED.has(kind);
+const METERED_TYPES: ReadonlySet<Type['kind']> = new Set(['string', 'bytes', 'list', 'map', 'dyn']);
+export const isMeteredType = ({ kind }: Type): boolean => METERED_TYPES.has(kind);
 
-/** `name`: of the function or operator that reads the value. */
-export function weighedRun(run: Run, name: string): Run {
+/** `name`: the function or operator that reads the value. */
+export function meteredRun(run: Run, name: string): Run {
   const perStep = name === 'matches' ? 1 : READ_PER_STEP; // an automaton takes several times as long for each character
   const readsMaps = name === '==' || name === '!=';
   const readsLists = name !== 'size';

@@ -1,16 +1,16 @@
 /**
- * Closures of single nodes over the closures of their children. They are made outside of the builder: a closure that is
- * made in one of its methods would keep the builder and the tree for as long as the expression lives.
+ * Closures of single nodes over the closures of their children. They are made outside of the builder, since a closure of one
+ * of its methods would retain the builder and the tree for as long as the expression lives.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { type Type, DYN } from '../../attributes/types.ts';
 import type { Overload } from '../functions/overload.ts';
 import { NONE, Optional, type Val, boxer, keyOf, unbox } from '../values/dynamic.ts';
 
-/** `undefined`: the evaluation of this part failed. */
+/** The value of a part; `undefined` if its evaluation failed. */
 export type Run = (bag: Bag) => Val | undefined;
 
-export const failing: Run = () => undefined;
+export const failingRun: Run = () => undefined;
 export const constantRun =
   (value: Val): Run =>
   () =>
@@ -28,9 +28,9 @@ export const optionalAttributeRun =
   };
 
 export const variableRun =
-  (values: readonly (Val | undefined)[], place: number): Run =>
+  (values: readonly (Val | undefined)[], index: number): Run =>
   () =>
-    values[place];
+    values[index];
 
 // ------------------------------------------------------------ fields and keys
 
@@ -71,7 +71,7 @@ export const hasAttributeRun =
   (bag) =>
     bag.get(slot) !== undefined;
 
-/** False where the attribute of `slot` is absent. */
+/** False if the attribute of `slot` is absent. */
 export const hasFieldRun =
   (of: Run, field: string, slot: number | undefined): Run =>
   (bag) => {
@@ -91,7 +91,7 @@ export const hasValueRun =
     return value === undefined ? undefined : value instanceof Optional && value.value !== undefined;
   };
 
-/** `keepsOptional`: the optional value itself, where it has one. */
+/** `keepsOptional`: the result is the optional value and not the value in it. */
 export const orElseRun =
   (of: Run, instead: Run, keepsOptional: boolean): Run =>
   (bag) => {
@@ -136,7 +136,7 @@ export const identicalRun =
     return y === undefined ? undefined : (x === y) === wanted;
   };
 
-/** The commonest form of all, `attribute == "constant"`. */
+/** `attribute == "constant"` is the most common expression of all. */
 export const identicalToRun = (of: Run, constant: Val, wanted: boolean): Run =>
   wanted
     ? (bag) => {
@@ -180,7 +180,7 @@ export const callRun =
     return values === undefined ? undefined : call(...values);
   };
 
-/** The first overload that the values of this evaluation fit. Arguments are in `dyn`; the result is, where they differ in it. */
+/** Calls the first overload that the values of this evaluation fit. Arguments are `dyn`, and the result if the overloads differ in it. */
 export function dispatchRun(overloads: readonly Overload[], args: readonly Run[], type: Type): Run {
   const boxers = overloads.map(({ result }) => (type.kind === 'dyn' ? boxer(result) : undefined));
   return (bag) => {
@@ -208,7 +208,7 @@ function valuesOf(runs: readonly Run[], bag: Bag): Val[] | undefined {
 
 // ------------------------------------------------------------ lists and maps
 
-/** `isOptional`: the value is optional, and left out where it is none. */
+/** `isOptional`: an optional value, which is left out if it has none. */
 export interface ItemRun {
   readonly value: Run;
   readonly isOptional: boolean;
@@ -230,7 +230,7 @@ export const listRun =
     return list as Val;
   };
 
-/** Fails for a key that is there twice, and for a number that is no integer. */
+/** Fails for a duplicate key and for a fractional number. */
 export const mapRun =
   (entries: readonly EntryRun[]): Run =>
   (bag) => {

@@ -1,6 +1,6 @@
 /**
- * Overloads whose parameter types the checker knows itself, since they depend on each other or on the number of
- * arguments: `size` of containers, optional values, `math.greatest` and `math.least`.
+ * Overloads whose types the checker computes, since they depend on the types or the number of the arguments: `size` of
+ * containers, optional values, `math.greatest` and `math.least`.
  */
 import { BOOL, DYN, INT } from '../../attributes/types.ts';
 import { NONE, Optional, type Val, compareDyn } from '../values/dynamic.ts';
@@ -20,13 +20,13 @@ export const OPTIONAL_OF = fn('optional.of', [DYN], DYN, (value: Val) => new Opt
 export const OPTIONAL_OF_NON_ZERO = fn('optional.ofNonZeroValue', [DYN], DYN, (value: Val) =>
   isZero(value) ? NONE : new Optional(value),
 );
-// null is assignable to an optional type (types.ts), and is none.
+// null is assignable to an optional type (types.ts), so the value need not be an Optional.
 export const HAS_VALUE = method('hasValue', [DYN], BOOL, (value: Val) =>
   value instanceof Optional ? value.value !== undefined : undefined,
 );
 export const VALUE = method('value', [DYN], DYN, (value: Val) => (value instanceof Optional ? value.value : undefined));
 
-/** The first of the greatest (`sign` 1) or least; `undefined` where one is no number, or there is none. */
+/** The first of the greatest (`sign` 1) or least values; `undefined` if one is not a number, or there are none. */
 function extreme(values: readonly Val[], sign: 1 | -1): Val | undefined {
   let [found] = values;
   if (found === undefined || compareDyn(found, 0n) === undefined) return undefined;

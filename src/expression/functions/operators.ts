@@ -88,13 +88,13 @@ export const COMPARE_DYN = comparison((sign, test) =>
   operator(sign, [DYN, DYN], BOOL, (x: Val, y: Val) => {
     const order = compareDyn(x, y);
     if (order !== undefined) return test(order);
-    return typeof x === 'number' || typeof y === 'number' ? false : undefined; // NaN is in no order
+    return typeof x === 'number' || typeof y === 'number' ? false : undefined; // NaN has no order
   }),
 );
 
 // ------------------------------------------------------------ in
 
-/** Of elements that are equal where `===` says so. */
+/** For elements whose equality is `===`. */
 export const IN_LIST_OF_SAME = operator('in', [DYN, DYN], BOOL, (item: Val, list: readonly Val[]) =>
   list.includes(item),
 );
@@ -156,7 +156,7 @@ const ALL_ARITHMETIC: readonly Overload[] = [
 /** By sign. */
 export const ARITHMETIC: ReadonlyMap<string, readonly Overload[]> = Map.groupBy(ALL_ARITHMETIC, ({ name }) => name);
 
-/** By sign: of values in `dyn`, by the overload that they fit. */
+/** By sign, for `dyn` values; each evaluation uses the overload that they fit. */
 export const DYN_ARITHMETIC: ReadonlyMap<string, Overload> = new Map(
   [...ARITHMETIC].map(([sign, overloads]) => [
     sign,

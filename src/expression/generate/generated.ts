@@ -1,19 +1,19 @@
 /**
  * The back end of generated code: one function for each shape of expression.
- * **In**: a typed tree. **Out**: a function that evaluates it. **Fails**: never; where code may not be made from text
- * (`--disallow-code-generation-from-strings`), and for a root without code of its own, closures evaluate it.
+ * **In**: a typed tree. **Out**: a function that evaluates it. **Fails**: never; closures evaluate a root without code of its
+ * own, and everything if code generation is disabled (`--disallow-code-generation-from-strings`).
  *
- * Thousands of rules have a few shapes, so the machine code of each is compiled once and stays in the caches.
+ * Thousands of rules have a few shapes, so each shape is compiled once and its machine code stays in the caches.
  */
 import { closureOf } from '../closures/closures.ts';
 import { type Evaluate, evaluatorOf, FAILED } from '../closures/evaluate.ts';
 import type { Typed } from '../check/typed.ts';
-import { Coder } from './coder.ts';
+import { CodeGenerator } from './code-generator.ts';
 
-/** Takes the pool's values one by one: they then stand in the function's own context, nearer than in an array. */
+/** Its parameters are the pooled values: variables of the context are faster than elements of an array. */
 type Factory = (...pool: readonly unknown[]) => Evaluate;
 
-/** By code. They are kept for as long as the process lives; a policy has dozens. */
+/** Shapes are cached for the life of the process; a policy has dozens. */
 const MOST_SHAPES = 10_000;
 const shapes = new Map<string, Factory>();
 
@@ -32,7 +32,7 @@ const mayGenerate = ((): boolean => {
 export function generated(typed: Typed): Evaluate {
   const closures = (): Evaluate => evaluatorOf(closureOf(typed));
   if (!mayGenerate || typed.kind === 'constant') return closures();
-  const coder = new Coder();
+  const coder = new CodeGenerator();
   const code = coder.code(typed);
   if (code === undefined || code.length > MOST_CODE) return closures();
   const shape = `${coder.pool.length} ${coder.temporaries} ${code}`;
@@ -45,7 +45,7 @@ export function generated(typed: Typed): Evaluate {
   return factory(...coder.pool);
 }
 
-function factoryOf(code: string, { pool, temporaries }: Coder): Factory {
+function factoryOf(code: string, { pool, temporaries }: CodeGenerator): Factory {
   const names = pool.map((_, at) => `k${at}`).join(', ');
   const declared =
     temporaries === 0 ? '' : `let ${Array.from({ length: temporaries }, (_, at) => `t${at + 1}`).join(', ')}; `;

@@ -1,6 +1,6 @@
 /**
  * Guards of single tests: comparisons of one attribute, or of one key of a map attribute, with constants.
- * **In**: a typed node that is no logic. **Out**: its guards (necessary.ts). **Fails**: never.
+ * **In**: a typed node other than `&&`, `||`, `!` and `?:`. **Out**: its guards (index-guards.ts). **Fails**: never.
  */
 import type { Attributes } from '../../attributes/attributes.ts';
 import { Cidr, parseCidr } from '../../attributes/network.ts';
@@ -33,10 +33,10 @@ export const NEGATED: Readonly<Record<Reading, Reading>> = {
   'not true': 'not false',
 };
 
-/** A guard of more atoms costs more than it saves. */
+/** A guard with more atoms costs more than it saves. */
 export const MOST_ATOMS = 64;
 
-/** A place with the atoms that name it alone. */
+/** A place with the atoms of its presence. */
 interface KnownPlace {
   readonly place: Place;
   readonly present: Atom;
@@ -74,7 +74,7 @@ export class Places {
 
 interface Operand {
   readonly at: KnownPlace;
-  /** The place of the map, of which it is an entry. */
+  /** The place of the map, if it is one of its entries. */
   readonly map: KnownPlace | undefined;
   readonly type: Type;
   /** The constant of `.orValue(...)`, which replaces an absent value. */
@@ -149,7 +149,7 @@ export function guardsOfTest(typed: Typed, reading: Reading, places: Places): re
   }
 }
 
-/** Types whose values an index finds by equality. */
+/** Types that an index finds by equality. */
 const INDEXED: ReadonlySet<Type['kind']> = new Set(['bool', 'int', 'uint', 'string', 'null']);
 
 function equality(left: Typed, right: Typed, reading: Reading, places: Places): readonly Guard[] {
@@ -207,7 +207,7 @@ function inMap(item: Typed, container: Typed, reading: Reading, places: Places):
 
 /** `["10.0.0.0/8", ...].exists(n, cidr(n).containsIP(x))`. */
 function inRanges(
-  { macro, over, places: variables, body }: TypedOf<'macro'>,
+  { macro, over, variables, body }: TypedOf<'macro'>,
   reading: Reading,
   places: Places,
 ): readonly Guard[] {
@@ -221,7 +221,7 @@ function inRanges(
   const ranges = texts.map((text) => (typeof text === 'string' ? parseCidr(text) : undefined));
   if (
     of?.kind !== 'variable' ||
-    of.place !== variables[0] ||
+    of.index !== variables[0] ||
     operand?.type.kind !== 'ip' ||
     operand.isOptional ||
     ranges.includes(undefined)
@@ -237,13 +237,13 @@ function inRanges(
 
 const eq = (operand: Operand, value: Value): Atom => ({ kind: 'eq', place: operand.at.place, value });
 
-/** Of a test of one operand that is true where an atom holds; `insteadHolds`: whether the value of `orValue` passes it. */
+/** The guards of a test that is true if an atom holds. `insteadHolds`: whether the constant of `orValue` passes the test. */
 function positive(operand: Operand, reading: Reading, atoms: readonly Atom[], insteadHolds: boolean): readonly Guard[] {
   if (reading === 'true' || reading === 'not false') return test(operand, reading, atoms, insteadHolds);
   return operand.isOptional ? [] : reading === 'false' ? [[operand.at.present]] : [];
 }
 
-/** By concat(), which makes arrays as long as they are; a spread leaves room for 16 more, in each of many thousand guards. */
+/** Uses concat(), which makes arrays of the exact size; a spread reserves room for 16 more in each of many thousand guards. */
 function test(operand: Operand, reading: Reading, atoms: readonly Atom[], insteadHolds: boolean): readonly Guard[] {
   const {
     at: { absent },
@@ -252,11 +252,11 @@ function test(operand: Operand, reading: Reading, atoms: readonly Atom[], instea
   const isStrict = reading === 'true' || reading === 'false';
   if (!operand.isOptional) return [isStrict ? atoms : atoms.concat(absent)];
   if (insteadHolds) return [atoms.concat(absent)];
-  // Only an absent map fails; an absent key, or attribute, is replaced.
+  // Only an absent map fails; an absent key or attribute is replaced.
   return [isStrict || map === undefined ? atoms : atoms.concat(map.absent)];
 }
 
-/** Of a pattern that begins with `^` and plain characters. */
+/** The plain characters after `^` at the beginning of a pattern. */
 function literalPrefix(pattern: string): string | undefined {
   const match = /^\^([A-Za-z0-9_/-]+)(.?)/.exec(pattern);
   if (match === null || pattern.includes('|')) return undefined;

@@ -1,8 +1,8 @@
 /**
  * Constant folding.
- * **In**: a typed tree. **Out**: the tree with constants in place of the parts that read nothing, and with sets in place
- * of constant lists that are searched. **Fails**: with a problem for each constant that every evaluation would fail on;
- * with a warning where something around it may absorb the failure.
+ * **In**: a typed tree. **Out**: the tree with constant parts evaluated, and with sets in place of constant lists to the right of
+ * `in`. **Fails**: with a problem for each constant part that always fails; with a warning if something around it may absorb
+ * the failure.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { DYN } from '../../attributes/types.ts';
@@ -28,7 +28,7 @@ export function fold(tree: Typed): Folded {
 class Folder {
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
-  /** The number of parts around the node that may absorb a failure. */
+  /** The number of nodes around this one that may absorb a failure. */
   #absorbing = 0;
 
   fold(typed: Typed): Typed {
@@ -51,7 +51,7 @@ class Folder {
       }
       case 'not':
       case 'convert':
-      case 'same': {
+      case 'passthrough': {
         const of = this.fold(typed.of);
         const folded = of === typed.of ? typed : { ...typed, of };
         return of.kind === 'constant' ? evaluated(folded) : folded;
@@ -149,7 +149,7 @@ class Folder {
     return folded ?? args;
   }
 
-  /** A constant pattern, address, time or the like that is malformed. */
+  /** The problem of a malformed constant, such as a pattern, an address or a time. */
   #wrongConstant(overloads: readonly Overload[], args: readonly Typed[], typed: Typed): Typed | undefined {
     for (const { checkConstant } of overloads) {
       const message = checkConstant?.(args.map(constantOf));
@@ -180,7 +180,7 @@ class Folder {
   }
 }
 
-/** The constant; the node itself where it fails or exceeds the budget of an evaluation. */
+/** The constant; the node itself if its evaluation fails or exceeds the budget. */
 function evaluated(typed: Typed): Typed {
   const value = valueOf(typed);
   return value === undefined ? typed : { kind: 'constant', node: typed.node, type: typed.type, value };

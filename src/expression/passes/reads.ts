@@ -1,37 +1,37 @@
 /**
- * What an expression reads.
- * **In**: a folded tree, and what is known to be present. **Out**: the attributes that it reads, and a warning for each
- * that may be absent where nothing guards it. **Fails**: never.
+ * The attributes that an expression reads.
+ * **In**: a folded tree, and the names that are known to be present. **Out**: the reads, and a warning for each unguarded read
+ * of an attribute that may be absent. **Fails**: never.
  */
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Problem } from '../parse/problem.ts';
 import type { Node } from '../parse/ast.ts';
 import { childrenOf, constantOf, type Typed, type TypedOf } from '../check/typed.ts';
-import { keyName, provenBy } from './proven.ts';
+import { keyName, presenceProvenBy } from './presence.ts';
 
 /** One attribute that an expression reads. */
 export interface Read {
   readonly slot: number;
   readonly name: string;
-  /** True where every read of it stands under `has()`, `?.`, `[?]`, or is covered by `has(x) &&` or `has(x) ?`. */
+  /** Every read of it is inside `has()`, optional (`?.`, `[?]`), or after `has(x) &&` or `has(x) ?`. */
   readonly guarded: boolean;
-  /** The constant keys under which a map attribute is read (`request.headers["x"]`), guarded or not. */
+  /** The constant keys of a map attribute that are read (`request.headers["x"]`). */
   readonly keys: readonly KeyRead[];
-  /** Some read of the whole value, of a map other than by a constant key, stands outside of `reveal()` and `has()`. */
+  /** Some read of the value is outside of `reveal()` and `has()`; for a map, reads of constant keys do not count. */
   readonly exposed: boolean;
-  /** Of the first unguarded read, else of the first read; in UTF-16 units of the text. */
+  /** The offset of the first unguarded read, else of the first read; in UTF-16 units of the text. */
   readonly offset: number;
 }
 
 interface KeyRead {
   readonly key: string;
   readonly guarded: boolean;
-  /** Some read of it stands outside of `reveal()`. */
+  /** Some read of it is outside of `reveal()`. */
   readonly exposed: boolean;
 }
 
-/** `exposed`: the number of reads of the whole outside of reveal() and has(), less those that went on to a constant key. */
-interface Found {
+/** `exposed`: the number of reads outside of reveal() and has(), less the reads of constant keys. */
+interface MutableRead {
   readonly name: string;
   readonly slot: number;
   guarded: boolean;
@@ -45,7 +45,7 @@ export interface ReadsAndWarnings {
   readonly warnings: readonly Problem[];
 }
 
-/** `given`: what is known to be present before the expression is evaluated, as {@link provenBy} names it. */
+/** `given`: the names that are known to be present, in the form of {@link presenceProvenBy}. */
 export function readsOf(tree: Typed, attributes: Attributes, given: ReadonlySet<string> | undefined): ReadsAndWarnings {
   const finder = new Finder(attributes, given);
   finder.visit(tree);
@@ -55,10 +55,10 @@ export function readsOf(tree: Typed, attributes: Attributes, given: ReadonlySet<
 class Finder {
   readonly warnings: Problem[] = [];
   readonly #attributes: Attributes;
-  readonly #found = new Map<number, Found>();
-  /** What the conditions around the node prove to be present. */
+  readonly #found = new Map<number, MutableRead>();
+  /** The names that the conditions around the node prove to be present. */
   readonly #guards: ReadonlySet<string>[] = [];
-  /** The number of reveal() and has() around the node: what is read there goes out by intent, or not at all. */
+  /** The number of reveal() and has() around the node: values there are sent on purpose, or not at all. */
   #hidden = 0;
 
   constructor(attributes: Attributes, given: ReadonlySet<string> | undefined) {
@@ -100,7 +100,7 @@ class Finder {
         else this.visit(typed.of);
         this.#hidden -= 1;
         return;
-      case 'same':
+      case 'passthrough':
         this.#hidden += Number(typed.isRevealed);
         this.visit(typed.of);
         this.#hidden -= Number(typed.isRevealed);
@@ -108,12 +108,12 @@ class Finder {
       case 'and':
       case 'or':
         this.visit(typed.left);
-        this.#where(provenBy(typed.left, typed.kind === 'and', this.#attributes), typed.right);
+        this.#where(presenceProvenBy(typed.left, typed.kind === 'and', this.#attributes), typed.right);
         return;
       case 'if':
         this.visit(typed.test);
-        this.#where(provenBy(typed.test, true, this.#attributes), typed.yes);
-        this.#where(provenBy(typed.test, false, this.#attributes), typed.no);
+        this.#where(presenceProvenBy(typed.test, true, this.#attributes), typed.yes);
+        this.#where(presenceProvenBy(typed.test, false, this.#attributes), typed.no);
         return;
       case 'identical':
         this.visit(typed.left);
@@ -138,11 +138,11 @@ class Finder {
     return this.#guards.some((guards) => guards.has(name));
   }
 
-  #read(slot: number, offset: number, guarded: boolean): Found {
+  #read(slot: number, offset: number, guarded: boolean): MutableRead {
     const known = this.#found.get(slot);
     if (known === undefined) {
       const { name } = this.#attributes.at(slot);
-      const found: Found = { name, slot, guarded, offset, exposed: 0, keys: new Map<string, KeyRead>() };
+      const found: MutableRead = { name, slot, guarded, offset, exposed: 0, keys: new Map<string, KeyRead>() };
       this.#found.set(slot, found);
       return found;
     }
@@ -162,7 +162,7 @@ class Finder {
       this.#mayBeAbsent(name, `has(${name}) && ..., or ${optionalForm(name)}.orValue(...)`, node);
   }
 
-  /** A map attribute that was read, as {@link #attribute} noted it, for the value of one key. */
+  /** The lookup of one key in a map attribute, after {@link #attribute} for the map. */
   #key({ slot }: TypedOf<'attribute'>, { key: of, isOptional, node }: TypedOf<'lookup'>): void {
     const key = constantOf(of);
     if (typeof key !== 'string') return;
@@ -181,7 +181,7 @@ class Finder {
       this.#mayBeAbsent(`${name}[${JSON.stringify(key)}]`, `${name}[?${JSON.stringify(key)}].orValue(...)`, node);
   }
 
-  /** `has(a.b.c)` asks first whether the attribute a is there, and its key b. */
+  /** `has(a.b.c)` tests first whether the attribute a and its key b are present. */
   #presenceOf({ of, field }: TypedOf<'hasField'>, slot: number): ReadonlySet<string> {
     const { name } = this.#attributes.at(slot);
     let first: Typed = of;
@@ -192,7 +192,7 @@ class Finder {
 
   #mayBeAbsent(what: string, guard: string, { start, end }: Node): void {
     const message = `${what} may be absent, and the expression then fails; write ${guard} where that is not meant`;
-    if (this.warnings.some((warning) => warning.message === message)) return; // once for each text
+    if (this.warnings.some((warning) => warning.message === message)) return; // one warning for each
     this.warnings.push({ code: 'EXPRESSION_MAY_BE_ABSENT', start, end, message });
   }
 }
@@ -200,9 +200,9 @@ class Finder {
 /** `a.b.?c`. */
 const optionalForm = (name: string): string => name.replace(/\.([^.]*)$/, '.?$1');
 
-/** Rules of one form read the same at the same offsets; thousands of them share one array. */
+/** Rules of one form have equal reads at equal offsets; thousands of them share one array. */
 const shared = new WeakMap<Attributes, Map<string, readonly Read[]>>();
-/** For each vocabulary: rules that are all unlike share nothing, and their keys must not fill the memory. */
+/** For each vocabulary, since rules that are all different share nothing. */
 const MOST_SHARED = 10_000;
 
 export function sharedReads(reads: readonly Read[], attributes: Attributes): readonly Read[] {

@@ -1,27 +1,26 @@
 /**
- * The back end of generated code, part one: JavaScript for a typed tree, where it is `undefined` for a failure.
- * The code holds operators, slots and names of a pool; constants and functions are in the pool, so that no text of a rule
- * stands in the code.
+ * Generates a JavaScript expression for a typed tree; its value is `undefined` if the evaluation fails. The code consists of
+ * operators, slots and names of pooled values. Constants and functions are in the pool, so that no text of a rule is in the code.
  */
 import { closureOf, specialised } from '../closures/closures.ts';
 import { constantOf, type Typed, type TypedOf } from '../check/typed.ts';
 
-export class Coder {
+export class CodeGenerator {
   readonly pool: unknown[] = [];
   #temporaries = 0;
 
-  /** The number of temporaries; they are named t1, t2 ... */
+  /** The number of temporary variables; they are named t1, t2 ... */
   get temporaries(): number {
     return this.#temporaries;
   }
 
-  /** Calls the closure of a node that has no code of its own. */
+  /** A node without code of its own becomes a call of its closure. */
   value(typed: Typed): string {
     if (typed.kind === 'constant') return this.#pooled(typed.value);
     return this.code(typed) ?? `${this.#pooled(closureOf(typed))}(bag)`;
   }
 
-  /** `undefined` for a node that has no code of its own. */
+  /** `undefined` for a node without code of its own. */
   code(typed: Typed): string | undefined {
     switch (typed.kind) {
       case 'attribute':
@@ -49,7 +48,7 @@ export class Coder {
         return this.#call(typed);
       case 'convert':
         return this.#unary(typed.of, (x) => `${this.#pooled(typed.convert)}(${x})`);
-      case 'same':
+      case 'passthrough':
         return this.code(typed.of);
       case 'orElse':
         return typed.isOptional ? undefined : this.#orElse(typed.of, typed.instead);
@@ -79,7 +78,7 @@ export class Coder {
 
   /** `a.?b.orValue(x)` and `map[?key].orValue(x)` without an optional value in between. */
   #orElse(of: Typed, instead: Typed): string | undefined {
-    if (of.kind === 'same') return this.#orElse(of.of, instead);
+    if (of.kind === 'passthrough') return this.#orElse(of.of, instead);
     if (of.kind === 'attribute') {
       if (!of.isOptional) return undefined;
       const x = this.#temporary();
@@ -92,7 +91,7 @@ export class Coder {
     return this.#binary(of.of, of.key, (x, y) => `(${z} = ${x}.get(${y})) === undefined ? ${value} : ${z}`);
   }
 
-  /** Not evaluated where the operand failed. */
+  /** The body is not evaluated if the operand failed. */
   #unary(a: Typed, body: (x: string) => string): string {
     if (a.kind === 'constant') return `(${body(this.value(a))})`;
     const x = this.#temporary();

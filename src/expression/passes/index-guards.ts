@@ -1,23 +1,23 @@
 /**
- * What must hold of a request so that a condition is not false, for an index over many conditions.
- * **In**: a typed tree. **Out**: guards; at least one atom of each holds wherever the condition is true or fails (so that a
- * failure is seen as well). **Fails**: never; a part that is not understood has no guard.
+ * Necessary conditions for an index over many expressions: what must hold of a request so that an expression is not false.
+ * **In**: a typed tree. **Out**: guards; at least one atom of each holds if the expression is true or fails, so that failures
+ * are found as well. **Fails**: never; a part that is not analysed has no guard.
  *
- * Four readings are needed on the way: true, false, not false and not true; the last two include failing. An `&&` that is
- * not false has no side that is false, so the guards of either side will do; an `||` that is not false has one side that
- * is not, so a guard of each side together.
+ * The analysis has four readings: true, false, not false and not true; the last two include failures. If `a && b` is not false,
+ * neither side is false, so the guards of either side are valid. If `a || b` is not false, one side is not false, so a guard
+ * needs the atoms of both sides.
  */
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Typed } from '../check/typed.ts';
 import { type Guard, guardsOfTest, MOST_ATOMS, NEGATED, type Place, Places, type Reading } from './atoms.ts';
 
-/** More guards to choose from cost more than they save. */
+/** More guards per expression cost more than they save. */
 const MOST_GUARDS = 6;
-/** Of nested conditions: deeper ones have no guard. */
+/** Deeper nested conditions have no guard. */
 const MOST_DEPTH = 100;
 
-/** Each guard is sound by itself: an index takes the most selective one. None: the condition may always be not false. */
-export const necessaryFor = (tree: Typed, attributes: Attributes): readonly Guard[] =>
+/** Each guard is sound by itself; an index uses the most selective one. No guards: the expression may be true for any request. */
+export const indexGuards = (tree: Typed, attributes: Attributes): readonly Guard[] =>
   guardsOf(tree, 'not false', new Places(attributes), 0);
 
 function guardsOf(typed: Typed, reading: Reading, places: Places, depth: number): readonly Guard[] {
@@ -50,7 +50,7 @@ function guardsOf(typed: Typed, reading: Reading, places: Places, depth: number)
   }
 }
 
-/** Any guard of both; where one says that a place is present, the others need not look for it absent. */
+/** The guards of both. If one says that a place is present, `absent` atoms of that place are dropped from the others. */
 function either(a: readonly Guard[], b: readonly Guard[]): readonly Guard[] {
   const all = [...a, ...b];
   const present = all.flatMap((guard) => (guard.length === 1 && guard[0]?.kind === 'present' ? [guard[0].place] : []));

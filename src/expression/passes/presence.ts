@@ -1,4 +1,4 @@
-/** What is present where a condition is true, or where it is false: the names of attributes, and of keys of maps. */
+/** The attributes and keys of maps that must be present if a condition is true, or if it is false. */
 import type { Attributes } from '../../attributes/attributes.ts';
 import { constantOf, type Typed } from '../check/typed.ts';
 import { IN_MAP } from '../functions/operators.ts';
@@ -6,10 +6,10 @@ import { IN_MAP } from '../functions/operators.ts';
 /** The name of a key of a map attribute. */
 export const keyName = (attribute: string, key: string): string => `${attribute}[${key}]`;
 
-/** Shared: of many thousand conditions most prove nothing. */
+/** Shared, since most conditions prove nothing. */
 const NOTHING: ReadonlySet<string> = new Set();
 
-export function provenBy(condition: Typed, isTrue: boolean, attributes: Attributes): ReadonlySet<string> {
+export function presenceProvenBy(condition: Typed, isTrue: boolean, attributes: Attributes): ReadonlySet<string> {
   let found: Set<string> | undefined;
   const add = (name: string): void => {
     (found ??= new Set()).add(name);
