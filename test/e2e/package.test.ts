@@ -86,9 +86,9 @@ describe('the package, installed elsewhere', () => {
     expect(files.filter((file) => !existsSync(join(own, file)))).toEqual([]);
   });
 
-  test('serves its example', async () => {
+  test.each([[[]], [['--workers', '2']]])('serves its example, with %j', async (args) => {
     cpSync(join(folder, 'node_modules/sluice/examples/start'), join(folder, 'policy'), { recursive: true });
-    const server = await serving(['policy'], { bin: bin(), cwd: folder });
+    const server = await serving(['policy'], { bin: bin(), cwd: folder, args });
     const client = peerClient(server.grpc);
     try {
       expect((await client.check({ path: '/a/../b' })).denied_response?.body).toBe('bad path: /a/../b');
@@ -96,6 +96,48 @@ describe('the package, installed elsewhere', () => {
     } finally {
       client.close();
       expect(await server.stop()).toBe(0);
+    }
+  });
+
+  test('gives plugins its own modules, and attributes their errors', async () => {
+    const plugin = join(folder, 'node_modules/sluice/dist/plugins/check-author');
+    mkdirSync(plugin);
+    writeFileSync(
+      join(plugin, 'adapter.js'),
+      `import { allow, defineAdapter, Rejected } from 'sluice/plugin';
+      import { z } from 'zod';
+      export default defineAdapter({
+        name: 'check-author', summary: 'Allows, fails, or lets an error escape.',
+        config: z.strictObject({ known: z.string().describe('A key.') }),
+        serves: { check: { input: { path: 'string' } } },
+        open: async () => ({ check: () => ({ path }) => {
+          if (path === '/rejected') throw new Rejected('not this path');
+          void Promise.reject(new TypeError('nobody awaits this'));
+          return allow();
+        } }),
+      });`,
+    );
+    const policy = (config: string): string => `
+handlers: { author: { adapter: check-author, config: { ${config} } } }
+rules: [{ name: ask, check: { handler: author, input: { path: request.path } } }]
+`;
+    writeFileSync(join(folder, 'wrong.yaml'), policy('knwon: a'));
+    const { out } = await run(['lint', 'wrong.yaml'], { bin: bin(), cwd: folder });
+    expect(out).toMatch(/wrong\.yaml:2:\d+ RULES_\w+ .*knwon/);
+
+    writeFileSync(join(folder, 'author.yaml'), policy('known: a'));
+    const server = await serving(['author.yaml'], { bin: bin(), cwd: folder });
+    const client = peerClient(server.grpc);
+    try {
+      expect((await client.check({ path: '/' })).http_response).toBe('ok_response');
+      await server.said(
+        /uncaught error in a plugin.*"plugin":"check-author"|"plugin":"check-author".*uncaught error in a plugin/,
+      );
+      expect((await client.check({ path: '/rejected' })).denied_response?.status?.code).toBe('ServiceUnavailable');
+    } finally {
+      client.close();
+      expect(await server.stop()).toBe(0);
+      rmSync(plugin, { recursive: true });
     }
   });
 
