@@ -1,10 +1,10 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
-/** The command's first step: says clearly which Node it needs before anything that an older one cannot read is loaded. */
+/** Entry point: checks the version of Node before loading anything that an older one cannot parse. */
 import module from 'node:module';
 import { holdSignals } from '../serve/signals.ts';
 
 const NEEDED = 24;
-const LEFT_OPEN_MS = 1000;
+const EXIT_MS = 1000;
 const major = Number(process.versions.node.split('.')[0]);
 
 if (major < NEEDED) {
@@ -14,17 +14,17 @@ if (major < NEEDED) {
   );
   process.exitCode = 3;
 } else {
-  // Halves the CPU time of a start from the second one on. A folder that cannot be written is left alone by Node.
+  // Halves the CPU time of a start from the second one on. Node does without where the folder cannot be written.
   module.enableCompileCache();
   const isServer = process.argv[2] === 'serve' || process.argv[2] === 'ratelimit';
   if (isServer) holdSignals();
   const { main } = await import('./main.ts');
   process.exitCode = await main(process.argv.slice(2));
-  // Nothing is left to do; what a plugin has left open (a timer, a socket), or a log that nobody reads, must not keep the process.
-  // What a command prints waits for its reader; what a server's handlers write has had the grace for it.
+  // The command is done: a timer or socket that a plugin left open, or a log that nobody reads, must not keep the process alive.
+  // Output of a command waits for its reader; handlers of a server had their grace.
   const end = (): void => {
     if (isServer || process.stdout.writableLength === 0) process.exit();
-    setTimeout(end, LEFT_OPEN_MS).unref();
+    setTimeout(end, EXIT_MS).unref();
   };
-  setTimeout(end, LEFT_OPEN_MS).unref();
+  setTimeout(end, EXIT_MS).unref();
 }

@@ -1,4 +1,4 @@
-/** Which commit a checkout stands at, read from git's own files: a command that prints its version starts no other program. */
+/** The commit of a checkout, read from git's own files, so that `--version` starts no other program. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
@@ -7,7 +7,7 @@ const ID = /^[0-9a-f]{40,64}$/;
 /** The id of the commit; `undefined` where `folder` is not the top of a checkout, or has no commit yet. */
 export function commitOf(folder: string): string | undefined {
   const own = gitFolder(folder);
-  const shared = resolve(own, text(join(own, 'commondir')) ?? '.'); // of a worktree: where branches are kept
+  const shared = resolve(own, text(join(own, 'commondir')) ?? '.'); // in a worktree, branches are elsewhere
   let name = text(join(own, 'HEAD'));
   for (let links = 0; name?.startsWith('ref: ') === true && links < MOST_LINKS; links++) {
     const ref = name.slice('ref: '.length);
@@ -18,7 +18,7 @@ export function commitOf(folder: string): string | undefined {
 
 const MOST_LINKS = 5;
 
-/** In a worktree and in a submodule, `.git` is a file that says where it is. */
+/** In a worktree or submodule, `.git` is a file that points to the folder. */
 function gitFolder(folder: string): string {
   const git = join(folder, '.git');
   const link = /^gitdir: (.*)$/.exec(text(git) ?? '')?.[1];

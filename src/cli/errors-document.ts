@@ -1,6 +1,6 @@
 /**
- * docs/errors.md, from the tables that declare the codes.
- * **In**: every `errors.ts` of src and plugins. **Out**: the page. **Fails**: where two tables declare one code.
+ * Generates docs/errors.md from the tables that declare the codes.
+ * **In**: every `errors.ts` of src and plugins. **Out**: the page. **Fails**: where two tables declare the same code.
  */
 import { globSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
-/** Every error that the command itself says; docs/errors.md is generated from tables like this. */
+/** Errors of the command line; docs/errors.md is generated from tables like this. */
 export const CLI_ERRORS = {
   CLI_USAGE: {
-    means: 'The command line is wrong: an unknown command or option, or one that lacks its argument.',
+    means: 'The command line is wrong: an unknown command or option, or a missing argument.',
     fix: 'Read `sluice --help`, or `sluice COMMAND --help`.',
   },
   CLI_ADDRESS: {
@@ -13,25 +13,24 @@ export const CLI_ERRORS = {
     fix: 'Give a YAML or JSON file of attributes: `request.method: GET`, one a line, and `call: http` where it is another kind of call.',
   },
   CLI_EVAL: {
-    means:
-      'What is to be evaluated is not written as it must be: a line of JSON, a vocabulary, or the value of an attribute.',
+    means: 'The input of an evaluation has a wrong form: a line of JSON, a vocabulary, or the value of an attribute.',
     fix: 'The message names the key and the form that is expected; docs/expressions.md shows one of each.',
   },
   CLI_UNREACHABLE: {
-    means: 'The server that was called did not answer, or answered with a gRPC error.',
-    fix: 'See that it runs and that --to names its port (gRPC for call; for limits admin of serve, debug of ratelimit); its log says what went wrong on its side.',
+    means: 'The called server did not answer, or answered with a gRPC error.',
+    fix: 'Check that it runs and that --to names its port (gRPC for call; for limits the admin port of serve or the debug port of ratelimit); its log shows errors on its side.',
   },
   CLI_NO_SUCH_ADAPTER: {
     means: 'No adapter has that name.',
-    fix: '`sluice plugins` lists those there are.',
+    fix: '`sluice plugins` lists all adapters.',
   },
   CLI_CASE: {
-    means: 'A case is not written as cases are, or names no policy.',
-    fix: 'The message says what is expected; docs/rules.md, section 9, shows the form.',
+    means: 'A case has a wrong form, or names no policy.',
+    fix: 'The message says what is expected; docs/rules.md shows the form under Cases.',
   },
   CLI_NO_CASES: {
     means: 'No file that was given holds cases.',
-    fix: 'A file of cases has a key `cases`; see docs/rules.md, section 9.',
+    fix: 'A file of cases has a key `cases`; see docs/rules.md under Cases.',
   },
 } as const;
 export type CliErrorCode = keyof typeof CLI_ERRORS;

@@ -1,7 +1,7 @@
 /**
- * Why a request is answered as it is.
- * **In**: a policy, an engine that has it in force, one request. **Out**: the verdict, what each rule's match came to, and
- * the attributes that were looked at. **Fails**: never; a match that fails is part of the explanation.
+ * Explains the answer to a request.
+ * **In**: a policy, an engine that has it in force, one request. **Out**: the verdict, the result of each rule's match, and
+ * the attributes that were read. **Fails**: never; a match that fails is part of the explanation.
  */
 import { RecordingBag, RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
@@ -21,7 +21,7 @@ export interface MatchedRule {
   readonly mode: string;
 }
 
-/** A text of a rule that could not be made, so that all that the rule sets is taken away. */
+/** A text of a rule that failed to render; then none of the rule's changes is made. */
 export interface FailedText {
   readonly rule: string;
   /** `request x-user`, `response x-id`, `query page`, `metadata tier`. */
@@ -29,7 +29,7 @@ export interface FailedText {
   readonly why: string;
 }
 
-/** What a call would do beside its answer, and looking did not. */
+/** A side effect of the call that the explanation left out. */
 export interface NotDone {
   readonly rule: string;
   readonly what: 'charge' | 'report';
@@ -38,14 +38,14 @@ export interface NotDone {
 
 export interface Explanation {
   readonly call: CallKind;
-  /** `undefined` for log entries: they are only written down. */
+  /** `undefined` for log entries: they are only reported. */
   readonly verdict: Verdict | LimitVerdict | undefined;
-  /** Those that answer this call, in order. */
+  /** The rules for this kind of call, in order. */
   readonly rules: readonly MatchedRule[];
   readonly failedTexts: readonly FailedText[];
-  /** Empty where it was done for real. */
+  /** Empty with --for-real. */
   readonly notDone: readonly NotDone[];
-  /** What matches, inputs, keys and texts of the rules looked at, by name; null where absent, `(secret)` where not to be shown. */
+  /** Attributes that matches, inputs, keys and texts of the rules read; null where absent, `(secret)` where hidden. */
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
@@ -93,7 +93,7 @@ async function asked(engine: RunningEngine, call: CallKind, wire: Wire): Promise
 function matched(rule: Rule, bag: RecordingBag): MatchedRule {
   const value = rule.match?.evaluate(bag) ?? true;
   const match = value === FAILED ? 'failed' : value === true ? 'applies' : 'does not apply';
-  if (match === 'applies') lookAtInputs(rule, bag);
+  if (match === 'applies') readInputs(rule, bag);
   return {
     rule: rule.name,
     match,
@@ -103,15 +103,15 @@ function matched(rule: Rule, bag: RecordingBag): MatchedRule {
   };
 }
 
-/** What the rule gives its handler is looked at too. */
-function lookAtInputs({ action }: Rule, bag: RecordingBag): void {
+/** Records the attributes that the input of the rule's handler reads. */
+function readInputs({ action }: Rule, bag: RecordingBag): void {
   if (action === undefined || action.kind === 'deny') return;
   if (action.kind === 'quota') {
     for (const part of [...action.key, action.limit, action.cost, action.burst, action.once]) part?.evaluate(bag);
   } else action.input?.(bag);
 }
 
-/** Looks at all texts; those of `onAllow` that fail are told. What reads `out.*` is known to the call alone, and left to its answer. */
+/** Renders all texts, to record the attributes they read. Returns those of `onAllow` that fail; texts that read `out.*` depend on the call and are left to its verdict. */
 function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
   const { onAllow, onDeny } = rule;
   const own = bagWithOutputs(rule, bag, undefined);
@@ -132,7 +132,7 @@ function textsOf(rule: Rule, bag: RecordingBag): readonly FailedText[] {
   });
 }
 
-/** Quotas are charged where nothing has refused before them; reports are written whatever the answer. */
+/** Quotas are charged unless a rule before them refuses; reports are written in any case. */
 function notDone(applying: readonly Rule[], verdict: Verdict | LimitVerdict | undefined): readonly NotDone[] {
   const deciding = applying.find(({ name }) => name === verdict?.rule);
   const isRefusedBefore = verdict !== undefined && verdict.outcome !== 'allow' && deciding?.action?.kind !== 'quota';

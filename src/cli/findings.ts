@@ -1,4 +1,4 @@
-/** Findings about a policy, as people read them: `file:line:col CODE message`, the line, and a caret. */
+/** Prints findings for people: `file:line:col CODE message`, the line, and a caret. */
 import { relative } from 'node:path';
 import { type Finding, findingsCount } from '../core/rules/yaml/findings.ts';
 import type { LogFormat, OwnLog } from '../log/log.ts';
@@ -26,14 +26,14 @@ export function findingText({ severity, position, code, message, excerpt }: Find
   return `${paint.strong(place)} ${word} ${safeText(message)}${below}`;
 }
 
-/** For programs: a terminal's controls are escaped by JSON itself. */
+/** For programs; JSON escapes control characters itself. */
 export const findingRow = ({ excerpt, message, ...rest }: Finding): object => ({
   ...rest,
   message: withoutCredentials(message),
   excerpt: excerpt === undefined ? null : withoutCredentials(excerpt),
 });
 
-/** In the log of a server: as people read them, or a line of JSON each. */
+/** In the log of a server: for people, or a line of JSON each. */
 export function logFindings(findings: readonly Finding[], format: LogFormat, log: OwnLog): void {
   if (findings.length === 0) return;
   if (format === 'text') {

@@ -1,6 +1,6 @@
 /**
- * Handlers that only look, for `sluice explain`: a quota is asked what is left and charged nothing, a report is not written.
- * Checks and lookups are asked as in a call: their answers are what is to be explained.
+ * Handlers without side effects, for `sluice explain`: quotas are inspected in place of charged, reports are not written.
+ * Checks and lookups are called as they are: the explanation needs their answers.
  */
 import { changeOf, fits, lookOf } from '../counting/ask.ts';
 import type { AnyHandler, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';

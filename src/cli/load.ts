@@ -1,4 +1,4 @@
-/** Loads a policy from paths, as every command does. Nothing is opened. */
+/** Loads a policy for the commands that do not serve. */
 import { resolve } from 'node:path';
 import type { Registry } from '../adapters/registry.ts';
 import { createEngine } from '../core/engine.ts';
@@ -28,7 +28,7 @@ export async function load(configs: readonly string[], registry: Registry): Prom
   );
 }
 
-/** The same, and opens what needs nothing outside the process: a list whose file is missing is an error of the policy then. */
+/** Also opens the handlers that need nothing outside the process: a list whose file is missing is an error then. */
 export async function loadAndTry(configs: readonly string[], registry: Registry): Promise<Loaded> {
   const { policy, findings } = await load(configs, registry);
   if (policy === undefined) return { policy, findings };
@@ -50,7 +50,7 @@ export async function loadAndTry(configs: readonly string[], registry: Registry)
   }
 }
 
-/** For commands that need a policy that loads: prints what there is to say, and stops where there are errors. */
+/** Prints the findings. Throws where there are errors. */
 export async function loadOrStop(configs: readonly string[], registry: Registry): Promise<Policy> {
   const { policy, findings } = await load(configs, registry);
   for (const finding of findings) tell(findingText(finding, paintErr));

@@ -1,7 +1,7 @@
 /**
  * The command `sluice`.
- * **In**: arguments. **Out**: an exit code (see `exit-codes.ts`), text on stdout, what is said about it on stderr.
- * **Fails**: never throws; a fault of our own is shown whole and exits with 3.
+ * **In**: arguments. **Out**: an exit code (see `exit-codes.ts`), output on stdout, diagnostics on stderr.
+ * **Fails**: never throws; an internal error is printed with its stack and exits with 3.
  */
 import { CommanderError } from 'commander';
 import { ADAPTER_ERRORS, AdapterError } from '../adapters/errors.ts';
@@ -28,14 +28,14 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 function explainFault(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage; // it has said why
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage; // commander has printed it
   if (isExpected(error)) {
     tell(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
     tell(`  ${error.fix}`);
     return exitOf(error);
   }
   if (error instanceof SnapshotError) {
-    // of a command that opens handlers itself
+    // thrown by commands that open handlers
     for (const finding of error.findings) tell(findingText(finding, paintErr));
     return EXIT.unable;
   }

@@ -1,4 +1,4 @@
-/** Where this program lies, whether run from source or built: the nearest folder above with our package.json. */
+/** The package of this program, run from source or built: the nearest folder above with a package.json. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SOURCE_FOLDER } from '../files/program.ts';
@@ -7,11 +7,11 @@ import { commitOf } from './commit.ts';
 function findRoot(folder: string): string {
   if (existsSync(join(folder, 'package.json'))) return folder;
   const above = dirname(folder);
-  if (above === folder) throw new Error('Sluice is not installed whole: no package.json above its program');
+  if (above === folder) throw new Error('the installation of Sluice is incomplete: there is no package.json above it');
   return findRoot(above);
 }
 
-/** `dist` holds no package.json of its own, so from there too this is the package's folder. */
+/** Also from `dist`, which has no package.json of its own. */
 export const PACKAGE_FOLDER: string = findRoot(SOURCE_FOLDER);
 export const VERSION: string = (
   JSON.parse(readFileSync(join(PACKAGE_FOLDER, 'package.json'), 'utf8')) as { version: string }
@@ -20,7 +20,7 @@ export const VERSION: string = (
 /** Written by the build, beside the sources that it compiled. */
 const BUILT_FROM = join(SOURCE_FOLDER, '../commit');
 
-/** `0.1.0 (commit 1f6bd3c0a2e4)`; the version alone where it is not known what it was built from. */
+/** `0.1.0 (commit 1f6bd3c0a2e4)`; the version alone where the commit is unknown. */
 export function versionText(): string {
   const commit = existsSync(BUILT_FROM) ? readFileSync(BUILT_FROM, 'utf8').trim() : commitOf(PACKAGE_FOLDER);
   return commit === undefined ? VERSION : `${VERSION} (commit ${commit.slice(0, 12)})`;

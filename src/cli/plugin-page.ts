@@ -1,4 +1,4 @@
-/** What `sluice plugins show NAME` says: an example with every key explained, all of it from the adapter's own code. */
+/** The page of `sluice plugins show NAME`: an example with every key explained, generated from the adapter's schemas. */
 import { z } from 'zod';
 import { type Adapter, type Capability, CAPABILITIES, type Serves } from '../adapters/contract.ts';
 import { exampleLines, indented, type JsonSchema } from './schema-example.ts';
@@ -25,7 +25,7 @@ export function pluginPage(adapter: Adapter): string {
 const schemaOf = (schema: z.ZodType): JsonSchema =>
   z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
 
-/** Where everything may be left out, what is left is an empty map, not nothing. */
+/** Where every key is optional, the value is an empty map: commented out whole, it would read as null. */
 function under(key: string, lines: readonly string[]): string[] {
   const isEmpty = lines.every((line) => line.startsWith('#'));
   return [isEmpty ? `${key}: {}  # or some of:` : `${key}:`, ...indented(lines)];
@@ -47,7 +47,7 @@ function capabilityLines(capability: Capability, serves: Serves): string[] {
     case 'check':
       return [
         ...shapeLines('input', serves.check?.input),
-        ...outputLines('# what it says, for onAllow and onDeny: out.reason', serves.check?.output, 'out.'),
+        ...outputLines('# its output, for onAllow and onDeny: out.reason', serves.check?.output, 'out.'),
       ];
     case 'quota':
       return [
@@ -64,7 +64,7 @@ function capabilityLines(capability: Capability, serves: Serves): string[] {
         ...shapeLines('input', serves.enrich?.input),
         'as: my.enriched',
         ...outputLines(
-          '# it makes:',
+          '# its output:',
           typeof serves.enrich?.output === 'function' ? undefined : serves.enrich?.output,
           'my.enriched.',
         ),
@@ -73,7 +73,7 @@ function capabilityLines(capability: Capability, serves: Serves): string[] {
 }
 
 function shapeLines(key: string, shape: unknown): string[] {
-  if (shape === 'any') return [`${key}: { any_name: EXPRESSION }  # whatever names you choose`];
+  if (shape === 'any') return [`${key}: { any_name: EXPRESSION }  # any names`];
   if (typeof shape !== 'object' || shape === null)
     return [`${key}: { ... }  # names and types follow from config and params`];
   const fields = Object.entries(shape as Readonly<Record<string, string>>);

@@ -1,6 +1,6 @@
 /**
- * A request that somebody wrote, for `explain` and `call`.
- * **In**: YAML or JSON of attributes, in which `call:` says the kind. **Out**: plain values.
+ * Reads the file of `--request`.
+ * **In**: YAML or JSON of attributes, with the kind of call in `call:`. **Out**: plain values.
  * **Fails**: with CLI_REQUEST_FILE, which names the file and, where it is no YAML, the line.
  */
 import { readFileSync } from 'node:fs';

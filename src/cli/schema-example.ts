@@ -1,6 +1,6 @@
 /**
- * **In**: the JSON Schema of a config. **Out**: YAML that shows it: every key explained, what may be left out commented out.
- * **Fails**: never; what has no example is shown by its type.
+ * **In**: the JSON Schema of a config. **Out**: an example in YAML: every key explained, optional keys commented out.
+ * **Fails**: never; a key without an example gets one of its type.
  */
 import { stringify } from 'yaml';
 
@@ -48,7 +48,7 @@ function comment(field: JsonSchema, isRequired: boolean): string[] {
 const isSecret = (field: JsonSchema): boolean =>
   field.secret === true || [...(field.anyOf ?? []), ...(field.oneOf ?? [])].some(isSecret);
 
-/** Of several forms, the first that is not null; the description says the others. */
+/** The first of several forms that is not null; the description explains the others. */
 function chosen(field: JsonSchema): JsonSchema {
   const forms = field.anyOf ?? field.oneOf ?? field.allOf;
   const form = forms?.find(({ type }) => type !== 'null');

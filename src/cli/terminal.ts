@@ -2,22 +2,22 @@
 
 type Stream = NodeJS.WritableStream;
 
-/** A line on stdout: what was asked for. */
+/** Prints a line of output on stdout. */
 export function say(text = ''): void {
   print(process.stdout, `${text}\n`);
 }
 
-/** A line on stderr: what is said about it. */
+/** Prints a line of diagnostics on stderr. */
 export function tell(text = ''): void {
   print(process.stderr, `${text}\n`);
 }
 
-const heard = new WeakSet<Stream>();
+const guarded = new WeakSet<Stream>();
 
-/** `sluice plugins | head`: a reader that has seen enough is no fault, and the exit code stays that of the command. */
+/** Ignores EPIPE (`sluice plugins | head`), so that the exit code stays that of the command. */
 export function print(stream: Stream, text: string): void {
-  if (!heard.has(stream)) {
-    heard.add(stream);
+  if (!guarded.has(stream)) {
+    guarded.add(stream);
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
     });
@@ -25,7 +25,7 @@ export function print(stream: Stream, text: string): void {
   stream.write(text);
 }
 
-/** Columns padded to their widest cell; the last is not padded. Colour is put on afterwards by `paint`, so widths are right. */
+/** Pads columns to their widest cell, except the last. `paint` colours the padded cells, so widths are right. */
 export function columns(
   rows: readonly (readonly string[])[],
   paint: readonly ((text: string) => string)[] = [],

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { RulesTold } from '../../src/cli/limits/ask.ts';
+import type { RuleInspections } from '../../src/cli/limits/ask.ts';
 import { freePort } from '../parts/free-port.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type Ran, run } from './command.ts';
@@ -50,15 +50,15 @@ const limits = async (
   run(['limits', depth, '--to', `127.0.0.1:${sluice.adminPort}`, '--request', '-', ...more], {
     stdin: JSON.stringify(request),
   });
-const looks = async (depth: string, request: Readonly<Record<string, unknown>>): Promise<RulesTold['rules']> =>
-  (JSON.parse((await limits(depth, request, '--json')).out) as RulesTold).rules;
+const looks = async (depth: string, request: Readonly<Record<string, unknown>>): Promise<RuleInspections['rules']> =>
+  (JSON.parse((await limits(depth, request, '--json')).out) as RuleInspections).rules;
 const check = async (host: string): Promise<number | null> =>
   (
     await run(['call', 'check', '--to', `127.0.0.1:${sluice.grpcPort}`, '--request', '-', '--timeout', '5000'], {
       stdin: JSON.stringify({ 'request.method': 'GET', 'request.path': '/', 'request.host': host }),
     })
   ).code;
-const used = (told: RulesTold['rules']): unknown[] =>
+const used = (told: RuleInspections['rules']): unknown[] =>
   told.filter(({ applies }) => applies).map(({ state }) => state?.used);
 const TEN = ALGORITHMS.length * 2;
 
@@ -112,7 +112,7 @@ describe('the quotas of an http call', () => {
     expect(out).toMatch(
       /^nobody-at-home {2}3 per 1h, fixed [^]*\n {2}\[quota-redis\/away\] [^\n]+\n {2}it was not reset\n/m,
     );
-    expect(out.match(/^ {2}it begins anew$/gm)).toHaveLength(TEN);
+    expect(out.match(/^ {2}it is reset$/gm)).toHaveLength(TEN);
   });
 });
 
@@ -142,7 +142,7 @@ describe('for people', () => {
         /^no quota rule applies to this limit call: none is charged\nRules that do not apply\n[^]*per-user +the descriptor has no user/,
       ),
     ]);
-    expect((await asked('reset', 'user=ann')).out).toContain('it begins anew');
+    expect((await asked('reset', 'user=ann')).out).toContain('it is reset');
   });
 });
 
@@ -206,7 +206,7 @@ describe('errors', () => {
     ]);
     expect(await said(port, 'shop', 'user=ann')).toEqual([
       3,
-      `CLI_UNREACHABLE http://127.0.0.1:${port}/limits/explain answers what neither \`sluice serve\` nor \`sluice ratelimit\` says: hello`,
+      `CLI_UNREACHABLE http://127.0.0.1:${port}/limits/explain is neither \`sluice serve\` nor \`sluice ratelimit\`; it answers: hello`,
     ]);
     expect(await said(port, '--request', '-')).toEqual([
       3,

@@ -52,7 +52,7 @@ const PLACES: Places = {
   contextExtension: at('attributes.contextExtensions', asTextMap),
 };
 
-/** Filled from a context extension of their name where ext_authz has no field for them (docs/rules.md, section 3). */
+/** Filled from a context extension of their name where ext_authz has no field for them (docs/rules.md#3-attributes). */
 const BY_EXTENSION = new Set(
   VOCABULARY.filter(({ source }) => source.kind === 'built-in' && source.extension === true).map(({ name }) => name),
 );
@@ -60,7 +60,7 @@ const BY_EXTENSION = new Set(
 const OF_PATH = new Set(['request.url_path', 'request.query', 'request.query_params']);
 const KNOWN = new Set([...Object.keys(PLACES), ...BY_EXTENSION, ...OF_PATH, 'origin.ip', 'call']);
 
-/** What Envoy always sends is there without being said; `call: tcp` asks as the network filter does. */
+/** Adds what Envoy always sends; `call: tcp` has the form of the network filter. */
 export function checkRequest(request: unknown): CheckRequest {
   if (isObject(request) && 'attributes' in request) return fromJson(CheckRequestSchema, request);
   const given = new Map(flat(request, KNOWN));
@@ -69,7 +69,7 @@ export function checkRequest(request: unknown): CheckRequest {
   if (call === 'tcp') {
     const misplaced = [...given.keys()].find((name) => name.startsWith('request.') && name !== 'request.time');
     if (misplaced !== undefined)
-      throw wrong(`${misplaced} is nothing that a tcp check carries: leave it out, or say call: http`);
+      throw wrong(`${misplaced} is not carried by a tcp check: leave it out, or say call: http`);
   }
   const message = beginning(call, given);
   const values = [...given].filter(([name]) => name !== 'call' && !OF_PATH.has(name) && name !== 'origin.ip');

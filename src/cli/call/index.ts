@@ -1,8 +1,9 @@
 /**
- * The client side of `sluice call`: sends the real gRPC to a running server, for trying and for scripts.
- * **In**: an address, and a request as YAML or JSON has it: the message's own JSON form, or our names. **Out**: an {@link Answer}.
- * **Fails**: with a CliError where the request is wrong; what the server says, also an error, is an answer.
+ * The client of `sluice call`: sends real gRPC calls to a running server.
+ * **In**: an address, and a request from YAML or JSON: the message's own JSON form, or attribute names. **Out**: an {@link Answer}.
+ * **Fails**: with a CliError where the request is wrong; an error of the server is an answer.
  */
+import { stringify } from 'yaml';
 import { fromBinary, toBinary, toJson, type DescMessage, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
 import { AccessLogService, StreamAccessLogsMessageSchema } from '../../../gen/envoy/service/accesslog/v3/als_pb.ts';
 import {
@@ -23,8 +24,6 @@ import { limitRequest } from './limit-request.ts';
 import { logRequest } from './log-request.ts';
 import { messageOf } from '../../text/message-of.ts';
 
-export { formatAnswer } from './format-answer.ts';
-
 export interface Answer {
   readonly kind: 'check' | 'limit' | 'log';
   /** `allow`, `deny`, `ok`, `over`, `taken`; `error` where the call ended with a gRPC status other than OK. */
@@ -36,7 +35,7 @@ export interface Answer {
 }
 
 export interface CallOptions {
-  /** 5 s where not given. */
+  /** 5 s where absent. */
   readonly timeoutMs?: number;
   /** Sent as gRPC metadata (Envoy's initial_metadata). */
   readonly metadata?: Readonly<Record<string, string>>;
@@ -70,7 +69,7 @@ export async function callLimit(address: string, request: unknown, options: Call
   });
 }
 
-/** A stream of one message; `taken` says that the server read it to its end. */
+/** Streams one message; `taken` means that the server read it to its end. */
 export async function callLog(address: string, request: unknown, options: CallOptions = {}): Promise<Answer> {
   const bytes = encoded(StreamAccessLogsMessageSchema, () => logRequest(request));
   return ask('log', address, options, async (client, sent) => {
@@ -79,7 +78,7 @@ export async function callLog(address: string, request: unknown, options: CallOp
   });
 }
 
-type Said = Pick<Answer, 'outcome' | 'response'>;
+type Result = Pick<Answer, 'outcome' | 'response'>;
 
 async function ask(
   kind: Answer['kind'],
@@ -88,14 +87,14 @@ async function ask(
   call: (
     client: GrpcClient,
     sent: { readonly timeoutMs: number; readonly metadata: Readonly<Record<string, string>> },
-  ) => Promise<Said>,
+  ) => Promise<Result>,
 ): Promise<Answer> {
   const client = dialGrpc(address);
   const began = performance.now();
   const tookMs = (): number => Math.round((performance.now() - began) * 100) / 100;
   try {
-    const said = await call(client, { timeoutMs, metadata });
-    return { kind, ...said, grpc: { code: Status.OK, name: 'OK', message: '' }, tookMs: tookMs() };
+    const result = await call(client, { timeoutMs, metadata });
+    return { kind, ...result, grpc: { code: Status.OK, name: 'OK', message: '' }, tookMs: tookMs() };
   } catch (error) {
     if (!(error instanceof GrpcError)) throw error;
     return {
@@ -123,3 +122,19 @@ function encoded<Desc extends DescMessage>(schema: Desc, make: () => MessageShap
 
 const statusName = (code: number): string =>
   Object.entries(Status).find(([, known]) => known === code)?.[0] ?? `code ${code}`;
+
+const WORDS: Readonly<Record<Exclude<Answer['outcome'], 'error'>, string>> = {
+  allow: 'allowed',
+  deny: 'denied',
+  ok: 'within limits',
+  over: 'over limit',
+  taken: 'taken',
+};
+
+/** For people: a line with the outcome, then the message as YAML. */
+export function formatAnswer(answer: Answer): string {
+  const { outcome, grpc, tookMs, response } = answer;
+  const line = outcome === 'error' ? `no answer: ${grpc.name}: ${grpc.message}` : WORDS[outcome];
+  const isEmpty = response === undefined || JSON.stringify(response) === '{}';
+  return `${line} (${tookMs} ms)\n${isEmpty ? '' : stringify(response)}`;
+}

@@ -22,7 +22,7 @@ export function limitRequest(request: unknown): RateLimitRequest {
   if (domain === undefined && descriptors === undefined) return byAttribute(request);
   const [unknown] = Object.keys(rest);
   if (unknown !== undefined)
-    throw wrong(`${unknown} is nothing that a limit request has${meant(unknown, ['domain', 'descriptors', 'hits'])}`);
+    throw wrong(`${unknown} is no key of a limit request${meant(unknown, ['domain', 'descriptors', 'hits'])}`);
   return fromJson(RateLimitRequestSchema, {
     domain: domain ?? '',
     descriptors: listOf(descriptors ?? []).map(descriptorOf),
@@ -33,11 +33,10 @@ export function limitRequest(request: unknown): RateLimitRequest {
 function byAttribute(request: JsonObject): RateLimitRequest {
   const given = new Map(flat(request, BY_ATTRIBUTE));
   const unknown = [...given.keys()].find((name) => !BY_ATTRIBUTE.has(name));
-  if (unknown !== undefined)
-    throw wrong(`${unknown} is nothing that a limit request has${meant(unknown, BY_ATTRIBUTE)}`);
+  if (unknown !== undefined) throw wrong(`${unknown} is no key of a limit request${meant(unknown, BY_ATTRIBUTE)}`);
   const entries = given.get('ratelimit.entries') ?? entriesOf(given.get('ratelimit.descriptor') ?? {});
   const hits = given.get('ratelimit.hits');
-  // The descriptor's own, since 0 ("look only") cannot be said in the request's.
+  // In the descriptor's field: the request's cannot express 0 (inspect only).
   return fromJson(RateLimitRequestSchema, {
     domain: given.get('ratelimit.domain') ?? '',
     descriptors: [{ entries, ...(hits === undefined ? {} : { hitsAddend: asText(hits, 'ratelimit.hits') }) }],

@@ -31,7 +31,7 @@ const protocol: Write = (value, name) => {
 };
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
-/** As Envoy does: a method that the enumeration lacks is lost. */
+/** As Envoy does: a method outside the enumeration is dropped. */
 const method: Write = (value, name) => (METHODS.includes(asText(value, name)) ? value : 'METHOD_UNSPECIFIED');
 
 const tlsVersion: Write = (value, name) => asText(value, name).replace('.', '_');
@@ -175,7 +175,7 @@ const TCP_PLACES: Places = {
   'connection.sent.bytes_total': at('connectionProperties.sentBytes'),
 };
 
-/** Of the message, not of the entry. */
+/** Attributes of the message, not of an entry. */
 const IDENTIFIER_PLACES: Places = {
   'context.log_name': at('identifier.logName', asText),
   'context.node.id': at('identifier.node.id', asText),
@@ -196,7 +196,7 @@ const KNOWN = new Set([
 ]);
 const OWN_FORM = ['identifier', 'httpLogs', 'tcpLogs', 'http_logs', 'tcp_logs'];
 
-/** A final entry that begins now and takes no time, of a connection on this machine, where nothing else is said; `call: tcp-log` is one of a TCP connection. */
+/** By default a final entry that starts now, takes no time, and is of a local connection; `call: tcp-log` is one of a TCP connection. */
 export function logRequest(request: unknown): StreamAccessLogsMessage {
   if (isObject(request) && OWN_FORM.some((key) => key in request))
     return fromJson(StreamAccessLogsMessageSchema, request);

@@ -1,5 +1,5 @@
 /**
- * A request by our own names, turned into the JSON form of the peers' message.
+ * Converts a request by attribute names to the JSON form of the protobuf message.
  * **In**: `{ request.method: GET, source: { ip: 1.2.3.4 } }`, flat or nested. **Out**: what protobuf's fromJson reads.
  * **Fails**: with a CliError that names the attribute.
  */
@@ -12,7 +12,7 @@ import { CliError } from '../cli-error.ts';
 
 export type Write = (value: JsonValue, name: string) => JsonValue;
 
-/** Where a value stands in the message, and how it is written there (as it is, where nothing is said). */
+/** The path of a value in the message, and how it is written there; as it is where `write` is absent. */
 export interface Place {
   readonly path: readonly string[];
   readonly write?: Write;
@@ -36,13 +36,13 @@ export function flat(request: unknown, known: ReadonlySet<string>): (readonly [n
 
 export interface ShortForm {
   readonly places: Places;
-  /** What the wire is called: `ext_authz cannot carry response.code`. */
+  /** The name of the wire, for messages: `ext_authz`. */
   readonly wire: string;
-  /** What else may be done with a name; true where it was. */
+  /** Handles a name without a place; true where it did. */
   readonly otherwise?: (message: JsonObject, name: string, value: JsonValue) => boolean;
 }
 
-/** Puts the values into `message`, which holds what goes without saying. */
+/** Puts the values into `message`, which holds the defaults. */
 export function fill(
   message: JsonObject,
   values: readonly (readonly [string, JsonValue])[],
@@ -56,8 +56,7 @@ export function fill(
 }
 
 function unknownName(name: string, places: Places, wire: string): CliError {
-  if (VOCABULARY_NAMES.has(name))
-    return wrong(`${name} is nothing that ${wire} carries, or it is worked out from what it carries`);
+  if (VOCABULARY_NAMES.has(name)) return wrong(`${name} is not carried by ${wire}, or is derived from what it carries`);
   if (name.startsWith('my.'))
     return wrong(
       `${name} is the policy's own: give what carries it instead, as \`contextExtension: { tier: gold }\`, \`metadata\`, \`customTag\` or a header`,
@@ -69,7 +68,7 @@ export const wrong = (message: string): CliError => new CliError('CLI_REQUEST_FI
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Sets `value` at a path; a map joins the map that stands there. */
+/** Sets `value` at a path; merges maps. */
 export function put(message: JsonObject, path: readonly string[], value: JsonValue): void {
   let here = message;
   for (const part of path.slice(0, -1)) {
@@ -95,7 +94,7 @@ export const asTextMap = (value: JsonValue, name: string): Record<string, string
 export const asHeaders = (value: JsonValue, name: string): Record<string, string> =>
   Object.fromEntries(Object.entries(asTextMap(value, name)).map(([key, entry]) => [key.toLowerCase(), entry]));
 
-/** Protobuf's JSON form knows seconds alone. */
+/** Protobuf's JSON form of durations has seconds only. */
 export const asDuration: Write = (value, name) => {
   const duration = typeof value === 'string' ? parseDuration(value) : undefined;
   if (duration === undefined)

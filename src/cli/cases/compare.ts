@@ -1,13 +1,13 @@
 /**
- * **In**: what a case wants and what was seen. **Out**: the differences, one sentence each; none where it is as wanted.
- * A case names what it cares for: what it does not name is not compared.
+ * **In**: the expected and the observed result of a call. **Out**: the differences, one sentence each.
+ * Only what the case names is compared.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { NetHeaders } from '../../core/call.ts';
 import type { Want, WantCheck, WantLimit, WantLog } from './schema.ts';
-import type { Seen, SeenCheck, SeenLimit, SeenLog, SeenReport } from './observed.ts';
+import type { Observed, ObservedCheck, ObservedLimit, ObservedLog, ObservedReport } from './observed.ts';
 
-export function differences(want: Want, seen: Seen): string[] {
+export function differences(want: Want, seen: Observed): string[] {
   switch (seen.kind) {
     case 'check':
       return checkDifferences(want as WantCheck, seen);
@@ -21,12 +21,12 @@ export function differences(want: Want, seen: Seen): string[] {
 const text = (value: unknown): string => JSON.stringify(value);
 const because = (reasons: readonly string[]): string => (reasons.length === 0 ? '' : ` (${reasons.join('; ')})`);
 
-function describe(seen: SeenCheck | SeenLimit): string {
+function describe(seen: ObservedCheck | ObservedLimit): string {
   const by = seen.rule === undefined ? '' : ` by ${seen.rule}`;
   return `${seen.outcome}${by}${because(seen.reasons)}`;
 }
 
-function checkDifferences(want: WantCheck, seen: SeenCheck): string[] {
+function checkDifferences(want: WantCheck, seen: ObservedCheck): string[] {
   const outcome = 'allow' in want ? 'allow' : 'deny' in want ? 'deny' : 'failed' in want ? 'failed' : 'error';
   const rule = 'deny' in want ? want.deny : 'failed' in want ? want.failed : 'error' in want ? want.error : true;
   const wanted = `${outcome}${rule === true ? '' : ` by ${rule}`}`;
@@ -45,11 +45,11 @@ function checkDifferences(want: WantCheck, seen: SeenCheck): string[] {
   return found;
 }
 
-/** An error over gRPC is a status and names no rule; there the outcome is all that can be compared. */
+/** An error over gRPC is a status without a rule; only the outcome can be compared then. */
 const ruleFits = (wanted: string | true, seen: string | undefined): boolean =>
   wanted === true || seen === undefined || wanted === seen;
 
-function limitDifferences(want: WantLimit, seen: SeenLimit): string[] {
+function limitDifferences(want: WantLimit, seen: ObservedLimit): string[] {
   if ('error' in want) return seen.outcome === 'error' ? [] : [`wanted an error, was ${describe(seen)}`];
   if (seen.outcome === 'error') return [`wanted ${'over' in want ? 'over' : 'ok'}, was ${describe(seen)}`];
   const over = 'over' in want;
@@ -76,7 +76,7 @@ function limitDifferences(want: WantLimit, seen: SeenLimit): string[] {
   ];
 }
 
-function logDifferences(want: WantLog, seen: SeenLog): string[] {
+function logDifferences(want: WantLog, seen: ObservedLog): string[] {
   const wanted = 'report' in want ? want.report : want.reports;
   const left = [...seen.reports];
   const found: string[] = [];
@@ -96,14 +96,14 @@ function logDifferences(want: WantLog, seen: SeenLog): string[] {
 
 function reportFits(
   want: { rule: string; handler?: string | undefined; input?: Readonly<Record<string, unknown>> | undefined },
-  seen: SeenReport,
+  seen: ObservedReport,
 ): boolean {
   if (want.rule !== seen.rule) return false;
   if (want.handler !== undefined && want.handler !== seen.handler) return false;
   return want.input === undefined || isDeepStrictEqual(plain(want.input), plain(seen.input));
 }
 
-/** As JSON has it, so that a Date equals its text. */
+/** Converted to JSON values, so that a Date equals its text. */
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value)) as unknown;
 
 function pairDifferences(
@@ -129,7 +129,7 @@ function changeDifferences(what: string, want: WantedChanges | undefined, seen: 
   const missing = (want.remove ?? []).filter((name) => !seen.remove.includes(name));
   return [
     ...pairDifferences(`${what}.set`, want.set, seen.set),
-    ...pairDifferences(`${what}.append`, want.append, [...seen.append, ...seen.set]), // over the wire, what is added to nothing is set
+    ...pairDifferences(`${what}.append`, want.append, [...seen.append, ...seen.set]), // over the wire, a value appended to nothing is a set
     ...missing.map((name) => `${what}.remove: ${name} is not removed`),
   ];
 }

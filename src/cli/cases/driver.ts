@@ -2,24 +2,24 @@
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Wire } from '../../attributes/bag.ts';
 import { type Engine, type LimitVerdict, NO_CALLER, type Verdict } from '../../core/call.ts';
-import { carriedByCase, caseWire } from './wire.ts';
+import { plainWire } from '../../attributes/plain-wire.ts';
 import type { Case } from './schema.ts';
-import type { SeenCheck, SeenLimit } from './observed.ts';
+import type { ObservedCheck, ObservedLimit } from './observed.ts';
 
-/** Makes the call of a case once. What a report came to is told by its handlers, not by the driver. */
-export type Driver = (one: Case) => Promise<SeenCheck | SeenLimit | undefined>;
+/** Makes the call of a case once. Reports are observed by their handlers, not by the driver. */
+export type Driver = (one: Case) => Promise<ObservedCheck | ObservedLimit | undefined>;
 
 export function inProcess(engine: Engine, attributes: Attributes): Driver {
   return async (one) => {
-    const wires: Wire[] = one.requests.map((given) => caseWire(attributes, given, carriedByCase(one), one.call));
+    const wires: Wire[] = one.requests.map((given) => plainWire(attributes, given, one.carried, one.call));
     const [wire] = wires;
     if (wire === undefined) throw new Error('a case makes at least one request');
     switch (one.call) {
       case 'http':
       case 'tcp':
-        return seenCheck(await engine.check(one.call, wire, NO_CALLER));
+        return observedCheck(await engine.check(one.call, wire, NO_CALLER));
       case 'limit':
-        return seenLimit(await engine.limit(wires, NO_CALLER));
+        return observedLimit(await engine.limit(wires, NO_CALLER));
       case 'log':
       case 'tcp-log':
         await engine.report(one.call, wire);
@@ -31,7 +31,7 @@ export function inProcess(engine: Engine, attributes: Attributes): Driver {
 const reasonsOf = (verdict: Verdict | LimitVerdict): string[] =>
   verdict.reasons.map(({ rule, text }) => `${rule}: ${text}`);
 
-function seenCheck(verdict: Verdict): SeenCheck {
+function observedCheck(verdict: Verdict): ObservedCheck {
   const {
     outcome,
     rule,
@@ -57,7 +57,7 @@ function seenCheck(verdict: Verdict): SeenCheck {
   };
 }
 
-function seenLimit(verdict: LimitVerdict): SeenLimit {
+function observedLimit(verdict: LimitVerdict): ObservedLimit {
   const statuses = verdict.statuses.map(({ over, rule, limit, remaining, resetMs }) => ({
     over,
     rule,

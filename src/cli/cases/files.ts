@@ -1,6 +1,6 @@
 /**
- * **In**: paths of case files and folders. **Out**: every case with the policy that it is about, loaded once each.
- * **Fails**: with findings: of policies that do not load, and of cases that are not written as cases are.
+ * **In**: paths of case files and folders. **Out**: every case with its policy, each policy loaded once.
+ * **Fails**: with findings: of policies with errors, and of cases with a wrong form.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';

@@ -1,7 +1,6 @@
 /**
- * A case over real gRPC: the engine behind the frontends on a port of its own, asked as Envoy asks.
- * **In**: an engine. **Out**: a driver that reads the answers back from their protobuf. **Fails**: where a case gives what no
- * wire carries.
+ * Runs a case over real gRPC: the engine behind the frontends at a port of its own, called as Envoy does.
+ * **In**: an engine. **Out**: a driver that decodes the answers from protobuf. **Fails**: where no wire carries an attribute of the case.
  */
 import { type JsonObject, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Engine, NetHeaders, Outcome } from '../../core/call.ts';
@@ -28,7 +27,7 @@ import { logRequest } from '../call/log-request.ts';
 import { methodsOf } from '../../serve/policy/methods.ts';
 import type { Driver } from './driver.ts';
 import type { Case } from './schema.ts';
-import type { SeenCheck, SeenLimit } from './observed.ts';
+import type { ObservedCheck, ObservedLimit } from './observed.ts';
 
 const NO_CHANGES: NetHeaders = { set: [], append: [], remove: [] };
 
@@ -49,7 +48,7 @@ export async function overGrpc(
   };
 }
 
-async function drive(client: GrpcClient, one: Case): Promise<SeenCheck | SeenLimit | undefined> {
+async function drive(client: GrpcClient, one: Case): Promise<ObservedCheck | ObservedLimit | undefined> {
   const [first] = one.requests;
   switch (one.call) {
     case 'http':
@@ -57,7 +56,7 @@ async function drive(client: GrpcClient, one: Case): Promise<SeenCheck | SeenLim
       const bytes = toBinary(CheckRequestSchema, checkRequest(asked(one, first)));
       return answered(
         async () =>
-          seenCheck(
+          observedCheck(
             fromBinary(
               CheckResponseSchema,
               await client.unary(`/${Authorization.typeName}/Check`, bytes, { timeoutMs: 5000 }),
@@ -70,7 +69,7 @@ async function drive(client: GrpcClient, one: Case): Promise<SeenCheck | SeenLim
       const bytes = toBinary(RateLimitRequestSchema, joined(one.requests.map((request) => limitRequest(request))));
       return answered(
         async () =>
-          seenLimit(
+          observedLimit(
             fromBinary(
               RateLimitResponseSchema,
               await client.unary(`/${RateLimitService.typeName}/ShouldRateLimit`, bytes, { timeoutMs: 5000 }),
@@ -84,7 +83,7 @@ async function drive(client: GrpcClient, one: Case): Promise<SeenCheck | SeenLim
       const bytes = toBinary(StreamAccessLogsMessageSchema, logRequest(asked(one, first)));
       for await (const _reply of client.stream(`/${AccessLogService.typeName}/StreamAccessLogs`, [bytes], {
         timeoutMs: 5000,
-      })); // to the status at its end
+      })); // read up to the status at its end
       return undefined;
     }
   }
@@ -100,8 +99,8 @@ function joined(requests: readonly RateLimitRequest[]): RateLimitRequest {
   return { ...first, descriptors: requests.flatMap(({ descriptors }) => descriptors) };
 }
 
-/** UNAVAILABLE is how an error is said; any other status is none that a case could want. */
-async function answered<T extends SeenCheck | SeenLimit>(ask: () => Promise<T>, error: T): Promise<T> {
+/** UNAVAILABLE is the status of an error; a case cannot expect any other status. */
+async function answered<T extends ObservedCheck | ObservedLimit>(ask: () => Promise<T>, error: T): Promise<T> {
   try {
     return await ask();
   } catch (thrown) {
@@ -110,7 +109,7 @@ async function answered<T extends SeenCheck | SeenLimit>(ask: () => Promise<T>, 
   }
 }
 
-const ERROR_CHECK: SeenCheck = {
+const ERROR_CHECK: ObservedCheck = {
   kind: 'check',
   outcome: 'error',
   rule: undefined,
@@ -124,7 +123,7 @@ const ERROR_CHECK: SeenCheck = {
   shadow: [],
   reasons: [],
 };
-const ERROR_LIMIT: SeenLimit = {
+const ERROR_LIMIT: ObservedLimit = {
   kind: 'limit',
   outcome: 'error',
   rule: undefined,
@@ -164,7 +163,7 @@ function changesOf(options: readonly HeaderValueOption[], remove: readonly strin
   };
 }
 
-function seenCheck({ status, dynamicMetadata, httpResponse }: CheckResponse): SeenCheck {
+function observedCheck({ status, dynamicMetadata, httpResponse }: CheckResponse): ObservedCheck {
   const said = saidIn(dynamicMetadata);
   const ok = httpResponse.case === 'okResponse' ? httpResponse.value : undefined;
   const denied = httpResponse.case === 'deniedResponse' ? httpResponse.value : undefined;
@@ -188,7 +187,7 @@ function seenCheck({ status, dynamicMetadata, httpResponse }: CheckResponse): Se
   };
 }
 
-function seenLimit({ statuses, dynamicMetadata, responseHeadersToAdd }: RateLimitResponse): SeenLimit {
+function observedLimit({ statuses, dynamicMetadata, responseHeadersToAdd }: RateLimitResponse): ObservedLimit {
   const said = saidIn(dynamicMetadata);
   return {
     kind: 'limit',

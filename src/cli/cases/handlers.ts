@@ -1,8 +1,8 @@
 /**
- * The handlers of a case: nothing leaves the process (docs/rules.md, section 9).
- * **In**: handlers as the policy names them, and what the case gives. **Out**: open handlers: quotas on memory by the
- * case's clock, reports kept, adapters that need nothing outside as they are, the others as given.
- * **Fails**: a handler that is asked and was not given is noted, and its call fails as if its backend were away.
+ * The handlers of a case: nothing leaves the process (docs/rules.md#9-cases).
+ * **In**: the handlers of the policy, and the answers in `given` of the case. **Out**: open handlers: quotas in memory by the
+ * case's clock, reports recorded, self-contained adapters as they are, the others replaced by their given answers.
+ * **Fails**: a call to a handler without a given answer is recorded, and fails as if its backend were away.
  */
 import { changeOf } from '../../counting/ask.ts';
 import {
@@ -16,19 +16,19 @@ import {
   deny,
 } from '../../adapters/contract.ts';
 import type { HandlerSpec } from '../../core/rules/policy.ts';
-import type { SeenReport } from './observed.ts';
+import type { ObservedReport } from './observed.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
 import type { OpenHandlers } from '../../core/handlers/live-handler.ts';
 
 export interface CaseHandlersOptions {
   readonly adapters: { get(name: string): Adapter | undefined };
-  /** Opens an adapter for real, by the case's clock. */
+  /** Opens an adapter as it is, with the case's clock. */
   readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown) => Promise<OpenHandler>;
-  /** The adapter that keeps quotas in memory. */
+  /** The adapter for quotas in memory. */
   readonly memory: Adapter;
   readonly given: Readonly<Record<string, unknown>>;
-  readonly reports: SeenReport[];
-  /** Names of handlers that were asked and not given. */
+  readonly reports: ObservedReport[];
+  /** Names of handlers that were called without a given answer. */
   readonly missing: Set<string>;
 }
 
@@ -49,8 +49,8 @@ export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
   };
 }
 
-/** A handler that runs as it is takes its reports, and the case sees them too. */
-function seen(open: OpenHandler, { name }: HandlerSpec, reports: SeenReport[]): OpenHandler {
+/** Reports go to the handler and to the case. */
+function seen(open: OpenHandler, { name }: HandlerSpec, reports: ObservedReport[]): OpenHandler {
   const { handler } = open;
   if (handler.sink === undefined || handler.write === undefined) return open;
   return {
@@ -77,7 +77,7 @@ function seen(open: OpenHandler, { name }: HandlerSpec, reports: SeenReport[]): 
   };
 }
 
-/** Stands for a handler that is not opened: it has every method, and each fails. */
+/** In place of a handler that is not opened: every method fails. */
 export const unopened = (why: string): OpenHandler => opened(failing(() => why));
 
 const opened = (handler: AnyHandler): OpenHandler => ({
@@ -86,7 +86,7 @@ const opened = (handler: AnyHandler): OpenHandler => ({
   close: async () => {},
 });
 
-function keeping(spec: HandlerSpec, reports: SeenReport[]): AnyHandler {
+function keeping(spec: HandlerSpec, reports: ObservedReport[]): AnyHandler {
   return {
     sink: ({ rule }) => rule,
     write: (entries: readonly ReportEntry[]) => {

@@ -1,7 +1,7 @@
-/** What a call came to, in words that both drivers (in process, and over gRPC) can give and a case can be compared with. */
+/** The result of a call, in the form that both drivers (in process, over gRPC) can provide. */
 import type { NetHeaders, Outcome } from '../../core/call.ts';
 
-export interface SeenCheck {
+export interface ObservedCheck {
   readonly kind: 'check';
   readonly outcome: Outcome;
   /** Absent where the wire does not carry it: an `error` is a gRPC status and nothing else. */
@@ -17,7 +17,7 @@ export interface SeenCheck {
   readonly reasons: readonly string[];
 }
 
-export interface SeenLimit {
+export interface ObservedLimit {
   readonly kind: 'limit';
   readonly outcome: Outcome;
   readonly rule: string | undefined;
@@ -33,14 +33,14 @@ export interface SeenLimit {
   readonly reasons: readonly string[];
 }
 
-export interface SeenReport {
+export interface ObservedReport {
   readonly rule: string;
   readonly handler: string;
   readonly input: Readonly<Record<string, unknown>>;
 }
-export interface SeenLog {
+export interface ObservedLog {
   readonly kind: 'log';
-  readonly reports: readonly SeenReport[];
+  readonly reports: readonly ObservedReport[];
 }
 
-export type Seen = SeenCheck | SeenLimit | SeenLog;
+export type Observed = ObservedCheck | ObservedLimit | ObservedLog;

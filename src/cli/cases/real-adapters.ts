@@ -1,4 +1,4 @@
-/** Opens the adapters that a case runs as they are, by the case's clock, with nothing published. */
+/** Opens the self-contained adapters of a case with its clock, without log and metrics. */
 import { openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics } from '../../adapters/plugin-metrics.ts';
 import { createSharedMemory } from '../../adapters/shared-memory.ts';

@@ -1,18 +1,17 @@
 /**
- * `sluice test`: cases in YAML against the policy they name.
- * **In**: case documents, a loaded policy for each. **Out**: for every case what differs from what it wants.
- * **Fails**: never; a case that cannot be run is a case that failed, with the reason.
+ * Runs the cases of `sluice test`.
+ * **In**: a case and its loaded policy. **Out**: the differences from the expected results.
+ * **Fails**: never; a case that cannot run has failed, with the reason.
  */
 import type { Adapter } from '../../adapters/contract.ts';
 import { createEngine } from '../../core/engine.ts';
 import { durationMs } from '../../time/duration.ts';
 import type { HandlerSpec, Policy } from '../../core/rules/policy.ts';
-import { type CaseClock, caseClock } from './clock.ts';
 import { differences } from './compare.ts';
 import { type Driver, inProcess } from './driver.ts';
 import { caseHandlers } from './handlers.ts';
 import type { Case, Want } from './schema.ts';
-import type { Seen, SeenReport } from './observed.ts';
+import type { Observed, ObservedReport } from './observed.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Position } from '../../core/rules/yaml/source-text.ts';
 import type { OpenHandler } from '../../adapters/open-handler.ts';
@@ -20,27 +19,27 @@ import type { OpenHandler } from '../../adapters/open-handler.ts';
 export interface CaseResult {
   readonly name: string;
   readonly position: Position;
-  /** One sentence each; none: it passed. */
+  /** One sentence each; empty where the case passed. */
   readonly failures: readonly string[];
 }
 
 export interface RunOptions {
   readonly adapters: { get(name: string): Adapter | undefined };
-  /** Opens an adapter for real, by the case's clock. */
+  /** Opens an adapter as it is, with the case's clock. */
   readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown, clock: CaseClock) => Promise<OpenHandler>;
-  /** How the engine is reached: in process where not given. What it returns is ended after each case. */
+  /** In process where absent. Its result is disposed of after each case. */
   readonly drive?: (
     engine: ReturnType<typeof createEngine>,
     policy: Policy,
   ) => Promise<{ readonly driver: Driver; readonly end: () => Promise<void> }>;
 }
 
-/** Runs one case on handlers and an engine of its own, so that no case sees another's counts. */
+/** Runs one case on handlers and an engine of its own, so that cases do not share counters. */
 export async function runCase(one: Case, policy: Policy, options: RunOptions): Promise<string[]> {
   const memory = options.adapters.get('quota-memory');
   if (memory === undefined) throw new Error('the adapter quota-memory is not there: cases keep their quotas on it');
   const clock = caseClock();
-  const reports: SeenReport[] = [];
+  const reports: ObservedReport[] = [];
   const missing = new Set<string>();
   const unknown = Object.keys(one.given).filter((name) => !policy.handlers.has(name));
   if (unknown.length > 0)
@@ -77,7 +76,7 @@ export async function runCase(one: Case, policy: Policy, options: RunOptions): P
 
 interface Surroundings {
   readonly clock: CaseClock;
-  readonly reports: SeenReport[];
+  readonly reports: ObservedReport[];
   readonly missing: ReadonlySet<string>;
   readonly flush: () => Promise<void>;
 }
@@ -91,7 +90,7 @@ async function callInTurn(
   const failures: string[] = [];
   for (const [index, want] of wants.entries()) {
     if (index > 0 && one.every !== undefined) clock.advance(durationMs(one.every) ?? 0);
-    let seen: Seen | undefined = await driver(one);
+    let seen: Observed | undefined = await driver(one);
     if (seen === undefined) {
       await flush();
       seen = { kind: 'log', reports: reports.splice(0) };
@@ -109,7 +108,7 @@ async function callInTurn(
   ];
 }
 
-/** The want of each call: a list in turn, each for its `times`; one for all calls where there is one. */
+/** The expected result of each call: a list in turn, each for its `times`; or one for all calls. */
 function inTurn(one: Case): Want[] {
   const listed = one.wants.flatMap((want) => Array.from({ length: timesOf(want) }, () => want));
   const calls = one.times ?? listed.length;
@@ -121,3 +120,24 @@ function inTurn(one: Case): Want[] {
 }
 
 const timesOf = (want: Want): number => ('times' in want ? (want.times ?? 1) : 1);
+
+/** The start of a minute, an hour, a day (UTC) and an epoch week. */
+const BEGINNING_MS = Date.UTC(2026, 0, 1);
+
+/** Stands still until it is advanced. */
+export interface CaseClock {
+  nowMs(): number;
+  monotonicMs(): number;
+  advance(ms: number): void;
+}
+
+function caseClock(): CaseClock {
+  let nowMs = BEGINNING_MS;
+  return {
+    nowMs: () => nowMs,
+    monotonicMs: () => nowMs,
+    advance: (ms) => {
+      nowMs += ms;
+    },
+  };
+}

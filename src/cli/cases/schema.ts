@@ -1,5 +1,5 @@
 /**
- * What stands under `cases` (docs/rules.md, section 9).
+ * The schema of `cases` (docs/rules.md#9-cases).
  * **In**: plain values of a YAML document. **Out**: typed cases. **Fails**: with every problem, each at a path of the document.
  */
 import { z } from 'zod';
@@ -20,7 +20,7 @@ const queryChanges = headerChanges.omit({ append: true });
 const shadow = z.array(z.string()).optional();
 const ruleOrAny = z.union([z.string(), z.literal(true)]);
 
-/** What a check came to, as far as the case names it. The key that comes first in each row tells the rows apart. */
+/** The expected result of a check; the first key of each row identifies the row. */
 const CHECK_WANTS = {
   allow: z.strictObject({
     allow: z.literal(true),
@@ -91,9 +91,9 @@ const frame = z.strictObject({
 
 export interface Case extends z.output<typeof frame> {
   readonly call: CallKind;
-  /** One set of attributes, or in `limit` one for each descriptor. */
+  /** One set of attributes; for `limit` one per descriptor. */
   readonly requests: readonly Readonly<Record<string, unknown>>[];
-  /** In turn: each answers for its `times` calls. */
+  /** In turn, each for its `times` calls. */
   readonly wants: readonly Want[];
 }
 

@@ -1,32 +1,26 @@
-import { addressText } from '../../transport/index.ts';
-import { parseAddress } from '../address.ts';
-import { type Answer, callCheck, callLimit, callLog, formatAnswer } from '../call/index.ts';
-import { CliError } from '../cli-error.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
-import type { CallFlags } from '../program.ts';
-import { readRequestFile } from '../request-file.ts';
-import { paintOut } from '../../text/paint.ts';
-import { say } from '../terminal.ts';
+import { Argument, Option } from 'commander';
+import type { CallFlags } from '../actions/call.ts';
+import { type CommandSpec, jsonOption } from '../command.ts';
 
-const CALLS = { check: callCheck, limit: callLimit, log: callLog } as const;
-
-export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<ExitCode> {
-  const timeoutMs = Number(flags.timeout);
-  if (!(timeoutMs > 0))
-    throw new CliError('CLI_USAGE', `--timeout is "${flags.timeout}"; milliseconds are expected, such as 1000`);
-  const to = addressText(parseAddress(flags.to, { unix: true }));
-  const { values } = readRequestFile(flags.request);
-  const answer = await CALLS[kind](to, values, { timeoutMs });
-  if (answer.outcome === 'error')
-    throw new CliError('CLI_UNREACHABLE', `${to} did not answer: ${answer.grpc.name}: ${answer.grpc.message}`);
-  if (flags.json === true) say(JSON.stringify(answer, null, 2));
-  else say(coloured(answer));
-  return answer.outcome === 'deny' || answer.outcome === 'over' ? EXIT.findings : EXIT.ok;
-}
-
-/** The first line says it; what follows is the message. */
-function coloured(answer: Answer): string {
-  const [first = '', ...rest] = formatAnswer(answer).trimEnd().split('\n');
-  const paint = answer.outcome === 'deny' || answer.outcome === 'over' ? paintOut.bad : paintOut.good;
-  return [paint(first), ...rest].join('\n');
-}
+export const call: CommandSpec = {
+  name: 'call',
+  help: {
+    summary: 'send a real gRPC call to a running server',
+    description: 'Sends a call as Envoy would, and prints the answer. Exits with 1 where the call is refused.',
+  },
+  args: [
+    new Argument('<kind>', 'check: ext_authz; limit: ratelimit; log: one access log entry').choices([
+      'check',
+      'limit',
+      'log',
+    ]),
+  ],
+  flags: [
+    new Option('--to <host:port>', 'the server').makeOptionMandatory(),
+    new Option('--request <file>', 'attributes in YAML or JSON, as for explain; - is stdin').makeOptionMandatory(),
+    new Option('--timeout <ms>', 'how long to wait').default('1000'),
+    jsonOption(),
+  ],
+  run: async (kind: 'check' | 'limit' | 'log', flags: CallFlags) =>
+    (await import('../actions/call.ts')).call(kind, flags),
+};

@@ -1,128 +1,24 @@
-import { loadBuiltIns } from '../../adapters/built-in.ts';
-import { AttributeError } from '../../attributes/errors.ts';
-import type { Wire } from '../../attributes/bag.ts';
-import type { CallKind } from '../../attributes/carrier.ts';
-import { createEngine } from '../../core/engine.ts';
-import type { Policy } from '../../core/rules/policy.ts';
-import { CliError } from '../cli-error.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { explained, type Explanation } from '../explanation.ts';
-import { loadOrStop } from '../load.ts';
-import { lookingOnly } from '../inspection-handlers.ts';
-import { makeLog } from '../../log/log.ts';
-import { handlerOpener } from '../../serve/policy/handler-opener.ts';
-import { plainRequest } from '../../attributes/plain-request.ts';
-import type { ExplainFlags } from '../program.ts';
-import { readRequestFile, type RequestFile } from '../request-file.ts';
-import { paintOut } from '../../text/paint.ts';
-import { columns, say } from '../terminal.ts';
+import { Option } from 'commander';
+import type { ExplainFlags } from '../actions/explain.ts';
+import { callOption, type CommandSpec, configArgument, jsonOption } from '../command.ts';
 
-export async function explain(configs: readonly string[], flags: ExplainFlags): Promise<ExitCode> {
-  const request = readRequestFile(flags.request);
-  const registry = await loadBuiltIns();
-  const policy = await loadOrStop(configs, registry);
-  const call = request.call ?? flags.call ?? 'http';
-  const wire = wireOf(policy, request, call);
-  const { openHandlers } = handlerOpener(registry, makeLog('text', 'error'));
-  const isForReal = flags.forReal === true;
-  const engine = createEngine({ openHandlers: isForReal ? openHandlers : lookingOnly(openHandlers) });
-  try {
-    await engine.use(policy);
-    const explanation = await explained(policy, engine, call, wire, isForReal);
-    say(flags.json === true ? JSON.stringify(plain(explanation), null, 2) : explanationText(explanation));
-  } finally {
-    await engine.drain();
-  }
-  return EXIT.ok;
-}
-
-function wireOf({ attributes }: Policy, { shown, values }: RequestFile, call: CallKind): Wire {
-  try {
-    return plainRequest(attributes, values, call);
-  } catch (error) {
-    if (error instanceof AttributeError)
-      throw new CliError('CLI_REQUEST_FILE', `${shown}: ${error.message}`, { cause: error });
-    throw error;
-  }
-}
-
-/** The changes stand beside the rest of the verdict, in the names that rules have for them. */
-function plain({ verdict, ...rest }: Explanation): object {
-  if (verdict === undefined || !('changes' in verdict)) return { verdict, ...rest };
-  const {
-    changes: { request, response, query, metadata },
-    ...said
-  } = verdict;
-  return { ...rest, verdict: { ...said, request, response, query, metadata } };
-}
-
-function explanationText({ call, verdict, rules, failedTexts, notDone, attributes }: Explanation): string {
-  const lines: string[] = [];
-  if (verdict === undefined)
-    lines.push(`${paintOut.good('taken')}  a ${call} entry: the reports of the rules that apply`);
-  else {
-    const paint = verdict.outcome === 'allow' ? paintOut.good : paintOut.bad;
-    const by = verdict.rule === undefined ? '' : ` by ${paintOut.name(verdict.rule)}`;
-    lines.push(
-      `${paint(verdict.outcome)}${by}${'status' in verdict && verdict.outcome !== 'allow' ? `, HTTP ${verdict.status}` : ''}`,
-    );
-    if ('body' in verdict && verdict.body !== '') lines.push(`  body: ${verdict.body}`);
-    if ('headers' in verdict) lines.push(...verdict.headers.map(([name, value]) => `  ${name}: ${value}`));
-    if ('changes' in verdict) lines.push(...changes('request', verdict.changes.request));
-    lines.push(...changes('response', 'changes' in verdict ? verdict.changes.response : verdict.response));
-    if ('statuses' in verdict)
-      lines.push(
-        ...verdict.statuses.map(
-          ({ over, limit, remaining }) => `  ${over ? 'over limit' : 'within limit'}: ${remaining} of ${limit} left`,
-        ),
-      );
-    for (const { rule, text, shadow } of verdict.reasons)
-      lines.push(`  ${paintOut.name(rule)}${shadow ? ' (shadow)' : ''}: ${text}`);
-  }
-  for (const { rule, text, why } of failedTexts)
-    lines.push(`  ${paintOut.name(rule)}: ${text} could not be made, so all that this rule sets is taken away: ${why}`);
-  for (const { rule, what, handler } of notDone)
-    lines.push(paintOut.faint(`  not done: ${rule} would ${what === 'charge' ? 'charge' : 'write to'} ${handler}`));
-  if (notDone.length > 0) lines.push(paintOut.faint('  (this only looks; --for-real does it)'));
-  lines.push('', paintOut.strong(`Rules that answer ${call} calls`));
-  lines.push(
-    ...columns(
-      rules.map(({ rule, match, why, action, mode }) => [
-        `  ${rule}`,
-        mode === 'enforce' ? action : `${action} (${mode})`,
-        why === undefined ? match : `${match}: ${why}`,
-      ]),
-      [paintOut.name],
-    ),
-  );
-  lines.push('', paintOut.strong('Attributes that were read'));
-  lines.push(
-    ...columns(
-      Object.entries(attributes).map(([name, value]) => [
-        `  ${name}`,
-        value === null ? 'absent' : JSON.stringify(value),
-      ]),
-      [paintOut.name],
-    ),
-  );
-  return lines.join('\n');
-}
-
-function changes(
-  what: string,
-  {
-    set,
-    append,
-    remove,
-  }: {
-    readonly set: readonly (readonly [string, string])[];
-    readonly append: readonly (readonly [string, string])[];
-    readonly remove: readonly string[];
+export const explain: CommandSpec = {
+  name: 'explain',
+  help: {
+    summary: 'show the answer to a request, and the reasons',
+    description:
+      'Puts one request to a policy: the verdict, the rules that matched, the answers of handlers, the attributes that were read.\nChecks and lookups are asked, but no quota is charged and no report is written, unless --for-real is given.',
   },
-): string[] {
-  return [
-    ...set.map(([name, value]) => `  ${what} gets ${name}: ${value}`),
-    ...append.map(([name, value]) => `  ${what} gets also ${name}: ${value}`),
-    ...remove.map((name) => `  ${what} loses ${name}`),
-  ];
-}
+  args: [configArgument()],
+  flags: [
+    new Option(
+      '--request <file>',
+      'attributes in YAML or JSON: `request.method: GET`, and `call:` for another kind than http; - is stdin',
+    ).makeOptionMandatory(),
+    callOption(),
+    new Option('--for-real', 'charge quotas and write reports, as the call itself would'),
+    jsonOption(),
+  ],
+  run: async (configs: readonly string[], flags: ExplainFlags) =>
+    (await import('../actions/explain.ts')).explain(configs, flags),
+};

@@ -1,36 +1,17 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import {
-  HealthCheckRequestSchema,
-  HealthCheckResponse_ServingStatus,
-  HealthCheckResponseSchema,
-} from '../../../gen/grpc/health/v1/health_pb.ts';
-import { addressText, dialGrpc } from '../../transport/index.ts';
-import { parseAddress } from '../address.ts';
-import { CliError } from '../cli-error.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
-import type { HealthcheckFlags } from '../program.ts';
-import { say } from '../terminal.ts';
-import { messageOf } from '../../text/message-of.ts';
+import { Option } from 'commander';
+import type { HealthcheckFlags } from '../actions/healthcheck.ts';
+import type { CommandSpec } from '../command.ts';
 
-/** Asks a running server whether it takes calls. Both servers answer: `serve` and `ratelimit`. */
-export async function healthcheck({ to, timeout }: HealthcheckFlags): Promise<ExitCode> {
-  const timeoutMs = Number(timeout);
-  if (!(timeoutMs > 0))
-    throw new CliError('CLI_USAGE', `--timeout is "${timeout}"; milliseconds are expected, such as 1000`);
-  const address = addressText(parseAddress(to, { unix: true }));
-  const client = dialGrpc(address);
-  try {
-    const request = toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema));
-    const { status } = fromBinary(
-      HealthCheckResponseSchema,
-      await client.unary('/grpc.health.v1.Health/Check', request, { timeoutMs }),
-    );
-    const isServing = status === HealthCheckResponse_ServingStatus.SERVING;
-    say(isServing ? 'SERVING' : 'NOT_SERVING');
-    return isServing ? EXIT.ok : EXIT.findings;
-  } catch (error) {
-    throw new CliError('CLI_UNREACHABLE', `${address} did not answer: ${messageOf(error)}`, { cause: error });
-  } finally {
-    client.close();
-  }
-}
+export const healthcheck: CommandSpec = {
+  name: 'healthcheck',
+  help: {
+    summary: 'ask a running server whether it takes calls',
+    description:
+      'Calls gRPC health, for probes of containers. Exits with 0 for SERVING, with 1 for NOT_SERVING, with 3 without an answer: a server that is stopping takes no new connection.',
+  },
+  flags: [
+    new Option('--to <host:port>', 'the gRPC port, in cleartext; unix:PATH is a unix socket').default('127.0.0.1:9091'),
+    new Option('--timeout <ms>', 'how long to wait').default('1000'),
+  ],
+  run: async (flags: HealthcheckFlags) => (await import('../actions/healthcheck.ts')).healthcheck(flags),
+};

@@ -1,53 +1,40 @@
-/** `sluice limits explain|inspect|reset`: asks a running server about the limits that one call comes to. */
-import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
-import { addressText } from '../../transport/index.ts';
-import { parseAddress } from '../address.ts';
-import { CliError } from '../cli-error.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { askLimits, type Question, type Told } from '../limits/ask.ts';
-import { descriptorLines } from '../limits/descriptor-lines.ts';
-import { ruleLines } from '../limits/rule-lines.ts';
-import type { LimitsFlags } from '../program.ts';
-import { readRequestFile, type RequestFile } from '../request-file.ts';
-import { say } from '../terminal.ts';
+import { Argument, Option } from 'commander';
+import type { LimitsFlags } from '../actions/limits.ts';
+import { callOption, type CommandSpec, jsonOption } from '../command.ts';
 
-/** Where the servers listen unless told otherwise: descriptors are the words of `sluice ratelimit`, attributes those of `sluice serve`. */
-const USUAL_PORT = { descriptor: '127.0.0.1:6070', request: '127.0.0.1:15014' } as const;
+const DEPTHS = [
+  ['explain', 'which limits apply, and why'],
+  ['inspect', 'the same, and the state of their counters'],
+  ['reset', 'resets these counters; leases that other replicas hold stay theirs until their window ends'],
+] as const;
 
-export async function limits(
-  depth: LookDepth,
-  domain: string | undefined,
-  entries: readonly string[],
-  flags: LimitsFlags,
-): Promise<ExitCode> {
-  const question = questionOf(domain, entries, flags);
-  const told = await askLimits(addressText(parseAddress(flags.to ?? USUAL_PORT[question.kind])), depth, question);
-  if (flags.json === true) say(JSON.stringify(told.answer));
-  else
-    for (const line of told.by === 'serve' ? ruleLines(depth, told.answer) : descriptorLines(depth, told.answer))
-      say(line);
-  return isFound(told) ? EXIT.ok : EXIT.findings;
-}
-
-function questionOf(domain: string | undefined, entries: readonly string[], { request, call }: LimitsFlags): Question {
-  const wrong = (why: string): CliError => new CliError('CLI_USAGE', why);
-  if (request !== undefined) {
-    if (domain !== undefined) throw wrong('a descriptor or --request is expected, not both');
-    return { kind: 'request', request: ofCall(readRequestFile(request), call) };
-  }
-  if (domain === undefined || entries.length === 0)
-    throw wrong('a descriptor is expected, DOMAIN KEY=VALUE..., or --request FILE');
-  if (call !== undefined) throw wrong('--call goes with --request: a descriptor is a limit call');
-  return { kind: 'descriptor', domain, entries };
-}
-
-/** The file's own word comes first, as for `sluice explain`. */
-const ofCall = (file: RequestFile, call: LimitsFlags['call']): RequestFile =>
-  call === undefined || file.call !== undefined ? file : { ...file, values: { ...file.values, call } };
-
-/** There is a limit, and what was asked for was had. */
-function isFound(told: Told): boolean {
-  if (told.by === 'ratelimit') return told.answer.limit !== undefined;
-  const applying = told.answer.rules.filter(({ applies }) => applies);
-  return applying.length > 0 && applying.every(({ failure }) => failure === undefined);
-}
+export const limits: CommandSpec = {
+  name: 'limits',
+  help: {
+    summary: 'inspect the limits of a running server',
+    description:
+      'Asks a running `sluice serve` (admin port) or `sluice ratelimit` (debug port) which limits apply to a call. Nothing is charged.',
+  },
+  subcommands: DEPTHS.map(([depth, description]) => ({
+    name: depth,
+    help: { description },
+    args: [
+      new Argument('[domain]', 'of a descriptor: the domain that Envoy sends'),
+      new Argument('[entries...]', 'the entries of the descriptor, in order: KEY=VALUE'),
+    ],
+    flags: [
+      new Option(
+        '--request <file>',
+        'any other call to `sluice serve`: attributes in YAML or JSON, as for explain; - is stdin',
+      ),
+      callOption(),
+      new Option(
+        '--to <host:port>',
+        'the admin or debug port (127.0.0.1:6070 for a descriptor, 127.0.0.1:15014 with --request)',
+      ),
+      jsonOption(),
+    ],
+    run: async (domain: string | undefined, entries: readonly string[], flags: LimitsFlags) =>
+      (await import('../actions/limits.ts')).limits(depth, domain, entries, flags),
+  })),
+};

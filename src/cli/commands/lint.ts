@@ -1,89 +1,21 @@
-import { resolve } from 'node:path';
-import { loadBuiltIns } from '../../adapters/built-in.ts';
-import { CALL_KINDS } from '../../attributes/carrier.ts';
-import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
-import type { Policy } from '../../core/rules/policy.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingRow, findingText, shownPath } from '../findings.ts';
-import { loadAndTry } from '../load.ts';
-import type { LintFlags } from '../program.ts';
-import { checkLimits, holdLimits } from '../limits/limit-files.ts';
-import { paintOut } from '../../text/paint.ts';
-import { columns, say } from '../terminal.ts';
+import { Argument, Option } from 'commander';
+import type { LintFlags } from '../actions/lint.ts';
+import { type CommandSpec, jsonOption } from '../command.ts';
 
-/** Findings go to stdout: they are what was asked for. */
-export async function lint(configs: readonly string[], flags: LintFlags): Promise<ExitCode> {
-  const paths = configs.map((path) => resolve(path));
-  if (await holdLimits(paths)) return lintLimits(paths, flags);
-  const { policy, findings } = await loadAndTry(configs, await loadBuiltIns());
-  const exit = exitOf(findings);
-  if (flags.json === true) {
-    say(
-      JSON.stringify(
-        {
-          ok: exit === EXIT.ok,
-          revision: policy?.revision ?? null,
-          findings: findings.map(findingRow),
-          rules: policy === undefined ? [] : ruleRows(policy),
-        },
-        null,
-        2,
-      ),
-    );
-    return exit;
-  }
-  sayFindings(findings);
-  if (policy === undefined || flags.quiet === true) return exit;
-  if (findings.length > 0) say();
-  say(
-    `${paintOut.good('good')}  revision ${policy.revision}: ${policy.rules.length} rules, ${policy.handlers.size} handlers. Which calls each rule answers:`,
-  );
-  const rows = ruleRows(policy).map(({ name, action, mode, calls, at }) => [
-    name,
-    mode === 'enforce' ? action : `${action} (${mode})`,
-    CALL_KINDS.map((kind) => (calls.includes(kind) ? kind : '-').padEnd(kind.length)).join(' '),
-    at,
-  ]);
-  for (const line of columns(
-    [['rule', 'does', 'answers', 'at'], ...rows],
-    [paintOut.name, (text) => text, (text) => text, paintOut.faint],
-  ))
-    say(line);
-  return exit;
-}
-
-/** Files of `sluice ratelimit`, told by their keys. */
-async function lintLimits(paths: readonly string[], flags: LintFlags): Promise<ExitCode> {
-  const { findings, files, domains, limits } = await checkLimits(paths);
-  const exit = exitOf(findings);
-  if (flags.json === true) {
-    say(JSON.stringify({ ok: exit === EXIT.ok, files, domains, limits, findings: findings.map(findingRow) }, null, 2));
-    return exit;
-  }
-  sayFindings(findings);
-  if (exit !== EXIT.ok || flags.quiet === true) return exit;
-  if (findings.length > 0) say();
-  say(
-    `${paintOut.good('good')}  for sluice ratelimit: ${counted(domains, 'domain')} and ${counted(limits, 'limit')} in ${counted(files, 'file')}`,
-  );
-  return exit;
-}
-
-const exitOf = (findings: readonly Finding[]): ExitCode =>
-  findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
-const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
-
-function sayFindings(findings: readonly Finding[]): void {
-  for (const finding of findings) say(findingText(finding, paintOut));
-  if (findings.length > 0) say(findingsCount(findings));
-}
-
-function ruleRows(policy: Policy): { name: string; action: string; mode: string; calls: string[]; at: string }[] {
-  return policy.rules.map(({ name, action, onAllow, mode, calls, position }) => ({
-    name,
-    calls: [...calls],
-    action: action?.kind ?? (onAllow === undefined ? 'nothing' : 'changes'),
-    mode: mode.kind === 'percent' ? `${mode.percent} %` : mode.kind,
-    at: `${shownPath(position.file)}:${position.line}`,
-  }));
-}
+export const lint: CommandSpec = {
+  name: 'lint',
+  help: {
+    summary: 'report every error of a policy, or of files of `sluice ratelimit`',
+    description:
+      'Loads a policy without starting a server: every error and warning at once, and which calls each rule answers. Handlers that need nothing outside the process are opened, so that a list whose file is missing is found.\nFiles of `sluice ratelimit`, which have domain and descriptors at their top, are read as it reads them.',
+  },
+  args: [
+    new Argument(
+      '<config...>',
+      'a policy: a YAML file, or a folder of them; or a file of rate limits, or a folder of them',
+    ),
+  ],
+  flags: [new Option('--quiet', 'only the errors and warnings'), jsonOption()],
+  run: async (configs: readonly string[], flags: LintFlags) =>
+    (await import('../actions/lint.ts')).lint(configs, flags),
+};

@@ -1,32 +1,22 @@
-/** `sluice ratelimit`: in the place of envoyproxy/ratelimit. */
-import { readSettings } from '../../ratelimit/settings/settings.ts';
-import { containErrors } from '../../serve/contain-errors.ts';
-import { StartError } from '../../serve/errors.ts';
-import { serveUntilStopped } from '../../serve/process-life.ts';
-import { grpcAddress, logOf } from '../../serve/ratelimit/from-settings.ts';
-import { startRatelimitServer } from '../../serve/ratelimit/server.ts';
-import { addressText } from '../../transport/index.ts';
-import type { ExitCode } from '../exit-codes.ts';
-import type { RatelimitFlags } from '../program.ts';
+import { Option } from 'commander';
+import type { RatelimitFlags } from '../actions/ratelimit.ts';
+import type { CommandSpec } from '../command.ts';
 
-export async function ratelimit({ workers }: RatelimitFlags): Promise<ExitCode> {
-  const { settings, mogrifier, problems, warnings } = readSettings(
-    workers === undefined ? process.env : { ...process.env, SLUICE_WORKERS: workers },
-  );
-  if (problems.length > 0) throw new StartError('CLI_SETTING', problems.join('\n'));
-  const log = logOf(settings);
-  const escaped = containErrors(log);
-  for (const warning of warnings) log.warn(warning);
-  return serveUntilStopped({
-    log,
-    start: () => startRatelimitServer({ settings, mogrifier, log, escaped }),
-    onServing({ grpcPort, httpPort, debugPort, prometheusPort }) {
-      log.info('serving', {
-        grpc: addressText({ ...grpcAddress(settings), port: grpcPort }),
-        http: httpPort,
-        debug: debugPort,
-        prometheus: prometheusPort ?? null,
-      });
-    },
-  });
-}
+export const ratelimit: CommandSpec = {
+  name: 'ratelimit',
+  help: {
+    summary: 'serve in the place of envoyproxy/ratelimit',
+    description:
+      'Answers rate limits as envoyproxy/ratelimit does: its files, its settings from the environment, its counters in Redis, its ports and metrics.',
+    after: `
+RUNTIME_ROOT=/data RUNTIME_SUBDIRECTORY=ratelimit REDIS_SOCKET_TYPE=tcp REDIS_URL=127.0.0.1:6379 sluice ratelimit
+docs/ratelimit.md lists every setting, and the differences.`,
+  },
+  flags: [
+    new Option(
+      '--workers <n>',
+      'threads that serve at the same port, each on its own core (or SLUICE_WORKERS; 1 without either)',
+    ),
+  ],
+  run: async (flags: RatelimitFlags) => (await import('../actions/ratelimit.ts')).ratelimit(flags),
+};

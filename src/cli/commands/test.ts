@@ -1,44 +1,17 @@
-import { loadBuiltIns } from '../../adapters/built-in.ts';
-import { CliError } from '../cli-error.ts';
-import { findCases } from '../cases/files.ts';
-import { overGrpc } from '../cases/grpc-driver.ts';
-import { realAdapters } from '../cases/real-adapters.ts';
-import { runCase } from '../cases/run.ts';
-import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { findingText, shownPath } from '../findings.ts';
-import type { TestFlags } from '../program.ts';
-import { paintErr, paintOut } from '../../text/paint.ts';
-import { say, tell } from '../terminal.ts';
+import { Argument, Option } from 'commander';
+import type { TestFlags } from '../actions/test.ts';
+import type { CommandSpec } from '../command.ts';
 
-export async function test(paths: readonly string[], flags: TestFlags): Promise<ExitCode> {
-  const registry = await loadBuiltIns();
-  const { cases, findings } = await findCases(paths, registry);
-  for (const finding of findings) tell(findingText(finding, paintErr));
-  if (cases.length === 0 && findings.length === 0)
-    throw new CliError(
-      'CLI_NO_CASES',
-      `no cases in ${paths.join(', ')}; a file of cases has cases: at its top (docs/rules.md, section 9)`,
-    );
-  const options = {
-    adapters: registry,
-    open: realAdapters(),
-    ...(flags.through === 'grpc' ? { drive: overGrpc } : {}),
-  };
-  let failed = findings.length;
-  for (const {
-    case: one,
-    policy,
-    position: { file, line },
-  } of cases) {
-    const failures = await runCase(one, policy, options);
-    if (failures.length === 0) {
-      say(`${paintOut.good('ok')}      ${one.name}`);
-      continue;
-    }
-    failed += 1;
-    say(`${paintOut.bad('failed')}  ${one.name}  ${shownPath(file)}:${line}`);
-    for (const failure of failures) say(`        ${failure}`);
-  }
-  say(`\n${cases.length} cases, ${failed === 0 ? 'all passed' : `${failed} failed`}`);
-  return failed === 0 ? EXIT.ok : EXIT.findings;
-}
+export const test: CommandSpec = {
+  name: 'test',
+  help: {
+    summary: 'run the test cases of a policy',
+    description:
+      'Runs cases (docs/rules.md, Cases). Nothing leaves the process: quotas are kept in memory, time stands still.',
+  },
+  args: [new Argument('<cases...>', 'files of cases, or folders of them')],
+  flags: [
+    new Option('--through <way>', 'how each case reaches the engine').choices(['process', 'grpc']).default('process'),
+  ],
+  run: async (paths: readonly string[], flags: TestFlags) => (await import('../actions/test.ts')).test(paths, flags),
+};

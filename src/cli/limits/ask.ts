@@ -1,7 +1,7 @@
 /**
- * Asks a running server about limits, at the admin port of `sluice serve` or the debug port of `sluice ratelimit`.
- * **In**: what is asked of which call, where. **Out**: what the server tells, of the one kind or the other.
- * **Fails**: with a CliError that says who was asked, and what came instead of an answer.
+ * Requests inspections of limits from a running server: the admin port of `sluice serve` or the debug port of `sluice ratelimit`.
+ * **In**: an address, a depth, a call. **Out**: the inspection, of either kind.
+ * **Fails**: with a CliError that names the server, and what it answered.
  */
 import type { CallKind } from '../../attributes/carrier.ts';
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
@@ -15,19 +15,19 @@ export type Question =
   | { readonly kind: 'descriptor'; readonly domain: string; readonly entries: readonly string[] }
   | { readonly kind: 'request'; readonly request: RequestFile };
 
-/** What `sluice serve` tells: of every quota rule what it means for the call. */
-export interface RulesTold {
+/** The answer of `sluice serve`: every quota rule, applied to the call. */
+export interface RuleInspections {
   readonly call: CallKind;
   readonly rules: readonly QuotaLook[];
 }
-export type Told =
-  | { readonly by: 'serve'; readonly answer: RulesTold }
+export type Inspected =
+  | { readonly by: 'serve'; readonly answer: RuleInspections }
   | { readonly by: 'ratelimit'; readonly answer: Inspection };
 
-/** Longer than any server looks; one that is stopped must not keep people waiting for minutes. */
-const WAIT_MS = 15_000;
+/** Longer than any inspection takes. */
+const TIMEOUT_MS = 15_000;
 
-export async function askLimits(to: string, depth: LookDepth, question: Question): Promise<Told> {
+export async function askLimits(to: string, depth: LookDepth, question: Question): Promise<Inspected> {
   const url = `http://${to}/limits/${depth}`;
   const { path, ...init } =
     question.kind === 'descriptor'
@@ -36,7 +36,7 @@ export async function askLimits(to: string, depth: LookDepth, question: Question
   let status: number;
   let text: string;
   try {
-    const answer = await fetch(`${url}${path}`, { ...init, signal: AbortSignal.timeout(WAIT_MS) });
+    const answer = await fetch(`${url}${path}`, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) });
     [status, text] = [answer.status, await answer.text()];
   } catch (error) {
     throw new CliError(
@@ -55,12 +55,12 @@ export async function askLimits(to: string, depth: LookDepth, question: Question
     );
   if (status !== 200) throw new CliError('CLI_UNREACHABLE', `${url} answers ${status}: ${whyOf(answer, text)}`);
   if (isObject(answer) && Array.isArray(answer['rules']))
-    return { by: 'serve', answer: answer as unknown as RulesTold };
+    return { by: 'serve', answer: answer as unknown as RuleInspections };
   if (isObject(answer) && Array.isArray(answer['why']))
     return { by: 'ratelimit', answer: answer as unknown as Inspection };
   throw new CliError(
     'CLI_UNREACHABLE',
-    `${url} answers what neither \`sluice serve\` nor \`sluice ratelimit\` says: ${text.slice(0, 200)}`,
+    `${url} is neither \`sluice serve\` nor \`sluice ratelimit\`; it answers ${text.slice(0, 200)}`,
   );
 }
 

@@ -1,12 +1,12 @@
-/** What `sluice ratelimit` tells of one descriptor, as lines for people. */
+/** Prints the inspection of one descriptor by `sluice ratelimit`, for people. */
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { shownPath } from '../findings.ts';
 import { paintOut } from '../../text/paint.ts';
 
-export function* descriptorLines(depth: LookDepth, told: Inspection): Generator<string> {
-  yield* limitLines(depth, told);
-  for (const one of told.also ?? []) yield* limitLines(depth, one);
+export function* descriptorLines(depth: LookDepth, inspection: Inspection): Generator<string> {
+  yield* limitLines(depth, inspection);
+  for (const one of inspection.also ?? []) yield* limitLines(depth, one);
 }
 
 function* limitLines(
@@ -40,5 +40,5 @@ function* limitLines(
   yield `  ${depth === 'reset' ? 'was at     ' : 'is at      '}${count}, ${remaining} left${heldHere === undefined || heldHere === 0 ? '' : `; ${heldHere} of them held here`}`;
   if (holders !== undefined && holders.length > 0)
     yield `  held       ${holders.map(({ who, units }) => `${units} by ${who}`).join(', ')}`;
-  if (depth === 'reset') yield paintOut.good('it begins anew');
+  if (depth === 'reset') yield paintOut.good('it is reset');
 }

@@ -1,6 +1,6 @@
 /**
- * Files of `sluice ratelimit`, checked without a server and without its settings.
- * **In**: paths. **Out**: what the drop-in would say of them, and how much they hold. **Fails**: never for what a file says.
+ * Checks files of `sluice ratelimit` without a server.
+ * **In**: paths. **Out**: the findings of `sluice ratelimit`, and counts of domains and limits. **Fails**: where a path cannot be read.
  */
 import { stat } from 'node:fs/promises';
 import { type PolicyFiles, readPolicyFiles } from '../../core/rules/policy-files.ts';
@@ -19,27 +19,27 @@ export interface CheckedLimits {
   readonly findings: readonly Finding[];
 }
 
-/** A key at the top of a document, in block or flow style; told by the text, since what cannot be parsed has a kind too. */
+/** Matches a key at the top of a document, in block or flow style; on text, since a document that cannot be parsed has a kind too. */
 const topKey = (names: string): RegExp =>
   new RegExp(`(?:^|^---[ \\t]+)["']?(?:${names})["']?[ \\t]*:|^\\{\\s*["']?(?:${names})["']?\\s*:`, 'm');
 const OF_POLICY = topKey('settings|plugins|attributes|handlers|rules|policy|cases');
 const OF_LIMITS = topKey('domain|descriptors');
 
-/** Whether these files are limits. Where some are limits and others a policy they are a policy, and reading it refuses the limits by name. */
+/** True where these files are limits. A mix of limits and policy is a policy: loading it reports the limits by name. */
 export async function holdLimits(paths: readonly string[]): Promise<boolean> {
   const policy: PolicyFiles = await readPolicyFiles(paths);
-  const told = tellKind(policy.files);
-  if (told !== undefined || policy.files.length > 0) return told === 'limits';
-  const { files } = await read(paths).catch(() => ({ files: [] })); // any extension, any encoding; what cannot be read is said by reading it as a policy
-  return tellKind(files) === 'limits';
+  const kind = kindOf(policy.files);
+  if (kind !== undefined || policy.files.length > 0) return kind === 'limits';
+  const { files } = await read(paths).catch(() => ({ files: [] })); // any extension, any encoding; loading as a policy reports unreadable files
+  return kindOf(files) === 'limits';
 }
 
-function tellKind(files: readonly { readonly text: string }[]): 'policy' | 'limits' | undefined {
+function kindOf(files: readonly { readonly text: string }[]): 'policy' | 'limits' | undefined {
   if (files.some(({ text }) => OF_POLICY.test(text))) return 'policy';
   return files.some(({ text }) => OF_LIMITS.test(text)) ? 'limits' : undefined;
 }
 
-/** By the settings of the environment, where there are any: MERGE_DOMAIN_CONFIG, RUNTIME_IGNOREDOTFILES and USE_CALENDAR_MONTH_RATE_LIMIT matter. */
+/** Reads MERGE_DOMAIN_CONFIG, RUNTIME_IGNOREDOTFILES and USE_CALENDAR_MONTH_RATE_LIMIT from the environment. */
 export async function checkLimits(paths: readonly string[]): Promise<CheckedLimits> {
   const { settings } = readSettings(process.env);
   const { files, unread } = await read(paths, settings.RUNTIME_IGNOREDOTFILES);
@@ -81,7 +81,7 @@ async function read(
   return readFiles([...new Map(found.map((one) => [one.file, one])).values()]);
 }
 
-/** What ends a lease is no limit of its own. */
+/** A node that ends a lease is no limit of its own. */
 function limitsBelow({ limit, children }: Node): number {
   let sum = limit === undefined || limit.endsLease ? 0 : 1 + limit.also.length;
   for (const child of children.values()) sum += limitsBelow(child);

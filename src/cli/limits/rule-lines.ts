@@ -1,15 +1,15 @@
 /**
- * What `sluice serve` tells of its quota rules, as lines for people.
- * **In**: a look at each rule. **Out**: those that apply with their counters, then the others with the reason why not. **Fails**: never.
+ * Prints the inspection of quota rules by `sluice serve`, for people.
+ * **In**: an inspection of each rule. **Out**: the rules that apply with their counters, then the others with the reason. **Fails**: never.
  */
 import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
 import { shownPath } from '../findings.ts';
 import { paintOut } from '../../text/paint.ts';
 import { columns } from '../terminal.ts';
-import type { RulesTold } from './ask.ts';
+import type { RuleInspections } from './ask.ts';
 
-export function* ruleLines(depth: LookDepth, { call, rules }: RulesTold): Generator<string> {
+export function* ruleLines(depth: LookDepth, { call, rules }: RuleInspections): Generator<string> {
   const isOne = rules.every(({ descriptor = 1 }) => descriptor === 1);
   const nameOf = ({ rule, descriptor }: QuotaLook): string => (isOne ? rule : `${rule} (descriptor ${descriptor})`);
   const [applying, others] = [rules.filter(({ applies }) => applies), rules.filter(({ applies }) => !applies)];
@@ -19,7 +19,7 @@ export function* ruleLines(depth: LookDepth, { call, rules }: RulesTold): Genera
     yield `${paintOut.strong(nameOf(look))}  ${limitOf(look)}  ${paintOut.faint(placeOf(look))}`;
     yield* columns([...factsOf(depth, look)].map(([what, text]) => [`  ${what}`.padEnd(12), text]));
     if (look.failure !== undefined) yield `  ${paintOut.bad(look.failure)}`;
-    if (look.reset === true) yield `  ${paintOut.good('it begins anew')}`;
+    if (look.reset === true) yield `  ${paintOut.good('it is reset')}`;
     if (look.reset === false) yield `  ${paintOut.bad('it was not reset')}`;
   }
   if (others.length > 0) yield paintOut.strong(`${applying.length === 0 ? '' : '\n'}Rules that do not apply`);
@@ -33,7 +33,7 @@ function* factsOf(depth: LookDepth, look: QuotaLook): Generator<readonly [string
   const { why, match, key, handler, adapter, counter, place, state, holders, cost } = look;
   yield ['applies', why];
   if (match !== undefined) yield ['match', match];
-  if (!look.enforced) yield ['mode', 'shadow: it is charged, and refuses nothing'];
+  if (!look.enforced) yield ['mode', 'shadow: charged, never refused'];
   yield [
     'key',
     key.length === 0

@@ -68,7 +68,7 @@ beforeAll(async () => {
 afterAll(() => serving.stop());
 
 describe('check', () => {
-  test('by our names, flat or nested; what Envoy always sends is there', async () => {
+  test('by attribute names, flat or nested; what Envoy always sends is added', async () => {
     const request: unknown = parse(`
       request.method: DELETE
       request: { path: /a?b=1, headers: { X-Role: admin }, id: abc }
@@ -119,12 +119,12 @@ describe('check', () => {
     });
   });
 
-  test('as the network filter asks', async () => {
+  test('in the form of the network filter', async () => {
     await callCheck(serving.address, { call: 'tcp', 'source.ip': '1.2.3.4' });
     expect(got[0]).toMatchObject({ attributes: { source: { address: { socketAddress: { address: '1.2.3.4' } } } } });
     expect(JSON.stringify(got[0])).not.toContain('http');
     await expect(callCheck(serving.address, { call: 'tcp', 'request.path': '/' })).rejects.toThrow(
-      'request.path is nothing that a tcp check carries',
+      'request.path is not carried by a tcp check',
     );
   });
 
@@ -133,7 +133,7 @@ describe('check', () => {
     expect(got[0]).toEqual({ who: '', attributes: { request: { http: { method: 'PURGE' } } } });
   });
 
-  test('a denial is an answer, and reads as one', async () => {
+  test('a denial is an answer, and is printed as one', async () => {
     const answer = await callCheck(serving.address, { 'request.path': '/no' });
     expect(answer).toMatchObject({
       outcome: 'deny',
@@ -152,7 +152,7 @@ describe('check', () => {
     expect(formatAnswer(answer)).toMatch(/^no answer: UNAVAILABLE: not now \(/);
   });
 
-  test('a server that is away is an answer too', async () => {
+  test('an unreachable server is an answer too', async () => {
     expect(await callCheck('127.0.0.1:1', {}, { timeoutMs: 2000 })).toMatchObject({
       outcome: 'error',
       grpc: { name: 'UNAVAILABLE' },
@@ -165,7 +165,7 @@ describe('check', () => {
       { 'request.methd': 'GET' },
       'request.methd is no attribute; did you mean request.method?',
     ],
-    ['what only a log carries', { 'response.code': 200 }, 'response.code is nothing that ext_authz carries'],
+    ['what only a log carries', { 'response.code': 200 }, 'response.code is not carried by ext_authz'],
     ['what a policy names itself', { 'my.tier': 'gold' }, "my.tier is the policy's own: give what carries it instead"],
     ['a list for text', { 'request.path': ['/'] }, 'request.path is ["/"], and text is expected'],
     [
@@ -186,7 +186,7 @@ describe('check', () => {
 });
 
 describe('limit', () => {
-  test('in short', async () => {
+  test('in the short form', async () => {
     const answer = await callLimit(
       serving.address,
       parse('{ domain: full, descriptors: [[{ user: ann }, { path: /a }], { n: 7 }], hits: 3 }') as unknown,
@@ -217,9 +217,9 @@ describe('limit', () => {
     expect(got).toEqual([expected, expected]);
   });
 
-  test('what is wrong is named', async () => {
+  test('errors name the key', async () => {
     await expect(callLimit(serving.address, { domian: 'shop', descriptors: [] })).rejects.toThrow(
-      'domian is nothing that a limit request has; did you mean domain?',
+      'domian is no key of a limit request; did you mean domain?',
     );
     await expect(callLimit(serving.address, { domain: 'shop', descriptors: ['user'] })).rejects.toThrow(
       'a descriptor is "user"',
@@ -228,7 +228,7 @@ describe('limit', () => {
 });
 
 describe('log', () => {
-  test('an entry by our names; the rest as Envoy sends it at the end of a request', async () => {
+  test('an entry by attribute names; the rest as Envoy sends it at the end of a request', async () => {
     const answer = await callLog(
       serving.address,
       parse(`
@@ -278,7 +278,7 @@ describe('log', () => {
     expect(got[1]).toEqual({ tcpLogs: { logEntry: [{}, {}] } });
   });
 
-  test('what is wrong is named', async () => {
+  test('errors name the key', async () => {
     await expect(callLog(serving.address, { 'response.duration': 7 })).rejects.toThrow(
       'response.duration is 7, and a span of time such as 150ms is expected',
     );

@@ -31,13 +31,13 @@ describe('the command line', () => {
       /CLI_USAGE .*a unix socket cannot be shared/,
     ],
     [['plugins', 'show', 'quota-rediss'], /CLI_NO_SUCH_ADAPTER no adapter is named "quota-rediss"/],
-  ])('%j is a wrong command line: says why on stderr, exits with 2', async (args, why) => {
+  ])('%j is a wrong command line: prints the reason on stderr, exits with 2', async (args, why) => {
     const { code, out, err } = await run(args);
     expect(err).toMatch(why);
     expect({ code, out }).toEqual({ code: 2, out: '' });
   });
 
-  test('every command and option has its line of help', async () => {
+  test('every command and option has a help text', async () => {
     for (const args of [
       ['serve'],
       ['lint'],

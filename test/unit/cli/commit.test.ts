@@ -26,7 +26,7 @@ function checkout(): string {
   return at;
 }
 
-test('of a branch, also when its refs are packed, and of none', () => {
+test('on a branch, also with packed refs, and detached', () => {
   const at = checkout();
   const first = git(at, 'rev-parse', 'HEAD');
   expect(commitOf(at)).toBe(first);
@@ -38,7 +38,7 @@ test('of a branch, also when its refs are packed, and of none', () => {
   expect(commitOf(at)).not.toBe(first);
 });
 
-test('of a worktree, whose branch is kept elsewhere', () => {
+test('in a worktree, whose branches are elsewhere', () => {
   const at = checkout();
   const other = join(folder, 'other');
   git(at, 'worktree', 'add', '-q', '-b', 'work/other', other);
@@ -49,7 +49,7 @@ test('of a worktree, whose branch is kept elsewhere', () => {
   expect(commitOf(at)).not.toBe(commitOf(other));
 });
 
-test('of nothing where there is no checkout, no commit, or only one further up', () => {
+test('none without a checkout, without a commit, or for a subfolder of a checkout', () => {
   expect(commitOf(folder)).toBeUndefined();
   git(folder, 'init', '-q', '-b', 'main');
   expect(commitOf(folder)).toBeUndefined();

@@ -32,7 +32,7 @@ const told: Inspection = {
 const lines = (depth: 'inspect' | 'reset', more: Partial<Inspection>): string[] =>
   [...descriptorLines(depth, { ...told, ...more })].slice(3);
 
-test('what the counter is at, and who holds units of it', () => {
+test('the state of the counter, and its holders', () => {
   expect(lines('inspect', {})).toEqual(['  is at      60, 40 left']);
   expect(
     lines('inspect', {
@@ -46,6 +46,6 @@ test('what the counter is at, and who holds units of it', () => {
   expect(lines('reset', { holders: [{ who: 'a-1', units: 30 }] })).toEqual([
     '  was at     60, 40 left',
     '  held       30 by a-1',
-    'it begins anew',
+    'it is reset',
   ]);
 });

@@ -30,26 +30,26 @@ beforeAll(async () => {
 });
 
 describe('error codes', () => {
-  test('each one that is used is declared', () => {
+  test('every code that is used is declared', () => {
     expect([...used].filter(([code]) => !declared.has(code))).toEqual([]);
   });
 
-  test('each one that is declared is used', () => {
+  test('every declared code is used', () => {
     expect([...declared].filter((code) => !used.has(code))).toEqual([]);
   });
 
-  test('each says what it means and what to do, in sentences', () => {
+  test('every code has a meaning and a next step, in sentences', () => {
     const poor = tables
       .flatMap(({ rows }) => Object.entries(rows))
       .filter(([, { means, fix }]) => !/^[A-Z`{].*[.!)]$/s.test(means) || !/^[A-Z`{].*[.!)]$/s.test(fix));
     expect(poor).toEqual([]);
   });
 
-  test('docs/errors.md is as the tables say (npm run generate writes it)', () => {
+  test('docs/errors.md matches the tables (npm run generate writes it)', () => {
     expect(readFileSync(join(PACKAGE_FOLDER, 'docs/errors.md'), 'utf8')).toBe(errorsDocument(tables));
   });
 
-  test('one code in two tables is refused', () => {
+  test('a code in two tables is an error', () => {
     const row = { means: 'A.', fix: 'B.' };
     expect(() =>
       errorsDocument([

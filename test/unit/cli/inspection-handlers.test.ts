@@ -15,7 +15,7 @@ async function looking(handler: AnyHandler): Promise<AnyHandler> {
   return (await open({} as HandlerSpec)).handler;
 }
 
-test('looks at a quota, and answers as if it had been charged', async () => {
+test('inspects a quota, and answers as if it had been charged', async () => {
   const asked: QuotaAsk[] = [];
   const left: QuotaAnswer = { granted: true, limit: 10, remaining: 3, resetMs: 0 };
   const handler = await looking({
@@ -45,7 +45,7 @@ test('looks at a quota, and answers as if it had been charged', async () => {
   ]);
 });
 
-test('writes no report, asks checks and lookups, and keeps what a handler is an instance of', async () => {
+test('writes no report, calls checks and lookups, and keeps `this` of a handler', async () => {
   class Own implements AnyHandler {
     #written = 0;
     check(): () => { kind: 'allow'; validForMs: number; uses: number; output: undefined } {

@@ -25,7 +25,7 @@ const LIMIT = '{ unit: minute, requests_per_unit: 10 }';
 const EDGE = `domain: edge\ndescriptors:\n  - key: user\n    rate_limit: ${LIMIT}\n`;
 const POLICY = 'rules: [{ name: closed, deny: {} }]\n';
 
-describe('files are told to be limits', () => {
+describe('files are recognised as limits', () => {
   test.each([
     ['by their domain', EDGE],
     ['where the key of the domain is misspelt', 'domian: edge\ndescriptors: []\n'],
@@ -36,7 +36,7 @@ describe('files are told to be limits', () => {
     expect(await holdLimits([folder({ 'a.yaml': text })])).toBe(true);
   });
 
-  test('whatever their extension and encoding', async () => {
+  test('with any extension and encoding', async () => {
     expect(await holdLimits([folder({ 'rates.conf': EDGE })])).toBe(true);
     expect(await holdLimits([folder({ 'a.yaml': Buffer.from(`\uFEFF${EDGE}`, 'utf16le') })])).toBe(true);
     expect(await holdLimits([join(folder({ rates: EDGE }), 'rates')])).toBe(true);
@@ -52,12 +52,12 @@ describe('files are told to be limits', () => {
     expect(await holdLimits([folder({ 'a.yaml': text })])).toBe(false);
   });
 
-  test('nor a path that is not there', async () => {
+  test('nor a missing path', async () => {
     expect(await holdLimits(['/nowhere/at/all'])).toBe(false);
   });
 });
 
-test('each domain and each limit is counted, further ones of a descriptor too, and no end of a lease', async () => {
+test('counts domains and limits, further limits of a descriptor too, but no end of a lease', async () => {
   const path = folder({
     'edge.yaml': EDGE,
     'deep/shop.yml':
@@ -68,7 +68,7 @@ test('each domain and each limit is counted, further ones of a descriptor too, a
   expect(await checkLimits([path])).toEqual({ files: 2, domains: 2, limits: 4, findings: [] });
 });
 
-test('links that lead back to their own folder are not followed for ever', async () => {
+test('links to a parent folder are not followed', async () => {
   const path = folder({ 'rates.conf': EDGE });
   for (const name of ['one', 'two', 'three']) symlinkSync(path, join(path, name));
   expect(await holdLimits([path])).toBe(true);
@@ -76,7 +76,7 @@ test('links that lead back to their own folder are not followed for ever', async
 });
 
 describe('the command', () => {
-  test('says how much there is, and exits with 0', async () => {
+  test('prints the counts, and exits with 0', async () => {
     const { code, out, err } = await run(['lint', folder({ 'a.yaml': EDGE })]);
     expect({ code, out, err }).toEqual({
       code: 0,
@@ -85,7 +85,7 @@ describe('the command', () => {
     });
   });
 
-  test('says every error and warning at its place, of all files, and exits with 1', async () => {
+  test('prints every error and warning of all files with its place, and exits with 1', async () => {
     const path = folder({
       'a.yaml': `domain: edge\ndescriptors:\n  - key: user\n    rate_limit: { unit: fortnight, requests_per_unit: 10 }\n    nonsense: 1\n`,
       'b.yaml': `domain: shop\ndescriptors:\n  - key: user\n    rate_limit: { unit: minute }\n  - key: user\n    rate_limit: ${LIMIT}\n`,
@@ -98,7 +98,7 @@ describe('the command', () => {
     expect(code).toBe(1);
   });
 
-  test('goes by MERGE_DOMAIN_CONFIG where it is set, and else as the drop-in does without it', async () => {
+  test('honours MERGE_DOMAIN_CONFIG, with the default of sluice ratelimit', async () => {
     const path = folder({ 'a.yaml': EDGE, 'b.yaml': EDGE.replace('user', 'path') });
     const [strict, merging] = await Promise.all([
       run(['lint', path]),
@@ -110,7 +110,7 @@ describe('the command', () => {
     expect(merging.code).toBe(0);
   });
 
-  test('refuses a folder that holds a policy as well', async () => {
+  test('rejects a folder that also holds a policy', async () => {
     const { code, out } = await run(['lint', folder({ 'limits.yaml': EDGE, 'policy.yaml': POLICY })]);
     expect(out).toMatch(/limits\.yaml:1:1 RULES_PEER_FORMAT .*domain edge.*folder of its own/);
     expect(code).toBe(1);

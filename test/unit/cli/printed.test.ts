@@ -18,13 +18,13 @@ const finding = (severity: Finding['severity']): Finding => ({
 });
 
 describe('a finding', () => {
-  test('says the place, the code, what is wrong, and shows the line', () => {
+  test('has the place, the code, the message and the line', () => {
     expect(findingText(finding('error'), PLAIN)).toBe(
       'policy/a.yaml:3:12 RULE_SOMETHING is wrong; write it right\n    match: x\n           ^',
     );
   });
 
-  test('says that it is only a warning', () => {
+  test('is marked where it is a warning', () => {
     expect(findingText(finding('warning'), PLAIN)).toContain('RULE_SOMETHING (warning)');
   });
 
@@ -42,7 +42,7 @@ describe('a finding', () => {
   });
 });
 
-test('a line of the log is read at a glance', () => {
+test('a log line has time, level, message and fields', () => {
   const line = JSON.stringify({
     level: 'warn',
     time: '2026-01-02T03:04:05.678Z',
@@ -79,7 +79,7 @@ describe('a log line holds', () => {
     );
   });
 
-  test('the stack of an error where it is asked for', () => {
+  test('the stack of an error at level debug', () => {
     const { error } = logged({ error: new Error('x') }, true) as { error: { stack: string } };
     expect(error.stack).toContain('printed.test.ts');
   });
@@ -128,7 +128,7 @@ describe('a log line holds', () => {
   });
 });
 
-test('columns are as wide as their widest cell, and the last is left as it is', () => {
+test('columns are as wide as their widest cell, and the last is not padded', () => {
   expect(
     columns([
       ['a', 'bb', 'c'],

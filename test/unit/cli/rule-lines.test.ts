@@ -23,7 +23,7 @@ const lines = (depth: 'inspect' | 'reset', ...rules: readonly QuotaLook[]): stri
   ...ruleLines(depth, { call: 'http', rules }),
 ];
 
-test('a counter: where it is, what it is at, who holds units of it', () => {
+test('a counter: its place, its state, its holders', () => {
   expect(
     lines(
       'inspect',
@@ -52,7 +52,7 @@ test('a counter: where it is, what it is at, who holds units of it', () => {
     'r  10 per 90s, gcra, burst 20  /p.yaml:3',
     '  applies     its match is true',
     '  match       true',
-    '  mode        shadow: it is charged, and refuses nothing',
+    '  mode        shadow: charged, never refused',
     '  key         request.host = "a", my.plan = absent',
     '  counter     r, kept by q (quota-redis) as sluice:g:1',
     '  costs       4',
@@ -72,7 +72,7 @@ test.each([
   expect(lines('inspect', look({ perMs }))[0]).toBe(`r  9 per ${text}, fixed  /p.yaml:3`);
 });
 
-test('a calendar; a limit that cannot be had, and why', () => {
+test('a calendar; a limit that failed to evaluate, with the reason', () => {
   const {
     limit: _limit,
     cost: _cost,
@@ -100,12 +100,12 @@ test('descriptors are named where there are several; a policy without quotas say
   expect(lines('inspect')).toEqual(['the policy has no quota rule: it passes']);
 });
 
-test('a reset: what it was at, and whether it is done', () => {
+test('a reset: the state before it, and whether it succeeded', () => {
   const state = { granted: true, used: 2, remaining: 7, resetMs: 500 };
   expect(lines('reset', look({ state, reset: true })).slice(-3)).toEqual([
     '  was at      2, 7 left',
     '  ends in     1 s',
-    '  it begins anew',
+    '  it is reset',
   ]);
   expect(lines('reset', look({ state, reset: false, failure: 'away' })).slice(-2)).toEqual([
     '  away',

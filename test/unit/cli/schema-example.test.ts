@@ -8,7 +8,7 @@ import { exampleLines, type JsonSchema } from '../../../src/cli/schema-example.t
 const lines = (schema: z.ZodType): string[] => exampleLines(z.toJSONSchema(schema, { io: 'input' }) as JsonSchema);
 
 describe('an example from a schema', () => {
-  test('a required key is written, one that may be left out is commented', () => {
+  test('a required key is written, an optional one is commented out', () => {
     const config = z.strictObject({
       url: z
         .string()
@@ -24,13 +24,13 @@ describe('an example from a schema', () => {
     ]);
   });
 
-  test('a secret says how to give it without writing it down', () => {
+  test('a secret shows $env and $file', () => {
     expect(
       lines(z.strictObject({ password: z.string().optional().describe('The password.').meta({ secret: true }) }))[0],
     ).toBe('# The password. (may be left out; secret: { $env: NAME } or { $file: PATH })');
   });
 
-  test('nested objects, records, lists and choices are shown whole, as YAML that the schema takes', () => {
+  test('nested objects, records, lists and choices make YAML that the schema accepts', () => {
     const config = z.strictObject({
       metrics: z
         .record(
@@ -80,7 +80,7 @@ test('the page of an adapter is a policy to start from, with its inputs and outp
   expect(page).toContain('string, may be left out');
 });
 
-test('where every key of an item may be left out, the first is shown, so that the item is not null', () => {
+test('where every key of an item is optional, the first is shown, so that the item is not null', () => {
   const config = z.strictObject({
     subjects: z
       .array(

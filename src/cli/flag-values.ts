@@ -1,3 +1,4 @@
+/** Values of flags, read from text. */
 import type { Address } from '../transport/index.ts';
 import { CliError } from './cli-error.ts';
 
@@ -12,4 +13,12 @@ export function parseAddress(text: string, { unix = false } = {}): Address {
       `"${text}" is not an address; HOST:PORT${unix ? ' or unix:PATH' : ''} is expected, such as 127.0.0.1:9091`,
     );
   return { host: bracketed ?? (plain === undefined || plain === '' ? '127.0.0.1' : plain), port };
+}
+
+/** In milliseconds. Fails with CLI_USAGE. */
+export function parseTimeout(text: string): number {
+  const timeoutMs = Number(text);
+  if (!(timeoutMs > 0))
+    throw new CliError('CLI_USAGE', `--timeout is "${text}"; milliseconds are expected, such as 1000`);
+  return timeoutMs;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseAddress } from '../../../src/cli/address.ts';
+import { parseAddress } from '../../../src/cli/flag-values.ts';
 import { addressText } from '../../../src/transport/index.ts';
 
 describe('an address', () => {
@@ -19,7 +19,7 @@ describe('an address', () => {
     },
   );
 
-  test('reads back what it writes', () => {
+  test('parses what addressText prints', () => {
     for (const text of ['127.0.0.1:1', '[fd00::1]:2', 'unix:/run/sluice.sock'])
       expect(addressText(parseAddress(text, { unix: true }))).toBe(text);
   });

@@ -1,0 +1,38 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus,
+  HealthCheckResponseSchema,
+} from '../../../gen/grpc/health/v1/health_pb.ts';
+import { addressText, dialGrpc } from '../../transport/index.ts';
+import { parseAddress, parseTimeout } from '../flag-values.ts';
+import { CliError } from '../cli-error.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { say } from '../terminal.ts';
+import { messageOf } from '../../text/message-of.ts';
+
+export interface HealthcheckFlags {
+  readonly to: string;
+  readonly timeout: string;
+}
+
+/** Works with both servers: `serve` and `ratelimit`. */
+export async function healthcheck({ to, timeout }: HealthcheckFlags): Promise<ExitCode> {
+  const timeoutMs = parseTimeout(timeout);
+  const address = addressText(parseAddress(to, { unix: true }));
+  const client = dialGrpc(address);
+  try {
+    const request = toBinary(HealthCheckRequestSchema, create(HealthCheckRequestSchema));
+    const { status } = fromBinary(
+      HealthCheckResponseSchema,
+      await client.unary('/grpc.health.v1.Health/Check', request, { timeoutMs }),
+    );
+    const isServing = status === HealthCheckResponse_ServingStatus.SERVING;
+    say(isServing ? 'SERVING' : 'NOT_SERVING');
+    return isServing ? EXIT.ok : EXIT.findings;
+  } catch (error) {
+    throw new CliError('CLI_UNREACHABLE', `${address} did not answer: ${messageOf(error)}`, { cause: error });
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,93 @@
+import { resolve } from 'node:path';
+import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { CALL_KINDS } from '../../attributes/carrier.ts';
+import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
+import type { Policy } from '../../core/rules/policy.ts';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
+import { findingRow, findingText, shownPath } from '../findings.ts';
+import { loadAndTry } from '../load.ts';
+import { checkLimits, holdLimits } from '../limits/limit-files.ts';
+import { paintOut } from '../../text/paint.ts';
+import { columns, say } from '../terminal.ts';
+
+export interface LintFlags {
+  readonly quiet?: true;
+  readonly json?: true;
+}
+
+/** Findings are the output, so they go to stdout. */
+export async function lint(configs: readonly string[], flags: LintFlags): Promise<ExitCode> {
+  const paths = configs.map((path) => resolve(path));
+  if (await holdLimits(paths)) return lintLimits(paths, flags);
+  const { policy, findings } = await loadAndTry(configs, await loadBuiltIns());
+  const exit = exitOf(findings);
+  if (flags.json === true) {
+    say(
+      JSON.stringify(
+        {
+          ok: exit === EXIT.ok,
+          revision: policy?.revision ?? null,
+          findings: findings.map(findingRow),
+          rules: policy === undefined ? [] : ruleRows(policy),
+        },
+        null,
+        2,
+      ),
+    );
+    return exit;
+  }
+  sayFindings(findings);
+  if (policy === undefined || flags.quiet === true) return exit;
+  if (findings.length > 0) say();
+  say(
+    `${paintOut.good('good')}  revision ${policy.revision}: ${policy.rules.length} rules, ${policy.handlers.size} handlers. Which calls each rule answers:`,
+  );
+  const rows = ruleRows(policy).map(({ name, action, mode, calls, at }) => [
+    name,
+    mode === 'enforce' ? action : `${action} (${mode})`,
+    CALL_KINDS.map((kind) => (calls.includes(kind) ? kind : '-').padEnd(kind.length)).join(' '),
+    at,
+  ]);
+  for (const line of columns(
+    [['rule', 'does', 'answers', 'at'], ...rows],
+    [paintOut.name, (text) => text, (text) => text, paintOut.faint],
+  ))
+    say(line);
+  return exit;
+}
+
+/** Files of `sluice ratelimit`, recognised by their keys. */
+async function lintLimits(paths: readonly string[], flags: LintFlags): Promise<ExitCode> {
+  const { findings, files, domains, limits } = await checkLimits(paths);
+  const exit = exitOf(findings);
+  if (flags.json === true) {
+    say(JSON.stringify({ ok: exit === EXIT.ok, files, domains, limits, findings: findings.map(findingRow) }, null, 2));
+    return exit;
+  }
+  sayFindings(findings);
+  if (exit !== EXIT.ok || flags.quiet === true) return exit;
+  if (findings.length > 0) say();
+  say(
+    `${paintOut.good('good')}  for sluice ratelimit: ${counted(domains, 'domain')} and ${counted(limits, 'limit')} in ${counted(files, 'file')}`,
+  );
+  return exit;
+}
+
+const exitOf = (findings: readonly Finding[]): ExitCode =>
+  findings.some(({ severity }) => severity === 'error') ? EXIT.findings : EXIT.ok;
+const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
+
+function sayFindings(findings: readonly Finding[]): void {
+  for (const finding of findings) say(findingText(finding, paintOut));
+  if (findings.length > 0) say(findingsCount(findings));
+}
+
+function ruleRows(policy: Policy): { name: string; action: string; mode: string; calls: string[]; at: string }[] {
+  return policy.rules.map(({ name, action, onAllow, mode, calls, position }) => ({
+    name,
+    calls: [...calls],
+    action: action?.kind ?? (onAllow === undefined ? 'nothing' : 'changes'),
+    mode: mode.kind === 'percent' ? `${mode.percent} %` : mode.kind,
+    at: `${shownPath(position.file)}:${position.line}`,
+  }));
+}

@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { addressText, socketPath } from '../../transport/index.ts';
+import { parseAddress } from '../flag-values.ts';
+import { CliError, exitOf, isExpected } from '../cli-error.ts';
+import { containErrors } from '../../serve/contain-errors.ts';
+import type { ExitCode } from '../exit-codes.ts';
+import { logFindings, shownPath } from '../findings.ts';
+import { makeLog, type OwnLog } from '../../log/log.ts';
+import { logFlushed, writeLog } from '../../log/log-output.ts';
+import { PACKAGE_FOLDER } from '../package.ts';
+import { RUNS_FROM_SOURCE } from '../../files/program.ts';
+import { type Server, startServer } from '../../serve/policy/server.ts';
+import type { TransportFlags } from '../../serve/policy/thread.ts';
+import type { TlsFiles } from '../../serve/tls-files.ts';
+import { MOST_WORKERS } from '../../adapters/shared-memory.ts';
+import { serveUntilStopped } from '../../serve/process-life.ts';
+import { paintErr } from '../../text/paint.ts';
+
+export interface ServeFlags {
+  readonly grpc: string;
+  readonly admin: string;
+  readonly grace: string;
+  readonly workers: string;
+  readonly transport: 'own' | 'http2';
+  readonly maxConnectionAge?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly logFormat: 'text' | 'json';
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** Serves until it is stopped by a signal. With --log-format json, an error of the start is a line of JSON too. */
+export async function serve(configs: readonly string[], flags: ServeFlags): Promise<ExitCode> {
+  const log = makeLog(flags.logFormat, flags.logLevel);
+  try {
+    return await servePolicy(configs, flags, log);
+  } catch (error) {
+    await logFlushed(FLUSH_MS); // findings of the policy come before the error that follows from them
+    if (flags.logFormat !== 'json' || !isExpected(error)) throw error;
+    log.error(error.message, { code: error.code, fix: error.fix });
+    return exitOf(error);
+  }
+}
+
+async function servePolicy(configs: readonly string[], flags: ServeFlags, log: OwnLog): Promise<ExitCode> {
+  const graceMs = Number(flags.grace) * 1000;
+  if (!(graceMs >= 0)) throw new CliError('CLI_USAGE', `--grace is "${flags.grace}"; a number of seconds is expected`);
+  const workers = Number(flags.workers);
+  if (!(Number.isInteger(workers) && workers >= 1 && workers <= MOST_WORKERS))
+    throw new CliError(
+      'CLI_USAGE',
+      `--workers is "${flags.workers}"; a whole number from 1 to ${MOST_WORKERS} is expected`,
+    );
+  const grpc = parseAddress(flags.grpc, { unix: true });
+  if (workers > 1 && socketPath(grpc) !== undefined)
+    throw new CliError(
+      'CLI_USAGE',
+      '--workers share a port, and a unix socket cannot be shared: use one worker, or a port',
+    );
+  const transport = transportOf(flags);
+  const tls = tlsFilesOf(flags);
+  const admin = parseAddress(flags.admin);
+  const escaped = containErrors(log);
+  return serveUntilStopped<Server>({
+    log,
+    start: () =>
+      startServer({
+        configs,
+        grpc,
+        admin,
+        log,
+        ...(workers === 1
+          ? {}
+          : { workers: { count: workers, log: { format: flags.logFormat, level: flags.logLevel } } }),
+        transport,
+        tls,
+        watch: true,
+        graceMs,
+        escaped,
+        onFindings: (findings) => logFindings(findings, flags.logFormat, log),
+      }),
+    onServing(server) {
+      if (flags.logFormat === 'text') greet(server);
+      else
+        log.info('serving', {
+          grpc: addressText(server.grpc),
+          admin: server.admin === undefined ? null : addressText(server.admin),
+        });
+    },
+  });
+}
+
+const FLUSH_MS = 1000;
+
+function transportOf({ transport, maxConnectionAge }: ServeFlags): TransportFlags {
+  const ageS = Number(maxConnectionAge ?? Infinity);
+  if (!(ageS >= 1))
+    throw new CliError(
+      'CLI_USAGE',
+      `--max-connection-age is "${maxConnectionAge}"; a number of seconds, at least 1, is expected`,
+    );
+  return { kind: transport, ...(ageS === Infinity ? {} : { maxConnectionAgeMs: ageS * 1000 }) };
+}
+
+function tlsFilesOf({ tlsCert, tlsKey, tlsClientCa }: ServeFlags): TlsFiles | undefined {
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw new CliError('CLI_USAGE', 'TLS needs both --tls-cert and --tls-key');
+  return { cert: tlsCert, key: tlsKey, ...(tlsClientCa === undefined ? {} : { ca: tlsClientCa }) };
+}
+
+function greet(server: Server): void {
+  const line = (text: string): void => writeLog(`${text}\n`);
+  const policy = server.policy();
+  line(`${paintErr.strong('sluice')} serves ${policy.rules.length} rules of revision ${policy.revision}`);
+  line(`  gRPC   ${paintErr.name(addressText(server.grpc))}  for Envoy: ext_authz, ratelimit, access log, health`);
+  if (server.admin !== undefined)
+    line(
+      `  admin  ${paintErr.name(`http://${addressText(server.admin)}`)}  for people and Prometheus: /metrics /readyz /rules /handlers /verdicts`,
+    );
+  const request = join(PACKAGE_FOLDER, 'examples/requests/get.yaml');
+  const command = RUNS_FROM_SOURCE ? 'npm run -s sluice --' : 'npx sluice';
+  if (existsSync(request))
+    line(
+      `  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`,
+    );
+  line('  Ctrl-C stops it; a changed file or SIGHUP loads the policy anew.');
+}
