@@ -1,11 +1,11 @@
-/** By which names a port for operators may be called. */
+/** Checks the Host header of requests to an operators' port. */
 import { isIP } from 'node:net';
 
 /**
- * A page of a browser reads another server's answers where the page's own name points to that server's address (DNS rebinding); the
- * Host header then is that name. `listensAt` is the host that the port was told to listen at. A client of HTTP/1.0 sends none.
+ * Against DNS rebinding: a web page whose name resolves to this server's address could read its answers; the Host header is that
+ * name then. `listensAt` is the host that the port listens at. A client of HTTP/1.0 sends no Host.
  */
-export function isOwnHost(header: string | undefined, listensAt: string): boolean {
+export function isAllowedHost(header: string | undefined, listensAt: string): boolean {
   if (header === undefined) return true;
   const name = header
     .replace(/:\d*$/, '')
@@ -16,6 +16,5 @@ export function isOwnHost(header: string | undefined, listensAt: string): boolea
 }
 
 export const HOST_REFUSED = {
-  error:
-    'this port answers to an address or localhost alone: a page of a browser could read it by another name; call it by its address',
+  error: 'this port accepts an IP address or localhost as Host only, against DNS rebinding; call it by its address',
 } as const;

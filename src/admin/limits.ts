@@ -1,7 +1,7 @@
 /**
- * `/limits/*`: what the quota rules mean for one call.
- * **In**: a descriptor in the query, or a request as a JSON body. **Out**: of every quota rule whether it applies and why, what its
- * counter is at. **Fails**: with 400 and a sentence; with 403 or 405 where counters are to be reset from elsewhere or not by POST; with 503 without a policy.
+ * `/limits/*`: the quota rules applied to one call.
+ * **In**: a descriptor in the query, or a request as a JSON body. **Out**: for every quota rule whether it applies, why, and the state of
+ * its counter. **Fails**: with 400 and a sentence; with 403 or 405 for a reset from another machine or not by POST; with 503 without a policy.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
@@ -10,13 +10,13 @@ import { mayReset, RESET_REFUSED } from './reset-access.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
 import { messageOf } from '../text/message-of.ts';
 
-/** Requests that people write are small. */
+/** For requests written by hand. */
 const MOST_BYTES = 64 * 1024;
 
-/** What cannot be asked, in a sentence without its stop. */
+/** The message is a sentence without a full stop. */
 class BadRequest extends Error {}
 
-/** In a scope of its own: bodies are read by us, so that what is wrong with them is said. */
+/** In a scope of its own: bodies are parsed here, so that errors in them are explained. */
 export function addLimits(app: FastifyInstance, sources: AdminSources): void {
   void app.register(async (own) => {
     own.removeAllContentTypeParsers();
@@ -46,10 +46,10 @@ async function answer(
 ): Promise<unknown> {
   try {
     const asked = typeof body === 'string' && body !== '' ? callOfBody(body) : callOfQuery(query as Query);
-    const told = await sources.limits(depth, asked);
-    if (told === undefined) return await reply.code(503).send({ error: 'no policy is in force' });
-    if ('wrong' in told) throw new BadRequest(told.wrong);
-    return { call: asked.call, rules: told.rules };
+    const result = await sources.limits(depth, asked);
+    if (result === undefined) return await reply.code(503).send({ error: 'no policy is in force' });
+    if ('wrong' in result) throw new BadRequest(result.wrong);
+    return { call: asked.call, rules: result.rules };
   } catch (error) {
     if (error instanceof BadRequest) return reply.code(400).send({ error: error.message });
     throw error;
@@ -81,7 +81,7 @@ function callOfQuery({ domain, key = [], value = [] }: Query): AskedCall {
   };
 }
 
-/** As in cases, `{"http": {...}, "carried": {...}}`, or as for `sluice explain`: attributes, of which `call` says the kind. */
+/** The form of cases, `{"http": {...}, "carried": {...}}`, or of `sluice explain`: attributes, with the kind of call in `call`. */
 function callOfBody(text: string): AskedCall {
   const body = parsed(text);
   const kinds = CALL_KINDS.filter((kind) => kind in body);

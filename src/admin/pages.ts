@@ -1,4 +1,4 @@
-/** What the JSON pages say. Nothing of it is secret: configs come with their secrets hidden, verdicts likewise. */
+/** The JSON pages. Secrets are hidden already in the configs and verdicts that come here. */
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Action, Rule } from '../core/rules/rule.ts';
@@ -9,10 +9,10 @@ export function rulesPage(policy: Policy | undefined): object {
   return { revision: policy?.revision ?? null, rules: policy?.rules.map(ruleRow) ?? [] };
 }
 
-/** Of findings; all of them are in the log. */
+/** Findings on the page; all of them are in the log. */
 const MOST_SHOWN = 1000;
 
-/** What is in force since when, and what is wrong with what was read since. */
+/** The policy in force and since when, and the errors of a newer one that was refused. */
 export function policyPage(policy: Policy | undefined, { atMs, refusal }: PolicyLoading): object {
   return {
     revision: policy?.revision ?? null,

@@ -1,12 +1,12 @@
-/** Who may take counters away, of those who may look at them: at every port that tells of limits. */
+/** Access to resetting counters, at every port that shows limits. */
 import type { FastifyRequest } from 'fastify';
 
-/** Addresses of this machine alone: who may look from elsewhere may not take counters away. */
+/** Others may read the pages, but not reset counters. */
 const isLocal = (address: string): boolean => address === '::1' || /^(::ffff:)?127\./.test(address);
 
-/** A browser on this machine may show the page of anybody. */
+/** A request with an Origin comes from a web page, perhaps a hostile one in a browser on this machine. */
 export const mayReset = ({ ip, headers: { origin } }: FastifyRequest): boolean => isLocal(ip) && origin === undefined;
 
 export const RESET_REFUSED = {
-  error: 'counters are reset from this machine alone, and not by pages of a browser',
+  error: 'counters can be reset from this machine only, and not by web pages',
 } as const;

@@ -1,13 +1,13 @@
 /**
- * The admin port: what people and Prometheus look at.
- * **In**: HTTP on an address of its own (this machine only, unless told otherwise). **Out**: JSON, and metrics as text.
- * **Fails**: with a JSON error and a status; never touches what answers Envoy.
+ * The admin port, for people and Prometheus.
+ * **In**: HTTP on an address of its own (by default of this machine only). **Out**: JSON, and metrics as text.
+ * **Fails**: with a JSON error and a status; calls of Envoy are not affected.
  */
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { withoutCredentialsIn } from '../attributes/credentials.ts';
 import { makeHttpApp } from './http-app.ts';
 import { addLimits } from './limits.ts';
-import { HOST_REFUSED, isOwnHost } from './host-check.ts';
+import { HOST_REFUSED, isAllowedHost } from './host-check.ts';
 import { handlersPage, policyPage, rulesPage } from './pages.ts';
 import type { AdminSources } from './sources.ts';
 import { FILTERS, unknownRule, verdictFilter, verdictsPage } from './verdicts.ts';
@@ -18,7 +18,7 @@ export interface AdminOptions {
   readonly port: number;
   readonly sources: AdminSources;
   readonly onFault: (path: string, error: unknown) => void;
-  /** Until a request has come whole; 10 s where absent. */
+  /** Time to receive a whole request; 10 s where absent. */
   readonly requestTimeoutMs?: number;
 }
 
@@ -32,21 +32,21 @@ const PAGES = {
   '/metrics': "Prometheus text format: Sluice's own metrics and those that rules make",
   '/healthz': '200 while the process lives',
   '/readyz': '200 while a policy is in force and it is not stopping; 503 with the reason otherwise',
-  '/policy': 'the revision in force and since when; what is wrong with the policy that was read since',
+  '/policy': 'the revision in force and since when; the errors of a newer policy that was refused',
   '/rules': 'the rules in force, in order',
   '/handlers': 'handlers: whether each is ready, its breaker, what waits',
   '/verdicts': `recent denials and failures, shadow hits, and a sample of the rest, with reasons; ${FILTERS.map((filter) => `?${filter}=`).join(' ')}`,
   '/limits/explain':
-    'the quota rules that a call means, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
-  '/limits/inspect': 'the same, and what their counters are at',
-  '/limits/reset': 'the same, and takes those counters away: POST, from this machine',
+    'the quota rules that apply to a call, and why: ?domain=D&key=K&value=V..., or POST {"http": {"request.path": "/a"}}',
+  '/limits/inspect': 'the same, and the state of their counters',
+  '/limits/reset': 'the same, and resets those counters: POST, from this machine',
 } as const;
 
 /** Rejects with the system's error (EADDRINUSE, EADDRNOTAVAIL ...) where it cannot listen. */
 export async function startAdmin({ host, port, sources, onFault, requestTimeoutMs }: AdminOptions): Promise<Admin> {
   const app = makeHttpApp({ bodyLimit: 1024, requestTimeoutMs });
   app.addHook('onRequest', async (request, reply) => {
-    if (!isOwnHost(request.headers.host, host)) return reply.code(403).send(HOST_REFUSED);
+    if (!isAllowedHost(request.headers.host, host)) return reply.code(403).send(HOST_REFUSED);
     return undefined;
   });
   addRoutes(app, sources);

@@ -1,4 +1,4 @@
-/** What the admin port shows, as the server knows it at the moment it is asked. */
+/** The data of the admin port, read from the running server at each request. */
 import type { CallKind } from '../attributes/carrier.ts';
 import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
 import type { QuotaLook } from '../core/dispatch/quota-look.ts';
@@ -7,32 +7,32 @@ import type { Policy } from '../core/rules/policy.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
 import type { HandlerState } from '../core/handlers/live-handler.ts';
 
-/** A call that somebody asks about: attributes by name, in `limit` of each descriptor. */
+/** A call to inspect: attributes by name; for `limit` one set per descriptor. */
 export interface AskedCall {
   readonly call: CallKind;
   readonly requests: readonly Readonly<Record<string, unknown>>[];
-  /** What a proxy would send beside them, as in cases. */
+  /** Carried by a proxy beside the attributes, as in cases. */
   readonly carried: Readonly<Record<string, unknown>>;
 }
 
-/** Of every quota rule what it means for the call; or what is wrong with the call, in a sentence without its stop. */
+/** The inspection of every quota rule; or what is wrong with the call, as a sentence without a full stop. */
 export type LimitsAnswer = { readonly rules: readonly QuotaLook[] } | { readonly wrong: string };
 
 export interface PolicyLoading {
   /** When the policy in force was loaded. */
   readonly atMs: number;
-  /** Why the policy that was read last is not in force; `undefined` where it is. */
+  /** `undefined` where the policy that was read last is in force. */
   readonly refusal: { readonly atMs: number; readonly why: string; readonly findings: readonly Finding[] } | undefined;
 }
 
 export interface AdminSources {
   /** `undefined` until one has loaded. */
   policy(): Policy | undefined;
-  /** How loading has gone; times in milliseconds since 1970. */
+  /** The last loads; times in milliseconds since 1970. */
   loading(): PolicyLoading;
   /** While workers start: how many serve. */
   startingWhy?(): string | undefined;
-  /** Told to stop: no longer ready for new calls. */
+  /** Not ready for new calls any more. */
   isDraining(): boolean;
   handlers(): readonly HandlerState[] | Promise<readonly HandlerState[]>;
   /** The newest first. */

@@ -1,6 +1,6 @@
 /**
- * `/verdicts`: recent verdicts with why.
- * **In**: filters in the query. **Out**: those kept that pass, the newest first. **Fails**: with a sentence that says what is allowed.
+ * `/verdicts`: recent verdicts and their reasons.
+ * **In**: filters in the query. **Out**: the kept verdicts that pass, the newest first. **Fails**: with a sentence that says what is allowed.
  */
 import { CALL_KINDS } from '../attributes/carrier.ts';
 import { meant } from '../text/nearest.ts';
@@ -37,7 +37,7 @@ export function verdictFilter(query: Query): VerdictFilter | { readonly wrong: s
   };
 }
 
-/** A rule that neither the policy in force nor anything kept has is a slip; one of the last policy may still be kept. */
+/** A rule is unknown where neither the policy in force nor a kept verdict has it: verdicts of the previous policy are kept. */
 export function unknownRule(
   { rule }: VerdictFilter,
   kept: readonly KeptVerdict[],

@@ -21,7 +21,7 @@ export interface MatchedRule {
   readonly mode: string;
 }
 
-/** A text of a rule that failed to render; then none of the rule's changes is made. */
+/** A text of a rule that failed to render; then all names that the rule sets are removed, so that a client cannot set them. */
 export interface FailedText {
   readonly rule: string;
   /** `request x-user`, `response x-id`, `query page`, `metadata tier`. */

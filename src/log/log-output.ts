@@ -1,29 +1,29 @@
 /**
- * Where the lines of Sluice's own log go.
+ * The output of Sluice's own log.
  * **In**: whole lines. **Out**: the same on stderr, in order; a caller never waits for the reader. **Fails**: never; lines beyond the
- * buffer and lines that cannot be written are dropped and counted, and the count is told once writing works again.
+ * buffer and lines that cannot be written are dropped and counted, and the count is reported once writing works again.
  */
 import { closeSync, constants, fstatSync, openSync, write, writeSync } from 'node:fs';
 
-/** Hands a text to the system. `done` is called once, with the system's error where some of the text was not taken. */
+/** Writes a text to a file or stream. `done` is called once, with an error where some of the text was not written. */
 export interface TextTarget {
   write(text: string, done: (error: Error | null | undefined) => void): void;
-  /** The last of it, while the process exits: nothing asynchronous happens any more. */
+  /** Synchronous, since the process exits. */
   writeLast(text: string): void;
 }
 
-/** A reader that stands still may miss so much before lines are dropped. */
+/** Size of the buffer for a reader that stalls. */
 const MOST_BYTES = 1024 * 1024;
-/** Written at once, so that the lines of a burst cost one system call. */
+/** Lines per system call in a burst. */
 const CHUNK_LINES = 256;
 
 export class LogOutput {
-  /** Told how many lines were dropped since it was last told; called when a write has succeeded and nothing waits. */
+  /** Called with the number of dropped lines once a write has succeeded and the buffer is empty. */
   onRecovered: ((dropped: number) => void) | undefined;
   readonly #target: TextTarget;
   readonly #mostBytes: number;
-  #waiting: string[] = [];
-  /** Of what waits and what is being written. */
+  #buffer: string[] = [];
+  /** In the buffer and in the write under way. */
   #bytes = 0;
   #isWriting = false;
   #dropped = 0;
@@ -41,11 +41,11 @@ export class LogOutput {
       return;
     }
     this.#bytes += bytes;
-    this.#waiting.push(line);
+    this.#buffer.push(line);
     if (!this.#isWriting) this.#next();
   }
 
-  /** True when all is written; false where that takes longer than `withinMs`. */
+  /** True once everything is written; false where that takes longer than `withinMs`. */
   async flushed(withinMs: number): Promise<boolean> {
     if (!this.#isWriting) return true;
     return new Promise((resolve) => {
@@ -60,17 +60,17 @@ export class LogOutput {
     });
   }
 
-  /** What waits is handed over without waiting, since the process exits. */
+  /** Writes the buffer synchronously, since the process exits. */
   exit(): void {
-    const rest = this.#waiting.splice(0).join('');
+    const rest = this.#buffer.splice(0).join('');
     if (rest !== '') this.#target.writeLast(rest);
   }
 
   #next(): void {
-    const lines = this.#waiting.splice(0, CHUNK_LINES);
+    const lines = this.#buffer.splice(0, CHUNK_LINES);
     if (lines.length === 0) {
       this.#isWriting = false;
-      for (const told of this.#idle) told();
+      for (const resolve of this.#idle) resolve();
       return;
     }
     const text = lines.join('');
@@ -78,7 +78,7 @@ export class LogOutput {
     this.#target.write(text, (error) => {
       this.#bytes -= Buffer.byteLength(text);
       if (error !== null && error !== undefined) this.#dropped += lines.length;
-      else if (this.#dropped > 0 && this.#waiting.length === 0) {
+      else if (this.#dropped > 0 && this.#buffer.length === 0) {
         const dropped = this.#dropped;
         this.#dropped = 0;
         this.onRecovered?.(dropped);
@@ -88,13 +88,13 @@ export class LogOutput {
   }
 }
 
-// ---------------------------------------------------------- of this process
+// ---------------------------------------------------------- the log of this process
 
 let output: LogOutput | undefined;
 let onDropped: ((dropped: number) => void) | undefined;
 let sendLine: ((line: string) => void) | undefined;
 
-/** A line as it is, its end included: of the log, or of what stands between its lines. */
+/** Writes a line as it is, newline included: of the log, or text between its lines. */
 export function writeLog(line: string): void {
   if (sendLine !== undefined) return sendLine(line);
   if (output === undefined) {
@@ -105,31 +105,31 @@ export function writeLog(line: string): void {
   output.write(line);
 }
 
-/** Who says in the log that lines of it are missing. */
-export function onLogDropped(tell: (dropped: number) => void): void {
-  onDropped = tell;
+/** Sets the function that logs how many lines were dropped. */
+export function onLogDropped(report: (dropped: number) => void): void {
+  onDropped = report;
 }
 
-/** In a worker: its supervisor writes the lines, so that those of several workers neither mix nor wait for each other. */
+/** In a worker: its supervisor writes the lines, so that lines of several workers are not interleaved. */
 export function sendLogTo(send: (line: string) => void): void {
   sendLine = send;
 }
 
-/** False where lines still wait after `withinMs`, since nobody reads them; they would keep the process from ending by itself. */
+/** False where nobody reads the buffered lines within `withinMs`; they would keep the process alive. */
 export async function logFlushed(withinMs: number): Promise<boolean> {
   return output === undefined || output.flushed(withinMs);
 }
 
-// ---------------------------------------------------------- what the system takes
+// ---------------------------------------------------------- targets
 
 /**
- * Pipes and sockets go through Node's stream, which waits in the event loop. Files do not, since its stream writes them
- * synchronously; a pipe must not, since a write that blocks a thread of the pool would keep the process from exiting.
+ * Pipes and sockets are written through Node's stream, which is asynchronous for them: a write that blocks a thread of the pool
+ * would keep the process from exiting. Files are not, since Node's stream writes them synchronously.
  */
 export function stderrTarget(): TextTarget {
   const info = fstatSync(2);
   if (info.isFIFO() || info.isSocket()) {
-    process.stderr.on('error', () => undefined); // each write is told of its own error; unheard, the event would end the process
+    process.stderr.on('error', () => undefined); // `done` gets the error too; without a listener the event would end the process
     return {
       write: (text, done) => void process.stderr.write(text, done),
       writeLast: (text) => void process.stderr.write(text),
@@ -138,11 +138,11 @@ export function stderrTarget(): TextTarget {
   return fileTarget(info.isCharacterDevice() ? nonBlocking(2) : 2);
 }
 
-/** A terminal that was stopped with Ctrl-S takes nothing either. */
-const AGAIN_MS = 50;
+/** Pause after EAGAIN: a terminal that was stopped with Ctrl-S. */
+const RETRY_MS = 50;
 
 export function fileTarget(fd: number): TextTarget {
-  /** The last write ended within a line. */
+  /** The last write ended in the middle of a line. */
   let isCut = false;
   return {
     write(text, done) {
@@ -151,7 +151,7 @@ export function fileTarget(fd: number): TextTarget {
       const from = (start: number): void =>
         write(fd, bytes, start, bytes.length - start, null, (error, written) => {
           if (error !== null) {
-            if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return void setTimeout(from, AGAIN_MS, start);
+            if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return void setTimeout(from, RETRY_MS, start);
             isCut = start > 0 && bytes[start - 1] !== NEWLINE;
             return done(error);
           }
@@ -164,7 +164,7 @@ export function fileTarget(fd: number): TextTarget {
       try {
         writeSync(fd, isCut ? `\n${text}` : text);
       } catch {
-        // nobody is left to be told
+        // nothing is left to report it to
       }
     },
   };
@@ -172,7 +172,7 @@ export function fileTarget(fd: number): TextTarget {
 
 const NEWLINE = 0x0a;
 
-/** The same device by a description of our own: whether others wait for it is theirs to say. */
+/** Reopens the device: O_NONBLOCK on the inherited descriptor would apply to other processes too. */
 function nonBlocking(fd: number): number {
   try {
     const own = openSync(`/dev/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

@@ -1,6 +1,6 @@
 /**
- * Sluice's own log: on stderr, since stdout belongs to what was asked for (and to the adapter log-stdout).
- * A line never waits for whoever reads stderr (see `log-output.ts`), and one that repeats is written so often and then counted.
+ * Sluice's own log: on stderr, since stdout belongs to the output of commands and to the adapter log-stdout.
+ * Writing never waits for the reader of stderr (see `log-output.ts`); repeated lines are rate-limited and counted.
  */
 import pino from 'pino';
 import type { Log, LogFields } from '../adapters/contract.ts';
@@ -29,12 +29,12 @@ export function makeLog(format: LogFormat, level: LogLevel): OwnLog {
   const write = format === 'json' ? writeLog : (line: string): void => writeLog(`${logText(line, paintErr)}\n`);
   const logger = pino(options, { write });
   onLogDropped((dropped) =>
-    logger.warn({ dropped }, 'lines of this log were dropped: stderr was not read in time, or could not be written'),
+    logger.warn({ dropped }, 'log lines were dropped: stderr was not read in time, or could not be written'),
   );
   return limited(logger);
 }
 
-/** Of debug all lines are written: whoever asks for it wants them. */
+/** Debug lines are not rate-limited. */
 function limited(logger: pino.Logger): OwnLog {
   const repeats = new RepeatLimit({
     onRepeats(key, times, periodMs) {
@@ -49,7 +49,7 @@ function limited(logger: pino.Logger): OwnLog {
   );
 }
 
-/** For programs that start a server inside themselves and want nothing on their terminal. */
+/** For programs that embed a server and want no output. */
 export const SILENT: OwnLog = over(pino({ level: 'silent' }));
 
 function over(

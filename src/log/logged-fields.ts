@@ -1,4 +1,4 @@
-/** Fields of a log line as JSON can say them: an Error has no enumerable properties, so JSON.stringify would print `{}`. */
+/** Converts the fields of a log line to JSON values: an Error has no enumerable properties, so JSON.stringify would print `{}`. */
 import type { LogFields } from '../adapters/contract.ts';
 import { withoutCredentials } from '../attributes/credentials.ts';
 
@@ -17,7 +17,7 @@ export interface LoggedError {
   readonly stack?: string;
 }
 
-/** Never throws, since it is called where something has failed already. */
+/** Never throws, since it logs failures. */
 export function loggedFields(fields: LogFields, withStack: boolean): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, loggedValue(value, withStack)]));
 }

@@ -1,18 +1,19 @@
-/** Equal lines of the log are written so often in a period; further ones are counted, and the count is told when the period ends. */
+/** Writes at most `most` equal log lines per period; further ones are counted, and the count is reported when the period ends. */
+
 export interface RepeatLimitOptions {
   readonly most?: number;
   readonly periodMs?: number;
-  /** `repeats` further lines with this key were left out in `periodMs`. */
+  /** `repeats` further lines with this key were suppressed in `periodMs`. */
   readonly onRepeats: (key: string, repeats: number, periodMs: number) => void;
 }
 
 interface Period {
   written: number;
-  leftOut: number;
+  suppressed: number;
   readonly timer: NodeJS.Timeout;
 }
 
-/** Texts made from what clients send are keys too: beyond so many at once, lines are not counted. */
+/** Texts of clients are part of keys; beyond this number of keys, lines are written without a limit. */
 const MOST_KEYS = 1000;
 
 export class RepeatLimit {
@@ -27,21 +28,21 @@ export class RepeatLimit {
     this.#onRepeats = onRepeats;
   }
 
-  /** Whether a line is to be written. */
+  /** False where the line is suppressed. */
   admits(key: string): boolean {
     let period = this.#periods.get(key);
     if (period === undefined) {
       if (this.#periods.size >= MOST_KEYS) return true;
       this.#periods.set(
         key,
-        (period = { written: 0, leftOut: 0, timer: setTimeout(() => this.#end(key), this.#periodMs).unref() }),
+        (period = { written: 0, suppressed: 0, timer: setTimeout(() => this.#end(key), this.#periodMs).unref() }),
       );
     }
     if (period.written < this.#most) {
       period.written++;
       return true;
     }
-    period.leftOut++;
+    period.suppressed++;
     return false;
   }
 
@@ -50,6 +51,6 @@ export class RepeatLimit {
     if (period === undefined) return;
     clearTimeout(period.timer);
     this.#periods.delete(key);
-    if (period.leftOut > 0) this.#onRepeats(key, period.leftOut, this.#periodMs);
+    if (period.suppressed > 0) this.#onRepeats(key, period.suppressed, this.#periodMs);
   }
 }

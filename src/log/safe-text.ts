@@ -1,9 +1,9 @@
-/** Texts from outside (requests, files, peers, plugins) made safe to print on a terminal and to keep in a log. */
+/** Makes texts from outside (requests, files, peers, plugins) safe for terminals and logs. */
 import { withoutCredentials } from '../attributes/credentials.ts';
 
-// oxlint-disable-next-line no-control-regex -- those are what is looked for
+// oxlint-disable-next-line no-control-regex -- the pattern matches them on purpose
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
-/** Without credentials; control characters and marks that turn the direction of writing are escaped, tab and newline are kept. */
+/** Hides credentials; escapes control characters and bidirectional marks; keeps tab and newline. */
 export function safeText(text: string): string {
   return withoutCredentials(text).replaceAll(
     CONTROLS,

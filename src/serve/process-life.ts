@@ -1,6 +1,6 @@
 /**
  * The life of a process that serves.
- * **In**: how the server starts. **Out**: its end, by SIGTERM or SIGINT, also where one comes before it has started; SIGHUP loads anew.
+ * **In**: how the server starts. **Out**: it drains on SIGTERM or SIGINT, also while it starts, and reloads on SIGHUP.
  * **Fails**: where it cannot start.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,16 +16,16 @@ export interface Stoppable {
 export interface ServingOptions<S extends Stoppable> {
   readonly log: OwnLog;
   readonly start: () => Promise<S>;
-  /** It serves: whoever reads this may stop it at once. */
+  /** The server takes calls, and may be stopped from now on. */
   readonly onServing: (server: S) => void;
 }
 
-/** A start that was told to stop is waited for, so that what it opened is closed; after this time the process ends anyway. */
+/** Stopped during its start, a server is waited for, so that what it opened is closed; then the process exits anyway. */
 const START_MS = 10_000;
-/** For lines that wait for a reader of stderr. */
+/** For log lines in the buffer of stderr. */
 const FLUSH_MS = 1000;
 
-/** Ends the process, with 0, when it was told to stop and has; a second such signal ends it at once. Rejects where it cannot start. */
+/** Exits with 0 once the server has drained; a second signal exits at once. Rejects where the server cannot start. */
 export async function serveUntilStopped<S extends Stoppable>({
   log,
   start,

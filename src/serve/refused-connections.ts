@@ -1,51 +1,51 @@
 /**
- * Peers that cannot be served, since they speak something else than the gRPC port.
- * **In**: each of them, as the transport tells. **Out**: counts by kind, and at most one line a minute for each kind. **Fails**: never.
+ * Connections refused because the peer speaks another protocol than the gRPC port.
+ * **In**: each of them, from the transport. **Out**: counts by kind, and at most one log line a minute for each kind. **Fails**: never.
  */
 import type { MetricFamily } from '../core/metrics/families.ts';
 import type { Stranger, StrangerKind } from '../transport/index.ts';
 import type { OwnLog } from '../log/log.ts';
 import { Throttle } from '../time/throttle.ts';
 
-/** How TLS is turned on, in the words of the command that serves. */
+/** The flag or setting that turns TLS on. */
 export type TlsHint = '--tls-cert and --tls-key' | 'GRPC_SERVER_USE_TLS';
 
 const messages = (hint: TlsHint): Readonly<Record<StrangerKind, string>> => ({
   tls: `a peer speaks TLS, and this port is cleartext: set ${hint}, or take the TLS transport_socket off the cluster in Envoy`,
   http1:
     'a peer speaks HTTP/1, and this port speaks HTTP/2 with prior knowledge: set http2_protocol_options on the cluster in Envoy; for pages and probes ask the HTTP port',
-  unknown: 'a peer does not begin as HTTP/2 does: see what connects to the gRPC port from its address',
+  unknown: 'a peer does not send the HTTP/2 preface: see what connects to the gRPC port from its address',
   cleartext: `a peer speaks cleartext, and this port speaks TLS: give the cluster in Envoy a TLS transport_socket, or start without ${hint}`,
   handshake:
     'a TLS handshake failed: see that the peer trusts the authority of this certificate, shows one itself where that is asked for, and offers h2 by ALPN',
 });
 
-interface Seen {
+interface Tally {
   count: number;
-  readonly lines: Throttle;
+  readonly logThrottle: Throttle;
 }
 
 export class RefusedConnections {
   readonly #log: Pick<OwnLog, 'warn'>;
   readonly #messages: Readonly<Record<StrangerKind, string>>;
-  readonly #seen: Readonly<Record<StrangerKind, Seen>>;
+  readonly #tallies: Readonly<Record<StrangerKind, Tally>>;
 
   /** `nowMs` is monotonic. */
   constructor(log: Pick<OwnLog, 'warn'>, hint: TlsHint, nowMs: () => number = () => performance.now()) {
     this.#log = log;
     this.#messages = messages(hint);
-    const unseen = (): Seen => ({ count: 0, lines: new Throttle({ nowMs }) });
-    this.#seen = { tls: unseen(), http1: unseen(), unknown: unseen(), cleartext: unseen(), handshake: unseen() };
+    const none = (): Tally => ({ count: 0, logThrottle: new Throttle({ nowMs }) });
+    this.#tallies = { tls: none(), http1: none(), unknown: none(), cleartext: none(), handshake: none() };
   }
 
   get total(): number {
-    return Object.values(this.#seen).reduce((sum, { count }) => sum + count, 0);
+    return Object.values(this.#tallies).reduce((sum, { count }) => sum + count, 0);
   }
 
   take({ kind, peer, why }: Stranger): void {
-    const seen = this.#seen[kind];
-    seen.count++;
-    const connections = seen.lines.admit();
+    const tally = this.#tallies[kind];
+    tally.count++;
+    const connections = tally.logThrottle.admit();
     if (connections === 0) return;
     this.#log.warn(this.#messages[kind], {
       peer: peer ?? 'unknown',
@@ -57,10 +57,10 @@ export class RefusedConnections {
   readonly family: MetricFamily = {
     kind: 'counter',
     name: 'sluice_refused_connections_total',
-    help: 'Connections to the gRPC port that speak something else: TLS, HTTP/1 or unknown at a cleartext port; cleartext, or a failed handshake, at a port of TLS.',
-    read: () => Object.entries(this.#seen).map(([kind, { count }]) => ({ labels: { kind }, value: count })),
+    help: 'Refused connections to the gRPC port: TLS, HTTP/1 or unknown at a cleartext port; cleartext, or a failed handshake, at a TLS port.',
+    read: () => Object.entries(this.#tallies).map(([kind, { count }]) => ({ labels: { kind }, value: count })),
   };
 }
 
-/** The same number on the pages of `sluice ratelimit`. */
+/** Their number on the pages of `sluice ratelimit`. */
 export const REFUSED_CONNECTIONS_GAUGE = 'ratelimit.service.refused_connections';

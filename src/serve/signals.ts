@@ -1,25 +1,25 @@
 /**
- * Signals of a process that serves, from its first line of code to its end: without a listener SIGHUP would end it.
- * It imports nothing, so that it is there before anything else is loaded.
+ * Signals of a process that serves, from its first line of code on: without a listener SIGHUP would end it.
+ * Imports nothing, so that it runs before anything else is loaded.
  */
 export type ServerSignal = 'SIGHUP' | 'SIGTERM' | 'SIGINT';
 
-const held: ServerSignal[] = [];
+const buffered: ServerSignal[] = [];
 let follow = (signal: ServerSignal): void => {
-  held.push(signal);
+  buffered.push(signal);
 };
-let isHeld = false;
+let isListening = false;
 
-/** From now on signals wait for {@link followSignals}. Harmless when repeated. */
+/** Buffers signals until {@link followSignals} is called. Harmless when repeated. */
 export function holdSignals(): void {
-  if (isHeld) return;
-  isHeld = true;
+  if (isListening) return;
+  isListening = true;
   for (const signal of ['SIGHUP', 'SIGTERM', 'SIGINT'] as const) process.on(signal, () => follow(signal));
 }
 
-/** Those that wait first. */
+/** Passes on the buffered signals, then each that comes. */
 export function followSignals(next: (signal: ServerSignal) => void): void {
   holdSignals();
   follow = next;
-  for (const signal of held.splice(0)) next(signal);
+  for (const signal of buffered.splice(0)) next(signal);
 }

@@ -46,7 +46,7 @@ describe('sluice explain', () => {
     expect(out).toMatch(/^allow/);
     expect(out).toContain('not done: per-host would charge limits');
     expect(out).toContain('not done: written would write to audit');
-    expect(out).toContain('--for-real does it');
+    expect(out).toContain('--for-real has');
     expect(out).not.toMatch(/^\{/m);
   });
 
@@ -59,7 +59,7 @@ describe('sluice explain', () => {
 
   test('explains why a change of a rule was discarded', async () => {
     const { out } = await run(['explain', policy, '--request', request]);
-    expect(out).toMatch(/known: request x-list failed to render, so none of this rule's changes is made: \S+/);
+    expect(out).toMatch(/known: request x-list failed to render, so all names that this rule sets are removed: \S+/);
     expect(out).toContain('request loses x-a');
   });
 

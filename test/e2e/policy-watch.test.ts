@@ -125,7 +125,7 @@ test('a Kubernetes volume, whose files link into a folder that is swapped', asyn
   await comes('two');
 });
 
-test('a single file that is replaced, as editors do', async () => {
+test('a single file that is replaced by a rename, as editors do', async () => {
   writeFileSync(at('p.yaml'), rules('one'));
   await serve(at('p.yaml'));
   writeFileSync(at('p.yaml.tmp'), rules('two'));

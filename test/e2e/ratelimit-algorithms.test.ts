@@ -213,7 +213,7 @@ describe.each(PLACES)('%s', (name, env) => {
     expect(await limits('inspect', `tenant=${own}-seen`, 'request=9')).toMatch(
       /shop\.tenant\.request {2}2 at once, each for 60 s at most {2}[^]* {2}is at {6}1, 1 left\n$/,
     );
-    expect(await limits('reset', `user=${own}-seen`)).toContain('  was at     1, 2 left\nit begins anew');
+    expect(await limits('reset', `user=${own}-seen`)).toContain('  was at     1, 2 left\nit is reset');
     expect(await ask(`user=${own}-seen`)).toEqual([2]);
   });
 });

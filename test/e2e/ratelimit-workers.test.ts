@@ -210,7 +210,7 @@ test('a dead worker is restarted with the config in force; the others serve, and
   expect(valueOf(await metrics(server), HITS)).toBe(720);
 });
 
-test('counts in memory outlive a worker', async () => {
+test('counters in memory outlive a worker', async () => {
   const server = await start({ BACKEND_TYPE: 'memory' });
   expect(await passing(server, 'user', 'ann', 60)).toBe(60);
   await threads[0]?.terminate();

@@ -202,7 +202,7 @@ test('a lost control plane leaves the config in force, and is followed again whe
   plane.send('1', [shop(7)]);
   const { part, limitOf } = await started({ CONFIG_GRPC_XDS_SERVER_URL: `127.0.0.1:${port}` });
   await plane.transport.drain(0);
-  await until('it says so', () => (part.printed().includes('the control plane is away') ? true : undefined));
+  await until('it says so', () => (part.printed().includes('the control plane is unreachable') ? true : undefined));
   expect(await limitOf([['user', 'ann']])).toBe(7);
   const again = await controlPlane(port);
   ends.push(async () => again.transport.drain(100));

@@ -424,7 +424,7 @@ describe('sluice limits', () => {
       heldHere: 0,
       limit: { rule: 'shop.user', unit: 'DAY' },
     });
-    expect((await limits('reset', 'shop', 'user=ann')).out).toContain('  was at     2, 1 left\nit begins anew');
+    expect((await limits('reset', 'shop', 'user=ann')).out).toContain('  was at     2, 1 left\nit is reset');
     expect(await admin.get(key)).toBeNull();
     expect((await ask(part.grpcPort, user('ann'))).statuses[0]?.limitRemaining).toBe(2);
 

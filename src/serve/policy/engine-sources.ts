@@ -73,7 +73,7 @@ function wiresOf(
 const refusedEntriesFamily = (refused: { readonly total: number }): MetricFamily => ({
   kind: 'counter',
   name: 'sluice_log_entries_refused_total',
-  help: 'Access log entries dropped because they could not be read, and messages that were none.',
+  help: 'Access log entries dropped because they cannot be decoded, and messages that are no entries.',
   read: () => [{ labels: {}, value: refused.total }],
 });
 
@@ -85,16 +85,14 @@ function handlerFamilies(handlers: () => readonly HandlerState[]): MetricFamily[
     read: () => handlers().map((state) => ({ labels: { handler: state.name }, value: value(state) })),
   });
   return [
-    gauge('sluice_handler_ready', "Whether the handler's backend can be asked now: 1 or 0.", ({ ready }) =>
-      Number(ready),
-    ),
+    gauge('sluice_handler_ready', "1 where the handler's backend can be reached now.", ({ ready }) => Number(ready)),
     gauge(
       'sluice_handler_breaker_open',
-      'Whether the handler is not asked for a while because it failed too often: 1 or 0.',
+      '1 while the breaker is open: the handler failed too often and is not called.',
       ({ breaker }) => Number(breaker === 'open'),
     ),
-    gauge('sluice_handler_running', 'Calls to the handler that run now.', ({ running }) => running),
-    gauge('sluice_handler_waiting', 'Calls to the handler that wait for their turn.', ({ waiting }) => waiting),
-    gauge('sluice_handler_queued_reports', 'Reports that wait to be written by the handler.', ({ queued }) => queued),
+    gauge('sluice_handler_running', 'Calls to the handler in flight.', ({ running }) => running),
+    gauge('sluice_handler_waiting', 'Calls to the handler in the queue.', ({ waiting }) => waiting),
+    gauge('sluice_handler_queued_reports', 'Reports in the queue of the handler.', ({ queued }) => queued),
   ];
 }

@@ -1,15 +1,15 @@
 /**
- * Whether X-Forwarded-For is as `settings.trustedHops` says.
- * **In**: what reading it has counted. **Out**: one warning a policy where it has too few entries. **Fails**: never.
+ * Checks that X-Forwarded-For has as many entries as `settings.trustedHops` needs.
+ * **In**: the counter of requests with too few. **Out**: at most one warning per policy. **Fails**: never.
  *
- * Nothing is looked at per call: the counts are looked at now and then.
+ * The counter is polled, so that a call pays nothing for it.
  */
 import type { Policy } from '../../core/rules/policy.ts';
 import type { OwnLog } from '../../log/log.ts';
 
-const LOOK_EVERY_MS = 5000;
-/** A few may be probes that come another way. */
-const ENOUGH = 20;
+const POLL_EVERY_MS = 5000;
+/** Fewer may be probes that take another way. */
+const ENOUGH_REQUESTS = 20;
 
 type PolicyView = Pick<Policy, 'revision'> & {
   readonly attributes: { readonly settings: Pick<Policy['attributes']['settings'], 'trustedHops'> };
@@ -18,7 +18,7 @@ type PolicyView = Pick<Policy, 'revision'> & {
 export interface ForwardedForOptions {
   readonly log: Pick<OwnLog, 'warn'>;
   readonly policy: () => PolicyView | undefined;
-  /** How many requests had too few entries, since this thread began. */
+  /** Requests with too few entries since this thread started. */
   readonly shortOnes: () => number;
 }
 
@@ -27,26 +27,26 @@ export class ForwardedForCheck implements Disposable {
   readonly #timer: NodeJS.Timeout;
   #revision: string | undefined;
   #before = 0;
-  #isSaid = false;
+  #hasWarned = false;
 
   constructor(options: ForwardedForOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.look(), LOOK_EVERY_MS).unref();
+    this.#timer = setInterval(() => this.poll(), POLL_EVERY_MS).unref();
   }
 
-  look(): void {
+  poll(): void {
     const { log, policy, shortOnes } = this.#options;
     const { revision, attributes } = policy() ?? {};
     const now = shortOnes();
     if (revision !== this.#revision) {
       this.#revision = revision;
       this.#before = now;
-      this.#isSaid = false;
+      this.#hasWarned = false;
     }
     const requests = now - this.#before;
     const trustedHops = attributes?.settings.trustedHops;
-    if (this.#isSaid || requests < ENOUGH || trustedHops === undefined) return;
-    this.#isSaid = true;
+    if (this.#hasWarned || requests < ENOUGH_REQUESTS || trustedHops === undefined) return;
+    this.#hasWarned = true;
     log.warn(
       'X-Forwarded-For has fewer entries than settings.trustedHops needs, so origin.ip is the peer of Envoy: set it to the number of proxies in front of Envoy, as xff_num_trusted_hops',
       { trustedHops, needed: trustedHops + 1, requests, revision },

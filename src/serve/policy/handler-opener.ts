@@ -1,4 +1,4 @@
-/** Opens handlers for real, for whatever runs an engine: a server, an explanation. */
+/** Opens the handlers of an engine: of a server, or of `sluice explain`. */
 import { openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics, type PluginMetrics } from '../../adapters/plugin-metrics.ts';
 import type { Registry } from '../../adapters/registry.ts';
@@ -9,14 +9,14 @@ import type { OpenHandlers } from '../../core/handlers/live-handler.ts';
 
 export interface HandlerOpener {
   readonly openHandlers: OpenHandlers;
-  /** What the open handlers publish. */
+  /** Metrics that the open handlers publish. */
   readonly metrics: PluginMetrics;
 }
 
-/** What a handler has for its own `close`, which may hang, after reports and calls have ended. */
+/** Time limit of a handler's own `close`, after its reports and calls have ended. */
 export const MOST_CLOSE_MS = 5000;
 
-/** `worker`: which of several this is, and the memory that they share. `closeWithinMs`: of each handler, its background work included. */
+/** `worker`: its place in the crew, and the memory shared by all. `closeWithinMs`: per handler, its background work included. */
 export function handlerOpener(
   registry: Registry,
   log: OwnLog,
@@ -35,7 +35,7 @@ export function handlerOpener(
     metrics,
     openHandlers: (spec) => {
       const adapter = registry.get(spec.adapter);
-      if (adapter === undefined) return Promise.reject(new Error(`no adapter is named ${spec.adapter}`)); // the loader has looked
+      if (adapter === undefined) return Promise.reject(new Error(`no adapter is named ${spec.adapter}`)); // cannot happen: the loader checked it
       return openHandler(adapter, spec, environment);
     },
   };

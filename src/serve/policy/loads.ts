@@ -2,7 +2,7 @@ import type { MetricFamily, MetricSample } from '../../core/metrics/families.ts'
 import type { Policy } from '../../core/rules/policy.ts';
 import type { Finding } from '../../core/rules/yaml/findings.ts';
 
-/** Why the last policy that was read is not in force. */
+/** The reason why the policy that was read last is not in force. */
 export interface Refusal {
   readonly atMs: number;
   readonly why: string;
@@ -17,7 +17,7 @@ export class Loads {
   refusedCount = 0;
   /** When the policy in force was loaded; milliseconds since 1970. */
   atMs = 0;
-  /** `undefined` where what was read last is in force. */
+  /** `undefined` where the policy that was read last is in force. */
   refusal: Refusal | undefined;
 
   took(policy: Policy): void {
@@ -39,7 +39,7 @@ export function policyFamilies(loads: Loads): MetricFamily[] {
     {
       kind: 'counter',
       name: 'sluice_policy_reloads_total',
-      help: 'Policies loaded since the start, and those refused because they had errors.',
+      help: 'Policy loads since the start: loaded, or refused because of errors.',
       read: () => [
         { labels: { result: 'loaded' }, value: loads.loadedCount },
         { labels: { result: 'refused' }, value: loads.refusedCount },
@@ -54,13 +54,13 @@ export function policyFamilies(loads: Loads): MetricFamily[] {
     {
       kind: 'gauge',
       name: 'sluice_policy_loaded_timestamp_seconds',
-      help: 'When the policy in force was loaded, in seconds since 1970.',
+      help: 'Time at which the policy in force was loaded, in seconds since 1970.',
       read: () => one(loads.atMs / 1000),
     },
     {
       kind: 'gauge',
       name: 'sluice_policy_last_load_successful',
-      help: 'Whether the policy that was read last is in force: 1, or 0 where it had errors and the one before it still is (/policy says which).',
+      help: '1 where the policy that was read last is in force; 0 where it has errors and the previous one still is (see /policy).',
       read: () => one(Number(loads.refusal === undefined)),
     },
     {

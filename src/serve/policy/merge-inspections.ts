@@ -1,6 +1,6 @@
 /**
- * What several workers tell of the quota rules, as one answer: rules and counters are the same for all, what each holds is not.
- * **In**: the answer of each; `undefined` of one that gave none. **Out**: one answer, `undefined` where nobody gave one.
+ * Merges the quota inspections of several workers: rules and counters are the same in all, leases are not.
+ * **In**: the answer of each worker; `undefined` of one that gave none. **Out**: one answer, or `undefined` where nobody gave one.
  */
 import type { LimitsAnswer } from '../../admin/sources.ts';
 import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
@@ -15,14 +15,14 @@ export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]
   return {
     rules: first.rules.map((look) => {
       const others = all.filter((other) => isSame(look, other));
-      const told = others.find(({ state }) => state !== undefined) ?? look;
+      const withState = others.find(({ state }) => state !== undefined) ?? look;
       const holders = mergedHolders(others.flatMap((other) => other.holders ?? []));
-      return holders.length === 0 ? told : { ...told, holders };
+      return holders.length === 0 ? withState : { ...withState, holders };
     }),
   };
 }
 
-/** Reset where every worker says so: what one of them holds would come back. */
+/** Reset only where every worker did: a lease that one still holds would come back. */
 export function resetInspections(
   looks: readonly QuotaLook[],
   answers: readonly (LimitsAnswer | undefined)[],
@@ -31,10 +31,10 @@ export function resetInspections(
   const all = rowsOf(answers);
   return {
     rules: looks.map((look) => {
-      const told = all.filter((other) => isSame(look, other) && other.reset !== undefined);
-      if (told.length === 0 && (silent === 0 || !isCounted(look))) return look;
+      const resets = all.filter((other) => isSame(look, other) && other.reset !== undefined);
+      if (resets.length === 0 && (silent === 0 || !isCounted(look))) return look;
       const failure =
-        told.find(({ reset }) => reset === false)?.failure ??
+        resets.find(({ reset }) => reset === false)?.failure ??
         (silent === 0 ? undefined : `${silent} of ${answers.length} workers did not answer`);
       return failure === undefined ? { ...look, reset: true } : { ...look, reset: false, failure };
     }),
@@ -43,12 +43,12 @@ export function resetInspections(
 
 const rowsOf = (answers: readonly (LimitsAnswer | undefined)[]): readonly QuotaLook[] =>
   answers.flatMap((answer) => (answer === undefined || 'wrong' in answer ? [] : answer.rules));
-/** It has a counter to take away. */
+/** There is a counter to reset. */
 const isCounted = ({ applies, cost }: QuotaLook): boolean => applies && cost !== undefined;
 const isSame = (one: QuotaLook, other: QuotaLook): boolean =>
   one.rule === other.rule && one.descriptor === other.descriptor;
 
-/** A holder that several workers know of is one. */
+/** Several workers may know the same holder. */
 function mergedHolders(holders: Holders): Holders {
   const units = new Map<string, number>();
   for (const { who, units: held } of holders) units.set(who, Math.max(held, units.get(who) ?? 0));

@@ -1,6 +1,6 @@
 /**
- * Pages in Prometheus text format of several workers as one page: what they count is summed.
- * **In**: the page of each, as they come. **Out**: one page. **Fails**: never; a line that is no sample is taken once.
+ * Merges the metrics pages of several workers (Prometheus text format): samples are summed.
+ * **In**: the page of each worker. **Out**: one page. **Fails**: never; a line that is no sample is copied once.
  *
  * A gauge is summed unless a rule here says otherwise, or its page does: `# MERGE name max` (or `min`, `sum`) beside its HELP.
  */
@@ -16,11 +16,11 @@ function ruleOf(family: string): Merge {
   return sum;
 }
 
-/** The process and the policy are the same in all of them; the supervisor tells of both. */
-const OF_ALL = /^(process|sluice_policy)_/;
-/** These start anew with a worker; what an ended one had counted stays. */
+/** The process is the same in all of them; its metrics are on the supervisor's own page. */
+const OF_PROCESS = /^process_/;
+/** A new worker starts these at zero; the counts of an ended one are kept. */
 const COUNTED = new Set(['counter', 'histogram']);
-/** Labels in quotes may hold anything; a time may follow the value. */
+/** Quoted labels may hold any character; a timestamp may follow the value. */
 const SAMPLE = /^([A-Za-z_:][\w:]*(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?)\s+(\S+)/;
 
 interface Family {
@@ -30,7 +30,7 @@ interface Family {
   readonly samples: Map<string, number>;
 }
 
-/** The pages of a crew. Sums never fall, neither when a worker ends nor while one does not answer. */
+/** The pages of a crew. Sums never fall: neither when a worker ends nor while one does not answer. */
 export class WorkerPages {
   readonly #last = new Map<number, string>();
   #ended: Map<string, Family> = new Map();
@@ -39,7 +39,7 @@ export class WorkerPages {
     this.#last.set(worker, page);
   }
 
-  /** What it has counted since its page was seen is lost. */
+  /** Counts since its last page are lost. */
   ended(worker: number): void {
     const page = this.#last.get(worker);
     if (page === undefined) return;
@@ -54,13 +54,13 @@ export class WorkerPages {
     }
   }
 
-  /** `others`: pages that count beside those of the workers. */
+  /** `others`: further pages to add. */
   merged(others: readonly string[] = []): string {
     return textOf(familiesOf([...this.#last.values(), ...others], this.#ended));
   }
 }
 
-/** Of the supervisor's own page: what its thread is busy with is no business of those who call. */
+/** The supervisor's own page without its thread's metrics: no call is answered there. */
 export function supervisorPart(page: string): string {
   const families = familiesOf([page], new Map(), /^nodejs_/);
   return textOf(families);
@@ -69,7 +69,7 @@ export function supervisorPart(page: string): string {
 function familiesOf(
   pages: Iterable<string>,
   from: ReadonlyMap<string, Family> = new Map(),
-  leftOut: RegExp = OF_ALL,
+  leftOut: RegExp = OF_PROCESS,
 ): Map<string, Family> {
   const families = new Map(
     [...from].map(([name, family]) => [

@@ -9,7 +9,7 @@ import {
 } from '../../frontends/index.ts';
 import type { Methods } from '../../transport/index.ts';
 
-/** Everything that the gRPC port answers: Envoy's three protocols, health and reflection. */
+/** All methods of the gRPC port: Envoy's three protocols, health and reflection. */
 export function methodsOf(engine: Engine, isServing: () => boolean, options: FrontendOptions = {}): Methods {
   return new Map([
     ...frontendMethods(engine, options),

@@ -1,4 +1,4 @@
-/** Runs `work` one at a time; however many ask while it runs, one more run answers them all, so that the last change is always seen. */
+/** Runs `work` one at a time. All calls during a run share the next run, so that the last change is always picked up. */
 export function oneAtATime<T>(work: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   let next: Promise<T> | undefined;

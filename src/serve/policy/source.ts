@@ -1,7 +1,7 @@
 /**
- * Where the policy of a server comes from.
- * **In**: paths, and who puts a policy in force. **Out**: the policy in force, and how loading has gone. **Fails**: at the start, with a
- * {@link StartError}; later never: what is wrong is told and kept, and the last good policy stays in force.
+ * Loads the policy of a server from disk, and again when it changes.
+ * **In**: paths. **Out**: each policy without errors, put in force by `use`, and a record of all loads. **Fails**: at the start, with a
+ * {@link StartError}; later never: errors are logged and recorded, and the last good policy stays in force.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -19,10 +19,10 @@ import { oneAtATime } from './one-at-a-time.ts';
 import { type PolicyWatch, watchPolicy } from './watch.ts';
 import { messageOf } from '../../text/message-of.ts';
 
-/** All texts that a policy is made of: plain data, so that each worker loads the very same. */
+/** All texts of a policy, as plain data: each worker loads exactly these. */
 export interface PolicyTexts {
   readonly files: PolicyFiles;
-  /** By path, what stands behind each `$file`. */
+  /** The texts behind `$file`, by path. */
   readonly named: ReadonlyMap<string, string>;
 }
 
@@ -32,26 +32,26 @@ export interface PolicySourceOptions {
   readonly log: OwnLog;
   readonly loads: Loads;
   readonly onFindings: ((findings: readonly Finding[]) => void) | undefined;
-  /** Rejects with why it cannot be in force; then the last one still is. */
+  /** Rejects where the policy cannot be in force; the last one stays then. */
   readonly use: (policy: Policy, texts: PolicyTexts) => Promise<void>;
-  /** For the line that says what was loaded. */
+  /** For the log line of a reload. */
   readonly fields?: () => Readonly<Record<string, unknown>>;
 }
 
-/** A handler that could not be opened may open later with the same texts: its own files are not watched here. */
-const AGAIN_MS = 30_000;
+/** A handler that could not be opened may open later with the same texts: files of its own are not watched here. */
+const RETRY_MS = 30_000;
 
 export class PolicySource {
   readonly #options: PolicySourceOptions;
   readonly #loads: Loads;
   readonly #paths: readonly string[];
-  /** Of the texts that were read last, whatever came of them. */
-  #read = '';
-  /** Of `$file`, by path. */
+  /** Of the texts that were read last, in force or not. */
+  #lastDigest = '';
+  /** The texts behind `$file`, by path. */
   #named: ReadonlyMap<string, string> = new Map();
   #isForced = false;
   #isClosed = false;
-  #again: NodeJS.Timeout | undefined;
+  #retry: NodeJS.Timeout | undefined;
   #watch: PolicyWatch | undefined;
   readonly #next: () => Promise<boolean>;
 
@@ -62,7 +62,7 @@ export class PolicySource {
     this.#next = oneAtATime(() => this.#reload());
   }
 
-  /** The first policy. Rejects where there is none. */
+  /** Puts the first policy in force. Rejects where it has errors. */
   async start(): Promise<Policy> {
     const files = await readPolicyFiles(this.#paths);
     try {
@@ -74,13 +74,13 @@ export class PolicySource {
     }
   }
 
-  /** Loads what is on disk now, also where it is what was read last. True where it is in force afterwards. */
+  /** Loads the files as they are now, changed or not. True where they are in force afterwards. */
   reload(): Promise<boolean> {
     this.#isForced = true;
     return this.#next();
   }
 
-  /** Loads each change, until it is closed. */
+  /** Loads each change until it is closed. */
   follow(everyMs?: number): void {
     const { log } = this.#options;
     this.#watch = watchPolicy({
@@ -94,7 +94,7 @@ export class PolicySource {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearTimeout(this.#again);
+    clearTimeout(this.#retry);
     await this.#watch?.close();
   }
 
@@ -109,9 +109,9 @@ export class PolicySource {
     const { log, fields } = this.#options;
     const isForced = this.#isForced;
     this.#isForced = false;
-    clearTimeout(this.#again);
+    clearTimeout(this.#retry);
     const files = await readPolicyFiles(this.#paths);
-    if (!isForced && this.#digest(files) === this.#read) return this.#loads.refusal === undefined;
+    if (!isForced && this.#digest(files) === this.#lastDigest) return this.#loads.refusal === undefined;
     try {
       const policy = await this.#take(files);
       log.info('policy loaded', {
@@ -122,17 +122,17 @@ export class PolicySource {
       });
       return true;
     } catch (error) {
-      if (this.#isClosed) return false; // it came too late, and nobody waits for it
+      if (this.#isClosed) return false; // closed meanwhile: nobody waits for the result
       this.#loads.refused(messageOf(error), findingsOf(error));
       log.error('the policy has errors; the last good one stays in force', {
         why: messageOf(error),
         revision: this.#loads.policy?.revision,
       });
       if (error instanceof PolicyError) return false;
-      this.#again = setTimeout(() => {
-        this.#read = '';
+      this.#retry = setTimeout(() => {
+        this.#lastDigest = '';
         this.#look();
-      }, AGAIN_MS).unref();
+      }, RETRY_MS).unref();
       return false;
     }
   }
@@ -143,7 +143,7 @@ export class PolicySource {
     const { policy, findings } = await loadPolicyFiles(files, {
       adapters: registry,
       readText: (file) => {
-        named.set(file, ''); // followed also where it is missing
+        named.set(file, ''); // watched also where it is missing
         const text = readFileSync(file, 'utf8');
         named.set(file, text);
         return text;
@@ -151,7 +151,7 @@ export class PolicySource {
     });
     if (this.#isClosed) throw new Error('the server is stopping');
     this.#named = named;
-    this.#read = this.#digest(files);
+    this.#lastDigest = this.#digest(files);
     onFindings?.(findings);
     if (policy === undefined) throw new PolicyError(findings);
     await use(policy, { files, named });
@@ -159,7 +159,7 @@ export class PolicySource {
     return policy;
   }
 
-  /** What `$file` stands for is read anew. */
+  /** Reads the files behind `$file` again. */
   #digest(files: PolicyFiles): string {
     const hash = createHash('sha256');
     const add = (file: string, text: string): void => void hash.update(`${file.length} ${text.length} ${file}${text}`);
@@ -174,7 +174,7 @@ export class PolicySource {
   }
 }
 
-/** Has its findings with it, for the page that shows them. */
+/** Carries its findings, for the page `/policy`. */
 class PolicyError extends StartError {
   readonly findings: readonly Finding[];
 
@@ -196,7 +196,7 @@ function textOf(file: string): string {
   }
 }
 
-/** Loads texts that were read and found right by another thread. Rejects where they are not right here. */
+/** Loads texts that another thread has read and checked. Rejects where they have errors here. */
 export async function loadTexts({ files, named }: PolicyTexts, registry: Registry): Promise<Policy> {
   const { policy, findings } = await loadPolicyFiles(files, {
     adapters: registry,

@@ -1,4 +1,4 @@
-/** The control plane that the settings name, followed. */
+/** Follows the control plane that the settings name. */
 import { readFile } from 'node:fs/promises';
 import { followXds } from '../../frontends/ratelimit/xds-configs.ts';
 import type { FollowXds } from '../../ratelimit/serve/limit-source.ts';
@@ -6,7 +6,7 @@ import type { Settings } from '../../ratelimit/settings/settings.ts';
 import { dialGrpc } from '../../transport/index.ts';
 import type { OwnLog } from '../../log/log.ts';
 
-/** NAME=VALUE or NAME:VALUE, with commas between. */
+/** `NAME=VALUE,...` or `NAME:VALUE,...` */
 const pairs = (text: string, sign: '=' | ':'): Record<string, string> =>
   Object.fromEntries(
     text
@@ -49,7 +49,7 @@ export const controlPlane =
       firstPauseMs: settings.XDS_CLIENT_BACKOFF_INITIAL_INTERVAL,
       maxPauseMs: settings.XDS_CLIENT_BACKOFF_MAX_INTERVAL,
       onTrouble: (why) =>
-        log.warn('the control plane is away; what was in force stays', {
+        log.warn('the control plane is unreachable; the limits in force stay', {
           at: settings.CONFIG_GRPC_XDS_SERVER_URL,
           why,
         }),

@@ -1,15 +1,15 @@
-/** Gauges of workers as those of one process: each is a sum, also what tells of a state (`breaker_open`: of how many). */
+/** Sums the gauges of workers; a gauge of state (`breaker_open`) becomes the number of workers in that state. */
 
-/** What is so now: it goes with its worker. All others only rise, and stay when it ends. */
-const NOW = /\.(cx_active|breaker_open|escrow_held|entryCount)$/;
+/** Gauges of the present end with their worker. All others only rise, and are kept when it ends. */
+const CURRENT = /\.(cx_active|breaker_open|escrow_held|entryCount)$/;
 
 export class GaugeSums {
   readonly #gauges: Map<string, () => number>;
-  /** By worker, as it told last. */
+  /** The last values of each worker. */
   readonly #live = new Map<number, ReadonlyMap<string, number>>();
   readonly #ended = new Map<string, number>();
 
-  /** `gauges`: where the sums are to be found. */
+  /** `gauges`: where the sums are published. */
   constructor(gauges: Map<string, () => number>) {
     this.#gauges = gauges;
   }
@@ -21,7 +21,7 @@ export class GaugeSums {
 
   ended(worker: number): void {
     for (const [name, value] of this.#live.get(worker) ?? [])
-      if (!NOW.test(name)) this.#ended.set(name, (this.#ended.get(name) ?? 0) + value);
+      if (!CURRENT.test(name)) this.#ended.set(name, (this.#ended.get(name) ?? 0) + value);
     this.#live.delete(worker);
   }
 

@@ -73,7 +73,7 @@ async function started(
 }
 
 describe('the admin port', () => {
-  test('is ready while a policy is in force, and says which', async () => {
+  test('is ready while a policy is in force, and shows its revision', async () => {
     const get = await started({});
     const ready = await get('/readyz');
     expect(ready.status).toBe(200);

@@ -125,7 +125,7 @@ describe('invalid requests', () => {
     });
   });
 
-  test('anything, without a policy', async () => {
+  test('any request without a policy', async () => {
     told = undefined;
     expect(await limits('inspect', '{}')).toEqual({ status: 503, json: { error: 'no policy is in force' } });
   });
@@ -137,12 +137,12 @@ describe('invalid requests', () => {
     });
     expect([answer.status, await answer.json(), asked]).toEqual([
       403,
-      { error: 'counters are reset from this machine alone, and not by pages of a browser' },
+      { error: 'counters can be reset from this machine only, and not by web pages' },
       [],
     ]);
   });
 
-  test('a reset by GET, a request without end', async () => {
+  test('a reset by GET, and an endless request', async () => {
     expect(await limits('reset?domain=d')).toEqual({ status: 405, json: { error: 'counters are reset by POST' } });
     expect((await limits('explain', ' '.repeat(100_000))).status).toBe(413);
     expect(asked).toEqual([]);

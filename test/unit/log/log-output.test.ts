@@ -37,7 +37,7 @@ function slowReader(): {
   };
 }
 
-test('while the reader stands still, lines wait up to the bound; further ones are dropped, and their number is told once it has caught up', () => {
+test('while the reader stalls, lines are buffered up to the bound; further ones are dropped, and their number is reported once it has caught up', () => {
   const { target, taken, take } = slowReader();
   const output = new LogOutput(target, 40);
   const told: number[] = [];
@@ -54,7 +54,7 @@ test('while the reader stands still, lines wait up to the bound; further ones ar
   expect([taken.at(-1), told]).toEqual(['after\n', [6]]);
 });
 
-test('what cannot be written is counted as dropped, and told with the next that can', () => {
+test('lines that cannot be written are counted as dropped, and reported after the next that can', () => {
   const { target, taken, take } = slowReader();
   const output = new LogOutput(target);
   const told: number[] = [];
@@ -68,7 +68,7 @@ test('what cannot be written is counted as dropped, and told with the next that 
   expect([taken, told]).toEqual([['b\n'], [1]]);
 });
 
-test('flushing ends when all is written, and within its bound where nobody reads', async () => {
+test('flushing ends when the buffer is empty, or at its time limit where nobody reads', async () => {
   const { target, take } = slowReader();
   const output = new LogOutput(target);
   expect(await output.flushed(1)).toBe(true);
@@ -79,7 +79,7 @@ test('flushing ends when all is written, and within its bound where nobody reads
   expect(await flushed).toBe(true);
 });
 
-test('when the process exits, lines that wait are handed over at once', () => {
+test('when the process exits, buffered lines are written synchronously', () => {
   const { target, taken } = slowReader();
   const output = new LogOutput(target);
   for (const line of ['a\n', 'b\n', 'c\n']) output.write(line);
@@ -100,7 +100,7 @@ test('a file gets every line, whole and in order', async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('equal lines are written so often in a period, then counted and told at its end', () => {
+test('equal lines are rate-limited: further ones are counted, and the count is reported at the end of the period', () => {
   vi.useFakeTimers();
   const told: [string, number][] = [];
   const limit = new RepeatLimit({ most: 3, periodMs: 1000, onRepeats: (key, repeats) => told.push([key, repeats]) });

@@ -41,7 +41,7 @@ const reset = async (remoteAddress: string, headers: Readonly<Record<string, str
   });
   return [statusCode, JSON.parse(body)];
 };
-const REFUSED = [403, { error: 'counters are reset from this machine alone, and not by pages of a browser' }];
+const REFUSED = [403, { error: 'counters can be reset from this machine only, and not by web pages' }];
 
 test.each(['127.0.0.1', '127.9.8.7', '::1', '::ffff:127.0.0.1'])('by a program at %s', async (address) => {
   expect(await reset(address)).toEqual([200, expect.objectContaining({ domain: 'd', count: 0 })]);

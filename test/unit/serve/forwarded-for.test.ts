@@ -37,31 +37,31 @@ afterEach(() => check[Symbol.dispose]());
 
 const SAID = 'X-Forwarded-For has fewer entries than settings.trustedHops needs';
 
-test('once for each policy, when it has happened often since that policy came', async () => {
+test('warns once per policy, after enough requests under it', async () => {
   policy = await policyOf(2);
-  check.look();
+  check.poll();
   shortOnes = 19;
-  check.look();
+  check.poll();
   expect(lines).toEqual([]);
   shortOnes = 20;
-  check.look();
+  check.poll();
   shortOnes = 1000;
-  check.look();
+  check.poll();
   expect(lines).toEqual([[SAID, { trustedHops: 2, needed: 3, requests: 20, revision: policy.revision }]]);
   policy = await policyOf(1, 'b');
-  check.look();
+  check.poll();
   expect(lines).toHaveLength(1);
   shortOnes = 1030;
-  check.look();
+  check.poll();
   expect(lines[1]).toEqual([SAID, { trustedHops: 1, needed: 2, requests: 30, revision: policy.revision }]);
 });
 
-test('not where the policy does not say, nor without one', async () => {
+test('does not warn without trustedHops, nor without a policy', async () => {
   shortOnes = 100;
-  check.look();
+  check.poll();
   policy = await policyOf(undefined);
-  check.look();
+  check.poll();
   shortOnes = 200;
-  check.look();
+  check.poll();
   expect(lines).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { GaugeSums } from '../../../src/serve/ratelimit/gauge-sums.ts';
 
-test('what is so now goes with its worker; what only rises stays, and goes on from there', () => {
+test('current values end with their worker; counts are kept, and continue from there', () => {
   const gauges = new Map<string, () => number>();
   const sums = new GaugeSums(gauges);
   const shown = (): (number | undefined)[] =>

@@ -26,8 +26,8 @@ const state = { granted: true, used: 2, remaining: 7, resetMs: 500 };
 const rulesOf = (answer: LimitsAnswer | undefined): readonly QuotaLook[] =>
   answer === undefined || 'wrong' in answer ? [] : answer.rules;
 
-describe('looks', () => {
-  test('the holders of all, one that several know of once; the counter as who could be asked saw it', () => {
+describe('inspections', () => {
+  test('holders of all workers are merged, and the counter comes from a worker that could read it', () => {
     const merged = mergedInspections([
       {
         rules: [
@@ -54,12 +54,12 @@ describe('looks', () => {
     ]);
   });
 
-  test('descriptors are told apart', () => {
+  test('descriptors are kept apart', () => {
     const rules = [look('a', { descriptor: 1, holders: [{ who: 'one', units: 3 }] }), look('a', { descriptor: 2 })];
     expect(rulesOf(mergedInspections([{ rules }, { rules }]))).toEqual(rules);
   });
 
-  test('what is wrong with the request all say alike; of nobody there is no answer', () => {
+  test('an invalid request has one error; without workers there is no answer', () => {
     expect(mergedInspections([{ wrong: 'no such attribute' }, { wrong: 'no such attribute' }])).toEqual({
       wrong: 'no such attribute',
     });
@@ -73,7 +73,7 @@ describe('resets', () => {
   const resets = (...answers: (LimitsAnswer | undefined)[]): unknown[] =>
     rulesOf(resetInspections(looks, answers)).map(({ rule, reset, failure }) => [rule, reset, failure]);
 
-  test('done where all say so; what the counter was at stays', () => {
+  test('a reset is done where all workers confirm it; the state before it is kept', () => {
     expect(resets(done, done)).toEqual([
       ['a', true, undefined],
       ['b', undefined, undefined],
@@ -82,7 +82,7 @@ describe('resets', () => {
     expect(rulesOf(resetInspections(looks, [done]))[0]).toMatchObject({ state });
   });
 
-  test('not done where one could not, or did not answer: what it holds would come back', () => {
+  test('a reset has failed where one worker failed or did not answer: its leases would come back', () => {
     expect(resets(done, { rules: [look('a', { reset: false, failure: 'away' })] })[0]).toEqual(['a', false, 'away']);
     expect(resets(done, undefined)[0]).toEqual(['a', false, '1 of 2 workers did not answer']);
     expect(resets(undefined, undefined)).toEqual([

@@ -9,7 +9,7 @@ const merged = (...pages: readonly string[]): string => {
   return all.merged();
 };
 
-test('what is counted is summed by series, whatever stands in its labels', () => {
+test('counters are summed by series, whatever characters their labels have', () => {
   const one = family('a_total', 'counter', ['a_total{path="/x,b=\\"}",who="me"} 1', 'a_total{path="/x",who="b,me"} 2']);
   const two = family('a_total', 'counter', ['a_total{path="/x,b=\\"}",who="me"} 10']);
   expect(merged(one, two)).toBe(
@@ -17,7 +17,7 @@ test('what is counted is summed by series, whatever stands in its labels', () =>
   );
 });
 
-test('a gauge is summed, unless its page or a rule of ours says otherwise', () => {
+test('a gauge is summed, unless its page or a built-in rule says otherwise', () => {
   const page = (n: number): string =>
     `${family('g', 'gauge', [`g ${n}`])}# MERGE h max\n${family('h', 'gauge', [`h ${n}`])}${family('sluice_handler_ready', 'gauge', [`sluice_handler_ready{handler="l"} ${n - 1}`])}${family('nodejs_eventloop_lag_p99_seconds', 'gauge', [`nodejs_eventloop_lag_p99_seconds ${n}`])}`;
   const lines = merged(page(1), page(2))
@@ -32,14 +32,14 @@ test('a gauge is summed, unless its page or a rule of ours says otherwise', () =
   ]);
 });
 
-test("what is said of the process and of the policy is the supervisor's alone", () => {
-  const page = `${family('process_cpu_seconds_total', 'counter', ['process_cpu_seconds_total 5'])}${family('sluice_policy_rules', 'gauge', ['sluice_policy_rules 3'])}${family('nodejs_heap_size_total_bytes', 'gauge', ['nodejs_heap_size_total_bytes 7'])}`;
+test("metrics of the process are on the supervisor's own page only, which has none of its thread", () => {
+  const page = `${family('process_cpu_seconds_total', 'counter', ['process_cpu_seconds_total 5'])}${family('nodejs_heap_size_total_bytes', 'gauge', ['nodejs_heap_size_total_bytes 7'])}`;
   expect(merged(page, page)).toBe(family('nodejs_heap_size_total_bytes', 'gauge', ['nodejs_heap_size_total_bytes 14']));
   expect(supervisorPart(page)).not.toContain('nodejs_');
   expect(supervisorPart(page)).toContain('process_cpu_seconds_total 5\n');
 });
 
-test('a sum does not fall when a worker ends and another takes its place, nor while one does not answer', () => {
+test('a sum does not fall when a worker ends and is replaced, nor while one does not answer', () => {
   const all = new WorkerPages();
   const page = (n: number): string =>
     `${family('a_total', 'counter', [`a_total ${n}`])}${family('h', 'histogram', [`h_bucket{le="+Inf"} ${n}`, `h_sum ${n}`, `h_count ${n}`])}${family('now', 'gauge', [`now ${n}`])}`;

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { oneAtATime } from '../../../src/serve/policy/one-at-a-time.ts';
 
 describe('work that runs one at a time', () => {
-  test('asks that come while it runs share one more run, which begins after it', async () => {
+  test('calls during a run share the next run', async () => {
     let runs = 0;
     let inside = 0;
     let most = 0;
@@ -20,7 +20,7 @@ describe('work that runs one at a time', () => {
     expect(most).toBe(1);
   });
 
-  test('a run that fails fails for those who asked for it, and the next one runs', async () => {
+  test('a failing run rejects its callers, and the next one runs', async () => {
     let runs = 0;
     const ask = oneAtATime(async () => {
       runs += 1;

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { RefusedConnections } from '../../../src/serve/refused-connections.ts';
 
-test('one line a minute for each kind, with how many came since the last; all are counted', () => {
+test('logs one line a minute per kind, with the number since the last; all are counted', () => {
   const lines: unknown[] = [];
   let nowMs = 0;
   const strangers = new RefusedConnections(
@@ -32,7 +32,7 @@ test('each kind is a row of the metric from the start, so that its rate is known
   );
 });
 
-test('the line says how TLS is turned on, in the words of its command', () => {
+test('the line names the flag or setting that turns TLS on', () => {
   const lines: string[] = [];
   for (const hint of ['--tls-cert and --tls-key', 'GRPC_SERVER_USE_TLS'] as const)
     new RefusedConnections({ warn: (message) => void lines.push(message) }, hint).take({ kind: 'tls', peer: 'a:1' });
