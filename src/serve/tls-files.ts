@@ -42,23 +42,28 @@ async function readPem(path: string): Promise<string> {
   }
 }
 
-/** New connections are served with what the files hold now. */
+/** Passes on each renewed certificate, also one that was written since `served` was read. */
 export function watchTls(
   files: TlsFiles,
+  served: TlsOptions,
   renew: (tls: TlsOptions) => void | Promise<void>,
   log: OwnLog,
 ): { close(): void } {
   const paths = [files.cert, files.key, ...(files.ca === undefined ? [] : [files.ca])];
   const stamp = async (): Promise<string> => (await Promise.all(paths.map(stampOf))).join('\n');
   const over = new AbortController();
+  let last = served;
   const onChange = async (): Promise<void> => {
     try {
-      await renew(await readTls(files));
+      const tls = await readTls(files);
+      if (tls.cert === last.cert && tls.key === last.key && tls.ca === last.ca) return;
+      await renew(tls);
+      last = tls;
       log.info('the certificate is renewed');
     } catch (error) {
       log.error('the certificate cannot be renewed; the last good one stays', { why: messageOf(error) });
     }
   };
-  void stamp().then((known) => watchFiles({ stamp, known, onChange, signal: over.signal }));
+  void watchFiles({ stamp, onChange, signal: over.signal });
   return { close: () => over.abort() };
 }

@@ -112,8 +112,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   await source.start();
   const grpc = await service.listen();
   if (options.watch === true) source.follow();
-  if (options.tls !== undefined) {
-    const watching = watchTls(options.tls, (renewed) => service.renewTls(renewed), log);
+  if (options.tls !== undefined && tls !== undefined) {
+    const watching = watchTls(options.tls, tls, (renewed) => service.renewTls(renewed), log);
     stack.defer(() => watching.close());
   }
 

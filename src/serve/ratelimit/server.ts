@@ -51,15 +51,16 @@ async function openServedEngine(
   metrics: RatelimitMetrics,
 ): Promise<RatelimitEngine> {
   const files = tlsFilesOf(settings);
-  const at = { address: grpcAddress(settings), tls: files === undefined ? undefined : await readTls(files) };
+  const tls = files === undefined ? undefined : await readTls(files);
+  const at = { address: grpcAddress(settings), tls };
   const isAlone = settings.SLUICE_WORKERS === 1;
   if (escaped !== undefined)
     metrics.gauges.set(isAlone ? ESCAPED_GAUGE : SUPERVISOR_ESCAPED_GAUGE, () => escaped.total);
   const engine = isAlone
     ? await serveInThread(settings, metrics, log, at)
     : await (await import('./supervisor.ts')).serveByCrew(settings, metrics, log, at);
-  if (files === undefined) return engine;
-  const watching = watchTls(files, (tls) => engine.renewTls(tls), log);
+  if (files === undefined || tls === undefined) return engine;
+  const watching = watchTls(files, tls, (renewed) => engine.renewTls(renewed), log);
   return {
     ...engine,
     async drain() {

@@ -1,0 +1,58 @@
+/** Certificates on disk: read at the start, read again when they are renewed. */
+import { execFileSync } from 'node:child_process';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { SILENT } from '../../../src/log/log.ts';
+import { readTls, type TlsFiles, watchTls } from '../../../src/serve/tls-files.ts';
+import type { TlsOptions } from '../../../src/transport/index.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-tls-'));
+  for (const name of ['old', 'new'])
+    execFileSync(
+      'openssl',
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ${name}.key -out ${name}.pem -days 2 -subj /CN=localhost`.split(
+        ' ',
+      ),
+      { cwd: folder, stdio: 'pipe' },
+    );
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const at = (name: string): string => join(folder, name);
+
+test('a missing file, and a key of another certificate, are errors that stop the start', async () => {
+  await expect(readTls({ cert: at('none.pem'), key: at('old.key') })).rejects.toMatchObject({
+    code: 'CLI_TLS_FILE',
+    message: expect.stringContaining(`${at('none.pem')} cannot be read: `) as string,
+  });
+  await expect(readTls({ cert: at('old.pem'), key: at('new.key') })).rejects.toMatchObject({
+    code: 'CLI_TLS_FILE',
+    message: expect.stringContaining('are no certificate and its key') as string,
+  });
+});
+
+test('a renewed certificate is passed on; an equal one is not, a bad one is logged', async () => {
+  const files: TlsFiles = { cert: at('served.pem'), key: at('served.key') };
+  await copyFile(at('old.pem'), files.cert);
+  await copyFile(at('old.key'), files.key);
+  const renewed: TlsOptions[] = [];
+  const errors: string[] = [];
+  const log = { ...SILENT, error: (message: string) => void errors.push(message) };
+  const watching = watchTls(files, await readTls(files), (tls) => void renewed.push(tls), log);
+  await copyFile(at('old.pem'), files.cert);
+  await writeFile(files.cert, 'no certificate');
+  await vi.waitFor(
+    () => expect(errors).toEqual(['the certificate cannot be renewed; the last good one stays']),
+    20_000,
+  );
+  await copyFile(at('new.pem'), files.cert);
+  await copyFile(at('new.key'), files.key);
+  const cert = await readFile(at('new.pem'), 'utf8');
+  await vi.waitFor(() => expect(renewed.at(-1)?.cert).toBe(cert), 20_000);
+  watching.close();
+  expect(renewed).toHaveLength(1);
+});
