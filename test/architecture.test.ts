@@ -97,6 +97,11 @@ const SHARED_BY_FRONTENDS = [
   'src/frontends/verdict-metadata.ts',
 ];
 
+/** What both commands that serve have in common, beside the crew. */
+const SERVE_GROUND = ['contain-errors', 'errors', 'grpc-listener', 'refused-connections', 'tls-files'].map(
+  (name) => `src/serve/${name}.ts`,
+);
+
 /** For each folder, the folders (or files) of ours that it may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/text': [],
@@ -160,7 +165,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
       [...FRONTENDS_MAY, ...SHARED_BY_FRONTENDS],
     ]),
   ),
-  'src/admin': ['src/text', 'src/transport', 'src/attributes', 'src/core'],
+  'src/admin': ['src/text', 'src/attributes', 'src/core'],
   'src/serve': [
     'src/text',
     'src/time',
@@ -174,6 +179,40 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'src/tracing',
     'src/frontends',
     'src/admin',
+  ],
+  // The crew knows neither command; the two commands do not know each other.
+  'src/serve/crew': [
+    'src/text',
+    'src/files',
+    'src/transport',
+    'src/log',
+    'src/adapters',
+    'src/serve/errors.ts',
+    'src/serve/contain-errors.ts',
+  ],
+  'src/serve/policy': [
+    'src/text',
+    'src/files',
+    'src/attributes',
+    'src/transport',
+    'src/log',
+    'src/adapters',
+    'src/core',
+    'src/frontends',
+    'src/admin',
+    'src/serve/crew',
+    ...SERVE_GROUND,
+  ],
+  'src/serve/ratelimit': [
+    'src/text',
+    'src/transport',
+    'src/log',
+    'src/adapters',
+    'src/ratelimit',
+    'src/tracing',
+    'src/frontends',
+    'src/serve/crew',
+    ...SERVE_GROUND,
   ],
   'src/cli': ['src', 'gen'],
 };

@@ -86,7 +86,9 @@ function explanationText({ call, verdict, rules, failedTexts, notDone, attribute
       lines.push(`  ${paintOut.name(rule)}${shadow ? ' (shadow)' : ''}: ${text}`);
   }
   for (const { rule, text, why } of failedTexts)
-    lines.push(`  ${paintOut.name(rule)}: ${text} failed to render, so all names that this rule sets are removed: ${why}`);
+    lines.push(
+      `  ${paintOut.name(rule)}: ${text} failed to render, so all names that this rule sets are removed: ${why}`,
+    );
   for (const { rule, what, handler } of notDone)
     lines.push(paintOut.faint(`  not done: ${rule} would ${what === 'charge' ? 'charge' : 'write to'} ${handler}`));
   if (notDone.length > 0) lines.push(paintOut.faint('  (explain has no side effects; --for-real has)'));
