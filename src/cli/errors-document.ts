@@ -46,7 +46,7 @@ export function errorsDocument(tables: readonly ErrorTable[]): string {
     ({ code }) => code.split('_')[0] ?? '',
   );
   return [
-    '<!-- Written by `npm run generate` from the tables in each errors.ts; a test says when it is stale. -->',
+    '<!-- Written by `npm run generate` from the tables in each errors.ts; a test fails when it is stale. -->',
     '# Error codes',
     '',
     'What a code means, and what to do. Findings about a policy are printed as `file:line:col CODE message`.',

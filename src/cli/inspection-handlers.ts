@@ -24,10 +24,10 @@ function looking(handler: AnyHandler): AnyHandler {
       ? {}
       : {
           charge: (asks, call) => {
-            const told = charge(asks.map(lookOf), call);
-            return told instanceof Promise
-              ? told.then((answers) => asIfCharged(asks, answers))
-              : asIfCharged(asks, told);
+            const answers = charge(asks.map(lookOf), call);
+            return answers instanceof Promise
+              ? answers.then((awaited) => asIfCharged(asks, awaited))
+              : asIfCharged(asks, answers);
           },
         }),
     ...(handler.sink === undefined ? {} : { sink: handler.sink.bind(handler) }),

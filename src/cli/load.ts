@@ -12,7 +12,7 @@ import { findingText } from './findings.ts';
 import { SILENT } from '../log/log.ts';
 import { handlerOpener } from '../serve/policy/handler-opener.ts';
 import { paintErr } from '../text/paint.ts';
-import { tell } from './terminal.ts';
+import { printErr } from './terminal.ts';
 
 export interface Loaded {
   /** `undefined` where there are errors. */
@@ -53,7 +53,7 @@ export async function loadAndTry(configs: readonly string[], registry: Registry)
 /** Prints the findings. Throws where there are errors. */
 export async function loadOrStop(configs: readonly string[], registry: Registry): Promise<Policy> {
   const { policy, findings } = await load(configs, registry);
-  for (const finding of findings) tell(findingText(finding, paintErr));
+  for (const finding of findings) printErr(findingText(finding, paintErr));
   if (policy === undefined) throw new StartError('CLI_POLICY', `the policy has ${findingsCount(findings)}`);
   return policy;
 }

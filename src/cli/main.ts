@@ -12,7 +12,7 @@ import { findingText } from './findings.ts';
 import { makeProgram } from './program.ts';
 import { safeText } from '../log/safe-text.ts';
 import { paintErr } from '../text/paint.ts';
-import { tell } from './terminal.ts';
+import { printErr } from './terminal.ts';
 
 export async function main(argv: readonly string[]): Promise<number> {
   let exit: number = EXIT.ok;
@@ -30,21 +30,21 @@ export async function main(argv: readonly string[]): Promise<number> {
 function explainFault(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage; // commander has printed it
   if (isExpected(error)) {
-    tell(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
-    tell(`  ${error.fix}`);
+    printErr(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
+    printErr(`  ${error.fix}`);
     return exitOf(error);
   }
   if (error instanceof SnapshotError) {
     // thrown by commands that open handlers
-    for (const finding of error.findings) tell(findingText(finding, paintErr));
+    for (const finding of error.findings) printErr(findingText(finding, paintErr));
     return EXIT.unable;
   }
   if (error instanceof AdapterError) {
-    tell(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
-    tell(`  ${ADAPTER_ERRORS[error.code].fix}`);
+    printErr(`${paintErr.bad(error.code)} ${safeText(error.message)}`);
+    printErr(`  ${ADAPTER_ERRORS[error.code].fix}`);
     return EXIT.unable;
   }
-  tell(
+  printErr(
     `${paintErr.bad('Internal error:')} ${safeText(error instanceof Error ? (error.stack ?? error.message) : String(error))}`,
   );
   return EXIT.unable;

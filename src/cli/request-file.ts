@@ -15,7 +15,7 @@ export interface RequestFile {
   readonly shown: string;
   /** `undefined` where the file does not say. */
   readonly call: CallKind | undefined;
-  /** All that the file says. */
+  /** The whole content of the file. */
   readonly values: Readonly<Record<string, unknown>>;
 }
 

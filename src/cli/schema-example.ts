@@ -41,8 +41,8 @@ function comment(field: JsonSchema, isRequired: boolean): string[] {
     ...(shape.enum === undefined ? [] : [`one of ${shape.enum.map(inline).join(', ')}`]),
     ...(isSecret(field) ? ['secret: { $env: NAME } or { $file: PATH }'] : []),
   ];
-  const said = field.description ?? shape.description;
-  return [`# ${said === undefined ? '' : `${said} `}(${notes.join('; ')})`];
+  const description = field.description ?? shape.description;
+  return [`# ${description === undefined ? '' : `${description} `}(${notes.join('; ')})`];
 }
 
 const isSecret = (field: JsonSchema): boolean =>

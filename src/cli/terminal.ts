@@ -3,12 +3,12 @@
 type Stream = NodeJS.WritableStream;
 
 /** Prints a line of output on stdout. */
-export function say(text = ''): void {
+export function printOut(text = ''): void {
   print(process.stdout, `${text}\n`);
 }
 
 /** Prints a line of diagnostics on stderr. */
-export function tell(text = ''): void {
+export function printErr(text = ''): void {
   print(process.stderr, `${text}\n`);
 }
 

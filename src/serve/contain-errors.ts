@@ -8,7 +8,7 @@ import type { MetricFamily } from '../core/metrics/families.ts';
  */
 export function containErrors(log: Log): EscapedErrors {
   const escaped = new EscapedErrors(log);
-  // Includes rejections, since nobody listens to `unhandledRejection`.
+  // Includes rejections, since there is no listener of `unhandledRejection`.
   process.on('uncaughtException', (error, origin) =>
     escaped.take(error, origin === 'unhandledRejection' ? 'rejection' : 'throw'),
   );

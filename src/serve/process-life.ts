@@ -20,7 +20,7 @@ export interface ServingOptions<S extends Stoppable> {
   readonly onServing: (server: S) => void;
 }
 
-/** Stopped during its start, a server is waited for, so that what it opened is closed; then the process exits anyway. */
+/** Time limit of a start that is interrupted by a signal: it completes, so that everything it opened is closed. */
 const START_MS = 10_000;
 /** For log lines in the buffer of stderr. */
 const FLUSH_MS = 1000;

@@ -5,7 +5,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { readRequestFile } from '../request-file.ts';
 import { paintOut } from '../../text/paint.ts';
-import { say } from '../terminal.ts';
+import { printOut } from '../terminal.ts';
 
 export interface CallFlags {
   readonly to: string;
@@ -23,8 +23,8 @@ export async function call(kind: keyof typeof CALLS, flags: CallFlags): Promise<
   const answer = await CALLS[kind](to, values, { timeoutMs });
   if (answer.outcome === 'error')
     throw new CliError('CLI_UNREACHABLE', `${to} did not answer: ${answer.grpc.name}: ${answer.grpc.message}`);
-  if (flags.json === true) say(JSON.stringify(answer, null, 2));
-  else say(coloured(answer));
+  if (flags.json === true) printOut(JSON.stringify(answer, null, 2));
+  else printOut(coloured(answer));
   return answer.outcome === 'deny' || answer.outcome === 'over' ? EXIT.findings : EXIT.ok;
 }
 

@@ -9,7 +9,7 @@ import { jsonOf } from '../eval/values.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { readRequestFile } from '../request-file.ts';
 import { paintOut } from '../../text/paint.ts';
-import { columns, say, tell } from '../terminal.ts';
+import { columns, printOut, printErr } from '../terminal.ts';
 
 export interface EvalFlags {
   readonly dialect?: 'cel' | 'istio';
@@ -32,27 +32,27 @@ function evaluateOne(expression: string, { attributes: file, type, explain, dial
   const vocabulary = vocabularyOf({}).attributes;
   const { compiled, problems } = traceable(expression, vocabulary, optionsOf({ expr: expression, type }));
   if (compiled === undefined) {
-    for (const problem of problems) tell(problemText(expression, problem));
+    for (const problem of problems) printErr(problemText(expression, problem));
     return EXIT.findings;
   }
-  for (const warning of compiled.warnings) tell(problemText(expression, warning));
+  for (const warning of compiled.warnings) printErr(problemText(expression, warning));
   if (file === undefined) {
-    say(typeText(compiled.type));
+    printOut(typeText(compiled.type));
     return EXIT.ok;
   }
   const bag = new DependencyBag(vocabulary, bagOf(vocabulary, givenBy(file)));
   const { value, tree, failing } = compiled.evaluate(bag);
   const looked = bag.dependencies();
   if (explain === true) {
-    say(columns(treeRows(tree, '')).join('\n'));
-    say(`${paintOut.faint('looked at')} ${looked.join(' ')}`);
+    printOut(columns(treeRows(tree, '')).join('\n'));
+    printOut(`${paintOut.faint('looked at')} ${looked.join(' ')}`);
   }
   if (value === FAILED) {
     const { start, end, message } = failing ?? { start: 0, end: expression.length, message: 'it failed' };
-    tell(problemText(expression, { code: 'EXPRESSION_FAILED', message, start, end }));
+    printErr(problemText(expression, { code: 'EXPRESSION_FAILED', message, start, end }));
     return EXIT.findings;
   }
-  if (explain !== true) say(JSON.stringify(jsonOf(value)));
+  if (explain !== true) printOut(JSON.stringify(jsonOf(value)));
   return EXIT.ok;
 }
 
@@ -67,11 +67,12 @@ function evaluateOneInIstio(
   const answer = answerOf({ expr, dialect: 'istio', type, attributes: file === undefined ? undefined : givenBy(file) });
   if ('error' in answer) {
     const { line, column, code, message } = answer.error;
-    tell(`${line}:${column} ${code} ${message}`);
+    printErr(`${line}:${column} ${code} ${message}`);
     return EXIT.findings;
   }
-  say('value' in answer ? JSON.stringify(answer.value) : answer.type);
-  if (explain === true && answer.looked !== undefined) say(`${paintOut.faint('looked at')} ${answer.looked.join(' ')}`);
+  printOut('value' in answer ? JSON.stringify(answer.value) : answer.type);
+  if (explain === true && answer.looked !== undefined)
+    printOut(`${paintOut.faint('looked at')} ${answer.looked.join(' ')}`);
   return EXIT.ok;
 }
 
@@ -127,11 +128,11 @@ async function evaluateLines(): Promise<ExitCode> {
     answers.push(answer);
     waiting += answer.length;
     if (answers.length < 500 && waiting < MOST_WAITING_CHARACTERS) continue;
-    say(answers.join('\n'));
+    printOut(answers.join('\n'));
     answers = [];
     waiting = 0;
   }
-  if (answers.length > 0) say(answers.join('\n'));
+  if (answers.length > 0) printOut(answers.join('\n'));
   return EXIT.ok;
 }
 

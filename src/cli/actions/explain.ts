@@ -14,7 +14,7 @@ import { handlerOpener } from '../../serve/policy/handler-opener.ts';
 import { plainRequest } from '../../attributes/plain-request.ts';
 import { readRequestFile, type RequestFile } from '../request-file.ts';
 import { paintOut } from '../../text/paint.ts';
-import { columns, say } from '../terminal.ts';
+import { columns, printOut } from '../terminal.ts';
 
 export interface ExplainFlags {
   readonly request: string;
@@ -35,7 +35,7 @@ export async function explain(configs: readonly string[], flags: ExplainFlags): 
   try {
     await engine.use(policy);
     const explanation = await explained(policy, engine, call, wire, isForReal);
-    say(flags.json === true ? JSON.stringify(plain(explanation), null, 2) : explanationText(explanation));
+    printOut(flags.json === true ? JSON.stringify(plain(explanation), null, 2) : explanationText(explanation));
   } finally {
     await engine.drain();
   }
@@ -57,9 +57,9 @@ function plain({ verdict, ...rest }: Explanation): object {
   if (verdict === undefined || !('changes' in verdict)) return { verdict, ...rest };
   const {
     changes: { request, response, query, metadata },
-    ...said
+    ...others
   } = verdict;
-  return { ...rest, verdict: { ...said, request, response, query, metadata } };
+  return { ...rest, verdict: { ...others, request, response, query, metadata } };
 }
 
 function explanationText({ call, verdict, rules, failedTexts, notDone, attributes }: Explanation): string {

@@ -8,7 +8,7 @@ import { addressText, dialGrpc } from '../../transport/index.ts';
 import { parseAddress, parseTimeout } from '../flag-values.ts';
 import { CliError } from '../cli-error.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
-import { say } from '../terminal.ts';
+import { printOut } from '../terminal.ts';
 import { messageOf } from '../../text/message-of.ts';
 
 export interface HealthcheckFlags {
@@ -28,7 +28,7 @@ export async function healthcheck({ to, timeout }: HealthcheckFlags): Promise<Ex
       await client.unary('/grpc.health.v1.Health/Check', request, { timeoutMs }),
     );
     const isServing = status === HealthCheckResponse_ServingStatus.SERVING;
-    say(isServing ? 'SERVING' : 'NOT_SERVING');
+    printOut(isServing ? 'SERVING' : 'NOT_SERVING');
     return isServing ? EXIT.ok : EXIT.findings;
   } catch (error) {
     throw new CliError('CLI_UNREACHABLE', `${address} did not answer: ${messageOf(error)}`, { cause: error });

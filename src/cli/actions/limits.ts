@@ -9,7 +9,7 @@ import { askLimits, type Question, type Inspected } from '../limits/ask.ts';
 import { descriptorLines } from '../limits/descriptor-lines.ts';
 import { ruleLines } from '../limits/rule-lines.ts';
 import { readRequestFile, type RequestFile } from '../request-file.ts';
-import { say } from '../terminal.ts';
+import { printOut } from '../terminal.ts';
 
 export interface LimitsFlags {
   readonly to?: string;
@@ -33,12 +33,12 @@ export async function limits(
     depth,
     question,
   );
-  if (flags.json === true) say(JSON.stringify(inspected.answer));
+  if (flags.json === true) printOut(JSON.stringify(inspected.answer));
   else
     for (const line of inspected.by === 'serve'
       ? ruleLines(depth, inspected.answer)
       : descriptorLines(depth, inspected.answer))
-      say(line);
+      printOut(line);
   return isFound(inspected) ? EXIT.ok : EXIT.findings;
 }
 

@@ -8,7 +8,7 @@ import { findingRow, findingText, shownPath } from '../findings.ts';
 import { loadAndTry } from '../load.ts';
 import { checkLimits, holdLimits } from '../limits/limit-files.ts';
 import { paintOut } from '../../text/paint.ts';
-import { columns, say } from '../terminal.ts';
+import { columns, printOut } from '../terminal.ts';
 
 export interface LintFlags {
   readonly quiet?: true;
@@ -22,7 +22,7 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
   const { policy, findings } = await loadAndTry(configs, await loadBuiltIns());
   const exit = exitOf(findings);
   if (flags.json === true) {
-    say(
+    printOut(
       JSON.stringify(
         {
           ok: exit === EXIT.ok,
@@ -38,8 +38,8 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
   }
   sayFindings(findings);
   if (policy === undefined || flags.quiet === true) return exit;
-  if (findings.length > 0) say();
-  say(
+  if (findings.length > 0) printOut();
+  printOut(
     `${paintOut.good('good')}  revision ${policy.revision}: ${policy.rules.length} rules, ${policy.handlers.size} handlers. Which calls each rule answers:`,
   );
   const rows = ruleRows(policy).map(({ name, action, mode, calls, at }) => [
@@ -52,7 +52,7 @@ export async function lint(configs: readonly string[], flags: LintFlags): Promis
     [['rule', 'does', 'answers', 'at'], ...rows],
     [paintOut.name, (text) => text, (text) => text, paintOut.faint],
   ))
-    say(line);
+    printOut(line);
   return exit;
 }
 
@@ -61,13 +61,15 @@ async function lintLimits(paths: readonly string[], flags: LintFlags): Promise<E
   const { findings, files, domains, limits } = await checkLimits(paths);
   const exit = exitOf(findings);
   if (flags.json === true) {
-    say(JSON.stringify({ ok: exit === EXIT.ok, files, domains, limits, findings: findings.map(findingRow) }, null, 2));
+    printOut(
+      JSON.stringify({ ok: exit === EXIT.ok, files, domains, limits, findings: findings.map(findingRow) }, null, 2),
+    );
     return exit;
   }
   sayFindings(findings);
   if (exit !== EXIT.ok || flags.quiet === true) return exit;
-  if (findings.length > 0) say();
-  say(
+  if (findings.length > 0) printOut();
+  printOut(
     `${paintOut.good('good')}  for sluice ratelimit: ${counted(domains, 'domain')} and ${counted(limits, 'limit')} in ${counted(files, 'file')}`,
   );
   return exit;
@@ -78,8 +80,8 @@ const exitOf = (findings: readonly Finding[]): ExitCode =>
 const counted = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 function sayFindings(findings: readonly Finding[]): void {
-  for (const finding of findings) say(findingText(finding, paintOut));
-  if (findings.length > 0) say(findingsCount(findings));
+  for (const finding of findings) printOut(findingText(finding, paintOut));
+  if (findings.length > 0) printOut(findingsCount(findings));
 }
 
 function ruleRows(policy: Policy): { name: string; action: string; mode: string; calls: string[]; at: string }[] {

@@ -5,7 +5,7 @@ import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { pluginPage } from '../plugin-page.ts';
 import { safeText } from '../../log/safe-text.ts';
 import { paintOut } from '../../text/paint.ts';
-import { columns, print, say } from '../terminal.ts';
+import { columns, print, printOut } from '../terminal.ts';
 
 export async function listPlugins(): Promise<ExitCode> {
   const registry = await loadBuiltIns();
@@ -17,10 +17,10 @@ export async function listPlugins(): Promise<ExitCode> {
       adapter?.summary ?? '',
     ];
   });
-  for (const line of columns(rows, [paintOut.name, paintOut.faint])) say(line);
+  for (const line of columns(rows, [paintOut.name, paintOut.faint])) printOut(line);
   for (const { name, problems } of registry.broken) {
-    say(`${paintOut.bad(name)}  broken`);
-    for (const { code, message } of problems) say(`  ${paintOut.bad(code)} ${safeText(message)}`);
+    printOut(`${paintOut.bad(name)}  broken`);
+    for (const { code, message } of problems) printOut(`  ${paintOut.bad(code)} ${safeText(message)}`);
   }
   return registry.broken.length === 0 ? EXIT.ok : EXIT.findings;
 }

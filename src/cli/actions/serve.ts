@@ -126,5 +126,5 @@ function greet(server: Server): void {
     line(
       `  try    ${paintErr.good(`${command} call check --to ${addressText(server.grpc)} --request ${shownPath(request)}`)}`,
     );
-  line('  Ctrl-C stops it; a changed file or SIGHUP loads the policy anew.');
+  line('  Ctrl-C stops it; a changed file or SIGHUP reloads the policy.');
 }

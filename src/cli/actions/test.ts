@@ -7,7 +7,7 @@ import { runCase } from '../cases/run.ts';
 import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { findingText, shownPath } from '../findings.ts';
 import { paintErr, paintOut } from '../../text/paint.ts';
-import { say, tell } from '../terminal.ts';
+import { printOut, printErr } from '../terminal.ts';
 
 export interface TestFlags {
   readonly through: 'process' | 'grpc';
@@ -16,7 +16,7 @@ export interface TestFlags {
 export async function test(paths: readonly string[], flags: TestFlags): Promise<ExitCode> {
   const registry = await loadBuiltIns();
   const { cases, findings } = await findCases(paths, registry);
-  for (const finding of findings) tell(findingText(finding, paintErr));
+  for (const finding of findings) printErr(findingText(finding, paintErr));
   if (cases.length === 0 && findings.length === 0)
     throw new CliError(
       'CLI_NO_CASES',
@@ -35,13 +35,13 @@ export async function test(paths: readonly string[], flags: TestFlags): Promise<
   } of cases) {
     const failures = await runCase(one, policy, options);
     if (failures.length === 0) {
-      say(`${paintOut.good('ok')}      ${one.name}`);
+      printOut(`${paintOut.good('ok')}      ${one.name}`);
       continue;
     }
     failed += 1;
-    say(`${paintOut.bad('failed')}  ${one.name}  ${shownPath(file)}:${line}`);
-    for (const failure of failures) say(`        ${failure}`);
+    printOut(`${paintOut.bad('failed')}  ${one.name}  ${shownPath(file)}:${line}`);
+    for (const failure of failures) printOut(`        ${failure}`);
   }
-  say(`\n${cases.length} cases, ${failed === 0 ? 'all passed' : `${failed} failed`}`);
+  printOut(`\n${cases.length} cases, ${failed === 0 ? 'all passed' : `${failed} failed`}`);
   return failed === 0 ? EXIT.ok : EXIT.findings;
 }

@@ -95,11 +95,11 @@ async function yamlFiles(path: string): Promise<string[]> {
 }
 
 function unique(findings: readonly Finding[]): Finding[] {
-  const seen = new Map(
+  const unique = new Map(
     findings.map((finding) => [
       `${finding.position.file}:${finding.position.line}:${finding.position.column} ${finding.code} ${finding.message}`,
       finding,
     ]),
   );
-  return [...seen.values()];
+  return [...unique.values()];
 }

@@ -140,7 +140,7 @@ interface Said {
   readonly metadata: readonly (readonly [string, string])[];
 }
 
-function saidIn(metadata: JsonObject | undefined): Said {
+function verdictIn(metadata: JsonObject | undefined): Said {
   const { sluice, ...rest } = metadata ?? {};
   const { outcome, rule, shadow } = (sluice ?? {}) as { outcome?: Outcome; rule?: string; shadow?: string[] };
   return {
@@ -164,19 +164,19 @@ function changesOf(options: readonly HeaderValueOption[], remove: readonly strin
 }
 
 function observedCheck({ status, dynamicMetadata, httpResponse }: CheckResponse): ObservedCheck {
-  const said = saidIn(dynamicMetadata);
+  const verdict = verdictIn(dynamicMetadata);
   const ok = httpResponse.case === 'okResponse' ? httpResponse.value : undefined;
   const denied = httpResponse.case === 'deniedResponse' ? httpResponse.value : undefined;
   const isAllowed = (status?.code ?? 0) === 0;
-  if (isAllowed !== (said.outcome === 'allow'))
-    throw new Error(`the status says ${status?.code}, the metadata ${said.outcome}`);
+  if (isAllowed !== (verdict.outcome === 'allow'))
+    throw new Error(`the status is ${status?.code}, the metadata has ${verdict.outcome}`);
   const { set, remove } = {
     set: (ok?.queryParametersToSet ?? []).map(({ key, value }) => [key, value] as const),
     remove: ok?.queryParametersToRemove ?? [],
   };
   return {
     kind: 'check',
-    ...said,
+    ...verdict,
     reasons: [],
     status: isAllowed ? 200 : (denied?.status?.code ?? 403),
     body: denied?.body ?? '',
@@ -188,18 +188,18 @@ function observedCheck({ status, dynamicMetadata, httpResponse }: CheckResponse)
 }
 
 function observedLimit({ statuses, dynamicMetadata, responseHeadersToAdd }: RateLimitResponse): ObservedLimit {
-  const said = saidIn(dynamicMetadata);
+  const verdict = verdictIn(dynamicMetadata);
   return {
     kind: 'limit',
-    outcome: said.outcome,
-    rule: said.rule,
-    shadow: said.shadow,
+    outcome: verdict.outcome,
+    rule: verdict.rule,
+    shadow: verdict.shadow,
     reasons: [],
     statuses: statuses.map(({ code, currentLimit, limitRemaining, durationUntilReset }) => {
       const over = code === RateLimitResponse_Code.OVER_LIMIT;
       return {
         over,
-        rule: currentLimit?.name || (over ? said.rule : undefined),
+        rule: currentLimit?.name || (over ? verdict.rule : undefined),
         limit: currentLimit?.requestsPerUnit ?? 0,
         remaining: limitRemaining,
         resetSeconds: Number(durationUntilReset?.seconds ?? 0n),

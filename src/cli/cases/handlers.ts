@@ -40,17 +40,17 @@ export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
     if (given === 'fails') return opened(failing(() => 'the case says: fails'));
     if (given !== undefined) return opened({ ...keeping(spec, options.reports), ...answering(given) });
     if (adapter.serves.quota !== undefined) return options.open(options.memory, spec, options.memory.config.parse({}));
-    if (adapter.selfContained) return seen(await options.open(adapter, spec, spec.config), spec, options.reports);
+    if (adapter.selfContained) return recorded(await options.open(adapter, spec, spec.config), spec, options.reports);
     const absent = failing(() => {
       options.missing.add(spec.name);
-      return `${spec.name} needs something outside the process, and the case does not say what it answers`;
+      return `${spec.name} needs a backend, and the case gives no answer for it`;
     });
     return opened({ ...absent, ...keeping(spec, options.reports) });
   };
 }
 
 /** Reports go to the handler and to the case. */
-function seen(open: OpenHandler, { name }: HandlerSpec, reports: ObservedReport[]): OpenHandler {
+function recorded(open: OpenHandler, { name }: HandlerSpec, reports: ObservedReport[]): OpenHandler {
   const { handler } = open;
   if (handler.sink === undefined || handler.write === undefined) return open;
   return {

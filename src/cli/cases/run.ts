@@ -90,13 +90,13 @@ async function callInTurn(
   const failures: string[] = [];
   for (const [index, want] of wants.entries()) {
     if (index > 0 && one.every !== undefined) clock.advance(durationMs(one.every) ?? 0);
-    let seen: Observed | undefined = await driver(one);
-    if (seen === undefined) {
+    let observed: Observed | undefined = await driver(one);
+    if (observed === undefined) {
       await flush();
-      seen = { kind: 'log', reports: reports.splice(0) };
+      observed = { kind: 'log', reports: reports.splice(0) };
     }
     const which = wants.length === 1 ? '' : `call ${index + 1} of ${wants.length}: `;
-    failures.push(...differences(want, seen).map((difference) => `${which}${difference}`));
+    failures.push(...differences(want, observed).map((difference) => `${which}${difference}`));
     if (failures.length > 0) break;
   }
   return [
@@ -115,7 +115,7 @@ function inTurn(one: Case): Want[] {
   const last = one.wants.at(-1);
   if (one.wants.length === 1 && last !== undefined) return Array.from({ length: calls }, () => last);
   if (listed.length !== calls)
-    throw new Error(`times is ${calls}, but want tells of ${listed.length} calls: make them equal`);
+    throw new Error(`times is ${calls}, but want lists ${listed.length} calls: make them equal`);
   return listed;
 }
 

@@ -15,25 +15,30 @@ export function* ruleLines(depth: LookDepth, { call, rules }: RuleInspections): 
   const [applying, others] = [rules.filter(({ applies }) => applies), rules.filter(({ applies }) => !applies)];
   if (rules.length === 0) yield paintOut.warn('the policy has no quota rule: it passes');
   else if (applying.length === 0) yield paintOut.warn(`no quota rule applies to this ${call} call: none is charged`);
-  for (const look of applying) {
-    yield `${paintOut.strong(nameOf(look))}  ${limitOf(look)}  ${paintOut.faint(placeOf(look))}`;
-    yield* columns([...factsOf(depth, look)].map(([what, text]) => [`  ${what}`.padEnd(12), text]));
-    if (look.failure !== undefined) yield `  ${paintOut.bad(look.failure)}`;
-    if (look.reset === true) yield `  ${paintOut.good('it is reset')}`;
-    if (look.reset === false) yield `  ${paintOut.bad('it was not reset')}`;
+  for (const inspection of applying) {
+    yield `${paintOut.strong(nameOf(inspection))}  ${limitOf(inspection)}  ${paintOut.faint(placeOf(inspection))}`;
+    yield* columns([...factsOf(depth, inspection)].map(([what, text]) => [`  ${what}`.padEnd(12), text]));
+    if (inspection.failure !== undefined) yield `  ${paintOut.bad(inspection.failure)}`;
+    if (inspection.reset === true) yield `  ${paintOut.good('it is reset')}`;
+    if (inspection.reset === false) yield `  ${paintOut.bad('it was not reset')}`;
   }
   if (others.length > 0) yield paintOut.strong(`${applying.length === 0 ? '' : '\n'}Rules that do not apply`);
   yield* columns(
-    others.map((look) => [`  ${nameOf(look)}`, look.why, look.match ?? '', placeOf(look)]),
+    others.map((inspection) => [
+      `  ${nameOf(inspection)}`,
+      inspection.why,
+      inspection.match ?? '',
+      placeOf(inspection),
+    ]),
     [paintOut.name, (text) => text, (text) => text, paintOut.faint],
   );
 }
 
-function* factsOf(depth: LookDepth, look: QuotaLook): Generator<readonly [string, string]> {
-  const { why, match, key, handler, adapter, counter, place, state, holders, cost } = look;
+function* factsOf(depth: LookDepth, inspection: QuotaLook): Generator<readonly [string, string]> {
+  const { why, match, key, handler, adapter, counter, place, state, holders, cost } = inspection;
   yield ['applies', why];
   if (match !== undefined) yield ['match', match];
-  if (!look.enforced) yield ['mode', 'shadow: charged, never refused'];
+  if (!inspection.enforced) yield ['mode', 'shadow: charged, never refused'];
   yield [
     'key',
     key.length === 0
@@ -48,7 +53,7 @@ function* factsOf(depth: LookDepth, look: QuotaLook): Generator<readonly [string
     depth === 'reset' ? 'was at' : 'is at',
     `${used}, ${remaining} left${granted ? '' : ': less than the call costs'}`,
   ];
-  yield [look.algorithm === 'fixed' ? 'ends in' : 'full in', `${Math.ceil(resetMs / 1000)} s`];
+  yield [inspection.algorithm === 'fixed' ? 'ends in' : 'full in', `${Math.ceil(resetMs / 1000)} s`];
   if (holders !== undefined && holders.length > 0)
     yield ['held', holders.map(({ who, units }) => `${units} by ${who}`).join(', ')];
 }

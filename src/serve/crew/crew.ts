@@ -77,7 +77,7 @@ export class Crew<P extends Protocol> {
 
   /**
    * Puts texts in force in all workers, or in none: rejects with the reasons of those that refuse. A worker that ends
-   * meanwhile is started again with what is in force then.
+   * meanwhile is restarted with the texts in force then.
    */
   async use(texts: P['texts']): Promise<void> {
     const workers = [...this.#running.values()];
@@ -154,7 +154,7 @@ export class Crew<P extends Protocol> {
 
   async drain(): Promise<void> {
     this.#draining.abort();
-    await Promise.all([...this.#starting].map((worker) => worker.terminate())); // it serves nobody yet, and may never
+    await Promise.all([...this.#starting].map((worker) => worker.terminate())); // it serves no call yet, and may hang
     await Promise.all(this.#restarting);
     await Promise.all([...this.#running.values()].map((worker) => worker.drain(this.#options.graceMs)));
   }

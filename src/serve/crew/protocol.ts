@@ -4,13 +4,13 @@ import { StartError } from '../errors.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { MemoryRequest } from './shared-memory-request.ts';
 
-/** What one kind of worker says beside what all kinds say. */
+/** The messages of one kind of worker, beside those of all kinds. */
 export interface Protocol {
   /** Given to a worker when it starts. */
   readonly data: unknown;
   /** The texts that it puts in force. */
   readonly texts: unknown;
-  /** By kind of request: what is given with it, and what is answered. */
+  /** By kind of request: its argument and its answer. */
   readonly requests: Readonly<Record<string, { readonly given: unknown; readonly answer: unknown }>>;
   /** Sent by a worker unasked. */
   readonly event: unknown;

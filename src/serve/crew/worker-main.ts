@@ -32,7 +32,7 @@ export interface Prepared {
 
 /** What one kind of worker does. */
 export interface WorkerServer<P extends Protocol> {
-  /** Rejects where the texts cannot be in force; what is in force stays then. */
+  /** Rejects where the texts cannot be in force; the previous ones stay then. */
   prepare(texts: P['texts']): Promise<Prepared>;
   listen(at: ListenAt): Promise<Pick<Transport, 'host' | 'port' | 'renewTls'>>;
   readonly answers: {
@@ -121,7 +121,7 @@ function lifeOf<P extends Protocol>(server: WorkerServer<P>): LifeAnswers<P['tex
       return { host, port };
     },
     async renewTls(tls) {
-      (await listening)?.renewTls(tls); // before it listens nothing is to be renewed: it is told the newest then
+      (await listening)?.renewTls(tls); // a later `listen` is given the newest
     },
   };
 }

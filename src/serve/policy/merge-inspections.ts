@@ -13,9 +13,9 @@ export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]
   if (first === undefined || 'wrong' in first) return first;
   const all = rowsOf(given);
   return {
-    rules: first.rules.map((look) => {
-      const others = all.filter((other) => isSame(look, other));
-      const withState = others.find(({ state }) => state !== undefined) ?? look;
+    rules: first.rules.map((inspection) => {
+      const others = all.filter((other) => isSame(inspection, other));
+      const withState = others.find(({ state }) => state !== undefined) ?? inspection;
       const holders = mergedHolders(others.flatMap((other) => other.holders ?? []));
       return holders.length === 0 ? withState : { ...withState, holders };
     }),
@@ -24,19 +24,19 @@ export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]
 
 /** Reset only where every worker did: a lease that one still holds would come back. */
 export function resetInspections(
-  looks: readonly QuotaLook[],
+  inspections: readonly QuotaLook[],
   answers: readonly (LimitsAnswer | undefined)[],
 ): LimitsAnswer {
   const silent = answers.filter((answer) => answer === undefined || 'wrong' in answer).length;
   const all = rowsOf(answers);
   return {
-    rules: looks.map((look) => {
-      const resets = all.filter((other) => isSame(look, other) && other.reset !== undefined);
-      if (resets.length === 0 && (silent === 0 || !isCounted(look))) return look;
+    rules: inspections.map((inspection) => {
+      const resets = all.filter((other) => isSame(inspection, other) && other.reset !== undefined);
+      if (resets.length === 0 && (silent === 0 || !isCounted(inspection))) return inspection;
       const failure =
         resets.find(({ reset }) => reset === false)?.failure ??
         (silent === 0 ? undefined : `${silent} of ${answers.length} workers did not answer`);
-      return failure === undefined ? { ...look, reset: true } : { ...look, reset: false, failure };
+      return failure === undefined ? { ...inspection, reset: true } : { ...inspection, reset: false, failure };
     }),
   };
 }

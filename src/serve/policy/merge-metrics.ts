@@ -35,7 +35,7 @@ export class WorkerPages {
   readonly #last = new Map<number, string>();
   #ended: Map<string, Family> = new Map();
 
-  seen(worker: number, page: string): void {
+  update(worker: number, page: string): void {
     this.#last.set(worker, page);
   }
 

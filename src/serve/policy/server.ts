@@ -36,7 +36,7 @@ export interface ServerOptions {
   readonly transport?: TransportFlags;
   /** Cleartext where absent. */
   readonly tls?: TlsFiles | undefined;
-  /** Load the policy anew when one of its files changes. */
+  /** Reload the policy when one of its files changes. */
   readonly watch?: boolean;
   /** How long stopping may take: calls in flight end, reports are written, handlers close. 10 s where absent. */
   readonly graceMs?: number;

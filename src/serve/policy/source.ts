@@ -87,7 +87,7 @@ export class PolicySource {
       roots: this.#paths,
       files: () => this.#named.keys(),
       log,
-      onChange: () => this.#look(),
+      onChange: () => this.#loadChange(),
       ...(everyMs === undefined ? {} : { everyMs }),
     });
   }
@@ -98,7 +98,7 @@ export class PolicySource {
     await this.#watch?.close();
   }
 
-  #look(): void {
+  #loadChange(): void {
     this.#next().catch((error: unknown) =>
       this.#options.log.error('internal error while reloading the policy', { error }),
     );
@@ -131,7 +131,7 @@ export class PolicySource {
       if (error instanceof PolicyError) return false;
       this.#retry = setTimeout(() => {
         this.#lastDigest = '';
-        this.#look();
+        this.#loadChange();
       }, RETRY_MS).unref();
       return false;
     }

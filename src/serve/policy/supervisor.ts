@@ -40,7 +40,7 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
 
   async function views(): Promise<readonly WorkerView[]> {
     const answers = await crew.answersOf('view', undefined, VIEW_MS);
-    for (const { worker, answer } of answers) pages.seen(worker, answer.metrics);
+    for (const { worker, answer } of answers) pages.update(worker, answer.metrics);
     return answers.map(({ answer }) => answer);
   }
   const own = metricsPage([...families, ...crewFamilies(crew)], async () => '');

@@ -28,7 +28,7 @@ import type { PolicyTexts } from './source.ts';
 export interface TransportFlags {
   /** Our own HTTP/2, or Node's. */
   readonly kind: 'own' | 'http2';
-  /** Afterwards a connection is drained, so that its proxy connects anew. */
+  /** A connection of this age is drained, so that its proxy reconnects. */
   readonly maxConnectionAgeMs?: number;
 }
 
@@ -93,7 +93,7 @@ export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
     const endsAtMs = performance.now() + graceMs;
     engine.flush().catch(() => undefined); // reports that wait are written while calls end
     forwardedFor?.[Symbol.dispose]();
-    // Each has its own time, whatever the one before it did.
+    // Each step has a time limit of its own, however long the one before it took.
     if (transport !== undefined)
       await within(callsMs + SLACK_MS, transport.drain(callsMs), 'connections did not end in time', log);
     const leftMs = Math.max(handlersMs, endsAtMs - performance.now());
@@ -157,7 +157,7 @@ export function serveInThread(options: PolicyThreadOptions & { readonly at: List
   };
 }
 
-/** Goes on after `ms`, whatever became of the work. */
+/** Waits for the work at most `ms`. */
 async function within(ms: number, work: Promise<void>, late: string, log: OwnLog): Promise<void> {
   const over = new AbortController();
   const timer = sleep(ms, 'late' as const, { signal: over.signal }).catch(() => undefined);

@@ -50,7 +50,7 @@ export function watchPolicy({ roots, files, everyMs, log, onChange }: PolicyWatc
     onChange,
     signal: over.signal,
     ...(everyMs === undefined ? {} : { everyMs }),
-  }).catch((error: unknown) => log.error('the policy is no longer watched; SIGHUP still loads it anew', { error }));
+  }).catch((error: unknown) => log.error('the policy is no longer watched; SIGHUP still reloads it', { error }));
   return {
     async close() {
       over.abort();

@@ -8,9 +8,9 @@ import type { Address } from '../../transport/index.ts';
 import { StartError } from '../errors.ts';
 import type { TlsFiles } from '../tls-files.ts';
 
-/** How long calls in flight may take when it is told to stop. */
+/** Time limit of calls in flight during a drain. */
 export const GRACE_MS = 10_000;
-/** What a collector of traces may take of a drain. */
+/** Time limit of the last spans during a drain. */
 const SPANS_GRACE_MS = 2000;
 
 const LEVELS: ReadonlyMap<string, LogLevel> = new Map([

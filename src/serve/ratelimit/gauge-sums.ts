@@ -14,7 +14,7 @@ export class GaugeSums {
     this.#gauges = gauges;
   }
 
-  seen(worker: number, values: readonly (readonly [name: string, value: number])[]): void {
+  update(worker: number, values: readonly (readonly [name: string, value: number])[]): void {
     this.#live.set(worker, new Map(values));
     for (const [name] of values) if (!this.#gauges.has(name)) this.#gauges.set(name, () => this.#sum(name));
   }

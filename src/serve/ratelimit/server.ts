@@ -19,7 +19,7 @@ import { openRatelimitThread } from './thread.ts';
 
 export interface RatelimitServerOptions {
   readonly settings: Settings;
-  /** Of names that DogStatsD is told. */
+  /** Rewrites metric names for DogStatsD. */
   readonly mogrifier?: Mogrifier | undefined;
   readonly log: OwnLog;
   /** Counted on the metrics page. */

@@ -56,7 +56,7 @@ export async function serveByCrew(
     }),
     onEvent(number, { counts, gauges }) {
       metrics.add(counts);
-      sums.seen(number, gauges);
+      sums.update(number, gauges);
     },
     beforeListen: reachesStores,
     onEnded: (number) => sums.ended(number),

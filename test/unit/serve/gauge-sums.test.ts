@@ -7,7 +7,7 @@ test('current values end with their worker; counts are kept, and continue from t
   const shown = (): (number | undefined)[] =>
     ['ratelimit.redis_pool.cx_active', 'ratelimit.redis_pool.trips'].map((name) => gauges.get(name)?.());
   const told = (worker: number, active: number, trips: number): void =>
-    sums.seen(worker, [
+    sums.update(worker, [
       ['ratelimit.redis_pool.cx_active', active],
       ['ratelimit.redis_pool.trips', trips],
     ]);

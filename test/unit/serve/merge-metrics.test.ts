@@ -5,7 +5,7 @@ const family = (name: string, type: string, samples: readonly string[]): string 
   `# HELP ${name} What it is.\n# TYPE ${name} ${type}\n${samples.join('\n')}\n`;
 const merged = (...pages: readonly string[]): string => {
   const all = new WorkerPages();
-  pages.forEach((page, at) => all.seen(at + 1, page));
+  pages.forEach((page, at) => all.update(at + 1, page));
   return all.merged();
 };
 
@@ -51,13 +51,13 @@ test('a sum does not fall when a worker ends and is replaced, nor while one does
         .find((line) => line.startsWith(`${series} `))
         ?.split(' ')[1],
     );
-  all.seen(1, page(5));
-  all.seen(2, page(7));
-  all.seen(1, page(6)); // 2 did not answer
+  all.update(1, page(5));
+  all.update(2, page(7));
+  all.update(1, page(6)); // 2 did not answer
   expect([value('a_total'), value('h_count'), value('now')]).toEqual([13, 13, 13]);
   all.ended(2);
   expect([value('a_total'), value('h_bucket{le="+Inf"}'), value('now')]).toEqual([13, 13, 6]);
-  all.seen(2, page(1));
+  all.update(2, page(1));
   all.ended(2);
   all.ended(1);
   expect([value('a_total'), value('h_sum')]).toEqual([14, 14]);
