@@ -10,7 +10,7 @@ import { createSharedMemory } from '../../adapters/shared-memory.ts';
 import type { OwnLog } from '../../log/log.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { Address, TlsOptions } from '../../transport/index.ts';
-import type { Answer, Given, Protocol } from './protocol.ts';
+import type { Protocol } from './protocol.ts';
 import { RunningWorker } from './running-worker.ts';
 
 export interface CrewOptions<P extends Protocol> {
@@ -81,12 +81,12 @@ export class Crew<P extends Protocol> {
    */
   async use(texts: P['texts']): Promise<void> {
     const workers = [...this.#running.values()];
-    const results = await Promise.allSettled(workers.map((worker) => worker.prepare(texts)));
+    const results = await Promise.allSettled(workers.map((worker) => worker.life('prepare', texts)));
     const refusals = results.flatMap((result, at) =>
       result.status === 'rejected' ? [{ number: workers[at]?.number, why: messageOf(result.reason) }] : [],
     );
     if (refusals.length > 0 || this.#draining.signal.aborted) {
-      await Promise.allSettled(workers.map((worker) => worker.abandon()));
+      await Promise.allSettled(workers.map((worker) => worker.life('abandon', undefined)));
       if (this.#draining.signal.aborted) throw new Error('the server is stopping');
       const reasons = new Set(refusals.map(({ why }) => why));
       throw new Error(
@@ -96,8 +96,8 @@ export class Crew<P extends Protocol> {
       );
     }
     this.#inForce = texts;
-    const commits = workers.map((worker) => worker.commit());
-    for (const worker of this.#running.values()) if (!workers.includes(worker)) commits.push(worker.use(texts)); // it started while the others prepared
+    const commits = workers.map((worker) => worker.life('commit', undefined));
+    for (const worker of this.#running.values()) if (!workers.includes(worker)) commits.push(worker.life('use', texts)); // it started while the others prepared
     await Promise.allSettled(commits);
   }
 
@@ -113,7 +113,7 @@ export class Crew<P extends Protocol> {
     const before = this.#tls;
     this.#tls = tls;
     try {
-      await Promise.all([...this.#running.values()].map((worker) => worker.renewTls(tls)));
+      await Promise.all([...this.#running.values()].map((worker) => worker.life('renewTls', tls)));
     } catch (error) {
       this.#tls = before;
       throw error;
@@ -123,18 +123,18 @@ export class Crew<P extends Protocol> {
   /** Asks each worker that serves, or that runs where none serves yet. `undefined` of one that ended or does not answer in time. */
   askAll<const K extends keyof P['requests'] & string>(
     what: K,
-    given: Given<P, K>,
+    given: P['requests'][K]['given'],
     withinMs?: number,
-  ): Promise<readonly (Answer<P, K> | undefined)[]> {
+  ): Promise<readonly (P['requests'][K]['answer'] | undefined)[]> {
     return Promise.all(this.#asked().map((worker) => worker.ask(what, given, withinMs)));
   }
 
   /** As {@link askAll}, without those that give no answer. */
   async answersOf<const K extends keyof P['requests'] & string>(
     what: K,
-    given: Given<P, K>,
+    given: P['requests'][K]['given'],
     withinMs?: number,
-  ): Promise<readonly { readonly worker: number; readonly answer: Answer<P, K> }[]> {
+  ): Promise<readonly { readonly worker: number; readonly answer: P['requests'][K]['answer'] }[]> {
     const workers = this.#asked();
     const results = await Promise.allSettled(workers.map((worker) => worker.ask(what, given, withinMs)));
     return results.flatMap((result, at) =>
@@ -145,7 +145,10 @@ export class Crew<P extends Protocol> {
   }
 
   /** Asks one worker, by turns. Rejects where none answers. */
-  async askOne<const K extends keyof P['requests'] & string>(what: K, given: Given<P, K>): Promise<Answer<P, K>> {
+  async askOne<const K extends keyof P['requests'] & string>(
+    what: K,
+    given: P['requests'][K]['given'],
+  ): Promise<P['requests'][K]['answer']> {
     const workers = this.#asked();
     const answer = await workers[this.#turn++ % workers.length]?.ask(what, given);
     if (answer === undefined) throw new Error('no worker answers now');
@@ -198,16 +201,17 @@ export class Crew<P extends Protocol> {
   async #bringUp(worker: RunningWorker<P>): Promise<void> {
     let texts: P['texts'] | undefined;
     const isBehind = (): boolean => this.#inForce !== texts;
-    while (isBehind()) await worker.use((texts = this.#inForce));
+    while (isBehind()) await worker.life('use', (texts = this.#inForce));
     if (!this.#isListening) return;
     if (this.#serving.size > 0) await this.#options.beforeListen?.(worker);
     await this.#listen(worker);
-    while (isBehind()) await worker.use((texts = this.#inForce));
+    while (isBehind()) await worker.life('use', (texts = this.#inForce));
   }
 
   async #listen(worker: RunningWorker<P>): Promise<void> {
-    const { port } = await worker.listen({ address: this.#address, tls: this.#tls });
-    this.#address = { ...this.#address, port };
+    const bound = await worker.life('listen', { address: this.#address, tls: this.#tls });
+    if (bound === undefined) throw new Error('the worker ended before it listened');
+    this.#address = { ...this.#address, port: bound.port };
     this.#serving.add(worker);
   }
 

@@ -4,20 +4,22 @@ import { StartError } from '../errors.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { MemoryRequest } from './shared-memory-request.ts';
 
+/** By kind of request: its argument and its answer. */
+export type Requests = Readonly<Record<string, { readonly given: unknown; readonly answer: unknown }>>;
+export type Answers<R extends Requests> = {
+  readonly [K in keyof R]: (given: R[K]['given']) => R[K]['answer'] | Promise<R[K]['answer']>;
+};
+
 /** The messages of one kind of worker, beside those of all kinds. */
 export interface Protocol {
   /** Given to a worker when it starts. */
   readonly data: unknown;
   /** The texts that it puts in force. */
   readonly texts: unknown;
-  /** By kind of request: its argument and its answer. */
-  readonly requests: Readonly<Record<string, { readonly given: unknown; readonly answer: unknown }>>;
+  readonly requests: Requests;
   /** Sent by a worker unasked. */
   readonly event: unknown;
 }
-
-export type Given<P extends Protocol, K extends keyof P['requests']> = P['requests'][K]['given'];
-export type Answer<P extends Protocol, K extends keyof P['requests']> = P['requests'][K]['answer'];
 
 /** Which of several workers this is. */
 export interface WorkerPlace {
@@ -36,7 +38,7 @@ export interface ListenAt {
 }
 
 /** Requests that every kind of worker answers. */
-export interface LifeRequests<Texts> {
+export type LifeRequests<Texts> = {
   /** Opens what the texts need; refused where they cannot be in force. `commit` or `abandon` follows. */
   readonly prepare: { readonly given: Texts; readonly answer: void };
   readonly commit: { readonly given: undefined; readonly answer: void };
@@ -46,7 +48,7 @@ export interface LifeRequests<Texts> {
   /** Answers where it listens. */
   readonly listen: { readonly given: ListenAt; readonly answer: Address };
   readonly renewTls: { readonly given: TlsOptions; readonly answer: void };
-}
+};
 
 /** The parts of a {@link StartError}, or the message of any other error. */
 export type Failure = Pick<StartError, 'code' | 'message'> | string;

@@ -4,14 +4,10 @@ import { Worker } from 'node:worker_threads';
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import { moduleUrl } from '../../files/program.ts';
 import { writeLog } from '../../log/log-output.ts';
-import type { Address, TlsOptions } from '../../transport/index.ts';
 import {
-  type Answer,
   errorOf,
   type FromWorker,
-  type Given,
   type LifeRequests,
-  type ListenAt,
   type Protocol,
   type ToWorker,
   type WorkerData,
@@ -32,7 +28,7 @@ interface Pending {
 }
 
 /** Loading 100 000 rules takes half a minute on a busy machine. */
-const PREPARE_MS = 120_000;
+const LIFE_MS = 120_000;
 /** Of a drain, beyond the grace. */
 const SLACK_MS = 2000;
 
@@ -88,31 +84,18 @@ export class RunningWorker<P extends Protocol> {
   /** Resolves with `undefined` where it has ended, or does not answer in time. Rejects with the reason where it refuses. */
   ask<const K extends keyof P['requests'] & string>(
     what: K,
-    given: Given<P, K>,
+    given: P['requests'][K]['given'],
     withinMs?: number,
-  ): Promise<Answer<P, K> | undefined> {
-    return this.#request(what, given, withinMs) as Promise<Answer<P, K> | undefined>;
+  ): Promise<P['requests'][K]['answer'] | undefined> {
+    return this.#request(what, given, withinMs) as Promise<P['requests'][K]['answer'] | undefined>;
   }
 
-  async prepare(texts: P['texts']): Promise<void> {
-    await this.#life('prepare', texts, PREPARE_MS);
-  }
-  async commit(): Promise<void> {
-    await this.#life('commit', undefined, PREPARE_MS);
-  }
-  async abandon(): Promise<void> {
-    await this.#life('abandon', undefined, PREPARE_MS);
-  }
-  async use(texts: P['texts']): Promise<void> {
-    await this.#life('use', texts, PREPARE_MS);
-  }
-  async renewTls(tls: TlsOptions): Promise<void> {
-    await this.#life('renewTls', tls);
-  }
-  async listen(at: ListenAt): Promise<Address> {
-    const address = await this.#life('listen', at);
-    if (address === undefined) throw new Error('the worker ended before it listened');
-    return address;
+  /** As {@link ask}, for requests that every kind of worker answers. */
+  life<const K extends keyof LifeRequests<P['texts']>>(
+    what: K,
+    given: LifeRequests<P['texts']>[K]['given'],
+  ): Promise<LifeRequests<P['texts']>[K]['answer'] | undefined> {
+    return this.#request(what, given, LIFE_MS) as Promise<LifeRequests<P['texts']>[K]['answer'] | undefined>;
   }
 
   /** Resolves when it has ended; it is terminated where that takes longer than the grace. */
@@ -131,14 +114,6 @@ export class RunningWorker<P extends Protocol> {
 
   async terminate(): Promise<void> {
     await this.#thread.terminate();
-  }
-
-  #life<const K extends keyof LifeRequests<P['texts']>>(
-    what: K,
-    given: LifeRequests<P['texts']>[K]['given'],
-    withinMs?: number,
-  ): Promise<LifeRequests<P['texts']>[K]['answer'] | undefined> {
-    return this.#request(what, given, withinMs) as Promise<LifeRequests<P['texts']>[K]['answer'] | undefined>;
   }
 
   #request(what: string, given: unknown, withinMs?: number): Promise<unknown> {

@@ -11,10 +11,9 @@ import { sendLogTo } from '../../log/log-output.ts';
 import type { Transport } from '../../transport/index.ts';
 import { containErrors } from '../contain-errors.ts';
 import {
-  type Answer,
+  type Answers,
   failureOf,
   type FromWorker,
-  type Given,
   type LifeRequests,
   type ListenAt,
   type Protocol,
@@ -35,9 +34,7 @@ export interface WorkerServer<P extends Protocol> {
   /** Rejects where the texts cannot be in force; the previous ones stay then. */
   prepare(texts: P['texts']): Promise<Prepared>;
   listen(at: ListenAt): Promise<Pick<Transport, 'host' | 'port' | 'renewTls'>>;
-  readonly answers: {
-    readonly [K in keyof P['requests']]: (given: Given<P, K>) => Answer<P, K> | Promise<Answer<P, K>>;
-  };
+  readonly answers: Answers<P['requests']>;
   /** Afterwards nothing keeps the thread alive. */
   drain(): Promise<void>;
 }
@@ -82,13 +79,7 @@ export async function runWorker<P extends Protocol>(
   }
 }
 
-type LifeAnswers<Texts> = {
-  readonly [K in keyof LifeRequests<Texts>]: (
-    given: LifeRequests<Texts>[K]['given'],
-  ) => Promise<LifeRequests<Texts>[K]['answer']>;
-};
-
-function lifeOf<P extends Protocol>(server: WorkerServer<P>): LifeAnswers<P['texts']> {
+function lifeOf<P extends Protocol>(server: WorkerServer<P>): Answers<LifeRequests<P['texts']>> {
   let prepared: Prepared | undefined;
   let listening: ReturnType<typeof server.listen> | undefined;
   /** One after the other: texts that come while others are prepared are prepared after them. */

@@ -13,19 +13,18 @@ export const GRACE_MS = 10_000;
 /** Time limit of the last spans during a drain. */
 const SPANS_GRACE_MS = 2000;
 
-const LEVELS: ReadonlyMap<string, LogLevel> = new Map([
-  ['TRACE', 'debug'],
-  ['DEBUG', 'debug'],
-  ['INFO', 'info'],
-  ['WARN', 'warn'],
-  ['WARNING', 'warn'],
-  ['ERROR', 'error'],
-  ['FATAL', 'error'],
-  ['PANIC', 'error'],
-]);
+/** Levels of the reference that Sluice's log names differently; others are `warn`. */
+const LEVELS: Readonly<Record<string, LogLevel>> = {
+  TRACE: 'debug',
+  DEBUG: 'debug',
+  INFO: 'info',
+  ERROR: 'error',
+  FATAL: 'error',
+  PANIC: 'error',
+};
 
 export const logOf = ({ LOG_LEVEL, LOG_FORMAT }: Settings): OwnLog =>
-  makeLog(LOG_FORMAT === 'json' ? 'json' : 'text', LEVELS.get(LOG_LEVEL.toUpperCase()) ?? 'warn');
+  makeLog(LOG_FORMAT === 'json' ? 'json' : 'text', LEVELS[LOG_LEVEL.toUpperCase()] ?? 'warn');
 
 export const grpcAddress = ({ GRPC_UDS, GRPC_HOST, GRPC_PORT }: Settings): Address =>
   GRPC_UDS === '' ? { host: GRPC_HOST, port: GRPC_PORT } : { host: `unix:${GRPC_UDS}`, port: 0 };
