@@ -155,7 +155,7 @@ test('a restarted worker whose handler hangs in open does not delay SIGTERM', as
   try {
     checkout.write('opens-no-more', '');
     await client.check({ path: '/end-of-the-worker' }).catch(() => undefined);
-    await server.said(/a worker ended by itself/);
+    await server.said(/a worker ended unexpectedly/);
     await expect.poll(() => metric(server, 'sluice_worker_restarts_total'), { timeout: 10_000 }).toBe(1);
   } finally {
     client.close();

@@ -206,7 +206,7 @@ describe('errors', () => {
     ]);
     expect(await said(port, 'shop', 'user=ann')).toEqual([
       3,
-      `CLI_UNREACHABLE http://127.0.0.1:${port}/limits/explain is neither \`sluice serve\` nor \`sluice ratelimit\`; it answers: hello`,
+      `CLI_UNREACHABLE http://127.0.0.1:${port}/limits/explain is neither \`sluice serve\` nor \`sluice ratelimit\`; it answers hello`,
     ]);
     expect(await said(port, '--request', '-')).toEqual([
       3,
