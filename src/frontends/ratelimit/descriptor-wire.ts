@@ -1,8 +1,8 @@
 import type { Wire } from '../../attributes/bag.ts';
 import { Timestamp, type Value } from '../../attributes/values.ts';
 import { byNumber, numberOf } from '../../attributes/vocabulary.ts';
+import { isUnit, secondsOf } from '../../ratelimit/call.ts';
 import type { DescriptorScan, LimitScan } from './limit-scan.ts';
-import { msOfUnit } from './units.ts';
 
 /** The attributes of one descriptor. The unit of its override must be one of Envoy's. */
 export class DescriptorWire implements Wire {
@@ -67,12 +67,11 @@ const READERS = byNumber<Reader>({
   // The request's 0 means 1, the descriptor's own 0 means: look, do not charge (envoyproxy/ratelimit GetHitsAddends).
   'ratelimit.hits': ({ request, descriptor }) => descriptor.hits ?? (request.hits || 1),
   'ratelimit.override': ({ descriptor: { override } }) => {
-    const perMs = override === undefined ? undefined : msOfUnit(override.unit);
-    return override === undefined || perMs === undefined
+    return override === undefined || !isUnit(override.unit)
       ? undefined
       : new Map([
           ['limit', override.requestsPerUnit],
-          ['per_ms', perMs],
+          ['per_ms', secondsOf(override.unit) * 1000],
         ]);
   },
   'context.time': ({ nowMs }) => Timestamp.fromMs(nowMs()),

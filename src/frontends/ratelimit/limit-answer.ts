@@ -3,13 +3,19 @@
  * code 0 (UNKNOWN) is never sent, since Envoy reads it as OK.
  */
 import type { LimitStatus, LimitVerdict } from '../../core/call.ts';
+import { secondsOf as secondsOfUnit, Unit } from '../../ratelimit/call.ts';
 import { GrpcError, Status } from '../../transport/transport.ts';
 import { RateLimitResponse_Code as Code } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { type HeaderPair, inOneSpelling } from '../header-pairs.ts';
 import { ProtobufWriter } from '../../protobuf/writer.ts';
 import { writeVerdictMetadata } from '../verdict-metadata.ts';
 import { RESPONSE, writeHeader, writeStatus } from './response-fields.ts';
-import { unitOfMs } from './units.ts';
+
+const UNIT_OF_MS: ReadonlyMap<number, Unit> = new Map(
+  Object.values(Unit).map((unit) => [secondsOfUnit(unit) * 1000, unit]),
+);
+/** UNKNOWN where the period is not one of Envoy's units. */
+const unitOfMs = (ms: number): number => UNIT_OF_MS.get(ms) ?? 0;
 
 /** Shared by all calls: one message must be begun and finished without awaiting. */
 const writer = new ProtobufWriter();

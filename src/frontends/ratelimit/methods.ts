@@ -5,13 +5,13 @@
  * override in an unknown unit; UNAVAILABLE for the outcome `error`.
  */
 import type { Engine } from '../../core/call.ts';
+import { isUnit } from '../../ratelimit/call.ts';
 import { GrpcError, Status, type Method } from '../../transport/transport.ts';
 import { type FrontendOptions, systemNowMs } from '../frontend-options.ts';
 import { RateLimitService } from '../../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
 import { DescriptorWire } from './descriptor-wire.ts';
 import { limitAnswer } from './limit-answer.ts';
 import { LimitScan } from './limit-scan.ts';
-import { msOfUnit } from './units.ts';
 
 /** Per request; Envoy sends one for each list of actions of a route. */
 const MAX_DESCRIPTORS = 256;
@@ -44,7 +44,7 @@ function wiresOf(request: LimitScan, nowMs: () => number): DescriptorWire[] {
     throw new GrpcError(Status.INVALID_ARGUMENT, 'rate limit descriptor list must not be empty');
   return request.descriptors.map((descriptor) => {
     const { override } = descriptor;
-    if (override !== undefined && msOfUnit(override.unit) === undefined) {
+    if (override !== undefined && !isUnit(override.unit)) {
       throw new GrpcError(
         Status.INVALID_ARGUMENT,
         `the limit of a descriptor has the unit ${override.unit}, which is not one of SECOND (1) to WEEK (7)`,
