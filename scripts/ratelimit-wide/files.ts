@@ -30,8 +30,8 @@ interface Answer {
   readonly Limits: readonly (Limit | null)[] | null;
 }
 
-function own(octets: Uint8Array, asks: readonly Ask[]): Answer {
-  const { domains, findings } = readConfigs([fileText('f', octets)], { mergeDomains: false });
+function own(bytes: Uint8Array, asks: readonly Ask[]): Answer {
+  const { domains, findings } = readConfigs([fileText('f', bytes)], { mergeDomains: false });
   const error = findings.find(({ severity }) => severity === 'error');
   if (error !== undefined)
     return { Error: `${error.position.line}:${error.position.column} ${error.message}`, Dump: null, Limits: null };
@@ -85,14 +85,14 @@ async function* answersOf(program: string, questions: Iterable<string>): AsyncGe
 /** Prints the first differences, `most` of them; returns how many there are. */
 export async function compareFiles(program: string, firstSeed: number, count: number, most: number): Promise<number> {
   const seeds: readonly number[] = Array.from({ length: count }, (_, at) => firstSeed + at);
-  const made = (seed: number): { octets: Uint8Array; asks: readonly Ask[] } => {
+  const made = (seed: number): { bytes: Uint8Array; asks: readonly Ask[] } => {
     const random = new Random(seed);
-    return { octets: oddFile(random), asks: oddAsks(random) };
+    return { bytes: oddFile(random), asks: oddAsks(random) };
   };
   const questions = seeds.map((seed) => {
-    const { octets, asks } = made(seed);
+    const { bytes, asks } = made(seed);
     return JSON.stringify({
-      Files: [{ Name: 'f', Content: Buffer.from(octets).toString('base64') }],
+      Files: [{ Name: 'f', Content: Buffer.from(bytes).toString('base64') }],
       Merge: false,
       Asks: asks,
     });
@@ -102,19 +102,19 @@ export async function compareFiles(program: string, firstSeed: number, count: nu
   let loaded = 0;
   for await (const reference of answersOf(program, questions)) {
     const seed = seeds[at++] as number;
-    const { octets, asks } = made(seed);
+    const { bytes, asks } = made(seed);
     let ours: Answer;
     try {
-      ours = own(octets, asks);
+      ours = own(bytes, asks);
     } catch (error) {
       ours = { Error: `THROWN ${error instanceof Error ? error.stack : String(error)}`, Dump: null, Limits: null };
     }
     if (reference.Error === '') loaded++;
-    const why = difference(ours, reference, asks, octets);
+    const why = difference(ours, reference, asks, bytes);
     if (why === undefined) continue;
     if (++differences <= most)
       console.log(
-        `file ${seed}: ${why}\n${Buffer.from(octets)
+        `file ${seed}: ${why}\n${Buffer.from(bytes)
           .toString()
           .replaceAll(/[^\n\u0020-\u007e]/gu, (character) => `<${character.codePointAt(0)?.toString(16)}>`)
           .replaceAll(/^/gm, '    | ')}`,
@@ -124,21 +124,21 @@ export async function compareFiles(program: string, firstSeed: number, count: nu
   return differences;
 }
 
-function hasRepeatedKey(octets: Uint8Array): boolean {
-  return readConfigs([fileText('f', octets)], { mergeDomains: false }).findings.some(
+function hasRepeatedKey(bytes: Uint8Array): boolean {
+  return readConfigs([fileText('f', bytes)], { mergeDomains: false }).findings.some(
     ({ code }) => code === 'RATELIMIT_REPEATED_KEY',
   );
 }
 
-function difference(ours: Answer, reference: Answer, asks: readonly Ask[], octets: Uint8Array): string | undefined {
+function difference(ours: Answer, reference: Answer, asks: readonly Ask[], bytes: Uint8Array): string | undefined {
   if (ours.Error !== '' || reference.Error !== '') {
     if (ours.Error.startsWith('THROWN')) return ours.Error;
     // Intended: ours reads only the last of a repeated key, and loads YAML that libyaml's scanner rejects.
     if (
       ours.Error === '' &&
-      (hasRepeatedKey(octets) ||
+      (hasRepeatedKey(bytes) ||
         /error loading config file: yaml: (?!unmarshal errors)/.test(reference.Error) ||
-        /&\w+:/.test(Buffer.from(octets).toString()))
+        /&\w+:/.test(Buffer.from(bytes).toString()))
     )
       return undefined;
     return (ours.Error === '') === (reference.Error === '')

@@ -1,4 +1,4 @@
-/** Files as nobody writes them on purpose: every shape that YAML has for a thing, and shapes that it does not have. */
+/** Odd files: every way in which YAML can write a value, and ways that it does not allow. */
 import type { Random } from './random.ts';
 
 export interface Ask {
@@ -69,7 +69,7 @@ const single = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 class OddFile {
   readonly #random: Random;
-  /** Most of what is odd makes a file wrong; files that load are wanted too. */
+  /** Most oddities make a file invalid; some files must load, too. */
   readonly #isTame: boolean;
   #anchors: string[] = [];
   #mapAnchors: string[] = [];
@@ -452,7 +452,7 @@ class OddFile {
   }
 }
 
-/** Any octet in place of another, put in, or taken away. */
+/** Replaces, inserts or removes a byte. */
 function broken(text: string, random: Random): string {
   let broken = text;
   for (let times = random.one([1, 1, 2]); times > 0; times--) {
@@ -498,7 +498,7 @@ function broken(text: string, random: Random): string {
   return broken;
 }
 
-/** In one of the encodings that YAML has, or in none. */
+/** Encodes the file in an encoding of YAML, or in none of them. */
 export function oddFile(random: Random): Uint8Array {
   const whole = new OddFile(random).whole();
   const text = random.chance(5) ? broken(whole, random) : whole;

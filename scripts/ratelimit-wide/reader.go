@@ -1,4 +1,4 @@
-// Reads cases, a line of JSON each: files, and descriptors to look up in them; says what the reference makes of each.
+// Reads cases (files and descriptors to look up), one line of JSON each, and prints what the reference reads and matches.
 package main
 
 import (

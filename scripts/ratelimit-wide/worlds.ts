@@ -15,15 +15,15 @@ const NAMES = ['one', 'two', 'three', ''];
 const UNITS = ['hour', 'day', 'WEEK', 'month', 'Year'];
 
 function descriptors(random: Random, depth: number, ids: { next: number }): object[] {
-  const seen = new Set<string>();
+  const taken = new Set<string>();
   return random
     .list(depth === 0 ? [4, 6, 8] : [0, 1, 2, 3], () => {
       const isStarInKey = random.chance(12);
       const key = isStarInKey ? random.one(['us*', 'p*h', '*']) : random.one(KEYS);
       const value = random.chance(3) ? '' : random.chance(2) ? random.one(PATTERNS) : random.one(VALUES);
       const text = value === '' ? key : `${key}_${value}`;
-      if (seen.has(text)) return [];
-      seen.add(text);
+      if (taken.has(text)) return [];
+      taken.add(text);
       const hasStar = text.includes('*');
       const [isDetailed, hasValueInMetric] = [random.chance(6), random.chance(5)];
       const id = ids.next++;

@@ -72,7 +72,7 @@ function valueText(value: Json): string {
 const isList = (value: readonly Json[] | JsonObject): value is readonly Json[] => Array.isArray(value);
 const codeName = (code: Code): string => (code === Code.OVER_LIMIT ? 'OVER_LIMIT' : 'OK');
 
-/** What is empty or 0 is not said. */
+/** Empty and zero fields are omitted. */
 const fields = (all: readonly string[]): string => all.filter((one) => one !== '').join(' ');
 const message = (name: string, all: readonly string[]): string => `${name}:{${fields(all)}}`;
 const text = (name: string, value: string): string => (value === '' ? '' : `${name}:${JSON.stringify(value)}`);

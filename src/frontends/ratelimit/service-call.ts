@@ -37,7 +37,7 @@ export function rateLimitServiceMethods(
       `/${RateLimitService.typeName}/ShouldRateLimit`,
       {
         kind: 'unary',
-        handle: (octets) => {
+        handle: (bytes) => {
           const beganAtMs = monotonic.now();
           const answered = (reply: RateLimitReply): Uint8Array => {
             onAnswered(monotonic.now() - beganAtMs);
@@ -50,7 +50,7 @@ export function rateLimitServiceMethods(
               : error;
           };
           try {
-            const reply = service.shouldRateLimit(callOf(scanOf(octets)));
+            const reply = service.shouldRateLimit(callOf(scanOf(bytes)));
             return reply instanceof Promise ? reply.then(answered, failed) : answered(reply);
           } catch (error) {
             return failed(error);
@@ -62,9 +62,9 @@ export function rateLimitServiceMethods(
 }
 
 /** Bytes that are not a message are INTERNAL, as in grpc-go. */
-function scanOf(octets: ByteRange): LimitScan {
+function scanOf(bytes: ByteRange): LimitScan {
   try {
-    return new LimitScan(octets, MAX_DESCRIPTORS);
+    return new LimitScan(bytes, MAX_DESCRIPTORS);
   } catch (error) {
     throw error instanceof Malformed ? new GrpcError(Status.INTERNAL, error.message, { cause: error }) : error;
   }

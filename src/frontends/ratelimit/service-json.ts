@@ -32,9 +32,9 @@ function isJson(metadata: JsonObject | undefined): boolean {
 }
 
 export async function answerJson(service: RateLimitService, body: string): Promise<JsonAnswer> {
-  let octets: Uint8Array;
+  let bytes: Uint8Array;
   try {
-    octets = toBinary(RateLimitRequestSchema, fromJsonString(RateLimitRequestSchema, body));
+    bytes = toBinary(RateLimitRequestSchema, fromJsonString(RateLimitRequestSchema, body));
   } catch {
     return BAD_REQUEST;
   }
@@ -43,7 +43,7 @@ export async function answerJson(service: RateLimitService, body: string): Promi
   try {
     const response = fromBinary(
       RateLimitResponseSchema,
-      await method.handle(rangeOf(octets), { ...NO_CONTEXT, arrivedAtMs: performance.now() }),
+      await method.handle(rangeOf(bytes), { ...NO_CONTEXT, arrivedAtMs: performance.now() }),
     );
     if (!isJson(response.dynamicMetadata)) return SERVER_ERROR;
     return {

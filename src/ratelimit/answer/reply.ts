@@ -1,5 +1,5 @@
 /**
- * **In**: limits found and charges made. **Out**: the reply, and what the metrics count of it. **Fails**: never.
+ * **In**: limits found and charges made. **Out**: the reply; metrics are counted. **Fails**: never.
  */
 import { Code, type DescriptorStatus, type RateLimitCall, type RateLimitReply } from '../call.ts';
 import type { ChargeMade } from '../charge/charge-made.ts';
@@ -67,7 +67,7 @@ function statusesOf(found: readonly LimitFound[], answered: readonly DescriptorS
   });
 }
 
-/** Where a limit is over, or every quota is. */
+/** True where a limit is over, or every quota. */
 function refuses(found: readonly LimitFound[], statuses: readonly DescriptorStatus[]): boolean {
   let quotas = 0;
   let quotasOver = 0;

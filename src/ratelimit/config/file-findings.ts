@@ -3,12 +3,12 @@ import type { Position, SourceText } from '../../core/rules/yaml/source-text.ts'
 import type { RatelimitErrorCode } from './errors.ts';
 import type { Place } from './go-yaml.ts';
 
-/** Collects what is wrong with one file, at its places. */
+/** Collects the findings of one file, with their places. */
 export class FileFindings {
   readonly #source: SourceText;
   readonly #findings: Finding[];
   readonly #reported = new Set<string>();
-  /** How many errors so far; a reader compares it to learn whether what it read has any. */
+  /** Errors so far; a reader compares the number before and after a part. */
   errors = 0;
 
   constructor(source: SourceText, findings: Finding[]) {

@@ -3,8 +3,8 @@ import { isUtf8 } from 'node:buffer';
 import type { ConfigFile } from './read.ts';
 
 /** Bytes that cannot be decoded are a flaw; `text` ends before it. */
-export function fileText(file: string, octets: Uint8Array): ConfigFile {
-  const bytes = Buffer.from(octets.buffer, octets.byteOffset, octets.byteLength);
+export function fileText(file: string, content: Uint8Array): ConfigFile {
+  const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const [first, second] = bytes;
   if (first === 0xff && second === 0xfe) return utf16(file, bytes.subarray(2));
   if (first === 0xfe && second === 0xff)
@@ -16,7 +16,7 @@ export function fileText(file: string, octets: Uint8Array): ConfigFile {
   return {
     file,
     text,
-    flaw: { why: `octet 0x${(bytes[Buffer.byteLength(text)] ?? 0).toString(16)} is no UTF-8`, at: text.length },
+    flaw: { why: `byte 0x${(bytes[Buffer.byteLength(text)] ?? 0).toString(16)} is not UTF-8`, at: text.length },
   };
 }
 

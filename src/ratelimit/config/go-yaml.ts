@@ -235,14 +235,14 @@ const MANY = 4_000_000;
 
 /** As in yaml.v2: bounds the share of nodes that come from aliases, since a few lines can expand to billions. */
 function countExpanded(root: GoNode): void {
-  const seen = new Set<GoNode>();
+  const visited = new Set<GoNode>();
   let count = 0;
   let again = 0;
   const walk = (node: GoNode, isAgain: boolean): void => {
     count++;
-    const repeats = isAgain || (node.kind !== 'scalar' && seen.has(node));
+    const repeats = isAgain || (node.kind !== 'scalar' && visited.has(node));
     if (repeats) again++;
-    seen.add(node);
+    visited.add(node);
     const allowed = count <= FEW ? 0.99 : count >= MANY ? 0.1 : 0.99 - (0.89 * (count - FEW)) / (MANY - FEW);
     if (again > 100 && count > 1000 && again / count > allowed) throw new GoYamlError(EXCESSIVE, root);
     if (node.kind === 'list') for (const item of node.items) walk(item, repeats);

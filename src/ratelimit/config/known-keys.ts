@@ -1,4 +1,4 @@
-/** The keys of a file, and the check of keys and scalars that the reference makes before it reads what they mean. */
+/** The keys of a file, and the check of keys and scalars that the reference makes before it reads limits. */
 import { meant } from '../../text/nearest.ts';
 import type { FileFindings } from './file-findings.ts';
 import type { GoMap, GoNode, GoScalar } from './go-yaml.ts';

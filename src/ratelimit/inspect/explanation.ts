@@ -42,7 +42,7 @@ export interface Explanation {
   readonly also?: readonly Explanation[];
 }
 
-/** A limit explained, with what reads its counter: the key of a window, or the ask of an algorithm. */
+/** An explanation, and how to read the counter: the key of a window, or the ask of an algorithm. */
 export interface Explained {
   readonly explanation: Omit<Explanation, 'also'>;
   readonly unit?: Unit | undefined;

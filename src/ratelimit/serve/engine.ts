@@ -82,14 +82,7 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
   const stores = openStores({ settings, nowMs, metrics, log, aroundRedis, shared }, stack);
   const algorithms = new Algorithms(() => options.openAlgorithms(), settings.SLUICE_REDIS_DEADLINE, stores.outageOf);
   stack.defer(() => algorithms.close());
-  const localCache =
-    settings.LOCAL_CACHE_SIZE_IN_BYTES > 0 ? new LocalCache(settings.LOCAL_CACHE_SIZE_IN_BYTES) : undefined;
-  if (localCache !== undefined) {
-    metrics.gauges.set('ratelimit.localcache.entryCount', () => localCache.size);
-    metrics.gauges.set('ratelimit.localcache.hitCount', () => localCache.hits);
-    metrics.gauges.set('ratelimit.localcache.lookupCount', () => localCache.lookups);
-    metrics.gauges.set('ratelimit.localcache.missCount', () => localCache.lookups - localCache.hits);
-  }
+  const localCache = localCacheOf(settings, metrics);
   const { storeOf } = stores;
   const answers = serviceSettings(settings);
   const local =
@@ -162,4 +155,14 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
     },
     close: () => open.disposeAsync(),
   };
+}
+
+function localCacheOf({ LOCAL_CACHE_SIZE_IN_BYTES }: Settings, { gauges }: RatelimitMetrics): LocalCache | undefined {
+  if (LOCAL_CACHE_SIZE_IN_BYTES === 0) return undefined;
+  const cache = new LocalCache(LOCAL_CACHE_SIZE_IN_BYTES);
+  gauges.set('ratelimit.localcache.entryCount', () => cache.size);
+  gauges.set('ratelimit.localcache.hitCount', () => cache.hits);
+  gauges.set('ratelimit.localcache.lookupCount', () => cache.lookups);
+  gauges.set('ratelimit.localcache.missCount', () => cache.lookups - cache.hits);
+  return cache;
 }

@@ -75,8 +75,8 @@ export async function readFiles(
   const unread: UnreadFile[] = [];
   for (const { file } of found) {
     try {
-      const octets = await readFile(file);
-      if (!octets.subarray(0, VIM_SWAP.length).equals(VIM_SWAP)) files.push(fileText(file, octets));
+      const bytes = await readFile(file);
+      if (!bytes.subarray(0, VIM_SWAP.length).equals(VIM_SWAP)) files.push(fileText(file, bytes));
     } catch (error) {
       unread.push({ file, why: messageOf(error) });
     }

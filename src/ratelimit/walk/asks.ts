@@ -1,4 +1,4 @@
-/** What a limit asks of its counter: of a window's, or of an algorithm's. */
+/** Asks of a limit to its counter: of a window, or of an algorithm without windows. */
 import { ALGORITHMS, type Algorithm } from '../config/tree.ts';
 import { entriesKey, leaseKey } from './cache-key.ts';
 import type { Match } from './match.ts';

@@ -236,12 +236,12 @@ describe('encodings', () => {
     [
       'Latin-1',
       Buffer.from(text, 'latin1'),
-      '3:10 error RATELIMIT_YAML error loading config file: yaml: octet 0xe9 is no UTF-8; save it as UTF-8',
+      '3:10 error RATELIMIT_YAML error loading config file: yaml: byte 0xe9 is not UTF-8; save it as UTF-8',
     ],
     [
       'UTF-8 that is cut',
       Buffer.from(`${text}# é`).subarray(0, -1),
-      '5:3 error RATELIMIT_YAML error loading config file: yaml: octet 0xc3 is no UTF-8; save it as UTF-8',
+      '5:3 error RATELIMIT_YAML error loading config file: yaml: byte 0xc3 is not UTF-8; save it as UTF-8',
     ],
     [
       'a control character',
@@ -251,7 +251,7 @@ describe('encodings', () => {
     [
       'UTF-16 without a mark',
       Buffer.from(text, 'utf16le'),
-      '3:10 error RATELIMIT_YAML error loading config file: yaml: octet 0xe9 is no UTF-8; save it as UTF-8',
+      '3:10 error RATELIMIT_YAML error loading config file: yaml: byte 0xe9 is not UTF-8; save it as UTF-8',
     ],
   ])('%s is refused at its place', (name, octets, expected) => {
     const { said } = readOctets(octets);
