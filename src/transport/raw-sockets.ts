@@ -3,8 +3,6 @@ import type { TLSSocket } from 'node:tls';
 import { addressText } from './address.ts';
 import type { Stranger } from './transport.ts';
 
-/** How often connections are checked for timeouts. */
-export const TICK_MS = 1000;
 /** How long a connection that is drained for its age may live on, at most. */
 export const MAX_AFTER_AGE_MS = 60_000;
 /** Timeout of a TLS handshake, however many bytes of it arrive. */

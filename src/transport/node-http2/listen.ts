@@ -7,12 +7,12 @@ import {
   type ServerOptions,
 } from 'node:http2';
 import type { Server } from 'node:net';
-import { bound, listening } from '../address.ts';
-import { MIN_TLS, renewTls, tlsEvent } from '../tls.ts';
-import { grpcServer, STREAMS_SHARE } from '../grpc/serve.ts';
+import { MIN_TLS } from '../tls.ts';
+import { grpcServer } from '../grpc/serve.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import type { Receiver } from '../exchange.ts';
-import { MAX_AFTER_AGE_MS, RawSockets, TICK_MS } from '../raw-sockets.ts';
+import { MAX_AFTER_AGE_MS } from '../raw-sockets.ts';
+import { runServer } from '../run-server.ts';
 import type { Listen, TransportOptions } from '../transport.ts';
 import { NodeExchange, NodeHead } from './exchange.ts';
 
@@ -48,39 +48,18 @@ export const listenHttp2: Listen = async (methods, options) => {
     receivers?.add(receiver);
     stream.on('close', () => receivers?.delete(receiver));
   });
-  const raw = new RawSockets(server as Server, tlsEvent(options), options.onStranger);
-  await listening(server as Server, options);
-  const ticking = setInterval(() => {
-    const nowMs = performance.now();
-    raw.tick(nowMs);
-    for (const receivers of sessions.values()) for (const receiver of receivers) receiver.tick(nowMs);
-  }, TICK_MS);
-  ticking.unref();
-
-  let drained: Promise<void> | undefined;
-  const drain = async (graceMs: number): Promise<void> => {
-    const closed = new Promise<void>((resolve) => {
-      server.close(() => resolve());
-    });
-    const timers = [
-      setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
-      setTimeout(() => {
-        for (const session of sessions.keys()) session.destroy();
-        raw.destroy();
-      }, graceMs),
-    ];
-    grpc.drain();
-    raw.drain();
-    for (const session of sessions.keys()) session.close();
-    await closed;
-    for (const timer of timers) clearTimeout(timer);
-    clearInterval(ticking);
-  };
-  return {
-    ...bound(server as Server, options),
-    drain: (graceMs) => (drained ??= drain(graceMs)),
-    renewTls: (tls) => renewTls(server as Server, tls),
-  };
+  return runServer(server as Server, options, grpc, {
+    tick: (nowMs) => {
+      for (const receivers of sessions.values()) for (const receiver of receivers) receiver.tick(nowMs);
+    },
+    drain: () => {
+      for (const session of sessions.keys()) session.close();
+    },
+    finishDrain: () => {}, // a closed session refuses new streams
+    destroy: () => {
+      for (const session of sessions.keys()) session.destroy();
+    },
+  });
 };
 
 function serverOf({ tls, limits }: TransportOptions): Http2Server {

@@ -1,0 +1,67 @@
+/**
+ * What both HTTP/2 stacks share: a server that listens, checks its connections every second, and drains.
+ * **In**: a server that does not listen yet, and its stack. **Out**: the transport. **Fails**: rejects where the address cannot be bound.
+ */
+import type { Server } from 'node:net';
+import { bound, listening } from './address.ts';
+import { type GrpcServer, STREAMS_SHARE } from './grpc/serve.ts';
+import { RawSockets } from './raw-sockets.ts';
+import { renewTls, tlsEvent } from './tls.ts';
+import type { Transport, TransportOptions } from './transport.ts';
+
+/** The connections of a server, as their stack keeps them. */
+export interface Stack {
+  /** Ends requests and connections that take too long. */
+  tick(nowMs: number): void;
+  /** Announces the drain to every peer. */
+  drain(): void;
+  /** The peers know of the drain: refuses later requests. */
+  finishDrain(): void;
+  destroy(): void;
+}
+
+const TICK_MS = 1000;
+/** How long a peer may take to acknowledge the drain. */
+const ANNOUNCE_MS = 500;
+
+export async function runServer(
+  server: Server,
+  options: TransportOptions,
+  grpc: GrpcServer,
+  stack: Stack,
+): Promise<Transport> {
+  const raw = new RawSockets(server, tlsEvent(options), options.onStranger);
+  await listening(server, options);
+  const ticking = setInterval(() => {
+    const nowMs = performance.now();
+    raw.tick(nowMs);
+    stack.tick(nowMs);
+  }, TICK_MS);
+  ticking.unref();
+
+  let drained: Promise<void> | undefined;
+  const drain = async (graceMs: number): Promise<void> => {
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve());
+    });
+    const timers = [
+      setTimeout(() => stack.finishDrain(), Math.min(ANNOUNCE_MS, graceMs / 2)),
+      setTimeout(() => grpc.endStreams(), graceMs * STREAMS_SHARE),
+      setTimeout(() => {
+        stack.destroy();
+        raw.destroy();
+      }, graceMs),
+    ];
+    grpc.drain();
+    raw.drain();
+    stack.drain();
+    await closed;
+    for (const timer of timers) clearTimeout(timer);
+    clearInterval(ticking);
+  };
+  return {
+    ...bound(server, options),
+    drain: (graceMs) => (drained ??= drain(graceMs)),
+    renewTls: (tls) => renewTls(server, tls),
+  };
+}
