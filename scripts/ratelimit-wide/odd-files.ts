@@ -1,4 +1,6 @@
 /** Odd files: every way in which YAML can write a value, and ways that it does not allow. */
+import { oddBytes } from './odd-bytes.ts';
+import { OddScalars } from './odd-scalars.ts';
 import type { Random } from './random.ts';
 
 export interface Ask {
@@ -64,189 +66,17 @@ export const oddAsks = (random: Random): readonly Ask[] =>
     Entries: random.list([1, 1, 1, 2, 2, 3], () => [random.one(KEYS_ASKED), random.one(VALUES_ASKED)] as const),
   }));
 
-const quoted = (text: string): string => JSON.stringify(text).replaceAll('\\ud83d\\ude00', '😀');
-const single = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-
 class OddFile {
   readonly #random: Random;
   /** Most oddities make a file invalid; some files must load, too. */
   readonly #isTame: boolean;
-  #anchors: string[] = [];
-  #mapAnchors: string[] = [];
+  readonly #scalars: OddScalars;
+  readonly #mapAnchors: string[] = [];
 
   constructor(random: Random) {
     this.#random = random;
     this.#isTame = !random.chance(5);
-  }
-
-  text(words: readonly string[]): string {
-    const random = this.#random;
-    const word = random.one(words);
-    if (this.#isTame && !random.chance(8))
-      return word === '' || /^[*{#&-]|: |[1.]5|1e3|null|~/.test(word) ? quoted(word) : word;
-    switch (random.below(14)) {
-      case 0:
-        return single(word);
-      case 1:
-      case 2:
-        return quoted(word);
-      case 3:
-        return `!!str ${word === '' ? '""' : quoted(word)}`;
-      case 4:
-        return random.one([
-          '!!binary eA==',
-          '!!binary "eHk="',
-          '!!binary x',
-          '! x',
-          '!local x',
-          '!!str 5',
-          '!!int 5',
-          '!!int x',
-          '!!float 3',
-          '!!null x',
-          '!!bool yes',
-          '!!timestamp 2001-1-1',
-          '!!timestamp x',
-          '!<tag:yaml.org,2002:int> 7',
-        ]);
-      case 5:
-        return this.#alias() ?? word;
-      case 6: {
-        const name = `s${this.#anchors.length}`;
-        this.#anchors.push(name);
-        return `&${name} ${word === '' ? '""' : quoted(word)}`;
-      }
-      default:
-        return word;
-    }
-  }
-
-  number(): string {
-    const random = this.#random;
-    if (this.#isTame)
-      return random.one([
-        '0x1F',
-        '0o17',
-        '017',
-        '0b101',
-        '1_000',
-        '+5',
-        '-0',
-        '4294967295',
-        '0X1f',
-        '0O7',
-        '0B11',
-        '+0x2',
-        '0x_1',
-        '1__0',
-        '1_',
-        '0',
-        '00',
-        'null',
-        '~',
-        '',
-        '!!int "7"',
-        '!!int 0x7',
-        '1 # c\n',
-        '1',
-        '2',
-        '3',
-        '4',
-        '5',
-      ]);
-    return random.chance(3)
-      ? random.one([
-          '0x1F',
-          '0o17',
-          '017',
-          '0b101',
-          '1_000',
-          '+5',
-          '-0',
-          '08',
-          '1e2',
-          '1.0',
-          '4294967295',
-          '4294967296',
-          '9223372036854775808',
-          '18446744073709551615',
-          '18446744073709551616',
-          '"5"',
-          '-1',
-          '0X1f',
-          '0O7',
-          '0B11',
-          '-0b11',
-          '+0x2',
-          '0x_1',
-          '1__0',
-          '_1',
-          '1_',
-          '0b-1',
-          '0b2',
-          '0o8',
-          'null',
-          '~',
-          'Null',
-          '',
-          '.5',
-          '5.',
-          '0',
-          '00',
-          '190:20:30',
-          '!!int "7"',
-          '!!int 0x7',
-          '!!float 7',
-          '!!str 7',
-          'yes',
-          '[]',
-          '{}',
-          '1 # c',
-          '1#c',
-        ])
-      : String(random.below(9));
-  }
-
-  flag(): string {
-    if (this.#isTame)
-      return this.#random.one([
-        'true',
-        'false',
-        'yes',
-        'no',
-        'on',
-        'Off',
-        'y',
-        'N',
-        'TRUE',
-        'True',
-        'null',
-        '~',
-        '',
-        '!!bool true',
-        '!!bool "on"',
-      ]);
-    return this.#random.one([
-      'true',
-      'false',
-      'yes',
-      'no',
-      'on',
-      'Off',
-      'y',
-      'N',
-      'TRUE',
-      'True',
-      'null',
-      '~',
-      '',
-      '"true"',
-      '1',
-      '!!bool true',
-      '!!bool "on"',
-      'tRUE',
-      'YeS',
-    ]);
+    this.#scalars = new OddScalars(random, this.#isTame);
   }
 
   metadata(depth = 0): string {
@@ -284,7 +114,7 @@ class OddFile {
         '!!set {}',
         '<<',
         '=',
-        this.#alias() ?? 'x',
+        this.#scalars.alias() ?? 'x',
       ]);
     }
     if (random.chance(3)) return `[${random.list([0, 1, 2, 3], () => this.metadata(depth + 1)).join(', ')}]`;
@@ -309,7 +139,7 @@ class OddFile {
         'unit: "hour"',
       ]);
       return this.#withAnchor(
-        `{ ${unit}, requests_per_unit: ${this.number()}, name: ${random.one(['one', 'two', '1', '""'])}${random.chance(4) ? ', replaces: [{name: two3}, {name: 4}]' : ''}${this.#mergeIn()} }`,
+        `{ ${unit}, requests_per_unit: ${this.#scalars.number()}, name: ${random.one(['one', 'two', '1', '""'])}${random.chance(4) ? ', replaces: [{name: two3}, {name: 4}]' : ''}${this.#mergeIn()} }`,
       );
     }
     const parts = [
@@ -318,9 +148,9 @@ class OddFile {
         : [
             `unit: ${random.one(['second', 'minute', 'hour', 'day', 'week', 'month', 'year', 'MINUTE', 'Day', '"hour"', 'unknown', 'foo', '', 'weeks', '!!str day'].slice(0, random.chance(4) ? 15 : 10))}`,
           ]),
-      ...(random.chance(12) ? [] : [`requests_per_unit: ${this.number()}`]),
-      ...(random.chance(8) ? [`unlimited: ${this.flag()}`] : []),
-      ...(random.chance(5) ? [`name: ${this.text(['one', 'two', '', '1', 'yes'])}`] : []),
+      ...(random.chance(12) ? [] : [`requests_per_unit: ${this.#scalars.number()}`]),
+      ...(random.chance(8) ? [`unlimited: ${this.#scalars.flag()}`] : []),
+      ...(random.chance(5) ? [`name: ${this.#scalars.text(['one', 'two', '', '1', 'yes'])}`] : []),
       ...(random.chance(6)
         ? [
             `replaces: ${random.one(['[{name: two}]', '[{name: one}, {name: three}]', '[]', 'null', '[{}]', '[{name: ""}]', '{}', 'x', '[{name: 1}]', '[x]', '[null]', '[{name: two, unit: 3}]'])}`,
@@ -354,14 +184,14 @@ class OddFile {
         if (random.chance(this.#isTame ? 400 : 60))
           return `${indent}- ${random.one(['null', 'x', '[]', '{}', '1', '"a"', this.#mapAlias() ?? '{}'])}\n`;
         const lines = [
-          `key: ${this.text(KEYS)}`,
-          ...(random.chance(3) ? [] : [`value: ${this.text(VALUES)}`]),
+          `key: ${this.#scalars.text(KEYS)}`,
+          ...(random.chance(3) ? [] : [`value: ${this.#scalars.text(VALUES)}`]),
           ...(random.chance(4) ? [] : [`rate_limit: ${this.limit()}`]),
-          ...(random.chance(12) ? [`shadow_mode: ${this.flag()}`] : []),
-          ...(random.chance(12) ? [`quota_mode: ${this.flag()}`] : []),
-          ...(random.chance(8) ? [`detailed_metric: ${this.flag()}`] : []),
-          ...(random.chance(5) ? [`value_to_metric: ${this.flag()}`] : []),
-          ...(random.chance(6) ? [`share_threshold: ${this.flag()}`] : []),
+          ...(random.chance(12) ? [`shadow_mode: ${this.#scalars.flag()}`] : []),
+          ...(random.chance(12) ? [`quota_mode: ${this.#scalars.flag()}`] : []),
+          ...(random.chance(8) ? [`detailed_metric: ${this.#scalars.flag()}`] : []),
+          ...(random.chance(5) ? [`value_to_metric: ${this.#scalars.flag()}`] : []),
+          ...(random.chance(6) ? [`share_threshold: ${this.#scalars.flag()}`] : []),
           ...(random.chance(5)
             ? [
                 `metadata: ${random.chance(8) ? random.one(['null', '[]', 'x', '{}', '~', 'Null', '""']) : this.metadata(0).replace(/^(?!&|\{|\[|\*)(.*)$/s, '{m: $1}')}`,
@@ -398,7 +228,7 @@ class OddFile {
   whole(): string {
     const random = this.#random;
     const body = [
-      `domain: ${random.chance(20) ? this.text(['d', 'e', '', '1', 'yes']) : 'd'}`,
+      `domain: ${random.chance(20) ? this.#scalars.text(['d', 'e', '', '1', 'yes']) : 'd'}`,
       `descriptors:\n${this.descriptors(0, random.chance(3) ? '' : '  ')}`.replace(/\n$/, ''),
     ];
     if (random.chance(10))
@@ -421,10 +251,6 @@ class OddFile {
     if (random.chance(8))
       text = `${text}${random.one(['---\ndomain: e\n', '...\n', '---\n', '...\n---\nx: [\n', '# end', '--- x', '---\n: : :\n\t', '... # c\n', '...\nx: y\n'])}`;
     return text;
-  }
-
-  #alias(): string | undefined {
-    return this.#anchors.length === 0 ? undefined : `*${this.#random.one(this.#anchors)}`;
   }
 
   #mapAlias(): string | undefined {
@@ -452,73 +278,4 @@ class OddFile {
   }
 }
 
-/** Replaces, inserts or removes a byte. */
-function broken(text: string, random: Random): string {
-  let broken = text;
-  for (let times = random.one([1, 1, 2]); times > 0; times--) {
-    const at = random.below(broken.length);
-    const put = random.one([
-      ' ',
-      '\t',
-      '\n',
-      ':',
-      '-',
-      '#',
-      ',',
-      '{',
-      '}',
-      '[',
-      ']',
-      '"',
-      "'",
-      '|',
-      '>',
-      '&',
-      '*',
-      '!',
-      '%',
-      '@',
-      '`',
-      '?',
-      '\r',
-      '\r\n',
-      'x',
-      '\u0085',
-      ': ',
-      '- ',
-      ' #',
-      '\\',
-      '\u0001',
-      '\u007f',
-      '\u00a0',
-      '|\n',
-    ]);
-    broken = broken.slice(0, at) + (random.chance(4) ? '' : put) + broken.slice(at + random.below(2));
-  }
-  return broken;
-}
-
-/** Encodes the file in an encoding of YAML, or in none of them. */
-export function oddFile(random: Random): Uint8Array {
-  const whole = new OddFile(random).whole();
-  const text = random.chance(5) ? broken(whole, random) : whole;
-  if (text.startsWith('\uFEFF')) return Buffer.from(text);
-  switch (random.below(40)) {
-    case 0:
-      return Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(text, 'utf16le')]);
-    case 1:
-      return Buffer.concat([Buffer.from([0xfe, 0xff]), Buffer.from(text, 'utf16le').swap16()]);
-    case 2:
-      return Buffer.from(text, 'latin1');
-    case 3:
-      return Buffer.from(`\uFEFF${text}`);
-    case 4:
-      return Buffer.from(text, 'utf16le');
-    case 5:
-      return Buffer.from(text.replaceAll('\n', '\r\n'));
-    case 6:
-      return Buffer.from(text.replaceAll('\n', '\r'));
-    default:
-      return Buffer.from(text);
-  }
-}
+export const oddFile = (random: Random): Uint8Array => oddBytes(new OddFile(random).whole(), random);
