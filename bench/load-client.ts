@@ -32,9 +32,9 @@ const FIXED: readonly (readonly [name: string, value: string])[] = [
 
 /** Huffman-coded if that is shorter, as Envoy does. Only for short strings: the length is one byte here. */
 function text(plain: string): Buffer {
-  const bits = [...Buffer.from(plain)].map((octet) => CODE_OF[octet] ?? '').join('');
+  const bits = [...Buffer.from(plain)].map((byte) => CODE_OF[byte] ?? '').join('');
   const encoded = Buffer.from(
-    (bits.padEnd(Math.ceil(bits.length / 8) * 8, '1').match(/.{8}/g) ?? []).map((octet) => Number.parseInt(octet, 2)),
+    (bits.padEnd(Math.ceil(bits.length / 8) * 8, '1').match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)),
   );
   return encoded.length < plain.length
     ? Buffer.concat([Buffer.from([0x80 | encoded.length]), encoded])
@@ -169,15 +169,15 @@ class Caller {
   #read(chunk: Buffer): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const nowMs = performance.now();
-    const octet = (place: number): number => bytes[place] as number;
+    const byteAt = (place: number): number => bytes[place] as number;
     let at = 0;
     while (bytes.length - at >= 9) {
-      const end = at + 9 + ((octet(at) << 16) | (octet(at + 1) << 8) | octet(at + 2));
+      const end = at + 9 + ((byteAt(at) << 16) | (byteAt(at + 1) << 8) | byteAt(at + 2));
       if (end > bytes.length) break;
       this.#frame(
-        octet(at + 3),
-        octet(at + 4),
-        (octet(at + 5) << 24) | (octet(at + 6) << 16) | (octet(at + 7) << 8) | octet(at + 8),
+        byteAt(at + 3),
+        byteAt(at + 4),
+        (byteAt(at + 5) << 24) | (byteAt(at + 6) << 16) | (byteAt(at + 7) << 8) | byteAt(at + 8),
         bytes,
         at + 9,
         end,

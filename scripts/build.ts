@@ -33,11 +33,11 @@ interface Manifest {
 const manifestOf = (folder: string): Manifest =>
   JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 
-/** Bundled, and installed too: authors of plugins import zod, and OpenTelemetry's packages look for their API. */
+/** Bundled, but installed as well: authors of plugins import zod, and OpenTelemetry's packages import their API. */
 const BOTH = ['zod', '@opentelemetry/api'];
-/** Loaded from node_modules at run time, when it is first used. */
+/** Loaded from node_modules on first use. */
 const OUTSIDE = Object.keys(manifestOf(ROOT).dependencies ?? {}).filter((name) => !BOTH.includes(name));
-/** What fastify loads for schemas of routes; our routes have none (`src/admin/http-app.ts`). */
+/** Compilers that fastify loads for schemas of routes; our routes have none (`src/admin/http-app.ts`). */
 const NEVER_LOADED = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler'];
 
 async function bundle(): Promise<void> {
@@ -59,7 +59,7 @@ async function bundle(): Promise<void> {
   });
 }
 
-/** A chunk with modules of one plugin lies in that plugin's folder, so that errors in it are attributed to the plugin. */
+/** A chunk with modules of one plugin goes into that plugin's folder, since errors are attributed by path. */
 function chunkFolder(moduleIds: readonly string[]): string {
   const folders = moduleIds.filter(isOurs).map((id) => /^plugins\/[^/]+/.exec(relative(ROOT, id))?.[0] ?? 'src');
   const [first = 'src', ...others] = new Set(folders);
@@ -68,7 +68,7 @@ function chunkFolder(moduleIds: readonly string[]): string {
 
 const isOurs = (id: string): boolean => id.startsWith(ROOT) && !id.includes('/node_modules/');
 
-/** The text of a module stays in memory while it is loaded; nobody reads that of dependencies. */
+/** Minified, since the text of a loaded module stays in memory. */
 const smallDependencies: Plugin = {
   name: 'small-dependencies',
   transform: {
@@ -79,7 +79,7 @@ const smallDependencies: Plugin = {
   },
 };
 
-/** One character beyond Latin-1 makes V8 keep the text of its whole chunk in two bytes a character. */
+/** A single character outside Latin-1 makes V8 store the text of its chunk with two bytes per character. */
 const asciiText: Plugin = {
   name: 'ascii-text',
   generateBundle(_options, chunks) {
@@ -92,7 +92,7 @@ const asciiText: Plugin = {
   },
 };
 
-/** The licence texts of all packages that the bundle holds; of a package without such a file, what stands at the top of its modules. */
+/** The licence texts of all bundled packages; for a package without a licence file, the comments at the top of its modules. */
 const licenses: Plugin = {
   name: 'licenses',
   generateBundle(_options, chunks) {
@@ -110,7 +110,7 @@ const licenses: Plugin = {
 };
 const headerOf = (file: string): string => /^(?:\/\/.*\n)*/.exec(readFileSync(file, 'utf8'))?.[0].trim() ?? '';
 
-/** Declarations of the public entry points, and of what they name. */
+/** Declarations of the public entry points and of the types that they use. */
 function declare(): void {
   const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
   const { status, error } = spawnSync(process.execPath, [compiler, '-p', join(ROOT, 'tsconfig.build.json')], {

@@ -112,7 +112,7 @@ async function valuesOf(text: string, kind: Kind, turn: Turn): Promise<string[]>
     if (value === '' || value.startsWith('#')) continue;
     if (/\s#/.test(value))
       throw new Error(
-        `line ${at + 1}: "${shownValue(value)}" has a comment behind the value; a comment stands on a line of its own that begins with #`,
+        `line ${at + 1}: "${shownValue(value)}" has a comment after the value; a comment needs its own line, which begins with #`,
       );
     const problem = valueProblem(kind, value);
     if (problem !== undefined) throw new Error(`line ${at + 1}: ${problem}`);

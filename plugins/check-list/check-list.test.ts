@@ -37,7 +37,7 @@ testAdapter(adapter, {
     },
     {
       config: { kind: 'cidr', file: 'commented.txt' },
-      says: /commented\.txt: line 2: "10\.0\.0\.0\/8 # office" has a comment behind the value; a comment stands on a line of its own/,
+      says: /commented\.txt: line 2: "10\.0\.0\.0\/8 # office" has a comment after the value; a comment needs its own line/,
     },
     { config: { file: 'empty.txt' }, says: /empty\.txt: it is empty; if that is meant, write a comment into it/ },
     {

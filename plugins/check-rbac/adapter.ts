@@ -47,7 +47,7 @@ export default defineAdapter({
   },
 });
 
-const named = ({ user }: Principal): string => (user === undefined ? 'a caller without a name' : `"${shown(user)}"`);
+const named = ({ user }: Principal): string => (user === undefined ? 'a caller without a user' : `"${shown(user)}"`);
 
 function mismatchText(
   caller: Principal,

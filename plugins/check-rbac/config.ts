@@ -9,7 +9,7 @@ const pattern = z
   .refine(
     (text) => !text.slice(1, -1).includes('*') && (text === '*' || !(text.startsWith('*') && text.endsWith('*'))),
     {
-      message: 'a * may stand alone, at the beginning or at the end',
+      message: 'a * may be the whole pattern, its first or its last character',
     },
   );
 const patterns = z.array(pattern).min(1);

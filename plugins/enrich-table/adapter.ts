@@ -42,7 +42,7 @@ const config = z
       context.addIssue({
         code: 'custom',
         path: ['format'],
-        message: `the ending of ${file} does not tell its format; expected csv, json or yaml here`,
+        message: `the extension of ${file} is unknown; set the format to csv, json or yaml`,
       });
     }
   });

@@ -46,7 +46,7 @@ testAdapter(adapter, {
   badConfigs: [
     {
       config: { file: 'tenants.txt', key: 'tenant', columns },
-      says: /format: the ending of tenants\.txt does not tell/,
+      says: /format: the extension of tenants\.txt is unknown; set the format/,
     },
     { config: { file: 'tenants.csv', key: 'tenant', columns: { plan: 'text' } }, says: /columns\.plan/ },
     { config: { file: 'tenants.csv', key: 'tenant', columns: {} }, says: /expected at least one column/ },
@@ -61,7 +61,7 @@ testAdapter(adapter, {
     },
     {
       config: { file: bad('twice.csv', 'ok,a,1,1,true,,,,'), key: 'tenant', columns },
-      says: /line 3: the key "ok" is there already/,
+      says: /line 3: duplicate key "ok"/,
     },
     {
       config: { file: bad('short.csv', 'b,a'), key: 'tenant', columns },
@@ -74,7 +74,7 @@ testAdapter(adapter, {
     },
     {
       config: { file: 'tenants.constructor', key: 'tenant', columns },
-      says: /format: the ending of tenants\.constructor does not tell/,
+      says: /format: the extension of tenants\.constructor is unknown/,
     },
     {
       config: { file: bad('bool.csv', 'b,a,1,1,constructor,,,,'), key: 'tenant', columns },

@@ -18,7 +18,7 @@ export async function readTable(
   for (const { at, cell } of await rowsOf(text, format, key, Object.keys(columns), turn)) {
     const name = valueOf(cell(key), 'string') as string | undefined;
     if (name === undefined) throw new Error(`${at}: the key "${key}" is empty`);
-    if (table.has(name)) throw new Error(`${at}: the key "${name}" is there already`);
+    if (table.has(name)) throw new Error(`${at}: duplicate key "${name}"`);
     const values: [string, unknown][] = [];
     for (const [column, type] of typed) {
       try {

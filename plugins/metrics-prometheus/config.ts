@@ -27,7 +27,8 @@ const metricSchema = z
       issues.push({ code: 'custom', path: [path], message, input });
     };
     if (new Set(labels).size !== labels.length) wrong('labels', 'a label is named twice', labels);
-    if (kind === 'histogram' && labels.includes('le')) wrong('labels', 'a histogram has a label le of its own', labels);
+    if (kind === 'histogram' && labels.includes('le'))
+      wrong('labels', 'the label le is reserved for the buckets of histograms', labels);
     if (buckets === undefined) return;
     if (kind !== 'histogram') wrong('buckets', `a ${kind} has no buckets; they are for a histogram`, buckets);
     if (buckets.some((bound) => bound < 0))
@@ -72,7 +73,7 @@ export const configSchema = z
       if (kind !== 'histogram') continue;
       for (const part of ['bucket', 'sum', 'count']) {
         if (Object.hasOwn(metrics, `${name}_${part}`))
-          wrong(`${name}_${part}`, `the histogram ${name} has a line of this name already`);
+          wrong(`${name}_${part}`, `this name is taken by a series of the histogram ${name}`);
       }
     }
   });

@@ -24,9 +24,12 @@ testAdapter(adapter, {
     { config: metric({ kind: 'counter', labels: ['__name'] }), says: /not with __/ },
     { config: metric({ kind: 'counter', labels: ['a', 'a'] }), says: /named twice/ },
     { config: metric({ kind: 'counter', buckets: [1] }), says: /has no buckets/ },
-    { config: metric({ kind: 'histogram', labels: ['le'] }), says: /label le of its own/ },
+    { config: metric({ kind: 'histogram', labels: ['le'] }), says: /the label le is reserved/ },
     { config: metric({ kind: 'histogram', buckets: [1, 1] }), says: /ascend/ },
-    { config: { metrics: { m: { kind: 'histogram' }, m_sum: { kind: 'counter' } } }, says: /histogram m has a line/ },
+    {
+      config: { metrics: { m: { kind: 'histogram' }, m_sum: { kind: 'counter' } } },
+      says: /taken by a series of the histogram m/,
+    },
   ],
   skip: {
     'what was accepted is delivered though it closes at once': 'a closed handler has no page; what is read is the page',

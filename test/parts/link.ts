@@ -27,11 +27,11 @@ export async function startLink(toPort: number): Promise<Link> {
   };
   const carry = (from: Socket, to: Socket): void => {
     sockets.add(from);
-    from.on('data', (octets) => {
+    from.on('data', (bytes) => {
       setTimeout(
         () =>
           pass(() => {
-            to.write(octets);
+            to.write(bytes);
           }),
         delayMs,
       );

@@ -78,17 +78,17 @@ async function overGrpc(
   asked: () => number,
 ): Promise<TraceCollector> {
   const server = new Server();
-  const octets = (bytes: Buffer): Buffer => bytes;
+  const asBytes = (bytes: Buffer): Buffer => bytes;
   server.addService(
     {
       export: {
         path: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
         requestStream: false,
         responseStream: false,
-        requestDeserialize: octets,
-        requestSerialize: octets,
-        responseDeserialize: octets,
-        responseSerialize: octets,
+        requestDeserialize: asBytes,
+        requestSerialize: asBytes,
+        responseDeserialize: asBytes,
+        responseSerialize: asBytes,
       },
     },
     {
