@@ -26,12 +26,12 @@ export interface SharedPlacesOptions {
 }
 
 /**
- * Each name has a place of `perPlace` numbers. The first of them is when the place is over, in ms since 1970; the others are the plugin's
- * own. Names are kept as 64 bits of hash, with seeds that nobody outside knows. Everything is read and written {@link within} the lock,
- * all of it: where a worker dies inside, what it had written stays, and the others go on.
+ * Each name has a place of `perPlace` numbers: the first is when it expires, in ms since 1970; the others belong to the plugin.
+ * Names are stored as 64-bit hashes with secret seeds. Read and write only {@link within} the lock. If a worker dies in there, what it
+ * has written stays, and the others go on.
  */
 export class SharedPlaces {
-  /** How much memory so many names in use need, of `perPlace` numbers each. */
+  /** Bytes for this number of names in use, with `perPlace` numbers each. */
   static bytesFor(places: number, perPlace: number): number {
     return HEAD_BYTES + setsFor(places) * SET * bytesOfPlace(perPlace);
   }
@@ -63,18 +63,18 @@ export class SharedPlaces {
     this.#lock.within(() => this.#seed());
   }
 
-  /** One worker at a time, for microseconds: whoever waits does nothing else. Not to be nested. */
+  /** Runs under the lock, for microseconds: waiting blocks the thread. Must not be nested. */
   within<T>(work: () => T): T {
     return this.#lock.within(work);
   }
 
   /**
-   * Index of a name's first value. A new name takes an empty place of its set, or that of one which is over, else of the one that ends
-   * first; its values are 0, so it is nobody's to keep until the first of them is set. An index is good until the lock is left, or until
-   * another name is looked up that may take the place.
+   * Index of a name's first value. A new name takes an empty or expired place of its set, else that of the name that expires first. Its
+   * values are 0, so the place counts as expired until the first value is set. An index is valid within the lock, until another new name
+   * is looked up.
    *
-   * `groupAt`: which of a place's values says what group it is of, as `group` does of the new name. Then a group that has its share of a full
-   * set takes a place of its own; one that has less takes it from the group that has most.
+   * `groupAt`: the index of the value that holds a place's group; `group`: that of the new name. In a full set, a group with its share
+   * replaces a place of its own, one with less a place of the group that has most.
    */
   placeOf(name: string, nowMs: number, groupAt?: number, group?: number): number {
     const [values, hashes, perPlace] = [this.values, this.#hashes, this.#perPlace];
@@ -128,7 +128,7 @@ export class SharedPlaces {
     return undefined;
   }
 
-  /** Random, so that nobody outside can choose names that share a place. The first worker does it. */
+  /** Random seeds, so that clients cannot choose colliding names; set by the first worker. */
   #seed(): void {
     if (this.#head[SEED_ONE] !== 0) return;
     const [one = 1, other = 2] = crypto.getRandomValues(new Int32Array(2));

@@ -5,7 +5,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CALL_KINDS, type CallKind } from '../attributes/carrier.ts';
-import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
+import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
 import { mayReset, RESET_REFUSED } from './reset-access.ts';
 import type { AdminSources, AskedCall } from './sources.ts';
 import { messageOf } from '../text/message-of.ts';
@@ -40,7 +40,7 @@ export function addLimits(app: FastifyInstance, sources: AdminSources): void {
 
 async function answer(
   sources: AdminSources,
-  depth: LookDepth,
+  depth: InspectionDepth,
   { query, body }: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {

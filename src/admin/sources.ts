@@ -1,7 +1,7 @@
 /** The data of the admin port, read from the running server at each request. */
 import type { CallKind } from '../attributes/carrier.ts';
-import type { LookDepth } from '../core/dispatch/look-at-quotas.ts';
-import type { QuotaLook } from '../core/dispatch/quota-look.ts';
+import type { InspectionDepth } from '../core/dispatch/inspect-quotas.ts';
+import type { QuotaInspection } from '../core/dispatch/quota-inspection.ts';
 import type { KeptVerdict, VerdictFilter } from '../core/history/kept-verdicts.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Finding } from '../core/rules/yaml/findings.ts';
@@ -16,7 +16,7 @@ export interface AskedCall {
 }
 
 /** The inspection of every quota rule; or what is wrong with the call, as a sentence without a full stop. */
-export type LimitsAnswer = { readonly rules: readonly QuotaLook[] } | { readonly wrong: string };
+export type LimitsAnswer = { readonly rules: readonly QuotaInspection[] } | { readonly wrong: string };
 
 export interface PolicyLoading {
   /** When the policy in force was loaded. */
@@ -38,7 +38,7 @@ export interface AdminSources {
   /** The newest first. */
   verdicts(filter: VerdictFilter): readonly KeptVerdict[] | Promise<readonly KeptVerdict[]>;
   /** `undefined` without a policy. */
-  limits(depth: LookDepth, asked: AskedCall): Promise<LimitsAnswer | undefined>;
+  limits(depth: InspectionDepth, asked: AskedCall): Promise<LimitsAnswer | undefined>;
   /** Prometheus text format. */
   metrics(): Promise<string>;
 }

@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 const PREFIX = randomInt(36 ** 6)
   .toString(36)
   .padStart(6, '0');
-/** The last two digits: a number is written to the base 36 once in so many ids, which takes longer than all else. */
+/** The last two digits, precomputed, since formatting a number in base 36 would dominate the cost of an id. */
 const LAST_DIGITS = Array.from({ length: 36 ** 2 }, (_, number) => number.toString(36).padStart(2, '0'));
 let head = `${PREFIX}-`;
 let heads = 0;

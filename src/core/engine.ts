@@ -13,8 +13,8 @@ import { type Caller, type Engine, type LimitVerdict, NO_CALLER, type Reason, ty
 import { askQuotas, NO_QUOTAS, type QuotaRun } from './dispatch/charge-quotas.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { enrichBag } from './dispatch/enrich.ts';
-import { type LookDepth, lookAtQuotas } from './dispatch/look-at-quotas.ts';
-import type { QuotaLook } from './dispatch/quota-look.ts';
+import { type InspectionDepth, inspectQuotas } from './dispatch/inspect-quotas.ts';
+import type { QuotaInspection } from './dispatch/quota-inspection.ts';
 import { ReportWriter } from './dispatch/write-reports.ts';
 import { CallScope } from './handlers/call-scope.ts';
 import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
@@ -65,7 +65,11 @@ export interface RunningEngine extends Engine {
   /** A request as rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
   bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;
   /** What each quota rule means for a call (`limit`: one wire per descriptor); charges and counts nothing. `undefined` without a policy. */
-  quotas(depth: LookDepth, call: CallKind, wires: readonly Wire[]): Promise<readonly QuotaLook[] | undefined>;
+  quotas(
+    depth: InspectionDepth,
+    call: CallKind,
+    wires: readonly Wire[],
+  ): Promise<readonly QuotaInspection[] | undefined>;
   /** Newest first. */
   verdicts(filter?: VerdictFilter): readonly KeptVerdict[];
   readonly families: readonly MetricFamily[];
@@ -347,7 +351,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       );
     },
     handlers: () => [...(inForce.current?.handlers.values() ?? [])].map((handler) => handler.state()),
-    quotas: async (depth, call, wires) => inForce.current?.hold(lookAtQuotas(inForce.current, depth, call, wires)),
+    quotas: async (depth, call, wires) => inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires)),
     verdicts: (filter) => kept.list(filter),
     families: [
       ...metricFamilies(meters),

@@ -1,6 +1,6 @@
 /** `sluice limits explain|inspect|reset`: asks a running server which limits apply to a call. */
 import type { CallKind } from '../../attributes/carrier.ts';
-import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
+import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import { addressText } from '../../transport/index.ts';
 import { parseAddress } from '../flag-values.ts';
 import { CliError } from '../cli-error.ts';
@@ -22,7 +22,7 @@ export interface LimitsFlags {
 const DEFAULT_ADDRESS = { descriptor: '127.0.0.1:6070', request: '127.0.0.1:15014' } as const;
 
 export async function limits(
-  depth: LookDepth,
+  depth: InspectionDepth,
   domain: string | undefined,
   entries: readonly string[],
   flags: LimitsFlags,

@@ -4,8 +4,8 @@
  * **Fails**: with a CliError that names the server, and what it answered.
  */
 import type { CallKind } from '../../attributes/carrier.ts';
-import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
-import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
+import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
+import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { CliError } from '../cli-error.ts';
 import type { RequestFile } from '../request-file.ts';
@@ -18,7 +18,7 @@ export type Question =
 /** The answer of `sluice serve`: every quota rule, applied to the call. */
 export interface RuleInspections {
   readonly call: CallKind;
-  readonly rules: readonly QuotaLook[];
+  readonly rules: readonly QuotaInspection[];
 }
 export type Inspected =
   | { readonly by: 'serve'; readonly answer: RuleInspections }
@@ -27,7 +27,7 @@ export type Inspected =
 /** Longer than any inspection takes. */
 const TIMEOUT_MS = 15_000;
 
-export async function askLimits(to: string, depth: LookDepth, question: Question): Promise<Inspected> {
+export async function askLimits(to: string, depth: InspectionDepth, question: Question): Promise<Inspected> {
   const url = `http://${to}/limits/${depth}`;
   const { path, ...init } =
     question.kind === 'descriptor'
@@ -70,7 +70,7 @@ interface Request {
   readonly body?: string;
 }
 
-function descriptorRequest(depth: LookDepth, domain: string, entries: readonly string[]): Request {
+function descriptorRequest(depth: InspectionDepth, domain: string, entries: readonly string[]): Request {
   const query = new URLSearchParams({ domain });
   for (const entry of entries) {
     const at = entry.indexOf('=');

@@ -1,16 +1,16 @@
 /** Prints the inspection of one descriptor by `sluice ratelimit`, for people. */
-import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
+import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspector.ts';
 import { shownPath } from '../findings.ts';
 import { paintOut } from '../../text/paint.ts';
 
-export function* descriptorLines(depth: LookDepth, inspection: Inspection): Generator<string> {
+export function* descriptorLines(depth: InspectionDepth, inspection: Inspection): Generator<string> {
   yield* limitLines(depth, inspection);
   for (const one of inspection.also ?? []) yield* limitLines(depth, one);
 }
 
 function* limitLines(
-  depth: LookDepth,
+  depth: InspectionDepth,
   { why, limit, counter, resetS, count, heldHere, holders, remaining }: Inspection,
 ): Generator<string> {
   for (const line of why) yield `  ${line}`;

@@ -2,16 +2,17 @@
  * Prints the inspection of quota rules by `sluice serve`, for people.
  * **In**: an inspection of each rule. **Out**: the rules that apply with their counters, then the others with the reason. **Fails**: never.
  */
-import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
-import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
+import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
+import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 import { shownPath } from '../findings.ts';
 import { paintOut } from '../../text/paint.ts';
 import { columns } from '../terminal.ts';
 import type { RuleInspections } from './ask.ts';
 
-export function* ruleLines(depth: LookDepth, { call, rules }: RuleInspections): Generator<string> {
+export function* ruleLines(depth: InspectionDepth, { call, rules }: RuleInspections): Generator<string> {
   const isOne = rules.every(({ descriptor = 1 }) => descriptor === 1);
-  const nameOf = ({ rule, descriptor }: QuotaLook): string => (isOne ? rule : `${rule} (descriptor ${descriptor})`);
+  const nameOf = ({ rule, descriptor }: QuotaInspection): string =>
+    isOne ? rule : `${rule} (descriptor ${descriptor})`;
   const [applying, others] = [rules.filter(({ applies }) => applies), rules.filter(({ applies }) => !applies)];
   if (rules.length === 0) yield paintOut.warn('the policy has no quota rule: it passes');
   else if (applying.length === 0) yield paintOut.warn(`no quota rule applies to this ${call} call: none is charged`);
@@ -34,7 +35,7 @@ export function* ruleLines(depth: LookDepth, { call, rules }: RuleInspections): 
   );
 }
 
-function* factsOf(depth: LookDepth, inspection: QuotaLook): Generator<readonly [string, string]> {
+function* factsOf(depth: InspectionDepth, inspection: QuotaInspection): Generator<readonly [string, string]> {
   const { why, match, key, handler, adapter, counter, place, state, holders, cost } = inspection;
   yield ['applies', why];
   if (match !== undefined) yield ['match', match];
@@ -58,7 +59,7 @@ function* factsOf(depth: LookDepth, inspection: QuotaLook): Generator<readonly [
     yield ['held', holders.map(({ who, units }) => `${units} by ${who}`).join(', ')];
 }
 
-function limitOf({ limit, burst, algorithm, perMs, calendar }: QuotaLook): string {
+function limitOf({ limit, burst, algorithm, perMs, calendar }: QuotaInspection): string {
   const period = calendar ?? spanOf(perMs);
   return `${limit ?? 'a limit that cannot be had'} per ${period}, ${algorithm}${burst === undefined || burst === limit ? '' : `, burst ${burst}`}`;
 }
@@ -75,7 +76,7 @@ function spanOf(ms: number): string {
   return `${ms / unitMs}${unit}`;
 }
 
-function placeOf({ at }: QuotaLook): string {
+function placeOf({ at }: QuotaInspection): string {
   const [file = '', ...line] = at.split(/:(?=\d+$)/);
   return [shownPath(file), ...line].join(':');
 }

@@ -1,9 +1,9 @@
 /**
- * **In**: the quota rules of one call, over all its bags. **Out**: what each came to.
+ * **In**: the quota rules of one call, over all its bags. **Out**: their outcomes.
  * **Fails**: never; a failure is an outcome.
  *
- * All enforced asks of one handler are one charge, all granted or none; handlers are asked in rule order, and the first that
- * refuses ends it. What is not enforced is charged apart, and refuses nothing. What the access log tells of is charged whatever is left.
+ * All enforced asks of one handler are one charge, all or none; handlers are asked in rule order, up to the first refusal. Asks of
+ * shadow rules are charged separately and refuse nothing. Access log entries are charged whatever is left.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
@@ -29,7 +29,7 @@ export interface QuotaRun {
   /** In the order of the bags. */
   readonly outcomes: readonly RuleOutcome[];
   readonly entries: readonly QuotaEntry[];
-  /** Of each of several bags: where its outcomes and entries end. Empty for one bag, which has them all. */
+  /** Per bag, the end of its outcomes and entries; empty for a single bag. */
   readonly ends: readonly QuotaEnds[];
 }
 
@@ -93,7 +93,7 @@ function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, run: Col
   }
 }
 
-/** Nothing where the rule does not apply; its ask, where there is one, is put with the others. */
+/** Nothing if the rule does not apply; its ask, if there is one, is added to `entries`. */
 function outcomeOf(
   snapshot: Snapshot,
   prepared: PreparedQuota,
@@ -193,7 +193,7 @@ function settle(
   return isRefused(group) ? undefined : chargeLocally(local, answers, scope);
 }
 
-/** Each replica admits its part of the limit. All are of one handler, so one other counts for it. */
+/** Each replica admits its part of the limit. All entries have the same handler, so they have the same fallback. */
 function chargeLocally(group: readonly QuotaEntry[], away: Failure, scope: CallScope): Promise<void> | undefined {
   const local = group[0]?.outcome.prepared.local;
   if (local === undefined) return undefined;
@@ -232,12 +232,12 @@ function askHandler(
   asks: readonly QuotaAsk[],
   scope: CallScope,
 ): readonly QuotaAnswer[] | Failure | Promise<readonly QuotaAnswer[] | Failure> {
-  return gate.ask(chargeHandler, asks, scope, deadlinesMs.quota, wrongAnswers);
+  return gate.ask(chargeHandler, asks, scope, deadlinesMs.quota, answersProblem);
 }
 
 const FIRST: readonly number[] = [0];
 
-/** Each counter once, with its largest cost; where rules that share it differ, the tightest limit. */
+/** Each counter once, with the largest cost and the tightest limit of the rules that share it. */
 function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; readonly places: readonly number[] } {
   const known = new Map<string, number>();
   const asks: QuotaAsk[] = [];
@@ -262,7 +262,7 @@ function merged(group: readonly QuotaEntry[]): { readonly asks: QuotaAsk[]; read
   return { asks, places };
 }
 
-/** Of two asks of one counter: the larger cost, the tighter limit, and part of the cost only where both take it. */
+/** Merges two asks of one counter: the larger cost, the tighter limit, partial only if both are. */
 function tighter(one: QuotaAsk, other: QuotaAsk): QuotaAsk {
   const larger = costOf(other) > costOf(one) ? other : one;
   const bounds = { limit: Math.min(one.limit, other.limit), burst: Math.min(one.burst, other.burst) };
@@ -295,7 +295,7 @@ function take(group: readonly QuotaEntry[], places: readonly number[], answers: 
       outcome.result = { kind: 'over', quota: { perMs: ask.perMs, answer, least, retryAfterMs } };
 }
 
-export function wrongAnswers(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
+export function answersProblem(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
   if (!Array.isArray(answers) || answers.length !== asks.length)
     return `charge() answers each of its ${asks.length} asks`;
   let isRight = true;

@@ -51,7 +51,7 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
     else if (values !== undefined && isEnforced(prepared, bag))
       for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
   };
-  const gate = scope.isLook ? handler.looks : handler.gate;
+  const gate = scope.isInspection ? handler.inspectionGate : handler.gate;
   const answer = gate.ask(lookup, input.values, scope, handler.deadlinesMs.enrich, problemOf);
   if (!(answer instanceof Promise)) {
     take(answer);

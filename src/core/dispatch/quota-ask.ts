@@ -1,7 +1,7 @@
 /**
- * What a quota rule asks of its handler.
- * **In**: a rule that applies, in one bag. **Out**: the ask. **Fails**: never; a part that failed is put on record in the outcome,
- * and there is no ask where nothing can be charged without it.
+ * The ask of a quota rule.
+ * **In**: a rule that applies, in one bag. **Out**: the ask for its handler. **Fails**: never; a failed part is recorded in the
+ * outcome, and there is no ask if nothing can be charged without it.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
@@ -12,7 +12,7 @@ import type { QuotaAction } from '../rules/rule.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { type RuleOutcome, fail } from '../outcome.ts';
 
-/** A descriptor that lacks a key the rule reads is not asked at all. */
+/** A descriptor without a key that the rule reads is skipped. */
 export function hasKeys({ slots: { descriptor } }: Snapshot, bag: Bag, keys: readonly string[]): boolean {
   if (keys.length === 0) return true;
   const map = descriptor === undefined ? undefined : bag.get(descriptor);
@@ -50,13 +50,13 @@ export function quotaAskOf(
       ? { endsAtMs: action.calendar.at(snapshot.nowMs() / 1000).endsAtS * 1000 }
       : {}),
   };
-  // The access log tells of what has happened: a lease has ended, or a cost is owed.
+  // After the fact: the lease has ended, or the cost is owed.
   if (isLog) return { ...counter, kind: action.algorithm === 'concurrency' ? 'release' : 'owe' };
   if (cost === 0) return { ...counter, kind: 'look' };
   return action.partial ? { ...counter, partial: true } : counter;
 }
 
-/** A part that fails is a value of its own, unless the rule's `onError.input` says what it comes to. */
+/** A failed part is a value of its own, unless the rule sets `onError.input`. */
 function keyOf(outcome: RuleOutcome, { key }: QuotaAction): string | undefined {
   const {
     prepared: { rule },
@@ -82,7 +82,7 @@ function keyOf(outcome: RuleOutcome, { key }: QuotaAction): string | undefined {
   return text;
 }
 
-/** Without it a request is charged each time; so it is where it is empty, and where it fails, which is counted. */
+/** An empty or failed idempotency key is none: the request is charged each time. A failure is counted. */
 function onceOf(outcome: RuleOutcome, compiled: Compiled | undefined, bag: Bag): string | undefined {
   if (compiled === undefined) return undefined;
   const value = compiled.evaluate(bag);
@@ -92,7 +92,7 @@ function onceOf(outcome: RuleOutcome, compiled: Compiled | undefined, bag: Bag):
   return undefined;
 }
 
-/** A number from 0 to 2^53; anything else has failed. */
+/** A number from 0 to 2^53; anything else is a failure. */
 function amount(outcome: RuleOutcome, what: string, compiled: Compiled, bag: Bag): number | undefined {
   const value = compiled.evaluate(bag);
   const number = typeof value === 'bigint' ? Number(value) : value;

@@ -18,16 +18,16 @@ export class CallScope {
   readonly kind: CallKind | undefined;
   readonly caller: Caller;
   /** An operator inspects a call: handlers are asked through their inspection gate. */
-  readonly isLook: boolean;
+  readonly isInspection: boolean;
   #endsAtMs = 0;
   #nowMs = 0;
   #hasWaited = false;
 
-  constructor(id: string, kind: CallKind | undefined, caller: Caller, isLook = false) {
+  constructor(id: string, kind: CallKind | undefined, caller: Caller, isInspection = false) {
     this.id = id;
     this.kind = kind;
     this.caller = caller;
-    this.isLook = isLook;
+    this.isInspection = isInspection;
   }
 
   /** When it must be answered, by `performance.now()`. Computed when first read, since most calls wait for nothing. */

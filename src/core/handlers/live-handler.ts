@@ -43,7 +43,7 @@ export class LiveHandler {
   readonly open: OpenHandler;
   readonly gate: Gate;
   /** For admin inspection: not metered, and with its own breaker, so that it cannot affect traffic. */
-  readonly looks: Gate;
+  readonly inspectionGate: Gate;
   /** `charge` of a quota handler; one closure, since calls pass it on. */
   readonly charge: (asks: readonly QuotaAsk[], call: Call) => readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Only if the handler serves report. */
@@ -62,7 +62,12 @@ export class LiveHandler {
     this.#context = context;
     const burstSilenceMs = open.handler.charge === undefined ? 0 : BURST_SILENCE_MS;
     this.gate = new Gate(spec, context.meters, context.deadlines, context.log, burstSilenceMs);
-    this.looks = new Gate({ ...spec, breaker: NEVER_OPEN }, new HandlerMeters(), context.deadlines, SILENT_LOG);
+    this.inspectionGate = new Gate(
+      { ...spec, breaker: NEVER_OPEN },
+      new HandlerMeters(),
+      context.deadlines,
+      SILENT_LOG,
+    );
     const { handler } = open;
     this.charge = (asks, call) => handler.charge?.(asks, call) ?? [];
     if (handler.write !== undefined) {
@@ -93,7 +98,7 @@ export class LiveHandler {
     this.#spec = spec;
     this.deadlinesMs = deadlinesOf(spec.deadlineMs);
     this.gate.configure(spec);
-    this.looks.configure({ ...spec, breaker: NEVER_OPEN });
+    this.inspectionGate.configure({ ...spec, breaker: NEVER_OPEN });
     this.reports?.configure(spec);
   }
 

@@ -7,7 +7,7 @@ import { RecordingBag, type RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
 import { ShownRequest } from '../../attributes/shown-request.ts';
 import type { LimitVerdict, Outcome, Reason, Verdict } from '../call.ts';
-import { keyForPeople } from '../dispatch/quota-look.ts';
+import { shownKey } from '../dispatch/quota-inspection.ts';
 import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 
@@ -207,7 +207,7 @@ function quotaKeysOf(
 ): KeptVerdict['quotaKeys'] {
   return snapshot.quotas
     .filter(({ rule: { name, calls } }) => calls.has(call) && rules.has(name))
-    .map(({ rule, action }) => ({ rule: rule.name, key: keyForPeople(action.key, bag) }));
+    .map(({ rule, action }) => ({ rule: rule.name, key: shownKey(action.key, bag) }));
 }
 
 function attributesRead(

@@ -28,7 +28,7 @@ export class PolicyInForce {
   #isDraining = false;
   #drained: Promise<void> | undefined;
 
-  /** `onCommit` is told of each snapshot that comes into force. */
+  /** `onCommit` is called with each snapshot that comes into force. */
   constructor(context: SnapshotContext, onCommit: (snapshot: Snapshot) => void) {
     this.#context = context;
     this.#onCommit = onCommit;

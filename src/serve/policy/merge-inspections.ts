@@ -3,9 +3,9 @@
  * **In**: the answer of each worker; `undefined` of one that gave none. **Out**: one answer, or `undefined` where nobody gave one.
  */
 import type { LimitsAnswer } from '../../admin/sources.ts';
-import type { QuotaLook } from '../../core/dispatch/quota-look.ts';
+import type { QuotaInspection } from '../../core/dispatch/quota-inspection.ts';
 
-type Holders = NonNullable<QuotaLook['holders']>;
+type Holders = NonNullable<QuotaInspection['holders']>;
 
 export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]): LimitsAnswer | undefined {
   const given = answers.filter((answer) => answer !== undefined);
@@ -24,7 +24,7 @@ export function mergedInspections(answers: readonly (LimitsAnswer | undefined)[]
 
 /** Reset only where every worker did: a lease that one still holds would come back. */
 export function resetInspections(
-  inspections: readonly QuotaLook[],
+  inspections: readonly QuotaInspection[],
   answers: readonly (LimitsAnswer | undefined)[],
 ): LimitsAnswer {
   const silent = answers.filter((answer) => answer === undefined || 'wrong' in answer).length;
@@ -41,11 +41,11 @@ export function resetInspections(
   };
 }
 
-const rowsOf = (answers: readonly (LimitsAnswer | undefined)[]): readonly QuotaLook[] =>
+const rowsOf = (answers: readonly (LimitsAnswer | undefined)[]): readonly QuotaInspection[] =>
   answers.flatMap((answer) => (answer === undefined || 'wrong' in answer ? [] : answer.rules));
 /** There is a counter to reset. */
-const isCounted = ({ applies, cost }: QuotaLook): boolean => applies && cost !== undefined;
-const isSame = (one: QuotaLook, other: QuotaLook): boolean =>
+const isCounted = ({ applies, cost }: QuotaInspection): boolean => applies && cost !== undefined;
+const isSame = (one: QuotaInspection, other: QuotaInspection): boolean =>
   one.rule === other.rule && one.descriptor === other.descriptor;
 
 /** Several workers may know the same holder. */

@@ -4,7 +4,7 @@
  */
 import { familiesPage, metricsPage } from '../../admin/metrics.ts';
 import type { LimitsAnswer } from '../../admin/sources.ts';
-import { LOOK_MS, type LookDepth } from '../../core/dispatch/look-at-quotas.ts';
+import { INSPECTION_MS, type InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { MetricFamily } from '../../core/metrics/families.ts';
 import { escapedFamily } from '../contain-errors.ts';
@@ -69,8 +69,8 @@ export function serveByCrew(options: PolicyCrewOptions): PolicyService {
           .toSorted((a, b) => b.timeMs - a.timeMs)
           .slice(0, filter.limit),
       async limits(depth, asked) {
-        const all = (wanted: LookDepth): Promise<readonly (LimitsAnswer | undefined)[]> =>
-          crew.askAll('limits', { depth: wanted, asked }, LOOK_MS * 3);
+        const all = (wanted: InspectionDepth): Promise<readonly (LimitsAnswer | undefined)[]> =>
+          crew.askAll('limits', { depth: wanted, asked }, INSPECTION_MS * 3);
         // All inspect before any of them resets: the answer shows the counters as they were.
         const before = mergedInspections(await all(depth === 'explain' ? 'explain' : 'inspect'));
         return depth !== 'reset' || before === undefined || 'wrong' in before

@@ -1,6 +1,6 @@
 /** What the supervisor of `sluice serve` and a worker say to each other. */
 import type { AskedCall, LimitsAnswer } from '../../admin/sources.ts';
-import type { LookDepth } from '../../core/dispatch/look-at-quotas.ts';
+import type { InspectionDepth } from '../../core/dispatch/inspect-quotas.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { KeptVerdict, VerdictFilter } from '../../core/history/kept-verdicts.ts';
 import type { LogFormat, LogLevel } from '../../log/log.ts';
@@ -24,7 +24,7 @@ export interface PolicyProtocol {
     readonly view: { readonly given: undefined; readonly answer: WorkerView };
     readonly verdicts: { readonly given: VerdictFilter; readonly answer: readonly KeptVerdict[] };
     readonly limits: {
-      readonly given: { readonly depth: LookDepth; readonly asked: AskedCall };
+      readonly given: { readonly depth: InspectionDepth; readonly asked: AskedCall };
       readonly answer: LimitsAnswer | undefined;
     };
   };

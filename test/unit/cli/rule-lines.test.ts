@@ -1,9 +1,9 @@
 /** What operators read of quota rules. */
 import { expect, test } from 'vitest';
 import { ruleLines } from '../../../src/cli/limits/rule-lines.ts';
-import type { QuotaLook } from '../../../src/core/dispatch/quota-look.ts';
+import type { QuotaInspection } from '../../../src/core/dispatch/quota-inspection.ts';
 
-const look = (more: Partial<QuotaLook>): QuotaLook => ({
+const look = (more: Partial<QuotaInspection>): QuotaInspection => ({
   rule: 'r',
   at: '/p.yaml:3',
   applies: true,
@@ -19,7 +19,7 @@ const look = (more: Partial<QuotaLook>): QuotaLook => ({
   perMs: 60_000,
   ...more,
 });
-const lines = (depth: 'inspect' | 'reset', ...rules: readonly QuotaLook[]): string[] => [
+const lines = (depth: 'inspect' | 'reset', ...rules: readonly QuotaInspection[]): string[] => [
   ...ruleLines(depth, { call: 'http', rules }),
 ];
 

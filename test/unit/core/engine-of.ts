@@ -21,8 +21,8 @@ import { plainWire } from '../../../src/attributes/plain-wire.ts';
 import type { Wire } from '../../../src/attributes/bag.ts';
 import type { CallKind } from '../../../src/attributes/carrier.ts';
 import type { Caller, LimitVerdict, Verdict } from '../../../src/core/call.ts';
-import type { LookDepth } from '../../../src/core/dispatch/look-at-quotas.ts';
-import type { QuotaLook } from '../../../src/core/dispatch/quota-look.ts';
+import type { InspectionDepth } from '../../../src/core/dispatch/inspect-quotas.ts';
+import type { QuotaInspection } from '../../../src/core/dispatch/quota-inspection.ts';
 import { createEngine, type EngineOptions, type RunningEngine } from '../../../src/core/engine.ts';
 import { findingText } from '../../../src/core/rules/yaml/findings.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
@@ -130,10 +130,10 @@ export interface TestEngine {
   readonly limit: (descriptors: readonly Readonly<Record<string, string>>[]) => LimitVerdict | Promise<LimitVerdict>;
   readonly log: (attributes?: Readonly<Record<string, unknown>>) => undefined | Promise<void>;
   readonly quotas: (
-    depth: LookDepth,
+    depth: InspectionDepth,
     call: CallKind,
     ...requests: readonly Readonly<Record<string, unknown>>[]
-  ) => Promise<readonly QuotaLook[]>;
+  ) => Promise<readonly QuotaInspection[]>;
 }
 
 export const PATIENT: Caller = { remainingMs: undefined, signal: undefined };

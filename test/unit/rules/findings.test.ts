@@ -120,7 +120,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], once: request.path, partial: true } }'),
-    '11:87 RULES_MISPLACED partial does not go with once: what comes again is granted what it was granted before, which is not kept',
+    '11:87 RULES_MISPLACED partial does not go with once: a repeated request would be granted the amount of its first charge, which is not kept',
   ],
   [
     rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], policy: größe } }'),

@@ -2,9 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import type { LimitsAnswer } from '../../../src/admin/sources.ts';
 import { mergedInspections, resetInspections } from '../../../src/serve/policy/merge-inspections.ts';
-import type { QuotaLook } from '../../../src/core/dispatch/quota-look.ts';
+import type { QuotaInspection } from '../../../src/core/dispatch/quota-inspection.ts';
 
-const look = (rule: string, more: Partial<QuotaLook> = {}): QuotaLook => ({
+const look = (rule: string, more: Partial<QuotaInspection> = {}): QuotaInspection => ({
   rule,
   at: 'p.yaml:1',
   applies: true,
@@ -23,7 +23,7 @@ const look = (rule: string, more: Partial<QuotaLook> = {}): QuotaLook => ({
 /** Its cost cannot be had. */
 const { cost: _cost, ...uncounted } = look('c');
 const state = { granted: true, used: 2, remaining: 7, resetMs: 500 };
-const rulesOf = (answer: LimitsAnswer | undefined): readonly QuotaLook[] =>
+const rulesOf = (answer: LimitsAnswer | undefined): readonly QuotaInspection[] =>
   answer === undefined || 'wrong' in answer ? [] : answer.rules;
 
 describe('inspections', () => {

@@ -193,7 +193,7 @@ function checkTogether(
     findings.error(
       'RULES_MISPLACED',
       fields.entry('partial')?.keyPlace ?? fields.place,
-      'partial does not go with once: what comes again is granted what it was granted before, which is not kept',
+      'partial does not go with once: a repeated request would be granted the amount of its first charge, which is not kept',
     );
 }
 

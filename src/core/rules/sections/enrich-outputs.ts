@@ -45,7 +45,7 @@ function declareOf(
   const enrich = node.kind === 'map' ? node.entries.get('enrich')?.value : undefined;
   const nameNode = node.kind === 'map' ? node.entries.get('name')?.value : undefined;
   if (enrich?.kind !== 'map' || nameNode?.kind !== 'scalar') return;
-  // What is wrong in here is told when the rule itself is read.
+  // Errors in here are reported when the rule itself is read.
   const fields = new Fields(enrich, 'enrich', findings);
   const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
   const serves = handler === undefined ? undefined : handlers.servedBy(handler).enrich;

@@ -1,7 +1,7 @@
 /**
- * What the quota rules mean for one call, for operators.
- * **In**: a call, and how far to go. **Out**: of every quota rule whether it applies and why, what it would charge, and what its counter
- * is at now. **Fails**: never; what a handler could not say is told of its rule. Nothing is charged, counted in metrics, or kept.
+ * Inspects the quota rules for one call, for operators.
+ * **In**: a call, and a depth. **Out**: for every quota rule whether it applies and why, what it would charge, and the state of its
+ * counter. **Fails**: never; the failure of a handler is shown at its rule. Nothing is charged, metered, or kept.
  */
 import { RequestBag, type Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
@@ -14,60 +14,64 @@ import { nextId } from '../call-id.ts';
 import { CallScope } from '../handlers/call-scope.ts';
 import { enrichBag } from './enrich.ts';
 import { Failure } from '../handlers/failure.ts';
-import { type QuotaLook, type SeenQuota, seenQuota, unmetered } from './quota-look.ts';
-import { wrongAnswers } from './charge-quotas.ts';
+import { type QuotaInspection, type InspectedQuota, inspectedQuota, unmetered } from './quota-inspection.ts';
+import { answersProblem } from './charge-quotas.ts';
 
-/** `explain` asks no handler of a quota; `inspect` asks what its counters are at; `reset` then takes away those of the rules that apply. */
-export type LookDepth = 'explain' | 'inspect' | 'reset';
+/** `explain` asks no quota handler; `inspect` reads the counters; `reset` then clears those of the rules that apply. */
+export type InspectionDepth = 'explain' | 'inspect' | 'reset';
 
-/** People wait longer than proxies. */
-export const LOOK_MS = 1000;
+/** Timeout of an inspection; operators wait longer than proxies. */
+export const INSPECTION_MS = 1000;
 
-export async function lookAtQuotas(
+export async function inspectQuotas(
   snapshot: Snapshot,
-  depth: LookDepth,
+  depth: InspectionDepth,
   call: CallKind,
   wires: readonly Wire[],
-): Promise<readonly QuotaLook[]> {
+): Promise<readonly QuotaInspection[]> {
   const bags = wires.map((wire) => new RequestBag(snapshot.attributes, wire));
-  const scope = scopeOfLook(call);
+  const scope = inspectionScope(call);
   const enriching = snapshot.enrich(call).map(unmetered);
   await Promise.all(bags.map(async (bag) => enrichBag(enriching, bag, scope)));
   const seen = bags.flatMap((bag, at) =>
-    snapshot.quotas.map((prepared) => seenQuota(snapshot, prepared, bag, call, at)),
+    snapshot.quotas.map((prepared) => inspectedQuota(snapshot, prepared, bag, call, at)),
   );
   if (depth === 'explain') return seen.map(({ look }) => look);
   const looks = await Promise.all(seen.map((one) => inspected(one, scope)));
-  return depth === 'inspect' ? looks : reset(seen, looks, scopeOfLook(call));
+  return depth === 'inspect' ? looks : reset(seen, looks, inspectionScope(call));
 }
 
-const scopeOfLook = (call: CallKind): CallScope =>
-  new CallScope(nextId(), call, { remainingMs: LOOK_MS, signal: undefined }, true);
+const inspectionScope = (call: CallKind): CallScope =>
+  new CallScope(nextId(), call, { remainingMs: INSPECTION_MS, signal: undefined }, true);
 
-async function inspected({ look, ask, handler }: SeenQuota, scope: CallScope): Promise<QuotaLook> {
+async function inspected({ look, ask, handler }: InspectedQuota, scope: CallScope): Promise<QuotaInspection> {
   if (ask === undefined) return look;
   const asks = [lookOf(ask)];
   const { handler: own } = handler.open;
   const [answers, places] = await Promise.all([
-    handler.looks.ask(handler.charge, asks, scope, LOOK_MS, wrongAnswers),
+    handler.inspectionGate.ask(handler.charge, asks, scope, INSPECTION_MS, answersProblem),
     own.look === undefined
       ? []
-      : handler.looks.ask((these) => own.look?.(these) ?? [], asks, scope, LOOK_MS, wrongPlaces),
+      : handler.inspectionGate.ask((these) => own.look?.(these) ?? [], asks, scope, INSPECTION_MS, placesProblem),
   ]);
   if (answers instanceof Failure) return { ...look, failure: answers.why };
   if (places instanceof Failure) return { ...look, ...stateOf(look, ask, answers[0]), failure: places.why };
   return { ...look, ...stateOf(look, ask, answers[0]), ...placeOf(look, places[0]) };
 }
 
-function stateOf({ algorithm }: QuotaLook, ask: QuotaAsk, answer: QuotaAnswer | undefined): Pick<QuotaLook, 'state'> {
+function stateOf(
+  { algorithm }: QuotaInspection,
+  ask: QuotaAsk,
+  answer: QuotaAnswer | undefined,
+): Pick<QuotaInspection, 'state'> {
   if (answer === undefined) return {};
   const { remaining, resetMs } = answer;
   const size = algorithm === 'gcra' ? ask.burst : ask.limit;
   return { state: { granted: fits(ask, remaining), used: Math.max(0, size - remaining), remaining, resetMs } };
 }
 
-/** The backend's name for a counter holds its key. */
-function placeOf({ key }: QuotaLook, place: QuotaPlace | undefined): Pick<QuotaLook, 'place' | 'holders'> {
+/** The backend's name of a counter contains its key, which may be secret. */
+function placeOf({ key }: QuotaInspection, place: QuotaPlace | undefined): Pick<QuotaInspection, 'place' | 'holders'> {
   if (place === undefined) return {};
   return {
     place: key.some(({ value }) => value === HIDDEN) ? HIDDEN : place.counter,
@@ -75,17 +79,17 @@ function placeOf({ key }: QuotaLook, place: QuotaPlace | undefined): Pick<QuotaL
   };
 }
 
-const wrongPlaces = (places: readonly QuotaPlace[], asks: readonly QuotaAsk[]): string | undefined =>
+const placesProblem = (places: readonly QuotaPlace[], asks: readonly QuotaAsk[]): string | undefined =>
   Array.isArray(places) && places.length === asks.length && places.every((place) => typeof place?.counter === 'string')
     ? undefined
-    : `look() tells of each of its ${asks.length} asks where its counter is`;
+    : `look() answers where the counter of each of its ${asks.length} asks is`;
 
-/** Each handler once, with all its asks. */
+/** One reset per handler, with all its asks. */
 async function reset(
-  seen: readonly SeenQuota[],
-  looks: readonly QuotaLook[],
+  seen: readonly InspectedQuota[],
+  looks: readonly QuotaInspection[],
   scope: CallScope,
-): Promise<readonly QuotaLook[]> {
+): Promise<readonly QuotaInspection[]> {
   const groups = Map.groupBy(
     seen.filter(({ ask }) => ask !== undefined),
     ({ handler }) => handler,
@@ -113,15 +117,15 @@ async function reset(
   });
 }
 
-/** Why not, where it did not. */
+/** The reason if the reset failed. */
 async function resetBy(handler: LiveHandler, asks: readonly QuotaAsk[], scope: CallScope): Promise<string | undefined> {
   const { handler: own } = handler.open;
-  if (own.reset === undefined) return `[${handler.looks.label}] its adapter cannot reset counters`;
-  const answer = await handler.looks.ask(
+  if (own.reset === undefined) return `[${handler.inspectionGate.label}] its adapter cannot reset counters`;
+  const answer = await handler.inspectionGate.ask(
     (these) => own.reset?.(these),
     asks,
     scope,
-    LOOK_MS,
+    INSPECTION_MS,
     () => undefined,
   );
   return answer instanceof Failure ? answer.why : undefined;

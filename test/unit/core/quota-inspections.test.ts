@@ -238,7 +238,7 @@ ${HANDLERS}rules:
     expect(there).toMatchObject({ reset: true, state: { remaining: 3 } });
     expect((await quotas('inspect', 'http', {}))[2]).toMatchObject({
       state: { remaining: 3 },
-      failure: expect.stringContaining('look() tells of each of its 1 asks where its counter is'),
+      failure: expect.stringContaining('look() answers where the counter of each of its 1 asks is'),
     });
     expect(engine.handlers().map(({ breaker }) => breaker)).toEqual(['closed', 'closed', 'closed']);
   });

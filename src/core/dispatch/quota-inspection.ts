@@ -1,6 +1,6 @@
 /**
- * One quota rule in one bag, as operators see it.
- * **In**: any quota rule, a bag. **Out**: whether it applies and why, and the ask where it would make one. **Fails**: never.
+ * One quota rule in one bag, for operators.
+ * **In**: a quota rule, a bag. **Out**: whether it applies and why, and its ask if it has one. **Fails**: never.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
@@ -17,69 +17,69 @@ import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, type PreparedQuota, type PreparedRule, type RuleOutcome, shadowCounter } from '../outcome.ts';
 import { costOf, hasKeys, quotaAskOf } from './quota-ask.ts';
 
-export interface QuotaLook {
+export interface QuotaInspection {
   readonly rule: string;
   /** `file:line`. */
   readonly at: string;
-  /** Of a `limit` call: which of its descriptors, from 1. */
+  /** The descriptor of a `limit` call, from 1. */
   readonly descriptor?: number;
   /** Whether the call would charge it. */
   readonly applies: boolean;
-  /** A sentence without its stop. */
+  /** A sentence without its full stop. */
   readonly why: string;
-  /** As written; absent: it has none, and always applies. */
+  /** As written; absent if the rule always applies. */
   readonly match?: string;
-  /** False: it is charged, and refuses nothing. */
+  /** False: it is charged, but never refuses. */
   readonly enforced: boolean;
   readonly handler: string;
   readonly adapter: string;
   readonly algorithm: Algorithm;
-  /** Rules with equal names share their counts. */
+  /** Rules with equal names share a counter. */
   readonly counter: string;
-  /** In order: the expression, and its value; null where it is absent, `(secret)` where not to be shown. */
+  /** Expressions and their values, in order: null if absent, `(secret)` if hidden. */
   readonly key: readonly { readonly source: string; readonly value: unknown }[];
-  /** Absent where it cannot be had. */
+  /** Absent if it cannot be evaluated. */
   readonly limit?: number;
   readonly cost?: number;
   readonly burst?: number;
-  /** About, where it is of a calendar. */
+  /** Approximate for calendar periods. */
   readonly perMs: number;
   /** `month Europe/Amsterdam`. */
   readonly calendar?: string;
-  /** What its counter is at; `granted`: whether what the call would cost is left now (what `once` remembers is not asked). */
+  /** State of its counter; `granted`: whether the cost of the call is left now (idempotency keys are not checked). */
   readonly state?: {
     readonly granted: boolean;
     readonly used: number;
     readonly remaining: number;
     readonly resetMs: number;
   };
-  /** Where its counter is, as the backend names it. */
+  /** The backend's name of its counter. */
   readonly place?: string;
-  /** Who has taken units that are not spent yet. */
+  /** Replicas that hold units taken in advance. */
   readonly holders?: readonly { readonly who: string; readonly units: number }[];
-  /** Whether its counter was taken away; absent where that was not asked for. */
+  /** Whether its counter was reset; absent if that was not requested. */
   readonly reset?: boolean;
-  /** What could not be had or done, and why. */
+  /** What failed, and why. */
   readonly failure?: string;
 }
 
-export interface SeenQuota {
-  readonly look: QuotaLook;
-  /** Where it applies, and could be charged. */
+export interface InspectedQuota {
+  readonly look: QuotaInspection;
+  /** Only if the rule applies and could be charged. */
   readonly ask: QuotaAsk | undefined;
   readonly handler: LiveHandler;
 }
 
-/** Looked at by somebody: what it comes to is not counted. */
+/** A copy with meters of its own, so that an inspection is not counted. */
 export const unmetered = <P extends PreparedRule>(prepared: P): P => ({ ...prepared, meters: new RuleMeters() });
 
-export function seenQuota(
+export function inspectedQuota(
   snapshot: Snapshot,
   metered: PreparedQuota,
   bag: RequestBag,
   call: CallKind,
   at: number,
-): SeenQuota {
+): InspectedQuota {
   const prepared = unmetered(metered);
   const { rule, action, handler } = prepared;
   const { mode, position } = rule;
@@ -87,7 +87,7 @@ export function seenQuota(
   const { applies, why } = applicationOf(snapshot, prepared, action, bag, call);
   const ask = quotaAskOf(snapshot, outcome, action, call);
   const { result } = outcome;
-  const look: QuotaLook = {
+  const look: QuotaInspection = {
     rule: rule.name,
     at: `${position.file}:${position.line}`,
     ...(call === 'limit' ? { descriptor: at + 1 } : {}),
@@ -99,18 +99,18 @@ export function seenQuota(
     adapter: handler.spec.adapter,
     algorithm: action.algorithm,
     counter: mode.kind === 'shadow' ? shadowCounter(action.counter) : action.counter,
-    key: keyForPeople(action.key, bag),
+    key: shownKey(action.key, bag),
     ...(ask === undefined
       ? {}
       : { limit: ask.limit, cost: costOf(ask), ...(action.algorithm === 'gcra' ? { burst: ask.burst } : {}) }),
     perMs: ask?.perMs ?? action.perMs,
     ...(action.calendar === undefined ? {} : { calendar: action.zone }),
-    ...(applies && result.kind === 'failed' ? { failure: `${result.why}; ${COMES_TO[result.word]}` } : {}),
+    ...(applies && result.kind === 'failed' ? { failure: `${result.why}; ${RESULTS[result.word]}` } : {}),
   };
   return { look, ask: applies ? ask : undefined, handler };
 }
 
-const COMES_TO = {
+const RESULTS = {
   deny: 'the call is refused as failed',
   allow: 'the call passes uncharged',
   error: 'the call is answered as an error',
@@ -139,13 +139,13 @@ function applicationOf(
     case 'failed':
       return {
         applies: failedMatchApplies,
-        why: `its match failed: ${match?.why(bag) ?? ''}; ${failedMatchApplies ? 'a quota is charged then' : COMES_TO[inputWord]}`,
+        why: `its match failed: ${match?.why(bag) ?? ''}; ${failedMatchApplies ? 'a quota is charged then' : RESULTS[inputWord]}`,
       };
   }
 }
 
-/** A value that would be another one without the secrets of the request could tell of them. */
-export function keyForPeople(key: readonly Compiled[], bag: RequestBag): QuotaLook['key'] {
+/** Hides values that depend on secrets of the request: those that differ when evaluated without them. */
+export function shownKey(key: readonly Compiled[], bag: RequestBag): QuotaInspection['key'] {
   const secretless = new SecretlessBag(bag);
   return key.map((part) => {
     const value = part.evaluate(bag);
