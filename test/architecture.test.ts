@@ -50,21 +50,13 @@ const stagesOfCore = Object.fromEntries(
 /** The stages of a call to `sluice ratelimit`: each may import those before it, and places outside that are its own. */
 const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly string[]])[] = [
   ['src/ratelimit/call.ts', []],
-  ['src/ratelimit/config', ['src/core/rules/yaml', 'src/counting/calendar.ts']],
+  ['src/ratelimit/config', ['src/core/rules/yaml', 'src/counting/calendar.ts', 'src/counting/window.ts']],
   ['src/ratelimit/metrics', []],
   ['src/ratelimit/settings', ['src/adapters/shared-memory.ts']],
-  ['src/ratelimit/walk', []],
-  [
-    'src/ratelimit/charge',
-    [
-      'src/counting',
-      'src/adapters/shared-places.ts',
-      'src/core/handlers/breaker.ts',
-      'src/core/handlers/outage-log.ts',
-    ],
-  ],
+  ['src/ratelimit/walk', ['src/counting/ask.ts', 'src/counting/store.ts']],
+  ['src/ratelimit/charge', ['src/counting', 'src/core/handlers/breaker.ts', 'src/core/handlers/outage-log.ts']],
   ['src/ratelimit/answer', ['src/core/verdict/ratelimit-fields.ts']],
-  ['src/ratelimit/inspect', []],
+  ['src/ratelimit/inspect', ['src/counting/ask.ts']],
   ['src/ratelimit/serve', ['src/files', 'src/core/rules/yaml', 'src/admin/http-app.ts', 'src/admin/reset-access.ts']],
 ];
 

@@ -171,7 +171,7 @@ const lookAtFixed = ({ endsAtMs, used }: Counter, limit: number, nowMs: number):
 export function askWindow(counter: Counter, ask: AnyAsk, nowMs: number): CounterAnswer {
   const { limit, perMs, endsAtMs } = ask;
   const change = changeOf(ask);
-  if (counter.endsAtMs === 0) counter.endsAtMs = endsAtMs ?? nowMs + perMs;
+  if (counter.endsAtMs === 0) counter.endsAtMs = (endsAtMs ?? nowMs + perMs) + readForMs(ask);
   const granted = isForced(ask) || counter.used + change <= limit;
   if (granted && counter.used + change >= 0) counter.used += Math.min(change, MAX_HITS);
   return {
@@ -182,6 +182,9 @@ export function askWindow(counter: Counter, ask: AnyAsk, nowMs: number): Counter
     used: counter.used,
   };
 }
+
+const readForMs = ({ bucket }: AnyAsk): number =>
+  (bucket as { readonly readForMs?: number } | undefined)?.readForMs ?? 0;
 
 /** More than any limit (uint32 on the wire), and so few that a counter never reaches the end of what Redis or a double can count. */
 export const MAX_HITS = 2 ** 32;

@@ -7,7 +7,12 @@ export interface BucketSpec {
   readonly counter: string;
   readonly algorithm: CounterAlgorithm;
   readonly perMs: number;
+  /** `window`: how long a counter is read after its window. */
+  readonly readForMs?: number;
 }
+
+export type CounterAsk = QuotaAsk<BucketSpec>;
+export type { CounterAnswer };
 
 export interface CounterStore<B extends BucketSpec = BucketSpec> {
   bucket(spec: BucketSpec): B;

@@ -23,7 +23,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import type { RateLimitService } from '../ratelimit/call.ts';
-import type { CountStore } from '../ratelimit/charge/store.ts';
+import type { ChargeStore } from '../ratelimit/charge/store.ts';
 import type { Methods } from '../transport/transport.ts';
 import { ActiveContext } from './active-context.ts';
 import { openExporter, type Protocol, type TracingLog, withStartupWarnings } from './exporter.ts';
@@ -47,7 +47,7 @@ export interface Tracing {
   methods(methods: Methods): Methods;
   service(service: RateLimitService): RateLimitService;
   /** Adds a span to each round trip of a traced call. */
-  readonly store: (store: CountStore, pool: 'others' | 'per second') => CountStore;
+  readonly store: (store: ChargeStore, pool: 'others' | 'per second') => ChargeStore;
   json<Answer>(answer: AnswerJson<Answer>): AnswerJson<Answer>;
   /** Flushes the last spans. False where that takes longer; retries then go on in the background. */
   close(withinMs: number): Promise<boolean>;

@@ -1,5 +1,5 @@
 import type { Tracer } from '@opentelemetry/api';
-import type { CountAsk, CountStore } from '../ratelimit/charge/store.ts';
+import type { ChargeStore, CounterAsk } from '../ratelimit/charge/store.ts';
 import { type ActiveContext, failedBy } from './active-context.ts';
 
 export interface StoreSpansOptions {
@@ -9,43 +9,22 @@ export interface StoreSpansOptions {
 }
 
 /** Adds a span with the number of commands to each round trip of a call. Work that no call awaits (giving back units) has none. */
-export class TracedStore implements CountStore {
-  readonly #store: CountStore;
+export class TracedStore implements ChargeStore {
+  readonly #store: ChargeStore;
   readonly #options: StoreSpansOptions;
 
-  constructor(store: CountStore, options: StoreSpansOptions) {
+  constructor(store: ChargeStore, options: StoreSpansOptions) {
     this.#store = store;
     this.#options = options;
   }
 
-  get isHealthy(): boolean {
-    return this.#store.isHealthy;
+  charge(asks: readonly CounterAsk[]): ReturnType<ChargeStore['charge']> {
+    if (asks.every(({ kind }) => kind === 'giveBack')) return this.#store.charge(asks);
+    return this.#traced(commandsOf(asks), () => this.#store.charge(asks));
   }
 
-  /** INCRBY and EXPIRE for each ask. */
-  add(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]> {
-    return this.#traced(asks.length * 2, () => this.#store.add(asks));
-  }
-
-  look(keys: readonly string[]): readonly number[] | Promise<readonly number[]> {
-    return this.#traced(keys.length, () => this.#store.look(keys));
-  }
-
-  /** One script. */
-  addIfAllFit(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]> {
-    return this.#traced(1, () => this.#store.addIfAllFit(asks));
-  }
-
-  giveBack(key: string, units: number): void | Promise<void> {
-    return this.#store.giveBack(key, units);
-  }
-
-  reset(keys: readonly string[]): Promise<void> {
-    return this.#store.reset(keys);
-  }
-
-  close(): Promise<void> {
-    return this.#store.close();
+  reset(asks: readonly CounterAsk[]): void | Promise<void> {
+    return this.#store.reset(asks);
   }
 
   #traced<T>(commands: number, trip: () => T | Promise<T>): T | Promise<T> {
@@ -59,4 +38,12 @@ export class TracedStore implements CountStore {
     const span = tracer.startSpan('Redis Pipeline Execution', { attributes }, parent);
     return active.within(span, parent, trip, { failed: failedBy(span) });
   }
+}
+
+/** INCRBY and EXPIRE for the hits of a window, GET to look at one; else one script. */
+function commandsOf(asks: readonly CounterAsk[]): number {
+  const isOfWindow = ({ bucket }: CounterAsk): boolean => bucket.algorithm === 'window';
+  if (asks.every((ask) => isOfWindow(ask) && (ask.kind === 'owe' || (ask.kind === 'spend' && ask.partial === true))))
+    return asks.length * 2;
+  return asks.every((ask) => isOfWindow(ask) && ask.kind === 'look') ? asks.length : 1;
 }

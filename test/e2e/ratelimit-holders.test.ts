@@ -8,15 +8,14 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SILENT } from '../../src/log/log.ts';
 import { RateLimitRequestSchema } from '../../gen/envoy/service/ratelimit/v3/rls_pb.ts';
-import { EscrowStore } from '../../src/ratelimit/charge/escrow-store.ts';
-import { Holders } from '../../src/ratelimit/charge/holders.ts';
 import type { Inspection } from '../../src/ratelimit/inspect/inspector.ts';
-import { connectRedis } from '../../src/ratelimit/charge/redis-connect.ts';
-import { RedisStore } from '../../src/ratelimit/charge/redis-store.ts';
+import { redisAddress } from '../../src/ratelimit/charge/redis-address.ts';
+import { redisPool } from '../../src/ratelimit/charge/redis-pool.ts';
+import type { Holder } from '../../src/ratelimit/charge/store.ts';
 import type { RatelimitServer } from '../../src/ratelimit/serve/server.ts';
 import { startRatelimitServer } from '../../src/serve/ratelimit/server.ts';
 import { readSettings } from '../../src/ratelimit/settings/settings.ts';
-import type { CountAsk } from '../../src/ratelimit/charge/store.ts';
+import { type CountAsk, lookAt, WindowCounts } from '../unit/counting/window-counts.ts';
 import { dialGrpc } from '../../src/transport/index.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type RedisClusterPart, startRedisCluster } from '../parts/redis-kinds.ts';
@@ -44,48 +43,47 @@ afterEach(async () => {
 /** Leases are idle only when the test says so. */
 async function replica(name: string, type: 'SINGLE' | 'CLUSTER', { worker = 0, auth = '' } = {}) {
   const clock = { nowMs: 0 };
-  let client!: ReturnType<typeof connectRedis>;
-  const place = {
-    socketType: 'tcp',
-    sentinelAuth: '',
-    isTls: false,
-    tls: { ca: '', cert: '', key: '', anyName: false },
-    connectTimeoutMs: 2000,
-    type,
-    auth,
-    url: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url,
-  };
-  const store = new RedisStore((reconnect) => (client = connectRedis(place, reconnect)), {
+  const { settings } = readSettings({
+    REDIS_SOCKET_TYPE: 'tcp',
+    REDIS_TYPE: type,
+    REDIS_URL: type === 'SINGLE' ? `127.0.0.1:${redis.port}` : cluster.url,
+    REDIS_AUTH: auth,
+    REDIS_TIMEOUT: '2s',
+  });
+  const pool = redisPool({
+    redis: redisAddress(settings, 'REDIS'),
+    deadlineMs: 2000,
     jitterMaxS: 0,
-    timeoutMs: 2000,
-    readyWithinMs: 2000,
-  });
-  await until('Redis is there', () => (store.isHealthy ? true : undefined));
-  const holders = new Holders(store, { keyPrefix: 'pre:', replica: name, worker });
-  const escrow = new EscrowStore(store, {
+    keyPrefix: 'pre:',
     nowMs: () => clock.nowMs,
-    tell: (key, units, forS) => holders.tell(key, units, forS),
+    outage: undefined,
+    around: (store) => store,
+    isEscrow: true,
+    replica: name,
+    worker,
   });
-  closing.push(() => escrow.close());
+  closing.push(() => pool.close());
+  await until('Redis is there', () => (pool.connection.why === undefined ? true : undefined));
+  const escrow = new WindowCounts(pool.store);
   const ask = (key: string): CountAsk => ({ key, hits: 1, limit: 10_000, keptS: 60, endsAtS: 60, usedUntilS: 60 });
+  const heldOf = (key: string): number => pool.heldOf(lookAt(ask(key)));
   return {
-    store,
+    pool,
     escrow,
-    holders,
-    client,
+    others: async (key: string): Promise<readonly Holder[]> => pool.othersOf(lookAt(ask(key))),
     /** The lease that it has published, once it is this large. */
     hold: async (key: string, units: number): Promise<number> => {
-      let trips = store.trips;
-      while (escrow.heldOf(key) < units || store.trips === trips) {
-        trips = store.trips;
+      let { trips } = pool.counters;
+      while (heldOf(key) < units || pool.counters.trips === trips) {
+        ({ trips } = pool.counters);
         await escrow.add([ask(key)]);
       }
-      return escrow.heldOf(key);
+      return heldOf(key);
     },
     ask,
     idle: (): void => {
       clock.nowMs += 300;
-      escrow.giveBackIdle();
+      pool.escrow?.giveBackIdle();
     },
   };
 }
@@ -96,26 +94,26 @@ describe.each(['SINGLE', 'CLUSTER'] as const)('two replicas of a %s', (type) => 
     async (name) => {
       const key = `pre:${name}_${randomUUID()}`;
       const [one, other] = [await replica('one', type), await replica('other', type)];
-      expect(await one.holders.others(key)).toEqual([]);
+      expect(await one.others(key)).toEqual([]);
       const held = [await one.hold(key, 20), await other.hold(key, 3)];
-      expect([await other.holders.others(key), await one.holders.others(key)]).toEqual([
+      expect([await other.others(key), await one.others(key)]).toEqual([
         [{ who: 'one', units: held[0] }],
         [{ who: 'other', units: held[1] }],
       ]);
 
       const place = `pre:sluice:holders:${name.includes('{') ? key : `{${key}}`}`;
-      const ttlS = Number(await one.client.ttl(place));
+      const ttlS = await one.pool.connection.ask(async (client) => client.ttl(place));
       expect([ttlS > 50, ttlS <= 60]).toEqual([true, true]);
       const node = new Redis(type === 'SINGLE' ? redis.url : (cluster.nodes[0]?.url ?? ''));
       if (type === 'CLUSTER') expect(await node.cluster('KEYSLOT', place)).toBe(await node.cluster('KEYSLOT', key));
       node.disconnect();
 
       one.idle();
-      await until('it is not told any more', async () =>
-        (await other.holders.others(key)).length === 0 ? true : undefined,
-      );
+      await until('it is not told any more', async () => ((await other.others(key)).length === 0 ? true : undefined));
       other.idle();
-      await until('the hash is gone', async () => ((await one.client.exists(place)) === 0 ? true : undefined));
+      await until('the hash is gone', async () =>
+        (await one.pool.connection.ask(async (client) => client.exists(place))) === 0 ? true : undefined,
+      );
     },
   );
 
@@ -127,38 +125,36 @@ describe.each(['SINGLE', 'CLUSTER'] as const)('two replicas of a %s', (type) => 
       await replica('other', type),
     ];
     const held = (await one.hold(key, 5)) + (await two.hold(key, 5));
-    expect([await other.holders.others(key), await one.holders.others(key)]).toEqual([
-      [{ who: 'a host', units: held }],
-      [],
-    ]);
-    for (const { escrow } of [one, two]) await escrow.close();
-    expect(await other.holders.others(key)).toEqual([]);
+    expect([await other.others(key), await one.others(key)]).toEqual([[{ who: 'a host', units: held }], []]);
+    for (const { pool } of [one, two]) await pool.escrow?.close();
+    expect(await other.others(key)).toEqual([]);
   });
 });
 
 test('leases are published together with charges: no additional writes, and none for local spending', async () => {
   await asking.config('RESETSTAT');
-  const { store, escrow, ask } = await replica('one', 'SINGLE');
+  const { pool, escrow, ask } = await replica('one', 'SINGLE');
+  const { counters } = pool;
   const key = `pre:trips_${randomUUID()}`;
   for (let n = 0; n < 2000; n++) await escrow.add([ask(key)]);
   const info = await asking.info('commandstats');
   const calls = (command: string): number => Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(info)?.[1] ?? 0);
-  expect([calls('incrby'), calls('expire')]).toEqual([store.trips, store.trips + calls('hset')]);
-  expect([calls('hset') > 5, calls('hset') < store.trips, store.trips < 30]).toEqual([true, true, true]);
+  expect([calls('incrby'), calls('expire')]).toEqual([counters.trips, counters.trips + calls('hset')]);
+  expect([calls('hset') > 5, calls('hset') < counters.trips, counters.trips < 30]).toEqual([true, true, true]);
 });
 
 test('a Redis that rejects hashes: counts stay exact, the connection stays, and other holders are unknown', async () => {
-  const { store, escrow, holders, ask, hold, idle } = await replica('one', 'SINGLE', { auth: 'plain:word' });
+  const { pool, escrow, others, ask, hold, idle } = await replica('one', 'SINGLE', { auth: 'plain:word' });
   const key = `pre:acl_${randomUUID()}`;
   const held = await hold(key, 20);
   const spent = Number(await asking.get(key)) - held;
-  const open = await Promise.all(Array.from({ length: 20 }, async () => holders.others(key)));
-  expect([open.flat(), store.breaker.state]).toEqual([[], 'closed']);
+  const open = await Promise.all(Array.from({ length: 20 }, async () => others(key)));
+  expect([open.flat(), pool.guard.breaker.state]).toEqual([[], 'closed']);
   idle();
   await until('it is given back', async () => (Number(await asking.get(key)) === spent ? true : undefined));
   expect([
     (await escrow.add([ask(key)]))[0],
-    store.breaker.state,
+    pool.guard.breaker.state,
     await asking.exists(`pre:sluice:holders:{${key}}`),
   ]).toEqual([spent + 1, 'closed', 0]);
 });

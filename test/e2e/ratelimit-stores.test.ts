@@ -2,12 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { EscrowStore } from '../../src/ratelimit/charge/escrow-store.ts';
-import { MemoryStore } from '../../src/ratelimit/charge/memory-store.ts';
-import { connectRedis } from '../../src/ratelimit/charge/redis-connect.ts';
-import { RedisStore } from '../../src/ratelimit/charge/redis-store.ts';
-import { sharedCounters, SharedStore } from '../../src/ratelimit/charge/shared-store.ts';
-import type { CountAsk, CountStore } from '../../src/ratelimit/charge/store.ts';
+import { openConnection } from '../../src/counting/redis/connection.ts';
+import type { RedisAddress } from '../../src/counting/redis/config.ts';
+import { RedisCounters } from '../../src/counting/redis/redis-counters.ts';
+import { memoryPool } from '../../src/ratelimit/charge/memory-pool.ts';
+import { redisAddress } from '../../src/ratelimit/charge/redis-address.ts';
+import { readSettings } from '../../src/ratelimit/settings/settings.ts';
+import { type CountAsk, EscrowCounts, MemoryCounts, WindowCounts } from '../unit/counting/window-counts.ts';
 import { type RedisPart, startRedis } from '../parts/redis.ts';
 import { type RedisClusterPart, startRedisCluster } from '../parts/redis-kinds.ts';
 import { until } from './sluice.ts';
@@ -21,58 +22,56 @@ afterAll(async () => {
   await Promise.all([redis.stop(), cluster.stop()]);
 });
 
-const opened: CountStore[] = [];
+const opened: WindowCounts[] = [];
+const connections: { close(): void }[] = [];
 afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
+  for (const connection of connections.splice(0)) connection.close();
 });
 
-const PLACE = {
-  socketType: 'tcp',
-  auth: '',
-  sentinelAuth: '',
-  isTls: false,
-  tls: { ca: '', cert: '', key: '', anyName: false },
-  connectTimeoutMs: 2000,
-};
-async function redisStore(type: string, url: string): Promise<CountStore> {
-  const store = new RedisStore((reconnect) => connectRedis({ ...PLACE, type, url }, reconnect), {
-    jitterMaxS: 0,
-    timeoutMs: 2000,
-    readyWithinMs: 2000,
-  });
-  await until('Redis is there', () => (store.isHealthy ? true : undefined));
-  return store;
+const addressOf = (type: string, url: string): RedisAddress =>
+  redisAddress(
+    readSettings({ REDIS_SOCKET_TYPE: 'tcp', REDIS_TYPE: type, REDIS_URL: url, REDIS_TIMEOUT: '2s' }).settings,
+    'REDIS',
+  );
+async function redisStore(type: string, url: string): Promise<WindowCounts> {
+  const connection = openConnection({ redis: addressOf(type, url), timeoutMs: 2000, onReady() {}, hasPipe: true });
+  connections.push(connection);
+  await until('Redis is there', () => (connection.why === undefined ? true : undefined));
+  return new WindowCounts(new RedisCounters({ connection, prefix: '', clock: 'redis', nowMs }));
 }
 const nowMs = Date.now;
-const shared = sharedCounters(10_000);
+const memory = new Map<string, SharedArrayBuffer>();
 let workers = 0;
-const KINDS: Readonly<Record<string, () => Promise<CountStore>>> = {
-  memory: async () => new MemoryStore({ maxKeys: 10_000, nowMs }),
-  'shared memory': async () => new SharedStore({ memory: shared, worker: ++workers, nowMs }),
+const KINDS: Readonly<Record<string, () => Promise<WindowCounts>>> = {
+  memory: async () => new MemoryCounts({ maxKeys: 10_000, nowMs }),
+  'shared memory': async () => {
+    return new WindowCounts(memoryPool({ maxKeys: 10_000, nowMs, share: { worker: ++workers, memory } }).store);
+  },
   redis: async () => redisStore('SINGLE', `127.0.0.1:${redis.port}`),
   cluster: async () => redisStore('CLUSTER', cluster.url),
 };
-const STORES = Object.entries(KINDS).flatMap(([name, make]): [string, () => Promise<CountStore>][] => [
+const STORES = Object.entries(KINDS).flatMap(([name, make]): [string, () => Promise<WindowCounts>][] => [
   [name, make],
-  [`escrow over ${name}`, async () => new EscrowStore(await make(), { nowMs })],
+  [`escrow over ${name}`, async () => new EscrowCounts(await make(), { nowMs })],
 ]);
 
 describe.each(STORES)('%s', (_name, make) => {
-  const open = async (): Promise<CountStore> => {
+  const open = async (): Promise<WindowCounts> => {
     const store = await make();
     opened.push(store);
     return store;
   };
   const run = randomUUID();
   const ask = (key: string, hits: number, limit: number): CountAsk => ({
-    key: `${run}_${expect.getState().currentTestName?.length}_${key}`,
+    key: `${run}_${expect.getState().currentTestName}_${key}`,
     hits,
     limit,
     keptS: 60,
     endsAtS: Math.floor(Date.now() / 1000) + 60,
     usedUntilS: Math.floor(Date.now() / 1000) + 60,
   });
-  const one = async (store: CountStore, asked: CountAsk): Promise<boolean> =>
+  const one = async (store: WindowCounts, asked: CountAsk): Promise<boolean> =>
     ((await store.add([asked]))[0] ?? Infinity) <= asked.limit;
 
   test('returns the count after each charge', async () => {
@@ -96,7 +95,7 @@ describe.each(STORES)('%s', (_name, make) => {
 
   test('admits exactly the limit of two clients with one counter', async () => {
     const first = await open();
-    const second = first instanceof MemoryStore || _name === 'escrow over memory' ? first : await open();
+    const second = first instanceof MemoryCounts || _name === 'escrow over memory' ? first : await open();
     let admitted = 0;
     for (let round = 0; round < 20; round++) {
       const answers = await Promise.all(
@@ -188,22 +187,4 @@ test('a script is sent to Redis once, and again after Redis has lost it', async 
   const stats = await client.info('commandstats');
   client.disconnect();
   expect(Number(/cmdstat_eval:calls=(\d+)/.exec(stats)?.[1])).toBe(2);
-});
-
-test.each([
-  ['SINGLE', () => `127.0.0.1:${redis.port}`],
-  ['CLUSTER', () => cluster.url],
-])('%s: a client that ended without close() is reconnected', async (type, url) => {
-  let client: ReturnType<typeof connectRedis> | undefined;
-  const store = new RedisStore((reconnect) => (client = connectRedis({ ...PLACE, type, url: url() }, reconnect)), {
-    jitterMaxS: 0,
-    timeoutMs: 2000,
-    readyWithinMs: 2000,
-  });
-  opened.push(store);
-  await until('Redis is there', () => (store.isHealthy ? true : undefined));
-  client?.disconnect(); // as ioredis does when a sentinel reports a failover during a connect
-  await until('it is away', () => (store.isHealthy ? undefined : true));
-  await until('it is there again', () => (store.isHealthy ? true : undefined));
-  expect(await store.look(['k'])).toEqual([0]);
 });

@@ -39,6 +39,8 @@ export interface CountersOptions {
   readonly whenFull?: 'reject' | 'evict';
   /** A counter in use was forgotten for one of another group. */
   readonly onEvicted: () => void;
+  /** The failure of an ask for which there is no room; {@link Rejected} where nothing is said. */
+  readonly noRoom?: () => Error;
   /** There was no room for a counter. */
   readonly onFull: () => void;
 }
@@ -197,8 +199,9 @@ export class Counters {
 
   #addOrReject(group: Group, key: string): Slot {
     const added = this.#add(group, key);
-    if (added === undefined) throw new Rejected(`no room for another counter: all ${this.#options.maxKeys} are in use`);
-    return added;
+    if (added !== undefined) return added;
+    const { maxKeys, noRoom } = this.#options;
+    throw noRoom?.() ?? new Rejected(`no room for another counter: all ${maxKeys} are in use (maxKeys)`);
   }
 
   #add(group: Group, key: string): Slot | undefined {

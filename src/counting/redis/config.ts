@@ -119,7 +119,7 @@ export function checkRedis({
 
 /** The part of ioredis's options that an operator decides. */
 export interface RedisAddress {
-  /** For messages: `127.0.0.1:6379`, or `mymaster (of 10.0.0.1:26379)`. */
+  /** For messages: `127.0.0.1:6379`, or `mymaster (of 10.0.0.1:26379)`; empty to leave the address out. */
   readonly shown: string;
   readonly host?: string;
   readonly port?: number;

@@ -1,19 +1,29 @@
-/** A connection to Redis that never makes anybody wait for a dead one, and comes back by itself. */
+/**
+ * The connection to Redis: one server, one behind sentinels, or a cluster. It never makes a call wait for a dead server, and reconnects by itself.
+ * **In**: an address. **Out**: replies. **Fails**: as Unavailable, at the latest when no command was answered for `timeoutMs`; as Rejected where
+ * Redis refuses this key or script alone.
+ */
 import { once } from 'node:events';
 import { Cluster, Redis, ReplyError } from 'ioredis';
 import { Rejected, Unavailable } from '../../adapters/contract.ts';
+import { MAX_HITS } from '../algorithms.ts';
 import type { RedisAddress } from './config.ts';
 import { isOfServer } from './error-reply.ts';
 import { InFlight } from './in-flight.ts';
+import { type Command, type Count, type Increment, placeOf, RedisPipe } from './pipe.ts';
 import { reasonOf, Upkeep } from './upkeep.ts';
 
 export interface Connection {
-  /**
-   * Fails as Unavailable, at the latest when nobody was answered for `timeoutMs`; as Rejected where Redis refuses this key or script alone.
-   * `read` throws where the reply is none that was asked for; then the server is taken for one of another kind: Unavailable.
-   */
+  /** `read` throws where the reply is not one that was asked for; the server is then taken for one of another kind: Unavailable. */
   ask<T, R = T>(send: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R>;
-  /** Settles when it stands, or with the first failure; does not throw. */
+  /** INCRBY and EXPIRE of each, and commands whose replies nobody reads, in one write. An increment that Redis refuses is an Error in its place. */
+  count(increments: readonly Increment[], beside: readonly Command[]): Promise<readonly Count[]>;
+  /** Why it cannot be asked; `undefined` while it can. Holds no secret. */
+  readonly why: string | undefined;
+  readonly isCluster: boolean;
+  /** Connections: made, open now, closed. */
+  readonly connections: { readonly total: number; readonly active: number; readonly closed: number };
+  /** Settles when it is connected, or with the first failure; does not throw. */
   firstTry(signal: AbortSignal): Promise<void>;
   close(): void;
 }
@@ -22,25 +32,45 @@ export interface ConnectionOptions {
   readonly redis: RedisAddress;
   readonly timeoutMs: number;
   readonly onReady: (isReady: boolean, why?: string) => void;
+  /** Counts go over a pipe of their own, not through ioredis; not to a cluster, which has many servers. */
+  readonly hasPipe?: boolean;
 }
 
 /** A node that hangs is noticed by the slots that the others have taken over. */
-const SLOTS_LOOKED_AT_EVERY_MS = 5000;
+const SLOTS_REFRESH_MS = 5000;
 /**
- * Of a cluster, where one timer stands for each command: in a burst timers run before sockets are read, and answers that have come would
- * count as an outage. How long a call may wait is up to the gate of its handler; this ends what hangs.
+ * On a cluster each command has a timer. In a burst timers run before sockets are read, and replies that have arrived would count as an
+ * outage; so this ends only what hangs. How long a call may wait is up to its handler's deadline.
  */
 const CLUSTER_COMMAND_MS = 1000;
+const REOPEN_PIPE_MS = 200;
 
 export function openConnection({
   redis: { shown, cluster, ...options },
   timeoutMs,
   onReady,
+  hasPipe = false,
 }: ConnectionOptions): Connection {
+  const label = shown === '' ? 'Redis' : `Redis at ${shown}`;
+  const connections = { total: 0, active: 0, closed: 0 };
   const each = { ...options, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: 0 };
+  let pipe: RedisPipe | undefined;
+  let isClosed = false;
   const upkeep = new Upkeep({
     readyWithinMs: options.connectTimeout + timeoutMs,
-    onChange: (isUp, why) => (isUp ? onReady(true) : onReady(false, `Redis at ${shown}: ${why}`)),
+    onChange(isUp, why) {
+      if (isUp) {
+        connections.total++;
+        connections.active = 1;
+        openPipe();
+        onReady(true);
+      } else {
+        connections.closed += connections.active;
+        connections.active = 0;
+        pipe?.close();
+        onReady(false, `${label}: ${why}`);
+      }
+    },
     connect: ({ retryStrategy, ...reconnect }) =>
       cluster === undefined
         ? new Redis({
@@ -50,23 +80,38 @@ export function openConnection({
             retryStrategy,
             sentinelRetryStrategy: retryStrategy,
             sentinelCommandTimeout: options.connectTimeout,
+            failoverDetector: options.sentinels !== undefined,
           })
-        : new Cluster(cluster, {
+        : new Cluster([...cluster], {
             redisOptions: { ...each, ...reconnect, commandTimeout: Math.max(timeoutMs, CLUSTER_COMMAND_MS) },
             enableOfflineQueue: false,
             clusterRetryStrategy: retryStrategy,
             slotsRefreshTimeout: options.connectTimeout,
-            slotsRefreshInterval: SLOTS_LOOKED_AT_EVERY_MS,
+            slotsRefreshInterval: SLOTS_REFRESH_MS,
             dnsLookup: (address, found) => found(null, address), // a certificate names the host
           }),
   });
   const { redis } = upkeep;
-  onReady(false, `Redis at ${shown}: ${upkeep.why}`);
+  onReady(false, `${label}: ${upkeep.why}`);
+
+  /** The pipe leads to the server that ioredis has found, and is closed with its connection. */
+  function openPipe(): void {
+    if (!hasPipe || isClosed || redis instanceof Cluster) return;
+    pipe?.close();
+    const opened: RedisPipe = new RedisPipe(placeOf(redis), () => {
+      if (pipe !== opened) return;
+      pipe = undefined;
+      setTimeout(() => {
+        if (upkeep.isUp && pipe === undefined) openPipe();
+      }, REOPEN_PIPE_MS).unref();
+    });
+    pipe = opened;
+  }
 
   const unavailable = (reason: string, cause?: unknown): Unavailable =>
-    new Unavailable(`Redis at ${shown}: ${reason}`, 0, { cause });
+    new Unavailable(`${label}: ${reason}`, 0, { cause });
 
-  // A cluster sees to each of its connections by itself.
+  // A cluster closes each of its connections by itself.
   const inFlight = new InFlight(timeoutMs, () => {
     if (cluster === undefined && upkeep.isUp) upkeep.giveUp(`no answer for ${timeoutMs} ms`);
   });
@@ -74,22 +119,32 @@ export function openConnection({
   function failed(error: unknown): Unavailable | Rejected {
     const reason = reasonOf(error);
     if (error instanceof ReplyError) {
-      if (!isOfServer(reason)) return new Rejected(`Redis at ${shown}: ${reason}`, undefined, { cause: error });
+      if (!isOfServer(reason)) return new Rejected(`${label}: ${reason}`, undefined, { cause: error });
       upkeep.refused(reason);
     }
     return unavailable(upkeep.why ?? reason, error);
   }
 
+  async function send<T>(command: () => Promise<T>): Promise<T> {
+    if (upkeep.why !== undefined) throw unavailable(upkeep.why);
+    let reply: T;
+    try {
+      reply = await inFlight.send(upkeep.streams, command);
+    } catch (error) {
+      throw failed(error);
+    }
+    upkeep.answered();
+    return reply;
+  }
+
   return {
-    async ask<T, R = T>(send: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R> {
-      if (upkeep.why !== undefined) throw unavailable(upkeep.why);
-      let reply: T;
-      try {
-        reply = await inFlight.send(upkeep.streams, () => send(redis));
-      } catch (error) {
-        throw failed(error);
-      }
-      upkeep.answered();
+    connections,
+    isCluster: cluster !== undefined,
+    get why() {
+      return upkeep.why === undefined ? undefined : `${label}: ${upkeep.why}`;
+    },
+    async ask<T, R = T>(command: (redis: Redis | Cluster) => Promise<T>, read?: (reply: T) => R): Promise<R> {
+      const reply = await send(() => command(redis));
       if (read === undefined) return reply as unknown as R;
       try {
         return read(reply);
@@ -97,10 +152,66 @@ export function openConnection({
         throw error instanceof Rejected ? error : unavailable(reasonOf(error), error);
       }
     },
+    count: (increments, beside) =>
+      send(async () => {
+        const counts =
+          redis instanceof Cluster
+            ? await countOnCluster(redis, increments, beside)
+            : pipe?.isReady === true
+              ? await pipe.count(increments, beside)
+              : await countByPipeline(redis, increments, beside);
+        const refusal = counts.find((count) => count instanceof Error && isOfServer(count.message));
+        if (refusal !== undefined) throw refusal as Error; // what the server refuses to one it refuses to all
+        return counts;
+      }),
     async firstTry(signal) {
       if (!upkeep.isUp)
         await Promise.race(['ready', 'close'].map((event) => once(redis, event, { signal }))).catch(() => undefined);
     },
-    close: () => upkeep.close(),
+    close() {
+      isClosed = true;
+      pipe?.close();
+      upkeep.close();
+    },
   };
+}
+
+async function countOnCluster(
+  cluster: Cluster,
+  increments: readonly Increment[],
+  beside: readonly Command[],
+): Promise<readonly Count[]> {
+  const told = Promise.allSettled(beside.map(async ([name, ...words]) => cluster.call(name, ...words)));
+  if (increments.length === 0) await told;
+  return Promise.all(
+    increments.map(async ({ key, cost, expiryS }) =>
+      Promise.all([cluster.incrby(key, Math.min(cost, MAX_HITS)), cluster.expire(key, expiryS)]).then(
+        ([count]) => wholeNumber(count),
+        (error: Error) => error,
+      ),
+    ),
+  );
+}
+
+async function countByPipeline(
+  redis: Redis,
+  increments: readonly Increment[],
+  beside: readonly Command[],
+): Promise<readonly Count[]> {
+  const pipeline = redis.pipeline();
+  for (const { key, cost, expiryS } of increments) pipeline.incrby(key, Math.min(cost, MAX_HITS)).expire(key, expiryS);
+  for (const [name, ...words] of beside) pipeline.call(name, ...words);
+  const results = (await pipeline.exec()) ?? [];
+  return increments.map((_, at) => {
+    const [error, count] = results[at * 2] ?? [new Error('no answer'), undefined];
+    return error ?? wholeNumber(count);
+  });
+}
+
+/** A count; 0 where there is no key. Throws where the reply is none. */
+export function wholeNumber(reply: unknown): number {
+  if (reply === null) return 0;
+  const count = typeof reply === 'number' || (typeof reply === 'string' && reply !== '') ? Number(reply) : Number.NaN;
+  if (!Number.isInteger(count)) throw new Error('Redis answered with no count');
+  return count;
 }

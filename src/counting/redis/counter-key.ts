@@ -30,8 +30,12 @@ export function markKey(prefix: string, bucket: Counted, perMs: number, key: str
   return counterKey(`${prefix}o:`, bucket, perMs, `${JSON.stringify(key)}:${idempotencyKey}`);
 }
 
-/** `sluice:h:f:60000:per-user:=ann`: the hash of those who hold units of the counter. */
+/**
+ * `sluice:h:f:60000:per-user:=ann`: the hash of those who hold units of the counter. Beside a `window`, in its slot of a cluster: by its own
+ * hash tag, or else by its whole name.
+ */
 export function holdersKey(prefix: string, bucket: Counted, perMs: number, key: string): string {
+  if (bucket.algorithm === 'window') return `${prefix}sluice:holders:${/^[^{]*\{[^}]+\}/.test(key) ? key : `{${key}}`}`;
   return counterKey(`${prefix}h:`, bucket, perMs, key);
 }
 

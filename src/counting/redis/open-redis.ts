@@ -1,19 +1,18 @@
 /**
- * A store in Redis: exact over all replicas that share it.
- * **In**: where Redis is and how to count, the host. **Out**: what an adapter returns for `quota`. **Fails**: opening never waits longer than
- * `connectTimeoutMs`; a charge fails as {@link Connection.ask} does.
+ * A store in Redis for adapters.
+ * **In**: where Redis is and how to count, the host. **Out**: the quota methods of a handler. **Fails**: opening waits at most
+ * `connectTimeoutMs`, and needs no Redis; a charge fails as {@link Connection.ask} does.
  */
-import type { Host, QuotaAsk } from '../../adapters/contract.ts';
-import type { EscrowBucket as Bucket } from '../escrow.ts';
-import type { CounterStore } from '../store.ts';
-import { chargeBySlot, slotTag } from './by-slot.ts';
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Host, QuotaAsk, QuotaPlace } from '../../adapters/contract.ts';
+import { Escrow, type EscrowBucket, LOOK_EVERY_MS } from '../escrow.ts';
+import type { BucketSpec, CounterStore } from '../store.ts';
 import { connectionOptions, type RedisConfig } from './config.ts';
 import type { Connection } from './connection.ts';
-import { counterKey, holdersKey } from './counter-key.ts';
-import { openEscrow } from './open-escrow.ts';
-import { answersOf, argumentsOf, keysOf, SCRIPT, SCRIPT_SHA1, type RedisAnswer } from './script.ts';
 
-/** Connects in the background; waits for the first attempt, at most `connectTimeoutMs`. ioredis is loaded when the first is opened. */
+/** Connects in the background; waits for the first attempt. ioredis is loaded when the first connection is opened. */
 export async function openRedis(config: RedisConfig, host: Host): Promise<Connection> {
   const [redis, { openConnection }] = await Promise.all([
     connectionOptions(config, host.folder),
@@ -34,45 +33,60 @@ export interface RedisStoreConfig extends RedisConfig {
   readonly prefix: string;
   /** Whose time counts. */
   readonly clock: 'redis' | 'local';
-  /** Take units ahead in chunks. */
+  /** Takes units ahead in chunks. */
   readonly escrow: boolean;
 }
 
-export async function openRedisStore(config: RedisStoreConfig, host: Host): Promise<CounterStore<Bucket>> {
-  const [connection, { runScript }] = await Promise.all([openRedis(config, host), import('./run-script.ts')]);
-  const prefixOf = (key: string): string =>
-    config.cluster === undefined ? config.prefix : `${config.prefix}${slotTag(key)}`;
-  async function run(asks: readonly QuotaAsk<Bucket>[]): Promise<readonly RedisAnswer[]> {
-    const nowMs = config.clock === 'local' ? host.clock.nowMs() : undefined;
-    return connection.ask(
-      (redis) => runScript(redis, SCRIPT, SCRIPT_SHA1, keysOf(asks, prefixOf), argumentsOf(asks, nowMs)),
-      (reply) => answersOf(asks, reply),
-    );
+export async function openRedisStore(config: RedisStoreConfig, host: Host): Promise<CounterStore<EscrowBucket>> {
+  const [connection, { RedisCounters }] = await Promise.all([openRedis(config, host), import('./redis-counters.ts')]);
+  const { prefix, clock } = config;
+  const counters = new RedisCounters({ connection, prefix, clock, nowMs: () => host.clock.nowMs() });
+  const store: CounterStore<EscrowBucket> = {
+    bucket: (spec) => counters.bucket(spec),
+    charge: (asks) => counters.charge(asks),
+    look: (asks) => counters.look(asks),
+    reset: (asks) => counters.reset(asks),
+    close: () => connection.close(),
+  };
+  if (!config.escrow) return store;
+
+  const who = `${hostname()}-${randomUUID().slice(0, 8)}`;
+  const count = (what: string, help: string): ((units: number) => void) => {
+    const counter = host.metrics.counter(`quota_redis_escrow_${what}`, help);
+    return (units) => counter.add(units);
+  };
+  const escrow = new Escrow({
+    nowMs: () => host.clock.monotonicMs(),
+    store: counters,
+    tell: (ask, units, forMs) => void counters.tellHolder(ask as QuotaAsk<BucketSpec>, who, units, forMs),
+    count: {
+      taken: count('taken', 'Units taken from Redis to be spent here.'),
+      returned: count('returned', 'Units given back unspent.'),
+      stranded: count('stranded', 'Units that nobody could spend before their time was over.'),
+    },
+  });
+  host.background('giving back idle units', async (signal) => {
+    while (!signal.aborted) {
+      await sleep(LOOK_EVERY_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      escrow.giveBackIdle();
+    }
+  });
+  /** This process as it is now; others as each told last. */
+  async function placeOf(ask: QuotaAsk<EscrowBucket>): Promise<QuotaPlace> {
+    const others = (await counters.holdersOf(ask)).filter(([one]) => one !== who);
+    const holders = [...others, [who, escrow.heldOf(ask)] as const].map(([one, units]) => ({ who: one, units }));
+    return { counter: counters.keyOf(ask), holders: holders.filter(({ units }) => units > 0) };
   }
-
-  const keyOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string => counterKey(prefixOf(key), bucket, perMs, key);
-  const holdersKeyOf = ({ bucket, key, perMs }: QuotaAsk<Bucket>): string =>
-    holdersKey(prefixOf(key), bucket, perMs, key);
-  const charge = (asks: readonly QuotaAsk<Bucket>[]): Promise<readonly RedisAnswer[]> =>
-    config.cluster === undefined ? run(asks) : chargeBySlot(asks, run);
-  const opened = config.escrow ? openEscrow({ host, connection, charge, holdersKeyOf }) : undefined;
-
   return {
-    bucket: ({ counter, algorithm, perMs }) => ({ counter, algorithm, perMs, leases: new Map() }),
-    charge: opened === undefined ? charge : (asks) => opened.escrow.charge(asks),
-    look: (asks) =>
-      Promise.all(
-        asks.map(async (ask) => ({
-          counter: keyOf(ask),
-          ...(opened === undefined ? {} : { holders: await opened.holdersOf(ask) }),
-        })),
-      ),
+    ...store,
+    charge: (asks) => escrow.charge(asks),
+    look: (asks) => Promise.all(asks.map(placeOf)),
     async reset(asks) {
-      for (const ask of asks) opened?.escrow.forget(ask);
-      await Promise.all(asks.map((ask) => connection.ask((redis) => redis.del(keyOf(ask)))));
+      for (const ask of asks) escrow.forget(ask);
+      await counters.reset(asks);
     },
     async close() {
-      await opened?.escrow.close();
+      await escrow.close();
       connection.close();
     },
   };

@@ -4,16 +4,18 @@
  *
  * What is refused is not charged.
  */
-import type { AlgorithmAsk } from '../walk/asks.ts';
-import type { AlgorithmAnswer, AlgorithmStore, AlgorithmStores } from './algorithm-store.ts';
+import { lookOf } from '../../counting/ask.ts';
 import type { AlgorithmCharge } from './charge-made.ts';
 import { both, type Done, unlessFailed } from './done.ts';
+import type { ChargeStore, CounterAnswer, CounterAsk, PoolOf } from './store.ts';
 
 export class AlgorithmCharging {
-  readonly #stores: AlgorithmStores;
+  readonly #poolOf: PoolOf;
+  readonly #local: ChargeStore;
 
-  constructor(stores: AlgorithmStores) {
-    this.#stores = stores;
+  constructor(poolOf: PoolOf, local: ChargeStore) {
+    this.#poolOf = poolOf;
+    this.#local = local;
   }
 
   /** Each for itself. */
@@ -41,7 +43,7 @@ export class AlgorithmCharging {
   /** What each would be at. */
   look(asked: readonly AlgorithmCharge[]): Done {
     return asked.reduce<Done>(
-      (done, one) => both(done, this.#charge(this.#storeOf(one), [one], lookAt, one.found.hits)),
+      (done, one) => both(done, this.#charge(this.#storeOf(one), [one], lookOf, one.found.hits)),
       undefined,
     );
   }
@@ -51,10 +53,10 @@ export class AlgorithmCharging {
     return charged.reduce<Done>((done, one) => {
       const { ask, hits } = one.found;
       if (hits === 0) return done;
-      const back =
-        ask.algorithm === 'concurrency' && ask.holder !== undefined
-          ? { ...ask, hits: 0, isEnd: true }
-          : { ...ask, hits: -hits };
+      const back: CounterAsk =
+        ask.bucket.algorithm === 'concurrency' && ask.idempotencyKey !== undefined
+          ? { ...ask, kind: 'release' }
+          : { ...lookOf(ask), kind: 'giveBack', cost: hits };
       const told = this.#storeOf(one).charge([back]);
       return told instanceof Promise
         ? both(
@@ -70,23 +72,23 @@ export class AlgorithmCharging {
 
   /** Counts in this process, up to a share of each limit. */
   locally(asked: readonly AlgorithmCharge[], replicas: number): Done {
-    const share = (ask: AlgorithmAsk): AlgorithmAsk => ({
+    const share = (ask: CounterAsk): CounterAsk => ({
       ...ask,
       limit: Math.ceil(ask.limit / replicas),
       burst: Math.ceil(ask.burst / replicas),
     });
-    return asked.reduce<Done>((done, one) => both(done, this.#charge(this.#stores.local, [one], share)), undefined);
+    return asked.reduce<Done>((done, one) => both(done, this.#charge(this.#local, [one], share)), undefined);
   }
 
-  #storeOf({ found }: AlgorithmCharge): AlgorithmStore {
-    return this.#stores.storeOf(found.currentLimit.unit);
+  #storeOf({ found }: AlgorithmCharge): ChargeStore {
+    return this.#poolOf(found.currentLimit.unit).store;
   }
 
   /** `more`: hits that were not asked, and yet are reckoned with. */
   #charge(
-    store: AlgorithmStore,
+    store: ChargeStore,
     asked: readonly AlgorithmCharge[],
-    as: (ask: AlgorithmAsk) => AlgorithmAsk = (ask) => ask,
+    as: (ask: CounterAsk) => CounterAsk = (ask) => ask,
     more = 0,
   ): Done {
     const told = store.charge(asked.map(({ found }) => as(found.ask)));
@@ -96,18 +98,15 @@ export class AlgorithmCharging {
   }
 }
 
-/** Whoever has a lease already is not asked about. */
-export const lookAt = (ask: AlgorithmAsk): AlgorithmAsk => ({ ...ask, hits: 0, holder: undefined, isEnd: false });
-
 /** Where one of several is refused, the others were not charged: they say what they would be at. */
-function take(asked: readonly AlgorithmCharge[], answers: readonly AlgorithmAnswer[], more: number): void {
-  const isAnyRefused = answers.some(({ isGranted }) => !isGranted);
+function take(asked: readonly AlgorithmCharge[], answers: readonly CounterAnswer[], more: number): void {
+  const isAnyRefused = answers.some(({ granted }) => !granted);
   for (const [at, one] of asked.entries()) {
-    const { isGranted, remaining, resetMs } = answers[at] as AlgorithmAnswer;
+    const { granted, remaining, resetMs } = answers[at] as CounterAnswer;
     const { capacity, hits } = one;
     const left = Math.min(remaining, capacity);
     one.resetS = Math.ceil(resetMs / 1000);
-    one.count = !isGranted
+    one.count = !granted
       ? capacity + Math.max(1, hits)
       : isAnyRefused
         ? Math.min(capacity, capacity - left + hits)

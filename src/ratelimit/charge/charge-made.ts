@@ -1,5 +1,6 @@
-import type { CountAsk } from '../walk/asks.ts';
+import { lookOf } from '../../counting/ask.ts';
 import type { AlgorithmLimit, CountedLimit, WindowLimit } from '../walk/limit-found.ts';
+import type { CounterAsk } from './store.ts';
 
 /** What charging a limit came to. */
 export interface ChargeMade {
@@ -46,5 +47,11 @@ export const isOfWindow = (charge: Charge): charge is WindowCharge => charge.fou
 export const isOfAlgorithm = (charge: Charge): charge is AlgorithmCharge => charge.found.kind === 'algorithm';
 
 /** The ask of the walk, unless this call charges or allows less. */
-export const askOf = ({ found: { ask }, hits, capacity }: WindowCharge): CountAsk =>
-  ask.hits === hits && ask.limit === capacity ? ask : { ...ask, hits, limit: capacity };
+export const askOf = ({ found: { ask }, hits, capacity }: WindowCharge): CounterAsk =>
+  ask.cost === hits && ask.limit === capacity ? ask : { ...ask, cost: hits, limit: capacity };
+
+export const lookAskOf = (charge: WindowCharge): CounterAsk => lookOf(askOf(charge));
+
+/** Charged only where it fits. */
+export const spendAskOf = (charge: WindowCharge): CounterAsk =>
+  charge.hits === 0 ? lookAskOf(charge) : { ...lookAskOf(charge), kind: 'spend', cost: charge.hits };

@@ -3,12 +3,11 @@
  * right after its first; at once where the stores answer at once. **Fails**: with a ServiceError of kind `redis_error` where a store
  * cannot be asked and a limit has no policy for that but the error.
  */
-import { type Unit, ServiceError } from '../call.ts';
+import { ServiceError } from '../call.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
-import type { CountAsk } from '../walk/asks.ts';
+import { lookOf } from '../../counting/ask.ts';
 import { type CountedLimit, isCounted, type LimitFound } from '../walk/limit-found.ts';
 import { AlgorithmCharging } from './algorithm-charging.ts';
-import type { AlgorithmStores } from './algorithm-store.ts';
 import {
   type AlgorithmCharge,
   askOf,
@@ -16,15 +15,14 @@ import {
   type ChargeMade,
   isOfAlgorithm,
   isOfWindow,
+  lookAskOf,
+  spendAskOf,
   type WindowCharge,
 } from './charge-made.ts';
 import { andThen, both, type Done, unlessFailed } from './done.ts';
 import { EndedWindows } from './ended-windows.ts';
 import type { LocalCache } from './local-cache.ts';
-import { MemoryStore } from './memory-store.ts';
-import type { CountStore } from './store.ts';
-
-type Told = readonly number[] | Promise<readonly number[]>;
+import type { ChargeStore, CounterAnswer, CounterAsk, PoolOf } from './store.ts';
 
 export interface ChargeSettings {
   /** Whether a request that one limit refuses is charged to the others: as the reference does, as its STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT does, never. */
@@ -34,32 +32,25 @@ export interface ChargeSettings {
 }
 
 export interface ChargingOptions {
-  /** Of windows of a second, and of all others. */
-  readonly storeOf: (unit: Unit | undefined) => CountStore;
-  readonly algorithms: AlgorithmStores;
+  readonly poolOf: PoolOf;
+  /** Counts while the store is away. */
+  readonly local: ChargeStore;
   readonly settings: ChargeSettings;
   readonly metrics: RatelimitMetrics;
   readonly nowMs: () => number;
   /** Limits that are over in their fixed window. */
   readonly localCache: LocalCache | undefined;
-  /** Counts while the store is away; of this thread alone where none are given. */
-  readonly local?: LocalCounts;
 }
-
-export type LocalCounts = Pick<MemoryStore, 'add'>;
-export const LOCAL_KEYS = 100_000;
 
 export class Charging {
   readonly #options: ChargingOptions;
-  readonly #local: LocalCounts;
   readonly #ended: EndedWindows;
   readonly #algorithms: AlgorithmCharging;
 
   constructor(options: ChargingOptions) {
     this.#options = options;
-    this.#local = options.local ?? new MemoryStore({ maxKeys: LOCAL_KEYS, nowMs: options.nowMs, whenFull: 'evict' });
     this.#ended = new EndedWindows(options.nowMs);
-    this.#algorithms = new AlgorithmCharging(options.algorithms);
+    this.#algorithms = new AlgorithmCharging(options.poolOf, options.local);
   }
 
   charge(found: readonly LimitFound[], nowS: number): readonly ChargeMade[] | Promise<readonly ChargeMade[]> {
@@ -119,9 +110,10 @@ export class Charging {
       weigh();
       return undefined;
     }
-    const looks = unknown.map(async ({ found: { previous, currentLimit } }) => {
-      const [count = 0] = await this.#options.storeOf(currentLimit.unit).look([previous?.key ?? '']);
-      this.#ended.set(previous?.key ?? '', count, previous?.endsAtS ?? 0);
+    const looks = unknown.map(async ({ found }) => {
+      const { key = '', endsAtS = 0 } = found.previous ?? {};
+      const [answer] = await this.#storeOf(found).charge([{ ...lookOf(found.ask), key }]);
+      this.#ended.set(key, answer?.used ?? 0, endsAtS);
     });
     return Promise.all(looks).then(weigh);
   }
@@ -150,11 +142,11 @@ export class Charging {
     const { charging } = this.#options.settings;
     if (charges.every(isOfWindow)) return this.#windows(charges, charging);
     const algorithmic = charges.filter(isOfAlgorithm);
-    const ending = algorithmic.filter(({ found }) => found.ask.isEnd);
+    const ending = algorithmic.filter(({ found }) => found.ask.kind === 'release');
     if (ending.length > 0)
       return both(
         this.#algorithms.each(ending),
-        this.#chargedByCall(charges.filter(({ found }) => found.kind === 'window' || !found.ask.isEnd)),
+        this.#chargedByCall(charges.filter(({ found }) => found.kind === 'window' || found.ask.kind !== 'release')),
       );
     const windows = charges.filter(isOfWindow);
     return charging === 'always'
@@ -225,11 +217,15 @@ export class Charging {
     const charged: WindowCharge[] = [];
     const giveBack = (): Done =>
       charged.reduce<Done>((done, { found, hits }) => {
-        const given = hits > 0 ? this.#storeOf(found).giveBack(found.ask.key, hits) : undefined;
+        const given =
+          hits > 0 ? this.#storeOf(found).charge([{ ...lookOf(found.ask), kind: 'giveBack', cost: hits }]) : undefined;
         return given instanceof Promise
           ? both(
               done,
-              given.catch(() => undefined),
+              given.then(
+                () => undefined,
+                () => undefined,
+              ),
             )
           : done; // less is admitted where it cannot be said
       }, undefined);
@@ -237,7 +233,7 @@ export class Charging {
       const group = groups.shift();
       if (group === undefined) return undefined;
       return unlessFailed(
-        this.#ask(group, addIfAllFit),
+        this.#ask(group, spend),
         () => {
           if (group.some(({ isOver }) => isOver)) return both(giveBack(), this.#ask(groups.flat(), look));
           charged.push(...group);
@@ -284,15 +280,16 @@ export class Charging {
   #localCount(one: WindowCharge): number {
     const { hits, capacity } = one;
     const share = Math.ceil(capacity / this.#options.settings.replicas);
-    const [count = 0] = this.#local.add([askOf(one)]);
+    const [answer] = this.#options.local.charge([askOf(one)]) as readonly CounterAnswer[];
+    const count = answer?.used ?? 0;
     return count > share ? capacity + hits : capacity - (share - count);
   }
 
-  #storeOf({ currentLimit: { unit } }: CountedLimit): CountStore {
-    return this.#options.storeOf(unit);
+  #storeOf({ currentLimit: { unit } }: CountedLimit): ChargeStore {
+    return this.#options.poolOf(unit).store;
   }
 
-  #ask(asked: readonly WindowCharge[], how: (store: CountStore, asked: readonly WindowCharge[]) => Told): Done {
+  #ask(asked: readonly WindowCharge[], how: How): Done {
     const [first] = asked;
     if (first === undefined) return undefined;
     const store = this.#storeOf(first.found);
@@ -307,32 +304,50 @@ export class Charging {
           how,
         ),
       );
-    let told: Told;
+    let answers: ReturnType<ChargeStore['charge']>;
     try {
-      told = how(store, asked);
+      answers = store.charge(asked.map(how.ask));
     } catch (error) {
       return Promise.reject(error as Error); // memory is full: answered as where Redis is away
     }
-    if (told instanceof Promise) return told.then((counts) => take(asked, counts));
-    take(asked, told);
+    if (answers instanceof Promise) return answers.then((late) => how.take(asked, late));
+    how.take(asked, answers);
     return undefined;
   }
 }
 
 const isSliding = ({ found }: Charge): boolean => found.kind === 'window' && found.previous !== undefined;
 
-function take(asked: readonly WindowCharge[], counts: readonly number[]): void {
-  for (let at = 0; at < asked.length; at++) (asked[at] as Charge).count = counts[at] as number;
+/** How windows are charged: the ask, and what an answer says of the count. */
+interface How {
+  readonly ask: (charge: WindowCharge) => CounterAsk;
+  readonly take: (asked: readonly WindowCharge[], answers: readonly CounterAnswer[]) => void;
 }
 
-const asksOf = (asked: readonly WindowCharge[]): readonly CountAsk[] => asked.map(askOf);
-const add = (store: CountStore, asked: readonly WindowCharge[]): Told => store.add(asksOf(asked));
-const addIfAllFit = (store: CountStore, asked: readonly WindowCharge[]): Told => store.addIfAllFit(asksOf(asked));
+const add: How = {
+  ask: askOf,
+  take(asked, answers) {
+    for (let at = 0; at < asked.length; at++) {
+      const one = asked[at] as Charge;
+      const { granted, used = 0 } = answers[at] as CounterAnswer;
+      one.count = granted ? used : one.capacity + Math.max(1, one.hits); // escrow refuses, uncharged
+    }
+  },
+};
 
-/** What each would be at. */
-function look(store: CountStore, asked: readonly WindowCharge[]): Told {
-  const told = store.look(asked.map(({ found }) => found.ask.key));
-  const more = (counts: readonly number[]): readonly number[] =>
-    counts.map((count, at) => count + (asked[at]?.found.hits ?? 0));
-  return told instanceof Promise ? told.then(more) : more(told);
-}
+/** Each for itself is what it would be at; with the hits of the walk, also where this call charges none. */
+const look: How = {
+  ask: lookAskOf,
+  take(asked, answers) {
+    for (const [at, one] of asked.entries()) one.count = (answers[at]?.used ?? 0) + one.found.hits;
+  },
+};
+
+/** Where one is refused, none was charged: each is what it would be at. */
+const spend: How = {
+  ask: spendAskOf,
+  take(asked, answers) {
+    const isRefused = answers.some(({ granted }) => !granted);
+    for (const [at, one] of asked.entries()) one.count = (answers[at]?.used ?? 0) + (isRefused ? one.hits : 0);
+  },
+};

@@ -1,4 +1,4 @@
-import { boundedKey } from './bounded-key.ts';
+import { boundedKey } from '../../counting/bounded-key.ts';
 
 const MOST_KEYS = 100_000;
 

@@ -17,7 +17,6 @@ const deadlines = new TimerWheel();
 export interface GuardOptions {
   /** How long it may be silent: while it answers what was asked before, the answer is on its way. */
   readonly timeoutMs: number;
-  readonly onLate?: () => void;
   /** Told when the breaker opens or the connection goes, and when an answer comes again. */
   readonly outage?: OutageLog | undefined;
 }
@@ -56,7 +55,7 @@ export class Guard {
   }
 
   #inTime<T>(answer: Promise<T>, turn: Turn): Promise<T> {
-    const { timeoutMs, onLate } = this.#options;
+    const { timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
       const nowMs = performance.now();
       const sentAtLoopMs = deadlines.loopMsAt(nowMs);
@@ -68,7 +67,6 @@ export class Guard {
           return silentSinceLoopMs() + timeoutMs;
         },
         expire: (): void => {
-          onLate?.();
           reject(this.#failed(redisError(`no answer for ${timeoutMs} ms`), turn));
           isOver = true;
         },

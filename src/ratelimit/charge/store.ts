@@ -1,30 +1,41 @@
-/** Where windows are counted. */
+/** Where limits are counted: the stores of the counting engine, as the settings open them. */
+import type { CounterAnswer, CounterAsk } from '../../counting/store.ts';
+import type { Unit } from '../call.ts';
 
-import type { CountAsk } from '../walk/asks.ts';
+export type { CounterAnswer, CounterAsk };
 
-export type { CountAsk };
-
-/** More than any limit (uint32 on the wire), and so few that a counter never comes to the end of what Redis can count. */
-const MOST_HITS = 2 ** 32;
-
-/** Hits as they are counted. */
-export const cappedHits = (hits: number): number => Math.min(hits, MOST_HITS);
-
-export interface CountStore {
-  /**
-   * Adds the hits of each ask to its counter, and says what the counter is at afterwards, ask by ask; at once where it can.
-   * Rejects with a ServiceError of kind `redis_error` where it cannot tell.
-   */
-  add(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]>;
-  /** What the counters are at. */
-  look(keys: readonly string[]): readonly number[] | Promise<readonly number[]>;
-  /** Adds all or, where one would go over its limit, none; then it says what each would be at. */
-  addIfAllFit(asks: readonly CountAsk[]): readonly number[] | Promise<readonly number[]>;
-  /** Takes units off a counter that has them; one that has been forgotten since is left alone. */
-  giveBack(key: string, units: number): void | Promise<void>;
-  /** Takes counters away. */
-  reset(keys: readonly string[]): Promise<void>;
-  /** Whether it can be asked now, for /healthcheck. */
-  readonly isHealthy: boolean;
-  close(): Promise<void>;
+export interface ChargeStore {
+  /** Charges all asks, or none where one is refused; at once where it can. Fails with a ServiceError of kind `redis_error`. */
+  charge(asks: readonly CounterAsk[]): readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
+  reset(asks: readonly CounterAsk[]): void | Promise<void>;
 }
+
+export interface Holder {
+  readonly who: string;
+  readonly units: number;
+}
+
+/** A store, and what operators ask about it. */
+export interface Pool {
+  readonly store: ChargeStore;
+  /** Where a counter is, as the backend names it. */
+  placeOf(ask: CounterAsk): string;
+  /** Units of a counter that this thread holds. */
+  heldOf(ask: CounterAsk): number;
+  /** Other processes that hold units of a counter. */
+  othersOf(ask: CounterAsk): Promise<readonly Holder[]>;
+  /** Name of this process for others. */
+  readonly replica: string;
+  /** Drops units of a counter that was reset. */
+  forget(ask: CounterAsk): void;
+}
+
+/** By the unit of a limit: those of a second may have a Redis of their own. */
+export type PoolOf = (unit: Unit | undefined) => Pool;
+
+/** Name of a counter without windows, unique over all stores. */
+export const nameOf = ({ bucket, key }: CounterAsk): string => `${bucket.algorithm} ${bucket.counter} ${key}`;
+
+/** This process among the others; who holds most comes first. */
+export const allHolders = (own: Holder, others: readonly Holder[]): readonly Holder[] =>
+  [own, ...others].filter(({ units }) => units > 0).sort((one, other) => other.units - one.units);

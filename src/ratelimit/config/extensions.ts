@@ -8,7 +8,8 @@ import type { FieldReader, Fields } from './field-reader.ts';
 import type { GoNode } from './go-yaml.ts';
 import { SLUICE_KEYS } from './known-keys.ts';
 import { ALGORITHMS, type Limit, OUTAGES, type Outage } from './tree.ts';
-import { spanWindow, type Window } from './window.ts';
+import { spanWindow } from '../../counting/window.ts';
+import type { Window } from './window.ts';
 
 export interface Extensions {
   readonly outage: Outage | undefined;

@@ -3,9 +3,10 @@
  * **In**: a domain and entries. **Out**: an explanation, and what to ask the counter. **Fails**: never.
  */
 import { type Unit, unitName } from '../call.ts';
-import { lookAt } from '../charge/algorithm-charging.ts';
+import { lookOf } from '../../counting/ask.ts';
+import { type CounterAsk, nameOf } from '../charge/store.ts';
 import type { Domains, Limit } from '../config/tree.ts';
-import { type AlgorithmAsk, algorithmAsk, nameOf } from '../walk/asks.ts';
+import { algorithmAsk, windowBucket } from '../walk/asks.ts';
 import type { KeyStyle } from '../walk/cache-key.ts';
 import { type Match, matchOf, type Step } from '../walk/match.ts';
 import { matchOfAlso, windowKey } from '../walk/window-key.ts';
@@ -42,12 +43,11 @@ export interface Explanation {
   readonly also?: readonly Explanation[];
 }
 
-/** An explanation, and how to read the counter: the key of a window, or the ask of an algorithm. */
+/** An explanation, and the ask that looks at the counter. */
 export interface Explained {
   readonly explanation: Omit<Explanation, 'also'>;
   readonly unit?: Unit | undefined;
-  readonly windowKey?: string;
-  readonly ask?: AlgorithmAsk;
+  readonly ask?: CounterAsk;
   readonly also?: readonly Explained[];
 }
 
@@ -114,11 +114,25 @@ function explainedLimit(
   };
   if (limit.unlimited) return { explanation };
   const ask = algorithmAsk(match, domain, entries, 0);
-  if (ask !== undefined) return { explanation: { ...explanation, counter: nameOf(ask) }, unit, ask: lookAt(ask) };
+  if (ask !== undefined) return { explanation: { ...explanation, counter: nameOf(ask) }, unit, ask: lookOf(ask) };
   const nowS = Math.floor(nowMs() / 1000);
   const { startS, endsAtS } = window.at(nowS);
   const counter = windowKey({ keyStyle, keyPrefix }, match, domain, entries, startS);
-  return { explanation: { ...explanation, counter, resetS: endsAtS - nowS }, unit, windowKey: counter };
+  const bucket = windowBucket(limit);
+  const { requestsPerUnit } = limit;
+  return {
+    explanation: { ...explanation, counter, resetS: endsAtS - nowS },
+    unit,
+    ask: {
+      kind: 'look',
+      bucket,
+      key: counter,
+      limit: requestsPerUnit,
+      burst: requestsPerUnit,
+      perMs: bucket.perMs,
+      endsAtMs: endsAtS * 1000,
+    },
+  };
 }
 
 function lineOf({ entry, tried, found, hasLimit, hasMore }: Step, isLast: boolean): string {

@@ -3,10 +3,7 @@
  * **In**: a domain and entries. **Out**: an object for people and programs. **Fails**: with a ServiceError where the store cannot be asked.
  */
 import type { Unit } from '../call.ts';
-import type { AlgorithmStores } from '../charge/algorithm-store.ts';
-import { allHolders, type Holder, type Holders } from '../charge/holders.ts';
-import type { CountStore } from '../charge/store.ts';
-import type { AlgorithmAsk } from '../walk/asks.ts';
+import { allHolders, type CounterAsk, type Holder, type PoolOf } from '../charge/store.ts';
 import { type Entries, type Explained, explained, type ExplainOptions, type Explanation } from './explanation.ts';
 
 export interface Inspection extends Explanation {
@@ -20,12 +17,9 @@ export interface Inspection extends Explanation {
 }
 
 export interface InspectionOptions extends ExplainOptions {
-  readonly storeOf: (unit: Unit | undefined) => CountStore;
-  readonly algorithms: AlgorithmStores;
-  readonly heldOf: (key: string) => number;
-  readonly holdersOf: (unit: Unit | undefined) => Holders | undefined;
-  /** Drops what this thread holds and caches of a counter. */
-  readonly forget: (key: string) => void;
+  readonly poolOf: PoolOf;
+  /** Drops what this thread caches of a counter. */
+  readonly forget: (ask: CounterAsk) => void;
 }
 
 export interface LimitInspector {
@@ -42,7 +36,7 @@ export interface ThreadLimitInspector extends LimitInspector {
 }
 
 export function limitInspector(options: InspectionOptions): ThreadLimitInspector {
-  const { storeOf, algorithms, heldOf, holdersOf, forget } = options;
+  const { poolOf, forget } = options;
   const withFurther = (one: Explained): readonly Explained[] => [one, ...(one.also ?? [])];
 
   async function inspect(one: Explained): Promise<Inspection> {
@@ -50,24 +44,24 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
     return one.also === undefined ? inspected : { ...inspected, also: await Promise.all(one.also.map(inspectLimit)) };
   }
 
-  async function inspectLimit(one: Explained): Promise<Inspection> {
-    if (one.ask !== undefined) return inspectAlgorithm(one, one.ask);
-    if (one.windowKey !== undefined) return inspectWindow(one, one.windowKey);
-    return {
-      ...one.explanation,
-      count: undefined,
-      heldHere: undefined,
-      holders: undefined,
-      remaining: undefined,
-    };
+  async function inspectLimit({ explanation, unit, ask }: Explained): Promise<Inspection> {
+    if (ask === undefined)
+      return { ...explanation, count: undefined, heldHere: undefined, holders: undefined, remaining: undefined };
+    return ask.bucket.algorithm === 'window'
+      ? inspectWindow(explanation, unit, ask)
+      : inspectAlgorithm(explanation, unit, ask);
   }
 
-  async function inspectAlgorithm({ explanation, unit }: Explained, ask: AlgorithmAsk): Promise<Inspection> {
-    const store = algorithms.storeOf(unit);
-    const [{ remaining, resetMs } = { remaining: 0, resetMs: 0 }] = await store.charge([ask]);
+  async function inspectAlgorithm(
+    explanation: Explained['explanation'],
+    unit: Unit | undefined,
+    ask: CounterAsk,
+  ): Promise<Inspection> {
+    const pool = poolOf(unit);
+    const [{ remaining, resetMs } = { remaining: 0, resetMs: 0 }] = await pool.store.charge([ask]);
     return {
       ...explanation,
-      counter: await store.placeOf(ask),
+      counter: pool.placeOf(ask),
       count: (explanation.limit?.burst ?? ask.limit) - remaining,
       heldHere: 0,
       holders: [],
@@ -76,18 +70,26 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
     };
   }
 
-  async function inspectWindow({ explanation, unit }: Explained, key: string): Promise<Inspection> {
-    const holders = holdersOf(unit);
-    const others = (await holders?.others(key)) ?? [];
-    const [count = 0] = await storeOf(unit).look([key]); // read last: the count includes held units
-    const heldHere = heldOf(key);
-    return {
-      ...explanation,
-      count,
-      heldHere,
-      holders: allHolders({ who: holders?.replica ?? '', units: heldHere }, others),
-      remaining: Math.max(0, (explanation.limit?.requestsPerUnit ?? 0) - count),
-    };
+  async function inspectWindow(
+    explanation: Explained['explanation'],
+    unit: Unit | undefined,
+    ask: CounterAsk,
+  ): Promise<Inspection> {
+    const pool = poolOf(unit);
+    const others = await pool.othersOf(ask);
+    const [answer] = await pool.store.charge([ask]); // read last: the count includes held units
+    const count = answer?.used ?? 0;
+    const heldHere = pool.heldOf(ask);
+    const holders = allHolders({ who: pool.replica, units: heldHere }, others);
+    return { ...explanation, count, heldHere, holders, remaining: Math.max(0, ask.limit - count) };
+  }
+
+  function forgetAll(one: Explained): void {
+    for (const { unit, ask } of withFurther(one)) {
+      if (ask === undefined) continue;
+      poolOf(unit).forget(ask);
+      forget(ask);
+    }
   }
 
   return {
@@ -99,17 +101,12 @@ export function limitInspector(options: InspectionOptions): ThreadLimitInspector
     async reset(domain, entries) {
       const one = explained(options, domain, entries);
       const before = await inspect(one);
-      for (const { unit, windowKey, ask } of withFurther(one)) {
-        if (ask !== undefined) await algorithms.storeOf(unit).reset([ask]);
-        if (windowKey === undefined) continue;
-        await storeOf(unit).reset([windowKey]);
-        forget(windowKey);
-      }
+      for (const { unit, ask } of withFurther(one)) if (ask !== undefined) await poolOf(unit).store.reset([ask]);
+      forgetAll(one);
       return before;
     },
     forget(domain, entries) {
-      for (const { windowKey } of withFurther(explained(options, domain, entries)))
-        if (windowKey !== undefined) forget(windowKey);
+      forgetAll(explained(options, domain, entries));
     },
   };
 }

@@ -1,4 +1,4 @@
-import { allHolders } from '../charge/holders.ts';
+import { allHolders } from '../charge/store.ts';
 import type { Inspection } from './inspector.ts';
 
 /**

@@ -3,24 +3,19 @@
  * **In**: settings, a host. **Out**: a {@link RatelimitEngine} of this thread; a supervisor of workers implements the same interface.
  * **Fails**: with a SettingError before anything listens, and with nothing left open.
  */
-import type { OpenAlgorithms } from '../charge/algorithm-store.ts';
-import { Algorithms } from '../charge/algorithms.ts';
 import type { JsonAnswer, RateLimitService, RequestHeaders } from '../call.ts';
 import type { ConfigFile } from '../config/read.ts';
-import type { Domains } from '../config/tree.ts';
+import { ALGORITHMS, type Domains, type Node } from '../config/tree.ts';
 import { type LimitInspector, limitInspector, type ThreadLimitInspector } from '../inspect/inspector.ts';
 import { LocalCache } from '../charge/local-cache.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';
-import { type AroundRedis, openStores, type OutageTarget } from '../charge/open-stores.ts';
+import { type AroundRedis, openStores, type OutageTarget, type SharedCounts } from '../charge/open-stores.ts';
 import { rateLimitService } from './service.ts';
 import { serviceSettings } from './service-settings.ts';
 import type { Settings } from '../settings/settings.ts';
-import { type SharedCounts, SharedStore } from '../charge/shared-store.ts';
 
-/** Provided by the command, so that this folder knows neither gRPC nor the plugins. */
+/** Provided by the command, so that this folder does not know gRPC. */
 export interface EngineHost {
-  /** Stores of non-window algorithms (gcra, log, concurrency); called when the first such limit is loaded. */
-  openAlgorithms(): Promise<OpenAlgorithms>;
   listenGrpc(
     service: RateLimitService,
     metrics: RatelimitMetrics,
@@ -30,7 +25,7 @@ export interface EngineHost {
 }
 
 export interface RatelimitEngine {
-  /** Puts limits in force for all calls that follow. Rejects where their stores cannot be opened; then nothing changes. */
+  /** Puts limits in force for all calls that follow. */
   use(files: readonly ConfigFile[], domains: Domains): void | Promise<void>;
   /** Starts the gRPC listener; returns its port. */
   listen(): Promise<number>;
@@ -46,7 +41,7 @@ export interface RatelimitEngine {
   close(): Promise<void>;
 }
 
-/** Limits whose stores are open, ready to be put in force. */
+/** Limits that are ready to be put in force. */
 export interface PreparedLimits {
   commit(): void;
   abandon(): void;
@@ -54,7 +49,6 @@ export interface PreparedLimits {
 
 /** The engine of one thread. */
 export interface ThreadEngine extends RatelimitEngine {
-  /** Opens the stores of these limits. Rejects where one cannot be opened; the limits in force stay. */
   prepare(domains: Domains): Promise<PreparedLimits>;
   /** As `unhealthyWhy`, but independent of the listener. */
   notAnsweringWhy(): string | undefined;
@@ -80,41 +74,30 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
 
   await using stack = new AsyncDisposableStack();
   const stores = openStores({ settings, nowMs, metrics, log, aroundRedis, shared }, stack);
-  const algorithms = new Algorithms(() => options.openAlgorithms(), settings.SLUICE_REDIS_DEADLINE, stores.outageOf);
-  stack.defer(() => algorithms.close());
   const localCache = localCacheOf(settings, metrics);
-  const { storeOf } = stores;
+  const { poolOf, local } = stores;
   const answers = serviceSettings(settings);
-  const local =
-    shared === undefined ? undefined : new SharedStore({ memory: shared.local, worker: shared.worker, nowMs });
   const service = rateLimitService({
     domains: () => domains,
     metrics,
     nowMs,
     settings: answers,
     localCache,
-    storeOf,
-    algorithms,
-    ...(local === undefined ? {} : { local }),
+    poolOf,
+    local,
   });
   const limits = limitInspector({
     domains: () => domains,
     nowMs,
-    algorithms,
     keyPrefix: settings.CACHE_KEY_PREFIX,
     keyStyle: answers.keyStyle,
     withoutDots: answers.withoutDots,
-    storeOf,
-    holdersOf: stores.holdersOf,
-    heldOf: (key) => stores.escrows.reduce((sum, escrow) => sum + escrow.heldOf(key), 0),
-    forget(key) {
-      localCache?.forget(key);
-      for (const escrow of stores.escrows) escrow.forget(key);
-    },
+    poolOf,
+    forget: ({ key }) => localCache?.forget(key),
   });
   const notAnsweringWhy = (): string | undefined => {
     if (isDraining) return 'it is stopping';
-    const why = stores.unhealthyWhy() ?? algorithms.unhealthyWhy;
+    const why = stores.unhealthyWhy();
     if (why !== undefined) return why;
     return (domains === undefined || domains.size === 0) && settings.HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED
       ? 'no limits have been loaded'
@@ -122,14 +105,11 @@ export async function openEngine(options: EngineOptions): Promise<ThreadEngine> 
   };
 
   async function prepare(next: Domains): Promise<PreparedLimits> {
-    const opened = algorithms.opened(next);
-    if (opened !== undefined) {
-      await opened;
-      metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (algorithms.isSpared ? 1 : 0));
-    }
     return {
       commit() {
         domains = next;
+        if ([...next.values()].some(hasAlgorithm))
+          metrics.gauges.set('ratelimit.algorithms.breaker_open', () => (stores.isSpared() ? 1 : 0));
       },
       abandon() {},
     };
@@ -166,3 +146,7 @@ function localCacheOf({ LOCAL_CACHE_SIZE_IN_BYTES }: Settings, { gauges }: Ratel
   gauges.set('ratelimit.localcache.missCount', () => cache.lookups - cache.hits);
   return cache;
 }
+
+const hasAlgorithm = ({ limit, children }: Node): boolean =>
+  (limit !== undefined && !limit.unlimited && ALGORITHMS.some((one) => one === limit.algorithm)) ||
+  [...children.values()].some(hasAlgorithm);

@@ -1,42 +1,39 @@
 /** Asks of a limit to its counter: of a window, or of an algorithm without windows. */
-import { ALGORITHMS, type Algorithm } from '../config/tree.ts';
+import type { BucketSpec, CounterAsk } from '../../counting/store.ts';
+import { ALGORITHMS, type Limit } from '../config/tree.ts';
 import { entriesKey, leaseKey } from './cache-key.ts';
 import type { Match } from './match.ts';
 
-export interface CountAsk {
-  /** Full name of the counter, with its window. */
-  readonly key: string;
-  readonly hits: number;
-  /** The limit that the counter belongs to. A store in this process evicts within a group, so no limit evicts another's counters. */
-  readonly group?: string;
-  readonly limit: number;
-  /** How long the counter is kept, in seconds. */
-  readonly keptS: number;
-  /** End of the window, in seconds since 1970. */
-  readonly endsAtS: number;
-  /** Until when the counter is read, in seconds since 1970; a sliding limit reads it for one window more. */
-  readonly usedUntilS: number;
+/** Hits of a window, charged as envoyproxy/ratelimit does: beyond the limit too. Its key names the window. */
+export type WindowAsk = Extract<CounterAsk, { readonly kind: 'owe' }> & { readonly endsAtMs: number };
+export type AlgorithmAsk = CounterAsk;
+
+/** The buckets of limits, each made once. */
+const buckets = new WeakMap<Limit, BucketSpec>();
+
+/** In memory, no limit evicts another's counters. */
+export function windowBucket(limit: Limit): BucketSpec {
+  let bucket = buckets.get(limit);
+  if (bucket === undefined) {
+    const perMs = limit.window.lengthS * 1000;
+    const isSliding = limit.algorithm === 'sliding'; // the previous window is read, too
+    bucket = {
+      counter: limit.fullKey,
+      algorithm: 'window',
+      perMs: isSliding ? perMs * 2 : perMs,
+      ...(isSliding ? { readForMs: perMs } : {}),
+    };
+    buckets.set(limit, bucket);
+  }
+  return bucket;
 }
 
-export interface AlgorithmAsk {
-  readonly algorithm: Algorithm;
-  readonly perMs: number;
-  readonly domain: string;
-  /** Name of the counter within its domain. */
-  readonly key: string;
-  /** 0 looks without charging; a negative number gives back. */
-  readonly hits: number;
-  readonly limit: number;
-  /** `gcra`: how many hits may come at once. */
-  readonly burst: number;
-  /** `concurrency`: who takes the lease; a holder that has it already keeps it, uncharged. */
-  readonly holder: string | undefined;
-  /** `concurrency`: ends the holder's lease, and charges nothing. */
-  readonly isEnd: boolean;
+function algorithmBucket(limit: Limit, algorithm: BucketSpec['algorithm'], domain: string): BucketSpec {
+  let bucket = buckets.get(limit);
+  if (bucket === undefined)
+    buckets.set(limit, (bucket = { counter: domain, algorithm, perMs: limit.window.lengthS * 1000 }));
+  return bucket;
 }
-
-/** Name of an algorithm's counter, unique over all stores. */
-export const nameOf = ({ algorithm, domain, key }: AlgorithmAsk): string => `${algorithm} ${domain} ${key}`;
 
 /** `undefined` where the limit counts by windows. */
 export function algorithmAsk(
@@ -47,25 +44,17 @@ export function algorithmAsk(
 ): AlgorithmAsk | undefined {
   const algorithm = ALGORITHMS.find((one) => one === limit.algorithm);
   if (algorithm === undefined) return undefined;
-  const ask = {
-    algorithm,
-    perMs: limit.window.lengthS * 1000,
-    domain,
-    hits,
-    limit: limit.requestsPerUnit,
-    burst: limit.burst,
-    holder: undefined,
-    isEnd: false,
-  };
-  if (algorithm !== 'concurrency') return { ...ask, key: entriesKey(entries, sharedValues) };
+  const bucket = algorithmBucket(limit, algorithm, domain);
+  const counter = { bucket, limit: limit.requestsPerUnit, burst: limit.burst, perMs: bucket.perMs };
+  if (algorithm !== 'concurrency') return askFor({ ...counter, key: entriesKey(entries, sharedValues) }, hits);
   const leased = limit.endsLease ? entries.slice(0, -1) : entries;
-  const holder = leased.at(-1)?.[1];
+  const holder = leased.at(-1)?.[1] ?? '';
+  const key = leaseKey(leased, sharedValues);
   // A lease without a holder cannot be ended; it expires.
-  return {
-    ...ask,
-    key: leaseKey(leased, sharedValues),
-    hits: limit.endsLease ? 0 : hits,
-    holder: holder === '' ? undefined : holder,
-    isEnd: limit.endsLease && holder !== '',
-  };
+  if (holder === '') return askFor({ ...counter, key }, limit.endsLease ? 0 : hits);
+  const lease = { ...counter, key, idempotencyKey: holder };
+  return limit.endsLease ? { ...lease, kind: 'release' } : askFor(lease, hits);
 }
+
+const askFor = (counter: Omit<AlgorithmAsk, 'kind' | 'cost' | 'partial'>, hits: number): AlgorithmAsk =>
+  hits === 0 ? { ...counter, kind: 'look' } : { ...counter, kind: 'spend', cost: hits };

@@ -2,7 +2,7 @@
 import type { CurrentLimit, JsonObject } from '../call.ts';
 import type { Outage } from '../config/tree.ts';
 import type { RuleMetrics } from '../metrics/metrics.ts';
-import type { AlgorithmAsk, CountAsk } from './asks.ts';
+import type { AlgorithmAsk, WindowAsk } from './asks.ts';
 
 export type LimitFound = UncountedLimit | CountedLimit;
 export type CountedLimit = WindowLimit | AlgorithmLimit;
@@ -36,7 +36,7 @@ interface Counted {
 
 export interface WindowLimit extends Counted {
   readonly kind: 'window';
-  readonly ask: CountAsk;
+  readonly ask: WindowAsk;
   /** `sliding`: the counter of the previous window. */
   readonly previous: { readonly key: string; readonly endsAtS: number } | undefined;
 }

@@ -6,7 +6,9 @@ import { type Descriptor, isUnit, type Override, type RateLimitCall, ServiceErro
 import type { Domains, Limit, Outage } from '../config/tree.ts';
 import { type Window, windowOf } from '../config/window.ts';
 import type { RatelimitMetrics, RuleMetrics } from '../metrics/metrics.ts';
-import { type AlgorithmAsk, algorithmAsk } from './asks.ts';
+import { changeOf } from '../../counting/ask.ts';
+import type { BucketSpec } from '../../counting/store.ts';
+import { type AlgorithmAsk, algorithmAsk, type WindowAsk, windowBucket } from './asks.ts';
 import { cacheKey, type KeyStyle } from './cache-key.ts';
 import type { AlgorithmLimit, CountedLimit, LimitFound, UncountedLimit, WindowLimit } from './limit-found.ts';
 import { isCounted } from './limit-found.ts';
@@ -40,6 +42,7 @@ export class LimitWalk {
   readonly #settings: WalkSettings;
   readonly #metrics: RatelimitMetrics;
   readonly #windowsOfUnits: Readonly<Record<Unit, Window>>;
+  readonly #bucketsOfUnits: Readonly<Record<Unit, BucketSpec>>;
 
   constructor(settings: WalkSettings, metrics: RatelimitMetrics) {
     this.#settings = settings;
@@ -47,6 +50,12 @@ export class LimitWalk {
     this.#windowsOfUnits = Object.fromEntries(
       Object.values(Unit).map((unit) => [unit, windowOf(unit, settings.calendarMonths)]),
     ) as Record<Unit, Window>;
+    this.#bucketsOfUnits = Object.fromEntries(
+      Object.values(Unit).map((unit) => [
+        unit,
+        { counter: '', algorithm: 'window', perMs: this.#windowsOfUnits[unit].lengthS * 1000 },
+      ]),
+    ) as Record<Unit, BucketSpec>;
   }
 
   find(call: RateLimitCall, domains: Domains, nowS: number): readonly LimitFound[] {
@@ -122,15 +131,13 @@ export class LimitWalk {
       startS,
       endsAtS,
       also,
-      ask: {
-        key: windowKey(this.#settings, match, domain, entries, startS),
-        group: limit.fullKey,
+      ask: askOf(
+        windowBucket(limit),
+        windowKey(this.#settings, match, domain, entries, startS),
         hits,
-        limit: requestsPerUnit,
-        keptS: isSliding ? window.lengthS * 2 : window.lengthS,
+        requestsPerUnit,
         endsAtS,
-        usedUntilS: isSliding ? window.at(endsAtS).endsAtS : endsAtS,
-      },
+      ),
       previous: isSliding
         ? { key: windowKey(this.#settings, match, domain, entries, window.at(startS - 1).startS), endsAtS }
         : undefined,
@@ -147,7 +154,7 @@ export class LimitWalk {
     const { requestsPerUnit, unit, name, endsLease } = limit;
     return {
       kind: 'algorithm',
-      hits: ask.hits,
+      hits: changeOf(ask),
       isQuota: (limit.quota || this.#settings.quotaMode) && !endsLease,
       isShadow: limit.shadow,
       metadata: limit.metadata,
@@ -155,7 +162,7 @@ export class LimitWalk {
       metrics: endsLease ? UNPUBLISHED : this.#metrics.rule(metricKey),
       policy: policy ?? nameOf(limit),
       outage: limit.outage ?? this.#settings.outage,
-      capacity: ask.algorithm === 'gcra' ? ask.burst : requestsPerUnit,
+      capacity: limit.algorithm === 'gcra' ? ask.burst : requestsPerUnit,
       startS: nowS,
       endsAtS: nowS + limit.window.lengthS,
       also,
@@ -196,8 +203,9 @@ export class LimitWalk {
       startS,
       endsAtS,
       also: NONE,
-      ask: {
-        key: cacheKey(keyStyle, {
+      ask: askOf(
+        this.#bucketsOfUnits[unit],
+        cacheKey(keyStyle, {
           prefix: keyPrefix,
           domain,
           entries,
@@ -206,14 +214,23 @@ export class LimitWalk {
           windowStartS: startS,
         }),
         hits,
-        limit: requestsPerUnit,
-        keptS: window.lengthS,
+        requestsPerUnit,
         endsAtS,
-        usedUntilS: endsAtS,
-      },
+      ),
       previous: undefined,
     };
   }
 }
+
+const askOf = (bucket: BucketSpec, key: string, cost: number, limit: number, endsAtS: number): WindowAsk => ({
+  kind: 'owe',
+  bucket,
+  key,
+  cost,
+  limit,
+  burst: limit,
+  perMs: bucket.perMs,
+  endsAtMs: endsAtS * 1000,
+});
 
 const nameOf = ({ name, fullKey }: Limit): string => (name === '' ? fullKey : name);

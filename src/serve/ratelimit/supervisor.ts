@@ -5,9 +5,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OwnLog } from '../../log/log.ts';
-import { LOCAL_KEYS } from '../../ratelimit/charge/charging.ts';
-import { replicaName } from '../../ratelimit/charge/holders.ts';
-import { sharedCounters, SharedStore } from '../../ratelimit/charge/shared-store.ts';
+import { sharedPool } from '../../ratelimit/charge/open-stores.ts';
+import { replicaName } from '../../ratelimit/charge/redis-pool.ts';
 import type { Inspection, LimitInspector } from '../../ratelimit/inspect/inspector.ts';
 import { mergedInspection } from '../../ratelimit/inspect/merged-inspection.ts';
 import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
@@ -37,10 +36,8 @@ export async function serveByCrew(
   log: OwnLog,
   at: ListenAt,
 ): Promise<ServedEngine> {
-  const memory = {
-    counts: sharedCounters(settings.BACKEND_TYPE === 'memory' ? settings.SLUICE_MAX_KEYS : 1),
-    local: sharedCounters(LOCAL_KEYS),
-  };
+  const memory = new Map<string, SharedArrayBuffer>();
+  const pool = sharedPool(settings, { worker: SUPERVISOR, replica: '', memory }); // allocates the memory
   const sums = new GaugeSums(metrics.gauges);
   const instanceId = settings.TRACING_SERVICE_INSTANCE_ID || randomUUID(); // the instance is the process, not the worker
   const replica = replicaName();
@@ -52,7 +49,7 @@ export async function serveByCrew(
     module: 'serve/ratelimit/worker',
     dataOf: (number) => ({
       settings: { ...settings, TRACING_SERVICE_INSTANCE_ID: instanceId },
-      shared: { worker: number, replica, ...memory },
+      shared: { worker: number, replica, memory },
     }),
     onEvent(number, { counts, gauges }) {
       metrics.add(counts);
@@ -60,14 +57,11 @@ export async function serveByCrew(
     },
     beforeListen: reachesStores,
     onEnded: (number) => sums.ended(number),
-    lockedMemory: Object.values(memory),
+    lockedMemory: [...memory.values()],
   });
   metrics.gauges.set('ratelimit.workers.serving', () => crew.servingCount);
   metrics.gauges.set('ratelimit.workers.restarts', () => crew.restarts);
-  if (settings.BACKEND_TYPE === 'memory') {
-    const counts = new SharedStore({ memory: memory.counts, worker: SUPERVISOR, nowMs: Date.now });
-    metrics.gauges.set('ratelimit.memory.keys', () => counts.size);
-  }
+  if (settings.BACKEND_TYPE === 'memory') metrics.gauges.set('ratelimit.memory.keys', () => pool.size);
 
   let isDraining = false;
   await using stack = new AsyncDisposableStack();

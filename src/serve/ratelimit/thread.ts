@@ -2,18 +2,17 @@
  * The rate-limit engine of one thread, with its gRPC port: rate limits, health by the name that envoyproxy/ratelimit has, reflection.
  * **In**: settings. **Out**: an engine, and where it listens. **Fails**: as {@link openEngine}, with nothing left open.
  */
-import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import { healthMethods, RATELIMIT_SERVICES, reflectionMethods } from '../../frontends/index.ts';
 import { rateLimitServiceMethods } from '../../frontends/ratelimit/service-call.ts';
 import { answerJson } from '../../frontends/ratelimit/service-json.ts';
 import type { OwnLog } from '../../log/log.ts';
-import type { SharedCounts } from '../../ratelimit/charge/shared-store.ts';
+import type { SharedCounts } from '../../ratelimit/charge/open-stores.ts';
 import type { RatelimitMetrics } from '../../ratelimit/metrics/metrics.ts';
 import { openEngine, type ThreadEngine } from '../../ratelimit/serve/engine.ts';
 import type { Settings } from '../../ratelimit/settings/settings.ts';
 import type { Tracing } from '../../tracing/index.ts';
 import type { Transport } from '../../transport/index.ts';
-import type { ListenAt, WorkerPlace } from '../crew/protocol.ts';
+import type { ListenAt } from '../crew/protocol.ts';
 import { listenGrpc } from '../grpc-listener.ts';
 import { REFUSED_CONNECTIONS_GAUGE, RefusedConnections } from '../refused-connections.ts';
 import { GRACE_MS } from './from-settings.ts';
@@ -24,7 +23,7 @@ export interface RatelimitThreadOptions {
   readonly log: OwnLog;
   readonly tracing: Tracing | undefined;
   /** Absent: the only thread that serves. */
-  readonly worker?: { readonly place: WorkerPlace; readonly shared: SharedMemory; readonly counts: SharedCounts };
+  readonly worker?: { readonly counts: SharedCounts };
 }
 
 export interface RatelimitThread {
@@ -47,12 +46,6 @@ export async function openRatelimitThread(options: RatelimitThreadOptions): Prom
     ...(worker === undefined ? {} : { shared: worker.counts }),
     aroundRedis: tracing?.store,
     answerJson: tracing?.json(answerJson) ?? answerJson,
-    openAlgorithms: async () =>
-      (await import('./open-algorithms.ts')).openAlgorithms(
-        settings,
-        log,
-        worker === undefined ? undefined : { worker: worker.place, shared: worker.shared },
-      ),
     async listenGrpc(service, counting, isHealthy) {
       if (listenAt === undefined) throw new Error('no address is given');
       const methods = new Map([

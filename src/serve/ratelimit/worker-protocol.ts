@@ -1,6 +1,6 @@
 /** What the supervisor of `sluice ratelimit` and a worker say to each other. */
 import type { JsonAnswer, RequestHeaders } from '../../ratelimit/call.ts';
-import type { SharedCounts } from '../../ratelimit/charge/shared-store.ts';
+import type { SharedCounts } from '../../ratelimit/charge/open-stores.ts';
 import type { ConfigFile } from '../../ratelimit/config/read.ts';
 import type { Entries, Explanation } from '../../ratelimit/inspect/explanation.ts';
 import type { Inspection } from '../../ratelimit/inspect/inspector.ts';

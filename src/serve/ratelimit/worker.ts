@@ -9,7 +9,7 @@ import type { RatelimitProtocol } from './worker-protocol.ts';
 
 await runWorker<RatelimitProtocol>(
   ({ settings }, { number }) => logOf(settings).with({ worker: number }),
-  async ({ data: { settings, shared: counts }, place, log, escaped, shared }) => {
+  async ({ data: { settings, shared: counts }, log, escaped }) => {
     const metrics = new RatelimitMetrics();
     metrics.gauges.set(ESCAPED_GAUGE, () => escaped.total);
     const tracing = await tracingOf(settings, log);
@@ -18,7 +18,7 @@ await runWorker<RatelimitProtocol>(
       metrics,
       log,
       tracing,
-      worker: { place, shared, counts },
+      worker: { counts },
     }).catch((error: unknown) => {
       throw startErrorOf(error);
     });

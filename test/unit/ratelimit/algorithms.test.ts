@@ -1,16 +1,15 @@
 /** What gcra, log and concurrency come to in files of envoyproxy/ratelimit: on quota-memory, at a time of the test's own. */
 import { describe, expect, test } from 'vitest';
-import type { AlgorithmStore } from '../../../src/ratelimit/charge/algorithm-store.ts';
+import type { Pool } from '../../../src/ratelimit/charge/store.ts';
 import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { limitInspector } from '../../../src/ratelimit/inspect/inspector.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
-import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import { MemoryCounts } from '../counting/window-counts.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
-import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;
 const SETTINGS: ServiceSettings = {
@@ -44,27 +43,27 @@ async function serving(descriptors: string, settings: Partial<ServiceSettings> =
   expect(findings).toEqual([]);
   const clock = { nowMs: NOW_S * 1000 };
   const nowMs = (): number => clock.nowMs;
-  const counts = new MemoryStore({ maxKeys: 1000, nowMs });
-  const algorithms = await memoryAlgorithms(nowMs);
+  const { pool } = new MemoryCounts({ maxKeys: 1000, nowMs });
+  const { pool: local } = new MemoryCounts({ maxKeys: 1000, nowMs });
   const store = { isAway: false, isAwayPerSecond: false };
-  const away: AlgorithmStore = {
-    charge: async () => {
-      throw new ServiceError('redis_error', 'away');
+  /** Windows are counted, whatever else is away. */
+  const away: Pool = {
+    ...pool,
+    store: {
+      charge: (asks) => {
+        if (asks.every(({ bucket }) => bucket.algorithm === 'window')) return pool.store.charge(asks);
+        return Promise.reject(new ServiceError('redis_error', 'away'));
+      },
+      reset: () => undefined,
     },
-    placeOf: () => '',
-    reset: () => undefined,
-    notReady: undefined,
   };
-  const stores = {
-    local: algorithms.local,
-    storeOf: (unit: Unit | undefined) =>
-      store.isAway || (store.isAwayPerSecond && unit === Unit.SECOND) ? away : algorithms.store,
-  };
+  const poolOf = (unit: Unit | undefined): Pool =>
+    store.isAway || (store.isAwayPerSecond && unit === Unit.SECOND) ? away : pool;
   const metrics = new RatelimitMetrics();
   const service = rateLimitService({
     domains: () => domains,
-    storeOf: () => counts,
-    algorithms: stores,
+    poolOf,
+    local: local.store,
     metrics,
     nowMs,
     settings: { ...SETTINGS, ...settings },
@@ -72,13 +71,10 @@ async function serving(descriptors: string, settings: Partial<ServiceSettings> =
   });
   const inspector = limitInspector({
     domains: () => domains,
-    storeOf: () => counts,
-    algorithms: stores,
+    poolOf,
     nowMs,
     keyPrefix: '',
     keyStyle: 'compatible',
-    heldOf: () => 0,
-    holdersOf: () => undefined,
     forget: () => undefined,
   });
   const ask = async (...asked: readonly Asked[]): Promise<RateLimitReply> =>

@@ -4,10 +4,8 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { ServiceError } from '../../../src/ratelimit/call.ts';
 import { EndedWindows } from '../../../src/ratelimit/charge/ended-windows.ts';
-import { EscrowStore } from '../../../src/ratelimit/charge/escrow-store.ts';
 import { Guard } from '../../../src/ratelimit/charge/guard.ts';
-import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
-import type { CountAsk } from '../../../src/ratelimit/charge/store.ts';
+import { type CountAsk, EscrowCounts, MemoryCounts } from '../counting/window-counts.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -27,7 +25,7 @@ const long = (at: number): string => `${at}${'u'.repeat(50_000)}`;
 describe('counters in memory', () => {
   test('of a limit push out none of another, and what finds no room fails', () => {
     let full = 0;
-    const store = new MemoryStore({
+    const store = new MemoryCounts({
       maxKeys: 1000,
       nowMs,
       onFull: () => {
@@ -47,27 +45,27 @@ describe('counters in memory', () => {
       counts.push(...store.add([ask('login', 'login')]));
     }
     expect(counts).toEqual(Array.from({ length: 30 }, (_, call) => call + 1));
-    expect([store.size, store.evicted]).toEqual([1000, 1]);
+    expect([store.pool.size, store.pool.evicted]).toEqual([1000, 1]);
   });
 
   test('that are over make room', () => {
-    const store = new MemoryStore({ maxKeys: 10, nowMs });
+    const store = new MemoryCounts({ maxKeys: 10, nowMs });
     for (let window = 0; window < 20; window++) {
       clock.nowMs = window * 60_000;
       for (let at = 0; at < 5; at++) store.add([{ ...ask(`${window} ${at}`), usedUntilS: (window + 1) * 60 }]);
     }
     clock.nowMs = 0;
-    expect(store.evicted).toBe(0);
+    expect(store.pool.evicted).toBe(0);
   });
 
   test('while Redis is away the oldest goes for a new one', () => {
-    const store = new MemoryStore({ maxKeys: 10, nowMs, whenFull: 'evict' });
+    const store = new MemoryCounts({ maxKeys: 10, nowMs, whenFull: 'evict' });
     for (let at = 0; at < 100; at++) expect(store.add([ask(String(at))])).toEqual([1]);
-    expect(store.size).toBe(10);
+    expect(store.pool.size).toBe(10);
   });
 
   test('hits beyond all limits leave a counter that can be counted on', () => {
-    const store = new MemoryStore({ maxKeys: 10, nowMs });
+    const store = new MemoryCounts({ maxKeys: 10, nowMs });
     for (let call = 0; call < 1024; call++) store.add([ask('k', '', Number.MAX_SAFE_INTEGER)]);
     const [before = 0] = store.look(['k']);
     expect(store.add([ask('k')])).toEqual([before + 1]);
@@ -78,14 +76,14 @@ test.each<[string, () => (key: string) => unknown]>([
   [
     'counters in memory',
     () => {
-      const store = new MemoryStore({ maxKeys: 1_000_000, nowMs });
+      const store = new MemoryCounts({ maxKeys: 1_000_000, nowMs });
       return (key) => store.add([ask(key)]);
     },
   ],
   [
     'counters while Redis is away',
     () => {
-      const store = new MemoryStore({ maxKeys: 100_000, nowMs, whenFull: 'evict' });
+      const store = new MemoryCounts({ maxKeys: 100_000, nowMs, whenFull: 'evict' });
       return (key) => store.add([ask(key)]);
     },
   ],
@@ -99,7 +97,7 @@ test.each<[string, () => (key: string) => unknown]>([
   [
     'units that are held',
     () => {
-      const store = new EscrowStore(new MemoryStore({ maxKeys: 1_000_000, nowMs }), { nowMs });
+      const store = new EscrowCounts(new MemoryCounts({ maxKeys: 1_000_000, nowMs }), { nowMs });
       return (key) => store.add([ask(key)]);
     },
   ],
@@ -122,7 +120,7 @@ test('a look at idle leases goes round them once', () => {
     looked.push(1);
     return 0;
   };
-  const store = new EscrowStore(new MemoryStore({ maxKeys: 10, nowMs }), { nowMs: nowOf });
+  const store = new EscrowCounts(new MemoryCounts({ maxKeys: 10, nowMs }), { nowMs: nowOf });
   void store.add([ask('k')]);
   looked.length = 0;
   store.giveBackIdle();

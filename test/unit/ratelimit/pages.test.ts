@@ -19,7 +19,6 @@ beforeEach(async () => {
   engine = await openEngine({
     settings: readSettings({ BACKEND_TYPE: 'memory' }).settings,
     metrics,
-    openAlgorithms: () => Promise.reject(new Error('no limit needs them')),
     listenGrpc: () => Promise.reject(new Error('it does not listen')),
     answerJson: () => Promise.reject(new Error('nobody asks')),
   });

@@ -36,7 +36,6 @@ async function serving(descriptors: string, env: Readonly<Record<string, string>
     settings,
     metrics,
     nowMs: () => NOW_MS,
-    openAlgorithms: () => Promise.reject(new Error('no limit needs them')),
     answerJson,
     listenGrpc: (service) => {
       opened.resolve(service);

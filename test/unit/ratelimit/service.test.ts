@@ -3,12 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { Code, type Descriptor, type RateLimitReply, ServiceError, Unit } from '../../../src/ratelimit/call.ts';
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
-import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import { MemoryCounts } from '../counting/window-counts.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
-import type { CountStore } from '../../../src/ratelimit/charge/store.ts';
+import type { Pool } from '../../../src/ratelimit/charge/store.ts';
 import type { ServiceSettings } from '../../../src/ratelimit/serve/service-settings.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
-import { noAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000;
 const SETTINGS: ServiceSettings = {
@@ -40,12 +39,12 @@ function serving(descriptors: string, settings: Partial<ServiceSettings> = {}, l
   );
   expect(findings).toEqual([]);
   const clock = { nowS: NOW_S };
-  const store = new MemoryStore({ maxKeys: 20_000, nowMs: () => clock.nowS * 1000 });
+  const store = new MemoryCounts({ maxKeys: 20_000, nowMs: () => clock.nowS * 1000 });
   const metrics = new RatelimitMetrics();
   const service = rateLimitService({
     domains: () => domains,
-    storeOf: () => store,
-    algorithms: noAlgorithms,
+    poolOf: () => store.pool,
+    local: store.pool.store,
     metrics,
     nowMs: () => clock.nowS * 1000,
     settings: { ...SETTINGS, ...settings },
@@ -298,11 +297,11 @@ describe('extensions of the reference', () => {
       { mergeDomains: false },
     );
     const clock = { nowS: NOW_S - (NOW_S % 60) };
-    const store = new MemoryStore({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
+    const store = new MemoryCounts({ maxKeys: 1000, nowMs: () => clock.nowS * 1000 });
     const service = rateLimitService({
       domains: () => domains,
-      storeOf: () => store,
-      algorithms: noAlgorithms,
+      poolOf: () => store.pool,
+      local: store.pool.store,
       metrics: new RatelimitMetrics(),
       nowMs: () => clock.nowS * 1000,
       settings: SETTINGS,
@@ -537,10 +536,11 @@ describe('an invalid call', () => {
     ],
   ])('%s', (_name, call, message) => {
     const metrics = new RatelimitMetrics();
+    const { pool } = new MemoryCounts({ maxKeys: 1, nowMs: () => 0 });
     const service = rateLimitService({
       domains: () => undefined,
-      storeOf: () => new MemoryStore({ maxKeys: 1, nowMs: () => 0 }),
-      algorithms: noAlgorithms,
+      poolOf: () => pool,
+      local: pool.store,
       metrics,
       nowMs: () => 0,
       settings: SETTINGS,
@@ -565,14 +565,17 @@ describe('a store that is away', () => {
     );
     expect(findings).toEqual([]);
     const metrics = new RatelimitMetrics();
-    const store = Object.assign(new MemoryStore({ maxKeys: 1, nowMs: () => 0 }), {
-      add: async () => Promise.reject(new ServiceError('redis_error', 'away')),
-    }) as unknown as CountStore;
+    const { pool } = new MemoryCounts({ maxKeys: 1, nowMs: () => 0 });
+    const { pool: local } = new MemoryCounts({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
+    const away: Pool = {
+      ...pool,
+      store: { charge: async () => Promise.reject(new ServiceError('redis_error', 'away')), reset: () => undefined },
+    };
     const localCache = new LocalCache(1000);
     const service = rateLimitService({
       domains: () => domains,
-      storeOf: () => store,
-      algorithms: noAlgorithms,
+      poolOf: () => away,
+      local: local.store,
       metrics,
       nowMs: () => NOW_S * 1000,
       settings: { ...SETTINGS, ...settings },
@@ -622,16 +625,16 @@ describe('a store that is away', () => {
 describe('memory', () => {
   test('is bounded, and evicts ended windows first', () => {
     const clock = { nowMs: 0 };
-    const store = new MemoryStore({ maxKeys: 100, nowMs: () => clock.nowMs });
+    const store = new MemoryCounts({ maxKeys: 100, nowMs: () => clock.nowMs });
     const add = (key: string, endsAtS: number): void =>
       void store.add([{ key, hits: 1, limit: 5, keptS: 10, endsAtS, usedUntilS: endsAtS }]);
     for (let n = 0; n < 90; n++) add(`old ${n}`, 10);
     clock.nowMs = 11_000;
     for (let n = 0; n < 90; n++) add(`new ${n}`, 20);
-    expect([store.size, store.evicted]).toEqual([90, 0]);
+    expect([store.pool.size, store.pool.evicted]).toEqual([90, 0]);
     for (let n = 0; n < 10; n++) add(`more ${n}`, 20);
     for (let n = 10; n < 1000; n++)
       expect(() => add(`more ${n}`, 20)).toThrow('no room for another counter: 100 are in use (SLUICE_MAX_KEYS)');
-    expect([store.size, store.evicted]).toEqual([100, 0]);
+    expect([store.pool.size, store.pool.evicted]).toEqual([100, 0]);
   });
 });

@@ -5,11 +5,11 @@ import { Code, type RateLimitReply, Unit } from '../../../src/ratelimit/call.ts'
 import { readConfigs } from '../../../src/ratelimit/config/read.ts';
 import { limitInspector } from '../../../src/ratelimit/inspect/inspector.ts';
 import { LocalCache } from '../../../src/ratelimit/charge/local-cache.ts';
-import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
+import type { Pool } from '../../../src/ratelimit/charge/store.ts';
+import { MemoryCounts } from '../counting/window-counts.ts';
 import { RatelimitMetrics } from '../../../src/ratelimit/metrics/metrics.ts';
 import { configDump } from '../../../src/ratelimit/config/config-dump.ts';
 import { rateLimitService } from '../../../src/ratelimit/serve/service.ts';
-import { memoryAlgorithms } from './algorithms.ts';
 
 const NOW_S = 1_700_000_000; // 20 s into a minute, 800 s into an hour
 const SETTINGS: ServiceSettings = {
@@ -37,15 +37,14 @@ async function serving(descriptor: string, settings: Partial<ServiceSettings> = 
   expect(findings).toEqual([]);
   const clock = { nowS: NOW_S };
   const nowMs = (): number => clock.nowS * 1000;
-  const [store, perSecond] = [new MemoryStore({ maxKeys: 1000, nowMs }), new MemoryStore({ maxKeys: 1000, nowMs })];
-  const storeOf = (unit: Unit | undefined): MemoryStore => (unit === Unit.SECOND ? perSecond : store);
-  const algorithms = await memoryAlgorithms(nowMs);
+  const [store, perSecond] = [new MemoryCounts({ maxKeys: 1000, nowMs }), new MemoryCounts({ maxKeys: 1000, nowMs })];
+  const poolOf = (unit: Unit | undefined): Pool => (unit === Unit.SECOND ? perSecond : store).pool;
   const metrics = new RatelimitMetrics();
   const { keyPrefix, keyStyle } = SETTINGS;
   const service = rateLimitService({
     domains: () => domains,
-    storeOf,
-    algorithms,
+    poolOf,
+    local: store.pool.store,
     metrics,
     nowMs,
     settings: { ...SETTINGS, ...settings },
@@ -53,13 +52,10 @@ async function serving(descriptor: string, settings: Partial<ServiceSettings> = 
   });
   const inspector = limitInspector({
     domains: () => domains,
-    storeOf,
-    algorithms,
+    poolOf,
     nowMs,
     keyPrefix,
     keyStyle,
-    heldOf: () => 0,
-    holdersOf: () => undefined,
     forget: () => {},
   });
   const ask = async (hits = 1, value = 'ann'): Promise<RateLimitReply> =>
@@ -148,11 +144,11 @@ describe('several limits of one descriptor', () => {
       ['all or none', 10],
     ] as const) {
       const { domains } = await serving(descriptors);
-      const store = new MemoryStore({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
+      const store = new MemoryCounts({ maxKeys: 100, nowMs: () => NOW_S * 1000 });
       const service = rateLimitService({
         domains: () => domains,
-        storeOf: () => store,
-        algorithms: await memoryAlgorithms(() => NOW_S * 1000),
+        poolOf: () => store.pool,
+        local: store.pool.store,
         metrics: new RatelimitMetrics(),
         nowMs: () => NOW_S * 1000,
         settings: { ...SETTINGS, charging },

@@ -1,9 +1,7 @@
 import { ROOT_CONTEXT } from '@opentelemetry/api';
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import { expect, test } from 'vitest';
-import { EscrowStore } from '../../../src/ratelimit/charge/escrow-store.ts';
-import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
-import type { CountAsk } from '../../../src/ratelimit/charge/store.ts';
+import { type CountAsk, EscrowCounts, MemoryCounts, WindowCounts } from '../counting/window-counts.ts';
 import { ActiveContext } from '../../../src/tracing/active-context.ts';
 import { tracedMethods } from '../../../src/tracing/grpc-spans.ts';
 import { TracedStore } from '../../../src/tracing/store-spans.ts';
@@ -35,11 +33,8 @@ const ask = (hits: number): CountAsk => ({ key: 'k', hits, limit: 100, keptS: 60
 
 test('a round trip of a call has a span with its number of commands; others have none', async () => {
   const { exporter, tracer, active } = tracing();
-  const store = new TracedStore(new MemoryStore({ maxKeys: 10, nowMs: () => 0 }), {
-    tracer,
-    active,
-    isPerSecond: false,
-  });
+  const { pool } = new MemoryCounts({ maxKeys: 10, nowMs: () => 0 });
+  const store = new WindowCounts(new TracedStore(pool.store, { tracer, active, isPerSecond: false }));
   await store.add([ask(1)]);
   expect(exporter.getFinishedSpans()).toEqual([]);
   await active.within(tracer.startSpan('call'), ROOT_CONTEXT, async () => {
@@ -58,8 +53,9 @@ test('a round trip of a call has a span with its number of commands; others have
 
 test('spending leased units makes no span', async () => {
   const { tracer, active, names } = tracing();
-  const escrow = new EscrowStore(
-    new TracedStore(new MemoryStore({ maxKeys: 10, nowMs: () => 0 }), { tracer, active, isPerSecond: false }),
+  const { pool } = new MemoryCounts({ maxKeys: 10, nowMs: () => 0 });
+  const escrow = new EscrowCounts(
+    new WindowCounts(new TracedStore(pool.store, { tracer, active, isPerSecond: false })),
     { nowMs: () => 0 },
   );
   const spend = async (): Promise<readonly number[]> =>

@@ -1,53 +1,48 @@
 /** Replicas that take chunks, beside one that counts each hit, on one store: no window admits more than its limit, and little less. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { EscrowStore } from '../../../src/ratelimit/charge/escrow-store.ts';
-import { MemoryStore } from '../../../src/ratelimit/charge/memory-store.ts';
-import type { CountAsk, CountStore } from '../../../src/ratelimit/charge/store.ts';
+import type { ChargeStore, CounterAsk } from '../../../src/ratelimit/charge/store.ts';
+import { type CountAsk, EscrowCounts, MemoryCounts, WindowCounts } from './window-counts.ts';
 import { Random } from '../../parts/random.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 60);
 const WINDOW_S = 60;
 
 /** The store of a replica, some way off: what it is asked is done at once, and told later. */
-class FarStore implements CountStore {
-  readonly #store: CountStore;
+class FarStore implements ChargeStore {
+  readonly #store: ChargeStore;
   readonly #random: Random;
-  isHealthy = true;
   trips = 0;
   fails = false;
 
-  constructor(store: CountStore, random: Random) {
+  constructor({ store }: WindowCounts, random: Random) {
     this.#store = store;
     this.#random = random;
   }
 
-  async #far<T>(told: () => T): Promise<Awaited<T>> {
+  charge = async (asks: readonly CounterAsk[]): Promise<Awaited<ReturnType<ChargeStore['charge']>>> => {
     this.trips++;
     for (let turns = this.#random.below(4); turns > 0; turns--) await Promise.resolve();
     if (this.fails) throw new Error('away');
-    const value = await told();
+    const answers = await this.#store.charge(asks);
     for (let turns = this.#random.below(4); turns > 0; turns--) await Promise.resolve();
-    return value;
+    return answers;
+  };
+
+  async reset(asks: readonly CounterAsk[]): Promise<void> {
+    await this.#store.reset(asks);
   }
-  add = async (asks: readonly CountAsk[]): Promise<readonly number[]> => this.#far(() => this.#store.add(asks));
-  look = async (keys: readonly string[]): Promise<readonly number[]> => this.#far(() => this.#store.look(keys));
-  addIfAllFit = async (asks: readonly CountAsk[]): Promise<readonly number[]> =>
-    this.#far(() => this.#store.addIfAllFit(asks));
-  giveBack = async (key: string, units: number): Promise<void> => this.#far(() => this.#store.giveBack(key, units));
-  reset = async (keys: readonly string[]): Promise<void> => this.#far(() => this.#store.reset(keys));
-  close = async (): Promise<void> => {};
 }
 
-const stores: EscrowStore[] = [];
+const stores: EscrowCounts[] = [];
 afterEach(async () => {
   for (const store of stores.splice(0)) await store.close();
 });
 
 function fleet(replicas: number, random: Random) {
   const clock = { nowMs: 0 };
-  const counters = new MemoryStore({ maxKeys: 10_000, nowMs: () => clock.nowMs });
+  const counters = new MemoryCounts({ maxKeys: 10_000, nowMs: () => clock.nowMs });
   const far = Array.from({ length: replicas }, () => new FarStore(counters, random));
-  const own = far.map((store) => new EscrowStore(store, { nowMs: () => clock.nowMs }));
+  const own = far.map((store) => new EscrowCounts(new WindowCounts(store), { nowMs: () => clock.nowMs }));
   stores.push(...own);
   const ask = (key: string, hits: number, limit: number): CountAsk => {
     const window = Math.floor(clock.nowMs / 1000 / WINDOW_S);
@@ -98,7 +93,7 @@ describe('a window', () => {
       await pass(500);
       await pass(500);
       for (let more = 0; more < limit + 50; more++) {
-        const [after = Infinity] = await (own[0] as EscrowStore).add([ask('k', 1, limit)]);
+        const [after = Infinity] = await (own[0] as EscrowCounts).add([ask('k', 1, limit)]);
         if (after <= limit) admitted += 1;
         else await pass(150);
         if (admitted >= limit) break;
@@ -128,7 +123,7 @@ describe('a window', () => {
       }
       for (let step = 0; step < 100 && admitted < limit; step++) {
         await pass(300);
-        const [after = Infinity] = await (own[0] as EscrowStore).add([ask('k', 1, limit)]);
+        const [after = Infinity] = await (own[0] as EscrowCounts).add([ask('k', 1, limit)]);
         asked++;
         if (after <= limit) admitted++;
       }
@@ -225,11 +220,11 @@ describe('clocks that differ', () => {
       const random = new Random(seed);
       const { clock, settle } = fleet(0, random);
       // As Redis keeps a counter: for a window's length after its last hit, whatever a replica's clock says.
-      const counters = new MemoryStore({ maxKeys: 10_000, nowMs: () => clock.nowMs - WINDOW_S * 1000 });
+      const counters = new MemoryCounts({ maxKeys: 10_000, nowMs: () => clock.nowMs - WINDOW_S * 1000 });
       const replicas = Array.from({ length: 2 + random.below(4) }, () => {
         const skewMs = random.below(20_000) - 10_000;
         const nowMs = (): number => clock.nowMs + skewMs;
-        const store = new EscrowStore(new FarStore(counters, random), { nowMs });
+        const store = new EscrowCounts(new WindowCounts(new FarStore(counters, random)), { nowMs });
         stores.push(store);
         return { store, nowMs, skewMs };
       });
@@ -285,7 +280,7 @@ describe('several limits at once', () => {
         await Promise.all(
           Array.from({ length: random.below(8) }, async () => {
             const asked = ([['a'], ['b'], ['a', 'b']] as const)[random.below(3)] ?? ['a'];
-            const after = await (own[random.below(3)] as EscrowStore).addIfAllFit(
+            const after = await (own[random.below(3)] as EscrowCounts).addIfAllFit(
               asked.map((key) => ask(key, 1, limits[key])),
             );
             if (asked.every((key, at) => (after[at] ?? Infinity) <= limits[key])) for (const key of asked) spent[key]++;
@@ -316,19 +311,19 @@ describe('what is told of what is held', () => {
   type Said = readonly [key: string, units: number, forS: number];
   const telling = () => {
     const clock = { nowMs: 0 };
-    const counters = new MemoryStore({ maxKeys: 100, nowMs: () => clock.nowMs });
+    const counters = new MemoryCounts({ maxKeys: 100, nowMs: () => clock.nowMs });
     const said: Said[] = [];
     /** What was said when each charge went out. */
     const charges: (Said | undefined)[] = [];
     const far = new FarStore(counters, new Random(1));
-    const add = far.add;
-    far.add = async (asks) => {
-      charges.push(said.at(-1));
-      return add(asks);
+    const charge = far.charge;
+    far.charge = async (asks) => {
+      if (asks.every(({ kind }) => kind === 'spend')) charges.push(said.at(-1));
+      return charge(asks);
     };
-    const store = new EscrowStore(far, {
+    const store = new EscrowCounts(new WindowCounts(far), {
       nowMs: () => clock.nowMs,
-      tell: async (...one) => {
+      tell: (...one) => {
         said.push(one);
       },
     });

@@ -1,13 +1,14 @@
 /**
- * INCRBY and EXPIRE, many in one write: the two commands that every hit costs, without an object for each.
- * **In**: keys, hits and expiries, and what is said beside them. **Out**: what the counters are at, in order. **Fails**: all that wait fail when the connection does.
+ * INCRBY and EXPIRE, many in one write: the two commands that every hit of a `window` costs, without an object for each.
+ * **In**: keys, hits and expiries, and commands whose replies nobody reads. **Out**: counts, in order. **Fails**: all that wait fail when the
+ * connection ends; a command that Redis refuses fails alone.
  *
- * A connection of its own beside ioredis', which finds the server, knows when it moves, and does all else: measured, ioredis' own
- * pipeline costs 6 us and 6 KB of garbage for the two commands, which is more than the rest of a decision.
+ * A connection of its own beside that of ioredis, which finds the server, follows it when it moves, and does all else.
  */
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
-import { cappedHits } from './store.ts';
+import { type Redis, ReplyError } from 'ioredis';
+import { MAX_HITS } from '../algorithms.ts';
 
 export interface PipePlace {
   readonly host?: string;
@@ -18,14 +19,33 @@ export interface PipePlace {
   readonly password?: string;
 }
 
+/** The server that ioredis is connected to. */
+export function placeOf({ options, stream }: Redis): PipePlace {
+  const { username, password, tls, host, path } = options;
+  const { remoteAddress, remotePort } = stream as Socket;
+  const isUnix = remoteAddress === undefined || remotePort === undefined;
+  const named = isUnix || host === undefined ? {} : { servername: isIP(host) === 0 ? host : '' };
+  return {
+    ...(isUnix ? { path: path ?? '' } : { host: remoteAddress, port: remotePort }),
+    ...(tls === undefined ? {} : { tls: { ...named, ...tls } }),
+    ...(typeof password !== 'string' ? {} : { password, ...(typeof username === 'string' ? { username } : {}) }),
+  };
+}
+
 export type Count = number | Error;
 
-/** A command in words, whose reply is one line. */
+/** A command whose reply is one line. */
 export type Command = readonly [name: string, ...words: string[]];
+
+export interface Increment {
+  readonly key: string;
+  readonly cost: number;
+  readonly expiryS: number;
+}
 
 interface Batch {
   readonly counts: Count[];
-  /** Replies that have not come: two for each ask, or one for each command beside. */
+  /** Replies to come: two for each increment, or one for each other command. */
   left: number;
   readonly done: (counts: Count[]) => void;
   readonly failed: (error: Error) => void;
@@ -37,12 +57,11 @@ export class RedisPipe {
   readonly #socket: Socket;
   readonly #batches: Batch[] = [];
   #rest: Buffer = Buffer.alloc(0);
-  /** The server has said that we may. */
-  isReady = false;
+  #isReady = false;
   #isGreeted: boolean;
   readonly #onClose: () => void;
 
-  constructor(place: PipePlace, onReady: () => void, onClose: () => void) {
+  constructor(place: PipePlace, onClose: () => void) {
     const { host = '127.0.0.1', port = 6379, path, tls, username, password } = place;
     this.#onClose = onClose;
     this.#isGreeted = password === undefined;
@@ -54,13 +73,12 @@ export class RedisPipe {
           : connectTls({ host, port, ...tls });
     this.#socket = socket;
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
-      if (password === undefined) this.isReady = true;
+      if (password === undefined) this.#isReady = true;
       else socket.write(commandText(username === undefined ? ['AUTH', password] : ['AUTH', username, password]));
-      if (this.isReady) onReady();
     });
     socket.on('data', (chunk: Buffer) => {
       try {
-        this.#read(chunk, onReady);
+        this.#read(chunk);
       } catch (error) {
         socket.destroy(error instanceof Error ? error : undefined);
       }
@@ -69,23 +87,27 @@ export class RedisPipe {
     socket.on('close', () => this.#closed());
   }
 
-  /** Of many hits at once. `expiryS` is asked once for each. Replies to what is said beside are waited for where nothing is asked, and never read. */
-  count(
-    asks: readonly { readonly key: string; readonly hits: number; readonly keptS: number }[],
-    expiryS: (keptS: number) => number,
-    beside: readonly Command[],
-  ): Promise<readonly Count[]> {
+  /** The server accepts commands. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Replies to `beside` are awaited only where nothing is counted. */
+  count(increments: readonly Increment[], beside: readonly Command[]): Promise<readonly Count[]> {
     return new Promise((resolve, reject) => {
-      if (!this.isReady) return reject(new Error('the connection is closed'));
+      if (!this.#isReady) return reject(new Error('the connection is closed'));
       let text = '';
-      for (const { key, hits, keptS } of asks) {
+      for (const { key, cost, expiryS } of increments) {
         const named = `$${Buffer.byteLength(key)}\r\n${key}\r\n`;
-        const [more, expiry] = [String(cappedHits(hits)), String(expiryS(keptS))];
-        text += `*3\r\n$6\r\nINCRBY\r\n${named}$${more.length}\r\n${more}\r\n*3\r\n$6\r\nEXPIRE\r\n${named}$${expiry.length}\r\n${expiry}\r\n`;
+        const [hits, expiry] = [String(Math.min(cost, MAX_HITS)), String(expiryS)];
+        text += `*3\r\n$6\r\nINCRBY\r\n${named}$${hits.length}\r\n${hits}\r\n*3\r\n$6\r\nEXPIRE\r\n${named}$${expiry.length}\r\n${expiry}\r\n`;
       }
       for (const words of beside) text += commandText(words);
-      if (asks.length > 0) this.#batches.push({ counts: [], left: asks.length * 2, done: resolve, failed: reject });
-      if (beside.length > 0) this.#batches.push({ counts: [], left: beside.length, done: resolve, failed: reject }); // to those who asked, the second answer is none
+      const wait = (left: number): void => {
+        if (left > 0) this.#batches.push({ counts: [], left, done: resolve, failed: reject });
+      };
+      wait(increments.length * 2);
+      wait(beside.length); // resolves nothing where increments were awaited
       this.#socket.write(text);
     });
   }
@@ -95,7 +117,7 @@ export class RedisPipe {
   }
 
   /** Each reply is a line: `:5`, `+OK` or `-ERR why` (Redis serialization protocol). */
-  #read(chunk: Buffer, onReady: () => void): void {
+  #read(chunk: Buffer): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
     for (;;) {
@@ -103,9 +125,8 @@ export class RedisPipe {
       if (end < 0 || end + 1 >= bytes.length) break;
       if (this.#isGreeted) this.#reply(bytes, at, end);
       else {
-        if (bytes[at] === MINUS) throw new Error(bytes.toString('utf8', at + 1, end));
-        this.#isGreeted = this.isReady = true;
-        onReady();
+        if (bytes[at] === MINUS) throw new ReplyError(bytes.toString('utf8', at + 1, end));
+        this.#isGreeted = this.#isReady = true;
       }
       at = end + 2;
     }
@@ -114,12 +135,12 @@ export class RedisPipe {
 
   #reply(bytes: Buffer, from: number, to: number): void {
     const batch = this.#batches[0];
-    if (batch === undefined) throw new Error('Redis answers what was not asked');
-    // The second of each two is EXPIRE's, which says nothing of the count.
+    if (batch === undefined) throw new Error('Redis sent a reply that no command asked for');
+    // The second of two is EXPIRE's, which says nothing of the count.
     if (batch.left-- % 2 === 0) {
       if (bytes[from] === COLON) batch.counts.push(numberOf(bytes, from + 1, to));
-      else if (bytes[from] === MINUS) batch.counts.push(new Error(bytes.toString('utf8', from + 1, to)));
-      else throw new Error('Redis answers INCRBY with what is no number');
+      else if (bytes[from] === MINUS) batch.counts.push(new ReplyError(bytes.toString('utf8', from + 1, to)));
+      else throw new Error('Redis answered INCRBY with no number');
     }
     if (batch.left > 0) return;
     this.#batches.shift();
@@ -127,7 +148,7 @@ export class RedisPipe {
   }
 
   #closed(): void {
-    this.isReady = false;
+    this.#isReady = false;
     for (const { failed } of this.#batches.splice(0)) failed(new Error('the connection is closed'));
     this.#onClose();
   }

@@ -1,0 +1,240 @@
+/**
+ * Counters in Redis: exact over all replicas that share it.
+ * **In**: asks. **Out**: answers. **Fails**: as the connection does.
+ *
+ * Hits of `window`s are INCRBY and EXPIRE, as envoyproxy/ratelimit counts; those of one turn of the event loop go out in one write. All else is
+ * one script, by its SHA, for all asks of a call; on a cluster one for each slot.
+ */
+import { type QuotaAsk, type QuotaPlace, Rejected } from '../../adapters/contract.ts';
+import type { EscrowBucket } from '../escrow.ts';
+import { lookOf } from '../ask.ts';
+import type { BucketSpec } from '../store.ts';
+import { chargeBySlot, slotTag } from './by-slot.ts';
+import { type Connection, wholeNumber } from './connection.ts';
+import { counterKey, holdersKey } from './counter-key.ts';
+import type { Command } from './pipe.ts';
+import { runScript } from './run-script.ts';
+import { answersOf, argumentsOf, keysOf, type RedisAnswer, SCRIPT, SCRIPT_SHA1 } from './script.ts';
+
+export interface RedisCountersOptions {
+  readonly connection: Connection;
+  /** What every key begins with, but those of `window`s. */
+  readonly prefix: string;
+  /** What the keys of those who hold units of `window`s begin with. */
+  readonly windowPrefix?: string;
+  /** The time of day here. */
+  readonly nowMs: () => number;
+  /** `redis`: one time for all replicas. */
+  readonly clock: 'redis' | 'local';
+  /** Added at random to the expiry of `window`s, so that not all keys expire at once. */
+  readonly jitterMaxS?: number;
+  /** Put around each round trip: a deadline, a breaker. */
+  readonly within?: <T>(trip: () => Promise<T>) => Promise<T>;
+}
+
+interface Waiting {
+  readonly asks: readonly Ask[];
+  readonly beside: readonly Command[];
+  readonly resolve: (answers: readonly RedisAnswer[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+type Ask = QuotaAsk<BucketSpec>;
+const NOTHING = [] as const;
+
+export class RedisCounters {
+  readonly #options: RedisCountersOptions;
+  readonly #within: <T>(trip: () => Promise<T>) => Promise<T>;
+  #waiting: Waiting[] = [];
+  /** Writes that a call waits for. */
+  trips = 0;
+
+  constructor(options: RedisCountersOptions) {
+    this.#options = options;
+    this.#within = options.within ?? (async (trip) => trip());
+  }
+
+  bucket({ counter, algorithm, perMs }: BucketSpec): EscrowBucket {
+    return { counter, algorithm, perMs, leases: new Map() };
+  }
+
+  charge(asks: readonly Ask[]): Promise<readonly RedisAnswer[]> {
+    if (asks.every(isCount)) return this.#count(asks);
+    if (asks.every(isLook)) return this.#look(asks);
+    const [only] = asks;
+    if (asks.length === 1 && only?.kind === 'spend' && only.partial === true && only.bucket.algorithm === 'window')
+      return this.#spendPart(only);
+    return this.#within(async () =>
+      this.#options.connection.isCluster ? chargeBySlot(asks, (some) => this.#run(some)) : this.#run(asks),
+    );
+  }
+
+  /** Sends commands with what is charged in the same turn; settles when it is done or has failed. */
+  beside(commands: readonly Command[]): Promise<void> {
+    if (this.#options.connection.why !== undefined) return Promise.resolve();
+    return this.#queued(NOTHING, commands).then(
+      () => undefined,
+      () => undefined,
+    );
+  }
+
+  keyOf({ bucket, key, perMs }: Ask): string {
+    return counterKey(this.#prefixOf(key), bucket, perMs, key);
+  }
+
+  async look(asks: readonly Ask[]): Promise<readonly QuotaPlace[]> {
+    return asks.map((ask) => ({ counter: this.keyOf(ask) }));
+  }
+
+  async reset(asks: readonly Ask[]): Promise<void> {
+    const { connection } = this.#options;
+    await this.#within(async () =>
+      Promise.all(asks.map(async (ask) => connection.ask(async (redis) => redis.del(this.keyOf(ask))))),
+    );
+  }
+
+  // ---------------------------------------------------------- holders
+
+  /** Tells operators how many units `who` holds of a counter, for `forMs` at most; no count reads it. */
+  tellHolder(ask: Ask, who: string, units: number, forMs: number): Promise<void> {
+    const key = this.#holdersKeyOf(ask);
+    return this.beside(
+      units === 0
+        ? [['HDEL', key, who]]
+        : [
+            ['HSET', key, who, String(units)],
+            ['EXPIRE', key, String(Math.ceil(forMs / 1000))],
+          ],
+    );
+  }
+
+  /** As each told last; nobody where Redis refuses the hash (an ACL). */
+  async holdersOf(ask: Ask): Promise<readonly (readonly [who: string, units: number])[]> {
+    const { connection } = this.#options;
+    const told = await this.#within(async () =>
+      connection
+        .ask(async (redis) => redis.hgetall(this.#holdersKeyOf(ask)))
+        .catch((error: unknown) => {
+          if (error instanceof Rejected || /\bNOPERM\b/.test((error as Error).message)) return {};
+          throw error;
+        }),
+    );
+    return Object.entries(told).map(([who, units]) => [who, Number(units)] as const);
+  }
+
+  #holdersKeyOf({ bucket, key, perMs }: Ask): string {
+    const prefix = bucket.algorithm === 'window' ? (this.#options.windowPrefix ?? '') : this.#prefixOf(key);
+    return holdersKey(prefix, bucket, perMs, key);
+  }
+
+  #prefixOf(key: string): string {
+    const { connection, prefix } = this.#options;
+    return connection.isCluster ? `${prefix}${slotTag(key)}` : prefix;
+  }
+
+  // ---------------------------------------------------------- trips
+
+  #run(asks: readonly Ask[]): Promise<readonly RedisAnswer[]> {
+    const { connection, clock, nowMs } = this.#options;
+    const args = argumentsOf(asks, clock === 'local' ? nowMs() : undefined, (perMs) => this.#expiryS(perMs) * 1000);
+    return connection.ask(
+      (redis) =>
+        runScript(
+          redis,
+          SCRIPT,
+          SCRIPT_SHA1,
+          keysOf(asks, (key) => this.#prefixOf(key)),
+          args,
+        ),
+      (reply) => answersOf(asks, reply),
+    );
+  }
+
+  /** By GET, which needs no more rights than counting does. */
+  async #look(asks: readonly Ask[]): Promise<readonly RedisAnswer[]> {
+    const { connection } = this.#options;
+    const counts = await this.#within(async () =>
+      Promise.all(asks.map(async ({ key }) => connection.ask((redis) => redis.get(key), wholeNumber))),
+    );
+    return asks.map((ask, at) => this.#answerOf(ask, counts[at] as number));
+  }
+
+  #count(asks: readonly Ask[]): Promise<readonly RedisAnswer[]> {
+    return this.#queued(asks, NOTHING);
+  }
+
+  /** INCRBY of all; what is beyond the limit is given back, and nobody waits for that. */
+  async #spendPart(ask: Extract<Ask, { kind: 'spend' }>): Promise<readonly RedisAnswer[]> {
+    const { cost, limit } = ask;
+    const [answer] = await this.#count([{ ...lookOf(ask), kind: 'owe', cost }]);
+    const { used, ...rest } = answer as RedisAnswer;
+    const charged = Math.max(0, Math.min(cost, limit - (used - cost)));
+    if (charged < cost)
+      this.charge([{ ...lookOf(ask), kind: 'giveBack', cost: cost - charged }]).catch(() => undefined); // less is admitted, never more
+    return [
+      { ...rest, granted: charged > 0, charged, used: Math.min(used, limit), remaining: Math.max(0, limit - used) },
+    ];
+  }
+
+  #queued(asks: readonly Ask[], beside: readonly Command[]): Promise<readonly RedisAnswer[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.push({ asks, beside, resolve, reject }) === 1) setImmediate(() => this.#flush());
+    });
+  }
+
+  #flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const asks = waiting.flatMap((one) => one.asks);
+    if (asks.length > 0) this.trips++;
+    const increments = asks.map((ask) => ({
+      key: ask.key,
+      cost: ask.kind === 'owe' ? ask.cost : 0,
+      expiryS: this.#expiryS(ask.perMs),
+    }));
+    const beside = waiting.flatMap((one) => one.beside);
+    this.#within(() => this.#options.connection.count(increments, beside)).then(
+      (counts) => {
+        let at = 0;
+        for (const one of waiting) {
+          const own = counts.slice(at, (at += one.asks.length));
+          const failed = own.findIndex((count) => count instanceof Error);
+          if (failed < 0) one.resolve(one.asks.map((ask, index) => this.#answerOf(ask, own[index] as number)));
+          else one.reject(refused(one.asks[failed] as Ask, own[failed] as Error));
+        }
+      },
+      (error: unknown) => {
+        for (const { reject } of waiting) reject(error);
+      },
+    );
+  }
+
+  #answerOf({ limit, endsAtMs = 0, ...ask }: Ask, used: number): RedisAnswer {
+    return {
+      granted: ask.kind === 'owe' || used <= limit,
+      limit,
+      remaining: Math.max(0, limit - used),
+      resetMs: Math.max(0, endsAtMs - this.#options.nowMs()),
+      charged: ask.kind === 'owe' ? ask.cost : 0,
+      endsAtMs,
+      used,
+    };
+  }
+
+  #expiryS(perMs: number): number {
+    const { jitterMaxS = 0 } = this.#options;
+    const keptS = Math.ceil(perMs / 1000);
+    return jitterMaxS > 0 ? keptS + Math.floor(Math.random() * jitterMaxS) : keptS;
+  }
+}
+
+const isCount = ({ kind, bucket, idempotencyKey }: Ask): boolean =>
+  kind === 'owe' && bucket.algorithm === 'window' && idempotencyKey === undefined;
+
+const isLook = ({ kind, bucket }: Ask): boolean => kind === 'look' && bucket.algorithm === 'window';
+
+/** In the words of envoyproxy/ratelimit. */
+const refused = (ask: Ask, { message }: Error): Rejected =>
+  new Rejected(
+    `command ["INCRBY" "${ask.key}" "${ask.kind === 'owe' ? ask.cost : 0}"] in pipeline returned error: ${message}`,
+  );

@@ -1,0 +1,94 @@
+/**
+ * Counters in the memory of this process, or of all its workers.
+ * **In**: how many, a clock. **Out**: a pool. **Fails**: a new key for which there is no room fails with a ServiceError; in the memory of several
+ * workers, and while Redis is away, a counter in use goes for it.
+ */
+import { Counters } from '../../counting/memory/counters.ts';
+import { SharedCounters } from '../../counting/memory/shared-counters.ts';
+import { ServiceError } from '../call.ts';
+import { SettingError } from '../settings/setting.ts';
+import { nameOf, type Pool } from './store.ts';
+
+/** Counters while Redis is away. */
+export const LOCAL_KEYS = 100_000;
+/** Entries of `log` and `concurrency` in the memory of several workers. */
+const MAX_ENTRIES = 1_000_000;
+
+export interface MemoryPoolOptions {
+  readonly maxKeys: number;
+  readonly nowMs: () => number;
+  readonly whenFull?: 'reject' | 'evict';
+  readonly onFull?: () => void;
+  /** The memory of several workers, by name; what is missing is allocated. */
+  readonly share?: { readonly worker: number; readonly memory: Map<string, SharedArrayBuffer> } | undefined;
+}
+
+export interface MemoryPool extends Pool {
+  readonly size: number;
+  readonly evicted: number;
+}
+
+export function memoryPool(options: MemoryPoolOptions): MemoryPool {
+  const { maxKeys, nowMs, whenFull, onFull, share } = options;
+  let evicted = 0;
+  const onEvicted = (): void => {
+    evicted++;
+  };
+  const store =
+    share === undefined
+      ? new Counters({
+          maxKeys,
+          clock: { nowMs, monotonicMs: nowMs === Date.now ? () => performance.now() : nowMs },
+          ...(whenFull === undefined ? {} : { whenFull }),
+          noRoom: () =>
+            new ServiceError('redis_error', `no room for another counter: ${maxKeys} are in use (SLUICE_MAX_KEYS)`),
+          onEvicted,
+          onFull: () => onFull?.(),
+        })
+      : sharedCounters(maxKeys, nowMs, share, onEvicted);
+  return {
+    store,
+    placeOf: nameOf,
+    heldOf: () => 0,
+    othersOf: async () => [],
+    replica: '',
+    forget() {},
+    get size() {
+      return store.size;
+    },
+    get evicted() {
+      return evicted;
+    },
+  };
+}
+
+function sharedCounters(
+  maxKeys: number,
+  nowMs: () => number,
+  { worker, memory }: NonNullable<MemoryPoolOptions['share']>,
+  onEvicted: () => void,
+): SharedCounters {
+  try {
+    return new SharedCounters({
+      maxKeys: Math.max(1, maxKeys),
+      maxEntries: MAX_ENTRIES,
+      host: {
+        clock: { nowMs },
+        worker: { number: worker, count: 2 },
+        shared(name, bytes) {
+          const buffer = memory.get(name) ?? new SharedArrayBuffer(bytes);
+          memory.set(name, buffer);
+          return buffer;
+        },
+      },
+      onEvicted,
+      onEntryEvicted: onEvicted,
+    });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new SettingError(
+      `SLUICE_MAX_KEYS is ${maxKeys}: with several workers that is more shared memory than there can be`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Counters in Redis, within a deadline and behind a breaker, in escrow where the settings say so.
+ * **In**: an address, settings. **Out**: a pool. **Fails**: with a ServiceError of kind `redis_error`: at once while the connection is down or
+ * the breaker is open, else at the deadline.
+ */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { OutageLog } from '../../core/handlers/outage-log.ts';
+import { Escrow, LOOK_EVERY_MS } from '../../counting/escrow.ts';
+import type { RedisAddress } from '../../counting/redis/config.ts';
+import { type Connection, openConnection } from '../../counting/redis/connection.ts';
+import { RedisCounters } from '../../counting/redis/redis-counters.ts';
+import { ServiceError } from '../call.ts';
+import { Guard } from './guard.ts';
+import type { ChargeStore, CounterAsk, Holder, Pool } from './store.ts';
+
+/** Algorithms that the reference does not have count in keys below this; its own keys stay as they are. */
+const OWN_PREFIX = 'sluice:limits:';
+/** Silence for this long while commands wait: the connection is closed, and made anew. */
+const HUNG_MS = 500;
+
+export interface RedisPoolOptions {
+  readonly redis: RedisAddress;
+  readonly deadlineMs: number;
+  readonly jitterMaxS: number;
+  readonly keyPrefix: string;
+  readonly nowMs: () => number;
+  readonly outage: OutageLog | undefined;
+  /** Put around what asks Redis: a tracer. */
+  readonly around: (store: ChargeStore) => ChargeStore;
+  readonly isEscrow: boolean;
+  /** Name of this process for others, and the number of this thread. */
+  readonly replica: string;
+  readonly worker: number;
+}
+
+export interface RedisPool extends Pool {
+  readonly connection: Connection;
+  readonly counters: RedisCounters;
+  readonly guard: Guard;
+  readonly escrow: Escrow | undefined;
+  /** Units: given back, and lost. */
+  readonly escrowed: { readonly returned: number; readonly stranded: number };
+  close(): Promise<void>;
+}
+
+/** A host may run several processes, and one that restarts is another. */
+export const replicaName = (): string => `${hostname()}-${randomUUID().slice(0, 8)}`;
+
+export function redisPool(options: RedisPoolOptions): RedisPool {
+  const { redis, deadlineMs, jitterMaxS, keyPrefix, nowMs, outage, around, isEscrow, replica, worker } = options;
+  const guard = new Guard({ timeoutMs: deadlineMs, outage });
+  let isOpen = false; // that it is not connected yet is no outage
+  const connection = openConnection({
+    redis: { ...redis, shown: '' }, // callers need not know the address
+    timeoutMs: Math.max(HUNG_MS, deadlineMs),
+    onReady(isReady, why = '') {
+      if (isReady) guard.connected();
+      else if (isOpen) guard.disconnected(why);
+    },
+    hasPipe: true,
+  });
+  isOpen = true;
+  const counters = new RedisCounters({
+    connection,
+    prefix: `${keyPrefix}${OWN_PREFIX}`,
+    windowPrefix: keyPrefix,
+    clock: 'redis',
+    nowMs,
+    jitterMaxS,
+    within: async (trip) => {
+      if (connection.why !== undefined) throw new ServiceError('redis_error', connection.why);
+      return guard.ask(trip);
+    },
+  });
+  const direct = around(counters);
+  const escrowed = { returned: 0, stranded: 0 };
+  const field = `${replica} ${worker}`;
+  const escrow = !isEscrow
+    ? undefined
+    : new Escrow({
+        store: direct,
+        nowMs,
+        tell: (ask, units, forMs) => void counters.tellHolder(ask as CounterAsk, field, units, forMs),
+        count: {
+          taken() {},
+          returned(units) {
+            escrowed.returned += units;
+          },
+          stranded(units) {
+            escrowed.stranded += units;
+          },
+        },
+      });
+  const idle = escrow === undefined ? undefined : setInterval(() => escrow.giveBackIdle(), LOOK_EVERY_MS).unref();
+
+  /** Others as each told last; all threads of a process together. */
+  async function othersOf(ask: CounterAsk): Promise<readonly Holder[]> {
+    const held = new Map<string, number>();
+    for (const [told, units] of await counters.holdersOf(ask)) {
+      const who = told.slice(0, told.lastIndexOf(' '));
+      if (who !== replica) held.set(who, (held.get(who) ?? 0) + units);
+    }
+    return [...held].map(([who, units]) => ({ who, units }));
+  }
+
+  return {
+    store:
+      escrow === undefined
+        ? direct
+        : {
+            charge: (asks) => escrow.charge(asks),
+            async reset(asks) {
+              for (const ask of asks) escrow.forget(ask);
+              await counters.reset(asks);
+            },
+          },
+    connection,
+    counters,
+    guard,
+    escrow,
+    escrowed,
+    placeOf: (ask) => counters.keyOf(ask),
+    heldOf: (ask) => escrow?.heldOf(ask) ?? 0,
+    othersOf,
+    replica,
+    forget: (ask) => escrow?.forget(ask),
+    async close() {
+      clearInterval(idle);
+      await escrow?.close();
+      connection.close();
+    },
+  };
+}
