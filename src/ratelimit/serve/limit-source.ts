@@ -64,24 +64,28 @@ export class LimitSource {
 
   /** Resolves after the first load; with FORCE_START_WITHOUT_INITIAL_CONFIG it does not wait for the control plane. */
   async follow(stack: AsyncDisposableStack): Promise<void> {
+    return this.#options.settings.CONFIG_TYPE === 'GRPC_XDS_SOTW' ? this.#followXds(stack) : this.#followFiles(stack);
+  }
+
+  async #followFiles(stack: AsyncDisposableStack): Promise<void> {
+    await this.#loadChanged();
+    const over = new AbortController();
+    const watching = watchFiles({
+      stamp: () => this.#stamp(),
+      known: this.#settled,
+      onChange: async (stamp) => {
+        await this.#loadChanged();
+        return this.#settled === stamp; // a failed load is tried again
+      },
+      everyMs: POLL_EVERY_MS,
+      signal: over.signal,
+    });
+    watching.catch((error: unknown) => this.#options.log.error('limit files are no longer watched', { error }));
+    stack.defer(() => over.abort());
+  }
+
+  async #followXds(stack: AsyncDisposableStack): Promise<void> {
     const { settings, log } = this.#options;
-    if (settings.CONFIG_TYPE !== 'GRPC_XDS_SOTW') {
-      await this.#loadChanged();
-      const over = new AbortController();
-      const watching = watchFiles({
-        stamp: () => this.#stamp(),
-        known: this.#settled,
-        onChange: async (stamp) => {
-          await this.#loadChanged();
-          return this.#settled === stamp; // a failed load is tried again
-        },
-        everyMs: POLL_EVERY_MS,
-        signal: over.signal,
-      });
-      watching.catch((error: unknown) => log.error('limit files are no longer watched', { error }));
-      stack.defer(() => over.abort());
-      return;
-    }
     const first = Promise.withResolvers<void>();
     const following = await this.#options.followXds(async (files) => {
       const loading = await this.#take(files);
