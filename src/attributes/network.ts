@@ -167,7 +167,7 @@ function groupsOf(text: string): number[] | undefined {
 }
 
 /** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`. */
-export function formatIp(ip: Ip): string {
+function formatIp(ip: Ip): string {
   if (ip.family === 4) return ip.bytes.join('.');
   const groups = Array.from(
     { length: 8 },

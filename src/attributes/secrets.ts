@@ -5,7 +5,7 @@ import type { Value } from './values.ts';
 
 /** Replaces a secret. */
 export const HIDDEN = '(secret)';
-export const SECRET_HEADERS: ReadonlySet<string> = new Set([
+const SECRET_HEADERS: ReadonlySet<string> = new Set([
   'authorization',
   'proxy-authorization',
   'cookie',

@@ -11,7 +11,7 @@ import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
 import { bagWithOutputs } from '../core/verdict/denial-bag.ts';
 import { FAILED } from '../expression/index.ts';
-import { ShownRequest } from '../attributes/shown-request.ts';
+import { RedactedRequest } from '../attributes/redacted-request.ts';
 
 export interface MatchedRule {
   readonly rule: string;
@@ -60,7 +60,7 @@ export async function explained(
   const verdict = await asked(engine, call, wire);
   const below = (await engine.bagOf(call, wire)) ?? new RequestBag(policy.attributes, wire);
   const bag = new RecordingBag(below);
-  const shown = new ShownRequest(below);
+  const shown = new RedactedRequest(below);
   const asking = policy.rules.filter(({ calls }) => calls.has(call));
   const rules = asking.map((rule) => matched(rule, bag));
   const applying = asking.filter((_, at) => rules[at]?.match === 'applies');
@@ -144,7 +144,7 @@ function notDone(applying: readonly Rule[], verdict: Verdict | LimitVerdict | un
   });
 }
 
-function withoutSecrets<V extends Verdict | LimitVerdict>(verdict: V, shown: ShownRequest): V {
+function withoutSecrets<V extends Verdict | LimitVerdict>(verdict: V, shown: RedactedRequest): V {
   const pairs = (list: readonly (readonly [string, string])[]): readonly (readonly [string, string])[] =>
     list.map(([name, value]) => [name, shown.text(value)]);
   const headers = ({ set, append, remove }: NetHeaders): NetHeaders => ({

@@ -3,7 +3,7 @@ import { type Type, typeText } from '../../attributes/types.ts';
 import { valueOfPlain, wantedForm } from '../../attributes/plain-value.ts';
 import { Uint, type Value } from '../../attributes/values.ts';
 import { Optional, TypeName, type Val } from '../../expression/index.ts';
-import { shownValue } from '../../attributes/shown-value.ts';
+import { jsonOfValue } from '../../attributes/json-of-value.ts';
 import { CliError } from '../cli-error.ts';
 
 /** Throws CLI_EVAL that names the attribute. */
@@ -34,7 +34,7 @@ const isIn64 = (value: bigint, kind: 'int' | 'uint'): boolean =>
 const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/_-]*={0,2}$/.test(text);
 
 /** A list may hold one long text many times, so the JSON can be far longer than the value. */
-export const MOST_JSON_CHARACTERS = 4 * 1024 * 1024;
+const MOST_JSON_CHARACTERS = 4 * 1024 * 1024;
 
 /**
  * As JSON: int and uint as a number if that is exact, else as decimal text; bytes as base64; times, durations and addresses as
@@ -66,5 +66,5 @@ function plainOf(value: Val, spend: (characters: number) => void): unknown {
     return Object.fromEntries(
       [...(value as ReadonlyMap<Val, Val>)].map(([key, item]) => [String(plainOf(key, spend)), plainOf(item, spend)]),
     );
-  return shownValue(value as Value);
+  return jsonOfValue(value as Value);
 }

@@ -5,7 +5,7 @@
  */
 import { RecordingBag, type RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
-import { ShownRequest } from '../../attributes/shown-request.ts';
+import { RedactedRequest } from '../../attributes/redacted-request.ts';
 import type { LimitVerdict, Outcome, Reason, Verdict } from '../call.ts';
 import { shownKey } from '../dispatch/quota-inspection.ts';
 import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
@@ -161,7 +161,7 @@ function passes(kept: Kept, { id, rule, outcome, call, host, path }: VerdictFilt
   if (call !== undefined && own !== call) return false;
   if (rule !== undefined && verdict.rule !== rule && !verdict.shadow.includes(rule)) return false;
   if (id === undefined && host === undefined && path === undefined) return true;
-  const request = live === undefined ? summary.request : fieldsOf(new ShownRequest(live.bag));
+  const request = live === undefined ? summary.request : fieldsOf(new RedactedRequest(live.bag));
   if (id !== undefined && verdict.id !== id && request.requestId !== id) return false;
   if (host !== undefined && String(request.host).toLowerCase() !== host.toLowerCase()) return false;
   if (path === undefined) return true;
@@ -169,7 +169,7 @@ function passes(kept: Kept, { id, rule, outcome, call, host, path }: VerdictFilt
   return path.endsWith('*') ? asked.startsWith(path.slice(0, -1)) : asked === path;
 }
 
-const fieldsOf = (shown: ShownRequest): KeptVerdict['request'] =>
+const fieldsOf = (shown: RedactedRequest): KeptVerdict['request'] =>
   Object.fromEntries(Object.entries(FIELDS).map(([field, name]) => [field, shown.named(name)])) as Record<
     RequestField,
     unknown
@@ -184,7 +184,7 @@ function summaryOf({ live, summary }: Entry): KeptVerdict {
     verdict: { id, outcome, rule, reasons, shadow },
     timeMs,
   } = live;
-  const shown = new ShownRequest(bag);
+  const shown = new RedactedRequest(bag);
   return {
     id,
     timeMs,
@@ -214,7 +214,7 @@ function attributesRead(
   { candidates, attributes }: Snapshot,
   bag: RequestBag,
   call: CallKind,
-  shown: ShownRequest,
+  shown: RedactedRequest,
 ): Record<string, unknown> {
   const recording = new RecordingBag(bag);
   for (const { rule } of [...candidates.checks(bag, call), ...candidates.quotas(bag, call)])

@@ -21,7 +21,7 @@ import { type Overload, fn } from './overload.ts';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-export function doubleText(value: number): string {
+function doubleText(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e21) return String(value);
   if (value === Number.POSITIVE_INFINITY) return '+Inf';
   if (value === Number.NEGATIVE_INFINITY) return '-Inf';

@@ -188,7 +188,7 @@ test(`values are those of @bufbuild/cel (SEED=${SEED})`, () => {
             .map(({ code }) => code)
             .filter((code) => code !== 'EXPRESSION_OVERFLOW' && code !== 'EXPRESSION_CONSTANT'),
         ).toEqual([]);
-        refused += 1; // a constant that cannot be worked out: told at load, whatever is around it
+        refused += 1; // a constant that cannot be computed is a problem at load
         return;
       }
       const bySlot = new Map(

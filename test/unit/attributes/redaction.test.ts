@@ -7,8 +7,8 @@ import { type Attribute, Attributes } from '../../../src/attributes/attributes.t
 import { RequestBag } from '../../../src/attributes/bag.ts';
 import { plainWire } from '../../../src/attributes/plain-wire.ts';
 import { withoutSecretParameters } from '../../../src/attributes/secrets.ts';
-import { ShownRequest } from '../../../src/attributes/shown-request.ts';
-import { shownValue } from '../../../src/attributes/shown-value.ts';
+import { RedactedRequest } from '../../../src/attributes/redacted-request.ts';
+import { jsonOfValue } from '../../../src/attributes/json-of-value.ts';
 import { STRING } from '../../../src/attributes/types.ts';
 
 const named = (name: string, evaluate: (bag: RequestBag) => Value | undefined): Attribute => ({
@@ -35,7 +35,7 @@ test('every type of value has its written form', () => {
     ],
     [new Map<Value, Value>([['k', new Map<Value, Value>([[1, true]])]]), { k: { 1: true } }],
   ];
-  for (const [value, shown] of values) expect(shownValue(value ?? 'not parsed')).toEqual(shown);
+  for (const [value, shown] of values) expect(jsonOfValue(value ?? 'not parsed')).toEqual(shown);
 });
 
 const bagOf = (given: Record<string, unknown>, own: readonly Attribute[] = []): RequestBag => {
@@ -45,7 +45,7 @@ const bagOf = (given: Record<string, unknown>, own: readonly Attribute[] = []): 
 
 describe('redacted are', () => {
   test('secret attributes, headers and query parameters', () => {
-    const shown = new ShownRequest(
+    const shown = new RedactedRequest(
       bagOf({
         'request.path': '/a?page=1&api_key=abcd',
         'request.headers': {
@@ -78,7 +78,7 @@ describe('redacted are', () => {
       named('my.code', (one) => (one.get(slotIn(one, 'request.query')) as ReadonlyMap<string, string>).get('code')),
       named('my.plain', (one) => one.get(slotIn(one, 'request.url_path'))),
     ]);
-    const shown = new ShownRequest(bag);
+    const shown = new RedactedRequest(bag);
     expect([shown.named('my.token'), shown.named('my.code'), shown.named('my.plain')]).toEqual([
       '(secret)',
       '(secret)',

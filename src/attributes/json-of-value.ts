@@ -1,9 +1,9 @@
-/** Values of attributes as JSON for people: durations and times as text. `ShownRequest` redacts secrets. */
+/** Values of attributes as JSON for people: durations and times as text. `RedactedRequest` redacts secrets. */
 import { Cidr, Ip } from './network.ts';
 import { formatDuration, formatTimestamp } from './time-text.ts';
 import { Duration, Timestamp, Uint, type Value } from './values.ts';
 
-export function shownValue(value: Value): unknown {
+export function jsonOfValue(value: Value): unknown {
   if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number')
     return value;
   if (typeof value === 'bigint') return String(value);
@@ -17,8 +17,8 @@ export function shownValue(value: Value): unknown {
     return Object.fromEntries(
       [...(value as ReadonlyMap<string | number | bigint | boolean, Value>)].map(([key, one]) => [
         String(key),
-        shownValue(one),
+        jsonOfValue(one),
       ]),
     );
-  return (value as readonly Value[]).map(shownValue);
+  return (value as readonly Value[]).map(jsonOfValue);
 }

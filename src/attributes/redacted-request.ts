@@ -3,7 +3,7 @@
  * **In**: its bag. **Out**: values of attributes for JSON, and texts, both redacted. **Fails**: never.
  */
 import { withoutCredentials } from './credentials.ts';
-import type { Bag, RequestBag } from './bag.ts';
+import type { RequestBag } from './bag.ts';
 import {
   HEADER_MAPS,
   HIDDEN,
@@ -13,7 +13,7 @@ import {
   secretTextsOf,
   withoutSecretParameters,
 } from './secrets.ts';
-import { shownValue } from './shown-value.ts';
+import { jsonOfValue } from './json-of-value.ts';
 import type { Value } from './values.ts';
 
 /** Attributes that are read from the wire and cannot contain a secret. */
@@ -44,17 +44,17 @@ function withoutSecretEntries(value: Value): unknown {
     return Object.fromEntries(
       [...(value as ReadonlyMap<string, Value>)].map(([key, text]) => [
         key,
-        SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : shownValue(text),
+        SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : jsonOfValue(text),
       ]),
     );
-  if (!Array.isArray(value)) return shownValue(value);
+  if (!Array.isArray(value)) return jsonOfValue(value);
   return (value as readonly Value[]).map((entry) => {
-    const { key, value: text } = shownValue(entry) as { readonly key?: unknown; readonly value?: unknown };
+    const { key, value: text } = jsonOfValue(entry) as { readonly key?: unknown; readonly value?: unknown };
     return { key, value: typeof key === 'string' && SECRET_ENTRIES.has(key.toLowerCase()) ? HIDDEN : text };
   });
 }
 
-export class ShownRequest {
+export class RedactedRequest {
   readonly #bag: RequestBag;
   #secretless: SecretlessBag | undefined;
   #secretTexts: readonly string[] | undefined;
@@ -86,21 +86,15 @@ export class ShownRequest {
             ? HIDDEN
             : typeof text === 'string'
               ? withoutSecretParameters(text)
-              : shownValue(text),
+              : jsonOfValue(text),
         ]),
       );
     }
     if (name === 'ratelimit.entries' || name === 'ratelimit.descriptor') return withoutSecretEntries(value);
-    const shown = shownValue(value);
+    const shown = jsonOfValue(value);
     if (PLAIN.has(name)) return shown;
     const without = source.kind === 'filled' ? value : attributes.resolve(slot, this.secretless);
-    return without !== undefined && JSON.stringify(shownValue(without)) === JSON.stringify(shown) ? shown : HIDDEN;
-  }
-
-  /** A value that `out` computes from the request; `(secret)` if it depends on a secret. */
-  worked<T>(out: (bag: Bag) => T): T | typeof HIDDEN {
-    const value = out(this.#bag);
-    return JSON.stringify(value) === JSON.stringify(out(this.secretless)) ? value : HIDDEN;
+    return without !== undefined && JSON.stringify(jsonOfValue(without)) === JSON.stringify(shown) ? shown : HIDDEN;
   }
 
   /** By name; `null` also for a name that is not declared. */
