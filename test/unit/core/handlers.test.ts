@@ -35,7 +35,7 @@ describe('time', () => {
     });
     const beganAtMs = performance.now();
     const verdict = await http();
-    expect(performance.now() - beganAtMs).toBeLessThan(500);
+    expect(performance.now() - beganAtMs).toBeLessThan(5000);
     expect(verdict).toMatchObject({ outcome: 'failed', status: 503, rule: 'asked' });
     expect(why(verdict)).toBe('[check-script/h] has not answered within 30 ms');
     expect(signal?.aborted).toBe(true);
@@ -98,16 +98,11 @@ describe('time', () => {
   });
 
   test('an answer after its timeout is counted and dropped', async () => {
-    const { http, engine } = await engineOf(policy(', deadline: 10ms'), {
-      h: {
-        check: async () => {
-          await pause(40);
-          return allow();
-        },
-      },
-    });
+    const answer = Promise.withResolvers<ReturnType<typeof allow>>();
+    const { http, engine } = await engineOf(policy(', deadline: 10ms'), { h: { check: () => answer.promise } });
     expect((await http()).outcome).toBe('failed');
-    await pause(60);
+    answer.resolve(allow());
+    await pause(0);
     expect(engine.meters.ofHandler('h').abandoned).toBe(1);
   });
 });

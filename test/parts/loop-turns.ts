@@ -1,0 +1,29 @@
+/** Longest turn of the event loop while work runs, in CPU time of this process: a busy machine does not lengthen it. */
+export interface LoopTurns {
+  readonly cpuMs: number;
+  readonly longestCpuMs: number;
+}
+
+export async function loopTurnsOf(work: () => Promise<unknown>): Promise<LoopTurns> {
+  const beganMs = cpuMs();
+  let last = beganMs;
+  let longestCpuMs = 0;
+  const look = (): void => {
+    const now = cpuMs();
+    longestCpuMs = Math.max(longestCpuMs, now - last);
+    last = now;
+  };
+  const timer = setInterval(look, 1);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  look();
+  return { longestCpuMs, cpuMs: last - beganMs };
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
