@@ -60,7 +60,10 @@ test.each(['ajv', 'ajv-formats', '@fastify/ajv-compiler', '@fastify/fast-json-st
 
 test.each([
   'src/tracing/',
-  'src/ratelimit/',
+  'src/ratelimit/charge/',
+  'src/ratelimit/config/',
+  'src/ratelimit/metrics/',
+  'src/ratelimit/serve/',
   'src/serve/ratelimit/',
   'src/importers/',
   'src/adapters/testing/',
