@@ -35,7 +35,7 @@ const STAGES_OF_CORE: readonly (readonly string[])[] = [
   ['src/core/dispatch'],
   ['src/core/verdict'],
   ['src/core/history'],
-  ['src/core/engine.ts'],
+  ['src/core/engine.ts', 'src/core/running-engine.ts'],
 ];
 
 const stagesOfCore = Object.fromEntries(

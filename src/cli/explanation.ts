@@ -6,12 +6,12 @@
 import { RecordingBag, RequestBag, type Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
 import { type LimitVerdict, type NetHeaders, NO_CALLER, type Verdict } from '../core/call.ts';
-import type { RunningEngine } from '../core/engine.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import type { Rule } from '../core/rules/rule.ts';
 import { bagWithOutputs } from '../core/verdict/denial-bag.ts';
 import { FAILED } from '../expression/index.ts';
 import { RedactedRequest } from '../attributes/redacted-request.ts';
+import type { RunningEngine } from '../core/running-engine.ts';
 
 export interface MatchedRule {
   readonly rule: string;

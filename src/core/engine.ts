@@ -9,28 +9,26 @@ import type { CallKind } from '../attributes/carrier.ts';
 import { messageOf } from '../text/message-of.ts';
 import { TimerWheel } from '../time/timer-wheel.ts';
 import { nextId } from './call-id.ts';
-import { type Caller, type Engine, type LimitVerdict, NO_CALLER, type Reason, type Verdict } from './call.ts';
-import { askQuotas, NO_QUOTAS, type QuotaRun } from './dispatch/charge-quotas.ts';
+import { type Caller, type LimitVerdict, NO_CALLER, type Reason, type Verdict } from './call.ts';
+import { askQuotas } from './dispatch/charge-quotas.ts';
 import { askChecks } from './dispatch/checks.ts';
 import { enrichBag } from './dispatch/enrich.ts';
-import { type InspectionDepth, inspectQuotas } from './dispatch/inspect-quotas.ts';
-import type { QuotaInspection } from './dispatch/quota-inspection.ts';
+import { inspectQuotas } from './dispatch/inspect-quotas.ts';
 import { ReportWriter } from './dispatch/write-reports.ts';
 import { CallScope } from './handlers/call-scope.ts';
-import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
-import { DEFAULT_REPORT_QUEUE, type ReportQueueOptions } from './handlers/report-queue.ts';
+import { DEFAULT_REPORT_QUEUE } from './handlers/report-queue.ts';
 import { ThrottledLine } from './handlers/throttled-line.ts';
-import { type KeptVerdict, KeptVerdicts, type VerdictFilter } from './history/kept-verdicts.ts';
-import { type MetricFamily, metricFamilies } from './metrics/families.ts';
+import { KeptVerdicts } from './history/kept-verdicts.ts';
+import { metricFamilies } from './metrics/families.ts';
 import { Meters } from './metrics/meters.ts';
-import { inRuleOrder, type RuleOutcome } from './outcome.ts';
-import type { Policy } from './rules/policy.ts';
-import { PolicyInForce, type PreparedPolicy } from './snapshot/in-force.ts';
+import { inRuleOrder, type RuleOutcome, NO_QUOTAS, type QuotaRun } from './outcome.ts';
+import type { EngineOptions, RunningEngine } from './running-engine.ts';
+import { PolicyInForce } from './snapshot/in-force.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
 import { checkVerdict } from './verdict/check-verdict.ts';
 import { errorVerdict, limitErrorVerdict, NO_POLICY } from './verdict/error-verdict.ts';
 import { decidingOf, settleGroups } from './verdict/first-deny.ts';
-import { limitVerdict } from './verdict/limit-verdict.ts';
+import { byDescriptor, limitVerdict } from './verdict/limit-verdict.ts';
 import { countRefusals } from './verdict/count-refusals.ts';
 import { allOf, whenDone } from './when-done.ts';
 
@@ -39,42 +37,6 @@ const monotonic = performance;
 
 type CheckKind = 'http' | 'tcp';
 type LogKind = 'log' | 'tcp-log';
-
-export interface EngineOptions {
-  readonly openHandlers: OpenHandlers;
-  /** Default: the system clock. */
-  readonly clock?: { nowMs(): number };
-  readonly log?: Log;
-  /** `false`: every report is written, whatever its rule samples (cases). */
-  readonly sampleReports?: boolean;
-  readonly reports?: ReportQueueOptions;
-  /** Time for queued reports and running calls when a handler closes; 5 s by default. */
-  readonly graceMs?: number;
-}
-
-export interface RunningEngine extends Engine {
-  /** Puts a policy in force. Rejects with a SnapshotError, and the last good one stays. One at a time. */
-  use(policy: Policy): Promise<void>;
-  /** Opens what a policy needs and leaves the rest to the caller, so that several engines take a policy all or none. Rejects as `use` does. One at a time. */
-  prepare(policy: Policy): Promise<PreparedPolicy>;
-  /** Settles when every report that waits now is written or discarded. */
-  flush(): Promise<void>;
-  /** Closes everything, reports first. Idempotent. */
-  drain(): Promise<void>;
-  handlers(): readonly HandlerState[];
-  /** A request as rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
-  bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;
-  /** What each quota rule means for a call (`limit`: one wire per descriptor); charges and counts nothing. `undefined` without a policy. */
-  quotas(
-    depth: InspectionDepth,
-    call: CallKind,
-    wires: readonly Wire[],
-  ): Promise<readonly QuotaInspection[] | undefined>;
-  /** Newest first. */
-  verdicts(filter?: VerdictFilter): readonly KeptVerdict[];
-  readonly families: readonly MetricFamily[];
-  readonly meters: Meters;
-}
 
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -112,7 +74,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     }
   }
 
-  // What a check that waits goes on with are functions of their own: a closure's variables are allocated where their function is entered.
+  // The steps after a wait are functions of their own: in a closure, its variables would be allocated for calls that do not wait, too.
   async function caught(verdict: Promise<Verdict>, call: CheckKind): Promise<Verdict> {
     try {
       return await verdict;
@@ -142,8 +104,8 @@ export function createEngine(options: EngineOptions): RunningEngine {
     const bag = new RequestBag(current.attributes, wire);
     const enriched = enrichBag(current.enrich(call), bag, scope);
     return enriched === undefined
-      ? decide(current, bag, scope, call, beganAtMs)
-      : current.hold(decideLater(enriched, current, bag, scope, call, beganAtMs));
+      ? decide(current, bag, scope, beganAtMs)
+      : current.hold(decideLater(enriched, current, bag, scope, beganAtMs));
   }
 
   async function decideLater(
@@ -151,24 +113,17 @@ export function createEngine(options: EngineOptions): RunningEngine {
     current: Snapshot,
     bag: RequestBag,
     scope: CallScope,
-    call: CheckKind,
     beganAtMs: number,
   ): Promise<Verdict> {
     await enriched;
-    return decide(current, bag, scope, call, beganAtMs);
+    return decide(current, bag, scope, beganAtMs);
   }
 
-  function decide(
-    current: Snapshot,
-    bag: RequestBag,
-    scope: CallScope,
-    call: CheckKind,
-    beganAtMs: number,
-  ): Verdict | Promise<Verdict> {
+  function decide(current: Snapshot, bag: RequestBag, scope: CallScope, beganAtMs: number): Verdict | Promise<Verdict> {
     const checks = askChecks(current, bag, scope);
     return checks instanceof Promise
-      ? current.hold(chargeLater(checks, current, bag, scope, call, beganAtMs))
-      : charge(current, bag, scope, call, checks, beganAtMs);
+      ? current.hold(chargeLater(checks, current, bag, scope, beganAtMs))
+      : charge(current, bag, scope, checks, beganAtMs);
   }
 
   async function chargeLater(
@@ -176,17 +131,15 @@ export function createEngine(options: EngineOptions): RunningEngine {
     current: Snapshot,
     bag: RequestBag,
     scope: CallScope,
-    call: CheckKind,
     beganAtMs: number,
   ): Promise<Verdict> {
-    return charge(current, bag, scope, call, await checks, beganAtMs);
+    return charge(current, bag, scope, await checks, beganAtMs);
   }
 
   function charge(
     current: Snapshot,
     bag: RequestBag,
     scope: CallScope,
-    call: CheckKind,
     checks: readonly RuleOutcome[],
     beganAtMs: number,
   ): Verdict | Promise<Verdict> {
@@ -197,15 +150,15 @@ export function createEngine(options: EngineOptions): RunningEngine {
       return concluded(
         current,
         bags,
-        call,
-        checkVerdict(scope.id, call, checks, deciding, NO_QUOTAS.entries),
+        scope,
+        checkVerdict(scope, checks, deciding, NO_QUOTAS.entries),
         checks,
         beganAtMs,
       );
     const run = askQuotas(current, bags, scope);
     return run instanceof Promise
-      ? current.hold(concludeLater(run, current, bags, scope, call, checks, beganAtMs))
-      : concludeWith(run, current, bags, scope, call, checks, beganAtMs);
+      ? current.hold(concludeLater(run, current, bags, scope, checks, beganAtMs))
+      : concludeWith(run, current, bags, scope, checks, beganAtMs);
   }
 
   async function concludeLater(
@@ -213,11 +166,10 @@ export function createEngine(options: EngineOptions): RunningEngine {
     current: Snapshot,
     bags: readonly RequestBag[],
     scope: CallScope,
-    call: CheckKind,
     checks: readonly RuleOutcome[],
     beganAtMs: number,
   ): Promise<Verdict> {
-    return concludeWith(await run, current, bags, scope, call, checks, beganAtMs);
+    return concludeWith(await run, current, bags, scope, checks, beganAtMs);
   }
 
   function concludeWith(
@@ -225,12 +177,11 @@ export function createEngine(options: EngineOptions): RunningEngine {
     current: Snapshot,
     bags: readonly RequestBag[],
     scope: CallScope,
-    call: CheckKind,
     checks: readonly RuleOutcome[],
     beganAtMs: number,
   ): Verdict {
     const all = inRuleOrder(checks, outcomes);
-    return concluded(current, bags, call, checkVerdict(scope.id, call, all, decidingOf(all), entries), all, beganAtMs);
+    return concluded(current, bags, scope, checkVerdict(scope, all, decidingOf(all), entries), all, beganAtMs);
   }
 
   // ---------------------------------------------------------- limit
@@ -257,15 +208,9 @@ export function createEngine(options: EngineOptions): RunningEngine {
         for (const outcomes of checks) settleGroups(outcomes);
         const isRefused = checks.some((outcomes) => decidingOf(outcomes) !== undefined);
         return whenDone(isRefused ? NO_QUOTAS : askQuotas(current, bags, scope), (quotas) => {
-          const perBag = bags.map((_, at) => {
-            const [from, to] = [quotas.ends[at - 1], quotas.ends[at]];
-            return {
-              outcomes: inRuleOrder(checks[at] ?? [], quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes)),
-              entries: quotas.entries.slice(from?.entries ?? 0, to?.entries),
-            };
-          });
-          const all = perBag.flatMap(({ outcomes }) => outcomes);
-          return concluded(current, bags, 'limit', limitVerdict(scope.id, perBag), all, beganAtMs);
+          const perDescriptor = byDescriptor(checks, quotas);
+          const all = perDescriptor.flatMap(({ outcomes }) => outcomes);
+          return concluded(current, bags, scope, limitVerdict(scope.id, perDescriptor), all, beganAtMs);
         });
       });
     const enriched = allOf(bags.map((bag) => enrichBag(current.enrich('limit'), bag, scope)));
@@ -276,7 +221,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
   function concluded<V extends Verdict | LimitVerdict>(
     current: Snapshot,
     bags: readonly RequestBag[],
-    call: CallKind,
+    { kind: call }: CallScope,
     verdict: V,
     outcomes: readonly RuleOutcome[],
     beganAtMs: number,
@@ -345,23 +290,11 @@ export function createEngine(options: EngineOptions): RunningEngine {
     prepare: (policy) => inForce.prepare(policy),
     drain: () => inForce.drain(),
     bagOf,
-    flush: async () => {
-      await Promise.all(
-        [...(inForce.current?.handlers.values() ?? [])].map(async (handler) => handler.reports?.flush()),
-      );
-    },
-    handlers: () => [...(inForce.current?.handlers.values() ?? [])].map((handler) => handler.state()),
+    flush: () => inForce.flush(),
+    handlers: () => inForce.handlers().map((handler) => handler.state()),
     quotas: async (depth, call, wires) => inForce.current?.hold(inspectQuotas(inForce.current, depth, call, wires)),
     verdicts: (filter) => kept.list(filter),
-    families: [
-      ...metricFamilies(meters),
-      {
-        kind: 'counter',
-        name: 'sluice_verdicts_skipped_total',
-        help: 'Refusals and shadow hits that /verdicts does not keep because too many came at once.',
-        read: () => [{ labels: {}, value: kept.skipped }],
-      },
-    ],
+    families: [...metricFamilies(meters), kept.family],
     meters,
   };
 }

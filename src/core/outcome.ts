@@ -131,6 +131,23 @@ export interface QuotaEntry {
   answer: QuotaAnswer | undefined;
 }
 
+/** The quotas of one call. */
+export interface QuotaRun {
+  /** In the order of the bags. */
+  readonly outcomes: readonly RuleOutcome[];
+  readonly entries: readonly QuotaEntry[];
+  /** Per bag, the end of its outcomes and entries; empty for a single bag. */
+  readonly ends: readonly QuotaEnds[];
+}
+
+export interface QuotaEnds {
+  readonly outcomes: number;
+  readonly entries: number;
+}
+
+/** Most calls have none. */
+export const NO_QUOTAS: QuotaRun = { outcomes: [], entries: [], ends: [] };
+
 /** The values of `out.*` for a quota. */
 export const quotaOutput = (
   { limit, remaining, resetMs }: QuotaAnswer,
@@ -142,7 +159,7 @@ export const quotaOutput = (
   reset: resetMs,
 });
 
-/** The list with one item more; the list given is not used again. A call has few; pushing to a short list allocates room for 16. */
+/** The list with the item added; do not use the given list again. Lists are short, and a push to a short list allocates room for 16. */
 export function withItem<T>(list: T[], item: T): T[] {
   if (list.length === 0) return [item];
   if (list.length === 1) return [list[0] as T, item];

@@ -12,33 +12,23 @@ import { isEnforced, matchOf } from '../match/applies.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import {
-  PASSED,
-  type RuleOutcome,
   fail,
-  type PreparedQuota,
-  quotaOutput,
+  NO_QUOTAS,
   outcomeOfThrow,
+  PASSED,
+  type PreparedQuota,
+  type QuotaEnds,
   type QuotaEntry,
+  quotaOutput,
+  type QuotaRun,
+  type RuleOutcome,
   withItem,
 } from '../outcome.ts';
 import { type CallScope, fallbackScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
 import { costOf, hasKeys, quotaAskOf } from './quota-ask.ts';
 
-export interface QuotaRun {
-  /** In the order of the bags. */
-  readonly outcomes: readonly RuleOutcome[];
-  readonly entries: readonly QuotaEntry[];
-  /** Per bag, the end of its outcomes and entries; empty for a single bag. */
-  readonly ends: readonly QuotaEnds[];
-}
-
-interface QuotaEnds {
-  readonly outcomes: number;
-  readonly entries: number;
-}
-
-/** The same while it is collected; the lists below are shared, and never pushed to. */
+/** A {@link QuotaRun} while it is collected; the empty lists are shared, and never pushed to. */
 interface CollectedQuotas {
   outcomes: RuleOutcome[];
   entries: QuotaEntry[];
@@ -48,7 +38,6 @@ interface CollectedQuotas {
 const NO_OUTCOMES: RuleOutcome[] = [];
 const NO_ENTRIES: QuotaEntry[] = [];
 const NO_ENDS: QuotaEnds[] = [];
-export const NO_QUOTAS: QuotaRun = { outcomes: NO_OUTCOMES, entries: NO_ENTRIES, ends: NO_ENDS };
 
 export function askQuotas(
   snapshot: Snapshot,
@@ -82,7 +71,6 @@ function chargeGroups(run: QuotaRun, scope: CallScope): QuotaRun | Promise<Quota
 
 function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, run: CollectedQuotas): void {
   const { kind: call } = scope;
-  if (call === undefined) return;
   for (const prepared of snapshot.candidates.quotas(bag, call)) {
     try {
       const outcome = outcomeOf(snapshot, prepared, bag, call, run);

@@ -17,7 +17,6 @@ export function askChecks(
   scope: CallScope,
 ): RuleOutcome[] | Promise<RuleOutcome[]> {
   const { kind: call } = scope;
-  if (call === undefined) return NONE;
   let outcomes = NONE;
   let pending: Promise<void>[] | undefined;
   for (const prepared of snapshot.candidates.checks(bag, call)) {

@@ -15,7 +15,7 @@ const CALLER_QUEUES_MS = 5000;
 /** One call of the engine: its caller, and the time that is left. */
 export class CallScope {
   readonly id: string;
-  readonly kind: CallKind | undefined;
+  readonly kind: CallKind;
   readonly caller: Caller;
   /** An operator inspects a call: handlers are asked through their inspection gate. */
   readonly isInspection: boolean;
@@ -23,7 +23,7 @@ export class CallScope {
   #nowMs = 0;
   #hasWaited = false;
 
-  constructor(id: string, kind: CallKind | undefined, caller: Caller, isInspection = false) {
+  constructor(id: string, kind: CallKind, caller: Caller, isInspection = false) {
     this.id = id;
     this.kind = kind;
     this.caller = caller;
@@ -70,4 +70,4 @@ export function fallbackScope({ id, kind, caller: { signal }, endsAtMs }: CallSc
 
 /** For work without a caller, such as writing reports. */
 export const backgroundScope = (id: string): CallScope =>
-  new CallScope(id, undefined, { remainingMs: Infinity, signal: undefined });
+  new CallScope(id, 'log', { remainingMs: Infinity, signal: undefined });

@@ -9,6 +9,7 @@ import { RedactedRequest } from '../../attributes/redacted-request.ts';
 import type { LimitVerdict, Outcome, Reason, Verdict } from '../call.ts';
 import { shownKey } from '../dispatch/quota-inspection.ts';
 import { type BufferLimits, VerdictBuffer } from './verdict-buffer.ts';
+import type { MetricFamily } from '../metrics/families.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 
 const MIB = 1024 * 1024;
@@ -116,6 +117,13 @@ export class KeptVerdicts {
       atMs,
     );
   }
+
+  readonly family: MetricFamily = {
+    kind: 'counter',
+    name: 'sluice_verdicts_skipped_total',
+    help: 'Refusals and shadow hits that /verdicts does not keep because too many came at once.',
+    read: () => [{ labels: {}, value: this.skipped }],
+  };
 
   /** Refusals and shadow hits that were not kept because too many came at once. */
   get skipped(): number {

@@ -2,6 +2,7 @@
  * Which policy is in force, from the first to the last.
  * **In**: policies that loaded. **Out**: the snapshot that calls use. **Fails**: with a {@link SnapshotError}; the last good one stays.
  */
+import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Policy } from '../rules/policy.ts';
 import { CORE_ERRORS, SnapshotError } from './errors.ts';
 import { openSnapshot, type SnapshotContext } from './open-snapshot.ts';
@@ -76,6 +77,15 @@ export class PolicyInForce {
     if (last === undefined) return;
     const retired = last.retire().finally(() => this.#retiring.delete(retired));
     this.#retiring.add(retired);
+  }
+
+  handlers(): readonly LiveHandler[] {
+    return [...(this.current?.handlers.values() ?? [])];
+  }
+
+  /** Settles when every report that is queued now is written or discarded. */
+  async flush(): Promise<void> {
+    await Promise.all(this.handlers().map(async ({ reports }) => reports?.flush()));
   }
 
   /** Closes everything, reports first. Idempotent. */

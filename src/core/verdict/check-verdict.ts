@@ -2,7 +2,7 @@
  * **In**: the outcomes of the rules of a check, in rule order. **Out**: the verdict. **Fails**: never.
  */
 import { allow } from '../../adapters/contract.ts';
-import type { CallKind } from '../../attributes/carrier.ts';
+import type { CallScope } from '../handlers/call-scope.ts';
 import { type NetChanges, NO_CHANGES, type Reason, type Verdict } from '../call.ts';
 import { type Deciding, refusalOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
@@ -18,8 +18,7 @@ const NO_REASONS: readonly Reason[] = [];
 const NO_PAIRS: readonly Pair[] = [];
 
 export function checkVerdict(
-  id: string,
-  call: CallKind,
+  { id, kind: call }: Pick<CallScope, 'id' | 'kind'>,
   outcomes: readonly RuleOutcome[],
   deciding: Deciding | undefined,
   quotas: readonly QuotaEntry[],

@@ -5,7 +5,7 @@ import { type LimitStatus, type LimitVerdict, NO_HEADERS } from '../call.ts';
 import { reasonsOf, shadowOf } from './check-verdict.ts';
 import { type Deciding, decidingOf } from './first-deny.ts';
 import { netChanges } from './net-changes.ts';
-import type { RuleOutcome, QuotaEntry } from '../outcome.ts';
+import { inRuleOrder, type RuleOutcome, type QuotaEntry, type QuotaRun } from '../outcome.ts';
 import { advertisedLimits } from './advertised-limits.ts';
 
 const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, remaining: 0, resetMs: 0 };
@@ -14,6 +14,19 @@ const FREE: LimitStatus = { over: false, rule: undefined, limit: 0, perMs: 0, re
 export interface DescriptorOutcomes {
   readonly outcomes: readonly RuleOutcome[];
   readonly entries: readonly QuotaEntry[];
+}
+
+export function byDescriptor(
+  checks: readonly (readonly RuleOutcome[])[],
+  quotas: QuotaRun,
+): readonly DescriptorOutcomes[] {
+  return checks.map((outcomes, at) => {
+    const [from, to] = [quotas.ends[at - 1], quotas.ends[at]];
+    return {
+      outcomes: inRuleOrder(outcomes, quotas.outcomes.slice(from?.outcomes ?? 0, to?.outcomes)),
+      entries: quotas.entries.slice(from?.entries ?? 0, to?.entries),
+    };
+  });
 }
 
 export function limitVerdict(id: string, descriptors: readonly DescriptorOutcomes[]): LimitVerdict {

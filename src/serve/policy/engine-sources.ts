@@ -4,7 +4,6 @@ import type { MetricFamily } from '../../core/metrics/families.ts';
 import type { AskedCall } from '../../admin/sources.ts';
 import { AttributeError } from '../../attributes/errors.ts';
 import type { Wire } from '../../attributes/bag.ts';
-import type { RunningEngine } from '../../core/engine.ts';
 import type { HandlerState } from '../../core/handlers/live-handler.ts';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { PluginMetrics } from '../../adapters/plugin-metrics.ts';
@@ -12,6 +11,7 @@ import type { Policy } from '../../core/rules/policy.ts';
 import { escapedFamily } from '../contain-errors.ts';
 import type { EngineSources } from './thread.ts';
 import { plainRequest } from '../../attributes/plain-request.ts';
+import type { RunningEngine } from '../../core/running-engine.ts';
 
 export interface EngineSourcesOptions {
   readonly engine: Pick<RunningEngine, 'handlers' | 'verdicts' | 'families' | 'quotas'>;

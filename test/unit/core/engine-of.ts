@@ -23,10 +23,11 @@ import type { CallKind } from '../../../src/attributes/carrier.ts';
 import type { Caller, LimitVerdict, Verdict } from '../../../src/core/call.ts';
 import type { InspectionDepth } from '../../../src/core/dispatch/inspect-quotas.ts';
 import type { QuotaInspection } from '../../../src/core/dispatch/quota-inspection.ts';
-import { createEngine, type EngineOptions, type RunningEngine } from '../../../src/core/engine.ts';
+import { createEngine } from '../../../src/core/engine.ts';
 import { findingText } from '../../../src/core/rules/yaml/findings.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';
+import type { EngineOptions, RunningEngine } from '../../../src/core/running-engine.ts';
 
 /** What a handler does; by its name in the policy. */
 export interface Script {

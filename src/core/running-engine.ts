@@ -1,0 +1,50 @@
+/** What a running engine offers beside answering calls: policies, operators' views, metrics. */
+import type { Log } from '../adapters/contract.ts';
+import type { RequestBag, Wire } from '../attributes/bag.ts';
+import type { CallKind } from '../attributes/carrier.ts';
+import type { Engine } from './call.ts';
+import type { InspectionDepth } from './dispatch/inspect-quotas.ts';
+import type { QuotaInspection } from './dispatch/quota-inspection.ts';
+import type { HandlerState, OpenHandlers } from './handlers/live-handler.ts';
+import type { ReportQueueOptions } from './handlers/report-queue.ts';
+import type { KeptVerdict, VerdictFilter } from './history/kept-verdicts.ts';
+import type { MetricFamily } from './metrics/families.ts';
+import type { Meters } from './metrics/meters.ts';
+import type { Policy } from './rules/policy.ts';
+import type { PreparedPolicy } from './snapshot/in-force.ts';
+
+export interface EngineOptions {
+  readonly openHandlers: OpenHandlers;
+  /** Default: the system clock. */
+  readonly clock?: { nowMs(): number };
+  readonly log?: Log;
+  /** `false`: every report is written, whatever its rule samples (cases). */
+  readonly sampleReports?: boolean;
+  readonly reports?: ReportQueueOptions;
+  /** Time for queued reports and running calls when a handler closes; 5 s by default. */
+  readonly graceMs?: number;
+}
+
+export interface RunningEngine extends Engine {
+  /** Puts a policy in force. Rejects with a SnapshotError, and the last good one stays. One at a time. */
+  use(policy: Policy): Promise<void>;
+  /** Opens what a policy needs and leaves the rest to the caller, so that several engines take a policy all or none. Rejects as `use` does. One at a time. */
+  prepare(policy: Policy): Promise<PreparedPolicy>;
+  /** Settles when every report that waits now is written or discarded. */
+  flush(): Promise<void>;
+  /** Closes everything, reports first. Idempotent. */
+  drain(): Promise<void>;
+  handlers(): readonly HandlerState[];
+  /** A request as rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
+  bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;
+  /** What each quota rule means for a call (`limit`: one wire per descriptor); charges and counts nothing. `undefined` without a policy. */
+  quotas(
+    depth: InspectionDepth,
+    call: CallKind,
+    wires: readonly Wire[],
+  ): Promise<readonly QuotaInspection[] | undefined>;
+  /** Newest first. */
+  verdicts(filter?: VerdictFilter): readonly KeptVerdict[];
+  readonly families: readonly MetricFamily[];
+  readonly meters: Meters;
+}
