@@ -57,18 +57,9 @@ export class Crew<P extends Protocol> {
     this.#tls = options.tls;
   }
 
-  get count(): number {
-    return this.#options.count;
-  }
-
   /** How many listen and answer now. */
   get servingCount(): number {
     return this.#serving.size;
-  }
-
-  /** Where they listen; port 0 until the first does. */
-  get address(): Address {
-    return this.#address;
   }
 
   async start(): Promise<void> {

@@ -23,9 +23,10 @@ export interface RunningWorkerOptions<P extends Protocol> {
 }
 
 interface Pending {
-  resolve(answer: unknown): void;
-  reject(error: Error): void;
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: Error) => void;
 }
+const noAnswer = ({ resolve }: Pending): void => resolve(undefined);
 
 /** Loading 100 000 rules takes half a minute on a busy machine. */
 const LIFE_MS = 120_000;
@@ -90,12 +91,13 @@ export class RunningWorker<P extends Protocol> {
     return this.#request(what, given, withinMs) as Promise<P['requests'][K]['answer'] | undefined>;
   }
 
-  /** As {@link ask}, for requests that every kind of worker answers. */
+  /** Of a request that every kind of worker answers. `undefined` where it has ended; rejects also where it is late. */
   life<const K extends keyof LifeRequests<P['texts']>>(
     what: K,
     given: LifeRequests<P['texts']>[K]['given'],
   ): Promise<LifeRequests<P['texts']>[K]['answer'] | undefined> {
-    return this.#request(what, given, LIFE_MS) as Promise<LifeRequests<P['texts']>[K]['answer'] | undefined>;
+    const onLate = ({ reject }: Pending): void => reject(new Error(`it does not answer within ${LIFE_MS / 1000} s`));
+    return this.#request(what, given, LIFE_MS, onLate) as Promise<LifeRequests<P['texts']>[K]['answer'] | undefined>;
   }
 
   /** Resolves when it has ended; it is terminated where that takes longer than the grace. */
@@ -116,26 +118,17 @@ export class RunningWorker<P extends Protocol> {
     await this.#thread.terminate();
   }
 
-  #request(what: string, given: unknown, withinMs?: number): Promise<unknown> {
+  #request(what: string, given: unknown, withinMs?: number, onLate?: (pending: Pending) => void): Promise<unknown> {
     if (this.#hasEnded) return Promise.resolve(undefined);
     const id = this.#nextId++;
-    return new Promise<unknown>((resolve, reject) => {
-      const timer = withinMs === undefined ? undefined : setTimeout(resolve, withinMs);
-      const settled = (): void => {
-        clearTimeout(timer);
-        this.#pending.delete(id);
-      };
-      this.#pending.set(id, {
-        resolve(answer) {
-          settled();
-          resolve(answer);
-        },
-        reject(error) {
-          settled();
-          reject(error);
-        },
-      });
-      this.#send({ kind: 'request', id, what, given });
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const pending: Pending = { resolve, reject };
+    const timer = withinMs === undefined ? undefined : setTimeout(() => (onLate ?? noAnswer)(pending), withinMs);
+    this.#pending.set(id, pending);
+    this.#send({ kind: 'request', id, what, given });
+    return promise.finally(() => {
+      clearTimeout(timer);
+      this.#pending.delete(id);
     });
   }
 
