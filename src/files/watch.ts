@@ -29,13 +29,16 @@ const PAUSE_PER_COST = 50;
 export async function watchFiles({ stamp, known, onChange, everyMs = EVERY_MS, signal }: WatchOptions): Promise<void> {
   let taken = known;
   let last: string | undefined;
-  let pauseMs = everyMs;
+  let costMs = 0;
+  let lastTookMs = Infinity;
   for (;;) {
-    await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
+    await sleep(Math.max(everyMs, costMs * PAUSE_PER_COST), undefined, { signal, ref: false }).catch(() => undefined);
     if (signal.aborted) return;
     const beganAtMs = performance.now();
     const now = await stamp();
-    pauseMs = Math.max(everyMs, (performance.now() - beganAtMs) * PAUSE_PER_COST);
+    const tookMs = performance.now() - beganAtMs;
+    costMs = Math.min(tookMs, lastTookMs); // of two polls the faster: one that waited for a busy machine costs no more
+    lastTookMs = tookMs;
     const isStable = now === last;
     last = now;
     if (signal.aborted || !isStable || now === undefined || now === taken) continue;

@@ -106,7 +106,7 @@ function portIn(pattern: RegExp, line: string): number | undefined {
 export async function until<T>(
   what: string,
   look: () => T | undefined | Promise<T | undefined>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<T> {
   const endAt = Date.now() + timeoutMs;
   for (;;) {
