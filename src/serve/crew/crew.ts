@@ -148,7 +148,7 @@ export class Crew<P extends Protocol> {
 
   async drain(): Promise<void> {
     this.#draining.abort();
-    await Promise.all([...this.#starting].map((worker) => worker.terminate())); // it serves no call yet, and may hang
+    await Promise.all([...this.#starting].map((worker) => worker.terminate())); // they serve no call yet, and may hang
     await Promise.all(this.#restarting);
     await Promise.all([...this.#running.values()].map((worker) => worker.drain(this.#options.graceMs)));
   }
@@ -167,13 +167,15 @@ export class Crew<P extends Protocol> {
     });
     this.#starting.add(worker);
     try {
-      await worker.ready.finally(() => this.#starting.delete(worker));
+      await worker.ready;
       this.#running.set(number, worker);
       await this.#bringUp(worker);
     } catch (error) {
       await worker.terminate();
       this.#ended(worker);
       throw error;
+    } finally {
+      this.#starting.delete(worker);
     }
     const startedAtMs = performance.now();
     void worker.ended.then((why) => {
@@ -228,6 +230,7 @@ export class Crew<P extends Protocol> {
         await this.#start(number, pauseMs);
         return;
       } catch (error) {
+        if (signal.aborted) return;
         log.error('a worker could not be restarted', { worker: number, why: messageOf(error) });
       }
     }
