@@ -15,18 +15,16 @@ import {
   type ChargeMade,
   isOfAlgorithm,
   isOfWindow,
-  lookAskOf,
-  spendAskOf,
   type WindowCharge,
 } from './charge-made.ts';
 import { andThen, both, type Done, unlessFailed } from './done.ts';
 import { EndedWindows } from './ended-windows.ts';
 import type { LocalCache } from './local-cache.ts';
-import type { ChargeStore, CounterAnswer, CounterAsk, PoolOf } from './store.ts';
+import type { ChargeStore, CounterAnswer, PoolOf } from './store.ts';
+import { type ChargingMode, WindowCharging } from './window-charging.ts';
 
 export interface ChargeSettings {
-  /** Whether a request that one limit refuses is charged to the others: as the reference does, as its STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT does, never. */
-  readonly charging: 'always' | 'unless seen over' | 'all or none';
+  readonly charging: ChargingMode;
   /** How many processes share a limit while it is counted locally. */
   readonly replicas: number;
 }
@@ -46,11 +44,13 @@ export class Charging {
   readonly #options: ChargingOptions;
   readonly #ended: EndedWindows;
   readonly #algorithms: AlgorithmCharging;
+  readonly #windows: WindowCharging;
 
   constructor(options: ChargingOptions) {
     this.#options = options;
     this.#ended = new EndedWindows(options.nowMs);
     this.#algorithms = new AlgorithmCharging(options.poolOf, options.local);
+    this.#windows = new WindowCharging(options.poolOf);
   }
 
   charge(found: readonly LimitFound[], nowS: number): readonly ChargeMade[] | Promise<readonly ChargeMade[]> {
@@ -63,7 +63,7 @@ export class Charging {
     return done.then(
       () => this.#cached(charges),
       (error: unknown) => {
-        const decided = this.#withoutStore(charges, error); // what is not known to be over is not remembered
+        const decided = this.#withoutStore(charges, error); // a guess is not cached
         return decided === undefined ? charges : decided.then(() => charges);
       },
     );
@@ -84,7 +84,7 @@ export class Charging {
     return new Charge(found, found.kind === 'window' && this.#options.localCache?.isOver(found.ask.key, nowS) === true);
   }
 
-  /** Remembers what is over until its window ends; a limit that grows as time goes on is never over for the rest of it. */
+  /** Caches fixed windows that are over until they end; other limits may admit again at any time. */
   #cached(charges: readonly Charge[]): readonly ChargeMade[] {
     const { localCache } = this.#options;
     if (localCache !== undefined)
@@ -94,7 +94,7 @@ export class Charging {
     return charges;
   }
 
-  /** Takes off a sliding limit what the previous window still counts for. That window's count is final: it is asked for once. */
+  /** Subtracts the part of the previous window that a sliding limit still counts. That window's count is final, so it is read once. */
   #weighed(sliding: readonly WindowCharge[], nowS: number): Done {
     const unknown = sliding.filter(
       ({ found: { previous } }) => previous !== undefined && !this.#ended.has(previous.key),
@@ -112,13 +112,15 @@ export class Charging {
     }
     const looks = unknown.map(async ({ found }) => {
       const { key = '', endsAtS = 0 } = found.previous ?? {};
-      const [answer] = await this.#storeOf(found).charge([{ ...lookOf(found.ask), key }]);
+      const [answer] = await this.#options
+        .poolOf(found.currentLimit.unit)
+        .store.charge([{ ...lookOf(found.ask), key }]);
       this.#ended.set(key, answer?.used ?? 0, endsAtS);
     });
     return Promise.all(looks).then(weigh);
   }
 
-  /** Several limits of one descriptor are charged together whatever the settings say of those of a call. */
+  /** Several limits of one descriptor are charged together, whatever the settings say of the limits of a call. */
   #charged(charges: readonly Charge[]): Done {
     if (this.#options.settings.charging === 'all or none' || !charges.some(({ found }) => found.also.length > 0))
       return this.#chargedByCall(charges);
@@ -140,7 +142,7 @@ export class Charging {
 
   #chargedByCall(charges: readonly Charge[]): Done {
     const { charging } = this.#options.settings;
-    if (charges.every(isOfWindow)) return this.#windows(charges, charging);
+    if (charges.every(isOfWindow)) return this.#windows.charge(charges, charging);
     const algorithmic = charges.filter(isOfAlgorithm);
     const ending = algorithmic.filter(({ found }) => found.ask.kind === 'release');
     if (ending.length > 0)
@@ -150,24 +152,20 @@ export class Charging {
       );
     const windows = charges.filter(isOfWindow);
     return charging === 'always'
-      ? both(this.#algorithms.each(algorithmic), this.#windows(windows, charging))
+      ? both(this.#algorithms.each(algorithmic), this.#windows.charge(windows, charging))
       : this.#allOrNone(algorithmic, windows, charging);
   }
 
-  /** First what may refuse without a charge; it is given back where a window refuses, or cannot be asked. */
-  #allOrNone(
-    algorithmic: readonly AlgorithmCharge[],
-    windows: readonly WindowCharge[],
-    charging: ChargeSettings['charging'],
-  ): Done {
+  /** First the algorithms, which refuse without a charge; their charge is given back where a window refuses or cannot be asked. */
+  #allOrNone(algorithmic: readonly AlgorithmCharge[], windows: readonly WindowCharge[], charging: ChargingMode): Done {
     if (windows.some((one) => one.isCachedOver && one.stops))
-      return both(this.#algorithms.look(algorithmic), this.#windows(windows, charging));
+      return both(this.#algorithms.look(algorithmic), this.#windows.charge(windows, charging));
     const stopping = algorithmic.filter(({ stops }) => stops);
     const charged = andThen(this.#algorithms.together(stopping), () => {
-      if (stopping.some(({ isOver }) => isOver)) return this.#windows(windows, charging, true);
+      if (stopping.some(({ isOver }) => isOver)) return this.#windows.charge(windows, charging, true);
       const giveBack = (): Done => this.#algorithms.giveBack(stopping);
       return unlessFailed(
-        this.#windows(windows, charging),
+        this.#windows.charge(windows, charging),
         () => (windows.some(({ stops, isOver }) => stops && isOver) ? giveBack() : undefined),
         giveBack,
       );
@@ -175,77 +173,7 @@ export class Charging {
     return both(this.#algorithms.each(algorithmic.filter(({ stops }) => !stops)), charged);
   }
 
-  /** What is over in the local cache is not asked for, and not counted. `isRefusedElsewhere`: by a limit of an algorithm. */
-  #windows(windows: readonly WindowCharge[], charging: ChargeSettings['charging'], isRefusedElsewhere = false): Done {
-    const asked = windows.some(({ isCachedOver }) => isCachedOver)
-      ? windows.filter(({ isCachedOver }) => !isCachedOver)
-      : windows;
-    if (asked.length === 0) return undefined;
-    const isStopped =
-      isRefusedElsewhere ||
-      (asked !== windows && (charging === 'unless seen over' || windows.some((one) => one.isCachedOver && one.stops)));
-    switch (charging) {
-      case 'always':
-        return this.#ask(asked, add);
-      case 'all or none':
-        if (isStopped) return this.#ask(asked, look);
-        // What refuses nothing is charged for itself.
-        return both(
-          this.#addAllOrNone(asked.filter(({ stops }) => stops)),
-          this.#ask(
-            asked.filter(({ stops }) => !stops),
-            add,
-          ),
-        );
-      case 'unless seen over': {
-        if (isStopped) {
-          for (const one of asked) one.hits = 0;
-          return this.#ask(asked, add);
-        }
-        return andThen(this.#ask(asked, look), () => {
-          // As in the reference, also one that only counts (shadow, quota).
-          if (asked.some(({ isOver }) => isOver)) for (const one of asked) if (!one.isOver) one.hits = 0;
-          return this.#ask(asked, add);
-        });
-      }
-    }
-  }
-
-  /** Where two stores count them, what one was charged is given back when the other refuses. */
-  #addAllOrNone(asked: readonly WindowCharge[]): Done {
-    const groups = [...Map.groupBy(asked, ({ found }) => this.#storeOf(found)).values()];
-    const charged: WindowCharge[] = [];
-    const giveBack = (): Done =>
-      charged.reduce<Done>((done, { found, hits }) => {
-        const given =
-          hits > 0 ? this.#storeOf(found).charge([{ ...lookOf(found.ask), kind: 'giveBack', cost: hits }]) : undefined;
-        return given instanceof Promise
-          ? both(
-              done,
-              given.then(
-                () => undefined,
-                () => undefined,
-              ),
-            )
-          : done; // less is admitted where it cannot be said
-      }, undefined);
-    const next = (): Done => {
-      const group = groups.shift();
-      if (group === undefined) return undefined;
-      return unlessFailed(
-        this.#ask(group, spend),
-        () => {
-          if (group.some(({ isOver }) => isOver)) return both(giveBack(), this.#ask(groups.flat(), look));
-          charged.push(...group);
-          return next();
-        },
-        giveBack,
-      );
-    };
-    return next();
-  }
-
-  /** What each limit's policy answers when the store cannot be asked. One that wants an error fails the request. */
+  /** Applies the outage policy of each limit. One limit with the policy `error` fails the request. */
   #withoutStore(charges: readonly Charge[], error: unknown): Done {
     if (!(error instanceof ServiceError)) throw error;
     const { metrics, settings } = this.#options;
@@ -284,70 +212,6 @@ export class Charging {
     const count = answer?.used ?? 0;
     return count > share ? capacity + hits : capacity - (share - count);
   }
-
-  #storeOf({ currentLimit: { unit } }: CountedLimit): ChargeStore {
-    return this.#options.poolOf(unit).store;
-  }
-
-  #ask(asked: readonly WindowCharge[], how: How): Done {
-    const [first] = asked;
-    if (first === undefined) return undefined;
-    const store = this.#storeOf(first.found);
-    if (asked.some(({ found }) => this.#storeOf(found) !== store))
-      return both(
-        this.#ask(
-          asked.filter(({ found }) => this.#storeOf(found) === store),
-          how,
-        ),
-        this.#ask(
-          asked.filter(({ found }) => this.#storeOf(found) !== store),
-          how,
-        ),
-      );
-    let answers: ReturnType<ChargeStore['charge']>;
-    try {
-      answers = store.charge(asked.map(how.ask));
-    } catch (error) {
-      return Promise.reject(error as Error); // memory is full: answered as where Redis is away
-    }
-    if (answers instanceof Promise) return answers.then((late) => how.take(asked, late));
-    how.take(asked, answers);
-    return undefined;
-  }
 }
 
 const isSliding = ({ found }: Charge): boolean => found.kind === 'window' && found.previous !== undefined;
-
-/** How windows are charged: the ask, and what an answer says of the count. */
-interface How {
-  readonly ask: (charge: WindowCharge) => CounterAsk;
-  readonly take: (asked: readonly WindowCharge[], answers: readonly CounterAnswer[]) => void;
-}
-
-const add: How = {
-  ask: askOf,
-  take(asked, answers) {
-    for (let at = 0; at < asked.length; at++) {
-      const one = asked[at] as Charge;
-      const { granted, used = 0 } = answers[at] as CounterAnswer;
-      one.count = granted ? used : one.capacity + Math.max(1, one.hits); // escrow refuses, uncharged
-    }
-  },
-};
-
-/** Each for itself is what it would be at; with the hits of the walk, also where this call charges none. */
-const look: How = {
-  ask: lookAskOf,
-  take(asked, answers) {
-    for (const [at, one] of asked.entries()) one.count = (answers[at]?.used ?? 0) + one.found.hits;
-  },
-};
-
-/** Where one is refused, none was charged: each is what it would be at. */
-const spend: How = {
-  ask: spendAskOf,
-  take(asked, answers) {
-    const isRefused = answers.some(({ granted }) => !granted);
-    for (const [at, one] of asked.entries()) one.count = (answers[at]?.used ?? 0) + (isRefused ? one.hits : 0);
-  },
-};

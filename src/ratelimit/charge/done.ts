@@ -1,4 +1,4 @@
-/** A promise only where something has to be waited for. */
+/** A promise only where something has to be awaited. */
 export type Done = undefined | Promise<void>;
 
 export function both(one: Done, other: Done): Done {
@@ -9,12 +9,12 @@ export function andThen(one: Done, next: () => Done): Done {
   return one === undefined ? next() : one.then(next);
 }
 
-/** What failed has failed still when all is put right. */
-export function unlessFailed(one: Done, next: () => Done, putRight: () => Done): Done {
+/** Runs the cleanup after a failure, then rethrows the original error. */
+export function unlessFailed(one: Done, next: () => Done, cleanUp: () => Done): Done {
   return one === undefined
     ? next()
     : one.then(next, async (error: unknown) => {
-        await putRight();
+        await cleanUp();
         throw error;
       });
 }

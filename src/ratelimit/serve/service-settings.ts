@@ -19,7 +19,7 @@ export function serviceSettings(settings: Settings): ServiceSettings {
     charging: settings.SLUICE_SAFE
       ? 'all or none'
       : settings.STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT
-        ? 'unless seen over'
+        ? 'look first'
         : 'always',
     ietfHeaders: settings.SLUICE_IETF_HEADERS,
     headers: settings.LIMIT_RESPONSE_HEADERS_ENABLED

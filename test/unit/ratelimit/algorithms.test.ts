@@ -360,7 +360,7 @@ describe('non-window algorithms, as windows', () => {
   });
 });
 
-describe.each(['all or none', 'unless seen over'] as const)(
+describe.each(['all or none', 'look first'] as const)(
   'a request that is refused is charged to none of its limits: %s',
   (charging) => {
     const WINDOW = '- key: path\n  rate_limit: { unit: day, requests_per_unit: 2 }\n';

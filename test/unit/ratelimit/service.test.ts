@@ -217,7 +217,7 @@ describe('counting', () => {
   });
 
   test('STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT charges the limit that is over, not the others', () => {
-    const { remaining } = serving(TEN, { charging: 'unless seen over' });
+    const { remaining } = serving(TEN, { charging: 'look first' });
     remaining(user('a'), { hits: 10 });
     expect(remaining([user('a'), user('b')])).toEqual(['over', 10]);
     expect(remaining(user('b'))).toEqual([9]);
