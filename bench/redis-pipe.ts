@@ -45,7 +45,8 @@ async function round(connection: Connection, batch: number): Promise<number> {
   return (user + system) / HITS_PER_ROUND;
 }
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 for (const batch of BATCHES) {
   const took: Record<Side, number[]> = { pipe: [], ioredis: [] };
   for (let turn = -2; turn < ROUNDS; turn++) {

@@ -9,9 +9,24 @@
  * `owe` of a `window` spends as `spend` does, each ask for itself: an ask beyond the limit is refused and not charged.
  */
 import type { QuotaAsk } from '../adapters/contract.ts';
-import type { CounterAnswer } from './algorithms.ts';
+import type { CounterAnswer } from './counter.ts';
 import { type AnyAsk, changeOf, lookOf } from './ask.ts';
-import type { BucketSpec, CounterStore } from './store.ts';
+import {
+  asSpend,
+  canSpend,
+  type EscrowBucket,
+  isCount,
+  isForEscrow,
+  isHeld,
+  isOfWindow,
+  isRefused,
+  type Lease,
+  NEVER,
+  newLease,
+  returnable,
+  windowLeftMs,
+} from './lease.ts';
+import type { CounterStore } from './store.ts';
 
 /** A chunk is at most this fraction of what is left: 1 / SHARE. */
 const SHARE = 4;
@@ -25,15 +40,8 @@ const FULL_MS = 100;
 export const LOOK_EVERY_MS = 50;
 const LOOKED_AT = 1000;
 const MAX_LEASES = 100_000;
-/** Of a key under which units are held, so that a lease takes at most 2 KB. */
-const MAX_CHARACTERS = 512;
 /** How long what is told of holders of a counter without windows stays valid. */
 const TOLD_FOR_MS = 5000;
-
-export interface EscrowBucket extends BucketSpec {
-  /** By key. A bucket without is charged ask by ask; leases of `window`s are found by the key alone. */
-  readonly leases?: Map<string, Lease>;
-}
 
 export interface EscrowOptions {
   readonly store: Pick<CounterStore, 'charge'>;
@@ -47,33 +55,6 @@ export interface EscrowOptions {
   readonly maxLeases?: number;
 }
 
-/** What is held here of one counter. */
-export interface Lease {
-  /** What units are taken with; its verb and cost say nothing. */
-  ask: QuotaAsk<EscrowBucket>;
-  /** Charged and not spent. */
-  held: number;
-  /** Of the counter, when it was last asked; and when it said that it is full again. */
-  left: number;
-  resetAtMs: number;
-  /** End of the window that the units were charged to. */
-  endsAtMs: number;
-  /** When the oldest unit was taken. */
-  heldSinceMs: number;
-  spendableUntilMs: number;
-  chunk: number;
-  takenAtMs: number;
-  spentAtMs: number;
-  /** Until then, what is not held is refused. */
-  fullUntilMs: number;
-  /** Units that asks wait for. */
-  wanted: number;
-  taking: Promise<void> | undefined;
-  /** Units that operators were last told of. */
-  told: number;
-}
-
-const NEVER = -Infinity;
 type Ask = QuotaAsk<EscrowBucket>;
 type Answers = readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
 
@@ -288,22 +269,7 @@ export class Escrow {
       this.#drop(known);
     }
     if (this.#leases.size >= this.#maxLeases) return undefined;
-    const lease: Lease = {
-      ask,
-      held: 0,
-      left: limit,
-      resetAtMs: nowMs,
-      endsAtMs: 0,
-      heldSinceMs: nowMs,
-      spendableUntilMs: Infinity,
-      chunk: 1,
-      takenAtMs: NEVER,
-      spentAtMs: nowMs,
-      fullUntilMs: NEVER,
-      wanted: 0,
-      taking: undefined,
-      told: 0,
-    };
+    const lease = newLease(ask, nowMs);
     leases.set(key, lease);
     this.#leases.add(lease);
     return lease;
@@ -367,6 +333,7 @@ export class Escrow {
     lease.spendableUntilMs = Infinity;
     if (units < held) this.#count.stranded(held - units);
     if (units === 0) return;
+    lease.left += units; // the next answer of the store corrects it
     try {
       await this.#store.charge([
         {
@@ -376,7 +343,6 @@ export class Escrow {
           ...(ask.bucket.algorithm === 'gcra' || isWindow ? {} : { endsAtMs }),
         },
       ]);
-      lease.left += units;
       this.#count.returned(units);
     } catch {
       this.#count.stranded(units);
@@ -392,41 +358,4 @@ export class Escrow {
     lease.told = held;
     this.#tellOperators(lease.ask, held, forMs);
   }
-}
-
-const windowLeftMs = ({ ask: { endsAtMs = Infinity } }: Lease, nowMs: number): number => endsAtMs - nowMs;
-
-const isOfWindow = ({ bucket }: Ask): boolean => bucket.algorithm === 'window';
-const isCount = (ask: Ask): boolean => ask.kind === 'owe' && isOfWindow(ask);
-const asSpend = (ask: Ask): Ask =>
-  ask.kind === 'owe' && ask.cost > 0 ? { ...lookOf(ask), kind: 'spend', cost: ask.cost } : lookOf(ask);
-const isHeld = ({ held, left }: Lease, cost: number): boolean => held >= cost && left + held >= cost;
-const canSpend = (leases: readonly Lease[], asks: readonly Ask[]): boolean =>
-  leases.every((lease, at) => isHeld(lease, changeOf(asks[at] as Ask)));
-
-/** Partial, repeated or late charges, long keys and periods that the request brings go to the store; and a look tells the truth. */
-function isForEscrow(ask: Ask): boolean {
-  const { bucket, key, perMs, idempotencyKey } = ask;
-  const { algorithm } = bucket;
-  return (
-    (isCount(ask) || (ask.kind === 'spend' && ask.partial !== true)) &&
-    key.length <= MAX_CHARACTERS &&
-    idempotencyKey === undefined &&
-    perMs === bucket.perMs &&
-    algorithm !== 'log' &&
-    algorithm !== 'concurrency'
-  );
-}
-
-function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
-  if (isHeld(lease, cost)) return false;
-  return lease.fullUntilMs > nowMs || (isOfWindow(lease.ask) && (cost > lease.ask.limit || lease.held >= cost));
-}
-
-/**
- * A bucket of `gcra` fills while its units are held. What has come since they were taken may have been lost to a full bucket, and cannot be
- * given back.
- */
-function returnable({ ask: { bucket, limit, perMs }, held, heldSinceMs }: Lease, nowMs: number): number {
-  return bucket.algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;
 }

@@ -1,6 +1,6 @@
 /** What every store of counters does: the quota methods of an adapter, without its rules' params. */
 import type { QuotaAsk, QuotaPlace } from '../adapters/contract.ts';
-import type { CounterAlgorithm, CounterAnswer } from './algorithms.ts';
+import type { CounterAlgorithm, CounterAnswer } from './counter.ts';
 
 export interface BucketSpec {
   /** Buckets with equal names, algorithms and periods share their counters. */

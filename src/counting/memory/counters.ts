@@ -3,16 +3,15 @@
  * **In**: asks. **Out**: answers, at once. **Fails**: with {@link Rejected} where there is no room for a new counter.
  */
 import { type Host, type QuotaAnswer, type QuotaAsk, Rejected } from '../../adapters/contract.ts';
+import { askCounter, settleAfterSetBack } from '../algorithms.ts';
 import {
-  askCounter,
   BLANK,
   type Counter,
   type CounterAlgorithm,
   type CounterAnswer,
   keepsEntries,
   NO_ENTRIES,
-  settleAfterSetBack,
-} from '../algorithms.ts';
+} from '../counter.ts';
 import { changeOf, isLook, repeated, uncharged } from '../ask.ts';
 import { boundedKey } from '../bounded-key.ts';
 import type { BucketSpec } from '../store.ts';

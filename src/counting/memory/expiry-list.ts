@@ -1,5 +1,5 @@
 /** The counters of one group in the order in which they end, as far as that is known: what is over stands in front. */
-import { BLANK, type Counter } from '../algorithms.ts';
+import { BLANK, type Counter } from '../counter.ts';
 
 /** A counter in its place. Linked by hand: a Map that is emptied from the front is slow to find its first entry. */
 export interface Slot extends Counter {

@@ -3,7 +3,7 @@
  * that no rule's counter has.
  */
 import type { QuotaAsk } from '../../adapters/contract.ts';
-import type { Entry, Owner } from '../algorithms.ts';
+import type { Entry, Owner } from '../counter.ts';
 import type { AnyAsk } from '../ask.ts';
 import { boundedKey } from '../bounded-key.ts';
 import type { BucketSpec } from '../store.ts';

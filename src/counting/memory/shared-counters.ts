@@ -2,8 +2,8 @@
 import { hash } from 'node:crypto';
 import type { Host, QuotaAsk } from '../../adapters/contract.ts';
 import { SharedPlaces } from '../../adapters/shared-places.ts';
+import { askCounter, settleAfterSetBack } from '../algorithms.ts';
 import {
-  askCounter,
   BLANK,
   type Counter,
   type CounterAlgorithm,
@@ -11,8 +11,7 @@ import {
   keepsEntries,
   NO_ENTRIES,
   type Owner,
-  settleAfterSetBack,
-} from '../algorithms.ts';
+} from '../counter.ts';
 import { changeOf, isLook, repeated, uncharged } from '../ask.ts';
 import type { BucketSpec } from '../store.ts';
 import { changesMark, isOnList, markKey, markName } from './idempotency.ts';

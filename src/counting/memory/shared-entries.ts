@@ -7,7 +7,7 @@
  * said so {@link repair}s: entries that a list leads to stay, all other slots are free.
  */
 import { hash } from 'node:crypto';
-import type { Entry } from '../algorithms.ts';
+import type { Entry } from '../counter.ts';
 
 /** Word 0 stays 0: where a worker ends, the first word of all shared memory is looked at as a lock. */
 const HEAD_BYTES = 32;

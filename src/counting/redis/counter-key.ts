@@ -1,6 +1,6 @@
 /** Where a counter stands in Redis. */
 import { createHash } from 'node:crypto';
-import type { CounterAlgorithm } from '../algorithms.ts';
+import type { CounterAlgorithm } from '../counter.ts';
 import type { BucketSpec } from '../store.ts';
 
 /** A longer key is kept as its SHA-256, so that no client decides how much memory a counter takes. */

@@ -6,7 +6,7 @@
  * one script, by its SHA, for all asks of a call; on a cluster one for each slot.
  */
 import { type QuotaAsk, type QuotaPlace, Rejected } from '../../adapters/contract.ts';
-import type { EscrowBucket } from '../escrow.ts';
+import type { EscrowBucket } from '../lease.ts';
 import { lookOf } from '../ask.ts';
 import type { BucketSpec } from '../store.ts';
 import { chargeBySlot, slotTag } from './by-slot.ts';
@@ -14,7 +14,8 @@ import { type Connection, wholeNumber } from './connection.ts';
 import { counterKey, holdersKey } from './counter-key.ts';
 import type { Command } from './pipe.ts';
 import { runScript } from './run-script.ts';
-import { answersOf, argumentsOf, keysOf, type RedisAnswer, SCRIPT, SCRIPT_SHA1 } from './script.ts';
+import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
+import { answersOf, argumentsOf, keysOf, type RedisAnswer } from './script.ts';
 
 export interface RedisCountersOptions {
   readonly connection: Connection;

@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { QuotaAsk } from '../../../src/adapters/contract.ts';
-import { askCounter, askFixed, askGcra, BLANK, type Counter } from '../../../src/counting/algorithms.ts';
+import { askCounter, askFixed, askGcra } from '../../../src/counting/algorithms.ts';
+import { BLANK, type Counter } from '../../../src/counting/counter.ts';
 import { drawnAsk, verbs } from './drawn-ask.ts';
 
 const ask = (cost: number, limit: number, burst: number, perMs: number): QuotaAsk => ({

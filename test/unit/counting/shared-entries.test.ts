@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SharedEntries } from '../../../src/counting/memory/shared-entries.ts';
-import type { Entry } from '../../../src/counting/algorithms.ts';
+import type { Entry } from '../../../src/counting/counter.ts';
 
 const [LISTS, SLOTS] = [5, 40];
 

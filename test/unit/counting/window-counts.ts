@@ -1,5 +1,5 @@
 /** Counts of `window`s on any store, in the words of the tests about them: what a counter is at after so many hits. */
-import type { CounterAnswer } from '../../../src/counting/algorithms.ts';
+import type { CounterAnswer } from '../../../src/counting/counter.ts';
 import { Escrow } from '../../../src/counting/escrow.ts';
 import { memoryPool, type MemoryPool } from '../../../src/ratelimit/charge/memory-pool.ts';
 import type { ChargeStore, CounterAsk } from '../../../src/ratelimit/charge/store.ts';

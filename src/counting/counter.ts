@@ -1,0 +1,54 @@
+/** What a counter holds, and what is answered about it. */
+import type { Algorithm, QuotaAnswer } from '../adapters/contract.ts';
+
+/**
+ * The algorithms of rules, and `window`: a plain count under a key that names its window, as envoyproxy/ratelimit counts. Such a counter is
+ * never rolled to the next window; that one has a key of its own.
+ */
+export type CounterAlgorithm = Algorithm | 'window';
+
+/** One counter. It is over, and may be forgotten, once `endsAtMs` has come. */
+export interface Counter {
+  /**
+   * `fixed`: end of the window. `sliding`: end of the next window. `gcra`: the theoretical arrival time, rounded up to a whole millisecond.
+   * `log`, `concurrency`: when the last entry ends. `window`: until when the count is of use.
+   */
+  endsAtMs: number;
+  /** `fixed`, `sliding`, `window`: used in this window. */
+  used: number;
+  /** `sliding`: used in the window before. */
+  usedBefore: number;
+  /**
+   * `gcra`: what rounding added to the arrival time. Kept apart, since beside a date of today a double keeps only a few digits of a fraction,
+   * and thirds would not add up.
+   */
+  roundedUpMs: number;
+  /** `log`, `concurrency`: each charge, in the order in which they end. */
+  entries?: readonly Entry[];
+}
+
+export const NO_ENTRIES: readonly Entry[] = [];
+export const BLANK: Readonly<Required<Counter>> = {
+  endsAtMs: 0,
+  used: 0,
+  usedBefore: 0,
+  roundedUpMs: 0,
+  entries: NO_ENTRIES,
+};
+
+/** Who was charged: the idempotency key, or what a store keeps in its place. */
+export type Owner = string | number | undefined;
+export interface Entry {
+  readonly untilMs: number;
+  readonly cost: number;
+  readonly owner: Owner;
+}
+
+/** An answer, with the count of a `window` after the ask; uncharged where it is refused. */
+export interface CounterAnswer extends QuotaAnswer {
+  readonly used?: number;
+}
+
+/** `log` and `concurrency` keep each charge. */
+export const keepsEntries = (algorithm: CounterAlgorithm): boolean =>
+  algorithm === 'log' || algorithm === 'concurrency';
