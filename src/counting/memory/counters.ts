@@ -49,6 +49,8 @@ const SWEPT_PER_NEW_KEY = 2; // more than one, so that what is over goes faster 
 export class Counters {
   readonly #options: CountersOptions;
   readonly #groups = new Map<string, Group>();
+  /** Spares each ask of a bucket that is kept the making of its group's name. */
+  #groupsOfBuckets = new WeakMap<Bucket, Group>();
   readonly #windows = new Map<string, Slot>();
   /** Position of the sweep, which goes round all groups. */
   #round = this.#groups.values();
@@ -97,6 +99,7 @@ export class Counters {
 
   clear(): void {
     this.#groups.clear();
+    this.#groupsOfBuckets = new WeakMap();
     this.#windows.clear();
     this.#size = 0;
   }
@@ -213,9 +216,11 @@ export class Counters {
   }
 
   #groupFor({ bucket, perMs }: QuotaAsk<Bucket>): Group {
-    return (
-      (perMs === bucket.perMs ? bucket.group : undefined) ?? this.#groupOf(bucket.counter, bucket.algorithm, perMs)
-    );
+    if (perMs !== bucket.perMs) return this.#groupOf(bucket.counter, bucket.algorithm, perMs);
+    let group = bucket.group ?? this.#groupsOfBuckets.get(bucket);
+    if (group === undefined)
+      this.#groupsOfBuckets.set(bucket, (group = this.#groupOf(bucket.counter, bucket.algorithm, perMs)));
+    return group;
   }
 
   #groupOf(counter: string, algorithm: CounterAlgorithm, perMs: number): Group {
