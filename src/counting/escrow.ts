@@ -3,8 +3,8 @@
  * **In**: asks. **Out**: answers, at once where enough is held. **Fails**: as the store does, where units have to be fetched.
  *
  * Units that are held were charged when they were taken, so a window never admits more than its limit: units that outlive it are not spent.
- * With `gcra` and `sliding`, what is spent was charged at most {@link HELD_MS} before, so in any time t no more passes than they let pass in
- * t and HELD_MS. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
+ * With `gcra` and `sliding`, what is spent was charged at most one second before, so in any time t no more passes than they let pass in
+ * t and a second. Units that are held here cannot be spent elsewhere: chunks are a small part of what is left, and are given back when idle.
  *
  * `owe` of a `window` spends as `spend` does, each ask for itself: an ask beyond the limit is refused and not charged.
  */
@@ -12,31 +12,27 @@ import type { QuotaAsk } from '../adapters/contract.ts';
 import type { CounterAnswer } from './counter.ts';
 import { type AnyAsk, changeOf, lookOf } from './ask.ts';
 import {
+  answerOf,
   asSpend,
   canSpend,
   type EscrowBucket,
   isCount,
+  isDecided,
   isForEscrow,
   isHeld,
   isOfWindow,
-  isRefused,
   type Lease,
+  Leases,
   NEVER,
-  newLease,
+  nextChunk,
+  record,
   returnable,
   windowLeftMs,
 } from './lease.ts';
 import type { CounterStore } from './store.ts';
 
-/** A chunk is at most this fraction of what is left: 1 / SHARE. */
-const SHARE = 4;
-/** A chunk that lasted less than this is followed by one twice as large, another by one half as large. */
-const FAST_MS = 100;
 /** A lease that was not spent from for this long is given back. */
 const IDLE_MS = 200;
-const HELD_MS = 1000;
-/** Pause before a counter that refused is asked again; others may have given back. */
-const FULL_MS = 100;
 export const LOOK_EVERY_MS = 50;
 const LOOKED_AT = 1000;
 const MAX_LEASES = 100_000;
@@ -59,25 +55,14 @@ type Ask = QuotaAsk<EscrowBucket>;
 type Answers = readonly CounterAnswer[] | Promise<readonly CounterAnswer[]>;
 
 export class Escrow {
-  readonly #store: EscrowOptions['store'];
-  readonly #tellOperators: EscrowOptions['tell'];
-  readonly #nowMs: () => number;
-  readonly #count: EscrowOptions['count'];
-  readonly #maxLeases: number;
-  readonly #leases = new Set<Lease>();
-  readonly #windows = new Map<string, Lease>();
-  /** Position of the look at all leases. */
-  #round = this.#leases.values();
+  readonly #options: EscrowOptions;
+  readonly #leases = new Leases();
   /** Calls, and those that were answered without the store. */
   asked = 0;
   local = 0;
 
-  constructor({ store, tell, nowMs, count, maxLeases = MAX_LEASES }: EscrowOptions) {
-    this.#store = store;
-    this.#tellOperators = tell;
-    this.#nowMs = nowMs;
-    this.#count = count;
-    this.#maxLeases = maxLeases;
+  constructor(options: EscrowOptions) {
+    this.#options = options;
   }
 
   charge(asks: readonly Ask[]): Answers {
@@ -87,48 +72,44 @@ export class Escrow {
         ? answers.flat()
         : Promise.all(answers.map(async (one) => one)).then((each) => each.flat());
     }
-    const nowMs = this.#nowMs();
+    const nowMs = this.#options.nowMs();
     const leases: Lease[] = [];
     this.asked++;
     for (const ask of asks) {
       const lease = isForEscrow(ask) ? this.#leaseOf(ask, nowMs) : undefined;
-      const isUnknown = lease?.takenAtMs === NEVER && changeOf(ask) === 0;
-      if (lease === undefined || isUnknown || leases.includes(lease)) return this.#directly(asks);
+      if (lease === undefined || leases.includes(lease)) return this.#directly(asks);
+      if (lease.takenAtMs === NEVER && changeOf(ask) === 0) return this.#directly(asks);
       leases.push(lease);
     }
-    if (canSpend(leases, asks) || leases.some((lease, at) => isRefused(lease, changeOf(asks[at] as Ask), nowMs))) {
+    if (isDecided(leases, asks, nowMs)) {
       this.local++;
       return this.#answers(leases, asks, nowMs);
     }
     return this.#chargeLater(leases, asks);
   }
 
-  /** Units that are held now. */
   get held(): number {
     let sum = 0;
-    for (const { held } of this.#leases) sum += held;
+    for (const { held } of this.#leases.all) sum += held;
     return sum;
   }
 
   heldOf(ask: Ask): number {
-    const lease = this.#leasesOf(ask.bucket)?.get(ask.key);
-    return lease === undefined || lease.spendableUntilMs <= this.#nowMs() ? 0 : lease.held;
+    const lease = this.#leases.find(ask);
+    return lease === undefined || lease.spendableUntilMs <= this.#options.nowMs() ? 0 : lease.held;
   }
 
   /** Drops units of a counter that was reset. */
-  forget({ bucket, key }: Ask): void {
-    const lease = this.#leasesOf(bucket)?.get(key);
+  forget(ask: Ask): void {
+    const lease = this.#leases.find(ask);
     if (lease === undefined) return;
     lease.held = 0;
     this.#drop(lease);
   }
 
-  /** Gives back all. */
   async close(): Promise<void> {
-    await Promise.all([...this.#leases].map((lease) => this.#giveBack(lease)));
+    await Promise.all([...this.#leases.all].map((lease) => this.#giveBack(lease)));
   }
-
-  // ---------------------------------------------------------- spending
 
   /** Where all can be spent, they are; else those that are held say what is left. */
   #answers(leases: readonly Lease[], asks: readonly Ask[], nowMs: number): readonly CounterAnswer[] {
@@ -140,27 +121,19 @@ export class Escrow {
         lease.held -= cost;
         lease.spentAtMs = nowMs;
       }
-      const { limit } = lease.ask;
-      const remaining = Math.max(0, Math.floor(lease.left + lease.held));
+      const answer = answerOf(lease, granted, isGranted ? 0 : 1, nowMs);
       if (!granted && isOfWindow(lease.ask) && lease.held > lease.chunk && lease.wanted === 0)
         void this.#giveBack(lease); // others may ask for less
-      return {
-        granted,
-        limit,
-        remaining,
-        resetMs: Math.max(isGranted ? 0 : 1, lease.resetAtMs - nowMs),
-        used: limit - remaining,
-      };
+      return answer;
     });
   }
 
   async #chargeLater(leases: readonly Lease[], asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
     for (;;) {
       await Promise.all(leases.map((lease, at) => this.#refilled(lease, changeOf(asks[at] as Ask))));
-      const nowMs = this.#nowMs();
+      const nowMs = this.#options.nowMs();
       for (const lease of leases) if (!isOfWindow(lease.ask)) this.#expire(lease, nowMs);
-      if (canSpend(leases, asks) || leases.some((lease, at) => isRefused(lease, changeOf(asks[at] as Ask), nowMs)))
-        return this.#answers(leases, asks, nowMs);
+      if (isDecided(leases, asks, nowMs)) return this.#answers(leases, asks, nowMs);
     }
   }
 
@@ -168,7 +141,7 @@ export class Escrow {
     if (isHeld(lease, units)) return;
     if (lease.taking !== undefined) {
       await lease.taking.catch(() => undefined); // the ask that began it fails with the reason
-      if (isHeld(lease, units) || lease.fullUntilMs > this.#nowMs()) return;
+      if (isHeld(lease, units) || lease.fullUntilMs > this.#options.nowMs()) return;
     }
     lease.wanted += units;
     await (lease.taking ??= this.#take(lease));
@@ -176,7 +149,7 @@ export class Escrow {
 
   /** Asks that escrow is not for go to the store; units that are held here count as left. */
   async #directly(asks: readonly Ask[]): Promise<readonly CounterAnswer[]> {
-    const answers = await this.#store.charge(asks.map((ask) => (isCount(ask) ? asSpend(ask) : ask)));
+    const answers = await this.#options.store.charge(asks.map((ask) => (isCount(ask) ? asSpend(ask) : ask)));
     return answers.map((answer, at) => {
       const ask = asks[at] as Ask;
       const held = this.heldOf(ask);
@@ -188,19 +161,15 @@ export class Escrow {
     });
   }
 
-  // ---------------------------------------------------------- chunks
-
   async #take(lease: Lease): Promise<void> {
     await Promise.resolve(); // all that this turn brings is wanted together
     const { ask } = lease;
-    const sentAtMs = this.#nowMs();
+    const sentAtMs = this.#options.nowMs();
     const asked = isOfWindow(ask) ? Math.min(lease.wanted, ask.limit + 1) : lease.wanted;
     const wanted = Math.max(0, asked - lease.held);
     lease.wanted = 0;
     const isFirst = lease.takenAtMs === NEVER;
-    if (!isFirst)
-      lease.chunk = sentAtMs - lease.takenAtMs < FAST_MS ? lease.chunk * 2 : Math.max(1, Math.floor(lease.chunk / 2));
-    lease.chunk = Math.max(1, Math.min(lease.chunk, Math.floor((lease.left + lease.held) / SHARE)));
+    lease.chunk = nextChunk(lease, sentAtMs);
     lease.takenAtMs = sentAtMs;
     const cost = isFirst ? wanted : Math.max(wanted, lease.chunk);
     this.#tell(lease, lease.held + cost - asked, sentAtMs); // goes out with the charge
@@ -208,10 +177,10 @@ export class Escrow {
       await this.#ask(lease, cost, true, sentAtMs);
       // Less than what is wanted was left: the counter says when the rest will be.
       if (lease.held < wanted && lease.fullUntilMs <= sentAtMs)
-        await this.#ask(lease, wanted - lease.held, false, this.#nowMs());
-      if (lease.fullUntilMs > sentAtMs) this.#tell(lease, lease.held - asked, this.#nowMs());
+        await this.#ask(lease, wanted - lease.held, false, this.#options.nowMs());
+      if (lease.fullUntilMs > sentAtMs) this.#tell(lease, lease.held - asked, this.#options.nowMs());
     } catch (error) {
-      this.#tell(lease, lease.held, this.#nowMs());
+      this.#tell(lease, lease.held, this.#options.nowMs());
       throw error;
     } finally {
       lease.taking = undefined;
@@ -220,39 +189,19 @@ export class Escrow {
 
   async #ask(lease: Lease, cost: number, partial: boolean, sentAtMs: number): Promise<void> {
     const { ask } = lease;
-    const [answer] = await this.#store.charge([
+    const [answer] = await this.#options.store.charge([
       cost > 0 ? { ...lookOf(ask), kind: 'spend', cost, ...(partial ? { partial } : {}) } : lookOf(ask),
     ]);
     if (answer === undefined) return;
-    const { granted, charged = 0, remaining, resetMs, endsAtMs = 0 } = answer as CounterAnswer & { endsAtMs?: number };
-    lease.left = remaining;
-    lease.resetAtMs = isOfWindow(ask) ? (ask.endsAtMs ?? sentAtMs + resetMs) : sentAtMs + resetMs;
-    const isWindow = isOfWindow(ask);
-    const isFull = !granted || (isWindow && charged < cost);
-    lease.fullUntilMs = isFull ? this.#nowMs() + Math.min(FULL_MS, resetMs) : NEVER;
-    if (!granted) return;
-    const isFixed = ask.bucket.algorithm === 'fixed';
-    if (isFixed && lease.endsAtMs !== endsAtMs) this.#strand(lease);
-    if (lease.held === 0) lease.heldSinceMs = sentAtMs;
-    lease.spendableUntilMs = isWindow
-      ? (ask.endsAtMs ?? Infinity)
-      : isFixed
-        ? sentAtMs + resetMs
-        : lease.heldSinceMs + HELD_MS;
-    lease.endsAtMs = endsAtMs;
-    lease.held += charged;
-    if (charged > 0) this.#count.taken(charged);
-  }
-
-  #leasesOf(bucket: EscrowBucket): Map<string, Lease> | undefined {
-    return bucket.algorithm === 'window' ? this.#windows : bucket.leases;
+    const { charged = 0 } = answer;
+    const stranded = record(lease, answer, cost, sentAtMs, this.#options.nowMs());
+    if (stranded > 0) this.#options.count.stranded(stranded);
+    if (answer.granted && charged > 0) this.#options.count.taken(charged);
   }
 
   #leaseOf(ask: Ask, nowMs: number): Lease | undefined {
-    const { bucket, key, limit, burst, endsAtMs } = ask;
-    const leases = this.#leasesOf(bucket);
-    if (leases === undefined) return undefined;
-    const known = leases.get(key);
+    const { limit, burst, endsAtMs } = ask;
+    const known = this.#leases.find(ask);
     if (known !== undefined) {
       if (isOfWindow(ask)) {
         // its limit may change from call to call, its window is in its key
@@ -268,11 +217,7 @@ export class Escrow {
       void this.#giveBack(known);
       this.#drop(known);
     }
-    if (this.#leases.size >= this.#maxLeases) return undefined;
-    const lease = newLease(ask, nowMs);
-    leases.set(key, lease);
-    this.#leases.add(lease);
-    return lease;
+    return this.#leases.all.size >= (this.#options.maxLeases ?? MAX_LEASES) ? undefined : this.#leases.add(ask, nowMs);
   }
 
   /** Units are not spent after their time. */
@@ -285,19 +230,16 @@ export class Escrow {
   }
 
   #strand(lease: Lease): void {
-    if (lease.held > 0) this.#count.stranded(lease.held);
+    if (lease.held > 0) this.#options.count.stranded(lease.held);
     lease.held = 0;
   }
 
-  // ---------------------------------------------------------- giving back
-
   /** To be called every {@link LOOK_EVERY_MS}: goes on where it stopped, and looks at all leases within a second. */
   giveBackIdle(): void {
-    const nowMs = this.#nowMs();
-    for (let looked = Math.min(this.#leases.size, Math.max(LOOKED_AT, this.#leases.size >> 4)); looked > 0; looked--) {
-      let next = this.#round.next();
-      if (next.done === true) next = (this.#round = this.#leases.values()).next();
-      const lease = next.value;
+    const nowMs = this.#options.nowMs();
+    const { size } = this.#leases.all;
+    for (let looked = Math.min(size, Math.max(LOOKED_AT, size >> 4)); looked > 0; looked--) {
+      const lease = this.#leases.next();
       if (lease === undefined) return;
       if (lease.taking !== undefined) continue;
       if (isOfWindow(lease.ask) && windowLeftMs(lease, nowMs) <= 0) {
@@ -313,17 +255,14 @@ export class Escrow {
   }
 
   #drop(lease: Lease): void {
-    this.#tell(lease, 0, this.#nowMs());
-    this.#leases.delete(lease);
-    const { bucket, key } = lease.ask;
-    const leases = this.#leasesOf(bucket);
-    if (leases?.get(key) === lease) leases.delete(key);
+    this.#tell(lease, 0, this.#options.nowMs());
+    this.#leases.remove(lease);
   }
 
   /** Where the store cannot be told, nobody spends the units: less is admitted, never more. */
   async #giveBack(lease: Lease): Promise<void> {
     const { ask, held, endsAtMs } = lease;
-    const nowMs = this.#nowMs();
+    const nowMs = this.#options.nowMs();
     this.#tell(lease, 0, nowMs);
     if (held === 0) return;
     const isWindow = isOfWindow(ask);
@@ -331,11 +270,11 @@ export class Escrow {
     lease.held = 0;
     lease.chunk = 1;
     lease.spendableUntilMs = Infinity;
-    if (units < held) this.#count.stranded(held - units);
+    if (units < held) this.#options.count.stranded(held - units);
     if (units === 0) return;
     lease.left += units; // the next answer of the store corrects it
     try {
-      await this.#store.charge([
+      await this.#options.store.charge([
         {
           ...lookOf(ask),
           kind: 'giveBack',
@@ -343,9 +282,9 @@ export class Escrow {
           ...(ask.bucket.algorithm === 'gcra' || isWindow ? {} : { endsAtMs }),
         },
       ]);
-      this.#count.returned(units);
+      this.#options.count.returned(units);
     } catch {
-      this.#count.stranded(units);
+      this.#options.count.stranded(units);
     }
   }
 
@@ -356,6 +295,6 @@ export class Escrow {
     const forMs = isWindow ? windowLeftMs(lease, nowMs) : TOLD_FOR_MS;
     if (forMs <= 0 || (held === lease.told && (isWindow || held === 0))) return;
     lease.told = held;
-    this.#tellOperators(lease.ask, held, forMs);
+    this.#options.tell(lease.ask, held, forMs);
   }
 }

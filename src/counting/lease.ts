@@ -1,10 +1,17 @@
 /** Units of one counter that are held here, and what may be done with them. */
 import type { QuotaAsk } from '../adapters/contract.ts';
 import { changeOf, lookOf } from './ask.ts';
-import type { BucketSpec } from './store.ts';
+import type { BucketSpec, CounterAnswer } from './store.ts';
 
 /** Of a key under which units are held, so that a lease takes at most 2 KB. */
 const MAX_CHARACTERS = 512;
+/** A chunk is at most this fraction of what is left: 1 / SHARE. */
+const SHARE = 4;
+/** A chunk that lasted less than this is followed by one twice as large, another by one half as large. */
+const FAST_MS = 100;
+const HELD_MS = 1000;
+/** Pause before a counter that refused is asked again; others may have given back. */
+const FULL_MS = 100;
 /** Of a lease that has taken nothing yet. */
 export const NEVER = -Infinity;
 
@@ -41,7 +48,7 @@ export interface Lease {
   told: number;
 }
 
-export const newLease = (ask: Ask, nowMs: number): Lease => ({
+const newLease = (ask: Ask, nowMs: number): Lease => ({
   ask,
   held: 0,
   left: ask.limit,
@@ -57,6 +64,77 @@ export const newLease = (ask: Ask, nowMs: number): Lease => ({
   taking: undefined,
   told: 0,
 });
+
+/** A chunk that was used up fast is followed by a larger one. */
+export function nextChunk({ chunk, takenAtMs, left, held }: Lease, nowMs: number): number {
+  const wanted = takenAtMs === NEVER ? chunk : nowMs - takenAtMs < FAST_MS ? chunk * 2 : Math.floor(chunk / 2);
+  return Math.max(1, Math.min(wanted, Math.floor((left + held) / SHARE)));
+}
+
+/** Takes an answer of the store into a lease; returns the units that were held of a window that has ended since. */
+export function record(
+  lease: Lease,
+  { granted, charged = 0, remaining, resetMs, endsAtMs = 0 }: CounterAnswer & { readonly endsAtMs?: number },
+  cost: number,
+  sentAtMs: number,
+  nowMs: number,
+): number {
+  const { ask } = lease;
+  const isWindow = isOfWindow(ask);
+  const isFixed = ask.bucket.algorithm === 'fixed';
+  const resetAtMs = (isWindow ? ask.endsAtMs : undefined) ?? sentAtMs + resetMs;
+  lease.left = remaining;
+  lease.resetAtMs = resetAtMs;
+  lease.fullUntilMs = !granted || (isWindow && charged < cost) ? nowMs + Math.min(FULL_MS, resetMs) : NEVER;
+  if (!granted) return 0;
+  const stranded = isFixed && lease.endsAtMs !== endsAtMs ? lease.held : 0;
+  lease.held -= stranded;
+  if (lease.held === 0) lease.heldSinceMs = sentAtMs;
+  lease.spendableUntilMs = isWindow || isFixed ? resetAtMs : lease.heldSinceMs + HELD_MS;
+  lease.endsAtMs = endsAtMs;
+  lease.held += charged;
+  return stranded;
+}
+
+/** Leases by bucket and key; those of `window`s by the key alone, which names the counter wholly. */
+export class Leases {
+  readonly all = new Set<Lease>();
+  readonly #windows = new Map<string, Lease>();
+  /** Position of {@link next}. */
+  #round = this.all.values();
+
+  find({ bucket, key }: Ask): Lease | undefined {
+    return this.#of(bucket)?.get(key);
+  }
+
+  /** `undefined` where the bucket takes no leases. */
+  add(ask: Ask, nowMs: number): Lease | undefined {
+    const leases = this.#of(ask.bucket);
+    if (leases === undefined) return undefined;
+    const lease = newLease(ask, nowMs);
+    leases.set(ask.key, lease);
+    this.all.add(lease);
+    return lease;
+  }
+
+  remove(lease: Lease): void {
+    this.all.delete(lease);
+    const { bucket, key } = lease.ask;
+    const leases = this.#of(bucket);
+    if (leases?.get(key) === lease) leases.delete(key);
+  }
+
+  /** Goes round all leases. */
+  next(): Lease | undefined {
+    let next = this.#round.next();
+    if (next.done === true) next = (this.#round = this.all.values()).next();
+    return next.value;
+  }
+
+  #of(bucket: EscrowBucket): Map<string, Lease> | undefined {
+    return bucket.algorithm === 'window' ? this.#windows : bucket.leases;
+  }
+}
 
 export const windowLeftMs = ({ ask: { endsAtMs = Infinity } }: Lease, nowMs: number): number => endsAtMs - nowMs;
 
@@ -82,7 +160,7 @@ export function isForEscrow(ask: Ask): boolean {
   );
 }
 
-export function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
+function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
   if (isHeld(lease, cost)) return false;
   return lease.fullUntilMs > nowMs || (isOfWindow(lease.ask) && (cost > lease.ask.limit || lease.held >= cost));
 }
@@ -93,4 +171,16 @@ export function isRefused(lease: Lease, cost: number, nowMs: number): boolean {
  */
 export function returnable({ ask: { bucket, limit, perMs }, held, heldSinceMs }: Lease, nowMs: number): number {
   return bucket.algorithm === 'gcra' ? Math.max(0, Math.floor(held - ((nowMs - heldSinceMs) * limit) / perMs)) : held;
+}
+
+/** Whether the asks can be answered without the store. */
+export const isDecided = (leases: readonly Lease[], asks: readonly Ask[], nowMs: number): boolean =>
+  canSpend(leases, asks) || leases.some((lease, at) => isRefused(lease, changeOf(asks[at] as Ask), nowMs));
+
+/** What is left counts units that are held. */
+export function answerOf(lease: Lease, granted: boolean, minResetMs: number, nowMs: number): CounterAnswer {
+  const { limit } = lease.ask;
+  const remaining = Math.max(0, Math.floor(lease.left + lease.held));
+  const resetMs = Math.max(minResetMs, lease.resetAtMs - nowMs);
+  return { granted, limit, remaining, resetMs, used: limit - remaining };
 }

@@ -153,7 +153,6 @@ function ofSliding(of: Of): Behaviour[] {
   ];
 }
 
-/** Where each charge is kept. */
 function ofLists(of: Of): Behaviour[] {
   return [
     of(

@@ -48,3 +48,6 @@ function keyPart(key: string): string {
   const exact = key.isWellFormed() ? `=${key}` : `~${JSON.stringify(key)}`;
   return exact.length <= MAX_CHARACTERS ? exact : `#${createHash('sha256').update(exact).digest('base64url')}`;
 }
+
+/** The hash tag of a key, the same for all its counters: on a cluster they share a slot. */
+export const slotTag = (key: string): string => `{${createHash('sha1').update(key).digest('base64url').slice(0, 12)}}`;

@@ -6,12 +6,12 @@
  * one script, by its SHA, for all asks of a call; on a cluster one for each slot.
  */
 import { type QuotaAsk, type QuotaPlace, Rejected } from '../../adapters/contract.ts';
+import { allOrNone } from '../all-or-none.ts';
 import type { EscrowBucket } from '../lease.ts';
 import { lookOf } from '../ask.ts';
 import type { BucketSpec } from '../store.ts';
-import { chargeBySlot, slotTag } from './by-slot.ts';
 import { type Connection, wholeNumber } from './connection.ts';
-import { counterKey, holdersKey } from './counter-key.ts';
+import { counterKey, holdersKey, slotTag } from './counter-key.ts';
 import type { Command } from './pipe.ts';
 import { runScript } from './run-script.ts';
 import { SCRIPT, SCRIPT_SHA1 } from './lua.ts';
@@ -66,7 +66,7 @@ export class RedisCounters {
     if (asks.length === 1 && only?.kind === 'spend' && only.partial === true && only.bucket.algorithm === 'window')
       return this.#spendPart(only);
     return this.#within(async () =>
-      this.#options.connection.isCluster ? chargeBySlot(asks, (some) => this.#run(some)) : this.#run(asks),
+      this.#options.connection.isCluster ? allOrNone(asks, slotOf, (some) => this.#run(some)) : this.#run(asks),
     );
   }
 
@@ -228,6 +228,9 @@ export class RedisCounters {
     return jitterMaxS > 0 ? keptS + Math.floor(Math.random() * jitterMaxS) : keptS;
   }
 }
+
+/** On a cluster a script runs in one slot; the counters of one key share it. */
+const slotOf = ({ key }: Ask): string => key;
 
 const isCount = ({ kind, bucket, idempotencyKey }: Ask): boolean =>
   kind === 'owe' && bucket.algorithm === 'window' && idempotencyKey === undefined;

@@ -1,0 +1,53 @@
+/**
+ * All or none over counters that no single step of a backend can see.
+ * **In**: asks, how they fall into groups, and what charges a group (all of it, or none). **Out**: an answer for each ask. **Fails**: as the
+ * first group that failed; what others were charged is given back.
+ *
+ * Until it is given back, for two round trips, others see less than there is.
+ */
+import type { QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
+
+export interface ChargedAnswer extends QuotaAnswer {
+  /** What of the cost was charged now. */
+  readonly charged: number;
+  readonly used?: number;
+}
+
+export async function allOrNone<B, A extends ChargedAnswer>(
+  asks: readonly QuotaAsk<B>[],
+  groupOf: (ask: QuotaAsk<B>) => unknown,
+  charge: (asks: readonly QuotaAsk<B>[]) => Promise<readonly A[]>,
+): Promise<readonly A[]> {
+  const groups = [...Map.groupBy(asks.keys(), (at) => groupOf(asks[at] as QuotaAsk<B>)).values()];
+  if (groups.length <= 1) return charge(asks);
+  const charged = await Promise.allSettled(
+    groups.map(async (places) => charge(places.map((at) => asks[at] as QuotaAsk<B>))),
+  );
+  const answers: A[] = [];
+  for (const [index, result] of charged.entries()) {
+    if (result.status === 'fulfilled')
+      for (const [at, place] of (groups[index] ?? []).entries()) answers[place] = result.value[at] as A;
+  }
+  const failed = charged.find((result) => result.status === 'rejected');
+  if (failed === undefined && answers.every(({ granted }) => granted)) return answers;
+  await Promise.allSettled(
+    groups.map(async (places) => {
+      const back = places.flatMap((at): QuotaAsk<B>[] => {
+        const cost = answers[at]?.charged ?? 0;
+        return cost > 0 ? [{ ...(asks[at] as QuotaAsk<B>), kind: 'giveBack', cost }] : [];
+      });
+      if (back.length > 0) await charge(back);
+    }),
+  );
+  if (failed !== undefined) throw failed.reason;
+  return answers.map((one, at) =>
+    one.charged > 0
+      ? {
+          ...one,
+          remaining: Math.min(asks[at]?.limit ?? 0, one.remaining + one.charged),
+          ...(one.used === undefined ? {} : { used: one.used - one.charged }),
+          charged: 0,
+        }
+      : one,
+  );
+}
