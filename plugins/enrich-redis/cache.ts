@@ -1,19 +1,19 @@
-/** Answers that are used again for a while, bounded in number and size. A key that is being asked for is asked once. */
+/** A cache with TTL, bounded in entries and bytes. Concurrent requests for one key share one lookup. */
 import { hash } from 'node:crypto';
 
 export interface CacheOptions<T> {
   readonly forMs: number;
-  /** For so long after that an answer is still given where a new one cannot be had; 0 for never. */
+  /** How long after that a stale answer is served while the backend is away; 0 for never. */
   readonly staleMs: number;
   readonly maxKeys: number;
-  /** Of keys and answers together, by `weigh`; the oldest goes. */
+  /** Approximate size of keys and answers; the oldest entry is evicted. */
   readonly maxBytes: number;
-  /** Bytes that an answer takes, about. */
+  /** Approximate size of an answer in bytes. */
   readonly weigh: (value: T) => number;
-  /** Of a clock that is never set. */
+  /** A monotonic clock. */
   readonly nowMs: () => number;
   readonly find: (key: string) => Promise<T>;
-  /** Whether a failure to find is the backend's: then what is stale is given. */
+  /** Whether a failed lookup means that the backend is away, so that a stale answer is served. */
   readonly isAway: (error: unknown) => boolean;
 }
 
@@ -23,9 +23,9 @@ interface Kept<T> {
   readonly bytes: number;
 }
 
-/** A longer key is kept as its SHA-256: clients decide how long a key is. */
+/** A longer key is stored as its SHA-256; clients choose the length. */
 const MOST_CHARACTERS = 128;
-/** Of an entry beside its key and answer. */
+/** Size of an entry without key and answer. */
 const OVERHEAD_BYTES = 200;
 
 export class Cache<T> {
@@ -38,12 +38,12 @@ export class Cache<T> {
     this.#options = options;
   }
 
-  /** Bytes that are in use, about. */
+  /** Approximate bytes in use. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** At once where it is known. */
+  /** Synchronous on a hit. */
   get(key: string): T | Promise<T> {
     const name = nameOf(key);
     const known = this.#kept.get(name);
@@ -89,7 +89,7 @@ export class Cache<T> {
   }
 }
 
-/** A key that looks hashed is hashed, so that none passes for another. */
+/** A key that looks like a hash is hashed too, so that keys never collide. */
 const nameOf = (key: string): string =>
   key.length <= MOST_CHARACTERS && !key.startsWith('\0#')
     ? key

@@ -3,10 +3,10 @@ import { type ColumnType, valueOf } from '../values/cell.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
 
-/** A longer field is taken for a mistake: it would be kept, and read by rules, for each key. */
+/** A longer field is rejected: it would be cached, and read by rules, for each key. */
 const MOST_CHARACTERS = 65_536;
 
-/** Bytes that a row takes in memory, about. */
+/** Approximate size of a row in bytes. */
 export const weightOf = (row: Row | undefined): number =>
   Object.values(row ?? {}).reduce<number>(
     (sum, value) => sum + 32 + (typeof value === 'string' ? value.length * 2 : 0),

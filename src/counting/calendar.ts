@@ -1,6 +1,6 @@
 /**
- * Periods of a calendar: midnight to midnight in a time zone, weeks from Monday, months as they are long. They follow each other
- * without gaps, and none is empty, however the clocks of the zone are set.
+ * Calendar periods: midnight to midnight in a time zone, weeks from Monday, calendar months. They are contiguous and never empty, whatever
+ * the zone's clock changes.
  * **In**: a time. **Out**: the period that holds it. **Fails**: never; a zone is checked when it is read ({@link isZone}).
  */
 import { DateTime, IANAZone } from 'luxon';
@@ -20,13 +20,13 @@ const ABOUT_S: Readonly<Record<CalendarPeriod, number>> = {
 };
 
 export interface Calendar {
-  /** About: months differ, and days that a clock is set in. */
+  /** Approximate: months differ, and days with a clock change. */
   readonly lengthS: number;
   /** Seconds since 1970. */
   at(nowS: number): WindowAt;
 }
 
-/** Of the IANA database: `Europe/Amsterdam`. */
+/** Whether a name is in the IANA database: `Europe/Amsterdam`. */
 export const isZone = (name: string): boolean => IANAZone.isValidZone(name);
 
 /** A day of a calendar, without a time zone. */
@@ -39,7 +39,7 @@ interface Day {
 export function calendarOf(period: CalendarPeriod, zone: string): Calendar {
   const iana = IANAZone.create(zone);
   const beginOf = (day: DateTime): number => firstInstantOf(day, iana);
-  /** Those asked for last: now's, and for a sliding limit the one before. */
+  /** Cache of the last two: the current period and, for a sliding limit, the previous one. */
   let known: readonly WindowAt[] = [];
   return {
     lengthS: ABOUT_S[period],
@@ -59,10 +59,10 @@ export function calendarOf(period: CalendarPeriod, zone: string): Calendar {
   };
 }
 
-/** Farther from Greenwich no clock goes. */
+/** No zone is farther from UTC. */
 const FARTHEST_S = 15 * 3600;
 
-/** When a day begins, in seconds since 1970: at its first midnight, or where the clock skips that, at the first second after. */
+/** Start of a day in seconds since 1970: its first midnight, or the first second after if the clock skips midnight. */
 function firstInstantOf({ year, month, day }: Day, zone: IANAZone): number {
   const offsetS = (atS: number): number => zone.offset(atS * 1000) * 60;
   const midnightS = Date.UTC(year, month - 1, day) / 1000;

@@ -1,4 +1,4 @@
-/** Tells operators that there is no room for new counters, and when there is again. */
+/** Reports a full store as not ready, and as ready again once counters have expired. */
 import type { Host } from '../../adapters/contract.ts';
 
 const LOOK_EVERY_MS = 1000;
@@ -6,9 +6,9 @@ const AT_MOST_EVERY_MS = 60_000;
 
 export interface RoomOptions {
   readonly host: Pick<Host, 'log' | 'ready'> & { readonly clock: Pick<Host['clock'], 'monotonicMs'> };
-  /** Why nothing fits, for people. */
+  /** Reason shown to operators. */
   readonly why: string;
-  /** Makes room where it can; true where there is some. */
+  /** Removes expired counters; true if there is room now. */
   readonly hasRoom: () => boolean;
 }
 
@@ -23,7 +23,7 @@ export class Room {
     this.#options = options;
   }
 
-  /** Something found no room. At most one line a minute. */
+  /** A counter was rejected. Logs at most one line a minute. */
   full(): void {
     const { host, why } = this.#options;
     this.#turnedAway++;

@@ -1,20 +1,20 @@
 /**
- * The charges that `log` and `concurrency` keep, in memory that all workers see: a list for each place of the counters, all from one
- * pool of slots. **In** and **out**: lists as arrays, in their order. **Fails**: never; where all slots are in use, one of the entries that
- * end first goes, and that is told. Only one worker at a time may be inside (the lock of the places).
+ * Entries of `log` and `concurrency` in shared memory: a linked list per place of {@link SharedPlaces}, all from one pool of slots.
+ * **In** and **out**: lists as arrays, in order. **Fails**: never; when all slots are in use, an entry that ends early is evicted, and reported.
+ * Callers hold the lock of the places.
  *
- * A worker can be ended between any two steps. It says before that it changes something, and after that it has; the next that finds it
- * said so {@link repair}s: entries that a list leads to stay, all other slots are free.
+ * A worker may be terminated between any two steps. It sets a flag before a change and clears it after; the next worker that finds the flag
+ * set calls {@link repair}: entries reachable from a list stay, all other slots become free.
  */
 import { hash } from 'node:crypto';
 import type { Entry } from '../counter.ts';
 
-/** Word 0 stays 0: where a worker ends, the first word of all shared memory is looked at as a lock. */
+/** Word 0 stays 0: when a worker ends, the first word of every shared buffer is treated as a lock. */
 const HEAD_BYTES = 32;
 const [CHANGING, TOUCHED, FREE, USED, HAND, SECRET, SECRET_MORE] = [1, 2, 3, 4, 5, 6, 7];
-/** Of a slot: until when, its cost, who; then the next slot and the list it is in, both 0 for none. */
+/** Numbers of a slot: end, cost, owner. Links of a slot: next slot, list + 1; 0 for none. */
 const [NUMBERS, LINKS] = [3, 2];
-const SWEPT_PER_ENTRY = 2; // more than one, so that what is over goes faster than new entries come
+const SWEPT_PER_ENTRY = 2; // more than one, so that entries expire faster than new ones arrive
 const LOOKED_AT = 16;
 
 export interface SharedEntriesOptions {
@@ -22,7 +22,7 @@ export interface SharedEntriesOptions {
   readonly memory: SharedArrayBuffer;
   readonly lists: number;
   readonly maxEntries: number;
-  /** An entry went before it was over. */
+  /** An entry was evicted before its end. */
   readonly onEvicted: () => void;
 }
 
@@ -52,12 +52,12 @@ export class SharedEntries {
       for (const [at, word] of crypto.getRandomValues(new Int32Array(2)).entries()) this.#head[SECRET + at] = word | 1;
   }
 
-  /** How many entries there are, over or not. */
+  /** Entries in use, expired ones included. */
   get used(): number {
     return this.#get(USED);
   }
 
-  /** 52 bits of a text; the secret, so that nobody outside can find two with the same. */
+  /** 52-bit keyed hash of a text; the secret key prevents chosen collisions. */
   ownerOf(text: string): number {
     return (
       Number.parseInt(hash('sha256', `${this.#get(SECRET)} ${this.#get(SECRET_MORE)} ${text}`).slice(0, 13), 16) || 1
@@ -76,7 +76,7 @@ export class SharedEntries {
     return entries;
   }
 
-  /** Makes a list that holds `before` hold `after`; what is in both stays in its slot. */
+  /** Replaces the list `before` by `after`; entries in both keep their slots. */
   write(list: number, before: readonly Entry[], after: readonly Entry[]): void {
     if (before.length === after.length && before.every((entry, at) => entry === after[at])) return;
     this.#change(() => {
@@ -104,7 +104,7 @@ export class SharedEntries {
       });
   }
 
-  /** For so many entries more, before the lists that they come to are read. Takes what is over, and where that is not enough, what is not. */
+  /** Makes room for `count` further entries: removes expired ones first, then evicts. Call it before the lists are read. */
   makeRoom(count: number, nowMs: number): void {
     for (let swept = 0; swept < count * SWEPT_PER_ENTRY; swept++) {
       const list = this.#listOf(this.#turnHand());
@@ -116,7 +116,7 @@ export class SharedEntries {
     while (this.used > 0 && this.used + count > this.#maxEntries) this.#evict(nowMs);
   }
 
-  /** To be called before anything else by whoever has come inside. */
+  /** Call it first after taking the lock. */
   repair(): void {
     if (Atomics.load(this.#head, CHANGING) === 0) return;
     const touched = this.#get(TOUCHED);
@@ -136,7 +136,7 @@ export class SharedEntries {
     Atomics.store(this.#head, CHANGING, 0);
   }
 
-  /** The one that ends first of some, or what came to its counter before it. */
+  /** Evicts the oldest entry of the list that holds the earliest-ending of a few entries. */
   #evict(nowMs: number): void {
     let found: number | undefined;
     for (let looked = 0; looked < LOOKED_AT; looked++) {
@@ -150,7 +150,7 @@ export class SharedEntries {
     this.#change(() => this.#dropFirst(list));
   }
 
-  /** Atomic, so that no write of `work` is seen outside of it. Where it is not ended, nor is what it says. */
+  /** Sets the flag around `work`, by atomic stores, so that no write of `work` moves outside. */
   #change(work: () => void): void {
     Atomics.store(this.#head, CHANGING, 1);
     work();
@@ -161,7 +161,7 @@ export class SharedEntries {
     const free = this.#get(FREE);
     const slot = free === 0 ? this.#get(TOUCHED) + 1 : free;
     if (slot > this.#maxEntries) {
-      // a call with more asks than there are slots
+      // one call has more asks than there are slots
       this.#onEvicted();
       return last;
     }
@@ -191,7 +191,7 @@ export class SharedEntries {
     this.#head[USED] = this.used - 1;
   }
 
-  /** Slot after slot, round and round; 0 where none was ever used. */
+  /** Advances the clock hand by one slot; 0 while no slot was ever used. */
   #turnHand(): number {
     const touched = this.#get(TOUCHED);
     return (this.#head[HAND] = touched === 0 ? 0 : (this.#get(HAND) % touched) + 1);

@@ -1,13 +1,13 @@
 /**
- * What an error reply of Redis says about the server. Redis begins each with a code (redis.io/docs: RESP errors); an error within a script
+ * Classifies error replies of Redis. Each begins with a code (redis.io/docs: RESP errors); an error within a script
  * carries the code of the command that failed.
  */
 
-/** The connection is of no use until it leads to another server, or this one has changed. */
+/** The connection is useless until it leads to another server, or until this one changes its role. */
 const GIVES_UP = new Set(['READONLY', 'LOADING', 'NOAUTH', 'WRONGPASS', 'MASTERDOWN']);
-/** On a cluster these pass by themselves, one node at a time; ioredis follows them. */
+/** On a cluster these are transient, one node at a time; ioredis retries elsewhere. */
 const PASSES_ON_CLUSTER = new Set(['LOADING', 'MASTERDOWN']);
-/** Every command meets these, whatever its key. */
+/** Errors of the whole server: every command fails, whatever its key. */
 const OF_THE_SERVER = new Set([
   ...GIVES_UP,
   'OOM',
@@ -30,11 +30,11 @@ function codeOf(reply: string): string {
   return inScript ?? /^[A-Z]+/.exec(reply)?.[0] ?? '';
 }
 
-/** True where every command would be refused; false where the reply is about one key or script. */
+/** False if the reply is about one key or script. */
 export const isOfServer = (reply: string): boolean =>
   OF_THE_SERVER.has(codeOf(reply)) || ALSO_OF_THE_SERVER.test(reply);
 
-/** True where the connection has to be made anew. */
+/** Whether to close the connection and connect again. */
 export function givesUpConnection(reply: string, isCluster: boolean): boolean {
   const code = codeOf(reply);
   return GIVES_UP.has(code) && !(isCluster && PASSES_ON_CLUSTER.has(code));

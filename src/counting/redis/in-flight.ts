@@ -1,14 +1,13 @@
 /**
- * Commands on their way to one server.
- * **In**: what sends a command, the connection it goes by. **Out**: its reply, as soon as that has come. **Fails**: as the command does.
+ * Commands in flight to one server.
+ * **In**: a function that sends a command, the sockets it uses. **Out**: its reply, as soon as it arrives. **Fails**: as the command does.
  *
- * The commands of one turn leave in one write, and each is answered by itself: ioredis' own auto-pipelining answers the first of a thousand
- * when the last has come, and sends nothing meanwhile. No command has a timer of its own: a server that answers others is not hung, however
- * long its queue.
+ * The commands of one turn of the event loop leave in one write, and each resolves by itself; ioredis' auto-pipelining resolves the first of a
+ * thousand only with the last. No command has a timer of its own: a server that answers others is not hung, however long its queue.
  */
 import type { Socket } from 'node:net';
 
-/** Of the time after which silence is too long, how often it looks. */
+/** Checks per timeout. */
 const LOOKS = 8;
 
 export class InFlight {
@@ -20,7 +19,7 @@ export class InFlight {
   #lookedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `onSilent`: commands wait, and for `silentForMs` none was answered while this process could have seen it. */
+  /** `onSilent`: commands wait, and none was answered for `silentForMs`, not counting time in which this process was busy. */
   constructor(silentForMs: number, onSilent: () => void) {
     this.#silentForMs = silentForMs;
     this.#pauseMs = Math.max(2, Math.ceil(silentForMs / LOOKS));
@@ -49,7 +48,7 @@ export class InFlight {
     this.#timer = setTimeout(() => this.#look(), this.#pauseMs).unref();
   }
 
-  /** A pause that took longer than it should counts as it should have been: this process was busy, not the server silent. */
+  /** A late timer counts as if on time: this process was busy, the server was not silent. */
   #look(): void {
     const nowMs = performance.now();
     this.#silentMs += Math.min(nowMs - this.#lookedAtMs, this.#pauseMs + 1);
@@ -59,13 +58,13 @@ export class InFlight {
     this.#arm();
     if (this.#silentMs < this.#silentForMs) return;
     setImmediate(() => {
-      // what has arrived is read first: timers run before the sockets
+      // read arrived replies first; timers run before sockets
       if (this.#commands > 0 && this.#silentMs >= this.#silentForMs) this.#onSilent();
     });
   }
 }
 
-/** Holds what is written until the end of this turn. */
+/** Corks the socket until the end of this turn. */
 function writeOnce(stream: Socket): void {
   if (stream.writableCorked > 0) return;
   stream.cork();

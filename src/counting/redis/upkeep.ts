@@ -1,9 +1,9 @@
 /**
- * Keeps one client of Redis connected to a server that serves.
+ * Keeps an ioredis client connected to a server that serves.
  * **In**: a client, the errors of its commands. **Out**: whether it can be asked, and why not. **Fails**: never.
  *
- * ioredis connects again when a connection ends. Some connections stay open and are of no use: the server has become a replica, loads its
- * data, or asks for another password. Such a connection is closed and made anew through the address, which may lead to another server by then.
+ * ioredis reconnects when a connection ends. Some connections stay open but are useless: the server became a replica, loads its data, or
+ * requires another password. Such a connection is closed and made anew through the address, which may lead to another server by then.
  */
 import type { Socket } from 'node:net';
 import { Cluster, type Redis } from 'ioredis';
@@ -11,9 +11,9 @@ import { givesUpConnection, isServing } from './error-reply.ts';
 
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1000;
-/** ioredis has ended the client for good, by itself. */
+/** Pause before a client that ioredis has ended for good is connected again. */
 const RESTART_MS = 200;
-/** A peer that hangs does not answer FIN either. */
+/** A hung peer does not answer FIN either. */
 const CLOSE_WITHIN_MS = 200;
 
 /** Options of ioredis that belong to reconnecting, for a single server, sentinels and clusters alike. */
@@ -26,9 +26,9 @@ export interface ReconnectOptions {
 export interface UpkeepOptions {
   /** Throws where the address is none. */
   readonly connect: (options: ReconnectOptions) => Redis | Cluster;
-  /** From the TCP connection until the server serves; then the connection is given up. */
+  /** Timeout from the TCP connection until the server serves. */
   readonly readyWithinMs: number;
-  /** Told of each change, and of each new reason. */
+  /** Called on each change, and on each new reason. */
   readonly onChange: (isUp: boolean, why: string | undefined) => void;
 }
 
@@ -36,7 +36,7 @@ export class Upkeep {
   readonly redis: Redis | Cluster;
   readonly #options: UpkeepOptions;
   #why: string | undefined = 'not connected yet';
-  /** Connections in a row that were given up before one answered. */
+  /** Connections closed in a row before one answered a command. */
   #refusals = 0;
   #refusal = '';
   #readyTimer: NodeJS.Timeout | undefined;
@@ -96,7 +96,7 @@ export class Upkeep {
     this.#refusals = 0;
   }
 
-  /** A command was answered by this error: where that is about the server, its connection is given up. */
+  /** A command failed with this reply; if the whole server is meant, the connection is closed. */
   refused(reply: string): void {
     if (!this.isUp || !givesUpConnection(reply, this.redis instanceof Cluster)) return;
     this.#refusals++;
@@ -104,7 +104,7 @@ export class Upkeep {
     this.giveUp(reply);
   }
 
-  /** All that wait fail, and it connects anew. */
+  /** Fails all commands in flight, and reconnects. */
   giveUp(why: string): void {
     this.#down(why);
     if (this.redis instanceof Cluster) this.redis.disconnect(true);
@@ -139,7 +139,7 @@ export class Upkeep {
       () => {
         if (isCurrent()) this.#up();
       },
-    ); // it may not be asked for its role; the next command will tell
+    ); // ROLE may be forbidden; the next command decides
   }
 
   #up(): void {
@@ -165,7 +165,7 @@ export class Upkeep {
 /** What Redis 7 appends to an error within a script; it tells operators nothing. */
 const IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/;
 
-/** For people. Of several addresses of a host, Node gives an AggregateError without a message. */
+/** Message of an error. For a host with several addresses Node throws an AggregateError without a message. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message.replace(IN_SCRIPT, '');

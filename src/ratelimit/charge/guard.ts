@@ -1,5 +1,5 @@
 /**
- * What Redis is asked is answered in time, or has failed; one that fails is spared.
+ * A deadline and a breaker around round trips to Redis.
  * **In**: an ask. **Out**: its answer. **Fails**: with a ServiceError of kind `redis_error`.
  */
 import { isOfServer } from '../../counting/redis/error-reply.ts';
@@ -9,15 +9,15 @@ import { NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
 import type { OutageLog } from '../../core/handlers/outage-log.ts';
 import { ServiceError } from '../call.ts';
 
-/** So many answers that fail in a row, over so long, and it is spared for a while; then one tries. */
+/** Opens after 5 failures in a row over at least 100 ms; 250 ms later one trial passes. */
 const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
 
 const deadlines = new TimerWheel();
 
 export interface GuardOptions {
-  /** How long it may be silent: while it answers what was asked before, the answer is on its way. */
+  /** Longest silence: while Redis answers earlier commands, an answer is not late. */
   readonly timeoutMs: number;
-  /** Told when the breaker opens or the connection goes, and when an answer comes again. */
+  /** Logs when the breaker opens or the connection ends, and when Redis answers again. */
   readonly outage?: OutageLog | undefined;
 }
 
@@ -30,7 +30,7 @@ export class Guard {
     this.#options = options;
   }
 
-  /** What is answered at once is passed on at once. */
+  /** A synchronous answer stays synchronous. */
   ask<T>(ask: () => T | Promise<T>): T | Promise<T> {
     const turn = this.breaker.admits();
     if (turn === undefined) return Promise.reject(redisError('it did not answer of late, and is spared'));
@@ -45,7 +45,7 @@ export class Guard {
     return answer;
   }
 
-  /** The connection stands: it can be asked, though nothing was asked yet. */
+  /** Connected; no command was sent yet. */
   connected(): void {
     this.#options.outage?.succeeded(ANSWERS_AGAIN);
   }
@@ -110,10 +110,10 @@ export class Guard {
 const STOPPED = 'Redis does not answer';
 const ANSWERS_AGAIN = 'Redis answers again';
 
-/** The server has answered: it refuses one key or script, or the adapter says so. */
+/** The server answered and refused one key or script only. */
 const isOfKey = (error: unknown): boolean =>
   error instanceof Error && (error.name === 'Rejected' || (error.name === 'ReplyError' && !isOfServer(error.message)));
 
-/** What a plugin says begins with where Redis is. */
+/** Errors of the connection begin with `Redis` already. */
 const redisError = (why: string, cause?: unknown): ServiceError =>
   new ServiceError('redis_error', why.startsWith('Redis') ? why : `Redis: ${why}`, { cause });
