@@ -12,6 +12,10 @@ import { ServiceError } from '../call.ts';
 /** Opens after 5 failures in a row over at least 100 ms; 250 ms later one trial passes. */
 const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
 
+/** Redis executes a burst in one go and answers it together, so it may be silent for longer while this many asks wait (decision 15). */
+const BURST = 32;
+const BURST_SILENCE_MS = 150;
+
 const deadlines = new TimerWheel();
 
 export interface GuardOptions {
@@ -25,6 +29,7 @@ export class Guard {
   readonly breaker: Breaker = new Breaker(SPARES);
   readonly #options: GuardOptions;
   #answeredAtLoopMs = 0;
+  #waiting = 0;
 
   constructor(options: GuardOptions) {
     this.#options = options;
@@ -59,24 +64,29 @@ export class Guard {
     return new Promise((resolve, reject) => {
       const nowMs = performance.now();
       const sentAtLoopMs = deadlines.loopMsAt(nowMs);
+      const waiting = (): number => this.#waiting;
       const silentSinceLoopMs = (): number => Math.max(sentAtLoopMs, this.#answeredAtLoopMs);
       const asked = {
         endsAtMs: Infinity,
         wheelAtMs: NOT_IN_WHEEL,
         get lateAtLoopMs(): number {
-          return silentSinceLoopMs() + timeoutMs;
+          return silentSinceLoopMs() + (waiting() < BURST ? timeoutMs : Math.max(timeoutMs, BURST_SILENCE_MS));
         },
         expire: (): void => {
-          reject(this.#failed(redisError(`no answer for ${timeoutMs} ms`), turn));
+          this.#waiting--;
           isOver = true;
+          reject(this.#failed(redisError(`no answer for ${timeoutMs} ms`), turn));
         },
       };
       let isOver = false;
       const ended = (): boolean => {
         this.#answeredAtLoopMs = deadlines.loopMsAt(performance.now());
+        if (isOver) return false;
+        this.#waiting--;
         deadlines.remove(asked);
-        return !isOver;
+        return true;
       };
+      this.#waiting++;
       deadlines.add(asked, nowMs);
       answer.then(
         (value) => {
