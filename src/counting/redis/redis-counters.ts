@@ -29,8 +29,8 @@ export interface RedisCountersOptions {
   readonly clock: 'redis' | 'local';
   /** Added at random to the expiry of `window`s, so that not all keys expire at once. */
   readonly jitterMaxS?: number;
-  /** Put around each round trip: a deadline, a breaker. */
-  readonly within?: <T>(trip: () => Promise<T>) => Promise<T>;
+  /** Put around each round trip: a deadline, a breaker. `commands`: how many of them the trip carries. */
+  readonly within?: <T>(trip: () => Promise<T>, commands?: number) => Promise<T>;
 }
 
 interface Waiting {
@@ -45,7 +45,7 @@ const NOTHING = [] as const;
 
 export class RedisCounters {
   readonly #options: RedisCountersOptions;
-  readonly #within: <T>(trip: () => Promise<T>) => Promise<T>;
+  readonly #within: <T>(trip: () => Promise<T>, commands?: number) => Promise<T>;
   #waiting: Waiting[] = [];
   /** Writes that a call waits for. */
   trips = 0;
@@ -194,7 +194,7 @@ export class RedisCounters {
       expiryS: this.#expiryS(ask.perMs),
     }));
     const beside = waiting.flatMap((one) => one.beside);
-    this.#within(() => this.#options.connection.count(increments, beside)).then(
+    this.#within(() => this.#options.connection.count(increments, beside), increments.length).then(
       (counts) => {
         let at = 0;
         for (const one of waiting) {

@@ -12,7 +12,7 @@ import { ServiceError } from '../call.ts';
 /** Opens after 5 failures in a row over at least 100 ms; 250 ms later one trial passes. */
 const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
 
-/** Redis executes a burst in one go and answers it together, so it may be silent for longer while this many asks wait (decision 15). */
+/** Redis executes a burst in one go and answers it together, so it may be silent for longer while this many commands wait (decision 15). */
 const BURST = 32;
 const BURST_SILENCE_MS = 150;
 
@@ -29,14 +29,15 @@ export class Guard {
   readonly breaker: Breaker = new Breaker(SPARES);
   readonly #options: GuardOptions;
   #answeredAtLoopMs = 0;
+  /** Commands without an answer. */
   #waiting = 0;
 
   constructor(options: GuardOptions) {
     this.#options = options;
   }
 
-  /** A synchronous answer stays synchronous. */
-  ask<T>(ask: () => T | Promise<T>): T | Promise<T> {
+  /** A synchronous answer stays synchronous. `commands`: how many of them one round trip carries. */
+  ask<T>(ask: () => T | Promise<T>, commands = 1): T | Promise<T> {
     const turn = this.breaker.admits();
     if (turn === undefined) return Promise.reject(redisError('it did not answer of late, and is spared'));
     let answer: T | Promise<T>;
@@ -45,7 +46,7 @@ export class Guard {
     } catch (error) {
       return Promise.reject(this.#failed(error, turn));
     }
-    if (answer instanceof Promise) return this.#inTime(answer, turn);
+    if (answer instanceof Promise) return this.#inTime(answer, turn, commands);
     this.#succeeded();
     return answer;
   }
@@ -59,7 +60,7 @@ export class Guard {
     this.#options.outage?.failed(STOPPED, why);
   }
 
-  #inTime<T>(answer: Promise<T>, turn: Turn): Promise<T> {
+  #inTime<T>(answer: Promise<T>, turn: Turn, commands: number): Promise<T> {
     const { timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
       const nowMs = performance.now();
@@ -73,7 +74,7 @@ export class Guard {
           return silentSinceLoopMs() + (waiting() < BURST ? timeoutMs : Math.max(timeoutMs, BURST_SILENCE_MS));
         },
         expire: (): void => {
-          this.#waiting--;
+          this.#waiting -= commands;
           isOver = true;
           reject(this.#failed(redisError(`no answer for ${timeoutMs} ms`), turn));
         },
@@ -82,11 +83,11 @@ export class Guard {
       const ended = (): boolean => {
         this.#answeredAtLoopMs = deadlines.loopMsAt(performance.now());
         if (isOver) return false;
-        this.#waiting--;
+        this.#waiting -= commands;
         deadlines.remove(asked);
         return true;
       };
-      this.#waiting++;
+      this.#waiting += commands;
       deadlines.add(asked, nowMs);
       answer.then(
         (value) => {

@@ -68,9 +68,9 @@ export function redisPool(options: RedisPoolOptions): RedisPool {
     clock: 'redis',
     nowMs,
     jitterMaxS,
-    within: async (trip) => {
+    within: async (trip, commands) => {
       if (connection.why !== undefined) throw new ServiceError('redis_error', connection.why);
-      return guard.ask(trip);
+      return guard.ask(trip, commands);
     },
   });
   const direct = around(counters);
