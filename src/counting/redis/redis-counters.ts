@@ -210,7 +210,8 @@ export class RedisCounters {
     );
   }
 
-  #answerOf({ limit, endsAtMs = 0, ...ask }: Ask, used: number): RedisAnswer {
+  #answerOf(ask: Ask, used: number): RedisAnswer {
+    const { limit, endsAtMs = 0 } = ask;
     return {
       granted: ask.kind === 'owe' || used <= limit,
       limit,
