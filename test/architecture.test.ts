@@ -54,7 +54,15 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
   ['src/ratelimit/metrics', []],
   ['src/ratelimit/settings', ['src/adapters/shared-memory.ts']],
   ['src/ratelimit/walk', ['src/counting/ask.ts', 'src/counting/store.ts']],
-  ['src/ratelimit/charge', ['src/counting', 'src/core/handlers/breaker.ts', 'src/core/handlers/outage-log.ts']],
+  [
+    'src/ratelimit/charge',
+    [
+      'src/counting',
+      'src/core/handlers/answer-times.ts',
+      'src/core/handlers/breaker.ts',
+      'src/core/handlers/outage-log.ts',
+    ],
+  ],
   ['src/ratelimit/answer', ['src/core/verdict/ratelimit-fields.ts']],
   ['src/ratelimit/inspect', ['src/counting/ask.ts']],
   ['src/ratelimit/serve', ['src/files', 'src/core/rules/yaml', 'src/admin/http-app.ts', 'src/admin/reset-access.ts']],

@@ -2,7 +2,12 @@
 const REMEMBERED = 32;
 const GRAIN_MS = 1;
 /** This many calls at once are a burst. */
-const BURST = 32;
+export const BURST = 32;
+/**
+ * How long a backend that counts may be silent during a burst (decision 15): below Envoy's 200 ms for ext_authz, since a burst must not look
+ * like an outage, which lets limits pass.
+ */
+export const BURST_SILENCE_MS = 150;
 
 /**
  * When a handler answered, which tells a slow backend from a busy one. A backend that answers in order owes nothing to a call while it

@@ -2,6 +2,7 @@ import { deadlinesOf } from '../actions.ts';
 import type { Call, Capability, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { ReportQueue, type ReportQueueOptions } from './report-queue.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
+import { BURST_SILENCE_MS } from './answer-times.ts';
 import { Gate } from './gate.ts';
 import { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
@@ -32,8 +33,6 @@ export interface LiveHandlerContext {
   readonly graceMs: number;
 }
 
-/** Below Envoy's 200 ms for ext_authz; a burst must not look like an outage, which lets limits pass. */
-const BURST_SILENCE_MS = 150;
 /** Inspections return their failures instead. */
 const SILENT_LOG: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const NEVER_OPEN = { failures: Infinity, openForMs: 0, windowMs: 0 };

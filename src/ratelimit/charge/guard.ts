@@ -4,6 +4,7 @@
  */
 import { isOfServer } from '../../counting/redis/error-reply.ts';
 import { reasonOf } from '../../counting/redis/upkeep.ts';
+import { BURST, BURST_SILENCE_MS } from '../../core/handlers/answer-times.ts';
 import { Breaker, type Turn } from '../../core/handlers/breaker.ts';
 import { NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
 import type { OutageLog } from '../../core/handlers/outage-log.ts';
@@ -11,10 +12,6 @@ import { ServiceError } from '../call.ts';
 
 /** Opens after 5 failures in a row over at least 100 ms; 250 ms later one trial passes. */
 const SPARES = { failures: 5, openForMs: 250, windowMs: 100 };
-
-/** Redis executes a burst in one go and answers it together, so it may be silent for longer while this many commands wait (decision 15). */
-const BURST = 32;
-const BURST_SILENCE_MS = 150;
 
 const deadlines = new TimerWheel();
 
