@@ -1,0 +1,193 @@
+/**
+ * Messages between the host and a handler that runs elsewhere: in a thread of its own, or in another process (`sluice.plugin.v1`).
+ * A channel carries lists of them, so that all messages of one turn of the event loop cost one write. Order is kept. Every value can be
+ * cloned; a channel over a network encodes them.
+ */
+import type {
+  Capability,
+  CheckAnswer,
+  LogFields,
+  QuotaAnswer,
+  QuotaAsk,
+  QuotaPlace,
+  ReportEntry,
+} from '../contract.ts';
+import type { Algorithm, Shape } from '../contract.ts';
+
+/** Names what a handler prepared for one rule: its check or lookup function, bucket or sink. Chosen by the host, not used again. */
+export type Slot = number;
+/** Matches a call with its answer. Chosen by the host, not used again on this channel. */
+export type CallNumber = number;
+
+export interface CallFields {
+  readonly number: CallNumber;
+  /** The request's id, for log lines. */
+  readonly id: string;
+  /** The handler aborts its own work when it is over; an answer after it is ignored. */
+  readonly remainingMs: number;
+}
+
+/** What {@link Prepare} says of a rule; fields beside `rule` and `params` belong to quota (the first three) and report. */
+export interface RuleFields {
+  readonly rule: string;
+  readonly params: unknown;
+  readonly counter?: string;
+  readonly algorithm?: Algorithm;
+  readonly perMs?: number;
+  readonly input?: Shape;
+}
+
+/** First on a channel; answered by {@link Opened} or {@link OpenFailed}. */
+export interface Open {
+  readonly kind: 'open';
+  readonly handler: string;
+  readonly adapter: string;
+  /** As parsed by the adapter's schema in the host, secrets included. */
+  readonly config: unknown;
+  readonly folder: string;
+  readonly worker: { readonly number: number; readonly count: number };
+  readonly openWithinMs: number;
+}
+/** Answered by {@link Prepared}. Repeated for every slot in use after a reconnect. */
+export interface Prepare {
+  readonly kind: 'prepare';
+  readonly slot: Slot;
+  readonly capability: Capability;
+  readonly rule: RuleFields;
+}
+/** No snapshot uses the slot any more. */
+export interface Forget {
+  readonly kind: 'forget';
+  readonly slot: Slot;
+}
+export interface Ask {
+  /** A check or a lookup, by the slot's capability. */
+  readonly kind: 'ask';
+  readonly call: CallFields;
+  readonly slot: Slot;
+  readonly input: Readonly<Record<string, unknown>>;
+}
+export interface Charge {
+  readonly kind: 'charge';
+  readonly call: CallFields;
+  readonly asks: readonly QuotaAsk<Slot>[];
+}
+export interface Write {
+  readonly kind: 'write';
+  readonly call: CallFields;
+  readonly entries: readonly ReportEntry<Slot>[];
+}
+/** For operators. */
+export interface Inspect {
+  readonly kind: 'look' | 'reset';
+  readonly call: CallFields;
+  readonly asks: readonly QuotaAsk<Slot>[];
+}
+/** The caller has gone. No answer is expected. */
+export interface Cancel {
+  readonly kind: 'cancel';
+  readonly number: CallNumber;
+  readonly why: string;
+}
+/** Asks for the handler's metrics page; answered by {@link Answered} with its text. */
+export interface RenderPage {
+  readonly kind: 'renderPage';
+  readonly call: CallFields;
+}
+/** Last on a channel; answered by {@link Closed}. */
+export interface Close {
+  readonly kind: 'close';
+  readonly withinMs: number;
+}
+export type ToHandler = Open | Prepare | Forget | Ask | Charge | Write | Inspect | Cancel | RenderPage | Close;
+
+/** `has`: optional methods and pages that exist, so that the host offers no more. */
+export interface Opened {
+  readonly kind: 'opened';
+  readonly has: { readonly reset: boolean; readonly look: boolean };
+}
+export interface OpenFailed {
+  readonly kind: 'openFailed';
+  readonly why: string;
+}
+export interface Prepared {
+  readonly kind: 'prepared';
+  readonly slot: Slot;
+  /** Why the handler rejects the rule; absent if it accepts it. */
+  readonly why?: string;
+}
+export interface Answered {
+  readonly kind: 'answered';
+  readonly number: CallNumber;
+  readonly answer:
+    | CheckAnswer
+    | Readonly<Record<string, unknown>>
+    | readonly QuotaAnswer[]
+    | readonly QuotaPlace[]
+    | string
+    | undefined;
+}
+export interface Failed {
+  readonly kind: 'failed';
+  readonly number: CallNumber;
+  readonly error: ErrorFields;
+}
+/** An error as it was thrown. `Unavailable` and `Rejected` are known by name; any other is a fault of the plugin. */
+export interface ErrorFields {
+  readonly name: string;
+  readonly message: string;
+  readonly retryAfterMs?: number;
+  readonly entries?: readonly number[];
+}
+/** Whether the backend can be asked now; sent when it changes. A handler starts ready. */
+export interface Readiness {
+  readonly kind: 'readiness';
+  readonly ready: boolean;
+  readonly why?: string;
+}
+export interface LogLine {
+  readonly kind: 'log';
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly fields: LogFields;
+}
+/** What was added to a counter since the last message. */
+export interface Counted {
+  readonly kind: 'counted';
+  readonly name: string;
+  readonly help: string;
+  readonly amount: number;
+}
+/** The handler has a metrics page from now on. */
+export interface HasPage {
+  readonly kind: 'hasPage';
+}
+export interface Closed {
+  readonly kind: 'closed';
+}
+export type FromHandler =
+  | Opened
+  | OpenFailed
+  | Prepared
+  | Answered
+  | Failed
+  | Readiness
+  | LogLine
+  | Counted
+  | HasPage
+  | Closed;
+
+/** One handler's connection to where it runs. A channel that ended is not used again; the host makes another. */
+export interface Channel {
+  send(messages: readonly ToHandler[]): void;
+  /** Ends it at once, without a {@link Close}. Idempotent. */
+  end(why: string): void;
+}
+/** What a channel tells its host. */
+export interface ChannelEvents {
+  received(messages: readonly FromHandler[]): void;
+  /** Once: the thread exited, the connection broke, or the other side broke the protocol. Not after `end`. */
+  gone(why: string): void;
+}
+/** Makes a channel. `received` is not called before it returns. Rejects if the other side cannot be reached now. */
+export type OpenChannel = (events: ChannelEvents, signal: AbortSignal) => Promise<Channel>;
