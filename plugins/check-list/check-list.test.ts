@@ -39,7 +39,7 @@ testAdapter(adapter, {
       config: { kind: 'cidr', file: 'commented.txt' },
       says: /commented\.txt: line 2: "10\.0\.0\.0\/8 # office" has a comment after the value; a comment needs its own line/,
     },
-    { config: { file: 'empty.txt' }, says: /empty\.txt: it is empty; if that is meant, write a comment into it/ },
+    { config: { file: 'empty.txt' }, says: /empty\.txt: it is empty; if that is intended, write a comment into it/ },
     {
       config: { file: 'large.txt', maxFileBytes: 100 },
       says: /large\.txt cannot be read: it has 200 bytes; at most 100 are read/,
@@ -200,7 +200,7 @@ describe('a file that is written while it is watched', () => {
     }
     appendFileSync(file, 'last\n');
     await eventually(() => expect([has('ann'), has('bob'), has('last')]).toEqual([false, true, true]));
-    expect(logged.map(({ message }) => message)).toEqual(['a file has changed and is read']);
+    expect(logged.map(({ message }) => message)).toEqual(['watched file changed and was read']);
     await close();
   }, 30_000);
 
@@ -215,7 +215,7 @@ describe('a file that is written while it is watched', () => {
       expect(has('ann')).toBe(true);
     };
     writeFileSync(file, '');
-    await turnsBad(/it is empty.*the last good reading is kept/);
+    await turnsBad(/it is empty.*its last good content stays in use/);
     writeFileSync(file, 'x'.repeat(2000));
     await turnsBad(/it has 2000 bytes; at most 1000 are read/);
     rmSync(file);
@@ -226,8 +226,8 @@ describe('a file that is written while it is watched', () => {
     writeFileSync(file, 'ann\n');
     await eventually(() => expect(readiness().ready).toBe(true));
     expect(logged.map(({ level, message }) => `${level} ${message}`)).toEqual([
-      ...Array.from({ length: 4 }, () => 'warn a file has turned bad; the last good reading is kept'),
-      'info a file that was bad is good again and is read',
+      ...Array.from({ length: 4 }, () => 'warn watched file is invalid; its last good content stays in use'),
+      'info watched file is valid again and was read',
     ]);
     await close();
   }, 60_000);

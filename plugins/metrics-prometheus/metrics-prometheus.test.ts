@@ -32,7 +32,8 @@ testAdapter(adapter, {
     },
   ],
   skip: {
-    'what was accepted is delivered though it closes at once': 'a closed handler has no page; what is read is the page',
+    'accepted entries are delivered even if the handler closes at once':
+      'a closed handler has no page; what is read is the page',
   },
   report: {
     params: { metric: 'shop_requests_total' },

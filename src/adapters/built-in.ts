@@ -16,9 +16,7 @@ const EXTENSIONS = RUNS_FROM_SOURCE ? ['ts', 'js'] : ['js'];
 const moduleOf = (name: string): URL | undefined =>
   EXTENSIONS.map((extension) => new URL(`${name}/adapter.${extension}`, FOLDER)).find((url) => existsSync(url));
 
-/**
- * A plugin that cannot be loaded is listed in `broken`; only policies that use its adapter are affected.
- */
+/** A plugin that cannot be loaded is listed in `broken`; only policies that use its adapter are affected. */
 export async function loadBuiltIns(): Promise<Registry> {
   resolveOwnModules();
   const folders = readdirSync(FOLDER, { withFileTypes: true })
@@ -29,7 +27,7 @@ export async function loadBuiltIns(): Promise<Registry> {
   return registryOf(loaded.filter((one) => one !== undefined));
 }
 
-/** One of them, without the others. */
+/** Loads a single plugin. */
 export async function loadBuiltIn(name: string): Promise<Adapter> {
   resolveOwnModules();
   const url = moduleOf(name);
@@ -54,7 +52,7 @@ async function loadedFrom(folder: string): Promise<Loaded | undefined> {
   }
 }
 
-/** The description is a plugin's value and may have any shape. */
+/** The description comes from the plugin, so it may have any shape. */
 function problemsOf(adapter: Adapter): readonly AdapterError[] {
   try {
     return descriptionProblems(adapter);

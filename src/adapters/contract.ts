@@ -63,7 +63,7 @@ export interface ReportEntry<K = unknown> {
   readonly input: Readonly<Record<string, unknown>>;
 }
 
-/** What a rule tells its handler once, when the policy loads. */
+/** A rule as its handler sees it once, when the policy loads. */
 export interface RuleParams<P = unknown> {
   /** The rule's name. */
   readonly rule: string;
@@ -94,7 +94,7 @@ interface QuotaParts<B, P> {
   charge(asks: readonly QuotaAsk<B>[], call: Call): readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Clears the counters of these asks, for operators. Optional; without it they cannot be reset. */
   reset?(asks: readonly QuotaAsk<B>[]): void | Promise<void>;
-  /** Where the counters of these asks are, one answer per ask; for operators. */
+  /** Locations of the counters of these asks, one per ask; for operators. */
   look?(asks: readonly QuotaAsk<B>[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
 }
 
@@ -142,7 +142,7 @@ export interface Adapter {
   /** Parses what operators write; defaults, messages, JSON Schema and docs come from it. `.meta({ secret: true })` hides a field everywhere. */
   readonly config: z.ZodType;
   readonly serves: Serves;
-  /** It needs nothing outside the process, so cases run it as it is. */
+  /** It needs nothing outside the process, so cases run it instead of a fake. */
   readonly selfContained: boolean;
   /** Checks the config; must not need its backend. */
   open(config: unknown, host: Host): Promise<AnyHandler>;

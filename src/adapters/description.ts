@@ -59,7 +59,7 @@ export function descriptionProblems(adapter: Adapter): AdapterError[] {
 function servesProblems(name: string, serves: Adapter['serves'] | undefined): AdapterError[] {
   const bad = (what: string): AdapterError => new AdapterError('ADAPTER_BAD_SERVES', `adapter ${name}: ${what}`);
   const served = Object.entries(serves ?? {}).filter(([, value]) => value !== undefined);
-  if (served.length === 0) return [bad(`it serves nothing; expected at least one of ${CAPABILITIES.join(', ')}`)];
+  if (served.length === 0) return [bad(`serves is empty; expected at least one of ${CAPABILITIES.join(', ')}`)];
   const problems = served
     .filter(([capability]) => !CAPABILITIES.includes(capability as Capability))
     .map(([capability]) => bad(`it serves "${capability}"; expected ${CAPABILITIES.join(', ')}`));
@@ -101,7 +101,7 @@ function schemaProblems(name: string, what: string, schema: unknown): AdapterErr
     return [
       new AdapterError(
         'ADAPTER_NOT_STRICT',
-        `adapter ${name}: its ${what} is not a zod schema of zod 4; expected z.strictObject({ ... })`,
+        `adapter ${name}: its ${what} is not a zod 4 schema; expected z.strictObject({ ... })`,
       ),
     ];
   }
@@ -124,7 +124,7 @@ function schemaProblems(name: string, what: string, schema: unknown): AdapterErr
       problems.push(
         new AdapterError(
           'ADAPTER_NOT_STRICT',
-          `adapter ${name}: ${what}${path === '' ? '' : `: "${path}"`} takes unknown keys; use z.strictObject`,
+          `adapter ${name}: ${what}${path === '' ? '' : `: "${path}"`} accepts unknown keys; use z.strictObject`,
         ),
       );
     }

@@ -1,18 +1,18 @@
 /**
- * Errors that nobody caught: an unhandled rejection, a throw in a timer or in an event's listener.
+ * Uncaught errors: unhandled rejections, and exceptions in timers and event listeners.
  * **In**: the error. **Out**: a log line that names the plugin at fault, at most one a minute for each cause; counts.
- * **Fails**: never; the process goes on.
+ * **Fails**: never; the process continues.
  */
 import type { Log } from './contract.ts';
 import { Throttle } from '../time/throttle.ts';
 import { type Origin, originOf } from './plugin-places.ts';
 
-/** Messages may differ each time; beyond so many causes further ones are logged as one. */
+/** Messages may differ each time; above this many causes, all further ones share one line. */
 const MOST_CAUSES = 200;
 
 export interface EscapedCount {
   readonly origin: Origin['kind'];
-  /** Its adapter; empty where it is none. */
+  /** The name of its adapter; empty for other origins. */
   readonly plugin: string;
   readonly count: number;
 }
@@ -51,7 +51,7 @@ export class EscapedErrors {
   }
 
   #say(error: unknown, kind: 'rejection' | 'throw', origin: Origin, times: number): void {
-    const how = kind === 'rejection' ? 'a promise that nobody awaits was rejected' : 'thrown outside of any call';
+    const how = kind === 'rejection' ? 'unhandled rejection' : 'uncaught exception';
     switch (origin.kind) {
       case 'plugin':
         return this.#log.error('uncaught error in a plugin; Sluice goes on serving', {
@@ -94,7 +94,7 @@ export class EscapedErrors {
   }
 }
 
-/** The place of a known origin; else the message, since it is all there is. */
+/** The place of a known origin; else the message. */
 function causeKey(error: unknown, origin: Origin): string {
   const name = error instanceof Error ? error.name : typeof error;
   return origin.kind === 'unattributed'

@@ -18,7 +18,7 @@ import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import { messageOf } from '../text/message-of.ts';
 
-/** What all handlers of a process share. */
+/** Shared by all handlers of a process. */
 export interface HandlerEnvironment {
   readonly log: Log;
   readonly metrics: PluginMetrics;
@@ -40,7 +40,7 @@ export interface HandlerEnvironment {
 /** A handler that is open. */
 export interface OpenHandler {
   readonly handler: AnyHandler;
-  /** Whether its backend can be asked now, and why not. */
+  /** Whether its backend is available, and why not. */
   readonly readiness: () => { readonly ready: boolean; readonly why: string | undefined };
   /** Aborts the host's signal, waits for background work, then closes the handler. Idempotent; never rejects: errors are logged. */
   readonly close: () => Promise<void>;
@@ -78,7 +78,7 @@ export async function openHandler(
     worker: environment.worker ?? { number: 1, count: 1 },
     background: (work, run) => background.start(work, run),
     ready: (isReady, why) => {
-      notReady = isReady ? undefined : (why ?? 'it says it is not ready');
+      notReady = isReady ? undefined : (why ?? 'it reports that it is not ready');
     },
     shared: (part, bytes) => environment.shared.get(name, part, bytes),
   };
@@ -154,7 +154,7 @@ async function opened(
       );
     },
     () => {
-      throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] given up while opening`);
+      throw new AdapterError('ADAPTER_OPEN_FAILED', `[${adapter.name}/${name}] opening was aborted`);
     },
   );
   let isGivenUp = false;
@@ -176,14 +176,13 @@ async function opened(
 }
 
 function methodProblem(adapter: Adapter, handler: AnyHandler): string | undefined {
-  if (typeof handler !== 'object' || handler === null) return 'open returned no handler';
+  if (typeof handler !== 'object' || handler === null) return 'open() did not return a handler';
   for (const capability of CAPABILITIES) {
     const isServed = adapter.serves[capability] !== undefined;
     for (const method of METHODS[capability]) {
       const isThere = typeof handler[method] === 'function';
-      if (isServed && !isThere) return `it serves ${capability}, but what open returned has no method "${method}"`;
-      if (!isServed && isThere)
-        return `what open returned has a method "${method}", but it does not serve ${capability}`;
+      if (isServed && !isThere) return `it serves ${capability}, but open() returned no method "${method}"`;
+      if (!isServed && isThere) return `open() returned a method "${method}", but it does not serve ${capability}`;
     }
   }
   return undefined;

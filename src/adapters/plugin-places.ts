@@ -1,4 +1,4 @@
-/** Locations of plugins on disk, to attribute an error by its stack. Global, as imported modules are. */
+/** Locations of plugins on disk, to attribute an error by its stack. Global, since imported modules are global too. */
 import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -13,7 +13,7 @@ interface PluginPlace {
 const places = new Map<string, PluginPlace>();
 const OWN = prefixesOf(SOURCE_FOLDER);
 
-/** Call it before the module is imported, which may fail already. */
+/** Call it before importing the module, since the import itself may fail. */
 export function notePlace(moduleUrl: string, name: string): void {
   if (!moduleUrl.startsWith('file:')) return;
   const folder = dirname(fileURLToPath(moduleUrl));

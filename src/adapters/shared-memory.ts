@@ -1,4 +1,4 @@
-/** Most workers of one process; more is taken for a typing error. */
+/** Maximum workers of a process; a larger number is rejected as a typo. */
 export const MOST_WORKERS = 256;
 
 /** Shared memory by handler, name and size; it outlives the handler. */

@@ -13,7 +13,7 @@ const setsFor = (places: number): number => Math.ceil((places * SPARE) / SET);
 const bytesOfPlace = (perPlace: number): number => (perPlace + 1) * 8;
 
 export interface SharedPlacesOptions {
-  /** `host.shared(name, SharedPlaces.bytesFor(places, perPlace))`: zeroed when the first worker sees it. */
+  /** `host.shared(name, SharedPlaces.bytesFor(places, perPlace))`, which is zeroed at first. */
   readonly memory: SharedArrayBuffer;
   /** `host.worker.number`. */
   readonly worker: number;
@@ -27,8 +27,8 @@ export interface SharedPlacesOptions {
 
 /**
  * Each name has a place of `perPlace` numbers: the first is when it expires, in ms since 1970; the others belong to the plugin.
- * Names are stored as 64-bit hashes with secret seeds. Read and write only {@link within} the lock. If a worker dies in there, what it
- * has written stays, and the others go on.
+ * Names are stored as 64-bit hashes with secret seeds. Read and write only {@link within} the lock. If a worker dies while it holds
+ * the lock, its writes remain and the others continue.
  */
 export class SharedPlaces {
   /** Bytes for this number of names in use, with `perPlace` numbers each. */
@@ -73,8 +73,8 @@ export class SharedPlaces {
    * values are 0, so the place counts as expired until the first value is set. An index is valid within the lock, until another new name
    * is looked up.
    *
-   * `groupAt`: the index of the value that holds a place's group; `group`: that of the new name. In a full set, a group with its share
-   * replaces a place of its own, one with less a place of the group that has most.
+   * `groupAt`: the index of the value that holds a place's group; `group`: that of the new name. In a full set, a group that has its fair
+   * share evicts one of its own places; a group with less evicts a place of the largest group.
    */
   placeOf(name: string, nowMs: number, groupAt?: number, group?: number): number {
     const [values, hashes, perPlace] = [this.values, this.#hashes, this.#perPlace];
@@ -91,13 +91,13 @@ export class SharedPlaces {
     const at = taken * perPlace;
     if ((values[at] as number) > nowMs) this.#onEvicted();
     if (hashes[taken * 2 + 1] !== 0) this.#onTaken?.(at);
-    values.fill(0, at, at + perPlace); // before the name: who dies here leaves no values to a stranger
+    values.fill(0, at, at + perPlace); // before the name: if the worker dies in between, no other name inherits the values
     hashes[taken * 2] = one;
     hashes[taken * 2 + 1] = other;
     return at;
   }
 
-  /** Of a set that is full of places in use: the place that ends first of the group that has to give one. */
+  /** The place to evict from a set full of live places: the first to expire of the group that must give one up. */
   #fairly(first: number, groupAt: number, group: number): number {
     const groupOf = (place: number): number => this.values[place * this.#perPlace + groupAt] as number;
     const sizes = new Map<number, number>();
@@ -118,7 +118,7 @@ export class SharedPlaces {
     return taken ?? first;
   }
 
-  /** As {@link placeOf}, of a name that has a place; no other loses its own. */
+  /** The place of an existing name; `undefined` if it has none. Evicts nothing. */
   find(name: string): number | undefined {
     const one = hash(name, this.#head[SEED_ONE] as number);
     const other = hash(name, this.#head[SEED_OTHER] as number) | 1;

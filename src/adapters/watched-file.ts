@@ -1,4 +1,4 @@
-/** A file named in a handler's config: read on open and on change; a bad file keeps the last good content. */
+/** A file named in a handler's config: read on open and on change; if it is invalid, its last good content stays. */
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
@@ -7,18 +7,18 @@ import type { Host } from './contract.ts';
 import { messageOf } from '../text/message-of.ts';
 
 export interface WatchedFile<T> {
-  /** From the last good reading. */
+  /** The last good content. */
   readonly current: T;
 }
 
 export interface WatchedFileOptions<T> {
   /** As in the config, relative to the folder of the policy. */
   readonly path: string;
-  /** Throws if the text is bad, naming the line. Parse long texts in slices: await `turn()` where it returns a promise. */
+  /** Throws if the text is invalid, naming the line. Parse long texts in slices: await `turn()` if it returns a promise. */
   readonly parse: (text: string, turn: Turn) => T | Promise<T>;
-  /** Polling interval, default 1 s. A changed file is read when two polls in a row see the same. */
+  /** Polling interval, default 1 s. A changed file is read when two consecutive polls see the same state. */
   readonly everyMs?: number;
-  /** A larger file is bad; default 4 MiB. */
+  /** A larger file is invalid; default 4 MiB. */
   readonly maxBytes?: number;
 }
 
@@ -29,10 +29,10 @@ const EVERY_MS = 1000;
 const MOST_BYTES = 4 * 1024 * 1024;
 const TURN_MS = 5;
 
-/** A handler may watch several files; it is ready when none is bad. */
+/** A handler may watch several files; it is ready if all are valid. */
 const badFiles = new WeakMap<Host, Map<string, string>>();
 
-function say(host: Host, path: string, why: string | undefined): void {
+function reportReadiness(host: Host, path: string, why: string | undefined): void {
   const known = badFiles.get(host) ?? new Map<string, string>();
   badFiles.set(host, known);
   if (why === undefined) known.delete(path);
@@ -42,20 +42,20 @@ function say(host: Host, path: string, why: string | undefined): void {
 }
 
 /**
- * Rejects if the file cannot be read, is empty, too large or bad on open. Later, such a file keeps the last good content, logs a
- * warning per change, makes the handler not ready, and counts in `sluice_plugin_bad_file_total`. Ends with the handler.
+ * Rejects if the file cannot be read, is empty, too large or invalid on open. Later, the last good content stays, each change logs a
+ * warning and counts in `sluice_plugin_bad_file_total`, and the handler is not ready. Ends with the handler.
  *
- * A file is read once it is stable for two polls. An empty file is bad, since an interrupted writer or a full disk leaves one. Slow
+ * A file is read once it is stable for two polls. An empty file is invalid, since an interrupted writer or a full disk leaves one. Slow
  * writers should write to another file and rename it.
  */
 export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>): Promise<WatchedFile<T>> {
   const path = resolve(host.folder, options.path);
   const bad = host.metrics.counter(
     'bad_file',
-    'Readings of a watched file that were bad, so that the last good one is kept.',
+    'Changes of a watched file that were invalid; its last good content stayed in use.',
   );
 
-  const known = await stampOf(path); // before reading: what changes meanwhile counts as a change
+  const known = await stampOf(path); // before reading, so that a change during the read is noticed
   let { text, value } = await readWith(path, options);
   let isBad = false;
 
@@ -64,12 +64,12 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
     try {
       const next = await readWith(path, options);
       if (await isWrittenMeanwhile()) return false;
-      say(host, path, undefined);
+      reportReadiness(host, path, undefined);
       const wasBad = isBad;
       isBad = false;
       if (next.text === text && !wasBad) return true;
       ({ text, value } = next);
-      host.log.info(wasBad ? 'a file that was bad is good again and is read' : 'a file has changed and is read', {
+      host.log.info(wasBad ? 'watched file is valid again and was read' : 'watched file changed and was read', {
         file: path,
       });
     } catch (error) {
@@ -77,8 +77,8 @@ export async function watchedFile<T>(host: Host, options: WatchedFileOptions<T>)
       isBad = true;
       const why = messageOf(error);
       bad.add();
-      say(host, path, `${why}; the last good reading is kept`);
-      host.log.warn('a file has turned bad; the last good reading is kept', { file: path, error: why });
+      reportReadiness(host, path, `${why}; its last good content stays in use`);
+      host.log.warn('watched file is invalid; its last good content stays in use', { file: path, error: why });
     }
     return true;
   }
@@ -105,7 +105,7 @@ async function readWith<T>(
 ): Promise<{ text: string; value: T }> {
   const text = await readText(path, maxBytes);
   try {
-    if (text.trim() === '') throw new Error('it is empty; if that is meant, write a comment into it');
+    if (text.trim() === '') throw new Error('it is empty; if that is intended, write a comment into it');
     return { text, value: await parse(text, turns()) };
   } catch (error) {
     throw new Error(`${path}: ${messageOf(error)}`, { cause: error });

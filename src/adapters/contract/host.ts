@@ -1,11 +1,11 @@
-/** What the host gives a handler. */
+/** Services of the host for a handler. */
 
 export interface Call {
   /** Aborted when the call's time is over or its caller is gone. Created when first read. */
   readonly signal: AbortSignal;
   /** Milliseconds left for this call. */
   readonly remainingMs: number;
-  /** Of the request; the same in every log line about it. */
+  /** Identifies the request in every log line about it. */
   readonly id: string;
 }
 
@@ -40,8 +40,8 @@ export interface Host {
     /** A page in Prometheus text format, appended to /metrics. */
     page(render: () => string | Promise<string>): void;
   };
-  /** With `serve --workers` each worker has a handler of this name. `number` starts at 1; `count` 1: it is alone. */
+  /** With `serve --workers` each worker has a handler of this name. `number` starts at 1; `count` is 1 without workers. */
   readonly worker: { readonly number: number; readonly count: number };
-  /** Memory shared by the handlers of this name in all workers, zeroed when first requested. Its first 32 bits are for a `SharedLock`, or 0. */
+  /** Memory shared by the handlers of this name in all workers, zeroed when first requested. Its first 32 bits belong to a `SharedLock`; without one, leave them 0. */
   shared(name: string, bytes: number): SharedArrayBuffer;
 }

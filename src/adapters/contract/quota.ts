@@ -1,33 +1,33 @@
-/** What a quota handler is asked, and what it answers. */
+/** The asks and answers of quota handlers. */
 
 /**
- * `sliding`: the window before counts for the part of it that is within a period of now. `log`: each charge counts for a period, so that
- * in no period more than the limit passes; it keeps them all, so it is for small limits. `concurrency`: the same, but a charge is a lease
- * that ends when it is released, at the latest after a period.
+ * `sliding`: the previous window counts in proportion to its overlap with the last period. `log`: stores each charge for one period, so
+ * no period admits more than the limit; for small limits, since memory grows with them. `concurrency`: as `log`, but a charge is a lease:
+ * it ends when it is released, at the latest after a period.
  */
 export type Algorithm = 'fixed' | 'gcra' | 'sliding' | 'log' | 'concurrency';
 
-/** What every ask of a quota handler names: one counter, and its limit. */
+/** The part common to all asks: one counter, and its limit. */
 interface AskOfCounter<B> {
   readonly bucket: B;
-  /** The typed values of the rule's `key`, as one canonical text; unlike keys never make the same text. */
+  /** The typed values of the rule's `key`, as one canonical text; different keys never give the same text. */
   readonly key: string;
   readonly limit: number;
-  /** Bucket size of `gcra`; equals `limit` where the rule says nothing. */
+  /** Bucket size of `gcra`; equals `limit` unless the rule sets it. */
   readonly burst: number;
   /** The period; the rule's, unless the request overrides it (RateLimitOverride). */
   readonly perMs: number;
   /**
-   * `fixed`: end of the window in ms since 1970, where that is no multiple of `perMs` (a month). `giveBack`, also of `sliding`: the window that
-   * was charged; a later window is not credited.
+   * `fixed`: end of the window in ms since 1970, if windows do not start at multiples of `perMs` (months). `giveBack`, also with `sliding`:
+   * the window that was charged; later windows are not credited.
    */
   readonly endsAtMs?: number;
   /**
    * A repeated ask with the same key within a period of the first charge is granted without a charge. Asks of one call are each charged.
    * The key is forgotten
    * - after the period;
-   * - when all of the charge is given back, or the lease is released;
-   * - of `log` and `concurrency`, by a reset, and where a debt above the limit drops the oldest entries.
+   * - when the whole charge is given back, or the lease is released;
+   * - with `log` and `concurrency`, also by a reset, and when a debt above the limit drops the oldest entries.
    */
   readonly idempotencyKey?: string;
 }
@@ -40,11 +40,11 @@ export interface Spend<B = unknown> extends AskOfCounter<B> {
   /** Best effort: if less than `cost` is left, charges what is left, at least 1. Not with an idempotency key. */
   readonly partial?: boolean;
 }
-/** Says what is left; changes nothing. Granted unless the counter is in debt. */
+/** Reads what is left without charging. Granted unless the counter is in debt. */
 export interface Look<B = unknown> extends AskOfCounter<B> {
   readonly kind: 'look';
 }
-/** Gives back `cost` of what was charged; always granted. */
+/** Returns `cost` of an earlier charge; always granted. */
 export interface GiveBack<B = unknown> extends AskOfCounter<B> {
   readonly kind: 'giveBack';
   /** More than 0. */
@@ -54,7 +54,7 @@ export interface GiveBack<B = unknown> extends AskOfCounter<B> {
 export interface Release<B = unknown> extends AskOfCounter<B> {
   readonly kind: 'release';
 }
-/** Charges what has happened already: beyond the limit too; always granted. */
+/** Charges `cost` after the fact, even beyond the limit; always granted. */
 export interface Owe<B = unknown> extends AskOfCounter<B> {
   readonly kind: 'owe';
   /** At least 0. */
@@ -67,18 +67,21 @@ export interface QuotaAnswer {
   /** Whether this ask could pass. Nothing is charged unless every ask of the call could, so the first that is false names the refusal. */
   readonly granted: boolean;
   readonly limit: number;
-  /** What is left after this ask, at least 0; where refused, what is left uncharged. */
+  /** Units left after this ask, or without it if it is refused; at least 0. */
   readonly remaining: number;
-  /** At least 0: until the counter is full again (`fixed`: the window's end; `sliding`: the end of the next), or, where refused, at least 1: until this ask could pass. */
+  /**
+   * Granted: time until the counter is full again (`fixed`: end of the window; `sliding`: end of the next one), at least 0. Refused: time
+   * until this ask could pass, at least 1.
+   */
   readonly resetMs: number;
-  /** Of a partial spend that was granted: how much of its cost was charged. */
+  /** The charged part of the cost, if a partial spend is granted. */
   readonly charged?: number;
 }
 
-/** Where a counter is, for people. */
+/** The location of a counter, for operators. */
 export interface QuotaPlace {
-  /** As the backend names it: a key of Redis. */
+  /** Its name in the backend, such as a Redis key. */
   readonly counter: string;
-  /** Who has taken units of it that are not spent yet, where units are taken ahead. */
+  /** Replicas with units that were taken in advance and are not spent yet. */
   readonly holders?: readonly { readonly who: string; readonly units: number }[];
 }

@@ -3,7 +3,7 @@
 /** The types of inputs and outputs, and their JavaScript types. */
 export interface ShapeValues {
   string: string;
-  /** Exact; a value beyond 2^53 fails before the adapter is asked. */
+  /** Exact; larger values than 2^53 fail before the adapter is called. */
   int: number;
   double: number;
   bool: boolean;

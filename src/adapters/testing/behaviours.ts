@@ -4,7 +4,7 @@ import type { Adapter } from '../contract.ts';
 import { type OpenedForTest, openForTest } from './open-for-test.ts';
 import type { AdapterSubject } from './subject.ts';
 
-/** A sentence, and its test. */
+/** A sentence and its test. */
 export interface Behaviour {
   readonly says: string;
   readonly show: () => void | Promise<void>;

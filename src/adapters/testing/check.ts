@@ -33,16 +33,16 @@ export function checkBehaviours(adapter: Adapter, subject: AdapterSubject, examp
           Number.isInteger(answer.code) && answer.code > 0 && answer.code <= 16,
           `a deny has the code ${answer.code}; expected 1 to 16`,
         );
-        assert.notEqual(answer.reason.trim(), '', 'a deny says no reason');
+        assert.notEqual(answer.reason.trim(), '', 'a deny has no reason');
       }
     }),
-    of('how long and how often an answer is valid is not negative', async (opened) => {
+    of('validForMs and uses are not negative', async (opened) => {
       for (const answer of await ask(opened, all)) {
         assert.ok(answer.validForMs >= 0, `validForMs is ${answer.validForMs}`);
         if (answer.kind === 'allow') assert.ok(answer.uses >= 0, `uses is ${answer.uses}`);
       }
     }),
-    of('it gives the same answers again, asked one by one or all at once', async (opened) => {
+    of('answers are the same again, asked one by one or all at once', async (opened) => {
       const together = await ask(opened, all);
       const apart: CheckAnswer[] = [];
       for (const input of all) apart.push(...(await ask(opened, [input])));

@@ -17,7 +17,7 @@ export function enrichBehaviours(adapter: Adapter, subject: AdapterSubject, exam
   };
   const known = example.known.map(({ input }) => input);
   return [
-    ofOpen(adapter, subject, 'what is known is found', async (opened) => {
+    ofOpen(adapter, subject, 'a known key has its values', async (opened) => {
       assert.ok(known.length > 0, 'the example has no input that is known');
       const found = await look(opened, known);
       assert.deepEqual(

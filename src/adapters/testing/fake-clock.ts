@@ -1,4 +1,4 @@
-/** A clock that moves only when told to. */
+/** A clock that moves only when a test moves it. */
 export interface FakeClock {
   nowMs(): number;
   /** Moves by `advance` and `toNextWindow`; never back. */

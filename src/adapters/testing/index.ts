@@ -45,11 +45,11 @@ export function testAdapter(adapter: Adapter, subject: AdapterSubject): void {
   if (serves.report !== undefined)
     describe(`${adapter.name} takes reports`, () =>
       declare(reportBehaviours(adapter, subject, given(adapter, 'report', subject.report))));
-  test(`${adapter.name} skips only sentences that there are`, () => {
+  test(`${adapter.name} skips only known behaviours`, () => {
     const [unknown] = Object.keys(skipped);
     return unknown === undefined
       ? Promise.resolve()
-      : Promise.reject(new Error(`skip names "${unknown}", which is no sentence of the lists`));
+      : Promise.reject(new Error(`skip names "${unknown}", which is not a known behaviour`));
   });
 }
 

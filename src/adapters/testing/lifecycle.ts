@@ -55,7 +55,7 @@ export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): 
       },
     },
     {
-      says: 'opened twice at once, each closes for itself',
+      says: 'two open handlers close independently',
       async show() {
         const [one, other] = await Promise.all([openSubject(adapter, subject), openSubject(adapter, subject)]);
         await one.close();
@@ -67,7 +67,7 @@ export function lifecycleBehaviours(adapter: Adapter, subject: AdapterSubject): 
       },
     },
     {
-      says: 'given up while opening, it ends',
+      says: 'opening ends when it is aborted',
       async show() {
         const giveUp = new AbortController();
         const opening = openSubject(adapter, subject, giveUp.signal).then(

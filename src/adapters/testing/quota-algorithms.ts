@@ -1,8 +1,8 @@
-/** What holds for every quota handler, algorithm by algorithm. */
+/** Behaviours of every quota handler, by algorithm. */
 import assert from 'node:assert/strict';
 import type { Algorithm, QuotaAnswer, QuotaAsk } from '../contract.ts';
 import type { Behaviour } from './behaviours.ts';
-import { MINUTE_MS, type Of, RESET_ROUNDING_MS, shown } from './quota-desk.ts';
+import { MINUTE_MS, type Of, RESET_ROUNDING_MS, shown } from './quota-fixture.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -12,7 +12,7 @@ const near = (actual: number, expected: number): void =>
 function ofWindows(of: Of): Behaviour[] {
   return [
     of(
-      'what is given back to a window that is over changes nothing of a later one',
+      'giving back to an ended window does not credit a later one',
       async ({ opened, bucket, spend, look, giveBack, charge1 }) => {
         const mine = bucket();
         const late = async (key: string): Promise<unknown> => {
@@ -47,7 +47,7 @@ function ofFixed(of: Of): Behaviour[] {
       opened.clock.advance(1000);
       assert.equal((await charge1(spend(mine, { limit: 1 }))).granted, true);
     }),
-    of('a window that the call names ends when it says', async ({ opened, bucket, spend, charge1 }) => {
+    of('a window ends at endsAtMs if the ask sets it', async ({ opened, bucket, spend, charge1 }) => {
       const mine = bucket();
       const endsAtMs = opened.clock.nowMs() + 100_000; // a minute, and more
       assert.equal((await charge1(spend(mine, { limit: 1, endsAtMs }))).granted, true);
@@ -118,7 +118,7 @@ function ofSliding(of: Of): Behaviour[] {
   return [
     ...ofWindows(of),
     of(
-      'what was used in the window before counts in part, for as much of it as is within a period',
+      'the previous window counts in proportion to its overlap with the last period',
       async ({ opened, bucket, spend, look, charge1 }) => {
         const mine = bucket();
         assert.equal((await charge1(spend(mine, { limit: 10, cost: 10 }))).granted, true);
@@ -156,7 +156,7 @@ function ofSliding(of: Of): Behaviour[] {
 function ofLists(of: Of): Behaviour[] {
   return [
     of(
-      'after a reset whoever was charged once is charged anew, and refused where it is full',
+      'a reset forgets idempotency keys: a repeated ask is charged again, or refused if the counter is full',
       async ({ opened, bucket, spend, charge1 }) => {
         if (opened.handler.reset === undefined) return;
         const mine = bucket();
@@ -168,12 +168,12 @@ function ofLists(of: Of): Behaviour[] {
         assert.deepEqual(
           [await take('c'), await take('a')],
           [true, true],
-          'who was charged after it is not known as charged',
+          'a charge after the reset does not count as repeated',
         );
       },
     ),
     of(
-      'who was charged in part of what is given back is known as charged until all is',
+      'an idempotency key is kept until its whole charge is given back',
       async ({ bucket, spend, giveBack, charge1 }) => {
         const mine = bucket();
         const of = (cost: number): QuotaAsk =>
@@ -188,7 +188,7 @@ function ofLists(of: Of): Behaviour[] {
           assert.equal((await charge1(of(cost))).remaining, remaining, `after ${cost}`);
       },
     ),
-    of('who asks again does not have it for longer', async ({ opened, bucket, spend, charge1 }) => {
+    of('a repeated ask does not extend its charge', async ({ opened, bucket, spend, charge1 }) => {
       const mine = bucket();
       const take = (): Promise<QuotaAnswer> => charge1(spend(mine, { limit: 1, idempotencyKey: 'one' }));
       await take();
@@ -198,7 +198,7 @@ function ofLists(of: Of): Behaviour[] {
       near((await take()).resetMs, MINUTE_MS);
     }),
     of(
-      'whose charge is beyond a debt is let in again, whose debt has been forgotten is refused',
+      'a debt above the limit keeps the newest idempotency keys and forgets the oldest',
       async ({ bucket, spend, owe, charge1 }) => {
         const mine = bucket();
         for (const idempotencyKey of ['a', 'b', 'c', 'd']) await charge1(owe(mine, { limit: 2, idempotencyKey }));
@@ -206,7 +206,7 @@ function ofLists(of: Of): Behaviour[] {
         assert.equal(
           (await charge1(spend(mine, { limit: 2, idempotencyKey: 'a' }))).granted,
           false,
-          'the oldest of a debt lets somebody in',
+          'the oldest key is still known',
         );
       },
     ),
@@ -216,25 +216,22 @@ function ofLists(of: Of): Behaviour[] {
 function ofLog(of: Of): Behaviour[] {
   return [
     ...ofLists(of),
+    of('no period admits more than the limit, and each admits as much', async ({ opened, bucket, spend, charge1 }) => {
+      const mine = bucket();
+      const times: number[] = [];
+      for (let ms = 0; ms < 4 * MINUTE_MS; ms += 2500) {
+        if ((await charge1(spend(mine, { limit: 5 }))).granted) times.push(ms);
+        opened.clock.advance(2500);
+      }
+      assert.equal(times.length, 20);
+      for (const from of times)
+        assert.ok(
+          times.filter((at) => at >= from && at < from + MINUTE_MS).length <= 5,
+          `more than 5 in the minute from ${from}`,
+        );
+    }),
     of(
-      'in no period more than the limit passes, and as much as it in each',
-      async ({ opened, bucket, spend, charge1 }) => {
-        const mine = bucket();
-        const times: number[] = [];
-        for (let ms = 0; ms < 4 * MINUTE_MS; ms += 2500) {
-          if ((await charge1(spend(mine, { limit: 5 }))).granted) times.push(ms);
-          opened.clock.advance(2500);
-        }
-        assert.equal(times.length, 20);
-        for (const from of times)
-          assert.ok(
-            times.filter((at) => at >= from && at < from + MINUTE_MS).length <= 5,
-            `more than 5 in the minute from ${from}`,
-          );
-      },
-    ),
-    of(
-      'who owes more and more is let in a period after the debt is within the limit',
+      'a growing debt is forgiven a period after its excess charges',
       async ({ opened, bucket, look, owe, charge1 }) => {
         const mine = bucket();
         for (let times = 0; times < 200; times++) {
@@ -255,7 +252,7 @@ function ofConcurrency(of: Of): Behaviour[] {
   return [
     ...ofLists(of),
     of(
-      'a release that another ask of the call refuses has not been',
+      'a release is undone if another ask of its call is refused',
       async ({ bucket, spend, release, charge, charge1 }) => {
         const mine = bucket({ counter: 'mine' });
         await charge1(spend(mine, { limit: 1, idempotencyKey: 'a' }));
@@ -274,13 +271,13 @@ function ofConcurrency(of: Of): Behaviour[] {
       },
     ),
     of(
-      'a lease that is released is free at once, one that is not when its period is over',
+      'a released lease is free at once, an unreleased one after its period',
       async ({ opened, bucket, spend, release, charge1 }) => {
         const mine = bucket();
         const take = async (idempotencyKey: string): Promise<boolean> =>
           (await charge1(spend(mine, { limit: 2, idempotencyKey }))).granted;
         assert.deepEqual([await take('a'), await take('b'), await take('c')], [true, true, false]);
-        assert.equal(await take('a'), true, 'who has a lease needs no other');
+        assert.equal(await take('a'), true, 'the holder of a lease was refused');
         await charge1(release(mine, { limit: 2, idempotencyKey: 'a' }));
         await charge1(release(mine, { limit: 2, idempotencyKey: 'never' }));
         assert.deepEqual([await take('c'), await take('a')], [true, false]);

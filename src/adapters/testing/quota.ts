@@ -1,17 +1,25 @@
-/** What holds for every adapter that serves `quota`: the behaviours that a memory, a Redis or any other store of counters must show. */
+/** Behaviours of every adapter that serves `quota`, whatever stores its counters. */
 import assert from 'node:assert/strict';
 import type { Adapter, Algorithm, QuotaAnswer, QuotaAsk } from '../contract.ts';
 import { type Behaviour, ofOpen } from './behaviours.ts';
 import { BEHAVIOURS_OF } from './quota-algorithms.ts';
-import { type Desk, deskOf, MINUTE_MS, type Of, type Options, RESET_ROUNDING_MS, shown } from './quota-desk.ts';
+import {
+  type QuotaFixture,
+  quotaFixture,
+  MINUTE_MS,
+  type Of,
+  type Options,
+  RESET_ROUNDING_MS,
+  shown,
+} from './quota-fixture.ts';
 import type { AdapterSubject, QuotaSubject } from './subject.ts';
 
 export function quotaBehaviours(adapter: Adapter, subject: AdapterSubject, example: QuotaSubject): Behaviour[] {
   const algorithms = adapter.serves.quota?.algorithms ?? [];
-  const of = (algorithm: Algorithm, says: string, show: (desk: Desk) => Promise<void>): Behaviour =>
+  const of = (algorithm: Algorithm, says: string, show: (fixture: QuotaFixture) => Promise<void>): Behaviour =>
     ofOpen(adapter, subject, `${algorithm}: ${says}`, async (opened) => {
       opened.clock.toNextWindow(MINUTE_MS);
-      await show(deskOf(adapter, example, opened, algorithm));
+      await show(quotaFixture(adapter, example, opened, algorithm));
     });
   return algorithms.flatMap((algorithm) => [
     ...ofAnyAlgorithm((says, show) => of(algorithm, says, show)),
@@ -50,7 +58,7 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
         [true, false],
         'each answer says whether its own ask could pass',
       );
-      assert.equal(refused[0]?.remaining, 9, 'what could pass says what is left uncharged');
+      assert.equal(refused[0]?.remaining, 9, 'an ask that could pass reports what is left without it');
       await charge(...both().toReversed());
       assert.equal(
         (await charge1(look(wide, { limit: 10 }))).remaining,
@@ -82,60 +90,67 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       assert.deepEqual(shown(over), { granted: false, remaining: 2 });
       assert.equal((await charge1(spend(mine, { limit: 10, cost: 2 }))).granted, true);
     }),
-    of('what is owed is charged beyond the limit too', async ({ bucket, look, owe, charge1 }) => {
+    of('a debt is charged even beyond the limit', async ({ bucket, look, owe, charge1 }) => {
       const mine = bucket();
       assert.deepEqual(shown(await charge1(owe(mine, { limit: 5, cost: 4 }))), { granted: true, remaining: 1 });
       assert.deepEqual(shown(await charge1(owe(mine, { limit: 5, cost: 4 }))), { granted: true, remaining: 0 });
-      assert.equal((await charge1(look(mine, { limit: 5 }))).granted, false, 'who owes more than the limit is let in');
-    }),
-    of('what is charged once is not charged again for a period', async ({ opened, bucket, spend, charge, charge1 }) => {
-      const mine = bucket();
-      const of = (idempotencyKey: string, more: Partial<Options> = {}): QuotaAsk =>
-        spend(mine, { limit: 10, cost: 4, idempotencyKey, ...more });
-      for (let times = 0; times < 3; times++)
-        assert.deepEqual(shown(await charge1(of('one'))), {
-          granted: true,
-          remaining: 6,
-        });
-      assert.equal((await charge1(of('other'))).remaining, 2);
-      assert.equal((await charge1(of('third'))).granted, false, 'what was refused was not charged');
-      assert.equal((await charge1(of('third'))).granted, false);
       assert.equal(
-        (await charge1(of('one', { cost: 9 }))).granted,
-        true,
-        'what was charged is granted, whatever is left',
+        (await charge1(look(mine, { limit: 5 }))).granted,
+        false,
+        'granted although the debt is above the limit',
       );
-      assert.equal((await charge1(of('one', { key: 'bob' }))).remaining, 6, 'another key is charged for itself');
-      const both = await charge(
-        of('new', { cost: 1 }),
-        spend(bucket({ counter: 'narrow' }), { limit: 0, idempotencyKey: 'new' }),
-      );
-      assert.deepEqual(
-        both.map(({ granted }) => granted),
-        [true, false],
-      );
-      assert.equal(
-        (await charge1(of('new', { cost: 1 }))).remaining,
-        1,
-        'what was refused with another is not known as charged',
-      );
-      opened.clock.advance(2 * MINUTE_MS + 1);
-      assert.equal((await charge1(of('one'))).remaining, 6, 'after a period it is charged again');
     }),
     of(
-      'what was charged once and is given back is charged anew',
+      'a repeated idempotency key is not charged again within a period',
+      async ({ opened, bucket, spend, charge, charge1 }) => {
+        const mine = bucket();
+        const of = (idempotencyKey: string, more: Partial<Options> = {}): QuotaAsk =>
+          spend(mine, { limit: 10, cost: 4, idempotencyKey, ...more });
+        for (let times = 0; times < 3; times++)
+          assert.deepEqual(shown(await charge1(of('one'))), {
+            granted: true,
+            remaining: 6,
+          });
+        assert.equal((await charge1(of('other'))).remaining, 2);
+        assert.equal((await charge1(of('third'))).granted, false, 'a refused ask must not be remembered as charged');
+        assert.equal((await charge1(of('third'))).granted, false);
+        assert.equal(
+          (await charge1(of('one', { cost: 9 }))).granted,
+          true,
+          'a repeated ask is granted, whatever is left',
+        );
+        assert.equal((await charge1(of('one', { key: 'bob' }))).remaining, 6, 'another key is charged for itself');
+        const both = await charge(
+          of('new', { cost: 1 }),
+          spend(bucket({ counter: 'narrow' }), { limit: 0, idempotencyKey: 'new' }),
+        );
+        assert.deepEqual(
+          both.map(({ granted }) => granted),
+          [true, false],
+        );
+        assert.equal(
+          (await charge1(of('new', { cost: 1 }))).remaining,
+          1,
+          'an ask refused with another is remembered as charged',
+        );
+        opened.clock.advance(2 * MINUTE_MS + 1);
+        assert.equal((await charge1(of('one'))).remaining, 6, 'after a period it is charged again');
+      },
+    ),
+    of(
+      'an idempotency key is forgotten when its charge is given back',
       async ({ bucket, spend, look, giveBack, charge1 }) => {
         const mine = bucket();
         const of = (cost: number) => ({ limit: 5, cost, idempotencyKey: 'one' });
         assert.equal((await charge1(spend(mine, of(4)))).remaining, 1);
         assert.equal((await charge1(giveBack(mine, of(4)))).remaining, 5);
         assert.equal((await charge1(look(mine, { limit: 5, idempotencyKey: 'one' }))).granted, true);
-        assert.equal((await charge1(spend(mine, of(3)))).remaining, 2, 'it is not charged anew');
+        assert.equal((await charge1(spend(mine, of(3)))).remaining, 2, 'the key is still remembered');
         assert.equal((await charge1(spend(mine, of(3)))).remaining, 2);
       },
     ),
     of(
-      'where a part of the cost will do, what is left is granted, and all or none holds',
+      'a partial spend charges what is left, and all or none still holds',
       async ({ bucket, spend, charge, charge1 }) => {
         const mine = bucket({ counter: 'mine' });
         const part = (cost: number): QuotaAsk => spend(mine, { limit: 5, cost, partial: true });
@@ -162,7 +177,7 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
         'more was given back than was charged',
       );
     }),
-    of('a counter that is reset begins anew, and others go on', async ({ opened, bucket, spend, look, charge1 }) => {
+    of('a reset clears one counter and leaves the others', async ({ opened, bucket, spend, look, charge1 }) => {
       if (opened.handler.reset === undefined) return;
       const mine = bucket();
       for (const key of ['ann', 'bob']) await charge1(spend(mine, { limit: 5, cost: 4, key }));
@@ -184,7 +199,7 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
       opened.clock.advance(RESET_ROUNDING_MS + 1);
       assert.equal((await charge1(spend(mine, { limit: 2 }))).granted, true, 'refused after the time that it said');
     }),
-    of('keys are apart, and of any text', async ({ bucket, spend, charge1 }) => {
+    of('keys are separate, and may be any text', async ({ bucket, spend, charge1 }) => {
       const mine = bucket();
       for (const key of ['a', 'b', '', 'a b', 'a:b', '{a}', 'ü\n\0', 'x'.repeat(1000)]) {
         assert.equal(
@@ -195,7 +210,7 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
         assert.equal((await charge1(spend(mine, { limit: 1, key }))).granted, false);
       }
     }),
-    of('counters are apart; rules that name one counter share it', async ({ bucket, spend, charge1 }) => {
+    of('counters are separate; rules that name the same counter share it', async ({ bucket, spend, charge1 }) => {
       assert.equal((await charge1(spend(bucket({ counter: 'one' }), { limit: 1 }))).granted, true);
       assert.equal((await charge1(spend(bucket({ counter: 'other' }), { limit: 1 }))).granted, true);
       assert.equal(
@@ -203,7 +218,7 @@ function ofAnyAlgorithm(of: Of): Behaviour[] {
         false,
       );
     }),
-    of('a period that a request brings counts for itself', async ({ bucket, spend, charge1 }) => {
+    of('a period set by the request has its own counter', async ({ bucket, spend, charge1 }) => {
       const mine = bucket();
       assert.equal((await charge1(spend(mine, { limit: 1 }))).granted, true);
       assert.equal((await charge1(spend(mine, { limit: 1, perMs: 1000 }))).granted, true);

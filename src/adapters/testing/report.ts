@@ -57,7 +57,7 @@ export function reportBehaviours(adapter: Adapter, subject: AdapterSubject, exam
       await arrives(opened, batches.flat());
     }),
     {
-      says: 'what was accepted is delivered though it closes at once',
+      says: 'accepted entries are delivered even if the handler closes at once',
       async show() {
         const opened = await openSubject(adapter, subject);
         const entries = entriesOf(opened, 0, BATCH);

@@ -5,7 +5,7 @@ import type { OpenedForTest } from './open-for-test.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** Those of vitest and node:test both fit. */
+/** Both vitest and node:test fit. */
 export interface Runner {
   readonly describe: (name: string, declare: () => void) => unknown;
   readonly test: (name: string, run: () => Promise<void>) => unknown;
@@ -13,7 +13,7 @@ export interface Runner {
 
 export interface AdapterSubject {
   readonly runner: Runner;
-  /** As an operator writes it, or a function that returns it (for an address that is known once a server runs). */
+  /** As an operator writes it, or a function that returns it (for an address known only when a server runs). */
   readonly config: unknown;
   /** Base of relative paths in the config. */
   readonly folder?: string;

@@ -1,5 +1,6 @@
-/** How many calls are remembered; answers before those change nothing that is asked. */
+/** Answers kept; older ones no longer change a result. */
 const REMEMBERED = 32;
+/** Answers in order within this time are kept as one. */
 const GRAIN_MS = 1;
 /** This many calls at once are a burst. */
 export const BURST = 32;
@@ -10,11 +11,11 @@ export const BURST = 32;
 export const BURST_SILENCE_MS = 150;
 
 /**
- * When a handler answered, which tells a slow backend from a busy one. A backend that answers in order owes nothing to a call while it
- * answers calls sent before it; a call that later ones overtake has been passed over. All times are loop time (see `TimerWheel`).
+ * When a handler answered, which tells a slow backend from a busy one. While a backend that answers in order answers earlier calls, a
+ * call is not late; a call overtaken by later ones is. All times are loop time (see `TimerWheel`).
  */
 export class AnswerTimes {
-  /** Since when no call has been answered, while any runs. */
+  /** Start of the current silence: no answer since, while calls run. */
   silentSinceMs = 0;
   /** Calls that are with the handler or queued for it. */
   pending = 0;
@@ -28,7 +29,7 @@ export class AnswerTimes {
     this.#burstSilenceMs = burstSilenceMs;
   }
 
-  /** A backend takes a burst of commands at once and answers none of them before it has. 0 where there is no burst. */
+  /** When silence during a burst is late: a backend reads the whole burst before it answers. 0 outside of a burst. */
   get burstLateAtMs(): number {
     return this.pending < BURST ? 0 : this.silentSinceMs + this.#burstSilenceMs;
   }

@@ -74,7 +74,7 @@ export class Breaker {
     return true;
   }
 
-  /** The call says nothing of the backend: its caller had gone, or it was never sent. */
+  /** The call proves nothing about the backend: its caller left, or it was never sent. */
   unknown(turn: Turn): void {
     if (turn === this.#trying) this.#trying = 0;
   }

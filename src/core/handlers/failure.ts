@@ -29,7 +29,7 @@ export class Failure {
     this.cause = options.cause;
   }
 
-  /** Applies the rule's `onError`. An overload here never passes: the backend works, and a burst must not open what it guards. */
+  /** Applies the rule's `onError`. An overload here never passes: the backend works, and a burst must not disable the rule. */
   comesTo(word: ErrorWord): ErrorWord {
     return word === 'allow' && (this.kind === 'overload' || this.kind === 'gone') ? 'error' : word;
   }
@@ -48,7 +48,7 @@ export function failureOf(thrown: unknown, label: string): Failure {
     return new Failure('rejected', `[${label}] ${message}`, { entries });
   }
   const said = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-  return new Failure('fault', `[${label}] a fault of the plugin: ${said}`, { cause: thrown });
+  return new Failure('fault', `[${label}] error in the plugin: ${said}`, { cause: thrown });
 }
 
 const isNamed = (thrown: unknown, name: string): boolean => thrown instanceof Error && thrown.name === name;

@@ -1,7 +1,7 @@
 /**
  * Everything between the engine and one handler: breaker, queue, timeout, then the plugin's function.
  * **In**: a function of the handler, its input, the call it is for. **Out**: the answer, synchronously if the handler answers
- * synchronously. **Fails**: never by throwing; with a {@link Failure} if it is late, down, turned away or at fault.
+ * synchronously. **Fails**: never by throwing; with a {@link Failure} if the handler is late, unavailable, overloaded or faulty.
  */
 import type { Call, Log } from '../../adapters/contract.ts';
 import { messageOf } from '../../text/message-of.ts';
@@ -80,7 +80,7 @@ export class Gate implements CallsOfHandler {
     const nowMs = this.#answersLater ? performance.now() : scope.nowMs;
     const silenceMs = scope.silenceMs(deadlineMs);
     if (scope.endsAtMs <= nowMs)
-      return this.#overload(turn, `[${health.label}] was not asked: nothing is left of the caller's time`);
+      return this.#overload(turn, `[${health.label}] was not asked: the caller's time is used up`);
     if (this.#running >= this.#concurrency) return this.#enqueue(turn, nowMs, ask, input, scope, silenceMs, problemOf);
     const call = new HandlerCall(scope, Math.min(nowMs + silenceMs, scope.endsAtMs));
     let answer: T | Promise<T>;
@@ -107,7 +107,7 @@ export class Gate implements CallsOfHandler {
     return this.health.settled<never>(new Failure('overload', why), turn);
   }
 
-  /** A function of its own: in `ask`, the variables of its closure would be allocated for every call. */
+  /** Separate from `ask`, where the variables of its closure would be allocated for every call. */
   #enqueue<I, T>(
     turn: Turn,
     nowMs: number,
@@ -120,7 +120,7 @@ export class Gate implements CallsOfHandler {
     if (this.#waiting.size >= this.#queue)
       return this.#overload(
         turn,
-        `[${this.label}] was not asked: ${this.#running} calls run and ${this.#waiting.size} wait, and no more may`,
+        `[${this.label}] was not asked: ${this.#running} calls run and ${this.#waiting.size} wait, the most that concurrency and queue allow`,
       );
     scope.waits();
     const pending = new PendingCall(this, scope, turn, nowMs, silenceMs, (started) =>
@@ -183,7 +183,7 @@ export class Gate implements CallsOfHandler {
     );
   }
 
-  /** A promise of the handler settled. `answered`: its call, if that was answered in time. */
+  /** A promise of the handler settled. `answered`: its call; absent if the answer came too late. */
   #ended(answered: PendingCall | undefined): void {
     this.#running--;
     const { answerTimes } = this;
@@ -217,7 +217,7 @@ export class Gate implements CallsOfHandler {
     });
   }
 
-  /** The answer, or the plugin's fault. An answer may be of any kind, also one that throws when it is read. */
+  /** The answer, or a failure if it is invalid. A plugin may return any value, even one whose getters throw. */
   #checked<I, T>(answer: T, input: I, problemOf: ProblemOf<I, T>): T | Failure {
     let problem: string | undefined;
     try {
@@ -225,7 +225,7 @@ export class Gate implements CallsOfHandler {
     } catch (error) {
       problem = `its answer cannot be read: ${messageOf(error)}`;
     }
-    return problem === undefined ? answer : new Failure('fault', `[${this.label}] a fault of the plugin: ${problem}`);
+    return problem === undefined ? answer : new Failure('fault', `[${this.label}] error in the plugin: ${problem}`);
   }
 }
 

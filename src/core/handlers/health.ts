@@ -29,7 +29,7 @@ export class Health {
     this.label = `${adapter}/${name}`;
     this.breaker = new Breaker(breaker);
     this.meters = meters;
-    this.#faults = new ThrottledLine(log, 'error', 'a plugin is at fault', fields);
+    this.#faults = new ThrottledLine(log, 'error', 'error in a plugin', fields);
     this.#outage = new OutageLog(log, fields);
   }
 
@@ -55,7 +55,7 @@ export class Health {
       this.#answered();
       return answer;
     }
-    // A rejected input proves that the backend answers; an overload here, or a caller that has gone, says nothing of it.
+    // A rejected input proves that the backend answers; an overload here, or a caller that left, proves nothing about it.
     if (answer.kind === 'rejected') this.#answered();
     else if (answer.kind === 'gone' || answer.kind === 'overload') this.breaker.unknown(turn);
     else this.#unanswered(answer, this.breaker.failed(turn));
@@ -69,7 +69,7 @@ export class Health {
     this.#outage.succeeded('a handler answers again');
   }
 
-  /** One late call says little; an unavailable backend, or a breaker that opens, says that it is down. */
+  /** One late call proves little; an unavailable backend, or a breaker that opens, means that it is down. */
   #unanswered({ kind, why }: Failure, hasOpened: boolean): void {
     if (kind !== 'unavailable' && !hasOpened && this.#downWhy === undefined) return;
     this.#downWhy = why;

@@ -7,14 +7,14 @@ import type { HandlerCall } from './handler-call.ts';
 import type { Health } from './health.ts';
 
 /** The part of a deadline that must have passed in loop time; the rest allows for inexact timers. */
-const NEARLY = 0.75;
+const LOOP_TIME_SHARE = 0.75;
 
 /** What the calls of one handler share. */
 export interface CallsOfHandler {
   readonly health: Health;
   readonly answerTimes: AnswerTimes;
   readonly deadlines: TimerWheel;
-  /** A call left the queue without its turn. */
+  /** A call left the queue before its turn. */
   leftQueue(): void;
 }
 
@@ -91,7 +91,10 @@ export class PendingCall implements Expiring {
   #isLate(loopMs: number): boolean {
     const { burstLateAtMs, silentSinceMs } = this.#calls.answerTimes;
     if (loopMs < burstLateAtMs) return false;
-    return loopMs - this.#silentSinceLoopMs >= this.#deadlineMs * NEARLY || loopMs - silentSinceMs >= this.#deadlineMs;
+    return (
+      loopMs - this.#silentSinceLoopMs >= this.#deadlineMs * LOOP_TIME_SHARE ||
+      loopMs - silentSinceMs >= this.#deadlineMs
+    );
   }
 
   get isOpen(): boolean {

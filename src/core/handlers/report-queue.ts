@@ -41,7 +41,7 @@ export class ReportQueue {
   #batch: Required<BatchDefaults>;
   #deadlineMs: number;
   readonly #waiting: ReportEntry[] = [];
-  /** Of what waits, at equal places: an object around each would be one more for every report. */
+  /** Rule and size of each waiting entry, by index; parallel arrays save an object per report. */
   readonly #rules: string[] = [];
   readonly #sizes: number[] = [];
   #bytes = 0;
@@ -98,7 +98,7 @@ export class ReportQueue {
     return this.#room.promise;
   }
 
-  /** Settles when all that is queued now is written or discarded. */
+  /** Settles when all queued entries are written or discarded. */
   async flush(): Promise<void> {
     while (this.#waiting.length > 0) {
       this.#start();
@@ -106,7 +106,7 @@ export class ReportQueue {
     }
   }
 
-  /** Drains the queue within that time; then drops what is left, the batch being written included, and logs how much. */
+  /** Drains the queue for at most `withinMs`; then drops the rest, the batch being written included, and logs it. */
   async close(withinMs: number): Promise<void> {
     this.#givesUpAtMs = performance.now() + withinMs;
     this.#retry.abort();
@@ -121,7 +121,7 @@ export class ReportQueue {
     this.#isGivenUp = true;
     if (this.#waiting.length === 0) return;
     this.#gate.health.meters.lost += this.#waiting.length;
-    this.#log.error('reports are lost: their backend did not take them before the end', {
+    this.#log.error('reports lost: the backend did not accept them before the handler closed', {
       handler: this.#gate.label,
       entries: this.#waiting.length,
       bytes: this.#bytes,

@@ -5,18 +5,18 @@ import type { ReportEntry } from '../../adapters/contract.ts';
 const FIELD_BYTES = 16;
 const ENTRY_BYTES = 64;
 /** Values of an entry that are measured; the rest is extrapolated. */
-const MOST_LOOKED_AT = 1000;
+const MOST_MEASURED = 1000;
 /** Deeper than JSON of a request may nest; deeper values are not measured. */
 const DEEPEST = 32;
 
 /** Estimated size of an entry: its texts, nested ones included, and an overhead per field. */
 export function reportBytes(input: Readonly<Record<string, unknown>>): number {
   let bytes = ENTRY_BYTES;
-  let looked = 0;
+  let measured = 0;
   for (const name in input) {
     const value = input[name];
-    if ((typeof value === 'object' && value !== null) || ++looked > MOST_LOOKED_AT)
-      return ENTRY_BYTES + fieldsBytes(input, { values: MOST_LOOKED_AT }, 0);
+    if ((typeof value === 'object' && value !== null) || ++measured > MOST_MEASURED)
+      return ENTRY_BYTES + fieldsBytes(input, { values: MOST_MEASURED }, 0);
     bytes += FIELD_BYTES + name.length + (typeof value === 'string' ? value.length : 8);
   }
   return bytes;
@@ -41,26 +41,26 @@ function valueBytes(value: unknown, left: Left, depth: number): number {
 
 function fieldsBytes(fields: Readonly<Record<string, unknown>>, left: Left, depth: number): number {
   let bytes = 0;
-  let looked = 0;
+  let measured = 0;
   for (const name in fields) {
-    if (left.values-- <= 0) return rest(bytes, looked, Object.keys(fields).length);
+    if (left.values-- <= 0) return rest(bytes, measured, Object.keys(fields).length);
     bytes += FIELD_BYTES + name.length + valueBytes(fields[name], left, depth);
-    looked++;
+    measured++;
   }
   return bytes;
 }
 
 function listBytes(list: readonly unknown[], left: Left, depth: number): number {
   let bytes = 0;
-  for (const [looked, value] of list.entries()) {
-    if (left.values-- <= 0) return rest(bytes, looked, list.length);
+  for (const [measured, value] of list.entries()) {
+    if (left.values-- <= 0) return rest(bytes, measured, list.length);
     bytes += FIELD_BYTES + valueBytes(value, left, depth);
   }
   return bytes;
 }
 
-const rest = (bytes: number, looked: number, all: number): number =>
-  looked === 0 ? all * FIELD_BYTES : Math.round((bytes / looked) * all);
+const rest = (bytes: number, measured: number, all: number): number =>
+  measured === 0 ? all * FIELD_BYTES : Math.round((bytes / measured) * all);
 
 const SHOWN_FIELDS = 8;
 

@@ -1,12 +1,12 @@
 import type { Log, LogFields } from '../../adapters/contract.ts';
 import { Throttle } from '../../time/throttle.ts';
 
-/** A log line for what may happen with every call: at most one a minute; `times` counts the events since the last one. */
+/** A log line for events that any call may cause: at most one a minute; `times` counts the events since the last one. */
 export class ThrottledLine {
   readonly #write: (fields: LogFields) => void;
   readonly #throttle = new Throttle();
 
-  /** `fields` stand on each line. */
+  /** `fields` are on every line. */
   constructor(log: Log, level: 'warn' | 'error', message: string, fields: LogFields = {}) {
     this.#write = (more) => log[level](message, { ...fields, ...more });
   }

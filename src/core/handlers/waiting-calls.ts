@@ -1,7 +1,7 @@
-/** Empty places at the head of the list are removed this many at a time. */
+/** Slots already read at the head of the list before it is compacted. */
 const COMPACT_AT = 1024;
 
-/** A queue of calls. Those that ended stay in the list until their turn, and do not count. */
+/** A queue of calls. Calls that ended early stay in the list until their turn, but do not count. */
 export class WaitingCalls<C extends { readonly isOpen: boolean }> {
   readonly #calls: (C | undefined)[] = [];
   #head = 0;
@@ -16,7 +16,7 @@ export class WaitingCalls<C extends { readonly isOpen: boolean }> {
     this.#size++;
   }
 
-  /** One of them ended. */
+  /** A waiting call ended early. */
   left(): void {
     this.#size--;
     if (this.#size === 0) this.#clear();

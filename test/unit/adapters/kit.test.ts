@@ -93,7 +93,7 @@ describe('lifecycle', () => {
     const runner = {
       describe: (_: string, declare: () => void) => declare(),
       test: (says: string, run: () => Promise<void>) =>
-        says.startsWith('given up') ? failed.push(says, String(run)) : 0,
+        says.startsWith('opening ends') ? failed.push(says, String(run)) : 0,
     };
     testAdapter(hanging, { ...subject, runner });
     expect(failed).toHaveLength(2);
@@ -129,7 +129,7 @@ describe('lifecycle', () => {
 
   test('a skip of an unknown behaviour; a missing example', async () => {
     expect(await failing(adapter(), { ...subject, skip: { 'it flies': 'no wings' } })).toEqual([
-      'enrich-one skips only sentences that there are',
+      'enrich-one skips only known behaviours',
     ]);
     expect(
       await failing(adapter({ config: z.object({}) }), {
@@ -175,7 +175,7 @@ describe('check', () => {
     [
       'a negative validity',
       (value) => (value === 'x' ? allow({ validForMs: -1 }) : no),
-      ['how long and how often an answer is valid is not negative'],
+      ['validForMs and uses are not negative'],
     ],
     [
       'an output not of its type',
@@ -305,11 +305,11 @@ describe('quota', () => {
         'fixed: stays all or none under concurrent asks',
       ],
     ],
-    ['one count for all keys', { oneKey: true }, ['fixed: keys are apart, and of any text']],
+    ['one count for all keys', { oneKey: true }, ['fixed: keys are separate, and may be any text']],
     [
       'one count for all counters',
       { oneCounter: true },
-      ['fixed: counters are apart; rules that name one counter share it'],
+      ['fixed: counters are separate; rules that name the same counter share it'],
     ],
     [
       'a clock of its own',
@@ -323,25 +323,25 @@ describe('quota', () => {
     [
       'one that charges again',
       { chargesAgain: true },
-      ['fixed: what is charged once is not charged again for a period'],
+      ['fixed: a repeated idempotency key is not charged again within a period'],
     ],
     [
       'one that knows as charged what was given back',
       { neverForgets: true },
-      ['fixed: what was charged once and is given back is charged anew'],
+      ['fixed: an idempotency key is forgotten when its charge is given back'],
     ],
     [
       'one that knows no parts',
       { wholeOnly: true },
-      ['fixed: where a part of the cost will do, what is left is granted, and all or none holds'],
+      ['fixed: a partial spend charges what is left, and all or none still holds'],
     ],
     ['one that takes nothing back', { keepsAll: true }, ['fixed: gives back what was charged, and no more']],
     [
       'one that takes back into a window that is over',
       { takesLate: true },
-      ['fixed: what is given back to a window that is over changes nothing of a later one'],
+      ['fixed: giving back to an ended window does not credit a later one'],
     ],
-    ['one that forgives debts', { forgives: true }, ['fixed: what is owed is charged beyond the limit too']],
+    ['one that forgives debts', { forgives: true }, ['fixed: a debt is charged even beyond the limit']],
     [
       'windows from the first ask',
       { fromFirst: true },

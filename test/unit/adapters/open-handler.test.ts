@@ -266,13 +266,13 @@ describe('opening', () => {
     over.abort();
     await expect(opening).rejects.toMatchObject({
       code: 'ADAPTER_OPEN_FAILED',
-      message: '[check-example/one] given up while opening',
+      message: '[check-example/one] opening was aborted',
     });
   });
 
   test.each<[string, object, string]>([
-    ['lacks a method', { check: undefined }, 'has no method "check"'],
-    ['has a method it does not serve', { charge: () => [] }, 'has a method "charge", but it does not serve quota'],
+    ['lacks a method', { check: undefined }, 'returned no method "check"'],
+    ['has a method it does not serve', { charge: () => [] }, 'returned a method "charge", but it does not serve quota'],
   ])('a handler that %s is refused and closed', async (_, handler, says) => {
     let closed = 0;
     const opening = openHandler(

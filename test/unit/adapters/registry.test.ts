@@ -48,7 +48,7 @@ describe('a registry', () => {
   test.each<[string, object, RegExp]>([
     ['a name that is not kebab-case', { name: 'Check_Nothing' }, /^ADAPTER_BAD_NAME .*"Check_Nothing"/],
     ['no summary', { summary: ' ' }, /^ADAPTER_NO_SUMMARY/],
-    ['nothing served', { serves: {} }, /^ADAPTER_BAD_SERVES .*serves nothing/],
+    ['nothing served', { serves: {} }, /^ADAPTER_BAD_SERVES .*serves is empty/],
     [
       'an unknown capability',
       { serves: { chekc: { input: {} } } },
@@ -94,7 +94,7 @@ describe('a registry', () => {
       { config: z.object({ a: z.string().describe('A.') }) },
       /^ADAPTER_NOT_STRICT .*use z\.strictObject/,
     ],
-    ['a config that is no schema', { config: { parse: () => ({}) } }, /^ADAPTER_NOT_STRICT .*not a zod schema/],
+    ['a config that is no schema', { config: { parse: () => ({}) } }, /^ADAPTER_NOT_STRICT .*not a zod 4 schema/],
   ])('refuses %s', (_, change, says) => {
     const problems = problemsOf(like(change));
     expect(problems).toHaveLength(1);

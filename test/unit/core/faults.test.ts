@@ -65,13 +65,13 @@ describe.each(STAGES)('%s that throws', (_what, name, change, outcome) => {
 test('a plugin that throws for each call is logged once, with the place', async () => {
   const { http, logged } = await engineOf(POLICY, { h: { check: boom } });
   for (let call = 0; call < 5; call++) expect((await http()).outcome).toBe('failed');
-  const lines = logged.filter(({ message }) => message === 'a plugin is at fault');
+  const lines = logged.filter(({ message }) => message === 'error in a plugin');
   expect(lines.map(({ fields }) => fields)).toEqual([
     {
       handler: 'h',
       adapter: 'check-script',
       at: expect.stringMatching(/faults\.test\.ts:\d+:\d+$/),
-      why: '[check-script/h] a fault of the plugin: TypeError: boom',
+      why: '[check-script/h] error in the plugin: TypeError: boom',
       times: 1,
     },
   ]);
@@ -82,7 +82,7 @@ test('an answer that throws when it is read is a fault of the plugin, now and la
   for (const check of [answer, async () => answer()]) {
     const { http } = await engineOf(POLICY, { h: { check } });
     expect((await http()).reasons[0]?.text).toContain(
-      '[check-script/h] a fault of the plugin: its answer cannot be read: boom',
+      '[check-script/h] error in the plugin: its answer cannot be read: boom',
     );
   }
 });

@@ -75,7 +75,7 @@ describe('time', () => {
       },
     });
     expect(why(await http({}, { remainingMs: 3, signal: undefined }))).toBe(
-      "[check-script/h] was not asked: nothing is left of the caller's time",
+      "[check-script/h] was not asked: the caller's time is used up",
     );
     expect(asked).toBe(0);
   });
@@ -141,7 +141,7 @@ describe('room', () => {
     const calls = Array.from({ length: 4 }, () => http({}, patient));
     expect(engine.handlers()[0]).toMatchObject({ running: 2, waiting: 1 });
     expect(why(await (calls[3] as Promise<Verdict>))).toBe(
-      '[check-script/h] was not asked: 2 calls run and 1 wait, and no more may',
+      '[check-script/h] was not asked: 2 calls run and 1 wait, the most that concurrency and queue allow',
     );
     expect(answers).toHaveLength(2);
     answers[0]?.(allow());
@@ -236,31 +236,27 @@ describe('faults of a plugin', () => {
       () => {
         throw new TypeError('x is undefined');
       },
-      '[check-script/h] a fault of the plugin: TypeError: x is undefined',
+      '[check-script/h] error in the plugin: TypeError: x is undefined',
     ],
-    ['rejects', () => Promise.reject(new Error('no')), '[check-script/h] a fault of the plugin: Error: no'],
+    ['rejects', () => Promise.reject(new Error('no')), '[check-script/h] error in the plugin: Error: no'],
     [
       'throws what is no error',
       () => {
         throw 'oh';
       },
-      '[check-script/h] a fault of the plugin: oh',
+      '[check-script/h] error in the plugin: oh',
     ], // eslint-disable-line no-throw-literal
-    ['answers true', () => true, '[check-script/h] a fault of the plugin: a check answers allow() or deny()'],
-    [
-      'answers an empty object',
-      () => ({}),
-      '[check-script/h] a fault of the plugin: a check answers allow() or deny()',
-    ],
+    ['answers true', () => true, '[check-script/h] error in the plugin: a check answers allow() or deny()'],
+    ['answers an empty object', () => ({}), '[check-script/h] error in the plugin: a check answers allow() or deny()'],
     [
       'denies with code 0',
       () => deny(0, 'no'),
-      '[check-script/h] a fault of the plugin: deny() takes a gRPC status code from 1 to 16, not 0',
+      '[check-script/h] error in the plugin: deny() takes a gRPC status code from 1 to 16, not 0',
     ],
     [
       'denies with 403',
       () => Promise.resolve(deny(403, 'no')),
-      '[check-script/h] a fault of the plugin: deny() takes a gRPC status code from 1 to 16, not 403',
+      '[check-script/h] error in the plugin: deny() takes a gRPC status code from 1 to 16, not 403',
     ],
   ];
   test.each(faults)(
@@ -289,7 +285,7 @@ rules: [{ name: r, quota: { handler: q, limit: 1, per: 1m, key: [] }, onError: {
       );
       const verdict = await http();
       if (answers === undefined) expect(verdict.outcome).toBe('allow'); // the script then grants by itself
-      else expect(why(verdict)).toMatch(/^\[quota-script\/q\] a fault of the plugin: /);
+      else expect(why(verdict)).toMatch(/^\[quota-script\/q\] error in the plugin: /);
     }
   });
 });
@@ -357,7 +353,7 @@ rules:
     const { http, engine } = await engineOf(quota(), { far: { charge: away }, near: { charge: () => [] } });
     const verdict = await http();
     expect(verdict.outcome).toBe('allow');
-    expect(why(verdict)).toContain('[quota-script/far] away; [quota-script/near] a fault of the plugin: ');
+    expect(why(verdict)).toContain('[quota-script/far] away; [quota-script/near] error in the plugin: ');
     expect(engine.meters.ofRule('one')).toMatchObject({ local: 0, failed: 1 });
   });
 

@@ -207,7 +207,7 @@ describe('at the end', () => {
     expect(engine.meters.ofHandler('out').lost).toBe(5);
     expect(
       logged
-        .filter(({ level, message }) => level === 'error' && message.startsWith('reports are lost'))
+        .filter(({ level, message }) => level === 'error' && message.startsWith('reports lost'))
         .map(({ fields }) => fields['entries'])
         .reduce((a, b) => Number(a) + Number(b), 0),
     ).toBe(5);
@@ -227,7 +227,7 @@ describe('a hung backend', () => {
     await engine.drain();
     expect(performance.now() - beganAtMs).toBeLessThan(5000);
     expect(engine.meters.ofHandler('out')).toMatchObject({ lost: 6, written: 0 });
-    const lines = logged.filter(({ message }) => message.startsWith('reports are lost'));
+    const lines = logged.filter(({ message }) => message.startsWith('reports lost'));
     expect(lines).toHaveLength(1);
     expect(lines[0]?.fields).toMatchObject({ entries: 6 });
     expect(JSON.stringify(lines)).not.toContain('secret');

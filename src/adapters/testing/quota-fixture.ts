@@ -1,4 +1,4 @@
-/** What the behaviours of quota handlers ask with. */
+/** The fixture of the behaviours of quota handlers: builds buckets and asks, and charges them. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { Adapter, Algorithm, QuotaAnswer, QuotaAsk, Spend } from '../contract.ts';
@@ -9,14 +9,14 @@ import type { QuotaSubject } from './subject.ts';
 export const MINUTE_MS = 60_000;
 export const RESET_ROUNDING_MS = 2; // whole milliseconds, rounded once on either side
 
-/** What a test says of an ask; the rest has defaults. */
+/** The parts of an ask that a test sets; the rest has defaults. */
 export type Options = Pick<Partial<Spend>, 'key' | 'cost' | 'burst' | 'perMs' | 'endsAtMs' | 'idempotencyKey'> & {
   readonly limit: number;
 };
 
-export interface Desk {
+export interface QuotaFixture {
   readonly opened: OpenedForTest;
-  /** A bucket; each test's counters are its own, also where the backend is shared. */
+  /** A bucket; each test has its own counters, even if tests share the backend. */
   readonly bucket: (options?: {
     readonly counter?: string;
     readonly rule?: string;
@@ -33,14 +33,19 @@ export interface Desk {
   readonly charge1: (ask: QuotaAsk) => Promise<QuotaAnswer>;
 }
 
-export function deskOf(adapter: Adapter, example: QuotaSubject, opened: OpenedForTest, algorithm: Algorithm): Desk {
+export function quotaFixture(
+  adapter: Adapter,
+  example: QuotaSubject,
+  opened: OpenedForTest,
+  algorithm: Algorithm,
+): QuotaFixture {
   const run = randomUUID();
   const { handler } = opened;
   const periods = new Map<unknown, number>();
   const charge = async (...asks: readonly QuotaAsk[]): Promise<readonly QuotaAnswer[]> => {
     const answers = await handler.charge?.(asks, testCall());
     assert.ok(answers !== undefined);
-    assert.equal(answers.length, asks.length, 'there is not one answer for each ask');
+    assert.equal(answers.length, asks.length, 'the number of answers differs from that of the asks');
     for (const { remaining, resetMs } of answers) {
       assert.ok(remaining >= 0, `remaining is ${remaining}`);
       assert.ok(resetMs >= 0, `resetMs is ${resetMs}`);
@@ -83,9 +88,9 @@ export function deskOf(adapter: Adapter, example: QuotaSubject, opened: OpenedFo
   };
 }
 
-export type Of = (says: string, show: (desk: Desk) => Promise<void>) => Behaviour;
+export type Of = (says: string, show: (fixture: QuotaFixture) => Promise<void>) => Behaviour;
 
-/** The part of an answer that most behaviours are about. */
+/** The part of an answer that most behaviours assert. */
 export const shown = ({ granted, remaining }: QuotaAnswer): Pick<QuotaAnswer, 'granted' | 'remaining'> => ({
   granted,
   remaining,
