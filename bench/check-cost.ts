@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { CheckResponseSchema } from '../gen/envoy/service/auth/v3/external_auth_pb.ts';
-import { loadBuiltIns } from '../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { load } from '../src/cli/load.ts';
 import { createEngine } from '../src/core/engine.ts';
 import { SILENT } from '../src/log/log.ts';
@@ -58,7 +58,7 @@ const POLICIES: Readonly<Record<string, string>> = {
 
 async function serveRuns(policyFile: string): Promise<void> {
   const registry = await loadBuiltIns();
-  const engine = createEngine({ openHandlers: handlerOpener(registry, SILENT).openHandlers });
+  const engine = createEngine({ openHandlers: handlerOpener(SILENT).openHandlers });
   const { policy, findings } = await load([policyFile], registry);
   if (policy === undefined) throw new Error(findings.map(({ message }) => message).join('\n'));
   await engine.use(policy);

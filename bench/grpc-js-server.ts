@@ -1,7 +1,7 @@
 /** The same engine, rules and frontends behind @grpc/grpc-js, to compare transports. `POLICY [CERT KEY]`, for check.ts and tls.ts. */
 import { readFileSync } from 'node:fs';
 import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from '@grpc/grpc-js';
-import { loadBuiltIns } from '../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { load } from '../src/cli/load.ts';
 import { SILENT } from '../src/log/log.ts';
 import { methodsOf } from '../src/serve/policy/methods.ts';
@@ -10,7 +10,7 @@ import { createEngine } from '../src/core/engine.ts';
 import { rangeOf } from '../src/transport/byte-range.ts';
 
 const registry = await loadBuiltIns();
-const engine = createEngine({ openHandlers: handlerOpener(registry, SILENT).openHandlers });
+const engine = createEngine({ openHandlers: handlerOpener(SILENT).openHandlers });
 const { policy } = await load([process.argv[2] ?? ''], registry);
 if (policy === undefined) throw new Error('the policy has errors');
 await engine.use(policy);

@@ -3,7 +3,7 @@
  * `node bench/rules.ts` prints a table; each row comes from its own process, as medians of alternating rounds.
  */
 import { execFileSync } from 'node:child_process';
-import { loadBuiltIns } from '../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { parseIp } from '../src/attributes/network.ts';
 import type { Bag } from '../src/attributes/bag.ts';
 import type { Value } from '../src/attributes/values.ts';

@@ -42,7 +42,12 @@ const stagesOfCore = Object.fromEntries(
   STAGES_OF_CORE.flatMap((stage, at) =>
     stage.map((place) => [
       place,
-      [...GROUND, 'src/adapters/open-handler.ts', ...STAGES_OF_CORE.slice(0, at + 1).flat()],
+      [
+        ...GROUND,
+        'src/adapters/open-handler.ts',
+        'src/adapters/registry.ts',
+        ...STAGES_OF_CORE.slice(0, at + 1).flat(),
+      ],
     ]),
   ),
 );
@@ -152,7 +157,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/log': ['src/text', 'src/attributes', 'src/adapters/contract.ts'],
   'src/adapters': ['src/text', 'src/time', 'src/files', 'src/attributes'],
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
-  'src/core': [...GROUND, 'src/adapters/open-handler.ts'],
+  'src/core': [...GROUND, 'src/adapters/open-handler.ts', 'src/adapters/registry.ts'],
   ...stagesOfCore,
   'src/ratelimit': ['src/text', 'src/time', ...STAGES_OF_RATELIMIT.flatMap(([, places]) => places)],
   ...stagesOfRatelimit,

@@ -1,7 +1,7 @@
 /** Every case of test/cases, in process and over real gRPC: the specification by example. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadBuiltIns } from '../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../src/adapters/loading/built-in.ts';
 import { findCases } from '../src/cli/cases/files.ts';
 import { overGrpc } from '../src/cli/cases/grpc-driver.ts';
 import { realAdapters } from '../src/cli/cases/real-adapters.ts';

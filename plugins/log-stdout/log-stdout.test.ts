@@ -138,7 +138,7 @@ describe('log-stdout', () => {
     const path = join(folder, 'full.jsonl');
     const module = (at: string): string => JSON.stringify(new URL(at, import.meta.url).href);
     const script = `
-      const { loadBuiltIns } = await import(${module('../../src/adapters/built-in.ts')});
+      const { loadBuiltIns } = await import(${module('../../src/adapters/loading/built-in.ts')});
       const { openForTest, testCall } = await import(${module('../../src/adapters/testing/index.ts')});
       const { handler, close } = await openForTest((await loadBuiltIns()).get('log-stdout'), { config: {} });
       const entries = (from) => Array.from({ length: 50 }, (_, at) => ({ sink: 'r', id: String(from + at), timeMs: 0, input: { n: from + at, fill: 'x'.repeat(500) } }));
@@ -197,7 +197,7 @@ describe('log-stdout', () => {
   test('a stalled reader delays the writer, not the process, and gets every line', async () => {
     const module = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
     const script = `
-      const { loadBuiltIns } = await import(${module('../../src/adapters/built-in.ts')});
+      const { loadBuiltIns } = await import(${module('../../src/adapters/loading/built-in.ts')});
       const { openForTest, testCall } = await import(${module('../../src/adapters/testing/index.ts')});
       const { handler, close } = await openForTest((await loadBuiltIns()).get('log-stdout'), { config: {} });
       const entry = (n) => ({ sink: 'r', id: String(n), timeMs: 0, input: { n, fill: 'x'.repeat(5000) } });

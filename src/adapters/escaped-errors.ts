@@ -5,7 +5,7 @@
  */
 import type { Log } from './contract.ts';
 import { Throttle } from '../time/throttle.ts';
-import { type Origin, originOf } from './plugin-places.ts';
+import { type Origin, originOf } from './loading/plugin-places.ts';
 
 /** Messages may differ each time; above this many causes, all further ones share one line. */
 const MOST_CAUSES = 200;

@@ -1,4 +1,4 @@
 /** `node --import ./src/adapters/register.ts --test FILE`: resolves `sluice/plugin` for tests of plugins without vitest. */
-import { resolveOwnModules } from './own-modules.ts';
+import { resolveOwnModules } from './loading/own-modules.ts';
 
 resolveOwnModules();

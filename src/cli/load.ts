@@ -32,12 +32,10 @@ export async function load(configs: readonly string[], registry: Registry): Prom
 export async function loadAndTry(configs: readonly string[], registry: Registry): Promise<Loaded> {
   const { policy, findings } = await load(configs, registry);
   if (policy === undefined) return { policy, findings };
-  const { openHandlers } = handlerOpener(registry, SILENT);
+  const { openHandlers } = handlerOpener(SILENT);
   const engine = createEngine({
     openHandlers: async (spec) =>
-      registry.get(spec.adapter)?.selfContained === true
-        ? openHandlers(spec)
-        : unopened(`${spec.name} is not opened here`),
+      spec.implementation.selfContained ? openHandlers(spec) : unopened(`${spec.name} is not opened here`),
   });
   try {
     await (await engine.prepare(policy)).abandon();

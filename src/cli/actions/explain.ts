@@ -1,4 +1,4 @@
-import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { AttributeError } from '../../attributes/errors.ts';
 import type { Wire } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
@@ -25,11 +25,10 @@ export interface ExplainFlags {
 
 export async function explain(configs: readonly string[], flags: ExplainFlags): Promise<ExitCode> {
   const request = readRequestFile(flags.request);
-  const registry = await loadBuiltIns();
-  const policy = await loadOrStop(configs, registry);
+  const policy = await loadOrStop(configs, await loadBuiltIns());
   const call = request.call ?? flags.call ?? 'http';
   const wire = wireOf(policy, request, call);
-  const { openHandlers } = handlerOpener(registry, makeLog('text', 'error'));
+  const { openHandlers } = handlerOpener(makeLog('text', 'error'));
   const isForReal = flags.forReal === true;
   const engine = createEngine({ openHandlers: isForReal ? openHandlers : lookingOnly(openHandlers) });
   try {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { CALL_KINDS } from '../../attributes/carrier.ts';
 import { type Finding, findingsCount } from '../../core/rules/yaml/findings.ts';
 import type { Policy } from '../../core/rules/policy.ts';

@@ -1,4 +1,4 @@
-import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { CliError } from '../cli-error.ts';
 import { findCases } from '../cases/files.ts';
 import { overGrpc } from '../cases/grpc-driver.ts';

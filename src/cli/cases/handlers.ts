@@ -21,7 +21,6 @@ import type { OpenHandler } from '../../adapters/open-handler.ts';
 import type { OpenHandlers } from '../../core/handlers/live-handler.ts';
 
 export interface CaseHandlersOptions {
-  readonly adapters: { get(name: string): Adapter | undefined };
   /** Opens an adapter as it is, with the case's clock. */
   readonly open: (adapter: Adapter, spec: HandlerSpec, config: unknown) => Promise<OpenHandler>;
   /** The adapter for quotas in memory. */
@@ -34,8 +33,7 @@ export interface CaseHandlersOptions {
 
 export function caseHandlers(options: CaseHandlersOptions): OpenHandlers {
   return async (spec) => {
-    const adapter = options.adapters.get(spec.adapter);
-    if (adapter === undefined) throw new Error(`no adapter is named ${spec.adapter}`);
+    const adapter = spec.implementation;
     const given = options.given[spec.name];
     if (given === 'fails') return opened(failing(() => 'the case says: fails'));
     if (given !== undefined) return opened({ ...keeping(spec, options.reports), ...answering(given) });

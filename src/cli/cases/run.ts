@@ -48,7 +48,6 @@ export async function runCase(one: Case, policy: Policy, options: RunOptions): P
         `given names ${name}, which is no handler of the policy; those are ${[...policy.handlers.keys()].join(', ')}`,
     );
   const openHandlers = caseHandlers({
-    adapters: options.adapters,
     memory,
     given: one.given,
     reports,

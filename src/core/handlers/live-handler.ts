@@ -87,7 +87,7 @@ export class LiveHandler {
   serves(spec: HandlerSpec): boolean {
     return (
       this.#closed === undefined &&
-      this.#spec.adapter === spec.adapter &&
+      this.#spec.implementation === spec.implementation &&
       this.#spec.signature === spec.signature &&
       this.#spec.folder === spec.folder
     );

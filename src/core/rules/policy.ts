@@ -1,3 +1,5 @@
+import type { Adapter } from '../../adapters/contract.ts';
+import type { AdapterOrigin } from '../../adapters/registry.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Rule } from './rule.ts';
 import type { Position } from './yaml/source-text.ts';
@@ -5,10 +7,14 @@ import type { Position } from './yaml/source-text.ts';
 /** A handler as the policy declares it, its config parsed; not open. */
 export interface HandlerSpec {
   readonly name: string;
+  /** The adapter's name. */
   readonly adapter: string;
+  readonly implementation: Adapter;
+  /** `undefined` for an adapter that was not loaded from a module. */
+  readonly origin: AdapterOrigin | undefined;
   /** Parsed by the adapter's schema; secrets resolved. */
   readonly config: unknown;
-  /** A hash of adapter and config; a reload keeps the open handler if it is equal. */
+  /** A hash of adapter and config; a reload keeps the open handler if it and the implementation are equal. */
   readonly signature: string;
   /** The config as written, secrets hidden, for operators. */
   readonly shown: unknown;

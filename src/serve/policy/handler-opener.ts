@@ -1,7 +1,6 @@
 /** Opens the handlers of an engine: of a server, or of `sluice explain`. */
 import { openHandler } from '../../adapters/open-handler.ts';
 import { createPluginMetrics, type PluginMetrics } from '../../adapters/plugin-metrics.ts';
-import type { Registry } from '../../adapters/registry.ts';
 import type { Host } from '../../adapters/contract.ts';
 import { createSharedMemory, type SharedMemory } from '../../adapters/shared-memory.ts';
 import type { OwnLog } from '../../log/log.ts';
@@ -18,7 +17,6 @@ export const MOST_CLOSE_MS = 5000;
 
 /** `worker`: its place in the crew, and the memory shared by all. `closeWithinMs`: per handler, its background work included. */
 export function handlerOpener(
-  registry: Registry,
   log: OwnLog,
   worker?: { readonly place: Host['worker']; readonly shared: SharedMemory },
   closeWithinMs: number = MOST_CLOSE_MS,
@@ -33,10 +31,6 @@ export function handlerOpener(
   };
   return {
     metrics,
-    openHandlers: (spec) => {
-      const adapter = registry.get(spec.adapter);
-      if (adapter === undefined) return Promise.reject(new Error(`no adapter is named ${spec.adapter}`)); // cannot happen: the loader checked it
-      return openHandler(adapter, spec, environment);
-    },
+    openHandlers: (spec) => openHandler(spec.implementation, spec, environment),
   };
 }

@@ -3,7 +3,7 @@
  * **In**: paths of a policy, addresses, a log. **Out**: a server that answers, reloads and drains.
  * **Fails**: with a {@link StartError}, and with nothing left open.
  */
-import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
 import type { Registry } from '../../adapters/registry.ts';
 import { startAdmin } from '../../admin/server.ts';
@@ -75,7 +75,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     escaped,
     families: policyFamilies(loads),
   };
-  const service = workers === undefined ? serveInThread({ ...common, registry }) : serveByCrew({ ...common, workers });
+  const service = workers === undefined ? serveInThread(common) : serveByCrew({ ...common, workers });
   const source = new PolicySource({
     configs: options.configs,
     registry,

@@ -15,7 +15,7 @@ import { supervisorPart, WorkerPages } from './merge-metrics.ts';
 import type { PolicyService, PolicyThreadOptions } from './thread.ts';
 import type { PolicyProtocol, WorkerView } from './worker-protocol.ts';
 
-export interface PolicyCrewOptions extends Omit<PolicyThreadOptions, 'registry' | 'worker'> {
+export interface PolicyCrewOptions extends Omit<PolicyThreadOptions, 'worker'> {
   readonly at: ListenAt;
   readonly workers: { readonly count: number; readonly log: PolicyProtocol['data']['log'] };
 }

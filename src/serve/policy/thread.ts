@@ -4,7 +4,6 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EscapedErrors } from '../../adapters/escaped-errors.ts';
-import type { Registry } from '../../adapters/registry.ts';
 import type { SharedMemory } from '../../adapters/shared-memory.ts';
 import type { AdminSources } from '../../admin/sources.ts';
 import { unreadable } from '../../attributes/derive.ts';
@@ -48,7 +47,6 @@ export interface PolicyService {
 }
 
 export interface PolicyThreadOptions {
-  readonly registry: Registry;
   readonly log: OwnLog;
   readonly transport: TransportFlags;
   /** How long a drain may take: calls in flight end, reports are written, handlers close. */
@@ -76,10 +74,10 @@ const CALLS_SHARE = 0.6;
 const SLACK_MS = 500;
 
 export function openPolicyThread(options: PolicyThreadOptions): PolicyThread {
-  const { registry, log, graceMs, worker, transport: flags } = options;
+  const { log, graceMs, worker, transport: flags } = options;
   const callsMs = graceMs * CALLS_SHARE;
   const handlersMs = graceMs - callsMs;
-  const handlers = handlerOpener(registry, log, worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE));
+  const handlers = handlerOpener(log, worker, Math.min(MOST_CLOSE_MS, graceMs * CLOSE_SHARE));
   const engine = createEngine({ openHandlers: handlers.openHandlers, log, graceMs: handlersMs });
   const refusedEntries = new RefusedEntries((message, fields) => log.warn(message, { ...fields }));
   const refused = new RefusedConnections(log, '--tls-cert and --tls-key');

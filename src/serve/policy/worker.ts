@@ -1,5 +1,5 @@
 /** A worker of `sluice serve`. */
-import { loadBuiltIns } from '../../adapters/built-in.ts';
+import { loadBuiltIns } from '../../adapters/loading/built-in.ts';
 import { runWorker } from '../crew/worker-main.ts';
 import { makeLog } from '../../log/log.ts';
 import { loadTexts } from './source.ts';
@@ -11,7 +11,7 @@ await runWorker<PolicyProtocol>(
   async ({ data, place, log, escaped, shared }) => {
     const registry = await loadBuiltIns();
     const { transport, graceMs } = data;
-    const thread = openPolicyThread({ registry, log, transport, graceMs, escaped, worker: { place, shared } });
+    const thread = openPolicyThread({ log, transport, graceMs, escaped, worker: { place, shared } });
     const { sources } = thread;
     return {
       prepare: async (texts) => thread.prepare(await loadTexts(texts, registry)),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { EscapedErrors } from '../../../src/adapters/escaped-errors.ts';
-import { notePlace, originOf } from '../../../src/adapters/plugin-places.ts';
+import { notePlace, originOf } from '../../../src/adapters/loading/plugin-places.ts';
 import type { LogLine } from '../../../src/adapters/testing/index.ts';
 
 notePlace('file:///srv/plugins/check-a/adapter.ts', 'check-a');

@@ -102,7 +102,7 @@ describe('the examples of docs/plugins.md, in a checkout', () => {
 
   test("get the host's own classes, and so do the built-in ones, without vitest", async () => {
     const script = `
-      const { loadBuiltIns } = await import('./src/adapters/built-in.ts');
+      const { loadBuiltIns } = await import('./src/adapters/loading/built-in.ts');
       const built = await loadBuiltIns();
       const { openForTest, testCall } = await import('sluice/plugin/testing');
       const { Unavailable } = await import('./src/adapters/contract.ts');

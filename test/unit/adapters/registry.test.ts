@@ -1,9 +1,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
-import { importAdapter } from '../../../src/adapters/import-adapter.ts';
+import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
+import { importAdapter } from '../../../src/adapters/loading/import-adapter.ts';
 import { type Adapter, allow, defineAdapter } from '../../../src/adapters/contract.ts';
 import { AdapterError } from '../../../src/adapters/errors.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';
@@ -138,6 +139,15 @@ describe('the plugins that come with Sluice', () => {
     expect(registry.names()).toEqual(
       expect.arrayContaining(['check-list', 'check-rbac', 'enrich-table', 'log-stdout', 'quota-memory']),
     );
+  });
+
+  test('know the module and the package that they come from', async () => {
+    const registry = await loadBuiltIns();
+    expect(registry.origin('check-list')).toEqual({
+      module: pathToFileURL(join(PLUGINS, 'check-list/adapter.ts')).href,
+      package: { name: 'sluice', version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string },
+    });
+    expect(registry.origin('check-nothing')).toBeUndefined();
   });
 
   test('share their errors with the host: one class, one module', async () => {

@@ -155,11 +155,7 @@ export async function engineOf(
   const registry = createRegistry(adapters(scripts));
   const around = { log, metrics: createPluginMetrics(log), shared: createSharedMemory() };
   const engine = createEngine({
-    openHandlers: (spec) => {
-      const adapter = registry.get(spec.adapter);
-      if (adapter === undefined) throw new Error(`no adapter ${spec.adapter}`);
-      return openHandler(adapter, spec, around);
-    },
+    openHandlers: (spec) => openHandler(spec.implementation, spec, around),
     log,
     graceMs: 200,
     ...options,

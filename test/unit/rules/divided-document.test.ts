@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { defineAdapter } from '../../../src/adapters/contract.ts';
 import { type Registry, createRegistry } from '../../../src/adapters/registry.ts';
 import { parseDivided } from '../../../src/core/rules/yaml/divided-document.ts';

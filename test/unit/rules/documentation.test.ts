@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { realAdapters } from '../../../src/cli/cases/real-adapters.ts';
 import { runCase } from '../../../src/cli/cases/run.ts';
 import { parseCase } from '../../../src/cli/cases/schema.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { defineAdapter } from '../../../src/adapters/contract.ts';
 import { AdapterError } from '../../../src/adapters/errors.ts';
 import { createRegistry } from '../../../src/adapters/registry.ts';

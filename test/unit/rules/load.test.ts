@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { createEngine } from '../../../src/core/engine.ts';
 import { loadPolicy, loadPolicyFiles, loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';

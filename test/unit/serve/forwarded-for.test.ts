@@ -1,6 +1,6 @@
 /** A policy that trusts more proxies than there are is told of, once. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loadBuiltIns } from '../../../src/adapters/built-in.ts';
+import { loadBuiltIns } from '../../../src/adapters/loading/built-in.ts';
 import { ForwardedForCheck } from '../../../src/serve/policy/forwarded-for.ts';
 import { loadPolicyText } from '../../../src/core/rules/load.ts';
 import type { Policy } from '../../../src/core/rules/policy.ts';

@@ -21,7 +21,6 @@ export interface DeclaredHandlers {
   readonly names: ReadonlyMap<string, Place>;
   /** Names that rules use. */
   readonly used: Set<string>;
-  servedBy(handler: HandlerSpec): Served;
 }
 
 export interface HandlerUse<C extends Capability> {
@@ -63,7 +62,7 @@ export class HandlerUses {
     this.#handlers.used.add(name);
     const spec = this.#handlers.handlers.get(name);
     if (spec === undefined) return undefined; // its own error is reported
-    const serves = this.#handlers.servedBy(spec);
+    const serves = spec.implementation.serves;
     const served = serves[capability];
     if (served !== undefined) return { handler: name, serves: served, spec };
     this.#findings.error(

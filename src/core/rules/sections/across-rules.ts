@@ -106,7 +106,7 @@ export class AcrossRules {
         `local counts in another handler while ${name} cannot be asked, and ${name} names none; give it local: { handler: NAME, replicas: N }`,
       );
     const other = handlers.get(own.local.handler);
-    const algorithms = other === undefined ? undefined : this.#handlers.servedBy(other).quota?.algorithms;
+    const algorithms = other?.implementation.serves.quota?.algorithms;
     if (other !== undefined && algorithms?.includes(algorithm) === false)
       this.#findings.error(
         'RULES_CAPABILITY',

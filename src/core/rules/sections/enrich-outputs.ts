@@ -48,7 +48,7 @@ function declareOf(
   // Errors in here are reported when the rule itself is read.
   const fields = new Fields(enrich, 'enrich', findings);
   const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
-  const serves = handler === undefined ? undefined : handlers.servedBy(handler).enrich;
+  const serves = handler?.implementation.serves.enrich;
   const asNode = fields.required('as', 'where its outputs stand, such as my.tenant');
   const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
   if (as === undefined || asNode === undefined) return;

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import type { Adapter } from '../../../adapters/contract.ts';
+import type { AdapterOrigin } from '../../../adapters/registry.ts';
 import { type Fields, checkName, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { meant } from '../../../text/nearest.ts';
@@ -17,6 +18,7 @@ import type { HandlerSpec } from '../policy.ts';
 
 export interface Adapters {
   get(name: string): Adapter | undefined;
+  origin?(name: string): AdapterOrigin | undefined;
   names(): Iterable<string>;
   whyBroken?(name: string): string | undefined;
 }
@@ -45,10 +47,6 @@ export class HandlersSection implements DeclaredHandlers {
   /** Files that configs name. */
   get files(): readonly string[] {
     return this.#values.files;
-  }
-
-  servedBy({ adapter }: HandlerSpec): Adapter['serves'] {
-    return this.#adapters.get(adapter)?.serves ?? {};
   }
 
   read(section: MapNode): void {
@@ -129,6 +127,8 @@ export class HandlersSection implements DeclaredHandlers {
     const spec: HandlerSpec = {
       name,
       adapter: adapterName,
+      implementation: adapter,
+      origin: this.#adapters.origin?.(adapterName),
       config: config.value,
       signature: createHash('sha256')
         .update(JSON.stringify([adapterName, folder, written.value]))
@@ -181,11 +181,11 @@ export class HandlersSection implements DeclaredHandlers {
     const handler = this.handlers.get(name);
     if (name === of)
       this.#findings.error('RULES_VALUE', place, `${name} cannot count in its own place; name another handler`);
-    else if (handler !== undefined && this.servedBy(handler).quota === undefined)
+    else if (handler !== undefined && handler.implementation.serves.quota === undefined)
       this.#findings.error(
         'RULES_CAPABILITY',
         place,
-        `${name} is a ${handler.adapter}, which serves ${Object.keys(this.servedBy(handler)).join(', ')}, not quota`,
+        `${name} is a ${handler.adapter}, which serves ${Object.keys(handler.implementation.serves).join(', ')}, not quota`,
       );
   }
 }

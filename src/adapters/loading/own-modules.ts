@@ -1,6 +1,6 @@
 /** Resolves `sluice/plugin` and `sluice/counting`, imported by any plugin, to the modules of this process. */
 import { registerHooks } from 'node:module';
-import { moduleUrl, RUNS_FROM_SOURCE } from '../files/program.ts';
+import { moduleUrl, RUNS_FROM_SOURCE } from '../../files/program.ts';
 
 const OWN: ReadonlyMap<string, string> = new Map([
   ['sluice/plugin', moduleUrl('adapters/index').href],

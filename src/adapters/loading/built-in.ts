@@ -2,14 +2,14 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Adapter } from './contract.ts';
-import { descriptionProblems } from './description.ts';
-import { AdapterError } from './errors.ts';
-import { importAdapter } from './import-adapter.ts';
+import type { Adapter } from '../contract.ts';
+import { descriptionProblems } from '../description.ts';
+import { AdapterError } from '../errors.ts';
+import { importAdapter, originOfModule } from './import-adapter.ts';
 import { resolveOwnModules } from './own-modules.ts';
-import { type BrokenPlugin, createRegistry, type Registry } from './registry.ts';
-import { RUNS_FROM_SOURCE, SOURCE_FOLDER } from '../files/program.ts';
-import { messageOf } from '../text/message-of.ts';
+import { type AdapterOrigin, type BrokenPlugin, createRegistry, type Registry } from '../registry.ts';
+import { RUNS_FROM_SOURCE, SOURCE_FOLDER } from '../../files/program.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 const FOLDER = pathToFileURL(join(SOURCE_FOLDER, '../plugins/'));
 const EXTENSIONS = RUNS_FROM_SOURCE ? ['ts', 'js'] : ['js'];
@@ -35,7 +35,7 @@ export async function loadBuiltIn(name: string): Promise<Adapter> {
   return importAdapter(url.href);
 }
 
-type Loaded = { readonly folder: string; readonly adapter: Adapter } | BrokenPlugin;
+type Loaded = { readonly folder: string; readonly adapter: Adapter; readonly origin: AdapterOrigin } | BrokenPlugin;
 
 async function loadedFrom(folder: string): Promise<Loaded | undefined> {
   const url = moduleOf(folder);
@@ -44,7 +44,7 @@ async function loadedFrom(folder: string): Promise<Loaded | undefined> {
     const adapter = await importAdapter(url.href);
     const problems = problemsOf(adapter);
     return problems.length === 0
-      ? { folder, adapter }
+      ? { folder, adapter, origin: originOfModule(url.href) }
       : { name: typeof adapter.name === 'string' ? adapter.name : folder, folder, problems };
   } catch (error) {
     if (error instanceof AdapterError) return { name: folder, folder, problems: [error] };
@@ -90,5 +90,6 @@ function registryOf(loaded: readonly Loaded[]): Registry {
   return createRegistry(
     good.filter(({ adapter }) => taken.get(adapter.name)?.length === 1).map(({ adapter }) => adapter),
     broken,
+    new Map(good.map(({ adapter, origin }) => [adapter, origin])),
   );
 }

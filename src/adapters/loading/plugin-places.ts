@@ -2,7 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { SOURCE_FOLDER } from '../files/program.ts';
+import { SOURCE_FOLDER } from '../../files/program.ts';
 
 interface PluginPlace {
   /** As in stack frames: a file URL (ESM) or a path (CommonJS), each with a trailing slash. */

@@ -2,13 +2,16 @@
  * **In**: the URL of a plugin's module. **Out**: its adapter. **Fails**: with an {@link AdapterError} with the error and its place
  * in the module; a module that never finishes loading is abandoned.
  */
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Adapter } from './contract.ts';
-import { AdapterError } from './errors.ts';
+import type { Adapter } from '../contract.ts';
+import { AdapterError } from '../errors.ts';
+import type { AdapterOrigin } from '../registry.ts';
 import { notePlace } from './plugin-places.ts';
-import { messageOf } from '../text/message-of.ts';
+import { messageOf } from '../../text/message-of.ts';
 
 const WITHIN_MS = 10_000;
 /** The source line above the message of a syntax error. */
@@ -32,6 +35,16 @@ export async function importAdapter(url: string, withinMs: number = WITHIN_MS): 
   const { name } = adapter as Adapter;
   if (typeof name === 'string') notePlace(url, name);
   return adapter as Adapter;
+}
+
+/** Where the adapters of a module come from. */
+export function originOfModule(url: string): AdapterOrigin {
+  const manifest = url.startsWith('file:') ? findPackageJSON(url) : undefined;
+  if (manifest === undefined) return { module: url };
+  const { name, version } = JSON.parse(readFileSync(manifest, 'utf8')) as { name?: unknown; version?: unknown };
+  return typeof name === 'string' && typeof version === 'string'
+    ? { module: url, package: { name, version } }
+    : { module: url };
 }
 
 async function imported(url: string, withinMs: number): Promise<{ readonly default?: unknown }> {
