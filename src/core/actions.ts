@@ -1,40 +1,40 @@
 /**
  * The kinds of action: the one place where they differ.
- * Loading a policy and preparing its rules read this table; a call reads only what was prepared. Sections 4 and 6 of
- * docs/rules.md say the same to operators; a test compares the calls.
+ * Loading a policy and preparing its rules read this table; a call reads prepared rules only. Sections 4 and 6 of docs/rules.md
+ * document it for operators; a test compares the calls.
  */
 import type { Capability } from '../adapters/contract.ts';
 import type { CallKind } from '../attributes/carrier.ts';
 
 export const ACTION_KINDS = ['deny', 'allow', 'check', 'quota', 'report', 'enrich'] as const;
 export type ActionKind = (typeof ACTION_KINDS)[number];
-/** `none`: a rule that only changes what passes. */
+/** `none`: a rule that only changes allowed calls. */
 export type RuleKind = ActionKind | 'none';
 
-/** When a call asks its rules: all of one stage, then those of the next. */
+/** Order in which a call asks its rules: stage by stage. */
 export type Stage = 'enrich' | 'check' | 'quota' | 'report';
 
 /** The result of a failure. `deny`: denied as failed, 503. `allow`: as if the rule did not apply. `error`: gRPC UNAVAILABLE. */
 export type ErrorWord = 'deny' | 'allow' | 'error';
 
-/** `local`: another handler counts in its place. */
+/** `local`: the fallback handler counts. */
 export type HandlerErrorWord = ErrorWord | 'local';
 
 export interface ActionTraits {
   readonly stage: Stage;
-  /** What its handler must serve; `undefined` where it has none. */
+  /** The capability of its handler; `undefined` if it has none. */
   readonly capability: Capability | undefined;
-  /** Calls that ask it by default, and those that ask it only if `calls` names them. */
+  /** Calls that ask it by default, and calls that ask it only if named in `calls`. */
   readonly calls: Partial<Readonly<Record<CallKind, 'default' | 'named'>>>;
-  /** Whether it can refuse a call. Such a rule stays enforced where its percentage cannot be computed. */
+  /** Whether it can refuse a call. Such a rule stays enforced if its percentage cannot be computed. */
   readonly refuses: boolean;
-  /** Parts of a rule that go with it. */
+  /** Parts of a rule that it supports. */
   readonly takes: readonly ('onAllow' | 'onDeny' | 'sample')[];
-  /** For each part of a rule that can fail: the result by default, and what `onError` may say instead. */
+  /** For each part of a rule that can fail: the default result, and the results that `onError` may choose. */
   readonly onError: {
     /** Match and input. Default `undefined`: a failed match counts as matched, and each input has its own default. */
     readonly input: { readonly default: ErrorWord | undefined; readonly words: readonly ErrorWord[] };
-    /** Only where the rule asks a handler. */
+    /** Only if the rule asks a handler. */
     readonly handler: { readonly default: ErrorWord; readonly words: readonly HandlerErrorWord[] };
   };
 }

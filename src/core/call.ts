@@ -58,7 +58,7 @@ export interface Reason {
 export interface Verdict {
   readonly id: string;
   readonly outcome: Outcome;
-  /** The deciding rule; `undefined` where nothing denied. */
+  /** The deciding rule; `undefined` if no rule denied. */
   readonly rule: string | undefined;
   /** HTTP status: 200 for allow. */
   readonly status: number;

@@ -1,7 +1,7 @@
 /**
  * A request's life on one page.
- * **In**: a wire, and its caller. **Out**: a verdict, synchronously where every handler answers synchronously; or a report, queued.
- * **Fails**: never by throwing: without a policy, or where a rule says so, the outcome is `error`.
+ * **In**: a wire, and its caller. **Out**: a verdict, synchronously if every handler answers synchronously; or a queued report.
+ * **Fails**: never by throwing; without a policy, or if a rule says so, the outcome is `error`.
  */
 import type { Log } from '../adapters/contract.ts';
 import { RequestBag, type Wire } from '../attributes/bag.ts';
@@ -74,7 +74,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     }
   }
 
-  // The steps after a wait are functions of their own: in a closure, its variables would be allocated for calls that do not wait, too.
+  // The steps after a wait are separate functions: the variables of a closure would be allocated even for calls that do not wait.
   async function caught(verdict: Promise<Verdict>, call: CheckKind): Promise<Verdict> {
     try {
       return await verdict;
@@ -83,7 +83,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
     }
   }
 
-  /** No error of a rule or plugin leaves the engine; the call is answered with an error. */
+  /** No exception leaves the engine; the call is answered with an error. */
   function internalError(call: CallKind, error: unknown): readonly Reason[] {
     meters.ofCall(call).outcomes.error++;
     internalErrors.write(() => ({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) }));
@@ -260,7 +260,7 @@ export function createEngine(options: EngineOptions): RunningEngine {
       : current.hold(enriched.then(async () => recorded(current, call, bag)));
   }
 
-  /** Charges what is owed and queues what is reported; a promise if either has to wait. */
+  /** Charges quotas after the fact and queues reports; a promise if either waits. */
   function recorded(current: Snapshot, call: LogKind, bag: RequestBag): Promise<void> | undefined {
     const charged = current.hold(askQuotas(current, [bag], new CallScope(nextId(), call, NO_CALLER)));
     const count = ({ outcomes }: QuotaRun): void => {

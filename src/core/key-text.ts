@@ -6,7 +6,7 @@ import { Cidr, Ip } from '../attributes/network.ts';
 import type { Type } from '../attributes/types.ts';
 import { Duration, Timestamp, Uint, type Value } from '../attributes/values.ts';
 
-/** Stands for a value that is not available. */
+/** Represents an unavailable value. */
 const ABSENT = '-';
 
 /** `undefined`: the value is not available. */

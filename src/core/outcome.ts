@@ -1,4 +1,4 @@
-/** A rule made ready for calls, and the result it has in one call. */
+/** A rule prepared for calls, and its outcome in one call. */
 import type { CheckAnswer, CheckFunction, LookupFunction, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
 import type { Bag } from '../attributes/bag.ts';
 import type { Compiled } from '../expression/index.ts';
@@ -9,19 +9,19 @@ import type { Action, EnrichAction, InputMaker, QuotaAction, ReportAction, Rule 
 import type { ReportQueue } from './handlers/report-queue.ts';
 import type { ErrorWord } from './actions.ts';
 
-/** A rule ready for calls: what its handler made of it, and what the table of actions says, resolved once. */
+/** A rule prepared for calls: the parts from its handler and from the table of actions are resolved once. */
 export interface PreparedRule {
   readonly rule: Rule;
   readonly action: Action | undefined;
   readonly refuses: boolean;
   readonly meters: RuleMeters;
-  /** The rule's own, copied here: among thousands of rules each object in between is a cache miss. `undefined`: always. */
+  /** A copy of the rule's own: with thousands of rules each object in between is a cache miss. `undefined`: always. */
   readonly match: Compiled['evaluate'] | undefined;
   readonly handler: LiveHandler | undefined;
   /** Of check and allow rules that ask a handler. */
   readonly check: CheckFunction | undefined;
   readonly input: InputMaker | undefined;
-  /** Of an allow rule: the group that it lets in; of a deny rule: the group that it lets pass. */
+  /** `allows`: the group that an allow rule belongs to; `unlessAllowed`: the group that a deny rule waits for. */
   readonly allows: string | undefined;
   readonly unlessAllowed: string | undefined;
   /** Its result when its match applies, before a handler is asked. */
@@ -30,7 +30,7 @@ export interface PreparedRule {
   readonly whenRefused: 'refused' | 'not allowed';
   readonly lookup: LookupFunction | undefined;
   readonly bucket: unknown;
-  /** What counts while the handler of a quota cannot be asked. */
+  /** The fallback that counts while the handler of a quota is unavailable. */
   readonly local: LocalCounts | undefined;
   readonly sink: unknown;
   /** Hash seeds of the percentages of mode and sample. */
@@ -56,11 +56,11 @@ export type PreparedReport = PreparedRule & {
 export interface LocalCounts {
   readonly handler: LiveHandler;
   readonly bucket: unknown;
-  /** How many share a limit. */
+  /** Number of replicas that share a limit. */
   readonly replicas: number;
 }
 
-/** The counter of a shadow rule, apart from those of enforced rules; no rule name contains `#`. */
+/** The counter of a shadow rule, separate from enforced rules; no rule name contains `#`. */
 export const shadowCounter = (counter: string): string => `${counter}#shadow`;
 
 export type RuleResult =
@@ -85,7 +85,7 @@ export interface QuotaRefusal {
   readonly answer: QuotaAnswer;
   /** The answer with the least remaining in that call. */
   readonly least: QuotaAnswer;
-  /** Time until all that refused could pass. */
+  /** Time until all refused asks could pass. */
   readonly retryAfterMs: number;
 }
 
@@ -123,7 +123,7 @@ export function outcomeOfThrow(prepared: PreparedRule, bag: Bag, error: unknown)
   return outcome;
 }
 
-/** A quota rule in one bag; `answer` is there where its handler answered. */
+/** A quota rule in one bag; `answer` is set if its handler answered. */
 export interface QuotaEntry {
   readonly outcome: RuleOutcome<PreparedQuota>;
   readonly ask: QuotaAsk;

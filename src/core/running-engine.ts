@@ -1,4 +1,4 @@
-/** What a running engine offers beside answering calls: policies, operators' views, metrics. */
+/** A running engine beyond answering calls: policies, views for operators, metrics. */
 import type { Log } from '../adapters/contract.ts';
 import type { RequestBag, Wire } from '../attributes/bag.ts';
 import type { CallKind } from '../attributes/carrier.ts';
@@ -26,18 +26,18 @@ export interface EngineOptions {
 }
 
 export interface RunningEngine extends Engine {
-  /** Puts a policy in force. Rejects with a SnapshotError, and the last good one stays. One at a time. */
+  /** Puts a policy in force. Rejects with a SnapshotError; the last good policy stays. Policies are taken one at a time. */
   use(policy: Policy): Promise<void>;
-  /** Opens what a policy needs and leaves the rest to the caller, so that several engines take a policy all or none. Rejects as `use` does. One at a time. */
+  /** Opens a policy without putting it in force, so that several engines can commit it together or not at all. Rejects as `use` does. */
   prepare(policy: Policy): Promise<PreparedPolicy>;
-  /** Settles when every report that waits now is written or discarded. */
+  /** Settles when every queued report is written or discarded. */
   flush(): Promise<void>;
   /** Closes everything, reports first. Idempotent. */
   drain(): Promise<void>;
   handlers(): readonly HandlerState[];
   /** A request as rules see it: enriched. Asks the handlers of enrich rules; `undefined` without a policy. */
   bagOf(call: CallKind, wire: Wire): Promise<RequestBag | undefined>;
-  /** What each quota rule means for a call (`limit`: one wire per descriptor); charges and counts nothing. `undefined` without a policy. */
+  /** Inspects each quota rule for a call (`limit`: one wire per descriptor) without charging. `undefined` without a policy. */
   quotas(
     depth: InspectionDepth,
     call: CallKind,

@@ -1,4 +1,4 @@
-/** Values that may be promises: what is at hand goes on in the same turn, since most calls wait for nothing. */
+/** Values that may be promises; available values are processed in the same turn, since most calls wait for nothing. */
 
 export function whenDone<T, R>(value: T | Promise<T>, then: (value: T) => R | Promise<R>): R | Promise<R> {
   return value instanceof Promise ? value.then(then) : then(value);

@@ -3,7 +3,7 @@
  * **Fails**: never; a failure is an outcome.
  *
  * All enforced asks of one handler are one charge, all or none; handlers are asked in rule order, up to the first refusal. Asks of
- * shadow rules are charged separately and refuse nothing. Access log entries are charged whatever is left.
+ * shadow rules are charged separately and refuse nothing. Access log entries are charged even beyond the limit.
  */
 import type { RequestBag } from '../../attributes/bag.ts';
 import type { CallKind } from '../../attributes/carrier.ts';
@@ -81,7 +81,7 @@ function collect(snapshot: Snapshot, bag: RequestBag, scope: CallScope, run: Col
   }
 }
 
-/** Nothing if the rule does not apply; its ask, if there is one, is added to `entries`. */
+/** `undefined` if the rule does not apply; its ask, if any, is added to `entries`. */
 function outcomeOf(
   snapshot: Snapshot,
   prepared: PreparedQuota,
@@ -147,7 +147,7 @@ const isRefused = (group: readonly QuotaEntry[]): boolean =>
 function charge(group: readonly QuotaEntry[], scope: CallScope): Promise<void> | undefined {
   const [first] = group;
   if (first === undefined) return undefined;
-  // Of most calls there is one: nothing to merge.
+  // Most calls have one ask: nothing to merge.
   const { asks, places } = group.length === 1 ? { asks: [first.ask], places: FIRST } : merged(group);
   const answers = askHandler(first.handler, asks, scope);
   return answers instanceof Promise
@@ -285,8 +285,8 @@ function take(group: readonly QuotaEntry[], places: readonly number[], answers: 
 
 export function answersProblem(answers: readonly QuotaAnswer[], asks: readonly QuotaAsk[]): string | undefined {
   if (!Array.isArray(answers) || answers.length !== asks.length)
-    return `charge() answers each of its ${asks.length} asks`;
+    return `charge() must return one answer for each of its ${asks.length} asks`;
   let isRight = true;
   for (const answer of answers) if (typeof answer?.granted !== 'boolean') isRight = false;
-  return isRight ? undefined : 'each answer of charge() says granted: true or false';
+  return isRight ? undefined : 'each answer of charge() must have granted: true or false';
 }

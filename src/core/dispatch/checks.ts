@@ -37,7 +37,7 @@ export function askChecks(
 /** Shared; never pushed to. */
 const NONE: RuleOutcome[] = [];
 
-/** Nothing where the rule does not apply. */
+/** `undefined` if the rule does not apply. */
 function outcomeOf(prepared: PreparedRule, bag: RequestBag): RuleOutcome | undefined {
   const match = matchOf(prepared, bag);
   if (match === 'does not apply') return undefined;
@@ -72,15 +72,15 @@ function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
   if (answer instanceof Failure) {
     const word = answer.comesTo(prepared.rule.onError.handler);
     fail(outcome, 'handler', word, answer.why);
-    if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it lets its group in
+    if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it satisfies its group
   } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
   else outcome.result = { kind: prepared.whenRefused, answer };
 }
 
-/** What is wrong with an answer: there is no empty one, and no denial without a code. */
+/** The problem of an answer, if any: it must exist, and a denial needs a code. */
 function problemOf(answer: CheckAnswer): string | undefined {
   if (typeof answer !== 'object' || answer === null || (answer.kind !== 'allow' && answer.kind !== 'deny'))
-    return 'a check answers allow() or deny()';
+    return 'a check must return allow() or deny()';
   return answer.kind === 'deny' && !isDenialCode(answer.code)
     ? `deny() takes a gRPC status code from 1 to 16, not ${String(answer.code)}`
     : undefined;

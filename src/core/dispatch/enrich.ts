@@ -63,4 +63,4 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
 const problemOf = (values: Values): string | undefined =>
   values === undefined || (typeof values === 'object' && values !== null)
     ? undefined
-    : 'a lookup answers with values by name, or nothing';
+    : 'a lookup must return values by name, or nothing';

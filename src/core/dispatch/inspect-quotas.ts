@@ -17,7 +17,7 @@ import { Failure } from '../handlers/failure.ts';
 import { type QuotaInspection, type InspectedQuota, inspectedQuota, unmetered } from './quota-inspection.ts';
 import { answersProblem } from './charge-quotas.ts';
 
-/** `explain` asks no quota handler; `inspect` reads the counters; `reset` then clears those of the rules that apply. */
+/** `explain` asks no quota handler; `inspect` reads the counters; `reset` also clears the counters of the rules that apply. */
 export type InspectionDepth = 'explain' | 'inspect' | 'reset';
 
 /** Timeout of an inspection; operators wait longer than proxies. */
@@ -33,12 +33,12 @@ export async function inspectQuotas(
   const scope = inspectionScope(call);
   const enriching = snapshot.enrich(call).map(unmetered);
   await Promise.all(bags.map(async (bag) => enrichBag(enriching, bag, scope)));
-  const seen = bags.flatMap((bag, at) =>
+  const quotas = bags.flatMap((bag, at) =>
     snapshot.quotas.map((prepared) => inspectedQuota(snapshot, prepared, bag, call, at)),
   );
-  if (depth === 'explain') return seen.map(({ look }) => look);
-  const looks = await Promise.all(seen.map((one) => inspected(one, scope)));
-  return depth === 'inspect' ? looks : reset(seen, looks, inspectionScope(call));
+  if (depth === 'explain') return quotas.map(({ look }) => look);
+  const looks = await Promise.all(quotas.map((one) => inspected(one, scope)));
+  return depth === 'inspect' ? looks : reset(quotas, looks, inspectionScope(call));
 }
 
 const inspectionScope = (call: CallKind): CallScope =>
@@ -82,16 +82,16 @@ function placeOf({ key }: QuotaInspection, place: QuotaPlace | undefined): Pick<
 const placesProblem = (places: readonly QuotaPlace[], asks: readonly QuotaAsk[]): string | undefined =>
   Array.isArray(places) && places.length === asks.length && places.every((place) => typeof place?.counter === 'string')
     ? undefined
-    : `look() answers where the counter of each of its ${asks.length} asks is`;
+    : `look() must return the location of the counter for each of its ${asks.length} asks`;
 
 /** One reset per handler, with all its asks. */
 async function reset(
-  seen: readonly InspectedQuota[],
+  quotas: readonly InspectedQuota[],
   looks: readonly QuotaInspection[],
   scope: CallScope,
 ): Promise<readonly QuotaInspection[]> {
   const groups = Map.groupBy(
-    seen.filter(({ ask }) => ask !== undefined),
+    quotas.filter(({ ask }) => ask !== undefined),
     ({ handler }) => handler,
   );
   const failures = new Map(
@@ -110,7 +110,7 @@ async function reset(
     ),
   );
   return looks.map((look, at) => {
-    const { ask, handler } = seen[at] ?? {};
+    const { ask, handler } = quotas[at] ?? {};
     if (ask === undefined || handler === undefined) return look;
     const failure = failures.get(handler);
     return failure === undefined ? { ...look, reset: true } : { ...look, reset: false, failure };

@@ -56,7 +56,7 @@ export function quotaAskOf(
   return action.partial ? { ...counter, partial: true } : counter;
 }
 
-/** A failed part is a value of its own, unless the rule sets `onError.input`. */
+/** A failed part counts as a distinct value, unless the rule sets `onError.input`. */
 function keyOf(outcome: RuleOutcome, { key }: QuotaAction): string | undefined {
   const {
     prepared: { rule },
@@ -82,7 +82,7 @@ function keyOf(outcome: RuleOutcome, { key }: QuotaAction): string | undefined {
   return text;
 }
 
-/** An empty or failed idempotency key is none: the request is charged each time. A failure is counted. */
+/** Without an idempotency key, because it is empty or failed, the request is charged each time. A failure is counted. */
 function onceOf(outcome: RuleOutcome, compiled: Compiled | undefined, bag: Bag): string | undefined {
   if (compiled === undefined) return undefined;
   const value = compiled.evaluate(bag);

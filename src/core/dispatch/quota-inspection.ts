@@ -70,7 +70,7 @@ export interface InspectedQuota {
   readonly handler: LiveHandler;
 }
 
-/** A copy with meters of its own, so that an inspection is not counted. */
+/** A copy with separate meters, so that an inspection is not counted. */
 export const unmetered = <P extends PreparedRule>(prepared: P): P => ({ ...prepared, meters: new RuleMeters() });
 
 export function inspectedQuota(
@@ -144,7 +144,7 @@ function applicationOf(
   }
 }
 
-/** Hides values that depend on secrets of the request: those that differ when evaluated without them. */
+/** Hides values that depend on secrets of the request, that is, differ when evaluated without them. */
 export function shownKey(key: readonly Compiled[], bag: RequestBag): QuotaInspection['key'] {
   const secretless = new SecretlessBag(bag);
   return key.map((part) => {

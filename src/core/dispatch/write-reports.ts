@@ -23,7 +23,7 @@ export class ReportWriter {
     this.#samples = samples;
     this.#nowMs = nowMs;
     this.#errors = new ThrottledLine(log, 'error', 'internal error while making a report');
-    this.#drops = new ThrottledLine(log, 'warn', 'reports are dropped: the queue of their handler is full');
+    this.#drops = new ThrottledLine(log, 'warn', 'reports dropped: the queue of their handler is full');
   }
 
   /** A promise for room if a queue is full. Checks and limits never wait for room: their reports are dropped, and counted. */

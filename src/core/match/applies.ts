@@ -13,8 +13,8 @@ export function matchOf({ match }: PreparedRule, bag: Bag): Match {
 }
 
 /**
- * Whether the rule's result counts; otherwise the rule is in shadow mode for this call. Where `by` fails, a rule that may refuse
- * is enforced; else a client that leaves out what `by` reads could choose to be outside.
+ * Whether the rule's result counts; otherwise the rule is in shadow mode for this call. If `by` fails, a rule that may refuse is
+ * enforced; otherwise clients could opt out by omitting what `by` reads.
  */
 export function isEnforced({ rule: { mode }, refuses, seed, meters }: PreparedRule, bag: Bag): boolean {
   if (mode.kind !== 'percent') return mode.kind === 'enforce';

@@ -12,13 +12,13 @@ import type { PreparedLookup, PreparedQuota, PreparedReport, PreparedRule } from
 type Find<P extends PreparedRule> = (bag: Bag, call: CallKind) => readonly P[];
 
 export interface Candidates {
-  /** Rules that decide before quotas are asked, and those that only change what passes. */
+  /** Rules that decide before quotas are asked, and rules that only change allowed calls. */
   readonly checks: Find<PreparedRule>;
   readonly quotas: Find<PreparedQuota>;
   readonly reports: Find<PreparedReport>;
 }
 
-/** The rules of a stage; its type says what their actions are. */
+/** The rules of a stage, typed by their actions. */
 export function rulesOf(rules: readonly PreparedRule[], stage: 'enrich'): readonly PreparedLookup[];
 export function rulesOf(rules: readonly PreparedRule[], stage: 'check'): readonly PreparedRule[];
 export function rulesOf(rules: readonly PreparedRule[], stage: 'quota'): readonly PreparedQuota[];

@@ -1,5 +1,5 @@
 /**
- * Which requests are inside a percentage: the same on all replicas and after restarts, and those inside 10 % are inside 20 %.
+ * Which requests are inside a percentage: the same on all replicas and after restarts; all inside 10 % are inside 20 % too.
  */
 import type { Bag } from '../../attributes/bag.ts';
 import { type Compiled, FAILED } from '../../expression/index.ts';

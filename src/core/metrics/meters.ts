@@ -45,7 +45,7 @@ export class RuleMeters {
 }
 
 /**
- * `overload`: the call failed on this side and says nothing of the backend; too many calls wait for it, or the caller's time ran out
+ * `overload`: the call failed on this side and proves nothing about the backend; too many calls wait for it, or the caller's time ran out
  * in the queue or while the backend was still answering. `gone`: the caller disconnected.
  */
 export type FailureKind = 'late' | 'unavailable' | 'rejected' | 'fault' | 'breaker' | 'overload' | 'gone';
@@ -113,7 +113,7 @@ export class Meters {
     return ofName(this.#handlers, name, () => new HandlerMeters());
   }
 
-  /** Drops the meters of rules and handlers that are no longer in force. */
+  /** Drops the meters of all other rules and handlers, which are no longer in force. */
   keepOnly(rules: ReadonlySet<string>, handlers: ReadonlySet<string>): void {
     for (const name of this.#rules.keys()) if (!rules.has(name)) this.#rules.delete(name);
     for (const name of this.#handlers.keys()) if (!handlers.has(name)) this.#handlers.delete(name);

@@ -17,7 +17,7 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
     findings.error(
       'RULES_DOCUMENT',
       root.place,
-      `a policy is a map with ${POLICY_KEYS.join(', ')} at its top; here is ${nodeText(root)}`,
+      `a policy must be a map with the keys ${POLICY_KEYS.join(', ')}; found ${nodeText(root)}`,
     );
     return REFUSED;
   }
@@ -33,7 +33,7 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
     if (known.includes(key)) continue;
     const elsewhere =
       kind === 'cases' && POLICY_KEYS.includes(key)
-        ? '; put it in a document of its own (after a line ---)'
+        ? '; put it into a separate document (after a line ---)'
         : meant(key, known);
     findings.error(
       'RULES_UNKNOWN_KEY',
@@ -44,7 +44,7 @@ export function documentKind({ root }: Document, findings: Findings): DocumentKi
   return { kind, root };
 }
 
-const LATER = 'reading it comes with a later release, so nothing of it is in force';
+const LATER = 'this release does not read it, so nothing in it is in force';
 
 function peerFormat({
   entries,
@@ -56,7 +56,9 @@ function peerFormat({
   if (entries.has('domain') && entries.has('descriptors')) {
     return {
       code: 'RULES_PEER_FORMAT',
-      message: `this is a config of envoyproxy/ratelimit (domain ${text('domain') ?? '?'}); \`sluice ratelimit\` answers by it, in a process of its own, so keep it in a folder of its own, which \`sluice lint\` checks`,
+      message:
+        `this is a config of envoyproxy/ratelimit (domain ${text('domain') ?? '?'}); serve it with \`sluice ratelimit\` ` +
+        'from a separate folder, which `sluice lint` checks too',
     };
   }
   const version = text('apiVersion');

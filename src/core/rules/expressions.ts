@@ -28,7 +28,8 @@ export function expressionOf(
     findings.error(
       'RULES_QUOTE_IT',
       node.place,
-      `${what} is an expression; here is ${node.kind === 'scalar' && node.value === '' ? 'empty text' : nodeText(node)}. If YAML took something of it for its own, quote it: the whole expression in '...'`,
+      `${what} must be an expression; found ${node.kind === 'scalar' && node.value === '' ? 'empty text' : nodeText(node)}. ` +
+        "If YAML takes a part of it for its own syntax, quote the whole expression: '...'",
     );
     return undefined;
   }
@@ -37,7 +38,8 @@ export function expressionOf(
     findings.warn(
       'RULES_PATH_AS_SENT',
       node.place,
-      'request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path',
+      'request.path is the path as the client sent it, with the query and not normalised, so == is easily bypassed; ' +
+        'compare request.url_path',
     );
   }
   for (const message of compiled === undefined ? [] : oddHosts(compiled.source))
@@ -54,7 +56,7 @@ export function textOfNode(
   options: TextOptions = {},
 ): CompiledText | undefined {
   if (node.kind !== 'scalar' || node.value === null) {
-    findings.error('RULES_VALUE', node.place, `${what} is text; here is ${nodeText(node)}`);
+    findings.error('RULES_VALUE', node.place, `${what} must be text; found ${nodeText(node)}`);
     return undefined;
   }
   const text = typeof node.value === 'string' ? node.value : node.written;

@@ -85,7 +85,7 @@ export class Fields {
 
   /** A duration in ms, of one number and one of these units. */
   durationMs(key: string, units: readonly DurationUnit[]): number | undefined {
-    const wanted = `a span such as ${units.map((unit) => `${EXAMPLES[unit]}${unit}`).join(', ')}`;
+    const wanted = `a duration such as ${units.map((unit) => `${EXAMPLES[unit]}${unit}`).join(', ')}`;
     return this.#scalar(key, wanted, (value) => (typeof value === 'string' ? durationMs(value, units) : undefined));
   }
 
@@ -99,7 +99,7 @@ export class Fields {
     if (node === undefined) return undefined;
     const value = node.kind === 'scalar' ? read(node.value) : undefined;
     if (value === undefined)
-      this.#findings.error('RULES_VALUE', node.place, `${key} is ${nodeText(node)}; ${wanted} is expected`);
+      this.#findings.error('RULES_VALUE', node.place, `${key} is ${nodeText(node)}; expected ${wanted}`);
     return value;
   }
 }
@@ -109,14 +109,14 @@ const EXAMPLES: Readonly<Record<DurationUnit, number>> = { ms: 50, s: 30, m: 1, 
 /** The node as a map, or a finding. */
 export function fieldsOf(node: Node, what: string, findings: Findings): Fields | undefined {
   if (node.kind === 'map') return new Fields(node, what, findings);
-  findings.error('RULES_VALUE', node.place, `${what} is a map of keys and values; here is ${nodeText(node)}`);
+  findings.error('RULES_VALUE', node.place, `${what} must be a map of keys and values; found ${nodeText(node)}`);
   return undefined;
 }
 
 /** The node as a list, or a finding. */
 export function listOfNodes(node: Node, what: string, findings: Findings): ListNode | undefined {
   if (node.kind === 'list') return node;
-  findings.error('RULES_VALUE', node.place, `${what} is a list; here is ${nodeText(node)}`);
+  findings.error('RULES_VALUE', node.place, `${what} must be a list; found ${nodeText(node)}`);
   return undefined;
 }
 
@@ -133,7 +133,7 @@ export function checkName(name: string, place: Place, what: string, findings: Fi
   findings.error(
     'RULES_NAME',
     place,
-    `${what} is named in lower case letters, digits and single hyphens, not ${JSON.stringify(name)}${better === '' ? '' : `; ${better} would do`}`,
+    `the name of ${what} must be lower case letters, digits and single hyphens, not ${JSON.stringify(name)}${better === '' ? '' : `; write ${better}`}`,
   );
   return false;
 }

@@ -1,4 +1,4 @@
-/** Constants compared with `request.host` that no host equals. */
+/** Constants compared with `request.host` that never equal a host. */
 import { hostOf } from '../../attributes/url.ts';
 
 const TEXT = `"[^"]*"|'[^']*'`;
@@ -20,13 +20,16 @@ export function oddHosts(source: string): readonly string[] {
       .filter((text) => text !== '' && hostOf(text) !== text)
       .map((text) => {
         const host = hostOf(text) ?? '';
-        return `request.host is in lower case, without port and dot at the end, so it never is ${JSON.stringify(text)}; compare it with ${JSON.stringify(host)}${text.includes(':') ? ', and request.port with the port' : ''}`;
+        return (
+          `request.host never equals ${JSON.stringify(text)}: it is in lower case, without port and trailing dot; ` +
+          `compare it with ${JSON.stringify(host)}${text.includes(':') ? ', and request.port with the port' : ''}`
+        );
       }),
     ...parts
       .filter((text) => /[A-Z]/.test(text))
       .map(
         (text) =>
-          `request.host is in lower case, so no part of it is ${JSON.stringify(text)}; write ${JSON.stringify(text.toLowerCase())}`,
+          `request.host never contains ${JSON.stringify(text)}: it is in lower case; write ${JSON.stringify(text.toLowerCase())}`,
       ),
   ];
 }

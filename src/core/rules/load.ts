@@ -155,7 +155,7 @@ async function loadBy(
     findings.file(
       'RULES_NO_RULES',
       files.files[0]?.file ?? files.watched[0] ?? 'policy',
-      'there is no rule; write at least one under rules:',
+      'the policy has no rule; write at least one under rules:',
     );
   const names = files.files.map(({ file }) => file);
   const hasPolicy = !findings.hasErrors && !isBroken && rules.rules.length > 0;

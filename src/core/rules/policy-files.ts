@@ -10,7 +10,7 @@ import { messageOf } from '../../text/message-of.ts';
 /** Plain data, so that one thread can read a policy and others load the same texts (`structuredClone`). */
 export interface PolicyFiles {
   readonly files: readonly PolicyFile[];
-  /** Files found in a folder, of which some may turn out to be data that a handler's config names. */
+  /** Files found in a folder; some may turn out to be data that a handler's config names. */
   readonly found: ReadonlySet<string>;
   readonly watched: readonly string[];
   /** One per file or folder that could not be read. */
@@ -71,7 +71,7 @@ class FolderReader {
     try {
       this.#files.push({ file: path, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) });
     } catch {
-      this.#findings.file('RULES_FILE_UNREADABLE', path, 'is not text in UTF-8; save it as UTF-8');
+      this.#findings.file('RULES_FILE_UNREADABLE', path, 'is not UTF-8 text; save it as UTF-8');
     }
   }
 
@@ -89,7 +89,7 @@ class FolderReader {
 export function systemReason(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const words: Readonly<Record<string, string>> = {
-    ENOENT: 'there is no such file or folder',
+    ENOENT: 'no such file or folder',
     EACCES: 'permission denied',
     EISDIR: 'it is a folder',
     ENOTDIR: 'a part of the path is not a folder',

@@ -39,6 +39,6 @@ export interface Policy {
   /** In order of files and documents; enrich rules are also in `enrich`, ordered by dependency. */
   readonly rules: readonly Rule[];
   readonly enrich: readonly Rule[];
-  /** Files and folders to watch: those read, and files named in configs. */
+  /** Files and folders to watch: the policy's own, and files named in configs. */
   readonly watched: readonly string[];
 }

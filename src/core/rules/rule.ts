@@ -1,5 +1,5 @@
 /**
- * What a rule is once it is loaded: typed, compiled, read-only. Written by `core/rules`, read by match, dispatch and verdict.
+ * A loaded rule: typed, compiled, read-only. Written by `core/rules`, read by match, dispatch and verdict.
  */
 import type { Calendar } from '../../counting/calendar.ts';
 import type { Position } from './yaml/source-text.ts';
@@ -78,7 +78,7 @@ export interface QuotaAction {
 export interface DenyAction {
   readonly kind: 'deny';
   readonly handler?: undefined;
-  /** It refuses only what no allow rule of this group let in. The group without a name is `''`. */
+  /** Refuses only calls that no allow rule of this group allowed. The unnamed group is `''`. */
   readonly unlessAllowed: string | undefined;
 }
 
@@ -139,7 +139,7 @@ export interface Rule {
   readonly match: Compiled | undefined;
   readonly action: Action | undefined;
   readonly onAllow: Changes | undefined;
-  /** The HTTP answer where it refuses: of a deny its own, of check and quota `onDeny`. */
+  /** The HTTP answer of a refusal: a deny's own, or `onDeny` of check and quota. */
   readonly onDeny: DenyAnswer | undefined;
   /**
    * `input` is `undefined` where a quota rule does not set it; each part then has its own default (match: as if it matched;

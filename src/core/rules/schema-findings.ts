@@ -7,7 +7,7 @@ import { meant } from '../../text/nearest.ts';
 import type { Findings } from './yaml/findings.ts';
 import { type Node, nodeAt } from './yaml/nodes.ts';
 
-/** `reported`: nodes whose fault is reported already. */
+/** `reported`: nodes with an error that is already reported. */
 export function parsedBy(
   schema: z.ZodType,
   value: unknown,
@@ -29,7 +29,7 @@ export function parsedBy(
       findings.error(
         code,
         place,
-        `${name}: ${keys.length > 0 ? `there is no such key${meant(String(path.at(-1)), keysAt(schema, issue.path))}` : issueText(issue, whole)}`,
+        `${name}: ${keys.length > 0 ? `unknown key${meant(String(path.at(-1)), keysAt(schema, issue.path))}` : issueText(issue, whole)}`,
       );
     }
   }
@@ -48,7 +48,7 @@ function keysAt(schema: unknown, path: readonly PropertyKey[]): readonly string[
   return Object.keys(shape ?? (innerType === undefined ? {} : partsOf(innerType).shape) ?? {});
 }
 
-/** YAML's words for JavaScript's. */
+/** JavaScript's types in the words of YAML. */
 const WORDS: ReadonlyMap<string, string> = new Map([
   ['record', 'a map'],
   ['object', 'a map'],

@@ -1,6 +1,6 @@
 /**
- * Which policy is in force, from the first to the last.
- * **In**: policies that loaded. **Out**: the snapshot that calls use. **Fails**: with a {@link SnapshotError}; the last good one stays.
+ * The policy in force, over the lifetime of an engine.
+ * **In**: loaded policies. **Out**: the snapshot that calls use. **Fails**: with a {@link SnapshotError}; the last good one stays.
  */
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import type { Policy } from '../rules/policy.ts';
@@ -8,11 +8,11 @@ import { CORE_ERRORS, SnapshotError } from './errors.ts';
 import { openSnapshot, type SnapshotContext } from './open-snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** Call one of the two, once. */
+/** Call exactly one of the two, once. */
 export interface PreparedPolicy {
   /** Puts it in force, from the next call on. */
   commit(): void;
-  /** Closes what was opened for it; the policy in force stays. */
+  /** Closes the handlers opened for it; the policy in force stays. */
   abandon(): Promise<void>;
 }
 
@@ -21,9 +21,9 @@ export class PolicyInForce {
   current: Snapshot | undefined;
   readonly #context: SnapshotContext;
   readonly #onCommit: (snapshot: Snapshot) => void;
-  /** Prepared, neither committed nor abandoned. */
+  /** Prepared, and neither committed nor abandoned yet. */
   readonly #prepared = new Set<Snapshot>();
-  /** Replaced, with calls that still run. */
+  /** Replaced, but with calls still running. */
   readonly #retiring = new Set<Promise<void>>();
   #lastOpening: Promise<unknown> | undefined;
   #isDraining = false;
@@ -83,7 +83,7 @@ export class PolicyInForce {
     return [...(this.current?.handlers.values() ?? [])];
   }
 
-  /** Settles when every report that is queued now is written or discarded. */
+  /** Settles when every queued report is written or discarded. */
   async flush(): Promise<void> {
     await Promise.all(this.handlers().map(async ({ reports }) => reports?.flush()));
   }
@@ -95,7 +95,7 @@ export class PolicyInForce {
   }
 
   async #drain(): Promise<void> {
-    await this.#lastOpening; // closes what it opens, and must find open what it keeps
+    await this.#lastOpening; // it closes the handlers it opened; the handlers it keeps must still be open
     const last = this.current;
     this.current = undefined;
     const unused = [...this.#prepared];

@@ -1,7 +1,7 @@
 /**
  * **In**: a policy, how to open handlers, the snapshot in force. **Out**: a snapshot ready to be swapped in; handlers with an equal
- * adapter and config are kept, others opened. **Fails**: with a {@link SnapshotError} with all findings; what was opened is closed
- * again. (Buckets and sinks that kept handlers made for rules of a refused policy stay; the contract has no verb to release them.)
+ * adapter and config are kept, others opened. **Fails**: with a {@link SnapshotError} with all findings; opened handlers are closed
+ * again. (Buckets and sinks made by kept handlers for a refused policy stay; the contract has no verb to release them.)
  */
 import { perCallKind } from '../../attributes/carrier.ts';
 import { SnapshotError } from './errors.ts';
@@ -102,7 +102,7 @@ async function preparedRules(
       prepared.push(prepareRule(rule, policy, handlers, meters.ofRule(rule.name)));
     } catch (error) {
       findings.push(
-        finding('CORE_RULE_PREPARE', rule.position, `the rule ${rule.name} was not taken: ${messageOf(error)}`),
+        finding('CORE_RULE_PREPARE', rule.position, `the rule ${rule.name} could not be prepared: ${messageOf(error)}`),
       );
     }
     if (slice.isOver) await slice.next();

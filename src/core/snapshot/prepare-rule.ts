@@ -1,4 +1,4 @@
-/** **In**: a rule, open handlers. **Out**: the rule ready for calls. **Fails**: by throwing what its handler throws, with the handler's name. */
+/** **In**: a rule, open handlers. **Out**: the rule prepared for calls. **Fails**: by throwing the error of its handler, with its name. */
 import type { CheckFunction, LookupFunction } from '../../adapters/contract.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { ACTIONS } from '../actions.ts';
@@ -45,7 +45,7 @@ export function prepareRule(
 const counterOf = ({ counter }: QuotaAction, { kind }: Rule['mode']): string =>
   kind === 'shadow' ? shadowCounter(counter) : counter;
 
-/** Its counters are apart from those of rules that name that handler themselves. */
+/** Its counters are separate from those of rules that use the fallback handler themselves. */
 function localOf(
   { name, action, mode, onError }: Rule,
   away: HandlerSpec | undefined,
@@ -73,7 +73,7 @@ interface Made {
 }
 const NOTHING: Made = { check: undefined, lookup: undefined, bucket: undefined, sink: undefined };
 
-/** Tells the handler once what the rule says. */
+/** Passes the rule to its handler, once. */
 function madeByHandler({ name, action, mode }: Rule, { open: { handler }, gate: { label } }: LiveHandler): Made {
   try {
     switch (action?.kind) {

@@ -3,7 +3,7 @@ import type { Value } from '../../attributes/values.ts';
 import type { CheckAnswer } from '../../adapters/contract.ts';
 import type { Rule } from '../rules/rule.ts';
 
-/** The bag that a rule's own texts read: with `out.*` from the answer of its handler. */
+/** The bag of a rule's own texts: the request, and `out.*` from the answer of its handler. */
 export function bagWithOutputs({ out }: Rule, bag: Bag, answer: CheckAnswer | undefined, reason?: string): Bag {
   if (out.names.length === 0) return bag;
   const values = out.names.map((name, at): Value | undefined => {

@@ -12,8 +12,8 @@ export interface Deciding {
 }
 
 /**
- * Until now a deny rule that waits for a group has the result `refused` (or `failed`, if its match failed); it passes where the
- * group is satisfied. A shadow deny is satisfied by shadow allows too, since both are tried out together.
+ * At first a deny rule that waits for a group has the result `refused` (or `failed`, if its match failed); it passes if the group
+ * is satisfied. Shadow allows satisfy a shadow deny too, since both are tried out together.
  */
 export function settleGroups(outcomes: readonly RuleOutcome[]): void {
   for (const outcome of outcomes) {

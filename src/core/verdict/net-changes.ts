@@ -114,7 +114,7 @@ interface PlannedText {
 interface PlannedPair {
   readonly name: string;
   readonly texts: readonly PlannedText[];
-  /** Where no text holds an expression. */
+  /** Present if no text contains an expression. */
   readonly constant: Pair | undefined;
 }
 interface PlannedHeaders {
@@ -255,7 +255,7 @@ class NetNames {
 
   /** Order within a rule: remove, set, append. */
   add({ set, append, remove }: HeaderChanges, rule: number, failed: boolean): void {
-    if (failed) for (const [name] of set) this.#replace(name, []); // a client's own header must not pass for ours
+    if (failed) for (const [name] of set) this.#replace(name, []); // a header from the client must not be taken for ours
     for (const name of remove) this.#replace(name, []);
     if (failed) return;
     for (const [name, text] of set) this.#replace(name, [{ rule, text }]);

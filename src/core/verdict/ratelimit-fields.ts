@@ -10,7 +10,7 @@ export interface AdvertisedLimit {
   readonly perMs: number;
   readonly remaining: number;
   readonly resetMs: number;
-  /** It limits requests at the same time. */
+  /** It limits concurrent requests. */
   readonly isConcurrency?: boolean;
 }
 

@@ -112,7 +112,7 @@ describe('the command', () => {
 
   test('rejects a folder that also holds a policy', async () => {
     const { code, out } = await run(['lint', folder({ 'limits.yaml': EDGE, 'policy.yaml': POLICY })]);
-    expect(out).toMatch(/limits\.yaml:1:1 RULES_PEER_FORMAT .*domain edge.*folder of its own/);
+    expect(out).toMatch(/limits\.yaml:1:1 RULES_PEER_FORMAT .*domain edge.*separate folder/);
     expect(code).toBe(1);
   });
 });

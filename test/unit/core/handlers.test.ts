@@ -246,8 +246,12 @@ describe('faults of a plugin', () => {
       },
       '[check-script/h] error in the plugin: oh',
     ], // eslint-disable-line no-throw-literal
-    ['answers true', () => true, '[check-script/h] error in the plugin: a check answers allow() or deny()'],
-    ['answers an empty object', () => ({}), '[check-script/h] error in the plugin: a check answers allow() or deny()'],
+    ['answers true', () => true, '[check-script/h] error in the plugin: a check must return allow() or deny()'],
+    [
+      'answers an empty object',
+      () => ({}),
+      '[check-script/h] error in the plugin: a check must return allow() or deny()',
+    ],
     [
       'denies with code 0',
       () => deny(0, 'no'),

@@ -238,7 +238,9 @@ ${HANDLERS}rules:
     expect(there).toMatchObject({ reset: true, state: { remaining: 3 } });
     expect((await quotas('inspect', 'http', {}))[2]).toMatchObject({
       state: { remaining: 3 },
-      failure: expect.stringContaining('look() answers where the counter of each of its 1 asks is'),
+      failure: expect.stringContaining(
+        '[quota-script/q] error in the plugin: look() must return the location of the counter for each of its 1 asks',
+      ),
     });
     expect(engine.handlers().map(({ breaker }) => breaker)).toEqual(['closed', 'closed', 'closed']);
   });

@@ -290,7 +290,7 @@ test('dropped reports are logged once', async () => {
   for (let call = 0; call < 5; call++) await http();
   expect(
     logged
-      .filter(({ message }) => message === 'reports are dropped: the queue of their handler is full')
+      .filter(({ message }) => message === 'reports dropped: the queue of their handler is full')
       .map(({ level, fields }) => ({ level, fields })),
   ).toEqual([{ level: 'warn', fields: { rule: 'seen', handler: 'log-script/out', times: 1 } }]);
 });

@@ -35,30 +35,30 @@ const rule = (text: string): string => `${HANDLERS}${USED}  - ${text}\n`;
 const alone = (text: string): string => `rules:\n  - ${text}\n`;
 
 const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
-  ['rules: []\n', '1:1 RULES_NO_RULES there is no rule; write at least one under rules:'],
+  ['rules: []\n', '1:1 RULES_NO_RULES the policy has no rule; write at least one under rules:'],
   [
     'rules: [\n',
-    `2:1 RULES_YAML this is not YAML: Flow sequence in block collection must be sufficiently indented and end with a ]; an expression that holds any of  : # { } [ ] , " ' & * ! | > % @ \`  must stand in quotes`,
+    `2:1 RULES_YAML this is not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]; quote an expression that contains any of  : # { } [ ] , " ' & * ! | > % @ \``,
   ],
   [
     alone('{ name: a, match: !has(request.path), deny: {} }'),
-    `2:23 RULES_QUOTE_IT YAML reads !has(request.path) as a tag and drops it; quote it: the whole value in '...'`,
+    `2:23 RULES_QUOTE_IT YAML reads !has(request.path) as a tag and drops it; quote the whole value: '...'`,
   ],
   [
     alone('{ name: a, match: null, deny: {} }'),
-    `2:23 RULES_QUOTE_IT match is an expression; here is nothing. If YAML took something of it for its own, quote it: the whole expression in '...'`,
+    `2:23 RULES_QUOTE_IT match must be an expression; found nothing. If YAML takes a part of it for its own syntax, quote the whole expression: '...'`,
   ],
   [
     '- a\n- b\n',
-    '1:1 RULES_DOCUMENT a policy is a map with settings, plugins, attributes, handlers, rules at its top; here is a list',
+    '1:1 RULES_DOCUMENT a policy must be a map with the keys settings, plugins, attributes, handlers, rules; found a list',
   ],
   [
     'apiVersion: config.istio.io/v1alpha2\nkind: rule\nmetadata: { name: x }\nspec: {}\n',
-    '1:1 RULES_PEER_FORMAT this is the rule x of Istio Mixer (config.istio.io/v1alpha2); reading it comes with a later release, so nothing of it is in force',
+    '1:1 RULES_PEER_FORMAT this is the rule x of Istio Mixer (config.istio.io/v1alpha2); this release does not read it, so nothing in it is in force',
   ],
   [
     'domain: mongo\ndescriptors:\n  - key: database\n',
-    '1:1 RULES_PEER_FORMAT this is a config of envoyproxy/ratelimit (domain mongo); `sluice ratelimit` answers by it, in a process of its own, so keep it in a folder of its own, which `sluice lint` checks',
+    '1:1 RULES_PEER_FORMAT this is a config of envoyproxy/ratelimit (domain mongo); serve it with `sluice ratelimit` from a separate folder, which `sluice lint` checks too',
   ],
   [
     alone('{ name: a, macth: "true", deny: {} }'),
@@ -66,69 +66,69 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     alone('{ match: "true", deny: {} }'),
-    '2:5 RULES_MISSING_KEY a rule needs name: what verdicts, logs and metrics call it, such as no-path-tricks',
+    '2:5 RULES_MISSING_KEY a rule needs name: its name in verdicts, logs and metrics, such as no-path-tricks',
   ],
   [
     `${alone('{ name: a, deny: {} }')}  - { name: a, deny: {} }\n`,
-    '3:13 RULES_DUPLICATE a rule named a is there already; rename one',
+    '3:13 RULES_DUPLICATE the rule a is declared twice; rename one',
   ],
   [
     alone('{ name: No_Tricks, deny: {} }'),
-    '2:13 RULES_NAME a rule is named in lower case letters, digits and single hyphens, not "No_Tricks"; no-tricks would do',
+    '2:13 RULES_NAME the name of a rule must be lower case letters, digits and single hyphens, not "No_Tricks"; write no-tricks',
   ],
   [
     alone('{ name: a, deny: { body: "key ${request.api_key}" } }'),
-    '2:30 RULES_SECRET_IN_TEXT body would send request.api_key, which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant',
+    '2:30 RULES_SECRET_IN_TEXT body would send the secret request.api_key in the clear; remove it, or write reveal(...) to send it on purpose',
     '2:37 EXPRESSION_MAY_BE_ABSENT request.api_key may be absent, and the expression then fails; write has(request.api_key) && ..., or request.?api_key.orValue(...) where that is not meant',
   ],
   [
     `attributes:\n  my.auth: { is: 'request.headers[?"authorization"].orValue("")' }\n${alone('{ name: a, onAllow: { response: { set: { x-auth: "${my.auth}" } }, metadata: { q: "${request.query[?\'code\'].orValue(\'\')}" } } }')}`,
-    '4:54 RULES_SECRET_IN_TEXT set.x-auth would send my.auth (of request.headers["authorization"]), which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant',
-    '4:87 RULES_SECRET_IN_TEXT metadata.q would send request.query["code"], which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant',
+    '4:54 RULES_SECRET_IN_TEXT set.x-auth would send the secret my.auth (of request.headers["authorization"]) in the clear; remove it, or write reveal(...) to send it on purpose',
+    '4:87 RULES_SECRET_IN_TEXT metadata.q would send the secret request.query["code"] in the clear; remove it, or write reveal(...) to send it on purpose',
   ],
   [
     rule(
       '{ name: a, check: { handler: list, input: { value: \'request.?api_key.orValue("")\' } }, onDeny: { body: "${out.reason}" } }',
     ),
-    '11:108 RULES_SECRET_IN_TEXT body would send out.reason, which may hold request.api_key: the handler was given that secret; leave it out, or write reveal(out.reason) where that is meant',
+    '11:108 RULES_SECRET_IN_TEXT body would send out.reason, which may contain request.api_key, a secret that the handler was given; remove it, or write reveal(out.reason) to send it on purpose',
   ],
   [
     rule(
       '{ name: a, report: { handler: out, input: { h: request.headers, ok: \'request.headers[?"x-a"].orValue("")\' } } }',
     ),
-    '11:52 RULES_SECRET_HIDDEN h reads request.headers; secrets are written as (secret). Read only what the report needs, or write reveal(...) where a secret is meant to be written in the clear',
+    '11:52 RULES_SECRET_HIDDEN h reads request.headers, which the report shows as (secret). Read only what the report needs, or write reveal(...) to report the secret in the clear',
   ],
   [
     alone('{ name: a, deny: { status: 200 } }'),
-    '2:32 RULES_VALUE status is the number 200; a whole number from 300 to 599 is expected',
+    '2:32 RULES_VALUE status is the number 200; expected a whole number from 300 to 599',
   ],
   [
     rule('{ name: a, quota: { handler: mem, limit: 1, per: month, zone: Mars/Base, key: [] } }'),
-    '11:67 RULES_VALUE zone is Mars/Base, which is no time zone; one such as Europe/Amsterdam is expected',
+    '11:67 RULES_VALUE zone is Mars/Base, which is not a time zone; expected one such as Europe/Amsterdam',
   ],
   [
     rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, zone: UTC, key: [] } }'),
-    '11:64 RULES_MISPLACED zone goes with per: day, week, month, year',
+    '11:64 RULES_MISPLACED zone requires per: day, week, month, year',
   ],
   [
     rule('{ name: a, quota: { handler: mem, limit: 1, per: month, key: [], algorithm: gcra } }'),
-    '11:54 RULES_MISPLACED a period of a calendar goes with algorithm: fixed',
+    '11:54 RULES_MISPLACED a calendar period requires algorithm: fixed',
   ],
   [
     rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], algorithm: concurrency } }'),
-    '11:78 RULES_MISSING_KEY algorithm: concurrency needs once: what a request is known by when its lease ends, such as its x-request-id',
+    '11:78 RULES_MISSING_KEY algorithm: concurrency needs once, which identifies the request when its lease ends, such as its x-request-id',
   ],
   [
     rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], once: request.path, partial: true } }'),
-    '11:87 RULES_MISPLACED partial does not go with once: a repeated request would be granted the amount of its first charge, which is not kept',
+    '11:87 RULES_MISPLACED partial cannot be combined with once: a repeat would be granted the amount of its first charge, which is not stored',
   ],
   [
     rule('{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], policy: größe } }'),
-    '11:75 RULES_VALUE policy is what clients know the limit by: printable ASCII',
+    '11:75 RULES_VALUE policy names the limit for clients; use printable ASCII',
   ],
   [
     `handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
-    '4:76 RULES_ON_ERROR local counts in another handler while x cannot be asked, and x names none; give it local: { handler: NAME, replicas: N }',
+    '4:76 RULES_ON_ERROR onError: local needs a fallback handler, and x has none; add local: { handler: NAME, replicas: N } to x',
   ],
   [
     `handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' }, local: { handler: xx, replicas: 2 } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
@@ -136,7 +136,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     `handlers:\n  x: { adapter: quota-redis, config: { url: 'redis://h' }, local: { handler: x, replicas: 2 } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] }, onError: local }')}`,
-    '2:78 RULES_VALUE x cannot count in its own place; name another handler',
+    '2:78 RULES_VALUE x cannot be its own fallback; name another handler',
   ],
   [
     `plugins: [./mine.ts]\n${alone('{ name: a, deny: {} }')}`,
@@ -144,7 +144,7 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     `handlers:\n  x: { adapter: check-lst, config: {} }\n${alone('{ name: a, deny: {} }')}`,
-    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or name it in a rule',
+    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or use it in a rule',
     '2:17 RULES_UNKNOWN_ADAPTER no adapter is named check-lst; did you mean check-list?',
   ],
   [
@@ -165,33 +165,33 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     `handlers:\n  x: { adapter: quota-redis, config: { url: { $env: NOT_SET } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
-    '2:53 RULES_ENV the environment variable NOT_SET is not set; set it where Sluice is started',
+    '2:53 RULES_ENV the environment variable NOT_SET is not set; set it in the environment of Sluice',
   ],
   [
     `handlers:\n  x: { adapter: quota-redis, config: { url: { $file: /does/not/exist } } }\n${alone('{ name: a, quota: { handler: x, limit: 1, per: 1m, key: [] } }')}`,
-    '2:54 RULES_CONFIG_FILE /does/not/exist cannot be read: there is no such file or folder',
+    '2:54 RULES_CONFIG_FILE /does/not/exist cannot be read: no such file or folder',
   ],
   [
     `attributes:\n  tier: { is: '1' }\n${alone('{ name: a, deny: {} }')}`,
-    `2:3 RULES_ATTRIBUTE_NAME tier is no name for an attribute of a policy's own; they stand under my., such as my.tier`,
+    `2:3 RULES_ATTRIBUTE_NAME tier is not a valid name of a policy's attribute; it must begin with my., such as my.tier`,
   ],
   [
     `attributes:\n  my.a: { is: my.b }\n  my.b: { is: my.a }\n${alone('{ name: a, match: my.a == 1, deny: {} }')}`,
-    '2:3 RULES_ATTRIBUTE_CYCLE my.a is made of my.b, which is made of it again; write one of them without the other',
-    '3:3 RULES_ATTRIBUTE_CYCLE my.b is made of my.a, which is made of it again; write one of them without the other',
+    '2:3 RULES_ATTRIBUTE_CYCLE my.a depends on my.b, which depends on it; write one of them without the other',
+    '3:3 RULES_ATTRIBUTE_CYCLE my.b depends on my.a, which depends on it; write one of them without the other',
   ],
   [
     rule(
       `{ name: a, enrich: { handler: table, input: { key: 'my.y.plan' }, as: my.x } }\n  - { name: b, enrich: { handler: table, input: { key: 'my.x.plan' }, as: my.y } }`,
     ),
-    '11:5 RULES_ENRICH_CYCLE a needs what b makes, which needs it again; let one of them read only what the proxy sends',
+    '11:5 RULES_ENRICH_CYCLE a depends on b, which depends on it; let one of them read only what the proxy sends',
     '11:57 EXPRESSION_MAY_BE_ABSENT my.y.plan may be absent, and the expression then fails; write has(my.y.plan) && ..., or my.y.?plan.orValue(...) where that is not meant',
-    '12:5 RULES_ENRICH_CYCLE b needs what a makes, which needs it again; let one of them read only what the proxy sends',
+    '12:5 RULES_ENRICH_CYCLE b depends on a, which depends on it; let one of them read only what the proxy sends',
     '12:57 EXPRESSION_MAY_BE_ABSENT my.x.plan may be absent, and the expression then fails; write has(my.x.plan) && ..., or my.x.?plan.orValue(...) where that is not meant',
   ],
   [
     rule('{ name: a, enrich: { handler: table, input: { key: request.path }, as: my.row } }'),
-    '11:76 RULES_ENRICH_OUTPUT my.row.plan is made elsewhere already; give this rule another as',
+    '11:76 RULES_ENRICH_OUTPUT my.row.plan is already declared; give this rule another as',
   ],
   [
     rule('{ name: a, check: { handler: list, input: { valeu: request.path, value: request.path } } }'),
@@ -203,92 +203,92 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
   ],
   [
     rule('{ name: a, check: { handler: list, input: { value: request.headers } } }'),
-    '11:56 RULES_INPUT_TYPE input value takes a scalar (it becomes text); this is map(string, string)',
+    '11:56 RULES_INPUT_TYPE input value takes a scalar (it becomes text); found map(string, string)',
   ],
   [
     alone('{ name: a, deny: {}, allow: true }'),
-    '2:26 RULES_ACTIONS a rule has one action, this has deny and allow; make a rule of each',
+    '2:26 RULES_ACTIONS a rule has one action, and this one has deny and allow; write one rule per action',
   ],
   [
     alone('{ name: a, deny: {}, sample: { percent: 1 } }'),
-    '2:26 RULES_MISPLACED sample goes with report; mode: { percent: ... } is for the others',
+    '2:26 RULES_MISPLACED sample is for report; other rules have mode: { percent: ... }',
   ],
   [
     alone('{ name: a, deny: { unlessAllowed: shop } }'),
-    '2:39 RULES_UNKNOWN_GROUP nothing allows the group shop; add a rule with allow: shop',
+    '2:39 RULES_UNKNOWN_GROUP no allow rule belongs to the group shop; add a rule with allow: shop',
   ],
   [
     alone('{ name: a, match: response.code > 1, deny: {}, calls: [http] }'),
-    '2:60 RULES_CALLS http calls cannot carry response.code, which the rule reads; leave http out, or guard the read: has(response.code) && ...',
+    '2:60 RULES_CALLS http calls cannot carry response.code, which the rule reads; remove http, or guard the read: has(response.code) && ...',
   ],
   [
     alone('{ name: a, deny: {}, onError: error }'),
-    '2:35 RULES_ON_ERROR onError is the text "error"; input: deny or allow can be said here',
+    '2:35 RULES_ON_ERROR onError is the text "error"; expected input: deny or allow',
   ],
   [
     rule(
       '{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], counter: c } }\n  - { name: b, quota: { handler: mem, limit: 1, per: 2m, key: [], counter: c } }',
     ),
-    '12:23 RULES_COUNTER b shares the counter c with a, but not its per, zone and algorithm; make them equal, or name another counter',
+    '12:23 RULES_COUNTER b shares the counter c with a, but differs in per, zone or algorithm; make them equal, or choose another counter',
   ],
   [
     alone('{ name: a, onAllow: { request: { set: { ":path": x } } } }'),
-    `2:45 RULES_HEADER_NAME ":path" is no header that can be changed; a name has letters, digits and hyphens, and names with : are the proxy's own`,
+    `2:45 RULES_HEADER_NAME the header ":path" cannot be changed; a header name has letters, digits and hyphens; names with : belong to the proxy`,
   ],
   [
     alone('{ name: a, match: request.path == "/a", deny: {} }'),
-    '2:23 RULES_PATH_AS_SENT request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path',
+    '2:23 RULES_PATH_AS_SENT request.path is the path as the client sent it, with the query and not normalised, so == is easily bypassed; compare request.url_path',
   ],
   [
     `attributes:\n  my.a: { type: string, from: [{ header: x-a }] }\n${alone('{ name: a, match: \'has(my.a) && my.a == "1"\', deny: {} }')}`,
-    `2:32 RULES_HEADER_CARRIER any client can send the header x-a; have the proxy set it and take the client's own out, or use another carrier`,
+    `2:32 RULES_HEADER_CARRIER any client can send the header x-a; have the proxy set it and remove the client's own, or use another carrier`,
   ],
   [
     alone('{ name: a, calls: [http], deny: { unlessAllowed: true } }\n  - { name: b, allow: true }'),
-    '2:5 RULES_TCP_OPEN a closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used',
+    '2:5 RULES_TCP_OPEN a closes http calls but leaves tcp calls open; add a rule that closes tcp, or write calls: [http] if tcp is not used',
   ],
   [
     `handlers:\n  x: { adapter: quota-memory, config: {} }\n${alone('{ name: a, deny: {} }')}`,
-    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or name it in a rule',
+    '2:3 RULES_UNUSED no rule uses the handler x; remove it, or use it in a rule',
   ],
   [
     alone('{ name: a, match: "true" }'),
-    '2:5 RULES_NO_EFFECT the rule a has no action and no onAllow, so it does nothing; write its deny, allow, check, quota, report or enrich, or remove it',
+    '2:5 RULES_NO_EFFECT the rule a has neither an action nor onAllow; add deny, allow, check, quota, report or enrich, or remove the rule',
   ],
   [
     `settings: { rules: 2 }\n${alone('{ name: a, deny: {} }')}`,
-    '1:20 RULES_COUNT settings say that there are 2 rules; here is 1. Where no file was cut short, write rules: 1',
+    '1:20 RULES_COUNT settings.rules is 2, but the policy has 1; if no file was truncated, write rules: 1',
   ],
   [
     `settings: { path: BASE, trustedHops: 1 }\n---\nsettings: { path: NONE, trustedHops: 1 }\n${alone('{ name: a, deny: {} }')}`,
-    '3:19 RULES_DUPLICATE settings.path is the text "NONE" here and the text "BASE" at test/cases/p.yaml:1:19; a policy has one, so remove one of the two',
+    '3:19 RULES_DUPLICATE settings.path is the text "NONE" here and the text "BASE" at test/cases/p.yaml:1:19; remove one of the two',
   ],
   [
     alone('{ name: a, match: \'request.host == "Shop.example:80" || "b" == request.host\', deny: {} }'),
-    '2:23 RULES_HOST_FORM request.host is in lower case, without port and dot at the end, so it never is "Shop.example:80"; compare it with "shop.example", and request.port with the port',
+    '2:23 RULES_HOST_FORM request.host never equals "Shop.example:80": it is in lower case, without port and trailing dot; compare it with "shop.example", and request.port with the port',
   ],
   [
     alone(
       '{ name: a, match: \'request.host in ["shop", "Blog"] || request.host.endsWith(".Example.com") || request.host.startsWith("www.")\', deny: {} }',
     ),
-    '2:23 RULES_HOST_FORM request.host is in lower case, without port and dot at the end, so it never is "Blog"; compare it with "blog"',
-    '2:23 RULES_HOST_FORM request.host is in lower case, so no part of it is ".Example.com"; write ".example.com"',
+    '2:23 RULES_HOST_FORM request.host never equals "Blog": it is in lower case, without port and trailing dot; compare it with "blog"',
+    '2:23 RULES_HOST_FORM request.host never contains ".Example.com": it is in lower case; write ".example.com"',
   ],
   [
     alone(
       '{ name: a, deny: {}, mode: { percent: 10, by: \'request.headers[?"x-user"].orValue("")\' } }\n  - { name: b, deny: {}, mode: { percent: 100, by: request.url_path } }\n  - { name: c, onAllow: {}, mode: { percent: 10, by: request.url_path } }\n  - { name: d, deny: {}, mode: { percent: 10, by: origin.ip } }',
     ),
-    '2:51 RULES_CLIENT_CHOOSES a client may send what it likes as request.headers[?"x-user"].orValue(""), and so choose to be outside of the 10 %; use what the proxy makes or checks, such as origin.ip or source.principal',
+    '2:51 RULES_CLIENT_CHOOSES clients choose request.headers[?"x-user"].orValue("") freely, and thereby whether they are inside the 10 %; use a value that the proxy sets or verifies, such as origin.ip or source.principal',
   ],
   [
     rule(
       '{ name: a, quota: { handler: mem, limit: 1, per: 1m, key: [], once: \'request.headers[?"idempotency-key"].orValue("")\' } }\n  - { name: b, quota: { handler: mem, limit: 1, per: 1m, key: [], once: request.?id.orValue("") + request.url_path } }',
     ),
-    '11:73 RULES_CLIENT_CHOOSES a client that sends the same request.headers[?"idempotency-key"].orValue("") each time is charged once; have the proxy make it, or mix in what the charge is for, such as request.url_path',
+    '11:73 RULES_CLIENT_CHOOSES a client that always sends the same request.headers[?"idempotency-key"].orValue("") is charged once only; have the proxy set it, or combine it with what is charged for, such as request.url_path',
   ],
   [
     alone('{ name: a, match: \'request.?body.orValue("").contains("evil")\', deny: {} }'),
-    '2:23 RULES_PARTIAL_BODY a reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard',
+    '2:23 RULES_PARTIAL_BODY a reads the body behind a guard, so it does not apply if Envoy sends no body or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard',
   ],
   [
     alone(
@@ -301,8 +301,8 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     ),
     '2:44 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out',
     '2:56 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out',
-    '2:78 RULES_DUPLICATE headers has x-a already: names of headers have no case; write one list: x-a: [a, b]',
-    `2:92 RULES_HEADER_NAME "connection" is no header that can be changed; connection is the proxy's own: by it a message is routed or delimited`,
+    '2:78 RULES_DUPLICATE headers has x-a twice (header names are case-insensitive); write one list: x-a: [a, b]',
+    `2:92 RULES_HEADER_NAME the header "connection" cannot be changed; connection belongs to the proxy: it routes or delimits the message`,
   ],
   [
     'rules:\n  - name: a\n    deny:\n      body: |\n        fine\n      headers:\n        x-reason: |\n          closed for\n          the night\n        x-folded: >-\n          closed for\n          the night\n',
@@ -313,14 +313,14 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '4:35 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text ends in a line break; write |- or >- where the block begins (| and > keep the break at its end), or take it out',
     '5:45 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a control character; take it out',
     '6:28 EXPRESSION_CONTROL_CHARACTER a header and a parameter are one line, and this text holds a line break; take it out',
-    '6:34 RULES_VALUE "c\\nd" holds a control character, which no name does',
+    '6:34 RULES_VALUE "c\\nd" contains a control character; a name must not',
   ],
   [
     `handlers:\n  x: { adapter: enrich-table, config: { fil: a.csv } }\n${alone('{ name: a, enrich: { handler: x, input: { key: request.path }, as: my.x } }\n  - { name: b, match: \'my.x.plan == "a"\', deny: {} }')}`,
     '2:39 RULES_CONFIG config of enrich-table, file: it is missing; expected string',
     '2:39 RULES_CONFIG config of enrich-table, key: it is missing; expected string',
     '2:39 RULES_CONFIG config of enrich-table, columns: it is missing; expected a map',
-    '2:41 RULES_CONFIG config of enrich-table, fil: there is no such key; did you mean file?',
+    '2:41 RULES_CONFIG config of enrich-table, fil: unknown key; did you mean file?',
   ],
   [
     alone(
@@ -329,9 +329,9 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     ...Array.from(
       { length: 1000 },
       (_, at) =>
-        `${at + 2}:${23 + String(at).length} RULES_PATH_AS_SENT request.path is as the client sent it, with the query and not normalised, so == is easy to get around; compare request.url_path`,
+        `${at + 2}:${23 + String(at).length} RULES_PATH_AS_SENT request.path is the path as the client sent it, with the query and not normalised, so == is easily bypassed; compare request.url_path`,
     ),
-    '1002:27 RULES_MORE_WARNINGS there are 1000 warnings already; from here on none is shown',
+    '1002:27 RULES_MORE_WARNINGS this policy has more than 1000 warnings; the rest is not shown',
   ],
   // expressions: plain, quoted, in block scalars, over several lines
   [
@@ -461,7 +461,7 @@ describe('one bad policy for each code', () => {
     const text = `handlers:\n  x: { adapter: check-bent, config: {} }\n${alone('{ name: a, check: { handler: x, input: { value: request.path } } }')}`;
     const { findings: found } = await loadPolicyText(new Map([['p.yaml', text]]), { adapters: registry });
     expect(found.map(said)).toEqual([
-      '2:17 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: ADAPTER_LOAD_FAILED adapter.ts:3:7: Unexpected token; mend the plugin, or name another adapter',
+      '2:17 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: ADAPTER_LOAD_FAILED adapter.ts:3:7: Unexpected token; fix the plugin, or use another adapter',
     ]);
   });
 
@@ -492,7 +492,7 @@ test('all errors are reported at once, from top to bottom, with the source line'
     `shop.yaml:2:23 EXPRESSION_UNKNOWN_ATTRIBUTE unknown attribute request.metod; did you mean request.method?
     - { name: a, match: request.metod == "GET", deny: { status: 99 } }
                         ^^^^^^^^^^^^^`,
-    `shop.yaml:2:63 RULES_VALUE status is the number 99; a whole number from 300 to 599 is expected
+    `shop.yaml:2:63 RULES_VALUE status is the number 99; expected a whole number from 300 to 599
     - { name: a, match: request.metod == "GET", deny: { status: 99 } }
                                                                 ^^`,
     `shop.yaml:3:34 RULES_UNKNOWN_HANDLER no handler is named none

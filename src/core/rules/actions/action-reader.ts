@@ -1,6 +1,6 @@
 /**
  * The action of a rule.
- * **In**: the fields of a rule, the handlers. **Out**: the action, what it reads, what its handler puts out.
+ * **In**: the fields of a rule, the handlers. **Out**: the action, its expressions, the outputs of its handler.
  * **Fails**: with findings; the action is then `undefined`.
  */
 import type { Shape } from '../../../adapters/contract.ts';
@@ -15,7 +15,7 @@ import { type Node, nodeText } from '../yaml/nodes.ts';
 
 export class ActionReader {
   readonly #context: ActionContext;
-  /** What the rule's match proves to be present. */
+  /** Attributes that the rule's match proves to be present. */
   #given: ReadonlySet<string> = new Set();
 
   constructor(context: ActionContext) {
@@ -69,7 +69,7 @@ export class ActionReader {
     this.#context.findings.error(
       'RULES_VALUE',
       node.place,
-      `${what} is true or the name of a group; here is ${nodeText(node)}`,
+      `${what} must be true or the name of a group; found ${nodeText(node)}`,
     );
     return undefined;
   }
@@ -134,7 +134,8 @@ export class ActionReader {
       this.#context.findings.warn(
         'RULES_SECRET_HIDDEN',
         part.place,
-        `${part.name} reads ${secrets.join(', ')}; secrets are written as (secret). Read only what the report needs, or write reveal(...) where a secret is meant to be written in the clear`,
+        `${part.name} reads ${secrets.join(', ')}, which the report shows as (secret). ` +
+          'Read only what the report needs, or write reveal(...) to report the secret in the clear',
       );
       return { ...part, compiled: masked(part.compiled) };
     });

@@ -34,7 +34,7 @@ export class ChangesReader {
   readonly #attributes: Attributes;
   readonly #findings: Findings;
   readonly #secrecy: Secrecy;
-  /** Secrets passed to the handler of the rule, which its answer may repeat. */
+  /** Secrets passed to the handler of the rule; its answer may repeat them. */
   readonly #given: readonly string[];
 
   /** `given`: secrets passed to the handler, which `out.*` may contain. */
@@ -86,7 +86,11 @@ export class ChangesReader {
   ): Texts {
     if (node === undefined) return [];
     if (node.kind !== 'map') {
-      this.#findings.error('RULES_VALUE', node.place, `${what} is a map of names and texts; here is ${nodeText(node)}`);
+      this.#findings.error(
+        'RULES_VALUE',
+        node.place,
+        `${what} must be a map of names to texts; found ${nodeText(node)}`,
+      );
       return [];
     }
     const names = new Set<string>();
@@ -96,7 +100,7 @@ export class ChangesReader {
         this.#findings.error(
           'RULES_DUPLICATE',
           keyPlace,
-          `${what} has ${name} already: names of headers have no case; ${mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'}`,
+          `${what} has ${name} twice (header names are case-insensitive); ${mayBeLists ? `write one list: ${name}: [a, b]` : 'remove one of the two'}`,
         );
       if (name !== undefined) names.add(name);
       const values = mayBeLists && value.kind === 'list' ? value.items : [value];
@@ -109,7 +113,7 @@ export class ChangesReader {
 
   #parameter(name: string, place: Place): string | undefined {
     if (!/\p{Cc}/u.test(name)) return name;
-    this.#findings.error('RULES_VALUE', place, `${JSON.stringify(name)} holds a control character, which no name does`);
+    this.#findings.error('RULES_VALUE', place, `${JSON.stringify(name)} contains a control character; a name must not`);
     return undefined;
   }
 
@@ -121,14 +125,15 @@ export class ChangesReader {
       this.#findings.error(
         'RULES_SECRET_IN_TEXT',
         node.place,
-        `${what} would send ${secret}, which is secret, in the clear; leave it out, or write reveal(...) around it where that is meant`,
+        `${what} would send the secret ${secret} in the clear; remove it, or write reveal(...) to send it on purpose`,
       );
     const out = text.reads.find(({ name, exposed }) => exposed && name.startsWith('out.'));
     if (out !== undefined && this.#given.length > 0)
       this.#findings.error(
         'RULES_SECRET_IN_TEXT',
         node.place,
-        `${what} would send ${out.name}, which may hold ${this.#given[0]}: the handler was given that secret; leave it out, or write reveal(${out.name}) where that is meant`,
+        `${what} would send ${out.name}, which may contain ${this.#given[0]}, a secret that the handler was given; ` +
+          `remove it, or write reveal(${out.name}) to send it on purpose`,
       );
     return text;
   }
@@ -138,7 +143,7 @@ export class ChangesReader {
     const items = listOfNodes(node, what, this.#findings)?.items ?? [];
     return items.flatMap((item) => {
       if (item.kind !== 'scalar' || typeof item.value !== 'string') {
-        this.#findings.error('RULES_VALUE', item.place, `${what} lists names; here is ${nodeText(item)}`);
+        this.#findings.error('RULES_VALUE', item.place, `${what} must list names; found ${nodeText(item)}`);
         return [];
       }
       const name = areHeaders ? this.#header(item.value, item.place) : item.value;
@@ -151,13 +156,9 @@ export class ChangesReader {
     const name = written.toLowerCase();
     if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !OF_THE_PROXY.has(name)) return name;
     const why = OF_THE_PROXY.has(name)
-      ? `${name} is the proxy's own: by it a message is routed or delimited`
-      : "a name has letters, digits and hyphens, and names with : are the proxy's own";
-    this.#findings.error(
-      'RULES_HEADER_NAME',
-      place,
-      `${JSON.stringify(written)} is no header that can be changed; ${why}`,
-    );
+      ? `${name} belongs to the proxy: it routes or delimits the message`
+      : 'a header name has letters, digits and hyphens; names with : belong to the proxy';
+    this.#findings.error('RULES_HEADER_NAME', place, `the header ${JSON.stringify(written)} cannot be changed; ${why}`);
     return undefined;
   }
 }

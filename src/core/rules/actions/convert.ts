@@ -117,7 +117,7 @@ function numberOf(value: Value): number | undefined {
   return value instanceof Uint ? Number(value.value) : undefined;
 }
 
-/** Exact, or nothing. */
+/** Exact; else `undefined`. */
 export function wholeNumber(value: Value): number | undefined {
   const number = numberOf(value);
   return number !== undefined && Number.isSafeInteger(number) ? number : undefined;

@@ -1,6 +1,6 @@
 /**
- * What a rule says of the handler it names.
- * **In**: `handler` and `params` of an action. **Out**: the handler, its params parsed, the shapes it takes and puts out.
+ * The handler that a rule uses.
+ * **In**: `handler` and `params` of an action. **Out**: the handler, its params parsed, the shapes of its input and output.
  * **Fails**: with findings, and `undefined`.
  */
 import type { Adapter, Capability, Shape } from '../../../adapters/contract.ts';
@@ -17,7 +17,7 @@ type Served = Adapter['serves'];
 /** The handlers of a policy. */
 export interface DeclaredHandlers {
   readonly handlers: ReadonlyMap<string, HandlerSpec>;
-  /** All names, those of handlers with errors too, so that a rule that names one is not told that it does not exist. */
+  /** All names, including handlers with errors, so that rules that use them are not reported as well. */
   readonly names: ReadonlyMap<string, Place>;
   /** Names that rules use. */
   readonly used: Set<string>;

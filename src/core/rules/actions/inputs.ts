@@ -57,7 +57,7 @@ export function inputsOf(
       findings.error(
         'RULES_INPUT_TYPE',
         value.place,
-        `input ${name} takes ${wantedBy(type)}; this is ${typeText(compiled.type)}`,
+        `input ${name} takes ${wantedBy(type)}; found ${typeText(compiled.type)}`,
       );
     parts.push({ name, shape: type, optional, compiled, place: value.place });
   }
@@ -85,7 +85,11 @@ interface Leaf {
 
 function leavesOf(node: Node, findings: Findings, known: ReadonlySet<string> | undefined): Leaf[] {
   if (node.kind !== 'map') {
-    findings.error('RULES_VALUE', node.place, 'input is a map of names and expressions, such as { value: origin.ip }');
+    findings.error(
+      'RULES_VALUE',
+      node.place,
+      'input must be a map of names to expressions, such as { value: origin.ip }',
+    );
     return [];
   }
   const walk = (map: MapNode, prefix: string): Leaf[] =>
@@ -131,4 +135,4 @@ function valueOf({ compiled, shape }: Part, bag: Bag): unknown {
 }
 
 const whyNot = ({ name, compiled, shape }: Part, bag: Bag): string =>
-  `input ${name}: ${compiled.why(bag) || `its value is not ${wantedBy(shape)}, or beyond 2^53`}`;
+  `input ${name}: ${compiled.why(bag) || `its value is not ${wantedBy(shape)}, or above 2^53`}`;

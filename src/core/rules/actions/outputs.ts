@@ -1,4 +1,4 @@
-/** `out.*`: what a rule's texts read of the answer of its handler. */
+/** `out.*`: the answer of a rule's handler, as the rule's texts read it. */
 import type { Shape, ShapeType } from '../../../adapters/contract.ts';
 import type { Attribute, Attributes } from '../../../attributes/attributes.ts';
 import { STRING, type Type } from '../../../attributes/types.ts';
@@ -29,7 +29,7 @@ export class OutputSets {
   }
 }
 
-/** `out.reason`, then the handler's own, in slots behind those of all attributes. */
+/** `out.reason`, then the handler's own outputs, in slots after those of all attributes. */
 function outputsOf(
   outputs: readonly (readonly [name: string, shape: Shape[string]])[],
   attributes: Attributes,

@@ -1,6 +1,6 @@
 /**
  * A quota action.
- * **In**: the fields under `quota`, the handlers. **Out**: the action, what it reads, its `out.*`.
+ * **In**: the fields under `quota`, the handlers. **Out**: the action, its expressions, its `out.*`.
  * **Fails**: with findings; the action is then `undefined`.
  */
 import type { Algorithm, Shape } from '../../../adapters/contract.ts';
@@ -38,7 +38,7 @@ const POLICY_NAME = /^[\x20-\x7e]+$/;
 /** `out.*` of a quota; whole numbers, rounded down. */
 const OUTPUT: Shape = { granted: 'int', limit: 'int', remaining: 'int', reset: 'duration' };
 
-/** `given`: what the rule's match proves to be present. */
+/** `given`: attributes that the rule's match proves to be present. */
 export function quotaOf(
   node: Node,
   ruleName: string,
@@ -50,17 +50,17 @@ export function quotaOf(
   const use = handlers.named(fields, 'quota');
   fields.required('per', 'the period, such as 1m');
   const { perMs, calendar, zone } = periodOf(fields, findings);
-  const limitNode = fields.required('limit', 'how much may pass in a period, such as 100');
+  const limitNode = fields.required('limit', 'the units allowed in a period, such as 100');
   const keyNode = fields.required(
     'key',
-    'a list of expressions, each value of which has a count of its own; [] is one for all',
+    'a list of expressions; each distinct value has its own count, and [] is one count for all',
   );
   const algorithm = algorithmOf(fields, findings);
   if (use !== undefined && algorithm !== undefined && !use.serves.algorithms.includes(algorithm))
     findings.error(
       'RULES_CAPABILITY',
       fields.node('algorithm')?.place ?? fields.place,
-      `${use.handler} is a ${use.spec.adapter}, which counts by ${use.serves.algorithms.join(', ')}, not ${algorithm}`,
+      `${use.handler} is a ${use.spec.adapter}, which supports ${use.serves.algorithms.join(', ')}, not ${algorithm}`,
     );
   const number = (what: string, value: Node | undefined): Compiled | undefined =>
     value === undefined
@@ -140,7 +140,7 @@ function periodOf(
   const zone = fields.text('zone');
   const zonePlace = fields.node('zone')?.place ?? fields.place;
   if (period === undefined) {
-    if (zone !== undefined) findings.error('RULES_MISPLACED', zonePlace, `zone goes with per: ${CALENDAR.join(', ')}`);
+    if (zone !== undefined) findings.error('RULES_MISPLACED', zonePlace, `zone requires per: ${CALENDAR.join(', ')}`);
     return { perMs: fields.durationMs('per', ['s', 'm', 'h', 'd', 'ms']), calendar: undefined, zone: '' };
   }
   const name = zone ?? 'UTC';
@@ -148,7 +148,7 @@ function periodOf(
     findings.error(
       'RULES_VALUE',
       zonePlace,
-      `zone is ${name}, which is no time zone; one such as Europe/Amsterdam is expected`,
+      `zone is ${name}, which is not a time zone; expected one such as Europe/Amsterdam`,
     );
     return { perMs: undefined, calendar: undefined, zone: name };
   }
@@ -162,7 +162,7 @@ function algorithmOf(fields: Fields, findings: Findings): Algorithm | undefined 
     findings.error(
       'RULES_MISSING_KEY',
       fields.node('algorithm')?.place ?? fields.place,
-      'algorithm: concurrency needs once: what a request is known by when its lease ends, such as its x-request-id',
+      'algorithm: concurrency needs once, which identifies the request when its lease ends, such as its x-request-id',
     );
   return word ?? (fields.has('algorithm') ? undefined : 'fixed');
 }
@@ -181,19 +181,19 @@ function checkTogether(
     findings.error(
       'RULES_MISPLACED',
       fields.entry('burst')?.keyPlace ?? fields.place,
-      'burst goes with algorithm: gcra',
+      'burst requires algorithm: gcra',
     );
   if (isCalendar && algorithm !== 'fixed')
     findings.error(
       'RULES_MISPLACED',
       fields.node('per')?.place ?? fields.place,
-      'a period of a calendar goes with algorithm: fixed',
+      'a calendar period requires algorithm: fixed',
     );
   if (partial && fields.has('once'))
     findings.error(
       'RULES_MISPLACED',
       fields.entry('partial')?.keyPlace ?? fields.place,
-      'partial does not go with once: a repeated request would be granted the amount of its first charge, which is not kept',
+      'partial cannot be combined with once: a repeat would be granted the amount of its first charge, which is not stored',
     );
 }
 
@@ -203,7 +203,7 @@ function policyNameOf(fields: Fields, findings: Findings): string | undefined {
     findings.error(
       'RULES_VALUE',
       fields.node('policy')?.place ?? fields.place,
-      'policy is what clients know the limit by: printable ASCII',
+      'policy names the limit for clients; use printable ASCII',
     );
   return policy;
 }

@@ -7,18 +7,18 @@ import type { Action, DenyAnswer } from '../rule.ts';
 import type { Secrecy } from './secrecy.ts';
 import type { Findings } from '../yaml/findings.ts';
 
-/** An action as read from YAML, with what the rest of its rule needs to know. */
+/** An action as read from YAML, with the parts that the rest of its rule needs. */
 export interface ReadAction {
   readonly action: Action;
   /** Expressions that it evaluates. */
   readonly compiled: readonly Compiled[];
-  /** What its handler puts out beside the answer, as `out.*`. */
+  /** The outputs of its handler, readable as `out.*`. */
   readonly output: Shape;
   /** Of a deny rule: its HTTP answer. */
   readonly answer?: DenyAnswer;
 }
 
-/** What reading an action needs. */
+/** The context of reading an action. */
 export interface ActionContext {
   readonly attributes: Attributes;
   readonly handlers: HandlerUses;

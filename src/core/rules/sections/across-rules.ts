@@ -1,4 +1,4 @@
-/** Checks of a policy that need more than one rule. */
+/** Checks that compare the rules of a policy with each other. */
 import type { Read } from '../../../expression/index.ts';
 import { meant } from '../../../text/nearest.ts';
 import { isBareToken } from '../client-chosen.ts';
@@ -43,7 +43,7 @@ export class AcrossRules {
         this.#findings.warn(
           'RULES_TCP_OPEN',
           places.rule,
-          `${name} closes http calls and leaves tcp calls open; add a rule that closes tcp, or calls: [http] where tcp is not used`,
+          `${name} closes http calls but leaves tcp calls open; add a rule that closes tcp, or write calls: [http] if tcp is not used`,
         );
     }
     if (action?.kind === 'quota' && places.action !== undefined) {
@@ -60,7 +60,8 @@ export class AcrossRules {
         this.#findings.warn(
           'RULES_PARTIAL_BODY',
           place,
-          `${rule} reads the body behind a guard, so it does not apply where Envoy sends no body, or only its beginning; add a rule with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard`,
+          `${rule} reads the body behind a guard, so it does not apply if Envoy sends no body or only its beginning; add a rule ` +
+            'with match: request.body_is_partial, deny: { status: 413 }, or read the body without the guard',
         );
     for (const { group, place } of this.#needed) {
       if (this.#groups.has(group)) continue;
@@ -68,7 +69,7 @@ export class AcrossRules {
       this.#findings.error(
         'RULES_UNKNOWN_GROUP',
         place,
-        `nothing allows the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`,
+        `no allow rule belongs to the group ${what}${meant(group, this.#groups)}; add a rule with allow: ${what}`,
       );
     }
   }
@@ -82,7 +83,8 @@ export class AcrossRules {
       this.#findings.error(
         'RULES_COUNTER',
         node.place,
-        `${rule} shares the counter ${counter} with ${first.rule}, but not its per, zone and algorithm; make them equal, or name another counter`,
+        `${rule} shares the counter ${counter} with ${first.rule}, but differs in per, zone or algorithm; ` +
+          'make them equal, or choose another counter',
       );
   }
 
@@ -91,7 +93,8 @@ export class AcrossRules {
     this.#findings.warn(
       'RULES_CLIENT_CHOOSES',
       placeAt(node, 'once') ?? node.place,
-      `a client that sends the same ${once.source} each time is charged once; have the proxy make it, or mix in what the charge is for, such as request.url_path`,
+      `a client that always sends the same ${once.source} is charged once only; ` +
+        'have the proxy set it, or combine it with what is charged for, such as request.url_path',
     );
   }
 
@@ -103,7 +106,7 @@ export class AcrossRules {
       return this.#findings.error(
         'RULES_ON_ERROR',
         place,
-        `local counts in another handler while ${name} cannot be asked, and ${name} names none; give it local: { handler: NAME, replicas: N }`,
+        `onError: local needs a fallback handler, and ${name} has none; add local: { handler: NAME, replicas: N } to ${name}`,
       );
     const other = handlers.get(own.local.handler);
     const algorithms = other?.implementation.serves.quota?.algorithms;
@@ -111,7 +114,7 @@ export class AcrossRules {
       this.#findings.error(
         'RULES_CAPABILITY',
         place,
-        `${own.local.handler} counts in the place of ${name}; it is a ${other.adapter}, which counts by ${algorithms.join(', ')}, not ${algorithm}`,
+        `${own.local.handler}, the fallback of ${name}, is a ${other.adapter}, which supports ${algorithms.join(', ')}, not ${algorithm}`,
       );
   }
 }

@@ -40,7 +40,7 @@ export class AttributesSection {
         this.#findings.error(
           'RULES_ATTRIBUTE_NAME',
           keyPlace,
-          `${key} is no name for an attribute of a policy's own; they stand under my., such as my.tier`,
+          `${key} is not a valid name of a policy's attribute; it must begin with my., such as my.tier`,
         );
         continue;
       }
@@ -48,7 +48,7 @@ export class AttributesSection {
         this.#findings.error(
           'RULES_DUPLICATE',
           keyPlace,
-          `the attribute ${key} is declared already; rename or remove one`,
+          `the attribute ${key} is declared twice; rename or remove one`,
         );
         continue;
       }
@@ -73,7 +73,7 @@ export class AttributesSection {
           this.#findings.error(
             'RULES_MISPLACED',
             fields.entry(key)?.keyPlace ?? place,
-            `${key} goes with facts that a proxy sends; an expression (is) has the type that it has`,
+            `${key} is for attributes that the proxy sends; the type of an expression (is) is inferred`,
           );
       this.#named.set(name, { name, node: is, place, secret });
       return;
@@ -85,7 +85,7 @@ export class AttributesSection {
         this.#findings.error(
           'RULES_MISSING_KEY',
           fields.place,
-          'an attribute needs type: string (or int, bool, list(string) ...) beside from',
+          'an attribute with from needs a type, such as string, int, bool or list(string)',
         );
       return;
     }
@@ -94,7 +94,8 @@ export class AttributesSection {
       this.#findings.error(
         'RULES_VALUE',
         fields.node('type')?.place ?? place,
-        `${typeText} is no type; a type such as string, int, double, bool, ip, timestamp, duration, list(string) or map(string, string) is expected`,
+        `${typeText} is not a type; expected one such as string, int, double, bool, ip, timestamp, duration, ` +
+          'list(string) or map(string, string)',
       );
       return;
     }
@@ -106,7 +107,7 @@ export class AttributesSection {
       name,
       type,
       secret,
-      meaning: fields.text('description') ?? "Of the policy's own.",
+      meaning: fields.text('description') ?? 'Declared by the policy.',
       always: false,
       source: { kind: 'from', carriers, convert: (raw) => converted(raw, type) },
       carriedBy: Object.fromEntries(
@@ -126,7 +127,7 @@ export class AttributesSection {
       this.#findings.error(
         'RULES_MISSING_KEY',
         node.place,
-        `a carrier is one of ${CARRIERS.join(', ')}; here is ${nodeText(node)}`,
+        `a carrier must be one of ${CARRIERS.join(', ')}; found ${nodeText(node)}`,
       );
       return [];
     }
@@ -147,7 +148,7 @@ export class AttributesSection {
       this.#findings.warn(
         'RULES_HEADER_CARRIER',
         node.place,
-        `any client can send the header ${name}; have the proxy set it and take the client's own out, or use another carrier`,
+        `any client can send the header ${name}; have the proxy set it and remove the client's own, or use another carrier`,
       );
     return [{ kind: kind as 'header', name: kind === 'header' ? name.toLowerCase() : name }];
   }
@@ -156,7 +157,7 @@ export class AttributesSection {
     this.attributes = this.attributes.extend([row]);
   }
 
-  /** Compiles the named expressions, each after those that it uses. */
+  /** Compiles the named expressions, ordered by dependency. */
   compileNamed(carriage: Carriage): void {
     const left = new Map(this.#named);
     for (let isProgress = true; isProgress && left.size > 0;) {
@@ -173,7 +174,7 @@ export class AttributesSection {
       this.#findings.error(
         'RULES_ATTRIBUTE_CYCLE',
         one.place,
-        `${one.name} is made of ${usesOf(one, left).join(', ')}, which is made of it again; write one of them without the other`,
+        `${one.name} depends on ${usesOf(one, left).join(', ')}, which depends on it; write one of them without the other`,
       );
     }
   }

@@ -47,7 +47,7 @@ export class CallSets {
       this.#findings.error(
         'RULES_CALLS',
         fields.place,
-        `no call can ask this rule: ${missing.join(', ')}; name the calls that are meant (calls: [...]), or guard the read with has() or [?...]`,
+        `no call carries what this rule reads: ${missing.join(', ')}; set calls: [...], or guard the read with has() or [?...]`,
       );
     }
     return calls;
@@ -61,7 +61,7 @@ export class CallSets {
         this.#findings.error(
           'RULES_VALUE',
           item.place,
-          `calls are ${CALL_KINDS.join(', ')}; here is ${nodeText(item)}`,
+          `calls must be some of ${CALL_KINDS.join(', ')}; found ${nodeText(item)}`,
         );
         return [];
       }
@@ -69,14 +69,14 @@ export class CallSets {
         this.#findings.error(
           'RULES_CALLS',
           item.place,
-          `a rule with ${kind === 'none' ? 'onAllow only' : kind} is not asked in ${call} calls; it can be in ${Object.keys(possible).join(', ')}`,
+          `a rule with ${kind === 'none' ? 'onAllow only' : kind} is not asked in ${call} calls, only in ${Object.keys(possible).join(', ')}`,
         );
       const missing = this.#carriage.missing(reads, call);
       if (missing !== undefined)
         this.#findings.error(
           'RULES_CALLS',
           item.place,
-          `${call} calls cannot carry ${missing}, which the rule reads; leave ${call} out, or guard the read: has(${missing}) && ...`,
+          `${call} calls cannot carry ${missing}, which the rule reads; remove ${call}, or guard the read: has(${missing}) && ...`,
         );
       return [call];
     });

@@ -1,6 +1,6 @@
 /**
  * `{ $env: NAME }` and `{ $file: PATH }` in a handler's config.
- * **In**: a config as written. **Out**: its values, and the same for people. **Fails**: with a finding at the reference.
+ * **In**: a config as written. **Out**: its values, and a version to show, with references unresolved. **Fails**: with a finding at the reference.
  */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -30,13 +30,13 @@ const STAND_INS = ['unset', '127.0.0.1:1', 'http://127.0.0.1:1', 'redis://127.0.
 export class ConfigValues {
   /** Files that configs name. */
   readonly files: string[] = [];
-  /** References that could not be resolved; the schema need not complain of them again. */
+  /** References that could not be resolved; errors of the schema at them are not reported. */
   readonly unresolved: Set<Node> = new Set();
   readonly #withStandIn = new Set<Node>();
   readonly #environment: Environment;
   readonly #readText: (file: string) => string;
   readonly #mayLackEnv: boolean;
-  /** Used for a variable that is not set, where that is no error. */
+  /** Replaces a variable that is not set, if that is only a warning. */
   #standIn: string | undefined;
   readonly #findings: Findings;
 
@@ -94,7 +94,7 @@ export class ConfigValues {
         this.#findings.warn(
           'RULES_ENV',
           node.place,
-          `the environment variable ${name} is not set here; what depends on its value is not checked`,
+          `the environment variable ${name} is not set here, so its value is not checked`,
         );
       this.#withStandIn.add(node);
       return this.#standIn;
@@ -103,7 +103,7 @@ export class ConfigValues {
       this.#findings.error(
         'RULES_ENV',
         node.place,
-        `the environment variable ${name} is not set; set it where Sluice is started`,
+        `the environment variable ${name} is not set; set it in the environment of Sluice`,
       );
     this.unresolved.add(node);
     return undefined;

@@ -1,5 +1,5 @@
 /**
- * What enrich rules add to the attributes, before any expression is compiled, and the order in which they are asked.
+ * The attributes that enrich rules fill, declared before any expression is compiled, and the order of these rules.
  */
 import type { Attribute, Attributes } from '../../../attributes/attributes.ts';
 import type { Shape } from '../../../adapters/contract.ts';
@@ -49,7 +49,7 @@ function declareOf(
   const fields = new Fields(enrich, 'enrich', findings);
   const handler = handlers.handlers.get(String(plainOf(enrich.entries.get('handler')?.value)));
   const serves = handler?.implementation.serves.enrich;
-  const asNode = fields.required('as', 'where its outputs stand, such as my.tenant');
+  const asNode = fields.required('as', 'the name of its outputs, such as my.tenant');
   const as = asNode?.kind === 'scalar' ? String(asNode.value) : undefined;
   if (as === undefined || asNode === undefined) return;
   if (handler === undefined || serves === undefined) {
@@ -57,7 +57,7 @@ function declareOf(
     return;
   }
   if (!/^my(\.[A-Za-z_][A-Za-z0-9_]*)+$/.test(as)) {
-    findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `outputs stand under my., such as my.tenant; here is ${as}`);
+    findings.error('RULES_ATTRIBUTE_NAME', asNode.place, `as must begin with my., such as my.tenant; found ${as}`);
     return;
   }
   const uses = new HandlerUses(handlers, findings);
@@ -83,17 +83,13 @@ function outputsOf(
   return Object.entries(shape).flatMap(([name, type]) => {
     const full = `${as}.${name}`;
     if (section.attributes.slotOf(full) !== undefined) {
-      findings.error(
-        'RULES_ENRICH_OUTPUT',
-        asNode.place,
-        `${full} is made elsewhere already; give this rule another as`,
-      );
+      findings.error('RULES_ENRICH_OUTPUT', asNode.place, `${full} is already declared; give this rule another as`);
       return [];
     }
     const row: Attribute = {
       name: full,
       type: TYPE_OF[type.replace(/\?$/, '') as keyof typeof TYPE_OF],
-      meaning: 'Made by an enrich rule.',
+      meaning: 'Filled by an enrich rule.',
       source: { kind: 'filled' },
       carriedBy: {},
       always: false,
@@ -104,7 +100,7 @@ function outputsOf(
   });
 }
 
-/** Each after those whose outputs it reads. */
+/** Orders the enrich rules by dependency. */
 export function enrichOrder(
   section: RulesSection,
   carriage: Carriage,
@@ -141,10 +137,10 @@ export function enrichOrder(
     findings.error(
       'RULES_ENRICH_CYCLE',
       place,
-      `${rule.name} needs what ${needs
+      `${rule.name} depends on ${needs
         .get(rule)
         ?.map(({ name }) => name)
-        .join(', ')} makes, which needs it again; let one of them read only what the proxy sends`,
+        .join(', ')}, which depends on it; let one of them read only what the proxy sends`,
     );
   }
   return ordered;

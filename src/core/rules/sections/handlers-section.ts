@@ -1,6 +1,6 @@
 /**
  * `handlers:` of a policy.
- * **In**: the map of handlers, the adapters there are. **Out**: handlers with their config parsed, nothing open.
+ * **In**: the map of handlers, the loaded adapters. **Out**: handlers with their config parsed; none is opened.
  * **Fails**: with a finding at the value that the adapter's schema rejects.
  */
 import { createHash } from 'node:crypto';
@@ -52,11 +52,7 @@ export class HandlersSection implements DeclaredHandlers {
   read(section: MapNode): void {
     for (const { key, keyPlace, value } of section.entries.values()) {
       if (this.names.has(key)) {
-        this.#findings.error(
-          'RULES_DUPLICATE',
-          keyPlace,
-          `a handler named ${key} is declared already; rename or remove one`,
-        );
+        this.#findings.error('RULES_DUPLICATE', keyPlace, `the handler ${key} is declared twice; rename or remove one`);
         continue;
       }
       this.names.set(key, keyPlace);
@@ -71,7 +67,7 @@ export class HandlersSection implements DeclaredHandlers {
     for (const { of, name, place } of this.#locals) this.#checkLocal(of, name, place);
     for (const [name, place] of this.names)
       if (!this.used.has(name))
-        this.#findings.warn('RULES_UNUSED', place, `no rule uses the handler ${name}; remove it, or name it in a rule`);
+        this.#findings.warn('RULES_UNUSED', place, `no rule uses the handler ${name}; remove it, or use it in a rule`);
   }
 
   #handler(name: string, fields: Fields): void {
@@ -100,7 +96,7 @@ export class HandlersSection implements DeclaredHandlers {
         this.#findings.error(
           'RULES_BROKEN_ADAPTER',
           fields.node('adapter')?.place ?? fields.place,
-          `the plugin of ${adapterName} cannot be loaded: ${broken}; mend the plugin, or name another adapter`,
+          `the plugin of ${adapterName} cannot be loaded: ${broken}; fix the plugin, or use another adapter`,
         );
       else
         this.#findings.error(
@@ -158,11 +154,8 @@ export class HandlersSection implements DeclaredHandlers {
   #local(name: string, fields: Fields): HandlerSpec['local'] {
     const local = fields.map('local', 'local')?.only(['handler', 'replicas']);
     if (local === undefined) return undefined;
-    local.required(
-      'handler',
-      'the name of a handler that counts while this one cannot be asked, such as one of quota-memory',
-    );
-    local.required('replicas', 'how many servers share a limit: each has its part of it');
+    local.required('handler', 'the handler that counts while this one is unavailable, such as one of quota-memory');
+    local.required('replicas', 'the number of servers that share a limit; each admits its part');
     const handler = local.text('handler');
     const replicas = local.wholeNumber('replicas', 1);
     if (handler === undefined || replicas === undefined) return undefined;
@@ -180,7 +173,7 @@ export class HandlersSection implements DeclaredHandlers {
       );
     const handler = this.handlers.get(name);
     if (name === of)
-      this.#findings.error('RULES_VALUE', place, `${name} cannot count in its own place; name another handler`);
+      this.#findings.error('RULES_VALUE', place, `${name} cannot be its own fallback; name another handler`);
     else if (handler !== undefined && handler.implementation.serves.quota === undefined)
       this.#findings.error(
         'RULES_CAPABILITY',

@@ -1,4 +1,4 @@
-/** `mode` and `sample` of a rule: which of the calls that match it are enforced, or written. */
+/** `mode` and `sample` of a rule: the share of matching calls that are enforced, or reported. */
 import type { Attributes } from '../../../attributes/attributes.ts';
 import type { Compiled } from '../../../expression/index.ts';
 import { ACTIONS, type RuleKind } from '../../actions.ts';
@@ -21,7 +21,7 @@ export function modeOf(fields: Fields, kind: RuleKind, attributes: Attributes, f
     findings.error(
       'RULES_VALUE',
       node.place,
-      `mode is enforce, shadow, or { percent: 10, by: EXPRESSION }; here is ${nodeText(node)}`,
+      `mode must be enforce, shadow, or { percent: 10, by: EXPRESSION }; found ${nodeText(node)}`,
     );
     return ENFORCE;
   }
@@ -38,7 +38,8 @@ export function modeOf(fields: Fields, kind: RuleKind, attributes: Attributes, f
     findings.warn(
       'RULES_CLIENT_CHOOSES',
       percentage.node('by')?.place ?? node.place,
-      `a client may send what it likes as ${keyExpression.source}, and so choose to be outside of the ${percent} %; use what the proxy makes or checks, such as origin.ip or source.principal`,
+      `clients choose ${keyExpression.source} freely, and thereby whether they are inside the ${percent} %; ` +
+        'use a value that the proxy sets or verifies, such as origin.ip or source.principal',
     );
   return { kind: 'percent', percent: percent ?? 0, keyExpression };
 }

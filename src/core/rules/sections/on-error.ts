@@ -26,7 +26,8 @@ export function onErrorOf(
     findings.error(
       'RULES_ON_ERROR',
       node.place,
-      `onError has no meaning for ${kind === 'none' ? 'a rule without an action' : kind}: its failures have one result only (docs/rules.md, section 6); remove it`,
+      `onError has no meaning for ${kind === 'none' ? 'a rule without an action' : kind}, whose failures have a fixed result ` +
+        '(docs/rules.md, section 6); remove it',
     );
     return defaults;
   }
@@ -36,7 +37,7 @@ export function onErrorOf(
       findings.error(
         'RULES_ON_ERROR',
         node.place,
-        `onError is ${nodeText(node)}; ${parts.map((part) => `${part}: ${words[part].join(' or ')}`).join('; ')} can be said here`,
+        `onError is ${nodeText(node)}; expected ${parts.map((part) => `${part}: ${words[part].join(' or ')}`).join('; ')}`,
       );
     return { ...defaults, ...written(fitting.map((part) => [part, node.value as HandlerErrorWord])) };
   }

@@ -41,7 +41,7 @@ const KEYS = [
 /** `rules:` of one document. */
 export interface RuleList {
   readonly node: Node;
-  /** The items that follow those of the node. */
+  /** The remaining items, after those of the node. */
   readonly later: readonly LaterItems[];
 }
 
@@ -55,7 +55,7 @@ export interface RulesContext {
 
 export class RulesSection {
   readonly rules: Rule[] = [];
-  /** Of enrich rules, for their order: what match and action read, and where the rule stands. */
+  /** For ordering enrich rules: the reads of match and action, and the rule's place. */
   readonly reads = new Map<string, readonly Read[]>();
   readonly places = new Map<string, Place>();
   readonly #context: RulesContext;
@@ -130,7 +130,8 @@ export class RulesSection {
       findings.error(
         'RULES_NO_EFFECT',
         fields.place,
-        `the rule ${name} has no action and no onAllow, so it does nothing; write its ${ACTION_KINDS.slice(0, -1).join(', ')} or ${ACTION_KINDS.at(-1)}, or remove it`,
+        `the rule ${name} has neither an action nor onAllow; ` +
+          `add ${ACTION_KINDS.slice(0, -1).join(', ')} or ${ACTION_KINDS.at(-1)}, or remove the rule`,
       );
     const reads = [...(match === undefined ? [] : [match]), ...(read?.compiled ?? [])].flatMap((one) => one.reads);
     if (kind === 'enrich') {
@@ -167,12 +168,12 @@ export class RulesSection {
   #name(fields: Fields): string {
     const { findings } = this.#context;
     const entry = fields.entry('name');
-    fields.required('name', 'what verdicts, logs and metrics call it, such as no-path-tricks');
+    fields.required('name', 'its name in verdicts, logs and metrics, such as no-path-tricks');
     const name = fields.text('name') ?? '';
     if (name === '' || entry === undefined) return name;
     checkName(name, entry.value.place, 'a rule', findings);
     if (this.#names.has(name))
-      findings.error('RULES_DUPLICATE', entry.value.place, `a rule named ${name} is there already; rename one`);
+      findings.error('RULES_DUPLICATE', entry.value.place, `the rule ${name} is declared twice; rename one`);
     this.#names.add(name);
     return name;
   }
@@ -183,7 +184,7 @@ export class RulesSection {
       this.#context.findings.error(
         'RULES_ACTIONS',
         fields.entry(second)?.keyPlace ?? fields.place,
-        `a rule has one action, this has ${[kind, second, ...others].join(' and ')}; make a rule of each`,
+        `a rule has one action, and this one has ${[kind, second, ...others].join(' and ')}; write one rule per action`,
       );
     return kind;
   }
@@ -196,23 +197,19 @@ export class RulesSection {
       findings.error(
         'RULES_MISPLACED',
         place('onDeny'),
-        'onDeny goes with check and quota; a deny has status, headers and body of its own',
+        'onDeny is for check and quota; a deny has its own status, headers and body',
       );
     if (fields.has('onAllow') && !takes.includes('onAllow'))
-      findings.error(
-        'RULES_MISPLACED',
-        place('onAllow'),
-        `onAllow does not go with ${kind}; write a rule of its own for it`,
-      );
+      findings.error('RULES_MISPLACED', place('onAllow'), `onAllow is not for ${kind}; write a separate rule for it`);
     if (fields.has('sample') && !takes.includes('sample'))
       findings.error(
         'RULES_MISPLACED',
         place('sample'),
-        'sample goes with report; mode: { percent: ... } is for the others',
+        'sample is for report; other rules have mode: { percent: ... }',
       );
   }
 
-  /** What the rule makes of a call that passes, and of one that it refuses. */
+  /** The rule's changes to allowed calls, and its answer to refused ones. */
   #answers(
     fields: Fields,
     kind: ActionKind | undefined,

@@ -17,13 +17,13 @@ export interface Settings {
 }
 
 export function settingsOf(nodes: readonly Node[], findings: Findings): Settings {
-  const said = new Map<Key, Node>();
+  const known = new Map<Key, Node>();
   let attributes = DEFAULT_ATTRIBUTE_SETTINGS;
   let wantedRules: number | undefined;
   for (const node of nodes) {
     const fields = fieldsOf(node, 'settings', findings)?.only(KEYS);
     if (fields === undefined) continue;
-    checkSame(fields, said, findings);
+    checkSame(fields, known, findings);
     attributes = {
       trustedHops: fields.wholeNumber('trustedHops', 0, 100) ?? attributes.trustedHops,
       path: fields.word('path', ['NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']) ?? attributes.path,
@@ -34,30 +34,30 @@ export function settingsOf(nodes: readonly Node[], findings: Findings): Settings
   return {
     attributes,
     checkCount: (rules) => {
-      const place = said.get('rules')?.place;
+      const place = known.get('rules')?.place;
       if (wantedRules === undefined || wantedRules === rules || place === undefined) return;
       findings.error(
         'RULES_COUNT',
         place,
-        `settings say that there are ${wantedRules} rules; here ${rules === 1 ? 'is 1' : `are ${rules}`}. Where no file was cut short, write rules: ${rules}`,
+        `settings.rules is ${wantedRules}, but the policy has ${rules}; if no file was truncated, write rules: ${rules}`,
       );
     },
   };
 }
 
 /** Settings hold for the whole policy, so two documents must not disagree. */
-function checkSame(fields: Fields, said: Map<Key, Node>, findings: Findings): void {
+function checkSame(fields: Fields, known: Map<Key, Node>, findings: Findings): void {
   for (const key of KEYS) {
     const node = fields.node(key);
     if (node === undefined) continue;
-    const before = said.get(key);
-    if (before === undefined) said.set(key, node);
+    const before = known.get(key);
+    if (before === undefined) known.set(key, node);
     else if (nodeText(before) !== nodeText(node)) {
       const { file, line, column } = before.place.source.positionAt(before.place.start);
       findings.error(
         'RULES_DUPLICATE',
         node.place,
-        `settings.${key} is ${nodeText(node)} here and ${nodeText(before)} at ${file}:${line}:${column}; a policy has one, so remove one of the two`,
+        `settings.${key} is ${nodeText(node)} here and ${nodeText(before)} at ${file}:${line}:${column}; remove one of the two`,
       );
     }
   }

@@ -28,13 +28,13 @@ export async function parseDivided(
   let isSound = true;
   let found = 0;
   for await (const document of yamlDocuments(trunk, slice)) {
-    isSound &&= hasNothingToSay(document.yaml);
+    isSound &&= isClean(document.yaml);
     const builder = new TreeBuilder(source, ofTrunk, (offset) => offsetInText(offset, lists));
     const root = await rootOf(
       document,
       builder,
       (part) => {
-        isSound &&= hasNothingToSay(part);
+        isSound &&= isClean(part);
       },
       slice,
     );
@@ -54,11 +54,11 @@ export async function parseDivided(
   return documents;
 }
 
-interface Said {
+interface Diagnostics {
   readonly errors: readonly unknown[];
   readonly warnings: readonly unknown[];
 }
-const hasNothingToSay = ({ errors, warnings }: Said): boolean => errors.length === 0 && warnings.length === 0;
+const isClean = ({ errors, warnings }: Diagnostics): boolean => errors.length === 0 && warnings.length === 0;
 
 /** A key in double quotes, which may be escaped. */
 const ESCAPED = /\\(?:[xuU]|\r?\n)/;
@@ -84,7 +84,7 @@ class PartItems implements LaterItems {
     const plain = plainItems(this.#source, start, end);
     if (plain?.length === count) return plain;
     const document = yamlDocument(this.#text);
-    if (document === undefined || !hasNothingToSay(document) || !isSeq(document.contents)) throw new IndivisibleError();
+    if (document === undefined || !isClean(document) || !isSeq(document.contents)) throw new IndivisibleError();
     const builder = new TreeBuilder(this.#source, this.#findings, (offset) => start + offset);
     const items = builder.items(document);
     // Anchors of other parts are not known here.

@@ -24,7 +24,8 @@ const MAX_ALIASED_NODES = 100_000;
 
 export interface ParsedFile {
   readonly documents: readonly Document[];
-  /** A document was omitted. */ readonly broken: boolean;
+  /** A document was omitted. */
+  readonly broken: boolean;
 }
 
 export async function parseDocuments(source: SourceText, findings: Findings, slice: TimeSlice): Promise<ParsedFile> {
@@ -68,7 +69,7 @@ export async function rootOf(
   });
 }
 
-const QUOTE_HINT = 'an expression that holds any of  : # { } [ ] , " \' & * ! | > % @ `  must stand in quotes';
+const QUOTE_HINT = 'quote an expression that contains any of  : # { } [ ] , " \' & * ! | > % @ `';
 
 /** `lines`: lines with a reported error. */
 function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Findings, lines: Set<number>): boolean {
@@ -78,8 +79,8 @@ function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Fin
     lines.add(line);
     const place = { source, start: pos[0], end: pos[1] };
     if (code === 'DUPLICATE_KEY')
-      findings.error('RULES_DUPLICATE', place, 'this key stands twice in one map; remove one of the two');
-    else findings.error('RULES_YAML', place, `this is not YAML: ${message.replace(/\.$/, '')}; ${QUOTE_HINT}`);
+      findings.error('RULES_DUPLICATE', place, 'this key occurs twice in one map; remove one of the two');
+    else findings.error('RULES_YAML', place, `this is not valid YAML: ${message.replace(/\.$/, '')}; ${QUOTE_HINT}`);
   }
   for (const { code, pos, message } of yaml.warnings) {
     const place = { source, start: pos[0], end: pos[1] };
@@ -88,9 +89,9 @@ function reportYaml(yaml: YamlDocument.Parsed, source: SourceText, findings: Fin
       findings.error(
         'RULES_QUOTE_IT',
         place,
-        `YAML reads ${written} as a tag and drops it; quote it: the whole value in '...'`,
+        `YAML reads ${written} as a tag and drops it; quote the whole value: '...'`,
       );
-    else findings.error('RULES_QUOTE_IT', place, `YAML warns: ${message}; if text is meant, quote it`);
+    else findings.error('RULES_QUOTE_IT', place, `YAML warns: ${message}; if it is text, quote it`);
   }
   return yaml.errors.length === 0;
 }
@@ -197,14 +198,14 @@ export class TreeBuilder {
     if (target === undefined || this.#open.has(target) || this.#aliased > MAX_ALIASED_NODES) {
       const why =
         target === undefined
-          ? 'stands for nothing'
+          ? 'refers to no anchor'
           : this.#open.has(target)
-            ? 'stands for a value that contains it'
+            ? 'refers to a value that contains it'
             : `expands to more than ${MAX_ALIASED_NODES} values`;
       this.#findings.error(
         'RULES_YAML',
         this.#place(alias, key),
-        `the alias ${this.#source.text.slice(...this.#range(alias))} ${why}; if an expression is meant, quote it`,
+        `the alias ${this.#source.text.slice(...this.#range(alias))} ${why}; if it is part of an expression, quote it`,
       );
       return this.#empty(this.#place(alias, key));
     }

@@ -58,7 +58,7 @@ export class Findings {
           severity,
           position: source.positionAt(start),
           code: MORE_WARNINGS,
-          message: `there are ${MOST_WARNINGS} warnings already; from here on none is shown`,
+          message: `this policy has more than ${MOST_WARNINGS} warnings; the rest is not shown`,
           excerpt: undefined,
         });
       return;

@@ -26,7 +26,7 @@ export interface ScalarNode {
   readonly kind: 'scalar';
   readonly place: Place;
   readonly value: string | number | boolean | null;
-  /** The text as it stands in the file, without quotes where it is plain. */
+  /** The text as in the file; without quotes if it is plain. */
   readonly written: string;
   /** `plain` text may be a number, a word, or (by mistake) a tag; the others are always text. */
   readonly style: 'plain' | 'single' | 'double' | 'literal' | 'folded';
@@ -37,13 +37,13 @@ export type Node = MapNode | ListNode | ScalarNode;
 export interface Document {
   readonly source: SourceText;
   readonly root: Node;
-  /** The items of its list `rules` that follow those in `root`. */
+  /** The remaining items of its list `rules`, after those in `root`. */
   readonly laterRules: readonly LaterItems[];
 }
 
 /** Items of a list, parsed again on each request so that their nodes need not be retained. */
 export interface LaterItems {
-  /** Whether one of them may be a map that has the key. */
+  /** Whether an item may be a map with this key. */
   mayHave(key: string): boolean;
   /** Throws {@link IndivisibleError}. */
   items(): readonly Node[];

@@ -16,7 +16,7 @@ interface Line {
   /** Where its key or value begins, behind the `- ` of an item. */
   readonly column: number;
   readonly isItem: boolean;
-  /** None: it is a flow map. */
+  /** Absent for a flow map. */
   readonly key: string | undefined;
   readonly keyStart: number;
   /** `valueStart` is `valueEnd` where nothing is behind the key. */
@@ -25,7 +25,7 @@ interface Line {
 }
 
 const BLANK = / *\n/y;
-/** No key is as long as those that YAML refuses. */
+/** Keys are far shorter than the length that YAML refuses. */
 const ENTRY = /( *)(- )?([A-Za-z_][A-Za-z0-9_-]{0,99}):(?:( +)([!-~](?:[ -~]*[!-~])?))? *(?:\n|$)/y;
 const FLOW_ITEM = /( *)- (\{[ -~]*\}) *(?:\n|$)/y;
 
@@ -95,7 +95,7 @@ const FLOW_KEY = /([A-Za-z_][A-Za-z0-9_-]{0,99}): +/y;
 
 const MAX_DEPTH = 20;
 
-/** Thrown where the library has to read the text; caught in this file. */
+/** Thrown if the library has to read the text; caught in this file. */
 const UNUSUAL = new Error('not plain');
 
 class PlainReader {
@@ -222,7 +222,7 @@ class PlainReader {
     return this.#collection(at) ?? this.#scalar(at, FLOW_WORD);
   }
 
-  /** Each by `element`, which answers where it ends; answers where the collection ends. */
+  /** Reads the elements with `element`, which returns the end of one; returns the end of the collection. */
   #elements(start: number, close: string, element: (at: number) => number): number {
     const { text } = this.#source;
     let at = this.#afterSpaces(start + 1);

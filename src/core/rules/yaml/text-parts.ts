@@ -6,7 +6,7 @@
  *
  * In a block list whose items begin in column n, no line of a scalar or a flow collection begins in column n: such lines are
  * indented deeper. A `- ` in that column therefore begins an item. Two conditions are left to the caller, who sees them when
- * parsing: the list stands where it seems to stand in the trunk, and nothing is open at the end of a part.
+ * parsing: the list is where it seems to be in the trunk, and no construct is open at the end of a part.
  */
 import type { TimeSlice } from '../../../time/time-slice.ts';
 
@@ -129,7 +129,7 @@ class OpenList {
   }
 }
 
-/** At the end of the text there is no character. */
+/** `char` is NaN at the end of the text. */
 const endsIndicator = (char: number): boolean =>
   char === SPACE || char === NEWLINE || char === RETURN || Number.isNaN(char);
 
