@@ -30,7 +30,7 @@ afterAll(async () => {
 const bad = (config: object, says: RegExp) => ({ config: { url: 'redis://127.0.0.1:1', ...config }, says });
 testAdapter(adapter, {
   runner: { describe, test },
-  config: () => ({ url: redis.url, clock: 'local' }),
+  config: () => ({ url: redis.url, clock: 'local', timeoutMs: 10_000 }),
   badConfigs: [
     bad({ url: 'http://127.0.0.1:6379' }, /expected redis:/),
     bad({ url: '127.0.0.1:6379' }, /expected redis:/),
@@ -54,7 +54,7 @@ testAdapter(adapter, {
 describe('in escrow', () => {
   testAdapter(adapter, {
     runner: { describe, test },
-    config: () => ({ url: redis.url, clock: 'local', escrow: true }),
+    config: () => ({ url: redis.url, clock: 'local', timeoutMs: 10_000, escrow: true }),
   });
 
   const DAY_MS = 86_400_000;
@@ -363,7 +363,10 @@ describe('on a cluster of three masters', () => {
     cluster: cluster.nodes.slice(1).map(({ port }) => `127.0.0.1:${port}`),
   });
 
-  testAdapter(adapter, { runner: { describe, test }, config: () => ({ ...config(), clock: 'local' }) });
+  testAdapter(adapter, {
+    runner: { describe, test },
+    config: () => ({ ...config(), clock: 'local', timeoutMs: 10_000 }),
+  });
 
   test('asks for keys in different slots: all or none, and what was charged is given back', async () => {
     const opened = await openForTest(adapter, { config: { ...config(), clock: 'local' } });

@@ -19,7 +19,7 @@ import { createHash } from 'node:crypto';
  * |---|---|
  * | fixed | END USED |
  * | sliding | END-OF-NEXT USED USED-BEFORE |
- * | gcra | ARRIVAL-TIME |
+ * | gcra | ARRIVAL-TIME ROUNDED-UP: the time in whole milliseconds, and what rounding added to it |
  * | log | LAST UNTIL:COST:OWNER,... |
  * | window | USED, as INCRBY keeps it |
  * | mark | until when it counts |
@@ -70,23 +70,29 @@ function window.ask(state, ask)
   return granted, math.max(0, ask.limit - used), reset, { ends = MAX_MS, used = used }
 end
 
-function gcra.read(value) return { ends = tonumber(value) or 0 } end
-function gcra.write(state) return exact(state.ends) end
+function gcra.read(value)
+  local ends, rounded = string.match(value, '^(%S+) ?(%S*)$')
+  return { ends = tonumber(ends) or 0, rounded = tonumber(rounded) or 0 }
+end
+function gcra.write(state) return exact(state.ends) .. ' ' .. exact(state.rounded) end
 function gcra.ask(state, ask)
-  local rounding = 0.001
   if ask.limit <= 0 or ask.burst <= 0 then return ask.forced or ask.change <= 0, 0, ask.per, state end
   local unit = ask.per / ask.limit
   local size = unit * ask.burst
-  local most = now + size + MAX_DEBT_PERIODS * ask.per
-  local arrival = math.max(state.ends, now)
-  if arrival > most + ask.per then arrival = now end
-  local after = math.min(most, math.max(now, arrival + unit * ask.change))
-  local ahead = after - now - size
-  local granted = ask.forced or ahead <= rounding
-  if granted then arrival = after end
-  local full = arrival - now
-  local remaining = math.min(ask.burst, math.max(0, math.floor((size - full) / unit + 0.000001)))
-  return granted, remaining, math.ceil((granted and full or ahead) - rounding), { ends = arrival }
+  local rounding = unit * 0.000001
+  local most = size + MAX_DEBT_PERIODS * ask.per
+  local ahead = math.max(0, state.ends - now - (state.rounded or 0))
+  if ahead > most + ask.per then ahead = 0 end
+  ahead = math.min(most, ahead)
+  local after = math.min(most, math.max(0, ahead + unit * ask.change))
+  local granted = ask.forced or after <= size + rounding
+  if granted then
+    ahead = after
+    local whole = math.ceil(ahead)
+    state = { ends = now + whole, rounded = whole - ahead }
+  end
+  local remaining = math.max(0, math.floor((size - ahead) / unit + 0.000001))
+  return granted, remaining, math.max(0, math.ceil((granted and ahead or after - size) - rounding)), state
 end
 
 function sliding.read(value)
