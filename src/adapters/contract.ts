@@ -3,7 +3,7 @@
  * What it serves decides, by type, which methods `open` must return. Plugins import this as `sluice/plugin`.
  */
 import type { z } from 'zod';
-import type { CheckAnswer } from './contract/answers.ts';
+import type { CheckAnswer, Found } from './contract/answers.ts';
 import type { Call, Host } from './contract/host.ts';
 import type { Algorithm, QuotaAnswer, QuotaAsk, QuotaPlace } from './contract/quota.ts';
 import type { Shape, ShapeSpec, ValuesOf } from './contract/shapes.ts';
@@ -87,7 +87,9 @@ export type CheckFunction<I = Readonly<Record<string, unknown>>> = (
 export type LookupFunction<I = Readonly<Record<string, unknown>>, O = Readonly<Record<string, unknown>>> = (
   input: I,
   call: Call,
-) => O | undefined | Promise<O | undefined>;
+) => LookupAnswer<O> | Promise<LookupAnswer<O>>;
+/** Values by name of the output, or nothing; with {@link Found} also how long they stay valid. */
+export type LookupAnswer<O = Readonly<Record<string, unknown>>> = O | Found<O> | undefined;
 
 interface QuotaParts<B, P> {
   bucket(rule: QuotaRule<P>): B;

@@ -1,8 +1,9 @@
 /** A rule prepared for calls, and its outcome in one call. */
-import type { CheckAnswer, CheckFunction, LookupFunction, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
+import type { CheckAnswer, LookupAnswer, QuotaAnswer, QuotaAsk } from '../adapters/contract.ts';
 import type { Bag } from '../attributes/bag.ts';
 import type { Compiled } from '../expression/index.ts';
 import { messageOf } from '../text/message-of.ts';
+import type { RuleAnswers } from './handlers/answer-cache.ts';
 import type { LiveHandler } from './handlers/live-handler.ts';
 import type { RuleMeters } from './metrics/meters.ts';
 import type { Action, EnrichAction, InputMaker, QuotaAction, ReportAction, Rule } from './rules/rule.ts';
@@ -19,7 +20,7 @@ export interface PreparedRule {
   readonly match: Compiled['evaluate'] | undefined;
   readonly handler: LiveHandler | undefined;
   /** Of check and allow rules that ask a handler. */
-  readonly check: CheckFunction | undefined;
+  readonly check: RuleAnswers<CheckAnswer> | undefined;
   readonly input: InputMaker | undefined;
   /** `allows`: the group that an allow rule belongs to; `unlessAllowed`: the group that a deny rule waits for. */
   readonly allows: string | undefined;
@@ -28,7 +29,7 @@ export interface PreparedRule {
   readonly whenMatched: RuleResult;
   /** Its result when its handler refuses. */
   readonly whenRefused: 'refused' | 'not allowed';
-  readonly lookup: LookupFunction | undefined;
+  readonly lookup: RuleAnswers<LookupAnswer> | undefined;
   readonly bucket: unknown;
   /** The fallback that counts while the handler of a quota is unavailable. */
   readonly local: LocalCounts | undefined;
@@ -45,7 +46,7 @@ export interface PreparedRule {
 export type PreparedLookup = PreparedRule & {
   readonly action: EnrichAction;
   readonly handler: LiveHandler;
-  readonly lookup: LookupFunction;
+  readonly lookup: RuleAnswers<LookupAnswer>;
 };
 export type PreparedQuota = PreparedRule & { readonly action: QuotaAction; readonly handler: LiveHandler };
 export type PreparedReport = PreparedRule & {

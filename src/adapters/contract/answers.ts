@@ -8,12 +8,18 @@ export const FAILED_PRECONDITION = 9;
 export const NOT_FOUND = 5;
 export const INVALID_ARGUMENT = 3;
 
-export interface Allow {
-  readonly kind: 'allow';
-  /** How long the answer is valid for the same input; 0: unknown. Sluice does not cache answers; it asks for each call. */
-  readonly validForMs: number;
-  /** How often it may be used within that time. */
+/**
+ * How long an answer holds for the same rule, params and input. Sluice keeps such an answer, and lets equal calls that wait at the same
+ * time share one (docs/plugins.md#answers-that-stay-valid). Absent: the answer is for its call alone.
+ */
+export interface Validity {
+  /** 0: calls that wait now may share it; it is not kept. At most a day counts. */
+  readonly validForMs: number | undefined;
+  /** How many calls it may answer, the first included. */
   readonly uses: number;
+}
+export interface Allow extends Validity {
+  readonly kind: 'allow';
   readonly output: Readonly<Record<string, unknown>> | undefined;
 }
 export interface Deny {
@@ -22,7 +28,7 @@ export interface Deny {
   readonly code: number;
   /** For operators; clients see it only if the rule's onDeny reads `out.reason`. */
   readonly reason: string;
-  readonly validForMs: number;
+  readonly validForMs: Validity['validForMs'];
   readonly output: Readonly<Record<string, unknown>> | undefined;
 }
 export type CheckAnswer = Allow | Deny;
@@ -32,7 +38,7 @@ export function allow(
 ): Allow {
   return {
     kind: 'allow',
-    validForMs: options.validForMs ?? 0,
+    validForMs: options.validForMs,
     uses: options.uses ?? Number.MAX_SAFE_INTEGER,
     output: options.output,
   };
@@ -43,8 +49,27 @@ export function deny(
   reason: string,
   options: { validForMs?: number; output?: Readonly<Record<string, unknown>> } = {},
 ): Deny {
-  return { kind: 'deny', code, reason, validForMs: options.validForMs ?? 0, output: options.output };
+  return { kind: 'deny', code, reason, validForMs: options.validForMs, output: options.output };
 }
+
+/** A lookup's values with their validity; `undefined`: nothing is known of this input, which may stay valid too. */
+export interface Found<O = Readonly<Record<string, unknown>>> extends Validity {
+  readonly [FOUND]: true;
+  readonly values: O | undefined;
+}
+/** Outputs may have any names, so a symbol tells them from an answer; global, since a plugin may bundle its own copy of the contract. */
+export const FOUND: unique symbol = Symbol.for('sluice.found') as never;
+
+export function found<O>(values: O | undefined, options: { validForMs?: number; uses?: number } = {}): Found<O> {
+  return { [FOUND]: true, values, validForMs: options.validForMs, uses: options.uses ?? Number.MAX_SAFE_INTEGER };
+}
+
+export const isFound = (answer: object | undefined): answer is Found => answer !== undefined && FOUND in answer;
+
+/** The values of a lookup's answer. */
+export const valuesOf = (
+  answer: Readonly<Record<string, unknown>> | Found | undefined,
+): Readonly<Record<string, unknown>> | undefined => (isFound(answer) ? answer.values : answer);
 
 /** The backend is unavailable. Reports are retried, after `retryAfterMs` if that is above 0. */
 export class Unavailable extends Error {

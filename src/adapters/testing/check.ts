@@ -36,10 +36,10 @@ export function checkBehaviours(adapter: Adapter, subject: AdapterSubject, examp
         assert.notEqual(answer.reason.trim(), '', 'a deny has no reason');
       }
     }),
-    of('validForMs and uses are not negative', async (opened) => {
+    of('validForMs is 0 or more, and uses 1 or more', async (opened) => {
       for (const answer of await ask(opened, all)) {
-        assert.ok(answer.validForMs >= 0, `validForMs is ${answer.validForMs}`);
-        if (answer.kind === 'allow') assert.ok(answer.uses >= 0, `uses is ${answer.uses}`);
+        assert.ok((answer.validForMs ?? 0) >= 0, `validForMs is ${answer.validForMs}`);
+        if (answer.kind === 'allow') assert.ok(answer.uses >= 1, `uses is ${answer.uses}`);
       }
     }),
     of('answers are the same again, asked one by one or all at once', async (opened) => {

@@ -1,6 +1,6 @@
 /** Behaviours of every adapter that serves `enrich`. */
 import assert from 'node:assert/strict';
-import type { Adapter } from '../contract.ts';
+import { type Adapter, valuesOf } from '../contract.ts';
 import { type Behaviour, ofOpen, paramsOf } from './behaviours.ts';
 import { assertTypes } from './check.ts';
 import { type OpenedForTest, testCall } from './open-for-test.ts';
@@ -13,7 +13,7 @@ export function enrichBehaviours(adapter: Adapter, subject: AdapterSubject, exam
   const look = async ({ handler }: OpenedForTest, inputs: readonly Values[]): Promise<(Values | undefined)[]> => {
     const lookup = handler.lookup?.({ rule: 'example', params: params() });
     assert.ok(lookup !== undefined);
-    return Promise.all(inputs.map(async (input) => lookup(input, testCall())));
+    return Promise.all(inputs.map(async (input) => valuesOf(await lookup(input, testCall()))));
   };
   const known = example.known.map(({ input }) => input);
   return [

@@ -7,7 +7,7 @@ import type { CheckAnswer } from '../../adapters/contract.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { PASSED, type RuleOutcome, fail, type PreparedRule, outcomeOfThrow, withItem } from '../outcome.ts';
-import { isDenialCode } from '../status.ts';
+import { CHECK_ANSWERS } from '../handlers/answer-kinds.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
 
@@ -59,7 +59,9 @@ function ask(outcome: RuleOutcome, scope: CallScope): Promise<void> | undefined 
     fail(outcome, 'input', prepared.inputWord, input.why);
     return undefined;
   }
-  const answer = handler.gate.ask(check, input.values, scope, handler.deadlinesMs.check, problemOf);
+  const kept = check.mayHold ? check.kept(input.values, scope.nowMs, scope.isInspection) : undefined;
+  const answer =
+    kept ?? handler.gate.ask(check.ask, input.values, scope, handler.deadlinesMs.check, CHECK_ANSWERS.problemOf);
   if (!(answer instanceof Promise)) {
     take(outcome, answer);
     return undefined;
@@ -75,13 +77,4 @@ function take(outcome: RuleOutcome, answer: CheckAnswer | Failure): void {
     if (word === 'allow' && prepared.allows !== undefined) outcome.result = PASSED; // it satisfies its group
   } else if (answer.kind === 'allow') outcome.result = { kind: 'passed', answer };
   else outcome.result = { kind: prepared.whenRefused, answer };
-}
-
-/** The problem of an answer, if any: it must exist, and a denial needs a code. */
-function problemOf(answer: CheckAnswer): string | undefined {
-  if (typeof answer !== 'object' || answer === null || (answer.kind !== 'allow' && answer.kind !== 'deny'))
-    return 'a check must return allow() or deny()';
-  return answer.kind === 'deny' && !isDenialCode(answer.code)
-    ? `deny() takes a gRPC status code from 1 to 16, not ${String(answer.code)}`
-    : undefined;
 }

@@ -2,13 +2,13 @@
  * **In**: the enrich rules of a call, ordered by dependency. **Out**: their outputs, added to the bag; synchronously if handlers
  * answer synchronously. **Fails**: never; outputs that are not available are absent.
  */
+import { type LookupAnswer, valuesOf } from '../../adapters/contract.ts';
 import type { RequestBag } from '../../attributes/bag.ts';
 import { isEnforced, matchOf } from '../match/applies.ts';
+import { LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { Failure } from '../handlers/failure.ts';
 import type { PreparedLookup } from '../outcome.ts';
-
-type Values = Readonly<Record<string, unknown>> | undefined;
 
 export function enrichBag(
   rules: readonly PreparedLookup[],
@@ -46,21 +46,19 @@ function enrichOne(prepared: PreparedLookup, bag: RequestBag, scope: CallScope):
     meters.failed++;
     return undefined;
   }
-  const take = (values: Values | Failure): void => {
-    if (values instanceof Failure) meters.failed++;
+  const take = (answer: LookupAnswer | Failure): void => {
+    const values = answer instanceof Failure ? undefined : valuesOf(answer);
+    if (answer instanceof Failure) meters.failed++;
     else if (values !== undefined && isEnforced(prepared, bag))
       for (const { name, slot, convert } of action.outputs) bag.fill(slot, convert(values[name]));
   };
   const gate = scope.isInspection ? handler.inspectionGate : handler.gate;
-  const answer = gate.ask(lookup, input.values, scope, handler.deadlinesMs.enrich, problemOf);
+  const kept = lookup.mayHold ? lookup.kept(input.values, scope.nowMs, scope.isInspection) : undefined;
+  const answer =
+    kept ?? gate.ask(lookup.ask, input.values, scope, handler.deadlinesMs.enrich, LOOKUP_ANSWERS.problemOf);
   if (!(answer instanceof Promise)) {
     take(answer);
     return undefined;
   }
   return answer.then(take);
 }
-
-const problemOf = (values: Values): string | undefined =>
-  values === undefined || (typeof values === 'object' && values !== null)
-    ? undefined
-    : 'a lookup must return values by name, or nothing';

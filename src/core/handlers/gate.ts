@@ -3,7 +3,7 @@
  * **In**: a function of the handler, its input, the call it is for. **Out**: the answer, synchronously if the handler answers
  * synchronously. **Fails**: never by throwing; with a {@link Failure} if the handler is late, unavailable, overloaded or faulty.
  */
-import type { Call, Log } from '../../adapters/contract.ts';
+import type { Log } from '../../adapters/contract.ts';
 import { messageOf } from '../../text/message-of.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
 import type { HandlerMeters } from '../metrics/meters.ts';
@@ -17,7 +17,7 @@ import { Health } from './health.ts';
 import { type CallsOfHandler, PendingCall } from './pending-call.ts';
 import { WaitingCalls } from './waiting-calls.ts';
 
-export type HandlerFunction<I, T> = (input: I, call: Call) => T | Promise<T>;
+export type HandlerFunction<I, T> = (input: I, call: HandlerCall) => T | Promise<T>;
 /** What is wrong with an answer; `undefined` if nothing is. */
 export type ProblemOf<I, T> = (answer: T, input: I) => string | undefined;
 export type GateSpec = Pick<HandlerSpec, 'name' | 'adapter' | 'concurrency' | 'queue' | 'breaker'>;

@@ -15,6 +15,11 @@ export class HandlerCall implements Call {
     this.#endsAtMs = endsAtMs;
   }
 
+  /** It was answered or abandoned. */
+  get isOver(): boolean {
+    return this.#isDone;
+  }
+
   get id(): string {
     return this.#scope.id;
   }

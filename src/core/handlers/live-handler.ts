@@ -2,6 +2,7 @@ import { deadlinesOf } from '../actions.ts';
 import type { Call, Capability, Log, QuotaAnswer, QuotaAsk } from '../../adapters/contract.ts';
 import { ReportQueue, type ReportQueueOptions } from './report-queue.ts';
 import type { TimerWheel } from '../../time/timer-wheel.ts';
+import { AnswerCache } from './answer-cache.ts';
 import { BURST_SILENCE_MS } from './answer-times.ts';
 import { Gate } from './gate.ts';
 import { HandlerMeters } from '../metrics/meters.ts';
@@ -43,6 +44,7 @@ export class LiveHandler {
   readonly gate: Gate;
   /** For admin inspection: not metered, and with its own breaker, so that it cannot affect traffic. */
   readonly inspectionGate: Gate;
+  readonly answers: AnswerCache;
   /** `charge` of a quota handler; one closure, since calls pass it on. */
   readonly charge: (asks: readonly QuotaAsk[], call: Call) => readonly QuotaAnswer[] | Promise<readonly QuotaAnswer[]>;
   /** Only if the handler serves report. */
@@ -59,6 +61,7 @@ export class LiveHandler {
     this.deadlinesMs = deadlinesOf(spec.deadlineMs);
     this.open = open;
     this.#context = context;
+    this.answers = new AnswerCache(spec.cacheBytes, context.meters);
     const burstSilenceMs = open.handler.charge === undefined ? 0 : BURST_SILENCE_MS;
     this.gate = new Gate(spec, context.meters, context.deadlines, context.log, burstSilenceMs);
     this.inspectionGate = new Gate(
@@ -99,6 +102,8 @@ export class LiveHandler {
     this.gate.configure(spec);
     this.inspectionGate.configure({ ...spec, breaker: NEVER_OPEN });
     this.reports?.configure(spec);
+    this.answers.configure(spec.cacheBytes);
+    this.answers.clear(); // the rules in force are new, and so are their answers
   }
 
   /** A handler whose breaker is open is not ready; one whose last call failed is, and says why that failed. */

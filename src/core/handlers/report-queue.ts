@@ -16,7 +16,7 @@ import type { Gate } from './gate.ts';
 import { ThrottledLine } from './throttled-line.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { nextId } from '../call-id.ts';
-import { reportBytes, shownReport } from './report-size.ts';
+import { inputBytes, shownReport } from './report-size.ts';
 
 export interface ReportQueueOptions {
   /** Entries that may wait for one handler. */
@@ -82,7 +82,7 @@ export class ReportQueue {
 
   /** Always accepts the entry; returns a promise for room if the queue is now full. */
   push(entry: ReportEntry, rule: string): Promise<void> | undefined {
-    const bytes = reportBytes(entry.input);
+    const bytes = inputBytes(entry.input);
     this.#waiting.push(entry);
     this.#rules.push(rule);
     this.#sizes.push(bytes);

@@ -9,8 +9,8 @@ const MOST_MEASURED = 1000;
 /** Deeper than JSON of a request may nest; deeper values are not measured. */
 const DEEPEST = 32;
 
-/** Estimated size of an entry: its texts, nested ones included, and an overhead per field. */
-export function reportBytes(input: Readonly<Record<string, unknown>>): number {
+/** Estimated size of named values: their texts, nested ones included, and an overhead per field. */
+export function inputBytes(input: Readonly<Record<string, unknown>>): number {
   let bytes = ENTRY_BYTES;
   let measured = 0;
   for (const name in input) {

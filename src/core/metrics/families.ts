@@ -68,6 +68,26 @@ const HANDLER_COUNTERS: readonly (readonly [name: string, help: string, read: (m
     'Reports lost because the backend did not take them before the handler closed.',
     ({ lost }) => lost,
   ],
+  [
+    'sluice_handler_cache_hits_total',
+    'Calls answered from the cache of the handler; they are not among its calls.',
+    ({ cacheHits }) => cacheHits,
+  ],
+  [
+    'sluice_handler_cache_shared_total',
+    'Calls answered by the answer of an equal call that was running.',
+    ({ cacheShared }) => cacheShared,
+  ],
+  [
+    'sluice_handler_cache_misses_total',
+    'Calls that found no answer in the cache of the handler.',
+    ({ cacheMisses }) => cacheMisses,
+  ],
+  [
+    'sluice_handler_cache_evictions_total',
+    'Answers dropped from the cache of the handler for lack of room.',
+    ({ cacheEvictions }) => cacheEvictions,
+  ],
 ];
 
 export function metricFamilies(meters: Meters): readonly MetricFamily[] {
@@ -120,6 +140,13 @@ export function metricFamilies(meters: Meters): readonly MetricFamily[] {
     },
     ...perRule,
     ...perHandler,
+    {
+      kind: 'gauge',
+      name: 'sluice_handler_cache_bytes',
+      help: 'Estimated size of the answers in the cache of the handler.',
+      read: () =>
+        [...meters.read().handlers].map(([handler, { cacheBytes }]) => ({ labels: { handler }, value: cacheBytes })),
+    },
     {
       kind: 'counter',
       name: 'sluice_handler_failures_total',

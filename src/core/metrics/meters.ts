@@ -79,6 +79,16 @@ export class HandlerMeters {
   deadLettered = 0;
   /** Reports lost when the handler closed. */
   lost = 0;
+  /** Calls answered by an answer that an earlier call got. */
+  cacheHits = 0;
+  /** Calls answered by the answer of an equal call that was running. */
+  cacheShared = 0;
+  /** Calls that looked for a kept answer and asked the handler. */
+  cacheMisses = 0;
+  /** Answers dropped for lack of room. */
+  cacheEvictions = 0;
+  /** Estimated size of the answers that are kept. */
+  cacheBytes = 0;
 }
 
 export class CallMeters {

@@ -23,6 +23,8 @@ export interface HandlerSpec {
   readonly deadlineMs: number | undefined;
   readonly concurrency: number;
   readonly queue: number;
+  /** Memory for answers that stay valid; 0 keeps none. */
+  readonly cacheBytes: number;
   /** Opens after `failures` consecutive failures that span at least `windowMs`. */
   readonly breaker: { readonly failures: number; readonly openForMs: number; readonly windowMs: number };
   /** The fallback that counts while this handler is unavailable, for rules that allow it; each replica has its part of a limit. */

@@ -1,7 +1,9 @@
 /** **In**: a rule, open handlers. **Out**: the rule prepared for calls. **Fails**: by throwing the error of its handler, with its name. */
-import type { CheckFunction, LookupFunction } from '../../adapters/contract.ts';
+import type { CheckAnswer, LookupAnswer } from '../../adapters/contract.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { ACTIONS } from '../actions.ts';
+import type { RuleAnswers } from '../handlers/answer-cache.ts';
+import { CHECK_ANSWERS, LOOKUP_ANSWERS } from '../handlers/answer-kinds.ts';
 import type { LiveHandler } from '../handlers/live-handler.ts';
 import { percentageSeed } from '../match/percentage.ts';
 import type { RuleMeters } from '../metrics/meters.ts';
@@ -66,25 +68,30 @@ function localOf(
 }
 
 interface Made {
-  readonly check: CheckFunction | undefined;
-  readonly lookup: LookupFunction | undefined;
+  readonly check: RuleAnswers<CheckAnswer> | undefined;
+  readonly lookup: RuleAnswers<LookupAnswer> | undefined;
   readonly bucket: unknown;
   readonly sink: unknown;
 }
 const NOTHING: Made = { check: undefined, lookup: undefined, bucket: undefined, sink: undefined };
 
 /** Passes the rule to its handler, once. */
-function madeByHandler({ name, action, mode }: Rule, { open: { handler }, gate: { label } }: LiveHandler): Made {
+function madeByHandler(
+  { name, action, mode }: Rule,
+  { open: { handler }, gate: { label }, answers }: LiveHandler,
+): Made {
   try {
     switch (action?.kind) {
       case 'check':
       case 'allow': {
         if (handler.check === undefined) throw new Error('it does not serve check');
-        return { ...NOTHING, check: handler.check({ rule: name, params: action.params }) };
+        const ask = handler.check({ rule: name, params: action.params });
+        return { ...NOTHING, check: answers.forRule(ask, CHECK_ANSWERS) };
       }
       case 'enrich': {
         if (handler.lookup === undefined) throw new Error('it does not serve enrich');
-        return { ...NOTHING, lookup: handler.lookup({ rule: name, params: action.params }) };
+        const ask = handler.lookup({ rule: name, params: action.params });
+        return { ...NOTHING, lookup: answers.forRule(ask, LOOKUP_ANSWERS) };
       }
       case 'quota': {
         if (handler.bucket === undefined) throw new Error('it does not serve quota');

@@ -1,7 +1,8 @@
 /**
  * **In**: the outcomes of the rules of a check, in rule order. **Out**: the verdict. **Fails**: never.
  */
-import { allow } from '../../adapters/contract.ts';
+import { allow, type Deny } from '../../adapters/contract.ts';
+import type { Kept } from '../handlers/answer-kinds.ts';
 import type { CallScope } from '../handlers/call-scope.ts';
 import { type NetChanges, NO_CHANGES, type Reason, type Verdict } from '../call.ts';
 import { type Deciding, refusalOf } from './first-deny.ts';
@@ -155,16 +156,19 @@ function reasonText({ prepared: { handler, unlessAllowed }, result }: RuleOutcom
     case 'passed':
       return undefined;
     case 'refused':
-      if (result.answer?.kind === 'deny') return `${handler?.spec.name} refused: ${result.answer.reason}`;
+      if (result.answer?.kind === 'deny') return `${handler?.spec.name} refused: ${deniedText(result.answer)}`;
       return unlessAllowed === undefined ? 'its match applies' : 'nothing allowed it';
     case 'over':
       return overText(result.quota);
     case 'not allowed':
-      return result.answer?.kind === 'deny' ? `did not allow: ${result.answer.reason}` : 'did not allow';
+      return result.answer?.kind === 'deny' ? `did not allow: ${deniedText(result.answer)}` : 'did not allow';
     case 'failed':
       return result.why;
   }
 }
+
+const deniedText = ({ reason, fromCache }: Kept<Deny>): string =>
+  fromCache === true ? `${reason} (from the cache)` : reason;
 
 const overText = ({ answer: { limit }, perMs, retryAfterMs }: QuotaRefusal): string =>
   `over the limit of ${limit} in ${perMs / 1000} s; again in ${seconds(retryAfterMs)} s`;

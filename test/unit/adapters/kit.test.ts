@@ -175,7 +175,7 @@ describe('check', () => {
     [
       'a negative validity',
       (value) => (value === 'x' ? allow({ validForMs: -1 }) : no),
-      ['validForMs and uses are not negative'],
+      ['validForMs is 0 or more, and uses 1 or more'],
     ],
     [
       'an output not of its type',

@@ -7,6 +7,7 @@ import {
   type Call,
   type CheckAnswer,
   defineAdapter,
+  type LookupAnswer,
   type QuotaAnswer,
   type QuotaAsk,
   type QuotaPlace,
@@ -40,10 +41,7 @@ export interface Script {
   reset?(asks: readonly QuotaAsk<{ counter: string }>[]): void | Promise<void>;
   look?(asks: readonly QuotaAsk<{ counter: string }>[]): readonly QuotaPlace[] | Promise<readonly QuotaPlace[]>;
   write?(entries: readonly ReportEntry[], call: Call): void | Promise<void>;
-  lookup?(
-    input: Readonly<Record<string, unknown>>,
-    call: Call,
-  ): Readonly<Record<string, unknown>> | undefined | Promise<Readonly<Record<string, unknown>> | undefined>;
+  lookup?(input: Readonly<Record<string, unknown>>, call: Call): LookupAnswer | Promise<LookupAnswer>;
   close?(): void | Promise<void>;
 }
 export type Scripts = Readonly<Record<string, Script>>;

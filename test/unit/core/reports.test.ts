@@ -1,7 +1,7 @@
 /** Reports on their way: batches, retries, what is put aside, what waits. */
 import { describe, expect, test } from 'vitest';
 import { Rejected, type ReportEntry, Unavailable } from '../../../src/adapters/contract.ts';
-import { reportBytes } from '../../../src/core/handlers/report-size.ts';
+import { inputBytes } from '../../../src/core/handlers/report-size.ts';
 import { engineOf, pause, type Script } from './engine-of.ts';
 
 const policy = (batch: string, more = ''): string => `
@@ -260,13 +260,13 @@ describe('a queue measures', () => {
   });
 
   test('long lists, nested maps and bytes approximately', () => {
-    expect(reportBytes({ a: 'x'.repeat(1000) })).toBeGreaterThan(1000);
-    expect(reportBytes({ a: { b: { c: ['x'.repeat(500), 'x'.repeat(500)] } } })).toBeGreaterThan(1000);
-    expect(reportBytes({ a: Array.from({ length: 100_000 }, () => 'x'.repeat(100)) })).toBeGreaterThan(10_000_000);
-    expect(reportBytes({ a: new Uint8Array(5000) })).toBeGreaterThan(5000);
+    expect(inputBytes({ a: 'x'.repeat(1000) })).toBeGreaterThan(1000);
+    expect(inputBytes({ a: { b: { c: ['x'.repeat(500), 'x'.repeat(500)] } } })).toBeGreaterThan(1000);
+    expect(inputBytes({ a: Array.from({ length: 100_000 }, () => 'x'.repeat(100)) })).toBeGreaterThan(10_000_000);
+    expect(inputBytes({ a: new Uint8Array(5000) })).toBeGreaterThan(5000);
     const itself: Record<string, unknown> = {};
     itself['itself'] = itself;
-    expect(reportBytes(itself)).toBeLessThan(10_000);
+    expect(inputBytes(itself)).toBeLessThan(10_000);
   });
 });
 

@@ -23,7 +23,9 @@ export interface Adapters {
   whyBroken?(name: string): string | undefined;
 }
 
-const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run'];
+const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run', 'cache'];
+
+const DEFAULT_CACHE_BYTES = 8 * 1024 * 1024;
 
 export interface HandlerSources extends ValueSources {
   readonly adapters: Adapters;
@@ -83,6 +85,7 @@ export class HandlersSection implements DeclaredHandlers {
     const breaker = fields.map('breaker', 'breaker')?.only(['failures', 'openFor', 'window']);
     const local = this.#local(name, fields);
     const batch = fields.map('batch', 'batch')?.only(['max', 'maxAge', 'maxBytes']);
+    const cache = fields.map('cache', 'cache')?.only(['maxBytes']);
     const batchSpec = {
       max: batch?.wholeNumber('max', 1),
       maxAgeMs: batch?.durationMs('maxAge', ['ms', 's', 'm']),
@@ -135,6 +138,7 @@ export class HandlersSection implements DeclaredHandlers {
       deadlineMs: fields.durationMs('deadline', ['ms', 's']),
       concurrency: fields.wholeNumber('concurrency', 1) ?? 256,
       queue: fields.wholeNumber('queue', 0) ?? 16_384,
+      cacheBytes: cache?.wholeNumber('maxBytes', 0) ?? DEFAULT_CACHE_BYTES,
       breaker: {
         failures: breaker?.wholeNumber('failures', 1) ?? 10,
         openForMs: breaker?.durationMs('openFor', ['ms', 's', 'm']) ?? 1000,

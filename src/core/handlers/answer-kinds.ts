@@ -1,0 +1,50 @@
+/** What the host reads of an answer of a check or a lookup before a rule uses it. A plugin may return anything. */
+import { type CheckAnswer, isFound, type LookupAnswer, type Validity } from '../../adapters/contract.ts';
+import { isDenialCode } from '../status.ts';
+
+export interface AnswerKind<A> {
+  /** What is wrong with an answer; `undefined` if nothing is. Throws what reading the answer throws. */
+  readonly problemOf: (answer: A) => string | undefined;
+  /** Of an answer without problem; `undefined`: the answer is for its call alone. */
+  readonly validityOf: (answer: A) => Validity | undefined;
+  /** The answer as other calls get it. */
+  readonly asKept: (answer: A) => A;
+}
+
+/** `fromCache`: an earlier call got this answer from the handler. */
+export type Kept<A> = A & { readonly fromCache?: true };
+
+export const CHECK_ANSWERS: AnswerKind<CheckAnswer> = {
+  problemOf(answer) {
+    if (typeof answer !== 'object' || answer === null || (answer.kind !== 'allow' && answer.kind !== 'deny'))
+      return 'a check must return allow() or deny()';
+    if (answer.kind === 'deny' && !isDenialCode(answer.code))
+      return `deny() takes a gRPC status code from 1 to 16, not ${String(answer.code)}`;
+    return validityProblem(answer.validForMs, answer.kind === 'allow' ? answer.uses : Infinity);
+  },
+  validityOf: (answer) => (answer.kind === 'allow' ? answer : { validForMs: answer.validForMs, uses: Infinity }),
+  asKept: (answer): Kept<CheckAnswer> => ({ ...answer, fromCache: true }),
+};
+
+export const LOOKUP_ANSWERS: AnswerKind<LookupAnswer> = {
+  problemOf(answer) {
+    if (answer === undefined) return undefined;
+    if (typeof answer !== 'object' || answer === null) return 'a lookup must return values by name, or nothing';
+    if (!isFound(answer)) return undefined;
+    const { values } = answer;
+    return values === undefined || (typeof values === 'object' && values !== null)
+      ? validityProblem(answer.validForMs, answer.uses)
+      : 'found() takes values by name, or nothing';
+  },
+  validityOf: (answer) => (isFound(answer) ? answer : undefined),
+  asKept: (answer) => answer,
+};
+
+function validityProblem(validForMs: unknown, uses: unknown): string | undefined {
+  if (validForMs === undefined) return undefined;
+  if (typeof validForMs !== 'number' || !(validForMs >= 0))
+    return `validForMs is milliseconds from 0, or absent; not ${shown(validForMs)}`;
+  return typeof uses === 'number' && uses >= 1 ? undefined : `uses is a number from 1; not ${shown(uses)}`;
+}
+
+const shown = (value: unknown): string => (typeof value === 'number' ? String(value) : `a ${typeof value}`);
