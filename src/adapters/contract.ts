@@ -7,6 +7,7 @@ import type { CheckAnswer, Found } from './contract/answers.ts';
 import type { Call, Host } from './contract/host.ts';
 import type { Algorithm, QuotaAnswer, QuotaAsk, QuotaPlace } from './contract/quota.ts';
 import type { Shape, ShapeSpec, ValuesOf } from './contract/shapes.ts';
+import { CONTRACT, CONTRACT_VERSION } from './contract/version.ts';
 
 export * from './contract/answers.ts';
 export * from './contract/host.ts';
@@ -159,11 +160,11 @@ interface AdapterDefinition<C extends z.ZodType, S, B, K> {
   open(config: z.output<C>, host: Host): Promise<Handler<S, B, K>>;
 }
 
-/** Defines an adapter. It only infers types; the registry checks the description. */
+/** Defines an adapter: infers types, and marks it with the version of this contract. Its description is checked when it is loaded. */
 export function defineAdapter<C extends z.ZodType, const S extends Serves, B = unknown, K = unknown>(
   definition: AdapterDefinition<C, S, B, K>,
 ): Adapter {
-  return Object.freeze({ selfContained: false, ...definition }) as unknown as Adapter;
+  return Object.freeze({ selfContained: false, ...definition, [CONTRACT]: CONTRACT_VERSION }) as unknown as Adapter;
 }
 
 /** Carries the bucket's type from `bucket` to `charge`. */

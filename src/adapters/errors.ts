@@ -21,13 +21,34 @@ export const ADAPTER_ERRORS = {
     fix: 'Use `z.strictObject`.',
   },
   ADAPTER_NAME_TAKEN: {
-    means: 'Two adapters have the same name.',
-    fix: 'Rename one of them.',
+    means: 'Two plugins, or a plugin and Sluice itself, have an adapter of the same name.',
+    fix: 'Name only one of the plugins in the policy, or rename the adapter.',
   },
   ADAPTER_LOAD_FAILED: {
     means:
-      'The module of a plugin could not be imported, or its default export is not an adapter. Only policies that use it are affected.',
-    fix: 'Fix the module at the place that the message names; export `defineAdapter({ ... })` as default from `adapter.ts`.',
+      'The module of a plugin could not be imported: a syntax error, a missing import, an error that it throws, or a top-level await that does not end. Only policies that use it are affected.',
+    fix: 'Fix the module at the place that the message names, or install what is missing.',
+  },
+  PLUGIN_NOT_FOUND: {
+    means: 'There is no module for an entry of `plugins:`.',
+    fix: 'Install the package in one of the places that the message names, or correct the path, which is relative to the file of the policy.',
+  },
+  PLUGIN_UNTRUSTED: {
+    means:
+      "A plugin lies outside of the policy's folder, in a file of a user who owns neither the policy nor the working directory.",
+    fix: "Move it below the policy's folder, or change the owner of the file.",
+  },
+  PLUGIN_NO_ADAPTER: {
+    means: 'The default export of a module is not an adapter, nor a list of adapters.',
+    fix: 'Write `export default defineAdapter({ ... })`, or a list of them.',
+  },
+  PLUGIN_WRONG_SHAPE: {
+    means: 'An adapter lacks a part of the contract, or was not made by `defineAdapter`.',
+    fix: "Correct the part that the message names; for an installed package, report it to the plugin's author.",
+  },
+  PLUGIN_CONTRACT_VERSION: {
+    means: 'A plugin was made for another version of the plugin contract.',
+    fix: 'Install a release of the plugin for the version that the message names, or another release of Sluice.',
   },
   ADAPTER_OPEN_FAILED: {
     means: 'A handler could not be opened with its config.',

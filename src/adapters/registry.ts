@@ -1,5 +1,6 @@
 /**
- * **In**: adapters. **Out**: adapters by name. **Fails**: on creation, with all problems of all adapters.
+ * **In**: adapters. **Out**: adapters by name, with the module and package of each. **Fails**: on creation, with all problems of all
+ * adapters.
  */
 import type { Adapter } from './contract.ts';
 import { descriptionProblems } from './description.ts';
@@ -9,21 +10,56 @@ import { AdapterError } from './errors.ts';
 export interface AdapterOrigin {
   /** URL of the module that exports it as default, alone or in a list. */
   readonly module: string;
-  /** The nearest package.json; Sluice itself for a built-in adapter. */
+  /** Of the package.json of the plugin, if it has one; Sluice itself for a built-in adapter. */
   readonly package?: { readonly name: string; readonly version: string };
 }
 
-/** The adapters of a process. A value, not a global; nothing registers itself. */
+/** Adapters by name. A value, not a global; nothing registers itself. */
 export interface Registry {
   get(name: string): Adapter | undefined;
   /** `undefined` for an adapter that was not loaded from a module, and for an unknown name. */
   origin(name: string): AdapterOrigin | undefined;
   /** In alphabetical order. */
   names(): readonly string[];
-  /** Plugins that could not be loaded, by adapter name if it is known, else by folder. */
+  /** Built-in plugins that could not be loaded, by adapter name if it is known, else by folder. */
   readonly broken: readonly BrokenPlugin[];
   /** Why the plugin of this adapter could not be loaded: code, place, message. `undefined` if it is loaded or unknown. */
   whyBroken(name: string): string | undefined;
+  /** Loads the plugins that a policy names, for a registry of that policy: these adapters, and those of the plugins.
+   * `known`: modules that another thread has found. */
+  withPlugins(plugins: readonly NamedPlugin[], known?: readonly FoundPlugin[]): Promise<LoadedPlugins>;
+}
+
+/** An entry of `plugins:` in a policy. */
+export interface NamedPlugin {
+  /** As written: the name of a package, or a path relative to the file. */
+  readonly name: string;
+  /** The file of the policy, an absolute path. */
+  readonly file: string;
+}
+
+/** The result of loading `plugins:`. */
+export interface LoadedPlugins {
+  readonly registry: Registry;
+  /** Each plugin that was found. */
+  readonly found: readonly FoundPlugin[];
+  readonly problems: readonly PluginProblem[];
+}
+
+/** The module of a plugin; plain data, so that all threads of a server import the same one. */
+export interface PluginModule extends AdapterOrigin {
+  /** The folder with all its code, or its one file. */
+  readonly path: string;
+  /** The version of the plugin contract that its package.json declares. */
+  readonly contract?: unknown;
+}
+
+export interface FoundPlugin extends NamedPlugin, PluginModule {}
+
+export interface PluginProblem {
+  /** The entry at fault: its index in the list that was loaded. */
+  readonly entry: number;
+  readonly error: AdapterError;
 }
 
 export interface BrokenPlugin {
@@ -53,7 +89,7 @@ export function createRegistry(
   if (first !== undefined)
     throw others.length === 0 ? first : new AggregateError(problems, problems.map(({ message }) => message).join('\n'));
   const names = Object.freeze([...byName.keys()].toSorted());
-  return Object.freeze({
+  const registry: Registry = Object.freeze({
     get: (name: string) => byName.get(name),
     origin(name: string) {
       const adapter = byName.get(name);
@@ -65,5 +101,8 @@ export function createRegistry(
       const { problems } = broken.find((one) => one.name === name || one.folder === name) ?? {};
       return byName.has(name) ? undefined : problems?.map(({ code, message }) => `${code} ${message}`).join('; ');
     },
+    withPlugins: async (plugins: readonly NamedPlugin[], known?: readonly FoundPlugin[]) =>
+      (await import('./loading/load-plugins.ts')).loadPlugins(registry, plugins, known),
   });
+  return registry;
 }

@@ -215,7 +215,7 @@ describe.each<[string, string, RegExp]>([
     expect([good.code, good.err]).toEqual([0, '']);
     expect(refused.code).toBe(1);
     expect(refused.out).toMatch(
-      /^policies\/bent\.yaml:2:20 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: ADAPTER_/m,
+      /^policies\/bent\.yaml:2:20 RULES_BROKEN_ADAPTER the plugin of check-bent cannot be loaded: (?:ADAPTER|PLUGIN)_/m,
     );
     expect(refused.out).toMatch(says);
     expect(refused.out).not.toContain('Internal error');

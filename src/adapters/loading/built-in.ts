@@ -1,69 +1,48 @@
 /** Built-in plugins: each folder of `plugins/` with an `adapter` module. */
 import { existsSync, readdirSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Adapter } from '../contract.ts';
-import { descriptionProblems } from '../description.ts';
 import { AdapterError } from '../errors.ts';
-import { importAdapter, originOfModule } from './import-adapter.ts';
-import { resolveOwnModules } from './own-modules.ts';
 import { type AdapterOrigin, type BrokenPlugin, createRegistry, type Registry } from '../registry.ts';
+import { importAdapters } from './import-adapters.ts';
+import { builtInModule } from './find-module.ts';
 import { RUNS_FROM_SOURCE, SOURCE_FOLDER } from '../../files/program.ts';
-import { messageOf } from '../../text/message-of.ts';
 
-const FOLDER = pathToFileURL(join(SOURCE_FOLDER, '../plugins/'));
+const FOLDER = join(SOURCE_FOLDER, '../plugins/');
 const EXTENSIONS = RUNS_FROM_SOURCE ? ['ts', 'js'] : ['js'];
-const moduleOf = (name: string): URL | undefined =>
-  EXTENSIONS.map((extension) => new URL(`${name}/adapter.${extension}`, FOLDER)).find((url) => existsSync(url));
+const moduleOf = (name: string): string | undefined =>
+  EXTENSIONS.map((extension) => join(FOLDER, name, `adapter.${extension}`)).find((file) => existsSync(file));
 
-/** A plugin that cannot be loaded is listed in `broken`; only policies that use its adapter are affected. */
+/**
+ * A plugin that cannot be loaded is listed in `broken`; only policies that use its adapter are affected.
+ */
 export async function loadBuiltIns(): Promise<Registry> {
-  resolveOwnModules();
   const folders = readdirSync(FOLDER, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
     .map(({ name }) => name)
     .toSorted();
-  const loaded = await Promise.all(folders.map(async (folder) => loadedFrom(folder)));
-  return registryOf(loaded.filter((one) => one !== undefined));
-}
-
-/** Loads a single plugin. */
-export async function loadBuiltIn(name: string): Promise<Adapter> {
-  resolveOwnModules();
-  const url = moduleOf(name);
-  if (url === undefined) throw new AdapterError('ADAPTER_LOAD_FAILED', `there is no plugin ${name}`);
-  return importAdapter(url.href);
+  const manifest = findPackageJSON(pathToFileURL(SOURCE_FOLDER));
+  const loaded = await Promise.all(folders.map(async (folder) => loadedFrom(folder, manifest)));
+  return registryOf(loaded.flat());
 }
 
 type Loaded = { readonly folder: string; readonly adapter: Adapter; readonly origin: AdapterOrigin } | BrokenPlugin;
 
-async function loadedFrom(folder: string): Promise<Loaded | undefined> {
-  const url = moduleOf(folder);
-  if (url === undefined) return undefined; // a library of plugins
+async function loadedFrom(folder: string, manifest: string | undefined): Promise<readonly Loaded[]> {
+  const file = moduleOf(folder);
+  if (file === undefined) return []; // a library of plugins
+  const origin = builtInModule(file, manifest);
   try {
-    const adapter = await importAdapter(url.href);
-    const problems = problemsOf(adapter);
-    return problems.length === 0
-      ? { folder, adapter, origin: originOfModule(url.href) }
-      : { name: typeof adapter.name === 'string' ? adapter.name : folder, folder, problems };
+    return (await importAdapters(origin)).map(({ adapter, problems }) =>
+      problems.length === 0
+        ? { folder, adapter, origin }
+        : { name: typeof adapter.name === 'string' ? adapter.name : folder, folder, problems },
+    );
   } catch (error) {
-    if (error instanceof AdapterError) return { name: folder, folder, problems: [error] };
+    if (error instanceof AdapterError) return [{ name: folder, folder, problems: [error] }];
     throw error;
-  }
-}
-
-/** The description comes from the plugin, so it may have any shape. */
-function problemsOf(adapter: Adapter): readonly AdapterError[] {
-  try {
-    return descriptionProblems(adapter);
-  } catch (error) {
-    return [
-      new AdapterError(
-        'ADAPTER_LOAD_FAILED',
-        `adapter ${adapter.name}: its description cannot be read: ${messageOf(error)}`,
-        { cause: error },
-      ),
-    ];
   }
 }
 

@@ -1,25 +1,31 @@
-/** Locations of plugins on disk, to attribute an error by its stack. Global, since imported modules are global too. */
-import { realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+/** Locations of plugins on disk, to attribute an error by its stack. Global, as imported modules are. */
+import { realpathSync, statSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { SOURCE_FOLDER } from '../../files/program.ts';
 
 interface PluginPlace {
-  /** As in stack frames: a file URL (ESM) or a path (CommonJS), each with a trailing slash. */
+  /** As in stack frames: file URLs (ESM) and paths (CommonJS), each with what follows them: a separator, a line, or a query. */
   readonly prefixes: readonly string[];
   name: string;
 }
 
 const places = new Map<string, PluginPlace>();
-const OWN = prefixesOf(SOURCE_FOLDER);
+const OWN = prefixesOf(SOURCE_FOLDER, ['']);
 
-/** Call it before importing the module, since the import itself may fail. */
-export function notePlace(moduleUrl: string, name: string): void {
-  if (!moduleUrl.startsWith('file:')) return;
-  const folder = dirname(fileURLToPath(moduleUrl));
-  const known = places.get(folder);
-  if (known === undefined) places.set(folder, { prefixes: prefixesOf(realFolder(folder)), name });
+/** `path`: the plugin's folder, or its one file. Call it before the module is imported, which may fail already. */
+export function notePlace(path: string, name: string): void {
+  const known = places.get(path);
+  if (known === undefined) places.set(path, placeOf(path, name));
   else known.name = name;
+}
+
+function placeOf(path: string, name: string): PluginPlace {
+  try {
+    const real = realpathSync(path);
+    return { prefixes: prefixesOf(real, statSync(real).isDirectory() ? ['/'] : [':', '?']), name };
+  } catch {
+    return { prefixes: prefixesOf(path, ['/', ':', '?']), name };
+  }
 }
 
 export type Origin =
@@ -27,14 +33,16 @@ export type Origin =
   | { readonly kind: 'sluice'; readonly frame: string }
   | { readonly kind: 'unattributed' };
 
-/** By the first stack frame, of the error or its causes, in a plugin's folder or in Sluice's source. */
+/** By the first stack frame, of the error or its causes, in code of a plugin or of Sluice. */
 export function originOf(error: unknown, depth = 0): Origin {
   const unattributed: Origin = { kind: 'unattributed' };
   if (!(error instanceof Error) || depth > 5) return unattributed;
   for (const frame of framesOf(error)) {
     if (OWN.some((prefix) => frame.includes(prefix))) return { kind: 'sluice', frame };
-    for (const { prefixes, name } of places.values())
-      if (prefixes.some((prefix) => frame.includes(prefix))) return { kind: 'plugin', plugin: name, frame };
+    const [place] = [...places]
+      .filter(([, { prefixes }]) => prefixes.some((prefix) => frame.includes(prefix)))
+      .toSorted(([a], [b]) => b.length - a.length); // one may lie in another's folder
+    if (place !== undefined) return { kind: 'plugin', plugin: place[1].name, frame };
   }
   return originOf(error.cause, depth + 1);
 }
@@ -49,15 +57,6 @@ function framesOf(error: Error): string[] {
     : [];
 }
 
-function realFolder(folder: string): string {
-  try {
-    return realpathSync(folder);
-  } catch {
-    return folder;
-  }
-}
-
-function prefixesOf(folder: string): readonly string[] {
-  const path = folder.endsWith('/') ? folder : `${folder}/`;
-  return [pathToFileURL(path).href, path];
+function prefixesOf(path: string, ends: readonly string[]): readonly string[] {
+  return ends.flatMap((end) => [pathToFileURL(path).href + end, path + end]);
 }

@@ -14,17 +14,20 @@ import { declareOutputs, enrichOrder } from './sections/enrich-outputs.ts';
 import { fieldsOf } from './fields.ts';
 import { Findings, type Finding } from './yaml/findings.ts';
 import type { Environment } from './sections/config-values.ts';
-import { type Adapters, HandlersSection } from './sections/handlers-section.ts';
+import { HandlersSection } from './sections/handlers-section.ts';
 import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from './yaml/nodes.ts';
 import { type PolicyFile, type PolicyFiles, readPolicyFiles } from './policy-files.ts';
 import type { Policy } from './policy.ts';
+import { loadedPlugins } from './sections/plugins-section.ts';
 import { type RuleList, RulesSection } from './sections/rules-section.ts';
 import { settingsOf } from './sections/settings-section.ts';
 import { SourceText, type Position } from './yaml/source-text.ts';
+import type { Registry } from '../../adapters/registry.ts';
 import { TimeSlice } from '../../time/time-slice.ts';
 
 export interface LoadOptions {
-  readonly adapters: Adapters;
+  /** The built-in adapters; those of the plugins that the policy names are added to them. */
+  readonly adapters: Registry;
   /** For `{ $env: NAME }`; default: `process.env`. */
   readonly env?: Environment;
   /** For `{ $file: PATH }`; throws the system's error. Default: from disk. */
@@ -49,6 +52,8 @@ export interface LoadedPolicy {
   readonly policy: Policy | undefined;
   readonly findings: readonly Finding[];
   readonly cases: readonly CasesDocument[];
+  /** The built-in adapters and those of the policy's plugins; without those of plugins with errors. */
+  readonly adapters: Registry;
 }
 
 export async function loadPolicy(paths: readonly string[], options: LoadOptions): Promise<LoadedPolicy> {
@@ -125,16 +130,17 @@ export async function loadPolicyFiles(files: PolicyFiles, options: LoadOptions):
 async function loadBy(
   parse: Parse,
   files: PolicyFiles,
-  { adapters, env = process.env, readText, unsetEnv }: LoadOptions,
+  { adapters: builtIn, env = process.env, readText, unsetEnv }: LoadOptions,
 ): Promise<LoadedPolicy> {
   const slice = new TimeSlice();
   const findings = new Findings();
   findings.take(files.findings);
   const { of: sections, rules: ruleLists, policies, cases, isBroken } = await sectionsOf(files, parse, findings, slice);
-  for (const node of sections.plugins)
-    findings.error('RULES_LATER', node.place, 'plugins from outside come with a later release; remove plugins');
-
-  const handlers = new HandlersSection({ adapters, env, readText, unsetEnv }, findings);
+  const plugins = await loadedPlugins(sections.plugins, builtIn, findings);
+  const handlers = new HandlersSection(
+    { adapters: plugins.registry, someAreMissing: plugins.problems.length > 0, env, readText, unsetEnv },
+    findings,
+  );
   for (const node of sections.handlers) if (isMap(node, 'handlers', findings)) handlers.read(node);
   const settings = settingsOf(sections.settings, findings);
   const attributes = new AttributesSection(settings.attributes, findings);
@@ -166,10 +172,11 @@ async function loadBy(
         handlers: handlers.handlers,
         rules: rules.rules,
         enrich,
+        plugins: plugins.found,
         watched: [...files.watched, ...handlers.files],
       }
     : undefined;
-  return { policy, findings: findings.sorted(names), cases };
+  return { policy, findings: findings.sorted(names), cases, adapters: plugins.registry };
 }
 
 function isMap(node: Node, what: string, findings: Findings): node is MapNode {

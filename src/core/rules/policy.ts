@@ -1,5 +1,5 @@
 import type { Adapter } from '../../adapters/contract.ts';
-import type { AdapterOrigin } from '../../adapters/registry.ts';
+import type { AdapterOrigin, FoundPlugin } from '../../adapters/registry.ts';
 import type { Attributes } from '../../attributes/attributes.ts';
 import type { Rule } from './rule.ts';
 import type { Position } from './yaml/source-text.ts';
@@ -41,6 +41,8 @@ export interface Policy {
   /** In order of files and documents; enrich rules are also in `enrich`, ordered by dependency. */
   readonly rules: readonly Rule[];
   readonly enrich: readonly Rule[];
+  /** Of `plugins:`, with the module of each. */
+  readonly plugins: readonly FoundPlugin[];
   /** Files and folders to watch: the policy's own, and files named in configs. */
   readonly watched: readonly string[];
 }

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Registry } from '../../adapters/registry.ts';
+import type { FoundPlugin, Registry } from '../../adapters/registry.ts';
 import { SnapshotError } from '../../core/snapshot/errors.ts';
 import { loadPolicyFiles } from '../../core/rules/load.ts';
 import { type PolicyFiles, readPolicyFiles } from '../../core/rules/policy-files.ts';
@@ -24,6 +24,8 @@ export interface PolicyTexts {
   readonly files: PolicyFiles;
   /** The texts behind `$file`, by path. */
   readonly named: ReadonlyMap<string, string>;
+  /** The modules of its plugins. */
+  readonly plugins: readonly FoundPlugin[];
 }
 
 export interface PolicySourceOptions {
@@ -154,7 +156,7 @@ export class PolicySource {
     this.#lastDigest = this.#digest(files);
     onFindings?.(findings);
     if (policy === undefined) throw new PolicyError(findings);
-    await use(policy, { files, named });
+    await use(policy, { files, named, plugins: policy.plugins });
     this.#loads.took(policy);
     return policy;
   }
@@ -197,9 +199,9 @@ function textOf(file: string): string {
 }
 
 /** Loads texts that another thread has read and checked. Rejects where they have errors here. */
-export async function loadTexts({ files, named }: PolicyTexts, registry: Registry): Promise<Policy> {
+export async function loadTexts({ files, named, plugins }: PolicyTexts, registry: Registry): Promise<Policy> {
   const { policy, findings } = await loadPolicyFiles(files, {
-    adapters: registry,
+    adapters: { ...registry, withPlugins: (entries) => registry.withPlugins(entries, plugins) },
     readText: (file) => named.get(file) ?? readFileSync(file, 'utf8'),
   });
   if (policy === undefined) throw new PolicyError(findings);

@@ -3,8 +3,8 @@ import { EscapedErrors } from '../../../src/adapters/escaped-errors.ts';
 import { notePlace, originOf } from '../../../src/adapters/loading/plugin-places.ts';
 import type { LogLine } from '../../../src/adapters/testing/index.ts';
 
-notePlace('file:///srv/plugins/check-a/adapter.ts', 'check-a');
-notePlace('file:///srv/plugins/check-a-b/adapter.ts', 'check-a-b');
+notePlace('/srv/plugins/check-a', 'check-a');
+notePlace('/srv/plugins/check-a-b', 'check-a-b');
 
 function errorAt(frames: readonly string[], message = 'it broke', cause?: unknown): Error {
   const error = new TypeError(message, { cause });

@@ -12,6 +12,7 @@ const POLICY: Policy = {
   handlers: new Map(),
   rules: [],
   enrich: [],
+  plugins: [],
   watched: [],
 };
 const verdict = (id: string, outcome: KeptVerdict['outcome'], rule: string | undefined): KeptVerdict => ({

@@ -139,8 +139,17 @@ const TABLE: readonly (readonly [policy: string, ...said: string[]])[] = [
     '2:78 RULES_VALUE x cannot be its own fallback; name another handler',
   ],
   [
-    `plugins: [./mine.ts]\n${alone('{ name: a, deny: {} }')}`,
-    '1:10 RULES_LATER plugins from outside come with a later release; remove plugins',
+    `plugins: ./mine.ts\n${alone('{ name: a, deny: {} }')}`,
+    '1:10 RULES_VALUE plugins is a list of packages and paths, such as [sluice-check-revoked, ./adapters/check-hours.ts]; here is the text "./mine.ts"',
+  ],
+  [
+    `plugins: [fs, [./mine.ts]]\n${alone('{ name: a, deny: {} }')}`,
+    '1:11 PLUGIN_NOT_FOUND fs is a module of Node; expected the name of a package, or a path as in ./fs',
+    '1:15 RULES_VALUE a plugin is the name of a package or a path; here is a list',
+  ],
+  [
+    `handlers: { h: { adapter: quota-memory, run: worker } }\n${alone('{ name: a, quota: { handler: h, limit: 1, per: 1s, key: [] } }')}`,
+    '1:46 RULES_LATER run: worker comes with a later release; leave it out',
   ],
   [
     `handlers:\n  x: { adapter: check-lst, config: {} }\n${alone('{ name: a, deny: {} }')}`,

@@ -5,8 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
-import type { Adapter } from '../../../adapters/contract.ts';
-import type { AdapterOrigin } from '../../../adapters/registry.ts';
+import type { Registry } from '../../../adapters/registry.ts';
 import { type Fields, checkName, fieldsOf } from '../fields.ts';
 import type { Findings } from '../yaml/findings.ts';
 import { meant } from '../../../text/nearest.ts';
@@ -16,19 +15,14 @@ import { ConfigValues, type ValueSources } from './config-values.ts';
 import { parsedBy, withoutSecrets } from '../schema-findings.ts';
 import type { HandlerSpec } from '../policy.ts';
 
-export interface Adapters {
-  get(name: string): Adapter | undefined;
-  origin?(name: string): AdapterOrigin | undefined;
-  names(): Iterable<string>;
-  whyBroken?(name: string): string | undefined;
-}
-
 const KEYS = ['adapter', 'config', 'deadline', 'concurrency', 'queue', 'breaker', 'batch', 'local', 'run', 'cache'];
 
 const DEFAULT_CACHE_BYTES = 8 * 1024 * 1024;
 
 export interface HandlerSources extends ValueSources {
-  readonly adapters: Adapters;
+  readonly adapters: Registry;
+  /** A plugin of the policy could not be loaded, and an unknown adapter may be one of its; the plugin's error is reported. */
+  readonly someAreMissing: boolean;
 }
 
 export class HandlersSection implements DeclaredHandlers {
@@ -36,12 +30,14 @@ export class HandlersSection implements DeclaredHandlers {
   readonly names = new Map<string, Place>();
   readonly used = new Set<string>();
   readonly #locals: { readonly of: string; readonly name: string; readonly place: Place }[] = [];
-  readonly #adapters: Adapters;
+  readonly #adapters: Registry;
+  readonly #someAreMissing: boolean;
   readonly #values: ConfigValues;
   readonly #findings: Findings;
 
-  constructor({ adapters, ...sources }: HandlerSources, findings: Findings) {
+  constructor({ adapters, someAreMissing, ...sources }: HandlerSources, findings: Findings) {
     this.#adapters = adapters;
+    this.#someAreMissing = someAreMissing;
     this.#values = new ConfigValues(sources, findings);
     this.#findings = findings;
   }
@@ -94,14 +90,14 @@ export class HandlersSection implements DeclaredHandlers {
     if (adapterName === undefined) return;
     const adapter = this.#adapters.get(adapterName);
     if (adapter === undefined) {
-      const broken = this.#adapters.whyBroken?.(adapterName);
+      const broken = this.#adapters.whyBroken(adapterName);
       if (broken !== undefined)
         this.#findings.error(
           'RULES_BROKEN_ADAPTER',
           fields.node('adapter')?.place ?? fields.place,
           `the plugin of ${adapterName} cannot be loaded: ${broken}; fix the plugin, or use another adapter`,
         );
-      else
+      else if (!this.#someAreMissing)
         this.#findings.error(
           'RULES_UNKNOWN_ADAPTER',
           fields.node('adapter')?.place ?? fields.place,
@@ -127,7 +123,7 @@ export class HandlersSection implements DeclaredHandlers {
       name,
       adapter: adapterName,
       implementation: adapter,
-      origin: this.#adapters.origin?.(adapterName),
+      origin: this.#adapters.origin(adapterName),
       config: config.value,
       signature: createHash('sha256')
         .update(JSON.stringify([adapterName, folder, written.value]))

@@ -1,0 +1,187 @@
+/**
+ * **In**: a plugin's module. **Out**: the adapters that it exports, with all problems of each. **Fails**: with an
+ * {@link AdapterError}, with the place in the module where there is one; a module that does not finish loading is abandoned.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { basename, dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Adapter } from '../contract.ts';
+import { CONTRACT, CONTRACT_VERSION } from '../contract/version.ts';
+import { descriptionProblems } from '../description.ts';
+import { AdapterError } from '../errors.ts';
+import type { PluginModule } from '../registry.ts';
+import { reloadUrl, resolveOwnModules, withoutReload } from './own-modules.ts';
+import { notePlace } from './plugin-places.ts';
+import { messageOf } from '../../text/message-of.ts';
+
+const WITHIN_MS = 10_000;
+/** The source line above the message of a syntax error. */
+const MOST_EXCERPT_LINES = 8;
+
+/** With problems it may have any shape. */
+export interface ImportedAdapter {
+  readonly adapter: Adapter;
+  readonly problems: readonly AdapterError[];
+}
+
+/** How often a module was loaded again: after a failure, or a change of its files. */
+const reloads = new Map<string, number>();
+
+/** The URL to import next for the module that was found at `url`. */
+export const currentUrl = (url: string): string => reloadUrl(url, reloads.get(url) ?? 0);
+
+/** The next load imports these files again; modules loaded before stay in memory. */
+export function forgetModule(url: string): void {
+  const plain = withoutReload(url);
+  reloads.set(plain, (reloads.get(plain) ?? 0) + 1);
+}
+
+export async function importAdapters(
+  plugin: PluginModule,
+  withinMs: number = WITHIN_MS,
+): Promise<readonly ImportedAdapter[]> {
+  const { module: url, path, contract } = plugin;
+  const who = nameOf(plugin);
+  if (contract !== undefined && contract !== CONTRACT_VERSION) throw otherVersion(who, contract);
+  resolveOwnModules();
+  notePlace(path, basename(path));
+  const file = pathOf(url);
+  const values = exportedBy(await imported(url, withinMs), file);
+  const adapters = values.map((value) => {
+    const version = versionOf(value);
+    if (version !== undefined && version !== CONTRACT_VERSION) throw otherVersion(who, version);
+    return { adapter: value as Adapter, problems: problemsOf(value, file) };
+  });
+  const names = new Set(adapters.flatMap(({ adapter: { name } }) => (typeof name === 'string' ? [name] : [])));
+  notePlace(path, [...names].join(', ') || who);
+  return adapters;
+}
+
+/** `check-tenant@1.0.0`, or the path. */
+export const nameOf = ({ path, package: from }: PluginModule): string =>
+  from === undefined ? path : `${from.name}@${from.version}`;
+
+const versionOf = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null ? (value as { readonly [CONTRACT]?: unknown })[CONTRACT] : undefined;
+
+function otherVersion(who: string, version: unknown): AdapterError {
+  const isNewer = typeof version === 'number' && version > CONTRACT_VERSION;
+  return new AdapterError(
+    'PLUGIN_CONTRACT_VERSION',
+    `${who} is made for version ${String(version)} of the plugin contract, and this Sluice has version ${CONTRACT_VERSION}; ${isNewer ? 'update Sluice, or install an older release of the plugin' : 'install a newer release of the plugin'}`,
+  );
+}
+
+// ---------------------------------------------------------------- what a module exports
+
+function exportedBy(module: Readonly<Record<string, unknown>>, file: string): readonly unknown[] {
+  const value = unwrapped(module['default']);
+  const none = (why: string): AdapterError => new AdapterError('PLUGIN_NO_ADAPTER', `${file}: ${why}`);
+  if (value === undefined) {
+    const named = Object.keys(module).find((name) => versionOf(module[name]) !== undefined);
+    throw none(
+      named === undefined
+        ? 'it has no default export; write `export default defineAdapter({ ... })`'
+        : `its adapter is exported as ${named}, not as default; write \`export default ${named}\``,
+    );
+  }
+  const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (values.length === 0) throw none('its default export is an empty list; expected adapters');
+  const at = values.findIndex((one) => !isLikeAdapter(one));
+  if (at >= 0)
+    throw none(
+      `${Array.isArray(value) ? `item ${at} of the default export` : 'the default export'} is not an adapter but ${kindOf(values[at])}; expected defineAdapter({ ... })`,
+    );
+  return values;
+}
+
+/** A module in CommonJS made from TypeScript or from ES modules has its default export one level below. */
+function unwrapped(value: unknown): unknown {
+  const isCompiled = typeof value === 'object' && value !== null && '__esModule' in value;
+  return isCompiled ? (value as { readonly default?: unknown }).default : value;
+}
+
+const isLikeAdapter = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && ['open', 'serves', 'config'].some((key) => key in value);
+
+function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'an object without open, serves and config' : `a ${typeof value}`;
+}
+
+/** The description is a plugin's value and may have any shape. */
+function problemsOf(value: unknown, file: string): readonly AdapterError[] {
+  const adapter = value as Adapter;
+  const wrong = (why: string): AdapterError =>
+    new AdapterError('PLUGIN_WRONG_SHAPE', `adapter ${adapter.name}: ${why}`);
+  try {
+    return [
+      ...descriptionProblems(adapter),
+      ...(typeof adapter.open === 'function' ? [] : [wrong('open is not a function; write async open(config, host)')]),
+      ...(typeof adapter.selfContained === 'boolean' || adapter.selfContained === undefined
+        ? []
+        : [wrong('selfContained is neither true nor false')]),
+      ...(versionOf(value) === undefined
+        ? [wrong('it is not made by defineAdapter of sluice/plugin; write defineAdapter({ ... })')]
+        : []),
+    ];
+  } catch (error) {
+    return [
+      new AdapterError('PLUGIN_WRONG_SHAPE', `${file}: an adapter's description cannot be read: ${messageOf(error)}`, {
+        cause: error,
+      }),
+    ];
+  }
+}
+
+// ---------------------------------------------------------------- import
+
+async function imported(url: string, withinMs: number): Promise<Readonly<Record<string, unknown>>> {
+  const over = new AbortController();
+  const late = sleep(withinMs, undefined, { signal: over.signal }).then(
+    () => {
+      throw new AdapterError(
+        'ADAPTER_LOAD_FAILED',
+        `${pathOf(url)}: not loaded after ${withinMs} ms; an await at the top level of the module, or of one that it imports, does not end`,
+      );
+    },
+    () => undefined as never, // loaded, or failed
+  );
+  try {
+    return await Promise.race([import(url) as Promise<Readonly<Record<string, unknown>>>, late]);
+  } catch (error) {
+    if (error instanceof AdapterError) throw error;
+    throw new AdapterError('ADAPTER_LOAD_FAILED', whyNotImported(url, error), { cause: error });
+  } finally {
+    over.abort();
+  }
+}
+
+/** `FILE:LINE:COLUMN: message`, with advice where there is some. */
+function whyNotImported(url: string, error: unknown): string {
+  const message = withoutReload(messageOf(error));
+  return `${placeIn(url, error) ?? pathOf(url)}: ${message}${adviceFor(error, message, url)}`;
+}
+
+function adviceFor(error: unknown, message: string, url: string): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING')
+    return '; Node runs no TypeScript below node_modules, so a package ships JavaScript: compile it before it is published (tsc), and let exports lead to the result';
+  const missing = /Cannot find (?:package|module) '((?:@[^/']+\/)?[^./'][^/']*)[^']*'/.exec(message)?.[1];
+  return missing === undefined ? '' : `; install it: npm install ${missing} in ${dirname(pathOf(url))}`;
+}
+
+/** Syntax errors name their place above the message; others in the first stack frame. */
+function placeIn(url: string, error: unknown): string | undefined {
+  const stack = error instanceof Error && typeof error.stack === 'string' ? withoutReload(error.stack) : '';
+  const [first = '', ...below] = stack.split('\n');
+  const caret = below.slice(0, MOST_EXCERPT_LINES).find((line) => /^\s*\^+\s*$/.test(line));
+  const above = /^(?:file:\/\/)?(\/.+):(\d+)$/.exec(first);
+  if (above !== null) return `${above[1]}:${above[2]}${caret === undefined ? '' : `:${caret.indexOf('^') + 1}`}`;
+  const folder = dirname(pathOf(url));
+  const frame = stack.split('\n').find((line) => line.trim().startsWith('at ') && line.includes(`${folder}/`));
+  return frame === undefined ? undefined : /(\/[^()]*:\d+:\d+)\)?$/.exec(frame.replace('file://', ''))?.[1];
+}
+
+const pathOf = (url: string): string => fileURLToPath(withoutReload(url));
