@@ -102,6 +102,8 @@ const SHARED_BY_FRONTENDS = [
   'src/frontends/verdict-metadata.ts',
 ];
 
+const OF_REMOTE_HANDLERS = ['src/transport', 'src/protobuf', 'gen'];
+
 /** What both commands that serve have in common, beside the crew. */
 const SERVE_GROUND = ['contain-errors', 'errors', 'grpc-listener', 'refused-connections', 'tls-files'].map(
   (name) => `src/serve/${name}.ts`,
@@ -155,7 +157,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/protobuf': ['src/text', 'src/transport/transport.ts'],
   'src/log': ['src/text', 'src/attributes', 'src/adapters/contract.ts'],
-  'src/adapters': ['src/text', 'src/time', 'src/files', 'src/attributes'],
+  'src/adapters': ['src/text', 'src/time', 'src/files', 'src/attributes', ...OF_REMOTE_HANDLERS],
+  // Only handlers behind gRPC know the transport and protobuf.
+  ...Object.fromEntries(
+    ['isolated', 'loading', 'contract.ts', 'open-handler.ts'].map((part) => [
+      `src/adapters/${part}`,
+      ['src/text', 'src/time', 'src/files', 'src/attributes', 'src/adapters'],
+    ]),
+  ),
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
   'src/core': [...GROUND, 'src/adapters/open-handler.ts', 'src/adapters/registry.ts'],
   ...stagesOfCore,

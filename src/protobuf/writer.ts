@@ -7,11 +7,15 @@ import { Buffer } from 'node:buffer'; // `globalThis.Buffer` is a getter; a loca
 
 /** Messages share slabs of this size; a buffer per message would be allocated, filled and freed for each call. */
 const SLAB_BYTES = 16 * 1024;
+const I64 = 1;
 const LEN = 2;
 /** Up to these lengths a loop is faster than calling a builtin. */
 const FEW_BYTES = 24;
 const FEW_CHARACTERS = 12;
 const MAX_VARINT_BYTES = 5;
+const MAX_LONG_BYTES = 10;
+const MAX_UINT32 = 0xffffffff;
+const TWO_TO_32 = 0x100000000;
 /** The longest message whose view is cached. */
 const MAX_CACHED_VIEW_BYTES = 1024;
 
@@ -43,6 +47,35 @@ export class ProtobufWriter {
 
   bool(field: number, value: boolean): void {
     this.varint(field, value ? 1 : 0);
+  }
+
+  /** An unsigned number of up to 32 bits without its tag, for a packed list. */
+  bareVarint(value: number): void {
+    this.#varint(value);
+  }
+
+  /** An `int64` or `uint64` within 2^53, which is written even if it is 0. */
+  long(field: number, value: number): void {
+    this.#tag(field, 0);
+    if (value >= 0 && value <= MAX_UINT32) return this.#varint(value);
+    this.#room(MAX_LONG_BYTES);
+    const bytes = this.#bytes;
+    // Two's complement in two halves, since bit operations have 32 bits.
+    let low = value >>> 0;
+    let high = Math.floor(value / TWO_TO_32) >>> 0;
+    while (high !== 0 || low >= 0x80) {
+      bytes[this.#at++] = (low & 0x7f) | 0x80;
+      low = ((low >>> 7) | (high << 25)) >>> 0;
+      high >>>= 7;
+    }
+    bytes[this.#at++] = low;
+  }
+
+  /** Written even if it is 0. */
+  double(field: number, value: number): void {
+    this.#tag(field, I64);
+    this.#room(8);
+    this.#at = this.#bytes.writeDoubleLE(value, this.#at);
   }
 
   text(field: number, text: string): void {
@@ -114,6 +147,11 @@ export class ProtobufWriter {
     this.#at = from - 1;
     this.#varint(length);
     this.#at = end;
+  }
+
+  /** Of the message so far. */
+  get length(): number {
+    return this.#at - this.#from;
   }
 
   /** The message, in memory that the caller may keep. */
