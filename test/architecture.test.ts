@@ -45,6 +45,7 @@ const stagesOfCore = Object.fromEntries(
       [
         ...GROUND,
         'src/adapters/open-handler.ts',
+        'src/adapters/outage-log.ts',
         'src/adapters/registry.ts',
         ...STAGES_OF_CORE.slice(0, at + 1).flat(),
       ],
@@ -61,12 +62,7 @@ const STAGES_OF_RATELIMIT: readonly (readonly [stage: string, places: readonly s
   ['src/ratelimit/walk', ['src/counting/ask.ts', 'src/counting/store.ts']],
   [
     'src/ratelimit/charge',
-    [
-      'src/counting',
-      'src/core/handlers/answer-times.ts',
-      'src/core/handlers/breaker.ts',
-      'src/core/handlers/outage-log.ts',
-    ],
+    ['src/counting', 'src/core/handlers/answer-times.ts', 'src/core/handlers/breaker.ts', 'src/adapters/outage-log.ts'],
   ],
   ['src/ratelimit/answer', ['src/core/verdict/ratelimit-fields.ts']],
   ['src/ratelimit/inspect', ['src/counting/ask.ts']],
@@ -166,7 +162,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ]),
   ),
   'src/counting': ['src/text', 'src/time', 'src/adapters/contract.ts', 'src/adapters/shared-places.ts'],
-  'src/core': [...GROUND, 'src/adapters/open-handler.ts', 'src/adapters/registry.ts'],
+  'src/core': [...GROUND, 'src/adapters/open-handler.ts', 'src/adapters/outage-log.ts', 'src/adapters/registry.ts'],
   ...stagesOfCore,
   'src/ratelimit': ['src/text', 'src/time', ...STAGES_OF_RATELIMIT.flatMap(([, places]) => places)],
   ...stagesOfRatelimit,

@@ -14,7 +14,17 @@ export interface Background {
 const FIRST_PAUSE_MS = 500; // long enough that a permanent failure does not fill the log
 const LONGEST_PAUSE_MS = 30_000;
 
-export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs: number = FIRST_PAUSE_MS): Background {
+export interface BackgroundOptions {
+  readonly firstPauseMs?: number | undefined;
+  /** Called when {@link Background.failing} may have changed. */
+  readonly onChange?: (() => void) | undefined;
+}
+
+export function superviseBackground(
+  signal: AbortSignal,
+  log: Log,
+  { firstPauseMs = FIRST_PAUSE_MS, onChange }: BackgroundOptions = {},
+): Background {
   const failures = new Map<symbol, string>();
   const running = new Map<symbol, Promise<void>>();
 
@@ -23,18 +33,19 @@ export function superviseBackground(signal: AbortSignal, log: Log, firstPauseMs:
     while (!signal.aborted) {
       // Work that has run as long as the last pause counts as recovered.
       const settled = setTimeout(() => {
-        failures.delete(id);
+        if (failures.delete(id)) onChange?.();
         pauseMs = firstPauseMs;
       }, pauseMs);
       settled.unref();
       try {
         await work(signal);
-        failures.delete(id);
+        if (failures.delete(id)) onChange?.();
         return;
       } catch (error) {
         if (signal.aborted) return;
         const why = messageOf(error);
         failures.set(id, `${name} failed: ${why}`);
+        onChange?.();
         log.error('background work failed and is started again', { work: name, error, pauseMs });
       } finally {
         clearTimeout(settled);

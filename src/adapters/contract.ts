@@ -121,7 +121,14 @@ type EnrichMethods<S> = S extends { readonly enrich: infer D }
 export type Handler<S, B = unknown, K = unknown> = CheckMethods<S> &
   QuotaMethods<S, B> &
   ReportMethods<S, K> &
-  EnrichMethods<S> & { close?(): void | Promise<void> };
+  EnrichMethods<S> & {
+    /**
+     * No policy uses any more what `check`, `bucket`, `sink` or `lookup` returned for a rule. Called once per rule, so a value that was
+     * returned for several rules is in use until it was called as often. Optional, for handlers that keep something for each.
+     */
+    forget?(made: NoInfer<B | K> | CheckFunction | LookupFunction): void;
+    close?(): void | Promise<void>;
+  };
 
 /** {@link Handler} without the types of its adapter, as the host uses it. */
 export interface AnyHandler {
@@ -133,6 +140,7 @@ export interface AnyHandler {
   sink?(rule: ReportRule): unknown;
   write?(entries: readonly ReportEntry[], call: Call): void | Promise<void>;
   lookup?(rule: RuleParams): LookupFunction;
+  forget?(made: unknown): void;
   close?(): void | Promise<void>;
 }
 

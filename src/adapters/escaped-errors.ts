@@ -29,8 +29,10 @@ export class EscapedErrors {
     this.#nowMs = nowMs;
   }
 
-  take(error: unknown, kind: 'rejection' | 'throw'): void {
-    const origin = originOf(error);
+  /** `of`: the adapter whose own thread or process did not catch it. */
+  take(error: unknown, kind: 'rejection' | 'throw', of?: string): void {
+    let origin = originOf(error);
+    if (of !== undefined && origin.kind !== 'plugin') origin = { kind: 'plugin', plugin: of, frame: frameOf(origin) };
     const plugin = origin.kind === 'plugin' ? origin.plugin : '';
     this.#countOf(origin.kind, plugin).count++;
     const times = this.#linesOf(causeKey(error, origin)).admit();
@@ -94,12 +96,14 @@ export class EscapedErrors {
   }
 }
 
+const frameOf = (origin: Origin): string => ('frame' in origin ? origin.frame : '');
+
 /** The place of a known origin; else the message. */
 function causeKey(error: unknown, origin: Origin): string {
   const name = error instanceof Error ? error.name : typeof error;
-  return origin.kind === 'unattributed'
+  return frameOf(origin) === ''
     ? `${name} ${String(error instanceof Error ? error.message : error).slice(0, 200)}`
-    : `${name} ${origin.frame}`;
+    : `${name} ${frameOf(origin)}`;
 }
 
 /** `FILE:LINE:COLUMN` of `at work (file:///FILE:LINE:COLUMN)`. */

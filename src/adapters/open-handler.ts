@@ -14,6 +14,7 @@ import {
   type LogFields,
 } from './contract.ts';
 import { AdapterError } from './errors.ts';
+import type { EscapedErrors } from './escaped-errors.ts';
 import type { PluginMetrics } from './plugin-metrics.ts';
 import type { SharedMemory } from './shared-memory.ts';
 import { messageOf } from '../text/message-of.ts';
@@ -33,8 +34,19 @@ export interface HandlerEnvironment {
   readonly openWithinMs?: number;
   /** Time for background work to end and for the handler's `close`, which gets at least a quarter of it. Default 5 s. */
   readonly closeWithinMs?: number;
-  /** First back-off of failed background work, doubled each time. Default 500 ms. */
+  /** First back-off of failed background work, and of a handler that runs elsewhere; doubled each time. Default 500 ms and 100 ms. */
   readonly restartAfterMs?: number;
+  /** Takes errors that a handler that runs elsewhere did not catch. */
+  readonly escaped?: EscapedErrors | undefined;
+  /** Called when the readiness may have changed. */
+  readonly onReadiness?: () => void;
+}
+
+/** A handler as declared, its config parsed by the adapter's schema. `folder` is that of the file that declares it. */
+export interface HandlerToOpen {
+  readonly name: string;
+  readonly config: unknown;
+  readonly folder: string;
 }
 
 /** A handler that is open. */
@@ -44,6 +56,19 @@ export interface OpenHandler {
   readonly readiness: () => { readonly ready: boolean; readonly why: string | undefined };
   /** Aborts the host's signal, waits for background work, then closes the handler. Idempotent; never rejects: errors are logged. */
   readonly close: () => Promise<void>;
+  /** Rules that it rejected after they were prepared, by what it made for them; settles when it has answered for all. Absent: it throws. */
+  readonly rejected?: () => Promise<ReadonlyMap<unknown, string>>;
+  /** Where it runs; absent: in this thread. */
+  readonly running?: () => HandlerPlace;
+}
+
+export interface HandlerPlace {
+  /** `worker`, or an address. */
+  readonly where: string;
+  /** Attempts to open it again. */
+  readonly restarts: number;
+  /** Why it ended last; `atMs` since 1970. */
+  readonly lastEnd: { readonly why: string; readonly atMs: number } | undefined;
 }
 
 const PROCESS_CLOCK: Host['clock'] = { nowMs: () => Date.now(), monotonicMs: () => performance.now() };
@@ -55,17 +80,19 @@ const METHODS: Readonly<Record<Capability, readonly (keyof AnyHandler)[]>> = {
   report: ['sink', 'write'],
 };
 
-/** `config` is parsed by the adapter's schema; `folder` is that of the file that declares the handler. */
 export async function openHandler(
   adapter: Adapter,
-  { name, config, folder }: { readonly name: string; readonly config: unknown; readonly folder: string },
+  { name, config, folder }: HandlerToOpen,
   environment: HandlerEnvironment,
 ): Promise<OpenHandler> {
   const log = boundLog(environment.log, { handler: name, adapter: adapter.name });
   const closing = new AbortController();
   const signal =
     environment.signal === undefined ? closing.signal : AbortSignal.any([closing.signal, environment.signal]);
-  const background = superviseBackground(signal, log, environment.restartAfterMs);
+  const background = superviseBackground(signal, log, {
+    firstPauseMs: environment.restartAfterMs,
+    onChange: environment.onReadiness,
+  });
   const metrics = environment.metrics.forHandler(name);
   let notReady: string | undefined;
 
@@ -79,6 +106,7 @@ export async function openHandler(
     background: (work, run) => background.start(work, run),
     ready: (isReady, why) => {
       notReady = isReady ? undefined : (why ?? 'it reports that it is not ready');
+      environment.onReadiness?.();
     },
     shared: (part, bytes) => environment.shared.get(name, part, bytes),
   };
@@ -188,7 +216,7 @@ function methodProblem(adapter: Adapter, handler: AnyHandler): string | undefine
   return undefined;
 }
 
-function boundLog(log: Log, bound: LogFields): Log {
+export function boundLog(log: Log, bound: LogFields): Log {
   return {
     debug: (message, fields) => log.debug(message, { ...bound, ...fields }),
     info: (message, fields) => log.info(message, { ...bound, ...fields }),

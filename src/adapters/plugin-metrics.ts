@@ -12,13 +12,19 @@ type Render = () => string | Promise<string>;
 
 const NAME = /^[a-z][a-z0-9_]*$/;
 
+export function checkCounterName(name: string): void {
+  if (!NAME.test(name)) throw new Error(`the counter's name "${name}" is not in snake_case`);
+}
+
+export const joinPages = (pages: readonly string[]): string => pages.map(ended).join('');
+
 export function createPluginMetrics(log: Log): PluginMetrics {
   const counters = new Map<string, { readonly help: string; readonly values: Map<string, number> }>();
   /** Pages by handler, newest last; during a reload two are open, and the newest is shown. */
   const openings = new Map<string, Render[][]>();
 
   function counter(handler: string, name: string, help: string): Counter {
-    if (!NAME.test(name)) throw new Error(`the counter's name "${name}" is not in snake_case`);
+    checkCounterName(name);
     let family = counters.get(name);
     if (family === undefined) counters.set(name, (family = { help, values: new Map() }));
     const { values } = family;

@@ -10,6 +10,12 @@ export interface Caller {
   readonly endsAtMs?: number;
   /** Arrival of its request by `performance.now()`; if absent, the time of the engine's call. */
   readonly arrivedAtMs?: number;
+  /** Like a listener of `signal`, without the price of creating one. */
+  observe?(observer: CallerObserver): void;
+}
+export interface CallerObserver {
+  /** The caller left, or its time is over, before it was answered. */
+  callerGone(why: string): void;
 }
 
 export const NO_CALLER: Caller = { remainingMs: undefined, signal: undefined };

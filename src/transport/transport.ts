@@ -35,6 +35,11 @@ export class GrpcError extends Error {
   }
 }
 
+export interface GoneObserver {
+  /** The caller left, or its deadline has passed, before it was answered. */
+  callerGone(why: string): void;
+}
+
 export interface CallContext {
   /** Milliseconds left until the caller's deadline (grpc-timeout); `undefined` where it set none. */
   readonly remainingMs: number | undefined;
@@ -42,6 +47,8 @@ export interface CallContext {
   readonly endsAtMs?: number;
   /** Aborted when the caller is gone or its deadline has passed. Created when first read. */
   readonly signal: AbortSignal;
+  /** Like a listener of `signal`, without the price of creating one. */
+  observe?(observer: GoneObserver): void;
   /** Aborted when the server begins to drain; a handler that waits for a change ends its stream then. */
   readonly draining: AbortSignal;
   /** Aborted when a draining server ends its streams; a handler that still waits stops waiting, reads what has arrived, and ends. */

@@ -13,10 +13,11 @@ import type {
   ReportEntry,
 } from '../contract.ts';
 import type { Algorithm, Shape } from '../contract.ts';
+import type { AdapterErrorCode } from '../errors.ts';
 
-/** Names what a handler prepared for one rule: its check or lookup function, bucket or sink. Chosen by the host, not used again. */
+/** Names what a handler prepared for one rule: its check or lookup function, bucket or sink. Chosen by the host, never used again. */
 export type Slot = number;
-/** Matches a call with its answer. Chosen by the host, not used again on this channel. */
+/** Matches a call with its answer. Chosen by the host, never used again. */
 export type CallNumber = number;
 
 export interface CallFields {
@@ -89,7 +90,7 @@ export interface Cancel {
   readonly number: CallNumber;
   readonly why: string;
 }
-/** Asks for the handler's metrics page; answered by {@link Answered} with its text. */
+/** Asks for the text of the handler's metrics pages. */
 export interface RenderPage {
   readonly kind: 'renderPage';
   readonly call: CallFields;
@@ -108,6 +109,9 @@ export interface Opened {
 }
 export interface OpenFailed {
   readonly kind: 'openFailed';
+  /** Default: `ADAPTER_OPEN_FAILED`. */
+  readonly code?: AdapterErrorCode;
+  /** Without the names of adapter and handler. */
   readonly why: string;
 }
 export interface Prepared {
@@ -136,8 +140,16 @@ export interface Failed {
 export interface ErrorFields {
   readonly name: string;
   readonly message: string;
+  /** Names the place of the fault in the host's log. */
+  readonly stack?: string;
   readonly retryAfterMs?: number;
   readonly entries?: readonly number[];
+}
+/** An error that nobody caught: an unhandled rejection, a throw in a timer. */
+export interface Escaped {
+  readonly kind: 'escaped';
+  readonly how: 'rejection' | 'throw';
+  readonly error: ErrorFields;
 }
 /** Whether the backend can be asked now; sent when it changes. A handler starts ready. */
 export interface Readiness {
@@ -171,6 +183,7 @@ export type FromHandler =
   | Prepared
   | Answered
   | Failed
+  | Escaped
   | Readiness
   | LogLine
   | Counted
@@ -179,6 +192,7 @@ export type FromHandler =
 
 /** One handler's connection to where it runs. A channel that ended is not used again; the host makes another. */
 export interface Channel {
+  /** Throws if a message cannot be cloned or encoded; then none of them was sent. A broken connection is reported by `gone` instead. */
   send(messages: readonly ToHandler[]): void;
   /** Ends it at once, without a {@link Close}. Idempotent. */
   end(why: string): void;

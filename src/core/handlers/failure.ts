@@ -12,6 +12,8 @@ export class Failure {
   readonly entries: readonly number[] | undefined;
   /** The error that the plugin threw. */
   readonly cause: unknown;
+  /** The log says already why the handler cannot be asked: it does not run. */
+  readonly isLogged: boolean;
 
   constructor(
     kind: FailureKind,
@@ -20,6 +22,7 @@ export class Failure {
       readonly retryAfterMs?: number;
       readonly entries?: readonly number[] | undefined;
       readonly cause?: unknown;
+      readonly isLogged?: boolean;
     } = {},
   ) {
     this.kind = kind;
@@ -27,6 +30,7 @@ export class Failure {
     this.retryAfterMs = options.retryAfterMs ?? 0;
     this.entries = options.entries;
     this.cause = options.cause;
+    this.isLogged = options.isLogged ?? false;
   }
 
   /** Applies the rule's `onError`. An overload here never passes: the backend works, and a burst must not disable the rule. */
@@ -38,9 +42,10 @@ export class Failure {
 /** Also by name, since a plugin may bundle its own copy of the contract. */
 export function failureOf(thrown: unknown, label: string): Failure {
   if (thrown instanceof Unavailable || isNamed(thrown, 'Unavailable')) {
-    const { message, retryAfterMs } = thrown as Unavailable;
+    const { message, retryAfterMs, isLogged } = thrown as Unavailable & { readonly isLogged?: unknown };
     return new Failure('unavailable', `[${label}] ${message}`, {
       retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
+      isLogged: isLogged === true,
     });
   }
   if (thrown instanceof Rejected || isNamed(thrown, 'Rejected')) {

@@ -1,11 +1,18 @@
 import type { Call } from '../../adapters/contract.ts';
+import type { CallerObserver } from '../call.ts';
 import type { CallScope } from './call-scope.ts';
 
-/** The {@link Call} of a plugin. Its signal is created when first read. */
-export class HandlerCall implements Call {
+/** Learns that a call was abandoned before it was answered. */
+interface CallObserver {
+  abandoned(why: string): void;
+}
+
+/** The {@link Call} of a plugin. Its signal is created when first read; a handler that runs elsewhere observes the call instead. */
+export class HandlerCall implements Call, CallerObserver {
   readonly #scope: CallScope;
   readonly #endsAtMs: number;
   #controller: AbortController | undefined;
+  #observer: CallObserver | undefined;
   #onCallerGone: (() => void) | undefined;
   #isDone = false;
   #whyEnded: Error | undefined;
@@ -34,11 +41,27 @@ export class HandlerCall implements Call {
     if (this.#whyEnded !== undefined) controller.abort(this.#whyEnded);
     else if (!this.#isDone) {
       const caller = this.#scope.caller.signal;
-      const gone = (this.#onCallerGone = (): void => controller.abort(caller?.reason));
-      if (caller?.aborted === true) gone();
-      else caller?.addEventListener('abort', gone, { once: true });
+      if (caller !== undefined) this.#watch(caller, () => controller.abort(caller.reason));
     }
     return controller.signal;
+  }
+
+  #watch(caller: AbortSignal, gone: (why: string) => void): void {
+    const listener = (this.#onCallerGone = (): void => gone('the caller has gone'));
+    if (caller.aborted) listener();
+    else caller.addEventListener('abort', listener, { once: true });
+  }
+
+  /** Cheaper than the signal; one observer. */
+  observe(observer: CallObserver): void {
+    this.#observer = observer;
+    const { caller } = this.#scope;
+    if (caller.observe !== undefined) caller.observe(this);
+    else if (caller.signal !== undefined) this.#watch(caller.signal, (why) => this.callerGone(why));
+  }
+
+  callerGone(why: string): void {
+    if (!this.#isDone) this.#observer?.abandoned(why);
   }
 
   /** The call was answered; removes the listener. */
@@ -52,5 +75,6 @@ export class HandlerCall implements Call {
     this.done();
     this.#whyEnded = new Error(why);
     this.#controller?.abort(this.#whyEnded);
+    this.#observer?.abandoned(why);
   }
 }

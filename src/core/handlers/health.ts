@@ -7,7 +7,7 @@ import type { HandlerMeters } from '../metrics/meters.ts';
 import type { HandlerSpec } from '../rules/policy.ts';
 import { Breaker, type Turn } from './breaker.ts';
 import { Failure } from './failure.ts';
-import { OutageLog } from './outage-log.ts';
+import { OutageLog } from '../../adapters/outage-log.ts';
 import { frameOf, ThrottledLine } from './throttled-line.ts';
 
 export class Health {
@@ -70,9 +70,10 @@ export class Health {
   }
 
   /** One late call proves little; an unavailable backend, or a breaker that opens, means that it is down. */
-  #unanswered({ kind, why }: Failure, hasOpened: boolean): void {
+  #unanswered({ kind, why, isLogged }: Failure, hasOpened: boolean): void {
     if (kind !== 'unavailable' && !hasOpened && this.#downWhy === undefined) return;
     this.#downWhy = why;
+    if (isLogged) return;
     this.#outage.failed(
       hasOpened
         ? 'a handler does not answer: its breaker is open, and it is not asked for a while'

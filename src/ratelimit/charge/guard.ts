@@ -7,7 +7,7 @@ import { reasonOf } from '../../counting/redis/upkeep.ts';
 import { BURST, BURST_SILENCE_MS } from '../../core/handlers/answer-times.ts';
 import { Breaker, type Turn } from '../../core/handlers/breaker.ts';
 import { NOT_IN_WHEEL, TimerWheel } from '../../time/timer-wheel.ts';
-import type { OutageLog } from '../../core/handlers/outage-log.ts';
+import type { OutageLog } from '../../adapters/outage-log.ts';
 import { ServiceError } from '../call.ts';
 
 /** Opens after 5 failures in a row over at least 100 ms; 250 ms later one trial passes. */

@@ -2,7 +2,7 @@
  * **In**: settings. **Out**: the pools of windows of a second and of all others, with their gauges among the metrics. **Fails**: with a
  * SettingError where a setting names what cannot be used; a Redis that is away is no failure.
  */
-import { OutageLog } from '../../core/handlers/outage-log.ts';
+import { OutageLog } from '../../adapters/outage-log.ts';
 import { messageOf } from '../../text/message-of.ts';
 import { Unit } from '../call.ts';
 import type { RatelimitMetrics } from '../metrics/metrics.ts';

@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { OutageLog } from '../../core/handlers/outage-log.ts';
+import type { OutageLog } from '../../adapters/outage-log.ts';
 import { Escrow, LOOK_EVERY_MS } from '../../counting/escrow.ts';
 import type { RedisAddress } from '../../counting/redis/config.ts';
 import { type Connection, openConnection } from '../../counting/redis/connection.ts';

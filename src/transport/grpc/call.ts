@@ -1,6 +1,6 @@
 /** What unary and streaming calls share: a deadline, a signal, an end. */
 import type { Exchange, Head } from '../exchange.ts';
-import { type CallContext, GrpcError, Status } from '../transport.ts';
+import { type CallContext, type GoneObserver, GrpcError, Status } from '../transport.ts';
 import type { CallHead } from './call-head.ts';
 import { isInternal, statusOf } from './status.ts';
 import { type Expiring, NOT_IN_WHEEL, type TimerWheel } from '../../time/timer-wheel.ts';
@@ -27,6 +27,7 @@ export abstract class Call implements CallContext, Expiring {
   isOver = false;
   isGone = false;
   #controller: AbortController | undefined;
+  #observers: GoneObserver[] | undefined;
 
   constructor(exchange: Exchange, head: Head, callHead: CallHead, host: CallHost) {
     this.exchange = exchange;
@@ -58,6 +59,11 @@ export abstract class Call implements CallContext, Expiring {
     this.#controller ??= new AbortController();
     if (this.isGone && !this.#controller.signal.aborted) this.#controller.abort(gone());
     return this.#controller.signal;
+  }
+
+  observe(observer: GoneObserver): void {
+    if (this.isGone) observer.callerGone(gone().message);
+    else (this.#observers ??= []).push(observer);
   }
 
   get remainingMs(): number | undefined {
@@ -113,7 +119,9 @@ export abstract class Call implements CallContext, Expiring {
   over(why: GrpcError | undefined): void {
     this.isOver = true;
     this.stopTimer();
-    if (why !== undefined) this.#controller?.abort(why);
+    if (why === undefined) return;
+    this.#controller?.abort(why);
+    for (const observer of this.#observers ?? []) observer.callerGone(why.message);
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Log } from '../../../src/adapters/contract.ts';
-import { OutageLog } from '../../../src/core/handlers/outage-log.ts';
+import { OutageLog } from '../../../src/adapters/outage-log.ts';
 
 function logged(): { readonly log: Log; readonly lines: unknown[] } {
   const lines: unknown[] = [];

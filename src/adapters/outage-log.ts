@@ -1,5 +1,5 @@
-import type { Log, LogFields } from '../../adapters/contract.ts';
-import { Throttle } from '../../time/throttle.ts';
+import type { Log, LogFields } from './contract.ts';
+import { Throttle } from '../time/throttle.ts';
 
 /**
  * Logs that a backend stopped answering and that it answers again.

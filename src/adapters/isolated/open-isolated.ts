@@ -1,0 +1,230 @@
+/**
+ * **In**: an adapter, a parsed config, how to reach the place where the handler runs. **Out**: an open handler like that of
+ * `openHandler`: check, lookup, bucket and sink are synchronous, and what they prepare is asked over the channel.
+ * **Fails**: with an {@link AdapterError} that names adapter and handler. While the place is gone, calls fail as `Unavailable`.
+ */
+import { type Adapter, type AnyHandler, type Call, type Capability, Rejected, Unavailable } from '../contract.ts';
+import { type HandlerEnvironment, type HandlerToOpen, type OpenHandler, boundLog } from '../open-handler.ts';
+import { OutageLog } from '../outage-log.ts';
+import { messageOf } from '../../text/message-of.ts';
+import { Link } from './link.ts';
+import { PendingAnswers } from './pending-answers.ts';
+import { type PreparedSlot, PreparedSlots } from './prepared-slots.ts';
+import type { ErrorFields, FromHandler, OpenChannel, RuleFields, Slot, ToHandler } from './protocol.ts';
+
+/** Inspections and metrics pages are asked without a call. */
+const PAGE_MS = 2000;
+
+/** Unavailability that is in the log already. */
+class Away extends Unavailable {
+  readonly isLogged = true;
+}
+
+/** `where`: the place, for operators: `worker`, or an address. */
+export async function openIsolated(
+  adapter: Adapter,
+  { name, config, folder }: HandlerToOpen,
+  environment: HandlerEnvironment,
+  where: string,
+  openChannel: OpenChannel,
+): Promise<OpenHandler> {
+  const fields = { handler: name, adapter: adapter.name };
+  const log = boundLog(environment.log, fields);
+  const outage = new OutageLog(environment.log, { ...fields, runs: where });
+  const metrics = environment.metrics.forHandler(name);
+  const counters = new Map<string, ReturnType<typeof metrics.counter>>();
+  const openWithinMs = environment.openWithinMs ?? 10_000;
+  let notReady: string | undefined;
+  let hasPage = false;
+  let lastWhy: { readonly why: string; readonly atMs: number } | undefined;
+
+  const link = new Link({
+    openChannel,
+    open: {
+      kind: 'open',
+      handler: name,
+      adapter: adapter.name,
+      config,
+      folder,
+      worker: environment.worker ?? { number: 1, count: 1 },
+      openWithinMs,
+    },
+    signal: environment.signal,
+    restartAfterMs: environment.restartAfterMs,
+    replay: () => slots.replay(),
+    received,
+    opened({ has }) {
+      if (has.reset) handler.reset = (asks) => inspect('reset', asks);
+      if (has.look) handler.look = (asks) => inspect('look', asks);
+      slots.opened();
+      outage.succeeded('a handler runs again');
+    },
+    gone(why) {
+      lastWhy = { why, atMs: Date.now() };
+      notReady = undefined;
+      outage.failed('a handler ended; its calls fail until it is open again', why);
+      slots.lost(why);
+      answers.failAll(new Away(`it ended: ${why}`));
+    },
+    unsendable,
+  });
+  const slots = new PreparedSlots((message) => link.send(message));
+  const answers = new PendingAnswers({
+    onAbandoned: (number, why) => link.send({ kind: 'cancel', number, why }),
+    onIgnored: () => counter('ignored_answers', 'Answers of a handler that no call waits for any more.').add(),
+  });
+
+  function counter(counterName: string, help: string): ReturnType<typeof metrics.counter> {
+    let known = counters.get(counterName);
+    if (known === undefined) counters.set(counterName, (known = metrics.counter(counterName, help)));
+    return known;
+  }
+
+  // ---------------------------------------------------------- messages of the handler
+
+  function received(message: FromHandler): void {
+    switch (message.kind) {
+      case 'answered':
+        return answers.answered(message.number, message.answer);
+      case 'failed':
+        return answers.failed(message.number, errorOf(message.error));
+      case 'prepared':
+        return slots.answered(message.slot, message.why);
+      case 'readiness':
+        notReady = message.ready ? undefined : (message.why ?? 'it reports that it is not ready');
+        return undefined;
+      case 'log':
+        return log[message.level](message.message, message.fields);
+      case 'counted':
+        return counter(message.name, message.help).add(message.amount);
+      case 'hasPage':
+        if (!hasPage) metrics.page(page);
+        hasPage = true;
+        return undefined;
+      case 'escaped':
+        return environment.escaped?.take(errorOf(message.error), message.how, adapter.name);
+      case 'opened':
+      case 'openFailed':
+      case 'closed':
+        return undefined; // of the link
+    }
+  }
+
+  function unsendable(message: ToHandler, error: unknown): void {
+    const why = `it cannot be passed on: ${messageOf(error)}`;
+    if (message.kind === 'prepare') slots.answered(message.slot, `the rule's params: ${why}`);
+    else if ('call' in message) answers.failed(message.call.number, new Rejected(`the input: ${why}`));
+    else log.error('a message to the handler was not sent', { kind: message.kind, why });
+  }
+
+  // ---------------------------------------------------------- calls of the host
+
+  const away = (): Away => new Away(`it is not running: ${link.awayWhy}`);
+
+  function pendingAnswer(call: Call): ReturnType<typeof answers.add> {
+    if (!link.isOpen) throw away();
+    return answers.add(call);
+  }
+
+  function ask(slot: PreparedSlot, input: Readonly<Record<string, unknown>>, call: Call): Promise<unknown> {
+    if (slot.state === 'rejected') throw new Error(slot.why);
+    if (slot.state === 'suspect') throw new Away('it is not running: it prepares the rule again');
+    const { fields: callFields, promise } = pendingAnswer(call);
+    link.send({ kind: 'ask', call: callFields, slot: slot.message.slot, input });
+    return promise;
+  }
+
+  async function page(): Promise<string> {
+    if (!link.isOpen) return '';
+    const { fields: callFields, promise } = answers.add(callOf(PAGE_MS), 0);
+    link.send({ kind: 'renderPage', call: callFields });
+    return String(await promise);
+  }
+
+  const prepared = (capability: Capability, rule: RuleFields): unknown =>
+    slots.add(capability, rule, (slot) =>
+      capability === 'check' || capability === 'enrich'
+        ? (input: Readonly<Record<string, unknown>>, call: Call) => ask(slot, input, call)
+        : slot.message.slot,
+    );
+
+  function inspect(kind: 'look' | 'reset', asks: readonly unknown[]): Promise<never> {
+    const { fields: callFields, promise } = pendingAnswer(callOf(PAGE_MS));
+    link.send({ kind, call: callFields, asks: asks as never });
+    return promise as Promise<never>;
+  }
+
+  const { serves } = adapter;
+  const handler: AnyHandler = {
+    ...(serves.check === undefined ? {} : { check: (rule) => prepared('check', rule) as never }),
+    ...(serves.enrich === undefined ? {} : { lookup: (rule) => prepared('enrich', rule) as never }),
+    ...(serves.quota === undefined
+      ? {}
+      : {
+          bucket: (rule) => prepared('quota', rule),
+          charge(asks, call) {
+            const { fields: callFields, promise } = pendingAnswer(call);
+            link.send({ kind: 'charge', call: callFields, asks: asks as never });
+            return promise as Promise<never>;
+          },
+        }),
+    ...(serves.report === undefined
+      ? {}
+      : {
+          sink: (rule) => prepared('report', rule),
+          write(entries, call) {
+            const { fields: callFields, promise } = pendingAnswer(call);
+            link.send({ kind: 'write', call: callFields, entries: entries as never });
+            return promise as Promise<never>;
+          },
+        }),
+    forget(made) {
+      const slot: Slot | undefined = slots.forget(made);
+      if (slot !== undefined) link.send({ kind: 'forget', slot });
+    },
+  };
+
+  try {
+    await link.open();
+  } catch (error) {
+    metrics.withdraw();
+    throw error;
+  }
+
+  async function end(): Promise<void> {
+    await link.close(environment.closeWithinMs ?? 5000);
+    answers.failAll(new Away('it is closed'));
+    metrics.withdraw();
+  }
+  let ending: Promise<void> | undefined;
+  return {
+    handler,
+    readiness() {
+      const why = link.isOpen ? notReady : `it is not running: ${link.awayWhy}`;
+      return { ready: why === undefined, why };
+    },
+    rejected: () => slots.rejected(openWithinMs, () => !link.isOpen),
+    running: () => ({ where, restarts: link.restarts, lastEnd: lastWhy }),
+    close: () => (ending ??= end()),
+  };
+}
+
+function callOf(remainingMs: number): Call {
+  return {
+    id: '',
+    remainingMs,
+    get signal() {
+      return AbortSignal.timeout(remainingMs);
+    },
+  };
+}
+
+/** The error as the handler threw it. */
+function errorOf({ name, message, stack, retryAfterMs, entries }: ErrorFields): Error {
+  if (name === 'Unavailable') return new Unavailable(message, retryAfterMs);
+  if (name === 'Rejected') return new Rejected(message, entries);
+  const error = new Error(message);
+  error.name = name;
+  error.stack = stack ?? `${name}: ${message}`;
+  return error;
+}

@@ -1,0 +1,125 @@
+/**
+ * What the rules of a policy prepared with a handler that runs elsewhere.
+ * **In**: rules; answers of the handler. **Out**: slots; the messages that prepare them again after a restart; rules that were rejected.
+ * **Fails**: never. A rule that twice was being prepared when the handler ended counts as rejected, so that it cannot end it for ever.
+ */
+import type { Capability } from '../contract.ts';
+import type { Prepare, RuleFields, Slot } from './protocol.ts';
+
+export interface PreparedSlot {
+  readonly message: Prepare;
+  /** The function, bucket or sink that stands for it in the host. */
+  made: unknown;
+  /** `suspect`: it was being prepared when the handler ended; such rules are prepared one at a time, to find the one at fault. */
+  state: 'sent' | 'suspect' | 'prepared' | 'rejected';
+  why: string | undefined;
+}
+
+export class PreparedSlots {
+  readonly #send: (message: Prepare) => void;
+  readonly #slots = new Map<Slot, PreparedSlot>();
+  readonly #byMade = new Map<unknown, PreparedSlot>();
+  /** Neither prepared nor rejected. */
+  readonly #unanswered = new Set<PreparedSlot>();
+  /** The suspect that is being prepared. */
+  #tried: PreparedSlot | undefined;
+  #lastSlot: Slot = 0;
+  #settled: PromiseWithResolvers<void> | undefined;
+
+  constructor(send: (message: Prepare) => void) {
+    this.#send = send;
+  }
+
+  /** `made` is called with the slot. */
+  add(capability: Capability, rule: RuleFields, made: (slot: PreparedSlot) => unknown): unknown {
+    const number = ++this.#lastSlot;
+    const message: Prepare = { kind: 'prepare', slot: number, capability, rule };
+    const slot: PreparedSlot = { message, made: undefined, state: 'sent', why: undefined };
+    slot.made = made(slot);
+    this.#slots.set(number, slot);
+    this.#byMade.set(slot.made, slot);
+    this.#unanswered.add(slot);
+    this.#send(message);
+    return slot.made;
+  }
+
+  /** Returns the slot that is free now. */
+  forget(made: unknown): Slot | undefined {
+    const slot = this.#byMade.get(made);
+    if (slot === undefined) return undefined;
+    this.#byMade.delete(made);
+    this.#slots.delete(slot.message.slot);
+    this.#unanswered.delete(slot);
+    if (this.#tried === slot) this.#trySuspect();
+    this.#settle();
+    return slot.message.slot;
+  }
+
+  /** The handler's answer; `why`: it rejects the rule. */
+  answered(number: Slot, why: string | undefined): void {
+    const slot = this.#slots.get(number);
+    if (slot === undefined || slot.state === 'rejected') return;
+    slot.state = why === undefined ? 'prepared' : 'rejected';
+    slot.why = why;
+    this.#unanswered.delete(slot);
+    if (this.#tried === slot) this.#trySuspect();
+    this.#settle();
+  }
+
+  /** The handler ended. */
+  lost(why: string): void {
+    const tried = this.#tried;
+    this.#tried = undefined;
+    if (tried !== undefined)
+      this.answered(tried.message.slot, `the handler ended twice while it prepared the rule: ${why}`);
+    for (const slot of this.#unanswered) slot.state = 'suspect';
+  }
+
+  /** The messages of all slots but suspects. */
+  replay(): readonly Prepare[] {
+    const messages: Prepare[] = [];
+    for (const { message, state } of this.#slots.values())
+      if (state === 'sent' || state === 'prepared') messages.push(message);
+    return messages;
+  }
+
+  /** After the replay. */
+  opened(): void {
+    this.#trySuspect();
+  }
+
+  /**
+   * Rejected rules, by what was made for them, once the handler has answered for all. At the latest after `withinMs`; then those without an
+   * answer count as rejected if the handler is there, and as accepted if it is away.
+   */
+  async rejected(withinMs: number, isAway: () => boolean): Promise<ReadonlyMap<unknown, string>> {
+    const hasSuspects = [...this.#unanswered].some(({ state }) => state === 'suspect');
+    if (this.#unanswered.size > 0 && (!isAway() || hasSuspects)) {
+      this.#settled ??= Promise.withResolvers<void>();
+      const late = setTimeout(() => this.#settled?.resolve(), withinMs);
+      await this.#settled.promise;
+      this.#settled = undefined;
+      clearTimeout(late);
+      if (!isAway())
+        for (const { message } of this.#unanswered)
+          this.answered(message.slot, `the handler has not prepared the rule within ${withinMs} ms`);
+    }
+    const rejected = new Map<unknown, string>();
+    for (const { made, state, why } of this.#slots.values()) if (state === 'rejected') rejected.set(made, why ?? '');
+    return rejected;
+  }
+
+  #trySuspect(): void {
+    this.#tried = undefined;
+    for (const slot of this.#unanswered) {
+      if (slot.state !== 'suspect') continue;
+      this.#tried = slot;
+      this.#send(slot.message);
+      return;
+    }
+  }
+
+  #settle(): void {
+    if (this.#unanswered.size === 0) this.#settled?.resolve();
+  }
+}

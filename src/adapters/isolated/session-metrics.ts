@@ -1,0 +1,58 @@
+import type { Counter, Host } from '../contract.ts';
+import { checkCounterName, joinPages, type PluginMetrics } from '../plugin-metrics.ts';
+import type { FromHandler } from './protocol.ts';
+
+/** Metrics of a handler that runs elsewhere: increments of counters are sent, pages are rendered when the host asks. */
+export class SessionMetrics implements PluginMetrics {
+  readonly #send: (message: FromHandler) => void;
+  readonly #counters = new Map<string, Counter>();
+  readonly #pages: (() => string | Promise<string>)[] = [];
+
+  constructor(send: (message: FromHandler) => void) {
+    this.#send = send;
+  }
+
+  forHandler(): Host['metrics'] & { withdraw(): void } {
+    return {
+      counter: (name, help) => this.#counter(name, help),
+      page: (render) => {
+        if (this.#pages.push(render) === 1) this.#send({ kind: 'hasPage' });
+      },
+      withdraw: () => {
+        this.#pages.length = 0;
+      },
+    };
+  }
+
+  async render(): Promise<string> {
+    return joinPages(await Promise.all(this.#pages.map(async (render) => render())));
+  }
+
+  #counter(name: string, help: string): Counter {
+    checkCounterName(name);
+    let counter = this.#counters.get(name);
+    if (counter === undefined) {
+      this.#counters.set(name, (counter = this.#madeCounter(name, help)));
+      this.#send({ kind: 'counted', name, help, amount: 0 }); // shown before it counts
+    }
+    return counter;
+  }
+
+  /** Increments of one turn of the event loop are sent as one. */
+  #madeCounter(name: string, help: string): Counter {
+    let amount = 0;
+    let isSent = true;
+    return {
+      add: (more = 1) => {
+        amount += more;
+        if (!isSent) return;
+        isSent = false;
+        queueMicrotask(() => {
+          this.#send({ kind: 'counted', name, help, amount });
+          amount = 0;
+          isSent = true;
+        });
+      },
+    };
+  }
+}
