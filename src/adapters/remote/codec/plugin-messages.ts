@@ -169,7 +169,7 @@ export const PLUGIN_MESSAGES: Variants<PluginMessage> = {
   ],
   prepared: [6, message<Named<'prepared'>>({ slot: [1, whole], why: [2, optional(text)] })],
   opened: [7, message<Named<'opened'>>({ look: [1, flag], reset: [2, flag] })],
-  openFailed: [8, message<Named<'openFailed'>>({ why: [1, text] })],
+  openFailed: [8, message<Omit<Named<'openFailed'>, 'code'>>({ why: [1, text] })],
   readiness: [9, message<Named<'readiness'>>({ ready: [1, flag], why: [2, optional(text)] })],
   log: [
     10,
