@@ -4,7 +4,7 @@ import type { Registry } from '../adapters/registry.ts';
 import { createEngine } from '../core/engine.ts';
 import { SnapshotError } from '../core/snapshot/errors.ts';
 import { type Finding, findingsCount } from '../core/rules/yaml/findings.ts';
-import { loadPolicy } from '../core/rules/load.ts';
+import { type LoadedPolicy, loadPolicy } from '../core/rules/load.ts';
 import type { Policy } from '../core/rules/policy.ts';
 import { unopened } from './cases/handlers.ts';
 import { StartError } from '../serve/errors.ts';
@@ -21,7 +21,7 @@ export interface Loaded {
   readonly findings: readonly Finding[];
 }
 
-export async function load(configs: readonly string[], registry: Registry): Promise<Loaded> {
+export async function load(configs: readonly string[], registry: Registry): Promise<LoadedPolicy> {
   return loadPolicy(
     configs.map((path) => resolve(path)),
     { adapters: registry, unsetEnv: 'warning' },

@@ -1,14 +1,16 @@
 /** The page of `sluice plugins show NAME`: an example with every key explained, generated from the adapter's schemas. */
+import { stringify } from 'yaml';
 import { z } from 'zod';
 import { type Adapter, type Capability, CAPABILITIES, type Serves } from '../adapters/contract.ts';
 import { exampleLines, indented, type JsonSchema } from './schema-example.ts';
 
-export function pluginPage(adapter: Adapter): string {
+/** `from`: how a policy names the plugin, and its module; absent for a built-in adapter. */
+export function pluginPage(adapter: Adapter, from?: { readonly plugin: string; readonly module: string }): string {
   const config = exampleLines(schemaOf(adapter.config));
   return [
     `# ${adapter.name}: ${adapter.summary}`,
     `# Serves ${CAPABILITIES.filter((capability) => adapter.serves[capability] !== undefined).join(', ')}.${adapter.selfContained ? ' Needs nothing outside the process.' : ''}`,
-    '',
+    ...(from === undefined ? [''] : [`# From ${from.module}.`, '', `plugins: [${stringify(from.plugin).trim()}]`, '']),
     'handlers:',
     '  my-handler:',
     `    adapter: ${adapter.name}`,
@@ -27,6 +29,7 @@ const schemaOf = (schema: z.ZodType): JsonSchema =>
 
 /** Where every key is optional, the value is an empty map: commented out whole, it would read as null. */
 function under(key: string, lines: readonly string[]): string[] {
+  if (lines.length === 0) return [`${key}: {}`];
   const isEmpty = lines.every((line) => line.startsWith('#'));
   return [isEmpty ? `${key}: {}  # or some of:` : `${key}:`, ...indented(lines)];
 }

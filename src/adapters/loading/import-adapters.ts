@@ -160,7 +160,7 @@ async function imported(url: string, withinMs: number): Promise<Readonly<Record<
 
 /** `FILE:LINE:COLUMN: message`, with advice where there is some. */
 function whyNotImported(url: string, error: unknown): string {
-  const message = withoutReload(messageOf(error));
+  const message = withoutReload(messageOf(error)).replace(/\nRequire stack:[^]*/, '');
   return `${placeIn(url, error) ?? pathOf(url)}: ${message}${adviceFor(error, message, url)}`;
 }
 

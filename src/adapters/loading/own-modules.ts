@@ -35,7 +35,7 @@ export function resolveOwnModules(): void {
       if (isImport) return next(specifier, { ...context, conditions: IMPORT_CONDITIONS });
       const own = OWN.get(specifier);
       if (own !== undefined) return installedCopy(() => next(specifier, context)) ?? ownModule(own);
-      if (specifier === 'zod') return zodFor(() => next(specifier, context), next);
+      if (specifier === 'zod') return zodFor(() => next(specifier, context));
       const found = next(specifier, context);
       const reload = RELOAD.exec(context.parentURL ?? '')?.[0];
       return reload !== undefined && specifier.startsWith('.') && found.url.startsWith('file:')
@@ -69,17 +69,11 @@ function installedCopy(resolve: () => ResolveFnOutput): ResolveFnOutput | undefi
 }
 
 /** A plugin that is a file beside its policy has no node_modules; it gets the zod that Sluice depends on. */
-function zodFor(
-  resolve: () => ResolveFnOutput,
-  next: (specifier: string, context: { parentURL: string }) => ResolveFnOutput,
-): ResolveFnOutput {
+function zodFor(resolve: () => ResolveFnOutput): ResolveFnOutput {
   try {
     return resolve();
   } catch (error) {
-    try {
-      return next('zod', { parentURL: OWN_PACKAGE });
-    } catch {
-      throw error;
-    }
+    if (isImport) throw error; // there is none with Sluice, either
+    return { url: pathToFileURL(resolveModule('zod', SOURCE_FOLDER)).href, format: 'module', shortCircuit: true };
   }
 }

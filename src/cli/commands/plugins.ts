@@ -1,19 +1,28 @@
 import { Argument } from 'commander';
-import type { CommandSpec } from '../command.ts';
+import type { PluginsFlags } from '../actions/plugins.ts';
+import { type CommandSpec, jsonOption } from '../command.ts';
+
+const policyArgument = (): Argument =>
+  new Argument('[config...]', 'a policy, for the plugins that it names as well: a YAML file, or a folder of them');
 
 export const plugins: CommandSpec = {
   name: 'plugins',
   help: {
     summary: 'list the adapters that handlers can name, or show one',
-    description: "The adapters that a policy's handlers can name. The output comes from their own code.",
+    description:
+      "The adapters that a policy's handlers can name: the built-in ones, and those of the plugins of a policy, with their packages and modules. The output comes from their own code.",
   },
-  run: async () => (await import('../actions/plugins.ts')).listPlugins(),
+  args: [policyArgument()],
+  flags: [jsonOption()],
+  run: async (configs: readonly string[], flags: PluginsFlags) =>
+    (await import('../actions/plugins.ts')).listPlugins(configs, flags),
   subcommands: [
     {
       name: 'show',
       help: { description: 'an example config with every key explained, the input of rules and the output' },
-      args: [new Argument('<name>', 'an adapter, such as quota-redis')],
-      run: async (name: string) => (await import('../actions/plugins.ts')).showPlugin(name),
+      args: [new Argument('<name>', 'an adapter, such as quota-redis'), policyArgument()],
+      run: async (name: string, configs: readonly string[]) =>
+        (await import('../actions/plugins.ts')).showPlugin(name, configs),
     },
   ],
 };

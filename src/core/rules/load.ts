@@ -18,7 +18,7 @@ import { HandlersSection } from './sections/handlers-section.ts';
 import { type Document, IndivisibleError, type MapNode, type Node, nodeAt, plain } from './yaml/nodes.ts';
 import { type PolicyFile, type PolicyFiles, readPolicyFiles } from './policy-files.ts';
 import type { Policy } from './policy.ts';
-import { loadedPlugins } from './sections/plugins-section.ts';
+import { loadedPlugins, type PolicyPlugins } from './sections/plugins-section.ts';
 import { type RuleList, RulesSection } from './sections/rules-section.ts';
 import { settingsOf } from './sections/settings-section.ts';
 import { SourceText, type Position } from './yaml/source-text.ts';
@@ -52,8 +52,8 @@ export interface LoadedPolicy {
   readonly policy: Policy | undefined;
   readonly findings: readonly Finding[];
   readonly cases: readonly CasesDocument[];
-  /** The built-in adapters and those of the policy's plugins; without those of plugins with errors. */
-  readonly adapters: Registry;
+  /** Loaded also where the rest of the policy has errors. */
+  readonly plugins: PolicyPlugins;
 }
 
 export async function loadPolicy(paths: readonly string[], options: LoadOptions): Promise<LoadedPolicy> {
@@ -176,7 +176,7 @@ async function loadBy(
         watched: [...files.watched, ...handlers.files],
       }
     : undefined;
-  return { policy, findings: findings.sorted(names), cases, adapters: plugins.registry };
+  return { policy, findings: findings.sorted(names), cases, plugins };
 }
 
 function isMap(node: Node, what: string, findings: Findings): node is MapNode {
