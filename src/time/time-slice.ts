@@ -6,7 +6,13 @@ const SLICE_MS = 5;
  * the clock once. The caller chooses how long a step takes.
  */
 export class TimeSlice {
-  #endsAtMs = performance.now() + SLICE_MS;
+  readonly #sliceMs: number;
+  #endsAtMs: number;
+
+  constructor(sliceMs: number = SLICE_MS) {
+    this.#sliceMs = sliceMs;
+    this.#endsAtMs = performance.now() + sliceMs;
+  }
 
   get isOver(): boolean {
     return performance.now() >= this.#endsAtMs;
@@ -17,6 +23,6 @@ export class TimeSlice {
     await new Promise<void>((resolve) => {
       setImmediate(resolve);
     });
-    this.#endsAtMs = performance.now() + SLICE_MS;
+    this.#endsAtMs = performance.now() + this.#sliceMs;
   }
 }

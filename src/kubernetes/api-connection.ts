@@ -1,0 +1,171 @@
+/** GET requests to an API server, over one kept connection. */
+import type { IncomingMessage } from 'node:http';
+import { Agent, request as httpsRequest } from 'node:https';
+import type { ApiServer } from './api-server.ts';
+
+export interface GetOptions {
+  readonly query: Readonly<Record<string, string>>;
+  readonly accept: string;
+  readonly signal: AbortSignal;
+  /** The request fails if nothing arrives for this long. */
+  readonly silentAfterMs: number;
+}
+
+/** The body, in order; ends with the response. Rejects if it is cut off or silent. */
+export type Body = AsyncIterable<Buffer>;
+
+const MOST_ERROR_BYTES = 64 * 1024;
+const MOST_MESSAGE_CHARACTERS = 500;
+const TCP_KEEPALIVE_MS = 30_000;
+
+/** An answer other than 200, or an ERROR event. */
+export class ApiError extends Error {
+  /** HTTP status. */
+  readonly status: number;
+  /** From Retry-After; 0 without one. */
+  readonly retryAfterMs: number;
+  constructor(message: string, status: number, retryAfterMs = 0) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The server no longer has the version that was asked for. */
+export const isExpired = (error: unknown): boolean => error instanceof ApiError && error.status === 410;
+
+export class ApiConnection {
+  readonly #server: ApiServer;
+  readonly #agent: Agent;
+
+  constructor(server: ApiServer) {
+    this.#server = server;
+    const { tls } = server;
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: 1,
+      ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+      ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+      ...(tls.key === undefined ? {} : { key: tls.key }),
+      ...(tls.servername === undefined ? {} : { servername: tls.servername }),
+      rejectUnauthorized: tls.rejectUnauthorized !== false,
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** Rejects with {@link ApiError} for any answer but 200. */
+  async get(path: string, options: GetOptions): Promise<Body> {
+    const silence = new Silence(options.silentAfterMs);
+    try {
+      const response = await this.#send(path, options, silence);
+      if (response.statusCode !== 200) throw await errorOf(response, silence);
+      return bodyOf(response, silence);
+    } catch (error) {
+      silence.end();
+      throw silence.error ?? error;
+    }
+  }
+
+  #send(path: string, { query, accept, signal }: GetOptions, silence: Silence): Promise<IncomingMessage> {
+    const { url, token } = this.#server;
+    return new Promise((resolve, reject) => {
+      const request = httpsRequest(`${url}${path}?${new URLSearchParams(query).toString()}`, {
+        agent: this.#agent,
+        signal,
+        headers: {
+          accept,
+          'user-agent': 'sluice',
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+      });
+      silence.begin((error) => request.destroy(error));
+      request.on('socket', (socket) => socket.setKeepAlive(true, TCP_KEEPALIVE_MS));
+      request.on('response', resolve);
+      request.on('error', reject);
+      request.end();
+    });
+  }
+}
+
+/** Destroys a request when nothing has arrived for a while. */
+class Silence {
+  readonly #afterMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #destroy: (error: Error) => void = () => undefined;
+  error: Error | undefined;
+
+  constructor(afterMs: number) {
+    this.#afterMs = afterMs;
+  }
+
+  begin(destroy: (error: Error) => void = this.#destroy): void {
+    this.#destroy = destroy;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.error = new Error(`the API server is silent: nothing arrived for ${this.#afterMs} ms`);
+      this.#destroy(this.error);
+    }, this.#afterMs);
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** The timer runs only while the next chunk is awaited: a slow reader is not a silent server. */
+async function* bodyOf(response: IncomingMessage, silence: Silence): AsyncGenerator<Buffer> {
+  try {
+    silence.begin();
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      silence.end();
+      yield chunk;
+      silence.begin();
+    }
+  } catch (error) {
+    throw silence.error ?? error;
+  } finally {
+    silence.end();
+    response.destroy();
+  }
+}
+
+async function errorOf(response: IncomingMessage, silence: Silence): Promise<ApiError> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of bodyOf(response, silence)) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MOST_ERROR_BYTES) break;
+  }
+  const retryAfterMs = 1000 * Number(response.headers['retry-after'] ?? 0);
+  return apiError(response.statusCode ?? 0, statusMessage(Buffer.concat(chunks).toString()), retryAfterMs);
+}
+
+export function apiError(status: number, message: string, retryAfterMs = 0): ApiError {
+  const said = message === '' ? '' : `: ${message.slice(0, MOST_MESSAGE_CHARACTERS)}`;
+  return new ApiError(
+    `the API server answers ${status}${said}${HINTS[status] ?? ''}`,
+    status,
+    Number.isFinite(retryAfterMs) && retryAfterMs > 0 ? retryAfterMs : 0,
+  );
+}
+
+const HINTS: Readonly<Record<number, string>> = {
+  401: '; the token or client certificate is refused',
+  403: '; grant get, list and watch on this resource to our account',
+  404: '; the server does not know this resource',
+};
+
+/** The message of a Status object; of another body, such as a proxy's, its beginning. */
+function statusMessage(body: string): string {
+  try {
+    const status = JSON.parse(body) as { message?: unknown } | null;
+    return typeof status?.message === 'string' ? status.message : '';
+  } catch {
+    return body.trim().slice(0, 100);
+  }
+}
